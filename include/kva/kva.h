@@ -1,0 +1,719 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * kva: address ranges, handed out the way the best kernels do.
+ *
+ * A SPACE tiles the addresses [first, last] with SEGMENTS. Each segment is free, busy, or deferred
+ * (given back, but not yet reusable):
+ *
+ *      first                                                                    last
+ *      | busy A | free          | busy B | deferred | free | busy C |    free       |
+ *      0x1000   0x3000          0x9000   0xa000     0xb000 0xc000   0xd000
+ *
+ * A REQUEST is a size, an alignment, a window [min, max], a policy and an owner. The answer is unique:
+ *
+ *      lowest    the smallest address a with a % align == 0, min <= a, a + size - 1 <= max, and
+ *                [a, a + size - 1] wholly free
+ *      highest   the largest such a
+ *
+ * so every engine gives the same addresses for the same calls, and KVA_ENOSPC is said only when no such
+ * a exists. The addresses themselves are never touched: all bookkeeping lives in node memory that the
+ * caller supplies. They may stand for anything: virtual or physical memory, I/O addresses, a file, sectors.
+ *
+ * CONVENTIONS
+ *   Arguments   The object first, then inputs, then outputs.
+ *   Units       Addresses, sizes and alignments are in address units ("bytes" below, whatever they stand
+ *               for), 64 bits wide on every host. Ranges are inclusive: [start, last]. A space may begin
+ *               at 0 and end at 2^64 - 1; address 0 is an ordinary answer.
+ *   Quantum     Every segment starts on a multiple of the space's quantum and is a multiple of it long.
+ *               Sizes are rounded UP to the quantum; alignments below it count as the quantum.
+ *   Outputs     Are written only when the function returns KVA_OK, unless its block says otherwise.
+ *   Failure     Whatever the status, if it is not KVA_OK then no segment has changed, unless the block
+ *               says otherwise. "Nothing" in a Failure row means: the space is as it was, byte for byte.
+ *   n           In a Cost row: the number of segments. Costs are those of the rb engine; the scan engine
+ *               takes O(n) wherever they say O(log n).
+ *   Locking     This version takes no lock. A space may be used by one thread at a time; different spaces
+ *               are independent. "Caller" in a Locking row means that the caller serializes this call
+ *               with every other call on the same space; "Shared" means that it may run beside other
+ *               Shared calls, but not beside a Caller one; "None" needs nothing.
+ *   Errors      Three classes. The environment's (no space, no memory) are a status. The caller's bugs
+ *               (from KVA_ENULL on) are a status, and are reported to the misuse hook. Corruption is
+ *               reported to the corruption hook, which by default stops the program.
+ */
+#ifndef KVA_KVA_H
+#define KVA_KVA_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define KVA_VERSION_MAJOR 0
+#define KVA_VERSION_MINOR 1
+#define KVA_VERSION_PATCH 0
+
+/* ------------------------------------------------------------------------------------------- status */
+
+/** What a call answers. The numbers are stable; new ones are added at the end of their class. */
+enum kva_status {
+    KVA_OK = 0,
+
+    /* The environment's: ordinary answers that a correct program must expect. */
+    KVA_ENOSPC = 1, /* no free range satisfies the request */
+    KVA_ENOMEM = 2, /* no node memory for the operation's bookkeeping */
+    KVA_EEXIST = 3, /* the range asked for is not wholly free */
+    KVA_ENOENT = 4, /* no such segment, engine or callback */
+    KVA_EBUSY = 5,  /* the space still holds busy segments */
+
+    /* The caller's bugs: reported to the misuse hook as well. */
+    KVA_ENULL = 32,     /* a required pointer is NULL, or the space is not initialised */
+    KVA_EINVAL = 33,    /* a field holds a value that is none of its kind */
+    KVA_ESIZE = 34,     /* a size of 0 */
+    KVA_EALIGN = 35,    /* an alignment that is no power of two, or an address that misses the quantum */
+    KVA_EWRAP = 36,     /* a size, rounded up, or a range's end would pass 2^64 - 1 */
+    KVA_EWINDOW = 37,   /* a window with min > max, or wholly outside the space */
+    KVA_ERANGE = 38,    /* a range that reaches outside the space or outside its segment */
+    KVA_EUNKNOWN = 39,  /* free: the address lies outside the space */
+    KVA_EINTERIOR = 40, /* free: the address lies inside a busy segment, not at its start */
+    KVA_EDOUBLE = 41,   /* free: the address is free already */
+    KVA_EDEFERRED = 42, /* free: the address was given back already and waits for a flush */
+    KVA_EREENTRY = 43,  /* a call that changes the space, from inside its flush callback */
+
+    /* Corruption. */
+    KVA_ECORRUPT = 64 /* a broken invariant: memory was overwritten, or kva has a bug */
+};
+
+/** Name a status.
+ *
+ *  In:      status  any value
+ *  Returns: "KVA_ENOSPC" and so on; "KVA_E?" for a value that is no status. Never NULL
+ *  Cost:    O(1)
+ *  Locking: None
+ *  Failure: cannot fail
+ */
+const char *kva_status_name(enum kva_status status);
+
+/** Say in a few words what a status means, for an error message.
+ *
+ *  In:      status  any value
+ *  Returns: "no free range satisfies the request" and so on. Never NULL
+ *  Cost:    O(1)
+ *  Locking: None
+ *  Failure: cannot fail
+ */
+const char *kva_status_text(enum kva_status status);
+
+/** What went wrong, where: handed to the hooks, and filled in by kva_space_check. */
+struct kva_fault {
+    enum kva_status status; /* a caller's bug, or KVA_ECORRUPT */
+    const char *where;      /* the public function, or the check, that found it */
+    const char *what;       /* the status in words, or the invariant: "I3: two adjacent free segments" */
+    uint64_t address;       /* the address in question; 0 where there is none */
+};
+
+/** A hook: called with the fault before the call that found it returns. It may print, abort or count; it
+ *  must not call back into the space. */
+typedef void kva_hook(void *context, const struct kva_fault *fault);
+
+/* ------------------------------------------------------------------------------------------- memory */
+
+/** Where a space takes the memory for its nodes. The caller supplies one; every call gets `context`.
+ *
+ *  take   returns `bytes` bytes aligned for any object (max_align_t), or NULL when there are none. `bytes`
+ *         is any number; a space asks rarely, for chunks that double from 4 KiB to 2 MiB, and asks again
+ *         for less when it is refused.
+ *  give   takes back one block that take returned, with the same `bytes`.
+ *
+ *  Neither may call back into the space. Memory is given back by kva_space_fini, not before. */
+struct kva_memory {
+    void *(*take)(void *context, size_t bytes);
+    void (*give)(void *context, void *block, size_t bytes);
+    void *context;
+};
+
+/** A fixed block of memory that serves as a kva_memory: for kernels and programs without a heap. */
+struct kva_arena {
+    unsigned char *next; /* private */
+    size_t left;         /* private */
+};
+
+/** Make a memory source out of a fixed block.
+ *
+ *  In:      block   at least `bytes` bytes, any alignment; must outlive every space that draws on it. NULL
+ *                   makes a source that always refuses
+ *           bytes   any number; the rb engine wants 64 bytes a segment and 4 KiB to begin with
+ *  Out:     arena   the state behind the source; must outlive it, too
+ *  Returns: the source, to be put in kva_config.memory. With a NULL arena, a source without functions,
+ *           which kva_space_init refuses with KVA_ENULL
+ *  Cost:    O(1)
+ *  Locking: None; spaces that share an arena are one space as far as locking goes
+ *  Failure: cannot fail
+ */
+struct kva_memory kva_arena_init(struct kva_arena *arena, void *block, size_t bytes);
+
+/* ------------------------------------------------------------------------------------------ engines */
+
+/** An engine: how a space finds and keeps its segments. All keep one contract and give the same answers;
+ *  they differ in speed, in memory, and in how easy they are to read. */
+struct kva_engine;
+
+/** Free ranges in an augmented red-black tree and an address-ordered list, busy ones in a second tree: the
+ *  design that Linux took up in 2019 for vmalloc ("keep track of free blocks for vmap allocation"), made
+ *  exact under alignment and windows. O(log n). 64 bytes a segment. The default. */
+extern const struct kva_engine kva_engine_rb;
+
+/** One sorted array, searched linearly: the oracle that the others are tested against, and the version to
+ *  read first. O(n). 24 to 48 bytes a segment. */
+extern const struct kva_engine kva_engine_scan;
+
+/** Find an engine by its name.
+ *
+ *  In:      name    "rb" or "scan"
+ *  Returns: the engine, or NULL when there is none of that name
+ *  Cost:    O(1)
+ *  Locking: None
+ *  Failure: cannot fail
+ */
+const struct kva_engine *kva_engine_by_name(const char *name);
+
+/** Enumerate the engines in this build, the default one first.
+ *
+ *  In:      index   0 for the first, and so on
+ *  Returns: the engine's name, or NULL past the last
+ *  Cost:    O(1)
+ *  Locking: None
+ *  Failure: cannot fail
+ */
+const char *kva_engine_name(size_t index);
+
+/* ------------------------------------------------------------------------------------ words of a call */
+
+enum kva_state {
+    KVA_FREE = 0,    /* may be handed out */
+    KVA_BUSY = 1,    /* handed out */
+    KVA_DEFERRED = 2 /* given back with kva_free_deferred; reusable after the next flush */
+};
+
+/** One tile of the space: the addresses [start, last], both included. */
+struct kva_segment {
+    uint64_t start;
+    uint64_t last;
+    void *owner; /* as given with the request; NULL for a free segment */
+    enum kva_state state;
+};
+
+enum kva_policy {
+    KVA_LOWEST = 0, /* the smallest address that fits */
+    KVA_HIGHEST = 1 /* the largest address that fits */
+};
+
+/** What an allocation asks for. kva_request_of fills in the usual values. */
+struct kva_request {
+    uint64_t size;          /* 1 .. 2^64 - 1 bytes; rounded up to the quantum */
+    uint64_t align;         /* a power of two, 1 .. 2^63; below the quantum it counts as the quantum */
+    uint64_t min;           /* the window, both ends included; it is cut to the space */
+    uint64_t max;           /*   and need not be aligned to anything */
+    void *owner;            /* the caller's, any value; kept with the segment, never followed */
+    enum kva_policy policy; /* KVA_LOWEST or KVA_HIGHEST */
+};
+
+/** The usual request: `size` bytes, anywhere, lowest address, no alignment beyond the quantum, no owner. */
+static inline struct kva_request kva_request_of(uint64_t size)
+{
+    struct kva_request request;
+    request.size = size;
+    request.align = 1;
+    request.min = 0;
+    request.max = UINT64_MAX;
+    request.owner = NULL;
+    request.policy = KVA_LOWEST;
+    return request;
+}
+
+/** A range that is busy before the space begins: firmware, a kernel image, what a loader mapped. */
+struct kva_range {
+    uint64_t start; /* a multiple of the quantum */
+    uint64_t size;  /* 1 ..; rounded up to the quantum */
+    void *owner;
+};
+
+/** One of several ranges at fixed distances from a common base; see kva_alloc_congruent. */
+struct kva_part {
+    uint64_t offset; /* from the base: 0 for the first part, then ascending without overlap */
+    uint64_t size;   /* 1 ..; rounded up to the quantum */
+};
+
+/* --------------------------------------------------------------------------------------- the space */
+
+struct kva_space;
+
+/** Called ONCE per flush with the smallest range that covers all deferred segments, before they become
+ *  free: drop what still refers to them (a TLB, an IOTLB, a fence, an interpreter's cache).
+ *  Only queries may be made on the space from here; calls that would change it return KVA_EREENTRY. */
+typedef void kva_flush_callback(void *context, uint64_t start, uint64_t last);
+
+/** Called when nothing fits, after a flush: give something back (with kva_free and its kin on this very
+ *  space) and return true, or return false. A request that fails inside is not reclaimed for again. */
+typedef bool kva_reclaim_callback(void *context, struct kva_space *space, uint64_t size);
+
+/** A reclaim callback's registration; the caller's memory, to be kept until it is removed. */
+struct kva_reclaim {
+    kva_reclaim_callback *callback;
+    void *context;
+    struct kva_reclaim *next; /* private */
+};
+
+/** What a space is made with. Zero-initialise it, then set at least `last` and `memory`. */
+struct kva_config {
+    uint64_t first;                  /* lowest address; a multiple of the quantum */
+    uint64_t last;                   /* highest address, included; last + 1 is a multiple of the quantum */
+    uint64_t quantum;                /* a power of two, 1 .. 2^63; 0 stands for 1 */
+    const struct kva_engine *engine; /* NULL stands for the default, kva_engine_rb */
+    struct kva_memory memory;        /* where nodes come from */
+    const struct kva_range *busy;    /* ranges that are busy from the start, in any order */
+    size_t busy_count;
+    kva_flush_callback *flush; /* NULL: deferred segments need no work before they are free */
+    void *flush_context;
+    uint64_t deferred_limit;  /* bytes that may wait for a flush; 0 stands for the default, see
+                                 kva_set_deferred_limit */
+    unsigned cpus;            /* for that default; 0 stands for 1 (kva_space_create asks the system) */
+    kva_hook *on_misuse;      /* NULL: the status alone tells */
+    kva_hook *on_corruption;  /* NULL: stop the program (a trap instruction) */
+    void *hook_context;
+};
+
+/** Set up a space in the caller's memory.
+ *
+ *  In:      config  see above; not referred to after the call, except by what it points to
+ *  Out:     space   the caller's memory, any content; on failure it holds an uninitialised space, on
+ *                   which every call returns KVA_ENULL
+ *  Returns: KVA_OK
+ *           KVA_ENULL    space, config, memory.take or memory.give is NULL, or busy is with busy_count > 0
+ *           KVA_EALIGN   quantum is no power of two; first, last + 1 or a busy start misses it
+ *           KVA_ERANGE   first > last, or a busy range reaches outside
+ *           KVA_ESIZE    a busy range of size 0
+ *           KVA_EWRAP    a busy range that passes 2^64 - 1
+ *           KVA_EEXIST   two busy ranges overlap
+ *           KVA_ENOMEM   no node memory
+ *  Cost:    O(1 + busy_count log busy_count)
+ *  Locking: Caller
+ *  Failure: all memory is given back
+ */
+enum kva_status kva_space_init(struct kva_space *space, const struct kva_config *config);
+
+/** End a space that holds no busy segment; deferred ones are flushed first.
+ *
+ *  In/Out:  space   initialised; afterwards every call on it returns KVA_ENULL
+ *  Returns: KVA_OK
+ *           KVA_ENULL      space is NULL or not initialised
+ *           KVA_EBUSY      there are busy segments: free them, or call kva_space_abandon
+ *           KVA_EREENTRY   called from inside the flush callback
+ *  Cost:    O(m log n) for m deferred segments, and one give per chunk of node memory
+ *  Locking: Caller
+ *  Failure: nothing has changed
+ */
+enum kva_status kva_space_fini(struct kva_space *space);
+
+/** End a space whatever it holds: the addresses are forgotten, not freed, and no callback is called.
+ *
+ *  In/Out:  space   initialised; afterwards every call on it returns KVA_ENULL
+ *  Returns: KVA_OK
+ *           KVA_ENULL      space is NULL or not initialised
+ *           KVA_EREENTRY   called from inside the flush callback
+ *  Cost:    one give per chunk of node memory
+ *  Locking: Caller
+ *  Failure: nothing has changed
+ */
+enum kva_status kva_space_abandon(struct kva_space *space);
+
+/** Hosted builds: take memory for a space, and set it up.
+ *
+ *  In:      config  as for kva_space_init; memory may be left zero for the host's own (huge pages where
+ *                   they pay), cpus for the number that are online
+ *  Out:     space   the new space
+ *  Returns: as kva_space_init, and KVA_ENOMEM when there is no memory for the space itself
+ *  Cost:    as kva_space_init
+ *  Locking: None
+ *  Failure: all memory is given back
+ */
+enum kva_status kva_space_create(const struct kva_config *config, struct kva_space **space);
+
+/** Hosted builds: end a space that kva_space_create made.
+ *
+ *  In:      space   afterwards a dangling pointer
+ *  Returns: as kva_space_fini; on anything but KVA_OK the space lives on
+ *  Cost:    as kva_space_fini
+ *  Locking: Caller
+ *  Failure: nothing has changed
+ */
+enum kva_status kva_space_destroy(struct kva_space *space);
+
+/** Hosted builds: the host's node memory, for kva_config.memory. malloc for small chunks; from 2 MiB on,
+ *  mappings that ask for huge pages.
+ *
+ *  Returns: the source; it may be shared by any number of spaces
+ *  Cost:    O(1)
+ *  Locking: None
+ *  Failure: cannot fail
+ */
+struct kva_memory kva_memory_host(void);
+
+/** Move the ends of a space outwards. What is added is free.
+ *
+ *  In/Out:  space
+ *  In:      first   the new lowest address: at most the old one, a multiple of the quantum
+ *           last    the new highest address: at least the old one; last + 1 a multiple of the quantum
+ *  Returns: KVA_OK (also when nothing changes)
+ *           KVA_ENULL      space is NULL or not initialised
+ *           KVA_EALIGN     first or last + 1 misses the quantum
+ *           KVA_ERANGE     it would shrink at either end
+ *           KVA_EREENTRY   called from inside the flush callback
+ *           KVA_ENOMEM     no node memory
+ *  Cost:    O(log n)
+ *  Locking: Caller
+ *  Failure: nothing has changed
+ */
+enum kva_status kva_space_grow(struct kva_space *space, uint64_t first, uint64_t last);
+
+/* -------------------------------------------------------------------------------------- take and give */
+
+/** Take the lowest (or highest) free range that satisfies a request.
+ *
+ *  When nothing fits and segments are deferred, they are flushed and the search is repeated; then the
+ *  reclaim callbacks are asked in the order of their registration, with a search after each that says yes.
+ *
+ *  In/Out:  space
+ *  In:      request  see struct kva_request
+ *  Out:     start    first address of the range
+ *  Returns: KVA_OK
+ *           KVA_ENOSPC     nothing fits: no such range exists
+ *           KVA_ENOMEM     no node memory
+ *           KVA_ENULL      space, request or start is NULL, or the space is not initialised
+ *           KVA_EINVAL     policy is neither KVA_LOWEST nor KVA_HIGHEST
+ *           KVA_ESIZE      size is 0
+ *           KVA_EALIGN     align is no power of two (0 is none)
+ *           KVA_EWRAP      size, rounded up to the quantum, passes 2^64 - 1
+ *           KVA_EWINDOW    min > max, or the window and the space do not meet
+ *           KVA_EREENTRY   called from inside the flush callback
+ *  Cost:    O(log n) when align is at most the quantum. Beyond that O((k + 1) log n), where k counts the
+ *           holes in the window before the answer that are long enough (size) yet too short to hold size
+ *           bytes at every offset (size + align - quantum); see docs/theory/rb.md. Flushing and
+ *           reclaiming come on top
+ *  Locking: Caller
+ *  Failure: nothing was taken; on KVA_ENOSPC deferred segments have become free and callbacks have run
+ */
+enum kva_status kva_alloc(struct kva_space *space, const struct kva_request *request, uint64_t *start);
+
+/** Take several ranges at fixed distances from one base, all or none: parts[i] becomes the busy segment
+ *  that starts at base + parts[i].offset. This is how a kernel lays out per-CPU areas for several nodes.
+ *
+ *  In/Out:  space
+ *  In:      request  align, window, policy and owner are used; size is not read. The window holds all
+ *                    parts; align holds for the base
+ *           parts    see struct kva_part; each offset a multiple of align and of the quantum
+ *           count    1 ..
+ *  Out:     base     the lowest (highest) base at which every part is free
+ *  Returns: as kva_alloc, and
+ *           KVA_ENULL      parts is NULL
+ *           KVA_EINVAL     count is 0, the first offset is not 0, or parts overlap or do not ascend
+ *           KVA_EALIGN     an offset is no multiple of align or of the quantum
+ *           KVA_EWRAP      offset + size of a part passes 2^64 - 1
+ *  Cost:    O(count log n + s log n) for s steps from hole to hole; each step passes a hole that no base
+ *           further on can use
+ *  Locking: Caller
+ *  Failure: as kva_alloc
+ */
+enum kva_status kva_alloc_congruent(struct kva_space *space, const struct kva_request *request,
+                                    const struct kva_part *parts, size_t count, uint64_t *base);
+
+/** Take exactly [start, start + size - 1].
+ *
+ *  In/Out:  space
+ *  In:      start     a multiple of the quantum
+ *           size      1 ..; rounded up to the quantum
+ *           owner     kept with the segment
+ *  Out:     conflict  on KVA_EEXIST, the lowest busy segment in the way; may be NULL
+ *  Returns: KVA_OK
+ *           KVA_EEXIST     part of the range is busy. Where only deferred segments are in the way, they
+ *                          are flushed and the range is taken
+ *           KVA_ENOMEM     no node memory
+ *           KVA_ENULL      space is NULL or not initialised
+ *           KVA_ESIZE      size is 0
+ *           KVA_EALIGN     start misses the quantum
+ *           KVA_EWRAP      the end passes 2^64 - 1
+ *           KVA_ERANGE     part of the range lies outside the space
+ *           KVA_EREENTRY   called from inside the flush callback
+ *  Cost:    O((d + 1) log n) for d deferred segments in the way
+ *  Locking: Caller
+ *  Failure: nothing has changed; except that KVA_ENOMEM may come after a flush
+ */
+enum kva_status kva_reserve(struct kva_space *space, uint64_t start, uint64_t size, void *owner,
+                            struct kva_segment *conflict);
+
+/** Give a busy segment back. It merges with the free segments that it touches.
+ *
+ *  In/Out:  space
+ *  In:      start   the start of a busy segment
+ *  Returns: KVA_OK
+ *           KVA_ENULL       space is NULL or not initialised
+ *           KVA_EUNKNOWN    start lies outside the space
+ *           KVA_EINTERIOR   start lies inside a busy segment
+ *           KVA_EDOUBLE     start is free already
+ *           KVA_EDEFERRED   start lies in a deferred segment
+ *           KVA_EREENTRY    called from inside the flush callback
+ *  Cost:    O(log n); never takes memory
+ *  Locking: Caller
+ *  Failure: nothing has changed
+ */
+enum kva_status kva_free(struct kva_space *space, uint64_t start);
+
+/** Give part of one busy segment back; what is left on either side stays busy with the same owner.
+ *
+ *  In/Out:  space
+ *  In:      start   a multiple of the quantum, inside a busy segment
+ *           size    1 ..; rounded up to the quantum
+ *  Returns: KVA_OK
+ *           KVA_ENULL       space is NULL or not initialised
+ *           KVA_ESIZE       size is 0
+ *           KVA_EALIGN      start misses the quantum
+ *           KVA_EWRAP       the end passes 2^64 - 1
+ *           KVA_EUNKNOWN    start lies outside the space
+ *           KVA_EDOUBLE     start is free already
+ *           KVA_EDEFERRED   start lies in a deferred segment
+ *           KVA_ERANGE      the range reaches beyond the segment
+ *           KVA_ENOMEM      no node memory; cannot happen for a whole segment, or after kva_preload
+ *           KVA_EREENTRY    called from inside the flush callback
+ *  Cost:    O(log n)
+ *  Locking: Caller
+ *  Failure: nothing has changed
+ */
+enum kva_status kva_free_range(struct kva_space *space, uint64_t start, uint64_t size);
+
+/** Change the size of a busy segment where it stands: give the tail back, or grow into free space behind.
+ *
+ *  In/Out:  space
+ *  In:      start   the start of a busy segment
+ *           size    the new size, 1 ..; rounded up to the quantum
+ *  Returns: KVA_OK (also when nothing changes)
+ *           KVA_ENOSPC     what lies behind is not free, or ends too soon. Nothing is flushed for this
+ *           KVA_ENOMEM     shrinking: no node memory; cannot happen when the space behind is free, or
+ *                          after kva_preload
+ *           KVA_ENULL      space is NULL or not initialised
+ *           KVA_ESIZE      size is 0
+ *           KVA_EWRAP      the end passes 2^64 - 1
+ *           KVA_EUNKNOWN, KVA_EINTERIOR, KVA_EDOUBLE, KVA_EDEFERRED, KVA_EREENTRY   as kva_free
+ *  Cost:    O(log n)
+ *  Locking: Caller
+ *  Failure: nothing has changed
+ */
+enum kva_status kva_resize(struct kva_space *space, uint64_t start, uint64_t size);
+
+/* ------------------------------------------------------------------------------ deferred free, reclaim */
+
+/** Park a busy segment until the next flush: it cannot be used any more, and is not handed out yet.
+ *  Flushes by itself once more than the limit is parked.
+ *
+ *  In/Out:  space
+ *  In:      start   the start of a busy segment
+ *  Returns: as kva_free
+ *  Cost:    O(log n); never takes memory. A flush comes on top
+ *  Locking: Caller
+ *  Failure: nothing has changed
+ */
+enum kva_status kva_free_deferred(struct kva_space *space, uint64_t start);
+
+/** Give all deferred segments back, after ONE call of the flush callback with the range that covers them.
+ *  With none deferred the callback is not called.
+ *
+ *  In/Out:  space
+ *  Returns: KVA_OK
+ *           KVA_ENULL      space is NULL or not initialised
+ *           KVA_EREENTRY   called from inside the flush callback
+ *  Cost:    O(m log n) for m deferred segments; never takes memory
+ *  Locking: Caller
+ *  Failure: nothing has changed
+ */
+enum kva_status kva_flush(struct kva_space *space);
+
+/** Set how many bytes may wait before kva_free_deferred flushes by itself.
+ *
+ *  The default is 32 MiB times the number of binary digits of the CPU count (1 CPU: 32 MiB, 2: 64, 4: 96,
+ *  64: 224): Linux's choice for lazily unmapped areas, a batch that grows with the price of a flush.
+ *
+ *  In/Out:  space
+ *  In:      bytes   flush when MORE than this waits: 0 flushes at each deferred free, UINT64_MAX never
+ *  Returns: KVA_OK, or KVA_ENULL when space is NULL or not initialised
+ *  Cost:    O(1); takes effect at the next kva_free_deferred
+ *  Locking: Caller
+ *  Failure: nothing has changed
+ */
+enum kva_status kva_set_deferred_limit(struct kva_space *space, uint64_t bytes);
+
+/** Register a callback to be asked for space when a request would fail.
+ *
+ *  In/Out:  space
+ *           reclaim   the caller's memory, callback and context set; kept until it is removed
+ *  Returns: KVA_OK
+ *           KVA_ENULL    space, reclaim or its callback is NULL, or the space is not initialised
+ *           KVA_EEXIST   this registration is on the list already
+ *  Cost:    O(callbacks)
+ *  Locking: Caller; not from inside a reclaim callback
+ *  Failure: nothing has changed
+ */
+enum kva_status kva_reclaim_add(struct kva_space *space, struct kva_reclaim *reclaim);
+
+/** Remove a reclaim callback.
+ *
+ *  In/Out:  space
+ *           reclaim   as registered
+ *  Returns: KVA_OK
+ *           KVA_ENULL    space or reclaim is NULL, or the space is not initialised
+ *           KVA_ENOENT   it is not registered
+ *  Cost:    O(callbacks)
+ *  Locking: Caller; not from inside a reclaim callback
+ *  Failure: nothing has changed
+ */
+enum kva_status kva_reclaim_remove(struct kva_space *space, struct kva_reclaim *reclaim);
+
+/** Take node memory now, so that the next operations need none.
+ *
+ *  In/Out:  space
+ *  In:      operations   how many calls of kva_alloc, kva_reserve, kva_free_range, kva_resize or
+ *                        kva_space_grow are to follow; a congruent allocation counts once for each part.
+ *                        Calls that give segments back may come in between
+ *  Returns: KVA_OK        none of them will return KVA_ENOMEM
+ *           KVA_ENOMEM    the source refused; what it had given is kept for later operations
+ *           KVA_ENULL     space is NULL or not initialised
+ *           KVA_EREENTRY  called from inside the flush callback
+ *  Cost:    O(operations)
+ *  Locking: Caller
+ *  Failure: no segment has changed
+ */
+enum kva_status kva_preload(struct kva_space *space, size_t operations);
+
+/* ------------------------------------------------------------------------------------------ look and check */
+
+/** Find the segment that holds an address.
+ *
+ *  In:      space
+ *           address   any
+ *  Out:     segment   what holds it: free, busy or deferred
+ *  Returns: KVA_OK
+ *           KVA_ENOENT   the address lies outside the space
+ *           KVA_ENULL    space or segment is NULL, or the space is not initialised
+ *  Cost:    O(log n)
+ *  Locking: Shared
+ *  Failure: nothing has changed
+ */
+enum kva_status kva_find(const struct kva_space *space, uint64_t address, struct kva_segment *segment);
+
+/** Begin an iteration in address order: the lowest segment.
+ *
+ *      struct kva_segment segment;
+ *      for (enum kva_status s = kva_first(space, &segment); s == KVA_OK; s = kva_next(space, &segment))
+ *          use(&segment);
+ *
+ *  In:      space
+ *  Out:     segment
+ *  Returns: KVA_OK, or KVA_ENULL when space or segment is NULL, or the space is not initialised
+ *  Cost:    O(log n)
+ *  Locking: Shared
+ *  Failure: nothing has changed
+ */
+enum kva_status kva_first(const struct kva_space *space, struct kva_segment *segment);
+
+/** Go on with an iteration. The space may change in between: the answer is the segment that now holds the
+ *  address behind segment->last, wherever it begins.
+ *
+ *  In:      space
+ *  In/Out:  segment   the one that the last step gave
+ *  Returns: KVA_OK
+ *           KVA_ENOENT   that was the highest segment
+ *           KVA_ENULL    space or segment is NULL, or the space is not initialised
+ *  Cost:    O(log n)
+ *  Locking: Shared
+ *  Failure: nothing has changed
+ */
+enum kva_status kva_next(const struct kva_space *space, struct kva_segment *segment);
+
+/** What a space holds. Bytes saturate at 2^64 - 1 in the one state that exceeds it (a segment of all 2^64
+ *  addresses). */
+struct kva_stats {
+    uint64_t free_bytes;
+    uint64_t busy_bytes;
+    uint64_t deferred_bytes;
+    uint64_t largest_free; /* bytes of the largest free segment; 0 when none is free */
+    uint64_t free_segments;
+    uint64_t busy_segments;
+    uint64_t deferred_segments;
+    uint64_t flushes;      /* how often deferred segments were given back */
+    uint64_t memory_bytes; /* node memory held, whether used or kept for later */
+};
+
+/** Read the statistics.
+ *
+ *  In:      space
+ *  Out:     stats
+ *  Returns: KVA_OK, or KVA_ENULL when space or stats is NULL, or the space is not initialised
+ *  Cost:    O(1) (scan: O(n), for largest_free)
+ *  Locking: Shared
+ *  Failure: nothing has changed
+ */
+enum kva_status kva_stats_read(const struct kva_space *space, struct kva_stats *stats);
+
+/** Verify every invariant of the space and of its engine.
+ *
+ *  In:      space
+ *  Out:     fault   on KVA_ECORRUPT: which invariant is broken, and at which address; may be NULL
+ *  Returns: KVA_OK
+ *           KVA_ECORRUPT   see fault; the corruption hook is not called
+ *           KVA_ENULL      space is NULL or not initialised
+ *  Cost:    O(n log n)
+ *  Locking: Shared
+ *  Failure: nothing has changed
+ */
+enum kva_status kva_space_check(const struct kva_space *space, struct kva_fault *fault);
+
+/** Called by kva_space_dump with one line of text, without a line feed; `text` ends with a zero byte. */
+typedef void kva_dump_line(void *context, const char *text, size_t length);
+
+/** Write one line per segment, in address order:
+ *
+ *      0x0000000000001000-0x0000000000002fff 8192 busy owner 0x00007ffd5c3e0010
+ *      0x0000000000003000-0x0000000000008fff 24576 free
+ *
+ *  In:      space
+ *           line      called for each line
+ *           context   handed to it
+ *  Returns: KVA_OK, or KVA_ENULL when space or line is NULL, or the space is not initialised
+ *  Cost:    O(n log n)
+ *  Locking: Shared; line may query the space, and must not change it
+ *  Failure: nothing has changed
+ */
+enum kva_status kva_space_dump(const struct kva_space *space, kva_dump_line *line, void *context);
+
+/* ----------------------------------------------------------------------------------------- private part */
+
+/** A space, declared in full so that it can live in the caller's memory without a heap. Everything in it is
+ *  private and may change in any version. It must not be copied or moved. */
+struct kva_space {
+    struct kva_tiling *tiling; /* the segments, kept by the engine; NULL when not initialised */
+    struct kva_reclaim *reclaim; /* registered callbacks, first to last */
+    kva_flush_callback *flush;
+    void *flush_context;
+    uint64_t deferred_limit;
+    uint64_t deferred_start; /* the range that covers all deferred segments; start > last: none */
+    uint64_t deferred_last;
+    uint64_t flushes;
+    bool flushing;   /* inside the flush callback */
+    bool reclaiming; /* inside a reclaim callback */
+};
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * Checked arithmetic on addresses: the only arithmetic on them that may wrap goes through here.
+ *
+ * Addresses are 64 bits wide on every host. Ranges are compared by their inclusive last address, so that
+ * the top of the space, 2^64 - 1, needs no special case: [start, last] has last - start + 1 bytes, and
+ * last - start never wraps. That difference is called the SPAN of a range; unlike its size it fits 64 bits
+ * even for the range of all addresses.
+ */
+#ifndef KVA_BASE_ARITH_H
+#define KVA_BASE_ARITH_H
+
+#include "assumptions.h"
+
+static inline bool is_power_of_two(uint64_t value)
+{
+    return value != 0 && (value & (value - 1)) == 0;
+}
+
+/** Whether `value` is a multiple of `align`, a power of two. */
+static inline bool is_aligned(uint64_t value, uint64_t align)
+{
+    return (value & (align - 1)) == 0;
+}
+
+/** *sum = a + b; false, and *sum untouched, when that passes 2^64 - 1. */
+static inline bool add_checked(uint64_t a, uint64_t b, uint64_t *sum)
+{
+    if (b > UINT64_MAX - a)
+        return false;
+    *sum = a + b;
+    return true;
+}
+
+/** *last = the inclusive last address of `size` bytes from `start`; false when size is 0 or it wraps. */
+static inline bool last_of_range(uint64_t start, uint64_t size, uint64_t *last)
+{
+    return size != 0 && add_checked(start, size - 1, last);
+}
+
+/** The largest multiple of `align`, a power of two, that is at most `value`. Cannot wrap. */
+static inline uint64_t align_down(uint64_t value, uint64_t align)
+{
+    return value & ~(align - 1);
+}
+
+/** *up = the smallest multiple of `align`, a power of two, that is at least `value`; false when it wraps. */
+static inline bool align_up(uint64_t value, uint64_t align, uint64_t *up)
+{
+    uint64_t bumped;
+    if (!add_checked(value, align - 1, &bumped))
+        return false;
+    *up = align_down(bumped, align);
+    return true;
+}
+
+static inline uint64_t min_u64(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+static inline uint64_t max_u64(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+#endif

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/** The two hooks of check.h. */
+#include "check.h"
+
+enum kva_status kva_report_misuse(const struct kva_hooks *hooks, enum kva_status status, const char *where,
+                                  uint64_t address)
+{
+    if (hooks->on_misuse) {
+        struct kva_fault fault = {status, where, kva_status_text(status), address};
+        hooks->on_misuse(hooks->context, &fault);
+    }
+    return status;
+}
+
+void kva_report_corruption(const struct kva_hooks *hooks, const char *where, const char *what, uint64_t address)
+{
+    struct kva_fault fault = {KVA_ECORRUPT, where, what, address};
+
+    if (!hooks->on_corruption)
+        __builtin_trap(); /* freestanding: there is no abort() to call */
+    hooks->on_corruption(hooks->context, &fault);
+}

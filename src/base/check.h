@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * Check levels, and the two hooks that what they find goes to.
+ *
+ *   level   what is verified                                              when             costs
+ *     0     nothing beyond the arguments of public calls                  always           -
+ *     1     contracts between the floors, each O(1) (the default)         where they stand a few instructions
+ *     2     the neighbourhood of the place that an operation changed      after a change   O(log n)
+ *     3     the whole structure; every search against the linear one      after a change   O(n log n)
+ *
+ * The level is a compile-time constant and is asked in plain `if`s, so that every check is compiled, and
+ * cannot rot, at every level. Bad arguments of public calls are detected at all levels: that is no check
+ * but part of what the calls promise.
+ */
+#ifndef KVA_BASE_CHECK_H
+#define KVA_BASE_CHECK_H
+
+#include <kva/kva.h>
+
+#ifndef KVA_CHECK_LEVEL
+#define KVA_CHECK_LEVEL 1
+#endif
+
+_Static_assert(KVA_CHECK_LEVEL >= 0 && KVA_CHECK_LEVEL <= 3, "KVA_CHECK_LEVEL is 0, 1, 2 or 3");
+
+struct kva_hooks {
+    kva_hook *on_misuse;     /* NULL: nothing */
+    kva_hook *on_corruption; /* NULL: a trap instruction */
+    void *context;
+};
+
+/** Report a caller's bug that the public function `where` found; returns `status` for its return statement. */
+enum kva_status kva_report_misuse(const struct kva_hooks *hooks, enum kva_status status, const char *where,
+                                  uint64_t address);
+
+/** Report a broken invariant. Returns only if the hook does. */
+void kva_report_corruption(const struct kva_hooks *hooks, const char *where, const char *what, uint64_t address);
+
+/** A contract between floors (level 1): `what` names it, `address` is where it matters. */
+static inline void check_contract(const struct kva_hooks *hooks, bool holds, const char *where,
+                                  const char *what, uint64_t address)
+{
+    if (KVA_CHECK_LEVEL >= 1 && !holds)
+        kva_report_corruption(hooks, where, what, address);
+}
+
+#endif

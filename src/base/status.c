@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/** Names and texts of the statuses: one row each. */
+#include <kva/kva.h>
+
+static const struct row {
+    enum kva_status status;
+    const char *name;
+    const char *text;
+} rows[] = {
+    {KVA_OK, "KVA_OK", "done"},
+    {KVA_ENOSPC, "KVA_ENOSPC", "no free range satisfies the request"},
+    {KVA_ENOMEM, "KVA_ENOMEM", "no node memory for the operation"},
+    {KVA_EEXIST, "KVA_EEXIST", "the range is not wholly free"},
+    {KVA_ENOENT, "KVA_ENOENT", "there is no such thing"},
+    {KVA_EBUSY, "KVA_EBUSY", "the space still holds busy segments"},
+    {KVA_ENULL, "KVA_ENULL", "a required pointer is NULL, or the space is not initialised"},
+    {KVA_EINVAL, "KVA_EINVAL", "a field holds a value that is none of its kind"},
+    {KVA_ESIZE, "KVA_ESIZE", "the size is 0"},
+    {KVA_EALIGN, "KVA_EALIGN", "the alignment is no power of two, or an address misses the quantum"},
+    {KVA_EWRAP, "KVA_EWRAP", "the size or the end of the range passes 2^64 - 1"},
+    {KVA_EWINDOW, "KVA_EWINDOW", "the window is reversed, or wholly outside the space"},
+    {KVA_ERANGE, "KVA_ERANGE", "the range reaches outside the space or its segment"},
+    {KVA_EUNKNOWN, "KVA_EUNKNOWN", "the address lies outside the space"},
+    {KVA_EINTERIOR, "KVA_EINTERIOR", "the address lies inside a busy segment, not at its start"},
+    {KVA_EDOUBLE, "KVA_EDOUBLE", "the address is free already"},
+    {KVA_EDEFERRED, "KVA_EDEFERRED", "the address was given back already and waits for a flush"},
+    {KVA_EREENTRY, "KVA_EREENTRY", "the space cannot be changed from inside its flush callback"},
+    {KVA_ECORRUPT, "KVA_ECORRUPT", "an invariant is broken"},
+};
+
+static const struct row *find_row(enum kva_status status)
+{
+    static const struct row unknown = {KVA_OK, "KVA_E?", "not a status of kva"};
+
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        if (rows[i].status == status)
+            return &rows[i];
+    }
+    return &unknown;
+}
+
+const char *kva_status_name(enum kva_status status)
+{
+    return find_row(status)->name;
+}
+
+const char *kva_status_text(enum kva_status status)
+{
+    return find_row(status)->text;
+}

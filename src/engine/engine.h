@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * The contract that every engine keeps.
+ *
+ * An engine keeps a TILING: it cuts the addresses [first, last] into segments that are free (a HOLE), busy
+ * or deferred. The space above it validates what users ask, rounds it to the quantum, calls their callbacks
+ * and speaks their language; the engine only finds, splits and merges. Because the answer to each search is
+ * unique, two engines that keep this contract cannot be told apart but by a clock.
+ *
+ * INVARIANTS, true between any two calls. The checkers cite them by these names.
+ *   I1  The segments cover [first, last] without gap or overlap, in ascending order.
+ *   I2  Every segment starts on a multiple of the quantum and is a multiple of it long.
+ *   I3  No two adjacent segments are both free.
+ *   I4  Every cached maximum equals the true maximum.
+ *   I5  The tally equals what a walk over the segments counts.
+ *   I6  Every index (tree, list, array) is in order, well-formed, and holds each of its segments once.
+ *   I7  The segments that wait for a flush are exactly the deferred ones.
+ *
+ * CHANGES are made in two steps. First an operation obtains all the memory that it may need and looks up
+ * all that it depends on; then it commits, and the commit cannot fail. Hence:
+ *   E1  An operation that does not return KVA_OK has changed nothing.
+ *   E2  release, park and unpark never take memory.
+ *   E3  KVA_ENOMEM is said only if the change at hand needs more memory than there is.
+ *
+ * A PLACE is what a search found. It is valid until the next change of the tiling.
+ *
+ * SPANS. A range's span is last - start, one less than its size: it fits 64 bits even for all addresses.
+ *
+ * An engine trusts its caller: ranges are inside the tiling, aligned to the quantum, not reversed. It owns
+ * no lock and calls nothing but its memory source.
+ */
+#ifndef KVA_ENGINE_ENGINE_H
+#define KVA_ENGINE_ENGINE_H
+
+#include "../base/arith.h"
+#include "../base/check.h"
+
+struct kva_tiling;
+
+/** What to search for. The space has made it plausible: size is a multiple of the quantum and not 0, align
+ *  is a power of two of at least the quantum, [min, max] lies inside the tiling and is at least size long. */
+struct kva_demand {
+    uint64_t size;
+    uint64_t align;
+    uint64_t min;
+    uint64_t max;
+    enum kva_policy policy;
+};
+
+/** Where it goes: [start, last] lies inside one hole, which the engine finds again by `hole` or `index`. */
+struct kva_place {
+    uint64_t start;
+    uint64_t last;
+    void *hole;
+    size_t index;
+};
+
+/** How many segments of each state there are, and how many bytes they hold (modulo 2^64). */
+struct kva_tally {
+    uint64_t segments[3];
+    uint64_t bytes[3];
+};
+
+/** What all tilings have in common. Engines put it first in their own structure. */
+struct kva_tiling {
+    const struct kva_engine *engine;
+    struct kva_memory memory;
+    struct kva_hooks hooks;
+    uint64_t first;
+    uint64_t last;
+    uint64_t quantum;
+    uint64_t memory_bytes; /* taken from `memory` and not given back */
+    struct kva_tally tally;
+};
+
+/** The most nodes that one operation can need: a hole that is split in its middle becomes three segments,
+ *  two more than there were; the same holds for a busy segment whose middle is given back, and for a space
+ *  that grows at both ends. */
+enum { KVA_NODES_PER_OPERATION = 2 };
+
+struct kva_engine {
+    const char *name;
+
+    /** Make a tiling with one hole, [first, last]. `common` is filled in but for memory_bytes and tally.
+     *  KVA_OK, KVA_ENOMEM. */
+    enum kva_status (*create)(const struct kva_tiling *common, struct kva_tiling **tiling);
+
+    /** Give all memory back, whatever the tiling holds. */
+    void (*destroy)(struct kva_tiling *tiling);
+
+    /** Take memory so that `operations` further operations need none. KVA_OK, KVA_ENOMEM. */
+    enum kva_status (*prepare)(struct kva_tiling *tiling, size_t operations);
+
+    /** Find the lowest or highest place for a demand; exact at any alignment and window. KVA_OK, KVA_ENOSPC. */
+    enum kva_status (*search)(const struct kva_tiling *tiling, const struct kva_demand *demand,
+                              struct kva_place *place);
+
+    /** Find the place [start, last], if it is wholly free. KVA_OK, KVA_EEXIST. */
+    enum kva_status (*locate)(const struct kva_tiling *tiling, uint64_t start, uint64_t last,
+                              struct kva_place *place);
+
+    /** Make a place busy. KVA_OK, KVA_ENOMEM. */
+    enum kva_status (*occupy)(struct kva_tiling *tiling, const struct kva_place *place, void *owner);
+
+    /** Make the busy segment that starts at `start` free and merge it with the holes that it touches.
+     *  KVA_OK, KVA_ENOENT (none starts there). */
+    enum kva_status (*release)(struct kva_tiling *tiling, uint64_t start);
+
+    /** Cut the busy segment that starts at `start` in two; the second starts at `cut`, which lies behind
+     *  the start and inside the segment. Both keep the owner. KVA_OK, KVA_ENOENT, KVA_ENOMEM. */
+    enum kva_status (*split)(struct kva_tiling *tiling, uint64_t start, uint64_t cut);
+
+    /** Let the busy segment that starts at `start` end at `last`, at the cost or to the benefit of the hole
+     *  behind it. KVA_OK, KVA_ENOENT, KVA_ENOSPC (no such hole, or too short), KVA_ENOMEM (shrinking). */
+    enum kva_status (*resize)(struct kva_tiling *tiling, uint64_t start, uint64_t last);
+
+    /** Make the busy segment that starts at `start` deferred, and say where it ends. KVA_OK, KVA_ENOENT. */
+    enum kva_status (*park)(struct kva_tiling *tiling, uint64_t start, uint64_t *last);
+
+    /** Make all deferred segments free, merged. */
+    void (*unpark)(struct kva_tiling *tiling);
+
+    /** Move the ends of the tiling outwards; what is added is free. KVA_OK, KVA_ENOMEM. */
+    enum kva_status (*extend)(struct kva_tiling *tiling, uint64_t first, uint64_t last);
+
+    /** The segment that holds `address`, which lies inside the tiling. */
+    void (*find)(const struct kva_tiling *tiling, uint64_t address, struct kva_segment *segment);
+
+    /** The span of the largest hole; false when there is none. */
+    bool (*largest)(const struct kva_tiling *tiling, uint64_t *span);
+
+    /** Verify I1-I7. NULL when they hold; else the broken one in words, and where. */
+    const char *(*check)(const struct kva_tiling *tiling, uint64_t *address);
+
+    /** Verify what can be verified in O(log n) around the segment that holds `at`. Answers as check. */
+    const char *(*check_near)(const struct kva_tiling *tiling, uint64_t at, uint64_t *address);
+};
+
+/** The lowest or highest start in the hole [start, last] that meets the demand; false when there is none.
+ *
+ *      start      min                        max     last
+ *        |---------|==========================|--------|      the hole, cut to the window
+ *                      |a         a + size - 1|               highest: as far right as it goes, then down
+ *                  |->  a                                     lowest: as far left as it goes, then up
+ */
+static inline bool kva_fit_in_hole(uint64_t start, uint64_t last, const struct kva_demand *demand, uint64_t *at)
+{
+    uint64_t low = max_u64(start, demand->min);
+    uint64_t high = min_u64(last, demand->max);
+    uint64_t span = demand->size - 1;
+    uint64_t a = low;
+
+    if (low > high || high - low < span)
+        return false;
+    if (demand->policy == KVA_HIGHEST)
+        a = align_down(high - span, demand->align);
+    else if (!align_up(low, demand->align, &a))
+        return false;
+    *at = a;
+    return a >= low && a <= high && high - a >= span;
+}
+
+static inline void kva_tally_move(struct kva_tally *tally, enum kva_state from, enum kva_state to, uint64_t bytes)
+{
+    tally->bytes[from] -= bytes;
+    tally->bytes[to] += bytes;
+}
+
+#endif

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/** The node cache of nodes.h. */
+#include "nodes.h"
+
+/** The first chunk: a page of most machines, 63 nodes of 64 bytes. */
+static const size_t least_chunk = 4096;
+
+/** The largest: a huge page of most machines. Beyond it, larger chunks save no misses. */
+static const size_t largest_chunk = (size_t)2 << 20;
+
+void kva_nodes_init(struct kva_nodes *nodes, struct kva_tiling *tiling, size_t node_bytes)
+{
+    nodes->tiling = tiling;
+    nodes->node_bytes = node_bytes;
+    nodes->available = 0;
+    nodes->list = NULL;
+    nodes->chunks = NULL;
+    nodes->newest = NULL;
+    nodes->fresh = NULL;
+}
+
+void kva_nodes_fini(struct kva_nodes *nodes)
+{
+    struct kva_memory *memory = &nodes->tiling->memory;
+    struct kva_chunk *next;
+
+    for (struct kva_chunk *chunk = nodes->chunks; chunk; chunk = next) {
+        next = chunk->next;
+        memory->give(memory->context, chunk, chunk->bytes);
+    }
+}
+
+/** Bytes from `address` up to the next multiple of the node size. */
+static size_t padding(const struct kva_nodes *nodes, const unsigned char *address)
+{
+    return (size_t)(-(uintptr_t)address & (nodes->node_bytes - 1));
+}
+
+static void add_chunk(struct kva_nodes *nodes, struct kva_chunk *chunk, size_t bytes)
+{
+    unsigned char *begin = (unsigned char *)(chunk + 1);
+
+    chunk->next = NULL;
+    chunk->bytes = bytes;
+    chunk->fresh = begin + padding(nodes, begin);
+    size_t room = (size_t)((unsigned char *)chunk + bytes - chunk->fresh);
+    size_t count = room / nodes->node_bytes;
+    chunk->end = chunk->fresh + count * nodes->node_bytes;
+
+    if (nodes->newest)
+        nodes->newest->next = chunk;
+    else
+        nodes->chunks = chunk;
+    nodes->newest = chunk;
+    if (!nodes->fresh)
+        nodes->fresh = chunk;
+    nodes->available += count;
+    nodes->tiling->memory_bytes += bytes;
+}
+
+/** Take one chunk: as much as the cache holds already, between the limits; when refused, half of it, down
+ *  to what holds a single node however the chunk is aligned. */
+static bool take_chunk(struct kva_nodes *nodes)
+{
+    struct kva_memory *memory = &nodes->tiling->memory;
+    size_t least = sizeof(struct kva_chunk) + 2 * nodes->node_bytes;
+    size_t bytes = least_chunk;
+
+    while (bytes < largest_chunk && bytes < nodes->tiling->memory_bytes)
+        bytes *= 2;
+    for (; bytes >= least; bytes /= 2) {
+        void *block = memory->take(memory->context, bytes);
+        if (block) {
+            add_chunk(nodes, block, bytes);
+            return true;
+        }
+    }
+    return false;
+}
+
+bool kva_nodes_fill(struct kva_nodes *nodes, size_t count)
+{
+    while (nodes->available < count) {
+        if (!take_chunk(nodes))
+            return false;
+    }
+    return true;
+}
+
+void *kva_nodes_cut(struct kva_nodes *nodes)
+{
+    struct kva_chunk *chunk = nodes->fresh;
+
+    while (chunk->fresh == chunk->end)
+        chunk = chunk->next;
+    nodes->fresh = chunk;
+    void *node = chunk->fresh;
+    chunk->fresh += nodes->node_bytes;
+    return node;
+}

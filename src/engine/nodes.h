@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * A cache of equal nodes, filled before a change and never during one.
+ *
+ * Memory comes in CHUNKS that double from 4 KiB to 2 MiB: a small space stays small, and a large one asks
+ * rarely, for pieces that a huge page holds. Nodes are cut from a chunk only when they are first used, so
+ * that taking a chunk touches one line of it.
+ *
+ *      chunk   | header | pad | node | node | node | ...  fresh ...  | rest |
+ *                                                    ^ fresh         ^ end
+ *
+ * Nodes that come back go on a list and are the first to go out again, still warm. Chunks are given back
+ * only when the cache ends: a node may lie anywhere, and moving it would cost more than it saves.
+ */
+#ifndef KVA_ENGINE_NODES_H
+#define KVA_ENGINE_NODES_H
+
+#include "engine.h"
+
+struct kva_chunk {
+    struct kva_chunk *next; /* in the order in which they were taken */
+    size_t bytes;
+    unsigned char *fresh;
+    unsigned char *end;
+};
+
+struct kva_free_node {
+    struct kva_free_node *next;
+};
+
+struct kva_nodes {
+    struct kva_tiling *tiling; /* whose memory source and byte count are used */
+    size_t node_bytes;         /* a power of two: nodes are aligned to it, at most one per cache line */
+    size_t available;          /* nodes that can be popped: on the list, and fresh */
+    struct kva_free_node *list;
+    struct kva_chunk *chunks; /* first taken */
+    struct kva_chunk *newest; /* last taken */
+    struct kva_chunk *fresh;  /* the first that may have fresh nodes left */
+};
+
+/** An empty cache of nodes of `node_bytes`, a power of two. */
+void kva_nodes_init(struct kva_nodes *nodes, struct kva_tiling *tiling, size_t node_bytes);
+
+/** Give all chunks back. */
+void kva_nodes_fini(struct kva_nodes *nodes);
+
+/** kva_nodes_ensure's slow path: take chunks until `count` nodes are available. */
+bool kva_nodes_fill(struct kva_nodes *nodes, size_t count);
+
+/** kva_nodes_pop's slow path: cut a fresh node. */
+void *kva_nodes_cut(struct kva_nodes *nodes);
+
+/** Make sure that the next `count` pops succeed; false when the source refuses. */
+static inline bool kva_nodes_ensure(struct kva_nodes *nodes, size_t count)
+{
+    return nodes->available >= count || kva_nodes_fill(nodes, count);
+}
+
+/** Take a node. The caller has ensured that there is one. */
+static inline void *kva_nodes_pop(struct kva_nodes *nodes)
+{
+    struct kva_free_node *node = nodes->list;
+
+    check_contract(&nodes->tiling->hooks, nodes->available > 0, __func__, "E3: a node was not prepared", 0);
+    nodes->available--;
+    if (!node)
+        return kva_nodes_cut(nodes);
+    nodes->list = node->next;
+    return node;
+}
+
+static inline void kva_nodes_push(struct kva_nodes *nodes, void *memory)
+{
+    struct kva_free_node *node = memory;
+
+    node->next = nodes->list;
+    nodes->list = node;
+    nodes->available++;
+}
+
+#endif

@@ -1,0 +1,414 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * The rb engine: the 2019 design of Linux's vmalloc ("keep track of free blocks for vmap allocation"),
+ * made exact.
+ *
+ * STRUCTURE. Holes are kept in a tree augmented with the largest span below each node, and in a list by
+ * address (rb_holes.c). What is in use is kept in a second tree by address. One node of 64 bytes serves a
+ * segment all its life; see rb.h.
+ *
+ * TAKING. A search finds the hole; then the range is cut out of it. How many nodes that takes depends on
+ * how it FITS (one node is always needed for the busy segment, and a hole that vanishes leaves its own):
+ *
+ *      full        |=========|         the hole vanishes; its node becomes the busy one        0 nodes
+ *      left edge   |=====|---|         the hole's start moves                                  1
+ *      right edge  |---|=====|         the hole's last moves                                   1
+ *      no edge     |--|====|-|         the hole keeps what is right of the range; what is      2
+ *                                      left of it becomes a new hole
+ *
+ * GIVING BACK. The busy node leaves its tree and becomes a hole, or merges with the holes that it touches.
+ * One descent by address finds the place; the list by address gives the neighbours.
+ *
+ * COST. A search, and each descent: O(log n), at most 2 log2(n + 1) nodes by the balance of the trees, each
+ * one cache line (a search looks at the near child's line, too, and prefetches the far one's). An
+ * allocation is a search, a propagation and a descent in the used tree; a free is a descent in the used
+ * tree, a descent among the holes and a propagation.
+ *
+ * NOT DONE, on purpose: no hint where the last search ended (it would break the lowest fit), no balance
+ * other than the tree's, and no lock.
+ */
+#include "rb.h"
+
+static struct rb_tiling *rb_of(struct kva_tiling *tiling)
+{
+    return (struct rb_tiling *)tiling;
+}
+
+static const struct rb_tiling *rb_of_const(const struct kva_tiling *tiling)
+{
+    return (const struct rb_tiling *)tiling;
+}
+
+static struct rb_segment *new_segment(struct rb_tiling *rb, uint64_t start, uint64_t last)
+{
+    struct rb_segment *segment = kva_nodes_pop(&rb->nodes);
+
+    segment->start = start;
+    segment->last = last;
+    return segment;
+}
+
+/* ---------------------------------------------------------------------------------------- life cycle */
+
+static void rb_destroy(struct kva_tiling *tiling)
+{
+    struct kva_memory memory = tiling->memory;
+
+    kva_nodes_fini(&rb_of(tiling)->nodes);
+    memory.give(memory.context, tiling, sizeof(struct rb_tiling));
+}
+
+static enum kva_status rb_create(const struct kva_tiling *common, struct kva_tiling **tiling)
+{
+    struct rb_tiling *rb = common->memory.take(common->memory.context, sizeof *rb);
+
+    if (!rb)
+        return KVA_ENOMEM;
+    rb->common = *common;
+    rb->common.memory_bytes = sizeof *rb;
+    kva_nodes_init(&rb->nodes, &rb->common, RB_NODE_BYTES);
+    rb_holes_init(rb);
+    rb->used.root = NULL;
+    rb->used.augment = NULL;
+    list_init(&rb->parked);
+    if (!kva_nodes_ensure(&rb->nodes, 1)) {
+        rb_destroy(&rb->common);
+        return KVA_ENOMEM;
+    }
+    rb_holes_add(rb, new_segment(rb, common->first, common->last));
+    rb->common.tally.bytes[KVA_FREE] = common->last - common->first + 1;
+    *tiling = &rb->common;
+    return KVA_OK;
+}
+
+static enum kva_status rb_prepare(struct kva_tiling *tiling, size_t operations)
+{
+    if (operations > SIZE_MAX / KVA_NODES_PER_OPERATION)
+        return KVA_ENOMEM;
+    bool ready = kva_nodes_ensure(&rb_of(tiling)->nodes, operations * KVA_NODES_PER_OPERATION);
+    return ready ? KVA_OK : KVA_ENOMEM;
+}
+
+/** The hole at one end of the tiling; NULL when the segment there is in use. */
+static struct rb_segment *hole_at_end(const struct rb_tiling *rb, enum kva_rb_side side)
+{
+    struct kva_rb_node *link = kva_rb_outermost(&rb->holes, side);
+    struct rb_segment *hole = link ? segment_of_link(link) : NULL;
+    bool at_end = hole && (side == KVA_RB_LEFT ? hole->start == rb->common.first : hole->last == rb->common.last);
+
+    return at_end ? hole : NULL;
+}
+
+static enum kva_status rb_extend(struct kva_tiling *tiling, uint64_t first, uint64_t last)
+{
+    struct rb_tiling *rb = rb_of(tiling);
+    struct rb_segment *lowest = hole_at_end(rb, KVA_RB_LEFT);
+    struct rb_segment *highest = hole_at_end(rb, KVA_RB_RIGHT);
+    bool new_below = first < tiling->first && !lowest;
+    bool new_above = last > tiling->last && !highest;
+
+    if (!kva_nodes_ensure(&rb->nodes, (size_t)new_below + new_above))
+        return KVA_ENOMEM;
+    if (new_below)
+        rb_holes_add(rb, new_segment(rb, first, tiling->first - 1));
+    else if (lowest)
+        rb_hole_set_start(lowest, first);
+    if (new_above)
+        rb_holes_add(rb, new_segment(rb, tiling->last + 1, last));
+    else if (highest)
+        rb_hole_set_last(highest, last);
+    tiling->tally.bytes[KVA_FREE] += (tiling->first - first) + (last - tiling->last);
+    tiling->first = first;
+    tiling->last = last;
+    return KVA_OK;
+}
+
+/* ----------------------------------------------------------------------------------------- used tree */
+
+static struct rb_segment *busy_at(const struct rb_tiling *rb, uint64_t start)
+{
+    struct rb_segment *segment = floor_segment(&rb->used, start);
+    bool found = segment && segment->start == start && state_of_used(segment) == KVA_BUSY;
+
+    return found ? segment : NULL;
+}
+
+static void link_busy(struct rb_tiling *rb, struct rb_segment *segment, void *owner)
+{
+    struct kva_rb_node *parent = NULL;
+    struct kva_rb_node *link = rb->used.root;
+    enum kva_rb_side side = KVA_RB_LEFT;
+
+    while (link) {
+        parent = link;
+        side = segment_of_link(link)->start < segment->start ? KVA_RB_RIGHT : KVA_RB_LEFT;
+        link = link->child[side];
+    }
+    segment->owner = owner;
+    list_clear(&segment->order);
+    kva_rb_insert(&rb->used, &segment->link, parent, side);
+    rb->common.tally.segments[KVA_BUSY]++;
+}
+
+/** Move a used segment to the free side. */
+static void make_free(struct rb_tiling *rb, struct rb_segment *segment, enum kva_state from)
+{
+    kva_tally_move(&rb->common.tally, from, KVA_FREE, span_of(segment) + 1);
+    rb->common.tally.segments[from]--;
+    kva_rb_erase(&rb->used, &segment->link);
+    rb_holes_add(rb, segment);
+}
+
+/* --------------------------------------------------------------------------------------------- taking */
+
+enum fit { FIT_FULL, FIT_LEFT_EDGE, FIT_RIGHT_EDGE, FIT_NO_EDGE };
+
+static enum fit classify_fit(const struct rb_segment *hole, const struct kva_place *place)
+{
+    if (place->start == hole->start)
+        return place->last == hole->last ? FIT_FULL : FIT_LEFT_EDGE;
+    return place->last == hole->last ? FIT_RIGHT_EDGE : FIT_NO_EDGE;
+}
+
+/** See the table at the top of the file. */
+static size_t nodes_for(enum fit fit)
+{
+    return fit == FIT_FULL ? 0 : fit == FIT_NO_EDGE ? 2 : 1;
+}
+
+/** Cut a place out of its hole, and return a node for it that is in no tree. */
+static struct rb_segment *carve(struct rb_tiling *rb, struct rb_segment *hole, const struct kva_place *place,
+                                enum fit fit)
+{
+    if (fit == FIT_FULL) {
+        rb_holes_remove(rb, hole);
+        return hole;
+    }
+    struct rb_segment *taken = new_segment(rb, place->start, place->last);
+    if (fit == FIT_RIGHT_EDGE) {
+        rb_hole_set_last(hole, place->start - 1);
+        return taken;
+    }
+    uint64_t left = hole->start;
+    rb_hole_set_start(hole, place->last + 1);
+    if (fit == FIT_NO_EDGE)
+        rb_holes_insert_before(rb, new_segment(rb, left, place->start - 1), hole);
+    return taken;
+}
+
+static enum kva_status rb_occupy(struct kva_tiling *tiling, const struct kva_place *place, void *owner)
+{
+    struct rb_tiling *rb = rb_of(tiling);
+    struct rb_segment *hole = place->hole;
+    enum fit fit = classify_fit(hole, place);
+
+    check_contract(&tiling->hooks, hole->start <= place->start && place->last <= hole->last, __func__,
+                   "a place outside its hole", place->start);
+    if (!kva_nodes_ensure(&rb->nodes, nodes_for(fit)))
+        return KVA_ENOMEM;
+    link_busy(rb, carve(rb, hole, place, fit), owner);
+    kva_tally_move(&tiling->tally, KVA_FREE, KVA_BUSY, place->last - place->start + 1);
+    return KVA_OK;
+}
+
+/** Level 3: the linear search over the list of holes must give what the tree gave. */
+static void compare_with_linear(const struct rb_tiling *rb, const struct kva_demand *demand, bool found,
+                                const struct kva_place *place)
+{
+    uint64_t best = 0;
+    bool any = false;
+
+    for (struct kva_list *link = rb->order.next; link != &rb->order; link = link->next) {
+        const struct rb_segment *hole = segment_of_order(link);
+        uint64_t at;
+        if (!kva_fit_in_hole(hole->start, hole->last, demand, &at))
+            continue;
+        if (!any || demand->policy == KVA_HIGHEST) /* in ascending order, the last one is the highest */
+            best = at;
+        any = true;
+    }
+    if (any != found || (any && best != place->start))
+        kva_report_corruption(&rb->common.hooks, __func__, "I4: the tree search and the linear one disagree",
+                              best);
+}
+
+static enum kva_status rb_search(const struct kva_tiling *tiling, const struct kva_demand *demand,
+                                 struct kva_place *place)
+{
+    const struct rb_tiling *rb = rb_of_const(tiling);
+    bool found = rb_holes_search(rb, demand, place);
+
+    if (KVA_CHECK_LEVEL >= 3)
+        compare_with_linear(rb, demand, found, place);
+    return found ? KVA_OK : KVA_ENOSPC;
+}
+
+static enum kva_status rb_locate(const struct kva_tiling *tiling, uint64_t start, uint64_t last,
+                                 struct kva_place *place)
+{
+    struct rb_segment *hole = floor_segment(&rb_of_const(tiling)->holes, start);
+
+    if (!hole || hole->last < last)
+        return KVA_EEXIST;
+    place->start = start;
+    place->last = last;
+    place->hole = hole;
+    return KVA_OK;
+}
+
+/* ------------------------------------------------------------------------------------------ giving back */
+
+static enum kva_status rb_release(struct kva_tiling *tiling, uint64_t start)
+{
+    struct rb_segment *segment = busy_at(rb_of(tiling), start);
+
+    if (!segment)
+        return KVA_ENOENT;
+    make_free(rb_of(tiling), segment, KVA_BUSY);
+    return KVA_OK;
+}
+
+static enum kva_status rb_split(struct kva_tiling *tiling, uint64_t start, uint64_t cut)
+{
+    struct rb_tiling *rb = rb_of(tiling);
+    struct rb_segment *segment = busy_at(rb, start);
+
+    if (!segment)
+        return KVA_ENOENT;
+    if (!kva_nodes_ensure(&rb->nodes, 1))
+        return KVA_ENOMEM;
+    link_busy(rb, new_segment(rb, cut, segment->last), segment->owner);
+    segment->last = cut - 1;
+    return KVA_OK;
+}
+
+/** The hole that begins right behind `last`; NULL when there is none. */
+static struct rb_segment *hole_behind(const struct rb_tiling *rb, uint64_t last)
+{
+    if (last == rb->common.last)
+        return NULL;
+    struct rb_segment *hole = floor_segment(&rb->holes, last + 1);
+    return hole && hole->start == last + 1 ? hole : NULL;
+}
+
+/** Move a segment's end up, into the hole behind it. */
+static enum kva_status enlarge(struct rb_tiling *rb, struct rb_segment *segment, uint64_t last)
+{
+    struct rb_segment *hole = hole_behind(rb, segment->last);
+
+    if (!hole || hole->last < last)
+        return KVA_ENOSPC;
+    kva_tally_move(&rb->common.tally, KVA_FREE, KVA_BUSY, last - segment->last);
+    segment->last = last;
+    if (hole->last > last) {
+        rb_hole_set_start(hole, last + 1);
+    } else {
+        rb_holes_remove(rb, hole);
+        kva_nodes_push(&rb->nodes, hole);
+    }
+    return KVA_OK;
+}
+
+/** Move a segment's end down; the hole behind it grows, or a new one appears. */
+static enum kva_status shrink(struct rb_tiling *rb, struct rb_segment *segment, uint64_t last)
+{
+    struct rb_segment *hole = hole_behind(rb, segment->last);
+
+    if (!hole && !kva_nodes_ensure(&rb->nodes, 1))
+        return KVA_ENOMEM;
+    kva_tally_move(&rb->common.tally, KVA_BUSY, KVA_FREE, segment->last - last);
+    if (hole)
+        rb_hole_set_start(hole, last + 1);
+    else
+        rb_holes_add(rb, new_segment(rb, last + 1, segment->last));
+    segment->last = last;
+    return KVA_OK;
+}
+
+static enum kva_status rb_resize(struct kva_tiling *tiling, uint64_t start, uint64_t last)
+{
+    struct rb_tiling *rb = rb_of(tiling);
+    struct rb_segment *segment = busy_at(rb, start);
+
+    if (!segment)
+        return KVA_ENOENT;
+    if (last > segment->last)
+        return enlarge(rb, segment, last);
+    return last < segment->last ? shrink(rb, segment, last) : KVA_OK;
+}
+
+static enum kva_status rb_park(struct kva_tiling *tiling, uint64_t start, uint64_t *last)
+{
+    struct rb_tiling *rb = rb_of(tiling);
+    struct rb_segment *segment = busy_at(rb, start);
+
+    if (!segment)
+        return KVA_ENOENT;
+    list_insert_before(&rb->parked, &segment->order);
+    kva_tally_move(&tiling->tally, KVA_BUSY, KVA_DEFERRED, span_of(segment) + 1);
+    tiling->tally.segments[KVA_BUSY]--;
+    tiling->tally.segments[KVA_DEFERRED]++;
+    *last = segment->last;
+    return KVA_OK;
+}
+
+static void rb_unpark(struct kva_tiling *tiling)
+{
+    struct rb_tiling *rb = rb_of(tiling);
+
+    while (!list_is_empty(&rb->parked)) {
+        struct rb_segment *segment = segment_of_order(rb->parked.next);
+        list_remove(&segment->order);
+        make_free(rb, segment, KVA_DEFERRED);
+    }
+}
+
+/* --------------------------------------------------------------------------------------------- looking */
+
+static void rb_find(const struct kva_tiling *tiling, uint64_t address, struct kva_segment *found)
+{
+    const struct rb_tiling *rb = rb_of_const(tiling);
+    struct rb_segment *segment = floor_segment(&rb->used, address);
+
+    if (segment && address <= segment->last) {
+        found->state = state_of_used(segment);
+        found->owner = segment->owner;
+    } else {
+        segment = floor_segment(&rb->holes, address);
+        found->state = KVA_FREE;
+        found->owner = NULL;
+    }
+    found->start = segment->start;
+    found->last = segment->last;
+}
+
+static bool rb_largest(const struct kva_tiling *tiling, uint64_t *span)
+{
+    const struct kva_rb_node *root = rb_of_const(tiling)->holes.root;
+
+    if (!root)
+        return false;
+    *span = segment_of_link(root)->largest;
+    return true;
+}
+
+const struct kva_engine kva_engine_rb = {
+    .name = "rb",
+    .create = rb_create,
+    .destroy = rb_destroy,
+    .prepare = rb_prepare,
+    .search = rb_search,
+    .locate = rb_locate,
+    .occupy = rb_occupy,
+    .release = rb_release,
+    .split = rb_split,
+    .resize = rb_resize,
+    .park = rb_park,
+    .unpark = rb_unpark,
+    .extend = rb_extend,
+    .find = rb_find,
+    .largest = rb_largest,
+    .check = rb_check,
+    .check_near = rb_check_near,
+};

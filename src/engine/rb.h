@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * The rb engine's data: what rb.c (operations), rb_holes.c (the free side) and rb_check.c share.
+ *
+ *      holes: augmented tree by start                  used: plain tree by start, busy and deferred
+ *
+ *               [20-2f] 20                                      [30-3f]
+ *              /       \                                       /       \
+ *      [00-0f] 10     [60-7f] 20                         [10-1f]       [40-5f]
+ *
+ *      order:  [00-0f] <-> [20-2f] <-> [60-7f]           parked:  [40-5f]        (the deferred ones)
+ *
+ * A segment's node moves between the two sides when the segment is taken or given back; hence giving back
+ * needs no memory: the node that the busy range had becomes the hole's, or is left over by a merge.
+ */
+#ifndef KVA_ENGINE_RB_H
+#define KVA_ENGINE_RB_H
+
+#include "../base/rbtree.h"
+#include "nodes.h"
+
+/** One segment; exactly one cache line of a 64-bit machine, so that each step of a descent costs at most
+ *  one miss:
+ *
+ *      0          24       32       40                 48             64
+ *      | link     | start  | last   | largest / owner  | order        |
+ */
+struct rb_segment {
+    struct kva_rb_node link; /* in `holes` or in `used` */
+    uint64_t start;
+    uint64_t last;
+    union {
+        uint64_t largest; /* a hole: the largest span in its subtree */
+        void *owner;      /* busy or deferred */
+    };
+    struct kva_list order; /* a hole: its neighbours by address; deferred: `parked`; busy: on no list */
+};
+
+enum { RB_NODE_BYTES = 64 };
+_Static_assert(sizeof(struct rb_segment) <= RB_NODE_BYTES, "a segment fits a cache line");
+
+struct rb_tiling {
+    struct kva_tiling common; /* first: the engine's functions are handed a pointer to it */
+    struct kva_nodes nodes;
+    struct kva_rb_tree holes;
+    struct kva_list order;
+    struct kva_rb_tree used;
+    struct kva_list parked;
+};
+
+static inline struct rb_segment *segment_of_link(const struct kva_rb_node *link)
+{
+    return kva_container_of(link, struct rb_segment, link);
+}
+
+static inline struct rb_segment *segment_of_order(const struct kva_list *order)
+{
+    return kva_container_of(order, struct rb_segment, order);
+}
+
+static inline uint64_t span_of(const struct rb_segment *segment)
+{
+    return segment->last - segment->start;
+}
+
+static inline enum kva_state state_of_used(const struct rb_segment *segment)
+{
+    return list_is_linked(&segment->order) ? KVA_DEFERRED : KVA_BUSY;
+}
+
+/** The segment of a tree with the greatest start that is at most `address`; NULL when there is none. */
+static inline struct rb_segment *floor_segment(const struct kva_rb_tree *tree, uint64_t address)
+{
+    struct kva_rb_node *link = tree->root;
+    struct rb_segment *best = NULL;
+
+    while (link) {
+        struct rb_segment *segment = segment_of_link(link);
+        bool at_or_below = segment->start <= address;
+        best = at_or_below ? segment : best;
+        link = link->child[at_or_below];
+    }
+    return best;
+}
+
+/** Prepare the empty free side. */
+void rb_holes_init(struct rb_tiling *rb);
+
+/** The lowest or highest place for a demand. See rb_holes.c for the bound on what it visits. */
+bool rb_holes_search(const struct rb_tiling *rb, const struct kva_demand *demand, struct kva_place *place);
+
+/** The neighbour of a hole in the order of addresses; NULL at the end. */
+struct rb_segment *rb_hole_before(const struct rb_tiling *rb, const struct rb_segment *hole);
+struct rb_segment *rb_hole_after(const struct rb_tiling *rb, const struct rb_segment *hole);
+
+/** Make [node->start, node->last], in a node that is in no tree, free. Returns with the node, and perhaps a
+ *  neighbour's, back in the cache if it merged. */
+void rb_holes_add(struct rb_tiling *rb, struct rb_segment *node);
+
+/** Take a whole hole out; its node is the caller's. */
+void rb_holes_remove(struct rb_tiling *rb, struct rb_segment *hole);
+
+/** Move one end of a hole; it does not touch another hole by that. */
+void rb_hole_set_start(struct rb_segment *hole, uint64_t start);
+void rb_hole_set_last(struct rb_segment *hole, uint64_t last);
+
+/** Put a new hole right before another one, which it does not touch. */
+void rb_holes_insert_before(struct rb_tiling *rb, struct rb_segment *hole, struct rb_segment *next);
+
+/** The largest span among the node itself and its children's subtrees. */
+uint64_t rb_largest_of(const struct rb_segment *hole);
+
+/** Verify everything, or the neighbourhood of an address. Answers as kva_engine.check. */
+const char *rb_check(const struct kva_tiling *tiling, uint64_t *address);
+const char *rb_check_near(const struct kva_tiling *tiling, uint64_t at, uint64_t *address);
+
+#endif

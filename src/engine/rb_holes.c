@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * The free side of the rb engine: holes in an augmented tree, and in a list by address.
+ *
+ * THE CACHED MAXIMUM. Each hole knows the largest span in its subtree (I4). A search for s bytes skips a
+ * subtree whose maximum is smaller, and is certain to find s bytes, somewhere, in one whose maximum is not.
+ *
+ * PROPAGATION. When a hole changes, its cached maximum is recomputed, then its parent's, and so on upwards,
+ * until one turns out to be right already. What happens to the parent can mostly be told from the child's
+ * value before and after, without looking at the other child (a cache miss):
+ *
+ *      the child's new value is at least the parent's      the parent takes it over
+ *      the child's old value was below the parent's        the maximum lies elsewhere: stop
+ *      otherwise (it was the maximum, and shrank)          recompute from both children
+ *
+ * SEARCH. The lowest fit, in the order of addresses (the highest is the mirror image):
+ *
+ *   1. Take the first hole, by address, that is long enough and ends late enough for the window.
+ *   2. If size bytes fit into it at the alignment and inside the window, that is the answer.
+ *   3. If it begins beyond the last possible start, there is none. Otherwise take the next hole, by
+ *      address, that is long enough, and go to 2.
+ *
+ *   Steps 1 and 3 use the maxima and take O(log n) each. Exact: every hole that is long enough and meets the
+ *   window is looked at until one fits.
+ *
+ *   Bound on step 3: a hole is passed over only if it is long enough and yet does not fit. Inside the window
+ *   that takes a length below size + align - quantum, for a hole of at least that length has size bytes at
+ *   EVERY offset of its start from the alignment; and only the two holes that the window cuts can fail
+ *   beyond that. With k such holes before the answer the search takes O((k + 1) log n); k = 0 when align is
+ *   the quantum. (Searching for size + align - 1 bytes from the outset, as Linux does, makes k = 0 always,
+ *   at the price of passing over, or refusing, ranges that fit.)
+ */
+#include "rb.h"
+
+/* --------------------------------------------------------------------------------------- augmentation */
+
+static uint64_t largest_below(const struct kva_rb_node *child, uint64_t at_least)
+{
+    return child ? max_u64(segment_of_link(child)->largest, at_least) : at_least;
+}
+
+uint64_t rb_largest_of(const struct rb_segment *hole)
+{
+    return largest_below(hole->link.child[KVA_RB_LEFT],
+                         largest_below(hole->link.child[KVA_RB_RIGHT], span_of(hole)));
+}
+
+static void propagate(struct kva_rb_node *node, struct kva_rb_node *stop)
+{
+    struct rb_segment *hole = segment_of_link(node);
+    uint64_t before = hole->largest;
+    uint64_t now = rb_largest_of(hole);
+
+    while (now != before) {
+        hole->largest = now;
+        struct kva_rb_node *parent = rb_parent(&hole->link);
+        if (parent == stop)
+            return;
+        hole = segment_of_link(parent);
+        if (now < hole->largest) {
+            if (before < hole->largest)
+                return;
+            now = rb_largest_of(hole);
+        }
+        before = hole->largest;
+    }
+}
+
+static void copy_largest(const struct kva_rb_node *from, struct kva_rb_node *to)
+{
+    segment_of_link(to)->largest = segment_of_link(from)->largest;
+}
+
+static void rotate_largest(struct kva_rb_node *down, struct kva_rb_node *up)
+{
+    segment_of_link(up)->largest = segment_of_link(down)->largest;
+    segment_of_link(down)->largest = rb_largest_of(segment_of_link(down));
+}
+
+static const struct kva_rb_augment largest_span = {propagate, copy_largest, rotate_largest};
+
+void rb_holes_init(struct rb_tiling *rb)
+{
+    rb->holes.root = NULL;
+    rb->holes.augment = &largest_span;
+    list_init(&rb->order);
+}
+
+/* --------------------------------------------------------------------------------------------- search */
+
+/** The outermost hole on a side, of a subtree whose maximum is at least `span`, that has that span itself. */
+static struct rb_segment *outermost_of_span(struct kva_rb_node *link, uint64_t span, enum kva_rb_side side)
+{
+    for (;;) {
+        struct kva_rb_node *near = link->child[side];
+        struct kva_rb_node *far = link->child[1 - side];
+        __builtin_prefetch(far);
+        if (near && segment_of_link(near)->largest >= span)
+            link = near;
+        else if (span_of(segment_of_link(link)) >= span)
+            return segment_of_link(link);
+        else
+            link = far; /* by I4 the span must be there */
+    }
+}
+
+/** The next hole of at least `span`, moving away from `side`: up from its own far subtree to the root. */
+static struct rb_segment *next_of_span(struct rb_segment *hole, uint64_t span, enum kva_rb_side side)
+{
+    struct kva_rb_node *link = &hole->link;
+    struct kva_rb_node *far = link->child[1 - side];
+
+    while (!far || segment_of_link(far)->largest < span) {
+        struct kva_rb_node *from;
+        do { /* climb to the first ancestor that lies further on */
+            from = link;
+            link = rb_parent(from);
+            if (!link)
+                return NULL;
+        } while (link->child[side] != from);
+        if (span_of(segment_of_link(link)) >= span)
+            return segment_of_link(link);
+        far = link->child[1 - side];
+    }
+    return outermost_of_span(far, span, side);
+}
+
+/** The first hole, by address, that ends at `end` or later; NULL when there is none. */
+static struct rb_segment *first_ending_from(const struct rb_tiling *rb, uint64_t end)
+{
+    struct kva_rb_node *link = rb->holes.root;
+    struct rb_segment *best = NULL;
+
+    while (link) {
+        struct rb_segment *hole = segment_of_link(link);
+        bool ends_before = hole->last < end;
+        best = ends_before ? best : hole;
+        link = link->child[ends_before];
+    }
+    return best;
+}
+
+/** Step 1 of the search. Where the window reaches to the end of the space, the maxima alone lead there. */
+static struct rb_segment *first_candidate(const struct rb_tiling *rb, const struct kva_demand *demand,
+                                          uint64_t span)
+{
+    bool lowest = demand->policy == KVA_LOWEST;
+    enum kva_rb_side side = lowest ? KVA_RB_LEFT : KVA_RB_RIGHT;
+    bool unbounded = lowest ? demand->min == rb->common.first : demand->max == rb->common.last;
+    struct kva_rb_node *root = rb->holes.root;
+
+    if (!root || segment_of_link(root)->largest < span)
+        return NULL;
+    if (unbounded)
+        return outermost_of_span(root, span, side);
+    struct rb_segment *hole = lowest ? first_ending_from(rb, demand->min + span)
+                                     : floor_segment(&rb->holes, demand->max - span);
+    return !hole || span_of(hole) >= span ? hole : next_of_span(hole, span, side);
+}
+
+/** Whether a hole, and so every one further on, begins (ends) too late for the window. */
+static bool is_beyond(const struct rb_segment *hole, const struct kva_demand *demand, uint64_t span)
+{
+    return demand->policy == KVA_LOWEST ? hole->start > demand->max - span : hole->last < demand->min + span;
+}
+
+bool rb_holes_search(const struct rb_tiling *rb, const struct kva_demand *demand, struct kva_place *place)
+{
+    enum kva_rb_side side = demand->policy == KVA_LOWEST ? KVA_RB_LEFT : KVA_RB_RIGHT;
+    uint64_t span = demand->size - 1;
+    struct rb_segment *hole = first_candidate(rb, demand, span);
+
+    for (; hole && !is_beyond(hole, demand, span); hole = next_of_span(hole, span, side)) {
+        if (kva_fit_in_hole(hole->start, hole->last, demand, &place->start)) {
+            place->last = place->start + span;
+            place->hole = hole;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* -------------------------------------------------------------------------------------------- changes */
+
+struct rb_segment *rb_hole_before(const struct rb_tiling *rb, const struct rb_segment *hole)
+{
+    return hole->order.prev == &rb->order ? NULL : segment_of_order(hole->order.prev);
+}
+
+struct rb_segment *rb_hole_after(const struct rb_tiling *rb, const struct rb_segment *hole)
+{
+    return hole->order.next == &rb->order ? NULL : segment_of_order(hole->order.next);
+}
+
+static void link_hole(struct rb_tiling *rb, struct rb_segment *hole, struct kva_rb_node *parent,
+                      enum kva_rb_side side)
+{
+    hole->largest = span_of(hole);
+    kva_rb_insert(&rb->holes, &hole->link, parent, side);
+    rb->common.tally.segments[KVA_FREE]++;
+}
+
+void rb_holes_remove(struct rb_tiling *rb, struct rb_segment *hole)
+{
+    kva_rb_erase(&rb->holes, &hole->link);
+    list_remove(&hole->order);
+    rb->common.tally.segments[KVA_FREE]--;
+}
+
+void rb_hole_set_start(struct rb_segment *hole, uint64_t start)
+{
+    hole->start = start;
+    propagate(&hole->link, NULL);
+}
+
+void rb_hole_set_last(struct rb_segment *hole, uint64_t last)
+{
+    hole->last = last;
+    propagate(&hole->link, NULL);
+}
+
+/** The place is the rightmost free one in the left subtree of `next`: the descent starts at `next`, where
+ *  the range was split, and not at the root.
+ *
+ *            next
+ *           /    \
+ *          a      ...
+ *         / \
+ *      ...   b
+ *             \
+ *              here
+ */
+void rb_holes_insert_before(struct rb_tiling *rb, struct rb_segment *hole, struct rb_segment *next)
+{
+    struct kva_rb_node *parent = &next->link;
+    enum kva_rb_side side = KVA_RB_LEFT;
+
+    while (parent->child[side]) {
+        parent = parent->child[side];
+        side = KVA_RB_RIGHT;
+    }
+    list_insert_before(&next->order, &hole->order);
+    link_hole(rb, hole, parent, side);
+}
+
+/** The leaf position where `start` belongs, and with it both neighbours: the parent found is one of them,
+ *  the list knows the other. */
+struct slot {
+    struct kva_rb_node *parent;
+    enum kva_rb_side side;
+    struct kva_list *before; /* `order` itself when there is none */
+    struct kva_list *after;
+};
+
+static struct slot find_slot(struct rb_tiling *rb, uint64_t start)
+{
+    struct slot slot = {NULL, KVA_RB_LEFT, &rb->order, &rb->order};
+    struct kva_rb_node *link = rb->holes.root;
+
+    while (link) {
+        slot.parent = link;
+        slot.side = segment_of_link(link)->start < start ? KVA_RB_RIGHT : KVA_RB_LEFT;
+        link = link->child[slot.side];
+    }
+    if (!slot.parent)
+        return slot;
+    struct kva_list *neighbour = &segment_of_link(slot.parent)->order;
+    slot.before = slot.side == KVA_RB_RIGHT ? neighbour : neighbour->prev;
+    slot.after = slot.side == KVA_RB_RIGHT ? neighbour->next : neighbour;
+    return slot;
+}
+
+/** What is given back may touch the hole before it, the one after it, both or none:
+ *
+ *      before   node   after              before   node   after
+ *      |-------|------|-----|  ->  one    |-------|------|  busy  |-----|  ->  before grows
+ *      |-------| busy |-----|------|  ->  after grows               else   ->  a hole of its own
+ */
+void rb_holes_add(struct rb_tiling *rb, struct rb_segment *node)
+{
+    struct slot slot = find_slot(rb, node->start);
+    struct rb_segment *before = slot.before == &rb->order ? NULL : segment_of_order(slot.before);
+    struct rb_segment *after = slot.after == &rb->order ? NULL : segment_of_order(slot.after);
+    bool touches_before = before && node->start - before->last == 1;
+    bool touches_after = after && after->start - node->last == 1;
+
+    if (!touches_before && !touches_after) {
+        list_insert_after(slot.before, &node->order);
+        link_hole(rb, node, slot.parent, slot.side);
+        return;
+    }
+    uint64_t start = touches_before ? before->start : node->start;
+    uint64_t last = touches_after ? after->last : node->last;
+    kva_nodes_push(&rb->nodes, node);
+    if (!touches_before) {
+        rb_hole_set_start(after, start);
+        return;
+    }
+    if (touches_after) {
+        rb_holes_remove(rb, after);
+        kva_nodes_push(&rb->nodes, after);
+    }
+    rb_hole_set_last(before, last);
+}

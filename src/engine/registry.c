@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/** The engines by name. Nothing else refers to this list: a program that names its engine by symbol links
+ *  only that one. */
+#include "engine.h"
+
+static const struct kva_engine *const engines[] = {&kva_engine_rb, &kva_engine_scan};
+
+enum { ENGINES = sizeof engines / sizeof engines[0] };
+
+static bool same_text(const char *a, const char *b)
+{
+    while (*a && *a == *b) {
+        a++;
+        b++;
+    }
+    return *a == *b;
+}
+
+const struct kva_engine *kva_engine_by_name(const char *name)
+{
+    for (size_t i = 0; name && i < ENGINES; i++) {
+        if (same_text(engines[i]->name, name))
+            return engines[i];
+    }
+    return NULL;
+}
+
+const char *kva_engine_name(size_t index)
+{
+    return index < ENGINES ? engines[index]->name : NULL;
+}

@@ -1,0 +1,455 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * The scan engine: the whole contract of engine.h on one sorted array. Read this one first.
+ *
+ *      index     0            1          2            3            count
+ *      entries   | 0x0 busy A | 0x3 free | 0x9 busy B | 0xa free | (end)
+ *                 \_________/
+ *                  its last is the next one's start - 1; the last one's is the tiling's last
+ *
+ * An entry says where a segment starts; the next entry says where it ends. So a gap or an overlap (I1)
+ * cannot be written down. Every operation is one of three steps: look through the array for an index; CUT a
+ * segment in two by inserting an entry; JOIN two by deleting one.
+ *
+ * COST. O(n) for everything: it compares or moves each entry at most once. That is fine for a dozen
+ * segments, and it is what an oracle should be: too simple to be wrong in an interesting way.
+ *
+ * MEMORY. The array doubles when it must, which happens before an operation changes anything (E1, E2).
+ */
+#include "../base/memory.h"
+#include "engine.h"
+
+struct entry {
+    uint64_t start;
+    void *owner;
+    enum kva_state state;
+};
+
+struct scan_tiling {
+    struct kva_tiling common; /* first: the engine's functions are handed a pointer to it */
+    struct entry *entries;
+    size_t count;
+    size_t capacity;
+};
+
+/** The first array: as much as the rb engine's first chunk of nodes. */
+enum { FIRST_CAPACITY = 64 };
+
+static struct scan_tiling *scan_of(struct kva_tiling *tiling)
+{
+    return (struct scan_tiling *)tiling;
+}
+
+static const struct scan_tiling *scan_of_const(const struct kva_tiling *tiling)
+{
+    return (const struct scan_tiling *)tiling;
+}
+
+static uint64_t last_of(const struct scan_tiling *scan, size_t index)
+{
+    return index + 1 < scan->count ? scan->entries[index + 1].start - 1 : scan->common.last;
+}
+
+static uint64_t bytes_of(const struct scan_tiling *scan, size_t index)
+{
+    return last_of(scan, index) - scan->entries[index].start + 1;
+}
+
+/** The index of the segment that holds `address`. */
+static size_t index_of(const struct scan_tiling *scan, uint64_t address)
+{
+    size_t index = 0;
+
+    while (index + 1 < scan->count && scan->entries[index + 1].start <= address)
+        index++;
+    return index;
+}
+
+/* -------------------------------------------------------------------------------------------- memory */
+
+/** Make room for `more` further entries. */
+static bool reserve_entries(struct scan_tiling *scan, size_t more)
+{
+    struct kva_memory *memory = &scan->common.memory;
+    size_t most = SIZE_MAX / sizeof(struct entry) / 2;
+    size_t capacity = scan->capacity ? scan->capacity : FIRST_CAPACITY;
+
+    if (more > most - scan->count)
+        return false;
+    if (scan->count + more <= scan->capacity)
+        return true;
+    while (capacity < scan->count + more)
+        capacity *= 2;
+    struct entry *entries = memory->take(memory->context, capacity * sizeof(struct entry));
+    if (!entries) { /* there may still be enough for what is needed now */
+        capacity = scan->count + more;
+        entries = memory->take(memory->context, capacity * sizeof(struct entry));
+    }
+    if (!entries)
+        return false;
+    if (scan->entries) {
+        memcpy(entries, scan->entries, scan->count * sizeof(struct entry));
+        memory->give(memory->context, scan->entries, scan->capacity * sizeof(struct entry));
+    }
+    scan->common.memory_bytes += (capacity - scan->capacity) * sizeof(struct entry);
+    scan->entries = entries;
+    scan->capacity = capacity;
+    return true;
+}
+
+static enum kva_status scan_prepare(struct kva_tiling *tiling, size_t operations)
+{
+    if (operations > SIZE_MAX / KVA_NODES_PER_OPERATION)
+        return KVA_ENOMEM;
+    bool ready = reserve_entries(scan_of(tiling), operations * KVA_NODES_PER_OPERATION);
+    return ready ? KVA_OK : KVA_ENOMEM;
+}
+
+static void scan_destroy(struct kva_tiling *tiling)
+{
+    struct scan_tiling *scan = scan_of(tiling);
+    struct kva_memory memory = tiling->memory;
+
+    if (scan->entries)
+        memory.give(memory.context, scan->entries, scan->capacity * sizeof(struct entry));
+    memory.give(memory.context, scan, sizeof *scan);
+}
+
+static enum kva_status scan_create(const struct kva_tiling *common, struct kva_tiling **tiling)
+{
+    struct scan_tiling *scan = common->memory.take(common->memory.context, sizeof *scan);
+
+    if (!scan)
+        return KVA_ENOMEM;
+    scan->common = *common;
+    scan->common.memory_bytes = sizeof *scan;
+    scan->entries = NULL;
+    scan->count = 0;
+    scan->capacity = 0;
+    if (!reserve_entries(scan, 1)) {
+        scan_destroy(&scan->common);
+        return KVA_ENOMEM;
+    }
+    scan->entries[0] = (struct entry){common->first, NULL, KVA_FREE};
+    scan->count = 1;
+    scan->common.tally.segments[KVA_FREE] = 1;
+    scan->common.tally.bytes[KVA_FREE] = common->last - common->first + 1;
+    *tiling = &scan->common;
+    return KVA_OK;
+}
+
+/* ----------------------------------------------------------------------------------- the three steps */
+
+/** Look: the index of the busy segment that starts at `start`. */
+static bool find_busy(const struct scan_tiling *scan, uint64_t start, size_t *index)
+{
+    *index = index_of(scan, start);
+    return scan->entries[*index].start == start && scan->entries[*index].state == KVA_BUSY;
+}
+
+/** Cut: the segment at `index` ends before `at`, which lies inside it; its twin begins there. */
+static void cut(struct scan_tiling *scan, size_t index, uint64_t at)
+{
+    struct entry *entry = &scan->entries[index];
+
+    memmove(entry + 1, entry, (scan->count - index) * sizeof *entry);
+    entry[1].start = at;
+    scan->count++;
+    scan->common.tally.segments[entry->state]++;
+}
+
+/** Join: the segment at `index` takes over the addresses of the one behind it. */
+static void join(struct scan_tiling *scan, size_t index)
+{
+    struct entry *next = &scan->entries[index + 1];
+
+    scan->common.tally.segments[next->state]--;
+    memmove(next, next + 1, (scan->count - index - 2) * sizeof *next);
+    scan->count--;
+}
+
+static void set_state(struct scan_tiling *scan, size_t index, enum kva_state state, void *owner)
+{
+    struct entry *entry = &scan->entries[index];
+    struct kva_tally *tally = &scan->common.tally;
+
+    kva_tally_move(tally, entry->state, state, bytes_of(scan, index));
+    tally->segments[entry->state]--;
+    tally->segments[state]++;
+    entry->state = state;
+    entry->owner = owner;
+}
+
+static bool is_free(const struct scan_tiling *scan, size_t index)
+{
+    return index < scan->count && scan->entries[index].state == KVA_FREE;
+}
+
+/** Make the segment at `index` free, and join it with free neighbours (I3). */
+static void make_free(struct scan_tiling *scan, size_t index)
+{
+    set_state(scan, index, KVA_FREE, NULL);
+    if (is_free(scan, index + 1))
+        join(scan, index);
+    if (index > 0 && is_free(scan, index - 1))
+        join(scan, index - 1);
+}
+
+/* --------------------------------------------------------------------------------- taking and giving */
+
+static enum kva_status scan_search(const struct kva_tiling *tiling, const struct kva_demand *demand,
+                                   struct kva_place *place)
+{
+    const struct scan_tiling *scan = scan_of_const(tiling);
+
+    for (size_t i = 0; i < scan->count; i++) {
+        size_t index = demand->policy == KVA_LOWEST ? i : scan->count - 1 - i;
+        if (!is_free(scan, index) ||
+            !kva_fit_in_hole(scan->entries[index].start, last_of(scan, index), demand, &place->start))
+            continue;
+        place->last = place->start + (demand->size - 1);
+        place->index = index;
+        return KVA_OK;
+    }
+    return KVA_ENOSPC;
+}
+
+static enum kva_status scan_locate(const struct kva_tiling *tiling, uint64_t start, uint64_t last,
+                                   struct kva_place *place)
+{
+    const struct scan_tiling *scan = scan_of_const(tiling);
+    size_t index = index_of(scan, start);
+
+    if (!is_free(scan, index) || last_of(scan, index) < last)
+        return KVA_EEXIST;
+    place->start = start;
+    place->last = last;
+    place->index = index;
+    return KVA_OK;
+}
+
+static enum kva_status scan_occupy(struct kva_tiling *tiling, const struct kva_place *place, void *owner)
+{
+    struct scan_tiling *scan = scan_of(tiling);
+    size_t index = place->index;
+    bool cut_left = place->start > scan->entries[index].start;
+    bool cut_right = place->last < last_of(scan, index);
+
+    if (!reserve_entries(scan, (size_t)cut_left + cut_right))
+        return KVA_ENOMEM;
+    if (cut_right)
+        cut(scan, index, place->last + 1);
+    if (cut_left)
+        cut(scan, index++, place->start);
+    set_state(scan, index, KVA_BUSY, owner);
+    return KVA_OK;
+}
+
+static enum kva_status scan_release(struct kva_tiling *tiling, uint64_t start)
+{
+    size_t index;
+
+    if (!find_busy(scan_of(tiling), start, &index))
+        return KVA_ENOENT;
+    make_free(scan_of(tiling), index);
+    return KVA_OK;
+}
+
+static enum kva_status scan_split(struct kva_tiling *tiling, uint64_t start, uint64_t at)
+{
+    size_t index;
+
+    if (!find_busy(scan_of(tiling), start, &index))
+        return KVA_ENOENT;
+    if (!reserve_entries(scan_of(tiling), 1))
+        return KVA_ENOMEM;
+    cut(scan_of(tiling), index, at);
+    return KVA_OK;
+}
+
+/** The busy segment at `index` takes [end + 1, last] from the hole behind it. */
+static enum kva_status enlarge(struct scan_tiling *scan, size_t index, uint64_t last)
+{
+    uint64_t more = last - last_of(scan, index);
+
+    if (!is_free(scan, index + 1) || last_of(scan, index + 1) < last)
+        return KVA_ENOSPC;
+    kva_tally_move(&scan->common.tally, KVA_FREE, KVA_BUSY, more);
+    if (last_of(scan, index + 1) == last)
+        join(scan, index);
+    else
+        scan->entries[index + 1].start = last + 1;
+    return KVA_OK;
+}
+
+/** The busy segment at `index` gives [last + 1, end] to the hole behind it, or to a new one. */
+static enum kva_status shrink(struct scan_tiling *scan, size_t index, uint64_t last)
+{
+    if (is_free(scan, index + 1)) {
+        kva_tally_move(&scan->common.tally, KVA_BUSY, KVA_FREE, last_of(scan, index) - last);
+        scan->entries[index + 1].start = last + 1;
+        return KVA_OK;
+    }
+    if (!reserve_entries(scan, 1))
+        return KVA_ENOMEM;
+    cut(scan, index, last + 1);
+    make_free(scan, index + 1);
+    return KVA_OK;
+}
+
+static enum kva_status scan_resize(struct kva_tiling *tiling, uint64_t start, uint64_t last)
+{
+    struct scan_tiling *scan = scan_of(tiling);
+    size_t index;
+
+    if (!find_busy(scan, start, &index))
+        return KVA_ENOENT;
+    if (last > last_of(scan, index))
+        return enlarge(scan, index, last);
+    return last < last_of(scan, index) ? shrink(scan, index, last) : KVA_OK;
+}
+
+static enum kva_status scan_park(struct kva_tiling *tiling, uint64_t start, uint64_t *last)
+{
+    struct scan_tiling *scan = scan_of(tiling);
+    size_t index;
+
+    if (!find_busy(scan, start, &index))
+        return KVA_ENOENT;
+    set_state(scan, index, KVA_DEFERRED, scan->entries[index].owner);
+    *last = last_of(scan, index);
+    return KVA_OK;
+}
+
+static void scan_unpark(struct kva_tiling *tiling)
+{
+    struct scan_tiling *scan = scan_of(tiling);
+
+    /* From the top down: make_free deletes entries only at and above the index, and the one below. */
+    for (size_t index = scan->count; index-- > 0;) {
+        if (index < scan->count && scan->entries[index].state == KVA_DEFERRED)
+            make_free(scan, index);
+    }
+}
+
+static enum kva_status scan_extend(struct kva_tiling *tiling, uint64_t first, uint64_t last)
+{
+    struct scan_tiling *scan = scan_of(tiling);
+    bool new_below = first < tiling->first && !is_free(scan, 0);
+    bool new_above = last > tiling->last && !is_free(scan, scan->count - 1);
+
+    if (!reserve_entries(scan, (size_t)new_below + new_above))
+        return KVA_ENOMEM;
+    if (new_above)
+        scan->entries[scan->count++] = (struct entry){tiling->last + 1, NULL, KVA_FREE};
+    if (new_below) {
+        memmove(scan->entries + 1, scan->entries, scan->count * sizeof *scan->entries);
+        scan->entries[0] = (struct entry){first, NULL, KVA_FREE};
+        scan->count++;
+    }
+    scan->entries[0].start = first;
+    tiling->tally.segments[KVA_FREE] += (uint64_t)new_below + new_above;
+    tiling->tally.bytes[KVA_FREE] += (tiling->first - first) + (last - tiling->last);
+    tiling->first = first;
+    tiling->last = last;
+    return KVA_OK;
+}
+
+/* ------------------------------------------------------------------------------------------- looking */
+
+static void scan_find(const struct kva_tiling *tiling, uint64_t address, struct kva_segment *segment)
+{
+    const struct scan_tiling *scan = scan_of_const(tiling);
+    size_t index = index_of(scan, address);
+
+    segment->start = scan->entries[index].start;
+    segment->last = last_of(scan, index);
+    segment->owner = scan->entries[index].owner;
+    segment->state = scan->entries[index].state;
+}
+
+static bool scan_largest(const struct kva_tiling *tiling, uint64_t *span)
+{
+    const struct scan_tiling *scan = scan_of_const(tiling);
+    bool any = false;
+
+    *span = 0;
+    for (size_t i = 0; i < scan->count; i++) {
+        if (is_free(scan, i)) {
+            *span = max_u64(*span, bytes_of(scan, i) - 1);
+            any = true;
+        }
+    }
+    return any;
+}
+
+/** I2, I3 and I6 at one entry. I1 holds by construction if the starts ascend from first (I6). */
+static const char *check_entry(const struct scan_tiling *scan, size_t index)
+{
+    const struct entry *entry = &scan->entries[index];
+    bool in_order = index > 0 ? entry[-1].start < entry->start : entry->start == scan->common.first;
+
+    if (!in_order || entry->start > scan->common.last)
+        return "I6: the array is out of order";
+    if (!is_aligned(entry->start, scan->common.quantum))
+        return "I2: a segment misses the quantum";
+    if (entry->state > KVA_DEFERRED)
+        return "I6: an entry has no such state";
+    if (index > 0 && is_free(scan, index) && is_free(scan, index - 1))
+        return "I3: two adjacent free segments";
+    return NULL;
+}
+
+static const char *scan_check(const struct kva_tiling *tiling, uint64_t *address)
+{
+    const struct scan_tiling *scan = scan_of_const(tiling);
+    struct kva_tally tally = {{0}, {0}};
+
+    for (size_t i = 0; i < scan->count; i++) {
+        const char *broken = check_entry(scan, i);
+        *address = scan->entries[i].start;
+        if (broken)
+            return broken;
+        tally.segments[scan->entries[i].state]++;
+        tally.bytes[scan->entries[i].state] += bytes_of(scan, i);
+    }
+    *address = 0;
+    if (memcmp(&tally, &tiling->tally, sizeof tally) != 0)
+        return "I5: the tally differs from what a walk counts";
+    return NULL;
+}
+
+static const char *scan_check_near(const struct kva_tiling *tiling, uint64_t at, uint64_t *address)
+{
+    const struct scan_tiling *scan = scan_of_const(tiling);
+    size_t middle = index_of(scan, at);
+
+    for (size_t i = middle > 0 ? middle - 1 : 0; i < scan->count && i <= middle + 1; i++) {
+        const char *broken = check_entry(scan, i);
+        *address = scan->entries[i].start;
+        if (broken)
+            return broken;
+    }
+    return NULL;
+}
+
+const struct kva_engine kva_engine_scan = {
+    .name = "scan",
+    .create = scan_create,
+    .destroy = scan_destroy,
+    .prepare = scan_prepare,
+    .search = scan_search,
+    .locate = scan_locate,
+    .occupy = scan_occupy,
+    .release = scan_release,
+    .split = scan_split,
+    .resize = scan_resize,
+    .park = scan_park,
+    .unpark = scan_unpark,
+    .extend = scan_extend,
+    .find = scan_find,
+    .largest = scan_largest,
+    .check = scan_check,
+    .check_near = scan_check_near,
+};

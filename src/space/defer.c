@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * Deferred free, flush, and what happens before anyone hears "no space".
+ *
+ *      busy --kva_free_deferred--> deferred --flush--> free
+ *
+ * A flush (of a TLB, an IOTLB, a fence) costs about the same for one range as for many; so ranges wait, and
+ * one callback with the range that covers them all serves the batch. That covering range is kept as ranges
+ * are parked; the engine keeps the ranges themselves.
+ *
+ * While the callback runs, the space does not change: what it was told to drop is exactly what becomes free
+ * when it returns.
+ */
+#include "space.h"
+
+/** See kva_set_deferred_limit. */
+static uint64_t default_limit(unsigned cpus)
+{
+    uint64_t limit = 0;
+
+    for (unsigned rest = cpus ? cpus : 1; rest > 0; rest >>= 1)
+        limit += (uint64_t)32 << 20;
+    return limit;
+}
+
+static void forget_deferred_range(struct kva_space *space)
+{
+    space->deferred_start = UINT64_MAX;
+    space->deferred_last = 0;
+}
+
+void kva_defer_init(struct kva_space *space, const struct kva_config *config)
+{
+    space->reclaim = NULL;
+    space->flush = config->flush;
+    space->flush_context = config->flush_context;
+    space->deferred_limit = config->deferred_limit ? config->deferred_limit : default_limit(config->cpus);
+    space->flushes = 0;
+    space->flushing = false;
+    space->reclaiming = false;
+    forget_deferred_range(space);
+}
+
+/* ---------------------------------------------------------------------------------------------- flush */
+
+void kva_flush_now(struct kva_space *space)
+{
+    uint64_t start = space->deferred_start;
+
+    if (space->flush) {
+        space->flushing = true;
+        space->flush(space->flush_context, start, space->deferred_last);
+        space->flushing = false;
+    }
+    space->tiling->engine->unpark(space->tiling);
+    forget_deferred_range(space);
+    space->flushes++;
+    verify_change(space, __func__, start);
+}
+
+enum kva_status kva_free_deferred(struct kva_space *space, uint64_t start)
+{
+    enum kva_status status = enter_change(space, __func__);
+    uint64_t last;
+
+    if (status != KVA_OK)
+        return status;
+    if (space->tiling->engine->park(space->tiling, start, &last) != KVA_OK)
+        return misuse(space, kva_diagnose_start(space, start), __func__, start);
+    space->deferred_start = min_u64(space->deferred_start, start);
+    space->deferred_last = max_u64(space->deferred_last, last);
+    verify_change(space, __func__, start);
+    if (space->tiling->tally.bytes[KVA_DEFERRED] > space->deferred_limit)
+        kva_flush_now(space);
+    return KVA_OK;
+}
+
+enum kva_status kva_flush(struct kva_space *space)
+{
+    enum kva_status status = enter_change(space, __func__);
+
+    if (status == KVA_OK && has_deferred(space))
+        kva_flush_now(space);
+    return status;
+}
+
+enum kva_status kva_set_deferred_limit(struct kva_space *space, uint64_t bytes)
+{
+    if (!is_initialised(space))
+        return KVA_ENULL;
+    space->deferred_limit = bytes;
+    return KVA_OK;
+}
+
+/* -------------------------------------------------------------------------------------------- reclaim */
+
+/** Flush, if that gives anything, and attempt again. */
+static enum kva_status flush_and_attempt(struct kva_space *space, kva_attempt *attempt, void *context)
+{
+    if (has_deferred(space))
+        kva_flush_now(space);
+    return attempt(space, context);
+}
+
+enum kva_status kva_retry(struct kva_space *space, uint64_t size, kva_attempt *attempt, void *context)
+{
+    enum kva_status status = KVA_ENOSPC;
+
+    if (has_deferred(space))
+        status = flush_and_attempt(space, attempt, context);
+    if (space->reclaiming)
+        return status;
+    for (struct kva_reclaim *entry = space->reclaim; entry && status == KVA_ENOSPC; entry = entry->next) {
+        space->reclaiming = true;
+        bool gave = entry->callback(entry->context, space, size);
+        space->reclaiming = false;
+        if (gave)
+            status = flush_and_attempt(space, attempt, context);
+    }
+    return status;
+}
+
+/** The link that points to `reclaim`, or to the end of the list. */
+static struct kva_reclaim **find_link(struct kva_space *space, const struct kva_reclaim *reclaim)
+{
+    struct kva_reclaim **link = &space->reclaim;
+
+    while (*link && *link != reclaim)
+        link = &(*link)->next;
+    return link;
+}
+
+enum kva_status kva_reclaim_add(struct kva_space *space, struct kva_reclaim *reclaim)
+{
+    if (!is_initialised(space))
+        return KVA_ENULL;
+    if (!reclaim || !reclaim->callback)
+        return misuse(space, KVA_ENULL, __func__, 0);
+    struct kva_reclaim **link = find_link(space, reclaim);
+    if (*link)
+        return KVA_EEXIST;
+    reclaim->next = NULL;
+    *link = reclaim;
+    return KVA_OK;
+}
+
+enum kva_status kva_reclaim_remove(struct kva_space *space, struct kva_reclaim *reclaim)
+{
+    if (!is_initialised(space))
+        return KVA_ENULL;
+    if (!reclaim)
+        return misuse(space, KVA_ENULL, __func__, 0);
+    struct kva_reclaim **link = find_link(space, reclaim);
+    if (!*link)
+        return KVA_ENOENT;
+    *link = reclaim->next;
+    return KVA_OK;
+}

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/** Looking at a space: find, iterate, count, dump. Nothing here changes it. */
+#include "space.h"
+
+enum kva_status kva_find(const struct kva_space *space, uint64_t address, struct kva_segment *segment)
+{
+    if (!is_initialised(space))
+        return KVA_ENULL;
+    if (!segment)
+        return misuse(space, KVA_ENULL, __func__, address);
+    if (address < space->tiling->first || address > space->tiling->last)
+        return KVA_ENOENT;
+    space->tiling->engine->find(space->tiling, address, segment);
+    return KVA_OK;
+}
+
+enum kva_status kva_first(const struct kva_space *space, struct kva_segment *segment)
+{
+    if (!is_initialised(space))
+        return KVA_ENULL;
+    if (!segment)
+        return misuse(space, KVA_ENULL, __func__, 0);
+    space->tiling->engine->find(space->tiling, space->tiling->first, segment);
+    return KVA_OK;
+}
+
+enum kva_status kva_next(const struct kva_space *space, struct kva_segment *segment)
+{
+    if (!is_initialised(space))
+        return KVA_ENULL;
+    if (!segment)
+        return misuse(space, KVA_ENULL, __func__, 0);
+    if (segment->last >= space->tiling->last)
+        return KVA_ENOENT;
+    return kva_find(space, segment->last + 1, segment);
+}
+
+/** Bytes counted modulo 2^64: 0 in a state that has segments stands for 2^64. */
+static uint64_t saturate(uint64_t bytes, uint64_t segments)
+{
+    return bytes == 0 && segments > 0 ? UINT64_MAX : bytes;
+}
+
+enum kva_status kva_stats_read(const struct kva_space *space, struct kva_stats *stats)
+{
+    uint64_t span = 0;
+
+    if (!is_initialised(space))
+        return KVA_ENULL;
+    if (!stats)
+        return misuse(space, KVA_ENULL, __func__, 0);
+    const struct kva_tally *tally = &space->tiling->tally;
+    bool any_free = space->tiling->engine->largest(space->tiling, &span);
+    *stats = (struct kva_stats){
+        .free_bytes = saturate(tally->bytes[KVA_FREE], tally->segments[KVA_FREE]),
+        .busy_bytes = saturate(tally->bytes[KVA_BUSY], tally->segments[KVA_BUSY]),
+        .deferred_bytes = saturate(tally->bytes[KVA_DEFERRED], tally->segments[KVA_DEFERRED]),
+        .largest_free = any_free ? saturate(span + 1, 1) : 0,
+        .free_segments = tally->segments[KVA_FREE],
+        .busy_segments = tally->segments[KVA_BUSY],
+        .deferred_segments = tally->segments[KVA_DEFERRED],
+        .flushes = space->flushes,
+        .memory_bytes = space->tiling->memory_bytes,
+    };
+    return KVA_OK;
+}
+
+/* ----------------------------------------------------------------------------------------------- dump */
+
+/** The longest line: two addresses, a size, a state, an owner, and the signs between them:
+ *  18 + 1 + 18 + 1 + 20 + 1 + 8 + 7 + 18, and the zero byte. */
+enum { LINE_BYTES = 96 };
+
+struct line {
+    char text[LINE_BYTES];
+    size_t length;
+};
+
+static void put_text(struct line *line, const char *text)
+{
+    while (*text)
+        line->text[line->length++] = *text++;
+}
+
+/** An address, as 16 hexadecimal digits. */
+static void put_address(struct line *line, uint64_t address)
+{
+    put_text(line, "0x");
+    for (unsigned shift = 64; shift > 0; shift -= 4)
+        line->text[line->length++] = "0123456789abcdef"[(address >> (shift - 4)) & 0xf];
+}
+
+/** *value /= 10; returns the remainder. In four 16-bit steps: a 32-bit host without a library has no
+ *  64-bit division. */
+static unsigned divide_by_ten(uint64_t *value)
+{
+    uint64_t quotient = 0;
+    uint32_t rest = 0;
+
+    for (unsigned shift = 64; shift > 0; shift -= 16) {
+        rest = (rest << 16) | (uint32_t)((*value >> (shift - 16)) & 0xffff);
+        quotient = (quotient << 16) | rest / 10;
+        rest %= 10;
+    }
+    *value = quotient;
+    return rest;
+}
+
+static void put_decimal(struct line *line, uint64_t value)
+{
+    char reversed[20]; /* 2^64 - 1 has 20 digits */
+    size_t count = 0;
+
+    do
+        reversed[count++] = (char)('0' + divide_by_ten(&value));
+    while (value > 0);
+    while (count > 0)
+        line->text[line->length++] = reversed[--count];
+}
+
+static void put_size(struct line *line, const struct kva_segment *segment)
+{
+    uint64_t span = segment->last - segment->start;
+
+    if (span == UINT64_MAX)
+        put_text(line, "18446744073709551616");
+    else
+        put_decimal(line, span + 1);
+}
+
+static void put_segment(struct line *line, const struct kva_segment *segment)
+{
+    static const char *const states[] = {" free", " busy", " deferred"};
+
+    put_address(line, segment->start);
+    put_text(line, "-");
+    put_address(line, segment->last);
+    put_text(line, " ");
+    put_size(line, segment);
+    put_text(line, states[segment->state]);
+    if (segment->owner) {
+        put_text(line, " owner ");
+        put_address(line, (uintptr_t)segment->owner);
+    }
+    line->text[line->length] = '\0';
+}
+
+enum kva_status kva_space_dump(const struct kva_space *space, kva_dump_line *write, void *context)
+{
+    struct kva_segment segment;
+
+    if (!is_initialised(space))
+        return KVA_ENULL;
+    if (!write)
+        return misuse(space, KVA_ENULL, __func__, 0);
+    for (enum kva_status status = kva_first(space, &segment); status == KVA_OK;
+         status = kva_next(space, &segment)) {
+        struct line line;
+        line.length = 0;
+        put_segment(&line, &segment);
+        write(context, line.text, line.length);
+    }
+    return KVA_OK;
+}
