@@ -123,7 +123,7 @@ typedef void kva_hook(void *context, const struct kva_fault *fault);
 /** Where a space takes the memory for its nodes. The caller supplies one; every call gets `context`.
  *
  *  take   returns `bytes` bytes aligned for any object (max_align_t), or NULL when there are none. `bytes`
- *         is any number; a space asks rarely, for chunks that double from 4 KiB to 2 MiB, and asks again
+ *         is any number; a space asks rarely, for chunks that grow from 4 KiB to 2 MiB, and asks again
  *         for less when it is refused.
  *  give   takes back one block that take returned, with the same `bytes`.
  *

@@ -16,15 +16,15 @@
 struct kva_failing_block;
 
 struct kva_failing_memory {
-    uint64_t takes;      /* calls of take, refused ones included */
-    uint64_t refused;    /* how many of them returned NULL */
-    uint64_t gives;      /* calls of give */
-    size_t blocks;       /* outstanding: taken, not given back */
-    size_t bytes;        /* outstanding */
-    uint64_t fail_at;    /* the take that fails, counted as `takes`; 0: none */
-    bool from_then_on;   /* and all after it */
-    size_t largest;      /* refuse what is larger; 0: no such limit */
-    bool give_is_a_bug;  /* stop the program at a give: set while a space is alive */
+    uint64_t takes;                   /* calls of take, refused ones included */
+    uint64_t refused;                 /* how many of them returned NULL */
+    uint64_t gives;                   /* calls of give */
+    size_t blocks;                    /* outstanding: taken, not given back */
+    size_t bytes;                     /* outstanding */
+    uint64_t fail_at;                 /* the take that fails, counted as `takes`; 0: none */
+    bool from_then_on;                /* and all after it */
+    size_t largest;                   /* refuse what is larger; 0: no such limit */
+    bool give_is_a_bug;               /* stop the program at a give: set while a space is alive */
     struct kva_failing_block *newest; /* the outstanding blocks, for tests that look inside */
 };
 

@@ -59,15 +59,15 @@ static void add_chunk(struct kva_nodes *nodes, struct kva_chunk *chunk, size_t b
     nodes->tiling->memory_bytes += bytes;
 }
 
-/** Take one chunk: as much as the cache holds already, between the limits; when refused, half of it, down
- *  to what holds a single node however the chunk is aligned. */
+/** Take one chunk: about an eighth of what the space holds already (so that little lies idle), between
+ *  the limits; when refused, half of it, down to what holds a single node however the chunk is aligned. */
 static bool take_chunk(struct kva_nodes *nodes)
 {
     struct kva_memory *memory = &nodes->tiling->memory;
     size_t least = sizeof(struct kva_chunk) + 2 * nodes->node_bytes;
     size_t bytes = least_chunk;
 
-    while (bytes < largest_chunk && bytes < nodes->tiling->memory_bytes)
+    while (bytes < largest_chunk && bytes < nodes->tiling->memory_bytes / 8)
         bytes *= 2;
     for (; bytes >= least; bytes /= 2) {
         void *block = memory->take(memory->context, bytes);

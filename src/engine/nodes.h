@@ -3,7 +3,7 @@
 /**
  * A cache of equal nodes, filled before a change and never during one.
  *
- * Memory comes in CHUNKS that double from 4 KiB to 2 MiB: a small space stays small, and a large one asks
+ * Memory comes in CHUNKS that grow with the space from 4 KiB to 2 MiB: a small space stays small, and a large one asks
  * rarely, for pieces that a huge page holds. Nodes are cut from a chunk only when they are first used, so
  * that taking a chunk touches one line of it.
  *

@@ -49,6 +49,11 @@ static struct rb_segment *new_segment(struct rb_tiling *rb, uint64_t start, uint
     return segment;
 }
 
+static void add_hole(struct rb_tiling *rb, struct rb_segment *segment)
+{
+    rb_holes_add(rb, segment, find_slot(&rb->holes, segment->start));
+}
+
 /* ---------------------------------------------------------------------------------------- life cycle */
 
 static void rb_destroy(struct kva_tiling *tiling)
@@ -76,7 +81,7 @@ static enum kva_status rb_create(const struct kva_tiling *common, struct kva_til
         rb_destroy(&rb->common);
         return KVA_ENOMEM;
     }
-    rb_holes_add(rb, new_segment(rb, common->first, common->last));
+    add_hole(rb, new_segment(rb, common->first, common->last));
     rb->common.tally.bytes[KVA_FREE] = common->last - common->first + 1;
     *tiling = &rb->common;
     return KVA_OK;
@@ -111,11 +116,11 @@ static enum kva_status rb_extend(struct kva_tiling *tiling, uint64_t first, uint
     if (!kva_nodes_ensure(&rb->nodes, (size_t)new_below + new_above))
         return KVA_ENOMEM;
     if (new_below)
-        rb_holes_add(rb, new_segment(rb, first, tiling->first - 1));
+        add_hole(rb, new_segment(rb, first, tiling->first - 1));
     else if (lowest)
         rb_hole_set_start(lowest, first);
     if (new_above)
-        rb_holes_add(rb, new_segment(rb, tiling->last + 1, last));
+        add_hole(rb, new_segment(rb, tiling->last + 1, last));
     else if (highest)
         rb_hole_set_last(highest, last);
     tiling->tally.bytes[KVA_FREE] += (tiling->first - first) + (last - tiling->last);
@@ -136,28 +141,21 @@ static struct rb_segment *busy_at(const struct rb_tiling *rb, uint64_t start)
 
 static void link_busy(struct rb_tiling *rb, struct rb_segment *segment, void *owner)
 {
-    struct kva_rb_node *parent = NULL;
-    struct kva_rb_node *link = rb->used.root;
-    enum kva_rb_side side = KVA_RB_LEFT;
+    struct rb_slot slot = find_slot(&rb->used, segment->start);
 
-    while (link) {
-        parent = link;
-        side = segment_of_link(link)->start < segment->start ? KVA_RB_RIGHT : KVA_RB_LEFT;
-        link = link->child[side];
-    }
     segment->owner = owner;
     list_clear(&segment->order);
-    kva_rb_insert(&rb->used, &segment->link, parent, side);
+    kva_rb_insert(&rb->used, &segment->link, slot.parent, slot.side);
     rb->common.tally.segments[KVA_BUSY]++;
 }
 
-/** Move a used segment to the free side. */
-static void make_free(struct rb_tiling *rb, struct rb_segment *segment, enum kva_state from)
+/** Move a used segment to the free side, where `slot` is its slot. */
+static void make_free(struct rb_tiling *rb, struct rb_segment *segment, enum kva_state from, struct rb_slot slot)
 {
     kva_tally_move(&rb->common.tally, from, KVA_FREE, span_of(segment) + 1);
     rb->common.tally.segments[from]--;
     kva_rb_erase(&rb->used, &segment->link);
-    rb_holes_add(rb, segment);
+    rb_holes_add(rb, segment, slot);
 }
 
 /* --------------------------------------------------------------------------------------------- taking */
@@ -259,13 +257,24 @@ static enum kva_status rb_locate(const struct kva_tiling *tiling, uint64_t start
 
 /* ------------------------------------------------------------------------------------------ giving back */
 
+/** Both trees are descended at once, for the segment that starts at `start` and for its slot among the
+ *  holes: neither descent waits for the other's cache misses. */
 static enum kva_status rb_release(struct kva_tiling *tiling, uint64_t start)
 {
-    struct rb_segment *segment = busy_at(rb_of(tiling), start);
+    struct rb_tiling *rb = rb_of(tiling);
+    struct kva_rb_node *used = rb->used.root;
+    struct kva_rb_node *hole = rb->holes.root;
+    struct rb_slot slot = {NULL, KVA_RB_LEFT};
 
-    if (!segment)
+    while (used && segment_of_link(used)->start != start) {
+        hole = hole ? step_to_slot(&slot, hole, start) : NULL;
+        used = used->child[segment_of_link(used)->start < start];
+    }
+    while (hole)
+        hole = step_to_slot(&slot, hole, start);
+    if (!used || state_of_used(segment_of_link(used)) != KVA_BUSY)
         return KVA_ENOENT;
-    make_free(rb_of(tiling), segment, KVA_BUSY);
+    make_free(rb, segment_of_link(used), KVA_BUSY, slot);
     return KVA_OK;
 }
 
@@ -321,7 +330,7 @@ static enum kva_status shrink(struct rb_tiling *rb, struct rb_segment *segment, 
     if (hole)
         rb_hole_set_start(hole, last + 1);
     else
-        rb_holes_add(rb, new_segment(rb, last + 1, segment->last));
+        add_hole(rb, new_segment(rb, last + 1, segment->last));
     segment->last = last;
     return KVA_OK;
 }
@@ -360,7 +369,7 @@ static void rb_unpark(struct kva_tiling *tiling)
     while (!list_is_empty(&rb->parked)) {
         struct rb_segment *segment = segment_of_order(rb->parked.next);
         list_remove(&segment->order);
-        make_free(rb, segment, KVA_DEFERRED);
+        make_free(rb, segment, KVA_DEFERRED, find_slot(&rb->holes, segment->start));
     }
 }
 

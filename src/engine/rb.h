@@ -90,13 +90,33 @@ void rb_holes_init(struct rb_tiling *rb);
 /** The lowest or highest place for a demand. See rb_holes.c for the bound on what it visits. */
 bool rb_holes_search(const struct rb_tiling *rb, const struct kva_demand *demand, struct kva_place *place);
 
-/** The neighbour of a hole in the order of addresses; NULL at the end. */
-struct rb_segment *rb_hole_before(const struct rb_tiling *rb, const struct rb_segment *hole);
-struct rb_segment *rb_hole_after(const struct rb_tiling *rb, const struct rb_segment *hole);
+/** Where a new node belongs: as the `side` child of `parent` (NULL: it is the first). */
+struct rb_slot {
+    struct kva_rb_node *parent;
+    enum kva_rb_side side;
+};
 
-/** Make [node->start, node->last], in a node that is in no tree, free. Returns with the node, and perhaps a
- *  neighbour's, back in the cache if it merged. */
-void rb_holes_add(struct rb_tiling *rb, struct rb_segment *node);
+/** One step of the descent to the slot for `start`: from `link`, not NULL, to the child to go on with. */
+static inline struct kva_rb_node *step_to_slot(struct rb_slot *slot, struct kva_rb_node *link, uint64_t start)
+{
+    slot->parent = link;
+    slot->side = segment_of_link(link)->start < start ? KVA_RB_RIGHT : KVA_RB_LEFT;
+    return link->child[slot->side];
+}
+
+static inline struct rb_slot find_slot(const struct kva_rb_tree *tree, uint64_t start)
+{
+    struct rb_slot slot = {NULL, KVA_RB_LEFT};
+    struct kva_rb_node *link = tree->root;
+
+    while (link)
+        link = step_to_slot(&slot, link, start);
+    return slot;
+}
+
+/** Make [node->start, node->last], in a node that is in no tree, free; `slot` is its slot in `holes`.
+ *  Returns with the node, and perhaps a neighbour's, back in the cache if it merged. */
+void rb_holes_add(struct rb_tiling *rb, struct rb_segment *node, struct rb_slot slot);
 
 /** Take a whole hole out; its node is the caller's. */
 void rb_holes_remove(struct rb_tiling *rb, struct rb_segment *hole);

@@ -183,16 +183,6 @@ bool rb_holes_search(const struct rb_tiling *rb, const struct kva_demand *demand
 
 /* -------------------------------------------------------------------------------------------- changes */
 
-struct rb_segment *rb_hole_before(const struct rb_tiling *rb, const struct rb_segment *hole)
-{
-    return hole->order.prev == &rb->order ? NULL : segment_of_order(hole->order.prev);
-}
-
-struct rb_segment *rb_hole_after(const struct rb_tiling *rb, const struct rb_segment *hole)
-{
-    return hole->order.next == &rb->order ? NULL : segment_of_order(hole->order.next);
-}
-
 static void link_hole(struct rb_tiling *rb, struct rb_segment *hole, struct kva_rb_node *parent,
                       enum kva_rb_side side)
 {
@@ -244,31 +234,14 @@ void rb_holes_insert_before(struct rb_tiling *rb, struct rb_segment *hole, struc
     link_hole(rb, hole, parent, side);
 }
 
-/** The leaf position where `start` belongs, and with it both neighbours: the parent found is one of them,
- *  the list knows the other. */
-struct slot {
-    struct kva_rb_node *parent;
-    enum kva_rb_side side;
-    struct kva_list *before; /* `order` itself when there is none */
-    struct kva_list *after;
-};
-
-static struct slot find_slot(struct rb_tiling *rb, uint64_t start)
+/** The list position before a slot: the slot's parent is one of the two neighbours, and the list knows the
+ *  other. The head itself stands for "none". */
+static struct kva_list *before_slot(struct rb_tiling *rb, struct rb_slot slot)
 {
-    struct slot slot = {NULL, KVA_RB_LEFT, &rb->order, &rb->order};
-    struct kva_rb_node *link = rb->holes.root;
-
-    while (link) {
-        slot.parent = link;
-        slot.side = segment_of_link(link)->start < start ? KVA_RB_RIGHT : KVA_RB_LEFT;
-        link = link->child[slot.side];
-    }
     if (!slot.parent)
-        return slot;
+        return &rb->order;
     struct kva_list *neighbour = &segment_of_link(slot.parent)->order;
-    slot.before = slot.side == KVA_RB_RIGHT ? neighbour : neighbour->prev;
-    slot.after = slot.side == KVA_RB_RIGHT ? neighbour->next : neighbour;
-    return slot;
+    return slot.side == KVA_RB_RIGHT ? neighbour : neighbour->prev;
 }
 
 /** What is given back may touch the hole before it, the one after it, both or none:
@@ -277,16 +250,16 @@ static struct slot find_slot(struct rb_tiling *rb, uint64_t start)
  *      |-------|------|-----|  ->  one    |-------|------|  busy  |-----|  ->  before grows
  *      |-------| busy |-----|------|  ->  after grows               else   ->  a hole of its own
  */
-void rb_holes_add(struct rb_tiling *rb, struct rb_segment *node)
+void rb_holes_add(struct rb_tiling *rb, struct rb_segment *node, struct rb_slot slot)
 {
-    struct slot slot = find_slot(rb, node->start);
-    struct rb_segment *before = slot.before == &rb->order ? NULL : segment_of_order(slot.before);
-    struct rb_segment *after = slot.after == &rb->order ? NULL : segment_of_order(slot.after);
+    struct kva_list *position = before_slot(rb, slot);
+    struct rb_segment *before = position == &rb->order ? NULL : segment_of_order(position);
+    struct rb_segment *after = position->next == &rb->order ? NULL : segment_of_order(position->next);
     bool touches_before = before && node->start - before->last == 1;
     bool touches_after = after && after->start - node->last == 1;
 
     if (!touches_before && !touches_after) {
-        list_insert_after(slot.before, &node->order);
+        list_insert_after(position, &node->order);
         link_hole(rb, node, slot.parent, slot.side);
         return;
     }

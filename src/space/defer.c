@@ -71,7 +71,7 @@ enum kva_status kva_free_deferred(struct kva_space *space, uint64_t start)
     space->deferred_start = min_u64(space->deferred_start, start);
     space->deferred_last = max_u64(space->deferred_last, last);
     verify_change(space, __func__, start);
-    if (space->tiling->tally.bytes[KVA_DEFERRED] > space->deferred_limit)
+    if (bytes_in(&space->tiling->tally, KVA_DEFERRED) > space->deferred_limit)
         kva_flush_now(space);
     return KVA_OK;
 }

@@ -36,12 +36,6 @@ enum kva_status kva_next(const struct kva_space *space, struct kva_segment *segm
     return kva_find(space, segment->last + 1, segment);
 }
 
-/** Bytes counted modulo 2^64: 0 in a state that has segments stands for 2^64. */
-static uint64_t saturate(uint64_t bytes, uint64_t segments)
-{
-    return bytes == 0 && segments > 0 ? UINT64_MAX : bytes;
-}
-
 enum kva_status kva_stats_read(const struct kva_space *space, struct kva_stats *stats)
 {
     uint64_t span = 0;
@@ -53,10 +47,10 @@ enum kva_status kva_stats_read(const struct kva_space *space, struct kva_stats *
     const struct kva_tally *tally = &space->tiling->tally;
     bool any_free = space->tiling->engine->largest(space->tiling, &span);
     *stats = (struct kva_stats){
-        .free_bytes = saturate(tally->bytes[KVA_FREE], tally->segments[KVA_FREE]),
-        .busy_bytes = saturate(tally->bytes[KVA_BUSY], tally->segments[KVA_BUSY]),
-        .deferred_bytes = saturate(tally->bytes[KVA_DEFERRED], tally->segments[KVA_DEFERRED]),
-        .largest_free = any_free ? saturate(span + 1, 1) : 0,
+        .free_bytes = bytes_in(tally, KVA_FREE),
+        .busy_bytes = bytes_in(tally, KVA_BUSY),
+        .deferred_bytes = bytes_in(tally, KVA_DEFERRED),
+        .largest_free = !any_free ? 0 : span < UINT64_MAX ? span + 1 : span,
         .free_segments = tally->segments[KVA_FREE],
         .busy_segments = tally->segments[KVA_BUSY],
         .deferred_segments = tally->segments[KVA_DEFERRED],

@@ -50,6 +50,13 @@ enum kva_status kva_range_of(uint64_t quantum, uint64_t start, uint64_t size, ui
 /** Why there is no busy segment that starts at `start`: one of free's statuses. */
 enum kva_status kva_diagnose_start(const struct kva_space *space, uint64_t start);
 
+/** The bytes of one state, saturated: the tally counts modulo 2^64, where 0 bytes in some segments can only be
+ *  all 2^64. */
+static inline uint64_t bytes_in(const struct kva_tally *tally, enum kva_state state)
+{
+    return tally->bytes[state] == 0 && tally->segments[state] > 0 ? UINT64_MAX : tally->bytes[state];
+}
+
 static inline bool has_deferred(const struct kva_space *space)
 {
     return space->tiling->tally.segments[KVA_DEFERRED] > 0;

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: MIT
+# SPDX-FileCopyrightText: 2026 The kva authors
+#
+# From the JSON of kva bench to what docs/benchmarks.md shows. Call one function: jq -r -f results.jq with
+# --arg what markdown | churn | others.
+
+# Figures that others have published for the design of the rb engine, in user space on this kind of machine:
+# nanoseconds for one pair of the churn, by the number of live ranges.
+def published: {"1000": 257, "10000": 411, "100000": 1370, "1000000": 3014};
+
+# 1234567 -> "1,234,567"
+def grouped: tostring | explode | reverse
+    | [range(0; length) as $i | (if $i > 0 and $i % 3 == 0 then 44 else empty end), .[$i]] | reverse | implode;
+
+# A number with so many decimals, as text.
+def fixed($decimals):
+    . as $value | ($value * pow(10; $decimals) | round | fabs | tostring) as $digits
+    | if $decimals == 0 then $digits | grouped
+      else (("0" * ([0, $decimals + 1 - ($digits | length)] | max)) // "") + $digits
+          | (.[:-$decimals] | grouped) + "." + .[-$decimals:] end;
+
+def ns: if . < 100 then fixed(1) else fixed(0) end;
+
+def title: .workload + (if .phase then " " + .phase else "" end);
+def cells: "| " + join(" | ") + " |";
+
+def engines: reduce .rows[].engine as $engine ([]; if index($engine) then . else . + [$engine] end);
+
+def machine_text:
+    .machine as $m
+    | "Measured on " + .date[:10] + " with kva " + .version + ": " + $m.cpu + (if $m.virtual then " (virtual machine)" else "" end)
+      + ", " + ($m.cpus | tostring) + " CPUs (" + ($m.caches | join(", ")) + "), " + $m.kernel + ", " + $m.compiler
+      + (if $m.flags == "unknown" then "" else " (`" + $m.flags + "`)" end)
+      + ", transparent huge pages `" + $m.huge_pages + "`"
+      + (if $m.pinned_to == null then ", not pinned" else ", pinned to CPU " + ($m.pinned_to | tostring) end)
+      + ". Seed " + .seed + ", " + (.reps | tostring) + " turns of " + (.turn_ms | fixed(0)) + " ms; one reading of the stopwatch takes "
+      + (.stopwatch.reading_ns | fixed(0)) + " ns. The system took the CPU away " + (.preemptions | grouped) + " times.";
+
+def row_cells:
+    [title, (.n | grouped), .engine, (.ns | ns), (100 * .spread | fixed(0)) + " %",
+     (if .ratio == null then "-" else .ratio | fixed(2) end),
+     (.latency_ns | (.p50, .p99, ."p99.9", .max) | ns),
+     (.bytes_per_live | fixed(1)), (if .fragmentation == null then "-" else .fragmentation | fixed(3) end)];
+
+def rows_table:
+    (["workload", "n", "engine", "ns", "spread", "× " + .base, "p50", "p99", "p99.9", "max", "bytes/live", "used/live"] | cells),
+    (["---", "--:", "---", "--:", "--:", "--:", "--:", "--:", "--:", "--:", "--:", "--:"] | cells),
+    (.rows[] | select(.skipped | not) | row_cells | cells);
+
+def longest_table:
+    (["n", "engine", "operations", "p50", "p99.9", "longest", "empty longest", "empty p99.999", "above empty", "longest twice", "in"] | cells),
+    (["--:", "---", "--:", "--:", "--:", "--:", "--:", "--:", "--:", "--:", "---"] | cells),
+    (.longest[] | [(.n | grouped), .engine, (.operations | grouped), (.latency_ns | (.p50, ."p99.9", .max) | ns),
+        (.empty_max_ns | ns), (."empty_p99.999_ns" | ns), (.above_empty_max | grouped), (.repeated_max_ns | ns), .repeated_max_in] | cells);
+
+def published_table:
+    (["live ranges", "published, ns/pair", "rb, ns/pair", "published / rb", "rb, bytes/live (published: 87)"] | cells),
+    (["--:", "--:", "--:", "--:", "--:"] | cells),
+    (.rows[] | select(.workload == "churn" and .engine == "rb" and published[.n | tostring] != null)
+        | [(.n | grouped), (published[.n | tostring] | grouped), (.ns | ns), (published[.n | tostring] / .ns | fixed(2)), (.bytes_per_live | fixed(1))] | cells);
+
+def markdown:
+    machine_text, "",
+    "![Time per operation by engine: churn against the number of live ranges, and the other workloads](benchmarks.svg)", "",
+    rows_table,
+    (select([.rows[] | select(.no_fit > 0)] != []) | "", ([.rows[] | select(.no_fit > 0)][0]
+        | "In windows, " + (100 * .no_fit / .requests | fixed(1)) + " % of the requests rightly found no fit.")),
+    (select([.rows[] | select(.skipped)] != []) | "", "Left out as too slow at these sizes: " + ([.rows[] | select(.skipped) | .engine] | unique | join(", ")) + "."),
+    (select([.rows[] | select(.workload == "churn")] != []) | "", "The churn beside published figures for this design:", "", published_table),
+    (select(.longest != []) | "", "The longest single operation:", "", longest_table);
+
+# Data for gnuplot: a head, then a line for each point; a column for each engine, NaN where it did not run.
+def value_of($rows; $engine): [$rows[] | select(.engine == $engine and (.skipped | not)) | .ns][0] // "NaN" | tostring;
+
+def churn:
+    engines as $engines
+    | (["n"] + $engines + ["published"] | map("\"" + . + "\"") | join(" ")),
+      ([.rows[] | select(.workload == "churn")] | group_by(.n)[] | . as $rows
+        | [($rows[0].n | tostring), ($engines[] as $e | value_of($rows; $e)), (published[$rows[0].n | tostring] // "NaN" | tostring)] | join(" "));
+
+def others:
+    engines as $engines
+    | (["workload"] + $engines | map("\"" + . + "\"") | join(" ")),
+      (reduce (.rows[] | select(.workload != "churn")) as $row ([];
+            if any(.[]; .label == ($row | title)) then map(if .label == ($row | title) then .rows += [$row] else . end)
+            else . + [{label: ($row | title), rows: [$row]}] end)
+        | .[] | . as $group | select(any($group.rows[]; .skipped | not))
+        | ["\"" + $group.label + "\"", ($engines[] as $e | value_of($group.rows; $e))] | join(" "));
+
+if $what == "markdown" then markdown elif $what == "churn" then churn else others end

@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: MIT
+# SPDX-FileCopyrightText: 2026 The kva authors
+
+# Headers, library, program and man pages; and the two ways to find them: find_package(kva) and pkg-config.
+include(CMakePackageConfigHelpers)
+
+set(kva_cmake_dir ${CMAKE_INSTALL_LIBDIR}/cmake/kva)
+
+install(TARGETS kva EXPORT kvaTargets)
+install(DIRECTORY include/kva DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h")
+install(EXPORT kvaTargets NAMESPACE kva:: DESTINATION ${kva_cmake_dir})
+
+# kva needs no other package, so the config file only has to load the targets.
+file(WRITE ${PROJECT_BINARY_DIR}/kvaConfig.cmake
+  "include(\"\${CMAKE_CURRENT_LIST_DIR}/kvaTargets.cmake\")\n")
+write_basic_package_version_file(${PROJECT_BINARY_DIR}/kvaConfigVersion.cmake COMPATIBILITY SameMinorVersion)
+install(FILES ${PROJECT_BINARY_DIR}/kvaConfig.cmake ${PROJECT_BINARY_DIR}/kvaConfigVersion.cmake
+  DESTINATION ${kva_cmake_dir})
+
+# The way from kva.pc up to the prefix, so that an installed tree may be moved.
+file(RELATIVE_PATH kva_pc_prefix
+  ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig ${CMAKE_INSTALL_PREFIX})
+configure_file(cmake/kva.pc.in kva.pc @ONLY)
+install(FILES ${PROJECT_BINARY_DIR}/kva.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+
+if(KVA_BUILD_TOOLS)
+  install(TARGETS kva_program)
+  file(GLOB kva_man_pages CONFIGURE_DEPENDS man/*.1)
+  install(FILES ${kva_man_pages} DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
+endif()

@@ -1,0 +1,153 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# SPDX-FileCopyrightText: 2026 The kva authors
+#
+# Refuse an include that looks upwards. Usage: scripts/check-floors.sh [ROOT]
+#
+# The floors of src/, each of which may include itself and what is below:
+#
+#     4  observe
+#     3  vmap
+#     2  space   frames      neighbours: neither may include the other
+#     1  engine
+#     0  base
+#
+# Further: src/ and the public headers include no system header but those that a freestanding compiler
+# brings, and nothing outside src/ and include/. The four memory functions are declared in src/base alone.
+# Ports may use src/base; examples see what users see, the public headers. tools/ is the roof: it may include
+# all of this. Each offence is named as FILE:LINE; the status is 1 if there was any, 2 if there is no tree.
+set -eu
+
+root=${1:-$(dirname "$0")/..}
+cd "$root"
+if [ ! -d src ]; then
+    echo "check-floors: no src/ in $root" >&2
+    exit 2
+fi
+
+folders=
+for folder in include src ports examples; do
+    [ ! -d "$folder" ] || folders="$folders $folder"
+done
+
+# shellcheck disable=SC2016,SC2086  # an awk program; a list of folders, of our own names
+find $folders -name '*.[ch]' | LC_ALL=C sort | xargs awk '
+BEGIN {
+    floor["base"] = 0; floor["engine"] = 1; floor["space"] = 2; floor["frames"] = 2
+    floor["vmap"] = 3; floor["observe"] = 4
+    count = split("float iso646 limits stdalign stdarg stdatomic stdbool stddef stdint stdnoreturn", names, " ")
+    for (i = 1; i <= count; i++)
+        freestanding[names[i] ".h"] = 1
+}
+
+function offence(what)
+{
+    printf "%s:%d: %s\n", FILENAME, FNR, what
+    offences++
+}
+
+# The path with "." and ".." worked out.
+function normal(path,    parts, count, kept, top, i, result)
+{
+    count = split(path, parts, "/")
+    top = 0
+    for (i = 1; i <= count; i++) {
+        if (parts[i] == "." || parts[i] == "")
+            continue
+        if (parts[i] == ".." && top > 0)
+            top--
+        else
+            kept[++top] = parts[i]
+    }
+    result = kept[1]
+    for (i = 2; i <= top; i++)
+        result = result "/" kept[i]
+    return result
+}
+
+function exists(path,    line, found)
+{
+    found = (getline line < path) >= 0
+    close(path)
+    return found
+}
+
+# The file that an include names: beside the includer, or below src/ or include/.
+function resolve(name,    path)
+{
+    path = FILENAME
+    sub(/[^\/]*$/, "", path)
+    path = normal(path name)
+    if (exists(path))
+        return path
+    if (exists("src/" name))
+        return normal("src/" name)
+    return exists("include/" name) ? normal("include/" name) : path
+}
+
+function folder_of(path,    parts)
+{
+    split(path, parts, "/")
+    return parts[2]
+}
+
+function check_within_src(target,    own, other)
+{
+    own = folder_of(FILENAME)
+    if (!(own in floor)) {
+        offence("src/" own " is no floor; see this script for the list")
+        return
+    }
+    if (target !~ /^src\//) {
+        if (target !~ /^include\//)
+            offence("src/ includes " target ", which is outside the library")
+        return
+    }
+    other = folder_of(target)
+    if (!(other in floor))
+        offence(target " is on no floor")
+    else if (floor[other] > floor[own])
+        offence(own " (floor " floor[own] ") includes " target " (floor " floor[other] "): upwards")
+    else if (floor[other] == floor[own] && other != own)
+        offence(own " includes " target ": neighbours on floor " floor[own] " do not know each other")
+}
+
+function check_quoted(name,    target)
+{
+    target = resolve(name)
+    if (FILENAME ~ /^src\//)
+        check_within_src(target)
+    else if (FILENAME ~ /^include\// && target !~ /^include\//)
+        offence("a public header includes " target)
+    else if (FILENAME ~ /^examples\// && target ~ /^src\//)
+        offence("an example includes " target ", which users do not have")
+    else if (FILENAME ~ /^ports\// && target ~ /^src\// && target !~ /^src\/base\//)
+        offence("a port includes " target ", above src/base")
+}
+
+function check_system(name)
+{
+    if (name ~ /^kva\// || FILENAME ~ /^(ports|examples)\//)
+        return
+    if (!(name in freestanding))
+        offence("<" name "> is not among the headers of a freestanding compiler")
+}
+
+/^[ \t]*#[ \t]*include/ {
+    name = $0
+    sub(/^[ \t]*#[ \t]*include[ \t]*/, "", name)
+    if (match(name, /^"[^"]*"/))
+        check_quoted(substr(name, 2, RLENGTH - 2))
+    else if (match(name, /^<[^>]*>/))
+        check_system(substr(name, 2, RLENGTH - 2))
+    else
+        offence("cannot read this include")
+    next
+}
+
+/^[ \t]*(extern[ \t]+)?(void|int)[ \t]+\*?mem(cpy|move|set|cmp)\(/ && FILENAME ~ /^src\// && FILENAME !~ /^src\/base\// {
+    offence("the memory functions are declared in src/base alone")
+}
+
+END { exit offences > 0 }
+' || exit 1 # xargs has a status of its own for this

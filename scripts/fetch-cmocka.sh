@@ -1,0 +1,56 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# SPDX-FileCopyrightText: 2026 The kva authors
+#
+# Put Debian 12's cmocka for another architecture below build/sysroot/ARCH, for the cross presets.
+#
+# Why not `apt-get install libcmocka-dev:s390x`: that would also pull in the foreign C library, which apt
+# installs only in exactly the version of the native one. The two drift apart whenever an architecture gets
+# its security updates later or no longer. The cross compilers bring a C library of their own; only cmocka
+# is missing. So the two packages are fetched by apt's own downloader (its mirrors, its proxies), verified
+# against the digests below, and unpacked without being installed.
+set -eu
+
+version=1.1.5-2.1
+arch=${1:?usage: scripts/fetch-cmocka.sh i386|s390x}
+case $arch in
+i386)
+    digest_lib=15cc34f8c784fcc534b8d412602b4de8e299311c5bd0809eb8e9ce17ce16ef66
+    digest_dev=ce09ae2c8ff1f002c74cb72fdbd93e36c082bb7e01c4dc3d10ffada4c50368f9
+    ;;
+s390x)
+    digest_lib=661e00ef2b05f743613a4325de7cff2e10ffb55b48018f1ba2af0c9247f81a08
+    digest_dev=804bd4dee0d736758cb4de84981ec90f9244a8723f7d655e7d81a4fd0d025365
+    ;;
+*)
+    echo "fetch-cmocka: unknown architecture '$arch'; i386 and s390x are known" >&2
+    exit 2
+    ;;
+esac
+
+cd "$(dirname "$0")/.."
+root=build/sysroot/$arch
+[ ! -e "$root/lib/libcmocka.so" ] || exit 0
+
+# shellcheck disable=SC2016  # apt-get fills the format in, not the shell
+mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Codename: bookworm' 'Component: main' |
+    head -n 1)
+pool=${mirror:-http://deb.debian.org/debian/}pool/main/c/cmocka
+
+rm -rf "$root"
+mkdir -p "$root/unpacked" "$root/include" "$root/lib"
+
+# fetch PACKAGE DIGEST
+fetch()
+{
+    /usr/lib/apt/apt-helper -q -o APT::Sandbox::User=root download-file \
+        "$pool/${1}_${version}_$arch.deb" "$root/$1.deb" "SHA256:$2"
+    dpkg-deb -x "$root/$1.deb" "$root/unpacked"
+}
+
+fetch libcmocka0 "$digest_lib"
+fetch libcmocka-dev "$digest_dev"
+cp "$root"/unpacked/usr/include/cmocka*.h "$root/include/"
+cp "$root"/unpacked/usr/lib/*/libcmocka.so.0.* "$root/lib/libcmocka.so.0"
+# Last, because its presence says that everything is in place.
+ln -s libcmocka.so.0 "$root/lib/libcmocka.so"

@@ -1,0 +1,321 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# SPDX-FileCopyrightText: 2026 The kva authors
+#
+# Plant known bugs one by one: the tests must catch each. tests/mutations/README.md says what a mutation is.
+#
+# Each worker has a copy of the sources and two builds of it, at check levels 0 and 3. It first runs all tests
+# without a mutation (the control), which also tells how long each takes; then, for each of its mutations, it
+# builds and runs one test after the other, the quickest first, until one fails. Level 0 comes first: there
+# the tests are on their own. What they let pass is tried at level 3, with the checks inside the library.
+set -eu
+LC_ALL=C
+export LC_ALL
+
+cd "$(dirname "$0")/.."
+root=$PWD
+
+usage()
+{
+    cat <<'END'
+Usage: ./dev mutate [--list | --check] [NAME...]
+
+Plant the mutations of tests/mutations one by one and run the tests on each. With names, only those: a number
+(007), a name without its number, or both. --list says what there is; --check only finds out, in a second,
+whether every mutation still applies to the sources.
+
+Exits with 0 if all were caught, 1 if one survived, 2 if something went wrong: a mutation that no longer
+applies or builds, or tests that fail without any.
+
+KVA_TEST_SCALE (default 0.1) is the tests' own scale. KVA_MUTATE_JOBS is how many mutations are tried at a
+time (default: one per CPU).
+END
+}
+
+# die MESSAGE...: in a worker, too: the message is left where report_all looks for it.
+die()
+{
+    echo "mutate: $*" >>"$work/failed"
+    exit 2
+}
+
+# ------------------------------------------------------------------------------------------ mutations
+
+name_of()
+{
+    basename "$1" .mutation
+}
+
+# field NAME MUTATION: the header line NAME.
+field()
+{
+    sed -n "s/^$1: //p" "$2"
+}
+
+# selected [NAME...]: the files that the names mean; all without names.
+selected()
+{
+    if [ $# -eq 0 ]; then
+        ls "$root"/tests/mutations/*.mutation
+        return
+    fi
+    for want in "$@"; do
+        hits=
+        for mutation in "$root"/tests/mutations/*.mutation; do
+            case $(name_of "$mutation") in
+            "$want" | "$want"-* | [0-9]*-"$want") hits="$hits $mutation" ;;
+            esac
+        done
+        if [ -z "$hits" ]; then
+            echo "mutate: there is no mutation '$want'; see ./dev mutate --list" >&2
+            return 2
+        fi
+        printf '%s\n' "$hits" | tr -s ' ' '\n' | sed '/^$/d'
+    done
+}
+
+list_all()
+{
+    for mutation in "$root"/tests/mutations/*.mutation; do
+        printf '%-36s %s\n' "$(name_of "$mutation")" "$(field Breaks "$mutation")"
+    done
+}
+
+# apply MUTATION SOURCE: the source with the BEFORE lines replaced by the AFTER lines. Fails unless they stand
+# there exactly once.
+apply()
+{
+    awk -v mutation="$1" '
+    BEGIN {
+        while ((getline line <mutation) > 0) {
+            if (line == "BEFORE" || line == "AFTER" || line == "END")
+                block = line
+            else
+                lines[block] = lines[block] line "\n"
+        }
+        if (block != "END" || lines["BEFORE"] == "" || lines["BEFORE"] == lines["AFTER"])
+            exit malformed = 1
+    }
+    { text = text $0 "\n" }
+    END {
+        if (malformed)
+            exit 1
+        # A line feed in front of both lets only whole lines match.
+        text = "\n" text
+        before = "\n" lines["BEFORE"]
+        at = index(text, before)
+        if (at == 0 || index(substr(text, at + 1), before) != 0)
+            exit 1
+        printf "%s", substr(text, 2, at - 1) lines["AFTER"] substr(text, at + length(before))
+    }' "$2"
+}
+
+# check_all: whether each mutation in $work/mutations applies; says which do not.
+check_all()
+{
+    stale=0
+    while read -r mutation; do
+        apply "$mutation" "$root/$(field File "$mutation")" >/dev/null 2>&1 && continue
+        echo "mutate: $(name_of "$mutation") no longer applies to $(field File "$mutation"): update it" >&2
+        stale=1
+    done <"$work/mutations"
+    return "$stale"
+}
+
+# ------------------------------------------------------------------------------------- building and testing
+
+# build LEVEL TARGET: in the worker's folder.
+build()
+{
+    cmake --build "level$1" --target "$2" -j 1 >build.log 2>&1
+}
+
+# run LEVEL TEST SECONDS: one test program. A mutant may loop for ever or eat all memory.
+run()
+{
+    (
+        # shellcheck disable=SC3045  # not in POSIX, but in dash, bash and busybox
+        ulimit -c 0 && ulimit -v 8388608
+        timeout -k 1 "$3" "level$1/tests/$2" || exit # not the last command: what a shell says of a crash
+    ) >test.log 2>&1                                 # is said here, and not by the shell outside
+}
+
+# control LEVEL: build everything unmutated; every test must pass. Leaves "milliseconds test", sorted, in
+# order.LEVEL. The sources are not mutated when this is called. test_cost measures time: beside another worker
+# it might fail for that alone, and so catch what it does not see.
+control()
+{
+    [ ! -e "order.$1" ] || return 0
+    cmake -S source -B "level$1" -G Ninja -DCMAKE_C_FLAGS=-O1 -DCMAKE_BUILD_TYPE= -DKVA_CHECK_LEVEL="$1" \
+        -DKVA_BUILD_TOOLS=OFF -DKVA_INSTALL=OFF -DKVA_TEST_SCRIPTS=OFF >build.log 2>&1 ||
+        die "cmake fails without a mutation: $(tail -n 3 build.log)"
+    build "$1" all || die "the tests do not build without a mutation: $(grep -m 3 'error' build.log)"
+    for test in "level$1"/tests/base_test_* "level$1"/tests/engine_test_* "level$1"/tests/space_test_*; do
+        test=$(basename "$test")
+        [ "$test" != engine_test_cost ] || continue
+        began=$(date +%s%N)
+        run "$1" "$test" 300 || die "$test fails at check level $1 without a mutation"
+        echo "$((($(date +%s%N) - began) / 1000000)) $test"
+    done >unsorted
+    sort -n unsorted >"order.$1"
+}
+
+# why STATUS: what the last run test program says of its failure, on one line.
+why()
+{
+    case $1 in
+    124 | 137) echo " hangs" ;;
+    *) sed -n 's/^\[  FAILED  \] \([a-z_0-9]*\)$/: \1/p' test.log | head -n 1 | grep . || echo " crashes" ;;
+    esac
+}
+
+# hunt LEVEL NAME: run the tests on what the sources now are. Fails if none does; else says which one does.
+hunt()
+{
+    while read -r milliseconds test; do
+        build "$1" "$test" || die "$2 does not build: update it. $(grep -m 1 'error' build.log)"
+        status=0
+        run "$1" "$test" $((10 + milliseconds / 200)) || status=$?
+        if [ "$status" -ne 0 ]; then
+            echo "$test$(why "$status")" | sed 's/_test_/\/test_/'
+            return 0
+        fi
+    done <"order.$1"
+    return 1
+}
+
+# try MUTATION: one line, "caught-by where", for the table.
+try()
+{
+    file=$(field File "$1")
+    name=$(name_of "$1")
+    mutant=
+    for level in 0 3; do
+        control "$level"
+        apply "$1" "$work/pristine/$file" >"source/$file"
+        mutant=$(hunt "$level" "$name") || mutant=
+        cp "$work/pristine/$file" "source/$file"
+        [ ! -e "$work/failed" ] || exit 2
+        [ -z "$mutant" ] || break
+    done
+    if [ -z "$mutant" ]; then
+        echo "SURVIVED $(field Breaks "$1")"
+    elif [ "$level" -eq 0 ]; then
+        echo "tests $mutant"
+    else
+        echo "checks $mutant"
+    fi
+}
+
+# worker NUMBER OF: every OF-th mutation, from the NUMBER-th.
+worker()
+{
+    # However it ends, but with all its work done, the report must not wait for it.
+    trap '[ -e finished ] || [ -e "$work/failed" ] || echo "mutate: a worker has stopped" >>"$work/failed"' EXIT
+    mkdir "$work/$1"
+    cd "$work/$1"
+    cp -R "$work/pristine" source
+    control 0
+    awk -v number="$1" -v of="$2" 'NR % of == number % of' "$work/mutations" |
+        while read -r mutation; do
+            try "$mutation" >line
+            mv line "$work/$(name_of "$mutation").result"
+        done
+    touch finished
+}
+
+# ------------------------------------------------------------------------------------------------ report
+
+progress()
+{
+    [ -t 2 ] || return 0
+    printf '\r\033[K%s' "$1" >&2
+}
+
+# wait_for FILE MESSAGE: fails if a worker gives up.
+wait_for()
+{
+    while [ ! -e "$1" ]; do
+        progress "$2"
+        if [ -e "$work/failed" ]; then
+            progress ""
+            cat "$work/failed" >&2
+            return 2
+        fi
+        sleep 0.2
+    done
+    progress ""
+}
+
+report_all()
+{
+    row='%-36s  %-9s  %s\n'
+    all=$(wc -l <"$work/mutations")
+    caught=0
+    survived=0
+    # shellcheck disable=SC2059  # the format is above
+    printf "$row" Mutation "Caught by" Where
+    while read -r mutation; do
+        name=$(name_of "$mutation")
+        wait_for "$work/$name.result" "$((caught + survived)) of $all: $name" || return 2
+        read -r by where <"$work/$name.result"
+        # shellcheck disable=SC2059
+        printf "$row" "$name" "$by" "$where"
+        if [ "$by" = SURVIVED ]; then
+            survived=$((survived + 1))
+        else
+            caught=$((caught + 1))
+        fi
+    done <"$work/mutations"
+    echo
+    echo "$caught caught, $survived survived"
+    [ "$survived" -eq 0 ]
+}
+
+cleanup()
+{
+    # shellcheck disable=SC2086  # a list of numbers
+    [ -z "$workers" ] || kill $workers 2>/dev/null || true
+    rm -rf "$work" 2>/dev/null || rm -rf "$work" # a worker's last program may still have written
+}
+
+only_check=false
+case ${1:-} in
+-h | --help)
+    usage
+    exit 0
+    ;;
+--check)
+    only_check=true
+    shift
+    ;;
+--list)
+    list_all
+    exit 0
+    ;;
+-*)
+    usage >&2
+    exit 2
+    ;;
+esac
+
+workers=
+work=$(mktemp -d)
+trap cleanup EXIT
+trap 'exit 130' HUP INT TERM
+selected "$@" >"$work/mutations" || exit 2
+check_all || exit 2
+if "$only_check"; then
+    echo "$(($(wc -l <"$work/mutations"))) mutations apply"
+    exit 0
+fi
+mkdir "$work/pristine"
+cp -R include src ports tests cmake CMakeLists.txt "$work/pristine"
+: "${KVA_TEST_SCALE:=0.1}"
+export KVA_TEST_SCALE
+jobs=${KVA_MUTATE_JOBS:-$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1)}
+for number in $(seq "$jobs"); do
+    worker "$number" "$jobs" </dev/null &
+    workers="$workers $!"
+done
+report_all

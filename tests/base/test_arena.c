@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/** The fixed arena: aligned, disjoint blocks inside what it was given, and an honest NULL at the end. */
+#include "../common/harness.h"
+
+#include <string.h>
+
+#define ROOM 4096
+
+static _Alignas(max_align_t) unsigned char room[ROOM + sizeof(max_align_t)];
+
+static bool is_aligned_for_any_object(const void *block)
+{
+    return (uintptr_t)block % _Alignof(max_align_t) == 0;
+}
+
+/** Take blocks of `bytes` until none is left; each lies behind the last and inside [begin, end). */
+static size_t take_all(const struct kva_memory *source, size_t bytes, const unsigned char *begin,
+                       const unsigned char *end)
+{
+    const unsigned char *behind = begin;
+    size_t count = 0;
+
+    for (;;) {
+        unsigned char *block = source->take(source->context, bytes);
+        if (block == NULL)
+            return count;
+        assert_true(is_aligned_for_any_object(block));
+        assert_true(block >= behind && block <= end && bytes <= (size_t)(end - block));
+        memset(block, 0xff, bytes);
+        behind = block + bytes;
+        count++;
+    }
+}
+
+static void blocks_are_aligned_and_disjoint_at_every_offset(void **state)
+{
+    (void)state;
+    for (size_t shift = 0; shift < sizeof(max_align_t); shift++) {
+        for (size_t bytes = 1; bytes <= 200; bytes += 33) {
+            struct kva_arena arena;
+            struct kva_memory source = kva_arena_init(&arena, room + shift, ROOM);
+            size_t grain = _Alignof(max_align_t);
+            size_t padded = (bytes + grain - 1) / grain * grain;
+
+            size_t count = take_all(&source, bytes, room + shift, room + shift + ROOM);
+            /* Nothing but alignment is lost: at most one grain in front and one behind. */
+            assert_true(count >= (ROOM - 2 * grain) / padded);
+            assert_null(source.take(source.context, bytes));
+        }
+    }
+}
+
+static void all_of_an_aligned_block_is_handed_out(void **state)
+{
+    struct kva_arena arena;
+    struct kva_memory source = kva_arena_init(&arena, room, ROOM);
+    (void)state;
+    assert_ptr_equal(source.take(source.context, ROOM), room);
+    assert_null(source.take(source.context, 1));
+}
+
+static void too_much_is_refused_and_less_still_served(void **state)
+{
+    struct kva_arena arena;
+    struct kva_memory source = kva_arena_init(&arena, room + 1, ROOM - 1);
+    (void)state;
+    assert_null(source.take(source.context, SIZE_MAX));
+    assert_null(source.take(source.context, SIZE_MAX - 1));
+    assert_null(source.take(source.context, ROOM));
+    assert_non_null(source.take(source.context, 64));
+}
+
+static void a_block_smaller_than_its_padding_serves_nothing(void **state)
+{
+    (void)state;
+    for (size_t bytes = 0; bytes < _Alignof(max_align_t); bytes++) {
+        struct kva_arena arena;
+        struct kva_memory source = kva_arena_init(&arena, room + 1, bytes);
+        assert_null(source.take(source.context, 1));
+    }
+}
+
+static void no_block_always_refuses(void **state)
+{
+    struct kva_arena arena;
+    struct kva_memory source = kva_arena_init(&arena, NULL, 4096);
+    (void)state;
+    assert_non_null(source.take);
+    assert_non_null(source.give);
+    assert_null(source.take(source.context, 1));
+}
+
+static void no_arena_is_no_source(void **state)
+{
+    struct kva_memory source = kva_arena_init(NULL, room, ROOM);
+    (void)state;
+    assert_null(source.take);
+    assert_null(source.give);
+}
+
+/* Giving back in any order must leave the arena usable, and the blocks that are still out untouched. */
+static void giving_back_harms_no_neighbour(void **state)
+{
+    struct kva_arena arena;
+    struct kva_memory source = kva_arena_init(&arena, room, ROOM);
+    unsigned char *blocks[4];
+    (void)state;
+    for (size_t i = 0; i < 4; i++) {
+        blocks[i] = source.take(source.context, 100);
+        assert_non_null(blocks[i]);
+        memset(blocks[i], (int)(i + 1), 100);
+    }
+    source.give(source.context, blocks[1], 100);
+    source.give(source.context, blocks[3], 100);
+    (void)take_all(&source, 64, room, room + ROOM);
+    for (size_t i = 0; i <= 2; i += 2) {
+        for (size_t k = 0; k < 100; k++)
+            assert_int_equal(blocks[i][k], i + 1);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(blocks_are_aligned_and_disjoint_at_every_offset),
+        cmocka_unit_test(all_of_an_aligned_block_is_handed_out),
+        cmocka_unit_test(too_much_is_refused_and_less_still_served),
+        cmocka_unit_test(a_block_smaller_than_its_padding_serves_nothing),
+        cmocka_unit_test(no_block_always_refuses),
+        cmocka_unit_test(no_arena_is_no_source),
+        cmocka_unit_test(giving_back_harms_no_neighbour),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

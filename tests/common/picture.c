@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/** Pictures of a space, and what is compared on them. */
+#include "picture.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static void append(struct test_picture *picture, const struct kva_segment *segment)
+{
+    if (picture->count == picture->capacity) {
+        picture->capacity = picture->capacity == 0 ? 64 : 2 * picture->capacity;
+        picture->segments = realloc(picture->segments, picture->capacity * sizeof(*segment));
+        assert_non_null(picture->segments);
+    }
+    picture->segments[picture->count++] = *segment;
+}
+
+void test_picture_take(struct test_picture *picture, const struct kva_space *space)
+{
+    struct kva_segment segment;
+    enum kva_status status;
+
+    picture->count = 0;
+    for (status = kva_first(space, &segment); status == KVA_OK; status = kva_next(space, &segment))
+        append(picture, &segment);
+    assert_int_equal(status, KVA_ENOENT);
+    assert_int_equal(kva_stats_read(space, &picture->stats), KVA_OK);
+    memcpy(&picture->bytes, space, sizeof(*space));
+}
+
+void test_picture_drop(struct test_picture *picture)
+{
+    free(picture->segments);
+    memset(picture, 0, sizeof(*picture));
+}
+
+bool test_same_segment(const struct kva_segment *a, const struct kva_segment *b)
+{
+    return a->start == b->start && a->last == b->last && a->owner == b->owner && a->state == b->state;
+}
+
+bool test_same_listing(const struct test_picture *a, const struct test_picture *b)
+{
+    if (a->count != b->count)
+        return false;
+    for (size_t i = 0; i < a->count; i++) {
+        if (!test_same_segment(&a->segments[i], &b->segments[i]))
+            return false;
+    }
+    return true;
+}
+
+bool test_same_stats(const struct kva_stats *a, const struct kva_stats *b)
+{
+    return a->free_bytes == b->free_bytes && a->busy_bytes == b->busy_bytes &&
+           a->deferred_bytes == b->deferred_bytes && a->largest_free == b->largest_free &&
+           a->free_segments == b->free_segments && a->busy_segments == b->busy_segments &&
+           a->deferred_segments == b->deferred_segments && a->flushes == b->flushes;
+}
+
+void test_expect_same(const struct test_picture *before, const struct kva_space *space, const char *what)
+{
+    struct test_picture after = {0};
+
+    test_picture_take(&after, space);
+    check_that(test_same_listing(before, &after), "the listing changed: %s", what);
+    check_that(test_same_stats(&before->stats, &after.stats), "the statistics changed: %s", what);
+    test_picture_drop(&after);
+}
+
+void test_expect_untouched(const struct test_picture *before, const struct kva_space *space, const char *what)
+{
+    struct kva_stats stats;
+
+    check_that(memcmp(&before->bytes, space, sizeof(*space)) == 0, "struct kva_space changed: %s", what);
+    test_expect_same(before, space, what);
+    assert_int_equal(kva_stats_read(space, &stats), KVA_OK);
+    check_that(stats.memory_bytes == before->stats.memory_bytes, "memory_bytes changed: %s", what);
+}
+
+/** Bytes of a segment, or of several: 2^64 is written as 2^64 - 1. */
+static uint64_t saturated_sum(uint64_t sum, uint64_t span)
+{
+    return span >= UINT64_MAX - sum ? UINT64_MAX : sum + span + 1;
+}
+
+/** What the statistics ought to be. flushes and memory_bytes are not in the listing. */
+static struct kva_stats add_up(const struct test_picture *picture)
+{
+    struct kva_stats stats;
+
+    memset(&stats, 0, sizeof(stats));
+    for (size_t i = 0; i < picture->count; i++) {
+        const struct kva_segment *segment = &picture->segments[i];
+        uint64_t span = segment->last - segment->start;
+        switch (segment->state) {
+        case KVA_FREE:
+            stats.free_segments++;
+            stats.free_bytes = saturated_sum(stats.free_bytes, span);
+            if (saturated_sum(0, span) > stats.largest_free)
+                stats.largest_free = saturated_sum(0, span);
+            break;
+        case KVA_BUSY:
+            stats.busy_segments++;
+            stats.busy_bytes = saturated_sum(stats.busy_bytes, span);
+            break;
+        case KVA_DEFERRED:
+            stats.deferred_segments++;
+            stats.deferred_bytes = saturated_sum(stats.deferred_bytes, span);
+            break;
+        }
+    }
+    stats.flushes = picture->stats.flushes;
+    stats.memory_bytes = picture->stats.memory_bytes;
+    return stats;
+}
+
+static void expect_tiling(const struct test_picture *picture, uint64_t first, uint64_t last)
+{
+    const struct kva_segment *segments = picture->segments;
+
+    assert_true(picture->count > 0);
+    assert_int_equal(segments[0].start, first);
+    assert_int_equal(segments[picture->count - 1].last, last);
+    for (size_t i = 0; i < picture->count; i++) {
+        assert_true(segments[i].start <= segments[i].last);
+        if (segments[i].state == KVA_FREE)
+            assert_null(segments[i].owner);
+        if (i == 0)
+            continue;
+        assert_int_equal(segments[i].start - 1, segments[i - 1].last);
+        assert_false(segments[i].state == KVA_FREE && segments[i - 1].state == KVA_FREE);
+    }
+}
+
+void test_expect_sound(const struct kva_space *space, uint64_t first, uint64_t last)
+{
+    struct test_picture picture = {0};
+    struct kva_fault fault;
+    enum kva_status status = kva_space_check(space, &fault);
+
+    check_that(status == KVA_OK, "%s at %#" PRIx64, fault.what, fault.address);
+    test_picture_take(&picture, space);
+    expect_tiling(&picture, first, last);
+    struct kva_stats sum = add_up(&picture);
+    check_that(test_same_stats(&picture.stats, &sum), "the statistics are not what the listing adds up to");
+    test_picture_drop(&picture);
+}

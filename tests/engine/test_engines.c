@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * The contract of engine.h, called directly: what each engine answers where the space above it never asks,
+ * or cannot see the difference.
+ */
+#include "../common/harness.h"
+
+#include <string.h>
+
+#include "../../ports/test/failing_memory.h"
+#include "engine/engine.h"
+
+#define FIRST UINT64_C(1000)
+#define LAST UINT64_C(1999)
+
+struct fixture {
+    const struct kva_engine *engine;
+    struct kva_tiling *tiling;
+    struct kva_failing_memory memory;
+};
+
+static void set_up(struct fixture *f, const struct kva_engine *engine)
+{
+    struct kva_tiling common;
+
+    memset(f, 0, sizeof(*f));
+    memset(&common, 0, sizeof(common));
+    f->engine = engine;
+    common.engine = engine;
+    common.memory = kva_failing_memory_init(&f->memory);
+    common.first = FIRST;
+    common.last = LAST;
+    common.quantum = 1;
+    assert_int_equal(engine->create(&common, &f->tiling), KVA_OK);
+}
+
+static void check(struct fixture *f)
+{
+    uint64_t address = 0;
+    const char *broken = f->engine->check(f->tiling, &address);
+
+    check_that(broken == NULL, "%s: %s at %" PRIu64, f->engine->name, broken, address);
+    for (uint64_t at = FIRST; at <= LAST; at += 37) {
+        broken = f->engine->check_near(f->tiling, at, &address);
+        check_that(broken == NULL, "%s: %s at %" PRIu64, f->engine->name, broken, address);
+    }
+}
+
+static void tear_down(struct fixture *f)
+{
+    check(f);
+    f->engine->destroy(f->tiling);
+    assert_int_equal(f->memory.blocks, 0);
+}
+
+static void take(struct fixture *f, uint64_t start, uint64_t last)
+{
+    struct kva_place place;
+
+    assert_int_equal(f->engine->locate(f->tiling, start, last, &place), KVA_OK);
+    assert_int_equal(place.start, start);
+    assert_int_equal(place.last, last);
+    assert_int_equal(f->engine->occupy(f->tiling, &place, f), KVA_OK);
+}
+
+static void expect(const struct fixture *f, uint64_t at, uint64_t start, uint64_t last, enum kva_state state)
+{
+    struct kva_segment segment;
+
+    f->engine->find(f->tiling, at, &segment);
+    assert_int_equal(segment.start, start);
+    assert_int_equal(segment.last, last);
+    assert_int_equal(segment.state, state);
+    assert_ptr_equal(segment.owner, state == KVA_FREE ? NULL : (const void *)f);
+}
+
+/** Every operation on a busy segment says KVA_ENOENT where none starts, and changes nothing. */
+static void expect_none_starts(struct fixture *f, uint64_t at)
+{
+    struct kva_tally before = f->tiling->tally;
+    uint64_t last = 77;
+
+    assert_int_equal(f->engine->release(f->tiling, at), KVA_ENOENT);
+    assert_int_equal(f->engine->split(f->tiling, at, at + 1), KVA_ENOENT);
+    assert_int_equal(f->engine->resize(f->tiling, at, at), KVA_ENOENT);
+    assert_int_equal(f->engine->park(f->tiling, at, &last), KVA_ENOENT);
+    assert_int_equal(last, 77);
+    assert_memory_equal(&before, &f->tiling->tally, sizeof(before));
+    check(f);
+}
+
+static void only_the_start_of_a_busy_segment_will_do(void **state)
+{
+    const struct kva_engine *engine;
+    (void)state;
+    for_each_engine (engine, e) {
+        static struct fixture f;
+        uint64_t last;
+
+        set_up(&f, engine);
+        expect_none_starts(&f, FIRST);
+        take(&f, 1200, 1299);
+        take(&f, 1300, 1399);
+        take(&f, 1400, 1499);
+        assert_int_equal(engine->park(f.tiling, 1300, &last), KVA_OK);
+        assert_int_equal(last, 1399);
+        expect_none_starts(&f, FIRST); /* free */
+        expect_none_starts(&f, 1100);  /* inside free */
+        expect_none_starts(&f, 1201);  /* inside busy */
+        expect_none_starts(&f, 1299);
+        expect_none_starts(&f, 1300); /* deferred */
+        expect_none_starts(&f, 1350);
+        expect_none_starts(&f, 1998);
+        tear_down(&f);
+    }
+}
+
+static void a_place_must_be_wholly_free(void **state)
+{
+    const struct kva_engine *engine;
+    (void)state;
+    for_each_engine (engine, e) {
+        static struct fixture f;
+        struct kva_place place;
+        uint64_t last;
+
+        set_up(&f, engine);
+        take(&f, 1200, 1299);
+        take(&f, 1400, 1499);
+        assert_int_equal(engine->park(f.tiling, 1400, &last), KVA_OK);
+        assert_int_equal(engine->locate(f.tiling, 1199, 1200, &place), KVA_EEXIST);
+        assert_int_equal(engine->locate(f.tiling, 1200, 1200, &place), KVA_EEXIST);
+        assert_int_equal(engine->locate(f.tiling, 1299, 1300, &place), KVA_EEXIST);
+        assert_int_equal(engine->locate(f.tiling, 1300, 1400, &place), KVA_EEXIST);
+        assert_int_equal(engine->locate(f.tiling, FIRST, LAST, &place), KVA_EEXIST);
+        assert_int_equal(engine->locate(f.tiling, 1450, 1460, &place), KVA_EEXIST);
+        take(&f, 1300, 1399);
+        take(&f, FIRST, 1199);
+        take(&f, 1500, LAST);
+        assert_int_equal(f.tiling->tally.segments[KVA_FREE], 0);
+        tear_down(&f);
+    }
+}
+
+static void a_split_keeps_owner_and_addresses(void **state)
+{
+    const struct kva_engine *engine;
+    (void)state;
+    for_each_engine (engine, e) {
+        static struct fixture f;
+
+        set_up(&f, engine);
+        take(&f, 1200, 1299);
+        assert_int_equal(engine->split(f.tiling, 1200, 1201), KVA_OK);
+        assert_int_equal(engine->split(f.tiling, 1201, 1299), KVA_OK);
+        expect(&f, 1200, 1200, 1200, KVA_BUSY);
+        expect(&f, 1250, 1201, 1298, KVA_BUSY);
+        expect(&f, 1299, 1299, 1299, KVA_BUSY);
+        assert_int_equal(f.tiling->tally.segments[KVA_BUSY], 3);
+        assert_int_equal(f.tiling->tally.bytes[KVA_BUSY], 100);
+        assert_int_equal(engine->release(f.tiling, 1201), KVA_OK);
+        expect(&f, 1250, 1201, 1298, KVA_FREE);
+        tear_down(&f);
+    }
+}
+
+static void the_largest_hole_follows_every_change(void **state)
+{
+    const struct kva_engine *engine;
+    (void)state;
+    for_each_engine (engine, e) {
+        static struct fixture f;
+        uint64_t span = 0;
+
+        set_up(&f, engine);
+        assert_true(engine->largest(f.tiling, &span));
+        assert_int_equal(span, LAST - FIRST);
+        take(&f, 1300, 1399);
+        assert_true(engine->largest(f.tiling, &span));
+        assert_int_equal(span, 599);
+        assert_int_equal(engine->resize(f.tiling, 1300, 1799), KVA_OK);
+        assert_true(engine->largest(f.tiling, &span));
+        assert_int_equal(span, 299);
+        assert_int_equal(engine->resize(f.tiling, 1300, 1309), KVA_OK);
+        assert_true(engine->largest(f.tiling, &span));
+        assert_int_equal(span, 689);
+        assert_int_equal(engine->extend(f.tiling, 0, LAST), KVA_OK);
+        assert_true(engine->largest(f.tiling, &span));
+        assert_int_equal(span, 1299);
+        take(&f, 0, 1299);
+        take(&f, 1310, LAST);
+        assert_false(engine->largest(f.tiling, &span));
+        f.engine->destroy(f.tiling);
+        assert_int_equal(f.memory.blocks, 0);
+    }
+}
+
+/* Deferred segments beside each other and beside holes, in any order, become one hole. */
+static void unparking_merges_all(void **state)
+{
+    const struct kva_engine *engine;
+    (void)state;
+    for_each_engine (engine, e) {
+        static const uint64_t orders[][4] = {{0, 1, 2, 3}, {3, 2, 1, 0}, {1, 3, 0, 2}, {2, 0, 3, 1}};
+        for (size_t order = 0; order < 4; order++) {
+            static struct fixture f;
+            uint64_t last;
+
+            set_up(&f, engine);
+            for (uint64_t i = 0; i < 4; i++)
+                take(&f, FIRST + 250 * i, FIRST + 250 * i + (i < 2 ? 249 : 99));
+            for (size_t i = 0; i < 4; i++)
+                assert_int_equal(engine->park(f.tiling, FIRST + 250 * orders[order][i], &last), KVA_OK);
+            check(&f);
+            uint64_t takes = f.memory.takes;
+            engine->unpark(f.tiling);
+            assert_int_equal(f.memory.takes, takes);
+            expect(&f, FIRST, FIRST, LAST, KVA_FREE);
+            assert_int_equal(f.tiling->tally.segments[KVA_FREE], 1);
+            assert_int_equal(f.tiling->tally.segments[KVA_DEFERRED], 0);
+            tear_down(&f);
+        }
+    }
+}
+
+static void fits_in_a_hole(void **state)
+{
+    static const struct {
+        uint64_t start, last;
+        struct kva_demand demand;
+        bool fits;
+        uint64_t at;
+    } cases[] = {
+        {10, 19, {10, 1, 0, 99, KVA_LOWEST}, true, 10},
+        {10, 19, {11, 1, 0, 99, KVA_LOWEST}, false, 0},
+        {10, 19, {4, 4, 0, 99, KVA_LOWEST}, true, 12},
+        {10, 19, {4, 4, 0, 99, KVA_HIGHEST}, true, 16},
+        {10, 19, {5, 4, 0, 99, KVA_HIGHEST}, true, 12},
+        {10, 19, {4, 8, 0, 99, KVA_HIGHEST}, true, 16},
+        {10, 19, {5, 8, 0, 99, KVA_HIGHEST}, false, 0},
+        {10, 19, {5, 8, 0, 99, KVA_LOWEST}, false, 0},
+        {10, 19, {2, 1, 15, 16, KVA_LOWEST}, true, 15},
+        {10, 19, {2, 1, 15, 16, KVA_HIGHEST}, true, 15},
+        {10, 19, {3, 1, 15, 16, KVA_HIGHEST}, false, 0},
+        {10, 19, {1, 1, 20, 99, KVA_LOWEST}, false, 0},
+        {10, 19, {1, 1, 0, 9, KVA_HIGHEST}, false, 0},
+        {0, UINT64_MAX, {UINT64_MAX, 1, 0, UINT64_MAX, KVA_HIGHEST}, true, 1},
+        {1, UINT64_MAX, {1, UINT64_C(1) << 63, 0, UINT64_MAX, KVA_LOWEST}, true, UINT64_C(1) << 63},
+        {(UINT64_C(1) << 63) + 1, UINT64_MAX, {1, UINT64_C(1) << 63, 0, UINT64_MAX, KVA_LOWEST}, false, 0},
+        {(UINT64_C(1) << 63) + 1, UINT64_MAX, {1, UINT64_C(1) << 63, 0, UINT64_MAX, KVA_HIGHEST}, false, 0},
+        {UINT64_MAX, UINT64_MAX, {1, 1, 0, UINT64_MAX, KVA_LOWEST}, true, UINT64_MAX},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        uint64_t at = 77;
+        bool fits = kva_fit_in_hole(cases[i].start, cases[i].last, &cases[i].demand, &at);
+        check_that(fits == cases[i].fits && (!fits || at == cases[i].at), "case %zu: %d at %" PRIu64, i, fits,
+                   at);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(only_the_start_of_a_busy_segment_will_do),
+        cmocka_unit_test(a_place_must_be_wholly_free),
+        cmocka_unit_test(a_split_keeps_owner_and_addresses),
+        cmocka_unit_test(the_largest_hole_follows_every_change),
+        cmocka_unit_test(unparking_merges_all),
+        cmocka_unit_test(fits_in_a_hole),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * The node cache: what it takes from its source and when, what it counts, and that the nodes it hands out
+ * are aligned, apart from each other, and all it claims to have.
+ */
+#include "../common/harness.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/nodes.h"
+#include "ports/test/failing_memory.h"
+
+#define LEAST_CHUNK ((size_t)4096)
+#define LARGEST_CHUNK ((size_t)2 << 20)
+
+struct fixture {
+    struct kva_failing_memory memory;
+    struct kva_tiling tiling;
+    struct kva_nodes nodes;
+};
+
+static void set_up(struct fixture *fixture, size_t node_bytes)
+{
+    memset(fixture, 0, sizeof(*fixture));
+    fixture->tiling.memory = kva_failing_memory_init(&fixture->memory);
+    kva_nodes_init(&fixture->nodes, &fixture->tiling, node_bytes);
+}
+
+static void tear_down(struct fixture *fixture)
+{
+    kva_nodes_fini(&fixture->nodes);
+    assert_int_equal(fixture->memory.blocks, 0);
+    assert_int_equal(fixture->memory.bytes, 0);
+}
+
+/** The size of the block that was taken last. */
+static size_t newest_chunk(const struct fixture *fixture)
+{
+    size_t bytes;
+
+    (void)kva_failing_block_bytes(kva_failing_memory_next(&fixture->memory, NULL), &bytes);
+    return bytes;
+}
+
+/* ------------------------------------------------------------------------------------------- counting */
+
+static void nothing_is_taken_before_it_is_needed(void **state)
+{
+    struct fixture fixture;
+    (void)state;
+    set_up(&fixture, 64);
+    assert_true(kva_nodes_ensure(&fixture.nodes, 0));
+    assert_int_equal(fixture.memory.takes, 0);
+    assert_true(kva_nodes_ensure(&fixture.nodes, 1));
+    assert_int_equal(fixture.memory.takes, 1);
+    assert_int_equal(fixture.memory.bytes, LEAST_CHUNK);
+    assert_int_equal(fixture.tiling.memory_bytes, LEAST_CHUNK);
+    assert_true(kva_nodes_ensure(&fixture.nodes, fixture.nodes.available));
+    assert_int_equal(fixture.memory.takes, 1);
+    tear_down(&fixture);
+}
+
+static void pops_and_pushes_are_counted(void **state)
+{
+    struct fixture fixture;
+    size_t available;
+    void *a, *b;
+    (void)state;
+
+    set_up(&fixture, 64);
+    assert_true(kva_nodes_ensure(&fixture.nodes, 2));
+    available = fixture.nodes.available;
+    a = kva_nodes_pop(&fixture.nodes);
+    b = kva_nodes_pop(&fixture.nodes);
+    assert_ptr_not_equal(a, b);
+    assert_int_equal(fixture.nodes.available, available - 2);
+    kva_nodes_push(&fixture.nodes, a);
+    kva_nodes_push(&fixture.nodes, b);
+    assert_int_equal(fixture.nodes.available, available);
+    assert_ptr_equal(kva_nodes_pop(&fixture.nodes), b); /* still warm: the last one back is the first out */
+    assert_ptr_equal(kva_nodes_pop(&fixture.nodes), a);
+    assert_int_equal(fixture.nodes.available, available - 2);
+    assert_int_equal(fixture.memory.takes, 1);
+    tear_down(&fixture);
+}
+
+/* ----------------------------------------------------------------------------------- what a node is */
+
+/** Ensure `count` nodes, fill each one to its last byte, and see that no other one was hit by that. */
+static void use_all(struct fixture *fixture, size_t count)
+{
+    size_t bytes = fixture->nodes.node_bytes;
+    unsigned char **node = calloc(count, sizeof(*node));
+
+    assert_non_null(node);
+    assert_true(kva_nodes_ensure(&fixture->nodes, count));
+    for (size_t i = 0; i < count; i++) {
+        node[i] = kva_nodes_pop(&fixture->nodes);
+        assert_non_null(node[i]);
+        assert_int_equal((uintptr_t)node[i] % bytes, 0);
+        memset(node[i], (int)(i % 251), bytes);
+    }
+    for (size_t i = 0; i < count; i++) {
+        for (size_t k = 0; k < bytes; k++)
+            check_that(node[i][k] == i % 251, "node %zu of %zu bytes was overwritten at %zu", i, bytes, k);
+    }
+    for (size_t i = 0; i < count; i++)
+        kva_nodes_push(&fixture->nodes, node[i]);
+    free(node);
+}
+
+static void nodes_are_aligned_and_apart(void **state)
+{
+    (void)state;
+    for (size_t bytes = 16; bytes <= 512; bytes *= 2) {
+        struct fixture fixture;
+        set_up(&fixture, bytes);
+        use_all(&fixture, 1000);
+        use_all(&fixture, fixture.nodes.available);
+        tear_down(&fixture);
+    }
+}
+
+/* A source may give blocks at any multiple of max_align_t's alignment. */
+struct crooked {
+    _Alignas(64) unsigned char bytes[2 * 4096];
+    size_t skew;
+};
+
+static void *crooked_take(void *context, size_t bytes)
+{
+    struct crooked *source = context;
+    return bytes <= sizeof(source->bytes) - source->skew ? source->bytes + source->skew : NULL;
+}
+
+static void crooked_give(void *context, void *block, size_t bytes)
+{
+    (void)context;
+    memset(block, 0x5a, bytes);
+}
+
+static void crooked_blocks_make_straight_nodes(void **state)
+{
+    static struct crooked source;
+    struct fixture fixture;
+    (void)state;
+
+    for (source.skew = 0; source.skew < 64; source.skew += _Alignof(max_align_t)) {
+        memset(&fixture, 0, sizeof(fixture));
+        fixture.tiling.memory = (struct kva_memory){crooked_take, crooked_give, &source};
+        kva_nodes_init(&fixture.nodes, &fixture.tiling, 64);
+        assert_true(kva_nodes_ensure(&fixture.nodes, 1));
+        source.bytes[source.skew + LEAST_CHUNK] = 0x77; /* what lies behind the chunk is not the cache's */
+        use_all(&fixture, fixture.nodes.available);
+        assert_int_equal(source.bytes[source.skew + LEAST_CHUNK], 0x77);
+        assert_true(fixture.nodes.available >= (LEAST_CHUNK - sizeof(struct kva_chunk)) / 64 - 1);
+        kva_nodes_fini(&fixture.nodes);
+    }
+}
+
+/* ---------------------------------------------------------------------------------------------- growth */
+
+static void chunks_grow_with_the_space(void **state)
+{
+    struct fixture fixture;
+    size_t last = LEAST_CHUNK;
+    (void)state;
+
+    set_up(&fixture, 64);
+    while (fixture.memory.bytes < 24 * LARGEST_CHUNK) {
+        size_t held = fixture.memory.bytes;
+        assert_true(kva_nodes_fill(&fixture.nodes, fixture.nodes.available + 1));
+        size_t chunk = newest_chunk(&fixture);
+        assert_int_equal(fixture.memory.bytes, held + chunk); /* one chunk at a time, and it is counted */
+        assert_int_equal(fixture.tiling.memory_bytes, fixture.memory.bytes);
+        check_that(chunk >= last && chunk <= LARGEST_CHUNK, "a chunk of %zu behind one of %zu", chunk, last);
+        check_that(chunk == LEAST_CHUNK || chunk <= held / 4, "a chunk of %zu for %zu held", chunk, held);
+        check_that(chunk == LARGEST_CHUNK || chunk >= held / 8, "a chunk of %zu for %zu held", chunk, held);
+        last = chunk;
+    }
+    assert_int_equal(last, LARGEST_CHUNK);
+    tear_down(&fixture);
+}
+
+/* --------------------------------------------------------------------------------------------- refusal */
+
+static void a_refused_chunk_is_halved(void **state)
+{
+    struct fixture fixture;
+    (void)state;
+
+    for (size_t largest = 256; largest < LEAST_CHUNK; largest *= 2) {
+        set_up(&fixture, 64);
+        fixture.memory.largest = largest;
+        assert_true(kva_nodes_ensure(&fixture.nodes, 1));
+        assert_int_equal(fixture.memory.bytes, largest);
+        use_all(&fixture, 100);
+        assert_int_equal(newest_chunk(&fixture), largest);
+        tear_down(&fixture);
+    }
+}
+
+/* However a chunk is aligned: the smallest that is asked for holds a node. */
+static void the_smallest_chunk_holds_a_node(void **state)
+{
+    struct fixture fixture;
+    (void)state;
+
+    for (size_t bytes = 16; bytes <= 512; bytes *= 2) {
+        set_up(&fixture, bytes);
+        fixture.memory.largest = sizeof(struct kva_chunk) + 2 * bytes - 1;
+        assert_false(kva_nodes_ensure(&fixture.nodes, 1));
+        assert_int_equal(fixture.memory.blocks, 0);
+        fixture.memory.largest = 2 * (sizeof(struct kva_chunk) + 2 * bytes);
+        assert_true(kva_nodes_ensure(&fixture.nodes, 1));
+        use_all(&fixture, 50);
+        tear_down(&fixture);
+    }
+}
+
+static void a_failed_fill_keeps_what_it_got(void **state)
+{
+    struct fixture fixture;
+    size_t available;
+    (void)state;
+
+    set_up(&fixture, 64);
+    kva_failing_memory_fail(&fixture.memory, 4, true);
+    assert_false(kva_nodes_ensure(&fixture.nodes, 100000));
+    assert_int_equal(fixture.memory.blocks, 3);
+    assert_int_equal(fixture.tiling.memory_bytes, fixture.memory.bytes);
+    available = fixture.nodes.available;
+    assert_true(available > 100);
+    use_all(&fixture, available); /* all of them are there, and no take is tried */
+    assert_false(kva_nodes_ensure(&fixture.nodes, available + 1));
+    assert_int_equal(fixture.nodes.available, available);
+    tear_down(&fixture);
+}
+
+/* One refusal leads to a smaller chunk, not to a failure (E3). */
+static void one_refusal_is_no_failure(void **state)
+{
+    struct fixture fixture;
+    (void)state;
+
+    set_up(&fixture, 64);
+    kva_failing_memory_fail(&fixture.memory, 1, false);
+    assert_true(kva_nodes_ensure(&fixture.nodes, 1));
+    assert_int_equal(fixture.memory.refused, 1);
+    assert_int_equal(fixture.memory.bytes, LEAST_CHUNK / 2);
+    tear_down(&fixture);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(nothing_is_taken_before_it_is_needed),
+        cmocka_unit_test(pops_and_pushes_are_counted),
+        cmocka_unit_test(nodes_are_aligned_and_apart),
+        cmocka_unit_test(crooked_blocks_make_straight_nodes),
+        cmocka_unit_test(chunks_grow_with_the_space),
+        cmocka_unit_test(a_refused_chunk_is_halved),
+        cmocka_unit_test(the_smallest_chunk_holds_a_node),
+        cmocka_unit_test(a_failed_fill_keeps_what_it_got),
+        cmocka_unit_test(one_refusal_is_no_failure),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * The smallest program that uses kva: a space in static memory, one range taken and given back. It sees the
+ * installed headers and library only.
+ */
+#include <stdio.h>
+
+#include <kva/kva.h>
+
+static unsigned char memory[64 * 1024];
+
+static int failed(const char *call, enum kva_status status)
+{
+    fprintf(stderr, "%s: %s (%s)\n", call, kva_status_name(status), kva_status_text(status));
+    return 1;
+}
+
+int main(void)
+{
+    struct kva_arena arena;
+    struct kva_space space;
+    struct kva_config config = {.first = 0x1000, .last = 0xffff, .quantum = 0x1000};
+    config.memory = kva_arena_init(&arena, memory, sizeof(memory));
+    enum kva_status status = kva_space_init(&space, &config);
+    if (status != KVA_OK)
+        return failed("kva_space_init", status);
+
+    struct kva_request request = kva_request_of(0x2000);
+    request.align = 0x4000;
+    uint64_t start = 0;
+    status = kva_alloc(&space, &request, &start);
+    if (status != KVA_OK)
+        return failed("kva_alloc", status);
+    if (start != 0x4000) {
+        fprintf(stderr, "the lowest fit is 0x4000, not %#llx\n", (unsigned long long)start);
+        return 1;
+    }
+    status = kva_free(&space, start);
+    if (status != KVA_OK)
+        return failed("kva_free", status);
+    status = kva_space_fini(&space);
+    return status == KVA_OK ? 0 : failed("kva_space_fini", status);
+}

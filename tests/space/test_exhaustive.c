@@ -1,0 +1,416 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * Everything that can be asked of a space of 12 units.
+ *
+ * A LAYOUT is a 12-bit mask: bit u is set where unit u is busy. For each of the 4096 layouts, each request
+ * is made (every size, alignment, window and policy), and each range is reserved, given back in part, and
+ * resized. The answer is compared with one that this file computes from the mask alone; then the change is
+ * undone, and the listing must be what it was.
+ *
+ * How the busy units are cut into segments makes no difference to what is free, but it does to the trees
+ * behind: a run of busy units is one segment in the first pass, and one segment per unit in a second one
+ * over every 9th layout.
+ *
+ * PLACES   All of it at [0, 11]; then, over fewer layouts, at the very top of the 64-bit range and with a
+ *   quantum of 4096.
+ */
+#include "../common/harness.h"
+#include "../common/picture.h"
+
+#include <string.h>
+
+#include "../../ports/test/failing_memory.h"
+
+#define UNITS 12U
+#define LAYOUTS (1U << UNITS)
+#define ALL (LAYOUTS - 1)
+
+struct place {
+    const char *name;
+    uint64_t base; /* address of unit 0 */
+    uint64_t quantum;
+    unsigned stride; /* visit every how manieth layout */
+    bool per_unit;   /* a busy run is one segment per unit, not one in all */
+};
+
+struct world {
+    const struct place *place;
+    unsigned layout;
+    struct kva_space space;
+    struct kva_failing_memory memory;
+    struct test_picture before;
+    uint64_t requests; /* made so far, in all layouts */
+};
+
+static uint64_t address_of(const struct world *world, unsigned unit)
+{
+    return world->place->base + unit * world->place->quantum;
+}
+
+static uint64_t last_address_of(const struct world *world, unsigned unit)
+{
+    return address_of(world, unit) + (world->place->quantum - 1);
+}
+
+static void *owner_of(unsigned unit)
+{
+    return (void *)(uintptr_t)(0x100 + unit);
+}
+
+/* -------------------------------------------------------------------------------------------- layouts */
+
+/** The last unit of the run of equal units that begins at `unit`. */
+static unsigned end_of_run(unsigned layout, unsigned unit)
+{
+    unsigned bit = layout >> unit & 1;
+    while (unit + 1 < UNITS && (layout >> (unit + 1) & 1) == bit)
+        unit++;
+    return unit;
+}
+
+/** The busy segments of a layout, as a list for kva_space_init. */
+static size_t busy_ranges(const struct world *world, struct kva_range *ranges)
+{
+    size_t count = 0;
+
+    for (unsigned unit = 0; unit < UNITS; unit++) {
+        unsigned end = world->place->per_unit ? unit : end_of_run(world->layout, unit);
+        if (world->layout >> unit & 1) {
+            ranges[count].start = address_of(world, unit);
+            ranges[count].size = (end - unit + 1) * world->place->quantum;
+            ranges[count++].owner = owner_of(unit);
+        }
+        unit = end;
+    }
+    return count;
+}
+
+static void expect_layout(const struct world *world)
+{
+    for (unsigned unit = 0; unit < UNITS; unit++) {
+        struct kva_segment segment;
+        assert_int_equal(kva_find(&world->space, address_of(world, unit), &segment), KVA_OK);
+        assert_int_equal(segment.state, world->layout >> unit & 1 ? KVA_BUSY : KVA_FREE);
+    }
+}
+
+static void set_up(struct world *world, const struct kva_engine *engine, unsigned layout)
+{
+    struct kva_range ranges[UNITS];
+    struct kva_config config = {0};
+
+    world->layout = layout;
+    config.first = address_of(world, 0);
+    config.last = last_address_of(world, UNITS - 1);
+    config.quantum = world->place->quantum;
+    config.engine = engine;
+    config.memory = kva_failing_memory_init(&world->memory);
+    config.busy = ranges;
+    config.busy_count = busy_ranges(world, ranges);
+    assert_int_equal(kva_space_init(&world->space, &config), KVA_OK);
+    expect_layout(world);
+    test_picture_take(&world->before, &world->space);
+}
+
+static void tear_down(struct world *world)
+{
+    test_expect_same(&world->before, &world->space, "after all requests of a layout");
+    assert_int_equal(kva_space_abandon(&world->space), KVA_OK);
+    assert_int_equal(world->memory.blocks, 0);
+}
+
+/* ------------------------------------------------------------------------------------------- allocation */
+
+/** The units at which `size` units are free: bit u is set if u .. u + size - 1 are. */
+static unsigned places_that_fit(unsigned layout, unsigned size)
+{
+    unsigned places = ALL;
+    for (unsigned i = 0; i < size; i++)
+        places &= (ALL & ~layout) >> i;
+    return places;
+}
+
+static unsigned aligned_places(const struct world *world, uint64_t align)
+{
+    unsigned places = 0;
+    for (unsigned unit = 0; unit < UNITS; unit++) {
+        if (address_of(world, unit) % align == 0)
+            places |= 1U << unit;
+    }
+    return places;
+}
+
+/** Places from unit `min` on whose last unit is at most `max`. */
+static unsigned places_in_window(unsigned size, unsigned min, unsigned max)
+{
+    unsigned places = 0;
+    for (unsigned unit = min; unit + size <= max + 1; unit++)
+        places |= 1U << unit;
+    return places;
+}
+
+static unsigned lowest_bit(unsigned bits)
+{
+    unsigned bit = 0;
+    while ((bits >> bit & 1) == 0)
+        bit++;
+    return bit;
+}
+
+static unsigned highest_bit(unsigned bits)
+{
+    unsigned bit = 0;
+    while (bits >> bit != 1)
+        bit++;
+    return bit;
+}
+
+static void try_request(struct world *world, const struct kva_request *request, unsigned places)
+{
+    const uint64_t untouched = UINT64_C(0x5ca1ab1e0ddba11);
+    uint64_t start = untouched, want = untouched;
+    enum kva_status status = kva_alloc(&world->space, request, &start);
+
+    if (places != 0)
+        want = address_of(world, request->policy == KVA_LOWEST ? lowest_bit(places) : highest_bit(places));
+    world->requests++;
+    check_that(status == (places != 0 ? KVA_OK : KVA_ENOSPC) && start == want,
+               "%s, layout %#x: size %" PRIu64 " align %" PRIu64 " window [%#" PRIx64 ", %#" PRIx64
+               "] policy %d gave %s, %#" PRIx64 "; want %#" PRIx64,
+               world->place->name, world->layout, request->size, request->align, request->min, request->max,
+               (int)request->policy, kva_status_name(status), start, want);
+    if (status == KVA_OK) {
+        assert_int_equal(kva_free(&world->space, start), KVA_OK);
+        test_expect_same(&world->before, &world->space, "after an allocation and its free");
+    }
+}
+
+static void try_windows(struct world *world, struct kva_request *request, unsigned size, unsigned candidates)
+{
+    for (unsigned min = 0; min < UNITS; min++) {
+        for (unsigned max = min; max < UNITS; max++) {
+            request->min = address_of(world, min);
+            request->max = last_address_of(world, max);
+            unsigned places = candidates & places_in_window(size, min, max);
+            request->policy = KVA_LOWEST;
+            try_request(world, request, places);
+            request->policy = KVA_HIGHEST;
+            try_request(world, request, places);
+        }
+    }
+}
+
+static void try_all_requests(struct world *world)
+{
+    for (unsigned size = 1; size <= UNITS; size++) {
+        for (unsigned shift = 0; shift <= 4; shift++) {
+            struct kva_request request = kva_request_of(size * world->place->quantum);
+            request.align = world->place->quantum << shift;
+            unsigned candidates = places_that_fit(world->layout, size) & aligned_places(world, request.align);
+            try_windows(world, &request, size, candidates);
+        }
+    }
+}
+
+/* ---------------------------------------------------------------------------------------- given ranges */
+
+static unsigned mask_of(unsigned from, unsigned size)
+{
+    return ((1U << size) - 1) << from;
+}
+
+static void try_reserve(struct world *world, unsigned from, unsigned size)
+{
+    struct kva_segment conflict = {0};
+    unsigned in_the_way = world->layout & mask_of(from, size);
+    enum kva_status status =
+        kva_reserve(&world->space, address_of(world, from), size * world->place->quantum, NULL, &conflict);
+
+    world->requests++;
+    if (in_the_way == 0) {
+        assert_int_equal(status, KVA_OK);
+        assert_int_equal(kva_free(&world->space, address_of(world, from)), KVA_OK);
+    } else {
+        struct kva_segment want;
+        assert_int_equal(status, KVA_EEXIST);
+        assert_int_equal(kva_find(&world->space, address_of(world, lowest_bit(in_the_way)), &want), KVA_OK);
+        assert_true(test_same_segment(&want, &conflict));
+    }
+    test_expect_same(&world->before, &world->space, "after a reserve and its free");
+}
+
+/** Put a segment back that was given back in part or changed in size: its remains go, and it comes again. */
+static void restore(struct world *world, unsigned from, unsigned to, const struct kva_segment *segment)
+{
+    for (unsigned unit = from; unit <= to; unit++) {
+        struct kva_segment now;
+        assert_int_equal(kva_find(&world->space, address_of(world, unit), &now), KVA_OK);
+        if (now.state == KVA_BUSY)
+            assert_int_equal(kva_free(&world->space, now.start), KVA_OK);
+    }
+    assert_int_equal(
+        kva_reserve(&world->space, segment->start, segment->last - segment->start + 1, segment->owner, NULL),
+        KVA_OK);
+    test_expect_same(&world->before, &world->space, "after a segment was put back");
+}
+
+/** What a unit ought to be: state and, if busy, the owner and the start of its segment. */
+static void expect_unit(const struct world *world, unsigned unit, bool busy, unsigned begins, unsigned ends,
+                        const void *owner)
+{
+    struct kva_segment now;
+
+    assert_int_equal(kva_find(&world->space, address_of(world, unit), &now), KVA_OK);
+    assert_int_equal(now.state, busy ? KVA_BUSY : KVA_FREE);
+    if (!busy)
+        return;
+    assert_int_equal(now.start, address_of(world, begins));
+    assert_int_equal(now.last, last_address_of(world, ends));
+    assert_ptr_equal(now.owner, owner);
+}
+
+/** Give [from, from + size - 1] back, out of the segment of the units [begin, end]. */
+static void try_free_range(struct world *world, unsigned begin, unsigned end, unsigned from, unsigned size)
+{
+    struct kva_segment whole;
+    enum kva_status status;
+
+    assert_int_equal(kva_find(&world->space, address_of(world, begin), &whole), KVA_OK);
+    status = kva_free_range(&world->space, address_of(world, from), size * world->place->quantum);
+    world->requests++;
+    if (from + size - 1 > end) {
+        assert_true(status == KVA_ERANGE || status == KVA_EWRAP); /* the latter behind 2^64 - 1 */
+        test_expect_same(&world->before, &world->space, "after a refused free_range");
+        return;
+    }
+    assert_int_equal(status, KVA_OK);
+    for (unsigned unit = begin; unit <= end; unit++) {
+        if (unit < from)
+            expect_unit(world, unit, true, begin, from - 1, whole.owner);
+        else if (unit < from + size)
+            expect_unit(world, unit, false, 0, 0, NULL);
+        else
+            expect_unit(world, unit, true, from + size, end, whole.owner);
+    }
+    restore(world, begin, end, &whole);
+}
+
+/** Give the segment of the units [begin, end] a new size, of which `room` is the most that fits. */
+static void try_resize(struct world *world, unsigned begin, unsigned end, unsigned room, unsigned size)
+{
+    struct kva_segment whole;
+    enum kva_status status;
+
+    assert_int_equal(kva_find(&world->space, address_of(world, begin), &whole), KVA_OK);
+    status = kva_resize(&world->space, address_of(world, begin), size * world->place->quantum);
+    world->requests++;
+    if (size > room) {
+        assert_true(status == KVA_ENOSPC || status == KVA_EWRAP);
+        test_expect_same(&world->before, &world->space, "after a refused resize");
+        return;
+    }
+    assert_int_equal(status, KVA_OK);
+    for (unsigned unit = begin; unit <= end || unit < begin + size; unit++)
+        expect_unit(world, unit, unit < begin + size, begin, begin + size - 1, whole.owner);
+    restore(world, begin, end > begin + size - 1 ? end : begin + size - 1, &whole);
+}
+
+static void try_all_ranges(struct world *world)
+{
+    for (unsigned from = 0; from < UNITS; from++) {
+        for (unsigned size = 1; from + size <= UNITS; size++)
+            try_reserve(world, from, size);
+    }
+    for (unsigned begin = 0; begin < UNITS; begin++) {
+        unsigned run = end_of_run(world->layout, begin);
+        unsigned end = world->place->per_unit ? begin : run;
+        unsigned room = end - begin + 1;
+
+        if ((world->layout >> begin & 1) == 0) {
+            begin = run;
+            continue;
+        }
+        if (end + 1 < UNITS && (world->layout >> (end + 1) & 1) == 0)
+            room += end_of_run(world->layout, end + 1) - end;
+        for (unsigned from = begin; from <= end; from++) {
+            for (unsigned size = 1; from + size <= UNITS + 1; size++)
+                try_free_range(world, begin, end, from, size);
+        }
+        for (unsigned size = 1; begin + size <= UNITS + 1; size++)
+            try_resize(world, begin, end, room, size);
+        begin = end;
+    }
+}
+
+/* ---------------------------------------------------------------------------------------------- the test */
+
+static void visit(const struct place *place)
+{
+    static struct world world;
+    const struct kva_engine *engine;
+    unsigned stride = place->stride * (unsigned)test_stride();
+    uint64_t layouts = 0;
+
+    memset(&world, 0, sizeof(world));
+    world.place = place;
+    for_each_engine (engine, i) {
+        for (unsigned layout = 0; layout < LAYOUTS; layout += stride) {
+            set_up(&world, engine, layout);
+            try_all_requests(&world);
+            try_all_ranges(&world);
+            tear_down(&world);
+            layouts++;
+        }
+    }
+    test_picture_drop(&world.before);
+    print_message("%s: visited %" PRIu64 " layouts, %" PRIu64 " requests, on all engines together\n",
+                  place->name, layouts, world.requests);
+}
+
+static void at_the_bottom(void **state)
+{
+    static const struct place place = {"12 units from 0", 0, 1, 1, false};
+    (void)state;
+    visit(&place);
+}
+
+/* Strides are odd, so that a subset does not favour layouts whose low units are free. */
+static void one_segment_per_unit(void **state)
+{
+    static const struct place place = {"12 units from 0, one segment each", 0, 1, 9, true};
+    (void)state;
+    visit(&place);
+}
+
+static void at_the_top(void **state)
+{
+    static const struct place place = {"12 units up to 2^64 - 1", UINT64_MAX - UNITS + 1, 1, 9, false};
+    (void)state;
+    visit(&place);
+}
+
+static void at_the_top_in_pages(void **state)
+{
+    static const struct place place = {"12 quanta of 4096 up to 2^64 - 1", UINT64_MAX - UNITS * 4096 + 1,
+                                       4096, 11, false};
+    (void)state;
+    visit(&place);
+}
+
+static void in_pages(void **state)
+{
+    static const struct place place = {"12 quanta of 4096 from 0x3000", 0x3000, 4096, 13, true};
+    (void)state;
+    visit(&place);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(at_the_bottom), cmocka_unit_test(one_segment_per_unit),
+        cmocka_unit_test(at_the_top),    cmocka_unit_test(at_the_top_in_pages),
+        cmocka_unit_test(in_pages),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/** Spaces that the library makes itself: create, destroy, and the host's node memory. */
+#define _GNU_SOURCE
+#include "../common/harness.h"
+#include "../common/picture.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#include "../../ports/test/failing_memory.h"
+
+#define MIB (UINT64_C(1) << 20)
+
+static void a_space_from_nothing_but_its_end(void **state)
+{
+    struct kva_config config = {0};
+    struct kva_space *space = NULL;
+    struct kva_request request = kva_request_of(100);
+    uint64_t start;
+    (void)state;
+
+    config.last = 999;
+    assert_int_equal(kva_space_create(&config, &space), KVA_OK);
+    assert_non_null(space);
+    assert_int_equal(kva_alloc(space, &request, &start), KVA_OK);
+    assert_int_equal(start, 0);
+
+    assert_int_equal(kva_space_destroy(space), KVA_EBUSY); /* and it lives on, as it was */
+    test_expect_sound(space, 0, 999);
+    assert_int_equal(kva_resize(space, 0, 200), KVA_OK);
+    assert_int_equal(kva_free(space, 0), KVA_OK);
+    assert_int_equal(kva_space_destroy(space), KVA_OK);
+}
+
+static void bad_configurations_make_no_space(void **state)
+{
+    struct kva_failing_memory memory;
+    struct kva_config config = {0};
+    struct kva_space *const untouched = (struct kva_space *)(void *)&memory;
+    struct kva_space *space = untouched;
+    (void)state;
+
+    config.last = 999;
+    assert_int_equal(kva_space_create(NULL, &space), KVA_ENULL);
+    assert_int_equal(kva_space_create(&config, NULL), KVA_ENULL);
+    config.quantum = 3;
+    assert_int_equal(kva_space_create(&config, &space), KVA_EALIGN);
+    config.quantum = 0;
+    config.first = 1000;
+    assert_int_equal(kva_space_create(&config, &space), KVA_ERANGE);
+    config.first = 0;
+    config.memory = kva_failing_memory_init(&memory);
+    config.memory.give = NULL; /* half a source is a mistake, not a wish for the host's */
+    assert_int_equal(kva_space_create(&config, &space), KVA_ENULL);
+    config.memory = kva_failing_memory_init(&memory);
+    kva_failing_memory_fail(&memory, 1, true);
+    assert_int_equal(kva_space_create(&config, &space), KVA_ENOMEM);
+    assert_int_equal(memory.blocks, 0);
+    assert_ptr_equal(space, untouched);
+    assert_int_equal(kva_space_destroy(NULL), KVA_ENULL);
+}
+
+static void a_source_of_ones_own_is_used(void **state)
+{
+    struct kva_failing_memory memory;
+    struct kva_config config = {0};
+    struct kva_space *space;
+    (void)state;
+
+    config.last = UINT64_MAX;
+    config.memory = kva_failing_memory_init(&memory);
+    assert_int_equal(kva_space_create(&config, &space), KVA_OK);
+    assert_true(memory.blocks > 0);
+    assert_int_equal(kva_space_destroy(space), KVA_OK);
+    assert_int_equal(memory.blocks, 0);
+}
+
+static void count_flush(void *context, uint64_t start, uint64_t last)
+{
+    (void)start;
+    (void)last;
+    (*(unsigned *)context)++;
+}
+
+/* 32 MiB for each binary digit of the number of CPUs that are online. */
+static void the_limit_knows_the_processors(void **state)
+{
+    struct kva_config config = {0};
+    struct kva_space *space;
+    unsigned flushes = 0;
+    uint64_t limit = 0;
+    (void)state;
+
+    for (long rest = sysconf(_SC_NPROCESSORS_ONLN); rest > 0; rest /= 2)
+        limit += 32 * MIB;
+    config.last = UINT64_MAX;
+    config.flush = count_flush;
+    config.flush_context = &flushes;
+    assert_int_equal(kva_space_create(&config, &space), KVA_OK);
+    assert_int_equal(kva_reserve(space, 0, limit, NULL, NULL), KVA_OK);
+    assert_int_equal(kva_reserve(space, limit, 1, NULL, NULL), KVA_OK);
+    assert_int_equal(kva_free_deferred(space, 0), KVA_OK);
+    assert_int_equal(flushes, 0);
+    assert_int_equal(kva_free_deferred(space, limit), KVA_OK);
+    assert_int_equal(flushes, 1);
+    assert_int_equal(kva_space_destroy(space), KVA_OK);
+}
+
+/* Blocks of all sizes, at once: aligned, writable from end to end, and apart from each other. */
+static void the_hosts_memory(void **state)
+{
+    static const size_t sizes[] = {1,       100,           4096,    (2 << 20) - 1,
+                                   2 << 20, (2 << 20) + 1, 4 << 20, (4 << 20) + 4096};
+    enum { COUNT = sizeof(sizes) / sizeof(sizes[0]) };
+    struct kva_memory memory = kva_memory_host();
+    unsigned char *blocks[COUNT];
+    (void)state;
+
+    for (size_t i = 0; i < COUNT; i++) {
+        blocks[i] = memory.take(memory.context, sizes[i]);
+        assert_non_null(blocks[i]);
+        assert_int_equal((uintptr_t)blocks[i] % _Alignof(max_align_t), 0);
+        memset(blocks[i], (int)i + 1, sizes[i]);
+    }
+    for (size_t i = 0; i < COUNT; i++) {
+        assert_int_equal(blocks[i][0], i + 1);
+        assert_int_equal(blocks[i][sizes[i] / 2], i + 1);
+        assert_int_equal(blocks[i][sizes[i] - 1], i + 1);
+    }
+    for (size_t i = 0; i < COUNT; i++)
+        memory.give(memory.context, blocks[i], sizes[i]);
+}
+
+static void absurd_sizes_are_refused(void **state)
+{
+    struct kva_memory memory = kva_memory_host();
+    size_t huge_page = (size_t)2 << 20;
+    (void)state;
+    assert_null(memory.take(memory.context, SIZE_MAX - huge_page + 1));
+    assert_null(memory.take(memory.context, SIZE_MAX / huge_page * huge_page - 2 * huge_page));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_space_from_nothing_but_its_end),
+        cmocka_unit_test(bad_configurations_make_no_space),
+        cmocka_unit_test(a_source_of_ones_own_is_used),
+        cmocka_unit_test(the_limit_knows_the_processors),
+        cmocka_unit_test(the_hosts_memory),
+        cmocka_unit_test(absurd_sizes_are_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

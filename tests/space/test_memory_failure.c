@@ -1,0 +1,676 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * Memory that fails: at each take of each operation in turn, once, and from then on.
+ *
+ * THE STAGE   Below DRAIN the segments stand that the operations act on. From DRAIN upwards single units are
+ *   reserved while the source refuses everything, first in the middle of a hole, where each needs two
+ *   nodes, then at an edge, where each needs one, until both are refused: then the cache of nodes is empty,
+ *   and the next operation that needs a node has to ask for memory. Each failure is also tried with one to
+ *   seven nodes at hand, with which an operation could begin, and not end.
+ *
+ *      0      0x100  0x200  0x300    0x400   0x500  0x600    0x700    0x800 ...   DRAIN
+ *      | free | P    | Q    | free   | R     | free | S      | deferred | T      | f b b b b b b b f b f b f b b b free |
+ *
+ * AROUND EACH FAILURE   The status is KVA_ENOMEM, the listing and the statistics are what they were, the
+ *   check is satisfied; the same call with memory succeeds, and then all is as if nothing had failed; and
+ *   at the end each segment can be freed, without memory, and nothing is left outstanding.
+ */
+#include "../common/harness.h"
+#include "../common/picture.h"
+
+#include <string.h>
+
+#include "../../ports/test/failing_memory.h"
+
+#define BYTES UINT64_C(0x100)
+#define P (1 * BYTES)
+#define Q (2 * BYTES)
+#define HOLE (3 * BYTES)
+#define R (4 * BYTES)
+#define HOLE2 (5 * BYTES)
+#define S (6 * BYTES)
+#define DEFERRED (7 * BYTES)
+#define T (8 * BYTES)
+#define DRAIN (9 * BYTES)
+#define FIRST UINT64_C(0x10000000)
+#define LAST UINT64_C(0x1fffffff)
+#define SPARES 7 /* no operation here needs more nodes: three congruent parts take six */
+
+struct stage {
+    struct kva_space space;
+    struct kva_failing_memory memory;
+};
+
+static int some_object;
+static void *const owner = &some_object; /* the same on every stage: pictures of two are compared */
+
+static uint64_t at(uint64_t offset)
+{
+    return FIRST + offset;
+}
+
+static enum kva_status reserve(struct stage *stage, uint64_t offset, uint64_t size)
+{
+    return kva_reserve(&stage->space, at(offset), size, owner, NULL);
+}
+
+/** Use up all nodes that are at hand, then give `spare` back: the first of SPARES single units goes, and
+ *  merges with the free unit in front of it, which leaves one node over; then the second, and so on. */
+static void drain(struct stage *stage, uint64_t spare)
+{
+    uint64_t offset = DRAIN + 1;
+
+    for (uint64_t i = 0; i < SPARES; i++)
+        assert_int_equal(reserve(stage, offset++, 1), KVA_OK);
+    offset++;
+    kva_failing_memory_fail(&stage->memory, 1, true);
+    while (reserve(stage, offset, 1) == KVA_OK)
+        offset += 2;
+    while (reserve(stage, offset - 1, 1) == KVA_OK)
+        offset += 1;
+    assert_true(stage->memory.refused > 0);
+    for (uint64_t i = 0; i < spare; i++)
+        assert_int_equal(kva_free(&stage->space, at(DRAIN + 1 + i)), KVA_OK);
+    kva_failing_memory_fail(&stage->memory, 0, false);
+}
+
+static struct kva_config config_of(struct stage *stage, const struct kva_engine *engine)
+{
+    struct kva_config config = {0};
+    config.first = FIRST;
+    config.last = LAST;
+    config.engine = engine;
+    config.memory = kva_failing_memory_init(&stage->memory);
+    return config;
+}
+
+/** The stage, and `spare` nodes at hand. */
+static void set_up_with(struct stage *stage, const struct kva_engine *engine, uint64_t spare)
+{
+    static const uint64_t busy[] = {P, Q, R, S, DEFERRED, T};
+
+    memset(stage, 0, sizeof(*stage));
+    struct kva_config config = config_of(stage, engine);
+    assert_int_equal(kva_space_init(&stage->space, &config), KVA_OK);
+    for (size_t i = 0; i < sizeof(busy) / sizeof(busy[0]); i++)
+        assert_int_equal(reserve(stage, busy[i], BYTES), KVA_OK);
+    assert_int_equal(kva_free_deferred(&stage->space, at(DEFERRED)), KVA_OK);
+    /* Both ends busy, so that growing there makes new segments. */
+    assert_int_equal(reserve(stage, 0, 1), KVA_OK);
+    assert_int_equal(reserve(stage, LAST - FIRST, 1), KVA_OK);
+    drain(stage, spare);
+}
+
+static void set_up(struct stage *stage, const struct kva_engine *engine)
+{
+    set_up_with(stage, engine, 0);
+}
+
+static void expect_memory_bytes(const struct stage *stage)
+{
+    struct kva_stats stats;
+    assert_int_equal(kva_stats_read(&stage->space, &stats), KVA_OK);
+    assert_int_equal(stats.memory_bytes, stage->memory.bytes);
+}
+
+/** Free all segments with a source that refuses, and end the space: nothing is asked for, nothing is left. */
+static void tear_down(struct stage *stage)
+{
+    struct kva_segment segment;
+    uint64_t takes = stage->memory.takes;
+
+    expect_memory_bytes(stage);
+    kva_failing_memory_fail(&stage->memory, 1, true);
+    for (enum kva_status s = kva_first(&stage->space, &segment); s == KVA_OK;
+         s = kva_next(&stage->space, &segment)) {
+        if (segment.state == KVA_BUSY)
+            assert_int_equal(kva_free(&stage->space, segment.start), KVA_OK);
+    }
+    assert_int_equal(kva_space_fini(&stage->space), KVA_OK);
+    assert_int_equal(stage->memory.takes, takes);
+    assert_int_equal(stage->memory.blocks, 0);
+    assert_int_equal(stage->memory.bytes, 0);
+}
+
+/* ----------------------------------------------------------------------------------------- operations */
+
+typedef enum kva_status operation(struct stage *stage);
+
+/** Allocate `size` bytes inside [min, max], offsets from FIRST. */
+static enum kva_status alloc(struct stage *stage, uint64_t size, uint64_t min, uint64_t max,
+                             enum kva_policy policy)
+{
+    struct kva_request request = kva_request_of(size);
+    uint64_t start;
+    request.min = at(min);
+    request.max = at(max);
+    request.policy = policy;
+    return kva_alloc(&stage->space, &request, &start);
+}
+
+static enum kva_status alloc_full(struct stage *stage)
+{
+    return alloc(stage, BYTES, HOLE, HOLE + BYTES - 1, KVA_LOWEST);
+}
+
+static enum kva_status alloc_left_edge(struct stage *stage)
+{
+    return alloc(stage, 1, HOLE, HOLE + BYTES - 1, KVA_LOWEST);
+}
+
+static enum kva_status alloc_right_edge(struct stage *stage)
+{
+    return alloc(stage, 1, HOLE, HOLE + BYTES - 1, KVA_HIGHEST);
+}
+
+static enum kva_status alloc_middle(struct stage *stage)
+{
+    return alloc(stage, 1, HOLE + 1, HOLE + BYTES - 2, KVA_LOWEST);
+}
+
+/* Nothing is free here but what a flush gives back; the flush itself must not need memory. */
+static enum kva_status alloc_after_flush(struct stage *stage)
+{
+    return alloc(stage, 1, DEFERRED + 1, DEFERRED + BYTES - 2, KVA_LOWEST);
+}
+
+static enum kva_status reserve_full(struct stage *stage)
+{
+    return reserve(stage, HOLE, BYTES);
+}
+
+static enum kva_status reserve_left_edge(struct stage *stage)
+{
+    return reserve(stage, HOLE, 1);
+}
+
+static enum kva_status reserve_right_edge(struct stage *stage)
+{
+    return reserve(stage, HOLE + BYTES - 1, 1);
+}
+
+static enum kva_status reserve_middle(struct stage *stage)
+{
+    return reserve(stage, HOLE + 1, 1);
+}
+
+static enum kva_status free_whole(struct stage *stage)
+{
+    return kva_free(&stage->space, at(R));
+}
+
+static enum kva_status free_deferred(struct stage *stage)
+{
+    return kva_free_deferred(&stage->space, at(R));
+}
+
+static enum kva_status flush(struct stage *stage)
+{
+    return kva_flush(&stage->space);
+}
+
+static enum kva_status free_range_whole(struct stage *stage)
+{
+    return kva_free_range(&stage->space, at(R), BYTES);
+}
+
+static enum kva_status free_range_head(struct stage *stage)
+{
+    return kva_free_range(&stage->space, at(Q), 1);
+}
+
+static enum kva_status free_range_tail(struct stage *stage)
+{
+    return kva_free_range(&stage->space, at(P) + 1, BYTES - 1);
+}
+
+static enum kva_status free_range_middle(struct stage *stage)
+{
+    return kva_free_range(&stage->space, at(P) + 1, 1);
+}
+
+static enum kva_status resize_shrink_before_busy(struct stage *stage)
+{
+    return kva_resize(&stage->space, at(P), 1);
+}
+
+static enum kva_status resize_shrink_before_deferred(struct stage *stage)
+{
+    return kva_resize(&stage->space, at(S), 1);
+}
+
+static enum kva_status resize_shrink_before_free(struct stage *stage)
+{
+    return kva_resize(&stage->space, at(Q), 1);
+}
+
+static enum kva_status resize_grow_in_part(struct stage *stage)
+{
+    return kva_resize(&stage->space, at(Q), BYTES + 1);
+}
+
+static enum kva_status resize_grow_in_full(struct stage *stage)
+{
+    return kva_resize(&stage->space, at(Q), 2 * BYTES);
+}
+
+static enum kva_status grow_below(struct stage *stage)
+{
+    return kva_space_grow(&stage->space, 0, LAST);
+}
+
+static enum kva_status grow_above(struct stage *stage)
+{
+    return kva_space_grow(&stage->space, FIRST, UINT64_MAX);
+}
+
+static enum kva_status grow_both(struct stage *stage)
+{
+    return kva_space_grow(&stage->space, 0, UINT64_MAX);
+}
+
+/* The base lies in the middle of HOLE, the second part in the middle of HOLE2. */
+static enum kva_status congruent(struct stage *stage)
+{
+    static const struct kva_part parts[] = {{0, 8}, {16, 8}, {HOLE2 - HOLE, 8}};
+    struct kva_request request = kva_request_of(1);
+    uint64_t base;
+    request.min = at(HOLE + 8);
+    return kva_alloc_congruent(&stage->space, &request, parts, 3, &base);
+}
+
+static enum kva_status preload(struct stage *stage)
+{
+    return kva_preload(&stage->space, 1000);
+}
+
+enum need {
+    NEVER, /* the operation needs no memory: it succeeds when there is none */
+    MAY,   /* its documentation lets it ask */
+    MUST   /* it makes more segments than there were: with no memory at all it has to fail */
+};
+
+static const struct {
+    const char *name;
+    operation *operation;
+    enum need need;
+} operations[] = {
+    {"alloc, full fit", alloc_full, NEVER},
+    {"alloc, left edge", alloc_left_edge, MUST},
+    {"alloc, right edge", alloc_right_edge, MUST},
+    {"alloc, middle", alloc_middle, MUST},
+    {"alloc after a flush", alloc_after_flush, MUST},
+    {"reserve, full fit", reserve_full, NEVER},
+    {"reserve, left edge", reserve_left_edge, MUST},
+    {"reserve, right edge", reserve_right_edge, MUST},
+    {"reserve, middle", reserve_middle, MUST},
+    {"free", free_whole, NEVER},
+    {"free_deferred", free_deferred, NEVER},
+    {"flush", flush, NEVER},
+    {"free_range, whole", free_range_whole, NEVER},
+    {"free_range, head", free_range_head, MUST},
+    {"free_range, tail", free_range_tail, MUST},
+    {"free_range, middle", free_range_middle, MUST},
+    {"resize, shrink before busy", resize_shrink_before_busy, MUST},
+    {"resize, shrink before deferred", resize_shrink_before_deferred, MUST},
+    {"resize, shrink before free", resize_shrink_before_free, NEVER},
+    {"resize, grow in part", resize_grow_in_part, NEVER},
+    {"resize, grow in full", resize_grow_in_full, NEVER},
+    {"grow below", grow_below, MUST},
+    {"grow above", grow_above, MUST},
+    {"grow both", grow_both, MUST},
+    {"congruent", congruent, MUST},
+    {"preload", preload, MUST},
+};
+
+#define OPERATIONS (sizeof(operations) / sizeof(operations[0]))
+
+/* ------------------------------------------------------------------------------------------ one failure */
+
+/** KVA_ENOMEM after a flush that was on the way to success leaves the deferred segments free; take them as
+ *  the state to compare with. */
+static void expect_unchanged(struct stage *stage, struct test_picture *before, const char *name)
+{
+    struct kva_stats stats;
+
+    assert_int_equal(kva_stats_read(&stage->space, &stats), KVA_OK);
+    if (stats.flushes != before->stats.flushes) {
+        assert_string_equal(name, "alloc after a flush");
+        assert_int_equal(stats.deferred_segments, 0);
+        assert_int_equal(stats.busy_segments, before->stats.busy_segments);
+        return;
+    }
+    test_expect_same(before, &stage->space, name);
+}
+
+/** Run operation `i` with `spare` nodes at hand and a source that fails at the n-th take. Returns whether that
+ *  take was reached. */
+static bool fail_at(const struct kva_engine *engine, size_t i, uint64_t spare, uint64_t n, bool from_then_on,
+                    const struct test_picture *reference)
+{
+    static struct stage stage;
+    struct test_picture before = {0};
+    const char *name = operations[i].name;
+
+    set_up_with(&stage, engine, spare);
+    test_picture_take(&before, &stage.space);
+    uint64_t refused = stage.memory.refused;
+    kva_failing_memory_fail(&stage.memory, n, from_then_on);
+    enum kva_status status = operations[i].operation(&stage);
+    bool reached = stage.memory.refused != refused;
+    kva_failing_memory_fail(&stage.memory, 0, false);
+
+    check_that(status == KVA_OK || (status == KVA_ENOMEM && reached), "%s: %s at take %" PRIu64, name,
+               kva_status_name(status), n);
+    check_that(!(reached && n == 1 && from_then_on) || status == KVA_ENOMEM, "%s without memory: %s", name,
+               kva_status_name(status));
+    assert_int_equal(kva_space_check(&stage.space, NULL), KVA_OK);
+    if (status == KVA_ENOMEM) {
+        expect_unchanged(&stage, &before, name);
+        check_that(operations[i].operation(&stage) == KVA_OK, "%s: the second attempt failed", name);
+    }
+    test_expect_same(reference, &stage.space, name);
+    test_picture_drop(&before);
+    tear_down(&stage);
+    return reached;
+}
+
+/** How the operation ends when nothing fails; returns how often it asked for memory. */
+static uint64_t refer(const struct kva_engine *engine, size_t i, uint64_t spare,
+                      struct test_picture *reference)
+{
+    static struct stage stage;
+
+    set_up_with(&stage, engine, spare);
+    uint64_t takes = stage.memory.takes;
+    check_that(operations[i].operation(&stage) == KVA_OK, "%s failed", operations[i].name);
+    takes = stage.memory.takes - takes;
+    test_picture_take(reference, &stage.space);
+    tear_down(&stage);
+    return takes;
+}
+
+/** One operation, with `spare` nodes at hand: each of its takes fails in turn. Returns how many did. */
+static uint64_t every_take(const struct kva_engine *engine, size_t i, uint64_t spare)
+{
+    struct test_picture reference = {0};
+    uint64_t takes = refer(engine, i, spare, &reference);
+    uint64_t failures = 0;
+
+    if (operations[i].need == NEVER)
+        check_that(takes == 0, "%s took memory", operations[i].name);
+    if (operations[i].need == MUST && spare == 0)
+        check_that(takes > 0, "%s took no memory from an empty cache", operations[i].name);
+    for (uint64_t n = 1; n <= takes; n++) {
+        failures += fail_at(engine, i, spare, n, false, &reference);
+        failures += fail_at(engine, i, spare, n, true, &reference);
+    }
+    (void)fail_at(engine, i, spare, 1, true, &reference);
+    test_picture_drop(&reference);
+    return failures;
+}
+
+/* With a few nodes at hand an operation that needs more may be half done when it runs out: it must not be. */
+static void every_take_of_every_operation(void **state)
+{
+    const struct kva_engine *engine;
+    uint64_t failures = 0;
+    (void)state;
+
+    for_each_engine (engine, e) {
+        for (size_t i = 0; i < OPERATIONS; i++) {
+            for (uint64_t spare = 0; spare <= SPARES; spare++)
+                failures += every_take(engine, i, spare);
+        }
+    }
+    print_message("%" PRIu64 " failures injected\n", failures);
+    assert_true(failures > 0);
+}
+
+/* ------------------------------------------------------------------------------------------------- init */
+
+static void every_take_of_init(void **state)
+{
+    enum { COUNT = 300 }; /* more than a first chunk holds */
+    static struct kva_range busy[COUNT];
+    const struct kva_engine *engine;
+    (void)state;
+
+    for (size_t i = 0; i < COUNT; i++)
+        busy[i] = (struct kva_range){at(3 * ((i * 7) % COUNT) + 1), 1, NULL};
+    for_each_engine (engine, e) {
+        static struct stage stage;
+        struct kva_config config = config_of(&stage, engine);
+
+        for (int with_busy = 0; with_busy < 2; with_busy++) {
+            config.busy = with_busy ? busy : NULL;
+            config.busy_count = with_busy ? COUNT : 0;
+            uint64_t failures = 0;
+            for (uint64_t n = 1;; n++) {
+                config.memory = kva_failing_memory_init(&stage.memory);
+                kva_failing_memory_fail(&stage.memory, n, true);
+                enum kva_status status = kva_space_init(&stage.space, &config);
+                if (stage.memory.refused == 0) {
+                    assert_int_equal(status, KVA_OK);
+                    break;
+                }
+                assert_int_equal(status, KVA_ENOMEM);
+                assert_int_equal(stage.memory.blocks, 0);
+                assert_int_equal(kva_flush(&stage.space), KVA_ENULL);
+                failures++;
+            }
+            assert_true(failures > 0);
+            tear_down(&stage);
+        }
+    }
+}
+
+/* A single failure may be made good by asking for less; if it is not, everything is given back. */
+static void single_failures_of_init(void **state)
+{
+    const struct kva_engine *engine;
+    (void)state;
+    for_each_engine (engine, e) {
+        static struct stage stage;
+        struct kva_config config = config_of(&stage, engine);
+
+        for (uint64_t n = 1;; n++) {
+            config.memory = kva_failing_memory_init(&stage.memory);
+            kva_failing_memory_fail(&stage.memory, n, false);
+            enum kva_status status = kva_space_init(&stage.space, &config);
+            bool reached = stage.memory.refused != 0;
+            kva_failing_memory_fail(&stage.memory, 0, false);
+            assert_true(status == KVA_OK || (reached && status == KVA_ENOMEM));
+            if (status == KVA_OK)
+                tear_down(&stage);
+            assert_int_equal(stage.memory.blocks, 0);
+            if (!reached)
+                break;
+        }
+    }
+}
+
+/* ---------------------------------------------------------------------------------------------- preload */
+
+/** One operation that needs as much memory as any: number `i` of those that follow a preload. */
+static enum kva_status needy(struct stage *stage, uint64_t i)
+{
+    uint64_t far = UINT64_C(0x1000000) + 16 * i; /* in the free space behind what drained the cache */
+    uint64_t start;
+    struct kva_request request = kva_request_of(4);
+
+    switch (i % 4) {
+    case 0:
+        return reserve(stage, far, 5);
+    case 1: /* the middle of what the operation before reserved */
+        return kva_free_range(&stage->space, at(far - 16) + 1, 2);
+    case 2:
+        request.min = at(far) + 1;
+        return kva_alloc(&stage->space, &request, &start);
+    default: /* the head of that, which is followed by free space, or the segment that is left of i % 4 == 0 */
+        return kva_resize(&stage->space, at(far - 48) + 3, 1);
+    }
+}
+
+static void after_preload_no_operation_takes_memory(void **state)
+{
+    static const size_t counts[] = {1, 2, 3, 4, 7, 31, 32, 33, 63, 64, 100, 1000, 3000};
+    const struct kva_engine *engine;
+    (void)state;
+
+    for_each_engine (engine, e) {
+        for (size_t k = 0; k < sizeof(counts) / sizeof(counts[0]); k++) {
+            static struct stage stage;
+
+            set_up(&stage, engine);
+            assert_int_equal(kva_preload(&stage.space, counts[k]), KVA_OK);
+            uint64_t takes = stage.memory.takes;
+            kva_failing_memory_fail(&stage.memory, 1, true);
+            for (uint64_t i = 0; i < counts[k]; i++) {
+                check_that(needy(&stage, i) == KVA_OK, "operation %" PRIu64 " after preload(%zu)", i,
+                           counts[k]);
+                if (i % 64 == 63) { /* giving back may come in between */
+                    struct kva_segment segment;
+                    assert_int_equal(kva_find(&stage.space, at(R), &segment), KVA_OK);
+                    if (segment.state == KVA_BUSY)
+                        assert_int_equal(kva_free_deferred(&stage.space, at(R)), KVA_OK);
+                    assert_int_equal(kva_flush(&stage.space), KVA_OK);
+                }
+            }
+            assert_int_equal(stage.memory.takes, takes);
+            tear_down(&stage);
+        }
+    }
+}
+
+static void preload_covers_growth_and_congruent_parts(void **state)
+{
+    const struct kva_engine *engine;
+    (void)state;
+    for_each_engine (engine, e) {
+        static struct stage stage;
+
+        set_up(&stage, engine);
+        assert_int_equal(kva_preload(&stage.space, 1 + 3), KVA_OK);
+        kva_failing_memory_fail(&stage.memory, 1, true);
+        assert_int_equal(grow_both(&stage), KVA_OK);
+        assert_int_equal(congruent(&stage), KVA_OK);
+        tear_down(&stage);
+    }
+}
+
+/* What a failed preload had been given before the refusal serves the operations that follow. */
+static void a_failed_preload_keeps_what_it_got(void **state)
+{
+    static struct stage stage;
+    (void)state;
+    set_up(&stage, &kva_engine_rb);
+    size_t bytes = stage.memory.bytes;
+    kva_failing_memory_fail(&stage.memory, 2, true);
+    assert_int_equal(kva_preload(&stage.space, 100000), KVA_ENOMEM);
+    assert_true(stage.memory.bytes > bytes);
+    expect_memory_bytes(&stage);
+    uint64_t takes = stage.memory.takes;
+    assert_int_equal(reserve_middle(&stage), KVA_OK);
+    assert_int_equal(stage.memory.takes, takes);
+    tear_down(&stage);
+}
+
+/* No number of operations is too large to be refused politely. */
+static void absurd_preloads_are_refused(void **state)
+{
+    const struct kva_engine *engine;
+    (void)state;
+    for_each_engine (engine, e) {
+        for (unsigned shift = 0; shift < 4; shift++) {
+            static struct stage stage;
+            struct test_picture before = {0};
+
+            set_up(&stage, engine);
+            test_picture_take(&before, &stage.space);
+            stage.memory.largest = 1 << 20;
+            kva_failing_memory_fail(&stage.memory, 50, true);
+            assert_int_equal(kva_preload(&stage.space, SIZE_MAX >> shift), KVA_ENOMEM);
+            assert_int_equal(kva_preload(&stage.space, (SIZE_MAX >> shift) - 1), KVA_ENOMEM);
+            test_expect_same(&before, &stage.space, "an absurd preload");
+            test_picture_drop(&before);
+            tear_down(&stage);
+        }
+    }
+}
+
+/* ----------------------------------------------------------------------------------- how memory is asked for */
+
+/* A source without large blocks will do; it is only asked more often. */
+static void small_blocks_serve_as_well(void **state)
+{
+    static struct stage stage;
+    struct kva_config config = config_of(&stage, &kva_engine_rb);
+    (void)state;
+
+    stage.memory.largest = 512;
+    assert_int_equal(kva_space_init(&stage.space, &config), KVA_OK);
+    for (uint64_t i = 0; i < 1000; i++)
+        assert_int_equal(reserve(&stage, 2 * i, 1), KVA_OK);
+    assert_true(stage.memory.refused > 0);
+    tear_down(&stage);
+}
+
+/* Chunks grow with the space, so that takes are few even where nodes are many; none is larger than 2 MiB. */
+static void a_space_asks_rarely(void **state)
+{
+    static struct stage stage;
+    struct kva_config config = config_of(&stage, &kva_engine_rb);
+    (void)state;
+
+    assert_int_equal(kva_space_init(&stage.space, &config), KVA_OK);
+    assert_int_equal(kva_preload(&stage.space, 200000), KVA_OK);
+    /* 400,000 nodes are 25 MiB; in chunks of 4 KiB they would take 6250 blocks. */
+    assert_true(stage.memory.bytes >= 200000 * 64);
+    assert_true(stage.memory.takes <= 128);
+    for (struct kva_failing_block *block = NULL;
+         (block = kva_failing_memory_next(&stage.memory, block)) != NULL;) {
+        size_t bytes;
+        (void)kva_failing_block_bytes(block, &bytes);
+        assert_true(bytes <= 2 << 20);
+    }
+    tear_down(&stage);
+}
+
+/* Nodes that came back are used again: churn does not grow the memory. */
+static void churn_does_not_grow_memory(void **state)
+{
+    const struct kva_engine *engine;
+    (void)state;
+    for_each_engine (engine, e) {
+        static struct stage stage;
+
+        set_up(&stage, engine);
+        assert_int_equal(kva_preload(&stage.space, 4), KVA_OK);
+        uint64_t takes = stage.memory.takes;
+        for (unsigned i = 0; i < 10000; i++) {
+            assert_int_equal(reserve_middle(&stage), KVA_OK);
+            assert_int_equal(kva_free(&stage.space, at(HOLE) + 1), KVA_OK);
+        }
+        assert_int_equal(stage.memory.takes, takes);
+        tear_down(&stage);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_take_of_every_operation),
+        cmocka_unit_test(every_take_of_init),
+        cmocka_unit_test(single_failures_of_init),
+        cmocka_unit_test(after_preload_no_operation_takes_memory),
+        cmocka_unit_test(preload_covers_growth_and_congruent_parts),
+        cmocka_unit_test(a_failed_preload_keeps_what_it_got),
+        cmocka_unit_test(absurd_preloads_are_refused),
+        cmocka_unit_test(small_blocks_serve_as_well),
+        cmocka_unit_test(a_space_asks_rarely),
+        cmocka_unit_test(churn_does_not_grow_memory),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * What it takes to tell kva from some of its mutants (tests/mutations), beyond what the other tests ask.
+ *
+ * SCARCE NODES   An operation that needs several nodes must find all of them before it changes anything. To
+ *   see that, it is not enough to let a take fail: there must be too few nodes and yet some. So each
+ *   operation is tried on a fresh space with every number of nodes that can be left, from a full first chunk
+ *   to none, while the source refuses all: it succeeds, or nothing has changed.
+ */
+#include "../common/harness.h"
+
+#include <string.h>
+
+#include "../common/picture.h"
+#include "../../ports/test/failing_memory.h"
+
+#define FIRST UINT64_C(0x100000)
+#define LAST UINT64_C(0x1fffff)
+#define STAGE UINT64_C(0x180000) /* below it the operations act; from here on nodes are used up */
+
+struct fixture {
+    struct kva_space space;
+    struct kva_failing_memory memory;
+};
+
+/** Both ends and two segments in the middle are busy:
+ *
+ *      FIRST       0x101000   0x110000   0x114000   0x118000      STAGE        LAST
+ *      | busy      | free     | busy     | busy     | free        |            | busy
+ */
+static void set_up(struct fixture *fixture, const struct kva_engine *engine)
+{
+    static const struct kva_range busy[] = {{FIRST, 0x1000, NULL},
+                                            {0x110000, 0x4000, NULL},
+                                            {0x114000, 0x4000, NULL},
+                                            {LAST - 0xfff, 0x1000, NULL}};
+    struct kva_config config = {
+        .first = FIRST, .last = LAST, .engine = engine, .busy = busy, .busy_count = 4};
+
+    memset(fixture, 0, sizeof(*fixture));
+    config.memory = kva_failing_memory_init(&fixture->memory);
+    assert_int_equal(kva_space_init(&fixture->space, &config), KVA_OK);
+}
+
+static void tear_down(struct fixture *fixture)
+{
+    assert_int_equal(kva_space_abandon(&fixture->space), KVA_OK);
+    assert_int_equal(fixture->memory.blocks, 0);
+}
+
+/** Reserve `count` ranges, one node each, while the source refuses all; false when the nodes do not suffice.
+ *  The first starts at STAGE and costs two. */
+static bool use_up(struct fixture *fixture, size_t count)
+{
+    kva_failing_memory_fail(&fixture->memory, 1, true);
+    for (size_t i = 0; i < count; i++) {
+        enum kva_status status = kva_reserve(&fixture->space, STAGE + i, 1, NULL, NULL);
+        if (status == KVA_ENOMEM)
+            return false;
+        assert_int_equal(status, KVA_OK);
+    }
+    return true;
+}
+
+/* ------------------------------------------------------------------------------------- the operations */
+
+static enum kva_status grow_both_ends(struct kva_space *space)
+{
+    return kva_space_grow(space, FIRST - 0x1000, LAST + 0x1000);
+}
+
+static enum kva_status free_a_middle(struct kva_space *space)
+{
+    return kva_free_range(space, 0x111000, 0x1000);
+}
+
+static enum kva_status reserve_a_middle(struct kva_space *space)
+{
+    return kva_reserve(space, 0x108000, 0x1000, NULL, NULL);
+}
+
+static enum kva_status shrink_before_busy(struct kva_space *space)
+{
+    return kva_resize(space, 0x110000, 0x1000);
+}
+
+static enum kva_status take_five_parts(struct kva_space *space)
+{
+    static const struct kva_part parts[] = {
+        {0, 0x100}, {0x400, 0x100}, {0x800, 0x100}, {0xc00, 0x100}, {0x1000, 0x100}};
+    struct kva_request request = kva_request_of(1);
+    uint64_t base;
+
+    request.min = 0x104080;
+    return kva_alloc_congruent(space, &request, parts, 5, &base);
+}
+
+/** Try one operation with every number of nodes left. It must be refused at least `least` times: with none
+ *  left, with one, and so on. */
+static void starve(enum kva_status (*operation)(struct kva_space *), size_t least, const char *name)
+{
+    const struct kva_engine *engine;
+    struct test_picture before = {0};
+    struct fixture fixture;
+
+    for_each_engine (engine, index) {
+        size_t refused = 0;
+        bool enough = true;
+        for (size_t used = 0; enough; used++) {
+            set_up(&fixture, engine);
+            enough = use_up(&fixture, used);
+            test_picture_take(&before, &fixture.space);
+            enum kva_status status = operation(&fixture.space);
+            check_that(status == KVA_OK || status == KVA_ENOMEM, "%s on %s with %zu used: %s", name,
+                       kva_engine_name(index), used, kva_status_name(status));
+            if (status == KVA_ENOMEM) {
+                test_expect_untouched(&before, &fixture.space, name);
+                refused++;
+            }
+            assert_int_equal(kva_space_check(&fixture.space, NULL), KVA_OK);
+            tear_down(&fixture);
+        }
+        check_that(refused >= least, "%s on %s was refused %zu times only", name, kva_engine_name(index),
+                   refused);
+    }
+    test_picture_drop(&before);
+}
+
+static void growing_with_few_nodes(void **state)
+{
+    (void)state;
+    starve(grow_both_ends, 2, "kva_space_grow");
+}
+
+static void partial_frees_with_few_nodes(void **state)
+{
+    (void)state;
+    starve(free_a_middle, 2, "kva_free_range");
+}
+
+static void reserving_with_few_nodes(void **state)
+{
+    (void)state;
+    starve(reserve_a_middle, 2, "kva_reserve");
+}
+
+static void shrinking_with_few_nodes(void **state)
+{
+    (void)state;
+    starve(shrink_before_busy, 1, "kva_resize");
+}
+
+static void congruent_parts_with_few_nodes(void **state)
+{
+    (void)state;
+    starve(take_five_parts, 10, "kva_alloc_congruent");
+}
+
+/* ------------------------------------------------------------------------------------------ and besides */
+
+/* E3: KVA_ENOMEM only if the change at hand needs more than there is. Blocks of 1700 bytes hold 70 entries of
+ * the scan engine's array, which would rather double from 64 to 128; and a chunk of the rb engine's nodes. */
+static void a_source_of_small_blocks_is_used_to_the_end(void **state)
+{
+    enum { SEGMENTS = 69 };
+    const struct kva_engine *engine;
+    struct fixture fixture;
+    (void)state;
+
+    for_each_engine (engine, index) {
+        set_up(&fixture, engine);
+        fixture.memory.largest = 1700;
+        struct kva_stats stats = {0};
+        for (uint64_t i = 0; stats.busy_segments + stats.free_segments < SEGMENTS; i++) {
+            enum kva_status status = kva_reserve(&fixture.space, STAGE + i, 1, NULL, NULL);
+            check_that(status == KVA_OK, "%s says %s at segment %" PRIu64, kva_engine_name(index),
+                       kva_status_name(status), stats.busy_segments + stats.free_segments);
+            assert_int_equal(kva_stats_read(&fixture.space, &stats), KVA_OK);
+        }
+        assert_true(fixture.memory.refused > 0);
+        tear_down(&fixture);
+    }
+}
+
+/* Counted modulo 2^64, the bytes of a space that is busy from 0 to 2^64 - 1 are 0. It is not empty. */
+static void a_space_of_all_addresses_all_busy_is_not_empty(void **state)
+{
+    const struct kva_engine *engine;
+    (void)state;
+
+    for_each_engine (engine, index) {
+        struct fixture fixture;
+        struct kva_config config = {.last = UINT64_MAX, .engine = engine};
+        memset(&fixture, 0, sizeof(fixture));
+        config.memory = kva_failing_memory_init(&fixture.memory);
+        assert_int_equal(kva_space_init(&fixture.space, &config), KVA_OK);
+        for (uint64_t half = 0; half < 2; half++)
+            assert_int_equal(kva_reserve(&fixture.space, half << 63, UINT64_C(1) << 63, NULL, NULL), KVA_OK);
+        check_that(kva_space_fini(&fixture.space) == KVA_EBUSY, "engine %s", kva_engine_name(index));
+        tear_down(&fixture);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(growing_with_few_nodes),
+        cmocka_unit_test(partial_frees_with_few_nodes),
+        cmocka_unit_test(reserving_with_few_nodes),
+        cmocka_unit_test(shrinking_with_few_nodes),
+        cmocka_unit_test(congruent_parts_with_few_nodes),
+        cmocka_unit_test(a_source_of_small_blocks_is_used_to_the_end),
+        cmocka_unit_test(a_space_of_all_addresses_all_busy_is_not_empty),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

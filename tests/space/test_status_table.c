@@ -1,0 +1,920 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * The status table: every row of every Returns block in kva.h that a caller can provoke by bad input.
+ *
+ * Each case is one call on the same small space, and says what must come back. Around each:
+ *   - struct kva_space is the same byte for byte, and so are the listing and the statistics;
+ *   - outputs are untouched;
+ *   - the misuse hook is called exactly once, with the status, the public function's name and the address,
+ *     if the status is of the caller's bugs; and not at all otherwise.
+ *
+ *      0x10000    0x12000    0x20000    0x24000    0x26000    0x28000    0x8f000    0x8ffff
+ *      | busy A   | free     | busy B   | deferred | busy C   | free     | busy Z   |
+ */
+#include "../common/harness.h"
+#include "../common/picture.h"
+
+#include <string.h>
+
+#include "../../ports/test/failing_memory.h"
+
+#define FIRST UINT64_C(0x10000)
+#define LAST UINT64_C(0x8ffff)
+#define PAGE UINT64_C(0x1000)
+#define A UINT64_C(0x10000)
+#define HOLE UINT64_C(0x12000)
+#define B UINT64_C(0x20000)
+#define DEFERRED UINT64_C(0x24000)
+#define C UINT64_C(0x26000)
+#define Z UINT64_C(0x8f000)
+#define TOP UINT64_MAX
+#define UNTOUCHED UINT64_C(0x5ca1ab1e0ddba11)
+
+struct hook_log {
+    unsigned calls;
+    struct kva_fault fault;
+};
+
+struct fixture {
+    struct kva_space space;
+    struct kva_failing_memory memory;
+    struct hook_log misuse;
+    struct hook_log corruption;
+    struct kva_reclaim reclaim;  /* registered */
+    struct kva_reclaim stranger; /* not registered */
+    unsigned flushes;
+    /* Outputs of the calls; they begin as UNTOUCHED. */
+    uint64_t start;
+    struct kva_segment segment;
+};
+
+static void log_fault(void *context, const struct kva_fault *fault)
+{
+    struct fixture *fixture = context;
+    struct hook_log *log = fault->status == KVA_ECORRUPT ? &fixture->corruption : &fixture->misuse;
+    log->calls++;
+    log->fault = *fault;
+}
+
+static void count_flush(void *context, uint64_t start, uint64_t last)
+{
+    struct fixture *fixture = context;
+    (void)start;
+    (void)last;
+    fixture->flushes++;
+}
+
+static bool reclaim_nothing(void *context, struct kva_space *space, uint64_t size)
+{
+    (void)context;
+    (void)space;
+    (void)size;
+    return false;
+}
+
+static struct kva_config usual_config(struct fixture *fixture, const struct kva_engine *engine)
+{
+    struct kva_config config = {0};
+    config.first = FIRST;
+    config.last = LAST;
+    config.quantum = PAGE;
+    config.engine = engine;
+    config.memory = kva_failing_memory_init(&fixture->memory);
+    config.flush = count_flush;
+    config.flush_context = fixture;
+    config.on_misuse = log_fault;
+    config.on_corruption = log_fault;
+    config.hook_context = fixture;
+    return config;
+}
+
+static void clear_outputs(struct fixture *fixture)
+{
+    memset(&fixture->misuse, 0, sizeof(fixture->misuse));
+    fixture->start = UNTOUCHED;
+    memset(&fixture->segment, 0, sizeof(fixture->segment));
+    fixture->segment.start = UNTOUCHED;
+    fixture->segment.last = UNTOUCHED;
+}
+
+static void set_up(struct fixture *fixture, const struct kva_engine *engine)
+{
+    static const struct kva_range busy[] = {
+        {A, 2 * PAGE, NULL}, {B, 4 * PAGE, NULL}, {DEFERRED, 2 * PAGE, NULL},
+        {C, 2 * PAGE, NULL}, {Z, PAGE, NULL},
+    };
+    struct kva_config config;
+
+    memset(fixture, 0, sizeof(*fixture));
+    config = usual_config(fixture, engine);
+    config.busy = busy;
+    config.busy_count = sizeof(busy) / sizeof(busy[0]);
+    assert_int_equal(kva_space_init(&fixture->space, &config), KVA_OK);
+    assert_int_equal(kva_free_deferred(&fixture->space, DEFERRED), KVA_OK);
+    fixture->reclaim.callback = reclaim_nothing;
+    fixture->stranger.callback = reclaim_nothing;
+    assert_int_equal(kva_reclaim_add(&fixture->space, &fixture->reclaim), KVA_OK);
+    assert_int_equal(fixture->misuse.calls, 0);
+    clear_outputs(fixture);
+}
+
+static void tear_down(struct fixture *fixture)
+{
+    assert_int_equal(fixture->corruption.calls, 0);
+    assert_int_equal(kva_space_abandon(&fixture->space), KVA_OK);
+    assert_int_equal(fixture->memory.blocks, 0);
+}
+
+/* ------------------------------------------------------------------------------------ requests and parts */
+
+/** A good request, to be spoiled by a case. */
+static struct kva_request good(void)
+{
+    struct kva_request request = kva_request_of(PAGE);
+    request.align = PAGE;
+    return request;
+}
+
+static enum kva_status alloc(struct fixture *f, struct kva_request request)
+{
+    return kva_alloc(&f->space, &request, &f->start);
+}
+
+static const struct kva_part two_parts[2] = {{0, PAGE}, {2 * PAGE, PAGE}};
+
+static enum kva_status congruent(struct fixture *f, struct kva_request request, struct kva_part second)
+{
+    struct kva_part parts[2] = {{0, PAGE}, {0, 0}};
+    parts[1] = second;
+    return kva_alloc_congruent(&f->space, &request, parts, 2, &f->start);
+}
+
+/** Name a case: one call, spelt in the table as `CALL(name, expression in f and request)`. */
+#define CALL(name, expression)                                                                               \
+    static enum kva_status name(struct fixture *f)                                                           \
+    {                                                                                                        \
+        return expression;                                                                                   \
+    }
+
+#define ALLOC(name, spoil)                                                                                   \
+    static enum kva_status name(struct fixture *f)                                                           \
+    {                                                                                                        \
+        struct kva_request request = good();                                                                 \
+        spoil;                                                                                               \
+        return alloc(f, request);                                                                            \
+    }                                                                                                        \
+    static enum kva_status name##_congruent(struct fixture *f)                                               \
+    {                                                                                                        \
+        struct kva_request request = good();                                                                 \
+        spoil;                                                                                               \
+        return congruent(f, request, two_parts[1]);                                                          \
+    }
+
+CALL(alloc_null_request, kva_alloc(&f->space, NULL, &f->start))
+ALLOC(alloc_policy, request.policy = (enum kva_policy)2)
+ALLOC(alloc_policy_large, request.policy = (enum kva_policy)0x7fffffff)
+ALLOC(alloc_align_0, request.align = 0)
+ALLOC(alloc_align_3, request.align = 3)
+ALLOC(alloc_align_top, request.align = TOP)
+ALLOC(alloc_align_two_bits, request.align = (UINT64_C(1) << 63) | PAGE)
+ALLOC(alloc_window_reversed, (request.min = HOLE + 1, request.max = HOLE))
+ALLOC(alloc_window_reversed_at_the_ends, (request.min = TOP, request.max = 0))
+ALLOC(alloc_window_below, (request.min = 0, request.max = FIRST - 1))
+ALLOC(alloc_window_above, (request.min = LAST + 1, request.max = TOP))
+
+static enum kva_status alloc_null_start(struct fixture *f)
+{
+    struct kva_request request = good();
+    return kva_alloc(&f->space, &request, NULL);
+}
+
+static enum kva_status alloc_of(struct fixture *f, uint64_t size)
+{
+    struct kva_request request = good();
+    request.size = size;
+    return alloc(f, request);
+}
+
+CALL(alloc_size_0, alloc_of(f, 0))
+CALL(alloc_size_wraps, alloc_of(f, TOP))
+CALL(alloc_size_wraps_just, alloc_of(f, TOP - PAGE + 2))
+CALL(alloc_size_wraps_not_quite, alloc_of(f, TOP - PAGE + 1))
+
+/* The window is implausibly short, so that nothing is flushed: the space stays as it was. */
+static enum kva_status alloc_window_shorter_than_size(struct fixture *f)
+{
+    struct kva_request request = good();
+    request.min = HOLE;
+    request.max = HOLE + PAGE - 2;
+    return alloc(f, request);
+}
+
+static enum kva_status congruent_with(struct fixture *f, uint64_t offset, uint64_t size)
+{
+    struct kva_part part = {offset, size};
+    return congruent(f, good(), part);
+}
+
+static enum kva_status congruent_null_request(struct fixture *f)
+{
+    return kva_alloc_congruent(&f->space, NULL, two_parts, 2, &f->start);
+}
+
+static enum kva_status congruent_null_parts(struct fixture *f)
+{
+    struct kva_request request = good();
+    return kva_alloc_congruent(&f->space, &request, NULL, 2, &f->start);
+}
+
+static enum kva_status congruent_null_base(struct fixture *f)
+{
+    struct kva_request request = good();
+    return kva_alloc_congruent(&f->space, &request, two_parts, 2, NULL);
+}
+
+static enum kva_status congruent_count_0(struct fixture *f)
+{
+    struct kva_request request = good();
+    return kva_alloc_congruent(&f->space, &request, two_parts, 0, &f->start);
+}
+
+static enum kva_status congruent_first_offset(struct fixture *f)
+{
+    struct kva_request request = good();
+    return kva_alloc_congruent(&f->space, &request, two_parts + 1, 1, &f->start);
+}
+
+static enum kva_status congruent_first_size_0(struct fixture *f)
+{
+    struct kva_request request = good();
+    struct kva_part part = {0, 0};
+    return kva_alloc_congruent(&f->space, &request, &part, 1, &f->start);
+}
+
+/* The offset is a multiple of the quantum, and not of a coarser alignment. */
+static enum kva_status congruent_offset_misses_align(struct fixture *f)
+{
+    struct kva_request request = good();
+    request.align = 4 * PAGE;
+    return congruent(f, request, two_parts[1]);
+}
+
+CALL(congruent_size_0, congruent_with(f, 2 * PAGE, 0))
+CALL(congruent_overlap, congruent_with(f, 0, PAGE))
+CALL(congruent_offset_misses_quantum, congruent_with(f, 2 * PAGE + 1, PAGE))
+CALL(congruent_size_wraps, congruent_with(f, 2 * PAGE, TOP))
+CALL(congruent_end_wraps, congruent_with(f, TOP - PAGE + 1, PAGE + 1))
+
+/* The first part is rounded up to two quanta, and then reaches over the second. */
+static enum kva_status congruent_overlap_by_rounding(struct fixture *f)
+{
+    struct kva_request request = good();
+    struct kva_part parts[2] = {{0, PAGE + 1}, {PAGE, PAGE}};
+    return kva_alloc_congruent(&f->space, &request, parts, 2, &f->start);
+}
+
+static enum kva_status congruent_descending(struct fixture *f)
+{
+    struct kva_request request = good();
+    struct kva_part parts[3] = {{0, PAGE}, {4 * PAGE, PAGE}, {2 * PAGE, PAGE}};
+    return kva_alloc_congruent(&f->space, &request, parts, 3, &f->start);
+}
+
+/* ------------------------------------------------------------------------------- reserve, free, resize */
+
+static enum kva_status reserve(struct fixture *f, uint64_t start, uint64_t size)
+{
+    return kva_reserve(&f->space, start, size, NULL, &f->segment);
+}
+
+CALL(reserve_size_0, reserve(f, HOLE, 0))
+CALL(reserve_misses_quantum, reserve(f, HOLE + 1, PAGE))
+CALL(reserve_end_wraps, reserve(f, HOLE, TOP - PAGE + 1))
+CALL(reserve_end_wraps_by_rounding, reserve(f, TOP - PAGE + 1, PAGE + 1))
+CALL(reserve_size_wraps, reserve(f, 0, TOP))
+CALL(reserve_below, reserve(f, FIRST - PAGE, PAGE))
+CALL(reserve_from_below, reserve(f, FIRST - PAGE, 2 * PAGE))
+CALL(reserve_above, reserve(f, LAST + 1, PAGE))
+CALL(reserve_beyond_the_end, reserve(f, LAST + 1 - PAGE, 2 * PAGE))
+CALL(reserve_the_last_page_of_all, reserve(f, TOP - PAGE + 1, PAGE))
+CALL(reserve_without_conflict, kva_reserve(&f->space, A, PAGE, NULL, NULL))
+
+CALL(free_below, kva_free(&f->space, FIRST - PAGE))
+CALL(free_0, kva_free(&f->space, 0))
+CALL(free_above, kva_free(&f->space, LAST + 1))
+CALL(free_top, kva_free(&f->space, TOP))
+CALL(free_interior, kva_free(&f->space, B + PAGE))
+CALL(free_interior_by_one, kva_free(&f->space, B + 1))
+CALL(free_interior_last, kva_free(&f->space, B + 4 * PAGE - 1))
+CALL(free_free, kva_free(&f->space, HOLE))
+CALL(free_inside_free, kva_free(&f->space, HOLE + PAGE + 1))
+CALL(free_deferred, kva_free(&f->space, DEFERRED))
+CALL(free_inside_deferred, kva_free(&f->space, DEFERRED + PAGE))
+
+CALL(defer_below, kva_free_deferred(&f->space, FIRST - 1))
+CALL(defer_above, kva_free_deferred(&f->space, TOP))
+CALL(defer_interior, kva_free_deferred(&f->space, B + PAGE))
+CALL(defer_free, kva_free_deferred(&f->space, HOLE))
+CALL(defer_deferred, kva_free_deferred(&f->space, DEFERRED))
+CALL(defer_inside_deferred, kva_free_deferred(&f->space, DEFERRED + PAGE))
+
+CALL(free_range_size_0, kva_free_range(&f->space, B, 0))
+CALL(free_range_misses_quantum, kva_free_range(&f->space, B + 1, PAGE))
+CALL(free_range_end_wraps, kva_free_range(&f->space, B, TOP - PAGE + 1))
+CALL(free_range_size_wraps, kva_free_range(&f->space, B, TOP))
+CALL(free_range_below, kva_free_range(&f->space, FIRST - PAGE, PAGE))
+CALL(free_range_above, kva_free_range(&f->space, LAST + 1, PAGE))
+CALL(free_range_free, kva_free_range(&f->space, HOLE, PAGE))
+CALL(free_range_deferred, kva_free_range(&f->space, DEFERRED, PAGE))
+CALL(free_range_inside_deferred, kva_free_range(&f->space, DEFERRED + PAGE, PAGE))
+CALL(free_range_too_long, kva_free_range(&f->space, B, 4 * PAGE + 1))
+CALL(free_range_too_long_inside, kva_free_range(&f->space, B + 3 * PAGE, 2 * PAGE))
+CALL(free_range_beyond_the_end, kva_free_range(&f->space, Z, 2 * PAGE))
+
+CALL(resize_size_0, kva_resize(&f->space, B, 0))
+CALL(resize_end_wraps, kva_resize(&f->space, B, TOP - PAGE + 1))
+CALL(resize_size_wraps, kva_resize(&f->space, B, TOP))
+CALL(resize_below, kva_resize(&f->space, 0, PAGE))
+CALL(resize_above, kva_resize(&f->space, LAST + 1, PAGE))
+CALL(resize_interior, kva_resize(&f->space, B + PAGE, PAGE))
+CALL(resize_interior_off_quantum, kva_resize(&f->space, B + 1, PAGE))
+CALL(resize_free, kva_resize(&f->space, HOLE, PAGE))
+CALL(resize_deferred, kva_resize(&f->space, DEFERRED, PAGE))
+CALL(resize_into_deferred, kva_resize(&f->space, B, 5 * PAGE))
+CALL(resize_into_busy, kva_resize(&f->space, A, B - A + 1))
+CALL(resize_beyond_the_end, kva_resize(&f->space, Z, PAGE + 1))
+CALL(resize_to_the_same, kva_resize(&f->space, B, 3 * PAGE + 1))
+
+/* ----------------------------------------------------------------------------------- the space, looking */
+
+CALL(grow_first_misses_quantum, kva_space_grow(&f->space, FIRST - 1, LAST))
+CALL(grow_last_misses_quantum, kva_space_grow(&f->space, FIRST, LAST + 1))
+CALL(grow_shrinks_below, kva_space_grow(&f->space, FIRST + PAGE, LAST))
+CALL(grow_shrinks_above, kva_space_grow(&f->space, FIRST, LAST - PAGE))
+CALL(grow_shrinks_and_grows, kva_space_grow(&f->space, FIRST + PAGE, LAST + PAGE))
+CALL(grow_reversed, kva_space_grow(&f->space, LAST + 1, FIRST - 1))
+CALL(grow_not_at_all, kva_space_grow(&f->space, FIRST, LAST))
+
+CALL(find_below, kva_find(&f->space, FIRST - 1, &f->segment))
+CALL(find_above, kva_find(&f->space, LAST + 1, &f->segment))
+CALL(find_null_segment, kva_find(&f->space, A, NULL))
+CALL(first_null_segment, kva_first(&f->space, NULL))
+CALL(next_null_segment, kva_next(&f->space, NULL))
+CALL(stats_null, kva_stats_read(&f->space, NULL))
+CALL(dump_null_line, kva_space_dump(&f->space, NULL, NULL))
+CALL(check_null_fault, kva_space_check(&f->space, NULL))
+
+static enum kva_status next_of_the_highest(struct fixture *f)
+{
+    struct kva_segment segment;
+    assert_int_equal(kva_find(&f->space, Z, &segment), KVA_OK);
+    return kva_next(&f->space, &segment);
+}
+
+CALL(fini_not_empty, kva_space_fini(&f->space))
+CALL(preload_0, kva_preload(&f->space, 0))
+CALL(preload_too_much, kva_preload(&f->space, SIZE_MAX))
+CALL(reclaim_add_null, kva_reclaim_add(&f->space, NULL))
+CALL(reclaim_add_twice, kva_reclaim_add(&f->space, &f->reclaim))
+CALL(reclaim_remove_null, kva_reclaim_remove(&f->space, NULL))
+CALL(reclaim_remove_stranger, kva_reclaim_remove(&f->space, &f->stranger))
+
+static enum kva_status reclaim_add_without_callback(struct fixture *f)
+{
+    f->stranger.callback = NULL;
+    enum kva_status status = kva_reclaim_add(&f->space, &f->stranger);
+    f->stranger.callback = reclaim_nothing;
+    return status;
+}
+
+/* ---------------------------------------------------------------------------------------------- the table */
+
+#define ANY UINT64_C(0xffffffffffffabcd) /* an address that the documentation does not promise */
+
+struct row {
+    const char *name;
+    enum kva_status (*call)(struct fixture *f);
+    enum kva_status status;
+    const char *where; /* the public function */
+    uint64_t address;  /* what the hook is told */
+};
+
+#define ROW(call, status, where, address)                                                                    \
+    {                                                                                                        \
+#call, call, status, #where, address                                                                 \
+    }
+#define BOTH(call, status)                                                                                   \
+    ROW(call, status, kva_alloc, ANY), ROW(call##_congruent, status, kva_alloc_congruent, ANY)
+
+static const struct row rows[] = {
+    ROW(alloc_null_request, KVA_ENULL, kva_alloc, 0),
+    ROW(alloc_null_start, KVA_ENULL, kva_alloc, 0),
+    BOTH(alloc_policy, KVA_EINVAL),
+    BOTH(alloc_policy_large, KVA_EINVAL),
+    ROW(alloc_size_0, KVA_ESIZE, kva_alloc, ANY),
+    BOTH(alloc_align_0, KVA_EALIGN),
+    BOTH(alloc_align_3, KVA_EALIGN),
+    BOTH(alloc_align_top, KVA_EALIGN),
+    BOTH(alloc_align_two_bits, KVA_EALIGN),
+    ROW(alloc_size_wraps, KVA_EWRAP, kva_alloc, ANY),
+    ROW(alloc_size_wraps_just, KVA_EWRAP, kva_alloc, ANY),
+    ROW(alloc_size_wraps_not_quite, KVA_ENOSPC, kva_alloc, ANY),
+    BOTH(alloc_window_reversed, KVA_EWINDOW),
+    BOTH(alloc_window_reversed_at_the_ends, KVA_EWINDOW),
+    BOTH(alloc_window_below, KVA_EWINDOW),
+    BOTH(alloc_window_above, KVA_EWINDOW),
+    ROW(alloc_window_shorter_than_size, KVA_ENOSPC, kva_alloc, ANY),
+
+    ROW(congruent_null_request, KVA_ENULL, kva_alloc_congruent, 0),
+    ROW(congruent_null_parts, KVA_ENULL, kva_alloc_congruent, 0),
+    ROW(congruent_null_base, KVA_ENULL, kva_alloc_congruent, 0),
+    ROW(congruent_count_0, KVA_EINVAL, kva_alloc_congruent, ANY),
+    ROW(congruent_first_offset, KVA_EINVAL, kva_alloc_congruent, ANY),
+    ROW(congruent_first_size_0, KVA_ESIZE, kva_alloc_congruent, ANY),
+    ROW(congruent_size_0, KVA_ESIZE, kva_alloc_congruent, ANY),
+    ROW(congruent_overlap, KVA_EINVAL, kva_alloc_congruent, ANY),
+    ROW(congruent_overlap_by_rounding, KVA_EINVAL, kva_alloc_congruent, ANY),
+    ROW(congruent_descending, KVA_EINVAL, kva_alloc_congruent, ANY),
+    ROW(congruent_offset_misses_quantum, KVA_EALIGN, kva_alloc_congruent, ANY),
+    ROW(congruent_offset_misses_align, KVA_EALIGN, kva_alloc_congruent, ANY),
+    ROW(congruent_size_wraps, KVA_EWRAP, kva_alloc_congruent, ANY),
+    ROW(congruent_end_wraps, KVA_EWRAP, kva_alloc_congruent, ANY),
+
+    ROW(reserve_size_0, KVA_ESIZE, kva_reserve, HOLE),
+    ROW(reserve_misses_quantum, KVA_EALIGN, kva_reserve, HOLE + 1),
+    ROW(reserve_end_wraps, KVA_EWRAP, kva_reserve, HOLE),
+    ROW(reserve_end_wraps_by_rounding, KVA_EWRAP, kva_reserve, TOP - PAGE + 1),
+    ROW(reserve_size_wraps, KVA_EWRAP, kva_reserve, 0),
+    ROW(reserve_below, KVA_ERANGE, kva_reserve, FIRST - PAGE),
+    ROW(reserve_from_below, KVA_ERANGE, kva_reserve, FIRST - PAGE),
+    ROW(reserve_above, KVA_ERANGE, kva_reserve, LAST + 1),
+    ROW(reserve_beyond_the_end, KVA_ERANGE, kva_reserve, LAST + 1 - PAGE),
+    ROW(reserve_the_last_page_of_all, KVA_ERANGE, kva_reserve, TOP - PAGE + 1),
+    ROW(reserve_without_conflict, KVA_EEXIST, kva_reserve, ANY),
+
+    ROW(free_below, KVA_EUNKNOWN, kva_free, FIRST - PAGE),
+    ROW(free_0, KVA_EUNKNOWN, kva_free, 0),
+    ROW(free_above, KVA_EUNKNOWN, kva_free, LAST + 1),
+    ROW(free_top, KVA_EUNKNOWN, kva_free, TOP),
+    ROW(free_interior, KVA_EINTERIOR, kva_free, B + PAGE),
+    ROW(free_interior_by_one, KVA_EINTERIOR, kva_free, B + 1),
+    ROW(free_interior_last, KVA_EINTERIOR, kva_free, B + 4 * PAGE - 1),
+    ROW(free_free, KVA_EDOUBLE, kva_free, HOLE),
+    ROW(free_inside_free, KVA_EDOUBLE, kva_free, HOLE + PAGE + 1),
+    ROW(free_deferred, KVA_EDEFERRED, kva_free, DEFERRED),
+    ROW(free_inside_deferred, KVA_EDEFERRED, kva_free, DEFERRED + PAGE),
+
+    ROW(defer_below, KVA_EUNKNOWN, kva_free_deferred, FIRST - 1),
+    ROW(defer_above, KVA_EUNKNOWN, kva_free_deferred, TOP),
+    ROW(defer_interior, KVA_EINTERIOR, kva_free_deferred, B + PAGE),
+    ROW(defer_free, KVA_EDOUBLE, kva_free_deferred, HOLE),
+    ROW(defer_deferred, KVA_EDEFERRED, kva_free_deferred, DEFERRED),
+    ROW(defer_inside_deferred, KVA_EDEFERRED, kva_free_deferred, DEFERRED + PAGE),
+
+    ROW(free_range_size_0, KVA_ESIZE, kva_free_range, B),
+    ROW(free_range_misses_quantum, KVA_EALIGN, kva_free_range, B + 1),
+    ROW(free_range_end_wraps, KVA_EWRAP, kva_free_range, B),
+    ROW(free_range_size_wraps, KVA_EWRAP, kva_free_range, B),
+    ROW(free_range_below, KVA_EUNKNOWN, kva_free_range, FIRST - PAGE),
+    ROW(free_range_above, KVA_EUNKNOWN, kva_free_range, LAST + 1),
+    ROW(free_range_free, KVA_EDOUBLE, kva_free_range, HOLE),
+    ROW(free_range_deferred, KVA_EDEFERRED, kva_free_range, DEFERRED),
+    ROW(free_range_inside_deferred, KVA_EDEFERRED, kva_free_range, DEFERRED + PAGE),
+    ROW(free_range_too_long, KVA_ERANGE, kva_free_range, B),
+    ROW(free_range_too_long_inside, KVA_ERANGE, kva_free_range, B + 3 * PAGE),
+    ROW(free_range_beyond_the_end, KVA_ERANGE, kva_free_range, Z),
+
+    ROW(resize_size_0, KVA_ESIZE, kva_resize, B),
+    ROW(resize_end_wraps, KVA_EWRAP, kva_resize, B),
+    ROW(resize_size_wraps, KVA_EWRAP, kva_resize, B),
+    ROW(resize_below, KVA_EUNKNOWN, kva_resize, 0),
+    ROW(resize_above, KVA_EUNKNOWN, kva_resize, LAST + 1),
+    ROW(resize_interior, KVA_EINTERIOR, kva_resize, B + PAGE),
+    ROW(resize_interior_off_quantum, KVA_EINTERIOR, kva_resize, B + 1),
+    ROW(resize_free, KVA_EDOUBLE, kva_resize, HOLE),
+    ROW(resize_deferred, KVA_EDEFERRED, kva_resize, DEFERRED),
+    ROW(resize_into_deferred, KVA_ENOSPC, kva_resize, ANY),
+    ROW(resize_into_busy, KVA_ENOSPC, kva_resize, ANY),
+    ROW(resize_beyond_the_end, KVA_ENOSPC, kva_resize, ANY),
+    ROW(resize_to_the_same, KVA_OK, kva_resize, ANY),
+
+    ROW(grow_first_misses_quantum, KVA_EALIGN, kva_space_grow, ANY),
+    ROW(grow_last_misses_quantum, KVA_EALIGN, kva_space_grow, ANY),
+    ROW(grow_shrinks_below, KVA_ERANGE, kva_space_grow, ANY),
+    ROW(grow_shrinks_above, KVA_ERANGE, kva_space_grow, ANY),
+    ROW(grow_shrinks_and_grows, KVA_ERANGE, kva_space_grow, ANY),
+    ROW(grow_reversed, KVA_ERANGE, kva_space_grow, ANY),
+    ROW(grow_not_at_all, KVA_OK, kva_space_grow, ANY),
+
+    ROW(find_below, KVA_ENOENT, kva_find, ANY),
+    ROW(find_above, KVA_ENOENT, kva_find, ANY),
+    ROW(find_null_segment, KVA_ENULL, kva_find, ANY),
+    ROW(first_null_segment, KVA_ENULL, kva_first, 0),
+    ROW(next_null_segment, KVA_ENULL, kva_next, 0),
+    ROW(next_of_the_highest, KVA_ENOENT, kva_next, ANY),
+    ROW(stats_null, KVA_ENULL, kva_stats_read, 0),
+    ROW(dump_null_line, KVA_ENULL, kva_space_dump, 0),
+    ROW(check_null_fault, KVA_OK, kva_space_check, ANY),
+
+    ROW(fini_not_empty, KVA_EBUSY, kva_space_fini, ANY),
+    ROW(preload_0, KVA_OK, kva_preload, ANY),
+    ROW(preload_too_much, KVA_ENOMEM, kva_preload, ANY),
+    ROW(reclaim_add_null, KVA_ENULL, kva_reclaim_add, 0),
+    ROW(reclaim_add_without_callback, KVA_ENULL, kva_reclaim_add, 0),
+    ROW(reclaim_add_twice, KVA_EEXIST, kva_reclaim_add, ANY),
+    ROW(reclaim_remove_null, KVA_ENULL, kva_reclaim_remove, 0),
+    ROW(reclaim_remove_stranger, KVA_ENOENT, kva_reclaim_remove, ANY),
+};
+
+#define ROWS (sizeof(rows) / sizeof(rows[0]))
+
+static bool is_misuse(enum kva_status status)
+{
+    return status >= KVA_ENULL && status < KVA_ECORRUPT;
+}
+
+static void expect_hook(const struct fixture *fixture, const struct row *row)
+{
+    const struct kva_fault *fault = &fixture->misuse.fault;
+    unsigned want = is_misuse(row->status) ? 1 : 0;
+
+    check_that(fixture->misuse.calls == want, "%s: the hook was called %u times", row->name,
+               fixture->misuse.calls);
+    if (want == 0)
+        return;
+    assert_int_equal(fault->status, row->status);
+    check_that(strcmp(fault->where, row->where) == 0, "%s: where is %s", row->name, fault->where);
+    assert_string_equal(fault->what, kva_status_text(row->status));
+    check_that(row->address == ANY || fault->address == row->address, "%s: address %#" PRIx64, row->name,
+               fault->address);
+}
+
+static void expect_outputs_untouched(const struct fixture *fixture, const struct row *row)
+{
+    check_that(fixture->start == UNTOUCHED, "%s wrote an address", row->name);
+    check_that(fixture->segment.start == UNTOUCHED && fixture->segment.last == UNTOUCHED,
+               "%s wrote a segment", row->name);
+}
+
+static void every_row(void **state)
+{
+    static struct fixture fixture;
+    const struct kva_engine *engine;
+    (void)state;
+
+    for_each_engine (engine, e) {
+        struct test_picture before = {0};
+
+        set_up(&fixture, engine);
+        test_picture_take(&before, &fixture.space);
+        for (size_t i = 0; i < ROWS; i++) {
+            clear_outputs(&fixture);
+            fixture.memory.fail_at = rows[i].call == preload_too_much ? fixture.memory.takes + 1 : 0;
+            fixture.memory.from_then_on = true;
+            enum kva_status status = rows[i].call(&fixture);
+            check_that(status == rows[i].status, "%s: %s, want %s", rows[i].name, kva_status_name(status),
+                       kva_status_name(rows[i].status));
+            expect_hook(&fixture, &rows[i]);
+            expect_outputs_untouched(&fixture, &rows[i]);
+            test_expect_untouched(&before, &fixture.space, rows[i].name);
+            assert_int_equal(fixture.flushes, 0);
+        }
+        test_picture_drop(&before);
+        tear_down(&fixture);
+    }
+    print_message("%zu rows\n", ROWS);
+}
+
+/* The same calls are answered the same without a hook. */
+static void no_hook_is_needed(void **state)
+{
+    static struct fixture fixture;
+    struct kva_config config;
+    struct kva_request request = kva_request_of(0);
+    (void)state;
+
+    memset(&fixture, 0, sizeof(fixture));
+    config = usual_config(&fixture, NULL);
+    config.on_misuse = NULL;
+    assert_int_equal(kva_space_init(&fixture.space, &config), KVA_OK);
+    assert_int_equal(kva_alloc(&fixture.space, &request, &fixture.start), KVA_ESIZE);
+    assert_int_equal(kva_free(&fixture.space, FIRST), KVA_EDOUBLE);
+    assert_int_equal(fixture.misuse.calls, 0);
+    assert_int_equal(kva_space_fini(&fixture.space), KVA_OK);
+}
+
+/* ------------------------------------------------------------------------------------------ reserve over */
+
+/* The one output that is written on failure. */
+static void reserve_reports_the_lowest_conflict(void **state)
+{
+    static struct fixture fixture;
+    const struct kva_engine *engine;
+    (void)state;
+
+    for_each_engine (engine, e) {
+        static const struct {
+            uint64_t start, size, conflict, last;
+        } cases[] = {
+            {A, PAGE, A, A + 2 * PAGE - 1},
+            {A + PAGE, PAGE, A, A + 2 * PAGE - 1},
+            {HOLE, LAST + 1 - HOLE, B, B + 4 * PAGE - 1},
+            {B - PAGE, 2 * PAGE, B, B + 4 * PAGE - 1},
+            {B + 3 * PAGE, 2 * PAGE, B, B + 4 * PAGE - 1},
+            {Z - PAGE, 2 * PAGE, Z, LAST},
+            {FIRST, LAST + 1 - FIRST, A, A + 2 * PAGE - 1},
+        };
+        struct test_picture before = {0};
+
+        set_up(&fixture, engine);
+        test_picture_take(&before, &fixture.space);
+        for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+            struct kva_segment conflict = {0};
+            assert_int_equal(kva_reserve(&fixture.space, cases[i].start, cases[i].size, NULL, &conflict),
+                             KVA_EEXIST);
+            assert_int_equal(conflict.start, cases[i].conflict);
+            assert_int_equal(conflict.last, cases[i].last);
+            assert_int_equal(conflict.state, KVA_BUSY);
+            test_expect_untouched(&before, &fixture.space, "a reserve over busy segments");
+        }
+        assert_int_equal(fixture.misuse.calls, 0);
+        test_picture_drop(&before);
+        tear_down(&fixture);
+    }
+}
+
+/* ------------------------------------------------------------------------------ NULL and uninitialised */
+
+static void dump_nothing(void *context, const char *text, size_t length)
+{
+    (void)context;
+    (void)text;
+    (void)length;
+}
+
+/** Every function that takes a space, on one that is none. */
+static void expect_all_null(struct kva_space *space)
+{
+    struct kva_request request = kva_request_of(1);
+    struct kva_part part = {0, 1};
+    struct kva_segment segment = {0};
+    struct kva_stats stats;
+    struct kva_fault fault;
+    struct kva_reclaim reclaim = {reclaim_nothing, NULL, NULL};
+    uint64_t start = UNTOUCHED;
+
+    assert_int_equal(kva_alloc(space, &request, &start), KVA_ENULL);
+    assert_int_equal(kva_alloc_congruent(space, &request, &part, 1, &start), KVA_ENULL);
+    assert_int_equal(kva_reserve(space, 0, 1, NULL, &segment), KVA_ENULL);
+    assert_int_equal(kva_free(space, 0), KVA_ENULL);
+    assert_int_equal(kva_free_range(space, 0, 1), KVA_ENULL);
+    assert_int_equal(kva_resize(space, 0, 1), KVA_ENULL);
+    assert_int_equal(kva_free_deferred(space, 0), KVA_ENULL);
+    assert_int_equal(kva_flush(space), KVA_ENULL);
+    assert_int_equal(kva_set_deferred_limit(space, 1), KVA_ENULL);
+    assert_int_equal(kva_reclaim_add(space, &reclaim), KVA_ENULL);
+    assert_int_equal(kva_reclaim_remove(space, &reclaim), KVA_ENULL);
+    assert_int_equal(kva_preload(space, 1), KVA_ENULL);
+    assert_int_equal(kva_space_grow(space, 0, UINT64_MAX), KVA_ENULL);
+    assert_int_equal(kva_find(space, 0, &segment), KVA_ENULL);
+    assert_int_equal(kva_first(space, &segment), KVA_ENULL);
+    assert_int_equal(kva_next(space, &segment), KVA_ENULL);
+    assert_int_equal(kva_stats_read(space, &stats), KVA_ENULL);
+    assert_int_equal(kva_space_check(space, &fault), KVA_ENULL);
+    assert_int_equal(kva_space_dump(space, dump_nothing, NULL), KVA_ENULL);
+    assert_int_equal(kva_space_fini(space), KVA_ENULL);
+    assert_int_equal(kva_space_abandon(space), KVA_ENULL);
+    assert_int_equal(start, UNTOUCHED);
+}
+
+static void no_space(void **state)
+{
+    (void)state;
+    expect_all_null(NULL);
+}
+
+static void a_space_after_its_end(void **state)
+{
+    const struct kva_engine *engine;
+    (void)state;
+    for_each_engine (engine, e) {
+        static struct fixture fixture;
+
+        set_up(&fixture, engine);
+        tear_down(&fixture);
+        expect_all_null(&fixture.space);
+
+        memset(&fixture, 0, sizeof(fixture));
+        struct kva_config config = usual_config(&fixture, engine);
+        assert_int_equal(kva_space_init(&fixture.space, &config), KVA_OK);
+        assert_int_equal(kva_space_fini(&fixture.space), KVA_OK);
+        expect_all_null(&fixture.space);
+        assert_int_equal(fixture.misuse.calls, 0);
+    }
+}
+
+/* -------------------------------------------------------------------------------------------------- init */
+
+typedef void spoil_config(struct kva_config *config, struct kva_range *busy);
+
+static void no_take(struct kva_config *config, struct kva_range *busy)
+{
+    (void)busy;
+    config->memory.take = NULL;
+}
+
+static void no_give(struct kva_config *config, struct kva_range *busy)
+{
+    (void)busy;
+    config->memory.give = NULL;
+}
+
+static void no_busy_list(struct kva_config *config, struct kva_range *busy)
+{
+    (void)busy;
+    config->busy = NULL;
+}
+
+static void odd_quantum(struct kva_config *config, struct kva_range *busy)
+{
+    (void)busy;
+    config->quantum = 3 * PAGE;
+}
+
+static void first_misses_quantum(struct kva_config *config, struct kva_range *busy)
+{
+    (void)busy;
+    config->first += 1;
+}
+
+static void last_misses_quantum(struct kva_config *config, struct kva_range *busy)
+{
+    (void)busy;
+    config->last -= 1;
+}
+
+static void coarse_quantum(struct kva_config *config, struct kva_range *busy)
+{
+    (void)busy;
+    config->quantum = UINT64_C(1) << 63;
+}
+
+static void reversed(struct kva_config *config, struct kva_range *busy)
+{
+    (void)busy;
+    config->first = LAST + 1;
+    config->last = FIRST - 1;
+}
+
+static void busy_misses_quantum(struct kva_config *config, struct kva_range *busy)
+{
+    (void)config;
+    busy[1].start += PAGE / 2;
+}
+
+static void busy_below(struct kva_config *config, struct kva_range *busy)
+{
+    (void)config;
+    busy[1].start = FIRST - PAGE;
+}
+
+static void busy_above(struct kva_config *config, struct kva_range *busy)
+{
+    (void)config;
+    busy[1].start = LAST + 1;
+}
+
+static void busy_too_long(struct kva_config *config, struct kva_range *busy)
+{
+    (void)config;
+    busy[2].size = LAST - busy[2].start + 2;
+}
+
+static void busy_empty(struct kva_config *config, struct kva_range *busy)
+{
+    (void)config;
+    busy[0].size = 0;
+}
+
+static void busy_wraps(struct kva_config *config, struct kva_range *busy)
+{
+    (void)config;
+    busy[2].size = TOP - PAGE + 1;
+}
+
+static void busy_wraps_by_rounding(struct kva_config *config, struct kva_range *busy)
+{
+    (void)config;
+    busy[2].size = TOP;
+}
+
+static void busy_twice(struct kva_config *config, struct kva_range *busy)
+{
+    (void)config;
+    busy[2] = busy[0];
+}
+
+static void busy_overlap(struct kva_config *config, struct kva_range *busy)
+{
+    (void)config;
+    busy[1].start = busy[0].start - PAGE;
+    busy[1].size = PAGE + 1; /* rounded up, it reaches into busy[0] */
+}
+
+static void every_bad_config(void **state)
+{
+    static const struct {
+        spoil_config *spoil;
+        enum kva_status status;
+    } cases[] = {
+        {no_take, KVA_ENULL},
+        {no_give, KVA_ENULL},
+        {no_busy_list, KVA_ENULL},
+        {odd_quantum, KVA_EALIGN},
+        {first_misses_quantum, KVA_EALIGN},
+        {last_misses_quantum, KVA_EALIGN},
+        {coarse_quantum, KVA_EALIGN},
+        {reversed, KVA_ERANGE},
+        {busy_misses_quantum, KVA_EALIGN},
+        {busy_below, KVA_ERANGE},
+        {busy_above, KVA_ERANGE},
+        {busy_too_long, KVA_ERANGE},
+        {busy_empty, KVA_ESIZE},
+        {busy_wraps, KVA_EWRAP},
+        {busy_wraps_by_rounding, KVA_EWRAP},
+        {busy_twice, KVA_EEXIST},
+        {busy_overlap, KVA_EEXIST},
+    };
+    const struct kva_engine *engine;
+    (void)state;
+
+    for_each_engine (engine, e) {
+        for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+            static struct fixture fixture;
+            struct kva_range busy[3] = {{C, PAGE, NULL}, {A, PAGE, NULL}, {B, 3 * PAGE, NULL}};
+
+            memset(&fixture, 0, sizeof(fixture));
+            struct kva_config config = usual_config(&fixture, engine);
+            config.busy = busy;
+            config.busy_count = 3;
+            cases[i].spoil(&config, busy);
+            memset(&fixture.space, 0xa5, sizeof(fixture.space));
+            enum kva_status status = kva_space_init(&fixture.space, &config);
+            check_that(status == cases[i].status, "bad config %zu: %s, want %s", i, kva_status_name(status),
+                       kva_status_name(cases[i].status));
+            assert_int_equal(fixture.memory.blocks, 0);
+            assert_int_equal(fixture.misuse.calls, is_misuse(status));
+            if (is_misuse(status)) {
+                assert_int_equal(fixture.misuse.fault.status, status);
+                assert_string_equal(fixture.misuse.fault.where, "kva_space_init");
+            }
+            expect_all_null(&fixture.space);
+        }
+    }
+}
+
+static void init_without_space_or_config(void **state)
+{
+    static struct fixture fixture;
+    (void)state;
+    memset(&fixture, 0, sizeof(fixture));
+    struct kva_config config = usual_config(&fixture, NULL);
+    assert_int_equal(kva_space_init(NULL, &config), KVA_ENULL);
+    memset(&fixture.space, 0xa5, sizeof(fixture.space));
+    assert_int_equal(kva_space_init(&fixture.space, NULL), KVA_ENULL);
+    expect_all_null(&fixture.space);
+    assert_int_equal(fixture.memory.takes, 0);
+}
+
+static void engines_by_name(void **state)
+{
+    (void)state;
+    assert_string_equal(kva_engine_name(0), "rb");
+    assert_ptr_equal(kva_engine_by_name("rb"), &kva_engine_rb);
+    assert_ptr_equal(kva_engine_by_name("scan"), &kva_engine_scan);
+    assert_null(kva_engine_by_name("r"));
+    assert_null(kva_engine_by_name("rbx"));
+    assert_null(kva_engine_by_name(""));
+    assert_null(kva_engine_by_name(NULL));
+    size_t count = 0;
+    while (kva_engine_name(count) != NULL)
+        assert_non_null(kva_engine_by_name(kva_engine_name(count++)));
+    assert_true(count >= 2);
+    assert_null(kva_engine_name(SIZE_MAX));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_row),
+        cmocka_unit_test(no_hook_is_needed),
+        cmocka_unit_test(reserve_reports_the_lowest_conflict),
+        cmocka_unit_test(no_space),
+        cmocka_unit_test(a_space_after_its_end),
+        cmocka_unit_test(every_bad_config),
+        cmocka_unit_test(init_without_space_or_config),
+        cmocka_unit_test(engines_by_name),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

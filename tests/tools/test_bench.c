@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * What kva bench measures: that the workloads build what they say, do the same on every engine and for every
+ * way of cutting the work into batches, and that a wrong answer ends the program.
+ */
+#include "common/harness.h"
+
+#include "tools/bench/options.h"
+#include "tools/bench/workload.h"
+#include "tools/common/exit.h"
+
+#include <fcntl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define SEED 42
+
+static struct kva_stats stats_of(const struct subject *subject)
+{
+    struct kva_stats stats;
+    assert_int_equal(kva_stats_read(&subject->space, &stats), KVA_OK);
+    return stats;
+}
+
+/* ---------------------------------------------------------------------------------------- command line */
+
+static void numbers_are_read(void **state)
+{
+    (void)state;
+    uint64_t value = 0;
+    assert_true(bench_parse_number("1", 1, 10, &value) && value == 1);
+    assert_true(bench_parse_number("1e4", 1, 10000, &value) && value == 10000);
+    assert_true(bench_parse_number("25e2", 1, 10000, &value) && value == 2500);
+    assert_true(bench_parse_number("0", 0, 10, &value) && value == 0);
+    assert_true(bench_parse_number("0e99", 0, 10, &value) && value == 0);
+    assert_true(bench_parse_number("18446744073709551615", 0, UINT64_MAX, &value) && value == UINT64_MAX);
+}
+
+static void wrong_numbers_are_refused(void **state)
+{
+    (void)state;
+    static const char *const wrong[] = {"",   "x",    "-1",  "1.5", " 1",  "1 ",  "e4",
+                                        "1e", "1e-1", "1e9", "0",   "101", "1ee1"};
+    uint64_t value = 7;
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+        check_that(!bench_parse_number(wrong[i], 1, 100, &value), "'%s' gave %" PRIu64, wrong[i], value);
+    assert_false(bench_parse_number("18446744073709551616", 0, UINT64_MAX, &value));
+    assert_false(bench_parse_number("1e20", 0, UINT64_MAX, &value));
+    assert_true(value == 7); /* untouched */
+}
+
+/* ------------------------------------------------------------------------------------------- workloads */
+
+static void every_engine_does_the_same(void **state)
+{
+    (void)state;
+    static const size_t sizes[] = {1, 2, 3, 100, 500};
+    const struct workload *workload;
+    for (size_t w = 0; (workload = workload_at(w)) != NULL; w++) {
+        for (size_t s = 0; s < sizeof(sizes) / sizeof(sizes[0]); s++) {
+            struct sample first = {0};
+            for (size_t e = 0; kva_engine_name(e) != NULL; e++) {
+                struct sample sample;
+                struct subject *subject = workload_open(workload, kva_engine_name(e), sizes[s], SEED);
+                subject_sample(subject, &sample);
+                subject_destroy(subject);
+                first = e == 0 ? sample : first;
+                check_that(sample.fingerprint == first.fingerprint, "%s, %zu", workload->name, sizes[s]);
+                check_that(sample.used_bytes == first.used_bytes, "%s, %zu", workload->name, sizes[s]);
+                check_that(sample.no_fit == first.no_fit, "%s, %zu", workload->name, sizes[s]);
+                check_that(sample.live > 0 && sample.memory_bytes > 0, "%s, %zu", workload->name, sizes[s]);
+            }
+        }
+    }
+}
+
+static void names_lead_to_workloads(void **state)
+{
+    (void)state;
+    const struct workload *workload;
+    for (size_t i = 0; (workload = workload_at(i)) != NULL; i++)
+        assert_ptr_equal(workload_by_name(workload->name), workload);
+    assert_null(workload_by_name("chur"));
+    assert_null(workload_by_name(""));
+}
+
+static void churn_keeps_n_alive(void **state)
+{
+    (void)state;
+    struct subject *subject = workload_open(&workload_churn, kva_engine_name(0), 300, SEED);
+    struct kva_stats stats = stats_of(subject);
+    assert_true(stats.busy_segments == 300);
+    assert_true(stats.busy_bytes >= 300 * PAGE && stats.busy_bytes <= 300 * 64 * PAGE);
+    for (size_t i = 0; i < subject->n; i++) {
+        struct kva_segment segment;
+        assert_int_equal(kva_find(&subject->space, subject->live[i], &segment), KVA_OK);
+        assert_true(segment.state == KVA_BUSY && segment.start == subject->live[i]);
+    }
+    subject_destroy(subject);
+}
+
+/** Half of the pages are holes; the last one has merged with the free rest of the space. */
+static void holes_are_single_pages(void **state)
+{
+    (void)state;
+    struct subject *subject = workload_open(&workload_holes, kva_engine_name(0), 200, SEED);
+    struct kva_stats stats = stats_of(subject);
+    assert_true(stats.busy_segments == 100 && stats.busy_bytes == 100 * PAGE);
+    assert_true(stats.free_segments == 100);
+    assert_true(stats.largest_free == SPACE_LAST + 1 - 199 * PAGE);
+    subject_destroy(subject);
+}
+
+/** n holes that miss and one that does not, all equally long: only the alignment tells them apart. */
+static void the_needle_is_one_of_equals(void **state)
+{
+    (void)state;
+    struct subject *subject = workload_open(&workload_needle, kva_engine_name(0), 50, SEED);
+    struct kva_stats stats = stats_of(subject);
+    assert_true(stats.free_segments == 51);
+    assert_true(stats.largest_free == 512 * PAGE && stats.free_bytes == 51 * 512 * PAGE);
+    subject_destroy(subject);
+}
+
+static void narrow_windows_may_find_nothing(void **state)
+{
+    (void)state;
+    struct sample sample;
+    struct subject *subject = workload_open(&workload_windows, kva_engine_name(0), 2000, SEED);
+    subject_sample(subject, &sample);
+    assert_true(sample.requests == 3 * 2000);
+    assert_true(sample.no_fit > 0 && sample.no_fit < sample.requests / 2);
+    subject_destroy(subject);
+}
+
+/** All phases of fill-drain in an order of its own: each leaves what the next one's enter expects. */
+static void fill_drain_turns_are_whole(void **state)
+{
+    (void)state;
+    static const size_t order[] = {0, 1, 2, 3, 0, 0, 3, 3, 1, 0};
+    const struct workload *workload = &workload_fill_drain;
+    struct subject *subject = workload_open(workload, kva_engine_name(0), 300, SEED);
+    for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++) {
+        const struct phase *phase = &workload->phases[order[i]];
+        phase->enter(subject);
+        phase->run(subject, 0, 100);
+        phase->finish(subject, 100);
+        phase->run(subject, 0, 200);
+        phase->finish(subject, 200);
+        check_that(stats_of(subject).busy_segments == (order[i] == 0 ? 300u : 0u), "turn %zu", i);
+    }
+    subject_destroy(subject);
+}
+
+/** Run `pairs` pairs of the churn in batches of `count`, cut in two where that goes. */
+static struct sample churn_in_batches(size_t pairs, size_t count)
+{
+    const struct phase *phase = &workload_churn.phases[0];
+    struct subject *subject = workload_open(&workload_churn, kva_engine_name(0), 40, SEED);
+    for (size_t done = 0; done < pairs; done += count) {
+        phase->prepare(subject, count);
+        phase->run(subject, 0, count / 2);
+        phase->run(subject, count / 2, count);
+        phase->finish(subject, count);
+    }
+    struct sample sample;
+    subject_sample(subject, &sample);
+    subject_destroy(subject);
+    return sample;
+}
+
+/** 40 live ranges in batches of 256: most are replaced several times within one batch. */
+static void batches_do_not_matter(void **state)
+{
+    (void)state;
+    struct sample ones = churn_in_batches(1024, 1);
+    struct sample sixteens = churn_in_batches(1024, 16);
+    struct sample largest = churn_in_batches(1024, BATCH);
+    assert_true(ones.fingerprint == sixteens.fingerprint);
+    assert_true(ones.fingerprint == largest.fingerprint);
+    assert_true(ones.live_bytes == largest.live_bytes);
+    assert_true(ones.fingerprint != churn_in_batches(1280, BATCH).fingerprint);
+}
+
+/* ---------------------------------------------------------------------------------------- wrong answers */
+
+/** Run `body` in a child, without its messages. Returns the exit code, or -1 when it was killed. */
+static int exit_code_of(void (*body)(void))
+{
+    fflush(NULL);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        int null = open("/dev/null", O_WRONLY);
+        dup2(null, STDERR_FILENO);
+        body();
+        _exit(99); /* it should not have come back */
+    }
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static void free_twice(void)
+{
+    struct subject *subject = workload_open(&workload_hot, kva_engine_name(0), 3, SEED);
+    subject_give(subject, subject->live[1]);
+    subject_give(subject, subject->live[1]);
+}
+
+static void take_more_than_there_is(void)
+{
+    struct subject *subject = workload_open(&workload_needle, kva_engine_name(0), 3, SEED);
+    struct kva_request request = kva_request_of(513 * PAGE);
+    subject_take(subject, &request);
+}
+
+static void miss_the_needle(void)
+{
+    const struct phase *phase = &workload_needle.phases[0];
+    struct subject *subject = workload_open(&workload_needle, kva_engine_name(0), 3, SEED);
+    phase->prepare(subject, 1);
+    phase->enter(subject);
+    subject->expected += PAGE; /* as if the engine had answered a page too low */
+    phase->run(subject, 0, 1);
+}
+
+static void find_no_fit_in_churn(void)
+{
+    const struct phase *phase = &workload_churn.phases[0];
+    struct subject *subject = workload_open(&workload_churn, kva_engine_name(0), 3, SEED);
+    phase->prepare(subject, 1);
+    subject->batch.step[0].size = SPACE_LAST; /* with two others alive this cannot fit */
+    phase->run(subject, 0, 1);
+}
+
+static void differ(void)
+{
+    struct sample a = {.fingerprint = 1};
+    struct sample b = {.fingerprint = 2};
+    bench_require_equal_samples(&workload_churn, 1, "a", &a, "b", &b);
+}
+
+static void wrong_answers_end_the_program(void **state)
+{
+    (void)state;
+    assert_int_equal(exit_code_of(free_twice), TOOL_WRONG);
+    assert_int_equal(exit_code_of(take_more_than_there_is), TOOL_WRONG);
+    assert_int_equal(exit_code_of(miss_the_needle), TOOL_WRONG);
+    assert_int_equal(exit_code_of(find_no_fit_in_churn), TOOL_WRONG);
+    assert_int_equal(exit_code_of(differ), TOOL_WRONG);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(numbers_are_read),
+        cmocka_unit_test(wrong_numbers_are_refused),
+        cmocka_unit_test(every_engine_does_the_same),
+        cmocka_unit_test(names_lead_to_workloads),
+        cmocka_unit_test(churn_keeps_n_alive),
+        cmocka_unit_test(holes_are_single_pages),
+        cmocka_unit_test(the_needle_is_one_of_equals),
+        cmocka_unit_test(narrow_windows_may_find_nothing),
+        cmocka_unit_test(fill_drain_turns_are_whole),
+        cmocka_unit_test(batches_do_not_matter),
+        cmocka_unit_test(wrong_answers_end_the_program),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,99 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# SPDX-FileCopyrightText: 2026 The kva authors
+#
+# kva bench as a person calls it: help, tables, JSON, the same answers for the same seed, and what it says to
+# a command line that it cannot understand. KVA is the program; the working folder is the test's own.
+set -eu
+
+fail() {
+    printf 'FAILED: %s\n' "$*" >&2
+    exit 1
+}
+
+command -v jq >/dev/null || fail 'jq is missing, which reads the JSON here'
+
+# Everything tiny: this is about what comes out, not about speed.
+tiny='--turn 1 --reps 2 --operations 400'
+workloads='churn holes aligned windows needle fill-drain hot longest'
+
+# The exit code and the words of a call that must fail.
+refuse() {
+    wanted_code=$1
+    wanted_text=$2
+    shift 2
+    code=0
+    "$KVA" bench "$@" >out.txt 2>err.txt || code=$?
+    [ "$code" = "$wanted_code" ] || fail "bench $*: exit code $code, not $wanted_code"
+    grep -q -- "$wanted_text" err.txt || fail "bench $*: does not say '$wanted_text': $(cat err.txt)"
+    [ ! -s out.txt ] || fail "bench $*: wrote to standard output: $(cat out.txt)"
+}
+
+"$KVA" bench --help >help.txt
+for workload in $workloads; do
+    grep -q "^$workload: [A-Z]" help.txt || fail "--help does not document $workload"
+done
+
+# shellcheck disable=SC2086 # word splitting is wanted
+"$KVA" bench $tiny --n 20,3 >table.txt 2>err.txt
+[ ! -s err.txt ] || fail "a run in a pipe wrote to standard error: $(cat err.txt)"
+for workload in $workloads; do
+    grep -q "^$workload (n = " table.txt || fail "no table for $workload"
+done
+for phase in 'drain up' 'drain down' 'drain random' aligned unaligned; do
+    grep -q "^  $phase " table.txt || fail "no row for the phase $phase"
+done
+head -n 2 table.txt | grep -q 'seed 1, 2 turns of 1 ms' || fail 'the head does not describe the run'
+
+# JSON: well-formed, complete, and what does not depend on time is the same for the same seed.
+facts='[.rows[], .longest[] | {workload, phase, n, engine, live, live_bytes, memory_bytes, used_bytes, no_fit}]'
+for run in 1 2 3; do
+    seed=$((run == 3 ? 8 : 7))
+    # shellcheck disable=SC2086
+    "$KVA" bench $tiny --n 50 --seed $seed --json --output "run$run.json" >out.txt
+    [ ! -s out.txt ] || fail '--output still wrote to standard output'
+    jq "$facts" "run$run.json" >"facts$run.json" || fail "run $run is no valid JSON"
+done
+cmp facts1.json facts2.json || fail 'the same seed gave other ranges'
+! cmp -s facts1.json facts3.json || fail 'another seed gave the same ranges'
+jq -e '.seed == "7" and .reps == 2 and (.machine.cpu | length) > 0 and .stopwatch.ns_per_tick > 0' run1.json \
+    >/dev/null || fail 'JSON: the run is not described'
+jq -e 'all(.rows[]; .skipped or (.ns > 0 and (.turns_ns | length) == 2
+           and .latency_ns.p50 <= .latency_ns.p99 and .latency_ns.p99 <= .latency_ns.max))' run1.json \
+    >/dev/null || fail 'JSON: a row is incomplete or its quantiles do not ascend'
+jq -e 'all(.rows[]; .engine != "rb" or .ratio == 1)' run1.json >/dev/null || fail 'JSON: the base is not 1'
+jq -e 'all(.longest[]; .operations == 400 and .repeated_max_ns <= .latency_ns.max * 1.01)' run1.json \
+    >/dev/null || fail 'JSON: the longest of two is longer than that of one'
+
+# One engine, one workload, another base.
+# shellcheck disable=SC2086
+"$KVA" bench hot $tiny --engine scan --n 5 >one.txt
+[ "$(grep -c '(n = ' one.txt)" = 1 ] || fail 'more workloads ran than were asked for'
+! grep -q '  rb ' one.txt || fail 'an engine ran that was not asked for'
+grep -q 'x scan' one.txt || fail 'the only engine is not the base'
+# shellcheck disable=SC2086
+"$KVA" bench hot $tiny --base scan --n 5 --json | jq -e '.base == "scan"' >/dev/null || fail '--base'
+
+# A slow engine is left out at large sizes, and the table says why.
+# shellcheck disable=SC2086
+"$KVA" bench hot $tiny --engine scan --n 10001 >slow.txt
+grep -q 'scan  *-  *-' slow.txt || fail 'the cap is not applied'
+grep -q 'scan is O(n)' slow.txt || fail 'the cap is not told'
+# shellcheck disable=SC2086
+"$KVA" bench hot $tiny --engine scan --n 10001 --json | jq -e '.rows[0].skipped' >/dev/null ||
+    fail 'JSON: the skipped row is not marked'
+
+refuse 2 'churn, holes, aligned, windows, needle, fill-drain, hot, longest' nonsense
+refuse 2 'this build has: .*scan' --engine rbb
+refuse 2 'this build has: .*rb' --base rbb
+refuse 2 'add it to --engine' --engine scan --base rb
+refuse 2 "'0' is no number from 1 to 10000000" --n 10,0
+refuse 2 "'x' is no number" --seed x
+refuse 2 "'101' is no number from 1 to 100" --reps 101
+refuse 2 "'0' is no number from 1 to 60000" --turn 0
+refuse 2 "'1' is no number from 2" --operations 1
+refuse 3 'No such file' --output no/such/folder/file hot
+if [ -w /dev/full ]; then
+    # shellcheck disable=SC2086
+    refuse 3 'could not be written' hot $tiny --n 5 --output /dev/full
+fi

@@ -1,0 +1,174 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# SPDX-FileCopyrightText: 2026 The kva authors
+#
+# kva and kva test as a person calls them: exit codes, the lines that people grep for, the same run for the
+# same seed, JSON, and what they say to a command line that they cannot understand. KVA is the program; the
+# working folder is the test's own.
+set -eu
+
+fail() {
+    printf 'FAILED: %s\n' "$*" >&2
+    exit 1
+}
+
+# refuse CODE TEXT ARGUMENT...: the exit code and the words of a call that must fail before it does anything.
+refuse() {
+    wanted_code=$1
+    wanted_text=$2
+    shift 2
+    code=0
+    "$KVA" "$@" >out.txt 2>err.txt || code=$?
+    [ "$code" = "$wanted_code" ] || fail "kva $*: exit code $code, not $wanted_code"
+    grep -q -- "$wanted_text" err.txt || fail "kva $*: does not say '$wanted_text': $(cat err.txt)"
+    [ ! -s out.txt ] || fail "kva $*: wrote to standard output: $(cat out.txt)"
+}
+
+# ------------------------------------------------------------------------------------------- the frame
+
+refuse 2 'Usage: kva COMMAND'
+refuse 2 "no command 'tset': the commands are test, replay, bench, help" tset
+refuse 2 "no command 'tset'" help tset
+refuse 2 'help takes one command' help test bench
+"$KVA" --version >version.txt
+grep -Eq '^kva [0-9]+\.[0-9]+\.[0-9]+$' version.txt || fail "--version says $(cat version.txt)"
+"$KVA" test --version >version_of_test.txt
+cmp -s version.txt version_of_test.txt || fail 'test --version differs from --version'
+"$KVA" --help >help.txt
+"$KVA" help | cmp -s - help.txt || fail 'help differs from --help'
+for command in test replay bench; do
+    grep -q "^  $command " help.txt || fail "--help does not name $command"
+    "$KVA" help "$command" >one.txt || fail "help $command: exit code $?"
+    grep -q "^Usage: kva $command" one.txt || fail "help $command: $(head -n 1 one.txt)"
+done
+
+# --------------------------------------------------------------------------------- wrong command lines
+
+refuse 2 'say performance, smoke or stress' test
+refuse 2 'modes are performance, smoke and stress' test fast
+refuse 2 'keys are nr_threads, sequential_test_order, test_repeat_count, test_loop_count, nr_pages, use_huge, run_test_mask, nr_pcpu_objects' test nr_page=1
+refuse 2 'nr_threads takes a number from 1 to 65535' test nr_threads=0
+refuse 2 'nr_threads takes a number from 1 to 65535' test nr_threads=65536
+refuse 2 'run_test_mask takes a number from 1 to 255' test smoke run_test_mask=256
+refuse 2 'use_huge takes only 1' test use_huge=2
+refuse 2 'given twice' test nr_pages=1 nr_pages=2
+refuse 2 'too many arguments' test a b c d e f g h i j k l m n o p q r s
+refuse 2 "no engine 'tree': the engines are list, rb, scan, or all" test smoke --engine tree
+refuse 2 'named twice' test smoke --engine rb,rb
+for budget in 0 -1 1x '' nan inf; do
+    refuse 2 'wrong budget' test smoke "--budget=$budget"
+done
+for seed in -1 x '' 9223372036854775808; do
+    refuse 2 'wrong seed' test smoke "--seed=$seed"
+done
+refuse 2 'wrong number of held areas' test smoke --held=99999999999
+refuse 2 'unrecognized option' test smoke --memory
+
+# ---------------------------------------------------------------------------------------------- runs
+
+# Tiny: this is about what comes out, not about speed. Tests 2 and 4, which hold thousands of pages, run on the
+# list walk alone: a library that verifies all of its structure after each change would take minutes for them.
+tiny='test_loop_count=100 test_repeat_count=2 nr_pcpu_objects=300'
+small='run_test_mask=249'
+
+# Everything that may differ between two runs of one seed: times and cycles.
+without_times() {
+    sed -E -e 's/avg: [0-9]+ usec/avg/' -e 's/=[0-9]+ cycles/= cycles/' -e '/^test  .* us/,$d' "$1"
+}
+
+# shellcheck disable=SC2086 # word splitting is wanted
+"$KVA" test smoke $tiny $small --engine all --seed 42 >text.txt 2>err.txt || fail "smoke: exit code $?"
+[ ! -s err.txt ] || fail "a run in a pipe wrote to standard error: $(cat err.txt)"
+grep -q '^Seed: 42$' text.txt || fail 'the seed is not printed'
+for test in fix_size random_size fix_align random_size_align; do
+    line="^Summary: ${test}_alloc_test passed: 2 failed: 0 xfailed: 0 repeat: 2 loops: 100 avg: [0-9]+ usec$"
+    [ "$(grep -Ec "$line" text.txt)" = 3 ] || fail "no summary of ${test}_alloc_test for each engine"
+done
+line='^Summary: align_shift_alloc_test passed: 0 failed: 0 xfailed: 2 repeat: 2 loops: 1 avg: [0-9]+ usec$'
+[ "$(grep -Ec "$line" text.txt)" = 3 ] || fail 'the shift test did not fail as expected'
+line='^Summary: pcpu_alloc_test passed: 2 failed: 0 xfailed: 0 repeat: 2 loops: 300 avg: [0-9]+ usec$'
+[ "$(grep -Ec "$line" text.txt)" = 3 ] || fail 'no summary of pcpu_alloc_test for each engine'
+[ "$(grep -Ec '^All test took worker0=[0-9]+ cycles$' text.txt)" = 3 ] || fail 'no cycles for each engine'
+grep -Eq '^test  +list us  +rb us  +list/rb  +scan us  +list/scan$' text.txt || fail 'no table'
+grep -Eq '^total cycles( +[0-9,.]+){5}$' text.txt || fail 'no totals in the table'
+
+# shellcheck disable=SC2086
+"$KVA" test stress $tiny $small --engine rb,list --seed 42 >text.txt
+# shellcheck disable=SC2086
+"$KVA" test stress $tiny $small --engine rb,list --seed 42 >again.txt
+without_times text.txt >text.cut
+without_times again.txt >again.cut
+cmp text.cut again.cut || fail 'the same seed gave another run'
+
+# The large tests.
+# shellcheck disable=SC2086
+"$KVA" test performance $tiny run_test_mask=6 --engine list >large.txt
+for test in full_fit long_busy_list; do
+    line="^Summary: ${test}_alloc_test passed: 2 failed: 0 xfailed: 0 repeat: 2 loops: 100 avg: [0-9]+ usec$"
+    [ "$(grep -Ec "$line" large.txt)" = 1 ] || fail "no summary of ${test}_alloc_test"
+done
+
+# One engine: no table. A fresh seed is printed, and repeats the order.
+# shellcheck disable=SC2086
+"$KVA" test nr_threads=3 $tiny $small >fresh.txt
+! grep -q ' us  ' fresh.txt || fail 'a table for a single engine'
+seed=$(sed -n 's/^Seed: //p' fresh.txt)
+# shellcheck disable=SC2086
+"$KVA" test nr_threads=3 $tiny $small --seed "$seed" >again.txt
+without_times fresh.txt >text.cut
+without_times again.txt >again.cut
+cmp text.cut again.cut || fail 'the printed seed gave another run'
+[ "$(grep -c '^All test took worker[012]=' fresh.txt)" = 3 ] || fail 'not three workers'
+
+# A mask runs what it says.
+"$KVA" test performance test_loop_count=10 run_test_mask=9 >mask.txt
+[ "$(sed -n 's/^Summary: \([a-z_]*\) .*/\1/p' mask.txt | tr '\n' ' ')" = 'fix_size_alloc_test random_size_alloc_test ' ] ||
+    fail 'run_test_mask=9 did not run tests 1 and 8 in order'
+
+# A budget is said, with the loops that were done.
+"$KVA" test test_loop_count=1000000000 nr_threads=2 run_test_mask=1 --budget 0.02 --engine list,rb >budget.txt
+grep -Eq 'cut by the budget: [0-9]+ of 1000000000 loops in all' budget.txt || fail 'the budget is not said'
+grep -Eq '^fix_size_alloc_test +~[0-9,]+ +~[0-9,]+ +[0-9.]+$' budget.txt || fail 'scaled times are not marked'
+
+# 64 workers among the areas of others, huge pages.
+"$KVA" test nr_threads=64 test_loop_count=50 run_test_mask=73 nr_pages=600 use_huge=1 --held 100 --engine all >many.txt
+[ "$(grep -c '^All test took' many.txt)" = 192 ] || fail 'not 64 workers on 3 engines'
+
+# What cannot be had is a failed test: two such ranges do not fit beside each other.
+code=0
+"$KVA" test nr_threads=1 test_loop_count=1 nr_pages=8589934592 run_test_mask=1 --held 1 >full.txt 2>err.txt || code=$?
+[ "$code" = 1 ] || fail "a failed test: exit code $code"
+grep -q 'failed: 1' full.txt || fail 'a failed test is not counted'
+grep -q 'fix_size_alloc_test: allocation refused' err.txt || fail "a failed test is not explained: $(cat err.txt)"
+"$KVA" test nr_threads=1 test_loop_count=1 nr_pages=8589934592 run_test_mask=1 >full.txt || fail 'the range does not hold 2^33 pages'
+
+# JSON: one document and nothing else.
+# shellcheck disable=SC2086
+"$KVA" test smoke $tiny $small --engine rb,list --seed 42 --json >out.json 2>err.txt
+[ ! -s err.txt ] || fail "--json wrote to standard error: $(cat err.txt)"
+python3 - out.json <<'END' || fail 'the JSON is not what the manual says'
+import json, sys
+document = json.load(open(sys.argv[1]))
+assert document["command"] == "kva test" and document["seed"] == 42
+assert document["parameters"]["test_loop_count"] == 100
+assert document["reference"] == "list"
+assert [engine["name"] for engine in document["engines"]] == ["rb", "list"]
+for engine in document["engines"]:
+    assert engine["ended"] == "KVA_OK" and engine["total"]["cycles"] > 0
+    assert [test["id"] for test in engine["tests"]] == [1, 8, 16, 32, 64, 128]
+    assert all(test["microseconds"] > 0 and not test["scaled"] for test in engine["tests"])
+    assert len(engine["workers"]) == 1
+    for test in engine["workers"][0]["tests"]:
+        assert test["failed"] == 0 and test["passed"] + test["xfailed"] == 2
+        assert test["loops_done"] == test["loops_wanted"]
+assert all(test["ratio"] == 1 for test in document["engines"][1]["tests"])
+END
+
+# A full disk is not a success.
+if [ -w /dev/full ]; then
+    code=0
+    # shellcheck disable=SC2086
+    "$KVA" test smoke $tiny run_test_mask=1 >/dev/full 2>err.txt || code=$?
+    [ "$code" = 3 ] || fail "output to a full disk: exit code $code"
+    grep -q 'standard output' err.txt || fail "output to a full disk: says $(cat err.txt)"
+fi

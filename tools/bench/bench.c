@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * kva bench: measure the engines.
+ *
+ *      options.c    the command line
+ *      workload.c   the list of workloads; churn.c, holes.c, ... are one each
+ *      subject.c    one engine at work on one workload
+ *      runner.c     turns, statistics, interleaving; longest.c: the longest single operation
+ *      histogram.c, ticks.c, machine.c    what measuring needs
+ *      report_text.c, report_json.c       what comes out
+ */
+#include "../common/commands.h"
+
+#include "fatal.h"
+#include "options.h"
+#include "report.h"
+#include "ticks.h"
+
+#include <errno.h>
+#include <string.h>
+
+/** One workload at all its sizes, reported when it is done. */
+static void run_sizes(const struct workload *workload, const struct bench_options *options,
+                      const struct bench_clock *clock, struct results *results)
+{
+    size_t first_row = results->row_count;
+    size_t first_longest = results->longest_count;
+    const size_t *sizes = options->size_count > 0 ? options->sizes : workload->sizes;
+    size_t room = options->size_count > 0 ? options->size_count : WORKLOAD_SIZES;
+    for (size_t i = 0; i < room && sizes[i] != 0; i++) {
+        if (workload->single)
+            bench_run_longest(workload, sizes[i], options, clock, results);
+        else
+            bench_run_workload(workload, sizes[i], options, clock, results);
+    }
+    if (options->json)
+        return;
+    if (workload->single)
+        bench_report_longest(results->longest + first_longest, results->longest_count - first_longest,
+                             options);
+    else
+        bench_report_rows(results->rows + first_row, results->row_count - first_row, options);
+}
+
+int kva_cmd_bench(int argc, char **argv)
+{
+    struct bench_options options;
+    struct results results = {0};
+    struct machine machine;
+    bench_options_parse(&options, argc, argv);
+    progress_begin(&bench_progress);
+    machine_describe(&machine, machine_pin());
+    struct bench_clock clock = {.ns_per_tick = ticks_calibrate(), .cost_ticks = ticks_cost()};
+    if (!options.json)
+        bench_report_machine(&machine, &options, &clock);
+
+    uint64_t preemptions = machine_preemptions();
+    const struct workload *workload;
+    for (size_t i = 0; (workload = workload_at(i)) != NULL; i++)
+        if (options.workload_chosen[i])
+            run_sizes(workload, &options, &clock, &results);
+
+    results.preemptions = machine_preemptions() - preemptions;
+    progress_clear(&bench_progress);
+    if (!options.json)
+        bench_report_preemptions(&results, &options);
+    bool written = !options.json || bench_report_json(&results, &machine, &options, &clock);
+    bench_results_destroy(&results);
+    if (!bench_options_close(&options) || !written)
+        bench_fatal(TOOL_REFUSED, "the results could not be written: %s", strerror(errno));
+    return TOOL_OK;
+}

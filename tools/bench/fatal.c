@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+#include "fatal.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+struct progress bench_progress;
+
+_Noreturn void bench_fatal(enum tool_exit code, const char *format, ...)
+{
+    va_list arguments;
+    progress_clear(&bench_progress);
+    fputs("kva bench: ", stderr);
+    va_start(arguments, format);
+    vfprintf(stderr, format, arguments);
+    va_end(arguments);
+    fputc('\n', stderr);
+    exit((int)code);
+}

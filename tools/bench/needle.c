@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * One hole that fits among many that nearly do. In pages, with a hole of 512 in every 1024:
+ *
+ *      0 1          513      1025        1537     2049           1024 n       1024 n + 512     1024 (n + 1)
+ *      |B|   hole    |  busy  |   hole    |  busy  |   ... busy   |   needle   |     busy      |
+ *
+ * 2 MiB are 512 pages. A hole at 1024 k + 1 contains the boundary 1024 k + 512, but ends one page before
+ * 512 pages from there would; the needle begins on a boundary and is exactly long enough.
+ */
+#include "workload.h"
+
+#define HOLE_PAGES UINT64_C(512)
+#define PERIOD (2 * HOLE_PAGES)
+#define HUGE (HOLE_PAGES * PAGE)
+
+static uint64_t needle_page(size_t n)
+{
+    return PERIOD * (uint64_t)n;
+}
+
+static uint64_t last(size_t n)
+{
+    return (needle_page(n) + PERIOD) * PAGE - 1;
+}
+
+/** Make the pages [begin, end) busy. */
+static uint64_t reserve(struct subject *subject, uint64_t begin, uint64_t end)
+{
+    enum kva_status status = kva_reserve(&subject->space, begin * PAGE, (end - begin) * PAGE, NULL, NULL);
+    if (status != KVA_OK)
+        subject_wrong(subject, "kva_reserve", begin * PAGE, status);
+    return begin * PAGE;
+}
+
+static struct step needle_step(void)
+{
+    struct step step = step_of_pages(HOLE_PAGES);
+    step.align = HUGE;
+    return step;
+}
+
+/** The needle is the answer, and the only one: with it gone, nothing fits. */
+static void verify_needle(struct subject *subject)
+{
+    struct step step = needle_step();
+    struct kva_request request = step_request(&step);
+    uint64_t address = subject_take(subject, &request);
+    if (address != needle_page(subject->n) * PAGE)
+        subject_misplaced(subject, needle_page(subject->n) * PAGE, address);
+    uint64_t second;
+    enum kva_status status = kva_alloc(&subject->space, &request, &second);
+    if (status != KVA_ENOSPC)
+        subject_wrong(subject, "a second kva_alloc", request.size, status);
+    subject_give(subject, address);
+}
+
+static void setup(struct subject *subject)
+{
+    size_t n = subject->n;
+    reserve(subject, 0, 1);
+    for (size_t k = 0; k < n; k++) {
+        uint64_t period = PERIOD * (uint64_t)k;
+        uint64_t end = period + PERIOD + (k + 1 < n ? 1 : 0); /* the last one stops at the needle */
+        subject->live[k] = reserve(subject, period + 1 + HOLE_PAGES, end);
+    }
+    reserve(subject, needle_page(n) + HOLE_PAGES, needle_page(n) + PERIOD);
+    verify_needle(subject);
+}
+
+static void enter_aligned(struct subject *subject)
+{
+    subject->expected = needle_page(subject->n) * PAGE;
+}
+
+static void prepare_aligned(struct subject *subject, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        subject->batch.step[i] = needle_step();
+}
+
+/** Without the alignment the first hole fits. */
+static void enter_unaligned(struct subject *subject)
+{
+    subject->expected = 1 * PAGE;
+}
+
+static void prepare_unaligned(struct subject *subject, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        subject->batch.step[i] = step_of_pages(HOLE_PAGES);
+}
+
+static const struct phase phases[] = {
+    {.name = "aligned", .enter = enter_aligned, .prepare = prepare_aligned, .run = subject_lifo_run},
+    {.name = "unaligned", .enter = enter_unaligned, .prepare = prepare_unaligned, .run = subject_lifo_run},
+};
+
+const struct workload workload_needle = {
+    .name = "needle",
+    .purpose = "Holes of 512 pages that miss 2 MiB alignment by one page, and behind them one that does not. "
+               "512 pages are asked for at 2 MiB alignment, and without. The answer is verified each time: a "
+               "search for size + alignment would miss it.",
+    .counts = "holes that miss",
+    .unit = "pair",
+    .sizes = {100000},
+    .scattered = true,
+    .last = last,
+    .setup = setup,
+    .phases = phases,
+    .phase_count = sizeof(phases) / sizeof(phases[0]),
+};

@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+#define _GNU_SOURCE
+#include "options.h"
+
+#include "fatal.h"
+
+#include <argp.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define DEFAULT_SEED 1
+#define DEFAULT_REPS 7
+#define DEFAULT_TURN_MS 150
+#define DEFAULT_OPERATIONS 10000000
+#define DEFAULT_BASE "rb"
+
+/* Turns of more than a minute, or a billion operations with four bytes for each, are slips of the finger. */
+#define TURN_MS_LIMIT 60000
+#define OPERATIONS_LIMIT 1000000000
+
+/* A list of sizes is short; a longer one is refused rather than cut. */
+#define SIZES_MAX 32
+
+enum key {
+    KEY_BASE = 256,
+    KEY_SEED,
+    KEY_REPS,
+    KEY_TURN,
+    KEY_OPERATIONS,
+    KEY_UNCAPPED,
+    KEY_JSON,
+};
+
+static const struct argp_option argp_options[] = {
+    {"engine", 'e', "NAME,...", 0, "Engines to measure; default: all that this build has", 0},
+    {"base", KEY_BASE, "ENGINE", 0, "The engine that ratios refer to; default: rb", 0},
+    {"n", 'n', "N,...", 0, "Sizes instead of the workload's own, 1 to 1e7", 0},
+    {"seed", KEY_SEED, "N", 0, "Seed of the random numbers; default: 1", 0},
+    {"reps", KEY_REPS, "N", 0, "Timed turns for each engine, 1 to 100; default: 7", 0},
+    {"turn", KEY_TURN, "MS", 0, "Length of a turn in milliseconds; default: 150", 0},
+    {"operations", KEY_OPERATIONS, "N", 0, "Operations of the workload longest; default: 1e7", 0},
+    {"uncapped", KEY_UNCAPPED, NULL, 0, "Run slow engines at sizes that take them hours, too", 0},
+    {"json", KEY_JSON, NULL, 0, "Write JSON instead of tables", 0},
+    {"output", 'o', "FILE", 0, "Write to FILE instead of standard output", 0},
+    {0},
+};
+
+/* ---------------------------------------------------------------------------------------------- numbers */
+
+/** value * 10^exponent, false when that passes `high`. */
+static bool scale(uint64_t *value, uint64_t exponent, uint64_t high)
+{
+    for (; exponent > 0 && *value != 0; exponent--) {
+        if (*value > high / 10)
+            return false;
+        *value *= 10;
+    }
+    return true;
+}
+
+/** Decimal digits from *text on, at least one; *text moves behind them. */
+static bool parse_digits(const char **text, uint64_t *value)
+{
+    const char *start = *text;
+    for (*value = 0; **text >= '0' && **text <= '9'; (*text)++) {
+        uint64_t digit = (uint64_t)(**text - '0');
+        if (*value > (UINT64_MAX - digit) / 10)
+            return false;
+        *value = *value * 10 + digit;
+    }
+    return *text != start;
+}
+
+bool bench_parse_number(const char *text, uint64_t low, uint64_t high, uint64_t *value)
+{
+    uint64_t exponent = 0;
+    uint64_t number;
+    if (!parse_digits(&text, &number))
+        return false;
+    if (*text == 'e') {
+        text++;
+        if (!parse_digits(&text, &exponent))
+            return false;
+    }
+    if (*text != 0 || !scale(&number, exponent, high) || number < low || number > high)
+        return false;
+    *value = number;
+    return true;
+}
+
+static uint64_t number_or_usage(const struct argp_state *state, const char *option, const char *text,
+                                uint64_t low, uint64_t high)
+{
+    uint64_t value = low;
+    if (!bench_parse_number(text, low, high, &value))
+        argp_error(state, "--%s: '%s' is no number from %" PRIu64 " to %" PRIu64, option, text, low, high);
+    return value;
+}
+
+/* ----------------------------------------------------------------------------------------------- lists */
+
+/** Call `each` for the parts of a list with commas in between. */
+static void for_each_part(const char *list, void (*each)(const struct argp_state *, const char *),
+                          const struct argp_state *state)
+{
+    char *copy = strdup(list);
+    if (copy == NULL)
+        bench_fatal(TOOL_REFUSED, "no memory");
+    char *rest = copy;
+    for (char *part; (part = strsep(&rest, ",")) != NULL;)
+        each(state, part);
+    free(copy);
+}
+
+/** All engines of the build: "rb, scan". */
+static void engine_names(char *text, size_t room)
+{
+    const char *name;
+    size_t used = 0;
+    text[0] = 0;
+    for (size_t i = 0; (name = kva_engine_name(i)) != NULL && used < room; i++)
+        used += (size_t)snprintf(text + used, room - used, "%s%s", i > 0 ? ", " : "", name);
+}
+
+/** The build's own copy of an engine's name; NULL when it has none of that name. */
+static const char *engine_name(const char *text)
+{
+    const char *name;
+    for (size_t i = 0; (name = kva_engine_name(i)) != NULL; i++)
+        if (strcmp(name, text) == 0)
+            return name;
+    return NULL;
+}
+
+static const char *engine_or_usage(const struct argp_state *state, const char *option, const char *text)
+{
+    const char *name = engine_name(text);
+    char names[256];
+    engine_names(names, sizeof(names));
+    if (name == NULL)
+        argp_error(state, "--%s: there is no engine '%s'; this build has: %s", option, text, names);
+    return name;
+}
+
+static bool has_engine(const struct bench_options *options, const char *name)
+{
+    for (size_t i = 0; i < options->engine_count; i++)
+        if (strcmp(options->engines[i], name) == 0)
+            return true;
+    return false;
+}
+
+static void add_engine(const struct argp_state *state, const char *text)
+{
+    struct bench_options *options = state->input;
+    const char *name = engine_or_usage(state, "engine", text);
+    if (!has_engine(options, name) && options->engine_count < ENGINES_MAX)
+        options->engines[options->engine_count++] = name;
+}
+
+static void add_size(const struct argp_state *state, const char *text)
+{
+    struct bench_options *options = state->input;
+    if (options->size_count == SIZES_MAX)
+        argp_error(state, "--n: more than %d sizes", SIZES_MAX);
+    options->sizes[options->size_count++] = (size_t)number_or_usage(state, "n", text, 1, SIZE_LIMIT);
+}
+
+static void add_workload(const struct argp_state *state, const char *text)
+{
+    struct bench_options *options = state->input;
+    char names[256] = "";
+    size_t used = 0;
+    const struct workload *workload;
+    for (size_t i = 0; (workload = workload_at(i)) != NULL; i++) {
+        if (strcmp(workload->name, text) == 0) {
+            options->workload_chosen[i] = true;
+            return;
+        }
+        used +=
+            (size_t)snprintf(names + used, sizeof(names) - used, "%s%s", i > 0 ? ", " : "", workload->name);
+    }
+    argp_error(state, "there is no workload '%s'; there are: %s", text, names);
+}
+
+/* ------------------------------------------------------------------------------------------------ argp */
+
+static void choose_defaults(struct bench_options *options)
+{
+    bool chosen = false;
+    for (size_t i = 0; workload_at(i) != NULL; i++)
+        chosen |= options->workload_chosen[i];
+    for (size_t i = 0; workload_at(i) != NULL; i++)
+        options->workload_chosen[i] |= !chosen;
+    const char *name;
+    if (options->engine_count > 0)
+        return;
+    for (size_t i = 0; i < ENGINES_MAX && (name = kva_engine_name(i)) != NULL; i++)
+        options->engines[options->engine_count++] = name;
+}
+
+/** The base must run, or there is nothing to refer to. */
+static void choose_base(const struct argp_state *state, struct bench_options *options)
+{
+    if (options->base == NULL)
+        options->base = has_engine(options, DEFAULT_BASE) ? engine_name(DEFAULT_BASE) : options->engines[0];
+    else if (!has_engine(options, options->base))
+        argp_error(state, "--base: %s is not among the engines to be measured; add it to --engine",
+                   options->base);
+}
+
+static error_t parse_option(int key, char *argument, struct argp_state *state)
+{
+    struct bench_options *options = state->input;
+    switch (key) {
+    case 'e':
+        for_each_part(argument, add_engine, state);
+        break;
+    case 'n':
+        for_each_part(argument, add_size, state);
+        break;
+    case 'o':
+        options->output = argument;
+        break;
+    case KEY_BASE:
+        options->base = engine_or_usage(state, "base", argument);
+        break;
+    case KEY_SEED:
+        options->seed = number_or_usage(state, "seed", argument, 0, UINT64_MAX);
+        break;
+    case KEY_REPS:
+        options->reps = (size_t)number_or_usage(state, "reps", argument, 1, REPS_MAX);
+        break;
+    case KEY_TURN:
+        options->turn_ns = 1000000 * number_or_usage(state, "turn", argument, 1, TURN_MS_LIMIT);
+        break;
+    case KEY_OPERATIONS:
+        options->operations = number_or_usage(state, "operations", argument, 2, OPERATIONS_LIMIT);
+        break;
+    case KEY_UNCAPPED:
+        options->uncapped = true;
+        break;
+    case KEY_JSON:
+        options->json = true;
+        break;
+    case ARGP_KEY_ARG:
+        add_workload(state, argument);
+        break;
+    case ARGP_KEY_END:
+        choose_defaults(options);
+        choose_base(state, options);
+        break;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+    return 0;
+}
+
+/** The workloads and the engines for --help, from their own descriptions. */
+static char *help(int key, const char *text, void *input)
+{
+    (void)input;
+    if (key != ARGP_KEY_HELP_EXTRA)
+        return (char *)(uintptr_t)text; /* unchanged; argp compares the address */
+    char *help_text = NULL;
+    size_t size;
+    FILE *out = open_memstream(&help_text, &size);
+    if (out == NULL)
+        return NULL;
+    fputs("Workloads (with the sizes that they run at):\n", out);
+    const struct workload *workload;
+    for (size_t i = 0; (workload = workload_at(i)) != NULL; i++) {
+        fprintf(out, "\n%s: %s n is the number of %s:", workload->name, workload->purpose, workload->counts);
+        for (size_t s = 0; s < WORKLOAD_SIZES && workload->sizes[s] != 0; s++)
+            fprintf(out, " %zu%s", workload->sizes[s],
+                    s + 1 < WORKLOAD_SIZES && workload->sizes[s + 1] != 0 ? "," : "");
+        fputs(".\n", out);
+    }
+    char names[256];
+    engine_names(names, sizeof(names));
+    fprintf(out, "\nEngines of this build: %s. Slow engines are left out at large sizes, and say so.\n",
+            names);
+    return fclose(out) == 0 ? help_text : NULL; /* argp frees it */
+}
+
+static const char documentation[] =
+    "Measure the engines on workloads: time per operation, its distribution, memory per live range, and how "
+    "far the space stretches beyond what lives in it."
+    "\vRun it on an idle machine. The columns are explained in kva-bench(1) and docs/benchmarks.md.";
+
+static const struct argp argp = {
+    .options = argp_options,
+    .parser = parse_option,
+    .args_doc = "[WORKLOAD...]",
+    .doc = documentation,
+    .help_filter = help,
+};
+
+void bench_options_parse(struct bench_options *options, int argc, char **argv)
+{
+    static size_t sizes[SIZES_MAX];
+    memset(options, 0, sizeof(*options));
+    options->sizes = sizes;
+    options->seed = DEFAULT_SEED;
+    options->reps = DEFAULT_REPS;
+    options->turn_ns = UINT64_C(1000000) * DEFAULT_TURN_MS;
+    options->operations = DEFAULT_OPERATIONS;
+    options->out = stdout;
+    argp_parse(&argp, argc, argv, 0, NULL, options);
+    if (options->output != NULL && (options->out = fopen(options->output, "w")) == NULL)
+        bench_fatal(TOOL_REFUSED, "%s: %s", options->output, strerror(errno));
+}
+
+bool bench_options_close(struct bench_options *options)
+{
+    bool written = fflush(options->out) == 0 && !ferror(options->out);
+    if (options->out != stdout)
+        written &= fclose(options->out) == 0;
+    return written;
+}

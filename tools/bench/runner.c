@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+#include "runner.h"
+
+#include "fatal.h"
+#include "ticks.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Turns in which each operation is timed by itself. Two turns of the usual length give some 10^5 operations
+ * of a microsecond, a hundred of them beyond the p99.9. */
+#define LATENCY_TURNS 2
+
+/* The lead-in's share of a turn: an eighth is enough to reload a second-level cache and is not missed. */
+#define LEAD_IN 8
+
+/* A batch should take between these, so that a turn ends near its time even on an engine that takes
+ * milliseconds, and yet no batch is so short that reading the stopwatch shows. */
+#define BATCH_NS_MIN 100000.0
+#define BATCH_NS_MAX 1000000.0
+
+/* ------------------------------------------------------------------------------------------------ caps
+ * Engines of O(n) would take hours at the larger sizes. The scan engine takes some microseconds for a pair
+ * at 10^4 ranges and a hundred times that at 10^6. */
+static const struct cap {
+    const char *engine;
+    size_t n;
+    uint64_t operations;
+} caps[] = {
+    {"scan", 10000, 200000},
+};
+
+static const struct cap *cap_of(const char *engine)
+{
+    for (size_t i = 0; i < sizeof(caps) / sizeof(caps[0]); i++)
+        if (strcmp(caps[i].engine, engine) == 0)
+            return &caps[i];
+    return NULL;
+}
+
+size_t bench_engine_cap(const char *engine)
+{
+    const struct cap *cap = cap_of(engine);
+    return cap == NULL ? SIZE_MAX : cap->n;
+}
+
+uint64_t bench_engine_operations_cap(const char *engine)
+{
+    const struct cap *cap = cap_of(engine);
+    return cap == NULL ? UINT64_MAX : cap->operations;
+}
+
+/* ----------------------------------------------------------------------------------------------- turns */
+
+struct turn {
+    uint64_t operations;
+    uint64_t ticks;
+};
+
+/** Run `count` operations, timed as one. */
+static uint64_t timed_batch(struct subject *subject, const struct phase *phase, size_t count)
+{
+    uint64_t start = ticks_now();
+    phase->run(subject, 0, count);
+    return ticks_now() - start;
+}
+
+/** Run `count` operations, each timed; the histogram gets them. Returns the sum. */
+static uint64_t timed_singly(struct subject *subject, const struct phase *phase, size_t count,
+                             struct histogram *histogram)
+{
+    uint64_t start = ticks_now();
+    uint64_t before = start;
+    for (size_t i = 0; i < count; i++) {
+        phase->run(subject, i, i + 1);
+        uint64_t after = ticks_now();
+        histogram_add(histogram, after - before);
+        before = ticks_now(); /* the histogram's own time belongs to nobody */
+    }
+    return before - start;
+}
+
+/** Prepare, run and finish one batch of `count` operations; one tick counter for both ways of timing. */
+static void batch(struct subject *subject, const struct phase *phase, size_t count,
+                  struct histogram *histogram, struct turn *turn)
+{
+    if (phase->prepare != NULL)
+        phase->prepare(subject, count);
+    turn->ticks += histogram == NULL ? timed_batch(subject, phase, count)
+                                     : timed_singly(subject, phase, count, histogram);
+    turn->operations += count;
+    if (phase->finish != NULL)
+        phase->finish(subject, count);
+}
+
+static void adapt_batch(struct subject *subject, double ns)
+{
+    if (ns < BATCH_NS_MIN && subject->batch_count < BATCH)
+        subject->batch_count *= 2;
+    if (ns > BATCH_NS_MAX && subject->batch_count > 1)
+        subject->batch_count /= 2;
+}
+
+/** A turn that lasts: batches until `budget_ns` are spent, at least one. */
+static struct turn lasting_turn(struct subject *subject, const struct phase *phase, double budget_ns,
+                                double ns_per_tick, struct histogram *histogram)
+{
+    struct turn turn = {0};
+    double spent = 0;
+    do {
+        double before = spent;
+        batch(subject, phase, subject->batch_count, histogram, &turn);
+        spent = (double)turn.ticks * ns_per_tick;
+        adapt_batch(subject, spent - before);
+    } while (spent < budget_ns);
+    return turn;
+}
+
+/** A turn of exactly n operations. */
+static struct turn whole_turn(struct subject *subject, const struct phase *phase, struct histogram *histogram)
+{
+    struct turn turn = {0};
+    while (turn.operations < subject->n) {
+        size_t left = subject->n - (size_t)turn.operations;
+        batch(subject, phase, left < BATCH ? left : BATCH, histogram, &turn);
+    }
+    return turn;
+}
+
+/** One turn of one subject: nanoseconds per operation. */
+static double take_turn(struct subject *subject, const struct phase *phase, uint64_t turn_ns,
+                        double ns_per_tick, struct histogram *histogram)
+{
+    struct turn turn;
+    if (phase->enter != NULL)
+        phase->enter(subject);
+    if (phase->whole) {
+        turn = whole_turn(subject, phase, histogram);
+    } else {
+        lasting_turn(subject, phase, (double)turn_ns / LEAD_IN, ns_per_tick, NULL);
+        turn = lasting_turn(subject, phase, (double)turn_ns, ns_per_tick, histogram);
+    }
+    return (double)turn.ticks * ns_per_tick / (double)turn.operations;
+}
+
+/* ------------------------------------------------------------------------------------------ statistics */
+
+static int compare_doubles(const void *a, const void *b)
+{
+    double left = *(const double *)a;
+    double right = *(const double *)b;
+    return (left > right) - (left < right);
+}
+
+/** Sorts `values`. */
+static double median_of(double *values, size_t count)
+{
+    qsort(values, count, sizeof(*values), compare_doubles);
+    return count % 2 != 0 ? values[count / 2] : (values[count / 2 - 1] + values[count / 2]) / 2;
+}
+
+static void summarize(struct row *row)
+{
+    double sorted[REPS_MAX];
+    memcpy(sorted, row->turn_ns, row->turns * sizeof(*sorted));
+    row->median_ns = median_of(sorted, row->turns);
+    row->spread = (sorted[row->turns - 1] - sorted[0]) / row->median_ns;
+}
+
+static double median_ratio(const struct row *base, const struct row *row)
+{
+    double ratios[REPS_MAX];
+    for (size_t turn = 0; turn < row->turns; turn++)
+        ratios[turn] = base->turn_ns[turn] / row->turn_ns[turn];
+    return median_of(ratios, row->turns);
+}
+
+struct latency bench_latency_of(const struct histogram *histogram, double ns_per_tick)
+{
+    struct latency latency = {
+        .samples = histogram->count,
+        .p50 = (double)histogram_quantile(histogram, 0.5) * ns_per_tick,
+        .p90 = (double)histogram_quantile(histogram, 0.9) * ns_per_tick,
+        .p99 = (double)histogram_quantile(histogram, 0.99) * ns_per_tick,
+        .p999 = (double)histogram_quantile(histogram, 0.999) * ns_per_tick,
+        .max = (double)histogram->max * ns_per_tick,
+    };
+    return latency;
+}
+
+/* --------------------------------------------------------------------------------------- one workload, one n */
+
+/** The engines of one measurement, side by side; a NULL subject is skipped. */
+struct bout {
+    const struct workload *workload;
+    const struct bench_options *options;
+    const struct bench_clock *clock;
+    size_t n;
+    struct subject *subjects[ENGINES_MAX];
+    struct row *rows; /* of the current phase: one for each engine */
+};
+
+static void show(const struct bout *bout, const char *engine, const struct phase *phase, const char *what,
+                 size_t number, size_t count)
+{
+    progress_show(&bench_progress, "%s%s%s n=%zu %s: %s %zu/%zu", bout->workload->name,
+                  phase != NULL && phase->name != NULL ? " " : "",
+                  phase != NULL && phase->name != NULL ? phase->name : "", bout->n, engine, what, number,
+                  count);
+}
+
+static void open_subjects(struct bout *bout, struct row *models)
+{
+    const struct bench_options *options = bout->options;
+    for (size_t i = 0; i < options->engine_count; i++) {
+        struct row *model = &models[i];
+        memset(model, 0, sizeof(*model));
+        model->workload = bout->workload;
+        model->n = bout->n;
+        model->engine = options->engines[i];
+        model->ratio = -1;
+        model->skipped = bout->n > bench_engine_cap(model->engine) && !options->uncapped;
+        if (model->skipped)
+            continue;
+        show(bout, model->engine, NULL, "set-up", i + 1, options->engine_count);
+        uint64_t start = clock_ns();
+        bout->subjects[i] = workload_open(bout->workload, model->engine, bout->n, options->seed);
+        model->setup_ns = (double)(clock_ns() - start);
+        subject_sample(bout->subjects[i], &model->sample);
+    }
+}
+
+void bench_require_equal_samples(const struct workload *workload, size_t n, const char *engine_a,
+                                 const struct sample *a, const char *engine_b, const struct sample *b)
+{
+    if (a->fingerprint != b->fingerprint || a->live_bytes != b->live_bytes || a->used_bytes != b->used_bytes)
+        bench_fatal(TOOL_WRONG, "%s, n = %zu: engines %s and %s gave different addresses for the same calls",
+                    workload->name, n, engine_a, engine_b);
+}
+
+static void compare_samples(const struct bout *bout, const struct row *models)
+{
+    const struct row *first = NULL;
+    for (size_t i = 0; i < bout->options->engine_count; i++) {
+        const struct row *row = &models[i];
+        if (row->skipped)
+            continue;
+        if (first != NULL)
+            bench_require_equal_samples(bout->workload, bout->n, first->engine, &first->sample, row->engine,
+                                        &row->sample);
+        first = row;
+    }
+}
+
+/** All throughput turns of a phase, the warm-up in front. */
+static void measure_throughput(struct bout *bout, const struct phase *phase)
+{
+    const struct bench_options *options = bout->options;
+    for (size_t turn = 0; turn <= options->reps; turn++) {
+        for (size_t i = 0; i < options->engine_count; i++) {
+            struct row *row = &bout->rows[i];
+            if (row->skipped)
+                continue;
+            show(bout, row->engine, phase, "turn", turn, options->reps);
+            double ns = take_turn(bout->subjects[i], phase, options->turn_ns, bout->clock->ns_per_tick, NULL);
+            if (turn == 0)
+                row->warmup_ns = ns;
+            else
+                row->turn_ns[row->turns++] = ns;
+        }
+    }
+}
+
+static void measure_latency(struct bout *bout, const struct phase *phase)
+{
+    static struct histogram histograms[ENGINES_MAX]; /* half a megabyte: too much for a stack */
+    const struct bench_options *options = bout->options;
+    for (size_t i = 0; i < options->engine_count; i++)
+        histogram_init(&histograms[i]);
+    for (size_t turn = 0; turn < LATENCY_TURNS; turn++) {
+        for (size_t i = 0; i < options->engine_count; i++) {
+            if (bout->rows[i].skipped)
+                continue;
+            show(bout, bout->rows[i].engine, phase, "latency", turn + 1, LATENCY_TURNS);
+            take_turn(bout->subjects[i], phase, options->turn_ns, bout->clock->ns_per_tick, &histograms[i]);
+        }
+    }
+    for (size_t i = 0; i < options->engine_count; i++)
+        bout->rows[i].latency = bench_latency_of(&histograms[i], bout->clock->ns_per_tick);
+}
+
+static void fill_in_ratios(struct bout *bout)
+{
+    const struct row *base = NULL;
+    for (size_t i = 0; i < bout->options->engine_count; i++)
+        if (strcmp(bout->rows[i].engine, bout->options->base) == 0 && !bout->rows[i].skipped)
+            base = &bout->rows[i];
+    for (size_t i = 0; i < bout->options->engine_count; i++) {
+        if (bout->rows[i].skipped)
+            continue;
+        summarize(&bout->rows[i]);
+        if (base != NULL)
+            bout->rows[i].ratio = median_ratio(base, &bout->rows[i]);
+    }
+}
+
+/** Room for `count` more rows. */
+static struct row *add_rows(struct results *results, const struct row *models, size_t count)
+{
+    struct row *rows = realloc(results->rows, (results->row_count + count) * sizeof(*rows));
+    if (rows == NULL)
+        bench_fatal(TOOL_REFUSED, "no memory for the results");
+    results->rows = rows;
+    rows += results->row_count;
+    memcpy(rows, models, count * sizeof(*rows));
+    results->row_count += count;
+    return rows;
+}
+
+void bench_run_workload(const struct workload *workload, size_t n, const struct bench_options *options,
+                        const struct bench_clock *clock, struct results *results)
+{
+    struct bout bout = {.workload = workload, .options = options, .clock = clock, .n = n};
+    struct row models[ENGINES_MAX];
+    open_subjects(&bout, models);
+    compare_samples(&bout, models);
+    for (size_t p = 0; p < workload->phase_count; p++) {
+        const struct phase *phase = &workload->phases[p];
+        bout.rows = add_rows(results, models, options->engine_count);
+        for (size_t i = 0; i < options->engine_count; i++)
+            bout.rows[i].phase = phase;
+        measure_throughput(&bout, phase);
+        measure_latency(&bout, phase);
+        fill_in_ratios(&bout);
+    }
+    for (size_t i = 0; i < options->engine_count; i++)
+        if (bout.subjects[i] != NULL)
+            subject_destroy(bout.subjects[i]);
+}
+
+void bench_results_destroy(struct results *results)
+{
+    free(results->rows);
+    free(results->longest);
+}

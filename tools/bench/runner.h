@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * Measuring: turns, statistics over turns, and what comes out of them.
+ *
+ * For one workload and one n, all engines are set up side by side, and each phase is measured like this:
+ *
+ *      warm-up       A B     one turn each, told apart from the rest
+ *      throughput    A B  A B  A B ...    a turn is timed as a whole, batch by batch
+ *      latency       A B  A B             each operation is timed by itself, into a histogram
+ *
+ * A turn lasts about as long as the options say; in front of it the engine runs untimed for an eighth of
+ * that, to find its way back into the caches after its neighbour. Engines take turns, so that what changes
+ * in the machine (its clock rate, its neighbours) meets all of them alike; the ratio of two engines is the
+ * median of the ratios of the turns that stood side by side.
+ *
+ * What is not a time is sampled once, right after the set-up, where the state depends on the seed alone.
+ */
+#ifndef KVA_TOOLS_BENCH_RUNNER_H
+#define KVA_TOOLS_BENCH_RUNNER_H
+
+#include "histogram.h"
+#include "workload.h"
+
+#include <stdio.h>
+
+/** More repetitions than this are refused. */
+#define REPS_MAX 100
+
+/** More engines than this a build does not have. */
+#define ENGINES_MAX 8
+
+struct bench_options {
+    const char *engines[ENGINES_MAX];
+    size_t engine_count;
+    const char *base; /* ratios are to this one; always among the engines */
+    size_t *sizes;
+    size_t size_count; /* 0: the workload's own sizes */
+    uint64_t seed;
+    size_t reps;
+    uint64_t turn_ns;
+    uint64_t operations; /* of the workload longest */
+    bool uncapped;
+    bool json;
+    const char *output; /* NULL: standard output */
+    FILE *out;
+    bool workload_chosen[16]; /* by index */
+};
+
+/** Facts about the machine and the run that the results need. */
+struct bench_clock {
+    double ns_per_tick;
+    uint64_t cost_ticks; /* one reading */
+};
+
+struct latency {
+    uint64_t samples;
+    double p50, p90, p99, p999, max; /* ns */
+};
+
+/** One engine, one phase of one workload, one n. */
+struct row {
+    const struct workload *workload;
+    const struct phase *phase;
+    size_t n;
+    const char *engine;
+    bool skipped; /* n is beyond the engine's cap: nothing below is set */
+    struct sample sample;
+    double setup_ns;
+    double warmup_ns;         /* per operation */
+    double turn_ns[REPS_MAX]; /* per operation, each turn */
+    size_t turns;
+    double median_ns;
+    double spread; /* (slowest turn - fastest turn) / median */
+    double ratio;  /* base's time / this one's, median over the turns; negative: the base did not run */
+    struct latency latency;
+};
+
+/** One engine's longest operation. */
+struct longest {
+    const struct workload *workload;
+    size_t n;
+    const char *engine;
+    uint64_t operations;
+    struct sample sample;
+    struct latency latency; /* of the first pass, interruptions and all; max: the longest seen */
+    double repeated_max;    /* the longest when each operation counts with the shorter of its two times */
+    bool repeated_is_free;  /* that one was a free */
+    double empty_p99999;    /* of the empty loop beside the first pass */
+    double empty_max;
+    uint64_t above_empty;    /* operations of the first pass that took longer than empty_max */
+    uint64_t repeated_above; /* operations that took longer than empty_p99999 both times */
+};
+
+struct results {
+    struct row *rows;
+    size_t row_count;
+    struct longest *longest;
+    size_t longest_count;
+    uint64_t preemptions; /* how often the system took the CPU away during the run */
+};
+
+/** The largest n, and the most operations of the workload longest, that an engine is asked for without
+ *  --uncapped; SIZE_MAX and UINT64_MAX for most. */
+size_t bench_engine_cap(const char *engine);
+uint64_t bench_engine_operations_cap(const char *engine);
+
+/** Measure a workload at one n and add its rows: phase by phase, and in each the engines in their order. */
+void bench_run_workload(const struct workload *workload, size_t n, const struct bench_options *options,
+                        const struct bench_clock *clock, struct results *results);
+
+/** The same for the workload longest, whose n is cut to each engine's cap. */
+void bench_run_longest(const struct workload *workload, size_t n, const struct bench_options *options,
+                       const struct bench_clock *clock, struct results *results);
+
+/** Two subjects of equal workload, n and seed must hold the same ranges; else the program ends. */
+void bench_require_equal_samples(const struct workload *workload, size_t n, const char *engine_a,
+                                 const struct sample *a, const char *engine_b, const struct sample *b);
+
+struct latency bench_latency_of(const struct histogram *histogram, double ns_per_tick);
+
+void bench_results_destroy(struct results *results);
+
+#endif

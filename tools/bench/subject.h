@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * A SUBJECT is one engine under measurement: a space on that engine, the ranges that live in it, and a
+ * sequence of random numbers of its own. Subjects with the same seed, workload and n make the same calls in
+ * the same order, whatever the engine and however the work is cut into batches.
+ *
+ * Work comes in BATCHES, so that what is not the engine's stays outside the timed part:
+ *
+ *      prepare   draws the random numbers, and copies the addresses that the batch will free
+ *                from the table of live ranges, where each would be a cache miss, into a dense array
+ *      run       the timed part: reads steps and dense addresses in sequence, calls the engine
+ *      finish    copies the new addresses back into the table
+ *
+ * One victim may be chosen twice in a batch: both steps then share one dense entry, so the choice stays
+ * exactly uniform. A batch of 256 steps takes 12 KiB, which leaves the caches to the engine; reading the
+ * stopwatch twice a batch adds less than half a nanosecond to each step.
+ *
+ * Every status is checked. What no correct engine can answer ends the program with TOOL_WRONG and a message.
+ */
+#ifndef KVA_TOOLS_BENCH_SUBJECT_H
+#define KVA_TOOLS_BENCH_SUBJECT_H
+
+#include "../common/rng.h"
+
+#include <kva/kva.h>
+
+#define PAGE UINT64_C(4096)
+
+/* The space of every workload that does not say otherwise: 2^46 bytes, half of what a process can map. */
+#define SPACE_LAST ((UINT64_C(1) << 46) - 1)
+
+/* No range starts here: it is no multiple of the page. Marks a range that found no fit. */
+#define NO_ADDRESS UINT64_MAX
+
+#define BATCH 256u
+
+/* Twice the steps, so that probing for a free bucket stays short. */
+#define BATCH_BUCKETS (2 * BATCH)
+
+/** One step of a batch: what to ask for, and which dense entry it replaces. */
+struct step {
+    uint64_t size;
+    uint64_t align;
+    uint64_t min;
+    uint64_t max;
+    uint32_t slot;
+};
+
+struct batch {
+    struct step step[BATCH];
+    uint64_t address[BATCH]; /* the dense entries: addresses of live ranges */
+    uint32_t home[BATCH];    /* where in the table of live ranges each belongs */
+    uint32_t entries;
+    uint32_t bucket[BATCH_BUCKETS]; /* entry + 1, hashed by home; 0: empty */
+};
+
+struct subject {
+    const char *engine;
+    struct kva_space space;
+    uint64_t last; /* the space is [0, last] */
+    struct rng rng;
+    size_t n;           /* the size of the workload; what it counts, the workload says */
+    uint64_t *live;     /* n addresses of live ranges */
+    uint64_t *order;    /* fill-drain: n addresses in the order of their freeing; else NULL */
+    size_t cursor;      /* fill-drain: operations done in this turn */
+    bool full;          /* fill-drain: all n are allocated */
+    bool may_miss;      /* KVA_ENOSPC is an ordinary answer of this workload */
+    uint64_t expected;  /* the only right address for a LIFO pair, or NO_ADDRESS where any will do */
+    uint64_t requests;  /* allocations asked for through subject_replace */
+    uint64_t no_fit;    /* of these: found no fit */
+    size_t batch_count; /* steps in a batch; adapts to the engine's speed */
+    struct batch batch;
+};
+
+/** What a subject holds at one moment. */
+struct sample {
+    uint64_t live;         /* busy ranges */
+    uint64_t live_bytes;   /* their bytes */
+    uint64_t memory_bytes; /* node memory held by the space */
+    uint64_t used_bytes;   /* from the start of the space to the end of the highest busy range */
+    uint64_t fingerprint;  /* of the table of live ranges: equal for all engines, or one of them is wrong */
+    uint64_t requests;     /* allocations asked for through subject_replace so far */
+    uint64_t no_fit;       /* of these: found no fit */
+};
+
+/** Create a subject with an empty space [0, last], quantum PAGE, and n table entries, all NO_ADDRESS. */
+struct subject *subject_create(const char *engine, uint64_t last, size_t n, uint64_t seed);
+
+/** Verify the space's invariants and give everything back. */
+void subject_destroy(struct subject *subject);
+
+/** Give the subject its order table. */
+void subject_need_order(struct subject *subject);
+
+void subject_sample(const struct subject *subject, struct sample *sample);
+
+/** End the program: `call` at `address` answered `status`, and no correct engine can. */
+_Noreturn void subject_wrong(const struct subject *subject, const char *call, uint64_t address,
+                             enum kva_status status);
+
+/** End the program: the engine answered `got` where `expected` is the only right address. */
+_Noreturn void subject_misplaced(const struct subject *subject, uint64_t expected, uint64_t got);
+
+/** Allocate; anything but success ends the program. */
+static inline uint64_t subject_take(struct subject *subject, const struct kva_request *request)
+{
+    uint64_t address;
+    enum kva_status status = kva_alloc(&subject->space, request, &address);
+    if (status != KVA_OK)
+        subject_wrong(subject, "kva_alloc", request->size, status);
+    return address;
+}
+
+/** Free; anything but success ends the program. */
+static inline void subject_give(struct subject *subject, uint64_t address)
+{
+    enum kva_status status = kva_free(&subject->space, address);
+    if (status != KVA_OK)
+        subject_wrong(subject, "kva_free", address, status);
+}
+
+/** A step that asks for `pages` pages anywhere. */
+static inline struct step step_of_pages(uint64_t pages)
+{
+    struct step step = {.size = pages * PAGE, .align = PAGE, .min = 0, .max = UINT64_MAX, .slot = 0};
+    return step;
+}
+
+static inline struct kva_request step_request(const struct step *step)
+{
+    struct kva_request request = kva_request_of(step->size);
+    request.align = step->align;
+    request.min = step->min;
+    request.max = step->max;
+    return request;
+}
+
+/* ---------------------------------------------------------------- replacing random live ranges, a family
+ * Workloads of this family keep n ranges alive; a pair frees a random one and allocates another in its
+ * stead. They differ in `draw`, which fills in what the next request asks for. */
+
+typedef void draw_step(struct subject *subject, struct step *step);
+
+/** Fill the space with n ranges, then replace twice as many: by then each range has been replaced about
+ *  twice, and the holes have come to their steady state. */
+void subject_replace_setup(struct subject *subject, draw_step *draw);
+
+void subject_replace_prepare(struct subject *subject, size_t count, draw_step *draw);
+void subject_replace_run(struct subject *subject, size_t begin, size_t end);
+void subject_replace_finish(struct subject *subject, size_t count);
+
+/* ------------------------------------------------------------------------------- LIFO pairs, a family
+ * A pair allocates and frees what it has just got. */
+
+void subject_lifo_run(struct subject *subject, size_t begin, size_t end);
+
+#endif

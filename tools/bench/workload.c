@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+#include "workload.h"
+
+#include <string.h>
+
+static const struct workload *const workloads[] = {
+    &workload_churn,  &workload_holes,      &workload_aligned, &workload_windows,
+    &workload_needle, &workload_fill_drain, &workload_hot,     &workload_longest,
+};
+
+const struct workload *workload_at(size_t index)
+{
+    return index < sizeof(workloads) / sizeof(workloads[0]) ? workloads[index] : NULL;
+}
+
+const struct workload *workload_by_name(const char *name)
+{
+    const struct workload *workload;
+    for (size_t i = 0; (workload = workload_at(i)) != NULL; i++)
+        if (strcmp(workload->name, name) == 0)
+            return workload;
+    return NULL;
+}
+
+struct subject *workload_open(const struct workload *workload, const char *engine, size_t n, uint64_t seed)
+{
+    uint64_t last = workload->last == NULL ? SPACE_LAST : workload->last(n);
+    struct subject *subject = subject_create(engine, last, n, seed);
+    workload->setup(subject);
+    return subject;
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * Text tables with aligned columns, and numbers with thousands separators.
+ *
+ *      test                    list        rb   ratio        first row: the heading, underlined by a rule
+ *      ------------------  --------  --------  ------
+ *      fix_size_alloc_test    1,234       567    2.18        text to the left, numbers to the right
+ *
+ * Running out of memory is remembered and reported once, by table_print.
+ */
+#ifndef KVA_TOOLS_TABLE_H
+#define KVA_TOOLS_TABLE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+struct table;
+
+/** A new table. `sides` has one letter for each column: 'l' puts its cells to the left, 'r' to the right
+ *  ("lrrr"); it must outlive the table. NULL: no memory (the functions below accept that). */
+struct table *table_create(const char *sides);
+
+/** Add a row of as many cells as there are columns; the texts are copied. NULL is an empty cell. */
+void table_row(struct table *table, const char *const *cells);
+
+/** Add one cell to the current row, printf-style; a full row ends by itself. */
+void table_cell(struct table *table, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/** Add a line of dashes below what there is. */
+void table_rule(struct table *table);
+
+/** Write the table, each line after `indent` blanks. False when memory ran out while it was filled (nothing
+ *  is written then) or when writing failed. */
+bool table_print(const struct table *table, FILE *out, int indent);
+
+void table_destroy(struct table *table);
+
+/** Room for any number that the functions below write. */
+#define NUMBER_ROOM 48
+
+/** "1,234,567". Returns `text`. */
+const char *format_count(char text[NUMBER_ROOM], uint64_t value);
+
+/** "1,234.57" with 0 to 6 decimals; "-" for a value that is negative, infinite or no number. Returns `text`.
+ *  From 10^15 on, "1.00e15". */
+const char *format_fixed(char text[NUMBER_ROOM], double value, int decimals);
+
+#endif

@@ -1,0 +1,356 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * The command `kva replay`: read a log, resolve it, look at it on each engine, measure, report.
+ *
+ * All is read and resolved before anything is played, so parsing is in no figure, and a log with an error
+ * leaves nothing half done. The rounds of the engines are interleaved (A B, B A, A B ...), so that a change
+ * of the machine's pace in the middle of a run hits all of them alike.
+ */
+#define _GNU_SOURCE
+#include "../common/commands.h"
+
+#include "../common/clock.h"
+#include "../common/exit.h"
+#include "../common/progress.h"
+#include "report.h"
+
+#include <argp.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/** Without --repeat: rounds until this much time has passed, but not fewer and not more than so many. The
+ *  median of 3 is the least that one disturbed round cannot move; 2,000 sort in no time. */
+#define ROUNDS_NS UINT64_C(1000000000)
+#define ROUNDS_MIN 3
+#define ROUNDS_MAX 2000
+
+#define REPEAT_MAX 1000000
+#define SAMPLES_DEFAULT 10
+
+enum { OPTION_JSON = 256, OPTION_SAMPLES };
+
+struct command {
+    const char *file;
+    const char *engines[REPORT_ENGINES];
+    size_t engine_count;
+    size_t repeat; /* 0: until ROUNDS_NS have passed */
+    size_t samples;
+    bool json;
+};
+
+/* ------------------------------------------------------------------------------------------ command line */
+
+static const struct argp_option options[] = {
+    {"engine", 'e', "LIST", 0, "Engines to play on: all (the default), or names with commas", 0},
+    {"repeat", 'r', "N", 0, "Play N times on each engine (default: for about a second in all)", 0},
+    {"samples", OPTION_SAMPLES, "N", 0, "Lines of the table over time, 1 to 1000 (default: 10)", 0},
+    {"json", OPTION_JSON, NULL, 0, "Write one JSON document instead of text", 0},
+    {0},
+};
+
+static void all_engines(struct command *command)
+{
+    const char *name;
+    command->engine_count = 0;
+    while (command->engine_count < REPORT_ENGINES && (name = kva_engine_name(command->engine_count)) != NULL)
+        command->engines[command->engine_count++] = name;
+}
+
+/** The engine's name in the library, which lives for ever; NULL when there is none of that name. */
+static const char *engine_named(const char *text, size_t length)
+{
+    const char *name;
+    for (size_t i = 0; (name = kva_engine_name(i)) != NULL; i++)
+        if (strlen(name) == length && memcmp(name, text, length) == 0)
+            return name;
+    return NULL;
+}
+
+static bool has_engine(const struct command *command, const char *name)
+{
+    for (size_t i = 0; i < command->engine_count; i++)
+        if (command->engines[i] == name)
+            return true;
+    return false;
+}
+
+/** "all", or names with commas in between, each at most once. */
+static bool parse_engines(struct command *command, const char *text)
+{
+    if (strcmp(text, "all") == 0) {
+        all_engines(command);
+        return true;
+    }
+    command->engine_count = 0;
+    for (;;) {
+        size_t length = strcspn(text, ",");
+        const char *name = engine_named(text, length);
+        if (name == NULL || has_engine(command, name) || command->engine_count == REPORT_ENGINES)
+            return false;
+        command->engines[command->engine_count++] = name;
+        if (text[length] == '\0')
+            return true;
+        text += length + 1;
+    }
+}
+
+/** Refuse a list of engines with a sentence that has the right names. */
+static void complain_about_engines(const char *text, struct argp_state *state)
+{
+    char names[128] = "";
+    const char *name;
+    for (size_t i = 0; (name = kva_engine_name(i)) != NULL; i++) {
+        size_t used = strlen(names);
+        snprintf(names + used, sizeof names - used, "%s %s", i == 0 ? ":" : ",", name);
+    }
+    argp_error(state, "wrong engines '%.60s': say all, or some of these with commas, each once%s", text,
+               names);
+}
+
+/** A whole number from 1 to `most`. */
+static bool parse_count(const char *text, size_t most, size_t *count)
+{
+    char *end;
+    errno = 0;
+    unsigned long long value = strtoull(text, &end, 10);
+    if (text[0] < '0' || text[0] > '9' || *end != '\0' || errno != 0 || value < 1 || value > most)
+        return false;
+    *count = (size_t)value;
+    return true;
+}
+
+static error_t parse_option(int key, char *argument, struct argp_state *state)
+{
+    struct command *command = state->input;
+    switch (key) {
+    case 'e':
+        if (!parse_engines(command, argument))
+            complain_about_engines(argument, state);
+        return 0;
+    case 'r':
+        if (!parse_count(argument, REPEAT_MAX, &command->repeat))
+            argp_error(state, "wrong number of rounds '%.60s': say 1 to %d", argument, REPEAT_MAX);
+        return 0;
+    case OPTION_SAMPLES:
+        if (!parse_count(argument, REPORT_SAMPLES, &command->samples))
+            argp_error(state, "wrong number of samples '%.60s': say 1 to %d", argument, REPORT_SAMPLES);
+        return 0;
+    case OPTION_JSON:
+        command->json = true;
+        return 0;
+    case ARGP_KEY_ARG:
+        if (command->file != NULL)
+            argp_error(state, "one file at a time");
+        command->file = argument;
+        return 0;
+    case ARGP_KEY_NO_ARGS:
+        argp_error(state, "which file? (- is standard input)");
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static const struct argp parser = {
+    .options = options,
+    .parser = parse_option,
+    .args_doc = "FILE",
+    .doc =
+        "Play a recorded log of a program's mmap, munmap, mremap and brk calls on each engine.\v"
+        "FILE is a log of\n"
+        "  strace -f -ttt -e trace=mmap,munmap,mremap,brk,execve,fork,vfork,clone,clone3 -o FILE PROGRAM\n"
+        "or - for standard input. Other calls in it are skipped, process numbers and times may be missing.\n"
+        "\n"
+        "Exit status: 0 played, all engines alike; 1 the log cannot be read, or engines differ; 2 wrong "
+        "command line; 3 the system refused.",
+};
+
+/* --------------------------------------------------------------------------------------------- measuring */
+
+static int compare_ns(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a;
+    uint64_t y = *(const uint64_t *)b;
+    return (x > y) - (x < y);
+}
+
+static int exit_code(enum played played)
+{
+    return played == PLAYED_OK ? TOOL_OK : played == PLAYED_WRONG ? TOOL_WRONG : TOOL_REFUSED;
+}
+
+static int complain(const char *engine, enum played played, const char *message)
+{
+    fprintf(stderr, "kva replay: %s: %s\n", engine, message);
+    return exit_code(played);
+}
+
+static int refuse(const char *message)
+{
+    fprintf(stderr, "kva replay: %s\n", message);
+    return TOOL_REFUSED;
+}
+
+/** Whether there have been enough rounds. */
+static bool enough(const struct command *command, size_t rounds, uint64_t since)
+{
+    if (command->repeat != 0)
+        return rounds == command->repeat;
+    return rounds == ROUNDS_MAX || (rounds >= ROUNDS_MIN && clock_ns() - since >= ROUNDS_NS);
+}
+
+/** One round on every engine, in an order that turns round each time. */
+static int measure_round(struct report *report, struct player *const *players, size_t round)
+{
+    char message[PLAYER_MESSAGE];
+    for (size_t i = 0; i < report->engine_count; i++) {
+        size_t at = round % 2 == 0 ? i : report->engine_count - 1 - i;
+        struct engine_report *engine = &report->engines[at];
+        enum played played = player_measure(players[at], &engine->rounds_ns[round], message);
+        if (played != PLAYED_OK)
+            return complain(engine->name, played, message);
+        engine->rounds = round + 1;
+    }
+    return TOOL_OK;
+}
+
+static int measure(const struct command *command, struct report *report, struct player *const *players)
+{
+    struct progress progress;
+    int code = TOOL_OK;
+    uint64_t since = clock_ns();
+    progress_begin(&progress);
+    for (size_t round = 0; code == TOOL_OK && !enough(command, round, since); round++) {
+        progress_show(&progress, "round %zu", round + 1);
+        code = measure_round(report, players, round);
+    }
+    progress_clear(&progress);
+    for (size_t i = 0; i < report->engine_count; i++)
+        qsort(report->engines[i].rounds_ns, report->engines[i].rounds, sizeof(uint64_t), compare_ns);
+    return code;
+}
+
+/** Look at the replay on each engine. The samples of the first are kept; those of the others must equal them.
+ *  A sample has no padding, so it can be compared as bytes. */
+static int observe(struct report *report, struct player *const *players, struct sample *spare, size_t count)
+{
+    char message[PLAYER_MESSAGE];
+    for (size_t i = 0; i < report->engine_count; i++) {
+        struct engine_report *engine = &report->engines[i];
+        struct sample *samples = i == 0 ? report->samples : spare;
+        enum played played = player_observe(players[i], samples, count, &engine->observed, message);
+        if (played != PLAYED_OK)
+            return complain(engine->name, played, message);
+        report->sample_count = engine->observed.sample_count;
+        if (memcmp(samples, report->samples, report->sample_count * sizeof *samples) != 0)
+            return complain(engine->name, PLAYED_WRONG, "its spaces look different from the first engine's");
+    }
+    return TOOL_OK;
+}
+
+/* ------------------------------------------------------------------------------------------------ the run */
+
+/** What play takes memory for. */
+struct stage {
+    struct player *players[REPORT_ENGINES];
+    struct sample *samples; /* twice as many as asked for: the second half is observe's to compare with */
+};
+
+static bool set_stage(const struct command *command, struct report *report, struct stage *stage)
+{
+    size_t rounds = command->repeat != 0 ? command->repeat : ROUNDS_MAX;
+    bool good = true;
+    stage->samples = calloc(2 * command->samples, sizeof *stage->samples);
+    report->samples = stage->samples;
+    report->engine_count = command->engine_count;
+    for (size_t i = 0; i < command->engine_count; i++) {
+        struct engine_report *engine = &report->engines[i];
+        engine->name = command->engines[i];
+        engine->rounds_ns = calloc(rounds, sizeof *engine->rounds_ns);
+        stage->players[i] = player_create(report->log, report->script, kva_engine_by_name(engine->name));
+        good = good && engine->rounds_ns != NULL && stage->players[i] != NULL;
+    }
+    return good && stage->samples != NULL;
+}
+
+static void clear_stage(struct report *report, struct stage *stage)
+{
+    for (size_t i = 0; i < report->engine_count; i++) {
+        free(report->engines[i].rounds_ns);
+        player_destroy(stage->players[i]);
+    }
+    free(stage->samples);
+}
+
+static int play_and_report(const struct command *command, struct report *report)
+{
+    struct stage stage = {0};
+    int code = set_stage(command, report, &stage) ? TOOL_OK : refuse("out of memory");
+    if (code == TOOL_OK)
+        code = observe(report, stage.players, stage.samples + command->samples, command->samples);
+    if (code == TOOL_OK)
+        code = measure(command, report, stage.players);
+    if (code == TOOL_OK && !(command->json ? report_json(report) : report_text(report)))
+        code = refuse("out of memory");
+    clear_stage(report, &stage);
+    return code;
+}
+
+/** Resolve a log, and play it. */
+static int run_log(const struct command *command, const char *name, const struct strace_log *log)
+{
+    struct script script;
+    struct report report = {.file = name, .log = log, .script = &script};
+    char message[256];
+    bool wrong;
+    int code;
+    if (!script_resolve(log, &script, message, &wrong)) {
+        fprintf(stderr, "kva replay: %s: %s\n", name, message);
+        return wrong ? TOOL_WRONG : TOOL_REFUSED;
+    }
+    if (script.calls == 0) {
+        fprintf(stderr, "kva replay: %s: there is no mmap, munmap, mremap or brk to play in it\n", name);
+        code = TOOL_WRONG;
+    } else {
+        code = play_and_report(command, &report);
+    }
+    script_fini(&script);
+    return code;
+}
+
+static int run(const struct command *command)
+{
+    bool is_stdin = strcmp(command->file, "-") == 0;
+    const char *name = is_stdin ? "(standard input)" : command->file;
+    struct strace_log log;
+    struct strace_error error;
+    FILE *in = is_stdin ? stdin : fopen(command->file, "r");
+    if (in == NULL) {
+        fprintf(stderr, "kva replay: %s: %s\n", name, strerror(errno));
+        return TOOL_REFUSED;
+    }
+    bool good = strace_read(in, &log, &error);
+    if (!is_stdin)
+        fclose(in);
+    if (!good) {
+        strace_error_print(stderr, name, &error);
+        return error.refused ? TOOL_REFUSED : TOOL_WRONG;
+    }
+    int code = run_log(command, name, &log);
+    strace_log_fini(&log);
+    return code;
+}
+
+int kva_cmd_replay(int argc, char **argv)
+{
+    struct command command = {.samples = SAMPLES_DEFAULT};
+    all_engines(&command);
+    error_t refused = argp_parse(&parser, argc, argv, 0, NULL, &command);
+    if (refused != 0) {
+        fprintf(stderr, "kva replay: %s\n", strerror(refused));
+        return TOOL_REFUSED;
+    }
+    return tool_finish(run(&command));
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * A map from process numbers to pointers: open addressing in one array, at most half full.
+ *
+ * Keys are never removed (a log has few processes); a key that is no longer wanted keeps a NULL value.
+ */
+#ifndef KVA_TOOLS_REPLAY_PIDMAP_H
+#define KVA_TOOLS_REPLAY_PIDMAP_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct pidmap_slot {
+    uint64_t key; /* pid + 1; 0 marks an empty slot */
+    void *value;
+};
+
+struct pidmap {
+    struct pidmap_slot *slots;
+    size_t room; /* a power of two, or 0 before the first key */
+    size_t used;
+};
+
+/** The place that holds the value of `pid`, made with NULL in it when there was none. It stays valid until
+ *  the next call. NULL: no memory. */
+void **pidmap_at(struct pidmap *map, uint32_t pid);
+
+/** The value of `pid`, or NULL. Never changes the map. */
+void *pidmap_get(const struct pidmap *map, uint32_t pid);
+
+/** Give the map's memory back; what the values point to is the caller's. An all-zero map is empty. */
+void pidmap_fini(struct pidmap *map);
+
+#endif

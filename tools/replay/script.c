@@ -1,0 +1,683 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+#include "script.h"
+#include "copy.h"
+#include "pidmap.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/** One address space while the log is resolved. */
+struct room {
+    struct room *next; /* all that are alive */
+    struct kva_space ours;
+    struct kva_space logged; /* owner of a busy segment: its struct shift */
+    uint32_t number;         /* of the space in the script */
+    uint32_t users;          /* processes in it */
+    uint64_t break_now;      /* as the log has it; not rounded */
+    uint64_t heap_first;     /* where the heap begins, and the first address behind it; logged */
+    uint64_t heap_end;
+    bool heap_known;
+};
+
+/** How far a mapping of ours is from where the log has it, modulo 2^64. Segments refer to it as their owner;
+ *  a split shares it. All of them live until the end. */
+struct shift {
+    uint64_t distance;
+};
+
+#define SHIFTS 255 /* a chunk of 2 KiB */
+
+struct shift_chunk {
+    struct shift_chunk *next;
+    struct shift shifts[SHIFTS];
+};
+
+struct task {
+    struct task *next; /* all of them */
+    struct room *room; /* NULL when it has ended */
+};
+
+struct resolver {
+    const struct strace_log *log;
+    struct script *script;
+    struct script_counts *counts;
+    struct room *rooms;
+    struct room *first; /* where threads that nothing introduces belong; NULL when it has ended */
+    struct task *tasks;
+    struct pidmap by_pid;
+    struct shift_chunk *chunks;
+    size_t shifts_used; /* in the first chunk */
+    size_t op;          /* the operation at hand */
+    bool has_execve;
+    bool wrong;
+    char *message;
+};
+
+/* ----------------------------------------------------------------------------------------------- failure */
+
+static bool no_memory(struct resolver *r)
+{
+    snprintf(r->message, 256, "no memory to resolve the log");
+    return false;
+}
+
+/** Judge a status that can only be OK, but for memory. */
+static bool good(struct resolver *r, enum kva_status status, const char *what, uint64_t address)
+{
+    if (status == KVA_OK)
+        return true;
+    if (status == KVA_ENOMEM)
+        return no_memory(r);
+    r->wrong = true;
+    snprintf(r->message, 256, "line %lu of the log: %s at 0x%llx said %s (%s)",
+             (unsigned long)r->log->ops[r->op].line, what, (unsigned long long)address,
+             kva_status_name(status), kva_status_text(status));
+    return false;
+}
+
+/* ------------------------------------------------------------------------------------------------- steps */
+
+static bool emit(struct resolver *r, enum step_kind kind, uint32_t space, uint64_t start, uint64_t size,
+                 enum kva_status status)
+{
+    struct script *script = r->script;
+    if (script->count == script->room) {
+        size_t room = script->room == 0 ? 1024 : script->room * 2;
+        struct step *steps = realloc(script->steps, room * sizeof *steps);
+        if (steps == NULL)
+            return no_memory(r);
+        script->steps = steps;
+        script->room = room;
+    }
+    script->calls += kind < STEP_CALLS ? 1 : 0;
+    script->steps[script->count++] = (struct step){.kind = (uint8_t)kind,
+                                                   .status = (uint8_t)status,
+                                                   .space = space,
+                                                   .op = (uint32_t)r->op,
+                                                   .start = start,
+                                                   .size = size};
+    return true;
+}
+
+/** Take the highest range that fits: below the mmap base, then anywhere. *taken: whether there was one. */
+static bool take_highest(struct resolver *r, struct room *room, uint64_t size, uint64_t *start, bool *taken)
+{
+    struct kva_request request = kva_request_of(size);
+    request.policy = KVA_HIGHEST;
+    *taken = true;
+    for (enum step_kind kind = STEP_ALLOC; kind <= STEP_ALLOC_HIGH; kind++) {
+        request.max = kind == STEP_ALLOC ? SCRIPT_MMAP_BASE - 1 : SCRIPT_LAST;
+        *start = 0;
+        enum kva_status status = kva_alloc(&room->ours, &request, start);
+        if (status != KVA_ENOSPC && !good(r, status, "kva_alloc", size))
+            return false;
+        if (!emit(r, kind, room->number, *start, size, status) || status == KVA_OK)
+            return status == KVA_OK;
+    }
+    *taken = false;
+    return true;
+}
+
+/** Take a range where it is asked for. *taken: whether it was free, and inside the space. */
+static bool take_at(struct resolver *r, struct room *room, uint64_t start, uint64_t size, bool *taken)
+{
+    *taken = false;
+    if (start < SCRIPT_FIRST || start > SCRIPT_LAST || size - 1 > SCRIPT_LAST - start)
+        return true;
+    enum kva_status status = kva_reserve(&room->ours, start, size, NULL, NULL);
+    if (status != KVA_EEXIST && !good(r, status, "kva_reserve", start))
+        return false;
+    *taken = status == KVA_OK;
+    return emit(r, STEP_RESERVE, room->number, start, size, status);
+}
+
+/** Give back [start, start + size - 1], a part of one busy segment of a space. *whole: that was all of it. */
+static enum kva_status give_part(struct kva_space *space, uint64_t start, uint64_t size, bool *whole)
+{
+    struct kva_segment segment;
+    enum kva_status status = kva_find(space, start, &segment);
+    if (status != KVA_OK)
+        return status;
+    *whole = segment.start == start && segment.last == start + (size - 1);
+    return *whole ? kva_free(space, start) : kva_free_range(space, start, size);
+}
+
+/** Give back a part of one mapping, in both spaces. */
+static bool give_both(struct resolver *r, struct room *room, uint64_t logged, uint64_t size,
+                      uint64_t distance)
+{
+    bool whole = false;
+    if (!good(r, give_part(&room->logged, logged, size, &whole), "giving back", logged))
+        return false;
+    if (!good(r, give_part(&room->ours, logged + distance, size, &whole), "giving back", logged + distance))
+        return false;
+    return emit(r, whole ? STEP_FREE : STEP_FREE_RANGE, room->number, logged + distance, size, KVA_OK);
+}
+
+/* ----------------------------------------------------------------------------------- the logged addresses */
+
+static uint64_t distance_of(const struct kva_segment *segment)
+{
+    return ((const struct shift *)segment->owner)->distance;
+}
+
+/** Find the mapping that holds a logged address. False: there is none. */
+static bool find_logged(const struct room *room, uint64_t address, struct kva_segment *segment)
+{
+    return kva_find(&room->logged, address, segment) == KVA_OK && segment->state == KVA_BUSY;
+}
+
+/** Where a logged address is in our space: with the mapping that holds it, or unchanged. */
+static uint64_t translate(const struct room *room, uint64_t address)
+{
+    struct kva_segment segment;
+    return find_logged(room, address, &segment) ? address + distance_of(&segment) : address;
+}
+
+/** Give back all known parts of a logged range; *parts counts them. */
+static bool give_logged(struct resolver *r, struct room *room, uint64_t start, uint64_t size, uint64_t *parts)
+{
+    struct kva_segment segment;
+    uint64_t last = start + (size - 1);
+    uint64_t at = start;
+    *parts = 0;
+    while (kva_find(&room->logged, at, &segment) == KVA_OK) {
+        uint64_t end = segment.last < last ? segment.last : last;
+        if (segment.state == KVA_BUSY) {
+            ++*parts;
+            if (!give_both(r, room, at, end - at + 1, distance_of(&segment)))
+                return false;
+        }
+        if (end == last)
+            break;
+        at = end + 1;
+    }
+    return true;
+}
+
+/** The log maps a range that should be free: give back what it has not unmapped there. */
+static bool clear_logged(struct resolver *r, struct room *room, uint64_t start, uint64_t size)
+{
+    uint64_t parts;
+    if (!give_logged(r, room, start, size, &parts))
+        return false;
+    r->counts->implied += parts;
+    return true;
+}
+
+static struct shift *new_shift(struct resolver *r, uint64_t distance)
+{
+    if (r->chunks == NULL || r->shifts_used == SHIFTS) {
+        struct shift_chunk *chunk = malloc(sizeof *chunk);
+        if (chunk == NULL)
+            return NULL;
+        chunk->next = r->chunks;
+        r->chunks = chunk;
+        r->shifts_used = 0;
+    }
+    struct shift *shift = &r->chunks->shifts[r->shifts_used++];
+    shift->distance = distance;
+    return shift;
+}
+
+/** Note that the log's mapping at `logged` is ours at `ours`. The logged range is free. */
+static bool know(struct resolver *r, struct room *room, uint64_t logged, uint64_t ours, uint64_t size)
+{
+    struct shift *shift = new_shift(r, ours - logged);
+    if (shift == NULL)
+        return no_memory(r);
+    return good(r, kva_reserve(&room->logged, logged, size, shift, NULL), "noting a mapping", logged);
+}
+
+/** Take `wanted` if it is free, or else the highest range, for a mapping that the log has at `logged`, where
+ *  nothing is known any more. *displaced: it had to be the highest. `wanted` 0: the highest at once. */
+static bool take_for(struct resolver *r, struct room *room, uint64_t logged, uint64_t wanted, uint64_t size,
+                     bool *displaced)
+{
+    bool taken = false;
+    uint64_t start = wanted;
+    *displaced = false;
+    if (wanted != 0 && !take_at(r, room, wanted, size, &taken))
+        return false;
+    if (!taken) {
+        *displaced = wanted != 0;
+        if (!take_highest(r, room, size, &start, &taken))
+            return false;
+    }
+    r->counts->refused += taken ? 0 : 1;
+    return !taken || know(r, room, logged, start, size);
+}
+
+/** As take_for, for a place that the program insisted on. */
+static bool take_fixed(struct resolver *r, struct room *room, uint64_t logged, uint64_t wanted, uint64_t size)
+{
+    bool displaced;
+    if (!take_for(r, room, logged, wanted, size, &displaced))
+        return false;
+    r->counts->displaced += displaced ? 1 : 0;
+    return true;
+}
+
+/** Grow the mapping whose last address in the log is `last` by `more` bytes that the log has free behind it.
+ *  *grown: false when there is no such mapping, or no room behind it in our space. */
+static bool grow_at(struct resolver *r, struct room *room, uint64_t last, uint64_t more, bool *grown)
+{
+    struct kva_segment segment;
+    *grown = false;
+    if (!find_logged(room, last, &segment) || segment.last != last)
+        return true;
+    uint64_t ours = segment.start + distance_of(&segment);
+    uint64_t size = last - segment.start + 1 + more;
+    enum kva_status status = kva_resize(&room->ours, ours, size);
+    if (status != KVA_ENOSPC && !good(r, status, "kva_resize", ours))
+        return false;
+    if (!emit(r, STEP_RESIZE, room->number, ours, size, status))
+        return false;
+    *grown = status == KVA_OK;
+    return !*grown ||
+           good(r, kva_resize(&room->logged, segment.start, size), "growing a mapping", segment.start);
+}
+
+/* -------------------------------------------------------------------------------------------------- rooms */
+
+static struct kva_config config_of(uint64_t first, uint64_t last)
+{
+    return (struct kva_config){
+        .first = first, .last = last, .quantum = SCRIPT_PAGE, .memory = kva_memory_host()};
+}
+
+/** A room without spaces, on the list. NULL: no memory. */
+static struct room *new_room(struct resolver *r)
+{
+    struct room *room = calloc(1, sizeof *room);
+    if (room == NULL)
+        return NULL;
+    room->number = r->script->spaces++;
+    room->next = r->rooms;
+    r->rooms = room;
+    return room;
+}
+
+/** A fresh address space. NULL: it failed. */
+static struct room *begin_room(struct resolver *r)
+{
+    struct kva_config ours = config_of(SCRIPT_FIRST, SCRIPT_LAST);
+    struct kva_config logged = config_of(0, UINT64_MAX);
+    struct room *room = new_room(r);
+    if (room == NULL) {
+        no_memory(r);
+        return NULL;
+    }
+    if (!good(r, kva_space_init(&room->ours, &ours), "kva_space_init", SCRIPT_FIRST) ||
+        !good(r, kva_space_init(&room->logged, &logged), "kva_space_init", 0) ||
+        !emit(r, STEP_BEGIN, room->number, 0, 0, KVA_OK))
+        return NULL;
+    if (r->first == NULL)
+        r->first = room;
+    return room;
+}
+
+/** An address space that begins as a copy. NULL: it failed. */
+static struct room *fork_room(struct resolver *r, const struct room *parent)
+{
+    struct kva_config ours = config_of(SCRIPT_FIRST, SCRIPT_LAST);
+    struct kva_config logged = config_of(0, UINT64_MAX);
+    struct room *room = new_room(r);
+    if (room == NULL) {
+        no_memory(r);
+        return NULL;
+    }
+    room->break_now = parent->break_now;
+    room->heap_first = parent->heap_first;
+    room->heap_end = parent->heap_end;
+    room->heap_known = parent->heap_known;
+    if (!good(r, copy_space(&parent->ours, &ours, &room->ours), "copying a space", SCRIPT_FIRST) ||
+        !good(r, copy_space(&parent->logged, &logged, &room->logged), "copying a space", 0) ||
+        !emit(r, STEP_FORK, room->number, parent->number, 0, KVA_OK))
+        return NULL;
+    return room;
+}
+
+static void free_room(struct room *room)
+{
+    kva_space_abandon(&room->ours);
+    kva_space_abandon(&room->logged);
+    free(room);
+}
+
+/** A process leaves its address space; the last one ends it. */
+static bool leave_room(struct resolver *r, struct task *task)
+{
+    struct room *room = task->room;
+    struct room **link = &r->rooms;
+    task->room = NULL;
+    if (room == NULL || --room->users != 0)
+        return true;
+    while (*link != room)
+        link = &(*link)->next;
+    *link = room->next;
+    if (r->first == room)
+        r->first = NULL;
+    bool fine = emit(r, STEP_END, room->number, 0, 0, KVA_OK);
+    free_room(room);
+    return fine;
+}
+
+static bool enter_room(struct task *task, struct room *room)
+{
+    if (room == NULL)
+        return false;
+    task->room = room;
+    room->users++;
+    return true;
+}
+
+/* ---------------------------------------------------------------------------------------------- processes */
+
+/** The task of a process, made when there is none. NULL: no memory. */
+static struct task *task_of(struct resolver *r, uint32_t pid)
+{
+    void **place = pidmap_at(&r->by_pid, pid);
+    if (place == NULL || *place != NULL)
+        return place == NULL ? NULL : *place;
+    struct task *task = calloc(1, sizeof *task);
+    if (task == NULL)
+        return NULL;
+    task->next = r->tasks;
+    r->tasks = task;
+    r->counts->processes++;
+    *place = task;
+    return task;
+}
+
+/** Find an address space for a process that no line has introduced. */
+static bool guess_room(struct resolver *r, struct task *task, const struct strace_op *op)
+{
+    bool fresh = op->call == STRACE_EXECVE || (op->call == STRACE_BRK && op->address == 0);
+    if (fresh || r->first == NULL)
+        return enter_room(task, begin_room(r));
+    return enter_room(task, r->first);
+}
+
+/** The child's number may have been another process's, whose end the log does not show. */
+static bool play_fork(struct resolver *r, const struct task *parent, const struct strace_op *op)
+{
+    struct task *child = task_of(r, (uint32_t)op->result);
+    if (child == NULL)
+        return no_memory(r);
+    if (child == parent)
+        return true;
+    if (!leave_room(r, child))
+        return false;
+    return enter_room(child, (op->flags & STRACE_SHARED_VM) != 0 ? parent->room : fork_room(r, parent->room));
+}
+
+static bool play_execve(struct resolver *r, struct task *task)
+{
+    return leave_room(r, task) && enter_room(task, begin_room(r));
+}
+
+/* --------------------------------------------------------------------------------------------- operations */
+
+/** A length or address in whole pages. The reader of the log has seen to it that this does not wrap for
+ *  what is mapped; a hint that wraps is none. */
+static uint64_t page_up(uint64_t value)
+{
+    return (value + (SCRIPT_PAGE - 1)) & ~(SCRIPT_PAGE - 1);
+}
+
+static bool play_mmap(struct resolver *r, struct room *room, const struct strace_op *op)
+{
+    uint64_t size = page_up(op->length);
+    uint64_t wanted = op->address == 0 ? 0 : page_up(translate(room, op->address));
+    uint64_t parts;
+    bool displaced;
+    r->counts->mmaps++;
+    if ((op->flags & STRACE_FIXED) != 0)
+        return give_logged(r, room, op->result, size, &parts) &&
+               take_fixed(r, room, op->result, wanted, size);
+    if (!clear_logged(r, room, op->result, size))
+        return false;
+    /* A kernel before 4.17 takes MAP_FIXED_NOREPLACE for a hint. */
+    if ((op->flags & STRACE_NOREPLACE) != 0 && op->result == op->address)
+        return take_fixed(r, room, op->result, wanted, size);
+    return take_for(r, room, op->result, wanted, size, &displaced);
+}
+
+static bool play_munmap(struct resolver *r, struct room *room, const struct strace_op *op)
+{
+    uint64_t parts;
+    r->counts->munmaps++;
+    if (!give_logged(r, room, op->address, page_up(op->length), &parts))
+        return false;
+    r->counts->unknown += parts == 0 ? 1 : 0;
+    return true;
+}
+
+/** mremap that grew where it was: in ours too, or, where something of ours stands behind, by moving. */
+static bool grow_mapping(struct resolver *r, struct room *room, uint64_t old, uint64_t old_size,
+                         uint64_t size)
+{
+    uint64_t parts;
+    uint64_t wanted;
+    bool grown;
+    if (!clear_logged(r, room, old + old_size, size - old_size))
+        return false;
+    if (!grow_at(r, room, old + old_size - 1, size - old_size, &grown) || grown)
+        return grown;
+    wanted = translate(room, old);
+    if (!give_logged(r, room, old, old_size, &parts))
+        return false;
+    r->counts->unknown += parts == 0 ? 1 : 0;
+    return take_fixed(r, room, old, wanted, size);
+}
+
+/** A mapping that moves may first try to grow where it is, as the kernel does, if all of it is one segment:
+ *  what grew is then known by its new logged address. *grown: it did. */
+static bool grow_then_rename(struct resolver *r, struct room *room, const struct strace_op *op,
+                             uint64_t old_size, uint64_t size, bool *grown)
+{
+    struct kva_segment segment;
+    *grown = false;
+    if (size <= old_size || !find_logged(room, op->address, &segment) || segment.start != op->address ||
+        segment.last != op->address + (old_size - 1))
+        return true;
+    uint64_t ours = segment.start + distance_of(&segment);
+    enum kva_status status = kva_resize(&room->ours, ours, size);
+    if (status != KVA_ENOSPC && !good(r, status, "kva_resize", ours))
+        return false;
+    if (!emit(r, STEP_RESIZE, room->number, ours, size, status))
+        return false;
+    if (status != KVA_OK)
+        return true;
+    *grown = true;
+    return good(r, kva_free(&room->logged, segment.start), "renaming a mapping", segment.start) &&
+           know(r, room, op->result, ours, size);
+}
+
+/** mremap to another address: take the new range, then give the old one back. */
+static bool move_mapping(struct resolver *r, struct room *room, const struct strace_op *op, uint64_t old_size,
+                         uint64_t size)
+{
+    bool fixed = (op->flags & STRACE_FIXED) != 0;
+    bool keeps_old = old_size == 0 || (op->flags & STRACE_DONTUNMAP) != 0;
+    uint64_t wanted = fixed ? translate(room, op->result) : 0;
+    uint64_t parts;
+    bool grown = false;
+    if (fixed ? !give_logged(r, room, op->result, size, &parts) : !clear_logged(r, room, op->result, size))
+        return false;
+    if (!fixed && !keeps_old && !grow_then_rename(r, room, op, old_size, size, &grown))
+        return false;
+    if (grown)
+        return true;
+    if (!take_fixed(r, room, op->result, wanted, size))
+        return false;
+    if (keeps_old)
+        return true;
+    if (!give_logged(r, room, op->address, old_size, &parts))
+        return false;
+    r->counts->unknown += parts == 0 ? 1 : 0;
+    return true;
+}
+
+static bool play_mremap(struct resolver *r, struct room *room, const struct strace_op *op)
+{
+    uint64_t old_size = page_up(op->length);
+    uint64_t size = page_up(op->new_length);
+    uint64_t parts;
+    r->counts->mremaps++;
+    if (op->result != op->address || old_size == 0)
+        return move_mapping(r, room, op, old_size, size);
+    if (size > old_size)
+        return grow_mapping(r, room, op->address, old_size, size);
+    return size == old_size || give_logged(r, room, op->address + size, old_size - size, &parts);
+}
+
+/** The heap has grown: the segment that ends where it ended grows, or another one stands behind it. */
+static bool grow_heap(struct resolver *r, struct room *room, uint64_t end)
+{
+    uint64_t more = end - room->heap_end;
+    bool grown = false;
+    if (!clear_logged(r, room, room->heap_end, more))
+        return false;
+    if (room->heap_end > room->heap_first && !grow_at(r, room, room->heap_end - 1, more, &grown))
+        return false;
+    return grown || take_fixed(r, room, room->heap_end, room->heap_end, more);
+}
+
+/** A brk(NULL) that does not answer the current break, in a log without execve: another program. */
+static bool is_another_program(const struct resolver *r, const struct room *room, const struct strace_op *op)
+{
+    return room->heap_known && op->address == 0 && op->result != room->break_now && !r->has_execve;
+}
+
+static bool play_brk(struct resolver *r, struct task *task, const struct strace_op *op)
+{
+    uint64_t end = page_up(op->result);
+    uint64_t parts;
+    if (is_another_program(r, task->room, op) && !play_execve(r, task))
+        return false;
+    struct room *room = task->room;
+    if (!room->heap_known) {
+        room->heap_known = true;
+        room->heap_first = end;
+        room->heap_end = end;
+    }
+    if (op->address != 0 && op->result != op->address) {
+        r->counts->failed++; /* it answers the break, unchanged */
+        return true;
+    }
+    r->counts->brks++;
+    room->break_now = op->result;
+    if (end < room->heap_first)
+        end = room->heap_first; /* the log began too late to show where the heap does */
+    if (end > room->heap_end && !grow_heap(r, room, end))
+        return false;
+    if (end < room->heap_end && !give_logged(r, room, end, room->heap_end - end, &parts))
+        return false;
+    room->heap_end = end;
+    return true;
+}
+
+static bool play_op(struct resolver *r, const struct strace_op *op)
+{
+    struct task *task = task_of(r, op->pid);
+    if (task == NULL)
+        return no_memory(r);
+    if (op->call == STRACE_EXIT)
+        return leave_room(r, task);
+    if (op->outcome != STRACE_DONE) {
+        r->counts->failed++;
+        return true;
+    }
+    if (task->room == NULL && !guess_room(r, task, op))
+        return false;
+    switch ((enum strace_call)op->call) {
+    case STRACE_MMAP:
+        return play_mmap(r, task->room, op);
+    case STRACE_MUNMAP:
+        return play_munmap(r, task->room, op);
+    case STRACE_MREMAP:
+        return play_mremap(r, task->room, op);
+    case STRACE_BRK:
+        return play_brk(r, task, op);
+    case STRACE_MPROTECT:
+        r->counts->mprotects++;
+        return true;
+    case STRACE_EXECVE:
+        return play_execve(r, task);
+    case STRACE_FORK:
+        return play_fork(r, task, op);
+    case STRACE_EXIT:
+    case STRACE_OTHER:
+        break;
+    }
+    return true;
+}
+
+/* ---------------------------------------------------------------------------------------------- the whole */
+
+static void free_resolver(struct resolver *r)
+{
+    while (r->rooms != NULL) {
+        struct room *next = r->rooms->next;
+        free_room(r->rooms);
+        r->rooms = next;
+    }
+    while (r->tasks != NULL) {
+        struct task *next = r->tasks->next;
+        free(r->tasks);
+        r->tasks = next;
+    }
+    while (r->chunks != NULL) {
+        struct shift_chunk *next = r->chunks->next;
+        free(r->chunks);
+        r->chunks = next;
+    }
+    pidmap_fini(&r->by_pid);
+}
+
+bool script_resolve(const struct strace_log *log, struct script *script, char message[256], bool *wrong)
+{
+    bool fine = true;
+    *script = (struct script){0};
+    struct resolver r = {.log = log, .script = script, .counts = &script->counts, .message = message};
+    for (size_t i = 0; i < log->count; i++)
+        r.has_execve = r.has_execve || log->ops[i].call == STRACE_EXECVE;
+    for (; fine && r.op < log->count; r.op++)
+        fine = play_op(&r, &log->ops[r.op]);
+    free_resolver(&r);
+    *wrong = r.wrong;
+    if (!fine)
+        script_fini(script);
+    return fine;
+}
+
+void script_fini(struct script *script)
+{
+    free(script->steps);
+    *script = (struct script){0};
+}
+
+const char *step_name(enum step_kind kind)
+{
+    switch (kind) {
+    case STEP_ALLOC:
+    case STEP_ALLOC_HIGH:
+        return "kva_alloc";
+    case STEP_RESERVE:
+        return "kva_reserve";
+    case STEP_FREE:
+        return "kva_free";
+    case STEP_FREE_RANGE:
+        return "kva_free_range";
+    case STEP_RESIZE:
+        return "kva_resize";
+    case STEP_BEGIN:
+    case STEP_FORK:
+    case STEP_END:
+        break;
+    }
+    return "kva_space_init";
+}

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * Reading logs of strace(1): the calls that change a process's address space, and the events that begin and
+ * end processes.
+ *
+ *      4850 1795416714.948664 mmap(NULL, 8192, PROT_READ, MAP_PRIVATE|MAP_ANONYMOUS, -1, 0) = 0x7fd4d5109000
+ *      4850 1795416714.949208 munmap(0x7fd4d50fe000, 41555 <unfinished ...>
+ *      4851 1795416714.949300 brk(NULL)                 = 0x203da000
+ *      4850 1795416714.949455 <... munmap resumed>)     = 0
+ *      4851 1795416714.949512 +++ exited with 0 +++
+ *
+ * A line is [process] [time] text. The process is a number, "[pid N]", or absent; the time is that of -ttt
+ * (seconds), -t or -tt (of the day), or absent. The text is a call with its result, one half of a call, an
+ * event of a process (+++), or a signal (---).
+ *
+ * The reader is strict: what it does not understand is an error that names the line and the column. Calls
+ * other than those below are checked for their outer shape only, and counted. Nothing is delivered from a
+ * log with an error in it.
+ *
+ * HALVES. A call that another process's line interrupts is written in two halves; they are joined, then read
+ * as one text. The log tells when the call began and when it ended, not when it took effect. A call that
+ * gives addresses back (munmap), and one that makes a process, stands in the order at its BEGINNING, since
+ * the addresses (and the child) may appear in other lines before it ends; every other call at its END.
+ *
+ * MEMORY. One line of at most STRACE_LINE_MAX bytes, the halves that wait for their end (no more than the
+ * log itself), and 64 bytes for each call.
+ */
+#ifndef KVA_TOOLS_REPLAY_STRACE_H
+#define KVA_TOOLS_REPLAY_STRACE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+/** A longer line is an error. strace -v -s 4096 writes up to 32 arguments of 4 KiB. */
+#define STRACE_LINE_MAX ((size_t)1 << 18)
+
+enum strace_call {
+    STRACE_OTHER = 0, /* a call or event that changes no address space; not kept */
+    STRACE_MMAP,
+    STRACE_MUNMAP,
+    STRACE_MREMAP,
+    STRACE_BRK,
+    STRACE_MPROTECT,
+    STRACE_EXECVE, /* the process begins again with a fresh address space */
+    STRACE_FORK,   /* fork, vfork, clone, clone3: `result` is the child */
+    STRACE_EXIT    /* the process has ended */
+};
+
+enum strace_outcome {
+    STRACE_DONE,   /* it succeeded */
+    STRACE_FAILED, /* "= -1 ENOMEM (...)" */
+    STRACE_NEVER   /* "= ?", or its process ended, or strace let go of it before it returned */
+};
+
+/** Bits of strace_op.flags. */
+enum strace_flag {
+    STRACE_FIXED = 1,     /* MAP_FIXED, MREMAP_FIXED */
+    STRACE_NOREPLACE = 2, /* MAP_FIXED_NOREPLACE */
+    STRACE_MAYMOVE = 4,   /* MREMAP_MAYMOVE */
+    STRACE_DONTUNMAP = 8, /* MREMAP_DONTUNMAP */
+    STRACE_SHARED_VM = 16 /* clone with CLONE_VM, and vfork: the child lives in the parent's address space */
+};
+
+/** One call. Fields that its kind does not have are 0. */
+struct strace_op {
+    uint64_t time_ns; /* when its line was written; 0 in a log without times */
+    uint64_t address; /* mmap: the hint, 0 for NULL; brk: the break asked for, 0 for NULL */
+    uint64_t length;  /* mremap: the old length */
+    uint64_t new_length;
+    uint64_t new_address; /* mremap with MREMAP_FIXED */
+    uint64_t result;      /* mmap, mremap: the address; brk: the break; fork: the child */
+    uint32_t pid;         /* 0 in a log without process numbers */
+    uint32_t line;        /* where it stands in the log */
+    uint8_t call;         /* enum strace_call */
+    uint8_t outcome;      /* enum strace_outcome */
+    uint8_t flags;        /* enum strace_flag */
+};
+
+/** A log, read. */
+struct strace_log {
+    struct strace_op *ops;
+    size_t count;
+    size_t room;
+    uint64_t lines;
+    uint64_t others;  /* calls of other kinds: skipped */
+    uint64_t signals; /* --- lines */
+    uint64_t resumed; /* calls that came in two halves */
+    bool timed;       /* lines have times */
+};
+
+/** What is wrong with a log, and where. */
+struct strace_error {
+    uint64_t line;     /* 1 for the first; 0 when it is about the log as a whole */
+    size_t column;     /* in bytes, 1 for the first */
+    bool refused;      /* the environment's fault (reading failed, no memory), not the log's */
+    char message[256]; /* what was expected, and what is there */
+    char excerpt[128]; /* the part of the line around the column, unprintable bytes as '?' */
+    size_t caret;      /* the column's place in the excerpt, from 0 */
+};
+
+/** Read a whole log. False: `error` says why, and the log is empty. */
+bool strace_read(FILE *in, struct strace_log *log, struct strace_error *error);
+
+/** Write an error for people: "name:line:column: message", the line, and a caret below the place. */
+void strace_error_print(FILE *out, const char *name, const struct strace_error *error);
+
+/** Give a log's memory back; it is empty then. */
+void strace_log_fini(struct strace_log *log);
+
+/** Name a call: "mmap" and so on. */
+const char *strace_call_name(enum strace_call call);
+
+#endif

@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * The command `kva test`: its command line, and the run from there.
+ */
+#define _GNU_SOURCE
+#include "../common/commands.h"
+
+#include "../common/clock.h"
+#include "../common/exit.h"
+#include "report.h"
+
+#include <argp.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { OPTION_JSON = 256, OPTION_SEED, OPTION_BUDGET, OPTION_HELD };
+
+/* No run needs more arguments than a mode and each key once; more is one given twice. */
+#define MAX_ARGUMENTS (1 + 2 * PARAMS_KEYS)
+
+struct command {
+    struct plan plan;
+    struct target_kind kinds[TARGET_KINDS];
+    size_t kind_count;
+    bool json;
+    char *arguments[MAX_ARGUMENTS];
+    size_t argument_count;
+};
+
+static const struct argp_option options[] = {
+    {"engine", 'e', "LIST", 0, "Engines to run, one after the other: all, or names with commas (default: rb)",
+     0},
+    {"budget", OPTION_BUDGET, "SECONDS", 0,
+     "End the loop of each test after its share of so many seconds per worker; what was cut is said", 0},
+    {"held", OPTION_HELD, "N", 0,
+     "Run among N areas of others with holes between them, as on a booted system (default: 0, an empty "
+     "range)",
+     0},
+    {"seed", OPTION_SEED, "N", 0, "Repeat the run that printed this seed", 0},
+    {"json", OPTION_JSON, NULL, 0, "Write one JSON document instead of text", 0},
+    {0},
+};
+
+/* A budget of up to 1,000 hours, in nanoseconds. */
+static bool parse_budget(const char *text, uint64_t *ns)
+{
+    char *end;
+    double seconds = strtod(text, &end);
+    if (end == text || *end != '\0' || !(seconds >= 0.001) || !(seconds <= 3600000))
+        return false;
+    *ns = (uint64_t)(seconds * 1e9);
+    return true;
+}
+
+/* Twice as many areas of up to 8 pages are taken at first: 2^23 * 2 * 2^15 bytes are a 64th of the range. */
+#define MAX_HELD (UINT64_C(1) << 23)
+
+static bool parse_held(const char *text, uint64_t *held)
+{
+    return params_number(text, held) && *held <= MAX_HELD;
+}
+
+/* Seeds are whole numbers in JSON, too, where they end at 2^63 - 1. */
+static bool parse_seed(const char *text, uint64_t *seed)
+{
+    return params_number(text, seed) && *seed <= INT64_MAX;
+}
+
+static void add_argument(struct command *command, char *argument, struct argp_state *state)
+{
+    if (command->argument_count == MAX_ARGUMENTS)
+        argp_error(state, "too many arguments");
+    else
+        command->arguments[command->argument_count++] = argument;
+}
+
+static void finish_arguments(struct command *command, struct argp_state *state)
+{
+    char message[PARAMS_MESSAGE];
+    const char *wrong = params_parse(&command->plan.params, command->arguments, command->argument_count,
+                                     command->plan.cpus, message);
+    if (wrong != NULL)
+        argp_error(state, "%s", wrong);
+}
+
+static error_t parse_option(int key, char *argument, struct argp_state *state)
+{
+    struct command *command = state->input;
+    char message[256];
+    const char *wrong;
+    switch (key) {
+    case 'e':
+        wrong = target_kinds_parse(argument, command->kinds, &command->kind_count, message);
+        if (wrong != NULL)
+            argp_error(state, "%s", wrong);
+        return 0;
+    case OPTION_BUDGET:
+        if (!parse_budget(argument, &command->plan.budget_ns))
+            argp_error(state, "wrong budget '%.60s': say seconds, from 0.001 to 3600000", argument);
+        return 0;
+    case OPTION_HELD:
+        if (!parse_held(argument, &command->plan.held))
+            argp_error(state, "wrong number of held areas '%.60s': say 0 to %" PRIu64, argument, MAX_HELD);
+        return 0;
+    case OPTION_SEED:
+        if (!parse_seed(argument, &command->plan.seed))
+            argp_error(state, "wrong seed '%.60s': say a number from 0 to %" PRId64, argument, INT64_MAX);
+        return 0;
+    case OPTION_JSON:
+        command->json = true;
+        return 0;
+    case ARGP_KEY_ARG:
+        add_argument(command, argument, state);
+        return 0;
+    case ARGP_KEY_END:
+        finish_arguments(command, state);
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+/* The lists in --help: what follows the options. Built from the tables, so that it cannot go stale. The text
+ * is argp's to free. */
+static char *help_filter(int key, const char *text, void *input)
+{
+    (void)input;
+    if (key != ARGP_KEY_HELP_POST_DOC)
+        return (char *)(uintptr_t)text; /* argp's way to say "unchanged": it compares the pointers */
+    char *buffer = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&buffer, &size);
+    if (out == NULL)
+        return NULL;
+    fputs("Modes (the first argument):\n"
+          "  performance  one worker, ascending order, 3 repeats\n"
+          "  smoke        one worker, 10000 loops, 10 repeats\n"
+          "  stress       one worker per CPU, each in its own order, 20 repeats\n"
+          "\nKeys: their range, meaning and default:\n",
+          out);
+    for (size_t i = 0; i < PARAMS_KEYS; i++)
+        fprintf(out, "  %-21s  %" PRIu64 "..%" PRIu64 ": %s\n", params_keys[i].name, params_keys[i].low,
+                params_keys[i].high, params_keys[i].meaning);
+    fputs("\nTests:\n", out);
+    for (size_t i = 0; i < SUITE_TESTS; i++)
+        fprintf(out, "  %3u  %s\n", suite_tests[i].id, suite_tests[i].name);
+    fputs("\nEngines:\n", out);
+    struct target_kind kind;
+    for (size_t i = 0; target_kind_at(i, &kind); i++)
+        fprintf(out, "  %-4s  %s\n", kind.name, kind.about);
+    fputs("\nExit status: 0 passed, 1 a test failed, 2 usage, 3 the system refused.\n", out);
+    if (fclose(out) != 0) {
+        free(buffer);
+        return NULL;
+    }
+    return buffer;
+}
+
+static const struct argp parser = {
+    .options = options,
+    .parser = parse_option,
+    .args_doc = "MODE [KEY=VALUE...]\nKEY=VALUE...",
+    .doc = "Run the eight tests of the 2019 vmalloc suite on address ranges: no pages stand behind them.\v",
+    .help_filter = help_filter,
+};
+
+/* A seed that differs from run to run, short enough to be typed. */
+static uint64_t fresh_seed(void)
+{
+    uint64_t counter = clock_ns() ^ ((uint64_t)getpid() << 32);
+    return rng_splitmix(&counter) >> 32;
+}
+
+/* Run one engine, and tell as far as text is wanted. Returns an exit code; the report is set if it is no
+ * more than TOOL_WRONG, or if `*made`. */
+static int run_engine(const struct command *command, size_t index, struct report *report, bool *made)
+{
+    const struct target_kind *kind = &command->kinds[index];
+    const char *wrong = runner_run(&command->plan, kind, report);
+    *made = wrong == NULL;
+    if (wrong != NULL) {
+        fprintf(stderr, "kva test: %s: %s\n", kind->name, wrong);
+        return TOOL_REFUSED;
+    }
+    if (!command->json) {
+        suite_report_engine(&command->plan, report);
+        fflush(stdout);
+    }
+    return suite_report_failures(report);
+}
+
+/* What stands at the end of all. */
+static bool conclude(const struct command *command, const struct report *reports)
+{
+    bool told = true;
+    if (command->json)
+        told = suite_report_json(&command->plan, reports, command->kind_count);
+    else if (command->kind_count > 1)
+        told = suite_report_comparison(&command->plan, reports, command->kind_count);
+    if (!told)
+        fputs("kva test: out of memory\n", stderr);
+    return told;
+}
+
+/* Run all engines in turn. A test that fails is no reason to stop; a system that refuses is. */
+static int run(const struct command *command)
+{
+    struct report reports[TARGET_KINDS];
+    size_t done = 0;
+    int code = TOOL_OK;
+    bool made = true;
+    if (!command->json)
+        suite_report_plan(&command->plan);
+    while (made && done < command->kind_count) {
+        int answer = run_engine(command, done, &reports[done], &made);
+        if (made)
+            done++;
+        if (code == TOOL_OK || answer == TOOL_WRONG)
+            code = answer;
+    }
+    if (made && !conclude(command, reports))
+        code = TOOL_REFUSED;
+    for (size_t i = 0; i < done; i++)
+        report_fini(&reports[i]);
+    return code;
+}
+
+int kva_cmd_test(int argc, char **argv)
+{
+    struct command command = {0};
+    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+    command.plan.cpus = cpus < 1 ? 1 : (uint64_t)cpus;
+    command.plan.seed = fresh_seed();
+    target_kind_at(1, &command.kinds[0]); /* kva's default engine stands behind the list walk */
+    command.kind_count = 1;
+    error_t refused = argp_parse(&parser, argc, argv, 0, NULL, &command);
+    if (refused != 0) {
+        fprintf(stderr, "kva test: %s\n", strerror(refused));
+        return TOOL_REFUSED;
+    }
+    return tool_finish(run(&command));
+}

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * Modes and pairs are those of the kernel's driver, with its defaults of 2019, from when the published
+ * figures date (three pages in the fixed-size test; later versions take one). A mode may be followed by
+ * pairs, which override it: the kernel's takes either, and cannot run a short `performance`.
+ *
+ * A value below 1 is an error there, so it is here; hence the two switches can only be turned on.
+ */
+#include "params.h"
+
+#include "suite.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* The range, 2^45 bytes (see suite.h), holds 2^33 pages. A worker's loops and repeats together are at most
+ * 10^15, which at 10 ns a loop is four months. */
+#define MAX_PAGES (UINT64_C(1) << 33)
+#define MAX_LOOPS UINT64_C(1000000000)
+#define MAX_REPEATS UINT64_C(1000000)
+#define MAX_OBJECTS UINT64_C(100000000)
+
+/* A meaning ends in the default, behind a semicolon. */
+const struct params_key params_keys[PARAMS_KEYS] = {
+    {"nr_threads", 1, 65535, "workers at once; one per CPU"},
+    {"sequential_test_order", 1, 1, "by ascending id; else shuffled"},
+    {"test_repeat_count", 1, MAX_REPEATS, "runs of each test; 1"},
+    {"test_loop_count", 1, MAX_LOOPS, "loops in one run; 1000000"},
+    {"nr_pages", 1, MAX_PAGES, "pages in test 1; 3"},
+    {"use_huge", 1, 1, "test 1 aligned to 2 MiB if that large; off"},
+    {"run_test_mask", 1, SUITE_MASK, "sum of test ids; 255, all"},
+    {"nr_pcpu_objects", 1, MAX_OBJECTS, "objects in test 128; 35000"},
+};
+
+static uint64_t *value_at(struct params *params, size_t index)
+{
+    uint64_t *values[PARAMS_KEYS] = {
+        &params->nr_threads,        &params->sequential_test_order,
+        &params->test_repeat_count, &params->test_loop_count,
+        &params->nr_pages,          &params->use_huge,
+        &params->run_test_mask,     &params->nr_pcpu_objects,
+    };
+    return values[index];
+}
+
+uint64_t params_value(const struct params *params, size_t index)
+{
+    struct params copy = *params;
+    return *value_at(&copy, index);
+}
+
+static void set_defaults(struct params *params, uint64_t cpus)
+{
+    *params = (struct params){
+        .nr_threads = cpus,
+        .sequential_test_order = 0,
+        .test_repeat_count = 1,
+        .test_loop_count = 1000000,
+        .nr_pages = 3,
+        .use_huge = 0,
+        .run_test_mask = SUITE_MASK,
+        .nr_pcpu_objects = 35000,
+        .mode = "custom",
+    };
+}
+
+/* Apply a mode; false when `name` is none. Only what a mode changes stands here: `stress` runs one worker per
+ * CPU in shuffled order because those are the defaults. */
+static bool apply_mode(struct params *params, const char *name)
+{
+    if (strcmp(name, "performance") == 0) {
+        params->nr_threads = 1;
+        params->sequential_test_order = 1;
+        params->test_repeat_count = 3;
+        params->mode = "performance";
+    } else if (strcmp(name, "smoke") == 0) {
+        params->nr_threads = 1;
+        params->test_loop_count = 10000;
+        params->test_repeat_count = 10;
+        params->mode = "smoke";
+    } else if (strcmp(name, "stress") == 0) {
+        params->test_repeat_count = 20;
+        params->mode = "stress";
+    } else {
+        return false;
+    }
+    return true;
+}
+
+bool params_number(const char *text, uint64_t *value)
+{
+    uint64_t sum = 0;
+    if (*text == '\0')
+        return false;
+    for (; *text != '\0'; text++) {
+        if (*text < '0' || *text > '9')
+            return false;
+        uint64_t digit = (uint64_t)(*text - '0');
+        if (sum > (UINT64_MAX - digit) / 10)
+            return false;
+        sum = 10 * sum + digit;
+    }
+    *value = sum;
+    return true;
+}
+
+/* Put "<problem> '<text>': <advice> nr_threads, ..." together. Long texts are cut. */
+static const char *complain_with_keys(char message[PARAMS_MESSAGE], const char *problem, const char *text,
+                                      const char *advice)
+{
+    int at = snprintf(message, PARAMS_MESSAGE, "%s '%.60s': %s", problem, text, advice);
+    for (size_t i = 0; i < PARAMS_KEYS && at < PARAMS_MESSAGE; i++)
+        at += snprintf(message + at, (size_t)(PARAMS_MESSAGE - at), "%s %s", i == 0 ? "" : ",",
+                       params_keys[i].name);
+    return message;
+}
+
+static const char *complain_about_value(char message[PARAMS_MESSAGE], const struct params_key *key,
+                                        const char *value)
+{
+    if (key->low == key->high)
+        snprintf(message, PARAMS_MESSAGE, "wrong value '%.60s': %s takes only %llu: %s", value, key->name,
+                 (unsigned long long)key->low, key->meaning);
+    else
+        snprintf(message, PARAMS_MESSAGE, "wrong value '%.60s': %s takes a number from %llu to %llu: %s",
+                 value, key->name, (unsigned long long)key->low, (unsigned long long)key->high, key->meaning);
+    return message;
+}
+
+/* The index of the key that is the `length` bytes at `name`; PARAMS_KEYS when there is none. */
+static size_t find_key(const char *name, size_t length)
+{
+    size_t i = 0;
+    while (i < PARAMS_KEYS &&
+           (strlen(params_keys[i].name) != length || memcmp(params_keys[i].name, name, length) != 0))
+        i++;
+    return i;
+}
+
+/* Read one pair. `seen` has a bit for each key that was given already. */
+static const char *parse_pair(struct params *params, const char *pair, unsigned *seen,
+                              char message[PARAMS_MESSAGE])
+{
+    const char *equals = strchr(pair, '=');
+    if (equals == NULL)
+        return complain_with_keys(message, "unknown argument", pair,
+                                  "the modes are performance, smoke and stress (one, before all pairs); "
+                                  "the keys are");
+    size_t index = find_key(pair, (size_t)(equals - pair));
+    if (index == PARAMS_KEYS)
+        return complain_with_keys(message, "unknown key in", pair, "the keys are");
+    if (*seen & (1U << index)) {
+        snprintf(message, PARAMS_MESSAGE, "%s is given twice", params_keys[index].name);
+        return message;
+    }
+    *seen |= 1U << index;
+    const struct params_key *key = &params_keys[index];
+    uint64_t value;
+    if (!params_number(equals + 1, &value) || value < key->low || value > key->high)
+        return complain_about_value(message, key, equals + 1);
+    *value_at(params, index) = value;
+    return NULL;
+}
+
+const char *params_parse(struct params *params, char *const *arguments, size_t count, uint64_t cpus,
+                         char message[PARAMS_MESSAGE])
+{
+    unsigned seen = 0;
+    const char *wrong = NULL;
+    set_defaults(params, cpus);
+    if (count == 0)
+        return complain_with_keys(message, "nothing to do with", "no arguments",
+                                  "say performance, smoke or stress, or key=value with one of");
+    size_t i = apply_mode(params, arguments[0]) ? 1 : 0;
+    while (wrong == NULL && i < count)
+        wrong = parse_pair(params, arguments[i++], &seen, message);
+    return wrong;
+}

@@ -1,0 +1,383 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * COMPARISON
+ *   Times are those of one run of a test, averaged over repeats and workers. Where a budget ended loops before
+ *   their time they are scaled to the full count (see runner.c) and marked with "~". Ratios are "how many times
+ *   as fast as the reference": the reference's time divided by this one's. The reference is the list walk if it
+ *   is among the engines, else the first of them. Cycles are those of the slowest worker, which is how long the
+ *   whole run took; with scaled tests in them they are scaled, too.
+ */
+#include "report.h"
+
+#include "../common/clock.h"
+#include "../common/exit.h"
+#include "../common/table.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+
+/* ------------------------------------------------------------------------------------------- sums */
+
+static bool is_chosen(const struct plan *plan, size_t test)
+{
+    return (plan->params.run_test_mask & suite_tests[test].id) != 0;
+}
+
+static uint64_t average_usec(const struct result *result)
+{
+    uint64_t repeats = result_repeats(result);
+    return repeats == 0 ? 0 : result->ns / repeats / 1000;
+}
+
+/* Loops in one run, rounded down: L as asked for, or fewer when the budget cut them. A test without a loop
+ * counts as one round of its own. */
+static uint64_t loops_per_run(const struct result *result)
+{
+    uint64_t runs = result->passed + result->xfailed;
+    return runs == 0 || result->loops_wanted == 0 ? 1 : result->loops_done / runs;
+}
+
+static double usec_of_full_run(const struct result *result)
+{
+    uint64_t repeats = result_repeats(result);
+    return repeats == 0 ? 0 : result_full_ns(result) / (double)repeats / 1000;
+}
+
+/* A figure for the table: the mean over all workers of a full run's microseconds. */
+struct figure {
+    double value;
+    bool scaled;
+    bool failed; /* in some run: then the time means nothing */
+};
+
+static struct figure usec_of_test(const struct report *report, size_t test)
+{
+    struct figure figure = {0};
+    for (size_t i = 0; i < report->workers; i++) {
+        const struct result *result = &report->worker[i].results[test];
+        figure.value += usec_of_full_run(result) / (double)report->workers;
+        figure.scaled |= result_is_cut(result);
+        figure.failed |= result->failed != 0;
+    }
+    return figure;
+}
+
+/* The worker's measured cycles, and what scaling adds to its tests. */
+static double cycles_of_worker(const struct worker_report *worker)
+{
+    double cycles = (double)worker->cycles;
+    for (size_t i = 0; i < SUITE_TESTS; i++)
+        cycles += result_full_cycles(&worker->results[i]) - (double)worker->results[i].cycles;
+    return cycles;
+}
+
+static struct figure cycles_of_run(const struct report *report)
+{
+    struct figure figure = {0};
+    for (size_t i = 0; i < report->workers; i++) {
+        double cycles = cycles_of_worker(&report->worker[i]);
+        if (cycles > figure.value)
+            figure.value = cycles;
+    }
+    for (size_t test = 0; test < SUITE_TESTS; test++) {
+        struct figure usec = usec_of_test(report, test);
+        figure.scaled |= usec.scaled;
+        figure.failed |= usec.failed;
+    }
+    return figure;
+}
+
+static size_t reference_index(const struct report *reports, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(reports[i].kind.name, "list") == 0)
+            return i;
+    return 0;
+}
+
+/* --------------------------------------------------------------------------------------------- text */
+
+void suite_report_plan(const struct plan *plan)
+{
+    char text[NUMBER_ROOM];
+    printf("Mode: %s", plan->params.mode);
+    for (size_t i = 0; i < PARAMS_KEYS; i++)
+        printf(" %s=%llu", params_keys[i].name, (unsigned long long)params_value(&plan->params, i));
+    printf("\nRange: 0x%llx-0x%llx, quantum %llu\n", (unsigned long long)SUITE_FIRST,
+           (unsigned long long)SUITE_LAST, (unsigned long long)SUITE_PAGE);
+    if (plan->budget_ns != 0)
+        printf("Budget: %s seconds for each test of a worker\n",
+               format_fixed(text, (double)plan->budget_ns / 1e9, 3));
+    if (plan->held != 0)
+        printf("Held: %llu areas of others, with holes between them\n", (unsigned long long)plan->held);
+    printf("Seed: %llu\n", (unsigned long long)plan->seed);
+}
+
+static void print_summary(const struct plan *plan, const struct result *result, size_t test)
+{
+    printf("Summary: %s passed: %llu failed: %llu xfailed: %llu repeat: %llu loops: %llu avg: %llu usec",
+           suite_tests[test].name, (unsigned long long)result->passed, (unsigned long long)result->failed,
+           (unsigned long long)result->xfailed, (unsigned long long)plan->params.test_repeat_count,
+           (unsigned long long)loops_per_run(result), (unsigned long long)average_usec(result));
+    if (result_is_cut(result))
+        printf(" (cut by the budget: %llu of %llu loops in all)", (unsigned long long)result->loops_done,
+               (unsigned long long)result->loops_wanted);
+    putchar('\n');
+}
+
+void suite_report_engine(const struct plan *plan, const struct report *report)
+{
+    printf("\nEngine: %s (%s)\n", report->kind.name, report->kind.about);
+    for (size_t i = 0; i < report->workers; i++) {
+        const struct worker_report *worker = &report->worker[i];
+        for (unsigned j = 0; j < worker->tests; j++)
+            print_summary(plan, &worker->results[worker->order[j]], worker->order[j]);
+        printf("All test took worker%zu=%llu cycles\n", i, (unsigned long long)worker->cycles);
+    }
+}
+
+static void add_figures(struct table *table, const struct figure *figures, size_t count, size_t reference)
+{
+    char text[NUMBER_ROOM];
+    for (size_t i = 0; i < count; i++) {
+        const struct figure *figure = &figures[i];
+        if (figure->failed)
+            table_cell(table, "failed");
+        else
+            table_cell(table, "%s%s", figure->scaled ? "~" : "", format_fixed(text, figure->value, 0));
+        if (i == reference)
+            continue;
+        bool comparable = !figure->failed && !figures[reference].failed && figure->value > 0;
+        table_cell(table, "%s",
+                   comparable ? format_fixed(text, figures[reference].value / figure->value, 2) : "-");
+    }
+}
+
+/* "list us", "rb us", "list/rb", and so on. */
+static void add_heading(struct table *table, const struct report *reports, size_t count, size_t reference)
+{
+    table_cell(table, "test");
+    for (size_t i = 0; i < count; i++) {
+        table_cell(table, "%s us", reports[i].kind.name);
+        if (i != reference)
+            table_cell(table, "%s/%s", reports[reference].kind.name, reports[i].kind.name);
+    }
+    table_rule(table);
+}
+
+bool suite_report_comparison(const struct plan *plan, const struct report *reports, size_t count)
+{
+    struct figure figures[TARGET_KINDS];
+    size_t reference = reference_index(reports, count);
+    bool scaled = false;
+    char sides[2 * TARGET_KINDS + 1] = "lrrrrrrrrrrrrrrr";
+    sides[2 * count] = '\0'; /* the names; two columns for each kind, but one for the reference */
+    struct table *table = table_create(sides);
+    add_heading(table, reports, count, reference);
+    for (size_t test = 0; test <= SUITE_TESTS; test++) {
+        bool total = test == SUITE_TESTS;
+        if (total)
+            table_rule(table);
+        else if (!is_chosen(plan, test))
+            continue;
+        for (size_t i = 0; i < count; i++) {
+            figures[i] = total ? cycles_of_run(&reports[i]) : usec_of_test(&reports[i], test);
+            scaled |= figures[i].scaled;
+        }
+        table_cell(table, "%s", total ? "total cycles" : suite_tests[test].name);
+        add_figures(table, figures, count, reference);
+    }
+    putchar('\n');
+    bool printed = table_print(table, stdout, 0);
+    table_destroy(table);
+    if (scaled)
+        puts("~ cut by the budget: scaled from the loops that were done to the full count");
+    return printed;
+}
+
+int suite_report_failures(const struct report *report)
+{
+    int code = TOOL_OK;
+    for (size_t i = 0; i < report->workers; i++) {
+        for (size_t test = 0; test < SUITE_TESTS; test++) {
+            const struct failure *failure = &report->worker[i].results[test].failure;
+            if (failure->what == NULL)
+                continue;
+            fprintf(stderr, "kva test: %s, worker %zu, %s: %s: %s (size %llu, align %llu, address 0x%llx)\n",
+                    report->kind.name, i, suite_tests[test].name, failure->what,
+                    kva_status_text(failure->status), (unsigned long long)failure->size,
+                    (unsigned long long)failure->align, (unsigned long long)failure->addr);
+            if (failure->status != KVA_ENOMEM)
+                code = TOOL_WRONG;
+            else if (code == TOOL_OK)
+                code = TOOL_REFUSED;
+        }
+    }
+    if (report->ended != KVA_OK) {
+        fprintf(stderr, "kva test: %s: at the end of the run: %s\n", report->kind.name,
+                kva_status_text(report->ended));
+        code = TOOL_WRONG;
+    }
+    return code;
+}
+
+/* --------------------------------------------------------------------------------------------- JSON */
+
+/* Every value is handed to its parent at once (json_*_new), and a NULL value makes that call fail; so one
+ * flag, `good`, tells whether memory sufficed throughout. */
+
+static json_t *number(uint64_t value)
+{
+    return json_integer((json_int_t)value);
+}
+
+static json_t *address(uint64_t value)
+{
+    return json_sprintf("0x%llx", (unsigned long long)value);
+}
+
+static void put(json_t *object, const char *key, json_t *value, bool *good)
+{
+    if (json_object_set_new(object, key, value) != 0)
+        *good = false;
+}
+
+static void append(json_t *array, json_t *value, bool *good)
+{
+    if (json_array_append_new(array, value) != 0)
+        *good = false;
+}
+
+static json_t *json_parameters(const struct params *params, bool *good)
+{
+    json_t *object = json_object();
+    for (size_t i = 0; i < PARAMS_KEYS; i++)
+        put(object, params_keys[i].name, number(params_value(params, i)), good);
+    return object;
+}
+
+static json_t *json_range(bool *good)
+{
+    json_t *object = json_object();
+    put(object, "first", address(SUITE_FIRST), good);
+    put(object, "last", address(SUITE_LAST), good);
+    put(object, "quantum", number(SUITE_PAGE), good);
+    return object;
+}
+
+static json_t *json_failure(const struct failure *failure, bool *good)
+{
+    json_t *object = json_object();
+    put(object, "what", json_string(failure->what), good);
+    put(object, "status", json_string(kva_status_name(failure->status)), good);
+    put(object, "size", number(failure->size), good);
+    put(object, "align", number(failure->align), good);
+    put(object, "address", address(failure->addr), good);
+    return object;
+}
+
+static json_t *json_result(const struct result *result, size_t test, bool *good)
+{
+    json_t *object = json_object();
+    put(object, "id", number(suite_tests[test].id), good);
+    put(object, "name", json_string(suite_tests[test].name), good);
+    put(object, "passed", number(result->passed), good);
+    put(object, "failed", number(result->failed), good);
+    put(object, "xfailed", number(result->xfailed), good);
+    put(object, "loops_wanted", number(result->loops_wanted), good);
+    put(object, "loops_done", number(result->loops_done), good);
+    put(object, "nanoseconds", number(result->ns), good);
+    put(object, "loop_nanoseconds", number(result->loop_ns), good);
+    put(object, "cycles", number(result->cycles), good);
+    put(object, "average_microseconds", number(average_usec(result)), good);
+    if (result->failure.what != NULL)
+        put(object, "failure", json_failure(&result->failure, good), good);
+    return object;
+}
+
+/* One worker; its tests stand in the order in which they ran. */
+static json_t *json_worker(const struct worker_report *worker, size_t index, bool *good)
+{
+    json_t *object = json_object();
+    json_t *tests = json_array();
+    for (unsigned i = 0; i < worker->tests; i++)
+        append(tests, json_result(&worker->results[worker->order[i]], worker->order[i], good), good);
+    put(object, "worker", number(index), good);
+    put(object, "cycles", number(worker->cycles), good);
+    put(object, "tests", tests, good);
+    return object;
+}
+
+/* A figure of the table, with its ratio to the reference; null where there is none. */
+static void put_figure(json_t *object, const char *key, const struct figure *figure,
+                       const struct figure *reference, bool *good)
+{
+    bool comparable = !figure->failed && !reference->failed && figure->value > 0;
+    put(object, key, figure->failed ? json_null() : json_real(figure->value), good);
+    put(object, "scaled", json_boolean(figure->scaled), good);
+    put(object, "ratio", comparable ? json_real(reference->value / figure->value) : json_null(), good);
+}
+
+static json_t *json_comparison(const struct plan *plan, const struct report *report,
+                               const struct report *reference, bool *good)
+{
+    json_t *array = json_array();
+    for (size_t test = 0; test < SUITE_TESTS; test++) {
+        if (!is_chosen(plan, test))
+            continue;
+        struct figure mine = usec_of_test(report, test), theirs = usec_of_test(reference, test);
+        json_t *object = json_object();
+        put(object, "id", number(suite_tests[test].id), good);
+        put(object, "name", json_string(suite_tests[test].name), good);
+        put_figure(object, "microseconds", &mine, &theirs, good);
+        append(array, object, good);
+    }
+    return array;
+}
+
+static json_t *json_engine(const struct plan *plan, const struct report *report,
+                           const struct report *reference, bool *good)
+{
+    struct figure mine = cycles_of_run(report), theirs = cycles_of_run(reference);
+    json_t *object = json_object();
+    json_t *total = json_object();
+    json_t *workers = json_array();
+    for (size_t i = 0; i < report->workers; i++)
+        append(workers, json_worker(&report->worker[i], i, good), good);
+    put_figure(total, "cycles", &mine, &theirs, good);
+    put(object, "name", json_string(report->kind.name), good);
+    put(object, "ended", json_string(kva_status_name(report->ended)), good);
+    put(object, "tests", json_comparison(plan, report, reference, good), good);
+    put(object, "total", total, good);
+    put(object, "workers", workers, good);
+    return object;
+}
+
+bool suite_report_json(const struct plan *plan, const struct report *reports, size_t count)
+{
+    bool good = true;
+    const struct report *reference = &reports[reference_index(reports, count)];
+    json_t *document = json_object();
+    json_t *engines = json_array();
+    for (size_t i = 0; i < count; i++)
+        append(engines, json_engine(plan, &reports[i], reference, &good), &good);
+    put(document, "command", json_string("kva test"), &good);
+    put(document, "version",
+        json_sprintf("%d.%d.%d", KVA_VERSION_MAJOR, KVA_VERSION_MINOR, KVA_VERSION_PATCH), &good);
+    put(document, "mode", json_string(plan->params.mode), &good);
+    put(document, "parameters", json_parameters(&plan->params, &good), &good);
+    put(document, "range", json_range(&good), &good);
+    put(document, "seed", number(plan->seed), &good);
+    put(document, "held", number(plan->held), &good);
+    put(document, "budget_nanoseconds", number(plan->budget_ns), &good);
+    put(document, "cycle_unit", json_string(clock_cycle_unit()), &good);
+    put(document, "reference", json_string(reference->kind.name), &good);
+    put(document, "engines", engines, &good);
+    /* A failed write shows on stdout itself, where the caller looks. */
+    if (good && json_dumpf(document, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(12)) == 0)
+        putchar('\n');
+    json_decref(document);
+    return good;
+}

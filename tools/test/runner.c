@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * THEORY
+ *   All workers share one target. Each is a thread with an order of its own, and runs each test of the mask
+ *   as often as repeats say, one test after the other. They begin together: they wait at a gate until the
+ *   last has been created, or go home if one cannot be.
+ *
+ * TIME
+ *   A test's time is that of all its repeats. With a budget, a repeat may use an equal part of it; then its
+ *   loop ends where it stands. To compare runs that were cut at different counts, the loop's time is scaled:
+ *
+ *      full = (time - loop time) + loop time * loops wanted / loops done
+ *
+ * RANDOMNESS
+ *   Each trial has the stream (worker, test, repeat) of the seed, so that what it draws does not depend on the
+ *   order of the tests, on the engine, or on how many loops an earlier test came to.
+ */
+#define _GNU_SOURCE
+#include "runner.h"
+
+#include "../common/clock.h"
+#include "../common/progress.h"
+#include "held.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+enum gate { GATE_CLOSED, GATE_OPEN, GATE_CANCELLED };
+
+/* What the workers and the main thread share. */
+struct runner {
+    const struct plan *plan;
+    struct target target;
+    pthread_mutex_t lock; /* for the three below */
+    pthread_cond_t changed;
+    enum gate gate;
+    size_t running; /* workers that have not finished */
+};
+
+struct worker {
+    struct runner *runner;
+    struct worker_report *report;
+    uint64_t index;
+    pthread_t thread;
+    _Atomic uint64_t shown_loops; /* for the progress line */
+    _Atomic unsigned shown_step;
+};
+
+/* -------------------------------------------------------------------------------------------- one worker */
+
+/* The tests of the mask by ascending id, shuffled (Fisher and Yates) unless the order is to be sequential. */
+static void choose_order(const struct plan *plan, uint64_t worker, struct worker_report *report)
+{
+    struct rng rng;
+    report->tests = 0;
+    for (unsigned i = 0; i < SUITE_TESTS; i++)
+        if (plan->params.run_test_mask & suite_tests[i].id)
+            report->order[report->tests++] = i;
+    if (plan->params.sequential_test_order != 0)
+        return;
+    rng_seed_stream(&rng, plan->seed, UINT64_MAX - worker);
+    for (unsigned i = report->tests; i > 1; i--) {
+        unsigned other = (unsigned)rng_below(&rng, i);
+        unsigned moved = report->order[other];
+        report->order[other] = report->order[i - 1];
+        report->order[i - 1] = moved;
+    }
+}
+
+/* One stream for each trial. The numbers do not meet those of choose_order: workers < 2^16, tests = 2^3,
+ * repeats <= 2^20, so this stays below 2^39. */
+static uint64_t stream_of_trial(uint64_t worker, unsigned test, uint64_t repeat)
+{
+    return ((worker * SUITE_TESTS + test) << 20) + repeat;
+}
+
+static void count_outcome(struct result *result, const struct trial *trial, enum outcome outcome)
+{
+    if (outcome == OUTCOME_PASSED)
+        result->passed++;
+    else if (outcome == OUTCOME_XFAILED)
+        result->xfailed++;
+    else if (result->failed++ == 0)
+        result->failure = trial->failure;
+    if (outcome != OUTCOME_FAILED) { /* the loop of a failed run has no time of its own */
+        result->loop_ns += trial->loop_ns;
+        result->loops_done += trial->loops_done;
+        result->loops_wanted += trial->loops_wanted;
+    }
+}
+
+static void run_trial(struct worker *worker, unsigned test, uint64_t repeat, struct result *result)
+{
+    const struct plan *plan = worker->runner->plan;
+    struct trial trial = {
+        .target = &worker->runner->target,
+        .params = &plan->params,
+        .cpus = plan->cpus,
+        .shown_loops = &worker->shown_loops,
+    };
+    rng_seed_stream(&trial.rng, plan->seed, stream_of_trial(worker->index, test, repeat));
+    atomic_store_explicit(&worker->shown_loops, 0, memory_order_relaxed);
+    uint64_t share = plan->budget_ns / plan->params.test_repeat_count;
+    uint64_t begin_ns = clock_ns();
+    trial.deadline_ns = plan->budget_ns == 0 ? UINT64_MAX : begin_ns + share;
+    uint64_t begin_cycles = clock_cycles();
+    enum outcome outcome = suite_tests[test].run(&trial);
+    result->cycles += clock_cycles() - begin_cycles;
+    result->ns += clock_ns() - begin_ns;
+    count_outcome(result, &trial, outcome);
+}
+
+static void run_tests(struct worker *worker)
+{
+    struct worker_report *report = worker->report;
+    uint64_t begin = clock_cycles();
+    for (unsigned i = 0; i < report->tests; i++) {
+        atomic_store_explicit(&worker->shown_step, i, memory_order_relaxed);
+        for (uint64_t repeat = 0; repeat < worker->runner->plan->params.test_repeat_count; repeat++)
+            run_trial(worker, report->order[i], repeat, &report->results[report->order[i]]);
+    }
+    report->cycles = clock_cycles() - begin;
+}
+
+/* Wait for the gate; false when the run was cancelled. */
+static bool pass_gate(struct runner *runner)
+{
+    pthread_mutex_lock(&runner->lock);
+    while (runner->gate == GATE_CLOSED)
+        pthread_cond_wait(&runner->changed, &runner->lock);
+    bool open = runner->gate == GATE_OPEN;
+    pthread_mutex_unlock(&runner->lock);
+    return open;
+}
+
+static void *worker_main(void *argument)
+{
+    struct worker *worker = argument;
+    if (pass_gate(worker->runner))
+        run_tests(worker);
+    pthread_mutex_lock(&worker->runner->lock);
+    worker->runner->running--;
+    pthread_cond_broadcast(&worker->runner->changed);
+    pthread_mutex_unlock(&worker->runner->lock);
+    return NULL;
+}
+
+/* ------------------------------------------------------------------------------------------ all workers */
+
+/* A worker's stack holds a few small frames. The default of 8 MiB each would forbid thousands of workers. */
+#define STACK_BYTES (256 * 1024)
+
+/* Create `count` threads; answers how many there are in the end. */
+static size_t create_threads(struct worker *workers, size_t count)
+{
+    pthread_attr_t attributes;
+    size_t made = 0;
+    if (pthread_attr_init(&attributes) != 0)
+        return 0;
+    if (pthread_attr_setstacksize(&attributes, STACK_BYTES) == 0)
+        while (made < count &&
+               pthread_create(&workers[made].thread, &attributes, worker_main, &workers[made]) == 0)
+            made++;
+    pthread_attr_destroy(&attributes);
+    return made;
+}
+
+static void open_gate(struct runner *runner, enum gate gate, size_t running)
+{
+    pthread_mutex_lock(&runner->lock);
+    runner->gate = gate;
+    runner->running -= running;
+    pthread_cond_broadcast(&runner->changed);
+    pthread_mutex_unlock(&runner->lock);
+}
+
+/* Show where the first worker stands. */
+static void show_progress(struct progress *progress, const struct runner *runner, const struct worker *worker)
+{
+    unsigned step = atomic_load_explicit(&worker->shown_step, memory_order_relaxed);
+    uint64_t loops = atomic_load_explicit(&worker->shown_loops, memory_order_relaxed);
+    progress_show(progress, "%s: test %u of %u, %s, loop %llu, %zu of %llu workers busy",
+                  runner->target.kind.name, step + 1, worker->report->tests,
+                  suite_tests[worker->report->order[step]].name, (unsigned long long)loops, runner->running,
+                  (unsigned long long)runner->plan->params.nr_threads);
+}
+
+/* Wait until all workers have finished: on a terminal with a look at them ten times a second, elsewhere
+ * asleep, so as not to disturb what is measured. */
+static void await_workers(struct runner *runner, const struct worker *workers)
+{
+    struct progress progress;
+    progress_begin(&progress);
+    pthread_mutex_lock(&runner->lock);
+    while (runner->running != 0) {
+        struct timespec until;
+        clock_gettime(CLOCK_MONOTONIC, &until);
+        until.tv_nsec += 100000000;
+        if (until.tv_nsec >= 1000000000) {
+            until.tv_nsec -= 1000000000;
+            until.tv_sec++;
+        }
+        if (progress.active)
+            pthread_cond_timedwait(&runner->changed, &runner->lock, &until);
+        else
+            pthread_cond_wait(&runner->changed, &runner->lock);
+        show_progress(&progress, runner, &workers[0]);
+    }
+    pthread_mutex_unlock(&runner->lock);
+    progress_clear(&progress);
+}
+
+static bool run_workers(struct runner *runner, struct worker *workers, struct report *report)
+{
+    for (size_t i = 0; i < report->workers; i++) {
+        workers[i].runner = runner;
+        workers[i].report = &report->worker[i];
+        workers[i].index = i;
+        choose_order(runner->plan, i, &report->worker[i]);
+    }
+    runner->gate = GATE_CLOSED;
+    runner->running = report->workers;
+    size_t made = create_threads(workers, report->workers);
+    bool complete = made == report->workers;
+    open_gate(runner, complete ? GATE_OPEN : GATE_CANCELLED, report->workers - made);
+    await_workers(runner, workers);
+    for (size_t i = 0; i < made; i++)
+        pthread_join(workers[i].thread, NULL);
+    return complete;
+}
+
+/* A lock, and a condition on the clock that no one sets. */
+static bool runner_init(struct runner *runner)
+{
+    pthread_condattr_t attributes;
+    if (pthread_mutex_init(&runner->lock, NULL) != 0)
+        return false;
+    if (pthread_condattr_init(&attributes) == 0) {
+        bool done = pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC) == 0 &&
+                    pthread_cond_init(&runner->changed, &attributes) == 0;
+        pthread_condattr_destroy(&attributes);
+        if (done)
+            return true;
+    }
+    pthread_mutex_destroy(&runner->lock);
+    return false;
+}
+
+static void runner_fini(struct runner *runner)
+{
+    pthread_cond_destroy(&runner->changed);
+    pthread_mutex_destroy(&runner->lock);
+}
+
+/* The run on a target that exists, among the areas of others. */
+static const char *run_among_held(struct runner *runner, struct worker *workers, struct report *report)
+{
+    struct held held;
+    enum kva_status status = held_take(&held, &runner->target, runner->plan->held, runner->plan->seed);
+    if (status != KVA_OK)
+        return kva_status_text(status);
+    bool complete = run_workers(runner, workers, report);
+    report->ended = held_give(&held, &runner->target);
+    return complete ? NULL : "the system refuses to start that many threads";
+}
+
+/* The run, with its memory in place. */
+static const char *run_on_target(const struct plan *plan, struct worker *workers, struct report *report)
+{
+    static const struct target_range range = {SUITE_FIRST, SUITE_LAST, SUITE_PAGE};
+    struct runner runner = {.plan = plan};
+    const char *wrong;
+    if (!runner_init(&runner))
+        return "no lock can be made";
+    enum kva_status status = target_create(&runner.target, &report->kind, &range, report->workers > 1);
+    if (status == KVA_OK) {
+        wrong = run_among_held(&runner, workers, report);
+        status = target_destroy(&runner.target);
+        if (report->ended == KVA_OK)
+            report->ended = status;
+    } else {
+        wrong = kva_status_text(status);
+    }
+    runner_fini(&runner);
+    return wrong;
+}
+
+const char *runner_run(const struct plan *plan, const struct target_kind *kind, struct report *report)
+{
+    report->kind = *kind;
+    report->ended = KVA_OK;
+    report->workers = (size_t)plan->params.nr_threads;
+    report->worker = calloc(report->workers, sizeof(*report->worker));
+    struct worker *workers = calloc(report->workers, sizeof(*workers));
+    const char *wrong = "out of memory";
+    if (report->worker != NULL && workers != NULL)
+        wrong = run_on_target(plan, workers, report);
+    free(workers);
+    if (wrong != NULL)
+        report_fini(report);
+    return wrong;
+}
+
+void report_fini(struct report *report)
+{
+    free(report->worker);
+    report->worker = NULL;
+}
+
+/* ---------------------------------------------------------------------------------------------- results */
+
+uint64_t result_repeats(const struct result *result)
+{
+    return result->passed + result->failed + result->xfailed;
+}
+
+bool result_is_cut(const struct result *result)
+{
+    return result->loops_done < result->loops_wanted;
+}
+
+double result_full_ns(const struct result *result)
+{
+    double measured = (double)result->ns;
+    if (!result_is_cut(result) || result->loops_done == 0)
+        return measured;
+    double scale = (double)result->loops_wanted / (double)result->loops_done;
+    return measured + (double)result->loop_ns * (scale - 1);
+}
+
+double result_full_cycles(const struct result *result)
+{
+    if (result->ns == 0)
+        return (double)result->cycles;
+    return (double)result->cycles * (result_full_ns(result) / (double)result->ns);
+}

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * Runs the suite on one kind of target: workers, orders, repeats, times. See runner.c.
+ */
+#ifndef KVA_TOOLS_TEST_RUNNER_H
+#define KVA_TOOLS_TEST_RUNNER_H
+
+#include "suite.h"
+
+/** What all engines of an invocation have in common. */
+struct plan {
+    struct params params;
+    uint64_t seed;
+    uint64_t cpus;
+    uint64_t held;      /* areas that lie in the range beforehand, see held.c */
+    uint64_t budget_ns; /* for each test of a worker, all repeats together; 0: no limit */
+};
+
+/** One test of one worker, all its repeats together. */
+struct result {
+    uint64_t passed;
+    uint64_t failed;
+    uint64_t xfailed;
+    uint64_t ns;
+    uint64_t cycles;
+    uint64_t loop_ns;      /* the part of ns that loops took */
+    uint64_t loops_wanted; /* sums over the repeats; 0: the test has no loop */
+    uint64_t loops_done;
+    struct failure failure; /* the first */
+};
+
+struct worker_report {
+    uint64_t cycles;                    /* for all tests, as the worker's own clock saw it */
+    unsigned order[SUITE_TESTS];        /* indices into suite_tests, as they were run */
+    unsigned tests;                     /* how many */
+    struct result results[SUITE_TESTS]; /* by index into suite_tests */
+};
+
+/** What came of one kind. */
+struct report {
+    struct target_kind kind;
+    enum kva_status
+        ended; /* what ending the target said: KVA_EBUSY means that a test left something behind */
+    size_t workers;
+    struct worker_report *worker;
+};
+
+/** How a run that could not be made failed, in words; NULL: it was made. The report then is to be given
+ *  to report_fini. */
+const char *runner_run(const struct plan *plan, const struct target_kind *kind, struct report *report);
+
+void report_fini(struct report *report);
+
+/** How often a test was repeated. */
+uint64_t result_repeats(const struct result *result);
+
+/** What the test would have taken, had its loops all been done: the nanoseconds and cycles measured, with the
+ *  loop's part scaled up. The same as measured if nothing was cut short. */
+double result_full_ns(const struct result *result);
+double result_full_cycles(const struct result *result);
+
+/** Whether the budget ended a loop before its time. */
+bool result_is_cut(const struct result *result);
+
+#endif

@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * THEORY
+ *   The suite measures an allocator of address ranges by what kernels do to it: areas of one size, areas of
+ *   random size and alignment, one-page holes between busy pages, long lists of busy areas. Here the areas
+ *   are ranges only. There are no pages behind them, so nothing is written to them, and what the kernel spends
+ *   on pages and page tables does not dilute the comparison.
+ *
+ *   A test is a function over a target. It fails on the first allocation or free that fails, or that gives
+ *   an address outside the range or off its alignment; what it holds is given back even then, as far as the
+ *   target takes it.
+ *
+ *   All tests but two repeat something L times (test_loop_count). The loop is timed apart from what comes
+ *   before and after it, so that a run which was cut short can be scaled to its full length.
+ *
+ * RANDOMNESS
+ *   Sizes and alignments are drawn from the trial's own generator. The runner seeds it from the seed of the
+ *   run, the worker, the test and the repeat, so they are the same for every engine.
+ */
+#include "suite.h"
+
+#include "../common/clock.h"
+
+#include <stdlib.h>
+
+/* ---------------------------------------------------------------------------------------------- trials */
+
+enum outcome trial_fail(struct trial *trial, const char *what, enum kva_status status)
+{
+    if (trial->failure.what == NULL) {
+        trial->failure.what = what;
+        trial->failure.status = status;
+    }
+    return OUTCOME_FAILED;
+}
+
+/* The same, for one allocation or free. */
+static bool fail_at(struct trial *trial, const char *what, enum kva_status status, uint64_t size,
+                    uint64_t align, uint64_t addr)
+{
+    if (trial->failure.what == NULL)
+        trial->failure = (struct failure){what, status, size, align, addr};
+    return false;
+}
+
+static bool is_inside(const struct target_range *range, uint64_t addr, uint64_t size)
+{
+    return addr >= range->first && addr <= range->last && size - 1 <= range->last - addr;
+}
+
+bool trial_take(struct trial *trial, uint64_t size, uint64_t align, uint64_t *addr)
+{
+    const struct target_range *range = &trial->target->range;
+    enum kva_status status = target_alloc(trial->target, size, align, addr);
+    if (status != KVA_OK)
+        return fail_at(trial, "allocation refused", status, size, align, 0);
+    if (!is_inside(range, *addr, size))
+        return fail_at(trial, "allocated outside the range", KVA_ERANGE, size, align, *addr);
+    if ((*addr & (align - 1)) != 0 || (*addr & (range->quantum - 1)) != 0)
+        return fail_at(trial, "allocated off the alignment", KVA_EALIGN, size, align, *addr);
+    return true;
+}
+
+bool trial_give(struct trial *trial, uint64_t addr)
+{
+    enum kva_status status = target_free(trial->target, addr);
+    return status == KVA_OK || fail_at(trial, "free refused", status, 0, 0, addr);
+}
+
+static bool take_and_give(struct trial *trial, uint64_t size, uint64_t align)
+{
+    uint64_t addr;
+    return trial_take(trial, size, align, &addr) && trial_give(trial, addr);
+}
+
+void trial_loop_begin(struct trial *trial, uint64_t count)
+{
+    trial->loops_wanted = count;
+    trial->loops_done = 0;
+    trial->loop_ns = clock_ns();
+}
+
+/* The clock and the progress line are looked after every 64 rounds: often enough when a round takes a
+ * millisecond, and next to nothing when it takes 30 ns. */
+#define ROUNDS_PER_LOOK 64
+
+bool trial_loop(struct trial *trial)
+{
+    bool go_on = trial->loops_done < trial->loops_wanted;
+    if (go_on && trial->loops_done % ROUNDS_PER_LOOK == 0 && trial->loops_done != 0) {
+        atomic_store_explicit(trial->shown_loops, trial->loops_done, memory_order_relaxed);
+        go_on = trial->deadline_ns == UINT64_MAX || clock_ns() < trial->deadline_ns;
+    }
+    if (go_on)
+        trial->loops_done++;
+    else
+        trial->loop_ns = clock_ns() - trial->loop_ns;
+    return go_on;
+}
+
+static enum outcome outcome_of(const struct trial *trial)
+{
+    return trial->failure.what == NULL ? OUTCOME_PASSED : OUTCOME_FAILED;
+}
+
+/* ------------------------------------------------------------------------------- tests that hold nothing */
+
+/* A huge page on x86-64: 512 entries of a page table, mapped at once where the range is aligned to it. */
+#define HUGE_PAGE (512 * SUITE_PAGE)
+
+/* Test 1: one size, over and over. */
+static enum outcome fix_size_alloc_test(struct trial *trial)
+{
+    uint64_t size = trial->params->nr_pages * SUITE_PAGE;
+    uint64_t align = trial->params->use_huge != 0 && size >= HUGE_PAGE ? HUGE_PAGE : SUITE_PAGE;
+    for (trial_loop_begin(trial, trial->params->test_loop_count); trial_loop(trial);)
+        if (!take_and_give(trial, size, align))
+            return OUTCOME_FAILED;
+    return OUTCOME_PASSED;
+}
+
+/* Test 8: 1 to 100 pages. */
+static enum outcome random_size_alloc_test(struct trial *trial)
+{
+    for (trial_loop_begin(trial, trial->params->test_loop_count); trial_loop(trial);)
+        if (!take_and_give(trial, rng_between(&trial->rng, 1, 100) * SUITE_PAGE, SUITE_PAGE))
+            return OUTCOME_FAILED;
+    return OUTCOME_PASSED;
+}
+
+/* Test 16: 5 pages at twice the alignment of a thread's stack, which is 16 KiB on x86-64. */
+static enum outcome fix_align_alloc_test(struct trial *trial)
+{
+    const uint64_t stack_align = 16 * 1024;
+    for (trial_loop_begin(trial, trial->params->test_loop_count); trial_loop(trial);)
+        if (!take_and_give(trial, 5 * SUITE_PAGE, 2 * stack_align))
+            return OUTCOME_FAILED;
+    return OUTCOME_PASSED;
+}
+
+/* Test 32: 1 to 10 pages at 2^0 .. 2^22. */
+static enum outcome random_size_align_alloc_test(struct trial *trial)
+{
+    for (trial_loop_begin(trial, trial->params->test_loop_count); trial_loop(trial);) {
+        uint64_t align = UINT64_C(1) << rng_between(&trial->rng, 0, 22);
+        if (!take_and_give(trial, rng_between(&trial->rng, 1, 10) * SUITE_PAGE, align))
+            return OUTCOME_FAILED;
+    }
+    return OUTCOME_PASSED;
+}
+
+/* Whether a page aligned to `align` may have no place. The range holds at least SUITE_BYTES / align multiples
+ * of it. Each worker may hold one of them for this test; one at the bottom may be taken by other tests' areas,
+ * which lie lowest, and one at the top by per-CPU areas, which lie highest. */
+static bool may_have_no_place(const struct trial *trial, uint64_t align)
+{
+    return SUITE_BYTES / align <= trial->params->nr_threads + 1;
+}
+
+/* Test 64: one page at 2^0, 2^1, ... 2^63. It cannot get through: from some alignment on, no address in the
+ * range is a multiple. So "no space" is expected once the range is that small, and a fault before. */
+static enum outcome align_shift_alloc_test(struct trial *trial)
+{
+    for (unsigned shift = 0; shift < 64; shift++) {
+        uint64_t align = UINT64_C(1) << shift;
+        if (take_and_give(trial, SUITE_PAGE, align))
+            continue;
+        bool expected = trial->failure.status == KVA_ENOSPC && may_have_no_place(trial, align);
+        return expected ? OUTCOME_XFAILED : OUTCOME_FAILED;
+    }
+    return OUTCOME_PASSED;
+}
+
+/* -------------------------------------------------------------------------------- tests among busy pages */
+
+/* Single pages that a test holds meanwhile. */
+struct pages {
+    uint64_t *addr;
+    uint64_t count; /* taken so far */
+};
+
+static bool pages_init(struct trial *trial, struct pages *pages, uint64_t room)
+{
+    pages->count = 0;
+    pages->addr = calloc((size_t)room, sizeof(*pages->addr));
+    if (pages->addr == NULL)
+        trial_fail(trial, "no memory for the driver's own bookkeeping", KVA_ENOMEM);
+    return pages->addr != NULL;
+}
+
+static bool pages_take_one(struct trial *trial, struct pages *pages)
+{
+    if (!trial_take(trial, SUITE_PAGE, SUITE_PAGE, &pages->addr[pages->count]))
+        return false;
+    pages->count++;
+    return true;
+}
+
+/* Give all of them back, in the order in which they came. Those that are refused are lost. */
+static void pages_give(struct trial *trial, struct pages *pages)
+{
+    for (uint64_t i = 0; i < pages->count; i++)
+        trial_give(trial, pages->addr[i]);
+    pages->count = 0;
+}
+
+static void pages_fini(struct trial *trial, struct pages *pages)
+{
+    pages_give(trial, pages);
+    free(pages->addr);
+}
+
+/* The number of binary digits: 1 for 1, 2 for 2 and 3, ... */
+static uint64_t binary_digits(uint64_t value)
+{
+    uint64_t digits = 0;
+    for (; value != 0; value >>= 1)
+        digits++;
+    return digits;
+}
+
+static bool take_alternating(struct trial *trial, struct pages *keep, struct pages *junk, uint64_t count)
+{
+    for (uint64_t i = 0; i < count; i++)
+        if (!pages_take_one(trial, keep) || !pages_take_one(trial, junk))
+            return false;
+    return true;
+}
+
+/* The body of test 2, with the books in place. */
+static void fill_holes(struct trial *trial, struct pages *keep, struct pages *junk, uint64_t count)
+{
+    if (!take_alternating(trial, keep, junk, count))
+        return;
+    pages_give(trial, junk);
+    for (trial_loop_begin(trial, trial->params->test_loop_count); trial_loop(trial);)
+        if (!take_and_give(trial, SUITE_PAGE, SUITE_PAGE))
+            return;
+}
+
+/* Test 2: one page at a time into one of n one-page holes, each a full fit:
+ *
+ *      [keep]....[keep]....[keep]....[keep]....            .... = a page of junk, given back
+ *
+ * n is the number of pages that Linux collects before it purges lazily freed areas, 32 MiB for each binary
+ * digit of the number of CPUs, so that the junk is purged and the holes are real. */
+static enum outcome full_fit_alloc_test(struct trial *trial)
+{
+    uint64_t count = binary_digits(trial->cpus) * (UINT64_C(32) << 20) / SUITE_PAGE;
+    struct pages keep, junk;
+    if (!pages_init(trial, &keep, count))
+        return OUTCOME_FAILED;
+    if (pages_init(trial, &junk, count)) {
+        fill_holes(trial, &keep, &junk, count);
+        pages_fini(trial, &junk);
+    }
+    pages_fini(trial, &keep);
+    return outcome_of(trial);
+}
+
+/* One round of test 4: 100 pages and one page, both given back. */
+static bool take_two_and_give(struct trial *trial)
+{
+    uint64_t large, small;
+    if (!trial_take(trial, 100 * SUITE_PAGE, SUITE_PAGE, &large))
+        return false;
+    bool taken = trial_take(trial, SUITE_PAGE, SUITE_PAGE, &small);
+    bool given = !taken || trial_give(trial, small);
+    return trial_give(trial, large) && taken && given;
+}
+
+/* Test 4: allocate beside 15,000 busy pages. */
+static enum outcome long_busy_list_alloc_test(struct trial *trial)
+{
+    const uint64_t count = 15000;
+    struct pages held;
+    bool good = pages_init(trial, &held, count);
+    if (!good)
+        return OUTCOME_FAILED;
+    while (good && held.count < count)
+        good = pages_take_one(trial, &held);
+    if (good)
+        for (trial_loop_begin(trial, trial->params->test_loop_count); good && trial_loop(trial);)
+            good = take_two_and_give(trial);
+    pages_fini(trial, &held);
+    return outcome_of(trial);
+}
+
+const struct suite_test suite_tests[SUITE_TESTS] = {
+    {1, "fix_size_alloc_test", fix_size_alloc_test},
+    {2, "full_fit_alloc_test", full_fit_alloc_test},
+    {4, "long_busy_list_alloc_test", long_busy_list_alloc_test},
+    {8, "random_size_alloc_test", random_size_alloc_test},
+    {16, "fix_align_alloc_test", fix_align_alloc_test},
+    {32, "random_size_align_alloc_test", random_size_align_alloc_test},
+    {64, "align_shift_alloc_test", align_shift_alloc_test},
+    {128, "pcpu_alloc_test", pcpu_alloc_test},
+};

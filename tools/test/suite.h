@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * The tests themselves: the eight of the 2019 suite, each a function over a target. See suite.c.
+ */
+#ifndef KVA_TOOLS_TEST_SUITE_H
+#define KVA_TOOLS_TEST_SUITE_H
+
+#include "../common/rng.h"
+#include "../common/target.h"
+#include "params.h"
+
+#include <stdatomic.h>
+
+/** The page, and the quantum of the range. */
+#define SUITE_PAGE UINT64_C(4096)
+
+/** The range: x86-64's region for vmalloc with four-level page tables, 32 TiB from 0xffffc90000000000. Its
+ *  start is a multiple of 2^40, so alignments up to 1 TiB cost nothing but what lies in the way. */
+#define SUITE_FIRST UINT64_C(0xffffc90000000000)
+#define SUITE_BYTES (UINT64_C(1) << 45)
+#define SUITE_LAST (SUITE_FIRST + (SUITE_BYTES - 1))
+
+#define SUITE_TESTS 8
+#define SUITE_MASK 255 /* the sum of the ids 1, 2, 4 .. 128 */
+
+/** How a run of a test ended. */
+enum outcome {
+    OUTCOME_PASSED,
+    OUTCOME_FAILED,
+    OUTCOME_XFAILED /* failed where it had to */
+};
+
+/** What a test that failed was about. */
+struct failure {
+    const char *what; /* NULL: nothing failed */
+    enum kva_status status;
+    uint64_t size;
+    uint64_t align;
+    uint64_t addr;
+};
+
+/** One run of one test: what it works with, and what it leaves behind. */
+struct trial {
+    struct target *target;
+    const struct params *params;
+    struct rng rng;
+    uint64_t cpus;
+    uint64_t deadline_ns;  /* the loop ends here, done or not; UINT64_MAX: it does not */
+    uint64_t loops_wanted; /* set by the test as its loop begins; 0: it had none */
+    uint64_t loops_done;
+    uint64_t loop_ns;              /* time spent in the loop, without set-up and clean-up */
+    _Atomic uint64_t *shown_loops; /* for the progress line: written now and then */
+    struct failure failure;        /* the first */
+};
+
+struct suite_test {
+    unsigned id;
+    const char *name;
+    enum outcome (*run)(struct trial *trial);
+};
+
+/** All tests, by ascending id. */
+extern const struct suite_test suite_tests[SUITE_TESTS];
+
+/** Remember what failed, unless something did before. Always OUTCOME_FAILED. */
+enum outcome trial_fail(struct trial *trial, const char *what, enum kva_status status);
+
+/** Allocate, and verify the answer: inside the range, aligned. False, and the trial has failed, otherwise. */
+bool trial_take(struct trial *trial, uint64_t size, uint64_t align, uint64_t *addr);
+
+/** Give back; false, and the trial has failed, when that was refused. */
+bool trial_give(struct trial *trial, uint64_t addr);
+
+/** A loop of `count` rounds: trial_loop_begin, then trial_loop until it says no. It stops early once the
+ *  deadline has passed. A test has one such loop. */
+void trial_loop_begin(struct trial *trial, uint64_t count);
+bool trial_loop(struct trial *trial);
+
+/** Test 128, in pcpu.c. */
+enum outcome pcpu_alloc_test(struct trial *trial);
+
+#endif
