@@ -20,13 +20,14 @@ int main(void)
 
     if (kva_space_create(&config, &space) != KVA_OK)
         return 1;
-    struct kva_request request = kva_request_of(10000);            /* rounded up to 3 pages */
-    kva_reserve(space, 0xfee00000, 0x100000, NULL, NULL);          /* the interrupt window: keep out */
-    kva_alloc(space, &request, &ring);                             /* the lowest address that fits */
-    request.align = 2 << 20, request.policy = KVA_HIGHEST;         /* 2 MiB aligned, from the top */
+    struct kva_request request = kva_request_of(10000);    /* rounded up to 3 pages */
+    kva_reserve(space, 0xfee00000, 0x100000, NULL, NULL);  /* the interrupt window: keep out */
+    kva_alloc(space, &request, &ring);                     /* the lowest address that fits */
+    request.align = 2 << 20, request.policy = KVA_HIGHEST; /* 2 MiB aligned, from the top */
     enum kva_status status = kva_alloc(space, &request, &frame);
     printf("%s ring 0x%" PRIx64 " frame 0x%" PRIx64 "\n", kva_status_name(status), ring, frame);
     printf("%s\n", kva_status_text(kva_free(space, ring + 4096))); /* a bug in the caller: refused */
     kva_space_dump(space, print, NULL);
-    return kva_space_abandon(space) == KVA_OK ? 0 : 1;
+    kva_space_abandon(space); /* whatever it still holds */
+    return kva_space_destroy(space) == KVA_OK ? 0 : 1;
 }

@@ -80,7 +80,7 @@ enum kva_status {
     KVA_EINTERIOR = 40, /* free: the address lies inside a busy segment, not at its start */
     KVA_EDOUBLE = 41,   /* free: the address is free already */
     KVA_EDEFERRED = 42, /* free: the address was given back already and waits for a flush */
-    KVA_EREENTRY = 43,  /* a call that changes the space, from inside its flush callback */
+    KVA_EREENTRY = 43,  /* a call that a callback of the space must not make */
 
     /* Corruption. */
     KVA_ECORRUPT = 64 /* a broken invariant: memory was overwritten, or kva has a bug */
@@ -127,7 +127,8 @@ typedef void kva_hook(void *context, const struct kva_fault *fault);
  *         for less when it is refused.
  *  give   takes back one block that take returned, with the same `bytes`.
  *
- *  Neither may call back into the space. Memory is given back by kva_space_fini, not before. */
+ *  Neither may call back into the space. Nodes are given back by kva_space_fini, not before; only the scan
+ *  engine gives back the array that it has outgrown. */
 struct kva_memory {
     void *(*take)(void *context, size_t bytes);
     void (*give)(void *context, void *block, size_t bytes);
@@ -310,7 +311,7 @@ enum kva_status kva_space_init(struct kva_space *space, const struct kva_config 
  *  Returns: KVA_OK
  *           KVA_ENULL      space is NULL or not initialised
  *           KVA_EBUSY      there are busy segments: free them, or call kva_space_abandon
- *           KVA_EREENTRY   called from inside the flush callback
+ *           KVA_EREENTRY   called from inside a flush or reclaim callback
  *  Cost:    O(m log n) for m deferred segments, and one give per chunk of node memory
  *  Locking: Caller
  *  Failure: nothing has changed
@@ -322,7 +323,7 @@ enum kva_status kva_space_fini(struct kva_space *space);
  *  In/Out:  space   initialised; afterwards every call on it returns KVA_ENULL
  *  Returns: KVA_OK
  *           KVA_ENULL      space is NULL or not initialised
- *           KVA_EREENTRY   called from inside the flush callback
+ *           KVA_EREENTRY   called from inside a flush or reclaim callback
  *  Cost:    one give per chunk of node memory
  *  Locking: Caller
  *  Failure: nothing has changed
@@ -341,10 +342,12 @@ enum kva_status kva_space_abandon(struct kva_space *space);
  */
 enum kva_status kva_space_create(const struct kva_config *config, struct kva_space **space);
 
-/** Hosted builds: end a space that kva_space_create made.
+/** Hosted builds: end a space that kva_space_create made, or free one that kva_space_abandon has ended.
  *
  *  In:      space   afterwards a dangling pointer
- *  Returns: as kva_space_fini; on anything but KVA_OK the space lives on
+ *  Returns: KVA_OK
+ *           KVA_ENULL                   space is NULL
+ *           KVA_EBUSY, KVA_EREENTRY     as kva_space_fini: the space lives on
  *  Cost:    as kva_space_fini
  *  Locking: Caller
  *  Failure: nothing has changed
@@ -384,6 +387,7 @@ enum kva_status kva_space_grow(struct kva_space *space, uint64_t first, uint64_t
  *
  *  When nothing fits and segments are deferred, they are flushed and the search is repeated; then the
  *  reclaim callbacks are asked in the order of their registration, with a search after each that says yes.
+ *  A request that is larger than its window in the space is refused at once, without any of that.
  *
  *  In/Out:  space
  *  In:      request  see struct kva_request
@@ -502,9 +506,9 @@ enum kva_status kva_free_range(struct kva_space *space, uint64_t start, uint64_t
  *           KVA_ENOMEM     shrinking: no node memory; cannot happen when the space behind is free, or
  *                          after kva_preload
  *           KVA_ENULL      space is NULL or not initialised
+ *           KVA_EUNKNOWN, KVA_EINTERIOR, KVA_EDOUBLE, KVA_EDEFERRED, KVA_EREENTRY   as kva_free
  *           KVA_ESIZE      size is 0
  *           KVA_EWRAP      the end passes 2^64 - 1
- *           KVA_EUNKNOWN, KVA_EINTERIOR, KVA_EDOUBLE, KVA_EDEFERRED, KVA_EREENTRY   as kva_free
  *  Cost:    O(log n)
  *  Locking: Caller
  *  Failure: nothing has changed
@@ -559,8 +563,9 @@ enum kva_status kva_set_deferred_limit(struct kva_space *space, uint64_t bytes);
  *  Returns: KVA_OK
  *           KVA_ENULL    space, reclaim or its callback is NULL, or the space is not initialised
  *           KVA_EEXIST   this registration is on the list already
+ *           KVA_EREENTRY   called from inside a flush or reclaim callback
  *  Cost:    O(callbacks)
- *  Locking: Caller; not from inside a reclaim callback
+ *  Locking: Caller
  *  Failure: nothing has changed
  */
 enum kva_status kva_reclaim_add(struct kva_space *space, struct kva_reclaim *reclaim);
@@ -572,8 +577,9 @@ enum kva_status kva_reclaim_add(struct kva_space *space, struct kva_reclaim *rec
  *  Returns: KVA_OK
  *           KVA_ENULL    space or reclaim is NULL, or the space is not initialised
  *           KVA_ENOENT   it is not registered
+ *           KVA_EREENTRY   called from inside a flush or reclaim callback
  *  Cost:    O(callbacks)
- *  Locking: Caller; not from inside a reclaim callback
+ *  Locking: Caller
  *  Failure: nothing has changed
  */
 enum kva_status kva_reclaim_remove(struct kva_space *space, struct kva_reclaim *reclaim);

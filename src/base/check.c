@@ -13,7 +13,8 @@ enum kva_status kva_report_misuse(const struct kva_hooks *hooks, enum kva_status
     return status;
 }
 
-void kva_report_corruption(const struct kva_hooks *hooks, const char *where, const char *what, uint64_t address)
+void kva_report_corruption(const struct kva_hooks *hooks, const char *where, const char *what,
+                           uint64_t address)
 {
     struct kva_fault fault = {KVA_ECORRUPT, where, what, address};
 

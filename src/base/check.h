@@ -35,7 +35,8 @@ enum kva_status kva_report_misuse(const struct kva_hooks *hooks, enum kva_status
                                   uint64_t address);
 
 /** Report a broken invariant. Returns only if the hook does. */
-void kva_report_corruption(const struct kva_hooks *hooks, const char *where, const char *what, uint64_t address);
+void kva_report_corruption(const struct kva_hooks *hooks, const char *where, const char *what,
+                           uint64_t address);
 
 /** A contract between floors (level 1): `what` names it, `address` is where it matters. */
 static inline void check_contract(const struct kva_hooks *hooks, bool holds, const char *where,

@@ -25,7 +25,7 @@ static const struct row {
     {KVA_EINTERIOR, "KVA_EINTERIOR", "the address lies inside a busy segment, not at its start"},
     {KVA_EDOUBLE, "KVA_EDOUBLE", "the address is free already"},
     {KVA_EDEFERRED, "KVA_EDEFERRED", "the address was given back already and waits for a flush"},
-    {KVA_EREENTRY, "KVA_EREENTRY", "the space cannot be changed from inside its flush callback"},
+    {KVA_EREENTRY, "KVA_EREENTRY", "a callback of the space must not make this call"},
     {KVA_ECORRUPT, "KVA_ECORRUPT", "an invariant is broken"},
 };
 

@@ -144,7 +144,8 @@ struct kva_engine {
  *                      |a         a + size - 1|               highest: as far right as it goes, then down
  *                  |->  a                                     lowest: as far left as it goes, then up
  */
-static inline bool kva_fit_in_hole(uint64_t start, uint64_t last, const struct kva_demand *demand, uint64_t *at)
+static inline bool kva_fit_in_hole(uint64_t start, uint64_t last, const struct kva_demand *demand,
+                                   uint64_t *at)
 {
     uint64_t low = max_u64(start, demand->min);
     uint64_t high = min_u64(last, demand->max);
@@ -161,7 +162,8 @@ static inline bool kva_fit_in_hole(uint64_t start, uint64_t last, const struct k
     return a >= low && a <= high && high - a >= span;
 }
 
-static inline void kva_tally_move(struct kva_tally *tally, enum kva_state from, enum kva_state to, uint64_t bytes)
+static inline void kva_tally_move(struct kva_tally *tally, enum kva_state from, enum kva_state to,
+                                  uint64_t bytes)
 {
     tally->bytes[from] -= bytes;
     tally->bytes[to] += bytes;

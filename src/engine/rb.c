@@ -100,7 +100,8 @@ static struct rb_segment *hole_at_end(const struct rb_tiling *rb, enum kva_rb_si
 {
     struct kva_rb_node *link = kva_rb_outermost(&rb->holes, side);
     struct rb_segment *hole = link ? segment_of_link(link) : NULL;
-    bool at_end = hole && (side == KVA_RB_LEFT ? hole->start == rb->common.first : hole->last == rb->common.last);
+    bool at_end =
+        hole && (side == KVA_RB_LEFT ? hole->start == rb->common.first : hole->last == rb->common.last);
 
     return at_end ? hole : NULL;
 }
@@ -150,7 +151,8 @@ static void link_busy(struct rb_tiling *rb, struct rb_segment *segment, void *ow
 }
 
 /** Move a used segment to the free side, where `slot` is its slot. */
-static void make_free(struct rb_tiling *rb, struct rb_segment *segment, enum kva_state from, struct rb_slot slot)
+static void make_free(struct rb_tiling *rb, struct rb_segment *segment, enum kva_state from,
+                      struct rb_slot slot)
 {
     kva_tally_move(&rb->common.tally, from, KVA_FREE, span_of(segment) + 1);
     rb->common.tally.segments[from]--;

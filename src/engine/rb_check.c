@@ -76,12 +76,12 @@ static struct finding check_parked(const struct rb_tiling *rb)
 /* ---------------------------------------------------------------------------------------------- tiling */
 
 /** I2 for one segment, and I1, I3 against the one before it (NULL: none). */
-static struct finding check_tile(const struct rb_tiling *rb, const struct rb_segment *before, bool before_is_free,
-                                 const struct rb_segment *segment, bool is_free)
+static struct finding check_tile(const struct rb_tiling *rb, const struct rb_segment *before,
+                                 bool before_is_free, const struct rb_segment *segment, bool is_free)
 {
     const struct kva_tiling *common = &rb->common;
-    bool joined = before ? segment->start != 0 && before->last == segment->start - 1
-                         : segment->start == common->first;
+    bool joined =
+        before ? segment->start != 0 && before->last == segment->start - 1 : segment->start == common->first;
 
     if (!joined)
         return found("I1: a gap or an overlap before a segment", segment);
@@ -134,8 +134,9 @@ static struct finding check_tiling(const struct rb_tiling *rb)
     }
     if (!before || before->last != rb->common.last)
         return found("I1: the segments do not reach the end of the space", before);
-    return same_tally(&tally, &rb->common.tally) ? fine
-                                                 : found("I5: the tally differs from what a walk counts", NULL);
+    return same_tally(&tally, &rb->common.tally)
+               ? fine
+               : found("I5: the tally differs from what a walk counts", NULL);
 }
 
 const char *rb_check(const struct kva_tiling *tiling, uint64_t *address)

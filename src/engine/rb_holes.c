@@ -154,8 +154,8 @@ static struct rb_segment *first_candidate(const struct rb_tiling *rb, const stru
         return NULL;
     if (unbounded)
         return outermost_of_span(root, span, side);
-    struct rb_segment *hole = lowest ? first_ending_from(rb, demand->min + span)
-                                     : floor_segment(&rb->holes, demand->max - span);
+    struct rb_segment *hole =
+        lowest ? first_ending_from(rb, demand->min + span) : floor_segment(&rb->holes, demand->max - span);
     return !hole || span_of(hole) >= span ? hole : next_of_span(hole, span, side);
 }
 

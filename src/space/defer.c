@@ -133,8 +133,10 @@ static struct kva_reclaim **find_link(struct kva_space *space, const struct kva_
 
 enum kva_status kva_reclaim_add(struct kva_space *space, struct kva_reclaim *reclaim)
 {
-    if (!is_initialised(space))
-        return KVA_ENULL;
+    enum kva_status status = enter_exclusive(space, __func__);
+
+    if (status != KVA_OK)
+        return status;
     if (!reclaim || !reclaim->callback)
         return misuse(space, KVA_ENULL, __func__, 0);
     struct kva_reclaim **link = find_link(space, reclaim);
@@ -147,8 +149,10 @@ enum kva_status kva_reclaim_add(struct kva_space *space, struct kva_reclaim *rec
 
 enum kva_status kva_reclaim_remove(struct kva_space *space, struct kva_reclaim *reclaim)
 {
-    if (!is_initialised(space))
-        return KVA_ENULL;
+    enum kva_status status = enter_exclusive(space, __func__);
+
+    if (status != KVA_OK)
+        return status;
     if (!reclaim)
         return misuse(space, KVA_ENULL, __func__, 0);
     struct kva_reclaim **link = find_link(space, reclaim);

@@ -46,19 +46,19 @@ static enum kva_status find_whole(const struct kva_space *space, uint64_t start,
     return last > whole->last ? KVA_ERANGE : KVA_OK;
 }
 
-/** Cut [start, last] out of the busy segment `whole`, then release it. Memory for both cuts is at hand
- *  before the first:
+/** Cut [start, last] out of the busy segment `whole`, then release it. If there are two cuts, memory for the
+ *  second is at hand before the first:
  *
  *      |------------- whole -------------|
  *      |--- busy ---|= released =|- busy -|
  *                   ^ cut        ^ cut
  */
-static enum kva_status release_part(struct kva_tiling *tiling, const struct kva_segment *whole, uint64_t start,
-                                    uint64_t last)
+static enum kva_status release_part(struct kva_tiling *tiling, const struct kva_segment *whole,
+                                    uint64_t start, uint64_t last)
 {
     const struct kva_engine *engine = tiling->engine;
-    bool is_whole = whole->start == start && whole->last == last;
-    enum kva_status status = is_whole ? KVA_OK : engine->prepare(tiling, 1);
+    bool two_cuts = whole->start < start && last < whole->last;
+    enum kva_status status = two_cuts ? engine->prepare(tiling, 1) : KVA_OK;
 
     if (status == KVA_OK && whole->start < start)
         status = engine->split(tiling, whole->start, start);

@@ -50,7 +50,9 @@ enum kva_status kva_stats_read(const struct kva_space *space, struct kva_stats *
         .free_bytes = bytes_in(tally, KVA_FREE),
         .busy_bytes = bytes_in(tally, KVA_BUSY),
         .deferred_bytes = bytes_in(tally, KVA_DEFERRED),
-        .largest_free = !any_free ? 0 : span < UINT64_MAX ? span + 1 : span,
+        .largest_free = !any_free           ? 0
+                        : span < UINT64_MAX ? span + 1
+                                            : span,
         .free_segments = tally->segments[KVA_FREE],
         .busy_segments = tally->segments[KVA_BUSY],
         .deferred_segments = tally->segments[KVA_DEFERRED],

@@ -113,7 +113,7 @@ enum kva_status kva_space_init(struct kva_space *space, const struct kva_config 
 
 enum kva_status kva_space_fini(struct kva_space *space)
 {
-    enum kva_status status = enter_change(space, __func__);
+    enum kva_status status = enter_exclusive(space, __func__);
 
     if (status != KVA_OK)
         return status;
@@ -126,7 +126,7 @@ enum kva_status kva_space_fini(struct kva_space *space)
 
 enum kva_status kva_space_abandon(struct kva_space *space)
 {
-    enum kva_status status = enter_change(space, __func__);
+    enum kva_status status = enter_exclusive(space, __func__);
 
     if (status != KVA_OK)
         return status;
@@ -162,12 +162,39 @@ enum kva_status kva_preload(struct kva_space *space, size_t operations)
 
 /* --------------------------------------------------------------------------------------------- checks */
 
-/** What the space itself knows of its deferred segments must agree with the tiling (I7). */
+/** How many deferred segments lie in [start, last], which is inside the tiling. */
+static uint64_t count_deferred(const struct kva_tiling *tiling, uint64_t start, uint64_t last)
+{
+    struct kva_segment segment;
+    uint64_t count = 0;
+
+    for (uint64_t at = start;; at = segment.last + 1) {
+        tiling->engine->find(tiling, at, &segment);
+        count += segment.state == KVA_DEFERRED;
+        if (segment.last >= last)
+            return count;
+    }
+}
+
+/** The range to be flushed must begin and end with a deferred segment, and reach over all of them (I7). */
 static const char *check_deferred(const struct kva_space *space)
 {
-    bool covers_some = space->deferred_start <= space->deferred_last;
+    const struct kva_tiling *tiling = space->tiling;
+    uint64_t start = space->deferred_start;
+    uint64_t last = space->deferred_last;
+    struct kva_segment first_one;
+    struct kva_segment last_one;
 
-    return covers_some == has_deferred(space) ? NULL : "I7: the range to be flushed and the tally disagree";
+    if (!has_deferred(space))
+        return start > last ? NULL : "I7: a range is to be flushed for nothing";
+    if (start > last || start < tiling->first || last > tiling->last)
+        return "I7: the range to be flushed is none";
+    tiling->engine->find(tiling, start, &first_one);
+    tiling->engine->find(tiling, last, &last_one);
+    bool tight = first_one.state == KVA_DEFERRED && first_one.start == start &&
+                 last_one.state == KVA_DEFERRED && last_one.last == last;
+    bool whole = count_deferred(tiling, start, last) == tiling->tally.segments[KVA_DEFERRED];
+    return tight && whole ? NULL : "I7: the range to be flushed is not that of the deferred segments";
 }
 
 enum kva_status kva_space_check(const struct kva_space *space, struct kva_fault *fault)

@@ -34,6 +34,15 @@ static inline enum kva_status enter_change(const struct kva_space *space, const 
     return space->flushing ? misuse(space, KVA_EREENTRY, where, 0) : KVA_OK;
 }
 
+/** The way in of the calls that not even a reclaim callback may make: it runs in the middle of an allocation,
+ *  and of a walk over the callbacks. */
+static inline enum kva_status enter_exclusive(const struct kva_space *space, const char *where)
+{
+    enum kva_status status = enter_change(space, where);
+
+    return status == KVA_OK && space->reclaiming ? misuse(space, KVA_EREENTRY, where, 0) : status;
+}
+
 /** Check levels 2 and 3, after a change of the segment that holds, or held, `address`. */
 void kva_verify_change(const struct kva_space *space, const char *where, uint64_t address);
 

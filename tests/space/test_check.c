@@ -188,6 +188,18 @@ static void a_wrong_range_to_flush_is_found(void **state)
         f.space.deferred_start = UINT64_MAX;
         f.space.deferred_last = 0;
         (void)expect_broken(&f, "I7");
+        /* Too wide, too narrow, beside it, outside the space. */
+        const uint64_t wrong[][2] = {{D - QUANTUM, D + 0xff}, {D, D + 0x1ff}, {D + QUANTUM, D + 0xff},
+                                     {D, D + 0xef},           {F, F + 0xff},  {FIRST - QUANTUM, D + 0xff},
+                                     {D, LAST + QUANTUM},     {0, UINT64_MAX}};
+        for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+            f.space.deferred_start = wrong[i][0];
+            f.space.deferred_last = wrong[i][1];
+            (void)expect_broken(&f, "I7");
+        }
+        f.space.deferred_start = D;
+        f.space.deferred_last = D + 0xff;
+        assert_int_equal(kva_space_check(&f.space, NULL), KVA_OK);
         tear_down(&f);
     }
 }

@@ -510,6 +510,41 @@ static void try_changes(struct fixture *f)
     test_picture_drop(&before);
 }
 
+/** A reclaimer that tries what would pull the space, or the list of reclaimers, from under the allocation. */
+static bool try_to_end(void *context, struct kva_space *space, uint64_t size)
+{
+    struct fixture *f = context;
+    struct kva_reclaim another = {.callback = try_to_end};
+
+    (void)size;
+    expect_reentry(f, kva_space_fini(space));
+    expect_reentry(f, kva_space_abandon(space));
+    expect_reentry(f, kva_reclaim_add(space, &another));
+    expect_reentry(f, kva_reclaim_remove(space, &another));
+    return kva_free(space, 0) == KVA_OK; /* this it may */
+}
+
+static void inside_a_reclaimer_the_space_cannot_end(void **state)
+{
+    const struct kva_engine *engine;
+    (void)state;
+    for_each_engine (engine, e) {
+        static struct fixture f;
+        struct kva_reclaim reclaim = {.callback = try_to_end, .context = &f};
+        struct kva_request request = kva_request_of(PAGE);
+        uint64_t start = 1;
+
+        set_up(&f, engine, 8);
+        request.max = 8 * PAGE - 1;
+        assert_int_equal(kva_reclaim_add(&f.space, &reclaim), KVA_OK);
+        assert_int_equal(kva_alloc(&f.space, &request, &start), KVA_OK);
+        assert_int_equal(start, 0);
+        assert_int_equal(f.misuses, 4);
+        assert_int_equal(kva_reclaim_remove(&f.space, &reclaim), KVA_OK);
+        tear_down(&f);
+    }
+}
+
 static void count_line(void *context, const char *text, size_t length)
 {
     unsigned *lines = context;
@@ -785,6 +820,7 @@ int main(void)
         cmocka_unit_test(inside_the_callback_changes_are_refused),
         cmocka_unit_test(inside_the_callback_queries_are_answered),
         cmocka_unit_test(reclaimers_are_asked_in_order_until_it_fits),
+        cmocka_unit_test(inside_a_reclaimer_the_space_cannot_end),
         cmocka_unit_test(a_flush_comes_before_any_reclaimer),
         cmocka_unit_test(what_a_reclaimer_defers_counts),
         cmocka_unit_test(when_all_decline_there_is_no_space),

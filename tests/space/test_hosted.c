@@ -76,6 +76,20 @@ static void a_source_of_ones_own_is_used(void **state)
     assert_int_equal(memory.blocks, 0);
 }
 
+/* Two steps for a space that is not empty: forget what it holds, then free the space itself. */
+static void an_abandoned_space_can_be_destroyed(void **state)
+{
+    struct kva_config config = {.last = UINT64_MAX};
+    struct kva_space *space;
+    (void)state;
+
+    assert_int_equal(kva_space_create(&config, &space), KVA_OK);
+    assert_int_equal(kva_reserve(space, 5, 5, NULL, NULL), KVA_OK);
+    assert_int_equal(kva_space_destroy(space), KVA_EBUSY);
+    assert_int_equal(kva_space_abandon(space), KVA_OK);
+    assert_int_equal(kva_space_destroy(space), KVA_OK);
+}
+
 static void count_flush(void *context, uint64_t start, uint64_t last)
 {
     (void)start;
@@ -147,6 +161,7 @@ int main(void)
         cmocka_unit_test(a_space_from_nothing_but_its_end),
         cmocka_unit_test(bad_configurations_make_no_space),
         cmocka_unit_test(a_source_of_ones_own_is_used),
+        cmocka_unit_test(an_abandoned_space_can_be_destroyed),
         cmocka_unit_test(the_limit_knows_the_processors),
         cmocka_unit_test(the_hosts_memory),
         cmocka_unit_test(absurd_sizes_are_refused),
