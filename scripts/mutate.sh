@@ -130,6 +130,12 @@ build()
     cmake --build "level$1" --target "$2" -j 1 >build.log 2>&1
 }
 
+# errors COUNT: the first ones of the last build.
+errors()
+{
+    grep -m "$1" -e error -e undefined build.log || true
+}
+
 # run LEVEL TEST SECONDS: one test program. A mutant may loop for ever or eat all memory.
 run()
 {
@@ -149,7 +155,7 @@ control()
     cmake -S source -B "level$1" -G Ninja -DCMAKE_C_FLAGS=-O1 -DCMAKE_BUILD_TYPE= -DKVA_CHECK_LEVEL="$1" \
         -DKVA_BUILD_TOOLS=OFF -DKVA_INSTALL=OFF -DKVA_TEST_SCRIPTS=OFF >build.log 2>&1 ||
         die "cmake fails without a mutation: $(tail -n 3 build.log)"
-    build "$1" all || die "the tests do not build without a mutation: $(grep -m 3 'error' build.log)"
+    build "$1" all || die "the tests do not build without a mutation: $(errors 3)"
     for test in "level$1"/tests/base_test_* "level$1"/tests/engine_test_* "level$1"/tests/space_test_*; do
         test=$(basename "$test")
         [ "$test" != engine_test_cost ] || continue
@@ -160,28 +166,35 @@ control()
     sort -n unsorted >"order.$1"
 }
 
-# why STATUS: what the last run test program says of its failure, on one line.
+# why STATUS: how the last test program failed, in a word or by the name of the test. Nothing if it did not
+# fail but could not be run: that must not count as caught.
 why()
 {
-    case $1 in
-    124 | 137) echo " hangs" ;;
-    *) sed -n 's/^\[  FAILED  \] \([a-z_0-9]*\)$/: \1/p' test.log | head -n 1 | grep . || echo " crashes" ;;
-    esac
+    if [ "$1" -eq 124 ] || [ "$1" -eq 137 ]; then
+        echo " hangs"
+    elif grep -q '^\[  FAILED  \] [a-z_0-9]*$' test.log; then
+        sed -n 's/^\[  FAILED  \] \([a-z_0-9]*\)$/: \1/p' test.log | head -n 1
+    elif [ "$1" -gt 128 ]; then
+        echo " crashes"
+    fi
 }
 
-# hunt LEVEL NAME: run the tests on what the sources now are. Fails if none does; else says which one does.
+# hunt LEVEL NAME: run the tests on what the sources now are, until one fails. `found` says which; empty if
+# none does.
 hunt()
 {
+    found=
     while read -r milliseconds test; do
-        build "$1" "$test" || die "$2 does not build: update it. $(grep -m 1 'error' build.log)"
+        build "$1" "$test" || die "$2 does not build: update it. $(errors 1)"
         status=0
         run "$1" "$test" $((10 + milliseconds / 200)) || status=$?
         if [ "$status" -ne 0 ]; then
-            echo "$test$(why "$status")" | sed 's/_test_/\/test_/'
-            return 0
+            reason=$(why "$status")
+            [ -n "$reason" ] || die "$2: cannot run $test: $(tail -n 1 test.log)"
+            found="${test%%_test_*}/test_${test#*_test_}$reason"
+            return
         fi
     done <"order.$1"
-    return 1
 }
 
 # try MUTATION: one line, "caught-by where", for the table.
@@ -189,21 +202,19 @@ try()
 {
     file=$(field File "$1")
     name=$(name_of "$1")
-    mutant=
     for level in 0 3; do
         control "$level"
         apply "$1" "$work/pristine/$file" >"source/$file"
-        mutant=$(hunt "$level" "$name") || mutant=
+        hunt "$level" "$name"
         cp "$work/pristine/$file" "source/$file"
-        [ ! -e "$work/failed" ] || exit 2
-        [ -z "$mutant" ] || break
+        [ -z "$found" ] || break
     done
-    if [ -z "$mutant" ]; then
+    if [ -z "$found" ]; then
         echo "SURVIVED $(field Breaks "$1")"
     elif [ "$level" -eq 0 ]; then
-        echo "tests $mutant"
+        echo "tests $found"
     else
-        echo "checks $mutant"
+        echo "checks $found"
     fi
 }
 
@@ -211,16 +222,16 @@ try()
 worker()
 {
     # However it ends, but with all its work done, the report must not wait for it.
-    trap '[ -e finished ] || [ -e "$work/failed" ] || echo "mutate: a worker has stopped" >>"$work/failed"' EXIT
+    trap '[ -e finished ] || [ -e "$work/failed" ] || echo "mutate: a worker stopped" >>"$work/failed"' EXIT
     mkdir "$work/$1"
     cd "$work/$1"
     cp -R "$work/pristine" source
     control 0
-    awk -v number="$1" -v of="$2" 'NR % of == number % of' "$work/mutations" |
-        while read -r mutation; do
-            try "$mutation" >line
-            mv line "$work/$(name_of "$mutation").result"
-        done
+    awk -v number="$1" -v of="$2" 'NR % of == number % of' "$work/mutations" >mine
+    while read -r mutation; do
+        try "$mutation" >line
+        mv line "$work/$(name_of "$mutation").result"
+    done <mine
     touch finished
 }
 
@@ -272,11 +283,15 @@ report_all()
     [ "$survived" -eq 0 ]
 }
 
+# A worker's last compiler or test may still write when the worker is gone: try until nothing is left.
 cleanup()
 {
     # shellcheck disable=SC2086  # a list of numbers
     [ -z "$workers" ] || kill $workers 2>/dev/null || true
-    rm -rf "$work" 2>/dev/null || rm -rf "$work" # a worker's last program may still have written
+    for _ in 1 2 3 4 5 6 7 8 9; do
+        rm -rf "$work" 2>/dev/null && break
+        sleep 0.2
+    done
 }
 
 only_check=false

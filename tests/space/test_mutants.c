@@ -6,7 +6,8 @@
  * SCARCE NODES   An operation that needs several nodes must find all of them before it changes anything. To
  *   see that, it is not enough to let a take fail: there must be too few nodes and yet some. So each
  *   operation is tried on a fresh space with every number of nodes that can be left, from a full first chunk
- *   to none, while the source refuses all: it succeeds, or nothing has changed.
+ *   to none, while the source refuses all: it succeeds, or nothing has changed (E1), and that only if it
+ *   needs more nodes than are left (E3).
  */
 #include "../common/harness.h"
 
@@ -70,9 +71,29 @@ static enum kva_status grow_both_ends(struct kva_space *space)
     return kva_space_grow(space, FIRST - 0x1000, LAST + 0x1000);
 }
 
+static enum kva_status grow_below(struct kva_space *space)
+{
+    return kva_space_grow(space, FIRST - 0x1000, LAST);
+}
+
 static enum kva_status free_a_middle(struct kva_space *space)
 {
     return kva_free_range(space, 0x111000, 0x1000);
+}
+
+static enum kva_status free_a_head(struct kva_space *space)
+{
+    return kva_free_range(space, 0x110000, 0x1000);
+}
+
+static enum kva_status free_a_tail(struct kva_space *space)
+{
+    return kva_free_range(space, 0x117000, 0x1000);
+}
+
+static enum kva_status free_all_of_it(struct kva_space *space)
+{
+    return kva_free_range(space, 0x110000, 0x4000);
 }
 
 static enum kva_status reserve_a_middle(struct kva_space *space)
@@ -80,9 +101,24 @@ static enum kva_status reserve_a_middle(struct kva_space *space)
     return kva_reserve(space, 0x108000, 0x1000, NULL, NULL);
 }
 
+static enum kva_status reserve_an_edge(struct kva_space *space)
+{
+    return kva_reserve(space, 0x10f000, 0x1000, NULL, NULL);
+}
+
+static enum kva_status reserve_a_whole_hole(struct kva_space *space)
+{
+    return kva_reserve(space, 0x101000, 0xf000, NULL, NULL);
+}
+
 static enum kva_status shrink_before_busy(struct kva_space *space)
 {
     return kva_resize(space, 0x110000, 0x1000);
+}
+
+static enum kva_status shrink_before_free(struct kva_space *space)
+{
+    return kva_resize(space, 0x114000, 0x1000);
 }
 
 static enum kva_status take_five_parts(struct kva_space *space)
@@ -96,65 +132,68 @@ static enum kva_status take_five_parts(struct kva_space *space)
     return kva_alloc_congruent(space, &request, parts, 5, &base);
 }
 
-/** Try one operation with every number of nodes left. It must be refused at least `least` times: with none
- *  left, with one, and so on. */
-static void starve(enum kva_status (*operation)(struct kva_space *), size_t least, const char *name)
+struct trial {
+    const char *name;
+    enum kva_status (*operation)(struct kva_space *);
+    size_t nodes; /* that it needs */
+};
+
+/** Whether the operation is refused for want of nodes. Then nothing has changed. */
+static bool is_refused(struct fixture *fixture, const struct trial *trial)
 {
-    const struct kva_engine *engine;
-    struct test_picture before = {0};
+    static struct test_picture before;
+
+    test_picture_take(&before, &fixture->space);
+    enum kva_status status = trial->operation(&fixture->space);
+    check_that(status == KVA_OK || status == KVA_ENOMEM, "%s: %s", trial->name, kva_status_name(status));
+    if (status == KVA_ENOMEM)
+        test_expect_untouched(&before, &fixture->space, trial->name);
+    assert_int_equal(kva_space_check(&fixture->space, NULL), KVA_OK);
+    test_picture_drop(&before);
+    return status == KVA_ENOMEM;
+}
+
+/** Try one operation with every number of nodes left. The last round has none left, as the one before it. */
+static void starve(const struct kva_engine *engine, const char *engine_name, const struct trial *trial)
+{
     struct fixture fixture;
+    size_t refused = 0;
+    bool enough = true;
+
+    for (size_t used = 0; enough; used++) {
+        set_up(&fixture, engine);
+        enough = use_up(&fixture, used);
+        if (is_refused(&fixture, trial) && enough)
+            refused++;
+        tear_down(&fixture);
+    }
+    check_that(refused == trial->nodes, "%s on %s needs %zu nodes, and was refused with 0 to %zu",
+               trial->name, engine_name, trial->nodes, refused - 1);
+}
+
+static void few_nodes(void **state)
+{
+    static const struct trial trials[] = {
+        {"grow at both ends", grow_both_ends, 2},
+        {"grow below", grow_below, 1},
+        {"free a middle", free_a_middle, 2},
+        {"free a head", free_a_head, 1},
+        {"free a tail", free_a_tail, 1},
+        {"free all of a segment", free_all_of_it, 0},
+        {"reserve in the middle of a hole", reserve_a_middle, 2},
+        {"reserve at an edge of a hole", reserve_an_edge, 1},
+        {"reserve a whole hole", reserve_a_whole_hole, 0},
+        {"shrink before a busy segment", shrink_before_busy, 1},
+        {"shrink before a hole", shrink_before_free, 0},
+        {"take five parts, each in the middle of a hole", take_five_parts, 10},
+    };
+    const struct kva_engine *engine;
+    (void)state;
 
     for_each_engine (engine, index) {
-        size_t refused = 0;
-        bool enough = true;
-        for (size_t used = 0; enough; used++) {
-            set_up(&fixture, engine);
-            enough = use_up(&fixture, used);
-            test_picture_take(&before, &fixture.space);
-            enum kva_status status = operation(&fixture.space);
-            check_that(status == KVA_OK || status == KVA_ENOMEM, "%s on %s with %zu used: %s", name,
-                       kva_engine_name(index), used, kva_status_name(status));
-            if (status == KVA_ENOMEM) {
-                test_expect_untouched(&before, &fixture.space, name);
-                refused++;
-            }
-            assert_int_equal(kva_space_check(&fixture.space, NULL), KVA_OK);
-            tear_down(&fixture);
-        }
-        check_that(refused >= least, "%s on %s was refused %zu times only", name, kva_engine_name(index),
-                   refused);
+        for (size_t i = 0; i < sizeof(trials) / sizeof(trials[0]); i++)
+            starve(engine, kva_engine_name(index), &trials[i]);
     }
-    test_picture_drop(&before);
-}
-
-static void growing_with_few_nodes(void **state)
-{
-    (void)state;
-    starve(grow_both_ends, 2, "kva_space_grow");
-}
-
-static void partial_frees_with_few_nodes(void **state)
-{
-    (void)state;
-    starve(free_a_middle, 2, "kva_free_range");
-}
-
-static void reserving_with_few_nodes(void **state)
-{
-    (void)state;
-    starve(reserve_a_middle, 2, "kva_reserve");
-}
-
-static void shrinking_with_few_nodes(void **state)
-{
-    (void)state;
-    starve(shrink_before_busy, 1, "kva_resize");
-}
-
-static void congruent_parts_with_few_nodes(void **state)
-{
-    (void)state;
-    starve(take_five_parts, 10, "kva_alloc_congruent");
 }
 
 /* ------------------------------------------------------------------------------------------ and besides */
@@ -205,11 +244,7 @@ static void a_space_of_all_addresses_all_busy_is_not_empty(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(growing_with_few_nodes),
-        cmocka_unit_test(partial_frees_with_few_nodes),
-        cmocka_unit_test(reserving_with_few_nodes),
-        cmocka_unit_test(shrinking_with_few_nodes),
-        cmocka_unit_test(congruent_parts_with_few_nodes),
+        cmocka_unit_test(few_nodes),
         cmocka_unit_test(a_source_of_small_blocks_is_used_to_the_end),
         cmocka_unit_test(a_space_of_all_addresses_all_busy_is_not_empty),
     };
