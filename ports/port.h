@@ -9,7 +9,7 @@
  *
  *   kva_memory_host   (declared in kva/kva.h) blocks aligned for any object, from any thread; NULL when
  *                     there are none; a block of 2 MiB or more is worth a huge page
- *   kva_port_cpus     the CPUs that may run threads of this process now; at least 1
+ *   kva_port_cpus     the CPUs that are online; at least 1
  */
 #ifndef KVA_PORTS_PORT_H
 #define KVA_PORTS_PORT_H

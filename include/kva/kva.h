@@ -37,8 +37,9 @@
  *               with every other call on the same space; "Shared" means that it may run beside other
  *               Shared calls, but not beside a Caller one; "None" needs nothing.
  *   Errors      Three classes. The environment's (no space, no memory) are a status. The caller's bugs
- *               (from KVA_ENULL on) are a status, and are reported to the misuse hook. Corruption is
- *               reported to the corruption hook, which by default stops the program.
+ *               (from KVA_ENULL on) are a status, and are reported to the misuse hook if there is one to be
+ *               had (not where the space itself is NULL or not initialised). Corruption is reported to the
+ *               corruption hook, which by default stops the program.
  */
 #ifndef KVA_KVA_H
 #define KVA_KVA_H
@@ -109,13 +110,15 @@ const char *kva_status_text(enum kva_status status);
 /** What went wrong, where: handed to the hooks, and filled in by kva_space_check. */
 struct kva_fault {
     enum kva_status status; /* a caller's bug, or KVA_ECORRUPT */
-    const char *where;      /* the public function, or the check, that found it */
+    const char *where;      /* the function that found it */
     const char *what;       /* the status in words, or the invariant: "I3: two adjacent free segments" */
     uint64_t address;       /* the address in question; 0 where there is none */
 };
 
-/** A hook: called with the fault before the call that found it returns. It may print, abort or count; it
- *  must not call back into the space. */
+/** A hook: called with the fault before the call that found it returns. It must not call back into the space.
+ *  A misuse hook may print, count or stop the program. A corruption hook must not return: kva would go on, on a
+ *  structure that is known to be broken. (A test may let it return, to read what was found, and then drop the
+ *  space.) */
 typedef void kva_hook(void *context, const struct kva_fault *fault);
 
 /* ------------------------------------------------------------------------------------------- memory */
@@ -123,12 +126,12 @@ typedef void kva_hook(void *context, const struct kva_fault *fault);
 /** Where a space takes the memory for its nodes. The caller supplies one; every call gets `context`.
  *
  *  take   returns `bytes` bytes aligned for any object (max_align_t), or NULL when there are none. `bytes`
- *         is any number; a space asks rarely, for chunks that grow from 4 KiB to 2 MiB, and asks again
- *         for less when it is refused.
+ *         is any number. The rb engine asks for some 200 bytes once, then rarely, for chunks that grow from
+ *         4 KiB to 2 MiB, and asks again for less when it is refused; the scan engine for arrays that double.
  *  give   takes back one block that take returned, with the same `bytes`.
  *
- *  Neither may call back into the space. Nodes are given back by kva_space_fini, not before; only the scan
- *  engine gives back the array that it has outgrown. */
+ *  Neither may call back into the space. Memory is given back when the space ends (or its init fails), last
+ *  taken first, and not before; but for what a refused kva_preload took, and arrays that scan has outgrown. */
 struct kva_memory {
     void *(*take)(void *context, size_t bytes);
     void (*give)(void *context, void *block, size_t bytes);
@@ -141,7 +144,9 @@ struct kva_arena {
     size_t left;         /* private */
 };
 
-/** Make a memory source out of a fixed block.
+/** Make a memory source out of a fixed block, for one space after the other. It reuses what is given back if
+ *  that was taken last: so all of it once a space has ended, but nothing of what two spaces took by turns, and no
+ *  array that the scan engine has outgrown.
  *
  *  In:      block   at least `bytes` bytes, any alignment; must outlive every space that draws on it. NULL
  *                   makes a source that always refuses
@@ -256,8 +261,10 @@ struct kva_space;
  *  Only queries may be made on the space from here; calls that would change it return KVA_EREENTRY. */
 typedef void kva_flush_callback(void *context, uint64_t start, uint64_t last);
 
-/** Called when nothing fits, after a flush: give something back (with kva_free and its kin on this very
- *  space) and return true, or return false. A request that fails inside is not reclaimed for again. */
+/** Called when nothing fits, after a flush: make room for `size` bytes (as asked for; for a congruent request
+ *  from the first part's start to the last one's end) and return true, or return false. It may call on this very
+ *  space whatever an ordinary caller may, but end it or change the list of callbacks; a request that fails inside
+ *  is not reclaimed for again. What it defers is flushed, whatever it returns. */
 typedef bool kva_reclaim_callback(void *context, struct kva_space *space, uint64_t size);
 
 /** A reclaim callback's registration; the caller's memory, to be kept until it is removed. */
@@ -278,11 +285,11 @@ struct kva_config {
     size_t busy_count;
     kva_flush_callback *flush; /* NULL: deferred segments need no work before they are free */
     void *flush_context;
-    uint64_t deferred_limit;  /* bytes that may wait for a flush; 0 stands for the default, see
+    uint64_t deferred_limit; /* bytes that may wait for a flush; 0 stands for the default, see
                                  kva_set_deferred_limit */
-    unsigned cpus;            /* for that default; 0 stands for 1 (kva_space_create asks the system) */
-    kva_hook *on_misuse;      /* NULL: the status alone tells */
-    kva_hook *on_corruption;  /* NULL: stop the program (a trap instruction) */
+    unsigned cpus;           /* for that default; 0 stands for 1 (kva_space_create asks the system) */
+    kva_hook *on_misuse;     /* NULL: the status alone tells */
+    kva_hook *on_corruption; /* NULL: stop the program (a trap instruction) */
     void *hook_context;
 };
 
@@ -342,7 +349,7 @@ enum kva_status kva_space_abandon(struct kva_space *space);
  */
 enum kva_status kva_space_create(const struct kva_config *config, struct kva_space **space);
 
-/** Hosted builds: end a space that kva_space_create made, or free one that kva_space_abandon has ended.
+/** Hosted builds: end a space that kva_space_create made, or free one that has ended already.
  *
  *  In:      space   afterwards a dangling pointer
  *  Returns: KVA_OK
@@ -386,8 +393,7 @@ enum kva_status kva_space_grow(struct kva_space *space, uint64_t first, uint64_t
 /** Take the lowest (or highest) free range that satisfies a request.
  *
  *  When nothing fits and segments are deferred, they are flushed and the search is repeated; then the
- *  reclaim callbacks are asked in the order of their registration, with a search after each that says yes.
- *  A request that is larger than its window in the space is refused at once, without any of that.
+ *  reclaim callbacks are asked in the order of their registration, with a search after each that gave something.
  *
  *  In/Out:  space
  *  In:      request  see struct kva_request
@@ -407,7 +413,8 @@ enum kva_status kva_space_grow(struct kva_space *space, uint64_t first, uint64_t
  *           bytes at every offset (size + align - quantum); see docs/theory/rb.md. Flushing and
  *           reclaiming come on top
  *  Locking: Caller
- *  Failure: nothing was taken; on KVA_ENOSPC deferred segments have become free and callbacks have run
+ *  Failure: nothing was taken. On KVA_ENOSPC deferred segments have become free and callbacks have run; on
+ *           KVA_ENOMEM they may have
  */
 enum kva_status kva_alloc(struct kva_space *space, const struct kva_request *request, uint64_t *start);
 
@@ -421,12 +428,13 @@ enum kva_status kva_alloc(struct kva_space *space, const struct kva_request *req
  *           count    1 ..
  *  Out:     base     the lowest (highest) base at which every part is free
  *  Returns: as kva_alloc, and
+ *           KVA_ENOMEM     no memory for two nodes a part, whether or not all would be needed
  *           KVA_ENULL      parts is NULL
  *           KVA_EINVAL     count is 0, the first offset is not 0, or parts overlap or do not ascend
  *           KVA_EALIGN     an offset is no multiple of align or of the quantum
  *           KVA_EWRAP      offset + size of a part passes 2^64 - 1
- *  Cost:    O(count log n + s log n) for s steps from hole to hole; each step passes a hole that no base
- *           further on can use
+ *  Cost:    O(count (s + 1)) searches as of kva_alloc, for s moves of the base; each move passes a hole that no
+ *           base further on can use
  *  Locking: Caller
  *  Failure: as kva_alloc
  */
@@ -450,7 +458,7 @@ enum kva_status kva_alloc_congruent(struct kva_space *space, const struct kva_re
  *           KVA_EWRAP      the end passes 2^64 - 1
  *           KVA_ERANGE     part of the range lies outside the space
  *           KVA_EREENTRY   called from inside the flush callback
- *  Cost:    O((d + 1) log n) for d deferred segments in the way
+ *  Cost:    O((d + 1) log n) for d deferred segments in the way. A flush comes on top
  *  Locking: Caller
  *  Failure: nothing has changed; except that KVA_ENOMEM may come after a flush
  */
@@ -488,7 +496,8 @@ enum kva_status kva_free(struct kva_space *space, uint64_t start);
  *           KVA_EDOUBLE     start is free already
  *           KVA_EDEFERRED   start lies in a deferred segment
  *           KVA_ERANGE      the range reaches beyond the segment
- *           KVA_ENOMEM      no node memory; cannot happen for a whole segment, or after kva_preload
+ *           KVA_ENOMEM      no node memory; cannot happen for a whole segment, for an end of one that touches a
+ *                           free segment, or after kva_preload
  *           KVA_EREENTRY    called from inside the flush callback
  *  Cost:    O(log n)
  *  Locking: Caller
@@ -549,7 +558,9 @@ enum kva_status kva_flush(struct kva_space *space);
  *
  *  In/Out:  space
  *  In:      bytes   flush when MORE than this waits: 0 flushes at each deferred free, UINT64_MAX never
- *  Returns: KVA_OK, or KVA_ENULL when space is NULL or not initialised
+ *  Returns: KVA_OK
+ *           KVA_ENULL      space is NULL or not initialised
+ *           KVA_EREENTRY   called from inside the flush callback
  *  Cost:    O(1); takes effect at the next kva_free_deferred
  *  Locking: Caller
  *  Failure: nothing has changed
@@ -591,7 +602,7 @@ enum kva_status kva_reclaim_remove(struct kva_space *space, struct kva_reclaim *
  *                        kva_space_grow are to follow; a congruent allocation counts once for each part.
  *                        Calls that give segments back may come in between
  *  Returns: KVA_OK        none of them will return KVA_ENOMEM
- *           KVA_ENOMEM    the source refused; what it had given is kept for later operations
+ *           KVA_ENOMEM    the source refused; what it had given for this call is given back
  *           KVA_ENULL     space is NULL or not initialised
  *           KVA_EREENTRY  called from inside the flush callback
  *  Cost:    O(operations)
@@ -645,8 +656,7 @@ enum kva_status kva_first(const struct kva_space *space, struct kva_segment *seg
  */
 enum kva_status kva_next(const struct kva_space *space, struct kva_segment *segment);
 
-/** What a space holds. Bytes saturate at 2^64 - 1 in the one state that exceeds it (a segment of all 2^64
- *  addresses). */
+/** What a space holds. Bytes saturate at 2^64 - 1, which only all 2^64 addresses in one state exceed. */
 struct kva_stats {
     uint64_t free_bytes;
     uint64_t busy_bytes;
@@ -656,7 +666,7 @@ struct kva_stats {
     uint64_t busy_segments;
     uint64_t deferred_segments;
     uint64_t flushes;      /* how often deferred segments were given back */
-    uint64_t memory_bytes; /* node memory held, whether used or kept for later */
+    uint64_t memory_bytes; /* held for bookkeeping, whether used or kept for later */
 };
 
 /** Read the statistics.
@@ -706,7 +716,7 @@ enum kva_status kva_space_dump(const struct kva_space *space, kva_dump_line *lin
 /** A space, declared in full so that it can live in the caller's memory without a heap. Everything in it is
  *  private and may change in any version. It must not be copied or moved. */
 struct kva_space {
-    struct kva_tiling *tiling; /* the segments, kept by the engine; NULL when not initialised */
+    struct kva_tiling *tiling;   /* the segments, kept by the engine; NULL when not initialised */
     struct kva_reclaim *reclaim; /* registered callbacks, first to last */
     kva_flush_callback *flush;
     void *flush_context;

@@ -6,32 +6,42 @@
  *      block                 next                         end
  *      | taken | taken | pad | left                         |
  *
- * What is given back is reused only if it was the last block taken. That is enough here: a space keeps its
- * nodes and reuses them itself; it gives memory back only when it ends, and then in any order.
+ * Blocks are multiples of the strictest alignment, so there is padding only before the first. What is given back
+ * is reused if it was the last block taken. That is enough: nodes are reused by the space that has them, and a
+ * space that ends gives everything back, last taken first.
  */
 #include <kva/kva.h>
+
+enum { ALIGN = _Alignof(max_align_t) };
+
+/** Bytes from `value` up to the next multiple of the alignment. */
+static size_t padding(uintptr_t value)
+{
+    return (size_t)(-value & (ALIGN - 1));
+}
 
 static void *arena_take(void *context, size_t bytes)
 {
     struct kva_arena *arena = context;
-    size_t align = _Alignof(max_align_t);
-    size_t pad = (align - (uintptr_t)arena->next % align) % align;
+    size_t before = padding((uintptr_t)arena->next);
+    size_t behind = padding(bytes);
 
-    if (pad > arena->left || bytes > arena->left - pad)
+    if (before > arena->left || bytes > arena->left - before || behind > arena->left - before - bytes)
         return NULL;
-    void *block = arena->next + pad;
-    arena->next += pad + bytes;
-    arena->left -= pad + bytes;
+    void *block = arena->next + before;
+    arena->next += before + bytes + behind;
+    arena->left -= before + bytes + behind;
     return block;
 }
 
 static void arena_give(void *context, void *block, size_t bytes)
 {
     struct kva_arena *arena = context;
+    size_t whole = bytes + padding(bytes);
 
-    if ((unsigned char *)block + bytes == arena->next) {
-        arena->next -= bytes;
-        arena->left += bytes;
+    if ((unsigned char *)block + whole == arena->next) {
+        arena->next -= whole;
+        arena->left += whole;
     }
 }
 

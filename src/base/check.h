@@ -7,6 +7,7 @@
  *     0     nothing beyond the arguments of public calls                  always           -
  *     1     contracts between the floors, each O(1) (the default)         where they stand a few instructions
  *     2     the neighbourhood of the place that an operation changed      after a change   O(log n)
+ *           (of a flush: of both ends of the range that it covered)
  *     3     the whole structure; every search against the linear one      after a change   O(n log n)
  *
  * The level is a compile-time constant and is asked in plain `if`s, so that every check is compiled, and

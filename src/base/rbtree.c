@@ -294,13 +294,20 @@ struct kva_rb_node *kva_rb_neighbour(const struct kva_rb_node *node, enum kva_rb
     return next;
 }
 
-/** The number of black nodes from `node` to the first missing child on its left. */
-static unsigned black_height(const struct kva_rb_node *node)
-{
-    unsigned height = 0;
+/** The longest path of a sound tree: twice as many nodes as the binary digits of how many nodes memory holds. */
+enum { LONGEST_PATH = 2 * 64 };
 
-    for (; node; node = node->child[KVA_RB_LEFT])
+/** The number of black nodes from `node` to the first missing child on its left. The way down has not been
+ *  verified: on a damaged tree it may lead in a circle, which is then longer than any path; that is -1. */
+static int black_height(const struct kva_rb_node *node)
+{
+    int height = 0;
+
+    for (int steps = 0; node; node = node->child[KVA_RB_LEFT]) {
         height += colour_of(node) == BLACK;
+        if (++steps > LONGEST_PATH)
+            return -1;
+    }
     return height;
 }
 
@@ -314,7 +321,10 @@ static const char *check_node(const struct kva_rb_node *node)
         if (is_red(node) && is_red(child))
             return "T1: a red node has a red child";
     }
-    if (black_height(node->child[KVA_RB_LEFT]) != black_height(node->child[KVA_RB_RIGHT]))
+    if (node->child[KVA_RB_LEFT] && node->child[KVA_RB_LEFT] == node->child[KVA_RB_RIGHT])
+        return "T3: a node is the child of another one twice";
+    int left = black_height(node->child[KVA_RB_LEFT]);
+    if (left < 0 || left != black_height(node->child[KVA_RB_RIGHT]))
         return "T2: paths with different numbers of black nodes";
     return NULL;
 }

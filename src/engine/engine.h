@@ -21,14 +21,15 @@
  * all that it depends on; then it commits, and the commit cannot fail. Hence:
  *   E1  An operation that does not return KVA_OK has changed nothing.
  *   E2  release, park and unpark never take memory.
- *   E3  KVA_ENOMEM is said only if the change at hand needs more memory than there is.
+ *   E3  KVA_ENOMEM is said only if the change at hand needs more memory than there is (prepare: than is asked
+ *       for).
  *
  * A PLACE is what a search found. It is valid until the next change of the tiling.
  *
  * SPANS. A range's span is last - start, one less than its size: it fits 64 bits even for all addresses.
  *
  * An engine trusts its caller: ranges are inside the tiling, aligned to the quantum, not reversed. It owns
- * no lock and calls nothing but its memory source.
+ * no lock and calls nothing but its memory source and, when a check fails, the corruption hook.
  */
 #ifndef KVA_ENGINE_ENGINE_H
 #define KVA_ENGINE_ENGINE_H
@@ -111,6 +112,10 @@ struct kva_engine {
      *  the start and inside the segment. Both keep the owner. KVA_OK, KVA_ENOENT, KVA_ENOMEM. */
     enum kva_status (*split)(struct kva_tiling *tiling, uint64_t start, uint64_t cut);
 
+    /** Let the busy segment that starts at `start` begin at `first`, which lies behind the start and inside the
+     *  segment; what it leaves becomes free. KVA_OK, KVA_ENOENT, KVA_ENOMEM. */
+    enum kva_status (*trim)(struct kva_tiling *tiling, uint64_t start, uint64_t first);
+
     /** Let the busy segment that starts at `start` end at `last`, at the cost or to the benefit of the hole
      *  behind it. KVA_OK, KVA_ENOENT, KVA_ENOSPC (no such hole, or too short), KVA_ENOMEM (shrinking). */
     enum kva_status (*resize)(struct kva_tiling *tiling, uint64_t start, uint64_t last);
@@ -162,8 +167,8 @@ static inline bool kva_fit_in_hole(uint64_t start, uint64_t last, const struct k
     return a >= low && a <= high && high - a >= span;
 }
 
-static inline void kva_tally_move(struct kva_tally *tally, enum kva_state from, enum kva_state to,
-                                  uint64_t bytes)
+static inline void kva_tally_move_bytes(struct kva_tally *tally, enum kva_state from, enum kva_state to,
+                                        uint64_t bytes)
 {
     tally->bytes[from] -= bytes;
     tally->bytes[to] += bytes;

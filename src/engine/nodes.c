@@ -20,15 +20,31 @@ void kva_nodes_init(struct kva_nodes *nodes, struct kva_tiling *tiling, size_t n
     nodes->fresh = NULL;
 }
 
-void kva_nodes_fini(struct kva_nodes *nodes)
+/** Give back all chunks behind `kept` (NULL: all), last taken first: a source that works like a stack gets back
+ *  all that it gave. */
+static void give_chunks_behind(struct kva_nodes *nodes, struct kva_chunk *kept)
 {
     struct kva_memory *memory = &nodes->tiling->memory;
-    struct kva_chunk *next;
+    struct kva_chunk **link = kept ? &kept->next : &nodes->chunks;
+    struct kva_chunk *reversed = NULL;
+    struct kva_chunk *chunk;
 
-    for (struct kva_chunk *chunk = nodes->chunks; chunk; chunk = next) {
-        next = chunk->next;
+    while ((chunk = *link)) {
+        *link = chunk->next;
+        chunk->next = reversed;
+        reversed = chunk;
+    }
+    while ((chunk = reversed)) {
+        reversed = chunk->next;
+        nodes->tiling->memory_bytes -= chunk->bytes;
         memory->give(memory->context, chunk, chunk->bytes);
     }
+    nodes->newest = kept;
+}
+
+void kva_nodes_fini(struct kva_nodes *nodes)
+{
+    give_chunks_behind(nodes, NULL);
 }
 
 /** Bytes from `address` up to the next multiple of the node size. */
@@ -81,9 +97,17 @@ static bool take_chunk(struct kva_nodes *nodes)
 
 bool kva_nodes_fill(struct kva_nodes *nodes, size_t count)
 {
+    struct kva_chunk *newest = nodes->newest;
+    struct kva_chunk *fresh = nodes->fresh;
+    size_t available = nodes->available;
+
     while (nodes->available < count) {
-        if (!take_chunk(nodes))
+        if (!take_chunk(nodes)) {
+            give_chunks_behind(nodes, newest);
+            nodes->fresh = fresh;
+            nodes->available = available;
             return false;
+        }
     }
     return true;
 }

@@ -3,8 +3,8 @@
 /**
  * A cache of equal nodes, filled before a change and never during one.
  *
- * Memory comes in CHUNKS that grow with the space from 4 KiB to 2 MiB: a small space stays small, and a large one asks
- * rarely, for pieces that a huge page holds. Nodes are cut from a chunk only when they are first used, so
+ * Memory comes in CHUNKS that grow with the space from 4 KiB to 2 MiB: a small space stays small, and a large
+ * one asks rarely, for pieces that a huge page holds. Nodes are cut from a chunk only when they are first used, so
  * that taking a chunk touches one line of it.
  *
  *      chunk   | header | pad | node | node | node | ...  fresh ...  | rest |
@@ -45,7 +45,7 @@ void kva_nodes_init(struct kva_nodes *nodes, struct kva_tiling *tiling, size_t n
 /** Give all chunks back. */
 void kva_nodes_fini(struct kva_nodes *nodes);
 
-/** kva_nodes_ensure's slow path: take chunks until `count` nodes are available. */
+/** kva_nodes_ensure's slow path: take chunks until `count` nodes are available; all or none. */
 bool kva_nodes_fill(struct kva_nodes *nodes, size_t count);
 
 /** kva_nodes_pop's slow path: cut a fresh node. */

@@ -18,7 +18,7 @@
  *                                      left of it becomes a new hole
  *
  * GIVING BACK. The busy node leaves its tree and becomes a hole, or merges with the holes that it touches.
- * One descent by address finds the place; the list by address gives the neighbours.
+ * One descent by address finds its place among the holes; the list by address gives the neighbours.
  *
  * COST. A search, and each descent: O(log n), at most 2 log2(n + 1) nodes by the balance of the trees, each
  * one cache line (a search looks at the near child's line, too, and prefetches the far one's). An
@@ -51,7 +51,7 @@ static struct rb_segment *new_segment(struct rb_tiling *rb, uint64_t start, uint
 
 static void add_hole(struct rb_tiling *rb, struct rb_segment *segment)
 {
-    rb_holes_add(rb, segment, find_slot(&rb->holes, segment->start));
+    kva_rb_holes_add(rb, segment, find_slot(&rb->holes, segment->start));
 }
 
 /* ---------------------------------------------------------------------------------------- life cycle */
@@ -73,7 +73,7 @@ static enum kva_status rb_create(const struct kva_tiling *common, struct kva_til
     rb->common = *common;
     rb->common.memory_bytes = sizeof *rb;
     kva_nodes_init(&rb->nodes, &rb->common, RB_NODE_BYTES);
-    rb_holes_init(rb);
+    kva_rb_holes_init(rb);
     rb->used.root = NULL;
     rb->used.augment = NULL;
     list_init(&rb->parked);
@@ -119,11 +119,11 @@ static enum kva_status rb_extend(struct kva_tiling *tiling, uint64_t first, uint
     if (new_below)
         add_hole(rb, new_segment(rb, first, tiling->first - 1));
     else if (lowest)
-        rb_hole_set_start(lowest, first);
+        kva_rb_hole_set_start(lowest, first);
     if (new_above)
         add_hole(rb, new_segment(rb, tiling->last + 1, last));
     else if (highest)
-        rb_hole_set_last(highest, last);
+        kva_rb_hole_set_last(highest, last);
     tiling->tally.bytes[KVA_FREE] += (tiling->first - first) + (last - tiling->last);
     tiling->first = first;
     tiling->last = last;
@@ -154,10 +154,10 @@ static void link_busy(struct rb_tiling *rb, struct rb_segment *segment, void *ow
 static void make_free(struct rb_tiling *rb, struct rb_segment *segment, enum kva_state from,
                       struct rb_slot slot)
 {
-    kva_tally_move(&rb->common.tally, from, KVA_FREE, span_of(segment) + 1);
+    kva_tally_move_bytes(&rb->common.tally, from, KVA_FREE, span_of(segment) + 1);
     rb->common.tally.segments[from]--;
     kva_rb_erase(&rb->used, &segment->link);
-    rb_holes_add(rb, segment, slot);
+    kva_rb_holes_add(rb, segment, slot);
 }
 
 /* --------------------------------------------------------------------------------------------- taking */
@@ -182,18 +182,18 @@ static struct rb_segment *carve(struct rb_tiling *rb, struct rb_segment *hole, c
                                 enum fit fit)
 {
     if (fit == FIT_FULL) {
-        rb_holes_remove(rb, hole);
+        kva_rb_holes_remove(rb, hole);
         return hole;
     }
     struct rb_segment *taken = new_segment(rb, place->start, place->last);
     if (fit == FIT_RIGHT_EDGE) {
-        rb_hole_set_last(hole, place->start - 1);
+        kva_rb_hole_set_last(hole, place->start - 1);
         return taken;
     }
     uint64_t left = hole->start;
-    rb_hole_set_start(hole, place->last + 1);
+    kva_rb_hole_set_start(hole, place->last + 1);
     if (fit == FIT_NO_EDGE)
-        rb_holes_insert_before(rb, new_segment(rb, left, place->start - 1), hole);
+        kva_rb_holes_insert_before(rb, new_segment(rb, left, place->start - 1), hole);
     return taken;
 }
 
@@ -208,7 +208,7 @@ static enum kva_status rb_occupy(struct kva_tiling *tiling, const struct kva_pla
     if (!kva_nodes_ensure(&rb->nodes, nodes_for(fit)))
         return KVA_ENOMEM;
     link_busy(rb, carve(rb, hole, place, fit), owner);
-    kva_tally_move(&tiling->tally, KVA_FREE, KVA_BUSY, place->last - place->start + 1);
+    kva_tally_move_bytes(&tiling->tally, KVA_FREE, KVA_BUSY, place->last - place->start + 1);
     return KVA_OK;
 }
 
@@ -237,7 +237,7 @@ static enum kva_status rb_search(const struct kva_tiling *tiling, const struct k
                                  struct kva_place *place)
 {
     const struct rb_tiling *rb = rb_of_const(tiling);
-    bool found = rb_holes_search(rb, demand, place);
+    bool found = kva_rb_holes_search(rb, demand, place);
 
     if (KVA_CHECK_LEVEL >= 3)
         compare_with_linear(rb, demand, found, place);
@@ -294,6 +294,26 @@ static enum kva_status rb_split(struct kva_tiling *tiling, uint64_t start, uint6
     return KVA_OK;
 }
 
+static enum kva_status rb_trim(struct kva_tiling *tiling, uint64_t start, uint64_t first)
+{
+    struct rb_tiling *rb = rb_of(tiling);
+    struct rb_segment *segment = busy_at(rb, start);
+
+    if (!segment)
+        return KVA_ENOENT;
+    struct rb_segment *before = start > tiling->first ? floor_segment(&rb->holes, start - 1) : NULL;
+    bool touches = before && before->last == start - 1;
+    if (!touches && !kva_nodes_ensure(&rb->nodes, 1))
+        return KVA_ENOMEM;
+    segment->start = first; /* its place in the order stays */
+    if (touches)
+        kva_rb_hole_set_last(before, first - 1);
+    else
+        add_hole(rb, new_segment(rb, start, first - 1));
+    kva_tally_move_bytes(&tiling->tally, KVA_BUSY, KVA_FREE, first - start);
+    return KVA_OK;
+}
+
 /** The hole that begins right behind `last`; NULL when there is none. */
 static struct rb_segment *hole_behind(const struct rb_tiling *rb, uint64_t last)
 {
@@ -310,12 +330,12 @@ static enum kva_status enlarge(struct rb_tiling *rb, struct rb_segment *segment,
 
     if (!hole || hole->last < last)
         return KVA_ENOSPC;
-    kva_tally_move(&rb->common.tally, KVA_FREE, KVA_BUSY, last - segment->last);
+    kva_tally_move_bytes(&rb->common.tally, KVA_FREE, KVA_BUSY, last - segment->last);
     segment->last = last;
     if (hole->last > last) {
-        rb_hole_set_start(hole, last + 1);
+        kva_rb_hole_set_start(hole, last + 1);
     } else {
-        rb_holes_remove(rb, hole);
+        kva_rb_holes_remove(rb, hole);
         kva_nodes_push(&rb->nodes, hole);
     }
     return KVA_OK;
@@ -328,9 +348,9 @@ static enum kva_status shrink(struct rb_tiling *rb, struct rb_segment *segment, 
 
     if (!hole && !kva_nodes_ensure(&rb->nodes, 1))
         return KVA_ENOMEM;
-    kva_tally_move(&rb->common.tally, KVA_BUSY, KVA_FREE, segment->last - last);
+    kva_tally_move_bytes(&rb->common.tally, KVA_BUSY, KVA_FREE, segment->last - last);
     if (hole)
-        rb_hole_set_start(hole, last + 1);
+        kva_rb_hole_set_start(hole, last + 1);
     else
         add_hole(rb, new_segment(rb, last + 1, segment->last));
     segment->last = last;
@@ -357,7 +377,7 @@ static enum kva_status rb_park(struct kva_tiling *tiling, uint64_t start, uint64
     if (!segment)
         return KVA_ENOENT;
     list_insert_before(&rb->parked, &segment->order);
-    kva_tally_move(&tiling->tally, KVA_BUSY, KVA_DEFERRED, span_of(segment) + 1);
+    kva_tally_move_bytes(&tiling->tally, KVA_BUSY, KVA_DEFERRED, span_of(segment) + 1);
     tiling->tally.segments[KVA_BUSY]--;
     tiling->tally.segments[KVA_DEFERRED]++;
     *last = segment->last;
@@ -414,12 +434,13 @@ const struct kva_engine kva_engine_rb = {
     .occupy = rb_occupy,
     .release = rb_release,
     .split = rb_split,
+    .trim = rb_trim,
     .resize = rb_resize,
     .park = rb_park,
     .unpark = rb_unpark,
     .extend = rb_extend,
     .find = rb_find,
     .largest = rb_largest,
-    .check = rb_check,
-    .check_near = rb_check_near,
+    .check = kva_rb_tiling_check,
+    .check_near = kva_rb_tiling_check_near,
 };

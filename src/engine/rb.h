@@ -5,9 +5,9 @@
  *
  *      holes: augmented tree by start                  used: plain tree by start, busy and deferred
  *
- *               [20-2f] 20                                      [30-3f]
+ *               [20-2f] 1f                                      [30-3f]
  *              /       \                                       /       \
- *      [00-0f] 10     [60-7f] 20                         [10-1f]       [40-5f]
+ *      [00-0f] 0f     [60-7f] 1f                         [10-1f]       [40-5f]
  *
  *      order:  [00-0f] <-> [20-2f] <-> [60-7f]           parked:  [40-5f]        (the deferred ones)
  *
@@ -85,10 +85,11 @@ static inline struct rb_segment *floor_segment(const struct kva_rb_tree *tree, u
 }
 
 /** Prepare the empty free side. */
-void rb_holes_init(struct rb_tiling *rb);
+void kva_rb_holes_init(struct rb_tiling *rb);
 
 /** The lowest or highest place for a demand. See rb_holes.c for the bound on what it visits. */
-bool rb_holes_search(const struct rb_tiling *rb, const struct kva_demand *demand, struct kva_place *place);
+bool kva_rb_holes_search(const struct rb_tiling *rb, const struct kva_demand *demand,
+                         struct kva_place *place);
 
 /** Where a new node belongs: as the `side` child of `parent` (NULL: it is the first). */
 struct rb_slot {
@@ -116,23 +117,23 @@ static inline struct rb_slot find_slot(const struct kva_rb_tree *tree, uint64_t 
 
 /** Make [node->start, node->last], in a node that is in no tree, free; `slot` is its slot in `holes`.
  *  Returns with the node, and perhaps a neighbour's, back in the cache if it merged. */
-void rb_holes_add(struct rb_tiling *rb, struct rb_segment *node, struct rb_slot slot);
+void kva_rb_holes_add(struct rb_tiling *rb, struct rb_segment *node, struct rb_slot slot);
 
 /** Take a whole hole out; its node is the caller's. */
-void rb_holes_remove(struct rb_tiling *rb, struct rb_segment *hole);
+void kva_rb_holes_remove(struct rb_tiling *rb, struct rb_segment *hole);
 
 /** Move one end of a hole; it does not touch another hole by that. */
-void rb_hole_set_start(struct rb_segment *hole, uint64_t start);
-void rb_hole_set_last(struct rb_segment *hole, uint64_t last);
+void kva_rb_hole_set_start(struct rb_segment *hole, uint64_t start);
+void kva_rb_hole_set_last(struct rb_segment *hole, uint64_t last);
 
 /** Put a new hole right before another one, which it does not touch. */
-void rb_holes_insert_before(struct rb_tiling *rb, struct rb_segment *hole, struct rb_segment *next);
+void kva_rb_holes_insert_before(struct rb_tiling *rb, struct rb_segment *hole, struct rb_segment *next);
 
 /** The largest span among the node itself and its children's subtrees. */
-uint64_t rb_largest_of(const struct rb_segment *hole);
+uint64_t kva_rb_largest_of(const struct rb_segment *hole);
 
 /** Verify everything, or the neighbourhood of an address. Answers as kva_engine.check. */
-const char *rb_check(const struct kva_tiling *tiling, uint64_t *address);
-const char *rb_check_near(const struct kva_tiling *tiling, uint64_t at, uint64_t *address);
+const char *kva_rb_tiling_check(const struct kva_tiling *tiling, uint64_t *address);
+const char *kva_rb_tiling_check_near(const struct kva_tiling *tiling, uint64_t at, uint64_t *address);
 
 #endif

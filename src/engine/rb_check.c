@@ -47,7 +47,7 @@ static struct finding check_holes(const struct rb_tiling *rb)
     for (const struct rb_segment *hole = first_of(&rb->holes); hole; hole = next_of(hole)) {
         if (link->next != &hole->order || hole->order.prev != link)
             return found("I6: the list of holes and the tree of holes differ", hole);
-        if (hole->largest != rb_largest_of(hole))
+        if (hole->largest != kva_rb_largest_of(hole))
             return found("I4: a cached maximum is not the true one", hole);
         link = link->next;
     }
@@ -139,7 +139,7 @@ static struct finding check_tiling(const struct rb_tiling *rb)
                : found("I5: the tally differs from what a walk counts", NULL);
 }
 
-const char *rb_check(const struct kva_tiling *tiling, uint64_t *address)
+const char *kva_rb_tiling_check(const struct kva_tiling *tiling, uint64_t *address)
 {
     const struct rb_tiling *rb = (const struct rb_tiling *)tiling;
     struct finding finding = check_shape(&rb->holes);
@@ -163,7 +163,7 @@ static struct finding check_maxima_above(const struct rb_segment *hole)
 {
     for (const struct kva_rb_node *link = &hole->link; link; link = rb_parent(link)) {
         const struct rb_segment *ancestor = segment_of_link(link);
-        if (ancestor->largest != rb_largest_of(ancestor))
+        if (ancestor->largest != kva_rb_largest_of(ancestor))
             return found("I4: a cached maximum is not the true one", ancestor);
     }
     return fine;
@@ -204,7 +204,7 @@ static struct finding check_joint(const struct rb_tiling *rb, uint64_t at)
     return finding;
 }
 
-const char *rb_check_near(const struct kva_tiling *tiling, uint64_t at, uint64_t *address)
+const char *kva_rb_tiling_check_near(const struct kva_tiling *tiling, uint64_t at, uint64_t *address)
 {
     const struct rb_tiling *rb = (const struct rb_tiling *)tiling;
     struct finding finding = check_joint(rb, at);

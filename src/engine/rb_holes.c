@@ -40,7 +40,7 @@ static uint64_t largest_below(const struct kva_rb_node *child, uint64_t at_least
     return child ? max_u64(segment_of_link(child)->largest, at_least) : at_least;
 }
 
-uint64_t rb_largest_of(const struct rb_segment *hole)
+uint64_t kva_rb_largest_of(const struct rb_segment *hole)
 {
     return largest_below(hole->link.child[KVA_RB_LEFT],
                          largest_below(hole->link.child[KVA_RB_RIGHT], span_of(hole)));
@@ -50,7 +50,7 @@ static void propagate(struct kva_rb_node *node, struct kva_rb_node *stop)
 {
     struct rb_segment *hole = segment_of_link(node);
     uint64_t before = hole->largest;
-    uint64_t now = rb_largest_of(hole);
+    uint64_t now = kva_rb_largest_of(hole);
 
     while (now != before) {
         hole->largest = now;
@@ -61,7 +61,7 @@ static void propagate(struct kva_rb_node *node, struct kva_rb_node *stop)
         if (now < hole->largest) {
             if (before < hole->largest)
                 return;
-            now = rb_largest_of(hole);
+            now = kva_rb_largest_of(hole);
         }
         before = hole->largest;
     }
@@ -75,12 +75,12 @@ static void copy_largest(const struct kva_rb_node *from, struct kva_rb_node *to)
 static void rotate_largest(struct kva_rb_node *down, struct kva_rb_node *up)
 {
     segment_of_link(up)->largest = segment_of_link(down)->largest;
-    segment_of_link(down)->largest = rb_largest_of(segment_of_link(down));
+    segment_of_link(down)->largest = kva_rb_largest_of(segment_of_link(down));
 }
 
 static const struct kva_rb_augment largest_span = {propagate, copy_largest, rotate_largest};
 
-void rb_holes_init(struct rb_tiling *rb)
+void kva_rb_holes_init(struct rb_tiling *rb)
 {
     rb->holes.root = NULL;
     rb->holes.augment = &largest_span;
@@ -165,7 +165,7 @@ static bool is_beyond(const struct rb_segment *hole, const struct kva_demand *de
     return demand->policy == KVA_LOWEST ? hole->start > demand->max - span : hole->last < demand->min + span;
 }
 
-bool rb_holes_search(const struct rb_tiling *rb, const struct kva_demand *demand, struct kva_place *place)
+bool kva_rb_holes_search(const struct rb_tiling *rb, const struct kva_demand *demand, struct kva_place *place)
 {
     enum kva_rb_side side = demand->policy == KVA_LOWEST ? KVA_RB_LEFT : KVA_RB_RIGHT;
     uint64_t span = demand->size - 1;
@@ -191,20 +191,20 @@ static void link_hole(struct rb_tiling *rb, struct rb_segment *hole, struct kva_
     rb->common.tally.segments[KVA_FREE]++;
 }
 
-void rb_holes_remove(struct rb_tiling *rb, struct rb_segment *hole)
+void kva_rb_holes_remove(struct rb_tiling *rb, struct rb_segment *hole)
 {
     kva_rb_erase(&rb->holes, &hole->link);
     list_remove(&hole->order);
     rb->common.tally.segments[KVA_FREE]--;
 }
 
-void rb_hole_set_start(struct rb_segment *hole, uint64_t start)
+void kva_rb_hole_set_start(struct rb_segment *hole, uint64_t start)
 {
     hole->start = start;
     propagate(&hole->link, NULL);
 }
 
-void rb_hole_set_last(struct rb_segment *hole, uint64_t last)
+void kva_rb_hole_set_last(struct rb_segment *hole, uint64_t last)
 {
     hole->last = last;
     propagate(&hole->link, NULL);
@@ -221,7 +221,7 @@ void rb_hole_set_last(struct rb_segment *hole, uint64_t last)
  *             \
  *              here
  */
-void rb_holes_insert_before(struct rb_tiling *rb, struct rb_segment *hole, struct rb_segment *next)
+void kva_rb_holes_insert_before(struct rb_tiling *rb, struct rb_segment *hole, struct rb_segment *next)
 {
     struct kva_rb_node *parent = &next->link;
     enum kva_rb_side side = KVA_RB_LEFT;
@@ -250,7 +250,7 @@ static struct kva_list *before_slot(struct rb_tiling *rb, struct rb_slot slot)
  *      |-------|------|-----|  ->  one    |-------|------|  busy  |-----|  ->  before grows
  *      |-------| busy |-----|------|  ->  after grows               else   ->  a hole of its own
  */
-void rb_holes_add(struct rb_tiling *rb, struct rb_segment *node, struct rb_slot slot)
+void kva_rb_holes_add(struct rb_tiling *rb, struct rb_segment *node, struct rb_slot slot)
 {
     struct kva_list *position = before_slot(rb, slot);
     struct rb_segment *before = position == &rb->order ? NULL : segment_of_order(position);
@@ -263,16 +263,15 @@ void rb_holes_add(struct rb_tiling *rb, struct rb_segment *node, struct rb_slot 
         link_hole(rb, node, slot.parent, slot.side);
         return;
     }
-    uint64_t start = touches_before ? before->start : node->start;
-    uint64_t last = touches_after ? after->last : node->last;
-    kva_nodes_push(&rb->nodes, node);
     if (!touches_before) {
-        rb_hole_set_start(after, start);
-        return;
-    }
-    if (touches_after) {
-        rb_holes_remove(rb, after);
+        kva_rb_hole_set_start(after, node->start);
+    } else if (!touches_after) {
+        kva_rb_hole_set_last(before, node->last);
+    } else {
+        uint64_t last = after->last;
+        kva_rb_holes_remove(rb, after);
         kva_nodes_push(&rb->nodes, after);
+        kva_rb_hole_set_last(before, last);
     }
-    rb_hole_set_last(before, last);
+    kva_nodes_push(&rb->nodes, node);
 }

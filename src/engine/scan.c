@@ -174,7 +174,7 @@ static void set_state(struct scan_tiling *scan, size_t index, enum kva_state sta
     struct entry *entry = &scan->entries[index];
     struct kva_tally *tally = &scan->common.tally;
 
-    kva_tally_move(tally, entry->state, state, bytes_of(scan, index));
+    kva_tally_move_bytes(tally, entry->state, state, bytes_of(scan, index));
     tally->segments[entry->state]--;
     tally->segments[state]++;
     entry->state = state;
@@ -268,6 +268,25 @@ static enum kva_status scan_split(struct kva_tiling *tiling, uint64_t start, uin
     return KVA_OK;
 }
 
+static enum kva_status scan_trim(struct kva_tiling *tiling, uint64_t start, uint64_t first)
+{
+    struct scan_tiling *scan = scan_of(tiling);
+    size_t index;
+
+    if (!find_busy(scan, start, &index))
+        return KVA_ENOENT;
+    if (index > 0 && is_free(scan, index - 1)) {
+        scan->entries[index].start = first;
+        kva_tally_move_bytes(&tiling->tally, KVA_BUSY, KVA_FREE, first - start);
+        return KVA_OK;
+    }
+    if (!reserve_entries(scan, 1))
+        return KVA_ENOMEM;
+    cut(scan, index, first);
+    make_free(scan, index);
+    return KVA_OK;
+}
+
 /** The busy segment at `index` takes [end + 1, last] from the hole behind it. */
 static enum kva_status enlarge(struct scan_tiling *scan, size_t index, uint64_t last)
 {
@@ -275,7 +294,7 @@ static enum kva_status enlarge(struct scan_tiling *scan, size_t index, uint64_t 
 
     if (!is_free(scan, index + 1) || last_of(scan, index + 1) < last)
         return KVA_ENOSPC;
-    kva_tally_move(&scan->common.tally, KVA_FREE, KVA_BUSY, more);
+    kva_tally_move_bytes(&scan->common.tally, KVA_FREE, KVA_BUSY, more);
     if (last_of(scan, index + 1) == last)
         join(scan, index);
     else
@@ -287,7 +306,7 @@ static enum kva_status enlarge(struct scan_tiling *scan, size_t index, uint64_t 
 static enum kva_status shrink(struct scan_tiling *scan, size_t index, uint64_t last)
 {
     if (is_free(scan, index + 1)) {
-        kva_tally_move(&scan->common.tally, KVA_BUSY, KVA_FREE, last_of(scan, index) - last);
+        kva_tally_move_bytes(&scan->common.tally, KVA_BUSY, KVA_FREE, last_of(scan, index) - last);
         scan->entries[index + 1].start = last + 1;
         return KVA_OK;
     }
@@ -322,15 +341,24 @@ static enum kva_status scan_park(struct kva_tiling *tiling, uint64_t start, uint
     return KVA_OK;
 }
 
+/** One pass: what was deferred is free, and a free entry behind a free one is left out. */
 static void scan_unpark(struct kva_tiling *tiling)
 {
     struct scan_tiling *scan = scan_of(tiling);
+    struct kva_tally *tally = &tiling->tally;
+    size_t kept = 0;
 
-    /* From the top down: make_free deletes entries only at and above the index, and the one below. */
-    for (size_t index = scan->count; index-- > 0;) {
-        if (index < scan->count && scan->entries[index].state == KVA_DEFERRED)
-            make_free(scan, index);
+    for (size_t i = 0; i < scan->count; i++) {
+        struct entry entry = scan->entries[i];
+        if (entry.state == KVA_DEFERRED)
+            entry = (struct entry){entry.start, NULL, KVA_FREE};
+        if (entry.state != KVA_FREE || kept == 0 || scan->entries[kept - 1].state != KVA_FREE)
+            scan->entries[kept++] = entry;
     }
+    tally->segments[KVA_FREE] += tally->segments[KVA_DEFERRED] - (scan->count - kept);
+    tally->segments[KVA_DEFERRED] = 0;
+    kva_tally_move_bytes(tally, KVA_DEFERRED, KVA_FREE, tally->bytes[KVA_DEFERRED]);
+    scan->count = kept;
 }
 
 static enum kva_status scan_extend(struct kva_tiling *tiling, uint64_t first, uint64_t last)
@@ -444,6 +472,7 @@ const struct kva_engine kva_engine_scan = {
     .occupy = scan_occupy,
     .release = scan_release,
     .split = scan_split,
+    .trim = scan_trim,
     .resize = scan_resize,
     .park = scan_park,
     .unpark = scan_unpark,

@@ -47,16 +47,18 @@ void kva_defer_init(struct kva_space *space, const struct kva_config *config)
 void kva_flush_now(struct kva_space *space)
 {
     uint64_t start = space->deferred_start;
+    uint64_t last = space->deferred_last;
 
     if (space->flush) {
         space->flushing = true;
-        space->flush(space->flush_context, start, space->deferred_last);
+        space->flush(space->flush_context, start, last);
         space->flushing = false;
     }
     space->tiling->engine->unpark(space->tiling);
     forget_deferred_range(space);
     space->flushes++;
     verify_change(space, __func__, start);
+    verify_change(space, __func__, last);
 }
 
 enum kva_status kva_free_deferred(struct kva_space *space, uint64_t start)
@@ -67,7 +69,7 @@ enum kva_status kva_free_deferred(struct kva_space *space, uint64_t start)
     if (status != KVA_OK)
         return status;
     if (space->tiling->engine->park(space->tiling, start, &last) != KVA_OK)
-        return misuse(space, kva_diagnose_start(space, start), __func__, start);
+        return kva_refuse_start(space, __func__, start);
     space->deferred_start = min_u64(space->deferred_start, start);
     space->deferred_last = max_u64(space->deferred_last, last);
     verify_change(space, __func__, start);
@@ -87,38 +89,46 @@ enum kva_status kva_flush(struct kva_space *space)
 
 enum kva_status kva_set_deferred_limit(struct kva_space *space, uint64_t bytes)
 {
-    if (!is_initialised(space))
-        return KVA_ENULL;
-    space->deferred_limit = bytes;
-    return KVA_OK;
+    enum kva_status status = enter_change(space, __func__);
+
+    if (status == KVA_OK)
+        space->deferred_limit = bytes;
+    return status;
 }
 
 /* -------------------------------------------------------------------------------------------- reclaim */
 
-/** Flush, if that gives anything, and attempt again. */
-static enum kva_status flush_and_attempt(struct kva_space *space, kva_attempt *attempt, void *context)
+/** Flush, if that gives anything. */
+static bool flush_some(struct kva_space *space)
 {
-    if (has_deferred(space))
+    bool some = has_deferred(space);
+
+    if (some)
         kva_flush_now(space);
-    return attempt(space, context);
+    return some;
+}
+
+/** Ask one callback; whatever it says, what it has parked counts, too. */
+static bool ask(struct kva_space *space, const struct kva_reclaim *entry, uint64_t size)
+{
+    space->reclaiming = true;
+    bool gave = entry->callback(entry->context, space, size);
+    space->reclaiming = false;
+    return flush_some(space) || gave;
 }
 
 enum kva_status kva_retry(struct kva_space *space, uint64_t size, kva_attempt *attempt, void *context)
 {
+    const struct kva_reclaim *entry = space->reclaiming ? NULL : space->reclaim;
     enum kva_status status = KVA_ENOSPC;
 
-    if (has_deferred(space))
-        status = flush_and_attempt(space, attempt, context);
-    if (space->reclaiming)
-        return status;
-    for (struct kva_reclaim *entry = space->reclaim; entry && status == KVA_ENOSPC; entry = entry->next) {
-        space->reclaiming = true;
-        bool gave = entry->callback(entry->context, space, size);
-        space->reclaiming = false;
-        if (gave)
-            status = flush_and_attempt(space, attempt, context);
+    for (bool more = flush_some(space);; entry = entry->next) {
+        if (more)
+            status = attempt(space, context);
+        if (status != KVA_ENOSPC || !entry)
+            return status;
+        more = ask(space, entry, size);
     }
-    return status;
 }
 
 /** The link that points to `reclaim`, or to the end of the list. */

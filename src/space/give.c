@@ -22,6 +22,17 @@ enum kva_status kva_diagnose_start(const struct kva_space *space, uint64_t start
     return segment.start == start ? KVA_OK : KVA_EINTERIOR;
 }
 
+enum kva_status kva_refuse_start(const struct kva_space *space, const char *where, uint64_t start)
+{
+    enum kva_status status = kva_diagnose_start(space, start);
+
+    if (status != KVA_OK)
+        return misuse(space, status, where, start);
+    kva_report_corruption(&space->tiling->hooks, where,
+                          "I6: a busy segment is found by one way and not by another", start);
+    return KVA_ECORRUPT;
+}
+
 enum kva_status kva_free(struct kva_space *space, uint64_t start)
 {
     enum kva_status status = enter_change(space, __func__);
@@ -29,7 +40,7 @@ enum kva_status kva_free(struct kva_space *space, uint64_t start)
     if (status != KVA_OK)
         return status;
     if (space->tiling->engine->release(space->tiling, start) != KVA_OK)
-        return misuse(space, kva_diagnose_start(space, start), __func__, start);
+        return kva_refuse_start(space, __func__, start);
     verify_change(space, __func__, start);
     return KVA_OK;
 }
@@ -46,25 +57,29 @@ static enum kva_status find_whole(const struct kva_space *space, uint64_t start,
     return last > whole->last ? KVA_ERANGE : KVA_OK;
 }
 
-/** Cut [start, last] out of the busy segment `whole`, then release it. If there are two cuts, memory for the
- *  second is at hand before the first:
+/** Give [start, last] of the busy segment `whole` back:
  *
- *      |------------- whole -------------|
- *      |--- busy ---|= released =|- busy -|
- *                   ^ cut        ^ cut
+ *      all of it     |====================|     release
+ *      its tail      |-- busy --|=========|     resize
+ *      its head      |=========|-- busy --|     trim
+ *      its middle    |- busy -|====|- busy -|   split behind it, then resize; memory for both steps is at hand
+ *                                              before the first
  */
 static enum kva_status release_part(struct kva_tiling *tiling, const struct kva_segment *whole,
                                     uint64_t start, uint64_t last)
 {
     const struct kva_engine *engine = tiling->engine;
-    bool two_cuts = whole->start < start && last < whole->last;
-    enum kva_status status = two_cuts ? engine->prepare(tiling, 1) : KVA_OK;
 
-    if (status == KVA_OK && whole->start < start)
-        status = engine->split(tiling, whole->start, start);
-    if (status == KVA_OK && last < whole->last)
-        status = engine->split(tiling, start, last + 1);
-    return status == KVA_OK ? engine->release(tiling, start) : status;
+    if (whole->start == start)
+        return whole->last == last ? engine->release(tiling, start) : engine->trim(tiling, start, last + 1);
+    if (whole->last > last) {
+        enum kva_status status = engine->prepare(tiling, 1);
+        if (status == KVA_OK)
+            status = engine->split(tiling, whole->start, last + 1);
+        if (status != KVA_OK)
+            return status;
+    }
+    return engine->resize(tiling, whole->start, start - 1);
 }
 
 enum kva_status kva_free_range(struct kva_space *space, uint64_t start, uint64_t size)
@@ -81,7 +96,8 @@ enum kva_status kva_free_range(struct kva_space *space, uint64_t start, uint64_t
     if (status != KVA_OK)
         return misuse(space, status, __func__, start);
     status = release_part(space->tiling, &whole, start, last);
-    verify_change(space, __func__, start);
+    if (status == KVA_OK)
+        verify_change(space, __func__, start);
     return status;
 }
 
@@ -100,6 +116,7 @@ enum kva_status kva_resize(struct kva_space *space, uint64_t start, uint64_t siz
     if (last > space->tiling->last)
         return KVA_ENOSPC;
     status = space->tiling->engine->resize(space->tiling, start, last);
-    verify_change(space, __func__, start);
+    if (status == KVA_OK)
+        verify_change(space, __func__, start);
     return status;
 }

@@ -19,11 +19,8 @@ enum kva_status kva_range_of(uint64_t quantum, uint64_t start, uint64_t size, ui
         return KVA_ESIZE;
     if (!is_aligned(start, quantum))
         return KVA_EALIGN;
-    if (!align_up(size, quantum, &rounded) || !last_of_range(start, rounded, last)) {
-        /* The last quantum of the 64-bit range ends at 2^64 - 1; a size may reach it from start 0 only by
-         * rounding to 2^64, which no size can say. */
-        return KVA_EWRAP;
-    }
+    if (!align_up(size, quantum, &rounded) || !last_of_range(start, rounded, last))
+        return KVA_EWRAP; /* so all 2^64 addresses at once cannot be asked for: no size says 2^64 */
     return KVA_OK;
 }
 
@@ -75,18 +72,12 @@ static enum kva_status create_tiling(const struct kva_config *config, const stru
     return status;
 }
 
-static bool is_misuse(enum kva_status status)
-{
-    return status >= KVA_ENULL && status < KVA_ECORRUPT;
-}
-
 enum kva_status kva_space_init(struct kva_space *space, const struct kva_config *config)
 {
     struct kva_tiling *tiling = NULL;
 
-    if (!space)
-        return KVA_ENULL;
-    space->tiling = NULL;
+    if (space)
+        space->tiling = NULL;
     if (!config)
         return KVA_ENULL;
 
@@ -99,7 +90,7 @@ enum kva_status kva_space_init(struct kva_space *space, const struct kva_config 
         .quantum = config->quantum ? config->quantum : 1,
     };
     uint64_t at = config->first;
-    enum kva_status status = validate_config(config, common.quantum);
+    enum kva_status status = space ? validate_config(config, common.quantum) : KVA_ENULL;
     if (status == KVA_OK)
         status = create_tiling(config, &common, &tiling, &at);
     if (status != KVA_OK)
@@ -109,6 +100,12 @@ enum kva_status kva_space_init(struct kva_space *space, const struct kva_config 
     space->tiling = tiling;
     verify_change(space, __func__, config->first);
     return KVA_OK;
+}
+
+static void end(struct kva_space *space)
+{
+    space->tiling->engine->destroy(space->tiling);
+    space->tiling = NULL;
 }
 
 enum kva_status kva_space_fini(struct kva_space *space)
@@ -121,18 +118,17 @@ enum kva_status kva_space_fini(struct kva_space *space)
         return KVA_EBUSY;
     if (has_deferred(space))
         kva_flush_now(space);
-    return kva_space_abandon(space);
+    end(space);
+    return KVA_OK;
 }
 
 enum kva_status kva_space_abandon(struct kva_space *space)
 {
     enum kva_status status = enter_exclusive(space, __func__);
 
-    if (status != KVA_OK)
-        return status;
-    space->tiling->engine->destroy(space->tiling);
-    space->tiling = NULL;
-    return KVA_OK;
+    if (status == KVA_OK)
+        end(space);
+    return status;
 }
 
 enum kva_status kva_space_grow(struct kva_space *space, uint64_t first, uint64_t last)
@@ -148,8 +144,10 @@ enum kva_status kva_space_grow(struct kva_space *space, uint64_t first, uint64_t
     if (status != KVA_OK)
         return misuse(space, status, __func__, first);
     status = tiling->engine->extend(tiling, first, last);
-    verify_change(space, __func__, first);
-    verify_change(space, __func__, last);
+    if (status == KVA_OK) {
+        verify_change(space, __func__, first);
+        verify_change(space, __func__, last);
+    }
     return status;
 }
 

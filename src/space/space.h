@@ -3,7 +3,7 @@
 /**
  * What the files of the space share: the way in, and the way out, of each public function.
  *
- *      public call                       arguments are checked here, in the order of their Returns rows
+ *      public call                       arguments are checked here
  *         |  rounded to the quantum
  *      engine                            finds, splits, merges; trusts what it is given
  *         |  changed
@@ -17,6 +17,11 @@
 static inline bool is_initialised(const struct kva_space *space)
 {
     return space && space->tiling;
+}
+
+static inline bool is_misuse(enum kva_status status)
+{
+    return status >= KVA_ENULL && status < KVA_ECORRUPT;
 }
 
 /** Report a caller's bug on an initialised space; returns `status`. */
@@ -56,8 +61,11 @@ static inline void verify_change(const struct kva_space *space, const char *wher
  *  KVA_ESIZE, KVA_EALIGN, KVA_EWRAP. */
 enum kva_status kva_range_of(uint64_t quantum, uint64_t start, uint64_t size, uint64_t *last);
 
-/** Why there is no busy segment that starts at `start`: one of free's statuses. */
+/** Why no busy segment starts at `start`: one of free's statuses; KVA_OK if one does. */
 enum kva_status kva_diagnose_start(const struct kva_space *space, uint64_t start);
+
+/** The engine knows no busy segment that starts at `start`: report why, to one hook or the other. */
+enum kva_status kva_refuse_start(const struct kva_space *space, const char *where, uint64_t start);
 
 /** The bytes of one state, saturated: the tally counts modulo 2^64, where 0 bytes in some segments can only be
  *  all 2^64. */

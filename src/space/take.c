@@ -35,51 +35,47 @@ static enum kva_status demand_of(const struct kva_tiling *tiling, const struct k
     return KVA_OK;
 }
 
-/** Whether the window could hold the demand if all of it were free. */
-static bool is_plausible(const struct kva_demand *demand)
-{
-    return demand->max - demand->min >= demand->size - 1;
-}
-
 /* -------------------------------------------------------------------------------------------- by policy */
 
 struct allocation {
-    struct kva_demand demand;
-    void *owner;
+    const struct kva_request *request;
     uint64_t start;
 };
 
+/** Each attempt looks at the space anew: a reclaim callback may have made it grow. */
 static enum kva_status attempt_alloc(struct kva_space *space, void *context)
 {
     struct allocation *allocation = context;
     struct kva_tiling *tiling = space->tiling;
+    struct kva_demand demand;
     struct kva_place place;
-    enum kva_status status = tiling->engine->search(tiling, &allocation->demand, &place);
+    enum kva_status status = demand_of(tiling, allocation->request, &demand);
 
     if (status != KVA_OK)
         return status;
+    if (demand.max - demand.min < demand.size - 1)
+        return KVA_ENOSPC;
+    status = tiling->engine->search(tiling, &demand, &place);
+    if (status != KVA_OK)
+        return status;
     allocation->start = place.start;
-    return tiling->engine->occupy(tiling, &place, allocation->owner);
+    return tiling->engine->occupy(tiling, &place, allocation->request->owner);
 }
 
 enum kva_status kva_alloc(struct kva_space *space, const struct kva_request *request, uint64_t *start)
 {
-    struct allocation allocation;
+    struct allocation allocation = {.request = request};
     enum kva_status status = enter_change(space, __func__);
 
     if (status != KVA_OK)
         return status;
     if (!request || !start)
         return misuse(space, KVA_ENULL, __func__, 0);
-    status = demand_of(space->tiling, request, &allocation.demand);
-    if (status != KVA_OK)
-        return misuse(space, status, __func__, request->min);
-    if (!is_plausible(&allocation.demand))
-        return KVA_ENOSPC;
-    allocation.owner = request->owner;
     status = attempt_alloc(space, &allocation);
     if (status == KVA_ENOSPC)
-        status = kva_retry(space, allocation.demand.size, attempt_alloc, &allocation);
+        status = kva_retry(space, request->size, attempt_alloc, &allocation);
+    if (is_misuse(status))
+        return misuse(space, status, __func__, request->min);
     if (status == KVA_OK) {
         *start = allocation.start;
         verify_change(space, __func__, allocation.start);
@@ -131,7 +127,8 @@ enum kva_status kva_reserve(struct kva_space *space, uint64_t start, uint64_t si
     }
     if (status == KVA_OK)
         status = tiling->engine->occupy(tiling, &place, owner);
-    verify_change(space, __func__, start);
+    if (status == KVA_OK)
+        verify_change(space, __func__, start);
     return status;
 }
 
@@ -147,25 +144,33 @@ enum kva_status kva_reserve(struct kva_space *space, uint64_t start, uint64_t si
  * then, part by part and round and round, for the highest base AT MOST THAT at which the next part fits. Each
  * answer is an upper bound for every base that suits all parts, so none is ever missed; once a whole round
  * has agreed on one base, it suits them all, and it is the highest. It is the search that Linux does for its
- * per-CPU areas (pcpu_get_vm_areas), with an exact search of O(log n) in place of each step along the list.
+ * per-CPU areas (pcpu_get_vm_areas), with an exact search where that one steps along a list. Between two
+ * moves of the base lie at most count searches.
  */
 struct congruence {
+    const struct kva_request *request;
     const struct kva_part *parts;
     size_t count;
-    struct kva_demand demand; /* the window is that of the base; size is set part by part */
-    void *owner;
     uint64_t base;
 };
 
-/** The lowest or highest base, inside the demand's window for the base, at which one part fits. */
-static enum kva_status fit_part(const struct kva_tiling *tiling, const struct congruence *congruence,
+/** The bytes that a part takes, which has been validated. */
+static uint64_t bytes_of_part(const struct kva_tiling *tiling, const struct kva_part *part)
+{
+    uint64_t bytes = 0;
+
+    (void)align_up(part->size, tiling->quantum, &bytes);
+    return bytes;
+}
+
+/** The lowest or highest base, in the demand's window for the base, at which one part fits. */
+static enum kva_status fit_part(const struct kva_tiling *tiling, const struct kva_demand *base_demand,
                                 const struct kva_part *part, uint64_t *base)
 {
-    struct kva_demand demand = congruence->demand;
+    struct kva_demand demand = *base_demand;
     struct kva_place place;
 
-    if (!align_up(part->size, tiling->quantum, &demand.size))
-        return KVA_EWRAP;
+    demand.size = bytes_of_part(tiling, part);
     demand.min += part->offset;
     demand.max += part->offset + (demand.size - 1);
     enum kva_status status = tiling->engine->search(tiling, &demand, &place);
@@ -174,98 +179,128 @@ static enum kva_status fit_part(const struct kva_tiling *tiling, const struct co
     return status;
 }
 
-/** The base that suits all parts. */
-static enum kva_status find_base(const struct kva_tiling *tiling, struct congruence *congruence)
+/** The base that suits all parts; the demand's window is that of the base, and narrows with the search. */
+static enum kva_status find_base(const struct kva_tiling *tiling, const struct congruence *congruence,
+                                 struct kva_demand *demand, uint64_t *base)
 {
-    uint64_t base = 0;
     size_t agreed = 0;
 
+    *base = 0;
     for (size_t i = 0; agreed < congruence->count; i = (i + 1) % congruence->count) {
-        uint64_t before = base;
-        enum kva_status status = fit_part(tiling, congruence, &congruence->parts[i], &base);
+        uint64_t before = *base;
+        enum kva_status status = fit_part(tiling, demand, &congruence->parts[i], base);
         if (status != KVA_OK)
             return status;
-        agreed = agreed > 0 && base == before ? agreed + 1 : 1;
-        if (congruence->demand.policy == KVA_HIGHEST)
-            congruence->demand.max = base;
+        agreed = agreed > 0 && *base == before ? agreed + 1 : 1;
+        if (demand->policy == KVA_HIGHEST)
+            demand->max = *base;
         else
-            congruence->demand.min = base;
+            demand->min = *base;
     }
-    congruence->base = base;
     return KVA_OK;
+}
+
+/** Offsets are 0 first, then ascending without overlap, each aligned. *extent is the span from the first part's
+ *  start to the last one's end. */
+static enum kva_status validate_parts(const struct congruence *congruence, uint64_t align, uint64_t quantum,
+                                      uint64_t *extent)
+{
+    const struct kva_part *parts = congruence->parts;
+
+    if (congruence->count == 0 || parts[0].offset != 0)
+        return KVA_EINVAL;
+    for (size_t i = 0; i < congruence->count; i++) {
+        if (!is_aligned(parts[i].offset, align))
+            return KVA_EALIGN;
+        if (i > 0 && parts[i].offset <= *extent)
+            return KVA_EINVAL;
+        enum kva_status status = kva_range_of(quantum, parts[i].offset, parts[i].size, extent);
+        if (status != KVA_OK)
+            return status;
+    }
+    return KVA_OK;
+}
+
+/** Round the request to a demand for the base: its window is the request's, less what the parts need above the
+ *  base. KVA_ENOSPC if nothing is left. */
+static enum kva_status base_demand_of(const struct kva_tiling *tiling, const struct congruence *congruence,
+                                      struct kva_demand *demand)
+{
+    struct kva_request request = *congruence->request;
+    uint64_t extent = 0;
+
+    request.size = 1; /* not read: the parts have sizes */
+    enum kva_status status = demand_of(tiling, &request, demand);
+    if (status == KVA_OK)
+        status = validate_parts(congruence, demand->align, tiling->quantum, &extent);
+    if (status != KVA_OK)
+        return status;
+    if (demand->max - demand->min < extent)
+        return KVA_ENOSPC;
+    demand->max -= extent;
+    return KVA_OK;
+}
+
+/** The bytes from the first part's start to the last one's end, saturated: what reclaim callbacks are told. */
+static uint64_t extent_of(const struct congruence *congruence)
+{
+    const struct kva_part *part = &congruence->parts[congruence->count - 1];
+    uint64_t bytes;
+
+    return add_checked(part->offset, part->size, &bytes) ? bytes : UINT64_MAX;
+}
+
+/** Take all parts: they are free, and memory is at hand. */
+static void occupy_parts(struct kva_space *space, const struct congruence *congruence)
+{
+    struct kva_tiling *tiling = space->tiling;
+
+    for (size_t i = 0; i < congruence->count; i++) {
+        const struct kva_part *part = &congruence->parts[i];
+        uint64_t start = congruence->base + part->offset;
+        uint64_t last = start + (bytes_of_part(tiling, part) - 1);
+        struct kva_place place;
+        enum kva_status status = tiling->engine->locate(tiling, start, last, &place);
+        if (status == KVA_OK)
+            status = tiling->engine->occupy(tiling, &place, congruence->request->owner);
+        check_contract(&tiling->hooks, status == KVA_OK, __func__, "E1: a congruent part cannot be taken",
+                       start);
+        verify_change(space, __func__, start);
+    }
 }
 
 static enum kva_status attempt_congruent(struct kva_space *space, void *context)
 {
-    struct congruence congruence = *(struct congruence *)context; /* its window narrows with the search */
+    struct congruence *congruence = context;
     struct kva_tiling *tiling = space->tiling;
-    enum kva_status status = find_base(tiling, &congruence);
+    struct kva_demand demand;
+    enum kva_status status = base_demand_of(tiling, congruence, &demand);
 
     if (status == KVA_OK)
-        status = tiling->engine->prepare(tiling, congruence.count);
-    for (size_t i = 0; status == KVA_OK && i < congruence.count; i++) {
-        struct kva_place place;
-        uint64_t start = congruence.base + congruence.parts[i].offset;
-        uint64_t last;
-        (void)kva_range_of(tiling->quantum, start, congruence.parts[i].size, &last);
-        status = tiling->engine->locate(tiling, start, last, &place);
-        check_contract(&tiling->hooks, status == KVA_OK, __func__, "a congruent part is not free", start);
-        status = tiling->engine->occupy(tiling, &place, congruence.owner);
-    }
-    ((struct congruence *)context)->base = congruence.base;
+        status = find_base(tiling, congruence, &demand, &congruence->base);
+    if (status == KVA_OK)
+        status = tiling->engine->prepare(tiling, congruence->count);
+    if (status == KVA_OK)
+        occupy_parts(space, congruence);
     return status;
-}
-
-/** Offsets are 0 first, then ascending without overlap, each aligned. *extent is what they span. */
-static enum kva_status validate_parts(const struct kva_part *parts, size_t count, uint64_t align,
-                                      uint64_t quantum, uint64_t *extent)
-{
-    uint64_t last = 0;
-
-    if (count == 0 || parts[0].offset != 0)
-        return KVA_EINVAL;
-    for (size_t i = 0; i < count; i++) {
-        if (!is_aligned(parts[i].offset, align))
-            return KVA_EALIGN;
-        if (i > 0 && parts[i].offset <= last)
-            return KVA_EINVAL;
-        enum kva_status status = kva_range_of(quantum, parts[i].offset, parts[i].size, &last);
-        if (status != KVA_OK)
-            return status;
-    }
-    *extent = last;
-    return KVA_OK;
 }
 
 enum kva_status kva_alloc_congruent(struct kva_space *space, const struct kva_request *request,
                                     const struct kva_part *parts, size_t count, uint64_t *base)
 {
-    struct congruence congruence = {.parts = parts, .count = count};
-    struct kva_demand *demand = &congruence.demand;
+    struct congruence congruence = {.request = request, .parts = parts, .count = count};
     enum kva_status status = enter_change(space, __func__);
-    uint64_t extent = 0; /* a span: from the first part's start to the last one's end */
 
     if (status != KVA_OK)
         return status;
     if (!request || !parts || !base)
         return misuse(space, KVA_ENULL, __func__, 0);
-    struct kva_request whole = *request;
-    whole.size = 1;
-    status = demand_of(space->tiling, &whole, demand);
-    if (status == KVA_OK)
-        status = validate_parts(parts, count, demand->align, space->tiling->quantum, &extent);
-    if (status != KVA_OK)
-        return misuse(space, status, __func__, request->min);
-    if (demand->max - demand->min < extent)
-        return KVA_ENOSPC;
-    demand->max -= extent; /* from here on the window of the base */
-    congruence.owner = request->owner;
     status = attempt_congruent(space, &congruence);
     if (status == KVA_ENOSPC)
-        status = kva_retry(space, extent < UINT64_MAX ? extent + 1 : extent, attempt_congruent, &congruence);
-    if (status == KVA_OK) {
+        status = kva_retry(space, extent_of(&congruence), attempt_congruent, &congruence);
+    if (is_misuse(status))
+        return misuse(space, status, __func__, request->min);
+    if (status == KVA_OK)
         *base = congruence.base;
-        verify_change(space, __func__, congruence.base);
-    }
     return status;
 }

@@ -120,6 +120,32 @@ static void giving_back_harms_no_neighbour(void **state)
     }
 }
 
+/* A space's whole life, again and again, on memory that is only just enough for one. */
+static void one_space_after_the_other(void **state)
+{
+    static unsigned char block[64 << 10];
+    struct kva_arena arena;
+    (void)state;
+
+    for (size_t offset = 0; offset < 16; offset += 5) {
+        struct kva_config config = {.last = UINT64_MAX};
+        config.memory = kva_arena_init(&arena, block + offset, sizeof block - offset);
+        size_t left = 0;
+        for (unsigned life = 0; life < 100; life++) {
+            struct kva_space space;
+            assert_int_equal(kva_space_init(&space, &config), KVA_OK);
+            assert_int_equal(kva_preload(&space, 300), KVA_OK); /* several chunks */
+            assert_int_equal(kva_reserve(&space, 77, 7, NULL, NULL), KVA_OK);
+            assert_int_equal(life % 2 ? kva_space_abandon(&space) : kva_free(&space, 77), KVA_OK);
+            if (life % 2 == 0)
+                assert_int_equal(kva_space_fini(&space), KVA_OK);
+            if (life == 0)
+                left = arena.left;
+            assert_int_equal(arena.left, left);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -130,6 +156,7 @@ int main(void)
         cmocka_unit_test(no_block_always_refuses),
         cmocka_unit_test(no_arena_is_no_source),
         cmocka_unit_test(giving_back_harms_no_neighbour),
+        cmocka_unit_test(one_space_after_the_other),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -605,6 +605,27 @@ static void the_checker_names_a_wrong_parent(void **state)
     }
 }
 
+/* A child that is an ancestor, or the node itself: the way down never ends, and the check must. */
+static void the_checker_ends_on_a_circle(void **state)
+{
+    const struct kva_rb_node *at = NULL;
+    struct fixture fixture;
+    (void)state;
+    for (size_t i = 0; i < SOUND_NODES; i++) {
+        for (size_t k = 0; k < SOUND_NODES; k++) {
+            for (int side = KVA_RB_LEFT; side <= KVA_RB_RIGHT; side++) {
+                make(&fixture, SOUND, 0, ITEMS, true);
+                struct kva_rb_node *node = &fixture.order[i]->rb;
+                if (node->child[side] == &fixture.order[k]->rb)
+                    continue;
+                node->child[side] = &fixture.order[k]->rb;
+                assert_non_null(kva_rb_check(&fixture.tree, &at));
+                assert_non_null(at);
+            }
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -618,6 +639,7 @@ int main(void)
         cmocka_unit_test(the_checker_names_two_reds_in_a_row),
         cmocka_unit_test(the_checker_names_uneven_paths),
         cmocka_unit_test(the_checker_names_a_wrong_parent),
+        cmocka_unit_test(the_checker_ends_on_a_circle),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

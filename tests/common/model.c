@@ -174,25 +174,11 @@ static bool search(const struct model *model, const struct kva_request *request,
     return false;
 }
 
-/** Whether all parts would fit in the window if the whole space were free. */
-static bool is_plausible(const struct model *model, const struct kva_request *request,
-                         const struct kva_part *last_part)
-{
-    uint64_t min = request->min > model_first(model) ? request->min : model_first(model);
-    uint64_t max = request->max < model_last(model) ? request->max : model_last(model);
-    uint64_t units;
-
-    (void)units_for(model, last_part->size, &units);
-    return max - min >= last_part->offset + (units * model->quantum - 1);
-}
-
 static enum kva_status take(struct model *model, const struct kva_request *request,
                             const struct kva_part *parts, size_t count, uint64_t *base)
 {
     uint64_t found;
 
-    if (!is_plausible(model, request, &parts[count - 1]))
-        return KVA_ENOSPC;
     if (!search(model, request, parts, count, &found)) {
         model_flush(model);
         if (!search(model, request, parts, count, &found))

@@ -145,7 +145,7 @@ static void a_missed_quantum(void **state)
     set_up(&fixture);
     fixture.a->last += 2;
     fixture.hole[1]->start += 2;
-    fixture.hole[1]->largest = rb_largest_of(fixture.hole[1]);
+    fixture.hole[1]->largest = kva_rb_largest_of(fixture.hole[1]);
     expect_named_near(&fixture, 0x10, "I2", 0x10);
     tear_down(&fixture);
 }
@@ -161,8 +161,8 @@ static void adjacent_holes(void **state)
     left = kva_nodes_pop(&fixture.rb->nodes);
     left->start = 0x50;
     left->last = 0x57;
-    rb_hole_set_start(fixture.hole[2], 0x58);
-    rb_holes_insert_before(fixture.rb, left, fixture.hole[2]);
+    kva_rb_hole_set_start(fixture.hole[2], 0x58);
+    kva_rb_holes_insert_before(fixture.rb, left, fixture.hole[2]);
     expect_named(&fixture, "I3", 0x58);
     expect_named_near(&fixture, 0x50, "I3", 0x58);
     expect_named_near(&fixture, 0x58, "I3", 0x58);

@@ -96,7 +96,7 @@ static void compute_maxima(struct kva_rb_node *node)
         return;
     compute_maxima(node->child[KVA_RB_LEFT]);
     compute_maxima(node->child[KVA_RB_RIGHT]);
-    segment_of_link(node)->largest = rb_largest_of(segment_of_link(node));
+    segment_of_link(node)->largest = kva_rb_largest_of(segment_of_link(node));
 }
 
 static size_t index_of(const struct rb_segment *hole)
@@ -158,7 +158,7 @@ static size_t change_among_poison(struct fixture *fixture, size_t index, uint64_
     hole->last = old_last;
     write_maxima(fixture, &before);
     poisoned = poison(hole, &before, &after, poison_value, &expected);
-    rb_hole_set_last(hole, last);
+    kva_rb_hole_set_last(hole, last);
     for (size_t i = 0; i < HOLES; i++) {
         check_that(fixture->hole[i]->largest == expected.of[i],
                    "hole %zu from %" PRIu64 " to %" PRIu64 ": maximum %zu is %" PRIu64 ", not %" PRIu64,
@@ -244,7 +244,7 @@ static void a_small_allocation_stays_local(void **state)
         for (link = rb_parent(rb_parent(&hole->link)); link != NULL; link = rb_parent(link))
             assert_int_equal(segment_of_link(link)->largest, 0);
         before.of[i] = hole->largest;
-        assert_int_equal(hole->largest, rb_largest_of(hole));
+        assert_int_equal(hole->largest, kva_rb_largest_of(hole));
         write_maxima(&fixture, &before);
         expect_sound(&fixture);
     }
@@ -287,7 +287,7 @@ static void a_search_ends_with_its_window(void **state)
             if (policy == KVA_LOWEST ? i > HIGH : i + 1 < LOW)
                 lure(fixture.hole[i], &demand);
         }
-        assert_false(rb_holes_search(fixture.rb, &demand, &place));
+        assert_false(kva_rb_holes_search(fixture.rb, &demand, &place));
         for (size_t i = 0; i < HOLES; i++)
             *fixture.hole[i] = kept[i];
     }

@@ -235,7 +235,7 @@ static void i1_a_gap(void **state)
     static struct fixture f;
     (void)state;
     set_up_rb(&f);
-    rb_hole_set_last(hole_before(&f, C), C - 1 - QUANTUM);
+    kva_rb_hole_set_last(hole_before(&f, C), C - 1 - QUANTUM);
     assert_int_equal(expect_broken(&f, "I1"), C);
     tear_down(&f);
 }
@@ -255,7 +255,7 @@ static void i1_the_end_is_missing(void **state)
     static struct fixture f;
     (void)state;
     set_up_rb(&f);
-    rb_hole_set_last(hole_before(&f, LAST + 1), LAST - QUANTUM);
+    kva_rb_hole_set_last(hole_before(&f, LAST + 1), LAST - QUANTUM);
     (void)expect_broken(&f, "I1");
     tear_down(&f);
 }
@@ -280,7 +280,7 @@ static void i3_two_holes_touch(void **state)
     used = used_at(&f, C);
     struct rb_segment *hole = hole_before(&f, C);
     kva_rb_erase(&rb_of(&f)->used, &used->link);
-    rb_hole_set_last(hole, used->last);
+    kva_rb_hole_set_last(hole, used->last);
     assert_int_equal(expect_broken(&f, "I3"), C + 0x100);
     tear_down(&f);
 }
@@ -387,6 +387,29 @@ static void a_change_beside_the_damage_calls_the_hook(void **state)
 }
 
 /* Without a hook, corruption stops the program. */
+static enum kva_status find_nothing(struct kva_tiling *tiling, uint64_t start)
+{
+    (void)tiling;
+    (void)start;
+    return KVA_ENOENT;
+}
+
+/* An engine that finds a segment by one way and not by another: that is no bug of the caller's. */
+static void an_index_that_disagrees_is_corruption(void **state)
+{
+    static struct fixture f;
+    struct kva_engine broken = kva_engine_rb;
+    (void)state;
+
+    broken.release = find_nothing;
+    set_up(&f, &broken, true);
+    assert_int_equal(kva_free(&f.space, A), KVA_ECORRUPT);
+    assert_int_equal(f.reports, 1);
+    assert_memory_equal(f.report.what, "I6", 2);
+    assert_int_equal(f.report.address, A);
+    tear_down(&f);
+}
+
 static void without_a_hook_the_program_stops(void **state)
 {
     static struct fixture f;
@@ -427,6 +450,7 @@ int main(void)
         cmocka_unit_test(i7_a_stray_segment_waits),
         cmocka_unit_test(t1_t2_t3_the_shape_of_either_tree),
         cmocka_unit_test(a_change_beside_the_damage_calls_the_hook),
+        cmocka_unit_test(an_index_that_disagrees_is_corruption),
         cmocka_unit_test(without_a_hook_the_program_stops),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -504,7 +504,8 @@ static void try_changes(struct fixture *f)
     expect_reentry(f, kva_space_grow(&f->space, 0, UINT64_MAX));
     expect_reentry(f, kva_space_fini(&f->space));
     expect_reentry(f, kva_space_abandon(&f->space));
-    assert_int_equal(f->misuses, misuses + 12);
+    expect_reentry(f, kva_set_deferred_limit(&f->space, 0));
+    assert_int_equal(f->misuses, misuses + 13);
     assert_int_equal(start, 1);
     test_expect_untouched(&before, &f->space, "calls from inside the flush callback");
     test_picture_drop(&before);
@@ -522,6 +523,79 @@ static bool try_to_end(void *context, struct kva_space *space, uint64_t size)
     expect_reentry(f, kva_reclaim_add(space, &another));
     expect_reentry(f, kva_reclaim_remove(space, &another));
     return kva_free(space, 0) == KVA_OK; /* this it may */
+}
+
+/** A reclaimer that makes the space larger, at both ends: the request's window is cut to the new ends. */
+static bool grow_the_space(void *context, struct kva_space *space, uint64_t size)
+{
+    (void)context;
+    (void)size;
+    return kva_space_grow(space, 16 * PAGE, 48 * PAGE - 1) == KVA_OK;
+}
+
+static void a_reclaimer_may_grow_the_space(void **state)
+{
+    const struct kva_engine *engine;
+    (void)state;
+    for_each_engine (engine, e) {
+        for (int policy = KVA_LOWEST; policy <= KVA_HIGHEST; policy++) {
+            struct kva_config config = {
+                .first = 24 * PAGE, .last = 40 * PAGE - 1, .quantum = PAGE, .engine = engine};
+            const struct kva_part parts[] = {{0, PAGE}, {2 * PAGE, PAGE}};
+            struct kva_reclaim reclaim = {.callback = grow_the_space};
+            struct kva_failing_memory memory;
+            struct kva_space space;
+            uint64_t start;
+
+            config.memory = kva_failing_memory_init(&memory);
+            for (int congruent = 0; congruent < 2; congruent++) {
+                struct kva_request request = kva_request_of(8 * PAGE);
+                request.policy = (enum kva_policy)policy;
+                assert_int_equal(kva_space_init(&space, &config), KVA_OK);
+                assert_int_equal(kva_reclaim_add(&space, &reclaim), KVA_OK);
+                assert_int_equal(kva_reserve(&space, 24 * PAGE, 16 * PAGE, NULL, NULL), KVA_OK);
+                if (congruent) {
+                    assert_int_equal(kva_alloc_congruent(&space, &request, parts, 2, &start), KVA_OK);
+                    assert_int_equal(start, (policy == KVA_LOWEST ? 16 : 45) * PAGE);
+                } else {
+                    assert_int_equal(kva_alloc(&space, &request, &start), KVA_OK);
+                    assert_int_equal(start, (policy == KVA_LOWEST ? 16 : 40) * PAGE);
+                }
+                assert_int_equal(kva_space_abandon(&space), KVA_OK);
+            }
+            assert_int_equal(memory.blocks, 0);
+        }
+    }
+}
+
+/** A reclaimer that parks a segment and says that it gave nothing. */
+static bool defer_and_decline(void *context, struct kva_space *space, uint64_t size)
+{
+    (void)context;
+    (void)size;
+    (void)kva_free_deferred(space, 2 * PAGE);
+    return false;
+}
+
+static void what_a_declining_reclaimer_defers_counts(void **state)
+{
+    const struct kva_engine *engine;
+    (void)state;
+    for_each_engine (engine, e) {
+        static struct fixture f;
+        struct kva_reclaim reclaim = {.callback = defer_and_decline, .context = &f};
+        struct kva_request request = kva_request_of(PAGE);
+        uint64_t start = 1;
+
+        set_up(&f, engine, 8);
+        request.max = 8 * PAGE - 1;
+        assert_int_equal(kva_reclaim_add(&f.space, &reclaim), KVA_OK);
+        assert_int_equal(kva_alloc(&f.space, &request, &start), KVA_OK);
+        assert_int_equal(start, 2 * PAGE);
+        assert_int_equal(f.flushes, 1);
+        assert_int_equal(kva_reclaim_remove(&f.space, &reclaim), KVA_OK);
+        tear_down(&f);
+    }
 }
 
 static void inside_a_reclaimer_the_space_cannot_end(void **state)
@@ -820,6 +894,8 @@ int main(void)
         cmocka_unit_test(inside_the_callback_changes_are_refused),
         cmocka_unit_test(inside_the_callback_queries_are_answered),
         cmocka_unit_test(reclaimers_are_asked_in_order_until_it_fits),
+        cmocka_unit_test(a_reclaimer_may_grow_the_space),
+        cmocka_unit_test(what_a_declining_reclaimer_defers_counts),
         cmocka_unit_test(inside_a_reclaimer_the_space_cannot_end),
         cmocka_unit_test(a_flush_comes_before_any_reclaimer),
         cmocka_unit_test(what_a_reclaimer_defers_counts),

@@ -560,21 +560,26 @@ static void preload_covers_growth_and_congruent_parts(void **state)
     }
 }
 
-/* What a failed preload had been given before the refusal serves the operations that follow. */
-static void a_failed_preload_keeps_what_it_got(void **state)
+/* One wrong number must not cost the machine its memory: what a failed preload took goes back at once. */
+static void a_failed_preload_gives_back_what_it_took(void **state)
 {
-    static struct stage stage;
+    const struct kva_engine *engine;
     (void)state;
-    set_up(&stage, &kva_engine_rb);
-    size_t bytes = stage.memory.bytes;
-    kva_failing_memory_fail(&stage.memory, 2, true);
-    assert_int_equal(kva_preload(&stage.space, 100000), KVA_ENOMEM);
-    assert_true(stage.memory.bytes > bytes);
-    expect_memory_bytes(&stage);
-    uint64_t takes = stage.memory.takes;
-    assert_int_equal(reserve_middle(&stage), KVA_OK);
-    assert_int_equal(stage.memory.takes, takes);
-    tear_down(&stage);
+    for_each_engine (engine, e) {
+        static struct stage stage;
+
+        set_up(&stage, engine);
+        size_t bytes = stage.memory.bytes;
+        kva_failing_memory_fail(&stage.memory, 2, true);
+        assert_int_equal(kva_preload(&stage.space, 1000000),
+                         engine == &kva_engine_scan ? KVA_OK : KVA_ENOMEM);
+        if (engine != &kva_engine_scan) /* which needs one block, however large */
+            assert_int_equal(stage.memory.bytes, bytes);
+        expect_memory_bytes(&stage);
+        kva_failing_memory_fail(&stage.memory, 0, false);
+        assert_int_equal(reserve_middle(&stage), KVA_OK);
+        tear_down(&stage);
+    }
 }
 
 /* No number of operations is too large to be refused politely. */
@@ -666,7 +671,7 @@ int main(void)
         cmocka_unit_test(single_failures_of_init),
         cmocka_unit_test(after_preload_no_operation_takes_memory),
         cmocka_unit_test(preload_covers_growth_and_congruent_parts),
-        cmocka_unit_test(a_failed_preload_keeps_what_it_got),
+        cmocka_unit_test(a_failed_preload_gives_back_what_it_took),
         cmocka_unit_test(absurd_preloads_are_refused),
         cmocka_unit_test(small_blocks_serve_as_well),
         cmocka_unit_test(a_space_asks_rarely),

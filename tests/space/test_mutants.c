@@ -86,6 +86,11 @@ static enum kva_status free_a_head(struct kva_space *space)
     return kva_free_range(space, 0x110000, 0x1000);
 }
 
+static enum kva_status free_a_head_behind_busy(struct kva_space *space)
+{
+    return kva_free_range(space, 0x114000, 0x1000);
+}
+
 static enum kva_status free_a_tail(struct kva_space *space)
 {
     return kva_free_range(space, 0x117000, 0x1000);
@@ -177,8 +182,9 @@ static void few_nodes(void **state)
         {"grow at both ends", grow_both_ends, 2},
         {"grow below", grow_below, 1},
         {"free a middle", free_a_middle, 2},
-        {"free a head", free_a_head, 1},
-        {"free a tail", free_a_tail, 1},
+        {"free a head behind a hole", free_a_head, 0},
+        {"free a head behind a busy segment", free_a_head_behind_busy, 1},
+        {"free a tail before a hole", free_a_tail, 0},
         {"free all of a segment", free_all_of_it, 0},
         {"reserve in the middle of a hole", reserve_a_middle, 2},
         {"reserve at an edge of a hole", reserve_an_edge, 1},

@@ -199,16 +199,6 @@ static enum kva_status alloc_of(struct fixture *f, uint64_t size)
 CALL(alloc_size_0, alloc_of(f, 0))
 CALL(alloc_size_wraps, alloc_of(f, TOP))
 CALL(alloc_size_wraps_just, alloc_of(f, TOP - PAGE + 2))
-CALL(alloc_size_wraps_not_quite, alloc_of(f, TOP - PAGE + 1))
-
-/* The window is implausibly short, so that nothing is flushed: the space stays as it was. */
-static enum kva_status alloc_window_shorter_than_size(struct fixture *f)
-{
-    struct kva_request request = good();
-    request.min = HOLE;
-    request.max = HOLE + PAGE - 2;
-    return alloc(f, request);
-}
 
 static enum kva_status congruent_with(struct fixture *f, uint64_t offset, uint64_t size)
 {
@@ -419,12 +409,10 @@ static const struct row rows[] = {
     BOTH(alloc_align_two_bits, KVA_EALIGN),
     ROW(alloc_size_wraps, KVA_EWRAP, kva_alloc, ANY),
     ROW(alloc_size_wraps_just, KVA_EWRAP, kva_alloc, ANY),
-    ROW(alloc_size_wraps_not_quite, KVA_ENOSPC, kva_alloc, ANY),
     BOTH(alloc_window_reversed, KVA_EWINDOW),
     BOTH(alloc_window_reversed_at_the_ends, KVA_EWINDOW),
     BOTH(alloc_window_below, KVA_EWINDOW),
     BOTH(alloc_window_above, KVA_EWINDOW),
-    ROW(alloc_window_shorter_than_size, KVA_ENOSPC, kva_alloc, ANY),
 
     ROW(congruent_null_request, KVA_ENULL, kva_alloc_congruent, 0),
     ROW(congruent_null_parts, KVA_ENULL, kva_alloc_congruent, 0),
