@@ -14,8 +14,8 @@
 #
 # Further: src/ and the public headers include no system header but those that a freestanding compiler
 # brings, and nothing outside src/ and include/. The four memory functions are declared in src/base alone.
-# Ports may use src/base; examples see what users see, the public headers. tools/ is the roof: it may include
-# all of this. Each offence is named as FILE:LINE; the status is 1 if there was any, 2 if there is no tree.
+# Ports may use src/base, and so may the peers in bench/; examples and tools/ see what users see, the public
+# headers. Each offence is named as FILE:LINE; the status is 1 if there was any, 2 if there is no tree.
 set -eu
 
 root=${1:-$(dirname "$0")/..}
@@ -26,7 +26,7 @@ if [ ! -d src ]; then
 fi
 
 folders=
-for folder in include src ports examples; do
+for folder in include src ports examples tools bench; do
     [ ! -d "$folder" ] || folders="$folders $folder"
 done
 
@@ -121,13 +121,15 @@ function check_quoted(name,    target)
         offence("a public header includes " target)
     else if (FILENAME ~ /^examples\// && target ~ /^src\//)
         offence("an example includes " target ", which users do not have")
-    else if (FILENAME ~ /^ports\// && target ~ /^src\// && target !~ /^src\/base\//)
-        offence("a port includes " target ", above src/base")
+    else if (FILENAME ~ /^tools\// && target ~ /^src\//)
+        offence("a tool includes " target ", which users do not have")
+    else if (FILENAME ~ /^(ports|bench)\// && target ~ /^src\// && target !~ /^src\/base\//)
+        offence("a port or a peer includes " target ", above src/base")
 }
 
 function check_system(name)
 {
-    if (name ~ /^kva\// || FILENAME ~ /^(ports|examples)\//)
+    if (name ~ /^kva\// || FILENAME ~ /^(ports|examples|tools|bench)\//)
         return
     if (!(name in freestanding))
         offence("<" name "> is not among the headers of a freestanding compiler")

@@ -12,6 +12,8 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 trap 'exit 1' HUP INT TERM
 
+export CMAKE_GENERATOR=Ninja # as the presets; make may not be there
+
 # consume PREFIX: the two ways to find an installed kva.
 consume()
 {

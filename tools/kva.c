@@ -12,6 +12,7 @@
 
 #include <argp.h>
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const struct {
@@ -94,6 +95,7 @@ static int help(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+    atexit(tool_finish_at_exit); /* it can only fail beyond 32 functions */
     argp_err_exit_status = TOOL_USAGE;
     argp_program_version_hook = print_version;
     if (argc < 2) {

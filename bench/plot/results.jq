@@ -19,6 +19,9 @@ def fixed($decimals):
       else (("0" * ([0, $decimals + 1 - ($digits | length)] | max)) // "") + $digits
           | (.[:-$decimals] | grouped) + "." + .[-$decimals:] end;
 
+# A row whose turns differ by more than this share of their median is marked: distrust it.
+def spread_limit: 0.10;
+
 def ns: if . < 100 then fixed(1) else fixed(0) end;
 
 def title: .workload + (if .phase then " " + .phase else "" end);
@@ -37,7 +40,8 @@ def machine_text:
       + (.stopwatch.reading_ns | fixed(0)) + " ns. The system took the CPU away " + (.preemptions | grouped) + " times.";
 
 def row_cells:
-    [title, (.n | grouped), .engine, (.ns | ns), (100 * .spread | fixed(0)) + " %",
+    [title, (.n | grouped), .engine, (.ns | ns),
+     (100 * .spread | fixed(0)) + " %" + (if .spread > spread_limit then " †" else "" end),
      (if .ratio == null then "-" else .ratio | fixed(2) end),
      (.latency_ns | (.p50, .p99, ."p99.9", .max) | ns),
      (.bytes_per_live | fixed(1)), (if .fragmentation == null then "-" else .fragmentation | fixed(3) end)];
@@ -50,7 +54,8 @@ def rows_table:
 def longest_table:
     (["n", "engine", "operations", "p50", "p99.9", "longest", "empty longest", "empty p99.999", "above empty", "longest twice", "in"] | cells),
     (["--:", "---", "--:", "--:", "--:", "--:", "--:", "--:", "--:", "--:", "---"] | cells),
-    (.longest[] | [(.n | grouped), .engine, (.operations | grouped), (.latency_ns | (.p50, ."p99.9", .max) | ns),
+    (.longest[] | (if .capped then "\\*" else "" end) as $mark
+        | [(.n | grouped) + $mark, .engine, (.operations | grouped) + $mark, (.latency_ns | (.p50, ."p99.9", .max) | ns),
         (.empty_max_ns | ns), (."empty_p99.999_ns" | ns), (.above_empty_max | grouped), (.repeated_max_ns | ns), .repeated_max_in] | cells);
 
 def published_table:
@@ -63,11 +68,15 @@ def markdown:
     machine_text, "",
     "![Time per operation by engine: churn against the number of live ranges, and the other workloads](benchmarks.svg)", "",
     rows_table,
+    (select(any(.rows[]; .spread > spread_limit)) | "",
+        "† The turns differ by more than " + (100 * spread_limit | fixed(0)) + " % of their median: distrust the row."),
     (select([.rows[] | select(.no_fit > 0)] != []) | "", ([.rows[] | select(.no_fit > 0)][0]
         | "In windows, " + (100 * .no_fit / .requests | fixed(1)) + " % of the requests rightly found no fit.")),
     (select([.rows[] | select(.skipped)] != []) | "", "Left out as too slow at these sizes: " + ([.rows[] | select(.skipped) | .engine] | unique | join(", ")) + "."),
     (select([.rows[] | select(.workload == "churn")] != []) | "", "The churn beside published figures for this design:", "", published_table),
-    (select(.longest != []) | "", "The longest single operation:", "", longest_table);
+    (select(.longest != []) | "", "The longest single operation:", "", longest_table),
+    (select(any(.longest[]; .capped)) | "",
+        "\\* An engine of O(n), with fewer ranges and operations than the others, with which the row does not compare.");
 
 # Data for gnuplot: a head, then a line for each point; a column for each engine, NaN where it did not run.
 def value_of($rows; $engine): [$rows[] | select(.engine == $engine and (.skipped | not)) | .ns][0] // "NaN" | tostring;

@@ -457,12 +457,12 @@ static void any_request(struct team *team, struct operation *op)
 
 static void any_parts(struct team *team, struct operation *op)
 {
-    uint64_t step = team->geometry->quantum, offset = 0;
+    uint64_t offset = 0;
 
     op->request.align = team->geometry->quantum << test_below(&team->rng, 3);
     if (op->request.align == 0)
         op->request.align = team->geometry->quantum;
-    step = op->request.align;
+    uint64_t step = op->request.align;
     op->count = 1 + (size_t)test_below(&team->rng, PARTS);
     for (size_t i = 0; i < op->count; i++) {
         op->parts[i].offset = offset;
@@ -660,7 +660,7 @@ static void run(const struct geometry *geometry, uint64_t stream)
         }
     }
     compare_listings(&team);
-    if (operations >= 20000)
+    if (operations >= 60000)
         expect_variety(&team);
     for (int kind = 0; kind < KINDS; kind++)
         successes += team.seen[kind][KVA_OK];

@@ -9,6 +9,7 @@
 #include "tools/bench/options.h"
 #include "tools/bench/workload.h"
 #include "tools/common/exit.h"
+#include "tools/common/number.h"
 
 #include <fcntl.h>
 #include <sys/wait.h>
@@ -29,12 +30,12 @@ static void numbers_are_read(void **state)
 {
     (void)state;
     uint64_t value = 0;
-    assert_true(bench_parse_number("1", 1, 10, &value) && value == 1);
-    assert_true(bench_parse_number("1e4", 1, 10000, &value) && value == 10000);
-    assert_true(bench_parse_number("25e2", 1, 10000, &value) && value == 2500);
-    assert_true(bench_parse_number("0", 0, 10, &value) && value == 0);
-    assert_true(bench_parse_number("0e99", 0, 10, &value) && value == 0);
-    assert_true(bench_parse_number("18446744073709551615", 0, UINT64_MAX, &value) && value == UINT64_MAX);
+    assert_true(number_parse("1", 1, 10, &value) && value == 1);
+    assert_true(number_parse("1e4", 1, 10000, &value) && value == 10000);
+    assert_true(number_parse("25e2", 1, 10000, &value) && value == 2500);
+    assert_true(number_parse("0", 0, 10, &value) && value == 0);
+    assert_true(number_parse("0e99", 0, 10, &value) && value == 0);
+    assert_true(number_parse("18446744073709551615", 0, UINT64_MAX, &value) && value == UINT64_MAX);
 }
 
 static void wrong_numbers_are_refused(void **state)
@@ -44,9 +45,9 @@ static void wrong_numbers_are_refused(void **state)
                                         "1e", "1e-1", "1e9", "0",   "101", "1ee1"};
     uint64_t value = 7;
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
-        check_that(!bench_parse_number(wrong[i], 1, 100, &value), "'%s' gave %" PRIu64, wrong[i], value);
-    assert_false(bench_parse_number("18446744073709551616", 0, UINT64_MAX, &value));
-    assert_false(bench_parse_number("1e20", 0, UINT64_MAX, &value));
+        check_that(!number_parse(wrong[i], 1, 100, &value), "'%s' gave %" PRIu64, wrong[i], value);
+    assert_false(number_parse("18446744073709551616", 0, UINT64_MAX, &value));
+    assert_false(number_parse("1e20", 0, UINT64_MAX, &value));
     assert_true(value == 7); /* untouched */
 }
 

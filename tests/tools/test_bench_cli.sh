@@ -56,7 +56,8 @@ for run in 1 2 3; do
 done
 cmp facts1.json facts2.json || fail 'the same seed gave other ranges'
 ! cmp -s facts1.json facts3.json || fail 'another seed gave the same ranges'
-jq -e '.seed == "7" and .reps == 2 and (.machine.cpu | length) > 0 and .stopwatch.ns_per_tick > 0' run1.json \
+jq -e '.command == "kva bench" and (.version | test("^[0-9.]+$")) and (.date | test("^20[0-9-]+T[0-9:]+Z$"))
+       and .seed == "7" and (.machine.flags | test("-")) and .reps == 2 and (.machine.cpu | length) > 0 and .stopwatch.ns_per_tick > 0' run1.json \
     >/dev/null || fail 'JSON: the run is not described'
 jq -e 'all(.rows[]; .skipped or (.ns > 0 and (.turns_ns | length) == 2
            and .latency_ns.p50 <= .latency_ns.p99 and .latency_ns.p99 <= .latency_ns.max))' run1.json \
@@ -64,6 +65,14 @@ jq -e 'all(.rows[]; .skipped or (.ns > 0 and (.turns_ns | length) == 2
 jq -e 'all(.rows[]; .engine != "rb" or .ratio == 1)' run1.json >/dev/null || fail 'JSON: the base is not 1'
 jq -e 'all(.longest[]; .operations == 400 and .repeated_max_ns <= .latency_ns.max * 1.01)' run1.json \
     >/dev/null || fail 'JSON: the longest of two is longer than that of one'
+
+# What an engine's cap cuts is marked, and the mark explained.
+# shellcheck disable=SC2086
+"$KVA" bench longest --turn 1 --operations 200002 --n 100,90 --engine all >capped.txt
+grep -Eq '^ +100\*  scan +200,000\*' capped.txt || fail 'what is capped is not marked'
+grep -Eq '^ +100  rb +200,002 ' capped.txt || fail 'what is not capped is marked'
+[ "$(grep -c '^  \* scan is O(n): at most n = 10,000 and 200,000 operations' capped.txt)" = 1 ] ||
+    fail 'the mark is not explained once'
 
 # One engine, one workload, another base.
 # shellcheck disable=SC2086
@@ -84,16 +93,27 @@ grep -q 'scan is O(n)' slow.txt || fail 'the cap is not told'
     fail 'JSON: the skipped row is not marked'
 
 refuse 2 'churn, holes, aligned, windows, needle, fill-drain, hot, longest' nonsense
-refuse 2 'this build has: .*scan' --engine rbb
-refuse 2 'this build has: .*rb' --base rbb
+refuse 2 "no engine 'rbb': the engines are rb, scan, or all" --engine rbb
+refuse 2 "no engine 'rbb': the engines are rb, scan, or all" --base rbb
+refuse 2 "'list' is for kva test only: the engines are rb, scan, or all" --engine list
+refuse 2 "engine 'rb' is named twice" --engine rb,rb
+refuse 2 'takes one engine' --base all
 refuse 2 'add it to --engine' --engine scan --base rb
-refuse 2 "'0' is no number from 1 to 10000000" --n 10,0
-refuse 2 "'x' is no number" --seed x
-refuse 2 "'101' is no number from 1 to 100" --reps 101
-refuse 2 "'0' is no number from 1 to 60000" --turn 0
-refuse 2 "'1' is no number from 2" --operations 1
+refuse 2 "--n takes a number from 1 to 10000000, not '0'" --n 10,0
+refuse 2 "--seed takes a number from 0 to 18446744073709551615, not 'x'" --seed x
+refuse 2 "--reps takes a number from 1 to 100, not '101'" --reps 101
+refuse 2 "--turn takes a number from 1 to 60000, not '0'" --turn 0
+refuse 2 "--operations takes a number from 2 to 1000000000, not '1'" --operations 1
+refuse 2 "takes an even number, not '3'" longest --operations 3
 refuse 3 'No such file' --output no/such/folder/file hot
 if [ -w /dev/full ]; then
     # shellcheck disable=SC2086
     refuse 3 'could not be written' hot $tiny --n 5 --output /dev/full
+    for json in '' --json; do
+        code=0
+        # shellcheck disable=SC2086
+        "$KVA" bench hot $tiny --n 5 $json >/dev/full 2>err.txt || code=$?
+        [ "$code" = 3 ] || fail "a full disk: exit code $code"
+        grep -q 'standard output' err.txt || fail "a full disk: says $(cat err.txt)"
+    done
 fi

@@ -223,7 +223,7 @@ static void test_engine_lists(void **state)
 {
     (void)state;
     struct target_kind kinds[TARGET_KINDS], kind;
-    char message[256];
+    char message[ENGINES_MESSAGE];
     size_t count, all = 0;
     while (target_kind_at(all, &kind))
         all++;
@@ -235,12 +235,19 @@ static void test_engine_lists(void **state)
     assert_int_equal(count, 2);
     assert_string_equal(kinds[0].name, "scan");
     assert_string_equal(kinds[1].name, "list");
-    static const char *const wrong[] = {"",   ",",   "rb,", ",rb",    "rb,,scan",
-                                        "RB", "rbx", "r",   "all,rb", "rb,rb"};
+    static const char *const wrong[] = {"", ",", "rb,", ",rb", "rb,,scan", "RB", "rbx", "r", "all,rb"};
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
         assert_non_null(target_kinds_parse(wrong[i], kinds, &count, message));
         assert_non_null(strstr(message, "list, rb, scan, or all"));
     }
+    assert_non_null(target_kinds_parse("scan,rb,scan", kinds, &count, message));
+    assert_string_equal(message, "engine 'scan' is named twice");
+    struct engines engines;
+    assert_null(engines_parse("all", false, &engines, message));
+    assert_int_equal(engines.count, all - 1);
+    assert_non_null(engines_parse("list", false, &engines, message));
+    assert_string_equal(message,
+                        "the list walk 'list' is for kva test only: the engines are rb, scan, or all");
 }
 
 /* ---------------------------------------------------------------- an allocator that fails or lies on purpose */

@@ -44,24 +44,24 @@ done
 
 # --------------------------------------------------------------------------------- wrong command lines
 
-refuse 2 'say performance, smoke or stress' test
+refuse 2 'say what to run: performance, smoke or stress, or key=value' test
 refuse 2 'modes are performance, smoke and stress' test fast
 refuse 2 'keys are nr_threads, sequential_test_order, test_repeat_count, test_loop_count, nr_pages, use_huge, run_test_mask, nr_pcpu_objects' test nr_page=1
-refuse 2 'nr_threads takes a number from 1 to 65535' test nr_threads=0
+refuse 2 "nr_threads takes a number from 1 to 65535, not '0'$" test nr_threads=0
 refuse 2 'nr_threads takes a number from 1 to 65535' test nr_threads=65536
 refuse 2 'run_test_mask takes a number from 1 to 255' test smoke run_test_mask=256
-refuse 2 'use_huge takes only 1' test use_huge=2
+refuse 2 'use_huge takes only 1; leave it out to turn it off$' test use_huge=2
 refuse 2 'given twice' test nr_pages=1 nr_pages=2
 refuse 2 'too many arguments' test a b c d e f g h i j k l m n o p q r s
 refuse 2 "no engine 'tree': the engines are list, rb, scan, or all" test smoke --engine tree
-refuse 2 'named twice' test smoke --engine rb,rb
+refuse 2 "engine 'rb' is named twice" test smoke --engine rb,rb
 for budget in 0 -1 1x '' nan inf; do
-    refuse 2 'wrong budget' test smoke "--budget=$budget"
+    refuse 2 '--budget takes seconds, from 0.001 to 3600000' test smoke "--budget=$budget"
 done
-for seed in -1 x '' 9223372036854775808; do
-    refuse 2 'wrong seed' test smoke "--seed=$seed"
+for seed in -1 x '' 18446744073709551616; do
+    refuse 2 '--seed takes a number from 0 to 18446744073709551615' test smoke "--seed=$seed"
 done
-refuse 2 'wrong number of held areas' test smoke --held=99999999999
+refuse 2 '--held takes a number from 0 to 8388608' test smoke --held=99999999999
 refuse 2 'unrecognized option' test smoke --memory
 
 # ---------------------------------------------------------------------------------------------- runs
@@ -144,12 +144,13 @@ grep -q 'fix_size_alloc_test: allocation refused' err.txt || fail "a failed test
 
 # JSON: one document and nothing else.
 # shellcheck disable=SC2086
-"$KVA" test smoke $tiny $small --engine rb,list --seed 42 --json >out.json 2>err.txt
+"$KVA" test smoke $tiny $small --engine rb,list --seed 18446744073709551615 --json >out.json 2>err.txt
 [ ! -s err.txt ] || fail "--json wrote to standard error: $(cat err.txt)"
 python3 - out.json <<'END' || fail 'the JSON is not what the manual says'
 import json, sys
 document = json.load(open(sys.argv[1]))
-assert document["command"] == "kva test" and document["seed"] == 42
+assert list(document)[:4] == ["command", "version", "date", "seed"]
+assert document["command"] == "kva test" and document["seed"] == "18446744073709551615"
 assert document["parameters"]["test_loop_count"] == 100
 assert document["reference"] == "list"
 assert [engine["name"] for engine in document["engines"]] == ["rb", "list"]
@@ -164,8 +165,40 @@ for engine in document["engines"]:
 assert all(test["ratio"] == 1 for test in document["engines"][1]["tests"])
 END
 
+# A run that is killed has told its seed, in a pipe, too.
+"$KVA" test performance test_loop_count=1e9 --seed 77 --engine rb >killed.txt &
+run=$!
+waited=0
+while [ ! -s killed.txt ] && [ "$waited" -lt 100 ]; do
+    sleep 0.1
+    waited=$((waited + 1))
+done
+kill -9 "$run"
+wait "$run" 2>/dev/null || true
+grep -q '^Seed: 77$' killed.txt || fail 'a run that was killed has not told its seed'
+
+# Threads that the system does not start.
+code=0
+(
+    # shellcheck disable=SC3045 # dash and bash have it; where it is missing, nothing is limited
+    ulimit -v 2000000 || exit 0
+    "$KVA" test nr_threads=65535 test_loop_count=1 run_test_mask=1
+) >out.txt 2>err.txt || code=$?
+if [ "$code" = 3 ]; then
+    grep -Eq 'the system started only [0-9]+ of 65535 threads; lower nr_threads' err.txt || fail "threads: $(cat err.txt)"
+fi
+
 # A full disk is not a success.
 if [ -w /dev/full ]; then
+    for arguments in --help 'help test' 'test --help' 'replay --help' 'bench --help' --version \
+        'test smoke test_loop_count=1 run_test_mask=1 --engine all' 'test smoke test_loop_count=1 run_test_mask=1 --json'; do
+        code=0
+        # shellcheck disable=SC2086
+        "$KVA" $arguments >/dev/full 2>err.txt || code=$?
+        [ "$code" = 3 ] || fail "kva $arguments to a full disk: exit code $code"
+        grep -q '^kva: standard output: ' err.txt || fail "kva $arguments to a full disk: says $(cat err.txt)"
+        [ "$(wc -l <err.txt)" = 1 ] || fail "kva $arguments to a full disk: says it twice"
+    done
     code=0
     # shellcheck disable=SC2086
     "$KVA" test smoke $tiny run_test_mask=1 >/dev/full 2>err.txt || code=$?

@@ -36,7 +36,7 @@ for trace in "$traces"/*.strace; do
     grep -q '^rb ' text.txt && grep -q '^scan ' text.txt || fail "$trace: an engine is missing"
     grep -q '^All engines gave the same addresses in all [0-9]* calls\.$' text.txt || fail "$trace: not all alike"
     "$KVA" replay --repeat 1 --samples 4 --json "$trace" >json.txt
-    jq -e '.command == "kva replay" and (.samples | length) == 4 and (.engines | map(.name)) == ["rb", "scan"]
+    jq -e '(keys_unsorted[:3] == ["command", "version", "date"]) and .command == "kva replay" and (.samples | length) == 4 and (.engines | map(.name)) == ["rb", "scan"]
         and ([.engines[] | .rounds == 1 and .operations > 100 and .ns_per_operation > 0] | all)
         and ([.samples[] | .fragmentation >= 0 and .fragmentation < 1 and .crumb_share < 1] | all)
         and .samples[3].operations == .engines[0].operations
@@ -69,22 +69,27 @@ tail -n 2 err.txt | cmp - wanted.txt || fail "the place is not shown: $(cat err.
 head -c 4096 "$KVA" >binary.log
 refuse 1 'binary.log:1:1: expected the name of a call' binary.log
 : >empty.log
-refuse 1 'empty.log: the log is empty' empty.log
+refuse 1 'kva replay: empty.log: the log is empty' empty.log
+refuse 1 'kva replay: /dev/null: the log is empty' /dev/null
+refuse 3 "kva replay: '': No such file or directory" ''
+printf 'brk(NULL) = 0x1000\r\n' >crlf.log
+refuse 1 'crlf.log:1:19: expected a line feed, found a carriage return before it: convert the log' crlf.log
 refuse 1 'there is no mmap, munmap, mremap or brk to play in it' "$(printf 'read(3) = 0\n' >other.log && echo other.log)"
 head -c 10000 "$traces/gcc.strace" >cut.log
 refuse 1 'the log is cut off here' cut.log
 refuse 3 'missing.log: No such file or directory' missing.log
-refuse 3 'Is a directory' .
+refuse 3 'kva replay: .: Is a directory' .
 
 # Command lines that cannot be understood: the right words are listed.
 refuse 2 'which file?'
 refuse 2 'one file at a time' small.log small.log
-refuse 2 'each once: rb, scan' --engine tree small.log
-refuse 2 'each once: rb, scan' --engine rb,rb small.log
-refuse 2 'each once: rb, scan' --engine '' small.log
-refuse 2 'say 1 to 1000000' --repeat 0 small.log
-refuse 2 'say 1 to 1000000' --repeat 3x small.log
-refuse 2 'say 1 to 1000' --samples 1001 small.log
+refuse 2 "no engine 'tree': the engines are rb, scan, or all" --engine tree small.log
+refuse 2 "'list' is for kva test only: the engines are rb, scan, or all" --engine list small.log
+refuse 2 "engine 'rb' is named twice" --engine rb,rb small.log
+refuse 2 "no engine '': the engines are rb, scan, or all" --engine '' small.log
+refuse 2 "--repeat takes a number from 1 to 1000000, not '0'" --repeat 0 small.log
+refuse 2 "--repeat takes a number from 1 to 1000000, not '3x'" --repeat 3x small.log
+refuse 2 "--samples takes a number from 1 to 1000, not '1001'" --samples 1001 small.log
 refuse 2 'unrecognized option' --wrong small.log
 
 # A full disk is not passed over.
@@ -92,6 +97,7 @@ if [ -w /dev/full ]; then
     code=0
     "$KVA" replay --repeat 1 small.log >/dev/full 2>err.txt || code=$?
     [ "$code" = 3 ] || fail "a full disk: exit code $code"
+    grep -q 'standard output: No space left' err.txt || fail "a full disk: says $(cat err.txt)"
     code=0
     "$KVA" replay --repeat 1 --json small.log >/dev/full 2>err.txt || code=$?
     [ "$code" = 3 ] || fail "a full disk, JSON: exit code $code"

@@ -157,20 +157,21 @@ static void test_outcomes(void **state)
 static void test_halves(void **state)
 {
     (void)state;
-    struct strace_log log = read_good("1 1.1 munmap(0x1000, 4096 <unfinished ...>\n"
-                                      "2 1.2 mmap(NULL, 1, PROT_NONE, MAP_SHARED, -1, 0 <unfinished ...>\n"
-                                      "3 1.3 brk(0x3000 <unfinished ...>\n"
-                                      "4 1.35 futex(0x3000, 1, <unfinished ...>\n"
-                                      "3 1.4 <... brk resumed>) = 0x3000\n"
-                                      "2 1.5 <... mmap resumed> ) = 0x1000\n"
-                                      "4 1.55 <... futex resumed>) = ?\n"
-                                      "1 1.6 <... munmap resumed>) = 0\n");
+    struct strace_log log =
+        read_good("1 1000000001.1 munmap(0x1000, 4096 <unfinished ...>\n"
+                  "2 1000000001.2 mmap(NULL, 1, PROT_NONE, MAP_SHARED, -1, 0 <unfinished ...>\n"
+                  "3 1000000001.3 brk(0x3000 <unfinished ...>\n"
+                  "4 1000000001.35 futex(0x3000, 1, <unfinished ...>\n"
+                  "3 1000000001.4 <... brk resumed>) = 0x3000\n"
+                  "2 1000000001.5 <... mmap resumed> ) = 0x1000\n"
+                  "4 1000000001.55 <... futex resumed>) = ?\n"
+                  "1 1000000001.6 <... munmap resumed>) = 0\n");
     assert_int_equal(log.count, 3);
     check_op(&log.ops[0], STRACE_MUNMAP, STRACE_DONE, 0);
     check_op(&log.ops[1], STRACE_BRK, STRACE_DONE, 0x3000);
     check_op(&log.ops[2], STRACE_MMAP, STRACE_DONE, 0x1000);
-    assert_int_equal(log.ops[0].time_ns, 1100000000);
-    assert_int_equal(log.ops[1].time_ns, 1400000000);
+    assert_int_equal(log.ops[0].time_ns, UINT64_C(1000000001100000000));
+    assert_int_equal(log.ops[1].time_ns, UINT64_C(1000000001400000000));
     assert_int_equal(log.ops[2].pid, 2);
     assert_int_equal(log.ops[2].line, 2);
     assert_int_equal(log.resumed, 4);
@@ -229,6 +230,30 @@ static void test_times(void **state)
     assert_int_equal(log.ops[1].time_ns - log.ops[0].time_ns, UINT64_C(1500000000));
     assert_int_equal(log.ops[2].time_ns - log.ops[1].time_ns, UINT64_C(1500001000));
     assert_int_equal(log.ops[3].time_ns - log.ops[2].time_ns, UINT64_C(43199249999000));
+    strace_log_fini(&log);
+}
+
+/** strace -r: each time counts from the line before, and blanks fill it up. */
+static void test_relative_times(void **state)
+{
+    (void)state;
+    struct strace_log log = read_good("     0.000000 brk(NULL) = 0x1000\n"
+                                      "     1.500000 read(3) = 0\n"
+                                      "12345.000001 brk(NULL) = 0x1000\n"
+                                      "7         0.250000 brk(NULL) = 0x1000\n");
+    assert_int_equal(log.ops[1].time_ns - log.ops[0].time_ns, UINT64_C(12346500001000));
+    assert_int_equal(log.ops[2].time_ns - log.ops[1].time_ns, UINT64_C(250000000));
+    assert_int_equal(log.ops[2].pid, 7);
+    strace_log_fini(&log);
+}
+
+/** An error's words in parentheses may be missing. */
+static void test_errors_without_words(void **state)
+{
+    (void)state;
+    struct strace_log log = read_good("brk(NULL) = -1 ENOMEM\nmunmap(0x1, 1) = -1 EINVAL <0.000007>\n");
+    check_op(&log.ops[0], STRACE_BRK, STRACE_FAILED, 0);
+    check_op(&log.ops[1], STRACE_MUNMAP, STRACE_FAILED, 0);
     strace_log_fini(&log);
 }
 
@@ -309,9 +334,11 @@ static const struct {
     {"brk(NULL) 0x1000\n", 1, 11, "'= '"},
     {"brk(NULL) =0x1000\n", 1, 11, "'= '"},
     {"brk(NULL) = 0x1000 \n", 1, 19, "the end of the line"},
-    {"brk(NULL) = 0x1000\r\n", 1, 19, "found '?'"},
+    {"brk(NULL) = 0x1000\r\n", 1, 19, "carriage return"},
+    {GOOD "\r\n", 2, 1, "tr -d '\\r'"},
+    {"   brk(NULL) = 0x1000\n", 1, 1, "found ' '"},
     {"brk(NULL) = -1\n", 1, 15, "' E'"},
-    {"brk(NULL) = -1 ENOMEM\n", 1, 22, "' ('"},
+    {"brk(NULL) = -1 ENOMEM!\n", 1, 22, "the end of the line"},
     {"brk(NULL) = -1 ENOMEM (Cannot\n", 1, 30, "')'"},
     {"brk(NULL) = 0x1000 <0.1\n", 1, 24, "'>'"},
     {"munmap(0x1000, 1) = 1\n", 1, 21, "0, -1 or ?"},
@@ -426,10 +453,13 @@ static void test_error_text(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_mmap),       cmocka_unit_test(test_flags),  cmocka_unit_test(test_other_calls),
-        cmocka_unit_test(test_outcomes),   cmocka_unit_test(test_halves), cmocka_unit_test(test_superseded),
-        cmocka_unit_test(test_terminal),   cmocka_unit_test(test_times),  cmocka_unit_test(test_broken),
-        cmocka_unit_test(test_binary),     cmocka_unit_test(test_empty),  cmocka_unit_test(test_long_line),
+        cmocka_unit_test(test_mmap),           cmocka_unit_test(test_flags),
+        cmocka_unit_test(test_other_calls),    cmocka_unit_test(test_outcomes),
+        cmocka_unit_test(test_halves),         cmocka_unit_test(test_superseded),
+        cmocka_unit_test(test_terminal),       cmocka_unit_test(test_times),
+        cmocka_unit_test(test_relative_times), cmocka_unit_test(test_errors_without_words),
+        cmocka_unit_test(test_broken),         cmocka_unit_test(test_binary),
+        cmocka_unit_test(test_empty),          cmocka_unit_test(test_long_line),
         cmocka_unit_test(test_error_text),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -65,9 +65,11 @@ int kva_cmd_bench(int argc, char **argv)
     progress_clear(&bench_progress);
     if (!options.json)
         bench_report_preemptions(&results, &options);
-    bool written = !options.json || bench_report_json(&results, &machine, &options, &clock);
+    bool made = !options.json || bench_report_json(&results, &machine, &options, &clock);
     bench_results_destroy(&results);
-    if (!bench_options_close(&options) || !written)
-        bench_fatal(TOOL_REFUSED, "the results could not be written: %s", strerror(errno));
-    return TOOL_OK;
+    if (!made)
+        bench_fatal(TOOL_REFUSED, "no memory for the results");
+    if (!bench_options_close(&options))
+        bench_fatal(TOOL_REFUSED, "%s could not be written: %s", options.output, strerror(errno));
+    return tool_finish(TOOL_OK);
 }

@@ -143,8 +143,8 @@ static struct longest *add_longest(struct results *results)
 void bench_run_longest(const struct workload *workload, size_t n, const struct bench_options *options,
                        const struct bench_clock *clock, struct results *results)
 {
-    for (size_t i = 0; i < options->engine_count; i++) {
-        const char *engine = options->engines[i];
+    for (size_t i = 0; i < options->engines.count; i++) {
+        const char *engine = options->engines.name[i];
         size_t cap = options->uncapped ? SIZE_MAX : bench_engine_cap(engine);
         uint64_t operations_cap = options->uncapped ? UINT64_MAX : bench_engine_operations_cap(engine);
         struct longest *longest = add_longest(results);
@@ -152,6 +152,7 @@ void bench_run_longest(const struct workload *workload, size_t n, const struct b
         longest->engine = engine;
         longest->n = n < cap ? n : cap;
         longest->operations = options->operations < operations_cap ? options->operations : operations_cap;
+        longest->capped = longest->n < n || longest->operations < options->operations;
         measure(longest, options, clock);
     }
 }

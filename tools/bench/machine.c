@@ -8,7 +8,6 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/utsname.h>
-#include <time.h>
 #include <unistd.h>
 
 /* The build system may say with which flags and check level it built the library. */
@@ -130,11 +129,6 @@ static void describe_system(struct machine *machine)
         snprintf(machine->kernel, sizeof(machine->kernel), "%.40s %.60s %.40s", name.sysname, name.release,
                  name.machine);
     first_line("/sys/kernel/mm/transparent_hugepage/enabled", machine->huge_pages);
-    time_t now = time(NULL);
-    struct tm utc;
-    snprintf(machine->date, sizeof(machine->date), "unknown");
-    if (gmtime_r(&now, &utc) != NULL)
-        strftime(machine->date, sizeof(machine->date), "%Y-%m-%dT%H:%M:%SZ", &utc);
 }
 
 void machine_describe(struct machine *machine, int pinned_to)

@@ -23,7 +23,6 @@ struct machine {
     size_t cache_count;
     char kernel[MACHINE_TEXT];
     char huge_pages[MACHINE_TEXT]; /* the kernel's policy for transparent huge pages */
-    char date[MACHINE_TEXT];       /* UTC, ISO 8601 */
     const char *compiler;
     const char *flags;
     bool optimized;

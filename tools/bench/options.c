@@ -3,11 +3,11 @@
 #define _GNU_SOURCE
 #include "options.h"
 
+#include "../common/number.h"
 #include "fatal.h"
 
 #include <argp.h>
 #include <errno.h>
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -35,13 +35,14 @@ enum key {
 };
 
 static const struct argp_option argp_options[] = {
-    {"engine", 'e', "NAME,...", 0, "Engines to measure; default: all that this build has", 0},
+    {"engine", 'e', "LIST", 0, "Engines to measure: all (the default), or names with commas", 0},
     {"base", KEY_BASE, "ENGINE", 0, "The engine that ratios refer to; default: rb", 0},
     {"n", 'n', "N,...", 0, "Sizes instead of the workload's own, 1 to 1e7", 0},
     {"seed", KEY_SEED, "N", 0, "Seed of the random numbers; default: 1", 0},
     {"reps", KEY_REPS, "N", 0, "Timed turns for each engine, 1 to 100; default: 7", 0},
     {"turn", KEY_TURN, "MS", 0, "Length of a turn in milliseconds; default: 150", 0},
-    {"operations", KEY_OPERATIONS, "N", 0, "Operations of the workload longest; default: 1e7", 0},
+    {"operations", KEY_OPERATIONS, "N", 0, "Operations of the workload longest, an even number; default: 1e7",
+     0},
     {"uncapped", KEY_UNCAPPED, NULL, 0, "Run slow engines at sizes that take them hours, too", 0},
     {"json", KEY_JSON, NULL, 0, "Write JSON instead of tables", 0},
     {"output", 'o', "FILE", 0, "Write to FILE instead of standard output", 0},
@@ -50,53 +51,13 @@ static const struct argp_option argp_options[] = {
 
 /* ---------------------------------------------------------------------------------------------- numbers */
 
-/** value * 10^exponent, false when that passes `high`. */
-static bool scale(uint64_t *value, uint64_t exponent, uint64_t high)
-{
-    for (; exponent > 0 && *value != 0; exponent--) {
-        if (*value > high / 10)
-            return false;
-        *value *= 10;
-    }
-    return true;
-}
-
-/** Decimal digits from *text on, at least one; *text moves behind them. */
-static bool parse_digits(const char **text, uint64_t *value)
-{
-    const char *start = *text;
-    for (*value = 0; **text >= '0' && **text <= '9'; (*text)++) {
-        uint64_t digit = (uint64_t)(**text - '0');
-        if (*value > (UINT64_MAX - digit) / 10)
-            return false;
-        *value = *value * 10 + digit;
-    }
-    return *text != start;
-}
-
-bool bench_parse_number(const char *text, uint64_t low, uint64_t high, uint64_t *value)
-{
-    uint64_t exponent = 0;
-    uint64_t number;
-    if (!parse_digits(&text, &number))
-        return false;
-    if (*text == 'e') {
-        text++;
-        if (!parse_digits(&text, &exponent))
-            return false;
-    }
-    if (*text != 0 || !scale(&number, exponent, high) || number < low || number > high)
-        return false;
-    *value = number;
-    return true;
-}
-
 static uint64_t number_or_usage(const struct argp_state *state, const char *option, const char *text,
                                 uint64_t low, uint64_t high)
 {
+    char message[NUMBER_MESSAGE];
     uint64_t value = low;
-    if (!bench_parse_number(text, low, high, &value))
-        argp_error(state, "--%s: '%s' is no number from %" PRIu64 " to %" PRIu64, option, text, low, high);
+    if (!number_parse(text, low, high, &value))
+        argp_error(state, "%s", number_complaint(message, option, low, high, text));
     return value;
 }
 
@@ -115,50 +76,32 @@ static void for_each_part(const char *list, void (*each)(const struct argp_state
     free(copy);
 }
 
-/** All engines of the build: "rb, scan". */
-static void engine_names(char *text, size_t room)
+static void choose_engines(const struct argp_state *state, const char *text, struct engines *engines)
 {
-    const char *name;
-    size_t used = 0;
-    text[0] = 0;
-    for (size_t i = 0; (name = kva_engine_name(i)) != NULL && used < room; i++)
-        used += (size_t)snprintf(text + used, room - used, "%s%s", i > 0 ? ", " : "", name);
+    char message[ENGINES_MESSAGE];
+    const char *wrong = engines_parse(text, false, engines, message);
+    if (wrong != NULL)
+        argp_error(state, "%s", wrong);
 }
 
-/** The build's own copy of an engine's name; NULL when it has none of that name. */
-static const char *engine_name(const char *text)
+/** The engine that ratios refer to: one. */
+static const char *base_or_usage(const struct argp_state *state, const char *text)
 {
-    const char *name;
-    for (size_t i = 0; (name = kva_engine_name(i)) != NULL; i++)
-        if (strcmp(name, text) == 0)
-            return name;
-    return NULL;
+    struct engines base;
+    choose_engines(state, text, &base);
+    if (base.count != 1)
+        argp_error(state, "--base takes one engine");
+    return base.name[0];
 }
 
-static const char *engine_or_usage(const struct argp_state *state, const char *option, const char *text)
+/** Operations come in pairs. */
+static uint64_t operations_or_usage(const struct argp_state *state, const char *text)
 {
-    const char *name = engine_name(text);
-    char names[256];
-    engine_names(names, sizeof(names));
-    if (name == NULL)
-        argp_error(state, "--%s: there is no engine '%s'; this build has: %s", option, text, names);
-    return name;
-}
-
-static bool has_engine(const struct bench_options *options, const char *name)
-{
-    for (size_t i = 0; i < options->engine_count; i++)
-        if (strcmp(options->engines[i], name) == 0)
-            return true;
-    return false;
-}
-
-static void add_engine(const struct argp_state *state, const char *text)
-{
-    struct bench_options *options = state->input;
-    const char *name = engine_or_usage(state, "engine", text);
-    if (!has_engine(options, name) && options->engine_count < ENGINES_MAX)
-        options->engines[options->engine_count++] = name;
+    uint64_t count = number_or_usage(state, "--operations", text, 2, OPERATIONS_LIMIT);
+    if (count % 2 != 0)
+        argp_error(state, "--operations takes an even number, not '%s': a free and an allocation make a pair",
+                   text);
+    return count;
 }
 
 static void add_size(const struct argp_state *state, const char *text)
@@ -166,7 +109,7 @@ static void add_size(const struct argp_state *state, const char *text)
     struct bench_options *options = state->input;
     if (options->size_count == SIZES_MAX)
         argp_error(state, "--n: more than %d sizes", SIZES_MAX);
-    options->sizes[options->size_count++] = (size_t)number_or_usage(state, "n", text, 1, SIZE_LIMIT);
+    options->sizes[options->size_count++] = (size_t)number_or_usage(state, "--n", text, 1, SIZE_LIMIT);
 }
 
 static void add_workload(const struct argp_state *state, const char *text)
@@ -195,21 +138,20 @@ static void choose_defaults(struct bench_options *options)
         chosen |= options->workload_chosen[i];
     for (size_t i = 0; workload_at(i) != NULL; i++)
         options->workload_chosen[i] |= !chosen;
-    const char *name;
-    if (options->engine_count > 0)
-        return;
-    for (size_t i = 0; i < ENGINES_MAX && (name = kva_engine_name(i)) != NULL; i++)
-        options->engines[options->engine_count++] = name;
+    if (options->engines.count == 0)
+        engines_all(&options->engines, false);
 }
 
 /** The base must run, or there is nothing to refer to. */
 static void choose_base(const struct argp_state *state, struct bench_options *options)
 {
+    char names[ENGINES_TEXT];
     if (options->base == NULL)
-        options->base = has_engine(options, DEFAULT_BASE) ? engine_name(DEFAULT_BASE) : options->engines[0];
-    else if (!has_engine(options, options->base))
-        argp_error(state, "--base: %s is not among the engines to be measured; add it to --engine",
-                   options->base);
+        options->base =
+            engines_contain(&options->engines, DEFAULT_BASE) ? DEFAULT_BASE : options->engines.name[0];
+    else if (!engines_contain(&options->engines, options->base))
+        argp_error(state, "--base: %s is not among the engines to be measured, %s; add it to --engine",
+                   options->base, engines_text(names, &options->engines));
 }
 
 static error_t parse_option(int key, char *argument, struct argp_state *state)
@@ -217,7 +159,7 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
     struct bench_options *options = state->input;
     switch (key) {
     case 'e':
-        for_each_part(argument, add_engine, state);
+        choose_engines(state, argument, &options->engines);
         break;
     case 'n':
         for_each_part(argument, add_size, state);
@@ -226,19 +168,19 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
         options->output = argument;
         break;
     case KEY_BASE:
-        options->base = engine_or_usage(state, "base", argument);
+        options->base = base_or_usage(state, argument);
         break;
     case KEY_SEED:
-        options->seed = number_or_usage(state, "seed", argument, 0, UINT64_MAX);
+        options->seed = number_or_usage(state, "--seed", argument, 0, UINT64_MAX);
         break;
     case KEY_REPS:
-        options->reps = (size_t)number_or_usage(state, "reps", argument, 1, REPS_MAX);
+        options->reps = (size_t)number_or_usage(state, "--reps", argument, 1, REPS_MAX);
         break;
     case KEY_TURN:
-        options->turn_ns = 1000000 * number_or_usage(state, "turn", argument, 1, TURN_MS_LIMIT);
+        options->turn_ns = 1000000 * number_or_usage(state, "--turn", argument, 1, TURN_MS_LIMIT);
         break;
     case KEY_OPERATIONS:
-        options->operations = number_or_usage(state, "operations", argument, 2, OPERATIONS_LIMIT);
+        options->operations = operations_or_usage(state, argument);
         break;
     case KEY_UNCAPPED:
         options->uncapped = true;
@@ -279,10 +221,15 @@ static char *help(int key, const char *text, void *input)
                     s + 1 < WORKLOAD_SIZES && workload->sizes[s + 1] != 0 ? "," : "");
         fputs(".\n", out);
     }
-    char names[256];
-    engine_names(names, sizeof(names));
-    fprintf(out, "\nEngines of this build: %s. Slow engines are left out at large sizes, and say so.\n",
-            names);
+    char names[ENGINES_TEXT];
+    struct engines all;
+    engines_all(&all, false);
+    fprintf(
+        out,
+        "\nEngines of this build: %s. Slow engines are left out at large sizes, and say so. The list walk of "
+        "kva test is not among them: it has no statistics and no check of itself, and cannot reserve a "
+        "place.\n",
+        engines_text(names, &all));
     return fclose(out) == 0 ? help_text : NULL; /* argp frees it */
 }
 
@@ -316,8 +263,8 @@ void bench_options_parse(struct bench_options *options, int argc, char **argv)
 
 bool bench_options_close(struct bench_options *options)
 {
+    if (options->out == stdout)
+        return true;
     bool written = fflush(options->out) == 0 && !ferror(options->out);
-    if (options->out != stdout)
-        written &= fclose(options->out) == 0;
-    return written;
+    return fclose(options->out) == 0 && written;
 }

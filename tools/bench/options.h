@@ -14,11 +14,7 @@
 /** Read the command line, and open the output. Leaves the program for --help and for whatever is wrong. */
 void bench_options_parse(struct bench_options *options, int argc, char **argv);
 
-/** Close the output. False when something that was written did not reach it. */
+/** Close the output file, if there is one. False when something that was written did not reach it; errno says why. */
 bool bench_options_close(struct bench_options *options);
-
-/** Read a number: decimal digits, and "e" with an exponent if you like: 1000000 or 1e6. False when the text
- *  is anything else or the value lies outside [low, high]. */
-bool bench_parse_number(const char *text, uint64_t low, uint64_t high, uint64_t *value);
 
 #endif

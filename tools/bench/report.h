@@ -22,7 +22,7 @@ void bench_report_longest(const struct longest *longest, size_t count, const str
 /** A note when the system took the CPU away, which is in the figures. */
 void bench_report_preemptions(const struct results *results, const struct bench_options *options);
 
-/** Everything as JSON. False: no memory, or the output could not be written. */
+/** Everything as JSON. False: no memory. */
 bool bench_report_json(const struct results *results, const struct machine *machine,
                        const struct bench_options *options, const struct bench_clock *clock);
 

@@ -31,7 +31,7 @@ static void ns_cell(struct table *table, double ns)
 static void finish_table(struct table *table, FILE *out)
 {
     if (table == NULL || !table_print(table, out, 2))
-        bench_fatal(TOOL_REFUSED, "a table could not be written");
+        bench_fatal(TOOL_REFUSED, "no memory for a table");
     table_destroy(table);
 }
 
@@ -43,8 +43,9 @@ void bench_report_machine(const struct machine *machine, const struct bench_opti
     FILE *out = options->out;
     fprintf(out, "%s, %ld CPUs%s, %s, %s\n", machine->cpu, machine->cpus,
             machine->virtual_machine ? " (virtual)" : "", machine->kernel, machine->compiler);
-    fprintf(out, "seed %" PRIu64 ", %zu turns of %.0f ms, stopwatch %.0f ns a reading", options->seed,
-            options->reps, (double)options->turn_ns / 1e6, (double)clock->cost_ticks * clock->ns_per_tick);
+    fprintf(out, "seed %" PRIu64 ", %zu turn%s of %.0f ms, stopwatch %.0f ns a reading", options->seed,
+            options->reps, options->reps == 1 ? "" : "s", (double)options->turn_ns / 1e6,
+            (double)clock->cost_ticks * clock->ns_per_tick);
     if (machine->pinned_to >= 0)
         fprintf(out, ", pinned to CPU %d\n", machine->pinned_to);
     else
@@ -62,8 +63,8 @@ void bench_report_preemptions(const struct results *results, const struct bench_
 {
     if (results->preemptions > 0)
         fprintf(options->out,
-                "\nnote: the system took the CPU away %" PRIu64 " times; these are in the figures\n",
-                results->preemptions);
+                "\nnote: the system took the CPU away %" PRIu64 " time%s; this is in the figures\n",
+                results->preemptions, results->preemptions == 1 ? "" : "s");
 }
 
 /* ------------------------------------------------------------------------------------------------ rows */
@@ -158,9 +159,11 @@ void bench_report_rows(const struct row *rows, size_t count, const struct bench_
 
 static void longest_cells(struct table *table, const struct longest *longest)
 {
-    count_cell(table, longest->n);
+    const char *mark = longest->capped ? "*" : "";
+    char text[NUMBER_ROOM];
+    table_cell(table, "%s%s", format_count(text, longest->n), mark);
     table_cell(table, "%s", longest->engine);
-    count_cell(table, longest->operations);
+    table_cell(table, "%s%s", format_count(text, longest->operations), mark);
     ns_cell(table, longest->latency.p50);
     ns_cell(table, longest->latency.p999);
     ns_cell(table, longest->latency.max);
@@ -169,6 +172,23 @@ static void longest_cells(struct table *table, const struct longest *longest)
     count_cell(table, longest->above_empty);
     ns_cell(table, longest->repeated_max);
     table_cell(table, "%s", longest->repeated_is_free ? "free" : "alloc");
+}
+
+/** Below the table: what was cut, once for each engine. */
+static void longest_notes(const struct longest *longest, size_t count, FILE *out)
+{
+    char n[NUMBER_ROOM], operations[NUMBER_ROOM];
+    for (size_t i = 0; i < count; i++) {
+        bool said = false;
+        for (size_t j = 0; j < i; j++)
+            said |= longest[j].capped && longest[j].engine == longest[i].engine;
+        if (longest[i].capped && !said)
+            fprintf(out,
+                    "  * %s is O(n): at most n = %s and %s operations, which do not compare with the others; "
+                    "--uncapped lifts both\n",
+                    longest[i].engine, format_count(n, bench_engine_cap(longest[i].engine)),
+                    format_count(operations, bench_engine_operations_cap(longest[i].engine)));
+    }
 }
 
 void bench_report_longest(const struct longest *longest, size_t count, const struct bench_options *options)
@@ -189,5 +209,6 @@ void bench_report_longest(const struct longest *longest, size_t count, const str
             "  empty: a loop that does nothing, timed beside it for as long. above empty: operations "
             "longer than its longest.\n"
             "  longest twice: each operation counts with the shorter of two identical runs.\n");
+    longest_notes(longest, count, options->out);
     fflush(options->out);
 }

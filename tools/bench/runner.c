@@ -213,17 +213,17 @@ static void show(const struct bout *bout, const char *engine, const struct phase
 static void open_subjects(struct bout *bout, struct row *models)
 {
     const struct bench_options *options = bout->options;
-    for (size_t i = 0; i < options->engine_count; i++) {
+    for (size_t i = 0; i < options->engines.count; i++) {
         struct row *model = &models[i];
         memset(model, 0, sizeof(*model));
         model->workload = bout->workload;
         model->n = bout->n;
-        model->engine = options->engines[i];
+        model->engine = options->engines.name[i];
         model->ratio = -1;
         model->skipped = bout->n > bench_engine_cap(model->engine) && !options->uncapped;
         if (model->skipped)
             continue;
-        show(bout, model->engine, NULL, "set-up", i + 1, options->engine_count);
+        show(bout, model->engine, NULL, "set-up", i + 1, options->engines.count);
         uint64_t start = clock_ns();
         bout->subjects[i] = workload_open(bout->workload, model->engine, bout->n, options->seed);
         model->setup_ns = (double)(clock_ns() - start);
@@ -242,7 +242,7 @@ void bench_require_equal_samples(const struct workload *workload, size_t n, cons
 static void compare_samples(const struct bout *bout, const struct row *models)
 {
     const struct row *first = NULL;
-    for (size_t i = 0; i < bout->options->engine_count; i++) {
+    for (size_t i = 0; i < bout->options->engines.count; i++) {
         const struct row *row = &models[i];
         if (row->skipped)
             continue;
@@ -258,7 +258,7 @@ static void measure_throughput(struct bout *bout, const struct phase *phase)
 {
     const struct bench_options *options = bout->options;
     for (size_t turn = 0; turn <= options->reps; turn++) {
-        for (size_t i = 0; i < options->engine_count; i++) {
+        for (size_t i = 0; i < options->engines.count; i++) {
             struct row *row = &bout->rows[i];
             if (row->skipped)
                 continue;
@@ -276,27 +276,27 @@ static void measure_latency(struct bout *bout, const struct phase *phase)
 {
     static struct histogram histograms[ENGINES_MAX]; /* half a megabyte: too much for a stack */
     const struct bench_options *options = bout->options;
-    for (size_t i = 0; i < options->engine_count; i++)
+    for (size_t i = 0; i < options->engines.count; i++)
         histogram_init(&histograms[i]);
     for (size_t turn = 0; turn < LATENCY_TURNS; turn++) {
-        for (size_t i = 0; i < options->engine_count; i++) {
+        for (size_t i = 0; i < options->engines.count; i++) {
             if (bout->rows[i].skipped)
                 continue;
             show(bout, bout->rows[i].engine, phase, "latency", turn + 1, LATENCY_TURNS);
             take_turn(bout->subjects[i], phase, options->turn_ns, bout->clock->ns_per_tick, &histograms[i]);
         }
     }
-    for (size_t i = 0; i < options->engine_count; i++)
+    for (size_t i = 0; i < options->engines.count; i++)
         bout->rows[i].latency = bench_latency_of(&histograms[i], bout->clock->ns_per_tick);
 }
 
 static void fill_in_ratios(struct bout *bout)
 {
     const struct row *base = NULL;
-    for (size_t i = 0; i < bout->options->engine_count; i++)
+    for (size_t i = 0; i < bout->options->engines.count; i++)
         if (strcmp(bout->rows[i].engine, bout->options->base) == 0 && !bout->rows[i].skipped)
             base = &bout->rows[i];
-    for (size_t i = 0; i < bout->options->engine_count; i++) {
+    for (size_t i = 0; i < bout->options->engines.count; i++) {
         if (bout->rows[i].skipped)
             continue;
         summarize(&bout->rows[i]);
@@ -327,14 +327,14 @@ void bench_run_workload(const struct workload *workload, size_t n, const struct 
     compare_samples(&bout, models);
     for (size_t p = 0; p < workload->phase_count; p++) {
         const struct phase *phase = &workload->phases[p];
-        bout.rows = add_rows(results, models, options->engine_count);
-        for (size_t i = 0; i < options->engine_count; i++)
+        bout.rows = add_rows(results, models, options->engines.count);
+        for (size_t i = 0; i < options->engines.count; i++)
             bout.rows[i].phase = phase;
         measure_throughput(&bout, phase);
         measure_latency(&bout, phase);
         fill_in_ratios(&bout);
     }
-    for (size_t i = 0; i < options->engine_count; i++)
+    for (size_t i = 0; i < options->engines.count; i++)
         if (bout.subjects[i] != NULL)
             subject_destroy(bout.subjects[i]);
 }

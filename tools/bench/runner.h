@@ -19,6 +19,7 @@
 #ifndef KVA_TOOLS_BENCH_RUNNER_H
 #define KVA_TOOLS_BENCH_RUNNER_H
 
+#include "../common/engines.h"
 #include "histogram.h"
 #include "workload.h"
 
@@ -27,12 +28,8 @@
 /** More repetitions than this are refused. */
 #define REPS_MAX 100
 
-/** More engines than this a build does not have. */
-#define ENGINES_MAX 8
-
 struct bench_options {
-    const char *engines[ENGINES_MAX];
-    size_t engine_count;
+    struct engines engines;
     const char *base; /* ratios are to this one; always among the engines */
     size_t *sizes;
     size_t size_count; /* 0: the workload's own sizes */
@@ -82,6 +79,7 @@ struct longest {
     size_t n;
     const char *engine;
     uint64_t operations;
+    bool capped; /* n or operations are fewer than were asked for */
     struct sample sample;
     struct latency latency; /* of the first pass, interruptions and all; max: the longest seen */
     double repeated_max;    /* the longest when each operation counts with the shorter of its two times */

@@ -15,13 +15,10 @@ enum tool_exit {
     TOOL_REFUSED = 3, /* the environment refused: no memory, no such file, a full disk */
 };
 
-/** The last step of a command: `code`, unless what it wrote did not all reach stdout. */
-static inline int tool_finish(int code)
-{
-    if (fflush(stdout) == 0 && !ferror(stdout))
-        return code;
-    perror("kva: standard output");
-    return TOOL_REFUSED;
-}
+/** The last step of a command: `code`, unless what it wrote did not all reach stdout. Says so, once. */
+int tool_finish(int code);
+
+/** For atexit: the same for the ways out that do not come by a command's last step, as argp's after --help. */
+void tool_finish_at_exit(void);
 
 #endif

@@ -7,7 +7,8 @@
  *      ------------------  --------  --------  ------
  *      fix_size_alloc_test    1,234       567    2.18        text to the left, numbers to the right
  *
- * Running out of memory is remembered and reported once, by table_print.
+ * Running out of memory is remembered and reported once, by table_print. A failed write shows on the file that was
+ * written to, as with stdio.
  */
 #ifndef KVA_TOOLS_TABLE_H
 #define KVA_TOOLS_TABLE_H
@@ -32,8 +33,8 @@ void table_cell(struct table *table, const char *format, ...) __attribute__((for
 /** Add a line of dashes below what there is. */
 void table_rule(struct table *table);
 
-/** Write the table, each line after `indent` blanks. False when memory ran out while it was filled (nothing
- *  is written then) or when writing failed. */
+/** Write the table, each line after `indent` blanks. False when memory ran out while it was filled; nothing
+ *  is written then. */
 bool table_print(const struct table *table, FILE *out, int indent);
 
 void table_destroy(struct table *table);

@@ -5,7 +5,6 @@
 
 #include "../../bench/list/list_walk.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -101,7 +100,7 @@ static enum kva_status walk_congruent(void *state, const struct kva_part *parts,
 /* ------------------------------------------------------------------------------------------- kinds */
 
 static const struct target_kind walk_kind = {
-    .name = "list",
+    .name = ENGINES_LIST_WALK,
     .about = "the list walk that Linux used before 2019",
     .create = walk_create,
     .destroy = walk_destroy,
@@ -128,72 +127,38 @@ static const char *about_engine(const char *name)
     return "an engine of kva";
 }
 
-bool target_kind_at(size_t index, struct target_kind *kind)
+static void kind_by_name(const char *name, struct target_kind *kind)
 {
-    if (index == 0) {
+    if (strcmp(name, ENGINES_LIST_WALK) == 0) {
         *kind = walk_kind;
-        return true;
+        return;
     }
-    const char *name = index < TARGET_KINDS ? kva_engine_name(index - 1) : NULL;
-    if (name == NULL)
-        return false;
     *kind = space_kind;
     kind->name = name;
     kind->about = about_engine(name);
+}
+
+bool target_kind_at(size_t index, struct target_kind *kind)
+{
+    struct engines all;
+    engines_all(&all, true);
+    if (index >= all.count)
+        return false;
+    kind_by_name(all.name[index], kind);
     return true;
 }
 
-/* Find the kind whose name is the `length` bytes at `name`. */
-static bool kind_by_name(const char *name, size_t length, struct target_kind *kind)
-{
-    for (size_t i = 0; target_kind_at(i, kind); i++)
-        if (strlen(kind->name) == length && memcmp(kind->name, name, length) == 0)
-            return true;
-    return false;
-}
-
-/* Write "<problem> '<name>': the engines are list, rb, scan, or all" to `message`. */
-static const char *complain(char message[256], const char *problem, const char *name, size_t length)
-{
-    struct target_kind kind;
-    int at =
-        snprintf(message, 256, "%s '%.*s': the engines are", problem, length < 64 ? (int)length : 64, name);
-    for (size_t i = 0; at < 256 && target_kind_at(i, &kind); i++)
-        at += snprintf(message + at, (size_t)(256 - at), " %s,", kind.name);
-    if (at < 256)
-        snprintf(message + at, (size_t)(256 - at), " or all");
-    return message;
-}
-
-static bool is_chosen(const struct target_kind *kinds, size_t count, const char *name)
-{
-    for (size_t i = 0; i < count; i++)
-        if (strcmp(kinds[i].name, name) == 0)
-            return true;
-    return false;
-}
-
 const char *target_kinds_parse(const char *text, struct target_kind kinds[TARGET_KINDS], size_t *count,
-                               char message[256])
+                               char message[ENGINES_MESSAGE])
 {
-    *count = 0;
-    if (strcmp(text, "all") == 0) {
-        while (target_kind_at(*count, &kinds[*count]))
-            ++*count;
-        return NULL;
-    }
-    for (;;) {
-        size_t length = strcspn(text, ",");
-        struct target_kind kind;
-        if (!kind_by_name(text, length, &kind))
-            return complain(message, "there is no engine", text, length);
-        if (is_chosen(kinds, *count, kind.name)) /* hence never more than TARGET_KINDS */
-            return complain(message, "named twice: engine", text, length);
-        kinds[(*count)++] = kind;
-        if (text[length] == '\0')
-            return NULL;
-        text += length + 1;
-    }
+    struct engines chosen;
+    const char *wrong = engines_parse(text, true, &chosen, message);
+    if (wrong != NULL)
+        return wrong;
+    for (size_t i = 0; i < chosen.count; i++)
+        kind_by_name(chosen.name[i], &kinds[i]);
+    *count = chosen.count;
+    return NULL;
 }
 
 /* ------------------------------------------------------------------------------------------- targets */

@@ -12,6 +12,8 @@
 #ifndef KVA_TOOLS_TARGET_H
 #define KVA_TOOLS_TARGET_H
 
+#include "engines.h"
+
 #include <kva/kva.h>
 
 #include <pthread.h>
@@ -43,15 +45,14 @@ struct target {
 };
 
 /** No build has more kinds than this. */
-#define TARGET_KINDS 8
+#define TARGET_KINDS ENGINES_MAX
 
 /** Enumerate the kinds: the list walk first, then kva's engines, the default one first. False past the end. */
 bool target_kind_at(size_t index, struct target_kind *kind);
 
-/** Read a list of kinds: "all", or names with commas in between ("list,rb"), in the order given.
- *  Returns NULL, or what is wrong: a sentence that lists the right names, in `message`. */
+/** Read a list of kinds, as engines_parse does. Returns NULL, or what is wrong, in `message`. */
 const char *target_kinds_parse(const char *text, struct target_kind kinds[TARGET_KINDS], size_t *count,
-                               char message[256]);
+                               char message[ENGINES_MESSAGE]);
 
 /** Set a target up. `shared`: several threads will use it. On failure there is nothing to destroy. */
 enum kva_status target_create(struct target *target, const struct target_kind *kind,

@@ -4,7 +4,7 @@
  * The grammar of one call in a strace log:
  *
  *      call      name "(" arguments ")" blanks "= " result [" <" seconds ">"]
- *      result    value | "-1 " ERROR " (" text ")" | "?" [" " ERROR " (" text ")"]
+ *      result    value | "-1 " ERROR [" (" text ")"] | "?" [" " ERROR [" (" text ")"]]
  *      mmap      address ", " length ", " prot ", " flags ", " descriptor ", " offset      (mmap2 likewise)
  *      munmap    address ", " length
  *      mremap    address ", " length ", " length ", " flags [", " address]
@@ -328,14 +328,14 @@ static bool read_arguments(struct cursor *cursor, bool is_clone, struct strace_o
 
 /* ----------------------------------------------------------------------------------------------- result */
 
-/** " ENAME (what it means)". */
+/** " ENAME (what it means)", the parenthesis if it is there. */
 static bool read_error_name(struct cursor *cursor)
 {
     if (!text_expect(cursor, " E"))
         return false;
     skip_word(cursor);
-    if (!text_expect(cursor, " ("))
-        return false;
+    if (!text_accept(cursor, " (")) /* strace writes it, tools that shorten logs may not */
+        return true;
     while (!text_at_end(cursor) && text_peek(cursor) != ')')
         cursor->at++;
     return text_expect(cursor, ")");

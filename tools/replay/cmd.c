@@ -12,6 +12,7 @@
 
 #include "../common/clock.h"
 #include "../common/exit.h"
+#include "../common/number.h"
 #include "../common/progress.h"
 #include "report.h"
 
@@ -33,8 +34,7 @@ enum { OPTION_JSON = 256, OPTION_SAMPLES };
 
 struct command {
     const char *file;
-    const char *engines[REPORT_ENGINES];
-    size_t engine_count;
+    struct engines engines;
     size_t repeat; /* 0: until ROUNDS_NS have passed */
     size_t samples;
     bool json;
@@ -50,92 +50,31 @@ static const struct argp_option options[] = {
     {0},
 };
 
-static void all_engines(struct command *command)
+static size_t number_or_usage(struct argp_state *state, const char *option, const char *text, size_t most)
 {
-    const char *name;
-    command->engine_count = 0;
-    while (command->engine_count < REPORT_ENGINES && (name = kva_engine_name(command->engine_count)) != NULL)
-        command->engines[command->engine_count++] = name;
-}
-
-/** The engine's name in the library, which lives for ever; NULL when there is none of that name. */
-static const char *engine_named(const char *text, size_t length)
-{
-    const char *name;
-    for (size_t i = 0; (name = kva_engine_name(i)) != NULL; i++)
-        if (strlen(name) == length && memcmp(name, text, length) == 0)
-            return name;
-    return NULL;
-}
-
-static bool has_engine(const struct command *command, const char *name)
-{
-    for (size_t i = 0; i < command->engine_count; i++)
-        if (command->engines[i] == name)
-            return true;
-    return false;
-}
-
-/** "all", or names with commas in between, each at most once. */
-static bool parse_engines(struct command *command, const char *text)
-{
-    if (strcmp(text, "all") == 0) {
-        all_engines(command);
-        return true;
-    }
-    command->engine_count = 0;
-    for (;;) {
-        size_t length = strcspn(text, ",");
-        const char *name = engine_named(text, length);
-        if (name == NULL || has_engine(command, name) || command->engine_count == REPORT_ENGINES)
-            return false;
-        command->engines[command->engine_count++] = name;
-        if (text[length] == '\0')
-            return true;
-        text += length + 1;
-    }
-}
-
-/** Refuse a list of engines with a sentence that has the right names. */
-static void complain_about_engines(const char *text, struct argp_state *state)
-{
-    char names[128] = "";
-    const char *name;
-    for (size_t i = 0; (name = kva_engine_name(i)) != NULL; i++) {
-        size_t used = strlen(names);
-        snprintf(names + used, sizeof names - used, "%s %s", i == 0 ? ":" : ",", name);
-    }
-    argp_error(state, "wrong engines '%.60s': say all, or some of these with commas, each once%s", text,
-               names);
-}
-
-/** A whole number from 1 to `most`. */
-static bool parse_count(const char *text, size_t most, size_t *count)
-{
-    char *end;
-    errno = 0;
-    unsigned long long value = strtoull(text, &end, 10);
-    if (text[0] < '0' || text[0] > '9' || *end != '\0' || errno != 0 || value < 1 || value > most)
-        return false;
-    *count = (size_t)value;
-    return true;
+    char message[NUMBER_MESSAGE];
+    uint64_t value = 1;
+    if (!number_parse(text, 1, most, &value))
+        argp_error(state, "%s", number_complaint(message, option, 1, most, text));
+    return (size_t)value;
 }
 
 static error_t parse_option(int key, char *argument, struct argp_state *state)
 {
     struct command *command = state->input;
+    char message[ENGINES_MESSAGE];
+    const char *wrong;
     switch (key) {
     case 'e':
-        if (!parse_engines(command, argument))
-            complain_about_engines(argument, state);
+        wrong = engines_parse(argument, false, &command->engines, message);
+        if (wrong != NULL)
+            argp_error(state, "%s", wrong);
         return 0;
     case 'r':
-        if (!parse_count(argument, REPEAT_MAX, &command->repeat))
-            argp_error(state, "wrong number of rounds '%.60s': say 1 to %d", argument, REPEAT_MAX);
+        command->repeat = number_or_usage(state, "--repeat", argument, REPEAT_MAX);
         return 0;
     case OPTION_SAMPLES:
-        if (!parse_count(argument, REPORT_SAMPLES, &command->samples))
-            argp_error(state, "wrong number of samples '%.60s': say 1 to %d", argument, REPORT_SAMPLES);
+        command->samples = number_or_usage(state, "--samples", argument, REPORT_SAMPLES);
         return 0;
     case OPTION_JSON:
         command->json = true;
@@ -162,6 +101,9 @@ static const struct argp parser = {
         "FILE is a log of\n"
         "  strace -f -ttt -e trace=mmap,munmap,mremap,brk,execve,fork,vfork,clone,clone3 -o FILE PROGRAM\n"
         "or - for standard input. Other calls in it are skipped, process numbers and times may be missing.\n"
+        "\n"
+        "The engines are the library's. The list walk of kva test is not among them: it cannot take the "
+        "highest fit, reserve a place, or resize, which a replay needs.\n"
         "\n"
         "Exit status: 0 played, all engines alike; 1 the log cannot be read, or engines differ; 2 wrong "
         "command line; 3 the system refused.",
@@ -216,6 +158,19 @@ static int measure_round(struct report *report, struct player *const *players, s
     return TOOL_OK;
 }
 
+/** How far the rounds have come: by their number, or, where none is given, in percent of the time or of the most
+ *  rounds, whichever ends them first. */
+static void show_round(struct progress *progress, const struct command *command, size_t round, uint64_t since)
+{
+    uint64_t of_time = 100 * (clock_ns() - since) / ROUNDS_NS;
+    uint64_t of_rounds = 100 * (uint64_t)round / ROUNDS_MAX;
+    uint64_t percent = of_time > of_rounds ? of_time : of_rounds;
+    if (command->repeat != 0)
+        progress_show(progress, "round %zu of %zu", round + 1, command->repeat);
+    else
+        progress_show(progress, "round %zu, %d %%", round + 1, percent < 100 ? (int)percent : 99);
+}
+
 static int measure(const struct command *command, struct report *report, struct player *const *players)
 {
     struct progress progress;
@@ -223,7 +178,7 @@ static int measure(const struct command *command, struct report *report, struct 
     uint64_t since = clock_ns();
     progress_begin(&progress);
     for (size_t round = 0; code == TOOL_OK && !enough(command, round, since); round++) {
-        progress_show(&progress, "round %zu", round + 1);
+        show_round(&progress, command, round, since);
         code = measure_round(report, players, round);
     }
     progress_clear(&progress);
@@ -254,7 +209,7 @@ static int observe(struct report *report, struct player *const *players, struct 
 
 /** What play takes memory for. */
 struct stage {
-    struct player *players[REPORT_ENGINES];
+    struct player *players[ENGINES_MAX];
     struct sample *samples; /* twice as many as asked for: the second half is observe's to compare with */
 };
 
@@ -264,10 +219,10 @@ static bool set_stage(const struct command *command, struct report *report, stru
     bool good = true;
     stage->samples = calloc(2 * command->samples, sizeof *stage->samples);
     report->samples = stage->samples;
-    report->engine_count = command->engine_count;
-    for (size_t i = 0; i < command->engine_count; i++) {
+    report->engine_count = command->engines.count;
+    for (size_t i = 0; i < command->engines.count; i++) {
         struct engine_report *engine = &report->engines[i];
-        engine->name = command->engines[i];
+        engine->name = command->engines.name[i];
         engine->rounds_ns = calloc(rounds, sizeof *engine->rounds_ns);
         stage->players[i] = player_create(report->log, report->script, kva_engine_by_name(engine->name));
         good = good && engine->rounds_ns != NULL && stage->players[i] != NULL;
@@ -323,7 +278,7 @@ static int run_log(const struct command *command, const char *name, const struct
 static int run(const struct command *command)
 {
     bool is_stdin = strcmp(command->file, "-") == 0;
-    const char *name = is_stdin ? "(standard input)" : command->file;
+    const char *name = is_stdin ? "(standard input)" : command->file[0] == '\0' ? "''" : command->file;
     struct strace_log log;
     struct strace_error error;
     FILE *in = is_stdin ? stdin : fopen(command->file, "r");
@@ -346,7 +301,7 @@ static int run(const struct command *command)
 int kva_cmd_replay(int argc, char **argv)
 {
     struct command command = {.samples = SAMPLES_DEFAULT};
-    all_engines(&command);
+    engines_all(&command.engines, false);
     error_t refused = argp_parse(&parser, argc, argv, 0, NULL, &command);
     if (refused != 0) {
         fprintf(stderr, "kva replay: %s\n", strerror(refused));

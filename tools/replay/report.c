@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 #include "report.h"
-#include "../common/table.h"
 
-#include <jansson.h>
+#include "../common/json.h"
+#include "../common/table.h"
 
 #include <string.h>
 
@@ -55,28 +55,31 @@ static void print_summary(const struct report *report)
     const struct script_counts *counts = &report->script->counts;
     const struct strace_log *log = report->log;
     char lines[NUMBER_ROOM], calls[NUMBER_ROOM];
-    printf("%s: %s lines, %llu processes", report->file, format_count(lines, log->lines),
-           (unsigned long long)counts->processes);
+    printf("%s: %s line%s, %llu process%s", report->file, format_count(lines, log->lines),
+           log->lines == 1 ? "" : "s", (unsigned long long)counts->processes,
+           counts->processes == 1 ? "" : "es");
     if (log->timed && log->count != 0)
         printf(", %.3f s", seconds_at(log, log->count - 1));
     printf("\n  played   %s: %llu mmap, %llu munmap, %llu mremap, %llu brk\n",
            format_count(calls, played(counts)), (unsigned long long)counts->mmaps,
            (unsigned long long)counts->munmaps, (unsigned long long)counts->mremaps,
            (unsigned long long)counts->brks);
-    printf("  skipped  %llu mprotect, %llu that failed, %llu other calls\n",
+    printf("  skipped  %llu mprotect, %llu that failed, %llu other call%s\n",
            (unsigned long long)counts->mprotects, (unsigned long long)counts->failed,
-           (unsigned long long)log->others);
-    printf("  notes    %llu of unknown addresses, %llu implied frees, %llu displaced, %llu refused\n",
+           (unsigned long long)log->others, log->others == 1 ? "" : "s");
+    printf("  notes    %llu of unknown addresses, %llu implied, %llu displaced, %llu refused\n",
            (unsigned long long)counts->unknown, (unsigned long long)counts->implied,
            (unsigned long long)counts->displaced, (unsigned long long)counts->refused);
-    printf("  became   %s calls of kva on %lu address spaces\n\n", format_count(calls, report->script->calls),
-           (unsigned long)report->script->spaces);
+    printf("  became   %s call%s of kva on %lu address space%s\n\n",
+           format_count(calls, report->script->calls), report->script->calls == 1 ? "" : "s",
+           (unsigned long)report->script->spaces, report->script->spaces == 1 ? "" : "s");
 }
 
 static bool print_engines(const struct report *report)
 {
-    static const char *const heading[] = {"engine", "operations",    "ns/op",     "min",         "max",
-                                          "rounds", "peak segments", "peak busy", "largest hole"};
+    static const char *const heading[] = {"engine",    "operations", "ns/op",
+                                          "fastest",   "slowest",    "rounds",
+                                          "peak busy", "peak bytes", "least largest hole"};
     char text[NUMBER_ROOM];
     struct table *table = table_create("lrrrrrrrr");
     table_row(table, heading);
@@ -139,106 +142,86 @@ bool report_text(const struct report *report)
     if (!print_samples(report))
         return false;
     if (report->engine_count > 1)
-        printf("\nAll engines gave the same addresses in all %llu calls.\n",
-               (unsigned long long)report->script->calls);
+        printf("\nAll engines gave the same addresses in all %llu call%s.\n",
+               (unsigned long long)report->script->calls, report->script->calls == 1 ? "" : "s");
     return true;
 }
 
 /* -------------------------------------------------------------------------------------------------- JSON */
-
-static json_t *json_count(uint64_t value)
-{
-    return json_integer((json_int_t)value);
-}
-
-/** Set a key, and remember in *good when that fails for want of memory. */
-static void set(json_t *object, const char *key, json_t *value, bool *good)
-{
-    if (json_object_set_new(object, key, value) != 0)
-        *good = false;
-}
 
 static json_t *log_json(const struct report *report, bool *good)
 {
     const struct script_counts *counts = &report->script->counts;
     const struct strace_log *log = report->log;
     json_t *object = json_object();
-    json_t *file = json_string(report->file); /* NULL also for a name that is not UTF-8 */
-    set(object, "file", file != NULL ? file : json_string("(not UTF-8)"), good);
-    set(object, "lines", json_count(log->lines), good);
-    set(object, "processes", json_count(counts->processes), good);
-    set(object, "spaces", json_count(report->script->spaces), good);
-    set(object, "seconds", log->timed ? json_real(seconds_at(log, log->count - 1)) : json_null(), good);
-    set(object, "mmap", json_count(counts->mmaps), good);
-    set(object, "munmap", json_count(counts->munmaps), good);
-    set(object, "mremap", json_count(counts->mremaps), good);
-    set(object, "brk", json_count(counts->brks), good);
-    set(object, "mprotect", json_count(counts->mprotects), good);
-    set(object, "failed", json_count(counts->failed), good);
-    set(object, "others", json_count(log->others), good);
-    set(object, "unknown", json_count(counts->unknown), good);
-    set(object, "implied", json_count(counts->implied), good);
-    set(object, "displaced", json_count(counts->displaced), good);
-    set(object, "refused", json_count(counts->refused), good);
+    json_put(object, "file", json_text(report->file), good);
+    json_put(object, "lines", json_count(log->lines), good);
+    json_put(object, "processes", json_count(counts->processes), good);
+    json_put(object, "spaces", json_count(report->script->spaces), good);
+    json_put(object, "seconds", log->timed ? json_measure(seconds_at(log, log->count - 1)) : json_null(),
+             good);
+    json_put(object, "mmap", json_count(counts->mmaps), good);
+    json_put(object, "munmap", json_count(counts->munmaps), good);
+    json_put(object, "mremap", json_count(counts->mremaps), good);
+    json_put(object, "brk", json_count(counts->brks), good);
+    json_put(object, "mprotect", json_count(counts->mprotects), good);
+    json_put(object, "failed", json_count(counts->failed), good);
+    json_put(object, "others", json_count(log->others), good);
+    json_put(object, "unknown", json_count(counts->unknown), good);
+    json_put(object, "implied", json_count(counts->implied), good);
+    json_put(object, "displaced", json_count(counts->displaced), good);
+    json_put(object, "refused", json_count(counts->refused), good);
     return object;
 }
 
 static json_t *engine_json(const struct report *report, const struct engine_report *engine, bool *good)
 {
     json_t *object = json_object();
-    set(object, "name", json_string(engine->name), good);
-    set(object, "operations", json_count(report->script->calls), good);
-    set(object, "rounds", json_count(engine->rounds), good);
-    set(object, "ns_per_operation", json_real(ns_per_call(report, engine, 0.5)), good);
-    set(object, "ns_per_operation_min", json_real(ns_per_call(report, engine, 0)), good);
-    set(object, "ns_per_operation_max", json_real(ns_per_call(report, engine, 1)), good);
-    set(object, "peak_busy_segments", json_count(engine->observed.peak_segments), good);
-    set(object, "peak_segments_of_a_space", json_count(engine->observed.peak_segments_one), good);
-    set(object, "peak_busy_bytes", json_count(engine->observed.peak_busy_bytes), good);
-    set(object, "peak_memory_bytes", json_count(engine->observed.peak_memory_bytes), good);
-    set(object, "largest_hole_at_least", json_count(engine->observed.least_largest_hole), good);
+    json_put(object, "name", json_string(engine->name), good);
+    json_put(object, "operations", json_count(report->script->calls), good);
+    json_put(object, "rounds", json_count(engine->rounds), good);
+    json_put(object, "ns_per_operation", json_measure(ns_per_call(report, engine, 0.5)), good);
+    json_put(object, "ns_per_operation_min", json_measure(ns_per_call(report, engine, 0)), good);
+    json_put(object, "ns_per_operation_max", json_measure(ns_per_call(report, engine, 1)), good);
+    json_put(object, "peak_busy_segments", json_count(engine->observed.peak_segments), good);
+    json_put(object, "peak_segments_of_a_space", json_count(engine->observed.peak_segments_one), good);
+    json_put(object, "peak_busy_bytes", json_count(engine->observed.peak_busy_bytes), good);
+    json_put(object, "peak_memory_bytes", json_count(engine->observed.peak_memory_bytes), good);
+    json_put(object, "largest_hole_at_least", json_count(engine->observed.least_largest_hole), good);
     return object;
 }
 
 static json_t *sample_json(const struct report *report, const struct sample *sample, bool *good)
 {
     json_t *object = json_object();
-    set(object, "seconds", report->log->timed ? json_real(seconds_at(report->log, sample->op)) : json_null(),
-        good);
-    set(object, "operations", json_count(sample->calls), good);
-    set(object, "spaces", json_count(sample->spaces), good);
-    set(object, "busy_segments", json_count(sample->busy_segments), good);
-    set(object, "free_segments", json_count(sample->free_segments), good);
-    set(object, "busy_bytes", json_count(sample->busy_bytes), good);
-    set(object, "free_bytes", json_count(sample->free_bytes), good);
-    set(object, "largest_hole", json_count(sample->largest_hole), good);
-    set(object, "fragmentation", json_real(sample_fragmentation(sample)), good);
-    set(object, "crumbs", json_count(sample->crumbs), good);
-    set(object, "crumb_bytes", json_count(sample->crumb_bytes), good);
-    set(object, "crumb_share", json_real(crumb_share(sample)), good);
+    json_put(object, "seconds",
+             report->log->timed ? json_measure(seconds_at(report->log, sample->op)) : json_null(), good);
+    json_put(object, "operations", json_count(sample->calls), good);
+    json_put(object, "spaces", json_count(sample->spaces), good);
+    json_put(object, "busy_segments", json_count(sample->busy_segments), good);
+    json_put(object, "free_segments", json_count(sample->free_segments), good);
+    json_put(object, "busy_bytes", json_count(sample->busy_bytes), good);
+    json_put(object, "free_bytes", json_count(sample->free_bytes), good);
+    json_put(object, "largest_hole", json_count(sample->largest_hole), good);
+    json_put(object, "fragmentation", json_measure(sample_fragmentation(sample)), good);
+    json_put(object, "crumbs", json_count(sample->crumbs), good);
+    json_put(object, "crumb_bytes", json_count(sample->crumb_bytes), good);
+    json_put(object, "crumb_share", json_measure(crumb_share(sample)), good);
     return object;
 }
 
 bool report_json(const struct report *report)
 {
     bool good = true;
-    json_t *root = json_object();
+    json_t *root = json_begin("kva replay", NULL, &good);
     json_t *engines = json_array();
     json_t *samples = json_array();
     for (size_t i = 0; i < report->engine_count; i++)
-        if (json_array_append_new(engines, engine_json(report, &report->engines[i], &good)) != 0)
-            good = false;
+        json_add(engines, engine_json(report, &report->engines[i], &good), &good);
     for (size_t i = 0; i < report->sample_count; i++)
-        if (json_array_append_new(samples, sample_json(report, &report->samples[i], &good)) != 0)
-            good = false;
-    set(root, "command", json_string("kva replay"), &good);
-    set(root, "log", log_json(report, &good), &good);
-    set(root, "engines", engines, &good);
-    set(root, "samples", samples, &good);
-    if (good)
-        good = json_dumpf(root, stdout, JSON_INDENT(2)) == 0 || ferror(stdout);
-    if (good)
-        putchar('\n');
-    json_decref(root);
-    return good;
+        json_add(samples, sample_json(report, &report->samples[i], &good), &good);
+    json_put(root, "log", log_json(report, &good), &good);
+    json_put(root, "engines", engines, &good);
+    json_put(root, "samples", samples, &good);
+    return json_end(root, stdout, good);
 }

@@ -6,10 +6,8 @@
 #ifndef KVA_TOOLS_REPLAY_REPORT_H
 #define KVA_TOOLS_REPLAY_REPORT_H
 
+#include "../common/engines.h"
 #include "player.h"
-
-/** More engines than there are. */
-#define REPORT_ENGINES 8
 
 /** More samples than anyone reads. */
 #define REPORT_SAMPLES 1000
@@ -27,7 +25,7 @@ struct report {
     const char *file;
     const struct strace_log *log;
     const struct script *script;
-    struct engine_report engines[REPORT_ENGINES];
+    struct engine_report engines[ENGINES_MAX];
     size_t engine_count;
     struct sample *samples; /* the same on every engine */
     size_t sample_count;

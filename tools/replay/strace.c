@@ -27,6 +27,9 @@
 
 #define SECOND UINT64_C(1000000000)
 
+/** Seconds below this are not those of a clock (they would lie in 1973) but since the line before: strace -r. */
+#define EARLIEST UINT64_C(100000000)
+
 /** The first half of a call. */
 struct half {
     char *line; /* a copy of the whole line */
@@ -133,6 +136,15 @@ static bool introduce(struct reader *reader, uint64_t pid)
 
 /* ---------------------------------------------------------------------------------------------- prefixes */
 
+/** Blanks in front of a number: strace -r fills up its times. */
+static void skip_padding(struct cursor *cursor)
+{
+    struct cursor ahead = *cursor;
+    text_blanks(&ahead);
+    if (text_is_digit(text_peek(&ahead)))
+        cursor->at = ahead.at;
+}
+
 /** "[pid N] ", "N ", or nothing. Digits before '.' or ':' are a time. */
 static bool read_pid(struct reader *reader, struct cursor *cursor, uint64_t *pid)
 {
@@ -199,7 +211,7 @@ static bool read_clock(struct reader *reader, struct cursor *cursor, uint64_t ho
     return true;
 }
 
-/** "1795416714.948664 ", "12:31:54.948664 ", "12:31:54 ", or nothing. */
+/** "1795416714.948664 ", "     0.000123 ", "12:31:54.948664 ", "12:31:54 ", or nothing. */
 static bool read_time(struct reader *reader, struct cursor *cursor)
 {
     uint64_t number, fraction;
@@ -216,7 +228,8 @@ static bool read_time(struct reader *reader, struct cursor *cursor)
             return false;
         if (number >= UINT64_MAX / SECOND)
             return text_wrong(cursor, begin, "expected a time before the year 2554");
-        reader->time_ns = number * SECOND + fraction;
+        bool relative = number < EARLIEST;
+        reader->time_ns = (relative ? reader->time_ns : 0) + number * SECOND + fraction;
     }
     reader->log->timed = true;
     return text_expect(cursor, " ");
@@ -516,6 +529,7 @@ static bool read_line(struct reader *reader)
         return read_carried(reader, &cursor);
     if (text_sees(&cursor, "strace: "))
         return read_note(reader, &cursor);
+    skip_padding(&cursor);
     if (!read_pid(reader, &cursor, &pid) || !read_time(reader, &cursor))
         return false;
     reader->process = process_of(reader, (uint32_t)pid);
@@ -529,6 +543,19 @@ static bool read_line(struct reader *reader)
 
 enum fetched { FETCHED_LINE, FETCHED_END, FETCHED_ERROR };
 
+/** Refuse a line that ends as those of other systems do: the log has been converted on its way. */
+static bool check_line_end(struct reader *reader)
+{
+    size_t length = reader->line.length;
+    if (length == 0 || reader->buffer[length - 1] != '\r')
+        return true;
+    struct text text = rest_of_line(reader, 0);
+    struct cursor cursor = {.text = &text, .at = length - 1, .error = reader->error};
+    return text_wrong(
+        &cursor, length - 1,
+        "expected a line feed, found a carriage return before it: convert the log with tr -d '\\r'");
+}
+
 /** Fetch the next line into the buffer. */
 static enum fetched fetch(struct reader *reader)
 {
@@ -539,7 +566,7 @@ static enum fetched fetch(struct reader *reader)
         reader->buffer[length++] = (char)byte;
     reader->line.length = length;
     if (byte == '\n')
-        return FETCHED_LINE;
+        return check_line_end(reader) ? FETCHED_LINE : FETCHED_ERROR;
     if (byte == EOF && ferror(reader->in)) {
         refuse(reader->error, strerror(errno));
         return FETCHED_ERROR;
@@ -624,7 +651,7 @@ void strace_log_fini(struct strace_log *log)
 void strace_error_print(FILE *out, const char *name, const struct strace_error *error)
 {
     if (error->line == 0) {
-        fprintf(out, "%s: %s\n", name, error->message);
+        fprintf(out, "kva replay: %s: %s\n", name, error->message);
         return;
     }
     fprintf(out, "%s:%llu:%zu: %s\n", name, (unsigned long long)error->line, error->column, error->message);

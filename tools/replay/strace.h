@@ -11,7 +11,7 @@
  *      4851 1795416714.949512 +++ exited with 0 +++
  *
  * A line is [process] [time] text. The process is a number, "[pid N]", or absent; the time is that of -ttt
- * (seconds), -t or -tt (of the day), or absent. The text is a call with its result, one half of a call, an
+ * (seconds), -r (seconds since the line before), -t or -tt (of the day), or absent. The text is a call with its result, one half of a call, an
  * event of a process (+++), or a signal (---).
  *
  * The reader is strict: what it does not understand is an error that names the line and the column. Calls
@@ -104,7 +104,8 @@ struct strace_error {
 /** Read a whole log. False: `error` says why, and the log is empty. */
 bool strace_read(FILE *in, struct strace_log *log, struct strace_error *error);
 
-/** Write an error for people: "name:line:column: message", the line, and a caret below the place. */
+/** Write an error for people: "name:line:column: message", the line, and a caret below the place; or, about the
+ *  log as a whole, "kva replay: name: message". */
 void strace_error_print(FILE *out, const char *name, const struct strace_error *error);
 
 /** Give a log's memory back; it is empty then. */

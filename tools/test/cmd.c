@@ -8,6 +8,7 @@
 
 #include "../common/clock.h"
 #include "../common/exit.h"
+#include "../common/number.h"
 #include "report.h"
 
 #include <argp.h>
@@ -58,15 +59,12 @@ static bool parse_budget(const char *text, uint64_t *ns)
 /* Twice as many areas of up to 8 pages are taken at first: 2^23 * 2 * 2^15 bytes are a 64th of the range. */
 #define MAX_HELD (UINT64_C(1) << 23)
 
-static bool parse_held(const char *text, uint64_t *held)
+static void number_or_usage(struct argp_state *state, const char *option, const char *text, uint64_t high,
+                            uint64_t *value)
 {
-    return params_number(text, held) && *held <= MAX_HELD;
-}
-
-/* Seeds are whole numbers in JSON, too, where they end at 2^63 - 1. */
-static bool parse_seed(const char *text, uint64_t *seed)
-{
-    return params_number(text, seed) && *seed <= INT64_MAX;
+    char message[NUMBER_MESSAGE];
+    if (!number_parse(text, 0, high, value))
+        argp_error(state, "%s", number_complaint(message, option, 0, high, text));
 }
 
 static void add_argument(struct command *command, char *argument, struct argp_state *state)
@@ -89,7 +87,7 @@ static void finish_arguments(struct command *command, struct argp_state *state)
 static error_t parse_option(int key, char *argument, struct argp_state *state)
 {
     struct command *command = state->input;
-    char message[256];
+    char message[ENGINES_MESSAGE];
     const char *wrong;
     switch (key) {
     case 'e':
@@ -99,15 +97,13 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
         return 0;
     case OPTION_BUDGET:
         if (!parse_budget(argument, &command->plan.budget_ns))
-            argp_error(state, "wrong budget '%.60s': say seconds, from 0.001 to 3600000", argument);
+            argp_error(state, "--budget takes seconds, from 0.001 to 3600000, not '%.40s'", argument);
         return 0;
     case OPTION_HELD:
-        if (!parse_held(argument, &command->plan.held))
-            argp_error(state, "wrong number of held areas '%.60s': say 0 to %" PRIu64, argument, MAX_HELD);
+        number_or_usage(state, "--held", argument, MAX_HELD, &command->plan.held);
         return 0;
     case OPTION_SEED:
-        if (!parse_seed(argument, &command->plan.seed))
-            argp_error(state, "wrong seed '%.60s': say a number from 0 to %" PRId64, argument, INT64_MAX);
+        number_or_usage(state, "--seed", argument, UINT64_MAX, &command->plan.seed);
         return 0;
     case OPTION_JSON:
         command->json = true;
@@ -212,8 +208,10 @@ static int run(const struct command *command)
     size_t done = 0;
     int code = TOOL_OK;
     bool made = true;
-    if (!command->json)
+    if (!command->json) {
         suite_report_plan(&command->plan);
+        fflush(stdout); /* a run that is killed has told its seed */
+    }
     while (made && done < command->kind_count) {
         int answer = run_engine(command, done, &reports[done], &made);
         if (made)

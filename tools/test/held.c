@@ -19,7 +19,7 @@
  *       [AAAA]..[B][CCC].....[DDDD]
  *
  *   Sizes:  four pages and a guard page for a thread's stack is by far the most frequent area in a running
- *           system's /proc/vmallocinfo (1,248 of 1,383 where this was written); 1 .. 8 has it in the middle.
+ *           system's /proc/vmallocinfo; 1 .. 8 has it in the middle.
  */
 #include "held.h"
 

@@ -9,6 +9,7 @@
  */
 #include "params.h"
 
+#include "../common/number.h"
 #include "suite.h"
 
 #include <stdio.h>
@@ -88,28 +89,13 @@ static bool apply_mode(struct params *params, const char *name)
     return true;
 }
 
-bool params_number(const char *text, uint64_t *value)
-{
-    uint64_t sum = 0;
-    if (*text == '\0')
-        return false;
-    for (; *text != '\0'; text++) {
-        if (*text < '0' || *text > '9')
-            return false;
-        uint64_t digit = (uint64_t)(*text - '0');
-        if (sum > (UINT64_MAX - digit) / 10)
-            return false;
-        sum = 10 * sum + digit;
-    }
-    *value = sum;
-    return true;
-}
-
-/* Put "<problem> '<text>': <advice> nr_threads, ..." together. Long texts are cut. */
+/* Put "<advice> nr_threads, ..." together, behind "<problem> '<text>': " if there is a problem. Long texts are
+ * cut. */
 static const char *complain_with_keys(char message[PARAMS_MESSAGE], const char *problem, const char *text,
                                       const char *advice)
 {
-    int at = snprintf(message, PARAMS_MESSAGE, "%s '%.60s': %s", problem, text, advice);
+    int at = problem == NULL ? snprintf(message, PARAMS_MESSAGE, "%s", advice)
+                             : snprintf(message, PARAMS_MESSAGE, "%s '%.60s': %s", problem, text, advice);
     for (size_t i = 0; i < PARAMS_KEYS && at < PARAMS_MESSAGE; i++)
         at += snprintf(message + at, (size_t)(PARAMS_MESSAGE - at), "%s %s", i == 0 ? "" : ",",
                        params_keys[i].name);
@@ -119,12 +105,13 @@ static const char *complain_with_keys(char message[PARAMS_MESSAGE], const char *
 static const char *complain_about_value(char message[PARAMS_MESSAGE], const struct params_key *key,
                                         const char *value)
 {
+    char complaint[NUMBER_MESSAGE];
     if (key->low == key->high)
-        snprintf(message, PARAMS_MESSAGE, "wrong value '%.60s': %s takes only %llu: %s", value, key->name,
-                 (unsigned long long)key->low, key->meaning);
+        snprintf(message, PARAMS_MESSAGE, "%s takes only %llu; leave it out to turn it off", key->name,
+                 (unsigned long long)key->low);
     else
-        snprintf(message, PARAMS_MESSAGE, "wrong value '%.60s': %s takes a number from %llu to %llu: %s",
-                 value, key->name, (unsigned long long)key->low, (unsigned long long)key->high, key->meaning);
+        snprintf(message, PARAMS_MESSAGE, "%s",
+                 number_complaint(complaint, key->name, key->low, key->high, value));
     return message;
 }
 
@@ -157,7 +144,7 @@ static const char *parse_pair(struct params *params, const char *pair, unsigned 
     *seen |= 1U << index;
     const struct params_key *key = &params_keys[index];
     uint64_t value;
-    if (!params_number(equals + 1, &value) || value < key->low || value > key->high)
+    if (!number_parse(equals + 1, key->low, key->high, &value))
         return complain_about_value(message, key, equals + 1);
     *value_at(params, index) = value;
     return NULL;
@@ -170,8 +157,8 @@ const char *params_parse(struct params *params, char *const *arguments, size_t c
     const char *wrong = NULL;
     set_defaults(params, cpus);
     if (count == 0)
-        return complain_with_keys(message, "nothing to do with", "no arguments",
-                                  "say performance, smoke or stress, or key=value with one of");
+        return complain_with_keys(message, NULL, NULL,
+                                  "say what to run: performance, smoke or stress, or key=value with one of");
     size_t i = apply_mode(params, arguments[0]) ? 1 : 0;
     while (wrong == NULL && i < count)
         wrong = parse_pair(params, arguments[i++], &seen, message);

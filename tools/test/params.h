@@ -47,7 +47,4 @@ uint64_t params_value(const struct params *params, size_t index);
 const char *params_parse(struct params *params, char *const *arguments, size_t count, uint64_t cpus,
                          char message[PARAMS_MESSAGE]);
 
-/** Read a decimal number, digits only, of at most 2^64 - 1. */
-bool params_number(const char *text, uint64_t *value);
-
 #endif

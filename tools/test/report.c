@@ -12,9 +12,9 @@
 
 #include "../common/clock.h"
 #include "../common/exit.h"
+#include "../common/json.h"
 #include "../common/table.h"
 
-#include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -225,75 +225,50 @@ int suite_report_failures(const struct report *report)
 
 /* --------------------------------------------------------------------------------------------- JSON */
 
-/* Every value is handed to its parent at once (json_*_new), and a NULL value makes that call fail; so one
- * flag, `good`, tells whether memory sufficed throughout. */
-
-static json_t *number(uint64_t value)
-{
-    return json_integer((json_int_t)value);
-}
-
-static json_t *address(uint64_t value)
-{
-    return json_sprintf("0x%llx", (unsigned long long)value);
-}
-
-static void put(json_t *object, const char *key, json_t *value, bool *good)
-{
-    if (json_object_set_new(object, key, value) != 0)
-        *good = false;
-}
-
-static void append(json_t *array, json_t *value, bool *good)
-{
-    if (json_array_append_new(array, value) != 0)
-        *good = false;
-}
-
 static json_t *json_parameters(const struct params *params, bool *good)
 {
     json_t *object = json_object();
     for (size_t i = 0; i < PARAMS_KEYS; i++)
-        put(object, params_keys[i].name, number(params_value(params, i)), good);
+        json_put(object, params_keys[i].name, json_count(params_value(params, i)), good);
     return object;
 }
 
 static json_t *json_range(bool *good)
 {
     json_t *object = json_object();
-    put(object, "first", address(SUITE_FIRST), good);
-    put(object, "last", address(SUITE_LAST), good);
-    put(object, "quantum", number(SUITE_PAGE), good);
+    json_put(object, "first", json_address(SUITE_FIRST), good);
+    json_put(object, "last", json_address(SUITE_LAST), good);
+    json_put(object, "quantum", json_count(SUITE_PAGE), good);
     return object;
 }
 
 static json_t *json_failure(const struct failure *failure, bool *good)
 {
     json_t *object = json_object();
-    put(object, "what", json_string(failure->what), good);
-    put(object, "status", json_string(kva_status_name(failure->status)), good);
-    put(object, "size", number(failure->size), good);
-    put(object, "align", number(failure->align), good);
-    put(object, "address", address(failure->addr), good);
+    json_put(object, "what", json_string(failure->what), good);
+    json_put(object, "status", json_string(kva_status_name(failure->status)), good);
+    json_put(object, "size", json_count(failure->size), good);
+    json_put(object, "align", json_count(failure->align), good);
+    json_put(object, "address", json_address(failure->addr), good);
     return object;
 }
 
 static json_t *json_result(const struct result *result, size_t test, bool *good)
 {
     json_t *object = json_object();
-    put(object, "id", number(suite_tests[test].id), good);
-    put(object, "name", json_string(suite_tests[test].name), good);
-    put(object, "passed", number(result->passed), good);
-    put(object, "failed", number(result->failed), good);
-    put(object, "xfailed", number(result->xfailed), good);
-    put(object, "loops_wanted", number(result->loops_wanted), good);
-    put(object, "loops_done", number(result->loops_done), good);
-    put(object, "nanoseconds", number(result->ns), good);
-    put(object, "loop_nanoseconds", number(result->loop_ns), good);
-    put(object, "cycles", number(result->cycles), good);
-    put(object, "average_microseconds", number(average_usec(result)), good);
+    json_put(object, "id", json_count(suite_tests[test].id), good);
+    json_put(object, "name", json_string(suite_tests[test].name), good);
+    json_put(object, "passed", json_count(result->passed), good);
+    json_put(object, "failed", json_count(result->failed), good);
+    json_put(object, "xfailed", json_count(result->xfailed), good);
+    json_put(object, "loops_wanted", json_count(result->loops_wanted), good);
+    json_put(object, "loops_done", json_count(result->loops_done), good);
+    json_put(object, "nanoseconds", json_count(result->ns), good);
+    json_put(object, "loop_nanoseconds", json_count(result->loop_ns), good);
+    json_put(object, "cycles", json_count(result->cycles), good);
+    json_put(object, "average_microseconds", json_count(average_usec(result)), good);
     if (result->failure.what != NULL)
-        put(object, "failure", json_failure(&result->failure, good), good);
+        json_put(object, "failure", json_failure(&result->failure, good), good);
     return object;
 }
 
@@ -303,10 +278,10 @@ static json_t *json_worker(const struct worker_report *worker, size_t index, boo
     json_t *object = json_object();
     json_t *tests = json_array();
     for (unsigned i = 0; i < worker->tests; i++)
-        append(tests, json_result(&worker->results[worker->order[i]], worker->order[i], good), good);
-    put(object, "worker", number(index), good);
-    put(object, "cycles", number(worker->cycles), good);
-    put(object, "tests", tests, good);
+        json_add(tests, json_result(&worker->results[worker->order[i]], worker->order[i], good), good);
+    json_put(object, "worker", json_count(index), good);
+    json_put(object, "cycles", json_count(worker->cycles), good);
+    json_put(object, "tests", tests, good);
     return object;
 }
 
@@ -315,9 +290,10 @@ static void put_figure(json_t *object, const char *key, const struct figure *fig
                        const struct figure *reference, bool *good)
 {
     bool comparable = !figure->failed && !reference->failed && figure->value > 0;
-    put(object, key, figure->failed ? json_null() : json_real(figure->value), good);
-    put(object, "scaled", json_boolean(figure->scaled), good);
-    put(object, "ratio", comparable ? json_real(reference->value / figure->value) : json_null(), good);
+    json_put(object, key, figure->failed ? json_null() : json_measure(figure->value), good);
+    json_put(object, "scaled", json_boolean(figure->scaled), good);
+    json_put(object, "ratio", comparable ? json_measure(reference->value / figure->value) : json_null(),
+             good);
 }
 
 static json_t *json_comparison(const struct plan *plan, const struct report *report,
@@ -329,10 +305,10 @@ static json_t *json_comparison(const struct plan *plan, const struct report *rep
             continue;
         struct figure mine = usec_of_test(report, test), theirs = usec_of_test(reference, test);
         json_t *object = json_object();
-        put(object, "id", number(suite_tests[test].id), good);
-        put(object, "name", json_string(suite_tests[test].name), good);
+        json_put(object, "id", json_count(suite_tests[test].id), good);
+        json_put(object, "name", json_string(suite_tests[test].name), good);
         put_figure(object, "microseconds", &mine, &theirs, good);
-        append(array, object, good);
+        json_add(array, object, good);
     }
     return array;
 }
@@ -345,13 +321,13 @@ static json_t *json_engine(const struct plan *plan, const struct report *report,
     json_t *total = json_object();
     json_t *workers = json_array();
     for (size_t i = 0; i < report->workers; i++)
-        append(workers, json_worker(&report->worker[i], i, good), good);
+        json_add(workers, json_worker(&report->worker[i], i, good), good);
     put_figure(total, "cycles", &mine, &theirs, good);
-    put(object, "name", json_string(report->kind.name), good);
-    put(object, "ended", json_string(kva_status_name(report->ended)), good);
-    put(object, "tests", json_comparison(plan, report, reference, good), good);
-    put(object, "total", total, good);
-    put(object, "workers", workers, good);
+    json_put(object, "name", json_string(report->kind.name), good);
+    json_put(object, "ended", json_string(kva_status_name(report->ended)), good);
+    json_put(object, "tests", json_comparison(plan, report, reference, good), good);
+    json_put(object, "total", total, good);
+    json_put(object, "workers", workers, good);
     return object;
 }
 
@@ -359,25 +335,17 @@ bool suite_report_json(const struct plan *plan, const struct report *reports, si
 {
     bool good = true;
     const struct report *reference = &reports[reference_index(reports, count)];
-    json_t *document = json_object();
+    json_t *document = json_begin("kva test", &plan->seed, &good);
     json_t *engines = json_array();
     for (size_t i = 0; i < count; i++)
-        append(engines, json_engine(plan, &reports[i], reference, &good), &good);
-    put(document, "command", json_string("kva test"), &good);
-    put(document, "version",
-        json_sprintf("%d.%d.%d", KVA_VERSION_MAJOR, KVA_VERSION_MINOR, KVA_VERSION_PATCH), &good);
-    put(document, "mode", json_string(plan->params.mode), &good);
-    put(document, "parameters", json_parameters(&plan->params, &good), &good);
-    put(document, "range", json_range(&good), &good);
-    put(document, "seed", number(plan->seed), &good);
-    put(document, "held", number(plan->held), &good);
-    put(document, "budget_nanoseconds", number(plan->budget_ns), &good);
-    put(document, "cycle_unit", json_string(clock_cycle_unit()), &good);
-    put(document, "reference", json_string(reference->kind.name), &good);
-    put(document, "engines", engines, &good);
-    /* A failed write shows on stdout itself, where the caller looks. */
-    if (good && json_dumpf(document, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(12)) == 0)
-        putchar('\n');
-    json_decref(document);
-    return good;
+        json_add(engines, json_engine(plan, &reports[i], reference, &good), &good);
+    json_put(document, "mode", json_string(plan->params.mode), &good);
+    json_put(document, "parameters", json_parameters(&plan->params, &good), &good);
+    json_put(document, "range", json_range(&good), &good);
+    json_put(document, "held", json_count(plan->held), &good);
+    json_put(document, "budget_nanoseconds", json_count(plan->budget_ns), &good);
+    json_put(document, "cycle_unit", json_string(clock_cycle_unit()), &good);
+    json_put(document, "reference", json_string(reference->kind.name), &good);
+    json_put(document, "engines", engines, &good);
+    return json_end(document, stdout, good);
 }

@@ -23,6 +23,7 @@
 #include "../common/progress.h"
 #include "held.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -43,8 +44,7 @@ struct worker {
     struct worker_report *report;
     uint64_t index;
     pthread_t thread;
-    _Atomic uint64_t shown_loops; /* for the progress line */
-    _Atomic unsigned shown_step;
+    struct shown shown;
 };
 
 /* -------------------------------------------------------------------------------------------- one worker */
@@ -97,10 +97,9 @@ static void run_trial(struct worker *worker, unsigned test, uint64_t repeat, str
         .target = &worker->runner->target,
         .params = &plan->params,
         .cpus = plan->cpus,
-        .shown_loops = &worker->shown_loops,
+        .shown = &worker->shown,
     };
     rng_seed_stream(&trial.rng, plan->seed, stream_of_trial(worker->index, test, repeat));
-    atomic_store_explicit(&worker->shown_loops, 0, memory_order_relaxed);
     uint64_t share = plan->budget_ns / plan->params.test_repeat_count;
     uint64_t begin_ns = clock_ns();
     trial.deadline_ns = plan->budget_ns == 0 ? UINT64_MAX : begin_ns + share;
@@ -109,17 +108,18 @@ static void run_trial(struct worker *worker, unsigned test, uint64_t repeat, str
     result->cycles += clock_cycles() - begin_cycles;
     result->ns += clock_ns() - begin_ns;
     count_outcome(result, &trial, outcome);
+    atomic_store_explicit(&worker->shown.wanted, 0, memory_order_relaxed);
+    atomic_store_explicit(&worker->shown.loops, 0, memory_order_relaxed);
+    atomic_fetch_add_explicit(&worker->shown.trials, 1, memory_order_relaxed);
 }
 
 static void run_tests(struct worker *worker)
 {
     struct worker_report *report = worker->report;
     uint64_t begin = clock_cycles();
-    for (unsigned i = 0; i < report->tests; i++) {
-        atomic_store_explicit(&worker->shown_step, i, memory_order_relaxed);
+    for (unsigned i = 0; i < report->tests; i++)
         for (uint64_t repeat = 0; repeat < worker->runner->plan->params.test_repeat_count; repeat++)
             run_trial(worker, report->order[i], repeat, &report->results[report->order[i]]);
-    }
     report->cycles = clock_cycles() - begin;
 }
 
@@ -175,15 +175,52 @@ static void open_gate(struct runner *runner, enum gate gate, size_t running)
     pthread_mutex_unlock(&runner->lock);
 }
 
-/* Show where the first worker stands. */
-static void show_progress(struct progress *progress, const struct runner *runner, const struct worker *worker)
+static uint64_t load(const _Atomic uint64_t *value)
 {
-    unsigned step = atomic_load_explicit(&worker->shown_step, memory_order_relaxed);
-    uint64_t loops = atomic_load_explicit(&worker->shown_loops, memory_order_relaxed);
-    progress_show(progress, "%s: test %u of %u, %s, loop %llu, %zu of %llu workers busy",
-                  runner->target.kind.name, step + 1, worker->report->tests,
-                  suite_tests[worker->report->order[step]].name, (unsigned long long)loops, runner->running,
-                  (unsigned long long)runner->plan->params.nr_threads);
+    return atomic_load_explicit(value, memory_order_relaxed);
+}
+
+/* The runs of tests that a worker has behind it, the part of the present one included. */
+static double trials_of(const struct worker *worker)
+{
+    uint64_t wanted = load(&worker->shown.wanted);
+    double part = wanted == 0 ? 0 : (double)load(&worker->shown.loops) / (double)wanted;
+    return (double)load(&worker->shown.trials) + (part < 1 ? part : 1);
+}
+
+/* The share of the whole run that all workers together have behind them, in percent. */
+static unsigned percent_of_run(const struct runner *runner, const struct worker *workers)
+{
+    size_t count = (size_t)runner->plan->params.nr_threads;
+    double done = 0;
+    for (size_t i = 0; i < count; i++)
+        done += trials_of(&workers[i]);
+    double wanted = (double)count * (double)runner->plan->params.test_repeat_count * workers[0].report->tests;
+    return (unsigned)(100 * done / wanted);
+}
+
+/* Show how far all are, and where the first worker stands. */
+static void show_progress(struct progress *progress, const struct runner *runner,
+                          const struct worker *workers)
+{
+    const struct worker_report *first = workers[0].report;
+    const char *name = runner->target.kind.name;
+    uint64_t repeats = runner->plan->params.test_repeat_count;
+    uint64_t trials = load(&workers[0].shown.trials);
+    uint64_t wanted = load(&workers[0].shown.wanted);
+    unsigned percent = percent_of_run(runner, workers);
+    if (trials / repeats >= first->tests)
+        progress_show(progress, "%s %u %%: %zu of %llu workers busy", name, percent, runner->running,
+                      (unsigned long long)runner->plan->params.nr_threads);
+    else if (wanted == 0)
+        progress_show(progress, "%s %u %%: %s, repeat %llu of %llu", name, percent,
+                      suite_tests[first->order[trials / repeats]].name,
+                      (unsigned long long)(trials % repeats + 1), (unsigned long long)repeats);
+    else
+        progress_show(progress, "%s %u %%: %s, repeat %llu of %llu, loop %llu of %llu", name, percent,
+                      suite_tests[first->order[trials / repeats]].name,
+                      (unsigned long long)(trials % repeats + 1), (unsigned long long)repeats,
+                      (unsigned long long)load(&workers[0].shown.loops), (unsigned long long)wanted);
 }
 
 /* Wait until all workers have finished: on a terminal with a look at them ten times a second, elsewhere
@@ -205,13 +242,15 @@ static void await_workers(struct runner *runner, const struct worker *workers)
             pthread_cond_timedwait(&runner->changed, &runner->lock, &until);
         else
             pthread_cond_wait(&runner->changed, &runner->lock);
-        show_progress(&progress, runner, &workers[0]);
+        if (progress.active)
+            show_progress(&progress, runner, workers);
     }
     pthread_mutex_unlock(&runner->lock);
     progress_clear(&progress);
 }
 
-static bool run_workers(struct runner *runner, struct worker *workers, struct report *report)
+/* Answers how many threads could be started; fewer than there are workers: none of them did anything. */
+static size_t run_workers(struct runner *runner, struct worker *workers, struct report *report)
 {
     for (size_t i = 0; i < report->workers; i++) {
         workers[i].runner = runner;
@@ -222,12 +261,11 @@ static bool run_workers(struct runner *runner, struct worker *workers, struct re
     runner->gate = GATE_CLOSED;
     runner->running = report->workers;
     size_t made = create_threads(workers, report->workers);
-    bool complete = made == report->workers;
-    open_gate(runner, complete ? GATE_OPEN : GATE_CANCELLED, report->workers - made);
+    open_gate(runner, made == report->workers ? GATE_OPEN : GATE_CANCELLED, report->workers - made);
     await_workers(runner, workers);
     for (size_t i = 0; i < made; i++)
         pthread_join(workers[i].thread, NULL);
-    return complete;
+    return made;
 }
 
 /* A lock, and a condition on the clock that no one sets. */
@@ -260,9 +298,13 @@ static const char *run_among_held(struct runner *runner, struct worker *workers,
     enum kva_status status = held_take(&held, &runner->target, runner->plan->held, runner->plan->seed);
     if (status != KVA_OK)
         return kva_status_text(status);
-    bool complete = run_workers(runner, workers, report);
+    size_t made = run_workers(runner, workers, report);
     report->ended = held_give(&held, &runner->target);
-    return complete ? NULL : "the system refuses to start that many threads";
+    if (made == report->workers)
+        return NULL;
+    snprintf(report->refusal, sizeof(report->refusal),
+             "the system started only %zu of %zu threads; lower nr_threads", made, report->workers);
+    return report->refusal;
 }
 
 /* The run, with its memory in place. */

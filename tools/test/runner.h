@@ -44,10 +44,11 @@ struct report {
         ended; /* what ending the target said: KVA_EBUSY means that a test left something behind */
     size_t workers;
     struct worker_report *worker;
+    char refusal[96]; /* room for what runner_run says */
 };
 
-/** How a run that could not be made failed, in words; NULL: it was made. The report then is to be given
- *  to report_fini. */
+/** How a run that could not be made failed, in words, which may lie in the report; NULL: it was made. The
+ *  report then is to be given to report_fini. */
 const char *runner_run(const struct plan *plan, const struct target_kind *kind, struct report *report);
 
 void report_fini(struct report *report);

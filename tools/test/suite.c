@@ -78,6 +78,7 @@ void trial_loop_begin(struct trial *trial, uint64_t count)
 {
     trial->loops_wanted = count;
     trial->loops_done = 0;
+    atomic_store_explicit(&trial->shown->wanted, count, memory_order_relaxed);
     trial->loop_ns = clock_ns();
 }
 
@@ -89,7 +90,7 @@ bool trial_loop(struct trial *trial)
 {
     bool go_on = trial->loops_done < trial->loops_wanted;
     if (go_on && trial->loops_done % ROUNDS_PER_LOOK == 0 && trial->loops_done != 0) {
-        atomic_store_explicit(trial->shown_loops, trial->loops_done, memory_order_relaxed);
+        atomic_store_explicit(&trial->shown->loops, trial->loops_done, memory_order_relaxed);
         go_on = trial->deadline_ns == UINT64_MAX || clock_ns() < trial->deadline_ns;
     }
     if (go_on)

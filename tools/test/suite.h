@@ -40,6 +40,13 @@ struct failure {
     uint64_t addr;
 };
 
+/** How far a worker has come, for the progress line: written now and then, read by another thread. */
+struct shown {
+    _Atomic uint64_t trials; /* runs of a test that are over */
+    _Atomic uint64_t loops;  /* of the run that is not */
+    _Atomic uint64_t wanted; /* its loops in all; 0: its loop has not begun */
+};
+
 /** One run of one test: what it works with, and what it leaves behind. */
 struct trial {
     struct target *target;
@@ -49,9 +56,9 @@ struct trial {
     uint64_t deadline_ns;  /* the loop ends here, done or not; UINT64_MAX: it does not */
     uint64_t loops_wanted; /* set by the test as its loop begins; 0: it had none */
     uint64_t loops_done;
-    uint64_t loop_ns;              /* time spent in the loop, without set-up and clean-up */
-    _Atomic uint64_t *shown_loops; /* for the progress line: written now and then */
-    struct failure failure;        /* the first */
+    uint64_t loop_ns;       /* time spent in the loop, without set-up and clean-up */
+    struct shown *shown;    /* for the progress line */
+    struct failure failure; /* the first */
 };
 
 struct suite_test {

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+#include "engines.h"
+
+#include <kva/kva.h>
+
+#include <stdio.h>
+#include <string.h>
+
+/* What of a wrong name is shown. */
+#define SHOWN 40
+
+void engines_all(struct engines *all, bool with_list_walk)
+{
+    const char *name;
+    all->count = 0;
+    if (with_list_walk)
+        all->name[all->count++] = ENGINES_LIST_WALK;
+    for (size_t i = 0; all->count < ENGINES_MAX && (name = kva_engine_name(i)) != NULL; i++)
+        all->name[all->count++] = name;
+}
+
+/** The name that is the `length` bytes at `text`; NULL when there is none. */
+static const char *find(const struct engines *engines, const char *text, size_t length)
+{
+    for (size_t i = 0; i < engines->count; i++)
+        if (strlen(engines->name[i]) == length && memcmp(engines->name[i], text, length) == 0)
+            return engines->name[i];
+    return NULL;
+}
+
+bool engines_contain(const struct engines *engines, const char *name)
+{
+    return find(engines, name, strlen(name)) != NULL;
+}
+
+const char *engines_text(char text[ENGINES_TEXT], const struct engines *engines)
+{
+    size_t used = 0;
+    text[0] = '\0';
+    for (size_t i = 0; i < engines->count && used < ENGINES_TEXT; i++)
+        used +=
+            (size_t)snprintf(text + used, ENGINES_TEXT - used, "%s%s", i == 0 ? "" : ", ", engines->name[i]);
+    return text;
+}
+
+/** Say that an engine is not known here, and which are. */
+static const char *unknown(const struct engines *known, const char *text, size_t length,
+                           char message[ENGINES_MESSAGE])
+{
+    char names[ENGINES_TEXT];
+    bool walk = length == strlen(ENGINES_LIST_WALK) && memcmp(text, ENGINES_LIST_WALK, length) == 0;
+    snprintf(message, ENGINES_MESSAGE, "%s '%.*s'%s: the engines are %s, or all",
+             walk ? "the list walk" : "there is no engine", length < SHOWN ? (int)length : SHOWN, text,
+             walk ? " is for kva test only" : "", engines_text(names, known));
+    return message;
+}
+
+const char *engines_parse(const char *text, bool with_list_walk, struct engines *chosen,
+                          char message[ENGINES_MESSAGE])
+{
+    struct engines known;
+    engines_all(&known, with_list_walk);
+    if (strcmp(text, "all") == 0) {
+        *chosen = known;
+        return NULL;
+    }
+    for (chosen->count = 0;;) {
+        size_t length = strcspn(text, ",");
+        const char *name = find(&known, text, length);
+        if (name == NULL)
+            return unknown(&known, text, length, message);
+        if (engines_contain(chosen, name)) { /* hence never more than ENGINES_MAX */
+            snprintf(message, ENGINES_MESSAGE, "engine '%s' is named twice", name);
+            return message;
+        }
+        chosen->name[chosen->count++] = name;
+        if (text[length] == '\0')
+            return NULL;
+        text += length + 1;
+    }
+}
