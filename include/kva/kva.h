@@ -428,7 +428,6 @@ enum kva_status kva_alloc(struct kva_space *space, const struct kva_request *req
  *           count    1 ..
  *  Out:     base     the lowest (highest) base at which every part is free
  *  Returns: as kva_alloc, and
- *           KVA_ENOMEM     no memory for two nodes a part, whether or not all would be needed
  *           KVA_ENULL      parts is NULL
  *           KVA_EINVAL     count is 0, the first offset is not 0, or parts overlap or do not ascend
  *           KVA_EALIGN     an offset is no multiple of align or of the quantum

@@ -21,8 +21,7 @@
  * all that it depends on; then it commits, and the commit cannot fail. Hence:
  *   E1  An operation that does not return KVA_OK has changed nothing.
  *   E2  release, park and unpark never take memory.
- *   E3  KVA_ENOMEM is said only if the change at hand needs more memory than there is (prepare: than is asked
- *       for).
+ *   E3  KVA_ENOMEM is said only if the change at hand needs more memory than there is.
  *
  * A PLACE is what a search found. It is valid until the next change of the tiling.
  *
@@ -75,10 +74,10 @@ struct kva_tiling {
     struct kva_tally tally;
 };
 
-/** The most nodes that one operation can need: a hole that is split in its middle becomes three segments,
+/** The most segments that one operation can add: a hole that is split in its middle becomes three segments,
  *  two more than there were; the same holds for a busy segment whose middle is given back, and for a space
  *  that grows at both ends. */
-enum { KVA_NODES_PER_OPERATION = 2 };
+enum { KVA_SEGMENTS_PER_OPERATION = 2 };
 
 struct kva_engine {
     const char *name;
@@ -108,9 +107,9 @@ struct kva_engine {
      *  KVA_OK, KVA_ENOENT (none starts there). */
     enum kva_status (*release)(struct kva_tiling *tiling, uint64_t start);
 
-    /** Cut the busy segment that starts at `start` in two; the second starts at `cut`, which lies behind
-     *  the start and inside the segment. Both keep the owner. KVA_OK, KVA_ENOENT, KVA_ENOMEM. */
-    enum kva_status (*split)(struct kva_tiling *tiling, uint64_t start, uint64_t cut);
+    /** Make [first, last] free, which lies inside the busy segment that starts at `start` and touches neither of
+     *  its ends. Both remainders keep the owner. KVA_OK, KVA_ENOENT, KVA_ENOMEM. */
+    enum kva_status (*punch)(struct kva_tiling *tiling, uint64_t start, uint64_t first, uint64_t last);
 
     /** Let the busy segment that starts at `start` begin at `first`, which lies behind the start and inside the
      *  segment; what it leaves becomes free. KVA_OK, KVA_ENOENT, KVA_ENOMEM. */

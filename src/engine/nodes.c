@@ -75,24 +75,30 @@ static void add_chunk(struct kva_nodes *nodes, struct kva_chunk *chunk, size_t b
     nodes->tiling->memory_bytes += bytes;
 }
 
-/** Take one chunk: about an eighth of what the space holds already (so that little lies idle), between
- *  the limits; when refused, half of it, down to what holds a single node however the chunk is aligned. */
-static bool take_chunk(struct kva_nodes *nodes)
+static bool try_chunk(struct kva_nodes *nodes, size_t bytes)
 {
     struct kva_memory *memory = &nodes->tiling->memory;
+    void *block = memory->take(memory->context, bytes);
+
+    if (block)
+        add_chunk(nodes, block, bytes);
+    return block;
+}
+
+/** Take one chunk: about an eighth of what the space holds already (so that little lies idle), between the limits;
+ *  when refused, half of it, down to what holds a single node however the chunk is aligned. */
+static bool take_chunk(struct kva_nodes *nodes)
+{
     size_t least = sizeof(struct kva_chunk) + 2 * nodes->node_bytes;
     size_t bytes = least_chunk;
 
     while (bytes < largest_chunk && bytes < nodes->tiling->memory_bytes / 8)
         bytes *= 2;
-    for (; bytes >= least; bytes /= 2) {
-        void *block = memory->take(memory->context, bytes);
-        if (block) {
-            add_chunk(nodes, block, bytes);
+    for (; bytes > least; bytes /= 2) {
+        if (try_chunk(nodes, bytes))
             return true;
-        }
     }
-    return false;
+    return try_chunk(nodes, least);
 }
 
 bool kva_nodes_fill(struct kva_nodes *nodes, size_t count)

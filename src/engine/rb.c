@@ -89,9 +89,9 @@ static enum kva_status rb_create(const struct kva_tiling *common, struct kva_til
 
 static enum kva_status rb_prepare(struct kva_tiling *tiling, size_t operations)
 {
-    if (operations > SIZE_MAX / KVA_NODES_PER_OPERATION)
+    if (operations > SIZE_MAX / KVA_SEGMENTS_PER_OPERATION)
         return KVA_ENOMEM;
-    bool ready = kva_nodes_ensure(&rb_of(tiling)->nodes, operations * KVA_NODES_PER_OPERATION);
+    bool ready = kva_nodes_ensure(&rb_of(tiling)->nodes, operations * KVA_SEGMENTS_PER_OPERATION);
     return ready ? KVA_OK : KVA_ENOMEM;
 }
 
@@ -280,17 +280,19 @@ static enum kva_status rb_release(struct kva_tiling *tiling, uint64_t start)
     return KVA_OK;
 }
 
-static enum kva_status rb_split(struct kva_tiling *tiling, uint64_t start, uint64_t cut)
+static enum kva_status rb_punch(struct kva_tiling *tiling, uint64_t start, uint64_t first, uint64_t last)
 {
     struct rb_tiling *rb = rb_of(tiling);
     struct rb_segment *segment = busy_at(rb, start);
 
     if (!segment)
         return KVA_ENOENT;
-    if (!kva_nodes_ensure(&rb->nodes, 1))
+    if (!kva_nodes_ensure(&rb->nodes, 2))
         return KVA_ENOMEM;
-    link_busy(rb, new_segment(rb, cut, segment->last), segment->owner);
-    segment->last = cut - 1;
+    link_busy(rb, new_segment(rb, last + 1, segment->last), segment->owner);
+    segment->last = first - 1;
+    add_hole(rb, new_segment(rb, first, last));
+    kva_tally_move_bytes(&tiling->tally, KVA_BUSY, KVA_FREE, last - first + 1);
     return KVA_OK;
 }
 
@@ -433,7 +435,7 @@ const struct kva_engine kva_engine_rb = {
     .locate = rb_locate,
     .occupy = rb_occupy,
     .release = rb_release,
-    .split = rb_split,
+    .punch = rb_punch,
     .trim = rb_trim,
     .resize = rb_resize,
     .park = rb_park,

@@ -100,9 +100,9 @@ static bool reserve_entries(struct scan_tiling *scan, size_t more)
 
 static enum kva_status scan_prepare(struct kva_tiling *tiling, size_t operations)
 {
-    if (operations > SIZE_MAX / KVA_NODES_PER_OPERATION)
+    if (operations > SIZE_MAX / KVA_SEGMENTS_PER_OPERATION)
         return KVA_ENOMEM;
-    bool ready = reserve_entries(scan_of(tiling), operations * KVA_NODES_PER_OPERATION);
+    bool ready = reserve_entries(scan_of(tiling), operations * KVA_SEGMENTS_PER_OPERATION);
     return ready ? KVA_OK : KVA_ENOMEM;
 }
 
@@ -256,15 +256,18 @@ static enum kva_status scan_release(struct kva_tiling *tiling, uint64_t start)
     return KVA_OK;
 }
 
-static enum kva_status scan_split(struct kva_tiling *tiling, uint64_t start, uint64_t at)
+static enum kva_status scan_punch(struct kva_tiling *tiling, uint64_t start, uint64_t first, uint64_t last)
 {
+    struct scan_tiling *scan = scan_of(tiling);
     size_t index;
 
-    if (!find_busy(scan_of(tiling), start, &index))
+    if (!find_busy(scan, start, &index))
         return KVA_ENOENT;
-    if (!reserve_entries(scan_of(tiling), 1))
+    if (!reserve_entries(scan, 2))
         return KVA_ENOMEM;
-    cut(scan_of(tiling), index, at);
+    cut(scan, index, last + 1);
+    cut(scan, index, first);
+    make_free(scan, index + 1);
     return KVA_OK;
 }
 
@@ -471,7 +474,7 @@ const struct kva_engine kva_engine_scan = {
     .locate = scan_locate,
     .occupy = scan_occupy,
     .release = scan_release,
-    .split = scan_split,
+    .punch = scan_punch,
     .trim = scan_trim,
     .resize = scan_resize,
     .park = scan_park,

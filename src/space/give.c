@@ -60,10 +60,9 @@ static enum kva_status find_whole(const struct kva_space *space, uint64_t start,
 /** Give [start, last] of the busy segment `whole` back:
  *
  *      all of it     |====================|     release
- *      its tail      |-- busy --|=========|     resize
  *      its head      |=========|-- busy --|     trim
- *      its middle    |- busy -|====|- busy -|   split behind it, then resize; memory for both steps is at hand
- *                                              before the first
+ *      its tail      |-- busy --|=========|     resize
+ *      its middle    |- busy -|====|- busy -|   punch
  */
 static enum kva_status release_part(struct kva_tiling *tiling, const struct kva_segment *whole,
                                     uint64_t start, uint64_t last)
@@ -72,14 +71,8 @@ static enum kva_status release_part(struct kva_tiling *tiling, const struct kva_
 
     if (whole->start == start)
         return whole->last == last ? engine->release(tiling, start) : engine->trim(tiling, start, last + 1);
-    if (whole->last > last) {
-        enum kva_status status = engine->prepare(tiling, 1);
-        if (status == KVA_OK)
-            status = engine->split(tiling, whole->start, last + 1);
-        if (status != KVA_OK)
-            return status;
-    }
-    return engine->resize(tiling, whole->start, start - 1);
+    return whole->last == last ? engine->resize(tiling, whole->start, start - 1)
+                               : engine->punch(tiling, whole->start, start, last);
 }
 
 enum kva_status kva_free_range(struct kva_space *space, uint64_t start, uint64_t size)

@@ -250,39 +250,49 @@ static uint64_t extent_of(const struct congruence *congruence)
     return add_checked(part->offset, part->size, &bytes) ? bytes : UINT64_MAX;
 }
 
-/** Take all parts: they are free, and memory is at hand. */
-static void occupy_parts(struct kva_space *space, const struct congruence *congruence)
+static enum kva_status occupy_part(struct kva_space *space, const struct congruence *congruence, size_t i)
 {
     struct kva_tiling *tiling = space->tiling;
+    const struct kva_part *part = &congruence->parts[i];
+    uint64_t start = congruence->base + part->offset;
+    uint64_t last = start + (bytes_of_part(tiling, part) - 1);
+    struct kva_place place;
+    enum kva_status status = tiling->engine->locate(tiling, start, last, &place);
 
-    for (size_t i = 0; i < congruence->count; i++) {
-        const struct kva_part *part = &congruence->parts[i];
-        uint64_t start = congruence->base + part->offset;
-        uint64_t last = start + (bytes_of_part(tiling, part) - 1);
-        struct kva_place place;
-        enum kva_status status = tiling->engine->locate(tiling, start, last, &place);
-        if (status == KVA_OK)
-            status = tiling->engine->occupy(tiling, &place, congruence->request->owner);
-        check_contract(&tiling->hooks, status == KVA_OK, __func__, "E1: a congruent part cannot be taken",
-                       start);
+    check_contract(&tiling->hooks, status == KVA_OK, __func__,
+                   "I6: a hole is found by one way and not by another", start);
+    if (status == KVA_OK)
+        status = tiling->engine->occupy(tiling, &place, congruence->request->owner);
+    if (status == KVA_OK)
         verify_change(space, __func__, start);
+    return status;
+}
+
+/** Take all parts, which are free; if there is no memory for one, give back those before it. That needs none, and
+ *  cannot fail (E2). */
+static enum kva_status occupy_parts(struct kva_space *space, const struct congruence *congruence)
+{
+    for (size_t i = 0; i < congruence->count; i++) {
+        enum kva_status status = occupy_part(space, congruence, i);
+        if (status == KVA_OK)
+            continue;
+        while (i-- > 0)
+            (void)space->tiling->engine->release(space->tiling,
+                                                 congruence->base + congruence->parts[i].offset);
+        return status;
     }
+    return KVA_OK;
 }
 
 static enum kva_status attempt_congruent(struct kva_space *space, void *context)
 {
     struct congruence *congruence = context;
-    struct kva_tiling *tiling = space->tiling;
     struct kva_demand demand;
-    enum kva_status status = base_demand_of(tiling, congruence, &demand);
+    enum kva_status status = base_demand_of(space->tiling, congruence, &demand);
 
     if (status == KVA_OK)
-        status = find_base(tiling, congruence, &demand, &congruence->base);
-    if (status == KVA_OK)
-        status = tiling->engine->prepare(tiling, congruence->count);
-    if (status == KVA_OK)
-        occupy_parts(space, congruence);
-    return status;
+        status = find_base(space->tiling, congruence, &demand, &congruence->base);
+    return status == KVA_OK ? occupy_parts(space, congruence) : status;
 }
 
 enum kva_status kva_alloc_congruent(struct kva_space *space, const struct kva_request *request,

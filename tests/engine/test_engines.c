@@ -82,7 +82,8 @@ static void expect_none_starts(struct fixture *f, uint64_t at)
     uint64_t last = 77;
 
     assert_int_equal(f->engine->release(f->tiling, at), KVA_ENOENT);
-    assert_int_equal(f->engine->split(f->tiling, at, at + 1), KVA_ENOENT);
+    assert_int_equal(f->engine->punch(f->tiling, at, at + 1, at + 1), KVA_ENOENT);
+    assert_int_equal(f->engine->trim(f->tiling, at, at + 1), KVA_ENOENT);
     assert_int_equal(f->engine->resize(f->tiling, at, at), KVA_ENOENT);
     assert_int_equal(f->engine->park(f->tiling, at, &last), KVA_ENOENT);
     assert_int_equal(last, 77);
@@ -143,7 +144,7 @@ static void a_place_must_be_wholly_free(void **state)
     }
 }
 
-static void a_split_keeps_owner_and_addresses(void **state)
+static void a_trim_and_a_punch_keep_owner_and_addresses(void **state)
 {
     const struct kva_engine *engine;
     (void)state;
@@ -152,15 +153,23 @@ static void a_split_keeps_owner_and_addresses(void **state)
 
         set_up(&f, engine);
         take(&f, 1200, 1299);
-        assert_int_equal(engine->split(f.tiling, 1200, 1201), KVA_OK);
-        assert_int_equal(engine->split(f.tiling, 1201, 1299), KVA_OK);
+        assert_int_equal(engine->punch(f.tiling, 1200, 1201, 1297), KVA_OK);
         expect(&f, 1200, 1200, 1200, KVA_BUSY);
-        expect(&f, 1250, 1201, 1298, KVA_BUSY);
-        expect(&f, 1299, 1299, 1299, KVA_BUSY);
-        assert_int_equal(f.tiling->tally.segments[KVA_BUSY], 3);
-        assert_int_equal(f.tiling->tally.bytes[KVA_BUSY], 100);
-        assert_int_equal(engine->release(f.tiling, 1201), KVA_OK);
+        expect(&f, 1250, 1201, 1297, KVA_FREE);
+        expect(&f, 1299, 1298, 1299, KVA_BUSY);
+        assert_int_equal(f.tiling->tally.segments[KVA_BUSY], 2);
+        assert_int_equal(f.tiling->tally.bytes[KVA_BUSY], 3);
+        check(&f);
+        assert_int_equal(engine->trim(f.tiling, 1298, 1299), KVA_OK); /* into the hole before it */
         expect(&f, 1250, 1201, 1298, KVA_FREE);
+        expect(&f, 1299, 1299, 1299, KVA_BUSY);
+        check(&f);
+        take(&f, 1201, 1298);
+        assert_int_equal(engine->trim(f.tiling, 1201, 1250),
+                         KVA_OK); /* behind a busy one: a hole of its own */
+        expect(&f, 1201, 1201, 1249, KVA_FREE);
+        expect(&f, 1260, 1250, 1298, KVA_BUSY);
+        assert_int_equal(f.tiling->tally.segments[KVA_BUSY], 3);
         tear_down(&f);
     }
 }
@@ -265,7 +274,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(only_the_start_of_a_busy_segment_will_do),
         cmocka_unit_test(a_place_must_be_wholly_free),
-        cmocka_unit_test(a_split_keeps_owner_and_addresses),
+        cmocka_unit_test(a_trim_and_a_punch_keep_owner_and_addresses),
         cmocka_unit_test(the_largest_hole_follows_every_change),
         cmocka_unit_test(unparking_merges_all),
         cmocka_unit_test(fits_in_a_hole),

@@ -208,19 +208,21 @@ static void show_progress(struct progress *progress, const struct runner *runner
     uint64_t repeats = runner->plan->params.test_repeat_count;
     uint64_t trials = load(&workers[0].shown.trials);
     uint64_t wanted = load(&workers[0].shown.wanted);
+    uint64_t repeat = trials % repeats + 1;
     unsigned percent = percent_of_run(runner, workers);
+
     if (trials / repeats >= first->tests)
         progress_show(progress, "%s %u %%: %zu of %llu workers busy", name, percent, runner->running,
                       (unsigned long long)runner->plan->params.nr_threads);
     else if (wanted == 0)
         progress_show(progress, "%s %u %%: %s, repeat %llu of %llu", name, percent,
-                      suite_tests[first->order[trials / repeats]].name,
-                      (unsigned long long)(trials % repeats + 1), (unsigned long long)repeats);
+                      suite_tests[first->order[trials / repeats]].name, (unsigned long long)repeat,
+                      (unsigned long long)repeats);
     else
         progress_show(progress, "%s %u %%: %s, repeat %llu of %llu, loop %llu of %llu", name, percent,
-                      suite_tests[first->order[trials / repeats]].name,
-                      (unsigned long long)(trials % repeats + 1), (unsigned long long)repeats,
-                      (unsigned long long)load(&workers[0].shown.loops), (unsigned long long)wanted);
+                      suite_tests[first->order[trials / repeats]].name, (unsigned long long)repeat,
+                      (unsigned long long)repeats, (unsigned long long)load(&workers[0].shown.loops),
+                      (unsigned long long)wanted);
 }
 
 /* Wait until all workers have finished: on a terminal with a look at them ten times a second, elsewhere
