@@ -35,7 +35,8 @@ find $folders -name '*.[ch]' | LC_ALL=C sort | xargs awk '
 BEGIN {
     floor["base"] = 0; floor["engine"] = 1; floor["space"] = 2; floor["frames"] = 2
     floor["vmap"] = 3; floor["observe"] = 4
-    count = split("float iso646 limits stdalign stdarg stdatomic stdbool stddef stdint stdnoreturn", names, " ")
+    # What compilers bring for vector instructions; bt_simd.h keeps them out of freestanding builds.
+    count = split("arm_neon cpuid immintrin float iso646 limits stdalign stdarg stdatomic stdbool stddef stdint stdnoreturn", names, " ")
     for (i = 1; i <= count; i++)
         freestanding[names[i] ".h"] = 1
 }

@@ -175,9 +175,15 @@ extern const struct kva_engine kva_engine_rb;
  *  read first. O(n). 24 to 48 bytes a segment. */
 extern const struct kva_engine kva_engine_scan;
 
+/** One B+tree of the ranges in use, laid out for the cache; a hole is what lies between two of them. O(log n)
+ *  with few misses; 20 bytes a live range, 30 with owners. Faster than rb from some thousand ranges on. In hosted
+ *  builds it uses the vector instructions that the machine has. */
+extern const struct kva_engine kva_engine_bt;
+
 /** Find an engine by its name.
  *
- *  In:      name    "rb" or "scan"
+ *  In:      name    "rb", "bt" or "scan"; or one form of bt that this machine can run: "bt-scalar", "bt-avx2",
+ *                   "bt-avx512", "bt-neon"
  *  Returns: the engine, or NULL when there is none of that name
  *  Cost:    O(1)
  *  Locking: None
@@ -274,6 +280,9 @@ struct kva_reclaim {
     struct kva_reclaim *next; /* private */
 };
 
+/** The most alignment classes that a space can declare. */
+#define KVA_ALIGN_CLASSES 4
+
 /** What a space is made with. Zero-initialise it, then set at least `last` and `memory`. */
 struct kva_config {
     uint64_t first;                  /* lowest address; a multiple of the quantum */
@@ -283,6 +292,10 @@ struct kva_config {
     struct kva_memory memory;        /* where nodes come from */
     const struct kva_range *busy;    /* ranges that are busy from the start, in any order */
     size_t busy_count;
+    uint64_t align_class[KVA_ALIGN_CLASSES]; /* alignments that requests will often have: powers of two above
+                                                the quantum, in any order; 0: none. The bt engine finds room
+                                                at these in O(log n) */
+    bool without_owners; /* keep no owners: they read back as NULL. The bt engine saves 8 bytes a segment */
     kva_flush_callback *flush; /* NULL: deferred segments need no work before they are free */
     void *flush_context;
     uint64_t deferred_limit; /* bytes that may wait for a flush; 0 stands for the default, see

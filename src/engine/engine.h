@@ -48,12 +48,32 @@ struct kva_demand {
     enum kva_policy policy;
 };
 
-/** Where it goes: [start, last] lies inside one hole, which the engine finds again by `hole` or `index`. */
+/** One step of a descent: which child of which node. */
+struct kva_step {
+    void *node;
+    unsigned index;
+};
+
+/** The longest path: trees of 64-bit counts with at least 16 children a node, on average, are lower. */
+enum { KVA_PATH = 16 };
+
+/** The way from the root of a tree to a leaf, and the addresses [low, high] that the leaf answers for. */
+struct kva_path {
+    void *leaf;
+    uint64_t low;
+    uint64_t high;
+    struct kva_step step[KVA_PATH]; /* step[0] is in the root */
+};
+
+/** Where it goes: [start, last] lies inside one hole, which the engine finds again by what else it notes. */
 struct kva_place {
     uint64_t start;
     uint64_t last;
+    uint64_t hole_start;
+    uint64_t hole_last;
     void *hole;
     size_t index;
+    struct kva_path path; /* for an engine that has to go back up */
 };
 
 /** How many segments of each state there are, and how many bytes they hold (modulo 2^64). */
@@ -70,7 +90,9 @@ struct kva_tiling {
     uint64_t first;
     uint64_t last;
     uint64_t quantum;
-    uint64_t memory_bytes; /* taken from `memory` and not given back */
+    uint64_t align_class[KVA_ALIGN_CLASSES]; /* ascending, above the quantum; 0: none (at the end) */
+    bool owners;                             /* whether they are kept */
+    uint64_t memory_bytes;                   /* taken from `memory` and not given back */
     struct kva_tally tally;
 };
 

@@ -14,6 +14,7 @@ void kva_nodes_init(struct kva_nodes *nodes, struct kva_tiling *tiling, size_t n
     nodes->tiling = tiling;
     nodes->node_bytes = node_bytes;
     nodes->available = 0;
+    nodes->in_use = 0;
     nodes->list = NULL;
     nodes->chunks = NULL;
     nodes->newest = NULL;
@@ -47,10 +48,10 @@ void kva_nodes_fini(struct kva_nodes *nodes)
     give_chunks_behind(nodes, NULL);
 }
 
-/** Bytes from `address` up to the next multiple of the node size. */
-static size_t padding(const struct kva_nodes *nodes, const unsigned char *address)
+/** Bytes from `address` up to the next cache line. */
+static size_t padding(const unsigned char *address)
 {
-    return (size_t)(-(uintptr_t)address & (nodes->node_bytes - 1));
+    return (size_t)(-(uintptr_t)address & (KVA_LINE - 1));
 }
 
 static void add_chunk(struct kva_nodes *nodes, struct kva_chunk *chunk, size_t bytes)
@@ -59,7 +60,7 @@ static void add_chunk(struct kva_nodes *nodes, struct kva_chunk *chunk, size_t b
 
     chunk->next = NULL;
     chunk->bytes = bytes;
-    chunk->fresh = begin + padding(nodes, begin);
+    chunk->fresh = begin + padding(begin);
     size_t room = (size_t)((unsigned char *)chunk + bytes - chunk->fresh);
     size_t count = room / nodes->node_bytes;
     chunk->end = chunk->fresh + count * nodes->node_bytes;
@@ -89,7 +90,7 @@ static bool try_chunk(struct kva_nodes *nodes, size_t bytes)
  *  when refused, half of it, down to what holds a single node however the chunk is aligned. */
 static bool take_chunk(struct kva_nodes *nodes)
 {
-    size_t least = sizeof(struct kva_chunk) + 2 * nodes->node_bytes;
+    size_t least = sizeof(struct kva_chunk) + KVA_LINE + nodes->node_bytes;
     size_t bytes = least_chunk;
 
     while (bytes < largest_chunk && bytes < nodes->tiling->memory_bytes / 8)

@@ -18,6 +18,9 @@
 
 #include "engine.h"
 
+/** The cache line of most machines, in bytes. */
+enum { KVA_LINE = 64 };
+
 struct kva_chunk {
     struct kva_chunk *next; /* in the order in which they were taken */
     size_t bytes;
@@ -31,15 +34,16 @@ struct kva_free_node {
 
 struct kva_nodes {
     struct kva_tiling *tiling; /* whose memory source and byte count are used */
-    size_t node_bytes;         /* a power of two: nodes are aligned to it, at most one per cache line */
+    size_t node_bytes;         /* a multiple of a cache line; nodes begin on one */
     size_t available;          /* nodes that can be popped: on the list, and fresh */
+    size_t in_use;             /* nodes that were popped and not pushed back */
     struct kva_free_node *list;
     struct kva_chunk *chunks; /* first taken */
     struct kva_chunk *newest; /* last taken */
     struct kva_chunk *fresh;  /* the first that may have fresh nodes left */
 };
 
-/** An empty cache of nodes of `node_bytes`, a power of two. */
+/** An empty cache of nodes of `node_bytes`, a multiple of a cache line. */
 void kva_nodes_init(struct kva_nodes *nodes, struct kva_tiling *tiling, size_t node_bytes);
 
 /** Give all chunks back. */
@@ -64,6 +68,7 @@ static inline void *kva_nodes_pop(struct kva_nodes *nodes)
 
     check_contract(&nodes->tiling->hooks, nodes->available > 0, __func__, "E3: a node was not prepared", 0);
     nodes->available--;
+    nodes->in_use++;
     if (!node)
         return kva_nodes_cut(nodes);
     nodes->list = node->next;
@@ -77,6 +82,7 @@ static inline void kva_nodes_push(struct kva_nodes *nodes, void *memory)
     node->next = nodes->list;
     nodes->list = node;
     nodes->available++;
+    nodes->in_use--;
 }
 
 #endif

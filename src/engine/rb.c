@@ -144,7 +144,7 @@ static void link_busy(struct rb_tiling *rb, struct rb_segment *segment, void *ow
 {
     struct rb_slot slot = find_slot(&rb->used, segment->start);
 
-    segment->owner = owner;
+    segment->owner = rb->common.owners ? owner : NULL;
     list_clear(&segment->order);
     kva_rb_insert(&rb->used, &segment->link, slot.parent, slot.side);
     rb->common.tally.segments[KVA_BUSY]++;

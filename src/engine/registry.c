@@ -2,9 +2,9 @@
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /** The engines by name. Nothing else refers to this list: a program that names its engine by symbol links
  *  only that one. */
-#include "engine.h"
+#include "bt_simd.h"
 
-static const struct kva_engine *const engines[] = {&kva_engine_rb, &kva_engine_scan};
+static const struct kva_engine *const engines[] = {&kva_engine_rb, &kva_engine_bt, &kva_engine_scan};
 
 enum { ENGINES = sizeof engines / sizeof engines[0] };
 
@@ -19,9 +19,15 @@ static bool same_text(const char *a, const char *b)
 
 const struct kva_engine *kva_engine_by_name(const char *name)
 {
+    const struct kva_engine *form;
+
     for (size_t i = 0; name && i < ENGINES; i++) {
         if (same_text(engines[i]->name, name))
             return engines[i];
+    }
+    for (size_t i = 0; name && (form = kva_bt_form(i)); i++) {
+        if (same_text(form->name, name))
+            return form;
     }
     return NULL;
 }

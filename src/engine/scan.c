@@ -242,7 +242,7 @@ static enum kva_status scan_occupy(struct kva_tiling *tiling, const struct kva_p
         cut(scan, index, place->last + 1);
     if (cut_left)
         cut(scan, index++, place->start);
-    set_state(scan, index, KVA_BUSY, owner);
+    set_state(scan, index, KVA_BUSY, tiling->owners ? owner : NULL);
     return KVA_OK;
 }
 

@@ -40,6 +40,25 @@ static enum kva_status validate_config(const struct kva_config *config, uint64_t
     return validate_bounds(config->first, config->last, quantum);
 }
 
+/** The declared classes above the quantum, ascending, each once; KVA_EALIGN if one is no power of two. */
+static enum kva_status sort_classes(const uint64_t *declared, uint64_t quantum, uint64_t *sorted)
+{
+    uint64_t above = quantum;
+
+    for (size_t i = 0; i < KVA_ALIGN_CLASSES; i++) {
+        uint64_t least = 0;
+        for (size_t j = 0; j < KVA_ALIGN_CLASSES; j++) {
+            if (declared[j] != 0 && !is_power_of_two(declared[j]))
+                return KVA_EALIGN;
+            if (declared[j] > above && (least == 0 || declared[j] < least))
+                least = declared[j];
+        }
+        sorted[i] = least;
+        above = max_u64(above, least);
+    }
+    return KVA_OK;
+}
+
 /* ----------------------------------------------------------------------------------------- life cycle */
 
 static enum kva_status occupy_range(struct kva_tiling *tiling, const struct kva_range *range)
@@ -66,7 +85,7 @@ static enum kva_status create_tiling(const struct kva_config *config, const stru
         status = occupy_range(*tiling, &config->busy[i]);
         if (status != KVA_OK) {
             *at = config->busy[i].start;
-            common->engine->destroy(*tiling);
+            (*tiling)->engine->destroy(*tiling);
         }
     }
     return status;
@@ -81,16 +100,19 @@ enum kva_status kva_space_init(struct kva_space *space, const struct kva_config 
     if (!config)
         return KVA_ENULL;
 
-    const struct kva_tiling common = {
+    struct kva_tiling common = {
         .engine = config->engine ? config->engine : &kva_engine_rb,
         .memory = config->memory,
         .hooks = {config->on_misuse, config->on_corruption, config->hook_context},
         .first = config->first,
         .last = config->last,
         .quantum = config->quantum ? config->quantum : 1,
+        .owners = !config->without_owners,
     };
     uint64_t at = config->first;
     enum kva_status status = space ? validate_config(config, common.quantum) : KVA_ENULL;
+    if (status == KVA_OK)
+        status = sort_classes(config->align_class, common.quantum, common.align_class);
     if (status == KVA_OK)
         status = create_tiling(config, &common, &tiling, &at);
     if (status != KVA_OK)

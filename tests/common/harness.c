@@ -8,6 +8,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "engine/engine.h"
+
 #define DEFAULT_SEED UINT64_C(20190406)
 
 void test_fail(const char *file, int line, const char *condition, const char *format, ...)
@@ -89,8 +91,47 @@ bool test_one_in(struct test_rng *rng, uint64_t n)
     return test_below(rng, n) == 0;
 }
 
+/* ---------------------------------------------------------------------------------------------- engines */
+
+#define ENGINES_MOST 12
+
+/** The engines that are tested, in order; the rest is NULL. kva_engine_bt itself only creates: its forms stand in its
+ *  place, so that each is tested by its own. */
+static void list_engines(const struct kva_engine **list)
+{
+    static const char *const forms[] = {"bt-scalar", "bt-avx2", "bt-avx512", "bt-neon"};
+    size_t count = 0;
+    const char *name;
+
+    for (size_t i = 0; (name = kva_engine_name(i)) != NULL && count < ENGINES_MOST; i++) {
+        if (strcmp(name, "bt") != 0)
+            list[count++] = kva_engine_by_name(name);
+    }
+    for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]) && count < ENGINES_MOST - 2; i++) {
+        const struct kva_engine *form = kva_engine_by_name(forms[i]);
+        if (form != NULL)
+            list[count++] = form;
+    }
+    list[count++] = &test_engine_bt_tiny;
+    list[count++] = &test_engine_bt_small;
+}
+
 const struct kva_engine *test_engine(size_t index)
 {
-    const char *name = kva_engine_name(index);
-    return name != NULL ? kva_engine_by_name(name) : NULL;
+    static const struct kva_engine *list[ENGINES_MOST + 1];
+
+    if (list[0] == NULL)
+        list_engines(list);
+    return index <= ENGINES_MOST ? list[index] : NULL;
+}
+
+bool test_engine_is_bt(const struct kva_engine *engine)
+{
+    return strncmp(engine->name, "bt", 2) == 0;
+}
+
+const char *test_engine_name(size_t index)
+{
+    const struct kva_engine *engine = test_engine(index);
+    return engine != NULL ? engine->name : NULL;
 }

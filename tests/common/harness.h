@@ -52,10 +52,22 @@ uint64_t test_below(struct test_rng *rng, uint64_t bound);
 /** True once in `n` times. */
 bool test_one_in(struct test_rng *rng, uint64_t n);
 
-/** The engines one by one, by the public enumeration; NULL past the last. */
+/** The bt engine with nodes so small that splits and merges of every level happen within 12 units: leaves of 3 and
+ *  of 5 entries (2 and 3 in their wide form), inner nodes of up to 4 and 3 children. */
+extern const struct kva_engine test_engine_bt_tiny;
+extern const struct kva_engine test_engine_bt_small;
+
+/** What is tested, one by one: the public engines, with every form of bt that this machine can run in the place of
+ *  bt, and the two small ones above; NULL past the last. */
 const struct kva_engine *test_engine(size_t index);
 
-/** `for_each_engine (engine, index)`: the body runs once for each engine of the build. */
+/** Its name, for messages: not all are known to kva_engine_by_name. */
+const char *test_engine_name(size_t index);
+
+/** Whether an engine is bt, in any form and size. */
+bool test_engine_is_bt(const struct kva_engine *engine);
+
+/** `for_each_engine (engine, index)`: the body runs once for each of them. */
 #define for_each_engine(engine, index)                                                                       \
     for (size_t index = 0; ((engine) = test_engine(index)) != NULL; index++)
 

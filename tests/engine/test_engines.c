@@ -32,6 +32,7 @@ static void set_up(struct fixture *f, const struct kva_engine *engine)
     common.first = FIRST;
     common.last = LAST;
     common.quantum = 1;
+    common.owners = true;
     assert_int_equal(engine->create(&common, &f->tiling), KVA_OK);
 }
 

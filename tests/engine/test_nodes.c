@@ -99,7 +99,7 @@ static void use_all(struct fixture *fixture, size_t count)
     for (size_t i = 0; i < count; i++) {
         node[i] = kva_nodes_pop(&fixture->nodes);
         assert_non_null(node[i]);
-        assert_int_equal((uintptr_t)node[i] % bytes, 0);
+        assert_int_equal((uintptr_t)node[i] % KVA_LINE, 0);
         memset(node[i], (int)(i % 251), bytes);
     }
     for (size_t i = 0; i < count; i++) {
@@ -114,7 +114,7 @@ static void use_all(struct fixture *fixture, size_t count)
 static void nodes_are_aligned_and_apart(void **state)
 {
     (void)state;
-    for (size_t bytes = 16; bytes <= 512; bytes *= 2) {
+    for (size_t bytes = KVA_LINE; bytes <= 2048; bytes += KVA_LINE) {
         struct fixture fixture;
         set_up(&fixture, bytes);
         use_all(&fixture, 1000);
@@ -208,12 +208,12 @@ static void the_smallest_chunk_holds_a_node(void **state)
     struct fixture fixture;
     (void)state;
 
-    for (size_t bytes = 16; bytes <= 512; bytes *= 2) {
+    for (size_t bytes = KVA_LINE; bytes <= 2048; bytes += KVA_LINE) {
         set_up(&fixture, bytes);
-        fixture.memory.largest = sizeof(struct kva_chunk) + 2 * bytes - 1;
+        fixture.memory.largest = sizeof(struct kva_chunk) + KVA_LINE + bytes - 1;
         assert_false(kva_nodes_ensure(&fixture.nodes, 1));
         assert_int_equal(fixture.memory.blocks, 0);
-        fixture.memory.largest = 2 * (sizeof(struct kva_chunk) + 2 * bytes);
+        fixture.memory.largest = 2 * (sizeof(struct kva_chunk) + KVA_LINE + bytes);
         assert_true(kva_nodes_ensure(&fixture.nodes, 1));
         use_all(&fixture, 50);
         tear_down(&fixture);

@@ -259,7 +259,7 @@ static void assemble(struct team *team, const struct geometry *geometry, struct 
     team->first = geometry->base + geometry->low * geometry->quantum;
     team->last = geometry->base + geometry->high * geometry->quantum + (geometry->quantum - 1);
     for_each_engine (engine, i)
-        add_member(team, engine, kva_engine_name(i));
+        add_member(team, engine, test_engine_name(i));
     assert_true(team->count >= 2);
 }
 

@@ -123,7 +123,7 @@ static void play(const struct strace_log *log)
         struct observed observed;
         assert_non_null(player);
         enum played played = player_observe(player, samples, 4, &observed, message);
-        check_that(played == PLAYED_OK, "%s: %s", kva_engine_name(index), message);
+        check_that(played == PLAYED_OK, "%s: %s", test_engine_name(index), message);
         player_destroy(player);
     }
     script_fini(&script);

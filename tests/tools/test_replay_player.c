@@ -53,11 +53,11 @@ static struct sample play_all(const struct replay *replay)
         uint64_t ns;
         assert_non_null(player);
         enum played played = player_observe(player, &last, 1, &observed, message);
-        check_that(played == PLAYED_OK, "%s: %s", kva_engine_name(index), message);
+        check_that(played == PLAYED_OK, "%s: %s", test_engine_name(index), message);
         assert_int_equal(observed.sample_count, 1);
         assert_int_equal(last.calls, replay->script.calls);
         played = player_measure(player, &ns, message);
-        check_that(played == PLAYED_OK, "%s: %s", kva_engine_name(index), message);
+        check_that(played == PLAYED_OK, "%s: %s", test_engine_name(index), message);
         if (index == 0)
             first = last;
         assert_memory_equal(&first, &last, sizeof last);

@@ -7,7 +7,8 @@
  *      |B|   hole    |  busy  |   hole    |  busy  |   ... busy   |   needle   |     busy      |
  *
  * 2 MiB are 512 pages. A hole at 1024 k + 1 contains the boundary 1024 k + 512, but ends one page before
- * 512 pages from there would; the needle begins on a boundary and is exactly long enough.
+ * 512 pages from there would; the needle begins on a boundary and is exactly long enough. The space declares 2 MiB as
+ * an alignment class, for the engines that can make use of that.
  */
 #include "workload.h"
 
@@ -99,6 +100,7 @@ static const struct phase phases[] = {
 
 const struct workload workload_needle = {
     .name = "needle",
+    .align_class = HUGE,
     .purpose = "Holes of 512 pages that miss 2 MiB alignment by one page, and behind them one that does not. "
                "512 pages are asked for at 2 MiB alignment, and without. The answer is verified each time: a "
                "search for size + alignment would miss it.",

@@ -34,13 +34,14 @@ static uint64_t *table_of(size_t n)
     return table;
 }
 
-static void open_space(struct subject *subject)
+static void open_space(struct subject *subject, uint64_t align_class)
 {
     struct kva_config config = {
         .first = 0,
         .last = subject->last,
         .quantum = PAGE,
         .engine = kva_engine_by_name(subject->engine),
+        .align_class = {align_class},
         .memory = kva_memory_host(),
     };
     enum kva_status status = kva_space_init(&subject->space, &config);
@@ -50,7 +51,8 @@ static void open_space(struct subject *subject)
         subject_wrong(subject, "kva_space_init", 0, status);
 }
 
-struct subject *subject_create(const char *engine, uint64_t last, size_t n, uint64_t seed)
+struct subject *subject_create(const char *engine, uint64_t last, uint64_t align_class, size_t n,
+                               uint64_t seed)
 {
     struct subject *subject = calloc(1, sizeof(*subject));
     if (subject == NULL)
@@ -62,7 +64,7 @@ struct subject *subject_create(const char *engine, uint64_t last, size_t n, uint
     subject->expected = NO_ADDRESS;
     subject->batch_count = 1;
     rng_seed(&subject->rng, seed);
-    open_space(subject);
+    open_space(subject, align_class);
     return subject;
 }
 

@@ -85,7 +85,8 @@ struct sample {
 };
 
 /** Create a subject with an empty space [0, last], quantum PAGE, and n table entries, all NO_ADDRESS. */
-struct subject *subject_create(const char *engine, uint64_t last, size_t n, uint64_t seed);
+struct subject *subject_create(const char *engine, uint64_t last, uint64_t align_class, size_t n,
+                               uint64_t seed);
 
 /** Verify the space's invariants and give everything back. */
 void subject_destroy(struct subject *subject);

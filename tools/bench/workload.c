@@ -26,7 +26,7 @@ const struct workload *workload_by_name(const char *name)
 struct subject *workload_open(const struct workload *workload, const char *engine, size_t n, uint64_t seed)
 {
     uint64_t last = workload->last == NULL ? SPACE_LAST : workload->last(n);
-    struct subject *subject = subject_create(engine, last, n, seed);
+    struct subject *subject = subject_create(engine, last, workload->align_class, n, seed);
     workload->setup(subject);
     return subject;
 }

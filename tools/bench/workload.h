@@ -33,8 +33,9 @@ struct workload {
     const char *counts;  /* what n is the number of */
     const char *unit;    /* what is timed: "pair" or "op" */
     size_t sizes[WORKLOAD_SIZES];
-    bool scattered; /* addresses are spread on purpose: fragmentation has no meaning */
-    bool single;    /* measured by longest.c instead of the runner */
+    bool scattered;       /* addresses are spread on purpose: fragmentation has no meaning */
+    bool single;          /* measured by longest.c instead of the runner */
+    uint64_t align_class; /* that the space declares; 0: none */
     /* The space's last address for a size; NULL: SPACE_LAST. */
     uint64_t (*last)(size_t n);
     /* Bring a fresh subject into the state that is sampled and measured. */

@@ -1,0 +1,42 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# SPDX-FileCopyrightText: 2026 The kva authors
+#
+# Fuzz the bt engine against scan, guided by coverage: byte strings are programs; see tests/fuzz/play.h.
+set -eu
+
+usage()
+{
+    cat <<'END'
+Usage: scripts/fuzz.sh SECONDS [FOLDER]
+
+Build the fuzz target with clang, AddressSanitizer and UndefinedBehaviorSanitizer, and run it for so long. FOLDER
+keeps the build, what is found on the way, and a program that fails (default: build/fuzz). It starts from
+tests/fuzz/corpus, whose programs every test run plays as well.
+
+To keep what a long run has found: build/fuzz/fuzz_bt -merge=1 -use_counters=0 tests/fuzz/corpus build/fuzz/found
+Exits with 0 if nothing failed.
+END
+}
+
+case ${1:-} in
+-h | --help)
+    usage
+    exit 0
+    ;;
+'' | *[!0-9]*)
+    usage >&2
+    exit 2
+    ;;
+esac
+
+seconds=$1
+cd "$(dirname "$0")/.."
+folder=${2:-build/fuzz}
+mkdir -p "$folder/found"
+${FUZZ_CC:-clang} -std=c11 -g -O2 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
+    -DKVA_CHECK_LEVEL=1 -I. -Iinclude -Isrc -Itests \
+    src/*/*.c ports/linux/*.c ports/test/*.c tests/common/bt_tiny.c tests/common/bt_small.c tests/common/harness.c tests/fuzz/play.c \
+    tests/fuzz/fuzz_bt.c -lcmocka -o "$folder/fuzz_bt"
+"$folder/fuzz_bt" -max_total_time="$seconds" -max_len=1024 -len_control=20 -timeout=20 -print_final_stats=1 \
+    -artifact_prefix="$folder/" "$folder/found" tests/fuzz/corpus

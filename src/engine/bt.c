@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * The bt engine in plain C, and the choice among its forms.
+ *
+ * A tiling keeps the engine that made it. So kva_engine_bt is only a way in: it makes the tiling with the best
+ * form that this machine has, and that form serves it from then on.
+ */
+#define BT_SIMD BT_SCALAR
+#define BT_ENGINE kva_engine_bt_scalar
+#define BT_NAME "bt-scalar"
+#include "bt_simd.h"
+#include "bt_tree.h"
+
+#if BT_HAS_X86
+#include <cpuid.h>
+
+/** Which vector registers the system saves, as XGETBV tells: bits 1-2 for AVX, 5-7 as well for AVX-512. */
+static uint64_t saved_registers(void)
+{
+    uint32_t low;
+    uint32_t high;
+
+    __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    return (uint64_t)high << 32 | low;
+}
+
+/** AVX2 needs leaf 7's EBX bits 5 (AVX2), 3 and 8 (BMI 1 and 2); AVX-512 as used here its bits 16 (F), 17 (DQ), 30
+ *  (BW) and 31 (VL); both need XSAVE in use (leaf 1, ECX bit 27). Source: Intel SDM, volume 2, CPUID. */
+static const struct kva_engine *best_form(void)
+{
+    const uint32_t avx2 = 1u << 5 | 1u << 3 | 1u << 8;
+    const uint32_t avx512 = avx2 | 1u << 16 | 1u << 17 | 1u << 30 | 1u << 31;
+    uint32_t a;
+    uint32_t b;
+    uint32_t c;
+    uint32_t d;
+
+    if (!__get_cpuid(1, &a, &b, &c, &d) || !(c >> 27 & 1) || !__get_cpuid_count(7, 0, &a, &b, &c, &d))
+        return &kva_engine_bt_scalar;
+    uint64_t saved = saved_registers();
+    if ((b & avx512) == avx512 && (saved & 0xe6) == 0xe6)
+        return &kva_engine_bt_avx512;
+    return (b & avx2) == avx2 && (saved & 0x6) == 0x6 ? &kva_engine_bt_avx2 : &kva_engine_bt_scalar;
+}
+#elif BT_HAS_NEON
+static const struct kva_engine *best_form(void)
+{
+    return &kva_engine_bt_neon; /* part of the architecture */
+}
+#else
+static const struct kva_engine *best_form(void)
+{
+    return &kva_engine_bt_scalar;
+}
+#endif
+
+const struct kva_engine *kva_bt_form(size_t index)
+{
+#if BT_HAS_X86
+    const struct kva_engine *best = best_form();
+    const struct kva_engine *const forms[] = {
+        &kva_engine_bt_scalar,
+        best == &kva_engine_bt_scalar ? NULL : &kva_engine_bt_avx2,
+        best == &kva_engine_bt_avx512 ? best : NULL,
+    };
+#elif BT_HAS_NEON
+    const struct kva_engine *const forms[] = {&kva_engine_bt_scalar, &kva_engine_bt_neon};
+#else
+    const struct kva_engine *const forms[] = {&kva_engine_bt_scalar};
+#endif
+
+    return index < sizeof forms / sizeof forms[0] ? forms[index] : NULL;
+}
+
+static enum kva_status create_best(const struct kva_tiling *common, struct kva_tiling **tiling)
+{
+    struct kva_tiling with_form = *common;
+
+    with_form.engine = best_form();
+    return with_form.engine->create(&with_form, tiling);
+}
+
+const struct kva_engine kva_engine_bt = {
+    .name = "bt",
+    .create = create_best,
+};

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/** The bt engine with AVX-512; see bt_tree.h. */
+#include "bt_simd.h"
+
+#if BT_HAS_X86
+
+/* From here on, whatever is compiled may use these instructions; bt.c sees to it that they exist. */
+#if defined(__clang__)
+#pragma clang attribute push(                                                                                \
+    __attribute__((target("avx512f,avx512dq,avx512bw,avx512vl,avx2,bmi,bmi2,lzcnt,popcnt"))),                \
+    apply_to = function)
+#else
+#pragma GCC push_options
+#pragma GCC target("avx512f,avx512dq,avx512bw,avx512vl,avx2,bmi,bmi2,lzcnt,popcnt")
+#endif
+
+#define BT_SIMD BT_AVX512
+#define BT_ENGINE kva_engine_bt_avx512
+#define BT_NAME "bt-avx512"
+#include "bt_tree.h"
+
+#if defined(__clang__)
+#pragma clang attribute pop
+#else
+#pragma GCC pop_options
+#endif
+
+#endif

@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/** The bt engine's checks: everything that a node claims is recomputed, entry by entry, without the kernels. */
+#ifndef KVA_ENGINE_BT_CHECK_H
+#define KVA_ENGINE_BT_CHECK_H
+
+#include "bt_leaf.h"
+
+/** What a walk over the tree has seen so far. */
+struct bt_walk {
+    const struct bt_tiling *bt;
+    struct kva_tally tally;
+    uint64_t next; /* the first address not yet seen in a segment */
+    bool at_end;   /* it would be last + 1 */
+    bool free_before;
+    uint64_t address; /* where something is wrong */
+};
+
+/** I1, I2, I3 for the next segment of the walk. */
+static const char *walk_segment(struct bt_walk *walk, uint64_t start, uint64_t last, enum kva_state state)
+{
+    const struct kva_tiling *common = &walk->bt->common;
+
+    walk->address = start;
+    if (walk->at_end || start != walk->next || last < start || last > common->last)
+        return "I1: a gap, an overlap, or a segment outside the space";
+    if (!is_aligned(start, common->quantum) || !is_aligned(last + 1, common->quantum))
+        return "I2: a segment misses the quantum";
+    if (state == KVA_FREE && walk->free_before)
+        return "I3: two adjacent free segments";
+    walk->tally.segments[state]++;
+    walk->tally.bytes[state] += last - start + 1;
+    walk->free_before = state == KVA_FREE;
+    walk->at_end = last == common->last;
+    walk->next = last + 1;
+    return NULL;
+}
+
+/** Gap g and entry g of a leaf, and what the gap adds to the maxima. */
+static const char *walk_entry(struct bt_walk *walk, const struct kva_path *path, unsigned g,
+                              struct bt_summary *summary)
+{
+    const struct bt_tiling *bt = walk->bt;
+    const struct bt_leaf *leaf = path->leaf;
+    const char *broken = NULL;
+    uint64_t start;
+    uint64_t last;
+
+    if (gap_at(bt, path, g, &start, &last)) {
+        broken = walk_segment(walk, start, last, KVA_FREE);
+        for (unsigned class = 0; class < bt->classes; class ++)
+            summary->largest[class] =
+                max_u64(summary->largest[class], aligned_run(start, last, bt->align[class]));
+    }
+    if (!broken && g < leaf->count)
+        broken = walk_segment(walk, entry_start(bt, leaf, g), entry_last(bt, leaf, g),
+                              entry_is_parked(leaf, g) ? KVA_DEFERRED : KVA_BUSY);
+    return broken;
+}
+
+static const char *walk_leaf(struct bt_walk *walk, const struct kva_path *path, struct bt_summary *summary)
+{
+    const struct bt_leaf *leaf = path->leaf;
+    unsigned most = leaf->is_wide ? BT_WIDE_ENTRIES : BT_ENTRIES;
+    const char *broken = NULL;
+
+    walk->address = path->low;
+    if (leaf->count > most)
+        return "I6: a leaf holds more than it can";
+    if (path->low != walk->bt->common.first &&
+        (leaf->count == 0 || entry_start(walk->bt, leaf, 0) != path->low))
+        return "I6: a leaf does not begin where its parent says";
+    if (leaf->parked >> leaf->count != 0)
+        return "I7: more is marked as deferred than there are entries";
+    for (unsigned g = 0; g <= leaf->count && !broken; g++)
+        broken = walk_entry(walk, path, g, summary);
+    summary->deferred = leaf->parked != 0;
+    return broken;
+}
+
+/** A summary against what a node claims of its child i. */
+static const char *compare_summary(struct bt_walk *walk, const struct bt_summary *claimed,
+                                   const struct bt_summary *seen, uint64_t address)
+{
+    walk->address = address;
+    for (unsigned class = 0; class < walk->bt->classes; class ++) {
+        if (claimed->largest[class] != seen->largest[class])
+            return class == 0 ? "I4: a cached maximum is not the true one"
+                              : "I4: the cached maximum of an alignment class is not the true one";
+    }
+    return claimed->deferred == seen->deferred
+               ? NULL
+               : "I7: a deferred segment is not marked above, or a mark is left";
+}
+
+static const char *walk_node(struct bt_walk *walk, void *node, unsigned level, uint64_t low, uint64_t high,
+                             struct bt_summary *summary);
+
+static const char *walk_child(struct bt_walk *walk, const struct bt_inner *inner, unsigned i, unsigned level,
+                              uint64_t high, struct bt_summary *seen)
+{
+    bool is_leaf = level + 1 == walk->bt->height;
+    const void *child = inner->child[i];
+    size_t size = is_leaf ? ((const struct bt_leaf *)child)->count : ((const struct bt_inner *)child)->count;
+    const char *broken;
+
+    walk->address = inner->low[i];
+    if (size != inner->size[i])
+        return "I6: a parent has its child's size wrong";
+    broken = walk_node(walk, inner->child[i], level + 1, inner->low[i], high, seen);
+    struct child claimed;
+    get_child(walk->bt, inner, i, &claimed);
+    return broken ? broken : compare_summary(walk, &claimed.summary, seen, inner->low[i]);
+}
+
+static const char *walk_inner(struct bt_walk *walk, const struct bt_inner *inner, unsigned level,
+                              uint64_t low, uint64_t high, struct bt_summary *summary)
+{
+    const char *broken = NULL;
+
+    walk->address = low;
+    if (inner->count == 0 || inner->count > BT_CHILDREN || (level == 0 && inner->count < 2))
+        return "I6: an inner node has too few children, or too many";
+    if (inner->low[0] != low)
+        return "I6: an inner node does not begin where its parent says";
+    for (unsigned i = 0; i < inner->count && !broken; i++) {
+        struct bt_summary seen = {{0}, false};
+        bool is_last = i + 1 == inner->count;
+        if (!is_last && inner->low[i + 1] <= inner->low[i])
+            return "I6: the children of a node are out of order";
+        broken = walk_child(walk, inner, i, level, is_last ? high : inner->low[i + 1] - 1, &seen);
+        for (unsigned class = 0; class < walk->bt->classes; class ++)
+            summary->largest[class] = max_u64(summary->largest[class], seen.largest[class]);
+        summary->deferred = summary->deferred || seen.deferred;
+    }
+    return broken;
+}
+
+static const char *walk_node(struct bt_walk *walk, void *node, unsigned level, uint64_t low, uint64_t high,
+                             struct bt_summary *summary)
+{
+    if (level < walk->bt->height)
+        return walk_inner(walk, node, level, low, high, summary);
+    const struct kva_path path = {.leaf = node, .low = low, .high = high};
+    return walk_leaf(walk, &path, summary);
+}
+
+static const char *bt_check(const struct kva_tiling *tiling, uint64_t *address)
+{
+    const struct bt_tiling *bt = bt_of_const(tiling);
+    struct bt_walk walk = {.bt = bt, .next = tiling->first};
+    struct bt_summary seen = {{0}, false};
+    const char *broken = walk_node(&walk, bt->root, 0, tiling->first, tiling->last, &seen);
+
+    if (!broken)
+        broken = compare_summary(&walk, &bt->top, &seen, tiling->first);
+    if (!broken && !walk.at_end)
+        broken = "I1: the segments do not reach the end of the space";
+    if (!broken && memcmp(&walk.tally, &tiling->tally, sizeof walk.tally) != 0) {
+        walk.address = 0;
+        broken = "I5: the tally differs from what a walk counts";
+    }
+    *address = walk.address;
+    return broken;
+}
+
+/** The leaf that answers for `at`, entry by entry, and what its parent says of it. */
+static const char *bt_check_near(const struct kva_tiling *tiling, uint64_t at, uint64_t *address)
+{
+    const struct bt_tiling *bt = bt_of_const(tiling);
+    struct bt_summary seen = {{0}, false};
+    struct kva_path path;
+
+    descend_to(bt, at, &path);
+    struct bt_walk walk = {.bt = bt, .next = path.low};
+    const char *broken = walk_leaf(&walk, &path, &seen);
+    for (unsigned class = 0; class < bt->classes && !broken; class ++) {
+        if (known_largest(bt, &path, bt->height, class) != seen.largest[class])
+            broken = "I4: a cached maximum is not the true one";
+    }
+    *address = walk.address;
+    return broken;
+}
+
+#endif

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * Which forms of the bt engine this build holds. Vector instructions are for hosted builds: a kernel may not save
+ * the vector registers, so freestanding builds are plain C.
+ */
+#ifndef KVA_ENGINE_BT_SIMD_H
+#define KVA_ENGINE_BT_SIMD_H
+
+#include "engine.h"
+
+#define BT_SCALAR 0
+#define BT_AVX2 1
+#define BT_AVX512 2
+#define BT_NEON 3
+
+#if __STDC_HOSTED__ && defined(__GNUC__) && defined(__x86_64__)
+#define BT_HAS_X86 1
+#else
+#define BT_HAS_X86 0
+#endif
+
+#if __STDC_HOSTED__ && defined(__GNUC__) && defined(__aarch64__)
+#define BT_HAS_NEON 1
+#else
+#define BT_HAS_NEON 0
+#endif
+
+extern const struct kva_engine kva_engine_bt_scalar;
+extern const struct kva_engine kva_engine_bt_avx2;
+extern const struct kva_engine kva_engine_bt_avx512;
+extern const struct kva_engine kva_engine_bt_neon;
+
+/** The forms that this machine can run, plain C first; NULL past the last. */
+const struct kva_engine *kva_bt_form(size_t index);
+
+#endif

@@ -1,0 +1,1112 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * The bt engine: one cache-conscious B+tree for the whole space.
+ *
+ * This is the whole engine but for its name. It is compiled once for each instruction set, by a file that says
+ * which (BT_SIMD) and what the result is called (BT_ENGINE, BT_NAME): bt.c for plain C, and bt_avx2.c, bt_avx512.c
+ * and bt_neon.c. So the inner loops are inlined, and nothing is decided at run time but once, in bt.c.
+ *
+ * STRUCTURE. The leaves hold the ranges in use, in order; a hole is what lies between two of them. Inner nodes
+ * know, per child, where it begins, how many entries it has, the largest hole below it, and one more maximum
+ * per alignment class: the longest run of bytes from an aligned address on. See bt.h for the layout.
+ *
+ * ONE DESCENT. A search goes down by size (at each node to the first child whose maximum suffices), a free by
+ * address; either keeps its path. The change is then made in the one leaf, and the maxima are repaired from
+ * there upwards, until one turns out to be right already.
+ *
+ * WHY FREE NEEDS NO MEMORY. It only takes an entry out. A leaf or node that runs low is merged with a sibling
+ * when both fit into one. Taking needs at most one new node per level, which is at hand before anything changes.
+ *
+ * A HOLE BELONGS to the leaf of the entry before it. Hence an allocation changes one leaf's territory never,
+ * and a free only if it takes a leaf's first entry away: then the leaf begins at the next entry, and the hole
+ * joins the last gap of the leaf before.
+ *
+ *      before    |=A=|..hole..|   |=B=|..h2..|=C=|....|         free(B)
+ *                low 0            low 1
+ *      after     |=A=|..hole + B + h2........|   |=C=|....|
+ *                low 0                           low 1
+ *
+ * CACHE MISSES per operation, n entries, inner nodes warm: a free reads the header and 1-3 lines of one leaf to
+ * find the entry and writes what lies behind it; an allocation the same in another leaf, which lowest fit
+ * mostly keeps warm. The 64 children of an inner node are known by 8 lines of starts or 8 of maxima.
+ *
+ * NOT DONE, on purpose: no links between leaves (the path leads to the neighbour), no hint where the last
+ * search ended, no lock.
+ */
+#ifndef KVA_ENGINE_BT_TREE_H
+#define KVA_ENGINE_BT_TREE_H
+
+#include "bt_leaf.h"
+
+static struct bt_tiling *bt_of(struct kva_tiling *tiling)
+{
+    return (struct bt_tiling *)tiling;
+}
+
+static const struct bt_tiling *bt_of_const(const struct kva_tiling *tiling)
+{
+    return (const struct bt_tiling *)tiling;
+}
+
+/* --------------------------------------------------------------------------------------------- descents */
+
+/** Fetch all lines of a leaf at once: the misses overlap. */
+static void prefetch_leaf(const void *leaf)
+{
+    for (size_t offset = 0; offset < sizeof(struct bt_leaf); offset += KVA_LINE)
+        __builtin_prefetch((const char *)leaf + offset);
+}
+
+/** What the leaf at the end of a path answers for, from the steps that lead there. */
+static void set_bounds(const struct bt_tiling *bt, struct kva_path *path)
+{
+    path->low = bt->common.first;
+    path->high = bt->common.last;
+    if (bt->height == 0)
+        return;
+    const struct kva_step *step = &path->step[bt->height - 1];
+    path->low = ((const struct bt_inner *)step->node)->low[step->index];
+    for (unsigned level = bt->height; level-- > 0;) {
+        const struct bt_inner *inner = path->step[level].node;
+        unsigned next = path->step[level].index + 1;
+        if (next < inner->count) {
+            path->high = inner->low[next] - 1;
+            return;
+        }
+    }
+}
+
+/** The path to the leaf that answers for `address`. */
+static void descend_to(const struct bt_tiling *bt, uint64_t address, struct kva_path *path)
+{
+    void *node = bt->root;
+
+    for (unsigned level = 0; level < bt->height; level++) {
+        struct bt_inner *inner = node;
+        unsigned index = count_at_most(inner->low, (unsigned)inner->count, address) - 1;
+        path->step[level] = (struct kva_step){inner, index};
+        node = inner->child[index];
+    }
+    prefetch_leaf(node);
+    path->leaf = node;
+    set_bounds(bt, path);
+}
+
+/** From `node` on `level` down to the outermost leaf, on the policy's side, whose largest run of a class is at
+ *  least `size`; there is one. */
+static void descend_by_size(const struct bt_tiling *bt, void *node, unsigned level, unsigned class,
+                            const struct kva_demand *demand, struct kva_path *path)
+{
+    for (; level < bt->height; level++) {
+        struct bt_inner *inner = node;
+        unsigned count = (unsigned)inner->count;
+        unsigned index = demand->policy == KVA_LOWEST
+                             ? first_at_least(inner->largest[class], 0, count, demand->size)
+                             : past_last_at_least(inner->largest[class], count, demand->size) - 1;
+        path->step[level] = (struct kva_step){inner, index};
+        node = inner->child[index];
+    }
+    prefetch_leaf(node);
+    path->leaf = node;
+    set_bounds(bt, path);
+}
+
+/** The next leaf, in the direction of the search, whose largest run of a class suffices. */
+static bool next_by_size(const struct bt_tiling *bt, unsigned class, const struct kva_demand *demand,
+                         struct kva_path *path)
+{
+    for (unsigned level = bt->height; level-- > 0;) {
+        struct bt_inner *inner = path->step[level].node;
+        unsigned index = path->step[level].index;
+        unsigned count = (unsigned)inner->count;
+        const uint64_t *largest = inner->largest[class];
+        if (demand->policy == KVA_LOWEST)
+            index = first_at_least(largest, index + 1, count, demand->size);
+        else
+            index = past_last_at_least(largest, index, demand->size) - 1; /* none: wraps beyond count */
+        if (index < count) {
+            path->step[level].index = index;
+            descend_by_size(bt, inner->child[index], level + 1, class, demand, path);
+            return true;
+        }
+    }
+    return false;
+}
+
+/* ----------------------------------------------------------------------------------------------- search */
+
+/** The coarsest class that every answer to an alignment must satisfy. */
+static unsigned class_of(const struct bt_tiling *bt, uint64_t align)
+{
+    unsigned class = bt->classes - 1;
+
+    while (bt->align[class] > align)
+        class --;
+    return class;
+}
+
+/** The leaf where a search begins, and the gap in it. */
+static bool first_place(const struct bt_tiling *bt, unsigned class, const struct kva_demand *demand,
+                        struct kva_path *path, unsigned *gap)
+{
+    bool lowest = demand->policy == KVA_LOWEST;
+    bool unbounded = lowest ? demand->min == bt->common.first : demand->max == bt->common.last;
+
+    if (bt->top.largest[class] < demand->size)
+        return false;
+    if (unbounded) {
+        descend_by_size(bt, bt->root, 0, class, demand, path);
+        *gap = lowest ? 0 : ((const struct bt_leaf *)path->leaf)->count;
+        return true;
+    }
+    uint64_t edge = lowest ? demand->min : demand->max;
+    descend_to(bt, edge, path);
+    *gap = entries_up_to(bt, path->leaf, edge);
+    return true;
+}
+
+static bool is_beyond(const struct kva_path *path, const struct kva_demand *demand)
+{
+    uint64_t span = demand->size - 1;
+
+    return demand->policy == KVA_LOWEST ? path->low > demand->max - span : path->high < demand->min + span;
+}
+
+static enum kva_status bt_search(const struct kva_tiling *tiling, const struct kva_demand *demand,
+                                 struct kva_place *place)
+{
+    const struct bt_tiling *bt = bt_of_const(tiling);
+    unsigned class = class_of(bt, demand->align);
+    unsigned gap;
+
+    if (!first_place(bt, class, demand, &place->path, &gap))
+        return KVA_ENOSPC;
+    while (!fit_in_leaf(bt, demand, gap, place)) {
+        if (!next_by_size(bt, class, demand, &place->path) || is_beyond(&place->path, demand))
+            return KVA_ENOSPC;
+        gap = demand->policy == KVA_LOWEST ? 0 : ((const struct bt_leaf *)place->path.leaf)->count;
+    }
+    place->last = place->start + (demand->size - 1);
+    return KVA_OK;
+}
+
+static enum kva_status bt_locate(const struct kva_tiling *tiling, uint64_t start, uint64_t last,
+                                 struct kva_place *place)
+{
+    const struct bt_tiling *bt = bt_of_const(tiling);
+
+    descend_to(bt, start, &place->path);
+    place->index = entries_up_to(bt, place->path.leaf, start);
+    bool is_hole = gap_at(bt, &place->path, (unsigned)place->index, &place->hole_start, &place->hole_last);
+    if (!is_hole || start < place->hole_start || last > place->hole_last)
+        return KVA_EEXIST;
+    place->start = start;
+    place->last = last;
+    return KVA_OK;
+}
+
+/* ------------------------------------------------------------------------------------ what parents know */
+
+/** What is known, above it, of the node that a path passes on `level`. */
+static uint64_t known_largest(const struct bt_tiling *bt, const struct kva_path *path, unsigned level,
+                              unsigned class)
+{
+    if (level == 0)
+        return bt->top.largest[class];
+    const struct kva_step *step = &path->step[level - 1];
+    return ((const struct bt_inner *)step->node)->largest[class][step->index];
+}
+
+/** The greatest value among siblings after one of them went from `before` to `now`, the greatest having been
+ *  `most`: only if it was that one, and shrank, does anyone have to look at the others. */
+static uint64_t greatest_after(const uint64_t *values, size_t count, uint64_t most, uint64_t before,
+                               uint64_t now)
+{
+    if (now >= most)
+        return now;
+    return before < most ? most : greatest(values, (unsigned)count);
+}
+
+/** The node on `level` has another largest run of a class: tell its parents; stop where nothing changes. */
+static void climb_largest(struct bt_tiling *bt, const struct kva_path *path, unsigned level, unsigned class,
+                          uint64_t now)
+{
+    while (level-- > 0) {
+        struct bt_inner *inner = path->step[level].node;
+        uint64_t *largest = inner->largest[class];
+        uint64_t before = largest[path->step[level].index];
+        uint64_t most = known_largest(bt, path, level, class);
+
+        largest[path->step[level].index] = now;
+        if (now == before)
+            return;
+        now = greatest_after(largest, inner->count, most, before, now);
+    }
+    bt->top.largest[class] = now;
+}
+
+/** The same for the mark that something below is deferred. */
+static void climb_deferred(struct bt_tiling *bt, const struct kva_path *path, unsigned level, bool deferred)
+{
+    while (level-- > 0) {
+        struct bt_inner *inner = path->step[level].node;
+        uint64_t bit = (uint64_t)1 << path->step[level].index;
+
+        if (((inner->deferred & bit) != 0) == deferred)
+            return;
+        inner->deferred ^= bit;
+        deferred = inner->deferred != 0;
+    }
+    bt->top.deferred = deferred;
+}
+
+static void climb(struct bt_tiling *bt, const struct kva_path *path, unsigned level,
+                  const struct bt_summary *now)
+{
+    for (unsigned class = 0; class < bt->classes; class ++)
+        climb_largest(bt, path, level, class, now->largest[class]);
+    climb_deferred(bt, path, level, now->deferred);
+}
+
+/** What is left of a hole when a part of it is taken. */
+struct remainder {
+    uint64_t hole_start;
+    uint64_t start; /* of the part */
+    uint64_t last;
+    uint64_t hole_last;
+};
+
+/** The longest run of a class after a hole that had it has shrunk. If what is left of the hole is no shorter
+ *  than all that the leaf answers for beside it, then nothing in the leaf can be longer; else look. */
+static uint64_t largest_after(const struct bt_tiling *bt, const struct kva_path *path,
+                              const struct remainder *rest, unsigned class)
+{
+    uint64_t beside = (path->high - path->low) - (rest->hole_last - rest->hole_start);
+    uint64_t align = bt->align[class];
+    uint64_t left =
+        rest->hole_start < rest->start ? aligned_run(rest->hole_start, rest->start - 1, align) : 0;
+    uint64_t right = rest->last < rest->hole_last ? aligned_run(rest->last + 1, rest->hole_last, align) : 0;
+    uint64_t most = max_u64(left, right);
+
+    return most >= beside ? most : leaf_largest(bt, path, class);
+}
+
+/** A part of a hole has been taken: a maximum that the hole was has to be found anew. */
+static void gap_shrank(struct bt_tiling *bt, const struct kva_path *path, const struct remainder *rest)
+{
+    for (unsigned class = 0; class < bt->classes; class ++) {
+        uint64_t run = aligned_run(rest->hole_start, rest->hole_last, bt->align[class]);
+        if (run > 0 && run == known_largest(bt, path, bt->height, class))
+            climb_largest(bt, path, bt->height, class, largest_after(bt, path, rest, class));
+    }
+}
+
+/** A gap of the leaf has grown to [start, last]. */
+static void gap_grew(struct bt_tiling *bt, const struct kva_path *path, uint64_t start, uint64_t last)
+{
+    for (unsigned class = 0; class < bt->classes; class ++) {
+        uint64_t run = aligned_run(start, last, bt->align[class]);
+        if (run > known_largest(bt, path, bt->height, class))
+            climb_largest(bt, path, bt->height, class, run);
+    }
+}
+
+/** The leaf's entries have been marked or unmarked as deferred, or have come or gone. */
+static void marks_changed(struct bt_tiling *bt, const struct kva_path *path)
+{
+    climb_deferred(bt, path, bt->height, ((const struct bt_leaf *)path->leaf)->parked != 0);
+}
+
+static void leaf_changed(struct bt_tiling *bt, const struct kva_path *path)
+{
+    struct bt_summary now;
+
+    summarise_leaf(bt, path, &now);
+    climb(bt, path, bt->height, &now);
+}
+
+/** Let the parent of the node on `level` know how many entries or children it has. */
+static void set_size(const struct kva_path *path, unsigned level, size_t size)
+{
+    if (level > 0) {
+        struct bt_inner *parent = path->step[level - 1].node;
+        parent->size[path->step[level - 1].index] = (uint8_t)size;
+    }
+}
+
+/** Let the node on `level` begin at `low`, and every parent whose first child it is. */
+static void set_low(const struct kva_path *path, unsigned level, uint64_t low)
+{
+    while (level-- > 0) {
+        struct bt_inner *parent = path->step[level].node;
+        parent->low[path->step[level].index] = low;
+        if (path->step[level].index > 0)
+            return;
+    }
+}
+
+/* --------------------------------------------------------------------------------------------- children */
+
+struct child {
+    void *node;
+    uint64_t low;
+    size_t size;
+    struct bt_summary summary;
+};
+
+static void set_child(const struct bt_tiling *bt, struct bt_inner *inner, size_t i, const struct child *child)
+{
+    uint64_t bit = (uint64_t)1 << i;
+
+    inner->child[i] = child->node;
+    inner->low[i] = child->low;
+    inner->size[i] = (uint8_t)child->size;
+    inner->deferred = child->summary.deferred ? inner->deferred | bit : inner->deferred & ~bit;
+    for (unsigned class = 0; class < bt->classes; class ++)
+        inner->largest[class][i] = child->summary.largest[class];
+}
+
+static void get_child(const struct bt_tiling *bt, const struct bt_inner *inner, size_t i, struct child *child)
+{
+    child->node = inner->child[i];
+    child->low = inner->low[i];
+    child->size = inner->size[i];
+    child->summary.deferred = inner->deferred >> i & 1;
+    for (unsigned class = 0; class < bt->classes; class ++)
+        child->summary.largest[class] = inner->largest[class][i];
+}
+
+static void insert_child(const struct bt_tiling *bt, struct bt_inner *inner, unsigned i,
+                         const struct child *child)
+{
+    OPEN_PLACE(inner->child, i, inner->count);
+    OPEN_PLACE(inner->low, i, inner->count);
+    OPEN_PLACE(inner->size, i, inner->count);
+    for (unsigned class = 0; class < bt->classes; class ++)
+        OPEN_PLACE(inner->largest[class], i, inner->count);
+    inner->deferred = open_bit(inner->deferred, i);
+    inner->count++;
+    set_child(bt, inner, i, child);
+}
+
+static void remove_child(const struct bt_tiling *bt, struct bt_inner *inner, unsigned i)
+{
+    CLOSE_PLACE(inner->child, i, inner->count);
+    CLOSE_PLACE(inner->low, i, inner->count);
+    CLOSE_PLACE(inner->size, i, inner->count);
+    for (unsigned class = 0; class < bt->classes; class ++)
+        CLOSE_PLACE(inner->largest[class], i, inner->count);
+    inner->deferred = close_bit(inner->deferred, i);
+    inner->count--;
+}
+
+/** All that a parent must know of an inner node. */
+static void describe_inner(const struct bt_tiling *bt, struct bt_inner *inner, struct child *child)
+{
+    child->node = inner;
+    child->low = inner->low[0];
+    child->size = inner->count;
+    child->summary.deferred = inner->deferred != 0;
+    for (unsigned class = 0; class < bt->classes; class ++)
+        child->summary.largest[class] = greatest(inner->largest[class], (unsigned)inner->count);
+}
+
+static struct bt_inner *new_inner(struct bt_tiling *bt)
+{
+    struct bt_inner *inner = kva_nodes_pop(&bt->inners);
+
+    inner->count = 0;
+    inner->deferred = 0;
+    return inner;
+}
+
+/** Move the children of `from` from index `at` on to the end of `to`. */
+static void move_children(const struct bt_tiling *bt, struct bt_inner *from, size_t at, struct bt_inner *to)
+{
+    struct child child;
+
+    for (size_t i = at; i < from->count; i++) {
+        get_child(bt, from, i, &child);
+        set_child(bt, to, to->count++, &child);
+    }
+    from->count = at;
+    from->deferred &= ((uint64_t)1 << at) - 1;
+}
+
+/* ----------------------------------------------------------------------------------------------- splits */
+
+/** How many inner nodes a split of the leaf needs: one for each full parent in a row, and a new root if even
+ *  that one is full. */
+static size_t inners_for_split(const struct bt_tiling *bt, const struct kva_path *path)
+{
+    unsigned level = bt->height;
+
+    while (level > 0 && ((const struct bt_inner *)path->step[level - 1].node)->count == BT_CHILDREN)
+        level--;
+    return bt->height - level + (level == 0);
+}
+
+/** Put `right` behind child i of a full node: the upper half moves to a new node. Where children arrive at
+ *  either end only, as in a fill, the split leaves the full side full. */
+static struct bt_inner *split_inner(struct bt_tiling *bt, struct bt_inner *inner, unsigned i,
+                                    const struct child *right)
+{
+    struct bt_inner *upper = new_inner(bt);
+    size_t half = i + 1 == inner->count ? inner->count - 1 : i == 0 ? 1 : inner->count / 2;
+
+    move_children(bt, inner, half, upper);
+    if (i < half)
+        insert_child(bt, inner, i + 1, right);
+    else
+        insert_child(bt, upper, i + 1 - (unsigned)half, right);
+    return upper;
+}
+
+/** The leaf of a path has become two, `left` in its place and `right` behind it: tell the parents, splitting
+ *  those that are full. */
+static void add_sibling(struct bt_tiling *bt, const struct kva_path *path, struct child left,
+                        struct child right)
+{
+    for (unsigned level = bt->height; level-- > 0;) {
+        struct bt_inner *inner = path->step[level].node;
+        unsigned index = path->step[level].index;
+        set_child(bt, inner, index, &left);
+        if (inner->count < BT_CHILDREN) {
+            insert_child(bt, inner, index + 1, &right);
+            describe_inner(bt, inner, &left);
+            set_size(path, level, inner->count);
+            climb(bt, path, level, &left.summary);
+            return;
+        }
+        struct bt_inner *upper = split_inner(bt, inner, index, &right);
+        describe_inner(bt, inner, &left);
+        describe_inner(bt, upper, &right);
+    }
+    struct bt_inner *root = new_inner(bt);
+    insert_child(bt, root, 0, &left);
+    insert_child(bt, root, 1, &right);
+    bt->root = root;
+    bt->height++;
+    describe_inner(bt, root, &left);
+    bt->top = left.summary;
+}
+
+/** Where to divide the entries of a leaf that is too small for them: in the middle, but behind all others
+ *  where the new one came last, and before all others where it came first. */
+static unsigned division(const struct bt_tiling *bt, const struct kva_path *path,
+                         const struct bt_entries *entries, unsigned added)
+{
+    if (added + 1 == entries->count && path->high == bt->common.last && fits_leaf(bt, entries, 0, added))
+        return added;
+    if (added == 0 && path->low == bt->common.first && fits_leaf(bt, entries, 1, entries->count))
+        return 1;
+    return entries->count / 2;
+}
+
+/** Write entries that no longer fit the leaf as it stands, `added` among them new: in its other form, or into
+ *  it and a new one. */
+static enum kva_status rewrite_leaf(struct bt_tiling *bt, const struct kva_path *path,
+                                    const struct bt_entries *entries, unsigned added)
+{
+    struct bt_leaf *leaf = path->leaf;
+
+    if (fits_leaf(bt, entries, 0, entries->count)) {
+        pack(bt, leaf, entries, 0, entries->count);
+        set_size(path, bt->height, leaf->count);
+        leaf_changed(bt, path);
+        return KVA_OK;
+    }
+    if (!kva_nodes_ensure(&bt->leaves, 1) || !kva_nodes_ensure(&bt->inners, inners_for_split(bt, path)))
+        return KVA_ENOMEM;
+    unsigned half = division(bt, path, entries, added);
+    struct bt_leaf *upper = kva_nodes_pop(&bt->leaves);
+    pack(bt, leaf, entries, 0, half);
+    pack(bt, upper, entries, half, entries->count);
+
+    struct kva_path lower_path = *path;
+    struct kva_path upper_path = *path;
+    upper_path.leaf = upper;
+    upper_path.low = entries->start[half];
+    lower_path.high = upper_path.low - 1;
+    struct child left = {.node = leaf, .low = path->low, .size = leaf->count};
+    struct child right = {.node = upper, .low = upper_path.low, .size = upper->count};
+    summarise_leaf(bt, &lower_path, &left.summary);
+    summarise_leaf(bt, &upper_path, &right.summary);
+    add_sibling(bt, path, left, right);
+    return KVA_OK;
+}
+
+/** Add an entry at index i by rewriting the leaf; entry i - 1, if there is one, ends at `end_before` or sooner. */
+static enum kva_status add_by_rewriting(struct bt_tiling *bt, const struct kva_path *path, unsigned i,
+                                        uint64_t start, uint64_t last, void *owner, uint64_t end_before)
+{
+    struct bt_entries entries = {.count = 0, .parked = 0};
+
+    unpack(bt, path->leaf, &entries);
+    OPEN_PLACE(entries.start, i, entries.count);
+    OPEN_PLACE(entries.last, i, entries.count);
+    OPEN_PLACE(entries.owner, i, entries.count);
+    entries.parked = open_bit(entries.parked, i);
+    entries.start[i] = start;
+    entries.last[i] = last;
+    entries.owner[i] = owner;
+    entries.count++;
+    if (i > 0)
+        entries.last[i - 1] = min_u64(entries.last[i - 1], end_before);
+    return rewrite_leaf(bt, path, &entries, i);
+}
+
+/* ----------------------------------------------------------------------------------------------- merges */
+
+/** The tree has lost a level if its root has a single child. */
+static void lower_root(struct bt_tiling *bt)
+{
+    while (bt->height > 0 && ((struct bt_inner *)bt->root)->count == 1) {
+        struct bt_inner *root = bt->root;
+        bt->root = root->child[0];
+        bt->height--;
+        kva_nodes_push(&bt->inners, root);
+    }
+}
+
+/** Merge two leaves, if both fit into the first. */
+static bool merge_leaves(struct bt_tiling *bt, struct bt_leaf *left, struct bt_leaf *right)
+{
+    struct bt_entries entries = {.count = 0, .parked = 0};
+
+    unpack(bt, left, &entries);
+    unpack(bt, right, &entries);
+    if (!fits_leaf(bt, &entries, 0, entries.count))
+        return false;
+    pack(bt, left, &entries, 0, entries.count);
+    kva_nodes_push(&bt->leaves, right);
+    return true;
+}
+
+static bool merge_inners(struct bt_tiling *bt, struct bt_inner *left, struct bt_inner *right)
+{
+    move_children(bt, right, 0, left);
+    kva_nodes_push(&bt->inners, right);
+    return true;
+}
+
+/** Merge children i and i + 1. What the parent knows of the one is the union of what it knew of both: no hole
+ *  lies in two children, so no maximum changes. */
+static bool merge_children(struct bt_tiling *bt, struct bt_inner *parent, unsigned i, bool are_leaves)
+{
+    struct child left;
+    struct child right;
+
+    get_child(bt, parent, i, &left);
+    get_child(bt, parent, i + 1, &right);
+    if (!(are_leaves ? merge_leaves(bt, left.node, right.node) : merge_inners(bt, left.node, right.node)))
+        return false;
+    left.size += right.size;
+    left.summary.deferred = left.summary.deferred || right.summary.deferred;
+    for (unsigned class = 0; class < bt->classes; class ++)
+        left.summary.largest[class] = max_u64(left.summary.largest[class], right.summary.largest[class]);
+    remove_child(bt, parent, i + 1);
+    set_child(bt, parent, i, &left);
+    return true;
+}
+
+/** The node on `level` has become smaller: merge it with a neighbour under the same parent, if they fit, and
+ *  so on upwards. */
+static void merge_up(struct bt_tiling *bt, const struct kva_path *path, unsigned level)
+{
+    for (bool are_leaves = level == bt->height; level > 0; level--, are_leaves = false) {
+        struct bt_inner *parent = path->step[level - 1].node;
+        unsigned i = path->step[level - 1].index;
+        int most = are_leaves ? BT_MERGE_ENTRIES : BT_MERGE_CHILDREN;
+        bool merged = false;
+
+        if (i < parent->count && parent->size[i] > most)
+            return;
+        if (i + 1 < parent->count && parent->size[i] + parent->size[i + 1] <= most)
+            merged = merge_children(bt, parent, i, are_leaves);
+        else if (i > 0 && i < parent->count && parent->size[i - 1] + parent->size[i] <= most)
+            merged = merge_children(bt, parent, i - 1, are_leaves);
+        if (!merged)
+            break;
+        set_size(path, level - 1, parent->count);
+    }
+    lower_root(bt);
+}
+
+/** The leaf of a path has no entry left, and is not the first: take it out, and every parent that this leaves
+ *  without children. The leaf before it will answer for its addresses. */
+static void remove_leaf(struct bt_tiling *bt, const struct kva_path *path)
+{
+    unsigned level = bt->height;
+
+    kva_nodes_push(&bt->leaves, path->leaf);
+    for (;;) {
+        struct bt_inner *parent = path->step[--level].node;
+        remove_child(bt, parent, path->step[level].index);
+        if (parent->count > 0)
+            break;
+        kva_nodes_push(&bt->inners, parent); /* never the root: the first leaf is below it */
+    }
+    struct child parent;
+    describe_inner(bt, path->step[level].node, &parent);
+    set_size(path, level, parent.size);
+    set_low(path, level, parent.low);
+    climb(bt, path, level, &parent.summary);
+    merge_up(bt, path, level);
+}
+
+/* ----------------------------------------------------------------------------------------------- changes */
+
+static enum kva_status bt_occupy(struct kva_tiling *tiling, const struct kva_place *place, void *owner)
+{
+    struct bt_tiling *bt = bt_of(tiling);
+    const struct kva_path *path = &place->path;
+    struct bt_leaf *leaf = path->leaf;
+    struct kva_tally *tally = &tiling->tally;
+    unsigned gap = (unsigned)place->index;
+    const struct remainder rest = {place->hole_start, place->start, place->last, place->hole_last};
+
+    check_contract(&tiling->hooks, place->hole_start <= place->start && place->last <= place->hole_last,
+                   __func__, "a place outside its hole", place->start);
+    if (has_room(bt, leaf, place->start, place->last)) {
+        insert_entry(bt, leaf, gap, place->start, place->last, owner);
+        set_size(path, bt->height, leaf->count);
+        gap_shrank(bt, path, &rest);
+    } else if (add_by_rewriting(bt, path, gap, place->start, place->last, owner, UINT64_MAX) != KVA_OK) {
+        return KVA_ENOMEM;
+    }
+    kva_tally_move_bytes(tally, KVA_FREE, KVA_BUSY, place->last - place->start + 1);
+    tally->segments[KVA_BUSY]++;
+    tally->segments[KVA_FREE] += (uint64_t)(place->start > rest.hole_start) + (place->last < rest.hole_last);
+    tally->segments[KVA_FREE]--;
+    return KVA_OK;
+}
+
+/** The path to the entry that starts at `start` and its index: false when there is none. */
+static bool find_entry(const struct bt_tiling *bt, uint64_t start, struct kva_path *path, unsigned *index)
+{
+    descend_to(bt, start, path);
+    unsigned count = entries_up_to(bt, path->leaf, start);
+    if (count == 0 || entry_start(bt, path->leaf, count - 1) != start)
+        return false;
+    *index = count - 1;
+    return true;
+}
+
+static bool find_busy(const struct bt_tiling *bt, uint64_t start, struct kva_path *path, unsigned *index)
+{
+    return find_entry(bt, start, path, index) && !entry_is_parked(path->leaf, *index);
+}
+
+/** The hole before entry i, wherever it lies: in the leaf, or at the end of the one before. */
+static bool hole_before(const struct bt_tiling *bt, const struct kva_path *path, unsigned i, uint64_t *start)
+{
+    struct kva_path before;
+    uint64_t last;
+
+    if (i > 0 || path->low == bt->common.first)
+        return gap_at(bt, path, i, start, &last);
+    descend_to(bt, path->low - 1, &before);
+    return gap_at(bt, &before, ((const struct bt_leaf *)before.leaf)->count, start, &last);
+}
+
+/** A hole has grown, or come to be: tell the leaf that it belongs to. */
+static void hole_grew_at(struct bt_tiling *bt, uint64_t address)
+{
+    struct kva_path path;
+    uint64_t start;
+    uint64_t last;
+
+    descend_to(bt, address, &path);
+    if (gap_at(bt, &path, entries_up_to(bt, path.leaf, address), &start, &last))
+        gap_grew(bt, &path, start, last);
+}
+
+/** The first entry of a leaf, not the first leaf, is to go: the leaf begins at its next entry, or ends; the
+ *  hole joins the last gap of the leaf before. */
+static void remove_first_entry(struct bt_tiling *bt, struct kva_path *path, uint64_t start)
+{
+    struct bt_leaf *leaf = path->leaf;
+
+    if (leaf->count == 1) {
+        remove_leaf(bt, path);
+    } else {
+        remove_entry(bt, leaf, 0);
+        path->low = entry_start(bt, leaf, 0);
+        set_low(path, bt->height, path->low);
+        set_size(path, bt->height, leaf->count);
+        leaf_changed(bt, path);
+        merge_up(bt, path, bt->height);
+    }
+    hole_grew_at(bt, start);
+}
+
+/** Take an entry out; what it was joins the holes on either side. */
+static void remove_used(struct bt_tiling *bt, struct kva_path *path, unsigned i, enum kva_state from)
+{
+    struct bt_leaf *leaf = path->leaf;
+    struct kva_tally *tally = &bt->common.tally;
+    uint64_t start = entry_start(bt, leaf, i);
+    uint64_t last = entry_last(bt, leaf, i);
+    uint64_t hole_start;
+    uint64_t hole_last;
+
+    kva_tally_move_bytes(tally, from, KVA_FREE, last - start + 1);
+    tally->segments[from]--;
+    tally->segments[KVA_FREE]++;
+    if (gap_at(bt, path, i + 1, &hole_start, &hole_last)) {
+        tally->segments[KVA_FREE]--;
+        last = hole_last;
+    }
+    bool joins_before = hole_before(bt, path, i, &hole_start);
+    tally->segments[KVA_FREE] -= joins_before;
+    if (i == 0 && path->low != bt->common.first) {
+        remove_first_entry(bt, path, start);
+        return;
+    }
+    start = joins_before ? hole_start : start;
+    remove_entry(bt, leaf, i);
+    set_size(path, bt->height, leaf->count);
+    gap_grew(bt, path, start, last);
+    if (from == KVA_DEFERRED)
+        marks_changed(bt, path);
+    merge_up(bt, path, bt->height);
+}
+
+static enum kva_status bt_release(struct kva_tiling *tiling, uint64_t start)
+{
+    struct bt_tiling *bt = bt_of(tiling);
+    struct kva_path path;
+    unsigned index;
+
+    if (start < tiling->first || start > tiling->last || !find_busy(bt, start, &path, &index))
+        return KVA_ENOENT;
+    remove_used(bt, &path, index, KVA_BUSY);
+    return KVA_OK;
+}
+
+static enum kva_status bt_punch(struct kva_tiling *tiling, uint64_t start, uint64_t first, uint64_t last)
+{
+    struct bt_tiling *bt = bt_of(tiling);
+    struct kva_tally *tally = &tiling->tally;
+    struct kva_path path;
+    unsigned i;
+
+    if (!find_busy(bt, start, &path, &i))
+        return KVA_ENOENT;
+    struct bt_leaf *leaf = path.leaf;
+    uint64_t end = entry_last(bt, leaf, i);
+    void *owner = entry_owner(bt, leaf, i);
+    if (has_room(bt, leaf, last + 1, end)) {
+        set_entry_last(bt, leaf, i, first - 1);
+        insert_entry(bt, leaf, i + 1, last + 1, end, owner);
+        set_size(&path, bt->height, leaf->count);
+        gap_grew(bt, &path, first, last);
+    } else if (add_by_rewriting(bt, &path, i + 1, last + 1, end, owner, first - 1) != KVA_OK) {
+        return KVA_ENOMEM;
+    }
+    kva_tally_move_bytes(tally, KVA_BUSY, KVA_FREE, last - first + 1);
+    tally->segments[KVA_BUSY]++;
+    tally->segments[KVA_FREE]++;
+    return KVA_OK;
+}
+
+/** The entry keeps its place; if it is the first of a leaf, not the first leaf, the leaf begins where it does. */
+static enum kva_status bt_trim(struct kva_tiling *tiling, uint64_t start, uint64_t first)
+{
+    struct bt_tiling *bt = bt_of(tiling);
+    struct kva_path path;
+    uint64_t hole_start;
+    unsigned i;
+
+    if (!find_busy(bt, start, &path, &i))
+        return KVA_ENOENT;
+    bool had_hole = hole_before(bt, &path, i, &hole_start);
+    set_entry_start(bt, path.leaf, i, first);
+    if (i == 0 && path.low != tiling->first)
+        set_low(&path, bt->height, first);
+    hole_grew_at(bt, start);
+    kva_tally_move_bytes(&tiling->tally, KVA_BUSY, KVA_FREE, first - start);
+    tiling->tally.segments[KVA_FREE] += !had_hole;
+    return KVA_OK;
+}
+
+/** Let entry i end at `last`, in whatever form the leaf needs for that. */
+static enum kva_status move_last(struct bt_tiling *bt, const struct kva_path *path, unsigned i, uint64_t last)
+{
+    struct bt_entries entries = {.count = 0, .parked = 0};
+
+    if (can_end_at(bt, path->leaf, last)) {
+        set_entry_last(bt, path->leaf, i, last);
+        return KVA_OK;
+    }
+    unpack(bt, path->leaf, &entries);
+    entries.last[i] = last;
+    return rewrite_leaf(bt, path, &entries, i);
+}
+
+static enum kva_status bt_resize(struct kva_tiling *tiling, uint64_t start, uint64_t last)
+{
+    struct bt_tiling *bt = bt_of(tiling);
+    struct kva_tally *tally = &tiling->tally;
+    struct kva_path path;
+    uint64_t hole_start;
+    uint64_t hole_last;
+    unsigned i;
+
+    if (!find_busy(bt, start, &path, &i))
+        return KVA_ENOENT;
+    uint64_t old_last = entry_last(bt, path.leaf, i);
+    bool hole_behind = gap_at(bt, &path, i + 1, &hole_start, &hole_last);
+    if (last > old_last && (!hole_behind || hole_last < last))
+        return KVA_ENOSPC;
+    if (last == old_last)
+        return KVA_OK;
+    if (move_last(bt, &path, i, last) != KVA_OK)
+        return KVA_ENOMEM;
+    kva_tally_move_bytes(tally, KVA_FREE, KVA_BUSY, last - old_last); /* modulo 2^64 when it shrinks */
+    if (last > old_last) {
+        descend_to(bt, start, &path); /* the leaf may have been rewritten */
+        const struct remainder rest = {hole_start, hole_start, last, hole_last};
+        gap_shrank(bt, &path, &rest);
+        tally->segments[KVA_FREE] -= hole_last == last;
+    } else {
+        gap_grew(bt, &path, last + 1, hole_behind ? hole_last : old_last);
+        tally->segments[KVA_FREE] += !hole_behind;
+    }
+    return KVA_OK;
+}
+
+static enum kva_status bt_park(struct kva_tiling *tiling, uint64_t start, uint64_t *last)
+{
+    struct bt_tiling *bt = bt_of(tiling);
+    struct kva_path path;
+    unsigned i;
+
+    if (start < tiling->first || start > tiling->last || !find_busy(bt, start, &path, &i))
+        return KVA_ENOENT;
+    struct bt_leaf *leaf = path.leaf;
+    leaf->parked |= (uint64_t)1 << i;
+    *last = entry_last(bt, leaf, i);
+    marks_changed(bt, &path);
+    kva_tally_move_bytes(&tiling->tally, KVA_BUSY, KVA_DEFERRED, *last - start + 1);
+    tiling->tally.segments[KVA_BUSY]--;
+    tiling->tally.segments[KVA_DEFERRED]++;
+    return KVA_OK;
+}
+
+/** The path to the first leaf with something deferred; there is one. */
+static void descend_to_deferred(const struct bt_tiling *bt, struct kva_path *path)
+{
+    void *node = bt->root;
+
+    for (unsigned level = 0; level < bt->height; level++) {
+        struct bt_inner *inner = node;
+        unsigned index = lowest_bit(inner->deferred);
+        path->step[level] = (struct kva_step){inner, index};
+        node = inner->child[index];
+    }
+    path->leaf = node;
+    set_bounds(bt, path);
+}
+
+static void bt_unpark(struct kva_tiling *tiling)
+{
+    struct bt_tiling *bt = bt_of(tiling);
+
+    while (bt->top.deferred) {
+        struct kva_path path;
+        descend_to_deferred(bt, &path);
+        remove_used(bt, &path, lowest_bit(((const struct bt_leaf *)path.leaf)->parked), KVA_DEFERRED);
+    }
+}
+
+static enum kva_status bt_extend(struct kva_tiling *tiling, uint64_t first, uint64_t last)
+{
+    struct bt_tiling *bt = bt_of(tiling);
+    uint64_t old_first = tiling->first;
+    uint64_t old_last = tiling->last;
+    uint64_t start;
+    uint64_t end;
+    struct kva_path path;
+
+    descend_to(bt, old_first, &path);
+    bool had_below = gap_at(bt, &path, 0, &start, &end);
+    set_low(&path, bt->height, first);
+    tiling->first = first;
+    path.low = first;
+    if (gap_at(bt, &path, 0, &start, &end)) {
+        gap_grew(bt, &path, start, end);
+        tiling->tally.segments[KVA_FREE] += !had_below;
+    }
+    descend_to(bt, old_last, &path);
+    unsigned behind = ((const struct bt_leaf *)path.leaf)->count;
+    bool had_above = gap_at(bt, &path, behind, &start, &end);
+    tiling->last = last;
+    path.high = last;
+    if (gap_at(bt, &path, behind, &start, &end)) {
+        gap_grew(bt, &path, start, end);
+        tiling->tally.segments[KVA_FREE] += !had_above;
+    }
+    tiling->tally.bytes[KVA_FREE] += (old_first - first) + (last - old_last);
+    return KVA_OK;
+}
+
+/* ----------------------------------------------------------------------------------------------- looking */
+
+static void bt_find(const struct kva_tiling *tiling, uint64_t address, struct kva_segment *segment)
+{
+    const struct bt_tiling *bt = bt_of_const(tiling);
+    struct kva_path path;
+
+    descend_to(bt, address, &path);
+    unsigned count = entries_up_to(bt, path.leaf, address);
+    if (count > 0 && address <= entry_last(bt, path.leaf, count - 1)) {
+        segment->start = entry_start(bt, path.leaf, count - 1);
+        segment->last = entry_last(bt, path.leaf, count - 1);
+        segment->owner = entry_owner(bt, path.leaf, count - 1);
+        segment->state = entry_is_parked(path.leaf, count - 1) ? KVA_DEFERRED : KVA_BUSY;
+        return;
+    }
+    (void)gap_at(bt, &path, count, &segment->start, &segment->last);
+    segment->owner = NULL;
+    segment->state = KVA_FREE;
+}
+
+static bool bt_largest(const struct kva_tiling *tiling, uint64_t *span)
+{
+    const struct bt_tiling *bt = bt_of_const(tiling);
+    bool is_whole = tiling->tally.segments[KVA_BUSY] + tiling->tally.segments[KVA_DEFERRED] == 0;
+
+    if (bt->top.largest[0] == 0)
+        return false;
+    *span = is_whole ? tiling->last - tiling->first : bt->top.largest[0] - 1;
+    return true;
+}
+
+/* -------------------------------------------------------------------------------------------- life cycle */
+
+static void bt_destroy(struct kva_tiling *tiling)
+{
+    struct kva_memory memory = tiling->memory;
+
+    kva_nodes_fini(&bt_of(tiling)->leaves);
+    kva_nodes_fini(&bt_of(tiling)->inners);
+    memory.give(memory.context, tiling, sizeof(struct bt_tiling));
+}
+
+/** Up to a whole cache line. */
+static size_t whole_lines(size_t bytes)
+{
+    return (bytes + KVA_LINE - 1) / KVA_LINE * KVA_LINE;
+}
+
+static void set_classes(struct bt_tiling *bt)
+{
+    bt->align[0] = bt->common.quantum;
+    bt->classes = 1;
+    while (bt->classes < BT_CLASSES && bt->common.align_class[bt->classes - 1] != 0) {
+        bt->align[bt->classes] = bt->common.align_class[bt->classes - 1];
+        bt->classes++;
+    }
+}
+
+static enum kva_status bt_create(const struct kva_tiling *common, struct kva_tiling **tiling)
+{
+    struct bt_tiling *bt = common->memory.take(common->memory.context, sizeof *bt);
+    size_t owners = common->owners ? BT_ENTRIES * sizeof(void *) : 0;
+
+    if (!bt)
+        return KVA_ENOMEM;
+    bt->common = *common;
+    bt->common.memory_bytes = sizeof *bt;
+    bt->shift = 0;
+    while ((uint64_t)1 << bt->shift < common->quantum)
+        bt->shift++;
+    set_classes(bt);
+    kva_nodes_init(&bt->leaves, &bt->common, whole_lines(sizeof(struct bt_leaf) + owners));
+    kva_nodes_init(&bt->inners, &bt->common,
+                   whole_lines(sizeof(struct bt_inner) + bt->classes * BT_CHILDREN * sizeof(uint64_t)));
+    if (!kva_nodes_ensure(&bt->leaves, 1)) {
+        bt_destroy(&bt->common);
+        return KVA_ENOMEM;
+    }
+    const struct bt_entries none = {.count = 0};
+    bt->root = kva_nodes_pop(&bt->leaves);
+    bt->height = 0;
+    pack(bt, bt->root, &none, 0, 0);
+    struct kva_path path = {.leaf = bt->root, .low = common->first, .high = common->last};
+    summarise_leaf(bt, &path, &bt->top);
+    bt->common.tally.segments[KVA_FREE] = 1;
+    bt->common.tally.bytes[KVA_FREE] = common->last - common->first + 1;
+    *tiling = &bt->common;
+    return KVA_OK;
+}
+
+/**
+ * How many nodes the next `operations` changes can take at most. Each adds one entry at most, or changes the form of
+ * one leaf; so it splits one leaf at most, and one node of each level above it, and may add a root.
+ *
+ *   Few changes   One leaf each, and one inner node for each level and a root.
+ *
+ *   Many          What comes out of a split has room again: a wide leaf for a quarter of BT_ENTRIES at least, an inner
+ *                 node for half of BT_CHILDREN; only the side that a split at the end leaves full may split once more.
+ *                 So splits beyond those of the nodes that are there now (and may be full) need that many changes each:
+ *
+ *                     leaves   4 N + changes / (BT_ENTRIES / 4)      4: the leaf, its two wide halves, a full side
+ *                     inners   8 N + splits of leaves / (BT_CHILDREN / 8)      the sum over all levels
+ */
+static size_t most_leaves(const struct bt_tiling *bt, size_t changes)
+{
+    enum { ROOM = (BT_ENTRIES + 3) / 4 };
+    size_t many = 4 * bt->leaves.in_use + changes / ROOM + 4;
+
+    return changes < many ? changes : many;
+}
+
+static size_t most_inners(const struct bt_tiling *bt, size_t changes, size_t leaves)
+{
+    enum { ROOM = (BT_CHILDREN + 7) / 8 };
+    size_t few = changes * (bt->height + 1);
+    size_t many = 8 * bt->inners.in_use + 2 * leaves / ROOM + 2 * KVA_PATH;
+
+    return few < many ? few : many;
+}
+
+static enum kva_status bt_prepare(struct kva_tiling *tiling, size_t operations)
+{
+    struct bt_tiling *bt = bt_of(tiling);
+
+    if (operations > SIZE_MAX / (KVA_PATH + 1))
+        return KVA_ENOMEM;
+    size_t leaves = most_leaves(bt, operations);
+    bool ready = kva_nodes_ensure(&bt->leaves, leaves) &&
+                 kva_nodes_ensure(&bt->inners, most_inners(bt, operations, leaves));
+    return ready ? KVA_OK : KVA_ENOMEM;
+}
+
+#include "bt_check.h"
+
+const struct kva_engine BT_ENGINE = {
+    .name = BT_NAME,
+    .create = bt_create,
+    .destroy = bt_destroy,
+    .prepare = bt_prepare,
+    .search = bt_search,
+    .locate = bt_locate,
+    .occupy = bt_occupy,
+    .release = bt_release,
+    .punch = bt_punch,
+    .trim = bt_trim,
+    .resize = bt_resize,
+    .park = bt_park,
+    .unpark = bt_unpark,
+    .extend = bt_extend,
+    .find = bt_find,
+    .largest = bt_largest,
+    .check = bt_check,
+    .check_near = bt_check_near,
+};
+
+#endif

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/** The inner loops of the bt engine in each of their forms, for engine/test_bt_kernels.c to call. */
+#ifndef KVA_TESTS_COMMON_BT_KERNELS_H
+#define KVA_TESTS_COMMON_BT_KERNELS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct bt_kernels {
+    const char
+        *engine; /* the form of bt that uses them; a machine that has none of that name cannot run them */
+    unsigned (*count_at_most)(const uint64_t *keys, unsigned count, uint64_t key);
+    unsigned (*count_at_most_32)(const uint32_t *keys, unsigned count, uint32_t key);
+    unsigned (*first_at_least)(const uint64_t *values, unsigned from, unsigned count, uint64_t least);
+    unsigned (*past_last_at_least)(const uint64_t *values, unsigned count, uint64_t least);
+    uint64_t (*greatest)(const uint64_t *values, unsigned count);
+    unsigned (*first_gap)(const uint32_t *start, const uint32_t *last, unsigned from, unsigned count,
+                          uint32_t least);
+    uint32_t (*greatest_gap)(const uint32_t *start, const uint32_t *last, unsigned count);
+};
+
+/** The forms in this build, whether or not this machine can run them; NULL past the last. */
+const struct bt_kernels *bt_kernels_of(size_t index);
+
+extern const struct bt_kernels bt_kernels_scalar;
+extern const struct bt_kernels bt_kernels_avx2;
+extern const struct bt_kernels bt_kernels_avx512;
+extern const struct bt_kernels bt_kernels_neon;
+
+#endif

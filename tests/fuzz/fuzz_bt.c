@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/** What libFuzzer calls; scripts/fuzz.sh builds it. */
+#include "play.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count);
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count)
+{
+    (void)play_bytes(bytes, count);
+    return 0;
+}
