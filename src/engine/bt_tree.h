@@ -18,18 +18,22 @@
  * WHY FREE NEEDS NO MEMORY. It only takes an entry out. A leaf or node that runs low is merged with a sibling
  * when both fit into one. Taking needs at most one new node per level, which is at hand before anything changes.
  *
- * A HOLE BELONGS to the leaf of the entry before it. Hence an allocation changes one leaf's territory never,
- * and a free only if it takes a leaf's first entry away: then the leaf begins at the next entry, and the hole
- * joins the last gap of the leaf before.
+ * A HOLE BELONGS to the leaf of the entry before it. Hence an allocation never moves a leaf's bounds, and a free
+ * does so only if it takes a leaf's first entry away: then the leaf begins at the next entry, and the hole joins
+ * the last gap of the leaf before.
  *
  *      before    |=A=|..hole..|   |=B=|..h2..|=C=|....|         free(B)
  *                low 0            low 1
  *      after     |=A=|..hole + B + h2........|   |=C=|....|
  *                low 0                           low 1
  *
- * CACHE MISSES per operation, n entries, inner nodes warm: a free reads the header and 1-3 lines of one leaf to
- * find the entry and writes what lies behind it; an allocation the same in another leaf, which lowest fit
- * mostly keeps warm. The 64 children of an inner node are known by 8 lines of starts or 8 of maxima.
+ * CACHE MISSES per operation, once the inner nodes are warm (a million ranges have some 500 of them, 1 MB): a free
+ * reads one leaf, whose 8 or 16 lines are fetched at once as soon as its address is known; an allocation reads
+ * another, which lowest fit mostly keeps warm. An inner node is read by 8 lines of starts, or 8 of maxima. The red-
+ * black design waits for some ten lines one after the other, three times over.
+ *
+ * WHAT LIMITS IT where everything is in the cache, below some thousand ranges: instructions, about 1,500 a pair. A
+ * leaf is searched, shifted and scanned for its maximum whole, where a tree of few nodes makes a few steps.
  *
  * NOT DONE, on purpose: no links between leaves (the path leads to the neighbour), no hint where the last
  * search ended, no lock.
