@@ -5,8 +5,10 @@
  *
  *      | size, mark, next, previous (padded to the strictest alignment) | the caller's bytes ... |
  *
- * and hangs on a list, so that tests can look at all that is outstanding.
+ * and hangs on a list, so that tests can look at all that is outstanding. All blocks lie alike relative to a cache
+ * line, whatever malloc is in use: how many nodes a block holds must not differ from one round of a test to the next.
  */
+#define _POSIX_C_SOURCE 200809L
 #include "failing_memory.h"
 
 #include <stdio.h>
@@ -24,6 +26,9 @@ struct kva_failing_block {
     struct kva_failing_block *older;
     struct kva_failing_block *newer;
 };
+
+/** The cache line of most machines. */
+enum { LINE = 64 };
 
 static bool must_fail(const struct kva_failing_memory *memory, size_t bytes)
 {
@@ -56,15 +61,15 @@ static void unlink_block(struct kva_failing_memory *memory, struct kva_failing_b
 static void *take(void *context, size_t bytes)
 {
     struct kva_failing_memory *memory = context;
-    struct kva_failing_block *block = NULL;
+    void *found = NULL;
 
     memory->takes++;
-    if (!must_fail(memory, bytes) && bytes <= SIZE_MAX - sizeof(*block))
-        block = malloc(sizeof(*block) + bytes);
-    if (block == NULL) {
+    if (must_fail(memory, bytes) || bytes > SIZE_MAX - sizeof(struct kva_failing_block) ||
+        posix_memalign(&found, LINE, sizeof(struct kva_failing_block) + bytes) != 0) {
         memory->refused++;
         return NULL;
     }
+    struct kva_failing_block *block = found;
     block->mark = MARK_TAKEN;
     block->size = bytes;
     link_block(memory, block);
