@@ -30,8 +30,8 @@
  *   Outputs     Are written only when the function returns KVA_OK, unless its block says otherwise.
  *   Failure     Whatever the status, if it is not KVA_OK then no segment has changed, unless the block
  *               says otherwise. "Nothing" in a Failure row means: the space is as it was, byte for byte.
- *   n           In a Cost row: the number of segments. Costs are those of the rb engine; the scan engine
- *               takes O(n) wherever they say O(log n).
+ *   n           In a Cost row: the number of segments. Costs are those of the rb and bt engines; the scan
+ *               engine takes O(n) wherever they say O(log n).
  *   Locking     This version takes no lock. A space may be used by one thread at a time; different spaces
  *               are independent. "Caller" in a Locking row means that the caller serializes this call
  *               with every other call on the same space; "Shared" means that it may run beside other
@@ -313,7 +313,8 @@ struct kva_config {
  *                   which every call returns KVA_ENULL
  *  Returns: KVA_OK
  *           KVA_ENULL    space, config, memory.take or memory.give is NULL, or busy is with busy_count > 0
- *           KVA_EALIGN   quantum is no power of two; first, last + 1 or a busy start misses it
+ *           KVA_EALIGN   quantum or an alignment class is no power of two; first, last + 1 or a busy start
+ *                        misses the quantum
  *           KVA_ERANGE   first > last, or a busy range reaches outside
  *           KVA_ESIZE    a busy range of size 0
  *           KVA_EWRAP    a busy range that passes 2^64 - 1
@@ -423,8 +424,8 @@ enum kva_status kva_space_grow(struct kva_space *space, uint64_t first, uint64_t
  *           KVA_EREENTRY   called from inside the flush callback
  *  Cost:    O(log n) when align is at most the quantum. Beyond that O((k + 1) log n), where k counts the
  *           holes in the window before the answer that are long enough (size) yet too short to hold size
- *           bytes at every offset (size + align - quantum); see docs/theory/rb.md. Flushing and
- *           reclaiming come on top
+ *           bytes at every offset (size + align - quantum); see docs/theory/rb.md. With the bt engine k = 0
+ *           at a declared alignment class. Flushing and reclaiming come on top
  *  Locking: Caller
  *  Failure: nothing was taken. On KVA_ENOSPC deferred segments have become free and callbacks have run; on
  *           KVA_ENOMEM they may have

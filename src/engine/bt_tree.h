@@ -687,20 +687,15 @@ static enum kva_status bt_occupy(struct kva_tiling *tiling, const struct kva_pla
     return KVA_OK;
 }
 
-/** The path to the entry that starts at `start` and its index: false when there is none. */
-static bool find_entry(const struct bt_tiling *bt, uint64_t start, struct kva_path *path, unsigned *index)
+/** The path to the busy entry that starts at `start` and its index: false when there is none. */
+static bool find_busy(const struct bt_tiling *bt, uint64_t start, struct kva_path *path, unsigned *index)
 {
     descend_to(bt, start, path);
     unsigned count = entries_up_to(bt, path->leaf, start);
     if (count == 0 || entry_start(bt, path->leaf, count - 1) != start)
         return false;
     *index = count - 1;
-    return true;
-}
-
-static bool find_busy(const struct bt_tiling *bt, uint64_t start, struct kva_path *path, unsigned *index)
-{
-    return find_entry(bt, start, path, index) && !entry_is_parked(path->leaf, *index);
+    return !entry_is_parked(path->leaf, count - 1);
 }
 
 /** The hole before entry i, wherever it lies: in the leaf, or at the end of the one before. */

@@ -69,11 +69,11 @@ struct kva_path {
 struct kva_place {
     uint64_t start;
     uint64_t last;
-    uint64_t hole_start;
+    void *hole;          /* rb: its node */
+    size_t index;        /* scan: of the hole; bt: of the gap in the leaf */
+    uint64_t hole_start; /* bt: the hole itself, which is stored nowhere */
     uint64_t hole_last;
-    void *hole;
-    size_t index;
-    struct kva_path path; /* for an engine that has to go back up */
+    struct kva_path path; /* bt: the way back up */
 };
 
 /** How many segments of each state there are, and how many bytes they hold (modulo 2^64). */
