@@ -525,8 +525,8 @@ enum kva_status kva_free_range(struct kva_space *space, uint64_t start, uint64_t
  *           size    the new size, 1 ..; rounded up to the quantum
  *  Returns: KVA_OK (also when nothing changes)
  *           KVA_ENOSPC     what lies behind is not free, or ends too soon. Nothing is flushed for this
- *           KVA_ENOMEM     shrinking: no node memory; cannot happen when the space behind is free, or
- *                          after kva_preload
+ *           KVA_ENOMEM     no node memory. Shrinking: cannot happen when the space behind is free. Growing: only
+ *                          with bt, where ranges lie 2^31 quanta apart. Neither after kva_preload
  *           KVA_ENULL      space is NULL or not initialised
  *           KVA_EUNKNOWN, KVA_EINTERIOR, KVA_EDOUBLE, KVA_EDEFERRED, KVA_EREENTRY   as kva_free
  *           KVA_ESIZE      size is 0

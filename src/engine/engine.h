@@ -138,7 +138,7 @@ struct kva_engine {
     enum kva_status (*trim)(struct kva_tiling *tiling, uint64_t start, uint64_t first);
 
     /** Let the busy segment that starts at `start` end at `last`, at the cost or to the benefit of the hole
-     *  behind it. KVA_OK, KVA_ENOENT, KVA_ENOSPC (no such hole, or too short), KVA_ENOMEM (shrinking). */
+     *  behind it. KVA_OK, KVA_ENOENT, KVA_ENOSPC (no such hole, or too short), KVA_ENOMEM. */
     enum kva_status (*resize)(struct kva_tiling *tiling, uint64_t start, uint64_t last);
 
     /** Make the busy segment that starts at `start` deferred, and say where it ends. KVA_OK, KVA_ENOENT. */
