@@ -12,7 +12,8 @@
 set -eu
 
 version=1.1.5-2.1
-arch=${1:?usage: scripts/fetch-cmocka.sh i386|s390x}
+debian= # its name there, where that is another
+arch=${1:?usage: scripts/fetch-cmocka.sh i386|s390x|aarch64}
 case $arch in
 i386)
     digest_lib=15cc34f8c784fcc534b8d412602b4de8e299311c5bd0809eb8e9ce17ce16ef66
@@ -22,8 +23,13 @@ s390x)
     digest_lib=661e00ef2b05f743613a4325de7cff2e10ffb55b48018f1ba2af0c9247f81a08
     digest_dev=804bd4dee0d736758cb4de84981ec90f9244a8723f7d655e7d81a4fd0d025365
     ;;
+aarch64)
+    digest_lib=cddc0e4875e4232807603576f9aadbe6452d719796543f81d1b0bad419b2101f
+    digest_dev=8813efcd79b2f7c6d41b4f8dd1441d01993524f5669a0bac3325600a6366d481
+    debian=arm64
+    ;;
 *)
-    echo "fetch-cmocka: unknown architecture '$arch'; i386 and s390x are known" >&2
+    echo "fetch-cmocka: unknown architecture '$arch'; i386, s390x and aarch64 are known" >&2
     exit 2
     ;;
 esac
@@ -44,7 +50,7 @@ mkdir -p "$root/unpacked" "$root/include" "$root/lib"
 fetch()
 {
     /usr/lib/apt/apt-helper -q -o APT::Sandbox::User=root download-file \
-        "$pool/${1}_${version}_$arch.deb" "$root/$1.deb" "SHA256:$2"
+        "$pool/${1}_${version}_${debian:-$arch}.deb" "$root/$1.deb" "SHA256:$2"
     dpkg-deb -x "$root/$1.deb" "$root/unpacked"
 }
 

@@ -4,7 +4,8 @@
  * The bt engine in plain C, and the choice among its forms.
  *
  * A tiling keeps the engine that made it. So kva_engine_bt is only a way in: it makes the tiling with the best
- * form that this machine has, and that form serves it from then on.
+ * form that this machine has, and that form serves it from then on. The environment of a hosted program may ask for a
+ * lesser one: KVA_SIMD=scalar, or avx2 where avx512 would be chosen.
  */
 #define BT_SIMD BT_SCALAR
 #define BT_ENGINE kva_engine_bt_scalar
@@ -14,6 +15,7 @@
 
 #if BT_HAS_X86
 #include <cpuid.h>
+#include <stdatomic.h>
 
 /** Which vector registers the system saves, as XGETBV tells: bits 1-2 for AVX, 5-7 as well for AVX-512. */
 static uint64_t saved_registers(void)
@@ -27,7 +29,7 @@ static uint64_t saved_registers(void)
 
 /** AVX2 needs leaf 7's EBX bits 5 (AVX2), 3 and 8 (BMI 1 and 2); AVX-512 as used here its bits 16 (F), 17 (DQ), 30
  *  (BW) and 31 (VL); both need XSAVE in use (leaf 1, ECX bit 27). Source: Intel SDM, volume 2, CPUID. */
-static const struct kva_engine *best_form(void)
+static const struct kva_engine *ask_processor(void)
 {
     const uint32_t avx2 = 1u << 5 | 1u << 3 | 1u << 8;
     const uint32_t avx512 = avx2 | 1u << 16 | 1u << 17 | 1u << 30 | 1u << 31;
@@ -43,22 +45,66 @@ static const struct kva_engine *best_form(void)
         return &kva_engine_bt_avx512;
     return (b & avx2) == avx2 && (saved & 0x6) == 0x6 ? &kva_engine_bt_avx2 : &kva_engine_bt_scalar;
 }
+
+/** The processor's answer is kept: in a virtual machine each CPUID costs some ten microseconds. Threads that ask at
+ *  once all find the same. */
+static const struct kva_engine *machine_form(void)
+{
+    static const struct kva_engine *_Atomic known;
+    const struct kva_engine *form = atomic_load_explicit(&known, memory_order_relaxed);
+
+    if (!form) {
+        form = ask_processor();
+        atomic_store_explicit(&known, form, memory_order_relaxed);
+    }
+    return form;
+}
 #elif BT_HAS_NEON
-static const struct kva_engine *best_form(void)
+static const struct kva_engine *machine_form(void)
 {
     return &kva_engine_bt_neon; /* part of the architecture */
 }
 #else
-static const struct kva_engine *best_form(void)
+static const struct kva_engine *machine_form(void)
 {
     return &kva_engine_bt_scalar;
 }
 #endif
 
+#if __STDC_HOSTED__
+char *getenv(const char *name); /* the C library's; src/ includes no header of it */
+
+static bool environment_asks_for(const char *form)
+{
+    const char *asked = getenv("KVA_SIMD");
+
+    return asked && kva_same_text(asked, form);
+}
+#else
+static bool environment_asks_for(const char *form)
+{
+    (void)form;
+    return false;
+}
+#endif
+
+static const struct kva_engine *best_form(void)
+{
+    const struct kva_engine *best = machine_form();
+
+    if (environment_asks_for("scalar"))
+        return &kva_engine_bt_scalar;
+#if BT_HAS_X86
+    if (environment_asks_for("avx2") && best == &kva_engine_bt_avx512)
+        return &kva_engine_bt_avx2;
+#endif
+    return best;
+}
+
 const struct kva_engine *kva_bt_form(size_t index)
 {
 #if BT_HAS_X86
-    const struct kva_engine *best = best_form();
+    const struct kva_engine *best = machine_form();
     const struct kva_engine *const forms[] = {
         &kva_engine_bt_scalar,
         best == &kva_engine_bt_scalar ? NULL : &kva_engine_bt_avx2,

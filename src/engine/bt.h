@@ -4,15 +4,18 @@
  * The bt engine's data: one B+tree of the ranges in use. A hole is not stored: it is what lies between two
  * neighbours.
  *
- * LEAF, 8 cache lines, or 16 if the space keeps owners. Up to 59 entries in order, in one of two forms. The
- * compact one counts in quanta from `base`; the wide one holds addresses, half as many, for ranges that lie
- * too far apart:
+ * LEAF, 7 cache lines, or 14 if the space keeps owners. Up to 47 entries in order, in one of two forms. The compact one
+ * counts in quanta from `base`; the wide one holds addresses, half as many, for ranges that lie too far apart:
  *
- *      compact   | base parked count wide | start[59] 32 bits | last[59] 32 bits | owner[59] |
- *      wide      | base parked count wide | start[30] 64 bits | last[30] 64 bits | owner[59] |
+ *      compact   | start[48] 32 bits | last[48] 32 bits | base parked count wide | owners
+ *      wide      | start[24] 64 bits | last[24] 64 bits | base parked count wide | owners
  *
- *   59 entries of 8 bytes, less one, is what is left of 512 bytes behind the header: a full leaf and one more
- *   entry make two halves of 30, which the wide form holds, so a split always succeeds with one new leaf.
+ *   48 places are 3 vectors of 16, 6 of 8 or 12 of 4, and 3 lines. One stays empty, so that a full leaf and one more
+ *   entry make two halves of 24, which the wide form holds: a split always succeeds with one new leaf.
+ *
+ * OWNERS of a leaf are not moved when its entries are: entry i's is owner[slot[i]], and only the slots move:
+ *
+ *      | unused | 8 bytes apart | slot[48] 8 bits | owner[47] |
  *
  * TERRITORY. Each leaf answers for the addresses [low, high]. For all but the first leaf, low is the start of
  * its first entry; so the hole BEHIND an entry, up to the next leaf's first start, belongs to that entry's
@@ -39,24 +42,27 @@
 #include "nodes.h"
 
 #ifndef BT_ENTRIES /* the tests build this engine with tiny nodes as well */
-#define BT_ENTRIES 59
+#define BT_ENTRIES 47
 #define BT_CHILDREN 64
 #endif
 
 enum {
-    BT_WIDE_ENTRIES = (BT_ENTRIES + 1) / 2,
-    BT_CLASSES = 1 + KVA_ALIGN_CLASSES, /* class 0 is the quantum */
-    /* Siblings that hold no more than this together become one. Three quarters: what comes out of a merge
-     * has room for a quarter before it splits again. */
-    BT_MERGE_ENTRIES = BT_ENTRIES * 3 / 4,
+    BT_SLOTS = BT_ENTRIES + 1,
+    BT_WIDE_ENTRIES = BT_SLOTS / 2,
+    BT_SPARE =
+        (BT_ENTRIES + 15) / 16, /* room that a merge, or a division between neighbours, leaves in a leaf */
+    BT_MERGE_ENTRIES = BT_ENTRIES - BT_SPARE, /* leaves that hold no more than this together become one */
+    BT_CLASSES = 1 + KVA_ALIGN_CLASSES,       /* class 0 is the quantum */
+    /* Inner nodes that hold no more than this together become one. Three quarters: what comes out of a merge has
+     * room for a quarter before it splits again. */
     BT_MERGE_CHILDREN = BT_CHILDREN * 3 / 4,
 };
 _Static_assert(BT_ENTRIES < 64 && BT_CHILDREN <= 64, "one bit of a 64-bit word for each entry and child");
 _Static_assert(BT_ENTRIES % 2 == 1, "a full leaf and one more entry make two equal halves");
 
 struct bt_compact {
-    uint32_t start[BT_ENTRIES]; /* quanta from base */
-    uint32_t last[BT_ENTRIES];  /* the last quantum, included */
+    uint32_t start[BT_SLOTS]; /* quanta from base */
+    uint32_t last[BT_SLOTS];  /* the last quantum, included */
 };
 
 struct bt_wide {
@@ -64,25 +70,32 @@ struct bt_wide {
     uint64_t last[BT_WIDE_ENTRIES];
 };
 
+struct bt_owners {
+    uint64_t unused; /* bit s: owner[s] belongs to no entry */
+    /* The slots are shifted by a load that begins a byte early: it must not have to wait for `unused`, just written. */
+    uint8_t apart[8];
+    uint8_t slot[BT_SLOTS]; /* entry i's owner is owner[slot[i]] */
+    void *owner[BT_ENTRIES];
+};
+
 struct bt_leaf {
-    uint64_t base;   /* what the compact form counts from */
-    uint64_t parked; /* bit i: entry i is deferred */
-    uint32_t count;
-    bool is_wide;
-    union {
+    _Alignas(KVA_LINE) union {
         struct bt_compact compact;
         struct bt_wide wide;
     };
-    void *owner[]; /* BT_ENTRIES of them, if the space keeps owners */
+    uint64_t base;   /* what the compact form counts from; a multiple of the quantum */
+    uint64_t parked; /* bit i: entry i is deferred */
+    uint32_t count;
+    bool is_wide;
 };
 
 struct bt_inner {
+    _Alignas(KVA_LINE) uint64_t low[BT_CHILDREN];
+    void *child[BT_CHILDREN];
     uint64_t deferred; /* bit i: something below child i is deferred */
     size_t count;
-    uint8_t size[BT_CHILDREN]; /* entries of a leaf, children of an inner node */
-    uint64_t low[BT_CHILDREN];
-    void *child[BT_CHILDREN];
-    uint64_t largest[][BT_CHILDREN]; /* by class; bytes, saturated at 2^64 - 1; 0: none */
+    uint8_t size[BT_CHILDREN];                          /* entries of a leaf, children of an inner node */
+    _Alignas(KVA_LINE) uint64_t largest[][BT_CHILDREN]; /* by class; bytes, saturated at 2^64 - 1; 0: none */
 };
 
 /** What a parent knows of a child, apart from where it begins. */

@@ -1,281 +1,386 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * The inner loops of the bt engine, over plain arrays: which child, which gap, which is the greatest.
+ * The inner loops of the bt engine, over the arrays of one node: which child, which gap, which is the greatest; and
+ * making room for an entry.
  *
- * Scalar C11 is the reference. The file that includes this one may ask for another instruction set with
- * BT_SIMD; then the loops below take a vector per step, and give the same results. A vector never reaches
- * beyond the `count` elements: what is left over is done by the scalar loop.
+ * Scalar C11 is the reference. The file that includes this one may ask for another instruction set with BT_SIMD; then
+ * the loops take a vector per step (bt_vector.h), and give the same results.
  *
- * "At least" is asked of unsigned numbers, which AVX2 cannot compare: for 32 bits a >= b is max(a, b) == a; for
- * 64 bits both sides are shifted by 2^63 and compared as signed ones.
+ * NO TAILS. A vector loop goes over all elements that a node has room for, not over the `count` that it holds: the number
+ * of steps is a constant, so nothing is mispredicted, and what the unused elements say is masked out. Hence arrays of
+ * entries must be BT_SLOTS long, whole vectors, and those of children BT_CHILDREN.
+ *
+ * ONE GRID. All loads and stores of an array are whole vectors at the same places, and neighbours are shifted in registers. For
+ * a load that reaches over two stores which are still on their way to the cache has to wait for both, and allocation and
+ * free often meet in one leaf.
  */
 #ifndef KVA_ENGINE_BT_KERNELS_H
 #define KVA_ENGINE_BT_KERNELS_H
 
-#include "bt_simd.h"
-
-#if BT_SIMD == BT_AVX2 || BT_SIMD == BT_AVX512
-#include <immintrin.h>
-#elif BT_SIMD == BT_NEON
-#include <arm_neon.h>
-#endif
+#include "bt.h"
+#include "bt_vector.h"
 
 /** The index of the lowest bit that is set; there is one. In halves: a 32-bit host without a library counts 32. */
-static inline unsigned lowest_bit(uint64_t bits)
+BT_HOT unsigned lowest_bit(uint64_t bits)
 {
     uint32_t low = (uint32_t)bits;
 
     return (unsigned)(low ? __builtin_ctz(low) : 32 + __builtin_ctz((uint32_t)(bits >> 32)));
 }
 
-/* ------------------------------------------------------------------------------------- where a key is */
-
-#if BT_SIMD == BT_AVX512
-/** The mask for the elements [at, at + lanes) of `count`. */
-static inline unsigned tail_mask(unsigned count, unsigned at, unsigned lanes)
+/** The index of the highest bit that is set; there is one. */
+BT_HOT unsigned highest_bit(uint64_t bits)
 {
-    unsigned rest = count > at ? count - at : 0;
-    return rest >= lanes ? (1u << lanes) - 1 : (1u << rest) - 1;
-}
-#endif
+    uint32_t high = (uint32_t)(bits >> 32);
 
-/** How many of `count` ascending keys are at most `key`. The scalar form halves what is left at each step; the
- *  others compare all, which takes as long as that and mispredicts nothing. */
-static inline unsigned count_at_most(const uint64_t *keys, unsigned count, uint64_t key)
-{
-    unsigned found = 0;
-#if BT_SIMD == BT_AVX512
-    __m512i bound = _mm512_set1_epi64((long long)key);
-    for (unsigned i = 0; i < count; i += 8) {
-        __mmask8 mask = (__mmask8)tail_mask(count, i, 8);
-        __m512i value = _mm512_maskz_loadu_epi64(mask, keys + i);
-        found += (unsigned)__builtin_popcount(_mm512_mask_cmple_epu64_mask(mask, value, bound));
-    }
-#elif BT_SIMD == BT_AVX2
-    __m256i bias = _mm256_set1_epi64x(INT64_MIN);
-    __m256i bound = _mm256_xor_si256(_mm256_set1_epi64x((long long)key), bias);
-    unsigned i = 0;
-    for (; i + 4 <= count; i += 4) {
-        __m256i value = _mm256_loadu_si256((const __m256i *)(const void *)(keys + i));
-        __m256i above = _mm256_cmpgt_epi64(_mm256_xor_si256(value, bias), bound);
-        found += 4 - (unsigned)__builtin_popcount((unsigned)_mm256_movemask_pd(_mm256_castsi256_pd(above)));
-    }
-    for (; i < count; i++)
-        found += keys[i] <= key;
-#else
-    while (count > 1) {
-        unsigned half = count / 2;
-        found += keys[found + half - 1] <= key ? half : 0;
-        count -= half;
-    }
-    found += count == 1 && keys[found] <= key;
-#endif
-    return found;
+    return (unsigned)(high ? 63 - __builtin_clz(high) : 31 - __builtin_clz((uint32_t)bits));
 }
 
-static inline unsigned count_at_most_32(const uint32_t *keys, unsigned count, uint32_t key)
+/** Bits 0 .. count - 1. */
+BT_HOT uint64_t low_bits(unsigned count)
 {
-    unsigned found = 0;
-#if BT_SIMD == BT_AVX512
-    __m512i bound = _mm512_set1_epi32((int)key);
-    for (unsigned i = 0; i < count; i += 16) {
-        __mmask16 mask = (__mmask16)tail_mask(count, i, 16);
-        __m512i value = _mm512_maskz_loadu_epi32(mask, keys + i);
-        found += (unsigned)__builtin_popcount(_mm512_mask_cmple_epu32_mask(mask, value, bound));
-    }
-#elif BT_SIMD == BT_AVX2
-    __m256i bound = _mm256_set1_epi32((int)key);
-    unsigned i = 0;
-    for (; i + 8 <= count; i += 8) {
-        __m256i value = _mm256_loadu_si256((const __m256i *)(const void *)(keys + i));
-        __m256i reached = _mm256_cmpeq_epi32(_mm256_max_epu32(value, bound), bound);
-        found += (unsigned)__builtin_popcount((unsigned)_mm256_movemask_ps(_mm256_castsi256_ps(reached)));
-    }
-    for (; i < count; i++)
-        found += keys[i] <= key;
-#else
-    while (count > 1) {
-        unsigned half = count / 2;
-        found += keys[found + half - 1] <= key ? half : 0;
-        count -= half;
-    }
-    found += count == 1 && keys[found] <= key;
-#endif
-    return found;
+    return count < 64 ? ((uint64_t)1 << count) - 1 : UINT64_MAX;
 }
 
-/* ------------------------------------------------------------------------------------ first_at_least */
+/** The first bit at or above `from`; `count` when there is none below that. */
+BT_HOT unsigned first_bit_from(uint64_t bits, unsigned from, unsigned count)
+{
+    bits &= low_bits(count) & ~low_bits(from);
+    return bits ? lowest_bit(bits) : count;
+}
 
-/** One vector step of first_at_least and its kin: bit i is set if values[i] >= least. */
-#if BT_SIMD == BT_AVX512
-enum { BT_LANES = 8 };
-static inline unsigned at_least_mask(const uint64_t *values, uint64_t least)
+/** One more than the last bit below `count`; 0 when there is none. */
+BT_HOT unsigned past_last_bit(uint64_t bits, unsigned count)
 {
-    __m512i value = _mm512_loadu_si512(values);
-    return _mm512_cmpge_epu64_mask(value, _mm512_set1_epi64((long long)least));
+    bits &= low_bits(count);
+    return bits ? highest_bit(bits) + 1 : 0;
 }
-#elif BT_SIMD == BT_AVX2
-enum { BT_LANES = 4 };
-static inline unsigned at_least_mask(const uint64_t *values, uint64_t least)
-{
-    __m256i bias = _mm256_set1_epi64x(INT64_MIN);
-    __m256i value = _mm256_xor_si256(_mm256_loadu_si256((const __m256i *)(const void *)values), bias);
-    __m256i bound = _mm256_xor_si256(_mm256_set1_epi64x((long long)least), bias);
-    __m256i below = _mm256_cmpgt_epi64(bound, value);
-    return ~(unsigned)_mm256_movemask_pd(_mm256_castsi256_pd(below)) & 0xf;
-}
-#elif BT_SIMD == BT_NEON
-enum { BT_LANES = 2 };
-static inline unsigned at_least_mask(const uint64_t *values, uint64_t least)
-{
-    uint64x2_t reached = vcgeq_u64(vld1q_u64(values), vdupq_n_u64(least));
-    return (unsigned)((vgetq_lane_u64(reached, 0) & 1) | (vgetq_lane_u64(reached, 1) & 2));
-}
-#endif
 
-/** The first index in [from, count) whose value is at least `least`; count when there is none. */
-static inline unsigned first_at_least(const uint64_t *values, unsigned from, unsigned count, uint64_t least)
+/* ---------------------------------------------------------------------------------------------- aligned runs
+ *
+ * Gap i lies between entry i - 1 and entry i: the quanta last[i - 1] + 1 .. start[i] - 1. An aligned range in it begins
+ * `pad` quanta behind its start:
+ *
+ *      | entry i - 1 |<- pad ->|<------ run ------->| entry i |
+ *                    ^         ^ next multiple of the alignment
+ *
+ * A multiple of the ADDRESS is meant, so the leaf's base is added first. The sums may wrap at 2^32: an alignment is a
+ * power of two of at most 2^32 quanta, so what `mask` keeps of them is right all the same. */
+
+/** What a search or a maximum asks of gaps, in quanta. */
+struct bt_fit {
+    uint32_t mask; /* the alignment, less 1 */
+    uint32_t base; /* the leaf's base, modulo 2^32 */
+    uint32_t size; /* of the run; size + mask < 2^32 */
+};
+
+/** pad, for a gap behind the quantum `last`. */
+BT_HOT uint32_t pad_behind(uint32_t last, const struct bt_fit *fit)
 {
+    return (0 - (last + 1 + fit->base)) & fit->mask;
+}
+
+/** The run of gap i; 0 when there is none. */
+BT_HOT uint32_t run_of_gap(const uint32_t *start, const uint32_t *last, unsigned i, const struct bt_fit *fit)
+{
+    uint32_t gap = start[i] - last[i - 1] - 1;
+    uint32_t pad = pad_behind(last[i - 1], fit);
+
+    return gap > pad ? gap - pad : 0;
+}
+
 #if BT_SIMD != BT_SCALAR
-    for (; from + BT_LANES <= count; from += BT_LANES) {
-        unsigned mask = at_least_mask(values + from, least);
-        if (mask)
-            return from + lowest_bit(mask);
+
+/* ------------------------------------------------------------------------------------------- with vectors */
+
+enum {
+    BT_STEPS = BT_SLOTS / V32_LANES,
+    BT_GROUP = 32, /* children looked at before it is asked whether there are more */
+};
+_Static_assert(BT_SLOTS % V32_LANES == 0, "the arrays of a leaf are whole vectors");
+_Static_assert(BT_CHILDREN % BT_GROUP == 0, "an inner node is whole groups");
+
+/** How many of a leaf's ascending starts are at most `key`. */
+BT_HOT unsigned entries_at_most(const uint32_t *start, unsigned count, uint32_t key)
+{
+    v32 bound = v32_all(key);
+    uint64_t above = 0;
+
+    for (unsigned at = 0; at < BT_SLOTS; at += V32_LANES)
+        above |= v32_above(v32_load(start + at), bound) << at;
+    return first_bit_from(above, 0, count);
+}
+
+BT_HOT uint64_t group_above(const uint64_t *values, unsigned at, v64 bound)
+{
+    uint64_t above = 0;
+
+    for (unsigned i = 0; i < BT_GROUP; i += V64_LANES)
+        above |= v64_above(v64_load(values + at + i), bound) << i;
+    return above << at;
+}
+
+BT_HOT uint64_t group_below(const uint64_t *values, unsigned at, v64 bound)
+{
+    uint64_t below = 0;
+
+    for (unsigned i = 0; i < BT_GROUP; i += V64_LANES)
+        below |= v64_above(bound, v64_load(values + at + i)) << i;
+    return below << at;
+}
+
+/** How many of a node's ascending keys are at most `key`. */
+BT_HOT unsigned children_at_most(const uint64_t *keys, unsigned count, uint64_t key)
+{
+    v64 bound = v64_all(key);
+    uint64_t above = 0;
+
+    for (unsigned at = 0; at < count; at += BT_GROUP)
+        above |= group_above(keys, at, bound);
+    return first_bit_from(above, 0, count);
+}
+
+BT_HOT uint64_t at_least_bits(const uint64_t *values, unsigned count, uint64_t least)
+{
+    v64 bound = v64_all(least);
+    uint64_t below = 0;
+
+    for (unsigned at = 0; at < count; at += BT_GROUP)
+        below |= group_below(values, at, bound);
+    return ~below;
+}
+
+/** The first child in [from, count) whose value is at least `least`; count when there is none. */
+BT_HOT unsigned first_at_least(const uint64_t *values, unsigned from, unsigned count, uint64_t least)
+{
+    return first_bit_from(at_least_bits(values, count, least), from, count);
+}
+
+/** One more than the last child below `count` whose value is at least `least`; 0 when there is none. */
+BT_HOT unsigned past_last_at_least(const uint64_t *values, unsigned count, uint64_t least)
+{
+    return past_last_bit(at_least_bits(values, count, least), count);
+}
+
+/** The greatest of `count` values, but for that of child `except`; 0 when there is none. */
+BT_HOT uint64_t greatest(const uint64_t *values, unsigned count, unsigned except)
+{
+    v64 none = v64_all(0);
+    v64 best = none;
+
+    for (unsigned at = 0; at < count; at += V64_LANES) {
+        v64 here = v64_from(v64_load(values + at), none, at, count);
+        best = v64_max(best, v64_from(here, v64_from(none, here, at, except + 1), at, except));
     }
-#endif
+    return v64_greatest(best);
+}
+
+/** The gaps [at, at + V32_LANES), plus one quantum each, and their pads; gap 0 is none. *before holds the last quanta
+ *  of the vector before, and then of this one. */
+BT_HOT v32 gaps_at(const uint32_t *start, const uint32_t *last, unsigned at, const struct bt_fit *fit,
+                   v32 *before, v32 *pads)
+{
+    v32 here = v32_load(last + at);
+    v32 shifted = v32_up(*before, here);
+
+    *before = here;
+    *pads = v32_and(v32_minus(v32_all(0 - (fit->base + 1)), shifted), v32_all(fit->mask));
+    return v32_minus(v32_load(start + at), shifted);
+}
+
+/** Bit i is set if gap i fits, for 1 <= i < count. */
+BT_HOT uint64_t gaps_that_fit(const uint32_t *start, const uint32_t *last, unsigned count,
+                              const struct bt_fit *fit)
+{
+    v32 size = v32_all(fit->size);
+    v32 before = v32_all(0);
+    uint64_t fits = 0;
+
+    for (unsigned at = 0; at < BT_SLOTS; at += V32_LANES) {
+        v32 pads;
+        v32 gaps = gaps_at(start, last, at, fit, &before, &pads);
+        fits |= v32_above(gaps, v32_plus(pads, size)) << at;
+    }
+    return fits & low_bits(count) & ~(uint64_t)1;
+}
+
+/** The first gap in [from, count), from >= 1, that fits; count when there is none. */
+BT_HOT unsigned first_gap(const uint32_t *start, const uint32_t *last, unsigned from, unsigned count,
+                          const struct bt_fit *fit)
+{
+    return first_bit_from(gaps_that_fit(start, last, count, fit), from, count);
+}
+
+/** The last gap in [1, before) that fits; 0 when there is none. */
+BT_HOT unsigned last_gap(const uint32_t *start, const uint32_t *last, unsigned before,
+                         const struct bt_fit *fit)
+{
+    uint64_t fits = gaps_that_fit(start, last, before, fit);
+    return fits ? highest_bit(fits) : 0;
+}
+
+/** The longest run of the gaps in [1, count), but for that of gap `except`. */
+BT_HOT uint32_t greatest_run(const uint32_t *start, const uint32_t *last, unsigned count, unsigned except,
+                             const struct bt_fit *fit)
+{
+    v32 none = v32_all(0);
+    v32 before = none;
+    v32 best = none;
+
+    for (unsigned at = 0; at < BT_SLOTS; at += V32_LANES) {
+        v32 pads;
+        v32 gaps = v32_minus(gaps_at(start, last, at, fit, &before, &pads), v32_all(1));
+        v32 runs = v32_minus(v32_max(gaps, pads), pads);
+        runs = v32_from(runs, v32_from(none, runs, at, except + 1), at, except);
+        best = v32_max(best, v32_from(at > 0 ? runs : v32_from(none, runs, 0, 1), none, at, count));
+    }
+    return v32_greatest(best);
+}
+
+/** Put `value` in at index i of a leaf's array that is not full. */
+BT_HOT void open_entry(uint32_t *array, unsigned i, uint32_t value)
+{
+    v32 before = v32_all(0);
+
+    for (unsigned at = 0; at < BT_SLOTS; at += V32_LANES) {
+        v32 here = v32_load(array + at);
+        v32 moved = v32_from(v32_from(here, v32_all(value), at, i), v32_up(before, here), at, i + 1);
+        before = here;
+        v32_store(array + at, moved);
+    }
+}
+
+/** Take index i out of a leaf's array. */
+BT_HOT void close_entry(uint32_t *array, unsigned i)
+{
+    v32 here = v32_load(array);
+
+    for (unsigned at = 0; at < BT_SLOTS; at += V32_LANES) {
+        v32 behind = at + V32_LANES < BT_SLOTS ? v32_load(array + at + V32_LANES) : here;
+        v32_store(array + at, v32_from(here, v32_down(here, behind), at, i));
+        here = behind;
+    }
+}
+
+/** The same for the slots of a leaf's owners, which have a byte on either side. The steps go from the end, and from the
+ *  beginning, so that none reads what another has written. */
+BT_HOT void open_slot(uint8_t *slot, unsigned i, uint8_t value)
+{
+    for (unsigned at = BT_SLOTS; at > 0;) {
+        at -= V8_LANES;
+        v8 here = v8_from(v8_load(slot + at), v8_all(value), at, i);
+        v8_store(slot + at, v8_from(here, v8_load(slot + at - 1), at, i + 1));
+    }
+}
+
+BT_HOT void close_slot(uint8_t *slot, unsigned i)
+{
+    for (unsigned at = 0; at < BT_SLOTS; at += V8_LANES)
+        v8_store(slot + at, v8_from(v8_load(slot + at), v8_load(slot + at + 1), at, i));
+}
+
+#else
+
+/* --------------------------------------------------------------------------------------------- plain C */
+
+BT_HOT unsigned entries_at_most(const uint32_t *start, unsigned count, uint32_t key)
+{
+    unsigned found = 0;
+
+    while (count > 1) {
+        unsigned half = count / 2;
+        found += start[found + half - 1] <= key ? half : 0;
+        count -= half;
+    }
+    return found + (count == 1 && start[found] <= key);
+}
+
+BT_HOT unsigned children_at_most(const uint64_t *keys, unsigned count, uint64_t key)
+{
+    unsigned found = 0;
+
+    while (count > 1) {
+        unsigned half = count / 2;
+        found += keys[found + half - 1] <= key ? half : 0;
+        count -= half;
+    }
+    return found + (count == 1 && keys[found] <= key);
+}
+
+BT_HOT unsigned first_at_least(const uint64_t *values, unsigned from, unsigned count, uint64_t least)
+{
     while (from < count && values[from] < least)
         from++;
     return from;
 }
 
-/** One more than the last index below `count` whose value is at least `least`; 0 when there is none. */
-static inline unsigned past_last_at_least(const uint64_t *values, unsigned count, uint64_t least)
+BT_HOT unsigned past_last_at_least(const uint64_t *values, unsigned count, uint64_t least)
 {
-#if BT_SIMD != BT_SCALAR
-    for (; count >= BT_LANES; count -= BT_LANES) {
-        unsigned mask = at_least_mask(values + count - BT_LANES, least);
-        if (mask)
-            return count - BT_LANES + 32 - (unsigned)__builtin_clz(mask);
-    }
-#endif
     while (count > 0 && values[count - 1] < least)
         count--;
     return count;
 }
 
-static inline uint64_t greatest(const uint64_t *values, unsigned count)
+BT_HOT uint64_t greatest(const uint64_t *values, unsigned count, unsigned except)
 {
     uint64_t most = 0;
-    unsigned i = 0;
 
-#if BT_SIMD == BT_AVX512
-    __m512i best = _mm512_setzero_si512();
-    for (; i + 8 <= count; i += 8)
-        best = _mm512_max_epu64(best, _mm512_loadu_si512(values + i));
-    most = _mm512_reduce_max_epu64(best);
-#elif BT_SIMD == BT_AVX2
-    __m256i bias = _mm256_set1_epi64x(INT64_MIN);
-    __m256i best = bias;
-    uint64_t lane[4];
-    for (; i + 4 <= count; i += 4) {
-        __m256i value =
-            _mm256_xor_si256(_mm256_loadu_si256((const __m256i *)(const void *)(values + i)), bias);
-        best = _mm256_blendv_epi8(best, value, _mm256_cmpgt_epi64(value, best));
-    }
-    _mm256_storeu_si256((__m256i *)(void *)lane, _mm256_xor_si256(best, bias));
-    most = max_u64(max_u64(lane[0], lane[1]), max_u64(lane[2], lane[3]));
-#endif
-    for (; i < count; i++)
-        most = max_u64(most, values[i]);
+    for (unsigned i = 0; i < count; i++)
+        most = i == except ? most : max_u64(most, values[i]);
     return most;
 }
 
-/* --------------------------------------------------------------------------------------- gaps of a leaf */
-
-/** One vector step over gaps: start[i] - last[i - 1], from i on. */
-#if BT_SIMD == BT_AVX512
-enum { BT_GAPS = 16 };
-static inline __m512i gaps_from(const uint32_t *start, const uint32_t *last, unsigned i)
+BT_HOT unsigned first_gap(const uint32_t *start, const uint32_t *last, unsigned from, unsigned count,
+                          const struct bt_fit *fit)
 {
-    return _mm512_sub_epi32(_mm512_loadu_si512(start + i), _mm512_loadu_si512(last + i - 1));
-}
-static inline unsigned gaps_above(__m512i gaps, uint32_t least)
-{
-    return _mm512_cmpgt_epu32_mask(gaps, _mm512_set1_epi32((int)least));
-}
-#elif BT_SIMD == BT_AVX2
-enum { BT_GAPS = 8 };
-static inline __m256i gaps_from(const uint32_t *start, const uint32_t *last, unsigned i)
-{
-    return _mm256_sub_epi32(_mm256_loadu_si256((const __m256i *)(const void *)(start + i)),
-                            _mm256_loadu_si256((const __m256i *)(const void *)(last + i - 1)));
-}
-static inline unsigned gaps_above(__m256i gaps, uint32_t least)
-{
-    __m256i bound = _mm256_set1_epi32((int)least);
-    __m256i not_above = _mm256_cmpeq_epi32(_mm256_max_epu32(gaps, bound), bound);
-    return ~(unsigned)_mm256_movemask_ps(_mm256_castsi256_ps(not_above)) & 0xff;
-}
-#elif BT_SIMD == BT_NEON
-enum { BT_GAPS = 4 };
-static inline uint32x4_t gaps_from(const uint32_t *start, const uint32_t *last, unsigned i)
-{
-    return vsubq_u32(vld1q_u32(start + i), vld1q_u32(last + i - 1));
-}
-static inline unsigned gaps_above(uint32x4_t gaps, uint32_t least)
-{
-    static const uint32_t bits[4] = {1, 2, 4, 8};
-    return vaddvq_u32(vandq_u32(vcgtq_u32(gaps, vdupq_n_u32(least)), vld1q_u32(bits)));
-}
-#endif
-
-/** The first i in [from, count), from >= 1, with start[i] - last[i - 1] > least; count when there is none. */
-static inline unsigned first_gap(const uint32_t *start, const uint32_t *last, unsigned from, unsigned count,
-                                 uint32_t least)
-{
-#if BT_SIMD != BT_SCALAR
-    for (; from + BT_GAPS <= count; from += BT_GAPS) {
-        unsigned mask = gaps_above(gaps_from(start, last, from), least);
-        if (mask)
-            return from + lowest_bit(mask);
-    }
-#endif
-    while (from < count && start[from] - last[from - 1] <= least)
+    while (from < count && run_of_gap(start, last, from, fit) < fit->size)
         from++;
     return from;
 }
 
-/** The greatest start[i] - last[i - 1] for 1 <= i < count; 1 (no gap) when there is none greater. */
-static inline uint32_t greatest_gap(const uint32_t *start, const uint32_t *last, unsigned count)
+BT_HOT unsigned last_gap(const uint32_t *start, const uint32_t *last, unsigned before,
+                         const struct bt_fit *fit)
 {
-    uint32_t most = 1;
-    unsigned i = 1;
+    while (before > 1 && run_of_gap(start, last, before - 1, fit) < fit->size)
+        before--;
+    return before - (before > 0);
+}
 
-#if BT_SIMD == BT_AVX512
-    __m512i best = _mm512_set1_epi32(1);
-    for (; i + BT_GAPS <= count; i += BT_GAPS)
-        best = _mm512_max_epu32(best, gaps_from(start, last, i));
-    most = _mm512_reduce_max_epu32(best);
-#elif BT_SIMD == BT_AVX2
-    __m256i best = _mm256_set1_epi32(1);
-    for (; i + BT_GAPS <= count; i += BT_GAPS)
-        best = _mm256_max_epu32(best, gaps_from(start, last, i));
-    __m128i half = _mm_max_epu32(_mm256_castsi256_si128(best), _mm256_extracti128_si256(best, 1));
-    half = _mm_max_epu32(half, _mm_shuffle_epi32(half, 0x4e));
-    half = _mm_max_epu32(half, _mm_shuffle_epi32(half, 0xb1));
-    most = (uint32_t)_mm_cvtsi128_si32(half);
-#elif BT_SIMD == BT_NEON
-    uint32x4_t best = vdupq_n_u32(1);
-    for (; i + BT_GAPS <= count; i += BT_GAPS)
-        best = vmaxq_u32(best, gaps_from(start, last, i));
-    most = vmaxvq_u32(best);
-#endif
-    for (; i < count; i++) {
-        uint32_t gap = start[i] - last[i - 1];
-        most = gap > most ? gap : most;
+BT_HOT uint32_t greatest_run(const uint32_t *start, const uint32_t *last, unsigned count, unsigned except,
+                             const struct bt_fit *fit)
+{
+    uint32_t most = 0;
+
+    for (unsigned i = 1; i < count; i++) {
+        uint32_t run = i == except ? 0 : run_of_gap(start, last, i, fit);
+        most = run > most ? run : most;
     }
     return most;
 }
+
+BT_HOT void open_entry(uint32_t *array, unsigned i, uint32_t value)
+{
+    memmove(array + i + 1, array + i, (BT_SLOTS - 1 - i) * sizeof *array);
+    array[i] = value;
+}
+
+BT_HOT void close_entry(uint32_t *array, unsigned i)
+{
+    memmove(array + i, array + i + 1, (BT_SLOTS - 1 - i) * sizeof *array);
+}
+
+BT_HOT void open_slot(uint8_t *slot, unsigned i, uint8_t value)
+{
+    memmove(slot + i + 1, slot + i, BT_SLOTS - 1 - i);
+    slot[i] = value;
+}
+
+BT_HOT void close_slot(uint8_t *slot, unsigned i)
+{
+    memmove(slot + i, slot + i + 1, BT_SLOTS - 1 - i);
+}
+
+#endif
 
 #endif

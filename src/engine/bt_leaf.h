@@ -4,58 +4,66 @@
 #ifndef KVA_ENGINE_BT_LEAF_H
 #define KVA_ENGINE_BT_LEAF_H
 
-#include "bt.h"
 #include "bt_kernels.h"
 
 /* ------------------------------------------------------------------------------------------- entries */
 
-static inline uint64_t entry_start(const struct bt_tiling *bt, const struct bt_leaf *leaf, unsigned i)
+BT_HOT uint64_t entry_start(const struct bt_tiling *bt, const struct bt_leaf *leaf, unsigned i)
 {
     return leaf->is_wide ? leaf->wide.start[i] : leaf->base + ((uint64_t)leaf->compact.start[i] << bt->shift);
 }
 
-static inline uint64_t entry_last(const struct bt_tiling *bt, const struct bt_leaf *leaf, unsigned i)
+BT_HOT uint64_t entry_last(const struct bt_tiling *bt, const struct bt_leaf *leaf, unsigned i)
 {
     return leaf->is_wide
                ? leaf->wide.last[i]
                : leaf->base + ((uint64_t)leaf->compact.last[i] << bt->shift) + (bt->common.quantum - 1);
 }
 
-static inline void *entry_owner(const struct bt_tiling *bt, const struct bt_leaf *leaf, unsigned i)
+/** What follows the leaf if the space keeps owners. */
+BT_HOT struct bt_owners *owners_of(const struct bt_leaf *leaf)
 {
-    return bt->common.owners ? leaf->owner[i] : NULL;
+    return (struct bt_owners *)(leaf + 1);
 }
 
-static inline bool entry_is_parked(const struct bt_leaf *leaf, unsigned i)
+BT_HOT void *entry_owner(const struct bt_tiling *bt, const struct bt_leaf *leaf, unsigned i)
+{
+    return bt->common.owners ? owners_of(leaf)->owner[owners_of(leaf)->slot[i]] : NULL;
+}
+
+BT_HOT bool entry_is_parked(const struct bt_leaf *leaf, unsigned i)
 {
     return leaf->parked >> i & 1;
 }
 
 /** How many entries start at `address` or below. */
-static inline unsigned entries_up_to(const struct bt_tiling *bt, const struct bt_leaf *leaf, uint64_t address)
+BT_HOT unsigned entries_up_to(const struct bt_tiling *bt, const struct bt_leaf *leaf, uint64_t address)
 {
-    if (leaf->is_wide)
-        return count_at_most(leaf->wide.start, leaf->count, address);
+    if (leaf->is_wide) {
+        unsigned count = 0;
+        while (count < leaf->count && leaf->wide.start[count] <= address)
+            count++;
+        return count;
+    }
     if (address < leaf->base)
         return 0;
     uint64_t offset = min_u64((address - leaf->base) >> bt->shift, UINT32_MAX);
-    return count_at_most_32(leaf->compact.start, leaf->count, (uint32_t)offset);
+    return entries_at_most(leaf->compact.start, leaf->count, (uint32_t)offset);
 }
 
 /** Whether the compact form with this base can say [start, last]. */
-static inline bool is_near(const struct bt_tiling *bt, uint64_t base, uint64_t start, uint64_t last)
+BT_HOT bool is_near(const struct bt_tiling *bt, uint64_t base, uint64_t start, uint64_t last)
 {
     return start >= base && (last - base) >> bt->shift <= UINT32_MAX;
 }
 
-static inline uint32_t offset_of(const struct bt_tiling *bt, uint64_t base, uint64_t address)
+BT_HOT uint32_t offset_of(const struct bt_tiling *bt, uint64_t base, uint64_t address)
 {
     return (uint32_t)((address - base) >> bt->shift);
 }
 
 /** Whether a leaf can take one more entry as it stands. */
-static inline bool has_room(const struct bt_tiling *bt, const struct bt_leaf *leaf, uint64_t start,
-                            uint64_t last)
+BT_HOT bool has_room(const struct bt_tiling *bt, const struct bt_leaf *leaf, uint64_t start, uint64_t last)
 {
     if (leaf->is_wide)
         return leaf->count < BT_WIDE_ENTRIES;
@@ -63,13 +71,12 @@ static inline bool has_room(const struct bt_tiling *bt, const struct bt_leaf *le
 }
 
 /** Whether an entry can end at `last` without a change of form. */
-static inline bool can_end_at(const struct bt_tiling *bt, const struct bt_leaf *leaf, uint64_t last)
+BT_HOT bool can_end_at(const struct bt_tiling *bt, const struct bt_leaf *leaf, uint64_t last)
 {
     return leaf->is_wide || is_near(bt, leaf->base, leaf->base, last);
 }
 
-static inline void set_entry_start(const struct bt_tiling *bt, struct bt_leaf *leaf, unsigned i,
-                                   uint64_t start)
+BT_HOT void set_entry_start(const struct bt_tiling *bt, struct bt_leaf *leaf, unsigned i, uint64_t start)
 {
     if (leaf->is_wide)
         leaf->wide.start[i] = start;
@@ -77,7 +84,7 @@ static inline void set_entry_start(const struct bt_tiling *bt, struct bt_leaf *l
         leaf->compact.start[i] = offset_of(bt, leaf->base, start);
 }
 
-static inline void set_entry_last(const struct bt_tiling *bt, struct bt_leaf *leaf, unsigned i, uint64_t last)
+BT_HOT void set_entry_last(const struct bt_tiling *bt, struct bt_leaf *leaf, unsigned i, uint64_t last)
 {
     if (leaf->is_wide)
         leaf->wide.last[i] = last;
@@ -86,7 +93,7 @@ static inline void set_entry_last(const struct bt_tiling *bt, struct bt_leaf *le
 }
 
 /** One vector's worth of bytes, through a register: it may overlap where it goes. */
-static inline void move_block(char *to, const char *from)
+BT_HOT void move_block(char *to, const char *from)
 {
     char block[32];
 
@@ -96,7 +103,7 @@ static inline void move_block(char *to, const char *from)
 
 /** Move `count` elements of `size` bytes (4 or 8) up by one. What moves is a few lines, of which no two are alike:
  *  a call of memmove would spend more on finding out how many than on moving them. */
-static inline void move_up(char *array, size_t count, size_t size)
+BT_HOT void move_up(char *array, size_t count, size_t size)
 {
     size_t bytes = count * size;
 
@@ -107,7 +114,7 @@ static inline void move_up(char *array, size_t count, size_t size)
 }
 
 /** Move `count` elements of `size` bytes (4 or 8) from array[1] on down by one. */
-static inline void move_down(char *array, size_t count, size_t size)
+BT_HOT void move_down(char *array, size_t count, size_t size)
 {
     size_t bytes = count * size;
     size_t done = 0;
@@ -123,21 +130,38 @@ static inline void move_down(char *array, size_t count, size_t size)
 #define CLOSE_PLACE(array, i, count) move_down((char *)&(array)[i], (count) - (i)-1, sizeof *(array))
 
 /** `bits` with a 0 put in at place i, or with place i taken out. */
-static inline uint64_t open_bit(uint64_t bits, unsigned i)
+BT_HOT uint64_t open_bit(uint64_t bits, unsigned i)
 {
     uint64_t below = ((uint64_t)1 << i) - 1;
     return (bits & below) | ((bits & ~below) << 1);
 }
 
-static inline uint64_t close_bit(uint64_t bits, unsigned i)
+BT_HOT uint64_t close_bit(uint64_t bits, unsigned i)
 {
     uint64_t below = ((uint64_t)1 << i) - 1;
     return (bits & below) | ((bits >> 1) & ~below);
 }
 
+/** Owners stay where they are once written; what moves when an entry comes or goes is a byte for each entry above it. So
+ *  either touches two lines or three of the leaf's second half, not all eight. */
+BT_HOT void insert_owner(struct bt_owners *owners, unsigned i, void *owner)
+{
+    unsigned slot = lowest_bit(owners->unused);
+
+    owners->unused &= owners->unused - 1;
+    open_slot(owners->slot, i, (uint8_t)slot);
+    owners->owner[slot] = owner;
+}
+
+BT_HOT void remove_owner(struct bt_owners *owners, unsigned i)
+{
+    owners->unused |= (uint64_t)1 << owners->slot[i];
+    close_slot(owners->slot, i);
+}
+
 /** Put a busy entry in at index i of a leaf that has room for it. */
-static inline void insert_entry(const struct bt_tiling *bt, struct bt_leaf *leaf, unsigned i, uint64_t start,
-                                uint64_t last, void *owner)
+BT_HOT void insert_entry(const struct bt_tiling *bt, struct bt_leaf *leaf, unsigned i, uint64_t start,
+                         uint64_t last, void *owner)
 {
     if (leaf->is_wide) {
         OPEN_PLACE(leaf->wide.start, i, leaf->count);
@@ -145,30 +169,26 @@ static inline void insert_entry(const struct bt_tiling *bt, struct bt_leaf *leaf
         leaf->wide.start[i] = start;
         leaf->wide.last[i] = last;
     } else {
-        OPEN_PLACE(leaf->compact.start, i, leaf->count);
-        OPEN_PLACE(leaf->compact.last, i, leaf->count);
-        leaf->compact.start[i] = offset_of(bt, leaf->base, start);
-        leaf->compact.last[i] = offset_of(bt, leaf->base, last);
+        open_entry(leaf->compact.start, i, offset_of(bt, leaf->base, start));
+        open_entry(leaf->compact.last, i, offset_of(bt, leaf->base, last));
     }
-    if (bt->common.owners) {
-        OPEN_PLACE(leaf->owner, i, leaf->count);
-        leaf->owner[i] = owner;
-    }
+    if (bt->common.owners)
+        insert_owner(owners_of(leaf), i, owner);
     leaf->parked = open_bit(leaf->parked, i);
     leaf->count++;
 }
 
-static inline void remove_entry(const struct bt_tiling *bt, struct bt_leaf *leaf, unsigned i)
+BT_HOT void remove_entry(const struct bt_tiling *bt, struct bt_leaf *leaf, unsigned i)
 {
     if (leaf->is_wide) {
         CLOSE_PLACE(leaf->wide.start, i, leaf->count);
         CLOSE_PLACE(leaf->wide.last, i, leaf->count);
     } else {
-        CLOSE_PLACE(leaf->compact.start, i, leaf->count);
-        CLOSE_PLACE(leaf->compact.last, i, leaf->count);
+        close_entry(leaf->compact.start, i);
+        close_entry(leaf->compact.last, i);
     }
     if (bt->common.owners)
-        CLOSE_PLACE(leaf->owner, i, leaf->count);
+        remove_owner(owners_of(leaf), i);
     leaf->parked = close_bit(leaf->parked, i);
     leaf->count--;
 }
@@ -176,8 +196,8 @@ static inline void remove_entry(const struct bt_tiling *bt, struct bt_leaf *leaf
 /* ---------------------------------------------------------------------------------------------- gaps */
 
 /** Gap g of the leaf that a path leads to: false when it has 0 bytes. */
-static inline bool gap_at(const struct bt_tiling *bt, const struct kva_path *path, unsigned g,
-                          uint64_t *start, uint64_t *last)
+BT_HOT bool gap_at(const struct bt_tiling *bt, const struct kva_path *path, unsigned g, uint64_t *start,
+                   uint64_t *last)
 {
     const struct bt_leaf *leaf = path->leaf;
 
@@ -199,7 +219,7 @@ static inline bool gap_at(const struct bt_tiling *bt, const struct kva_path *pat
 }
 
 /** The bytes of [start, last] from the first aligned address on, saturated; 0 when there is none. */
-static inline uint64_t aligned_run(uint64_t start, uint64_t last, uint64_t align)
+BT_HOT uint64_t aligned_run(uint64_t start, uint64_t last, uint64_t align)
 {
     uint64_t from;
 
@@ -208,20 +228,39 @@ static inline uint64_t aligned_run(uint64_t start, uint64_t last, uint64_t align
     return last - from < UINT64_MAX ? last - from + 1 : UINT64_MAX;
 }
 
-/** The longest run of a class in a leaf: gap by gap; the compact form's inner ones all at once. */
-static inline uint64_t leaf_largest(const struct bt_tiling *bt, const struct kva_path *path, unsigned class)
+/** What to ask of the inner gaps of a compact leaf, all at once: runs of `size` bytes, or of any size (0), at `align`.
+ *  False when the numbers do not fit 32 bits: then the gaps are looked at one by one. */
+BT_HOT bool fit_of(const struct bt_tiling *bt, const struct bt_leaf *leaf, uint64_t size, uint64_t align,
+                   struct bt_fit *fit)
+{
+    uint64_t quanta = size >> bt->shift;
+    uint64_t mask = (align >> bt->shift) - 1;
+
+    fit->size = (uint32_t)quanta;
+    fit->mask = (uint32_t)mask;
+    fit->base = (uint32_t)(leaf->base >> bt->shift);
+    return !leaf->is_wide && mask <= UINT32_MAX && quanta <= UINT32_MAX - mask;
+}
+
+/** No gap, where a gap to be left out is asked for. */
+enum { BT_NO_GAP = BT_ENTRIES + 1 };
+
+/** The longest run of a class in a leaf, but for gap `except`. */
+BT_HOT uint64_t leaf_largest(const struct bt_tiling *bt, const struct kva_path *path, unsigned class,
+                             unsigned except)
 {
     const struct bt_leaf *leaf = path->leaf;
     uint64_t most = 0;
-    bool at_once = class == 0 && !leaf->is_wide && leaf->count > 0;
+    struct bt_fit fit;
+    bool at_once = leaf->count > 0 && fit_of(bt, leaf, 0, bt->align[class], &fit);
 
     if (at_once)
-        most = (uint64_t)(greatest_gap(leaf->compact.start, leaf->compact.last, leaf->count) - 1)
+        most = (uint64_t)greatest_run(leaf->compact.start, leaf->compact.last, leaf->count, except, &fit)
                << bt->shift;
     for (unsigned g = 0; g <= leaf->count; g += at_once ? leaf->count : 1) {
         uint64_t start;
         uint64_t last;
-        if (gap_at(bt, path, g, &start, &last))
+        if (g != except && gap_at(bt, path, g, &start, &last))
             most = max_u64(most, aligned_run(start, last, bt->align[class]));
     }
     return most;
@@ -231,25 +270,26 @@ static inline void summarise_leaf(const struct bt_tiling *bt, const struct kva_p
                                   struct bt_summary *summary)
 {
     for (unsigned class = 0; class < bt->classes; class ++)
-        summary->largest[class] = leaf_largest(bt, path, class);
+        summary->largest[class] = leaf_largest(bt, path, class, BT_NO_GAP);
     summary->deferred = ((const struct bt_leaf *)path->leaf)->parked != 0;
 }
 
-/** The first gap from index `from` on, in the direction of the demand's policy, that fits it. */
-static inline bool fit_in_leaf(const struct bt_tiling *bt, const struct kva_demand *demand, unsigned from,
-                               struct kva_place *place)
+/** The first gap from index `from` on, in the direction of the demand's policy, that fits it. The kernels know nothing
+ *  of windows: of what they find, the gaps at the window's edges may still be too short. */
+BT_HOT bool fit_in_leaf(const struct bt_tiling *bt, const struct kva_demand *demand, unsigned from,
+                        struct kva_place *place)
 {
     const struct kva_path *path = &place->path;
     const struct bt_leaf *leaf = path->leaf;
-    uint64_t quanta = demand->size >> bt->shift;
+    const struct bt_compact *compact = &leaf->compact;
     bool upwards = demand->policy == KVA_LOWEST;
+    struct bt_fit fit;
+    bool at_once = fit_of(bt, leaf, demand->size, demand->align, &fit);
 
     for (unsigned i = from; i <= leaf->count; i += upwards ? 1 : UINT_MAX) {
-        if (upwards && !leaf->is_wide && i > 0 && i < leaf->count) {
-            i = quanta > UINT32_MAX
-                    ? leaf->count
-                    : first_gap(leaf->compact.start, leaf->compact.last, i, leaf->count, (uint32_t)quanta);
-        }
+        if (at_once && i > 0 && i < leaf->count)
+            i = upwards ? first_gap(compact->start, compact->last, i, leaf->count, &fit)
+                        : last_gap(compact->start, compact->last, i + 1, &fit);
         if (gap_at(bt, path, i, &place->hole_start, &place->hole_last) &&
             kva_fit_in_hole(place->hole_start, place->hole_last, demand, &place->start)) {
             place->index = i;
@@ -261,25 +301,51 @@ static inline bool fit_in_leaf(const struct bt_tiling *bt, const struct kva_dema
 
 /* ------------------------------------------------------------------------------ taking a leaf apart */
 
-/** The entries of a leaf, or of two, in full. */
+/** The entries of a leaf, or of two and a new one, in full. */
 struct bt_entries {
     unsigned count;
-    uint64_t parked;
-    uint64_t start[BT_ENTRIES + 1];
-    uint64_t last[BT_ENTRIES + 1];
-    void *owner[BT_ENTRIES + 1];
+    uint64_t start[2 * BT_ENTRIES + 1];
+    uint64_t last[2 * BT_ENTRIES + 1];
+    void *owner[2 * BT_ENTRIES + 1];
+    bool parked[2 * BT_ENTRIES + 1];
 };
 
 /** Add a leaf's entries to what is there. */
 static inline void unpack(const struct bt_tiling *bt, const struct bt_leaf *leaf, struct bt_entries *entries)
 {
-    entries->parked |= leaf->parked << entries->count;
     for (unsigned i = 0; i < leaf->count; i++) {
         unsigned to = entries->count++;
         entries->start[to] = entry_start(bt, leaf, i);
         entries->last[to] = entry_last(bt, leaf, i);
         entries->owner[to] = entry_owner(bt, leaf, i);
+        entries->parked[to] = entry_is_parked(leaf, i);
     }
+}
+
+/** Add others to what is there. */
+static inline void append(struct bt_entries *entries, const struct bt_entries *others)
+{
+    memcpy(&entries->start[entries->count], others->start, others->count * sizeof others->start[0]);
+    memcpy(&entries->last[entries->count], others->last, others->count * sizeof others->last[0]);
+    memcpy(&entries->owner[entries->count], others->owner, others->count * sizeof others->owner[0]);
+    memcpy(&entries->parked[entries->count], others->parked, others->count * sizeof others->parked[0]);
+    entries->count += others->count;
+}
+
+/** Put a busy entry in at index i. */
+static inline void insert_unpacked(struct bt_entries *entries, unsigned i, uint64_t start, uint64_t last,
+                                   void *owner)
+{
+    unsigned above = entries->count++ - i;
+
+    memmove(&entries->start[i + 1], &entries->start[i], above * sizeof entries->start[0]);
+    memmove(&entries->last[i + 1], &entries->last[i], above * sizeof entries->last[0]);
+    memmove(&entries->owner[i + 1], &entries->owner[i], above * sizeof entries->owner[0]);
+    memmove(&entries->parked[i + 1], &entries->parked[i], above * sizeof entries->parked[0]);
+    entries->start[i] = start;
+    entries->last[i] = last;
+    entries->owner[i] = owner;
+    entries->parked[i] = false;
 }
 
 static inline bool is_compact(const struct bt_tiling *bt, const struct bt_entries *entries, unsigned from,
@@ -306,6 +372,15 @@ static inline uint64_t compact_base(const struct bt_tiling *bt, uint64_t start, 
     return start - (below << bt->shift);
 }
 
+static inline void pack_owners(struct bt_owners *owners, void *const *from, unsigned count)
+{
+    owners->unused = low_bits(BT_ENTRIES) & ~low_bits(count);
+    for (unsigned i = 0; i < count; i++) {
+        owners->slot[i] = (uint8_t)i;
+        owners->owner[i] = from[i];
+    }
+}
+
 /** Write the entries [from, to), which fit, into a leaf. */
 static inline void pack(const struct bt_tiling *bt, struct bt_leaf *leaf, const struct bt_entries *entries,
                         unsigned from, unsigned to)
@@ -314,13 +389,15 @@ static inline void pack(const struct bt_tiling *bt, struct bt_leaf *leaf, const 
     leaf->base = 0;
     if (from < to && !leaf->is_wide)
         leaf->base = compact_base(bt, entries->start[from], entries->last[to - 1]);
-    leaf->count = 0;
+    leaf->count = to - from;
     leaf->parked = 0;
     for (unsigned i = from; i < to; i++) {
-        unsigned at = i - from;
-        insert_entry(bt, leaf, at, entries->start[i], entries->last[i], entries->owner[i]);
-        leaf->parked |= (entries->parked >> i & 1) << at;
+        leaf->parked |= (uint64_t)entries->parked[i] << (i - from);
+        set_entry_start(bt, leaf, i - from, entries->start[i]);
+        set_entry_last(bt, leaf, i - from, entries->last[i]);
     }
+    if (bt->common.owners)
+        pack_owners(owners_of(leaf), entries->owner + from, to - from);
 }
 
 #endif

@@ -26,10 +26,23 @@
 #define BT_HAS_NEON 0
 #endif
 
+/** What every operation runs through is inlined into it, so that it saves its registers once; what few run through stays
+ *  out of its way. Compilers would decide by size alone. */
+#if defined(__GNUC__)
+#define BT_HOT static inline __attribute__((always_inline))
+#define BT_RARE static __attribute__((noinline))
+#else
+#define BT_HOT static inline
+#define BT_RARE static
+#endif
+
 extern const struct kva_engine kva_engine_bt_scalar;
 extern const struct kva_engine kva_engine_bt_avx2;
 extern const struct kva_engine kva_engine_bt_avx512;
 extern const struct kva_engine kva_engine_bt_neon;
+
+/** Whether two names are the same. */
+bool kva_same_text(const char *a, const char *b);
 
 /** The forms that this machine can run, plain C first; NULL past the last. */
 const struct kva_engine *kva_bt_form(size_t index);

@@ -15,8 +15,8 @@
  * address; either keeps its path. The change is then made in the one leaf, and the maxima are repaired from
  * there upwards, until one turns out to be right already.
  *
- * WHY FREE NEEDS NO MEMORY. It only takes an entry out. A leaf or node that runs low is merged with a sibling
- * when both fit into one. Taking needs at most one new node per level, which is at hand before anything changes.
+ * WHY FREE NEEDS NO MEMORY. It only takes an entry out, and merges nodes. Taking needs at most one new node per level,
+ * which is at hand before anything changes.
  *
  * A HOLE BELONGS to the leaf of the entry before it. Hence an allocation never moves a leaf's bounds, and a free
  * does so only if it takes a leaf's first entry away: then the leaf begins at the next entry, and the hole joins
@@ -27,13 +27,18 @@
  *      after     |=A=|..hole + B + h2........|   |=C=|....|
  *                low 0                           low 1
  *
- * CACHE MISSES per operation, once the inner nodes are warm (a million ranges have some 500 of them, 1 MB): a free
- * reads one leaf, whose 8 or 16 lines are fetched at once as soon as its address is known; an allocation reads
- * another, which lowest fit mostly keeps warm. An inner node is read by 8 lines of starts, or 8 of maxima. The red-
- * black design waits for some ten lines one after the other, three times over.
+ * FULL LEAVES. A leaf that overflows first tries to level out with a neighbour under the same parent; only when neither
+ * has room is it split. A leaf that shrinks is merged as soon as it and a neighbour fit into one with a little room to spare.
+ * So leaves stay three quarters full: 14 bytes a range, or 29 with owners, everything included.
  *
- * WHAT LIMITS IT where everything is in the cache, below some thousand ranges: instructions, about 1,500 a pair. A
- * leaf is searched, shifted and scanned for its maximum whole, where a tree of few nodes makes a few steps.
+ * CACHE MISSES per operation, once the inner nodes are warm (a million ranges have some 700 of them, 1.2 MB): a free
+ * reads one leaf, whose 7 lines (8 with owners) are fetched at once as soon as its address is known, and one line of
+ * owners; an allocation reads another, which lowest fit mostly keeps warm. An inner node is read by up to 8 lines of
+ * starts, or 8 of maxima. The red-black design waits for some ten lines one after the other, three times over.
+ *
+ * WHAT LIMITS IT. Where everything is in the cache, below some thousand ranges: what a processor cannot predict (was this
+ * hole its leaf's largest? is the freed one now?), then some 650 instructions an operation. Among 100,000 ranges and more:
+ * the wait for the leaf, and for the 16 lines of each inner node on the way that the second-level cache has to bring.
  *
  * NOT DONE, on purpose: no links between leaves (the path leads to the neighbour), no hint where the last
  * search ended, no lock.
@@ -43,27 +48,29 @@
 
 #include "bt_leaf.h"
 
-static struct bt_tiling *bt_of(struct kva_tiling *tiling)
+BT_HOT struct bt_tiling *bt_of(struct kva_tiling *tiling)
 {
     return (struct bt_tiling *)tiling;
 }
 
-static const struct bt_tiling *bt_of_const(const struct kva_tiling *tiling)
+BT_HOT const struct bt_tiling *bt_of_const(const struct kva_tiling *tiling)
 {
     return (const struct bt_tiling *)tiling;
 }
 
 /* --------------------------------------------------------------------------------------------- descents */
 
-/** Fetch all lines of a leaf at once: the misses overlap. */
-static void prefetch_leaf(const void *leaf)
+/** Fetch all lines of a leaf at once, so that the misses overlap: all but the owners themselves. */
+BT_HOT void prefetch_leaf(const struct bt_tiling *bt, const void *leaf)
 {
-    for (size_t offset = 0; offset < sizeof(struct bt_leaf); offset += KVA_LINE)
+    size_t bytes = sizeof(struct bt_leaf) + (bt->common.owners ? offsetof(struct bt_owners, owner) : 0);
+
+    for (size_t offset = 0; offset < bytes && bt->height > 1; offset += KVA_LINE)
         __builtin_prefetch((const char *)leaf + offset);
 }
 
 /** What the leaf at the end of a path answers for, from the steps that lead there. */
-static void set_bounds(const struct bt_tiling *bt, struct kva_path *path)
+BT_HOT void set_bounds(const struct bt_tiling *bt, struct kva_path *path)
 {
     path->low = bt->common.first;
     path->high = bt->common.last;
@@ -82,24 +89,24 @@ static void set_bounds(const struct bt_tiling *bt, struct kva_path *path)
 }
 
 /** The path to the leaf that answers for `address`. */
-static void descend_to(const struct bt_tiling *bt, uint64_t address, struct kva_path *path)
+BT_HOT void descend_to(const struct bt_tiling *bt, uint64_t address, struct kva_path *path)
 {
     void *node = bt->root;
 
     for (unsigned level = 0; level < bt->height; level++) {
         struct bt_inner *inner = node;
-        unsigned index = count_at_most(inner->low, (unsigned)inner->count, address) - 1;
+        unsigned index = children_at_most(inner->low, (unsigned)inner->count, address) - 1;
         path->step[level] = (struct kva_step){inner, index};
         node = inner->child[index];
     }
-    prefetch_leaf(node);
+    prefetch_leaf(bt, node);
     path->leaf = node;
     set_bounds(bt, path);
 }
 
 /** From `node` on `level` down to the outermost leaf, on the policy's side, whose largest run of a class is at
  *  least `size`; there is one. */
-static void descend_by_size(const struct bt_tiling *bt, void *node, unsigned level, unsigned class,
+BT_HOT void descend_by_size(const struct bt_tiling *bt, void *node, unsigned level, unsigned class,
                             const struct kva_demand *demand, struct kva_path *path)
 {
     for (; level < bt->height; level++) {
@@ -111,14 +118,14 @@ static void descend_by_size(const struct bt_tiling *bt, void *node, unsigned lev
         path->step[level] = (struct kva_step){inner, index};
         node = inner->child[index];
     }
-    prefetch_leaf(node);
+    prefetch_leaf(bt, node);
     path->leaf = node;
     set_bounds(bt, path);
 }
 
 /** The next leaf, in the direction of the search, whose largest run of a class suffices. */
-static bool next_by_size(const struct bt_tiling *bt, unsigned class, const struct kva_demand *demand,
-                         struct kva_path *path)
+BT_RARE bool next_by_size(const struct bt_tiling *bt, unsigned class, const struct kva_demand *demand,
+                          struct kva_path *path)
 {
     for (unsigned level = bt->height; level-- > 0;) {
         struct bt_inner *inner = path->step[level].node;
@@ -141,7 +148,7 @@ static bool next_by_size(const struct bt_tiling *bt, unsigned class, const struc
 /* ----------------------------------------------------------------------------------------------- search */
 
 /** The coarsest class that every answer to an alignment must satisfy. */
-static unsigned class_of(const struct bt_tiling *bt, uint64_t align)
+BT_HOT unsigned class_of(const struct bt_tiling *bt, uint64_t align)
 {
     unsigned class = bt->classes - 1;
 
@@ -151,7 +158,7 @@ static unsigned class_of(const struct bt_tiling *bt, uint64_t align)
 }
 
 /** The leaf where a search begins, and the gap in it. */
-static bool first_place(const struct bt_tiling *bt, unsigned class, const struct kva_demand *demand,
+BT_HOT bool first_place(const struct bt_tiling *bt, unsigned class, const struct kva_demand *demand,
                         struct kva_path *path, unsigned *gap)
 {
     bool lowest = demand->policy == KVA_LOWEST;
@@ -170,7 +177,7 @@ static bool first_place(const struct bt_tiling *bt, unsigned class, const struct
     return true;
 }
 
-static bool is_beyond(const struct kva_path *path, const struct kva_demand *demand)
+BT_HOT bool is_beyond(const struct kva_path *path, const struct kva_demand *demand)
 {
     uint64_t span = demand->size - 1;
 
@@ -213,7 +220,7 @@ static enum kva_status bt_locate(const struct kva_tiling *tiling, uint64_t start
 /* ------------------------------------------------------------------------------------ what parents know */
 
 /** What is known, above it, of the node that a path passes on `level`. */
-static uint64_t known_largest(const struct bt_tiling *bt, const struct kva_path *path, unsigned level,
+BT_HOT uint64_t known_largest(const struct bt_tiling *bt, const struct kva_path *path, unsigned level,
                               unsigned class)
 {
     if (level == 0)
@@ -222,36 +229,30 @@ static uint64_t known_largest(const struct bt_tiling *bt, const struct kva_path 
     return ((const struct bt_inner *)step->node)->largest[class][step->index];
 }
 
-/** The greatest value among siblings after one of them went from `before` to `now`, the greatest having been
- *  `most`: only if it was that one, and shrank, does anyone have to look at the others. */
-static uint64_t greatest_after(const uint64_t *values, size_t count, uint64_t most, uint64_t before,
-                               uint64_t now)
-{
-    if (now >= most)
-        return now;
-    return before < most ? most : greatest(values, (unsigned)count);
-}
-
-/** The node on `level` has another largest run of a class: tell its parents; stop where nothing changes. */
-static void climb_largest(struct bt_tiling *bt, const struct kva_path *path, unsigned level, unsigned class,
+/** The node on `level` has another largest run of a class: tell its parents; stop where nothing changes. Only if it was the
+ *  greatest among its siblings, and shrank, does anyone have to look at the others. */
+BT_HOT void climb_largest(struct bt_tiling *bt, const struct kva_path *path, unsigned level, unsigned class,
                           uint64_t now)
 {
     while (level-- > 0) {
         struct bt_inner *inner = path->step[level].node;
+        unsigned index = path->step[level].index;
         uint64_t *largest = inner->largest[class];
-        uint64_t before = largest[path->step[level].index];
+        uint64_t before = largest[index];
         uint64_t most = known_largest(bt, path, level, class);
+        uint64_t mine = now;
 
-        largest[path->step[level].index] = now;
         if (now == before)
             return;
-        now = greatest_after(largest, inner->count, most, before, now);
+        if (now < most)
+            now = before < most ? most : max_u64(now, greatest(largest, (unsigned)inner->count, index));
+        largest[index] = mine;
     }
     bt->top.largest[class] = now;
 }
 
 /** The same for the mark that something below is deferred. */
-static void climb_deferred(struct bt_tiling *bt, const struct kva_path *path, unsigned level, bool deferred)
+BT_RARE void climb_deferred(struct bt_tiling *bt, const struct kva_path *path, unsigned level, bool deferred)
 {
     while (level-- > 0) {
         struct bt_inner *inner = path->step[level].node;
@@ -281,33 +282,31 @@ struct remainder {
     uint64_t hole_last;
 };
 
-/** The longest run of a class after a hole that had it has shrunk. If what is left of the hole is no shorter
- *  than all that the leaf answers for beside it, then nothing in the leaf can be longer; else look. */
-static uint64_t largest_after(const struct bt_tiling *bt, const struct kva_path *path,
-                              const struct remainder *rest, unsigned class)
+/** A part of gap g of the leaf is about to be taken: what had this hole as its maximum needs another. If what is left of the
+ *  hole is no shorter than all that the leaf answers for beside it, nothing in the leaf can be longer; else look. */
+BT_HOT void gap_shrinks(struct bt_tiling *bt, const struct kva_path *path, unsigned g,
+                        const struct remainder *rest)
 {
     uint64_t beside = (path->high - path->low) - (rest->hole_last - rest->hole_start);
-    uint64_t align = bt->align[class];
-    uint64_t left =
-        rest->hole_start < rest->start ? aligned_run(rest->hole_start, rest->start - 1, align) : 0;
-    uint64_t right = rest->last < rest->hole_last ? aligned_run(rest->last + 1, rest->hole_last, align) : 0;
-    uint64_t most = max_u64(left, right);
 
-    return most >= beside ? most : leaf_largest(bt, path, class);
-}
-
-/** A part of a hole has been taken: a maximum that the hole was has to be found anew. */
-static void gap_shrank(struct bt_tiling *bt, const struct kva_path *path, const struct remainder *rest)
-{
     for (unsigned class = 0; class < bt->classes; class ++) {
-        uint64_t run = aligned_run(rest->hole_start, rest->hole_last, bt->align[class]);
-        if (run > 0 && run == known_largest(bt, path, bt->height, class))
-            climb_largest(bt, path, bt->height, class, largest_after(bt, path, rest, class));
+        uint64_t align = bt->align[class];
+        uint64_t run = aligned_run(rest->hole_start, rest->hole_last, align);
+        if (run == 0 || run != known_largest(bt, path, bt->height, class))
+            continue;
+        uint64_t now = 0;
+        if (rest->hole_start < rest->start)
+            now = aligned_run(rest->hole_start, rest->start - 1, align);
+        if (rest->last < rest->hole_last)
+            now = max_u64(now, aligned_run(rest->last + 1, rest->hole_last, align));
+        if (now < beside)
+            now = max_u64(now, leaf_largest(bt, path, class, g));
+        climb_largest(bt, path, bt->height, class, now);
     }
 }
 
 /** A gap of the leaf has grown to [start, last]. */
-static void gap_grew(struct bt_tiling *bt, const struct kva_path *path, uint64_t start, uint64_t last)
+BT_HOT void gap_grew(struct bt_tiling *bt, const struct kva_path *path, uint64_t start, uint64_t last)
 {
     for (unsigned class = 0; class < bt->classes; class ++) {
         uint64_t run = aligned_run(start, last, bt->align[class]);
@@ -331,7 +330,7 @@ static void leaf_changed(struct bt_tiling *bt, const struct kva_path *path)
 }
 
 /** Let the parent of the node on `level` know how many entries or children it has. */
-static void set_size(const struct kva_path *path, unsigned level, size_t size)
+BT_HOT void set_size(const struct kva_path *path, unsigned level, size_t size)
 {
     if (level > 0) {
         struct bt_inner *parent = path->step[level - 1].node;
@@ -413,7 +412,7 @@ static void describe_inner(const struct bt_tiling *bt, struct bt_inner *inner, s
     child->size = inner->count;
     child->summary.deferred = inner->deferred != 0;
     for (unsigned class = 0; class < bt->classes; class ++)
-        child->summary.largest[class] = greatest(inner->largest[class], (unsigned)inner->count);
+        child->summary.largest[class] = greatest(inner->largest[class], (unsigned)inner->count, BT_CHILDREN);
 }
 
 static struct bt_inner *new_inner(struct bt_tiling *bt)
@@ -508,10 +507,66 @@ static unsigned division(const struct bt_tiling *bt, const struct kva_path *path
     return entries->count / 2;
 }
 
-/** Write entries that no longer fit the leaf as it stands, `added` among them new: in its other form, or into
- *  it and a new one. */
-static enum kva_status rewrite_leaf(struct bt_tiling *bt, const struct kva_path *path,
-                                    const struct bt_entries *entries, unsigned added)
+/** Level the entries of two leaves out, children i and i + 1 of the last inner node of a path. False, and nothing is
+ *  changed, if a half of them does not fit the compact form. */
+BT_RARE bool level_out(struct bt_tiling *bt, const struct kva_path *path, unsigned i,
+                       const struct bt_entries *entries)
+{
+    struct bt_inner *parent = path->step[bt->height - 1].node;
+    unsigned half = entries->count / 2;
+
+    if (!is_compact(bt, entries, 0, half) || !is_compact(bt, entries, half, entries->count))
+        return false;
+    pack(bt, parent->child[i], entries, 0, half);
+    pack(bt, parent->child[i + 1], entries, half, entries->count);
+    parent->low[i + 1] = entries->start[half];
+    for (unsigned k = i; k <= i + 1; k++) {
+        struct kva_path to = *path;
+        struct child child;
+        to.step[bt->height - 1].index = k;
+        to.leaf = parent->child[k];
+        set_bounds(bt, &to);
+        child = (struct child){.node = to.leaf, .low = to.low, .size = k == i ? half : entries->count - half};
+        summarise_leaf(bt, &to, &child.summary);
+        set_child(bt, parent, k, &child);
+    }
+    struct child now;
+    describe_inner(bt, parent, &now);
+    climb(bt, path, bt->height - 1, &now.summary);
+    return true;
+}
+
+/** Give a neighbour under the same parent a part of the entries that are too many for a leaf, if it has room to spare:
+ *  it takes no memory, and leaves stay fuller than if each overflow made a new one. Both must be left with some,
+ *  or it would soon be for nothing. */
+BT_RARE bool share(struct bt_tiling *bt, const struct kva_path *path, const struct bt_entries *entries)
+{
+    const unsigned most = 2 * BT_MERGE_ENTRIES;
+    struct bt_entries both;
+
+    if (bt->height == 0)
+        return false;
+    const struct kva_step *step = &path->step[bt->height - 1];
+    const struct bt_inner *parent = step->node;
+    unsigned i = step->index;
+    both.count = 0;
+    if (i > 0 && parent->size[i - 1] + entries->count <= most) {
+        unpack(bt, parent->child[i - 1], &both);
+        append(&both, entries);
+        return level_out(bt, path, i - 1, &both);
+    }
+    if (i + 1 < parent->count && parent->size[i + 1] + entries->count <= most) {
+        append(&both, entries);
+        unpack(bt, parent->child[i + 1], &both);
+        return level_out(bt, path, i, &both);
+    }
+    return false;
+}
+
+/** Write entries that no longer fit the leaf as it stands, `added` among them new: in its other form,
+ *  or into it and a neighbour, or into it and a new one. */
+BT_RARE enum kva_status rewrite_leaf(struct bt_tiling *bt, const struct kva_path *path,
+                                     const struct bt_entries *entries, unsigned added)
 {
     struct bt_leaf *leaf = path->leaf;
 
@@ -521,6 +576,8 @@ static enum kva_status rewrite_leaf(struct bt_tiling *bt, const struct kva_path 
         leaf_changed(bt, path);
         return KVA_OK;
     }
+    if (share(bt, path, entries))
+        return KVA_OK;
     if (!kva_nodes_ensure(&bt->leaves, 1) || !kva_nodes_ensure(&bt->inners, inners_for_split(bt, path)))
         return KVA_ENOMEM;
     unsigned half = division(bt, path, entries, added);
@@ -542,20 +599,14 @@ static enum kva_status rewrite_leaf(struct bt_tiling *bt, const struct kva_path 
 }
 
 /** Add an entry at index i by rewriting the leaf; entry i - 1, if there is one, ends at `end_before` or sooner. */
-static enum kva_status add_by_rewriting(struct bt_tiling *bt, const struct kva_path *path, unsigned i,
-                                        uint64_t start, uint64_t last, void *owner, uint64_t end_before)
+BT_RARE enum kva_status add_by_rewriting(struct bt_tiling *bt, const struct kva_path *path, unsigned i,
+                                         uint64_t start, uint64_t last, void *owner, uint64_t end_before)
 {
-    struct bt_entries entries = {.count = 0, .parked = 0};
+    struct bt_entries entries;
 
+    entries.count = 0;
     unpack(bt, path->leaf, &entries);
-    OPEN_PLACE(entries.start, i, entries.count);
-    OPEN_PLACE(entries.last, i, entries.count);
-    OPEN_PLACE(entries.owner, i, entries.count);
-    entries.parked = open_bit(entries.parked, i);
-    entries.start[i] = start;
-    entries.last[i] = last;
-    entries.owner[i] = owner;
-    entries.count++;
+    insert_unpacked(&entries, i, start, last, owner);
     if (i > 0)
         entries.last[i - 1] = min_u64(entries.last[i - 1], end_before);
     return rewrite_leaf(bt, path, &entries, i);
@@ -577,8 +628,9 @@ static void lower_root(struct bt_tiling *bt)
 /** Merge two leaves, if both fit into the first. */
 static bool merge_leaves(struct bt_tiling *bt, struct bt_leaf *left, struct bt_leaf *right)
 {
-    struct bt_entries entries = {.count = 0, .parked = 0};
+    struct bt_entries entries;
 
+    entries.count = 0;
     unpack(bt, left, &entries);
     unpack(bt, right, &entries);
     if (!fits_leaf(bt, &entries, 0, entries.count))
@@ -615,32 +667,58 @@ static bool merge_children(struct bt_tiling *bt, struct bt_inner *parent, unsign
     return true;
 }
 
-/** The node on `level` has become smaller: merge it with a neighbour under the same parent, if they fit, and
- *  so on upwards. */
-static void merge_up(struct bt_tiling *bt, const struct kva_path *path, unsigned level)
+/** Whether child i, which has become smaller, should be one with a neighbour: with both it has no more than `most`. The first
+ *  leaf of all may be empty; then it takes over whatever the next one holds, lest every entry from there on be the first of
+ *  its leaf when it goes. */
+BT_HOT bool should_merge(const struct bt_inner *parent, unsigned i, unsigned most)
 {
-    for (bool are_leaves = level == bt->height; level > 0; level--, are_leaves = false) {
-        struct bt_inner *parent = path->step[level - 1].node;
-        unsigned i = path->step[level - 1].index;
-        int most = are_leaves ? BT_MERGE_ENTRIES : BT_MERGE_CHILDREN;
-        bool merged = false;
+    unsigned before = i > 0 ? parent->size[i - 1] : BT_CHILDREN;
+    unsigned behind = i + 1 < parent->count ? parent->size[i + 1] : BT_CHILDREN;
+    unsigned least = before < behind ? before : behind;
 
-        if (i < parent->count && parent->size[i] > most)
-            return;
-        if (i + 1 < parent->count && parent->size[i] + parent->size[i + 1] <= most)
-            merged = merge_children(bt, parent, i, are_leaves);
-        else if (i > 0 && i < parent->count && parent->size[i - 1] + parent->size[i] <= most)
-            merged = merge_children(bt, parent, i - 1, are_leaves);
-        if (!merged)
+    return parent->size[i] + least <= most || parent->size[i] == 0;
+}
+
+/** Merge child i with a neighbour under the same parent: with the smaller one, if both fit into one node. */
+static bool merge_child(struct bt_tiling *bt, struct bt_inner *parent, unsigned i, bool are_leaves)
+{
+    bool has_behind = i + 1 < parent->count;
+    bool before = i > 0 && (!has_behind || parent->size[i - 1] < parent->size[i + 1]);
+
+    return (before || has_behind) && merge_children(bt, parent, before ? i - 1 : i, are_leaves);
+}
+
+/** Child `index` of the inner node on `level` has become smaller: merge it with a neighbour, and so on upwards. */
+BT_RARE void merge_up(struct bt_tiling *bt, const struct kva_path *path, unsigned level)
+{
+    unsigned most = level + 1 == bt->height ? BT_MERGE_ENTRIES : BT_MERGE_CHILDREN;
+
+    for (;; level--, most = BT_MERGE_CHILDREN) {
+        struct bt_inner *parent = path->step[level].node;
+        unsigned i = path->step[level].index;
+        if (i >= parent->count || !should_merge(parent, i, most) ||
+            !merge_child(bt, parent, i, level + 1 == bt->height))
             break;
-        set_size(path, level - 1, parent->count);
+        set_size(path, level, parent->count);
+        if (level == 0)
+            break;
     }
     lower_root(bt);
 }
 
+/** An entry has been taken out of the leaf of a path. */
+BT_HOT void leaf_shrank(struct bt_tiling *bt, const struct kva_path *path)
+{
+    if (bt->height == 0)
+        return;
+    const struct kva_step *step = &path->step[bt->height - 1];
+    if (should_merge(step->node, step->index, BT_MERGE_ENTRIES))
+        merge_up(bt, path, bt->height - 1);
+}
+
 /** The leaf of a path has no entry left, and is not the first: take it out, and every parent that this leaves
  *  without children. The leaf before it will answer for its addresses. */
-static void remove_leaf(struct bt_tiling *bt, const struct kva_path *path)
+BT_RARE void remove_leaf(struct bt_tiling *bt, const struct kva_path *path)
 {
     unsigned level = bt->height;
 
@@ -657,7 +735,10 @@ static void remove_leaf(struct bt_tiling *bt, const struct kva_path *path)
     set_size(path, level, parent.size);
     set_low(path, level, parent.low);
     climb(bt, path, level, &parent.summary);
-    merge_up(bt, path, level);
+    if (level > 0)
+        merge_up(bt, path, level - 1);
+    else
+        lower_root(bt);
 }
 
 /* ----------------------------------------------------------------------------------------------- changes */
@@ -674,9 +755,9 @@ static enum kva_status bt_occupy(struct kva_tiling *tiling, const struct kva_pla
     check_contract(&tiling->hooks, place->hole_start <= place->start && place->last <= place->hole_last,
                    __func__, "a place outside its hole", place->start);
     if (has_room(bt, leaf, place->start, place->last)) {
+        gap_shrinks(bt, path, gap, &rest);
         insert_entry(bt, leaf, gap, place->start, place->last, owner);
         set_size(path, bt->height, leaf->count);
-        gap_shrank(bt, path, &rest);
     } else if (add_by_rewriting(bt, path, gap, place->start, place->last, owner, UINT64_MAX) != KVA_OK) {
         return KVA_ENOMEM;
     }
@@ -688,7 +769,7 @@ static enum kva_status bt_occupy(struct kva_tiling *tiling, const struct kva_pla
 }
 
 /** The path to the busy entry that starts at `start` and its index: false when there is none. */
-static bool find_busy(const struct bt_tiling *bt, uint64_t start, struct kva_path *path, unsigned *index)
+BT_HOT bool find_busy(const struct bt_tiling *bt, uint64_t start, struct kva_path *path, unsigned *index)
 {
     descend_to(bt, start, path);
     unsigned count = entries_up_to(bt, path->leaf, start);
@@ -699,7 +780,7 @@ static bool find_busy(const struct bt_tiling *bt, uint64_t start, struct kva_pat
 }
 
 /** The hole before entry i, wherever it lies: in the leaf, or at the end of the one before. */
-static bool hole_before(const struct bt_tiling *bt, const struct kva_path *path, unsigned i, uint64_t *start)
+BT_RARE bool hole_before(const struct bt_tiling *bt, const struct kva_path *path, unsigned i, uint64_t *start)
 {
     struct kva_path before;
     uint64_t last;
@@ -711,7 +792,7 @@ static bool hole_before(const struct bt_tiling *bt, const struct kva_path *path,
 }
 
 /** A hole has grown, or come to be: tell the leaf that it belongs to. */
-static void hole_grew_at(struct bt_tiling *bt, uint64_t address)
+BT_RARE void hole_grew_at(struct bt_tiling *bt, uint64_t address)
 {
     struct kva_path path;
     uint64_t start;
@@ -724,7 +805,7 @@ static void hole_grew_at(struct bt_tiling *bt, uint64_t address)
 
 /** The first entry of a leaf, not the first leaf, is to go: the leaf begins at its next entry, or ends; the
  *  hole joins the last gap of the leaf before. */
-static void remove_first_entry(struct bt_tiling *bt, struct kva_path *path, uint64_t start)
+BT_RARE void remove_first_entry(struct bt_tiling *bt, struct kva_path *path, uint64_t start)
 {
     struct bt_leaf *leaf = path->leaf;
 
@@ -736,41 +817,38 @@ static void remove_first_entry(struct bt_tiling *bt, struct kva_path *path, uint
         set_low(path, bt->height, path->low);
         set_size(path, bt->height, leaf->count);
         leaf_changed(bt, path);
-        merge_up(bt, path, bt->height);
+        leaf_shrank(bt, path);
     }
     hole_grew_at(bt, start);
 }
 
 /** Take an entry out; what it was joins the holes on either side. */
-static void remove_used(struct bt_tiling *bt, struct kva_path *path, unsigned i, enum kva_state from)
+BT_HOT void remove_used(struct bt_tiling *bt, struct kva_path *path, unsigned i, enum kva_state from)
 {
     struct bt_leaf *leaf = path->leaf;
     struct kva_tally *tally = &bt->common.tally;
     uint64_t start = entry_start(bt, leaf, i);
     uint64_t last = entry_last(bt, leaf, i);
+    uint64_t hole_last = i + 1 < leaf->count ? entry_start(bt, leaf, i + 1) - 1 : path->high;
     uint64_t hole_start;
-    uint64_t hole_last;
 
+    if (i > 0)
+        hole_start = entry_last(bt, leaf, i - 1) + 1;
+    else if (path->low == bt->common.first || !hole_before(bt, path, i, &hole_start))
+        hole_start = path->low;
     kva_tally_move_bytes(tally, from, KVA_FREE, last - start + 1);
     tally->segments[from]--;
-    tally->segments[KVA_FREE]++;
-    if (gap_at(bt, path, i + 1, &hole_start, &hole_last)) {
-        tally->segments[KVA_FREE]--;
-        last = hole_last;
-    }
-    bool joins_before = hole_before(bt, path, i, &hole_start);
-    tally->segments[KVA_FREE] -= joins_before;
+    tally->segments[KVA_FREE] += 1 - (uint64_t)(hole_start < start) - (uint64_t)(last < hole_last);
     if (i == 0 && path->low != bt->common.first) {
         remove_first_entry(bt, path, start);
         return;
     }
-    start = joins_before ? hole_start : start;
     remove_entry(bt, leaf, i);
     set_size(path, bt->height, leaf->count);
-    gap_grew(bt, path, start, last);
+    gap_grew(bt, path, hole_start, hole_last);
     if (from == KVA_DEFERRED)
         marks_changed(bt, path);
-    merge_up(bt, path, bt->height);
+    leaf_shrank(bt, path);
 }
 
 static enum kva_status bt_release(struct kva_tiling *tiling, uint64_t start)
@@ -831,17 +909,20 @@ static enum kva_status bt_trim(struct kva_tiling *tiling, uint64_t start, uint64
     return KVA_OK;
 }
 
-/** Let entry i end at `last`, in whatever form the leaf needs for that. */
-static enum kva_status move_last(struct bt_tiling *bt, const struct kva_path *path, unsigned i, uint64_t last)
+/** Let entry i end where the part that it takes of the hole behind it ends, in whatever form the leaf needs for that. */
+static enum kva_status raise_last(struct bt_tiling *bt, const struct kva_path *path, unsigned i,
+                                  const struct remainder *rest)
 {
-    struct bt_entries entries = {.count = 0, .parked = 0};
+    struct bt_entries entries;
 
-    if (can_end_at(bt, path->leaf, last)) {
-        set_entry_last(bt, path->leaf, i, last);
+    if (can_end_at(bt, path->leaf, rest->last)) {
+        gap_shrinks(bt, path, i + 1, rest);
+        set_entry_last(bt, path->leaf, i, rest->last);
         return KVA_OK;
     }
+    entries.count = 0;
     unpack(bt, path->leaf, &entries);
-    entries.last[i] = last;
+    entries.last[i] = rest->last;
     return rewrite_leaf(bt, path, &entries, i);
 }
 
@@ -862,18 +943,17 @@ static enum kva_status bt_resize(struct kva_tiling *tiling, uint64_t start, uint
         return KVA_ENOSPC;
     if (last == old_last)
         return KVA_OK;
-    if (move_last(bt, &path, i, last) != KVA_OK)
-        return KVA_ENOMEM;
-    kva_tally_move_bytes(tally, KVA_FREE, KVA_BUSY, last - old_last); /* modulo 2^64 when it shrinks */
-    if (last > old_last) {
-        descend_to(bt, start, &path); /* the leaf may have been rewritten */
-        const struct remainder rest = {hole_start, hole_start, last, hole_last};
-        gap_shrank(bt, &path, &rest);
-        tally->segments[KVA_FREE] -= hole_last == last;
-    } else {
+    if (last < old_last) {
+        set_entry_last(bt, path.leaf, i, last);
         gap_grew(bt, &path, last + 1, hole_behind ? hole_last : old_last);
         tally->segments[KVA_FREE] += !hole_behind;
+    } else {
+        const struct remainder rest = {hole_start, hole_start, last, hole_last};
+        if (raise_last(bt, &path, i, &rest) != KVA_OK)
+            return KVA_ENOMEM;
+        tally->segments[KVA_FREE] -= hole_last == last;
     }
+    kva_tally_move_bytes(tally, KVA_FREE, KVA_BUSY, last - old_last); /* modulo 2^64 when it shrinks */
     return KVA_OK;
 }
 
@@ -990,8 +1070,7 @@ static void bt_destroy(struct kva_tiling *tiling)
 {
     struct kva_memory memory = tiling->memory;
 
-    kva_nodes_fini(&bt_of(tiling)->leaves);
-    kva_nodes_fini(&bt_of(tiling)->inners);
+    kva_nodes_fini(tiling);
     memory.give(memory.context, tiling, sizeof(struct bt_tiling));
 }
 
@@ -1014,7 +1093,7 @@ static void set_classes(struct bt_tiling *bt)
 static enum kva_status bt_create(const struct kva_tiling *common, struct kva_tiling **tiling)
 {
     struct bt_tiling *bt = common->memory.take(common->memory.context, sizeof *bt);
-    size_t owners = common->owners ? BT_ENTRIES * sizeof(void *) : 0;
+    size_t owners = common->owners ? sizeof(struct bt_owners) : 0;
 
     if (!bt)
         return KVA_ENOMEM;
@@ -1031,9 +1110,10 @@ static enum kva_status bt_create(const struct kva_tiling *common, struct kva_til
         bt_destroy(&bt->common);
         return KVA_ENOMEM;
     }
-    const struct bt_entries none = {.count = 0};
+    struct bt_entries none;
     bt->root = kva_nodes_pop(&bt->leaves);
     bt->height = 0;
+    none.count = 0;
     pack(bt, bt->root, &none, 0, 0);
     struct kva_path path = {.leaf = bt->root, .low = common->first, .high = common->last};
     summarise_leaf(bt, &path, &bt->top);
@@ -1066,9 +1146,13 @@ static size_t most_leaves(const struct bt_tiling *bt, size_t changes)
 
 static size_t most_inners(const struct bt_tiling *bt, size_t changes, size_t leaves)
 {
-    enum { ROOM = (BT_CHILDREN + 7) / 8 };
+    enum { ROOM = BT_CHILDREN >= 16 ? BT_CHILDREN / 8 : 2 };
+    size_t levels = 1; /* that can have something to divide, and the root above them */
     size_t few = changes * (bt->height + 1);
-    size_t many = 8 * bt->inners.in_use + 2 * leaves / ROOM + 2 * KVA_PATH;
+
+    for (size_t below = leaves; below > 0; below /= ROOM)
+        levels++;
+    size_t many = 8 * bt->inners.in_use + 2 * leaves / ROOM + 2 * levels;
 
     return few < many ? few : many;
 }

@@ -37,6 +37,7 @@
 #include "../base/check.h"
 
 struct kva_tiling;
+struct kva_chunk;
 
 /** What to search for. The space has made it plausible: size is a multiple of the quantum and not 0, align
  *  is a power of two of at least the quantum, [min, max] lies inside the tiling and is at least size long. */
@@ -93,6 +94,7 @@ struct kva_tiling {
     uint64_t align_class[KVA_ALIGN_CLASSES]; /* ascending, above the quantum; 0: none (at the end) */
     bool owners;                             /* whether they are kept */
     uint64_t memory_bytes;                   /* taken from `memory` and not given back */
+    struct kva_chunk *newest_chunk;          /* of all that its node caches have taken (nodes.h) */
     struct kva_tally tally;
 };
 
@@ -162,6 +164,9 @@ struct kva_engine {
     /** Verify what can be verified in O(log n) around the segment that holds `at`. Answers as check. */
     const char *(*check_near)(const struct kva_tiling *tiling, uint64_t at, uint64_t *address);
 };
+
+/** The engine of a space that names none. */
+const struct kva_engine *kva_engine_default(void);
 
 /** The lowest or highest start in the hole [start, last] that meets the demand; false when there is none.
  *

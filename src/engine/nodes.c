@@ -16,36 +16,27 @@ void kva_nodes_init(struct kva_nodes *nodes, struct kva_tiling *tiling, size_t n
     nodes->available = 0;
     nodes->in_use = 0;
     nodes->list = NULL;
-    nodes->chunks = NULL;
     nodes->newest = NULL;
     nodes->fresh = NULL;
 }
 
-/** Give back all chunks behind `kept` (NULL: all), last taken first: a source that works like a stack gets back
- *  all that it gave. */
-static void give_chunks_behind(struct kva_nodes *nodes, struct kva_chunk *kept)
+/** Give back all chunks that were taken after `kept` (NULL: all), last taken first: a source that works like a stack gets
+ *  back all that it gave. */
+static void give_chunks_after(struct kva_tiling *tiling, struct kva_chunk *kept)
 {
-    struct kva_memory *memory = &nodes->tiling->memory;
-    struct kva_chunk **link = kept ? &kept->next : &nodes->chunks;
-    struct kva_chunk *reversed = NULL;
+    struct kva_memory *memory = &tiling->memory;
     struct kva_chunk *chunk;
 
-    while ((chunk = *link)) {
-        *link = chunk->next;
-        chunk->next = reversed;
-        reversed = chunk;
-    }
-    while ((chunk = reversed)) {
-        reversed = chunk->next;
-        nodes->tiling->memory_bytes -= chunk->bytes;
+    while ((chunk = tiling->newest_chunk) != kept) {
+        tiling->newest_chunk = chunk->before;
+        tiling->memory_bytes -= chunk->bytes;
         memory->give(memory->context, chunk, chunk->bytes);
     }
-    nodes->newest = kept;
 }
 
-void kva_nodes_fini(struct kva_nodes *nodes)
+void kva_nodes_fini(struct kva_tiling *tiling)
 {
-    give_chunks_behind(nodes, NULL);
+    give_chunks_after(tiling, NULL);
 }
 
 /** Bytes from `address` up to the next cache line. */
@@ -59,6 +50,8 @@ static void add_chunk(struct kva_nodes *nodes, struct kva_chunk *chunk, size_t b
     unsigned char *begin = (unsigned char *)(chunk + 1);
 
     chunk->next = NULL;
+    chunk->before = nodes->tiling->newest_chunk;
+    nodes->tiling->newest_chunk = chunk;
     chunk->bytes = bytes;
     chunk->fresh = begin + padding(begin);
     size_t room = (size_t)((unsigned char *)chunk + bytes - chunk->fresh);
@@ -67,8 +60,6 @@ static void add_chunk(struct kva_nodes *nodes, struct kva_chunk *chunk, size_t b
 
     if (nodes->newest)
         nodes->newest->next = chunk;
-    else
-        nodes->chunks = chunk;
     nodes->newest = chunk;
     if (!nodes->fresh)
         nodes->fresh = chunk;
@@ -86,17 +77,26 @@ static bool try_chunk(struct kva_nodes *nodes, size_t bytes)
     return block;
 }
 
-/** Take one chunk: about an eighth of what the space holds already (so that little lies idle), between the limits;
+/** A chunk of at most `bytes`, below the largest, without what would be left over behind its last node. */
+static size_t trimmed(const struct kva_nodes *nodes, size_t bytes)
+{
+    size_t header = sizeof(struct kva_chunk) + KVA_LINE;
+
+    return bytes < largest_chunk ? header + (bytes - header) / nodes->node_bytes * nodes->node_bytes : bytes;
+}
+
+/** Take one chunk: at most an eighth of what the cache holds already (so that little lies idle), between the limits;
  *  when refused, half of it, down to what holds a single node however the chunk is aligned. */
 static bool take_chunk(struct kva_nodes *nodes)
 {
     size_t least = sizeof(struct kva_chunk) + KVA_LINE + nodes->node_bytes;
+    size_t held = (nodes->in_use + nodes->available) * nodes->node_bytes;
     size_t bytes = least_chunk;
 
-    while (bytes < largest_chunk && bytes < nodes->tiling->memory_bytes / 8)
+    while (bytes < largest_chunk && bytes * 2 <= held / 8)
         bytes *= 2;
     for (; bytes > least; bytes /= 2) {
-        if (try_chunk(nodes, bytes))
+        if (try_chunk(nodes, trimmed(nodes, bytes)))
             return true;
     }
     return try_chunk(nodes, least);
@@ -104,13 +104,17 @@ static bool take_chunk(struct kva_nodes *nodes)
 
 bool kva_nodes_fill(struct kva_nodes *nodes, size_t count)
 {
+    struct kva_chunk *newest_of_all = nodes->tiling->newest_chunk;
     struct kva_chunk *newest = nodes->newest;
     struct kva_chunk *fresh = nodes->fresh;
     size_t available = nodes->available;
 
     while (nodes->available < count) {
         if (!take_chunk(nodes)) {
-            give_chunks_behind(nodes, newest);
+            give_chunks_after(nodes->tiling, newest_of_all);
+            nodes->newest = newest;
+            if (newest)
+                newest->next = NULL;
             nodes->fresh = fresh;
             nodes->available = available;
             return false;

@@ -11,7 +11,7 @@
  *                                                    ^ fresh         ^ end
  *
  * Nodes that come back go on a list and are the first to go out again, still warm. Chunks are given back
- * only when the cache ends: a node may lie anywhere, and moving it would cost more than it saves.
+ * only when the tiling ends: a node may lie anywhere, and moving it would cost more than it saves.
  */
 #ifndef KVA_ENGINE_NODES_H
 #define KVA_ENGINE_NODES_H
@@ -22,7 +22,8 @@
 enum { KVA_LINE = 64 };
 
 struct kva_chunk {
-    struct kva_chunk *next; /* in the order in which they were taken */
+    struct kva_chunk *next;   /* of the same cache; in the order in which they were taken */
+    struct kva_chunk *before; /* of the same tiling: taken just before this one */
     size_t bytes;
     unsigned char *fresh;
     unsigned char *end;
@@ -38,7 +39,6 @@ struct kva_nodes {
     size_t available;          /* nodes that can be popped: on the list, and fresh */
     size_t in_use;             /* nodes that were popped and not pushed back */
     struct kva_free_node *list;
-    struct kva_chunk *chunks; /* first taken */
     struct kva_chunk *newest; /* last taken */
     struct kva_chunk *fresh;  /* the first that may have fresh nodes left */
 };
@@ -46,8 +46,8 @@ struct kva_nodes {
 /** An empty cache of nodes of `node_bytes`, a multiple of a cache line. */
 void kva_nodes_init(struct kva_nodes *nodes, struct kva_tiling *tiling, size_t node_bytes);
 
-/** Give all chunks back. */
-void kva_nodes_fini(struct kva_nodes *nodes);
+/** Give the chunks of all caches of a tiling back, last taken first. */
+void kva_nodes_fini(struct kva_tiling *tiling);
 
 /** kva_nodes_ensure's slow path: take chunks until `count` nodes are available; all or none. */
 bool kva_nodes_fill(struct kva_nodes *nodes, size_t count);

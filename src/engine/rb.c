@@ -60,7 +60,7 @@ static void rb_destroy(struct kva_tiling *tiling)
 {
     struct kva_memory memory = tiling->memory;
 
-    kva_nodes_fini(&rb_of(tiling)->nodes);
+    kva_nodes_fini(tiling);
     memory.give(memory.context, tiling, sizeof(struct rb_tiling));
 }
 

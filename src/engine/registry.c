@@ -4,11 +4,22 @@
  *  only that one. */
 #include "bt_simd.h"
 
+/* The default one first. Freestanding, bt has no vector unit to win with, and takes kilobytes of a stack that may not have
+ * many when it splits a leaf: so rb. */
+#if __STDC_HOSTED__
+static const struct kva_engine *const engines[] = {&kva_engine_bt, &kva_engine_rb, &kva_engine_scan};
+#else
 static const struct kva_engine *const engines[] = {&kva_engine_rb, &kva_engine_bt, &kva_engine_scan};
+#endif
 
 enum { ENGINES = sizeof engines / sizeof engines[0] };
 
-static bool same_text(const char *a, const char *b)
+const struct kva_engine *kva_engine_default(void)
+{
+    return engines[0];
+}
+
+bool kva_same_text(const char *a, const char *b)
 {
     while (*a && *a == *b) {
         a++;
@@ -22,11 +33,11 @@ const struct kva_engine *kva_engine_by_name(const char *name)
     const struct kva_engine *form;
 
     for (size_t i = 0; name && i < ENGINES; i++) {
-        if (same_text(engines[i]->name, name))
+        if (kva_same_text(engines[i]->name, name))
             return engines[i];
     }
     for (size_t i = 0; name && (form = kva_bt_form(i)); i++) {
-        if (same_text(form->name, name))
+        if (kva_same_text(form->name, name))
             return form;
     }
     return NULL;

@@ -101,7 +101,7 @@ enum kva_status kva_space_init(struct kva_space *space, const struct kva_config 
         return KVA_ENULL;
 
     struct kva_tiling common = {
-        .engine = config->engine ? config->engine : &kva_engine_rb,
+        .engine = config->engine ? config->engine : kva_engine_default(),
         .memory = config->memory,
         .hooks = {config->on_misuse, config->on_corruption, config->hook_context},
         .first = config->first,

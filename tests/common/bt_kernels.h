@@ -7,17 +7,26 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct bt_fit;
+
 struct bt_kernels {
     const char
         *engine; /* the form of bt that uses them; a machine that has none of that name cannot run them */
-    unsigned (*count_at_most)(const uint64_t *keys, unsigned count, uint64_t key);
-    unsigned (*count_at_most_32)(const uint32_t *keys, unsigned count, uint32_t key);
+    unsigned (*children_at_most)(const uint64_t *keys, unsigned count, uint64_t key);
+    unsigned (*entries_at_most)(const uint32_t *start, unsigned count, uint32_t key);
     unsigned (*first_at_least)(const uint64_t *values, unsigned from, unsigned count, uint64_t least);
     unsigned (*past_last_at_least)(const uint64_t *values, unsigned count, uint64_t least);
-    uint64_t (*greatest)(const uint64_t *values, unsigned count);
+    uint64_t (*greatest)(const uint64_t *values, unsigned count, unsigned except);
     unsigned (*first_gap)(const uint32_t *start, const uint32_t *last, unsigned from, unsigned count,
-                          uint32_t least);
-    uint32_t (*greatest_gap)(const uint32_t *start, const uint32_t *last, unsigned count);
+                          const struct bt_fit *fit);
+    unsigned (*last_gap)(const uint32_t *start, const uint32_t *last, unsigned before,
+                         const struct bt_fit *fit);
+    uint32_t (*greatest_run)(const uint32_t *start, const uint32_t *last, unsigned count, unsigned except,
+                             const struct bt_fit *fit);
+    void (*open_entry)(uint32_t *array, unsigned i, uint32_t value);
+    void (*close_entry)(uint32_t *array, unsigned i);
+    void (*open_slot)(uint8_t *slot, unsigned i, uint8_t value);
+    void (*close_slot)(uint8_t *slot, unsigned i);
 };
 
 /** The forms in this build, whether or not this machine can run them; NULL past the last. */

@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * The inner loops of the bt engine, in each form that this machine can run, against plain loops: every count up to
- * 64, every position, and values at the edges where a signed comparison, or one of half the width, goes wrong.
+ * The inner loops of the bt engine, in each form that this machine can run, against plain loops: every count that a node
+ * can have, every position, and values at the edges where a signed comparison, or one of half the width, goes wrong.
  *
- * Each array ends where its memory ends, so that a sanitizer sees a vector that reaches beyond it.
+ * Each array is as long as a node's, and ends where its memory ends, so that a sanitizer sees a vector that reaches
+ * beyond it. What lies behind the elements in use is filled with what would be the answer, if it were looked at.
  */
 #include "../common/bt_kernels.h"
 #include "../common/harness.h"
+#define BT_SIMD BT_SCALAR
+#include "engine/bt_kernels.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-enum { MOST = 64 };
 
 static const uint64_t edges[] = {
     0,
@@ -46,11 +47,23 @@ static const struct bt_kernels *form(size_t index)
 
 #define for_each_form(kernels, index) for (size_t index = 0; ((kernels) = form(index)) != NULL; index++)
 
+/** Room for `count` elements, aligned to a cache line as a node's arrays are, all ones. */
 static void *array_of(size_t count, size_t size)
 {
-    void *array = malloc(count > 0 ? count * size : 1);
+    void *array = aligned_alloc(KVA_LINE, count * size);
     assert_non_null(array);
+    memset(array, 0xff, count * size);
     return array;
+}
+
+static uint64_t *children(void)
+{
+    return array_of(BT_CHILDREN, sizeof(uint64_t));
+}
+
+static uint32_t *entries(void)
+{
+    return array_of(BT_SLOTS, sizeof(uint32_t));
 }
 
 /* ------------------------------------------------------------------------------------------- ascending */
@@ -85,7 +98,7 @@ static void try_keys(const struct bt_kernels *kernels, const uint64_t *keys, uns
     uint64_t asked[] = {key, minus(key, 1), plus(key, 1)};
     for (size_t i = 0; i < 3; i++) {
         unsigned want = plain_count_at_most(keys, count, asked[i]);
-        unsigned got = kernels->count_at_most(keys, count, asked[i]);
+        unsigned got = kernels->children_at_most(keys, count, asked[i]);
         check_that(got == want, "%s, %u keys, key %#" PRIx64 ": %u, not %u", kernels->engine, count, asked[i],
                    got, want);
     }
@@ -93,7 +106,7 @@ static void try_keys(const struct bt_kernels *kernels, const uint64_t *keys, uns
 
 static void try_keys_32(const struct bt_kernels *kernels, const uint64_t *keys, unsigned count, uint64_t key)
 {
-    uint32_t *narrow = array_of(count, sizeof(*narrow));
+    uint32_t *narrow = entries();
     uint64_t asked[] = {key, minus(key, 1), plus(key, 1)};
 
     for (unsigned i = 0; i < count; i++)
@@ -102,7 +115,7 @@ static void try_keys_32(const struct bt_kernels *kernels, const uint64_t *keys, 
         unsigned want = 0;
         for (unsigned k = 0; k < count; k++)
             want += narrow[k] <= asked[i];
-        unsigned got = kernels->count_at_most_32(narrow, count, (uint32_t)asked[i]);
+        unsigned got = kernels->entries_at_most(narrow, count, (uint32_t)asked[i]);
         check_that(got == want, "%s, %u keys, key %#" PRIx64 ": %u, not %u", kernels->engine, count, asked[i],
                    got, want);
     }
@@ -117,13 +130,13 @@ static void keys_at_most(void **state)
 
     for_each_form(kernels, f)
     {
-        for (unsigned count = 0; count <= MOST; count++) {
-            uint64_t *keys = array_of(count, sizeof(*keys));
+        for (unsigned count = 0; count <= BT_CHILDREN; count++) {
+            uint64_t *keys = children();
             for (unsigned position = 0; position <= count; position++) {
                 for (size_t e = 0; e < EDGES * 4; e++) {
                     make_keys(keys, count, position, edges[e / 4], steps[e % 4]);
                     try_keys(kernels, keys, count, edges[e / 4]);
-                    if (edges[e / 4] <= UINT32_MAX)
+                    if (edges[e / 4] <= UINT32_MAX && count <= BT_ENTRIES)
                         try_keys_32(kernels, keys, count, edges[e / 4]);
                 }
             }
@@ -175,8 +188,8 @@ static void values_at_least(void **state)
 
     for_each_form(kernels, f)
     {
-        for (unsigned count = 0; count <= MOST; count++) {
-            uint64_t *values = array_of(count, sizeof(*values));
+        for (unsigned count = 0; count <= BT_CHILDREN; count++) {
+            uint64_t *values = children();
             for (unsigned position = 0; position <= count; position++) {
                 for (size_t e = 0; e < EDGES; e++)
                     try_values(kernels, values, count, position, edges[e]);
@@ -193,16 +206,22 @@ static void the_greatest(void **state)
 
     for_each_form(kernels, f)
     {
-        assert_int_equal(kernels->greatest(edges, 0), 0);
-        for (unsigned count = 1; count <= MOST; count++) {
-            uint64_t *values = array_of(count, sizeof(*values));
+        for (unsigned count = 1; count <= BT_CHILDREN; count++) {
+            uint64_t *values = children();
             for (unsigned position = 0; position < count; position++) {
                 for (size_t e = 0; e < EDGES; e++) {
                     for (unsigned i = 0; i < count; i++)
-                        values[i] = minus(edges[e], i % 3);
+                        values[i] = minus(edges[e], 1 + i % 3);
                     values[position] = edges[e];
-                    check_that(kernels->greatest(values, count) == edges[e], "%s, %u of %u: %#" PRIx64,
-                               kernels->engine, position, count, edges[e]);
+                    uint64_t got = kernels->greatest(values, count, BT_CHILDREN);
+                    check_that(got == edges[e], "%s, %u of %u: %#" PRIx64, kernels->engine, position, count,
+                               got);
+                    uint64_t other = 0;
+                    for (unsigned i = 0; i < count; i++)
+                        other = i == position ? other : max_u64(other, values[i]);
+                    got = kernels->greatest(values, count, position);
+                    check_that(got == other, "%s, all but %u of %u: %#" PRIx64 ", not %#" PRIx64,
+                               kernels->engine, position, count, got, other);
                 }
             }
             free(values);
@@ -212,63 +231,154 @@ static void the_greatest(void **state)
 
 /* ------------------------------------------------------------------------------------------------- gaps */
 
-/** Gap i, start[i] - last[i - 1], is `gap` where i is `position`, and no more than `usual` elsewhere. The array begins
- *  and ends are what an engine has there: the first start and the last last belong to no gap. */
-static void make_gaps(uint32_t *start, uint32_t *last, unsigned count, unsigned position, uint32_t gap,
-                      uint32_t usual)
+struct gaps {
+    uint32_t *start;
+    uint32_t *last;
+    unsigned count;
+};
+
+/** The run of gap i, by 64-bit arithmetic on addresses (in quanta). */
+static uint64_t plain_run(const struct gaps *gaps, unsigned i, const struct bt_fit *fit)
 {
-    for (unsigned i = 0; i < count; i++) {
-        uint32_t here = i == position ? gap : usual - (usual > 1 ? i % 2 : 0);
-        uint32_t before = i % 3 ? UINT32_MAX - here : i;
-        if (before > UINT32_MAX - here)
-            before = 0;
-        start[i] = before + here;
-        if (i > 0)
-            last[i - 1] = before;
-    }
-    start[0] = 0;
-    last[count - 1] = UINT32_MAX;
+    uint64_t base = (UINT64_C(7) << 32) + fit->base;
+    uint64_t begin = base + gaps->last[i - 1] + 1;
+    uint64_t end = base + gaps->start[i];
+    uint64_t aligned = (begin + fit->mask) & ~(uint64_t)fit->mask;
+
+    return aligned < end ? end - aligned : 0;
 }
 
-static void try_gaps(const struct bt_kernels *kernels, const uint32_t *start, const uint32_t *last,
-                     unsigned count, uint32_t least)
+/** Gap i is `gap` quanta where i is `position`, and no more than `usual` elsewhere; they begin at all kinds of places. What
+ *  lies behind the last entry would be large gaps. */
+static void make_gaps(struct gaps *gaps, unsigned position, uint32_t gap, uint32_t usual)
 {
-    for (unsigned from = 1; from <= count; from++) {
-        unsigned want = from;
-        while (want < count && start[want] - last[want - 1] <= least)
-            want++;
-        unsigned got = kernels->first_gap(start, last, from, count, least);
-        check_that(got == want, "%s, gaps [%u, %u) above %#" PRIx32 ": %u, not %u", kernels->engine, from,
-                   count, least, got, want);
+    memset(gaps->start, 0xff, BT_SLOTS * sizeof(*gaps->start));
+    memset(gaps->last, 0, BT_SLOTS * sizeof(*gaps->last));
+    for (unsigned i = 1; i < gaps->count; i++) {
+        uint32_t here = i == position ? gap : usual - (usual > 0 ? i % 2 : 0);
+        uint32_t most = UINT32_MAX - here - 1;
+        gaps->last[i - 1] = i % 3 == 0 ? most : i % 3 == 1 ? i % (most > 0 ? most : 1) : most / 2 + i % 7;
+        gaps->last[i - 1] = gaps->last[i - 1] > most ? most : gaps->last[i - 1];
+        gaps->start[i] = gaps->last[i - 1] + 1 + here;
     }
-    uint32_t most = 1;
-    for (unsigned i = 1; i < count; i++)
-        most = start[i] - last[i - 1] > most ? start[i] - last[i - 1] : most;
-    assert_int_equal(kernels->greatest_gap(start, last, count), most);
+    gaps->start[0] = 0;
+}
+
+static void try_search(const struct bt_kernels *kernels, const struct gaps *gaps, const struct bt_fit *fit)
+{
+    for (unsigned from = 1; from <= gaps->count; from++) {
+        unsigned want = from;
+        while (want < gaps->count && plain_run(gaps, want, fit) < fit->size)
+            want++;
+        unsigned got = kernels->first_gap(gaps->start, gaps->last, from, gaps->count, fit);
+        check_that(got == want, "%s, gaps [%u, %u), size %#" PRIx32 ", mask %#" PRIx32 ": %u, not %u",
+                   kernels->engine, from, gaps->count, fit->size, fit->mask, got, want);
+        want = from - 1;
+        while (want > 0 && plain_run(gaps, want, fit) < fit->size)
+            want--;
+        got = kernels->last_gap(gaps->start, gaps->last, from, fit);
+        check_that(got == want, "%s, gaps below %u, size %#" PRIx32 ", mask %#" PRIx32 ": %u, not %u",
+                   kernels->engine, from, fit->size, fit->mask, got, want);
+    }
+}
+
+static void try_greatest(const struct bt_kernels *kernels, const struct gaps *gaps, const struct bt_fit *fit)
+{
+    for (unsigned except = 0; except <= gaps->count; except++) {
+        unsigned left_out = except < gaps->count ? except : BT_SLOTS;
+        uint64_t want = 0;
+        for (unsigned i = 1; i < gaps->count; i++)
+            want = i == left_out ? want : max_u64(want, plain_run(gaps, i, fit));
+        uint32_t got = kernels->greatest_run(gaps->start, gaps->last, gaps->count, left_out, fit);
+        check_that(got == want, "%s, %u gaps but %u, mask %#" PRIx32 ": %#" PRIx32 ", not %#" PRIx64,
+                   kernels->engine, gaps->count, left_out, fit->mask, got, want);
+    }
+}
+
+static void try_gaps(const struct bt_kernels *kernels, const struct gaps *gaps, uint32_t size)
+{
+    static const uint32_t masks[] = {0, 1, 0xf, 0x1ff, 0x7fffffff, 0xffffffff};
+
+    for (size_t m = 0; m < sizeof(masks) / sizeof(masks[0]); m++) {
+        struct bt_fit fit = {.mask = masks[m], .base = 0x12345678, .size = 0};
+        try_greatest(kernels, gaps, &fit);
+        fit.base = 0;
+        try_greatest(kernels, gaps, &fit);
+        fit.size = size;
+        if (size > 0 && size <= UINT32_MAX - masks[m])
+            try_search(kernels, gaps, &fit);
+    }
 }
 
 static void gaps(void **state)
+{
+    const struct bt_kernels *kernels;
+    struct gaps gaps = {.start = entries(), .last = entries()};
+    (void)state;
+
+    for_each_form(kernels, f)
+    {
+        for (gaps.count = 1; gaps.count <= BT_ENTRIES; gaps.count++) {
+            for (unsigned position = 1; position <= gaps.count; position += 1 + gaps.count / 16) {
+                for (size_t e = 0; e < EDGES && edges[e] < UINT32_MAX - 1; e++) {
+                    uint32_t gap = (uint32_t)edges[e];
+                    make_gaps(&gaps, position, gap, gap > 0 ? gap - 1 : 0);
+                    try_gaps(kernels, &gaps, gap);
+                    try_gaps(kernels, &gaps, gap + 1);
+                    make_gaps(&gaps, position, gap, 0);
+                    try_gaps(kernels, &gaps, gap / 2 + 1);
+                }
+            }
+        }
+    }
+    free(gaps.start);
+    free(gaps.last);
+}
+
+/* ---------------------------------------------------------------------------------------- coming and going */
+
+static void entries_come_and_go(void **state)
 {
     const struct bt_kernels *kernels;
     (void)state;
 
     for_each_form(kernels, f)
     {
-        for (unsigned count = 1; count <= MOST; count++) {
-            uint32_t *start = array_of(count, sizeof(*start));
-            uint32_t *last = array_of(count, sizeof(*last));
-            for (unsigned position = 1; position <= count; position++) {
-                for (size_t e = 1; e < EDGES && edges[e] <= UINT32_MAX; e++) {
-                    uint32_t gap = (uint32_t)edges[e];
-                    make_gaps(start, last, count, position, gap, gap > 1 ? gap - 1 : 1);
-                    try_gaps(kernels, start, last, count, gap - 1);
-                    try_gaps(kernels, start, last, count, gap);
-                    make_gaps(start, last, count, position, gap, 1);
-                    try_gaps(kernels, start, last, count, gap / 2);
-                }
-            }
-            free(start);
-            free(last);
+        for (unsigned i = 0; i < BT_SLOTS; i++) {
+            uint32_t *array = entries();
+            for (unsigned k = 0; k < BT_SLOTS; k++)
+                array[k] = k + UINT32_C(0x80000000);
+            kernels->open_entry(array, i, 7);
+            for (unsigned k = 0; k < BT_SLOTS; k++)
+                assert_int_equal(array[k], k < i ? k + UINT32_C(0x80000000) : k == i ? 7 : k + 0x7fffffff);
+            kernels->close_entry(array, i);
+            for (unsigned k = 0; k + 1 < BT_SLOTS; k++)
+                assert_int_equal(array[k], k + UINT32_C(0x80000000));
+            free(array);
+        }
+    }
+}
+
+/** Slots have a byte on either side, which stays as it is. */
+static void slots_come_and_go(void **state)
+{
+    const struct bt_kernels *kernels;
+    (void)state;
+
+    for_each_form(kernels, f)
+    {
+        for (unsigned i = 0; i < BT_SLOTS; i++) {
+            uint8_t array[1 + BT_SLOTS + 1];
+            for (unsigned k = 0; k < sizeof(array); k++)
+                array[k] = (uint8_t)(k + 100);
+            kernels->open_slot(array + 1, i, 7);
+            for (unsigned k = 0; k < BT_SLOTS; k++)
+                assert_int_equal(array[1 + k], k < i ? k + 101 : k == i ? 7 : k + 100);
+            kernels->close_slot(array + 1, i);
+            for (unsigned k = 0; k + 1 < BT_SLOTS; k++)
+                assert_int_equal(array[1 + k], k + 101);
+            assert_int_equal(array[0], 100);
+            assert_int_equal(array[1 + BT_SLOTS], 100 + 1 + BT_SLOTS);
         }
     }
 }
@@ -292,6 +402,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(keys_at_most),         cmocka_unit_test(values_at_least),
         cmocka_unit_test(the_greatest),         cmocka_unit_test(gaps),
+        cmocka_unit_test(entries_come_and_go),  cmocka_unit_test(slots_come_and_go),
         cmocka_unit_test(every_form_was_tried),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

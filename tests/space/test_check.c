@@ -423,7 +423,7 @@ static void without_a_hook_the_program_stops(void **state)
     (void)state;
     if (KVA_CHECK_LEVEL < 2)
         return;
-    set_up(&f, NULL, false);
+    set_up(&f, &kva_engine_rb, false);
     (void)overwrite(&f, B, B + 8);
     pid_t child = fork();
     assert_true(child >= 0);

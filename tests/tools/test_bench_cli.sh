@@ -93,9 +93,9 @@ grep -q 'scan is O(n)' slow.txt || fail 'the cap is not told'
     fail 'JSON: the skipped row is not marked'
 
 refuse 2 'churn, holes, aligned, windows, needle, fill-drain, hot, longest' nonsense
-refuse 2 "no engine 'rbb': the engines are rb, bt, scan, or all" --engine rbb
-refuse 2 "no engine 'rbb': the engines are rb, bt, scan, or all" --base rbb
-refuse 2 "'list' is for kva test only: the engines are rb, bt, scan, or all" --engine list
+refuse 2 "no engine 'rbb': the engines are bt, rb, scan, or all" --engine rbb
+refuse 2 "no engine 'rbb': the engines are bt, rb, scan, or all" --base rbb
+refuse 2 "'list' is for kva test only: the engines are bt, rb, scan, or all" --engine list
 refuse 2 "engine 'rb' is named twice" --engine rb,rb
 refuse 2 'takes one engine' --base all
 refuse 2 'add it to --engine' --engine scan --base rb

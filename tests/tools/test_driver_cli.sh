@@ -53,7 +53,7 @@ refuse 2 'run_test_mask takes a number from 1 to 255' test smoke run_test_mask=2
 refuse 2 'use_huge takes only 1; leave it out to turn it off$' test use_huge=2
 refuse 2 'given twice' test nr_pages=1 nr_pages=2
 refuse 2 'too many arguments' test a b c d e f g h i j k l m n o p q r s
-refuse 2 "no engine 'tree': the engines are list, rb, bt, scan, or all" test smoke --engine tree
+refuse 2 "no engine 'tree': the engines are list, bt, rb, scan, or all" test smoke --engine tree
 refuse 2 "engine 'rb' is named twice" test smoke --engine rb,rb
 for budget in 0 -1 1x '' nan inf; do
     refuse 2 '--budget takes seconds, from 0.001 to 3600000' test smoke "--budget=$budget"
@@ -89,7 +89,7 @@ line='^Summary: align_shift_alloc_test passed: 0 failed: 0 xfailed: 2 repeat: 2 
 line='^Summary: pcpu_alloc_test passed: 2 failed: 0 xfailed: 0 repeat: 2 loops: 300 avg: [0-9]+ usec$'
 [ "$(grep -Ec "$line" text.txt)" = 4 ] || fail 'no summary of pcpu_alloc_test for each engine'
 [ "$(grep -Ec '^All test took worker0=[0-9]+ cycles$' text.txt)" = 4 ] || fail 'no cycles for each engine'
-grep -Eq '^test  +list us  +rb us  +list/rb  +bt us  +list/bt  +scan us  +list/scan$' text.txt || fail 'no table'
+grep -Eq '^test  +list us  +bt us  +list/bt  +rb us  +list/rb  +scan us  +list/scan$' text.txt || fail 'no table'
 grep -Eq '^total cycles( +[0-9,.]+){7}$' text.txt || fail 'no totals in the table'
 
 # shellcheck disable=SC2086

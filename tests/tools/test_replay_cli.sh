@@ -36,7 +36,7 @@ for trace in "$traces"/*.strace; do
     grep -q '^rb ' text.txt && grep -q '^scan ' text.txt || fail "$trace: an engine is missing"
     grep -q '^All engines gave the same addresses in all [0-9]* calls\.$' text.txt || fail "$trace: not all alike"
     "$KVA" replay --repeat 1 --samples 4 --json "$trace" >json.txt
-    jq -e '(keys_unsorted[:3] == ["command", "version", "date"]) and .command == "kva replay" and (.samples | length) == 4 and (.engines | map(.name)) == ["rb", "bt", "scan"]
+    jq -e '(keys_unsorted[:3] == ["command", "version", "date"]) and .command == "kva replay" and (.samples | length) == 4 and (.engines | map(.name)) == ["bt", "rb", "scan"]
         and ([.engines[] | .rounds == 1 and .operations > 100 and .ns_per_operation > 0] | all)
         and ([.samples[] | .fragmentation >= 0 and .fragmentation < 1 and .crumb_share < 1] | all)
         and .samples[3].operations == .engines[0].operations
@@ -83,10 +83,10 @@ refuse 3 'kva replay: .: Is a directory' .
 # Command lines that cannot be understood: the right words are listed.
 refuse 2 'which file?'
 refuse 2 'one file at a time' small.log small.log
-refuse 2 "no engine 'tree': the engines are rb, bt, scan, or all" --engine tree small.log
-refuse 2 "'list' is for kva test only: the engines are rb, bt, scan, or all" --engine list small.log
+refuse 2 "no engine 'tree': the engines are bt, rb, scan, or all" --engine tree small.log
+refuse 2 "'list' is for kva test only: the engines are bt, rb, scan, or all" --engine list small.log
 refuse 2 "engine 'rb' is named twice" --engine rb,rb small.log
-refuse 2 "no engine '': the engines are rb, bt, scan, or all" --engine '' small.log
+refuse 2 "no engine '': the engines are bt, rb, scan, or all" --engine '' small.log
 refuse 2 "--repeat takes a number from 1 to 1000000, not '0'" --repeat 0 small.log
 refuse 2 "--repeat takes a number from 1 to 1000000, not '3x'" --repeat 3x small.log
 refuse 2 "--samples takes a number from 1 to 1000, not '1001'" --samples 1001 small.log

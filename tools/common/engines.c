@@ -29,6 +29,18 @@ static const char *find(const struct engines *engines, const char *text, size_t 
     return NULL;
 }
 
+/** The same among the forms of bt that this machine can run. They are no engines of their own, so "all" leaves them out. */
+static const char *find_form(const char *text, size_t length)
+{
+    static const char *const forms[] = {"bt-scalar", "bt-avx2", "bt-avx512", "bt-neon"};
+
+    for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++)
+        if (strlen(forms[i]) == length && memcmp(forms[i], text, length) == 0 &&
+            kva_engine_by_name(forms[i]) != NULL)
+            return forms[i];
+    return NULL;
+}
+
 bool engines_contain(const struct engines *engines, const char *name)
 {
     return find(engines, name, strlen(name)) != NULL;
@@ -69,9 +81,15 @@ const char *engines_parse(const char *text, bool with_list_walk, struct engines 
         size_t length = strcspn(text, ",");
         const char *name = find(&known, text, length);
         if (name == NULL)
+            name = find_form(text, length);
+        if (name == NULL)
             return unknown(&known, text, length, message);
-        if (engines_contain(chosen, name)) { /* hence never more than ENGINES_MAX */
+        if (engines_contain(chosen, name)) {
             snprintf(message, ENGINES_MESSAGE, "engine '%s' is named twice", name);
+            return message;
+        }
+        if (chosen->count == ENGINES_MAX) {
+            snprintf(message, ENGINES_MESSAGE, "more than %d engines", ENGINES_MAX);
             return message;
         }
         chosen->name[chosen->count++] = name;

@@ -3,7 +3,8 @@
 /**
  * Lists of engines on the command line, the same for every command: "all", or names with commas in between.
  *
- * The engines are those of the library, by their names there. Beside them stands the list walk of bench/list,
+ * The engines are those of the library, by their names there, and by name alone the forms of bt that the machine can
+ * run (bt-avx2 and so on). Beside them stands the list walk of bench/list,
  * "list", where a command can drive it: kva test can. The others play and measure all that the library can
  * do (highest fits, reserving a place, resizing, statistics), and the list walk can do none of that.
  */

@@ -32,7 +32,7 @@ struct command {
 };
 
 static const struct argp_option options[] = {
-    {"engine", 'e', "LIST", 0, "Engines to run, one after the other: all, or names with commas (default: rb)",
+    {"engine", 'e', "LIST", 0, "Engines to run, one after the other: all, or names with commas (default: bt)",
      0},
     {"budget", OPTION_BUDGET, "SECONDS", 0,
      "End the loop of each test after its share of so many seconds per worker; what was cut is said", 0},
