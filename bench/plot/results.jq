@@ -4,9 +4,13 @@
 # From the JSON of kva bench to what docs/benchmarks.md shows. Call one function: jq -r -f results.jq with
 # --arg what markdown | churn | others.
 
-# Figures that others have published for the design of the rb engine, in user space on this kind of machine:
-# nanoseconds for one pair of the churn, by the number of live ranges.
+# Figures of others for one pair of the churn in user space, by the number of live ranges, in nanoseconds: the design of
+# the rb engine as of 2019; an experiment that preceded bt, with 64-bit and with compact leaves; and two allocators that
+# hand out handles, in no order and within no window: TLSF, and an offset allocator with 256 bins.
 def published: {"1000": 257, "10000": 411, "100000": 1370, "1000000": 3014};
+def experiment: {"1000": "85 / 74", "10000": "124 / 108", "100000": "201 / 171", "1000000": "458 / 363"};
+def tlsf: {"1000": 67, "10000": 70, "100000": 279, "1000000": 512};
+def offset_allocator: {"1000": 42, "10000": 44, "100000": 142, "1000000": 332};
 
 # 1234567 -> "1,234,567"
 def grouped: tostring | explode | reverse
@@ -58,11 +62,26 @@ def longest_table:
         | [(.n | grouped) + $mark, .engine, (.operations | grouped) + $mark, (.latency_ns | (.p50, ."p99.9", .max) | ns),
         (.empty_max_ns | ns), (."empty_p99.999_ns" | ns), (.above_empty_max | grouped), (.repeated_max_ns | ns), .repeated_max_in] | cells);
 
+# The row of an engine, or null.
+def row($rows; $workload; $n; $engine):
+    [$rows[] | select(.workload == $workload and .n == $n and .engine == $engine and (.skipped | not))][0];
+
+# A figure of that row, or a dash.
+def figure(get; $decimals): if . == null then "-" else (get | fixed($decimals)) end;
+
+# Each column of others beside ours; the last line is in bytes.
 def published_table:
-    (["live ranges", "published, ns/pair", "rb, ns/pair", "published / rb", "rb, bytes/live (published: 87)"] | cells),
-    (["--:", "--:", "--:", "--:", "--:"] | cells),
-    (.rows[] | select(.workload == "churn" and .engine == "rb" and published[.n | tostring] != null)
-        | [(.n | grouped), (published[.n | tostring] | grouped), (.ns | ns), (published[.n | tostring] / .ns | fixed(2)), (.bytes_per_live | fixed(1))] | cells);
+    .rows as $rows
+    | (["live ranges", "red-black, published", "rb", "experiment (64-bit / compact)", "bt", "bt: × rb", "TLSF (handles)", "256-bin offset allocator (handles)"] | cells),
+      (["--:", "--:", "--:", "--:", "--:", "--:", "--:", "--:"] | cells),
+      (published | keys | sort_by(tonumber) | .[] | . as $n | ($n | tonumber) as $number
+        | row($rows; "churn"; $number; "rb") as $rb | row($rows; "churn"; $number; "bt") as $bt
+        | select($rb != null or $bt != null)
+        | [($number | grouped), (published[$n] | grouped), ($rb | figure(.ns; 0)), experiment[$n], ($bt | figure(.ns; 0)),
+           (if $rb == null or $bt == null then "-" else $rb.ns / $bt.ns | fixed(2) end), (tlsf[$n] | grouped), (offset_allocator[$n] | grouped)] | cells),
+      (row($rows; "churn"; 1000000; "rb") as $rb | row($rows; "churn"; 1000000; "bt") as $bt | row($rows; "ownerless"; 1000000; "bt") as $bare
+        | ["bytes per range at 1,000,000", "87", ($rb | figure(.bytes_per_live; 1)), "31 / 17.5",
+           ($bt | figure(.bytes_per_live; 1)) + ", without owners " + ($bare | figure(.bytes_per_live; 1)), "", "86", "96"] | cells);
 
 def markdown:
     machine_text, "",
@@ -73,7 +92,7 @@ def markdown:
     (select([.rows[] | select(.no_fit > 0)] != []) | "", ([.rows[] | select(.no_fit > 0)][0]
         | "In windows, " + (100 * .no_fit / .requests | fixed(1)) + " % of the requests rightly found no fit.")),
     (select([.rows[] | select(.skipped)] != []) | "", "Left out as too slow at these sizes: " + ([.rows[] | select(.skipped) | .engine] | unique | join(", ")) + "."),
-    (select([.rows[] | select(.workload == "churn")] != []) | "", "The churn beside published figures for this design:", "", published_table),
+    (select([.rows[] | select(.workload == "churn")] != []) | "", "The churn beside figures of others, in ns per pair. Theirs are from another machine: compare the ratios.", "", published_table),
     (select(.longest != []) | "", "The longest single operation:", "", longest_table),
     (select(any(.longest[]; .capped)) | "",
         "\\* An engine of O(n), with fewer ranges and operations than the others, with which the row does not compare.");

@@ -799,6 +799,38 @@ static void a_thinned_tree_gives_its_nodes_back(void **state)
     }
 }
 
+/* While a tree is drained from below, its first leaf never stays empty beside a full one: else each further entry would
+ * be the first of its leaf, and take the leaf's separator with it. */
+static void the_first_leaf_takes_over_the_next(void **state)
+{
+    static struct fixture f;
+    struct kva_config config = config_of(0, 999, 1);
+    const struct kva_engine *engine;
+    bool took_over = false;
+    (void)state;
+
+    for_each_bt(engine, e)
+    {
+        if (!is_full_size(engine))
+            continue;
+        set_up(&f, engine, &config);
+        for (uint64_t i = 0; i < 500; i++)
+            reserve(&f, 2 * i, 1);
+        for (uint64_t i = 0; tree(&f)->height > 0; i++) {
+            const struct bt_inner *root = tree(&f)->root;
+            uint64_t before = root->size[0];
+            release(&f, 2 * i);
+            if (tree(&f)->height == 0)
+                break;
+            root = tree(&f)->root;
+            assert_true(root->size[0] > 0);
+            took_over = took_over || root->size[0] > before;
+        }
+        assert_int_equal(kva_space_abandon(&f.space), KVA_OK);
+    }
+    assert_true(took_over);
+}
+
 /* The public engine is only a way in: the tiling belongs to the best form that there is. */
 static void the_way_in(void **state)
 {
@@ -870,6 +902,7 @@ int main(void)
         cmocka_unit_test(preload_covers_a_change_of_form),
         cmocka_unit_test(bytes_per_range_in_steady_churn),
         cmocka_unit_test(a_thinned_tree_gives_its_nodes_back),
+        cmocka_unit_test(the_first_leaf_takes_over_the_next),
         cmocka_unit_test(the_way_in),
         cmocka_unit_test(the_environment_asks_for_a_form),
     };

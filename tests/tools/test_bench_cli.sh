@@ -15,7 +15,7 @@ command -v jq >/dev/null || fail 'jq is missing, which reads the JSON here'
 
 # Everything tiny: this is about what comes out, not about speed.
 tiny='--turn 1 --reps 2 --operations 400'
-workloads='churn holes aligned windows needle fill-drain hot longest'
+workloads='churn ownerless holes aligned windows needle fill-drain hot longest'
 
 # The exit code and the words of a call that must fail.
 refuse() {
@@ -92,7 +92,7 @@ grep -q 'scan is O(n)' slow.txt || fail 'the cap is not told'
 "$KVA" bench hot $tiny --engine scan --n 10001 --json | jq -e '.rows[0].skipped' >/dev/null ||
     fail 'JSON: the skipped row is not marked'
 
-refuse 2 'churn, holes, aligned, windows, needle, fill-drain, hot, longest' nonsense
+refuse 2 'churn, ownerless, holes, aligned, windows, needle, fill-drain, hot, longest' nonsense
 refuse 2 "no engine 'rbb': the engines are bt, rb, scan, or all" --engine rbb
 refuse 2 "no engine 'rbb': the engines are bt, rb, scan, or all" --base rbb
 refuse 2 "'list' is for kva test only: the engines are bt, rb, scan, or all" --engine list

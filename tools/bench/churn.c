@@ -35,6 +35,21 @@ const struct workload workload_churn = {
     .phase_count = 1,
 };
 
+/* What the owners cost: a pointer for each range, and the lines that it lies on. */
+const struct workload workload_ownerless = {
+    .name = "ownerless",
+    .purpose =
+        "The churn in a space that keeps no owners (without_owners): what the least bookkeeping takes, in "
+        "bytes and in time.",
+    .counts = "live ranges",
+    .unit = "pair",
+    .sizes = {10000, 1000000},
+    .without_owners = true,
+    .setup = setup,
+    .phases = phases,
+    .phase_count = 1,
+};
+
 /* The longest single operation is looked for in the same traffic, one operation at a time. */
 const struct workload workload_longest = {
     .name = "longest",

@@ -34,16 +34,12 @@ static uint64_t *table_of(size_t n)
     return table;
 }
 
-static void open_space(struct subject *subject, uint64_t align_class)
+static void open_space(struct subject *subject, const struct kva_config *kind)
 {
-    struct kva_config config = {
-        .first = 0,
-        .last = subject->last,
-        .quantum = PAGE,
-        .engine = kva_engine_by_name(subject->engine),
-        .align_class = {align_class},
-        .memory = kva_memory_host(),
-    };
+    struct kva_config config = *kind;
+    config.quantum = PAGE;
+    config.engine = kva_engine_by_name(subject->engine);
+    config.memory = kva_memory_host();
     enum kva_status status = kva_space_init(&subject->space, &config);
     if (status == KVA_ENOMEM)
         bench_fatal(TOOL_REFUSED, "no memory for a space on engine %s", subject->engine);
@@ -51,20 +47,19 @@ static void open_space(struct subject *subject, uint64_t align_class)
         subject_wrong(subject, "kva_space_init", 0, status);
 }
 
-struct subject *subject_create(const char *engine, uint64_t last, uint64_t align_class, size_t n,
-                               uint64_t seed)
+struct subject *subject_create(const char *engine, const struct kva_config *kind, size_t n, uint64_t seed)
 {
     struct subject *subject = calloc(1, sizeof(*subject));
     if (subject == NULL)
         bench_fatal(TOOL_REFUSED, "no memory for a subject");
     subject->engine = engine;
-    subject->last = last;
+    subject->last = kind->last;
     subject->n = n;
     subject->live = table_of(n);
     subject->expected = NO_ADDRESS;
     subject->batch_count = 1;
     rng_seed(&subject->rng, seed);
-    open_space(subject, align_class);
+    open_space(subject, kind);
     return subject;
 }
 

@@ -84,9 +84,9 @@ struct sample {
     uint64_t no_fit;       /* of these: found no fit */
 };
 
-/** Create a subject with an empty space [0, last], quantum PAGE, and n table entries, all NO_ADDRESS. */
-struct subject *subject_create(const char *engine, uint64_t last, uint64_t align_class, size_t n,
-                               uint64_t seed);
+/** Create a subject with an empty space of a kind (last, align_class and without_owners are read), quantum PAGE, and n
+ *  table entries, all NO_ADDRESS. */
+struct subject *subject_create(const char *engine, const struct kva_config *kind, size_t n, uint64_t seed);
 
 /** Verify the space's invariants and give everything back. */
 void subject_destroy(struct subject *subject);

@@ -5,8 +5,8 @@
 #include <string.h>
 
 static const struct workload *const workloads[] = {
-    &workload_churn,  &workload_holes,      &workload_aligned, &workload_windows,
-    &workload_needle, &workload_fill_drain, &workload_hot,     &workload_longest,
+    &workload_churn,  &workload_ownerless,  &workload_holes, &workload_aligned, &workload_windows,
+    &workload_needle, &workload_fill_drain, &workload_hot,   &workload_longest,
 };
 
 const struct workload *workload_at(size_t index)
@@ -25,8 +25,12 @@ const struct workload *workload_by_name(const char *name)
 
 struct subject *workload_open(const struct workload *workload, const char *engine, size_t n, uint64_t seed)
 {
-    uint64_t last = workload->last == NULL ? SPACE_LAST : workload->last(n);
-    struct subject *subject = subject_create(engine, last, workload->align_class, n, seed);
+    struct kva_config config = {
+        .last = workload->last == NULL ? SPACE_LAST : workload->last(n),
+        .align_class = {workload->align_class},
+        .without_owners = workload->without_owners,
+    };
+    struct subject *subject = subject_create(engine, &config, n, seed);
     workload->setup(subject);
     return subject;
 }

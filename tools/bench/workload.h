@@ -36,6 +36,7 @@ struct workload {
     bool scattered;       /* addresses are spread on purpose: fragmentation has no meaning */
     bool single;          /* measured by longest.c instead of the runner */
     uint64_t align_class; /* that the space declares; 0: none */
+    bool without_owners;  /* the space keeps none */
     /* The space's last address for a size; NULL: SPACE_LAST. */
     uint64_t (*last)(size_t n);
     /* Bring a fresh subject into the state that is sampled and measured. */
@@ -45,6 +46,7 @@ struct workload {
 };
 
 extern const struct workload workload_churn;
+extern const struct workload workload_ownerless;
 extern const struct workload workload_holes;
 extern const struct workload workload_aligned;
 extern const struct workload workload_windows;
