@@ -38,5 +38,5 @@ ${FUZZ_CC:-clang} -std=c11 -g -O2 -fsanitize=fuzzer,address,undefined -fno-sanit
     -DKVA_CHECK_LEVEL=1 -I. -Iinclude -Isrc -Itests \
     src/*/*.c ports/linux/*.c ports/test/*.c tests/common/bt_tiny.c tests/common/bt_small.c tests/common/harness.c tests/fuzz/play.c \
     tests/fuzz/fuzz_bt.c -lcmocka -o "$folder/fuzz_bt"
-"$folder/fuzz_bt" -max_total_time="$seconds" -max_len=1024 -len_control=20 -timeout=20 -print_final_stats=1 \
+"$folder/fuzz_bt" -max_total_time="$seconds" -max_len=1024 -len_control=20 -timeout=120 -print_final_stats=1 \
     -artifact_prefix="$folder/" "$folder/found" tests/fuzz/corpus
