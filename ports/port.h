@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * What a port owes the library: today, node memory and the number of CPUs.
+ * What a port owes the library: node memory, pages, and what it knows of CPUs and chance.
  *
  * The floors 0-2 call no port by name. They are handed what they need: a kva_memory and a CPU count in
  * kva_config. So a kernel needs no port at all; a hosted build has one, which fills those fields in for
@@ -10,10 +10,20 @@
  *   kva_memory_host   (declared in kva/kva.h) blocks aligned for any object, from any thread; NULL when
  *                     there are none; a block of 2 MiB or more is worth a huge page
  *   kva_port_cpus     the CPUs that are online; at least 1
+ *   kva_pages_host    (declared in kva/vm.h) where instances of vmap take their pages from
+ *   kva_port_this_cpu the CPU that the caller runs on, from 0; it may move at any time
+ *   kva_port_random   64 random bits that nobody can guess, for the placement of hardened areas
+ *   kva_port_symbol   a kva_symbol (kva/vm.h): what the dynamic linker knows of a code address
  */
 #ifndef KVA_PORTS_PORT_H
 #define KVA_PORTS_PORT_H
 
+#include <stddef.h>
+#include <stdint.h>
+
 unsigned kva_port_cpus(void);
+unsigned kva_port_this_cpu(void);
+uint64_t kva_port_random(void);
+size_t kva_port_symbol(void *context, const void *address, char *text, size_t bytes);
 
 #endif

@@ -156,7 +156,8 @@ control()
         -DKVA_BUILD_TOOLS=OFF -DKVA_INSTALL=OFF -DKVA_TEST_SCRIPTS=OFF >build.log 2>&1 ||
         die "cmake fails without a mutation: $(tail -n 3 build.log)"
     build "$1" all || die "the tests do not build without a mutation: $(errors 3)"
-    for test in "level$1"/tests/base_test_* "level$1"/tests/engine_test_* "level$1"/tests/space_test_* "level$1"/tests/fuzz_test_*; do
+    for test in "level$1"/tests/base_test_* "level$1"/tests/engine_test_* "level$1"/tests/space_test_* \
+        "level$1"/tests/vmap_test_* "level$1"/tests/fuzz_test_*; do
         test=$(basename "$test")
         [ "$test" != engine_test_cost ] || continue
         began=$(date +%s%N)

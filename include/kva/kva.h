@@ -64,10 +64,11 @@ enum kva_status {
 
     /* The environment's: ordinary answers that a correct program must expect. */
     KVA_ENOSPC = 1, /* no free range satisfies the request */
-    KVA_ENOMEM = 2, /* no node memory for the operation's bookkeeping */
+    KVA_ENOMEM = 2, /* no memory: for the operation's bookkeeping, or (kva/vm.h) from the system */
     KVA_EEXIST = 3, /* the range asked for is not wholly free */
     KVA_ENOENT = 4, /* no such segment, engine or callback */
     KVA_EBUSY = 5,  /* the space still holds busy segments */
+    KVA_ELIMIT = 6, /* a limit of the system on mappings (kva/vm.h; Linux: vm.max_map_count) */
 
     /* The caller's bugs: reported to the misuse hook as well. */
     KVA_ENULL = 32,     /* a required pointer is NULL, or the space is not initialised */

@@ -1,0 +1,1018 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * kva/vm.h: vmalloc for user space. Address ranges, joined to real pages.
+ *
+ * An INSTANCE owns a stretch of virtual memory, reserved at once and backed by nothing (the RESERVE), a space
+ * (kva/kva.h) over it, and a page source. It hands out AREAS: whole pages, each area followed by a guard page
+ * that faults when touched:
+ *
+ *      |  area A         |g|   area B  |g|         free          |  area C                      |g|  free ...
+ *      ^ kva_vmalloc returns this                                 guard pages: not part of the area's size
+ *
+ * THE LIFE OF AN AREA. Unmapping costs a system call and a TLB flush, so a freed area takes its time:
+ *
+ *                 kva_vmalloc                          kva_vfree
+ *      free -------------------------------> live ---------------------+----------------> cached
+ *       ^                                     ^  \                     | a common size,     |  still mapped, and
+ *       |                                     |   \ kva_vfree_later    | and room for it    |  the first to go out
+ *       |                                     |    v                   |                    |  again, without a
+ *       |                                     |   later                | otherwise          |  system call
+ *       |          a system call for          |    |  grace period     v                    |
+ *       +------- a whole batch: PURGE ------ (reuse)  is over ------> parked <--------------+  the cache is full
+ *
+ *   live     the caller's
+ *   later    given back, but others may read it until a grace period is over (kva_vfree_later)
+ *   cached   still mapped, contents and all; serves the next request of exactly that many pages
+ *   parked   waits for the next purge, contents and all. A purge unmaps all that is parked: neighbours are merged,
+ *            and each run costs one system call. It happens when more than a limit is parked, when space or memory
+ *            is short, and when kva_vm_flush asks for it
+ *   free     unmapped: a touch faults, and the memory has gone back to the system
+ *
+ * WHAT A STALE POINTER SEES. Through a pointer to a cached or parked area, its old contents can still be read and
+ * written, and after the area has been handed out again, its new owner's. Only after a purge does the touch fault.
+ * An instance that is HARDENED has neither cache nor parking: an area is unmapped before kva_vfree returns, its
+ * addresses are kept out of use for a while, and new areas are placed at random.
+ *
+ * KINDS OF MEMORY
+ *   vmalloc    private pages, zero-filled when they are first used
+ *   vmap       FRAMES mapped by their numbers, in any order and any number of times: a write through one map is read
+ *              through all. Frames come from a pool (kva_frames_create)
+ *   map_ram    as vmap, for maps that are small and short-lived
+ *   per-CPU    congruent areas: an object has one address for each CPU, at distances that never change
+ *
+ * CONVENTIONS are those of kva/kva.h, and
+ *   Memory      is a void pointer to its first byte. NULL is never an answer.
+ *   Short       kva_vmalloc and its kin return the pointer, and NULL on failure; kva_vm_status then says why.
+ *   Caller      Every area remembers who asked for it: the return address of the call, unless the request says
+ *               otherwise. Reports name it.
+ *   n, m        In a Cost row: areas; areas that are parked. A "call" is a system call.
+ *   Locking     This version takes no lock. An instance may be used by one thread at a time; different instances are
+ *               independent. "Caller", "Shared" and "None" mean what they mean in kva/kva.h.
+ *   Fork        The child has its own copy of an instance and goes on with it: private pages are copied when
+ *               written, frames stay shared between both, and nothing needs to be done. Fork while another thread is
+ *               in a call on the instance, and the child must not use it.
+ *   State       There is none outside the instances, but for the fault reporter's list of them.
+ */
+#ifndef KVA_VM_H
+#define KVA_VM_H
+
+#include <kva/kva.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct kva_vm;
+
+/* ------------------------------------------------------------------------------------- the page source */
+
+/** System calls that a page source has made, by what they were for. */
+struct kva_vm_calls {
+    uint64_t reserve; /* taking and releasing a stretch, probing the system */
+    uint64_t open;    /* making pages usable */
+    uint64_t close;   /* taking pages away: the ones that flush TLBs */
+    uint64_t map;     /* mapping frames */
+    uint64_t unmap;   /* unmapping frames */
+    uint64_t pool;    /* making frame pools, giving frames back to the system */
+};
+
+/** How a page source works, and how near it is to the system's limits. */
+struct kva_pages_stats {
+    struct kva_vm_calls calls;
+    const char *mechanism;   /* in a few words: "guard regions" or "protected mappings" on Linux */
+    uint64_t mappings;       /* that the stretch takes up, at most */
+    uint64_t mappings_limit; /* that it may take up before KVA_ELIMIT; 0: no such limit */
+    uint64_t weak_closes;    /* closes that the system refused: see `close` */
+};
+
+/** The stretch that a page source is asked to reserve, and gets. */
+struct kva_stretch {
+    uint64_t bytes;  /* in: as asked for. out: a multiple of the page; less where the system refuses */
+    uint64_t least;  /* in: fewer bytes than this are of no use */
+    uint64_t min;    /* in: the window, both ends included */
+    uint64_t max;    /* in */
+    uint64_t align;  /* in: of the stretch; a power of two, at least the page */
+    uint64_t frames; /* in, out: of these, bytes at the upper end that are for frames; halved with `bytes` */
+    uint64_t first;  /* out: lowest address, a multiple of align */
+    void *handle;    /* out: the source's own; handed to its other functions as `stretch` */
+};
+
+/** Where an instance takes pages from: a table of functions. Every call gets `context`. None may call back into the
+ *  instance. The Linux port has one (kva_pages_host); a kernel brings its own.
+ *
+ *  Ranges are whole pages inside the stretch. A status is KVA_OK, KVA_ENOMEM (the system has no memory), or
+ *  KVA_ELIMIT (a limit on mappings); after a failure everything is as it was before the call.
+ *
+ *  reserve   take a stretch of addresses. Every page of it is CLOSED: a touch faults
+ *  release   give it back, whatever is open or mapped in it
+ *  open      make closed private pages usable: read-write and zero-filled. With `huge`, the range is whole huge
+ *            pages, and huge pages are wanted
+ *  close     close private pages again, open ones and closed ones alike; their memory goes back. Cannot fail: where
+ *            the system refuses, the memory goes back, the next open finds zeroes, but until then a touch may not
+ *            fault. That is counted in weak_closes
+ *  map       map `count` frames from number `frame` on, read-write, over closed pages of the frames' part
+ *  unmap     close a range of the frames' part, whatever is mapped in it. As close, it cannot fail
+ *  pool      make a pool of `count` frames that read as zero and take memory when they are written
+ *  drain     forget what `count` frames from `frame` on hold: their memory goes back, they read as zero
+ *  drop      end a pool; none of its frames is mapped
+ *  table     take `bytes` of ordinary memory that reads as zero and takes room only where it is written; or NULL
+ *  wipe      make a table read as zero again, and give back what it takes
+ *  untable   give a table back
+ *  this_cpu  the CPU that the caller runs on, from 0; may be out of date when it is used
+ *  stats     how it works, and what it has done for this stretch
+ */
+struct kva_pages {
+    enum kva_status (*reserve)(void *context, struct kva_stretch *wish);
+    void (*release)(void *context, void *stretch);
+    enum kva_status (*open)(void *context, void *stretch, uint64_t start, uint64_t bytes, bool huge);
+    void (*close)(void *context, void *stretch, uint64_t start, uint64_t bytes);
+    enum kva_status (*map)(void *context, void *stretch, uint64_t start, void *pool, uint64_t frame,
+                           uint64_t count);
+    void (*unmap)(void *context, void *stretch, uint64_t start, uint64_t bytes);
+    enum kva_status (*pool)(void *context, void *stretch, uint64_t count, void **pool);
+    void (*drain)(void *context, void *stretch, void *pool, uint64_t frame, uint64_t count);
+    void (*drop)(void *context, void *stretch, void *pool);
+    void *(*table)(void *context, uint64_t bytes);
+    void (*wipe)(void *context, void *table, uint64_t bytes);
+    void (*untable)(void *context, void *table, uint64_t bytes);
+    unsigned (*this_cpu)(void *context);
+    void (*stats)(void *context, void *stretch, struct kva_pages_stats *stats);
+    intptr_t (*descriptor)(void *context, void *pool); /* the pool's file descriptor, or -1; may be NULL */
+    uint64_t page;                                     /* bytes of a page: a power of two */
+    uint64_t huge;                                     /* bytes of a huge page; 0: there are none */
+    void *context;
+};
+
+/** Ways in which the Linux page source can keep closed pages closed. */
+enum kva_mechanism {
+    KVA_MECHANISM_BEST = 0, /* the lightest that the running kernel has */
+
+    /** Readable and writable mappings, in which every page that is not open carries a guard marker (MADV_GUARD_INSTALL;
+     *  Linux 6.13 and later). Guards split no mapping: any number of areas fits. */
+    KVA_MECHANISM_GUARDS = 1,
+
+    /** A mapping of its own for each area, with inaccessible ones between. Any Linux; two mappings for each area, of
+     *  which a process may have vm.max_map_count, 65530 unless it was raised. */
+    KVA_MECHANISM_MAPPINGS = 2
+};
+
+/** Hosted builds: the system's page source.
+ *
+ *  In:      mechanism  KVA_MECHANISM_BEST, or one in particular
+ *  Returns: the source; it may be shared by any number of instances. Its reserve answers KVA_ENOENT when the
+ *           kernel lacks the mechanism. For a value that is none of its kind, a source without functions, which
+ *           kva_vm_create refuses with KVA_ENULL
+ *  Cost:    O(1)
+ *  Locking: None
+ *  Failure: cannot fail
+ */
+struct kva_pages kva_pages_host(enum kva_mechanism mechanism);
+
+/* ------------------------------------------------------------------------------------------ life cycle */
+
+/** Called by the library when an area was given to kva_vfree_later; see there. */
+struct kva_later;
+
+/** How to wait until no reader can hold an old pointer any more: RCU, or what else the program has.
+ *
+ *  after   arrange that kva_vfree_ready(record) is called, once, from any thread, when a grace period has passed
+ *          that begins now or later. It must not fail, block, or call it at once
+ *  wait    return when such a grace period has passed; needed only by kva_vfree_later without a record, when there
+ *          is no memory. NULL: KVA_ENOMEM then */
+struct kva_grace {
+    void (*after)(void *context, struct kva_later *record);
+    void (*wait)(void *context);
+    void *context;
+};
+
+/** Write what is known of a code address ("main+0x1c") into `text`, at most `bytes` with the zero byte; returns the
+ *  length, or 0 if nothing is known. For reports, and for kva_vm_fault_describe: it may run in a signal handler. */
+typedef size_t kva_symbol(void *context, const void *address, char *text, size_t bytes);
+
+enum kva_huge_policy {
+    KVA_HUGE_ASKED = 0, /* huge pages for kva_vmalloc_huge and KVA_VM_HUGE */
+    KVA_HUGE_NEVER = 1, /* such requests get small pages */
+    KVA_HUGE_LARGE = 2  /* for every request of at least a huge page without a window, too */
+};
+
+/** Asks for no cache, or for a purge at each free. (0 stands for the default, as everywhere.) */
+#define KVA_VM_NONE UINT64_MAX
+
+/** What an instance is made with. Zero-initialise it, then set what is to differ; with kva_vm_create all of it may
+ *  stay zero. */
+struct kva_vm_config {
+    /** Bytes of address range. 0: 1 TiB on a 64-bit host, 512 MiB on a 32-bit one. Less is taken where the system
+     *  refuses that, or memory for its tables, down to `reserve_least`; 0: 16 MiB, or `reserve` if that is less. */
+    uint64_t reserve;
+    uint64_t reserve_least;
+    uint64_t min; /* the window for the reserve, both ends included; */
+    uint64_t max; /*   0: no upper end */
+
+    /** Bytes at the reserve's upper end that are kept for vmap and map_ram. 0: a quarter. If less is reserved than was
+     *  asked for, this shrinks with it. */
+    uint64_t frames_part;
+
+    bool without_guards; /* no guard page behind each area */
+    bool zero_always;    /* every allocation is zeroed, as if by kva_vzalloc */
+    bool hardened;       /* no cache, unmap at once, place at random, quarantine; see the top */
+
+    /** Purge when more than this is parked. 0: kva_set_deferred_limit's default, 32 MiB times the binary digits of
+     *  the CPU count. KVA_VM_NONE: purge at each free that the cache does not take. */
+    uint64_t lazy_bytes;
+
+    /** Keep at most this much cached. 0: lazy_bytes' default. KVA_VM_NONE: no cache. An area of more than 127 pages is cached
+     *  if it takes no more than a quarter of this. When the cache is full, the sizes that were freed longest ago are
+     *  parked. */
+    uint64_t cache_bytes;
+
+    /** Hardened: addresses kept out of use after a free. 0: lazy_bytes' default. KVA_VM_NONE: no quarantine. */
+    uint64_t quarantine_bytes;
+
+    /** Hardened: of the random placement. 0: the host's randomness (kva_vm_build: a fixed number). */
+    uint64_t seed;
+
+    enum kva_huge_policy huge;
+    const struct kva_engine *engine; /* of the space; NULL: the default */
+    struct kva_memory memory;        /* for descriptors and nodes; kva_vm_create: zero for the host's */
+    struct kva_pages pages;          /* kva_vm_create: zero for kva_pages_host(KVA_MECHANISM_BEST) */
+    struct kva_grace grace;          /* for kva_vfree_later; zero: that answers KVA_ENOENT */
+
+    /** Names code in reports. NULL: numbers; kva_vm_create: the names that the dynamic linker knows (those of shared
+     *  libraries, and of programs that are linked with -rdynamic). dladdr takes the linker's lock for them, so in a
+     *  signal handler it may have to wait until another thread is done with dlopen; a function of your own avoids that. */
+    kva_symbol *symbol;
+    void *symbol_context;
+
+    unsigned cpus; /* 0 stands for 1 (kva_vm_create asks the system) */
+
+    kva_hook *on_misuse; /* as in kva_config */
+    kva_hook *on_corruption;
+    void *hook_context;
+};
+
+/** Make an instance from what the config holds, without a host. Reserves addresses; no page is opened.
+ *
+ *  In:      config  memory and pages must be set
+ *  Out:     vm      the new instance
+ *  Returns: KVA_OK
+ *           KVA_ENULL    config or vm is NULL, or a function of memory or pages is
+ *           KVA_EINVAL   huge is none of its kind
+ *           KVA_EALIGN   pages.page or pages.huge is no power of two
+ *           KVA_EWINDOW  min > max, with max not 0
+ *           KVA_ESIZE    frames_part leaves no room for private pages
+ *           KVA_ENOSPC   not even reserve_least bytes of addresses can be had
+ *           KVA_ENOMEM   no memory
+ *           KVA_ENOENT   the system lacks the mechanism asked for
+ *  Cost:    some calls
+ *  Locking: None
+ *  Failure: everything is given back
+ */
+enum kva_status kva_vm_build(const struct kva_vm_config *config, struct kva_vm **vm);
+
+/** Hosted builds: make an instance; what the config leaves zero is taken from the host.
+ *
+ *  In:      config  NULL stands for one that is all zero
+ *  Out:     vm      the new instance
+ *  Returns: as kva_vm_build
+ *  Cost:    as kva_vm_build
+ *  Locking: None
+ *  Failure: everything is given back
+ */
+enum kva_status kva_vm_create(const struct kva_vm_config *config, struct kva_vm **vm);
+
+struct kva_vm_area;
+
+/** Called for each area that is still live, or waits for a grace period, when its instance ends. */
+typedef void kva_vm_leak(void *context, const struct kva_vm_area *area);
+
+/** End an instance and give everything back: its addresses, its pages, its memory. What its areas held is gone.
+ *
+ *  Nobody may be about to call kva_vfree_ready for it: let all grace periods end first (liburcu: rcu_barrier()).
+ *  Frame pools and per-CPU allocators of the instance end with it.
+ *
+ *  In:      vm       afterwards a dangling pointer
+ *           leak     called for each area that is still live or later, lowest address first; may be NULL
+ *           context  handed to it
+ *  Returns: KVA_OK
+ *           KVA_EBUSY      there were such areas. The instance has ended all the same
+ *           KVA_ENULL      vm is NULL
+ *           KVA_EREENTRY   called from inside a reclaim callback: the instance lives on
+ *  Cost:    O(n log n) with `leak`; some calls
+ *  Locking: Caller; leak may look at the instance, and must not change it
+ *  Failure: on KVA_ENULL and KVA_EREENTRY nothing has changed
+ */
+enum kva_status kva_vm_destroy(struct kva_vm *vm, kva_vm_leak *leak, void *context);
+
+/** Why the last call on an instance that failed did so; KVA_OK if none has.
+ *
+ *  Cost:    O(1). Locking: Shared. Failure: cannot fail; KVA_ENULL for a NULL instance
+ */
+enum kva_status kva_vm_status(const struct kva_vm *vm);
+
+/** The space behind an instance, to be looked at: kva_stats_read, kva_first, kva_space_dump. Never to be changed.
+ *
+ *  Cost:    O(1). Locking: Shared, as what is then done with it. Failure: cannot fail; NULL for a NULL instance
+ */
+const struct kva_space *kva_vm_space(const struct kva_vm *vm);
+
+/* -------------------------------------------------------------------------------------- private memory */
+
+enum kva_vm_flag {
+    KVA_VM_ZERO = 1, /* the memory reads as zero. Without this it may hold what an earlier area left */
+    KVA_VM_HUGE = 2, /* in huge pages, if it is at least one; the pages are rounded up to whole ones */
+    /** Take what is at hand and refuse otherwise: nothing is flushed, purged, reclaimed or waited for. The
+     *  calls that open pages are made. */
+    KVA_VM_NO_BLOCK = 4
+};
+
+/** What an allocation asks for. kva_vm_request_of fills in the usual values. */
+struct kva_vm_request {
+    size_t size;        /* 1 .. bytes; rounded up to whole pages */
+    size_t align;       /* a power of two; below the page it counts as the page */
+    uintptr_t min;      /* the window, both ends included; it is cut to the reserve. The guard page may lie */
+    uintptr_t max;      /*   outside. */
+    unsigned flags;     /* enum kva_vm_flag */
+    const void *caller; /* who asks; NULL: the caller of this function */
+    void *owner;        /* the caller's, any value; kept with the area, never followed */
+};
+
+/** The usual request: `size` bytes, anywhere, no flags, no owner. */
+static inline struct kva_vm_request kva_vm_request_of(size_t size)
+{
+    struct kva_vm_request request;
+    request.size = size;
+    request.align = 1;
+    request.min = 0;
+    request.max = UINTPTR_MAX;
+    request.flags = 0;
+    request.caller = NULL;
+    request.owner = NULL;
+    return request;
+}
+
+/** Allocate an area.
+ *
+ *  A request without window or huge pages is served from the cache, if an area of as many pages, at such an address
+ *  as is asked for, is among the last few that came there. Otherwise the area goes to the lowest address that fits (hardened: to a random one) and its pages are
+ *  opened. When space or memory is short, what is cached, parked and in quarantine is purged and the attempt
+ *  repeated; then the reclaim callbacks are asked, one by one.
+ *
+ *  In/Out:  vm
+ *  In:      request  see struct kva_vm_request
+ *  Out:     memory   the first byte
+ *  Returns: KVA_OK
+ *           KVA_ENOSPC     no free range of the reserve fits
+ *           KVA_ENOMEM     the system has no memory
+ *           KVA_ELIMIT     the process has as many mappings as the system allows (Linux: raise vm.max_map_count)
+ *           KVA_ENULL      vm, request or memory is NULL
+ *           KVA_ESIZE      size is 0
+ *           KVA_EALIGN     align is no power of two
+ *           KVA_EINVAL     flags has bits that are none
+ *           KVA_EWRAP      size, rounded up, passes SIZE_MAX
+ *           KVA_EWINDOW    min > max, or the window and the reserve do not meet
+ *  Cost:    from the cache O(1), no call. Else O(log n) and one call; up to three where it reaches into addresses
+ *           that were never used, or reaches over both kinds. Zeroing of cached memory comes on top
+ *  Locking: Caller
+ *  Failure: nothing was taken; but what was cached or parked may have been purged
+ */
+enum kva_status kva_vm_alloc(struct kva_vm *vm, const struct kva_vm_request *request, void **memory);
+
+/** Allocate `size` bytes. Contents: anything. Short form of kva_vm_alloc: NULL on failure. */
+void *kva_vmalloc(struct kva_vm *vm, size_t size);
+
+/** Allocate `size` bytes that read as zero. Short form of kva_vm_alloc: NULL on failure. */
+void *kva_vzalloc(struct kva_vm *vm, size_t size);
+
+/** Allocate `size` bytes in huge pages where that pays. Short form of kva_vm_alloc: NULL on failure. */
+void *kva_vmalloc_huge(struct kva_vm *vm, size_t size);
+
+/** Allocate `size` bytes at a multiple of `align`. Short form of kva_vm_alloc: NULL on failure. */
+void *kva_vmalloc_aligned(struct kva_vm *vm, size_t size, size_t align);
+
+/** Change the size of an area, where it stands if possible. Contents up to the smaller size are kept.
+ *
+ *  Shrinking gives the pages behind the new end back, and moves the guard page down to it. Growing takes free addresses
+ *  behind the area, or else moves it. With KVA_VM_ZERO, what is added reads as zero, up to the last byte of the
+ *  last page, whatever lay there before; without it, bytes between the old size and its page's end keep what was
+ *  written there. An area in huge pages stays in them.
+ *
+ *  In/Out:  vm
+ *  In:      memory  a live vmalloc area, or NULL: allocate
+ *           size    the new size; 0: free, and *moved = NULL
+ *           flags   KVA_VM_ZERO, KVA_VM_NO_BLOCK; KVA_VM_HUGE counts only where memory is NULL
+ *  Out:     moved   the first byte, now
+ *  Returns: KVA_OK
+ *           KVA_ENOSPC, KVA_ENOMEM, KVA_ELIMIT, KVA_EWRAP   as kva_vm_alloc: the area is as it was
+ *           KVA_ENULL      vm or moved is NULL
+ *           KVA_EINVAL     flags has bits that are none, or the area is no vmalloc area
+ *           KVA_EUNKNOWN, KVA_EINTERIOR, KVA_EDOUBLE, KVA_EDEFERRED   as kva_vfree
+ *  Cost:    O(1) within the last page. In place O(log n) and up to two calls. Else an allocation, a copy and a free
+ *  Locking: Caller
+ *  Failure: nothing has changed, but what was cached or parked may have been purged
+ */
+enum kva_status kva_vm_realloc(struct kva_vm *vm, void *memory, size_t size, unsigned flags, void **moved);
+
+/** Change the size of an area. Short form of kva_vm_realloc: NULL on failure, and for size 0. */
+void *kva_vrealloc(struct kva_vm *vm, void *memory, size_t size, unsigned flags);
+
+/** Free an area.
+ *
+ *  In/Out:  vm
+ *  In:      memory  as kva_vmalloc, kva_vm_alloc_congruent and their kin returned it; NULL: nothing is done
+ *  Returns: KVA_OK
+ *           KVA_ENULL       vm is NULL
+ *           KVA_EUNKNOWN    no area of this instance: the address lies outside the reserve
+ *           KVA_EINTERIOR   an address inside an area or in its guard page, not its start
+ *           KVA_EDOUBLE     no live area: freed before, and cached or purged since
+ *           KVA_EDEFERRED   freed before: it is parked, in quarantine, or waits for a grace period
+ *           KVA_EINVAL      the area is of another kind: use kva_vunmap, kva_unmap_ram or kva_pcpu_free
+ *  Cost:    into the cache O(1), no call. Parked: O(log n), no call; never takes memory. A purge of m areas comes on
+ *           top at times: O(m log m), one call for each run of neighbours
+ *  Locking: Caller
+ *  Failure: nothing has changed
+ */
+enum kva_status kva_vfree(struct kva_vm *vm, void *memory);
+
+/** The bytes from an area's start to the end of its last page: all may be used. (In a build for AddressSanitizer, which
+ *  watches the rest of the last page: the size that was asked for.)
+ *
+ *  In:      vm
+ *           memory  a live area's first byte: of memory that was allocated or mapped, not of a per-CPU object
+ *  Returns: the bytes, or 0 if no such area starts there
+ *  Cost:    O(1)
+ *  Locking: Shared
+ *  Failure: cannot fail
+ */
+size_t kva_vm_usable_size(const struct kva_vm *vm, const void *memory);
+
+/** Allocate several areas at fixed distances, all or none: memory[i] = memory[0] + parts[i].offset. Each has a
+ *  guard page of its own and is freed on its own, with kva_vfree.
+ *
+ *  In/Out:  vm
+ *  In:      request  size is not read; of the flags only KVA_VM_ZERO; align holds for the base
+ *           parts    see kva_alloc_congruent; offsets are multiples of align and of the page. With guard pages, a part
+ *                    and its guard page must end before the next offset
+ *           count    1 ..
+ *  Out:     memory   `count` pointers
+ *  Returns: as kva_vm_alloc and kva_alloc_congruent
+ *  Cost:    as kva_alloc_congruent, and up to two calls for each part
+ *  Locking: Caller
+ *  Failure: as kva_vm_alloc; memory was not written
+ */
+enum kva_status kva_vm_alloc_congruent(struct kva_vm *vm, const struct kva_vm_request *request,
+                                       const struct kva_part *parts, size_t count, void **memory);
+
+/* ------------------------------------------------------------------------------------------ grace periods */
+
+/** One freed area on its way to the end of a grace period. It lies in memory that nobody else writes to until the area
+ *  is freed: most simply in the area itself.
+ *
+ *  `room` is for config.grace.after: space for what the program's RCU keeps there. With liburcu:
+ *
+ *      static void ready(struct rcu_head *head)
+ *      {
+ *          kva_vfree_ready((struct kva_later *)head);          // room stands first
+ *      }
+ *
+ *      static void after(void *context, struct kva_later *record)
+ *      {
+ *          call_rcu((struct rcu_head *)record->room, ready);   // struct rcu_head: two pointers
+ *      }
+ */
+struct kva_later {
+    void *room[4];          /* config.grace.after's */
+    struct kva_vm *vm;      /* private */
+    void *memory;           /* private */
+    struct kva_later *next; /* private */
+};
+
+/** Free an area once nobody can still be reading it: when a grace period is over.
+ *
+ *  The area can be read until then, also by those who find the pointer; it is freed by the first call of kva_vmalloc,
+ *  kva_vfree, kva_vm_alloc, kva_vm_flush or kva_vm_destroy after kva_vfree_ready.
+ *
+ *  In/Out:  vm
+ *  In:      memory  as for kva_vfree; NULL: nothing is done
+ *           record  memory for the record, inside the area or elsewhere: this never sleeps. NULL: the library takes
+ *                   memory for one; if there is none, it sleeps for a grace period and frees the area at once
+ *  Returns: KVA_OK
+ *           KVA_ENOENT     the instance was made without config.grace.after
+ *           KVA_ENOMEM     no record, no memory for one, and no config.grace.wait
+ *           and as kva_vfree
+ *  Cost:    O(1), and what config.grace.after costs
+ *  Locking: Caller
+ *  Failure: nothing has changed
+ */
+enum kva_status kva_vfree_later(struct kva_vm *vm, void *memory, struct kva_later *record);
+
+/** Say that a record's grace period is over. The record must not be used any more.
+ *
+ *  In:      record  as config.grace.after was given it
+ *  Cost:    O(1); no lock, no wait
+ *  Locking: None: from any thread, at any time before the instance ends
+ *  Failure: cannot fail
+ */
+void kva_vfree_ready(struct kva_later *record);
+
+/* -------------------------------------------------------------------------------------- frames, vmap, map_ram */
+
+/** A pool of page frames, numbered from 0: memory that can be mapped at several addresses. (Linux: a memfd.) */
+struct kva_frames;
+
+/** Make a pool of frames for an instance.
+ *
+ *  In/Out:  vm
+ *  In:      count   1 .. 2^32 - 2 frames; memory is taken only as they are written to
+ *  Out:     frames  the pool
+ *  Returns: KVA_OK
+ *           KVA_ENULL    vm or frames is NULL
+ *           KVA_ESIZE    count is 0 or too large
+ *           KVA_ENOMEM   no memory for its bookkeeping, or the system has none (or no descriptor)
+ *  Cost:    two calls; 4 bytes a frame, taken as frames are used
+ *  Locking: Caller
+ *  Failure: nothing has changed
+ */
+enum kva_status kva_frames_create(struct kva_vm *vm, uint64_t count, struct kva_frames **frames);
+
+/** End a pool and give all its frames back. Parked maps of it are unmapped first.
+ *
+ *  In:      frames  afterwards a dangling pointer
+ *  Returns: KVA_OK
+ *           KVA_ENULL   frames is NULL
+ *           KVA_EBUSY   some are mapped by live areas
+ *  Cost:    as kva_vm_flush, and a call
+ *  Locking: Caller, of the instance
+ *  Failure: nothing has changed, but parked maps may be gone
+ */
+enum kva_status kva_frames_destroy(struct kva_frames *frames);
+
+/** Take frames: the lowest numbers that are free, in ascending order, so that they are neighbours if possible. They
+ *  read as zero.
+ *
+ *  In/Out:  frames
+ *  In:      count    1 ..
+ *  Out:     numbers  `count` frame numbers
+ *  Returns: KVA_OK
+ *           KVA_ENULL    frames or numbers is NULL
+ *           KVA_ESIZE    count is 0
+ *           KVA_ENOSPC   fewer are free
+ *  Cost:    O(count), and the search for free ones above the lowest
+ *  Locking: Caller, of the instance
+ *  Failure: nothing was taken
+ */
+enum kva_status kva_frames_alloc(struct kva_frames *frames, size_t count, uint32_t *numbers);
+
+/** Give frames back; their memory goes back to the system. A stale pointer through a parked map sees zeroes, and later
+ *  what the next user writes: call kva_vm_flush before, where that matters.
+ *
+ *  In/Out:  frames
+ *  In:      numbers  `count` of them, in any order
+ *           count    0: nothing is done
+ *  Returns: KVA_OK
+ *           KVA_ENULL    frames or numbers is NULL
+ *           KVA_ERANGE   a number that the pool does not have
+ *           KVA_EDOUBLE  one of them is free already (or named twice)
+ *           KVA_EBUSY    one of them is mapped by a live area
+ *  Cost:    O(count), a call for each run of neighbours
+ *  Locking: Caller, of the instance
+ *  Failure: nothing has changed
+ */
+enum kva_status kva_frames_free(struct kva_frames *frames, const uint32_t *numbers, size_t count);
+
+/** The file descriptor behind a pool: frame i is the page at offset i * page size. To share the frames with another
+ *  process, or to map them by hand. It ends with the pool.
+ *
+ *  Returns: the descriptor; -1 where the page source has none, or frames is NULL
+ *  Cost:    O(1). Locking: Shared. Failure: cannot fail
+ */
+intptr_t kva_frames_descriptor(const struct kva_frames *frames);
+
+/** Map frames side by side, in the order given. A frame may be in many maps, and several times in one.
+ *
+ *  In/Out:  vm
+ *  In:      frames   a pool of this instance
+ *           numbers  `count` frames that were taken from it
+ *           count    1 ..
+ *           flags    KVA_VM_NO_BLOCK, or 0
+ *  Out:     memory   the first byte
+ *  Returns: KVA_OK
+ *           KVA_ENULL    vm, frames, numbers or memory is NULL
+ *           KVA_ESIZE    count is 0
+ *           KVA_EWRAP    count pages pass SIZE_MAX
+ *           KVA_EINVAL   the pool is another instance's, or flags has other bits
+ *           KVA_ERANGE   a number that the pool does not have
+ *           KVA_ENOENT   a frame that was not taken from the pool
+ *           KVA_ENOSPC, KVA_ENOMEM, KVA_ELIMIT   as kva_vm_alloc
+ *  Cost:    O(log n + count), a call for each run of consecutive numbers
+ *  Locking: Caller
+ *  Failure: nothing was mapped; but what was cached or parked may have been purged
+ */
+enum kva_status kva_vm_map(struct kva_vm *vm, struct kva_frames *frames, const uint32_t *numbers,
+                           size_t count, unsigned flags, void **memory);
+
+/** Map frames side by side. Short form of kva_vm_map: NULL on failure. */
+void *kva_vmap(struct kva_vm *vm, struct kva_frames *frames, const uint32_t *numbers, size_t count);
+
+/** End a map: its addresses are parked, or, in a hardened instance, unmapped. The frames stay the caller's.
+ *
+ *  In/Out:  vm
+ *  In:      memory  as kva_vmap returned it; NULL: nothing is done
+ *  Returns: as kva_vfree
+ *  Cost:    O(log n + count), no call; a purge comes on top at times
+ *  Locking: Caller
+ *  Failure: nothing has changed
+ */
+enum kva_status kva_vunmap(struct kva_vm *vm, void *memory);
+
+/** Map frames for a short time. As kva_vmap, but
+ *
+ *    - maps of up to KVA_MAP_RAM_MOST frames are carved from blocks that belong to a CPU, without guard pages in
+ *      between;
+ *    - a map that has ended stays mapped until its block is flushed, and mapping the same frames in the same order
+ *      finds it again without a call.
+ *
+ *  In/Out:  vm
+ *  In:      frames, numbers, count   as kva_vm_map
+ *  Out:     memory   the first byte
+ *  Returns: as kva_vm_map
+ *  Cost:    found again: O(count), no call. Else a call for each run of consecutive numbers; and at times a flush of a
+ *           block, which is one call for a block without live maps. More than KVA_MAP_RAM_MOST frames: as kva_vm_map
+ *  Locking: Caller
+ *  Failure: as kva_vm_map
+ */
+enum kva_status kva_vm_map_ram(struct kva_vm *vm, struct kva_frames *frames, const uint32_t *numbers,
+                               size_t count, void **memory);
+
+/** The most frames in a map that is carved from a block: an eighth of a block, so that at most an eighth of one is
+ *  lost at its end. */
+#define KVA_MAP_RAM_MOST 64
+
+/** Map frames for a short time. Short form of kva_vm_map_ram: NULL on failure. */
+void *kva_map_ram(struct kva_vm *vm, struct kva_frames *frames, const uint32_t *numbers, size_t count);
+
+/** End a short-lived map.
+ *
+ *  In/Out:  vm
+ *  In:      memory  as kva_map_ram returned it; NULL: nothing is done
+ *  Returns: as kva_vfree
+ *  Cost:    O(count), no call; a purge comes on top at times
+ *  Locking: Caller
+ *  Failure: nothing has changed
+ */
+enum kva_status kva_unmap_ram(struct kva_vm *vm, void *memory);
+
+/* ---------------------------------------------------------------------------------------------- per CPU */
+
+/** An allocator of small objects that have one copy for each CPU. Its memory comes in CHUNKS of congruent areas:
+ *
+ *      group 0                     group 1                     the CPUs of a group (a NUMA node) lie side by side
+ *      | cpu 0 | cpu 1 |g|         | cpu 2 | cpu 3 |g|         a unit holds one CPU's copies of many objects
+ *        ^obj            ^obj        ^obj    ^obj
+ *      base              base + distance of cpu 2: the same for every chunk
+ *
+ *  so that a copy's address is the object's plus a distance that depends on the CPU alone. */
+struct kva_pcpu;
+
+struct kva_pcpu_config {
+    unsigned cpus;   /* 0: the instance's */
+    unsigned groups; /* 1 .. cpus; 0: 1. The first cpus / groups (rounded up) CPUs are the first, and so on */
+    size_t unit;     /* bytes of a chunk for each CPU; rounded up to whole pages; 0: 64 KiB */
+};
+
+/** Make a per-CPU allocator.
+ *
+ *  In/Out:  vm
+ *  In:      config  NULL: all zero
+ *  Out:     pcpu
+ *  Returns: KVA_OK
+ *           KVA_ENULL    vm or pcpu is NULL
+ *           KVA_EINVAL   groups > cpus
+ *           KVA_EWRAP    unit, rounded up, passes 2^64 - 1
+ *           KVA_ENOSPC   the reserve is too short for one chunk
+ *           KVA_ENOMEM   no memory
+ *  Cost:    O(cpus); no chunk is taken yet
+ *  Locking: Caller
+ *  Failure: nothing has changed
+ */
+enum kva_status kva_pcpu_create(struct kva_vm *vm, const struct kva_pcpu_config *config,
+                                struct kva_pcpu **pcpu);
+
+/** End a per-CPU allocator and free its chunks.
+ *
+ *  In:      pcpu    afterwards a dangling pointer
+ *  Returns: KVA_OK
+ *           KVA_EBUSY    there are live objects: the allocator lives on
+ *           KVA_ENULL    pcpu is NULL
+ *  Cost:    as kva_vfree for each chunk and group
+ *  Locking: Caller, of the instance
+ *  Failure: nothing has changed
+ */
+enum kva_status kva_pcpu_destroy(struct kva_pcpu *pcpu);
+
+/** Allocate an object: `size` bytes for each CPU, which read as zero.
+ *
+ *  In/Out:  pcpu
+ *  In:      size    1 .. the unit's bytes
+ *           align   a power of two, at most the page
+ *  Out:     object  the address of CPU 0's copy
+ *  Returns: KVA_OK
+ *           KVA_ENULL    pcpu or object is NULL
+ *           KVA_ESIZE    size is 0, or more than a unit holds
+ *           KVA_EALIGN   align is no power of two, or more than a page
+ *           KVA_ENOSPC, KVA_ENOMEM, KVA_ELIMIT   a new chunk was needed: as kva_vm_alloc_congruent
+ *  Cost:    O(log objects), and clearing cpus * size bytes. A new chunk comes on top at times
+ *  Locking: Caller, of the instance
+ *  Failure: nothing was taken
+ */
+enum kva_status kva_pcpu_alloc(struct kva_pcpu *pcpu, size_t size, size_t align, void **object);
+
+/** Free an object. A chunk without objects is freed, too, if there is another such.
+ *
+ *  In/Out:  pcpu
+ *  In:      object  as kva_pcpu_alloc gave it; NULL: nothing is done
+ *  Returns: KVA_OK
+ *           KVA_ENULL       pcpu is NULL
+ *           KVA_EUNKNOWN    an address in none of its chunks (for CPU 0)
+ *           KVA_EINTERIOR   inside an object
+ *           KVA_EDOUBLE     no object: freed before
+ *  Cost:    O(log objects)
+ *  Locking: Caller, of the instance
+ *  Failure: nothing has changed
+ */
+enum kva_status kva_pcpu_free(struct kva_pcpu *pcpu, void *object);
+
+/** The address of one CPU's copy. `object` may point inside an object.
+ *
+ *  In:      pcpu
+ *           object  an address that kva_pcpu_alloc gave, or inside that object
+ *           cpu     0 .. cpus - 1
+ *  Returns: the address; NULL if cpu is out of range
+ *  Cost:    O(1)
+ *  Locking: Shared
+ *  Failure: cannot fail
+ */
+void *kva_pcpu_of(const struct kva_pcpu *pcpu, void *object, unsigned cpu);
+
+/** The address of the copy of the CPU that the caller runs on; the thread may move on to another at any time.
+ *
+ *  In:      as kva_pcpu_of
+ *  Returns: the address; on a CPU whose number is not below cpus: that of CPU number modulo cpus
+ *  Cost:    O(1), and finding out the CPU
+ *  Locking: Shared
+ *  Failure: cannot fail
+ */
+void *kva_pcpu_here(const struct kva_pcpu *pcpu, void *object);
+
+/* ---------------------------------------------------------------------------------------------- looking */
+
+enum kva_vm_kind {
+    KVA_VM_VMALLOC = 0, /* private pages */
+    KVA_VM_VMAP = 1,    /* frames */
+    KVA_VM_RAM = 2,     /* frames, by kva_map_ram */
+    KVA_VM_BLOCK = 3,   /* what is left of a block that short-lived maps are carved from */
+    KVA_VM_PCPU = 4     /* one group of a per-CPU chunk */
+};
+
+enum kva_vm_state {
+    KVA_VM_LIVE = 0,
+    KVA_VM_LATER = 1,      /* waits for a grace period */
+    KVA_VM_CACHED = 2,     /* freed, still mapped, first to be used again */
+    KVA_VM_PARKED = 3,     /* freed, mapped until the next purge */
+    KVA_VM_QUARANTINED = 4 /* freed and unmapped, its addresses out of use (hardened) */
+};
+
+/** What is known of an area. */
+struct kva_vm_area {
+    uintptr_t start;
+    uintptr_t last;  /* of its last page; the guard page comes after this */
+    uintptr_t guard; /* bytes of guard behind */
+    size_t size;     /* as asked for */
+    size_t pages;
+    enum kva_vm_kind kind;
+    enum kva_vm_state state;
+    unsigned flags;       /* of the request */
+    const void *caller;   /* who asked for it */
+    const void *freed_by; /* who freed it; NULL while it is live */
+    void *owner;
+};
+
+/** Find the area that an address lies in, or whose guard page it lies in.
+ *
+ *  In:      vm
+ *           address  any
+ *  Out:     area
+ *  Returns: KVA_OK
+ *           KVA_ENOENT   no area there: free, or outside the reserve
+ *           KVA_ENULL    vm or area is NULL
+ *  Cost:    O(log n)
+ *  Locking: Shared
+ *  Failure: nothing has changed
+ */
+enum kva_status kva_vm_find(const struct kva_vm *vm, const void *address, struct kva_vm_area *area);
+
+/** The next area in address order, of whatever state. The instance may change in between.
+ *
+ *      struct kva_vm_area area = {0};
+ *      while (kva_vm_next(vm, &area) == KVA_OK)
+ *          use(&area);
+ *
+ *  In:      vm
+ *  In/Out:  area   as the last step gave it; all zero to begin with
+ *  Returns: KVA_OK
+ *           KVA_ENOENT   that was the last
+ *           KVA_ENULL    vm or area is NULL
+ *  Cost:    O(log n)
+ *  Locking: Shared
+ *  Failure: nothing has changed
+ */
+enum kva_status kva_vm_next(const struct kva_vm *vm, struct kva_vm_area *area);
+
+/** Write one line for each area, in address order, then totals:
+ *
+ *      0x00007f0000000000-0x00007f0000003fff 12288 load_table+0x1c pages=3 vmalloc live
+ *      0x00007f0000004000-0x00007f0000005fff 4096 0x000055d0c2a41136 pages=1 vmalloc cached
+ *      total: 1 live area, 12288 bytes; 1 cached, 4096 bytes; 0 parked, 0 bytes
+ *
+ *  (the range with its guard page, the size as asked for, the caller, the pages, the kind, the state, then "huge",
+ *  "zero" and "owner 0x..." where they apply).
+ *
+ *  In:      vm
+ *           line      called for each line
+ *           context   handed to it
+ *  Returns: KVA_OK, or KVA_ENULL when vm or line is NULL
+ *  Cost:    O(n log n)
+ *  Locking: Shared; line may look at the instance, and must not change it
+ *  Failure: nothing has changed
+ */
+enum kva_status kva_vm_report(const struct kva_vm *vm, kva_dump_line *line, void *context);
+
+/** Write the same, and the statistics, as one JSON object; one line for each area. The lines together are the object:
+ *
+ *      {"areas": [
+ *      {"start": "0x7f0000000000", "end": "0x7f0000004000", "size": 12288, "pages": 3, "caller": "load_table+0x1c",
+ *       "kind": "vmalloc", "state": "live", "flags": ["zero"], "owner": "0x0"},
+ *      ...
+ *      ], "stats": {"live_areas": 1, ...}}
+ *
+ *  In, Returns, Cost, Locking, Failure: as kva_vm_report
+ */
+enum kva_status kva_vm_report_json(const struct kva_vm *vm, kva_dump_line *line, void *context);
+
+/** What an instance holds and has done. Bytes are whole pages without guards. */
+struct kva_vm_stats {
+    uint64_t reserve_first; /* the reserve */
+    uint64_t reserve_last;
+    uint64_t live_areas, live_bytes; /* blocks of short-lived maps count as one area each */
+    uint64_t later_areas, later_bytes;
+    uint64_t cached_areas, cached_bytes;
+    uint64_t parked_areas, parked_bytes;
+    uint64_t quarantined_areas, quarantined_bytes;
+    uint64_t ram_live, ram_parked;     /* short-lived maps, within their blocks */
+    uint64_t frames_taken;             /* of all pools */
+    uint64_t allocations, frees;       /* that succeeded, of every kind but map_ram */
+    uint64_t cache_hits, cache_misses; /* of requests that the cache could have served */
+    uint64_t ram_hits, ram_misses;     /* of map_ram: found again, mapped afresh */
+    uint64_t purges, purged_runs;      /* batches, and the runs of neighbours in them */
+    uint64_t retries;                  /* allocations for which all that was idle was purged, or reclaimed */
+    uint64_t grown_in_place, moved;    /* by realloc */
+    uint64_t memory_bytes;             /* for bookkeeping, without the table of areas */
+    uint64_t table_bytes;              /* addresses of that table; it takes room where areas begin */
+    struct kva_pages_stats pages;
+};
+
+/** Read the statistics.
+ *
+ *  In:      vm
+ *  Out:     stats
+ *  Returns: KVA_OK, or KVA_ENULL when vm or stats is NULL
+ *  Cost:    O(1) with the rb and bt engines
+ *  Locking: Shared
+ *  Failure: nothing has changed
+ */
+enum kva_status kva_vm_stats_read(const struct kva_vm *vm, struct kva_vm_stats *stats);
+
+/** Verify every invariant of the instance and of its space. The names are those in docs/theory/vmap.md.
+ *
+ *  In:      vm
+ *  Out:     fault   on KVA_ECORRUPT: which invariant is broken, and at which address; may be NULL
+ *  Returns: KVA_OK, KVA_ECORRUPT, or KVA_ENULL when vm is NULL
+ *  Cost:    O(n log n)
+ *  Locking: Shared
+ *  Failure: nothing has changed
+ */
+enum kva_status kva_vm_check(const struct kva_vm *vm, struct kva_fault *fault);
+
+/* ------------------------------------------------------------------------------------- giving memory back */
+
+/** Purge now: free what has become ready, empty the cache and the quarantine, unmap all that is parked and all
+ *  short-lived maps that have ended. If no area is left, the memory of the bookkeeping goes back, too.
+ *
+ *  In/Out:  vm
+ *  Returns: KVA_OK
+ *           KVA_ENULL      vm is NULL
+ *           KVA_EREENTRY   called from inside a reclaim callback, which need not: what it frees is purged
+ *  Cost:    O(m log m), one call for each run of neighbours
+ *  Locking: Caller
+ *  Failure: nothing has changed
+ */
+enum kva_status kva_vm_flush(struct kva_vm *vm);
+
+/** Asked when space or memory is short, after a purge: give areas of `vm` back and return true, or return false. It may
+ *  make every call on the instance but kva_vm_destroy, kva_vm_flush, and those that change the list of callbacks. An
+ *  allocation that fails inside is not reclaimed for again. */
+typedef bool kva_vm_reclaim_callback(void *context, struct kva_vm *vm, size_t size);
+
+/** A reclaim callback's registration; the caller's memory, to be kept until it is removed. */
+struct kva_vm_reclaim {
+    kva_vm_reclaim_callback *callback;
+    void *context;
+    struct kva_vm_reclaim *next; /* private */
+};
+
+/** Register a reclaim callback. They are asked in the order of their registration.
+ *
+ *  In/Out:  vm
+ *           reclaim   callback and context set
+ *  Returns: KVA_OK
+ *           KVA_ENULL      vm, reclaim or its callback is NULL
+ *           KVA_EEXIST     it is registered already
+ *           KVA_EREENTRY   called from inside a reclaim callback
+ *  Cost:    O(callbacks)
+ *  Locking: Caller
+ *  Failure: nothing has changed
+ */
+enum kva_status kva_vm_add_reclaim(struct kva_vm *vm, struct kva_vm_reclaim *reclaim);
+
+/** Remove a reclaim callback.
+ *
+ *  In/Out:  vm
+ *           reclaim   as registered
+ *  Returns: KVA_OK, KVA_ENOENT (it is not registered), KVA_ENULL, KVA_EREENTRY as kva_vm_add_reclaim
+ *  Cost:    O(callbacks)
+ *  Locking: Caller
+ *  Failure: nothing has changed
+ */
+enum kva_status kva_vm_remove_reclaim(struct kva_vm *vm, struct kva_vm_reclaim *reclaim);
+
+/* ------------------------------------------------------------------------------------------------- faults */
+
+/** Say in one sentence what an address that faulted has to do with an instance:
+ *
+ *      read 12 bytes past the end of the 3-page area 0x7f0000000000, allocated at load_table+0x1c, freed: no
+ *      write 40 bytes into the 1-page area 0x7f0000004000, allocated at main+0x52, freed: yes, at main+0x71
+ *      read of 0x7f0000100000, in the reserve of an instance of kva, where no area is or was of late
+ *
+ *  "past the end" counts from the end of the last page, so 1 byte past is the guard page's first.
+ *  The last KVA_VM_HISTORY areas that were purged are remembered for this.
+ *
+ *  In:      vm
+ *           address   that faulted
+ *           write     whether it was written to
+ *           bytes     of text
+ *  Out:     text      the sentence, without a line feed, cut to fit, with a zero byte
+ *  Returns: its length; 0 (and an empty text) if the address lies outside the reserve, or a pointer is NULL
+ *  Cost:    O(log n + KVA_VM_HISTORY)
+ *  Locking: Shared; async-signal-safe, if config.symbol is (see there for the default). Should the fault have happened inside a call on this very
+ *           instance, the answer may be wrong
+ *  Failure: cannot fail
+ */
+size_t kva_vm_fault_describe(const struct kva_vm *vm, const void *address, bool write, char *text,
+                             size_t bytes);
+
+/** How many purged areas kva_vm_fault_describe knows: an instance remembers them in 16 KiB. */
+#define KVA_VM_HISTORY 256
+
+/** Hosted builds: from now on a SIGSEGV or SIGBUS at an address in the reserve writes the sentence above and a line feed to
+ *  standard error, and then takes its usual way: the handler that was there before is called, or the program ends by
+ *  the signal. Where the processor does not say whether it was a write (it does on x86 and 64-bit Arm), the sentence
+ *  says "read". The handler runs on the alternate signal stack, where the thread has one (sigaltstack). The list of
+ *  instances that are reported on is the library's only state outside instances.
+ *
+ *  In:      vm
+ *  Returns: KVA_OK
+ *           KVA_ENULL    vm is NULL
+ *           KVA_EEXIST   it is on the list already
+ *           KVA_ENOSPC   the list is full: it holds 64 instances
+ *           KVA_ENOMEM   the system refused a signal handler
+ *  Cost:    O(list); a call or two with the first instance
+ *  Locking: Caller
+ *  Failure: nothing has changed
+ */
+enum kva_status kva_fault_reporter_install(struct kva_vm *vm);
+
+/** Hosted builds: no longer report on an instance. To be called before kva_vm_destroy.
+ *
+ *  In:      vm
+ *  Returns: KVA_OK, KVA_ENULL (vm is NULL), KVA_ENOENT (it is not on the list)
+ *  Cost:    O(list); the handlers that were there before are put back with the last, unless others have been set since
+ *  Locking: Caller
+ *  Failure: nothing has changed
+ */
+enum kva_status kva_fault_reporter_remove(struct kva_vm *vm);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

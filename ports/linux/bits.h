@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * A row of bits in 64-bit words, and three things to do with a range [from, end) of it. The row has a word more than
+ * it needs, so that the bit behind the last may be asked for.
+ */
+#ifndef KVA_PORTS_LINUX_BITS_H
+#define KVA_PORTS_LINUX_BITS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+static inline bool bit_is_set(const uint64_t *bits, uint64_t at)
+{
+    return (bits[at / 64] >> (at % 64)) & 1;
+}
+
+/** The bits of a word that lie in [from, end); the word holds at least one of them. */
+static inline uint64_t bits_of_word(uint64_t word, uint64_t from, uint64_t end)
+{
+    uint64_t mask = UINT64_MAX;
+
+    if (from > word * 64)
+        mask &= UINT64_MAX << (from - word * 64);
+    if (end < word * 64 + 64)
+        mask &= ~(UINT64_MAX << (end - word * 64));
+    return mask;
+}
+
+static inline void bits_set(uint64_t *bits, uint64_t from, uint64_t end, bool value)
+{
+    for (uint64_t word = from / 64; word * 64 < end; word++) {
+        uint64_t mask = bits_of_word(word, from, end);
+        bits[word] = value ? bits[word] | mask : bits[word] & ~mask;
+    }
+}
+
+static inline uint64_t bits_count(const uint64_t *bits, uint64_t from, uint64_t end)
+{
+    uint64_t count = 0;
+
+    for (uint64_t word = from / 64; word * 64 < end; word++)
+        count += (uint64_t)__builtin_popcountll(bits[word] & bits_of_word(word, from, end));
+    return count;
+}
+
+/** The first bit from `from` on that differs from that one; `end` if all are alike. */
+static inline uint64_t bits_end_of_run(const uint64_t *bits, uint64_t from, uint64_t end)
+{
+    uint64_t flip = bit_is_set(bits, from) ? UINT64_MAX : 0;
+
+    for (uint64_t word = from / 64; word * 64 < end; word++) {
+        uint64_t others = (bits[word] ^ flip) & bits_of_word(word, from, end);
+        if (others != 0)
+            return word * 64 + (uint64_t)__builtin_ctzll(others);
+    }
+    return end;
+}
+
+#endif

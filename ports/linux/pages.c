@@ -1,0 +1,804 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * The Linux page source.
+ *
+ * A stretch begins as one inaccessible mapping. Of each page of its private part it is known whether it is SHUT, which
+ * means inaccessible, or lies in a mapping that is readable and writable. There are two mechanisms:
+ *
+ *   GUARD REGIONS   Of the pages that are not shut, those that nobody has opened carry a marker (MADV_GUARD_INSTALL),
+ *                   which faults like an inaccessible page but splits no mapping:
+ *
+ *                   shut       |                                             | shut         | L        | shut
+ *                   ...........|  A   |m|   B      |m|m m m m m m m m m m m m|..............|          |....
+ *                              ^ one mapping, a grain long                    ^             ^ another
+ *
+ *                   To open a small area among markers is to remove them (MADV_GUARD_REMOVE). Where it is shut, all that is
+ *                   shut of its GRAIN is mapped read-write by one call, and what the area does not cover is marked by
+ *                   another. A grain is what one page table maps: 512 pages.
+ *                   A large area (L) becomes a mapping of its own, and needs no markers.
+ *
+ *   MAPPINGS        Each area is a mapping of its own.
+ *
+ * WHAT IS LARGE   Measured on Linux 6.18: a marker costs 15 ns to put and 17 ns to remove per page, on top of 0.4 us a
+ *                 call, and pages that were touched and carry markers have a page table to be walked. Opening an area,
+ *                 touching it and closing it again takes, in us, beside what mmap, touch and munmap take:
+ *
+ *                     pages       1     16     64    256   1024   16384
+ *                     markers   3.6    3.9    5.6   12.7   36.6     -
+ *                     mapping   4.8    4.5    4.7    5.8    6.3    6.4
+ *                     mmap      4.8    4.4    4.4    4.9    5.6    6.3
+ *
+ *                 So from 64 pages on it is a mapping. Each takes up to two of the mappings that a process may have:
+ *                 they may use an eighth of them, and where that is spent, large areas are opened as small ones are.
+ *
+ * CLOSING         A large run is replaced by a shut mapping, which gives its page tables back, too. A small one gets
+ *                 markers, which drop the pages.
+ *
+ * LIMITS          A process may have vm.max_map_count mappings. The edges between shut pages and others are counted, so a
+ *                 call that would exceed what is left is refused before the kernel does, and a close that would falls
+ *                 back to markers.
+ */
+#define _GNU_SOURCE
+#define _FILE_OFFSET_BITS 64 /* pools of more than 2 GiB on 32-bit hosts */
+#include <kva/vm.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "../../src/base/arith.h"
+#include "../port.h"
+#include "bits.h"
+
+#ifndef MADV_GUARD_INSTALL
+#define MADV_GUARD_INSTALL 102 /* Linux 6.13; include/uapi/asm-generic/mman-common.h */
+#define MADV_GUARD_REMOVE 103
+#endif
+
+enum { GRAIN_PAGES = 512, LARGE_PAGES = 64 };
+
+_Static_assert(sizeof(struct utsname) <= 4096, "the probe below fits in any page");
+
+struct stretch {
+    char *first;
+    uint64_t bytes;
+    uint64_t private_bytes; /* then come the frames */
+    uint64_t page;
+    uint64_t pages; /* of the private part */
+    bool guards;    /* the mechanism */
+    uint64_t *open; /* a bit for each page of the private part: mapped read-write, not shut */
+    uint64_t *huge; /* a bit for each page: an opening with huge pages begins here */
+    uint64_t huge_count;
+    uint64_t *runs;     /* a bit for each page of the frames part: a call of map began here */
+    uint64_t open_bits; /* bytes of these rows */
+    uint64_t run_bits;
+    struct kva_pages_stats stats;
+};
+
+/** How a source differs from the next: its context points to one of these. */
+struct option {
+    enum kva_mechanism mechanism;
+};
+
+static uint64_t page_size(void)
+{
+    return (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+/* ----------------------------------------------------------------------------------------------- limits */
+
+/** The number that a file of /proc or /sys consists of; 0 if there is none. */
+static uint64_t read_number(const char *path)
+{
+    char text[32] = "";
+    int file = open(path, O_RDONLY | O_CLOEXEC);
+
+    if (file < 0)
+        return 0;
+    ssize_t length = read(file, text, sizeof text - 1);
+    (void)close(file);
+    return length > 0 ? strtoull(text, NULL, 10) : 0;
+}
+
+static uint64_t mappings_allowed(void)
+{
+    return read_number("/proc/sys/vm/max_map_count");
+}
+
+/** How many mappings the process has: the lines of a file. 0 if that cannot be read. */
+static uint64_t mappings_now(void)
+{
+    static const size_t piece = 16384;
+    char text[16384];
+    uint64_t lines = 0;
+    ssize_t length;
+    int file = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
+
+    if (file < 0)
+        return 0;
+    while ((length = read(file, text, piece)) > 0) {
+        for (ssize_t i = 0; i < length; i++)
+            lines += text[i] == '\n';
+    }
+    (void)close(file);
+    return lines;
+}
+
+/** What a stretch may use of the process' mappings: what is left when it begins, less a sixteenth for all that the program
+ *  does besides. 0: no limit is known. */
+static uint64_t mappings_for_stretch(void)
+{
+    uint64_t allowed = mappings_allowed();
+    uint64_t kept = mappings_now() + allowed / 16;
+
+    if (allowed == 0)
+        return 0;
+    return allowed > kept ? allowed - kept : 1;
+}
+
+static bool has_room_for(const struct stretch *stretch, uint64_t more)
+{
+    const struct kva_pages_stats *stats = &stretch->stats;
+
+    return stats->mappings_limit == 0 || stats->mappings + more <= stats->mappings_limit;
+}
+
+/** A call on mappings was refused: for want of memory, or of mappings? The kernel says ENOMEM to both, so they are
+ *  counted. Within 8 of the limit it is the limit: one call may need as many as 2 more, and threads come and go. */
+static enum kva_status why_refused(void)
+{
+    uint64_t allowed = mappings_allowed();
+
+    return allowed != 0 && mappings_now() + 8 >= allowed ? KVA_ELIMIT : KVA_ENOMEM;
+}
+
+/* -------------------------------------------------------------------------------------------- reserving */
+
+static void *map_shut(void *at, uint64_t bytes, int flags)
+{
+    return mmap(at, (size_t)bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | flags, -1, 0);
+}
+
+/** Whether a page faults, by letting the kernel write to it: it answers EFAULT where the program would die. */
+static bool faults(void *page)
+{
+    return uname(page) != 0 && errno == EFAULT;
+}
+
+/** Whether the kernel knows guard regions, and lets us have them. Its word is not enough: QEMU's user emulation says yes to
+ *  any advice, and does nothing. */
+static bool has_guards(uint64_t page, uint64_t *calls)
+{
+    void *probe = mmap(NULL, (size_t)page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    if (probe == MAP_FAILED)
+        return false;
+    bool has = madvise(probe, (size_t)page, MADV_GUARD_INSTALL) == 0 && faults(probe) &&
+               madvise(probe, (size_t)page, MADV_GUARD_REMOVE) == 0;
+    (void)munmap(probe, (size_t)page);
+    *calls += 5;
+    return has;
+}
+
+/** Which mechanism an option asks for: KVA_OK, or KVA_ENOENT where it is missing. */
+static enum kva_status choose_mechanism(const struct option *option, uint64_t page, bool *guards,
+                                        uint64_t *calls)
+{
+    *guards = option->mechanism != KVA_MECHANISM_MAPPINGS && has_guards(page, calls);
+    return option->mechanism == KVA_MECHANISM_GUARDS && !*guards ? KVA_ENOENT : KVA_OK;
+}
+
+/** Where a gap of `bytes` lies in [min, max], at a multiple of align: the lowest, as /proc/self/maps has it. */
+static bool find_gap(uint64_t min, uint64_t max, uint64_t bytes, uint64_t align, uint64_t *at)
+{
+    FILE *maps = fopen("/proc/self/maps", "re");
+    char line[512];
+    uint64_t place = min;
+    uint64_t last;
+    bool fits = align_up(min, align, &place);
+
+    if (!maps)
+        return false;
+    while (fits && fgets(line, sizeof line, maps)) {
+        char *dash;
+        uint64_t start = strtoull(line, &dash, 16);
+        if (*dash != '-')
+            continue; /* the rest of a long line */
+        uint64_t end = strtoull(dash + 1, NULL, 16);
+        if (last_of_range(place, bytes, &last) && last < start)
+            break;
+        if (end > place)
+            fits = align_up(end, align, &place);
+    }
+    (void)fclose(maps);
+    *at = place;
+    return fits && last_of_range(place, bytes, &last) && last <= max;
+}
+
+/** The lowest address that Linux lets a program map by default (vm.mmap_min_addr). */
+static const uint64_t lowest_address = 65536;
+
+static char *reserve_in_window(const struct kva_stretch *wish, uint64_t align, uint64_t *calls)
+{
+    uint64_t at;
+
+    if (!find_gap(max_u64(wish->min, lowest_address), wish->max, wish->bytes, align, &at))
+        return NULL;
+    void *mapping = map_shut((void *)(uintptr_t)at, wish->bytes, MAP_FIXED_NOREPLACE);
+    ++*calls;
+    if (mapping == MAP_FAILED)
+        return NULL;
+    if ((uintptr_t)mapping == at)
+        return mapping;
+    (void)munmap(mapping, (size_t)wish->bytes); /* a kernel before 4.17 takes the flag for a mere hint */
+    return NULL;
+}
+
+/** Anywhere: take as much more as the alignment may cost, and give back what sticks out. */
+static char *reserve_anywhere(const struct kva_stretch *wish, uint64_t align, uint64_t *calls)
+{
+    uint64_t bytes;
+
+    if (!add_checked(wish->bytes, align, &bytes) || bytes > SIZE_MAX)
+        return NULL;
+    char *mapping = map_shut(NULL, bytes, 0);
+    ++*calls;
+    if (mapping == MAP_FAILED)
+        return NULL;
+    size_t before = (size_t)(-(uintptr_t)mapping & (align - 1));
+    if (before > 0)
+        (void)munmap(mapping, before);
+    if (before < align)
+        (void)munmap(mapping + before + wish->bytes, (size_t)(align - before));
+    *calls += before > 0 ? 2 : 1;
+    return mapping + before;
+}
+
+static bool is_anywhere(const struct kva_stretch *wish)
+{
+    return wish->min == 0 && wish->max >= UINTPTR_MAX;
+}
+
+/** Reserve as much of the wish as the system grants, halving it; NULL if that is too little. */
+static char *reserve_most(struct kva_stretch *wish, uint64_t page, uint64_t align, uint64_t *calls)
+{
+    for (;;) {
+        char *first =
+            is_anywhere(wish) ? reserve_anywhere(wish, align, calls) : reserve_in_window(wish, align, calls);
+        if (first)
+            return first;
+        uint64_t half = align_down(wish->bytes / 2, page);
+        if (half < wish->least || half < 2 * page)
+            return NULL;
+        wish->bytes = half;
+        wish->frames = align_down(wish->frames / 2, page);
+    }
+}
+
+static uint64_t *take_row(uint64_t count, uint64_t *bytes)
+{
+    *bytes = (count / 64 + 2) * sizeof(uint64_t);
+    void *row = mmap(NULL, (size_t)*bytes, PROT_READ | PROT_WRITE,
+                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return row == MAP_FAILED ? NULL : row;
+}
+
+static void give_row(uint64_t *row, uint64_t bytes)
+{
+    if (row)
+        (void)munmap(row, (size_t)bytes);
+}
+
+static void give_stretch(struct stretch *stretch)
+{
+    give_row(stretch->open, stretch->open_bits);
+    give_row(stretch->huge, stretch->open_bits);
+    give_row(stretch->runs, stretch->run_bits);
+    free(stretch);
+}
+
+/** The bookkeeping of a stretch of known size. */
+static struct stretch *take_stretch(const struct kva_stretch *wish, uint64_t page, bool guards)
+{
+    struct stretch *stretch = calloc(1, sizeof *stretch);
+
+    if (!stretch)
+        return NULL;
+    stretch->bytes = wish->bytes;
+    stretch->private_bytes = wish->bytes - wish->frames;
+    stretch->page = page;
+    stretch->pages = stretch->private_bytes / page;
+    stretch->guards = guards;
+    stretch->open = take_row(stretch->pages, &stretch->open_bits);
+    stretch->huge = take_row(stretch->pages, &stretch->open_bits);
+    stretch->runs = take_row(wish->frames / page + 1, &stretch->run_bits);
+    stretch->stats.mechanism = guards ? "guard regions" : "protected mappings";
+    stretch->stats.mappings = 1;
+    stretch->stats.mappings_limit = mappings_for_stretch();
+    if (stretch->open && stretch->huge && stretch->runs)
+        return stretch;
+    give_stretch(stretch);
+    return NULL;
+}
+
+static enum kva_status reserve(void *context, struct kva_stretch *wish)
+{
+    uint64_t page = page_size();
+    uint64_t align = max_u64(wish->align, GRAIN_PAGES * page);
+    uint64_t calls = 0;
+    bool guards;
+
+    enum kva_status status = choose_mechanism(context, page, &guards, &calls);
+    if (status != KVA_OK)
+        return status;
+    char *first = reserve_most(wish, page, align, &calls);
+    if (!first)
+        return KVA_ENOSPC;
+    struct stretch *stretch = take_stretch(wish, page, guards);
+    if (!stretch) {
+        (void)munmap(first, (size_t)wish->bytes);
+        return KVA_ENOMEM;
+    }
+    stretch->first = first;
+    stretch->stats.calls.reserve = calls;
+    wish->first = (uintptr_t)first;
+    wish->handle = stretch;
+    return KVA_OK;
+}
+
+static void release(void *context, void *handle)
+{
+    struct stretch *stretch = handle;
+
+    (void)context;
+    (void)munmap(stretch->first, (size_t)stretch->bytes);
+    give_stretch(stretch);
+}
+
+/* ------------------------------------------------------------------------------------------ runs of pages */
+
+/** Pages of the private part, by number: [from, end). */
+struct run {
+    uint64_t from;
+    uint64_t end;
+};
+
+static struct run run_at(const struct stretch *stretch, uint64_t start, uint64_t bytes)
+{
+    uint64_t from = (start - (uintptr_t)stretch->first) / stretch->page;
+    struct run run = {from, from + bytes / stretch->page};
+
+    return run;
+}
+
+static uint64_t length(struct run run)
+{
+    return run.end > run.from ? run.end - run.from : 0;
+}
+
+static struct run common(struct run a, struct run b)
+{
+    struct run run = {max_u64(a.from, b.from), min_u64(a.end, b.end)};
+
+    return run;
+}
+
+/** The pages from `from` on that are alike, shut or not, as far as `end`. */
+static struct run alike(const struct stretch *stretch, uint64_t from, uint64_t end)
+{
+    struct run run = {from, bits_end_of_run(stretch->open, from, end)};
+
+    return run;
+}
+
+static bool is_shut(const struct stretch *stretch, struct run run)
+{
+    return !bit_is_set(stretch->open, run.from);
+}
+
+static char *start_of(const struct stretch *stretch, struct run run)
+{
+    return stretch->first + run.from * stretch->page;
+}
+
+static size_t bytes_of(const struct stretch *stretch, struct run run)
+{
+    return (size_t)(length(run) * stretch->page);
+}
+
+/** Put or remove markers, or another advice; nothing to do for an empty run. */
+static bool advise(struct stretch *stretch, struct run run, int advice, uint64_t *calls)
+{
+    if (length(run) == 0)
+        return true;
+    ++*calls;
+    return madvise(start_of(stretch, run), bytes_of(stretch, run), advice) == 0;
+}
+
+/** Replace a run by fresh pages that may be touched or not. */
+static bool replace(struct stretch *stretch, struct run run, int protection, uint64_t *calls)
+{
+    int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED;
+
+    ++*calls;
+    return mmap(start_of(stretch, run), bytes_of(stretch, run), protection, flags, -1, 0) != MAP_FAILED;
+}
+
+/** How many of the two ends of a run are edges, if its pages are all open, or all shut. */
+static uint64_t edges_of(const struct stretch *stretch, struct run run, bool is_open)
+{
+    bool before = run.from > 0 && bit_is_set(stretch->open, run.from - 1);
+    bool behind = bit_is_set(stretch->open, run.end);
+
+    return (before != is_open) + (uint64_t)(behind != is_open);
+}
+
+/** Whether a run, whose pages are all alike, may become open, or shut: there may be up to two mappings more. */
+static bool may_become(const struct stretch *stretch, struct run run, bool is_open)
+{
+    return has_room_for(stretch, edges_of(stretch, run, is_open) > edges_of(stretch, run, !is_open) ? 2 : 0);
+}
+
+/** Note a run, whose pages are all alike and otherwise, as open or shut, and what that makes of the number of mappings. */
+static void note_run(struct stretch *stretch, struct run run, bool is_open)
+{
+    stretch->stats.mappings += edges_of(stretch, run, is_open);
+    stretch->stats.mappings -= edges_of(stretch, run, !is_open);
+    bits_set(stretch->open, run.from, run.end, is_open);
+}
+
+/** Whether a run is to be opened or closed as a mapping of its own. */
+static bool as_mapping(const struct stretch *stretch, struct run run)
+{
+    const struct kva_pages_stats *stats = &stretch->stats;
+    const uint64_t share = 8; /* of the mappings that there may be */
+
+    if (!stretch->guards)
+        return true;
+    return length(run) >= LARGE_PAGES &&
+           (stats->mappings_limit == 0 || stats->mappings + 2 <= stats->mappings_limit / share);
+}
+
+/* ------------------------------------------------------------------------------------------------ closing */
+
+/** Put markers on a run. Locked pages take none, so these are replaced first. */
+static bool mark_even_locked(struct stretch *stretch, struct run run)
+{
+    uint64_t *calls = &stretch->stats.calls.close;
+
+    return advise(stretch, run, MADV_GUARD_INSTALL, calls) ||
+           (replace(stretch, run, PROT_READ | PROT_WRITE, calls) &&
+            advise(stretch, run, MADV_GUARD_INSTALL, calls));
+}
+
+/** Drop what is in a run and let it fault: with markers, or what else the kernel grants. If nothing else, the pages are
+ *  dropped, so that the next to open them finds zeroes, but until then they can be touched. */
+static void mark(struct stretch *stretch, struct run run)
+{
+    uint64_t *calls = &stretch->stats.calls.close;
+
+    if (stretch->guards && mark_even_locked(stretch, run))
+        return;
+    stretch->stats.weak_closes++;
+    if (!advise(stretch, run, MADV_DONTNEED, calls)) /* also refused to locked pages, where this is not: */
+        (void)replace(stretch, run, PROT_READ | PROT_WRITE, calls);
+}
+
+/** The openings with huge pages that begin in a run are mappings of their own no more. */
+static void forget_huge(struct stretch *stretch, struct run run)
+{
+    uint64_t count = bits_count(stretch->huge, run.from, run.end);
+
+    bits_set(stretch->huge, run.from, run.end, false);
+    stretch->huge_count -= count;
+    stretch->stats.mappings -= 2 * count;
+}
+
+/** Shut a run of which no page is shut; whether that could be. */
+static bool shut(struct stretch *stretch, struct run run)
+{
+    if (!may_become(stretch, run, false) || !replace(stretch, run, PROT_NONE, &stretch->stats.calls.close))
+        return false;
+    note_run(stretch, run, false);
+    if (stretch->huge_count > 0)
+        forget_huge(stretch, run);
+    return true;
+}
+
+/** Whole grains may be shut even where large areas may not be mappings: they leave few edges. */
+static bool pays_to_shut(const struct stretch *stretch, struct run run)
+{
+    return as_mapping(stretch, run) || length(run) >= GRAIN_PAGES;
+}
+
+static void close_run(struct stretch *stretch, struct run range)
+{
+    for (struct run run = {range.from, range.from}; run.end < range.end;) {
+        run = alike(stretch, run.end, range.end);
+        if (is_shut(stretch, run))
+            continue;
+        if (!pays_to_shut(stretch, run) || !shut(stretch, run))
+            mark(stretch, run);
+    }
+}
+
+static void close_pages(void *context, void *handle, uint64_t start, uint64_t bytes)
+{
+    (void)context;
+    close_run(handle, run_at(handle, start, bytes));
+}
+
+/* ------------------------------------------------------------------------------------------------ opening */
+
+/** Open a shut run: map it read-write, and mark what `range` leaves of it. */
+static enum kva_status open_shut(struct stretch *stretch, struct run run, struct run range)
+{
+    struct run head = {run.from, min_u64(range.from, run.end)};
+    struct run tail = {max_u64(range.end, run.from), run.end};
+    uint64_t *calls = &stretch->stats.calls.open;
+
+    if (!may_become(stretch, run, true))
+        return KVA_ELIMIT;
+    ++*calls;
+    if (mprotect(start_of(stretch, run), bytes_of(stretch, run), PROT_READ | PROT_WRITE) != 0)
+        return why_refused();
+    note_run(stretch, run, true);
+    if (advise(stretch, head, MADV_GUARD_INSTALL, calls) && advise(stretch, tail, MADV_GUARD_INSTALL, calls))
+        return KVA_OK;
+    enum kva_status status = why_refused();
+    if (!shut(stretch, run))
+        mark(stretch, run);
+    return status;
+}
+
+/** Make marked pages usable. Many of them are replaced, which takes as long for any number. Without guards, only what a
+ *  weak close has left is not shut: it is zero, and may be touched already. */
+static enum kva_status unmark(struct stretch *stretch, struct run run)
+{
+    uint64_t *calls = &stretch->stats.calls.open;
+
+    if (!stretch->guards)
+        return KVA_OK;
+    if (length(run) >= LARGE_PAGES && replace(stretch, run, PROT_READ | PROT_WRITE, calls))
+        return KVA_OK;
+    return advise(stretch, run, MADV_GUARD_REMOVE, calls) ? KVA_OK : why_refused();
+}
+
+/** What to look at in order to open a range: the grains that it touches, if it is not to be a mapping of its own. */
+static struct run window_of(const struct stretch *stretch, struct run range)
+{
+    if (as_mapping(stretch, range))
+        return range;
+    struct run grains = {range.from / GRAIN_PAGES * GRAIN_PAGES,
+                         ((range.end - 1) / GRAIN_PAGES + 1) * GRAIN_PAGES};
+    grains.end = min_u64(grains.end, stretch->pages);
+    return grains;
+}
+
+static enum kva_status open_run(struct stretch *stretch, struct run range)
+{
+    struct run window = window_of(stretch, range);
+
+    for (struct run run = {window.from, window.from}; run.end < window.end;) {
+        run = alike(stretch, run.end, window.end);
+        struct run part = common(run, range);
+        if (length(part) == 0)
+            continue;
+        enum kva_status status =
+            is_shut(stretch, run) ? open_shut(stretch, run, range) : unmark(stretch, part);
+        if (status == KVA_OK)
+            continue;
+        close_run(stretch, (struct run){range.from, max_u64(run.from, range.from)});
+        return status;
+    }
+    return KVA_OK;
+}
+
+/** Ask for huge pages. The run becomes a mapping with an attribute of its own. A wish: small pages serve as well. */
+static void want_huge(struct stretch *stretch, struct run run)
+{
+    if (!has_room_for(stretch, 2) || !advise(stretch, run, MADV_HUGEPAGE, &stretch->stats.calls.open))
+        return;
+    bits_set(stretch->huge, run.from, run.from + 1, true);
+    stretch->huge_count++;
+    stretch->stats.mappings += 2;
+}
+
+static enum kva_status open_pages(void *context, void *handle, uint64_t start, uint64_t bytes, bool huge)
+{
+    struct stretch *stretch = handle;
+    struct run run = run_at(stretch, start, bytes);
+
+    (void)context;
+    if (huge) /* a page table, even of markers, keeps a huge page out: shut it first */
+        close_run(stretch, run);
+    enum kva_status status = open_run(stretch, run);
+    if (status == KVA_OK && huge)
+        want_huge(stretch, run);
+    return status;
+}
+
+/* ------------------------------------------------------------------------------------------------- frames */
+
+/** A pool: a file in memory. */
+struct pool {
+    int file;
+};
+
+static enum kva_status make_pool(void *context, void *handle, uint64_t count, void **out)
+{
+    struct stretch *stretch = handle;
+    struct pool *pool = malloc(sizeof *pool);
+
+    (void)context;
+    if (!pool)
+        return KVA_ENOMEM;
+    stretch->stats.calls.pool += 2;
+    pool->file = memfd_create("kva", MFD_CLOEXEC);
+    if (pool->file >= 0 && ftruncate(pool->file, (off_t)(count * stretch->page)) == 0) {
+        *out = pool;
+        return KVA_OK;
+    }
+    if (pool->file >= 0)
+        (void)close(pool->file);
+    free(pool);
+    return KVA_ENOMEM;
+}
+
+static void drop_pool(void *context, void *handle, void *dropped)
+{
+    struct stretch *stretch = handle;
+    struct pool *pool = dropped;
+
+    (void)context;
+    stretch->stats.calls.pool++;
+    (void)close(pool->file);
+    free(pool);
+}
+
+/** A memfd can always punch holes. */
+static void drain_pool(void *context, void *handle, void *drained, uint64_t frame, uint64_t count)
+{
+    struct stretch *stretch = handle;
+    struct pool *pool = drained;
+
+    (void)context;
+    stretch->stats.calls.pool++;
+    (void)fallocate(pool->file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)(frame * stretch->page),
+                    (off_t)(count * stretch->page));
+}
+
+static intptr_t descriptor(void *context, void *described)
+{
+    const struct pool *pool = described;
+
+    (void)context;
+    return pool->file;
+}
+
+/** The page of the frames part that an address is on. */
+static uint64_t run_bit(const struct stretch *stretch, uint64_t start)
+{
+    return (start - (uintptr_t)stretch->first - stretch->private_bytes) / stretch->page;
+}
+
+/** Each map counts as two mappings, its own and the one that it splits: neighbours may merge, so that this is the most. */
+static enum kva_status map_frames(void *context, void *handle, uint64_t start, void *mapped, uint64_t frame,
+                                  uint64_t count)
+{
+    struct stretch *stretch = handle;
+    const struct pool *pool = mapped;
+    uint64_t bit = run_bit(stretch, start);
+
+    (void)context;
+    if (!has_room_for(stretch, 2))
+        return KVA_ELIMIT;
+    stretch->stats.calls.map++;
+    void *mapping = mmap((void *)(uintptr_t)start, (size_t)(count * stretch->page), PROT_READ | PROT_WRITE,
+                         MAP_SHARED | MAP_FIXED, pool->file, (off_t)(frame * stretch->page));
+    if (mapping == MAP_FAILED)
+        return why_refused();
+    bits_set(stretch->runs, bit, bit + 1, true);
+    stretch->stats.mappings += 2;
+    return KVA_OK;
+}
+
+static void unmap_frames(void *context, void *handle, uint64_t start, uint64_t bytes)
+{
+    struct stretch *stretch = handle;
+    uint64_t from = run_bit(stretch, start);
+    uint64_t end = from + bytes / stretch->page;
+
+    (void)context;
+    stretch->stats.calls.unmap++;
+    if (map_shut((void *)(uintptr_t)start, bytes, MAP_FIXED) == MAP_FAILED) {
+        stretch->stats.weak_closes++;
+        return;
+    }
+    stretch->stats.mappings -= 2 * bits_count(stretch->runs, from, end);
+    bits_set(stretch->runs, from, end, false);
+}
+
+/* -------------------------------------------------------------------------------------- tables and the rest */
+
+static void *take_table(void *context, uint64_t bytes)
+{
+    (void)context;
+    if (bytes > SIZE_MAX)
+        return NULL;
+    void *table =
+        mmap(NULL, (size_t)bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return table == MAP_FAILED ? NULL : table;
+}
+
+static void wipe_table(void *context, void *table, uint64_t bytes)
+{
+    int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED;
+
+    (void)context;
+    if (madvise(table, (size_t)bytes, MADV_DONTNEED) != 0) /* it is locked, as all that the program has */
+        (void)mmap(table, (size_t)bytes, PROT_READ | PROT_WRITE, flags, -1, 0);
+}
+
+static void give_table(void *context, void *table, uint64_t bytes)
+{
+    (void)context;
+    (void)munmap(table, (size_t)bytes);
+}
+
+static unsigned this_cpu(void *context)
+{
+    (void)context;
+    return kva_port_this_cpu();
+}
+
+static void read_stats(void *context, void *handle, struct kva_pages_stats *stats)
+{
+    (void)context;
+    *stats = ((const struct stretch *)handle)->stats;
+}
+
+/** The size of a huge page that anonymous memory may have; 0 if there are none, or none that grains would fill. */
+static uint64_t huge_page(uint64_t page)
+{
+    uint64_t huge = read_number("/sys/kernel/mm/transparent_hugepage/hpage_pmd_size");
+
+    return is_power_of_two(huge) && huge % (GRAIN_PAGES * page) == 0 ? huge : 0;
+}
+
+struct kva_pages kva_pages_host(enum kva_mechanism mechanism)
+{
+    static struct option options[] = {{KVA_MECHANISM_BEST}, {KVA_MECHANISM_GUARDS}, {KVA_MECHANISM_MAPPINGS}};
+    struct kva_pages none = {.page = 1}; /* not all zero, which would stand for the host's best */
+
+    if (mechanism < KVA_MECHANISM_BEST || mechanism > KVA_MECHANISM_MAPPINGS)
+        return none;
+    struct kva_pages pages = {
+        .reserve = reserve,
+        .release = release,
+        .open = open_pages,
+        .close = close_pages,
+        .map = map_frames,
+        .unmap = unmap_frames,
+        .pool = make_pool,
+        .drain = drain_pool,
+        .drop = drop_pool,
+        .table = take_table,
+        .wipe = wipe_table,
+        .untable = give_table,
+        .this_cpu = this_cpu,
+        .stats = read_stats,
+        .descriptor = descriptor,
+        .page = page_size(),
+        .context = &options[mechanism],
+    };
+    pages.huge = huge_page(pages.page);
+    return pages;
+}

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/** Instances of vmap with what a hosted program has: its memory, its pages, its CPUs, its symbols. */
+#define _GNU_SOURCE
+#include <kva/vm.h>
+
+#include <dlfcn.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+
+#include "../../src/base/text.h"
+#include "../port.h"
+
+unsigned kva_port_this_cpu(void)
+{
+    int cpu = sched_getcpu();
+    return cpu > 0 ? (unsigned)cpu : 0;
+}
+
+uint64_t kva_port_random(void)
+{
+    uint64_t bits = 0;
+
+    if (getrandom(&bits, sizeof bits, GRND_NONBLOCK) == (ssize_t)sizeof bits)
+        return bits;
+    /* Early in the machine's life: the 16 random bytes that the kernel gives each program. */
+    const void *given = (const void *)getauxval(AT_RANDOM);
+    if (given)
+        memcpy(&bits, given, sizeof bits);
+    return bits;
+}
+
+/** The last part of a path. */
+static const char *base_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+size_t kva_port_symbol(void *context, const void *address, char *text, size_t bytes)
+{
+    Dl_info info;
+
+    (void)context;
+    if (bytes == 0 || dladdr(address, &info) == 0)
+        return 0;
+    bool has_name = info.dli_sname && info.dli_saddr;
+    uintptr_t from = (uintptr_t)(has_name ? info.dli_saddr : info.dli_fbase);
+    struct kva_text name = text_of(text, bytes);
+    text_put(&name, has_name ? info.dli_sname : base_name(info.dli_fname ? info.dli_fname : "?"));
+    text_put(&name, "+");
+    text_put_hex(&name, (uintptr_t)address - from, 1);
+    return name.length;
+}
+
+/**
+ * Memory for bookkeeping that goes back to the system as soon as it is given back: what an instance has grown to is
+ * given back by kva_vm_flush, and malloc would keep it. Small blocks come from malloc all the same, whole huge pages from
+ * kva_memory_host; what lies between is mapped.
+ */
+static const size_t least_mapped = (size_t)64 << 10;
+static const size_t huge_page = (size_t)2 << 20;
+
+static bool is_mapped_here(size_t bytes)
+{
+    return bytes >= least_mapped && bytes % huge_page != 0;
+}
+
+static void *take(void *context, size_t bytes)
+{
+    const struct kva_memory host = kva_memory_host();
+
+    (void)context;
+    if (!is_mapped_here(bytes))
+        return host.take(host.context, bytes);
+    void *block = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return block == MAP_FAILED ? NULL : block;
+}
+
+static void give(void *context, void *block, size_t bytes)
+{
+    const struct kva_memory host = kva_memory_host();
+
+    (void)context;
+    if (is_mapped_here(bytes))
+        (void)munmap(block, bytes);
+    else
+        host.give(host.context, block, bytes);
+}
+
+enum kva_status kva_vm_create(const struct kva_vm_config *config, struct kva_vm **vm)
+{
+    static const struct kva_vm_config usual;
+    struct kva_vm_config hosted = config ? *config : usual;
+
+    if (!hosted.memory.take && !hosted.memory.give)
+        hosted.memory = (struct kva_memory){take, give, NULL};
+    if (!hosted.pages.reserve && hosted.pages.page == 0)
+        hosted.pages = kva_pages_host(KVA_MECHANISM_BEST);
+    if (!hosted.symbol)
+        hosted.symbol = kva_port_symbol;
+    if (hosted.cpus == 0)
+        hosted.cpus = kva_port_cpus();
+    if (hosted.hardened && hosted.seed == 0)
+        hosted.seed = kva_port_random();
+    return kva_vm_build(&hosted, vm);
+}

@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/** The page source of failing_pages.h: a byte for each page of a stretch says what state the page is in. */
+#include "failing_pages.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum page_state { CLOSED = 0, OPEN = 1, MAPPED = 2 };
+
+struct kva_failing_stretch {
+    struct kva_failing_pages *pages;
+    void *inner;
+    uint64_t first;
+    uint64_t count;  /* pages */
+    uint64_t frames; /* pages, of these, at the end */
+    unsigned char *state;
+};
+
+static void stop(const char *why)
+{
+    fprintf(stderr, "failing_pages: %s\n", why);
+    abort();
+}
+
+static bool must_fail(struct kva_failing_pages *pages)
+{
+    pages->calls++;
+    bool fails = pages->fail_at != 0 &&
+                 (pages->calls == pages->fail_at || (pages->from_then_on && pages->calls > pages->fail_at));
+    pages->refused += fails;
+    return fails;
+}
+
+/* ----------------------------------------------------------------------------------------------- stretches */
+
+static enum kva_status reserve(void *context, struct kva_stretch *wish)
+{
+    struct kva_failing_pages *pages = context;
+
+    if (must_fail(pages))
+        return pages->status;
+    enum kva_status status = pages->inner.reserve(pages->inner.context, wish);
+    if (status != KVA_OK)
+        return status;
+    struct kva_failing_stretch *stretch = calloc(1, sizeof *stretch);
+    if (!stretch)
+        abort();
+    stretch->pages = pages;
+    stretch->inner = wish->handle;
+    stretch->first = wish->first;
+    stretch->count = wish->bytes / pages->inner.page;
+    stretch->frames = wish->frames / pages->inner.page;
+    stretch->state = calloc((size_t)stretch->count, 1);
+    if (!stretch->state)
+        abort();
+    wish->handle = stretch;
+    pages->stretches++;
+    return KVA_OK;
+}
+
+/** Count what a page in some state adds to, or takes from, what is outstanding. */
+static void count_page(struct kva_failing_pages *pages, unsigned char state, int change)
+{
+    if (state == OPEN)
+        pages->open_pages += (uint64_t)(int64_t)change;
+    if (state == MAPPED)
+        pages->mapped_pages += (uint64_t)(int64_t)change;
+}
+
+static void release(void *context, void *handle)
+{
+    struct kva_failing_pages *pages = context;
+    struct kva_failing_stretch *stretch = handle;
+
+    if (pages->stretches == 0)
+        stop("a stretch was released that was not reserved");
+    pages->inner.release(pages->inner.context, stretch->inner);
+    pages->stretches--;
+    for (uint64_t i = 0; i < stretch->count; i++)
+        count_page(pages, stretch->state[i], -1);
+    free(stretch->state);
+    free(stretch);
+}
+
+/* ------------------------------------------------------------------------------------------------- pages */
+
+/** The pages of a range, which must lie in one part of the stretch: *from is the number of the first. */
+static uint64_t pages_of(const struct kva_failing_stretch *stretch, uint64_t start, uint64_t bytes,
+                         bool frames, uint64_t *from)
+{
+    uint64_t page = stretch->pages->inner.page;
+    uint64_t count = bytes / page;
+    uint64_t private_count = stretch->count - stretch->frames;
+
+    *from = (start - stretch->first) / page;
+    if (bytes == 0 || bytes % page != 0 || start % page != 0)
+        stop("a range is not whole pages");
+    if (start < stretch->first || *from >= stretch->count || count > stretch->count - *from)
+        stop("a range reaches outside the stretch");
+    if (frames ? *from < private_count : *from + count > private_count)
+        stop("a range lies in the wrong part of the stretch");
+    return count;
+}
+
+static void expect_closed(const struct kva_failing_stretch *stretch, uint64_t from, uint64_t count)
+{
+    for (uint64_t i = 0; i < count; i++) {
+        if (stretch->state[from + i] != CLOSED)
+            stop("a page was opened or mapped that is not closed");
+    }
+}
+
+static void set_state(struct kva_failing_stretch *stretch, uint64_t from, uint64_t count,
+                      enum page_state state)
+{
+    for (uint64_t i = 0; i < count; i++) {
+        count_page(stretch->pages, stretch->state[from + i], -1);
+        stretch->state[from + i] = (unsigned char)state;
+        count_page(stretch->pages, stretch->state[from + i], 1);
+    }
+}
+
+static enum kva_status open_pages(void *context, void *handle, uint64_t start, uint64_t bytes, bool huge)
+{
+    struct kva_failing_pages *pages = context;
+    struct kva_failing_stretch *stretch = handle;
+    uint64_t from;
+    uint64_t count = pages_of(stretch, start, bytes, false, &from);
+
+    expect_closed(stretch, from, count);
+    if (huge && (pages->inner.huge == 0 || (start | bytes) % pages->inner.huge != 0))
+        stop("huge pages were asked for in a range that is not whole ones");
+    if (must_fail(pages))
+        return pages->status;
+    enum kva_status status = pages->inner.open(pages->inner.context, stretch->inner, start, bytes, huge);
+    if (status == KVA_OK)
+        set_state(stretch, from, count, OPEN);
+    return status;
+}
+
+static void close_pages(void *context, void *handle, uint64_t start, uint64_t bytes)
+{
+    struct kva_failing_pages *pages = context;
+    struct kva_failing_stretch *stretch = handle;
+    uint64_t from;
+    uint64_t count = pages_of(stretch, start, bytes, false, &from);
+
+    pages->closes++;
+    pages->inner.close(pages->inner.context, stretch->inner, start, bytes);
+    set_state(stretch, from, count, CLOSED);
+}
+
+static enum kva_status map_frames(void *context, void *handle, uint64_t start, void *pool, uint64_t frame,
+                                  uint64_t count)
+{
+    struct kva_failing_pages *pages = context;
+    struct kva_failing_stretch *stretch = handle;
+    uint64_t from;
+
+    (void)pages_of(stretch, start, count * pages->inner.page, true, &from);
+    expect_closed(stretch, from, count);
+    if (must_fail(pages))
+        return pages->status;
+    enum kva_status status =
+        pages->inner.map(pages->inner.context, stretch->inner, start, pool, frame, count);
+    if (status == KVA_OK)
+        set_state(stretch, from, count, MAPPED);
+    return status;
+}
+
+static void unmap_frames(void *context, void *handle, uint64_t start, uint64_t bytes)
+{
+    struct kva_failing_pages *pages = context;
+    struct kva_failing_stretch *stretch = handle;
+    uint64_t from;
+    uint64_t count = pages_of(stretch, start, bytes, true, &from);
+
+    pages->closes++;
+    pages->inner.unmap(pages->inner.context, stretch->inner, start, bytes);
+    set_state(stretch, from, count, CLOSED);
+}
+
+/* ---------------------------------------------------------------------------------------- pools and tables */
+
+static enum kva_status make_pool(void *context, void *handle, uint64_t count, void **pool)
+{
+    struct kva_failing_pages *pages = context;
+    struct kva_failing_stretch *stretch = handle;
+
+    if (must_fail(pages))
+        return pages->status;
+    enum kva_status status = pages->inner.pool(pages->inner.context, stretch->inner, count, pool);
+    pages->pools += status == KVA_OK;
+    return status;
+}
+
+static void drain_pool(void *context, void *handle, void *pool, uint64_t frame, uint64_t count)
+{
+    struct kva_failing_pages *pages = context;
+    struct kva_failing_stretch *stretch = handle;
+
+    pages->inner.drain(pages->inner.context, stretch->inner, pool, frame, count);
+}
+
+static void drop_pool(void *context, void *handle, void *pool)
+{
+    struct kva_failing_pages *pages = context;
+    struct kva_failing_stretch *stretch = handle;
+
+    if (pages->pools == 0)
+        stop("a pool was dropped that was not made");
+    pages->inner.drop(pages->inner.context, stretch->inner, pool);
+    pages->pools--;
+}
+
+static void *take_table(void *context, uint64_t bytes)
+{
+    struct kva_failing_pages *pages = context;
+    void *table = must_fail(pages) ? NULL : pages->inner.table(pages->inner.context, bytes);
+
+    pages->tables += table != NULL;
+    return table;
+}
+
+static void wipe_table(void *context, void *table, uint64_t bytes)
+{
+    struct kva_failing_pages *pages = context;
+
+    pages->inner.wipe(pages->inner.context, table, bytes);
+}
+
+static void give_table(void *context, void *table, uint64_t bytes)
+{
+    struct kva_failing_pages *pages = context;
+
+    if (pages->tables == 0)
+        stop("a table was given back that was not taken");
+    pages->inner.untable(pages->inner.context, table, bytes);
+    pages->tables--;
+}
+
+/* -------------------------------------------------------------------------------------------- the source */
+
+static unsigned this_cpu(void *context)
+{
+    struct kva_failing_pages *pages = context;
+
+    return pages->fixed_cpu ? pages->cpu : pages->inner.this_cpu(pages->inner.context);
+}
+
+static void read_stats(void *context, void *handle, struct kva_pages_stats *stats)
+{
+    struct kva_failing_pages *pages = context;
+    struct kva_failing_stretch *stretch = handle;
+
+    pages->inner.stats(pages->inner.context, stretch->inner, stats);
+}
+
+static intptr_t descriptor(void *context, void *pool)
+{
+    struct kva_failing_pages *pages = context;
+
+    return pages->inner.descriptor ? pages->inner.descriptor(pages->inner.context, pool) : -1;
+}
+
+struct kva_pages kva_failing_pages_init(struct kva_failing_pages *pages, const struct kva_pages *inner)
+{
+    struct kva_pages source = {
+        .reserve = reserve,
+        .release = release,
+        .open = open_pages,
+        .close = close_pages,
+        .map = map_frames,
+        .unmap = unmap_frames,
+        .pool = make_pool,
+        .drain = drain_pool,
+        .drop = drop_pool,
+        .table = take_table,
+        .wipe = wipe_table,
+        .untable = give_table,
+        .this_cpu = this_cpu,
+        .stats = read_stats,
+        .descriptor = descriptor,
+        .page = inner->page,
+        .huge = inner->huge,
+        .context = pages,
+    };
+
+    memset(pages, 0, sizeof *pages);
+    pages->inner = *inner;
+    pages->status = KVA_ENOMEM;
+    return source;
+}
+
+void kva_failing_pages_fail(struct kva_failing_pages *pages, uint64_t n, bool from_then_on)
+{
+    pages->fail_at = n == 0 ? 0 : pages->calls + n;
+    pages->from_then_on = from_then_on;
+}

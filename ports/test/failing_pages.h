@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * A page source for tests: it wraps another one, fails where it is told to, counts what is outstanding, and holds its
+ * caller to the contract in kva/vm.h.
+ *
+ * The calls that may fail are reserve, open, map, pool and table; the n-th of them from now can be made to fail,
+ * once or from then on. For each page the source knows whether it is closed, open or mapped. To open a page that is not
+ * closed, to map over one, to close a range of frames or unmap a private one, to reach outside the stretch, or to give back
+ * what was never taken, stops the program.
+ */
+#ifndef KVA_PORTS_TEST_FAILING_PAGES_H
+#define KVA_PORTS_TEST_FAILING_PAGES_H
+
+#include <kva/vm.h>
+
+struct kva_failing_stretch;
+
+struct kva_failing_pages {
+    struct kva_pages inner; /* the source that does the work */
+    uint64_t calls;         /* of those that may fail */
+    uint64_t refused;       /* how many of them failed on demand */
+    uint64_t fail_at;       /* the call that fails, counted as `calls`; 0: none */
+    bool from_then_on;      /* and all after it */
+    enum kva_status status; /* what it says; KVA_ENOMEM unless it is set otherwise (table: NULL) */
+    uint64_t closes;        /* calls of close and unmap */
+    uint64_t stretches;     /* outstanding */
+    uint64_t pools;         /* outstanding */
+    uint64_t tables;        /* outstanding */
+    uint64_t open_pages;    /* private pages that are open, of all stretches */
+    uint64_t mapped_pages;  /* pages of the frames part that are mapped */
+    unsigned cpu;           /* what this_cpu says, if `fixed_cpu` */
+    bool fixed_cpu;
+};
+
+/** Reset the counters and return the source, which wraps `inner`. Nothing may be outstanding. */
+struct kva_pages kva_failing_pages_init(struct kva_failing_pages *pages, const struct kva_pages *inner);
+
+/** The n-th call that may fail from now (1: the next) fails; so do all after it if `from_then_on`. n = 0: none does. */
+void kva_failing_pages_fail(struct kva_failing_pages *pages, uint64_t n, bool from_then_on);
+
+#endif

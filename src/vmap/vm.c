@@ -1,0 +1,377 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * vmap: address ranges joined to real pages. The life of an instance.
+ *
+ * CONCEPTS     The space below knows which addresses are taken; the page source knows how to make pages usable
+ *              and how to take them away. vmap knows what is behind a range, and puts off what is expensive. An
+ *              area is opened by one call and closed in batches; between a free and the next request of that
+ *              size, it is not closed at all. docs/theory/vmap.md draws it.
+ *
+ * STRUCTURE    See vm.h: descriptors, the table that finds them, and the lists they are on.
+ *
+ * COST         An allocation and a free that the cache serves touch the bin's head, the descriptor and the table's
+ *              entry, and nothing else: no tree, no lock, no call. What the cache does not serve costs the space's
+ *              O(log n) twice, one call to open, and its share of a purge.
+ *
+ * FAILURE      Prepare, then commit: the descriptor first, then the addresses, then the pages; each step undoes those
+ *              before it. Giving back takes no memory and cannot fail: what cannot be unmapped is zeroed by the next
+ *              open, and counted (weak_closes).
+ *
+ * LOCKING      None. kva_vfree_ready alone may come from another thread: it pushes onto a stack, which the next call
+ *              empties.
+ *
+ * NOT DONE     No sharing of one instance among threads; no area that outgrows 2^32 - 1 pages; no NUMA placement.
+ */
+#include "vm.h"
+
+/* ------------------------------------------------------------------------------------------ arguments */
+
+static bool has_page_source(const struct kva_pages *pages)
+{
+    return pages->reserve && pages->release && pages->open && pages->close && pages->map && pages->unmap &&
+           pages->pool && pages->drain && pages->drop && pages->table && pages->wipe && pages->untable &&
+           pages->this_cpu && pages->stats;
+}
+
+static enum kva_status validate_config(const struct kva_vm_config *config)
+{
+    const struct kva_pages *pages = &config->pages;
+
+    if (!config->memory.take || !config->memory.give || !has_page_source(pages))
+        return KVA_ENULL;
+    if (config->huge < KVA_HUGE_ASKED || config->huge > KVA_HUGE_LARGE)
+        return KVA_EINVAL;
+    if (!is_power_of_two(pages->page) ||
+        (pages->huge != 0 && (!is_power_of_two(pages->huge) || pages->huge < pages->page)))
+        return KVA_EALIGN;
+    return config->max != 0 && config->min > config->max ? KVA_EWINDOW : KVA_OK;
+}
+
+/** The reserve that is asked for when the config does not say: on a 64-bit host far more than any machine has memory,
+ *  and little of 128 TiB; on a 32-bit one a fair part of 3 GiB. */
+static uint64_t default_reserve(void)
+{
+    return sizeof(void *) == 8 ? UINT64_C(1) << 40 : UINT64_C(512) << 20;
+}
+
+/** kva_set_deferred_limit's default; see there. */
+static uint64_t default_limit(unsigned cpus)
+{
+    uint64_t limit = 0;
+
+    for (unsigned rest = cpus; rest > 0; rest >>= 1)
+        limit += UINT64_C(32) << 20;
+    return limit;
+}
+
+static uint64_t limit_of(uint64_t asked, unsigned cpus)
+{
+    if (asked == KVA_VM_NONE)
+        return 0;
+    return asked != 0 ? asked : default_limit(cpus);
+}
+
+/** The most that is reserved: pages are counted in 32 bits, pointers have as many as they have. */
+static uint64_t most_reserve(uint64_t page)
+{
+    uint64_t by_count = (UINT64_C(1) << 31) * page;
+
+    return sizeof(void *) == 8 ? by_count : min_u64(by_count, UINT64_C(1) << 31);
+}
+
+/** What to ask the page source for: whole pages, and whole huge ones as its alignment. */
+static enum kva_status stretch_of(const struct kva_vm_config *config, struct kva_stretch *wish)
+{
+    uint64_t page = config->pages.page;
+    uint64_t bytes = config->reserve != 0 ? config->reserve : default_reserve();
+
+    *wish = (struct kva_stretch){.min = config->min, .max = config->max != 0 ? config->max : UINTPTR_MAX};
+    wish->align = max_u64(page, config->pages.huge);
+    if (!align_up(min_u64(bytes, most_reserve(page)), page, &wish->bytes))
+        return KVA_EWRAP;
+    uint64_t least = config->reserve_least != 0 ? config->reserve_least : UINT64_C(16) << 20;
+    wish->least = min_u64(least, wish->bytes);
+    uint64_t frames = config->frames_part != 0 ? config->frames_part : wish->bytes / 4;
+    if (!align_up(frames, page, &wish->frames) || wish->frames >= wish->bytes)
+        return KVA_ESIZE;
+    return KVA_OK;
+}
+
+/* ---------------------------------------------------------------------------------------------- beginning */
+
+/** The largest area that is cached: one that has a bin of its own may fill the cache, others a quarter of it. */
+static uint32_t largest_cached(const struct kva_vm *vm)
+{
+    uint64_t limit = vm->cache_limit >> vm->page_shift;
+
+    return (uint32_t)min_u64(max_u64(limit / 4, min_u64(limit, KVA_VM_CLASSES)), UINT32_MAX);
+}
+
+static void set_up_fields(struct kva_vm *vm, const struct kva_vm_config *config)
+{
+    unsigned cpus = config->cpus != 0 ? config->cpus : 1;
+
+    memset(vm, 0, sizeof *vm);
+    atomic_init(&vm->ready, NULL);
+    while (page_of(vm) < config->pages.page)
+        vm->page_shift++;
+    vm->guard = config->without_guards ? 0 : 1;
+    vm->hardened = config->hardened;
+    vm->zero_always = config->zero_always;
+    vm->cache_limit = config->hardened ? 0 : limit_of(config->cache_bytes, cpus);
+    vm->cache_pages = largest_cached(vm);
+    vm->fast_bytes = config->zero_always || config->hardened ? 0 : KVA_VM_CLASSES * (size_t)page_of(vm);
+    vm->quarantine.tail = &vm->quarantine.head;
+    vm->quarantine_limit = config->hardened ? limit_of(config->quarantine_bytes, cpus) : 0;
+    vm->random = config->seed;
+    vm->pages = config->pages;
+    vm->huge = config->huge;
+    vm->grace = config->grace;
+    vm->symbol = config->symbol;
+    vm->symbol_context = config->symbol_context;
+    vm->cpus = cpus;
+    vm->ledger.memory = config->memory;
+    vm->ledger.hooks = (struct kva_hooks){config->on_misuse, config->on_corruption, config->hook_context};
+}
+
+static uint64_t round_to_line(uint64_t bytes)
+{
+    return (bytes + (KVA_LINE - 1)) & ~(uint64_t)(KVA_LINE - 1);
+}
+
+static void set_up_nodes(struct kva_vm *vm)
+{
+    kva_nodes_init(&vm->areas, &vm->ledger, KVA_LINE);
+    kva_nodes_init(&vm->records, &vm->ledger, (size_t)round_to_line(sizeof(struct kva_later)));
+    kva_nodes_init(&vm->blocks, &vm->ledger, kva_ram_block_bytes());
+}
+
+/** The space over the reserve, which parks what is freed, and asks for a purge. */
+static void set_up_space_config(struct kva_vm *vm, const struct kva_vm_config *config)
+{
+    vm->space_config = (struct kva_config){
+        .first = vm->first,
+        .last = vm->first + (vm->bytes - 1),
+        .quantum = page_of(vm),
+        .engine = config->engine,
+        .memory = config->memory,
+        .align_class = {vm->pages.huge},
+        .without_owners = true, /* the table knows */
+        .flush = kva_purge_parked,
+        .flush_context = vm,
+        .on_corruption = config->on_corruption,
+        .hook_context = config->hook_context,
+    };
+}
+
+/** Make a space over the reserve. Its limit is set apart from its config, where 0 would stand for a default. */
+static enum kva_status make_space(struct kva_vm *vm, struct kva_space *space)
+{
+    enum kva_status status = kva_space_init(space, &vm->space_config);
+
+    return status == KVA_OK ? kva_set_deferred_limit(space, vm->lazy_limit) : status;
+}
+
+/** Tables for the reserve: a pointer for each page, a number for each page of the frames part. */
+static enum kva_status take_tables(struct kva_vm *vm)
+{
+    void *context = vm->pages.context;
+    uint64_t frames_bytes = vm->first + (uint64_t)vm->bytes - vm->frames_first;
+
+    vm->table_bytes = (vm->bytes >> vm->page_shift) * sizeof *vm->table;
+    vm->frame_at_bytes = (frames_bytes >> vm->page_shift) * sizeof *vm->frame_at;
+    vm->table = vm->pages.table(context, vm->table_bytes);
+    if (!vm->table)
+        return KVA_ENOMEM;
+    vm->frame_at = vm->pages.table(context, vm->frame_at_bytes);
+    if (vm->frame_at)
+        return KVA_OK;
+    vm->pages.untable(context, vm->table, vm->table_bytes);
+    return KVA_ENOMEM;
+}
+
+static void give_tables(struct kva_vm *vm)
+{
+    vm->pages.untable(vm->pages.context, vm->frame_at, vm->frame_at_bytes);
+    vm->pages.untable(vm->pages.context, vm->table, vm->table_bytes);
+}
+
+/** Tables and space over a reserve that was taken. */
+static enum kva_status furnish(struct kva_vm *vm, const struct kva_vm_config *config)
+{
+    enum kva_status status = take_tables(vm);
+
+    if (status != KVA_OK)
+        return status;
+    set_up_space_config(vm, config);
+    vm->space = &vm->spaces[0];
+    status = make_space(vm, vm->space);
+    if (status != KVA_OK)
+        give_tables(vm);
+    return status;
+}
+
+/** Where hardened areas are strewn: anywhere in the private part, so far as it is larger than what they need. */
+static void choose_scatter(struct kva_vm *vm)
+{
+    uint64_t room = vm->frames_first - vm->first;
+
+    vm->scatter = vm->first;
+    if (room > KVA_VM_SCATTER)
+        vm->scatter += align_down(kva_vm_random_below(vm, room - KVA_VM_SCATTER), page_of(vm));
+}
+
+/** Reserve addresses and furnish them. */
+static enum kva_status settle(struct kva_vm *vm, const struct kva_vm_config *config, struct kva_stretch *wish)
+{
+    enum kva_status status = vm->pages.reserve(vm->pages.context, wish);
+
+    if (status != KVA_OK)
+        return status;
+    vm->stretch = wish->handle;
+    vm->first = (uintptr_t)wish->first;
+    vm->bytes = (size_t)wish->bytes;
+    vm->frames_first = wish->first + (wish->bytes - wish->frames);
+    status = furnish(vm, config);
+    if (status != KVA_OK)
+        vm->pages.release(vm->pages.context, vm->stretch);
+    return status;
+}
+
+/** Where there is no memory for the tables of a reserve, there may be for those of half of it. */
+static enum kva_status build(struct kva_vm *vm, const struct kva_vm_config *config, struct kva_stretch *wish)
+{
+    const uint64_t page = page_of(vm);
+
+    vm->lazy_limit = limit_of(config->lazy_bytes, vm->cpus);
+    set_up_nodes(vm);
+    enum kva_status status = settle(vm, config, wish);
+    while (status == KVA_ENOMEM && wish->bytes / 2 >= wish->least && wish->bytes >= 4 * page) {
+        wish->bytes = align_down(wish->bytes / 2, page);
+        wish->frames = max_u64(align_down(wish->frames / 2, page), page);
+        status = settle(vm, config, wish);
+    }
+    if (status == KVA_OK && vm->hardened)
+        choose_scatter(vm);
+    return status;
+}
+
+enum kva_status kva_vm_build(const struct kva_vm_config *config, struct kva_vm **vm)
+{
+    struct kva_stretch wish;
+
+    if (!config || !vm)
+        return KVA_ENULL;
+    struct kva_hooks hooks = {config->on_misuse, config->on_corruption, config->hook_context};
+    enum kva_status status = validate_config(config);
+    if (status == KVA_OK)
+        status = stretch_of(config, &wish);
+    if (status != KVA_OK)
+        return kva_report_misuse(&hooks, status, __func__, config->min);
+    struct kva_vm *made = config->memory.take(config->memory.context, sizeof *made);
+    if (!made)
+        return KVA_ENOMEM;
+    set_up_fields(made, config);
+    status = build(made, config, &wish);
+    if (status == KVA_OK)
+        *vm = made;
+    else
+        config->memory.give(config->memory.context, made, sizeof *made);
+    return status;
+}
+
+/* --------------------------------------------------------------------------------------------------- end */
+
+/** Whether an area is still somebody's. A block is not: the maps in it are. */
+static bool is_leak(const struct kva_vm_area *area)
+{
+    return area->kind != KVA_VM_BLOCK && (area->state == KVA_VM_LIVE || area->state == KVA_VM_LATER);
+}
+
+/** Tell of what is still somebody's; whether there was any. And let nothing of it stay poisoned. */
+static bool tell_leaks(struct kva_vm *vm, kva_vm_leak *leak, void *context)
+{
+    struct kva_vm_area area = {0};
+    bool any = false;
+
+    while (kva_vm_next(vm, &area) == KVA_OK) {
+        unpoison((void *)area.start, area.last - area.start + 1);
+        if (!is_leak(&area))
+            continue;
+        any = true;
+        if (leak)
+            leak(context, &area);
+    }
+    return any;
+}
+
+enum kva_status kva_vm_destroy(struct kva_vm *vm, kva_vm_leak *leak, void *context)
+{
+    if (!vm)
+        return KVA_ENULL;
+    if (vm->reclaiming)
+        return refuse(vm, KVA_EREENTRY, __func__, 0);
+    kva_free_ready(vm);
+    (void)kva_purge_idle(vm);
+    bool leaked = tell_leaks(vm, leak, context);
+    kva_pcpu_end(vm);
+    kva_ram_end(vm);
+    kva_frames_end(vm);
+    (void)kva_space_abandon(vm->space);
+    vm->pages.release(vm->pages.context, vm->stretch);
+    give_tables(vm);
+    kva_nodes_fini(&vm->ledger);
+    struct kva_memory memory = vm->ledger.memory;
+    memory.give(memory.context, vm, sizeof *vm);
+    return leaked ? KVA_EBUSY : KVA_OK;
+}
+
+/* -------------------------------------------------------------------------------------------- giving back */
+
+/** Empty the node caches, if no node is in use. */
+static void restart_nodes(struct kva_vm *vm)
+{
+    if (vm->areas.in_use > 0 || vm->records.in_use > 0 || vm->blocks.in_use > 0)
+        return;
+    kva_nodes_fini(&vm->ledger);
+    set_up_nodes(vm);
+}
+
+/** With no area left: give back what the bookkeeping has grown to. The space is made anew beside the old one, so that
+ *  it may be refused: then the old one stays. */
+static void trim_bookkeeping(struct kva_vm *vm)
+{
+    struct kva_space *fresh = vm->space == &vm->spaces[0] ? &vm->spaces[1] : &vm->spaces[0];
+
+    restart_nodes(vm);
+    vm->pages.wipe(vm->pages.context, vm->table, vm->table_bytes);
+    vm->pages.wipe(vm->pages.context, vm->frame_at, vm->frame_at_bytes);
+    if (make_space(vm, fresh) != KVA_OK)
+        return;
+    (void)kva_space_abandon(vm->space);
+    vm->space = fresh;
+}
+
+enum kva_status kva_vm_flush(struct kva_vm *vm)
+{
+    if (!vm)
+        return KVA_ENULL;
+    if (vm->reclaiming)
+        return refuse(vm, KVA_EREENTRY, __func__, 0);
+    kva_free_ready(vm);
+    (void)kva_purge_idle(vm);
+    if (vm->all.areas == 0)
+        trim_bookkeeping(vm);
+    return KVA_OK;
+}
+
+enum kva_status kva_vm_status(const struct kva_vm *vm)
+{
+    return vm ? vm->status : KVA_ENULL;
+}
+
+const struct kva_space *kva_vm_space(const struct kva_vm *vm)
+{
+    return vm ? vm->space : NULL;
+}

@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * Pools of frames: which are taken, and how often each is mapped.
+ *
+ * The page source keeps what the frames hold; here is one number for each: 0 while it is free, else one more than its
+ * live maps. A frame that somebody maps cannot be given back, so no map ever shows another's memory while it lives.
+ */
+#include "vm.h"
+
+/** 1 + maps must fit 32 bits: a frame has at most one map for each page of a reserve, of which there are 2^31. */
+static const uint64_t most_frames = UINT32_MAX - 1;
+
+static uint64_t bytes_of_uses(const struct kva_frames *frames)
+{
+    return frames->count * sizeof *frames->uses;
+}
+
+/** The pool's memory and its table; the page source's part is still missing. */
+static struct kva_frames *take_pool(struct kva_vm *vm, uint64_t count)
+{
+    struct kva_memory *source = &vm->ledger.memory;
+    struct kva_frames *frames = source->take(source->context, sizeof *frames);
+
+    if (!frames)
+        return NULL;
+    *frames = (struct kva_frames){.vm = vm, .count = count};
+    frames->uses = vm->pages.table(vm->pages.context, bytes_of_uses(frames));
+    if (frames->uses)
+        return frames;
+    source->give(source->context, frames, sizeof *frames);
+    return NULL;
+}
+
+static void give_pool(struct kva_frames *frames)
+{
+    struct kva_vm *vm = frames->vm;
+    struct kva_memory *source = &vm->ledger.memory;
+
+    vm->pages.untable(vm->pages.context, frames->uses, bytes_of_uses(frames));
+    source->give(source->context, frames, sizeof *frames);
+}
+
+enum kva_status kva_frames_create(struct kva_vm *vm, uint64_t count, struct kva_frames **frames)
+{
+    if (!vm)
+        return KVA_ENULL;
+    if (!frames)
+        return refuse(vm, KVA_ENULL, __func__, 0);
+    if (count == 0 || count > most_frames)
+        return refuse(vm, KVA_ESIZE, __func__, 0);
+    struct kva_frames *made = take_pool(vm, count);
+    if (!made)
+        return refuse(vm, KVA_ENOMEM, __func__, 0);
+    enum kva_status status = vm->pages.pool(vm->pages.context, vm->stretch, count, &made->pool);
+    if (status != KVA_OK) {
+        give_pool(made);
+        return refuse(vm, status, __func__, 0);
+    }
+    made->next = vm->pools;
+    vm->pools = made;
+    *frames = made;
+    return KVA_OK;
+}
+
+/** Whether a live map shows a frame of the pool. */
+static bool is_mapped(const struct kva_frames *frames)
+{
+    uint64_t left = frames->taken;
+
+    for (uint64_t i = 0; left > 0; i++) {
+        if (frames->uses[i] > 1)
+            return true;
+        left -= frames->uses[i];
+    }
+    return false;
+}
+
+static void end_pool(struct kva_frames *frames)
+{
+    struct kva_vm *vm = frames->vm;
+
+    vm->pages.drop(vm->pages.context, vm->stretch, frames->pool);
+    give_pool(frames);
+}
+
+enum kva_status kva_frames_destroy(struct kva_frames *frames)
+{
+    if (!frames)
+        return KVA_ENULL;
+    struct kva_vm *vm = frames->vm;
+    struct kva_frames **link = &vm->pools;
+    if (is_mapped(frames))
+        return refuse(vm, KVA_EBUSY, __func__, 0);
+    (void)kva_purge_idle(vm);
+    while (*link != frames)
+        link = &(*link)->next;
+    *link = frames->next;
+    end_pool(frames);
+    return KVA_OK;
+}
+
+void kva_frames_end(struct kva_vm *vm)
+{
+    while (vm->pools) {
+        struct kva_frames *frames = vm->pools;
+        vm->pools = frames->next;
+        end_pool(frames);
+    }
+}
+
+intptr_t kva_frames_descriptor(const struct kva_frames *frames)
+{
+    if (!frames || !frames->vm->pages.descriptor)
+        return -1;
+    return frames->vm->pages.descriptor(frames->vm->pages.context, frames->pool);
+}
+
+/* ------------------------------------------------------------------------------------------ take and give */
+
+enum kva_status kva_frames_alloc(struct kva_frames *frames, size_t count, uint32_t *numbers)
+{
+    if (!frames)
+        return KVA_ENULL;
+    if (!numbers)
+        return refuse(frames->vm, KVA_ENULL, __func__, 0);
+    if (count == 0)
+        return refuse(frames->vm, KVA_ESIZE, __func__, 0);
+    if (count > frames->count - frames->taken)
+        return refuse(frames->vm, KVA_ENOSPC, __func__, 0);
+    uint64_t at = frames->lowest;
+    for (size_t i = 0; i < count; at++) {
+        if (frames->uses[at] == 0) {
+            frames->uses[at] = 1;
+            numbers[i++] = (uint32_t)at;
+        }
+    }
+    frames->lowest = at;
+    frames->taken += count;
+    return KVA_OK;
+}
+
+/** Mark frames free; stops at the first that cannot be, which *bad counts. */
+static enum kva_status mark_free(struct kva_frames *frames, const uint32_t *numbers, size_t count,
+                                 size_t *done)
+{
+    for (*done = 0; *done < count; ++*done) {
+        uint32_t number = numbers[*done];
+        if (number >= frames->count)
+            return KVA_ERANGE;
+        if (frames->uses[number] == 0)
+            return KVA_EDOUBLE;
+        if (frames->uses[number] > 1)
+            return KVA_EBUSY;
+        frames->uses[number] = 0;
+    }
+    return KVA_OK;
+}
+
+/** How many numbers from the first on follow each other. */
+static size_t run_of(const uint32_t *numbers, size_t count)
+{
+    size_t run = 1;
+
+    while (run < count && numbers[run] == (uint64_t)numbers[0] + run)
+        run++;
+    return run;
+}
+
+static void drain_runs(struct kva_frames *frames, const uint32_t *numbers, size_t count)
+{
+    struct kva_vm *vm = frames->vm;
+
+    for (size_t i = 0, run; i < count; i += run) {
+        run = run_of(&numbers[i], count - i);
+        vm->pages.drain(vm->pages.context, vm->stretch, frames->pool, numbers[i], run);
+        frames->lowest = min_u64(frames->lowest, numbers[i]);
+    }
+}
+
+enum kva_status kva_frames_free(struct kva_frames *frames, const uint32_t *numbers, size_t count)
+{
+    size_t done;
+
+    if (!frames)
+        return KVA_ENULL;
+    if (count == 0)
+        return KVA_OK;
+    if (!numbers)
+        return refuse(frames->vm, KVA_ENULL, __func__, 0);
+    enum kva_status status = mark_free(frames, numbers, count, &done);
+    if (status != KVA_OK) {
+        while (done-- > 0)
+            frames->uses[numbers[done]] = 1;
+        return refuse(frames->vm, status, __func__, 0);
+    }
+    drain_runs(frames, numbers, count);
+    frames->taken -= count;
+    return KVA_OK;
+}
+
+/* -------------------------------------------------------------------------------------- what maps ask for */
+
+void kva_unuse_frames(struct kva_frames *frames, const uint32_t *numbers, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        frames->uses[numbers[i]]--;
+}
+
+enum kva_status kva_use_frames(const struct kva_vm *vm, struct kva_frames *frames, const uint32_t *numbers,
+                               size_t count)
+{
+    if (!frames || !numbers)
+        return KVA_ENULL;
+    if (frames->vm != vm)
+        return KVA_EINVAL;
+    if (count == 0)
+        return KVA_ESIZE;
+    if (count > SIZE_MAX >> vm->page_shift)
+        return KVA_EWRAP;
+    for (size_t i = 0; i < count; i++) {
+        bool exists = numbers[i] < frames->count;
+        if (exists && frames->uses[numbers[i]] != 0) {
+            frames->uses[numbers[i]]++;
+            continue;
+        }
+        kva_unuse_frames(frames, numbers, i);
+        return exists ? KVA_ENOENT : KVA_ERANGE;
+    }
+    return KVA_OK;
+}
+
+enum kva_status kva_map_runs(struct kva_vm *vm, uint64_t start, const struct kva_frames *frames,
+                             const uint32_t *numbers, size_t count)
+{
+    uint32_t *noted = numbers_at(vm, start);
+
+    for (size_t i = 0, run; i < count; i += run) {
+        run = run_of(&numbers[i], count - i);
+        enum kva_status status = vm->pages.map(vm->pages.context, vm->stretch, start + bytes_of_pages(vm, i),
+                                               frames->pool, numbers[i], run);
+        if (status == KVA_OK)
+            continue;
+        if (i > 0)
+            vm->pages.unmap(vm->pages.context, vm->stretch, start, bytes_of_pages(vm, i));
+        return status;
+    }
+    memcpy(noted, numbers, count * sizeof *noted);
+    return KVA_OK;
+}

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * vmap: frames side by side, in an area of their own.
+ *
+ *      numbers   7 8 9 3 7                  two runs and one: three calls
+ *                |   | | |
+ *      pages    |7|8|9|3|7|g|               frame 7 is seen at two addresses
+ */
+#include "vm.h"
+
+struct mapping {
+    const struct kva_wish *wish;
+    struct kva_frames *frames;
+    const uint32_t *numbers;
+    struct kva_descriptor *area;
+};
+
+static enum kva_status attempt_map(struct kva_vm *vm, void *context)
+{
+    struct mapping *mapping = context;
+    const struct kva_wish *wish = mapping->wish;
+    uint64_t start;
+
+    if (!kva_nodes_ensure(&vm->areas, 1))
+        return KVA_ENOMEM;
+    enum kva_status status = kva_place_area(vm, wish, &start);
+    if (status != KVA_OK)
+        return status;
+    status = kva_map_runs(vm, start, mapping->frames, mapping->numbers, wish->pages);
+    if (status != KVA_OK) {
+        (void)kva_free(vm->space, start);
+        return status;
+    }
+    mapping->area = kva_enter_area(vm, wish, start);
+    mapping->area->of = mapping->frames;
+    return KVA_OK;
+}
+
+enum kva_status kva_take_map(struct kva_vm *vm, struct kva_frames *frames, const uint32_t *numbers,
+                             size_t count, unsigned flags, enum kva_vm_kind kind, const void *caller,
+                             struct kva_descriptor **map)
+{
+    struct kva_wish wish = {
+        .align = page_of(vm),
+        .min = vm->frames_first,
+        .max = vm->first + (uint64_t)(vm->bytes - 1),
+        .size = count << vm->page_shift,
+        .pages = (uint32_t)min_u64(count, UINT32_MAX),
+        .flags = flags,
+        .kind = kind,
+        .caller = caller,
+    };
+    struct mapping mapping = {&wish, frames, numbers, NULL};
+
+    wish.bytes = bytes_of_pages(vm, (uint64_t)wish.pages + vm->guard);
+    enum kva_status status = kva_obtain(vm, wish.size, flags, attempt_map, &mapping);
+    *map = mapping.area;
+    return status;
+}
+
+static enum kva_status map_frames(struct kva_vm *vm, struct kva_frames *frames, const uint32_t *numbers,
+                                  size_t count, unsigned flags, const void *caller, void **memory)
+{
+    struct kva_descriptor *map;
+    bool known = (flags & ~(unsigned)KVA_VM_NO_BLOCK) == 0;
+    enum kva_status status = known ? kva_use_frames(vm, frames, numbers, count) : KVA_EINVAL;
+
+    if (has_ready(vm))
+        kva_free_ready(vm);
+    if (status != KVA_OK)
+        return refuse(vm, status, "kva_vm_map", 0);
+    status = kva_take_map(vm, frames, numbers, count, flags, KVA_VM_VMAP, caller, &map);
+    if (status != KVA_OK) {
+        kva_unuse_frames(frames, numbers, count);
+        return refuse(vm, status, "kva_vm_map", 0);
+    }
+    *memory = memory_of(map);
+    return KVA_OK;
+}
+
+enum kva_status kva_vm_map(struct kva_vm *vm, struct kva_frames *frames, const uint32_t *numbers,
+                           size_t count, unsigned flags, void **memory)
+{
+    if (!vm)
+        return KVA_ENULL;
+    if (!memory)
+        return refuse(vm, KVA_ENULL, __func__, 0);
+    return map_frames(vm, frames, numbers, count, flags, CALLER(), memory);
+}
+
+void *kva_vmap(struct kva_vm *vm, struct kva_frames *frames, const uint32_t *numbers, size_t count)
+{
+    void *memory = NULL;
+
+    if (!vm || map_frames(vm, frames, numbers, count, 0, CALLER(), &memory) != KVA_OK)
+        return NULL;
+    return memory;
+}
+
+enum kva_status kva_vunmap(struct kva_vm *vm, void *memory)
+{
+    enum kva_status status = KVA_ENULL;
+
+    if (!vm)
+        return KVA_ENULL;
+    if (!memory)
+        return KVA_OK;
+    struct kva_descriptor *area = kva_live_area(vm, memory, KVA_VM_VMAP, &status);
+    if (!area)
+        return refuse(vm, status, __func__, (uintptr_t)memory);
+    kva_unuse_frames(area->of, numbers_at(vm, area->start), area->pages);
+    kva_retire_area(vm, area, CALLER());
+    return KVA_OK;
+}

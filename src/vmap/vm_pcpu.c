@@ -1,0 +1,431 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * Per-CPU objects.
+ *
+ * OFFSETS     An object is a range of offsets, and a space over the offsets hands them out: the same code that
+ *             hands out addresses, with its exactness, its alignments and its answers to a wrong free. Each chunk has
+ *             a stride of them, one unit and a page more:
+ *
+ *             offsets   | chunk 0        |f| chunk 1        |f| chunk 2 ...
+ *                       0             unit stride
+ *
+ *             The page f is busy for ever, so that no object reaches over a chunk's end; it is a page because then an
+ *             offset has the alignment of the address that it stands for.
+ *
+ * CHUNKS      A chunk's areas are congruent: CPU c's unit lies at the base + distance[c], in every chunk. So the
+ *             address of an object's copy is its address for CPU 0 + distance[c].
+ *
+ *             chunk k   base                       base + distance[2]
+ *                       | cpu 0 | cpu 1 |g|        | cpu 2 | cpu 3 |g|
+ *
+ * ABSENT ONES The offsets of a chunk that has no memory are busy. Making it present is to free them; making it absent
+ *             again, to reserve them. One chunk without objects is kept, a second one is made absent.
+ */
+#include "vm.h"
+
+/** Offsets are multiples of this: what malloc aligns to on 64-bit hosts. */
+enum { QUANTUM = 16 };
+
+/** A chunk's bytes for each CPU if the caller does not say: some hundred objects of typical size. */
+static const size_t default_unit = (size_t)64 << 10;
+
+struct chunk {
+    uintptr_t base; /* CPU 0's unit; 0: absent */
+    size_t objects;
+};
+
+struct kva_pcpu {
+    struct kva_vm *vm;
+    struct kva_pcpu *next; /* of the instance's allocators */
+    struct kva_space offsets;
+    struct chunk *chunks;
+    size_t chunk_count; /* that have offsets, absent ones included */
+    size_t chunk_room;  /* entries of `chunks` */
+    size_t empty;       /* chunks that are present and hold no object */
+    size_t objects;
+    size_t unit;
+    size_t stride;
+    unsigned cpus;
+    unsigned per_group;
+    unsigned groups;
+    size_t bytes;           /* of this block of memory */
+    struct kva_part *parts; /* the groups' areas */
+    void **areas;           /* where kva_take_congruent says where they are */
+    uintptr_t distance[];   /* of CPU c's unit from CPU 0's */
+};
+
+/* --------------------------------------------------------------------------------------- life of an allocator */
+
+struct shape {
+    size_t unit;
+    unsigned cpus;
+    unsigned per_group;
+    unsigned groups;
+};
+
+/** What the config amounts to. The sums below stay far from wrapping: no chunk is longer than the reserve. */
+static enum kva_status shape_of(const struct kva_vm *vm, const struct kva_pcpu_config *config,
+                                struct shape *shape)
+{
+    unsigned groups = config->groups != 0 ? config->groups : 1;
+    uint64_t unit;
+
+    shape->cpus = config->cpus != 0 ? config->cpus : vm->cpus;
+    if (groups > shape->cpus)
+        return KVA_EINVAL;
+    shape->per_group = (shape->cpus - 1) / groups + 1;
+    shape->groups = (shape->cpus - 1) / shape->per_group + 1;
+    if (!align_up(config->unit != 0 ? config->unit : default_unit, page_of(vm), &unit))
+        return KVA_EWRAP;
+    if (unit > vm->bytes / shape->cpus)
+        return KVA_ENOSPC;
+    shape->unit = (size_t)unit;
+    return KVA_OK;
+}
+
+/** One block of memory holds the allocator and its arrays, those of pointers in front, the parts at its end:
+ *
+ *      | struct kva_pcpu | distance[cpus] | areas[groups] | pad | parts[groups] |
+ */
+static uint64_t bytes_of_pcpu(const struct shape *shape)
+{
+    uint64_t bytes = sizeof(struct kva_pcpu) + shape->cpus * (uint64_t)sizeof(uintptr_t) +
+                     shape->groups * (uint64_t)(sizeof(struct kva_part) + sizeof(void *));
+
+    return align_up(bytes, sizeof(struct kva_part), &bytes) ? bytes : UINT64_MAX;
+}
+
+/** The parts of a chunk and the distances of its units:
+ *
+ *      | unit | unit |g| unit | unit |g| unit |g|        5 CPUs in groups of 2
+ */
+static void lay_out(struct kva_pcpu *pcpu)
+{
+    uint64_t guard = bytes_of_pages(pcpu->vm, pcpu->vm->guard);
+    uint64_t offset = 0;
+
+    for (unsigned group = 0; group < pcpu->groups; group++) {
+        unsigned first = group * pcpu->per_group;
+        unsigned count = pcpu->cpus - first < pcpu->per_group ? pcpu->cpus - first : pcpu->per_group;
+        pcpu->parts[group] = (struct kva_part){offset, (uint64_t)count * pcpu->unit};
+        for (unsigned i = 0; i < count; i++)
+            pcpu->distance[first + i] = (uintptr_t)offset + i * pcpu->unit;
+        offset += pcpu->parts[group].size + guard;
+    }
+}
+
+static struct kva_pcpu *take_pcpu(struct kva_vm *vm, const struct shape *shape)
+{
+    struct kva_memory *source = &vm->ledger.memory;
+    uint64_t bytes = bytes_of_pcpu(shape);
+    struct kva_pcpu *pcpu = bytes <= SIZE_MAX ? source->take(source->context, (size_t)bytes) : NULL;
+
+    if (!pcpu)
+        return NULL;
+    *pcpu = (struct kva_pcpu){.vm = vm, .unit = shape->unit, .cpus = shape->cpus, .bytes = (size_t)bytes};
+    pcpu->stride = shape->unit + (size_t)page_of(vm);
+    pcpu->per_group = shape->per_group;
+    pcpu->groups = shape->groups;
+    pcpu->areas = (void **)&pcpu->distance[shape->cpus];
+    pcpu->parts = (struct kva_part *)(void *)((char *)pcpu + pcpu->bytes) - shape->groups;
+    lay_out(pcpu);
+    return pcpu;
+}
+
+enum kva_status kva_pcpu_create(struct kva_vm *vm, const struct kva_pcpu_config *config,
+                                struct kva_pcpu **pcpu)
+{
+    static const struct kva_pcpu_config usual = {0, 0, 0};
+    struct shape shape;
+
+    if (!vm)
+        return KVA_ENULL;
+    if (!pcpu)
+        return refuse(vm, KVA_ENULL, __func__, 0);
+    enum kva_status status = shape_of(vm, config ? config : &usual, &shape);
+    if (status != KVA_OK)
+        return refuse(vm, status, __func__, 0);
+    struct kva_pcpu *made = take_pcpu(vm, &shape);
+    if (!made)
+        return refuse(vm, KVA_ENOMEM, __func__, 0);
+    made->next = vm->pcpus;
+    vm->pcpus = made;
+    *pcpu = made;
+    return KVA_OK;
+}
+
+static void give_pcpu(struct kva_pcpu *pcpu)
+{
+    struct kva_memory *source = &pcpu->vm->ledger.memory;
+
+    if (pcpu->chunk_count > 0)
+        (void)kva_space_abandon(&pcpu->offsets);
+    if (pcpu->chunks)
+        source->give(source->context, pcpu->chunks, pcpu->chunk_room * sizeof *pcpu->chunks);
+    source->give(source->context, pcpu, pcpu->bytes);
+}
+
+void kva_pcpu_end(struct kva_vm *vm)
+{
+    while (vm->pcpus) {
+        struct kva_pcpu *pcpu = vm->pcpus;
+        vm->pcpus = pcpu->next;
+        give_pcpu(pcpu);
+    }
+}
+
+/** Give a chunk's areas up. */
+static void retire_chunk(struct kva_pcpu *pcpu, struct chunk *chunk, const void *by)
+{
+    struct kva_vm *vm = pcpu->vm;
+
+    for (unsigned group = 0; group < pcpu->groups; group++)
+        kva_retire_area(vm, area_at(vm, chunk->base + (uintptr_t)pcpu->parts[group].offset), by);
+    chunk->base = 0;
+    pcpu->empty--;
+}
+
+enum kva_status kva_pcpu_destroy(struct kva_pcpu *pcpu)
+{
+    if (!pcpu)
+        return KVA_ENULL;
+    struct kva_vm *vm = pcpu->vm;
+    struct kva_pcpu **link = &vm->pcpus;
+    if (pcpu->objects > 0)
+        return refuse(vm, KVA_EBUSY, __func__, 0);
+    for (size_t k = 0; k < pcpu->chunk_count; k++) {
+        if (pcpu->chunks[k].base != 0)
+            retire_chunk(pcpu, &pcpu->chunks[k], CALLER());
+    }
+    while (*link != pcpu)
+        link = &(*link)->next;
+    *link = pcpu->next;
+    give_pcpu(pcpu);
+    return KVA_OK;
+}
+
+/* ----------------------------------------------------------------------------------------------- chunks */
+
+/** Make room for one more chunk in the array. */
+static bool grow_chunks(struct kva_pcpu *pcpu)
+{
+    struct kva_memory *source = &pcpu->vm->ledger.memory;
+    size_t room = pcpu->chunk_room == 0 ? 16 : pcpu->chunk_room * 2;
+
+    if (pcpu->chunk_count < pcpu->chunk_room)
+        return true;
+    struct chunk *chunks = source->take(source->context, room * sizeof *chunks);
+    if (!chunks)
+        return false;
+    if (pcpu->chunks) {
+        memcpy(chunks, pcpu->chunks, pcpu->chunk_count * sizeof *chunks);
+        source->give(source->context, pcpu->chunks, pcpu->chunk_room * sizeof *chunks);
+    }
+    pcpu->chunks = chunks;
+    pcpu->chunk_room = room;
+    return true;
+}
+
+/** Give the offsets one more stride, free as yet: with the first one the space begins. */
+static enum kva_status extend_offsets(struct kva_pcpu *pcpu)
+{
+    uint64_t end = (uint64_t)(pcpu->chunk_count + 1) * pcpu->stride;
+    struct kva_config config = {
+        .last = end - 1,
+        .quantum = QUANTUM,
+        .engine = pcpu->vm->space_config.engine,
+        .memory = pcpu->vm->ledger.memory,
+        .without_owners = true,
+        .on_corruption = pcpu->vm->ledger.hooks.on_corruption,
+        .hook_context = pcpu->vm->ledger.hooks.context,
+    };
+
+    if (pcpu->chunk_count > 0)
+        return kva_space_grow(&pcpu->offsets, 0, end - 1);
+    return kva_space_init(&pcpu->offsets, &config);
+}
+
+/** Add the offsets of one more chunk, absent: both the unit and the page behind it are busy. */
+static enum kva_status add_chunk(struct kva_pcpu *pcpu)
+{
+    uint64_t start = (uint64_t)pcpu->chunk_count * pcpu->stride;
+    const size_t operations = 3; /* grow, and two reservations */
+
+    if (!grow_chunks(pcpu))
+        return KVA_ENOMEM;
+    if (pcpu->chunk_count > 0 && kva_preload(&pcpu->offsets, operations) != KVA_OK)
+        return KVA_ENOMEM;
+    enum kva_status status = extend_offsets(pcpu);
+    if (status != KVA_OK)
+        return status;
+    status = kva_reserve(&pcpu->offsets, start, pcpu->unit, NULL, NULL);
+    if (status == KVA_OK)
+        status = kva_reserve(&pcpu->offsets, start + pcpu->unit, pcpu->stride - pcpu->unit, NULL, NULL);
+    if (status != KVA_OK) { /* only in a space that has just begun, which nothing was preloaded for */
+        (void)kva_space_abandon(&pcpu->offsets);
+        return status;
+    }
+    pcpu->chunks[pcpu->chunk_count++] = (struct chunk){0, 0};
+    return KVA_OK;
+}
+
+/** Find an absent chunk, or add one; and the nodes for what follows: freeing its offsets, and an object among them. */
+static enum kva_status prepare_chunk(struct kva_pcpu *pcpu, size_t *k)
+{
+    const size_t operations = 2;
+    enum kva_status status = KVA_OK;
+
+    for (*k = 0; *k < pcpu->chunk_count && pcpu->chunks[*k].base != 0;)
+        ++*k;
+    if (*k == pcpu->chunk_count)
+        status = add_chunk(pcpu);
+    return status == KVA_OK ? kva_preload(&pcpu->offsets, operations) : status;
+}
+
+/** The chunk's memory is there, and so is all else: make it present. */
+static void make_present(struct kva_pcpu *pcpu, size_t k)
+{
+    for (unsigned group = 0; group < pcpu->groups; group++)
+        area_at(pcpu->vm, (uintptr_t)pcpu->areas[group])->of = pcpu;
+    (void)kva_free(&pcpu->offsets, (uint64_t)k * pcpu->stride);
+    pcpu->chunks[k] = (struct chunk){(uintptr_t)pcpu->areas[0], 0};
+    pcpu->empty++;
+}
+
+/** Make one more chunk present. Its memory comes first, since a reclaim callback may be asked for it, and that may call
+ *  for this very allocator's objects; what comes after calls nobody. */
+static enum kva_status supply_chunk(struct kva_pcpu *pcpu, const void *caller)
+{
+    struct kva_vm_request request = kva_vm_request_of(1);
+    size_t k;
+
+    request.caller = caller;
+    enum kva_status status =
+        kva_take_congruent(pcpu->vm, &request, pcpu->parts, pcpu->groups, KVA_VM_PCPU, pcpu->areas);
+    if (status != KVA_OK)
+        return status;
+    status = prepare_chunk(pcpu, &k);
+    if (status == KVA_OK) {
+        make_present(pcpu, k);
+        return KVA_OK;
+    }
+    for (unsigned group = 0; group < pcpu->groups; group++)
+        kva_drop_area(pcpu->vm, area_at(pcpu->vm, (uintptr_t)pcpu->areas[group]));
+    return status;
+}
+
+/** A chunk has lost its last object: keep it, or, if there is another such, make it absent. Where there is no memory to
+ *  reserve its offsets, it stays as well. */
+static void chunk_is_empty(struct kva_pcpu *pcpu, size_t k, const void *by)
+{
+    pcpu->empty++;
+    if (pcpu->empty > 1 &&
+        kva_reserve(&pcpu->offsets, (uint64_t)k * pcpu->stride, pcpu->unit, NULL, NULL) == KVA_OK)
+        retire_chunk(pcpu, &pcpu->chunks[k], by);
+}
+
+/* ----------------------------------------------------------------------------------------------- objects */
+
+static enum kva_status validate_object(const struct kva_pcpu *pcpu, size_t size, size_t align)
+{
+    if (size == 0 || size > pcpu->unit)
+        return KVA_ESIZE;
+    return is_power_of_two(align) && align <= page_of(pcpu->vm) ? KVA_OK : KVA_EALIGN;
+}
+
+static enum kva_status take_offset(struct kva_pcpu *pcpu, size_t size, size_t align, const void *caller,
+                                   uint64_t *offset)
+{
+    struct kva_request request = kva_request_of(size);
+    enum kva_status status = KVA_ENOSPC;
+
+    request.align = align;
+    if (pcpu->chunk_count > 0)
+        status = kva_alloc(&pcpu->offsets, &request, offset);
+    if (status != KVA_ENOSPC)
+        return status;
+    status = supply_chunk(pcpu, caller);
+    return status == KVA_OK ? kva_alloc(&pcpu->offsets, &request, offset) : status;
+}
+
+/** Clear every CPU's copy. */
+static void clear_copies(const struct kva_pcpu *pcpu, uintptr_t object, size_t size)
+{
+    for (unsigned cpu = 0; cpu < pcpu->cpus; cpu++)
+        memset((void *)(object + pcpu->distance[cpu]), 0, size);
+}
+
+enum kva_status kva_pcpu_alloc(struct kva_pcpu *pcpu, size_t size, size_t align, void **object)
+{
+    uint64_t offset;
+
+    if (!pcpu)
+        return KVA_ENULL;
+    if (!object)
+        return refuse(pcpu->vm, KVA_ENULL, __func__, 0);
+    enum kva_status status = validate_object(pcpu, size, align);
+    if (status == KVA_OK)
+        status = take_offset(pcpu, size, align, CALLER(), &offset);
+    if (status != KVA_OK)
+        return refuse(pcpu->vm, status, __func__, 0);
+    size_t k = (size_t)offset / pcpu->stride;
+    struct chunk *chunk = &pcpu->chunks[k];
+    uintptr_t address = chunk->base + (size_t)offset % pcpu->stride;
+    pcpu->empty -= chunk->objects == 0;
+    chunk->objects++;
+    pcpu->objects++;
+    clear_copies(pcpu, address, size);
+    *object = (void *)address;
+    return KVA_OK;
+}
+
+/** The chunk whose unit for CPU 0 holds an address; false if none does. */
+static bool find_chunk(const struct kva_pcpu *pcpu, uintptr_t address, size_t *k)
+{
+    const struct kva_descriptor *area =
+        is_in_reserve(pcpu->vm, address) ? kva_area_around(pcpu->vm, address) : NULL;
+
+    if (!area || area->kind != KVA_VM_PCPU || area->of != pcpu || address - area->start >= pcpu->unit)
+        return false;
+    for (*k = 0; *k < pcpu->chunk_count; ++*k) {
+        if (pcpu->chunks[*k].base == area->start)
+            return true;
+    }
+    return false;
+}
+
+enum kva_status kva_pcpu_free(struct kva_pcpu *pcpu, void *object)
+{
+    uintptr_t address = (uintptr_t)object;
+    enum kva_status status = KVA_EUNKNOWN;
+    size_t k;
+
+    if (!pcpu)
+        return KVA_ENULL;
+    if (!object)
+        return KVA_OK;
+    if (find_chunk(pcpu, address, &k))
+        status = kva_free(&pcpu->offsets, (uint64_t)k * pcpu->stride + (address - pcpu->chunks[k].base));
+    if (status != KVA_OK)
+        return refuse(pcpu->vm, status, __func__, address);
+    pcpu->objects--;
+    if (--pcpu->chunks[k].objects == 0)
+        chunk_is_empty(pcpu, k, CALLER());
+    return KVA_OK;
+}
+
+void *kva_pcpu_of(const struct kva_pcpu *pcpu, void *object, unsigned cpu)
+{
+    if (!pcpu || cpu >= pcpu->cpus)
+        return NULL;
+    return (char *)object + pcpu->distance[cpu];
+}
+
+void *kva_pcpu_here(const struct kva_pcpu *pcpu, void *object)
+{
+    if (!pcpu)
+        return NULL;
+    unsigned cpu = pcpu->vm->pages.this_cpu(pcpu->vm->pages.context);
+    return kva_pcpu_of(pcpu, object, cpu % pcpu->cpus);
+}

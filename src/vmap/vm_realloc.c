@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * Changing an area's size.
+ *
+ *      shrink   | kept      |   tail      |g|          the space takes the tail back first: that may be refused;
+ *               | kept      |g|   free      |          then the tail is closed, which cannot fail
+ *
+ *      grow     | area  |g|      free       |          the space gives what is behind first, then the guard and what
+ *               | area       more     |g|   |          is behind it are opened. Refused: shrink the segment back
+ *
+ *      move     a new area, a copy, and the old one retired
+ */
+#include "vm.h"
+
+/** What a call wants. */
+struct change {
+    size_t size;
+    unsigned flags; /* the caller's */
+    uint32_t pages; /* in the area's kind of pages */
+    const void *caller;
+};
+
+static bool wants_zero(const struct kva_vm *vm, const struct change *change)
+{
+    return vm->zero_always || (change->flags & KVA_VM_ZERO);
+}
+
+/** Take over the new size. What is added to the old one reads as zero if that is wanted; from `dirty_end` on it does by
+ *  itself, as nobody has used it yet. */
+static void set_size(struct kva_vm *vm, struct kva_descriptor *area, const struct change *change,
+                     uint64_t dirty_end)
+{
+    size_t old = area->size;
+    size_t end = area_bytes(vm, area);
+
+    area->size = change->size;
+    unpoison(memory_of(area), end);
+    if (change->size > old && dirty_end > old && wants_zero(vm, change))
+        memset((char *)memory_of(area) + old, 0, (size_t)dirty_end - old);
+    poison((char *)memory_of(area) + change->size, end - change->size);
+}
+
+/** The same pages. */
+static void resize_within(struct kva_vm *vm, struct kva_descriptor *area, const struct change *change)
+{
+    set_size(vm, area, change, area_bytes(vm, area));
+}
+
+static void set_pages(struct kva_vm *vm, struct kva_descriptor *area, uint32_t pages)
+{
+    vm->all.bytes -= area_bytes(vm, area);
+    area->pages = pages;
+    vm->all.bytes += area_bytes(vm, area);
+}
+
+static uint64_t bytes_with_guard(const struct kva_vm *vm, const struct kva_descriptor *area, uint32_t pages)
+{
+    return bytes_of_pages(vm, (uint64_t)pages + area->guard);
+}
+
+struct shrinking {
+    const struct kva_descriptor *area;
+    uint32_t pages;
+};
+
+static enum kva_status attempt_shrink(struct kva_vm *vm, void *context)
+{
+    const struct shrinking *shrinking = context;
+    const struct kva_descriptor *area = shrinking->area;
+
+    return kva_resize(vm->space, area->start, bytes_with_guard(vm, area, shrinking->pages));
+}
+
+static enum kva_status shrink(struct kva_vm *vm, struct kva_descriptor *area, const struct change *change)
+{
+    uint64_t end = area->start + segment_bytes(vm, area);
+    uint64_t cut = area->start + bytes_of_pages(vm, change->pages);
+    struct shrinking shrinking = {area, change->pages};
+    enum kva_status status = kva_obtain(vm, change->size, change->flags, attempt_shrink, &shrinking);
+
+    if (status != KVA_OK)
+        return status;
+    kva_close_range(vm, cut, end - cut);
+    set_pages(vm, area, change->pages);
+    set_size(vm, area, change, 0);
+    return KVA_OK;
+}
+
+static enum kva_status grow_in_place(struct kva_vm *vm, struct kva_descriptor *area,
+                                     const struct change *change)
+{
+    uint64_t old_bytes = area_bytes(vm, area);
+    uint64_t more = bytes_of_pages(vm, change->pages) - old_bytes;
+    enum kva_status status;
+
+    /* The segment may not grow into the frames part. */
+    if (vm->frames_first - area->start < bytes_with_guard(vm, area, change->pages))
+        return KVA_ENOSPC;
+    status = kva_resize(vm->space, area->start, bytes_with_guard(vm, area, change->pages));
+    if (status != KVA_OK)
+        return status;
+    status = vm->pages.open(vm->pages.context, vm->stretch, area->start + old_bytes, more,
+                            (area->flags & KVA_VM_HUGE) != 0);
+    if (status != KVA_OK) { /* what is behind is free now, so that this needs no memory */
+        (void)kva_resize(vm->space, area->start, segment_bytes(vm, area));
+        return status;
+    }
+    set_pages(vm, area, change->pages);
+    set_size(vm, area, change, old_bytes);
+    vm->grown++;
+    return KVA_OK;
+}
+
+/** Fill a new area from an old one that is smaller: what was asked for, and the rest of its last page, as far as anybody may
+ *  have written there. Where zeroes are wanted, all but what was asked for is zero; `fresh` pages are by themselves. */
+static void copy_area(struct kva_vm *vm, struct kva_descriptor *to, const struct kva_descriptor *from,
+                      bool zero, bool fresh)
+{
+    size_t kept = zero ? from->size : usable_bytes(vm, from);
+    size_t end = area_bytes(vm, to);
+
+    memcpy(memory_of(to), memory_of(from), kept);
+    if (!zero || fresh)
+        return;
+    unpoison(memory_of(to), end);
+    memset((char *)memory_of(to) + kept, 0, end - kept);
+    poison((char *)memory_of(to) + to->size, end - to->size);
+}
+
+static enum kva_status move(struct kva_vm *vm, struct kva_descriptor **area, const struct change *change)
+{
+    struct kva_descriptor *old = *area;
+    struct kva_vm_request request = kva_vm_request_of(change->size);
+    struct kva_descriptor *made;
+    bool fresh;
+
+    request.flags = (change->flags & ~(unsigned)KVA_VM_HUGE) | (old->flags & KVA_VM_HUGE);
+    request.caller = change->caller;
+    request.owner = old->owner;
+    enum kva_status status = kva_take_area(vm, &request, "kva_vm_realloc", &made, &fresh);
+    if (status != KVA_OK)
+        return status;
+    copy_area(vm, made, old, wants_zero(vm, change), fresh);
+    kva_retire_area(vm, old, change->caller);
+    vm->moved++;
+    *area = made;
+    return KVA_OK;
+}
+
+static enum kva_status resize(struct kva_vm *vm, struct kva_descriptor **area, struct change *change)
+{
+    unsigned flags = (*area)->flags & KVA_VM_HUGE;
+    size_t least = flags ? (size_t)vm->pages.huge : 1; /* an area in huge pages stays in them */
+    enum kva_status status =
+        kva_pages_of(vm, change->size > least ? change->size : least, &flags, &change->pages);
+
+    if (status != KVA_OK)
+        return status;
+    if (change->pages == (*area)->pages)
+        resize_within(vm, *area, change);
+    else if (change->pages < (*area)->pages)
+        return shrink(vm, *area, change);
+    else if (grow_in_place(vm, *area, change) != KVA_OK)
+        return move(vm, area, change);
+    return KVA_OK;
+}
+
+static enum kva_status reallocate(struct kva_vm *vm, void *memory, struct change *change, const char *where,
+                                  void **moved)
+{
+    enum kva_status status = KVA_ENULL;
+
+    if (has_ready(vm))
+        kva_free_ready(vm);
+    struct kva_descriptor *area = kva_live_area(vm, memory, KVA_VM_VMALLOC, &status);
+    if (!area)
+        return refuse(vm, status, where, (uintptr_t)memory);
+    if (change->size == 0) {
+        kva_retire_area(vm, area, change->caller);
+        *moved = NULL;
+        return KVA_OK;
+    }
+    status = resize(vm, &area, change);
+    if (status != KVA_OK)
+        return is_misuse(status) ? refuse(vm, status, where, (uintptr_t)memory) : (vm->status = status);
+    *moved = memory_of(area);
+    return KVA_OK;
+}
+
+static enum kva_status reallocate_or_take(struct kva_vm *vm, void *memory, struct change *change,
+                                          const char *where, void **moved)
+{
+    const unsigned known = KVA_VM_ZERO | KVA_VM_HUGE | KVA_VM_NO_BLOCK;
+
+    if (change->flags & ~known)
+        return refuse(vm, KVA_EINVAL, where, (uintptr_t)memory);
+    if (memory)
+        return reallocate(vm, memory, change, where, moved);
+    if (change->size == 0) {
+        *moved = NULL;
+        return KVA_OK;
+    }
+    struct kva_vm_request request = kva_vm_request_of(change->size);
+    request.flags = change->flags;
+    request.caller = change->caller;
+    return kva_vm_alloc(vm, &request, moved);
+}
+
+enum kva_status kva_vm_realloc(struct kva_vm *vm, void *memory, size_t size, unsigned flags, void **moved)
+{
+    struct change change = {.size = size, .flags = flags, .caller = CALLER()};
+
+    if (!vm)
+        return KVA_ENULL;
+    if (!moved)
+        return refuse(vm, KVA_ENULL, __func__, (uintptr_t)memory);
+    return reallocate_or_take(vm, memory, &change, __func__, moved);
+}
+
+void *kva_vrealloc(struct kva_vm *vm, void *memory, size_t size, unsigned flags)
+{
+    struct change change = {.size = size, .flags = flags, .caller = CALLER()};
+    void *moved = NULL;
+
+    if (!vm || reallocate_or_take(vm, memory, &change, __func__, &moved) != KVA_OK)
+        return NULL;
+    return moved;
+}

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * What the tests of vmap share: instances of a modest size on each mechanism that the kernel has, what they look like
+ * from outside, children that are expected to die, and the kernel's own word on mappings and resident memory.
+ */
+#ifndef KVA_TESTS_COMMON_VMAP_H
+#define KVA_TESTS_COMMON_VMAP_H
+
+#include "harness.h"
+
+#include <kva/vm.h>
+
+#include "../../ports/test/failing_memory.h"
+#include "../../ports/test/failing_pages.h"
+
+#define TEST_KIB (UINT64_C(1) << 10)
+#define TEST_MIB (UINT64_C(1) << 20)
+
+/** Whether the library poisons what nobody may touch: then only the bytes that were asked for may be used. */
+#if defined(__SANITIZE_ADDRESS__)
+#define TEST_ASAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define TEST_ASAN 1
+#endif
+#endif
+#ifndef TEST_ASAN
+#define TEST_ASAN 0
+#endif
+
+/** Whether the program runs under valgrind, which needs memory and mappings of its own. */
+bool test_under_valgrind(void);
+
+/** Whether the kernel is another program, which may not do all that a kernel does (qemu-user). */
+bool test_is_emulated(void);
+
+/** Whether what the kernel says of the process' mappings and memory is about the test alone, and its limits are kept. If
+ *  not, `what` is said to be left out, and why; NULL: nothing is said. */
+bool test_is_on_its_own(const char *what);
+
+size_t test_page(void);
+
+/* ---------------------------------------------------------------------------------------------- instances */
+
+/** The mechanisms that the running kernel has, one by one; false past the last. */
+bool test_mechanism(size_t index, enum kva_mechanism *mechanism);
+
+const char *test_mechanism_name(enum kva_mechanism mechanism);
+
+/** `for_each_mechanism (mechanism, index)`: the body runs once for each of them. */
+#define for_each_mechanism(mechanism, index)                                                                 \
+    for (size_t index = 0; test_mechanism(index, &(mechanism)); index++)
+
+/** What the hooks were told. */
+struct test_hooks {
+    unsigned misuses;
+    unsigned corruptions;
+    struct kva_fault last; /* misuse */
+};
+
+kva_hook test_count_fault;
+
+/** An instance with sources that count and fail on demand, and hooks that listen. */
+struct test_vm {
+    struct kva_vm *vm;
+    struct kva_failing_memory memory;
+    struct kva_failing_pages pages;
+    struct test_hooks hooks;
+};
+
+/** A config for `test`: 64 MiB of addresses, half of them for frames; sources and hooks are set. */
+struct kva_vm_config test_vm_config(struct test_vm *test, enum kva_mechanism mechanism);
+
+/** Make the instance; fails the test if it cannot be. */
+void test_vm_create(struct test_vm *test, const struct kva_vm_config *config);
+
+/** End it. Fails the test if areas are left, a hook was called since test_vm_forgive, or something was lost. */
+void test_vm_destroy(struct test_vm *test);
+
+/** Fail unless all that an instance took from its sources has been given back. */
+void test_vm_expect_nothing_lost(const struct test_vm *test, const char *what);
+
+/** Forget what the misuse hook was told. */
+void test_vm_forgive(struct test_vm *test);
+
+/** Fail unless kva_vm_check is satisfied. */
+void test_vm_expect_sound(const struct test_vm *test, const char *what);
+
+struct kva_vm_stats test_vm_stats(const struct kva_vm *vm);
+
+/** The report of an instance as one text, to be freed. */
+char *test_vm_report(const struct kva_vm *vm);
+
+/* ------------------------------------------------------------------------------------------------ the host */
+
+/** How many mappings the process has. */
+size_t test_mappings(void);
+
+/** Number `index`, from 0, of a file's first line; 0 if there is none. */
+uint64_t test_number_in(const char *path, unsigned index);
+
+/** Bytes of memory that are resident, of addresses that are taken, and of those that count as data (RLIMIT_DATA). */
+uint64_t test_resident(void);
+uint64_t test_addresses(void);
+uint64_t test_data(void);
+
+/* ------------------------------------------------------------------------------------------------ children */
+
+/** Touch a byte behind the back of every sanitizer. */
+unsigned char test_peek(const void *address);
+void test_poke(void *address, unsigned char value);
+
+/** How a child has ended, and what it wrote to its standard error. */
+struct test_child {
+    int signal; /* that ended it; 0: none */
+    int code;   /* that it has ended with, if by itself */
+    char text[4096];
+};
+
+/** What a child does; it ends with the answer as its code. Checks of cmocka's have no place here. */
+typedef int test_child_work(void *context);
+
+/** Fork a child that does the work, with the usual answers to all signals, and see how it ends. It is killed after 60
+ *  seconds. */
+struct test_child test_in_child(test_child_work *work, void *context);
+
+/** In a child: say what is wrong and where, and end with code 99. */
+#define child_that(condition)                                                                                \
+    do {                                                                                                     \
+        if (!(condition))                                                                                    \
+            test_child_fail(__FILE__, __LINE__, #condition);                                                 \
+    } while (0)
+
+_Noreturn void test_child_fail(const char *file, int line, const char *condition);
+
+/** Fail unless a child ended by itself with code 0. */
+void test_expect_success(const struct test_child *child, const char *what);
+
+#endif

@@ -1,0 +1,936 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * What faults, and what is said of it.
+ *
+ * A SCENE sets something up in a new instance and names an address. A child plays it and touches the address: with
+ * guards and with freed memory it must die of it, on each mechanism, whether it reads or writes. What is live
+ * must not kill it, and in an instance that is not hardened neither must what was freed and waits.
+ *
+ * The SENTENCE of kva_vm_fault_describe is written out here in full for each case, and the fault reporter must write
+ * just that, once, before the child takes its usual end.
+ */
+#define _DEFAULT_SOURCE
+#include "../common/harness.h"
+#include "../common/vmap.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static size_t page; /* bytes */
+
+/* ----------------------------------------------------------------------------------------------------- scenes */
+
+/** Set up something and return the address to touch. It runs in a child. */
+typedef unsigned char *scene(struct kva_vm *vm);
+
+static unsigned char *live(struct kva_vm *vm, size_t pages)
+{
+    unsigned char *memory = kva_vmalloc(vm, pages * page);
+
+    child_that(memory != NULL);
+    memset(memory, 0x11, pages * page);
+    return memory;
+}
+
+static void flush(struct kva_vm *vm)
+{
+    child_that(kva_vm_flush(vm) == KVA_OK);
+}
+
+static void give(struct kva_vm *vm, void *memory)
+{
+    child_that(kva_vfree(vm, memory) == KVA_OK);
+}
+
+static struct kva_frames *frames_of(struct kva_vm *vm, size_t count, uint32_t *numbers)
+{
+    struct kva_frames *frames;
+
+    child_that(kva_frames_create(vm, count, &frames) == KVA_OK);
+    child_that(kva_frames_alloc(frames, count, numbers) == KVA_OK);
+    return frames;
+}
+
+static unsigned char *map(struct kva_vm *vm, size_t count)
+{
+    uint32_t numbers[128];
+    struct kva_frames *frames = frames_of(vm, count, numbers);
+    unsigned char *memory = kva_vmap(vm, frames, numbers, count);
+
+    child_that(memory != NULL);
+    memset(memory, 0x22, count * page);
+    return memory;
+}
+
+static unsigned char *map_ram(struct kva_vm *vm, size_t count)
+{
+    uint32_t numbers[128];
+    struct kva_frames *frames = frames_of(vm, count, numbers);
+    unsigned char *memory = kva_map_ram(vm, frames, numbers, count);
+
+    child_that(memory != NULL);
+    memset(memory, 0x33, count * page);
+    return memory;
+}
+
+static unsigned char *guard_of_one_page(struct kva_vm *vm)
+{
+    return live(vm, 1) + page;
+}
+
+static unsigned char *end_of_guard(struct kva_vm *vm)
+{
+    unsigned char *memory = live(vm, 3);
+    (void)live(vm, 1);
+    return memory + 4 * page - 1;
+}
+
+/** An area as long as what one page table maps, and more. */
+static unsigned char *guard_of_a_large_area(struct kva_vm *vm)
+{
+    return live(vm, 1024) + 1024 * page;
+}
+
+static unsigned char *guard_of_a_used_area(struct kva_vm *vm)
+{
+    give(vm, live(vm, 5));
+    return live(vm, 5) + 5 * page;
+}
+
+static unsigned char *guard_after_a_purge(struct kva_vm *vm)
+{
+    unsigned char *first = live(vm, 2);
+    unsigned char *second = live(vm, 7);
+    (void)live(vm, 1);
+    give(vm, first);
+    give(vm, second);
+    flush(vm);
+    return live(vm, 4) + 4 * page; /* across what both have left */
+}
+
+static unsigned char *guard_after_shrinking(struct kva_vm *vm)
+{
+    unsigned char *memory = kva_vrealloc(vm, live(vm, 8), 3 * page, 0);
+    return memory + 3 * page;
+}
+
+static unsigned char *tail_after_shrinking(struct kva_vm *vm)
+{
+    unsigned char *memory = kva_vrealloc(vm, live(vm, 8), 3 * page, 0);
+    return memory + 7 * page;
+}
+
+static unsigned char *guard_after_growing(struct kva_vm *vm)
+{
+    unsigned char *memory = live(vm, 2);
+    child_that(kva_vrealloc(vm, memory, 9 * page, 0) == memory); /* nothing stands behind it */
+    memset(memory, 0x44, 9 * page);
+    return memory + 9 * page;
+}
+
+static unsigned char *guard_of_a_congruent_area(struct kva_vm *vm)
+{
+    const struct kva_part parts[] = {{0, 2 * page}, {3 * page, page}, {8 * page, page}};
+    struct kva_vm_request request = kva_vm_request_of(1);
+    void *memory[3];
+
+    child_that(kva_vm_alloc_congruent(vm, &request, parts, 3, memory) == KVA_OK);
+    memset(memory[0], 0x55, 2 * page);
+    memset(memory[1], 0x55, page);
+    return (unsigned char *)memory[0] + 2 * page;
+}
+
+static unsigned char *guard_of_a_map(struct kva_vm *vm)
+{
+    return map(vm, 4) + 4 * page;
+}
+
+static unsigned char *guard_of_a_long_ram_map(struct kva_vm *vm)
+{
+    return map_ram(vm, KVA_MAP_RAM_MOST + 1) + (KVA_MAP_RAM_MOST + 1) * page;
+}
+
+static unsigned char *behind_a_ram_map(struct kva_vm *vm)
+{
+    return map_ram(vm, 3) + 3 * page; /* the block's next page is mapped for nobody */
+}
+
+static unsigned char *between_units(struct kva_vm *vm)
+{
+    const struct kva_pcpu_config config = {.cpus = 4, .groups = 2, .unit = page};
+    struct kva_pcpu *pcpu;
+    void *object;
+
+    child_that(kva_pcpu_create(vm, &config, &pcpu) == KVA_OK);
+    child_that(kva_pcpu_alloc(pcpu, 64, 8, &object) == KVA_OK);
+    memset(kva_pcpu_of(pcpu, object, 3), 0x66, 64);
+    return (unsigned char *)object + 2 * page; /* behind the two CPUs of the first group */
+}
+
+static unsigned char *never_used(struct kva_vm *vm)
+{
+    struct kva_vm_stats stats;
+
+    (void)live(vm, 1);
+    child_that(kva_vm_stats_read(vm, &stats) == KVA_OK);
+    return (unsigned char *)(uintptr_t)(stats.reserve_first + (stats.reserve_last - stats.reserve_first) / 4);
+}
+
+static unsigned char *never_used_frames(struct kva_vm *vm)
+{
+    struct kva_vm_stats stats;
+
+    child_that(kva_vm_stats_read(vm, &stats) == KVA_OK);
+    return (unsigned char *)(uintptr_t)stats.reserve_last;
+}
+
+static unsigned char *freed_and_flushed(struct kva_vm *vm)
+{
+    unsigned char *memory = live(vm, 3);
+    give(vm, memory);
+    flush(vm);
+    return memory;
+}
+
+static unsigned char *freed_and_flushed_large(struct kva_vm *vm)
+{
+    unsigned char *memory = live(vm, 1500);
+    (void)live(vm, 1);
+    give(vm, memory);
+    flush(vm);
+    return memory + 1499 * page;
+}
+
+/** A merged run: the middle one of three. */
+static unsigned char *freed_among_neighbours(struct kva_vm *vm)
+{
+    unsigned char *memory[4];
+
+    for (size_t i = 0; i < 4; i++)
+        memory[i] = live(vm, 200);
+    give(vm, memory[0]);
+    give(vm, memory[2]);
+    give(vm, memory[1]);
+    flush(vm);
+    child_that(test_peek(memory[3]) == 0x11);
+    return memory[1] + 100 * page;
+}
+
+static unsigned char *freed_later(struct kva_vm *vm)
+{
+    unsigned char *memory = live(vm, 3);
+    struct kva_later record;
+
+    child_that(kva_vfree_later(vm, memory, &record) == KVA_OK);
+    kva_vfree_ready(&record);
+    flush(vm);
+    return memory + page;
+}
+
+static unsigned char *unmapped_and_flushed(struct kva_vm *vm)
+{
+    unsigned char *memory = map(vm, 6);
+    child_that(kva_vunmap(vm, memory) == KVA_OK);
+    flush(vm);
+    return memory + 5 * page;
+}
+
+static unsigned char *unmapped_ram_and_flushed(struct kva_vm *vm)
+{
+    unsigned char *kept = map_ram(vm, 2);
+    unsigned char *memory = map_ram(vm, 6);
+    child_that(kva_unmap_ram(vm, memory) == KVA_OK);
+    flush(vm);
+    child_that(test_peek(kept) == 0x33);
+    return memory + page;
+}
+
+static unsigned char *moved_away_and_flushed(struct kva_vm *vm)
+{
+    unsigned char *memory = live(vm, 2);
+    (void)live(vm, 1); /* in the way */
+    child_that(kva_vrealloc(vm, memory, 5 * page, 0) != memory);
+    flush(vm);
+    return memory;
+}
+
+static unsigned char *units_and_flushed(struct kva_vm *vm)
+{
+    const struct kva_pcpu_config config = {.cpus = 2, .unit = page};
+    struct kva_pcpu *pcpu;
+    void *object;
+
+    child_that(kva_pcpu_create(vm, &config, &pcpu) == KVA_OK);
+    child_that(kva_pcpu_alloc(pcpu, 64, 8, &object) == KVA_OK);
+    child_that(kva_pcpu_free(pcpu, object) == KVA_OK);
+    child_that(kva_pcpu_destroy(pcpu) == KVA_OK);
+    flush(vm);
+    return object;
+}
+
+static unsigned char *freed(struct kva_vm *vm)
+{
+    unsigned char *memory = live(vm, 3);
+    give(vm, memory);
+    return memory + 2 * page;
+}
+
+/** What is handed out next must lie elsewhere: the addresses stay out of use. */
+static unsigned char *freed_and_another_taken(struct kva_vm *vm)
+{
+    unsigned char *memory = live(vm, 3);
+    give(vm, memory);
+    for (size_t i = 0; i < 100; i++)
+        (void)live(vm, 3);
+    return memory;
+}
+
+static unsigned char *unmapped(struct kva_vm *vm)
+{
+    unsigned char *memory = map(vm, 3);
+    child_that(kva_vunmap(vm, memory) == KVA_OK);
+    return memory;
+}
+
+static unsigned char *unmapped_ram(struct kva_vm *vm)
+{
+    unsigned char *memory = map_ram(vm, 3);
+    child_that(kva_unmap_ram(vm, memory) == KVA_OK);
+    return memory;
+}
+
+static unsigned char *moved_away(struct kva_vm *vm)
+{
+    unsigned char *memory = live(vm, 2);
+    child_that(kva_vmalloc_aligned(vm, page, 1) != NULL);
+    unsigned char *moved = kva_vrealloc(vm, memory, 50 * page, 0);
+    child_that(moved != NULL);
+    return moved == memory ? memory + 50 * page : memory;
+}
+
+static unsigned char *last_byte(struct kva_vm *vm)
+{
+    return live(vm, 3) + 3 * page - 1;
+}
+
+static unsigned char *last_byte_of_a_map(struct kva_vm *vm)
+{
+    return map(vm, 3) + 3 * page - 1;
+}
+
+static unsigned char *last_byte_after_growing(struct kva_vm *vm)
+{
+    return guard_after_growing(vm) - 1;
+}
+
+struct entry {
+    const char *name;
+    scene *play;
+};
+
+#define ENTRY(name)                                                                                          \
+    {                                                                                                        \
+#name, name                                                                                          \
+    }
+
+static const struct entry faulting_always[] = {
+    ENTRY(guard_of_one_page),
+    ENTRY(end_of_guard),
+    ENTRY(guard_of_a_large_area),
+    ENTRY(guard_of_a_used_area),
+    ENTRY(guard_after_a_purge),
+    ENTRY(guard_after_shrinking),
+    ENTRY(tail_after_shrinking),
+    ENTRY(guard_after_growing),
+    ENTRY(guard_of_a_congruent_area),
+    ENTRY(guard_of_a_map),
+    ENTRY(guard_of_a_long_ram_map),
+    ENTRY(behind_a_ram_map),
+    ENTRY(between_units),
+    ENTRY(never_used),
+    ENTRY(never_used_frames),
+    ENTRY(freed_and_flushed),
+    ENTRY(freed_and_flushed_large),
+    ENTRY(freed_among_neighbours),
+    ENTRY(freed_later),
+    ENTRY(unmapped_and_flushed),
+    ENTRY(unmapped_ram_and_flushed),
+    ENTRY(moved_away_and_flushed),
+    ENTRY(units_and_flushed),
+};
+
+/** Placement at random makes growing in place a matter of luck. */
+static const struct entry faulting_when_hardened[] = {
+    ENTRY(guard_of_one_page),
+    ENTRY(guard_of_a_used_area),
+    ENTRY(guard_of_a_large_area),
+    ENTRY(guard_of_a_map),
+    ENTRY(tail_after_shrinking),
+    ENTRY(freed),
+    ENTRY(freed_and_another_taken),
+    ENTRY(unmapped),
+    ENTRY(unmapped_ram),
+    ENTRY(moved_away),
+    ENTRY(freed_among_neighbours),
+};
+
+/** No cache, no parking, but not hardened either: what is freed is purged at once. */
+static const struct entry faulting_when_eager[] = {
+    ENTRY(freed),
+    ENTRY(unmapped),
+    ENTRY(guard_of_one_page),
+};
+
+/** vm.h says so of stale pointers: it is what makes a free cheap. */
+static const struct entry not_faulting[] = {
+    ENTRY(last_byte), ENTRY(last_byte_of_a_map), ENTRY(last_byte_after_growing),
+    ENTRY(freed),     ENTRY(unmapped),           ENTRY(unmapped_ram),
+};
+
+/* -------------------------------------------------------------------------------------------------- playing */
+
+struct playing {
+    struct kva_vm_config config;
+    const struct entry *entry;
+    bool write;
+};
+
+/** No grace period here is longer than a call. */
+static void after(void *context, struct kva_later *record)
+{
+    (void)context;
+    (void)record;
+}
+
+static int play(void *context)
+{
+    struct playing *playing = context;
+    struct kva_vm *vm;
+
+    child_that(kva_vm_create(&playing->config, &vm) == KVA_OK);
+    unsigned char *address = playing->entry->play(vm);
+    if (playing->write)
+        test_poke(address, 1);
+    else
+        (void)test_peek(address);
+    (void)kva_vm_destroy(vm, NULL, NULL); /* so that it leaks nothing, where that is looked for */
+    return 0;
+}
+
+/** Every how manieth of the reads and writes, which take turns, to try: valgrind takes seconds for each child. */
+static size_t step(void)
+{
+    return test_under_valgrind() ? 9 : 1;
+}
+
+static void play_all(const struct entry *entries, size_t count, const struct kva_vm_config *config,
+                     int signal)
+{
+    for (size_t i = 0; i < 2 * count; i += step()) {
+        struct playing playing = {*config, &entries[i / 2], i % 2 != 0};
+        struct test_child child = test_in_child(play, &playing);
+        check_that(child.signal == signal && (signal != 0 || child.code == 0), "%s: signal %d, code %d: %s",
+                   playing.entry->name, child.signal, child.code, child.text);
+    }
+}
+
+#define PLAY_ALL(entries, config, signal)                                                                    \
+    play_all(entries, sizeof(entries) / sizeof((entries)[0]), config, signal)
+
+static struct kva_vm_config usual(enum kva_mechanism mechanism)
+{
+    struct kva_vm_config config = {0};
+
+    config.reserve = 64 * TEST_MIB;
+    config.frames_part = 32 * TEST_MIB;
+    config.pages = kva_pages_host(mechanism);
+    config.grace.after = after;
+    return config;
+}
+
+static void test_guards_and_purged_memory_fault(void **state)
+{
+    enum kva_mechanism mechanism;
+
+    (void)state;
+    for_each_mechanism (mechanism, i) {
+        struct kva_vm_config config = usual(mechanism);
+        PLAY_ALL(faulting_always, &config, SIGSEGV);
+    }
+}
+
+static void test_hardened_memory_faults_at_once(void **state)
+{
+    enum kva_mechanism mechanism;
+
+    (void)state;
+    for_each_mechanism (mechanism, i) {
+        struct kva_vm_config config = usual(mechanism);
+        config.hardened = true;
+        PLAY_ALL(faulting_when_hardened, &config, SIGSEGV);
+    }
+}
+
+static void test_eager_memory_faults_at_once(void **state)
+{
+    enum kva_mechanism mechanism;
+
+    (void)state;
+    for_each_mechanism (mechanism, i) {
+        struct kva_vm_config config = usual(mechanism);
+        config.cache_bytes = KVA_VM_NONE;
+        config.lazy_bytes = KVA_VM_NONE;
+        PLAY_ALL(faulting_when_eager, &config, SIGSEGV);
+    }
+}
+
+static void test_live_and_waiting_memory_does_not_fault(void **state)
+{
+    enum kva_mechanism mechanism;
+
+    (void)state;
+    for_each_mechanism (mechanism, i) {
+        struct kva_vm_config config = usual(mechanism);
+        PLAY_ALL(not_faulting, &config, 0);
+    }
+}
+
+/** Without guards, areas stand wall to wall, and the last one before a hole still ends there. */
+static int touch_without_guards(void *context)
+{
+    struct playing *playing = context;
+    struct kva_vm *vm;
+
+    child_that(kva_vm_create(&playing->config, &vm) == KVA_OK);
+    unsigned char *a = live(vm, 2);
+    unsigned char *b = live(vm, 3);
+    child_that(b == a + 2 * page);
+    (void)test_peek(a + 2 * page);
+    test_poke(b + 3 * page, 1);
+    return 0;
+}
+
+static void test_without_guards_the_rest_still_faults(void **state)
+{
+    enum kva_mechanism mechanism;
+
+    (void)state;
+    for_each_mechanism (mechanism, i) {
+        struct playing playing = {.config = usual(mechanism)};
+        playing.config.without_guards = true;
+        struct test_child child = test_in_child(touch_without_guards, &playing);
+        check_that(child.signal == SIGSEGV, "code %d: %s", child.code, child.text);
+    }
+}
+
+/* ------------------------------------------------------------------------------------------------- sentences */
+
+/** Names every address alike: the tests say what code there is, not where the linker put it. */
+static size_t symbol(void *context, const void *address, char *text, size_t bytes)
+{
+    (void)address;
+    return (size_t)snprintf(text, bytes, "%s", (const char *)context);
+}
+
+static struct kva_vm_config with_symbols(enum kva_mechanism mechanism)
+{
+    static char here[] = "here+0x1";
+    struct kva_vm_config config = usual(mechanism);
+
+    config.symbol = symbol;
+    config.symbol_context = here;
+    return config;
+}
+
+static void expect_sentence(const struct kva_vm *vm, const unsigned char *address, bool write,
+                            const char *expected)
+{
+    char text[256];
+    size_t length = kva_vm_fault_describe(vm, address, write, text, sizeof(text));
+
+    check_that(strcmp(text, expected) == 0, "\"%s\", not \"%s\"", text, expected);
+    assert_int_equal(length, strlen(expected));
+}
+
+/** Write a sentence about an area with its address into `text`. */
+static const char *about(char text[256], const char *format, const void *start)
+{
+    snprintf(text, 256, format, (uintptr_t)start);
+    return text;
+}
+
+static void test_sentences_of_areas(void **state)
+{
+    struct kva_vm_config config = with_symbols(KVA_MECHANISM_BEST);
+    struct kva_vm *vm;
+    char text[256];
+
+    (void)state;
+    assert_int_equal(kva_vm_create(&config, &vm), KVA_OK);
+    unsigned char *memory = kva_vmalloc(vm, 3 * page);
+    expect_sentence(vm, memory + 3 * page + 11, false,
+                    about(text,
+                          "read 12 bytes past the end of the 3-page area 0x%" PRIxPTR
+                          ", allocated at here+0x1, freed: no",
+                          memory));
+    expect_sentence(vm, memory + 3 * page, true,
+                    about(text,
+                          "write 1 byte past the end of the 3-page area 0x%" PRIxPTR
+                          ", allocated at here+0x1, freed: no",
+                          memory));
+    assert_int_equal(kva_vfree(vm, memory), KVA_OK);
+    const char *freed_sentence =
+        "write 40 bytes into the 3-page area 0x%" PRIxPTR ", allocated at here+0x1, freed: yes, at here+0x1";
+    expect_sentence(vm, memory + 40, true, about(text, freed_sentence, memory)); /* cached */
+    assert_int_equal(kva_vm_flush(vm), KVA_OK);
+    expect_sentence(vm, memory + 40, true, about(text, freed_sentence, memory)); /* purged, remembered */
+    expect_sentence(vm, memory + 4 * page, false,
+                    about(text,
+                          "read of 0x%" PRIxPTR
+                          ", in the reserve of an instance of kva, where no area is or was of late",
+                          memory + 4 * page));
+    assert_int_equal(kva_vm_destroy(vm, NULL, NULL), KVA_OK);
+}
+
+/** The youngest area at an address counts; the oldest of more than KVA_VM_HISTORY is forgotten. */
+static void test_sentences_of_the_past(void **state)
+{
+    struct kva_vm_config config = with_symbols(KVA_MECHANISM_BEST);
+    struct kva_vm *vm;
+    char text[256];
+
+    (void)state;
+    config.cache_bytes = KVA_VM_NONE;
+    config.lazy_bytes = KVA_VM_NONE;
+    assert_int_equal(kva_vm_create(&config, &vm), KVA_OK);
+    unsigned char *oldest = kva_vmalloc(vm, 2 * page);
+    void *separator = kva_vmalloc(vm, page);
+    assert_int_equal(kva_vfree(vm, oldest), KVA_OK);
+    for (unsigned i = 0; i < KVA_VM_HISTORY - 1; i++) {
+        unsigned char *memory = kva_vmalloc(vm, 5 * page); /* behind the separator */
+        assert_true(memory > (unsigned char *)separator);
+        assert_int_equal(kva_vfree(vm, memory), KVA_OK);
+    }
+    expect_sentence(vm, oldest + 100, false,
+                    about(text,
+                          "read 100 bytes into the 2-page area 0x%" PRIxPTR
+                          ", allocated at here+0x1, freed: yes, at here+0x1",
+                          oldest));
+    unsigned char *memory = kva_vmalloc(vm, 6 * page);
+    assert_int_equal(kva_vfree(vm, memory), KVA_OK);
+    expect_sentence(vm, oldest + page, false,
+                    about(text,
+                          "read of 0x%" PRIxPTR
+                          ", in the reserve of an instance of kva, where no area is or was of late",
+                          oldest + page));
+    expect_sentence(vm, memory, false,
+                    about(text,
+                          "read 0 bytes into the 6-page area 0x%" PRIxPTR
+                          ", allocated at here+0x1, freed: yes, at here+0x1",
+                          memory));
+    expect_sentence(vm, memory + 6 * page, true, /* the guard went with it */
+                    about(text,
+                          "write 1 byte past the end of the 6-page area 0x%" PRIxPTR
+                          ", allocated at here+0x1, freed: yes, at here+0x1",
+                          memory));
+    assert_int_equal(kva_vfree(vm, separator), KVA_OK);
+    assert_int_equal(kva_vm_destroy(vm, NULL, NULL), KVA_OK);
+}
+
+/** A sentence is cut to what there is room for; outside the reserve, and for bad pointers, there is none. */
+static void test_sentences_and_room(void **state)
+{
+    struct kva_vm_config config = with_symbols(KVA_MECHANISM_BEST);
+    struct kva_vm *vm;
+    char whole[256];
+    char text[256];
+
+    (void)state;
+    assert_int_equal(kva_vm_create(&config, &vm), KVA_OK);
+    unsigned char *memory = kva_vmalloc(vm, page);
+    size_t length = kva_vm_fault_describe(vm, memory + page, false, whole, sizeof(whole));
+    assert_int_equal(length, strlen(whole));
+    for (size_t bytes = 1; bytes <= length + 1; bytes++) {
+        memset(text, 'x', sizeof(text));
+        size_t cut = kva_vm_fault_describe(vm, memory + page, false, text, bytes);
+        assert_int_equal(cut, bytes - 1);
+        assert_int_equal(strlen(text), cut);
+        assert_memory_equal(text, whole, cut);
+        assert_int_equal(text[bytes], 'x');
+    }
+    struct kva_vm_stats stats = test_vm_stats(vm);
+    const uintptr_t outside[] = {0, (uintptr_t)stats.reserve_first - 1, (uintptr_t)stats.reserve_last + 1,
+                                 UINTPTR_MAX};
+    for (size_t i = 0; i < sizeof(outside) / sizeof(outside[0]); i++) {
+        strcpy(text, "old");
+        assert_int_equal(kva_vm_fault_describe(vm, (const void *)outside[i], false, text, sizeof(text)), 0);
+        assert_string_equal(text, "");
+    }
+    strcpy(text, "old");
+    assert_int_equal(kva_vm_fault_describe(NULL, memory, false, text, sizeof(text)), 0);
+    assert_string_equal(text, "");
+    assert_int_equal(kva_vm_fault_describe(vm, memory, false, NULL, sizeof(text)), 0);
+    strcpy(text, "old");
+    assert_int_equal(kva_vm_fault_describe(vm, memory, false, text, 0), 0);
+    assert_string_equal(text, "old");
+    assert_int_equal(kva_vfree(vm, memory), KVA_OK);
+    assert_int_equal(kva_vm_destroy(vm, NULL, NULL), KVA_OK);
+}
+
+/* ------------------------------------------------------------------------------------------------ the reporter */
+
+/** What a child does about the reporter besides. */
+enum twist { PLAIN, OWN_HANDLER, REMOVED, SECOND_INSTANCE, OUTSIDE };
+
+/** Whether the processor tells a handler that it was a write; where it does not, the reporter says "read". */
+#if defined(__x86_64__) || defined(__i386__) || defined(__aarch64__)
+static const bool knows_writes = true;
+#else
+static const bool knows_writes = false;
+#endif
+
+/** What a handler is told of an address: on IBM Z, only which page it is on. */
+static unsigned char *as_told(unsigned char *address)
+{
+#if defined(__s390x__)
+    return address - (uintptr_t)address % page;
+#else
+    return address;
+#endif
+}
+
+struct report {
+    struct kva_vm_config config;
+    const struct entry *entry;
+    bool write;
+    enum twist twist;
+};
+
+static void own_handler(int number, siginfo_t *info, void *context)
+{
+    (void)context;
+    _exit(number == SIGSEGV && info->si_addr != NULL ? 42 : 43);
+}
+
+static void install_own_handler(void)
+{
+    struct sigaction action;
+
+    memset(&action, 0, sizeof(action));
+    action.sa_sigaction = own_handler;
+    action.sa_flags = SA_SIGINFO;
+    child_that(sigaction(SIGSEGV, &action, NULL) == 0);
+}
+
+/** Write the sentence that is expected, then fault. */
+static int fault_with_reporter(void *context)
+{
+    struct report *report = context;
+    struct kva_vm *vm;
+    struct kva_vm *other;
+    char text[256];
+
+    if (report->twist == OWN_HANDLER)
+        install_own_handler();
+    child_that(kva_vm_create(&report->config, &vm) == KVA_OK);
+    if (report->twist == SECOND_INSTANCE) {
+        child_that(kva_vm_create(&report->config, &other) == KVA_OK);
+        child_that(kva_fault_reporter_install(other) == KVA_OK);
+    }
+    child_that(kva_fault_reporter_install(vm) == KVA_OK);
+    unsigned char *address = report->entry->play(vm);
+    if (report->twist == OUTSIDE)
+        address = (unsigned char *)16;
+    if (report->twist == REMOVED)
+        child_that(kva_fault_reporter_remove(vm) == KVA_OK);
+    else if (kva_vm_fault_describe(vm, as_told(address), report->write && knows_writes, text, sizeof(text)) >
+             0)
+        fprintf(stderr, "%s\n", text);
+    fflush(stderr);
+    if (report->write)
+        test_poke(address, 1);
+    else
+        (void)test_peek(address);
+    return 0;
+}
+
+/** An emulator has a word of its own when its program dies, behind all else. */
+static void cut_emulators_word(struct test_child *child)
+{
+    char *word = strstr(child->text, "qemu: ");
+
+    if (word != NULL && test_is_emulated())
+        *word = '\0';
+}
+
+/** The child wrote the sentence, and the reporter wrote it once more; or, without one, neither wrote anything. */
+static void expect_report(struct test_child *child, bool sentence, const char *name)
+{
+    cut_emulators_word(child);
+    const char *line_end = strchr(child->text, '\n');
+
+    if (!sentence) {
+        check_that(child->text[0] == '\0', "%s: %s", name, child->text);
+        return;
+    }
+    check_that(line_end != NULL, "%s: %s", name, child->text);
+    size_t length = (size_t)(line_end - child->text) + 1; /* with the line feed */
+    const char *rest = line_end + 1;
+    size_t rest_length = strlen(rest);
+    check_that(rest_length >= length && memcmp(rest + rest_length - length, child->text, length) == 0 &&
+                   strchr(rest, '\n') == rest + rest_length - 1,
+               "%s: %s", name, child->text);
+}
+
+static const struct entry reported[] = {
+    ENTRY(guard_of_one_page), ENTRY(end_of_guard),   ENTRY(freed_and_flushed),
+    ENTRY(never_used),        ENTRY(guard_of_a_map), ENTRY(unmapped_and_flushed),
+    ENTRY(behind_a_ram_map),  ENTRY(between_units),  ENTRY(freed_among_neighbours),
+};
+
+static void test_reporter_says_its_sentence(void **state)
+{
+    enum kva_mechanism mechanism;
+
+    (void)state;
+    for_each_mechanism (mechanism, k) {
+        for (size_t i = 0; i < 2 * sizeof(reported) / sizeof(reported[0]); i += step()) {
+            struct report report = {with_symbols(mechanism), &reported[i / 2], i % 2 != 0, PLAIN};
+            struct test_child child = test_in_child(fault_with_reporter, &report);
+            check_that(child.signal == SIGSEGV, "%s: code %d: %s", report.entry->name, child.code,
+                       child.text);
+            expect_report(&child, true, report.entry->name);
+            assert_memory_equal(child.text, report.write && knows_writes ? "write" : "read ", 5);
+        }
+    }
+}
+
+static void test_reporter_leaves_the_rest_as_it_was(void **state)
+{
+    static const struct entry guard = ENTRY(guard_of_one_page);
+    static const struct {
+        enum twist twist;
+        int signal;
+        int code;
+        bool sentence;
+    } cases[] = {
+        {OWN_HANDLER, 0, 42, true},
+        {REMOVED, SIGSEGV, 0, false},
+        {SECOND_INSTANCE, SIGSEGV, 0, true},
+        {OUTSIDE, SIGSEGV, 0, false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct report report = {with_symbols(KVA_MECHANISM_BEST), &guard, false, cases[i].twist};
+        struct test_child child = test_in_child(fault_with_reporter, &report);
+        check_that(child.signal == cases[i].signal, "case %zu: signal %d: %s", i, child.signal, child.text);
+        check_that(child.code == cases[i].code || (test_under_valgrind() && cases[i].code != 0),
+                   "case %zu: code %d: %s", i, child.code, child.text);
+        expect_report(&child, cases[i].sentence, "a twist");
+    }
+}
+
+/** A frame that the pool's file no longer has: SIGBUS, and a sentence. */
+static int fault_by_truncation(void *context)
+{
+    struct report *report = context;
+    struct kva_vm *vm;
+    uint32_t numbers[4];
+    char text[256];
+
+    child_that(kva_vm_create(&report->config, &vm) == KVA_OK);
+    child_that(kva_fault_reporter_install(vm) == KVA_OK);
+    struct kva_frames *frames = frames_of(vm, 4, numbers);
+    unsigned char *memory = kva_vmap(vm, frames, numbers, 4);
+    child_that(memory != NULL);
+    child_that(ftruncate((int)kva_frames_descriptor(frames), (off_t)page) == 0);
+    child_that(kva_vm_fault_describe(vm, memory + page, false, text, sizeof(text)) > 0);
+    fprintf(stderr, "%s\n", text);
+    (void)test_peek(memory + page);
+    return 0;
+}
+
+static void test_reporter_knows_bus_errors(void **state)
+{
+    struct report report = {.config = with_symbols(KVA_MECHANISM_BEST)};
+
+    (void)state;
+    if (test_is_emulated()) {
+        print_message("left out under an emulator, which does not say where a bus error was\n");
+        return;
+    }
+    struct test_child child = test_in_child(fault_by_truncation, &report);
+    check_that(child.signal == SIGBUS, "code %d: %s", child.code, child.text);
+    expect_report(&child, true, "truncated");
+}
+
+/** The list of instances: statuses, its end, and that the handlers come and go with it. */
+static int fill_the_list(void *context)
+{
+    struct kva_vm_config config = *(const struct kva_vm_config *)context;
+    struct sigaction before;
+    struct sigaction after_all;
+    struct kva_vm *vm[65];
+
+    config.reserve = TEST_MIB;
+    config.frames_part = TEST_MIB / 2;
+    child_that(sigaction(SIGSEGV, NULL, &before) == 0);
+    for (size_t i = 0; i < 65; i++)
+        child_that(kva_vm_create(&config, &vm[i]) == KVA_OK);
+    for (size_t i = 0; i < 64; i++)
+        child_that(kva_fault_reporter_install(vm[i]) == KVA_OK);
+    child_that(kva_fault_reporter_install(vm[64]) == KVA_ENOSPC);
+    child_that(kva_fault_reporter_install(vm[7]) == KVA_EEXIST);
+    child_that(kva_fault_reporter_install(NULL) == KVA_ENULL);
+    child_that(kva_fault_reporter_remove(vm[64]) == KVA_ENOENT);
+    child_that(kva_fault_reporter_remove(NULL) == KVA_ENULL);
+    child_that(kva_fault_reporter_remove(vm[7]) == KVA_OK);
+    child_that(kva_fault_reporter_remove(vm[7]) == KVA_ENOENT);
+    child_that(kva_fault_reporter_install(vm[64]) == KVA_OK);
+    for (size_t i = 0; i < 65; i++)
+        child_that(kva_fault_reporter_remove(vm[i]) == (i == 7 ? KVA_ENOENT : KVA_OK));
+    child_that(sigaction(SIGSEGV, NULL, &after_all) == 0);
+    child_that(before.sa_handler == after_all.sa_handler && before.sa_flags == after_all.sa_flags);
+    for (size_t i = 0; i < 65; i++)
+        child_that(kva_vm_destroy(vm[i], NULL, NULL) == KVA_OK);
+    return 0;
+}
+
+static void test_reporter_list(void **state)
+{
+    struct kva_vm_config config = usual(KVA_MECHANISM_BEST);
+    struct test_child child = test_in_child(fill_the_list, &config);
+
+    (void)state;
+    test_expect_success(&child, "list");
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    page = test_page();
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_guards_and_purged_memory_fault),
+        cmocka_unit_test(test_hardened_memory_faults_at_once),
+        cmocka_unit_test(test_eager_memory_faults_at_once),
+        cmocka_unit_test(test_live_and_waiting_memory_does_not_fault),
+        cmocka_unit_test(test_without_guards_the_rest_still_faults),
+        cmocka_unit_test(test_sentences_of_areas),
+        cmocka_unit_test(test_sentences_of_the_past),
+        cmocka_unit_test(test_sentences_and_room),
+        cmocka_unit_test(test_reporter_says_its_sentence),
+        cmocka_unit_test(test_reporter_leaves_the_rest_as_it_was),
+        cmocka_unit_test(test_reporter_knows_bus_errors),
+        cmocka_unit_test(test_reporter_list),
+    };
+    return cmocka_run_group_tests(tests, set_up, NULL);
+}
