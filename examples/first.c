@@ -1,33 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** The example of the README: a device sees 4 GiB of addresses; hand them out. */
-#include <inttypes.h>
-#include <kva/kva.h>
+/** The example of the README: allocate, grow, look around, make a mistake, free. */
+#include <kva/vm.h>
 #include <stdio.h>
-
-static void print(void *context, const char *line, size_t length)
-{
-    (void)context;
-    (void)length;
-    puts(line);
-}
 
 int main(void)
 {
-    struct kva_config config = {.last = 0xffffffff, .quantum = 4096}; /* 4 GiB in pages */
-    struct kva_space *space;
-    uint64_t ring, frame;
+    struct kva_vm *vm;
+    struct kva_vm_area area;
 
-    if (kva_space_create(&config, &space) != KVA_OK)
+    if (kva_vm_create(NULL, &vm) != KVA_OK) /* a terabyte of addresses, and no memory yet */
         return 1;
-    struct kva_request request = kva_request_of(10000);    /* rounded up to 3 pages */
-    kva_reserve(space, 0xfee00000, 0x100000, NULL, NULL);  /* the interrupt window: keep out */
-    kva_alloc(space, &request, &ring);                     /* the lowest address that fits */
-    request.align = 2 << 20, request.policy = KVA_HIGHEST; /* 2 MiB aligned, from the top */
-    enum kva_status status = kva_alloc(space, &request, &frame);
-    printf("%s ring 0x%" PRIx64 " frame 0x%" PRIx64 "\n", kva_status_name(status), ring, frame);
-    printf("%s\n", kva_status_text(kva_free(space, ring + 4096))); /* a bug in the caller: refused */
-    kva_space_dump(space, print, NULL);
-    kva_space_abandon(space); /* whatever it still holds */
-    return kva_space_destroy(space) == KVA_OK ? 0 : 1;
+    char *text = kva_vzalloc(vm, 10000);     /* 3 pages of zeroes, and a guard page behind them */
+    text = kva_vrealloc(vm, text, 50000, 0); /* grown where it stands, to 13 */
+    if (text == NULL || kva_vm_find(vm, text + 45000, &area) != KVA_OK)
+        return 1;
+    printf("%zu bytes asked for, %zu pages, guard page %s\n", area.size, area.pages,
+           area.guard > 0 ? "yes" : "no");
+    printf("%s\n", kva_status_text(kva_vfree(vm, text + 4096))); /* a bug in the caller: refused */
+    printf("%s\n", kva_status_name(kva_vfree(vm, text)));        /* unmapped later, with others */
+    return kva_vm_destroy(vm, NULL, NULL) == KVA_OK ? 0 : 1;     /* nothing is left */
 }

@@ -30,7 +30,7 @@ refuse() {
 }
 
 "$KVA" bench --help >help.txt
-for workload in $workloads; do
+for workload in $workloads vmalloc; do
     grep -q "^$workload: [A-Z]" help.txt || fail "--help does not document $workload"
 done
 
@@ -43,6 +43,7 @@ done
 for phase in 'drain up' 'drain down' 'drain random' aligned unaligned; do
     grep -q "^  $phase " table.txt || fail "no row for the phase $phase"
 done
+grep -q '^vmalloc: kva is ' table.txt || fail 'vmalloc is not among all workloads'
 head -n 2 table.txt | grep -q 'seed 1, 2 turns of 1 ms' || fail 'the head does not describe the run'
 
 # JSON: well-formed, complete, and what does not depend on time is the same for the same seed.
@@ -92,7 +93,37 @@ grep -q 'scan is O(n)' slow.txt || fail 'the cap is not told'
 "$KVA" bench hot $tiny --engine scan --n 10001 --json | jq -e '.rows[0].skipped' >/dev/null ||
     fail 'JSON: the skipped row is not marked'
 
-refuse 2 'churn, ownerless, holes, aligned, windows, needle, fill-drain, hot, longest' nonsense
+# Memory: every case has its table, every contender its row, and every aim a figure or the word that it has none.
+# shellcheck disable=SC2086
+"$KVA" bench vmalloc $tiny --n 1,100 --output vmalloc.txt >out.txt 2>err.txt
+[ ! -s out.txt ] && [ ! -s err.txt ] || fail "vmalloc into a file also said: $(cat out.txt err.txt)"
+grep -q '^vmalloc: kva is bt, closed pages are [a-z]' vmalloc.txt || fail 'vmalloc does not say how it works'
+for case in steady random cold cold-untouched map-fresh map-again; do
+    grep -q "^vmalloc $case (times in ns)" vmalloc.txt || fail "vmalloc: no table for $case"
+done
+for who in kva kva-bare list mmap malloc; do
+    [ "$(grep -Ec "^ +1(00)?  $who +[0-9]" vmalloc.txt)" -ge 2 ] || fail "vmalloc: no rows for $who"
+done
+# What cannot be counted is not made up.
+grep -Eq '^ +1  malloc .* -  +-$' vmalloc.txt || fail 'vmalloc: the calls of malloc are not marked as unknown'
+grep -Eq '^  all eight +[0-9,]+ +[0-9,]+ +[0-9,.]+$' vmalloc.txt || fail 'vmalloc: no sum over the suite'
+grep -q '^vmalloc resident memory (KiB): at the start [0-9,]*, all areas written [0-9,]*, all freed and flushed once [0-9,]*$' vmalloc.txt ||
+    fail 'vmalloc: no resident memory'
+[ "$(grep -Ec ' at (least|most) .* (met|MISSED)$' vmalloc.txt)" -ge 16 ] || fail "vmalloc: aims are missing: $(tail -n 24 vmalloc.txt)"
+# shellcheck disable=SC2086
+"$KVA" bench vmalloc $tiny --n 7 --engine rb,bt --json >vmalloc.json
+jq -e '.rows == [] and (.vmalloc.engine == "rb") and (.vmalloc.mechanism | length) > 0
+       and ([.vmalloc.rows[].case] | unique) == ["cold", "cold-untouched", "map-again", "map-fresh", "random", "steady"]
+       and all(.vmalloc.rows[]; .status != "KVA_OK" or (.ns > 0 and (.turns_ns | length) == 2))
+       and all(.vmalloc.rows[]; .who != "mmap" or .ratio == 1)
+       and all(.vmalloc.rows[]; (.case == "random") == (.pages == null))
+       and (.vmalloc.suite.list_microseconds | length) == 8 and .vmalloc.suite.failed == null
+       and .vmalloc.resident_bytes.full > .vmalloc.resident_bytes.start
+       and all(.vmalloc.aims[]; (.measured == null) == (.met == null))
+       and any(.vmalloc.aims[]; .measured == null)' vmalloc.json >/dev/null || fail "JSON: vmalloc: $(cat vmalloc.json)"
+"$KVA" bench hot --turn 1 --n 5 --json | jq -e '.vmalloc == null' >/dev/null || fail 'JSON: vmalloc without being asked for'
+
+refuse 2 'churn, ownerless, holes, aligned, windows, needle, fill-drain, hot, longest, vmalloc' nonsense
 refuse 2 "no engine 'rbb': the engines are bt, rb, scan, or all" --engine rbb
 refuse 2 "no engine 'rbb': the engines are bt, rb, scan, or all" --base rbb
 refuse 2 "'list' is for kva test only: the engines are bt, rb, scan, or all" --engine list

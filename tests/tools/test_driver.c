@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "../../bench/list/list_walk.h"
+#include "../../tools/common/grace.h"
 #include "../../tools/common/rng.h"
 #include "../../tools/common/table.h"
 #include "../../tools/common/target.h"
@@ -144,7 +145,7 @@ static void test_table_without_memory(void **state)
 
 #define PARSE(params, message, ...)                                                                          \
     params_parse(&(params), (char *const[]){__VA_ARGS__}, sizeof((char *[]){__VA_ARGS__}) / sizeof(char *),  \
-                 4, message)
+                 4, SUITE_MASK, message)
 
 static void test_modes(void **state)
 {
@@ -205,7 +206,7 @@ static void test_wrong_arguments(void **state)
                                         "NR_PAGES=1",
                                         "nr_pagess=1",
                                         "nr_pages=18446744073709551617"};
-    assert_non_null(params_parse(&params, NULL, 0, 4, message));
+    assert_non_null(params_parse(&params, NULL, 0, 4, SUITE_MASK, message));
     assert_non_null(strstr(message, "performance"));
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
         char argument[64];
@@ -219,42 +220,104 @@ static void test_wrong_arguments(void **state)
     assert_non_null(PARSE(params, message, "nr_pages=1", "smoke"));
 }
 
+/* The tests that need memory are none of ranges. */
+static void test_masks_follow_the_memory(void **state)
+{
+    (void)state;
+    struct params params;
+    char message[PARAMS_MESSAGE];
+    char smoke[] = "smoke", all[] = "run_test_mask=255", more[] = "run_test_mask=256";
+    char *const mode[] = {smoke}, *const inside[] = {smoke, all}, *const outside[] = {smoke, more};
+    assert_null(params_parse(&params, mode, 1, 4, SUITE_RANGES_MASK, message));
+    assert_int_equal(params.run_test_mask, 255);
+    assert_null(params_parse(&params, inside, 2, 4, SUITE_RANGES_MASK, message));
+    assert_non_null(params_parse(&params, outside, 2, 4, SUITE_RANGES_MASK, message));
+    assert_non_null(strstr(message, "from 1 to 255 with --memory ranges, not '256'"));
+    assert_null(params_parse(&params, mode, 1, 4, SUITE_MASK, message));
+    assert_int_equal(params.run_test_mask, 8191);
+    assert_null(params_parse(&params, outside, 2, 4, SUITE_MASK, message));
+}
+
+static size_t kinds_of(enum target_memory memory)
+{
+    struct target_kind kind;
+    size_t count = 0;
+    while (target_kind_at(memory, count, &kind)) {
+        assert_int_equal(kind.memory, memory);
+        count++;
+    }
+    return count;
+}
+
+/* Both memories have the list walk and kva's engines, in that order; pages have others behind them. */
 static void test_engine_lists(void **state)
 {
     (void)state;
-    struct target_kind kinds[TARGET_KINDS], kind;
+    struct target_kind kinds[TARGET_KINDS];
     char message[ENGINES_MESSAGE];
-    size_t count, all = 0;
-    while (target_kind_at(all, &kind))
-        all++;
-    assert_null(target_kinds_parse("all", kinds, &count, message));
-    assert_int_equal(count, all);
+    size_t count, ranges = kinds_of(TARGET_RANGES);
+    assert_int_equal(kinds_of(TARGET_PAGES), ranges + 4);
+    assert_null(target_kinds_parse("all", TARGET_RANGES, kinds, &count, message));
+    assert_int_equal(count, ranges);
     assert_string_equal(kinds[0].name, "list");
     assert_string_equal(kinds[1].name, kva_engine_name(0));
-    assert_null(target_kinds_parse("scan,list", kinds, &count, message));
+    assert_null(target_kinds_parse("scan,list", TARGET_RANGES, kinds, &count, message));
     assert_int_equal(count, 2);
     assert_string_equal(kinds[0].name, "scan");
     assert_string_equal(kinds[1].name, "list");
+    assert_null(target_kinds_parse("malloc,mmap,rb", TARGET_PAGES, kinds, &count, message));
+    assert_int_equal(count, 3);
+    assert_string_equal(kinds[0].name, "malloc");
+    assert_string_equal(kinds[2].name, "rb");
     static const char *const wrong[] = {"", ",", "rb,", ",rb", "rb,,scan", "RB", "rbx", "r", "all,rb"};
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
-        assert_non_null(target_kinds_parse(wrong[i], kinds, &count, message));
+        assert_non_null(target_kinds_parse(wrong[i], TARGET_RANGES, kinds, &count, message));
         assert_non_null(strstr(message, "list, bt, rb, scan, or all"));
     }
-    assert_non_null(target_kinds_parse("scan,rb,scan", kinds, &count, message));
+    assert_non_null(target_kinds_parse("tree", TARGET_PAGES, kinds, &count, message));
+    assert_non_null(strstr(message, "list, bt, rb, scan, mmap, malloc, jemalloc, mimalloc, or all"));
+    assert_non_null(target_kinds_parse("mmap", TARGET_RANGES, kinds, &count, message));
+    assert_non_null(strstr(message, "'mmap' is for --memory pages only"));
+    assert_non_null(target_kinds_parse("scan,rb,scan", TARGET_RANGES, kinds, &count, message));
     assert_string_equal(message, "engine 'scan' is named twice");
-    struct engines engines;
-    assert_null(engines_parse("all", false, &engines, message));
-    assert_int_equal(engines.count, all - 1);
-    assert_non_null(engines_parse("list", false, &engines, message));
-    assert_string_equal(message,
-                        "the list walk 'list' is for kva test only: the engines are bt, rb, scan, or all");
+    struct engines library, engines;
+    engines_all(&library);
+    assert_null(engines_parse("all", &library, &engines, message));
+    assert_int_equal(engines.count, ranges - 1);
+    assert_non_null(engines_parse("list", &library, &engines, message));
+    assert_non_null(strstr(message, "'list' is for kva test only"));
+    assert_non_null(strstr(message, ": the engines are bt, rb, scan, or all"));
+}
+
+/* What a kind says that it can do, it has functions for. */
+static void test_abilities_are_real(void **state)
+{
+    (void)state;
+    static const enum target_memory memories[] = {TARGET_RANGES, TARGET_PAGES};
+    struct target_kind kind;
+    for (size_t m = 0; m < 2; m++) {
+        for (size_t i = 0; target_kind_at(memories[m], i, &kind); i++) {
+            if (target_can(&kind, TARGET_CAN_PCPU))
+                assert_true(kind.congruent != NULL || kind.pcpu_create != NULL);
+            if (target_can(&kind, TARGET_CAN_LATER))
+                assert_true(kind.free_later != NULL || kind.locks);
+            if (target_can(&kind, TARGET_CAN_MAP))
+                assert_true(kind.map != NULL && kind.unmap != NULL && kind.frames_take != NULL);
+            if (target_can(&kind, TARGET_CAN_RESIZE))
+                assert_true(kind.resize != NULL);
+            bool whole = target_can(&kind, TARGET_CAN_PCPU | TARGET_CAN_LATER | TARGET_CAN_MAP |
+                                               TARGET_CAN_NO_BLOCK | TARGET_CAN_RESIZE);
+            assert_int_equal(kind.cannot == NULL, whole); /* what is missing is told */
+        }
+    }
 }
 
 /* ---------------------------------------------------------------- an allocator that fails or lies on purpose */
 
-enum vice { HONEST, REFUSES, OFF_ALIGNMENT, OUTSIDE, REFUSES_FREE };
+enum vice { HONEST, REFUSES, OFF_ALIGNMENT, OUTSIDE, REFUSES_FREE, LOSES_CONTENTS };
 
-/* One at a time, with one worker. It counts what is taken, and hashes what it is asked for. */
+/* One at a time, with one worker. It counts what is taken, and hashes what it is asked for. On ranges an honest list walk
+ * stands behind it, on pages the C library. */
 static struct {
     enum vice vice;
     enum kva_status status; /* with which it refuses */
@@ -262,17 +325,22 @@ static struct {
     uint64_t calls;         /* allocations (frees for REFUSES_FREE) so far */
     uint64_t taken;
     uint64_t hash;
-    struct list_walk *walk; /* the honest part */
+    struct list_walk *walk; /* the honest part; NULL: on pages */
 } crook;
 
-static enum kva_status crook_create(const struct target_kind *kind, const struct target_range *range,
-                                    void **state)
+static void crook_begin(void **state)
 {
-    (void)kind;
     *state = NULL;
     crook.calls = 0;
     crook.taken = 0;
     crook.hash = 0;
+    crook.walk = NULL;
+}
+
+static enum kva_status crook_create(const struct target_kind *kind, struct target_range *range, void **state)
+{
+    (void)kind;
+    crook_begin(state);
     return list_walk_create(range->first, range->last, range->quantum, &crook.walk);
 }
 
@@ -280,6 +348,22 @@ static enum kva_status crook_destroy(void *state)
 {
     (void)state;
     return list_walk_destroy(crook.walk);
+}
+
+static enum kva_status crook_create_pages(const struct target_kind *kind, struct target_range *range,
+                                          void **state)
+{
+    (void)kind;
+    crook_begin(state);
+    range->first = SUITE_PAGE; /* anywhere but where OUTSIDE points to */
+    range->last = UINTPTR_MAX;
+    return KVA_OK;
+}
+
+static enum kva_status crook_destroy_pages(void *state)
+{
+    (void)state;
+    return crook.taken == 0 ? KVA_OK : KVA_EBUSY;
 }
 
 static void crook_note(uint64_t value)
@@ -294,29 +378,56 @@ static bool crook_turns(void)
     return crook.vice != REFUSES_FREE && ++crook.calls == crook.turn;
 }
 
-static enum kva_status crook_alloc(void *state, uint64_t size, uint64_t align, uint64_t *addr)
+/* A sanitizer marks each byte of what lies in front of an aligned block: 2^40 of them are too many. */
+#define MOST_ALIGN (UINT64_C(1) << 26)
+
+static enum kva_status honest_alloc(uint64_t size, uint64_t align, uint64_t *addr)
+{
+    if (crook.walk != NULL)
+        return list_walk_alloc(crook.walk, size, align, 0, UINT64_MAX, addr);
+    void *memory;
+    if (align > MOST_ALIGN)
+        return KVA_ENOMEM;
+    if (posix_memalign(&memory, (size_t)(align < SUITE_PAGE ? SUITE_PAGE : align), (size_t)size) != 0)
+        return KVA_ENOMEM;
+    *addr = (uintptr_t)memory;
+    return KVA_OK;
+}
+
+static enum kva_status crook_alloc(void *state, uint64_t size, uint64_t align, unsigned wishes,
+                                   uint64_t *addr)
 {
     (void)state;
     crook_note(size);
     crook_note(align);
+    crook_note(wishes);
     bool shows = crook_turns();
     if (shows && crook.vice == REFUSES)
         return crook.status;
-    enum kva_status status = list_walk_alloc(crook.walk, size, align, 0, UINT64_MAX, addr);
+    enum kva_status status = honest_alloc(size, align, addr);
     crook.taken += status == KVA_OK;
     if (shows && crook.vice == OFF_ALIGNMENT)
         *addr += 1;
     if (shows && crook.vice == OUTSIDE)
-        *addr = SUITE_LAST + 1 - SUITE_PAGE / 2;
+        *addr = crook.walk == NULL ? 0 : SUITE_LAST + 1 - SUITE_PAGE / 2;
     return status;
 }
 
-static enum kva_status crook_free(void *state, uint64_t addr)
+static enum kva_status honest_free(uint64_t addr)
+{
+    if (crook.walk != NULL)
+        return list_walk_free(crook.walk, addr);
+    free((void *)(uintptr_t)addr);
+    return KVA_OK;
+}
+
+static enum kva_status crook_free(void *state, uint64_t addr, uint64_t size)
 {
     (void)state;
+    (void)size;
     if (crook.vice == REFUSES_FREE && ++crook.calls == crook.turn)
         return crook.status;
-    enum kva_status status = list_walk_free(crook.walk, addr);
+    enum kva_status status = honest_free(addr);
     crook.taken -= status == KVA_OK;
     return status;
 }
@@ -337,14 +448,94 @@ static enum kva_status crook_congruent(void *state, const struct kva_part *parts
     return status;
 }
 
+/* ------------------------------------------------------- the same on pages: what tests 1024 to 4096 ask for */
+
+static enum kva_status crook_resize(void *state, uint64_t addr, uint64_t from, uint64_t to, uint64_t *moved)
+{
+    (void)state;
+    (void)from;
+    bool shows = crook_turns();
+    if (shows && crook.vice == REFUSES)
+        return crook.status;
+    void *memory = aligned_alloc(SUITE_PAGE, SUITE_PAGE * ((to + SUITE_PAGE - 1) / SUITE_PAGE));
+    if (memory == NULL)
+        return KVA_ENOMEM;
+    uint64_t kept = from < to ? from : to;
+    memcpy(memory, (void *)(uintptr_t)addr, (size_t)kept);
+    free((void *)(uintptr_t)addr);
+    if (shows && crook.vice == LOSES_CONTENTS)
+        ((unsigned char *)memory)[kept - 64] ^= 1; /* the first word of the last line */
+    *moved = (uintptr_t)memory;
+    if (shows && crook.vice == OFF_ALIGNMENT)
+        *moved += 1;
+    return KVA_OK;
+}
+
+static enum kva_status crook_frames_take(void *state, uint64_t count, void **frames)
+{
+    (void)state;
+    crook_note(count);
+    if (crook.vice == REFUSES && crook.turn == 0)
+        return crook.status;
+    *frames = aligned_alloc(SUITE_PAGE, (size_t)(count * SUITE_PAGE));
+    crook.taken += *frames != NULL;
+    return *frames == NULL ? KVA_ENOMEM : KVA_OK;
+}
+
+static enum kva_status crook_frames_give(void *state, void *frames)
+{
+    (void)state;
+    free(frames);
+    crook.taken--;
+    return KVA_OK;
+}
+
+static enum kva_status crook_map(void *state, void *frames, uint64_t first, uint64_t count, uint64_t *addr)
+{
+    (void)state;
+    (void)count;
+    bool shows = crook_turns();
+    if (shows && crook.vice == REFUSES)
+        return crook.status;
+    *addr = (uintptr_t)frames + first * SUITE_PAGE + (shows && crook.vice == OFF_ALIGNMENT);
+    return KVA_OK;
+}
+
+static enum kva_status crook_unmap(void *state, uint64_t addr, uint64_t count)
+{
+    (void)state;
+    (void)addr;
+    (void)count;
+    return crook.vice == REFUSES_FREE && ++crook.calls == crook.turn ? crook.status : KVA_OK;
+}
+
 static const struct target_kind crook_kind = {
     .name = "crook",
     .about = "fails or lies on purpose",
+    .memory = TARGET_RANGES,
+    .exact = true,
+    .abilities = TARGET_CAN_PCPU,
     .create = crook_create,
     .destroy = crook_destroy,
     .alloc = crook_alloc,
     .free = crook_free,
     .congruent = crook_congruent,
+};
+
+static const struct target_kind crook_of_pages = {
+    .name = "crook",
+    .about = "fails or lies on purpose",
+    .memory = TARGET_PAGES,
+    .abilities = TARGET_CAN_MAP | TARGET_CAN_NO_BLOCK | TARGET_CAN_RESIZE,
+    .create = crook_create_pages,
+    .destroy = crook_destroy_pages,
+    .alloc = crook_alloc,
+    .free = crook_free,
+    .resize = crook_resize,
+    .frames_take = crook_frames_take,
+    .frames_give = crook_frames_give,
+    .map = crook_map,
+    .unmap = crook_unmap,
 };
 
 /* A short run of the tests of `mask`. */
@@ -364,21 +555,27 @@ static struct plan short_plan(uint64_t mask)
 
 /* Tests 2 and 4 hold so many pages that they take minutes if the library verifies all of its structure after
  * each change. */
-#define LARGE_TESTS (2 | 4)
+#define LARGE_TESTS (2U | 4U)
 #if defined(KVA_CHECK_LEVEL) && KVA_CHECK_LEVEL >= 3
-#define MASK_FOR_ENGINES (SUITE_MASK & ~LARGE_TESTS)
+#define SMALLER(mask) ((mask) & ~LARGE_TESTS)
 #else
-#define MASK_FOR_ENGINES SUITE_MASK
+#define SMALLER(mask) (mask)
 #endif
 
+#define GRACE_TESTS (256U | 512U)
+#define SHIFT_TEST 64U
+
+/* Each test of the mask that the kind can do has run once, and was passed: but for the shift test, which must fail. */
 static void check_all_passed(const struct report *report, unsigned mask)
 {
     assert_int_equal(report->ended, KVA_OK);
     for (size_t worker = 0; worker < report->workers; worker++) {
         for (size_t i = 0; i < SUITE_TESTS; i++) {
             const struct result *result = &report->worker[worker].results[i];
-            bool chosen = (suite_tests[i].id & mask) != 0;
-            bool shift = suite_tests[i].id == 64;
+            bool chosen = (suite_tests[i].id & mask) != 0 && suite_can_run(&report->kind, i);
+            bool shift = suite_tests[i].id == SHIFT_TEST;
+            if (result->failed != 0)
+                print_message("%s, %s: %s\n", report->kind.name, suite_tests[i].name, result->failure.what);
             assert_int_equal(result->failed, 0);
             assert_int_equal(result->passed, chosen && !shift);
             assert_int_equal(result->xfailed, chosen && shift);
@@ -387,34 +584,94 @@ static void check_all_passed(const struct report *report, unsigned mask)
     }
 }
 
+static void check_kind(const struct target_kind *kind, unsigned mask, uint64_t threads)
+{
+    struct plan plan = short_plan(mask);
+    struct report report;
+    plan.memory = kind->memory;
+    plan.params.nr_threads = threads;
+    plan.params.sequential_test_order = threads == 1;
+    assert_null(runner_run(&plan, kind, &report));
+    assert_int_equal(report.workers, threads);
+    check_all_passed(&report, mask);
+    report_fini(&report);
+}
+
 static void test_honest_allocators_pass(void **state)
 {
     (void)state;
     struct target_kind kind;
-    struct plan plan = short_plan(SUITE_MASK);
-    struct report report;
     crook.vice = HONEST;
-    assert_null(runner_run(&plan, &crook_kind, &report));
-    check_all_passed(&report, SUITE_MASK);
-    report_fini(&report);
-    plan.params.run_test_mask = MASK_FOR_ENGINES;
-    for (size_t i = 0; target_kind_at(i, &kind); i++) {
-        assert_null(runner_run(&plan, &kind, &report));
-        check_all_passed(&report, MASK_FOR_ENGINES);
-        report_fini(&report);
+    check_kind(&crook_kind, SUITE_RANGES_MASK, 1);
+    check_kind(&crook_of_pages, SUITE_MASK, 1);
+    for (size_t i = 0; target_kind_at(TARGET_RANGES, i, &kind); i++)
+        check_kind(&kind, SMALLER(SUITE_RANGES_MASK), 1);
+}
+
+/* All thirteen tests on real memory, on every kind that is installed and as far as it can do them. */
+static void test_thirteen_tests_on_pages(void **state)
+{
+    (void)state;
+    struct target_kind kind;
+    unsigned mask = SMALLER(SUITE_MASK);
+    if (grace_is_missing() != NULL)
+        mask &= ~GRACE_TESTS;
+    for (size_t i = 0; target_kind_at(TARGET_PAGES, i, &kind); i++) {
+        if (!target_kind_open(&kind)) {
+            print_message("%s is not installed\n", kind.name);
+            continue;
+        }
+        check_kind(&kind, mask, 1);
+        check_kind(&kind, mask & ~LARGE_TESTS, 4);
     }
 }
 
-/* Each test notices the vice at this turn; if nothing was lied about, it gives everything back. */
-static void check_vice(enum vice vice, uint64_t turn, enum kva_status status, enum kva_status ended)
+/* A kind over kva/vm.h leaves none out. */
+static void test_kva_runs_all_thirteen(void **state)
+{
+    (void)state;
+    struct target_kind kind;
+    for (size_t i = 0; kva_engine_name(i) != NULL; i++) {
+        target_kind_of_vm(&kind, kva_engine_name(i));
+        for (size_t test = 0; test < SUITE_TESTS; test++)
+            assert_true(suite_can_run(&kind, test));
+    }
+}
+
+/* Without liburcu two tests cannot run: they fail, and say why. */
+static void test_missing_grace_periods_are_told(void **state)
+{
+    (void)state;
+    struct target_kind kind;
+    struct plan plan = short_plan(GRACE_TESTS);
+    struct report report;
+    plan.memory = TARGET_PAGES;
+    target_kind_of_vm(&kind, kva_engine_name(0));
+    assert_null(runner_run(&plan, &kind, &report));
+    for (size_t i = 0; i < SUITE_TESTS; i++) {
+        const struct result *result = &report.worker[0].results[i];
+        if ((suite_tests[i].id & GRACE_TESTS) == 0)
+            continue;
+        assert_int_equal(result->passed, grace_is_missing() == NULL);
+        assert_int_equal(result->failed, grace_is_missing() != NULL);
+        if (grace_is_missing() != NULL)
+            assert_int_equal(result->failure.status, KVA_ENOENT);
+    }
+    report_fini(&report);
+}
+
+/* Each test of the mask notices the vice at this turn; if nothing was lied about, it gives everything back. */
+static void check_vice(const struct target_kind *kind, unsigned mask, enum kva_status status,
+                       enum kva_status ended)
 {
     for (size_t i = 0; i < SUITE_TESTS; i++) {
-        struct plan plan = short_plan(suite_tests[i].id);
+        struct plan plan = short_plan(suite_tests[i].id & mask);
         struct report report;
-        crook.vice = vice;
-        crook.turn = turn;
+        if (plan.params.run_test_mask == 0)
+            continue;
         crook.status = status;
-        assert_null(runner_run(&plan, &crook_kind, &report));
+        plan.memory = kind->memory;
+        assert_null(runner_run(&plan, kind, &report));
         const struct result *result = &report.worker[0].results[i];
         assert_int_equal(result->failed, 1);
         assert_int_equal(result->passed + result->xfailed, 0);
@@ -426,36 +683,102 @@ static void check_vice(enum vice vice, uint64_t turn, enum kva_status status, en
     }
 }
 
+static void check_ranges(enum vice vice, uint64_t turn, enum kva_status status, enum kva_status ended)
+{
+    crook.vice = vice;
+    crook.turn = turn;
+    check_vice(&crook_kind, SUITE_RANGES_MASK, status, ended);
+}
+
 /* The second allocation of test 64 stands for a place at 2^1, which there is: it must not count as expected. */
 static void test_refusals_are_noticed(void **state)
 {
     (void)state;
-    check_vice(REFUSES, 1, KVA_ENOMEM, KVA_OK);
-    check_vice(REFUSES, 2, KVA_ENOMEM, KVA_OK);
-    check_vice(REFUSES, 1, KVA_ENOSPC, KVA_OK);
-    check_vice(REFUSES, 2, KVA_ENOSPC, KVA_OK);
+    check_ranges(REFUSES, 1, KVA_ENOMEM, KVA_OK);
+    check_ranges(REFUSES, 2, KVA_ENOMEM, KVA_OK);
+    check_ranges(REFUSES, 1, KVA_ENOSPC, KVA_OK);
+    check_ranges(REFUSES, 2, KVA_ENOSPC, KVA_OK);
 }
 
 static void test_lies_are_noticed(void **state)
 {
     (void)state;
-    check_vice(OUTSIDE, 1, KVA_ERANGE, KVA_EBUSY);
-    check_vice(OUTSIDE, 2, KVA_ERANGE, KVA_EBUSY);
-    check_vice(OFF_ALIGNMENT, 1, KVA_EALIGN, KVA_EBUSY);
-    check_vice(OFF_ALIGNMENT, 2, KVA_EALIGN, KVA_EBUSY);
+    check_ranges(OUTSIDE, 1, KVA_ERANGE, KVA_EBUSY);
+    check_ranges(OUTSIDE, 2, KVA_ERANGE, KVA_EBUSY);
+    check_ranges(OFF_ALIGNMENT, 1, KVA_EALIGN, KVA_EBUSY);
+    check_ranges(OFF_ALIGNMENT, 2, KVA_EALIGN, KVA_EBUSY);
 }
 
 static void test_refused_frees_are_noticed(void **state)
 {
     (void)state;
-    check_vice(REFUSES_FREE, 1, KVA_EUNKNOWN, KVA_EBUSY);
+    check_ranges(REFUSES_FREE, 1, KVA_EUNKNOWN, KVA_EBUSY);
+}
+
+static void check_pages(enum vice vice, unsigned mask, enum kva_status status, enum kva_status ended)
+{
+    crook.vice = vice;
+    crook.turn = 2;
+    check_vice(&crook_of_pages, mask, status, ended);
+}
+
+/* The same for the tests that need memory. */
+static void test_vices_are_noticed_on_pages(void **state)
+{
+    (void)state;
+    check_pages(REFUSES, 1 | 8 | 16 | 1024 | 4096, KVA_ENOMEM, KVA_OK);
+    check_pages(REFUSES, 2048, KVA_EUNKNOWN, KVA_OK); /* no refusal that a caller must expect */
+    check_pages(OFF_ALIGNMENT, 1024, KVA_EALIGN, KVA_OK);
+    check_pages(LOSES_CONTENTS, 4096, KVA_ECORRUPT, KVA_OK);
+    check_pages(REFUSES_FREE, 1024, KVA_EUNKNOWN, KVA_OK);
+}
+
+/* Test 2048 takes a refusal for what it is: expected, once or often, and no failure. */
+static void test_no_block_may_be_refused(void **state)
+{
+    (void)state;
+    static const enum kva_status refusals[] = {KVA_ENOSPC, KVA_ENOMEM, KVA_ELIMIT};
+    for (size_t i = 0; i < 3; i++) {
+        struct plan plan = short_plan(2048);
+        struct report report;
+        plan.memory = TARGET_PAGES;
+        crook.vice = REFUSES;
+        crook.turn = 3;
+        crook.status = refusals[i];
+        assert_null(runner_run(&plan, &crook_of_pages, &report));
+        const struct result *result = &report.worker[0].results[11];
+        assert_int_equal(suite_tests[11].id, 2048);
+        assert_int_equal(result->xfailed, 1);
+        assert_int_equal(result->passed + result->failed, 0);
+        assert_int_equal(crook.calls, 20); /* it went on */
+        assert_int_equal(report.ended, KVA_OK);
+        report_fini(&report);
+    }
+}
+
+/* A kind that does not promise to find every place may refuse an alignment, and only that. */
+static void test_inexact_kinds_may_refuse_alignment(void **state)
+{
+    (void)state;
+    for (uint64_t turn = 13; turn <= 14; turn++) { /* 2^12 is a page, 2^13 is more */
+        struct plan plan = short_plan(SHIFT_TEST);
+        struct report report;
+        plan.memory = TARGET_PAGES;
+        crook.vice = REFUSES;
+        crook.turn = turn;
+        crook.status = KVA_ENOMEM;
+        assert_null(runner_run(&plan, &crook_of_pages, &report));
+        assert_int_equal(report.worker[0].results[6].failed, turn == 13);
+        assert_int_equal(report.worker[0].results[6].xfailed, turn == 14);
+        report_fini(&report);
+    }
 }
 
 /* ------------------------------------------------------------------------------------------- the runner */
 
 static uint64_t hash_of_run(uint64_t seed)
 {
-    struct plan plan = short_plan(SUITE_MASK);
+    struct plan plan = short_plan(SUITE_RANGES_MASK);
     struct report report;
     plan.seed = seed;
     plan.params.sequential_test_order = 0;
@@ -473,32 +796,36 @@ static void test_seed_decides_everything(void **state)
     assert_true(first != hash_of_run(2));
 }
 
+/* Each worker runs each test once, in an order of its own. */
+static void check_orders(const struct report *report, unsigned mask)
+{
+    bool differ = false;
+    for (size_t worker = 0; worker < report->workers; worker++) {
+        const struct worker_report *own = &report->worker[worker];
+        unsigned seen = 0;
+        assert_int_equal(own->tests, report->worker[0].tests);
+        for (unsigned j = 0; j < own->tests; j++)
+            seen |= suite_tests[own->order[j]].id;
+        assert_int_equal(seen, mask);
+        differ |= memcmp(own->order, report->worker[0].order, own->tests * sizeof(own->order[0])) != 0;
+    }
+    assert_true(differ);
+}
+
 static void test_many_workers(void **state)
 {
     (void)state;
     struct target_kind kind;
-    for (size_t i = 0; target_kind_at(i, &kind); i++) {
-        struct plan plan = short_plan(SUITE_MASK);
+    for (size_t i = 0; target_kind_at(TARGET_RANGES, i, &kind); i++) {
+        unsigned mask = SUITE_RANGES_MASK - LARGE_TESTS; /* which take long on the scan engine */
+        struct plan plan = short_plan(mask);
         struct report report;
-        bool differ = false;
         plan.params.nr_threads = 8;
         plan.params.sequential_test_order = 0;
-        plan.params.run_test_mask = SUITE_MASK - LARGE_TESTS; /* which take long on the scan engine */
         assert_null(runner_run(&plan, &kind, &report));
         assert_int_equal(report.workers, 8);
-        for (size_t worker = 0; worker < 8; worker++) {
-            unsigned seen = 0;
-            assert_int_equal(report.worker[worker].tests, 6);
-            for (unsigned j = 0; j < 6; j++)
-                seen |= suite_tests[report.worker[worker].order[j]].id;
-            assert_int_equal(seen, SUITE_MASK - LARGE_TESTS); /* each once */
-            differ |= memcmp(report.worker[worker].order, report.worker[0].order,
-                             6 * sizeof(report.worker[0].order[0])) != 0;
-            for (size_t test = 0; test < SUITE_TESTS; test++)
-                assert_int_equal(report.worker[worker].results[test].failed, 0);
-        }
-        assert_true(differ);
-        assert_int_equal(report.ended, KVA_OK);
+        check_orders(&report, mask);
+        check_all_passed(&report, mask);
         report_fini(&report);
     }
 }
@@ -576,11 +903,19 @@ int main(void)
         cmocka_unit_test(test_modes),
         cmocka_unit_test(test_each_key_sets_its_value),
         cmocka_unit_test(test_wrong_arguments),
+        cmocka_unit_test(test_masks_follow_the_memory),
         cmocka_unit_test(test_engine_lists),
+        cmocka_unit_test(test_abilities_are_real),
         cmocka_unit_test(test_honest_allocators_pass),
+        cmocka_unit_test(test_thirteen_tests_on_pages),
+        cmocka_unit_test(test_kva_runs_all_thirteen),
+        cmocka_unit_test(test_missing_grace_periods_are_told),
         cmocka_unit_test(test_refusals_are_noticed),
         cmocka_unit_test(test_lies_are_noticed),
         cmocka_unit_test(test_refused_frees_are_noticed),
+        cmocka_unit_test(test_vices_are_noticed_on_pages),
+        cmocka_unit_test(test_no_block_may_be_refused),
+        cmocka_unit_test(test_inexact_kinds_may_refuse_alignment),
         cmocka_unit_test(test_seed_decides_everything),
         cmocka_unit_test(test_many_workers),
         cmocka_unit_test(test_budget_cuts_and_scales),

@@ -49,11 +49,14 @@ refuse 2 'modes are performance, smoke and stress' test fast
 refuse 2 'keys are nr_threads, sequential_test_order, test_repeat_count, test_loop_count, nr_pages, use_huge, run_test_mask, nr_pcpu_objects' test nr_page=1
 refuse 2 "nr_threads takes a number from 1 to 65535, not '0'$" test nr_threads=0
 refuse 2 'nr_threads takes a number from 1 to 65535' test nr_threads=65536
-refuse 2 'run_test_mask takes a number from 1 to 255' test smoke run_test_mask=256
+refuse 2 'run_test_mask takes a number from 1 to 8191' test smoke run_test_mask=8192
+refuse 2 'run_test_mask takes a number from 1 to 255 with --memory ranges' test smoke --memory ranges run_test_mask=256
 refuse 2 'use_huge takes only 1; leave it out to turn it off$' test use_huge=2
 refuse 2 'given twice' test nr_pages=1 nr_pages=2
 refuse 2 'too many arguments' test a b c d e f g h i j k l m n o p q r s
-refuse 2 "no engine 'tree': the engines are list, bt, rb, scan, or all" test smoke --engine tree
+refuse 2 "no engine 'tree': the engines are list, bt, rb, scan, or all" test smoke --memory ranges --engine tree
+refuse 2 "no engine 'tree': the engines are list, bt, rb, scan, mmap, malloc, jemalloc, mimalloc, or all" test smoke --engine tree
+refuse 2 "'mmap' is for --memory pages only: the engines are list, bt" test smoke --memory ranges --engine mmap
 refuse 2 "engine 'rb' is named twice" test smoke --engine rb,rb
 for budget in 0 -1 1x '' nan inf; do
     refuse 2 '--budget takes seconds, from 0.001 to 3600000' test smoke "--budget=$budget"
@@ -62,14 +65,16 @@ for seed in -1 x '' 18446744073709551616; do
     refuse 2 '--seed takes a number from 0 to 18446744073709551615' test smoke "--seed=$seed"
 done
 refuse 2 '--held takes a number from 0 to 8388608' test smoke --held=99999999999
-refuse 2 'unrecognized option' test smoke --memory
+refuse 2 'requires an argument' test smoke --memory
+refuse 2 "takes pages or ranges, not 'page'" test smoke --memory page
+refuse 2 'unrecognized option' test smoke --memories
 
 # ---------------------------------------------------------------------------------------------- runs
 
 # Tiny: this is about what comes out, not about speed. Tests 2 and 4, which hold thousands of pages, run on the
 # list walk alone: a library that verifies all of its structure after each change would take minutes for them.
 tiny='test_loop_count=100 test_repeat_count=2 nr_pcpu_objects=300'
-small='run_test_mask=249'
+small='--memory ranges run_test_mask=249'
 
 # Everything that may differ between two runs of one seed: times and cycles.
 without_times() {
@@ -102,7 +107,7 @@ cmp text.cut again.cut || fail 'the same seed gave another run'
 
 # The large tests.
 # shellcheck disable=SC2086
-"$KVA" test performance $tiny run_test_mask=6 --engine list >large.txt
+"$KVA" test performance --memory ranges $tiny run_test_mask=6 --engine list >large.txt
 for test in full_fit long_busy_list; do
     line="^Summary: ${test}_alloc_test passed: 2 failed: 0 xfailed: 0 repeat: 2 loops: 100 avg: [0-9]+ usec$"
     [ "$(grep -Ec "$line" large.txt)" = 1 ] || fail "no summary of ${test}_alloc_test"
@@ -128,19 +133,19 @@ cmp text.cut again.cut || fail 'the printed seed gave another run'
 # A budget is said, with the loops that were done.
 "$KVA" test test_loop_count=1000000000 nr_threads=2 run_test_mask=1 --budget 0.02 --engine list,rb >budget.txt
 grep -Eq 'cut by the budget: [0-9]+ of 1000000000 loops in all' budget.txt || fail 'the budget is not said'
-grep -Eq '^fix_size_alloc_test +~[0-9,]+ +~[0-9,]+ +[0-9.]+$' budget.txt || fail 'scaled times are not marked'
+grep -Eq '^fix_size_alloc_test +~[0-9,]+ +~[0-9,]+ +[0-9,.]+$' budget.txt || fail 'scaled times are not marked'
 
 # 64 workers among the areas of others, huge pages.
-"$KVA" test nr_threads=64 test_loop_count=50 run_test_mask=73 nr_pages=600 use_huge=1 --held 100 --engine all >many.txt
+"$KVA" test --memory ranges nr_threads=64 test_loop_count=50 run_test_mask=73 nr_pages=600 use_huge=1 --held 100 --engine all >many.txt
 [ "$(grep -c '^All test took' many.txt)" = 256 ] || fail 'not 64 workers on 4 engines'
 
 # What cannot be had is a failed test: two such ranges do not fit beside each other.
 code=0
-"$KVA" test nr_threads=1 test_loop_count=1 nr_pages=8589934592 run_test_mask=1 --held 1 >full.txt 2>err.txt || code=$?
+"$KVA" test --memory ranges nr_threads=1 test_loop_count=1 nr_pages=8589934592 run_test_mask=1 --held 1 >full.txt 2>err.txt || code=$?
 [ "$code" = 1 ] || fail "a failed test: exit code $code"
 grep -q 'failed: 1' full.txt || fail 'a failed test is not counted'
 grep -q 'fix_size_alloc_test: allocation refused' err.txt || fail "a failed test is not explained: $(cat err.txt)"
-"$KVA" test nr_threads=1 test_loop_count=1 nr_pages=8589934592 run_test_mask=1 >full.txt || fail 'the range does not hold 2^33 pages'
+"$KVA" test --memory ranges nr_threads=1 test_loop_count=1 nr_pages=8589934592 run_test_mask=1 >full.txt || fail 'the range does not hold 2^33 pages'
 
 # JSON: one document and nothing else.
 # shellcheck disable=SC2086
@@ -152,7 +157,7 @@ document = json.load(open(sys.argv[1]))
 assert list(document)[:4] == ["command", "version", "date", "seed"]
 assert document["command"] == "kva test" and document["seed"] == "18446744073709551615"
 assert document["parameters"]["test_loop_count"] == 100
-assert document["reference"] == "list"
+assert document["memory"] == "ranges" and document["reference"] == "list"
 assert [engine["name"] for engine in document["engines"]] == ["rb", "list"]
 for engine in document["engines"]:
     assert engine["ended"] == "KVA_OK" and engine["total"]["cycles"] > 0
@@ -164,6 +169,76 @@ for engine in document["engines"]:
         assert test["loops_done"] == test["loops_wanted"]
 assert all(test["ratio"] == 1 for test in document["engines"][1]["tests"])
 END
+
+# ------------------------------------------------------------------------------------------ real memory
+
+# All thirteen tests, everyone who is here but scan, to whom the thousands of pages of tests 2 and 4 are too many. What one
+# cannot do is said; what a build without liburcu cannot do, has failed, and the exit code tells.
+code=0
+heaps=$("$KVA" test performance test_loop_count=1 test_repeat_count=1 run_test_mask=1 --engine all | sed -n 's/^Engine: \([a-z]*malloc\) .*/,\1/p' | tr -d '\n')
+# shellcheck disable=SC2086
+"$KVA" test smoke $tiny --engine "list,bt,rb,mmap$heaps" --seed 42 >pages.txt 2>err.txt || code=$?
+if grep -q 'this build has no liburcu' err.txt; then
+    [ "$code" = 3 ] || fail "two tests could not be run: exit code $code"
+    tests=fix_size_alloc
+else
+    [ "$code" = 0 ] || fail "thirteen tests on pages: exit code $code: $(cat err.txt)"
+    tests='fix_size_alloc kvfree_rcu_1_arg_vmalloc kvfree_rcu_2_arg_vmalloc'
+fi
+grep -q '^Memory: pages of 4096 bytes$' pages.txt || fail 'what areas are is not said'
+kinds=$(grep -c '^Engine: ' pages.txt)
+[ "$kinds" -ge 5 ] || fail "only $kinds kinds on pages"
+
+# summaries TEST: how many kinds have passed a test.
+summaries() {
+    grep -Ec "^Summary: ${1}_test passed: 2 failed: 0 xfailed: 0 repeat: 2 loops: [13]00 avg: [0-9]+ usec\$" pages.txt || true
+}
+
+left_out() {
+    grep -c "^Left out: ${1}_test ([a-z]* cannot do it; see kva test --help)\$" pages.txt || true
+}
+
+for test in $tests full_fit_alloc long_busy_list_alloc random_size_alloc fix_align_alloc random_size_align_alloc pcpu_alloc \
+    vm_map_ram no_block_alloc vrealloc; do
+    passed=$(summaries "$test")
+    [ $((passed + $(left_out "$test"))) = "$kinds" ] || fail "$test on pages: $passed of $kinds passed: $(grep "${test}_test" pages.txt)"
+    [ "$passed" -ge 2 ] || fail "$test on pages: not even kva passed"
+done
+for engine in bt rb; do
+    awk -v engine="$engine" '/^Engine: / { own = $2 == engine } own && /^Left out/ { found = 1 } END { exit found }' pages.txt ||
+        fail "$engine leaves something out"
+done
+grep -Eq '^vrealloc_test  +-  +[0-9,]+  +-' pages.txt || fail 'the table has no dash for what the list walk cannot do'
+
+# shellcheck disable=SC2086
+"$KVA" test smoke $tiny run_test_mask=7417 --engine scan >scan.txt || fail "scan on pages"
+
+# Parameters of the newer tests: frames to map, huge pages, the mask.
+"$KVA" test performance test_loop_count=20 test_repeat_count=1 run_test_mask=5121 nr_pages=600 use_huge=1 --engine bt >large.txt
+[ "$(grep -c '^Summary: .* passed: 1 failed: 0' large.txt)" = 3 ] || fail "600 pages, huge: $(cat large.txt)"
+
+# What no reserve holds is expected to fail.
+"$KVA" test performance test_loop_count=1 test_repeat_count=1 run_test_mask=64 --engine bt >shift.txt || fail 'align_shift on pages'
+grep -q '^Summary: align_shift_alloc_test passed: 0 failed: 0 xfailed: 1' shift.txt || fail 'no alignment was too large'
+
+# Several workers on one instance, shuffled; the same seed, the same orders.
+# shellcheck disable=SC2086
+"$KVA" test nr_threads=4 $tiny run_test_mask=7417 --engine bt,malloc --seed 7 >text.txt || fail 'four workers on pages'
+# shellcheck disable=SC2086
+"$KVA" test nr_threads=4 $tiny run_test_mask=7417 --engine bt,malloc --seed 7 >again.txt
+without_times text.txt >text.cut
+without_times again.txt >again.cut
+cmp text.cut again.cut || fail 'the same seed gave another run on pages'
+
+# shellcheck disable=SC2086
+"$KVA" test smoke $tiny run_test_mask=7295 --engine bt,mmap --json >out.json
+jq -e '.memory == "pages" and (.engines | map(.name)) == ["bt", "mmap"]
+    and (.engines[0].tests | map(.id)) == [1, 2, 4, 8, 16, 32, 64, 1024, 2048, 4096]
+    and all(.engines[0].tests[]; .left_out == false and .microseconds > 0)
+    and (.engines[1].tests | map(select(.left_out)) | map(.id, .microseconds)) == [2048, null]
+    and .engines[1].total.ratio == null' out.json >/dev/null || fail "JSON of pages: $(cat out.json)"
+
+# ----------------------------------------------------------------------------------------- bad days
 
 # A run that is killed has told its seed, in a pipe, too.
 "$KVA" test performance test_loop_count=1e9 --seed 77 --engine rb >killed.txt &

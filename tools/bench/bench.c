@@ -7,6 +7,7 @@
  *      workload.c   the list of workloads; churn.c, holes.c, ... are one each
  *      subject.c    one engine at work on one workload
  *      runner.c     turns, statistics, interleaving; longest.c: the longest single operation
+ *      vmalloc.c    memory instead of addresses, against whoever else hands it out
  *      histogram.c, ticks.c, machine.c    what measuring needs
  *      report_text.c, report_json.c       what comes out
  */
@@ -43,12 +44,23 @@ static void run_sizes(const struct workload *workload, const struct bench_option
         bench_report_rows(results->rows + first_row, results->row_count - first_row, options);
 }
 
+static void run_vmalloc(const struct bench_options *options, const struct bench_clock *clock,
+                        struct vmalloc_results *results)
+{
+    vmalloc_run(options, clock, results);
+    if (!options->json)
+        vmalloc_report(results, options);
+}
+
 int kva_cmd_bench(int argc, char **argv)
 {
     struct bench_options options;
     struct results results = {0};
+    struct vmalloc_results vmalloc = {0};
     struct machine machine;
     bench_options_parse(&options, argc, argv);
+    if (options.vmalloc_chosen)
+        vmalloc_open_peers();
     progress_begin(&bench_progress);
     machine_describe(&machine, machine_pin());
     struct bench_clock clock = {.ns_per_tick = ticks_calibrate(), .cost_ticks = ticks_cost()};
@@ -60,13 +72,16 @@ int kva_cmd_bench(int argc, char **argv)
     for (size_t i = 0; (workload = workload_at(i)) != NULL; i++)
         if (options.workload_chosen[i])
             run_sizes(workload, &options, &clock, &results);
+    if (options.vmalloc_chosen)
+        run_vmalloc(&options, &clock, &vmalloc);
 
     results.preemptions = machine_preemptions() - preemptions;
     progress_clear(&bench_progress);
     if (!options.json)
         bench_report_preemptions(&results, &options);
-    bool made = !options.json || bench_report_json(&results, &machine, &options, &clock);
+    bool made = !options.json || bench_report_json(&results, &vmalloc, &machine, &options, &clock);
     bench_results_destroy(&results);
+    vmalloc_results_destroy(&vmalloc);
     if (!made)
         bench_fatal(TOOL_REFUSED, "no memory for the results");
     if (!bench_options_close(&options))

@@ -8,6 +8,7 @@
 
 #include "machine.h"
 #include "runner.h"
+#include "vmalloc.h"
 
 /** What the run was made on and with; warnings about what spoils the figures. */
 void bench_report_machine(const struct machine *machine, const struct bench_options *options,
@@ -23,7 +24,8 @@ void bench_report_longest(const struct longest *longest, size_t count, const str
 void bench_report_preemptions(const struct results *results, const struct bench_options *options);
 
 /** Everything as JSON. False: no memory. */
-bool bench_report_json(const struct results *results, const struct machine *machine,
-                       const struct bench_options *options, const struct bench_clock *clock);
+bool bench_report_json(const struct results *results, const struct vmalloc_results *vmalloc,
+                       const struct machine *machine, const struct bench_options *options,
+                       const struct bench_clock *clock);
 
 #endif

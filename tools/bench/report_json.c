@@ -101,6 +101,88 @@ static json_t *json_of_longest(const struct longest *longest, bool *good)
     return object;
 }
 
+/* ---------------------------------------------------------------------------------------------- vmalloc */
+
+static void set_vmalloc_measures(json_t *object, const struct vmalloc_row *row, bool *good)
+{
+    json_t *turns = json_array();
+    for (size_t i = 0; i < row->turns; i++)
+        json_add(turns, json_measure(row->turn_ns[i]), good);
+    json_put(object, "ns", json_measure(row->median_ns), good);
+    json_put(object, "spread", json_measure(row->spread), good);
+    json_put(object, "turns_ns", turns, good);
+    json_put(object, "ratio", row->ratio < 0 ? json_null() : json_measure(row->ratio), good);
+    json_put(object, "latency_ns", json_of_latency(&row->latency, good), good);
+    json_put(object, "operations", json_count(row->operations), good);
+    json_put(object, "faults", json_measure(row->faults), good);
+    json_put(object, "calls", row->calls < 0 ? json_null() : json_measure(row->calls), good);
+    json_put(object, "flushing_calls", row->calls < 0 ? json_null() : json_measure(row->flushing), good);
+    json_put(object, "found_again", json_count(row->found_again), good);
+}
+
+static json_t *json_of_vmalloc_row(const struct vmalloc_row *row, bool *good)
+{
+    json_t *object = json_object();
+    json_put(object, "case", json_string(row->what), good);
+    json_put(object, "pages", row->pages == 0 ? json_null() : json_count(row->pages), good);
+    json_put(object, "who", json_string(row->who), good);
+    json_put(object, "status", json_string(kva_status_name(row->refused)), good);
+    if (row->refused == KVA_OK)
+        set_vmalloc_measures(object, row, good);
+    return object;
+}
+
+static json_t *json_of_suite(const struct vmalloc_suite *suite, bool *good)
+{
+    json_t *object = json_object();
+    json_t *list = json_array();
+    json_t *kva = json_array();
+    for (size_t i = 0; i < VMALLOC_SUITE_TESTS; i++) {
+        json_add(list, json_measure(suite->list_us[i]), good);
+        json_add(kva, json_measure(suite->kva_us[i]), good);
+    }
+    json_put(object, "list_microseconds", list, good);
+    json_put(object, "kva_microseconds", kva, good);
+    json_put(object, "scaled", json_boolean(suite->scaled), good);
+    json_put(object, "failed", suite->failed == NULL ? json_null() : json_string(suite->failed), good);
+    return object;
+}
+
+static json_t *json_of_aims(const struct vmalloc_results *results, bool *good)
+{
+    json_t *aims = json_array();
+    for (size_t i = 0; i < results->aim_count; i++) {
+        const struct vmalloc_aim *aim = &results->aims[i];
+        json_t *object = json_object();
+        json_put(object, "what", json_string(aim->what), good);
+        json_put(object, "unit", json_string(aim->unit), good);
+        json_put(object, aim->at_least ? "at_least" : "at_most", json_measure(aim->wanted), good);
+        json_put(object, "measured", aim->measured < 0 ? json_null() : json_measure(aim->measured), good);
+        json_put(object, "met", aim->measured < 0 ? json_null() : json_boolean(vmalloc_is_met(aim)), good);
+        json_add(aims, object, good);
+    }
+    return aims;
+}
+
+static json_t *json_of_vmalloc(const struct vmalloc_results *results, bool *good)
+{
+    json_t *object = json_object();
+    json_t *rows = json_array();
+    json_t *resident = json_object();
+    for (size_t i = 0; i < results->row_count; i++)
+        json_add(rows, json_of_vmalloc_row(&results->rows[i], good), good);
+    json_put(resident, "start", json_count(results->resident.start), good);
+    json_put(resident, "full", json_count(results->resident.full), good);
+    json_put(resident, "end", json_count(results->resident.end), good);
+    json_put(object, "engine", json_string(results->engine), good);
+    json_put(object, "mechanism", json_string(results->mechanism), good);
+    json_put(object, "rows", rows, good);
+    json_put(object, "suite", json_of_suite(&results->suite, good), good);
+    json_put(object, "resident_bytes", resident, good);
+    json_put(object, "aims", json_of_aims(results, good), good);
+    return object;
+}
+
 static json_t *json_of_clock(const struct bench_clock *clock, bool *good)
 {
     json_t *object = json_object();
@@ -121,8 +203,9 @@ static void set_results(json_t *root, const struct results *results, bool *good)
     json_put(root, "longest", longest, good);
 }
 
-bool bench_report_json(const struct results *results, const struct machine *machine,
-                       const struct bench_options *options, const struct bench_clock *clock)
+bool bench_report_json(const struct results *results, const struct vmalloc_results *vmalloc,
+                       const struct machine *machine, const struct bench_options *options,
+                       const struct bench_clock *clock)
 {
     bool good = true;
     json_t *root = json_begin("kva bench", &options->seed, &good);
@@ -133,5 +216,7 @@ bool bench_report_json(const struct results *results, const struct machine *mach
     json_put(root, "machine", json_of_machine(machine, &good), &good);
     json_put(root, "stopwatch", json_of_clock(clock, &good), &good);
     set_results(root, results, &good);
+    json_put(root, "vmalloc", vmalloc->mechanism == NULL ? json_null() : json_of_vmalloc(vmalloc, &good),
+             &good);
     return json_end(root, options->out, good);
 }

@@ -153,8 +153,7 @@ static int compare_doubles(const void *a, const void *b)
     return (left > right) - (left < right);
 }
 
-/** Sorts `values`. */
-static double median_of(double *values, size_t count)
+double bench_median(double *values, size_t count)
 {
     qsort(values, count, sizeof(*values), compare_doubles);
     return count % 2 != 0 ? values[count / 2] : (values[count / 2 - 1] + values[count / 2]) / 2;
@@ -164,7 +163,7 @@ static void summarize(struct row *row)
 {
     double sorted[REPS_MAX];
     memcpy(sorted, row->turn_ns, row->turns * sizeof(*sorted));
-    row->median_ns = median_of(sorted, row->turns);
+    row->median_ns = bench_median(sorted, row->turns);
     row->spread = (sorted[row->turns - 1] - sorted[0]) / row->median_ns;
 }
 
@@ -173,7 +172,7 @@ static double median_ratio(const struct row *base, const struct row *row)
     double ratios[REPS_MAX];
     for (size_t turn = 0; turn < row->turns; turn++)
         ratios[turn] = base->turn_ns[turn] / row->turn_ns[turn];
-    return median_of(ratios, row->turns);
+    return bench_median(ratios, row->turns);
 }
 
 struct latency bench_latency_of(const struct histogram *histogram, double ns_per_tick)

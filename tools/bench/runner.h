@@ -42,6 +42,7 @@ struct bench_options {
     const char *output; /* NULL: standard output */
     FILE *out;
     bool workload_chosen[16]; /* by index */
+    bool vmalloc_chosen;
 };
 
 /** Facts about the machine and the run that the results need. */
@@ -114,6 +115,9 @@ void bench_run_longest(const struct workload *workload, size_t n, const struct b
 /** Two subjects of equal workload, n and seed must hold the same ranges; else the program ends. */
 void bench_require_equal_samples(const struct workload *workload, size_t n, const char *engine_a,
                                  const struct sample *a, const char *engine_b, const struct sample *b);
+
+/** The median; sorts the values. `count` is at least 1. */
+double bench_median(double *values, size_t count);
 
 struct latency bench_latency_of(const struct histogram *histogram, double ns_per_tick);
 

@@ -10,14 +10,21 @@
 /* What of a wrong name is shown. */
 #define SHOWN 40
 
-void engines_all(struct engines *all, bool with_list_walk)
+/* Names that kva test knows and others do not. */
+static const char *const peers[] = {"list", "mmap", "malloc", "jemalloc", "mimalloc"};
+
+void engines_add(struct engines *engines, const char *name)
+{
+    if (engines->count < ENGINES_MAX)
+        engines->name[engines->count++] = name;
+}
+
+void engines_all(struct engines *all)
 {
     const char *name;
     all->count = 0;
-    if (with_list_walk)
-        all->name[all->count++] = ENGINES_LIST_WALK;
-    for (size_t i = 0; all->count < ENGINES_MAX && (name = kva_engine_name(i)) != NULL; i++)
-        all->name[all->count++] = name;
+    for (size_t i = 0; (name = kva_engine_name(i)) != NULL; i++)
+        engines_add(all, name);
 }
 
 /** The name that is the `length` bytes at `text`; NULL when there is none. */
@@ -56,34 +63,42 @@ const char *engines_text(char text[ENGINES_TEXT], const struct engines *engines)
     return text;
 }
 
+static bool is_peer(const char *text, size_t length)
+{
+    struct engines all = {.count = 0};
+    for (size_t i = 0; i < sizeof(peers) / sizeof(peers[0]); i++)
+        engines_add(&all, peers[i]);
+    return find(&all, text, length) != NULL;
+}
+
 /** Say that an engine is not known here, and which are. */
 static const char *unknown(const struct engines *known, const char *text, size_t length,
                            char message[ENGINES_MESSAGE])
 {
     char names[ENGINES_TEXT];
-    bool walk = length == strlen(ENGINES_LIST_WALK) && memcmp(text, ENGINES_LIST_WALK, length) == 0;
-    snprintf(message, ENGINES_MESSAGE, "%s '%.*s'%s: the engines are %s, or all",
-             walk ? "the list walk" : "there is no engine", length < SHOWN ? (int)length : SHOWN, text,
-             walk ? " is for kva test only" : "", engines_text(names, known));
+    const char *where = "";
+    if (is_peer(text, length)) /* kva test knows the list walk, on any memory */
+        where = engines_contain(known, peers[0]) ? " is for --memory pages only" : " is for kva test only";
+    snprintf(message, ENGINES_MESSAGE, "%s'%.*s'%s: the engines are %s, or all",
+             *where == '\0' ? "there is no engine " : "", length < SHOWN ? (int)length : SHOWN, text, where,
+             engines_text(names, known));
     return message;
 }
 
-const char *engines_parse(const char *text, bool with_list_walk, struct engines *chosen,
+const char *engines_parse(const char *text, const struct engines *known, struct engines *chosen,
                           char message[ENGINES_MESSAGE])
 {
-    struct engines known;
-    engines_all(&known, with_list_walk);
     if (strcmp(text, "all") == 0) {
-        *chosen = known;
+        *chosen = *known;
         return NULL;
     }
     for (chosen->count = 0;;) {
         size_t length = strcspn(text, ",");
-        const char *name = find(&known, text, length);
+        const char *name = find(known, text, length);
         if (name == NULL)
             name = find_form(text, length);
         if (name == NULL)
-            return unknown(&known, text, length, message);
+            return unknown(known, text, length, message);
         if (engines_contain(chosen, name)) {
             snprintf(message, ENGINES_MESSAGE, "engine '%s' is named twice", name);
             return message;
@@ -92,7 +107,7 @@ const char *engines_parse(const char *text, bool with_list_walk, struct engines 
             snprintf(message, ENGINES_MESSAGE, "more than %d engines", ENGINES_MAX);
             return message;
         }
-        chosen->name[chosen->count++] = name;
+        engines_add(chosen, name);
         if (text[length] == '\0')
             return NULL;
         text += length + 1;

@@ -4,9 +4,9 @@
  * Lists of engines on the command line, the same for every command: "all", or names with commas in between.
  *
  * The engines are those of the library, by their names there, and by name alone the forms of bt that the machine can
- * run (bt-avx2 and so on). Beside them stands the list walk of bench/list,
- * "list", where a command can drive it: kva test can. The others play and measure all that the library can
- * do (highest fits, reserving a place, resizing, statistics), and the list walk can do none of that.
+ * run (bt-avx2 and so on). kva test drives others beside them, to compare: they stand in target.h. The other commands
+ * play and measure all that the library can do (highest fits, reserving a place, resizing, statistics), and those can do
+ * none of that.
  */
 #ifndef KVA_TOOLS_ENGINES_H
 #define KVA_TOOLS_ENGINES_H
@@ -14,11 +14,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/** No build has more engines than this, the list walk included. */
-#define ENGINES_MAX 8
-
-/** The list walk's name. */
-#define ENGINES_LIST_WALK "list"
+/** No build has more engines than this, those of target.h included. */
+#define ENGINES_MAX 12
 
 /** Some engines. The names live for ever. */
 struct engines {
@@ -26,8 +23,11 @@ struct engines {
     size_t count;
 };
 
-/** All engines: the list walk first, if it is to be among them, then the library's, its default one first. */
-void engines_all(struct engines *all, bool with_list_walk);
+/** The library's engines, its default one first. */
+void engines_all(struct engines *all);
+
+/** Add a name, as far as there is room. */
+void engines_add(struct engines *engines, const char *name);
 
 bool engines_contain(const struct engines *engines, const char *name);
 
@@ -35,10 +35,10 @@ bool engines_contain(const struct engines *engines, const char *name);
 #define ENGINES_TEXT 128
 const char *engines_text(char text[ENGINES_TEXT], const struct engines *engines);
 
-/** Read a list: "all", or names, each at most once, in the order given. Returns NULL, or what is wrong, in
- *  `message`; *chosen is undefined then. */
+/** Read a list: "all", which is `known`, or names of those and of forms of bt, each at most once, in the order given. Returns NULL, or
+ *  what is wrong, in `message`; *chosen is undefined then. */
 #define ENGINES_MESSAGE 256
-const char *engines_parse(const char *text, bool with_list_walk, struct engines *chosen,
+const char *engines_parse(const char *text, const struct engines *known, struct engines *chosen,
                           char message[ENGINES_MESSAGE]);
 
 #endif

@@ -1,177 +1,102 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-#define _GNU_SOURCE
+/**
+ * The list of kinds, and the lock around the calls. When a program is to free after a grace period and its
+ * allocator knows nothing of that, the free itself is put off: see target_free_later.
+ */
 #include "target.h"
 
-#include "../../bench/list/list_walk.h"
+#include "grace.h"
 
-#include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
-/* ------------------------------------------------------------------------------------- kva's engines */
+/* ------------------------------------------------------------------------------------------------ kinds */
 
-/* The space lies in memory of our own, so that a target can be ended whatever it still holds. */
-static enum kva_status space_create(const struct target_kind *kind, const struct target_range *range,
-                                    void **state)
+typedef void make_kind(struct target_kind *kind);
+typedef void make_engine(struct target_kind *kind, const char *engine);
+
+/* What stands before and behind the engines. */
+static make_kind *const others[] = {target_kind_of_mmap, target_kind_of_malloc, target_kind_of_jemalloc,
+                                    target_kind_of_mimalloc};
+#define OTHERS (sizeof(others) / sizeof(others[0]))
+
+static size_t all_kinds(enum target_memory memory, struct target_kind kinds[TARGET_KINDS])
 {
-    struct kva_space *space = malloc(sizeof(*space));
-    if (space == NULL)
-        return KVA_ENOMEM;
-    struct kva_config config = {
-        .first = range->first,
-        .last = range->last,
-        .quantum = range->quantum,
-        .engine = kva_engine_by_name(kind->name),
-        .memory = kva_memory_host(),
-    };
-    enum kva_status status = kva_space_init(space, &config);
-    if (status == KVA_OK)
-        *state = space;
-    else
-        free(space);
-    return status;
+    make_kind *list = memory == TARGET_RANGES ? target_kind_of_list_walk : target_kind_of_list_pages;
+    make_engine *make = memory == TARGET_RANGES ? target_kind_of_space : target_kind_of_vm;
+    const char *engine;
+    size_t count = 0;
+    list(&kinds[count++]);
+    for (size_t i = 0; count < TARGET_KINDS && (engine = kva_engine_name(i)) != NULL; i++)
+        make(&kinds[count++], engine);
+    for (size_t i = 0; memory == TARGET_PAGES && count < TARGET_KINDS && i < OTHERS; i++)
+        others[i](&kinds[count++]);
+    return count;
 }
 
-static enum kva_status space_destroy(void *state)
+bool target_kind_at(enum target_memory memory, size_t index, struct target_kind *kind)
 {
-    enum kva_status status = kva_space_fini(state);
-    if (status == KVA_EBUSY)
-        kva_space_abandon(state);
-    free(state);
-    return status;
-}
-
-static enum kva_status space_alloc(void *state, uint64_t size, uint64_t align, uint64_t *addr)
-{
-    struct kva_request request = kva_request_of(size);
-    request.align = align;
-    return kva_alloc(state, &request, addr);
-}
-
-static enum kva_status space_free(void *state, uint64_t addr)
-{
-    return kva_free(state, addr);
-}
-
-static enum kva_status space_congruent(void *state, const struct kva_part *parts, size_t count,
-                                       uint64_t align, uint64_t *base)
-{
-    struct kva_request request = kva_request_of(1);
-    request.align = align;
-    request.policy = KVA_HIGHEST;
-    return kva_alloc_congruent(state, &request, parts, count, base);
-}
-
-/* ------------------------------------------------------------------------------------- the list walk */
-
-static enum kva_status walk_create(const struct target_kind *kind, const struct target_range *range,
-                                   void **state)
-{
-    (void)kind;
-    struct list_walk *walk;
-    enum kva_status status = list_walk_create(range->first, range->last, range->quantum, &walk);
-    if (status == KVA_OK)
-        *state = walk;
-    return status;
-}
-
-static enum kva_status walk_destroy(void *state)
-{
-    return list_walk_destroy(state);
-}
-
-static enum kva_status walk_alloc(void *state, uint64_t size, uint64_t align, uint64_t *addr)
-{
-    struct list_walk *walk = state;
-    return list_walk_alloc(walk, size, align, 0, UINT64_MAX, addr);
-}
-
-static enum kva_status walk_free(void *state, uint64_t addr)
-{
-    return list_walk_free(state, addr);
-}
-
-static enum kva_status walk_congruent(void *state, const struct kva_part *parts, size_t count, uint64_t align,
-                                      uint64_t *base)
-{
-    return list_walk_congruent(state, parts, count, align, base);
-}
-
-/* ------------------------------------------------------------------------------------------- kinds */
-
-static const struct target_kind walk_kind = {
-    .name = ENGINES_LIST_WALK,
-    .about = "the list walk that Linux used before 2019",
-    .create = walk_create,
-    .destroy = walk_destroy,
-    .alloc = walk_alloc,
-    .free = walk_free,
-    .congruent = walk_congruent,
-};
-
-static const struct target_kind space_kind = {
-    .create = space_create,
-    .destroy = space_destroy,
-    .alloc = space_alloc,
-    .free = space_free,
-    .congruent = space_congruent,
-};
-
-/* What there is to say about an engine; the library only knows names. */
-static const char *about_engine(const char *name)
-{
-    if (strcmp(name, "rb") == 0)
-        return "free ranges in an augmented red-black tree";
-    if (strcmp(name, "scan") == 0)
-        return "one sorted array, searched linearly";
-    return "an engine of kva";
-}
-
-static void kind_by_name(const char *name, struct target_kind *kind)
-{
-    if (strcmp(name, ENGINES_LIST_WALK) == 0) {
-        *kind = walk_kind;
-        return;
-    }
-    *kind = space_kind;
-    kind->name = name;
-    kind->about = about_engine(name);
-}
-
-bool target_kind_at(size_t index, struct target_kind *kind)
-{
-    struct engines all;
-    engines_all(&all, true);
-    if (index >= all.count)
+    struct target_kind kinds[TARGET_KINDS];
+    size_t count = all_kinds(memory, kinds);
+    if (index >= count)
         return false;
-    kind_by_name(all.name[index], kind);
+    *kind = kinds[index];
     return true;
 }
 
-const char *target_kinds_parse(const char *text, struct target_kind kinds[TARGET_KINDS], size_t *count,
+/* The kind of a name; one that is not among them is a form of an engine. */
+static void named(struct target_kind *kind, const struct target_kind *kinds, size_t count,
+                  enum target_memory memory, const char *name)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(kinds[i].name, name) == 0) {
+            *kind = kinds[i];
+            return;
+        }
+    }
+    if (memory == TARGET_RANGES)
+        target_kind_of_space(kind, name);
+    else
+        target_kind_of_vm(kind, name);
+}
+
+const char *target_kinds_parse(const char *text, enum target_memory memory,
+                               struct target_kind kinds[TARGET_KINDS], size_t *count,
                                char message[ENGINES_MESSAGE])
 {
-    struct engines chosen;
-    const char *wrong = engines_parse(text, true, &chosen, message);
+    struct target_kind all[TARGET_KINDS];
+    struct engines known = {.count = 0}, chosen;
+    bool whole = strcmp(text, "all") == 0;
+    size_t there = all_kinds(memory, all);
+    for (size_t i = 0; i < there; i++)
+        if (!whole || target_kind_open(&all[i]))
+            engines_add(&known, all[i].name);
+    const char *wrong = engines_parse(text, &known, &chosen, message);
     if (wrong != NULL)
         return wrong;
-    for (size_t i = 0; i < chosen.count; i++)
-        kind_by_name(chosen.name[i], &kinds[i]);
+    for (size_t i = 0; i < chosen.count; i++) {
+        named(&kinds[i], all, there, memory, chosen.name[i]);
+        if (!target_kind_open(&kinds[i])) {
+            snprintf(message, ENGINES_MESSAGE, "'%s' is not installed", chosen.name[i]);
+            return message;
+        }
+    }
     *count = chosen.count;
     return NULL;
 }
 
-/* ------------------------------------------------------------------------------------------- targets */
+/* ---------------------------------------------------------------------------------------------- targets */
 
 enum kva_status target_create(struct target *target, const struct target_kind *kind,
                               const struct target_range *range, bool shared)
 {
     target->kind = *kind;
     target->range = *range;
-    target->shared = shared;
+    target->shared = shared && !kind->locks;
     if (pthread_mutex_init(&target->lock, NULL) != 0)
         return KVA_ENOMEM;
-    enum kva_status status = kind->create(kind, range, &target->state);
+    enum kva_status status = kind->create(kind, &target->range, &target->state);
     if (status != KVA_OK)
         pthread_mutex_destroy(&target->lock);
     return status;
@@ -190,33 +115,106 @@ static void enter(struct target *target)
         pthread_mutex_lock(&target->lock);
 }
 
-static void leave(struct target *target)
+static enum kva_status leave(struct target *target, enum kva_status status)
 {
     if (target->shared)
         pthread_mutex_unlock(&target->lock);
-}
-
-enum kva_status target_alloc(struct target *target, uint64_t size, uint64_t align, uint64_t *addr)
-{
-    enter(target);
-    enum kva_status status = target->kind.alloc(target->state, size, align, addr);
-    leave(target);
     return status;
 }
 
-enum kva_status target_free(struct target *target, uint64_t addr)
+enum kva_status target_alloc(struct target *target, uint64_t size, uint64_t align, unsigned wishes,
+                             uint64_t *addr)
 {
     enter(target);
-    enum kva_status status = target->kind.free(target->state, addr);
-    leave(target);
-    return status;
+    return leave(target, target->kind.alloc(target->state, size, align, wishes, addr));
+}
+
+enum kva_status target_free(struct target *target, uint64_t addr, uint64_t size)
+{
+    enter(target);
+    return leave(target, target->kind.free(target->state, addr, size));
 }
 
 enum kva_status target_congruent(struct target *target, const struct kva_part *parts, size_t count,
                                  uint64_t align, uint64_t *base)
 {
     enter(target);
-    enum kva_status status = target->kind.congruent(target->state, parts, count, align, base);
-    leave(target);
-    return status;
+    return leave(target, target->kind.congruent(target->state, parts, count, align, base));
+}
+
+enum kva_status target_resize(struct target *target, uint64_t addr, uint64_t from, uint64_t to,
+                              uint64_t *moved)
+{
+    enter(target);
+    return leave(target, target->kind.resize(target->state, addr, from, to, moved));
+}
+
+/* The delayed free of a kind that knows nothing of grace periods. It runs on a thread of liburcu's, so only kinds that
+ * lock by themselves come here. */
+static void give_late(void *context, uint64_t addr, uint64_t size)
+{
+    struct target *target = context;
+    (void)target->kind.free(target->state, addr, size);
+}
+
+enum kva_status target_free_later(struct target *target, uint64_t addr, uint64_t size, bool in_place)
+{
+    struct kva_later *record =
+        in_place ? (struct kva_later *)(uintptr_t)(addr + size - sizeof(struct kva_later)) : NULL;
+    if (target->kind.free_later == NULL)
+        return grace_free(give_late, target, addr, size, record);
+    enter(target);
+    return leave(target, target->kind.free_later(target->state, addr, record));
+}
+
+/* ------------------------------------------------------------------------------------- frames, per CPU */
+
+enum kva_status target_frames_take(struct target *target, uint64_t count, void **frames)
+{
+    enter(target);
+    return leave(target, target->kind.frames_take(target->state, count, frames));
+}
+
+enum kva_status target_frames_give(struct target *target, void *frames)
+{
+    enter(target);
+    return leave(target, target->kind.frames_give(target->state, frames));
+}
+
+enum kva_status target_map(struct target *target, void *frames, uint64_t first, uint64_t count,
+                           uint64_t *addr)
+{
+    enter(target);
+    return leave(target, target->kind.map(target->state, frames, first, count, addr));
+}
+
+enum kva_status target_unmap(struct target *target, uint64_t addr, uint64_t count)
+{
+    enter(target);
+    return leave(target, target->kind.unmap(target->state, addr, count));
+}
+
+enum kva_status target_pcpu_create(struct target *target, void **pcpu)
+{
+    enter(target);
+    return leave(target, target->kind.pcpu_create(target->state, pcpu));
+}
+
+enum kva_status target_pcpu_destroy(struct target *target, void *pcpu)
+{
+    enter(target);
+    return leave(target, target->kind.pcpu_destroy(pcpu));
+}
+
+enum kva_status target_pcpu_alloc(struct target *target, void *pcpu, uint64_t size, uint64_t align,
+                                  uint64_t *addr)
+{
+    enter(target);
+    return leave(target, target->kind.pcpu_alloc(pcpu, size, align, addr));
+}
+
+enum kva_status target_pcpu_free(struct target *target, void *pcpu, uint64_t addr)
+{
+    enter(target);
+    return leave(target, target->kind.pcpu_free(pcpu, addr));
 }

@@ -62,11 +62,13 @@ static size_t number_or_usage(struct argp_state *state, const char *option, cons
 static error_t parse_option(int key, char *argument, struct argp_state *state)
 {
     struct command *command = state->input;
+    struct engines known;
     char message[ENGINES_MESSAGE];
     const char *wrong;
     switch (key) {
     case 'e':
-        wrong = engines_parse(argument, false, &command->engines, message);
+        engines_all(&known);
+        wrong = engines_parse(argument, &known, &command->engines, message);
         if (wrong != NULL)
             argp_error(state, "%s", wrong);
         return 0;
@@ -301,7 +303,7 @@ static int run(const struct command *command)
 int kva_cmd_replay(int argc, char **argv)
 {
     struct command command = {.samples = SAMPLES_DEFAULT};
-    engines_all(&command.engines, false);
+    engines_all(&command.engines);
     error_t refused = argp_parse(&parser, argc, argv, 0, NULL, &command);
     if (refused != 0) {
         fprintf(stderr, "kva replay: %s\n", strerror(refused));

@@ -17,13 +17,14 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { OPTION_JSON = 256, OPTION_SEED, OPTION_BUDGET, OPTION_HELD };
+enum { OPTION_JSON = 256, OPTION_SEED, OPTION_BUDGET, OPTION_HELD, OPTION_MEMORY };
 
 /* No run needs more arguments than a mode and each key once; more is one given twice. */
 #define MAX_ARGUMENTS (1 + 2 * PARAMS_KEYS)
 
 struct command {
     struct plan plan;
+    const char *engines; /* as they were asked for */
     struct target_kind kinds[TARGET_KINDS];
     size_t kind_count;
     bool json;
@@ -34,6 +35,8 @@ struct command {
 static const struct argp_option options[] = {
     {"engine", 'e', "LIST", 0, "Engines to run, one after the other: all, or names with commas (default: bt)",
      0},
+    {"memory", OPTION_MEMORY, "KIND", 0,
+     "What areas are: pages, real memory (the default), or ranges, addresses that nothing stands behind", 0},
     {"budget", OPTION_BUDGET, "SECONDS", 0,
      "End the loop of each test after its share of so many seconds per worker; what was cut is said", 0},
     {"held", OPTION_HELD, "N", 0,
@@ -75,11 +78,25 @@ static void add_argument(struct command *command, char *argument, struct argp_st
         command->arguments[command->argument_count++] = argument;
 }
 
+static void choose_memory(struct command *command, const char *text, struct argp_state *state)
+{
+    if (strcmp(text, "pages") == 0)
+        command->plan.memory = TARGET_PAGES;
+    else if (strcmp(text, "ranges") == 0)
+        command->plan.memory = TARGET_RANGES;
+    else
+        argp_error(state, "--memory takes pages or ranges, not '%.40s'", text);
+}
+
+/* What depends on the memory is read last. */
 static void finish_arguments(struct command *command, struct argp_state *state)
 {
-    char message[PARAMS_MESSAGE];
-    const char *wrong = params_parse(&command->plan.params, command->arguments, command->argument_count,
-                                     command->plan.cpus, message);
+    char message[PARAMS_MESSAGE], about_engines[ENGINES_MESSAGE];
+    const char *wrong = target_kinds_parse(command->engines, command->plan.memory, command->kinds,
+                                           &command->kind_count, about_engines);
+    if (wrong == NULL)
+        wrong = params_parse(&command->plan.params, command->arguments, command->argument_count,
+                             command->plan.cpus, suite_mask(command->plan.memory), message);
     if (wrong != NULL)
         argp_error(state, "%s", wrong);
 }
@@ -87,13 +104,12 @@ static void finish_arguments(struct command *command, struct argp_state *state)
 static error_t parse_option(int key, char *argument, struct argp_state *state)
 {
     struct command *command = state->input;
-    char message[ENGINES_MESSAGE];
-    const char *wrong;
     switch (key) {
     case 'e':
-        wrong = target_kinds_parse(argument, command->kinds, &command->kind_count, message);
-        if (wrong != NULL)
-            argp_error(state, "%s", wrong);
+        command->engines = argument;
+        return 0;
+    case OPTION_MEMORY:
+        choose_memory(command, argument, state);
         return 0;
     case OPTION_BUDGET:
         if (!parse_budget(argument, &command->plan.budget_ns))
@@ -119,6 +135,31 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
     }
 }
 
+/* Tests that a kind leaves out, a line for each reason: they stand between semicolons. */
+static void list_what_is_missing(FILE *out, const char *reasons)
+{
+    while (reasons != NULL && *reasons != '\0') {
+        size_t length = strcspn(reasons, ";");
+        fprintf(out, "            %.*s\n", (int)length, reasons);
+        reasons += length + strspn(reasons + length, "; ");
+    }
+}
+
+static void list_engines(FILE *out)
+{
+    struct target_kind kind;
+    fputs("\nEngines on pages, and the tests that they leave out:\n", out);
+    for (size_t i = 0; target_kind_at(TARGET_PAGES, i, &kind); i++) {
+        fprintf(out, "  %-8s  %s\n", kind.name, kind.about);
+        list_what_is_missing(out, kind.cannot);
+    }
+    fputs("  jemalloc and mimalloc if libjemalloc.so.2 and libmimalloc.so.2 are installed.\n"
+          "\nEngines on ranges:\n",
+          out);
+    for (size_t i = 0; target_kind_at(TARGET_RANGES, i, &kind); i++)
+        fprintf(out, "  %-8s  %s\n", kind.name, kind.about);
+}
+
 /* The lists in --help: what follows the options. Built from the tables, so that it cannot go stale. The text
  * is argp's to free. */
 static char *help_filter(int key, const char *text, void *input)
@@ -140,13 +181,10 @@ static char *help_filter(int key, const char *text, void *input)
     for (size_t i = 0; i < PARAMS_KEYS; i++)
         fprintf(out, "  %-21s  %" PRIu64 "..%" PRIu64 ": %s\n", params_keys[i].name, params_keys[i].low,
                 params_keys[i].high, params_keys[i].meaning);
-    fputs("\nTests:\n", out);
+    fputs("\nTests (with --memory ranges: those up to 128):\n", out);
     for (size_t i = 0; i < SUITE_TESTS; i++)
-        fprintf(out, "  %3u  %s\n", suite_tests[i].id, suite_tests[i].name);
-    fputs("\nEngines:\n", out);
-    struct target_kind kind;
-    for (size_t i = 0; target_kind_at(i, &kind); i++)
-        fprintf(out, "  %-4s  %s\n", kind.name, kind.about);
+        fprintf(out, "  %4u  %s\n", suite_tests[i].id, suite_tests[i].name);
+    list_engines(out);
     fputs("\nExit status: 0 passed, 1 a test failed, 2 usage, 3 the system refused.\n", out);
     if (fclose(out) != 0) {
         free(buffer);
@@ -159,7 +197,8 @@ static const struct argp parser = {
     .options = options,
     .parser = parse_option,
     .args_doc = "MODE [KEY=VALUE...]\nKEY=VALUE...",
-    .doc = "Run the eight tests of the 2019 vmalloc suite on address ranges: no pages stand behind them.\v",
+    .doc = "Run the tests of the vmalloc suite: all thirteen on real memory, or the eight of 2019 on address "
+           "ranges, which nothing stands behind.\v",
     .help_filter = help_filter,
 };
 
@@ -232,8 +271,8 @@ int kva_cmd_test(int argc, char **argv)
     long cpus = sysconf(_SC_NPROCESSORS_ONLN);
     command.plan.cpus = cpus < 1 ? 1 : (uint64_t)cpus;
     command.plan.seed = fresh_seed();
-    target_kind_at(1, &command.kinds[0]); /* kva's default engine stands behind the list walk */
-    command.kind_count = 1;
+    command.plan.memory = TARGET_PAGES;
+    command.engines = kva_engine_name(0); /* kva's default */
     error_t refused = argp_parse(&parser, argc, argv, 0, NULL, &command);
     if (refused != 0) {
         fprintf(stderr, "kva test: %s\n", strerror(refused));

@@ -37,11 +37,12 @@ enum kva_status held_give(struct held *held, struct target *target)
 {
     enum kva_status answer = KVA_OK;
     for (uint64_t i = 0; i < held->count; i++) {
-        enum kva_status status = target_free(target, held->addr[i]);
+        enum kva_status status = target_free(target, held->addr[i], held->size[i]);
         if (answer == KVA_OK)
             answer = status;
     }
     free(held->addr);
+    free(held->size);
     *held = (struct held){0};
     return answer;
 }
@@ -53,10 +54,12 @@ static enum kva_status open_holes(struct held *held, struct target *target)
     enum kva_status answer = KVA_OK;
     for (uint64_t i = 0; i < held->count; i++) {
         enum kva_status status = KVA_OK;
-        if (i % 2 == 0)
-            held->addr[kept++] = held->addr[i];
-        else
-            status = target_free(target, held->addr[i]);
+        if (i % 2 == 0) {
+            held->addr[kept] = held->addr[i];
+            held->size[kept++] = held->size[i];
+        } else {
+            status = target_free(target, held->addr[i], held->size[i]);
+        }
         if (answer == KVA_OK)
             answer = status;
     }
@@ -72,12 +75,14 @@ enum kva_status held_take(struct held *held, struct target *target, uint64_t cou
     if (count == 0)
         return KVA_OK;
     held->addr = calloc((size_t)(2 * count), sizeof(*held->addr));
-    if (held->addr == NULL)
-        return KVA_ENOMEM;
+    held->size = calloc((size_t)(2 * count), sizeof(*held->size));
+    if (held->addr == NULL || held->size == NULL)
+        status = KVA_ENOMEM;
     rng_seed_stream(&rng, seed, HELD_STREAM);
     while (status == KVA_OK && held->count < 2 * count) {
         uint64_t size = rng_between(&rng, 1, MAX_AREA_PAGES) * SUITE_PAGE;
-        status = target_alloc(target, size, SUITE_PAGE, &held->addr[held->count]);
+        held->size[held->count] = size;
+        status = target_alloc(target, size, SUITE_PAGE, 0, &held->addr[held->count]);
         held->count += status == KVA_OK;
     }
     if (status == KVA_OK)

@@ -10,6 +10,7 @@
 
 struct held {
     uint64_t *addr;
+    uint64_t *size;
     uint64_t count;
 };
 

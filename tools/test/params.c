@@ -15,7 +15,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* The range, 2^45 bytes (see suite.h), holds 2^33 pages. A worker's loops and repeats together are at most
+/* The range of kinds that hand out ranges, 2^45 bytes (see suite.h), holds 2^33 pages. A worker's loops and repeats together are at most
  * 10^15, which at 10 ns a loop is four months. */
 #define MAX_PAGES (UINT64_C(1) << 33)
 #define MAX_LOOPS UINT64_C(1000000000)
@@ -28,9 +28,9 @@ const struct params_key params_keys[PARAMS_KEYS] = {
     {"sequential_test_order", 1, 1, "by ascending id; else shuffled"},
     {"test_repeat_count", 1, MAX_REPEATS, "runs of each test; 1"},
     {"test_loop_count", 1, MAX_LOOPS, "loops in one run; 1000000"},
-    {"nr_pages", 1, MAX_PAGES, "pages in test 1; 3"},
-    {"use_huge", 1, 1, "test 1 aligned to 2 MiB if that large; off"},
-    {"run_test_mask", 1, SUITE_MASK, "sum of test ids; 255, all"},
+    {"nr_pages", 1, MAX_PAGES, "pages in tests 1 and 1024; 3"},
+    {"use_huge", 1, 1, "test 1 in huge pages if that large; off"},
+    {"run_test_mask", 1, SUITE_MASK, "sum of test ids; all"},
     {"nr_pcpu_objects", 1, MAX_OBJECTS, "objects in test 128; 35000"},
 };
 
@@ -51,7 +51,7 @@ uint64_t params_value(const struct params *params, size_t index)
     return *value_at(&copy, index);
 }
 
-static void set_defaults(struct params *params, uint64_t cpus)
+static void set_defaults(struct params *params, uint64_t cpus, uint64_t mask)
 {
     *params = (struct params){
         .nr_threads = cpus,
@@ -60,7 +60,7 @@ static void set_defaults(struct params *params, uint64_t cpus)
         .test_loop_count = 1000000,
         .nr_pages = 3,
         .use_huge = 0,
-        .run_test_mask = SUITE_MASK,
+        .run_test_mask = mask,
         .nr_pcpu_objects = 35000,
         .mode = "custom",
     };
@@ -150,17 +150,28 @@ static const char *parse_pair(struct params *params, const char *pair, unsigned 
     return NULL;
 }
 
+/* Ranges will not do for the tests that need memory. */
+static const char *check_mask(const struct params *params, uint64_t mask, char message[PARAMS_MESSAGE])
+{
+    if (params->run_test_mask <= mask)
+        return NULL;
+    snprintf(message, PARAMS_MESSAGE,
+             "run_test_mask takes a number from 1 to %llu with --memory ranges, not '%llu'",
+             (unsigned long long)mask, (unsigned long long)params->run_test_mask);
+    return message;
+}
+
 const char *params_parse(struct params *params, char *const *arguments, size_t count, uint64_t cpus,
-                         char message[PARAMS_MESSAGE])
+                         uint64_t mask, char message[PARAMS_MESSAGE])
 {
     unsigned seen = 0;
     const char *wrong = NULL;
-    set_defaults(params, cpus);
+    set_defaults(params, cpus, mask);
     if (count == 0)
         return complain_with_keys(message, NULL, NULL,
                                   "say what to run: performance, smoke or stress, or key=value with one of");
     size_t i = apply_mode(params, arguments[0]) ? 1 : 0;
     while (wrong == NULL && i < count)
         wrong = parse_pair(params, arguments[i++], &seen, message);
-    return wrong;
+    return wrong != NULL ? wrong : check_mask(params, mask, message);
 }

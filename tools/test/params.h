@@ -17,7 +17,7 @@ struct params {
     uint64_t test_repeat_count;
     uint64_t test_loop_count;
     uint64_t nr_pages;
-    uint64_t use_huge; /* 1: ranges of 2 MiB and more are aligned to 2 MiB in fix_size_alloc_test */
+    uint64_t use_huge; /* 1: areas of 2 MiB and more are asked for in huge pages in fix_size_alloc_test */
     uint64_t run_test_mask;
     uint64_t nr_pcpu_objects;
     const char *mode; /* "performance", "smoke", "stress", or "custom" when only pairs were given */
@@ -42,9 +42,10 @@ uint64_t params_value(const struct params *params, size_t index);
 /** Room for any message of params_parse. */
 #define PARAMS_MESSAGE 512
 
-/** Read the arguments. `cpus` is the number of workers where "one per CPU" is meant.
+/** Read the arguments. `cpus` is the number of workers where "one per CPU" is meant; `mask`, the sum of the ids of all
+ *  tests that can be run on the memory that was asked for.
  *  Returns NULL, or what is wrong, for the user, in `message`. */
 const char *params_parse(struct params *params, char *const *arguments, size_t count, uint64_t cpus,
-                         char message[PARAMS_MESSAGE]);
+                         uint64_t mask, char message[PARAMS_MESSAGE]);
 
 #endif

@@ -7,6 +7,9 @@
  *   as fast as the reference": the reference's time divided by this one's. The reference is the list walk if it
  *   is among the engines, else the first of them. Cycles are those of the slowest worker, which is how long the
  *   whole run took; with scaled tests in them they are scaled, too.
+ *
+ *   An engine that cannot do a test has "-" there. Its total then stands for fewer tests, and is compared only with a
+ *   reference that ran the same.
  */
 #include "report.h"
 
@@ -23,6 +26,20 @@
 static bool is_chosen(const struct plan *plan, size_t test)
 {
     return (plan->params.run_test_mask & suite_tests[test].id) != 0;
+}
+
+/* Whether the engine ran it. */
+static bool has_run(const struct plan *plan, const struct report *report, size_t test)
+{
+    return is_chosen(plan, test) && suite_can_run(&report->kind, test);
+}
+
+static bool ran_the_same(const struct plan *plan, const struct report *a, const struct report *b)
+{
+    for (size_t test = 0; test < SUITE_TESTS; test++)
+        if (has_run(plan, a, test) != has_run(plan, b, test))
+            return false;
+    return true;
 }
 
 static uint64_t average_usec(const struct result *result)
@@ -49,12 +66,22 @@ static double usec_of_full_run(const struct result *result)
 struct figure {
     double value;
     bool scaled;
-    bool failed; /* in some run: then the time means nothing */
+    bool failed;     /* in some run: then the time means nothing */
+    bool none;       /* the engine cannot do it */
+    bool incomplete; /* a total, of other tests than the reference's */
 };
+
+/* The quotient of two times, or a negative number where there is none. */
+static double ratio_of(const struct figure *reference, const struct figure *figure)
+{
+    bool comparable = !figure->failed && !figure->none && !figure->incomplete && !reference->failed &&
+                      !reference->none && figure->value > 0;
+    return comparable ? reference->value / figure->value : -1;
+}
 
 static struct figure usec_of_test(const struct report *report, size_t test)
 {
-    struct figure figure = {0};
+    struct figure figure = {.none = !suite_can_run(&report->kind, test)};
     for (size_t i = 0; i < report->workers; i++) {
         const struct result *result = &report->worker[i].results[test];
         figure.value += usec_of_full_run(result) / (double)report->workers;
@@ -73,9 +100,10 @@ static double cycles_of_worker(const struct worker_report *worker)
     return cycles;
 }
 
-static struct figure cycles_of_run(const struct report *report)
+static struct figure cycles_of_run(const struct plan *plan, const struct report *report,
+                                   const struct report *reference)
 {
-    struct figure figure = {0};
+    struct figure figure = {.incomplete = !ran_the_same(plan, report, reference)};
     for (size_t i = 0; i < report->workers; i++) {
         double cycles = cycles_of_worker(&report->worker[i]);
         if (cycles > figure.value)
@@ -105,8 +133,11 @@ void suite_report_plan(const struct plan *plan)
     printf("Mode: %s", plan->params.mode);
     for (size_t i = 0; i < PARAMS_KEYS; i++)
         printf(" %s=%llu", params_keys[i].name, (unsigned long long)params_value(&plan->params, i));
-    printf("\nRange: 0x%llx-0x%llx, quantum %llu\n", (unsigned long long)SUITE_FIRST,
-           (unsigned long long)SUITE_LAST, (unsigned long long)SUITE_PAGE);
+    if (plan->memory == TARGET_RANGES)
+        printf("\nRange: 0x%llx-0x%llx, quantum %llu\n", (unsigned long long)SUITE_FIRST,
+               (unsigned long long)SUITE_LAST, (unsigned long long)SUITE_PAGE);
+    else
+        printf("\nMemory: pages of %llu bytes\n", (unsigned long long)SUITE_PAGE);
     if (plan->budget_ns != 0)
         printf("Budget: %s seconds for each test of a worker\n",
                format_fixed(text, (double)plan->budget_ns / 1e9, 3));
@@ -127,6 +158,15 @@ static void print_summary(const struct plan *plan, const struct result *result, 
     putchar('\n');
 }
 
+/* The tests that were asked for and not run, with what the kind says about itself. */
+static void print_left_out(const struct plan *plan, const struct report *report)
+{
+    for (size_t test = 0; test < SUITE_TESTS; test++)
+        if (is_chosen(plan, test) && !has_run(plan, report, test))
+            printf("Left out: %s (%s cannot do it; see kva test --help)\n", suite_tests[test].name,
+                   report->kind.name);
+}
+
 void suite_report_engine(const struct plan *plan, const struct report *report)
 {
     printf("\nEngine: %s (%s)\n", report->kind.name, report->kind.about);
@@ -134,6 +174,7 @@ void suite_report_engine(const struct plan *plan, const struct report *report)
         const struct worker_report *worker = &report->worker[i];
         for (unsigned j = 0; j < worker->tests; j++)
             print_summary(plan, &worker->results[worker->order[j]], worker->order[j]);
+        print_left_out(plan, report);
         printf("All test took worker%zu=%llu cycles\n", i, (unsigned long long)worker->cycles);
     }
 }
@@ -143,15 +184,12 @@ static void add_figures(struct table *table, const struct figure *figures, size_
     char text[NUMBER_ROOM];
     for (size_t i = 0; i < count; i++) {
         const struct figure *figure = &figures[i];
-        if (figure->failed)
-            table_cell(table, "failed");
+        if (figure->failed || figure->none)
+            table_cell(table, "%s", figure->failed ? "failed" : "-");
         else
             table_cell(table, "%s%s", figure->scaled ? "~" : "", format_fixed(text, figure->value, 0));
-        if (i == reference)
-            continue;
-        bool comparable = !figure->failed && !figures[reference].failed && figure->value > 0;
-        table_cell(table, "%s",
-                   comparable ? format_fixed(text, figures[reference].value / figure->value, 2) : "-");
+        if (i != reference)
+            table_cell(table, "%s", format_fixed(text, ratio_of(&figures[reference], figure), 2));
     }
 }
 
@@ -172,8 +210,9 @@ bool suite_report_comparison(const struct plan *plan, const struct report *repor
     struct figure figures[TARGET_KINDS];
     size_t reference = reference_index(reports, count);
     bool scaled = false;
-    char sides[2 * TARGET_KINDS + 1] = "lrrrrrrrrrrrrrrr";
-    sides[2 * count] = '\0'; /* the names; two columns for each kind, but one for the reference */
+    char sides[2 * TARGET_KINDS + 1] = "l";
+    for (size_t column = 1; column < 2 * count; column++) /* two for each kind, but one for the reference */
+        sides[column] = 'r';
     struct table *table = table_create(sides);
     add_heading(table, reports, count, reference);
     for (size_t test = 0; test <= SUITE_TESTS; test++) {
@@ -183,7 +222,8 @@ bool suite_report_comparison(const struct plan *plan, const struct report *repor
         else if (!is_chosen(plan, test))
             continue;
         for (size_t i = 0; i < count; i++) {
-            figures[i] = total ? cycles_of_run(&reports[i]) : usec_of_test(&reports[i], test);
+            figures[i] = total ? cycles_of_run(plan, &reports[i], &reports[reference])
+                               : usec_of_test(&reports[i], test);
             scaled |= figures[i].scaled;
         }
         table_cell(table, "%s", total ? "total cycles" : suite_tests[test].name);
@@ -195,6 +235,12 @@ bool suite_report_comparison(const struct plan *plan, const struct report *repor
     if (scaled)
         puts("~ cut by the budget: scaled from the loops that were done to the full count");
     return printed;
+}
+
+/* What the environment refused is no fault of the engine's. */
+static bool is_of_environment(enum kva_status status)
+{
+    return status == KVA_ENOMEM || status == KVA_ELIMIT || status == KVA_ENOENT;
 }
 
 int suite_report_failures(const struct report *report)
@@ -209,7 +255,7 @@ int suite_report_failures(const struct report *report)
                     report->kind.name, i, suite_tests[test].name, failure->what,
                     kva_status_text(failure->status), (unsigned long long)failure->size,
                     (unsigned long long)failure->align, (unsigned long long)failure->addr);
-            if (failure->status != KVA_ENOMEM)
+            if (!is_of_environment(failure->status))
                 code = TOOL_WRONG;
             else if (code == TOOL_OK)
                 code = TOOL_REFUSED;
@@ -233,12 +279,12 @@ static json_t *json_parameters(const struct params *params, bool *good)
     return object;
 }
 
-static json_t *json_range(bool *good)
+static json_t *json_range(const struct target_range *range, bool *good)
 {
     json_t *object = json_object();
-    json_put(object, "first", json_address(SUITE_FIRST), good);
-    json_put(object, "last", json_address(SUITE_LAST), good);
-    json_put(object, "quantum", json_count(SUITE_PAGE), good);
+    json_put(object, "first", json_address(range->first), good);
+    json_put(object, "last", json_address(range->last), good);
+    json_put(object, "quantum", json_count(range->quantum), good);
     return object;
 }
 
@@ -289,11 +335,10 @@ static json_t *json_worker(const struct worker_report *worker, size_t index, boo
 static void put_figure(json_t *object, const char *key, const struct figure *figure,
                        const struct figure *reference, bool *good)
 {
-    bool comparable = !figure->failed && !reference->failed && figure->value > 0;
-    json_put(object, key, figure->failed ? json_null() : json_measure(figure->value), good);
+    double ratio = ratio_of(reference, figure);
+    json_put(object, key, figure->failed || figure->none ? json_null() : json_measure(figure->value), good);
     json_put(object, "scaled", json_boolean(figure->scaled), good);
-    json_put(object, "ratio", comparable ? json_measure(reference->value / figure->value) : json_null(),
-             good);
+    json_put(object, "ratio", ratio < 0 ? json_null() : json_measure(ratio), good);
 }
 
 static json_t *json_comparison(const struct plan *plan, const struct report *report,
@@ -307,6 +352,7 @@ static json_t *json_comparison(const struct plan *plan, const struct report *rep
         json_t *object = json_object();
         json_put(object, "id", json_count(suite_tests[test].id), good);
         json_put(object, "name", json_string(suite_tests[test].name), good);
+        json_put(object, "left_out", json_boolean(mine.none), good);
         put_figure(object, "microseconds", &mine, &theirs, good);
         json_add(array, object, good);
     }
@@ -316,7 +362,8 @@ static json_t *json_comparison(const struct plan *plan, const struct report *rep
 static json_t *json_engine(const struct plan *plan, const struct report *report,
                            const struct report *reference, bool *good)
 {
-    struct figure mine = cycles_of_run(report), theirs = cycles_of_run(reference);
+    struct figure mine = cycles_of_run(plan, report, reference);
+    struct figure theirs = cycles_of_run(plan, reference, reference);
     json_t *object = json_object();
     json_t *total = json_object();
     json_t *workers = json_array();
@@ -324,6 +371,7 @@ static json_t *json_engine(const struct plan *plan, const struct report *report,
         json_add(workers, json_worker(&report->worker[i], i, good), good);
     put_figure(total, "cycles", &mine, &theirs, good);
     json_put(object, "name", json_string(report->kind.name), good);
+    json_put(object, "range", json_range(&report->range, good), good);
     json_put(object, "ended", json_string(kva_status_name(report->ended)), good);
     json_put(object, "tests", json_comparison(plan, report, reference, good), good);
     json_put(object, "total", total, good);
@@ -341,7 +389,7 @@ bool suite_report_json(const struct plan *plan, const struct report *reports, si
         json_add(engines, json_engine(plan, &reports[i], reference, &good), &good);
     json_put(document, "mode", json_string(plan->params.mode), &good);
     json_put(document, "parameters", json_parameters(&plan->params, &good), &good);
-    json_put(document, "range", json_range(&good), &good);
+    json_put(document, "memory", json_string(plan->memory == TARGET_PAGES ? "pages" : "ranges"), &good);
     json_put(document, "held", json_count(plan->held), &good);
     json_put(document, "budget_nanoseconds", json_count(plan->budget_ns), &good);
     json_put(document, "cycle_unit", json_string(clock_cycle_unit()), &good);

@@ -49,13 +49,14 @@ struct worker {
 
 /* -------------------------------------------------------------------------------------------- one worker */
 
-/* The tests of the mask by ascending id, shuffled (Fisher and Yates) unless the order is to be sequential. */
-static void choose_order(const struct plan *plan, uint64_t worker, struct worker_report *report)
+/* The tests of the mask that the kind can run, by ascending id, shuffled (Fisher and Yates) unless the order is to be sequential. */
+static void choose_order(const struct plan *plan, const struct target_kind *kind, uint64_t worker,
+                         struct worker_report *report)
 {
     struct rng rng;
     report->tests = 0;
     for (unsigned i = 0; i < SUITE_TESTS; i++)
-        if (plan->params.run_test_mask & suite_tests[i].id)
+        if ((plan->params.run_test_mask & suite_tests[i].id) != 0 && suite_can_run(kind, i))
             report->order[report->tests++] = i;
     if (plan->params.sequential_test_order != 0)
         return;
@@ -68,11 +69,11 @@ static void choose_order(const struct plan *plan, uint64_t worker, struct worker
     }
 }
 
-/* One stream for each trial. The numbers do not meet those of choose_order: workers < 2^16, tests = 2^3,
- * repeats <= 2^20, so this stays below 2^39. */
+/* One stream for each trial. The numbers do not meet those of choose_order: workers < 2^16, tests < 2^4,
+ * repeats <= 2^20, so this stays below 2^40. */
 static uint64_t stream_of_trial(uint64_t worker, unsigned test, uint64_t repeat)
 {
-    return ((worker * SUITE_TESTS + test) << 20) + repeat;
+    return ((worker << 4 | test) << 20) + repeat;
 }
 
 static void count_outcome(struct result *result, const struct trial *trial, enum outcome outcome)
@@ -196,7 +197,7 @@ static unsigned percent_of_run(const struct runner *runner, const struct worker 
     for (size_t i = 0; i < count; i++)
         done += trials_of(&workers[i]);
     double wanted = (double)count * (double)runner->plan->params.test_repeat_count * workers[0].report->tests;
-    return (unsigned)(100 * done / wanted);
+    return wanted > 0 ? (unsigned)(100 * done / wanted) : 100;
 }
 
 /* Show how far all are, and where the first worker stands. */
@@ -258,7 +259,7 @@ static size_t run_workers(struct runner *runner, struct worker *workers, struct 
         workers[i].runner = runner;
         workers[i].report = &report->worker[i];
         workers[i].index = i;
-        choose_order(runner->plan, i, &report->worker[i]);
+        choose_order(runner->plan, &report->kind, i, &report->worker[i]);
     }
     runner->gate = GATE_CLOSED;
     runner->running = report->workers;
@@ -319,6 +320,7 @@ static const char *run_on_target(const struct plan *plan, struct worker *workers
         return "no lock can be made";
     enum kva_status status = target_create(&runner.target, &report->kind, &range, report->workers > 1);
     if (status == KVA_OK) {
+        report->range = runner.target.range;
         wrong = run_among_held(&runner, workers, report);
         status = target_destroy(&runner.target);
         if (report->ended == KVA_OK)

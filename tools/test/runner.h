@@ -11,6 +11,7 @@
 /** What all engines of an invocation have in common. */
 struct plan {
     struct params params;
+    enum target_memory memory;
     uint64_t seed;
     uint64_t cpus;
     uint64_t held;      /* areas that lie in the range beforehand, see held.c */
@@ -40,6 +41,7 @@ struct worker_report {
 /** What came of one kind. */
 struct report {
     struct target_kind kind;
+    struct target_range range; /* where its areas lay */
     enum kva_status
         ended; /* what ending the target said: KVA_EBUSY means that a test left something behind */
     size_t workers;

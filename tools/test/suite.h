@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * The tests themselves: the eight of the 2019 suite, each a function over a target. See suite.c.
+ * The tests themselves: the eight of the 2019 suite, and five that came later and need memory; each a function over
+ * a target. See suite.c and memory.c.
  */
 #ifndef KVA_TOOLS_TEST_SUITE_H
 #define KVA_TOOLS_TEST_SUITE_H
@@ -12,23 +13,24 @@
 
 #include <stdatomic.h>
 
-/** The page, and the quantum of the range. */
-#define SUITE_PAGE UINT64_C(4096)
+/** The page, and the quantum of ranges. */
+#define SUITE_PAGE TARGET_PAGE
 
-/** The range: x86-64's region for vmalloc with four-level page tables, 32 TiB from 0xffffc90000000000. Its
+/** The range for kinds that hand out ranges: x86-64's region for vmalloc with four-level page tables, 32 TiB from 0xffffc90000000000. Its
  *  start is a multiple of 2^40, so alignments up to 1 TiB cost nothing but what lies in the way. */
 #define SUITE_FIRST UINT64_C(0xffffc90000000000)
 #define SUITE_BYTES (UINT64_C(1) << 45)
 #define SUITE_LAST (SUITE_FIRST + (SUITE_BYTES - 1))
 
-#define SUITE_TESTS 8
-#define SUITE_MASK 255 /* the sum of the ids 1, 2, 4 .. 128 */
+#define SUITE_TESTS 13
+#define SUITE_MASK 8191       /* the sum of the ids 1, 2, 4 .. 4096 */
+#define SUITE_RANGES_MASK 255 /* of those that ranges will do for: 1 .. 128 */
 
 /** How a run of a test ended. */
 enum outcome {
     OUTCOME_PASSED,
     OUTCOME_FAILED,
-    OUTCOME_XFAILED /* failed where it had to */
+    OUTCOME_XFAILED /* failed where it had to, or may */
 };
 
 /** What a test that failed was about. */
@@ -63,6 +65,7 @@ struct trial {
 
 struct suite_test {
     unsigned id;
+    unsigned needs; /* enum target_ability */
     const char *name;
     enum outcome (*run)(struct trial *trial);
 };
@@ -70,14 +73,44 @@ struct suite_test {
 /** All tests, by ascending id. */
 extern const struct suite_test suite_tests[SUITE_TESTS];
 
+/** The mask of all tests that this memory will do for. */
+static inline unsigned suite_mask(enum target_memory memory)
+{
+    return memory == TARGET_PAGES ? SUITE_MASK : SUITE_RANGES_MASK;
+}
+
+/** Whether a kind can do a test. */
+static inline bool suite_can_run(const struct target_kind *kind, size_t test)
+{
+    return (suite_mask(kind->memory) & suite_tests[test].id) != 0 &&
+           target_can(kind, suite_tests[test].needs);
+}
+
 /** Remember what failed, unless something did before. Always OUTCOME_FAILED. */
 enum outcome trial_fail(struct trial *trial, const char *what, enum kva_status status);
 
-/** Allocate, and verify the answer: inside the range, aligned. False, and the trial has failed, otherwise. */
+/** Remember what failed about one area, unless something did before. Always false. */
+bool trial_fail_at(struct trial *trial, const char *what, enum kva_status status, uint64_t size,
+                   uint64_t align, uint64_t addr);
+
+/** Allocate, and verify the answer: inside the range, aligned. False, and the trial has failed, otherwise. `wishes`: enum
+ *  target_wish. */
+bool trial_take_as(struct trial *trial, uint64_t size, uint64_t align, unsigned wishes, uint64_t *addr);
+
+/** The same, without wishes. */
 bool trial_take(struct trial *trial, uint64_t size, uint64_t align, uint64_t *addr);
 
+/** Verify an answer alone, as trial_take does. */
+bool trial_verify(struct trial *trial, uint64_t size, uint64_t align, uint64_t addr);
+
+/** Write one byte at the start of an area, if there is memory behind it. */
+void trial_touch(const struct trial *trial, uint64_t addr);
+
 /** Give back; false, and the trial has failed, when that was refused. */
-bool trial_give(struct trial *trial, uint64_t addr);
+bool trial_give(struct trial *trial, uint64_t addr, uint64_t size);
+
+/** OUTCOME_FAILED if anything has failed so far. */
+enum outcome trial_outcome(const struct trial *trial);
 
 /** A loop of `count` rounds: trial_loop_begin, then trial_loop until it says no. It stops early once the
  *  deadline has passed. A test has one such loop. */
@@ -86,5 +119,12 @@ bool trial_loop(struct trial *trial);
 
 /** Test 128, in pcpu.c. */
 enum outcome pcpu_alloc_test(struct trial *trial);
+
+/** Tests 256 to 4096, in memory.c. */
+enum outcome kvfree_rcu_1_arg_vmalloc_test(struct trial *trial);
+enum outcome kvfree_rcu_2_arg_vmalloc_test(struct trial *trial);
+enum outcome vm_map_ram_test(struct trial *trial);
+enum outcome no_block_alloc_test(struct trial *trial);
+enum outcome vrealloc_test(struct trial *trial);
 
 #endif

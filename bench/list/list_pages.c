@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * THEORY
+ *   Two list walks over one stretch of reserved addresses, the upper quarter for frames:
+ *
+ *      |  area  |g| area |g|       free             ||  map  |g|     free      |
+ *       private areas                                frames
+ *
+ *   An allocation walks, then opens the pages; a free closes them, which flushes TLBs, and then makes the addresses
+ *   free. Nothing is kept for later, so a page is either in use or with the system.
+ *
+ *   The pages come from the library's own source (kva_pages_host), by the mechanism that it finds best. So the
+ *   peer pays for a page exactly what kva pays for one, and what a comparison shows is the search and the laziness,
+ *   not who knows the better system call. It also leaves this peer room for more areas than vm.max_map_count where
+ *   the kernel has guard regions: with a mapping for each area and each guard, the suite's second test could not be
+ *   run at all.
+ *
+ * PREPARE, THEN COMMIT
+ *   Addresses first: they can be given back without fail. Then the pages. A free asks the walk first, which knows the
+ *   starts of areas; how large they were, only the caller knows.
+ */
+#include "list_pages.h"
+
+#include "list_walk.h"
+
+#include <stdlib.h>
+
+/* As kva's default: 1 TiB, of which a quarter is for frames; no less than 16 MiB. */
+#define STRETCH_BYTES (UINT64_C(1) << 40)
+#define STRETCH_LEAST (UINT64_C(16) << 20)
+
+/* No driver asks for more parts at once. */
+#define PARTS_MAX 16
+
+struct list_pages {
+    struct kva_pages pages;
+    struct kva_stretch stretch;
+    struct list_walk *areas;
+    struct list_walk *maps;
+};
+
+/* --------------------------------------------------------------------------------------- life and death */
+
+static uint64_t frames_first(const struct list_pages *list)
+{
+    return list->stretch.first + (list->stretch.bytes - list->stretch.frames);
+}
+
+static enum kva_status create_walks(struct list_pages *list)
+{
+    uint64_t page = list->pages.page;
+    uint64_t first = list->stretch.first;
+    uint64_t middle = frames_first(list);
+    enum kva_status status = list_walk_create(first, middle - 1, page, &list->areas);
+    if (status != KVA_OK)
+        return status;
+    status = list_walk_create(middle, first + (list->stretch.bytes - 1), page, &list->maps);
+    if (status != KVA_OK)
+        list_walk_destroy(list->areas);
+    return status;
+}
+
+static enum kva_status reserve(struct list_pages *list)
+{
+    list->pages = kva_pages_host(KVA_MECHANISM_BEST);
+    list->stretch = (struct kva_stretch){
+        .bytes = sizeof(void *) < 8 ? STRETCH_BYTES >> 11 : STRETCH_BYTES, /* 512 MiB on a 32-bit host */
+        .least = STRETCH_LEAST,
+        .max = UINTPTR_MAX,
+        .align = list->pages.huge == 0 ? list->pages.page : list->pages.huge,
+    };
+    list->stretch.frames = list->stretch.bytes / 4;
+    return list->pages.reserve(list->pages.context, &list->stretch);
+}
+
+enum kva_status list_pages_create(struct list_pages **list)
+{
+    struct list_pages *made = calloc(1, sizeof(*made));
+    if (made == NULL)
+        return KVA_ENOMEM;
+    enum kva_status status = reserve(made);
+    if (status == KVA_OK) {
+        status = create_walks(made);
+        if (status != KVA_OK)
+            made->pages.release(made->pages.context, made->stretch.handle);
+    }
+    if (status == KVA_OK)
+        *list = made;
+    else
+        free(made);
+    return status;
+}
+
+enum kva_status list_pages_destroy(struct list_pages *list)
+{
+    enum kva_status areas = list_walk_destroy(list->areas);
+    enum kva_status maps = list_walk_destroy(list->maps);
+    list->pages.release(list->pages.context, list->stretch.handle);
+    free(list);
+    return areas != KVA_OK ? areas : maps;
+}
+
+void list_pages_range(const struct list_pages *list, uint64_t *first, uint64_t *last)
+{
+    *first = list->stretch.first;
+    *last = frames_first(list) - 1;
+}
+
+/* --------------------------------------------------------------------------------------- private areas */
+
+/* Sizes in whole pages; false past 2^64 - 1, the guard page included. */
+static bool to_pages(const struct list_pages *list, uint64_t *size)
+{
+    uint64_t page = list->pages.page;
+    if (*size > UINT64_MAX - 2 * page)
+        return false;
+    *size = (*size + (page - 1)) & ~(page - 1);
+    return true;
+}
+
+static enum kva_status open_pages(struct list_pages *list, uint64_t start, uint64_t size)
+{
+    return list->pages.open(list->pages.context, list->stretch.handle, start, size, false);
+}
+
+static void close_pages(struct list_pages *list, uint64_t start, uint64_t size)
+{
+    list->pages.close(list->pages.context, list->stretch.handle, start, size);
+}
+
+enum kva_status list_pages_alloc(struct list_pages *list, uint64_t size, uint64_t align, uint64_t *start)
+{
+    uint64_t found;
+    if (size == 0)
+        return KVA_ESIZE;
+    if (!to_pages(list, &size))
+        return KVA_EWRAP;
+    enum kva_status status =
+        list_walk_alloc(list->areas, size + list->pages.page, align, 0, UINT64_MAX, &found);
+    if (status != KVA_OK)
+        return status;
+    status = open_pages(list, found, size);
+    if (status == KVA_OK)
+        *start = found;
+    else
+        list_walk_free(list->areas, found);
+    return status;
+}
+
+enum kva_status list_pages_free(struct list_pages *list, uint64_t start, uint64_t size)
+{
+    enum kva_status status = list_walk_free(list->areas, start);
+    if (status == KVA_OK && to_pages(list, &size))
+        close_pages(list, start, size);
+    return status;
+}
+
+/* Close the first `count` parts, and give all of them back. */
+static void give_parts(struct list_pages *list, const struct kva_part *parts, size_t count, size_t opened,
+                       uint64_t base)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (i < opened)
+            close_pages(list, base + parts[i].offset, parts[i].size);
+        list_walk_free(list->areas, base + parts[i].offset);
+    }
+}
+
+enum kva_status list_pages_congruent(struct list_pages *list, const struct kva_part *parts, size_t count,
+                                     uint64_t align, uint64_t *base)
+{
+    struct kva_part whole[PARTS_MAX];   /* in whole pages, */
+    struct kva_part guarded[PARTS_MAX]; /* and with the guard page */
+    size_t opened = 0;
+    if (count == 0 || count > PARTS_MAX)
+        return KVA_EINVAL;
+    for (size_t i = 0; i < count; i++) {
+        whole[i] = parts[i];
+        if (!to_pages(list, &whole[i].size))
+            return KVA_EWRAP;
+        guarded[i] = (struct kva_part){whole[i].offset, whole[i].size + list->pages.page};
+    }
+    uint64_t found;
+    enum kva_status status = list_walk_congruent(list->areas, guarded, count, align, &found);
+    if (status != KVA_OK)
+        return status;
+    while (status == KVA_OK && opened < count) {
+        status = open_pages(list, found + whole[opened].offset, whole[opened].size);
+        opened += status == KVA_OK;
+    }
+    if (status == KVA_OK)
+        *base = found;
+    else
+        give_parts(list, whole, count, opened, found);
+    return status;
+}
+
+/* ------------------------------------------------------------------------------------------------ frames */
+
+enum kva_status list_pages_pool(struct list_pages *list, uint64_t count, void **pool)
+{
+    return list->pages.pool(list->pages.context, list->stretch.handle, count, pool);
+}
+
+void list_pages_drop(struct list_pages *list, void *pool)
+{
+    list->pages.drop(list->pages.context, list->stretch.handle, pool);
+}
+
+enum kva_status list_pages_map(struct list_pages *list, void *pool, uint64_t frame, uint64_t count,
+                               uint64_t *start)
+{
+    uint64_t page = list->pages.page, found;
+    if (count >= UINT64_MAX / page)
+        return KVA_EWRAP;
+    enum kva_status status = list_walk_alloc(list->maps, (count + 1) * page, page, 0, UINT64_MAX, &found);
+    if (status != KVA_OK)
+        return status;
+    status = list->pages.map(list->pages.context, list->stretch.handle, found, pool, frame, count);
+    if (status == KVA_OK)
+        *start = found;
+    else
+        list_walk_free(list->maps, found);
+    return status;
+}
+
+enum kva_status list_pages_unmap(struct list_pages *list, uint64_t start, uint64_t count)
+{
+    enum kva_status status = list_walk_free(list->maps, start);
+    if (status == KVA_OK)
+        list->pages.unmap(list->pages.context, list->stretch.handle, start, count * list->pages.page);
+    return status;
+}
+
+void list_pages_calls(struct list_pages *list, struct kva_vm_calls *calls)
+{
+    struct kva_pages_stats stats;
+    list->pages.stats(list->pages.context, list->stretch.handle, &stats);
+    *calls = stats.calls;
+}

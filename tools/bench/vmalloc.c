@@ -1,0 +1,564 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * THEORY
+ *   The other workloads measure the search for an address. Here memory stands behind it, and the search is the least:
+ *   a system call takes longer than a hundred searches, and the first touch of a page longer than the call. So the
+ *   contenders are everything that a program may get pages from, and the base of all ratios is mmap.
+ *
+ * CASES, all "per operation"
+ *   steady           allocate, touch the first byte, free; one size, over and over
+ *   random           the same, with 1 .. 100 pages
+ *   cold             allocate and touch, when nothing is at hand that was used before. A batch is allocated; then, outside
+ *                    the timed part, it is freed, and everything that is idle is given back to the system
+ *   cold-untouched   the same without the touch: the call alone
+ *   map-fresh        map frames that have no map, and unmap them. The frames go round in a pool that is larger than
+ *                    what may be parked; whether a map was found again all the same is counted
+ *   map-again        map the same frames, and unmap them
+ *
+ * CONTENDERS
+ *   kva              an instance as it is by default, on the first engine of the command line, kva's default one
+ *   kva-bare         without guard pages: what those cost
+ *   kva-mappings     the fallback for kernels without guard regions; only where the default is another
+ *   list, mmap, malloc, jemalloc, mimalloc    as in kva test
+ *
+ *   Each gets a turn in turn, as with the other workloads, a third as long: there are many rows. All calls go through the
+ *   same table of functions, a nanosecond or two for everyone.
+ *
+ * COUNTS
+ *   Page faults are the system's own count for this thread. System calls are those that the contender counts itself; for
+ *   heaps they are not known. Both are taken around whole turns: in the cold cases, the frees are in them.
+ */
+#define _GNU_SOURCE
+#include "vmalloc.h"
+
+#include "fatal.h"
+#include "ticks.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+/* A turn is the options' over this. */
+#define SHORTER 3
+#define LEAD_IN 8
+#define LATENCY_TURNS 2
+
+/* Areas that are allocated before the first is freed, in the cold cases. With 64 MiB each they take 2 GiB of
+ * addresses, and a page of memory each. */
+#define COLD_BATCH 32u
+
+/* A batch should take about this long, so that a turn ends near its time. */
+#define BATCH_NS_MIN 50000.0
+
+/* Frames of the pool: with 64 to a map, 16 GiB of addresses over 1024 maps; with one to a map, 2^18 maps. Parked maps are
+ * unmapped after some 2^14 pages. Nothing is written to the frames, so they take no memory. */
+#define POOL_FRAMES (UINT64_C(1) << 18)
+
+#define CONTENDERS 8
+
+struct contender {
+    const char *name;
+    struct target_kind kind;
+};
+
+/* A contender at work on a case. */
+struct racer {
+    const struct contender *who;
+    struct vmalloc_row *row;
+    void *state;
+    void *frames;
+    size_t pages;
+    uint64_t next; /* frame to be mapped */
+    size_t batch;
+    struct rng rng;
+    uint64_t size[BATCH];
+    uint64_t addr[BATCH];
+    struct histogram latency;
+};
+
+struct vmalloc_case {
+    const char *name;
+    bool maps;       /* frames, not private memory */
+    bool cold;       /* only those that make system calls of their own */
+    size_t sizes[8]; /* 0: random, and the end of the list behind the first */
+    void (*prepare)(struct racer *racer, size_t count);
+    bool (*run)(struct racer *racer, size_t begin, size_t end); /* timed; false: refused */
+    void (*finish)(struct racer *racer, size_t count);
+};
+
+/* -------------------------------------------------------------------------------------------- operations */
+
+/* What is refused is noted, and the row says so. What no allocator may answer ends the program. */
+static bool refused(struct racer *racer, enum kva_status status)
+{
+    racer->row->refused = status;
+    if (status != KVA_ENOMEM && status != KVA_ENOSPC && status != KVA_ELIMIT)
+        bench_fatal(TOOL_WRONG, "vmalloc: %s refused what is no error: %s", racer->who->name,
+                    kva_status_text(status));
+    return false;
+}
+
+static void touch(uint64_t addr)
+{
+    *(volatile unsigned char *)(uintptr_t)addr = 1;
+}
+
+static void one_size(struct racer *racer, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        racer->size[i] = racer->pages * PAGE;
+}
+
+static void random_sizes(struct racer *racer, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        racer->size[i] = rng_between(&racer->rng, 1, VMALLOC_RANDOM_MOST) * PAGE;
+}
+
+static bool allocate_touch_free(struct racer *racer, size_t begin, size_t end)
+{
+    const struct target_kind *kind = &racer->who->kind;
+    for (size_t i = begin; i < end; i++) {
+        uint64_t addr;
+        enum kva_status status = kind->alloc(racer->state, racer->size[i], PAGE, 0, &addr);
+        if (status != KVA_OK)
+            return refused(racer, status);
+        touch(addr);
+        status = kind->free(racer->state, addr, racer->size[i]);
+        if (status != KVA_OK)
+            return refused(racer, status);
+    }
+    return true;
+}
+
+/* What was not reached is marked. */
+static bool allocate(struct racer *racer, size_t begin, size_t end)
+{
+    const struct target_kind *kind = &racer->who->kind;
+    for (size_t i = begin; i < end; i++) {
+        enum kva_status status = kind->alloc(racer->state, racer->size[i], PAGE, 0, &racer->addr[i]);
+        if (status != KVA_OK)
+            return refused(racer, status);
+    }
+    return true;
+}
+
+static bool allocate_touch(struct racer *racer, size_t begin, size_t end)
+{
+    for (size_t i = begin; i < end; i++) {
+        if (!allocate(racer, i, i + 1))
+            return false;
+        touch(racer->addr[i]);
+    }
+    return true;
+}
+
+static void one_size_none_taken(struct racer *racer, size_t count)
+{
+    one_size(racer, count);
+    memset(racer->addr, 0xff, sizeof(racer->addr)); /* NO_ADDRESS, byte by byte */
+}
+
+static void free_and_flush(struct racer *racer, size_t count)
+{
+    const struct target_kind *kind = &racer->who->kind;
+    for (size_t i = 0; i < count; i++)
+        if (racer->addr[i] != NO_ADDRESS)
+            (void)kind->free(racer->state, racer->addr[i], racer->size[i]);
+    if (kind->flush != NULL)
+        (void)kind->flush(racer->state);
+}
+
+/* Map and unmap; step: how far to go on in the pool. */
+static bool map_unmap(struct racer *racer, uint64_t step)
+{
+    const struct target_kind *kind = &racer->who->kind;
+    uint64_t addr;
+    if (racer->next + racer->pages > POOL_FRAMES)
+        racer->next = 0;
+    enum kva_status status = kind->map(racer->state, racer->frames, racer->next, racer->pages, &addr);
+    if (status != KVA_OK)
+        return refused(racer, status);
+    racer->next += step;
+    status = kind->unmap(racer->state, addr, racer->pages);
+    return status == KVA_OK || refused(racer, status);
+}
+
+static bool map_fresh(struct racer *racer, size_t begin, size_t end)
+{
+    for (size_t i = begin; i < end; i++)
+        if (!map_unmap(racer, racer->pages))
+            return false;
+    return true;
+}
+
+static bool map_again(struct racer *racer, size_t begin, size_t end)
+{
+    for (size_t i = begin; i < end; i++)
+        if (!map_unmap(racer, 0))
+            return false;
+    return true;
+}
+
+/* 16384 pages are 64 MiB; 512, a huge page. 64 frames are the most that kva carves from a block. */
+static const struct vmalloc_case cases[] = {
+    {VMALLOC_STEADY, false, false, {1, 4, 16, 100, 512, 4096, 16384}, one_size, allocate_touch_free, NULL},
+    {VMALLOC_RANDOM, false, false, {0}, random_sizes, allocate_touch_free, NULL},
+    {VMALLOC_COLD,
+     false,
+     true,
+     {1, 4, 16, 100, 512, 4096, 16384},
+     one_size_none_taken,
+     allocate_touch,
+     free_and_flush},
+    {VMALLOC_COLD_UNTOUCHED,
+     false,
+     true,
+     {1, 4, 16, 100, 512, 4096, 16384},
+     one_size_none_taken,
+     allocate,
+     free_and_flush},
+    {VMALLOC_MAP_FRESH, true, true, {1, 16, 64}, NULL, map_fresh, NULL},
+    {VMALLOC_MAP_AGAIN, true, true, {1, 16, 64}, NULL, map_again, NULL},
+};
+
+/* --------------------------------------------------------------------------------------------- contenders */
+
+/* How closed pages are kept closed by an instance of this kind. */
+static const char *mechanism_of(const struct target_kind *kind)
+{
+    struct target_range range = {.quantum = PAGE};
+    struct kva_vm_stats stats;
+    void *vm;
+    enum kva_status status = kind->create(kind, &range, &vm);
+    if (status == KVA_OK)
+        status = kva_vm_stats_read(vm, &stats);
+    if (status != KVA_OK)
+        bench_fatal(TOOL_REFUSED, "vmalloc: an instance cannot be made: %s", kva_status_text(status));
+    kind->destroy(vm);
+    return stats.pages.mechanism; /* lives for ever */
+}
+
+static void add(struct contender *all, size_t *count, const char *name, const struct target_kind *kind)
+{
+    if (target_kind_open(kind))
+        all[(*count)++] = (struct contender){name, *kind};
+}
+
+static void (*const peers[])(struct target_kind *) = {target_kind_of_list_pages, target_kind_of_mmap,
+                                                      target_kind_of_malloc, target_kind_of_jemalloc,
+                                                      target_kind_of_mimalloc};
+
+void vmalloc_open_peers(void)
+{
+    struct target_kind kind;
+    for (size_t i = 0; i < sizeof(peers) / sizeof(peers[0]); i++) {
+        peers[i](&kind);
+        (void)target_kind_open(&kind);
+    }
+}
+
+static size_t choose_contenders(const struct bench_options *options, struct contender all[CONTENDERS],
+                                const char **mechanism)
+{
+    struct target_kind kind, other;
+    size_t count = 0;
+    target_kind_of_vm(&kind, options->engines.name[0]);
+    *mechanism = mechanism_of(&kind);
+    add(all, &count, VMALLOC_KVA, &kind);
+    other = kind;
+    other.vm.without_guards = true;
+    add(all, &count, VMALLOC_BARE, &other);
+    other = kind;
+    other.vm.pages = kva_pages_host(KVA_MECHANISM_MAPPINGS);
+    if (strcmp(mechanism_of(&other), *mechanism) != 0)
+        add(all, &count, VMALLOC_MAPPINGS, &other);
+    for (size_t i = 0; i < sizeof(peers) / sizeof(peers[0]); i++) {
+        peers[i](&kind);
+        add(all, &count, kind.name, &kind);
+    }
+    return count;
+}
+
+/* Heaps have no frames, and no cold state that they could be brought to. */
+static bool takes_part(const struct vmalloc_case *test, const struct target_kind *kind)
+{
+    return !test->cold || target_can(kind, TARGET_CAN_MAP);
+}
+
+/* ------------------------------------------------------------------------------------------------- turns */
+
+/* What is counted around a turn. */
+struct counts {
+    uint64_t faults;
+    struct target_calls calls;
+    bool calls_known;
+};
+
+static struct counts read_counts(const struct racer *racer)
+{
+    struct counts counts = {0};
+    struct rusage usage;
+    if (getrusage(RUSAGE_THREAD, &usage) == 0)
+        counts.faults = (uint64_t)usage.ru_minflt;
+    counts.calls_known =
+        racer->who->kind.calls != NULL && racer->who->kind.calls(racer->state, &counts.calls);
+    return counts;
+}
+
+/* Sums, until the end of all turns. */
+static void add_counts(struct vmalloc_row *row, const struct counts *before, const struct counts *after)
+{
+    row->faults += (double)(after->faults - before->faults);
+    if (!after->calls_known) {
+        row->calls = -1;
+        return;
+    }
+    row->calls += (double)(after->calls.all - before->calls.all);
+    row->flushing += (double)(after->calls.flushing - before->calls.flushing);
+}
+
+static uint64_t run_timed(struct racer *racer, const struct vmalloc_case *test, size_t count)
+{
+    uint64_t start = ticks_now();
+    test->run(racer, 0, count);
+    return ticks_now() - start;
+}
+
+static uint64_t run_singly(struct racer *racer, const struct vmalloc_case *test, size_t count)
+{
+    uint64_t sum = 0;
+    for (size_t i = 0; i < count && racer->row->refused == KVA_OK; i++) {
+        uint64_t start = ticks_now();
+        test->run(racer, i, i + 1);
+        uint64_t ticks = ticks_now() - start;
+        histogram_add(&racer->latency, ticks);
+        sum += ticks;
+    }
+    return sum;
+}
+
+struct turn {
+    double ns;
+    uint64_t operations;
+};
+
+/* Batches until `budget_ns` are spent, at least one. */
+static struct turn take_turn(struct racer *racer, const struct vmalloc_case *test, double budget_ns,
+                             double ns_per_tick, bool singly)
+{
+    size_t most = test->finish != NULL ? COLD_BATCH : BATCH;
+    struct turn turn = {0};
+    do {
+        size_t count = racer->batch;
+        if (test->prepare != NULL)
+            test->prepare(racer, count);
+        uint64_t ticks = singly ? run_singly(racer, test, count) : run_timed(racer, test, count);
+        if (test->finish != NULL)
+            test->finish(racer, count);
+        double ns = (double)ticks * ns_per_tick;
+        if (ns < BATCH_NS_MIN && racer->batch < most)
+            racer->batch *= 2;
+        turn.ns += ns;
+        turn.operations += count;
+    } while (racer->row->refused == KVA_OK && turn.ns < budget_ns);
+    return turn;
+}
+
+static void throughput_turn(struct racer *racer, const struct vmalloc_case *test, double turn_ns,
+                            double ns_per_tick, bool warm_up)
+{
+    struct vmalloc_row *row = racer->row;
+    take_turn(racer, test, turn_ns / LEAD_IN, ns_per_tick, false);
+    struct counts before = read_counts(racer);
+    struct turn turn = take_turn(racer, test, turn_ns, ns_per_tick, false);
+    struct counts after = read_counts(racer);
+    if (warm_up || row->refused != KVA_OK)
+        return;
+    row->turn_ns[row->turns++] = turn.ns / (double)turn.operations;
+    row->operations += turn.operations;
+    add_counts(row, &before, &after);
+}
+
+/* ------------------------------------------------------------------------------------------ one case, one size */
+
+struct race {
+    const struct vmalloc_case *test;
+    const struct bench_options *options;
+    const struct bench_clock *clock;
+    size_t pages;
+    struct racer *racers[CONTENDERS];
+    size_t count;
+};
+
+static void show(const struct race *race, size_t racer, const char *what, size_t number, size_t count)
+{
+    progress_show(&bench_progress, "vmalloc %s, %zu pages: %s %s %zu/%zu", race->test->name, race->pages,
+                  race->racers[racer]->who->name, what, number, count);
+}
+
+static struct racer *racer_create(const struct contender *who, const struct race *race)
+{
+    struct racer *racer = calloc(1, sizeof(*racer));
+    struct target_range range = {.quantum = PAGE};
+    if (racer == NULL)
+        bench_fatal(TOOL_REFUSED, "no memory for a contender");
+    racer->who = who;
+    racer->pages = race->pages;
+    racer->batch = race->test->finish != NULL ? COLD_BATCH : 1;
+    rng_seed(&racer->rng, race->options->seed);
+    histogram_init(&racer->latency);
+    enum kva_status status = who->kind.create(&who->kind, &range, &racer->state);
+    if (status == KVA_OK && race->test->maps)
+        status = who->kind.frames_take(racer->state, POOL_FRAMES, &racer->frames);
+    if (status != KVA_OK)
+        bench_fatal(TOOL_REFUSED, "vmalloc: %s cannot begin: %s", who->name, kva_status_text(status));
+    return racer;
+}
+
+/* Also the last look at what only kva counts. */
+static void racer_destroy(struct racer *racer)
+{
+    const struct target_kind *kind = &racer->who->kind;
+    struct kva_vm_stats stats;
+    if (kind->vm.engine != NULL && kva_vm_stats_read(racer->state, &stats) == KVA_OK)
+        racer->row->found_again = stats.ram_hits;
+    if (racer->frames != NULL)
+        kind->frames_give(racer->state, racer->frames);
+    kind->destroy(racer->state);
+    free(racer);
+}
+
+static struct vmalloc_row *add_rows(struct vmalloc_results *results, size_t count)
+{
+    struct vmalloc_row *rows = realloc(results->rows, (results->row_count + count) * sizeof(*results->rows));
+    if (rows == NULL)
+        bench_fatal(TOOL_REFUSED, "no memory for the results");
+    results->rows = rows;
+    rows += results->row_count;
+    memset(rows, 0, count * sizeof(*rows));
+    results->row_count += count;
+    return rows;
+}
+
+static void open_race(struct race *race, const struct contender *all, size_t count,
+                      struct vmalloc_results *results)
+{
+    for (size_t i = 0; i < count; i++)
+        if (takes_part(race->test, &all[i].kind))
+            race->racers[race->count++] = racer_create(&all[i], race);
+    struct vmalloc_row *rows = add_rows(results, race->count);
+    for (size_t i = 0; i < race->count; i++) {
+        race->racers[i]->row = &rows[i];
+        rows[i].what = race->test->name;
+        rows[i].who = race->racers[i]->who->name;
+        rows[i].pages = race->pages;
+    }
+}
+
+static void run_turns(const struct race *race)
+{
+    const struct bench_options *options = race->options;
+    double turn_ns = (double)options->turn_ns / SHORTER;
+    for (size_t number = 0; number <= options->reps; number++)
+        for (size_t i = 0; i < race->count; i++) {
+            show(race, i, "turn", number, options->reps);
+            throughput_turn(race->racers[i], race->test, turn_ns, race->clock->ns_per_tick, number == 0);
+        }
+    for (size_t number = 0; number < LATENCY_TURNS; number++)
+        for (size_t i = 0; i < race->count; i++) {
+            show(race, i, "latency", number + 1, LATENCY_TURNS);
+            take_turn(race->racers[i], race->test, turn_ns, race->clock->ns_per_tick, true);
+        }
+}
+
+static void summarize(struct racer *racer, double ns_per_tick)
+{
+    struct vmalloc_row *row = racer->row;
+    double sorted[REPS_MAX];
+    row->ratio = -1;
+    if (row->refused != KVA_OK)
+        return;
+    memcpy(sorted, row->turn_ns, row->turns * sizeof(*sorted));
+    row->median_ns = bench_median(sorted, row->turns);
+    row->spread = (sorted[row->turns - 1] - sorted[0]) / row->median_ns;
+    row->latency = bench_latency_of(&racer->latency, ns_per_tick);
+    row->faults /= (double)row->operations;
+    if (row->calls >= 0) {
+        row->calls /= (double)row->operations;
+        row->flushing /= (double)row->operations;
+    }
+}
+
+static void close_race(struct race *race)
+{
+    const struct vmalloc_row *base = NULL;
+    for (size_t i = 0; i < race->count; i++) {
+        summarize(race->racers[i], race->clock->ns_per_tick);
+        if (strcmp(race->racers[i]->who->name, "mmap") == 0 && race->racers[i]->row->refused == KVA_OK)
+            base = race->racers[i]->row;
+    }
+    for (size_t i = 0; i < race->count; i++) {
+        if (race->racers[i]->row->refused == KVA_OK)
+            race->racers[i]->row->ratio = vmalloc_quotient(base, race->racers[i]->row);
+        racer_destroy(race->racers[i]);
+    }
+}
+
+static void run_race(const struct vmalloc_case *test, size_t pages, const struct bench_options *options,
+                     const struct bench_clock *clock, const struct contender *all, size_t count,
+                     struct vmalloc_results *results)
+{
+    struct race race = {.test = test, .options = options, .clock = clock, .pages = pages};
+    open_race(&race, all, count, results);
+    run_turns(&race);
+    close_race(&race);
+}
+
+void vmalloc_run(const struct bench_options *options, const struct bench_clock *clock,
+                 struct vmalloc_results *results)
+{
+    struct contender all[CONTENDERS];
+    size_t count = choose_contenders(options, all, &results->mechanism);
+    results->engine = options->engines.name[0];
+    for (size_t c = 0; c < sizeof(cases) / sizeof(cases[0]); c++) {
+        const struct vmalloc_case *test = &cases[c];
+        bool own = options->size_count == 0 || test->sizes[0] == 0;
+        const size_t *sizes = own ? test->sizes : options->sizes;
+        size_t room = own ? sizeof(test->sizes) / sizeof(test->sizes[0]) : options->size_count;
+        for (size_t i = 0; i < room && (i == 0 || sizes[i] != 0); i++)
+            if (!test->maps || sizes[i] <= POOL_FRAMES)
+                run_race(test, sizes[i], options, clock, all, count, results);
+    }
+    vmalloc_measure_whole(options, results);
+    vmalloc_judge(results);
+}
+
+/* ----------------------------------------------------------------------------------------------- results */
+
+const struct vmalloc_row *vmalloc_find(const struct vmalloc_results *results, const char *what, size_t pages,
+                                       const char *who)
+{
+    for (size_t i = 0; i < results->row_count; i++) {
+        const struct vmalloc_row *row = &results->rows[i];
+        if (row->pages == pages && strcmp(row->what, what) == 0 && strcmp(row->who, who) == 0)
+            return row->refused == KVA_OK ? row : NULL;
+    }
+    return NULL;
+}
+
+double vmalloc_quotient(const struct vmalloc_row *a, const struct vmalloc_row *b)
+{
+    double quotients[REPS_MAX];
+    if (a == NULL || b == NULL)
+        return -1;
+    for (size_t i = 0; i < a->turns; i++)
+        quotients[i] = a->turn_ns[i] / b->turn_ns[i];
+    return bench_median(quotients, a->turns);
+}
+
+void vmalloc_results_destroy(struct vmalloc_results *results)
+{
+    free(results->rows);
+}

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * kva bench vmalloc: memory, not addresses. See vmalloc.c for what is measured and how.
+ *
+ *      vmalloc.c          cases, contenders, turns
+ *      vmalloc_whole.c    what is measured once: resident memory, the suite against the list walk; the aims
+ *      vmalloc_report.c   what comes out
+ */
+#ifndef KVA_TOOLS_BENCH_VMALLOC_H
+#define KVA_TOOLS_BENCH_VMALLOC_H
+
+#include "runner.h"
+
+#include "../common/target.h"
+
+/** Names of cases, rows and contenders, as they stand in the tables. */
+#define VMALLOC_STEADY "steady"
+#define VMALLOC_RANDOM "random"
+#define VMALLOC_COLD "cold"
+#define VMALLOC_COLD_UNTOUCHED "cold-untouched"
+#define VMALLOC_MAP_FRESH "map-fresh"
+#define VMALLOC_MAP_AGAIN "map-again"
+
+#define VMALLOC_KVA "kva"
+#define VMALLOC_BARE "kva-bare"
+#define VMALLOC_MAPPINGS "kva-mappings"
+
+/** What the case with random sizes has in place of one size. */
+#define VMALLOC_RANDOM_MOST 100
+
+/** One contender, one case, one size. */
+struct vmalloc_row {
+    const char *what;
+    const char *who;
+    size_t pages;            /* 0: random, 1 .. VMALLOC_RANDOM_MOST */
+    enum kva_status refused; /* not KVA_OK: nothing below is set */
+    double turn_ns[REPS_MAX];
+    size_t turns;
+    double median_ns; /* of one operation */
+    double spread;
+    double ratio; /* mmap's time / this one's, median over the turns; negative: mmap did not run */
+    struct latency latency;
+    uint64_t operations; /* in all timed turns; the figures below are for each */
+    double faults;
+    double calls; /* negative: not known */
+    double flushing;
+    uint64_t found_again; /* maps that were found again, in all turns; kva only */
+};
+
+/** Bytes in memory: at the start, with everything touched, and after all was freed and flushed once. */
+struct vmalloc_resident {
+    uint64_t start;
+    uint64_t full;
+    uint64_t end;
+};
+
+/** The eight tests of 2019 on pages, microseconds each; list: the list walk. */
+#define VMALLOC_SUITE_TESTS 8
+struct vmalloc_suite {
+    double list_us[VMALLOC_SUITE_TESTS];
+    double kva_us[VMALLOC_SUITE_TESTS];
+    bool scaled;        /* a loop was cut, and its time scaled to the full count */
+    const char *failed; /* NULL, or the engine of which a test failed */
+};
+
+/** What a figure should be, and is. */
+struct vmalloc_aim {
+    const char *what;
+    const char *unit;
+    bool at_least; /* else at most */
+    double wanted;
+    double measured; /* negative: not measured */
+};
+
+#define VMALLOC_AIMS 24
+
+struct vmalloc_results {
+    const char *engine;    /* of kva's instances */
+    const char *mechanism; /* how closed pages are kept closed here; NULL: nothing was measured */
+    struct vmalloc_row *rows;
+    size_t row_count;
+    struct vmalloc_resident resident;
+    struct vmalloc_suite suite;
+    struct vmalloc_aim aims[VMALLOC_AIMS];
+    size_t aim_count;
+};
+
+/** Find the libraries of those contenders that are not linked. It may start the program once more (see
+ *  ../common/target_heap.c), so nothing may have been written yet. */
+void vmalloc_open_peers(void);
+
+/** Measure everything. Ends the program when it cannot be done, or a wrong answer was given. */
+void vmalloc_run(const struct bench_options *options, const struct bench_clock *clock,
+                 struct vmalloc_results *results);
+
+/** The row of a contender; NULL when there is none, or it was refused. */
+const struct vmalloc_row *vmalloc_find(const struct vmalloc_results *results, const char *what, size_t pages,
+                                       const char *who);
+
+/** How many times as fast as the list walk kva is in the tests of a mask, their times added up; negative: not known. */
+double vmalloc_suite_ratio(const struct vmalloc_suite *suite, unsigned mask);
+
+/** Median of the quotients a / b of turns that stood side by side; negative when one of them is NULL. */
+double vmalloc_quotient(const struct vmalloc_row *a, const struct vmalloc_row *b);
+
+/** Resident memory and the suite; then the aims, from all there is. */
+void vmalloc_measure_whole(const struct bench_options *options, struct vmalloc_results *results);
+void vmalloc_judge(struct vmalloc_results *results);
+
+/** Whether an aim was measured and met. */
+bool vmalloc_is_met(const struct vmalloc_aim *aim);
+
+void vmalloc_report(const struct vmalloc_results *results, const struct bench_options *options);
+
+void vmalloc_results_destroy(struct vmalloc_results *results);
+
+#endif

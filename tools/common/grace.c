@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+#include "grace.h"
+
+#ifdef KVA_WITH_LIBURCU
+
+#include <stdlib.h>
+#include <urcu.h>
+
+/* ThreadSanitizer does not see into liburcu: it is told that what came before call_rcu comes before the callback. */
+#if defined(__SANITIZE_THREAD__)
+#include <sanitizer/tsan_interface.h>
+#define HAND_OVER(record) __tsan_release(record)
+#define TAKE_OVER(record) __tsan_acquire(record)
+#else
+#define HAND_OVER(record) ((void)(record))
+#define TAKE_OVER(record) ((void)(record))
+#endif
+
+_Static_assert(sizeof(struct rcu_head) <= sizeof(((struct kva_later *)0)->room), "liburcu's record must fit");
+
+const char *grace_is_missing(void)
+{
+    return NULL;
+}
+
+/* ------------------------------------------------------------------------------------ for kva_vfree_later */
+
+static void later_ready(struct rcu_head *head)
+{
+    TAKE_OVER(head);
+    kva_vfree_ready((struct kva_later *)(void *)head); /* room stands first */
+}
+
+static void after(void *context, struct kva_later *record)
+{
+    (void)context;
+    HAND_OVER(record);
+    call_rcu((struct rcu_head *)(void *)record->room, later_ready);
+}
+
+static void wait_for_readers(void *context)
+{
+    (void)context;
+    synchronize_rcu();
+}
+
+struct kva_grace grace_of_host(void)
+{
+    return (struct kva_grace){.after = after, .wait = wait_for_readers};
+}
+
+/* ------------------------------------------------------------------------------------------ for the others */
+
+struct late {
+    struct rcu_head head;
+    void (*give)(void *context, uint64_t addr, uint64_t size);
+    void *context;
+    uint64_t addr;
+    uint64_t size;
+    void *own; /* memory to be freed, too; NULL when the record lies in the area */
+};
+
+_Static_assert(sizeof(struct late) <= sizeof(struct kva_later), "there is room for that much");
+
+static void late_ready(struct rcu_head *head)
+{
+    TAKE_OVER(head);
+    struct late late = *(struct late *)(void *)head; /* it may lie in what is freed */
+    late.give(late.context, late.addr, late.size);
+    free(late.own);
+}
+
+enum kva_status grace_free(void (*give)(void *context, uint64_t addr, uint64_t size), void *context,
+                           uint64_t addr, uint64_t size, void *record)
+{
+    void *own = record == NULL ? malloc(sizeof(struct late)) : NULL;
+    struct late *late = record == NULL ? own : record;
+    if (late == NULL) {
+        synchronize_rcu();
+        give(context, addr, size);
+        return KVA_OK;
+    }
+    *late = (struct late){.give = give, .context = context, .addr = addr, .size = size, .own = own};
+    HAND_OVER(&late->head);
+    call_rcu(&late->head, late_ready);
+    return KVA_OK;
+}
+
+void grace_enter(void)
+{
+    rcu_register_thread();
+}
+
+void grace_leave(void)
+{
+    rcu_unregister_thread();
+}
+
+void grace_barrier(void)
+{
+    rcu_barrier();
+}
+
+#else
+
+const char *grace_is_missing(void)
+{
+    return "this build has no liburcu: install liburcu-dev and build again";
+}
+
+struct kva_grace grace_of_host(void)
+{
+    return (struct kva_grace){0};
+}
+
+enum kva_status grace_free(void (*give)(void *context, uint64_t addr, uint64_t size), void *context,
+                           uint64_t addr, uint64_t size, void *record)
+{
+    (void)give;
+    (void)context;
+    (void)addr;
+    (void)size;
+    (void)record;
+    return KVA_ENOENT;
+}
+
+void grace_enter(void)
+{
+}
+
+void grace_leave(void)
+{
+}
+
+void grace_barrier(void)
+{
+}
+
+#endif

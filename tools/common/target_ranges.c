@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * Kinds that hand out ranges: kva's engines, and the list walk.
+ */
+#include "target.h"
+
+#include "../../bench/list/list_walk.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* What ranges are without. */
+static const char no_memory_behind[] = "the tests from 256 on: no memory stands behind ranges";
+
+/* ------------------------------------------------------------------------------------- kva's engines */
+
+/* The space lies in memory of our own, so that a target can be ended whatever it still holds. */
+static enum kva_status space_create(const struct target_kind *kind, struct target_range *range, void **state)
+{
+    struct kva_space *space = malloc(sizeof(*space));
+    if (space == NULL)
+        return KVA_ENOMEM;
+    struct kva_config config = {
+        .first = range->first,
+        .last = range->last,
+        .quantum = range->quantum,
+        .engine = kva_engine_by_name(kind->name),
+        .memory = kva_memory_host(),
+    };
+    enum kva_status status = kva_space_init(space, &config);
+    if (status == KVA_OK)
+        *state = space;
+    else
+        free(space);
+    return status;
+}
+
+static enum kva_status space_destroy(void *state)
+{
+    enum kva_status status = kva_space_fini(state);
+    if (status == KVA_EBUSY)
+        kva_space_abandon(state);
+    free(state);
+    return status;
+}
+
+static enum kva_status space_alloc(void *state, uint64_t size, uint64_t align, unsigned wishes,
+                                   uint64_t *addr)
+{
+    struct kva_request request = kva_request_of(size);
+    request.align = align;
+    (void)wishes;
+    return kva_alloc(state, &request, addr);
+}
+
+static enum kva_status space_free(void *state, uint64_t addr, uint64_t size)
+{
+    (void)size;
+    return kva_free(state, addr);
+}
+
+static enum kva_status space_congruent(void *state, const struct kva_part *parts, size_t count,
+                                       uint64_t align, uint64_t *base)
+{
+    struct kva_request request = kva_request_of(1);
+    request.align = align;
+    request.policy = KVA_HIGHEST;
+    return kva_alloc_congruent(state, &request, parts, count, base);
+}
+
+const char *target_about_engine(const char *engine)
+{
+    if (strcmp(engine, "rb") == 0)
+        return "free ranges in an augmented red-black tree";
+    if (strcmp(engine, "bt") == 0)
+        return "one B+tree of the ranges in use";
+    if (strcmp(engine, "scan") == 0)
+        return "one sorted array, searched linearly";
+    return "a form of bt";
+}
+
+void target_kind_of_space(struct target_kind *kind, const char *engine)
+{
+    *kind = (struct target_kind){
+        .name = engine,
+        .about = target_about_engine(engine),
+        .memory = TARGET_RANGES,
+        .exact = true,
+        .abilities = TARGET_CAN_PCPU,
+        .cannot = no_memory_behind,
+        .create = space_create,
+        .destroy = space_destroy,
+        .alloc = space_alloc,
+        .free = space_free,
+        .congruent = space_congruent,
+    };
+}
+
+/* ------------------------------------------------------------------------------------- the list walk */
+
+static enum kva_status walk_create(const struct target_kind *kind, struct target_range *range, void **state)
+{
+    (void)kind;
+    struct list_walk *walk;
+    enum kva_status status = list_walk_create(range->first, range->last, range->quantum, &walk);
+    if (status == KVA_OK)
+        *state = walk;
+    return status;
+}
+
+static enum kva_status walk_destroy(void *state)
+{
+    return list_walk_destroy(state);
+}
+
+static enum kva_status walk_alloc(void *state, uint64_t size, uint64_t align, unsigned wishes, uint64_t *addr)
+{
+    (void)wishes;
+    return list_walk_alloc(state, size, align, 0, UINT64_MAX, addr);
+}
+
+static enum kva_status walk_free(void *state, uint64_t addr, uint64_t size)
+{
+    (void)size;
+    return list_walk_free(state, addr);
+}
+
+static enum kva_status walk_congruent(void *state, const struct kva_part *parts, size_t count, uint64_t align,
+                                      uint64_t *base)
+{
+    return list_walk_congruent(state, parts, count, align, base);
+}
+
+void target_kind_of_list_walk(struct target_kind *kind)
+{
+    *kind = (struct target_kind){
+        .name = "list",
+        .about = "the list walk that Linux used before 2019",
+        .memory = TARGET_RANGES,
+        .exact = true,
+        .abilities = TARGET_CAN_PCPU,
+        .cannot = no_memory_behind,
+        .create = walk_create,
+        .destroy = walk_destroy,
+        .alloc = walk_alloc,
+        .free = walk_free,
+        .congruent = walk_congruent,
+    };
+}
