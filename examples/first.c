@@ -11,13 +11,15 @@ int main(void)
 
     if (kva_vm_create(NULL, &vm) != KVA_OK) /* a terabyte of addresses, and no memory yet */
         return 1;
-    char *text = kva_vzalloc(vm, 10000);     /* 3 pages of zeroes, and a guard page behind them */
-    text = kva_vrealloc(vm, text, 50000, 0); /* grown where it stands, to 13 */
-    if (text == NULL || kva_vm_find(vm, text + 45000, &area) != KVA_OK)
+    void *text = kva_vzalloc(vm, 10000); /* 3 pages of zeroes, and a guard page behind them */
+    if (text == NULL ||
+        kva_vm_realloc(vm, text, 50000, 0, &text) != KVA_OK) /* grown where it stands, to 13 */
+        return 1;
+    if (kva_vm_find(vm, (char *)text + 45000, &area) != KVA_OK)
         return 1;
     printf("%zu bytes asked for, %zu pages, guard page %s\n", area.size, area.pages,
            area.guard > 0 ? "yes" : "no");
-    printf("%s\n", kva_status_text(kva_vfree(vm, text + 4096))); /* a bug in the caller: refused */
-    printf("%s\n", kva_status_name(kva_vfree(vm, text)));        /* unmapped later, with others */
-    return kva_vm_destroy(vm, NULL, NULL) == KVA_OK ? 0 : 1;     /* nothing is left */
+    printf("%s\n", kva_status_text(kva_vfree(vm, (char *)text + 4096))); /* a bug in the caller: refused */
+    printf("%s\n", kva_status_name(kva_vfree(vm, text)));                /* unmapped later, with others */
+    return kva_vm_destroy(vm, NULL, NULL) == KVA_OK ? 0 : 1;             /* nothing is left */
 }

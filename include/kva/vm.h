@@ -5,7 +5,7 @@
  *
  * An INSTANCE owns a stretch of virtual memory, reserved at once and backed by nothing (the RESERVE), a space
  * (kva/kva.h) over it, and a page source. It hands out AREAS: whole pages, each area followed by a guard page
- * that faults when touched:
+ * that faults when touched (short-lived maps, which lie side by side in larger areas, have none between them):
  *
  *      |  area A         |g|   area B  |g|         free          |  area C                      |g|  free ...
  *      ^ kva_vmalloc returns this                                 guard pages: not part of the area's size
@@ -32,7 +32,8 @@
  * WHAT A STALE POINTER SEES. Through a pointer to a cached or parked area, its old contents can still be read and
  * written, and after the area has been handed out again, its new owner's. Only after a purge does the touch fault.
  * An instance that is HARDENED has neither cache nor parking: an area is unmapped before kva_vfree returns, its
- * addresses are kept out of use for a while, and new areas are placed at random.
+ * addresses are kept out of use for a while, and new areas are placed at random. (Pages that kva_vrealloc cuts off
+ * an area are unmapped at once, too, but their addresses may be used again at once.)
  *
  * KINDS OF MEMORY
  *   vmalloc    private pages, zero-filled when they are first used
@@ -115,7 +116,7 @@ struct kva_stretch {
  *  unmap     close a range of the frames' part, whatever is mapped in it. As close, it cannot fail
  *  pool      make a pool of `count` frames that read as zero and take memory when they are written
  *  drain     forget what `count` frames from `frame` on hold: their memory goes back, they read as zero
- *  drop      end a pool; none of its frames is mapped
+ *  drop      end a pool; none of its frames is mapped, or the stretch is about to be released
  *  table     take `bytes` of ordinary memory that reads as zero and takes room only where it is written; or NULL
  *  wipe      make a table read as zero again, and give back what it takes
  *  untable   give a table back
@@ -226,7 +227,8 @@ struct kva_vm_config {
      *  parked. */
     uint64_t cache_bytes;
 
-    /** Hardened: addresses kept out of use after a free. 0: lazy_bytes' default. KVA_VM_NONE: no quarantine. */
+    /** Hardened: a freed area's addresses are kept out of use until this many bytes were freed after it. 0: lazy_bytes'
+     *  default. KVA_VM_NONE: no quarantine. */
     uint64_t quarantine_bytes;
 
     /** Hardened: of the random placement. 0: the host's randomness (kva_vm_build: a fixed number). */
@@ -310,7 +312,8 @@ enum kva_status kva_vm_destroy(struct kva_vm *vm, kva_vm_leak *leak, void *conte
  */
 enum kva_status kva_vm_status(const struct kva_vm *vm);
 
-/** The space behind an instance, to be looked at: kva_stats_read, kva_first, kva_space_dump. Never to be changed.
+/** The space behind an instance, to be looked at: kva_stats_read, kva_first, kva_space_dump. Never to be changed. The
+ *  pointer is good until the next kva_vm_flush, which may put another space in its place.
  *
  *  Cost:    O(1). Locking: Shared, as what is then done with it. Failure: cannot fail; NULL for a NULL instance
  */
@@ -319,7 +322,9 @@ const struct kva_space *kva_vm_space(const struct kva_vm *vm);
 /* -------------------------------------------------------------------------------------- private memory */
 
 enum kva_vm_flag {
-    KVA_VM_ZERO = 1, /* the memory reads as zero. Without this it may hold what an earlier area left */
+    /** The bytes that are asked for read as zero. Without this they may hold what an earlier area left; and what is behind
+     *  them up to the end of the last page may in either case. */
+    KVA_VM_ZERO = 1,
     KVA_VM_HUGE = 2, /* in huge pages, if it is at least one; the pages are rounded up to whole ones */
     /** Take what is at hand and refuse otherwise: nothing is flushed, purged, reclaimed or waited for. The
      *  calls that open pages are made. */
@@ -328,11 +333,11 @@ enum kva_vm_flag {
 
 /** What an allocation asks for. kva_vm_request_of fills in the usual values. */
 struct kva_vm_request {
-    size_t size;        /* 1 .. bytes; rounded up to whole pages */
-    size_t align;       /* a power of two; below the page it counts as the page */
-    uintptr_t min;      /* the window, both ends included; it is cut to the reserve. The guard page may lie */
-    uintptr_t max;      /*   outside. */
-    unsigned flags;     /* enum kva_vm_flag */
+    size_t size;    /* 1 .. bytes; rounded up to whole pages */
+    size_t align;   /* a power of two; below the page it counts as the page */
+    uintptr_t min;  /* the window, both ends included; it is cut to the reserve's private part. The guard */
+    uintptr_t max;  /*   page may lie outside. */
+    unsigned flags; /* enum kva_vm_flag */
     const void *caller; /* who asks; NULL: the caller of this function */
     void *owner;        /* the caller's, any value; kept with the area, never followed */
 };
@@ -354,9 +359,9 @@ static inline struct kva_vm_request kva_vm_request_of(size_t size)
 /** Allocate an area.
  *
  *  A request without window or huge pages is served from the cache, if an area of as many pages, at such an address
- *  as is asked for, is among the last few that came there. Otherwise the area goes to the lowest address that fits (hardened: to a random one) and its pages are
- *  opened. When space or memory is short, what is cached, parked and in quarantine is purged and the attempt
- *  repeated; then the reclaim callbacks are asked, one by one.
+ *  as is asked for, is among the last few that came there. Otherwise the area goes to the lowest address that fits
+ *  (hardened: to a random one) and its pages are opened. When space or memory is short, what is cached, parked and in
+ *  quarantine is purged and the attempt repeated; then the reclaim callbacks are asked, one by one.
  *
  *  In/Out:  vm
  *  In:      request  see struct kva_vm_request
@@ -370,7 +375,7 @@ static inline struct kva_vm_request kva_vm_request_of(size_t size)
  *           KVA_EALIGN     align is no power of two
  *           KVA_EINVAL     flags has bits that are none
  *           KVA_EWRAP      size, rounded up, passes SIZE_MAX
- *           KVA_EWINDOW    min > max, or the window and the reserve do not meet
+ *           KVA_EWINDOW    min > max, or the window and the private part of the reserve do not meet
  *  Cost:    from the cache O(1), no call. Else O(log n) and one call; up to three where it reaches into addresses
  *           that were never used, or reaches over both kinds. Zeroing of cached memory comes on top
  *  Locking: Caller
@@ -395,7 +400,8 @@ void *kva_vmalloc_aligned(struct kva_vm *vm, size_t size, size_t align);
  *  Shrinking gives the pages behind the new end back, and moves the guard page down to it. Growing takes free addresses
  *  behind the area, or else moves it. With KVA_VM_ZERO, what is added reads as zero, up to the last byte of the
  *  last page, whatever lay there before; without it, bytes between the old size and its page's end keep what was
- *  written there. An area in huge pages stays in them.
+ *  written there. An area in huge pages stays in them; one that was asked for at an alignment keeps it, but a window
+ *  is forgotten. Caller, owner and flags stay those of the first request.
  *
  *  In/Out:  vm
  *  In:      memory  a live vmalloc area, or NULL: allocate
@@ -406,7 +412,7 @@ void *kva_vmalloc_aligned(struct kva_vm *vm, size_t size, size_t align);
  *           KVA_ENOSPC, KVA_ENOMEM, KVA_ELIMIT, KVA_EWRAP   as kva_vm_alloc: the area is as it was
  *           KVA_ENULL      vm or moved is NULL
  *           KVA_EINVAL     flags has bits that are none, or the area is no vmalloc area
- *           KVA_EUNKNOWN, KVA_EINTERIOR, KVA_EDOUBLE, KVA_EDEFERRED   as kva_vfree
+ *           KVA_EUNKNOWN, KVA_EINTERIOR, KVA_EDOUBLE, KVA_EDEFERRED, KVA_EREENTRY   as kva_vfree
  *  Cost:    O(1) within the last page. In place O(log n) and up to two calls. Else an allocation, a copy and a free
  *  Locking: Caller
  *  Failure: nothing has changed, but what was cached or parked may have been purged
@@ -426,6 +432,7 @@ void *kva_vrealloc(struct kva_vm *vm, void *memory, size_t size, unsigned flags)
  *           KVA_EINTERIOR   an address inside an area or in its guard page, not its start
  *           KVA_EDOUBLE     no live area: freed before, and cached or purged since
  *           KVA_EDEFERRED   freed before: it is parked, in quarantine, or waits for a grace period
+ *           KVA_EREENTRY    called from inside a reclaim callback, for the area whose kva_vrealloc asks for room
  *           KVA_EINVAL      the area is of another kind: use kva_vunmap, kva_unmap_ram or kva_pcpu_free
  *  Cost:    into the cache O(1), no call. Parked: O(log n), no call; never takes memory. A purge of m areas comes on
  *           top at times: O(m log m), one call for each run of neighbours
@@ -489,8 +496,9 @@ struct kva_later {
 
 /** Free an area once nobody can still be reading it: when a grace period is over.
  *
- *  The area can be read until then, also by those who find the pointer; it is freed by the first call of kva_vmalloc,
- *  kva_vfree, kva_vm_alloc, kva_vm_flush or kva_vm_destroy after kva_vfree_ready.
+ *  The area can be read until then, also by those who find the pointer; it is freed by the first call after
+ *  kva_vfree_ready that allocates, maps, resizes or frees areas, flushes, or ends the instance; but not by one that must
+ *  not block (KVA_VM_NO_BLOCK).
  *
  *  In/Out:  vm
  *  In:      memory  as for kva_vfree; NULL: nothing is done
@@ -703,6 +711,7 @@ enum kva_status kva_pcpu_create(struct kva_vm *vm, const struct kva_pcpu_config 
  *  In:      pcpu    afterwards a dangling pointer
  *  Returns: KVA_OK
  *           KVA_EBUSY    there are live objects: the allocator lives on
+ *           KVA_EREENTRY   called from inside a reclaim callback that is asked on behalf of this allocator
  *           KVA_ENULL    pcpu is NULL
  *  Cost:    as kva_vfree for each chunk and group
  *  Locking: Caller, of the instance
@@ -853,7 +862,10 @@ enum kva_status kva_vm_report(const struct kva_vm *vm, kva_dump_line *line, void
  *      {"start": "0x7f0000000000", "end": "0x7f0000004000", "size": 12288, "pages": 3, "caller": "load_table+0x1c",
  *       "kind": "vmalloc", "state": "live", "flags": ["zero"], "owner": "0x0"},
  *      ...
- *      ], "stats": {"live_areas": 1, ...}}
+ *      ], "stats": {"mechanism": "guard regions",
+ *      "live_areas": 1,
+ *      ...
+ *      }}
  *
  *  In, Returns, Cost, Locking, Failure: as kva_vm_report
  */
@@ -918,9 +930,11 @@ enum kva_status kva_vm_check(const struct kva_vm *vm, struct kva_fault *fault);
  */
 enum kva_status kva_vm_flush(struct kva_vm *vm);
 
-/** Asked when space or memory is short, after a purge: give areas of `vm` back and return true, or return false. It may
- *  make every call on the instance but kva_vm_destroy, kva_vm_flush, and those that change the list of callbacks. An
- *  allocation that fails inside is not reclaimed for again. */
+/** Asked when addresses, pages, mappings or the memory for an area's bookkeeping are short, after a purge: give areas of
+ *  `vm` back and return true, or return false. It may make every call on the instance but kva_vm_destroy, kva_vm_flush,
+ *  and those that change the list of callbacks; the area that is being resized, and the per-CPU allocator that is growing,
+ *  answer KVA_EREENTRY when it is they that are to go. An allocation that fails inside is not reclaimed for again. Making
+ *  a pool of frames or an allocator, and the bookkeeping of per-CPU objects, asks nobody. */
 typedef bool kva_vm_reclaim_callback(void *context, struct kva_vm *vm, size_t size);
 
 /** A reclaim callback's registration; the caller's memory, to be kept until it is removed. */

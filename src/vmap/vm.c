@@ -212,14 +212,12 @@ static enum kva_status furnish(struct kva_vm *vm, const struct kva_vm_config *co
     return status;
 }
 
-/** Where hardened areas are strewn: anywhere in the private part, so far as it is larger than what they need. */
-static void choose_scatter(struct kva_vm *vm)
+/** Where hardened areas are strewn: anywhere in a part of the reserve, so far as it is larger than what they need. */
+static uint64_t choose_scatter(struct kva_vm *vm, uint64_t first, uint64_t bytes)
 {
-    uint64_t room = vm->frames_first - vm->first;
-
-    vm->scatter = vm->first;
-    if (room > KVA_VM_SCATTER)
-        vm->scatter += align_down(kva_vm_random_below(vm, room - KVA_VM_SCATTER), page_of(vm));
+    if (bytes <= KVA_VM_SCATTER)
+        return first;
+    return first + align_down(kva_vm_random_below(vm, bytes - KVA_VM_SCATTER), page_of(vm));
 }
 
 /** Reserve addresses and furnish them. */
@@ -252,8 +250,10 @@ static enum kva_status build(struct kva_vm *vm, const struct kva_vm_config *conf
         wish->frames = max_u64(align_down(wish->frames / 2, page), page);
         status = settle(vm, config, wish);
     }
-    if (status == KVA_OK && vm->hardened)
-        choose_scatter(vm);
+    if (status == KVA_OK && vm->hardened) {
+        vm->scatter = choose_scatter(vm, vm->first, vm->frames_first - vm->first);
+        vm->scatter_frames = choose_scatter(vm, vm->frames_first, wish->frames);
+    }
     return status;
 }
 
@@ -313,6 +313,7 @@ enum kva_status kva_vm_destroy(struct kva_vm *vm, kva_vm_leak *leak, void *conte
     if (vm->reclaiming)
         return refuse(vm, KVA_EREENTRY, __func__, 0);
     kva_free_ready(vm);
+    kva_pcpu_trim(vm);
     (void)kva_purge_idle(vm);
     bool leaked = tell_leaks(vm, leak, context);
     kva_pcpu_end(vm);

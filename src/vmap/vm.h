@@ -68,11 +68,22 @@ struct kva_descriptor {
     void *
         of; /* maps: the pool; blocks: struct kva_ram_block; vmalloc: a record of the library's own, or NULL */
     uint32_t pages;
-    uint8_t kind;  /* enum kva_vm_kind */
-    uint8_t state; /* enum kva_vm_state */
-    uint8_t flags; /* enum kva_vm_flag */
-    uint8_t guard; /* pages of guard behind */
+    uint8_t kind;        /* enum kva_vm_kind */
+    uint8_t state;       /* enum kva_vm_state */
+    uint8_t flags;       /* enum kva_vm_flag */
+    uint8_t guard;       /* pages of guard behind */
+    uint8_t align_shift; /* vmalloc: the alignment that was asked for is 2 to this */
 };
+
+/** In the middle of a change of size, and live for everybody else. A reclaim callback that is asked for room on the way
+ *  must neither free nor resize it. */
+enum { KVA_VM_RESIZING = KVA_VM_QUARANTINED + 1 };
+
+/** What users are told of its state. */
+static inline enum kva_vm_state state_of(const struct kva_descriptor *area)
+{
+    return area->state == KVA_VM_RESIZING ? KVA_VM_LIVE : (enum kva_vm_state)area->state;
+}
 
 _Static_assert(sizeof(struct kva_descriptor) <= KVA_LINE, "a descriptor is one cache line");
 
@@ -159,7 +170,8 @@ struct kva_vm {
     uint64_t quarantine_limit;
     uint64_t quarantine_held; /* bytes, guards included */
     uint64_t random;
-    uint64_t scatter; /* hardened: areas go to the KVA_VM_SCATTER bytes from here */
+    uint64_t scatter;        /* hardened: areas go to the KVA_VM_SCATTER bytes from here, */
+    uint64_t scatter_frames; /* maps to those from here */
 
     struct kva_count all; /* of every segment that is not free */
     struct kva_count later;
@@ -414,6 +426,13 @@ static inline bool has_ready(struct kva_vm *vm)
     return atomic_load_explicit(&vm->ready, memory_order_relaxed) != NULL;
 }
 
+/** The same on the way into a call with these flags. Who must not block must not purge, which a free may come to. */
+static inline void free_ready_for(struct kva_vm *vm, unsigned flags)
+{
+    if (has_ready(vm) && !(flags & KVA_VM_NO_BLOCK))
+        kva_free_ready(vm);
+}
+
 /* ------------------------------------------------------------------------------- vm_frames.c, vm_map.c, vm_ram.c */
 
 /** The bytes of a struct kva_ram_block, for its node cache. */
@@ -453,6 +472,12 @@ struct kva_descriptor *kva_ram_map_from(const struct kva_vm *vm, const struct kv
 
 void kva_ram_stats(const struct kva_vm *vm, struct kva_vm_stats *stats);
 const char *kva_ram_check(const struct kva_vm *vm, const struct kva_descriptor *block);
+
+/** Whether the index of parked maps holds each of them, and nothing else; else the invariant that is broken. */
+const char *kva_ram_check_index(const struct kva_vm *vm);
+
+/** Give back the chunks of per-CPU allocators that hold no object. */
+void kva_pcpu_trim(struct kva_vm *vm);
 
 /** Give back the memory of what is left when an instance ends. */
 void kva_ram_end(struct kva_vm *vm);

@@ -111,11 +111,12 @@ static bool fits_now(const struct kva_vm *vm, const struct kva_request *request)
 static enum kva_status place_at_random(struct kva_vm *vm, const struct kva_wish *wish,
                                        struct kva_request *request, uint64_t *start)
 {
-    uint64_t last = min_u64(vm->scatter + (KVA_VM_SCATTER - 1), wish->max);
-    uint64_t room = last - vm->scatter + 1;
+    uint64_t first = is_in_frames_part(vm, wish->min) ? vm->scatter_frames : vm->scatter;
+    uint64_t last = min_u64(first + (KVA_VM_SCATTER - 1), wish->max);
+    uint64_t room = last - first + 1;
 
     if (wish->bytes <= room) {
-        request->min = vm->scatter + kva_vm_random_below(vm, room - wish->bytes + 1);
+        request->min = first + kva_vm_random_below(vm, room - wish->bytes + 1);
         request->max = last;
         if (fits_now(vm, request))
             return kva_alloc(vm->space, request, start);
@@ -149,6 +150,7 @@ struct kva_descriptor *kva_enter_area(struct kva_vm *vm, const struct kva_wish *
     area->kind = (uint8_t)wish->kind;
     area->flags = (uint8_t)wish->flags;
     area->guard = vm->guard;
+    area->align_shift = (uint8_t)__builtin_ctzll(wish->align);
     *table_slot(vm, area->start) = area;
     count_in(&vm->all, area_bytes(vm, area));
     vm->slow_allocations += is_counted(area->kind);
@@ -257,7 +259,7 @@ static enum kva_status attempt_area(struct kva_vm *vm, void *context)
     return status;
 }
 
-/** Make a cached area the caller's; `link` points to it. */
+/** Make a cached area the caller's; `link` points to it. It remembers no alignment. */
 static struct kva_descriptor *revive(struct kva_vm *vm, struct kva_descriptor **link, size_t size,
                                      unsigned flags, const void *caller, void *owner)
 {
@@ -266,6 +268,7 @@ static struct kva_descriptor *revive(struct kva_vm *vm, struct kva_descriptor **
     vm->hits++;
     area->state = KVA_VM_LIVE;
     area->flags = (uint8_t)flags;
+    area->align_shift = 0;
     area->size = size;
     area->caller = caller;
     area->owner = owner;
@@ -299,6 +302,7 @@ enum kva_status kva_take_area(struct kva_vm *vm, const struct kva_vm_request *re
     *fresh = !cached;
     if (cached) {
         *area = revive(vm, cached, wish.size, wish.flags, wish.caller, wish.owner);
+        (*area)->align_shift = (uint8_t)__builtin_ctzll(wish.align);
         return KVA_OK;
     }
     struct taking taking = {.wish = &wish};
@@ -317,8 +321,7 @@ static enum kva_status take_memory(struct kva_vm *vm, const struct kva_vm_reques
     struct kva_descriptor *area;
     bool fresh;
 
-    if (has_ready(vm))
-        kva_free_ready(vm);
+    free_ready_for(vm, request->flags);
     enum kva_status status = kva_take_area(vm, request, where, &area, &fresh);
     if (status != KVA_OK)
         return status;
@@ -412,17 +415,30 @@ static enum kva_status enter_part(struct kva_vm *vm, const struct congruence *co
     return status;
 }
 
+/** Take the addresses of all parts: at the lowest base that fits; hardened, above a random page if there is room. */
+static enum kva_status place_parts(struct kva_vm *vm, struct congruence *congruence)
+{
+    const struct kva_wish *wish = congruence->wish;
+    struct kva_request request = {1, wish->align, wish->min, wish->max, NULL, KVA_LOWEST};
+
+    if (vm->hardened && wish->anywhere) {
+        request.min = vm->scatter + kva_vm_random_below(vm, min_u64(KVA_VM_SCATTER, wish->max - vm->scatter));
+        if (kva_alloc_congruent(vm->space, &request, congruence->plan, congruence->count,
+                                &congruence->base) == KVA_OK)
+            return KVA_OK;
+        request.min = wish->min;
+    }
+    return kva_alloc_congruent(vm->space, &request, congruence->plan, congruence->count, &congruence->base);
+}
+
 static enum kva_status attempt_congruent(struct kva_vm *vm, void *context)
 {
     struct congruence *congruence = context;
-    const struct kva_wish *wish = congruence->wish;
-    struct kva_request request = {1, wish->align, wish->min, wish->max, NULL, KVA_LOWEST};
     size_t i = 0;
 
     if (!kva_nodes_ensure(&vm->areas, congruence->count))
         return KVA_ENOMEM;
-    enum kva_status status =
-        kva_alloc_congruent(vm->space, &request, congruence->plan, congruence->count, &congruence->base);
+    enum kva_status status = place_parts(vm, congruence);
     if (status != KVA_OK)
         return status;
     while (i < congruence->count && (status = enter_part(vm, congruence, i)) == KVA_OK)
@@ -495,8 +511,7 @@ enum kva_status kva_vm_alloc_congruent(struct kva_vm *vm, const struct kva_vm_re
     struct kva_vm_request with_caller = *request;
     if (!with_caller.caller)
         with_caller.caller = CALLER();
-    if (has_ready(vm))
-        kva_free_ready(vm);
+    free_ready_for(vm, request->flags);
     enum kva_status status = kva_take_congruent(vm, &with_caller, parts, count, KVA_VM_VMALLOC, memory);
     return finish(vm, status, __func__, request->min);
 }

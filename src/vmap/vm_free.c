@@ -171,7 +171,7 @@ static void leave_quarantine(struct kva_vm *vm)
     kva_forget_area(vm, area);
 }
 
-/** Hardened: unmap an area now, and keep its addresses out of use until as many bytes again as the limit were freed. */
+/** Hardened: unmap an area now, and keep its addresses out of use until as many bytes as the limit were freed after it. */
 static void lock_away(struct kva_vm *vm, struct kva_descriptor *area)
 {
     kva_close_range(vm, area->start, segment_bytes(vm, area));
@@ -181,7 +181,8 @@ static void lock_away(struct kva_vm *vm, struct kva_descriptor *area)
     vm->quarantine.tail = &area->next;
     vm->quarantine_held += segment_bytes(vm, area);
     count_in(&vm->quarantined, area_bytes(vm, area));
-    while (vm->quarantine_held > vm->quarantine_limit)
+    while (vm->quarantine.head &&
+           vm->quarantine_held - segment_bytes(vm, vm->quarantine.head) >= vm->quarantine_limit)
         leave_quarantine(vm);
 }
 
@@ -272,7 +273,9 @@ static enum kva_status why_not(const struct kva_vm *vm, uintptr_t address)
     }
     if (!area)
         return KVA_EDOUBLE;
-    switch ((enum kva_vm_state)area->state) {
+    if (area->state == KVA_VM_RESIZING && area->start == address)
+        return KVA_EREENTRY;
+    switch ((enum kva_vm_state)state_of(area)) {
     case KVA_VM_LATER:
     case KVA_VM_PARKED:
     case KVA_VM_QUARANTINED:
@@ -329,7 +332,7 @@ size_t kva_vm_usable_size(const struct kva_vm *vm, const void *memory)
 {
     const struct kva_descriptor *area = vm ? area_at(vm, (uintptr_t)memory) : NULL;
 
-    if (!area || area->state != KVA_VM_LIVE || !is_handed_out(area->kind))
+    if (!area || state_of(area) != KVA_VM_LIVE || !is_handed_out(area->kind))
         return 0;
     return usable_bytes(vm, area);
 }

@@ -17,12 +17,12 @@ struct kva_descriptor *kva_area_around(const struct kva_vm *vm, uintptr_t addres
 /** What kva_map_ram and the library keep in `owner` is no user's. */
 static bool has_owner(const struct kva_descriptor *area)
 {
-    return area->state == KVA_VM_LIVE && (area->kind == KVA_VM_VMALLOC || area->kind == KVA_VM_VMAP);
+    return state_of(area) == KVA_VM_LIVE && (area->kind == KVA_VM_VMALLOC || area->kind == KVA_VM_VMAP);
 }
 
 static bool is_freed(const struct kva_descriptor *area)
 {
-    return area->state != KVA_VM_LIVE && area->kind != KVA_VM_RAM;
+    return state_of(area) != KVA_VM_LIVE && area->kind != KVA_VM_RAM;
 }
 
 void kva_describe_area(const struct kva_vm *vm, const struct kva_descriptor *area, struct kva_vm_area *out)
@@ -34,7 +34,7 @@ void kva_describe_area(const struct kva_vm *vm, const struct kva_descriptor *are
         .size = area->size,
         .pages = area->pages,
         .kind = (enum kva_vm_kind)area->kind,
-        .state = (enum kva_vm_state)area->state,
+        .state = state_of(area),
         .flags = area->flags,
         .caller = area->caller,
         .freed_by = is_freed(area) ? area->owner : NULL,
@@ -187,11 +187,21 @@ static const char *check_segment(const struct kva_vm *vm, const struct kva_segme
         return "V1: a segment is not as long as its area and its guard";
     if ((segment->state == KVA_DEFERRED) != (area->state == KVA_VM_PARKED))
         return "V2: a deferred segment's area is not parked, or a parked one's is not deferred";
-    if (area->state > KVA_VM_QUARANTINED || !is_part_right(vm, area))
+    if (area->state > KVA_VM_RESIZING || !is_part_right(vm, area))
         return "V5: an area lies in the wrong part of the reserve";
     count_in(&walk->all, area_bytes(vm, area));
-    count_in(&walk->state[area->state], area_bytes(vm, area));
+    count_in(&walk->state[state_of(area)], area_bytes(vm, area));
     return area->kind == KVA_VM_BLOCK ? kva_ram_check(vm, area) : NULL;
+}
+
+/** A bin: whether each area in it belongs there. Ends with the first that does not, so a ring is not walked for ever. */
+static bool is_bin_right(const struct kva_bin *bin, size_t i, uint64_t most)
+{
+    for (const struct kva_descriptor *area = bin->head; area; area = area->next) {
+        if (bin_of(area->pages) != i || most-- == 0)
+            return false;
+    }
+    return true;
 }
 
 /** The bins, or the parked list: whether the areas in it are of one state, and as many as were counted. */
@@ -206,19 +216,13 @@ static bool check_list(const struct kva_vm *vm, const struct kva_descriptor *lis
     return true;
 }
 
-/** Whether the first area of a bin belongs there. Those behind it were first once. */
-static bool is_bin_right(const struct kva_bin *bin, size_t i)
-{
-    return !bin->head || bin_of(bin->head->pages) == i;
-}
-
 static const char *check_lists(const struct kva_vm *vm, const struct walk *walk)
 {
     struct kva_count cached = {0, 0};
     struct kva_count parked = {0, 0};
 
     for (size_t i = 0; i < KVA_VM_BINS; i++) {
-        if (!is_bin_right(&vm->bin[i], i))
+        if (!is_bin_right(&vm->bin[i], i, vm->all.areas))
             return "V3: a cached area lies in another's bin";
         if (!check_list(vm, vm->bin[i].head, KVA_VM_CACHED, vm->all.areas, &cached))
             return "V3: a bin holds what is not cached";
@@ -287,6 +291,8 @@ static const char *check_all(const struct kva_vm *vm, uint64_t *at)
         return broken;
     *at = vm->first;
     broken = check_lists(vm, &walk);
+    if (!broken)
+        broken = kva_ram_check_index(vm);
     if (!broken)
         broken = check_counts(vm, &walk);
     return broken ? broken : check_frames(vm);

@@ -49,6 +49,7 @@ enum kva_status kva_take_map(struct kva_vm *vm, struct kva_frames *frames, const
         .pages = (uint32_t)min_u64(count, UINT32_MAX),
         .flags = flags,
         .kind = kind,
+        .anywhere = true,
         .caller = caller,
     };
     struct mapping mapping = {&wish, frames, numbers, NULL};
@@ -66,8 +67,7 @@ static enum kva_status map_frames(struct kva_vm *vm, struct kva_frames *frames, 
     bool known = (flags & ~(unsigned)KVA_VM_NO_BLOCK) == 0;
     enum kva_status status = known ? kva_use_frames(vm, frames, numbers, count) : KVA_EINVAL;
 
-    if (has_ready(vm))
-        kva_free_ready(vm);
+    free_ready_for(vm, flags);
     if (status != KVA_OK)
         return refuse(vm, status, "kva_vm_map", 0);
     status = kva_take_map(vm, frames, numbers, count, flags, KVA_VM_VMAP, caller, &map);

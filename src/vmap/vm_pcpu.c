@@ -43,6 +43,7 @@ struct kva_pcpu {
     size_t chunk_count; /* that have offsets, absent ones included */
     size_t chunk_room;  /* entries of `chunks` */
     size_t empty;       /* chunks that are present and hold no object */
+    bool growing;       /* memory for a chunk is being asked for */
     size_t objects;
     size_t unit;
     size_t stride;
@@ -186,6 +187,20 @@ static void retire_chunk(struct kva_pcpu *pcpu, struct chunk *chunk, const void 
     pcpu->empty--;
 }
 
+static void retire_empty_chunks(struct kva_pcpu *pcpu, const void *by)
+{
+    for (size_t k = 0; k < pcpu->chunk_count; k++) {
+        if (pcpu->chunks[k].base != 0 && pcpu->chunks[k].objects == 0)
+            retire_chunk(pcpu, &pcpu->chunks[k], by);
+    }
+}
+
+void kva_pcpu_trim(struct kva_vm *vm)
+{
+    for (struct kva_pcpu *pcpu = vm->pcpus; pcpu; pcpu = pcpu->next)
+        retire_empty_chunks(pcpu, NULL);
+}
+
 enum kva_status kva_pcpu_destroy(struct kva_pcpu *pcpu)
 {
     if (!pcpu)
@@ -194,10 +209,9 @@ enum kva_status kva_pcpu_destroy(struct kva_pcpu *pcpu)
     struct kva_pcpu **link = &vm->pcpus;
     if (pcpu->objects > 0)
         return refuse(vm, KVA_EBUSY, __func__, 0);
-    for (size_t k = 0; k < pcpu->chunk_count; k++) {
-        if (pcpu->chunks[k].base != 0)
-            retire_chunk(pcpu, &pcpu->chunks[k], CALLER());
-    }
+    if (pcpu->growing)
+        return refuse(vm, KVA_EREENTRY, __func__, 0);
+    retire_empty_chunks(pcpu, CALLER());
     while (*link != pcpu)
         link = &(*link)->next;
     *link = pcpu->next;
@@ -301,8 +315,11 @@ static enum kva_status supply_chunk(struct kva_pcpu *pcpu, const void *caller)
     size_t k;
 
     request.caller = caller;
+    bool nested = pcpu->growing; /* in a reclaim callback that the outer call asks */
+    pcpu->growing = true;
     enum kva_status status =
         kva_take_congruent(pcpu->vm, &request, pcpu->parts, pcpu->groups, KVA_VM_PCPU, pcpu->areas);
+    pcpu->growing = nested;
     if (status != KVA_OK)
         return status;
     status = prepare_chunk(pcpu, &k);

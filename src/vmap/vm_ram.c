@@ -230,10 +230,13 @@ static unsigned forget_parked_run(struct kva_vm *vm, struct kva_ram_block *block
 /** Unmap the parked maps of a block that has live ones, run by run. */
 static void unmap_parked_runs(struct kva_vm *vm, struct kva_ram_block *block)
 {
-    for (unsigned at = 0, end; at<BLOCK_PAGES; at = end> at ? end : at + 1) {
-        end = forget_parked_run(vm, block, at);
-        if (end > at)
-            kva_close_range(vm, address_in_block(vm, block, at), bytes_of_pages(vm, end - at));
+    unsigned at = 0;
+
+    while (at < BLOCK_PAGES) {
+        unsigned run = forget_parked_run(vm, block, at) - at;
+        if (run > 0)
+            kva_close_range(vm, address_in_block(vm, block, at), bytes_of_pages(vm, run));
+        at += run > 0 ? run : 1;
     }
     block->cursor = 0;
 }
@@ -543,8 +546,8 @@ static enum kva_status map_ram(struct kva_vm *vm, struct kva_frames *frames, con
     if (status != KVA_OK)
         return refuse(vm, status, "kva_vm_map_ram", 0);
     status = wants_own_area(vm, count) ? KVA_ENOSPC : map_in_block(vm, frames, numbers, count, caller, &map);
-    if (status ==
-        KVA_ENOSPC) /* no block is to hold it, or there is no room for one, but perhaps for these few pages */
+    /* No block is to hold it, or there is no room for one; but perhaps there is for these few pages. */
+    if (status == KVA_ENOSPC)
         status = kva_take_map(vm, frames, numbers, count, 0, KVA_VM_RAM, caller, &map);
     if (status != KVA_OK) {
         kva_unuse_frames(frames, numbers, count);
@@ -631,6 +634,36 @@ void kva_ram_stats(const struct kva_vm *vm, struct kva_vm_stats *stats)
     stats->ram_parked = ram->parked_maps;
     stats->ram_hits = ram->hits;
     stats->ram_misses = ram->misses;
+}
+
+/** How many maps hang on a chain of the index; `most` + 1 if one of them does not belong there. */
+static uint64_t count_chain(const struct kva_vm *vm, size_t i, uint64_t most)
+{
+    struct kva_ram *ram = vm->ram;
+    uint64_t count = 0;
+
+    for (const struct kva_descriptor *map = ram->chain[i]; map && count <= most; map = map->next) {
+        const uint32_t *numbers = numbers_at(vm, map->start);
+        bool right = map->kind == KVA_VM_RAM && map->state == KVA_VM_PARKED &&
+                     area_at(vm, map->start) == map &&
+                     chain_of(ram, map->of, numbers[0], map->pages) == &ram->chain[i];
+        count = right ? count + 1 : most + 1;
+    }
+    return count;
+}
+
+const char *kva_ram_check_index(const struct kva_vm *vm)
+{
+    const struct kva_ram *ram = vm->ram;
+    uint64_t left = ram ? ram->parked_maps : 0;
+
+    for (size_t i = 0; ram && i < CHAINS; i++) {
+        uint64_t count = count_chain(vm, i, left);
+        if (count > left)
+            return "V6: the index holds what is not parked, or hangs it on another's chain";
+        left -= count;
+    }
+    return left == 0 ? NULL : "V6: a parked map is missing from the index";
 }
 
 const char *kva_ram_check(const struct kva_vm *vm, const struct kva_descriptor *area)

@@ -128,6 +128,18 @@ static void copy_area(struct kva_vm *vm, struct kva_descriptor *to, const struct
     poison((char *)memory_of(to) + to->size, end - to->size);
 }
 
+/** Give the old area up. Whoever must not block must not purge either: then as much is parked as there is. */
+static void retire_moved(struct kva_vm *vm, struct kva_descriptor *old, const struct change *change)
+{
+    bool no_block = (change->flags & KVA_VM_NO_BLOCK) != 0;
+
+    if (no_block)
+        (void)kva_set_deferred_limit(vm->space, UINT64_MAX);
+    kva_retire_area(vm, old, change->caller);
+    if (no_block)
+        (void)kva_set_deferred_limit(vm->space, vm->lazy_limit);
+}
+
 static enum kva_status move(struct kva_vm *vm, struct kva_descriptor **area, const struct change *change)
 {
     struct kva_descriptor *old = *area;
@@ -136,13 +148,16 @@ static enum kva_status move(struct kva_vm *vm, struct kva_descriptor **area, con
     bool fresh;
 
     request.flags = (change->flags & ~(unsigned)KVA_VM_HUGE) | (old->flags & KVA_VM_HUGE);
-    request.caller = change->caller;
+    request.align = (size_t)1 << old->align_shift;
+    request.caller = old->caller;
     request.owner = old->owner;
     enum kva_status status = kva_take_area(vm, &request, "kva_vm_realloc", &made, &fresh);
     if (status != KVA_OK)
         return status;
     copy_area(vm, made, old, wants_zero(vm, change), fresh);
-    kva_retire_area(vm, old, change->caller);
+    made->flags = old->flags;
+    old->state = KVA_VM_LIVE;
+    retire_moved(vm, old, change);
     vm->moved++;
     *area = made;
     return KVA_OK;
@@ -171,8 +186,7 @@ static enum kva_status reallocate(struct kva_vm *vm, void *memory, struct change
 {
     enum kva_status status = KVA_ENULL;
 
-    if (has_ready(vm))
-        kva_free_ready(vm);
+    free_ready_for(vm, change->flags);
     struct kva_descriptor *area = kva_live_area(vm, memory, KVA_VM_VMALLOC, &status);
     if (!area)
         return refuse(vm, status, where, (uintptr_t)memory);
@@ -181,7 +195,9 @@ static enum kva_status reallocate(struct kva_vm *vm, void *memory, struct change
         *moved = NULL;
         return KVA_OK;
     }
+    area->state = KVA_VM_RESIZING;
     status = resize(vm, &area, change);
+    area->state = KVA_VM_LIVE;
     if (status != KVA_OK)
         return is_misuse(status) ? refuse(vm, status, where, (uintptr_t)memory) : (vm->status = status);
     *moved = memory_of(area);

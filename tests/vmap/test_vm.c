@@ -751,6 +751,215 @@ static void leaks_are_reported(enum kva_mechanism mechanism)
     expect_nothing_outstanding(&bench);
 }
 
+/* ------------------------------------------------------------------------------------------- promises kept */
+
+/** An area whose grace period is over, and one that moves, are freed; but not by a call that must not block, since that
+ *  would purge them here at once. */
+static void who_must_not_block_purges_nothing(enum kva_mechanism mechanism)
+{
+    struct waiting waiting = {.count = 0};
+    struct bench bench;
+    void *memory;
+
+    init_sources(&bench, mechanism);
+    bench.config.grace = (struct kva_grace){after_grace, NULL, &waiting};
+    bench.config.cache_bytes = KVA_VM_NONE;
+    bench.config.lazy_bytes = KVA_VM_NONE;
+    if (kva_vm_create(&bench.config, &bench.vm) == KVA_ENOENT)
+        return;
+    struct kva_vm_request request = kva_vm_request_of(PAGE);
+    request.flags = KVA_VM_NO_BLOCK;
+    assert_int_equal(kva_vfree_later(bench.vm, kva_vmalloc(bench.vm, PAGE), NULL), KVA_OK);
+    kva_vfree_ready(waiting.record[0]);
+    assert_int_equal(kva_vm_alloc(bench.vm, &request, &memory), KVA_OK);
+    assert_int_equal(stats_of(&bench).purges, 0);
+    void *before =
+        kva_vmalloc(bench.vm, PAGE); /* frees what is ready, by one purge, and stands in its place */
+    void *behind = kva_vmalloc(bench.vm, PAGE);
+    assert_int_equal(stats_of(&bench).purges, 1);
+    assert_int_equal(kva_vm_realloc(bench.vm, memory, 9 * PAGE, KVA_VM_NO_BLOCK, &memory), KVA_OK);
+    assert_int_equal(stats_of(&bench).moved, 1);
+    assert_int_equal(stats_of(&bench).purges, 1);
+    assert_int_equal(stats_of(&bench).parked_areas, 1);
+    assert_int_equal(kva_vfree(bench.vm, before), KVA_OK);
+    assert_int_equal(kva_vfree(bench.vm, behind), KVA_OK);
+    assert_int_equal(kva_vfree(bench.vm, memory), KVA_OK);
+    end(&bench);
+}
+
+static void begin_hardened(struct bench *bench, enum kva_mechanism mechanism)
+{
+    init_sources(bench, mechanism);
+    bench->config.hardened = true;
+    bench->config.seed = 1;
+    bench->config.quarantine_bytes = 10 * PAGE;
+    if (kva_vm_create(&bench->config, &bench->vm) != KVA_OK)
+        bench->vm = NULL;
+}
+
+/** An area larger than the quarantine is not the one that leaves it. */
+static void large_areas_wait_in_quarantine_too(enum kva_mechanism mechanism)
+{
+    struct bench bench;
+
+    begin_hardened(&bench, mechanism);
+    if (!bench.vm)
+        return;
+    void *small = kva_vmalloc(bench.vm, PAGE);
+    void *large = kva_vmalloc(bench.vm, 100 * PAGE);
+    void *last = kva_vmalloc(bench.vm, 2 * PAGE);
+    assert_int_equal(kva_vfree(bench.vm, small), KVA_OK);
+    assert_int_equal(kva_vfree(bench.vm, large), KVA_OK);
+    assert_int_equal(kva_vfree(bench.vm, large), KVA_EDEFERRED);
+    assert_int_equal(kva_vfree(bench.vm, last), KVA_OK);
+    assert_int_equal(kva_vfree(bench.vm, large), KVA_EDEFERRED);
+    assert_int_equal(kva_vfree(bench.vm, small), KVA_EDOUBLE);
+    end(&bench);
+}
+
+/** Whether one address follows the other as the lowest fit would have it, so often that it is no accident. */
+static bool is_in_a_row(char *const *memory, size_t count, size_t distance)
+{
+    for (size_t i = 1; i < count; i++) {
+        if (memory[i] != memory[i - 1] + distance)
+            return false;
+    }
+    return true;
+}
+
+static void hardened_areas_of_every_kind_are_strewn(enum kva_mechanism mechanism)
+{
+    struct kva_part part = {0, PAGE};
+    struct kva_vm_request request = kva_vm_request_of(1);
+    struct kva_frames *frames;
+    struct bench bench;
+    char *maps[8];
+    char *parts[8];
+    uint32_t number;
+
+    begin_hardened(&bench, mechanism);
+    if (!bench.vm)
+        return;
+    assert_int_equal(kva_frames_create(bench.vm, 1, &frames), KVA_OK);
+    assert_int_equal(kva_frames_alloc(frames, 1, &number), KVA_OK);
+    for (size_t i = 0; i < 8; i++) {
+        void *start;
+        maps[i] = kva_vmap(bench.vm, frames, &number, 1);
+        assert_non_null(maps[i]);
+        assert_int_equal(kva_vm_alloc_congruent(bench.vm, &request, &part, 1, &start), KVA_OK);
+        parts[i] = start;
+    }
+    assert_false(is_in_a_row(maps, 8, 2 * PAGE));
+    assert_false(is_in_a_row(parts, 8, 2 * PAGE));
+    expect_sound(&bench);
+    for (size_t i = 0; i < 8; i++) {
+        assert_int_equal(kva_vunmap(bench.vm, maps[i]), KVA_OK);
+        assert_int_equal(kva_vfree(bench.vm, parts[i]), KVA_OK);
+    }
+    assert_int_equal(kva_frames_destroy(frames), KVA_OK);
+    end(&bench);
+}
+
+struct spoiler {
+    void *memory;
+    struct kva_pcpu *pcpu;
+    unsigned asked;
+};
+
+/** Asked for room, it wants to free just what the room is for. */
+static bool spoil(void *context, struct kva_vm *vm, size_t size)
+{
+    struct spoiler *spoiler = context;
+    void *moved = spoiler->memory;
+    (void)size;
+
+    spoiler->asked++;
+    if (spoiler->pcpu)
+        assert_int_equal(kva_pcpu_destroy(spoiler->pcpu), KVA_EREENTRY);
+    if (!spoiler->memory)
+        return false;
+    assert_int_equal(kva_vfree(vm, spoiler->memory), KVA_EREENTRY);
+    assert_int_equal(kva_vm_realloc(vm, spoiler->memory, 2 * PAGE, 0, &moved), KVA_EREENTRY);
+    assert_int_equal(kva_vm_usable_size(vm, spoiler->memory), PAGE);
+    return false;
+}
+
+static void callbacks_cannot_pull_the_rug_away(struct bench *bench)
+{
+    struct spoiler spoiler = {NULL, NULL, 0};
+    struct kva_vm_reclaim reclaim = {.callback = spoil, .context = &spoiler};
+    void *memory = kva_vmalloc(bench->vm, PAGE);
+    void *behind = kva_vmalloc(bench->vm, PAGE);
+    void *object;
+
+    assert_int_equal(kva_vm_add_reclaim(bench->vm, &reclaim), KVA_OK);
+    spoiler.memory = memory;
+    kva_failing_pages_fail(&bench->pages, 1, true);
+    assert_int_equal(kva_vm_realloc(bench->vm, memory, 5 * PAGE, 0, &memory), KVA_ENOMEM);
+    assert_true(spoiler.asked > 0);
+    assert_ptr_equal(memory, spoiler.memory);
+    kva_failing_pages_fail(&bench->pages, 0, false);
+
+    spoiler = (struct spoiler){NULL, NULL, 0};
+    assert_int_equal(kva_pcpu_create(bench->vm, NULL, &spoiler.pcpu), KVA_OK);
+    kva_failing_pages_fail(&bench->pages, 1, true);
+    assert_int_equal(kva_pcpu_alloc(spoiler.pcpu, 64, 8, &object), KVA_ENOMEM);
+    assert_true(spoiler.asked > 0);
+    kva_failing_pages_fail(&bench->pages, 0, false);
+    assert_int_equal(kva_vm_remove_reclaim(bench->vm, &reclaim), KVA_OK);
+    assert_int_equal(kva_pcpu_destroy(spoiler.pcpu), KVA_OK);
+    assert_int_equal(kva_vfree(bench->vm, memory), KVA_OK);
+    assert_int_equal(kva_vfree(bench->vm, behind), KVA_OK);
+}
+
+static void moved_areas_keep_what_they_were_asked_for_with(struct bench *bench)
+{
+    const size_t align = (size_t)1 << 20;
+    struct kva_vm_request request = kva_vm_request_of(PAGE);
+    struct kva_vm_area before;
+    struct kva_vm_area area;
+    void *memory;
+
+    request.align = align;
+    request.flags = KVA_VM_ZERO;
+    request.owner = bench;
+    assert_int_equal(kva_vm_alloc(bench->vm, &request, &memory), KVA_OK);
+    assert_int_equal(kva_vm_find(bench->vm, memory, &before), KVA_OK);
+    void *behind = kva_vmalloc(bench->vm, PAGE);
+    for (size_t pages = 10; pages <= 1000; pages *= 10) {
+        assert_int_equal(kva_vm_realloc(bench->vm, memory, pages * PAGE, 0, &memory), KVA_OK);
+        assert_int_equal((uintptr_t)memory % align, 0);
+        assert_int_equal(kva_vm_find(bench->vm, memory, &area), KVA_OK);
+        assert_ptr_equal(area.caller, before.caller);
+        assert_ptr_equal(area.owner, bench);
+        assert_int_equal(area.flags, before.flags);
+    }
+    assert_true(stats_of(bench).moved > 0);
+    assert_int_equal(kva_vfree(bench->vm, memory), KVA_OK);
+    assert_int_equal(kva_vfree(bench->vm, behind), KVA_OK);
+    void *other =
+        kva_vmalloc(bench->vm, 1000 * PAGE); /* the same area, out of the cache: no alignment is left on it */
+    assert_int_equal(kva_vfree(bench->vm, other), KVA_OK);
+}
+
+/** The chunk that an allocator keeps although it holds no object is nobody's loss. */
+static void an_empty_allocator_is_no_leak(enum kva_mechanism mechanism)
+{
+    struct kva_pcpu *pcpu;
+    struct bench bench;
+    size_t bytes = 0;
+    void *object;
+
+    if (!begin(&bench, mechanism))
+        return;
+    assert_int_equal(kva_pcpu_create(bench.vm, NULL, &pcpu), KVA_OK);
+    assert_int_equal(kva_pcpu_alloc(pcpu, 64, 8, &object), KVA_OK);
+    assert_int_equal(kva_pcpu_free(pcpu, object), KVA_OK);
+    assert_int_equal(kva_vm_destroy(bench.vm, note_leak, &bytes), KVA_OK);
+    assert_int_equal(bytes, 0);
+    expect_nothing_outstanding(&bench);
+}
+
 /* --------------------------------------------------------------------------------------- every call in turn */
 
 /** A little of everything; the first status that is not KVA_OK. What was taken is given back. */
@@ -902,6 +1111,12 @@ WHOLE_SCENARIO(later_areas_stay_until_they_are_ready)
 WHOLE_SCENARIO(hardened_areas_are_unmapped_at_once)
 WHOLE_SCENARIO(reports_name_who_allocated)
 WHOLE_SCENARIO(leaks_are_reported)
+WHOLE_SCENARIO(who_must_not_block_purges_nothing)
+WHOLE_SCENARIO(large_areas_wait_in_quarantine_too)
+WHOLE_SCENARIO(hardened_areas_of_every_kind_are_strewn)
+SCENARIO(callbacks_cannot_pull_the_rug_away)
+SCENARIO(moved_areas_keep_what_they_were_asked_for_with)
+WHOLE_SCENARIO(an_empty_allocator_is_no_leak)
 WHOLE_SCENARIO(every_failure_leaves_nothing_behind)
 
 int main(void)
@@ -931,6 +1146,12 @@ int main(void)
         cmocka_unit_test(test_hardened_areas_are_unmapped_at_once),
         cmocka_unit_test(test_reports_name_who_allocated),
         cmocka_unit_test(test_leaks_are_reported),
+        cmocka_unit_test(test_who_must_not_block_purges_nothing),
+        cmocka_unit_test(test_large_areas_wait_in_quarantine_too),
+        cmocka_unit_test(test_hardened_areas_of_every_kind_are_strewn),
+        cmocka_unit_test(test_callbacks_cannot_pull_the_rug_away),
+        cmocka_unit_test(test_moved_areas_keep_what_they_were_asked_for_with),
+        cmocka_unit_test(test_an_empty_allocator_is_no_leak),
         cmocka_unit_test(test_every_failure_leaves_nothing_behind),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

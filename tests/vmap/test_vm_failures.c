@@ -347,7 +347,7 @@ static enum kva_status do_pcpu(struct stage *stage, struct test_rng rng)
 
 static enum kva_status do_object(struct stage *stage, struct test_rng rng)
 {
-    size_t size = 16 << test_below(&rng, 6);
+    size_t size = (size_t)16 << test_below(&rng, 6);
 
     if (stage->pcpu == NULL || stage->object_count == OBJECTS)
         return KVA_OK;

@@ -412,7 +412,7 @@ static void test_limit_on_mappings(void **state)
 
 /* ------------------------------------------------------------------------------------------------ the process */
 
-static bool limit(int resource, uint64_t bytes)
+static bool limit(enum __rlimit_resource resource, uint64_t bytes)
 {
     struct rlimit was;
 
@@ -422,7 +422,7 @@ static bool limit(int resource, uint64_t bytes)
     return setrlimit(resource, &was) == 0;
 }
 
-static bool unlimit(int resource)
+static bool unlimit(enum __rlimit_resource resource)
 {
     struct rlimit was;
 
