@@ -12,10 +12,8 @@ int main(void)
     if (kva_vm_create(NULL, &vm) != KVA_OK) /* a terabyte of addresses, and no memory yet */
         return 1;
     void *text = kva_vzalloc(vm, 10000); /* 3 pages of zeroes, and a guard page behind them */
-    if (text == NULL ||
-        kva_vm_realloc(vm, text, 50000, 0, &text) != KVA_OK) /* grown where it stands, to 13 */
-        return 1;
-    if (kva_vm_find(vm, (char *)text + 45000, &area) != KVA_OK)
+    enum kva_status status = kva_vm_realloc(vm, text, 50000, 0, &text); /* grown in place, to 13 */
+    if (status != KVA_OK || kva_vm_find(vm, (char *)text + 45000, &area) != KVA_OK)
         return 1;
     printf("%zu bytes asked for, %zu pages, guard page %s\n", area.size, area.pages,
            area.guard > 0 ? "yes" : "no");
