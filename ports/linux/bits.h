@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * A row of bits in 64-bit words, and three things to do with a range [from, end) of it. The row has a word more than
+ * A row of bits in 64-bit words, and what to do with a range [from, end) of it. The row has a word more than
  * it needs, so that the bit behind the last may be asked for.
  */
 #ifndef KVA_PORTS_LINUX_BITS_H
@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 static inline bool bit_is_set(const uint64_t *bits, uint64_t at)
 {
@@ -27,12 +28,24 @@ static inline uint64_t bits_of_word(uint64_t word, uint64_t from, uint64_t end)
     return mask;
 }
 
+static inline void bits_set_in_word(uint64_t *bits, uint64_t word, uint64_t from, uint64_t end, bool value)
+{
+    uint64_t mask = bits_of_word(word, from, end);
+
+    bits[word] = value ? bits[word] | mask : bits[word] & ~mask;
+}
+
 static inline void bits_set(uint64_t *bits, uint64_t from, uint64_t end, bool value)
 {
-    for (uint64_t word = from / 64; word * 64 < end; word++) {
-        uint64_t mask = bits_of_word(word, from, end);
-        bits[word] = value ? bits[word] | mask : bits[word] & ~mask;
-    }
+    if (from >= end)
+        return;
+    uint64_t first = from / 64;
+    uint64_t last = (end - 1) / 64;
+    bits_set_in_word(bits, first, from, end, value);
+    if (last == first)
+        return;
+    memset(&bits[first + 1], value ? 0xff : 0, (size_t)(last - first - 1) * sizeof *bits);
+    bits_set_in_word(bits, last, from, end, value);
 }
 
 static inline uint64_t bits_count(const uint64_t *bits, uint64_t from, uint64_t end)
@@ -42,6 +55,42 @@ static inline uint64_t bits_count(const uint64_t *bits, uint64_t from, uint64_t 
     for (uint64_t word = from / 64; word * 64 < end; word++)
         count += (uint64_t)__builtin_popcountll(bits[word] & bits_of_word(word, from, end));
     return count;
+}
+
+/** How many bits of the range differ from the one before; bit -1 counts as 0. */
+static inline uint64_t bits_count_changes(const uint64_t *bits, uint64_t from, uint64_t end)
+{
+    uint64_t count = 0;
+
+    for (uint64_t word = from / 64; word * 64 < end; word++) {
+        uint64_t before = bits[word] << 1 | (word > 0 ? bits[word - 1] >> 63 : 0);
+        count += (uint64_t)__builtin_popcountll((bits[word] ^ before) & bits_of_word(word, from, end));
+    }
+    return count;
+}
+
+/** The first set bit in the range; `end` if there is none. */
+static inline uint64_t bits_first(const uint64_t *bits, uint64_t from, uint64_t end)
+{
+    for (uint64_t word = from / 64; word * 64 < end; word++) {
+        uint64_t set = bits[word] & bits_of_word(word, from, end);
+        if (set != 0)
+            return word * 64 + (uint64_t)__builtin_ctzll(set);
+    }
+    return end;
+}
+
+/** The end of the last bit of that value in the range; `from` if there is none. */
+static inline uint64_t bits_last_end(const uint64_t *bits, bool value, uint64_t from, uint64_t end)
+{
+    uint64_t flip = value ? 0 : UINT64_MAX;
+
+    for (uint64_t word = (end + 63) / 64; word-- > from / 64;) {
+        uint64_t those = (bits[word] ^ flip) & bits_of_word(word, from, end);
+        if (those != 0)
+            return word * 64 + 64 - (uint64_t)__builtin_clzll(those);
+    }
+    return from;
 }
 
 /** The first bit from `from` on that differs from that one; `end` if all are alike. */

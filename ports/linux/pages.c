@@ -33,11 +33,28 @@
  *                 they may use an eighth of them, and where that is spent, large areas are opened as small ones are.
  *
  * CLOSING         A large run is replaced by a shut mapping, which gives its page tables back, too. A small one gets
- *                 markers, which drop the pages.
+ *                 markers, which drop the pages. Whatever makes mappings fewer is shut, together with what is idle beside it.
  *
- * LIMITS          A process may have vm.max_map_count mappings. The edges between shut pages and others are counted, so a
- *                 call that would exceed what is left is refused before the kernel does, and a close that would falls
- *                 back to markers.
+ *                 Where the kernel refuses all of that, the pages are dropped and noted as WEAK. They can still be written,
+ *                 so they are dropped once more when they are opened.
+ *
+ * LIMITS          A process may have vm.max_map_count mappings. A call that would exceed what is left is refused before
+ *                 the kernel does, and a close that would falls back to markers. What is left is found by a look at all
+ *                 mappings of the process: when the stretch begins, when it has taken an eighth of what was left, and before
+ *                 any refusal.
+ *
+ * COUNTING        The stretch's own mappings are counted by their ends: one more than there are
+ *
+ *                    edges   between shut pages and others
+ *                    seams   between open pages of which the kernel may have made two mappings (*)
+ *
+ *                       shut      open          open           shut
+ *                    ...........|         *               |...........      2 edges, 1 seam: 4 mappings at most
+ *
+ *                 The kernel merges a fresh mapping with its neighbours unless pages of both were touched before they met,
+ *                 or, in a child of fork, unless the neighbour comes from the parent. It does not tell, so where it may not
+ *                 have merged them there is a seam. Thus there are never more mappings than are counted, but for those that
+ *                 the program splits itself (mlock, madvise); a look counts these as the program's.
  */
 #define _GNU_SOURCE
 #define _FILE_OFFSET_BITS 64 /* pools of more than 2 GiB on 32-bit hosts */
@@ -51,6 +68,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/utsname.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "../../src/base/arith.h"
@@ -61,24 +79,48 @@
 #define MADV_GUARD_INSTALL 102 /* Linux 6.13; include/uapi/asm-generic/mman-common.h */
 #define MADV_GUARD_REMOVE 103
 #endif
+#ifndef MADV_WIPEONFORK
+#define MADV_WIPEONFORK 18 /* Linux 4.14 */
+#endif
 
-enum { GRAIN_PAGES = 512, LARGE_PAGES = 64 };
+enum { GRAIN_PAGES = 512, LARGE_PAGES = 64, APART = 64 };
 
 _Static_assert(sizeof(struct utsname) <= 4096, "the probe below fits in any page");
+
+/** What a look at the process' mappings has found, and when. */
+struct look {
+    uint64_t mappings; /* of the process; 0: there was none, or nothing to look at */
+    uint64_t own;      /* as counted then */
+    uint64_t good_for; /* so many of the stretch's own; then look again */
+    uint64_t time;     /* in ms */
+    struct sizes {
+        uint64_t all;
+        uint64_t data;
+    } sizes;
+};
 
 struct stretch {
     char *first;
     uint64_t bytes;
     uint64_t private_bytes; /* then come the frames */
     uint64_t page;
-    uint64_t pages; /* of the private part */
-    bool guards;    /* the mechanism */
-    uint64_t *open; /* a bit for each page of the private part: mapped read-write, not shut */
-    uint64_t *huge; /* a bit for each page: an opening with huge pages begins here */
-    uint64_t huge_count;
-    uint64_t *runs;     /* a bit for each page of the frames part: a call of map began here */
+    uint64_t pages;             /* of the private part */
+    bool guards;                /* the mechanism */
+    bool has_huge;              /* or had */
+    unsigned apart;             /* so many openings get a mapping each, since markers were refused */
+    uint64_t *is_first_process; /* a word that a child of fork finds zero */
+    uint64_t *open;             /* a bit for each page of the private part: mapped read-write, not shut */
+    uint64_t *used;             /* a bit for each: opened, and not closed since */
+    uint64_t *seams;            /* a bit for each: open, as the one before, but maybe in another mapping */
+    uint64_t seam_count;
+    uint64_t *huge; /* a bit for each: in a mapping that wants huge pages */
+    uint64_t *runs; /* a bit for each page of the frames part: a call of map began here */
+    uint64_t *weak; /* a bit for each page of both parts: closed, but weakly */
+    uint64_t weak_count;
     uint64_t open_bits; /* bytes of these rows */
     uint64_t run_bits;
+    uint64_t weak_bits;
+    struct look look;
     struct kva_pages_stats stats;
 };
 
@@ -113,7 +155,7 @@ static uint64_t mappings_allowed(void)
 }
 
 /** How many mappings the process has: the lines of a file. 0 if that cannot be read. */
-static uint64_t mappings_now(void)
+static uint64_t count_mappings(void)
 {
     static const size_t piece = 16384;
     char text[16384];
@@ -131,32 +173,93 @@ static uint64_t mappings_now(void)
     return lines;
 }
 
-/** What a stretch may use of the process' mappings: what is left when it begins, less a sixteenth for all that the program
- *  does besides. 0: no limit is known. */
-static uint64_t mappings_for_stretch(void)
+static uint64_t milliseconds(void)
 {
-    uint64_t allowed = mappings_allowed();
-    uint64_t kept = mappings_now() + allowed / 16;
+    struct timespec time = {0, 0};
 
-    if (allowed == 0)
-        return 0;
-    return allowed > kept ? allowed - kept : 1;
+    (void)clock_gettime(CLOCK_MONOTONIC, &time);
+    return (uint64_t)time.tv_sec * 1000 + (uint64_t)time.tv_nsec / 1000000;
 }
 
-static bool has_room_for(const struct stretch *stretch, uint64_t more)
+/** Pages of addresses that the process has, and those that count as data: read at once, and hardly a mapping comes or goes
+ *  without a change of one of them. */
+static struct sizes read_sizes(void)
+{
+    struct sizes sizes = {0, 0};
+    char text[128] = "";
+    int file = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+
+    if (file < 0)
+        return sizes;
+    ssize_t length = read(file, text, sizeof text - 1);
+    (void)close(file);
+    char *at = text;
+    for (unsigned i = 0; length > 0 && i < 6; i++) { /* size resident shared text lib data dt */
+        uint64_t number = strtoull(at, &at, 10);
+        if (i == 0)
+            sizes.all = number;
+        sizes.data = number;
+    }
+    return sizes;
+}
+
+/** Whether the last look still tells how many mappings others have: it takes 0.1 us for each mapping there is, too much for
+ *  each of many refusals. */
+static bool is_fresh(const struct look *look, struct sizes sizes)
+{
+    const uint64_t most = 100; /* ms */
+
+    return look->mappings != 0 && sizes.all != 0 && sizes.all == look->sizes.all &&
+           sizes.data == look->sizes.data && milliseconds() - look->time <= most;
+}
+
+/** How many mappings the process has; 0 if that cannot be known. */
+static uint64_t mappings_now(struct stretch *stretch)
+{
+    struct look *look = &stretch->look;
+    struct sizes sizes = read_sizes();
+
+    if (!is_fresh(look, sizes)) {
+        look->mappings = count_mappings();
+        look->own = stretch->stats.mappings;
+        look->sizes = sizes;
+        look->time = milliseconds();
+    }
+    uint64_t now = look->mappings + stretch->stats.mappings; /* what is its own is known at any time */
+    return look->mappings == 0 || now <= look->own ? 0 : now - look->own;
+}
+
+/** Find out what the stretch may use of the process' mappings: what is left, less a sixteenth for all that the program does
+ *  besides. Others take mappings and give them back, so the answer is good for an eighth of what is left, and then there is
+ *  another look. */
+static void look_again(struct stretch *stretch)
+{
+    const uint64_t least = 64; /* so that the last ones are not counted one by one */
+    struct kva_pages_stats *stats = &stretch->stats;
+    uint64_t allowed = mappings_allowed();
+    uint64_t kept = mappings_now(stretch) + allowed / 16;
+    uint64_t left = allowed > kept ? allowed - kept : 0;
+
+    stats->mappings_limit = allowed == 0 ? 0 : stats->mappings + left;
+    stretch->look.good_for = stats->mappings + min_u64(left, max_u64(left / 8, least));
+}
+
+static bool has_room_for(struct stretch *stretch, uint64_t more)
 {
     const struct kva_pages_stats *stats = &stretch->stats;
 
+    if (stats->mappings + more > stretch->look.good_for)
+        look_again(stretch);
     return stats->mappings_limit == 0 || stats->mappings + more <= stats->mappings_limit;
 }
 
 /** A call on mappings was refused: for want of memory, or of mappings? The kernel says ENOMEM to both, so they are
  *  counted. Within 8 of the limit it is the limit: one call may need as many as 2 more, and threads come and go. */
-static enum kva_status why_refused(void)
+static enum kva_status why_refused(struct stretch *stretch)
 {
     uint64_t allowed = mappings_allowed();
 
-    return allowed != 0 && mappings_now() + 8 >= allowed ? KVA_ELIMIT : KVA_ENOMEM;
+    return allowed != 0 && mappings_now(stretch) + 8 >= allowed ? KVA_ELIMIT : KVA_ENOMEM;
 }
 
 /* -------------------------------------------------------------------------------------------- reserving */
@@ -225,19 +328,34 @@ static bool find_gap(uint64_t min, uint64_t max, uint64_t bytes, uint64_t align,
 /** The lowest address that Linux lets a program map by default (vm.mmap_min_addr). */
 static const uint64_t lowest_address = 65536;
 
-static char *reserve_in_window(const struct kva_stretch *wish, uint64_t align, uint64_t *calls)
+/** Reserve just there, or nowhere. */
+static char *reserve_at(uint64_t at, uint64_t bytes, uint64_t *calls)
 {
-    uint64_t at;
+    void *mapping = map_shut((void *)(uintptr_t)at, bytes, MAP_FIXED_NOREPLACE);
 
-    if (!find_gap(max_u64(wish->min, lowest_address), wish->max, wish->bytes, align, &at))
-        return NULL;
-    void *mapping = map_shut((void *)(uintptr_t)at, wish->bytes, MAP_FIXED_NOREPLACE);
     ++*calls;
     if (mapping == MAP_FAILED)
         return NULL;
     if ((uintptr_t)mapping == at)
         return mapping;
-    (void)munmap(mapping, (size_t)wish->bytes); /* a kernel before 4.17 takes the flag for a mere hint */
+    (void)munmap(mapping, (size_t)bytes); /* a kernel before 4.17 takes the flag for a mere hint */
+    errno = EEXIST;
+    return NULL;
+}
+
+/** Between the look and the call another thread may take the place: then there is another look. */
+static char *reserve_in_window(const struct kva_stretch *wish, uint64_t align, uint64_t *calls)
+{
+    const unsigned most = 8;
+    uint64_t at;
+
+    for (unsigned tries = 0; tries < most; tries++) {
+        if (!find_gap(max_u64(wish->min, lowest_address), wish->max, wish->bytes, align, &at))
+            return NULL;
+        char *first = reserve_at(at, wish->bytes, calls);
+        if (first || errno != EEXIST)
+            return first;
+    }
     return NULL;
 }
 
@@ -278,7 +396,7 @@ static char *reserve_most(struct kva_stretch *wish, uint64_t page, uint64_t alig
         if (half < wish->least || half < 2 * page)
             return NULL;
         wish->bytes = half;
-        wish->frames = align_down(wish->frames / 2, page);
+        wish->frames = max_u64(align_down(wish->frames / 2, page), page);
     }
 }
 
@@ -296,11 +414,27 @@ static void give_row(uint64_t *row, uint64_t bytes)
         (void)munmap(row, (size_t)bytes);
 }
 
+/** A word that is 1 in this process and 0 in a child of it (Linux 4.14; before that it is 0 always: what is done for a
+ *  child is right for a parent, too). */
+static uint64_t *take_word(uint64_t page)
+{
+    uint64_t bytes;
+    uint64_t *word = take_row(1, &bytes);
+
+    if (word && madvise(word, (size_t)page, MADV_WIPEONFORK) == 0)
+        *word = 1;
+    return word;
+}
+
 static void give_stretch(struct stretch *stretch)
 {
+    give_row(stretch->is_first_process, stretch->page);
     give_row(stretch->open, stretch->open_bits);
+    give_row(stretch->used, stretch->open_bits);
+    give_row(stretch->seams, stretch->open_bits);
     give_row(stretch->huge, stretch->open_bits);
     give_row(stretch->runs, stretch->run_bits);
+    give_row(stretch->weak, stretch->weak_bits);
     free(stretch);
 }
 
@@ -316,13 +450,18 @@ static struct stretch *take_stretch(const struct kva_stretch *wish, uint64_t pag
     stretch->page = page;
     stretch->pages = stretch->private_bytes / page;
     stretch->guards = guards;
+    stretch->is_first_process = take_word(page);
     stretch->open = take_row(stretch->pages, &stretch->open_bits);
+    stretch->used = take_row(stretch->pages, &stretch->open_bits);
+    stretch->seams = take_row(stretch->pages, &stretch->open_bits);
     stretch->huge = take_row(stretch->pages, &stretch->open_bits);
     stretch->runs = take_row(wish->frames / page + 1, &stretch->run_bits);
+    stretch->weak = take_row(wish->bytes / page, &stretch->weak_bits);
     stretch->stats.mechanism = guards ? "guard regions" : "protected mappings";
     stretch->stats.mappings = 1;
-    stretch->stats.mappings_limit = mappings_for_stretch();
-    if (stretch->open && stretch->huge && stretch->runs)
+    look_again(stretch);
+    if (stretch->is_first_process && stretch->open && stretch->used && stretch->seams && stretch->huge &&
+        stretch->runs && stretch->weak)
         return stretch;
     give_stretch(stretch);
     return NULL;
@@ -431,42 +570,160 @@ static bool replace(struct stretch *stretch, struct run run, int protection, uin
     return mmap(start_of(stretch, run), bytes_of(stretch, run), protection, flags, -1, 0) != MAP_FAILED;
 }
 
-/** How many of the two ends of a run are edges, if its pages are all open, or all shut. */
-static uint64_t edges_of(const struct stretch *stretch, struct run run, bool is_open)
+/** Note pages of the stretch, private ones or for frames, as closed weakly, or not. */
+static void note_weak(struct stretch *stretch, struct run run, bool is_weak)
 {
-    bool before = run.from > 0 && bit_is_set(stretch->open, run.from - 1);
-    bool behind = bit_is_set(stretch->open, run.end);
-
-    return (before != is_open) + (uint64_t)(behind != is_open);
+    if (!is_weak && stretch->weak_count == 0)
+        return;
+    stretch->weak_count -= bits_count(stretch->weak, run.from, run.end);
+    bits_set(stretch->weak, run.from, run.end, is_weak);
+    stretch->weak_count += is_weak ? length(run) : 0;
 }
 
-/** Whether a run, whose pages are all alike, may become open, or shut: there may be up to two mappings more. */
-static bool may_become(const struct stretch *stretch, struct run run, bool is_open)
+/* ----------------------------------------------------------------------------------------------- mappings */
+
+static bool before_is_open(const struct stretch *stretch, struct run run)
 {
-    return has_room_for(stretch, edges_of(stretch, run, is_open) > edges_of(stretch, run, !is_open) ? 2 : 0);
+    return run.from > 0 && bit_is_set(stretch->open, run.from - 1);
 }
 
-/** Note a run, whose pages are all alike and otherwise, as open or shut, and what that makes of the number of mappings. */
-static void note_run(struct stretch *stretch, struct run run, bool is_open)
+static bool behind_is_open(const struct stretch *stretch, struct run run)
 {
-    stretch->stats.mappings += edges_of(stretch, run, is_open);
-    stretch->stats.mappings -= edges_of(stretch, run, !is_open);
+    return bit_is_set(stretch->open, run.end);
+}
+
+static uint64_t seams_in(const struct stretch *stretch, struct run run)
+{
+    return stretch->seam_count == 0 ? 0 : bits_count(stretch->seams, run.from, run.end + 1);
+}
+
+/** The ends of mappings in a run and at both of its ends: where open meets shut, and the seams. */
+static uint64_t ends_in(const struct stretch *stretch, struct run run)
+{
+    return bits_count_changes(stretch->open, run.from, run.end + 1) + seams_in(stretch, run);
+}
+
+/** The same of a run whose pages are all alike. */
+static uint64_t ends_of(const struct stretch *stretch, struct run run)
+{
+    bool is_open = !is_shut(stretch, run);
+
+    return (before_is_open(stretch, run) != is_open) + (uint64_t)(behind_is_open(stretch, run) != is_open) +
+           seams_in(stretch, run);
+}
+
+/** How many of a run's two ends are ends of mappings when all of it is shut. */
+static uint64_t ends_if_shut(const struct stretch *stretch, struct run run)
+{
+    return before_is_open(stretch, run) + (uint64_t)behind_is_open(stretch, run);
+}
+
+/** Whether an end of a fresh mapping stays one, though what it meets there is open, too. */
+struct seams {
+    bool before;
+    bool behind;
+};
+
+/** The seams of a run, all alike, that is about to become a fresh read-write mapping. The kernel merges it with what it
+ *  meets,
+ *
+ *    - but for what a child has from its parent (it could be merged with fresh mappings alone, but those are not told apart),
+ *    - but for what has the attribute of huge pages,
+ *    - but on both sides only if these were one mapping before: their pages may have been touched before they met.
+ */
+static struct seams seams_of_fresh(const struct stretch *stretch, struct run run)
+{
+    bool before = before_is_open(stretch, run);
+    bool behind = behind_is_open(stretch, run);
+    bool is_child = *stretch->is_first_process == 0;
+    bool were_one = !is_shut(stretch, run) && seams_in(stretch, run) == 0;
+    struct seams seams = {
+        .before = before && (is_child || bit_is_set(stretch->huge, run.from - 1)),
+        .behind = behind && (is_child || bit_is_set(stretch->huge, run.end) || (before && !were_one)),
+    };
+
+    return seams;
+}
+
+static uint64_t ends_if_fresh(const struct stretch *stretch, struct run run, struct seams seams)
+{
+    return (uint64_t)(seams.before || !before_is_open(stretch, run)) +
+           (uint64_t)(seams.behind || !behind_is_open(stretch, run));
+}
+
+/** Whether the ends of mappings may become so many instead of `now`. */
+static bool has_room_for_ends(struct stretch *stretch, uint64_t now, uint64_t then)
+{
+    return then <= now || has_room_for(stretch, then - now);
+}
+
+static void set_seam(struct stretch *stretch, uint64_t at)
+{
+    stretch->seam_count += !bit_is_set(stretch->seams, at);
+    bits_set(stretch->seams, at, at + 1, true);
+}
+
+/** Note that a run, with `now` ends of mappings in it, has become shut, or a fresh read-write mapping. */
+static void note_run(struct stretch *stretch, struct run run, bool is_open, uint64_t now)
+{
+    struct seams seams = {false, false};
+
+    if (is_open)
+        seams = seams_of_fresh(stretch, run);
+    stretch->stats.mappings -= now;
+    stretch->stats.mappings += is_open ? ends_if_fresh(stretch, run, seams) : ends_if_shut(stretch, run);
     bits_set(stretch->open, run.from, run.end, is_open);
+    if (stretch->seam_count > 0) {
+        stretch->seam_count -= seams_in(stretch, run);
+        bits_set(stretch->seams, run.from, run.end + 1, false);
+    }
+    if (seams.before)
+        set_seam(stretch, run.from);
+    if (seams.behind)
+        set_seam(stretch, run.end);
+    if (stretch->has_huge)
+        bits_set(stretch->huge, run.from, run.end, false);
+    note_weak(stretch, run, false);
+}
+
+/** Whether large areas may still take mappings of their own. */
+static bool has_share(const struct stretch *stretch)
+{
+    const struct kva_pages_stats *stats = &stretch->stats;
+    const uint64_t share = 8; /* of the mappings that there may be */
+
+    return stats->mappings_limit == 0 || stats->mappings + 2 <= stats->mappings_limit / share;
 }
 
 /** Whether a run is to be opened or closed as a mapping of its own. */
 static bool as_mapping(const struct stretch *stretch, struct run run)
 {
-    const struct kva_pages_stats *stats = &stretch->stats;
-    const uint64_t share = 8; /* of the mappings that there may be */
-
-    if (!stretch->guards)
-        return true;
-    return length(run) >= LARGE_PAGES &&
-           (stats->mappings_limit == 0 || stats->mappings + 2 <= stats->mappings_limit / share);
+    return !stretch->guards || (length(run) >= LARGE_PAGES && has_share(stretch));
 }
 
 /* ------------------------------------------------------------------------------------------------ closing */
+
+/** Replace a run, with whatever is in it, and `now` ends of mappings, by a shut one; whether that could be. */
+static bool shut(struct stretch *stretch, struct run run, uint64_t now)
+{
+    if (!has_room_for_ends(stretch, now, ends_if_shut(stretch, run)) ||
+        !replace(stretch, run, PROT_NONE, &stretch->stats.calls.close))
+        return false;
+    note_run(stretch, run, false, now);
+    return true;
+}
+
+/** Replace an open run by a fresh open one; whether that could be. */
+static bool renew(struct stretch *stretch, struct run run, uint64_t *calls)
+{
+    uint64_t now = ends_of(stretch, run);
+
+    if (!has_room_for_ends(stretch, now, ends_if_fresh(stretch, run, seams_of_fresh(stretch, run))) ||
+        !replace(stretch, run, PROT_READ | PROT_WRITE, calls))
+        return false;
+    note_run(stretch, run, true, now);
+    return true;
+}
 
 /** Put markers on a run. Locked pages take none, so these are replaced first. */
 static bool mark_even_locked(struct stretch *stretch, struct run run)
@@ -474,57 +731,87 @@ static bool mark_even_locked(struct stretch *stretch, struct run run)
     uint64_t *calls = &stretch->stats.calls.close;
 
     return advise(stretch, run, MADV_GUARD_INSTALL, calls) ||
-           (replace(stretch, run, PROT_READ | PROT_WRITE, calls) &&
-            advise(stretch, run, MADV_GUARD_INSTALL, calls));
+           (renew(stretch, run, calls) && advise(stretch, run, MADV_GUARD_INSTALL, calls));
 }
 
-/** Drop what is in a run and let it fault: with markers, or what else the kernel grants. If nothing else, the pages are
- *  dropped, so that the next to open them finds zeroes, but until then they can be touched. */
+/** Drop what is in an open run; its pages can still be touched. Also refused to locked pages, where the other is not. */
+static bool drop(struct stretch *stretch, struct run run, uint64_t *calls)
+{
+    return advise(stretch, run, MADV_DONTNEED, calls) || renew(stretch, run, calls);
+}
+
+/** Drop what is in an open run and let it fault: with markers, or what else the kernel grants. If nothing else, the pages
+ *  are dropped, and noted: until they are opened they can be touched, and then they are dropped once more. */
 static void mark(struct stretch *stretch, struct run run)
 {
-    uint64_t *calls = &stretch->stats.calls.close;
-
-    if (stretch->guards && mark_even_locked(stretch, run))
+    if (stretch->guards && (mark_even_locked(stretch, run) || shut(stretch, run, ends_of(stretch, run)))) {
+        note_weak(stretch, run, false);
         return;
+    }
     stretch->stats.weak_closes++;
-    if (!advise(stretch, run, MADV_DONTNEED, calls)) /* also refused to locked pages, where this is not: */
-        (void)replace(stretch, run, PROT_READ | PROT_WRITE, calls);
+    (void)drop(stretch, run, &stretch->stats.calls.close);
+    note_weak(stretch, run, true);
 }
 
-/** The openings with huge pages that begin in a run are mappings of their own no more. */
-static void forget_huge(struct stretch *stretch, struct run run)
+/** A shut run has no page tables, and no markers to be removed one by one. So what is large is shut if that makes no
+ *  mapping more, or its share allows one; what is small if it makes fewer; and whole grains leave few ends anyway. */
+static bool pays_to_shut(const struct stretch *stretch, struct run run, struct run wide, uint64_t now)
 {
-    uint64_t count = bits_count(stretch->huge, run.from, run.end);
+    uint64_t ends = ends_if_shut(stretch, wide);
 
-    bits_set(stretch->huge, run.from, run.end, false);
-    stretch->huge_count -= count;
-    stretch->stats.mappings -= 2 * count;
+    if (ends < now || length(run) >= GRAIN_PAGES)
+        return true;
+    return (ends == now && length(run) >= LARGE_PAGES) || as_mapping(stretch, run);
 }
 
-/** Shut a run of which no page is shut; whether that could be. */
-static bool shut(struct stretch *stretch, struct run run)
+/** The pages before a run, `most` at most, that are open and nobody's (markers, or less), if what is before them is shut. */
+static uint64_t idle_before(const struct stretch *stretch, struct run run, uint64_t most)
 {
-    if (!may_become(stretch, run, false) || !replace(stretch, run, PROT_NONE, &stretch->stats.calls.close))
-        return false;
-    note_run(stretch, run, false);
-    if (stretch->huge_count > 0)
-        forget_huge(stretch, run);
-    return true;
+    uint64_t low = run.from > most ? run.from - most : 0;
+    struct run idle = {bits_last_end(stretch->used, true, low, run.from), run.from};
+
+    idle.from = max_u64(idle.from, bits_last_end(stretch->open, false, low, run.from));
+    return before_is_open(stretch, idle) ? 0 : length(idle);
 }
 
-/** Whole grains may be shut even where large areas may not be mappings: they leave few edges. */
-static bool pays_to_shut(const struct stretch *stretch, struct run run)
+/** The same behind it. */
+static uint64_t idle_behind(const struct stretch *stretch, struct run run, uint64_t most)
 {
-    return as_mapping(stretch, run) || length(run) >= GRAIN_PAGES;
+    uint64_t high = min_u64(run.end + most, stretch->pages);
+
+    if (!behind_is_open(stretch, run))
+        return 0;
+    struct run idle = {run.end, bits_end_of_run(stretch->open, run.end, high)};
+    idle.end = bits_first(stretch->used, idle.from, idle.end);
+    return behind_is_open(stretch, idle) ? 0 : length(idle);
 }
 
+/** What to shut in order to close a run: also what is idle beside it, if that makes mappings fewer. Not so much beside a small
+ *  run that the next small area would find its grain shut. */
+static struct run worth_shutting(const struct stretch *stretch, struct run run)
+{
+    uint64_t most = length(run) >= LARGE_PAGES ? GRAIN_PAGES : LARGE_PAGES;
+    struct run wide = {run.from - idle_before(stretch, run, most), run.end + idle_behind(stretch, run, most)};
+
+    return wide;
+}
+
+/** Close what is open in a range, by one call if it can be: all from the first open page to the last is shut. */
 static void close_run(struct stretch *stretch, struct run range)
 {
-    for (struct run run = {range.from, range.from}; run.end < range.end;) {
-        run = alike(stretch, run.end, range.end);
-        if (is_shut(stretch, run))
-            continue;
-        if (!pays_to_shut(stretch, run) || !shut(stretch, run))
+    struct run all = {bits_first(stretch->open, range.from, range.end),
+                      bits_last_end(stretch->open, true, range.from, range.end)};
+
+    if (length(all) == 0)
+        return;
+    bits_set(stretch->used, all.from, all.end, false);
+    struct run wide = worth_shutting(stretch, all);
+    uint64_t now = ends_in(stretch, wide);
+    if (pays_to_shut(stretch, all, wide, now) && shut(stretch, wide, now))
+        return;
+    for (struct run run = {all.from, all.from}; run.end < all.end;) {
+        run = alike(stretch, run.end, all.end);
+        if (!is_shut(stretch, run))
             mark(stretch, run);
     }
 }
@@ -537,45 +824,63 @@ static void close_pages(void *context, void *handle, uint64_t start, uint64_t by
 
 /* ------------------------------------------------------------------------------------------------ opening */
 
-/** Open a shut run: map it read-write, and mark what `range` leaves of it. */
+/** Open a shut run: map it read-write, and mark what `range` leaves of it. Locked pages take no markers: where the kernel
+ *  locks all that is mapped (mlockall), the range becomes a mapping of its own, and so do the next ones. */
 static enum kva_status open_shut(struct stretch *stretch, struct run run, struct run range)
 {
     struct run head = {run.from, min_u64(range.from, run.end)};
     struct run tail = {max_u64(range.end, run.from), run.end};
     uint64_t *calls = &stretch->stats.calls.open;
 
-    if (!may_become(stretch, run, true))
+    uint64_t now = ends_of(stretch, run);
+    if (!has_room_for_ends(stretch, now, ends_if_fresh(stretch, run, seams_of_fresh(stretch, run))))
         return KVA_ELIMIT;
     ++*calls;
     if (mprotect(start_of(stretch, run), bytes_of(stretch, run), PROT_READ | PROT_WRITE) != 0)
-        return why_refused();
-    note_run(stretch, run, true);
+        return why_refused(stretch);
+    note_run(stretch, run, true, now);
     if (advise(stretch, head, MADV_GUARD_INSTALL, calls) && advise(stretch, tail, MADV_GUARD_INSTALL, calls))
         return KVA_OK;
-    enum kva_status status = why_refused();
-    if (!shut(stretch, run))
-        mark(stretch, run);
-    return status;
+    if (shut(stretch, run, ends_of(stretch, run))) {
+        stretch->apart = APART;
+        return open_shut(stretch, common(run, range), range);
+    }
+    mark(stretch, run);
+    return why_refused(stretch);
 }
 
-/** Make marked pages usable. Many of them are replaced, which takes as long for any number. Without guards, only what a
- *  weak close has left is not shut: it is zero, and may be touched already. */
+static bool makes_more_fresh(const struct stretch *stretch, struct run run)
+{
+    return ends_if_fresh(stretch, run, seams_of_fresh(stretch, run)) > ends_of(stretch, run);
+}
+
+/** Make marked pages usable. What a weak close has left has been touched, maybe, and is dropped. Many pages are replaced,
+ *  which takes as long for any number. Without guards there are no markers. */
 static enum kva_status unmark(struct stretch *stretch, struct run run)
 {
     uint64_t *calls = &stretch->stats.calls.open;
+    bool is_weak = stretch->weak_count > 0 && bits_count(stretch->weak, run.from, run.end) > 0;
 
-    if (!stretch->guards)
+    if (stretch->guards && length(run) >= LARGE_PAGES &&
+        (has_share(stretch) || !makes_more_fresh(stretch, run)) && renew(stretch, run, calls))
         return KVA_OK;
-    if (length(run) >= LARGE_PAGES && replace(stretch, run, PROT_READ | PROT_WRITE, calls))
-        return KVA_OK;
-    return advise(stretch, run, MADV_GUARD_REMOVE, calls) ? KVA_OK : why_refused();
+    if (is_weak && !drop(stretch, run, calls))
+        return why_refused(stretch);
+    if (stretch->guards && !advise(stretch, run, MADV_GUARD_REMOVE, calls))
+        return why_refused(stretch);
+    note_weak(stretch, run, false);
+    return KVA_OK;
 }
 
 /** What to look at in order to open a range: the grains that it touches, if it is not to be a mapping of its own. */
-static struct run window_of(const struct stretch *stretch, struct run range)
+static struct run window_of(struct stretch *stretch, struct run range)
 {
     if (as_mapping(stretch, range))
         return range;
+    if (stretch->apart > 0) {
+        stretch->apart--;
+        return range;
+    }
     struct run grains = {range.from / GRAIN_PAGES * GRAIN_PAGES,
                          ((range.end - 1) / GRAIN_PAGES + 1) * GRAIN_PAGES};
     grains.end = min_u64(grains.end, stretch->pages);
@@ -606,9 +911,14 @@ static void want_huge(struct stretch *stretch, struct run run)
 {
     if (!has_room_for(stretch, 2) || !advise(stretch, run, MADV_HUGEPAGE, &stretch->stats.calls.open))
         return;
-    bits_set(stretch->huge, run.from, run.from + 1, true);
-    stretch->huge_count++;
-    stretch->stats.mappings += 2;
+    stretch->stats.mappings -= ends_of(stretch, run);
+    bits_set(stretch->huge, run.from, run.end, true);
+    stretch->has_huge = true;
+    if (before_is_open(stretch, run))
+        set_seam(stretch, run.from);
+    if (behind_is_open(stretch, run))
+        set_seam(stretch, run.end);
+    stretch->stats.mappings += ends_of(stretch, run);
 }
 
 static enum kva_status open_pages(void *context, void *handle, uint64_t start, uint64_t bytes, bool huge)
@@ -620,9 +930,12 @@ static enum kva_status open_pages(void *context, void *handle, uint64_t start, u
     if (huge) /* a page table, even of markers, keeps a huge page out: shut it first */
         close_run(stretch, run);
     enum kva_status status = open_run(stretch, run);
-    if (status == KVA_OK && huge)
+    if (status != KVA_OK)
+        return status;
+    bits_set(stretch->used, run.from, run.end, true);
+    if (huge)
         want_huge(stretch, run);
-    return status;
+    return KVA_OK;
 }
 
 /* ------------------------------------------------------------------------------------------------- frames */
@@ -663,7 +976,17 @@ static void drop_pool(void *context, void *handle, void *dropped)
     free(pool);
 }
 
-/** A memfd can always punch holes. */
+/** Write zeroes, page by page. What cannot be written has no memory: it is a hole, and reads as zero already. */
+static void write_zeroes(const struct stretch *stretch, const struct pool *pool, uint64_t frame,
+                         uint64_t count)
+{
+    static const char zeroes[4096];
+
+    for (uint64_t at = frame * stretch->page; at < (frame + count) * stretch->page; at += sizeof zeroes)
+        (void)!pwrite(pool->file, zeroes, sizeof zeroes, (off_t)at);
+}
+
+/** A memfd can punch holes, unless the program is forbidden to. */
 static void drain_pool(void *context, void *handle, void *drained, uint64_t frame, uint64_t count)
 {
     struct stretch *stretch = handle;
@@ -671,8 +994,9 @@ static void drain_pool(void *context, void *handle, void *drained, uint64_t fram
 
     (void)context;
     stretch->stats.calls.pool++;
-    (void)fallocate(pool->file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)(frame * stretch->page),
-                    (off_t)(count * stretch->page));
+    if (fallocate(pool->file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)(frame * stretch->page),
+                  (off_t)(count * stretch->page)) != 0)
+        write_zeroes(stretch, pool, frame, count);
 }
 
 static intptr_t descriptor(void *context, void *described)
@@ -687,6 +1011,19 @@ static intptr_t descriptor(void *context, void *described)
 static uint64_t run_bit(const struct stretch *stretch, uint64_t start)
 {
     return (start - (uintptr_t)stretch->first - stretch->private_bytes) / stretch->page;
+}
+
+/** Whatever was mapped in [from, end) is not any more. The rest of what a weak unmap has left there counts as a map of its
+ *  own from now on. */
+static void forget_maps(struct stretch *stretch, uint64_t from, uint64_t end)
+{
+    stretch->stats.mappings -= 2 * bits_count(stretch->runs, from, end);
+    bits_set(stretch->runs, from, end, false);
+    note_weak(stretch, (struct run){stretch->pages + from, stretch->pages + end}, false);
+    if (bit_is_set(stretch->weak, stretch->pages + end) && !bit_is_set(stretch->runs, end)) {
+        bits_set(stretch->runs, end, end + 1, true);
+        stretch->stats.mappings += 2;
+    }
 }
 
 /** Each map counts as two mappings, its own and the one that it splits: neighbours may merge, so that this is the most. */
@@ -704,7 +1041,8 @@ static enum kva_status map_frames(void *context, void *handle, uint64_t start, v
     void *mapping = mmap((void *)(uintptr_t)start, (size_t)(count * stretch->page), PROT_READ | PROT_WRITE,
                          MAP_SHARED | MAP_FIXED, pool->file, (off_t)(frame * stretch->page));
     if (mapping == MAP_FAILED)
-        return why_refused();
+        return why_refused(stretch);
+    forget_maps(stretch, bit, bit + count);
     bits_set(stretch->runs, bit, bit + 1, true);
     stretch->stats.mappings += 2;
     return KVA_OK;
@@ -720,10 +1058,10 @@ static void unmap_frames(void *context, void *handle, uint64_t start, uint64_t b
     stretch->stats.calls.unmap++;
     if (map_shut((void *)(uintptr_t)start, bytes, MAP_FIXED) == MAP_FAILED) {
         stretch->stats.weak_closes++;
+        note_weak(stretch, (struct run){stretch->pages + from, stretch->pages + end}, true);
         return;
     }
-    stretch->stats.mappings -= 2 * bits_count(stretch->runs, from, end);
-    bits_set(stretch->runs, from, end, false);
+    forget_maps(stretch, from, end);
 }
 
 /* -------------------------------------------------------------------------------------- tables and the rest */

@@ -1,0 +1,856 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * The Linux page source alone, without an instance over it: what it counts, against the kernel's own list of mappings, and
+ * what it does when the kernel refuses.
+ *
+ * This program's mmap, mprotect, madvise, fallocate and open stand before the C library's. They pass a call on, unless the
+ * test's rule refuses it; so a refusal can be the one call that a test is about, and can end.
+ */
+#define _GNU_SOURCE
+#include "../common/harness.h"
+#include "../common/vmap.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+static size_t page; /* bytes */
+
+/* --------------------------------------------------------------------------------------------- the kernel */
+
+enum call { MMAP, MPROTECT, MADVISE, FALLOCATE };
+
+/** Whether to refuse a call. `what` is its protection, advice or mode; `flags` are mmap's. NULL: none is refused. */
+typedef bool rule(enum call call, void *at, int what, int flags);
+
+static rule *refuses;
+static unsigned looks; /* at the list of mappings */
+
+static bool refused(enum call call, void *at, int what, int flags)
+{
+    if (refuses == NULL || !refuses(call, at, what, flags))
+        return false;
+    errno = ENOMEM;
+    return true;
+}
+
+static void *map(void *at, size_t bytes, int protection, int flags, int file, off64_t offset)
+{
+    if (refused(MMAP, at, protection, flags))
+        return MAP_FAILED;
+#ifdef SYS_mmap2
+    return (void *)syscall(SYS_mmap2, at, bytes, protection, flags, file, (long)(offset / 4096));
+#else
+    return (void *)syscall(SYS_mmap, at, bytes, protection, flags, file, offset);
+#endif
+}
+
+void *mmap(void *at, size_t bytes, int protection, int flags, int file, off_t offset)
+{
+    return map(at, bytes, protection, flags, file, offset);
+}
+
+void *mmap64(void *at, size_t bytes, int protection, int flags, int file, off64_t offset)
+{
+    return map(at, bytes, protection, flags, file, offset);
+}
+
+int mprotect(void *at, size_t bytes, int protection)
+{
+    return refused(MPROTECT, at, protection, 0) ? -1 : (int)syscall(SYS_mprotect, at, bytes, protection);
+}
+
+int madvise(void *at, size_t bytes, int advice)
+{
+    return refused(MADVISE, at, advice, 0) ? -1 : (int)syscall(SYS_madvise, at, bytes, advice);
+}
+
+/** Without an offset of 64 bits as one argument there is another way to hand it over; those hosts refuse it always. */
+static int punch(int file, int mode, off64_t offset, off64_t bytes)
+{
+    if (refused(FALLOCATE, NULL, mode, 0) || sizeof(long) < 8) {
+        errno = ENOMEM;
+        return -1;
+    }
+    return (int)syscall(SYS_fallocate, file, mode, (long)offset, (long)bytes);
+}
+
+int fallocate(int file, int mode, off_t offset, off_t bytes)
+{
+    return punch(file, mode, offset, bytes);
+}
+
+int fallocate64(int file, int mode, off64_t offset, off64_t bytes)
+{
+    return punch(file, mode, offset, bytes);
+}
+
+static int open_path(const char *path, int flags)
+{
+    looks += strcmp(path, "/proc/self/maps") == 0;
+    return (int)syscall(SYS_openat, AT_FDCWD, path, flags, 0600);
+}
+
+int open(const char *path, int flags, ...)
+{
+    return open_path(path, flags);
+}
+
+int open64(const char *path, int flags, ...)
+{
+    return open_path(path, flags);
+}
+
+/** As at the limit on mappings: what splits one is refused. */
+static bool refuse_shutting(enum call call, void *at, int what, int flags)
+{
+    (void)at;
+    return call == MMAP && what == PROT_NONE && (flags & MAP_FIXED) != 0;
+}
+
+/** No way to close is left. */
+static bool refuse_closing(enum call call, void *at, int what, int flags)
+{
+    return refuse_shutting(call, at, what, flags) || (call == MADVISE && what == 102);
+}
+
+/** Nothing at all, but to remove markers. */
+static bool refuse_all(enum call call, void *at, int what, int flags)
+{
+    (void)at;
+    (void)flags;
+    return call == MMAP || call == MPROTECT || (call == MADVISE && what != 103);
+}
+
+static bool refuse_punching(enum call call, void *at, int what, int flags)
+{
+    (void)at;
+    (void)what;
+    (void)flags;
+    return call == FALLOCATE;
+}
+
+/* ---------------------------------------------------------------------------------------------- a stretch */
+
+struct source {
+    struct kva_pages pages;
+    struct kva_stretch stretch;
+};
+
+static struct source source_of(enum kva_mechanism mechanism, uint64_t mib, uint64_t frames_mib)
+{
+    struct source source = {
+        .pages = kva_pages_host(mechanism),
+        .stretch = {.bytes = mib * TEST_MIB,
+                    .least = mib * TEST_MIB,
+                    .max = UINT64_MAX,
+                    .frames = frames_mib * TEST_MIB},
+    };
+    source.stretch.align = source.pages.page;
+    assert_int_equal(source.pages.reserve(source.pages.context, &source.stretch), KVA_OK);
+    return source;
+}
+
+static void end(const struct source *source)
+{
+    source->pages.release(source->pages.context, source->stretch.handle);
+}
+
+static uint64_t address(const struct source *source, uint64_t number)
+{
+    return source->stretch.first + number * page;
+}
+
+static unsigned char *memory(const struct source *source, uint64_t number)
+{
+    return (unsigned char *)(uintptr_t)address(source, number);
+}
+
+static enum kva_status open_some(const struct source *source, uint64_t number, uint64_t count)
+{
+    return source->pages.open(source->pages.context, source->stretch.handle, address(source, number),
+                              count * page, false);
+}
+
+static void open_and_touch(const struct source *source, uint64_t number, uint64_t count)
+{
+    assert_int_equal(open_some(source, number, count), KVA_OK);
+    for (uint64_t i = 0; i < count; i++)
+        memory(source, number + i)[0] = 1;
+}
+
+static void close_some(const struct source *source, uint64_t number, uint64_t count)
+{
+    source->pages.close(source->pages.context, source->stretch.handle, address(source, number), count * page);
+}
+
+static struct kva_pages_stats stats_of(const struct source *source)
+{
+    struct kva_pages_stats stats;
+
+    source->pages.stats(source->pages.context, source->stretch.handle, &stats);
+    return stats;
+}
+
+/** The mappings that lie in the stretch, as the kernel has them. */
+static uint64_t mappings_in(const struct source *source)
+{
+    FILE *maps = fopen("/proc/self/maps", "r");
+    char line[512];
+    uint64_t count = 0;
+    uint64_t first = source->stretch.first;
+
+    if (maps == NULL)
+        return UINT64_MAX;
+    while (fgets(line, sizeof(line), maps) != NULL) {
+        char *dash;
+        uint64_t from = strtoull(line, &dash, 16);
+        if (*dash == '-')
+            count += from < first + source->stretch.bytes && strtoull(dash + 1, NULL, 16) > first;
+    }
+    fclose(maps);
+    return count;
+}
+
+/** Whether the kernel itself may not write to a page. valgrind would take the question for a mistake. */
+static bool is_closed(void *at)
+{
+    _Static_assert(sizeof(struct utsname) <= 4096, "it fits in any page");
+    return test_under_valgrind() || (uname(at) != 0 && errno == EFAULT);
+}
+
+/* ---------------------------------------------------------------------------------------------- weak closes */
+
+/** What a stale pointer has written after a close that the kernel refused, the next to open the page does not see; and if
+ *  it cannot be dropped, nobody gets the page. */
+static void test_weakly_closed_pages_are_zero(void **state)
+{
+    static const uint64_t counts[] = {1, 3, 100, 600};
+    enum kva_mechanism mechanism;
+
+    (void)state;
+    for_each_mechanism (mechanism, k) {
+        for (size_t i = 0; i < 4; i++) {
+            struct source source = source_of(mechanism, 16, 1);
+            open_and_touch(&source, 5, counts[i]);
+            refuses = refuse_closing;
+            close_some(&source, 5, counts[i]);
+            refuses = NULL;
+            assert_int_equal(stats_of(&source).weak_closes, 1);
+            for (uint64_t p = 0; p < counts[i]; p++) {
+                assert_int_equal(memory(&source, 5 + p)[0], 0);
+                memory(&source, 5 + p)[0] = 77;
+            }
+            refuses = refuse_all;
+            enum kva_status status = open_some(&source, 5, counts[i]);
+            refuses = NULL;
+            check_that(status == KVA_ENOMEM, "%s, %" PRIu64 " pages: %s", test_mechanism_name(mechanism),
+                       counts[i], kva_status_name(status));
+            assert_int_equal(open_some(&source, 5, counts[i]), KVA_OK);
+            for (uint64_t p = 0; p < counts[i]; p++)
+                check_that(memory(&source, 5 + p)[0] == 0, "%s, page %" PRIu64 " of %" PRIu64,
+                           test_mechanism_name(mechanism), p, counts[i]);
+            close_some(&source, 5, counts[i]);
+            assert_true(is_closed(memory(&source, 5)));
+            end(&source);
+        }
+    }
+}
+
+/** A page that was closed weakly, and then well, is no longer one that could be touched; one between others stays so. */
+static void test_weak_pages_among_others(void **state)
+{
+    enum kva_mechanism mechanism;
+
+    (void)state;
+    for_each_mechanism (mechanism, k) {
+        struct source source = source_of(mechanism, 16, 1);
+        open_and_touch(&source, 0, 40);
+        refuses = refuse_closing;
+        close_some(&source, 10, 10);
+        refuses = NULL;
+        memory(&source, 12)[0] = 77;
+        close_some(&source, 5, 6); /* page 10 is closed once more */
+        assert_true(is_closed(memory(&source, 10)));
+        assert_int_equal(open_some(&source, 5, 10), KVA_OK);
+        for (uint64_t p = 5; p < 15; p++)
+            assert_int_equal(memory(&source, p)[0], 0);
+        for (uint64_t p = 20; p < 40; p++)
+            assert_int_equal(memory(&source, p)[0], 1);
+        end(&source);
+    }
+}
+
+/* ------------------------------------------------------------------------------------------------- counting */
+
+static void expect_counted(const struct source *source, const char *what)
+{
+    uint64_t counted = stats_of(source).mappings;
+    uint64_t there = mappings_in(source);
+
+    check_that(there <= counted, "%s: %" PRIu64 " mappings, %" PRIu64 " counted", what, there, counted);
+}
+
+struct frames {
+    struct source source;
+    void *pool;
+    uint64_t first; /* number of the first page for frames */
+};
+
+static struct frames frames_of(enum kva_mechanism mechanism)
+{
+    struct frames frames = {.source = source_of(mechanism, 16, 8)};
+    struct source *source = &frames.source;
+
+    assert_int_equal(source->pages.pool(source->pages.context, source->stretch.handle, 64, &frames.pool),
+                     KVA_OK);
+    frames.first = (source->stretch.bytes - source->stretch.frames) / page;
+    return frames;
+}
+
+static void map_some(const struct frames *frames, uint64_t number, uint64_t frame, uint64_t count)
+{
+    const struct source *source = &frames->source;
+
+    assert_int_equal(source->pages.map(source->pages.context, source->stretch.handle,
+                                       address(source, frames->first + number), frames->pool, frame, count),
+                     KVA_OK);
+}
+
+static void unmap_some(const struct frames *frames, uint64_t number, uint64_t count)
+{
+    const struct source *source = &frames->source;
+
+    source->pages.unmap(source->pages.context, source->stretch.handle,
+                        address(source, frames->first + number), count * page);
+}
+
+/** Unmaps that were refused, and maps over what they have left, add nothing up; nor do they take off too much. */
+static void test_weak_unmaps_do_not_add_up(void **state)
+{
+    enum kva_mechanism mechanism;
+
+    (void)state;
+    for_each_mechanism (mechanism, k) {
+        struct frames frames = frames_of(mechanism);
+        const struct source *source = &frames.source;
+        uint64_t before = stats_of(source).mappings;
+        for (unsigned i = 0; i < 5; i++) {
+            map_some(&frames, 3, i, 4);
+            refuses = refuse_shutting;
+            unmap_some(&frames, 3, 4);
+            refuses = NULL;
+        }
+        assert_int_equal(stats_of(source).weak_closes, 5);
+        assert_int_equal(stats_of(source).mappings, before + 2);
+        map_some(&frames, 3, 40, 1); /* of the old one three pages are left */
+        assert_in_range(stats_of(source).mappings, before + 3, before + 4);
+        if (test_is_on_its_own(NULL))
+            expect_counted(source, "the head mapped again");
+        map_some(&frames, 6, 20, 1);
+        unmap_some(&frames, 4, 1);
+        if (test_is_on_its_own(NULL))
+            expect_counted(source, "pieces");
+        unmap_some(&frames, 3, 4);
+        assert_int_equal(stats_of(source).mappings, before);
+        source->pages.drop(source->pages.context, source->stretch.handle, frames.pool);
+        end(source);
+    }
+}
+
+static enum kva_status open_huge(const struct source *source, uint64_t number, uint64_t count)
+{
+    return source->pages.open(source->pages.context, source->stretch.handle, address(source, number),
+                              count * page, true);
+}
+
+/** The same with huge pages, whose attribute stays with a mapping that is not replaced. */
+static void test_huge_pages_do_not_add_up(void **state)
+{
+    enum kva_mechanism mechanism;
+
+    (void)state;
+    for_each_mechanism (mechanism, k) {
+        struct source source = source_of(mechanism, 64, 16);
+        uint64_t huge = source.pages.huge / page;
+        uint64_t before = stats_of(&source).mappings;
+        if (huge == 0) {
+            end(&source);
+            continue;
+        }
+        for (unsigned i = 0; i < 5; i++) {
+            refuses = i == 0 ? NULL : refuse_closing; /* it would be shut before it is opened */
+            assert_int_equal(open_huge(&source, 2 * huge, 2 * huge), KVA_OK);
+            refuses = refuse_closing;
+            close_some(&source, 2 * huge, 2 * huge);
+            refuses = NULL;
+            assert_in_range(stats_of(&source).mappings, before + 1, before + 4);
+        }
+        assert_int_equal(open_huge(&source, 2 * huge, 2 * huge), KVA_OK);
+        close_some(&source, 2 * huge, huge); /* the first half: what is left has the attribute */
+        assert_int_equal(open_some(&source, 0, 2 * huge), KVA_OK);
+        assert_int_equal(open_some(&source, 2 * huge, 3), KVA_OK);
+        if (test_is_on_its_own(NULL))
+            expect_counted(&source, "half of a huge opening");
+        close_some(&source, 0, 4 * huge);
+        assert_int_equal(stats_of(&source).mappings, before);
+        end(&source);
+    }
+}
+
+/** A life of many areas of all sizes, some of them touched, some closes refused. The pages of area i begin at 200 * i. */
+struct life {
+    struct source source;
+    uint64_t length[512]; /* 0: closed */
+    uint64_t refusals;    /* one close in so many; 0: none */
+    uint64_t missed;      /* mappings that were not counted, at most */
+};
+
+static void compare(struct life *life)
+{
+    uint64_t counted = stats_of(&life->source).mappings;
+    uint64_t there = mappings_in(&life->source);
+
+    if (there > counted && there - counted > life->missed)
+        life->missed = there - counted;
+}
+
+static void live_on(struct life *life, struct test_rng *rng, unsigned steps)
+{
+    for (unsigned step = 0; step < steps; step++) {
+        uint64_t i = test_below(rng, 512);
+        uint64_t at = 200 * i;
+        if (life->length[i] == 0) {
+            uint64_t count = 1 + test_below(rng, test_one_in(rng, 2) ? 5 : 199);
+            if (open_some(&life->source, at, count) != KVA_OK)
+                continue;
+            life->length[i] = count;
+            for (uint64_t p = 0; test_one_in(rng, 2) && p < count; p += 1 + test_below(rng, 4))
+                memory(&life->source, at + p)[0] = 1;
+            continue;
+        }
+        if (life->refusals > 0 && test_one_in(rng, life->refusals))
+            refuses = refuse_closing;
+        close_some(&life->source, at, life->length[i] + test_below(rng, 2));
+        refuses = NULL;
+        life->length[i] = 0;
+        if (step % 64 == 0)
+            compare(life);
+    }
+    compare(life);
+}
+
+/** All that is closed, closed once more. */
+static void close_all(const struct source *source)
+{
+    close_some(source, 0, (source->stretch.bytes - source->stretch.frames) / page);
+}
+
+static void test_at_least_as_many_are_counted(void **state)
+{
+    enum kva_mechanism mechanism;
+
+    (void)state;
+    if (!test_is_on_its_own("counting mappings"))
+        return;
+    for_each_mechanism (mechanism, k) {
+        for (unsigned round = 0; round < 4; round++) {
+            struct life *life = calloc(1, sizeof(*life));
+            struct test_rng rng = test_rng_of(40 + round);
+            assert_non_null(life);
+            life->source = source_of(mechanism, 500, 1);
+            life->refusals = round < 2 ? 0 : 7;
+            live_on(life, &rng, (unsigned)test_scaled(20000));
+            check_that(life->missed == 0, "%s, round %u: %" PRIu64 " mappings are not counted",
+                       test_mechanism_name(mechanism), round, life->missed);
+            close_all(&life->source);
+            assert_int_equal(stats_of(&life->source).mappings, 1);
+            assert_int_equal(mappings_in(&life->source), 1);
+            end(&life->source);
+            free(life);
+        }
+    }
+}
+
+/** A forked child goes on with a stretch of which most grains were opened and touched by its parent. */
+static int live_on_in_child(void *context)
+{
+    struct life *life = context;
+    struct test_rng rng = test_rng_of(50);
+
+    live_on(life, &rng, 20000);
+    child_that(life->missed == 0);
+    close_all(&life->source);
+    child_that(stats_of(&life->source).mappings == 1 && mappings_in(&life->source) == 1);
+    return 0;
+}
+
+static void test_a_child_counts_as_well(void **state)
+{
+    enum kva_mechanism mechanism;
+
+    (void)state;
+    if (!test_is_on_its_own("counting mappings in a child"))
+        return;
+    for_each_mechanism (mechanism, k) {
+        struct life *life = calloc(1, sizeof(*life));
+        struct test_rng rng = test_rng_of(51);
+        assert_non_null(life);
+        life->source = source_of(mechanism, 500, 1);
+        for (uint64_t at = 0; at + 512 < 512 * 200;
+             at += 512) { /* each grain is open, all but a page in it is not */
+            open_and_touch(&life->source, at + 199 - at % 200, 1);
+        }
+        live_on(life, &rng, 3000);
+        struct test_child child = test_in_child(live_on_in_child, life);
+        test_expect_success(&child, test_mechanism_name(mechanism));
+        expect_counted(&life->source, "the parent");
+        end(&life->source);
+        free(life);
+    }
+}
+
+/** Large areas may take a share of the mappings. It is there again when they have been given back. */
+static int spend_the_share(void *context)
+{
+    struct source source = source_of(*(enum kva_mechanism *)context, 4096, 1);
+    uint64_t share = stats_of(&source).mappings_limit / 8;
+    uint64_t count = share / 2 + 500;
+
+    for (uint64_t i = 0; i < count; i++) /* the last ones are opened as small ones are */
+        child_that(open_some(&source, 200 * i, 100) == KVA_OK);
+    child_that(stats_of(&source).mappings + 2 > share);
+    child_that(mappings_in(&source) <= stats_of(&source).mappings);
+    for (uint64_t i = 0; i < count; i += 2)
+        close_some(&source, 200 * i, 101);
+    child_that(stats_of(&source).mappings < share * 5 / 8);
+    for (uint64_t i = 0; i < count; i += 2)
+        child_that(open_some(&source, 200 * i, 90) == KVA_OK);
+    for (uint64_t i = 0; i < count; i++)
+        close_some(&source, 200 * i, 101);
+    child_that(stats_of(&source).mappings < 20);
+    child_that(mappings_in(&source) <= stats_of(&source).mappings);
+    end(&source);
+    return 0;
+}
+
+static void test_the_share_comes_back(void **state)
+{
+    enum kva_mechanism mechanism = KVA_MECHANISM_GUARDS;
+    uint64_t allowed = test_number_in("/proc/sys/vm/max_map_count", 0);
+
+    (void)state;
+    if (!test_mechanism(1, &mechanism) || !test_is_on_its_own("the share of large areas") || allowed > 200000)
+        return;
+    mechanism = KVA_MECHANISM_GUARDS;
+    struct test_child child = test_in_child(spend_the_share, &mechanism);
+    test_expect_success(&child, "the share");
+}
+
+/** One call closes a range, however many areas were in it. */
+static void test_a_range_is_closed_by_one_call(void **state)
+{
+    enum kva_mechanism mechanism;
+
+    (void)state;
+    for_each_mechanism (mechanism, k) {
+        struct source source = source_of(mechanism, 64, 1);
+        for (uint64_t i = 0; i < 20; i++)
+            open_and_touch(&source, 20 + 200 * i, 100);
+        uint64_t calls = stats_of(&source).calls.close;
+        close_some(&source, 0, 4200);
+        assert_int_equal(stats_of(&source).calls.close, calls + 1);
+        assert_int_equal(stats_of(&source).mappings, 1);
+        for (uint64_t i = 0; i < 20; i++)
+            assert_true(is_closed(memory(&source, 20 + 200 * i)) &&
+                        is_closed(memory(&source, 119 + 200 * i)));
+        end(&source);
+    }
+}
+
+/* --------------------------------------------------------------------------------------------------- limits */
+
+/** Mappings that are there only to be many: every second page of a range is another one. */
+struct crowd {
+    unsigned char *first;
+    size_t bytes;
+};
+
+/** Add mappings until about `left` more are allowed. */
+static struct crowd crowd_in(uint64_t left)
+{
+    struct crowd crowd = {NULL, 0};
+    uint64_t allowed = test_number_in("/proc/sys/vm/max_map_count", 0);
+
+    crowd.bytes = (size_t)(allowed - test_mappings() - left) * page;
+    crowd.first = mmap(NULL, crowd.bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    child_that(crowd.first != MAP_FAILED);
+    for (size_t at = 0; at < crowd.bytes; at += 2 * page)
+        mprotect(crowd.first + at, page, PROT_READ);
+    return crowd;
+}
+
+/** A stretch that was reserved when there was no room for mappings, or lost it to others, has room again when there is. */
+static int make_room(void *context)
+{
+    struct crowd crowd = crowd_in(100);
+    struct source source = source_of(*(enum kva_mechanism *)context, 64, 1);
+
+    child_that(open_some(&source, 5, 1) == KVA_ELIMIT);
+    munmap(crowd.first, crowd.bytes);
+    child_that(open_some(&source, 5, 1) == KVA_OK);
+    child_that(stats_of(&source).mappings_limit > 1000);
+    crowd = crowd_in(100);
+    enum kva_status status = KVA_OK;
+    for (uint64_t i = 1; status == KVA_OK && i < 16; i++)
+        status = open_some(&source, 5 + i * 600, 1);
+    child_that(status == KVA_OK); /* so much is kept for such cases */
+    munmap(crowd.first, crowd.bytes);
+    child_that(open_some(&source, 16 * 600, 1) == KVA_OK);
+    end(&source);
+    return 0;
+}
+
+/** Two stretches that begin together do not take the process' limit twice. */
+static int share_the_limit(void *context)
+{
+    enum kva_mechanism mechanism = *(enum kva_mechanism *)context;
+    uint64_t allowed = test_number_in("/proc/sys/vm/max_map_count", 0);
+    struct crowd crowd = crowd_in(allowed / 16 + 6000);
+    struct source sources[2] = {source_of(mechanism, 256, 1), source_of(mechanism, 256, 1)};
+    uint64_t opened = 0;
+
+    for (uint64_t i = 0; i < 4000; i++) {
+        for (unsigned s = 0; s < 2; s++) {
+            enum kva_status status = open_some(&sources[s], 3 * i, 1);
+            child_that(status == KVA_OK || status == KVA_ELIMIT);
+            opened += status == KVA_OK;
+        }
+    }
+    child_that(test_mappings() < allowed - allowed / 32);
+    child_that(opened > 2800 && opened < 3200);
+    end(&sources[0]);
+    for (uint64_t i = 0; i < 1000; i++)
+        child_that(open_some(&sources[1], 3 * (4000 + i), 1) == KVA_OK);
+    end(&sources[1]);
+    munmap(crowd.first, crowd.bytes);
+    return 0;
+}
+
+/** To be refused is cheap: all mappings are counted once, and not again while nothing changes. */
+static int count_the_looks(void *context)
+{
+    enum kva_mechanism mechanism = *(enum kva_mechanism *)context;
+    struct crowd crowd = crowd_in(100);
+    struct source source = source_of(mechanism, 64, 1);
+
+    child_that(open_some(&source, 5, 1) == KVA_ELIMIT);
+    looks = 0;
+    for (unsigned i = 0; i < 20; i++)
+        child_that(open_some(&source, 5, 1) == KVA_ELIMIT);
+    child_that(looks <= 4); /* a slow machine may take a while for it */
+    munmap(crowd.first, crowd.bytes);
+    child_that(open_some(&source, 5, 1) == KVA_OK);
+    looks = 0;
+    refuses = refuse_all; /* want of memory */
+    for (unsigned i = 0; i < 20; i++)
+        child_that(open_some(&source, 1000, 600) == KVA_ENOMEM);
+    refuses = NULL;
+    child_that(looks <= 4);
+    looks = 0;
+    for (uint64_t i = 0; i < 2000; i++) {
+        child_that(open_some(&source, 1000, 600) == KVA_OK);
+        close_some(&source, 1000, 600);
+    }
+    child_that(looks == 0);
+    end(&source);
+    return 0;
+}
+
+static void test_limit_on_mappings(void **state)
+{
+    static test_child_work *const works[] = {make_room, share_the_limit, count_the_looks};
+    static const char *const names[] = {"room again", "two stretches", "looks"};
+    uint64_t allowed = test_number_in("/proc/sys/vm/max_map_count", 0);
+    enum kva_mechanism mechanism;
+
+    (void)state;
+    if (!test_is_on_its_own("the limit on mappings") || allowed < 32768 || allowed > 200000)
+        return;
+    for_each_mechanism (mechanism, k) {
+        for (unsigned i = 0; i < 3; i++) {
+            if (i == 1)
+                mechanism = KVA_MECHANISM_MAPPINGS; /* what is small takes none of the other */
+            struct test_child child = test_in_child(works[i], &mechanism);
+            test_expect_success(&child, names[i]);
+        }
+    }
+}
+
+/** All that the program has is locked after the stretch was made: markers are refused, mappings are not. */
+static int open_locked(void *context)
+{
+    struct source source = source_of(*(enum kva_mechanism *)context, 64, 1);
+
+    child_that(open_some(&source, 3, 2) == KVA_OK);
+    if (mlockall(MCL_CURRENT | MCL_FUTURE) != 0)
+        return 77; /* not allowed here */
+    for (uint64_t i = 0; i < 200; i++) {
+        child_that(open_some(&source, 600 + 8 * i, 1 + i % 4) == KVA_OK);
+        memory(&source, 600 + 8 * i)[0] = 1;
+        child_that(is_closed(memory(&source, 600 + 8 * i + 1 + i % 4)));
+    }
+    child_that(mappings_in(&source) <= stats_of(&source).mappings);
+    child_that(is_closed(memory(&source, 5)));
+    close_some(&source, 3, 2);
+    for (uint64_t i = 0; i < 200; i++)
+        close_some(&source, 600 + 8 * i, 5);
+    child_that(stats_of(&source).weak_closes == 0);
+    for (uint64_t i = 0; i < 200; i++)
+        child_that(is_closed(memory(&source, 600 + 8 * i)));
+    child_that(is_closed(memory(&source, 3)));
+    child_that(open_some(&source, 3, 4) == KVA_OK && memory(&source, 3)[0] == 0);
+    munlockall();
+    for (uint64_t i = 0; i < 200; i++)
+        child_that(open_some(&source, 600 + 8 * i, 7) == KVA_OK && memory(&source, 600 + 8 * i)[0] == 0);
+    end(&source);
+    return 0;
+}
+
+static void test_locked_afterwards(void **state)
+{
+    enum kva_mechanism mechanism;
+
+    (void)state;
+    if (!test_is_on_its_own("locked pages"))
+        return;
+    for_each_mechanism (mechanism, k) {
+        struct test_child child = test_in_child(open_locked, &mechanism);
+        if (child.code == 77)
+            print_message("left out: locked pages, which the system does not allow\n");
+        else
+            test_expect_success(&child, test_mechanism_name(mechanism));
+    }
+}
+
+/* ---------------------------------------------------------------------------------------------- the reserve */
+
+static unsigned large_maps; /* refused so far */
+
+static bool refuse_two_large(enum call call, void *at, int what, int flags)
+{
+    (void)at;
+    return call == MMAP && what == PROT_NONE && (flags & MAP_NORESERVE) != 0 && ++large_maps <= 2;
+}
+
+/** A stretch that is halved keeps a page for frames. */
+static void test_a_page_for_frames_is_kept(void **state)
+{
+    struct source source = {
+        .pages = kva_pages_host(KVA_MECHANISM_BEST),
+        .stretch =
+            {.bytes = 64 * TEST_MIB, .least = TEST_MIB, .align = page, .max = UINT64_MAX, .frames = page},
+    };
+
+    (void)state;
+    large_maps = 0;
+    refuses = refuse_two_large;
+    enum kva_status status = source.pages.reserve(source.pages.context, &source.stretch);
+    refuses = NULL;
+    assert_int_equal(status, KVA_OK);
+    assert_int_equal(source.stretch.bytes, 16 * TEST_MIB);
+    assert_int_equal(source.stretch.frames, page);
+    end(&source);
+}
+
+static void *squatter;
+
+/** Another thread is faster: it takes the place that was found. */
+static bool take_the_place(enum call call, void *at, int what, int flags)
+{
+    if (call != MMAP || what != PROT_NONE || (flags & MAP_FIXED_NOREPLACE) == 0 || squatter != NULL)
+        return false;
+    squatter = at;
+    (void)map(at, page, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+    return false;
+}
+
+static void test_a_place_that_was_taken(void **state)
+{
+    struct source source = {
+        .pages = kva_pages_host(KVA_MECHANISM_BEST),
+        .stretch = {.bytes = 64 * TEST_MIB, .least = TEST_MIB, .align = page, .frames = page},
+    };
+
+    (void)state;
+    const size_t room = 256 * TEST_MIB; /* somewhere */
+    void *gap = mmap(NULL, room, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    assert_ptr_not_equal(gap, MAP_FAILED);
+    munmap(gap, room);
+    source.stretch.min = (uintptr_t)gap;
+    source.stretch.max = source.stretch.min + room - 1;
+    refuses = take_the_place;
+    enum kva_status status = source.pages.reserve(source.pages.context, &source.stretch);
+    refuses = NULL;
+    assert_int_equal(status, KVA_OK);
+    assert_non_null(squatter);
+    assert_int_equal(source.stretch.bytes, 64 * TEST_MIB);
+    end(&source);
+    munmap(squatter, page);
+}
+
+/* ------------------------------------------------------------------------------------------------- frames */
+
+/** Frames that are given back read as zero, even where no hole can be punched. */
+static void test_drained_without_holes(void **state)
+{
+    struct frames frames = frames_of(KVA_MECHANISM_BEST);
+    const struct source *source = &frames.source;
+
+    (void)state;
+    map_some(&frames, 0, 0, 64);
+    memset(memory(source, frames.first), 7, 64 * page);
+    refuses = refuse_punching;
+    source->pages.drain(source->pages.context, source->stretch.handle, frames.pool, 3, 40);
+    refuses = NULL;
+    for (size_t i = 0; i < 64 * page; i += page / 2)
+        assert_int_equal(memory(source, frames.first)[i], i / page < 3 || i / page >= 43 ? 7 : 0);
+    unmap_some(&frames, 0, 64);
+    source->pages.drop(source->pages.context, source->stretch.handle, frames.pool);
+    end(source);
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    page = test_page();
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_weakly_closed_pages_are_zero),
+        cmocka_unit_test(test_weak_pages_among_others),
+        cmocka_unit_test(test_weak_unmaps_do_not_add_up),
+        cmocka_unit_test(test_huge_pages_do_not_add_up),
+        cmocka_unit_test(test_at_least_as_many_are_counted),
+        cmocka_unit_test(test_a_child_counts_as_well),
+        cmocka_unit_test(test_the_share_comes_back),
+        cmocka_unit_test(test_a_range_is_closed_by_one_call),
+        cmocka_unit_test(test_limit_on_mappings),
+        cmocka_unit_test(test_locked_afterwards),
+        cmocka_unit_test(test_a_page_for_frames_is_kept),
+        cmocka_unit_test(test_a_place_that_was_taken),
+        cmocka_unit_test(test_drained_without_holes),
+    };
+    return cmocka_run_group_tests(tests, set_up, NULL);
+}
