@@ -33,6 +33,7 @@ refuse() {
 for workload in $workloads vmalloc; do
     grep -q "^$workload: [A-Z]" help.txt || fail "--help does not document $workload"
 done
+grep -q '^threads: 1, 2, 4, 16 and 64 threads' help.txt || fail '--help does not document threads'
 
 # shellcheck disable=SC2086 # word splitting is wanted
 "$KVA" bench $tiny --n 20,3 >table.txt 2>err.txt
@@ -44,6 +45,7 @@ for phase in 'drain up' 'drain down' 'drain random' aligned unaligned; do
     grep -q "^  $phase " table.txt || fail "no row for the phase $phase"
 done
 grep -q '^vmalloc: kva is ' table.txt || fail 'vmalloc is not among all workloads'
+grep -q '^threads: on [0-9]* CPU' table.txt || fail 'threads is not among all workloads'
 head -n 2 table.txt | grep -q 'seed 1, 2 turns of 1 ms' || fail 'the head does not describe the run'
 
 # JSON: well-formed, complete, and what does not depend on time is the same for the same seed.
@@ -123,7 +125,40 @@ jq -e '.rows == [] and (.vmalloc.engine == "rb") and (.vmalloc.mechanism | lengt
        and any(.vmalloc.aims[]; .measured == null)' vmalloc.json >/dev/null || fail "JSON: vmalloc: $(cat vmalloc.json)"
 "$KVA" bench hot --turn 1 --n 5 --json | jq -e '.vmalloc == null' >/dev/null || fail 'JSON: vmalloc without being asked for'
 
-refuse 2 'churn, ownerless, holes, aligned, windows, needle, fill-drain, hot, longest, vmalloc' nonsense
+# Threads: a table for each case, a row for each contender and crew, waits, aims.
+# shellcheck disable=SC2086
+"$KVA" bench threads $tiny --n 100,5 --output threads.txt >out.txt 2>err.txt
+[ ! -s out.txt ] && [ ! -s err.txt ] || fail "threads into a file also said: $(cat out.txt err.txt)"
+grep -Eq '^threads: on [0-9]+ CPUs?, engine bt$' threads.txt || fail 'threads does not say on what'
+for n in 100 64; do
+    for case in churn find; do
+        grep -q "^threads $case (n = $n live ranges)\$" threads.txt || fail "threads: no table for $case, n = $n"
+    done
+done
+for crew in 1 2 4 16 64; do
+    for who in pools lock 2019; do
+        rows=$(grep -Ec "^ +$crew  $who +[0-9,.]+ +[0-9,]+ % +[0-9,.]+ +[0-9,.]+ +([0-9,.]+|-) +[0-9]+ %$" threads.txt)
+        [ "$rows" = $((crew <= 2 ? 4 : 2)) ] || fail "threads: $rows rows for $who with $crew"
+    done
+    for who in kva mutex; do
+        grep -Eq "^ +$crew  $who +[0-9,.]+ " threads.txt || fail "threads: no row of vmalloc, $who with $crew"
+    done
+done
+grep -q '^threads wait: while another thread gives back 40 areas' threads.txt || fail 'threads: no waits'
+[ "$(sed -n '/^threads wait/,/^threads aims/p' threads.txt | grep -Ec '^  (pools|lock|2019|kva) +[0-9,]+ ')" = 4 ] || fail 'threads: waits are missing'
+[ "$(grep -Ec ' at (least|most) .* (met|MISSED|not measured)$' threads.txt)" = 11 ] || fail "threads: aims are missing: $(tail -n 12 threads.txt)"
+# shellcheck disable=SC2086
+"$KVA" bench threads $tiny --engine rb --json |
+    jq -e '.rows == [] and .vmalloc == null and .threads.engine == "rb" and .threads.cpus > 0
+        and (.threads.rows | length) == 33
+        and all(.threads.rows[]; .ns > 0 and (.turns_ns | length) == 2 and .cpu_share > 0)
+        and all(.threads.rows[]; .who != "2019" or .times_2019 == 1)
+        and all(.threads.rows[]; (.case == "vmalloc") == (.n == null))
+        and (.threads.waits | length) == 4 and all(.threads.waits[]; .areas == 40)
+        and (.threads.aims | length) == 11' >/dev/null || fail 'JSON: threads'
+"$KVA" bench hot --turn 1 --n 5 --json | jq -e '.threads == null' >/dev/null || fail 'JSON: threads without being asked for'
+
+refuse 2 'churn, ownerless, holes, aligned, windows, needle, fill-drain, hot, longest, vmalloc, threads' nonsense
 refuse 2 "no engine 'rbb': the engines are bt, rb, scan, or all" --engine rbb
 refuse 2 "no engine 'rbb': the engines are bt, rb, scan, or all" --base rbb
 refuse 2 "'list' is for kva test only: the engines are bt, rb, scan, or all" --engine list

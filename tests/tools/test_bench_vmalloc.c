@@ -67,11 +67,11 @@ static void calls_are_counted(void **state)
     vmalloc_results_destroy(&results);
 }
 
-static const struct vmalloc_aim *aim_of(const struct vmalloc_results *results, const char *begin)
+static const struct aim *aim_of(const struct vmalloc_results *results, const char *begin)
 {
-    for (size_t i = 0; i < results->aim_count; i++)
-        if (strncmp(results->aims[i].what, begin, strlen(begin)) == 0)
-            return &results->aims[i];
+    for (size_t i = 0; i < results->aims.count; i++)
+        if (strncmp(results->aims.aim[i].what, begin, strlen(begin)) == 0)
+            return &results->aims.aim[i];
     fail_msg("no aim begins with '%s'", begin);
     return NULL;
 }
@@ -123,26 +123,26 @@ static void aims_are_judged(void **state)
         results.suite.kva_us[i] = i == 0 ? 38 : 6; /* 4800 / 80 */
     }
     vmalloc_judge(&results);
-    const struct vmalloc_aim *aim = aim_of(&results, "1 page, steady: times as fast");
-    assert_true(close_to(aim->measured, 100) && vmalloc_is_met(aim));
+    const struct aim *aim = aim_of(&results, "1 page, steady: times as fast");
+    assert_true(close_to(aim->measured, 100) && aim_is_met(aim));
     aim = aim_of(&results, "100 pages, steady: times as fast");
-    assert_true(aim->measured < 91 && !vmalloc_is_met(aim));
+    assert_true(aim->measured < 91 && !aim_is_met(aim));
     aim = aim_of(&results, "1 page, steady: times jemalloc's");
-    assert_true(close_to(aim->measured, 2.5) && !vmalloc_is_met(aim));
+    assert_true(close_to(aim->measured, 2.5) && !aim_is_met(aim));
     aim = aim_of(&results, "guard pages");
     assert_true(fabs(aim->measured - 5) < 0.1); /* the mean of 0 and 10 percent */
     aim = aim_of(&results, "100 pages, steady: system calls");
-    assert_true(close_to(aim->measured, 0.02) && !vmalloc_is_met(aim));
+    assert_true(close_to(aim->measured, 0.02) && !aim_is_met(aim));
     aim = aim_of(&results, "cold, worst size: times mmap's time, touch");
-    assert_true(close_to(aim->measured, 1.2) && !vmalloc_is_met(aim));
+    assert_true(close_to(aim->measured, 1.2) && !aim_is_met(aim));
     aim = aim_of(&results, "map_ram, fresh frames, worst"); /* no rows */
-    assert_true(aim->measured < 0 && !vmalloc_is_met(aim));
+    assert_true(aim->measured < 0 && !aim_is_met(aim));
     aim = aim_of(&results, "the suite's eight");
-    assert_true(close_to(aim->measured, 60) && vmalloc_is_met(aim));
+    assert_true(close_to(aim->measured, 60) && aim_is_met(aim));
     aim = aim_of(&results, "the suite's tests 2 and 4");
-    assert_true(close_to(aim->measured, 100) && vmalloc_is_met(aim));
+    assert_true(close_to(aim->measured, 100) && aim_is_met(aim));
     aim = aim_of(&results, "resident");
-    assert_true(close_to(aim->measured, 512) && vmalloc_is_met(aim));
+    assert_true(close_to(aim->measured, 512) && aim_is_met(aim));
 }
 
 /* A suite that failed has no ratio; memory that shrank is nothing left. */

@@ -249,14 +249,14 @@ static size_t kinds_of(enum target_memory memory)
     return count;
 }
 
-/* Both memories have the list walk and kva's engines, in that order; pages have others behind them. */
+/* Both memories have the list walk and kva's engines, in that order; ranges have two kinds for threads behind them, pages one of kva and four others. */
 static void test_engine_lists(void **state)
 {
     (void)state;
     struct target_kind kinds[TARGET_KINDS];
     char message[ENGINES_MESSAGE];
     size_t count, ranges = kinds_of(TARGET_RANGES);
-    assert_int_equal(kinds_of(TARGET_PAGES), ranges + 4);
+    assert_int_equal(kinds_of(TARGET_PAGES), ranges + 3);
     assert_null(target_kinds_parse("all", TARGET_RANGES, kinds, &count, message));
     assert_int_equal(count, ranges);
     assert_string_equal(kinds[0].name, "list");
@@ -272,18 +272,23 @@ static void test_engine_lists(void **state)
     static const char *const wrong[] = {"", ",", "rb,", ",rb", "rb,,scan", "RB", "rbx", "r", "all,rb"};
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
         assert_non_null(target_kinds_parse(wrong[i], TARGET_RANGES, kinds, &count, message));
-        assert_non_null(strstr(message, "list, bt, rb, scan, or all"));
+        assert_non_null(strstr(message, "list, bt, rb, scan, bt-lock, bt-pools, or all"));
     }
     assert_non_null(target_kinds_parse("tree", TARGET_PAGES, kinds, &count, message));
-    assert_non_null(strstr(message, "list, bt, rb, scan, mmap, malloc, jemalloc, mimalloc, or all"));
+    assert_non_null(
+        strstr(message, "list, bt, rb, scan, bt-mutex, mmap, malloc, jemalloc, mimalloc, or all"));
     assert_non_null(target_kinds_parse("mmap", TARGET_RANGES, kinds, &count, message));
     assert_non_null(strstr(message, "'mmap' is for --memory pages only"));
+    assert_non_null(target_kinds_parse("bt-pools", TARGET_PAGES, kinds, &count, message));
+    assert_non_null(strstr(message, "'bt-pools' is for --memory ranges only"));
     assert_non_null(target_kinds_parse("scan,rb,scan", TARGET_RANGES, kinds, &count, message));
     assert_string_equal(message, "engine 'scan' is named twice");
     struct engines library, engines;
     engines_all(&library);
     assert_null(engines_parse("all", &library, &engines, message));
-    assert_int_equal(engines.count, ranges - 1);
+    assert_int_equal(engines.count, ranges - 3);
+    assert_non_null(engines_parse("bt-lock", &library, &engines, message));
+    assert_non_null(strstr(message, "'bt-lock' is for kva test only"));
     assert_non_null(engines_parse("list", &library, &engines, message));
     assert_non_null(strstr(message, "'list' is for kva test only"));
     assert_non_null(strstr(message, ": the engines are bt, rb, scan, or all"));

@@ -54,12 +54,16 @@ refuse 2 'run_test_mask takes a number from 1 to 255 with --memory ranges' test 
 refuse 2 'use_huge takes only 1; leave it out to turn it off$' test use_huge=2
 refuse 2 'given twice' test nr_pages=1 nr_pages=2
 refuse 2 'too many arguments' test a b c d e f g h i j k l m n o p q r s
-refuse 2 "no engine 'tree': the engines are list, bt, rb, scan, or all" test smoke --memory ranges --engine tree
-refuse 2 "no engine 'tree': the engines are list, bt, rb, scan, mmap, malloc, jemalloc, mimalloc, or all" test smoke --engine tree
+refuse 2 "no engine 'tree': the engines are list, bt, rb, scan, bt-lock, bt-pools, or all" test smoke --memory ranges --engine tree
+refuse 2 "no engine 'tree': the engines are list, bt, rb, scan, bt-mutex, mmap, malloc, jemalloc, mimalloc, or all" test smoke --engine tree
 refuse 2 "'mmap' is for --memory pages only: the engines are list, bt" test smoke --memory ranges --engine mmap
+refuse 2 "'bt-pools' is for --memory ranges only: the engines are list, bt" test smoke --engine bt-pools
 refuse 2 "engine 'rb' is named twice" test smoke --engine rb,rb
 for budget in 0 -1 1x '' nan inf; do
     refuse 2 '--budget takes seconds, from 0.001 to 3600000' test smoke "--budget=$budget"
+done
+for time in 0 -1 1d 2mm '' 1001h; do
+    refuse 2 '--time takes a time from 0.001s to 1000h' test stress "--time=$time"
 done
 for seed in -1 x '' 18446744073709551616; do
     refuse 2 '--seed takes a number from 0 to 18446744073709551615' test smoke "--seed=$seed"
@@ -87,15 +91,15 @@ without_times() {
 grep -q '^Seed: 42$' text.txt || fail 'the seed is not printed'
 for test in fix_size random_size fix_align random_size_align; do
     line="^Summary: ${test}_alloc_test passed: 2 failed: 0 xfailed: 0 repeat: 2 loops: 100 avg: [0-9]+ usec$"
-    [ "$(grep -Ec "$line" text.txt)" = 4 ] || fail "no summary of ${test}_alloc_test for each engine"
+    [ "$(grep -Ec "$line" text.txt)" = 6 ] || fail "no summary of ${test}_alloc_test for each engine"
 done
 line='^Summary: align_shift_alloc_test passed: 0 failed: 0 xfailed: 2 repeat: 2 loops: 1 avg: [0-9]+ usec$'
-[ "$(grep -Ec "$line" text.txt)" = 4 ] || fail 'the shift test did not fail as expected'
+[ "$(grep -Ec "$line" text.txt)" = 6 ] || fail 'the shift test did not fail as expected'
 line='^Summary: pcpu_alloc_test passed: 2 failed: 0 xfailed: 0 repeat: 2 loops: 300 avg: [0-9]+ usec$'
-[ "$(grep -Ec "$line" text.txt)" = 4 ] || fail 'no summary of pcpu_alloc_test for each engine'
-[ "$(grep -Ec '^All test took worker0=[0-9]+ cycles$' text.txt)" = 4 ] || fail 'no cycles for each engine'
-grep -Eq '^test  +list us  +bt us  +list/bt  +rb us  +list/rb  +scan us  +list/scan$' text.txt || fail 'no table'
-grep -Eq '^total cycles( +[0-9,.]+){7}$' text.txt || fail 'no totals in the table'
+[ "$(grep -Ec "$line" text.txt)" = 6 ] || fail 'no summary of pcpu_alloc_test for each engine'
+[ "$(grep -Ec '^All test took worker0=[0-9]+ cycles$' text.txt)" = 6 ] || fail 'no cycles for each engine'
+grep -Eq '^test  +list us  +bt us  +list/bt  +rb us  +list/rb  +scan us  +list/scan  +bt-lock us  +list/bt-lock  +bt-pools us  +list/bt-pools$' text.txt || fail 'no table'
+grep -Eq '^total cycles( +[0-9,.]+){11}$' text.txt || fail 'no totals in the table'
 
 # shellcheck disable=SC2086
 "$KVA" test stress $tiny $small --engine rb,list --seed 42 >text.txt
@@ -135,9 +139,37 @@ cmp text.cut again.cut || fail 'the printed seed gave another run'
 grep -Eq 'cut by the budget: [0-9]+ of 1000000000 loops in all' budget.txt || fail 'the budget is not said'
 grep -Eq '^fix_size_alloc_test +~[0-9,]+ +~[0-9,]+ +[0-9,.]+$' budget.txt || fail 'scaled times are not marked'
 
+# A time: the loops that it cuts, the tests that were not reached, and rounds enough to fill it.
+"$KVA" test stress --memory ranges run_test_mask=9 --time 0.1s --engine bt-pools >time.txt 2>err.txt || fail "--time: $(cat err.txt)"
+[ ! -s err.txt ] || fail "a timed run in a pipe wrote to standard error: $(cat err.txt)"
+grep -q '^Time: 0.100 seconds for each engine$' time.txt || fail 'the time is not said'
+grep -Eq '^Summary: .* \(cut by the time: [0-9]+ of [0-9]+ loops in all\)$' time.txt || fail 'a loop that the time cut is not marked'
+grep -Eq '^(Not reached: (fix|random)_size_alloc_test|Summary: .*)$' time.txt || fail 'what was not reached is not said'
+"$KVA" test stress --memory ranges run_test_mask=1 test_loop_count=10 --time 0.1s --engine bt --json |
+    jq -e '.time_nanoseconds == 100000000 and all(.engines[0].workers[]; .rounds > 1 and .tests[0].passed > 20)
+        and .engines[0].total.ratio == null' >/dev/null || fail 'a timed run does not begin again'
+
+# On a terminal: who does what. The line is rewritten ten times a second.
+python3 - "$KVA" >terminal.txt <<'END' || fail "the progress line: $(cat terminal.txt)"
+import os, pty, re, sys
+child, terminal = pty.fork()
+if child == 0:
+    os.execv(sys.argv[1], [sys.argv[1], "test", "stress", "--memory", "ranges", "run_test_mask=1", "--time", "0.4", "nr_threads=2"])
+text = b""
+try:
+    while part := os.read(terminal, 65536):
+        text += part
+except OSError:
+    pass
+print(text.decode())
+assert os.waitpid(child, 0)[1] == 0
+lines = re.findall(r"\rbt 0:00:00 of 0:00:00, [0-9.]+( [kMGTP])? loops \| [01]: fix_size [0-9]+/20", text.decode())
+assert len(lines) >= 2, lines
+END
+
 # 64 workers among the areas of others, huge pages.
 "$KVA" test --memory ranges nr_threads=64 test_loop_count=50 run_test_mask=73 nr_pages=600 use_huge=1 --held 100 --engine all >many.txt
-[ "$(grep -c '^All test took' many.txt)" = 256 ] || fail 'not 64 workers on 4 engines'
+[ "$(grep -c '^All test took' many.txt)" = 384 ] || fail 'not 64 workers on 6 engines'
 
 # What cannot be had is a failed test: two such ranges do not fit beside each other.
 code=0

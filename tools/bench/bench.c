@@ -7,6 +7,7 @@
  *      workload.c   the list of workloads; churn.c, holes.c, ... are one each
  *      subject.c    one engine at work on one workload
  *      runner.c     turns, statistics, interleaving; longest.c: the longest single operation
+ *      threads.c    many threads on one space, or on one instance of vmalloc
  *      vmalloc.c    memory instead of addresses, against whoever else hands it out
  *      histogram.c, ticks.c, machine.c    what measuring needs
  *      report_text.c, report_json.c       what comes out
@@ -52,11 +53,20 @@ static void run_vmalloc(const struct bench_options *options, const struct bench_
         vmalloc_report(results, options);
 }
 
+static void run_threads(const struct bench_options *options, const struct bench_clock *clock,
+                        struct threads_results *results)
+{
+    threads_run(options, clock, results);
+    if (!options->json)
+        threads_report(results, options);
+}
+
 int kva_cmd_bench(int argc, char **argv)
 {
     struct bench_options options;
     struct results results = {0};
     struct vmalloc_results vmalloc = {0};
+    struct threads_results threads = {0};
     struct machine machine;
     bench_options_parse(&options, argc, argv);
     if (options.vmalloc_chosen)
@@ -74,14 +84,17 @@ int kva_cmd_bench(int argc, char **argv)
             run_sizes(workload, &options, &clock, &results);
     if (options.vmalloc_chosen)
         run_vmalloc(&options, &clock, &vmalloc);
+    if (options.threads_chosen)
+        run_threads(&options, &clock, &threads);
 
     results.preemptions = machine_preemptions() - preemptions;
     progress_clear(&bench_progress);
     if (!options.json)
         bench_report_preemptions(&results, &options);
-    bool made = !options.json || bench_report_json(&results, &vmalloc, &machine, &options, &clock);
+    bool made = !options.json || bench_report_json(&results, &vmalloc, &threads, &machine, &options, &clock);
     bench_results_destroy(&results);
     vmalloc_results_destroy(&vmalloc);
+    threads_results_destroy(&threads);
     if (!made)
         bench_fatal(TOOL_REFUSED, "no memory for the results");
     if (!bench_options_close(&options))

@@ -46,20 +46,50 @@
 #define SANITIZED false
 #endif
 
+/* The CPUs that the program could use when this was first asked for: before it bound itself to one. */
+static const cpu_set_t *allowed_cpus(void)
+{
+    static cpu_set_t allowed;
+    if (CPU_COUNT(&allowed) == 0 && sched_getaffinity(0, sizeof(allowed), &allowed) != 0)
+        CPU_ZERO(&allowed);
+    return &allowed;
+}
+
+size_t machine_cpus(void)
+{
+    int count = CPU_COUNT(allowed_cpus());
+    return count < 1 ? 1 : (size_t)count;
+}
+
+/* The number of the CPU that is index-th from the top, or -1. */
+static int cpu_from_top(size_t index)
+{
+    size_t left = index % machine_cpus();
+    for (int cpu = CPU_SETSIZE; cpu-- > 0;)
+        if (CPU_ISSET((size_t)cpu, allowed_cpus()) && left-- == 0)
+            return cpu;
+    return -1;
+}
+
+static int pin(size_t index)
+{
+    int cpu = cpu_from_top(index);
+    if (cpu < 0)
+        return -1;
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET((size_t)cpu, &one);
+    return sched_setaffinity(0, sizeof(one), &one) == 0 ? cpu : -1;
+}
+
 int machine_pin(void)
 {
-    cpu_set_t allowed;
-    if (sched_getaffinity(0, sizeof(allowed), &allowed) != 0)
-        return -1;
-    for (size_t cpu = CPU_SETSIZE; cpu-- > 0;) {
-        if (!CPU_ISSET(cpu, &allowed))
-            continue;
-        cpu_set_t one;
-        CPU_ZERO(&one);
-        CPU_SET(cpu, &one);
-        return sched_setaffinity(0, sizeof(one), &one) == 0 ? (int)cpu : -1;
-    }
-    return -1;
+    return pin(0);
+}
+
+bool machine_pin_to(size_t index)
+{
+    return pin(index) >= 0;
 }
 
 uint64_t machine_preemptions(void)

@@ -21,8 +21,9 @@
 #define TURN_MS_LIMIT 60000
 #define OPERATIONS_LIMIT 1000000000
 
-/* The workload that is none of the list: it measures memory, not spaces. */
+/* The workloads that are none of the list: memory, not spaces; and many threads. */
 #define VMALLOC "vmalloc"
+#define THREADS "threads"
 
 /* A list of sizes is short; a longer one is refused rather than cut. */
 #define SIZES_MAX 32
@@ -127,6 +128,10 @@ static void add_workload(const struct argp_state *state, const char *text)
         options->vmalloc_chosen = true;
         return;
     }
+    if (strcmp(text, THREADS) == 0) {
+        options->threads_chosen = true;
+        return;
+    }
     for (size_t i = 0; (workload = workload_at(i)) != NULL; i++) {
         if (strcmp(workload->name, text) == 0) {
             options->workload_chosen[i] = true;
@@ -135,19 +140,20 @@ static void add_workload(const struct argp_state *state, const char *text)
         used +=
             (size_t)snprintf(names + used, sizeof(names) - used, "%s%s", i > 0 ? ", " : "", workload->name);
     }
-    argp_error(state, "there is no workload '%s'; there are: %s, " VMALLOC, text, names);
+    argp_error(state, "there is no workload '%s'; there are: %s, " VMALLOC ", " THREADS, text, names);
 }
 
 /* ------------------------------------------------------------------------------------------------ argp */
 
 static void choose_defaults(struct bench_options *options)
 {
-    bool chosen = options->vmalloc_chosen;
+    bool chosen = options->vmalloc_chosen || options->threads_chosen;
     for (size_t i = 0; workload_at(i) != NULL; i++)
         chosen |= options->workload_chosen[i];
     for (size_t i = 0; workload_at(i) != NULL; i++)
         options->workload_chosen[i] |= !chosen;
     options->vmalloc_chosen |= !chosen;
+    options->threads_chosen |= !chosen;
     if (options->engines.count == 0)
         engines_all(&options->engines);
 }
@@ -239,6 +245,18 @@ static char *help(int key, const char *text, void *input)
         "of --engine. At the end, what should come out and what did. n is the number of pages: 1, 4, 16, "
         "100, "
         "512, 4096, 16384.\n",
+        out);
+    fputs(
+        "\n" THREADS ": 1, 2, 4, 16 and 64 threads on one space or one instance of vmalloc: a churn of "
+        "pooled sizes; a find, "
+        "alone and beside a churn; pairs of vmalloc. Rows: pools (a space with pools), lock (without), 2019 "
+        "(the "
+        "engine rb behind one mutex), kva (vmalloc), mutex (made for one thread, behind one mutex), alone "
+        "(made "
+        "for one thread). Then the longest wait of an operation while another thread gives back a million "
+        "areas "
+        "(a tenth of --operations). At the end, what should come out and what did. All but 2019 stand on the "
+        "first engine of --engine. n is the number of live ranges: 10000; at least 64.\n",
         out);
     char names[ENGINES_TEXT];
     struct engines all;

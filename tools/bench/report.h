@@ -8,6 +8,7 @@
 
 #include "machine.h"
 #include "runner.h"
+#include "threads.h"
 #include "vmalloc.h"
 
 /** What the run was made on and with; warnings about what spoils the figures. */
@@ -25,7 +26,7 @@ void bench_report_preemptions(const struct results *results, const struct bench_
 
 /** Everything as JSON. False: no memory. */
 bool bench_report_json(const struct results *results, const struct vmalloc_results *vmalloc,
-                       const struct machine *machine, const struct bench_options *options,
-                       const struct bench_clock *clock);
+                       const struct threads_results *threads, const struct machine *machine,
+                       const struct bench_options *options, const struct bench_clock *clock);
 
 #endif

@@ -148,22 +148,6 @@ static json_t *json_of_suite(const struct vmalloc_suite *suite, bool *good)
     return object;
 }
 
-static json_t *json_of_aims(const struct vmalloc_results *results, bool *good)
-{
-    json_t *aims = json_array();
-    for (size_t i = 0; i < results->aim_count; i++) {
-        const struct vmalloc_aim *aim = &results->aims[i];
-        json_t *object = json_object();
-        json_put(object, "what", json_string(aim->what), good);
-        json_put(object, "unit", json_string(aim->unit), good);
-        json_put(object, aim->at_least ? "at_least" : "at_most", json_measure(aim->wanted), good);
-        json_put(object, "measured", aim->measured < 0 ? json_null() : json_measure(aim->measured), good);
-        json_put(object, "met", aim->measured < 0 ? json_null() : json_boolean(vmalloc_is_met(aim)), good);
-        json_add(aims, object, good);
-    }
-    return aims;
-}
-
 static json_t *json_of_vmalloc(const struct vmalloc_results *results, bool *good)
 {
     json_t *object = json_object();
@@ -179,7 +163,7 @@ static json_t *json_of_vmalloc(const struct vmalloc_results *results, bool *good
     json_put(object, "rows", rows, good);
     json_put(object, "suite", json_of_suite(&results->suite, good), good);
     json_put(object, "resident_bytes", resident, good);
-    json_put(object, "aims", json_of_aims(results, good), good);
+    json_put(object, "aims", aims_to_json(&results->aims, good), good);
     return object;
 }
 
@@ -204,8 +188,8 @@ static void set_results(json_t *root, const struct results *results, bool *good)
 }
 
 bool bench_report_json(const struct results *results, const struct vmalloc_results *vmalloc,
-                       const struct machine *machine, const struct bench_options *options,
-                       const struct bench_clock *clock)
+                       const struct threads_results *threads, const struct machine *machine,
+                       const struct bench_options *options, const struct bench_clock *clock)
 {
     bool good = true;
     json_t *root = json_begin("kva bench", &options->seed, &good);
@@ -218,5 +202,6 @@ bool bench_report_json(const struct results *results, const struct vmalloc_resul
     set_results(root, results, &good);
     json_put(root, "vmalloc", vmalloc->mechanism == NULL ? json_null() : json_of_vmalloc(vmalloc, &good),
              &good);
+    json_put(root, "threads", threads->measured ? threads_to_json(threads, &good) : json_null(), &good);
     return json_end(root, options->out, good);
 }

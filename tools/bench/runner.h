@@ -43,6 +43,7 @@ struct bench_options {
     FILE *out;
     bool workload_chosen[16]; /* by index */
     bool vmalloc_chosen;
+    bool threads_chosen;
 };
 
 /** Facts about the machine and the run that the results need. */

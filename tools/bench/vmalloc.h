@@ -10,6 +10,7 @@
 #ifndef KVA_TOOLS_BENCH_VMALLOC_H
 #define KVA_TOOLS_BENCH_VMALLOC_H
 
+#include "aims.h"
 #include "runner.h"
 
 #include "../common/target.h"
@@ -64,17 +65,6 @@ struct vmalloc_suite {
     const char *failed; /* NULL, or the engine of which a test failed */
 };
 
-/** What a figure should be, and is. */
-struct vmalloc_aim {
-    const char *what;
-    const char *unit;
-    bool at_least; /* else at most */
-    double wanted;
-    double measured; /* negative: not measured */
-};
-
-#define VMALLOC_AIMS 24
-
 struct vmalloc_results {
     const char *engine;    /* of kva's instances */
     const char *mechanism; /* how closed pages are kept closed here; NULL: nothing was measured */
@@ -82,8 +72,7 @@ struct vmalloc_results {
     size_t row_count;
     struct vmalloc_resident resident;
     struct vmalloc_suite suite;
-    struct vmalloc_aim aims[VMALLOC_AIMS];
-    size_t aim_count;
+    struct aims aims;
 };
 
 /** Find the libraries of those contenders that are not linked. It may start the program once more (see
@@ -107,9 +96,6 @@ double vmalloc_quotient(const struct vmalloc_row *a, const struct vmalloc_row *b
 /** Resident memory and the suite; then the aims, from all there is. */
 void vmalloc_measure_whole(const struct bench_options *options, struct vmalloc_results *results);
 void vmalloc_judge(struct vmalloc_results *results);
-
-/** Whether an aim was measured and met. */
-bool vmalloc_is_met(const struct vmalloc_aim *aim);
 
 void vmalloc_report(const struct vmalloc_results *results, const struct bench_options *options);
 

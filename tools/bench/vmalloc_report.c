@@ -152,25 +152,6 @@ static void report_resident(const struct vmalloc_resident *resident, FILE *out)
         format_count(end, resident->end >> 10));
 }
 
-static void report_aims(const struct vmalloc_results *results, FILE *out)
-{
-    char text[NUMBER_ROOM];
-    fprintf(out, "\nvmalloc aims\n");
-    struct table *table = table_create("llrrl");
-    table_row(table, (const char *const[]){"what", "", "aim", "measured", ""});
-    table_rule(table);
-    for (size_t i = 0; i < results->aim_count; i++) {
-        const struct vmalloc_aim *aim = &results->aims[i];
-        bool known = aim->measured >= 0;
-        table_cell(table, "%s", aim->what);
-        table_cell(table, "%s", aim->at_least ? "at least" : "at most");
-        table_cell(table, "%g %s", aim->wanted, aim->unit);
-        table_cell(table, "%s %s", format_fixed(text, aim->measured, aim->measured < 10 ? 4 : 1), aim->unit);
-        table_cell(table, "%s", !known ? "not measured" : vmalloc_is_met(aim) ? "met" : "MISSED");
-    }
-    finish_table(table, out);
-}
-
 void vmalloc_report(const struct vmalloc_results *results, const struct bench_options *options)
 {
     FILE *out = options->out;
@@ -179,6 +160,6 @@ void vmalloc_report(const struct vmalloc_results *results, const struct bench_op
     report_cases(results, out);
     report_suite(&results->suite, out);
     report_resident(&results->resident, out);
-    report_aims(results, out);
+    aims_report(&results->aims, "vmalloc", out);
     fflush(out);
 }

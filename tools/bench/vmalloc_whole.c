@@ -140,20 +140,6 @@ void vmalloc_measure_whole(const struct bench_options *options, struct vmalloc_r
 
 /* ------------------------------------------------------------------------------------------------- aims */
 
-static void aim(struct vmalloc_results *results, const char *what, const char *unit, bool at_least,
-                double wanted, double measured)
-{
-    if (results->aim_count < VMALLOC_AIMS)
-        results->aims[results->aim_count++] = (struct vmalloc_aim){what, unit, at_least, wanted, measured};
-}
-
-bool vmalloc_is_met(const struct vmalloc_aim *aim)
-{
-    if (aim->measured < 0)
-        return false;
-    return aim->at_least ? aim->measured >= aim->wanted : aim->measured <= aim->wanted;
-}
-
 /* How many times as fast as another kva is; negative: not measured. */
 static double faster_than(const struct vmalloc_results *results, const char *what, size_t pages,
                           const char *who)
@@ -228,38 +214,39 @@ static double inverse(double value)
 void vmalloc_judge(struct vmalloc_results *results)
 {
     const struct vmalloc_resident *resident = &results->resident;
+    struct aims *aims = &results->aims;
     double left = resident->end > resident->start ? (double)(resident->end - resident->start) : 0;
     double jemalloc = faster_than(results, VMALLOC_STEADY, 1, "jemalloc");
-    aim(results, "1 page, steady: times as fast as mmap", "x", true, 100,
-        faster_than(results, VMALLOC_STEADY, 1, "mmap"));
-    aim(results, "100 pages, steady: times as fast as mmap", "x", true, 100,
-        faster_than(results, VMALLOC_STEADY, 100, "mmap"));
-    aim(results, "1..100 pages at random: times as fast as mmap", "x", true, 60,
-        faster_than(results, VMALLOC_RANDOM, 0, "mmap"));
-    aim(results, "1 page, steady: times jemalloc's time", "x", false, 2, inverse(jemalloc));
-    aim(results, "guard pages, steady: cost", "%", false, 5, guard_percent(results));
-    aim(results, "1 page, steady: system calls per operation", "", false, 0.01, calls_of(results, 1));
-    aim(results, "100 pages, steady: system calls per operation", "", false, 0.01, calls_of(results, 100));
-    aim(results, "1..100 pages at random: system calls per operation", "", false, 0.01,
-        most_calls(results, VMALLOC_RANDOM, true));
-    aim(results, "steady, worst size: system calls per operation", "", false, 0.01,
-        most_calls(results, VMALLOC_STEADY, true));
-    aim(results, "cold, worst size: times mmap's time, touch included", "x", false, 1.1,
-        slowest_against_mmap(results, VMALLOC_COLD));
-    aim(results, "cold, worst size: times mmap's time, the call alone", "x", false, 1.1,
-        slowest_against_mmap(results, VMALLOC_COLD_UNTOUCHED));
-    aim(results, "map_ram, fresh frames, worst size: times as fast as mmap", "x", true, 1.2,
-        inverse(slowest_against_mmap(results, VMALLOC_MAP_FRESH)));
-    aim(results, "map_ram, fresh frames: system calls, without purges", "", false, 1,
-        most_calls(results, VMALLOC_MAP_FRESH, false));
-    aim(results, "map_ram, found again, worst size: times as fast as mmap", "x", true, 20,
-        inverse(slowest_against_mmap(results, VMALLOC_MAP_AGAIN)));
-    aim(results, "map_ram, found again: system calls", "", false, 0,
-        most_calls(results, VMALLOC_MAP_AGAIN, true));
-    aim(results, "the suite's eight tests: times as fast as the list walk", "x", true, 50,
-        vmalloc_suite_ratio(&results->suite, SUITE_RANGES_MASK));
-    aim(results, "the suite's tests 2 and 4: times as fast as the list walk", "x", true, 100,
-        vmalloc_suite_ratio(&results->suite, 2 | 4));
-    aim(results, "resident after freeing all and one flush: beyond the start", "KiB", false, 1024,
-        left / 1024);
+    aims_add(aims, "1 page, steady: times as fast as mmap", "x", true, 100,
+             faster_than(results, VMALLOC_STEADY, 1, "mmap"));
+    aims_add(aims, "100 pages, steady: times as fast as mmap", "x", true, 100,
+             faster_than(results, VMALLOC_STEADY, 100, "mmap"));
+    aims_add(aims, "1..100 pages at random: times as fast as mmap", "x", true, 60,
+             faster_than(results, VMALLOC_RANDOM, 0, "mmap"));
+    aims_add(aims, "1 page, steady: times jemalloc's time", "x", false, 2, inverse(jemalloc));
+    aims_add(aims, "guard pages, steady: cost", "%", false, 5, guard_percent(results));
+    aims_add(aims, "1 page, steady: system calls per operation", "", false, 0.01, calls_of(results, 1));
+    aims_add(aims, "100 pages, steady: system calls per operation", "", false, 0.01, calls_of(results, 100));
+    aims_add(aims, "1..100 pages at random: system calls per operation", "", false, 0.01,
+             most_calls(results, VMALLOC_RANDOM, true));
+    aims_add(aims, "steady, worst size: system calls per operation", "", false, 0.01,
+             most_calls(results, VMALLOC_STEADY, true));
+    aims_add(aims, "cold, worst size: times mmap's time, touch included", "x", false, 1.1,
+             slowest_against_mmap(results, VMALLOC_COLD));
+    aims_add(aims, "cold, worst size: times mmap's time, the call alone", "x", false, 1.1,
+             slowest_against_mmap(results, VMALLOC_COLD_UNTOUCHED));
+    aims_add(aims, "map_ram, fresh frames, worst size: times as fast as mmap", "x", true, 1.2,
+             inverse(slowest_against_mmap(results, VMALLOC_MAP_FRESH)));
+    aims_add(aims, "map_ram, fresh frames: system calls, without purges", "", false, 1,
+             most_calls(results, VMALLOC_MAP_FRESH, false));
+    aims_add(aims, "map_ram, found again, worst size: times as fast as mmap", "x", true, 20,
+             inverse(slowest_against_mmap(results, VMALLOC_MAP_AGAIN)));
+    aims_add(aims, "map_ram, found again: system calls", "", false, 0,
+             most_calls(results, VMALLOC_MAP_AGAIN, true));
+    aims_add(aims, "the suite's eight tests: times as fast as the list walk", "x", true, 50,
+             vmalloc_suite_ratio(&results->suite, SUITE_RANGES_MASK));
+    aims_add(aims, "the suite's tests 2 and 4: times as fast as the list walk", "x", true, 100,
+             vmalloc_suite_ratio(&results->suite, 2 | 4));
+    aims_add(aims, "resident after freeing all and one flush: beyond the start", "KiB", false, 1024,
+             left / 1024);
 }

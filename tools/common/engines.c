@@ -11,7 +11,8 @@
 #define SHOWN 40
 
 /* Names that kva test knows and others do not. */
-static const char *const peers[] = {"list", "mmap", "malloc", "jemalloc", "mimalloc"};
+static const char *const peers[] = {"list", "bt-lock", "bt-pools", "bt-mutex",
+                                    "mmap", "malloc",  "jemalloc", "mimalloc"};
 
 void engines_add(struct engines *engines, const char *name)
 {
@@ -77,8 +78,10 @@ static const char *unknown(const struct engines *known, const char *text, size_t
 {
     char names[ENGINES_TEXT];
     const char *where = "";
-    if (is_peer(text, length)) /* kva test knows the list walk, on any memory */
-        where = engines_contain(known, peers[0]) ? " is for --memory pages only" : " is for kva test only";
+    if (is_peer(text, length)) /* kva test knows the list walk on any memory, and mmap on pages */
+        where = !engines_contain(known, "list")  ? " is for kva test only"
+                : engines_contain(known, "mmap") ? " is for --memory ranges only"
+                                                 : " is for --memory pages only";
     snprintf(message, ENGINES_MESSAGE, "%s'%.*s'%s: the engines are %s, or all",
              *where == '\0' ? "there is no engine " : "", length < SHOWN ? (int)length : SHOWN, text, where,
              engines_text(names, known));

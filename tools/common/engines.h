@@ -32,7 +32,7 @@ void engines_add(struct engines *engines, const char *name);
 bool engines_contain(const struct engines *engines, const char *name);
 
 /** "rb, scan". Returns `text`. */
-#define ENGINES_TEXT 128
+#define ENGINES_TEXT 160
 const char *engines_text(char text[ENGINES_TEXT], const struct engines *engines);
 
 /** Read a list: "all", which is `known`, or names of those and of forms of bt, each at most once, in the order given. Returns NULL, or

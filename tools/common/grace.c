@@ -7,15 +7,25 @@
 #include <stdlib.h>
 #include <urcu.h>
 
-/* ThreadSanitizer does not see into liburcu: it is told that what came before call_rcu comes before the callback. */
+/* ThreadSanitizer does not see into liburcu: it is told that what came before call_rcu comes before the callback, and that
+ * what callbacks did comes before the end of rcu_barrier; and to leave alone what liburcu itself allocates, passes to another
+ * thread and frees there. What callbacks do, it looks at. */
 #if defined(__SANITIZE_THREAD__)
 #include <sanitizer/tsan_interface.h>
+const char *__tsan_default_suppressions(void); /* its name is theirs */
+const char *__tsan_default_suppressions(void)
+{
+    return "called_from_lib:liburcu.so\n";
+}
 #define HAND_OVER(record) __tsan_release(record)
 #define TAKE_OVER(record) __tsan_acquire(record)
 #else
 #define HAND_OVER(record) ((void)(record))
 #define TAKE_OVER(record) ((void)(record))
 #endif
+
+/* What stands for all callbacks there. */
+static char callbacks;
 
 _Static_assert(sizeof(struct rcu_head) <= sizeof(((struct kva_later *)0)->room), "liburcu's record must fit");
 
@@ -30,6 +40,7 @@ static void later_ready(struct rcu_head *head)
 {
     TAKE_OVER(head);
     kva_vfree_ready((struct kva_later *)(void *)head); /* room stands first */
+    HAND_OVER(&callbacks);
 }
 
 static void after(void *context, struct kva_later *record)
@@ -69,6 +80,7 @@ static void late_ready(struct rcu_head *head)
     struct late late = *(struct late *)(void *)head; /* it may lie in what is freed */
     late.give(late.context, late.addr, late.size);
     free(late.own);
+    HAND_OVER(&callbacks);
 }
 
 enum kva_status grace_free(void (*give)(void *context, uint64_t addr, uint64_t size), void *context,
@@ -100,6 +112,7 @@ void grace_leave(void)
 void grace_barrier(void)
 {
     rcu_barrier();
+    TAKE_OVER(&callbacks);
 }
 
 #else

@@ -4,6 +4,8 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 /** value * 10^exponent, false when that passes `high`. */
 static bool scale(uint64_t *value, uint64_t exponent, uint64_t high)
@@ -52,4 +54,27 @@ const char *number_complaint(char message[NUMBER_MESSAGE], const char *what, uin
     snprintf(message, NUMBER_MESSAGE, "%.40s takes a number from %" PRIu64 " to %" PRIu64 ", not '%.40s'",
              what, low, high, text);
     return message;
+}
+
+#define DURATION_MOST_S (1000.0 * 3600)
+
+bool number_parse_duration(const char *text, uint64_t *ns)
+{
+    static const struct {
+        const char *letter;
+        double seconds;
+    } units[] = {{"", 1}, {"s", 1}, {"m", 60}, {"h", 3600}};
+    size_t digits = strspn(text, "0123456789.");
+    char *end;
+    double number = strtod(text, &end);
+    if (digits == 0 || end != text + digits) /* strtod also takes signs, exponents, "inf" */
+        return false;
+    for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
+        double seconds = number * units[i].seconds;
+        if (strcmp(end, units[i].letter) != 0 || !(seconds >= 0.001) || !(seconds <= DURATION_MOST_S))
+            continue;
+        *ns = (uint64_t)(seconds * 1e9);
+        return true;
+    }
+    return false;
 }

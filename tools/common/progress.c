@@ -7,13 +7,24 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 /* Ten times a second: the eye sees it move, and writing costs nothing. */
 #define INTERVAL_NS UINT64_C(100000000)
 
+/* The terminal's width; 80 where it does not tell, and as much as there is room for. */
+static unsigned columns_of_terminal(void)
+{
+    struct winsize size;
+    if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col < 2)
+        return 80;
+    return size.ws_col < PROGRESS_ROOM ? size.ws_col : PROGRESS_ROOM;
+}
+
 void progress_begin(struct progress *progress)
 {
+    progress->columns = columns_of_terminal();
     progress->active = isatty(STDERR_FILENO) == 1;
     progress->shown = false;
     progress->next_ns = 0;
@@ -23,10 +34,10 @@ void progress_show(struct progress *progress, const char *format, ...)
 {
     if (!progress->active || clock_ns() < progress->next_ns)
         return;
-    char text[80]; /* one line of an ordinary terminal: a longer one would wrap and could not be cleared */
+    char text[PROGRESS_ROOM];
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(text, sizeof(text), format, arguments);
+    vsnprintf(text, progress->columns, format, arguments);
     va_end(arguments);
     fprintf(stderr, "\r%s\033[K", text);
     fflush(stderr);

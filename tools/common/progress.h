@@ -12,8 +12,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/** Room for the longest line, and more than most terminals have. */
+#define PROGRESS_ROOM 256
+
 struct progress {
-    bool active;      /* stderr is a terminal */
+    bool active; /* stderr is a terminal */
+    unsigned
+        columns; /* as wide as this, at most PROGRESS_ROOM: a longer line would wrap and could not be cleared */
     bool shown;       /* there is a line to be cleared */
     uint64_t next_ns; /* not before this is the line rewritten */
 };

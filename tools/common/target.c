@@ -16,10 +16,13 @@
 typedef void make_kind(struct target_kind *kind);
 typedef void make_engine(struct target_kind *kind, const char *engine);
 
-/* What stands before and behind the engines. */
-static make_kind *const others[] = {target_kind_of_mmap, target_kind_of_malloc, target_kind_of_jemalloc,
-                                    target_kind_of_mimalloc};
-#define OTHERS (sizeof(others) / sizeof(others[0]))
+/* What stands behind the engines. */
+static make_kind *const others[][5] = {
+    [TARGET_RANGES] = {target_kind_of_lock, target_kind_of_pools},
+    [TARGET_PAGES] = {target_kind_of_mutex, target_kind_of_mmap, target_kind_of_malloc,
+                      target_kind_of_jemalloc, target_kind_of_mimalloc},
+};
+#define OTHERS (sizeof(others[0]) / sizeof(others[0][0]))
 
 static size_t all_kinds(enum target_memory memory, struct target_kind kinds[TARGET_KINDS])
 {
@@ -30,8 +33,8 @@ static size_t all_kinds(enum target_memory memory, struct target_kind kinds[TARG
     list(&kinds[count++]);
     for (size_t i = 0; count < TARGET_KINDS && (engine = kva_engine_name(i)) != NULL; i++)
         make(&kinds[count++], engine);
-    for (size_t i = 0; memory == TARGET_PAGES && count < TARGET_KINDS && i < OTHERS; i++)
-        others[i](&kinds[count++]);
+    for (size_t i = 0; count < TARGET_KINDS && i < OTHERS && others[memory][i] != NULL; i++)
+        others[memory][i](&kinds[count++]);
     return count;
 }
 
@@ -147,6 +150,14 @@ enum kva_status target_resize(struct target *target, uint64_t addr, uint64_t fro
 {
     enter(target);
     return leave(target, target->kind.resize(target->state, addr, from, to, moved));
+}
+
+enum kva_status target_flush(struct target *target)
+{
+    if (target->kind.flush == NULL)
+        return KVA_OK;
+    enter(target);
+    return leave(target, target->kind.flush(target->state));
 }
 
 /* The delayed free of a kind that knows nothing of grace periods. It runs on a thread of liburcu's, so only kinds that

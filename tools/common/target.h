@@ -8,9 +8,11 @@
  *      ranges   addresses only, from a range that the driver chooses; nothing may be touched
  *                   list                         bench/list, what Linux had before 2019
  *                   rb, bt, scan                 kva's engines, through kva/kva.h
+ *                   bt-lock, bt-pools            bt in a space that locks for itself, without and with pools
  *      pages    memory, wherever the kind has it
  *                   list                         the same list walk, pages taken and given back at once
- *                   rb, bt, scan                 kva/vm.h over that engine
+ *                   rb, bt, scan                 kva/vm.h over that engine, which locks for itself
+ *                   bt-mutex                     the same made for one thread, behind the mutex of below
  *                   mmap                         the system, without an allocator
  *                   malloc, jemalloc, mimalloc   heaps; the last two if they are installed
  *
@@ -69,6 +71,7 @@ struct target_kind {
     bool exact;              /* says "no space" only when there is none */
     unsigned abilities;      /* enum target_ability */
     const char *cannot;      /* what is missing, and why, for people; NULL: nothing */
+    struct kva_config space; /* for kinds over kva/kva.h: what the space is made with, but for its range */
     struct kva_vm_config vm; /* for kinds over kva/vm.h: what the instance is made with */
 
     bool (*open)(void); /* find the library that it is; false: not installed. NULL: nothing to find */
@@ -136,8 +139,11 @@ static inline bool target_kind_open(const struct target_kind *kind)
 
 /* The makers of kinds, for the list above. */
 void target_kind_of_space(struct target_kind *kind, const char *engine);
+void target_kind_of_lock(struct target_kind *kind);
+void target_kind_of_pools(struct target_kind *kind);
 void target_kind_of_list_walk(struct target_kind *kind);
 void target_kind_of_vm(struct target_kind *kind, const char *engine);
+void target_kind_of_mutex(struct target_kind *kind);
 void target_kind_of_list_pages(struct target_kind *kind);
 void target_kind_of_mmap(struct target_kind *kind);
 void target_kind_of_malloc(struct target_kind *kind);
@@ -169,6 +175,9 @@ enum kva_status target_congruent(struct target *target, const struct kva_part *p
 /** Change a size. */
 enum kva_status target_resize(struct target *target, uint64_t addr, uint64_t from, uint64_t to,
                               uint64_t *moved);
+
+/** Give all that is idle back. Nothing is, where the kind has no such function. */
+enum kva_status target_flush(struct target *target);
 
 /** Give back after a grace period. `in_place`: the end of the area may be used for what has to be remembered until
  *  then; else memory is taken for it, or the call waits. */

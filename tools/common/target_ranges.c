@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Kinds that hand out ranges: kva's engines, and the list walk.
+ * Kinds that hand out ranges: kva's engines, spaces for many threads, and the list walk.
  */
+#define _GNU_SOURCE
 #include "target.h"
 
 #include "../../bench/list/list_walk.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* What ranges are without. */
 static const char no_memory_behind[] = "the tests from 256 on: no memory stands behind ranges";
@@ -21,13 +23,11 @@ static enum kva_status space_create(const struct target_kind *kind, struct targe
     struct kva_space *space = malloc(sizeof(*space));
     if (space == NULL)
         return KVA_ENOMEM;
-    struct kva_config config = {
-        .first = range->first,
-        .last = range->last,
-        .quantum = range->quantum,
-        .engine = kva_engine_by_name(kind->name),
-        .memory = kva_memory_host(),
-    };
+    struct kva_config config = kind->space;
+    config.first = range->first;
+    config.last = range->last;
+    config.quantum = range->quantum;
+    config.memory = kva_memory_host();
     enum kva_status status = kva_space_init(space, &config);
     if (status == KVA_OK)
         *state = space;
@@ -89,12 +89,38 @@ void target_kind_of_space(struct target_kind *kind, const char *engine)
         .exact = true,
         .abilities = TARGET_CAN_PCPU,
         .cannot = no_memory_behind,
+        .space = {.engine = kva_engine_by_name(engine)},
         .create = space_create,
         .destroy = space_destroy,
         .alloc = space_alloc,
         .free = space_free,
         .congruent = space_congruent,
     };
+}
+
+/* ------------------------------------------------------------------------------- spaces that lock for themselves */
+
+void target_kind_of_lock(struct target_kind *kind)
+{
+    target_kind_of_space(kind, "bt");
+    kind->name = "bt-lock";
+    kind->about = "bt in a space for many threads, which locks for itself; no pools";
+    kind->locks = true;
+    kind->space.threads = kva_threads_host();
+}
+
+/* A CPU may hold a full magazine, 32 ranges, of each size up to 100 pages, which is as far as the suite's tests go: 32 *
+ * 5050 pages, 660 MB. */
+#define POOL_BYTES_OF_CPU (UINT64_C(1) << 30)
+
+void target_kind_of_pools(struct target_kind *kind)
+{
+    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+    target_kind_of_lock(kind);
+    kind->name = "bt-pools";
+    kind->about = "the same with pools: small ranges at hand for each CPU, at any address";
+    kind->space.cpus = cpus < 1 ? 1 : (unsigned)cpus;
+    kind->space.pool_bytes = kind->space.cpus * POOL_BYTES_OF_CPU;
 }
 
 /* ------------------------------------------------------------------------------------- the list walk */

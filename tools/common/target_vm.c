@@ -215,6 +215,7 @@ void target_kind_of_vm(struct target_kind *kind, const char *engine)
         .name = engine,
         .about = target_about_engine(engine),
         .memory = TARGET_PAGES,
+        .locks = true,
         .exact = true,
         .abilities =
             TARGET_CAN_PCPU | TARGET_CAN_LATER | TARGET_CAN_MAP | TARGET_CAN_NO_BLOCK | TARGET_CAN_RESIZE,
@@ -236,4 +237,13 @@ void target_kind_of_vm(struct target_kind *kind, const char *engine)
         .flush = vm_flush,
         .calls = vm_calls,
     };
+}
+
+void target_kind_of_mutex(struct target_kind *kind)
+{
+    target_kind_of_vm(kind, "bt");
+    kind->name = "bt-mutex";
+    kind->about = "bt in an instance for one thread, behind one mutex";
+    kind->locks = false;
+    kind->vm.one_thread = true;
 }

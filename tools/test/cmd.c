@@ -17,7 +17,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { OPTION_JSON = 256, OPTION_SEED, OPTION_BUDGET, OPTION_HELD, OPTION_MEMORY };
+enum { OPTION_JSON = 256, OPTION_SEED, OPTION_BUDGET, OPTION_HELD, OPTION_MEMORY, OPTION_TIME };
 
 /* No run needs more arguments than a mode and each key once; more is one given twice. */
 #define MAX_ARGUMENTS (1 + 2 * PARAMS_KEYS)
@@ -39,6 +39,8 @@ static const struct argp_option options[] = {
      "What areas are: pages, real memory (the default), or ranges, addresses that nothing stands behind", 0},
     {"budget", OPTION_BUDGET, "SECONDS", 0,
      "End the loop of each test after its share of so many seconds per worker; what was cut is said", 0},
+    {"time", OPTION_TIME, "TIME", 0,
+     "Run each engine for so long, 90s, 2m or 1h: cut the last loops, or begin again", 0},
     {"held", OPTION_HELD, "N", 0,
      "Run among N areas of others with holes between them, as on a booted system (default: 0, an empty "
      "range)",
@@ -114,6 +116,11 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
     case OPTION_BUDGET:
         if (!parse_budget(argument, &command->plan.budget_ns))
             argp_error(state, "--budget takes seconds, from 0.001 to 3600000, not '%.40s'", argument);
+        return 0;
+    case OPTION_TIME:
+        if (!number_parse_duration(argument, &command->plan.time_ns))
+            argp_error(state, "--time takes a time from 0.001s to 1000h, such as 90s, 2m or 1h, not '%.40s'",
+                       argument);
         return 0;
     case OPTION_HELD:
         number_or_usage(state, "--held", argument, MAX_HELD, &command->plan.held);

@@ -9,7 +9,7 @@
  *   whole run took; with scaled tests in them they are scaled, too.
  *
  *   An engine that cannot do a test has "-" there. Its total then stands for fewer tests, and is compared only with a
- *   reference that ran the same.
+ *   reference that ran the same. Totals of runs that were to last for a given time are that time, and not compared.
  */
 #include "report.h"
 
@@ -81,13 +81,17 @@ static double ratio_of(const struct figure *reference, const struct figure *figu
 
 static struct figure usec_of_test(const struct report *report, size_t test)
 {
-    struct figure figure = {.none = !suite_can_run(&report->kind, test)};
+    struct figure figure = {0};
+    size_t workers = 0; /* that came to it, before their time was over */
     for (size_t i = 0; i < report->workers; i++) {
         const struct result *result = &report->worker[i].results[test];
-        figure.value += usec_of_full_run(result) / (double)report->workers;
+        workers += result_repeats(result) > 0;
+        figure.value += usec_of_full_run(result);
         figure.scaled |= result_is_cut(result);
         figure.failed |= result->failed != 0;
     }
+    figure.none = workers == 0;
+    figure.value /= workers > 0 ? (double)workers : 1;
     return figure;
 }
 
@@ -103,7 +107,8 @@ static double cycles_of_worker(const struct worker_report *worker)
 static struct figure cycles_of_run(const struct plan *plan, const struct report *report,
                                    const struct report *reference)
 {
-    struct figure figure = {.incomplete = !ran_the_same(plan, report, reference)};
+    bool comparable = plan->time_ns == 0 && ran_the_same(plan, report, reference);
+    struct figure figure = {.incomplete = !comparable};
     for (size_t i = 0; i < report->workers; i++) {
         double cycles = cycles_of_worker(&report->worker[i]);
         if (cycles > figure.value)
@@ -141,21 +146,39 @@ void suite_report_plan(const struct plan *plan)
     if (plan->budget_ns != 0)
         printf("Budget: %s seconds for each test of a worker\n",
                format_fixed(text, (double)plan->budget_ns / 1e9, 3));
+    if (plan->time_ns != 0)
+        printf("Time: %s seconds for each engine\n", format_fixed(text, (double)plan->time_ns / 1e9, 3));
     if (plan->held != 0)
         printf("Held: %llu areas of others, with holes between them\n", (unsigned long long)plan->held);
     printf("Seed: %llu\n", (unsigned long long)plan->seed);
 }
 
+/* What cut loops short: the run's time also does where there is a budget. */
+static const char *cutter(const struct plan *plan)
+{
+    return plan->time_ns != 0 ? "time" : "budget";
+}
+
 static void print_summary(const struct plan *plan, const struct result *result, size_t test)
 {
+    uint64_t repeats = plan->time_ns != 0 ? result_repeats(result) : plan->params.test_repeat_count;
     printf("Summary: %s passed: %llu failed: %llu xfailed: %llu repeat: %llu loops: %llu avg: %llu usec",
            suite_tests[test].name, (unsigned long long)result->passed, (unsigned long long)result->failed,
-           (unsigned long long)result->xfailed, (unsigned long long)plan->params.test_repeat_count,
+           (unsigned long long)result->xfailed, (unsigned long long)repeats,
            (unsigned long long)loops_per_run(result), (unsigned long long)average_usec(result));
     if (result_is_cut(result))
-        printf(" (cut by the budget: %llu of %llu loops in all)", (unsigned long long)result->loops_done,
-               (unsigned long long)result->loops_wanted);
+        printf(" (cut by the %s: %llu of %llu loops in all)", cutter(plan),
+               (unsigned long long)result->loops_done, (unsigned long long)result->loops_wanted);
     putchar('\n');
+}
+
+/* A worker whose time was over has not come to all tests. */
+static void print_test(const struct plan *plan, const struct result *result, size_t test)
+{
+    if (result_repeats(result) > 0)
+        print_summary(plan, result, test);
+    else
+        printf("Not reached: %s\n", suite_tests[test].name);
 }
 
 /* The tests that were asked for and not run, with what the kind says about itself. */
@@ -173,7 +196,7 @@ void suite_report_engine(const struct plan *plan, const struct report *report)
     for (size_t i = 0; i < report->workers; i++) {
         const struct worker_report *worker = &report->worker[i];
         for (unsigned j = 0; j < worker->tests; j++)
-            print_summary(plan, &worker->results[worker->order[j]], worker->order[j]);
+            print_test(plan, &worker->results[worker->order[j]], worker->order[j]);
         print_left_out(plan, report);
         printf("All test took worker%zu=%llu cycles\n", i, (unsigned long long)worker->cycles);
     }
@@ -233,7 +256,7 @@ bool suite_report_comparison(const struct plan *plan, const struct report *repor
     bool printed = table_print(table, stdout, 0);
     table_destroy(table);
     if (scaled)
-        puts("~ cut by the budget: scaled from the loops that were done to the full count");
+        printf("~ cut by the %s: scaled from the loops that were done to the full count\n", cutter(plan));
     return printed;
 }
 
@@ -327,6 +350,7 @@ static json_t *json_worker(const struct worker_report *worker, size_t index, boo
         json_add(tests, json_result(&worker->results[worker->order[i]], worker->order[i], good), good);
     json_put(object, "worker", json_count(index), good);
     json_put(object, "cycles", json_count(worker->cycles), good);
+    json_put(object, "rounds", json_count(worker->rounds), good);
     json_put(object, "tests", tests, good);
     return object;
 }
@@ -392,6 +416,7 @@ bool suite_report_json(const struct plan *plan, const struct report *reports, si
     json_put(document, "memory", json_string(plan->memory == TARGET_PAGES ? "pages" : "ranges"), &good);
     json_put(document, "held", json_count(plan->held), &good);
     json_put(document, "budget_nanoseconds", json_count(plan->budget_ns), &good);
+    json_put(document, "time_nanoseconds", json_count(plan->time_ns), &good);
     json_put(document, "cycle_unit", json_string(clock_cycle_unit()), &good);
     json_put(document, "reference", json_string(reference->kind.name), &good);
     json_put(document, "engines", engines, &good);

@@ -12,6 +12,10 @@
  *
  *      full = (time - loop time) + loop time * loops wanted / loops done
  *
+ *   A run that is to last for a given time goes in ROUNDS: when a worker has been through its tests, it begins again, in a
+ *   new order and with the random numbers of repeats that were not made yet. At the end of the time each worker's loop
+ *   ends where it stands, and no other test begins.
+ *
  * RANDOMNESS
  *   Each trial has the stream (worker, test, repeat) of the seed, so that what it draws does not depend on the
  *   order of the tests, on the engine, or on how many loops an earlier test came to.
@@ -22,6 +26,7 @@
 #include "../common/clock.h"
 #include "../common/progress.h"
 #include "held.h"
+#include "shown.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,7 +41,10 @@ struct runner {
     pthread_mutex_t lock; /* for the three below */
     pthread_cond_t changed;
     enum gate gate;
-    size_t running; /* workers that have not finished */
+    size_t running;      /* workers that have not finished */
+    uint64_t begin_ns;   /* set before the gate opens */
+    uint64_t end_ns;     /* UINT64_MAX: no end but that of the tests */
+    struct shown *shown; /* one for each worker */
 };
 
 struct worker {
@@ -44,7 +52,6 @@ struct worker {
     struct worker_report *report;
     uint64_t index;
     pthread_t thread;
-    struct shown shown;
 };
 
 /* -------------------------------------------------------------------------------------------- one worker */
@@ -54,13 +61,14 @@ static void choose_order(const struct plan *plan, const struct target_kind *kind
                          struct worker_report *report)
 {
     struct rng rng;
+    uint64_t stream = UINT64_MAX - (report->rounds++ << 16 | worker); /* there are no 2^16 workers */
     report->tests = 0;
     for (unsigned i = 0; i < SUITE_TESTS; i++)
         if ((plan->params.run_test_mask & suite_tests[i].id) != 0 && suite_can_run(kind, i))
             report->order[report->tests++] = i;
     if (plan->params.sequential_test_order != 0)
         return;
-    rng_seed_stream(&rng, plan->seed, UINT64_MAX - worker);
+    rng_seed_stream(&rng, plan->seed, stream);
     for (unsigned i = report->tests; i > 1; i--) {
         unsigned other = (unsigned)rng_below(&rng, i);
         unsigned moved = report->order[other];
@@ -69,11 +77,11 @@ static void choose_order(const struct plan *plan, const struct target_kind *kind
     }
 }
 
-/* One stream for each trial. The numbers do not meet those of choose_order: workers < 2^16, tests < 2^4,
- * repeats <= 2^20, so this stays below 2^40. */
+/* One stream for each trial. The numbers do not meet those of choose_order: workers < 2^16, tests < 2^4, repeats below 2^20, so
+ * this stays below 2^40. In a run that goes through more repeats than that, it begins again with the first. */
 static uint64_t stream_of_trial(uint64_t worker, unsigned test, uint64_t repeat)
 {
-    return ((worker << 4 | test) << 20) + repeat;
+    return (worker << 4 | test) << 20 | (repeat & ((UINT64_C(1) << 20) - 1));
 }
 
 static void count_outcome(struct result *result, const struct trial *trial, enum outcome outcome)
@@ -91,37 +99,79 @@ static void count_outcome(struct result *result, const struct trial *trial, enum
     }
 }
 
+static void show_begin(struct shown *shown, unsigned test, uint64_t repeat)
+{
+    atomic_store_explicit(&shown->test, test, memory_order_relaxed);
+    atomic_store_explicit(&shown->repeat, repeat + 1, memory_order_relaxed);
+}
+
+static void show_end(struct shown *shown, uint64_t loops)
+{
+    atomic_store_explicit(&shown->wanted, 0, memory_order_relaxed);
+    atomic_store_explicit(&shown->loops, 0, memory_order_relaxed);
+    atomic_fetch_add_explicit(&shown->before, loops, memory_order_relaxed);
+    atomic_fetch_add_explicit(&shown->trials, 1, memory_order_relaxed);
+}
+
+/* When a trial's loop has to end: with its share of the budget, or the run. */
+static uint64_t deadline_of(const struct runner *runner, uint64_t begin_ns)
+{
+    const struct plan *plan = runner->plan;
+    uint64_t share = plan->budget_ns / plan->params.test_repeat_count;
+    uint64_t own = plan->budget_ns == 0 ? UINT64_MAX : begin_ns + share;
+    return own < runner->end_ns ? own : runner->end_ns;
+}
+
 static void run_trial(struct worker *worker, unsigned test, uint64_t repeat, struct result *result)
 {
     const struct plan *plan = worker->runner->plan;
+    struct shown *shown = &worker->runner->shown[worker->index];
     struct trial trial = {
         .target = &worker->runner->target,
         .params = &plan->params,
         .cpus = plan->cpus,
-        .shown = &worker->shown,
+        .shown = shown,
     };
-    rng_seed_stream(&trial.rng, plan->seed, stream_of_trial(worker->index, test, repeat));
-    uint64_t share = plan->budget_ns / plan->params.test_repeat_count;
+    uint64_t earlier = (worker->report->rounds - 1) * plan->params.test_repeat_count;
+    rng_seed_stream(&trial.rng, plan->seed, stream_of_trial(worker->index, test, earlier + repeat));
+    show_begin(shown, test, repeat);
     uint64_t begin_ns = clock_ns();
-    trial.deadline_ns = plan->budget_ns == 0 ? UINT64_MAX : begin_ns + share;
+    trial.deadline_ns = deadline_of(worker->runner, begin_ns);
     uint64_t begin_cycles = clock_cycles();
     enum outcome outcome = suite_tests[test].run(&trial);
     result->cycles += clock_cycles() - begin_cycles;
     result->ns += clock_ns() - begin_ns;
     count_outcome(result, &trial, outcome);
-    atomic_store_explicit(&worker->shown.wanted, 0, memory_order_relaxed);
-    atomic_store_explicit(&worker->shown.loops, 0, memory_order_relaxed);
-    atomic_fetch_add_explicit(&worker->shown.trials, 1, memory_order_relaxed);
+    show_end(shown, trial.loops_done);
+}
+
+static bool is_over(const struct runner *runner)
+{
+    return runner->end_ns != UINT64_MAX && clock_ns() >= runner->end_ns;
+}
+
+/* All tests of the worker's order; false when the time is over. */
+static bool run_round(struct worker *worker)
+{
+    struct worker_report *report = worker->report;
+    for (unsigned i = 0; i < report->tests; i++) {
+        for (uint64_t repeat = 0; repeat < worker->runner->plan->params.test_repeat_count; repeat++) {
+            if (is_over(worker->runner))
+                return false;
+            run_trial(worker, report->order[i], repeat, &report->results[report->order[i]]);
+        }
+    }
+    return true;
 }
 
 static void run_tests(struct worker *worker)
 {
-    struct worker_report *report = worker->report;
+    const struct runner *runner = worker->runner;
     uint64_t begin = clock_cycles();
-    for (unsigned i = 0; i < report->tests; i++)
-        for (uint64_t repeat = 0; repeat < worker->runner->plan->params.test_repeat_count; repeat++)
-            run_trial(worker, report->order[i], repeat, &report->results[report->order[i]]);
-    report->cycles = clock_cycles() - begin;
+    while (run_round(worker) && runner->end_ns != UINT64_MAX && worker->report->tests > 0)
+        choose_order(runner->plan, &runner->target.kind, worker->index, worker->report);
+    worker->report->cycles = clock_cycles() - begin;
+    atomic_store_explicit(&runner->shown[worker->index].test, SUITE_TESTS, memory_order_relaxed);
 }
 
 /* Wait for the gate; false when the run was cancelled. */
@@ -176,54 +226,20 @@ static void open_gate(struct runner *runner, enum gate gate, size_t running)
     pthread_mutex_unlock(&runner->lock);
 }
 
-static uint64_t load(const _Atomic uint64_t *value)
+static void show_workers(struct progress *progress, const struct runner *runner, const struct worker *workers)
 {
-    return atomic_load_explicit(value, memory_order_relaxed);
-}
-
-/* The runs of tests that a worker has behind it, the part of the present one included. */
-static double trials_of(const struct worker *worker)
-{
-    uint64_t wanted = load(&worker->shown.wanted);
-    double part = wanted == 0 ? 0 : (double)load(&worker->shown.loops) / (double)wanted;
-    return (double)load(&worker->shown.trials) + (part < 1 ? part : 1);
-}
-
-/* The share of the whole run that all workers together have behind them, in percent. */
-static unsigned percent_of_run(const struct runner *runner, const struct worker *workers)
-{
-    size_t count = (size_t)runner->plan->params.nr_threads;
-    double done = 0;
-    for (size_t i = 0; i < count; i++)
-        done += trials_of(&workers[i]);
-    double wanted = (double)count * (double)runner->plan->params.test_repeat_count * workers[0].report->tests;
-    return wanted > 0 ? (unsigned)(100 * done / wanted) : 100;
-}
-
-/* Show how far all are, and where the first worker stands. */
-static void show_progress(struct progress *progress, const struct runner *runner,
-                          const struct worker *workers)
-{
-    const struct worker_report *first = workers[0].report;
-    const char *name = runner->target.kind.name;
-    uint64_t repeats = runner->plan->params.test_repeat_count;
-    uint64_t trials = load(&workers[0].shown.trials);
-    uint64_t wanted = load(&workers[0].shown.wanted);
-    uint64_t repeat = trials % repeats + 1;
-    unsigned percent = percent_of_run(runner, workers);
-
-    if (trials / repeats >= first->tests)
-        progress_show(progress, "%s %u %%: %zu of %llu workers busy", name, percent, runner->running,
-                      (unsigned long long)runner->plan->params.nr_threads);
-    else if (wanted == 0)
-        progress_show(progress, "%s %u %%: %s, repeat %llu of %llu", name, percent,
-                      suite_tests[first->order[trials / repeats]].name, (unsigned long long)repeat,
-                      (unsigned long long)repeats);
-    else
-        progress_show(progress, "%s %u %%: %s, repeat %llu of %llu, loop %llu of %llu", name, percent,
-                      suite_tests[first->order[trials / repeats]].name, (unsigned long long)repeat,
-                      (unsigned long long)repeats, (unsigned long long)load(&workers[0].shown.loops),
-                      (unsigned long long)wanted);
+    char text[PROGRESS_ROOM];
+    const struct params *params = &runner->plan->params;
+    struct shown_run run = {
+        .name = runner->target.kind.name,
+        .elapsed_ns = clock_ns() - runner->begin_ns,
+        .time_ns = runner->plan->time_ns,
+        .trials = params->test_repeat_count * workers[0].report->tests,
+        .repeats = params->test_repeat_count,
+        .workers = (size_t)params->nr_threads,
+    };
+    shown_text(text, progress->columns, &run, runner->shown);
+    progress_show(progress, "%s", text);
 }
 
 /* Wait until all workers have finished: on a terminal with a look at them ten times a second, elsewhere
@@ -246,7 +262,7 @@ static void await_workers(struct runner *runner, const struct worker *workers)
         else
             pthread_cond_wait(&runner->changed, &runner->lock);
         if (progress.active)
-            show_progress(&progress, runner, workers);
+            show_workers(&progress, runner, workers);
     }
     pthread_mutex_unlock(&runner->lock);
     progress_clear(&progress);
@@ -264,6 +280,8 @@ static size_t run_workers(struct runner *runner, struct worker *workers, struct 
     runner->gate = GATE_CLOSED;
     runner->running = report->workers;
     size_t made = create_threads(workers, report->workers);
+    runner->begin_ns = clock_ns(); /* the workers read this behind the gate */
+    runner->end_ns = runner->plan->time_ns == 0 ? UINT64_MAX : runner->begin_ns + runner->plan->time_ns;
     open_gate(runner, made == report->workers ? GATE_OPEN : GATE_CANCELLED, report->workers - made);
     await_workers(runner, workers);
     for (size_t i = 0; i < made; i++)
@@ -311,10 +329,11 @@ static const char *run_among_held(struct runner *runner, struct worker *workers,
 }
 
 /* The run, with its memory in place. */
-static const char *run_on_target(const struct plan *plan, struct worker *workers, struct report *report)
+static const char *run_on_target(const struct plan *plan, struct worker *workers, struct shown *shown,
+                                 struct report *report)
 {
     static const struct target_range range = {SUITE_FIRST, SUITE_LAST, SUITE_PAGE};
-    struct runner runner = {.plan = plan};
+    struct runner runner = {.plan = plan, .shown = shown};
     const char *wrong;
     if (!runner_init(&runner))
         return "no lock can be made";
@@ -339,9 +358,11 @@ const char *runner_run(const struct plan *plan, const struct target_kind *kind, 
     report->workers = (size_t)plan->params.nr_threads;
     report->worker = calloc(report->workers, sizeof(*report->worker));
     struct worker *workers = calloc(report->workers, sizeof(*workers));
+    struct shown *shown = calloc(report->workers, sizeof(*shown));
     const char *wrong = "out of memory";
-    if (report->worker != NULL && workers != NULL)
-        wrong = run_on_target(plan, workers, report);
+    if (report->worker != NULL && workers != NULL && shown != NULL)
+        wrong = run_on_target(plan, workers, shown, report);
+    free(shown);
     free(workers);
     if (wrong != NULL)
         report_fini(report);

@@ -16,6 +16,7 @@ struct plan {
     uint64_t cpus;
     uint64_t held;      /* areas that lie in the range beforehand, see held.c */
     uint64_t budget_ns; /* for each test of a worker, all repeats together; 0: no limit */
+    uint64_t time_ns;   /* run for so long, each engine: end early or begin again; 0: all tests once */
 };
 
 /** One test of one worker, all its repeats together. */
@@ -33,7 +34,8 @@ struct result {
 
 struct worker_report {
     uint64_t cycles;                    /* for all tests, as the worker's own clock saw it */
-    unsigned order[SUITE_TESTS];        /* indices into suite_tests, as they were run */
+    unsigned order[SUITE_TESTS];        /* indices into suite_tests, as they were run in the last round */
+    uint64_t rounds;                    /* through all tests that were begun: 1, unless the run has a time */
     unsigned tests;                     /* how many */
     struct result results[SUITE_TESTS]; /* by index into suite_tests */
 };
@@ -63,7 +65,7 @@ uint64_t result_repeats(const struct result *result);
 double result_full_ns(const struct result *result);
 double result_full_cycles(const struct result *result);
 
-/** Whether the budget ended a loop before its time. */
+/** Whether the budget, or the run's time, ended a loop early. */
 bool result_is_cut(const struct result *result);
 
 #endif

@@ -44,7 +44,10 @@ struct failure {
 
 /** How far a worker has come, for the progress line: written now and then, read by another thread. */
 struct shown {
+    _Atomic uint64_t test;   /* index into suite_tests; SUITE_TESTS: the worker is done */
+    _Atomic uint64_t repeat; /* of that test, from 1 */
     _Atomic uint64_t trials; /* runs of a test that are over */
+    _Atomic uint64_t before; /* their loops */
     _Atomic uint64_t loops;  /* of the run that is not */
     _Atomic uint64_t wanted; /* its loops in all; 0: its loop has not begun */
 };

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * Aims: what figures should be, beside what they are. A run that misses one has not failed: its exit code says whether the
+ * answers were right, not how fast they came.
+ */
+#ifndef KVA_TOOLS_BENCH_AIMS_H
+#define KVA_TOOLS_BENCH_AIMS_H
+
+#include "../common/json.h"
+
+#include <stddef.h>
+
+struct aim {
+    const char *what;
+    const char *unit;
+    bool at_least; /* else at most */
+    double wanted;
+    double measured; /* negative: not measured */
+};
+
+/** No workload has more. */
+#define AIMS_MAX 24
+
+struct aims {
+    struct aim aim[AIMS_MAX];
+    size_t count;
+};
+
+void aims_add(struct aims *aims, const char *what, const char *unit, bool at_least, double wanted,
+              double measured);
+
+/** Whether an aim was measured and met. */
+bool aim_is_met(const struct aim *aim);
+
+/** A table, under "<workload> aims". Ends the program when there is no memory for it. */
+void aims_report(const struct aims *aims, const char *workload, FILE *out);
+
+json_t *aims_to_json(const struct aims *aims, bool *good);
+
+#endif

@@ -1,0 +1,569 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * THEORY
+ *   The other workloads have one thread. Here 1 to 64 threads share one space, or one instance of vmalloc, and what is asked
+ *   is whether two threads get twice as much done as one, and what it costs one thread that there might be others.
+ *
+ * CASES
+ *   churn     each thread has a share of n live ranges; an operation frees a random one of them and allocates another of 1 to
+ *             64 pages, which are sizes that pools serve. n is the same for any number of threads, so the structure is
+ *   vmalloc   an operation allocates an area of 1 to 16 pages from the one instance, and frees it untouched
+ *   find      one thread looks up addresses in ranges that nobody frees, first alone, then while a second one churns beside
+ *             it in the same space; an operation is a lookup
+ *   wait      see threads_wait.c
+ *
+ * CONTENDERS
+ *   pools     a space with threads and pools, on the first engine of the command line
+ *   lock      the same without pools: each call takes the space's lock
+ *   2019      the engine rb without threads or pools behind one mutex around each call: the design of 2019, shared
+ *   alone     a space without threads on the first engine: what one thread pays at least
+ *   kva       an instance of vmalloc as it is by default
+ *   mutex     one that is made for one thread, behind one mutex around each call
+ *
+ *   In the case vmalloc, "alone" is an instance that is made for one thread.
+ *
+ * TURNS
+ *   All contenders with all numbers of threads take turns, so that what changes in the machine meets them alike; ratios are
+ *   medians of quotients of turns that stood side by side. Times are by the clock: on a machine on which other programs run
+ *   they say little. The CPU time beside them tells how much of the machine a turn has had.
+ */
+#define _GNU_SOURCE
+#include "threads.h"
+
+#include "../common/clock.h"
+#include "crew.h"
+#include "fatal.h"
+#include "machine.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The lead-in's share of a turn: 64 threads on 2 CPUs have all been run once by then. */
+#define LEAD_IN 4
+
+/* Operations between two looks at the clock, as it were: at 50 ns each they are worth a few microseconds, a ten-thousandth of
+ * a turn, and 64 of them make the counter's line move too rarely to matter. */
+#define ROUND 64
+
+/* n unless the command line says otherwise: small enough that the 2019 design is not slow for its depth alone. */
+#define LIVE_RANGES 10000
+
+/* A CPU may hold a full magazine, 32 ranges, of each of 64 sizes: 32 * 2080 pages, 272 MB. */
+#define POOL_BYTES_OF_CPU (UINT64_C(512) << 20)
+
+static const size_t crews[] = {1, 2, 4, 16, CREW_MOST};
+#define CREWS (sizeof(crews) / sizeof(crews[0]))
+
+void threads_must(enum kva_status status, const char *what)
+{
+    if (status == KVA_ENOMEM)
+        bench_fatal(TOOL_REFUSED, "threads: %s: %s", what, kva_status_text(status));
+    if (status != KVA_OK)
+        bench_fatal(TOOL_WRONG, "threads: %s refused what is no error: %s", what, kva_status_text(status));
+}
+
+/* --------------------------------------------------------------------------------------------- the space */
+
+struct kva_space *threads_space(const char *engine, bool threads, bool pools)
+{
+    struct kva_space *space;
+    size_t cpus = machine_cpus();
+    struct kva_config config = {
+        .last = SPACE_LAST,
+        .quantum = PAGE,
+        .engine = kva_engine_by_name(engine),
+        .threads = threads ? kva_threads_host() : NULL,
+        .pool_bytes = pools ? cpus * POOL_BYTES_OF_CPU : 0,
+    };
+    threads_must(kva_space_create(&config, &space), "a space");
+    return space;
+}
+
+void threads_space_end(struct kva_space *space)
+{
+    struct kva_fault fault;
+    if (kva_space_check(space, &fault) != KVA_OK)
+        bench_fatal(TOOL_WRONG, "threads: a space is broken: %s", fault.what);
+    threads_must(kva_space_destroy(space), "the end of a space");
+}
+
+/* A space, the mutex around it if it needs one, and the ranges that live in it. */
+struct shared {
+    struct kva_space *space;
+    pthread_mutex_t *mutex; /* NULL: it locks for itself, or there is one thread */
+    pthread_mutex_t own;
+    uint64_t *live;
+    size_t count;
+};
+
+static void enter(const struct shared *shared)
+{
+    if (shared->mutex != NULL)
+        pthread_mutex_lock(shared->mutex);
+}
+
+static void leave(const struct shared *shared)
+{
+    if (shared->mutex != NULL)
+        pthread_mutex_unlock(shared->mutex);
+}
+
+static uint64_t take(const struct shared *shared, uint64_t pages)
+{
+    uint64_t address;
+    struct kva_request request = kva_request_of(pages * PAGE);
+    enter(shared);
+    enum kva_status status = kva_alloc(shared->space, &request, &address);
+    leave(shared);
+    threads_must(status, "an allocation");
+    return address;
+}
+
+static void give(const struct shared *shared, uint64_t address)
+{
+    enter(shared);
+    enum kva_status status = kva_free(shared->space, address);
+    leave(shared);
+    threads_must(status, "a free");
+}
+
+/* -------------------------------------------------------------------------------------------- the workers */
+
+/* One thread of a crew; on lines of its own. */
+struct worker {
+    _Alignas(128) const struct shared *shared;
+    struct target *target; /* for vmalloc */
+    uint64_t *live;        /* its share */
+    size_t count;
+    struct rng rng;
+};
+
+/* One draw for both: the upper half scales to an index (the error is a 2^32nd), the lower bits are a size. */
+static uint64_t churn(void *argument)
+{
+    struct worker *worker = argument;
+    for (size_t i = 0; i < ROUND; i++) {
+        uint64_t draw = rng_next(&worker->rng);
+        uint64_t *victim = &worker->live[(draw >> 32) * worker->count >> 32];
+        give(worker->shared, *victim);
+        *victim = take(worker->shared, (draw & 63) + 1);
+    }
+    return ROUND;
+}
+
+/* Churns, but does not count: it stands beside. */
+static uint64_t churn_uncounted(void *argument)
+{
+    (void)churn(argument);
+    return 0;
+}
+
+static uint64_t find(void *argument)
+{
+    struct worker *worker = argument;
+    for (size_t i = 0; i < ROUND; i++) {
+        uint64_t start = worker->live[(rng_next(&worker->rng) >> 32) * worker->count >> 32];
+        struct kva_segment segment;
+        enter(worker->shared);
+        enum kva_status status = kva_find(worker->shared->space, start + PAGE / 2, &segment);
+        leave(worker->shared);
+        if (status != KVA_OK || segment.start != start || segment.state != KVA_BUSY)
+            bench_fatal(TOOL_WRONG, "threads: a live range was not found");
+    }
+    return ROUND;
+}
+
+static uint64_t allocate_and_free(void *argument)
+{
+    struct worker *worker = argument;
+    for (size_t i = 0; i < ROUND; i++) {
+        uint64_t size = ((rng_next(&worker->rng) & 15) + 1) * PAGE;
+        uint64_t address;
+        enum kva_status status = target_alloc(worker->target, size, PAGE, 0, &address);
+        if (status == KVA_OK)
+            status = target_free(worker->target, address, size);
+        threads_must(status, "vmalloc");
+    }
+    return ROUND;
+}
+
+/* ---------------------------------------------------------------------------------------- the contenders */
+
+struct contender {
+    const char *name;
+    bool own_engine; /* rb, not the command line's */
+    bool threads;
+    bool pools;
+    bool mutex;
+};
+
+/* On a space. */
+static const struct contender on_space[] = {
+    {THREADS_POOLS, false, true, true, false},
+    {THREADS_LOCK, false, true, false, false},
+    {THREADS_2019, true, false, false, true},
+    {THREADS_ALONE, false, false, false, false},
+};
+
+/* Instances of vmalloc: all have pools. */
+static const struct contender on_vmalloc[] = {
+    {THREADS_KVA, false, true, true, false},
+    {THREADS_MUTEX, false, false, true, true},
+    {THREADS_ALONE, false, false, true, false},
+};
+
+#define CONTENDERS 4
+
+/* A contender at work on a case. */
+struct runner {
+    const struct contender *who;
+    struct shared shared;
+    struct target target;
+    struct worker worker[CREW_MOST];
+};
+
+static void seed_workers(struct runner *runner, uint64_t seed)
+{
+    for (size_t i = 0; i < CREW_MOST; i++)
+        rng_seed_stream(&runner->worker[i].rng, seed, i);
+}
+
+static struct runner *runner_create(uint64_t seed)
+{
+    void *memory = NULL;
+    if (posix_memalign(&memory, _Alignof(struct runner), sizeof(struct runner)) != 0)
+        bench_fatal(TOOL_REFUSED, "no memory for a contender");
+    struct runner *runner = memory;
+    memset(runner, 0, sizeof(*runner));
+    seed_workers(runner, seed);
+    return runner;
+}
+
+/* Fill the space, then replace twice as many, so that its holes are in their steady state. */
+static struct runner *open_space(const struct contender *who, const struct bench_options *options, size_t n)
+{
+    struct runner *runner = runner_create(options->seed);
+    struct shared *shared = &runner->shared;
+    runner->who = who;
+    shared->space =
+        threads_space(who->own_engine ? "rb" : options->engines.name[0], who->threads, who->pools);
+    pthread_mutex_init(&shared->own, NULL); /* a default one cannot fail on Linux */
+    shared->mutex = who->mutex ? &shared->own : NULL;
+    shared->count = n;
+    shared->live = malloc(n * sizeof(*shared->live));
+    if (shared->live == NULL)
+        bench_fatal(TOOL_REFUSED, "no memory for %zu addresses", n);
+    struct worker *first = &runner->worker[0];
+    first->shared = shared;
+    first->live = shared->live;
+    first->count = n;
+    for (size_t i = 0; i < n; i++)
+        shared->live[i] = take(shared, rng_between(&first->rng, 1, 64));
+    for (size_t i = 0; i < 2 * n; i += ROUND)
+        (void)churn(first);
+    return runner;
+}
+
+static void close_space(struct runner *runner)
+{
+    struct shared *shared = &runner->shared;
+    for (size_t i = 0; i < shared->count; i++)
+        give(shared, shared->live[i]);
+    threads_space_end(shared->space);
+    pthread_mutex_destroy(&shared->own);
+    free(shared->live);
+    free(runner);
+}
+
+static struct runner *open_vmalloc(const struct contender *who, const struct bench_options *options)
+{
+    struct target_range range = {.quantum = PAGE};
+    struct target_kind kind;
+    struct runner *runner = runner_create(options->seed);
+    runner->who = who;
+    target_kind_of_vm(&kind, options->engines.name[0]);
+    kind.locks = who->threads;
+    kind.vm.one_thread = !who->threads;
+    threads_must(target_create(&runner->target, &kind, &range, who->mutex), "an instance of vmalloc");
+    return runner;
+}
+
+static void close_vmalloc(struct runner *runner)
+{
+    threads_must(target_destroy(&runner->target), "the end of an instance");
+    free(runner);
+}
+
+/* -------------------------------------------------------------------------------------------------- turns */
+
+static void book(struct threads_row *row, const struct crew_turn *turn, size_t cpus)
+{
+    double could = turn->ns * (double)(row->threads < cpus ? row->threads : cpus);
+    double operations = turn->operations == 0 ? 1 : (double)turn->operations;
+    row->turn_ns[row->turns] = turn->ns / operations;
+    row->turn_cpu_ns[row->turns] = turn->cpu_ns / operations;
+    row->turn_share[row->turns++] = turn->cpu_ns / could;
+}
+
+/* A crew in which each has an equal share of the live ranges. */
+static size_t crew_of_churn(struct runner *runner, size_t threads, struct crew_job *jobs)
+{
+    size_t share = runner->shared.count / threads;
+    for (size_t i = 0; i < threads; i++) {
+        struct worker *worker = &runner->worker[i];
+        worker->shared = &runner->shared;
+        worker->live = runner->shared.live + i * share;
+        worker->count = share;
+        jobs[i] = (struct crew_job){churn, worker};
+    }
+    return threads;
+}
+
+/* The first finds in one half of the ranges, the second churns in the other. */
+static size_t crew_of_find(struct runner *runner, size_t threads, struct crew_job *jobs)
+{
+    (void)crew_of_churn(runner, 2, jobs);
+    jobs[0].work = find;
+    jobs[1].work = churn_uncounted;
+    return threads;
+}
+
+static size_t crew_of_vmalloc(struct runner *runner, size_t threads, struct crew_job *jobs)
+{
+    for (size_t i = 0; i < threads; i++) {
+        runner->worker[i].target = &runner->target;
+        jobs[i] = (struct crew_job){allocate_and_free, &runner->worker[i]};
+    }
+    return threads;
+}
+
+struct threads_case {
+    const char *name;
+    size_t crews;    /* of `crews`, the first so many */
+    bool on_space;   /* else on vmalloc */
+    bool with_alone; /* and its row of one thread */
+    size_t (*crew)(struct runner *runner, size_t threads, struct crew_job *jobs);
+};
+
+static const struct threads_case cases[] = {
+    {THREADS_CHURN, CREWS, true, true, crew_of_churn},
+    {THREADS_FIND, 2, true, false, crew_of_find},
+    {THREADS_VMALLOC, CREWS, false, true, crew_of_vmalloc},
+};
+
+/* A row, and who works for it. */
+struct entry {
+    struct runner *runner;
+    size_t row; /* its index: the array moves */
+};
+
+#define ENTRIES (CONTENDERS * CREWS)
+
+struct race {
+    const struct threads_case *test;
+    const struct bench_options *options;
+    struct threads_results *results;
+    struct runner *runners[CONTENDERS];
+    size_t runner_count;
+    struct entry entry[ENTRIES];
+    size_t count;
+};
+
+static void add_row(struct race *race, struct runner *runner, const char *who, size_t n, size_t threads)
+{
+    struct threads_results *results = race->results;
+    struct threads_row *rows = realloc(results->rows, (results->row_count + 1) * sizeof(*rows));
+    if (rows == NULL)
+        bench_fatal(TOOL_REFUSED, "no memory for the results");
+    results->rows = rows;
+    rows[results->row_count] =
+        (struct threads_row){.what = race->test->name, .who = who, .n = n, .threads = threads};
+    race->entry[race->count++] = (struct entry){runner, results->row_count++};
+}
+
+static void enter_race(struct race *race, const struct contender *who, size_t n)
+{
+    const struct threads_case *test = race->test;
+    bool alone = !who->threads && !who->mutex;
+    if (alone && !test->with_alone)
+        return;
+    struct runner *runner =
+        test->on_space ? open_space(who, race->options, n) : open_vmalloc(who, race->options);
+    race->runners[race->runner_count++] = runner;
+    for (size_t c = 0; c < (alone ? 1 : test->crews); c++)
+        add_row(race, runner, who->name, test->on_space ? n : 0, crews[c]);
+}
+
+static void open_race(struct race *race, size_t n)
+{
+    if (race->test->on_space)
+        for (size_t i = 0; i < sizeof(on_space) / sizeof(on_space[0]); i++)
+            enter_race(race, &on_space[i], n);
+    else
+        for (size_t i = 0; i < sizeof(on_vmalloc) / sizeof(on_vmalloc[0]); i++)
+            enter_race(race, &on_vmalloc[i], n);
+}
+
+static void take_turn(struct race *race, const struct entry *entry, bool warm_up)
+{
+    struct crew_job jobs[CREW_MOST];
+    struct threads_row *row = &race->results->rows[entry->row];
+    uint64_t turn_ns = race->options->turn_ns;
+    size_t count = race->test->crew(entry->runner, row->threads, jobs);
+    struct crew_turn turn = crew_run(jobs, count, turn_ns / LEAD_IN, turn_ns);
+    if (!warm_up)
+        book(row, &turn, race->results->cpus);
+}
+
+static void run_race(struct race *race)
+{
+    for (size_t number = 0; number <= race->options->reps; number++) {
+        for (size_t i = 0; i < race->count; i++) {
+            const struct threads_row *row = &race->results->rows[race->entry[i].row];
+            progress_show(&bench_progress, "threads %s: %s, %zu threads, turn %zu/%zu", race->test->name,
+                          row->who, row->threads, number, race->options->reps);
+            take_turn(race, &race->entry[i], number == 0);
+        }
+    }
+}
+
+static void close_race(struct race *race)
+{
+    for (size_t i = 0; i < race->runner_count; i++) {
+        if (race->test->on_space)
+            close_space(race->runners[i]);
+        else
+            close_vmalloc(race->runners[i]);
+    }
+}
+
+static double median_of(const double *values, size_t count)
+{
+    double sorted[REPS_MAX];
+    memcpy(sorted, values, count * sizeof(*sorted));
+    return bench_median(sorted, count);
+}
+
+static void summarize(struct threads_results *results, struct threads_row *row)
+{
+    double least = row->turn_ns[0], most = row->turn_ns[0];
+    for (size_t i = 1; i < row->turns; i++) {
+        least = row->turn_ns[i] < least ? row->turn_ns[i] : least;
+        most = row->turn_ns[i] > most ? row->turn_ns[i] : most;
+    }
+    row->median_ns = median_of(row->turn_ns, row->turns);
+    row->spread = (most - least) / row->median_ns;
+    row->cpu_ns = median_of(row->turn_cpu_ns, row->turns);
+    row->share = median_of(row->turn_share, row->turns);
+    row->speedup = threads_quotient(threads_find(results, row->what, row->who, 1, row->n), row);
+    row->ratio = threads_quotient(threads_find(results, row->what, THREADS_2019, row->threads, row->n), row);
+}
+
+static void run_case(const struct threads_case *test, size_t n, const struct bench_options *options,
+                     struct threads_results *results)
+{
+    struct race race = {.test = test, .options = options, .results = results};
+    open_race(&race, n);
+    run_race(&race);
+    close_race(&race);
+    for (size_t i = 0; i < race.count; i++)
+        summarize(results, &results->rows[race.entry[i].row]);
+}
+
+/* Each thread needs a range at least. */
+static size_t live_ranges(size_t n)
+{
+    return n < CREW_MOST ? CREW_MOST : n;
+}
+
+void threads_run(const struct bench_options *options, const struct bench_clock *clock,
+                 struct threads_results *results)
+{
+    static const size_t usual[] = {LIVE_RANGES};
+    const size_t *sizes = options->size_count > 0 ? options->sizes : usual;
+    size_t count = options->size_count > 0 ? options->size_count : 1;
+    results->measured = true;
+    results->engine = options->engines.name[0];
+    results->cpus = machine_cpus();
+    for (size_t c = 0; c < sizeof(cases) / sizeof(cases[0]); c++)
+        for (size_t i = 0; i < (cases[c].on_space ? count : 1); i++)
+            run_case(&cases[c], live_ranges(sizes[i]), options, results);
+    /* A tenth of the operations of longest: a million areas, unless the command line says otherwise. */
+    threads_measure_waits(options, clock, options->operations < 10 ? 1 : options->operations / 10, results);
+    threads_judge(results);
+}
+
+/* ---------------------------------------------------------------------------------------------- results */
+
+const struct threads_row *threads_find(const struct threads_results *results, const char *what,
+                                       const char *who, size_t threads, size_t n)
+{
+    for (size_t i = 0; i < results->row_count; i++) {
+        const struct threads_row *row = &results->rows[i];
+        if (row->threads == threads && (n == 0 || row->n == n) && strcmp(row->what, what) == 0 &&
+            strcmp(row->who, who) == 0)
+            return row;
+    }
+    return NULL;
+}
+
+double threads_quotient(const struct threads_row *a, const struct threads_row *b)
+{
+    double quotients[REPS_MAX];
+    if (a == NULL || b == NULL || a->turns == 0 || a->turns != b->turns)
+        return -1;
+    for (size_t i = 0; i < a->turns; i++)
+        quotients[i] = a->turn_ns[i] / b->turn_ns[i];
+    return bench_median(quotients, a->turns);
+}
+
+/* How many times as fast the second is. With one CPU nothing can be said about two threads. */
+static double faster(const struct threads_results *results, const char *what, const char *who, size_t threads,
+                     const char *by, size_t by_threads)
+{
+    bool possible = results->cpus >= 2 || (threads == 1 && by_threads == 1);
+    return possible ? threads_quotient(threads_find(results, what, who, threads, 0),
+                                       threads_find(results, what, by, by_threads, 0))
+                    : -1;
+}
+
+static double wait_ms(const struct threads_results *results, const char *who)
+{
+    for (size_t i = 0; i < results->wait_count && results->cpus >= 2; i++)
+        if (strcmp(results->waits[i].who, who) == 0)
+            return results->waits[i].longest / 1e6;
+    return -1;
+}
+
+void threads_judge(struct threads_results *results)
+{
+    struct aims *aims = &results->aims;
+    const char *churn_case = THREADS_CHURN, *pools = THREADS_POOLS;
+    aims_add(aims, "churn, 2 threads with pools: times one thread", "x", true, 1.8,
+             faster(results, churn_case, pools, 1, pools, 2));
+    aims_add(aims, "churn, one thread: time with pools over the time without threads", "x", false, 1.1,
+             faster(results, churn_case, pools, 1, THREADS_ALONE, 1));
+    aims_add(aims, "churn, one thread: with pools times as fast as without threads", "x", true, 3,
+             faster(results, churn_case, THREADS_ALONE, 1, pools, 1));
+    aims_add(aims, "churn, 2 threads: with pools times as fast as the 2019 design", "x", true, 8,
+             faster(results, churn_case, THREADS_2019, 2, pools, 2));
+    aims_add(aims, "churn, 64 threads with pools: times 2 threads", "x", true, 0.9,
+             faster(results, churn_case, pools, 2, pools, 64));
+    aims_add(aims, "vmalloc, 2 threads: times one thread", "x", true, 1.8,
+             faster(results, THREADS_VMALLOC, THREADS_KVA, 1, THREADS_KVA, 2));
+    aims_add(aims, "find beside a churn, with pools: times find alone", "x", true, 0.8,
+             faster(results, THREADS_FIND, pools, 1, pools, 2));
+    aims_add(aims, "find beside a churn, without pools: times find alone", "x", true, 0.8,
+             faster(results, THREADS_FIND, THREADS_LOCK, 1, THREADS_LOCK, 2));
+    aims_add(aims, "longest wait beside a flush, with pools", "ms", false, 1, wait_ms(results, pools));
+    aims_add(aims, "longest wait beside a flush, without pools", "ms", false, 1,
+             wait_ms(results, THREADS_LOCK));
+    aims_add(aims, "longest wait beside a purge, vmalloc", "ms", false, 1, wait_ms(results, THREADS_KVA));
+}
+
+void threads_results_destroy(struct threads_results *results)
+{
+    free(results->rows);
+}

@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * The longest wait of an allocation or a free while another thread gives back a million areas.
+ *
+ *      the purger    | frees area after area | one flush, or purge, of all of them |
+ *      the waiter    | 256 timed operations | as long: nothing | 256 timed operations | ...
+ *
+ * The areas have one page each and are all parked before the flush: its limit is lifted. The waiter replaces ranges of 1 to 512
+ * pages, so that pools and the tree have their share of them, and times every call by itself.
+ *
+ * What is looked for is what the allocator makes a thread wait. Everything else on the machine makes it wait, too; three
+ * things set that apart:
+ *
+ *   The CPU     Linux keeps, for each thread, how long it was ready to run and did not: others had its CPU, or it was woken up
+ *               late. That is read before each batch and after each operation that took long, and taken off the
+ *               operation's time.
+ *   Nothing     Beside each batch a loop that does nothing is timed in the same way. Its longest, likewise with its wait for
+ *               the CPU taken off, is what the machine makes of no operation at all: interrupts, and the host's.
+ *   Passes      All is done several times, and the LEAST of the passes' longest waits counts. If the purger holds a lock
+ *               for long, it does so in each pass; but that it is interrupted in the middle of a slice, while the
+ *               waiter needs the same lock, happens in some.
+ */
+#define _GNU_SOURCE
+#include "threads.h"
+
+#include "fatal.h"
+#include "machine.h"
+#include "ticks.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define PASSES 3
+
+/* Operations between two empty loops, and ranges that the waiter holds. */
+#define BATCH_OPERATIONS 256
+#define HELD 256
+
+/* To ask the system takes a microsecond or two, so it is asked only for what is long beside that. Nobody waits less for a CPU that
+ * others have. */
+#define LONG_NS 20000.0
+
+/* More than this has no place in the limits, whatever the unit. */
+#define NO_LIMIT (UINT64_C(1) << 60)
+
+/* -------------------------------------------------------------------------------------- what is measured */
+
+/* A space or an instance, behind the same four calls. */
+struct subject_of_wait {
+    const char *who;
+    struct kva_space *space; /* NULL: the target */
+    pthread_mutex_t *mutex;  /* around calls on the space; NULL: it locks for itself */
+    struct target target;
+};
+
+static void enter(const struct subject_of_wait *subject)
+{
+    if (subject->mutex != NULL)
+        pthread_mutex_lock(subject->mutex);
+}
+
+static void leave(const struct subject_of_wait *subject)
+{
+    if (subject->mutex != NULL)
+        pthread_mutex_unlock(subject->mutex);
+}
+
+static uint64_t take(struct subject_of_wait *subject, uint64_t pages)
+{
+    uint64_t address = 0;
+    enum kva_status status;
+    if (subject->space == NULL) {
+        status = target_alloc(&subject->target, pages * PAGE, PAGE, 0, &address);
+    } else {
+        struct kva_request request = kva_request_of(pages * PAGE);
+        enter(subject);
+        status = kva_alloc(subject->space, &request, &address);
+        leave(subject);
+    }
+    threads_must(status, "an allocation");
+    return address;
+}
+
+static void give(struct subject_of_wait *subject, uint64_t address, uint64_t pages)
+{
+    enum kva_status status;
+    if (subject->space == NULL) {
+        status = target_free(&subject->target, address, pages * PAGE);
+    } else {
+        enter(subject);
+        status = kva_free(subject->space, address);
+        leave(subject);
+    }
+    threads_must(status, "a free");
+}
+
+static void park(struct subject_of_wait *subject, uint64_t address)
+{
+    if (subject->space == NULL) {
+        give(subject, address, 1);
+        return;
+    }
+    enter(subject);
+    enum kva_status status = kva_free_deferred(subject->space, address);
+    leave(subject);
+    threads_must(status, "a deferred free");
+}
+
+static void flush(struct subject_of_wait *subject)
+{
+    enum kva_status status;
+    if (subject->space == NULL) {
+        status = target_flush(&subject->target);
+    } else {
+        enter(subject);
+        status = kva_flush(subject->space);
+        leave(subject);
+    }
+    threads_must(status, "a flush");
+}
+
+/* -------------------------------------------------------------------------------------------- two threads */
+
+struct bout {
+    struct subject_of_wait *subject;
+    double ns_per_tick;
+    uint64_t areas;
+    uint64_t *area;
+    pthread_barrier_t gate;
+    _Atomic bool over;
+    double purge_ns;
+    /* The waiter's. */
+    struct rng rng;
+    int delays; /* the file that tells how long this thread waited for a CPU; negative: none */
+    uint64_t delay_ns;
+    struct histogram waits;
+    struct histogram empty;
+    double longest;
+    double empty_longest;
+};
+
+static void *purger_main(void *argument)
+{
+    struct bout *bout = argument;
+    (void)machine_pin_to(0);
+    for (uint64_t i = 0; i < bout->areas; i++)
+        bout->area[i] = take(bout->subject, 1);
+    pthread_barrier_wait(&bout->gate);
+    uint64_t begin = clock_ns();
+    for (uint64_t i = 0; i < bout->areas; i++)
+        park(bout->subject, bout->area[i]);
+    flush(bout->subject);
+    bout->purge_ns = (double)(clock_ns() - begin);
+    atomic_store(&bout->over, true);
+    return NULL;
+}
+
+/* "run delay slices": nanoseconds on a CPU, ready but not on one; and how often. */
+static uint64_t delay_since_last(struct bout *bout)
+{
+    char text[96];
+    ssize_t length = bout->delays < 0 ? -1 : pread(bout->delays, text, sizeof(text) - 1, 0);
+    if (length <= 0)
+        return 0;
+    text[length] = '\0';
+    char *end;
+    (void)strtoull(text, &end, 10);
+    uint64_t delay = strtoull(end, NULL, 10);
+    uint64_t since = delay - bout->delay_ns;
+    bout->delay_ns = delay;
+    return since;
+}
+
+static void book(struct bout *bout, struct histogram *histogram, double *longest, uint64_t ticks)
+{
+    double ns = (double)ticks * bout->ns_per_tick;
+    histogram_add(histogram, ticks);
+    if (ns > LONG_NS)
+        ns -= (double)delay_since_last(bout);
+    if (ns > *longest)
+        *longest = ns;
+}
+
+static void timed_batch(struct bout *bout, uint64_t *held, uint16_t *pages)
+{
+    for (size_t i = 0; i < BATCH_OPERATIONS; i += 2) {
+        size_t slot = rng_below(&bout->rng, HELD);
+        uint64_t begin = ticks_now();
+        give(bout->subject, held[slot], pages[slot]);
+        uint64_t end = ticks_now();
+        book(bout, &bout->waits, &bout->longest, end - begin);
+        pages[slot] = (uint16_t)rng_between(&bout->rng, 1, 512);
+        begin = ticks_now();
+        held[slot] = take(bout->subject, pages[slot]);
+        end = ticks_now();
+        book(bout, &bout->waits, &bout->longest, end - begin);
+    }
+}
+
+static void empty_batch(struct bout *bout, uint64_t duration)
+{
+    uint64_t start = ticks_now();
+    uint64_t after = start;
+    while (after - start < duration) {
+        uint64_t before = ticks_now();
+        after = ticks_now();
+        book(bout, &bout->empty, &bout->empty_longest, after - before);
+    }
+}
+
+static void *waiter_main(void *argument)
+{
+    struct bout *bout = argument;
+    uint64_t held[HELD];
+    uint16_t pages[HELD];
+    (void)machine_pin_to(1);
+    bout->delays = open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC);
+    for (size_t i = 0; i < HELD; i++) {
+        pages[i] = 1;
+        held[i] = take(bout->subject, 1);
+    }
+    pthread_barrier_wait(&bout->gate);
+    while (!atomic_load(&bout->over)) {
+        (void)delay_since_last(bout);
+        uint64_t begin = ticks_now();
+        timed_batch(bout, held, pages);
+        uint64_t duration = ticks_now() - begin;
+        (void)delay_since_last(bout);
+        empty_batch(bout, duration);
+    }
+    for (size_t i = 0; i < HELD; i++)
+        give(bout->subject, held[i], pages[i]);
+    if (bout->delays >= 0)
+        close(bout->delays);
+    return NULL;
+}
+
+static void run_pass(struct bout *bout)
+{
+    pthread_t purger, waiter;
+    bout->longest = 0;
+    bout->delay_ns = 0;
+    atomic_store(&bout->over, false);
+    if (pthread_barrier_init(&bout->gate, NULL, 2) != 0 ||
+        pthread_create(&purger, NULL, purger_main, bout) != 0 ||
+        pthread_create(&waiter, NULL, waiter_main, bout) != 0)
+        bench_fatal(TOOL_REFUSED, "threads: the system does not start two threads");
+    pthread_join(purger, NULL);
+    pthread_join(waiter, NULL);
+    pthread_barrier_destroy(&bout->gate);
+}
+
+/* ------------------------------------------------------------------------------------------ one contender */
+
+static void measure(struct subject_of_wait *subject, const struct bench_options *options,
+                    const struct bench_clock *clock, uint64_t areas, struct threads_results *results)
+{
+    static struct bout bout; /* two histograms: too much for a stack */
+    struct threads_wait *wait = &results->waits[results->wait_count++];
+    double purge_ns[PASSES];
+    memset(&bout, 0, sizeof(bout));
+    bout.subject = subject;
+    bout.ns_per_tick = clock->ns_per_tick;
+    bout.areas = areas;
+    bout.area = malloc(areas * sizeof(*bout.area));
+    if (bout.area == NULL)
+        bench_fatal(TOOL_REFUSED, "no memory for %llu addresses", (unsigned long long)areas);
+    *wait = (struct threads_wait){.who = subject->who, .areas = areas};
+    for (size_t pass = 0; pass < PASSES; pass++) {
+        progress_show(&bench_progress, "threads wait: %s, pass %zu/%d", subject->who, pass + 1, PASSES);
+        rng_seed_stream(&bout.rng, options->seed, pass);
+        run_pass(&bout);
+        purge_ns[pass] = bout.purge_ns;
+        if (pass == 0 || bout.longest < wait->longest)
+            wait->longest = bout.longest;
+    }
+    free(bout.area);
+    wait->operations = bout.waits.count;
+    wait->latency = bench_latency_of(&bout.waits, clock->ns_per_tick);
+    wait->empty_max = (double)bout.empty.max * clock->ns_per_tick;
+    wait->empty_longest = bout.empty_longest;
+    wait->purge_ns = bench_median(purge_ns, PASSES);
+    wait->delays_known = bout.delays >= 0;
+}
+
+static void measure_space(const char *who, const char *engine, bool threads, bool pools,
+                          const struct bench_options *options, const struct bench_clock *clock,
+                          uint64_t areas, struct threads_results *results)
+{
+    pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+    struct subject_of_wait subject = {
+        .who = who, .space = threads_space(engine, threads, pools), .mutex = threads ? NULL : &mutex};
+    threads_must(kva_set_deferred_limit(subject.space, UINT64_MAX), "a limit");
+    measure(&subject, options, clock, areas, results);
+    threads_space_end(subject.space);
+    pthread_mutex_destroy(&mutex);
+}
+
+static void measure_vmalloc(const struct bench_options *options, const struct bench_clock *clock,
+                            uint64_t areas, struct threads_results *results)
+{
+    struct subject_of_wait subject = {.who = THREADS_KVA};
+    struct target_range range = {.quantum = PAGE};
+    struct target_kind kind;
+    target_kind_of_vm(&kind, options->engines.name[0]);
+    kind.vm.lazy_bytes = NO_LIMIT;
+    threads_must(target_create(&subject.target, &kind, &range, true), "an instance of vmalloc");
+    measure(&subject, options, clock, areas, results);
+    threads_must(target_destroy(&subject.target), "the end of an instance");
+}
+
+void threads_measure_waits(const struct bench_options *options, const struct bench_clock *clock,
+                           uint64_t areas, struct threads_results *results)
+{
+    const char *engine = options->engines.name[0];
+    measure_space(THREADS_POOLS, engine, true, true, options, clock, areas, results);
+    measure_space(THREADS_LOCK, engine, true, false, options, clock, areas, results);
+    measure_space(THREADS_2019, "rb", false, false, options, clock, areas, results);
+    measure_vmalloc(options, clock, areas, results);
+}
