@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * What a port owes the library: node memory, pages, and what it knows of CPUs and chance.
+ * What a port owes the library: node memory, threads, pages, and what it knows of CPUs and chance.
  *
- * The floors 0-2 call no port by name. They are handed what they need: a kva_memory and a CPU count in
+ * The floors 0-2 call no port by name. They are handed what they need: a kva_memory, a kva_threads and a CPU count in
  * kva_config. So a kernel needs no port at all; a hosted build has one, which fills those fields in for
  * kva_space_create.
  *
  *   kva_memory_host   (declared in kva/kva.h) blocks aligned for any object, from any thread; NULL when
  *                     there are none; a block of 2 MiB or more is worth a huge page
+ *   kva_threads_host  (declared in kva/kva.h) how threads wait, and which CPU they run on
  *   kva_port_cpus     the CPUs that are online; at least 1
  *   kva_pages_host    (declared in kva/vm.h) where instances of vmap take their pages from
  *   kva_port_this_cpu the CPU that the caller runs on, from 0; it may move at any time

@@ -157,7 +157,7 @@ control()
         die "cmake fails without a mutation: $(tail -n 3 build.log)"
     build "$1" all || die "the tests do not build without a mutation: $(errors 3)"
     for test in "level$1"/tests/base_test_* "level$1"/tests/engine_test_* "level$1"/tests/space_test_* \
-        "level$1"/tests/vmap_test_* "level$1"/tests/fuzz_test_*; do
+        "level$1"/tests/vmap_test_* "level$1"/tests/fuzz_test_* "level$1"/tests/threads_test_*; do
         test=$(basename "$test")
         [ "$test" != engine_test_cost ] || continue
         began=$(date +%s%N)

@@ -32,10 +32,16 @@
  *               says otherwise. "Nothing" in a Failure row means: the space is as it was, byte for byte.
  *   n           In a Cost row: the number of segments. Costs are those of the rb and bt engines; the scan
  *               engine takes O(n) wherever they say O(log n).
- *   Locking     This version takes no lock. A space may be used by one thread at a time; different spaces
- *               are independent. "Caller" in a Locking row means that the caller serializes this call
- *               with every other call on the same space; "Shared" means that it may run beside other
- *               Shared calls, but not beside a Caller one; "None" needs nothing.
+ *   Locking     A space that is made with kva_config.threads locks for itself: any thread may call at any time. One that
+ *               is made without takes no lock, and pays nothing for it: one thread at a time may use it. Different spaces
+ *               are independent. In a Locking row,
+ *                 Space   with threads, takes the space's lock and drops it before it returns; without, the caller
+ *                         serializes the call with every other one on the same space;
+ *                 Query   as Space; without threads, it may also run beside other Query calls;
+ *                 Sole    with threads or without, no other call on the same space may run;
+ *                 None    needs nothing.
+ *               Flush and reclaim callbacks run without the space's lock. A space's memory source and hooks are called with
+ *               it, by one thread at a time.
  *   Errors      Three classes. The environment's (no space, no memory) are a status. The caller's bugs
  *               (from KVA_ENULL on) are a status, and are reported to the misuse hook if there is one to be
  *               had (not where the space itself is NULL or not initialised). Corruption is reported to the
@@ -161,6 +167,41 @@ struct kva_arena {
  */
 struct kva_memory kva_arena_init(struct kva_arena *arena, void *block, size_t bytes);
 
+/* ------------------------------------------------------------------------------------------ threads */
+
+/** What a space needs of its surroundings to serve many threads: how to wait, and who and where the caller is. Each call
+ *  gets `context`; all may run on any number of threads at once.
+ *
+ *  wait   returns when *word may differ from `value`; may return early, and must not miss a wake: it looks at the
+ *         word and goes to sleep in one step, as a futex does. Where there is nothing to sleep on (bare metal), a
+ *         few pause instructions and a return serve: the caller looks again.
+ *  wake   wakes one thread that waits on the word, or all of them. With a wait that returns by itself: nothing.
+ *  cpu    a number that is likely that of the CPU that the caller runs on. Any number will do: CPUs need not be numbered
+ *         densely, and the thread may have moved by the time it is used
+ *  self   an identity of the calling thread, not 0, and no other live thread's
+ *  point  NULL, or called wherever another thread could be affected: before a lock is taken, behind one that is dropped, at
+ *         each atomic step. It may wait, but not call the space. For tests, which hang schedulers here
+ *  cpus   how many CPUs are worth a pool each; 0 stands for kva_config.cpus. Numbers from `cpu` are taken modulo this */
+struct kva_threads {
+    void (*wait)(void *context, const uint32_t *word, uint32_t value);
+    void (*wake)(void *context, const uint32_t *word, bool all);
+    unsigned (*cpu)(void *context);
+    uintptr_t (*self)(void *context);
+    void (*point)(void *context);
+    unsigned cpus;
+    void *context;
+};
+
+/** Hosted builds: the host's threads, for kva_config.threads. On Linux futexes, and the CPU's number where restartable
+ *  sequences leave it (glibc 2.35), or else by a call.
+ *
+ *  Returns: the table, which lives for ever and may be shared by any number of spaces
+ *  Cost:    O(1)
+ *  Locking: None
+ *  Failure: cannot fail
+ */
+const struct kva_threads *kva_threads_host(void);
+
 /* ------------------------------------------------------------------------------------------ engines */
 
 /** An engine: how a space finds and keeps its segments. All keep one contract and give the same answers;
@@ -206,16 +247,17 @@ const char *kva_engine_name(size_t index);
 /* ------------------------------------------------------------------------------------ words of a call */
 
 enum kva_state {
-    KVA_FREE = 0,    /* may be handed out */
-    KVA_BUSY = 1,    /* handed out */
-    KVA_DEFERRED = 2 /* given back with kva_free_deferred; reusable after the next flush */
+    KVA_FREE = 0,     /* may be handed out */
+    KVA_BUSY = 1,     /* handed out */
+    KVA_DEFERRED = 2, /* given back with kva_free_deferred; reusable after the next flush */
+    KVA_POOLED = 3    /* free, and kept in a pool: handed out before anyone hears "no space" */
 };
 
 /** One tile of the space: the addresses [start, last], both included. */
 struct kva_segment {
     uint64_t start;
     uint64_t last;
-    void *owner; /* as given with the request; NULL for a free segment */
+    void *owner; /* as given with the request; NULL for a free or pooled segment */
     enum kva_state state;
 };
 
@@ -266,13 +308,17 @@ struct kva_space;
 
 /** Called ONCE per flush with the smallest range that covers all deferred segments, before they become
  *  free: drop what still refers to them (a TLB, an IOTLB, a fence, an interpreter's cache).
- *  Only queries may be made on the space from here; calls that would change it return KVA_EREENTRY. */
+ *  Only queries may be made on the space from here; calls that would change it return KVA_EREENTRY.
+ *  With threads: one flush is in here at a time, and the space is not locked. What other threads park meanwhile waits for
+ *  the next flush. The callback must not wait for another thread that allocates or flushes: that one may wait for it. */
 typedef void kva_flush_callback(void *context, uint64_t start, uint64_t last);
 
 /** Called when nothing fits, after a flush: make room for `size` bytes (as asked for; for a congruent request
  *  from the first part's start to the last one's end) and return true, or return false. It may call on this very
  *  space whatever an ordinary caller may, but end it or change the list of callbacks; a request that fails inside
- *  is not reclaimed for again. What it defers is flushed, whatever it returns. */
+ *  is not reclaimed for again. What it defers is flushed, whatever it returns.
+ *  With threads: one thread at a time asks, and the space is not locked. Others that find no room meanwhile wait, and try
+ *  again before they ask; so the callback must not wait for them. */
 typedef bool kva_reclaim_callback(void *context, struct kva_space *space, uint64_t size);
 
 /** A reclaim callback's registration; the caller's memory, to be kept until it is removed. */
@@ -304,10 +350,27 @@ struct kva_config {
     uint64_t deferred_limit; /* bytes that may wait for a flush; 0 stands for the default, see
                                  kva_set_deferred_limit */
     unsigned cpus;           /* for that default; 0 stands for 1 (kva_space_create asks the system) */
+    const struct kva_threads *threads; /* NULL: one thread at a time, and no lock */
+    uint64_t
+        pool_bytes; /* 0: no pools, and every answer is the lowest (highest) address. Else: see POOLS below */
     kva_hook *on_misuse;     /* NULL: the status alone tells */
     kva_hook *on_corruption; /* NULL: stop the program (a trap instruction) */
     void *hook_context;
 };
+
+/** POOLS. With kva_config.pool_bytes, a space keeps ranges of 1 to 256 quanta at hand for each CPU (one CPU, without threads),
+ *  so that most allocations and frees of such sizes take no lock of the space's and no search.
+ *
+ *  What they serve   Requests with any window (min 0, max 2^64 - 1), KVA_LOWEST, and an alignment of at most the quantum; a
+ *                    quarter of a span at most, which is 1024 quanta long, or less in a space that is smaller than four
+ *                    of them. A space of fewer than 16 quanta has no pools
+ *  What changes      Their answers are free ranges, but not the lowest. KVA_ENOSPC and KVA_EEXIST are said exactly when they
+ *                    would be without pools: all that pools hold goes back first. KVA_ENOMEM may be said instead, if there
+ *                    is no memory to give it back in pieces
+ *  What is seen      What pools hold are KVA_POOLED segments, one for each range; they may lie side by side
+ *  Bound             pool_bytes is what the CPUs' pools may hold in all. Beyond that, ranges of one size lie together in spans
+ *                    that are partly in use: KVA_POOLED, too
+ *  Idle pools        are emptied by the busy ones, now and then; or all at once with kva_pools_trim */
 
 /** Set up a space in the caller's memory.
  *
@@ -315,7 +378,8 @@ struct kva_config {
  *  Out:     space   the caller's memory, any content; on failure it holds an uninitialised space, on
  *                   which every call returns KVA_ENULL
  *  Returns: KVA_OK
- *           KVA_ENULL    space, config, memory.take or memory.give is NULL, or busy is with busy_count > 0
+ *           KVA_ENULL    space, config, memory.take or memory.give is NULL, or busy is with busy_count > 0, or a
+ *                        function of threads other than point
  *           KVA_EALIGN   quantum or an alignment class is no power of two; first, last + 1 or a busy start
  *                        misses the quantum
  *           KVA_ERANGE   first > last, or a busy range reaches outside
@@ -324,7 +388,7 @@ struct kva_config {
  *           KVA_EEXIST   two busy ranges overlap
  *           KVA_ENOMEM   no node memory
  *  Cost:    O(1 + busy_count log busy_count)
- *  Locking: Caller
+ *  Locking: Sole
  *  Failure: all memory is given back
  */
 enum kva_status kva_space_init(struct kva_space *space, const struct kva_config *config);
@@ -337,7 +401,7 @@ enum kva_status kva_space_init(struct kva_space *space, const struct kva_config 
  *           KVA_EBUSY      there are busy segments: free them, or call kva_space_abandon
  *           KVA_EREENTRY   called from inside a flush or reclaim callback
  *  Cost:    O(m log n) for m deferred segments, and one give per chunk of node memory
- *  Locking: Caller
+ *  Locking: Sole
  *  Failure: nothing has changed
  */
 enum kva_status kva_space_fini(struct kva_space *space);
@@ -349,7 +413,7 @@ enum kva_status kva_space_fini(struct kva_space *space);
  *           KVA_ENULL      space is NULL or not initialised
  *           KVA_EREENTRY   called from inside a flush or reclaim callback
  *  Cost:    one give per chunk of node memory
- *  Locking: Caller
+ *  Locking: Sole
  *  Failure: nothing has changed
  */
 enum kva_status kva_space_abandon(struct kva_space *space);
@@ -373,7 +437,7 @@ enum kva_status kva_space_create(const struct kva_config *config, struct kva_spa
  *           KVA_ENULL                   space is NULL
  *           KVA_EBUSY, KVA_EREENTRY     as kva_space_fini: the space lives on
  *  Cost:    as kva_space_fini
- *  Locking: Caller
+ *  Locking: Sole
  *  Failure: nothing has changed
  */
 enum kva_status kva_space_destroy(struct kva_space *space);
@@ -400,7 +464,7 @@ struct kva_memory kva_memory_host(void);
  *           KVA_EREENTRY   called from inside the flush callback
  *           KVA_ENOMEM     no node memory
  *  Cost:    O(log n)
- *  Locking: Caller
+ *  Locking: Space
  *  Failure: nothing has changed
  */
 enum kva_status kva_space_grow(struct kva_space *space, uint64_t first, uint64_t last);
@@ -429,7 +493,8 @@ enum kva_status kva_space_grow(struct kva_space *space, uint64_t first, uint64_t
  *           holes in the window before the answer that are long enough (size) yet too short to hold size
  *           bytes at every offset (size + align - quantum); see docs/theory/rb.md. With the bt engine k = 0
  *           at a declared alignment class. Flushing and reclaiming come on top
- *  Locking: Caller
+ *  Locking: Space; dropped while callbacks run. KVA_ENOSPC is said only when all that was parked before the call, by any
+ *           thread, has become free
  *  Failure: nothing was taken. On KVA_ENOSPC deferred segments have become free and callbacks have run; on
  *           KVA_ENOMEM they may have
  */
@@ -451,7 +516,7 @@ enum kva_status kva_alloc(struct kva_space *space, const struct kva_request *req
  *           KVA_EWRAP      offset + size of a part passes 2^64 - 1
  *  Cost:    O(count (s + 1)) searches as of kva_alloc, for s moves of the base; each move passes a hole that no
  *           base further on can use
- *  Locking: Caller
+ *  Locking: Space
  *  Failure: as kva_alloc
  */
 enum kva_status kva_alloc_congruent(struct kva_space *space, const struct kva_request *request,
@@ -475,7 +540,7 @@ enum kva_status kva_alloc_congruent(struct kva_space *space, const struct kva_re
  *           KVA_ERANGE     part of the range lies outside the space
  *           KVA_EREENTRY   called from inside the flush callback
  *  Cost:    O((d + 1) log n) for d deferred segments in the way. A flush comes on top
- *  Locking: Caller
+ *  Locking: Space
  *  Failure: nothing has changed; except that KVA_ENOMEM may come after a flush
  */
 enum kva_status kva_reserve(struct kva_space *space, uint64_t start, uint64_t size, void *owner,
@@ -493,7 +558,7 @@ enum kva_status kva_reserve(struct kva_space *space, uint64_t start, uint64_t si
  *           KVA_EDEFERRED   start lies in a deferred segment
  *           KVA_EREENTRY    called from inside the flush callback
  *  Cost:    O(log n); never takes memory
- *  Locking: Caller
+ *  Locking: Space
  *  Failure: nothing has changed
  */
 enum kva_status kva_free(struct kva_space *space, uint64_t start);
@@ -516,7 +581,7 @@ enum kva_status kva_free(struct kva_space *space, uint64_t start);
  *                           free segment, or after kva_preload
  *           KVA_EREENTRY    called from inside the flush callback
  *  Cost:    O(log n)
- *  Locking: Caller
+ *  Locking: Space
  *  Failure: nothing has changed
  */
 enum kva_status kva_free_range(struct kva_space *space, uint64_t start, uint64_t size);
@@ -535,7 +600,7 @@ enum kva_status kva_free_range(struct kva_space *space, uint64_t start, uint64_t
  *           KVA_ESIZE      size is 0
  *           KVA_EWRAP      the end passes 2^64 - 1
  *  Cost:    O(log n)
- *  Locking: Caller
+ *  Locking: Space
  *  Failure: nothing has changed
  */
 enum kva_status kva_resize(struct kva_space *space, uint64_t start, uint64_t size);
@@ -549,7 +614,7 @@ enum kva_status kva_resize(struct kva_space *space, uint64_t start, uint64_t siz
  *  In:      start   the start of a busy segment
  *  Returns: as kva_free
  *  Cost:    O(log n); never takes memory. A flush comes on top
- *  Locking: Caller
+ *  Locking: Space; dropped during a flush. Does not wait for one that another thread has begun
  *  Failure: nothing has changed
  */
 enum kva_status kva_free_deferred(struct kva_space *space, uint64_t start);
@@ -562,7 +627,8 @@ enum kva_status kva_free_deferred(struct kva_space *space, uint64_t start);
  *           KVA_ENULL      space is NULL or not initialised
  *           KVA_EREENTRY   called from inside the flush callback
  *  Cost:    O(m log n) for m deferred segments; never takes memory
- *  Locking: Caller
+ *  Locking: Space; dropped while the callback runs, and between slices of some ten segments. On return, all that was parked
+ *           before the call is free, whichever thread has flushed it
  *  Failure: nothing has changed
  */
 enum kva_status kva_flush(struct kva_space *space);
@@ -578,7 +644,7 @@ enum kva_status kva_flush(struct kva_space *space);
  *           KVA_ENULL      space is NULL or not initialised
  *           KVA_EREENTRY   called from inside the flush callback
  *  Cost:    O(1); takes effect at the next kva_free_deferred
- *  Locking: Caller
+ *  Locking: Space
  *  Failure: nothing has changed
  */
 enum kva_status kva_set_deferred_limit(struct kva_space *space, uint64_t bytes);
@@ -592,7 +658,7 @@ enum kva_status kva_set_deferred_limit(struct kva_space *space, uint64_t bytes);
  *           KVA_EEXIST   this registration is on the list already
  *           KVA_EREENTRY   called from inside a flush or reclaim callback
  *  Cost:    O(callbacks)
- *  Locking: Caller
+ *  Locking: Space; waits for a reclaim under way
  *  Failure: nothing has changed
  */
 enum kva_status kva_reclaim_add(struct kva_space *space, struct kva_reclaim *reclaim);
@@ -606,10 +672,56 @@ enum kva_status kva_reclaim_add(struct kva_space *space, struct kva_reclaim *rec
  *           KVA_ENOENT   it is not registered
  *           KVA_EREENTRY   called from inside a flush or reclaim callback
  *  Cost:    O(callbacks)
- *  Locking: Caller
+ *  Locking: Space; waits for a reclaim under way: behind it, the callback does not run any more
  *  Failure: nothing has changed
  */
 enum kva_status kva_reclaim_remove(struct kva_space *space, struct kva_reclaim *reclaim);
+
+/** Give back to the space what its pools keep and do not need: what CPUs hold, and spans that are wholly free.
+ *
+ *  In/Out:  space
+ *  Returns: KVA_OK (also when there are no pools)
+ *           KVA_ENULL      space is NULL or not initialised
+ *           KVA_EREENTRY   called from inside the flush callback
+ *  Cost:    O(p log n) for p pooled segments; never takes memory
+ *  Locking: Space, and all CPUs' locks
+ *  Failure: nothing has changed
+ */
+enum kva_status kva_pools_trim(struct kva_space *space);
+
+/** Before a fork of a program with threads: wait until no flush or reclaim is under way, and lock all of the space, so that
+ *  the child finds it whole. In the three handlers of pthread_atfork, call these three for each space that the child will
+ *  use. Without threads they do nothing.
+ *
+ *  In/Out:  space
+ *  Returns: KVA_OK, and the space is locked
+ *           KVA_ENULL      space is NULL or not initialised
+ *           KVA_EREENTRY   called from inside a flush or reclaim callback
+ *  Cost:    O(CPUs). A flush under way comes on top
+ *  Locking: Space, all CPUs' locks, and the reclaim lock: held until the fork is over
+ *  Failure: nothing has changed
+ */
+enum kva_status kva_space_fork_prepare(struct kva_space *space);
+
+/** After a fork, in the parent: unlock what kva_space_fork_prepare has locked.
+ *
+ *  In/Out:  space
+ *  Returns: KVA_OK, or KVA_ENULL when space is NULL or not initialised
+ *  Cost:    O(CPUs)
+ *  Locking: ends kva_space_fork_prepare's
+ *  Failure: cannot fail
+ */
+enum kva_status kva_space_fork_parent(struct kva_space *space);
+
+/** After a fork, in the child: likewise, where the threads that waited for the locks are no more.
+ *
+ *  In/Out:  space
+ *  Returns: KVA_OK, or KVA_ENULL when space is NULL or not initialised
+ *  Cost:    O(CPUs)
+ *  Locking: ends kva_space_fork_prepare's
+ *  Failure: cannot fail
+ */
+enum kva_status kva_space_fork_child(struct kva_space *space);
 
 /** Take node memory now, so that the next operations need none.
  *
@@ -617,12 +729,12 @@ enum kva_status kva_reclaim_remove(struct kva_space *space, struct kva_reclaim *
  *  In:      operations   how many calls of kva_alloc, kva_reserve, kva_free_range, kva_resize or
  *                        kva_space_grow are to follow; a congruent allocation counts once for each part.
  *                        Calls that give segments back may come in between
- *  Returns: KVA_OK        none of them will return KVA_ENOMEM
+ *  Returns: KVA_OK        none of them will return KVA_ENOMEM (with pools: but where it has to drain them)
  *           KVA_ENOMEM    the source refused; what it had given for this call is given back
  *           KVA_ENULL     space is NULL or not initialised
  *           KVA_EREENTRY  called from inside the flush callback
  *  Cost:    O(operations)
- *  Locking: Caller
+ *  Locking: Space
  *  Failure: no segment has changed
  */
 enum kva_status kva_preload(struct kva_space *space, size_t operations);
@@ -637,8 +749,9 @@ enum kva_status kva_preload(struct kva_space *space, size_t operations);
  *  Returns: KVA_OK
  *           KVA_ENOENT   the address lies outside the space
  *           KVA_ENULL    space or segment is NULL, or the space is not initialised
- *  Cost:    O(log n)
- *  Locking: Shared
+ *  Cost:    O(log n); O(1) for a busy segment that a pool has handed out
+ *  Locking: Query; for such a segment the lock of the caller's CPU alone, so that nobody's allocation or free elsewhere
+ *           is waited for
  *  Failure: nothing has changed
  */
 enum kva_status kva_find(const struct kva_space *space, uint64_t address, struct kva_segment *segment);
@@ -653,7 +766,7 @@ enum kva_status kva_find(const struct kva_space *space, uint64_t address, struct
  *  Out:     segment
  *  Returns: KVA_OK, or KVA_ENULL when space or segment is NULL, or the space is not initialised
  *  Cost:    O(log n)
- *  Locking: Shared
+ *  Locking: Query
  *  Failure: nothing has changed
  */
 enum kva_status kva_first(const struct kva_space *space, struct kva_segment *segment);
@@ -667,7 +780,7 @@ enum kva_status kva_first(const struct kva_space *space, struct kva_segment *seg
  *           KVA_ENOENT   that was the highest segment
  *           KVA_ENULL    space or segment is NULL, or the space is not initialised
  *  Cost:    O(log n)
- *  Locking: Shared
+ *  Locking: Query
  *  Failure: nothing has changed
  */
 enum kva_status kva_next(const struct kva_space *space, struct kva_segment *segment);
@@ -683,6 +796,8 @@ struct kva_stats {
     uint64_t deferred_segments;
     uint64_t flushes;      /* how often deferred segments were given back */
     uint64_t memory_bytes; /* held for bookkeeping, whether used or kept for later */
+    uint64_t pooled_bytes; /* kept in pools */
+    uint64_t pooled_segments;
 };
 
 /** Read the statistics.
@@ -690,8 +805,8 @@ struct kva_stats {
  *  In:      space
  *  Out:     stats
  *  Returns: KVA_OK, or KVA_ENULL when space or stats is NULL, or the space is not initialised
- *  Cost:    O(1) (scan: O(n), for largest_free)
- *  Locking: Shared
+ *  Cost:    O(1), with pools O(CPUs) (scan: O(n), for largest_free)
+ *  Locking: Query; with pools, all CPUs' locks at once, so that the sums are exact
  *  Failure: nothing has changed
  */
 enum kva_status kva_stats_read(const struct kva_space *space, struct kva_stats *stats);
@@ -704,7 +819,7 @@ enum kva_status kva_stats_read(const struct kva_space *space, struct kva_stats *
  *           KVA_ECORRUPT   see fault; the corruption hook is not called
  *           KVA_ENULL      space is NULL or not initialised
  *  Cost:    O(n log n)
- *  Locking: Shared
+ *  Locking: Query
  *  Failure: nothing has changed
  */
 enum kva_status kva_space_check(const struct kva_space *space, struct kva_fault *fault);
@@ -722,7 +837,8 @@ typedef void kva_dump_line(void *context, const char *text, size_t length);
  *           context   handed to it
  *  Returns: KVA_OK, or KVA_ENULL when space or line is NULL, or the space is not initialised
  *  Cost:    O(n log n)
- *  Locking: Shared; line may query the space, and must not change it
+ *  Locking: Query, once for each segment; line may query the space, and with threads change it, too: the lines then
+ *           follow as kva_next says
  *  Failure: nothing has changed
  */
 enum kva_status kva_space_dump(const struct kva_space *space, kva_dump_line *line, void *context);
@@ -733,15 +849,20 @@ enum kva_status kva_space_dump(const struct kva_space *space, kva_dump_line *lin
  *  private and may change in any version. It must not be copied or moved. */
 struct kva_space {
     struct kva_tiling *tiling;   /* the segments, kept by the engine; NULL when not initialised */
+    struct kva_shared *shared;   /* what threads and pools need; NULL: none of either */
+    int stage;                   /* of the flush under way */
     struct kva_reclaim *reclaim; /* registered callbacks, first to last */
     kva_flush_callback *flush;
     void *flush_context;
     uint64_t deferred_limit;
-    uint64_t deferred_start; /* the range that covers all deferred segments; start > last: none */
+    uint64_t deferred_start; /* the range that the next flush will cover; start > last: none */
     uint64_t deferred_last;
-    uint64_t flushes;
-    bool flushing;   /* inside the flush callback */
-    bool reclaiming; /* inside a reclaim callback */
+    uint64_t flush_start; /* the range that the flush under way covers */
+    uint64_t flush_last;
+    uint64_t begun;   /* flushes */
+    uint64_t flushes; /* that have ended */
+    unsigned colour;  /* of what is parked now */
+    bool reclaiming;  /* inside a reclaim callback */
 };
 
 #ifdef __cplusplus

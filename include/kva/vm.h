@@ -48,11 +48,27 @@
  *   Caller      Every area remembers who asked for it: the return address of the call, unless the request says
  *               otherwise. Reports name it.
  *   n, m        In a Cost row: areas; areas that are parked. A "call" is a system call.
- *   Locking     This version takes no lock. An instance may be used by one thread at a time; different instances are
- *               independent. "Caller", "Shared" and "None" mean what they mean in kva/kva.h.
+ *   Locking     An instance that is made with kva_vm_config.threads, as kva_vm_create does by itself, locks for itself: any
+ *               thread may call at any time, and free what another has allocated. One that is made without takes no lock,
+ *               and pays nothing for it: one thread at a time may use it. Different instances are independent. In a row,
+ *                 CPU       with threads, takes the lock of the CPU that the caller runs on, which hardly anybody else wants;
+ *                           without, the caller serializes the call with every other one on the same instance;
+ *                 Instance  likewise, with the instance's lock, and CPUs' locks for moments;
+ *                 Look      likewise, with the instance's lock and those of all CPUs at once, so that what is seen is
+ *                           the state of one moment: O(CPUs) comes on top of the cost. Never on a fast path;
+ *                 Sole      with threads or without, no other call on the same instance may run;
+ *                 None      needs nothing.
+ *               Reclaim callbacks, grace periods' functions, and the functions that lines are given to run without any of these
+ *               locks. The page source, the memory source and hooks are called with the instance's lock: by one
+ *               thread at a time, and they must not call the instance.
+ *   Waiting     The instance's lock is held for one call of the page source at most, on no more than 2 MiB of small pages while
+ *               purging: some 50 us. A purge drops it after each such slice, and lets in who waits. It is held for longer where one
+ *               request is large in itself: a map of many runs of frames, giving back many frames, a large area's shrinking or its
+ *               end in a hardened instance, and where somebody wants to see all (kva_vm_check, the last kva_vm_flush).
  *   Fork        The child has its own copy of an instance and goes on with it: private pages are copied when
- *               written, frames stay shared between both, and nothing needs to be done. Fork while another thread is
- *               in a call on the instance, and the child must not use it.
+ *               written, frames stay shared between both, and in a program of one thread nothing needs to be done. With more
+ *               threads, see kva_vm_fork_prepare. The kernel merges less in a child, so mappings are counted higher there, and
+ *               large areas take mappings of their own less often. The end of a thread needs nothing: nothing belongs to one.
  *   State       There is none outside the instances, but for the fault reporter's list of them.
  */
 #ifndef KVA_VM_H
@@ -81,10 +97,13 @@ struct kva_vm_calls {
 /** How a page source works, and how near it is to the system's limits. */
 struct kva_pages_stats {
     struct kva_vm_calls calls;
-    const char *mechanism;   /* in a few words: "guard regions" or "protected mappings" on Linux */
-    uint64_t mappings;       /* that the stretch takes up, at most */
-    uint64_t mappings_limit; /* that it may take up before KVA_ELIMIT; 0: no such limit */
-    uint64_t weak_closes;    /* closes that the system refused: see `close` */
+    const char *mechanism; /* in a few words: "guard regions" or "protected mappings" on Linux */
+    uint64_t
+        mappings; /* that the stretch takes up: as counted, at most; in a child of fork there may be far fewer */
+    uint64_t
+        mappings_limit;   /* that it could take up, as counted, when it was last looked at what others leave;
+                                0: no such limit. There is another look before KVA_ELIMIT */
+    uint64_t weak_closes; /* closes that the system refused: see `close` */
 };
 
 /** The stretch that a page source is asked to reserve, and gets. */
@@ -100,18 +119,20 @@ struct kva_stretch {
 };
 
 /** Where an instance takes pages from: a table of functions. Every call gets `context`. None may call back into the
- *  instance. The Linux port has one (kva_pages_host); a kernel brings its own.
+ *  instance. For one stretch, one call runs at a time (but this_cpu, descriptor, and table and untable of an instance that is
+ *  being made or has ended); for different stretches, any number. The Linux port has one (kva_pages_host); a kernel brings its own.
  *
  *  Ranges are whole pages inside the stretch. A status is KVA_OK, KVA_ENOMEM (the system has no memory), or
  *  KVA_ELIMIT (a limit on mappings); after a failure everything is as it was before the call.
  *
- *  reserve   take a stretch of addresses. Every page of it is CLOSED: a touch faults
+ *  reserve   take a stretch of addresses, in which the frames have at least a page, and less than all. Every page of it
+ *            is CLOSED: a touch faults
  *  release   give it back, whatever is open or mapped in it
  *  open      make closed private pages usable: read-write and zero-filled. With `huge`, the range is whole huge
  *            pages, and huge pages are wanted
  *  close     close private pages again, open ones and closed ones alike; their memory goes back. Cannot fail: where
- *            the system refuses, the memory goes back, the next open finds zeroes, but until then a touch may not
- *            fault. That is counted in weak_closes
+ *            the system refuses, a touch may not fault until the pages are opened again, which drops whatever they hold
+ *            then, or fails. That is a weak close, counted in weak_closes
  *  map       map `count` frames from number `frame` on, read-write, over closed pages of the frames' part
  *  unmap     close a range of the frames' part, whatever is mapped in it. As close, it cannot fail
  *  pool      make a pool of `count` frames that read as zero and take memory when they are written
@@ -140,7 +161,7 @@ struct kva_pages {
     unsigned (*this_cpu)(void *context);
     void (*stats)(void *context, void *stretch, struct kva_pages_stats *stats);
     intptr_t (*descriptor)(void *context, void *pool); /* the pool's file descriptor, or -1; may be NULL */
-    uint64_t page;                                     /* bytes of a page: a power of two */
+    uint64_t page;                                     /* bytes of a page: a power of two, at least 64 */
     uint64_t huge;                                     /* bytes of a huge page; 0: there are none */
     void *context;
 };
@@ -180,7 +201,9 @@ struct kva_later;
  *  after   arrange that kva_vfree_ready(record) is called, once, from any thread, when a grace period has passed
  *          that begins now or later. It must not fail, block, or call it at once
  *  wait    return when such a grace period has passed; needed only by kva_vfree_later without a record, when there
- *          is no memory. NULL: KVA_ENOMEM then */
+ *          is no memory. NULL: KVA_ENOMEM then
+ *
+ *  Both are called without a lock, and by any number of threads. */
 struct kva_grace {
     void (*after)(void *context, struct kva_later *record);
     void (*wait)(void *context);
@@ -224,7 +247,7 @@ struct kva_vm_config {
 
     /** Keep at most this much cached. 0: lazy_bytes' default. KVA_VM_NONE: no cache. An area of more than 127 pages is cached
      *  if it takes no more than a quarter of this. When the cache is full, the sizes that were freed longest ago are
-     *  parked. */
+     *  parked. With threads, each CPU has an equal share, for which this holds; what one keeps serves the others, too. */
     uint64_t cache_bytes;
 
     /** Hardened: a freed area's addresses are kept out of use until this many bytes were freed after it. 0: lazy_bytes'
@@ -248,19 +271,66 @@ struct kva_vm_config {
 
     unsigned cpus; /* 0 stands for 1 (kva_vm_create asks the system) */
 
+    /** As in kva_config. NULL: kva_vm_create takes kva_threads_host(), unless one_thread says that only one thread at a time will
+     *  use the instance; kva_vm_build takes no locks then. */
+    const struct kva_threads *threads;
+    bool one_thread; /* kva_vm_create: no locks, whatever `threads` is */
+
     kva_hook *on_misuse; /* as in kva_config */
     kva_hook *on_corruption;
     void *hook_context;
 };
+
+/** Before a fork of a program with threads: lock all of an instance, so that the child finds it whole. In the three handlers
+ *  of pthread_atfork, call these three for each instance that the child will use, in the same order of instances:
+ *
+ *      static void before(void) { kva_vm_fork_prepare(vm); }
+ *      static void in_parent(void) { kva_vm_fork_parent(vm); }
+ *      static void in_child(void) { kva_vm_fork_child(vm); }
+ *      ... pthread_atfork(before, in_parent, in_child);
+ *
+ *  An area whose size another thread is changing, or which it is about to free, stays live in the child for ever.
+ *  Without threads they do nothing.
+ *
+ *  In/Out:  vm
+ *  Returns: KVA_OK, and the instance is locked
+ *           KVA_ENULL      vm is NULL
+ *           KVA_EREENTRY   called from inside a reclaim callback
+ *  Cost:    O(CPUs). A reclaim under way, or a slice of a purge, comes on top
+ *  Locking: Instance, all CPUs' locks, and the reclaim lock: held until the fork is over
+ *  Failure: nothing has changed
+ */
+enum kva_status kva_vm_fork_prepare(struct kva_vm *vm);
+
+/** After a fork, in the parent: unlock what kva_vm_fork_prepare has locked.
+ *
+ *  In/Out:  vm
+ *  Returns: KVA_OK, or KVA_ENULL when vm is NULL
+ *  Cost:    O(CPUs)
+ *  Locking: ends kva_vm_fork_prepare's
+ *  Failure: cannot fail
+ */
+enum kva_status kva_vm_fork_parent(struct kva_vm *vm);
+
+/** After a fork, in the child: likewise, where the threads that waited for the locks are no more.
+ *
+ *  In/Out:  vm
+ *  Returns: KVA_OK, or KVA_ENULL when vm is NULL
+ *  Cost:    O(CPUs)
+ *  Locking: ends kva_vm_fork_prepare's
+ *  Failure: cannot fail
+ */
+enum kva_status kva_vm_fork_child(struct kva_vm *vm);
 
 /** Make an instance from what the config holds, without a host. Reserves addresses; no page is opened.
  *
  *  In:      config  memory and pages must be set
  *  Out:     vm      the new instance
  *  Returns: KVA_OK
- *           KVA_ENULL    config or vm is NULL, or a function of memory or pages is
+ *           KVA_ENULL    config or vm is NULL, or a function of memory or pages is, or one of threads other than
+ *                        point
  *           KVA_EINVAL   huge is none of its kind
- *           KVA_EALIGN   pages.page or pages.huge is no power of two
+ *           KVA_EALIGN   pages.page or pages.huge is no power of two, or the page too small
  *           KVA_EWINDOW  min > max, with max not 0
  *           KVA_ESIZE    frames_part leaves no room for private pages
  *           KVA_ENOSPC   not even reserve_least bytes of addresses can be had
@@ -301,21 +371,23 @@ typedef void kva_vm_leak(void *context, const struct kva_vm_area *area);
  *           KVA_ENULL      vm is NULL
  *           KVA_EREENTRY   called from inside a reclaim callback: the instance lives on
  *  Cost:    O(n log n) with `leak`; some calls
- *  Locking: Caller; leak may look at the instance, and must not change it
+ *  Locking: Sole; leak may look at the instance, and must not change it
  *  Failure: on KVA_ENULL and KVA_EREENTRY nothing has changed
  */
 enum kva_status kva_vm_destroy(struct kva_vm *vm, kva_vm_leak *leak, void *context);
 
-/** Why the last call on an instance that failed did so; KVA_OK if none has.
+/** Why the last call on an instance that failed did so; KVA_OK if none has. With threads that is whichever thread's call; who
+ *  wants to know for sure uses the forms that return a status.
  *
- *  Cost:    O(1). Locking: Shared. Failure: cannot fail; KVA_ENULL for a NULL instance
+ *  Cost:    O(1). Locking: None. Failure: cannot fail; KVA_ENULL for a NULL instance
  */
 enum kva_status kva_vm_status(const struct kva_vm *vm);
 
 /** The space behind an instance, to be looked at: kva_stats_read, kva_first, kva_space_dump. Never to be changed. The
  *  pointer is good until the next kva_vm_flush, which may put another space in its place.
  *
- *  Cost:    O(1). Locking: Shared, as what is then done with it. Failure: cannot fail; NULL for a NULL instance
+ *  Cost:    O(1). Locking: None; what is then done with it: Sole, as that space has no lock. Failure: cannot fail; NULL for a
+ *  NULL instance
  */
 const struct kva_space *kva_vm_space(const struct kva_vm *vm);
 
@@ -378,7 +450,8 @@ static inline struct kva_vm_request kva_vm_request_of(size_t size)
  *           KVA_EWINDOW    min > max, or the window and the private part of the reserve do not meet
  *  Cost:    from the cache O(1), no call. Else O(log n) and one call; up to three where it reaches into addresses
  *           that were never used, or reaches over both kinds. Zeroing of cached memory comes on top
- *  Locking: Caller
+ *  Locking: CPU where the cache serves, else Instance, dropped while others' leavings are purged and callbacks run. KVA_ENOSPC is
+ *           said only at a moment at which nothing was cached or parked, by whatever CPU or thread
  *  Failure: nothing was taken; but what was cached or parked may have been purged
  */
 enum kva_status kva_vm_alloc(struct kva_vm *vm, const struct kva_vm_request *request, void **memory);
@@ -414,7 +487,7 @@ void *kva_vmalloc_aligned(struct kva_vm *vm, size_t size, size_t align);
  *           KVA_EINVAL     flags has bits that are none, or the area is no vmalloc area
  *           KVA_EUNKNOWN, KVA_EINTERIOR, KVA_EDOUBLE, KVA_EDEFERRED, KVA_EREENTRY   as kva_vfree
  *  Cost:    O(1) within the last page. In place O(log n) and up to two calls. Else an allocation, a copy and a free
- *  Locking: Caller
+ *  Locking: Instance
  *  Failure: nothing has changed, but what was cached or parked may have been purged
  */
 enum kva_status kva_vm_realloc(struct kva_vm *vm, void *memory, size_t size, unsigned flags, void **moved);
@@ -432,11 +505,13 @@ void *kva_vrealloc(struct kva_vm *vm, void *memory, size_t size, unsigned flags)
  *           KVA_EINTERIOR   an address inside an area or in its guard page, not its start
  *           KVA_EDOUBLE     no live area: freed before, and cached or purged since
  *           KVA_EDEFERRED   freed before: it is parked, in quarantine, or waits for a grace period
- *           KVA_EREENTRY    called from inside a reclaim callback, for the area whose kva_vrealloc asks for room
+ *           KVA_EREENTRY    kva_vrealloc is at work on the area: in another thread, or it has called the reclaim callback
+ *                           that this is called from
  *           KVA_EINVAL      the area is of another kind: use kva_vunmap, kva_unmap_ram or kva_pcpu_free
  *  Cost:    into the cache O(1), no call. Parked: O(log n), no call; never takes memory. A purge of m areas comes on
- *           top at times: O(m log m), one call for each run of neighbours
- *  Locking: Caller
+ *           top at times: O(m log n), one call for each run of neighbours. With threads, runs end with each 2 MiB, and a
+ *           free that finds another thread's purge under way takes one run of it
+ *  Locking: CPU where the cache serves, else Instance. Of frees of one area at the same time one wins, and the others are told
  *  Failure: nothing has changed
  */
 enum kva_status kva_vfree(struct kva_vm *vm, void *memory);
@@ -448,7 +523,7 @@ enum kva_status kva_vfree(struct kva_vm *vm, void *memory);
  *           memory  a live area's first byte: of memory that was allocated or mapped, not of a per-CPU object
  *  Returns: the bytes, or 0 if no such area starts there
  *  Cost:    O(1)
- *  Locking: Shared
+ *  Locking: CPU
  *  Failure: cannot fail
  */
 size_t kva_vm_usable_size(const struct kva_vm *vm, const void *memory);
@@ -464,7 +539,7 @@ size_t kva_vm_usable_size(const struct kva_vm *vm, const void *memory);
  *  Out:     memory   `count` pointers
  *  Returns: as kva_vm_alloc and kva_alloc_congruent
  *  Cost:    as kva_alloc_congruent, and up to two calls for each part
- *  Locking: Caller
+ *  Locking: Instance
  *  Failure: as kva_vm_alloc; memory was not written
  */
 enum kva_status kva_vm_alloc_congruent(struct kva_vm *vm, const struct kva_vm_request *request,
@@ -509,7 +584,7 @@ struct kva_later {
  *           KVA_ENOMEM     no record, no memory for one, and no config.grace.wait
  *           and as kva_vfree
  *  Cost:    O(1), and what config.grace.after costs
- *  Locking: Caller
+ *  Locking: Instance
  *  Failure: nothing has changed
  */
 enum kva_status kva_vfree_later(struct kva_vm *vm, void *memory, struct kva_later *record);
@@ -538,7 +613,7 @@ struct kva_frames;
  *           KVA_ESIZE    count is 0 or too large
  *           KVA_ENOMEM   no memory for its bookkeeping, or the system has none (or no descriptor)
  *  Cost:    two calls; 4 bytes a frame, taken as frames are used
- *  Locking: Caller
+ *  Locking: Instance
  *  Failure: nothing has changed
  */
 enum kva_status kva_frames_create(struct kva_vm *vm, uint64_t count, struct kva_frames **frames);
@@ -550,7 +625,7 @@ enum kva_status kva_frames_create(struct kva_vm *vm, uint64_t count, struct kva_
  *           KVA_ENULL   frames is NULL
  *           KVA_EBUSY   some are mapped by live areas
  *  Cost:    as kva_vm_flush, and a call
- *  Locking: Caller, of the instance
+ *  Locking: Instance
  *  Failure: nothing has changed, but parked maps may be gone
  */
 enum kva_status kva_frames_destroy(struct kva_frames *frames);
@@ -566,7 +641,7 @@ enum kva_status kva_frames_destroy(struct kva_frames *frames);
  *           KVA_ESIZE    count is 0
  *           KVA_ENOSPC   fewer are free
  *  Cost:    O(count), and the search for free ones above the lowest
- *  Locking: Caller, of the instance
+ *  Locking: Instance
  *  Failure: nothing was taken
  */
 enum kva_status kva_frames_alloc(struct kva_frames *frames, size_t count, uint32_t *numbers);
@@ -583,7 +658,7 @@ enum kva_status kva_frames_alloc(struct kva_frames *frames, size_t count, uint32
  *           KVA_EDOUBLE  one of them is free already (or named twice)
  *           KVA_EBUSY    one of them is mapped by a live area
  *  Cost:    O(count), a call for each run of neighbours
- *  Locking: Caller, of the instance
+ *  Locking: Instance
  *  Failure: nothing has changed
  */
 enum kva_status kva_frames_free(struct kva_frames *frames, const uint32_t *numbers, size_t count);
@@ -592,7 +667,7 @@ enum kva_status kva_frames_free(struct kva_frames *frames, const uint32_t *numbe
  *  process, or to map them by hand. It ends with the pool.
  *
  *  Returns: the descriptor; -1 where the page source has none, or frames is NULL
- *  Cost:    O(1). Locking: Shared. Failure: cannot fail
+ *  Cost:    O(1). Locking: None. Failure: cannot fail
  */
 intptr_t kva_frames_descriptor(const struct kva_frames *frames);
 
@@ -613,7 +688,7 @@ intptr_t kva_frames_descriptor(const struct kva_frames *frames);
  *           KVA_ENOENT   a frame that was not taken from the pool
  *           KVA_ENOSPC, KVA_ENOMEM, KVA_ELIMIT   as kva_vm_alloc
  *  Cost:    O(log n + count), a call for each run of consecutive numbers
- *  Locking: Caller
+ *  Locking: Instance
  *  Failure: nothing was mapped; but what was cached or parked may have been purged
  */
 enum kva_status kva_vm_map(struct kva_vm *vm, struct kva_frames *frames, const uint32_t *numbers,
@@ -628,7 +703,7 @@ void *kva_vmap(struct kva_vm *vm, struct kva_frames *frames, const uint32_t *num
  *  In:      memory  as kva_vmap returned it; NULL: nothing is done
  *  Returns: as kva_vfree
  *  Cost:    O(log n + count), no call; a purge comes on top at times
- *  Locking: Caller
+ *  Locking: Instance
  *  Failure: nothing has changed
  */
 enum kva_status kva_vunmap(struct kva_vm *vm, void *memory);
@@ -646,7 +721,7 @@ enum kva_status kva_vunmap(struct kva_vm *vm, void *memory);
  *  Returns: as kva_vm_map
  *  Cost:    found again: O(count), no call. Else a call for each run of consecutive numbers; and at times a flush of a
  *           block, which is one call for a block without live maps. More than KVA_MAP_RAM_MOST frames: as kva_vm_map
- *  Locking: Caller
+ *  Locking: Instance
  *  Failure: as kva_vm_map
  */
 enum kva_status kva_vm_map_ram(struct kva_vm *vm, struct kva_frames *frames, const uint32_t *numbers,
@@ -665,7 +740,7 @@ void *kva_map_ram(struct kva_vm *vm, struct kva_frames *frames, const uint32_t *
  *  In:      memory  as kva_map_ram returned it; NULL: nothing is done
  *  Returns: as kva_vfree
  *  Cost:    O(count), no call; a purge comes on top at times
- *  Locking: Caller
+ *  Locking: Instance
  *  Failure: nothing has changed
  */
 enum kva_status kva_unmap_ram(struct kva_vm *vm, void *memory);
@@ -700,7 +775,7 @@ struct kva_pcpu_config {
  *           KVA_ENOSPC   the reserve is too short for one chunk
  *           KVA_ENOMEM   no memory
  *  Cost:    O(cpus); no chunk is taken yet
- *  Locking: Caller
+ *  Locking: Instance
  *  Failure: nothing has changed
  */
 enum kva_status kva_pcpu_create(struct kva_vm *vm, const struct kva_pcpu_config *config,
@@ -714,7 +789,7 @@ enum kva_status kva_pcpu_create(struct kva_vm *vm, const struct kva_pcpu_config 
  *           KVA_EREENTRY   called from inside a reclaim callback that is asked on behalf of this allocator
  *           KVA_ENULL    pcpu is NULL
  *  Cost:    as kva_vfree for each chunk and group
- *  Locking: Caller, of the instance
+ *  Locking: Instance
  *  Failure: nothing has changed
  */
 enum kva_status kva_pcpu_destroy(struct kva_pcpu *pcpu);
@@ -731,7 +806,7 @@ enum kva_status kva_pcpu_destroy(struct kva_pcpu *pcpu);
  *           KVA_EALIGN   align is no power of two, or more than a page
  *           KVA_ENOSPC, KVA_ENOMEM, KVA_ELIMIT   a new chunk was needed: as kva_vm_alloc_congruent
  *  Cost:    O(log objects), and clearing cpus * size bytes. A new chunk comes on top at times
- *  Locking: Caller, of the instance
+ *  Locking: Instance
  *  Failure: nothing was taken
  */
 enum kva_status kva_pcpu_alloc(struct kva_pcpu *pcpu, size_t size, size_t align, void **object);
@@ -746,7 +821,7 @@ enum kva_status kva_pcpu_alloc(struct kva_pcpu *pcpu, size_t size, size_t align,
  *           KVA_EINTERIOR   inside an object
  *           KVA_EDOUBLE     no object: freed before
  *  Cost:    O(log objects)
- *  Locking: Caller, of the instance
+ *  Locking: Instance
  *  Failure: nothing has changed
  */
 enum kva_status kva_pcpu_free(struct kva_pcpu *pcpu, void *object);
@@ -758,7 +833,7 @@ enum kva_status kva_pcpu_free(struct kva_pcpu *pcpu, void *object);
  *           cpu     0 .. cpus - 1
  *  Returns: the address; NULL if cpu is out of range
  *  Cost:    O(1)
- *  Locking: Shared
+ *  Locking: None
  *  Failure: cannot fail
  */
 void *kva_pcpu_of(const struct kva_pcpu *pcpu, void *object, unsigned cpu);
@@ -768,7 +843,7 @@ void *kva_pcpu_of(const struct kva_pcpu *pcpu, void *object, unsigned cpu);
  *  In:      as kva_pcpu_of
  *  Returns: the address; on a CPU whose number is not below cpus: that of CPU number modulo cpus
  *  Cost:    O(1), and finding out the CPU
- *  Locking: Shared
+ *  Locking: None
  *  Failure: cannot fail
  */
 void *kva_pcpu_here(const struct kva_pcpu *pcpu, void *object);
@@ -815,7 +890,7 @@ struct kva_vm_area {
  *           KVA_ENOENT   no area there: free, or outside the reserve
  *           KVA_ENULL    vm or area is NULL
  *  Cost:    O(log n)
- *  Locking: Shared
+ *  Locking: Look
  *  Failure: nothing has changed
  */
 enum kva_status kva_vm_find(const struct kva_vm *vm, const void *address, struct kva_vm_area *area);
@@ -832,7 +907,7 @@ enum kva_status kva_vm_find(const struct kva_vm *vm, const void *address, struct
  *           KVA_ENOENT   that was the last
  *           KVA_ENULL    vm or area is NULL
  *  Cost:    O(log n)
- *  Locking: Shared
+ *  Locking: Look
  *  Failure: nothing has changed
  */
 enum kva_status kva_vm_next(const struct kva_vm *vm, struct kva_vm_area *area);
@@ -851,7 +926,8 @@ enum kva_status kva_vm_next(const struct kva_vm *vm, struct kva_vm_area *area);
  *           context   handed to it
  *  Returns: KVA_OK, or KVA_ENULL when vm or line is NULL
  *  Cost:    O(n log n)
- *  Locking: Shared; line may look at the instance, and must not change it
+ *  Locking: Look, once for each line; line may look at the instance, and with threads change it, too: the lines then follow as
+ *           kva_vm_next says
  *  Failure: nothing has changed
  */
 enum kva_status kva_vm_report(const struct kva_vm *vm, kva_dump_line *line, void *context);
@@ -899,7 +975,7 @@ struct kva_vm_stats {
  *  Out:     stats
  *  Returns: KVA_OK, or KVA_ENULL when vm or stats is NULL
  *  Cost:    O(1) with the rb and bt engines
- *  Locking: Shared
+ *  Locking: Look
  *  Failure: nothing has changed
  */
 enum kva_status kva_vm_stats_read(const struct kva_vm *vm, struct kva_vm_stats *stats);
@@ -910,7 +986,7 @@ enum kva_status kva_vm_stats_read(const struct kva_vm *vm, struct kva_vm_stats *
  *  Out:     fault   on KVA_ECORRUPT: which invariant is broken, and at which address; may be NULL
  *  Returns: KVA_OK, KVA_ECORRUPT, or KVA_ENULL when vm is NULL
  *  Cost:    O(n log n)
- *  Locking: Shared
+ *  Locking: Look
  *  Failure: nothing has changed
  */
 enum kva_status kva_vm_check(const struct kva_vm *vm, struct kva_fault *fault);
@@ -924,8 +1000,9 @@ enum kva_status kva_vm_check(const struct kva_vm *vm, struct kva_fault *fault);
  *  Returns: KVA_OK
  *           KVA_ENULL      vm is NULL
  *           KVA_EREENTRY   called from inside a reclaim callback, which need not: what it frees is purged
- *  Cost:    O(m log m), one call for each run of neighbours
- *  Locking: Caller
+ *  Cost:    O(m log n), one call for each run of neighbours; with threads, runs end with each 2 MiB
+ *  Locking: Instance, dropped between runs; any number of threads may flush at once. What was cached or parked before the call
+ *           is unmapped when it returns, whichever thread has done it
  *  Failure: nothing has changed
  */
 enum kva_status kva_vm_flush(struct kva_vm *vm);
@@ -934,7 +1011,9 @@ enum kva_status kva_vm_flush(struct kva_vm *vm);
  *  `vm` back and return true, or return false. It may make every call on the instance but kva_vm_destroy, kva_vm_flush,
  *  and those that change the list of callbacks; the area that is being resized, and the per-CPU allocator that is growing,
  *  answer KVA_EREENTRY when it is they that are to go. An allocation that fails inside is not reclaimed for again. Making
- *  a pool of frames or an allocator, and the bookkeeping of per-CPU objects, asks nobody. */
+ *  a pool of frames or an allocator, and the bookkeeping of per-CPU objects, asks nobody.
+ *  With threads: one thread at a time asks, and the instance is not locked meanwhile. Others that are short wait, and try again
+ *  before they ask; so the callback must not wait for them. */
 typedef bool kva_vm_reclaim_callback(void *context, struct kva_vm *vm, size_t size);
 
 /** A reclaim callback's registration; the caller's memory, to be kept until it is removed. */
@@ -953,7 +1032,7 @@ struct kva_vm_reclaim {
  *           KVA_EEXIST     it is registered already
  *           KVA_EREENTRY   called from inside a reclaim callback
  *  Cost:    O(callbacks)
- *  Locking: Caller
+ *  Locking: Instance; waits for a reclaim under way
  *  Failure: nothing has changed
  */
 enum kva_status kva_vm_add_reclaim(struct kva_vm *vm, struct kva_vm_reclaim *reclaim);
@@ -964,7 +1043,7 @@ enum kva_status kva_vm_add_reclaim(struct kva_vm *vm, struct kva_vm_reclaim *rec
  *           reclaim   as registered
  *  Returns: KVA_OK, KVA_ENOENT (it is not registered), KVA_ENULL, KVA_EREENTRY as kva_vm_add_reclaim
  *  Cost:    O(callbacks)
- *  Locking: Caller
+ *  Locking: Instance; waits for a reclaim under way: behind it, the callback does not run any more
  *  Failure: nothing has changed
  */
 enum kva_status kva_vm_remove_reclaim(struct kva_vm *vm, struct kva_vm_reclaim *reclaim);
@@ -986,9 +1065,9 @@ enum kva_status kva_vm_remove_reclaim(struct kva_vm *vm, struct kva_vm_reclaim *
  *           bytes     of text
  *  Out:     text      the sentence, without a line feed, cut to fit, with a zero byte
  *  Returns: its length; 0 (and an empty text) if the address lies outside the reserve, or a pointer is NULL
- *  Cost:    O(log n + KVA_VM_HISTORY)
- *  Locking: Shared; async-signal-safe, if config.symbol is (see there for the default). Should the fault have happened inside a call on this very
- *           instance, the answer may be wrong
+ *  Cost:    O(pages of the longest area that there was + KVA_VM_HISTORY)
+ *  Locking: None; async-signal-safe, if config.symbol is (see there for the default). Should the instance be in the middle of a
+ *           change, by this thread or another, the answer may be wrong
  *  Failure: cannot fail
  */
 size_t kva_vm_fault_describe(const struct kva_vm *vm, const void *address, bool write, char *text,
@@ -1010,7 +1089,7 @@ size_t kva_vm_fault_describe(const struct kva_vm *vm, const void *address, bool 
  *           KVA_ENOSPC   the list is full: it holds 64 instances
  *           KVA_ENOMEM   the system refused a signal handler
  *  Cost:    O(list); a call or two with the first instance
- *  Locking: Caller
+ *  Locking: Sole, among these two functions for whatever instance
  *  Failure: nothing has changed
  */
 enum kva_status kva_fault_reporter_install(struct kva_vm *vm);
@@ -1020,7 +1099,7 @@ enum kva_status kva_fault_reporter_install(struct kva_vm *vm);
  *  In:      vm
  *  Returns: KVA_OK, KVA_ENULL (vm is NULL), KVA_ENOENT (it is not on the list)
  *  Cost:    O(list); the handlers that were there before are put back with the last, unless others have been set since
- *  Locking: Caller
+ *  Locking: Sole, among these two functions for whatever instance
  *  Failure: nothing has changed
  */
 enum kva_status kva_fault_reporter_remove(struct kva_vm *vm);

@@ -55,6 +55,28 @@ static inline bool align_up(uint64_t value, uint64_t align, uint64_t *up)
     return true;
 }
 
+/** The index of the lowest bit that is set; there is one. In halves: a 32-bit host without a library counts 32. */
+static inline unsigned lowest_bit(uint64_t bits)
+{
+    uint32_t low = (uint32_t)bits;
+
+    return (unsigned)(low ? __builtin_ctz(low) : 32 + __builtin_ctz((uint32_t)(bits >> 32)));
+}
+
+/** value / by, by shifts and subtractions: a 32-bit host without a library has no 64-bit division. */
+static inline uint64_t divide_u64(uint64_t value, uint32_t by)
+{
+    uint64_t quotient = 0;
+    uint64_t rest = 0;
+
+    for (unsigned bit = 64; bit-- > 0;) {
+        rest = rest << 1 | (value >> bit & 1);
+        quotient = quotient << 1 | (rest >= by);
+        rest -= rest >= by ? by : 0;
+    }
+    return quotient;
+}
+
 static inline uint64_t min_u64(uint64_t a, uint64_t b)
 {
     return a < b ? a : b;

@@ -7,8 +7,8 @@
  * LEAF, 7 cache lines, or 14 if the space keeps owners. Up to 47 entries in order, in one of two forms. The compact one
  * counts in quanta from `base`; the wide one holds addresses, half as many, for ranges that lie too far apart:
  *
- *      compact   | start[48] 32 bits | last[48] 32 bits | base parked count wide | owners
- *      wide      | start[24] 64 bits | last[24] 64 bits | base parked count wide | owners
+ *      compact   | start[48] 32 bits | last[48] 32 bits | base parked[2] count wide | owners
+ *      wide      | start[24] 64 bits | last[24] 64 bits | base parked[2] count wide | owners
  *
  *   48 places are 3 vectors of 16, 6 of 8 or 12 of 4, and 3 lines. One stays empty, so that a full leaf and one more
  *   entry make two halves of 24, which the wide form holds: a split always succeeds with one new leaf.
@@ -31,9 +31,9 @@
  * INNER NODE. Up to 64 children; what is known of each child stands in arrays of its own, so that a search
  * reads only the lines that it compares:
  *
- *      | count deferred | size[64] | low[64] | child[64] | largest[64] | largest for class 1 [64] | ...
- *                         entries    first     the node    largest hole  longest aligned run
- *                         or nodes   address               below         below
+ *      | deferred[2] count | size[64] | low[64] | child[64] | largest[64] | largest for class 1 [64] | ...
+ *                            entries    first     the node    largest hole  longest aligned run
+ *                            or nodes   address               below         below
  */
 #ifndef KVA_ENGINE_BT_H
 #define KVA_ENGINE_BT_H
@@ -83,8 +83,8 @@ struct bt_leaf {
         struct bt_compact compact;
         struct bt_wide wide;
     };
-    uint64_t base;   /* what the compact form counts from; a multiple of the quantum */
-    uint64_t parked; /* bit i: entry i is deferred */
+    uint64_t base;                /* what the compact form counts from; a multiple of the quantum */
+    uint64_t parked[KVA_COLOURS]; /* bit i: entry i is deferred in this colour; in one at most */
     uint32_t count;
     bool is_wide;
 };
@@ -92,7 +92,7 @@ struct bt_leaf {
 struct bt_inner {
     _Alignas(KVA_LINE) uint64_t low[BT_CHILDREN];
     void *child[BT_CHILDREN];
-    uint64_t deferred; /* bit i: something below child i is deferred */
+    uint64_t deferred[KVA_COLOURS]; /* bit i: something below child i is deferred in this colour */
     size_t count;
     uint8_t size[BT_CHILDREN];                          /* entries of a leaf, children of an inner node */
     _Alignas(KVA_LINE) uint64_t largest[][BT_CHILDREN]; /* by class; bytes, saturated at 2^64 - 1; 0: none */
@@ -101,7 +101,7 @@ struct bt_inner {
 /** What a parent knows of a child, apart from where it begins. */
 struct bt_summary {
     uint64_t largest[BT_CLASSES];
-    bool deferred;
+    bool deferred[KVA_COLOURS];
 };
 
 struct bt_tiling {

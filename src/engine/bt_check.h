@@ -52,9 +52,12 @@ static const char *walk_entry(struct bt_walk *walk, const struct kva_path *path,
             summary->largest[class] =
                 max_u64(summary->largest[class], aligned_run(start, last, bt->align[class]));
     }
-    if (!broken && g < leaf->count)
+    if (!broken && g < leaf->count) {
         broken = walk_segment(walk, entry_start(bt, leaf, g), entry_last(bt, leaf, g),
                               entry_is_parked(leaf, g) ? KVA_DEFERRED : KVA_BUSY);
+        for (unsigned colour = 0; colour < KVA_COLOURS; colour++)
+            walk->tally.parked[colour] += leaf->parked[colour] >> g & 1;
+    }
     return broken;
 }
 
@@ -70,11 +73,14 @@ static const char *walk_leaf(struct bt_walk *walk, const struct kva_path *path, 
     if (path->low != walk->bt->common.first &&
         (leaf->count == 0 || entry_start(walk->bt, leaf, 0) != path->low))
         return "I6: a leaf does not begin where its parent says";
-    if (leaf->parked >> leaf->count != 0)
+    if ((leaf->parked[0] | leaf->parked[1]) >> leaf->count != 0)
         return "I7: more is marked as deferred than there are entries";
+    if ((leaf->parked[0] & leaf->parked[1]) != 0)
+        return "I7: an entry is deferred in two colours";
     for (unsigned g = 0; g <= leaf->count && !broken; g++)
         broken = walk_entry(walk, path, g, summary);
-    summary->deferred = leaf->parked != 0;
+    for (unsigned colour = 0; colour < KVA_COLOURS; colour++)
+        summary->deferred[colour] = leaf->parked[colour] != 0;
     return broken;
 }
 
@@ -88,7 +94,7 @@ static const char *compare_summary(struct bt_walk *walk, const struct bt_summary
             return class == 0 ? "I4: a cached maximum is not the true one"
                               : "I4: the cached maximum of an alignment class is not the true one";
     }
-    return claimed->deferred == seen->deferred
+    return memcmp(claimed->deferred, seen->deferred, sizeof claimed->deferred) == 0
                ? NULL
                : "I7: a deferred segment is not marked above, or a mark is left";
 }
@@ -124,14 +130,15 @@ static const char *walk_inner(struct bt_walk *walk, const struct bt_inner *inner
     if (inner->low[0] != low)
         return "I6: an inner node does not begin where its parent says";
     for (unsigned i = 0; i < inner->count && !broken; i++) {
-        struct bt_summary seen = {{0}, false};
+        struct bt_summary seen = {{0}, {false}};
         bool is_last = i + 1 == inner->count;
         if (!is_last && inner->low[i + 1] <= inner->low[i])
             return "I6: the children of a node are out of order";
         broken = walk_child(walk, inner, i, level, is_last ? high : inner->low[i + 1] - 1, &seen);
         for (unsigned class = 0; class < walk->bt->classes; class ++)
             summary->largest[class] = max_u64(summary->largest[class], seen.largest[class]);
-        summary->deferred = summary->deferred || seen.deferred;
+        for (unsigned colour = 0; colour < KVA_COLOURS; colour++)
+            summary->deferred[colour] |= seen.deferred[colour];
     }
     return broken;
 }
@@ -149,7 +156,7 @@ static const char *bt_check(const struct kva_tiling *tiling, uint64_t *address)
 {
     const struct bt_tiling *bt = bt_of_const(tiling);
     struct bt_walk walk = {.bt = bt, .next = tiling->first};
-    struct bt_summary seen = {{0}, false};
+    struct bt_summary seen = {{0}, {false}};
     const char *broken = walk_node(&walk, bt->root, 0, tiling->first, tiling->last, &seen);
 
     if (!broken)
@@ -168,7 +175,7 @@ static const char *bt_check(const struct kva_tiling *tiling, uint64_t *address)
 static const char *bt_check_near(const struct kva_tiling *tiling, uint64_t at, uint64_t *address)
 {
     const struct bt_tiling *bt = bt_of_const(tiling);
-    struct bt_summary seen = {{0}, false};
+    struct bt_summary seen = {{0}, {false}};
     struct kva_path path;
 
     descend_to(bt, at, &path);

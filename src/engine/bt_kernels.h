@@ -21,14 +21,6 @@
 #include "bt.h"
 #include "bt_vector.h"
 
-/** The index of the lowest bit that is set; there is one. In halves: a 32-bit host without a library counts 32. */
-BT_HOT unsigned lowest_bit(uint64_t bits)
-{
-    uint32_t low = (uint32_t)bits;
-
-    return (unsigned)(low ? __builtin_ctz(low) : 32 + __builtin_ctz((uint32_t)(bits >> 32)));
-}
-
 /** The index of the highest bit that is set; there is one. */
 BT_HOT unsigned highest_bit(uint64_t bits)
 {

@@ -33,7 +33,18 @@ BT_HOT void *entry_owner(const struct bt_tiling *bt, const struct bt_leaf *leaf,
 
 BT_HOT bool entry_is_parked(const struct bt_leaf *leaf, unsigned i)
 {
-    return leaf->parked >> i & 1;
+    return (leaf->parked[0] | leaf->parked[1]) >> i & 1;
+}
+
+BT_HOT bool has_parked(const struct bt_leaf *leaf)
+{
+    return (leaf->parked[0] | leaf->parked[1]) != 0;
+}
+
+/** Bit c: entry i is deferred in colour c. */
+static inline uint8_t entry_marks(const struct bt_leaf *leaf, unsigned i)
+{
+    return (uint8_t)((leaf->parked[0] >> i & 1) | (leaf->parked[1] >> i & 1) << 1);
 }
 
 /** How many entries start at `address` or below. */
@@ -159,6 +170,19 @@ BT_HOT void remove_owner(struct bt_owners *owners, unsigned i)
     close_slot(owners->slot, i);
 }
 
+/** Most leaves have no marks to shift. */
+BT_RARE void open_marks(struct bt_leaf *leaf, unsigned i)
+{
+    for (unsigned colour = 0; colour < KVA_COLOURS; colour++)
+        leaf->parked[colour] = open_bit(leaf->parked[colour], i);
+}
+
+BT_RARE void close_marks(struct bt_leaf *leaf, unsigned i)
+{
+    for (unsigned colour = 0; colour < KVA_COLOURS; colour++)
+        leaf->parked[colour] = close_bit(leaf->parked[colour], i);
+}
+
 /** Put a busy entry in at index i of a leaf that has room for it. */
 BT_HOT void insert_entry(const struct bt_tiling *bt, struct bt_leaf *leaf, unsigned i, uint64_t start,
                          uint64_t last, void *owner)
@@ -174,7 +198,8 @@ BT_HOT void insert_entry(const struct bt_tiling *bt, struct bt_leaf *leaf, unsig
     }
     if (bt->common.owners)
         insert_owner(owners_of(leaf), i, owner);
-    leaf->parked = open_bit(leaf->parked, i);
+    if (has_parked(leaf))
+        open_marks(leaf, i);
     leaf->count++;
 }
 
@@ -189,7 +214,8 @@ BT_HOT void remove_entry(const struct bt_tiling *bt, struct bt_leaf *leaf, unsig
     }
     if (bt->common.owners)
         remove_owner(owners_of(leaf), i);
-    leaf->parked = close_bit(leaf->parked, i);
+    if (has_parked(leaf))
+        close_marks(leaf, i);
     leaf->count--;
 }
 
@@ -271,7 +297,8 @@ static inline void summarise_leaf(const struct bt_tiling *bt, const struct kva_p
 {
     for (unsigned class = 0; class < bt->classes; class ++)
         summary->largest[class] = leaf_largest(bt, path, class, BT_NO_GAP);
-    summary->deferred = ((const struct bt_leaf *)path->leaf)->parked != 0;
+    for (unsigned colour = 0; colour < KVA_COLOURS; colour++)
+        summary->deferred[colour] = ((const struct bt_leaf *)path->leaf)->parked[colour] != 0;
 }
 
 /** The first gap from index `from` on, in the direction of the demand's policy, that fits it. The kernels know nothing
@@ -307,7 +334,7 @@ struct bt_entries {
     uint64_t start[2 * BT_ENTRIES + 1];
     uint64_t last[2 * BT_ENTRIES + 1];
     void *owner[2 * BT_ENTRIES + 1];
-    bool parked[2 * BT_ENTRIES + 1];
+    uint8_t marks[2 * BT_ENTRIES + 1]; /* bit c: deferred in colour c */
 };
 
 /** Add a leaf's entries to what is there. */
@@ -318,7 +345,7 @@ static inline void unpack(const struct bt_tiling *bt, const struct bt_leaf *leaf
         entries->start[to] = entry_start(bt, leaf, i);
         entries->last[to] = entry_last(bt, leaf, i);
         entries->owner[to] = entry_owner(bt, leaf, i);
-        entries->parked[to] = entry_is_parked(leaf, i);
+        entries->marks[to] = entry_marks(leaf, i);
     }
 }
 
@@ -328,7 +355,7 @@ static inline void append(struct bt_entries *entries, const struct bt_entries *o
     memcpy(&entries->start[entries->count], others->start, others->count * sizeof others->start[0]);
     memcpy(&entries->last[entries->count], others->last, others->count * sizeof others->last[0]);
     memcpy(&entries->owner[entries->count], others->owner, others->count * sizeof others->owner[0]);
-    memcpy(&entries->parked[entries->count], others->parked, others->count * sizeof others->parked[0]);
+    memcpy(&entries->marks[entries->count], others->marks, others->count * sizeof others->marks[0]);
     entries->count += others->count;
 }
 
@@ -341,11 +368,11 @@ static inline void insert_unpacked(struct bt_entries *entries, unsigned i, uint6
     memmove(&entries->start[i + 1], &entries->start[i], above * sizeof entries->start[0]);
     memmove(&entries->last[i + 1], &entries->last[i], above * sizeof entries->last[0]);
     memmove(&entries->owner[i + 1], &entries->owner[i], above * sizeof entries->owner[0]);
-    memmove(&entries->parked[i + 1], &entries->parked[i], above * sizeof entries->parked[0]);
+    memmove(&entries->marks[i + 1], &entries->marks[i], above * sizeof entries->marks[0]);
     entries->start[i] = start;
     entries->last[i] = last;
     entries->owner[i] = owner;
-    entries->parked[i] = false;
+    entries->marks[i] = 0;
 }
 
 static inline bool is_compact(const struct bt_tiling *bt, const struct bt_entries *entries, unsigned from,
@@ -390,9 +417,10 @@ static inline void pack(const struct bt_tiling *bt, struct bt_leaf *leaf, const 
     if (from < to && !leaf->is_wide)
         leaf->base = compact_base(bt, entries->start[from], entries->last[to - 1]);
     leaf->count = to - from;
-    leaf->parked = 0;
+    memset(leaf->parked, 0, sizeof leaf->parked);
     for (unsigned i = from; i < to; i++) {
-        leaf->parked |= (uint64_t)entries->parked[i] << (i - from);
+        for (unsigned colour = 0; colour < KVA_COLOURS; colour++)
+            leaf->parked[colour] |= (uint64_t)(entries->marks[i] >> colour & 1) << (i - from);
         set_entry_start(bt, leaf, i - from, entries->start[i]);
         set_entry_last(bt, leaf, i - from, entries->last[i]);
     }

@@ -251,19 +251,20 @@ BT_HOT void climb_largest(struct bt_tiling *bt, const struct kva_path *path, uns
     bt->top.largest[class] = now;
 }
 
-/** The same for the mark that something below is deferred. */
-BT_RARE void climb_deferred(struct bt_tiling *bt, const struct kva_path *path, unsigned level, bool deferred)
+/** The same for the mark that something below is deferred in a colour. */
+BT_RARE void climb_deferred(struct bt_tiling *bt, const struct kva_path *path, unsigned level,
+                            unsigned colour, bool deferred)
 {
     while (level-- > 0) {
         struct bt_inner *inner = path->step[level].node;
         uint64_t bit = (uint64_t)1 << path->step[level].index;
 
-        if (((inner->deferred & bit) != 0) == deferred)
+        if (((inner->deferred[colour] & bit) != 0) == deferred)
             return;
-        inner->deferred ^= bit;
-        deferred = inner->deferred != 0;
+        inner->deferred[colour] ^= bit;
+        deferred = inner->deferred[colour] != 0;
     }
-    bt->top.deferred = deferred;
+    bt->top.deferred[colour] = deferred;
 }
 
 static void climb(struct bt_tiling *bt, const struct kva_path *path, unsigned level,
@@ -271,7 +272,8 @@ static void climb(struct bt_tiling *bt, const struct kva_path *path, unsigned le
 {
     for (unsigned class = 0; class < bt->classes; class ++)
         climb_largest(bt, path, level, class, now->largest[class]);
-    climb_deferred(bt, path, level, now->deferred);
+    for (unsigned colour = 0; colour < KVA_COLOURS; colour++)
+        climb_deferred(bt, path, level, colour, now->deferred[colour]);
 }
 
 /** What is left of a hole when a part of it is taken. */
@@ -318,7 +320,10 @@ BT_HOT void gap_grew(struct bt_tiling *bt, const struct kva_path *path, uint64_t
 /** The leaf's entries have been marked or unmarked as deferred, or have come or gone. */
 static void marks_changed(struct bt_tiling *bt, const struct kva_path *path)
 {
-    climb_deferred(bt, path, bt->height, ((const struct bt_leaf *)path->leaf)->parked != 0);
+    const struct bt_leaf *leaf = path->leaf;
+
+    for (unsigned colour = 0; colour < KVA_COLOURS; colour++)
+        climb_deferred(bt, path, bt->height, colour, leaf->parked[colour] != 0);
 }
 
 static void leaf_changed(struct bt_tiling *bt, const struct kva_path *path)
@@ -365,7 +370,10 @@ static void set_child(const struct bt_tiling *bt, struct bt_inner *inner, size_t
     inner->child[i] = child->node;
     inner->low[i] = child->low;
     inner->size[i] = (uint8_t)child->size;
-    inner->deferred = child->summary.deferred ? inner->deferred | bit : inner->deferred & ~bit;
+    for (unsigned colour = 0; colour < KVA_COLOURS; colour++) {
+        inner->deferred[colour] &= ~bit;
+        inner->deferred[colour] |= child->summary.deferred[colour] ? bit : 0;
+    }
     for (unsigned class = 0; class < bt->classes; class ++)
         inner->largest[class][i] = child->summary.largest[class];
 }
@@ -375,7 +383,8 @@ static void get_child(const struct bt_tiling *bt, const struct bt_inner *inner, 
     child->node = inner->child[i];
     child->low = inner->low[i];
     child->size = inner->size[i];
-    child->summary.deferred = inner->deferred >> i & 1;
+    for (unsigned colour = 0; colour < KVA_COLOURS; colour++)
+        child->summary.deferred[colour] = inner->deferred[colour] >> i & 1;
     for (unsigned class = 0; class < bt->classes; class ++)
         child->summary.largest[class] = inner->largest[class][i];
 }
@@ -388,7 +397,8 @@ static void insert_child(const struct bt_tiling *bt, struct bt_inner *inner, uns
     OPEN_PLACE(inner->size, i, inner->count);
     for (unsigned class = 0; class < bt->classes; class ++)
         OPEN_PLACE(inner->largest[class], i, inner->count);
-    inner->deferred = open_bit(inner->deferred, i);
+    for (unsigned colour = 0; colour < KVA_COLOURS; colour++)
+        inner->deferred[colour] = open_bit(inner->deferred[colour], i);
     inner->count++;
     set_child(bt, inner, i, child);
 }
@@ -400,7 +410,8 @@ static void remove_child(const struct bt_tiling *bt, struct bt_inner *inner, uns
     CLOSE_PLACE(inner->size, i, inner->count);
     for (unsigned class = 0; class < bt->classes; class ++)
         CLOSE_PLACE(inner->largest[class], i, inner->count);
-    inner->deferred = close_bit(inner->deferred, i);
+    for (unsigned colour = 0; colour < KVA_COLOURS; colour++)
+        inner->deferred[colour] = close_bit(inner->deferred[colour], i);
     inner->count--;
 }
 
@@ -410,7 +421,8 @@ static void describe_inner(const struct bt_tiling *bt, struct bt_inner *inner, s
     child->node = inner;
     child->low = inner->low[0];
     child->size = inner->count;
-    child->summary.deferred = inner->deferred != 0;
+    for (unsigned colour = 0; colour < KVA_COLOURS; colour++)
+        child->summary.deferred[colour] = inner->deferred[colour] != 0;
     for (unsigned class = 0; class < bt->classes; class ++)
         child->summary.largest[class] = greatest(inner->largest[class], (unsigned)inner->count, BT_CHILDREN);
 }
@@ -420,7 +432,7 @@ static struct bt_inner *new_inner(struct bt_tiling *bt)
     struct bt_inner *inner = kva_nodes_pop(&bt->inners);
 
     inner->count = 0;
-    inner->deferred = 0;
+    memset(inner->deferred, 0, sizeof inner->deferred);
     return inner;
 }
 
@@ -434,7 +446,8 @@ static void move_children(const struct bt_tiling *bt, struct bt_inner *from, siz
         set_child(bt, to, to->count++, &child);
     }
     from->count = at;
-    from->deferred &= ((uint64_t)1 << at) - 1;
+    for (unsigned colour = 0; colour < KVA_COLOURS; colour++)
+        from->deferred[colour] &= ((uint64_t)1 << at) - 1;
 }
 
 /* ----------------------------------------------------------------------------------------------- splits */
@@ -659,7 +672,8 @@ static bool merge_children(struct bt_tiling *bt, struct bt_inner *parent, unsign
     if (!(are_leaves ? merge_leaves(bt, left.node, right.node) : merge_inners(bt, left.node, right.node)))
         return false;
     left.size += right.size;
-    left.summary.deferred = left.summary.deferred || right.summary.deferred;
+    for (unsigned colour = 0; colour < KVA_COLOURS; colour++)
+        left.summary.deferred[colour] |= right.summary.deferred[colour];
     for (unsigned class = 0; class < bt->classes; class ++)
         left.summary.largest[class] = max_u64(left.summary.largest[class], right.summary.largest[class]);
     remove_child(bt, parent, i + 1);
@@ -957,7 +971,7 @@ static enum kva_status bt_resize(struct kva_tiling *tiling, uint64_t start, uint
     return KVA_OK;
 }
 
-static enum kva_status bt_park(struct kva_tiling *tiling, uint64_t start, uint64_t *last)
+static enum kva_status bt_park(struct kva_tiling *tiling, uint64_t start, unsigned colour, uint64_t *last)
 {
     struct bt_tiling *bt = bt_of(tiling);
     struct kva_path path;
@@ -966,23 +980,21 @@ static enum kva_status bt_park(struct kva_tiling *tiling, uint64_t start, uint64
     if (start < tiling->first || start > tiling->last || !find_busy(bt, start, &path, &i))
         return KVA_ENOENT;
     struct bt_leaf *leaf = path.leaf;
-    leaf->parked |= (uint64_t)1 << i;
+    leaf->parked[colour] |= (uint64_t)1 << i;
     *last = entry_last(bt, leaf, i);
     marks_changed(bt, &path);
-    kva_tally_move_bytes(&tiling->tally, KVA_BUSY, KVA_DEFERRED, *last - start + 1);
-    tiling->tally.segments[KVA_BUSY]--;
-    tiling->tally.segments[KVA_DEFERRED]++;
+    kva_tally_park(&tiling->tally, colour, *last - start + 1);
     return KVA_OK;
 }
 
-/** The path to the first leaf with something deferred; there is one. */
-static void descend_to_deferred(const struct bt_tiling *bt, struct kva_path *path)
+/** The path to the first leaf with something deferred in a colour; there is one. */
+static void descend_to_deferred(const struct bt_tiling *bt, unsigned colour, struct kva_path *path)
 {
     void *node = bt->root;
 
     for (unsigned level = 0; level < bt->height; level++) {
         struct bt_inner *inner = node;
-        unsigned index = lowest_bit(inner->deferred);
+        unsigned index = lowest_bit(inner->deferred[colour]);
         path->step[level] = (struct kva_step){inner, index};
         node = inner->child[index];
     }
@@ -990,14 +1002,16 @@ static void descend_to_deferred(const struct bt_tiling *bt, struct kva_path *pat
     set_bounds(bt, path);
 }
 
-static void bt_unpark(struct kva_tiling *tiling)
+static void bt_unpark(struct kva_tiling *tiling, unsigned colour, uint64_t most)
 {
     struct bt_tiling *bt = bt_of(tiling);
 
-    while (bt->top.deferred) {
+    for (; bt->top.deferred[colour] && most > 0; most--) {
         struct kva_path path;
-        descend_to_deferred(bt, &path);
-        remove_used(bt, &path, lowest_bit(((const struct bt_leaf *)path.leaf)->parked), KVA_DEFERRED);
+        descend_to_deferred(bt, colour, &path);
+        const struct bt_leaf *leaf = path.leaf;
+        tiling->tally.parked[colour]--;
+        remove_used(bt, &path, lowest_bit(leaf->parked[colour]), KVA_DEFERRED);
     }
 }
 

@@ -15,7 +15,7 @@
  *   I4  Every cached maximum equals the true maximum.
  *   I5  The tally equals what a walk over the segments counts.
  *   I6  Every index (tree, list, array) is in order, well-formed, and holds each of its segments once.
- *   I7  The segments that wait for a flush are exactly the deferred ones.
+ *   I7  The segments that wait for a flush are exactly the deferred ones, each in one colour.
  *
  * CHANGES are made in two steps. First an operation obtains all the memory that it may need and looks up
  * all that it depends on; then it commits, and the commit cannot fail. Hence:
@@ -24,6 +24,10 @@
  *   E3  KVA_ENOMEM is said only if the change at hand needs more memory than there is.
  *
  * A PLACE is what a search found. It is valid until the next change of the tiling.
+ *
+ * COLOURS. While a flush calls its callback, more may be parked, which this flush must not give back: the callback has
+ * not been told of it. So what is parked has a colour, one of two: a flush turns the colour that is parked in, and then
+ * gives back what has the old one, piece by piece if others must not wait for all of it.
  *
  * SPANS. A range's span is last - start, one less than its size: it fits 64 bits even for all addresses.
  *
@@ -77,10 +81,14 @@ struct kva_place {
     struct kva_path path; /* bt: the way back up */
 };
 
+/** Of deferred segments: one waits for the flush under way, the other for the next one. */
+enum { KVA_COLOURS = 2 };
+
 /** How many segments of each state there are, and how many bytes they hold (modulo 2^64). */
 struct kva_tally {
     uint64_t segments[3];
     uint64_t bytes[3];
+    uint64_t parked[KVA_COLOURS]; /* deferred segments by colour */
 };
 
 /** What all tilings have in common. Engines put it first in their own structure. */
@@ -143,11 +151,13 @@ struct kva_engine {
      *  behind it. KVA_OK, KVA_ENOENT, KVA_ENOSPC (no such hole, or too short), KVA_ENOMEM. */
     enum kva_status (*resize)(struct kva_tiling *tiling, uint64_t start, uint64_t last);
 
-    /** Make the busy segment that starts at `start` deferred, and say where it ends. KVA_OK, KVA_ENOENT. */
-    enum kva_status (*park)(struct kva_tiling *tiling, uint64_t start, uint64_t *last);
+    /** Make the busy segment that starts at `start` deferred, in a colour, and say where it ends. KVA_OK,
+     *  KVA_ENOENT. */
+    enum kva_status (*park)(struct kva_tiling *tiling, uint64_t start, unsigned colour, uint64_t *last);
 
-    /** Make all deferred segments free, merged. */
-    void (*unpark)(struct kva_tiling *tiling);
+    /** Make deferred segments of a colour free, merged: `most` of them, or all if they are fewer. tally.parked says
+     *  what is left. */
+    void (*unpark)(struct kva_tiling *tiling, unsigned colour, uint64_t most);
 
     /** Move the ends of the tiling outwards; what is added is free. KVA_OK, KVA_ENOMEM. */
     enum kva_status (*extend)(struct kva_tiling *tiling, uint64_t first, uint64_t last);
@@ -164,6 +174,16 @@ struct kva_engine {
     /** Verify what can be verified in O(log n) around the segment that holds `at`. Answers as check. */
     const char *(*check_near)(const struct kva_tiling *tiling, uint64_t at, uint64_t *address);
 };
+
+/** A segment of `bytes` bytes that was busy waits in a colour; or one that waited is free. */
+static inline void kva_tally_park(struct kva_tally *tally, unsigned colour, uint64_t bytes)
+{
+    tally->bytes[KVA_BUSY] -= bytes;
+    tally->bytes[KVA_DEFERRED] += bytes;
+    tally->segments[KVA_BUSY]--;
+    tally->segments[KVA_DEFERRED]++;
+    tally->parked[colour]++;
+}
 
 /** The engine of a space that names none. */
 const struct kva_engine *kva_engine_default(void);

@@ -77,6 +77,17 @@ static bool try_chunk(struct kva_nodes *nodes, size_t bytes)
     return block;
 }
 
+void *kva_nodes_block(struct kva_tiling *tiling, size_t bytes)
+{
+    struct kva_nodes alone; /* a cache of one node, which is out at once */
+
+    if (bytes > SIZE_MAX / 2)
+        return NULL;
+    kva_nodes_init(&alone, tiling, (bytes + KVA_LINE - 1) / KVA_LINE * KVA_LINE);
+    return try_chunk(&alone, sizeof(struct kva_chunk) + KVA_LINE + alone.node_bytes) ? kva_nodes_pop(&alone)
+                                                                                     : NULL;
+}
+
 /** A chunk of at most `bytes`, below the largest, without what would be left over behind its last node. */
 static size_t trimmed(const struct kva_nodes *nodes, size_t bytes)
 {

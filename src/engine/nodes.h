@@ -46,6 +46,9 @@ struct kva_nodes {
 /** An empty cache of nodes of `node_bytes`, a multiple of a cache line. */
 void kva_nodes_init(struct kva_nodes *nodes, struct kva_tiling *tiling, size_t node_bytes);
 
+/** One block of `bytes`, on a cache line, that lives as long as the tiling; NULL when the source refuses. */
+void *kva_nodes_block(struct kva_tiling *tiling, size_t bytes);
+
 /** Give the chunks of all caches of a tiling back, last taken first. */
 void kva_nodes_fini(struct kva_tiling *tiling);
 

@@ -76,7 +76,8 @@ static enum kva_status rb_create(const struct kva_tiling *common, struct kva_til
     kva_rb_holes_init(rb);
     rb->used.root = NULL;
     rb->used.augment = NULL;
-    list_init(&rb->parked);
+    for (unsigned colour = 0; colour < KVA_COLOURS; colour++)
+        list_init(&rb->parked[colour]);
     if (!kva_nodes_ensure(&rb->nodes, 1)) {
         rb_destroy(&rb->common);
         return KVA_ENOMEM;
@@ -371,28 +372,27 @@ static enum kva_status rb_resize(struct kva_tiling *tiling, uint64_t start, uint
     return last < segment->last ? shrink(rb, segment, last) : KVA_OK;
 }
 
-static enum kva_status rb_park(struct kva_tiling *tiling, uint64_t start, uint64_t *last)
+static enum kva_status rb_park(struct kva_tiling *tiling, uint64_t start, unsigned colour, uint64_t *last)
 {
     struct rb_tiling *rb = rb_of(tiling);
     struct rb_segment *segment = busy_at(rb, start);
 
     if (!segment)
         return KVA_ENOENT;
-    list_insert_before(&rb->parked, &segment->order);
-    kva_tally_move_bytes(&tiling->tally, KVA_BUSY, KVA_DEFERRED, span_of(segment) + 1);
-    tiling->tally.segments[KVA_BUSY]--;
-    tiling->tally.segments[KVA_DEFERRED]++;
+    list_insert_before(&rb->parked[colour], &segment->order);
+    kva_tally_park(&tiling->tally, colour, span_of(segment) + 1);
     *last = segment->last;
     return KVA_OK;
 }
 
-static void rb_unpark(struct kva_tiling *tiling)
+static void rb_unpark(struct kva_tiling *tiling, unsigned colour, uint64_t most)
 {
     struct rb_tiling *rb = rb_of(tiling);
 
-    while (!list_is_empty(&rb->parked)) {
-        struct rb_segment *segment = segment_of_order(rb->parked.next);
+    for (; !list_is_empty(&rb->parked[colour]) && most > 0; most--) {
+        struct rb_segment *segment = segment_of_order(rb->parked[colour].next);
         list_remove(&segment->order);
+        tiling->tally.parked[colour]--;
         make_free(rb, segment, KVA_DEFERRED, find_slot(&rb->holes, segment->start));
     }
 }

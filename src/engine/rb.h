@@ -9,7 +9,7 @@
  *              /       \                                       /       \
  *      [00-0f] 0f     [60-7f] 1f                         [10-1f]       [40-5f]
  *
- *      order:  [00-0f] <-> [20-2f] <-> [60-7f]           parked:  [40-5f]        (the deferred ones)
+ *      order:  [00-0f] <-> [20-2f] <-> [60-7f]           parked:  [40-5f]   (deferred; a list per colour)
  *
  * A segment's node moves between the two sides when the segment is taken or given back; hence giving back
  * needs no memory: the node that the busy range had becomes the hole's, or is left over by a merge.
@@ -34,7 +34,7 @@ struct rb_segment {
         uint64_t largest; /* a hole: the largest span in its subtree */
         void *owner;      /* busy or deferred */
     };
-    struct kva_list order; /* a hole: its neighbours by address; deferred: `parked`; busy: on no list */
+    struct kva_list order; /* a hole: its neighbours by address; deferred: its `parked`; busy: on no list */
 };
 
 enum { RB_NODE_BYTES = 64 };
@@ -46,7 +46,7 @@ struct rb_tiling {
     struct kva_rb_tree holes;
     struct kva_list order;
     struct kva_rb_tree used;
-    struct kva_list parked;
+    struct kva_list parked[KVA_COLOURS];
 };
 
 static inline struct rb_segment *segment_of_link(const struct kva_rb_node *link)

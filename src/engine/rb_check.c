@@ -54,23 +54,36 @@ static struct finding check_holes(const struct rb_tiling *rb)
     return link->next == &rb->order ? fine : found("I6: a hole is on the list and not in the tree", NULL);
 }
 
-/** I7: what is on the parked list is in the used tree; and it is as many as the tally says. */
-static struct finding check_parked(const struct rb_tiling *rb)
+/** I7: what is on a list of parked segments is in the used tree; and it is as many as the tally says of the colour. */
+static struct finding check_list(const struct rb_tiling *rb, unsigned colour)
 {
+    const struct kva_list *head = &rb->parked[colour];
     uint64_t count = 0;
 
-    for (const struct kva_list *link = rb->parked.next; link != &rb->parked; link = link->next) {
+    for (const struct kva_list *link = head->next; link != head; link = link->next) {
         const struct rb_segment *segment = segment_of_order(link);
         if (link->prev->next != link)
             return found("I7: the list of deferred segments is broken", segment);
         if (floor_segment(&rb->used, segment->start) != segment)
             return found("I7: a deferred segment is not in use", segment);
-        if (++count > rb->common.tally.segments[KVA_DEFERRED])
+        if (++count > rb->common.tally.parked[colour])
             return found("I7: more segments wait for a flush than are deferred", segment);
     }
-    return count == rb->common.tally.segments[KVA_DEFERRED]
+    return count == rb->common.tally.parked[colour]
                ? fine
                : found("I7: a deferred segment does not wait for a flush", NULL);
+}
+
+static struct finding check_parked(const struct rb_tiling *rb)
+{
+    const struct kva_tally *tally = &rb->common.tally;
+    struct finding finding = fine;
+
+    for (unsigned colour = 0; colour < KVA_COLOURS && !finding.what; colour++)
+        finding = check_list(rb, colour);
+    if (!finding.what && tally->parked[0] + tally->parked[1] != tally->segments[KVA_DEFERRED])
+        finding = found("I7: a deferred segment waits in no colour, or in both", NULL);
+    return finding;
 }
 
 /* ---------------------------------------------------------------------------------------------- tiling */
@@ -118,7 +131,7 @@ static struct finding check_tiling(const struct rb_tiling *rb)
     const struct rb_segment *used = first_of(&rb->used);
     const struct rb_segment *before = NULL;
     bool before_is_free = false;
-    struct kva_tally tally = {{0}, {0}};
+    struct kva_tally tally = {{0}, {0}, {0}};
 
     while (hole || used) {
         bool is_free = !used || (hole && hole->start < used->start);

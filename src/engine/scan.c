@@ -18,12 +18,13 @@
  * MEMORY. The array doubles when it must, which happens before an operation changes anything (E1, E2).
  */
 #include "../base/memory.h"
-#include "engine.h"
+#include "nodes.h"
 
 struct entry {
     uint64_t start;
     void *owner;
     enum kva_state state;
+    unsigned colour; /* of a deferred one */
 };
 
 struct scan_tiling {
@@ -111,6 +112,7 @@ static void scan_destroy(struct kva_tiling *tiling)
     struct scan_tiling *scan = scan_of(tiling);
     struct kva_memory memory = tiling->memory;
 
+    kva_nodes_fini(tiling); /* what the space above has taken */
     if (scan->entries)
         memory.give(memory.context, scan->entries, scan->capacity * sizeof(struct entry));
     memory.give(memory.context, scan, sizeof *scan);
@@ -131,7 +133,7 @@ static enum kva_status scan_create(const struct kva_tiling *common, struct kva_t
         scan_destroy(&scan->common);
         return KVA_ENOMEM;
     }
-    scan->entries[0] = (struct entry){common->first, NULL, KVA_FREE};
+    scan->entries[0] = (struct entry){common->first, NULL, KVA_FREE, 0};
     scan->count = 1;
     scan->common.tally.segments[KVA_FREE] = 1;
     scan->common.tally.bytes[KVA_FREE] = common->last - common->first + 1;
@@ -332,35 +334,41 @@ static enum kva_status scan_resize(struct kva_tiling *tiling, uint64_t start, ui
     return last < last_of(scan, index) ? shrink(scan, index, last) : KVA_OK;
 }
 
-static enum kva_status scan_park(struct kva_tiling *tiling, uint64_t start, uint64_t *last)
+static enum kva_status scan_park(struct kva_tiling *tiling, uint64_t start, unsigned colour, uint64_t *last)
 {
     struct scan_tiling *scan = scan_of(tiling);
     size_t index;
 
     if (!find_busy(scan, start, &index))
         return KVA_ENOENT;
-    set_state(scan, index, KVA_DEFERRED, scan->entries[index].owner);
+    scan->entries[index].state = KVA_DEFERRED;
+    scan->entries[index].colour = colour;
+    kva_tally_park(&tiling->tally, colour, bytes_of(scan, index));
     *last = last_of(scan, index);
     return KVA_OK;
 }
 
-/** One pass: what was deferred is free, and a free entry behind a free one is left out. */
-static void scan_unpark(struct kva_tiling *tiling)
+/** One pass: what was deferred in the colour is free, and a free entry behind a free one is left out. */
+static void scan_unpark(struct kva_tiling *tiling, unsigned colour, uint64_t most)
 {
     struct scan_tiling *scan = scan_of(tiling);
     struct kva_tally *tally = &tiling->tally;
+    uint64_t freed = 0;
     size_t kept = 0;
 
     for (size_t i = 0; i < scan->count; i++) {
         struct entry entry = scan->entries[i];
-        if (entry.state == KVA_DEFERRED)
-            entry = (struct entry){entry.start, NULL, KVA_FREE};
+        if (entry.state == KVA_DEFERRED && entry.colour == colour && freed < most) {
+            kva_tally_move_bytes(tally, KVA_DEFERRED, KVA_FREE, bytes_of(scan, i));
+            entry = (struct entry){entry.start, NULL, KVA_FREE, 0};
+            freed++;
+        }
         if (entry.state != KVA_FREE || kept == 0 || scan->entries[kept - 1].state != KVA_FREE)
             scan->entries[kept++] = entry;
     }
-    tally->segments[KVA_FREE] += tally->segments[KVA_DEFERRED] - (scan->count - kept);
-    tally->segments[KVA_DEFERRED] = 0;
-    kva_tally_move_bytes(tally, KVA_DEFERRED, KVA_FREE, tally->bytes[KVA_DEFERRED]);
+    tally->segments[KVA_FREE] += freed - (scan->count - kept);
+    tally->segments[KVA_DEFERRED] -= freed;
+    tally->parked[colour] -= freed;
     scan->count = kept;
 }
 
@@ -373,10 +381,10 @@ static enum kva_status scan_extend(struct kva_tiling *tiling, uint64_t first, ui
     if (!reserve_entries(scan, (size_t)new_below + new_above))
         return KVA_ENOMEM;
     if (new_above)
-        scan->entries[scan->count++] = (struct entry){tiling->last + 1, NULL, KVA_FREE};
+        scan->entries[scan->count++] = (struct entry){tiling->last + 1, NULL, KVA_FREE, 0};
     if (new_below) {
         memmove(scan->entries + 1, scan->entries, scan->count * sizeof *scan->entries);
-        scan->entries[0] = (struct entry){first, NULL, KVA_FREE};
+        scan->entries[0] = (struct entry){first, NULL, KVA_FREE, 0};
         scan->count++;
     }
     scan->entries[0].start = first;
@@ -427,6 +435,8 @@ static const char *check_entry(const struct scan_tiling *scan, size_t index)
         return "I2: a segment misses the quantum";
     if (entry->state > KVA_DEFERRED)
         return "I6: an entry has no such state";
+    if (entry->state == KVA_DEFERRED && entry->colour >= KVA_COLOURS)
+        return "I7: a deferred segment waits in no colour";
     if (index > 0 && is_free(scan, index) && is_free(scan, index - 1))
         return "I3: two adjacent free segments";
     return NULL;
@@ -435,13 +445,15 @@ static const char *check_entry(const struct scan_tiling *scan, size_t index)
 static const char *scan_check(const struct kva_tiling *tiling, uint64_t *address)
 {
     const struct scan_tiling *scan = scan_of_const(tiling);
-    struct kva_tally tally = {{0}, {0}};
+    struct kva_tally tally = {{0}, {0}, {0}};
 
     for (size_t i = 0; i < scan->count; i++) {
         const char *broken = check_entry(scan, i);
         *address = scan->entries[i].start;
         if (broken)
             return broken;
+        if (scan->entries[i].state == KVA_DEFERRED)
+            tally.parked[scan->entries[i].colour]++;
         tally.segments[scan->entries[i].state]++;
         tally.bytes[scan->entries[i].state] += bytes_of(scan, i);
     }

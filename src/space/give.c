@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /** Giving ranges back at once, whole or in part, and resizing in place. */
-#include "space.h"
+#include "pool.h"
 
 enum kva_status kva_diagnose_start(const struct kva_space *space, uint64_t start)
 {
@@ -10,9 +10,10 @@ enum kva_status kva_diagnose_start(const struct kva_space *space, uint64_t start
 
     if (start < tiling->first || start > tiling->last)
         return KVA_EUNKNOWN;
-    tiling->engine->find(tiling, start, &segment);
+    kva_look(space, start, &segment);
     switch (segment.state) {
     case KVA_FREE:
+    case KVA_POOLED:
         return KVA_EDOUBLE;
     case KVA_DEFERRED:
         return KVA_EDEFERRED;
@@ -33,16 +34,42 @@ enum kva_status kva_refuse_start(const struct kva_space *space, const char *wher
     return KVA_ECORRUPT;
 }
 
+/** With the space locked: give a segment of the tree back, or say why there is none. */
+static enum kva_status release(struct kva_space *space, uint64_t start)
+{
+    if (space->tiling->engine->release(space->tiling, start) != KVA_OK)
+        return kva_refuse_start(space, "kva_free", start);
+    verify_change(space, "kva_free", start);
+    return KVA_OK;
+}
+
+/** With pools: a live object goes to a pool. What has none there is the tree's; or the caller's bug, unless a pool has handed
+ *  an object out there between the two looks: then once more. */
+static enum kva_status free_with_pools(struct kva_space *space, uint64_t start)
+{
+    struct kva_object object;
+
+    for (;;) {
+        if (kva_pool_free(space, start))
+            return KVA_OK;
+        enum kva_status status = enter_change(space, "kva_free");
+        if (status != KVA_OK)
+            return status;
+        if (!kva_pool_object(space, start, &object))
+            return leave(space, release(space, start));
+        status = kva_diagnose_start(space, start);
+        if (status != KVA_OK)
+            return leave(space, misuse(space, status, "kva_free", start));
+        unlock_space(space);
+    }
+}
+
 enum kva_status kva_free(struct kva_space *space, uint64_t start)
 {
+    if (has_pools(space))
+        return free_with_pools(space, start);
     enum kva_status status = enter_change(space, __func__);
-
-    if (status != KVA_OK)
-        return status;
-    if (space->tiling->engine->release(space->tiling, start) != KVA_OK)
-        return kva_refuse_start(space, __func__, start);
-    verify_change(space, __func__, start);
-    return KVA_OK;
+    return status == KVA_OK ? leave(space, release(space, start)) : status;
 }
 
 /** The busy segment that [start, last] is to be cut from, or why there is none. */
@@ -53,19 +80,19 @@ static enum kva_status find_whole(const struct kva_space *space, uint64_t start,
 
     if (status != KVA_OK && status != KVA_EINTERIOR)
         return status;
-    space->tiling->engine->find(space->tiling, start, whole);
+    kva_look(space, start, whole);
     return last > whole->last ? KVA_ERANGE : KVA_OK;
 }
 
-/** Give [start, last] of the busy segment `whole` back:
+/** Give it back:
  *
  *      all of it     |====================|     release
  *      its head      |=========|-- busy --|     trim
  *      its tail      |-- busy --|=========|     resize
  *      its middle    |- busy -|====|- busy -|   punch
  */
-static enum kva_status release_part(struct kva_tiling *tiling, const struct kva_segment *whole,
-                                    uint64_t start, uint64_t last)
+enum kva_status kva_release_part(struct kva_tiling *tiling, const struct kva_segment *whole, uint64_t start,
+                                 uint64_t last)
 {
     const struct kva_engine *engine = tiling->engine;
 
@@ -73,6 +100,15 @@ static enum kva_status release_part(struct kva_tiling *tiling, const struct kva_
         return whole->last == last ? engine->release(tiling, start) : engine->trim(tiling, start, last + 1);
     return whole->last == last ? engine->resize(tiling, whole->start, start - 1)
                                : engine->punch(tiling, whole->start, start, last);
+}
+
+/** A live object that holds `address` becomes an ordinary segment, so that it can be cut, or grow. KVA_OK, KVA_ENOMEM;
+ *  KVA_EDOUBLE if another thread gives it back just now. */
+static enum kva_status own(struct kva_space *space, uint64_t address)
+{
+    struct kva_object object;
+
+    return kva_pool_object(space, address, &object) ? kva_span_move_to_tree(space, &object) : KVA_OK;
 }
 
 enum kva_status kva_free_range(struct kva_space *space, uint64_t start, uint64_t size)
@@ -87,11 +123,27 @@ enum kva_status kva_free_range(struct kva_space *space, uint64_t start, uint64_t
     if (status == KVA_OK)
         status = find_whole(space, start, last, &whole);
     if (status != KVA_OK)
-        return misuse(space, status, __func__, start);
-    status = release_part(space->tiling, &whole, start, last);
+        return leave(space, misuse(space, status, __func__, start));
+    status = own(space, start);
+    if (is_misuse(status))
+        return leave(space, misuse(space, status, __func__, start));
+    if (status == KVA_OK)
+        status = kva_release_part(space->tiling, &whole, start, last);
     if (status == KVA_OK)
         verify_change(space, __func__, start);
-    return status;
+    return leave(space, status);
+}
+
+struct resizing {
+    uint64_t start;
+    uint64_t last;
+};
+
+static enum kva_status attempt_resize(struct kva_space *space, void *context)
+{
+    const struct resizing *resizing = context;
+
+    return space->tiling->engine->resize(space->tiling, resizing->start, resizing->last);
 }
 
 enum kva_status kva_resize(struct kva_space *space, uint64_t start, uint64_t size)
@@ -105,11 +157,20 @@ enum kva_status kva_resize(struct kva_space *space, uint64_t start, uint64_t siz
     if (status == KVA_OK)
         status = kva_range_of(space->tiling->quantum, start, size, &last);
     if (status != KVA_OK)
-        return misuse(space, status, __func__, start);
+        return leave(space, misuse(space, status, __func__, start));
     if (last > space->tiling->last)
-        return KVA_ENOSPC;
-    status = space->tiling->engine->resize(space->tiling, start, last);
+        return leave(space, KVA_ENOSPC);
+    struct resizing resizing = {start, last};
+    status = own(space, start);
+    if (is_misuse(status))
+        return leave(space, misuse(space, status, __func__, start));
+    if (status == KVA_OK)
+        status = attempt_resize(space, &resizing);
+    if (status == KVA_ENOSPC && pools_of(space))
+        status = kva_attempt_drained(space, attempt_resize, &resizing);
+    if (status == KVA_ENOENT) /* another thread has just given it back: somebody's bug */
+        return leave(space, kva_refuse_start(space, __func__, start));
     if (status == KVA_OK)
         verify_change(space, __func__, start);
-    return status;
+    return leave(space, status);
 }

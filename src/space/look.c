@@ -1,65 +1,113 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /** Looking at a space: find, iterate, count, dump. Nothing here changes it. */
-#include "space.h"
+#include "pool.h"
+
+static enum kva_state state_of(const struct kva_object *object)
+{
+    const struct kva_span *span = object->span;
+
+    if (is_live(object))
+        return KVA_BUSY;
+    for (unsigned colour = 0; colour < KVA_COLOURS; colour++) {
+        if (get_bit(span->is_deferred[colour], object->index))
+            return KVA_DEFERRED;
+    }
+    return KVA_POOLED;
+}
+
+void kva_look(const struct kva_space *space, uint64_t address, struct kva_segment *segment)
+{
+    struct kva_object object;
+
+    if (!kva_pool_object(space, address, &object)) {
+        space->tiling->engine->find(space->tiling, address, segment);
+        return;
+    }
+    segment->state = state_of(&object);
+    segment->start = object_start(&object);
+    segment->last = segment->start + (object.span->bytes - 1);
+    segment->owner = segment->state != KVA_POOLED ? kva_object_owner(&object) : NULL;
+}
+
+/** The segment that holds `address`; the space is locked. */
+static enum kva_status find(const struct kva_space *space, uint64_t address, struct kva_segment *segment)
+{
+    if (address < space->tiling->first || address > space->tiling->last)
+        return KVA_ENOENT;
+    kva_look(space, address, segment);
+    return KVA_OK;
+}
 
 enum kva_status kva_find(const struct kva_space *space, uint64_t address, struct kva_segment *segment)
 {
-    if (!is_initialised(space))
-        return KVA_ENULL;
-    if (!segment)
-        return misuse(space, KVA_ENULL, __func__, address);
-    if (address < space->tiling->first || address > space->tiling->last)
-        return KVA_ENOENT;
-    space->tiling->engine->find(space->tiling, address, segment);
-    return KVA_OK;
+    if (segment && has_pools(space) && kva_pool_look(space, address, segment))
+        return KVA_OK;
+    enum kva_status status = enter(space);
+    if (status != KVA_OK)
+        return status;
+    return leave(space,
+                 segment ? find(space, address, segment) : misuse(space, KVA_ENULL, __func__, address));
 }
 
 enum kva_status kva_first(const struct kva_space *space, struct kva_segment *segment)
 {
-    if (!is_initialised(space))
-        return KVA_ENULL;
-    if (!segment)
-        return misuse(space, KVA_ENULL, __func__, 0);
-    space->tiling->engine->find(space->tiling, space->tiling->first, segment);
-    return KVA_OK;
+    enum kva_status status = enter(space);
+
+    if (status != KVA_OK)
+        return status;
+    return leave(space, segment ? find(space, space->tiling->first, segment)
+                                : misuse(space, KVA_ENULL, __func__, 0));
 }
 
 enum kva_status kva_next(const struct kva_space *space, struct kva_segment *segment)
 {
-    if (!is_initialised(space))
-        return KVA_ENULL;
+    enum kva_status status = enter(space);
+
+    if (status != KVA_OK)
+        return status;
     if (!segment)
-        return misuse(space, KVA_ENULL, __func__, 0);
+        return leave(space, misuse(space, KVA_ENULL, __func__, 0));
     if (segment->last >= space->tiling->last)
-        return KVA_ENOENT;
-    return kva_find(space, segment->last + 1, segment);
+        return leave(space, KVA_ENOENT);
+    return leave(space, find(space, segment->last + 1, segment));
+}
+
+static void read_stats(const struct kva_space *space, struct kva_stats *stats)
+{
+    uint64_t span = 0;
+    uint64_t pooled_bytes;
+    uint64_t pooled_segments;
+    struct kva_tally tally = kva_whole_tally(space, &pooled_bytes, &pooled_segments);
+
+    bool any_free = space->tiling->engine->largest(space->tiling, &span);
+    *stats = (struct kva_stats){
+        .free_bytes = bytes_in(&tally, KVA_FREE),
+        .busy_bytes = bytes_in(&tally, KVA_BUSY),
+        .deferred_bytes = bytes_in(&tally, KVA_DEFERRED),
+        .largest_free = !any_free           ? 0
+                        : span < UINT64_MAX ? span + 1
+                                            : span,
+        .free_segments = tally.segments[KVA_FREE],
+        .busy_segments = tally.segments[KVA_BUSY],
+        .deferred_segments = tally.segments[KVA_DEFERRED],
+        .pooled_bytes = pooled_bytes,
+        .pooled_segments = pooled_segments,
+        .flushes = space->flushes,
+        .memory_bytes = space->tiling->memory_bytes + (space->shared ? sizeof *space->shared : 0),
+    };
 }
 
 enum kva_status kva_stats_read(const struct kva_space *space, struct kva_stats *stats)
 {
-    uint64_t span = 0;
-
     if (!is_initialised(space))
         return KVA_ENULL;
     if (!stats)
         return misuse(space, KVA_ENULL, __func__, 0);
-    const struct kva_tally *tally = &space->tiling->tally;
-    bool any_free = space->tiling->engine->largest(space->tiling, &span);
-    *stats = (struct kva_stats){
-        .free_bytes = bytes_in(tally, KVA_FREE),
-        .busy_bytes = bytes_in(tally, KVA_BUSY),
-        .deferred_bytes = bytes_in(tally, KVA_DEFERRED),
-        .largest_free = !any_free           ? 0
-                        : span < UINT64_MAX ? span + 1
-                                            : span,
-        .free_segments = tally->segments[KVA_FREE],
-        .busy_segments = tally->segments[KVA_BUSY],
-        .deferred_segments = tally->segments[KVA_DEFERRED],
-        .flushes = space->flushes,
-        .memory_bytes = space->tiling->memory_bytes,
-    };
-    return KVA_OK;
+    kva_pools_lock_all(space);
+    read_stats(space, stats);
+    kva_pools_unlock_cpus(space);
+    return leave(space, KVA_OK);
 }
 
 /* ----------------------------------------------------------------------------------------------- dump */
@@ -127,7 +175,7 @@ static void put_size(struct line *line, const struct kva_segment *segment)
 
 static void put_segment(struct line *line, const struct kva_segment *segment)
 {
-    static const char *const states[] = {" free", " busy", " deferred"};
+    static const char *const states[] = {" free", " busy", " deferred", " pooled"};
 
     put_address(line, segment->start);
     put_text(line, "-");

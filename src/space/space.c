@@ -7,7 +7,8 @@
  * in take.c, give.c), deferred segments and reclaim (defer.c), looking (look.c). The folder knows nothing of
  * how an engine works; the engines know nothing of users.
  */
-#include "space.h"
+#include "../base/memory.h"
+#include "pool.h"
 
 /* ------------------------------------------------------------------------------------------ arguments */
 
@@ -31,9 +32,16 @@ static enum kva_status validate_bounds(uint64_t first, uint64_t last, uint64_t q
     return first > last ? KVA_ERANGE : KVA_OK;
 }
 
+static bool is_complete(const struct kva_threads *threads)
+{
+    return threads->wait && threads->wake && threads->cpu && threads->self;
+}
+
 static enum kva_status validate_config(const struct kva_config *config, uint64_t quantum)
 {
     if (!config->memory.take || !config->memory.give || (config->busy_count > 0 && !config->busy))
+        return KVA_ENULL;
+    if (config->threads && !is_complete(config->threads))
         return KVA_ENULL;
     if (!is_power_of_two(quantum))
         return KVA_EALIGN;
@@ -57,6 +65,19 @@ static enum kva_status sort_classes(const uint64_t *declared, uint64_t quantum, 
         above = max_u64(above, least);
     }
     return KVA_OK;
+}
+
+/** What is declared, and the size of a span, if there are pools and a class is left: a span is aligned to its size. */
+static enum kva_status declare_classes(const struct kva_config *config, uint64_t quantum, uint64_t *sorted)
+{
+    uint64_t declared[KVA_ALIGN_CLASSES];
+    uint64_t span = kva_pools_span_quanta(config) * quantum;
+
+    for (size_t i = 0; i < KVA_ALIGN_CLASSES; i++) {
+        declared[i] = config->align_class[i] ? config->align_class[i] : span;
+        span = config->align_class[i] ? span : 0;
+    }
+    return sort_classes(declared, quantum, sorted);
 }
 
 /* ----------------------------------------------------------------------------------------- life cycle */
@@ -91,9 +112,43 @@ static enum kva_status create_tiling(const struct kva_config *config, const stru
     return status;
 }
 
+/** What threads and pools need, taken before all else and given back last. *shared stays NULL where there is one thread
+ *  and no pool. */
+static enum kva_status create_shared(const struct kva_config *config, struct kva_shared **shared)
+{
+    *shared = NULL;
+    if (!config->threads && kva_pools_span_quanta(config) == 0)
+        return KVA_OK;
+    *shared = config->memory.take(config->memory.context, sizeof **shared);
+    if (!*shared)
+        return KVA_ENOMEM;
+    memset(*shared, 0, sizeof **shared);
+    if (config->threads)
+        (*shared)->threads = *config->threads;
+    return KVA_OK;
+}
+
+static void destroy_shared(struct kva_memory memory, struct kva_shared *shared)
+{
+    if (shared)
+        memory.give(memory.context, shared, sizeof *shared);
+}
+
+/** Behind the way out: nobody may come in any more. */
+static void end(struct kva_space *space)
+{
+    struct kva_memory memory = space->tiling->memory;
+
+    space->tiling->engine->destroy(space->tiling);
+    space->tiling = NULL;
+    destroy_shared(memory, space->shared);
+    space->shared = NULL;
+}
+
 enum kva_status kva_space_init(struct kva_space *space, const struct kva_config *config)
 {
     struct kva_tiling *tiling = NULL;
+    struct kva_shared *shared = NULL;
 
     if (space)
         space->tiling = NULL;
@@ -112,22 +167,24 @@ enum kva_status kva_space_init(struct kva_space *space, const struct kva_config 
     uint64_t at = config->first;
     enum kva_status status = space ? validate_config(config, common.quantum) : KVA_ENULL;
     if (status == KVA_OK)
-        status = sort_classes(config->align_class, common.quantum, common.align_class);
+        status = declare_classes(config, common.quantum, common.align_class);
+    if (status == KVA_OK)
+        status = create_shared(config, &shared);
     if (status == KVA_OK)
         status = create_tiling(config, &common, &tiling, &at);
-    if (status != KVA_OK)
+    if (status != KVA_OK) {
+        destroy_shared(config->memory, shared);
         return is_misuse(status) ? kva_report_misuse(&common.hooks, status, __func__, at) : status;
-
+    }
     kva_defer_init(space, config);
+    space->shared = shared;
     space->tiling = tiling;
-    verify_change(space, __func__, config->first);
-    return KVA_OK;
-}
-
-static void end(struct kva_space *space)
-{
-    space->tiling->engine->destroy(space->tiling);
-    space->tiling = NULL;
+    status = kva_pools_create(space, config);
+    if (status == KVA_OK)
+        verify_change(space, __func__, config->first);
+    else
+        end(space);
+    return status;
 }
 
 enum kva_status kva_space_fini(struct kva_space *space)
@@ -136,10 +193,12 @@ enum kva_status kva_space_fini(struct kva_space *space)
 
     if (status != KVA_OK)
         return status;
-    if (space->tiling->tally.segments[KVA_BUSY] > 0)
-        return KVA_EBUSY;
-    if (has_deferred(space))
-        kva_flush_now(space);
+    uint64_t pooled_bytes;
+    uint64_t pooled_segments;
+    if (kva_whole_tally(space, &pooled_bytes, &pooled_segments).segments[KVA_BUSY] > 0)
+        return leave(space, KVA_EBUSY);
+    kva_settle(space);
+    unlock_space(space);
     end(space);
     return KVA_OK;
 }
@@ -148,9 +207,11 @@ enum kva_status kva_space_abandon(struct kva_space *space)
 {
     enum kva_status status = enter_exclusive(space, __func__);
 
-    if (status == KVA_OK)
-        end(space);
-    return status;
+    if (status != KVA_OK)
+        return status;
+    unlock_space(space);
+    end(space);
+    return KVA_OK;
 }
 
 enum kva_status kva_space_grow(struct kva_space *space, uint64_t first, uint64_t last)
@@ -164,73 +225,152 @@ enum kva_status kva_space_grow(struct kva_space *space, uint64_t first, uint64_t
     if (status == KVA_OK && (first > tiling->first || last < tiling->last))
         status = KVA_ERANGE;
     if (status != KVA_OK)
-        return misuse(space, status, __func__, first);
+        return leave(space, misuse(space, status, __func__, first));
     status = tiling->engine->extend(tiling, first, last);
     if (status == KVA_OK) {
         verify_change(space, __func__, first);
         verify_change(space, __func__, last);
     }
-    return status;
+    return leave(space, status);
 }
 
 enum kva_status kva_preload(struct kva_space *space, size_t operations)
 {
     enum kva_status status = enter_change(space, __func__);
 
-    return status == KVA_OK ? space->tiling->engine->prepare(space->tiling, operations) : status;
+    if (status != KVA_OK)
+        return status;
+    /* An allocation may take two changes for a new span; cutting an object two to make a segment of it, and one more. */
+    size_t each = pools_of(space) ? 3 : 1;
+    if (operations > SIZE_MAX / each)
+        return leave(space, KVA_ENOMEM);
+    return leave(space, space->tiling->engine->prepare(space->tiling, operations * each));
+}
+
+/* ----------------------------------------------------------------------------------------------- fork */
+
+enum kva_status kva_space_fork_prepare(struct kva_space *space)
+{
+    enum kva_status status = enter_exclusive(space, __func__);
+
+    if (status != KVA_OK || !threads_of(space))
+        return status == KVA_OK ? leave(space, KVA_OK) : status;
+    kva_lock_reclaim(space);
+    for (;;) {
+        while (space->stage != KVA_FLUSH_NONE)
+            kva_flush_step(space);
+        unlock_space(space);
+        kva_pools_lock_all(space);
+        if (space->stage == KVA_FLUSH_NONE)
+            return KVA_OK; /* with all locks held */
+        kva_pools_unlock_cpus(space);
+    }
+}
+
+enum kva_status kva_space_fork_parent(struct kva_space *space)
+{
+    if (!is_initialised(space))
+        return KVA_ENULL;
+    if (threads_of(space)) {
+        kva_pools_unlock_cpus(space);
+        unlock_space(space);
+        kva_unlock_reclaim(space);
+    }
+    return KVA_OK;
+}
+
+enum kva_status kva_space_fork_child(struct kva_space *space)
+{
+    if (!is_initialised(space))
+        return KVA_ENULL;
+    if (threads_of(space)) {
+        kva_pools_reset_locks(space);
+        lock_reset(&space->shared->space);
+        lock_reset(&space->shared->reclaim);
+    }
+    return KVA_OK;
 }
 
 /* --------------------------------------------------------------------------------------------- checks */
 
 /** How many deferred segments lie in [start, last], which is inside the tiling. */
-static uint64_t count_deferred(const struct kva_tiling *tiling, uint64_t start, uint64_t last)
+static uint64_t count_deferred(const struct kva_space *space, uint64_t start, uint64_t last)
 {
     struct kva_segment segment;
     uint64_t count = 0;
 
     for (uint64_t at = start;; at = segment.last + 1) {
-        tiling->engine->find(tiling, at, &segment);
+        kva_look(space, at, &segment);
         count += segment.state == KVA_DEFERRED;
         if (segment.last >= last)
             return count;
     }
 }
 
-/** The range to be flushed must begin and end with a deferred segment, and reach over all of them (I7). */
+/** The range to be flushed next must begin and end with a deferred segment, and reach over all of the present colour (I7).
+ *  Those of the other colour, which the flush under way gives back, may lie anywhere. */
 static const char *check_deferred(const struct kva_space *space)
 {
     const struct kva_tiling *tiling = space->tiling;
+    uint64_t waiting = kva_waiting(space, space->colour);
+    uint64_t others = kva_waiting(space, space->colour ^ 1);
     uint64_t start = space->deferred_start;
     uint64_t last = space->deferred_last;
     struct kva_segment first_one;
     struct kva_segment last_one;
 
-    if (!has_deferred(space))
+    if (others > 0 && space->stage == KVA_FLUSH_NONE)
+        return "I7: a deferred segment waits for a flush that has ended";
+    if (waiting == 0)
         return start > last ? NULL : "I7: a range is to be flushed for nothing";
     if (start > last || start < tiling->first || last > tiling->last)
         return "I7: the range to be flushed is none";
-    tiling->engine->find(tiling, start, &first_one);
-    tiling->engine->find(tiling, last, &last_one);
+    kva_look(space, start, &first_one);
+    kva_look(space, last, &last_one);
     bool tight = first_one.state == KVA_DEFERRED && first_one.start == start &&
                  last_one.state == KVA_DEFERRED && last_one.last == last;
-    bool whole = count_deferred(tiling, start, last) == tiling->tally.segments[KVA_DEFERRED];
-    return tight && whole ? NULL : "I7: the range to be flushed is not that of the deferred segments";
+    if (!tight)
+        return "I7: the range to be flushed does not end with deferred segments";
+    uint64_t inside = count_deferred(space, start, last);
+    return inside >= waiting && inside <= waiting + others
+               ? NULL
+               : "I7: the range to be flushed is not that of the deferred segments";
 }
 
-enum kva_status kva_space_check(const struct kva_space *space, struct kva_fault *fault)
+static enum kva_status check(const struct kva_space *space, struct kva_fault *fault)
 {
     uint64_t address = 0;
-
-    if (!is_initialised(space))
-        return KVA_ENULL;
     const char *broken = space->tiling->engine->check(space->tiling, &address);
     if (!broken)
         broken = check_deferred(space);
     if (!broken)
         return KVA_OK;
     if (fault)
-        *fault = (struct kva_fault){KVA_ECORRUPT, __func__, broken, address};
+        *fault = (struct kva_fault){KVA_ECORRUPT, "kva_space_check", broken, address};
     return KVA_ECORRUPT;
+}
+
+/** I8, which needs the locks of all CPUs. */
+static enum kva_status check_pools(const struct kva_space *space, struct kva_fault *fault)
+{
+    uint64_t address = 0;
+    const char *broken = pools_of(space) ? kva_spans_check(space, &address) : NULL;
+
+    if (broken && fault)
+        *fault = (struct kva_fault){KVA_ECORRUPT, "kva_space_check", broken, address};
+    return broken ? KVA_ECORRUPT : KVA_OK;
+}
+
+enum kva_status kva_space_check(const struct kva_space *space, struct kva_fault *fault)
+{
+    if (!is_initialised(space))
+        return KVA_ENULL;
+    kva_pools_lock_all(space);
+    enum kva_status status = check(space, fault);
+    if (status == KVA_OK)
+        status = check_pools(space, fault);
+    kva_pools_unlock_cpus(space);
+    return leave(space, status);
 }
 
 void kva_verify_change(const struct kva_space *space, const char *where, uint64_t address)
@@ -239,7 +379,7 @@ void kva_verify_change(const struct kva_space *space, const char *where, uint64_
     struct kva_fault fault = {KVA_OK, NULL, NULL, 0};
 
     if (KVA_CHECK_LEVEL >= 3)
-        (void)kva_space_check(space, &fault);
+        (void)check(space, &fault);
     else
         fault.what = tiling->engine->check_near(tiling, address, &fault.address);
     if (fault.what)

@@ -12,16 +12,92 @@
 #ifndef KVA_SPACE_SPACE_H
 #define KVA_SPACE_SPACE_H
 
+#include "../base/sync.h"
 #include "../engine/engine.h"
+
+/** What threads need beyond what one of them does; from the space's memory source. Locks are taken in this order:
+ *
+ *      reclaim    while reclaim callbacks are asked, or their list changes
+ *      the CPUs'  their pools (pool.h)
+ *      space      all else; never held while a callback runs
+ */
+struct kva_shared {
+    struct kva_threads threads; /* zero: there is one thread, and what is shared are only pools */
+    struct kva_lock space;
+    struct kva_lock reclaim;
+    _Atomic uint32_t turn;     /* changes whenever the flush under way gets on */
+    _Atomic uintptr_t flusher; /* the thread inside the flush callback; 0: none */
+    uintptr_t reclaimer;       /* the thread inside a reclaim callback */
+    struct kva_pools *pools;   /* NULL: none */
+};
+
+/** How far the flush under way is. */
+enum kva_flush_stage {
+    KVA_FLUSH_NONE,
+    KVA_FLUSH_CALLING, /* its callback runs */
+    KVA_FLUSH_GIVING   /* what it covered becomes free, slice by slice */
+};
 
 static inline bool is_initialised(const struct kva_space *space)
 {
     return space && space->tiling;
 }
 
+static inline bool has_pools(const struct kva_space *space)
+{
+    return is_initialised(space) && space->shared && space->shared->pools;
+}
+
 static inline bool is_misuse(enum kva_status status)
 {
     return status >= KVA_ENULL && status < KVA_ECORRUPT;
+}
+
+/** The port's table; NULL for a space that serves one thread at a time. */
+static inline const struct kva_threads *threads_of(const struct kva_space *space)
+{
+    return space->shared && space->shared->threads.wait ? &space->shared->threads : NULL;
+}
+
+/** NULL where there are none. */
+static inline struct kva_pools *pools_of(const struct kva_space *space)
+{
+    return space->shared ? space->shared->pools : NULL;
+}
+
+static inline void lock_space(const struct kva_space *space)
+{
+    if (space->shared)
+        lock_take(&space->shared->space, threads_of(space));
+}
+
+static inline void unlock_space(const struct kva_space *space)
+{
+    if (space->shared)
+        lock_drop(&space->shared->space, threads_of(space));
+}
+
+/** Who the caller is; where there is one thread, 1 stands for it. */
+static inline uintptr_t self_of(const struct kva_space *space)
+{
+    const struct kva_threads *threads = threads_of(space);
+
+    return threads ? threads->self(threads->context) : 1;
+}
+
+/** Whether the caller is the flush callback, or called by it. */
+static inline bool inside_flush(const struct kva_space *space)
+{
+    if (space->stage != KVA_FLUSH_CALLING)
+        return false;
+    return !space->shared ||
+           atomic_load_explicit(&space->shared->flusher, memory_order_relaxed) == self_of(space);
+}
+
+/** Whether the caller is a reclaim callback, or called by one. */
+static inline bool inside_reclaim(const struct kva_space *space)
+{
+    return space->reclaiming && (!space->shared || space->shared->reclaimer == self_of(space));
 }
 
 /** Report a caller's bug on an initialised space; returns `status`. */
@@ -31,12 +107,30 @@ static inline enum kva_status misuse(const struct kva_space *space, enum kva_sta
     return kva_report_misuse(&space->tiling->hooks, status, where, address);
 }
 
-/** The way in of every call that changes a space. */
-static inline enum kva_status enter_change(const struct kva_space *space, const char *where)
+/** The way out of every call that has found its way in. */
+static inline enum kva_status leave(const struct kva_space *space, enum kva_status status)
+{
+    unlock_space(space);
+    return status;
+}
+
+/** The way in of every call that looks at a space: KVA_OK with the space locked, or a status without. */
+static inline enum kva_status enter(const struct kva_space *space)
 {
     if (!is_initialised(space))
         return KVA_ENULL;
-    return space->flushing ? misuse(space, KVA_EREENTRY, where, 0) : KVA_OK;
+    lock_space(space);
+    return KVA_OK;
+}
+
+/** The way in of every call that changes a space. */
+static inline enum kva_status enter_change(const struct kva_space *space, const char *where)
+{
+    enum kva_status status = enter(space);
+
+    if (status == KVA_OK && inside_flush(space))
+        return leave(space, misuse(space, KVA_EREENTRY, where, 0));
+    return status;
 }
 
 /** The way in of the calls that not even a reclaim callback may make: it runs in the middle of an allocation,
@@ -45,7 +139,9 @@ static inline enum kva_status enter_exclusive(const struct kva_space *space, con
 {
     enum kva_status status = enter_change(space, where);
 
-    return status == KVA_OK && space->reclaiming ? misuse(space, KVA_EREENTRY, where, 0) : status;
+    if (status == KVA_OK && inside_reclaim(space))
+        return leave(space, misuse(space, KVA_EREENTRY, where, 0));
+    return status;
 }
 
 /** Check levels 2 and 3, after a change of the segment that holds, or held, `address`. */
@@ -74,18 +170,47 @@ static inline uint64_t bytes_in(const struct kva_tally *tally, enum kva_state st
     return tally->bytes[state] == 0 && tally->segments[state] > 0 ? UINT64_MAX : tally->bytes[state];
 }
 
+/** How many segments and objects are deferred in a colour. */
+uint64_t kva_waiting(const struct kva_space *space, unsigned colour);
+
 static inline bool has_deferred(const struct kva_space *space)
 {
-    return space->tiling->tally.segments[KVA_DEFERRED] > 0;
+    return kva_waiting(space, 0) + kva_waiting(space, 1) > 0;
 }
 
-/** Call the flush callback and give the deferred segments back. There are some. */
-void kva_flush_now(struct kva_space *space);
+/** The segment that holds `address`, which is inside the space: the tree's, or an object of a pool. */
+void kva_look(const struct kva_space *space, uint64_t address, struct kva_segment *segment);
+
+/** What the space holds, objects of pools told by what they are. With all locks held (kva_pools_lock_all). */
+struct kva_tally kva_whole_tally(const struct kva_space *space, uint64_t *pooled_bytes,
+                                 uint64_t *pooled_segments);
+
+/** Lock the CPUs' pools, if there are any, and then the space; unlock the pools. */
+void kva_pools_lock_all(const struct kva_space *space);
+void kva_pools_unlock_cpus(const struct kva_space *space);
+
+/** Give [start, last], of the busy segment `whole`, back. */
+enum kva_status kva_release_part(struct kva_tiling *tiling, const struct kva_segment *whole, uint64_t start,
+                                 uint64_t last);
+
+/** Until all that is deferred now is free: flush it, or help or wait for who does. The space is locked; not all the time. */
+void kva_settle(struct kva_space *space);
+
+/** A step of the flush under way, or the first one of the next: which there is a need for. */
+void kva_flush_step(struct kva_space *space);
+
+/** Take the reclaim lock, which comes before the space's: true if there was a wait, and the space was unlocked. */
+bool kva_lock_reclaim(struct kva_space *space);
+void kva_unlock_reclaim(struct kva_space *space);
 
 /** An allocation that has just failed for want of space: flush, ask the reclaim callbacks, and attempt it
  *  again after each; the last attempt's status. */
 typedef enum kva_status kva_attempt(struct kva_space *space, void *context);
 enum kva_status kva_retry(struct kva_space *space, uint64_t size, kva_attempt *attempt, void *context);
+
+/** Give back to the tree all that pools hold, and attempt it then and there: the attempt's status; KVA_ENOMEM instead of
+ *  KVA_ENOSPC if there was no memory to give all of it back. The space is locked; not all the time. */
+enum kva_status kva_attempt_drained(struct kva_space *space, kva_attempt *attempt, void *context);
 
 /** Forget reclaim callbacks and deferred ranges: the fields that defer.c owns. */
 void kva_defer_init(struct kva_space *space, const struct kva_config *config);

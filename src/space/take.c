@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /** Taking ranges: by policy, at an address, several at once. */
-#include "space.h"
+#include "pool.h"
 
 /* ------------------------------------------------------------------------------------------ arguments */
 
@@ -65,71 +65,107 @@ static enum kva_status attempt_alloc(struct kva_space *space, void *context)
 enum kva_status kva_alloc(struct kva_space *space, const struct kva_request *request, uint64_t *start)
 {
     struct allocation allocation = {.request = request};
-    enum kva_status status = enter_change(space, __func__);
 
+    if (has_pools(space) && request && start && kva_pool_alloc(space, request, start))
+        return KVA_OK;
+    enum kva_status status = enter_change(space, __func__);
     if (status != KVA_OK)
         return status;
     if (!request || !start)
-        return misuse(space, KVA_ENULL, __func__, 0);
+        return leave(space, misuse(space, KVA_ENULL, __func__, 0));
     status = attempt_alloc(space, &allocation);
     if (status == KVA_ENOSPC)
         status = kva_retry(space, request->size, attempt_alloc, &allocation);
     if (is_misuse(status))
-        return misuse(space, status, __func__, request->min);
+        (void)misuse(space, status, __func__, request->min);
     if (status == KVA_OK) {
         *start = allocation.start;
         verify_change(space, __func__, allocation.start);
     }
-    return status;
+    return leave(space, status);
 }
 
 /* ---------------------------------------------------------------------------------------- at an address */
 
-/** Walk the used segments in [start, last]. Returns whether all of them are deferred; if not, *conflict is
- *  the lowest busy one. */
-static bool only_deferred_between(const struct kva_tiling *tiling, uint64_t start, uint64_t last,
-                                  struct kva_segment *conflict)
+/** What stands in the way in [start, last]: KVA_BUSY, and *conflict is the lowest busy one; else KVA_DEFERRED if
+ *  anything waits for a flush; else KVA_POOLED, or KVA_FREE. */
+static enum kva_state what_is_between(const struct kva_space *space, uint64_t start, uint64_t last,
+                                      struct kva_segment *conflict)
 {
+    enum kva_state worst = KVA_FREE;
+
     for (uint64_t at = start;; at = conflict->last + 1) {
-        tiling->engine->find(tiling, at, conflict);
+        kva_look(space, at, conflict);
         if (conflict->state == KVA_BUSY)
-            return false;
+            return KVA_BUSY;
+        if (conflict->state == KVA_DEFERRED || worst == KVA_FREE)
+            worst = conflict->state;
         if (conflict->last >= last)
-            return true;
+            return worst;
     }
+}
+
+/** A range that is wanted, and its place if it is free. */
+struct spot {
+    uint64_t start;
+    uint64_t last;
+    struct kva_place place;
+};
+
+static enum kva_status attempt_locate(struct kva_space *space, void *context)
+{
+    struct spot *spot = context;
+    const struct kva_tiling *tiling = space->tiling;
+    bool found = tiling->engine->locate(tiling, spot->start, spot->last, &spot->place) == KVA_OK;
+
+    return found ? KVA_OK : KVA_ENOSPC;
+}
+
+/** Find the place, and flush or drain for as long as only that is in the way: other threads may park more, or fill their
+ *  pools again. */
+static enum kva_status make_place(struct kva_space *space, struct spot *spot, struct kva_segment *conflict)
+{
+    enum kva_status status = attempt_locate(space, spot);
+    struct kva_segment in_the_way;
+
+    while (status == KVA_ENOSPC) {
+        switch (what_is_between(space, spot->start, spot->last, &in_the_way)) {
+        case KVA_BUSY:
+            if (conflict)
+                *conflict = in_the_way;
+            return KVA_EEXIST;
+        case KVA_DEFERRED:
+            kva_settle(space);
+            status = attempt_locate(space, spot);
+            break;
+        default:
+            status = kva_attempt_drained(space, attempt_locate, spot);
+            break;
+        }
+    }
+    return status;
 }
 
 enum kva_status kva_reserve(struct kva_space *space, uint64_t start, uint64_t size, void *owner,
                             struct kva_segment *conflict)
 {
     enum kva_status status = enter_change(space, __func__);
-    struct kva_segment in_the_way;
-    struct kva_place place;
-    uint64_t last;
+    struct spot spot = {.start = start};
 
     if (status != KVA_OK)
         return status;
     struct kva_tiling *tiling = space->tiling;
-    status = kva_range_of(tiling->quantum, start, size, &last);
-    if (status == KVA_OK && (start < tiling->first || last > tiling->last))
+    status = kva_range_of(tiling->quantum, start, size, &spot.last);
+    if (status == KVA_OK && (start < tiling->first || spot.last > tiling->last))
         status = KVA_ERANGE;
     if (status != KVA_OK)
-        return misuse(space, status, __func__, start);
-    status = tiling->engine->locate(tiling, start, last, &place);
-    if (status == KVA_EEXIST) {
-        if (!only_deferred_between(tiling, start, last, &in_the_way)) {
-            if (conflict)
-                *conflict = in_the_way;
-            return KVA_EEXIST;
-        }
-        kva_flush_now(space);
-        status = tiling->engine->locate(tiling, start, last, &place);
-    }
+        return leave(space, misuse(space, status, __func__, start));
+    status = make_place(space, &spot, conflict);
     if (status == KVA_OK)
-        status = tiling->engine->occupy(tiling, &place, owner);
+        status = tiling->engine->occupy(tiling, &spot.place, owner);
     if (status == KVA_OK)
         verify_change(space, __func__, start);
-    return status;
+    return leave(space, status);
 }
 
 /* --------------------------------------------------------------------------------------- several at once */
@@ -304,13 +340,13 @@ enum kva_status kva_alloc_congruent(struct kva_space *space, const struct kva_re
     if (status != KVA_OK)
         return status;
     if (!request || !parts || !base)
-        return misuse(space, KVA_ENULL, __func__, 0);
+        return leave(space, misuse(space, KVA_ENULL, __func__, 0));
     status = attempt_congruent(space, &congruence);
     if (status == KVA_ENOSPC)
         status = kva_retry(space, extent_of(&congruence), attempt_congruent, &congruence);
     if (is_misuse(status))
-        return misuse(space, status, __func__, request->min);
+        (void)misuse(space, status, __func__, request->min);
     if (status == KVA_OK)
         *base = congruence.base;
-    return status;
+    return leave(space, status);
 }

@@ -10,18 +10,19 @@
  *
  * STRUCTURE    See vm.h: descriptors, the table that finds them, and the lists they are on.
  *
- * COST         An allocation and a free that the cache serves touch the bin's head, the descriptor and the table's
- *              entry, and nothing else: no tree, no lock, no call. What the cache does not serve costs the space's
+ * COST         An allocation and a free that the cache serves touch this CPU's record, the descriptor and the table's
+ *              entry, and nothing else: no tree, no lock that others want, no call. What the cache does not serve costs the space's
  *              O(log n) twice, one call to open, and its share of a purge.
  *
  * FAILURE      Prepare, then commit: the descriptor first, then the addresses, then the pages; each step undoes those
  *              before it. Giving back takes no memory and cannot fail: what cannot be unmapped is zeroed by the next
  *              open, and counted (weak_closes).
  *
- * LOCKING      None. kva_vfree_ready alone may come from another thread: it pushes onto a stack, which the next call
- *              empties.
+ * LOCKING      vm.h has the order of locks, and why a free may look without the instance's. Everything slow is done in
+ *              slices, and callbacks run without any lock but the one that keeps them apart. kva_vfree_ready takes none: it
+ *              pushes onto a stack, which the next call empties.
  *
- * NOT DONE     No sharing of one instance among threads; no area that outgrows 2^32 - 1 pages; no NUMA placement.
+ * NOT DONE     No area that outgrows 2^32 - 1 pages; no NUMA placement. Taking addresses is for one thread at a time.
  */
 #include "vm.h"
 
@@ -34,15 +35,21 @@ static bool has_page_source(const struct kva_pages *pages)
            pages->this_cpu && pages->stats;
 }
 
+static bool has_threads(const struct kva_threads *threads)
+{
+    return threads->wait && threads->wake && threads->cpu && threads->self;
+}
+
 static enum kva_status validate_config(const struct kva_vm_config *config)
 {
     const struct kva_pages *pages = &config->pages;
 
-    if (!config->memory.take || !config->memory.give || !has_page_source(pages))
+    if (!config->memory.take || !config->memory.give || !has_page_source(pages) ||
+        (config->threads && !has_threads(config->threads)))
         return KVA_ENULL;
     if (config->huge < KVA_HUGE_ASKED || config->huge > KVA_HUGE_LARGE)
         return KVA_EINVAL;
-    if (!is_power_of_two(pages->page) ||
+    if (!is_power_of_two(pages->page) || pages->page <= KEY_BITS ||
         (pages->huge != 0 && (!is_power_of_two(pages->huge) || pages->huge < pages->page)))
         return KVA_EALIGN;
     return config->max != 0 && config->min > config->max ? KVA_EWINDOW : KVA_OK;
@@ -100,26 +107,41 @@ static enum kva_status stretch_of(const struct kva_vm_config *config, struct kva
 
 /* ---------------------------------------------------------------------------------------------- beginning */
 
-/** The largest area that is cached: one that has a bin of its own may fill the cache, others a quarter of it. */
+/** The largest area that is cached: one that has a bin of its own may fill a CPU's share, others a quarter of it. */
 static uint32_t largest_cached(const struct kva_vm *vm)
 {
-    uint64_t limit = vm->cache_limit >> vm->page_shift;
+    uint64_t limit = vm->cache_share >> vm->page_shift;
 
     return (uint32_t)min_u64(max_u64(limit / 4, min_u64(limit, KVA_VM_CLASSES)), UINT32_MAX);
+}
+
+/** What is closed under one hold of the lock: the pages that one page table maps. To drop a page that was touched takes Linux
+ *  some 50 to 100 ns, so this takes up to some 50 us, and of a call for each, which takes 1.3 us beside, it makes little. Areas
+ *  of one page and their guards come to 256 in a slice, and their descriptors and segments to some 200 ns each. Without
+ *  threads nobody waits, and a run may have any length. */
+enum { SLICE_PAGES = 512 };
+
+static void set_up_threads(struct kva_vm *vm, const struct kva_vm_config *config)
+{
+    vm->threads = config->threads;
+    vm->slice_bytes = config->threads ? bytes_of_pages(vm, SLICE_PAGES) : UINT64_C(1) << 63;
+    vm->parked_ring.next = vm->parked_ring.prev = &vm->parked_ring;
+    /* What memory can hold fits a size, which 32-bit hosts can divide. */
+    uint64_t cache = config->hardened ? 0 : limit_of(config->cache_bytes, vm->cpus);
+    vm->cache_share = (size_t)min_u64(cache, SIZE_MAX) / vm->cpu_count;
 }
 
 static void set_up_fields(struct kva_vm *vm, const struct kva_vm_config *config)
 {
     unsigned cpus = config->cpus != 0 ? config->cpus : 1;
 
-    memset(vm, 0, sizeof *vm);
-    atomic_init(&vm->ready, NULL);
+    vm->cpus = cpus;
     while (page_of(vm) < config->pages.page)
         vm->page_shift++;
     vm->guard = config->without_guards ? 0 : 1;
     vm->hardened = config->hardened;
     vm->zero_always = config->zero_always;
-    vm->cache_limit = config->hardened ? 0 : limit_of(config->cache_bytes, cpus);
+    set_up_threads(vm, config);
     vm->cache_pages = largest_cached(vm);
     vm->fast_bytes = config->zero_always || config->hardened ? 0 : KVA_VM_CLASSES * (size_t)page_of(vm);
     vm->quarantine.tail = &vm->quarantine.head;
@@ -130,7 +152,6 @@ static void set_up_fields(struct kva_vm *vm, const struct kva_vm_config *config)
     vm->grace = config->grace;
     vm->symbol = config->symbol;
     vm->symbol_context = config->symbol_context;
-    vm->cpus = cpus;
     vm->ledger.memory = config->memory;
     vm->ledger.hooks = (struct kva_hooks){config->on_misuse, config->on_corruption, config->hook_context};
 }
@@ -147,7 +168,7 @@ static void set_up_nodes(struct kva_vm *vm)
     kva_nodes_init(&vm->blocks, &vm->ledger, kva_ram_block_bytes());
 }
 
-/** The space over the reserve, which parks what is freed, and asks for a purge. */
+/** The space over the reserve. It knows nothing of what is parked, nor of threads: it is used under the instance's lock. */
 static void set_up_space_config(struct kva_vm *vm, const struct kva_vm_config *config)
 {
     vm->space_config = (struct kva_config){
@@ -158,19 +179,9 @@ static void set_up_space_config(struct kva_vm *vm, const struct kva_vm_config *c
         .memory = config->memory,
         .align_class = {vm->pages.huge},
         .without_owners = true, /* the table knows */
-        .flush = kva_purge_parked,
-        .flush_context = vm,
         .on_corruption = config->on_corruption,
         .hook_context = config->hook_context,
     };
-}
-
-/** Make a space over the reserve. Its limit is set apart from its config, where 0 would stand for a default. */
-static enum kva_status make_space(struct kva_vm *vm, struct kva_space *space)
-{
-    enum kva_status status = kva_space_init(space, &vm->space_config);
-
-    return status == KVA_OK ? kva_set_deferred_limit(space, vm->lazy_limit) : status;
 }
 
 /** Tables for the reserve: a pointer for each page, a number for each page of the frames part. */
@@ -187,14 +198,14 @@ static enum kva_status take_tables(struct kva_vm *vm)
     vm->frame_at = vm->pages.table(context, vm->frame_at_bytes);
     if (vm->frame_at)
         return KVA_OK;
-    vm->pages.untable(context, vm->table, vm->table_bytes);
+    vm->pages.untable(context, (void *)vm->table, vm->table_bytes);
     return KVA_ENOMEM;
 }
 
 static void give_tables(struct kva_vm *vm)
 {
     vm->pages.untable(vm->pages.context, vm->frame_at, vm->frame_at_bytes);
-    vm->pages.untable(vm->pages.context, vm->table, vm->table_bytes);
+    vm->pages.untable(vm->pages.context, (void *)vm->table, vm->table_bytes);
 }
 
 /** Tables and space over a reserve that was taken. */
@@ -206,7 +217,7 @@ static enum kva_status furnish(struct kva_vm *vm, const struct kva_vm_config *co
         return status;
     set_up_space_config(vm, config);
     vm->space = &vm->spaces[0];
-    status = make_space(vm, vm->space);
+    status = kva_space_init(vm->space, &vm->space_config);
     if (status != KVA_OK)
         give_tables(vm);
     return status;
@@ -257,6 +268,36 @@ static enum kva_status build(struct kva_vm *vm, const struct kva_vm_config *conf
     return status;
 }
 
+/** One block of memory holds the instance and its CPUs' records, which begin on cache lines:
+ *
+ *      | pad | struct kva_vm | CPU 0 | CPU 1 | ... |
+ */
+static struct kva_vm *take_instance(const struct kva_vm_config *config)
+{
+    unsigned cpus = 1;
+
+    if (config->threads)
+        cpus = config->threads->cpus != 0 ? config->threads->cpus : config->cpus != 0 ? config->cpus : 1;
+    uint64_t bytes = sizeof(struct kva_vm) + cpus * (uint64_t)sizeof(struct kva_vm_cpu) + KVA_LINE;
+    void *taken = bytes <= SIZE_MAX ? config->memory.take(config->memory.context, (size_t)bytes) : NULL;
+    if (!taken)
+        return NULL;
+    memset(taken, 0, (size_t)bytes);
+    struct kva_vm *vm = (void *)(((uintptr_t)taken + (KVA_LINE - 1)) & ~(uintptr_t)(KVA_LINE - 1));
+    vm->taken = taken;
+    vm->taken_bytes = (size_t)bytes;
+    vm->cpu = (struct kva_vm_cpu *)(vm + 1);
+    vm->cpu_count = cpus;
+    return vm;
+}
+
+static void give_instance(const struct kva_vm *vm)
+{
+    const struct kva_memory memory = vm->ledger.memory;
+
+    memory.give(memory.context, vm->taken, vm->taken_bytes);
+}
+
 enum kva_status kva_vm_build(const struct kva_vm_config *config, struct kva_vm **vm)
 {
     struct kva_stretch wish;
@@ -269,7 +310,7 @@ enum kva_status kva_vm_build(const struct kva_vm_config *config, struct kva_vm *
         status = stretch_of(config, &wish);
     if (status != KVA_OK)
         return kva_report_misuse(&hooks, status, __func__, config->min);
-    struct kva_vm *made = config->memory.take(config->memory.context, sizeof *made);
+    struct kva_vm *made = take_instance(config);
     if (!made)
         return KVA_ENOMEM;
     set_up_fields(made, config);
@@ -277,7 +318,7 @@ enum kva_status kva_vm_build(const struct kva_vm_config *config, struct kva_vm *
     if (status == KVA_OK)
         *vm = made;
     else
-        config->memory.give(config->memory.context, made, sizeof *made);
+        give_instance(made);
     return status;
 }
 
@@ -306,15 +347,27 @@ static bool tell_leaks(struct kva_vm *vm, kva_vm_leak *leak, void *context)
     return any;
 }
 
+/** Take the lock, unless the caller is inside a reclaim callback, which is refused. */
+static enum kva_status begin_exclusive(struct kva_vm *vm, const char *where)
+{
+    vm_enter(vm);
+    if (!is_reclaiming(vm))
+        return KVA_OK;
+    (void)refuse(vm, KVA_EREENTRY, where, 0);
+    vm_leave(vm);
+    return KVA_EREENTRY;
+}
+
 enum kva_status kva_vm_destroy(struct kva_vm *vm, kva_vm_leak *leak, void *context)
 {
     if (!vm)
         return KVA_ENULL;
-    if (vm->reclaiming)
-        return refuse(vm, KVA_EREENTRY, __func__, 0);
+    if (begin_exclusive(vm, __func__) != KVA_OK)
+        return KVA_EREENTRY;
     kva_free_ready(vm);
     kva_pcpu_trim(vm);
     (void)kva_purge_idle(vm);
+    vm_leave(vm);
     bool leaked = tell_leaks(vm, leak, context);
     kva_pcpu_end(vm);
     kva_ram_end(vm);
@@ -323,8 +376,7 @@ enum kva_status kva_vm_destroy(struct kva_vm *vm, kva_vm_leak *leak, void *conte
     vm->pages.release(vm->pages.context, vm->stretch);
     give_tables(vm);
     kva_nodes_fini(&vm->ledger);
-    struct kva_memory memory = vm->ledger.memory;
-    memory.give(memory.context, vm, sizeof *vm);
+    give_instance(vm);
     return leaked ? KVA_EBUSY : KVA_OK;
 }
 
@@ -346,9 +398,9 @@ static void trim_bookkeeping(struct kva_vm *vm)
     struct kva_space *fresh = vm->space == &vm->spaces[0] ? &vm->spaces[1] : &vm->spaces[0];
 
     restart_nodes(vm);
-    vm->pages.wipe(vm->pages.context, vm->table, vm->table_bytes);
+    vm->pages.wipe(vm->pages.context, (void *)vm->table, vm->table_bytes);
     vm->pages.wipe(vm->pages.context, vm->frame_at, vm->frame_at_bytes);
-    if (make_space(vm, fresh) != KVA_OK)
+    if (kva_space_init(fresh, &vm->space_config) != KVA_OK)
         return;
     (void)kva_space_abandon(vm->space);
     vm->space = fresh;
@@ -358,18 +410,21 @@ enum kva_status kva_vm_flush(struct kva_vm *vm)
 {
     if (!vm)
         return KVA_ENULL;
-    if (vm->reclaiming)
-        return refuse(vm, KVA_EREENTRY, __func__, 0);
+    if (begin_exclusive(vm, __func__) != KVA_OK)
+        return KVA_EREENTRY;
     kva_free_ready(vm);
     (void)kva_purge_idle(vm);
+    kva_vm_stop_cpus(vm); /* no free looks at a table or a descriptor now */
     if (vm->all.areas == 0)
         trim_bookkeeping(vm);
+    kva_vm_start_cpus(vm);
+    vm_leave(vm);
     return KVA_OK;
 }
 
 enum kva_status kva_vm_status(const struct kva_vm *vm)
 {
-    return vm ? vm->status : KVA_ENULL;
+    return vm ? (enum kva_status)atomic_load_explicit(&vm->status, memory_order_relaxed) : KVA_ENULL;
 }
 
 const struct kva_space *kva_vm_space(const struct kva_vm *vm)

@@ -6,7 +6,7 @@
  *      the reserve     | private part: vmalloc, per-CPU             | frames part: vmap, map_ram |
  *                      first                                        frames_first                 last
  *
- *      the space       tiles it: a busy segment for each area and its guard page, a deferred one for each parked area
+ *      the space       tiles it: a busy segment for each area and its guard page, also for one that is parked
  *      the table       one pointer for each page: the descriptor of the area that STARTS there, else NULL. It is
  *                      addresses only, but for the pages of it that were written to
  *
@@ -17,7 +17,8 @@
  *
  *      vm.c          an instance's beginning and end           vm_frames.c   pools of frames
  *      vm_alloc.c    taking areas; what to do when short       vm_map.c      vmap
- *      vm_free.c     cache, parking, purge, quarantine         vm_ram.c      map_ram: blocks, maps found again
+ *      vm_free.c     parking, purge, quarantine                vm_ram.c      map_ram: blocks, maps found again
+ *      vm_cache.c    the CPUs' bins of areas still mapped      vm_sync.c     locks, forks
  *      vm_realloc.c  changing sizes                            vm_pcpu.c     per-CPU objects
  *      vm_later.c    grace periods                             vm_look.c     find, next, statistics, check
  *                                                              vm_report.c, vm_fault.c   words for people
@@ -25,13 +26,32 @@
  * INVARIANTS (kva_vm_check verifies them; the names appear in its answers)
  *   V1  Every segment that is not free has one descriptor, found in the table at its start, and covers the area and
  *       its guard page exactly.
- *   V2  A deferred segment's descriptor is parked, a busy one's is not; the parked list holds each once.
- *   V3  A cached descriptor lies in the bin of its page count, and each bin holds only such.
+ *   V2  The parked list holds each parked descriptor once, in the order in which they came.
+ *   V3  A cached descriptor lies in a CPU's bin of its page count, and each bin holds only such.
  *   V4  The counts of areas and bytes are what a walk finds.
  *   V5  Vmalloc and per-CPU areas lie in the private part, maps and blocks in the frames part.
  *   V6  A short-lived map lies inside its block, whose bits and counts say so; parked ones are in the index.
- *   V7  A frame's count is that of its live maps.
+ *   V7  A frame's count is that of its live maps, and of those that are being made.
  *   V8  What kva_vfree_ready is given names an area that waits for it.
+ *
+ * LOCKS, in the order in which they are taken. Without threads there are none.
+ *   reclaim     one thread at a time asks reclaim callbacks, or changes their list. Held while they run
+ *   lock        the instance's: the space, the page source, the table's entries, the parked list, all that is not named
+ *               below. Never held while a callback runs, nor for more than one slice of a purge
+ *   a CPU's     its bins and counts, and each look-up by kva_vfree and kva_vm_usable_size. Nothing is waited for under it. All of
+ *               them, in the order of their numbers, by whoever wants the instance to stand still
+ *
+ * A FREE LOOKS WITHOUT THE INSTANCE'S LOCK. kva_vfree(p) reads the table's entry for p, and changes the descriptor's key
+ * from "starts at p, vmalloc, live" to "starts at p, vmalloc, claimed" in one atomic step. That is right because
+ *   1. An entry is set, with release, when the descriptor is whole; who reads it with acquire sees all of it.
+ *   2. Descriptors are type-stable: one that was dropped may be read, and its key matches no address until it is used
+ *      again. Its memory goes back to the system only with all CPUs' locks held (kva_vm_flush), and readers hold one.
+ *   3. The key holds the start, the kind and the state in one word. So where the step succeeds, a live vmalloc area
+ *      starts at p at that moment, whatever has become of the descriptor since the entry was read.
+ *   4. Of two frees of p, one makes the step; the other finds a key that is not live, or an entry that is empty.
+ *   5. Who has claimed an area has it alone: all others leave alone what is not live, cached in their bin, or on the
+ *      parked list. Its other fields change without more ado, and are read by those who look (find, report, check) only
+ *      with all locks held, while a cached area can change hands only under a CPU's.
  */
 #ifndef KVA_VMAP_VM_H
 #define KVA_VMAP_VM_H
@@ -41,6 +61,7 @@
 #include <kva/vm.h>
 
 #include "../base/memory.h"
+#include "../base/sync.h"
 #include "../engine/nodes.h"
 #include "../space/space.h"
 #include "poison.h"
@@ -61,31 +82,76 @@ enum { KVA_VM_CACHE_DEPTH = 16 };
 struct kva_descriptor {
     struct kva_descriptor
         *next; /* in its bin, in the parked list, in the quarantine, or in the index of maps */
-    uintptr_t start;
-    size_t size; /* as asked for */
+    struct kva_descriptor *prev; /* in the parked list; NULL: it is not on it */
+    _Atomic uintptr_t key;       /* start, kind and state: see key_of */
+    size_t size;                 /* as asked for */
     const void *caller;
     void *owner; /* live: the caller's; freed: the return address of who freed it */
-    void *
-        of; /* maps: the pool; blocks: struct kva_ram_block; vmalloc: a record of the library's own, or NULL */
-    uint32_t pages;
-    uint8_t kind;        /* enum kva_vm_kind */
-    uint8_t state;       /* enum kva_vm_state */
-    uint8_t flags;       /* enum kva_vm_flag */
-    uint8_t guard;       /* pages of guard behind */
-    uint8_t align_shift; /* vmalloc: the alignment that was asked for is 2 to this */
+    void *of; /* maps: the pool; blocks: struct kva_ram_block; later: a record of the library's own, or NULL;
+                    parked: its ticket */
+    _Atomic uint32_t pages; /* also read by kva_vm_usable_size, which may be late */
+    uint8_t flags;          /* enum kva_vm_flag */
+    uint8_t guard;          /* pages of guard behind */
+    uint8_t align_shift;    /* vmalloc: the alignment that was asked for is 2 to this */
 };
 
-/** In the middle of a change of size, and live for everybody else. A reclaim callback that is asked for room on the way
- *  must neither free nor resize it. */
-enum { KVA_VM_RESIZING = KVA_VM_QUARANTINED + 1 };
+_Static_assert(sizeof(struct kva_descriptor) <= KVA_LINE, "a descriptor is one cache line");
 
-/** What users are told of its state. */
-static inline enum kva_vm_state state_of(const struct kva_descriptor *area)
+/** States that users do not hear of. */
+enum {
+    KVA_VM_CLAIMED = 5, /* somebody is about to free it */
+    KVA_VM_RESIZING =
+        6, /* in the middle of a change of size: neither to be freed nor to be resized by others, be they other
+                            threads, or a reclaim callback that is asked for room on the way */
+    KVA_VM_GONE = 7 /* a descriptor of no area */
+};
+
+/** The key's lower bits, which an address of a page leaves free, hold the kind and the state. */
+enum { KEY_STATE = 7, KEY_KIND_SHIFT = 3, KEY_BITS = 63 };
+
+static inline uintptr_t key_of(uintptr_t start, unsigned kind, unsigned state)
 {
-    return area->state == KVA_VM_RESIZING ? KVA_VM_LIVE : (enum kva_vm_state)area->state;
+    return start | (uintptr_t)kind << KEY_KIND_SHIFT | state;
 }
 
-_Static_assert(sizeof(struct kva_descriptor) <= KVA_LINE, "a descriptor is one cache line");
+static inline uintptr_t area_key(const struct kva_descriptor *area)
+{
+    return atomic_load_explicit(&area->key, memory_order_relaxed);
+}
+
+static inline uintptr_t start_of(const struct kva_descriptor *area)
+{
+    return area_key(area) & ~(uintptr_t)KEY_BITS;
+}
+
+static inline unsigned kind_of(const struct kva_descriptor *area)
+{
+    return (unsigned)(area_key(area) >> KEY_KIND_SHIFT & KEY_STATE);
+}
+
+static inline unsigned state_of(const struct kva_descriptor *area)
+{
+    return (unsigned)(area_key(area) & KEY_STATE);
+}
+
+/** What users are told of its state. */
+static inline enum kva_vm_state told_state(const struct kva_descriptor *area)
+{
+    unsigned state = state_of(area);
+
+    return state <= KVA_VM_QUARANTINED ? (enum kva_vm_state)state : KVA_VM_LIVE;
+}
+
+static inline bool is_live(const struct kva_descriptor *area)
+{
+    return told_state(area) == KVA_VM_LIVE;
+}
+
+/** By whom has the area alone. What was done to the area before is seen by who claims it next. */
+static inline void set_state(struct kva_descriptor *area, unsigned state)
+{
+    atomic_store_explicit(&area->key, (area_key(area) & ~(uintptr_t)KEY_STATE) | state, memory_order_release);
+}
 
 /** An area that was purged, for kva_vm_fault_describe. */
 struct kva_past {
@@ -108,13 +174,23 @@ struct kva_queue {
 /** Cached areas, the last freed first. */
 struct kva_bin {
     struct kva_descriptor *head;
-    uint64_t used; /* when an area came in last, in frees of the instance */
+    uint64_t used; /* when an area came in last, in frees of the CPU */
 };
 
 /** How many areas are in some state, and the bytes of their pages. */
 struct kva_count {
     uint64_t areas;
     uint64_t bytes;
+};
+
+/** What one CPU keeps at hand, on cache lines of its own. "CPU" is only where a thread looks first: any thread may use any,
+ *  under its lock, and areas go to the bins of whoever frees them. */
+struct kva_vm_cpu {
+    _Alignas(KVA_LINE) struct kva_lock lock;
+    struct kva_count cached;
+    uint64_t hits;
+    uint64_t frees;
+    struct kva_bin bin[KVA_VM_BINS]; /* see bin_of */
 };
 
 struct kva_frames {
@@ -124,30 +200,35 @@ struct kva_frames {
     uint32_t *uses;          /* a table: 0 for a free frame; else 1 + the live maps of it */
     uint64_t count;
     uint64_t taken;
-    uint64_t lowest; /* no frame below this is free */
+    uint64_t lowest;  /* no frame below this is free */
+    uint64_t pending; /* frames that are counted for maps which are not there yet, once for each map */
 };
 
 struct kva_ram;
 
 struct kva_vm {
-    /* What kva_vmalloc and kva_vfree touch when the cache serves them, together. */
+    /* What kva_vmalloc and kva_vfree read, and nobody writes but the stack of records that are ready. */
     uintptr_t first;
     size_t bytes; /* of the reserve */
-    struct kva_descriptor **table;
-    size_t fast_bytes; /* kva_vmalloc looks into the cache by itself up to this size */
-    uint64_t cache_limit;
-    struct kva_count cached;
-    uint64_t hits;
-    uint64_t frees;
-    _Atomic(struct kva_later *) ready; /* a stack: records whose grace period is over */
+    _Atomic(struct kva_descriptor *) *table;
+    const struct kva_threads *threads; /* NULL: one at a time, no locks */
+    struct kva_vm_cpu *cpu;            /* cpu_count of them */
+    size_t fast_bytes;                 /* kva_vmalloc looks into the cache by itself up to this size */
+    uint64_t cache_share;              /* bytes that each CPU may cache */
+    unsigned cpu_count;
+    uint32_t cache_pages; /* the largest area that is cached */
     uint8_t page_shift;
     uint8_t guard; /* pages of guard behind each area: 0 or 1 */
     bool hardened;
     bool zero_always;
-    uint32_t cache_pages;            /* the largest area that is cached */
-    struct kva_bin bin[KVA_VM_BINS]; /* see bin_of */
+    _Atomic(struct kva_later *) ready; /* a stack: records whose grace period is over */
 
-    /* The rest. */
+    /* The rest, under the lock. */
+    _Alignas(KVA_LINE) struct kva_lock lock;
+    struct kva_lock reclaim_lock;
+    uintptr_t reclaimer; /* the thread that is inside a reclaim callback; 0: none */
+    size_t taken_bytes;  /* of the block of memory that the instance and its CPUs lie in */
+    void *taken;
     struct kva_space *space; /* one of `spaces`; the other serves kva_vm_flush, which makes it anew */
     struct kva_space spaces[2];
     struct kva_config space_config;
@@ -164,7 +245,11 @@ struct kva_vm {
     struct kva_nodes records; /* struct kva_later for kva_vfree_later without one */
     struct kva_nodes blocks;  /* struct kva_ram_block */
 
-    struct kva_descriptor *parked_list;
+    struct kva_descriptor parked_ring; /* next: the area parked first, prev: last. No area itself */
+    uintptr_t tickets;                 /* areas that were ever parked: the next one's number */
+    uint64_t parked_span;              /* bytes of what is parked, guards included */
+    uint64_t head_closed;              /* bytes of the first parked area that are closed already */
+    uint64_t slice_bytes; /* the most that is closed under one hold of the lock; a power of two */
     struct kva_queue quarantine;
     uint64_t lazy_limit;
     uint64_t quarantine_limit;
@@ -178,6 +263,7 @@ struct kva_vm {
     struct kva_count parked;
     struct kva_count quarantined;
     uint64_t slow_allocations; /* those that the cache did not serve */
+    uint64_t slow_frees;       /* those that a CPU's lock was not enough for */
     uint64_t misses;
     uint64_t purges;
     uint64_t purged_runs;
@@ -189,15 +275,16 @@ struct kva_vm {
     struct kva_ram *ram; /* NULL until the first short-lived map */
     struct kva_pcpu *pcpus;
     struct kva_vm_reclaim *reclaim;
-    bool reclaiming;
-    enum kva_status status;
+    _Atomic int status;
     enum kva_huge_policy huge;
     unsigned cpus;
+    unsigned purgers;         /* threads that purge because the limit was passed */
+    _Atomic uint32_t longest; /* pages of the longest area that there ever was, its guard included */
+    unsigned past_next;       /* the entry of `past` that is overwritten next */
     struct kva_grace grace;
     kva_symbol *symbol;
     void *symbol_context;
     struct kva_past past[KVA_VM_HISTORY];
-    unsigned past_next;
 };
 
 /** How far hardened areas are strewn: 2^18 pages of 4 KiB for an attacker to guess among, and yet, should they lie one
@@ -230,17 +317,83 @@ static inline size_t segment_bytes(const struct kva_vm *vm, const struct kva_des
 
 static inline void *memory_of(const struct kva_descriptor *area)
 {
-    return (void *)area->start;
+    return (void *)start_of(area);
 }
+
+/* --------------------------------------------------------------------------------------------------- locks */
+
+/** Those who look take a constant instance. Its locks are the part of it that they change. */
+static inline struct kva_vm *lockable(const struct kva_vm *vm)
+{
+    return (struct kva_vm *)(uintptr_t)vm;
+}
+
+static inline void vm_enter(const struct kva_vm *vm)
+{
+    lock_take(&lockable(vm)->lock, vm->threads);
+}
+
+static inline void vm_leave(const struct kva_vm *vm)
+{
+    lock_drop(&lockable(vm)->lock, vm->threads);
+}
+
+/** Let others in between two steps of a long work. */
+static inline void vm_make_way(struct kva_vm *vm)
+{
+    kva_lock_make_way(&vm->lock, vm->threads);
+}
+
+/** With the instance's lock held: take those of all CPUs, and drop them. */
+void kva_vm_stop_cpus(const struct kva_vm *vm);
+void kva_vm_start_cpus(const struct kva_vm *vm);
+
+/** All locks: nothing changes until kva_vm_thaw. */
+void kva_vm_freeze(const struct kva_vm *vm);
+void kva_vm_thaw(const struct kva_vm *vm);
+
+/** The bins to look in first. */
+static inline struct kva_vm_cpu *cpu_here(const struct kva_vm *vm)
+{
+    if (!vm->threads)
+        return vm->cpu;
+    unsigned number = vm->threads->cpu(vm->threads->context);
+    return &vm->cpu[number < vm->cpu_count ? number : number % vm->cpu_count];
+}
+
+static inline uintptr_t vm_self(const struct kva_vm *vm)
+{
+    return vm->threads ? vm->threads->self(vm->threads->context) : 1;
+}
+
+/** Whether the caller is inside a reclaim callback of the instance. */
+static inline bool is_reclaiming(const struct kva_vm *vm)
+{
+    return vm->reclaimer != 0 && vm->reclaimer == vm_self(vm);
+}
+
+/** Wait for a reclaim under way, and keep others from beginning one. Without the instance's lock; not from a callback. */
+static inline void lock_reclaim(struct kva_vm *vm)
+{
+    lock_take(&vm->reclaim_lock, vm->threads);
+}
+
+static inline void unlock_reclaim(struct kva_vm *vm)
+{
+    lock_drop(&vm->reclaim_lock, vm->threads);
+}
+
+/* -------------------------------------------------------------------------------------------------- words */
 
 /** What the function that this is expanded in was called from. */
 #define CALLER() ((const void *)__builtin_return_address(0))
 
-/** Note a failure, and tell the misuse hook if it is the caller's; returns `status`. */
+/** Note a failure, and tell the misuse hook if it is the caller's; returns `status`. With the lock held, so that hooks run one
+ *  at a time. */
 static inline enum kva_status refuse(struct kva_vm *vm, enum kva_status status, const char *where,
                                      uint64_t address)
 {
-    vm->status = status;
+    atomic_store_explicit(&vm->status, (int)status, memory_order_relaxed);
     return is_misuse(status) ? kva_report_misuse(&vm->ledger.hooks, status, where, address) : status;
 }
 
@@ -248,6 +401,25 @@ static inline enum kva_status finish(struct kva_vm *vm, enum kva_status status, 
                                      uint64_t address)
 {
     return status == KVA_OK ? KVA_OK : refuse(vm, status, where, address);
+}
+
+/** refuse, with the lock taken for it. */
+static inline enum kva_status refuse_unlocked(struct kva_vm *vm, enum kva_status status, const char *where,
+                                              uint64_t address)
+{
+    vm_enter(vm);
+    (void)refuse(vm, status, where, address);
+    vm_leave(vm);
+    return status;
+}
+
+/** Tell the misuse hook that a pointer is NULL; the instance stays as it is. Without the lock. */
+static inline enum kva_status refuse_null(const struct kva_vm *vm, const char *where)
+{
+    vm_enter(vm);
+    enum kva_status status = kva_report_misuse(&vm->ledger.hooks, KVA_ENULL, where, 0);
+    vm_leave(vm);
+    return status;
 }
 
 static inline void count_in(struct kva_count *count, uint64_t bytes)
@@ -269,9 +441,20 @@ static inline bool is_in_reserve(const struct kva_vm *vm, uintptr_t address)
     return address - vm->first < vm->bytes; /* wraps to a large number below the reserve */
 }
 
-static inline struct kva_descriptor **table_slot(const struct kva_vm *vm, uintptr_t address)
+static inline _Atomic(struct kva_descriptor *) *table_slot(const struct kva_vm *vm, uintptr_t address)
 {
     return &vm->table[(address - vm->first) >> vm->page_shift];
+}
+
+static inline struct kva_descriptor *slot_read(const struct kva_vm *vm, uintptr_t address)
+{
+    return atomic_load_explicit(table_slot(vm, address), memory_order_acquire);
+}
+
+/** Let an area be found that is whole (or, with NULL, no longer). */
+static inline void slot_write(struct kva_vm *vm, uintptr_t address, struct kva_descriptor *area)
+{
+    atomic_store_explicit(table_slot(vm, address), area, memory_order_release);
 }
 
 /** The area or short-lived map that starts at an address; NULL if none does. */
@@ -281,7 +464,28 @@ static inline struct kva_descriptor *area_at(const struct kva_vm *vm, uintptr_t 
 
     if (offset >= vm->bytes || (offset & (page_of(vm) - 1)) != 0)
         return NULL;
-    return vm->table[offset >> vm->page_shift];
+    return slot_read(vm, address);
+}
+
+/** Claim the live vmalloc area that starts at an address; NULL if there is none. With a CPU's lock or the instance's held;
+ *  see the top. */
+static inline struct kva_descriptor *claim_area(struct kva_vm *vm, uintptr_t address)
+{
+    struct kva_descriptor *area = area_at(vm, address);
+    uintptr_t live = key_of(address, KVA_VM_VMALLOC, KVA_VM_LIVE);
+
+    if (!area || area_key(area) != live)
+        return NULL;
+    if (!vm->threads) {
+        set_state(area, KVA_VM_CLAIMED);
+        return area;
+    }
+    sync_point(vm->threads);
+    return atomic_compare_exchange_strong_explicit(&area->key, &live,
+                                                   key_of(address, KVA_VM_VMALLOC, KVA_VM_CLAIMED),
+                                                   memory_order_acquire, memory_order_relaxed)
+               ? area
+               : NULL;
 }
 
 /** The area whose segment holds an address; NULL if that is free or outside. */
@@ -293,9 +497,13 @@ static inline size_t usable_bytes(const struct kva_vm *vm, const struct kva_desc
     return KVA_POISONS ? area->size : area_bytes(vm, area);
 }
 
-/** The live area of a kind that starts at an address; else NULL, and *status says why: one of kva_vfree's. */
+/** The live area of a kind other than vmalloc that starts at an address; else NULL, and *status says why: one of kva_vfree's.
+ *  With the lock held, under which alone such areas change. */
 struct kva_descriptor *kva_live_area(const struct kva_vm *vm, const void *memory, enum kva_vm_kind kind,
                                      enum kva_status *status);
+
+/** Why an area of a kind that starts at an address cannot be claimed. With the lock held. */
+enum kva_status kva_why_not_live(const struct kva_vm *vm, uintptr_t address, enum kva_vm_kind kind);
 
 /** What users are told of it. */
 void kva_describe_area(const struct kva_vm *vm, const struct kva_descriptor *area, struct kva_vm_area *out);
@@ -325,7 +533,8 @@ struct kva_wish {
 /** Something that may fail for want of space, memory or mappings, and then leaves everything as it was. */
 typedef enum kva_status kva_vm_attempt(struct kva_vm *vm, void *context);
 
-/** Attempt it; when that fails for want of something and the flags allow, purge, reclaim and attempt it again. */
+/** Attempt it; when that fails for want of something and the flags allow, purge, reclaim and attempt it again. The lock, which is
+ *  held, is dropped in between; from the last attempt on it is not. */
 enum kva_status kva_obtain(struct kva_vm *vm, size_t size, unsigned flags, kva_vm_attempt *attempt,
                            void *context);
 
@@ -338,17 +547,21 @@ enum kva_status kva_place_area(struct kva_vm *vm, const struct kva_wish *wish, u
 /** Enter an area whose addresses are taken; a node has been ensured. */
 struct kva_descriptor *kva_enter_area(struct kva_vm *vm, const struct kva_wish *wish, uint64_t start);
 
+/** Let an area be found that is whole but for its key. */
+void kva_publish_area(struct kva_vm *vm, struct kva_descriptor *area, uintptr_t key);
+
 /** Whether areas of a kind count among the allocations and frees: short-lived maps and their blocks do not. */
 static inline bool is_counted(unsigned kind)
 {
     return kind != KVA_VM_RAM && kind != KVA_VM_BLOCK;
 }
 
-/** Allocate a vmalloc area, from the cache if that serves. *fresh: its pages are new, and read as zero. */
+/** Allocate a vmalloc area, from the cache if that serves. *fresh: its pages are new, and read as zero. Without the lock. */
 enum kva_status kva_take_area(struct kva_vm *vm, const struct kva_vm_request *request, const char *where,
                               struct kva_descriptor **area, bool *fresh);
 
-/** Allocate congruent areas of a kind. */
+/** Allocate congruent areas of a kind. With the lock held, which is dropped when something is short, but not from the moment on at
+ *  which the areas are there. */
 enum kva_status kva_take_congruent(struct kva_vm *vm, const struct kva_vm_request *request,
                                    const struct kva_part *parts, size_t count, enum kva_vm_kind kind,
                                    void **memory);
@@ -367,42 +580,93 @@ static inline unsigned bin_of(uint32_t pages)
     return KVA_VM_CLASSES + 1 + (high - 7) * 8 + (pages >> (high - 3) & 7);
 }
 
-/** Make an area that may be cached the first of its bin. */
-static inline void cache_push(struct kva_vm *vm, struct kva_descriptor *area, const void *by)
+/** Make an area that may be cached, and that is claimed, the first of its bin. With the CPU's lock held. */
+static inline void cache_push(const struct kva_vm *vm, struct kva_vm_cpu *cpu, struct kva_descriptor *area,
+                              const void *by)
 {
     size_t bytes = area_bytes(vm, area);
 
-    area->state = KVA_VM_CACHED;
     area->owner = (void *)(uintptr_t)by;
-    struct kva_bin *bin = &vm->bin[bin_of(area->pages)];
+    struct kva_bin *bin = &cpu->bin[bin_of(area->pages)];
     area->next = bin->head;
     bin->head = area;
-    bin->used = vm->frees;
-    count_in(&vm->cached, bytes);
+    bin->used = cpu->frees;
+    count_in(&cpu->cached, bytes);
     poison(memory_of(area), bytes);
+    set_state(area, KVA_VM_CACHED);
 }
 
-/** Take an area out of its bin, in which `link` points to it. */
-static inline struct kva_descriptor *cache_pop(struct kva_vm *vm, struct kva_descriptor **link)
+/** Take an area out of its bin, in which `link` points to it. With the CPU's lock held. */
+static inline struct kva_descriptor *cache_pop(const struct kva_vm *vm, struct kva_vm_cpu *cpu,
+                                               struct kva_descriptor **link)
 {
     struct kva_descriptor *area = *link;
 
     *link = area->next;
-    count_out(&vm->cached, area_bytes(vm, area));
+    count_out(&cpu->cached, area_bytes(vm, area));
+    return area;
+}
+
+/** Make a cached area the caller's; `link` points to it. It remembers no alignment. With the CPU's lock held. */
+static inline struct kva_descriptor *cache_revive(const struct kva_vm *vm, struct kva_vm_cpu *cpu,
+                                                  struct kva_descriptor **link, size_t size, unsigned flags,
+                                                  const void *caller, void *owner)
+{
+    struct kva_descriptor *area = cache_pop(vm, cpu, link);
+
+    cpu->hits++;
+    area->flags = (uint8_t)flags;
+    area->align_shift = 0;
+    area->size = size;
+    area->caller = caller;
+    area->owner = owner;
+    unpoison(memory_of(area), size);
+    set_state(area, KVA_VM_LIVE);
     return area;
 }
 
 /** Whether an area is of a sort that can be cached, room aside. */
 static inline bool is_cacheable(const struct kva_vm *vm, const struct kva_descriptor *area)
 {
-    return area->kind == KVA_VM_VMALLOC && area->pages <= vm->cache_pages && !(area->flags & KVA_VM_HUGE);
+    return kind_of(area) == KVA_VM_VMALLOC && area->pages <= vm->cache_pages && !(area->flags & KVA_VM_HUGE);
 }
 
-/** Give a live area up: to the cache, to be parked, or into quarantine. */
+/** Serve a wish out of some CPU's bins; NULL if that cannot be. Without the instance's lock. */
+struct kva_descriptor *kva_cache_take(struct kva_vm *vm, const struct kva_wish *wish);
+
+/** Put a claimed area into the cache, and park what has to make way for it; whether there was room. With the lock held. */
+bool kva_cache_put(struct kva_vm *vm, struct kva_descriptor *area, const void *by);
+
+/** Park all that is cached, whether there was any. The lock, which is held, is dropped in between. */
+bool kva_cache_park_all(struct kva_vm *vm);
+
+/** What all CPUs count. With their locks held. */
+struct kva_vm_cpu_sums {
+    struct kva_count cached;
+    uint64_t hits;
+    uint64_t frees;
+};
+struct kva_vm_cpu_sums kva_cache_sums(const struct kva_vm *vm);
+
+/** Let an area wait for the next purge. With the lock held; nothing is purged. */
+void kva_park_area(struct kva_vm *vm, struct kva_descriptor *area);
+
+/** Give an area up that nobody else can claim: to the cache, to be parked, or into quarantine. With the lock held; it is not
+ *  dropped, and so nothing is purged: call kva_purge_excess when the lock may be dropped. */
 void kva_retire_area(struct kva_vm *vm, struct kva_descriptor *area, const void *by);
+
+/** Purge one slice of what was parked before the ticket, the next that was then to be given out; false if all of it is gone. With
+ *  the lock held, which is not dropped. */
+bool kva_purge_some(struct kva_vm *vm, uintptr_t ticket);
+
+/** Purge if more is parked than the limit. The lock, which is held, is dropped between slices. */
+void kva_purge_excess(struct kva_vm *vm);
 
 /** Unmap what is in a segment, whichever part it lies in. */
 void kva_close_range(struct kva_vm *vm, uint64_t start, uint64_t bytes);
+
+/** Give a descriptor back that no table entry points to. */
+void kva_drop_descriptor(struct kva_vm *vm, struct kva_descriptor *area);
 
 /** Drop an area whose pages are closed: its descriptor and its place in the table, but not its segment. */
 void kva_forget_area(struct kva_vm *vm, struct kva_descriptor *area);
@@ -410,15 +674,13 @@ void kva_forget_area(struct kva_vm *vm, struct kva_descriptor *area);
 /** Undo what was done for an area that is not to be: its pages are closed, its segment is freed. */
 void kva_drop_area(struct kva_vm *vm, struct kva_descriptor *area);
 
-/** Purge all that is cached, parked, in quarantine, or mapped for nobody. Returns whether there was any. */
+/** Purge all that is cached, parked, in quarantine, or mapped for nobody. Returns whether there was any. The lock, which is held, is
+ *  dropped between slices; what was idle when this was called is gone when it returns, whoever has closed it. */
 bool kva_purge_idle(struct kva_vm *vm);
-
-/** The space's flush callback. */
-kva_flush_callback kva_purge_parked;
 
 /* ---------------------------------------------------------------------------------------------- vm_later.c */
 
-/** Free the areas whose grace period is over. */
+/** Free the areas whose grace period is over. With the lock held, which is dropped in between. */
 void kva_free_ready(struct kva_vm *vm);
 
 static inline bool has_ready(struct kva_vm *vm)
@@ -431,6 +693,16 @@ static inline void free_ready_for(struct kva_vm *vm, unsigned flags)
 {
     if (has_ready(vm) && !(flags & KVA_VM_NO_BLOCK))
         kva_free_ready(vm);
+}
+
+/** The same, without the lock. */
+static inline void free_ready_unlocked(struct kva_vm *vm, unsigned flags)
+{
+    if (!has_ready(vm) || (flags & KVA_VM_NO_BLOCK))
+        return;
+    vm_enter(vm);
+    kva_free_ready(vm);
+    vm_leave(vm);
 }
 
 /* ------------------------------------------------------------------------------- vm_frames.c, vm_map.c, vm_ram.c */
@@ -469,6 +741,10 @@ struct kva_descriptor *kva_ram_map_around(const struct kva_vm *vm, const struct 
                                           uintptr_t address);
 struct kva_descriptor *kva_ram_map_from(const struct kva_vm *vm, const struct kva_descriptor *block,
                                         uintptr_t address);
+
+/** kva_vm_find and kva_vm_next, with all locks held. */
+struct kva_descriptor *kva_look_around(const struct kva_vm *vm, uintptr_t address);
+enum kva_status kva_look_next(const struct kva_vm *vm, struct kva_vm_area *area);
 
 void kva_ram_stats(const struct kva_vm *vm, struct kva_vm_stats *stats);
 const char *kva_ram_check(const struct kva_vm *vm, const struct kva_descriptor *block);

@@ -4,12 +4,12 @@
  * Taking areas: the short way through the cache, the long way through the space, and what to do when either space,
  * memory or mappings are short.
  *
- *      kva_vmalloc --bin not empty--> the area on top of it, as it is
+ *      kva_vmalloc --bin not empty--> the area on top of it, as it is       under this CPU's lock
  *           |
- *      request -> wish               arguments are checked here
+ *      request -> wish               arguments are checked here           no lock
  *           |
- *      bin, once more                for the forms with flags
- *           |
+ *      bins of all CPUs              for the forms with flags, too        each CPU's lock
+ *           |                                                             from here on: the instance's lock
  *      descriptor, addresses, pages  each may be refused; then what came before is undone
  *           |  refused
  *      purge, attempt again; ask a reclaim callback, attempt again; ...
@@ -139,21 +139,33 @@ enum kva_status kva_place_area(struct kva_vm *vm, const struct kva_wish *wish, u
     return kva_alloc(vm->space, &request, start);
 }
 
+void kva_publish_area(struct kva_vm *vm, struct kva_descriptor *area, uintptr_t key)
+{
+    uint32_t longest = area->pages + area->guard;
+
+    if (longest > atomic_load_explicit(&vm->longest, memory_order_relaxed))
+        atomic_store_explicit(&vm->longest, longest, memory_order_relaxed);
+    atomic_store_explicit(&area->key, key, memory_order_release);
+    slot_write(vm, start_of(area), area);
+}
+
 struct kva_descriptor *kva_enter_area(struct kva_vm *vm, const struct kva_wish *wish, uint64_t start)
 {
     struct kva_descriptor *area = kva_nodes_pop(&vm->areas);
 
-    *area = (struct kva_descriptor){.start = (uintptr_t)start, .size = wish->size};
+    area->next = NULL;
+    area->prev = NULL;
+    area->size = wish->size;
     area->caller = wish->caller;
     area->owner = wish->owner;
+    area->of = NULL;
     area->pages = wish->pages;
-    area->kind = (uint8_t)wish->kind;
     area->flags = (uint8_t)wish->flags;
     area->guard = vm->guard;
-    area->align_shift = (uint8_t)__builtin_ctzll(wish->align);
-    *table_slot(vm, area->start) = area;
+    area->align_shift = (uint8_t)lowest_bit(wish->align);
+    kva_publish_area(vm, area, key_of((uintptr_t)start, wish->kind, KVA_VM_LIVE));
     count_in(&vm->all, area_bytes(vm, area));
-    vm->slow_allocations += is_counted(area->kind);
+    vm->slow_allocations += is_counted(kind_of(area));
     return area;
 }
 
@@ -165,31 +177,84 @@ static bool is_short(enum kva_status status)
     return status == KVA_ENOSPC || status == KVA_ENOMEM || status == KVA_ELIMIT;
 }
 
-/** Ask one callback, and purge what it has freed. */
+/** Ask one callback, without the lock, and purge what it has freed. */
 static bool ask(struct kva_vm *vm, const struct kva_vm_reclaim *entry, size_t size)
 {
-    vm->reclaiming = true;
+    vm->reclaimer = vm_self(vm);
+    vm_leave(vm);
     bool gave = entry->callback(entry->context, vm, size);
-    vm->reclaiming = false;
+    vm_enter(vm);
+    vm->reclaimer = 0;
     return kva_purge_idle(vm) || gave;
+}
+
+/** Ask the callbacks one by one. With threads, others may have given something back meanwhile, or have reclaimed while this one
+ *  waited for its turn: so there is an attempt before the first, and one after each. */
+static enum kva_status reclaim_and_attempt(struct kva_vm *vm, size_t size, kva_vm_attempt *attempt,
+                                           void *context, enum kva_status status)
+{
+    const bool others = vm->threads;
+    bool more = false;
+
+    vm_leave(vm);
+    lock_reclaim(vm);
+    vm_enter(vm);
+    for (const struct kva_vm_reclaim *entry = vm->reclaim;; entry = entry->next) {
+        if (more || others)
+            status = attempt(vm, context);
+        if (!is_short(status) || !entry)
+            break;
+        more = ask(vm, entry, size);
+    }
+    unlock_reclaim(vm);
+    return status;
+}
+
+/** Whether anything is cached or parked at this moment. */
+static bool has_idle(const struct kva_vm *vm)
+{
+    kva_vm_stop_cpus(vm);
+    bool has = vm->parked.areas > 0 || kva_cache_sums(vm).cached.areas > 0;
+    kva_vm_start_cpus(vm);
+    return has;
+}
+
+/** Purge and attempt; with threads, attempt after each slice of what is parked, so that nobody waits for all of it who could
+ *  do with a part. While one thread purges, others may take what it gives back, and free what they had. So with threads "no
+ *  space" is believed only if nothing was idle at the moment of the attempt. Each further round means that
+ *  another thread has freed something since the last. */
+static enum kva_status purge_and_attempt(struct kva_vm *vm, kva_vm_attempt *attempt, void *context,
+                                         enum kva_status status)
+{
+    const bool others = vm->threads;
+    const uintptr_t ticket = vm->tickets;
+
+    while (others && is_short(status) && kva_purge_some(vm, ticket)) {
+        status = attempt(vm, context);
+        if (is_short(status))
+            vm_make_way(vm);
+    }
+    if (!is_short(status))
+        return status;
+    do {
+        if (kva_purge_idle(vm) || others)
+            status = attempt(vm, context);
+    } while (others && status == KVA_ENOSPC && has_idle(vm));
+    return status;
 }
 
 enum kva_status kva_obtain(struct kva_vm *vm, size_t size, unsigned flags, kva_vm_attempt *attempt,
                            void *context)
 {
-    const struct kva_vm_reclaim *entry = vm->reclaiming ? NULL : vm->reclaim;
     enum kva_status status = attempt(vm, context);
 
     if (!is_short(status) || (flags & KVA_VM_NO_BLOCK))
         return status;
     vm->retries++;
-    for (bool more = kva_purge_idle(vm);; entry = entry->next) {
-        if (more)
-            status = attempt(vm, context);
-        if (!is_short(status) || !entry)
-            return status;
-        more = ask(vm, entry, size);
-    }
+    status = purge_and_attempt(vm, attempt, context, status);
+    if (!is_short(status) || !vm->reclaim || is_reclaiming(vm))
+        return status;
+    return reclaim_and_attempt(vm, size, attempt, context, status);
 }
 
 static struct kva_vm_reclaim **find_reclaim(struct kva_vm *vm, const struct kva_vm_reclaim *reclaim)
@@ -201,35 +266,58 @@ static struct kva_vm_reclaim **find_reclaim(struct kva_vm *vm, const struct kva_
     return link;
 }
 
-enum kva_status kva_vm_add_reclaim(struct kva_vm *vm, struct kva_vm_reclaim *reclaim)
+static enum kva_status add_reclaim(struct kva_vm *vm, struct kva_vm_reclaim *reclaim)
 {
-    if (!vm)
-        return KVA_ENULL;
-    if (vm->reclaiming)
-        return refuse(vm, KVA_EREENTRY, __func__, 0);
-    if (!reclaim || !reclaim->callback)
-        return refuse(vm, KVA_ENULL, __func__, 0);
     struct kva_vm_reclaim **link = find_reclaim(vm, reclaim);
+
+    if (!reclaim->callback)
+        return KVA_ENULL;
     if (*link)
-        return refuse(vm, KVA_EEXIST, __func__, 0);
+        return KVA_EEXIST;
     reclaim->next = NULL;
     *link = reclaim;
     return KVA_OK;
 }
 
-enum kva_status kva_vm_remove_reclaim(struct kva_vm *vm, struct kva_vm_reclaim *reclaim)
+static enum kva_status remove_reclaim(struct kva_vm *vm, struct kva_vm_reclaim *reclaim)
+{
+    struct kva_vm_reclaim **link = find_reclaim(vm, reclaim);
+
+    if (!*link)
+        return KVA_ENOENT;
+    *link = reclaim->next;
+    return KVA_OK;
+}
+
+typedef enum kva_status change_list(struct kva_vm *vm, struct kva_vm_reclaim *reclaim);
+
+/** Change the list of callbacks, which stands still while one of them runs. */
+static enum kva_status change_reclaim(struct kva_vm *vm, struct kva_vm_reclaim *reclaim, change_list *change,
+                                      const char *where)
 {
     if (!vm)
         return KVA_ENULL;
-    if (vm->reclaiming)
-        return refuse(vm, KVA_EREENTRY, __func__, 0);
-    if (!reclaim)
-        return refuse(vm, KVA_ENULL, __func__, 0);
-    struct kva_vm_reclaim **link = find_reclaim(vm, reclaim);
-    if (!*link)
-        return refuse(vm, KVA_ENOENT, __func__, 0);
-    *link = reclaim->next;
-    return KVA_OK;
+    vm_enter(vm);
+    bool reenters = is_reclaiming(vm);
+    vm_leave(vm);
+    if (reenters || !reclaim)
+        return refuse_unlocked(vm, reenters ? KVA_EREENTRY : KVA_ENULL, where, 0);
+    lock_reclaim(vm);
+    vm_enter(vm);
+    enum kva_status status = finish(vm, change(vm, reclaim), where, 0);
+    vm_leave(vm);
+    unlock_reclaim(vm);
+    return status;
+}
+
+enum kva_status kva_vm_add_reclaim(struct kva_vm *vm, struct kva_vm_reclaim *reclaim)
+{
+    return change_reclaim(vm, reclaim, add_reclaim, __func__);
+}
+
+enum kva_status kva_vm_remove_reclaim(struct kva_vm *vm, struct kva_vm_reclaim *reclaim)
+{
+    return change_reclaim(vm, reclaim, remove_reclaim, __func__);
 }
 
 /* ----------------------------------------------------------------------------------------------- one area */
@@ -259,34 +347,22 @@ static enum kva_status attempt_area(struct kva_vm *vm, void *context)
     return status;
 }
 
-/** Make a cached area the caller's; `link` points to it. It remembers no alignment. */
-static struct kva_descriptor *revive(struct kva_vm *vm, struct kva_descriptor **link, size_t size,
-                                     unsigned flags, const void *caller, void *owner)
+/** Take addresses and pages for a wish, with the lock. */
+static enum kva_status take_fresh(struct kva_vm *vm, const struct kva_wish *wish, bool cacheable,
+                                  const char *where, uint64_t at, struct kva_descriptor **area)
 {
-    struct kva_descriptor *area = cache_pop(vm, link);
+    struct taking taking = {.wish = wish};
 
-    vm->hits++;
-    area->state = KVA_VM_LIVE;
-    area->flags = (uint8_t)flags;
-    area->align_shift = 0;
-    area->size = size;
-    area->caller = caller;
-    area->owner = owner;
-    unpoison(memory_of(area), size);
-    return area;
-}
-
-/** What points to a cached area that a wish can have; NULL if there is none among those on top. */
-static struct kva_descriptor **find_cached(struct kva_vm *vm, const struct kva_wish *wish)
-{
-    struct kva_descriptor **link = &vm->bin[bin_of(wish->pages)].head;
-
-    for (unsigned looked = 0; *link && looked < KVA_VM_CACHE_DEPTH; looked++) {
-        if ((*link)->pages == wish->pages && ((*link)->start & (wish->align - 1)) == 0)
-            return link;
-        link = &(*link)->next;
-    }
-    return NULL;
+    vm_enter(vm);
+    enum kva_status status = kva_obtain(vm, wish->size, wish->flags, attempt_area, &taking);
+    vm->misses += cacheable && status == KVA_OK;
+    status = finish(vm, status, where, at);
+    vm_leave(vm);
+    if (status != KVA_OK)
+        return status;
+    *area = taking.area;
+    poison((char *)memory_of(*area) + wish->size, area_bytes(vm, *area) - wish->size);
+    return KVA_OK;
 }
 
 enum kva_status kva_take_area(struct kva_vm *vm, const struct kva_vm_request *request, const char *where,
@@ -296,23 +372,11 @@ enum kva_status kva_take_area(struct kva_vm *vm, const struct kva_vm_request *re
     enum kva_status status = wish_of(vm, request, &wish);
 
     if (status != KVA_OK)
-        return refuse(vm, status, where, request->min);
+        return refuse_unlocked(vm, status, where, request->min);
     bool cacheable = wish.anywhere && wish.pages <= vm->cache_pages && !(wish.flags & KVA_VM_HUGE);
-    struct kva_descriptor **cached = cacheable ? find_cached(vm, &wish) : NULL;
-    *fresh = !cached;
-    if (cached) {
-        *area = revive(vm, cached, wish.size, wish.flags, wish.caller, wish.owner);
-        (*area)->align_shift = (uint8_t)__builtin_ctzll(wish.align);
-        return KVA_OK;
-    }
-    struct taking taking = {.wish = &wish};
-    status = kva_obtain(vm, wish.size, wish.flags, attempt_area, &taking);
-    if (status != KVA_OK)
-        return refuse(vm, status, where, request->min);
-    vm->misses += cacheable;
-    *area = taking.area;
-    poison((char *)memory_of(*area) + wish.size, area_bytes(vm, *area) - wish.size);
-    return KVA_OK;
+    *area = cacheable ? kva_cache_take(vm, &wish) : NULL;
+    *fresh = !*area;
+    return *area ? KVA_OK : take_fresh(vm, &wish, cacheable, where, request->min, area);
 }
 
 static enum kva_status take_memory(struct kva_vm *vm, const struct kva_vm_request *request, const char *where,
@@ -321,7 +385,7 @@ static enum kva_status take_memory(struct kva_vm *vm, const struct kva_vm_reques
     struct kva_descriptor *area;
     bool fresh;
 
-    free_ready_for(vm, request->flags);
+    free_ready_unlocked(vm, request->flags);
     enum kva_status status = kva_take_area(vm, request, where, &area, &fresh);
     if (status != KVA_OK)
         return status;
@@ -336,7 +400,7 @@ enum kva_status kva_vm_alloc(struct kva_vm *vm, const struct kva_vm_request *req
     if (!vm)
         return KVA_ENULL;
     if (!request || !memory)
-        return refuse(vm, KVA_ENULL, __func__, 0);
+        return refuse_unlocked(vm, KVA_ENULL, __func__, 0);
     struct kva_vm_request with_caller = *request;
     if (!with_caller.caller)
         with_caller.caller = CALLER();
@@ -358,12 +422,26 @@ static void *take_short(struct kva_vm *vm, size_t size, size_t align, unsigned f
     return take_memory(vm, &request, where, &memory) == KVA_OK ? memory : NULL;
 }
 
+/** The area on top of this CPU's bin for `size` bytes, which is one of KVA_VM_CLASSES; NULL if there is none. */
+static inline void *take_top(struct kva_vm *vm, size_t size, const void *caller)
+{
+    struct kva_vm_cpu *cpu = cpu_here(vm);
+    struct kva_descriptor **top = &cpu->bin[((size - 1) >> vm->page_shift) + 1].head;
+    void *memory = NULL;
+
+    lock_take(&cpu->lock, vm->threads);
+    if (*top)
+        memory = memory_of(cache_revive(vm, cpu, top, size, 0, caller, NULL));
+    lock_drop(&cpu->lock, vm->threads);
+    return memory;
+}
+
 void *kva_vmalloc(struct kva_vm *vm, size_t size)
 {
     if (vm && size - 1 < vm->fast_bytes && !has_ready(vm)) { /* 0 - 1 is the largest size */
-        struct kva_descriptor **top = &vm->bin[((size - 1) >> vm->page_shift) + 1].head;
-        if (*top)
-            return memory_of(revive(vm, top, size, 0, CALLER(), NULL));
+        void *memory = take_top(vm, size, CALLER());
+        if (memory)
+            return memory;
     }
     return take_short(vm, size, 1, 0, __func__, CALLER());
 }
@@ -448,7 +526,7 @@ static enum kva_status attempt_congruent(struct kva_vm *vm, void *context)
     for (size_t k = congruence->count; k-- > i;)
         (void)kva_free(vm->space, congruence->base + congruence->plan[k].offset);
     while (i-- > 0)
-        kva_drop_area(vm, *table_slot(vm, (uintptr_t)(congruence->base + congruence->plan[i].offset)));
+        kva_drop_area(vm, slot_read(vm, (uintptr_t)(congruence->base + congruence->plan[i].offset)));
     return status;
 }
 
@@ -507,11 +585,14 @@ enum kva_status kva_vm_alloc_congruent(struct kva_vm *vm, const struct kva_vm_re
     if (!vm)
         return KVA_ENULL;
     if (!request || !parts || !memory)
-        return refuse(vm, KVA_ENULL, __func__, 0);
+        return refuse_unlocked(vm, KVA_ENULL, __func__, 0);
     struct kva_vm_request with_caller = *request;
     if (!with_caller.caller)
         with_caller.caller = CALLER();
+    vm_enter(vm);
     free_ready_for(vm, request->flags);
     enum kva_status status = kva_take_congruent(vm, &with_caller, parts, count, KVA_VM_VMALLOC, memory);
-    return finish(vm, status, __func__, request->min);
+    status = finish(vm, status, __func__, request->min);
+    vm_leave(vm);
+    return status;
 }

@@ -2,7 +2,8 @@
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
  * What an address that faulted has to do with an instance, in one sentence. It runs in signal handlers: it takes
- * no memory and changes nothing.
+ * no memory and no lock, and changes nothing. Other threads may go on meanwhile, so nothing is followed but the table's entries,
+ * which point to descriptors or are NULL: the space, whose nodes may be in the middle of a change, is not asked.
  */
 #include "vm_words.h"
 
@@ -64,12 +65,29 @@ static void put_subject(struct kva_text *text, const struct kva_vm *vm, const st
     put_freed(text, vm, subject);
 }
 
+/** The area or map whose pages or guard hold an address; else the block; NULL if none. The table is read backwards from the
+ *  address, as far as the longest area reaches that there ever was. */
+static const struct kva_descriptor *area_before(const struct kva_vm *vm, uintptr_t address)
+{
+    uint64_t at = (address - vm->first) >> vm->page_shift;
+    uint64_t longest = atomic_load_explicit(&vm->longest, memory_order_relaxed);
+
+    for (uint64_t i = 0; i < longest && i <= at; i++) {
+        const struct kva_descriptor *area = slot_read(vm, vm->first + (uintptr_t)bytes_of_pages(vm, at - i));
+        if (area && address - start_of(area) < segment_bytes(vm, area))
+            return area;
+    }
+    return NULL;
+}
+
 static bool find_present(const struct kva_vm *vm, uintptr_t address, struct subject *subject)
 {
+    const struct kva_descriptor *found = area_before(vm, address);
     struct kva_vm_area area;
 
-    if (kva_vm_find(vm, (const void *)address, &area) != KVA_OK)
+    if (!found)
         return false;
+    kva_describe_area(vm, found, &area);
     *subject =
         (struct subject){area.start, area.last + 1, area.kind, area.caller, area.freed_by, false, false};
     subject->freed = area.state != KVA_VM_LIVE;

@@ -41,26 +41,34 @@ static void give_pool(struct kva_frames *frames)
     source->give(source->context, frames, sizeof *frames);
 }
 
-enum kva_status kva_frames_create(struct kva_vm *vm, uint64_t count, struct kva_frames **frames)
+static enum kva_status create(struct kva_vm *vm, uint64_t count, struct kva_frames **frames)
 {
-    if (!vm)
-        return KVA_ENULL;
-    if (!frames)
-        return refuse(vm, KVA_ENULL, __func__, 0);
     if (count == 0 || count > most_frames)
-        return refuse(vm, KVA_ESIZE, __func__, 0);
+        return KVA_ESIZE;
     struct kva_frames *made = take_pool(vm, count);
     if (!made)
-        return refuse(vm, KVA_ENOMEM, __func__, 0);
+        return KVA_ENOMEM;
     enum kva_status status = vm->pages.pool(vm->pages.context, vm->stretch, count, &made->pool);
     if (status != KVA_OK) {
         give_pool(made);
-        return refuse(vm, status, __func__, 0);
+        return status;
     }
     made->next = vm->pools;
     vm->pools = made;
     *frames = made;
     return KVA_OK;
+}
+
+enum kva_status kva_frames_create(struct kva_vm *vm, uint64_t count, struct kva_frames **frames)
+{
+    if (!vm)
+        return KVA_ENULL;
+    if (!frames)
+        return refuse_unlocked(vm, KVA_ENULL, __func__, 0);
+    vm_enter(vm);
+    enum kva_status status = finish(vm, create(vm, count, frames), __func__, 0);
+    vm_leave(vm);
+    return status;
 }
 
 /** Whether a live map shows a frame of the pool. */
@@ -84,20 +92,30 @@ static void end_pool(struct kva_frames *frames)
     give_pool(frames);
 }
 
-enum kva_status kva_frames_destroy(struct kva_frames *frames)
+/** With the lock, which is dropped during the purge. */
+static enum kva_status destroy(struct kva_vm *vm, struct kva_frames *frames)
 {
-    if (!frames)
-        return KVA_ENULL;
-    struct kva_vm *vm = frames->vm;
     struct kva_frames **link = &vm->pools;
+
     if (is_mapped(frames))
-        return refuse(vm, KVA_EBUSY, __func__, 0);
+        return KVA_EBUSY;
     (void)kva_purge_idle(vm);
     while (*link != frames)
         link = &(*link)->next;
     *link = frames->next;
     end_pool(frames);
     return KVA_OK;
+}
+
+enum kva_status kva_frames_destroy(struct kva_frames *frames)
+{
+    if (!frames)
+        return KVA_ENULL;
+    struct kva_vm *vm = frames->vm;
+    vm_enter(vm);
+    enum kva_status status = finish(vm, destroy(vm, frames), __func__, 0);
+    vm_leave(vm);
+    return status;
 }
 
 void kva_frames_end(struct kva_vm *vm)
@@ -118,16 +136,12 @@ intptr_t kva_frames_descriptor(const struct kva_frames *frames)
 
 /* ------------------------------------------------------------------------------------------ take and give */
 
-enum kva_status kva_frames_alloc(struct kva_frames *frames, size_t count, uint32_t *numbers)
+static enum kva_status take(struct kva_frames *frames, size_t count, uint32_t *numbers)
 {
-    if (!frames)
-        return KVA_ENULL;
-    if (!numbers)
-        return refuse(frames->vm, KVA_ENULL, __func__, 0);
     if (count == 0)
-        return refuse(frames->vm, KVA_ESIZE, __func__, 0);
+        return KVA_ESIZE;
     if (count > frames->count - frames->taken)
-        return refuse(frames->vm, KVA_ENOSPC, __func__, 0);
+        return KVA_ENOSPC;
     uint64_t at = frames->lowest;
     for (size_t i = 0; i < count; at++) {
         if (frames->uses[at] == 0) {
@@ -138,6 +152,18 @@ enum kva_status kva_frames_alloc(struct kva_frames *frames, size_t count, uint32
     frames->lowest = at;
     frames->taken += count;
     return KVA_OK;
+}
+
+enum kva_status kva_frames_alloc(struct kva_frames *frames, size_t count, uint32_t *numbers)
+{
+    if (!frames)
+        return KVA_ENULL;
+    if (!numbers)
+        return refuse_unlocked(frames->vm, KVA_ENULL, __func__, 0);
+    vm_enter(frames->vm);
+    enum kva_status status = finish(frames->vm, take(frames, count, numbers), __func__, 0);
+    vm_leave(frames->vm);
+    return status;
 }
 
 /** Mark frames free; stops at the first that cannot be, which *bad counts. */
@@ -178,25 +204,33 @@ static void drain_runs(struct kva_frames *frames, const uint32_t *numbers, size_
     }
 }
 
-enum kva_status kva_frames_free(struct kva_frames *frames, const uint32_t *numbers, size_t count)
+static enum kva_status give(struct kva_frames *frames, const uint32_t *numbers, size_t count)
 {
     size_t done;
+    enum kva_status status = mark_free(frames, numbers, count, &done);
 
+    if (status != KVA_OK) {
+        while (done-- > 0)
+            frames->uses[numbers[done]] = 1;
+        return status;
+    }
+    drain_runs(frames, numbers, count);
+    frames->taken -= count;
+    return KVA_OK;
+}
+
+enum kva_status kva_frames_free(struct kva_frames *frames, const uint32_t *numbers, size_t count)
+{
     if (!frames)
         return KVA_ENULL;
     if (count == 0)
         return KVA_OK;
     if (!numbers)
-        return refuse(frames->vm, KVA_ENULL, __func__, 0);
-    enum kva_status status = mark_free(frames, numbers, count, &done);
-    if (status != KVA_OK) {
-        while (done-- > 0)
-            frames->uses[numbers[done]] = 1;
-        return refuse(frames->vm, status, __func__, 0);
-    }
-    drain_runs(frames, numbers, count);
-    frames->taken -= count;
-    return KVA_OK;
+        return refuse_unlocked(frames->vm, KVA_ENULL, __func__, 0);
+    vm_enter(frames->vm);
+    enum kva_status status = finish(frames->vm, give(frames, numbers, count), __func__, 0);
+    vm_leave(frames->vm);
+    return status;
 }
 
 /* -------------------------------------------------------------------------------------- what maps ask for */

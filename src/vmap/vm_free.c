@@ -6,15 +6,32 @@
  *      kva_vfree
  *        |-- a common size, and room for it ---> its bin           nothing else happens
  *        |                                        | another size needs the room
- *        |-- otherwise -----------> parked <------+               the space's deferred segments
+ *        |-- otherwise -----------> parked <------+               a list, first in, first out
  *        |                            | more than the limit, or asked for
  *        |                            v
- *        |                          PURGE   sort by address, merge neighbours, one call for each run
+ *        |                          PURGE   slice by slice: the area parked first, with its neighbours, in one call
  *        |
  *        +-- hardened ---> unmapped at once ---> quarantine ---> free, first in, first out
  *
  * Merging pays because freed areas come in clusters, and because the guard pages between neighbours belong to their
  * segments: a run of a thousand parked areas is one range.
+ *
+ * A SLICE is what is done under one hold of the lock:
+ *
+ *      table     | A |   | B |   |   | C |   | D |   |        an entry where an area starts
+ *                  live    parked      parked  parked
+ *                          ^ its start is C's less one segment, so it is a neighbour
+ *                                      ^ first of the list
+ *                        |<------- one run ------->|          one call, and three segments freed
+ *
+ * It begins with the area that was parked first, and takes in its neighbours before and behind as far as they are parked, too,
+ * and begin in the same GRAIN (vm->slice_bytes). Neighbours are found by the table, in which nobody has to be asked. A longer area
+ * is closed piece by piece, a slice for each; it stays the first of the list until that is done, so that whoever takes the
+ * next slice goes on with it. Therefore
+ *
+ *   1. any number of threads may purge at once: they take turns, and each slice makes the list shorter;
+ *   2. nobody waits for longer than a slice: an allocation that finds no room takes slices itself;
+ *   3. what was parked when a purge began is gone when the first of the list has a later ticket than the last one then.
  */
 #include "vm.h"
 
@@ -32,7 +49,7 @@ void kva_close_range(struct kva_vm *vm, uint64_t start, uint64_t bytes)
 static void remember(struct kva_vm *vm, const struct kva_descriptor *area)
 {
     vm->past[vm->past_next] = (struct kva_past){
-        .start = area->start,
+        .start = start_of(area),
         .bytes = area_bytes(vm, area),
         .guard = (size_t)bytes_of_pages(vm, area->guard),
         .caller = area->caller,
@@ -41,121 +58,198 @@ static void remember(struct kva_vm *vm, const struct kva_descriptor *area)
     vm->past_next = (vm->past_next + 1) % KVA_VM_HISTORY;
 }
 
+void kva_drop_descriptor(struct kva_vm *vm, struct kva_descriptor *area)
+{
+    atomic_store_explicit(&area->key, KVA_VM_GONE, memory_order_relaxed);
+    kva_nodes_push(&vm->areas, area);
+}
+
 void kva_forget_area(struct kva_vm *vm, struct kva_descriptor *area)
 {
-    *table_slot(vm, area->start) = NULL;
+    slot_write(vm, start_of(area), NULL);
     count_out(&vm->all, area_bytes(vm, area));
-    kva_nodes_push(&vm->areas, area);
+    kva_drop_descriptor(vm, area);
 }
 
 void kva_drop_area(struct kva_vm *vm, struct kva_descriptor *area)
 {
-    kva_close_range(vm, area->start, segment_bytes(vm, area));
-    (void)kva_free(vm->space, area->start);
-    vm->slow_allocations -= is_counted(area->kind);
+    kva_close_range(vm, start_of(area), segment_bytes(vm, area));
+    (void)kva_free(vm->space, start_of(area));
+    vm->slow_allocations -= is_counted(kind_of(area));
     kva_forget_area(vm, area);
 }
 
-/* -------------------------------------------------------------------------------------------------- purge */
+/* -------------------------------------------------------------------------------------------------- parked */
 
-/** Merge two lists that are sorted by address. */
-static struct kva_descriptor *merge(struct kva_descriptor *a, struct kva_descriptor *b)
+void kva_park_area(struct kva_vm *vm, struct kva_descriptor *area)
 {
-    struct kva_descriptor *head = NULL;
-    struct kva_descriptor **tail = &head;
+    struct kva_descriptor *ring = &vm->parked_ring;
 
-    while (a && b) {
-        struct kva_descriptor **lower = a->start < b->start ? &a : &b;
-        *tail = *lower;
-        tail = &(*tail)->next;
-        *lower = *tail;
-    }
-    *tail = a ? a : b;
-    return head;
+    area->next = ring;
+    area->prev = ring->prev;
+    area->prev->next = area;
+    ring->prev = area;
+    area->of = (void *)vm->tickets++;
+    vm->parked_span += segment_bytes(vm, area);
+    count_in(&vm->parked, area_bytes(vm, area));
+    poison(memory_of(area), area_bytes(vm, area));
+    set_state(area, KVA_VM_PARKED);
 }
 
-/** Sort a list by address, as one counts in binary: list[i] is empty or holds 2^i sorted areas, and a new one is carried
- *  upwards. 32 of them hold more areas than there are pages. */
-static struct kva_descriptor *sort(struct kva_descriptor *list)
+/** The area that was parked first, if it was before the ticket was given out; else NULL. Tickets wrap: they are compared by
+ *  their distance. */
+static struct kva_descriptor *parked_before_ticket(struct kva_vm *vm, uintptr_t ticket)
 {
-    struct kva_descriptor *sorted[32] = {NULL};
-    unsigned i;
+    struct kva_descriptor *first = vm->parked_ring.next;
 
-    while (list) {
-        struct kva_descriptor *carry = list;
-        list = list->next;
-        carry->next = NULL;
-        for (i = 0; i < 31 && sorted[i]; i++) {
-            carry = merge(sorted[i], carry);
-            sorted[i] = NULL;
-        }
-        sorted[i] = merge(sorted[i], carry);
-    }
-    for (i = 0; i < 32; i++)
-        list = merge(sorted[i], list);
-    return list;
+    return first != &vm->parked_ring && (intptr_t)((uintptr_t)first->of - ticket) < 0 ? first : NULL;
 }
 
-/** The first area that does not continue the run that begins with `area`; *bytes is the run's length. The two parts of
- *  the reserve are closed in different ways, so no run reaches over both. */
-static struct kva_descriptor *end_of_run(const struct kva_vm *vm, const struct kva_descriptor *area,
-                                         uint64_t *bytes)
+/** Drop a parked area whose pages are closed. */
+static void unpark(struct kva_vm *vm, struct kva_descriptor *area)
 {
-    uint64_t end = area->start + segment_bytes(vm, area);
-    struct kva_descriptor *next = area->next;
-
-    while (next && next->start == end && next->start != vm->frames_first) {
-        end += segment_bytes(vm, next);
-        next = next->next;
-    }
-    *bytes = end - area->start;
-    return next;
+    area->prev->next = area->next;
+    area->next->prev = area->prev;
+    area->prev = NULL;
+    vm->parked_span -= segment_bytes(vm, area);
+    count_out(&vm->parked, area_bytes(vm, area));
+    remember(vm, area);
+    (void)kva_free(vm->space, start_of(area));
+    kva_forget_area(vm, area);
 }
 
-/** Drop what was parked from `area` up to, not including, `end`; its pages are closed. */
-static void forget_run(struct kva_vm *vm, struct kva_descriptor *area, const struct kva_descriptor *end)
+/* -------------------------------------------------------------------------------------------------- slices */
+
+/** The start of the last segment before an address at which there is one; the address itself if there is none. Mostly it is near:
+ *  the table's entries for a few pages before are on one or two cache lines. Else the space knows. */
+static uintptr_t segment_before(const struct kva_vm *vm, uintptr_t address)
 {
-    while (area != end) {
-        struct kva_descriptor *next = area->next;
-        count_out(&vm->parked, area_bytes(vm, area));
-        remember(vm, area);
-        kva_forget_area(vm, area);
-        area = next;
+    const unsigned near = 16;
+    struct kva_segment segment;
+    uintptr_t at = address;
+
+    for (unsigned i = 0; i < near && at > vm->first; i++) {
+        at -= (uintptr_t)page_of(vm);
+        if (slot_read(vm, at))
+            return at;
     }
+    if (at == vm->first || kva_find(vm->space, address - 1, &segment) != KVA_OK || segment.state == KVA_FREE)
+        return address;
+    return (uintptr_t)segment.start;
 }
 
-void kva_purge_parked(void *context, uint64_t start, uint64_t last)
+static bool is_same_grain(const struct kva_vm *vm, uint64_t a, uint64_t b)
 {
-    struct kva_vm *vm = context;
-    struct kva_descriptor *area = sort(vm->parked_list);
+    return (a ^ b) < vm->slice_bytes;
+}
 
-    (void)start;
-    (void)last;
-    vm->parked_list = NULL;
-    vm->purges++;
-    while (area) {
-        uint64_t bytes;
-        struct kva_descriptor *next = end_of_run(vm, area, &bytes);
-        kva_close_range(vm, area->start, bytes);
-        vm->purged_runs++;
-        forget_run(vm, area, next);
-        area = next;
+/** Whether a segment that starts at an address is parked and may be closed by the same call as the one at `of`. No run reaches
+ *  over both parts of the reserve, which are closed in different ways. */
+static struct kva_descriptor *parked_neighbour(const struct kva_vm *vm, uintptr_t address, uintptr_t of)
+{
+    if (!is_in_reserve(vm, address) || !is_same_grain(vm, address, of) ||
+        is_in_frames_part(vm, address) != is_in_frames_part(vm, of))
+        return NULL;
+    struct kva_descriptor *area = slot_read(vm, address);
+    return area && area->prev ? area : NULL;
+}
+
+struct run {
+    uintptr_t start;
+    uintptr_t end; /* the last byte's successor */
+};
+
+/** The run of parked neighbours around an area, none of which is longer than a slice. */
+static struct run run_around(const struct kva_vm *vm, const struct kva_descriptor *area)
+{
+    const uintptr_t of = start_of(area);
+    struct run run = {of, of + segment_bytes(vm, area)};
+    struct kva_descriptor *next;
+
+    for (;;) {
+        uintptr_t before = segment_before(vm, run.start);
+        next = before != run.start ? parked_neighbour(vm, before, of) : NULL;
+        if (!next || before + segment_bytes(vm, next) != run.start)
+            break;
+        run.start = before;
     }
+    while ((next = parked_neighbour(vm, run.end, of)) && segment_bytes(vm, next) <= vm->slice_bytes)
+        run.end += segment_bytes(vm, next);
+    return run;
+}
+
+/** Drop what was parked in a run, whose pages are closed. */
+static void unpark_run(struct kva_vm *vm, struct run run)
+{
+    while (run.start < run.end) {
+        struct kva_descriptor *area = slot_read(vm, run.start);
+        run.start += segment_bytes(vm, area);
+        unpark(vm, area);
+    }
+    vm->purged_runs++;
+}
+
+/** Close the next piece of an area that is longer than a slice: as far as the next grain begins. */
+static void close_piece(struct kva_vm *vm, struct kva_descriptor *area)
+{
+    uint64_t start = start_of(area) + vm->head_closed;
+    uint64_t left = segment_bytes(vm, area) - vm->head_closed;
+    uint64_t piece = min_u64(left, vm->slice_bytes - (start & (vm->slice_bytes - 1)));
+
+    kva_close_range(vm, start, piece);
+    vm->head_closed += piece;
+    if (piece < left)
+        return;
+    vm->head_closed = 0;
+    vm->purged_runs++;
+    unpark(vm, area);
+}
+
+static void purge_slice(struct kva_vm *vm, struct kva_descriptor *first)
+{
+    if (segment_bytes(vm, first) > vm->slice_bytes) {
+        close_piece(vm, first);
+        return;
+    }
+    struct run run = run_around(vm, first);
+    kva_close_range(vm, run.start, run.end - run.start);
+    unpark_run(vm, run);
+}
+
+bool kva_purge_some(struct kva_vm *vm, uintptr_t ticket)
+{
+    struct kva_descriptor *first = parked_before_ticket(vm, ticket);
+
+    if (first)
+        purge_slice(vm, first);
+    return first;
+}
+
+/** Purge all that is parked now. */
+static void purge_parked(struct kva_vm *vm)
+{
+    const uintptr_t ticket = vm->tickets;
+
+    vm->purges += vm->parked.areas > 0;
+    while (kva_purge_some(vm, ticket))
+        vm_make_way(vm);
+}
+
+/** Who finds a purge under way takes one slice of it: so what is parked does not grow, and nobody does another's work alone. */
+void kva_purge_excess(struct kva_vm *vm)
+{
+    if (vm->parked_span <= vm->lazy_limit)
+        return;
+    if (vm->purgers > 0 && vm->lazy_limit > 0) {
+        purge_slice(vm, vm->parked_ring.next);
+        return;
+    }
+    vm->purgers++;
+    purge_parked(vm);
+    vm->purgers--;
 }
 
 /* ----------------------------------------------------------------------------------------------- retiring */
-
-static void park(struct kva_vm *vm, struct kva_descriptor *area)
-{
-    size_t bytes = area_bytes(vm, area);
-
-    area->state = KVA_VM_PARKED;
-    area->next = vm->parked_list;
-    vm->parked_list = area;
-    count_in(&vm->parked, bytes);
-    poison(memory_of(area), bytes);
-    (void)kva_free_deferred(vm->space, area->start); /* may purge, and then the area is gone */
-}
 
 static void leave_quarantine(struct kva_vm *vm)
 {
@@ -166,7 +260,7 @@ static void leave_quarantine(struct kva_vm *vm)
         vm->quarantine.tail = &vm->quarantine.head;
     vm->quarantine_held -= segment_bytes(vm, area);
     count_out(&vm->quarantined, area_bytes(vm, area));
-    (void)kva_free(vm->space, area->start);
+    (void)kva_free(vm->space, start_of(area));
     remember(vm, area);
     kva_forget_area(vm, area);
 }
@@ -174,8 +268,8 @@ static void leave_quarantine(struct kva_vm *vm)
 /** Hardened: unmap an area now, and keep its addresses out of use until as many bytes as the limit were freed after it. */
 static void lock_away(struct kva_vm *vm, struct kva_descriptor *area)
 {
-    kva_close_range(vm, area->start, segment_bytes(vm, area));
-    area->state = KVA_VM_QUARANTINED;
+    kva_close_range(vm, start_of(area), segment_bytes(vm, area));
+    set_state(area, KVA_VM_QUARANTINED);
     area->next = NULL;
     *vm->quarantine.tail = area;
     vm->quarantine.tail = &area->next;
@@ -191,101 +285,64 @@ static void discard(struct kva_vm *vm, struct kva_descriptor *area)
     if (vm->hardened)
         lock_away(vm, area);
     else
-        park(vm, area);
-}
-
-/** The bin other than `own` that no area has come into for longest; NULL if all others are empty. */
-static struct kva_bin *coldest_bin(struct kva_vm *vm, const struct kva_bin *own)
-{
-    struct kva_bin *coldest = NULL;
-
-    for (size_t i = 0; i < KVA_VM_BINS; i++) {
-        struct kva_bin *bin = &vm->bin[i];
-        if (bin != own && bin->head && (!coldest || bin->used < coldest->used))
-            coldest = bin;
-    }
-    return coldest;
-}
-
-/** Make room in the cache for an area: park what is in the coldest bins, so that sizes that are no longer asked for make way
- *  for those that are. Fails when the area's own bin would have to give. */
-static bool make_room(struct kva_vm *vm, const struct kva_descriptor *area)
-{
-    size_t bytes = area_bytes(vm, area);
-
-    if (bytes > vm->cache_limit)
-        return false;
-    while (vm->cached.bytes > vm->cache_limit - bytes) {
-        struct kva_bin *coldest = coldest_bin(vm, &vm->bin[bin_of(area->pages)]);
-        if (!coldest)
-            return false;
-        while (coldest->head && vm->cached.bytes > vm->cache_limit - bytes)
-            park(vm, cache_pop(vm, &coldest->head));
-    }
-    return true;
+        kva_park_area(vm, area);
 }
 
 void kva_retire_area(struct kva_vm *vm, struct kva_descriptor *area, const void *by)
 {
-    vm->frees += is_counted(area->kind);
+    vm->slow_frees += is_counted(kind_of(area));
     area->owner = (void *)(uintptr_t)by;
-    if (is_cacheable(vm, area) && make_room(vm, area))
-        cache_push(vm, area, by);
-    else
+    if (!is_cacheable(vm, area) || !kva_cache_put(vm, area, by))
         discard(vm, area);
 }
 
-static void park_cache(struct kva_vm *vm)
+static void empty_quarantine(struct kva_vm *vm)
 {
-    for (size_t i = 0; i < KVA_VM_BINS; i++) {
-        while (vm->bin[i].head)
-            park(vm, cache_pop(vm, &vm->bin[i].head));
+    const unsigned slice = 256; /* some 100 ns each: 26 us */
+
+    for (unsigned i = 1; vm->quarantine.head; i++) {
+        leave_quarantine(vm);
+        if (i % slice == 0)
+            vm_make_way(vm);
     }
 }
 
 /** All is parked before anything is purged, so that as much as possible is merged. */
 bool kva_purge_idle(struct kva_vm *vm)
 {
-    bool any = vm->cached.areas > 0 || vm->quarantine.head;
+    bool any = kva_cache_park_all(vm) || vm->quarantine.head;
 
-    (void)kva_set_deferred_limit(vm->space, UINT64_MAX);
-    park_cache(vm);
     any = kva_ram_flush(vm) || any;
     any = vm->parked.areas > 0 || any;
-    (void)kva_set_deferred_limit(vm->space, vm->lazy_limit);
-    (void)kva_flush(vm->space);
-    while (vm->quarantine.head)
-        leave_quarantine(vm);
+    purge_parked(vm);
+    empty_quarantine(vm);
     return any;
 }
 
 /* --------------------------------------------------------------------------------------------------- free */
 
-/** Why no live area starts at an address inside the reserve. */
-static enum kva_status why_not(const struct kva_vm *vm, uintptr_t address)
+enum kva_status kva_why_not_live(const struct kva_vm *vm, uintptr_t address, enum kva_vm_kind kind)
 {
-    const struct kva_descriptor *area = kva_area_around(vm, address);
-
-    if (area && area->kind == KVA_VM_BLOCK) {
-        area = kva_ram_map_around(vm, area, address);
-        if (!area)
-            return KVA_EDOUBLE; /* a part of the block that is mapped for nobody */
-    }
-    if (!area)
-        return KVA_EDOUBLE;
-    if (area->state == KVA_VM_RESIZING && area->start == address)
+    if (!is_in_reserve(vm, address))
+        return KVA_EUNKNOWN;
+    const struct kva_descriptor *area = kva_look_around(vm, address);
+    if (!area || kind_of(area) == KVA_VM_BLOCK)
+        return KVA_EDOUBLE; /* free, or a part of a block that is mapped for nobody */
+    if (state_of(area) == KVA_VM_RESIZING && start_of(area) == address)
         return KVA_EREENTRY;
-    switch ((enum kva_vm_state)state_of(area)) {
+    switch (state_of(area)) {
     case KVA_VM_LATER:
     case KVA_VM_PARKED:
     case KVA_VM_QUARANTINED:
         return KVA_EDEFERRED;
     case KVA_VM_CACHED:
         return KVA_EDOUBLE;
-    case KVA_VM_LIVE:
+    default:
         break;
     }
-    return area->start == address ? KVA_EINVAL : KVA_EINTERIOR;
+    if (start_of(area) != address)
+        return KVA_EINTERIOR;
+    return kind_of(area) == kind ? KVA_EDOUBLE : KVA_EINVAL; /* by another thread, a moment ago */
 }
 
 struct kva_descriptor *kva_live_area(const struct kva_vm *vm, const void *memory, enum kva_vm_kind kind,
@@ -294,32 +351,47 @@ struct kva_descriptor *kva_live_area(const struct kva_vm *vm, const void *memory
     uintptr_t address = (uintptr_t)memory;
     struct kva_descriptor *area = area_at(vm, address);
 
-    if (area && area->state == KVA_VM_LIVE && area->kind == kind)
+    if (area && area_key(area) == key_of(address, kind, KVA_VM_LIVE))
         return area;
-    *status = is_in_reserve(vm, address) ? why_not(vm, address) : KVA_EUNKNOWN;
+    *status = kva_why_not_live(vm, address, kind);
     return NULL;
+}
+
+/** The longer way, for an area that was claimed, or, if there is none, for the reason. */
+static enum kva_status free_slowly(struct kva_vm *vm, struct kva_descriptor *area, uintptr_t address,
+                                   const void *by)
+{
+    enum kva_status status = KVA_OK;
+
+    vm_enter(vm);
+    if (area) {
+        kva_retire_area(vm, area, by);
+        kva_purge_excess(vm);
+    } else {
+        status = refuse(vm, kva_why_not_live(vm, address, KVA_VM_VMALLOC), "kva_vfree", address);
+    }
+    vm_leave(vm);
+    return status;
 }
 
 enum kva_status kva_vfree(struct kva_vm *vm, void *memory)
 {
-    enum kva_status status = KVA_ENULL;
-
     if (!vm)
         return KVA_ENULL;
     if (!memory)
         return KVA_OK;
-    if (has_ready(vm))
-        kva_free_ready(vm);
-    struct kva_descriptor *area = kva_live_area(vm, memory, KVA_VM_VMALLOC, &status);
-    if (!area)
-        return refuse(vm, status, __func__, (uintptr_t)memory);
-    if (is_cacheable(vm, area) && vm->cached.bytes + area_bytes(vm, area) <= vm->cache_limit) {
-        vm->frees++;
-        cache_push(vm, area, CALLER());
-        return KVA_OK;
+    free_ready_unlocked(vm, 0);
+    struct kva_vm_cpu *cpu = cpu_here(vm);
+    lock_take(&cpu->lock, vm->threads);
+    struct kva_descriptor *area = claim_area(vm, (uintptr_t)memory);
+    bool is_cached =
+        area && is_cacheable(vm, area) && cpu->cached.bytes + area_bytes(vm, area) <= vm->cache_share;
+    if (is_cached) {
+        cpu->frees++;
+        cache_push(vm, cpu, area, CALLER());
     }
-    kva_retire_area(vm, area, CALLER());
-    return KVA_OK;
+    lock_drop(&cpu->lock, vm->threads);
+    return is_cached ? KVA_OK : free_slowly(vm, area, (uintptr_t)memory, CALLER());
 }
 
 /** Whether areas of a kind are handed out by their start. A per-CPU area is not, only objects in it. */
@@ -328,11 +400,33 @@ static bool is_handed_out(unsigned kind)
     return kind == KVA_VM_VMALLOC || kind == KVA_VM_VMAP || kind == KVA_VM_RAM;
 }
 
+/** Whether a key says that a live area, handed out by its start, begins at an address. */
+static bool is_key_usable(uintptr_t key, uintptr_t address)
+{
+    unsigned kind = (unsigned)(key >> KEY_KIND_SHIFT & KEY_STATE);
+
+    return is_handed_out(kind) &&
+           (key == key_of(address, kind, KVA_VM_LIVE) || key == key_of(address, kind, KVA_VM_RESIZING));
+}
+
+/** With a CPU's lock: see vm.h for what that is good for. The key is read again behind the size, so that this is not the size
+ *  of what the descriptor has come to describe meanwhile. */
 size_t kva_vm_usable_size(const struct kva_vm *vm, const void *memory)
 {
-    const struct kva_descriptor *area = vm ? area_at(vm, (uintptr_t)memory) : NULL;
+    const uintptr_t address = (uintptr_t)memory;
+    size_t bytes = 0;
 
-    if (!area || state_of(area) != KVA_VM_LIVE || !is_handed_out(area->kind))
+    if (!vm)
         return 0;
-    return usable_bytes(vm, area);
+    struct kva_vm_cpu *cpu = cpu_here(vm);
+    lock_take(&cpu->lock, vm->threads);
+    const struct kva_descriptor *area = area_at(vm, address);
+    uintptr_t key = area ? atomic_load_explicit(&area->key, memory_order_acquire) : KVA_VM_GONE;
+    if (area && is_key_usable(key, address)) {
+        bytes = usable_bytes(vm, area);
+        atomic_thread_fence(memory_order_acquire);
+        bytes = area_key(area) == key ? bytes : 0;
+    }
+    lock_drop(&cpu->lock, vm->threads);
+    return bytes;
 }

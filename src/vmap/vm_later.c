@@ -20,44 +20,71 @@ static struct kva_later *take_record(struct kva_vm *vm)
     return kva_nodes_ensure(&vm->records, 1) ? kva_nodes_pop(&vm->records) : NULL;
 }
 
-/** No record to be had: sleep, if that is possible, and free at once. */
+static void begin_to_wait(struct kva_vm *vm, struct kva_descriptor *area, const void *by)
+{
+    area->owner = (void *)(uintptr_t)by;
+    count_in(&vm->later, area_bytes(vm, area));
+    set_state(area, KVA_VM_LATER);
+}
+
+static void end_to_wait(struct kva_vm *vm, struct kva_descriptor *area)
+{
+    count_out(&vm->later, area_bytes(vm, area));
+    set_state(area, KVA_VM_CLAIMED);
+    kva_retire_area(vm, area, area->owner);
+}
+
+/** No record to be had: sleep, without the lock, if that is possible, and free then. */
 static enum kva_status free_after_sleep(struct kva_vm *vm, struct kva_descriptor *area, const void *by)
 {
-    if (!vm->grace.wait)
+    if (!vm->grace.wait) {
+        set_state(area, KVA_VM_LIVE);
         return KVA_ENOMEM;
+    }
+    begin_to_wait(vm, area, by);
+    vm_leave(vm);
     vm->grace.wait(vm->grace.context);
-    kva_retire_area(vm, area, by);
+    vm_enter(vm);
+    end_to_wait(vm, area);
+    kva_purge_excess(vm);
+    return KVA_OK;
+}
+
+/** With the lock held: KVA_OK and a record that grace.after is to be given, or no record, and all is done. */
+static enum kva_status free_later(struct kva_vm *vm, void *memory, const void *by, struct kva_later **record)
+{
+    struct kva_later *given = *record;
+    struct kva_descriptor *area = vm->grace.after ? claim_area(vm, (uintptr_t)memory) : NULL;
+
+    *record = NULL;
+    if (!vm->grace.after)
+        return KVA_ENOENT;
+    if (!area)
+        return kva_why_not_live(vm, (uintptr_t)memory, KVA_VM_VMALLOC);
+    *record = given ? given : take_record(vm);
+    if (!*record)
+        return free_after_sleep(vm, area, by);
+    area->of = given ? NULL : *record;
+    (*record)->vm = vm;
+    (*record)->memory = memory;
+    begin_to_wait(vm, area, by);
     return KVA_OK;
 }
 
 enum kva_status kva_vfree_later(struct kva_vm *vm, void *memory, struct kva_later *record)
 {
-    enum kva_status status = KVA_ENULL;
-    struct kva_later *own = NULL;
-
     if (!vm)
         return KVA_ENULL;
     if (!memory)
         return KVA_OK;
-    if (has_ready(vm))
-        kva_free_ready(vm);
-    if (!vm->grace.after)
-        return refuse(vm, KVA_ENOENT, __func__, (uintptr_t)memory);
-    struct kva_descriptor *area = kva_live_area(vm, memory, KVA_VM_VMALLOC, &status);
-    if (!area)
-        return refuse(vm, status, __func__, (uintptr_t)memory);
-    if (!record)
-        record = own = take_record(vm);
-    if (!record)
-        return finish(vm, free_after_sleep(vm, area, CALLER()), __func__, (uintptr_t)memory);
-    area->state = KVA_VM_LATER;
-    area->owner = (void *)(uintptr_t)CALLER();
-    area->of = own;
-    count_in(&vm->later, area_bytes(vm, area));
-    record->vm = vm;
-    record->memory = memory;
-    vm->grace.after(vm->grace.context, record);
-    return KVA_OK;
+    free_ready_unlocked(vm, 0);
+    vm_enter(vm);
+    enum kva_status status =
+        finish(vm, free_later(vm, memory, CALLER(), &record), __func__, (uintptr_t)memory);
+    vm_leave(vm);
+    if (record)
+        vm->grace.after(vm->grace.context, record);
+    return status;
 }
 
 void kva_vfree_ready(struct kva_later *record)
@@ -79,14 +106,13 @@ void kva_free_ready(struct kva_vm *vm)
     while (record) {
         struct kva_later *next = record->next;
         struct kva_descriptor *area = area_at(vm, (uintptr_t)record->memory);
-        check_contract(&vm->ledger.hooks, area && area->state == KVA_VM_LATER, __func__,
+        check_contract(&vm->ledger.hooks, area && state_of(area) == KVA_VM_LATER, __func__,
                        "V8: a record of kva_vfree_later names no area that waits", (uintptr_t)record->memory);
-        count_out(&vm->later, area_bytes(vm, area));
         if (area->of)
             kva_nodes_push(&vm->records, area->of);
         area->of = NULL;
-        area->state = KVA_VM_LIVE;
-        kva_retire_area(vm, area, area->owner);
+        end_to_wait(vm, area);
         record = next;
     }
+    kva_purge_excess(vm);
 }

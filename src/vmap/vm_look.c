@@ -11,30 +11,39 @@ struct kva_descriptor *kva_area_around(const struct kva_vm *vm, uintptr_t addres
 
     if (kva_find(vm->space, address, &segment) != KVA_OK || segment.state == KVA_FREE)
         return NULL;
-    return *table_slot(vm, (uintptr_t)segment.start);
+    return slot_read(vm, (uintptr_t)segment.start);
+}
+
+struct kva_descriptor *kva_look_around(const struct kva_vm *vm, uintptr_t address)
+{
+    struct kva_descriptor *area = kva_area_around(vm, address);
+    struct kva_descriptor *map =
+        area && kind_of(area) == KVA_VM_BLOCK ? kva_ram_map_around(vm, area, address) : NULL;
+
+    return map ? map : area;
 }
 
 /** What kva_map_ram and the library keep in `owner` is no user's. */
 static bool has_owner(const struct kva_descriptor *area)
 {
-    return state_of(area) == KVA_VM_LIVE && (area->kind == KVA_VM_VMALLOC || area->kind == KVA_VM_VMAP);
+    return is_live(area) && (kind_of(area) == KVA_VM_VMALLOC || kind_of(area) == KVA_VM_VMAP);
 }
 
 static bool is_freed(const struct kva_descriptor *area)
 {
-    return state_of(area) != KVA_VM_LIVE && area->kind != KVA_VM_RAM;
+    return !is_live(area) && kind_of(area) != KVA_VM_RAM;
 }
 
 void kva_describe_area(const struct kva_vm *vm, const struct kva_descriptor *area, struct kva_vm_area *out)
 {
     *out = (struct kva_vm_area){
-        .start = area->start,
-        .last = area->start + (area_bytes(vm, area) - 1),
+        .start = start_of(area),
+        .last = start_of(area) + (area_bytes(vm, area) - 1),
         .guard = (uintptr_t)bytes_of_pages(vm, area->guard),
         .size = area->size,
         .pages = area->pages,
-        .kind = (enum kva_vm_kind)area->kind,
-        .state = state_of(area),
+        .kind = (enum kva_vm_kind)kind_of(area),
+        .state = told_state(area),
         .flags = area->flags,
         .caller = area->caller,
         .freed_by = is_freed(area) ? area->owner : NULL,
@@ -47,16 +56,13 @@ enum kva_status kva_vm_find(const struct kva_vm *vm, const void *address, struct
     if (!vm)
         return KVA_ENULL;
     if (!area)
-        return kva_report_misuse(&vm->ledger.hooks, KVA_ENULL, __func__, 0);
-    const struct kva_descriptor *found = kva_area_around(vm, (uintptr_t)address);
-    if (!found)
-        return KVA_ENOENT;
-    if (found->kind == KVA_VM_BLOCK) {
-        const struct kva_descriptor *map = kva_ram_map_around(vm, found, (uintptr_t)address);
-        found = map ? map : found;
-    }
-    kva_describe_area(vm, found, area);
-    return KVA_OK;
+        return refuse_null(vm, __func__);
+    kva_vm_freeze(vm);
+    const struct kva_descriptor *found = kva_look_around(vm, (uintptr_t)address);
+    if (found)
+        kva_describe_area(vm, found, area);
+    kva_vm_thaw(vm);
+    return found ? KVA_OK : KVA_ENOENT;
 }
 
 /** The first area whose segment begins at or behind an address; NULL if there is none. */
@@ -67,7 +73,7 @@ static const struct kva_descriptor *area_from(const struct kva_vm *vm, uint64_t 
     enum kva_status status = kva_find(vm->space, address, &segment);
     while (status == KVA_OK && (segment.state == KVA_FREE || segment.start < address))
         status = kva_next(vm->space, &segment);
-    return status == KVA_OK ? *table_slot(vm, (uintptr_t)segment.start) : NULL;
+    return status == KVA_OK ? slot_read(vm, (uintptr_t)segment.start) : NULL;
 }
 
 /** In a block, the area that follows `area`, which is the block itself or a map in it. NULL behind the last. */
@@ -75,7 +81,7 @@ static const struct kva_descriptor *next_in_block(const struct kva_vm *vm, const
 {
     const struct kva_descriptor *around = kva_area_around(vm, area->start);
 
-    if (!around || around->kind != KVA_VM_BLOCK)
+    if (!around || kind_of(around) != KVA_VM_BLOCK)
         return NULL;
     return kva_ram_map_from(vm, around, area->kind == KVA_VM_RAM ? area->last + 1 : area->start);
 }
@@ -85,19 +91,16 @@ static uint64_t end_of_segment(const struct kva_vm *vm, const struct kva_vm_area
 {
     const struct kva_descriptor *around = kva_area_around(vm, area->start);
 
-    if (around && around->start <= area->start)
-        return around->start + segment_bytes(vm, around);
+    if (around && start_of(around) <= area->start)
+        return start_of(around) + segment_bytes(vm, around);
     return area->last + 1 + area->guard;
 }
 
-enum kva_status kva_vm_next(const struct kva_vm *vm, struct kva_vm_area *area)
+enum kva_status kva_look_next(const struct kva_vm *vm, struct kva_vm_area *area)
 {
-    if (!vm)
-        return KVA_ENULL;
-    if (!area)
-        return kva_report_misuse(&vm->ledger.hooks, KVA_ENULL, __func__, 0);
     bool begins = area->pages == 0;
     const struct kva_descriptor *next = begins ? NULL : next_in_block(vm, area);
+
     if (!next)
         next = area_from(vm, begins ? vm->first : end_of_segment(vm, area));
     if (!next)
@@ -106,38 +109,48 @@ enum kva_status kva_vm_next(const struct kva_vm *vm, struct kva_vm_area *area)
     return KVA_OK;
 }
 
+enum kva_status kva_vm_next(const struct kva_vm *vm, struct kva_vm_area *area)
+{
+    if (!vm)
+        return KVA_ENULL;
+    if (!area)
+        return refuse_null(vm, __func__);
+    kva_vm_freeze(vm);
+    enum kva_status status = kva_look_next(vm, area);
+    kva_vm_thaw(vm);
+    return status;
+}
+
 /* --------------------------------------------------------------------------------------------- statistics */
 
-static void count_states(const struct kva_vm *vm, struct kva_vm_stats *stats)
+static void count_states(const struct kva_vm *vm, const struct kva_count *cached, struct kva_vm_stats *stats)
 {
     stats->later_areas = vm->later.areas;
     stats->later_bytes = vm->later.bytes;
-    stats->cached_areas = vm->cached.areas;
-    stats->cached_bytes = vm->cached.bytes;
+    stats->cached_areas = cached->areas;
+    stats->cached_bytes = cached->bytes;
     stats->parked_areas = vm->parked.areas;
     stats->parked_bytes = vm->parked.bytes;
     stats->quarantined_areas = vm->quarantined.areas;
     stats->quarantined_bytes = vm->quarantined.bytes;
     stats->live_areas =
-        vm->all.areas - vm->later.areas - vm->cached.areas - vm->parked.areas - vm->quarantined.areas;
+        vm->all.areas - vm->later.areas - cached->areas - vm->parked.areas - vm->quarantined.areas;
     stats->live_bytes =
-        vm->all.bytes - vm->later.bytes - vm->cached.bytes - vm->parked.bytes - vm->quarantined.bytes;
+        vm->all.bytes - vm->later.bytes - cached->bytes - vm->parked.bytes - vm->quarantined.bytes;
 }
 
-enum kva_status kva_vm_stats_read(const struct kva_vm *vm, struct kva_vm_stats *stats)
+/** With all locks held, so that the sums are exact. */
+static void sum_up(const struct kva_vm *vm, struct kva_vm_stats *stats)
 {
+    struct kva_vm_cpu_sums sums = kva_cache_sums(vm);
     struct kva_stats space;
 
-    if (!vm)
-        return KVA_ENULL;
-    if (!stats)
-        return kva_report_misuse(&vm->ledger.hooks, KVA_ENULL, __func__, 0);
     *stats = (struct kva_vm_stats){
         .reserve_first = vm->first,
         .reserve_last = vm->first + (vm->bytes - 1),
-        .allocations = vm->hits + vm->slow_allocations,
-        .frees = vm->frees,
-        .cache_hits = vm->hits,
+        .allocations = sums.hits + vm->slow_allocations,
+        .frees = sums.frees + vm->slow_frees,
+        .cache_hits = sums.hits,
         .cache_misses = vm->misses,
         .purges = vm->purges,
         .purged_runs = vm->purged_runs,
@@ -146,13 +159,24 @@ enum kva_status kva_vm_stats_read(const struct kva_vm *vm, struct kva_vm_stats *
         .moved = vm->moved,
         .table_bytes = vm->table_bytes + vm->frame_at_bytes,
     };
-    count_states(vm, stats);
+    count_states(vm, &sums.cached, stats);
     kva_ram_stats(vm, stats);
     for (const struct kva_frames *frames = vm->pools; frames; frames = frames->next)
         stats->frames_taken += frames->taken;
     (void)kva_stats_read(vm->space, &space);
-    stats->memory_bytes = sizeof *vm + vm->ledger.memory_bytes + space.memory_bytes;
+    stats->memory_bytes = vm->taken_bytes + vm->ledger.memory_bytes + space.memory_bytes;
     vm->pages.stats(vm->pages.context, vm->stretch, &stats->pages);
+}
+
+enum kva_status kva_vm_stats_read(const struct kva_vm *vm, struct kva_vm_stats *stats)
+{
+    if (!vm)
+        return KVA_ENULL;
+    if (!stats)
+        return refuse_null(vm, __func__);
+    kva_vm_freeze(vm);
+    sum_up(vm, stats);
+    kva_vm_thaw(vm);
     return KVA_OK;
 }
 
@@ -171,47 +195,67 @@ static bool same_count(const struct kva_count *a, const struct kva_count *b)
 
 static bool is_part_right(const struct kva_vm *vm, const struct kva_descriptor *area)
 {
-    bool private_memory = area->kind == KVA_VM_VMALLOC || area->kind == KVA_VM_PCPU;
+    bool private_memory = kind_of(area) == KVA_VM_VMALLOC || kind_of(area) == KVA_VM_PCPU;
 
-    return private_memory == !is_in_frames_part(vm, area->start);
+    return private_memory == !is_in_frames_part(vm, start_of(area));
 }
 
 static const char *check_segment(const struct kva_vm *vm, const struct kva_segment *segment,
                                  struct walk *walk)
 {
-    const struct kva_descriptor *area = *table_slot(vm, (uintptr_t)segment->start);
+    const struct kva_descriptor *area = slot_read(vm, (uintptr_t)segment->start);
 
-    if (!area || area->start != segment->start)
+    if (!area || start_of(area) != segment->start)
         return "V1: a segment has no descriptor";
     if (segment_bytes(vm, area) != segment->last - segment->start + 1)
         return "V1: a segment is not as long as its area and its guard";
-    if ((segment->state == KVA_DEFERRED) != (area->state == KVA_VM_PARKED))
-        return "V2: a deferred segment's area is not parked, or a parked one's is not deferred";
-    if (area->state > KVA_VM_RESIZING || !is_part_right(vm, area))
+    if ((state_of(area) == KVA_VM_PARKED) != (area->prev != NULL))
+        return "V2: a parked area is not on the list, or another one is";
+    if (state_of(area) > KVA_VM_RESIZING || !is_part_right(vm, area))
         return "V5: an area lies in the wrong part of the reserve";
     count_in(&walk->all, area_bytes(vm, area));
-    count_in(&walk->state[state_of(area)], area_bytes(vm, area));
-    return area->kind == KVA_VM_BLOCK ? kva_ram_check(vm, area) : NULL;
+    count_in(&walk->state[told_state(area)], area_bytes(vm, area));
+    return kind_of(area) == KVA_VM_BLOCK ? kva_ram_check(vm, area) : NULL;
 }
 
-/** A bin: whether each area in it belongs there. Ends with the first that does not, so a ring is not walked for ever. */
-static bool is_bin_right(const struct kva_bin *bin, size_t i, uint64_t most)
+/** A bin: whether each area in it belongs there and is cached. Ends with the first that does not, and with more than there
+ *  can be, so that a ring is not walked for ever. */
+static bool check_bin(const struct kva_vm *vm, const struct kva_bin *bin, size_t i, struct kva_count *count)
 {
     for (const struct kva_descriptor *area = bin->head; area; area = area->next) {
-        if (bin_of(area->pages) != i || most-- == 0)
+        if (bin_of(area->pages) != i || state_of(area) != KVA_VM_CACHED || count->areas > vm->all.areas)
             return false;
+        count_in(count, area_bytes(vm, area));
     }
     return true;
 }
 
-/** The bins, or the parked list: whether the areas in it are of one state, and as many as were counted. */
-static bool check_list(const struct kva_vm *vm, const struct kva_descriptor *list, enum kva_vm_state state,
-                       uint64_t most, struct kva_count *count)
+static const char *check_cpu(const struct kva_vm *vm, const struct kva_vm_cpu *cpu, struct kva_count *cached)
 {
-    for (; list; list = list->next) {
-        if (list->state != state || count->areas > most)
+    struct kva_count own = {0, 0};
+
+    for (size_t i = 0; i < KVA_VM_BINS; i++) {
+        if (!check_bin(vm, &cpu->bin[i], i, &own))
+            return "V3: a cached area lies in another's bin, or a bin holds what is not cached";
+    }
+    if (!same_count(&own, &cpu->cached) || own.bytes > vm->cache_share)
+        return "V3: a CPU's count is not what its bins hold, or more than its share";
+    cached->areas += own.areas;
+    cached->bytes += own.bytes;
+    return NULL;
+}
+
+/** The parked list: linked both ways, by rising tickets. */
+static bool check_parked(const struct kva_vm *vm, struct kva_count *count, uint64_t *span)
+{
+    const struct kva_descriptor *ring = &vm->parked_ring;
+
+    for (const struct kva_descriptor *area = ring->next; area != ring; area = area->next) {
+        bool rises = area->prev == ring || (intptr_t)((uintptr_t)area->of - (uintptr_t)area->prev->of) > 0;
+        if (state_of(area) != KVA_VM_PARKED || area->next->prev != area || !rises)
             return false;
-        count_in(count, area_bytes(vm, list));
+        count_in(count, area_bytes(vm, area));
+        *span += segment_bytes(vm, area);
     }
     return true;
 }
@@ -220,16 +264,16 @@ static const char *check_lists(const struct kva_vm *vm, const struct walk *walk)
 {
     struct kva_count cached = {0, 0};
     struct kva_count parked = {0, 0};
+    uint64_t span = 0;
 
-    for (size_t i = 0; i < KVA_VM_BINS; i++) {
-        if (!is_bin_right(&vm->bin[i], i, vm->all.areas))
-            return "V3: a cached area lies in another's bin";
-        if (!check_list(vm, vm->bin[i].head, KVA_VM_CACHED, vm->all.areas, &cached))
-            return "V3: a bin holds what is not cached";
+    for (unsigned i = 0; i < vm->cpu_count; i++) {
+        const char *broken = check_cpu(vm, &vm->cpu[i], &cached);
+        if (broken)
+            return broken;
     }
     if (!same_count(&cached, &walk->state[KVA_VM_CACHED]))
         return "V3: the bins do not hold all that is cached";
-    if (!check_list(vm, vm->parked_list, KVA_VM_PARKED, vm->all.areas, &parked) ||
+    if (!check_parked(vm, &parked, &span) || span != vm->parked_span ||
         !same_count(&parked, &walk->state[KVA_VM_PARKED]))
         return "V2: the parked list does not hold all that is parked";
     return NULL;
@@ -238,7 +282,6 @@ static const char *check_lists(const struct kva_vm *vm, const struct walk *walk)
 static const char *check_counts(const struct kva_vm *vm, const struct walk *walk)
 {
     bool right = same_count(&vm->all, &walk->all) && same_count(&vm->later, &walk->state[KVA_VM_LATER]) &&
-                 same_count(&vm->cached, &walk->state[KVA_VM_CACHED]) &&
                  same_count(&vm->parked, &walk->state[KVA_VM_PARKED]) &&
                  same_count(&vm->quarantined, &walk->state[KVA_VM_QUARANTINED]);
 
@@ -251,7 +294,7 @@ static uint64_t live_map_pages(const struct kva_vm *vm, const struct kva_frames 
     struct kva_vm_area area = {0};
     uint64_t pages = 0;
 
-    while (kva_vm_next(vm, &area) == KVA_OK) {
+    while (kva_look_next(vm, &area) == KVA_OK) {
         bool is_map = area.kind == KVA_VM_VMAP || area.kind == KVA_VM_RAM;
         if (is_map && area.state == KVA_VM_LIVE && area_at(vm, area.start)->of == frames)
             pages += area.pages;
@@ -268,7 +311,7 @@ static const char *check_frames(const struct kva_vm *vm)
             taken += frames->uses[i] != 0;
             uses += frames->uses[i] != 0 ? frames->uses[i] - 1 : 0;
         }
-        if (taken != frames->taken || uses != live_map_pages(vm, frames))
+        if (taken != frames->taken || uses != live_map_pages(vm, frames) + frames->pending)
             return "V7: the frames' counts are not those of the live maps";
     }
     return NULL;
@@ -304,12 +347,12 @@ enum kva_status kva_vm_check(const struct kva_vm *vm, struct kva_fault *fault)
 
     if (!vm)
         return KVA_ENULL;
+    kva_vm_freeze(vm);
     enum kva_status status = kva_space_check(vm->space, fault);
-    if (status != KVA_OK)
-        return status;
-    const char *broken = check_all(vm, &at);
+    const char *broken = status == KVA_OK ? check_all(vm, &at) : NULL;
+    kva_vm_thaw(vm);
     if (!broken)
-        return KVA_OK;
+        return status;
     if (fault)
         *fault = (struct kva_fault){KVA_ECORRUPT, __func__, broken, at};
     return KVA_ECORRUPT;

@@ -67,16 +67,27 @@ static enum kva_status map_frames(struct kva_vm *vm, struct kva_frames *frames, 
     bool known = (flags & ~(unsigned)KVA_VM_NO_BLOCK) == 0;
     enum kva_status status = known ? kva_use_frames(vm, frames, numbers, count) : KVA_EINVAL;
 
-    free_ready_for(vm, flags);
     if (status != KVA_OK)
-        return refuse(vm, status, "kva_vm_map", 0);
+        return status;
+    frames->pending += count;
     status = kva_take_map(vm, frames, numbers, count, flags, KVA_VM_VMAP, caller, &map);
-    if (status != KVA_OK) {
+    frames->pending -= count;
+    if (status == KVA_OK)
+        *memory = memory_of(map);
+    else
         kva_unuse_frames(frames, numbers, count);
-        return refuse(vm, status, "kva_vm_map", 0);
-    }
-    *memory = memory_of(map);
-    return KVA_OK;
+    return status;
+}
+
+static enum kva_status map_locked(struct kva_vm *vm, struct kva_frames *frames, const uint32_t *numbers,
+                                  size_t count, unsigned flags, const void *caller, void **memory)
+{
+    vm_enter(vm);
+    free_ready_for(vm, flags);
+    enum kva_status status = map_frames(vm, frames, numbers, count, flags, caller, memory);
+    status = finish(vm, status, "kva_vm_map", 0);
+    vm_leave(vm);
+    return status;
 }
 
 enum kva_status kva_vm_map(struct kva_vm *vm, struct kva_frames *frames, const uint32_t *numbers,
@@ -85,15 +96,15 @@ enum kva_status kva_vm_map(struct kva_vm *vm, struct kva_frames *frames, const u
     if (!vm)
         return KVA_ENULL;
     if (!memory)
-        return refuse(vm, KVA_ENULL, __func__, 0);
-    return map_frames(vm, frames, numbers, count, flags, CALLER(), memory);
+        return refuse_unlocked(vm, KVA_ENULL, __func__, 0);
+    return map_locked(vm, frames, numbers, count, flags, CALLER(), memory);
 }
 
 void *kva_vmap(struct kva_vm *vm, struct kva_frames *frames, const uint32_t *numbers, size_t count)
 {
     void *memory = NULL;
 
-    if (!vm || map_frames(vm, frames, numbers, count, 0, CALLER(), &memory) != KVA_OK)
+    if (!vm || map_locked(vm, frames, numbers, count, 0, CALLER(), &memory) != KVA_OK)
         return NULL;
     return memory;
 }
@@ -106,10 +117,15 @@ enum kva_status kva_vunmap(struct kva_vm *vm, void *memory)
         return KVA_ENULL;
     if (!memory)
         return KVA_OK;
+    vm_enter(vm);
     struct kva_descriptor *area = kva_live_area(vm, memory, KVA_VM_VMAP, &status);
-    if (!area)
-        return refuse(vm, status, __func__, (uintptr_t)memory);
-    kva_unuse_frames(area->of, numbers_at(vm, area->start), area->pages);
-    kva_retire_area(vm, area, CALLER());
-    return KVA_OK;
+    if (area) {
+        kva_unuse_frames(area->of, numbers_at(vm, start_of(area)), area->pages);
+        kva_retire_area(vm, area, CALLER());
+        kva_purge_excess(vm);
+        status = KVA_OK;
+    }
+    status = finish(vm, status, __func__, (uintptr_t)memory);
+    vm_leave(vm);
+    return status;
 }

@@ -43,7 +43,7 @@ struct kva_pcpu {
     size_t chunk_count; /* that have offsets, absent ones included */
     size_t chunk_room;  /* entries of `chunks` */
     size_t empty;       /* chunks that are present and hold no object */
-    bool growing;       /* memory for a chunk is being asked for */
+    unsigned growing;   /* threads that ask for memory for a chunk */
     size_t objects;
     size_t unit;
     size_t stride;
@@ -134,6 +134,19 @@ static struct kva_pcpu *take_pcpu(struct kva_vm *vm, const struct shape *shape)
     return pcpu;
 }
 
+/** With the lock held. */
+static enum kva_status create(struct kva_vm *vm, const struct shape *shape, struct kva_pcpu **pcpu)
+{
+    struct kva_pcpu *made = take_pcpu(vm, shape);
+
+    if (!made)
+        return KVA_ENOMEM;
+    made->next = vm->pcpus;
+    vm->pcpus = made;
+    *pcpu = made;
+    return KVA_OK;
+}
+
 enum kva_status kva_pcpu_create(struct kva_vm *vm, const struct kva_pcpu_config *config,
                                 struct kva_pcpu **pcpu)
 {
@@ -143,17 +156,14 @@ enum kva_status kva_pcpu_create(struct kva_vm *vm, const struct kva_pcpu_config 
     if (!vm)
         return KVA_ENULL;
     if (!pcpu)
-        return refuse(vm, KVA_ENULL, __func__, 0);
+        return refuse_unlocked(vm, KVA_ENULL, __func__, 0);
     enum kva_status status = shape_of(vm, config ? config : &usual, &shape);
-    if (status != KVA_OK)
-        return refuse(vm, status, __func__, 0);
-    struct kva_pcpu *made = take_pcpu(vm, &shape);
-    if (!made)
-        return refuse(vm, KVA_ENOMEM, __func__, 0);
-    made->next = vm->pcpus;
-    vm->pcpus = made;
-    *pcpu = made;
-    return KVA_OK;
+    vm_enter(vm);
+    if (status == KVA_OK)
+        status = create(vm, &shape, pcpu);
+    status = finish(vm, status, __func__, 0);
+    vm_leave(vm);
+    return status;
 }
 
 static void give_pcpu(struct kva_pcpu *pcpu)
@@ -201,22 +211,34 @@ void kva_pcpu_trim(struct kva_vm *vm)
         retire_empty_chunks(pcpu, NULL);
 }
 
-enum kva_status kva_pcpu_destroy(struct kva_pcpu *pcpu)
+static void destroy(struct kva_vm *vm, struct kva_pcpu *pcpu, const void *by)
 {
-    if (!pcpu)
-        return KVA_ENULL;
-    struct kva_vm *vm = pcpu->vm;
     struct kva_pcpu **link = &vm->pcpus;
-    if (pcpu->objects > 0)
-        return refuse(vm, KVA_EBUSY, __func__, 0);
-    if (pcpu->growing)
-        return refuse(vm, KVA_EREENTRY, __func__, 0);
-    retire_empty_chunks(pcpu, CALLER());
+
+    retire_empty_chunks(pcpu, by);
     while (*link != pcpu)
         link = &(*link)->next;
     *link = pcpu->next;
     give_pcpu(pcpu);
-    return KVA_OK;
+}
+
+enum kva_status kva_pcpu_destroy(struct kva_pcpu *pcpu)
+{
+    enum kva_status status = KVA_OK;
+
+    if (!pcpu)
+        return KVA_ENULL;
+    struct kva_vm *vm = pcpu->vm;
+    vm_enter(vm);
+    if (pcpu->objects > 0)
+        status = refuse(vm, KVA_EBUSY, __func__, 0);
+    else if (pcpu->growing > 0)
+        status = refuse(vm, KVA_EREENTRY, __func__, 0);
+    else
+        destroy(vm, pcpu, CALLER());
+    kva_purge_excess(vm);
+    vm_leave(vm);
+    return status;
 }
 
 /* ----------------------------------------------------------------------------------------------- chunks */
@@ -315,11 +337,10 @@ static enum kva_status supply_chunk(struct kva_pcpu *pcpu, const void *caller)
     size_t k;
 
     request.caller = caller;
-    bool nested = pcpu->growing; /* in a reclaim callback that the outer call asks */
-    pcpu->growing = true;
+    pcpu->growing++;
     enum kva_status status =
         kva_take_congruent(pcpu->vm, &request, pcpu->parts, pcpu->groups, KVA_VM_PCPU, pcpu->areas);
-    pcpu->growing = nested;
+    pcpu->growing--;
     if (status != KVA_OK)
         return status;
     status = prepare_chunk(pcpu, &k);
@@ -373,25 +394,40 @@ static void clear_copies(const struct kva_pcpu *pcpu, uintptr_t object, size_t s
         memset((void *)(object + pcpu->distance[cpu]), 0, size);
 }
 
-enum kva_status kva_pcpu_alloc(struct kva_pcpu *pcpu, size_t size, size_t align, void **object)
+/** With the lock held. */
+static enum kva_status take_object(struct kva_pcpu *pcpu, size_t size, size_t align, const void *caller,
+                                   uintptr_t *object)
 {
     uint64_t offset;
-
-    if (!pcpu)
-        return KVA_ENULL;
-    if (!object)
-        return refuse(pcpu->vm, KVA_ENULL, __func__, 0);
     enum kva_status status = validate_object(pcpu, size, align);
+
     if (status == KVA_OK)
-        status = take_offset(pcpu, size, align, CALLER(), &offset);
+        status = take_offset(pcpu, size, align, caller, &offset);
     if (status != KVA_OK)
-        return refuse(pcpu->vm, status, __func__, 0);
-    size_t k = (size_t)offset / pcpu->stride;
-    struct chunk *chunk = &pcpu->chunks[k];
-    uintptr_t address = chunk->base + (size_t)offset % pcpu->stride;
+        return status;
+    struct chunk *chunk = &pcpu->chunks[(size_t)offset / pcpu->stride];
+    *object = chunk->base + (size_t)offset % pcpu->stride;
     pcpu->empty -= chunk->objects == 0;
     chunk->objects++;
     pcpu->objects++;
+    return KVA_OK;
+}
+
+/** The copies are cleared without the lock: the object is the caller's by then. */
+enum kva_status kva_pcpu_alloc(struct kva_pcpu *pcpu, size_t size, size_t align, void **object)
+{
+    uintptr_t address = 0;
+
+    if (!pcpu)
+        return KVA_ENULL;
+    struct kva_vm *vm = pcpu->vm;
+    if (!object)
+        return refuse_unlocked(vm, KVA_ENULL, __func__, 0);
+    vm_enter(vm);
+    enum kva_status status = finish(vm, take_object(pcpu, size, align, CALLER(), &address), __func__, 0);
+    vm_leave(vm);
+    if (status != KVA_OK)
+        return status;
     clear_copies(pcpu, address, size);
     *object = (void *)address;
     return KVA_OK;
@@ -403,33 +439,44 @@ static bool find_chunk(const struct kva_pcpu *pcpu, uintptr_t address, size_t *k
     const struct kva_descriptor *area =
         is_in_reserve(pcpu->vm, address) ? kva_area_around(pcpu->vm, address) : NULL;
 
-    if (!area || area->kind != KVA_VM_PCPU || area->of != pcpu || address - area->start >= pcpu->unit)
+    if (!area || kind_of(area) != KVA_VM_PCPU || area->of != pcpu || address - start_of(area) >= pcpu->unit)
         return false;
     for (*k = 0; *k < pcpu->chunk_count; ++*k) {
-        if (pcpu->chunks[*k].base == area->start)
+        if (pcpu->chunks[*k].base == start_of(area))
             return true;
     }
     return false;
 }
 
-enum kva_status kva_pcpu_free(struct kva_pcpu *pcpu, void *object)
+static enum kva_status give_object(struct kva_pcpu *pcpu, uintptr_t address, const void *by)
 {
-    uintptr_t address = (uintptr_t)object;
-    enum kva_status status = KVA_EUNKNOWN;
     size_t k;
 
+    if (!find_chunk(pcpu, address, &k))
+        return KVA_EUNKNOWN;
+    uint64_t offset = (uint64_t)k * pcpu->stride + (address - pcpu->chunks[k].base);
+    enum kva_status status = kva_free(&pcpu->offsets, offset);
+    if (status != KVA_OK)
+        return status;
+    pcpu->objects--;
+    if (--pcpu->chunks[k].objects == 0)
+        chunk_is_empty(pcpu, k, by);
+    return KVA_OK;
+}
+
+enum kva_status kva_pcpu_free(struct kva_pcpu *pcpu, void *object)
+{
     if (!pcpu)
         return KVA_ENULL;
     if (!object)
         return KVA_OK;
-    if (find_chunk(pcpu, address, &k))
-        status = kva_free(&pcpu->offsets, (uint64_t)k * pcpu->stride + (address - pcpu->chunks[k].base));
-    if (status != KVA_OK)
-        return refuse(pcpu->vm, status, __func__, address);
-    pcpu->objects--;
-    if (--pcpu->chunks[k].objects == 0)
-        chunk_is_empty(pcpu, k, CALLER());
-    return KVA_OK;
+    struct kva_vm *vm = pcpu->vm;
+    vm_enter(vm);
+    enum kva_status status =
+        finish(vm, give_object(pcpu, (uintptr_t)object, CALLER()), __func__, (uintptr_t)object);
+    kva_purge_excess(vm);
+    vm_leave(vm);
+    return status;
 }
 
 void *kva_pcpu_of(const struct kva_pcpu *pcpu, void *object, unsigned cpu)

@@ -18,6 +18,9 @@
  *      3. what a flush gives: all blocks without a live map are unmapped, neighbours by one call. If there is none, the block of
  *         which most is parked loses its parked maps, one call for each run of them
  *
+ * All of this is under the instance's lock. CPUs have blocks of their own not to do without it, but so that
+ * what is mapped and unmapped there lies together.
+ *
  * With each page of a block goes a number, that of the frame behind it (vm->frame_at): a key of which the index needs
  * only a hash, and what tells the pool which frames a map lets go.
  */
@@ -136,18 +139,18 @@ static bool block_has_room(const struct kva_ram_block *block, unsigned count, un
 /** A page's number in its block, behind the head. */
 static unsigned page_in_block(const struct kva_vm *vm, const struct kva_ram_block *block, uintptr_t address)
 {
-    return (unsigned)((address - block->area->start) >> vm->page_shift) - 1;
+    return (unsigned)((address - start_of(block->area)) >> vm->page_shift) - 1;
 }
 
 static uintptr_t address_in_block(const struct kva_vm *vm, const struct kva_ram_block *block, unsigned at)
 {
-    return block->area->start + (uintptr_t)bytes_of_pages(vm, at + 1);
+    return start_of(block->area) + (uintptr_t)bytes_of_pages(vm, at + 1);
 }
 
 /** The map that starts at a page of a block, or NULL. */
 static struct kva_descriptor *map_at(const struct kva_vm *vm, const struct kva_ram_block *block, unsigned at)
 {
-    return *table_slot(vm, address_in_block(vm, block, at));
+    return slot_read(vm, address_in_block(vm, block, at));
 }
 
 /* ---------------------------------------------------------------------------------------------- the index */
@@ -164,7 +167,7 @@ static struct kva_descriptor **chain_of(struct kva_ram *ram, const struct kva_fr
 
 static void index_map(struct kva_vm *vm, struct kva_descriptor *map)
 {
-    struct kva_descriptor **chain = chain_of(vm->ram, map->of, numbers_at(vm, map->start)[0], map->pages);
+    struct kva_descriptor **chain = chain_of(vm->ram, map->of, numbers_at(vm, start_of(map))[0], map->pages);
 
     map->next = *chain;
     *chain = map;
@@ -173,7 +176,7 @@ static void index_map(struct kva_vm *vm, struct kva_descriptor *map)
 /** Take a map that is in the index out of it. */
 static void unindex_map(struct kva_vm *vm, const struct kva_descriptor *map)
 {
-    struct kva_descriptor **link = chain_of(vm->ram, map->of, numbers_at(vm, map->start)[0], map->pages);
+    struct kva_descriptor **link = chain_of(vm->ram, map->of, numbers_at(vm, start_of(map))[0], map->pages);
 
     while (*link != map)
         link = &(*link)->next;
@@ -184,7 +187,7 @@ static bool shows(const struct kva_vm *vm, const struct kva_descriptor *map, con
                   const uint32_t *numbers, size_t count)
 {
     return map->pages == count && map->of == frames &&
-           memcmp(numbers_at(vm, map->start), numbers, count * sizeof *numbers) == 0;
+           memcmp(numbers_at(vm, start_of(map)), numbers, count * sizeof *numbers) == 0;
 }
 
 /** A parked map of just these frames, taken out of the index; or NULL. */
@@ -207,12 +210,12 @@ static struct kva_descriptor *find_parked(struct kva_vm *vm, const struct kva_fr
 static void forget_map(struct kva_vm *vm, struct kva_ram_block *block, struct kva_descriptor *map)
 {
     unindex_map(vm, map);
-    *table_slot(vm, map->start) = NULL;
-    set_bits(block->taken, page_in_block(vm, block, map->start), map->pages, false);
+    slot_write(vm, start_of(map), NULL);
+    set_bits(block->taken, page_in_block(vm, block, start_of(map)), map->pages, false);
     block->parked -= map->pages;
     vm->ram->parked_pages -= map->pages;
     vm->ram->parked_maps--;
-    kva_nodes_push(&vm->areas, map);
+    kva_drop_descriptor(vm, map);
 }
 
 /** Drop the parked maps that follow each other from page `at` of a block on; one behind their last page, or `at`. */
@@ -220,7 +223,7 @@ static unsigned forget_parked_run(struct kva_vm *vm, struct kva_ram_block *block
 {
     struct kva_descriptor *map;
 
-    while (at < BLOCK_PAGES && (map = map_at(vm, block, at)) && map->state == KVA_VM_PARKED) {
+    while (at < BLOCK_PAGES && (map = map_at(vm, block, at)) && state_of(map) == KVA_VM_PARKED) {
         at += map->pages;
         forget_map(vm, block, map);
     }
@@ -258,7 +261,7 @@ static void unmap_dead(struct kva_vm *vm, struct dead_blocks *dead)
 /** Forget the maps of a block that has no live ones. It is unmapped with its neighbours, when unmap_dead is called. */
 static void add_dead(struct kva_vm *vm, struct dead_blocks *dead, struct kva_ram_block *block)
 {
-    uint64_t start = block->area->start;
+    uint64_t start = start_of(block->area);
     uint64_t end = start + segment_bytes(vm, block->area);
 
     for (unsigned at = 0; at < BLOCK_PAGES; at++)
@@ -282,7 +285,7 @@ static void free_block(struct kva_vm *vm, struct kva_ram_block *block)
     while (*link != block)
         link = &(*link)->next;
     *link = block->next;
-    (void)kva_free(vm->space, block->area->start);
+    (void)kva_free(vm->space, start_of(block->area));
     kva_forget_area(vm, block->area);
     kva_nodes_push(&vm->blocks, block);
 }
@@ -438,12 +441,16 @@ static struct kva_descriptor *enter_map(struct kva_vm *vm, const struct mapping 
     struct kva_ram_block *block = mapping->room.block;
     struct kva_descriptor *map = kva_nodes_pop(&vm->areas);
 
-    *map = (struct kva_descriptor){.start = start, .caller = mapping->room.caller, .of = mapping->frames};
+    map->next = NULL;
+    map->prev = NULL;
+    map->caller = mapping->room.caller;
     map->owner = block;
+    map->of = mapping->frames;
     map->pages = mapping->room.count;
     map->size = area_bytes(vm, map);
-    map->kind = KVA_VM_RAM;
-    *table_slot(vm, start) = map;
+    map->flags = 0;
+    map->guard = 0;
+    kva_publish_area(vm, map, key_of(start, KVA_VM_RAM, KVA_VM_LIVE));
     set_bits(block->taken, mapping->room.at, map->pages, true);
     block->live += map->pages;
     block->cursor = mapping->room.at + map->pages;
@@ -487,7 +494,7 @@ static void revive(struct kva_vm *vm, struct kva_descriptor *map, const void *ca
 {
     struct kva_ram_block *block = map->owner;
 
-    map->state = KVA_VM_LIVE;
+    set_state(map, KVA_VM_LIVE);
     map->caller = caller;
     block->parked -= map->pages;
     block->live += map->pages;
@@ -502,7 +509,7 @@ static void park_map(struct kva_vm *vm, struct kva_descriptor *map)
 {
     struct kva_ram_block *block = map->owner;
 
-    map->state = KVA_VM_PARKED;
+    set_state(map, KVA_VM_PARKED);
     block->live -= map->pages;
     block->parked += map->pages;
     vm->ram->parked_pages += map->pages;
@@ -544,17 +551,28 @@ static enum kva_status map_ram(struct kva_vm *vm, struct kva_frames *frames, con
     enum kva_status status = kva_use_frames(vm, frames, numbers, count);
 
     if (status != KVA_OK)
-        return refuse(vm, status, "kva_vm_map_ram", 0);
+        return status;
+    frames->pending += count;
     status = wants_own_area(vm, count) ? KVA_ENOSPC : map_in_block(vm, frames, numbers, count, caller, &map);
     /* No block is to hold it, or there is no room for one; but perhaps there is for these few pages. */
     if (status == KVA_ENOSPC)
         status = kva_take_map(vm, frames, numbers, count, 0, KVA_VM_RAM, caller, &map);
-    if (status != KVA_OK) {
+    frames->pending -= count;
+    if (status == KVA_OK)
+        *memory = memory_of(map);
+    else
         kva_unuse_frames(frames, numbers, count);
-        return refuse(vm, status, "kva_vm_map_ram", 0);
-    }
-    *memory = memory_of(map);
-    return KVA_OK;
+    return status;
+}
+
+static enum kva_status map_locked(struct kva_vm *vm, struct kva_frames *frames, const uint32_t *numbers,
+                                  size_t count, const void *caller, void **memory)
+{
+    vm_enter(vm);
+    enum kva_status status = map_ram(vm, frames, numbers, count, caller, memory);
+    status = finish(vm, status, "kva_vm_map_ram", 0);
+    vm_leave(vm);
+    return status;
 }
 
 enum kva_status kva_vm_map_ram(struct kva_vm *vm, struct kva_frames *frames, const uint32_t *numbers,
@@ -563,17 +581,29 @@ enum kva_status kva_vm_map_ram(struct kva_vm *vm, struct kva_frames *frames, con
     if (!vm)
         return KVA_ENULL;
     if (!memory)
-        return refuse(vm, KVA_ENULL, __func__, 0);
-    return map_ram(vm, frames, numbers, count, CALLER(), memory);
+        return refuse_unlocked(vm, KVA_ENULL, __func__, 0);
+    return map_locked(vm, frames, numbers, count, CALLER(), memory);
 }
 
 void *kva_map_ram(struct kva_vm *vm, struct kva_frames *frames, const uint32_t *numbers, size_t count)
 {
     void *memory = NULL;
 
-    if (!vm || map_ram(vm, frames, numbers, count, CALLER(), &memory) != KVA_OK)
+    if (!vm || map_locked(vm, frames, numbers, count, CALLER(), &memory) != KVA_OK)
         return NULL;
     return memory;
+}
+
+static enum kva_status unmap(struct kva_vm *vm, struct kva_descriptor *map, const void *by)
+{
+    kva_unuse_frames(map->of, numbers_at(vm, start_of(map)), map->pages);
+    if (map->owner) {
+        park_map(vm, map);
+    } else {
+        kva_retire_area(vm, map, by);
+        kva_purge_excess(vm);
+    }
+    return KVA_OK;
 }
 
 enum kva_status kva_unmap_ram(struct kva_vm *vm, void *memory)
@@ -584,15 +614,13 @@ enum kva_status kva_unmap_ram(struct kva_vm *vm, void *memory)
         return KVA_ENULL;
     if (!memory)
         return KVA_OK;
+    vm_enter(vm);
     struct kva_descriptor *map = kva_live_area(vm, memory, KVA_VM_RAM, &status);
-    if (!map)
-        return refuse(vm, status, __func__, (uintptr_t)memory);
-    kva_unuse_frames(map->of, numbers_at(vm, map->start), map->pages);
-    if (map->owner)
-        park_map(vm, map);
-    else
-        kva_retire_area(vm, map, CALLER());
-    return KVA_OK;
+    if (map)
+        status = unmap(vm, map, CALLER());
+    status = finish(vm, status, __func__, (uintptr_t)memory);
+    vm_leave(vm);
+    return status;
 }
 
 /* ------------------------------------------------------------------------------------------------- looking */
@@ -643,9 +671,9 @@ static uint64_t count_chain(const struct kva_vm *vm, size_t i, uint64_t most)
     uint64_t count = 0;
 
     for (const struct kva_descriptor *map = ram->chain[i]; map && count <= most; map = map->next) {
-        const uint32_t *numbers = numbers_at(vm, map->start);
-        bool right = map->kind == KVA_VM_RAM && map->state == KVA_VM_PARKED &&
-                     area_at(vm, map->start) == map &&
+        const uint32_t *numbers = numbers_at(vm, start_of(map));
+        bool right = kind_of(map) == KVA_VM_RAM && state_of(map) == KVA_VM_PARKED &&
+                     area_at(vm, start_of(map)) == map &&
                      chain_of(ram, map->of, numbers[0], map->pages) == &ram->chain[i];
         count = right ? count + 1 : most + 1;
     }
@@ -677,10 +705,10 @@ const char *kva_ram_check(const struct kva_vm *vm, const struct kva_descriptor *
         if (!map)
             continue;
         if (map->owner != block || map->pages > BLOCK_PAGES - at ||
-            map->start != address_in_block(vm, block, at))
+            start_of(map) != address_in_block(vm, block, at))
             return "V6: a short-lived map does not lie in its block";
         set_bits(taken, at, map->pages, true);
-        pages[map->state == KVA_VM_PARKED] += map->pages;
+        pages[state_of(map) == KVA_VM_PARKED] += map->pages;
     }
     if (pages[0] != block->live || pages[1] != block->parked)
         return "V6: a block's counts are not those of its maps";

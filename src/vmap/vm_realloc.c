@@ -10,6 +10,8 @@
  *               | area       more     |g|   |          is behind it are opened. Refused: shrink the segment back
  *
  *      move     a new area, a copy, and the old one retired
+ *
+ * Meanwhile the area's state is resizing: who frees it at the same time hears KVA_EREENTRY. The copy is made without the lock.
  */
 #include "vm.h"
 
@@ -69,13 +71,13 @@ static enum kva_status attempt_shrink(struct kva_vm *vm, void *context)
     const struct shrinking *shrinking = context;
     const struct kva_descriptor *area = shrinking->area;
 
-    return kva_resize(vm->space, area->start, bytes_with_guard(vm, area, shrinking->pages));
+    return kva_resize(vm->space, start_of(area), bytes_with_guard(vm, area, shrinking->pages));
 }
 
 static enum kva_status shrink(struct kva_vm *vm, struct kva_descriptor *area, const struct change *change)
 {
-    uint64_t end = area->start + segment_bytes(vm, area);
-    uint64_t cut = area->start + bytes_of_pages(vm, change->pages);
+    uint64_t end = start_of(area) + segment_bytes(vm, area);
+    uint64_t cut = start_of(area) + bytes_of_pages(vm, change->pages);
     struct shrinking shrinking = {area, change->pages};
     enum kva_status status = kva_obtain(vm, change->size, change->flags, attempt_shrink, &shrinking);
 
@@ -95,15 +97,15 @@ static enum kva_status grow_in_place(struct kva_vm *vm, struct kva_descriptor *a
     enum kva_status status;
 
     /* The segment may not grow into the frames part. */
-    if (vm->frames_first - area->start < bytes_with_guard(vm, area, change->pages))
+    if (vm->frames_first - start_of(area) < bytes_with_guard(vm, area, change->pages))
         return KVA_ENOSPC;
-    status = kva_resize(vm->space, area->start, bytes_with_guard(vm, area, change->pages));
+    status = kva_resize(vm->space, start_of(area), bytes_with_guard(vm, area, change->pages));
     if (status != KVA_OK)
         return status;
-    status = vm->pages.open(vm->pages.context, vm->stretch, area->start + old_bytes, more,
+    status = vm->pages.open(vm->pages.context, vm->stretch, start_of(area) + old_bytes, more,
                             (area->flags & KVA_VM_HUGE) != 0);
     if (status != KVA_OK) { /* what is behind is free now, so that this needs no memory */
-        (void)kva_resize(vm->space, area->start, segment_bytes(vm, area));
+        (void)kva_resize(vm->space, start_of(area), segment_bytes(vm, area));
         return status;
     }
     set_pages(vm, area, change->pages);
@@ -128,18 +130,7 @@ static void copy_area(struct kva_vm *vm, struct kva_descriptor *to, const struct
     poison((char *)memory_of(to) + to->size, end - to->size);
 }
 
-/** Give the old area up. Whoever must not block must not purge either: then as much is parked as there is. */
-static void retire_moved(struct kva_vm *vm, struct kva_descriptor *old, const struct change *change)
-{
-    bool no_block = (change->flags & KVA_VM_NO_BLOCK) != 0;
-
-    if (no_block)
-        (void)kva_set_deferred_limit(vm->space, UINT64_MAX);
-    kva_retire_area(vm, old, change->caller);
-    if (no_block)
-        (void)kva_set_deferred_limit(vm->space, vm->lazy_limit);
-}
-
+/** With the lock held, which is dropped for the new area and the copy. */
 static enum kva_status move(struct kva_vm *vm, struct kva_descriptor **area, const struct change *change)
 {
     struct kva_descriptor *old = *area;
@@ -151,13 +142,15 @@ static enum kva_status move(struct kva_vm *vm, struct kva_descriptor **area, con
     request.align = (size_t)1 << old->align_shift;
     request.caller = old->caller;
     request.owner = old->owner;
+    vm_leave(vm);
     enum kva_status status = kva_take_area(vm, &request, "kva_vm_realloc", &made, &fresh);
+    if (status == KVA_OK)
+        copy_area(vm, made, old, wants_zero(vm, change), fresh);
+    vm_enter(vm);
     if (status != KVA_OK)
         return status;
-    copy_area(vm, made, old, wants_zero(vm, change), fresh);
     made->flags = old->flags;
-    old->state = KVA_VM_LIVE;
-    retire_moved(vm, old, change);
+    kva_retire_area(vm, old, change->caller);
     vm->moved++;
     *area = made;
     return KVA_OK;
@@ -181,27 +174,40 @@ static enum kva_status resize(struct kva_vm *vm, struct kva_descriptor **area, s
     return KVA_OK;
 }
 
-static enum kva_status reallocate(struct kva_vm *vm, void *memory, struct change *change, const char *where,
-                                  void **moved)
+/** With the lock held. */
+static enum kva_status change_claimed(struct kva_vm *vm, struct kva_descriptor *claimed,
+                                      struct change *change, void **moved)
 {
-    enum kva_status status = KVA_ENULL;
+    struct kva_descriptor *area = claimed;
+    enum kva_status status = KVA_OK;
 
-    free_ready_for(vm, change->flags);
-    struct kva_descriptor *area = kva_live_area(vm, memory, KVA_VM_VMALLOC, &status);
-    if (!area)
-        return refuse(vm, status, where, (uintptr_t)memory);
     if (change->size == 0) {
         kva_retire_area(vm, area, change->caller);
         *moved = NULL;
-        return KVA_OK;
+    } else {
+        set_state(area, KVA_VM_RESIZING);
+        status = resize(vm, &area, change);
+        if (area == claimed)
+            set_state(area, KVA_VM_LIVE);
+        if (status == KVA_OK)
+            *moved = memory_of(area);
     }
-    area->state = KVA_VM_RESIZING;
-    status = resize(vm, &area, change);
-    area->state = KVA_VM_LIVE;
-    if (status != KVA_OK)
-        return is_misuse(status) ? refuse(vm, status, where, (uintptr_t)memory) : (vm->status = status);
-    *moved = memory_of(area);
-    return KVA_OK;
+    if (!(change->flags & KVA_VM_NO_BLOCK)) /* else as much is parked as there is */
+        kva_purge_excess(vm);
+    return status;
+}
+
+static enum kva_status reallocate(struct kva_vm *vm, void *memory, struct change *change, const char *where,
+                                  void **moved)
+{
+    free_ready_unlocked(vm, change->flags);
+    vm_enter(vm);
+    struct kva_descriptor *area = claim_area(vm, (uintptr_t)memory);
+    enum kva_status status = area ? change_claimed(vm, area, change, moved)
+                                  : kva_why_not_live(vm, (uintptr_t)memory, KVA_VM_VMALLOC);
+    status = finish(vm, status, where, (uintptr_t)memory);
+    vm_leave(vm);
+    return status;
 }
 
 static enum kva_status reallocate_or_take(struct kva_vm *vm, void *memory, struct change *change,
@@ -210,7 +216,7 @@ static enum kva_status reallocate_or_take(struct kva_vm *vm, void *memory, struc
     const unsigned known = KVA_VM_ZERO | KVA_VM_HUGE | KVA_VM_NO_BLOCK;
 
     if (change->flags & ~known)
-        return refuse(vm, KVA_EINVAL, where, (uintptr_t)memory);
+        return refuse_unlocked(vm, KVA_EINVAL, where, (uintptr_t)memory);
     if (memory)
         return reallocate(vm, memory, change, where, moved);
     if (change->size == 0) {
@@ -230,7 +236,7 @@ enum kva_status kva_vm_realloc(struct kva_vm *vm, void *memory, size_t size, uns
     if (!vm)
         return KVA_ENULL;
     if (!moved)
-        return refuse(vm, KVA_ENULL, __func__, (uintptr_t)memory);
+        return refuse_unlocked(vm, KVA_ENULL, __func__, (uintptr_t)memory);
     return reallocate_or_take(vm, memory, &change, __func__, moved);
 }
 

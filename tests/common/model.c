@@ -308,6 +308,7 @@ static enum kva_status check_busy(const struct model *model, uint64_t address)
         return KVA_EUNKNOWN;
     switch (model->units[unit_of(model, address)].state) {
     case KVA_FREE:
+    case KVA_POOLED: /* the model has none */
         return KVA_EDOUBLE;
     case KVA_DEFERRED:
         return KVA_EDEFERRED;

@@ -56,7 +56,8 @@ bool test_same_stats(const struct kva_stats *a, const struct kva_stats *b)
     return a->free_bytes == b->free_bytes && a->busy_bytes == b->busy_bytes &&
            a->deferred_bytes == b->deferred_bytes && a->largest_free == b->largest_free &&
            a->free_segments == b->free_segments && a->busy_segments == b->busy_segments &&
-           a->deferred_segments == b->deferred_segments && a->flushes == b->flushes;
+           a->deferred_segments == b->deferred_segments && a->pooled_bytes == b->pooled_bytes &&
+           a->pooled_segments == b->pooled_segments && a->flushes == b->flushes;
 }
 
 void test_expect_same(const struct test_picture *before, const struct kva_space *space, const char *what)
@@ -109,6 +110,10 @@ static struct kva_stats add_up(const struct test_picture *picture)
             stats.deferred_segments++;
             stats.deferred_bytes = saturated_sum(stats.deferred_bytes, span);
             break;
+        case KVA_POOLED:
+            stats.pooled_segments++;
+            stats.pooled_bytes = saturated_sum(stats.pooled_bytes, span);
+            break;
         }
     }
     stats.flushes = picture->stats.flushes;
@@ -125,7 +130,7 @@ static void expect_tiling(const struct test_picture *picture, uint64_t first, ui
     assert_int_equal(segments[picture->count - 1].last, last);
     for (size_t i = 0; i < picture->count; i++) {
         assert_true(segments[i].start <= segments[i].last);
-        if (segments[i].state == KVA_FREE)
+        if (segments[i].state == KVA_FREE || segments[i].state == KVA_POOLED)
             assert_null(segments[i].owner);
         if (i == 0)
             continue;

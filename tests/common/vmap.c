@@ -35,9 +35,22 @@ bool test_is_emulated(void)
     return granted;
 }
 
+/** gcc says it by a macro, clang by a feature. */
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define TEST_TSAN 1
+#endif
+#endif
+#if defined(__SANITIZE_THREAD__) && !defined(TEST_TSAN)
+#define TEST_TSAN 1
+#endif
+#ifndef TEST_TSAN
+#define TEST_TSAN 0
+#endif
+
 static const char *who_is_there_besides(void)
 {
-    if (TEST_ASAN)
+    if (TEST_ASAN || TEST_TSAN)
         return "a sanitizer";
     if (test_under_valgrind())
         return "valgrind";

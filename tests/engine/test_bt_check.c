@@ -189,9 +189,11 @@ static void spoil_marks(struct fixture *f, struct bt_inner *inner, unsigned leve
 {
     (void)level;
     for (size_t i = 0; i < inner->count; i++) {
-        inner->deferred ^= UINT64_C(1) << i; /* lost where it was, or left where nothing is */
-        expect_named(f, "I7", "a mark", inner->low[i]);
-        inner->deferred ^= UINT64_C(1) << i;
+        for (unsigned colour = 0; colour < KVA_COLOURS; colour++) {
+            inner->deferred[colour] ^= UINT64_C(1) << i; /* lost where it was, or left where nothing is */
+            expect_named(f, "I7", "a mark", inner->low[i]);
+            inner->deferred[colour] ^= UINT64_C(1) << i;
+        }
     }
 }
 
@@ -291,7 +293,7 @@ static void spoil_leaf(struct fixture *f, struct bt_leaf *leaf, uint64_t low)
 {
     uint32_t count = leaf->count;
     uint64_t base = leaf->base;
-    uint64_t parked = leaf->parked;
+    uint64_t parked = leaf->parked[0];
 
     leaf->count = BT_ENTRIES + 1;
     expect_named(f, "I6", "a count over capacity", low);
@@ -305,12 +307,16 @@ static void spoil_leaf(struct fixture *f, struct bt_leaf *leaf, uint64_t low)
     leaf->base += 1;
     expect_named(f, low == FIRST ? "I2" : "I6", "a base off the quantum", low);
     leaf->base = base;
-    leaf->parked = parked | UINT64_C(1) << count;
+    leaf->parked[0] = parked | UINT64_C(1) << count;
     expect_named(f, "I7", "a mark behind the entries", low);
     expect_named_near(f, low, "I7");
-    leaf->parked = parked ^ 1;
+    leaf->parked[0] = parked ^ 1;
     expect_named(f, "I5I7", "a mark on an entry", low);
-    leaf->parked = parked;
+    leaf->parked[0] = parked | 1;
+    leaf->parked[1] = 1;
+    expect_named(f, "I7", "an entry in two colours", low);
+    leaf->parked[0] = parked;
+    leaf->parked[1] = 0;
 }
 
 static void a_wrong_leaf(void **state)
@@ -331,9 +337,9 @@ static void a_wrong_summary_of_the_root(void **state)
         expect_named(&f, "I4", "the greatest of all", FIRST);
         f.bt->top.largest[class]--;
     }
-    f.bt->top.deferred = false;
+    f.bt->top.deferred[0] = false;
     expect_named(&f, "I7", "the mark above the root", FIRST);
-    f.bt->top.deferred = true;
+    f.bt->top.deferred[0] = true;
     tear_down(&f);
 }
 

@@ -86,7 +86,7 @@ static void expect_none_starts(struct fixture *f, uint64_t at)
     assert_int_equal(f->engine->punch(f->tiling, at, at + 1, at + 1), KVA_ENOENT);
     assert_int_equal(f->engine->trim(f->tiling, at, at + 1), KVA_ENOENT);
     assert_int_equal(f->engine->resize(f->tiling, at, at), KVA_ENOENT);
-    assert_int_equal(f->engine->park(f->tiling, at, &last), KVA_ENOENT);
+    assert_int_equal(f->engine->park(f->tiling, at, 0, &last), KVA_ENOENT);
     assert_int_equal(last, 77);
     assert_memory_equal(&before, &f->tiling->tally, sizeof(before));
     check(f);
@@ -105,7 +105,7 @@ static void only_the_start_of_a_busy_segment_will_do(void **state)
         take(&f, 1200, 1299);
         take(&f, 1300, 1399);
         take(&f, 1400, 1499);
-        assert_int_equal(engine->park(f.tiling, 1300, &last), KVA_OK);
+        assert_int_equal(engine->park(f.tiling, 1300, 0, &last), KVA_OK);
         assert_int_equal(last, 1399);
         expect_none_starts(&f, FIRST); /* free */
         expect_none_starts(&f, 1100);  /* inside free */
@@ -130,7 +130,7 @@ static void a_place_must_be_wholly_free(void **state)
         set_up(&f, engine);
         take(&f, 1200, 1299);
         take(&f, 1400, 1499);
-        assert_int_equal(engine->park(f.tiling, 1400, &last), KVA_OK);
+        assert_int_equal(engine->park(f.tiling, 1400, 1, &last), KVA_OK);
         assert_int_equal(engine->locate(f.tiling, 1199, 1200, &place), KVA_EEXIST);
         assert_int_equal(engine->locate(f.tiling, 1200, 1200, &place), KVA_EEXIST);
         assert_int_equal(engine->locate(f.tiling, 1299, 1300, &place), KVA_EEXIST);
@@ -221,14 +221,57 @@ static void unparking_merges_all(void **state)
             for (uint64_t i = 0; i < 4; i++)
                 take(&f, FIRST + 250 * i, FIRST + 250 * i + (i < 2 ? 249 : 99));
             for (size_t i = 0; i < 4; i++)
-                assert_int_equal(engine->park(f.tiling, FIRST + 250 * orders[order][i], &last), KVA_OK);
+                assert_int_equal(engine->park(f.tiling, FIRST + 250 * orders[order][i], 0, &last), KVA_OK);
             check(&f);
             uint64_t takes = f.memory.takes;
-            engine->unpark(f.tiling);
+            engine->unpark(f.tiling, 0, UINT64_MAX);
             assert_int_equal(f.memory.takes, takes);
             expect(&f, FIRST, FIRST, LAST, KVA_FREE);
             assert_int_equal(f.tiling->tally.segments[KVA_FREE], 1);
             assert_int_equal(f.tiling->tally.segments[KVA_DEFERRED], 0);
+            tear_down(&f);
+        }
+    }
+}
+
+/* Two colours, mixed in every leaf: one goes in slices of any size, the other stays as it is. */
+static void a_slice_gives_back_one_colour_only(void **state)
+{
+    enum { SEGMENTS = 90 };
+    const struct kva_engine *engine;
+    (void)state;
+    for_each_engine (engine, e) {
+        for (uint64_t slice = 1; slice <= SEGMENTS; slice = slice * 3 + 1) {
+            static struct fixture f;
+            struct kva_segment segment;
+            uint64_t last, left = SEGMENTS / 3;
+
+            set_up(&f, engine);
+            for (uint64_t i = 0; i < SEGMENTS; i++)
+                take(&f, FIRST + 10 * i, FIRST + 10 * i + 9);
+            for (uint64_t i = 0; i < SEGMENTS; i++) { /* 0 busy, 1 colour 0, 2 colour 1 */
+                if (i % 3 > 0)
+                    assert_int_equal(engine->park(f.tiling, FIRST + 10 * i, (unsigned)(i % 3) - 1, &last),
+                                     KVA_OK);
+            }
+            check(&f);
+            while (left > 0) {
+                assert_int_equal(f.tiling->tally.parked[0], left);
+                left -= left < slice ? left : slice;
+                engine->unpark(f.tiling, 0, slice);
+                assert_int_equal(f.tiling->tally.parked[0], left);
+                assert_int_equal(f.tiling->tally.parked[1], SEGMENTS / 3);
+                check(&f);
+            }
+            for (uint64_t i = 0; i < SEGMENTS; i++) {
+                static const enum kva_state states[] = {KVA_BUSY, KVA_FREE, KVA_DEFERRED};
+                engine->find(f.tiling, FIRST + 10 * i, &segment);
+                assert_int_equal(segment.state, states[i % 3]);
+            }
+            engine->unpark(f.tiling, 0, slice); /* none is left: nothing happens */
+            engine->unpark(f.tiling, 1, UINT64_MAX);
+            assert_int_equal(f.tiling->tally.segments[KVA_DEFERRED], 0);
+            check(&f);
             tear_down(&f);
         }
     }
@@ -278,6 +321,7 @@ int main(void)
         cmocka_unit_test(a_trim_and_a_punch_keep_owner_and_addresses),
         cmocka_unit_test(the_largest_hole_follows_every_change),
         cmocka_unit_test(unparking_merges_all),
+        cmocka_unit_test(a_slice_gives_back_one_colour_only),
         cmocka_unit_test(fits_in_a_hole),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

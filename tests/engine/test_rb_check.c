@@ -45,7 +45,7 @@ static void set_up(struct fixture *fixture)
         assert_int_equal(kva_engine_rb.locate(fixture->tiling, busy[i], busy[i] + 0xf, &place), KVA_OK);
         assert_int_equal(kva_engine_rb.occupy(fixture->tiling, &place, NULL), KVA_OK);
     }
-    assert_int_equal(kva_engine_rb.park(fixture->tiling, 0x40, &last), KVA_OK);
+    assert_int_equal(kva_engine_rb.park(fixture->tiling, 0x40, 0, &last), KVA_OK);
     fixture->a = used_at(fixture, 0x10);
     fixture->b = used_at(fixture, 0x30);
     fixture->deferred = used_at(fixture, 0x40);
@@ -288,7 +288,7 @@ static void a_stray_that_waits(void **state)
     struct rb_segment stray = {.start = 0x44, .last = 0x47};
     (void)state;
     set_up(&fixture);
-    list_insert_after(&fixture.rb->parked, &stray.order);
+    list_insert_after(&fixture.rb->parked[0], &stray.order);
     expect_named(&fixture, "I7", 0x44);
     tear_down(&fixture);
 }

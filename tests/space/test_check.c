@@ -338,7 +338,7 @@ static void i7_a_stray_segment_waits(void **state)
     set_up_rb(&f);
     memset(&stray, 0, sizeof(stray));
     stray.start = A;
-    list_insert_before(&rb_of(&f)->parked, &stray.order);
+    list_insert_before(&rb_of(&f)->parked[0], &stray.order);
     assert_int_equal(expect_broken(&f, "I7"), A);
     list_remove(&stray.order);
     tear_down(&f);

@@ -198,6 +198,7 @@ static void parked_areas_are_purged_in_batches(enum kva_mechanism mechanism)
 
     init_sources(&bench, mechanism);
     bench.config.cache_bytes = KVA_VM_NONE;
+    bench.config.one_thread = true; /* with threads, a run ends with its grain */
     if (kva_vm_create(&bench.config, &bench.vm) == KVA_ENOENT)
         return;
     for (size_t i = 0; i < AREAS; i++) {
@@ -224,6 +225,7 @@ static void the_cache_follows_what_is_freed(enum kva_mechanism mechanism)
 
     init_sources(&bench, mechanism);
     bench.config.cache_bytes = SINGLES * PAGE;
+    bench.config.one_thread = true; /* with threads, this CPU would have its share */
     if (kva_vm_create(&bench.config, &bench.vm) == KVA_ENOENT)
         return;
     for (size_t i = 0; i < SINGLES; i++)
@@ -563,6 +565,7 @@ static void objects_that_cannot_be_leave_no_chunk(struct bench *bench)
 }
 
 struct taking_while_asked {
+    struct kva_failing_pages *pages;
     struct kva_pcpu *pcpu;
     void *object;
 };
@@ -573,6 +576,7 @@ static bool take_another(void *context, struct kva_vm *vm, size_t size)
 
     (void)vm;
     (void)size;
+    kva_failing_pages_fail(taking->pages, 0, false);
     assert_int_equal(kva_pcpu_alloc(taking->pcpu, 64, 8, &taking->object), KVA_OK);
     return true;
 }
@@ -580,14 +584,14 @@ static bool take_another(void *context, struct kva_vm *vm, size_t size)
 /** Pages are short when a chunk is wanted, and who is asked for some takes an object of the same allocator. */
 static void objects_may_be_taken_while_reclaiming(struct bench *bench)
 {
-    struct taking_while_asked taking = {NULL, NULL};
+    struct taking_while_asked taking = {&bench->pages, NULL, NULL};
     struct kva_vm_reclaim reclaim = {.callback = take_another, .context = &taking};
     struct kva_pcpu_config config = {.cpus = 2};
     void *object;
 
     assert_int_equal(kva_vm_add_reclaim(bench->vm, &reclaim), KVA_OK);
     assert_int_equal(kva_pcpu_create(bench->vm, &config, &taking.pcpu), KVA_OK);
-    kva_failing_pages_fail(&bench->pages, 1, false);
+    kva_failing_pages_fail(&bench->pages, 1, true); /* until somebody is asked */
     assert_int_equal(kva_pcpu_alloc(taking.pcpu, 64, 8, &object), KVA_OK);
     assert_non_null(taking.object);
     assert_ptr_not_equal(object, taking.object);

@@ -1043,6 +1043,7 @@ static void test_double_frees(void **state)
 
     (void)state;
     config.cache_bytes = 100 * test_page();
+    config.one_thread = true; /* so that all of the cache is for one CPU */
     test_vm_create(&test, &config);
     for (size_t pages = 1; pages <= 256; pages *= 2) { /* up to 100 pages: cached; then: parked */
         void *memory = kva_vmalloc(test.vm, pages * test_page());

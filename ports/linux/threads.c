@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * The Linux port's threads: futexes to wait on, and the CPU that a thread runs on.
+ *
+ * From version 2.35 on, glibc registers each thread for restartable sequences: the kernel then keeps the CPU's number in a
+ * structure beside the thread pointer, up to date whenever the thread runs. To read it takes a load or two; to ask
+ * sched_getcpu takes some ten times as long.
+ */
+#define _GNU_SOURCE
+#include <kva/kva.h>
+
+#include <linux/futex.h>
+#include <sched.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#if __has_include(<sys/rseq.h>)
+#include <sys/rseq.h>
+#endif
+
+#include "../port.h"
+
+static void host_wait(void *context, const uint32_t *word, uint32_t value)
+{
+    (void)context;
+    (void)syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, NULL, NULL,
+                  0); /* whatever it says: look again */
+}
+
+static void host_wake(void *context, const uint32_t *word, bool all)
+{
+    (void)context;
+    (void)syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, all ? INT32_MAX : 1, NULL, NULL, 0);
+}
+
+static unsigned ask_for_cpu(void)
+{
+    int cpu = sched_getcpu();
+    return cpu >= 0 ? (unsigned)cpu : 0;
+}
+
+/** A registration that the kernel refused leaves a negative number there. */
+static unsigned host_cpu(void *context)
+{
+    (void)context;
+#if defined(RSEQ_SIG) && (defined(__x86_64__) || defined(__aarch64__))
+    const volatile struct rseq *rseq =
+        (const struct rseq *)((const char *)__builtin_thread_pointer() + __rseq_offset);
+    uint32_t cpu = __rseq_size > 0 ? rseq->cpu_id : UINT32_MAX;
+    if (cpu <= INT32_MAX)
+        return cpu;
+#endif
+    return ask_for_cpu();
+}
+
+/** The address of a variable that each thread has its own of. */
+static uintptr_t host_self(void *context)
+{
+    static _Thread_local char mine;
+
+    (void)context;
+    return (uintptr_t)&mine;
+}
+
+const struct kva_threads *kva_threads_host(void)
+{
+    static const struct kva_threads threads = {
+        .wait = host_wait, .wake = host_wake, .cpu = host_cpu, .self = host_self};
+
+    return &threads;
+}

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/** The slow paths of sync.h. */
+#include "sync.h"
+
+/** How often to look before going to sleep. A lock is held for some hundred nanoseconds, a look takes some ten with the
+ *  pause; to sleep and be woken costs some microseconds. So what has not come free after 100 looks, about a
+ *  microsecond, is held by a thread that does not run, and looking on would only keep it from running. */
+enum { LOOKS = 100 };
+
+static void pause_a_little(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+void kva_sync_wait(const struct kva_threads *threads, const _Atomic uint32_t *word, uint32_t value)
+{
+    threads->wait(threads->context, (const uint32_t *)(const void *)word, value);
+}
+
+void kva_sync_wake(const struct kva_threads *threads, const _Atomic uint32_t *word, bool all)
+{
+    threads->wake(threads->context, (const uint32_t *)(const void *)word, all);
+}
+
+static bool comes_free(struct kva_lock *lock)
+{
+    for (int look = 0; look < LOOKS; look++) {
+        uint32_t state = atomic_load_explicit(&lock->word, memory_order_relaxed);
+        if (state == KVA_LOCK_FREE &&
+            atomic_compare_exchange_weak_explicit(&lock->word, &state, KVA_LOCK_HELD, memory_order_acquire,
+                                                  memory_order_relaxed))
+            return true;
+        pause_a_little();
+    }
+    return false;
+}
+
+void kva_lock_wait(struct kva_lock *lock, const struct kva_threads *threads)
+{
+    atomic_fetch_add_explicit(&lock->waiting, 1, memory_order_relaxed);
+    if (!comes_free(lock)) {
+        while (atomic_exchange_explicit(&lock->word, KVA_LOCK_MARKED, memory_order_acquire) != KVA_LOCK_FREE)
+            kva_sync_wait(threads, &lock->word, KVA_LOCK_MARKED);
+    }
+    atomic_fetch_add_explicit(&lock->passed, 1, memory_order_release);
+    atomic_fetch_sub_explicit(&lock->waiting, 1, memory_order_release);
+    if (lock->watchers > 0)
+        kva_sync_wake(threads, &lock->passed, true);
+}
+
+void kva_lock_make_way(struct kva_lock *lock, const struct kva_threads *threads)
+{
+    if (!threads)
+        return;
+    uint32_t passed = atomic_load_explicit(&lock->passed, memory_order_relaxed);
+    lock->watchers++;
+    lock_drop(lock, threads);
+    while (atomic_load_explicit(&lock->waiting, memory_order_acquire) > 0 &&
+           atomic_load_explicit(&lock->passed, memory_order_acquire) == passed)
+        kva_sync_wait(threads, &lock->passed, passed);
+    lock_take(lock, threads);
+    lock->watchers--;
+}

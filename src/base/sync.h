@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * Locks, over the table of functions that a port gives (struct kva_threads). A NULL table stands for one thread: then
+ * nothing here does anything but a test.
+ *
+ * A LOCK is a word in one of three states. Whoever finds it free takes it with one compare-and-swap; whoever does not, spins
+ * for a short while, and then marks the word and waits. A mark may be stale, but none is ever missing: what waits has marked.
+ *
+ *      free --compare-and-swap--> held              drop: swap free in; if what comes out is marked, wake one
+ *      free, held, marked --swap marked in--> marked, and whoever got free out of it holds the lock
+ *
+ * MAKING WAY. The lock is not fair: whoever runs takes it from whoever has to wake up first. That is what makes it cheap;
+ * but a thread that drops it between two slices of a long work, only to take it again at once, could keep the others out for as
+ * long as the work lasts. lock_make_way lets one of those in that wait now:
+ *   1. `waiting` counts the threads that are on the slow path and do not hold the lock yet, `passed` those that have
+ *      got it there. Both change under the lock but for the first step, the count upwards.
+ *   2. Read under the lock, `passed` is settled: nobody is between getting the lock and counting itself.
+ *   3. So if someone waits after the lock has been dropped, it has yet to pass or has passed since then; `passed` will differ
+ *      from what was read, and the wait for that ends, because nobody else keeps the lock for ever.
+ */
+#ifndef KVA_BASE_SYNC_H
+#define KVA_BASE_SYNC_H
+
+#include <kva/kva.h>
+
+#include <stdatomic.h>
+
+#include "assumptions.h"
+
+_Static_assert(sizeof(_Atomic uint32_t) == sizeof(uint32_t),
+               "a port waits on the word that an atomic word is");
+_Static_assert(ATOMIC_INT_LOCK_FREE == 2 && ATOMIC_POINTER_LOCK_FREE == 2, "words and pointers need no lock");
+
+enum { KVA_LOCK_FREE, KVA_LOCK_HELD, KVA_LOCK_MARKED };
+
+/** Zeroed: free. */
+struct kva_lock {
+    _Atomic uint32_t word;
+    _Atomic uint32_t waiting;
+    _Atomic uint32_t passed;
+    uint32_t watchers; /* of `passed`; changed and read under the lock */
+};
+
+/** The way in when the lock was not free. */
+void kva_lock_wait(struct kva_lock *lock, const struct kva_threads *threads);
+
+/** Sleep until *word may differ from `value`. */
+void kva_sync_wait(const struct kva_threads *threads, const _Atomic uint32_t *word, uint32_t value);
+
+/** Wake one thread that waits on *word, or all of them. */
+void kva_sync_wake(const struct kva_threads *threads, const _Atomic uint32_t *word, bool all);
+
+/** A place where another thread may get its turn: tests hang their schedulers here. */
+static inline void sync_point(const struct kva_threads *threads)
+{
+    if (threads && threads->point)
+        threads->point(threads->context);
+}
+
+/** Whether a lock could be taken without a wait. */
+static inline bool lock_try(struct kva_lock *lock, const struct kva_threads *threads)
+{
+    uint32_t state = KVA_LOCK_FREE;
+
+    if (!threads)
+        return true;
+    sync_point(threads);
+    return atomic_compare_exchange_strong_explicit(&lock->word, &state, KVA_LOCK_HELD, memory_order_acquire,
+                                                   memory_order_relaxed);
+}
+
+static inline void lock_take(struct kva_lock *lock, const struct kva_threads *threads)
+{
+    if (!lock_try(lock, threads))
+        kva_lock_wait(lock, threads);
+}
+
+static inline void lock_drop(struct kva_lock *lock, const struct kva_threads *threads)
+{
+    if (!threads)
+        return;
+    if (atomic_exchange_explicit(&lock->word, KVA_LOCK_FREE, memory_order_release) == KVA_LOCK_MARKED)
+        kva_sync_wake(threads, &lock->word, false);
+    sync_point(threads);
+}
+
+/** After a fork, in the child: of all threads that held the lock or waited for it, only the caller is left. */
+static inline void lock_reset(struct kva_lock *lock)
+{
+    atomic_store_explicit(&lock->word, KVA_LOCK_FREE, memory_order_relaxed);
+    atomic_store_explicit(&lock->waiting, 0, memory_order_relaxed);
+    lock->watchers = 0;
+}
+
+/** Drop a lock, let one of those in that wait for it, if any do, and take it again. */
+void kva_lock_make_way(struct kva_lock *lock, const struct kva_threads *threads);
+
+#endif

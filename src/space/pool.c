@@ -1,0 +1,498 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/** Magazines, and what concerns all of the pools; see pool.h. */
+#include "pool.h"
+
+#include "../base/memory.h"
+
+/* ------------------------------------------------------------------------------------------ set up */
+
+uint32_t kva_pools_span_quanta(const struct kva_config *config)
+{
+    unsigned shift = lowest_bit(config->quantum ? config->quantum : 1);
+    uint64_t last = (config->last - config->first) >> shift; /* quantum; there is one more of them */
+    uint64_t most = last / 4 + (last % 4 == 3);              /* a space has room for four */
+    uint32_t quanta = KVA_SPAN_QUANTA;
+
+    while (quanta > most || quanta > (UINT64_C(1) << 63) >> shift)
+        quanta /= 2;
+    return config->pool_bytes > 0 && quanta >= 4 ? quanta : 0;
+}
+
+static unsigned count_cpus(const struct kva_config *config)
+{
+    unsigned cpus = config->threads && config->threads->cpus ? config->threads->cpus : config->cpus;
+
+    return config->threads && cpus > 0 ? cpus : 1; /* one thread needs one pool */
+}
+
+enum kva_status kva_pools_create(struct kva_space *space, const struct kva_config *config)
+{
+    struct kva_tiling *tiling = space->tiling;
+    uint32_t quanta = kva_pools_span_quanta(config);
+    unsigned cpus = count_cpus(config);
+    size_t bytes = sizeof(struct kva_pools) + KVA_LINE + cpus * sizeof(struct kva_cpu);
+
+    if (quanta == 0)
+        return KVA_OK;
+    struct kva_pools *pools = kva_nodes_block(tiling, bytes);
+    if (!pools)
+        return KVA_ENOMEM;
+    memset(pools, 0, bytes);
+    pools->quantum_shift = lowest_bit(tiling->quantum);
+    pools->span_shift = lowest_bit(quanta) + pools->quantum_shift;
+    pools->span_bytes = (uint64_t)1 << pools->span_shift;
+    pools->span_quanta = quanta;
+    pools->most_quanta = quanta / 4;
+    pools->cpus = cpus;
+    pools->share = divide_u64(config->pool_bytes, cpus);
+    pools->owners = tiling->owners;
+    size_t header = (sizeof *pools + KVA_LINE - 1) / KVA_LINE * KVA_LINE;
+    pools->cpu = (struct kva_cpu *)(void *)((unsigned char *)pools + header);
+    kva_spans_init(pools, tiling);
+    kva_nodes_init(&pools->magazine_nodes, tiling,
+                   (sizeof(struct kva_magazine) + KVA_LINE - 1) / KVA_LINE * KVA_LINE);
+    space->shared->pools = pools;
+    return KVA_OK;
+}
+
+/* --------------------------------------------------------------------------------------------- locks */
+
+/** The pool of the CPU that the caller probably runs on, locked. */
+static struct kva_cpu *lock_cpu(const struct kva_space *space)
+{
+    const struct kva_threads *threads = threads_of(space);
+    struct kva_pools *pools = space->shared->pools;
+    unsigned number = threads ? threads->cpu(threads->context) : 0;
+    struct kva_cpu *cpu = &pools->cpu[number < pools->cpus ? number : number % pools->cpus];
+
+    lock_take(&cpu->lock, threads);
+    return cpu;
+}
+
+static void unlock_cpu(const struct kva_space *space, struct kva_cpu *cpu)
+{
+    lock_drop(&cpu->lock, threads_of(space));
+}
+
+void kva_pools_lock_all(const struct kva_space *space)
+{
+    const struct kva_pools *pools = pools_of(space);
+
+    for (unsigned i = 0; pools && i < pools->cpus; i++)
+        lock_take(&pools->cpu[i].lock, threads_of(space));
+    lock_space(space);
+}
+
+void kva_pools_unlock_cpus(const struct kva_space *space)
+{
+    const struct kva_pools *pools = pools_of(space);
+
+    for (unsigned i = 0; pools && i < pools->cpus; i++)
+        lock_drop(&pools->cpu[i].lock, threads_of(space));
+}
+
+void kva_pools_reset_locks(struct kva_space *space)
+{
+    const struct kva_pools *pools = pools_of(space);
+
+    for (unsigned i = 0; pools && i < pools->cpus; i++)
+        lock_reset(&pools->cpu[i].lock);
+}
+
+/** Whether the caller is the flush callback; asked without the space's lock. A thread sees what it has written itself. */
+static bool is_flusher(const struct kva_space *space)
+{
+    uintptr_t flusher = atomic_load_explicit(&space->shared->flusher, memory_order_relaxed);
+
+    return flusher != 0 && flusher == self_of(space);
+}
+
+/* ------------------------------------------------------------------------------- spill, refill, decay */
+
+/** The space is locked, too: the oldest `count` objects of a magazine go to their spans. */
+static void spill(struct kva_space *space, struct kva_cpu *cpu, struct kva_magazine *magazine, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        cpu->held -= magazine->object[i].span->bytes;
+        kva_span_give(space, &magazine->object[i]);
+    }
+    magazine->count -= count;
+    memmove(magazine->object, magazine->object + count, magazine->count * sizeof magazine->object[0]);
+}
+
+static void empty_cpu(struct kva_space *space, struct kva_cpu *cpu)
+{
+    for (uint32_t i = 0; i < KVA_POOL_QUANTA && cpu->held > 0; i++) {
+        if (cpu->magazine[i])
+            spill(space, cpu, cpu->magazine[i], cpu->magazine[i]->count);
+    }
+}
+
+/** The CPU holds all that it may: let one magazine after the other give half of what it has, until `bytes` more may come, and
+ *  an eighth of the share at least: so that it does not have to be done again for every object. */
+static void evict(struct kva_space *space, struct kva_cpu *cpu, uint64_t bytes)
+{
+    uint64_t share = space->shared->pools->share;
+    uint64_t goal = share - max_u64(bytes, share / 8);
+
+    while (cpu->held > goal) {
+        struct kva_magazine *magazine = cpu->magazine[cpu->next_victim++ % KVA_POOL_QUANTA];
+        if (magazine)
+            spill(space, cpu, magazine, (magazine->count + 1) / 2);
+    }
+}
+
+void kva_pools_empty(struct kva_space *space)
+{
+    struct kva_pools *pools = space->shared->pools;
+
+    for (unsigned i = 0; i < pools->cpus; i++)
+        empty_cpu(space, &pools->cpu[i]);
+}
+
+/** Now and then, look at the next CPU in turn: if nobody has used its pool since the last look, empty it. Its lock is only tried,
+ *  since the space's is held; and with its lock held nobody else can empty it at the same time. */
+static void decay(struct kva_space *space, struct kva_cpu *cpu)
+{
+    struct kva_pools *pools = space->shared->pools;
+
+    if (++cpu->events % KVA_DECAY != 0)
+        return;
+    struct kva_cpu *victim = &pools->cpu[pools->next_victim++ % pools->cpus];
+    if (victim == cpu || !lock_try(&victim->lock, threads_of(space)))
+        return;
+    if (victim->uses == victim->uses_seen)
+        empty_cpu(space, victim);
+    victim->uses_seen = victim->uses;
+    unlock_cpu(space, victim);
+}
+
+/** Let the spans in limbo be used again if no search in the directory can be under way that began before they were taken
+ *  out: every CPU's lock, but the caller's own, has been free since then. */
+static void try_to_end_limbo(struct kva_space *space, const struct kva_cpu *cpu)
+{
+    struct kva_pools *pools = space->shared->pools;
+
+    if (list_is_empty(&pools->limbo))
+        return;
+    for (unsigned i = 0; i < pools->cpus; i++) {
+        if (&pools->cpu[i] == cpu)
+            continue;
+        if (!lock_try(&pools->cpu[i].lock, threads_of(space)))
+            return;
+        unlock_cpu(space, &pools->cpu[i]);
+    }
+    kva_spans_end_limbo(pools);
+}
+
+/** How many objects a refill brings: a batch, but at most a sixteenth of the share, lest one size take the room of all; one at
+ *  least, for which there is room. */
+static uint32_t batch_of(const struct kva_pools *pools, const struct kva_cpu *cpu, uint64_t bytes)
+{
+    uint64_t room = min_u64(pools->share - cpu->held, pools->share / 16);
+    uint32_t count = 1;
+
+    while (count < KVA_BATCH && (count + 1) * bytes <= room)
+        count++;
+    return count;
+}
+
+static struct kva_magazine *magazine_of(struct kva_pools *pools, struct kva_cpu *cpu, uint32_t quanta)
+{
+    struct kva_magazine **magazine = &cpu->magazine[quanta - 1];
+
+    if (!*magazine && kva_nodes_ensure(&pools->magazine_nodes, 1)) {
+        *magazine = kva_nodes_pop(&pools->magazine_nodes);
+        (*magazine)->count = 0;
+    }
+    return *magazine;
+}
+
+/** Fill a magazine by half; the object with the lowest address goes out first. False if there is nothing. */
+static bool refill(struct kva_space *space, struct kva_cpu *cpu, uint32_t quanta)
+{
+    struct kva_pools *pools = space->shared->pools;
+    uint64_t bytes = (uint64_t)quanta << pools->quantum_shift;
+    struct kva_object batch[KVA_BATCH];
+    uint32_t count = 0;
+
+    lock_space(space);
+    struct kva_magazine *magazine = magazine_of(pools, cpu, quanta);
+    if (magazine && bytes <= pools->share) {
+        if (cpu->held + bytes > pools->share)
+            evict(space, cpu, bytes);
+        try_to_end_limbo(space, cpu);
+        count = kva_spans_take(space, quanta, batch, batch_of(pools, cpu, bytes));
+        cpu->held += count * bytes;
+        decay(space, cpu);
+    }
+    unlock_space(space);
+    for (uint32_t i = 0; i < count; i++)
+        magazine->object[i] = batch[count - 1 - i];
+    if (magazine)
+        magazine->count = count;
+    return count > 0;
+}
+
+/* ------------------------------------------------------------------------------------------ take, give */
+
+/** What the pools serve: any place, lowest first, up to the largest object. All else is the tree's. */
+static bool is_poolable(const struct kva_space *space, const struct kva_request *request)
+{
+    const struct kva_pools *pools = space->shared->pools;
+
+    return request->min == 0 && request->max == UINT64_MAX && request->policy == KVA_LOWEST &&
+           request->size - 1 < (uint64_t)pools->most_quanta << pools->quantum_shift &&
+           is_power_of_two(request->align) && request->align <= space->tiling->quantum && !is_flusher(space);
+}
+
+/** The object becomes live. It was in the caller's magazine: nobody else has it. */
+static void begin_life(const struct kva_space *space, const struct kva_object *object, void *owner)
+{
+    struct kva_span *span = object->span;
+
+    if (span->owner)
+        atomic_store_explicit(&span->owner[object->index], owner, memory_order_release);
+    sync_point(threads_of(space));
+    (void)atomic_fetch_or_explicit(&span->live[object->index / 32], bit_of(object->index),
+                                   memory_order_release);
+}
+
+bool kva_pool_end_life(const struct kva_space *space, const struct kva_object *object)
+{
+    sync_point(threads_of(space));
+    uint32_t before = atomic_fetch_and_explicit(&object->span->live[object->index / 32],
+                                                ~bit_of(object->index), memory_order_acq_rel);
+    return (before & bit_of(object->index)) != 0;
+}
+
+bool kva_pool_alloc(struct kva_space *space, const struct kva_request *request, uint64_t *start)
+{
+    struct kva_pools *pools = space->shared->pools;
+
+    if (!is_poolable(space, request))
+        return false;
+    uint32_t quanta = (uint32_t)((request->size - 1) >> pools->quantum_shift) + 1;
+    struct kva_cpu *cpu = lock_cpu(space);
+    struct kva_magazine *magazine = cpu->magazine[quanta - 1];
+    bool some = (magazine && magazine->count > 0) || refill(space, cpu, quanta);
+    if (some) {
+        magazine = cpu->magazine[quanta - 1];
+        const struct kva_object *object = &magazine->object[--magazine->count];
+        cpu->held -= object->span->bytes;
+        cpu->live_bytes += object->span->bytes;
+        cpu->live_segments++;
+        cpu->uses++;
+        begin_life(space, object, request->owner);
+        *start = object_start(object);
+    }
+    unlock_cpu(space, cpu);
+    return some;
+}
+
+/** The object of a span that holds an address, gone or not. */
+static bool object_at(const struct kva_pools *pools, uint64_t address, struct kva_object *object)
+{
+    object->span = kva_span_find(pools, address);
+    if (!object->span)
+        return false;
+    object->index =
+        (uint32_t)((address - object->span->start) >> pools->quantum_shift) / object->span->quanta;
+    return object->index < object->span->count;
+}
+
+bool kva_pools_find(const struct kva_pools *pools, uint64_t address, struct kva_object *object)
+{
+    return object_at(pools, address, object) && !get_bit(object->span->is_gone, object->index);
+}
+
+bool kva_pool_look(const struct kva_space *space, uint64_t address, struct kva_segment *segment)
+{
+    struct kva_cpu *cpu = lock_cpu(space);
+    struct kva_object object;
+    bool found = object_at(space->shared->pools, address, &object) && is_live(&object);
+
+    if (found) {
+        segment->state = KVA_BUSY;
+        segment->start = object_start(&object);
+        segment->last = segment->start + (object.span->bytes - 1);
+        segment->owner = kva_object_owner(&object);
+        sync_point(threads_of(space));
+        found = is_live(&object);
+    }
+    unlock_cpu(space, cpu);
+    return found;
+}
+
+/** Make room in a magazine that is full, or whose CPU holds all that it may. */
+static void make_room(struct kva_space *space, struct kva_cpu *cpu, struct kva_magazine *magazine,
+                      uint64_t bytes)
+{
+    lock_space(space);
+    if (magazine->count == KVA_MAGAZINE)
+        spill(space, cpu, magazine, KVA_BATCH);
+    if (cpu->held + bytes > space->shared->pools->share)
+        evict(space, cpu, bytes);
+    decay(space, cpu);
+    unlock_space(space);
+}
+
+/** Into the magazine; or to its span, where there is no magazine. */
+static void take_in(struct kva_space *space, struct kva_cpu *cpu, const struct kva_object *object)
+{
+    struct kva_magazine *magazine = cpu->magazine[object->span->quanta - 1];
+    uint64_t bytes = object->span->bytes;
+
+    cpu->live_bytes -= bytes;
+    cpu->live_segments--;
+    cpu->uses++;
+    if (!magazine) {
+        lock_space(space);
+        kva_span_give(space, object);
+        unlock_space(space);
+        return;
+    }
+    if (magazine->count == KVA_MAGAZINE || cpu->held + bytes > space->shared->pools->share)
+        make_room(space, cpu, magazine, bytes);
+    magazine->object[magazine->count++] = *object;
+    cpu->held += bytes;
+}
+
+bool kva_pool_free(struct kva_space *space, uint64_t start)
+{
+    struct kva_pools *pools = space->shared->pools;
+    struct kva_object object;
+
+    if (is_flusher(space))
+        return false;
+    struct kva_cpu *cpu = lock_cpu(space);
+    bool mine = object_at(pools, start, &object) && object_start(&object) == start &&
+                kva_pool_end_life(space, &object);
+    if (mine)
+        take_in(space, cpu, &object);
+    unlock_cpu(space, cpu);
+    return mine;
+}
+
+/* ------------------------------------------------------------------------------ deferred free of objects */
+
+bool kva_pool_park(struct kva_space *space, const struct kva_object *object)
+{
+    struct kva_pools *pools = space->shared->pools;
+    struct kva_span *span = object->span;
+    unsigned colour = space->colour;
+
+    if (!kva_pool_end_life(space, object))
+        return false;
+    set_bit(span->is_deferred[colour], object->index);
+    if (span->deferred[colour]++ == 0)
+        list_insert_before(&pools->parked[colour], &span->parked[colour]);
+    pools->deferred_segments[colour]++;
+    pools->deferred_bytes += span->bytes;
+    pools->moved_bytes -= span->bytes;
+    pools->moved_segments--;
+    return true;
+}
+
+/** The lowest object of a span that is deferred in a colour becomes free. */
+static void unpark_lowest(struct kva_space *space, struct kva_span *span, unsigned colour)
+{
+    struct kva_pools *pools = space->shared->pools;
+    uint32_t word = 0;
+
+    while (span->is_deferred[colour][word] == 0)
+        word++;
+    uint32_t index = word * 32 + (uint32_t)__builtin_ctz(span->is_deferred[colour][word]);
+    clear_bit(span->is_deferred[colour], index);
+    if (--span->deferred[colour] == 0)
+        list_remove(&span->parked[colour]);
+    pools->deferred_segments[colour]--;
+    pools->deferred_bytes -= span->bytes;
+    kva_span_give(space, &(struct kva_object){span, index});
+}
+
+void kva_pools_unpark(struct kva_space *space, unsigned colour, uint64_t most)
+{
+    struct kva_pools *pools = pools_of(space);
+
+    for (; pools && !list_is_empty(&pools->parked[colour]) && most > 0; most--)
+        unpark_lowest(space, kva_container_of(pools->parked[colour].next, struct kva_span, parked[colour]),
+                      colour);
+}
+
+uint64_t kva_waiting(const struct kva_space *space, unsigned colour)
+{
+    const struct kva_pools *pools = pools_of(space);
+
+    return space->tiling->tally.parked[colour] + (pools ? pools->deferred_segments[colour] : 0);
+}
+
+/* -------------------------------------------------------------------------------------- all of the pools */
+
+enum kva_status kva_attempt_drained(struct kva_space *space, kva_attempt *attempt, void *context)
+{
+    struct kva_pools *pools = pools_of(space);
+
+    if (!pools)
+        return attempt(space, context);
+    unlock_space(space);
+    kva_pools_lock_all(space);
+    kva_pools_empty(space);
+    enum kva_status drained = kva_spans_break_up(space);
+    kva_spans_end_limbo(pools);
+    kva_pools_unlock_cpus(space);
+    enum kva_status status = attempt(space, context);
+    return status == KVA_ENOSPC && drained != KVA_OK ? drained : status;
+}
+
+struct kva_tally kva_whole_tally(const struct kva_space *space, uint64_t *pooled_bytes,
+                                 uint64_t *pooled_segments)
+{
+    const struct kva_pools *pools = pools_of(space);
+    struct kva_tally tally = space->tiling->tally;
+
+    *pooled_bytes = 0;
+    *pooled_segments = 0;
+    if (!pools)
+        return tally;
+    struct kva_tally live = kva_pools_tally(space);
+    uint64_t deferred = pools->deferred_segments[0] + pools->deferred_segments[1];
+    *pooled_bytes = pools->bytes - live.bytes[KVA_BUSY] - pools->deferred_bytes;
+    *pooled_segments = pools->objects - live.segments[KVA_BUSY] - deferred;
+    tally.bytes[KVA_BUSY] += live.bytes[KVA_BUSY] - pools->bytes;
+    tally.segments[KVA_BUSY] += live.segments[KVA_BUSY] - pools->tree_segments;
+    tally.bytes[KVA_DEFERRED] += pools->deferred_bytes;
+    tally.segments[KVA_DEFERRED] += deferred;
+    return tally;
+}
+
+struct kva_tally kva_pools_tally(const struct kva_space *space)
+{
+    const struct kva_pools *pools = space->shared->pools;
+    struct kva_tally tally = {{0}, {0}, {0}};
+
+    tally.bytes[KVA_BUSY] = pools->moved_bytes;
+    tally.segments[KVA_BUSY] = pools->moved_segments;
+    for (unsigned i = 0; i < pools->cpus; i++) {
+        tally.bytes[KVA_BUSY] += pools->cpu[i].live_bytes;
+        tally.segments[KVA_BUSY] += pools->cpu[i].live_segments;
+    }
+    return tally;
+}
+
+enum kva_status kva_pools_trim(struct kva_space *space)
+{
+    enum kva_status status = enter_change(space, __func__);
+
+    if (status != KVA_OK || !pools_of(space))
+        return status == KVA_OK ? leave(space, KVA_OK) : status;
+    unlock_space(space);
+    kva_pools_lock_all(space);
+    kva_pools_empty(space);
+    kva_spans_trim(space);
+    kva_spans_end_limbo(space->shared->pools);
+    kva_pools_unlock_cpus(space);
+    verify_change(space, __func__, space->tiling->first);
+    return leave(space, KVA_OK);
+}

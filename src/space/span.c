@@ -1,0 +1,501 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/** Spans and their directory; see pool.h. */
+#include "pool.h"
+
+#include "../base/memory.h"
+
+static const uint32_t kind_objects[KVA_SPAN_KINDS] = {32, 128, KVA_SPAN_QUANTA};
+
+/* --------------------------------------------------------------------------------------------- directory */
+
+enum { FIRST_SLOTS = 64 };
+
+void kva_spans_init(struct kva_pools *pools, struct kva_tiling *tiling)
+{
+    for (uint32_t i = 0; i < KVA_POOL_QUANTA; i++)
+        list_init(&pools->with_free[i]);
+    for (unsigned colour = 0; colour < KVA_COLOURS; colour++)
+        list_init(&pools->parked[colour]);
+    list_init(&pools->limbo);
+    pools->taken_out.start = UINT64_MAX; /* a multiple of no span's size */
+    for (unsigned kind = 0; kind < KVA_SPAN_KINDS; kind++) {
+        size_t objects = kind_objects[kind];
+        size_t bits = (3 + KVA_COLOURS) * objects / 8;
+        size_t owners = pools->owners ? objects * sizeof(void *) : 0;
+        size_t bytes = sizeof(struct kva_span) + owners + bits;
+        kva_nodes_init(&pools->span_nodes[kind], tiling, (bytes + KVA_LINE - 1) / KVA_LINE * KVA_LINE);
+    }
+}
+
+/** Fibonacci hashing: 2^64 over the golden ratio. The upper half of the product depends on all bits. */
+static size_t slot_of(const struct kva_directory *directory, uint64_t number)
+{
+    return (size_t)(number * UINT64_C(0x9e3779b97f4a7c15) >> 32) & directory->mask;
+}
+
+struct kva_span *kva_span_find(const struct kva_pools *pools, uint64_t address)
+{
+    const struct kva_directory *directory = atomic_load_explicit(&pools->directory, memory_order_acquire);
+    uint64_t start = align_down(address, pools->span_bytes);
+
+    if (!directory)
+        return NULL;
+    for (size_t i = slot_of(directory, start >> pools->span_shift);; i = (i + 1) & directory->mask) {
+        struct kva_span *span = atomic_load_explicit(&directory->slot[i], memory_order_acquire);
+        if (!span || span->start == start)
+            return span;
+    }
+}
+
+/** Into the first slot that is empty or taken out. There is one, and no span with this number yet. */
+static void put_in(const struct kva_pools *pools, struct kva_directory *directory, struct kva_span *span)
+{
+    size_t i = slot_of(directory, span->start >> pools->span_shift);
+
+    for (;; i = (i + 1) & directory->mask) {
+        struct kva_span *other = atomic_load_explicit(&directory->slot[i], memory_order_relaxed);
+        if (other && other != &pools->taken_out)
+            continue;
+        directory->used += !other;
+        atomic_store_explicit(&directory->slot[i], span, memory_order_release);
+        return;
+    }
+}
+
+static void take_out(struct kva_pools *pools, struct kva_span *span)
+{
+    struct kva_directory *directory = atomic_load_explicit(&pools->directory, memory_order_relaxed);
+    size_t i = slot_of(directory, span->start >> pools->span_shift);
+
+    while (atomic_load_explicit(&directory->slot[i], memory_order_relaxed) != span)
+        i = (i + 1) & directory->mask;
+    atomic_store_explicit(&directory->slot[i], &pools->taken_out, memory_order_release);
+    pools->spans--;
+}
+
+/** A table for twice the spans that there are, with all of them in it. */
+static bool grow_directory(struct kva_space *space, struct kva_directory *old)
+{
+    struct kva_pools *pools = space->shared->pools;
+    size_t slots = FIRST_SLOTS;
+
+    while (slots < 4 * (pools->spans + 1))
+        slots *= 2;
+    struct kva_directory *grown =
+        kva_nodes_block(space->tiling, sizeof *grown + slots * sizeof grown->slot[0]);
+    if (!grown)
+        return false;
+    memset(grown, 0, sizeof *grown + slots * sizeof grown->slot[0]);
+    grown->mask = slots - 1;
+    for (size_t i = 0; old && i <= old->mask; i++) {
+        struct kva_span *span = atomic_load_explicit(&old->slot[i], memory_order_relaxed);
+        if (span && span != &pools->taken_out)
+            put_in(pools, grown, span);
+    }
+    atomic_store_explicit(&pools->directory, grown, memory_order_release);
+    return true;
+}
+
+/** At most half of the slots are ever used, so that searches are short and end. */
+static bool make_slot(struct kva_space *space)
+{
+    struct kva_directory *directory =
+        atomic_load_explicit(&space->shared->pools->directory, memory_order_relaxed);
+
+    return (directory && directory->used <= directory->mask / 2) || grow_directory(space, directory);
+}
+
+/* ------------------------------------------------------------------------------------------------- spans */
+
+/** Cut the node of a span into its arrays; all objects are free. */
+static void lay_out(const struct kva_pools *pools, struct kva_span *span)
+{
+    uint32_t objects = kind_objects[span->kind];
+    uint32_t words = objects / 32;
+    unsigned char *at = (unsigned char *)(span + 1);
+
+    span->owner = pools->owners ? (_Atomic(void *) *)(void *)at : NULL;
+    at += pools->owners ? objects * sizeof(void *) : 0;
+    memset(at, 0, (3 + KVA_COLOURS) * words * sizeof(uint32_t));
+    span->live = (_Atomic uint32_t *)(void *)at;
+    span->is_free = (uint32_t *)(void *)at + words;
+    span->is_gone = span->is_free + words;
+    span->is_deferred[0] = span->is_gone + words;
+    span->is_deferred[1] = span->is_deferred[0] + words;
+    for (uint32_t i = 0; i < span->count; i++)
+        set_bit(span->is_free, i);
+}
+
+static void count_piece(struct kva_space *space, uint64_t busy_before)
+{
+    space->shared->pools->tree_segments += space->tiling->tally.segments[KVA_BUSY] - busy_before;
+}
+
+/** Where a span would go, and the memory that it takes. */
+static bool prepare_span(struct kva_space *space, unsigned kind, struct kva_place *place)
+{
+    struct kva_tiling *tiling = space->tiling;
+    struct kva_pools *pools = space->shared->pools;
+    const struct kva_demand demand = {.size = pools->span_bytes,
+                                      .align = pools->span_bytes,
+                                      .min = tiling->first,
+                                      .max = tiling->last,
+                                      .policy = KVA_LOWEST};
+
+    return tiling->last - tiling->first >= pools->span_bytes - 1 &&
+           tiling->engine->search(tiling, &demand, place) == KVA_OK &&
+           kva_nodes_ensure(&pools->span_nodes[kind], 1) && make_slot(space) &&
+           tiling->engine->prepare(tiling, 2) == KVA_OK;
+}
+
+struct kva_span *kva_span_make(struct kva_space *space, uint32_t quanta)
+{
+    struct kva_tiling *tiling = space->tiling;
+    struct kva_pools *pools = space->shared->pools;
+    uint32_t count = pools->span_quanta / quanta;
+    unsigned kind = 0;
+    struct kva_place place;
+
+    while (kind_objects[kind] < count)
+        kind++;
+    if (!prepare_span(space, kind, &place))
+        return NULL;
+    uint64_t busy = tiling->tally.segments[KVA_BUSY];
+    uint64_t used = count * (quanta * tiling->quantum);
+    (void)tiling->engine->occupy(tiling, &place, NULL);
+    if (used < pools->span_bytes)
+        (void)tiling->engine->resize(tiling, place.start, place.start + (used - 1));
+    count_piece(space, busy);
+
+    struct kva_span *span = kva_nodes_pop(&pools->span_nodes[kind]);
+    *span = (struct kva_span){.start = place.start,
+                              .bytes = quanta * tiling->quantum,
+                              .quanta = quanta,
+                              .count = count,
+                              .kind = kind,
+                              .free = count};
+    lay_out(pools, span);
+    list_insert_after(&pools->with_free[quanta - 1], &span->link);
+    pools->bytes += used;
+    pools->objects += count;
+    pools->empty_spans++;
+    pools->spans++;
+    put_in(pools, atomic_load_explicit(&pools->directory, memory_order_relaxed), span);
+    return span;
+}
+
+/** All objects are gone. */
+static void end_span(struct kva_pools *pools, struct kva_span *span)
+{
+    take_out(pools, span);
+    list_insert_after(&pools->limbo, &span->link);
+}
+
+void kva_spans_end_limbo(struct kva_pools *pools)
+{
+    while (!list_is_empty(&pools->limbo)) {
+        struct kva_span *span = kva_container_of(pools->limbo.next, struct kva_span, link);
+        list_remove(&span->link);
+        kva_nodes_push(&pools->span_nodes[span->kind], span);
+    }
+}
+
+/* ------------------------------------------------------------------------------- free objects out and in */
+
+static struct kva_span *span_with_free(struct kva_space *space, uint32_t quanta)
+{
+    struct kva_list *list = &space->shared->pools->with_free[quanta - 1];
+
+    if (list_is_empty(list))
+        return kva_span_make(space, quanta);
+    return kva_container_of(list->next, struct kva_span, link);
+}
+
+/** The lowest free object of a span, which has one, is not free any more. */
+static uint32_t take_lowest(struct kva_pools *pools, struct kva_span *span)
+{
+    uint32_t word = 0;
+
+    while (span->is_free[word] == 0)
+        word++;
+    uint32_t index = word * 32 + (uint32_t)__builtin_ctz(span->is_free[word]);
+    clear_bit(span->is_free, index);
+    pools->empty_spans -= span->free == span->count;
+    if (--span->free == 0)
+        list_remove(&span->link);
+    return index;
+}
+
+uint32_t kva_spans_take(struct kva_space *space, uint32_t quanta, struct kva_object *objects, uint32_t most)
+{
+    uint32_t count = 0;
+
+    while (count < most) {
+        struct kva_span *span = span_with_free(space, quanta);
+        if (!span)
+            break;
+        while (count < most && span->free > 0)
+            objects[count++] = (struct kva_object){span, take_lowest(space->shared->pools, span)};
+    }
+    return count;
+}
+
+/** The free objects [first, last] are gone. */
+static void mark_gone(struct kva_pools *pools, struct kva_span *span, uint32_t first, uint32_t last)
+{
+    uint32_t count = last - first + 1;
+
+    pools->empty_spans -= span->free == span->count;
+    for (uint32_t i = first; i <= last; i++) {
+        clear_bit(span->is_free, i);
+        set_bit(span->is_gone, i);
+    }
+    span->free -= count;
+    span->gone += count;
+    pools->objects -= count;
+    pools->bytes -= count * span->bytes;
+    if (span->free == 0)
+        list_remove(&span->link);
+    if (span->gone == span->count)
+        end_span(pools, span);
+}
+
+/** The segment of the tree that an object, not gone, is part of, and its objects [*first, *last]. */
+static void find_piece(const struct kva_space *space, const struct kva_object *object,
+                       struct kva_segment *piece, uint32_t *first, uint32_t *last)
+{
+    const struct kva_span *span = object->span;
+
+    space->tiling->engine->find(space->tiling, object_start(object), piece);
+    *first = object->index;
+    *last = object->index;
+    while (*first > 0 && span->start + (*first - 1) * span->bytes >= piece->start)
+        --*first;
+    while (*last + 1 < span->count && span->start + (*last + 1) * span->bytes < piece->last)
+        ++*last;
+}
+
+/** If all of an object's piece is free, release it: that never takes memory. */
+static void release_piece(struct kva_space *space, const struct kva_object *object)
+{
+    struct kva_pools *pools = space->shared->pools;
+    struct kva_segment piece;
+    uint32_t first;
+    uint32_t last;
+
+    find_piece(space, object, &piece, &first, &last);
+    for (uint32_t i = first; i <= last; i++) {
+        if (!get_bit(object->span->is_free, i))
+            return;
+    }
+    uint64_t busy = space->tiling->tally.segments[KVA_BUSY];
+    (void)space->tiling->engine->release(space->tiling, piece.start);
+    count_piece(space, busy);
+    mark_gone(pools, object->span, first, last);
+}
+
+void kva_span_give(struct kva_space *space, const struct kva_object *object)
+{
+    struct kva_pools *pools = space->shared->pools;
+    struct kva_span *span = object->span;
+
+    set_bit(span->is_free, object->index);
+    if (span->free++ == 0)
+        list_insert_after(&pools->with_free[span->quanta - 1], &span->link);
+    bool is_empty = span->free == span->count;
+    pools->empty_spans += is_empty;
+    if (span->gone > 0 || (is_empty && pools->empty_spans > KVA_EMPTY_SPANS))
+        release_piece(space, object);
+}
+
+/* -------------------------------------------------------------------------------------- back to the tree */
+
+void kva_spans_trim(struct kva_space *space)
+{
+    struct kva_pools *pools = space->shared->pools;
+
+    for (uint32_t i = 0; i < KVA_POOL_QUANTA && pools->empty_spans > 0; i++) {
+        struct kva_list *link = pools->with_free[i].next;
+        while (link != &pools->with_free[i]) {
+            struct kva_span *span = kva_container_of(link, struct kva_span, link);
+            link = link->next;
+            if (span->free == span->count)
+                release_piece(space, &(struct kva_object){span, 0});
+        }
+    }
+}
+
+/** Give the objects [first, last], of one piece and nobody's, back to the tree. KVA_ENOMEM: nothing was done. */
+static enum kva_status cut_out(struct kva_space *space, struct kva_span *span, uint32_t first, uint32_t last)
+{
+    struct kva_tiling *tiling = space->tiling;
+    struct kva_segment piece;
+    uint64_t start = span->start + first * span->bytes;
+    uint64_t busy = tiling->tally.segments[KVA_BUSY];
+
+    tiling->engine->find(tiling, start, &piece);
+    enum kva_status status =
+        kva_release_part(tiling, &piece, start, span->start + last * span->bytes + (span->bytes - 1));
+    count_piece(space, busy);
+    return status;
+}
+
+/** The last of the free objects from `first` on that lie in one piece: between two pieces there is one that is gone. */
+static uint32_t end_of_run(const struct kva_span *span, uint32_t first)
+{
+    uint32_t last = first;
+
+    while (last + 1 < span->count && get_bit(span->is_free, last + 1))
+        last++;
+    return last;
+}
+
+enum kva_status kva_spans_break_up(struct kva_space *space)
+{
+    struct kva_pools *pools = space->shared->pools;
+
+    for (uint32_t i = 0; i < KVA_POOL_QUANTA; i++) {
+        while (!list_is_empty(&pools->with_free[i])) {
+            struct kva_span *span = kva_container_of(pools->with_free[i].next, struct kva_span, link);
+            uint32_t first = 0;
+            while (!get_bit(span->is_free, first))
+                first++;
+            uint32_t last = end_of_run(span, first);
+            if (cut_out(space, span, first, last) != KVA_OK)
+                return KVA_ENOMEM;
+            mark_gone(pools, span, first, last);
+        }
+    }
+    return KVA_OK;
+}
+
+/** Out of its span, and in again as a segment of its own: three changes at most (the cut, the segment, and whatever the caller
+ *  does next), for which the memory is at hand before the first. */
+enum kva_status kva_span_move_to_tree(struct kva_space *space, const struct kva_object *object)
+{
+    struct kva_tiling *tiling = space->tiling;
+    struct kva_span *span = object->span;
+    uint64_t start = object_start(object);
+    void *owner =
+        span->owner ? atomic_load_explicit(&span->owner[object->index], memory_order_relaxed) : NULL;
+    struct kva_place place;
+
+    if (tiling->engine->prepare(tiling, 3) != KVA_OK)
+        return KVA_ENOMEM;
+    if (!kva_pool_end_life(space, object))
+        return KVA_EDOUBLE;
+    space->shared->pools->moved_bytes -= span->bytes;
+    space->shared->pools->moved_segments--;
+    (void)cut_out(space, span, object->index, object->index);
+    (void)tiling->engine->locate(tiling, start, start + (span->bytes - 1), &place);
+    (void)tiling->engine->occupy(tiling, &place, owner);
+    if (span->free++ == 0)
+        list_insert_after(&space->shared->pools->with_free[span->quanta - 1], &span->link);
+    space->shared->pools->empty_spans += span->free == span->count;
+    mark_gone(space->shared->pools, span, object->index, object->index);
+    return KVA_OK;
+}
+
+/* ------------------------------------------------------------------------------------------------ checks */
+
+/** What a walk over the spans, or the magazines, counts. */
+struct walk {
+    uint64_t objects;
+    uint64_t bytes;
+    uint64_t live;
+    uint64_t pooled;
+    uint64_t deferred[KVA_COLOURS];
+};
+
+/** I8 for one object: in one state, and in a busy segment of the tree unless it is gone. */
+static const char *check_object(const struct kva_space *space, const struct kva_object *object,
+                                struct walk *walk)
+{
+    const struct kva_span *span = object->span;
+    uint32_t i = object->index;
+    bool gone = get_bit(span->is_gone, i);
+    int states = gone + get_bit(span->is_free, i) + is_live(object);
+    struct kva_segment piece;
+
+    for (unsigned colour = 0; colour < KVA_COLOURS; colour++) {
+        states += get_bit(span->is_deferred[colour], i);
+        walk->deferred[colour] += get_bit(span->is_deferred[colour], i);
+    }
+    if (states > 1)
+        return "I8: an object is in two states";
+    walk->live += is_live(object);
+    walk->pooled += states == 0;
+    if (gone)
+        return NULL;
+    walk->objects++;
+    walk->bytes += span->bytes;
+    space->tiling->engine->find(space->tiling, object_start(object), &piece);
+    bool inside = piece.state == KVA_BUSY && piece.last - object_start(object) >= span->bytes - 1;
+    return inside ? NULL : "I8: an object is not in a busy segment of the tree";
+}
+
+static const char *check_span(const struct kva_space *space, struct kva_span *span, struct walk *walk)
+{
+    uint32_t free = 0;
+    uint32_t gone = 0;
+
+    for (uint32_t i = 0; i < span->count; i++) {
+        const char *broken = check_object(space, &(struct kva_object){span, i}, walk);
+        if (broken)
+            return broken;
+        free += get_bit(span->is_free, i);
+        gone += get_bit(span->is_gone, i);
+    }
+    if (free != span->free || gone != span->gone || gone == span->count)
+        return "I8: a span has its objects counted wrong";
+    return (free > 0) == list_is_linked(&span->link) ? NULL : "I8: a span is not listed by what it has";
+}
+
+/** Every object in a magazine is in no other state. */
+static const char *check_magazines(const struct kva_pools *pools, uint64_t *pooled)
+{
+    for (unsigned c = 0; c < pools->cpus; c++) {
+        uint64_t held = 0;
+        for (uint32_t q = 0; q < KVA_POOL_QUANTA; q++) {
+            const struct kva_magazine *magazine = pools->cpu[c].magazine[q];
+            for (uint32_t i = 0; magazine && i < magazine->count; i++) {
+                const struct kva_object *object = &magazine->object[i];
+                if (is_live(object) || get_bit(object->span->is_free, object->index))
+                    return "I8: an object in a magazine is live or free";
+                held += object->span->bytes;
+                ++*pooled;
+            }
+        }
+        if (held != pools->cpu[c].held || held > pools->share)
+            return "I8: a CPU holds other than it counts, or more than it may";
+    }
+    return NULL;
+}
+
+const char *kva_spans_check(const struct kva_space *space, uint64_t *address)
+{
+    const struct kva_pools *pools = space->shared->pools;
+    const struct kva_directory *directory = atomic_load_explicit(&pools->directory, memory_order_relaxed);
+    struct walk walk = {0};
+    uint64_t pooled = 0;
+
+    for (size_t i = 0; directory && i <= directory->mask; i++) {
+        struct kva_span *span = atomic_load_explicit(&directory->slot[i], memory_order_relaxed);
+        if (!span || span == &pools->taken_out)
+            continue;
+        *address = span->start;
+        const char *broken = check_span(space, span, &walk);
+        if (broken)
+            return broken;
+    }
+    *address = 0;
+    const char *broken = check_magazines(pools, &pooled);
+    if (broken)
+        return broken;
+    struct kva_tally tally = kva_pools_tally(space);
+    bool same = walk.objects == pools->objects && walk.bytes == pools->bytes && walk.pooled == pooled &&
+                walk.live == tally.segments[KVA_BUSY] && walk.deferred[0] == pools->deferred_segments[0] &&
+                walk.deferred[1] == pools->deferred_segments[1];
+    return same ? NULL : "I8: the pools' counts differ from what a walk counts";
+}

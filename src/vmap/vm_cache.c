@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * The cache: areas that were freed and are still mapped, in bins by their number of pages.
+ *
+ *      kva_vmalloc  --->  this CPU's bin  --empty-->  the other CPUs', if their locks are free  --empty-->  the space
+ *      kva_vfree    --->  this CPU's bin  --its share is full-->  what went cold longest ago is parked, to make room
+ *
+ * Each CPU has its share of the limit, so that no count is common to all. What one CPU keeps is not lost for the others: a miss
+ * looks at theirs, and before anyone hears that something is short, all of it is parked and purged (kva_cache_park_all).
+ */
+#include "vm.h"
+
+/* -------------------------------------------------------------------------------------------------- taking */
+
+/** What points to a cached area that a wish can have; NULL if there is none among those on top. */
+static struct kva_descriptor **find_cached(struct kva_vm_cpu *cpu, const struct kva_wish *wish)
+{
+    struct kva_descriptor **link = &cpu->bin[bin_of(wish->pages)].head;
+
+    for (unsigned looked = 0; *link && looked < KVA_VM_CACHE_DEPTH; looked++) {
+        if ((*link)->pages == wish->pages && (start_of(*link) & (wish->align - 1)) == 0)
+            return link;
+        link = &(*link)->next;
+    }
+    return NULL;
+}
+
+/** Serve a wish out of a CPU's bins, with its lock held, which is dropped. */
+static struct kva_descriptor *take_from(struct kva_vm *vm, struct kva_vm_cpu *cpu,
+                                        const struct kva_wish *wish)
+{
+    struct kva_descriptor **link = find_cached(cpu, wish);
+    struct kva_descriptor *area = NULL;
+
+    if (link) {
+        area = cache_revive(vm, cpu, link, wish->size, wish->flags, wish->caller, wish->owner);
+        area->align_shift = (uint8_t)lowest_bit(wish->align);
+    }
+    lock_drop(&cpu->lock, vm->threads);
+    return area;
+}
+
+struct kva_descriptor *kva_cache_take(struct kva_vm *vm, const struct kva_wish *wish)
+{
+    struct kva_vm_cpu *own = cpu_here(vm);
+
+    lock_take(&own->lock, vm->threads);
+    struct kva_descriptor *area = take_from(vm, own, wish);
+    for (unsigned i = 0; !area && i < vm->cpu_count; i++) {
+        if (&vm->cpu[i] != own && lock_try(&vm->cpu[i].lock, vm->threads))
+            area = take_from(vm, &vm->cpu[i], wish);
+    }
+    return area;
+}
+
+/* -------------------------------------------------------------------------------------------------- putting */
+
+/** The bin other than `own` that no area has come into for longest; NULL if all others are empty. */
+static struct kva_bin *coldest_bin(struct kva_vm_cpu *cpu, const struct kva_bin *own)
+{
+    struct kva_bin *coldest = NULL;
+
+    for (size_t i = 0; i < KVA_VM_BINS; i++) {
+        struct kva_bin *bin = &cpu->bin[i];
+        if (bin != own && bin->head && (!coldest || bin->used < coldest->used))
+            coldest = bin;
+    }
+    return coldest;
+}
+
+/** Make room in a CPU's share for an area: park what is in the coldest bins, so that sizes that are no longer asked for make way
+ *  for those that are. Fails when the area's own bin would have to give. */
+static bool make_room(struct kva_vm *vm, struct kva_vm_cpu *cpu, const struct kva_descriptor *area)
+{
+    size_t bytes = area_bytes(vm, area);
+
+    if (bytes > vm->cache_share)
+        return false;
+    while (cpu->cached.bytes > vm->cache_share - bytes) {
+        struct kva_bin *coldest = coldest_bin(cpu, &cpu->bin[bin_of(area->pages)]);
+        if (!coldest)
+            return false;
+        while (coldest->head && cpu->cached.bytes > vm->cache_share - bytes)
+            kva_park_area(vm, cache_pop(vm, cpu, &coldest->head));
+    }
+    return true;
+}
+
+bool kva_cache_put(struct kva_vm *vm, struct kva_descriptor *area, const void *by)
+{
+    struct kva_vm_cpu *cpu = cpu_here(vm);
+
+    lock_take(&cpu->lock, vm->threads);
+    bool has_room = make_room(vm, cpu, area);
+    if (has_room)
+        cache_push(vm, cpu, area, by);
+    lock_drop(&cpu->lock, vm->threads);
+    return has_room;
+}
+
+/* ------------------------------------------------------------------------------------------------- emptying */
+
+/** Park up to so many areas of a CPU, from bin `*bin` on; false when there are no more. */
+static bool park_some(struct kva_vm *vm, struct kva_vm_cpu *cpu, size_t *bin, unsigned most)
+{
+    lock_take(&cpu->lock, vm->threads);
+    while (*bin < KVA_VM_BINS && most > 0) {
+        if (cpu->bin[*bin].head) {
+            kva_park_area(vm, cache_pop(vm, cpu, &cpu->bin[*bin].head));
+            most--;
+        } else {
+            ++*bin;
+        }
+    }
+    lock_drop(&cpu->lock, vm->threads);
+    return *bin < KVA_VM_BINS;
+}
+
+bool kva_cache_park_all(struct kva_vm *vm)
+{
+    const unsigned slice =
+        256; /* to park one takes some 50 ns, if its descriptor is in no cache: 13 us in all */
+    uintptr_t before = vm->tickets;
+
+    for (unsigned i = 0; i < vm->cpu_count; i++) {
+        size_t bin = 0;
+        while (park_some(vm, &vm->cpu[i], &bin, slice))
+            vm_make_way(vm);
+    }
+    return vm->tickets != before;
+}
+
+struct kva_vm_cpu_sums kva_cache_sums(const struct kva_vm *vm)
+{
+    struct kva_vm_cpu_sums sums = {{0, 0}, 0, 0};
+
+    for (unsigned i = 0; i < vm->cpu_count; i++) {
+        const struct kva_vm_cpu *cpu = &vm->cpu[i];
+        sums.cached.areas += cpu->cached.areas;
+        sums.cached.bytes += cpu->cached.bytes;
+        sums.hits += cpu->hits;
+        sums.frees += cpu->frees;
+    }
+    return sums;
+}

@@ -1,0 +1,676 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * Pools, used by one thread. Answers are not the lowest, but all else holds: a request fails exactly when nothing fits,
+ * whatever the pools keep. The oracle is a map of the space, a letter for each quantum, that knows nothing of pools.
+ */
+#include "common/harness.h"
+#include "common/picture.h"
+
+#include <string.h>
+
+#include "../../ports/test/failing_memory.h"
+#include "space/pool.h"
+
+#define QUANTUM UINT64_C(0x1000)
+#define FIRST UINT64_C(0x10000000)
+
+enum { QUANTA_MOST = 8192, HELD_MOST = 4096 };
+
+struct range {
+    uint32_t at; /* in quanta */
+    uint32_t quanta;
+};
+
+struct rig {
+    struct kva_space space;
+    struct kva_failing_memory memory;
+    uint32_t quanta;
+    char map[QUANTA_MOST]; /* '.' free, 'b' busy, 'd' deferred */
+    uint32_t count;
+    struct range held[HELD_MOST]; /* busy, oldest first */
+    unsigned cpu;
+};
+
+static uint64_t address_of(uint32_t at)
+{
+    return FIRST + at * QUANTUM;
+}
+
+static void on_flush(void *context, uint64_t start, uint64_t last)
+{
+    struct rig *rig = context;
+
+    for (uint64_t at = (start - FIRST) / QUANTUM; at <= (last - FIRST) / QUANTUM; at++) {
+        if (rig->map[at] == 'd')
+            rig->map[at] = '.';
+    }
+}
+
+static struct kva_config config_of(struct rig *rig, const struct kva_engine *engine, uint32_t quanta,
+                                   uint32_t pool_quanta)
+{
+    struct kva_config config = {.first = FIRST,
+                                .last = address_of(quanta) - 1,
+                                .quantum = QUANTUM,
+                                .engine = engine,
+                                .memory = kva_failing_memory_init(&rig->memory),
+                                .pool_bytes = pool_quanta * QUANTUM,
+                                .flush = on_flush,
+                                .flush_context = rig,
+                                .deferred_limit = UINT64_MAX};
+    return config;
+}
+
+static void begin(struct rig *rig, uint32_t quanta)
+{
+    rig->quanta = quanta;
+    rig->count = 0;
+    rig->cpu = 0;
+    memset(rig->map, '.', quanta);
+}
+
+static void set_up(struct rig *rig, const struct kva_engine *engine, uint32_t quanta, uint32_t pool_quanta)
+{
+    struct kva_config config = config_of(rig, engine, quanta, pool_quanta);
+
+    begin(rig, quanta);
+    assert_int_equal(kva_space_init(&rig->space, &config), KVA_OK);
+    assert_non_null(rig->space.shared->pools);
+}
+
+static void tear_down(struct rig *rig)
+{
+    assert_int_equal(kva_space_abandon(&rig->space), KVA_OK);
+    assert_int_equal(rig->memory.blocks, 0);
+}
+
+static void *owner_of(uint32_t at)
+{
+    return (void *)(uintptr_t)(at + 1);
+}
+
+/** The listing, the statistics, the checks and the map agree. */
+static void expect_map(struct rig *rig)
+{
+    static const char letters[] = {
+        [KVA_FREE] = '.', [KVA_BUSY] = 'b', [KVA_DEFERRED] = 'd', [KVA_POOLED] = '.'};
+    struct kva_segment segment;
+    uint32_t busy = 0;
+
+    test_expect_sound(&rig->space, FIRST, address_of(rig->quanta) - 1);
+    for (enum kva_status s = kva_first(&rig->space, &segment); s == KVA_OK;
+         s = kva_next(&rig->space, &segment)) {
+        busy += segment.state == KVA_BUSY;
+        for (uint64_t at = segment.start; at < segment.last; at += QUANTUM)
+            assert_int_equal(rig->map[(at - FIRST) / QUANTUM], letters[segment.state]);
+    }
+    assert_int_equal(busy, rig->count);
+    for (uint32_t i = 0; i < rig->count; i++) {
+        assert_int_equal(kva_find(&rig->space, address_of(rig->held[i].at), &segment), KVA_OK);
+        assert_int_equal(segment.start, address_of(rig->held[i].at));
+        assert_int_equal(segment.last, address_of(rig->held[i].at + rig->held[i].quanta) - 1);
+        assert_ptr_equal(segment.owner, owner_of(rig->held[i].at));
+    }
+}
+
+/* --------------------------------------------------------------------------------------------- operations */
+
+/** Whether `quanta` in a row would be free, were all that is deferred free, too. */
+static bool fits_somewhere(const struct rig *rig, uint32_t quanta)
+{
+    uint32_t run = 0;
+
+    for (uint32_t at = 0; at < rig->quanta; at++) {
+        run = rig->map[at] == 'b' ? 0 : run + 1;
+        if (run >= quanta)
+            return true;
+    }
+    return false;
+}
+
+static void hold(struct rig *rig, uint32_t at, uint32_t quanta)
+{
+    for (uint32_t i = at; i < at + quanta; i++) {
+        assert_int_equal(rig->map[i], '.');
+        rig->map[i] = 'b';
+    }
+    assert_true(rig->count < HELD_MOST);
+    rig->held[rig->count++] = (struct range){at, quanta};
+}
+
+static struct range let_go(struct rig *rig, uint32_t i, char letter)
+{
+    struct range range = rig->held[i];
+
+    memset(rig->map + range.at, letter, range.quanta);
+    rig->count--;
+    memmove(rig->held + i, rig->held + i + 1, (rig->count - i) * sizeof rig->held[0]);
+    return range;
+}
+
+static void alloc(struct rig *rig, uint32_t quanta, enum kva_policy policy)
+{
+    struct kva_request request = kva_request_of(quanta * QUANTUM - 1);
+    bool fits = fits_somewhere(rig, quanta);
+    struct kva_segment segment;
+    uint64_t start;
+
+    request.policy = policy;
+    enum kva_status status = kva_alloc(&rig->space, &request, &start);
+    check_that(status == (fits ? KVA_OK : KVA_ENOSPC), "%" PRIu32 " quanta: %s", quanta,
+               kva_status_name(status));
+    if (status != KVA_OK)
+        return;
+    uint32_t at = (uint32_t)((start - FIRST) / QUANTUM);
+    hold(rig, at, quanta);
+    assert_int_equal(kva_find(&rig->space, start, &segment), KVA_OK);
+    assert_null(segment.owner);
+    /* The owner is the place, which is known only now: once more, with it. */
+    assert_int_equal(kva_free(&rig->space, start), KVA_OK);
+    assert_int_equal(kva_reserve(&rig->space, start, quanta * QUANTUM, owner_of(at), NULL), KVA_OK);
+}
+
+/** As above, without the detour: the owner is right if the next address was foreseen, so it is not set at all. */
+static void alloc_plain(struct rig *rig, uint32_t quanta)
+{
+    struct kva_request request = kva_request_of(quanta * QUANTUM);
+    bool fits = fits_somewhere(rig, quanta);
+    uint64_t start;
+    enum kva_status status = kva_alloc(&rig->space, &request, &start);
+
+    check_that(status == (fits ? KVA_OK : KVA_ENOSPC), "%" PRIu32 " quanta: %s", quanta,
+               kva_status_name(status));
+    if (status == KVA_OK)
+        hold(rig, (uint32_t)((start - FIRST) / QUANTUM), quanta);
+}
+
+static void reserve(struct rig *rig, uint32_t at, uint32_t quanta)
+{
+    bool is_busy = memchr(rig->map + at, 'b', quanta) != NULL;
+    struct kva_segment conflict;
+    enum kva_status status =
+        kva_reserve(&rig->space, address_of(at), quanta * QUANTUM, owner_of(at), &conflict);
+
+    assert_int_equal(status, is_busy ? KVA_EEXIST : KVA_OK);
+    if (status == KVA_OK) {
+        hold(rig, at, quanta);
+    } else {
+        assert_int_equal(conflict.state, KVA_BUSY);
+        assert_true(conflict.start < address_of(at + quanta) && conflict.last >= address_of(at));
+    }
+}
+
+static void give(struct rig *rig, uint32_t i)
+{
+    struct range range = let_go(rig, i, '.');
+    uint64_t start = address_of(range.at);
+
+    if (range.quanta > 1)
+        assert_int_equal(kva_free(&rig->space, start + QUANTUM), KVA_EINTERIOR);
+    assert_int_equal(kva_free(&rig->space, start), KVA_OK);
+    assert_int_equal(kva_free(&rig->space, start), KVA_EDOUBLE);
+    assert_int_equal(kva_free_deferred(&rig->space, start), KVA_EDOUBLE);
+}
+
+static void defer(struct rig *rig, uint32_t i)
+{
+    struct range range = let_go(rig, i, 'd');
+    uint64_t start = address_of(range.at);
+
+    assert_int_equal(kva_free_deferred(&rig->space, start), KVA_OK);
+    assert_int_equal(kva_free(&rig->space, start), KVA_EDEFERRED);
+    assert_int_equal(kva_free_deferred(&rig->space, start), KVA_EDEFERRED);
+}
+
+static void resize(struct rig *rig, uint32_t i, uint32_t quanta)
+{
+    struct range *range = &rig->held[i];
+    uint32_t end = range->at + range->quanta;
+    bool fits = range->at + quanta <= rig->quanta;
+
+    for (uint32_t at = end; fits && at < range->at + quanta; at++)
+        fits = rig->map[at] == '.';
+    enum kva_status status = kva_resize(&rig->space, address_of(range->at), quanta * QUANTUM);
+    assert_int_equal(status, fits ? KVA_OK : KVA_ENOSPC);
+    if (!fits)
+        return;
+    memset(rig->map + range->at, '.', range->quanta);
+    memset(rig->map + range->at, 'b', quanta);
+    range->quanta = quanta;
+}
+
+/** The middle of a range, if it has one: two ranges are left. */
+static void punch(struct rig *rig, uint32_t i)
+{
+    struct range range = rig->held[i];
+    struct kva_segment segment;
+
+    if (range.quanta < 3)
+        return;
+    assert_int_equal(kva_free_range(&rig->space, address_of(range.at + 1), QUANTUM), KVA_OK);
+    rig->map[range.at + 1] = '.';
+    rig->held[i].quanta = 1;
+    /* The second half keeps the owner, which is not its place: take it anew. */
+    assert_int_equal(kva_find(&rig->space, address_of(range.at + 2), &segment), KVA_OK);
+    assert_ptr_equal(segment.owner, owner_of(range.at));
+    assert_int_equal(kva_free(&rig->space, address_of(range.at + 2)), KVA_OK);
+    memset(rig->map + range.at + 2, '.', range.quanta - 2);
+}
+
+/* --------------------------------------------------------------------------------------- what it looks like */
+
+static void objects_are_segments_of_their_own(void **state)
+{
+    const struct kva_engine *engine;
+    (void)state;
+    for_each_engine (engine, e) {
+        static struct rig rig;
+        struct kva_request request = kva_request_of(3 * QUANTUM);
+        struct kva_segment segment;
+        struct kva_stats stats;
+        uint64_t start;
+
+        set_up(&rig, engine, 4096, 4096);
+        request.owner = &rig;
+        assert_int_equal(kva_alloc(&rig.space, &request, &start), KVA_OK);
+        assert_int_equal(kva_find(&rig.space, start + QUANTUM, &segment), KVA_OK);
+        assert_int_equal(segment.state, KVA_BUSY);
+        assert_int_equal(segment.start, start);
+        assert_int_equal(segment.last, start + 3 * QUANTUM - 1);
+        assert_ptr_equal(segment.owner, &rig);
+        assert_int_equal(kva_next(&rig.space, &segment), KVA_OK);
+        assert_int_equal(segment.state, KVA_POOLED);
+        assert_int_equal(segment.last - segment.start, 3 * QUANTUM - 1);
+        assert_null(segment.owner);
+        assert_int_equal(kva_stats_read(&rig.space, &stats), KVA_OK);
+        assert_int_equal(stats.busy_segments, 1);
+        assert_int_equal(stats.busy_bytes, 3 * QUANTUM);
+        assert_int_equal(stats.pooled_segments, 1024 / 3 - 1); /* and one quantum is free again */
+        assert_int_equal(stats.free_bytes, (4096 - 1023) * QUANTUM);
+        assert_int_equal(kva_space_fini(&rig.space), KVA_EBUSY);
+        assert_int_equal(kva_free(&rig.space, start), KVA_OK);
+        test_expect_sound(&rig.space, FIRST, address_of(4096) - 1);
+        assert_int_equal(kva_pools_trim(&rig.space), KVA_OK);
+        assert_int_equal(kva_stats_read(&rig.space, &stats), KVA_OK);
+        assert_int_equal(stats.pooled_segments, 0);
+        assert_int_equal(stats.free_segments, 1);
+        assert_int_equal(kva_space_fini(&rig.space), KVA_OK);
+        assert_int_equal(rig.memory.blocks, 0);
+    }
+}
+
+static void other_requests_get_the_lowest_address(void **state)
+{
+    const struct kva_engine *engine;
+    (void)state;
+    for_each_engine (engine, e) {
+        static struct rig rig;
+        struct kva_request request = kva_request_of(QUANTUM);
+        uint64_t start;
+
+        set_up(&rig, engine, 4096, 4096);
+        request.align = 4 * QUANTUM;
+        assert_int_equal(kva_alloc(&rig.space, &request, &start), KVA_OK);
+        assert_int_equal(start, FIRST);
+        request.align = 1;
+        request.min = FIRST;
+        assert_int_equal(kva_alloc(&rig.space, &request, &start), KVA_OK);
+        assert_int_equal(start, FIRST + QUANTUM);
+        request = kva_request_of(257 * QUANTUM);
+        assert_int_equal(kva_alloc(&rig.space, &request, &start), KVA_OK);
+        assert_int_equal(start, FIRST + 2 * QUANTUM);
+        request.policy = KVA_HIGHEST;
+        request.size = QUANTUM;
+        assert_int_equal(kva_alloc(&rig.space, &request, &start), KVA_OK);
+        assert_int_equal(start, address_of(4095));
+        assert_int_equal(rig.space.shared->pools->spans, 0);
+        tear_down(&rig);
+    }
+}
+
+static void small_spaces_have_small_spans_or_none(void **state)
+{
+    static const struct {
+        uint32_t quanta, span;
+    } cases[] = {{1, 0}, {15, 0}, {16, 4}, {31, 4}, {32, 8}, {4095, 512}, {4096, 1024}, {8192, 1024}};
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        static struct rig rig;
+        struct kva_config config = config_of(&rig, NULL, cases[i].quanta, 64);
+
+        assert_int_equal(kva_pools_span_quanta(&config), cases[i].span);
+        config.first = 0;
+        config.last = UINT64_MAX;
+        for (config.quantum = 1; config.quantum < UINT64_C(1) << 63; config.quantum *= 2) {
+            assert_int_equal(kva_space_init(&rig.space, &config), KVA_OK);
+            assert_true(config.quantum > UINT64_C(1) << 60 || rig.space.shared != NULL);
+            assert_int_equal(kva_space_fini(&rig.space), KVA_OK);
+        }
+    }
+}
+
+/* -------------------------------------------------------------------------------------------- completeness */
+
+enum { ACTS = 11 };
+
+static void act(struct rig *rig, unsigned which, uint32_t more)
+{
+    uint32_t i = rig->count > 0 ? more % rig->count : 0;
+
+    switch (which) {
+    case 0:
+    case 1:
+    case 2:
+        alloc(rig, 1 + which, KVA_LOWEST);
+        break;
+    case 3:
+        alloc(rig, 4 + more % 3, KVA_LOWEST);
+        break;
+    case 4:
+        reserve(rig, more % (rig->quanta - 1), 1 + more % 2);
+        break;
+    case 5:
+        if (rig->count > 0)
+            give(rig, 0);
+        break;
+    case 6:
+        if (rig->count > 0)
+            give(rig, rig->count - 1);
+        break;
+    case 7:
+        if (rig->count > 0)
+            defer(rig, i);
+        break;
+    case 8:
+        if (rig->count > 0)
+            resize(rig, i, 1 + more % 5);
+        break;
+    case 9:
+        if (rig->count > 0)
+            punch(rig, i);
+        break;
+    default:
+        alloc(rig, 1, KVA_HIGHEST);
+        break;
+    }
+}
+
+/** Every program of `LENGTH` acts, from each of three beginnings, in spaces of 16 and 32 quanta. */
+static void every_short_program(void **state)
+{
+    enum { LENGTH = 4, PROGRAMS = ACTS * ACTS * ACTS * ACTS };
+    static const uint32_t quanta[] = {16, 32};
+    const struct kva_engine *engine;
+    uint64_t programs = 0;
+    (void)state;
+
+    for_each_engine (engine, e) {
+        for (uint64_t p = e % test_stride(); p < PROGRAMS; p += test_stride()) {
+            for (unsigned begins = 0; begins < 3; begins++) {
+                static struct rig rig;
+                uint64_t rest = p;
+
+                set_up(&rig, engine, quanta[p % 2], 8);
+                if (begins > 0) /* little is left */
+                    reserve(&rig, 3, rig.quanta - (begins == 1 ? 12 : 7));
+                for (uint32_t i = 0; i < 2 * begins; i++) /* and some of it in spans */
+                    alloc_plain(&rig, 1);
+                for (uint32_t i = 0; i < rig.count; i++) { /* their owners, for the comparison */
+                    struct range range = rig.held[0];
+                    give(&rig, 0);
+                    reserve(&rig, range.at, range.quanta);
+                }
+                for (unsigned i = 0; i < LENGTH; i++, rest /= ACTS)
+                    act(&rig, (unsigned)(rest % ACTS), (uint32_t)(p + i));
+                expect_map(&rig);
+                tear_down(&rig);
+                programs++;
+            }
+        }
+    }
+    print_message("%" PRIu64 " programs\n", programs);
+}
+
+static void long_random_programs(void **state)
+{
+    static const uint32_t quanta[] = {64, 1000, 6000};
+    const struct kva_engine *engine;
+    (void)state;
+    for_each_engine (engine, e) {
+        for (size_t g = 0; g < sizeof(quanta) / sizeof(quanta[0]); g++) {
+            static struct rig rig;
+            struct test_rng rng = test_rng_of(400 + g);
+            uint64_t operations = test_scaled(12000);
+
+            set_up(&rig, engine, quanta[g], quanta[g] / 4);
+            for (uint64_t i = 0; i < operations; i++) {
+                uint64_t which = test_below(&rng, 100);
+                bool rising = i / 1000 % 3 < 2;
+                if (which < (rising ? 60 : 35))
+                    alloc_plain(&rig,
+                                1 + (uint32_t)test_below(&rng, test_one_in(&rng, 8) ? quanta[g] / 4 : 6));
+                else if (rig.count > 0 && which < 90)
+                    give(&rig, (uint32_t)test_below(&rng, rig.count));
+                else if (rig.count > 0 && which < 96)
+                    defer(&rig, (uint32_t)test_below(&rng, rig.count));
+                else if (rig.count > 0)
+                    resize(&rig, (uint32_t)test_below(&rng, rig.count), 1 + (uint32_t)test_below(&rng, 9));
+                if (i % 97 == 0)
+                    test_expect_sound(&rig.space, FIRST, address_of(quanta[g]) - 1);
+            }
+            while (rig.count > 0)
+                give(&rig, 0);
+            assert_int_equal(kva_flush(&rig.space), KVA_OK);
+            assert_int_equal(kva_pools_trim(&rig.space), KVA_OK);
+            expect_map(&rig);
+            struct kva_stats stats;
+            assert_int_equal(kva_stats_read(&rig.space, &stats), KVA_OK);
+            assert_int_equal(stats.free_segments, 1);
+            assert_int_equal(stats.pooled_segments, 0);
+            tear_down(&rig);
+        }
+    }
+}
+
+/* ---------------------------------------------------------------------------------------------- memory */
+
+/** Whatever take fails: each call says KVA_OK or KVA_ENOMEM, giving back never fails, and the space stays sound. */
+static void without_memory_nothing_breaks(void **state)
+{
+    const struct kva_engine *engine;
+    (void)state;
+    for_each_engine (engine, e) {
+        for (uint64_t n = 1; n < 40; n++) {
+            static struct rig rig;
+            struct kva_config config = config_of(&rig, engine, 1024, 256);
+            struct kva_request request = kva_request_of(QUANTUM);
+            uint64_t start[400];
+            size_t count = 0;
+
+            begin(&rig, 1024);
+            kva_failing_memory_fail(&rig.memory, n, true);
+            enum kva_status status = kva_space_init(&rig.space, &config);
+            assert_true(status == KVA_OK || status == KVA_ENOMEM);
+            if (status != KVA_OK) {
+                assert_int_equal(rig.memory.blocks, 0);
+                continue;
+            }
+            for (size_t i = 0; i < 400; i++) {
+                request.size = (1 + i % 7) * QUANTUM;
+                status = kva_alloc(&rig.space, &request, &start[count]);
+                assert_true(status == KVA_OK || status == KVA_ENOMEM || status == KVA_ENOSPC);
+                count += status == KVA_OK;
+                if (count > 0 && i % 5 == 0) {
+                    status = kva_resize(&rig.space, start[count - 1], QUANTUM);
+                    assert_true(status == KVA_OK || status == KVA_ENOMEM);
+                }
+            }
+            test_expect_sound(&rig.space, FIRST, address_of(1024) - 1);
+            uint64_t takes = rig.memory.takes;
+            for (size_t i = 0; i < count; i++)
+                assert_int_equal(
+                    i % 2 ? kva_free(&rig.space, start[i]) : kva_free_deferred(&rig.space, start[i]), KVA_OK);
+            assert_int_equal(kva_flush(&rig.space), KVA_OK);
+            assert_int_equal(kva_pools_trim(&rig.space), KVA_OK);
+            assert_int_equal(rig.memory.takes, takes);
+            test_expect_sound(&rig.space, FIRST, address_of(1024) - 1);
+            tear_down(&rig);
+        }
+    }
+}
+
+/** Preloaded, no allocation needs memory, whatever its size. */
+static void preload_holds_with_pools(void **state)
+{
+    const struct kva_engine *engine;
+    (void)state;
+    for_each_engine (engine, e) {
+        static struct rig rig;
+        uint64_t start;
+
+        set_up(&rig, engine, 8192, 1024);
+        for (uint32_t round = 0; round < 20; round++) {
+            assert_int_equal(kva_preload(&rig.space, 12), KVA_OK);
+            kva_failing_memory_fail(&rig.memory, 1, true);
+            for (uint32_t i = 0; i < 12; i++) {
+                struct kva_request request = kva_request_of((1 + (round * 12 + i) % 64) * QUANTUM);
+                assert_int_equal(kva_alloc(&rig.space, &request, &start), KVA_OK);
+                if (i % 3 == 2)
+                    assert_int_equal(kva_resize(&rig.space, start, QUANTUM), KVA_OK), i++;
+            }
+            kva_failing_memory_fail(&rig.memory, 0, false);
+        }
+        test_expect_sound(&rig.space, FIRST, address_of(8192) - 1);
+        tear_down(&rig);
+    }
+}
+
+/* -------------------------------------------------------------------------------------- several CPUs, bounds */
+
+static void no_wait(void *context, const uint32_t *word, uint32_t value)
+{
+    (void)context;
+    check_that(*word != value, "one thread alone waits for ever");
+}
+
+static void no_wake(void *context, const uint32_t *word, bool all)
+{
+    (void)context;
+    (void)word;
+    (void)all;
+}
+
+static unsigned chosen_cpu(void *context)
+{
+    return ((const struct rig *)context)->cpu;
+}
+
+static uintptr_t only_self(void *context)
+{
+    return (uintptr_t)context;
+}
+
+static void set_up_cpus(struct rig *rig, const struct kva_engine *engine, uint32_t quanta,
+                        uint32_t pool_quanta, unsigned cpus)
+{
+    struct kva_threads threads = {
+        .wait = no_wait, .wake = no_wake, .cpu = chosen_cpu, .self = only_self, .cpus = cpus, .context = rig};
+    struct kva_config config = config_of(rig, engine, quanta, pool_quanta);
+
+    begin(rig, quanta);
+    config.threads = &threads;
+    assert_int_equal(kva_space_init(&rig->space, &config), KVA_OK);
+}
+
+/* The bound holds for all CPUs together, and what is given back goes to the pool of whoever gives it back. */
+static void pools_hold_no_more_than_they_may(void **state)
+{
+    const struct kva_engine *engine;
+    (void)state;
+    for_each_engine (engine, e) {
+        static struct rig rig;
+
+        set_up_cpus(&rig, engine, 8192, 100, 4);
+        for (uint32_t i = 0; i < 2000; i++) {
+            uint64_t held = 0;
+            rig.cpu = i % 5 * 2; /* 0, 2, 4, 6, 8: not dense, and more than there are */
+            if (rig.count < 300 || i % 3 == 0)
+                alloc_plain(&rig, 1 + i % 9);
+            else
+                give(&rig, i % rig.count);
+            for (unsigned c = 0; c < 4; c++)
+                held += rig.space.shared->pools->cpu[c].held;
+            assert_true(held <= 100 * QUANTUM);
+        }
+        test_expect_sound(&rig.space, FIRST, address_of(8192) - 1);
+        tear_down(&rig);
+    }
+}
+
+static void an_idle_cpu_loses_its_pool(void **state)
+{
+    const struct kva_engine *engine;
+    (void)state;
+    for_each_engine (engine, e) {
+        static struct rig rig;
+        const struct kva_cpu *cpus;
+
+        set_up_cpus(&rig, engine, 8192, 1024, 2);
+        cpus = rig.space.shared->pools->cpu;
+        alloc_plain(&rig, 2);
+        give(&rig, 0);
+        assert_true(cpus[0].held > 0);
+        rig.cpu = 1;
+        for (uint32_t i = 0; i < 6 * KVA_DECAY; i++) {
+            for (uint32_t j = 0; j < 3 * KVA_MAGAZINE; j++) /* more than stays in the pool */
+                alloc_plain(&rig, 1);
+            while (rig.count > 0)
+                give(&rig, 0);
+        }
+        assert_int_equal(cpus[0].held, 0);
+        test_expect_sound(&rig.space, FIRST, address_of(8192) - 1);
+        tear_down(&rig);
+    }
+}
+
+/* Spans come and go; their memory does not grow with it. */
+static void spans_are_used_again(void **state)
+{
+    const struct kva_engine *engine;
+    (void)state;
+    for_each_engine (engine, e) {
+        static struct rig rig;
+        struct kva_stats early, late;
+
+        set_up_cpus(&rig, engine, 8192, 512, 3);
+        for (uint32_t round = 0; round < 60; round++) {
+            rig.cpu = round % 3;
+            for (uint32_t i = 0; i < 40; i++)
+                alloc_plain(&rig, 1 + round % 30);
+            while (rig.count > 0)
+                give(&rig, rig.count - 1);
+            assert_int_equal(kva_pools_trim(&rig.space), KVA_OK);
+            assert_int_equal(kva_stats_read(&rig.space, round == 29 ? &early : &late), KVA_OK);
+        }
+        assert_int_equal(early.memory_bytes, late.memory_bytes);
+        tear_down(&rig);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(objects_are_segments_of_their_own),
+        cmocka_unit_test(other_requests_get_the_lowest_address),
+        cmocka_unit_test(small_spaces_have_small_spans_or_none),
+        cmocka_unit_test(every_short_program),
+        cmocka_unit_test(long_random_programs),
+        cmocka_unit_test(without_memory_nothing_breaks),
+        cmocka_unit_test(preload_holds_with_pools),
+        cmocka_unit_test(pools_hold_no_more_than_they_may),
+        cmocka_unit_test(an_idle_cpu_loses_its_pool),
+        cmocka_unit_test(spans_are_used_again),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

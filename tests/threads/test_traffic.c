@@ -1,0 +1,347 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * Mixed traffic from 2 to 64 threads on one space, under random yields, watched by ownership stamps. Ranges wander: most are
+ * given back by another thread than took them. The space is small enough to be full now and then.
+ */
+#include "stamps.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../../ports/test/yielding.h"
+
+#define QUANTUM UINT64_C(0x1000)
+#define FIRST (UINT64_C(1) << 32)
+
+enum { QUANTA = 8192, HELD = 48, EXCHANGE = 64, THREADS_MOST = 64 };
+
+/** A range, and who has stamped it. start 0: none. */
+struct held {
+    uint64_t start;
+    uint64_t last;
+    uint16_t stamp;
+};
+
+struct crowd {
+    struct kva_space space;
+    struct kva_threads threads;
+    struct stamps stamps;
+    uint64_t operations; /* of each thread */
+    pthread_mutex_t exchange_lock;
+    struct held exchange[EXCHANGE];
+    _Atomic uint64_t count[16]; /* successes by kind */
+    _Atomic uint64_t full;
+};
+
+struct worker {
+    struct crowd *crowd;
+    struct test_rng rng;
+    struct held held[HELD];
+    uint16_t stamp;
+    pthread_t thread;
+};
+
+static void on_flush(void *context, uint64_t start, uint64_t last)
+{
+    struct crowd *crowd = context;
+    struct kva_segment segment;
+
+    stamps_flushed(&crowd->stamps, start, last);
+    must(kva_find(&crowd->space, start, &segment) == KVA_OK);
+    must(segment.state == KVA_DEFERRED); /* the covering range begins with one, which waits for this return */
+    must(kva_free(&crowd->space, start) == KVA_EREENTRY);
+}
+
+static bool give_nothing(void *context, struct kva_space *space, uint64_t size)
+{
+    struct kva_segment segment;
+
+    (void)context;
+    (void)size;
+    must(kva_first(space, &segment) == KVA_OK);
+    return false;
+}
+
+static void *owner_of(uint64_t start)
+{
+    return (void *)(uintptr_t)(start >> 4);
+}
+
+/** What is held must look so, whatever the others do. */
+static void look_at(struct crowd *crowd, const struct held *held)
+{
+    struct kva_segment segment;
+
+    must(kva_find(&crowd->space, held->last, &segment) == KVA_OK);
+    must(segment.state == KVA_BUSY);
+    must(segment.start == held->start);
+    must(segment.last == held->last);
+}
+
+static void took(struct worker *worker, struct held *held, uint64_t start, uint64_t quanta)
+{
+    held->start = start;
+    held->last = start + (quanta * QUANTUM - 1);
+    held->stamp = worker->stamp;
+    stamps_change(&worker->crowd->stamps, start, held->last, 0, worker->stamp);
+    look_at(worker->crowd, held);
+}
+
+/** Sizes: mostly small, some of a few hundred quanta, now and then a large part of the space. */
+static uint64_t some_quanta(struct worker *worker)
+{
+    if (test_one_in(&worker->rng, 64))
+        return 1 + test_below(&worker->rng, QUANTA / 2);
+    return 1 + test_below(&worker->rng, test_one_in(&worker->rng, 4) ? 300 : 8);
+}
+
+enum kind { ALLOC, ALLOC_HIGH, RESERVE, FREE, DEFER, RESIZE, FREE_RANGE, FLUSH, LOOK, KINDS };
+
+static void counted(struct crowd *crowd, enum kind kind)
+{
+    atomic_fetch_add_explicit(&crowd->count[kind], 1, memory_order_relaxed);
+}
+
+static void alloc(struct worker *worker, struct held *held, enum kind kind)
+{
+    struct crowd *crowd = worker->crowd;
+    uint64_t quanta = some_quanta(worker);
+    struct kva_request request = kva_request_of(quanta * QUANTUM);
+    uint64_t start;
+
+    if (kind == ALLOC_HIGH) {
+        request.policy = KVA_HIGHEST;
+        request.align = QUANTUM << test_below(&worker->rng, 5);
+    }
+    enum kva_status status = kva_alloc(&crowd->space, &request, &start);
+    if (status == KVA_OK) {
+        took(worker, held, start, quanta);
+        counted(crowd, kind);
+    } else {
+        must(status == KVA_ENOSPC);
+        atomic_fetch_add_explicit(&crowd->full, 1, memory_order_relaxed);
+    }
+}
+
+static void reserve(struct worker *worker, struct held *held)
+{
+    struct crowd *crowd = worker->crowd;
+    uint64_t quanta = 1 + test_below(&worker->rng, 16);
+    uint64_t start = FIRST + test_below(&worker->rng, QUANTA - quanta + 1) * QUANTUM;
+    enum kva_status status = kva_reserve(&crowd->space, start, quanta * QUANTUM, owner_of(start), NULL);
+
+    must(status == KVA_OK || status == KVA_EEXIST);
+    if (status == KVA_OK) {
+        took(worker, held, start, quanta);
+        counted(crowd, RESERVE);
+    }
+}
+
+static void give(struct worker *worker, struct held *held, enum kind kind)
+{
+    struct crowd *crowd = worker->crowd;
+
+    look_at(crowd, held);
+    stamps_change(&crowd->stamps, held->start, held->last, held->stamp, kind == DEFER ? STAMP_PARKED : 0);
+    must((kind == DEFER ? kva_free_deferred(&crowd->space, held->start)
+                        : kva_free(&crowd->space, held->start)) == KVA_OK);
+    held->start = 0;
+    counted(crowd, kind);
+}
+
+static void resize(struct worker *worker, struct held *held)
+{
+    struct crowd *crowd = worker->crowd;
+    uint64_t quanta = 1 + test_below(&worker->rng, 16);
+    uint64_t last = held->start + (quanta * QUANTUM - 1);
+
+    if (last < held->last)
+        stamps_change(&crowd->stamps, last + 1, held->last, held->stamp, 0);
+    enum kva_status status = kva_resize(&crowd->space, held->start, quanta * QUANTUM);
+    must(status == KVA_OK || (status == KVA_ENOSPC && last > held->last));
+    if (status != KVA_OK)
+        return;
+    if (last > held->last)
+        stamps_change(&crowd->stamps, held->last + 1, last, 0, held->stamp);
+    held->last = last;
+    counted(crowd, RESIZE);
+}
+
+/** Give the head of a range back. */
+static void free_range(struct worker *worker, struct held *held)
+{
+    struct crowd *crowd = worker->crowd;
+    uint64_t quanta = (held->last - held->start) / QUANTUM + 1;
+    uint64_t start = held->start;
+
+    if (quanta < 2)
+        return;
+    uint64_t head = QUANTUM * (1 + test_below(&worker->rng, quanta - 1));
+    held->start += head;
+    stamps_change(&crowd->stamps, start, held->start - 1, held->stamp, 0);
+    must(kva_free_range(&crowd->space, start, head) == KVA_OK);
+    look_at(crowd, held);
+    counted(crowd, FREE_RANGE);
+}
+
+/** Change a range for another thread's. */
+static void swap(struct worker *worker, struct held *held)
+{
+    struct crowd *crowd = worker->crowd;
+    struct held *other = &crowd->exchange[test_below(&worker->rng, EXCHANGE)];
+    struct held mine = *held;
+
+    must(pthread_mutex_lock(&crowd->exchange_lock) == 0);
+    *held = *other;
+    *other = mine;
+    must(pthread_mutex_unlock(&crowd->exchange_lock) == 0);
+}
+
+static void act(struct worker *worker)
+{
+    struct crowd *crowd = worker->crowd;
+    struct held *held = &worker->held[test_below(&worker->rng, HELD)];
+    uint64_t which = test_below(&worker->rng, 100);
+    struct kva_stats stats;
+
+    if (held->start == 0) {
+        if (which < 90)
+            alloc(worker, held, which < 70 ? ALLOC : ALLOC_HIGH);
+        else
+            reserve(worker, held);
+    } else if (which < 70) {
+        swap(worker, held);
+        if (held->start != 0)
+            give(worker, held, which < 45 ? FREE : DEFER);
+    } else if (which < 80) {
+        resize(worker, held);
+    } else if (which < 88) {
+        free_range(worker, held);
+    } else if (which < 96) {
+        look_at(crowd, held);
+        counted(crowd, LOOK);
+    } else if (which < 98) {
+        must(kva_flush(&crowd->space) == KVA_OK);
+        counted(crowd, FLUSH);
+    } else {
+        must(kva_preload(&crowd->space, 4) == KVA_OK);
+        must(kva_stats_read(&crowd->space, &stats) == KVA_OK);
+    }
+}
+
+static void *work(void *context)
+{
+    struct worker *worker = context;
+
+    for (uint64_t i = 0; i < worker->crowd->operations; i++)
+        act(worker);
+    for (size_t i = 0; i < HELD; i++) {
+        if (worker->held[i].start != 0)
+            give(worker, &worker->held[i], i % 2 == 0 ? FREE : DEFER);
+    }
+    return NULL;
+}
+
+static void expect_empty(struct crowd *crowd)
+{
+    struct kva_stats stats;
+
+    assert_int_equal(kva_space_check(&crowd->space, NULL), KVA_OK);
+    assert_int_equal(kva_flush(&crowd->space), KVA_OK);
+    assert_int_equal(kva_pools_trim(&crowd->space), KVA_OK);
+    assert_int_equal(kva_space_check(&crowd->space, NULL), KVA_OK);
+    assert_int_equal(kva_stats_read(&crowd->space, &stats), KVA_OK);
+    assert_int_equal(stats.free_bytes, QUANTA * QUANTUM);
+    assert_int_equal(stats.free_segments, 1);
+    assert_int_equal(stats.busy_segments + stats.deferred_segments + stats.pooled_segments, 0);
+}
+
+static void run(const char *name, const struct kva_config *config, unsigned threads, uint64_t operations)
+{
+    static struct worker workers[THREADS_MOST];
+    static struct crowd crowd;
+    struct kva_reclaim reclaim = {.callback = give_nothing};
+    struct kva_config mine = *config;
+    uint64_t sum = 0;
+
+    memset(&crowd, 0, sizeof(crowd));
+    memset(workers, 0, sizeof(workers));
+    /* With the whole structure checked after each change, fewer tell as much. */
+    crowd.operations = test_scaled(operations / threads / (KVA_CHECK_LEVEL >= 3 ? 4 : 1));
+    crowd.threads = kva_yielding_threads(8, 3);
+    crowd.stamps = stamps_make(FIRST, QUANTUM, QUANTA);
+    assert_int_equal(pthread_mutex_init(&crowd.exchange_lock, NULL), 0);
+    mine.threads = &crowd.threads;
+    mine.flush_context = &crowd;
+    assert_int_equal(kva_space_init(&crowd.space, &mine), KVA_OK);
+    assert_int_equal(kva_reclaim_add(&crowd.space, &reclaim), KVA_OK);
+    for (unsigned i = 0; i < threads; i++) {
+        workers[i] = (struct worker){
+            .crowd = &crowd, .rng = test_rng_of(1000 * threads + i), .stamp = (uint16_t)(i + 1)};
+        assert_int_equal(pthread_create(&workers[i].thread, NULL, work, &workers[i]), 0);
+    }
+    for (unsigned i = 0; i < threads; i++)
+        assert_int_equal(pthread_join(workers[i].thread, NULL), 0);
+    for (size_t i = 0; i < EXCHANGE; i++) {
+        if (crowd.exchange[i].start != 0)
+            give(&workers[0], &crowd.exchange[i], FREE);
+    }
+    expect_empty(&crowd);
+    stamps_drop(&crowd.stamps);
+    for (int kind = 0; kind < KINDS; kind++)
+        sum += crowd.count[kind];
+    print_message("%s, %u threads: %" PRIu64 " operations, %" PRIu64 " times full, %" PRIu64 " flushes\n",
+                  name, threads, sum, (uint64_t)crowd.full, crowd.space.flushes);
+    assert_int_equal(kva_reclaim_remove(&crowd.space, &reclaim), KVA_OK);
+    assert_int_equal(kva_space_fini(&crowd.space), KVA_OK);
+    assert_int_equal(pthread_mutex_destroy(&crowd.exchange_lock), 0);
+}
+
+static struct kva_config config_of(const struct kva_engine *engine)
+{
+    struct kva_config config = {.first = FIRST,
+                                .last = FIRST + QUANTA * QUANTUM - 1,
+                                .quantum = QUANTUM,
+                                .engine = engine,
+                                .memory = kva_memory_host(),
+                                .flush = on_flush,
+                                .deferred_limit = 600 * QUANTUM};
+    return config;
+}
+
+static void from_2_to_64_threads(void **state)
+{
+    static const unsigned counts[] = {2, 3, 8, 64};
+    const struct kva_engine *engine;
+    (void)state;
+    for_each_engine (engine, e) {
+        struct kva_config config = config_of(engine);
+        for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++)
+            run(test_engine_name(e), &config, counts[i], 40000);
+    }
+}
+
+static void the_same_with_pools(void **state)
+{
+    static const unsigned counts[] = {2, 8, 64};
+    const struct kva_engine *engine;
+    (void)state;
+    for_each_engine (engine, e) {
+        struct kva_config config = config_of(engine);
+        for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
+            config.pool_bytes = (i + 1) * 300 * QUANTUM;
+            run(test_engine_name(e), &config, counts[i], 40000);
+        }
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(from_2_to_64_threads),
+        cmocka_unit_test(the_same_with_pools),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
