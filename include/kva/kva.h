@@ -181,6 +181,8 @@ struct kva_memory kva_arena_init(struct kva_arena *arena, void *block, size_t by
  *  self   an identity of the calling thread, not 0, and no other live thread's
  *  point  NULL, or called wherever another thread could be affected: before a lock is taken, behind one that is dropped, at
  *         each atomic step. It may wait, but not call the space. For tests, which hang schedulers here
+ *  alone  NULL, or a flag of the host's that is not 0 while the process has but one thread: locks are then taken by plain
+ *         steps, which cost a fraction of atomic ones
  *  cpus   how many CPUs are worth a pool each; 0 stands for kva_config.cpus. Numbers from `cpu` are taken modulo this */
 struct kva_threads {
     void (*wait)(void *context, const uint32_t *word, uint32_t value);
@@ -188,6 +190,7 @@ struct kva_threads {
     unsigned (*cpu)(void *context);
     uintptr_t (*self)(void *context);
     void (*point)(void *context);
+    const char *alone;
     unsigned cpus;
     void *context;
 };

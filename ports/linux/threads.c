@@ -15,6 +15,13 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#if __has_include(<sys/single_threaded.h>) /* glibc 2.32 */
+#include <sys/single_threaded.h>
+#define ALONE &__libc_single_threaded
+#else
+#define ALONE NULL
+#endif
+
 #if __has_include(<sys/rseq.h>)
 #include <sys/rseq.h>
 #endif
@@ -66,7 +73,7 @@ static uintptr_t host_self(void *context)
 const struct kva_threads *kva_threads_host(void)
 {
     static const struct kva_threads threads = {
-        .wait = host_wait, .wake = host_wake, .cpu = host_cpu, .self = host_self};
+        .wait = host_wait, .wake = host_wake, .cpu = host_cpu, .self = host_self, .alone = ALONE};
 
     return &threads;
 }

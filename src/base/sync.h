@@ -10,6 +10,9 @@
  *      free --compare-and-swap--> held              drop: swap free in; if what comes out is marked, wake one
  *      free, held, marked --swap marked in--> marked, and whoever got free out of it holds the lock
  *
+ * ALONE. Where the port knows that there is one thread, a lock is taken and dropped by plain steps. The word goes through the
+ * same states, so that it does not matter whether a thread comes to be while it is held.
+ *
  * MAKING WAY. The lock is not fair: whoever runs takes it from whoever has to wake up first. That is what makes it cheap;
  * but a thread that drops it between two slices of a long work, only to take it again at once, could keep the others out for as
  * long as the work lasts. lock_make_way lets one of those in that wait now:
@@ -58,6 +61,12 @@ static inline void sync_point(const struct kva_threads *threads)
         threads->point(threads->context);
 }
 
+/** Whether no other thread can see what this one does. */
+static inline bool is_alone(const struct kva_threads *threads)
+{
+    return threads->alone && *(const volatile char *)threads->alone;
+}
+
 /** Whether a lock could be taken without a wait. */
 static inline bool lock_try(struct kva_lock *lock, const struct kva_threads *threads)
 {
@@ -66,6 +75,12 @@ static inline bool lock_try(struct kva_lock *lock, const struct kva_threads *thr
     if (!threads)
         return true;
     sync_point(threads);
+    if (is_alone(threads)) {
+        bool is_free = atomic_load_explicit(&lock->word, memory_order_relaxed) == KVA_LOCK_FREE;
+        if (is_free)
+            atomic_store_explicit(&lock->word, KVA_LOCK_HELD, memory_order_relaxed);
+        return is_free;
+    }
     return atomic_compare_exchange_strong_explicit(&lock->word, &state, KVA_LOCK_HELD, memory_order_acquire,
                                                    memory_order_relaxed);
 }
@@ -80,7 +95,9 @@ static inline void lock_drop(struct kva_lock *lock, const struct kva_threads *th
 {
     if (!threads)
         return;
-    if (atomic_exchange_explicit(&lock->word, KVA_LOCK_FREE, memory_order_release) == KVA_LOCK_MARKED)
+    if (is_alone(threads))
+        atomic_store_explicit(&lock->word, KVA_LOCK_FREE, memory_order_relaxed);
+    else if (atomic_exchange_explicit(&lock->word, KVA_LOCK_FREE, memory_order_release) == KVA_LOCK_MARKED)
         kva_sync_wake(threads, &lock->word, false);
     sync_point(threads);
 }

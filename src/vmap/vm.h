@@ -476,7 +476,7 @@ static inline struct kva_descriptor *claim_area(struct kva_vm *vm, uintptr_t add
 
     if (!area || area_key(area) != live)
         return NULL;
-    if (!vm->threads) {
+    if (!vm->threads || is_alone(vm->threads)) {
         set_state(area, KVA_VM_CLAIMED);
         return area;
     }
