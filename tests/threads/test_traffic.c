@@ -253,7 +253,9 @@ static void expect_empty(struct crowd *crowd)
     assert_int_equal(kva_pools_trim(&crowd->space), KVA_OK);
     assert_int_equal(kva_space_check(&crowd->space, NULL), KVA_OK);
     assert_int_equal(kva_stats_read(&crowd->space, &stats), KVA_OK);
-    assert_int_equal(stats.free_bytes, QUANTA * QUANTUM);
+    check_that(stats.free_bytes == QUANTA * QUANTUM,
+               "%" PRIu64 " bytes free, %" PRIu64 " busy, %" PRIu64 " deferred, %" PRIu64 " pooled",
+               stats.free_bytes, stats.busy_bytes, stats.deferred_bytes, stats.pooled_bytes);
     assert_int_equal(stats.free_segments, 1);
     assert_int_equal(stats.busy_segments + stats.deferred_segments + stats.pooled_segments, 0);
 }
