@@ -370,6 +370,16 @@ enum kva_status kva_spans_break_up(struct kva_space *space)
     return KVA_OK;
 }
 
+/** An object has just gone, and cut the piece that it was in: of what is left on either side, give back what is wholly free. As
+ *  nothing is given there any more, nobody else would. */
+static void release_beside(struct kva_space *space, struct kva_span *span, uint32_t index)
+{
+    if (index > 0 && !get_bit(span->is_gone, index - 1))
+        release_piece(space, &(struct kva_object){span, index - 1});
+    if (index + 1 < span->count && !get_bit(span->is_gone, index + 1))
+        release_piece(space, &(struct kva_object){span, index + 1});
+}
+
 /** Out of its span, and in again as a segment of its own: three changes at most (the cut, the segment, and whatever the caller
  *  does next), for which the memory is at hand before the first. */
 enum kva_status kva_span_move_to_tree(struct kva_space *space, const struct kva_object *object)
@@ -394,6 +404,7 @@ enum kva_status kva_span_move_to_tree(struct kva_space *space, const struct kva_
         list_insert_after(&space->shared->pools->with_free[span->quanta - 1], &span->link);
     space->shared->pools->empty_spans += span->free == span->count;
     mark_gone(space->shared->pools, span, object->index, object->index);
+    release_beside(space, span, object->index);
     return KVA_OK;
 }
 
@@ -405,6 +416,7 @@ struct walk {
     uint64_t bytes;
     uint64_t live;
     uint64_t pooled;
+    uint64_t empty; /* spans that are wholly free */
     uint64_t deferred[KVA_COLOURS];
 };
 
@@ -447,6 +459,7 @@ static const char *check_span(const struct kva_space *space, struct kva_span *sp
         free += get_bit(span->is_free, i);
         gone += get_bit(span->is_gone, i);
     }
+    walk->empty += free == span->count;
     if (free != span->free || gone != span->gone || gone == span->count)
         return "I8: a span has its objects counted wrong";
     return (free > 0) == list_is_linked(&span->link) ? NULL : "I8: a span is not listed by what it has";
@@ -494,7 +507,8 @@ const char *kva_spans_check(const struct kva_space *space, uint64_t *address)
     if (broken)
         return broken;
     struct kva_tally tally = kva_pools_tally(space);
-    bool same = walk.objects == pools->objects && walk.bytes == pools->bytes && walk.pooled == pooled &&
+    bool same = walk.empty == pools->empty_spans && walk.objects == pools->objects &&
+                walk.bytes == pools->bytes && walk.pooled == pooled &&
                 walk.live == tally.segments[KVA_BUSY] && walk.deferred[0] == pools->deferred_segments[0] &&
                 walk.deferred[1] == pools->deferred_segments[1];
     return same ? NULL : "I8: the pools' counts differ from what a walk counts";

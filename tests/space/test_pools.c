@@ -634,6 +634,34 @@ static void an_idle_cpu_loses_its_pool(void **state)
     }
 }
 
+/* An object that leaves a span in which all others are free takes them along: nothing else would give them back. */
+static void who_leaves_last_locks_up(void **state)
+{
+    const struct kva_engine *engine;
+    (void)state;
+    for_each_engine (engine, e) {
+        static struct rig rig;
+        struct kva_request request = kva_request_of(3 * QUANTUM);
+        struct kva_stats stats;
+        uint64_t start[3];
+
+        set_up(&rig, engine, 8192, 1024);
+        for (size_t i = 0; i < 3; i++)
+            assert_int_equal(kva_alloc(&rig.space, &request, &start[i]), KVA_OK);
+        assert_int_equal(kva_free(&rig.space, start[0]), KVA_OK);
+        assert_int_equal(kva_free(&rig.space, start[2]), KVA_OK);
+        assert_int_equal(kva_pools_trim(&rig.space), KVA_OK); /* all but one are in the span */
+        assert_int_equal(kva_resize(&rig.space, start[1], QUANTUM), KVA_OK);
+        assert_int_equal(kva_stats_read(&rig.space, &stats), KVA_OK);
+        assert_int_equal(stats.pooled_segments, 0);
+        assert_int_equal(stats.busy_bytes, QUANTUM);
+        assert_int_equal(kva_free(&rig.space, start[1]), KVA_OK);
+        assert_int_equal(kva_stats_read(&rig.space, &stats), KVA_OK);
+        assert_int_equal(stats.free_segments, 1);
+        tear_down(&rig);
+    }
+}
+
 /* Spans come and go; their memory does not grow with it. */
 static void spans_are_used_again(void **state)
 {
@@ -671,6 +699,7 @@ int main(void)
         cmocka_unit_test(pools_hold_no_more_than_they_may),
         cmocka_unit_test(an_idle_cpu_loses_its_pool),
         cmocka_unit_test(spans_are_used_again),
+        cmocka_unit_test(who_leaves_last_locks_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
