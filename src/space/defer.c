@@ -290,8 +290,10 @@ static enum kva_status reclaim_for(struct kva_space *space, uint64_t size, kva_a
                                    void *context)
 {
     enum kva_status status = KVA_ENOSPC;
-    bool more = kva_lock_reclaim(space) && (flush_some(space) || true);
+    bool more = kva_lock_reclaim(space); /* somebody else has asked meanwhile */
 
+    if (more)
+        (void)flush_some(space);
     for (const struct kva_reclaim *entry = space->reclaim;; entry = entry->next) {
         if (more)
             status = kva_attempt_drained(space, attempt, context);

@@ -143,7 +143,8 @@ static void evict(struct kva_space *space, struct kva_cpu *cpu, uint64_t bytes)
     }
 }
 
-void kva_pools_empty(struct kva_space *space)
+/** With all locks held: empty all magazines into their spans. */
+static void empty_magazines(struct kva_space *space)
 {
     struct kva_pools *pools = space->shared->pools;
 
@@ -438,7 +439,7 @@ enum kva_status kva_attempt_drained(struct kva_space *space, kva_attempt *attemp
         return attempt(space, context);
     unlock_space(space);
     kva_pools_lock_all(space);
-    kva_pools_empty(space);
+    empty_magazines(space);
     enum kva_status drained = kva_spans_break_up(space);
     kva_spans_end_limbo(pools);
     kva_pools_unlock_cpus(space);
@@ -489,7 +490,7 @@ enum kva_status kva_pools_trim(struct kva_space *space)
         return status == KVA_OK ? leave(space, KVA_OK) : status;
     unlock_space(space);
     kva_pools_lock_all(space);
-    kva_pools_empty(space);
+    empty_magazines(space);
     kva_spans_trim(space);
     kva_spans_end_limbo(space->shared->pools);
     kva_pools_unlock_cpus(space);

@@ -206,9 +206,6 @@ void kva_spans_init(struct kva_pools *pools, struct kva_tiling *tiling);
 /** The span that covers an address; NULL when none does. With the space's lock, or a CPU's. */
 struct kva_span *kva_span_find(const struct kva_pools *pools, uint64_t address);
 
-/** A new span of objects, if there is room and memory for it. */
-struct kva_span *kva_span_make(struct kva_space *space, uint32_t quanta);
-
 /** Take up to `most` free objects of a size, making spans as needed; how many there are. */
 uint32_t kva_spans_take(struct kva_space *space, uint32_t quanta, struct kva_object *objects, uint32_t most);
 
@@ -270,9 +267,6 @@ void kva_pools_unpark(struct kva_space *space, unsigned colour, uint64_t most);
 
 /** After a fork, in the child: nobody holds or waits for a CPU's lock. */
 void kva_pools_reset_locks(struct kva_space *space);
-
-/** With all locks held: empty all magazines into their spans. */
-void kva_pools_empty(struct kva_space *space);
 
 /** What is live, all CPUs summed, with all locks held. */
 struct kva_tally kva_pools_tally(const struct kva_space *space);

@@ -149,7 +149,8 @@ static bool prepare_span(struct kva_space *space, unsigned kind, struct kva_plac
            tiling->engine->prepare(tiling, 2) == KVA_OK;
 }
 
-struct kva_span *kva_span_make(struct kva_space *space, uint32_t quanta)
+/** A new span of objects, if there is room and memory for it. */
+static struct kva_span *make_span(struct kva_space *space, uint32_t quanta)
 {
     struct kva_tiling *tiling = space->tiling;
     struct kva_pools *pools = space->shared->pools;
@@ -208,7 +209,7 @@ static struct kva_span *span_with_free(struct kva_space *space, uint32_t quanta)
     struct kva_list *list = &space->shared->pools->with_free[quanta - 1];
 
     if (list_is_empty(list))
-        return kva_span_make(space, quanta);
+        return make_span(space, quanta);
     return kva_container_of(list->next, struct kva_span, link);
 }
 

@@ -742,9 +742,8 @@ struct kva_descriptor *kva_ram_map_around(const struct kva_vm *vm, const struct 
 struct kva_descriptor *kva_ram_map_from(const struct kva_vm *vm, const struct kva_descriptor *block,
                                         uintptr_t address);
 
-/** kva_vm_find and kva_vm_next, with all locks held. */
+/** The area, or the short-lived map, that kva_vm_find finds; with all locks held. */
 struct kva_descriptor *kva_look_around(const struct kva_vm *vm, uintptr_t address);
-enum kva_status kva_look_next(const struct kva_vm *vm, struct kva_vm_area *area);
 
 void kva_ram_stats(const struct kva_vm *vm, struct kva_vm_stats *stats);
 const char *kva_ram_check(const struct kva_vm *vm, const struct kva_descriptor *block);

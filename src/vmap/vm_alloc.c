@@ -96,16 +96,6 @@ uint64_t kva_vm_random_below(struct kva_vm *vm, uint64_t bound)
     }
 }
 
-/** Whether a request fits without a flush. */
-static bool fits_now(const struct kva_vm *vm, const struct kva_request *request)
-{
-    const struct kva_tiling *tiling = vm->space->tiling;
-    struct kva_demand demand = {request->size, request->align, request->min, request->max, KVA_LOWEST};
-    struct kva_place place;
-
-    return tiling->engine->search(tiling, &demand, &place) == KVA_OK;
-}
-
 /** A random place for a hardened area: the lowest that fits above a random page of the part that areas are strewn over;
  *  failing that, anywhere. */
 static enum kva_status place_at_random(struct kva_vm *vm, const struct kva_wish *wish,
@@ -118,8 +108,9 @@ static enum kva_status place_at_random(struct kva_vm *vm, const struct kva_wish 
     if (wish->bytes <= room) {
         request->min = first + kva_vm_random_below(vm, room - wish->bytes + 1);
         request->max = last;
-        if (fits_now(vm, request))
-            return kva_alloc(vm->space, request, start);
+        enum kva_status status = kva_alloc(vm->space, request, start);
+        if (status != KVA_ENOSPC)
+            return status;
     }
     request->min = wish->min;
     request->max = wish->max;
@@ -131,8 +122,6 @@ enum kva_status kva_place_area(struct kva_vm *vm, const struct kva_wish *wish, u
     struct kva_request request = {wish->bytes, wish->align, wish->min, wish->max, NULL, KVA_LOWEST};
 
     if (wish->max - wish->min < wish->bytes - 1)
-        return KVA_ENOSPC;
-    if ((wish->flags & KVA_VM_NO_BLOCK) && !fits_now(vm, &request))
         return KVA_ENOSPC;
     if (vm->hardened && wish->anywhere)
         return place_at_random(vm, wish, &request, start);

@@ -96,7 +96,8 @@ static uint64_t end_of_segment(const struct kva_vm *vm, const struct kva_vm_area
     return area->last + 1 + area->guard;
 }
 
-enum kva_status kva_look_next(const struct kva_vm *vm, struct kva_vm_area *area)
+/** kva_vm_next, with all locks held. */
+static enum kva_status look_next(const struct kva_vm *vm, struct kva_vm_area *area)
 {
     bool begins = area->pages == 0;
     const struct kva_descriptor *next = begins ? NULL : next_in_block(vm, area);
@@ -116,7 +117,7 @@ enum kva_status kva_vm_next(const struct kva_vm *vm, struct kva_vm_area *area)
     if (!area)
         return refuse_null(vm, __func__);
     kva_vm_freeze(vm);
-    enum kva_status status = kva_look_next(vm, area);
+    enum kva_status status = look_next(vm, area);
     kva_vm_thaw(vm);
     return status;
 }
@@ -294,7 +295,7 @@ static uint64_t live_map_pages(const struct kva_vm *vm, const struct kva_frames 
     struct kva_vm_area area = {0};
     uint64_t pages = 0;
 
-    while (kva_look_next(vm, &area) == KVA_OK) {
+    while (look_next(vm, &area) == KVA_OK) {
         bool is_map = area.kind == KVA_VM_VMAP || area.kind == KVA_VM_RAM;
         if (is_map && area.state == KVA_VM_LIVE && area_at(vm, area.start)->of == frames)
             pages += area.pages;

@@ -24,6 +24,7 @@
  * With each page of a block goes a number, that of the frame behind it (vm->frame_at): a key of which the index needs
  * only a hash, and what tells the pool which frames a map lets go.
  */
+#include "../base/bits.h"
 #include "vm.h"
 
 /** Pages of a block for maps: 2 MiB of 4 KiB pages, as many as one page table maps. */
@@ -87,30 +88,7 @@ void kva_ram_end(struct kva_vm *vm)
     vm->ram = NULL;
 }
 
-/* -------------------------------------------------------------------------------------------- bits of a block */
-
-/** The bits of a word that belong to the pages [from, from + count - 1] of a block. */
-static uint64_t mask_of(unsigned word, unsigned from, unsigned count)
-{
-    unsigned low = from > word * 64 ? from - word * 64 : 0;
-    unsigned high = from + count - word * 64; /* one behind the last; the word is touched, so it is above 0 */
-    uint64_t above_low = UINT64_MAX << low;
-
-    return high >= 64 ? above_low : above_low & ~(UINT64_MAX << high);
-}
-
-static void set_bits(uint64_t *bits, unsigned from, unsigned count, bool value)
-{
-    for (unsigned word = from / 64; word <= (from + count - 1) / 64; word++) {
-        uint64_t mask = mask_of(word, from, count);
-        bits[word] = value ? bits[word] | mask : bits[word] & ~mask;
-    }
-}
-
-static bool is_bit(const uint64_t *bits, unsigned at)
-{
-    return (bits[at / 64] >> (at % 64)) & 1;
-}
+/* --------------------------------------------------------------------------------------- pages of a block */
 
 /** The lowest run of `count` clear bits in [from, to - 1]; `to` if there is none. */
 static unsigned find_room(const uint64_t *bits, unsigned from, unsigned to, unsigned count)
@@ -118,7 +96,7 @@ static unsigned find_room(const uint64_t *bits, unsigned from, unsigned to, unsi
     unsigned run = 0;
 
     for (unsigned at = from; at < to; at++) {
-        run = is_bit(bits, at) ? 0 : run + 1;
+        run = bit_is_set(bits, at) ? 0 : run + 1;
         if (run == count)
             return at + 1 - count;
     }
@@ -211,7 +189,8 @@ static void forget_map(struct kva_vm *vm, struct kva_ram_block *block, struct kv
 {
     unindex_map(vm, map);
     slot_write(vm, start_of(map), NULL);
-    set_bits(block->taken, page_in_block(vm, block, start_of(map)), map->pages, false);
+    unsigned at = page_in_block(vm, block, start_of(map));
+    bits_set(block->taken, at, at + map->pages, false);
     block->parked -= map->pages;
     vm->ram->parked_pages -= map->pages;
     vm->ram->parked_maps--;
@@ -451,7 +430,7 @@ static struct kva_descriptor *enter_map(struct kva_vm *vm, const struct mapping 
     map->flags = 0;
     map->guard = 0;
     kva_publish_area(vm, map, key_of(start, KVA_VM_RAM, KVA_VM_LIVE));
-    set_bits(block->taken, mapping->room.at, map->pages, true);
+    bits_set(block->taken, mapping->room.at, mapping->room.at + map->pages, true);
     block->live += map->pages;
     block->cursor = mapping->room.at + map->pages;
     vm->ram->live_maps++;
@@ -633,7 +612,7 @@ struct kva_descriptor *kva_ram_map_around(const struct kva_vm *vm, const struct 
     if (address < address_in_block(vm, block, 0) || address >= address_in_block(vm, block, BLOCK_PAGES))
         return NULL;
     unsigned page = page_in_block(vm, block, address);
-    for (unsigned at = page + 1; at-- > 0 && is_bit(block->taken, at);) {
+    for (unsigned at = page + 1; at-- > 0 && bit_is_set(block->taken, at);) {
         struct kva_descriptor *map = map_at(vm, block, at);
         if (map)
             return page - at < map->pages ? map : NULL;
@@ -707,7 +686,7 @@ const char *kva_ram_check(const struct kva_vm *vm, const struct kva_descriptor *
         if (map->owner != block || map->pages > BLOCK_PAGES - at ||
             start_of(map) != address_in_block(vm, block, at))
             return "V6: a short-lived map does not lie in its block";
-        set_bits(taken, at, map->pages, true);
+        bits_set(taken, at, at + map->pages, true);
         pages[state_of(map) == KVA_VM_PARKED] += map->pages;
     }
     if (pages[0] != block->live || pages[1] != block->parked)

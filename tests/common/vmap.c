@@ -342,3 +342,18 @@ void test_expect_success(const struct test_child *child, const char *what)
     check_that(child->signal == 0 && child->code == 0, "%s: signal %d, code %d: %s", what, child->signal,
                child->code, child->text);
 }
+
+void test_locking_on_each_mechanism(test_child_work *work)
+{
+    enum kva_mechanism mechanism;
+
+    if (!test_is_on_its_own("locked pages"))
+        return;
+    for_each_mechanism (mechanism, k) {
+        struct test_child child = test_in_child(work, &mechanism);
+        if (child.code == 77)
+            print_message("left out: locked pages, which the system does not allow\n");
+        else
+            test_expect_success(&child, test_mechanism_name(mechanism));
+    }
+}

@@ -137,4 +137,8 @@ _Noreturn void test_child_fail(const char *file, int line, const char *condition
 /** Fail unless a child ended by itself with code 0. */
 void test_expect_success(const struct test_child *child, const char *what);
 
+/** Have work that locks pages done by a child on each mechanism, which `context` points to. It ends with 77 where the system does
+ *  not allow that, which is then said. */
+void test_locking_on_each_mechanism(test_child_work *work);
+
 #endif

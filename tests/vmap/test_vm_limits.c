@@ -568,18 +568,8 @@ static int free_locked_pages(void *context)
 
 static void test_locked_pages(void **state)
 {
-    enum kva_mechanism mechanism;
-
     (void)state;
-    if (!test_is_on_its_own("locked pages"))
-        return;
-    for_each_mechanism (mechanism, k) {
-        struct test_child child = test_in_child(free_locked_pages, &mechanism);
-        if (child.code == 77)
-            print_message("left out: locked pages, which the system does not allow\n");
-        else
-            test_expect_success(&child, test_mechanism_name(mechanism));
-    }
+    test_locking_on_each_mechanism(free_locked_pages);
 }
 
 /** Twice as much as the machine has: pages that nobody touches cost nothing, unless the system forbids to promise them. */

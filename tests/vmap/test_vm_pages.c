@@ -727,18 +727,8 @@ static int open_locked(void *context)
 
 static void test_locked_afterwards(void **state)
 {
-    enum kva_mechanism mechanism;
-
     (void)state;
-    if (!test_is_on_its_own("locked pages"))
-        return;
-    for_each_mechanism (mechanism, k) {
-        struct test_child child = test_in_child(open_locked, &mechanism);
-        if (child.code == 77)
-            print_message("left out: locked pages, which the system does not allow\n");
-        else
-            test_expect_success(&child, test_mechanism_name(mechanism));
-    }
+    test_locking_on_each_mechanism(open_locked);
 }
 
 /* ---------------------------------------------------------------------------------------------- the reserve */

@@ -2,8 +2,7 @@
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 #include "aims.h"
 
-#include "../common/table.h"
-#include "fatal.h"
+#include "cells.h"
 
 void aims_add(struct aims *aims, const char *what, const char *unit, bool at_least, double wanted,
               double measured)
@@ -35,9 +34,7 @@ void aims_report(const struct aims *aims, const char *workload, FILE *out)
         table_cell(table, "%s %s", format_fixed(text, aim->measured, aim->measured < 10 ? 4 : 1), aim->unit);
         table_cell(table, "%s", !known ? "not measured" : aim_is_met(aim) ? "met" : "MISSED");
     }
-    if (table == NULL || !table_print(table, out, 2))
-        bench_fatal(TOOL_REFUSED, "no memory for a table");
-    table_destroy(table);
+    finish_table(table, out);
 }
 
 json_t *aims_to_json(const struct aims *aims, bool *good)

@@ -2,9 +2,8 @@
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 #include "threads.h"
 
+#include "cells.h"
 #include "fatal.h"
-
-#include "../common/table.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -12,23 +11,10 @@
 /* A crew that hardly ever sleeps and got less than this of its CPUs shared them with other programs. */
 #define SHARE_LEAST 0.9
 
-static void fixed_cell(struct table *table, double value, int decimals)
-{
-    char text[NUMBER_ROOM];
-    table_cell(table, "%s", format_fixed(text, value, decimals));
-}
-
 static void percent_cell(struct table *table, double value)
 {
     char text[NUMBER_ROOM];
     table_cell(table, "%s %%", format_fixed(text, 100 * value, 0));
-}
-
-static void finish_table(struct table *table, FILE *out)
-{
-    if (table == NULL || !table_print(table, out, 2))
-        bench_fatal(TOOL_REFUSED, "no memory for a table");
-    table_destroy(table);
 }
 
 /* ------------------------------------------------------------------------------------------------- rows */

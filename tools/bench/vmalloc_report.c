@@ -2,32 +2,13 @@
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 #include "vmalloc.h"
 
+#include "cells.h"
 #include "fatal.h"
 
-#include "../common/table.h"
 #include "../test/suite.h"
 
 #include <inttypes.h>
 #include <string.h>
-
-static void fixed_cell(struct table *table, double value, int decimals)
-{
-    char text[NUMBER_ROOM];
-    table_cell(table, "%s", format_fixed(text, value, decimals));
-}
-
-/* Nanoseconds, with a decimal where it says something. */
-static void ns_cell(struct table *table, double ns)
-{
-    fixed_cell(table, ns, ns < 100 ? 1 : 0);
-}
-
-static void finish_table(struct table *table, FILE *out)
-{
-    if (table == NULL || !table_print(table, out, 2))
-        bench_fatal(TOOL_REFUSED, "no memory for a table");
-    table_destroy(table);
-}
 
 /* ------------------------------------------------------------------------------------------------ rows */
 
