@@ -4,8 +4,9 @@
  * The Linux page source alone, without an instance over it: what it counts, against the kernel's own list of mappings, and
  * what it does when the kernel refuses.
  *
- * This program's mmap, mprotect, madvise, fallocate and open stand before the C library's. They pass a call on, unless the
- * test's rule refuses it; so a refusal can be the one call that a test is about, and can end.
+ * The linker binds this program's calls of mmap, mprotect, madvise, fallocate and open to the functions below (--wrap). They
+ * pass a call on, unless the test's rule refuses it; so a refusal can be the one call that a test is about, and can end. Calls
+ * of the C library and of a sanitizer stay their own.
  */
 #define _GNU_SOURCE
 #include "../common/harness.h"
@@ -18,7 +19,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -42,71 +42,65 @@ static bool refused(enum call call, void *at, int what, int flags)
     return true;
 }
 
-static void *map(void *at, size_t bytes, int protection, int flags, int file, off64_t offset)
+/* What the linker makes of a call of `name`, and of a call of __real_name. The names with 64 are those that a host with
+ * offsets of 32 bits calls. */
+void *__real_mmap(void *at, size_t bytes, int protection, int flags, int file, off_t offset);
+void *__real_mmap64(void *at, size_t bytes, int protection, int flags, int file, off64_t offset);
+int __real_mprotect(void *at, size_t bytes, int protection);
+int __real_madvise(void *at, size_t bytes, int advice);
+int __real_fallocate(int file, int mode, off_t offset, off_t bytes);
+int __real_fallocate64(int file, int mode, off64_t offset, off64_t bytes);
+int __real_open(const char *path, int flags, ...);
+int __real_open64(const char *path, int flags, ...);
+
+void *__wrap_mmap(void *at, size_t bytes, int protection, int flags, int file, off_t offset)
 {
-    if (refused(MMAP, at, protection, flags))
-        return MAP_FAILED;
-#ifdef SYS_mmap2
-    return (void *)syscall(SYS_mmap2, at, bytes, protection, flags, file, (long)(offset / 4096));
-#else
-    return (void *)syscall(SYS_mmap, at, bytes, protection, flags, file, offset);
-#endif
+    return refused(MMAP, at, protection, flags) ? MAP_FAILED
+                                                : __real_mmap(at, bytes, protection, flags, file, offset);
 }
 
-void *mmap(void *at, size_t bytes, int protection, int flags, int file, off_t offset)
+void *__wrap_mmap64(void *at, size_t bytes, int protection, int flags, int file, off64_t offset)
 {
-    return map(at, bytes, protection, flags, file, offset);
+    return refused(MMAP, at, protection, flags) ? MAP_FAILED
+                                                : __real_mmap64(at, bytes, protection, flags, file, offset);
 }
 
-void *mmap64(void *at, size_t bytes, int protection, int flags, int file, off64_t offset)
+int __wrap_mprotect(void *at, size_t bytes, int protection)
 {
-    return map(at, bytes, protection, flags, file, offset);
+    return refused(MPROTECT, at, protection, 0) ? -1 : __real_mprotect(at, bytes, protection);
 }
 
-int mprotect(void *at, size_t bytes, int protection)
+int __wrap_madvise(void *at, size_t bytes, int advice)
 {
-    return refused(MPROTECT, at, protection, 0) ? -1 : (int)syscall(SYS_mprotect, at, bytes, protection);
+    return refused(MADVISE, at, advice, 0) ? -1 : __real_madvise(at, bytes, advice);
 }
 
-int madvise(void *at, size_t bytes, int advice)
+int __wrap_fallocate(int file, int mode, off_t offset, off_t bytes)
 {
-    return refused(MADVISE, at, advice, 0) ? -1 : (int)syscall(SYS_madvise, at, bytes, advice);
+    return refused(FALLOCATE, NULL, mode, 0) ? -1 : __real_fallocate(file, mode, offset, bytes);
 }
 
-/** Without an offset of 64 bits as one argument there is another way to hand it over; those hosts refuse it always. */
-static int punch(int file, int mode, off64_t offset, off64_t bytes)
+int __wrap_fallocate64(int file, int mode, off64_t offset, off64_t bytes)
 {
-    if (refused(FALLOCATE, NULL, mode, 0) || sizeof(long) < 8) {
-        errno = ENOMEM;
-        return -1;
-    }
-    return (int)syscall(SYS_fallocate, file, mode, (long)offset, (long)bytes);
+    return refused(FALLOCATE, NULL, mode, 0) ? -1 : __real_fallocate64(file, mode, offset, bytes);
 }
 
-int fallocate(int file, int mode, off_t offset, off_t bytes)
+static bool is_the_list(const char *path)
 {
-    return punch(file, mode, offset, bytes);
+    return strcmp(path, "/proc/self/maps") == 0;
 }
 
-int fallocate64(int file, int mode, off64_t offset, off64_t bytes)
+/** What is created is created with this mode; no call here asks for another. */
+int __wrap_open(const char *path, int flags, ...)
 {
-    return punch(file, mode, offset, bytes);
+    looks += is_the_list(path);
+    return __real_open(path, flags, 0600);
 }
 
-static int open_path(const char *path, int flags)
+int __wrap_open64(const char *path, int flags, ...)
 {
-    looks += strcmp(path, "/proc/self/maps") == 0;
-    return (int)syscall(SYS_openat, AT_FDCWD, path, flags, 0600);
-}
-
-int open(const char *path, int flags, ...)
-{
-    return open_path(path, flags);
-}
-
-int open64(const char *path, int flags, ...)
-{
-    return open_path(path, flags);
+    looks += is_the_list(path);
+    return __real_open64(path, flags, 0600);
 }
 
 /** As at the limit on mappings: what splits one is refused. */
@@ -769,7 +763,7 @@ static bool take_the_place(enum call call, void *at, int what, int flags)
     if (call != MMAP || what != PROT_NONE || (flags & MAP_FIXED_NOREPLACE) == 0 || squatter != NULL)
         return false;
     squatter = at;
-    (void)map(at, page, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+    (void)mmap(at, page, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
     return false;
 }
 
