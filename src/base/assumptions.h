@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * What kva relies on that the C standard leaves to the implementation, each asserted at compile time.
+ * What kva relies on that the C standard leaves to the implementation, each asserted at compile time; and what it assumes for
+ * speed alone.
  */
 #ifndef KVA_BASE_ASSUMPTIONS_H
 #define KVA_BASE_ASSUMPTIONS_H
@@ -17,5 +18,8 @@ _Static_assert(sizeof(size_t) == 4 || sizeof(size_t) == 8, "a host is 32- or 64-
 _Static_assert(sizeof(uintptr_t) == sizeof(void *), "a pointer fits uintptr_t and nothing is left over");
 _Static_assert(sizeof(void *) == sizeof(size_t), "size_t spans the host's memory");
 _Static_assert(_Alignof(void *) >= 2, "the lowest bit of a node's address is free for its colour");
+
+/** The cache line of most machines, in bytes. Elsewhere nothing is wrong, but slower. */
+enum { KVA_LINE = 64 };
 
 #endif

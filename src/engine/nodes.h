@@ -18,9 +18,6 @@
 
 #include "engine.h"
 
-/** The cache line of most machines, in bytes. */
-enum { KVA_LINE = 64 };
-
 struct kva_chunk {
     struct kva_chunk *next;   /* of the same cache; in the order in which they were taken */
     struct kva_chunk *before; /* of the same tiling: taken just before this one */

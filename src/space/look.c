@@ -27,7 +27,7 @@ void kva_look(const struct kva_space *space, uint64_t address, struct kva_segmen
     segment->state = state_of(&object);
     segment->start = object_start(&object);
     segment->last = segment->start + (object.span->bytes - 1);
-    segment->owner = segment->state != KVA_POOLED ? kva_object_owner(&object) : NULL;
+    segment->owner = segment->state != KVA_POOLED ? object_owner(&object) : NULL;
 }
 
 /** The segment that holds `address`; the space is locked. */

@@ -245,27 +245,24 @@ static bool is_poolable(const struct kva_space *space, const struct kva_request 
 
     return request->min == 0 && request->max == UINT64_MAX && request->policy == KVA_LOWEST &&
            request->size - 1 < (uint64_t)pools->most_quanta << pools->quantum_shift &&
-           is_power_of_two(request->align) && request->align <= space->tiling->quantum && !is_flusher(space);
+           is_power_of_two(request->align) && request->align >> pools->quantum_shift <= 1 &&
+           !is_flusher(space);
 }
 
 /** The object becomes live. It was in the caller's magazine: nobody else has it. */
 static void begin_life(const struct kva_space *space, const struct kva_object *object, void *owner)
 {
-    struct kva_span *span = object->span;
+    struct kva_life *life = life_of(object);
 
-    if (span->owner)
-        atomic_store_explicit(&span->owner[object->index], owner, memory_order_release);
+    atomic_store_explicit(&life->owner, space->shared->pools->owners ? owner : NULL, memory_order_release);
     sync_point(threads_of(space));
-    (void)atomic_fetch_or_explicit(&span->live[object->index / 32], bit_of(object->index),
-                                   memory_order_release);
+    atomic_store_explicit(&life->live, 1, memory_order_release);
 }
 
 bool kva_pool_end_life(const struct kva_space *space, const struct kva_object *object)
 {
     sync_point(threads_of(space));
-    uint32_t before = atomic_fetch_and_explicit(&object->span->live[object->index / 32],
-                                                ~bit_of(object->index), memory_order_acq_rel);
-    return (before & bit_of(object->index)) != 0;
+    return atomic_exchange_explicit(&life_of(object)->live, 0, memory_order_acq_rel) != 0;
 }
 
 bool kva_pool_alloc(struct kva_space *space, const struct kva_request *request, uint64_t *start)
@@ -318,7 +315,7 @@ bool kva_pool_look(const struct kva_space *space, uint64_t address, struct kva_s
         segment->state = KVA_BUSY;
         segment->start = object_start(&object);
         segment->last = segment->start + (object.span->bytes - 1);
-        segment->owner = kva_object_owner(&object);
+        segment->owner = object_owner(&object);
         sync_point(threads_of(space));
         found = is_live(&object);
     }

@@ -17,7 +17,7 @@
  *      gone       it is the tree's business again: free there, or part of any segment
  *      free       nobody's, in the span                  changes under the space's lock
  *      deferred   waits for a flush, in a colour         changes under the space's lock
- *      live       handed out                             an atomic bit, flipped under some CPU's lock or the space's
+ *      live       handed out                             an atomic word, flipped under some CPU's lock or the space's
  *      pooled     in a magazine: none of the above
  *
  *         gone <---- free <------> pooled <------> live ----> deferred ----> free
@@ -27,8 +27,9 @@
  * free object back to the tree. It comes before anyone hears "no space": so a request fails with pools only when it would
  * without them.
  *
- * WHY A DOUBLE FREE BY TWO THREADS IS SEEN. Giving back begins with an atomic step that clears the live bit and tells what it
- * was. Of two threads one is told that it was set, and goes on; the other one asks the space why it was not.
+ * WHY A DOUBLE FREE BY TWO THREADS IS SEEN. Giving back begins with an atomic step that clears the word `live` and tells what it
+ * was. Of two threads one is told that it was set, and goes on; the other one asks the space why it was not. Taking needs
+ * no such step, only a store: what lies in a magazine is nobody else's.
  *
  * THE DIRECTORY finds the span that covers an address, in O(1): a hash table by span number with open addressing. It is
  * written under the space's lock; a thread that gives a range back reads it under its CPU's lock alone. That is right because:
@@ -41,11 +42,11 @@
  *      span stays while an object of it is live.
  *   5. Who gives back what is not theirs may find a span that is just being taken out, but not one whose memory serves
  *      another already: such memory waits in LIMBO until every CPU's lock has been seen free once. A search that
- *      began before has ended by then. All bits of a span in limbo are 0: nothing can be given back to it.
+ *      began before has ended by then. Nothing in a span in limbo is live: nothing can be given back to it.
  *   6. Looking up a live object needs no more: its place and size do not change while its span is there. Its owner is
- *      written (release) before it becomes live, and read (acquire) between two looks at the live bit. If both find it
+ *      written (release) before it becomes live, and read (acquire) between two looks at `live`. If both find it
  *      set, the owner is that of a life that the second look has seen: had the object been given back and taken again
- *      in between, then whoever reads the new owner also sees the bit that was cleared before it, or set after it.
+ *      in between, then whoever reads the new owner also sees the word that was cleared before it, or set after it.
  *
  * EXACTNESS. A drain holds the locks of all CPUs at once, and the space's until the request has been tried again: if it fails, then
  * there was no room at the moment when all were held. If the drain let go of one CPU before it looked at the next, a range
@@ -82,23 +83,31 @@ enum {
     KVA_SPAN_KINDS = 3, /* descriptors for up to 32, 128 and 1024 objects */
 };
 
+/** What is written whenever an object is taken or given back: both on one line. */
+struct kva_life {
+    _Atomic(void *) owner;
+    _Atomic uint32_t live; /* 1 or 0; a word, since not every machine can swap less */
+};
+
+/** Two lines where pointers have 64 bits: what every use of an object reads, and what changes with the space locked. A write to
+ *  the second does not take the first away from other CPUs. */
 struct kva_span {
-    struct kva_list link; /* on `with_free` of its size, if it has free objects; in limbo */
+    uint64_t start;
+    uint64_t bytes;        /* of an object */
+    struct kva_life *life; /* of each object */
+    uint32_t quanta;
+    uint32_t count;    /* objects, in any state */
+    uint32_t *is_free; /* bit i of each of these: object i is in this state */
+    uint32_t *is_gone;
+    uint32_t *is_deferred[KVA_COLOURS];
+
+    _Alignas(
+        KVA_LINE) struct kva_list link; /* on `with_free` of its size, if it has free objects; in limbo */
     struct kva_list
         parked[KVA_COLOURS]; /* on the pools' `parked`, if it has objects deferred in the colour */
-    uint64_t start;
-    uint64_t bytes; /* of an object */
-    uint32_t quanta;
-    uint32_t count; /* objects, in any state */
-    uint32_t kind;
     uint32_t free;
     uint32_t gone;
     uint32_t deferred[KVA_COLOURS];
-    _Atomic uint32_t *live; /* bit i of each of these: object i is in this state */
-    uint32_t *is_free;
-    uint32_t *is_gone;
-    uint32_t *is_deferred[KVA_COLOURS];
-    _Atomic(void *) *owner; /* NULL: the space keeps none */
 };
 
 struct kva_object {
@@ -130,6 +139,7 @@ struct kva_directory {
     _Atomic(struct kva_span *) slot[];
 };
 
+/** As with a span: what everybody reads, and behind it what changes with the space locked. */
 struct kva_pools {
     uint64_t span_bytes;
     unsigned span_shift;
@@ -137,10 +147,12 @@ struct kva_pools {
     uint32_t span_quanta;
     uint32_t most_quanta; /* of an object */
     unsigned cpus;
+    bool owners; /* whether they are kept */
+    struct kva_cpu *cpu;
     uint64_t share; /* of the bound in bytes, for each CPU */
-    bool owners;
     _Atomic(struct kva_directory *) directory;
     struct kva_span taken_out;
+
     size_t spans;
     struct kva_nodes span_nodes[KVA_SPAN_KINDS];
     struct kva_nodes magazine_nodes;
@@ -157,7 +169,6 @@ struct kva_pools {
     uint64_t
         moved_bytes; /* live objects that became the tree's or deferred, less those that came: modulo 2^64, */
     uint64_t moved_segments; /*   to be added to the CPUs' counts */
-    struct kva_cpu *cpu;
 };
 
 static inline uint32_t bit_of(uint32_t index)
@@ -180,17 +191,19 @@ static inline void clear_bit(uint32_t *bits, uint32_t index)
     bits[index / 32] &= ~bit_of(index);
 }
 
-static inline bool is_live(const struct kva_object *object)
+static inline struct kva_life *life_of(const struct kva_object *object)
 {
-    return (atomic_load_explicit(&object->span->live[object->index / 32], memory_order_acquire) &
-            bit_of(object->index)) != 0;
+    return &object->span->life[object->index];
 }
 
-static inline void *kva_object_owner(const struct kva_object *object)
+static inline bool is_live(const struct kva_object *object)
 {
-    return object->span->owner
-               ? atomic_load_explicit(&object->span->owner[object->index], memory_order_acquire)
-               : NULL;
+    return atomic_load_explicit(&life_of(object)->live, memory_order_acquire) != 0;
+}
+
+static inline void *object_owner(const struct kva_object *object)
+{
+    return atomic_load_explicit(&life_of(object)->owner, memory_order_acquire);
 }
 
 static inline uint64_t object_start(const struct kva_object *object)

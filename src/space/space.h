@@ -22,13 +22,14 @@
  *      space      all else; never held while a callback runs
  */
 struct kva_shared {
-    struct kva_threads threads; /* zero: there is one thread, and what is shared are only pools */
+    struct kva_threads threads;    /* zero: there is one thread, and what is shared are only pools */
+    struct kva_pools *pools;       /* NULL: none */
+    _Atomic uintptr_t flusher;     /* the thread inside the flush callback; 0: none */
+    uintptr_t reclaimer;           /* the thread inside a reclaim callback */
+    unsigned char apart[KVA_LINE]; /* what pools read all the time lies above, on lines without a lock */
     struct kva_lock space;
     struct kva_lock reclaim;
-    _Atomic uint32_t turn;     /* changes whenever the flush under way gets on */
-    _Atomic uintptr_t flusher; /* the thread inside the flush callback; 0: none */
-    uintptr_t reclaimer;       /* the thread inside a reclaim callback */
-    struct kva_pools *pools;   /* NULL: none */
+    _Atomic uint32_t turn; /* changes whenever the flush under way gets on */
 };
 
 /** How far the flush under way is. */

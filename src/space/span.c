@@ -7,6 +7,16 @@
 
 static const uint32_t kind_objects[KVA_SPAN_KINDS] = {32, 128, KVA_SPAN_QUANTA};
 
+/** The smallest kind of descriptor that has room for so many objects. */
+static unsigned kind_of(uint32_t count)
+{
+    unsigned kind = 0;
+
+    while (kind_objects[kind] < count)
+        kind++;
+    return kind;
+}
+
 /* --------------------------------------------------------------------------------------------- directory */
 
 enum { FIRST_SLOTS = 64 };
@@ -21,9 +31,8 @@ void kva_spans_init(struct kva_pools *pools, struct kva_tiling *tiling)
     pools->taken_out.start = UINT64_MAX; /* a multiple of no span's size */
     for (unsigned kind = 0; kind < KVA_SPAN_KINDS; kind++) {
         size_t objects = kind_objects[kind];
-        size_t bits = (3 + KVA_COLOURS) * objects / 8;
-        size_t owners = pools->owners ? objects * sizeof(void *) : 0;
-        size_t bytes = sizeof(struct kva_span) + owners + bits;
+        size_t bits = (2 + KVA_COLOURS) * objects / 8;
+        size_t bytes = sizeof(struct kva_span) + objects * sizeof(struct kva_life) + bits;
         kva_nodes_init(&pools->span_nodes[kind], tiling, (bytes + KVA_LINE - 1) / KVA_LINE * KVA_LINE);
     }
 }
@@ -109,17 +118,15 @@ static bool make_slot(struct kva_space *space)
 /* ------------------------------------------------------------------------------------------------- spans */
 
 /** Cut the node of a span into its arrays; all objects are free. */
-static void lay_out(const struct kva_pools *pools, struct kva_span *span)
+static void lay_out(struct kva_span *span)
 {
-    uint32_t objects = kind_objects[span->kind];
+    uint32_t objects = kind_objects[kind_of(span->count)];
     uint32_t words = objects / 32;
-    unsigned char *at = (unsigned char *)(span + 1);
 
-    span->owner = pools->owners ? (_Atomic(void *) *)(void *)at : NULL;
-    at += pools->owners ? objects * sizeof(void *) : 0;
-    memset(at, 0, (3 + KVA_COLOURS) * words * sizeof(uint32_t));
-    span->live = (_Atomic uint32_t *)(void *)at;
-    span->is_free = (uint32_t *)(void *)at + words;
+    span->life = (struct kva_life *)(void *)(span + 1);
+    span->is_free = (uint32_t *)(void *)(span->life + objects);
+    memset(span->life, 0, objects * sizeof span->life[0]);
+    memset(span->is_free, 0, (2 + KVA_COLOURS) * words * sizeof span->is_free[0]);
     span->is_gone = span->is_free + words;
     span->is_deferred[0] = span->is_gone + words;
     span->is_deferred[1] = span->is_deferred[0] + words;
@@ -155,11 +162,9 @@ static struct kva_span *make_span(struct kva_space *space, uint32_t quanta)
     struct kva_tiling *tiling = space->tiling;
     struct kva_pools *pools = space->shared->pools;
     uint32_t count = pools->span_quanta / quanta;
-    unsigned kind = 0;
+    unsigned kind = kind_of(count);
     struct kva_place place;
 
-    while (kind_objects[kind] < count)
-        kind++;
     if (!prepare_span(space, kind, &place))
         return NULL;
     uint64_t busy = tiling->tally.segments[KVA_BUSY];
@@ -174,9 +179,8 @@ static struct kva_span *make_span(struct kva_space *space, uint32_t quanta)
                               .bytes = quanta * tiling->quantum,
                               .quanta = quanta,
                               .count = count,
-                              .kind = kind,
                               .free = count};
-    lay_out(pools, span);
+    lay_out(span);
     list_insert_after(&pools->with_free[quanta - 1], &span->link);
     pools->bytes += used;
     pools->objects += count;
@@ -198,7 +202,7 @@ void kva_spans_end_limbo(struct kva_pools *pools)
     while (!list_is_empty(&pools->limbo)) {
         struct kva_span *span = kva_container_of(pools->limbo.next, struct kva_span, link);
         list_remove(&span->link);
-        kva_nodes_push(&pools->span_nodes[span->kind], span);
+        kva_nodes_push(&pools->span_nodes[kind_of(span->count)], span);
     }
 }
 
@@ -388,8 +392,6 @@ enum kva_status kva_span_move_to_tree(struct kva_space *space, const struct kva_
     struct kva_tiling *tiling = space->tiling;
     struct kva_span *span = object->span;
     uint64_t start = object_start(object);
-    void *owner =
-        span->owner ? atomic_load_explicit(&span->owner[object->index], memory_order_relaxed) : NULL;
     struct kva_place place;
 
     if (tiling->engine->prepare(tiling, 3) != KVA_OK)
@@ -400,7 +402,7 @@ enum kva_status kva_span_move_to_tree(struct kva_space *space, const struct kva_
     space->shared->pools->moved_segments--;
     (void)cut_out(space, span, object->index, object->index);
     (void)tiling->engine->locate(tiling, start, start + (span->bytes - 1), &place);
-    (void)tiling->engine->occupy(tiling, &place, owner);
+    (void)tiling->engine->occupy(tiling, &place, object_owner(object)); /* nobody can take it anew meanwhile */
     if (span->free++ == 0)
         list_insert_after(&space->shared->pools->with_free[span->quanta - 1], &span->link);
     space->shared->pools->empty_spans += span->free == span->count;

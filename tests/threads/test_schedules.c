@@ -4,8 +4,8 @@
  * All schedules of two or three threads of a few operations each, on a tiny space. What they answer must be explained by some
  * serial order of the operations that keeps those apart that do not overlap in time (linearizability).
  *
- * THE SERIAL SPACE is a string, a letter for each quantum: '.' free, '#' busy, and 'a', 'b' ... for what the operation of that
- * number has deferred. A flush is no operation but something that happens: what is deferred may become free at any moment. It
+ * THE SERIAL SPACE is a string, a letter for each quantum: '.' free, 'A', 'B' ... for what the operation of that number has
+ * allocated, which is its owner, too, and 'a', 'b' ... for what the operation of that number has deferred. A flush is no operation but something that happens: what is deferred may become free at any moment. It
  * must have, once it was deferred before a flush began that has returned, or before a request began that heard "no space".
  */
 #include "common/harness.h"
@@ -47,6 +47,7 @@ struct op {
     unsigned at; /* where an allocation starts, or what is meant, in quanta */
     unsigned size;
     enum kva_state state; /* what find says */
+    char owner;           /*   and whose it is: the letter of the operation that took it; '\0' if not busy */
 };
 
 struct play {
@@ -58,13 +59,23 @@ struct play {
     unsigned count;
     struct op op[OPS_MOST + 8];
     uint64_t slot[SLOTS]; /* 0: empty */
-    unsigned size[SLOTS];
     char final[QUANTA_MOST + 1];
 };
 
 static unsigned quantum_of(uint64_t address)
 {
     return (unsigned)((address - FIRST) / QUANTUM);
+}
+
+/** An operation owns what it takes; so a letter tells its ranges from all others'. */
+static char letter_of(const struct play *play, const struct op *op)
+{
+    return (char)('A' + (op - play->op));
+}
+
+static char letter_found(const struct play *play, const struct kva_segment *segment)
+{
+    return segment->state == KVA_BUSY ? letter_of(play, segment->owner) : '\0';
 }
 
 /* ------------------------------------------------------------------------------------------ what happens */
@@ -78,7 +89,7 @@ static void perform(struct play *play, struct op *op)
     struct kva_segment segment;
 
     op->at = start ? quantum_of(start) : 0;
-    op->size = play->size[step->slot];
+    request.owner = op;
     switch (step->what) {
     case 'A':
         op->status = kva_alloc(&play->space, &request, &start);
@@ -86,7 +97,7 @@ static void perform(struct play *play, struct op *op)
         break;
     case 'R':
         start = FIRST + step->x * QUANTUM;
-        op->status = kva_reserve(&play->space, start, step->n * QUANTUM, NULL, NULL);
+        op->status = kva_reserve(&play->space, start, step->n * QUANTUM, op, NULL);
         op->at = step->x;
         op->size = step->n;
         break;
@@ -108,12 +119,12 @@ static void perform(struct play *play, struct op *op)
     default:
         op->status = kva_find(&play->space, FIRST + step->x * QUANTUM, &segment);
         op->state = segment.state;
+        op->owner = letter_found(play, &segment);
         op->at = step->x;
         break;
     }
     if ((step->what == 'A' || step->what == 'R') && op->status == KVA_OK) {
         play->slot[step->slot] = start;
-        play->size[step->slot] = step->n;
         op->at = quantum_of(start);
     }
 }
@@ -155,13 +166,12 @@ static void on_flush(void *context, uint64_t start, uint64_t last)
 
 static void picture(struct play *play)
 {
-    static const char letters[] = {
-        [KVA_FREE] = '.', [KVA_BUSY] = '#', [KVA_DEFERRED] = 'd', [KVA_POOLED] = '.'};
+    static const char letters[] = {[KVA_FREE] = '.', [KVA_DEFERRED] = 'd', [KVA_POOLED] = '.'};
     struct kva_segment segment;
 
     for (unsigned i = 0; i < play->scenario->quanta; i++) {
         assert_int_equal(kva_find(&play->space, FIRST + i * QUANTUM, &segment), KVA_OK);
-        play->final[i] = letters[segment.state];
+        play->final[i] = segment.state == KVA_BUSY ? letter_found(play, &segment) : letters[segment.state];
     }
     play->final[play->scenario->quanta] = '\0';
 }
@@ -175,9 +185,24 @@ struct serial {
     char map[QUANTA_MOST + 1];
 };
 
-static bool is_letter(char c)
+static bool is_busy(char c)
+{
+    return c >= 'A' && c <= 'Z';
+}
+
+static bool is_deferred(char c)
 {
     return c >= 'a' && c <= 'z';
+}
+
+/** How many quanta from here on have the same letter: those of one segment. */
+static unsigned run_of(const char *at)
+{
+    unsigned run = 1;
+
+    while (at[run] == *at)
+        run++;
+    return run;
 }
 
 /** What is deferred by operation `by` becomes free. */
@@ -214,11 +239,11 @@ static unsigned lowest_run(const char *map, unsigned n)
 static bool clear_range(char *map, unsigned at, unsigned n)
 {
     for (unsigned i = at; i < at + n; i++) {
-        if (map[i] == '#' || map[i] == '\0')
+        if (is_busy(map[i]) || map[i] == '\0')
             return false;
     }
     for (unsigned i = at; i < at + n; i++) {
-        if (is_letter(map[i]))
+        if (is_deferred(map[i]))
             free_letter(map, map[i]);
     }
     return true;
@@ -231,7 +256,7 @@ static bool could_be_lowest(char *map, const struct op *op)
     unsigned count = 0;
 
     for (unsigned i = 0; map[i]; i++) {
-        if (is_letter(map[i]) && (count == 0 || !memchr(letters, map[i], count)))
+        if (is_deferred(map[i]) && (count == 0 || !memchr(letters, map[i], count)))
             letters[count++] = map[i];
     }
     for (unsigned subset = 0; subset < 1U << count; subset++) {
@@ -249,13 +274,20 @@ static bool could_be_lowest(char *map, const struct op *op)
     return false;
 }
 
+static bool any_is_busy(const char *at, unsigned n)
+{
+    while (n > 0 && !is_busy(at[n - 1]))
+        n--;
+    return n > 0;
+}
+
 static bool explain_taking(struct serial *serial, const struct op *op)
 {
     char *map = serial->map;
     bool exact = op->step.what == 'R';
 
     if (op->status == KVA_EEXIST)
-        return memchr(map + op->at, '#', op->size) != NULL;
+        return any_is_busy(map + op->at, op->size);
     if (op->status == KVA_ENOSPC) {
         free_older(serial, op);
         return lowest_run(map, op->size) == strlen(map);
@@ -263,7 +295,7 @@ static bool explain_taking(struct serial *serial, const struct op *op)
     bool fits = exact || serial->play->scenario->pool > 0 ? clear_range(map, op->at, op->size)
                                                           : could_be_lowest(map, op);
     if (fits)
-        memset(map + op->at, '#', op->size);
+        memset(map + op->at, letter_of(serial->play, op), op->size);
     return fits && op->status == KVA_OK;
 }
 
@@ -273,29 +305,33 @@ static bool explain_giving(struct serial *serial, const struct op *op, unsigned 
     char letter = op->step.what == 'D' ? (char)('a' + number) : '.';
 
     if (op->status == KVA_EDOUBLE)
-        return *at == '.' || is_letter(*at);
+        return *at == '.' || is_deferred(*at);
     if (op->status == KVA_EDEFERRED)
-        return is_letter(*at);
-    if (*at != '#' || op->status != KVA_OK)
+        return is_deferred(*at);
+    if (!is_busy(*at) || op->status != KVA_OK)
         return false;
-    memset(at, letter, op->size);
+    memset(at, letter, run_of(at));
     return true;
 }
 
 static bool explain_resize(struct serial *serial, const struct op *op)
 {
-    char *map = serial->map;
-    unsigned more = op->step.n > op->size ? op->step.n - op->size : 0;
+    char *at = serial->map + op->at;
+    char letter = *at;
+    unsigned size = run_of(at);
+    unsigned more = op->step.n > size ? op->step.n - size : 0;
     bool is_free = true;
 
+    if (op->status == KVA_EDOUBLE)
+        return *at == '.' || is_deferred(*at);
     for (unsigned i = 0; i < more && is_free; i++)
-        is_free = map[op->at + op->size + i] == '.';
+        is_free = at[size + i] == '.';
     if (op->status == KVA_ENOSPC)
         return !is_free;
-    if (op->status != KVA_OK || !clear_range(map, op->at + op->size, more))
+    if (!is_busy(letter) || op->status != KVA_OK || !clear_range(serial->map, op->at + size, more))
         return false;
-    memset(map + op->at, '.', op->size);
-    memset(map + op->at, '#', op->step.n);
+    memset(at, '.', size);
+    memset(at, letter, op->step.n);
     return true;
 }
 
@@ -304,10 +340,10 @@ static bool explain_find(struct serial *serial, const struct op *op)
     char *at = serial->map + op->at;
 
     if (op->state == KVA_BUSY)
-        return *at == '#';
+        return *at == op->owner;
     if (op->state == KVA_DEFERRED)
-        return is_letter(*at);
-    if (is_letter(*at))
+        return is_deferred(*at);
+    if (is_deferred(*at))
         free_letter(serial->map, *at);
     return *at == '.';
 }
@@ -342,7 +378,7 @@ static bool is_final(const struct serial *serial)
 
     for (unsigned i = 0; final[i]; i++) {
         char c = serial->map[i];
-        bool same = final[i] == '#' ? c == '#' : final[i] == 'd' ? is_letter(c) : c != '#';
+        bool same = is_busy(final[i]) ? c == final[i] : final[i] == 'd' ? is_deferred(c) : !is_busy(c);
         if (!same)
             return false;
     }
@@ -383,9 +419,9 @@ static void show(const struct play *play)
 {
     for (unsigned i = 0; i < play->count; i++) {
         const struct op *op = &play->op[i];
-        print_message("  %2u-%2u %c slot %u n %u x %u: %s at %u state %d\n", op->began, op->ended,
-                      op->step.what, op->step.slot, op->step.n, op->step.x, kva_status_name(op->status),
-                      op->at, (int)op->state);
+        print_message("  %c: %2u-%2u %c slot %u n %u x %u: %s at %u state %d\n", letter_of(play, op),
+                      op->began, op->ended, op->step.what, op->step.slot, op->step.n, op->step.x,
+                      kva_status_name(op->status), op->at, (int)op->state);
     }
     print_message("  left: %s\n", play->final);
 }
@@ -487,6 +523,12 @@ static const struct scenario scenarios[] = {
      .threads = 2,
      .before = {{'A', 0, 1, 0}, {'A', 1, 1, 0}, {'F', 0, 0, 0}},
      .thread = {{{'T', 0, 0, 0}}, {{'T', 0, 0, 0}, {'A', 2, 1, 0}}}},
+    {.name = "pools: resized by one while another gives it back, and takes it anew",
+     .quanta = 16,
+     .pool = 8,
+     .threads = 2,
+     .before = {{'A', 0, 1, 0}, {'A', 1, 1, 1}},
+     .thread = {{{'S', 0, 2, 0}}, {{'F', 0, 0, 0}, {'A', 2, 1, 0}}}},
     {.name = "pools: resize an object into what is pooled",
      .quanta = 16,
      .pool = 8,
