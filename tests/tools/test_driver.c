@@ -319,15 +319,15 @@ static void test_abilities_are_real(void **state)
 
 /* ---------------------------------------------------------------- an allocator that fails or lies on purpose */
 
-enum vice { HONEST, REFUSES, OFF_ALIGNMENT, OUTSIDE, REFUSES_FREE, LOSES_CONTENTS };
+enum vice { HONEST, REFUSES, REFUSES_SHIFT, OFF_ALIGNMENT, OUTSIDE, REFUSES_FREE, LOSES_CONTENTS };
 
 /* One at a time, with one worker. It counts what is taken, and hashes what it is asked for. On ranges an honest list walk
  * stands behind it, on pages the C library. */
 static struct {
     enum vice vice;
     enum kva_status status; /* with which it refuses */
-    uint64_t turn;          /* the call, from 1, at which the vice shows */
-    uint64_t calls;         /* allocations (frees for REFUSES_FREE) so far */
+    uint64_t turn;  /* the call, from 1, at which the vice shows; for REFUSES_SHIFT, the alignment's log2 */
+    uint64_t calls; /* allocations (frees for REFUSES_FREE) so far */
     uint64_t taken;
     uint64_t hash;
     struct list_walk *walk; /* the honest part; NULL: on pages */
@@ -407,7 +407,7 @@ static enum kva_status crook_alloc(void *state, uint64_t size, uint64_t align, u
     crook_note(align);
     crook_note(wishes);
     bool shows = crook_turns();
-    if (shows && crook.vice == REFUSES)
+    if ((shows && crook.vice == REFUSES) || (crook.vice == REFUSES_SHIFT && align >> crook.turn != 0))
         return crook.status;
     enum kva_status status = honest_alloc(size, align, addr);
     crook.taken += status == KVA_OK;
@@ -779,6 +779,39 @@ static void test_inexact_kinds_may_refuse_alignment(void **state)
     }
 }
 
+/* How many workers' test 64 fail if each is refused alignments from 2^shift on; for the others that was to be expected. */
+static uint64_t shift_failures(bool recycles, uint64_t workers, uint64_t shift)
+{
+    struct target_kind kind = crook_kind;
+    struct plan plan = short_plan(SHIFT_TEST);
+    struct report report;
+    uint64_t failed = 0;
+    kind.recycles = recycles;
+    plan.params.nr_threads = workers;
+    crook.vice = REFUSES_SHIFT;
+    crook.turn = shift;
+    crook.status = KVA_ENOSPC;
+    assert_null(runner_run(&plan, &kind, &report));
+    for (size_t worker = 0; worker < report.workers; worker++) {
+        failed += report.worker[worker].results[6].failed;
+        assert_int_equal(report.worker[worker].results[6].failed + report.worker[worker].results[6].xfailed,
+                         1);
+    }
+    report_fini(&report);
+    return failed;
+}
+
+/* An aligned page that was freed may come to be held by another worker's test, where freed pages are handed out again: up to
+ * 16,384 of them with one CPU. So many multiples of 2^31 the range has, but of 2^30 it has twice as many. */
+static void test_another_worker_may_hold_all_places(void **state)
+{
+    (void)state;
+    assert_int_equal(shift_failures(true, 2, 31), 0);
+    assert_int_equal(shift_failures(true, 2, 30), 2);
+    assert_int_equal(shift_failures(true, 1, 31), 1);
+    assert_int_equal(shift_failures(false, 2, 31), 2);
+}
+
 /* ------------------------------------------------------------------------------------------- the runner */
 
 static uint64_t hash_of_run(uint64_t seed)
@@ -921,6 +954,7 @@ int main(void)
         cmocka_unit_test(test_vices_are_noticed_on_pages),
         cmocka_unit_test(test_no_block_may_be_refused),
         cmocka_unit_test(test_inexact_kinds_may_refuse_alignment),
+        cmocka_unit_test(test_another_worker_may_hold_all_places),
         cmocka_unit_test(test_seed_decides_everything),
         cmocka_unit_test(test_many_workers),
         cmocka_unit_test(test_budget_cuts_and_scales),

@@ -69,6 +69,7 @@ struct target_kind {
     enum target_memory memory;
     bool locks;              /* by itself: no mutex is needed around it */
     bool exact;              /* says "no space" only when there is none */
+    bool recycles;           /* hands out what was freed, wherever it is, before what is lower */
     unsigned abilities;      /* enum target_ability */
     const char *cannot;      /* what is missing, and why, for people; NULL: nothing */
     struct kva_config space; /* for kinds over kva/kva.h: what the space is made with, but for its range */

@@ -217,6 +217,7 @@ void target_kind_of_vm(struct target_kind *kind, const char *engine)
         .memory = TARGET_PAGES,
         .locks = true,
         .exact = true,
+        .recycles = true,
         .abilities =
             TARGET_CAN_PCPU | TARGET_CAN_LATER | TARGET_CAN_MAP | TARGET_CAN_NO_BLOCK | TARGET_CAN_RESIZE,
         .vm = {.engine = kva_engine_by_name(engine)},

@@ -179,13 +179,34 @@ static enum outcome random_size_align_alloc_test(struct trial *trial)
     return OUTCOME_PASSED;
 }
 
+/* The number of binary digits: 1 for 1, 2 for 2 and 3, ... */
+static uint64_t binary_digits(uint64_t value)
+{
+    uint64_t digits = 0;
+    for (; value != 0; value >>= 1)
+        digits++;
+    return digits;
+}
+
+/* The number of pages that Linux collects before it purges lazily freed areas: 32 MiB for each binary digit of the
+ * number of CPUs. */
+static uint64_t lazy_pages(const struct trial *trial)
+{
+    return binary_digits(trial->cpus) * (UINT64_C(32) << 20) / SUITE_PAGE;
+}
+
 /* Whether a page aligned to `align` may have no place. The range holds at least bytes / align multiples of it, rounded
  * down. Each worker may hold one of them for this test; one at the bottom may be taken by other tests' areas, which
- * lie lowest, and one at the top by per-CPU areas, which lie highest. */
+ * lie lowest, and one at the top by per-CPU areas, which lie highest. Where a freed page may be handed out to anybody, each
+ * of those that another worker holds may be one that this test has had before; full_fit_alloc_test holds the most. */
 static bool may_have_no_place(const struct trial *trial, uint64_t align)
 {
     const struct target_range *range = &trial->target->range;
-    return ((range->last - range->first) / align) <= trial->params->nr_threads + 1;
+    uint64_t workers = trial->params->nr_threads;
+    uint64_t taken = workers + 1;
+    if (trial->target->kind.recycles)
+        taken += (workers - 1) * 2 * lazy_pages(trial);
+    return (range->last - range->first) / align <= taken;
 }
 
 /* Whether a refusal is what it should be. An allocator that does not promise to find every place that there is may
@@ -249,15 +270,6 @@ static void pages_fini(struct trial *trial, struct pages *pages)
     free(pages->addr);
 }
 
-/* The number of binary digits: 1 for 1, 2 for 2 and 3, ... */
-static uint64_t binary_digits(uint64_t value)
-{
-    uint64_t digits = 0;
-    for (; value != 0; value >>= 1)
-        digits++;
-    return digits;
-}
-
 static bool take_alternating(struct trial *trial, struct pages *keep, struct pages *junk, uint64_t count)
 {
     for (uint64_t i = 0; i < count; i++)
@@ -281,11 +293,10 @@ static void fill_holes(struct trial *trial, struct pages *keep, struct pages *ju
  *
  *      [keep]....[keep]....[keep]....[keep]....            .... = a page of junk, given back
  *
- * n is the number of pages that Linux collects before it purges lazily freed areas, 32 MiB for each binary
- * digit of the number of CPUs, so that the junk is purged and the holes are real. */
+ * n is what Linux collects before it purges, so that the junk is purged and the holes are real. */
 static enum outcome full_fit_alloc_test(struct trial *trial)
 {
-    uint64_t count = binary_digits(trial->cpus) * (UINT64_C(32) << 20) / SUITE_PAGE;
+    uint64_t count = lazy_pages(trial);
     struct pages keep, junk;
     if (!pages_init(trial, &keep, count))
         return OUTCOME_FAILED;
