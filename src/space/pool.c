@@ -110,9 +110,24 @@ static bool is_flusher(const struct kva_space *space)
 
 /* ------------------------------------------------------------------------------- spill, refill, decay */
 
-/** The space is locked, too: the oldest `count` objects of a magazine go to their spans. */
+/** Objects of spans that are at home elsewhere come first, lest they stay here for long. */
+static void put_strangers_first(struct kva_magazine *magazine, uint32_t here)
+{
+    uint32_t strangers = 0;
+
+    for (uint32_t i = 0; i < magazine->count; i++) {
+        struct kva_object object = magazine->object[i];
+        if (object.span->home != here) {
+            magazine->object[i] = magazine->object[strangers];
+            magazine->object[strangers++] = object;
+        }
+    }
+}
+
+/** The space is locked, too: `count` objects of a magazine, strangers and then the oldest, go to their spans. */
 static void spill(struct kva_space *space, struct kva_cpu *cpu, struct kva_magazine *magazine, uint32_t count)
 {
+    put_strangers_first(magazine, (uint32_t)(cpu - space->shared->pools->cpu));
     for (uint32_t i = 0; i < count; i++) {
         cpu->held -= magazine->object[i].span->bytes;
         kva_span_give(space, &magazine->object[i]);
@@ -224,7 +239,7 @@ static bool refill(struct kva_space *space, struct kva_cpu *cpu, uint32_t quanta
         if (cpu->held + bytes > pools->share)
             evict(space, cpu, bytes);
         try_to_end_limbo(space, cpu);
-        count = kva_spans_take(space, quanta, batch, batch_of(pools, cpu, bytes));
+        count = kva_spans_take(space, cpu, quanta, batch, batch_of(pools, cpu, bytes));
         cpu->held += count * bytes;
         decay(space, cpu);
     }

@@ -23,6 +23,11 @@
  *         gone <---- free <------> pooled <------> live ----> deferred ----> free
  *              drain     refill, spill    take, give    defer          flush
  *
+ * A span is AT HOME with one CPU, whose refills look there first. So what two CPUs hand out comes to lie in different spans,
+ * though it was mixed once, and the lines that taking and giving write stay where they are. A CPU that has no span of a size
+ * asks one other, in turn, for one that it can spare, before it makes one. (Hoard, Berger et al. 2000, moves blocks that are half
+ * empty between its heaps for the same two ends.)
+ *
  * A refill moves free objects into a magazine, a spill moves them back; a DRAIN empties all magazines and gives every
  * free object back to the tree. It comes before anyone hears "no space": so a request fails with pools only when it would
  * without them.
@@ -95,14 +100,15 @@ struct kva_span {
     uint64_t start;
     uint64_t bytes;        /* of an object */
     struct kva_life *life; /* of each object */
-    uint32_t quanta;
-    uint32_t count;    /* objects, in any state */
+    uint16_t quanta;
+    uint16_t count;    /* objects, in any state */
+    uint32_t home;     /* the CPU on whose list it is when it has free objects */
     uint32_t *is_free; /* bit i of each of these: object i is in this state */
     uint32_t *is_gone;
     uint32_t *is_deferred[KVA_COLOURS];
 
-    _Alignas(
-        KVA_LINE) struct kva_list link; /* on `with_free` of its size, if it has free objects; in limbo */
+    _Alignas(KVA_LINE) struct kva_list
+        link; /* on its home's `with_free` of its size, if it has free objects; in limbo */
     struct kva_list
         parked[KVA_COLOURS]; /* on the pools' `parked`, if it has objects deferred in the colour */
     uint32_t free;
@@ -131,6 +137,11 @@ struct kva_cpu {
     uint32_t events;      /* refills and spills */
     uint32_t next_victim; /* the magazine that is the next to give way when the CPU holds all that it may */
     struct kva_magazine *magazine[KVA_POOL_QUANTA];
+
+    /* Under the space's lock. */
+    struct kva_list with_free[KVA_POOL_QUANTA]; /* the spans at home here that have free objects, by size */
+    uint32_t spans_with_free;                   /* on all of these lists */
+    uint32_t next_host;                         /* the CPU to ask next for a span, when there is none here */
 };
 
 struct kva_directory {
@@ -156,7 +167,6 @@ struct kva_pools {
     size_t spans;
     struct kva_nodes span_nodes[KVA_SPAN_KINDS];
     struct kva_nodes magazine_nodes;
-    struct kva_list with_free[KVA_POOL_QUANTA];
     struct kva_list parked[KVA_COLOURS];
     struct kva_list limbo;
     uint32_t empty_spans;
@@ -219,8 +229,9 @@ void kva_spans_init(struct kva_pools *pools, struct kva_tiling *tiling);
 /** The span that covers an address; NULL when none does. With the space's lock, or a CPU's. */
 struct kva_span *kva_span_find(const struct kva_pools *pools, uint64_t address);
 
-/** Take up to `most` free objects of a size, making spans as needed; how many there are. */
-uint32_t kva_spans_take(struct kva_space *space, uint32_t quanta, struct kva_object *objects, uint32_t most);
+/** Take up to `most` free objects of a size for a CPU, making spans as needed; how many there are. */
+uint32_t kva_spans_take(struct kva_space *space, struct kva_cpu *cpu, uint32_t quanta,
+                        struct kva_object *objects, uint32_t most);
 
 /** An object that is in no other state becomes free; what is wholly free may go back to the tree. */
 void kva_span_give(struct kva_space *space, const struct kva_object *object);

@@ -23,8 +23,10 @@ enum { FIRST_SLOTS = 64 };
 
 void kva_spans_init(struct kva_pools *pools, struct kva_tiling *tiling)
 {
-    for (uint32_t i = 0; i < KVA_POOL_QUANTA; i++)
-        list_init(&pools->with_free[i]);
+    for (unsigned c = 0; c < pools->cpus; c++) {
+        for (uint32_t i = 0; i < KVA_POOL_QUANTA; i++)
+            list_init(&pools->cpu[c].with_free[i]);
+    }
     for (unsigned colour = 0; colour < KVA_COLOURS; colour++)
         list_init(&pools->parked[colour]);
     list_init(&pools->limbo);
@@ -156,8 +158,23 @@ static bool prepare_span(struct kva_space *space, unsigned kind, struct kva_plac
            tiling->engine->prepare(tiling, 2) == KVA_OK;
 }
 
-/** A new span of objects, if there is room and memory for it. */
-static struct kva_span *make_span(struct kva_space *space, uint32_t quanta)
+/** It has free objects from now on. */
+static void list_span(struct kva_pools *pools, struct kva_span *span)
+{
+    struct kva_cpu *home = &pools->cpu[span->home];
+
+    list_insert_after(&home->with_free[span->quanta - 1], &span->link);
+    home->spans_with_free++;
+}
+
+static void unlist_span(struct kva_pools *pools, struct kva_span *span)
+{
+    list_remove(&span->link);
+    pools->cpu[span->home].spans_with_free--;
+}
+
+/** A new span of objects for a CPU, if there is room and memory for it. */
+static struct kva_span *make_span(struct kva_space *space, const struct kva_cpu *cpu, uint32_t quanta)
 {
     struct kva_tiling *tiling = space->tiling;
     struct kva_pools *pools = space->shared->pools;
@@ -177,11 +194,12 @@ static struct kva_span *make_span(struct kva_space *space, uint32_t quanta)
     struct kva_span *span = kva_nodes_pop(&pools->span_nodes[kind]);
     *span = (struct kva_span){.start = place.start,
                               .bytes = quanta * tiling->quantum,
-                              .quanta = quanta,
-                              .count = count,
+                              .quanta = (uint16_t)quanta,
+                              .count = (uint16_t)count,
+                              .home = (uint32_t)(cpu - pools->cpu),
                               .free = count};
     lay_out(span);
-    list_insert_after(&pools->with_free[quanta - 1], &span->link);
+    list_span(pools, span);
     pools->bytes += used;
     pools->objects += count;
     pools->empty_spans++;
@@ -208,13 +226,51 @@ void kva_spans_end_limbo(struct kva_pools *pools)
 
 /* ------------------------------------------------------------------------------- free objects out and in */
 
-static struct kva_span *span_with_free(struct kva_space *space, uint32_t quanta)
+/** The first span with free objects of a size that is at home with a CPU; NULL: none. */
+static struct kva_span *first_span(const struct kva_cpu *cpu, uint32_t quanta)
 {
-    struct kva_list *list = &space->shared->pools->with_free[quanta - 1];
+    const struct kva_list *list = &cpu->with_free[quanta - 1];
 
-    if (list_is_empty(list))
-        return make_span(space, quanta);
-    return kva_container_of(list->next, struct kva_span, link);
+    return list_is_empty(list) ? NULL : kva_container_of(list->next, struct kva_span, link);
+}
+
+/** The next of the other CPUs, which are asked in turn. */
+static const struct kva_cpu *next_host(const struct kva_pools *pools, struct kva_cpu *cpu)
+{
+    uint32_t here = (uint32_t)(cpu - pools->cpu);
+
+    return &pools->cpu[(here + 1 + cpu->next_host++ % (pools->cpus - 1)) % pools->cpus];
+}
+
+/** A span finds a new home. */
+static struct kva_span *adopt(struct kva_pools *pools, const struct kva_cpu *cpu, struct kva_span *span)
+{
+    unlist_span(pools, span);
+    span->home = (uint32_t)(cpu - pools->cpu);
+    list_span(pools, span);
+    return span;
+}
+
+/** Whether a CPU can spare the first of its spans of a size: it has another, and half of this one is free at least, so that there
+ *  will not be much of both CPUs in it. Were the last one taken, two CPUs that use one size would share it for ever. */
+static bool is_spare(const struct kva_span *span)
+{
+    return span->link.next != span->link.prev && 2 * span->free >= span->count;
+}
+
+/** The CPU's own span; else one that another CPU can spare; else a new one; and if there is no room, whatever the other has. */
+static struct kva_span *span_with_free(struct kva_space *space, struct kva_cpu *cpu, uint32_t quanta)
+{
+    struct kva_pools *pools = space->shared->pools;
+    struct kva_span *span = first_span(cpu, quanta);
+
+    if (span || pools->cpus == 1)
+        return span ? span : make_span(space, cpu, quanta);
+    struct kva_span *others = first_span(next_host(pools, cpu), quanta);
+    if (others && is_spare(others))
+        return adopt(pools, cpu, others);
+    span = make_span(space, cpu, quanta);
+    return span || !others ? span : adopt(pools, cpu, others);
 }
 
 /** The lowest free object of a span, which has one, is not free any more. */
@@ -228,16 +284,17 @@ static uint32_t take_lowest(struct kva_pools *pools, struct kva_span *span)
     clear_bit(span->is_free, index);
     pools->empty_spans -= span->free == span->count;
     if (--span->free == 0)
-        list_remove(&span->link);
+        unlist_span(pools, span);
     return index;
 }
 
-uint32_t kva_spans_take(struct kva_space *space, uint32_t quanta, struct kva_object *objects, uint32_t most)
+uint32_t kva_spans_take(struct kva_space *space, struct kva_cpu *cpu, uint32_t quanta,
+                        struct kva_object *objects, uint32_t most)
 {
     uint32_t count = 0;
 
     while (count < most) {
-        struct kva_span *span = span_with_free(space, quanta);
+        struct kva_span *span = span_with_free(space, cpu, quanta);
         if (!span)
             break;
         while (count < most && span->free > 0)
@@ -261,7 +318,7 @@ static void mark_gone(struct kva_pools *pools, struct kva_span *span, uint32_t f
     pools->objects -= count;
     pools->bytes -= count * span->bytes;
     if (span->free == 0)
-        list_remove(&span->link);
+        unlist_span(pools, span);
     if (span->gone == span->count)
         end_span(pools, span);
 }
@@ -307,7 +364,7 @@ void kva_span_give(struct kva_space *space, const struct kva_object *object)
 
     set_bit(span->is_free, object->index);
     if (span->free++ == 0)
-        list_insert_after(&pools->with_free[span->quanta - 1], &span->link);
+        list_span(pools, span);
     bool is_empty = span->free == span->count;
     pools->empty_spans += is_empty;
     if (span->gone > 0 || (is_empty && pools->empty_spans > KVA_EMPTY_SPANS))
@@ -316,18 +373,26 @@ void kva_span_give(struct kva_space *space, const struct kva_object *object)
 
 /* -------------------------------------------------------------------------------------- back to the tree */
 
+static void trim_list(struct kva_space *space, const struct kva_list *list)
+{
+    const struct kva_list *link = list->next;
+
+    while (link != list) {
+        struct kva_span *span = kva_container_of(link, struct kva_span, link);
+        link = link->next;
+        if (span->free == span->count)
+            release_piece(space, &(struct kva_object){span, 0});
+    }
+}
+
 void kva_spans_trim(struct kva_space *space)
 {
-    struct kva_pools *pools = space->shared->pools;
+    const struct kva_pools *pools = space->shared->pools;
 
-    for (uint32_t i = 0; i < KVA_POOL_QUANTA && pools->empty_spans > 0; i++) {
-        struct kva_list *link = pools->with_free[i].next;
-        while (link != &pools->with_free[i]) {
-            struct kva_span *span = kva_container_of(link, struct kva_span, link);
-            link = link->next;
-            if (span->free == span->count)
-                release_piece(space, &(struct kva_object){span, 0});
-        }
+    for (unsigned c = 0; c < pools->cpus; c++) {
+        const struct kva_cpu *cpu = &pools->cpu[c];
+        for (uint32_t i = 0; i < KVA_POOL_QUANTA && cpu->spans_with_free > 0 && pools->empty_spans > 0; i++)
+            trim_list(space, &cpu->with_free[i]);
     }
 }
 
@@ -356,23 +421,40 @@ static uint32_t end_of_run(const struct kva_span *span, uint32_t first)
     return last;
 }
 
-enum kva_status kva_spans_break_up(struct kva_space *space)
+/** The lowest free objects of a span go back to the tree. KVA_ENOMEM: nothing was done. */
+static enum kva_status break_off(struct kva_space *space, struct kva_span *span)
 {
-    struct kva_pools *pools = space->shared->pools;
+    uint32_t first = 0;
 
-    for (uint32_t i = 0; i < KVA_POOL_QUANTA; i++) {
-        while (!list_is_empty(&pools->with_free[i])) {
-            struct kva_span *span = kva_container_of(pools->with_free[i].next, struct kva_span, link);
-            uint32_t first = 0;
-            while (!get_bit(span->is_free, first))
-                first++;
-            uint32_t last = end_of_run(span, first);
-            if (cut_out(space, span, first, last) != KVA_OK)
+    while (!get_bit(span->is_free, first))
+        first++;
+    uint32_t last = end_of_run(span, first);
+    if (cut_out(space, span, first, last) != KVA_OK)
+        return KVA_ENOMEM;
+    mark_gone(space->shared->pools, span, first, last);
+    return KVA_OK;
+}
+
+static enum kva_status break_up_those_of(struct kva_space *space, const struct kva_cpu *cpu)
+{
+    for (uint32_t i = 1; i <= KVA_POOL_QUANTA && cpu->spans_with_free > 0; i++) {
+        struct kva_span *span;
+        while ((span = first_span(cpu, i))) {
+            if (break_off(space, span) != KVA_OK)
                 return KVA_ENOMEM;
-            mark_gone(pools, span, first, last);
         }
     }
     return KVA_OK;
+}
+
+enum kva_status kva_spans_break_up(struct kva_space *space)
+{
+    const struct kva_pools *pools = space->shared->pools;
+    enum kva_status status = KVA_OK;
+
+    for (unsigned c = 0; c < pools->cpus && status == KVA_OK; c++)
+        status = break_up_those_of(space, &pools->cpu[c]);
+    return status;
 }
 
 /** An object has just gone, and cut the piece that it was in: of what is left on either side, give back what is wholly free. As
@@ -402,9 +484,9 @@ enum kva_status kva_span_move_to_tree(struct kva_space *space, const struct kva_
     space->shared->pools->moved_segments--;
     (void)cut_out(space, span, object->index, object->index);
     (void)tiling->engine->locate(tiling, start, start + (span->bytes - 1), &place);
-    (void)tiling->engine->occupy(tiling, &place, object_owner(object)); /* nobody can take it anew meanwhile */
+    (void)tiling->engine->occupy(tiling, &place, object_owner(object)); /* nobody can take it anew now */
     if (span->free++ == 0)
-        list_insert_after(&space->shared->pools->with_free[span->quanta - 1], &span->link);
+        list_span(space->shared->pools, span);
     space->shared->pools->empty_spans += span->free == span->count;
     mark_gone(space->shared->pools, span, object->index, object->index);
     release_beside(space, span, object->index);
@@ -419,7 +501,8 @@ struct walk {
     uint64_t bytes;
     uint64_t live;
     uint64_t pooled;
-    uint64_t empty; /* spans that are wholly free */
+    uint64_t empty;  /* spans that are wholly free */
+    uint64_t listed; /*   that have free objects */
     uint64_t deferred[KVA_COLOURS];
 };
 
@@ -463,9 +546,20 @@ static const char *check_span(const struct kva_space *space, struct kva_span *sp
         gone += get_bit(span->is_gone, i);
     }
     walk->empty += free == span->count;
+    walk->listed += free > 0;
     if (free != span->free || gone != span->gone || gone == span->count)
         return "I8: a span has its objects counted wrong";
     return (free > 0) == list_is_linked(&span->link) ? NULL : "I8: a span is not listed by what it has";
+}
+
+/** How many spans are on all the CPUs' lists, by their counts. */
+static uint64_t count_listed(const struct kva_pools *pools)
+{
+    uint64_t listed = 0;
+
+    for (unsigned c = 0; c < pools->cpus; c++)
+        listed += pools->cpu[c].spans_with_free;
+    return listed;
 }
 
 /** Every object in a magazine is in no other state. */
@@ -510,8 +604,8 @@ const char *kva_spans_check(const struct kva_space *space, uint64_t *address)
     if (broken)
         return broken;
     struct kva_tally tally = kva_pools_tally(space);
-    bool same = walk.empty == pools->empty_spans && walk.objects == pools->objects &&
-                walk.bytes == pools->bytes && walk.pooled == pooled &&
+    bool same = walk.empty == pools->empty_spans && walk.listed == count_listed(pools) &&
+                walk.objects == pools->objects && walk.bytes == pools->bytes && walk.pooled == pooled &&
                 walk.live == tally.segments[KVA_BUSY] && walk.deferred[0] == pools->deferred_segments[0] &&
                 walk.deferred[1] == pools->deferred_segments[1];
     return same ? NULL : "I8: the pools' counts differ from what a walk counts";

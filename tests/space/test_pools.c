@@ -608,6 +608,73 @@ static void pools_hold_no_more_than_they_may(void **state)
     }
 }
 
+/** How many objects in a CPU's magazine for a size are of spans that are at home with another. */
+static uint32_t strangers_of(const struct rig *rig, unsigned cpu, uint32_t quanta)
+{
+    const struct kva_magazine *magazine = rig->space.shared->pools->cpu[cpu].magazine[quanta - 1];
+    uint32_t strangers = 0;
+
+    for (uint32_t i = 0; i < magazine->count; i++)
+        strangers += magazine->object[i].span->home != cpu;
+    return strangers;
+}
+
+/* Two CPUs that use one size come to have spans of their own, and do not keep what is the other's. */
+static void each_cpu_has_its_own_spans(void **state)
+{
+    const struct kva_engine *engine;
+    (void)state;
+    for_each_engine (engine, e) {
+        static struct rig rig;
+
+        set_up_cpus(&rig, engine, 8192, 4096, 2);
+        for (uint32_t i = 0; i < 64; i++)
+            alloc_plain(&rig, 1);
+        rig.cpu = 1;
+        alloc_plain(&rig, 1);
+        assert_int_equal(rig.space.shared->pools->spans, 2);
+        for (uint32_t i = 0; i < 64; i++)
+            give(&rig, 0); /* what CPU 0 took */
+        assert_in_range(strangers_of(&rig, 1, 1), 1, KVA_MAGAZINE - (KVA_BATCH - 1));
+        assert_int_equal(rig.space.shared->pools->cpu[1].magazine[0]->count - strangers_of(&rig, 1, 1),
+                         KVA_BATCH - 1); /* of its own it has lost none */
+        test_expect_sound(&rig.space, FIRST, address_of(8192) - 1);
+        tear_down(&rig);
+    }
+}
+
+/* A CPU takes over a span that another one can spare, and where there is no room for a new one, even the last. */
+static void a_span_finds_a_new_home(void **state)
+{
+    const struct kva_engine *engine;
+    (void)state;
+    for_each_engine (engine, e) {
+        static struct rig rig;
+
+        set_up_cpus(&rig, engine, 8192, 131072, 2); /* room for 8 spans, each of 8 objects of 128 quanta */
+        const struct kva_pools *pools = rig.space.shared->pools;
+        for (uint32_t i = 0; i < 40; i++)
+            alloc_plain(&rig, 128);
+        while (rig.count > 0)
+            give(&rig, 0);
+        assert_int_equal(pools->spans,
+                         6); /* three batches, of which the magazine holds two: two spans are free */
+        assert_int_equal(pools->cpu[0].spans_with_free, 2);
+        rig.cpu = 1;
+        for (uint32_t i = 0; i < 16;
+             i++) /* a batch: of one that is spare, and of a new one, as there is no other to spare */
+            alloc_plain(&rig, 128);
+        assert_int_equal(pools->spans, 7);
+        assert_int_equal(pools->cpu[0].spans_with_free, 1);
+        alloc_plain(&rig, 1024); /* now there is no room left */
+        alloc_plain(&rig, 128);
+        assert_int_equal(pools->spans, 7);
+        assert_int_equal(pools->cpu[0].spans_with_free, 0);
+        test_expect_sound(&rig.space, FIRST, address_of(8192) - 1);
+        tear_down(&rig);
+    }
+}
+
 static void an_idle_cpu_loses_its_pool(void **state)
 {
     const struct kva_engine *engine;
@@ -697,6 +764,8 @@ int main(void)
         cmocka_unit_test(without_memory_nothing_breaks),
         cmocka_unit_test(preload_holds_with_pools),
         cmocka_unit_test(pools_hold_no_more_than_they_may),
+        cmocka_unit_test(each_cpu_has_its_own_spans),
+        cmocka_unit_test(a_span_finds_a_new_home),
         cmocka_unit_test(an_idle_cpu_loses_its_pool),
         cmocka_unit_test(spans_are_used_again),
         cmocka_unit_test(who_leaves_last_locks_up),
