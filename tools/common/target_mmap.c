@@ -11,6 +11,7 @@
 
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -98,9 +99,28 @@ static enum kva_status mapper_alloc(void *state, uint64_t size, uint64_t align, 
     return align <= TARGET_PAGE ? map_anonymous(state, size, 0, addr) : map_aligned(state, size, align, addr);
 }
 
+#if defined(__SANITIZE_THREAD__)
+/* ThreadSanitizer sees mmap and munmap, but not mremap: where one thread's mapping moves away and another's moves in, it would
+ * take the pages for shared ones. */
+static void *move_mapping(void *from, size_t size, size_t to)
+{
+    void *mapping = mmap(NULL, to, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (mapping == MAP_FAILED)
+        return mapping;
+    memcpy(mapping, from, size < to ? size : to);
+    munmap(from, size);
+    return mapping;
+}
+#else
+static void *move_mapping(void *from, size_t size, size_t to)
+{
+    return mremap(from, size, to, MREMAP_MAYMOVE);
+}
+#endif
+
 static enum kva_status mapper_resize(void *state, uint64_t addr, uint64_t from, uint64_t to, uint64_t *moved)
 {
-    void *mapping = mremap(pointer_of(addr), (size_t)from, (size_t)to, MREMAP_MAYMOVE);
+    void *mapping = move_mapping(pointer_of(addr), (size_t)from, (size_t)to);
     count(state, to < from);
     if (mapping == MAP_FAILED)
         return KVA_ENOMEM;
