@@ -753,8 +753,9 @@ enum kva_status kva_preload(struct kva_space *space, size_t operations);
  *           KVA_ENOENT   the address lies outside the space
  *           KVA_ENULL    space or segment is NULL, or the space is not initialised
  *  Cost:    O(log n); O(1) for a busy segment that a pool has handed out
- *  Locking: Query; for such a segment the lock of the caller's CPU alone, so that nobody's allocation or free elsewhere
- *           is waited for
+ *  Locking: with bt, mostly none (with pools, the lock of the caller's CPU): the answer held at one moment of the call, and nobody's
+ *           allocation or free elsewhere is waited for. If the tree was changed close by, twice, or the segment is deferred or
+ *           pooled and of a size that pools serve, or with another engine: Query
  *  Failure: nothing has changed
  */
 enum kva_status kva_find(const struct kva_space *space, uint64_t address, struct kva_segment *segment);

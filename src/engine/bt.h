@@ -7,8 +7,8 @@
  * LEAF, 7 cache lines, or 14 if the space keeps owners. Up to 47 entries in order, in one of two forms. The compact one
  * counts in quanta from `base`; the wide one holds addresses, half as many, for ranges that lie too far apart:
  *
- *      compact   | start[48] 32 bits | last[48] 32 bits | base parked[2] count wide | owners
- *      wide      | start[24] 64 bits | last[24] 64 bits | base parked[2] count wide | owners
+ *      compact   | start[48] 32 bits | last[48] 32 bits | base parked[2] count wide version | owners
+ *      wide      | start[24] 64 bits | last[24] 64 bits | base parked[2] count wide version | owners
  *
  *   48 places are 3 vectors of 16, 6 of 8 or 12 of 4, and 3 lines. One stays empty, so that a full leaf and one more
  *   entry make two halves of 24, which the wide form holds: a split always succeeds with one new leaf.
@@ -31,9 +31,9 @@
  * INNER NODE. Up to 64 children; what is known of each child stands in arrays of its own, so that a search
  * reads only the lines that it compares:
  *
- *      | deferred[2] count | size[64] | low[64] | child[64] | largest[64] | largest for class 1 [64] | ...
- *                            entries    first     the node    largest hole  longest aligned run
- *                            or nodes   address               below         below
+ *      | low[64] | child[64] | deferred[2] count | size[64] | largest[64] | largest for class 1 [64] | ...
+ *        first     the node                        entries    largest hole  longest aligned run
+ *        address                                   or nodes   below         below
  */
 #ifndef KVA_ENGINE_BT_H
 #define KVA_ENGINE_BT_H
@@ -87,6 +87,7 @@ struct bt_leaf {
     uint64_t parked[KVA_COLOURS]; /* bit i: entry i is deferred in this colour; in one at most */
     uint32_t count;
     bool is_wide;
+    _Atomic uint32_t version; /* of the entries: bt_version.h */
 };
 
 struct bt_inner {
@@ -94,7 +95,8 @@ struct bt_inner {
     void *child[BT_CHILDREN];
     uint64_t deferred[KVA_COLOURS]; /* bit i: something below child i is deferred in this colour */
     size_t count;
-    uint8_t size[BT_CHILDREN];                          /* entries of a leaf, children of an inner node */
+    /* On a line of its own: it changes all the time, and lookups without the lock read those above. */
+    _Alignas(KVA_LINE) uint8_t size[BT_CHILDREN];       /* entries of a leaf, children of an inner node */
     _Alignas(KVA_LINE) uint64_t largest[][BT_CHILDREN]; /* by class; bytes, saturated at 2^64 - 1; 0: none */
 };
 
@@ -109,8 +111,9 @@ struct bt_tiling {
     struct kva_nodes leaves;
     struct kva_nodes inners;
     void *root;
-    unsigned height; /* inner levels above the leaves */
-    unsigned shift;  /* log2 of the quantum */
+    unsigned height;        /* inner levels above the leaves */
+    unsigned shift;         /* log2 of the quantum */
+    _Atomic uint32_t shape; /* version of all but the leaves' entries: bt_version.h */
     unsigned classes;
     uint64_t align[BT_CLASSES]; /* ascending; align[0] is the quantum */
     struct bt_summary top;      /* of the root */

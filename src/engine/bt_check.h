@@ -4,7 +4,7 @@
 #ifndef KVA_ENGINE_BT_CHECK_H
 #define KVA_ENGINE_BT_CHECK_H
 
-#include "bt_leaf.h"
+#include "bt_version.h"
 
 /** What a walk over the tree has seen so far. */
 struct bt_walk {
@@ -70,6 +70,8 @@ static const char *walk_leaf(struct bt_walk *walk, const struct kva_path *path, 
     walk->address = path->low;
     if (leaf->count > most)
         return "I6: a leaf holds more than it can";
+    if (!is_at_rest(&leaf->version))
+        return "I6: the change of a leaf has not ended";
     if (path->low != walk->bt->common.first &&
         (leaf->count == 0 || entry_start(walk->bt, leaf, 0) != path->low))
         return "I6: a leaf does not begin where its parent says";
@@ -161,6 +163,8 @@ static const char *bt_check(const struct kva_tiling *tiling, uint64_t *address)
 
     if (!broken)
         broken = compare_summary(&walk, &bt->top, &seen, tiling->first);
+    if (!broken && !is_at_rest(&bt->shape))
+        broken = "I6: the change of a tree has not ended";
     if (!broken && !walk.at_end)
         broken = "I1: the segments do not reach the end of the space";
     if (!broken && memcmp(&walk.tally, &tiling->tally, sizeof walk.tally) != 0) {

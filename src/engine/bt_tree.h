@@ -40,13 +40,15 @@
  * hole its leaf's largest? is the freed one now?), then some 650 instructions an operation. Among 100,000 ranges and more:
  * the wait for the leaf, and for the 16 lines of each inner node on the way that the second-level cache has to bring.
  *
+ * LOOKUPS need no lock, if they can be told that they have to be done anew: bt_version.h.
+ *
  * NOT DONE, on purpose: no links between leaves (the path leads to the neighbour), no hint where the last
  * search ended, no lock.
  */
 #ifndef KVA_ENGINE_BT_TREE_H
 #define KVA_ENGINE_BT_TREE_H
 
-#include "bt_leaf.h"
+#include "bt_version.h"
 
 BT_HOT struct bt_tiling *bt_of(struct kva_tiling *tiling)
 {
@@ -576,21 +578,12 @@ BT_RARE bool share(struct bt_tiling *bt, const struct kva_path *path, const stru
     return false;
 }
 
-/** Write entries that no longer fit the leaf as it stands, `added` among them new: in its other form,
- *  or into it and a neighbour, or into it and a new one. */
-BT_RARE enum kva_status rewrite_leaf(struct bt_tiling *bt, const struct kva_path *path,
-                                     const struct bt_entries *entries, unsigned added)
+/** Divide the entries of a leaf between it and a new one behind it. */
+static enum kva_status split_leaf(struct bt_tiling *bt, const struct kva_path *path,
+                                  const struct bt_entries *entries, unsigned added)
 {
     struct bt_leaf *leaf = path->leaf;
 
-    if (fits_leaf(bt, entries, 0, entries->count)) {
-        pack(bt, leaf, entries, 0, entries->count);
-        set_size(path, bt->height, leaf->count);
-        leaf_changed(bt, path);
-        return KVA_OK;
-    }
-    if (share(bt, path, entries))
-        return KVA_OK;
     if (!kva_nodes_ensure(&bt->leaves, 1) || !kva_nodes_ensure(&bt->inners, inners_for_split(bt, path)))
         return KVA_ENOMEM;
     unsigned half = division(bt, path, entries, added);
@@ -609,6 +602,31 @@ BT_RARE enum kva_status rewrite_leaf(struct bt_tiling *bt, const struct kva_path
     summarise_leaf(bt, &upper_path, &right.summary);
     add_sibling(bt, path, left, right);
     return KVA_OK;
+}
+
+static enum kva_status divide_entries(struct bt_tiling *bt, const struct kva_path *path,
+                                      const struct bt_entries *entries, unsigned added)
+{
+    struct bt_leaf *leaf = path->leaf;
+
+    if (fits_leaf(bt, entries, 0, entries->count)) {
+        pack(bt, leaf, entries, 0, entries->count);
+        set_size(path, bt->height, leaf->count);
+        leaf_changed(bt, path);
+        return KVA_OK;
+    }
+    return share(bt, path, entries) ? KVA_OK : split_leaf(bt, path, entries, added);
+}
+
+/** Write entries that no longer fit the leaf as it stands, `added` among them new: in its other form,
+ *  or into it and a neighbour, or into it and a new one. */
+BT_RARE enum kva_status rewrite_leaf(struct bt_tiling *bt, const struct kva_path *path,
+                                     const struct bt_entries *entries, unsigned added)
+{
+    begin_reshape(bt);
+    enum kva_status status = divide_entries(bt, path, entries, added);
+    end_reshape(bt);
+    return status;
 }
 
 /** Add an entry at index i by rewriting the leaf; entry i - 1, if there is one, ends at `end_before` or sooner. */
@@ -720,14 +738,22 @@ BT_RARE void merge_up(struct bt_tiling *bt, const struct kva_path *path, unsigne
     lower_root(bt);
 }
 
-/** An entry has been taken out of the leaf of a path. */
-BT_HOT void leaf_shrank(struct bt_tiling *bt, const struct kva_path *path)
+/** Whether the leaf of a path, which has lost an entry, should be one with a neighbour. */
+BT_HOT bool is_too_small(const struct bt_tiling *bt, const struct kva_path *path)
 {
     if (bt->height == 0)
-        return;
+        return false;
     const struct kva_step *step = &path->step[bt->height - 1];
-    if (should_merge(step->node, step->index, BT_MERGE_ENTRIES))
-        merge_up(bt, path, bt->height - 1);
+    return should_merge(step->node, step->index, BT_MERGE_ENTRIES);
+}
+
+BT_HOT void leaf_shrank(struct bt_tiling *bt, const struct kva_path *path)
+{
+    if (!is_too_small(bt, path))
+        return;
+    begin_reshape(bt);
+    merge_up(bt, path, bt->height - 1);
+    end_reshape(bt);
 }
 
 /** The leaf of a path has no entry left, and is not the first: take it out, and every parent that this leaves
@@ -770,7 +796,9 @@ static enum kva_status bt_occupy(struct kva_tiling *tiling, const struct kva_pla
                    __func__, "a place outside its hole", place->start);
     if (has_room(bt, leaf, place->start, place->last)) {
         gap_shrinks(bt, path, gap, &rest);
+        begin_edit(leaf);
         insert_entry(bt, leaf, gap, place->start, place->last, owner);
+        end_edit(leaf);
         set_size(path, bt->height, leaf->count);
     } else if (add_by_rewriting(bt, path, gap, place->start, place->last, owner, UINT64_MAX) != KVA_OK) {
         return KVA_ENOMEM;
@@ -823,6 +851,7 @@ BT_RARE void remove_first_entry(struct bt_tiling *bt, struct kva_path *path, uin
 {
     struct bt_leaf *leaf = path->leaf;
 
+    begin_reshape(bt);
     if (leaf->count == 1) {
         remove_leaf(bt, path);
     } else {
@@ -831,8 +860,10 @@ BT_RARE void remove_first_entry(struct bt_tiling *bt, struct kva_path *path, uin
         set_low(path, bt->height, path->low);
         set_size(path, bt->height, leaf->count);
         leaf_changed(bt, path);
-        leaf_shrank(bt, path);
+        if (is_too_small(bt, path))
+            merge_up(bt, path, bt->height - 1);
     }
+    end_reshape(bt);
     hole_grew_at(bt, start);
 }
 
@@ -857,7 +888,9 @@ BT_HOT void remove_used(struct bt_tiling *bt, struct kva_path *path, unsigned i,
         remove_first_entry(bt, path, start);
         return;
     }
+    begin_edit(leaf);
     remove_entry(bt, leaf, i);
+    end_edit(leaf);
     set_size(path, bt->height, leaf->count);
     gap_grew(bt, path, hole_start, hole_last);
     if (from == KVA_DEFERRED)
@@ -890,8 +923,10 @@ static enum kva_status bt_punch(struct kva_tiling *tiling, uint64_t start, uint6
     uint64_t end = entry_last(bt, leaf, i);
     void *owner = entry_owner(bt, leaf, i);
     if (has_room(bt, leaf, last + 1, end)) {
+        begin_edit(leaf);
         set_entry_last(bt, leaf, i, first - 1);
         insert_entry(bt, leaf, i + 1, last + 1, end, owner);
+        end_edit(leaf);
         set_size(&path, bt->height, leaf->count);
         gap_grew(bt, &path, first, last);
     } else if (add_by_rewriting(bt, &path, i + 1, last + 1, end, owner, first - 1) != KVA_OK) {
@@ -914,13 +949,22 @@ static enum kva_status bt_trim(struct kva_tiling *tiling, uint64_t start, uint64
     if (!find_busy(bt, start, &path, &i))
         return KVA_ENOENT;
     bool had_hole = hole_before(bt, &path, i, &hole_start);
+    begin_reshape(bt);
     set_entry_start(bt, path.leaf, i, first);
     if (i == 0 && path.low != tiling->first)
         set_low(&path, bt->height, first);
+    end_reshape(bt);
     hole_grew_at(bt, start);
     kva_tally_move_bytes(&tiling->tally, KVA_BUSY, KVA_FREE, first - start);
     tiling->tally.segments[KVA_FREE] += !had_hole;
     return KVA_OK;
+}
+
+BT_HOT void end_entry_at(const struct bt_tiling *bt, struct bt_leaf *leaf, unsigned i, uint64_t last)
+{
+    begin_edit(leaf);
+    set_entry_last(bt, leaf, i, last);
+    end_edit(leaf);
 }
 
 /** Let entry i end where the part that it takes of the hole behind it ends, in whatever form the leaf needs for that. */
@@ -931,7 +975,7 @@ static enum kva_status raise_last(struct bt_tiling *bt, const struct kva_path *p
 
     if (can_end_at(bt, path->leaf, rest->last)) {
         gap_shrinks(bt, path, i + 1, rest);
-        set_entry_last(bt, path->leaf, i, rest->last);
+        end_entry_at(bt, path->leaf, i, rest->last);
         return KVA_OK;
     }
     entries.count = 0;
@@ -958,7 +1002,7 @@ static enum kva_status bt_resize(struct kva_tiling *tiling, uint64_t start, uint
     if (last == old_last)
         return KVA_OK;
     if (last < old_last) {
-        set_entry_last(bt, path.leaf, i, last);
+        end_entry_at(bt, path.leaf, i, last);
         gap_grew(bt, &path, last + 1, hole_behind ? hole_last : old_last);
         tally->segments[KVA_FREE] += !hole_behind;
     } else {
@@ -980,7 +1024,9 @@ static enum kva_status bt_park(struct kva_tiling *tiling, uint64_t start, unsign
     if (start < tiling->first || start > tiling->last || !find_busy(bt, start, &path, &i))
         return KVA_ENOENT;
     struct bt_leaf *leaf = path.leaf;
+    begin_edit(leaf);
     leaf->parked[colour] |= (uint64_t)1 << i;
+    end_edit(leaf);
     *last = entry_last(bt, leaf, i);
     marks_changed(bt, &path);
     kva_tally_park(&tiling->tally, colour, *last - start + 1);
@@ -1024,6 +1070,7 @@ static enum kva_status bt_extend(struct kva_tiling *tiling, uint64_t first, uint
     uint64_t end;
     struct kva_path path;
 
+    begin_reshape(bt);
     descend_to(bt, old_first, &path);
     bool had_below = gap_at(bt, &path, 0, &start, &end);
     set_low(&path, bt->height, first);
@@ -1043,28 +1090,99 @@ static enum kva_status bt_extend(struct kva_tiling *tiling, uint64_t first, uint
         tiling->tally.segments[KVA_FREE] += !had_above;
     }
     tiling->tally.bytes[KVA_FREE] += (old_first - first) + (last - old_last);
+    end_reshape(bt);
     return KVA_OK;
 }
 
 /* ----------------------------------------------------------------------------------------------- looking */
 
+/** What holds an address, in the leaf that answers for it, but for the owner: true if it is the entry *index. */
+BT_HOT bool find_in_leaf(const struct bt_tiling *bt, const struct kva_path *path, uint64_t address,
+                         struct kva_segment *segment, unsigned *index)
+{
+    const struct bt_leaf *leaf = path->leaf;
+    unsigned count = entries_up_to(bt, leaf, address);
+
+    *index = count - 1;
+    segment->owner = NULL;
+    if (count > 0 && address <= entry_last(bt, leaf, count - 1)) {
+        segment->start = entry_start(bt, leaf, count - 1);
+        segment->last = entry_last(bt, leaf, count - 1);
+        segment->state = entry_is_parked(leaf, count - 1) ? KVA_DEFERRED : KVA_BUSY;
+        return true;
+    }
+    (void)gap_at(bt, path, count, &segment->start, &segment->last);
+    segment->state = KVA_FREE;
+    return false;
+}
+
 static void bt_find(const struct kva_tiling *tiling, uint64_t address, struct kva_segment *segment)
 {
     const struct bt_tiling *bt = bt_of_const(tiling);
     struct kva_path path;
+    unsigned index;
 
     descend_to(bt, address, &path);
-    unsigned count = entries_up_to(bt, path.leaf, address);
-    if (count > 0 && address <= entry_last(bt, path.leaf, count - 1)) {
-        segment->start = entry_start(bt, path.leaf, count - 1);
-        segment->last = entry_last(bt, path.leaf, count - 1);
-        segment->owner = entry_owner(bt, path.leaf, count - 1);
-        segment->state = entry_is_parked(path.leaf, count - 1) ? KVA_DEFERRED : KVA_BUSY;
-        return;
+    if (find_in_leaf(bt, &path, address, segment, &index))
+        segment->owner = entry_owner(bt, path.leaf, index);
+}
+
+/** The leaf that answers for `address`, and its bounds, as long as the shape stays what it was. */
+BT_HOT bool descend_unlocked(const struct bt_tiling *bt, uint32_t shape, uint64_t address,
+                             struct kva_path *path)
+{
+    unsigned height = bt->height;
+    void *node = bt->root;
+
+    path->low = bt->common.first;
+    path->high = bt->common.last;
+    if (!is_unchanged(&bt->shape, shape) || address < path->low || address > path->high)
+        return false;
+    for (unsigned level = 0; level < height; level++) {
+        const struct bt_inner *inner = node;
+        unsigned count = (unsigned)inner->count;
+        if (!is_unchanged(&bt->shape, shape))
+            return false;
+        unsigned index = children_at_most(inner->low, count, address) - 1;
+        if (!is_unchanged(&bt->shape, shape))
+            return false;
+        path->low = inner->low[index];
+        if (index + 1 < count)
+            path->high = inner->low[index + 1] - 1;
+        node = inner->child[index];
+        if (!is_unchanged(&bt->shape, shape))
+            return false;
     }
-    (void)gap_at(bt, &path, count, &segment->start, &segment->last);
-    segment->owner = NULL;
-    segment->state = KVA_FREE;
+    prefetch_leaf(bt, node);
+    path->leaf = node;
+    return true;
+}
+
+BT_UNLOCKED bool bt_peek(const struct kva_tiling *tiling, uint64_t address, struct kva_segment *segment)
+{
+    const struct bt_tiling *bt = bt_of_const(tiling);
+    struct kva_path path;
+    struct bt_leaf copy;
+    uint32_t shape;
+    uint32_t version;
+    unsigned index;
+
+    if (!begin_reading(&bt->shape, &shape) || !descend_unlocked(bt, shape, address, &path))
+        return false;
+    const struct bt_leaf *leaf = path.leaf;
+    if (!begin_reading(&leaf->version, &version))
+        return false;
+    copy_leaf(&copy, leaf);
+    if (!is_unchanged(&leaf->version, version) || !is_unchanged(&bt->shape, shape))
+        return false;
+    path.leaf = &copy;
+    if (!find_in_leaf(bt, &path, address, segment, &index) || !bt->common.owners)
+        return true;
+    unsigned slot = owners_of(leaf)->slot[index];
+    if (!is_unchanged(&leaf->version, version) || !is_unchanged(&bt->shape, shape))
+        return false;
+    segment->owner = owners_of(leaf)->owner[slot];
+    return is_unchanged(&leaf->version, version) && is_unchanged(&bt->shape, shape);
 }
 
 static bool bt_largest(const struct kva_tiling *tiling, uint64_t *span)
@@ -1116,6 +1234,7 @@ static enum kva_status bt_create(const struct kva_tiling *common, struct kva_til
     bt->shift = 0;
     while ((uint64_t)1 << bt->shift < common->quantum)
         bt->shift++;
+    atomic_init(&bt->shape, 0);
     set_classes(bt);
     kva_nodes_init(&bt->leaves, &bt->common, whole_lines(sizeof(struct bt_leaf) + owners));
     kva_nodes_init(&bt->inners, &bt->common,
@@ -1201,6 +1320,7 @@ const struct kva_engine BT_ENGINE = {
     .unpark = bt_unpark,
     .extend = bt_extend,
     .find = bt_find,
+    .peek = bt_peek,
     .largest = bt_largest,
     .check = bt_check,
     .check_near = bt_check_near,

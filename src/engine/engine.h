@@ -101,8 +101,10 @@ struct kva_tiling {
     uint64_t quantum;
     uint64_t align_class[KVA_ALIGN_CLASSES]; /* ascending, above the quantum; 0: none (at the end) */
     bool owners;                             /* whether they are kept */
-    uint64_t memory_bytes;                   /* taken from `memory` and not given back */
-    struct kva_chunk *newest_chunk;          /* of all that its node caches have taken (nodes.h) */
+    unsigned char
+        apart[KVA_LINE];   /* lookups without the lock read the lines above, and changes write those below */
+    uint64_t memory_bytes; /* taken from `memory` and not given back */
+    struct kva_chunk *newest_chunk; /* of all that its node caches have taken (nodes.h) */
     struct kva_tally tally;
 };
 
@@ -164,6 +166,10 @@ struct kva_engine {
 
     /** The segment that holds `address`, which lies inside the tiling. */
     void (*find)(const struct kva_tiling *tiling, uint64_t address, struct kva_segment *segment);
+
+    /** The same without the space's lock, at one moment of the call. False if the tiling was changed too close by, or the
+     *  address lies outside: then nothing is known. NULL: the engine cannot. */
+    bool (*peek)(const struct kva_tiling *tiling, uint64_t address, struct kva_segment *segment);
 
     /** The span of the largest hole; false when there is none. */
     bool (*largest)(const struct kva_tiling *tiling, uint64_t *span);

@@ -39,9 +39,17 @@ static enum kva_status find(const struct kva_space *space, uint64_t address, str
     return KVA_OK;
 }
 
+/** Where other threads may hold the lock, and the answer can be had without it. */
+static bool find_unlocked(const struct kva_space *space, uint64_t address, struct kva_segment *segment)
+{
+    if (!is_initialised(space) || !threads_of(space) || !segment)
+        return false;
+    return pools_of(space) ? kva_pool_look(space, address, segment) : kva_peek(space, address, segment);
+}
+
 enum kva_status kva_find(const struct kva_space *space, uint64_t address, struct kva_segment *segment)
 {
-    if (segment && has_pools(space) && kva_pool_look(space, address, segment))
+    if (find_unlocked(space, address, segment))
         return KVA_OK;
     enum kva_status status = enter(space);
     if (status != KVA_OK)

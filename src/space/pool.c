@@ -320,20 +320,42 @@ bool kva_pools_find(const struct kva_pools *pools, uint64_t address, struct kva_
     return object_at(pools, address, object) && !get_bit(object->span->is_gone, object->index);
 }
 
+static bool look_at_object(const struct kva_space *space, const struct kva_object *object,
+                           struct kva_segment *segment)
+{
+    if (!is_live(object))
+        return false;
+    segment->state = KVA_BUSY;
+    segment->start = object_start(object);
+    segment->last = segment->start + (object->span->bytes - 1);
+    segment->owner = object_owner(object);
+    sync_point(threads_of(space));
+    return is_live(object);
+}
+
+/** Where there is no span: pool.h, point 7. */
+static bool look_at_tree(const struct kva_space *space, uint64_t address, struct kva_segment *segment)
+{
+    const struct kva_pools *pools = space->shared->pools;
+    uint32_t departures = atomic_load_explicit(&pools->departures, memory_order_acquire);
+
+    sync_point(threads_of(space));
+    if (!kva_peek(space, address, segment))
+        return false;
+    sync_point(threads_of(space));
+    return !kva_span_find(pools, address) &&
+           atomic_load_explicit(&pools->departures, memory_order_relaxed) == departures;
+}
+
 bool kva_pool_look(const struct kva_space *space, uint64_t address, struct kva_segment *segment)
 {
     struct kva_cpu *cpu = lock_cpu(space);
     struct kva_object object;
-    bool found = object_at(space->shared->pools, address, &object) && is_live(&object);
+    bool is_object = object_at(space->shared->pools, address, &object);
+    bool found = is_object     ? look_at_object(space, &object, segment)
+                 : object.span ? false
+                               : look_at_tree(space, address, segment);
 
-    if (found) {
-        segment->state = KVA_BUSY;
-        segment->start = object_start(&object);
-        segment->last = segment->start + (object.span->bytes - 1);
-        segment->owner = object_owner(&object);
-        sync_point(threads_of(space));
-        found = is_live(&object);
-    }
     unlock_cpu(space, cpu);
     return found;
 }

@@ -52,6 +52,9 @@
  *      written (release) before it becomes live, and read (acquire) between two looks at `live`. If both find it
  *      set, the owner is that of a life that the second look has seen: had the object been given back and taken again
  *      in between, then whoever reads the new owner also sees the word that was cleared before it, or set after it.
+ *   7. What the tree tells a lookup without the space's lock is a user's, not a piece of a span, if behind it the directory has no
+ *      span there and `departures` is what it was before. For a span is put in before the tree has its piece: who sees
+ *      the piece sees the span; or that it was taken out since, and then also the departure, which is counted before.
  *
  * EXACTNESS. A drain holds the locks of all CPUs at once, and the space's until the request has been tried again: if it fails, then
  * there was no room at the moment when all were held. If the drain let go of one CPU before it looked at the next, a range
@@ -162,6 +165,7 @@ struct kva_pools {
     struct kva_cpu *cpu;
     uint64_t share; /* of the bound in bytes, for each CPU */
     _Atomic(struct kva_directory *) directory;
+    _Atomic uint32_t departures; /* spans that were taken out */
     struct kva_span taken_out;
 
     size_t spans;
@@ -277,7 +281,7 @@ static inline bool kva_pool_object(const struct kva_space *space, uint64_t addre
     return pools && kva_pools_find(pools, address, object);
 }
 
-/** Describe the live object that holds an address, without the space's lock. False if there is none; the tree may know. */
+/** Describe what holds an address without the space's lock: a live object, or what the tree has. False if that cannot be told. */
 bool kva_pool_look(const struct kva_space *space, uint64_t address, struct kva_segment *segment);
 
 /** A live object is live no more: false if it was not. What it is then is the caller's to say. */

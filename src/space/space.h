@@ -182,6 +182,15 @@ static inline bool has_deferred(const struct kva_space *space)
 /** The segment that holds `address`, which is inside the space: the tree's, or an object of a pool. */
 void kva_look(const struct kva_space *space, uint64_t address, struct kva_segment *segment);
 
+/** What the tree has at an address, without the space's lock. False if it cannot tell, or was changed too close by, twice. */
+static inline bool kva_peek(const struct kva_space *space, uint64_t address, struct kva_segment *segment)
+{
+    const struct kva_tiling *tiling = space->tiling;
+
+    return tiling->engine->peek &&
+           (tiling->engine->peek(tiling, address, segment) || tiling->engine->peek(tiling, address, segment));
+}
+
 /** What the space holds, objects of pools told by what they are. With all locks held (kva_pools_lock_all). */
 struct kva_tally kva_whole_tally(const struct kva_space *space, uint64_t *pooled_bytes,
                                  uint64_t *pooled_segments);

@@ -60,7 +60,7 @@ struct kva_span *kva_span_find(const struct kva_pools *pools, uint64_t address)
 }
 
 /** Into the first slot that is empty or taken out. There is one, and no span with this number yet. */
-static void put_in(const struct kva_pools *pools, struct kva_directory *directory, struct kva_span *span)
+static void insert(const struct kva_pools *pools, struct kva_directory *directory, struct kva_span *span)
 {
     size_t i = slot_of(directory, span->start >> pools->span_shift);
 
@@ -74,6 +74,12 @@ static void put_in(const struct kva_pools *pools, struct kva_directory *director
     }
 }
 
+static void put_in(struct kva_pools *pools, struct kva_span *span)
+{
+    insert(pools, atomic_load_explicit(&pools->directory, memory_order_relaxed), span);
+    pools->spans++;
+}
+
 static void take_out(struct kva_pools *pools, struct kva_span *span)
 {
     struct kva_directory *directory = atomic_load_explicit(&pools->directory, memory_order_relaxed);
@@ -81,6 +87,7 @@ static void take_out(struct kva_pools *pools, struct kva_span *span)
 
     while (atomic_load_explicit(&directory->slot[i], memory_order_relaxed) != span)
         i = (i + 1) & directory->mask;
+    atomic_fetch_add_explicit(&pools->departures, 1, memory_order_relaxed);
     atomic_store_explicit(&directory->slot[i], &pools->taken_out, memory_order_release);
     pools->spans--;
 }
@@ -102,7 +109,7 @@ static bool grow_directory(struct kva_space *space, struct kva_directory *old)
     for (size_t i = 0; old && i <= old->mask; i++) {
         struct kva_span *span = atomic_load_explicit(&old->slot[i], memory_order_relaxed);
         if (span && span != &pools->taken_out)
-            put_in(pools, grown, span);
+            insert(pools, grown, span);
     }
     atomic_store_explicit(&pools->directory, grown, memory_order_release);
     return true;
@@ -173,10 +180,23 @@ static void unlist_span(struct kva_pools *pools, struct kva_span *span)
     pools->cpu[span->home].spans_with_free--;
 }
 
+/** Take the span's place in the tree, but for the rest at its end. It is in the directory by then: pool.h, point 7. */
+static void occupy_for(struct kva_space *space, const struct kva_span *span, const struct kva_place *place)
+{
+    struct kva_tiling *tiling = space->tiling;
+    uint64_t busy = tiling->tally.segments[KVA_BUSY];
+    uint64_t used = span->count * span->bytes;
+
+    (void)tiling->engine->occupy(tiling, place, NULL);
+    if (used < space->shared->pools->span_bytes)
+        (void)tiling->engine->resize(tiling, span->start, span->start + (used - 1));
+    count_piece(space, busy);
+    space->shared->pools->bytes += used;
+}
+
 /** A new span of objects for a CPU, if there is room and memory for it. */
 static struct kva_span *make_span(struct kva_space *space, const struct kva_cpu *cpu, uint32_t quanta)
 {
-    struct kva_tiling *tiling = space->tiling;
     struct kva_pools *pools = space->shared->pools;
     uint32_t count = pools->span_quanta / quanta;
     unsigned kind = kind_of(count);
@@ -184,27 +204,19 @@ static struct kva_span *make_span(struct kva_space *space, const struct kva_cpu 
 
     if (!prepare_span(space, kind, &place))
         return NULL;
-    uint64_t busy = tiling->tally.segments[KVA_BUSY];
-    uint64_t used = count * (quanta * tiling->quantum);
-    (void)tiling->engine->occupy(tiling, &place, NULL);
-    if (used < pools->span_bytes)
-        (void)tiling->engine->resize(tiling, place.start, place.start + (used - 1));
-    count_piece(space, busy);
-
     struct kva_span *span = kva_nodes_pop(&pools->span_nodes[kind]);
     *span = (struct kva_span){.start = place.start,
-                              .bytes = quanta * tiling->quantum,
+                              .bytes = quanta * space->tiling->quantum,
                               .quanta = (uint16_t)quanta,
                               .count = (uint16_t)count,
                               .home = (uint32_t)(cpu - pools->cpu),
                               .free = count};
     lay_out(span);
     list_span(pools, span);
-    pools->bytes += used;
+    put_in(pools, span);
+    occupy_for(space, span, &place);
     pools->objects += count;
     pools->empty_spans++;
-    pools->spans++;
-    put_in(pools, atomic_load_explicit(&pools->directory, memory_order_relaxed), span);
     return span;
 }
 

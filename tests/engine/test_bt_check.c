@@ -295,6 +295,9 @@ static void spoil_leaf(struct fixture *f, struct bt_leaf *leaf, uint64_t low)
     uint64_t base = leaf->base;
     uint64_t parked = leaf->parked[0];
 
+    leaf->version++;
+    expect_named(f, "I6", "a change that has not ended", low);
+    leaf->version++;
     leaf->count = BT_ENTRIES + 1;
     expect_named(f, "I6", "a count over capacity", low);
     expect_named_near(f, low, "I6");
@@ -340,6 +343,17 @@ static void a_wrong_summary_of_the_root(void **state)
     f.bt->top.deferred[0] = false;
     expect_named(&f, "I7", "the mark above the root", FIRST);
     f.bt->top.deferred[0] = true;
+    tear_down(&f);
+}
+
+static void a_reshape_without_end(void **state)
+{
+    static struct fixture f;
+    (void)state;
+    set_up(&f);
+    f.bt->shape++;
+    expect_named(&f, "I6", "a reshape that has not ended", FIRST);
+    f.bt->shape++;
     tear_down(&f);
 }
 
@@ -409,6 +423,7 @@ int main(void)
         cmocka_unit_test(wrong_entries),
         cmocka_unit_test(a_wrong_leaf),
         cmocka_unit_test(a_wrong_summary_of_the_root),
+        cmocka_unit_test(a_reshape_without_end),
         cmocka_unit_test(a_wrong_tally),
         cmocka_unit_test(a_space_that_ends_elsewhere),
         cmocka_unit_test(a_change_beside_the_damage_calls_the_hook),

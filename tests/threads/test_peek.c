@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * Lookups that take no lock, beside a thread that changes the space without pause. What they say must have been true at one
+ * moment; so the space is built such that every answer that never was true shows by itself:
+ *
+ *      cell 0                      cell 1                      cell 2
+ *      | pin |..=A=..=B====......| | pin |=C=.........=D=....| | pin | ...
+ *
+ * A pin, the first quantum of each cell, stays busy for ever. All else that is busy lies within one cell, and its owner is the
+ * cell's number. So a hole never reaches over a pin, and an answer that mixes two moments, two leaves or two nodes has
+ * another cell's owner, or ends elsewhere. The trees with tiny nodes split and merge all the time.
+ */
+#include "common/harness.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/engine.h"
+
+#define QUANTUM UINT64_C(0x1000)
+#define FIRST UINT64_C(0x100000000)
+
+enum { CELLS = 64, CELL_QUANTA = 16 };
+
+struct stage {
+    struct kva_space space;
+    uint64_t stride; /* from a cell to the next */
+    uint64_t lookups;
+    _Atomic bool ended;
+    uint64_t answers; /* without the lock */
+    uint64_t refusals;
+};
+
+/** cmocka's assertions are for one thread; a wrong answer ends the program where it is seen. */
+#define must(condition)                                                                                      \
+    do {                                                                                                     \
+        if (!(condition)) {                                                                                  \
+            print_error("%s:%d: must hold: %s\n", __FILE__, __LINE__, #condition);                           \
+            abort();                                                                                         \
+        }                                                                                                    \
+    } while (0)
+
+static uint64_t cell_of(const struct stage *stage, uint64_t address)
+{
+    return (address - FIRST) / stage->stride;
+}
+
+static uint64_t start_of_cell(const struct stage *stage, uint64_t cell)
+{
+    return FIRST + cell * stage->stride;
+}
+
+static void *owner_of_cell(uint64_t cell)
+{
+    return (void *)(uintptr_t)(0x1000 + cell);
+}
+
+/* ------------------------------------------------------------------------------------------- who looks */
+
+static void must_be_possible(const struct stage *stage, uint64_t address, const struct kva_segment *segment)
+{
+    uint64_t cell = cell_of(stage, address);
+    uint64_t pin = start_of_cell(stage, cell);
+
+    must(segment->start <= address && address <= segment->last);
+    must(segment->start % QUANTUM == 0 && segment->last % QUANTUM == QUANTUM - 1);
+    if (segment->state == KVA_FREE) {
+        must(segment->owner == NULL);
+        must(segment->start > pin && segment->last - pin < stage->stride);
+        return;
+    }
+    must(segment->owner == owner_of_cell(cell));
+    must(segment->start >= pin && segment->last - pin < CELL_QUANTA * QUANTUM);
+    must(segment->start > pin || (segment->last == pin + QUANTUM - 1 && segment->state == KVA_BUSY));
+}
+
+static uint64_t some_address(const struct stage *stage, struct test_rng *rng)
+{
+    uint64_t draw = test_random(rng);
+    uint64_t most = draw % 8 == 0 ? stage->stride : CELL_QUANTA * QUANTUM;
+
+    return start_of_cell(stage, (draw >> 8) % CELLS) + (draw >> 16) % most;
+}
+
+static void *look_around(void *argument)
+{
+    struct stage *stage = argument;
+    const struct kva_tiling *tiling = stage->space.tiling;
+    struct test_rng rng = test_rng_of(2);
+
+    for (uint64_t i = 0; i < stage->lookups; i++) {
+        uint64_t address = some_address(stage, &rng);
+        struct kva_segment segment;
+        if (tiling->engine->peek(tiling, address, &segment)) {
+            must_be_possible(stage, address, &segment);
+            stage->answers++;
+        } else {
+            stage->refusals++;
+        }
+        must(kva_find(&stage->space, address, &segment) == KVA_OK);
+        must_be_possible(stage, address, &segment);
+    }
+    atomic_store_explicit(&stage->ended, true, memory_order_relaxed);
+    return NULL;
+}
+
+/* ---------------------------------------------------------------------------------------- who changes */
+
+/** Any change of a cell: whatever the space says to it. */
+static void change(struct stage *stage, struct test_rng *rng)
+{
+    struct kva_space *space = &stage->space;
+    uint64_t cell = test_below(rng, CELLS);
+    uint64_t at = 1 + test_below(rng, CELL_QUANTA - 1); /* behind the pin */
+    uint64_t start = start_of_cell(stage, cell) + at * QUANTUM;
+    uint64_t quanta = 1 + test_below(rng, CELL_QUANTA - at);
+    struct kva_segment segment;
+
+    must(kva_find(space, start, &segment) == KVA_OK);
+    if (segment.state == KVA_FREE) {
+        (void)kva_reserve(space, start, quanta * QUANTUM, owner_of_cell(cell), NULL);
+        return;
+    }
+    switch (test_below(rng, 6)) {
+    case 0:
+    case 1:
+        (void)kva_free(space, segment.start);
+        break;
+    case 2:
+        (void)kva_free_deferred(space, segment.start);
+        break;
+    case 3:
+        (void)kva_resize(space, start, quanta * QUANTUM);
+        break;
+    case 4:
+        (void)kva_free_range(space, start, quanta * QUANTUM);
+        break;
+    default:
+        if (test_one_in(rng, 8))
+            (void)kva_flush(space);
+        break;
+    }
+}
+
+static void set_up(struct stage *stage, const struct kva_engine *engine, uint64_t stride)
+{
+    struct kva_config config = {.first = FIRST,
+                                .last = FIRST + CELLS * stride - 1,
+                                .quantum = QUANTUM,
+                                .engine = engine,
+                                .memory = kva_memory_host(),
+                                .threads = kva_threads_host(),
+                                .deferred_limit = UINT64_MAX};
+
+    memset(stage, 0, sizeof *stage);
+    stage->stride = stride;
+    stage->lookups = test_scaled(200000);
+    assert_int_equal(kva_space_init(&stage->space, &config), KVA_OK);
+    for (uint64_t cell = 0; cell < CELLS; cell++)
+        assert_int_equal(
+            kva_reserve(&stage->space, start_of_cell(stage, cell), QUANTUM, owner_of_cell(cell), NULL),
+            KVA_OK);
+}
+
+/** One thread looks while this one changes. */
+static void run(struct stage *stage)
+{
+    struct test_rng rng = test_rng_of(1);
+    pthread_t looker;
+
+    assert_int_equal(pthread_create(&looker, NULL, look_around, stage), 0);
+    while (!atomic_load_explicit(&stage->ended, memory_order_relaxed))
+        change(stage, &rng);
+    assert_int_equal(pthread_join(looker, NULL), 0);
+    assert_int_equal(kva_space_check(&stage->space, NULL), KVA_OK);
+    assert_int_equal(kva_space_abandon(&stage->space), KVA_OK);
+}
+
+static void what_is_seen_was_there(void **state)
+{
+    const struct kva_engine *engine;
+    /* Leaves in their compact form, then in the wide one: some quanta apart, and some terabytes. */
+    static const uint64_t strides[] = {CELL_QUANTA * QUANTUM, UINT64_C(1) << 46};
+
+    (void)state;
+    for_each_engine (engine, e) {
+        if (!engine->peek) /* rb, scan */
+            continue;
+        for (size_t i = 0; i < sizeof(strides) / sizeof(strides[0]); i++) {
+            static struct stage stage;
+            set_up(&stage, engine, strides[i]);
+            run(&stage);
+            print_message("%-10s %9" PRIu64 " answers without the lock, %7" PRIu64 " times none\n",
+                          test_engine_name(e), stage.answers, stage.refusals);
+            assert_true(stage.answers > 0);
+        }
+    }
+}
+
+/* ------------------------------------------------------------------------------------------- with pools */
+
+/** The owner is the size: a piece of a span, which is no user's, has none. */
+static void *look_at_sizes(void *argument)
+{
+    struct stage *stage = argument;
+    struct test_rng rng = test_rng_of(4);
+    uint64_t quanta = (stage->space.tiling->last - FIRST) / QUANTUM + 1;
+
+    for (uint64_t i = 0; i < stage->lookups; i++) {
+        uint64_t address = FIRST + test_below(&rng, quanta) * QUANTUM;
+        struct kva_segment segment;
+        must(kva_find(&stage->space, address, &segment) == KVA_OK);
+        must(segment.start <= address && address <= segment.last);
+        uintptr_t size = (uintptr_t)(segment.last - segment.start + 1);
+        must(segment.owner == (segment.state == KVA_BUSY ? (void *)size : NULL));
+    }
+    atomic_store_explicit(&stage->ended, true, memory_order_relaxed);
+    return NULL;
+}
+
+/** Ranges that pools serve and others, up to 64 at a time; now and then everything goes, and the spans with it. */
+static void come_and_go(struct stage *stage)
+{
+    struct test_rng rng = test_rng_of(3);
+    uint64_t held[64] = {0};
+
+    while (!atomic_load_explicit(&stage->ended, memory_order_relaxed)) {
+        uint64_t *slot = &held[test_below(&rng, 64)];
+        uint64_t quanta = test_one_in(&rng, 4) ? 257 + test_below(&rng, 64) : 1 + test_below(&rng, 256);
+        struct kva_request request = kva_request_of(quanta * QUANTUM);
+        if (*slot)
+            assert_int_equal(kva_free(&stage->space, *slot), KVA_OK);
+        request.owner = (void *)(uintptr_t)request.size;
+        if (kva_alloc(&stage->space, &request, slot) != KVA_OK)
+            *slot = 0;
+        if (!test_one_in(&rng, 200))
+            continue;
+        for (size_t k = 0; k < 64; k++) {
+            if (held[k])
+                assert_int_equal(kva_free(&stage->space, held[k]), KVA_OK);
+            held[k] = 0;
+        }
+        assert_int_equal(kva_pools_trim(&stage->space), KVA_OK);
+    }
+}
+
+static void a_piece_of_a_span_is_nobodys(void **state)
+{
+    const struct kva_engine *engine;
+
+    (void)state;
+    for_each_engine (engine, e) {
+        static struct stage stage;
+        struct kva_config config = {.first = FIRST,
+                                    .last = FIRST + 16384 * QUANTUM - 1,
+                                    .quantum = QUANTUM,
+                                    .engine = engine,
+                                    .memory = kva_memory_host(),
+                                    .threads = kva_threads_host(),
+                                    .pool_bytes = 4096 * QUANTUM};
+        pthread_t looker;
+
+        memset(&stage, 0, sizeof stage);
+        stage.lookups = test_scaled(50000);
+        assert_int_equal(kva_space_init(&stage.space, &config), KVA_OK);
+        assert_int_equal(pthread_create(&looker, NULL, look_at_sizes, &stage), 0);
+        come_and_go(&stage);
+        assert_int_equal(pthread_join(looker, NULL), 0);
+        assert_int_equal(kva_space_check(&stage.space, NULL), KVA_OK);
+        assert_int_equal(kva_space_abandon(&stage.space), KVA_OK);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_is_seen_was_there),
+        cmocka_unit_test(a_piece_of_a_span_is_nobodys),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
