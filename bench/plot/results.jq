@@ -83,6 +83,24 @@ def published_table:
         | ["bytes per range at 1,000,000", "87", ($rb | figure(.bytes_per_live; 1)), "31 / 17.5",
            ($bt | figure(.bytes_per_live; 1)) + ", without owners " + ($bare | figure(.bytes_per_live; 1)), "", "86", "96"] | cells);
 
+# What was aimed at and what came out, for vmalloc and for threads.
+def aims_table:
+    (["aim", "", "measured", ""] | cells), (["---", "--:", "--:", "---"] | cells),
+    (.[] | [.what,
+        (if .at_least then "at least " + (.at_least | tostring) else "at most " + (.at_most | tostring) end) + " " + .unit,
+        (if .measured == null then "-" else .measured | fixed(2) end),
+        (if .met == null then "not measured" elif .met then "met" else "**missed**" end)] | cells);
+
+def threads_table:
+    (["case", "contender", "threads", "million op/s", "× one thread", "× 2019"] | cells), (["---", "---", "--:", "--:", "--:", "--:"] | cells),
+    (.rows[] | [.case, .who, .threads, (1000 / .ns | fixed(2)),
+        (.times_one_thread, .times_2019 | if . == null then "-" else fixed(2) end)] | cells);
+
+def waits_table:
+    (["beside a flush or purge of a million areas", "operations", "p50", "p99.9", "longest wait", "longest of nothing"] | cells),
+    (["---", "--:", "--:", "--:", "--:", "--:"] | cells),
+    (.waits[] | [.who, (.operations | grouped), (.p50_ns, ."p99.9_ns", .longest_ns, .empty_longest_ns | ns)] | cells);
+
 def markdown:
     machine_text, "",
     "![Time per operation by engine: churn against the number of live ranges, and the other workloads](benchmarks.svg)", "",
@@ -95,7 +113,9 @@ def markdown:
     (select([.rows[] | select(.workload == "churn")] != []) | "", "The churn beside figures of others, in ns per pair. Theirs are from another machine: compare the ratios.", "", published_table),
     (select(.longest != []) | "", "The longest single operation:", "", longest_table),
     (select(any(.longest[]; .capped)) | "",
-        "\\* An engine of O(n), with fewer ranges and operations than the others, with which the row does not compare.");
+        "\\* An engine of O(n), with fewer ranges and operations than the others, with which the row does not compare."),
+    (select(.vmalloc != null) | "", "Memory, `kva bench vmalloc`: the aims.", "", (.vmalloc.aims | aims_table)),
+    (select(.threads != null) | .threads | "", "Many threads, `kva bench threads`, times of waits in ns.", "", threads_table, "", waits_table, "", (.aims | aims_table));
 
 # Data for gnuplot: a head, then a line for each point; a column for each engine, NaN where it did not run.
 def value_of($rows; $engine): [$rows[] | select(.engine == $engine and (.skipped | not)) | .ns][0] // "NaN" | tostring;
