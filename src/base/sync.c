@@ -17,6 +17,12 @@ static void pause_a_little(void)
 #endif
 }
 
+void kva_sync_pause(void)
+{
+    for (unsigned i = 0; i < 16; i++)
+        pause_a_little();
+}
+
 void kva_sync_wait(const struct kva_threads *threads, const _Atomic uint32_t *word, uint32_t value)
 {
     threads->wait(threads->context, (const uint32_t *)(const void *)word, value);

@@ -48,6 +48,9 @@ struct kva_lock {
 /** The way in when the lock was not free. */
 void kva_lock_wait(struct kva_lock *lock, const struct kva_threads *threads);
 
+/** Let about a microsecond pass: as long as a change of a tree takes. */
+void kva_sync_pause(void);
+
 /** Sleep until *word may differ from `value`. */
 void kva_sync_wait(const struct kva_threads *threads, const _Atomic uint32_t *word, uint32_t value);
 

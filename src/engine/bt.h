@@ -115,8 +115,9 @@ struct bt_tiling {
     unsigned shift;         /* log2 of the quantum */
     _Atomic uint32_t shape; /* version of all but the leaves' entries: bt_version.h */
     unsigned classes;
-    uint64_t align[BT_CLASSES]; /* ascending; align[0] is the quantum */
-    struct bt_summary top;      /* of the root */
+    uint64_t align[BT_CLASSES];    /* ascending; align[0] is the quantum */
+    unsigned char apart[KVA_LINE]; /* lookups without the lock read the lines above */
+    struct bt_summary top;         /* of the root */
 };
 
 #endif

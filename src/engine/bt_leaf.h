@@ -419,7 +419,7 @@ static inline void pack(const struct bt_tiling *bt, struct bt_leaf *leaf, const 
     if (from < to && !leaf->is_wide)
         leaf->base = compact_base(bt, entries->start[from], entries->last[to - 1]);
     leaf->count = to - from;
-    atomic_store_explicit(&leaf->version, 0, memory_order_relaxed); /* bt_version.h, point 7 */
+    atomic_store_explicit(&leaf->version, 0, memory_order_relaxed); /* bt_version.h, point 5 */
     memset(leaf->parked, 0, sizeof leaf->parked);
     for (unsigned i = from; i < to; i++) {
         for (unsigned colour = 0; colour < KVA_COLOURS; colour++)

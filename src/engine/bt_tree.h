@@ -532,6 +532,7 @@ BT_RARE bool level_out(struct bt_tiling *bt, const struct kva_path *path, unsign
 
     if (!is_compact(bt, entries, 0, half) || !is_compact(bt, entries, half, entries->count))
         return false;
+    begin_reshape(bt);
     pack(bt, parent->child[i], entries, 0, half);
     pack(bt, parent->child[i + 1], entries, half, entries->count);
     parent->low[i + 1] = entries->start[half];
@@ -545,6 +546,7 @@ BT_RARE bool level_out(struct bt_tiling *bt, const struct kva_path *path, unsign
         summarise_leaf(bt, &to, &child.summary);
         set_child(bt, parent, k, &child);
     }
+    end_reshape(bt);
     struct child now;
     describe_inner(bt, parent, &now);
     climb(bt, path, bt->height - 1, &now.summary);
@@ -586,6 +588,7 @@ static enum kva_status split_leaf(struct bt_tiling *bt, const struct kva_path *p
 
     if (!kva_nodes_ensure(&bt->leaves, 1) || !kva_nodes_ensure(&bt->inners, inners_for_split(bt, path)))
         return KVA_ENOMEM;
+    begin_reshape(bt);
     unsigned half = division(bt, path, entries, added);
     struct bt_leaf *upper = kva_nodes_pop(&bt->leaves);
     pack(bt, leaf, entries, 0, half);
@@ -601,21 +604,8 @@ static enum kva_status split_leaf(struct bt_tiling *bt, const struct kva_path *p
     summarise_leaf(bt, &lower_path, &left.summary);
     summarise_leaf(bt, &upper_path, &right.summary);
     add_sibling(bt, path, left, right);
+    end_reshape(bt);
     return KVA_OK;
-}
-
-static enum kva_status divide_entries(struct bt_tiling *bt, const struct kva_path *path,
-                                      const struct bt_entries *entries, unsigned added)
-{
-    struct bt_leaf *leaf = path->leaf;
-
-    if (fits_leaf(bt, entries, 0, entries->count)) {
-        pack(bt, leaf, entries, 0, entries->count);
-        set_size(path, bt->height, leaf->count);
-        leaf_changed(bt, path);
-        return KVA_OK;
-    }
-    return share(bt, path, entries) ? KVA_OK : split_leaf(bt, path, entries, added);
 }
 
 /** Write entries that no longer fit the leaf as it stands, `added` among them new: in its other form,
@@ -623,10 +613,16 @@ static enum kva_status divide_entries(struct bt_tiling *bt, const struct kva_pat
 BT_RARE enum kva_status rewrite_leaf(struct bt_tiling *bt, const struct kva_path *path,
                                      const struct bt_entries *entries, unsigned added)
 {
+    struct bt_leaf *leaf = path->leaf;
+
+    if (!fits_leaf(bt, entries, 0, entries->count))
+        return share(bt, path, entries) ? KVA_OK : split_leaf(bt, path, entries, added);
     begin_reshape(bt);
-    enum kva_status status = divide_entries(bt, path, entries, added);
+    pack(bt, leaf, entries, 0, entries->count);
     end_reshape(bt);
-    return status;
+    set_size(path, bt->height, leaf->count);
+    leaf_changed(bt, path);
+    return KVA_OK;
 }
 
 /** Add an entry at index i by rewriting the leaf; entry i - 1, if there is one, ends at `end_before` or sooner. */
@@ -949,11 +945,12 @@ static enum kva_status bt_trim(struct kva_tiling *tiling, uint64_t start, uint64
     if (!find_busy(bt, start, &path, &i))
         return KVA_ENOENT;
     bool had_hole = hole_before(bt, &path, i, &hole_start);
-    begin_reshape(bt);
+    bool is_lowest = i == 0 && path.low != tiling->first;
+    begin_change(is_lowest ? &bt->shape : &((struct bt_leaf *)path.leaf)->version);
     set_entry_start(bt, path.leaf, i, first);
-    if (i == 0 && path.low != tiling->first)
+    if (is_lowest)
         set_low(&path, bt->height, first);
-    end_reshape(bt);
+    end_change(is_lowest ? &bt->shape : &((struct bt_leaf *)path.leaf)->version);
     hole_grew_at(bt, start);
     kva_tally_move_bytes(&tiling->tally, KVA_BUSY, KVA_FREE, first - start);
     tiling->tally.segments[KVA_FREE] += !had_hole;

@@ -4,33 +4,27 @@
  * How a lookup reads the bt engine while another thread changes it.
  *
  * Changes come one at a time, under the space's lock. A lookup takes no lock and writes nothing; it may see any mixture of
- * before and after, so it asks afterwards whether there was a change. Two sequence counts tell, odd while a change is on:
+ * before and after, so it asks afterwards whether there was a change. Two sequence counts tell (base/sequence.h), odd while a
+ * change is on:
  *
  *      a leaf's `version`     entries of this one leaf come, go or change          nearly every change: an EDIT
  *      the tree's `shape`     everything else that a lookup reads: inner nodes, the root, the ends of the space, a
  *                             leaf that is rewritten, or given to another use      one change in some twenty: a RESHAPE
- *
- *      writer    version + 1 (odd)   fence   |  changes  |   version + 1 (even)
- *      lookup                version   |  reads  |   fence   version again: if it is the same and even, the reads are good
  *
  * So a lookup has to begin anew only if it met a change of the very leaf that it reads, or a reshape. (Per-node counts with
  * a check on the way down are optimistic lock coupling, Leis et al. 2016; one count for all inner nodes is enough here, as
  * splits and merges are rare, and leaves a change of maxima, which is not, unmarked.)
  *
  * WHY IT IS RIGHT
- *   1. Nodes are never given back before the tiling ends, and a node cache cuts its chunks for one size of node: whatever was a
- *      leaf once can be read as one.
+ *   1. Nodes are never given back before the tiling ends, and a node cache cuts its chunks for one kind of node: whatever was a
+ *      leaf, or an inner node, once can be read as one.
  *   2. No pointer or index that was read is followed before the shape was found unchanged. So it was one that the tree had, with
  *      this shape; and while the shape stays, so does the node it leads to.
  *   3. A leaf is copied, and nothing is done with the copy before both counts were found unchanged behind the last read.
  *      The owner, which the copy does not hold, is read by an index of the copy, and the counts are looked at once more.
  *   4. Both counts unchanged from before the first read of the leaf to behind the last: the leaf was in the tree, with the bounds
  *      found above it, and had this content, all that time. Any moment of it is the moment at which the lookup took place.
- *   5. The writer's odd count goes before its changes (release fence) and its even one behind them (release); the reader's first
- *      look goes before its reads (acquire) and its second behind them (acquire fence). So a read that saw a part of a
- *      change is followed by a look that sees the odd count, or a later one.
- *   6. Counts wrap after 2^31 changes: a lookup would have to sleep through exactly a multiple of these.
- *   7. A leaf's version may begin anew when the leaf is written for another use: that is a reshape.
+ *   5. A leaf's version may begin anew when the leaf is written for another use: that is a reshape.
  *
  * WHAT C SAYS. The reads of 3 race with plain writes, of vectors mostly. C11 has no way to say that they may: they would have to be
  * atomic on both sides, a word at a time. What is relied on beyond C11 is that such a read returns some bytes and nothing
@@ -39,34 +33,16 @@
 #ifndef KVA_ENGINE_BT_VERSION_H
 #define KVA_ENGINE_BT_VERSION_H
 
-#include <stdatomic.h>
-
+#include "../base/sequence.h"
 #include "bt_leaf.h"
 
-/** ThreadSanitizer has no fences: with it, atomic steps stand in their place. */
-#if defined(__SANITIZE_THREAD__)
-#define BT_TSAN
+#if KVA_TSAN && defined(__clang__)
+#define BT_UNLOCKED static __attribute__((no_sanitize("thread")))
+#elif KVA_TSAN
 #define BT_UNLOCKED static __attribute__((no_sanitize_thread))
 #else
 #define BT_UNLOCKED static
 #endif
-
-/* ---------------------------------------------------------------------------------------------- changes */
-
-BT_HOT void begin_change(_Atomic uint32_t *count)
-{
-#if defined(BT_TSAN)
-    atomic_fetch_add_explicit(count, 1, memory_order_acq_rel);
-#else
-    atomic_store_explicit(count, atomic_load_explicit(count, memory_order_relaxed) + 1, memory_order_relaxed);
-    atomic_thread_fence(memory_order_release);
-#endif
-}
-
-BT_HOT void end_change(_Atomic uint32_t *count)
-{
-    atomic_store_explicit(count, atomic_load_explicit(count, memory_order_relaxed) + 1, memory_order_release);
-}
 
 BT_HOT void begin_edit(struct bt_leaf *leaf)
 {
@@ -86,32 +62,6 @@ BT_HOT void begin_reshape(struct bt_tiling *bt)
 BT_HOT void end_reshape(struct bt_tiling *bt)
 {
     end_change(&bt->shape);
-}
-
-/* ---------------------------------------------------------------------------------------------- lookups */
-
-/** False while a change is on. */
-BT_HOT bool begin_reading(const _Atomic uint32_t *count, uint32_t *seen)
-{
-    *seen = atomic_load_explicit(count, memory_order_acquire);
-    return (*seen & 1) == 0;
-}
-
-/** Whether no change is on; with the lock. */
-static inline bool is_at_rest(const _Atomic uint32_t *count)
-{
-    return (atomic_load_explicit(count, memory_order_relaxed) & 1) == 0;
-}
-
-/** Whether nothing that was read since has changed. */
-BT_HOT bool is_unchanged(const _Atomic uint32_t *count, uint32_t seen)
-{
-#if defined(BT_TSAN)
-    return atomic_fetch_add_explicit((_Atomic uint32_t *)count, 0, memory_order_acq_rel) == seen;
-#else
-    atomic_thread_fence(memory_order_acquire);
-    return atomic_load_explicit(count, memory_order_relaxed) == seen;
-#endif
 }
 
 /** A leaf without its owners, each byte read once. */

@@ -24,10 +24,12 @@ void kva_look(const struct kva_space *space, uint64_t address, struct kva_segmen
         space->tiling->engine->find(space->tiling, address, segment);
         return;
     }
-    segment->state = state_of(&object);
     segment->start = object_start(&object);
     segment->last = segment->start + (object.span->bytes - 1);
-    segment->owner = segment->state != KVA_POOLED ? object_owner(&object) : NULL;
+    do { /* again, if its life has ended meanwhile: the owner is not that of the next */
+        segment->state = state_of(&object);
+        segment->owner = segment->state != KVA_POOLED ? object_owner(&object) : NULL;
+    } while (segment->state == KVA_BUSY && !is_live(&object));
 }
 
 /** The segment that holds `address`; the space is locked. */
@@ -37,6 +39,31 @@ static enum kva_status find(const struct kva_space *space, uint64_t address, str
         return KVA_ENOENT;
     kva_look(space, address, segment);
     return KVA_OK;
+}
+
+static bool peek_once(const struct kva_space *space, uint64_t address, struct kva_segment *segment)
+{
+    const struct kva_tiling *tiling = space->tiling;
+    const struct kva_pools *pools = pools_of(space);
+    uint32_t compound;
+
+    if (!begin_reading(&space->shared->compound, &compound))
+        return false;
+    sync_point(threads_of(space));
+    if (!tiling->engine->peek(tiling, address, segment))
+        return false;
+    sync_point(threads_of(space));
+    return (!pools || !kva_span_find(pools, address)) && is_unchanged(&space->shared->compound, compound);
+}
+
+bool kva_peek(const struct kva_space *space, uint64_t address, struct kva_segment *segment)
+{
+    if (!space->tiling->engine->peek)
+        return false;
+    if (peek_once(space, address, segment))
+        return true;
+    kva_sync_pause();
+    return peek_once(space, address, segment);
 }
 
 /** Where other threads may hold the lock, and the answer can be had without it. */

@@ -110,18 +110,20 @@ static bool is_flusher(const struct kva_space *space)
 
 /* ------------------------------------------------------------------------------- spill, refill, decay */
 
-/** Objects of spans that are at home elsewhere come first, lest they stay here for long. */
+/** Objects of spans that are at home elsewhere come first, lest they stay here for long; among each kind the oldest. */
 static void put_strangers_first(struct kva_magazine *magazine, uint32_t here)
 {
+    struct kva_object own[KVA_MAGAZINE];
+    uint32_t owns = 0;
     uint32_t strangers = 0;
 
     for (uint32_t i = 0; i < magazine->count; i++) {
-        struct kva_object object = magazine->object[i];
-        if (object.span->home != here) {
-            magazine->object[i] = magazine->object[strangers];
-            magazine->object[strangers++] = object;
-        }
+        if (magazine->object[i].span->home == here)
+            own[owns++] = magazine->object[i];
+        else
+            magazine->object[strangers++] = magazine->object[i];
     }
+    memcpy(magazine->object + strangers, own, owns * sizeof own[0]);
 }
 
 /** The space is locked, too: `count` objects of a magazine, strangers and then the oldest, go to their spans. */
@@ -333,20 +335,6 @@ static bool look_at_object(const struct kva_space *space, const struct kva_objec
     return is_live(object);
 }
 
-/** Where there is no span: pool.h, point 7. */
-static bool look_at_tree(const struct kva_space *space, uint64_t address, struct kva_segment *segment)
-{
-    const struct kva_pools *pools = space->shared->pools;
-    uint32_t departures = atomic_load_explicit(&pools->departures, memory_order_acquire);
-
-    sync_point(threads_of(space));
-    if (!kva_peek(space, address, segment))
-        return false;
-    sync_point(threads_of(space));
-    return !kva_span_find(pools, address) &&
-           atomic_load_explicit(&pools->departures, memory_order_relaxed) == departures;
-}
-
 bool kva_pool_look(const struct kva_space *space, uint64_t address, struct kva_segment *segment)
 {
     struct kva_cpu *cpu = lock_cpu(space);
@@ -354,7 +342,7 @@ bool kva_pool_look(const struct kva_space *space, uint64_t address, struct kva_s
     bool is_object = object_at(space->shared->pools, address, &object);
     bool found = is_object     ? look_at_object(space, &object, segment)
                  : object.span ? false
-                               : look_at_tree(space, address, segment);
+                               : kva_peek(space, address, segment);
 
     unlock_cpu(space, cpu);
     return found;

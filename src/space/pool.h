@@ -52,9 +52,9 @@
  *      written (release) before it becomes live, and read (acquire) between two looks at `live`. If both find it
  *      set, the owner is that of a life that the second look has seen: had the object been given back and taken again
  *      in between, then whoever reads the new owner also sees the word that was cleared before it, or set after it.
- *   7. What the tree tells a lookup without the space's lock is a user's, not a piece of a span, if behind it the directory has no
- *      span there and `departures` is what it was before. For a span is put in before the tree has its piece: who sees
- *      the piece sees the span; or that it was taken out since, and then also the departure, which is counted before.
+ *   7. What the tree tells a lookup without the space's lock is a user's, not a piece of a span, if the directory has no span
+ *      there at the same moment. Spans and the tree change together, in a COMPOUND change (space.h); a lookup that
+ *      met one begins anew.
  *
  * EXACTNESS. A drain holds the locks of all CPUs at once, and the space's until the request has been tried again: if it fails, then
  * there was no room at the moment when all were held. If the drain let go of one CPU before it looked at the next, a range
@@ -165,7 +165,6 @@ struct kva_pools {
     struct kva_cpu *cpu;
     uint64_t share; /* of the bound in bytes, for each CPU */
     _Atomic(struct kva_directory *) directory;
-    _Atomic uint32_t departures; /* spans that were taken out */
     struct kva_span taken_out;
 
     size_t spans;

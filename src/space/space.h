@@ -12,6 +12,7 @@
 #ifndef KVA_SPACE_SPACE_H
 #define KVA_SPACE_SPACE_H
 
+#include "../base/sequence.h"
 #include "../base/sync.h"
 #include "../engine/engine.h"
 
@@ -25,6 +26,7 @@ struct kva_shared {
     struct kva_threads threads;    /* zero: there is one thread, and what is shared are only pools */
     struct kva_pools *pools;       /* NULL: none */
     _Atomic uintptr_t flusher;     /* the thread inside the flush callback; 0: none */
+    _Atomic uint32_t compound;     /* a sequence count, see begin_compound */
     uintptr_t reclaimer;           /* the thread inside a reclaim callback */
     unsigned char apart[KVA_LINE]; /* what pools read all the time lies above, on lines without a lock */
     struct kva_lock space;
@@ -182,14 +184,22 @@ static inline bool has_deferred(const struct kva_space *space)
 /** The segment that holds `address`, which is inside the space: the tree's, or an object of a pool. */
 void kva_look(const struct kva_space *space, uint64_t address, struct kva_segment *segment);
 
-/** What the tree has at an address, without the space's lock. False if it cannot tell, or was changed too close by, twice. */
-static inline bool kva_peek(const struct kva_space *space, uint64_t address, struct kva_segment *segment)
+/** Several changes of the tree, or of it and the spans, that lookups without the lock are to see at once or not at all. */
+static inline void begin_compound(const struct kva_space *space)
 {
-    const struct kva_tiling *tiling = space->tiling;
-
-    return tiling->engine->peek &&
-           (tiling->engine->peek(tiling, address, segment) || tiling->engine->peek(tiling, address, segment));
+    if (threads_of(space))
+        begin_change(&space->shared->compound);
 }
+
+static inline void end_compound(const struct kva_space *space)
+{
+    if (threads_of(space))
+        end_change(&space->shared->compound);
+}
+
+/** What the tree has at an address, without the space's lock; with the caller's CPU's, if there are pools. False if a pool's
+ *  span lies there, if it was changed too close by, twice, or if the engine cannot tell. */
+bool kva_peek(const struct kva_space *space, uint64_t address, struct kva_segment *segment);
 
 /** What the space holds, objects of pools told by what they are. With all locks held (kva_pools_lock_all). */
 struct kva_tally kva_whole_tally(const struct kva_space *space, uint64_t *pooled_bytes,

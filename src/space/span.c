@@ -87,7 +87,6 @@ static void take_out(struct kva_pools *pools, struct kva_span *span)
 
     while (atomic_load_explicit(&directory->slot[i], memory_order_relaxed) != span)
         i = (i + 1) & directory->mask;
-    atomic_fetch_add_explicit(&pools->departures, 1, memory_order_relaxed);
     atomic_store_explicit(&directory->slot[i], &pools->taken_out, memory_order_release);
     pools->spans--;
 }
@@ -180,7 +179,7 @@ static void unlist_span(struct kva_pools *pools, struct kva_span *span)
     pools->cpu[span->home].spans_with_free--;
 }
 
-/** Take the span's place in the tree, but for the rest at its end. It is in the directory by then: pool.h, point 7. */
+/** Take the span's place in the tree, but for the rest at its end. */
 static void occupy_for(struct kva_space *space, const struct kva_span *span, const struct kva_place *place)
 {
     struct kva_tiling *tiling = space->tiling;
@@ -213,8 +212,10 @@ static struct kva_span *make_span(struct kva_space *space, const struct kva_cpu 
                               .free = count};
     lay_out(span);
     list_span(pools, span);
+    begin_compound(space);
     put_in(pools, span);
     occupy_for(space, span, &place);
+    end_compound(space);
     pools->objects += count;
     pools->empty_spans++;
     return span;
@@ -270,7 +271,17 @@ static bool is_spare(const struct kva_span *span)
     return span->link.next != span->link.prev && 2 * span->free >= span->count;
 }
 
-/** The CPU's own span; else one that another CPU can spare; else a new one; and if there is no room, whatever the other has. */
+/** Any span with free objects of a size; NULL: there is none. */
+static struct kva_span *any_span(const struct kva_pools *pools, uint32_t quanta)
+{
+    struct kva_span *span = NULL;
+
+    for (unsigned c = 0; c < pools->cpus && !span; c++)
+        span = first_span(&pools->cpu[c], quanta);
+    return span;
+}
+
+/** The CPU's own span; else one that the next other CPU can spare; else a new one; and if there is no room, whatever anyone has. */
 static struct kva_span *span_with_free(struct kva_space *space, struct kva_cpu *cpu, uint32_t quanta)
 {
     struct kva_pools *pools = space->shared->pools;
@@ -278,11 +289,14 @@ static struct kva_span *span_with_free(struct kva_space *space, struct kva_cpu *
 
     if (span || pools->cpus == 1)
         return span ? span : make_span(space, cpu, quanta);
-    struct kva_span *others = first_span(next_host(pools, cpu), quanta);
-    if (others && is_spare(others))
-        return adopt(pools, cpu, others);
+    span = first_span(next_host(pools, cpu), quanta);
+    if (span && is_spare(span))
+        return adopt(pools, cpu, span);
     span = make_span(space, cpu, quanta);
-    return span || !others ? span : adopt(pools, cpu, others);
+    if (span)
+        return span;
+    span = any_span(pools, quanta);
+    return span ? adopt(pools, cpu, span) : NULL;
 }
 
 /** The lowest free object of a span, which has one, is not free any more. */
@@ -364,9 +378,11 @@ static void release_piece(struct kva_space *space, const struct kva_object *obje
             return;
     }
     uint64_t busy = space->tiling->tally.segments[KVA_BUSY];
+    begin_compound(space);
     (void)space->tiling->engine->release(space->tiling, piece.start);
     count_piece(space, busy);
     mark_gone(pools, object->span, first, last);
+    end_compound(space);
 }
 
 void kva_span_give(struct kva_space *space, const struct kva_object *object)
@@ -441,10 +457,12 @@ static enum kva_status break_off(struct kva_space *space, struct kva_span *span)
     while (!get_bit(span->is_free, first))
         first++;
     uint32_t last = end_of_run(span, first);
-    if (cut_out(space, span, first, last) != KVA_OK)
-        return KVA_ENOMEM;
-    mark_gone(space->shared->pools, span, first, last);
-    return KVA_OK;
+    begin_compound(space);
+    enum kva_status status = cut_out(space, span, first, last);
+    if (status == KVA_OK)
+        mark_gone(space->shared->pools, span, first, last);
+    end_compound(space);
+    return status == KVA_OK ? KVA_OK : KVA_ENOMEM;
 }
 
 static enum kva_status break_up_those_of(struct kva_space *space, const struct kva_cpu *cpu)
@@ -494,13 +512,16 @@ enum kva_status kva_span_move_to_tree(struct kva_space *space, const struct kva_
         return KVA_EDOUBLE;
     space->shared->pools->moved_bytes -= span->bytes;
     space->shared->pools->moved_segments--;
+    begin_compound(space);
     (void)cut_out(space, span, object->index, object->index);
+    sync_point(threads_of(space));
     (void)tiling->engine->locate(tiling, start, start + (span->bytes - 1), &place);
     (void)tiling->engine->occupy(tiling, &place, object_owner(object)); /* nobody can take it anew now */
     if (span->free++ == 0)
         list_span(space->shared->pools, span);
     space->shared->pools->empty_spans += span->free == span->count;
     mark_gone(space->shared->pools, span, object->index, object->index);
+    end_compound(space);
     release_beside(space, span, object->index);
     return KVA_OK;
 }

@@ -299,6 +299,7 @@ static enum kva_status occupy_part(struct kva_space *space, const struct congrue
                    "I6: a hole is found by one way and not by another", start);
     if (status == KVA_OK)
         status = tiling->engine->occupy(tiling, &place, congruence->request->owner);
+    sync_point(threads_of(space));
     if (status == KVA_OK)
         verify_change(space, __func__, start);
     return status;
@@ -306,7 +307,7 @@ static enum kva_status occupy_part(struct kva_space *space, const struct congrue
 
 /** Take all parts, which are free; if there is no memory for one, give back those before it. That needs none, and
  *  cannot fail (E2). */
-static enum kva_status occupy_parts(struct kva_space *space, const struct congruence *congruence)
+static enum kva_status occupy_all(struct kva_space *space, const struct congruence *congruence)
 {
     for (size_t i = 0; i < congruence->count; i++) {
         enum kva_status status = occupy_part(space, congruence, i);
@@ -318,6 +319,14 @@ static enum kva_status occupy_parts(struct kva_space *space, const struct congru
         return status;
     }
     return KVA_OK;
+}
+
+static enum kva_status occupy_parts(struct kva_space *space, const struct congruence *congruence)
+{
+    begin_compound(space);
+    enum kva_status status = occupy_all(space, congruence);
+    end_compound(space);
+    return status;
 }
 
 static enum kva_status attempt_congruent(struct kva_space *space, void *context)

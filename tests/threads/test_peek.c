@@ -17,8 +17,9 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-#include "engine/engine.h"
+#include "space/space.h"
 
 #define QUANTUM UINT64_C(0x1000)
 #define FIRST UINT64_C(0x100000000)
@@ -274,11 +275,48 @@ static void a_piece_of_a_span_is_nobodys(void **state)
     }
 }
 
+/* A lookup takes no lock of the space, nor of another CPU: here nobody will ever drop it. */
+static void a_lookup_waits_for_nobody(void **state)
+{
+    (void)state;
+    for (uint64_t pool_bytes = 0; pool_bytes <= 4096 * QUANTUM; pool_bytes += 4096 * QUANTUM) {
+        struct kva_config config = {.first = FIRST,
+                                    .last = FIRST + 16384 * QUANTUM - 1,
+                                    .quantum = QUANTUM,
+                                    .engine = &kva_engine_bt,
+                                    .memory = kva_memory_host(),
+                                    .threads = kva_threads_host(),
+                                    .pool_bytes = pool_bytes};
+        struct kva_request request = kva_request_of(QUANTUM);
+        struct kva_segment segment;
+        struct kva_space space;
+        uint64_t start;
+        uint64_t large;
+
+        assert_int_equal(kva_space_init(&space, &config), KVA_OK);
+        assert_int_equal(kva_alloc(&space, &request, &start), KVA_OK);
+        request.size = 1024 * QUANTUM;
+        assert_int_equal(kva_alloc(&space, &request, &large), KVA_OK);
+        lock_space(&space);
+        alarm(20);
+        assert_int_equal(kva_find(&space, start, &segment), KVA_OK);
+        assert_int_equal(segment.state, KVA_BUSY);
+        assert_int_equal(kva_find(&space, large + QUANTUM, &segment), KVA_OK);
+        assert_int_equal(segment.start, large);
+        assert_int_equal(kva_find(&space, config.last, &segment), KVA_OK);
+        assert_int_equal(segment.state, KVA_FREE);
+        alarm(0);
+        unlock_space(&space);
+        assert_int_equal(kva_space_abandon(&space), KVA_OK);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_seen_was_there),
         cmocka_unit_test(a_piece_of_a_span_is_nobodys),
+        cmocka_unit_test(a_lookup_waits_for_nobody),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -22,7 +22,7 @@ enum { THREADS_MOST = 3, STEPS_MOST = 4, OPS_MOST = THREADS_MOST * STEPS_MOST, S
 /** What a thread does: one letter, and what it is about. `slot` is where an allocation's start is kept. */
 struct step {
     char
-        what; /* A allocate, R reserve at x, F free, D defer, L flush, S resize to n, X find at quantum x, T trim, P let others come;
+        what; /* A allocate, C allocate a quantum and the next but one, R reserve at x, F free, D defer, L flush, S resize to n, X find at quantum x, T trim, P let others come;
                  * 0: end */
     unsigned slot;
     unsigned n;
@@ -87,6 +87,8 @@ static char letter_found(const struct play *play, const struct kva_segment *segm
 /** A slot is filled as soon as its range is there, and keeps its address: others may free it twice. */
 static void perform(struct play *play, struct op *op)
 {
+    static const struct kva_part pair[] = {{.offset = 0, .size = QUANTUM},
+                                           {.offset = 2 * QUANTUM, .size = QUANTUM}};
     const struct step *step = &op->step;
     struct kva_request request = kva_request_of(step->n * QUANTUM);
     uint64_t start = play->slot[step->slot];
@@ -98,6 +100,9 @@ static void perform(struct play *play, struct op *op)
     case 'A':
         op->status = kva_alloc(&play->space, &request, &start);
         op->size = step->n;
+        break;
+    case 'C':
+        op->status = kva_alloc_congruent(&play->space, &request, pair, 2, &start);
         break;
     case 'R':
         start = FIRST + step->x * QUANTUM;
@@ -127,7 +132,7 @@ static void perform(struct play *play, struct op *op)
         op->at = step->x;
         break;
     }
-    if ((step->what == 'A' || step->what == 'R') && op->status == KVA_OK) {
+    if (strchr("ACR", step->what) && op->status == KVA_OK) {
         play->slot[step->slot] = start;
         op->at = quantum_of(start);
     }
@@ -303,6 +308,21 @@ static bool explain_taking(struct serial *serial, const struct op *op)
     return fits && op->status == KVA_OK;
 }
 
+/** The lowest quantum that is free, as is the next but one. */
+static bool explain_pair(struct serial *serial, const struct op *op)
+{
+    char *map = serial->map;
+    unsigned at = 0;
+
+    while (map[at + 2] && (map[at] != '.' || map[at + 2] != '.'))
+        at++;
+    if (op->status != KVA_OK || at != op->at || !map[at + 2])
+        return false;
+    map[at] = letter_of(serial->play, op);
+    map[at + 2] = map[at];
+    return true;
+}
+
 static bool explain_giving(struct serial *serial, const struct op *op, unsigned number)
 {
     char *at = serial->map + op->at;
@@ -361,6 +381,8 @@ static bool explain(struct serial *serial, unsigned number)
     case 'A':
     case 'R':
         return explain_taking(serial, op);
+    case 'C':
+        return explain_pair(serial, op);
     case 'F':
     case 'D':
         return explain_giving(serial, op, number);
@@ -473,6 +495,11 @@ static const struct scenario scenarios[] = {
      .threads = 3,
      .before = {{'A', 0, 1, 0}, {'A', 1, 2, 0}},
      .thread = {{{'D', 0, 0, 0}}, {{'L', 0, 0, 0}}, {{'X', 0, 0, 0}}}},
+    {.name = "two at once are seen both or neither",
+     .quanta = 4,
+     .threads = 2,
+     .wants_bt = true,
+     .thread = {{{'C', 0, 1, 0}}, {{'X', 0, 0, 0}, {'X', 0, 0, 2}}}},
     {.name = "pools: two threads take and give",
      .quanta = 16,
      .pool = 8,
@@ -527,10 +554,11 @@ static const struct scenario scenarios[] = {
      .threads = 2,
      .before = {{'A', 0, 1, 0}, {'A', 1, 1, 0}, {'F', 0, 0, 0}},
      .thread = {{{'T', 0, 0, 0}}, {{'T', 0, 0, 0}, {'A', 2, 1, 0}}}},
-    {.name = "pools: a span comes and goes while one looks",
+    {.name = "pools: a span comes and goes while one looks (3 preemptions)",
      .quanta = 16,
      .pool = 8,
      .threads = 2,
+     .changes = 3,
      .wants_bt = true,
      .thread = {{{'X', 0, 0, 0}}, {{'A', 0, 1, 0}, {'F', 0, 0, 0}, {'T', 0, 0, 0}}}},
     {.name = "pools: resized by one while another gives it back, and takes it anew",
