@@ -175,8 +175,8 @@ static size_t some_pages(struct worker *worker)
     if (worker->crowd->small)
         return 1;
     if (test_one_in(&worker->rng, 40))
-        return 1 + test_below(&worker->rng, 1200);
-    return 1 + test_below(&worker->rng, test_one_in(&worker->rng, 4) ? 140 : 6);
+        return 1 + (size_t)test_below(&worker->rng, 1200);
+    return 1 + (size_t)test_below(&worker->rng, test_one_in(&worker->rng, 4) ? 140 : 6);
 }
 
 /** What may be said where nothing is wrong. */
@@ -218,7 +218,7 @@ static void take_area(struct worker *worker, struct held *held)
 static void take_map(struct worker *worker, struct held *held, enum kind kind)
 {
     struct crowd *crowd = worker->crowd;
-    size_t count = 1 + test_below(&worker->rng, 4);
+    size_t count = 1 + (size_t)test_below(&worker->rng, 4);
     void *memory;
 
     if (kva_frames_alloc(crowd->frames, count, held->frame) != KVA_OK)
@@ -526,7 +526,7 @@ static void *free_lazily(void *context)
     struct lookup *lookup = context;
 
     for (uint64_t i = 0; i < test_scaled(3000); i++) {
-        char *memory = kva_vmalloc(lookup->stage.vm, page * (1 + i % 3));
+        char *memory = kva_vmalloc(lookup->stage.vm, page * (size_t)(1 + i % 3));
         must(memory != NULL);
         atomic_store(&lookup->memory, memory);
         atomic_fetch_add(&lookup->turn, 1);
@@ -819,7 +819,7 @@ static void *press(void *context)
     struct pressure *pressure = context;
 
     for (uint64_t i = 0; i < test_scaled(200); i++) {
-        void *memory = kva_vmalloc(pressure->stage.vm, (1 + (i * 37 + 70) % 80) * page);
+        void *memory = kva_vmalloc(pressure->stage.vm, (size_t)(1 + (i * 37 + 70) % 80) * page);
         if (memory)
             must(kva_vfree(pressure->stage.vm, memory) == KVA_OK);
     }
