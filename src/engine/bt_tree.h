@@ -946,11 +946,13 @@ static enum kva_status bt_trim(struct kva_tiling *tiling, uint64_t start, uint64
         return KVA_ENOENT;
     bool had_hole = hole_before(bt, &path, i, &hole_start);
     bool is_lowest = i == 0 && path.low != tiling->first;
-    begin_change(is_lowest ? &bt->shape : &((struct bt_leaf *)path.leaf)->version);
-    set_entry_start(bt, path.leaf, i, first);
+    struct bt_leaf *leaf = path.leaf;
+    _Atomic uint32_t *count = is_lowest ? &bt->shape : &leaf->version;
+    begin_change(count);
+    set_entry_start(bt, leaf, i, first);
     if (is_lowest)
         set_low(&path, bt->height, first);
-    end_change(is_lowest ? &bt->shape : &((struct bt_leaf *)path.leaf)->version);
+    end_change(count);
     hole_grew_at(bt, start);
     kva_tally_move_bytes(&tiling->tally, KVA_BUSY, KVA_FREE, first - start);
     tiling->tally.segments[KVA_FREE] += !had_hole;

@@ -340,9 +340,8 @@ bool kva_pool_look(const struct kva_space *space, uint64_t address, struct kva_s
     struct kva_cpu *cpu = lock_cpu(space);
     struct kva_object object;
     bool is_object = object_at(space->shared->pools, address, &object);
-    bool found = is_object     ? look_at_object(space, &object, segment)
-                 : object.span ? false
-                               : kva_peek(space, address, segment);
+    bool found = is_object ? look_at_object(space, &object, segment)
+                           : !object.span && kva_peek(space, address, segment);
 
     unlock_cpu(space, cpu);
     return found;
