@@ -115,7 +115,7 @@ def markdown:
     (select(any(.longest[]; .capped)) | "",
         "\\* An engine of O(n), with fewer ranges and operations than the others, with which the row does not compare."),
     (select(.vmalloc != null) | "", "Memory, `kva bench vmalloc`: the aims.", "", (.vmalloc.aims | aims_table)),
-    (select(.threads != null) | .threads | "", "Many threads, `kva bench threads`, times of waits in ns.", "", threads_table, "", waits_table, "", (.aims | aims_table));
+    (select(.threads != null) | .threads | "", "Many threads, `kva bench threads` on the engine " + .engine + ", times of waits in ns.", "", threads_table, "", waits_table, "", (.aims | aims_table));
 
 # Data for gnuplot: a head, then a line for each point; a column for each engine, NaN where it did not run.
 def value_of($rows; $engine): [$rows[] | select(.engine == $engine and (.skipped | not)) | .ns][0] // "NaN" | tostring;
