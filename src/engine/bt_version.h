@@ -22,6 +22,8 @@
  *      this shape; and while the shape stays, so does the node it leads to.
  *   3. A leaf is copied, and nothing is done with the copy before both counts were found unchanged behind the last read.
  *      The owner, which the copy does not hold, is read by an index of the copy, and the counts are looked at once more.
+ *      (All of the leaf, though a lookup needs few of its lines: those that another processor has just written come all at
+ *      once. To read the starts first and then one end only makes 7 lines of 9, but one wait more: 98 ns for 84.)
  *   4. Both counts unchanged from before the first read of the leaf to behind the last: the leaf was in the tree, with the bounds
  *      found above it, and had this content, all that time. Any moment of it is the moment at which the lookup took place.
  *   5. A leaf's version may begin anew when the leaf is written for another use: that is a reshape.

@@ -138,6 +138,7 @@ static void all_rows_are_measured(void **state)
         .reps = 2, .turn_ns = 2000000, .seed = 5, .operations = 3000, .sizes = sizes, .size_count = 1};
     struct bench_clock clock = {.ns_per_tick = ticks_calibrate(), .cost_ticks = ticks_cost()};
     engines_all(&options.engines);
+    options.main_engine = options.engines.name[0];
     threads_run(&options, &clock, &results);
     assert_true(results.measured);
     assert_int_equal(results.row_count, (3 * 5 + 1) + 3 * 2 + (2 * 5 + 1));

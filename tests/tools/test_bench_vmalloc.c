@@ -24,6 +24,7 @@ static void run(struct vmalloc_results *results)
                                     .size_count = sizeof(sizes) / sizeof(sizes[0])};
     struct bench_clock clock = {.ns_per_tick = ticks_calibrate(), .cost_ticks = ticks_cost()};
     engines_all(&options.engines);
+    options.main_engine = options.engines.name[0];
     options.base = options.engines.name[0];
     memset(results, 0, sizeof(*results));
     vmalloc_open_peers();

@@ -158,6 +158,13 @@ static void choose_defaults(struct bench_options *options)
         engines_all(&options->engines);
 }
 
+static void choose_main_engine(struct bench_options *options)
+{
+    const char *preferred = kva_engine_name(0);
+    options->main_engine =
+        engines_contain(&options->engines, preferred) ? preferred : options->engines.name[0];
+}
+
 /** The base must run, or there is nothing to refer to. */
 static void choose_base(const struct argp_state *state, struct bench_options *options)
 {
@@ -209,6 +216,7 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
         break;
     case ARGP_KEY_END:
         choose_defaults(options);
+        choose_main_engine(options);
         choose_base(state, options);
         break;
     default:
@@ -241,8 +249,10 @@ static char *help(int key, const char *text, void *input)
         "\n" VMALLOC ": Memory, not addresses: allocate, touch and free areas of 1 page to 64 MiB, in steady "
         "state and cold; map frames; kva test's eight tests of 2019 against the list walk; resident memory. "
         "Rows: kva (by default, without guard pages, on the fallback for older kernels), list, mmap, malloc, "
-        "and jemalloc and mimalloc if they are installed; ratios are to mmap. kva stands on the first engine "
-        "of --engine. At the end, what should come out and what did. n is the number of pages: 1, 4, 16, "
+        "and jemalloc and mimalloc if they are installed; ratios are to mmap. kva stands on kva's default "
+        "engine, "
+        "or the first of --engine if that is not among them. At the end, what should come out and what did. "
+        "n is the number of pages: 1, 4, 16, "
         "100, "
         "512, 4096, 16384.\n",
         out);
@@ -255,8 +265,10 @@ static char *help(int key, const char *text, void *input)
         "(made "
         "for one thread). Then the longest wait of an operation while another thread gives back a million "
         "areas "
-        "(a tenth of --operations). At the end, what should come out and what did. All but 2019 stand on the "
-        "first engine of --engine. n is the number of live ranges: 10000; at least 64.\n",
+        "(a tenth of --operations). At the end, what should come out and what did. All but 2019 stand on "
+        "kva's "
+        "default engine, or the first of --engine if that is not among them. n is the number of live ranges: "
+        "10000; at least 64.\n",
         out);
     char names[ENGINES_TEXT];
     struct engines all;

@@ -14,10 +14,10 @@
  *   wait      see threads_wait.c
  *
  * CONTENDERS
- *   pools     a space with threads and pools, on the first engine of the command line
+ *   pools     a space with threads and pools, on kva's default engine (or the first that is chosen)
  *   lock      the same without pools: each call takes the space's lock
  *   2019      the engine rb without threads or pools behind one mutex around each call: the design of 2019, shared
- *   alone     a space without threads on the first engine: what one thread pays at least
+ *   alone     a space without threads on the same engine: what one thread pays at least
  *   kva       an instance of vmalloc as it is by default
  *   mutex     one that is made for one thread, behind one mutex around each call
  *
@@ -247,8 +247,7 @@ static struct runner *open_space(const struct contender *who, const struct bench
     struct runner *runner = runner_create(options->seed);
     struct shared *shared = &runner->shared;
     runner->who = who;
-    shared->space =
-        threads_space(who->own_engine ? "rb" : options->engines.name[0], who->threads, who->pools);
+    shared->space = threads_space(who->own_engine ? "rb" : options->main_engine, who->threads, who->pools);
     pthread_mutex_init(&shared->own, NULL); /* a default one cannot fail on Linux */
     shared->mutex = who->mutex ? &shared->own : NULL;
     shared->count = n;
@@ -283,7 +282,7 @@ static struct runner *open_vmalloc(const struct contender *who, const struct ben
     struct target_kind kind;
     struct runner *runner = runner_create(options->seed);
     runner->who = who;
-    target_kind_of_vm(&kind, options->engines.name[0]);
+    target_kind_of_vm(&kind, options->main_engine);
     kind.locks = who->threads;
     kind.vm.one_thread = !who->threads;
     threads_must(target_create(&runner->target, &kind, &range, who->mutex), "an instance of vmalloc");
@@ -485,7 +484,7 @@ void threads_run(const struct bench_options *options, const struct bench_clock *
     const size_t *sizes = options->size_count > 0 ? options->sizes : usual;
     size_t count = options->size_count > 0 ? options->size_count : 1;
     results->measured = true;
-    results->engine = options->engines.name[0];
+    results->engine = options->main_engine;
     results->cpus = machine_cpus();
     for (size_t c = 0; c < sizeof(cases) / sizeof(cases[0]); c++)
         for (size_t i = 0; i < (cases[c].on_space ? count : 1); i++)

@@ -307,7 +307,7 @@ static void measure_vmalloc(const struct bench_options *options, const struct be
     struct subject_of_wait subject = {.who = THREADS_KVA};
     struct target_range range = {.quantum = PAGE};
     struct target_kind kind;
-    target_kind_of_vm(&kind, options->engines.name[0]);
+    target_kind_of_vm(&kind, options->main_engine);
     kind.vm.lazy_bytes = NO_LIMIT;
     threads_must(target_create(&subject.target, &kind, &range, true), "an instance of vmalloc");
     measure(&subject, options, clock, areas, results);
@@ -317,7 +317,7 @@ static void measure_vmalloc(const struct bench_options *options, const struct be
 void threads_measure_waits(const struct bench_options *options, const struct bench_clock *clock,
                            uint64_t areas, struct threads_results *results)
 {
-    const char *engine = options->engines.name[0];
+    const char *engine = options->main_engine;
     measure_space(THREADS_POOLS, engine, true, true, options, clock, areas, results);
     measure_space(THREADS_LOCK, engine, true, false, options, clock, areas, results);
     measure_space(THREADS_2019, "rb", false, false, options, clock, areas, results);

@@ -17,7 +17,7 @@
  *   map-again        map the same frames, and unmap them
  *
  * CONTENDERS
- *   kva              an instance as it is by default, on the first engine of the command line, kva's default one
+ *   kva              an instance as it is by default, on kva's default engine
  *   kva-bare         without guard pages: what those cost
  *   kva-mappings     the fallback for kernels without guard regions; only where the default is another
  *   list, mmap, malloc, jemalloc, mimalloc    as in kva test
@@ -264,7 +264,7 @@ static size_t choose_contenders(const struct bench_options *options, struct cont
 {
     struct target_kind kind, other;
     size_t count = 0;
-    target_kind_of_vm(&kind, options->engines.name[0]);
+    target_kind_of_vm(&kind, options->main_engine);
     *mechanism = mechanism_of(&kind);
     add(all, &count, VMALLOC_KVA, &kind);
     other = kind;
@@ -521,7 +521,7 @@ void vmalloc_run(const struct bench_options *options, const struct bench_clock *
 {
     struct contender all[CONTENDERS];
     size_t count = choose_contenders(options, all, &results->mechanism);
-    results->engine = options->engines.name[0];
+    results->engine = options->main_engine;
     for (size_t c = 0; c < sizeof(cases) / sizeof(cases[0]); c++) {
         const struct vmalloc_case *test = &cases[c];
         bool own = options->size_count == 0 || test->sizes[0] == 0;

@@ -71,7 +71,7 @@ static void measure_resident(const struct bench_options *options, struct vmalloc
     struct target_kind kind;
     struct target_range range = {.quantum = PAGE};
     void *vm;
-    target_kind_of_vm(&kind, options->engines.name[0]);
+    target_kind_of_vm(&kind, options->main_engine);
     (void)resident_bytes(); /* stdio's own buffers are part of the start */
     must(kind.create(&kind, &range, &vm));
     resident->start = resident_bytes();
@@ -127,7 +127,7 @@ static void measure_suite(const struct bench_options *options, struct vmalloc_su
     target_kind_of_list_pages(&kind);
     if (!run_suite(options, &kind, suite->list_us, &suite->scaled))
         suite->failed = kind.name;
-    target_kind_of_vm(&kind, options->engines.name[0]);
+    target_kind_of_vm(&kind, options->main_engine);
     if (!run_suite(options, &kind, suite->kva_us, &suite->scaled))
         suite->failed = kind.name;
 }
