@@ -55,13 +55,37 @@ static inline bool align_up(uint64_t value, uint64_t align, uint64_t *up)
     return true;
 }
 
-/** The index of the lowest bit that is set; there is one. In halves: a 32-bit host without a library counts 32. */
+/* The index of the lowest, or of the highest, bit that is set; there is one. Where one instruction counts 64 bits, by that;
+ * else in halves: other compilers may call a library for it, which a freestanding host need not have. */
+#if defined(__x86_64__) || defined(__aarch64__)
+
+static inline unsigned lowest_bit(uint64_t bits)
+{
+    return (unsigned)__builtin_ctzll(bits);
+}
+
+static inline unsigned highest_bit(uint64_t bits)
+{
+    return (unsigned)(63 - __builtin_clzll(bits));
+}
+
+#else
+
 static inline unsigned lowest_bit(uint64_t bits)
 {
     uint32_t low = (uint32_t)bits;
 
     return (unsigned)(low ? __builtin_ctz(low) : 32 + __builtin_ctz((uint32_t)(bits >> 32)));
 }
+
+static inline unsigned highest_bit(uint64_t bits)
+{
+    uint32_t high = (uint32_t)(bits >> 32);
+
+    return (unsigned)(high ? 63 - __builtin_clz(high) : 31 - __builtin_clz((uint32_t)bits));
+}
+
+#endif
 
 /** value / by, by shifts and subtractions: a 32-bit host without a library has no 64-bit division. */
 static inline uint64_t divide_u64(uint64_t value, uint32_t by)

@@ -21,14 +21,6 @@
 #include "bt.h"
 #include "bt_vector.h"
 
-/** The index of the highest bit that is set; there is one. */
-BT_HOT unsigned highest_bit(uint64_t bits)
-{
-    uint32_t high = (uint32_t)(bits >> 32);
-
-    return (unsigned)(high ? 63 - __builtin_clz(high) : 31 - __builtin_clz((uint32_t)bits));
-}
-
 /** Bits 0 .. count - 1. */
 BT_HOT uint64_t low_bits(unsigned count)
 {
@@ -40,6 +32,18 @@ BT_HOT unsigned first_bit_from(uint64_t bits, unsigned from, unsigned count)
 {
     bits &= low_bits(count) & ~low_bits(from);
     return bits ? lowest_bit(bits) : count;
+}
+
+/** The first bit that is set, or `count` if that comes sooner; count < 64. */
+BT_HOT unsigned first_bit_or(uint64_t bits, unsigned count)
+{
+    return lowest_bit(bits | (uint64_t)1 << count);
+}
+
+/** Bits 0 .. count - 1, but for bit `except` if that is below 64. */
+BT_HOT uint64_t low_bits_but(unsigned count, unsigned except)
+{
+    return low_bits(count) & ~(except < 64 ? (uint64_t)1 << except : 0);
 }
 
 /** One more than the last bit below `count`; 0 when there is none. */
@@ -101,7 +105,7 @@ BT_HOT unsigned entries_at_most(const uint32_t *start, unsigned count, uint32_t 
 
     for (unsigned at = 0; at < BT_SLOTS; at += V32_LANES)
         above |= v32_above(v32_load(start + at), bound) << at;
-    return first_bit_from(above, 0, count);
+    return first_bit_or(above, count);
 }
 
 BT_HOT uint64_t group_above(const uint64_t *values, unsigned at, v64 bound)
@@ -158,13 +162,11 @@ BT_HOT unsigned past_last_at_least(const uint64_t *values, unsigned count, uint6
 /** The greatest of `count` values, but for that of child `except`; 0 when there is none. */
 BT_HOT uint64_t greatest(const uint64_t *values, unsigned count, unsigned except)
 {
-    v64 none = v64_all(0);
-    v64 best = none;
+    uint64_t chosen = low_bits_but(count, except);
+    v64 best = v64_all(0);
 
-    for (unsigned at = 0; at < count; at += V64_LANES) {
-        v64 here = v64_from(v64_load(values + at), none, at, count);
-        best = v64_max(best, v64_from(here, v64_from(none, here, at, except + 1), at, except));
-    }
+    for (unsigned at = 0; at < count; at += V64_LANES)
+        best = v64_max(best, v64_where(v64_load(values + at), chosen >> at));
     return v64_greatest(best);
 }
 
@@ -181,9 +183,8 @@ BT_HOT v32 gaps_at(const uint32_t *start, const uint32_t *last, unsigned at, con
     return v32_minus(v32_load(start + at), shifted);
 }
 
-/** Bit i is set if gap i fits, for 1 <= i < count. */
-BT_HOT uint64_t gaps_that_fit(const uint32_t *start, const uint32_t *last, unsigned count,
-                              const struct bt_fit *fit)
+/** Bit i is set if gap i fits, for i >= 1 and below the count of entries. */
+BT_HOT uint64_t gaps_that_fit(const uint32_t *start, const uint32_t *last, const struct bt_fit *fit)
 {
     v32 size = v32_all(fit->size);
     v32 before = v32_all(0);
@@ -194,21 +195,21 @@ BT_HOT uint64_t gaps_that_fit(const uint32_t *start, const uint32_t *last, unsig
         v32 gaps = gaps_at(start, last, at, fit, &before, &pads);
         fits |= v32_above(gaps, v32_plus(pads, size)) << at;
     }
-    return fits & low_bits(count) & ~(uint64_t)1;
+    return fits & ~(uint64_t)1;
 }
 
 /** The first gap in [from, count), from >= 1, that fits; count when there is none. */
 BT_HOT unsigned first_gap(const uint32_t *start, const uint32_t *last, unsigned from, unsigned count,
                           const struct bt_fit *fit)
 {
-    return first_bit_from(gaps_that_fit(start, last, count, fit), from, count);
+    return first_bit_or(gaps_that_fit(start, last, fit) & ~low_bits(from), count);
 }
 
 /** The last gap in [1, before) that fits; 0 when there is none. */
 BT_HOT unsigned last_gap(const uint32_t *start, const uint32_t *last, unsigned before,
                          const struct bt_fit *fit)
 {
-    uint64_t fits = gaps_that_fit(start, last, before, fit);
+    uint64_t fits = gaps_that_fit(start, last, fit) & low_bits(before);
     return fits ? highest_bit(fits) : 0;
 }
 
@@ -216,16 +217,15 @@ BT_HOT unsigned last_gap(const uint32_t *start, const uint32_t *last, unsigned b
 BT_HOT uint32_t greatest_run(const uint32_t *start, const uint32_t *last, unsigned count, unsigned except,
                              const struct bt_fit *fit)
 {
-    v32 none = v32_all(0);
-    v32 before = none;
-    v32 best = none;
+    uint64_t chosen = low_bits_but(count, except) & ~(uint64_t)1;
+    v32 before = v32_all(0);
+    v32 best = before;
 
     for (unsigned at = 0; at < BT_SLOTS; at += V32_LANES) {
         v32 pads;
         v32 gaps = v32_minus(gaps_at(start, last, at, fit, &before, &pads), v32_all(1));
         v32 runs = v32_minus(v32_max(gaps, pads), pads);
-        runs = v32_from(runs, v32_from(none, runs, at, except + 1), at, except);
-        best = v32_max(best, v32_from(at > 0 ? runs : v32_from(none, runs, 0, 1), none, at, count));
+        best = v32_max(best, v32_where(runs, chosen >> at));
     }
     return v32_greatest(best);
 }

@@ -256,6 +256,14 @@ BT_HOT uint64_t aligned_run(uint64_t start, uint64_t last, uint64_t align)
     return last - from < UINT64_MAX ? last - from + 1 : UINT64_MAX;
 }
 
+/** The same at an alignment class: the first is the quantum, where every hole begins. */
+BT_HOT uint64_t run_of(const struct bt_tiling *bt, unsigned class, uint64_t start, uint64_t last)
+{
+    if (class > 0)
+        return aligned_run(start, last, bt->align[class]);
+    return last - start < UINT64_MAX ? last - start + 1 : UINT64_MAX;
+}
+
 /** What to ask of the inner gaps of a compact leaf, all at once: runs of `size` bytes, or of any size (0), at `align`.
  *  False when the numbers do not fit 32 bits: then the gaps are looked at one by one. */
 BT_HOT bool fit_of(const struct bt_tiling *bt, const struct bt_leaf *leaf, uint64_t size, uint64_t align,
@@ -273,24 +281,35 @@ BT_HOT bool fit_of(const struct bt_tiling *bt, const struct bt_leaf *leaf, uint6
 /** No gap, where a gap to be left out is asked for. */
 enum { BT_NO_GAP = BT_ENTRIES + 1 };
 
+/** The run of a class in gap g; 0 if it has none, or is gap `except`. */
+BT_HOT uint64_t run_of_gap_but(const struct bt_tiling *bt, const struct kva_path *path, unsigned class,
+                               unsigned g, unsigned except)
+{
+    uint64_t start;
+    uint64_t last;
+
+    return g != except && gap_at(bt, path, g, &start, &last) ? run_of(bt, class, start, last) : 0;
+}
+
 /** The longest run of a class in a leaf, but for gap `except`. */
 BT_HOT uint64_t leaf_largest(const struct bt_tiling *bt, const struct kva_path *path, unsigned class,
                              unsigned except)
 {
     const struct bt_leaf *leaf = path->leaf;
-    uint64_t most = 0;
+    unsigned count = leaf->count;
+    uint64_t most = run_of_gap_but(bt, path, class, 0, except);
+    uint64_t align = class > 0 ? bt->align[class] : (uint64_t)1 << bt->shift;
     struct bt_fit fit;
-    bool at_once = leaf->count > 0 && fit_of(bt, leaf, 0, bt->align[class], &fit);
 
-    if (at_once)
-        most = (uint64_t)greatest_run(leaf->compact.start, leaf->compact.last, leaf->count, except, &fit)
-               << bt->shift;
-    for (unsigned g = 0; g <= leaf->count; g += at_once ? leaf->count : 1) {
-        uint64_t start;
-        uint64_t last;
-        if (g != except && gap_at(bt, path, g, &start, &last))
-            most = max_u64(most, aligned_run(start, last, bt->align[class]));
-    }
+    if (count == 0)
+        return most;
+    most = max_u64(most, run_of_gap_but(bt, path, class, count, except));
+    if (fit_of(bt, leaf, 0, align, &fit))
+        return max_u64(most,
+                       (uint64_t)greatest_run(leaf->compact.start, leaf->compact.last, count, except, &fit)
+                           << bt->shift);
+    for (unsigned g = 1; g < count; g++)
+        most = max_u64(most, run_of_gap_but(bt, path, class, g, except));
     return most;
 }
 

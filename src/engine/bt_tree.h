@@ -159,6 +159,12 @@ BT_HOT unsigned class_of(const struct bt_tiling *bt, uint64_t align)
     return class;
 }
 
+/** The gap of a leaf from which to look at all: of those before the first entry, only the first leaf's has bytes. */
+BT_HOT unsigned outermost_gap(const struct bt_tiling *bt, const struct kva_path *path, bool lowest)
+{
+    return lowest ? path->low != bt->common.first : ((const struct bt_leaf *)path->leaf)->count;
+}
+
 /** The leaf where a search begins, and the gap in it. */
 BT_HOT bool first_place(const struct bt_tiling *bt, unsigned class, const struct kva_demand *demand,
                         struct kva_path *path, unsigned *gap)
@@ -170,7 +176,7 @@ BT_HOT bool first_place(const struct bt_tiling *bt, unsigned class, const struct
         return false;
     if (unbounded) {
         descend_by_size(bt, bt->root, 0, class, demand, path);
-        *gap = lowest ? 0 : ((const struct bt_leaf *)path->leaf)->count;
+        *gap = outermost_gap(bt, path, lowest);
         return true;
     }
     uint64_t edge = lowest ? demand->min : demand->max;
@@ -198,7 +204,7 @@ static enum kva_status bt_search(const struct kva_tiling *tiling, const struct k
     while (!fit_in_leaf(bt, demand, gap, place)) {
         if (!next_by_size(bt, class, demand, &place->path) || is_beyond(&place->path, demand))
             return KVA_ENOSPC;
-        gap = demand->policy == KVA_LOWEST ? 0 : ((const struct bt_leaf *)place->path.leaf)->count;
+        gap = outermost_gap(bt, &place->path, demand->policy == KVA_LOWEST);
     }
     place->last = place->start + (demand->size - 1);
     return KVA_OK;
@@ -242,13 +248,14 @@ BT_HOT void climb_largest(struct bt_tiling *bt, const struct kva_path *path, uns
         uint64_t *largest = inner->largest[class];
         uint64_t before = largest[index];
         uint64_t most = known_largest(bt, path, level, class);
-        uint64_t mine = now;
 
         if (now == before)
             return;
+        largest[index] = now;
+        if (now < most && before < most)
+            return;
         if (now < most)
-            now = before < most ? most : max_u64(now, greatest(largest, (unsigned)inner->count, index));
-        largest[index] = mine;
+            now = max_u64(now, greatest(largest, (unsigned)inner->count, index));
     }
     bt->top.largest[class] = now;
 }
@@ -288,35 +295,63 @@ struct remainder {
 
 /** A part of gap g of the leaf is about to be taken: what had this hole as its maximum needs another. If what is left of the
  *  hole is no shorter than all that the leaf answers for beside it, nothing in the leaf can be longer; else look. */
+BT_HOT void gap_shrinks_in(struct bt_tiling *bt, const struct kva_path *path, unsigned class, unsigned g,
+                           const struct remainder *rest)
+{
+    uint64_t beside = (path->high - path->low) - (rest->hole_last - rest->hole_start);
+    uint64_t run = run_of(bt, class, rest->hole_start, rest->hole_last);
+    uint64_t now = 0;
+
+    if (run == 0 || run != known_largest(bt, path, bt->height, class))
+        return;
+    if (rest->hole_start < rest->start)
+        now = run_of(bt, class, rest->hole_start, rest->start - 1);
+    if (rest->last < rest->hole_last)
+        now = max_u64(now, run_of(bt, class, rest->last + 1, rest->hole_last));
+    if (now < beside)
+        now = max_u64(now, leaf_largest(bt, path, class, g));
+    climb_largest(bt, path, bt->height, class, now);
+}
+
+BT_RARE void gap_shrinks_in_declared(struct bt_tiling *bt, const struct kva_path *path, unsigned g,
+                                     const struct remainder *rest)
+{
+    for (unsigned class = 1; class < bt->classes; class ++)
+        gap_shrinks_in(bt, path, class, g, rest);
+}
+
+/** In all classes. Most spaces have but the quantum: it goes first and alone, so that what is known of it is known to the
+ *  compiler. */
 BT_HOT void gap_shrinks(struct bt_tiling *bt, const struct kva_path *path, unsigned g,
                         const struct remainder *rest)
 {
-    uint64_t beside = (path->high - path->low) - (rest->hole_last - rest->hole_start);
+    gap_shrinks_in(bt, path, 0, g, rest);
+    if (bt->classes > 1)
+        gap_shrinks_in_declared(bt, path, g, rest);
+}
 
-    for (unsigned class = 0; class < bt->classes; class ++) {
-        uint64_t align = bt->align[class];
-        uint64_t run = aligned_run(rest->hole_start, rest->hole_last, align);
-        if (run == 0 || run != known_largest(bt, path, bt->height, class))
-            continue;
-        uint64_t now = 0;
-        if (rest->hole_start < rest->start)
-            now = aligned_run(rest->hole_start, rest->start - 1, align);
-        if (rest->last < rest->hole_last)
-            now = max_u64(now, aligned_run(rest->last + 1, rest->hole_last, align));
-        if (now < beside)
-            now = max_u64(now, leaf_largest(bt, path, class, g));
-        climb_largest(bt, path, bt->height, class, now);
-    }
+BT_HOT void gap_grew_in(struct bt_tiling *bt, const struct kva_path *path, unsigned class, uint64_t start,
+                        uint64_t last)
+{
+    uint64_t run = run_of(bt, class, start, last);
+
+    if (run > known_largest(bt, path, bt->height, class))
+        climb_largest(bt, path, bt->height, class, run);
+}
+
+BT_RARE void gap_grew_in_declared(struct bt_tiling *bt, const struct kva_path *path, uint64_t start,
+                                  uint64_t last)
+{
+    for (unsigned class = 1; class < bt->classes; class ++)
+        gap_grew_in(bt, path, class, start, last);
 }
 
 /** A gap of the leaf has grown to [start, last]. */
 BT_HOT void gap_grew(struct bt_tiling *bt, const struct kva_path *path, uint64_t start, uint64_t last)
 {
-    for (unsigned class = 0; class < bt->classes; class ++) {
-        uint64_t run = aligned_run(start, last, bt->align[class]);
-        if (run > known_largest(bt, path, bt->height, class))
-            climb_largest(bt, path, bt->height, class, run);
-    }
+    gap_grew_in(bt, path, 0, start, last);
+    if (bt->classes > 1)
+        gap_grew_in_declared(bt, path, start, last);
 }
 
 /** The leaf's entries have been marked or unmarked as deferred, or have come or gone. */

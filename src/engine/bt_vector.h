@@ -6,7 +6,8 @@
  *
  *   vNN_above     bit i is set if lane i of a is greater than that of b
  *   vNN_greatest  the greatest of all lanes
- *   vNN_from      the lanes of `old`, but those of `other` from index `from` on, where lane 0 has index `at`
+ *   vNN_where     the lanes of a, lane i if bit i is set, or else 0
+ *   v32_from, v8_from   the lanes of `old`, but those of `other` from index `from` on, where lane 0 has index `at`
  *   v32_up        of two vectors that follow each other in an array, the lanes one before those of `high`
  *   v32_down      the lanes one behind those of `low`
  *
@@ -106,6 +107,11 @@ BT_HOT v32 v32_from(v32 old, v32 other, unsigned at, unsigned from)
     return _mm512_mask_mov_epi32(old, lanes, other);
 }
 
+BT_HOT v32 v32_where(v32 a, uint64_t bits)
+{
+    return _mm512_maskz_mov_epi32((__mmask16)bits, a);
+}
+
 BT_HOT v32 v32_up(v32 low, v32 high)
 {
     return _mm512_alignr_epi32(high, low, 15);
@@ -136,11 +142,9 @@ BT_HOT uint64_t v64_above(v64 a, v64 b)
     return _mm512_cmpgt_epu64_mask(a, b);
 }
 
-BT_HOT v64 v64_from(v64 old, v64 other, unsigned at, unsigned from)
+BT_HOT v64 v64_where(v64 a, uint64_t bits)
 {
-    unsigned below = from > at ? from - at : 0;
-    __mmask8 lanes = (__mmask8)(below < 8 ? 0xffu << below : 0);
-    return _mm512_mask_mov_epi64(old, lanes, other);
+    return _mm512_maskz_mov_epi64((__mmask8)bits, a);
 }
 
 BT_HOT uint64_t v64_greatest(v64 a)
@@ -209,6 +213,13 @@ BT_HOT v32 v32_from(v32 old, v32 other, unsigned at, unsigned from)
     return _mm256_blendv_epi8(other, old, _mm256_cmpgt_epi32(_mm256_set1_epi32((int)from), index));
 }
 
+BT_HOT v32 v32_where(v32 a, uint64_t bits)
+{
+    __m256i bit = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
+    __m256i set = _mm256_and_si256(_mm256_set1_epi32((int)(uint32_t)bits), bit);
+    return _mm256_and_si256(a, _mm256_cmpeq_epi32(set, bit));
+}
+
 BT_HOT v32 v32_up(v32 low, v32 high)
 {
     __m256i middle = _mm256_permute2x128_si256(low, high, 0x21); /* low's upper half, high's lower half */
@@ -248,10 +259,11 @@ BT_HOT uint64_t v64_above(v64 a, v64 b)
     return (unsigned)_mm256_movemask_pd(_mm256_castsi256_pd(v64_above_lanes(a, b)));
 }
 
-BT_HOT v64 v64_from(v64 old, v64 other, unsigned at, unsigned from)
+BT_HOT v64 v64_where(v64 a, uint64_t bits)
 {
-    __m256i index = _mm256_add_epi64(_mm256_set1_epi64x(at), _mm256_setr_epi64x(0, 1, 2, 3));
-    return _mm256_blendv_epi8(other, old, _mm256_cmpgt_epi64(_mm256_set1_epi64x(from), index));
+    __m256i bit = _mm256_setr_epi64x(1, 2, 4, 8);
+    __m256i set = _mm256_and_si256(_mm256_set1_epi64x((long long)bits), bit);
+    return _mm256_and_si256(a, _mm256_cmpeq_epi64(set, bit));
 }
 
 BT_HOT uint64_t v64_greatest(v64 a)
@@ -348,6 +360,12 @@ BT_HOT v32 v32_from(v32 old, v32 other, unsigned at, unsigned from)
     return vbslq_u32(vcgeq_u32(index, vdupq_n_u32(from)), other, old);
 }
 
+BT_HOT v32 v32_where(v32 a, uint64_t bits)
+{
+    static const uint32_t bit[4] = {1, 2, 4, 8};
+    return vandq_u32(a, vtstq_u32(vdupq_n_u32((uint32_t)bits), vld1q_u32(bit)));
+}
+
 BT_HOT v32 v32_up(v32 low, v32 high)
 {
     return vextq_u32(low, high, 3);
@@ -379,11 +397,10 @@ BT_HOT uint64_t v64_above(v64 a, v64 b)
     return (vgetq_lane_u64(above, 0) & 1) | (vgetq_lane_u64(above, 1) & 2);
 }
 
-BT_HOT v64 v64_from(v64 old, v64 other, unsigned at, unsigned from)
+BT_HOT v64 v64_where(v64 a, uint64_t bits)
 {
-    static const uint64_t lanes[2] = {0, 1};
-    uint64x2_t index = vaddq_u64(vdupq_n_u64(at), vld1q_u64(lanes));
-    return vbslq_u64(vcgeq_u64(index, vdupq_n_u64(from)), other, old);
+    static const uint64_t bit[2] = {1, 2};
+    return vandq_u64(a, vtstq_u64(vdupq_n_u64(bits), vld1q_u64(bit)));
 }
 
 BT_HOT uint64_t v64_greatest(v64 a)
