@@ -77,7 +77,7 @@ selected()
 list_all()
 {
     for mutation in "$root"/tests/mutations/*.mutation; do
-        printf '%-36s %s\n' "$(name_of "$mutation")" "$(field Breaks "$mutation")"
+        printf '%-40s %s\n' "$(name_of "$mutation")" "$(field Breaks "$mutation")"
     done
 }
 
@@ -261,7 +261,7 @@ wait_for()
 
 report_all()
 {
-    row='%-36s  %-9s  %s\n'
+    row='%-40s  %-9s  %s\n'
     all=$(wc -l <"$work/mutations")
     caught=0
     survived=0

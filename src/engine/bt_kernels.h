@@ -230,6 +230,23 @@ BT_HOT uint32_t greatest_run(const uint32_t *start, const uint32_t *last, unsign
     return v32_greatest(best);
 }
 
+/** The longest of the gaps in [1, count), but for gap `except`. */
+BT_HOT uint32_t greatest_gap(const uint32_t *start, const uint32_t *last, unsigned count, unsigned except)
+{
+    uint64_t chosen = low_bits_but(count, except) & ~(uint64_t)1;
+    v32 before = v32_all(0);
+    v32 best = before; /* plus one quantum each, so that 0 is none */
+
+    for (unsigned at = 0; at < BT_SLOTS; at += V32_LANES) {
+        v32 here = v32_load(last + at);
+        v32 gaps = v32_minus(v32_load(start + at), v32_up(before, here));
+        before = here;
+        best = v32_max(best, v32_where(gaps, chosen >> at));
+    }
+    uint32_t most = v32_greatest(best);
+    return most - (most > 0);
+}
+
 /** Put `value` in at index i of a leaf's array that is not full. */
 BT_HOT void open_entry(uint32_t *array, unsigned i, uint32_t value)
 {
@@ -347,6 +364,17 @@ BT_HOT uint32_t greatest_run(const uint32_t *start, const uint32_t *last, unsign
     for (unsigned i = 1; i < count; i++) {
         uint32_t run = i == except ? 0 : run_of_gap(start, last, i, fit);
         most = run > most ? run : most;
+    }
+    return most;
+}
+
+BT_HOT uint32_t greatest_gap(const uint32_t *start, const uint32_t *last, unsigned count, unsigned except)
+{
+    uint32_t most = 0;
+
+    for (unsigned i = 1; i < count; i++) {
+        uint32_t gap = i == except ? 0 : start[i] - last[i - 1] - 1;
+        most = gap > most ? gap : most;
     }
     return most;
 }

@@ -223,6 +223,12 @@ BT_HOT void remove_entry(const struct bt_tiling *bt, struct bt_leaf *leaf, unsig
 
 /* ---------------------------------------------------------------------------------------------- gaps */
 
+/** Of all gaps before a leaf's first entry, only the first leaf's may have bytes. */
+BT_HOT bool is_first_leaf(const struct bt_tiling *bt, const struct kva_path *path)
+{
+    return path->low == bt->common.first;
+}
+
 /** Gap g of the leaf that a path leads to: false when it has 0 bytes. */
 BT_HOT bool gap_at(const struct bt_tiling *bt, const struct kva_path *path, unsigned g, uint64_t *start,
                    uint64_t *last)
@@ -297,14 +303,18 @@ BT_HOT uint64_t leaf_largest(const struct bt_tiling *bt, const struct kva_path *
 {
     const struct bt_leaf *leaf = path->leaf;
     unsigned count = leaf->count;
-    uint64_t most = run_of_gap_but(bt, path, class, 0, except);
-    uint64_t align = class > 0 ? bt->align[class] : (uint64_t)1 << bt->shift;
+    uint64_t most = 0;
     struct bt_fit fit;
 
+    if (is_first_leaf(bt, path))
+        most = run_of_gap_but(bt, path, class, 0, except);
     if (count == 0)
         return most;
     most = max_u64(most, run_of_gap_but(bt, path, class, count, except));
-    if (fit_of(bt, leaf, 0, align, &fit))
+    if (class == 0 && !leaf->is_wide)
+        return max_u64(most, (uint64_t)greatest_gap(leaf->compact.start, leaf->compact.last, count, except)
+                                 << bt->shift);
+    if (fit_of(bt, leaf, 0, bt->align[class], &fit))
         return max_u64(most,
                        (uint64_t)greatest_run(leaf->compact.start, leaf->compact.last, count, except, &fit)
                            << bt->shift);

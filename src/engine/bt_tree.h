@@ -37,7 +37,7 @@
  * starts, or 8 of maxima. The red-black design waits for some ten lines one after the other, three times over.
  *
  * WHAT LIMITS IT. Where everything is in the cache, below some thousand ranges: what a processor cannot predict (was this
- * hole its leaf's largest? is the freed one now?), then some 650 instructions an operation. Among 100,000 ranges and more:
+ * hole its leaf's largest? is the freed one now?), then some 550 instructions an operation. Among 100,000 ranges and more:
  * the wait for the leaf, and for the 16 lines of each inner node on the way that the second-level cache has to bring.
  *
  * LOOKUPS need no lock, if they can be told that they have to be done anew: bt_version.h.
@@ -159,10 +159,10 @@ BT_HOT unsigned class_of(const struct bt_tiling *bt, uint64_t align)
     return class;
 }
 
-/** The gap of a leaf from which to look at all: of those before the first entry, only the first leaf's has bytes. */
+/** The gap of a leaf at which to begin, on the side of a policy. */
 BT_HOT unsigned outermost_gap(const struct bt_tiling *bt, const struct kva_path *path, bool lowest)
 {
-    return lowest ? path->low != bt->common.first : ((const struct bt_leaf *)path->leaf)->count;
+    return lowest ? !is_first_leaf(bt, path) : ((const struct bt_leaf *)path->leaf)->count;
 }
 
 /** The leaf where a search begins, and the gap in it. */
@@ -252,10 +252,11 @@ BT_HOT void climb_largest(struct bt_tiling *bt, const struct kva_path *path, uns
         if (now == before)
             return;
         largest[index] = now;
-        if (now < most && before < most)
-            return;
-        if (now < most)
+        if (now < most) {
+            if (before < most)
+                return;
             now = max_u64(now, greatest(largest, (unsigned)inner->count, index));
+        }
     }
     bt->top.largest[class] = now;
 }
@@ -552,7 +553,7 @@ static unsigned division(const struct bt_tiling *bt, const struct kva_path *path
 {
     if (added + 1 == entries->count && path->high == bt->common.last && fits_leaf(bt, entries, 0, added))
         return added;
-    if (added == 0 && path->low == bt->common.first && fits_leaf(bt, entries, 1, entries->count))
+    if (added == 0 && is_first_leaf(bt, path) && fits_leaf(bt, entries, 1, entries->count))
         return 1;
     return entries->count / 2;
 }
@@ -858,7 +859,7 @@ BT_RARE bool hole_before(const struct bt_tiling *bt, const struct kva_path *path
     struct kva_path before;
     uint64_t last;
 
-    if (i > 0 || path->low == bt->common.first)
+    if (i > 0 || is_first_leaf(bt, path))
         return gap_at(bt, path, i, start, &last);
     descend_to(bt, path->low - 1, &before);
     return gap_at(bt, &before, ((const struct bt_leaf *)before.leaf)->count, start, &last);
@@ -910,12 +911,12 @@ BT_HOT void remove_used(struct bt_tiling *bt, struct kva_path *path, unsigned i,
 
     if (i > 0)
         hole_start = entry_last(bt, leaf, i - 1) + 1;
-    else if (path->low == bt->common.first || !hole_before(bt, path, i, &hole_start))
+    else if (is_first_leaf(bt, path) || !hole_before(bt, path, i, &hole_start))
         hole_start = path->low;
     kva_tally_move_bytes(tally, from, KVA_FREE, last - start + 1);
     tally->segments[from]--;
     tally->segments[KVA_FREE] += 1 - (uint64_t)(hole_start < start) - (uint64_t)(last < hole_last);
-    if (i == 0 && path->low != bt->common.first) {
+    if (i == 0 && !is_first_leaf(bt, path)) {
         remove_first_entry(bt, path, start);
         return;
     }
@@ -980,7 +981,7 @@ static enum kva_status bt_trim(struct kva_tiling *tiling, uint64_t start, uint64
     if (!find_busy(bt, start, &path, &i))
         return KVA_ENOENT;
     bool had_hole = hole_before(bt, &path, i, &hole_start);
-    bool is_lowest = i == 0 && path.low != tiling->first;
+    bool is_lowest = i == 0 && !is_first_leaf(bt, &path);
     struct bt_leaf *leaf = path.leaf;
     _Atomic uint32_t *count = is_lowest ? &bt->shape : &leaf->version;
     begin_change(count);

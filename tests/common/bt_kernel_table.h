@@ -51,6 +51,12 @@ static uint32_t call_greatest_run(const uint32_t *start, const uint32_t *last, u
     return greatest_run(start, last, count, except, fit);
 }
 
+static uint32_t call_greatest_gap(const uint32_t *start, const uint32_t *last, unsigned count,
+                                  unsigned except)
+{
+    return greatest_gap(start, last, count, except);
+}
+
 static void call_open_entry(uint32_t *array, unsigned i, uint32_t value)
 {
     open_entry(array, i, value);
@@ -81,6 +87,7 @@ const struct bt_kernels TABLE = {
     .first_gap = call_first_gap,
     .last_gap = call_last_gap,
     .greatest_run = call_greatest_run,
+    .greatest_gap = call_greatest_gap,
     .open_entry = call_open_entry,
     .close_entry = call_close_entry,
     .open_slot = call_open_slot,

@@ -23,6 +23,7 @@ struct bt_kernels {
                          const struct bt_fit *fit);
     uint32_t (*greatest_run)(const uint32_t *start, const uint32_t *last, unsigned count, unsigned except,
                              const struct bt_fit *fit);
+    uint32_t (*greatest_gap)(const uint32_t *start, const uint32_t *last, unsigned count, unsigned except);
     void (*open_entry)(uint32_t *array, unsigned i, uint32_t value);
     void (*close_entry)(uint32_t *array, unsigned i);
     void (*open_slot)(uint8_t *slot, unsigned i, uint8_t value);

@@ -292,6 +292,11 @@ static void try_greatest(const struct bt_kernels *kernels, const struct gaps *ga
         uint32_t got = kernels->greatest_run(gaps->start, gaps->last, gaps->count, left_out, fit);
         check_that(got == want, "%s, %u gaps but %u, mask %#" PRIx32 ": %#" PRIx32 ", not %#" PRIx64,
                    kernels->engine, gaps->count, left_out, fit->mask, got, want);
+        if (fit->mask == 0) {
+            got = kernels->greatest_gap(gaps->start, gaps->last, gaps->count, left_out);
+            check_that(got == want, "%s, %u whole gaps but %u: %#" PRIx32 ", not %#" PRIx64, kernels->engine,
+                       gaps->count, left_out, got, want);
+        }
     }
 }
 

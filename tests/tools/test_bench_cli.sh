@@ -114,7 +114,7 @@ grep -q '^vmalloc resident memory (KiB): at the start [0-9,]*, all areas written
 [ "$(grep -Ec ' at (least|most) .* (met|MISSED)$' vmalloc.txt)" -ge 16 ] || fail "vmalloc: aims are missing: $(tail -n 24 vmalloc.txt)"
 # shellcheck disable=SC2086
 "$KVA" bench vmalloc $tiny --n 7 --engine rb,bt --json >vmalloc.json
-jq -e '.rows == [] and (.vmalloc.engine == "rb") and (.vmalloc.mechanism | length) > 0
+jq -e '.rows == [] and (.vmalloc.engine == "bt") and (.vmalloc.mechanism | length) > 0
        and ([.vmalloc.rows[].case] | unique) == ["cold", "cold-untouched", "map-again", "map-fresh", "random", "steady"]
        and all(.vmalloc.rows[]; .status != "KVA_OK" or (.ns > 0 and (.turns_ns | length) == 2))
        and all(.vmalloc.rows[]; .who != "mmap" or .ratio == 1)

@@ -245,31 +245,21 @@ static char *help(int key, const char *text, void *input)
                     s + 1 < WORKLOAD_SIZES && workload->sizes[s + 1] != 0 ? "," : "");
         fputs(".\n", out);
     }
-    fputs(
-        "\n" VMALLOC ": Memory, not addresses: allocate, touch and free areas of 1 page to 64 MiB, in steady "
-        "state and cold; map frames; kva test's eight tests of 2019 against the list walk; resident memory. "
-        "Rows: kva (by default, without guard pages, on the fallback for older kernels), list, mmap, malloc, "
-        "and jemalloc and mimalloc if they are installed; ratios are to mmap. kva stands on kva's default "
-        "engine, "
-        "or the first of --engine if that is not among them. At the end, what should come out and what did. "
-        "n is the number of pages: 1, 4, 16, "
-        "100, "
-        "512, 4096, 16384.\n",
-        out);
-    fputs(
-        "\n" THREADS ": 1, 2, 4, 16 and 64 threads on one space or one instance of vmalloc: a churn of "
-        "pooled sizes; a find, "
-        "alone and beside a churn; pairs of vmalloc. Rows: pools (a space with pools), lock (without), 2019 "
-        "(the "
-        "engine rb behind one mutex), kva (vmalloc), mutex (made for one thread, behind one mutex), alone "
-        "(made "
-        "for one thread). Then the longest wait of an operation while another thread gives back a million "
-        "areas "
-        "(a tenth of --operations). At the end, what should come out and what did. All but 2019 stand on "
-        "kva's "
-        "default engine, or the first of --engine if that is not among them. n is the number of live ranges: "
-        "10000; at least 64.\n",
-        out);
+    fputs("\n" VMALLOC ": Memory, not addresses: allocate, touch and free areas of 1 page to 64 MiB, in "
+          "steady state and cold; map frames; kva test's eight tests of 2019 against the list walk; resident "
+          "memory. Rows: kva (by default, without guard pages, on the fallback for older kernels), list, "
+          "mmap, malloc, and jemalloc and mimalloc if they are installed; ratios are to mmap. kva stands on "
+          "its default engine, or on the first of --engine if that is not among them. At the end, what "
+          "should come out and what did. n is the number of pages: 1, 4, 16, 100, 512, 4096, 16384.\n",
+          out);
+    fputs("\n" THREADS ": 1, 2, 4, 16 and 64 threads on one space or one instance of vmalloc: a churn of "
+          "pooled sizes; a find, alone and beside a churn; pairs of vmalloc. Rows: pools (a space with "
+          "pools), lock (without), 2019 (the engine rb behind one mutex), kva (vmalloc), mutex (made for one "
+          "thread, behind one mutex), alone (made for one thread). Then the longest wait of an operation "
+          "while another thread gives back a million areas (a tenth of --operations). At the end, what "
+          "should come out and what did. All but 2019 stand on kva's default engine, or on the first of "
+          "--engine if that is not among them. n is the number of live ranges: 10000; at least 64.\n",
+          out);
     char names[ENGINES_TEXT];
     struct engines all;
     engines_all(&all);

@@ -30,9 +30,8 @@
 
 struct bench_options {
     struct engines engines;
-    const char *
-        main_engine; /* of what is measured on one alone: kva's default one, or the first if that is not chosen */
-    const char *base; /* ratios are to this one; always among the engines */
+    const char *main_engine; /* of what is measured on one alone: kva's default one, or else the first */
+    const char *base;        /* ratios are to this one; always among the engines */
     size_t *sizes;
     size_t size_count; /* 0: the workload's own sizes */
     uint64_t seed;
