@@ -61,8 +61,9 @@
  *               Reclaim callbacks, grace periods' functions, and the functions that lines are given to run without any of these
  *               locks. The page source, the memory source and hooks are called with the instance's lock: by one
  *               thread at a time, and they must not call the instance.
- *   Waiting     The instance's lock is held for one call of the page source at most, on no more than 2 MiB of small pages while
- *               purging: some 50 us. A purge drops it after each such slice, and lets in who waits. It is held for longer where one
+ *   Waiting     The instance's lock is held for one call of the page source at most; while purging, on no more than 2 MiB of
+ *               small areas, or 8 MiB of a larger one: some 70 us, or 0.3 ms, if all of it was touched, in pages of 4 KiB. A
+ *               purge drops it after each such slice, and lets in who waits. It is held for longer where one
  *               request is large in itself: a map of many runs of frames, giving back many frames, a large area's shrinking or its
  *               end in a hardened instance, and where somebody wants to see all (kva_vm_check, the last kva_vm_flush).
  *   Fork        The child has its own copy of an instance and goes on with it: private pages are copied when

@@ -250,6 +250,7 @@ struct kva_vm {
     uint64_t parked_span;              /* bytes of what is parked, guards included */
     uint64_t head_closed;              /* bytes of the first parked area that are closed already */
     uint64_t slice_bytes; /* the most that is closed under one hold of the lock; a power of two */
+    uint64_t piece_bytes; /* the same of an area longer than that; likewise */
     struct kva_queue quarantine;
     uint64_t lazy_limit;
     uint64_t quarantine_limit;

@@ -189,12 +189,12 @@ static void unpark_run(struct kva_vm *vm, struct run run)
     vm->purged_runs++;
 }
 
-/** Close the next piece of an area that is longer than a slice: as far as the next grain begins. */
+/** Close the next piece of an area that is longer than a slice. */
 static void close_piece(struct kva_vm *vm, struct kva_descriptor *area)
 {
     uint64_t start = start_of(area) + vm->head_closed;
     uint64_t left = segment_bytes(vm, area) - vm->head_closed;
-    uint64_t piece = min_u64(left, vm->slice_bytes - (start & (vm->slice_bytes - 1)));
+    uint64_t piece = min_u64(left, vm->piece_bytes - (start & (vm->piece_bytes - 1)));
 
     kva_close_range(vm, start, piece);
     vm->head_closed += piece;
