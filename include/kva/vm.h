@@ -504,7 +504,7 @@ void *kva_vrealloc(struct kva_vm *vm, void *memory, size_t size, unsigned flags)
  *           KVA_ENULL       vm is NULL
  *           KVA_EUNKNOWN    no area of this instance: the address lies outside the reserve
  *           KVA_EINTERIOR   an address inside an area or in its guard page, not its start
- *           KVA_EDOUBLE     no live area: freed before, and cached or purged since
+ *           KVA_EDOUBLE     no live area: freed before, and cached or purged since; or another thread is just freeing it
  *           KVA_EDEFERRED   freed before: it is parked, in quarantine, or waits for a grace period
  *           KVA_EREENTRY    kva_vrealloc is at work on the area: in another thread, or it has called the reclaim callback
  *                           that this is called from

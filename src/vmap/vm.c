@@ -117,23 +117,14 @@ static uint32_t largest_cached(const struct kva_vm *vm)
 
 /** What is closed under one hold of the lock: the pages that one page table maps. To drop a page that was touched takes Linux
  *  some 50 to 130 ns, so this takes up to some 70 us, and of a call for each, which takes 1.3 us beside, it makes little. Areas
- *  of one page and their guards come to 256 in a slice, and their descriptors and segments to some 200 ns each.
- *
- *  Of an area longer than that, four times as much: such areas are seldom touched everywhere, and then the calls are all that
- *  they cost. 64 MiB, closed in pieces, took on Linux 6.18
- *
- *      pieces of             2 MiB   4 MiB   8 MiB   16 MiB   64 MiB
- *      untouched, in all     61 us   33 us   16 us     8 us     1 us
- *      touched, one piece   0.1 ms  0.2 ms  0.3 ms   0.6 ms   2.0 ms
- *
- *  Without threads nobody waits, and a run may have any length. */
-enum { SLICE_PAGES = 512, PIECE_PAGES = 4 * SLICE_PAGES };
+ *  of one page and their guards come to 256 in a slice, and their descriptors and segments to some 200 ns each. Without
+ *  threads nobody waits, and a run may have any length. */
+enum { SLICE_PAGES = 512 };
 
 static void set_up_threads(struct kva_vm *vm, const struct kva_vm_config *config)
 {
     vm->threads = config->threads;
-    vm->slice_bytes = config->threads ? bytes_of_pages(vm, SLICE_PAGES) : UINT64_C(1) << 63;
-    vm->piece_bytes = config->threads ? bytes_of_pages(vm, PIECE_PAGES) : UINT64_C(1) << 63;
+    vm->slice_bytes = config->threads ? bytes_of_pages(vm, SLICE_PAGES) : UINT64_C(1) << 61;
     vm->parked_ring.next = vm->parked_ring.prev = &vm->parked_ring;
     /* What memory can hold fits a size, which 32-bit hosts can divide. */
     uint64_t cache = config->hardened ? 0 : limit_of(config->cache_bytes, vm->cpus);

@@ -249,8 +249,8 @@ struct kva_vm {
     uintptr_t tickets;                 /* areas that were ever parked: the next one's number */
     uint64_t parked_span;              /* bytes of what is parked, guards included */
     uint64_t head_closed;              /* bytes of the first parked area that are closed already */
-    uint64_t slice_bytes; /* the most that is closed under one hold of the lock; a power of two */
-    uint64_t piece_bytes; /* the same of an area longer than that; likewise */
+    uint64_t
+        slice_bytes; /* the most that is closed under one hold of the lock, but for long areas; a power of two */
     struct kva_queue quarantine;
     uint64_t lazy_limit;
     uint64_t quarantine_limit;
@@ -557,9 +557,18 @@ static inline bool is_counted(unsigned kind)
     return kind != KVA_VM_RAM && kind != KVA_VM_BLOCK;
 }
 
-/** Allocate a vmalloc area, from the cache if that serves. *fresh: its pages are new, and read as zero. Without the lock. */
+/** An area that was just allocated. Where it lies was read while nobody else could free it. Afterwards a program with a stale
+ *  pointer may do so at any moment, and then the descriptor is another area's. */
+struct kva_taken {
+    struct kva_descriptor *area;
+    char *memory;
+    size_t bytes; /* of its pages */
+    bool fresh;   /* its pages are new, and read as zero */
+};
+
+/** Allocate a vmalloc area, from the cache if that serves. Without the lock. */
 enum kva_status kva_take_area(struct kva_vm *vm, const struct kva_vm_request *request, const char *where,
-                              struct kva_descriptor **area, bool *fresh);
+                              struct kva_taken *taken);
 
 /** Allocate congruent areas of a kind. With the lock held, which is dropped when something is short, but not from the moment on at
  *  which the areas are there. */
@@ -632,8 +641,8 @@ static inline bool is_cacheable(const struct kva_vm *vm, const struct kva_descri
     return kind_of(area) == KVA_VM_VMALLOC && area->pages <= vm->cache_pages && !(area->flags & KVA_VM_HUGE);
 }
 
-/** Serve a wish out of some CPU's bins; NULL if that cannot be. Without the instance's lock. */
-struct kva_descriptor *kva_cache_take(struct kva_vm *vm, const struct kva_wish *wish);
+/** Serve a wish out of some CPU's bins, if that can be. Without the instance's lock. */
+bool kva_cache_take(struct kva_vm *vm, const struct kva_wish *wish, struct kva_taken *taken);
 
 /** Put a claimed area into the cache, and park what has to make way for it; whether there was room. With the lock held. */
 bool kva_cache_put(struct kva_vm *vm, struct kva_descriptor *area, const void *by);

@@ -338,24 +338,25 @@ static enum kva_status attempt_area(struct kva_vm *vm, void *context)
 
 /** Take addresses and pages for a wish, with the lock. */
 static enum kva_status take_fresh(struct kva_vm *vm, const struct kva_wish *wish, bool cacheable,
-                                  const char *where, uint64_t at, struct kva_descriptor **area)
+                                  const char *where, uint64_t at, struct kva_taken *taken)
 {
     struct taking taking = {.wish = wish};
 
     vm_enter(vm);
     enum kva_status status = kva_obtain(vm, wish->size, wish->flags, attempt_area, &taking);
-    vm->misses += cacheable && status == KVA_OK;
+    if (status == KVA_OK) {
+        struct kva_descriptor *area = taking.area;
+        vm->misses += cacheable;
+        *taken = (struct kva_taken){area, memory_of(area), area_bytes(vm, area), true};
+        poison(taken->memory + wish->size, taken->bytes - wish->size);
+    }
     status = finish(vm, status, where, at);
     vm_leave(vm);
-    if (status != KVA_OK)
-        return status;
-    *area = taking.area;
-    poison((char *)memory_of(*area) + wish->size, area_bytes(vm, *area) - wish->size);
-    return KVA_OK;
+    return status;
 }
 
 enum kva_status kva_take_area(struct kva_vm *vm, const struct kva_vm_request *request, const char *where,
-                              struct kva_descriptor **area, bool *fresh)
+                              struct kva_taken *taken)
 {
     struct kva_wish wish;
     enum kva_status status = wish_of(vm, request, &wish);
@@ -363,24 +364,23 @@ enum kva_status kva_take_area(struct kva_vm *vm, const struct kva_vm_request *re
     if (status != KVA_OK)
         return refuse_unlocked(vm, status, where, request->min);
     bool cacheable = wish.anywhere && wish.pages <= vm->cache_pages && !(wish.flags & KVA_VM_HUGE);
-    *area = cacheable ? kva_cache_take(vm, &wish) : NULL;
-    *fresh = !*area;
-    return *area ? KVA_OK : take_fresh(vm, &wish, cacheable, where, request->min, area);
+    if (cacheable && kva_cache_take(vm, &wish, taken))
+        return KVA_OK;
+    return take_fresh(vm, &wish, cacheable, where, request->min, taken);
 }
 
 static enum kva_status take_memory(struct kva_vm *vm, const struct kva_vm_request *request, const char *where,
                                    void **memory)
 {
-    struct kva_descriptor *area;
-    bool fresh;
+    struct kva_taken taken;
 
     free_ready_unlocked(vm, request->flags);
-    enum kva_status status = kva_take_area(vm, request, where, &area, &fresh);
+    enum kva_status status = kva_take_area(vm, request, where, &taken);
     if (status != KVA_OK)
         return status;
-    if (!fresh && (vm->zero_always || (request->flags & KVA_VM_ZERO)))
-        memset(memory_of(area), 0, request->size);
-    *memory = memory_of(area);
+    if (!taken.fresh && (vm->zero_always || (request->flags & KVA_VM_ZERO)))
+        memset(taken.memory, 0, request->size);
+    *memory = taken.memory;
     return KVA_OK;
 }
 

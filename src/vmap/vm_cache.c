@@ -27,31 +27,32 @@ static struct kva_descriptor **find_cached(struct kva_vm_cpu *cpu, const struct 
 }
 
 /** Serve a wish out of a CPU's bins, with its lock held, which is dropped. */
-static struct kva_descriptor *take_from(struct kva_vm *vm, struct kva_vm_cpu *cpu,
-                                        const struct kva_wish *wish)
+static bool take_from(struct kva_vm *vm, struct kva_vm_cpu *cpu, const struct kva_wish *wish,
+                      struct kva_taken *taken)
 {
     struct kva_descriptor **link = find_cached(cpu, wish);
-    struct kva_descriptor *area = NULL;
 
     if (link) {
-        area = cache_revive(vm, cpu, link, wish->size, wish->flags, wish->caller, wish->owner);
+        struct kva_descriptor *area =
+            cache_revive(vm, cpu, link, wish->size, wish->flags, wish->caller, wish->owner);
         area->align_shift = (uint8_t)lowest_bit(wish->align);
+        *taken = (struct kva_taken){area, memory_of(area), area_bytes(vm, area), false};
     }
     lock_drop(&cpu->lock, vm->threads);
-    return area;
+    return link;
 }
 
-struct kva_descriptor *kva_cache_take(struct kva_vm *vm, const struct kva_wish *wish)
+bool kva_cache_take(struct kva_vm *vm, const struct kva_wish *wish, struct kva_taken *taken)
 {
     struct kva_vm_cpu *own = cpu_here(vm);
 
     lock_take(&own->lock, vm->threads);
-    struct kva_descriptor *area = take_from(vm, own, wish);
-    for (unsigned i = 0; !area && i < vm->cpu_count; i++) {
+    bool found = take_from(vm, own, wish, taken);
+    for (unsigned i = 0; !found && i < vm->cpu_count; i++) {
         if (&vm->cpu[i] != own && lock_try(&vm->cpu[i].lock, vm->threads))
-            area = take_from(vm, &vm->cpu[i], wish);
+            found = take_from(vm, &vm->cpu[i], wish, taken);
     }
-    return area;
+    return found;
 }
 
 /* -------------------------------------------------------------------------------------------------- putting */

@@ -189,12 +189,19 @@ static void unpark_run(struct kva_vm *vm, struct run run)
     vm->purged_runs++;
 }
 
-/** Close the next piece of an area that is longer than a slice. */
+/** Close the next piece of an area that is longer than a slice: so many slices' worth. Such areas are seldom touched everywhere,
+ *  and then the calls are all that they cost. 64 MiB, closed in pieces, took on Linux 6.18
+ *
+ *      pieces of             2 MiB   4 MiB   8 MiB   16 MiB   64 MiB
+ *      untouched, in all     61 us   33 us   16 us     8 us     1 us
+ *      touched, one piece   0.1 ms  0.2 ms  0.3 ms   0.6 ms   2.0 ms
+ */
 static void close_piece(struct kva_vm *vm, struct kva_descriptor *area)
 {
+    const uint64_t most = 4 * vm->slice_bytes;
     uint64_t start = start_of(area) + vm->head_closed;
     uint64_t left = segment_bytes(vm, area) - vm->head_closed;
-    uint64_t piece = min_u64(left, vm->piece_bytes - (start & (vm->piece_bytes - 1)));
+    uint64_t piece = min_u64(left, most - (start & (most - 1)));
 
     kva_close_range(vm, start, piece);
     vm->head_closed += piece;

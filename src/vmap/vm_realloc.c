@@ -115,82 +115,92 @@ static enum kva_status grow_in_place(struct kva_vm *vm, struct kva_descriptor *a
 }
 
 /** Fill a new area from an old one that is smaller: what was asked for, and the rest of its last page, as far as anybody may
- *  have written there. Where zeroes are wanted, all but what was asked for is zero; `fresh` pages are by themselves. */
-static void copy_area(struct kva_vm *vm, struct kva_descriptor *to, const struct kva_descriptor *from,
-                      bool zero, bool fresh)
+ *  have written there. Where zeroes are wanted, all but what was asked for is zero; fresh pages are by themselves. */
+static void copy_area(const struct kva_vm *vm, const struct kva_taken *to, const struct kva_descriptor *from,
+                      const struct change *change)
 {
+    bool zero = wants_zero(vm, change);
     size_t kept = zero ? from->size : usable_bytes(vm, from);
-    size_t end = area_bytes(vm, to);
 
-    memcpy(memory_of(to), memory_of(from), kept);
-    if (!zero || fresh)
+    memcpy(to->memory, memory_of(from), kept);
+    if (!zero || to->fresh)
         return;
-    unpoison(memory_of(to), end);
-    memset((char *)memory_of(to) + kept, 0, end - kept);
-    poison((char *)memory_of(to) + to->size, end - to->size);
+    unpoison(to->memory, to->bytes);
+    memset(to->memory + kept, 0, to->bytes - kept);
+    poison(to->memory + change->size, to->bytes - change->size);
 }
 
 /** With the lock held, which is dropped for the new area and the copy. */
-static enum kva_status move(struct kva_vm *vm, struct kva_descriptor **area, const struct change *change)
+static enum kva_status move(struct kva_vm *vm, struct kva_descriptor *old, const struct change *change,
+                            void **moved)
 {
-    struct kva_descriptor *old = *area;
     struct kva_vm_request request = kva_vm_request_of(change->size);
-    struct kva_descriptor *made;
-    bool fresh;
+    struct kva_taken taken;
 
     request.flags = (change->flags & ~(unsigned)KVA_VM_HUGE) | (old->flags & KVA_VM_HUGE);
     request.align = (size_t)1 << old->align_shift;
     request.caller = old->caller;
     request.owner = old->owner;
     vm_leave(vm);
-    enum kva_status status = kva_take_area(vm, &request, "kva_vm_realloc", &made, &fresh);
+    enum kva_status status = kva_take_area(vm, &request, "kva_vm_realloc", &taken);
     if (status == KVA_OK)
-        copy_area(vm, made, old, wants_zero(vm, change), fresh);
+        copy_area(vm, &taken, old, change);
     vm_enter(vm);
     if (status != KVA_OK)
         return status;
-    made->flags = old->flags;
+    if (area_key(taken.area) == key_of((uintptr_t)taken.memory, KVA_VM_VMALLOC, KVA_VM_LIVE))
+        taken.area->flags = old->flags; /* else a stale pointer has freed it meanwhile */
     kva_retire_area(vm, old, change->caller);
     vm->moved++;
-    *area = made;
+    *moved = taken.memory;
     return KVA_OK;
 }
 
-static enum kva_status resize(struct kva_vm *vm, struct kva_descriptor **area, struct change *change)
+static enum kva_status resize(struct kva_vm *vm, struct kva_descriptor *area, struct change *change,
+                              void **moved)
 {
-    unsigned flags = (*area)->flags & KVA_VM_HUGE;
+    unsigned flags = area->flags & KVA_VM_HUGE;
     size_t least = flags ? (size_t)vm->pages.huge : 1; /* an area in huge pages stays in them */
     enum kva_status status =
         kva_pages_of(vm, change->size > least ? change->size : least, &flags, &change->pages);
 
     if (status != KVA_OK)
         return status;
-    if (change->pages == (*area)->pages)
-        resize_within(vm, *area, change);
-    else if (change->pages < (*area)->pages)
-        return shrink(vm, *area, change);
-    else if (grow_in_place(vm, *area, change) != KVA_OK)
-        return move(vm, area, change);
+    if (change->pages == area->pages)
+        resize_within(vm, area, change);
+    else if (change->pages < area->pages)
+        return shrink(vm, area, change);
+    else if (grow_in_place(vm, area, change) != KVA_OK)
+        return move(vm, area, change, moved);
     return KVA_OK;
 }
 
-/** With the lock held. */
-static enum kva_status change_claimed(struct kva_vm *vm, struct kva_descriptor *claimed,
-                                      struct change *change, void **moved)
+static enum kva_status change_size(struct kva_vm *vm, struct kva_descriptor *area, struct change *change,
+                                   void **moved)
 {
-    struct kva_descriptor *area = claimed;
+    void *const before = memory_of(area);
+    void *now = before;
+
+    set_state(area, KVA_VM_RESIZING);
+    enum kva_status status = resize(vm, area, change, &now);
+    if (now == before)
+        set_state(area, KVA_VM_LIVE);
+    if (status == KVA_OK)
+        *moved = now;
+    return status;
+}
+
+/** With the lock held. */
+static enum kva_status change_claimed(struct kva_vm *vm, struct kva_descriptor *area, struct change *change,
+                                      void **moved)
+{
     enum kva_status status = KVA_OK;
 
     if (change->size == 0) {
         kva_retire_area(vm, area, change->caller);
         *moved = NULL;
     } else {
-        set_state(area, KVA_VM_RESIZING);
-        status = resize(vm, &area, change);
-        if (area == claimed)
-            set_state(area, KVA_VM_LIVE);
-        if (status == KVA_OK)
-            *moved = memory_of(area);
+        status = change_size(vm, area, change, moved);
     }
     if (!(change->flags & KVA_VM_NO_BLOCK)) /* else as much is parked as there is */
         kva_purge_excess(vm);

@@ -1,23 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * All schedules of two or three threads of a few operations each, on a tiny space. What they answer must be explained by some
- * serial order of the operations that keeps those apart that do not overlap in time (linearizability).
- *
- * THE SERIAL SPACE is a string, a letter for each quantum: '.' free, 'A', 'B' ... for what the operation of that number has
- * allocated, which is its owner, too, and 'a', 'b' ... for what the operation of that number has deferred. A flush is no operation but something that happens: what is deferred may become free at any moment. It
- * must have, once it was deferred before a flush began that has returned, or before a request began that heard "no space".
+ * All schedules of two or three threads of a few operations each, on a tiny space (common/schedules.h). An operation is the owner
+ * of what it takes. What is deferred must have become free once it was deferred before a flush began that has returned, or before a
+ * request began that heard "no space".
  */
-#include "common/harness.h"
+#include "common/schedules.h"
 
 #include <string.h>
-
-#include "../../ports/test/turns.h"
 
 #define QUANTUM UINT64_C(0x10)
 #define FIRST UINT64_C(0x1000)
 
-enum { THREADS_MOST = 3, STEPS_MOST = 4, OPS_MOST = THREADS_MOST * STEPS_MOST, SLOTS = 12, QUANTA_MOST = 40 };
+enum { THREADS_MOST = 3, STEPS_MOST = 4, BEFORE_MOST = 8, SLOTS = 12 };
+
+_Static_assert(THREADS_MOST *STEPS_MOST + BEFORE_MOST <= SCHEDULES_OPS, "each has a letter");
 
 /** What a thread does: one letter, and what it is about. `slot` is where an allocation's start is kept. */
 struct step {
@@ -34,9 +31,10 @@ struct scenario {
     unsigned quanta;
     unsigned pool; /* in quanta; 0: none */
     unsigned threads;
-    unsigned changes;      /* at most; 0: any number */
-    bool wants_bt;         /* else engines take turns */
-    struct step before[8]; /* one after the other, before the threads begin; x is the CPU of an allocation */
+    unsigned changes; /* at most; 0: any number */
+    bool wants_bt;    /* else engines take turns */
+    struct step before
+        [BEFORE_MOST]; /* one after the other, before the threads begin; x is the CPU of an allocation */
     struct step thread[THREADS_MOST][STEPS_MOST];
 };
 
@@ -53,14 +51,16 @@ struct op {
 
 struct play {
     const struct scenario *scenario;
+    const struct kva_engine *engine;
     struct kva_turns *turns;
     struct kva_threads threads;
     struct kva_space space;
     unsigned clock;
     unsigned count;
-    struct op op[OPS_MOST + 8];
+    struct op op[SCHEDULES_OPS];
     uint64_t slot[SLOTS]; /* 0: empty */
-    char final[QUANTA_MOST + 1];
+    char final[SCHEDULES_UNITS + 1];
+    struct schedules_history history;
 };
 
 static unsigned quantum_of(uint64_t address)
@@ -187,95 +187,24 @@ static void picture(struct play *play)
 
 /* ---------------------------------------------------------------------------------------- serial orders */
 
-struct serial {
-    const struct play *play;
-    unsigned from; /* operations before this one are done */
-    bool done[OPS_MOST + 8];
-    char map[QUANTA_MOST + 1];
-};
-
-static bool is_busy(char c)
-{
-    return c >= 'A' && c <= 'Z';
-}
-
-static bool is_deferred(char c)
-{
-    return c >= 'a' && c <= 'z';
-}
-
-/** How many quanta from here on have the same letter: those of one segment. */
-static unsigned run_of(const char *at)
-{
-    unsigned run = 1;
-
-    while (at[run] == *at)
-        run++;
-    return run;
-}
-
-/** What is deferred by operation `by` becomes free. */
-static void free_letter(char *map, char letter)
-{
-    for (; *map; map++)
-        *map = *map == letter ? '.' : *map;
-}
-
-/** All that was deferred before `op` began becomes free. */
-static void free_older(struct serial *serial, const struct op *op)
-{
-    for (unsigned i = 0; i < serial->play->count; i++) {
-        if (serial->play->op[i].ended < op->began)
-            free_letter(serial->map, (char)('a' + i));
-    }
-}
-
-/** The lowest run of n free quanta; the map's length when there is none. */
-static unsigned lowest_run(const char *map, unsigned n)
-{
-    unsigned run = 0;
-    unsigned at = 0;
-
-    for (; map[at]; at++) {
-        run = map[at] == '.' ? run + 1 : 0;
-        if (run == n)
-            return at + 1 - n;
-    }
-    return at;
-}
-
-/** Whether [at, at + n) holds nothing busy; what is deferred there becomes free. */
-static bool clear_range(char *map, unsigned at, unsigned n)
-{
-    for (unsigned i = at; i < at + n; i++) {
-        if (is_busy(map[i]) || map[i] == '\0')
-            return false;
-    }
-    for (unsigned i = at; i < at + n; i++) {
-        if (is_deferred(map[i]))
-            free_letter(map, map[i]);
-    }
-    return true;
-}
-
 /** Lowest fit, after any part of what is deferred has become free. */
 static bool could_be_lowest(char *map, const struct op *op)
 {
-    char letters[OPS_MOST];
+    char letters[SCHEDULES_OPS];
     unsigned count = 0;
 
     for (unsigned i = 0; map[i]; i++) {
-        if (is_deferred(map[i]) && (count == 0 || !memchr(letters, map[i], count)))
+        if (map_is_idle(map[i]) && (count == 0 || !memchr(letters, map[i], count)))
             letters[count++] = map[i];
     }
     for (unsigned subset = 0; subset < 1U << count; subset++) {
-        char copy[QUANTA_MOST + 1];
+        char copy[SCHEDULES_UNITS + 1];
         memcpy(copy, map, sizeof(copy));
         for (unsigned i = 0; i < count; i++) {
             if (subset >> i & 1)
-                free_letter(copy, letters[i]);
+                map_free_letter(copy, letters[i]);
         }
-        if (lowest_run(copy, op->size) == op->at) {
+        if (map_lowest_run(copy, op->size) == op->at) {
             memcpy(map, copy, sizeof(copy));
             return true;
         }
@@ -283,162 +212,143 @@ static bool could_be_lowest(char *map, const struct op *op)
     return false;
 }
 
-static bool any_is_busy(const char *at, unsigned n)
+static bool any_is_used(const char *at, unsigned n)
 {
-    while (n > 0 && !is_busy(at[n - 1]))
+    while (n > 0 && !map_is_used(at[n - 1]))
         n--;
     return n > 0;
 }
 
-static bool explain_taking(struct serial *serial, const struct op *op)
+static bool explain_taking(const struct play *play, char *map, const struct op *op)
 {
-    char *map = serial->map;
     bool exact = op->step.what == 'R';
 
     if (op->status == KVA_EEXIST)
-        return any_is_busy(map + op->at, op->size);
+        return any_is_used(map + op->at, op->size);
     if (op->status == KVA_ENOSPC) {
-        free_older(serial, op);
-        return lowest_run(map, op->size) == strlen(map);
+        map_free_older(map, &play->history, op->began);
+        return map_lowest_run(map, op->size) == strlen(map);
     }
-    bool fits = exact || serial->play->scenario->pool > 0 ? clear_range(map, op->at, op->size)
-                                                          : could_be_lowest(map, op);
+    bool fits =
+        exact || play->scenario->pool > 0 ? map_clear(map, op->at, op->size) : could_be_lowest(map, op);
     if (fits)
-        memset(map + op->at, letter_of(serial->play, op), op->size);
+        memset(map + op->at, letter_of(play, op), op->size);
     return fits && op->status == KVA_OK;
 }
 
 /** The lowest quantum that is free, as is the next but one. */
-static bool explain_pair(struct serial *serial, const struct op *op)
+static bool explain_pair(const struct play *play, char *map, const struct op *op)
 {
-    char *map = serial->map;
     unsigned at = 0;
 
     while (map[at + 2] && (map[at] != '.' || map[at + 2] != '.'))
         at++;
     if (op->status != KVA_OK || at != op->at || !map[at + 2])
         return false;
-    map[at] = letter_of(serial->play, op);
+    map[at] = letter_of(play, op);
     map[at + 2] = map[at];
     return true;
 }
 
-static bool explain_giving(struct serial *serial, const struct op *op, unsigned number)
+static bool explain_giving(char *map, const struct op *op, unsigned number)
 {
-    char *at = serial->map + op->at;
+    char *at = map + op->at;
     char letter = op->step.what == 'D' ? (char)('a' + number) : '.';
 
     if (op->status == KVA_EDOUBLE)
-        return *at == '.' || is_deferred(*at);
+        return *at == '.' || map_is_idle(*at);
     if (op->status == KVA_EDEFERRED)
-        return is_deferred(*at);
-    if (!is_busy(*at) || op->status != KVA_OK)
+        return map_is_idle(*at);
+    if (!map_is_used(*at) || op->status != KVA_OK)
         return false;
-    memset(at, letter, run_of(at));
+    memset(at, letter, map_run(at));
     return true;
 }
 
-static bool explain_resize(struct serial *serial, const struct op *op)
+static bool explain_resize(char *map, const struct op *op)
 {
-    char *at = serial->map + op->at;
+    char *at = map + op->at;
     char letter = *at;
-    unsigned size = run_of(at);
+    unsigned size = map_run(at);
     unsigned more = op->step.n > size ? op->step.n - size : 0;
     bool is_free = true;
 
     if (op->status == KVA_EDOUBLE)
-        return *at == '.' || is_deferred(*at);
+        return *at == '.' || map_is_idle(*at);
     for (unsigned i = 0; i < more && is_free; i++)
         is_free = at[size + i] == '.';
     if (op->status == KVA_ENOSPC)
         return !is_free;
-    if (!is_busy(letter) || op->status != KVA_OK || !clear_range(serial->map, op->at + size, more))
+    if (!map_is_used(letter) || op->status != KVA_OK || !map_clear(map, op->at + size, more))
         return false;
     memset(at, '.', size);
     memset(at, letter, op->step.n);
     return true;
 }
 
-static bool explain_find(struct serial *serial, const struct op *op)
+static bool explain_find(char *map, const struct op *op)
 {
-    char *at = serial->map + op->at;
+    char *at = map + op->at;
 
     if (op->state == KVA_BUSY)
         return *at == op->owner;
     if (op->state == KVA_DEFERRED)
-        return is_deferred(*at);
-    if (is_deferred(*at))
-        free_letter(serial->map, *at);
+        return map_is_idle(*at);
+    if (map_is_idle(*at))
+        map_free_letter(map, *at);
     return *at == '.';
 }
 
-/** Whether the operation, done now, answers so; the map is then as it leaves it. */
-static bool explain(struct serial *serial, unsigned number)
+static bool explain(const void *context, char *map, unsigned number)
 {
-    const struct op *op = &serial->play->op[number];
+    const struct play *play = context;
+    const struct op *op = &play->op[number];
 
     switch (op->step.what) {
     case 'A':
     case 'R':
-        return explain_taking(serial, op);
+        return explain_taking(play, map, op);
     case 'C':
-        return explain_pair(serial, op);
+        return explain_pair(play, map, op);
     case 'F':
     case 'D':
-        return explain_giving(serial, op, number);
+        return explain_giving(map, op, number);
     case 'S':
-        return explain_resize(serial, op);
+        return explain_resize(map, op);
     case 'L':
-        free_older(serial, op);
+        map_free_older(map, &play->history, op->began);
         return op->status == KVA_OK;
     case 'T':
         return op->status == KVA_OK;
     default:
-        return explain_find(serial, op);
+        return explain_find(map, op);
     }
 }
 
-static bool is_final(const struct serial *serial)
+static bool is_final(const void *context, const char *map)
 {
-    const char *final = serial->play->final;
+    const struct play *play = context;
 
-    for (unsigned i = 0; final[i]; i++) {
-        char c = serial->map[i];
-        bool same = is_busy(final[i]) ? c == final[i] : final[i] == 'd' ? is_deferred(c) : !is_busy(c);
+    for (unsigned i = 0; play->final[i]; i++) {
+        char c = play->final[i];
+        bool same = map_is_used(c) ? map[i] == c : c == 'd' ? map_is_idle(map[i]) : !map_is_used(map[i]);
         if (!same)
             return false;
     }
     return true;
 }
 
-/** Whether an operation may come next: none that ended before it began is still to come. */
-static bool may_be_next(const struct serial *serial, unsigned number)
+static bool has_serial_order(struct play *play)
 {
-    const struct play *play = serial->play;
+    struct schedules_history *history = &play->history;
 
+    *history = (struct schedules_history){
+        .count = play->count, .explain = explain, .is_final = is_final, .context = play};
     for (unsigned i = 0; i < play->count; i++) {
-        if (!serial->done[i] && play->op[i].ended < play->op[number].began)
-            return false;
+        history->began[i] = play->op[i].began;
+        history->ended[i] = play->op[i].ended;
     }
-    return !serial->done[number];
-}
-
-static bool has_serial_order(const struct serial *serial)
-{
-    bool all = true;
-
-    for (unsigned i = 0; i < serial->play->count; i++) {
-        if (!may_be_next(serial, i)) {
-            all = all && serial->done[i];
-            continue;
-        }
-        all = false;
-        struct serial next = *serial;
-        next.done[i] = true;
-        if (explain(&next, i) && has_serial_order(&next))
-            return true;
-    }
-    return all && is_final(serial);
+    return schedules_explain(history, play->scenario->quanta);
 }
 
 static void show(const struct play *play)
@@ -529,7 +439,7 @@ static const struct scenario scenarios[] = {
      .threads = 2,
      .before = {{'R', 0, 12, 4}, {'A', 1, 1, 0}, {'A', 2, 1, 0}, {'A', 3, 1, 0}},
      .thread = {{{'A', 4, 2, 0}}, {{'F', 1, 0, 0}, {'A', 5, 1, 0}}}},
-    {.name = "pools: there is always a free range, and one who looks for it finds it (3 preemptions)",
+    {.name = "pools: there is always a free range, and one who looks for it finds it",
      .quanta = 16,
      .pool = 3, /* one for each CPU */
      .threads = 3,
@@ -554,7 +464,7 @@ static const struct scenario scenarios[] = {
      .threads = 2,
      .before = {{'A', 0, 1, 0}, {'A', 1, 1, 0}, {'F', 0, 0, 0}},
      .thread = {{{'T', 0, 0, 0}}, {{'T', 0, 0, 0}, {'A', 2, 1, 0}}}},
-    {.name = "pools: a span comes and goes while one looks (3 preemptions)",
+    {.name = "pools: a span comes and goes while one looks",
      .quanta = 16,
      .pool = 8,
      .threads = 2,
@@ -575,13 +485,14 @@ static const struct scenario scenarios[] = {
      .thread = {{{'S', 0, 2, 0}}, {{'A', 1, 1, 0}}}},
 };
 
-static void set_up(struct play *play, const struct kva_engine *engine)
+static void set_up(void *context)
 {
+    struct play *play = context;
     const struct scenario *scenario = play->scenario;
     struct kva_config config = {.first = FIRST,
                                 .last = FIRST + scenario->quanta * QUANTUM - 1,
                                 .quantum = QUANTUM,
-                                .engine = engine,
+                                .engine = play->engine,
                                 .memory = kva_memory_host(),
                                 .threads = &play->threads,
                                 .pool_bytes = scenario->pool * QUANTUM,
@@ -593,22 +504,21 @@ static void set_up(struct play *play, const struct kva_engine *engine)
     play->count = 0;
     memset(play->slot, 0, sizeof(play->slot));
     assert_int_equal(kva_space_init(&play->space, &config), KVA_OK);
-    for (unsigned i = 0; i < 8 && scenario->before[i].what; i++) {
+    for (unsigned i = 0; i < BEFORE_MOST && scenario->before[i].what; i++) {
         kva_turns_set_cpu(play->turns, scenario->before[i].what == 'A' ? scenario->before[i].x : 0);
         do_step(play, &scenario->before[i]);
     }
 }
 
-static void look_back(struct play *play, uint64_t schedule)
+static void look_back(void *context, uint64_t schedule)
 {
-    struct serial serial = {.play = play};
+    struct play *play = context;
     struct kva_fault fault;
     enum kva_status status = kva_space_check(&play->space, &fault);
 
     check_that(status == KVA_OK, "%s, schedule %" PRIu64 ": %s", play->scenario->name, schedule, fault.what);
     picture(play);
-    memset(serial.map, '.', play->scenario->quanta);
-    bool explained = has_serial_order(&serial);
+    bool explained = has_serial_order(play);
     if (!explained)
         show(play);
     check_that(explained, "%s, schedule %" PRIu64 ": no serial order explains it", play->scenario->name,
@@ -616,22 +526,19 @@ static void look_back(struct play *play, uint64_t schedule)
     assert_int_equal(kva_space_abandon(&play->space), KVA_OK);
 }
 
-/** At scale 1 all schedules of a scenario; below, as many as the scale lets. */
-static uint64_t enumerate(struct play *play, const struct kva_engine *engine)
+static uint64_t enumerate(struct play *play)
 {
-    uint64_t most = test_stride() == 1 ? UINT64_MAX : test_scaled(10000);
-    uint64_t count = 0;
-    bool more = true;
+    const struct schedules schedules = {.name = play->scenario->name,
+                                        .changes = play->scenario->changes,
+                                        .set_up = set_up,
+                                        .body = body,
+                                        .look_back = look_back,
+                                        .context = play};
 
-    kva_turns_begin(play->turns, play->scenario->changes);
-    for (; more && count < most; count++) {
-        set_up(play, engine);
-        kva_turns_run(play->turns, body, play);
-        look_back(play, count);
-        more = kva_turns_next(play->turns);
-    }
-    print_message("%8" PRIu64 "%s schedules: %s\n", count, more ? "  of the" : ", all the",
-                  play->scenario->name);
+    play->turns = kva_turns_new(play->scenario->threads);
+    play->threads = kva_turns_threads(play->turns);
+    uint64_t count = schedules_run(&schedules, play->turns);
+    kva_turns_drop(play->turns);
     return count;
 }
 
@@ -643,10 +550,8 @@ static void every_schedule_has_a_serial_order(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof(scenarios) / sizeof(scenarios[0]); i++) {
         play.scenario = &scenarios[i];
-        play.turns = kva_turns_new(scenarios[i].threads);
-        play.threads = kva_turns_threads(play.turns);
-        sum += enumerate(&play, i % 2 && !scenarios[i].wants_bt ? &kva_engine_rb : &kva_engine_bt);
-        kva_turns_drop(play.turns);
+        play.engine = i % 2 && !scenarios[i].wants_bt ? &kva_engine_rb : &kva_engine_bt;
+        sum += enumerate(&play);
     }
     print_message("%8" PRIu64 " schedules\n", sum);
 }

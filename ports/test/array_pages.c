@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/** Pages in an array: see array_pages.h. */
+#include "array_pages.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "../../src/vmap/poison.h"
+
+/** What a closed page holds. */
+enum { CLOSED = 0xdd };
+
+static void fill(uint64_t start, uint64_t bytes, int value)
+{
+    void *memory = (void *)(uintptr_t)start;
+
+    unpoison(memory, (size_t)bytes);
+    memset(memory, value, (size_t)bytes);
+}
+
+static enum kva_status reserve(void *context, struct kva_stretch *wish)
+{
+    struct kva_array_pages *pages = context;
+    uintptr_t first = (uintptr_t)pages->memory;
+
+    if (wish->bytes > sizeof pages->memory || wish->align > KVA_ARRAY_PAGE || first < wish->min ||
+        first + (wish->bytes - 1) > wish->max)
+        return KVA_ENOSPC;
+    fill(first, sizeof pages->memory, CLOSED);
+    wish->first = first;
+    wish->handle = pages;
+    return KVA_OK;
+}
+
+static void release(void *context, void *stretch)
+{
+    struct kva_array_pages *pages = context;
+
+    (void)stretch;
+    fill((uintptr_t)pages->memory, sizeof pages->memory, CLOSED);
+}
+
+static enum kva_status open_range(void *context, void *stretch, uint64_t start, uint64_t bytes, bool huge)
+{
+    (void)context;
+    (void)stretch;
+    (void)huge;
+    fill(start, bytes, 0);
+    return KVA_OK;
+}
+
+static void close_range(void *context, void *stretch, uint64_t start, uint64_t bytes)
+{
+    (void)context;
+    (void)stretch;
+    fill(start, bytes, CLOSED);
+}
+
+static enum kva_status map(void *context, void *stretch, uint64_t start, void *pool, uint64_t frame,
+                           uint64_t count)
+{
+    (void)context;
+    (void)stretch;
+    (void)start;
+    (void)pool;
+    (void)frame;
+    (void)count;
+    return KVA_ENOMEM;
+}
+
+static enum kva_status make_pool(void *context, void *stretch, uint64_t count, void **pool)
+{
+    (void)context;
+    (void)stretch;
+    (void)count;
+    (void)pool;
+    return KVA_ENOMEM;
+}
+
+static void drain(void *context, void *stretch, void *pool, uint64_t frame, uint64_t count)
+{
+    (void)context;
+    (void)stretch;
+    (void)pool;
+    (void)frame;
+    (void)count;
+}
+
+static void drop(void *context, void *stretch, void *pool)
+{
+    (void)context;
+    (void)stretch;
+    (void)pool;
+}
+
+static void *table(void *context, uint64_t bytes)
+{
+    (void)context;
+    return calloc(1, (size_t)bytes);
+}
+
+static void wipe(void *context, void *wiped, uint64_t bytes)
+{
+    (void)context;
+    memset(wiped, 0, (size_t)bytes);
+}
+
+static void untable(void *context, void *dropped, uint64_t bytes)
+{
+    (void)context;
+    (void)bytes;
+    free(dropped);
+}
+
+static unsigned this_cpu(void *context)
+{
+    (void)context;
+    return 0;
+}
+
+static void read_stats(void *context, void *stretch, struct kva_pages_stats *stats)
+{
+    (void)context;
+    (void)stretch;
+    *stats = (struct kva_pages_stats){.mechanism = "an array"};
+}
+
+struct kva_pages kva_array_pages_of(struct kva_array_pages *pages)
+{
+    return (struct kva_pages){
+        .reserve = reserve,
+        .release = release,
+        .open = open_range,
+        .close = close_range,
+        .map = map,
+        .unmap = close_range,
+        .pool = make_pool,
+        .drain = drain,
+        .drop = drop,
+        .table = table,
+        .wipe = wipe,
+        .untable = untable,
+        .this_cpu = this_cpu,
+        .stats = read_stats,
+        .page = KVA_ARRAY_PAGE,
+        .context = pages,
+    };
+}

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * A page source for tests of very many very small instances: its pages are 64 bytes each, in an array. No system is called, and
+ * nothing faults; but what closed pages hold is overwritten. There are no frames.
+ */
+#ifndef KVA_PORTS_TEST_ARRAY_PAGES_H
+#define KVA_PORTS_TEST_ARRAY_PAGES_H
+
+#include <kva/vm.h>
+
+enum { KVA_ARRAY_PAGE = 64, KVA_ARRAY_PAGES = 64 };
+
+struct kva_array_pages {
+    _Alignas(KVA_ARRAY_PAGE) unsigned char memory[KVA_ARRAY_PAGES * KVA_ARRAY_PAGE];
+};
+
+/** The source; it serves one instance at a time. */
+struct kva_pages kva_array_pages_of(struct kva_array_pages *pages);
+
+#endif

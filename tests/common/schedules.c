@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/** All schedules, and a search for serial orders: see schedules.h. */
+#include "schedules.h"
+
+#include <string.h>
+
+/* ------------------------------------------------------------------------------------------------ schedules */
+
+uint64_t schedules_run(const struct schedules *schedules, struct kva_turns *turns)
+{
+    uint64_t most = test_stride() == 1 ? UINT64_MAX : test_scaled(10000);
+    uint64_t count = 0;
+    bool more = true;
+
+    kva_turns_begin(turns, schedules->changes);
+    for (; more && count < most; count++) {
+        schedules->set_up(schedules->context);
+        kva_turns_run(turns, schedules->body, schedules->context);
+        schedules->look_back(schedules->context, count);
+        more = kva_turns_next(turns);
+    }
+    print_message("%8" PRIu64 "%s schedules", count, more ? "  of the" : ", all the");
+    if (schedules->changes > 0)
+        print_message(" with up to %u preemptions", schedules->changes);
+    print_message(": %s\n", schedules->name);
+    return count;
+}
+
+/* ---------------------------------------------------------------------------------------------- serial orders */
+
+/** An order that has been begun. */
+struct serial {
+    const struct schedules_history *history;
+    bool done[SCHEDULES_OPS];
+    char map[SCHEDULES_UNITS + 1];
+};
+
+/** Whether an operation may come next: none that ended before it began is still to come. */
+static bool may_be_next(const struct serial *serial, unsigned number)
+{
+    const struct schedules_history *history = serial->history;
+
+    for (unsigned i = 0; i < history->count; i++) {
+        if (!serial->done[i] && history->ended[i] < history->began[number])
+            return false;
+    }
+    return !serial->done[number];
+}
+
+static bool can_be_ended(const struct serial *serial)
+{
+    const struct schedules_history *history = serial->history;
+    bool all = true;
+
+    for (unsigned i = 0; i < history->count; i++) {
+        if (!may_be_next(serial, i)) {
+            all = all && serial->done[i];
+            continue;
+        }
+        all = false;
+        struct serial next = *serial;
+        next.done[i] = true;
+        if (history->explain(history->context, next.map, i) && can_be_ended(&next))
+            return true;
+    }
+    return all && history->is_final(history->context, serial->map);
+}
+
+bool schedules_explain(const struct schedules_history *history, unsigned units)
+{
+    struct serial serial = {.history = history};
+
+    memset(serial.map, '.', units);
+    return can_be_ended(&serial);
+}
+
+/* -------------------------------------------------------------------------------------------------- the map */
+
+unsigned map_run(const char *at)
+{
+    unsigned run = 1;
+
+    while (at[run] == *at)
+        run++;
+    return run;
+}
+
+void map_free_letter(char *map, char letter)
+{
+    for (; *map; map++)
+        *map = *map == letter ? '.' : *map;
+}
+
+void map_free_idle(char *map)
+{
+    for (; *map; map++)
+        *map = map_is_idle(*map) ? '.' : *map;
+}
+
+void map_free_older(char *map, const struct schedules_history *history, unsigned began)
+{
+    for (unsigned i = 0; i < history->count; i++) {
+        if (history->ended[i] < began)
+            map_free_letter(map, (char)('a' + i));
+    }
+}
+
+unsigned map_lowest_run(const char *map, unsigned n)
+{
+    unsigned run = 0;
+    unsigned at = 0;
+
+    for (; map[at]; at++) {
+        run = map[at] == '.' ? run + 1 : 0;
+        if (run == n)
+            return at + 1 - n;
+    }
+    return at;
+}
+
+bool map_clear(char *map, unsigned at, unsigned n)
+{
+    for (unsigned i = at; i < at + n; i++) {
+        if (map_is_used(map[i]) || map[i] == '\0')
+            return false;
+    }
+    for (unsigned i = at; i < at + n; i++) {
+        if (map_is_idle(map[i]))
+            map_free_letter(map, map[i]);
+    }
+    return true;
+}

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * All schedules of a few threads with a few operations each, and the serial orders that may explain what they answered
+ * (linearizability): some order of the operations that keeps those apart that do not overlap in time, in which each, done alone,
+ * answers as it has.
+ *
+ * WHAT IT IS ABOUT is a string, the MAP, with a letter for each unit of addresses:
+ *
+ *      .         free
+ *      A B ...   in use: by the operation of that number, 0 for A, which has taken it
+ *      a b ...   given back by the operation of that number, and not free yet: deferred, cached, parked. That it becomes free is no
+ *                operation but something that may happen at any moment
+ */
+#ifndef KVA_TESTS_COMMON_SCHEDULES_H
+#define KVA_TESTS_COMMON_SCHEDULES_H
+
+#include "harness.h"
+
+#include "../../ports/test/turns.h"
+
+/** Letters suffice for that many operations. */
+enum { SCHEDULES_OPS = 24, SCHEDULES_UNITS = 40 };
+
+/* ------------------------------------------------------------------------------------------------ schedules */
+
+/** What is run on each schedule. */
+struct schedules {
+    const char *name;
+    unsigned changes; /* of threads that could go on, at most; 0: any number */
+    void (*set_up)(void *context);
+    void (*body)(void *context, unsigned thread);
+    void (*look_back)(void *context, uint64_t schedule);
+    void *context;
+};
+
+/** Run all schedules at scale 1; below, as many as the scale lets. Says how many, and returns that. */
+uint64_t schedules_run(const struct schedules *schedules, struct kva_turns *turns);
+
+/* ---------------------------------------------------------------------------------------------- serial orders */
+
+/** What has happened on one schedule. */
+struct schedules_history {
+    unsigned count; /* of operations */
+    unsigned began[SCHEDULES_OPS];
+    unsigned ended[SCHEDULES_OPS];
+
+    /** Whether operation `number`, done now, answers as it has; the map is then as it leaves it. */
+    bool (*explain)(const void *context, char *map, unsigned number);
+
+    /** Whether the map is what was found in the end. */
+    bool (*is_final)(const void *context, const char *map);
+    const void *context;
+};
+
+/** Whether a serial order explains the history, which began with so many free units. */
+bool schedules_explain(const struct schedules_history *history, unsigned units);
+
+/* -------------------------------------------------------------------------------------------------- the map */
+
+static inline bool map_is_used(char c)
+{
+    return c >= 'A' && c <= 'Z';
+}
+
+static inline bool map_is_idle(char c)
+{
+    return c >= 'a' && c <= 'z';
+}
+
+/** How many units from here on have the same letter. */
+unsigned map_run(const char *at);
+
+/** What has this letter becomes free. */
+void map_free_letter(char *map, char letter);
+
+/** All that is idle becomes free. */
+void map_free_idle(char *map);
+
+/** What the operations gave back that had ended before `began` becomes free. */
+void map_free_older(char *map, const struct schedules_history *history, unsigned began);
+
+/** The lowest run of n free units; the map's length when there is none. */
+unsigned map_lowest_run(const char *map, unsigned n);
+
+/** Whether [at, at + n) holds nothing that is used; what is idle there becomes free. */
+bool map_clear(char *map, unsigned at, unsigned n);
+
+#endif
