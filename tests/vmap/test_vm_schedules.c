@@ -43,6 +43,7 @@ struct scenario {
     bool purges;     /* at each free that is not cached; else when space is short */
     bool hardened;
     bool frees_twice;
+    bool reclaims; /* there is a callback, which lets others come, and gives back what is in slot 0 */
     unsigned threads;
     unsigned changes;                /* at most; 0: any number */
     struct step before[BEFORE_MOST]; /* one after the other, before the threads begin; x is the CPU */
@@ -69,6 +70,8 @@ struct play {
     struct kva_failing_pages pages;
     struct kva_failing_memory memory;
     struct kva_vm *vm;
+    struct kva_vm_reclaim reclaim;
+    bool is_reclaiming;
     unsigned corruptions;
     unsigned clock;
     unsigned count;
@@ -199,6 +202,23 @@ static void body(void *context, unsigned thread)
 
     for (unsigned i = 0; i < STEPS_MOST && step[i].what; i++)
         do_step(play, &step[i]);
+}
+
+/** One thread at a time asks. What is given back counts as an operation, the callback's. */
+static bool on_reclaim(void *context, struct kva_vm *vm, size_t size)
+{
+    static const struct step give = {'F', 0, 0, 0};
+    struct play *play = context;
+    bool has_something = play->slot[0];
+
+    (void)size;
+    check_that(vm == play->vm && !play->is_reclaiming, "%s: two reclaim at once", play->scenario->name);
+    play->is_reclaiming = true;
+    play->threads.point(play->threads.context);
+    do_step(play, &give);
+    play->slot[0] = NULL;
+    play->is_reclaiming = false;
+    return has_something;
 }
 
 /** What is left, page by page, and whether it still has its stamps. */
@@ -497,6 +517,13 @@ static const struct scenario scenarios[] = {
      .threads = 2,
      .before = {{'A', 0, 2, 0}},
      .thread = {{{'F', 0, 0, 0}, {'A', 1, 2, 0}}, {{'U', 0, 0, 0}, {'U', 0, 0, 0}}}},
+    {.name = "two ask to reclaim, and one of them gets what there is",
+     .pages = 4,
+     .reclaims = true,
+     .threads = 2,
+     .changes = 3,
+     .before = {{'A', 0, 1, 0}, {'A', 1, 1, 0}},
+     .thread = {{{'A', 2, 1, 0}}, {{'B', 3, 1, 0}}}},
     {.name = "sound at every moment",
      .pages = 8,
      .cached = 1,
@@ -538,6 +565,10 @@ static void set_up(void *context)
     play->count = 0;
     memset(play->slot, 0, sizeof(play->slot));
     assert_int_equal(kva_vm_build(&config, &play->vm), KVA_OK);
+    play->reclaim = (struct kva_vm_reclaim){.callback = on_reclaim, .context = play};
+    play->is_reclaiming = false;
+    if (scenario->reclaims)
+        assert_int_equal(kva_vm_add_reclaim(play->vm, &play->reclaim), KVA_OK);
     for (unsigned i = 0; i < BEFORE_MOST && scenario->before[i].what; i++) {
         kva_turns_set_cpu(play->turns, scenario->before[i].x);
         do_step(play, &scenario->before[i]);
