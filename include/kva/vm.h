@@ -62,7 +62,7 @@
  *               locks. The page source, the memory source and hooks are called with the instance's lock: by one
  *               thread at a time, and they must not call the instance.
  *   Waiting     The instance's lock is held for one call of the page source at most; while purging, on no more than 2 MiB of
- *               small areas, or 8 MiB of a larger one: some 70 us, or 0.3 ms, if all of it was touched, in pages of 4 KiB. A
+ *               small areas, or 8 MiB of a larger one: some 0.1 ms, or 0.3 ms, if all of it was touched, in pages of 4 KiB. A
  *               purge drops it after each such slice, and lets in who waits. It is held for longer where one
  *               request is large in itself: a map of many runs of frames, giving back many frames, a large area's shrinking or its
  *               end in a hardened instance, and where somebody wants to see all (kva_vm_check, the last kva_vm_flush).
@@ -510,8 +510,8 @@ void *kva_vrealloc(struct kva_vm *vm, void *memory, size_t size, unsigned flags)
  *                           that this is called from
  *           KVA_EINVAL      the area is of another kind: use kva_vunmap, kva_unmap_ram or kva_pcpu_free
  *  Cost:    into the cache O(1), no call. Parked: O(log n), no call; never takes memory. A purge of m areas comes on
- *           top at times: O(m log n), one call for each run of neighbours. With threads, runs end with each 2 MiB, and a
- *           free that finds another thread's purge under way takes one run of it
+ *           top at times: O(m log n), one call for each run of neighbours. With threads, runs end with each 2 MiB, those
+ *           of one area with each 8 MiB, and a free that finds another thread's purge under way takes one run of it
  *  Locking: CPU where the cache serves, else Instance. Of frees of one area at the same time one wins, and the others are told
  *  Failure: nothing has changed
  */
@@ -876,7 +876,7 @@ struct kva_vm_area {
     size_t pages;
     enum kva_vm_kind kind;
     enum kva_vm_state state;
-    unsigned flags;       /* of the request */
+    unsigned flags;       /* of the request, but for KVA_VM_NO_BLOCK */
     const void *caller;   /* who asked for it */
     const void *freed_by; /* who freed it; NULL while it is live */
     void *owner;
@@ -1001,7 +1001,8 @@ enum kva_status kva_vm_check(const struct kva_vm *vm, struct kva_fault *fault);
  *  Returns: KVA_OK
  *           KVA_ENULL      vm is NULL
  *           KVA_EREENTRY   called from inside a reclaim callback, which need not: what it frees is purged
- *  Cost:    O(m log n), one call for each run of neighbours; with threads, runs end with each 2 MiB
+ *  Cost:    O(m log n), one call for each run of neighbours; with threads, runs end with each 2 MiB, those of one area with
+ *           each 8 MiB
  *  Locking: Instance, dropped between runs; any number of threads may flush at once. What was cached or parked before the call
  *           is unmapped when it returns, whichever thread has done it
  *  Failure: nothing has changed

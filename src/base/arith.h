@@ -56,7 +56,7 @@ static inline bool align_up(uint64_t value, uint64_t align, uint64_t *up)
 }
 
 /* The index of the lowest, or of the highest, bit that is set; there is one. Where one instruction counts 64 bits, by that;
- * else in halves: other compilers may call a library for it, which a freestanding host need not have. */
+ * else in halves: for other targets a compiler may call a library for it, which a freestanding host need not have. */
 #if defined(__x86_64__) || defined(__aarch64__)
 
 static inline unsigned lowest_bit(uint64_t bits)

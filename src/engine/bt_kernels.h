@@ -183,7 +183,7 @@ BT_HOT v32 gaps_at(const uint32_t *start, const uint32_t *last, unsigned at, con
     return v32_minus(v32_load(start + at), shifted);
 }
 
-/** Bit i is set if gap i fits, for i >= 1 and below the count of entries. */
+/** Bit i is set if gap i fits, for i >= 1 and below the count of entries; bits from there on mean nothing. */
 BT_HOT uint64_t gaps_that_fit(const uint32_t *start, const uint32_t *last, const struct bt_fit *fit)
 {
     v32 size = v32_all(fit->size);

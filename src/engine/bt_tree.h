@@ -251,12 +251,13 @@ BT_HOT void climb_largest(struct bt_tiling *bt, const struct kva_path *path, uns
 
         if (now == before)
             return;
-        largest[index] = now;
-        if (now < most) {
-            if (before < most)
-                return;
-            now = max_u64(now, greatest(largest, (unsigned)inner->count, index));
-        }
+        bool was_greatest = now < most && before == most;
+        uint64_t other = was_greatest ? greatest(largest, (unsigned)inner->count, index) : 0;
+        largest[index] =
+            now; /* after the look: a vector that is read over what was just written has to wait for it */
+        if (now < most && !was_greatest)
+            return;
+        now = max_u64(now, other);
     }
     bt->top.largest[class] = now;
 }
@@ -321,7 +322,7 @@ BT_RARE void gap_shrinks_in_declared(struct bt_tiling *bt, const struct kva_path
         gap_shrinks_in(bt, path, class, g, rest);
 }
 
-/** In all classes. Most spaces have but the quantum: it goes first and alone, so that what is known of it is known to the
+/** In all classes. All spaces have the quantum, and most no other: it goes first and alone, so that what is known of it is known to the
  *  compiler. */
 BT_HOT void gap_shrinks(struct bt_tiling *bt, const struct kva_path *path, unsigned g,
                         const struct remainder *rest)

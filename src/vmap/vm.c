@@ -116,7 +116,7 @@ static uint32_t largest_cached(const struct kva_vm *vm)
 }
 
 /** What is closed under one hold of the lock: the pages that one page table maps. To drop a page that was touched takes Linux
- *  some 50 to 130 ns, so this takes up to some 70 us, and of a call for each, which takes 1.3 us beside, it makes little. Areas
+ *  some 100 to 200 ns, so this takes up to some 100 us, and of a call for each, which takes 1.3 us beside, it makes little. Areas
  *  of one page and their guards come to 256 in a slice, and their descriptors and segments to some 200 ns each. Without
  *  threads nobody waits, and a run may have any length. */
 enum { SLICE_PAGES = 512 };

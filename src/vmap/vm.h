@@ -249,8 +249,7 @@ struct kva_vm {
     uintptr_t tickets;                 /* areas that were ever parked: the next one's number */
     uint64_t parked_span;              /* bytes of what is parked, guards included */
     uint64_t head_closed;              /* bytes of the first parked area that are closed already */
-    uint64_t
-        slice_bytes; /* the most that is closed under one hold of the lock, but for long areas; a power of two */
+    uint64_t slice_bytes;              /* closed under one hold of the lock, at most; a power of two */
     struct kva_queue quarantine;
     uint64_t lazy_limit;
     uint64_t quarantine_limit;
@@ -557,10 +556,9 @@ static inline bool is_counted(unsigned kind)
     return kind != KVA_VM_RAM && kind != KVA_VM_BLOCK;
 }
 
-/** An area that was just allocated. Where it lies was read while nobody else could free it. Afterwards a program with a stale
- *  pointer may do so at any moment, and then the descriptor is another area's. */
+/** Where an area lies that was just allocated: not its descriptor, since with a stale pointer another thread may free it at any
+ *  moment from when it is live, and then that is another area's. */
 struct kva_taken {
-    struct kva_descriptor *area;
     char *memory;
     size_t bytes; /* of its pages */
     bool fresh;   /* its pages are new, and read as zero */
@@ -617,22 +615,31 @@ static inline struct kva_descriptor *cache_pop(const struct kva_vm *vm, struct k
     return area;
 }
 
-/** Make a cached area the caller's; `link` points to it. It remembers no alignment. With the CPU's lock held. */
-static inline struct kva_descriptor *cache_revive(const struct kva_vm *vm, struct kva_vm_cpu *cpu,
-                                                  struct kva_descriptor **link, size_t size, unsigned flags,
-                                                  const void *caller, void *owner)
+/** Flags are the area's, but for what says how to look for it. */
+static inline uint8_t flags_of_area(unsigned flags)
+{
+    return (uint8_t)(flags & ~(unsigned)KVA_VM_NO_BLOCK);
+}
+
+/** Make a cached area the caller's, to which `link` points. With the CPU's lock held; but once it is live, another CPU's is enough
+ *  to free it, and so that comes last. */
+static inline struct kva_taken cache_revive(const struct kva_vm *vm, struct kva_vm_cpu *cpu,
+                                            struct kva_descriptor **link, size_t size, size_t align,
+                                            unsigned flags, const void *caller, void *owner)
 {
     struct kva_descriptor *area = cache_pop(vm, cpu, link);
+    const struct kva_taken taken = {memory_of(area), area_bytes(vm, area), false};
 
     cpu->hits++;
-    area->flags = (uint8_t)flags;
-    area->align_shift = 0;
+    area->flags = flags_of_area(flags);
+    area->align_shift = (uint8_t)lowest_bit(align);
     area->size = size;
     area->caller = caller;
     area->owner = owner;
-    unpoison(memory_of(area), size);
+    unpoison(taken.memory, size);
     set_state(area, KVA_VM_LIVE);
-    return area;
+    sync_point(vm->threads);
+    return taken;
 }
 
 /** Whether an area is of a sort that can be cached, room aside. */

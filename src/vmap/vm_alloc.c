@@ -149,7 +149,7 @@ struct kva_descriptor *kva_enter_area(struct kva_vm *vm, const struct kva_wish *
     area->owner = wish->owner;
     area->of = NULL;
     area->pages = wish->pages;
-    area->flags = (uint8_t)wish->flags;
+    area->flags = flags_of_area(wish->flags);
     area->guard = vm->guard;
     area->align_shift = (uint8_t)lowest_bit(wish->align);
     kva_publish_area(vm, area, key_of((uintptr_t)start, wish->kind, KVA_VM_LIVE));
@@ -345,9 +345,8 @@ static enum kva_status take_fresh(struct kva_vm *vm, const struct kva_wish *wish
     vm_enter(vm);
     enum kva_status status = kva_obtain(vm, wish->size, wish->flags, attempt_area, &taking);
     if (status == KVA_OK) {
-        struct kva_descriptor *area = taking.area;
         vm->misses += cacheable;
-        *taken = (struct kva_taken){area, memory_of(area), area_bytes(vm, area), true};
+        *taken = (struct kva_taken){memory_of(taking.area), area_bytes(vm, taking.area), true};
         poison(taken->memory + wish->size, taken->bytes - wish->size);
     }
     status = finish(vm, status, where, at);
@@ -420,7 +419,7 @@ static inline void *take_top(struct kva_vm *vm, size_t size, const void *caller)
 
     lock_take(&cpu->lock, vm->threads);
     if (*top)
-        memory = memory_of(cache_revive(vm, cpu, top, size, 0, caller, NULL));
+        memory = cache_revive(vm, cpu, top, size, 1, 0, caller, NULL).memory;
     lock_drop(&cpu->lock, vm->threads);
     return memory;
 }

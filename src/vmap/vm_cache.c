@@ -32,12 +32,9 @@ static bool take_from(struct kva_vm *vm, struct kva_vm_cpu *cpu, const struct kv
 {
     struct kva_descriptor **link = find_cached(cpu, wish);
 
-    if (link) {
-        struct kva_descriptor *area =
-            cache_revive(vm, cpu, link, wish->size, wish->flags, wish->caller, wish->owner);
-        area->align_shift = (uint8_t)lowest_bit(wish->align);
-        *taken = (struct kva_taken){area, memory_of(area), area_bytes(vm, area), false};
-    }
+    if (link)
+        *taken = cache_revive(vm, cpu, link, wish->size, (size_t)wish->align, wish->flags, wish->caller,
+                              wish->owner);
     lock_drop(&cpu->lock, vm->threads);
     return link;
 }

@@ -137,7 +137,7 @@ static enum kva_status move(struct kva_vm *vm, struct kva_descriptor *old, const
     struct kva_vm_request request = kva_vm_request_of(change->size);
     struct kva_taken taken;
 
-    request.flags = (change->flags & ~(unsigned)KVA_VM_HUGE) | (old->flags & KVA_VM_HUGE);
+    request.flags = old->flags | (change->flags & KVA_VM_NO_BLOCK);
     request.align = (size_t)1 << old->align_shift;
     request.caller = old->caller;
     request.owner = old->owner;
@@ -148,12 +148,22 @@ static enum kva_status move(struct kva_vm *vm, struct kva_descriptor *old, const
     vm_enter(vm);
     if (status != KVA_OK)
         return status;
-    if (area_key(taken.area) == key_of((uintptr_t)taken.memory, KVA_VM_VMALLOC, KVA_VM_LIVE))
-        taken.area->flags = old->flags; /* else a stale pointer has freed it meanwhile */
     kva_retire_area(vm, old, change->caller);
     vm->moved++;
     *moved = taken.memory;
     return KVA_OK;
+}
+
+/** In place, or else moved. Where there is no room for that either, what was purged on the way may have been behind the area. */
+static enum kva_status grow(struct kva_vm *vm, struct kva_descriptor *area, const struct change *change,
+                            void **moved)
+{
+    if (grow_in_place(vm, area, change) == KVA_OK)
+        return KVA_OK;
+    enum kva_status status = move(vm, area, change, moved);
+    if (status == KVA_ENOSPC && grow_in_place(vm, area, change) == KVA_OK)
+        status = KVA_OK;
+    return status;
 }
 
 static enum kva_status resize(struct kva_vm *vm, struct kva_descriptor *area, struct change *change,
@@ -170,8 +180,8 @@ static enum kva_status resize(struct kva_vm *vm, struct kva_descriptor *area, st
         resize_within(vm, area, change);
     else if (change->pages < area->pages)
         return shrink(vm, area, change);
-    else if (grow_in_place(vm, area, change) != KVA_OK)
-        return move(vm, area, change, moved);
+    else
+        return grow(vm, area, change, moved);
     return KVA_OK;
 }
 

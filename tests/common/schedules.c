@@ -119,6 +119,18 @@ unsigned map_lowest_run(const char *map, unsigned n)
     return at;
 }
 
+bool map_matches(const char *map, const char *found)
+{
+    for (; *found; map++, found++) {
+        bool same = map_is_idle(*found)   ? map_is_idle(*map)
+                    : map_is_used(*found) ? *map == *found
+                                          : !map_is_used(*map);
+        if (!same)
+            return false;
+    }
+    return true;
+}
+
 bool map_clear(char *map, unsigned at, unsigned n)
 {
     for (unsigned i = at; i < at + n; i++) {

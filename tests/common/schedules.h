@@ -83,6 +83,9 @@ void map_free_older(char *map, const struct schedules_history *history, unsigned
 /** The lowest run of n free units; the map's length when there is none. */
 unsigned map_lowest_run(const char *map, unsigned n);
 
+/** Whether a map is what was found, in which any letter stands for what is idle. */
+bool map_matches(const char *map, const char *found);
+
 /** Whether [at, at + n) holds nothing that is used; what is idle there becomes free. */
 bool map_clear(char *map, unsigned at, unsigned n);
 

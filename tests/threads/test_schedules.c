@@ -175,7 +175,7 @@ static void on_flush(void *context, uint64_t start, uint64_t last)
 
 static void picture(struct play *play)
 {
-    static const char letters[] = {[KVA_FREE] = '.', [KVA_DEFERRED] = 'd', [KVA_POOLED] = '.'};
+    static const char letters[] = {[KVA_FREE] = '.', [KVA_DEFERRED] = 'z', [KVA_POOLED] = '.'};
     struct kva_segment segment;
 
     for (unsigned i = 0; i < play->scenario->quanta; i++) {
@@ -329,13 +329,7 @@ static bool is_final(const void *context, const char *map)
 {
     const struct play *play = context;
 
-    for (unsigned i = 0; play->final[i]; i++) {
-        char c = play->final[i];
-        bool same = map_is_used(c) ? map[i] == c : c == 'd' ? map_is_idle(map[i]) : !map_is_used(map[i]);
-        if (!same)
-            return false;
-    }
-    return true;
+    return map_matches(map, play->final);
 }
 
 static bool has_serial_order(struct play *play)

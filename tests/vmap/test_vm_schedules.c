@@ -140,7 +140,7 @@ static void resize(struct play *play, struct op *op)
 {
     unsigned char *memory = play->slot[op->step.slot];
     size_t before = kva_vm_usable_size(play->vm, memory);
-    unsigned char letter = memory[0];
+    unsigned char letter = play->scenario->frees_twice ? 0 : memory[0];
     void *moved;
 
     op->status = kva_vm_realloc(play->vm, memory, size_of(play, op), 0, &moved);
@@ -231,7 +231,7 @@ static void picture(struct play *play)
         play->final[i] = '.';
         if (kva_vm_find(play->vm, page, &area) != KVA_OK)
             continue;
-        play->final[i] = area.state == KVA_VM_LIVE ? letter_of(&area) : 'd';
+        play->final[i] = area.state == KVA_VM_LIVE ? letter_of(&area) : 'z';
         if (area.state == KVA_VM_LIVE && (uintptr_t)page == area.start)
             expect_stamp(play, page, area.size, (unsigned char)letter_of(&area));
     }
@@ -264,13 +264,14 @@ static bool explain_taking(char *map, const struct op *op, unsigned number)
     return fits;
 }
 
-/** Whether another thread was freeing the same area, or changing its size, in the meantime. */
+/** Whether another thread was freeing the same area, and did, or was changing its size, in the meantime. */
 static bool overlaps(const struct play *play, const struct op *op, char what)
 {
     for (unsigned i = 0; i < play->count; i++) {
         const struct op *other = &play->op[i];
-        if (other != op && other->step.what == what && other->from == op->from && other->began < op->ended &&
-            op->began < other->ended)
+        bool succeeds = other->status == KVA_OK || what != 'F';
+        if (other != op && other->step.what == what && succeeds && other->from == op->from &&
+            other->began < op->ended && op->began < other->ended)
             return true;
     }
     return false;
@@ -305,13 +306,22 @@ static bool explain_giving(const struct play *play, char *map, const struct op *
     return pages > 0;
 }
 
+/** Whether the area and what is free behind it are as long as it wants to be. */
+static bool could_grow(const char *map, const struct op *op)
+{
+    unsigned pages = map_run(&map[op->from]);
+    const char *behind = &map[op->from + pages];
+
+    return pages + (*behind == '.' ? map_run(behind) : 0) >= op->step.n + 1;
+}
+
 /** In place, or to another one; then the old one is idle. */
 static bool explain_resize(const struct play *play, char *map, const struct op *op, unsigned number)
 {
     unsigned pages = area_from(map, op->from);
 
     if (op->status == KVA_ENOSPC)
-        return pages > 0 && is_full_for(map, op->step.n + 1);
+        return pages > 0 && is_full_for(map, op->step.n + 1) && !could_grow(map, op);
     if (op->status != KVA_OK)
         return explain_refusal(play, map, op);
     memset(&map[op->from], op->at == op->from ? '.' : 'a' + (int)number, pages);
@@ -372,13 +382,7 @@ static bool is_final(const void *context, const char *map)
 {
     const struct play *play = context;
 
-    for (unsigned i = 0; play->final[i]; i++) {
-        char c = play->final[i];
-        bool same = map_is_used(c) ? map[i] == c : c == 'd' ? map_is_idle(map[i]) : !map_is_used(map[i]);
-        if (!same)
-            return false;
-    }
-    return true;
+    return map_matches(map, play->final);
 }
 
 static bool has_serial_order(struct play *play)
@@ -498,6 +502,27 @@ static const struct scenario scenarios[] = {
      .changes = 5,
      .before = {{'A', 0, 1, 0}, {'A', 1, 1, 0}},
      .thread = {{{'S', 0, 2, 0}}, {{'F', 0, 0, 0}, {'U', 0, 0, 0}}}},
+    {.name = "freed by one while another makes it larger where it stands",
+     .pages = 6,
+     .frees_twice = true,
+     .threads = 2,
+     .before = {{'A', 0, 1, 0}},
+     .thread = {{{'S', 0, 2, 0}, {'X', 0, 0, 0}}, {{'F', 0, 0, 0}}}},
+    {.name = "grows where it stands once what was idle behind it is purged",
+     .pages = 5,
+     .threads = 2,
+     .changes = 5,
+     .before = {{'A', 0, 1, 0}, {'A', 1, 1, 0}, {'F', 1, 0, 0}},
+     .thread = {{{'S', 0, 3, 0}}, {{'L', 0, 0, 0}}}},
+    {.name = "a stale pointer hits what has just come out of the cache, and its descriptor serves another",
+     .pages = 8,
+     .cached = 1,
+     .purges = true,
+     .frees_twice = true,
+     .threads = 2,
+     .changes = 3,
+     .before = {{'A', 0, 1, 0}, {'A', 1, 1, 1}, {'F', 0, 0, 0}, {'F', 1, 0, 1}},
+     .thread = {{{'A', 2, 1, 0}}, {{'F', 0, 0, 0}, {'A', 3, 2, 0}}}},
     {.name = "grows where it stands once its neighbour is gone",
      .pages = 5,
      .purges = true,

@@ -909,6 +909,46 @@ static void test_of_frees_at_once_one_wins(void **state)
     end(&twice.stage);
 }
 
+/* Longer than what is closed under one hold of the lock: 8 MiB of pages of 4 KiB. */
+enum { LONG_PAGES = 2500, LONG_RESERVE = 4 * (LONG_PAGES + 1) };
+
+static void *free_long_areas(void *context)
+{
+    struct stage *stage = context;
+
+    for (uint64_t i = 0; i < test_scaled(300); i++) {
+        char *memory = kva_vmalloc(stage->vm, LONG_PAGES * page);
+        must(memory != NULL);
+        must(memory[0] == 0 && memory[LONG_PAGES * page - 1] == 0);
+        memset(memory, 1, page);
+        memset(memory + (LONG_PAGES - 1) * page, 1, page);
+        must(kva_vfree(stage->vm, memory) == KVA_OK);
+    }
+    return NULL;
+}
+
+/** Each is closed in two pieces or three, by whichever threads come by in the middle. */
+static void test_long_areas_are_closed_piece_by_piece(void **state)
+{
+    static struct stage stage;
+    struct team team = {.count = 0};
+
+    (void)state;
+    set_up(&stage);
+    stage.config.frames_part = page;
+    stage.config.reserve = (LONG_RESERVE + 1) * page;
+    stage.config.lazy_bytes = KVA_VM_NONE;
+    stage.config.cache_bytes = KVA_VM_NONE;
+    begin(&stage);
+    for (unsigned i = 0; i < 3; i++)
+        team_start(&team, free_long_areas, &stage);
+    team_join(&team);
+    struct kva_vm_stats stats = stats_of(&stage);
+    assert_int_equal(stats.parked_areas, 0);
+    assert_true(stage.pages.closes >= 2 * 3 * test_scaled(300));
+    end(&stage);
+}
+
 struct forking {
     struct stage stage;
     _Atomic bool is_over;
@@ -988,6 +1028,7 @@ int main(void)
         cmocka_unit_test(test_a_decay_that_runs_twice_at_once_loses_nothing),
         cmocka_unit_test(test_a_purge_does_not_wait_for_itself_under_memory_pressure),
         cmocka_unit_test(test_of_frees_at_once_one_wins),
+        cmocka_unit_test(test_long_areas_are_closed_piece_by_piece),
         cmocka_unit_test(test_a_fork_in_the_middle_of_traffic),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -17,7 +17,7 @@
  *   map-again        map the same frames, and unmap them
  *
  * CONTENDERS
- *   kva              an instance as it is by default, on kva's default engine
+ *   kva              an instance as it is by default, on kva's default engine (or the first that is chosen)
  *   kva-bare         without guard pages: what those cost
  *   kva-mappings     the fallback for kernels without guard regions; only where the default is another
  *   list, mmap, malloc, jemalloc, mimalloc    as in kva test
