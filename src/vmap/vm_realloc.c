@@ -192,6 +192,7 @@ static enum kva_status change_size(struct kva_vm *vm, struct kva_descriptor *are
     void *now = before;
 
     set_state(area, KVA_VM_RESIZING);
+    sync_point(vm->threads);
     enum kva_status status = resize(vm, area, change, &now);
     if (now == before)
         set_state(area, KVA_VM_LIVE);

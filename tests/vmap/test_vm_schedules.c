@@ -506,6 +506,7 @@ static const struct scenario scenarios[] = {
      .pages = 6,
      .frees_twice = true,
      .threads = 2,
+     .changes = 3,
      .before = {{'A', 0, 1, 0}},
      .thread = {{{'S', 0, 2, 0}, {'X', 0, 0, 0}}, {{'F', 0, 0, 0}}}},
     {.name = "grows where it stands once what was idle behind it is purged",
