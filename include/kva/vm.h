@@ -475,7 +475,8 @@ void *kva_vmalloc_aligned(struct kva_vm *vm, size_t size, size_t align);
  *  behind the area, or else moves it. With KVA_VM_ZERO, what is added reads as zero, up to the last byte of the
  *  last page, whatever lay there before; without it, bytes between the old size and its page's end keep what was
  *  written there. An area in huge pages stays in them; one that was asked for at an alignment keeps it, but a window
- *  is forgotten. Caller, owner and flags stay those of the first request.
+ *  is forgotten. Caller, owner and flags stay those of the first request. With threads, an area that moves lies at both places
+ *  for as long as the call takes: others find it at either.
  *
  *  In/Out:  vm
  *  In:      memory  a live vmalloc area, or NULL: allocate
