@@ -17,7 +17,7 @@
 
 #include <kva/vm.h>
 
-#include "../../ports/test/array_pages.h"
+#include "common/array_pages.h"
 #include "../../ports/test/failing_memory.h"
 #include "../../ports/test/failing_pages.h"
 

@@ -4,8 +4,8 @@
  * A page source for tests of very many very small instances: its pages are 64 bytes each, in an array. No system is called, and
  * nothing faults; but what closed pages hold is overwritten. There are no frames.
  */
-#ifndef KVA_PORTS_TEST_ARRAY_PAGES_H
-#define KVA_PORTS_TEST_ARRAY_PAGES_H
+#ifndef KVA_TESTS_COMMON_ARRAY_PAGES_H
+#define KVA_TESTS_COMMON_ARRAY_PAGES_H
 
 #include <kva/vm.h>
 

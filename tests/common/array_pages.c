@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../../src/vmap/poison.h"
+#include "vmap/poison.h"
 
 /** What a closed page holds. */
 enum { CLOSED = 0xdd };
