@@ -360,7 +360,7 @@ static void find_piece(const struct kva_space *space, const struct kva_object *o
     *last = object->index;
     while (*first > 0 && span->start + (*first - 1) * span->bytes >= piece->start)
         --*first;
-    while (*last + 1 < span->count && span->start + (*last + 1) * span->bytes < piece->last)
+    while (*last + 1 < span->count && span->start + (*last + 1) * span->bytes <= piece->last)
         ++*last;
 }
 

@@ -2,18 +2,17 @@
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
  * Pools, used by one thread. Answers are not the lowest, but all else holds: a request fails exactly when nothing fits,
- * whatever the pools keep. The oracle is a map of the space, a letter for each quantum, that knows nothing of pools.
+ * whatever the pools keep. The oracle is a map of the space, a letter for each quantum, that knows nothing of pools. Every space
+ * lies in another place than the one before (common/place.h).
  */
 #include "common/harness.h"
 #include "common/picture.h"
+#include "common/place.h"
 
 #include <string.h>
 
 #include "../../ports/test/failing_memory.h"
 #include "space/pool.h"
-
-#define QUANTUM UINT64_C(0x1000)
-#define FIRST UINT64_C(0x10000000)
 
 enum { QUANTA_MOST = 8192, HELD_MOST = 4096 };
 
@@ -23,6 +22,8 @@ struct range {
 };
 
 struct rig {
+    uint64_t first;
+    uint64_t quantum;
     struct kva_space space;
     struct kva_failing_memory memory;
     uint32_t quanta;
@@ -32,30 +33,44 @@ struct rig {
     unsigned cpu;
 };
 
-static uint64_t address_of(uint32_t at)
+static uint64_t address_of(const struct rig *rig, uint32_t at)
 {
-    return FIRST + at * QUANTUM;
+    return rig->first + at * rig->quantum;
 }
 
 static void on_flush(void *context, uint64_t start, uint64_t last)
 {
     struct rig *rig = context;
 
-    for (uint64_t at = (start - FIRST) / QUANTUM; at <= (last - FIRST) / QUANTUM; at++) {
+    for (uint64_t at = (start - rig->first) / rig->quantum; at <= (last - rig->first) / rig->quantum; at++) {
         if (rig->map[at] == 'd')
             rig->map[at] = '.';
     }
 }
 
+/** The next place; the seed draws the first one. */
+static struct test_place next_place(uint32_t quanta)
+{
+    static uint64_t next;
+
+    if (next == 0)
+        next = test_seed() % TEST_PLACES;
+    return test_place(next++, quanta);
+}
+
 static struct kva_config config_of(struct rig *rig, const struct kva_engine *engine, uint32_t quanta,
                                    uint32_t pool_quanta)
 {
-    struct kva_config config = {.first = FIRST,
-                                .last = address_of(quanta) - 1,
-                                .quantum = QUANTUM,
+    struct test_place place = next_place(pool_quanta > quanta ? pool_quanta : quanta);
+
+    rig->first = place.first;
+    rig->quantum = place.quantum;
+    struct kva_config config = {.first = rig->first,
+                                .last = address_of(rig, quanta) - 1,
+                                .quantum = rig->quantum,
                                 .engine = engine,
                                 .memory = kva_failing_memory_init(&rig->memory),
-                                .pool_bytes = pool_quanta * QUANTUM,
+                                .pool_bytes = test_place_bytes(&place, pool_quanta),
                                 .flush = on_flush,
                                 .flush_context = rig,
                                 .deferred_limit = UINT64_MAX};
@@ -91,25 +106,34 @@ static void *owner_of(uint32_t at)
 }
 
 /** The listing, the statistics, the checks and the map agree. */
-static void expect_map(struct rig *rig)
+static void expect_letters(struct rig *rig)
 {
     static const char letters[] = {
         [KVA_FREE] = '.', [KVA_BUSY] = 'b', [KVA_DEFERRED] = 'd', [KVA_POOLED] = '.'};
     struct kva_segment segment;
     uint32_t busy = 0;
 
-    test_expect_sound(&rig->space, FIRST, address_of(rig->quanta) - 1);
+    test_expect_sound(&rig->space, rig->first, address_of(rig, rig->quanta) - 1);
     for (enum kva_status s = kva_first(&rig->space, &segment); s == KVA_OK;
          s = kva_next(&rig->space, &segment)) {
         busy += segment.state == KVA_BUSY;
-        for (uint64_t at = segment.start; at < segment.last; at += QUANTUM)
-            assert_int_equal(rig->map[(at - FIRST) / QUANTUM], letters[segment.state]);
+        uint64_t end = (segment.last - rig->first) / rig->quantum;
+        for (uint64_t at = (segment.start - rig->first) / rig->quantum; at <= end; at++)
+            assert_int_equal(rig->map[at], letters[segment.state]);
     }
     assert_int_equal(busy, rig->count);
+}
+
+/** And so do the owners. */
+static void expect_map(struct rig *rig)
+{
+    struct kva_segment segment;
+
+    expect_letters(rig);
     for (uint32_t i = 0; i < rig->count; i++) {
-        assert_int_equal(kva_find(&rig->space, address_of(rig->held[i].at), &segment), KVA_OK);
-        assert_int_equal(segment.start, address_of(rig->held[i].at));
-        assert_int_equal(segment.last, address_of(rig->held[i].at + rig->held[i].quanta) - 1);
+        assert_int_equal(kva_find(&rig->space, address_of(rig, rig->held[i].at), &segment), KVA_OK);
+        assert_int_equal(segment.start, address_of(rig, rig->held[i].at));
+        assert_int_equal(segment.last, address_of(rig, rig->held[i].at + rig->held[i].quanta) - 1);
         assert_ptr_equal(segment.owner, owner_of(rig->held[i].at));
     }
 }
@@ -151,7 +175,7 @@ static struct range let_go(struct rig *rig, uint32_t i, char letter)
 
 static void alloc(struct rig *rig, uint32_t quanta, enum kva_policy policy)
 {
-    struct kva_request request = kva_request_of(quanta * QUANTUM - 1);
+    struct kva_request request = kva_request_of(quanta * rig->quantum - (rig->quantum > 1));
     bool fits = fits_somewhere(rig, quanta);
     struct kva_segment segment;
     uint64_t start;
@@ -162,19 +186,19 @@ static void alloc(struct rig *rig, uint32_t quanta, enum kva_policy policy)
                kva_status_name(status));
     if (status != KVA_OK)
         return;
-    uint32_t at = (uint32_t)((start - FIRST) / QUANTUM);
+    uint32_t at = (uint32_t)((start - rig->first) / rig->quantum);
     hold(rig, at, quanta);
     assert_int_equal(kva_find(&rig->space, start, &segment), KVA_OK);
     assert_null(segment.owner);
     /* The owner is the place, which is known only now: once more, with it. */
     assert_int_equal(kva_free(&rig->space, start), KVA_OK);
-    assert_int_equal(kva_reserve(&rig->space, start, quanta * QUANTUM, owner_of(at), NULL), KVA_OK);
+    assert_int_equal(kva_reserve(&rig->space, start, quanta * rig->quantum, owner_of(at), NULL), KVA_OK);
 }
 
 /** As above, without the detour: the owner is right if the next address was foreseen, so it is not set at all. */
 static void alloc_plain(struct rig *rig, uint32_t quanta)
 {
-    struct kva_request request = kva_request_of(quanta * QUANTUM);
+    struct kva_request request = kva_request_of(quanta * rig->quantum);
     bool fits = fits_somewhere(rig, quanta);
     uint64_t start;
     enum kva_status status = kva_alloc(&rig->space, &request, &start);
@@ -182,7 +206,7 @@ static void alloc_plain(struct rig *rig, uint32_t quanta)
     check_that(status == (fits ? KVA_OK : KVA_ENOSPC), "%" PRIu32 " quanta: %s", quanta,
                kva_status_name(status));
     if (status == KVA_OK)
-        hold(rig, (uint32_t)((start - FIRST) / QUANTUM), quanta);
+        hold(rig, (uint32_t)((start - rig->first) / rig->quantum), quanta);
 }
 
 static void reserve(struct rig *rig, uint32_t at, uint32_t quanta)
@@ -190,24 +214,25 @@ static void reserve(struct rig *rig, uint32_t at, uint32_t quanta)
     bool is_busy = memchr(rig->map + at, 'b', quanta) != NULL;
     struct kva_segment conflict;
     enum kva_status status =
-        kva_reserve(&rig->space, address_of(at), quanta * QUANTUM, owner_of(at), &conflict);
+        kva_reserve(&rig->space, address_of(rig, at), quanta * rig->quantum, owner_of(at), &conflict);
 
     assert_int_equal(status, is_busy ? KVA_EEXIST : KVA_OK);
     if (status == KVA_OK) {
         hold(rig, at, quanta);
     } else {
         assert_int_equal(conflict.state, KVA_BUSY);
-        assert_true(conflict.start < address_of(at + quanta) && conflict.last >= address_of(at));
+        assert_true(conflict.start <= address_of(rig, at + quanta) - 1 &&
+                    conflict.last >= address_of(rig, at));
     }
 }
 
 static void give(struct rig *rig, uint32_t i)
 {
     struct range range = let_go(rig, i, '.');
-    uint64_t start = address_of(range.at);
+    uint64_t start = address_of(rig, range.at);
 
     if (range.quanta > 1)
-        assert_int_equal(kva_free(&rig->space, start + QUANTUM), KVA_EINTERIOR);
+        assert_int_equal(kva_free(&rig->space, start + rig->quantum), KVA_EINTERIOR);
     assert_int_equal(kva_free(&rig->space, start), KVA_OK);
     assert_int_equal(kva_free(&rig->space, start), KVA_EDOUBLE);
     assert_int_equal(kva_free_deferred(&rig->space, start), KVA_EDOUBLE);
@@ -216,7 +241,7 @@ static void give(struct rig *rig, uint32_t i)
 static void defer(struct rig *rig, uint32_t i)
 {
     struct range range = let_go(rig, i, 'd');
-    uint64_t start = address_of(range.at);
+    uint64_t start = address_of(rig, range.at);
 
     assert_int_equal(kva_free_deferred(&rig->space, start), KVA_OK);
     assert_int_equal(kva_free(&rig->space, start), KVA_EDEFERRED);
@@ -231,8 +256,11 @@ static void resize(struct rig *rig, uint32_t i, uint32_t quanta)
 
     for (uint32_t at = end; fits && at < range->at + quanta; at++)
         fits = rig->map[at] == '.';
-    enum kva_status status = kva_resize(&rig->space, address_of(range->at), quanta * QUANTUM);
-    assert_int_equal(status, fits ? KVA_OK : KVA_ENOSPC);
+    enum kva_status status = kva_resize(&rig->space, address_of(rig, range->at), quanta * rig->quantum);
+    if (quanta - 1 > (UINT64_MAX - address_of(rig, range->at)) / rig->quantum)
+        assert_int_equal(status, KVA_EWRAP);
+    else
+        assert_int_equal(status, fits ? KVA_OK : KVA_ENOSPC);
     if (!fits)
         return;
     memset(rig->map + range->at, '.', range->quanta);
@@ -248,13 +276,13 @@ static void punch(struct rig *rig, uint32_t i)
 
     if (range.quanta < 3)
         return;
-    assert_int_equal(kva_free_range(&rig->space, address_of(range.at + 1), QUANTUM), KVA_OK);
+    assert_int_equal(kva_free_range(&rig->space, address_of(rig, range.at + 1), rig->quantum), KVA_OK);
     rig->map[range.at + 1] = '.';
     rig->held[i].quanta = 1;
     /* The second half keeps the owner, which is not its place: take it anew. */
-    assert_int_equal(kva_find(&rig->space, address_of(range.at + 2), &segment), KVA_OK);
+    assert_int_equal(kva_find(&rig->space, address_of(rig, range.at + 2), &segment), KVA_OK);
     assert_ptr_equal(segment.owner, owner_of(range.at));
-    assert_int_equal(kva_free(&rig->space, address_of(range.at + 2)), KVA_OK);
+    assert_int_equal(kva_free(&rig->space, address_of(rig, range.at + 2)), KVA_OK);
     memset(rig->map + range.at + 2, '.', range.quanta - 2);
 }
 
@@ -266,31 +294,32 @@ static void objects_are_segments_of_their_own(void **state)
     (void)state;
     for_each_engine (engine, e) {
         static struct rig rig;
-        struct kva_request request = kva_request_of(3 * QUANTUM);
+        struct kva_request request;
         struct kva_segment segment;
         struct kva_stats stats;
         uint64_t start;
 
         set_up(&rig, engine, 4096, 4096);
+        request = kva_request_of(3 * rig.quantum);
         request.owner = &rig;
         assert_int_equal(kva_alloc(&rig.space, &request, &start), KVA_OK);
-        assert_int_equal(kva_find(&rig.space, start + QUANTUM, &segment), KVA_OK);
+        assert_int_equal(kva_find(&rig.space, start + rig.quantum, &segment), KVA_OK);
         assert_int_equal(segment.state, KVA_BUSY);
         assert_int_equal(segment.start, start);
-        assert_int_equal(segment.last, start + 3 * QUANTUM - 1);
+        assert_int_equal(segment.last, start + 3 * rig.quantum - 1);
         assert_ptr_equal(segment.owner, &rig);
         assert_int_equal(kva_next(&rig.space, &segment), KVA_OK);
         assert_int_equal(segment.state, KVA_POOLED);
-        assert_int_equal(segment.last - segment.start, 3 * QUANTUM - 1);
+        assert_int_equal(segment.last - segment.start, 3 * rig.quantum - 1);
         assert_null(segment.owner);
         assert_int_equal(kva_stats_read(&rig.space, &stats), KVA_OK);
         assert_int_equal(stats.busy_segments, 1);
-        assert_int_equal(stats.busy_bytes, 3 * QUANTUM);
+        assert_int_equal(stats.busy_bytes, 3 * rig.quantum);
         assert_int_equal(stats.pooled_segments, 1024 / 3 - 1); /* and one quantum is free again */
-        assert_int_equal(stats.free_bytes, (4096 - 1023) * QUANTUM);
+        assert_int_equal(stats.free_bytes, (4096 - 1023) * rig.quantum);
         assert_int_equal(kva_space_fini(&rig.space), KVA_EBUSY);
         assert_int_equal(kva_free(&rig.space, start), KVA_OK);
-        test_expect_sound(&rig.space, FIRST, address_of(4096) - 1);
+        test_expect_sound(&rig.space, rig.first, address_of(&rig, 4096) - 1);
         assert_int_equal(kva_pools_trim(&rig.space), KVA_OK);
         assert_int_equal(kva_stats_read(&rig.space, &stats), KVA_OK);
         assert_int_equal(stats.pooled_segments, 0);
@@ -306,24 +335,25 @@ static void other_requests_get_the_lowest_address(void **state)
     (void)state;
     for_each_engine (engine, e) {
         static struct rig rig;
-        struct kva_request request = kva_request_of(QUANTUM);
+        struct kva_request request;
         uint64_t start;
 
         set_up(&rig, engine, 4096, 4096);
-        request.align = 4 * QUANTUM;
+        request = kva_request_of(rig.quantum);
+        request.align = 4 * rig.quantum;
         assert_int_equal(kva_alloc(&rig.space, &request, &start), KVA_OK);
-        assert_int_equal(start, FIRST);
+        assert_int_equal(start, rig.first);
         request.align = 1;
-        request.min = FIRST;
+        request.max = UINT64_MAX - 1;
         assert_int_equal(kva_alloc(&rig.space, &request, &start), KVA_OK);
-        assert_int_equal(start, FIRST + QUANTUM);
-        request = kva_request_of(257 * QUANTUM);
+        assert_int_equal(start, rig.first + rig.quantum);
+        request = kva_request_of(257 * rig.quantum);
         assert_int_equal(kva_alloc(&rig.space, &request, &start), KVA_OK);
-        assert_int_equal(start, FIRST + 2 * QUANTUM);
+        assert_int_equal(start, rig.first + 2 * rig.quantum);
         request.policy = KVA_HIGHEST;
-        request.size = QUANTUM;
+        request.size = rig.quantum;
         assert_int_equal(kva_alloc(&rig.space, &request, &start), KVA_OK);
-        assert_int_equal(start, address_of(4095));
+        assert_int_equal(start, address_of(&rig, 4095));
         assert_int_equal(rig.space.shared->pools->spans, 0);
         tear_down(&rig);
     }
@@ -443,7 +473,7 @@ static void long_random_programs(void **state)
             struct test_rng rng = test_rng_of(400 + g);
             uint64_t operations = test_scaled(12000);
 
-            set_up(&rig, engine, quanta[g], quanta[g] / 4);
+            set_up(&rig, engine, quanta[g], quanta[g] >> test_below(&rng, 5));
             for (uint64_t i = 0; i < operations; i++) {
                 uint64_t which = test_below(&rng, 100);
                 bool rising = i / 1000 % 3 < 2;
@@ -457,7 +487,7 @@ static void long_random_programs(void **state)
                 else if (rig.count > 0)
                     resize(&rig, (uint32_t)test_below(&rng, rig.count), 1 + (uint32_t)test_below(&rng, 9));
                 if (i % 97 == 0)
-                    test_expect_sound(&rig.space, FIRST, address_of(quanta[g]) - 1);
+                    test_expect_sound(&rig.space, rig.first, address_of(&rig, quanta[g]) - 1);
             }
             while (rig.count > 0)
                 give(&rig, 0);
@@ -484,7 +514,7 @@ static void without_memory_nothing_breaks(void **state)
         for (uint64_t n = 1; n < 40; n++) {
             static struct rig rig;
             struct kva_config config = config_of(&rig, engine, 1024, 256);
-            struct kva_request request = kva_request_of(QUANTUM);
+            struct kva_request request = kva_request_of(rig.quantum);
             uint64_t start[400];
             size_t count = 0;
 
@@ -497,16 +527,16 @@ static void without_memory_nothing_breaks(void **state)
                 continue;
             }
             for (size_t i = 0; i < 400; i++) {
-                request.size = (1 + i % 7) * QUANTUM;
+                request.size = (1 + i % 7) * rig.quantum;
                 status = kva_alloc(&rig.space, &request, &start[count]);
                 assert_true(status == KVA_OK || status == KVA_ENOMEM || status == KVA_ENOSPC);
                 count += status == KVA_OK;
                 if (count > 0 && i % 5 == 0) {
-                    status = kva_resize(&rig.space, start[count - 1], QUANTUM);
+                    status = kva_resize(&rig.space, start[count - 1], rig.quantum);
                     assert_true(status == KVA_OK || status == KVA_ENOMEM);
                 }
             }
-            test_expect_sound(&rig.space, FIRST, address_of(1024) - 1);
+            test_expect_sound(&rig.space, rig.first, address_of(&rig, 1024) - 1);
             uint64_t takes = rig.memory.takes;
             for (size_t i = 0; i < count; i++)
                 assert_int_equal(
@@ -514,7 +544,7 @@ static void without_memory_nothing_breaks(void **state)
             assert_int_equal(kva_flush(&rig.space), KVA_OK);
             assert_int_equal(kva_pools_trim(&rig.space), KVA_OK);
             assert_int_equal(rig.memory.takes, takes);
-            test_expect_sound(&rig.space, FIRST, address_of(1024) - 1);
+            test_expect_sound(&rig.space, rig.first, address_of(&rig, 1024) - 1);
             tear_down(&rig);
         }
     }
@@ -534,14 +564,14 @@ static void preload_holds_with_pools(void **state)
             assert_int_equal(kva_preload(&rig.space, 12), KVA_OK);
             kva_failing_memory_fail(&rig.memory, 1, true);
             for (uint32_t i = 0; i < 12; i++) {
-                struct kva_request request = kva_request_of((1 + (round * 12 + i) % 64) * QUANTUM);
+                struct kva_request request = kva_request_of((1 + (round * 12 + i) % 64) * rig.quantum);
                 assert_int_equal(kva_alloc(&rig.space, &request, &start), KVA_OK);
                 if (i % 3 == 2)
-                    assert_int_equal(kva_resize(&rig.space, start, QUANTUM), KVA_OK), i++;
+                    assert_int_equal(kva_resize(&rig.space, start, rig.quantum), KVA_OK), i++;
             }
             kva_failing_memory_fail(&rig.memory, 0, false);
         }
-        test_expect_sound(&rig.space, FIRST, address_of(8192) - 1);
+        test_expect_sound(&rig.space, rig.first, address_of(&rig, 8192) - 1);
         tear_down(&rig);
     }
 }
@@ -601,9 +631,9 @@ static void pools_hold_no_more_than_they_may(void **state)
                 give(&rig, i % rig.count);
             for (unsigned c = 0; c < 4; c++)
                 held += rig.space.shared->pools->cpu[c].held;
-            assert_true(held <= 100 * QUANTUM);
+            assert_true(held <= 100 * rig.quantum);
         }
-        test_expect_sound(&rig.space, FIRST, address_of(8192) - 1);
+        test_expect_sound(&rig.space, rig.first, address_of(&rig, 8192) - 1);
         tear_down(&rig);
     }
 }
@@ -638,7 +668,7 @@ static void each_cpu_has_its_own_spans(void **state)
         assert_in_range(strangers_of(&rig, 1, 1), 1, KVA_MAGAZINE - (KVA_BATCH - 1));
         assert_int_equal(rig.space.shared->pools->cpu[1].magazine[0]->count - strangers_of(&rig, 1, 1),
                          KVA_BATCH - 1); /* of its own it has lost none */
-        test_expect_sound(&rig.space, FIRST, address_of(8192) - 1);
+        test_expect_sound(&rig.space, rig.first, address_of(&rig, 8192) - 1);
         tear_down(&rig);
     }
 }
@@ -670,7 +700,7 @@ static void a_span_finds_a_new_home(void **state)
         alloc_plain(&rig, 128);
         assert_int_equal(pools->spans, 7);
         assert_int_equal(pools->cpu[0].spans_with_free, 0);
-        test_expect_sound(&rig.space, FIRST, address_of(8192) - 1);
+        test_expect_sound(&rig.space, rig.first, address_of(&rig, 8192) - 1);
         tear_down(&rig);
     }
 }
@@ -696,7 +726,7 @@ static void an_idle_cpu_loses_its_pool(void **state)
                 give(&rig, 0);
         }
         assert_int_equal(cpus[0].held, 0);
-        test_expect_sound(&rig.space, FIRST, address_of(8192) - 1);
+        test_expect_sound(&rig.space, rig.first, address_of(&rig, 8192) - 1);
         tear_down(&rig);
     }
 }
@@ -708,24 +738,55 @@ static void who_leaves_last_locks_up(void **state)
     (void)state;
     for_each_engine (engine, e) {
         static struct rig rig;
-        struct kva_request request = kva_request_of(3 * QUANTUM);
+        struct kva_request request;
         struct kva_stats stats;
         uint64_t start[3];
 
         set_up(&rig, engine, 8192, 1024);
+        request = kva_request_of(3 * rig.quantum);
         for (size_t i = 0; i < 3; i++)
             assert_int_equal(kva_alloc(&rig.space, &request, &start[i]), KVA_OK);
         assert_int_equal(kva_free(&rig.space, start[0]), KVA_OK);
         assert_int_equal(kva_free(&rig.space, start[2]), KVA_OK);
         assert_int_equal(kva_pools_trim(&rig.space), KVA_OK); /* all but one are in the span */
-        assert_int_equal(kva_resize(&rig.space, start[1], QUANTUM), KVA_OK);
+        assert_int_equal(kva_resize(&rig.space, start[1], rig.quantum), KVA_OK);
         assert_int_equal(kva_stats_read(&rig.space, &stats), KVA_OK);
         assert_int_equal(stats.pooled_segments, 0);
-        assert_int_equal(stats.busy_bytes, QUANTUM);
+        assert_int_equal(stats.busy_bytes, rig.quantum);
         assert_int_equal(kva_free(&rig.space, start[1]), KVA_OK);
         assert_int_equal(kva_stats_read(&rig.space, &stats), KVA_OK);
         assert_int_equal(stats.free_segments, 1);
         tear_down(&rig);
+    }
+}
+
+/* Of a span in two pieces, all objects but one are given back. That one stays, whichever it is: the last of its piece, of the span,
+ * or of the space. */
+static void what_is_live_keeps_its_piece(void **state)
+{
+    enum { SPACE = 64, SPAN = SPACE / 4 };
+    const struct kva_engine *engine;
+    (void)state;
+    for_each_engine (engine, e) {
+        for (uint32_t quanta = 1; quanta <= 4; quanta++) {
+            for (uint32_t kept = 0; kept < SPAN / quanta; kept++) {
+                static struct rig rig;
+
+                set_up(&rig, engine, SPACE, SPACE);
+                for (uint32_t i = 0; i < SPAN / quanta; i++)
+                    alloc_plain(&rig, quanta);
+                resize(&rig, kept == 0 ? 1 : 0, quanta); /* a segment of its own from now on */
+                struct range live = rig.held[kept];
+                while (rig.count > 1)
+                    give(&rig, rig.held[0].at == live.at ? 1 : 0);
+                assert_int_equal(kva_pools_trim(&rig.space), KVA_OK);
+                expect_letters(&rig);
+                while (fits_somewhere(&rig, 1))
+                    alloc(&rig, 1, KVA_HIGHEST);
+                expect_letters(&rig);
+                tear_down(&rig);
+            }
+        }
     }
 }
 
@@ -767,6 +828,7 @@ int main(void)
         cmocka_unit_test(each_cpu_has_its_own_spans),
         cmocka_unit_test(a_span_finds_a_new_home),
         cmocka_unit_test(an_idle_cpu_loses_its_pool),
+        cmocka_unit_test(what_is_live_keeps_its_piece),
         cmocka_unit_test(spans_are_used_again),
         cmocka_unit_test(who_leaves_last_locks_up),
     };
