@@ -193,13 +193,15 @@ static enum kva_status park(struct kva_space *space, uint64_t start, uint64_t *l
     return KVA_OK;
 }
 
-/** Of both colours, saturated. */
+/** The bytes of all that is deferred, saturated; something is. They are 2^64 at most, so that a sum of 0 stands for that. */
 static uint64_t deferred_bytes(const struct kva_space *space)
 {
-    uint64_t bytes = bytes_in(&space->tiling->tally, KVA_DEFERRED);
+    const struct kva_pools *pools = pools_of(space);
+    uint64_t bytes = space->tiling->tally.bytes[KVA_DEFERRED];
 
-    return pools_of(space) && !add_checked(bytes, pools_of(space)->deferred_bytes, &bytes) ? UINT64_MAX
-                                                                                           : bytes;
+    if (pools)
+        bytes += pools->deferred_quanta << pools->quantum_shift;
+    return bytes > 0 ? bytes : UINT64_MAX;
 }
 
 enum kva_status kva_free_deferred(struct kva_space *space, uint64_t start)

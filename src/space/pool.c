@@ -45,7 +45,8 @@ enum kva_status kva_pools_create(struct kva_space *space, const struct kva_confi
     pools->span_quanta = quanta;
     pools->most_quanta = quanta / 4;
     pools->cpus = cpus;
-    pools->share = divide_u64(config->pool_bytes, cpus);
+    pools->share =
+        (uint32_t)min_u64(divide_u64(config->pool_bytes, cpus) >> pools->quantum_shift, KVA_HELD_MOST);
     pools->owners = tiling->owners;
     size_t header = (sizeof *pools + KVA_LINE - 1) / KVA_LINE * KVA_LINE;
     pools->cpu = (struct kva_cpu *)(void *)((unsigned char *)pools + header);
@@ -131,7 +132,7 @@ static void spill(struct kva_space *space, struct kva_cpu *cpu, struct kva_magaz
 {
     put_strangers_first(magazine, (uint32_t)(cpu - space->shared->pools->cpu));
     for (uint32_t i = 0; i < count; i++) {
-        cpu->held -= magazine->object[i].span->bytes;
+        cpu->held -= magazine->object[i].span->quanta;
         kva_span_give(space, &magazine->object[i]);
     }
     magazine->count -= count;
@@ -146,12 +147,12 @@ static void empty_cpu(struct kva_space *space, struct kva_cpu *cpu)
     }
 }
 
-/** The CPU holds all that it may: let one magazine after the other give half of what it has, until `bytes` more may come, and
+/** The CPU holds all that it may: let one magazine after the other give half of what it has, until `quanta` more may come, and
  *  an eighth of the share at least: so that it does not have to be done again for every object. */
-static void evict(struct kva_space *space, struct kva_cpu *cpu, uint64_t bytes)
+static void evict(struct kva_space *space, struct kva_cpu *cpu, uint32_t quanta)
 {
-    uint64_t share = space->shared->pools->share;
-    uint64_t goal = share - max_u64(bytes, share / 8);
+    uint32_t share = space->shared->pools->share;
+    uint32_t goal = share - (quanta > share / 8 ? quanta : share / 8);
 
     while (cpu->held > goal) {
         struct kva_magazine *magazine = cpu->magazine[cpu->next_victim++ % KVA_POOL_QUANTA];
@@ -206,12 +207,12 @@ static void try_to_end_limbo(struct kva_space *space, const struct kva_cpu *cpu)
 
 /** How many objects a refill brings: a batch, but at most a sixteenth of the share, lest one size take the room of all; one at
  *  least, for which there is room. */
-static uint32_t batch_of(const struct kva_pools *pools, const struct kva_cpu *cpu, uint64_t bytes)
+static uint32_t batch_of(const struct kva_pools *pools, const struct kva_cpu *cpu, uint32_t quanta)
 {
     uint64_t room = min_u64(pools->share - cpu->held, pools->share / 16);
     uint32_t count = 1;
 
-    while (count < KVA_BATCH && (count + 1) * bytes <= room)
+    while (count < KVA_BATCH && (count + 1) * quanta <= room)
         count++;
     return count;
 }
@@ -231,18 +232,17 @@ static struct kva_magazine *magazine_of(struct kva_pools *pools, struct kva_cpu 
 static bool refill(struct kva_space *space, struct kva_cpu *cpu, uint32_t quanta)
 {
     struct kva_pools *pools = space->shared->pools;
-    uint64_t bytes = (uint64_t)quanta << pools->quantum_shift;
     struct kva_object batch[KVA_BATCH];
     uint32_t count = 0;
 
     lock_space(space);
     struct kva_magazine *magazine = magazine_of(pools, cpu, quanta);
-    if (magazine && bytes <= pools->share) {
-        if (cpu->held + bytes > pools->share)
-            evict(space, cpu, bytes);
+    if (magazine && quanta <= pools->share) {
+        if (cpu->held + quanta > pools->share)
+            evict(space, cpu, quanta);
         try_to_end_limbo(space, cpu);
-        count = kva_spans_take(space, cpu, quanta, batch, batch_of(pools, cpu, bytes));
-        cpu->held += count * bytes;
+        count = kva_spans_take(space, cpu, quanta, batch, batch_of(pools, cpu, quanta));
+        cpu->held += count * quanta;
         decay(space, cpu);
     }
     unlock_space(space);
@@ -295,8 +295,8 @@ bool kva_pool_alloc(struct kva_space *space, const struct kva_request *request, 
     if (some) {
         magazine = cpu->magazine[quanta - 1];
         const struct kva_object *object = &magazine->object[--magazine->count];
-        cpu->held -= object->span->bytes;
-        cpu->live_bytes += object->span->bytes;
+        cpu->held -= quanta;
+        cpu->live_quanta += quanta;
         cpu->live_segments++;
         cpu->uses++;
         begin_life(space, object, request->owner);
@@ -349,13 +349,13 @@ bool kva_pool_look(const struct kva_space *space, uint64_t address, struct kva_s
 
 /** Make room in a magazine that is full, or whose CPU holds all that it may. */
 static void make_room(struct kva_space *space, struct kva_cpu *cpu, struct kva_magazine *magazine,
-                      uint64_t bytes)
+                      uint32_t quanta)
 {
     lock_space(space);
     if (magazine->count == KVA_MAGAZINE)
         spill(space, cpu, magazine, KVA_BATCH);
-    if (cpu->held + bytes > space->shared->pools->share)
-        evict(space, cpu, bytes);
+    if (cpu->held + quanta > space->shared->pools->share)
+        evict(space, cpu, quanta);
     decay(space, cpu);
     unlock_space(space);
 }
@@ -363,10 +363,10 @@ static void make_room(struct kva_space *space, struct kva_cpu *cpu, struct kva_m
 /** Into the magazine; or to its span, where there is no magazine. */
 static void take_in(struct kva_space *space, struct kva_cpu *cpu, const struct kva_object *object)
 {
-    struct kva_magazine *magazine = cpu->magazine[object->span->quanta - 1];
-    uint64_t bytes = object->span->bytes;
+    uint32_t quanta = object->span->quanta;
+    struct kva_magazine *magazine = cpu->magazine[quanta - 1];
 
-    cpu->live_bytes -= bytes;
+    cpu->live_quanta -= quanta;
     cpu->live_segments--;
     cpu->uses++;
     if (!magazine) {
@@ -375,10 +375,10 @@ static void take_in(struct kva_space *space, struct kva_cpu *cpu, const struct k
         unlock_space(space);
         return;
     }
-    if (magazine->count == KVA_MAGAZINE || cpu->held + bytes > space->shared->pools->share)
-        make_room(space, cpu, magazine, bytes);
+    if (magazine->count == KVA_MAGAZINE || cpu->held + quanta > space->shared->pools->share)
+        make_room(space, cpu, magazine, quanta);
     magazine->object[magazine->count++] = *object;
-    cpu->held += bytes;
+    cpu->held += quanta;
 }
 
 bool kva_pool_free(struct kva_space *space, uint64_t start)
@@ -411,8 +411,8 @@ bool kva_pool_park(struct kva_space *space, const struct kva_object *object)
     if (span->deferred[colour]++ == 0)
         list_insert_before(&pools->parked[colour], &span->parked[colour]);
     pools->deferred_segments[colour]++;
-    pools->deferred_bytes += span->bytes;
-    pools->moved_bytes -= span->bytes;
+    pools->deferred_quanta += span->quanta;
+    pools->moved_quanta -= span->quanta;
     pools->moved_segments--;
     return true;
 }
@@ -430,7 +430,7 @@ static void unpark_lowest(struct kva_space *space, struct kva_span *span, unsign
     if (--span->deferred[colour] == 0)
         list_remove(&span->parked[colour]);
     pools->deferred_segments[colour]--;
-    pools->deferred_bytes -= span->bytes;
+    pools->deferred_quanta -= span->quanta;
     kva_span_give(space, &(struct kva_object){span, index});
 }
 
@@ -478,29 +478,28 @@ struct kva_tally kva_whole_tally(const struct kva_space *space, uint64_t *pooled
     *pooled_segments = 0;
     if (!pools)
         return tally;
-    struct kva_tally live = kva_pools_tally(space);
+    struct kva_live live = kva_pools_live(space);
     uint64_t deferred = pools->deferred_segments[0] + pools->deferred_segments[1];
-    *pooled_bytes = pools->bytes - live.bytes[KVA_BUSY] - pools->deferred_bytes;
-    *pooled_segments = pools->objects - live.segments[KVA_BUSY] - deferred;
-    tally.bytes[KVA_BUSY] += live.bytes[KVA_BUSY] - pools->bytes;
-    tally.segments[KVA_BUSY] += live.segments[KVA_BUSY] - pools->tree_segments;
-    tally.bytes[KVA_DEFERRED] += pools->deferred_bytes;
+    *pooled_bytes = bytes_of_quanta(pools, pools->quanta - live.quanta - pools->deferred_quanta);
+    *pooled_segments = pools->objects - live.segments - deferred;
+    tally.bytes[KVA_BUSY] += (live.quanta - pools->quanta)
+                             << pools->quantum_shift; /* modulo 2^64, as it is */
+    tally.segments[KVA_BUSY] += live.segments - pools->tree_segments;
+    tally.bytes[KVA_DEFERRED] += pools->deferred_quanta << pools->quantum_shift;
     tally.segments[KVA_DEFERRED] += deferred;
     return tally;
 }
 
-struct kva_tally kva_pools_tally(const struct kva_space *space)
+struct kva_live kva_pools_live(const struct kva_space *space)
 {
     const struct kva_pools *pools = space->shared->pools;
-    struct kva_tally tally = {{0}, {0}, {0}};
+    struct kva_live live = {pools->moved_segments, pools->moved_quanta};
 
-    tally.bytes[KVA_BUSY] = pools->moved_bytes;
-    tally.segments[KVA_BUSY] = pools->moved_segments;
     for (unsigned i = 0; i < pools->cpus; i++) {
-        tally.bytes[KVA_BUSY] += pools->cpu[i].live_bytes;
-        tally.segments[KVA_BUSY] += pools->cpu[i].live_segments;
+        live.segments += pools->cpu[i].live_segments;
+        live.quanta += pools->cpu[i].live_quanta;
     }
-    return tally;
+    return live;
 }
 
 enum kva_status kva_pools_trim(struct kva_space *space)

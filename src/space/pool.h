@@ -63,6 +63,10 @@
  * ORDER OF LOCKS. reclaim, then the CPUs in order, then the space. One CPU's lock may be tried, not waited for, with the
  * space's held.
  *
+ * COUNTS are of quanta, not of bytes: all 2^64 addresses are 2^64 bytes, which no count can tell from none. In quanta of two bytes
+ * or more they are 2^63 at most; and of one byte no host has memory for the 2^54 spans that cover them. What leaves this folder
+ * is bytes, saturated.
+ *
  * INVARIANT, beside those of engine.h, with all locks held:
  *   I8  Every object is in one state. One that is not gone lies in a busy segment of the tree, one in a magazine is in no other.
  *       What the pools count is what a walk over spans and magazines counts, and no CPU holds more than its share.
@@ -86,6 +90,8 @@ enum {
      * what comes with it: below 10 ns for each. More would help little, and keep more from others. */
     KVA_MAGAZINE = 32,
     KVA_BATCH = KVA_MAGAZINE / 2,
+    /* What a CPU holds when all its magazines are full, in quanta: the bound of a pool without one. It fits 21 bits. */
+    KVA_HELD_MOST = KVA_MAGAZINE * (KVA_POOL_QUANTA * (KVA_POOL_QUANTA + 1) / 2),
     KVA_EMPTY_SPANS = 2, /* wholly free ones that are kept: one that is filled and one that is emptied */
     KVA_DECAY = 64, /* a CPU's refills and spills between two looks at whether another one has gone idle */
     KVA_SPAN_KINDS = 3, /* descriptors for up to 32, 128 and 1024 objects */
@@ -132,8 +138,8 @@ struct kva_magazine {
 /** One CPU's pool. */
 struct kva_cpu {
     _Alignas(KVA_LINE) struct kva_lock lock;
-    uint64_t held;          /* bytes in the magazines */
-    uint64_t live_bytes;    /* taken here, less what was given back here, modulo 2^64; */
+    uint32_t held;          /* quanta in the magazines: at most KVA_HELD_MOST */
+    uint64_t live_quanta;   /* taken here, less what was given back here, modulo 2^64; */
     uint64_t live_segments; /*   summed over all CPUs, what is live */
     uint32_t uses;
     uint32_t uses_seen;   /* at the last look whether it is idle */
@@ -163,7 +169,7 @@ struct kva_pools {
     unsigned cpus;
     bool owners; /* whether they are kept */
     struct kva_cpu *cpu;
-    uint64_t share; /* of the bound in bytes, for each CPU */
+    uint32_t share; /* of the bound, for each CPU, in quanta: at most KVA_HELD_MOST */
     _Atomic(struct kva_directory *) directory;
     struct kva_span taken_out;
 
@@ -175,12 +181,12 @@ struct kva_pools {
     uint32_t empty_spans;
     uint32_t next_victim;
     uint64_t tree_segments; /* of what the tree counts as busy: those that are spans */
-    uint64_t bytes;         /*   and their bytes: all objects that are not gone */
+    uint64_t quanta;        /*   and their quanta: all objects that are not gone */
     uint64_t objects;       /* that are not gone */
     uint64_t deferred_segments[KVA_COLOURS];
-    uint64_t deferred_bytes;
+    uint64_t deferred_quanta;
     uint64_t
-        moved_bytes; /* live objects that became the tree's or deferred, less those that came: modulo 2^64, */
+        moved_quanta; /* live objects that became the tree's or deferred, less those that came: modulo 2^64, */
     uint64_t moved_segments; /*   to be added to the CPUs' counts */
 };
 
@@ -222,6 +228,12 @@ static inline void *object_owner(const struct kva_object *object)
 static inline uint64_t object_start(const struct kva_object *object)
 {
     return object->span->start + object->index * object->span->bytes;
+}
+
+/** The bytes of so many quanta, saturated. */
+static inline uint64_t bytes_of_quanta(const struct kva_pools *pools, uint64_t quanta)
+{
+    return quanta <= UINT64_MAX >> pools->quantum_shift ? quanta << pools->quantum_shift : UINT64_MAX;
 }
 
 /* ---- span.c: spans and their directory. All but kva_span_find need the space's lock. */
@@ -296,6 +308,11 @@ void kva_pools_unpark(struct kva_space *space, unsigned colour, uint64_t most);
 void kva_pools_reset_locks(struct kva_space *space);
 
 /** What is live, all CPUs summed, with all locks held. */
-struct kva_tally kva_pools_tally(const struct kva_space *space);
+struct kva_live {
+    uint64_t segments;
+    uint64_t quanta;
+};
+
+struct kva_live kva_pools_live(const struct kva_space *space);
 
 #endif

@@ -190,7 +190,7 @@ static void occupy_for(struct kva_space *space, const struct kva_span *span, con
     if (used < space->shared->pools->span_bytes)
         (void)tiling->engine->resize(tiling, span->start, span->start + (used - 1));
     count_piece(space, busy);
-    space->shared->pools->bytes += used;
+    space->shared->pools->quanta += span->count * (uint32_t)span->quanta;
 }
 
 /** A new span of objects for a CPU, if there is room and memory for it. */
@@ -342,7 +342,7 @@ static void mark_gone(struct kva_pools *pools, struct kva_span *span, uint32_t f
     span->free -= count;
     span->gone += count;
     pools->objects -= count;
-    pools->bytes -= count * span->bytes;
+    pools->quanta -= count * (uint32_t)span->quanta;
     if (span->free == 0)
         unlist_span(pools, span);
     if (span->gone == span->count)
@@ -510,7 +510,7 @@ enum kva_status kva_span_move_to_tree(struct kva_space *space, const struct kva_
         return KVA_ENOMEM;
     if (!kva_pool_end_life(space, object))
         return KVA_EDOUBLE;
-    space->shared->pools->moved_bytes -= span->bytes;
+    space->shared->pools->moved_quanta -= span->quanta;
     space->shared->pools->moved_segments--;
     begin_compound(space);
     (void)cut_out(space, span, object->index, object->index);
@@ -531,7 +531,7 @@ enum kva_status kva_span_move_to_tree(struct kva_space *space, const struct kva_
 /** What a walk over the spans, or the magazines, counts. */
 struct walk {
     uint64_t objects;
-    uint64_t bytes;
+    uint64_t quanta;
     uint64_t live;
     uint64_t pooled;
     uint64_t empty;  /* spans that are wholly free */
@@ -560,7 +560,7 @@ static const char *check_object(const struct kva_space *space, const struct kva_
     if (gone)
         return NULL;
     walk->objects++;
-    walk->bytes += span->bytes;
+    walk->quanta += span->quanta;
     space->tiling->engine->find(space->tiling, object_start(object), &piece);
     bool inside = piece.state == KVA_BUSY && piece.last - object_start(object) >= span->bytes - 1;
     return inside ? NULL : "I8: an object is not in a busy segment of the tree";
@@ -599,14 +599,14 @@ static uint64_t count_listed(const struct kva_pools *pools)
 static const char *check_magazines(const struct kva_pools *pools, uint64_t *pooled)
 {
     for (unsigned c = 0; c < pools->cpus; c++) {
-        uint64_t held = 0;
+        uint32_t held = 0;
         for (uint32_t q = 0; q < KVA_POOL_QUANTA; q++) {
             const struct kva_magazine *magazine = pools->cpu[c].magazine[q];
             for (uint32_t i = 0; magazine && i < magazine->count; i++) {
                 const struct kva_object *object = &magazine->object[i];
                 if (is_live(object) || get_bit(object->span->is_free, object->index))
                     return "I8: an object in a magazine is live or free";
-                held += object->span->bytes;
+                held += object->span->quanta;
                 ++*pooled;
             }
         }
@@ -636,10 +636,10 @@ const char *kva_spans_check(const struct kva_space *space, uint64_t *address)
     const char *broken = check_magazines(pools, &pooled);
     if (broken)
         return broken;
-    struct kva_tally tally = kva_pools_tally(space);
     bool same = walk.empty == pools->empty_spans && walk.listed == count_listed(pools) &&
-                walk.objects == pools->objects && walk.bytes == pools->bytes && walk.pooled == pooled &&
-                walk.live == tally.segments[KVA_BUSY] && walk.deferred[0] == pools->deferred_segments[0] &&
+                walk.objects == pools->objects && walk.quanta == pools->quanta && walk.pooled == pooled &&
+                walk.live == kva_pools_live(space).segments &&
+                walk.deferred[0] == pools->deferred_segments[0] &&
                 walk.deferred[1] == pools->deferred_segments[1];
     return same ? NULL : "I8: the pools' counts differ from what a walk counts";
 }
