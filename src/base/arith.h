@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Checked arithmetic on addresses: the only arithmetic on them that may wrap goes through here.
+ * Checked arithmetic on addresses, and on sizes of memory: the only arithmetic on them that may wrap goes through here.
  *
  * Addresses are 64 bits wide on every host. Ranges are compared by their inclusive last address, so that
  * the top of the space, 2^64 - 1, needs no special case: [start, last] has last - start + 1 bytes, and
@@ -30,6 +30,28 @@ static inline bool add_checked(uint64_t a, uint64_t b, uint64_t *sum)
     if (b > UINT64_MAX - a)
         return false;
     *sum = a + b;
+    return true;
+}
+
+/** *product = a * b, of sizes of memory, which have 32 bits on some hosts; false, and *product untouched, when that passes
+ *  SIZE_MAX. */
+static inline bool mul_checked(size_t a, size_t b, size_t *product)
+{
+    if (b != 0 && a > SIZE_MAX / b)
+        return false;
+    *product = a * b;
+    return true;
+}
+
+/** *bytes = the size of a header and, after it, `count` elements of `each` bytes; false, and *bytes untouched, when that passes
+ *  SIZE_MAX. */
+static inline bool size_of_array(size_t header, size_t count, size_t each, size_t *bytes)
+{
+    size_t elements;
+
+    if (!mul_checked(count, each, &elements) || elements > SIZE_MAX - header)
+        return false;
+    *bytes = header + elements;
     return true;
 }
 

@@ -31,10 +31,12 @@ enum kva_status kva_pools_create(struct kva_space *space, const struct kva_confi
     struct kva_tiling *tiling = space->tiling;
     uint32_t quanta = kva_pools_span_quanta(config);
     unsigned cpus = count_cpus(config);
-    size_t bytes = sizeof(struct kva_pools) + KVA_LINE + cpus * sizeof(struct kva_cpu);
+    size_t bytes;
 
     if (quanta == 0)
         return KVA_OK;
+    if (!size_of_array(sizeof(struct kva_pools) + KVA_LINE, cpus, sizeof(struct kva_cpu), &bytes))
+        return KVA_ENOMEM;
     struct kva_pools *pools = kva_nodes_block(tiling, bytes);
     if (!pools)
         return KVA_ENOMEM;

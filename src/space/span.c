@@ -99,11 +99,13 @@ static bool grow_directory(struct kva_space *space, struct kva_directory *old)
 
     while (slots < 4 * (pools->spans + 1))
         slots *= 2;
-    struct kva_directory *grown =
-        kva_nodes_block(space->tiling, sizeof *grown + slots * sizeof grown->slot[0]);
+    size_t bytes;
+    if (!size_of_array(sizeof(struct kva_directory), slots, sizeof old->slot[0], &bytes))
+        return false;
+    struct kva_directory *grown = kva_nodes_block(space->tiling, bytes);
     if (!grown)
         return false;
-    memset(grown, 0, sizeof *grown + slots * sizeof grown->slot[0]);
+    memset(grown, 0, bytes);
     grown->mask = slots - 1;
     for (size_t i = 0; old && i <= old->mask; i++) {
         struct kva_span *span = atomic_load_explicit(&old->slot[i], memory_order_relaxed);

@@ -543,18 +543,18 @@ enum kva_status kva_take_congruent(struct kva_vm *vm, const struct kva_vm_reques
     struct kva_memory *source = &vm->ledger.memory;
     struct kva_vm_request base = *request;
     struct kva_wish wish;
+    size_t plan_bytes;
 
     base.size = 1; /* not read: the parts have sizes */
     enum kva_status status = wish_of(vm, &base, &wish);
     if (status == KVA_OK && ((request->flags & ~(unsigned)KVA_VM_ZERO) != 0 || count == 0))
         status = KVA_EINVAL;
-    if (status == KVA_OK && count > SIZE_MAX / sizeof *parts)
+    if (status == KVA_OK && !mul_checked(count, sizeof *parts, &plan_bytes))
         status = KVA_ENOMEM;
     if (status != KVA_OK)
         return status;
     wish.kind = kind;
     struct congruence congruence = {.wish = &wish, .parts = parts, .count = count};
-    size_t plan_bytes = count * sizeof *parts;
     congruence.plan = source->take(source->context, plan_bytes);
     if (!congruence.plan)
         return KVA_ENOMEM;

@@ -251,7 +251,10 @@ static bool grow_chunks(struct kva_pcpu *pcpu)
 
     if (pcpu->chunk_count < pcpu->chunk_room)
         return true;
-    struct chunk *chunks = source->take(source->context, room * sizeof *chunks);
+    size_t bytes;
+    if (!mul_checked(room, sizeof(struct chunk), &bytes))
+        return false;
+    struct chunk *chunks = source->take(source->context, bytes);
     if (!chunks)
         return false;
     if (pcpu->chunks) {

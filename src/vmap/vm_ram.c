@@ -63,28 +63,32 @@ size_t kva_ram_block_bytes(void)
     return (sizeof(struct kva_ram_block) + (KVA_LINE - 1)) & ~(size_t)(KVA_LINE - 1);
 }
 
-static size_t ram_bytes(const struct kva_vm *vm)
+/** The bytes of blocks and index; false if they are more than a size can say. */
+static bool ram_bytes(const struct kva_vm *vm, size_t *bytes)
 {
-    return sizeof(struct kva_ram) + vm->cpus * sizeof(struct kva_ram_block *);
+    return size_of_array(sizeof(struct kva_ram), vm->cpus, sizeof(struct kva_ram_block *), bytes);
 }
 
 /** The instance's blocks and index, made when the first map asks for them. */
 static struct kva_ram *ram_of(struct kva_vm *vm)
 {
     struct kva_memory *source = &vm->ledger.memory;
+    size_t bytes;
 
-    if (!vm->ram) {
-        vm->ram = source->take(source->context, ram_bytes(vm));
+    if (!vm->ram && ram_bytes(vm, &bytes)) {
+        vm->ram = source->take(source->context, bytes);
         if (vm->ram)
-            memset(vm->ram, 0, ram_bytes(vm));
+            memset(vm->ram, 0, bytes);
     }
     return vm->ram;
 }
 
 void kva_ram_end(struct kva_vm *vm)
 {
-    if (vm->ram)
-        vm->ledger.memory.give(vm->ledger.memory.context, vm->ram, ram_bytes(vm));
+    size_t bytes;
+
+    if (vm->ram && ram_bytes(vm, &bytes))
+        vm->ledger.memory.give(vm->ledger.memory.context, vm->ram, bytes);
     vm->ram = NULL;
 }
 

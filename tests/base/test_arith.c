@@ -57,6 +57,33 @@ static void sums_that_fit_and_sums_that_wrap(void **state)
     assert_int_equal(sum, UNTOUCHED);
 }
 
+/** Products of sizes, around the root and the end of what they can be on this host; then of arrays behind a header. */
+static void products_that_fit_and_products_that_wrap(void **state)
+{
+    const size_t root = (size_t)1 << (sizeof(size_t) * 4);
+    size_t product = 7;
+    (void)state;
+    assert_false(mul_checked(root, root, &product));
+    assert_false(mul_checked(SIZE_MAX, 2, &product));
+    assert_false(mul_checked(2, SIZE_MAX, &product));
+    assert_false(mul_checked(SIZE_MAX / 3 + 1, 3, &product));
+    assert_false(mul_checked(SIZE_MAX, SIZE_MAX, &product));
+    assert_true(product == 7);
+    assert_true(mul_checked(root, root - 1, &product) && product == 0 - root);
+    assert_true(mul_checked(SIZE_MAX / 3, 3, &product) && product == SIZE_MAX / 3 * 3);
+    assert_true(mul_checked(SIZE_MAX, 1, &product) && product == SIZE_MAX);
+    assert_true(mul_checked(SIZE_MAX, 0, &product) && product == 0);
+    assert_true(mul_checked(0, SIZE_MAX, &product) && product == 0);
+
+    product = 7;
+    assert_false(size_of_array(root, root, root - 1, &product)); /* it would be 0, */
+    assert_false(size_of_array(100, root, root, &product));      /*   and this 100 */
+    assert_true(product == 7);
+    assert_true(size_of_array(10, 6, 7, &product) && product == 52);
+    assert_true(size_of_array(0, 0, 8, &product) && product == 0);
+    assert_true(size_of_array(root - 1, root, root - 1, &product) && product == SIZE_MAX);
+}
+
 static void last_addresses(void **state)
 {
     uint64_t last = UNTOUCHED;
@@ -139,6 +166,7 @@ int main(void)
         cmocka_unit_test(powers_of_two),
         cmocka_unit_test(multiples),
         cmocka_unit_test(sums_that_fit_and_sums_that_wrap),
+        cmocka_unit_test(products_that_fit_and_products_that_wrap),
         cmocka_unit_test(last_addresses),
         cmocka_unit_test(alignment_at_the_top),
         cmocka_unit_test(alignment_of_random_values),

@@ -97,7 +97,7 @@ static void drop(void *context, void *stretch, void *pool)
 static void *table(void *context, uint64_t bytes)
 {
     (void)context;
-    return calloc(1, (size_t)bytes);
+    return bytes <= SIZE_MAX ? calloc(1, (size_t)bytes) : NULL;
 }
 
 static void wipe(void *context, void *wiped, uint64_t bytes)

@@ -638,6 +638,33 @@ static void pools_hold_no_more_than_they_may(void **state)
     }
 }
 
+/* A number of CPUs whose pools no memory holds: also where its product with their size, in the bits of a size, is small. */
+static void too_many_cpus_are_a_want_of_memory(void **state)
+{
+    enum { WRAPS = 24 };
+    const struct kva_engine *engine;
+    (void)state;
+    for_each_engine (engine, e) {
+        for (uint64_t i = 0; i < 2 * WRAPS; i++) {
+            static struct rig rig;
+            struct kva_threads threads = {.wait = no_wait,
+                                          .wake = no_wake,
+                                          .cpu = chosen_cpu,
+                                          .self = only_self,
+                                          .cpus = UINT32_MAX - (unsigned)i,
+                                          .context = &rig};
+            struct kva_config config = config_of(&rig, engine, 4096, 4096);
+
+            if (i < WRAPS) /* a little more than i + 1 times all 32-bit sizes */
+                threads.cpus = (unsigned)(((i + 1) << 32) / sizeof(struct kva_cpu) + 1);
+            config.threads = &threads;
+            rig.memory.largest = 1 << 20;
+            assert_int_equal(kva_space_init(&rig.space, &config), KVA_ENOMEM);
+            assert_int_equal(rig.memory.blocks, 0);
+        }
+    }
+}
+
 /** How many objects in a CPU's magazine for a size are of spans that are at home with another. */
 static uint32_t strangers_of(const struct rig *rig, unsigned cpu, uint32_t quanta)
 {
@@ -962,6 +989,7 @@ int main(void)
         cmocka_unit_test(without_memory_nothing_breaks),
         cmocka_unit_test(preload_holds_with_pools),
         cmocka_unit_test(pools_hold_no_more_than_they_may),
+        cmocka_unit_test(too_many_cpus_are_a_want_of_memory),
         cmocka_unit_test(each_cpu_has_its_own_spans),
         cmocka_unit_test(a_span_finds_a_new_home),
         cmocka_unit_test(an_idle_cpu_loses_its_pool),

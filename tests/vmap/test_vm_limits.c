@@ -1284,6 +1284,32 @@ static void test_fork(void **state)
     }
 }
 
+/* An index of blocks for so many CPUs: also where its bytes, in 32 bits, are few. */
+static void test_too_many_cpus(void **state)
+{
+    static const unsigned cpus[] = {1U << 30, (1U << 30) + 1, (1U << 29) + 1, 1U << 31, UINT32_MAX};
+    enum kva_mechanism mechanism;
+    struct test_vm test;
+    struct kva_frames *frames;
+    uint32_t number;
+
+    (void)state;
+    for_each_mechanism (mechanism, k) {
+        for (size_t i = 0; i < sizeof(cpus) / sizeof(cpus[0]); i++) {
+            struct kva_vm_config config = test_vm_config(&test, mechanism);
+            config.cpus = cpus[i];
+            config.one_thread = true; /* else the instance itself has a part for each */
+            test_vm_create(&test, &config);
+            assert_int_equal(kva_frames_create(test.vm, 1, &frames), KVA_OK);
+            assert_int_equal(kva_frames_alloc(frames, 1, &number), KVA_OK);
+            test.memory.largest = TEST_MIB;
+            assert_null(kva_map_ram(test.vm, frames, &number, 1));
+            assert_int_equal(kva_vm_status(test.vm), KVA_ENOMEM);
+            test_vm_destroy(&test);
+        }
+    }
+}
+
 static int set_up(void **state)
 {
     (void)state;
@@ -1311,6 +1337,7 @@ int main(void)
         cmocka_unit_test(test_reserves),
         cmocka_unit_test(test_end_with_live_areas),
         cmocka_unit_test(test_memory_comes_back),
+        cmocka_unit_test(test_too_many_cpus),
         cmocka_unit_test(test_fork),
     };
     return cmocka_run_group_tests(tests, set_up, NULL);
