@@ -19,6 +19,7 @@
 #include "../common/harness.h"
 #include "../common/model.h"
 #include "../common/picture.h"
+#include "../common/place.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -693,6 +694,26 @@ static void small_spaces_against_the_model(void **state)
         run(&geometries[i], 100 + i);
 }
 
+/* In the place that the seed chooses: where none of the above may lie. */
+static void a_small_space_in_any_place(void **state)
+{
+    enum { UNITS = 128 };
+    (void)state;
+    for (uint64_t i = 0; i < 2; i++) {
+        struct test_place place = test_place(test_seed() / 7 + 5 * i, UNITS);
+        struct geometry geometry = {.name = "drawn",
+                                    .base = place.first,
+                                    .quantum = place.quantum,
+                                    .low = 20,
+                                    .high = UNITS - 20,
+                                    .roof = UNITS - 1,
+                                    .largest = 10,
+                                    .operations = 60000};
+        print_message("from %#" PRIx64 " at quantum %#" PRIx64 "\n", place.first, place.quantum);
+        run(&geometry, 150 + i);
+    }
+}
+
 /* Sizes here reach a sixteenth of all there is, so that sums come near 2^64 and wrap if anything lets them. */
 static void all_addresses_one_by_one(void **state)
 {
@@ -710,6 +731,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(small_spaces_against_the_model),
+        cmocka_unit_test(a_small_space_in_any_place),
         cmocka_unit_test(all_addresses_one_by_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

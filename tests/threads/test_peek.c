@@ -11,7 +11,7 @@
  * cell's number. So a hole never reaches over a pin, and an answer that mixes two moments, two leaves or two nodes has
  * another cell's owner, or ends elsewhere. The trees with tiny nodes split and merge all the time.
  */
-#include "common/harness.h"
+#include "common/place.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -24,10 +24,11 @@
 #define QUANTUM UINT64_C(0x1000)
 #define FIRST UINT64_C(0x100000000)
 
-enum { CELLS = 64, CELL_QUANTA = 16 };
+enum { CELLS = 64, CELL_QUANTA = 16, POOLED_QUANTA = 16384 };
 
 struct stage {
     struct kva_space space;
+    struct test_place place;
     uint64_t stride; /* from a cell to the next */
     uint64_t lookups;
     _Atomic bool ended;
@@ -203,19 +204,19 @@ static void what_is_seen_was_there(void **state)
 
 /* ------------------------------------------------------------------------------------------- with pools */
 
-/** The owner is the size: a piece of a span, which is no user's, has none. */
+/** The owner is the size, in quanta: a piece of a span, which is no user's, has none. */
 static void *look_at_sizes(void *argument)
 {
     struct stage *stage = argument;
     struct test_rng rng = test_rng_of(4);
-    uint64_t quanta = (stage->space.tiling->last - FIRST) / QUANTUM + 1;
+    const struct test_place *place = &stage->place;
 
     for (uint64_t i = 0; i < stage->lookups; i++) {
-        uint64_t address = FIRST + test_below(&rng, quanta) * QUANTUM;
+        uint64_t address = place->first + test_below(&rng, POOLED_QUANTA) * place->quantum;
         struct kva_segment segment;
         must(kva_find(&stage->space, address, &segment) == KVA_OK);
         must(segment.start <= address && address <= segment.last);
-        uintptr_t size = (uintptr_t)(segment.last - segment.start + 1);
+        uintptr_t size = (uintptr_t)((segment.last - segment.start) / place->quantum + 1);
         must(segment.owner == (segment.state == KVA_BUSY ? (void *)size : NULL));
     }
     atomic_store_explicit(&stage->ended, true, memory_order_relaxed);
@@ -226,23 +227,23 @@ static void *look_at_sizes(void *argument)
 static void come_and_go(struct stage *stage)
 {
     struct test_rng rng = test_rng_of(3);
-    uint64_t held[64] = {0};
+    uint64_t held[64];
+    bool is_held[64] = {false};
 
     while (!atomic_load_explicit(&stage->ended, memory_order_relaxed)) {
-        uint64_t *slot = &held[test_below(&rng, 64)];
+        size_t slot = (size_t)test_below(&rng, 64);
         uint64_t quanta = test_one_in(&rng, 4) ? 257 + test_below(&rng, 64) : 1 + test_below(&rng, 256);
-        struct kva_request request = kva_request_of(quanta * QUANTUM);
-        if (*slot)
-            assert_int_equal(kva_free(&stage->space, *slot), KVA_OK);
-        request.owner = (void *)(uintptr_t)request.size;
-        if (kva_alloc(&stage->space, &request, slot) != KVA_OK)
-            *slot = 0;
+        struct kva_request request = kva_request_of(quanta * stage->place.quantum);
+        if (is_held[slot])
+            assert_int_equal(kva_free(&stage->space, held[slot]), KVA_OK);
+        request.owner = (void *)(uintptr_t)quanta;
+        is_held[slot] = kva_alloc(&stage->space, &request, &held[slot]) == KVA_OK;
         if (!test_one_in(&rng, 200))
             continue;
         for (size_t k = 0; k < 64; k++) {
-            if (held[k])
+            if (is_held[k])
                 assert_int_equal(kva_free(&stage->space, held[k]), KVA_OK);
-            held[k] = 0;
+            is_held[k] = false;
         }
         assert_int_equal(kva_pools_trim(&stage->space), KVA_OK);
     }
@@ -255,16 +256,18 @@ static void a_piece_of_a_span_is_nobodys(void **state)
     (void)state;
     for_each_engine (engine, e) {
         static struct stage stage;
-        struct kva_config config = {.first = FIRST,
-                                    .last = FIRST + 16384 * QUANTUM - 1,
-                                    .quantum = QUANTUM,
+        struct test_place place = test_place(test_seed() % TEST_PLACES + e, POOLED_QUANTA);
+        struct kva_config config = {.first = place.first,
+                                    .last = place.first + (POOLED_QUANTA * place.quantum - 1),
+                                    .quantum = place.quantum,
                                     .engine = engine,
                                     .memory = kva_memory_host(),
                                     .threads = kva_threads_host(),
-                                    .pool_bytes = 4096 * QUANTUM};
+                                    .pool_bytes = 4096 * place.quantum};
         pthread_t looker;
 
         memset(&stage, 0, sizeof stage);
+        stage.place = place;
         stage.lookups = test_scaled(50000);
         assert_int_equal(kva_space_init(&stage.space, &config), KVA_OK);
         assert_int_equal(pthread_create(&looker, NULL, look_at_sizes, &stage), 0);

@@ -9,9 +9,6 @@
 
 #include <string.h>
 
-#define QUANTUM UINT64_C(0x10)
-#define FIRST UINT64_C(0x1000)
-
 enum { THREADS_MOST = 3, STEPS_MOST = 4, BEFORE_MOST = 8, SLOTS = 12 };
 
 _Static_assert(THREADS_MOST *STEPS_MOST + BEFORE_MOST <= SCHEDULES_OPS, "each has a letter");
@@ -51,6 +48,8 @@ struct op {
 
 struct play {
     const struct scenario *scenario;
+    uint64_t first;
+    uint64_t quantum;
     const struct kva_engine *engine;
     struct kva_turns *turns;
     struct kva_threads threads;
@@ -63,9 +62,14 @@ struct play {
     struct schedules_history history;
 };
 
-static unsigned quantum_of(uint64_t address)
+static unsigned quantum_of(const struct play *play, uint64_t address)
 {
-    return (unsigned)((address - FIRST) / QUANTUM);
+    return (unsigned)((address - play->first) / play->quantum);
+}
+
+static uint64_t address_of(const struct play *play, unsigned at)
+{
+    return play->first + at * play->quantum;
 }
 
 /** An operation owns what it takes; so a letter tells its ranges from all others'. */
@@ -87,14 +91,14 @@ static char letter_found(const struct play *play, const struct kva_segment *segm
 /** A slot is filled as soon as its range is there, and keeps its address: others may free it twice. */
 static void perform(struct play *play, struct op *op)
 {
-    static const struct kva_part pair[] = {{.offset = 0, .size = QUANTUM},
-                                           {.offset = 2 * QUANTUM, .size = QUANTUM}};
+    const struct kva_part pair[] = {{.offset = 0, .size = play->quantum},
+                                    {.offset = 2 * play->quantum, .size = play->quantum}};
     const struct step *step = &op->step;
-    struct kva_request request = kva_request_of(step->n * QUANTUM);
+    struct kva_request request = kva_request_of(step->n * play->quantum);
     uint64_t start = play->slot[step->slot];
     struct kva_segment segment;
 
-    op->at = start ? quantum_of(start) : 0;
+    op->at = start ? quantum_of(play, start) : 0;
     request.owner = op;
     switch (step->what) {
     case 'A':
@@ -105,8 +109,8 @@ static void perform(struct play *play, struct op *op)
         op->status = kva_alloc_congruent(&play->space, &request, pair, 2, &start);
         break;
     case 'R':
-        start = FIRST + step->x * QUANTUM;
-        op->status = kva_reserve(&play->space, start, step->n * QUANTUM, op, NULL);
+        start = address_of(play, step->x);
+        op->status = kva_reserve(&play->space, start, step->n * play->quantum, op, NULL);
         op->at = step->x;
         op->size = step->n;
         break;
@@ -117,7 +121,7 @@ static void perform(struct play *play, struct op *op)
         op->status = kva_free_deferred(&play->space, start);
         break;
     case 'S':
-        op->status = kva_resize(&play->space, start, step->n * QUANTUM);
+        op->status = kva_resize(&play->space, start, step->n * play->quantum);
         break;
     case 'L':
         op->status = kva_flush(&play->space);
@@ -126,7 +130,7 @@ static void perform(struct play *play, struct op *op)
         op->status = kva_pools_trim(&play->space);
         break;
     default:
-        op->status = kva_find(&play->space, FIRST + step->x * QUANTUM, &segment);
+        op->status = kva_find(&play->space, address_of(play, step->x), &segment);
         op->state = segment.state;
         op->owner = letter_found(play, &segment);
         op->at = step->x;
@@ -134,7 +138,7 @@ static void perform(struct play *play, struct op *op)
     }
     if (strchr("ACR", step->what) && op->status == KVA_OK) {
         play->slot[step->slot] = start;
-        op->at = quantum_of(start);
+        op->at = quantum_of(play, start);
     }
 }
 
@@ -179,7 +183,7 @@ static void picture(struct play *play)
     struct kva_segment segment;
 
     for (unsigned i = 0; i < play->scenario->quanta; i++) {
-        assert_int_equal(kva_find(&play->space, FIRST + i * QUANTUM, &segment), KVA_OK);
+        assert_int_equal(kva_find(&play->space, address_of(play, i), &segment), KVA_OK);
         play->final[i] = segment.state == KVA_BUSY ? letter_found(play, &segment) : letters[segment.state];
     }
     play->final[play->scenario->quanta] = '\0';
@@ -483,13 +487,13 @@ static void set_up(void *context)
 {
     struct play *play = context;
     const struct scenario *scenario = play->scenario;
-    struct kva_config config = {.first = FIRST,
-                                .last = FIRST + scenario->quanta * QUANTUM - 1,
-                                .quantum = QUANTUM,
+    struct kva_config config = {.first = play->first,
+                                .last = address_of(play, scenario->quanta) - 1,
+                                .quantum = play->quantum,
                                 .engine = play->engine,
                                 .memory = kva_memory_host(),
                                 .threads = &play->threads,
-                                .pool_bytes = scenario->pool * QUANTUM,
+                                .pool_bytes = scenario->pool * play->quantum,
                                 .flush = on_flush,
                                 .flush_context = play,
                                 .deferred_limit = UINT64_MAX};
@@ -536,24 +540,40 @@ static uint64_t enumerate(struct play *play)
     return count;
 }
 
-static void every_schedule_has_a_serial_order(void **state)
+/** On a space that begins at `first`; 0: that ends at 2^64 - 1. Engines take turns, of which `turn` is the first. */
+static void run_all(uint64_t first, uint64_t quantum, size_t turn)
 {
     static struct play play;
     uint64_t sum = 0;
 
-    (void)state;
     for (size_t i = 0; i < sizeof(scenarios) / sizeof(scenarios[0]); i++) {
         play.scenario = &scenarios[i];
-        play.engine = i % 2 && !scenarios[i].wants_bt ? &kva_engine_rb : &kva_engine_bt;
+        play.quantum = quantum;
+        play.first = first > 0 ? first : 0 - play.scenario->quanta * quantum;
+        play.engine = (turn + i) % 2 && !scenarios[i].wants_bt ? &kva_engine_rb : &kva_engine_bt;
         sum += enumerate(&play);
     }
     print_message("%8" PRIu64 " schedules\n", sum);
+}
+
+static void every_schedule_has_a_serial_order(void **state)
+{
+    (void)state;
+    run_all(0x10000, 0x1000, 0);
+}
+
+/** The same again where addresses are as close as can be, and the last one is the last of all. */
+static void bytes_at_the_top_have_one_too(void **state)
+{
+    (void)state;
+    run_all(0, 1, 1);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_schedule_has_a_serial_order),
+        cmocka_unit_test(bytes_at_the_top_have_one_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,7 +2,8 @@
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
  * Mixed traffic from 2 to 64 threads on one space, under random yields, watched by ownership stamps. Ranges wander: most are
- * given back by another thread than took them. The space is small enough to be full now and then.
+ * given back by another thread than took them. The space is small enough to be full now and then, and lies in another place in
+ * each run (common/place.h).
  */
 #include "stamps.h"
 
@@ -11,13 +12,12 @@
 #include <string.h>
 
 #include "../../ports/test/yielding.h"
-
-#define QUANTUM UINT64_C(0x1000)
-#define FIRST (UINT64_C(1) << 32)
+#include "base/arith.h"
+#include "common/place.h"
 
 enum { QUANTA = 8192, HELD = 48, EXCHANGE = 64, THREADS_MOST = 64 };
 
-/** A range, and who has stamped it. start 0: none. */
+/** A range, and who has stamped it. stamp 0: none. */
 struct held {
     uint64_t start;
     uint64_t last;
@@ -27,6 +27,7 @@ struct held {
 struct crowd {
     struct kva_space space;
     struct kva_threads threads;
+    struct test_place place;
     struct stamps stamps;
     uint64_t operations; /* of each thread */
     pthread_mutex_t exchange_lock;
@@ -83,7 +84,7 @@ static void look_at(struct crowd *crowd, const struct held *held)
 static void took(struct worker *worker, struct held *held, uint64_t start, uint64_t quanta)
 {
     held->start = start;
-    held->last = start + (quanta * QUANTUM - 1);
+    held->last = start + (quanta * worker->crowd->place.quantum - 1);
     held->stamp = worker->stamp;
     stamps_change(&worker->crowd->stamps, start, held->last, 0, worker->stamp);
     look_at(worker->crowd, held);
@@ -108,12 +109,12 @@ static void alloc(struct worker *worker, struct held *held, enum kind kind)
 {
     struct crowd *crowd = worker->crowd;
     uint64_t quanta = some_quanta(worker);
-    struct kva_request request = kva_request_of(quanta * QUANTUM);
+    struct kva_request request = kva_request_of(quanta * crowd->place.quantum);
     uint64_t start;
 
     if (kind == ALLOC_HIGH) {
         request.policy = KVA_HIGHEST;
-        request.align = QUANTUM << test_below(&worker->rng, 5);
+        request.align = crowd->place.quantum << test_below(&worker->rng, 5);
     }
     enum kva_status status = kva_alloc(&crowd->space, &request, &start);
     if (status == KVA_OK) {
@@ -129,8 +130,10 @@ static void reserve(struct worker *worker, struct held *held)
 {
     struct crowd *crowd = worker->crowd;
     uint64_t quanta = 1 + test_below(&worker->rng, 16);
-    uint64_t start = FIRST + test_below(&worker->rng, QUANTA - quanta + 1) * QUANTUM;
-    enum kva_status status = kva_reserve(&crowd->space, start, quanta * QUANTUM, owner_of(start), NULL);
+    const struct test_place *place = &crowd->place;
+    uint64_t start = place->first + test_below(&worker->rng, QUANTA - quanta + 1) * place->quantum;
+    enum kva_status status =
+        kva_reserve(&crowd->space, start, quanta * place->quantum, owner_of(start), NULL);
 
     must(status == KVA_OK || status == KVA_EEXIST);
     if (status == KVA_OK) {
@@ -147,19 +150,20 @@ static void give(struct worker *worker, struct held *held, enum kind kind)
     stamps_change(&crowd->stamps, held->start, held->last, held->stamp, kind == DEFER ? STAMP_PARKED : 0);
     must((kind == DEFER ? kva_free_deferred(&crowd->space, held->start)
                         : kva_free(&crowd->space, held->start)) == KVA_OK);
-    held->start = 0;
+    held->stamp = 0;
     counted(crowd, kind);
 }
 
 static void resize(struct worker *worker, struct held *held)
 {
     struct crowd *crowd = worker->crowd;
-    uint64_t quanta = 1 + test_below(&worker->rng, 16);
-    uint64_t last = held->start + (quanta * QUANTUM - 1);
+    uint64_t quantum = crowd->place.quantum;
+    uint64_t quanta = 1 + test_below(&worker->rng, min_u64(15, (UINT64_MAX - held->start) / quantum) + 1);
+    uint64_t last = held->start + (quanta * quantum - 1);
 
     if (last < held->last)
         stamps_change(&crowd->stamps, last + 1, held->last, held->stamp, 0);
-    enum kva_status status = kva_resize(&crowd->space, held->start, quanta * QUANTUM);
+    enum kva_status status = kva_resize(&crowd->space, held->start, quanta * quantum);
     must(status == KVA_OK || (status == KVA_ENOSPC && last > held->last));
     if (status != KVA_OK)
         return;
@@ -173,12 +177,12 @@ static void resize(struct worker *worker, struct held *held)
 static void free_range(struct worker *worker, struct held *held)
 {
     struct crowd *crowd = worker->crowd;
-    uint64_t quanta = (held->last - held->start) / QUANTUM + 1;
+    uint64_t quanta = (held->last - held->start) / crowd->place.quantum + 1;
     uint64_t start = held->start;
 
     if (quanta < 2)
         return;
-    uint64_t head = QUANTUM * (1 + test_below(&worker->rng, quanta - 1));
+    uint64_t head = crowd->place.quantum * (1 + test_below(&worker->rng, quanta - 1));
     held->start += head;
     stamps_change(&crowd->stamps, start, held->start - 1, held->stamp, 0);
     must(kva_free_range(&crowd->space, start, head) == KVA_OK);
@@ -206,14 +210,14 @@ static void act(struct worker *worker)
     uint64_t which = test_below(&worker->rng, 100);
     struct kva_stats stats;
 
-    if (held->start == 0) {
+    if (held->stamp == 0) {
         if (which < 90)
             alloc(worker, held, which < 70 ? ALLOC : ALLOC_HIGH);
         else
             reserve(worker, held);
     } else if (which < 70) {
         swap(worker, held);
-        if (held->start != 0)
+        if (held->stamp != 0)
             give(worker, held, which < 45 ? FREE : DEFER);
     } else if (which < 80) {
         resize(worker, held);
@@ -238,7 +242,7 @@ static void *work(void *context)
     for (uint64_t i = 0; i < worker->crowd->operations; i++)
         act(worker);
     for (size_t i = 0; i < HELD; i++) {
-        if (worker->held[i].start != 0)
+        if (worker->held[i].stamp != 0)
             give(worker, &worker->held[i], i % 2 == 0 ? FREE : DEFER);
     }
     return NULL;
@@ -253,19 +257,35 @@ static void expect_empty(struct crowd *crowd)
     assert_int_equal(kva_pools_trim(&crowd->space), KVA_OK);
     assert_int_equal(kva_space_check(&crowd->space, NULL), KVA_OK);
     assert_int_equal(kva_stats_read(&crowd->space, &stats), KVA_OK);
-    check_that(stats.free_bytes == QUANTA * QUANTUM,
+    check_that(stats.free_bytes == test_place_bytes(&crowd->place, QUANTA),
                "%" PRIu64 " bytes free, %" PRIu64 " busy, %" PRIu64 " deferred, %" PRIu64 " pooled",
                stats.free_bytes, stats.busy_bytes, stats.deferred_bytes, stats.pooled_bytes);
     assert_int_equal(stats.free_segments, 1);
     assert_int_equal(stats.busy_segments + stats.deferred_segments + stats.pooled_segments, 0);
 }
 
-static void run(const char *name, const struct kva_config *config, unsigned threads, uint64_t operations)
+static struct kva_config config_of(struct crowd *crowd, const struct kva_engine *engine)
 {
+    struct kva_config config = {.first = crowd->place.first,
+                                .last = crowd->place.first + (QUANTA * crowd->place.quantum - 1),
+                                .quantum = crowd->place.quantum,
+                                .engine = engine,
+                                .memory = kva_memory_host(),
+                                .threads = &crowd->threads,
+                                .flush = on_flush,
+                                .flush_context = crowd,
+                                .deferred_limit = 600 * crowd->place.quantum};
+    return config;
+}
+
+/** In a place that the seed chooses. The pools may hold so many quanta. */
+static void run(const char *name, const struct kva_engine *engine, uint64_t pool_quanta, unsigned threads,
+                uint64_t operations)
+{
+    static uint64_t runs;
     static struct worker workers[THREADS_MOST];
     static struct crowd crowd;
     struct kva_reclaim reclaim = {.callback = give_nothing};
-    struct kva_config mine = *config;
     uint64_t sum = 0;
 
     memset(&crowd, 0, sizeof(crowd));
@@ -273,11 +293,13 @@ static void run(const char *name, const struct kva_config *config, unsigned thre
     /* With the whole structure checked after each change, fewer tell as much. */
     crowd.operations = test_scaled(operations / threads / (KVA_CHECK_LEVEL >= 3 ? 4 : 1));
     crowd.threads = kva_yielding_threads(8, 3);
-    crowd.stamps = stamps_make(FIRST, QUANTUM, QUANTA);
+    struct test_rng places = test_rng_of(70 + runs++);
+    crowd.place = test_place(test_below(&places, TEST_PLACES), QUANTA);
+    crowd.stamps = stamps_make(crowd.place.first, crowd.place.quantum, QUANTA);
     assert_int_equal(pthread_mutex_init(&crowd.exchange_lock, NULL), 0);
-    mine.threads = &crowd.threads;
-    mine.flush_context = &crowd;
-    assert_int_equal(kva_space_init(&crowd.space, &mine), KVA_OK);
+    struct kva_config config = config_of(&crowd, engine);
+    config.pool_bytes = pool_quanta * crowd.place.quantum;
+    assert_int_equal(kva_space_init(&crowd.space, &config), KVA_OK);
     assert_int_equal(kva_reclaim_add(&crowd.space, &reclaim), KVA_OK);
     for (unsigned i = 0; i < threads; i++) {
         workers[i] = (struct worker){
@@ -287,30 +309,20 @@ static void run(const char *name, const struct kva_config *config, unsigned thre
     for (unsigned i = 0; i < threads; i++)
         assert_int_equal(pthread_join(workers[i].thread, NULL), 0);
     for (size_t i = 0; i < EXCHANGE; i++) {
-        if (crowd.exchange[i].start != 0)
+        if (crowd.exchange[i].stamp != 0)
             give(&workers[0], &crowd.exchange[i], FREE);
     }
     expect_empty(&crowd);
     stamps_drop(&crowd.stamps);
     for (int kind = 0; kind < KINDS; kind++)
         sum += crowd.count[kind];
-    print_message("%s, %u threads: %" PRIu64 " operations, %" PRIu64 " times full, %" PRIu64 " flushes\n",
-                  name, threads, sum, (uint64_t)crowd.full, crowd.space.flushes);
+    print_message("%s, %u threads, from %#" PRIx64 " at quantum %#" PRIx64 ": %" PRIu64
+                  " operations, %" PRIu64 " times full, %" PRIu64 " flushes\n",
+                  name, threads, crowd.place.first, crowd.place.quantum, sum, (uint64_t)crowd.full,
+                  crowd.space.flushes);
     assert_int_equal(kva_reclaim_remove(&crowd.space, &reclaim), KVA_OK);
     assert_int_equal(kva_space_fini(&crowd.space), KVA_OK);
     assert_int_equal(pthread_mutex_destroy(&crowd.exchange_lock), 0);
-}
-
-static struct kva_config config_of(const struct kva_engine *engine)
-{
-    struct kva_config config = {.first = FIRST,
-                                .last = FIRST + QUANTA * QUANTUM - 1,
-                                .quantum = QUANTUM,
-                                .engine = engine,
-                                .memory = kva_memory_host(),
-                                .flush = on_flush,
-                                .deferred_limit = 600 * QUANTUM};
-    return config;
 }
 
 static void from_2_to_64_threads(void **state)
@@ -319,9 +331,8 @@ static void from_2_to_64_threads(void **state)
     const struct kva_engine *engine;
     (void)state;
     for_each_engine (engine, e) {
-        struct kva_config config = config_of(engine);
         for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++)
-            run(test_engine_name(e), &config, counts[i], 40000);
+            run(test_engine_name(e), engine, 0, counts[i], 40000);
     }
 }
 
@@ -331,11 +342,8 @@ static void the_same_with_pools(void **state)
     const struct kva_engine *engine;
     (void)state;
     for_each_engine (engine, e) {
-        struct kva_config config = config_of(engine);
-        for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
-            config.pool_bytes = (i + 1) * 300 * QUANTUM;
-            run(test_engine_name(e), &config, counts[i], 40000);
-        }
+        for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++)
+            run(test_engine_name(e), engine, (i + 1) * 300, counts[i], 40000);
     }
 }
 
