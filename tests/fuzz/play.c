@@ -10,6 +10,7 @@
 
 #include "../../ports/test/failing_memory.h"
 #include "../common/harness.h"
+#include "base/arith.h"
 
 enum { MEMBERS = 3, UNITS = 4096, PARTS = 3, CHECK_EVERY = 256 };
 
@@ -32,9 +33,25 @@ struct play {
     size_t operations;
     bool without_memory; /* the operation at hand */
     bool small_chunks;   /* of memory */
+    bool pooled;         /* the second member has pools, and there are two */
+    struct kva_threads threads;
+    unsigned cpu;
 };
 
-enum kind { ALLOC, CONGRUENT, RESERVE, FREE, FREE_RANGE, RESIZE, FREE_DEFERRED, FLUSH, GROW, FIND, PRELOAD };
+enum kind {
+    ALLOC,
+    CONGRUENT,
+    RESERVE,
+    FREE,
+    FREE_RANGE,
+    RESIZE,
+    FREE_DEFERRED,
+    FLUSH,
+    GROW,
+    FIND,
+    PRELOAD,
+    TRIM
+};
 
 struct call {
     enum kind kind;
@@ -142,6 +159,14 @@ static void any_parts(struct play *play, struct call *call)
     }
 }
 
+/** Up to three quanta, or units. */
+static uint64_t any_growth(struct play *play)
+{
+    unsigned code = byte(play);
+
+    return code % 4 * (code & 4 ? play->unit : play->quantum);
+}
+
 static void read_call(struct play *play, struct call *call, enum kind kind)
 {
     call->kind = kind;
@@ -170,12 +195,14 @@ static void read_call(struct play *play, struct call *call, enum kind kind)
         call->a = any_address(play);
         break;
     case GROW:
-        call->a = play->first - (byte(play) % 4) * play->quantum;
-        call->b = play->last + (byte(play) % 4) * play->quantum;
+        call->a = play->first - any_growth(play);
+        call->b = play->last + any_growth(play);
         break;
     case PRELOAD:
-        call->a = byte(play) % 8;
+        call->a = byte(play) % 16;
+        call->kind = call->a < 8 ? PRELOAD : TRIM;
         break;
+    case TRIM:
     case FLUSH:
         break;
     }
@@ -221,6 +248,9 @@ static void answer(struct kva_space *space, const struct call *call, struct answ
     case PRELOAD:
         answer->status = kva_preload(space, (size_t)call->a);
         break;
+    case TRIM:
+        answer->status = kva_pools_trim(space);
+        break;
     }
 }
 
@@ -229,32 +259,71 @@ static bool same_segment(const struct kva_segment *a, const struct kva_segment *
     return a->start == b->start && a->last == b->last && a->state == b->state && a->owner == b->owner;
 }
 
+static bool is_free(const struct kva_segment *segment)
+{
+    return segment->state == KVA_FREE || segment->state == KVA_POOLED;
+}
+
+/** The segment at `at`; what is pooled counts as free, and all that is free in a row as one. */
+static enum kva_status look(const struct kva_space *space, uint64_t at, struct kva_segment *segment)
+{
+    struct kva_segment next;
+    enum kva_status status = kva_find(space, at, segment);
+
+    if (status != KVA_OK || !is_free(segment))
+        return status;
+    segment->state = KVA_FREE;
+    next = *segment;
+    while (kva_next(space, &next) == KVA_OK && is_free(&next))
+        segment->last = next.last;
+    return KVA_OK;
+}
+
+/** The listing of one member is that of scan. */
+static void compare_segments(const struct play *play, const struct player_member *member)
+{
+    const struct kva_space *scan = &play->members[0].space;
+    struct kva_segment a;
+    struct kva_segment b;
+
+    for (uint64_t at = play->first;; at = a.last + 1) {
+        if (look(scan, at, &a) != KVA_OK || look(&member->space, at, &b) != KVA_OK)
+            differ(play, "%s: nothing at %#" PRIx64, member->name, at);
+        if (!same_segment(&a, &b))
+            differ(play, "%s: segment %#" PRIx64 "..%#" PRIx64 ", scan %#" PRIx64 "..%#" PRIx64, member->name,
+                   b.start, b.last, a.start, a.last);
+        if (a.last >= play->last)
+            return;
+    }
+}
+
+/** What is free and what is pooled, together: saturated, as both are. */
+static uint64_t free_bytes_of(const struct kva_stats *stats)
+{
+    uint64_t bytes;
+
+    return add_checked(stats->free_bytes, stats->pooled_bytes, &bytes) ? bytes : UINT64_MAX;
+}
+
 /** The listing and the counts of one member are those of scan, and its check is satisfied. */
 static void compare_listing(const struct play *play, const struct player_member *member)
 {
-    const struct kva_space *scan = &play->members[0].space;
     struct kva_fault fault;
-    struct kva_segment a;
-    struct kva_segment b;
     struct kva_stats of_scan;
     struct kva_stats stats;
 
     if (kva_space_check(&member->space, &fault) != KVA_OK)
         differ(play, "%s: %s at %#" PRIx64, member->name, fault.what, fault.address);
-    enum kva_status more = kva_first(scan, &a);
-    enum kva_status more_too = kva_first(&member->space, &b);
-    while (more == KVA_OK && more_too == KVA_OK) {
-        if (!same_segment(&a, &b))
-            differ(play, "%s: segment %#" PRIx64 "..%#" PRIx64 ", scan %#" PRIx64 "..%#" PRIx64, member->name,
-                   b.start, b.last, a.start, a.last);
-        more = kva_next(scan, &a);
-        more_too = kva_next(&member->space, &b);
-    }
-    (void)kva_stats_read(scan, &of_scan);
+    compare_segments(play, member);
+    (void)kva_stats_read(&play->members[0].space, &of_scan);
     (void)kva_stats_read(&member->space, &stats);
-    if (stats.largest_free != of_scan.largest_free || stats.free_segments != of_scan.free_segments ||
-        stats.busy_segments != of_scan.busy_segments || stats.free_bytes != of_scan.free_bytes)
+    if (stats.busy_segments != of_scan.busy_segments || stats.busy_bytes != of_scan.busy_bytes ||
+        stats.deferred_segments != of_scan.deferred_segments ||
+        stats.deferred_bytes != of_scan.deferred_bytes || free_bytes_of(&stats) != free_bytes_of(&of_scan))
         differ(play, "%s: the statistics differ", member->name);
+    if (!play->pooled && (stats.largest_free != of_scan.largest_free ||
+                          stats.free_segments != of_scan.free_segments || stats.pooled_segments > 0))
+        differ(play, "%s: the statistics of what is free differ", member->name);
 }
 
 /** Let a member answer; without memory it may refuse, if nothing has changed by that, and is asked again. `member`
@@ -262,7 +331,8 @@ static void compare_listing(const struct play *play, const struct player_member 
 static void answer_one(const struct play *play, struct player_member *member, const struct call *call,
                        struct answer *out)
 {
-    bool gives_back = call->kind == FREE || call->kind == FREE_DEFERRED || call->kind == FLUSH;
+    bool gives_back =
+        call->kind == FREE || call->kind == FREE_DEFERRED || call->kind == FLUSH || call->kind == TRIM;
     struct kva_stats stats;
 
     (void)kva_stats_read(&member->space, &stats);
@@ -278,7 +348,20 @@ static void answer_one(const struct play *play, struct player_member *member, co
     answer(&member->space, call, out);
 }
 
-static void play_call(struct play *play, const struct call *call)
+__attribute__((noreturn)) static void differ_by(const struct play *play, const struct call *call, size_t i,
+                                                const struct answer *answer, const struct answer *of_scan)
+{
+    differ(play,
+           "call %d(%#" PRIx64 ", %#" PRIx64 ") size %#" PRIx64 " align %#" PRIx64 " window [%#" PRIx64
+           ", %#" PRIx64 "] policy %d: %s says %s, %#" PRIx64 "; scan says %s, %#" PRIx64,
+           (int)call->kind, call->a, call->b, call->request.size, call->request.align, call->request.min,
+           call->request.max, (int)call->request.policy, play->members[i].name,
+           kva_status_name(answer->status), answer->address, kva_status_name(of_scan->status),
+           of_scan->address);
+}
+
+/** Everyone's answer is that of scan. */
+static enum kva_status play_alike(struct play *play, const struct call *call)
 {
     struct answer answers[MEMBERS];
 
@@ -288,16 +371,83 @@ static void play_call(struct play *play, const struct call *call)
     for (size_t i = 1; i < play->count; i++) {
         if (answers[i].status != answers[0].status || answers[i].address != answers[0].address ||
             !same_segment(&answers[i].segment, &answers[0].segment))
-            differ(play,
-                   "call %d(%#" PRIx64 ", %#" PRIx64 ") size %#" PRIx64 " align %#" PRIx64
-                   " window [%#" PRIx64 ", %#" PRIx64 "] policy %d: %s says %s, %#" PRIx64
-                   "; scan says %s, %#" PRIx64,
-                   (int)call->kind, call->a, call->b, call->request.size, call->request.align,
-                   call->request.min, call->request.max, (int)call->request.policy, play->members[i].name,
-                   kva_status_name(answers[i].status), answers[i].address, kva_status_name(answers[0].status),
-                   answers[0].address);
+            differ_by(play, call, i, &answers[i], &answers[0]);
     }
-    if (call->kind == GROW && answers[0].status == KVA_OK) {
+    return answers[0].status;
+}
+
+/* With pools the answer is any range that is free. Scan, which has no pools, takes the same one. */
+
+static uint64_t flushes_of(const struct player_member *member)
+{
+    struct kva_stats stats;
+
+    (void)kva_stats_read(&member->space, &stats);
+    return stats.flushes;
+}
+
+/** Scan has to take what the other has taken: from `start`, so many bytes. */
+static enum kva_status take_there(struct play *play, const struct kva_request *request, uint64_t start,
+                                  uint64_t bytes)
+{
+    uint64_t last = start + (bytes - 1);
+
+    if ((start & (request->align - 1)) != 0 || last < start || start < request->min || last > request->max)
+        differ(play, "%#" PRIx64 "..%#" PRIx64 " is not what was asked for", start, last);
+    return kva_reserve(&play->members[0].space, start, bytes, request->owner, NULL);
+}
+
+/** Scan's answer to a call that the other has answered. */
+static void follow(struct play *play, const struct call *call, const struct answer *other, struct answer *out)
+{
+    bool takes = call->kind == ALLOC || call->kind == CONGRUENT;
+
+    if (!takes || other->status != KVA_OK) {
+        answer(&play->members[0].space, call, out);
+        return;
+    }
+    *out = *other;
+    if (call->kind == ALLOC)
+        out->status = take_there(play, &call->request, other->address, call->request.size);
+    for (size_t i = 0; call->kind == CONGRUENT && i < call->part_count && out->status == KVA_OK; i++)
+        out->status =
+            take_there(play, &call->request, other->address + call->parts[i].offset, call->parts[i].size);
+}
+
+/** What is busy or deferred is found alike; what is pooled lies in what is free for scan. */
+static bool found_alike(const struct kva_segment *segment, const struct kva_segment *of_scan)
+{
+    if (!is_free(segment))
+        return same_segment(segment, of_scan);
+    return of_scan->state == KVA_FREE && segment->start >= of_scan->start && segment->last <= of_scan->last;
+}
+
+/** A request that flushes when it finds no room has done so by now, if it was in need. */
+static enum kva_status play_pooled(struct play *play, const struct call *call)
+{
+    struct player_member *scan = &play->members[0];
+    struct player_member *pooled = &play->members[1];
+    bool flushes = call->kind == ALLOC || call->kind == CONGRUENT || call->kind == RESERVE;
+    struct answer other;
+    struct answer of_scan;
+
+    answer_one(play, pooled, call, &other);
+    if (flushes && flushes_of(pooled) > flushes_of(scan))
+        (void)kva_flush(&scan->space);
+    follow(play, call, &other, &of_scan);
+    bool alike = call->kind == FIND ? found_alike(&other.segment, &of_scan.segment)
+                                    : same_segment(&other.segment, &of_scan.segment);
+    if (!alike || other.status != of_scan.status || other.address != of_scan.address ||
+        flushes_of(pooled) != flushes_of(scan))
+        differ_by(play, call, 1, &other, &of_scan);
+    return of_scan.status;
+}
+
+static void play_call(struct play *play, const struct call *call)
+{
+    enum kva_status status = play->pooled ? play_pooled(play, call) : play_alike(play, call);
+
+    if (call->kind == GROW && status == KVA_OK) {
         play->first = call->a;
         play->last = call->b;
     }
@@ -334,6 +484,7 @@ static void instruction(struct play *play)
     struct call call = {.part_count = 0};
 
     play->without_memory = code >> 6 == 3;
+    play->cpu = code >> 4 & 3;
     if (code % 16 == 14) {
         thin_out(play);
         return;
@@ -356,7 +507,8 @@ static void add_member(struct play *play, const struct kva_engine *engine, const
     config->memory = kva_failing_memory_init(&member->memory);
     if (kva_space_init(&member->space, config) != KVA_OK)
         differ(play, "%s: no space", name);
-    if (play->small_chunks && play->count > 0) /* few nodes each, so that an operation often has to ask */
+    if (play->small_chunks &&
+        engine != &kva_engine_scan) /* few nodes each, so that an operation often has to ask */
         member->memory.largest = strcmp(name, "bt-tiny") == 0 || strcmp(name, "bt-small") == 0 ? 512 : 4096;
     play->count++;
 }
@@ -377,33 +529,110 @@ static void add_form(struct play *play, unsigned number, struct kva_config *conf
     }
 }
 
-/** The header: quantum, unit, place, how large, classes, owners, two forms of bt. */
-static void open_space(struct play *play)
+/** Any engine, by number. */
+static void add_any(struct play *play, unsigned number, struct kva_config *config)
 {
-    static const unsigned char quanta[] = {0, 12, 4, 20};
+    size_t engines = 0;
+
+    while (test_engine(engines) != NULL)
+        engines++;
+    add_member(play, test_engine(number % engines), test_engine_name(number % engines), config);
+}
+
+/** Quantum, unit, place, how large. */
+static void choose_place(struct play *play, struct kva_config *config)
+{
+    enum { FROM_0, TO_THE_TOP, BETWEEN, ALL };
+    static const unsigned char quanta[] = {0, 12, 1, 20};
+    static const unsigned char quanta_of_all[] = {0, 54, 58, 60};
     static const unsigned char units[] = {0, 2, 22, 30, 31, 36};
     unsigned code = byte(play);
-    unsigned quantum = quanta[code % 4];
+    unsigned place = code / 24 % 4;
+    unsigned quantum = place == ALL ? quanta_of_all[code % 4] : quanta[code % 4];
     unsigned unit = quantum + units[code / 4 % 6];
-    unsigned place = code / 24 % 3; /* from 0, to the top, in between */
-    struct kva_config config = {0};
 
     play->quantum = UINT64_C(1) << quantum;
-    play->unit = UINT64_C(1) << (unit > 50 ? 50 : unit);
+    play->unit = unit > 50 && quantum < 50 ? UINT64_C(1) << 50 : UINT64_C(1) << (unit > 60 ? 60 : unit);
     uint64_t bytes = (16 + byte(play) * UINT64_C(16)) * play->unit;
-    config.first = place == 0 ? 0 : place == 1 ? UINT64_MAX - bytes + 1 : UINT64_C(1) << 62;
-    config.last = config.first + (bytes - 1);
-    config.quantum = play->quantum;
-    code = byte(play);
+    config->first = place == TO_THE_TOP ? UINT64_MAX - bytes + 1 : place == BETWEEN ? UINT64_C(1) << 62 : 0;
+    config->last = place == ALL ? UINT64_MAX : config->first + (bytes - 1);
+    config->quantum = play->quantum;
+    play->first = config->first;
+    play->last = config->last;
+}
+
+static void wait_for_ever(void *context, const uint32_t *word, uint32_t value)
+{
+    if (*word == value)
+        differ(context, "waits for ever");
+}
+
+static void wake_nobody(void *context, const uint32_t *word, bool all)
+{
+    (void)context;
+    (void)word;
+    (void)all;
+}
+
+static unsigned cpu_of(void *context)
+{
+    return ((const struct play *)context)->cpu;
+}
+
+static uintptr_t self(void *context)
+{
+    return (uintptr_t)context;
+}
+
+/** Threads' tables, though one thread plays: which CPU it runs on, each instruction says. They are 3, and numbered 0 to 3. */
+static void choose_threads(struct play *play, struct kva_config *config)
+{
+    play->threads = (struct kva_threads){
+        .wait = wait_for_ever, .wake = wake_nobody, .cpu = cpu_of, .self = self, .cpus = 3, .context = play};
+    config->threads = &play->threads;
+}
+
+/** What pools may hold, from 16 quanta to all there is; what may be deferred, from nothing to all there is. */
+static void choose_bounds(struct play *play, struct kva_config *config)
+{
+    unsigned code = byte(play);
+    unsigned pool = code % 8 * 2 + 4;
+    unsigned limit = code / 8 * 2;
+
+    if (play->pooled)
+        config->pool_bytes =
+            pool < 16 && play->quantum >> (64 - pool) == 0 ? play->quantum << pool : UINT64_MAX;
+    config->deferred_limit = limit >= 32 || play->quantum >> (63 - limit) != 0 ? UINT64_MAX
+                             : limit == 0                                      ? 1
+                                                                               : play->quantum << limit;
+}
+
+/** The header: place, classes, owners, threads, pools; two forms of bt, or any engine with pools. */
+static void open_space(struct play *play)
+{
+    struct kva_config config = {0};
+
+    choose_place(play, &config);
+    unsigned code = byte(play);
     config.without_owners = code & 1;
     play->small_chunks = code >> 5 & 1;
     config.deferred_limit = UINT64_MAX;
     for (unsigned i = 0; i < KVA_ALIGN_CLASSES && code >> (i + 1) & 1; i++)
         config.align_class[i] = play->quantum << (byte(play) % 10);
-    play->first = config.first;
-    play->last = config.last;
+    play->pooled = code >> 6 & 1;
+    if (code >> 7)
+        choose_threads(play, &config);
+    if (code >> 6)
+        choose_bounds(play, &config);
+    uint64_t pool_bytes = config.pool_bytes;
+    config.pool_bytes = 0;
     add_member(play, &kva_engine_scan, "scan", &config);
+    config.pool_bytes = pool_bytes;
     code = byte(play);
+    if (play->pooled) {
+        add_any(play, code, &config);
+        return;
+    }
     add_form(play, code % 16, &config);
     add_form(play, code / 16, &config);
 }
