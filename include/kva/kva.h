@@ -581,7 +581,8 @@ enum kva_status kva_free(struct kva_space *space, uint64_t start);
  *           KVA_EDEFERRED   start lies in a deferred segment
  *           KVA_ERANGE      the range reaches beyond the segment
  *           KVA_ENOMEM      no node memory; cannot happen for a whole segment, for an end of one that touches a
- *                           free segment, or after kva_preload
+ *                           free segment, or after kva_preload. (Of a range that a pool has handed out it cannot happen for
+ *                           the whole, or after kva_preload)
  *           KVA_EREENTRY    called from inside the flush callback
  *  Cost:    O(log n)
  *  Locking: Space
@@ -596,8 +597,11 @@ enum kva_status kva_free_range(struct kva_space *space, uint64_t start, uint64_t
  *           size    the new size, 1 ..; rounded up to the quantum
  *  Returns: KVA_OK (also when nothing changes)
  *           KVA_ENOSPC     what lies behind is not free, or ends too soon. Nothing is flushed for this
- *           KVA_ENOMEM     no node memory. Shrinking: cannot happen when the space behind is free. Growing: only
- *                          with bt, where ranges lie 2^31 quanta apart. Neither after kva_preload
+ *           KVA_ENOMEM     no node memory. At the same size: cannot happen. Shrinking: cannot happen when the space
+ *                          behind is free. Growing: only with bt, where ranges lie 2^31 quanta apart. Neither after
+ *                          kva_preload. (A range that a pool has handed out may need memory to shrink or to grow,
+ *                          but not after kva_preload; and with pools, growing may return this instead of KVA_ENOSPC
+ *                          if there is no memory to drain them)
  *           KVA_ENULL      space is NULL or not initialised
  *           KVA_EUNKNOWN, KVA_EINTERIOR, KVA_EDOUBLE, KVA_EDEFERRED, KVA_EREENTRY   as kva_free
  *           KVA_ESIZE      size is 0

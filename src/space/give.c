@@ -102,13 +102,20 @@ enum kva_status kva_release_part(struct kva_tiling *tiling, const struct kva_seg
                                : engine->punch(tiling, whole->start, start, last);
 }
 
-/** A live object that holds `address` becomes an ordinary segment, so that it can be cut, or grow. KVA_OK, KVA_ENOMEM;
- *  KVA_EDOUBLE if another thread gives it back just now. */
-static enum kva_status own(struct kva_space *space, uint64_t address)
+/** Give [start, last] back, of a busy segment that may be an object of a pool. All of an object stays with the pools, which takes
+ *  no memory; of a part, the rest becomes an ordinary segment. KVA_EDOUBLE if another thread gives the object back just now. */
+static enum kva_status release_range(struct kva_space *space, const struct kva_segment *whole, uint64_t start,
+                                     uint64_t last)
 {
+    enum kva_status status = KVA_OK;
     struct kva_object object;
 
-    return kva_pool_object(space, address, &object) ? kva_span_move_to_tree(space, &object) : KVA_OK;
+    if (kva_pool_object(space, start, &object)) {
+        if (whole->start == start && whole->last == last)
+            return kva_pool_release(space, &object) ? KVA_OK : KVA_EDOUBLE;
+        status = kva_span_move_to_tree(space, &object);
+    }
+    return status == KVA_OK ? kva_release_part(space->tiling, whole, start, last) : status;
 }
 
 enum kva_status kva_free_range(struct kva_space *space, uint64_t start, uint64_t size)
@@ -122,13 +129,10 @@ enum kva_status kva_free_range(struct kva_space *space, uint64_t start, uint64_t
     status = kva_range_of(space->tiling->quantum, start, size, &last);
     if (status == KVA_OK)
         status = find_whole(space, start, last, &whole);
-    if (status != KVA_OK)
-        return leave(space, misuse(space, status, __func__, start));
-    status = own(space, start);
-    if (is_misuse(status))
-        return leave(space, misuse(space, status, __func__, start));
     if (status == KVA_OK)
-        status = kva_release_part(space->tiling, &whole, start, last);
+        status = release_range(space, &whole, start, last);
+    if (is_misuse(status))
+        (void)misuse(space, status, __func__, start);
     if (status == KVA_OK)
         verify_change(space, __func__, start);
     return leave(space, status);
@@ -146,28 +150,41 @@ static enum kva_status attempt_resize(struct kva_space *space, void *context)
     return space->tiling->engine->resize(space->tiling, resizing->start, resizing->last);
 }
 
+/** The segment that starts there is busy, and may be an object of a pool. At its size an object stays what it is; else it becomes
+ *  an ordinary segment, which can grow and shrink. */
+static enum kva_status change_size(struct kva_space *space, struct resizing *resizing)
+{
+    enum kva_status status = KVA_OK;
+    struct kva_object object;
+
+    if (resizing->last > space->tiling->last)
+        return KVA_ENOSPC;
+    if (kva_pool_object(space, resizing->start, &object)) {
+        if (resizing->last - resizing->start == object.span->bytes - 1)
+            return KVA_OK;
+        status = kva_span_move_to_tree(space, &object);
+    }
+    if (status == KVA_OK)
+        status = attempt_resize(space, resizing);
+    if (status == KVA_ENOSPC && pools_of(space))
+        status = kva_attempt_drained(space, attempt_resize, resizing);
+    return status;
+}
+
 enum kva_status kva_resize(struct kva_space *space, uint64_t start, uint64_t size)
 {
     enum kva_status status = enter_change(space, __func__);
-    uint64_t last;
+    struct resizing resizing = {.start = start};
 
     if (status != KVA_OK)
         return status;
     status = kva_diagnose_start(space, start);
     if (status == KVA_OK)
-        status = kva_range_of(space->tiling->quantum, start, size, &last);
-    if (status != KVA_OK)
-        return leave(space, misuse(space, status, __func__, start));
-    if (last > space->tiling->last)
-        return leave(space, KVA_ENOSPC);
-    struct resizing resizing = {start, last};
-    status = own(space, start);
-    if (is_misuse(status))
-        return leave(space, misuse(space, status, __func__, start));
+        status = kva_range_of(space->tiling->quantum, start, size, &resizing.last);
     if (status == KVA_OK)
-        status = attempt_resize(space, &resizing);
-    if (status == KVA_ENOSPC && pools_of(space))
-        status = kva_attempt_drained(space, attempt_resize, &resizing);
+        status = change_size(space, &resizing);
+    if (is_misuse(status))
+        (void)misuse(space, status, __func__, start);
     if (status == KVA_ENOENT) /* another thread has just given it back: somebody's bug */
         return leave(space, kva_refuse_start(space, __func__, start));
     if (status == KVA_OK)

@@ -399,7 +399,27 @@ bool kva_pool_free(struct kva_space *space, uint64_t start)
     return mine;
 }
 
-/* ------------------------------------------------------------------------------ deferred free of objects */
+/* ---------------------------------------------------------------------- given back with the space's lock */
+
+/** End a live object's life, and count it out of what is live; false if it was not. */
+static bool count_out(const struct kva_space *space, const struct kva_object *object)
+{
+    struct kva_pools *pools = space->shared->pools;
+
+    if (!kva_pool_end_life(space, object))
+        return false;
+    pools->moved_quanta -= object->span->quanta;
+    pools->moved_segments--;
+    return true;
+}
+
+bool kva_pool_release(struct kva_space *space, const struct kva_object *object)
+{
+    if (!count_out(space, object))
+        return false;
+    kva_span_give(space, object);
+    return true;
+}
 
 bool kva_pool_park(struct kva_space *space, const struct kva_object *object)
 {
@@ -407,15 +427,13 @@ bool kva_pool_park(struct kva_space *space, const struct kva_object *object)
     struct kva_span *span = object->span;
     unsigned colour = space->colour;
 
-    if (!kva_pool_end_life(space, object))
+    if (!count_out(space, object))
         return false;
     set_bit(span->is_deferred[colour], object->index);
     if (span->deferred[colour]++ == 0)
         list_insert_before(&pools->parked[colour], &span->parked[colour]);
     pools->deferred_segments[colour]++;
     pools->deferred_quanta += span->quanta;
-    pools->moved_quanta -= span->quanta;
-    pools->moved_segments--;
     return true;
 }
 

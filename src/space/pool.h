@@ -298,6 +298,10 @@ bool kva_pool_look(const struct kva_space *space, uint64_t address, struct kva_s
 /** A live object is live no more: false if it was not. What it is then is the caller's to say. */
 bool kva_pool_end_life(const struct kva_space *space, const struct kva_object *object);
 
+/** A live object is given back to its span, past the magazines: false if it was not live. Takes no memory. With the space's
+ *  lock. */
+bool kva_pool_release(struct kva_space *space, const struct kva_object *object);
+
 /** A live object is deferred, in the present colour: false if it was not live. With the space's lock. */
 bool kva_pool_park(struct kva_space *space, const struct kva_object *object);
 

@@ -98,7 +98,7 @@ static void clear_outputs(struct fixture *fixture)
     fixture->segment.last = UNTOUCHED;
 }
 
-static void set_up(struct fixture *fixture, const struct kva_engine *engine)
+static void set_up(struct fixture *fixture, const struct kva_engine *engine, uint64_t pool_bytes)
 {
     static const struct kva_range busy[] = {
         {A, 2 * PAGE, NULL}, {B, 4 * PAGE, NULL}, {DEFERRED, 2 * PAGE, NULL},
@@ -110,6 +110,7 @@ static void set_up(struct fixture *fixture, const struct kva_engine *engine)
     config = usual_config(fixture, engine);
     config.busy = busy;
     config.busy_count = sizeof(busy) / sizeof(busy[0]);
+    config.pool_bytes = pool_bytes;
     assert_int_equal(kva_space_init(&fixture->space, &config), KVA_OK);
     assert_int_equal(kva_free_deferred(&fixture->space, DEFERRED), KVA_OK);
     fixture->reclaim.callback = reclaim_nothing;
@@ -545,33 +546,198 @@ static void expect_outputs_untouched(const struct fixture *fixture, const struct
                "%s wrote a segment", row->name);
 }
 
-static void every_row(void **state)
+/** All rows, on one space; `refuses`: while its memory source refuses all that it is asked for. */
+static void play_rows(const struct kva_engine *engine, uint64_t pool_bytes, bool refuses)
 {
     static struct fixture fixture;
+    struct test_picture before = {0};
+
+    set_up(&fixture, engine, pool_bytes);
+    test_picture_take(&before, &fixture.space);
+    for (size_t i = 0; i < ROWS; i++) {
+        bool refused = refuses || rows[i].call == preload_too_much;
+
+        clear_outputs(&fixture);
+        kva_failing_memory_fail(&fixture.memory, refused ? 1 : 0, true);
+        enum kva_status status = rows[i].call(&fixture);
+        check_that(status == rows[i].status, "%s: %s, want %s", rows[i].name, kva_status_name(status),
+                   kva_status_name(rows[i].status));
+        expect_hook(&fixture, &rows[i]);
+        expect_outputs_untouched(&fixture, &rows[i]);
+        test_expect_untouched(&before, &fixture.space, rows[i].name);
+        assert_int_equal(fixture.flushes, 0);
+    }
+    test_picture_drop(&before);
+    tear_down(&fixture);
+}
+
+static void every_row(void **state)
+{
     const struct kva_engine *engine;
     (void)state;
 
     for_each_engine (engine, e) {
-        struct test_picture before = {0};
-
-        set_up(&fixture, engine);
-        test_picture_take(&before, &fixture.space);
-        for (size_t i = 0; i < ROWS; i++) {
-            clear_outputs(&fixture);
-            fixture.memory.fail_at = rows[i].call == preload_too_much ? fixture.memory.takes + 1 : 0;
-            fixture.memory.from_then_on = true;
-            enum kva_status status = rows[i].call(&fixture);
-            check_that(status == rows[i].status, "%s: %s, want %s", rows[i].name, kva_status_name(status),
-                       kva_status_name(rows[i].status));
-            expect_hook(&fixture, &rows[i]);
-            expect_outputs_untouched(&fixture, &rows[i]);
-            test_expect_untouched(&before, &fixture.space, rows[i].name);
-            assert_int_equal(fixture.flushes, 0);
-        }
-        test_picture_drop(&before);
-        tear_down(&fixture);
+        for (unsigned variant = 0; variant < 4; variant++)
+            play_rows(engine, variant & 1 ? 16 * PAGE : 0, (variant & 2) != 0);
     }
-    print_message("%zu rows\n", ROWS);
+    print_message("%zu rows, with and without pools, with and without memory\n", ROWS);
+}
+
+/* ------------------------------------------------------------------------------- where no memory is needed */
+
+/** A space in which the next change of the tree that needs a node finds none. Its segment R, 4 pages, lies between free pages;
+ *  with pools it is an object of one. */
+struct dry {
+    struct kva_space space;
+    struct kva_failing_memory memory;
+    struct kva_reclaim reclaim;
+    uint64_t r;
+};
+
+enum { R_PAGES = 4 };
+
+/** Take single pages from above, none beside another, until there is no node for one more. */
+static void use_all_nodes(struct dry *dry)
+{
+    struct kva_request request = kva_request_of(PAGE);
+    uint64_t start;
+    enum kva_status status;
+
+    request.policy = KVA_HIGHEST;
+    request.max = (UINT64_C(1) << 24) - 1;
+    kva_failing_memory_fail(&dry->memory, 1, true);
+    while ((status = kva_alloc(&dry->space, &request, &start)) == KVA_OK) {
+        request.max = start - PAGE - 1;
+        assert_true(request.max > UINT64_C(1) << 23);
+    }
+    assert_int_equal(status, KVA_ENOMEM);
+}
+
+static void set_up_dry(struct dry *dry, const struct kva_engine *engine, uint64_t pool_bytes,
+                       size_t preloaded)
+{
+    struct kva_config config = {.last = (UINT64_C(1) << 24) - 1, .quantum = PAGE, .engine = engine};
+    struct kva_request request = kva_request_of(R_PAGES * PAGE);
+
+    memset(dry, 0, sizeof(*dry));
+    config.memory = kva_failing_memory_init(&dry->memory);
+    config.pool_bytes = pool_bytes;
+    assert_int_equal(kva_space_init(&dry->space, &config), KVA_OK);
+    if (pool_bytes == 0) {
+        dry->r = 64 * PAGE;
+        assert_int_equal(kva_reserve(&dry->space, dry->r, R_PAGES * PAGE, NULL, NULL), KVA_OK);
+    } else {
+        assert_int_equal(kva_alloc(&dry->space, &request, &dry->r), KVA_OK);
+    }
+    dry->reclaim.callback = reclaim_nothing;
+    use_all_nodes(dry);
+    if (preloaded > 0) {
+        kva_failing_memory_fail(&dry->memory, 0, false);
+        assert_int_equal(kva_preload(&dry->space, preloaded), KVA_OK);
+        kva_failing_memory_fail(&dry->memory, 1, true);
+    }
+}
+
+static enum kva_status take_one(struct dry *d)
+{
+    struct kva_request request = kva_request_of(PAGE);
+    uint64_t start;
+    return kva_alloc(&d->space, &request, &start);
+}
+
+static enum kva_status defer_and_flush(struct dry *d)
+{
+    enum kva_status status = kva_free_deferred(&d->space, d->r);
+    return status == KVA_OK ? kva_flush(&d->space) : status;
+}
+
+static enum kva_status add_and_remove(struct dry *d)
+{
+    enum kva_status status = kva_reclaim_add(&d->space, &d->reclaim);
+    return status == KVA_OK ? kva_reclaim_remove(&d->space, &d->reclaim) : status;
+}
+
+static enum kva_status free_and_trim(struct dry *d)
+{
+    enum kva_status status = kva_free(&d->space, d->r);
+    return status == KVA_OK ? kva_pools_trim(&d->space) : status;
+}
+
+#define DRY(name, expression)                                                                                \
+    static enum kva_status name(struct dry *d)                                                               \
+    {                                                                                                        \
+        return expression;                                                                                   \
+    }
+
+DRY(dry_free, kva_free(&d->space, d->r))
+DRY(dry_free_whole, kva_free_range(&d->space, d->r, R_PAGES *PAGE))
+DRY(dry_free_whole_rounded, kva_free_range(&d->space, d->r, (R_PAGES - 1) * PAGE + 1))
+DRY(dry_free_head, kva_free_range(&d->space, d->r, PAGE))
+DRY(dry_free_tail, kva_free_range(&d->space, d->r + 3 * PAGE, PAGE))
+DRY(dry_free_middle, kva_free_range(&d->space, d->r + PAGE, PAGE))
+DRY(dry_resize_same, kva_resize(&d->space, d->r, R_PAGES *PAGE))
+DRY(dry_resize_same_rounded, kva_resize(&d->space, d->r, (R_PAGES - 1) * PAGE + 1))
+DRY(dry_shrink, kva_resize(&d->space, d->r, PAGE))
+DRY(dry_grow, kva_resize(&d->space, d->r, (R_PAGES + 1) * PAGE))
+DRY(dry_defer, kva_free_deferred(&d->space, d->r))
+DRY(dry_limit, kva_set_deferred_limit(&d->space, 0))
+DRY(dry_reserve, kva_reserve(&d->space, UINT64_C(1) << 23, PAGE, NULL, NULL))
+
+/** Each sentence "KVA_ENOMEM cannot happen" and "never takes memory" of kva.h. */
+static const struct dry_row {
+    const char *name;
+    enum kva_status (*call)(struct dry *d);
+    bool with_pools;  /* the sentence holds for what pools hand out, too */
+    size_t preloaded; /* operations, where it is kva_preload that promises it */
+} dry_rows[] = {
+    {"kva_free", dry_free, true, 0},
+    {"kva_free, kva_pools_trim", free_and_trim, true, 0},
+    {"kva_free_range, all of it", dry_free_whole, true, 0},
+    {"kva_free_range, all of it by rounding", dry_free_whole_rounded, true, 0},
+    {"kva_free_range, the head beside a free page", dry_free_head, false, 0},
+    {"kva_free_range, the tail beside a free page", dry_free_tail, false, 0},
+    {"kva_resize to the same size", dry_resize_same, true, 0},
+    {"kva_resize to the same size by rounding", dry_resize_same_rounded, true, 0},
+    {"kva_resize, shrinking", dry_shrink, false, 0},
+    {"kva_resize, growing", dry_grow, false, 0},
+    {"kva_free_deferred", dry_defer, true, 0},
+    {"kva_free_deferred, kva_flush", defer_and_flush, true, 0},
+    {"kva_set_deferred_limit", dry_limit, true, 0},
+    {"kva_reclaim_add, kva_reclaim_remove", add_and_remove, true, 0},
+    {"kva_preload, kva_alloc", take_one, true, 1},
+    {"kva_preload, kva_reserve", dry_reserve, true, 1},
+    {"kva_preload, kva_free_range, the head", dry_free_head, true, 1},
+    {"kva_preload, kva_free_range, the middle", dry_free_middle, true, 1},
+    {"kva_preload, kva_free_range, the tail", dry_free_tail, true, 1},
+    {"kva_preload, kva_resize, shrinking", dry_shrink, true, 1},
+};
+
+static void play_dry_row(const struct dry_row *row, const struct kva_engine *engine, uint64_t pool_bytes)
+{
+    static struct dry dry;
+
+    set_up_dry(&dry, engine, pool_bytes, row->preloaded);
+    enum kva_status status = row->call(&dry);
+    bool promised = row->with_pools || pool_bytes == 0;
+    check_that(status == KVA_OK || (!promised && status == KVA_ENOMEM), "%s, %s pools: %s", row->name,
+               pool_bytes > 0 ? "with" : "without", kva_status_name(status));
+    test_expect_sound(&dry.space, 0, (UINT64_C(1) << 24) - 1);
+    assert_int_equal(kva_space_abandon(&dry.space), KVA_OK);
+    assert_int_equal(dry.memory.blocks, 0);
+}
+
+/* What kva.h says of KVA_ENOMEM holds when there is neither a node left nor memory for one, with pools and without. */
+static void where_no_memory_is_needed(void **state)
+{
+    const struct kva_engine *engine;
+    (void)state;
+
+    for_each_engine (engine, e) {
+        for (size_t i = 0; i < sizeof(dry_rows) / sizeof(dry_rows[0]); i++) {
+            play_dry_row(&dry_rows[i], engine, 0);
+            play_dry_row(&dry_rows[i], engine, UINT64_C(1) << 20);
+        }
+    }
 }
 
 /* The same calls are answered the same without a hook. */
@@ -615,7 +781,7 @@ static void reserve_reports_the_lowest_conflict(void **state)
         };
         struct test_picture before = {0};
 
-        set_up(&fixture, engine);
+        set_up(&fixture, engine, 0);
         test_picture_take(&before, &fixture.space);
         for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
             struct kva_segment conflict = {0};
@@ -689,7 +855,7 @@ static void a_space_after_its_end(void **state)
     for_each_engine (engine, e) {
         static struct fixture fixture;
 
-        set_up(&fixture, engine);
+        set_up(&fixture, engine, 0);
         tear_down(&fixture);
         expect_all_null(&fixture.space);
 
@@ -896,6 +1062,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_row),
+        cmocka_unit_test(where_no_memory_is_needed),
         cmocka_unit_test(no_hook_is_needed),
         cmocka_unit_test(reserve_reports_the_lowest_conflict),
         cmocka_unit_test(no_space),
