@@ -44,8 +44,10 @@
  *               it, by one thread at a time.
  *   Errors      Three classes. The environment's (no space, no memory) are a status. The caller's bugs
  *               (from KVA_ENULL on) are a status, and are reported to the misuse hook if there is one to be
- *               had (not where the space itself is NULL or not initialised). Corruption is reported to the
- *               corruption hook, which by default stops the program.
+ *               had (not where the space itself is NULL or not initialised), with the name of the argument or field
+ *               that is bad. Corruption is reported to the corruption hook, which by default stops the program.
+ *   Zero        In a request and in a configuration, a field may be left at 0 where its comment says what 0 stands for.
+ *               So `(struct kva_request){.size = 4096}` is a whole request.
  */
 #ifndef KVA_KVA_H
 #define KVA_KVA_H
@@ -77,10 +79,11 @@ enum kva_status {
     KVA_ELIMIT = 6, /* a limit of the system on mappings (kva/vm.h; Linux: vm.max_map_count) */
 
     /* The caller's bugs: reported to the misuse hook as well. */
-    KVA_ENULL = 32,     /* a required pointer is NULL, or the space is not initialised */
-    KVA_EINVAL = 33,    /* a field holds a value that is none of its kind */
-    KVA_ESIZE = 34,     /* a size of 0 */
-    KVA_EALIGN = 35,    /* an alignment that is no power of two, or an address that misses the quantum */
+    KVA_ENULL = 32,  /* a required pointer is NULL, or the space is not initialised */
+    KVA_EINVAL = 33, /* a field holds a value that is none of its kind */
+    KVA_ESIZE = 34,  /* a size of 0 */
+    KVA_EALIGN =
+        35, /* an alignment that is neither 0 nor a power of two, or an address that misses the quantum */
     KVA_EWRAP = 36,     /* a size, rounded up, or a range's end would pass 2^64 - 1 */
     KVA_EWINDOW = 37,   /* a window with min > max, or wholly outside the space */
     KVA_ERANGE = 38,    /* a range that reaches outside the space or outside its segment */
@@ -120,6 +123,10 @@ struct kva_fault {
     const char *where;      /* the function that found it */
     const char *what;       /* the status in words, or the invariant: "I3: two adjacent free segments" */
     uint64_t address;       /* the address in question; 0 where there is none */
+    /** A caller's bug: the argument, or the field of the request or of the configuration, that has the bad value: "align",
+     *  "busy[i].start". NULL where no single value is bad, but what the address holds, or when the call was made */
+    const char *field;
+    size_t index; /* the i of such a field; else 0 */
 };
 
 /** A hook: called with the fault before the call that found it returns. It must not call back into the space.
@@ -269,13 +276,15 @@ enum kva_policy {
     KVA_HIGHEST = 1 /* the largest address that fits */
 };
 
-/** What an allocation asks for. kva_request_of fills in the usual values. */
+/** What an allocation asks for. Fields that are left at 0 stand for the usual values, which kva_request_of spells out. */
 struct kva_request {
-    uint64_t size;          /* 1 .. 2^64 - 1 bytes; rounded up to the quantum */
-    uint64_t align;         /* a power of two, 1 .. 2^63; below the quantum it counts as the quantum */
-    uint64_t min;           /* the window, both ends included; it is cut to the space */
-    uint64_t max;           /*   and need not be aligned to anything */
-    void *owner;            /* the caller's, any value; kept with the segment, never followed */
+    uint64_t size; /* 1 .. 2^64 - 1 bytes; rounded up to the quantum */
+    uint64_t
+        align;    /* a power of two, 1 .. 2^63; below the quantum it counts as the quantum. 0 stands for 1 */
+    uint64_t min; /* the window, both ends included; it is cut to the space and need not be aligned to */
+    uint64_t max; /*   anything. min = max = 0 stands for the whole space, whatever its ends; to take
+                                 address 0 and no other, call kva_reserve */
+    void *owner;  /* the caller's, any value; kept with the segment, never followed */
     enum kva_policy policy; /* KVA_LOWEST or KVA_HIGHEST */
 };
 
@@ -364,9 +373,10 @@ struct kva_config {
 /** POOLS. With kva_config.pool_bytes, a space keeps ranges of 1 to 256 quanta at hand for each CPU (one CPU, without threads),
  *  so that most allocations and frees of such sizes take no lock of the space's and no search.
  *
- *  What they serve   Requests with any window (min 0, max 2^64 - 1), KVA_LOWEST, and an alignment of at most the quantum; a
- *                    quarter of a span at most, which is 1024 quanta long, or less in a space that is smaller than four
- *                    of them. A space of fewer than 16 quanta has no pools
+ *  What they serve   Requests WITHOUT a window (min 0, and max 0 or 2^64 - 1), KVA_LOWEST, and an alignment of at most the
+ *                    quantum; a quarter of a span at most, which is 1024 quanta long, or less in a space that is smaller than
+ *                    four of them. A space of fewer than 16 quanta has no pools. A request with any other window, even one as
+ *                    large as the space, is served as if there were no pools
  *  What changes      Their answers are free ranges, but not the lowest. KVA_ENOSPC and KVA_EEXIST are said exactly when they
  *                    would be without pools: all that pools hold goes back first. KVA_ENOMEM may be said instead, if there
  *                    is no memory to give it back in pieces
@@ -383,6 +393,8 @@ struct kva_config {
  *  Returns: KVA_OK
  *           KVA_ENULL    space, config, memory.take or memory.give is NULL, or busy is with busy_count > 0, or a
  *                        function of threads other than point
+ *                        (of these and the next four, the misuse hook is told the field: "memory.take", "quantum",
+ *                        "align_class[i]", "busy[i].start" ...)
  *           KVA_EALIGN   quantum or an alignment class is no power of two; first, last + 1 or a busy start
  *                        misses the quantum
  *           KVA_ERANGE   first > last, or a busy range reaches outside
@@ -488,9 +500,10 @@ enum kva_status kva_space_grow(struct kva_space *space, uint64_t first, uint64_t
  *           KVA_ENULL      space, request or start is NULL, or the space is not initialised
  *           KVA_EINVAL     policy is neither KVA_LOWEST nor KVA_HIGHEST
  *           KVA_ESIZE      size is 0
- *           KVA_EALIGN     align is no power of two (0 is none)
+ *           KVA_EALIGN     align is neither 0 nor a power of two
  *           KVA_EWRAP      size, rounded up to the quantum, passes 2^64 - 1
  *           KVA_EWINDOW    min > max, or the window and the space do not meet
+ *                          (of these six, the misuse hook is told the field)
  *           KVA_EREENTRY   called from inside the flush callback
  *  Cost:    O(log n) when align is at most the quantum. Beyond that O((k + 1) log n), where k counts the
  *           holes in the window before the answer that are long enough (size) yet too short to hold size

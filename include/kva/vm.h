@@ -330,6 +330,7 @@ enum kva_status kva_vm_fork_child(struct kva_vm *vm);
  *  Returns: KVA_OK
  *           KVA_ENULL    config or vm is NULL, or a function of memory or pages is, or one of threads other than
  *                        point
+ *                        (of these and the next four, the misuse hook is told the field: "pages.page", "frames_part" ...)
  *           KVA_EINVAL   huge is none of its kind
  *           KVA_EALIGN   pages.page or pages.huge is no power of two, or the page too small
  *           KVA_EWINDOW  min > max, with max not 0
@@ -404,12 +405,12 @@ enum kva_vm_flag {
     KVA_VM_NO_BLOCK = 4
 };
 
-/** What an allocation asks for. kva_vm_request_of fills in the usual values. */
+/** What an allocation asks for. Fields that are left at 0 stand for the usual values, which kva_vm_request_of spells out. */
 struct kva_vm_request {
     size_t size;    /* 1 .. bytes; rounded up to whole pages */
-    size_t align;   /* a power of two; below the page it counts as the page */
+    size_t align;   /* a power of two; below the page it counts as the page. 0 stands for 1 */
     uintptr_t min;  /* the window, both ends included; it is cut to the reserve's private part. The guard */
-    uintptr_t max;  /*   page may lie outside. */
+    uintptr_t max;  /*   page may lie outside. min = max = 0 stands for all of that part */
     unsigned flags; /* enum kva_vm_flag */
     const void *caller; /* who asks; NULL: the caller of this function */
     void *owner;        /* the caller's, any value; kept with the area, never followed */
@@ -445,10 +446,11 @@ static inline struct kva_vm_request kva_vm_request_of(size_t size)
  *           KVA_ELIMIT     the process has as many mappings as the system allows (Linux: raise vm.max_map_count)
  *           KVA_ENULL      vm, request or memory is NULL
  *           KVA_ESIZE      size is 0
- *           KVA_EALIGN     align is no power of two
+ *           KVA_EALIGN     align is neither 0 nor a power of two
  *           KVA_EINVAL     flags has bits that are none
  *           KVA_EWRAP      size, rounded up, passes SIZE_MAX
  *           KVA_EWINDOW    min > max, or the window and the private part of the reserve do not meet
+ *                          (of these six, the misuse hook is told the field)
  *  Cost:    from the cache O(1), no call. Else O(log n) and one call; up to three where it reaches into addresses
  *           that were never used, or reaches over both kinds. Zeroing of cached memory comes on top
  *  Locking: CPU where the cache serves, else Instance, dropped while others' leavings are purged and callbacks run. KVA_ENOSPC is
@@ -466,7 +468,7 @@ void *kva_vzalloc(struct kva_vm *vm, size_t size);
 /** Allocate `size` bytes in huge pages where that pays. Short form of kva_vm_alloc: NULL on failure. */
 void *kva_vmalloc_huge(struct kva_vm *vm, size_t size);
 
-/** Allocate `size` bytes at a multiple of `align`. Short form of kva_vm_alloc: NULL on failure. */
+/** Allocate `size` bytes at a multiple of `align`, where 0 stands for 1. Short form of kva_vm_alloc: NULL on failure. */
 void *kva_vmalloc_aligned(struct kva_vm *vm, size_t size, size_t align);
 
 /** Change the size of an area, where it stands if possible. Contents up to the smaller size are kept.

@@ -18,6 +18,12 @@ static inline bool is_power_of_two(uint64_t value)
     return value != 0 && (value & (value - 1)) == 0;
 }
 
+/** Whether `value` is 0 or a power of two. */
+static inline bool has_one_bit_at_most(uint64_t value)
+{
+    return (value & (value - 1)) == 0;
+}
+
 /** Whether `value` is a multiple of `align`, a power of two. */
 static inline bool is_aligned(uint64_t value, uint64_t align)
 {

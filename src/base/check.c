@@ -4,10 +4,17 @@
 #include "check.h"
 
 enum kva_status kva_report_misuse(const struct kva_hooks *hooks, enum kva_status status, const char *where,
-                                  uint64_t address)
+                                  uint64_t address, const struct kva_bad *bad)
 {
     if (hooks->on_misuse) {
-        struct kva_fault fault = {status, where, kva_status_text(status), address};
+        struct kva_fault fault = {
+            .status = status,
+            .where = where,
+            .what = kva_status_text(status),
+            .address = address,
+            .field = bad ? bad->field : NULL,
+            .index = bad ? bad->index : 0,
+        };
         hooks->on_misuse(hooks->context, &fault);
     }
     return status;
@@ -16,7 +23,7 @@ enum kva_status kva_report_misuse(const struct kva_hooks *hooks, enum kva_status
 void kva_report_corruption(const struct kva_hooks *hooks, const char *where, const char *what,
                            uint64_t address)
 {
-    struct kva_fault fault = {KVA_ECORRUPT, where, what, address};
+    struct kva_fault fault = {.status = KVA_ECORRUPT, .where = where, .what = what, .address = address};
 
     if (!hooks->on_corruption)
         __builtin_trap(); /* freestanding: there is no abort() to call */

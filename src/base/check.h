@@ -31,9 +31,24 @@ struct kva_hooks {
     void *context;
 };
 
-/** Report a caller's bug that the public function `where` found; returns `status` for its return statement. */
+/** The argument or field that has a bad value. A check writes it when it fails, and only then. */
+struct kva_bad {
+    const char *field; /* as in struct kva_fault */
+    size_t index;
+};
+
+/** A check failed: note the field; who walks an array sets the index afterwards. Returns `status` for the check's return
+ *  statement. */
+static inline enum kva_status bad_field(struct kva_bad *bad, enum kva_status status, const char *field)
+{
+    *bad = (struct kva_bad){field, 0};
+    return status;
+}
+
+/** Report a caller's bug that the public function `where` found; returns `status` for its return statement. `bad` is NULL where
+ *  no single value is bad. */
 enum kva_status kva_report_misuse(const struct kva_hooks *hooks, enum kva_status status, const char *where,
-                                  uint64_t address);
+                                  uint64_t address, const struct kva_bad *bad);
 
 /** Report a broken invariant. Returns only if the hook does. */
 void kva_report_corruption(const struct kva_hooks *hooks, const char *where, const char *what,

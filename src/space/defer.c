@@ -358,7 +358,7 @@ enum kva_status kva_reclaim_add(struct kva_space *space, struct kva_reclaim *rec
     if (status != KVA_OK)
         return status;
     if (!reclaim || !reclaim->callback)
-        return leave(space, misuse(space, KVA_ENULL, __func__, 0));
+        return leave(space, misuse_null(space, __func__, 0, reclaim ? "reclaim.callback" : "reclaim"));
     (void)kva_lock_reclaim(space);
     status = add(space, reclaim);
     kva_unlock_reclaim(space);
@@ -372,7 +372,7 @@ enum kva_status kva_reclaim_remove(struct kva_space *space, struct kva_reclaim *
     if (status != KVA_OK)
         return status;
     if (!reclaim)
-        return leave(space, misuse(space, KVA_ENULL, __func__, 0));
+        return leave(space, misuse_null(space, __func__, 0, "reclaim"));
     (void)kva_lock_reclaim(space);
     status = take_out(space, reclaim);
     kva_unlock_reclaim(space);

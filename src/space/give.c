@@ -74,14 +74,14 @@ enum kva_status kva_free(struct kva_space *space, uint64_t start)
 
 /** The busy segment that [start, last] is to be cut from, or why there is none. */
 static enum kva_status find_whole(const struct kva_space *space, uint64_t start, uint64_t last,
-                                  struct kva_segment *whole)
+                                  struct kva_segment *whole, struct kva_bad *bad)
 {
     enum kva_status status = kva_diagnose_start(space, start);
 
     if (status != KVA_OK && status != KVA_EINTERIOR)
         return status;
     kva_look(space, start, whole);
-    return last > whole->last ? KVA_ERANGE : KVA_OK;
+    return last > whole->last ? bad_field(bad, KVA_ERANGE, kva_range_plain.size) : KVA_OK;
 }
 
 /** Give it back:
@@ -121,18 +121,19 @@ static enum kva_status release_range(struct kva_space *space, const struct kva_s
 enum kva_status kva_free_range(struct kva_space *space, uint64_t start, uint64_t size)
 {
     enum kva_status status = enter_change(space, __func__);
+    struct kva_bad bad = {NULL, 0};
     struct kva_segment whole;
     uint64_t last;
 
     if (status != KVA_OK)
         return status;
-    status = kva_range_of(space->tiling->quantum, start, size, &last);
+    status = kva_range_of(space->tiling->quantum, start, size, &kva_range_plain, &last, &bad);
     if (status == KVA_OK)
-        status = find_whole(space, start, last, &whole);
+        status = find_whole(space, start, last, &whole, &bad);
     if (status == KVA_OK)
         status = release_range(space, &whole, start, last);
     if (is_misuse(status))
-        (void)misuse(space, status, __func__, start);
+        (void)misuse_of(space, status, __func__, start, &bad);
     if (status == KVA_OK)
         verify_change(space, __func__, start);
     return leave(space, status);
@@ -175,16 +176,17 @@ enum kva_status kva_resize(struct kva_space *space, uint64_t start, uint64_t siz
 {
     enum kva_status status = enter_change(space, __func__);
     struct resizing resizing = {.start = start};
+    struct kva_bad bad = {NULL, 0};
 
     if (status != KVA_OK)
         return status;
     status = kva_diagnose_start(space, start);
     if (status == KVA_OK)
-        status = kva_range_of(space->tiling->quantum, start, size, &resizing.last);
+        status = kva_range_of(space->tiling->quantum, start, size, &kva_range_plain, &resizing.last, &bad);
     if (status == KVA_OK)
         status = change_size(space, &resizing);
     if (is_misuse(status))
-        (void)misuse(space, status, __func__, start);
+        (void)misuse_of(space, status, __func__, start, &bad);
     if (status == KVA_ENOENT) /* another thread has just given it back: somebody's bug */
         return leave(space, kva_refuse_start(space, __func__, start));
     if (status == KVA_OK)

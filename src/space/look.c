@@ -82,7 +82,7 @@ enum kva_status kva_find(const struct kva_space *space, uint64_t address, struct
     if (status != KVA_OK)
         return status;
     return leave(space,
-                 segment ? find(space, address, segment) : misuse(space, KVA_ENULL, __func__, address));
+                 segment ? find(space, address, segment) : misuse_null(space, __func__, address, "segment"));
 }
 
 enum kva_status kva_first(const struct kva_space *space, struct kva_segment *segment)
@@ -92,7 +92,7 @@ enum kva_status kva_first(const struct kva_space *space, struct kva_segment *seg
     if (status != KVA_OK)
         return status;
     return leave(space, segment ? find(space, space->tiling->first, segment)
-                                : misuse(space, KVA_ENULL, __func__, 0));
+                                : misuse_null(space, __func__, 0, "segment"));
 }
 
 enum kva_status kva_next(const struct kva_space *space, struct kva_segment *segment)
@@ -102,7 +102,7 @@ enum kva_status kva_next(const struct kva_space *space, struct kva_segment *segm
     if (status != KVA_OK)
         return status;
     if (!segment)
-        return leave(space, misuse(space, KVA_ENULL, __func__, 0));
+        return leave(space, misuse_null(space, __func__, 0, "segment"));
     if (segment->last >= space->tiling->last)
         return leave(space, KVA_ENOENT);
     return leave(space, find(space, segment->last + 1, segment));
@@ -138,7 +138,7 @@ enum kva_status kva_stats_read(const struct kva_space *space, struct kva_stats *
     if (!is_initialised(space))
         return KVA_ENULL;
     if (!stats)
-        return misuse(space, KVA_ENULL, __func__, 0);
+        return misuse_null(space, __func__, 0, "stats");
     kva_pools_lock_all(space);
     read_stats(space, stats);
     kva_pools_unlock_cpus(space);
@@ -232,7 +232,7 @@ enum kva_status kva_space_dump(const struct kva_space *space, kva_dump_line *wri
     if (!is_initialised(space))
         return KVA_ENULL;
     if (!write)
-        return misuse(space, KVA_ENULL, __func__, 0);
+        return misuse_null(space, __func__, 0, "line");
     for (enum kva_status status = kva_first(space, &segment); status == KVA_OK;
          status = kva_next(space, &segment)) {
         struct line line;

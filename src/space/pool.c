@@ -257,14 +257,15 @@ static bool refill(struct kva_space *space, struct kva_cpu *cpu, uint32_t quanta
 
 /* ------------------------------------------------------------------------------------------ take, give */
 
-/** What the pools serve: any place, lowest first, up to the largest object. All else is the tree's. */
+/** What the pools serve: no window, lowest first, up to the largest object. All else is the tree's. For the window's upper end and
+ *  the alignment, 0 stands for no limit and for 1. */
 static bool is_poolable(const struct kva_space *space, const struct kva_request *request)
 {
     const struct kva_pools *pools = space->shared->pools;
 
-    return request->min == 0 && request->max == UINT64_MAX && request->policy == KVA_LOWEST &&
+    return request->min == 0 && request->max - 1 >= UINT64_MAX - 1 && request->policy == KVA_LOWEST &&
            request->size - 1 < (uint64_t)pools->most_quanta << pools->quantum_shift &&
-           is_power_of_two(request->align) && request->align >> pools->quantum_shift <= 1 &&
+           has_one_bit_at_most(request->align) && request->align >> pools->quantum_shift <= 1 &&
            !is_flusher(space);
 }
 

@@ -12,63 +12,108 @@
 
 /* ------------------------------------------------------------------------------------------ arguments */
 
-enum kva_status kva_range_of(uint64_t quantum, uint64_t start, uint64_t size, uint64_t *last)
+const struct kva_range_names kva_range_plain = {"start", "size"};
+
+enum kva_status kva_range_of(uint64_t quantum, uint64_t start, uint64_t size,
+                             const struct kva_range_names *names, uint64_t *last, struct kva_bad *bad)
 {
     uint64_t rounded;
 
     if (size == 0)
-        return KVA_ESIZE;
+        return bad_field(bad, KVA_ESIZE, names->size);
     if (!is_aligned(start, quantum))
-        return KVA_EALIGN;
+        return bad_field(bad, KVA_EALIGN, names->start);
     if (!align_up(size, quantum, &rounded) || !last_of_range(start, rounded, last))
-        return KVA_EWRAP; /* so all 2^64 addresses at once cannot be asked for: no size says 2^64 */
+        return bad_field(bad, KVA_EWRAP,
+                         names->size); /* all 2^64 addresses at once cannot be asked for, then */
     return KVA_OK;
 }
 
-static enum kva_status validate_bounds(uint64_t first, uint64_t last, uint64_t quantum)
+enum kva_status kva_range_inside(const struct kva_tiling *tiling, uint64_t start, uint64_t size,
+                                 const struct kva_range_names *names, uint64_t *last, struct kva_bad *bad)
 {
-    if (!is_aligned(first, quantum) || !is_aligned(last + 1, quantum)) /* 2^64 wraps to 0, a multiple */
+    enum kva_status status = kva_range_of(tiling->quantum, start, size, names, last, bad);
+
+    if (status != KVA_OK)
+        return status;
+    if (start < tiling->first || start > tiling->last)
+        return bad_field(bad, KVA_ERANGE, names->start);
+    return *last > tiling->last ? bad_field(bad, KVA_ERANGE, names->size) : KVA_OK;
+}
+
+static enum kva_status validate_bounds(uint64_t first, uint64_t last, uint64_t quantum, struct kva_bad *bad)
+{
+    if (!is_aligned(first, quantum))
+        return bad_field(bad, KVA_EALIGN, "first");
+    if (!is_aligned(last + 1, quantum)) /* 2^64 wraps to 0, a multiple */
+        return bad_field(bad, KVA_EALIGN, "last");
+    return first > last ? bad_field(bad, KVA_ERANGE, "last") : KVA_OK;
+}
+
+const char *kva_missing_in_threads(const struct kva_threads *threads)
+{
+    if (!threads->wait)
+        return "threads.wait";
+    if (!threads->wake)
+        return "threads.wake";
+    if (!threads->cpu)
+        return "threads.cpu";
+    return threads->self ? NULL : "threads.self";
+}
+
+static const char *null_pointer_in(const struct kva_config *config)
+{
+    if (!config->memory.take)
+        return "memory.take";
+    if (!config->memory.give)
+        return "memory.give";
+    if (config->busy_count > 0 && !config->busy)
+        return "busy";
+    return config->threads ? kva_missing_in_threads(config->threads) : NULL;
+}
+
+static enum kva_status validate_classes(const struct kva_config *config, struct kva_bad *bad)
+{
+    for (size_t i = 0; i < KVA_ALIGN_CLASSES; i++) {
+        if (has_one_bit_at_most(config->align_class[i]))
+            continue;
+        bad->index = i;
+        bad->field = "align_class[i]";
         return KVA_EALIGN;
-    return first > last ? KVA_ERANGE : KVA_OK;
+    }
+    return KVA_OK;
 }
 
-static bool is_complete(const struct kva_threads *threads)
+static enum kva_status validate_config(const struct kva_config *config, uint64_t quantum, struct kva_bad *bad)
 {
-    return threads->wait && threads->wake && threads->cpu && threads->self;
-}
+    const char *missing = null_pointer_in(config);
 
-static enum kva_status validate_config(const struct kva_config *config, uint64_t quantum)
-{
-    if (!config->memory.take || !config->memory.give || (config->busy_count > 0 && !config->busy))
-        return KVA_ENULL;
-    if (config->threads && !is_complete(config->threads))
-        return KVA_ENULL;
+    if (missing)
+        return bad_field(bad, KVA_ENULL, missing);
     if (!is_power_of_two(quantum))
-        return KVA_EALIGN;
-    return validate_bounds(config->first, config->last, quantum);
+        return bad_field(bad, KVA_EALIGN, "quantum");
+    enum kva_status status = validate_bounds(config->first, config->last, quantum, bad);
+    return status == KVA_OK ? validate_classes(config, bad) : status;
 }
 
-/** The declared classes above the quantum, ascending, each once; KVA_EALIGN if one is no power of two. */
-static enum kva_status sort_classes(const uint64_t *declared, uint64_t quantum, uint64_t *sorted)
+/** The declared classes above the quantum, ascending, each once. */
+static void sort_classes(const uint64_t *declared, uint64_t quantum, uint64_t *sorted)
 {
     uint64_t above = quantum;
 
     for (size_t i = 0; i < KVA_ALIGN_CLASSES; i++) {
         uint64_t least = 0;
         for (size_t j = 0; j < KVA_ALIGN_CLASSES; j++) {
-            if (declared[j] != 0 && !is_power_of_two(declared[j]))
-                return KVA_EALIGN;
             if (declared[j] > above && (least == 0 || declared[j] < least))
                 least = declared[j];
         }
         sorted[i] = least;
         above = max_u64(above, least);
     }
-    return KVA_OK;
 }
 
 /** What is declared, and the size of a span, if there are pools and a class is left: a span is aligned to its size. */
-static enum kva_status declare_classes(const struct kva_config *config, uint64_t quantum, uint64_t *sorted)
+static void declare_classes(const struct kva_config *config, uint64_t quantum, uint64_t *sorted)
 {
     uint64_t declared[KVA_ALIGN_CLASSES];
     uint64_t span = kva_pools_span_quanta(config) * quantum;
@@ -77,35 +122,35 @@ static enum kva_status declare_classes(const struct kva_config *config, uint64_t
         declared[i] = config->align_class[i] ? config->align_class[i] : span;
         span = config->align_class[i] ? span : 0;
     }
-    return sort_classes(declared, quantum, sorted);
+    sort_classes(declared, quantum, sorted);
 }
 
 /* ----------------------------------------------------------------------------------------- life cycle */
 
-static enum kva_status occupy_range(struct kva_tiling *tiling, const struct kva_range *range)
+static enum kva_status occupy_range(struct kva_tiling *tiling, const struct kva_range *range,
+                                    struct kva_bad *bad)
 {
+    static const struct kva_range_names names = {"busy[i].start", "busy[i].size"};
     struct kva_place place;
     uint64_t last;
-    enum kva_status status = kva_range_of(tiling->quantum, range->start, range->size, &last);
+    enum kva_status status = kva_range_inside(tiling, range->start, range->size, &names, &last, bad);
 
-    if (status != KVA_OK)
-        return status;
-    if (range->start < tiling->first || last > tiling->last)
-        return KVA_ERANGE;
-    status = tiling->engine->locate(tiling, range->start, last, &place);
+    if (status == KVA_OK)
+        status = tiling->engine->locate(tiling, range->start, last, &place);
     return status == KVA_OK ? tiling->engine->occupy(tiling, &place, range->owner) : status;
 }
 
 /** Make a tiling with the ranges that are busy from the start. On failure *at is the offending address. */
 static enum kva_status create_tiling(const struct kva_config *config, const struct kva_tiling *common,
-                                     struct kva_tiling **tiling, uint64_t *at)
+                                     struct kva_tiling **tiling, uint64_t *at, struct kva_bad *bad)
 {
     enum kva_status status = common->engine->create(common, tiling);
 
     for (size_t i = 0; status == KVA_OK && i < config->busy_count; i++) {
-        status = occupy_range(*tiling, &config->busy[i]);
+        status = occupy_range(*tiling, &config->busy[i], bad);
         if (status != KVA_OK) {
             *at = config->busy[i].start;
+            bad->index = i;
             (*tiling)->engine->destroy(*tiling);
         }
     }
@@ -165,16 +210,17 @@ enum kva_status kva_space_init(struct kva_space *space, const struct kva_config 
         .owners = !config->without_owners,
     };
     uint64_t at = config->first;
-    enum kva_status status = space ? validate_config(config, common.quantum) : KVA_ENULL;
-    if (status == KVA_OK)
-        status = declare_classes(config, common.quantum, common.align_class);
-    if (status == KVA_OK)
+    struct kva_bad bad = {"space", 0};
+    enum kva_status status = space ? validate_config(config, common.quantum, &bad) : KVA_ENULL;
+    if (status == KVA_OK) {
+        declare_classes(config, common.quantum, common.align_class);
         status = create_shared(config, &shared);
+    }
     if (status == KVA_OK)
-        status = create_tiling(config, &common, &tiling, &at);
+        status = create_tiling(config, &common, &tiling, &at, &bad);
     if (status != KVA_OK) {
         destroy_shared(config->memory, shared);
-        return is_misuse(status) ? kva_report_misuse(&common.hooks, status, __func__, at) : status;
+        return is_misuse(status) ? kva_report_misuse(&common.hooks, status, __func__, at, &bad) : status;
     }
     kva_defer_init(space, config);
     space->shared = shared;
@@ -221,11 +267,14 @@ enum kva_status kva_space_grow(struct kva_space *space, uint64_t first, uint64_t
     if (status != KVA_OK)
         return status;
     struct kva_tiling *tiling = space->tiling;
-    status = validate_bounds(first, last, tiling->quantum);
-    if (status == KVA_OK && (first > tiling->first || last < tiling->last))
-        status = KVA_ERANGE;
+    struct kva_bad bad;
+    status = validate_bounds(first, last, tiling->quantum, &bad);
+    if (status == KVA_OK && first > tiling->first)
+        status = bad_field(&bad, KVA_ERANGE, "first");
+    if (status == KVA_OK && last < tiling->last)
+        status = bad_field(&bad, KVA_ERANGE, "last");
     if (status != KVA_OK)
-        return leave(space, misuse(space, status, __func__, first));
+        return leave(space, misuse_of(space, status, __func__, first, &bad));
     status = tiling->engine->extend(tiling, first, last);
     if (status == KVA_OK) {
         verify_change(space, __func__, first);
@@ -346,7 +395,8 @@ static enum kva_status check(const struct kva_space *space, struct kva_fault *fa
     if (!broken)
         return KVA_OK;
     if (fault)
-        *fault = (struct kva_fault){KVA_ECORRUPT, "kva_space_check", broken, address};
+        *fault = (struct kva_fault){
+            .status = KVA_ECORRUPT, .where = "kva_space_check", .what = broken, .address = address};
     return KVA_ECORRUPT;
 }
 
@@ -357,7 +407,8 @@ static enum kva_status check_pools(const struct kva_space *space, struct kva_fau
     const char *broken = pools_of(space) ? kva_spans_check(space, &address) : NULL;
 
     if (broken && fault)
-        *fault = (struct kva_fault){KVA_ECORRUPT, "kva_space_check", broken, address};
+        *fault = (struct kva_fault){
+            .status = KVA_ECORRUPT, .where = "kva_space_check", .what = broken, .address = address};
     return broken ? KVA_ECORRUPT : KVA_OK;
 }
 
@@ -376,7 +427,7 @@ enum kva_status kva_space_check(const struct kva_space *space, struct kva_fault 
 void kva_verify_change(const struct kva_space *space, const char *where, uint64_t address)
 {
     const struct kva_tiling *tiling = space->tiling;
-    struct kva_fault fault = {KVA_OK, NULL, NULL, 0};
+    struct kva_fault fault = {.what = NULL};
 
     if (KVA_CHECK_LEVEL >= 3)
         (void)check(space, &fault);

@@ -103,11 +103,25 @@ static inline bool inside_reclaim(const struct kva_space *space)
     return space->reclaiming && (!space->shared || space->shared->reclaimer == self_of(space));
 }
 
-/** Report a caller's bug on an initialised space; returns `status`. */
+/** Report a caller's bug on an initialised space that no single value is to blame for; returns `status`. */
 static inline enum kva_status misuse(const struct kva_space *space, enum kva_status status, const char *where,
                                      uint64_t address)
 {
-    return kva_report_misuse(&space->tiling->hooks, status, where, address);
+    return kva_report_misuse(&space->tiling->hooks, status, where, address, NULL);
+}
+
+/** The same, where an argument or field has a bad value. */
+static inline enum kva_status misuse_of(const struct kva_space *space, enum kva_status status,
+                                        const char *where, uint64_t address, const struct kva_bad *bad)
+{
+    return kva_report_misuse(&space->tiling->hooks, status, where, address, bad);
+}
+
+/** The same, for a pointer that is NULL. */
+static inline enum kva_status misuse_null(const struct kva_space *space, const char *where, uint64_t address,
+                                          const char *field)
+{
+    return misuse_of(space, KVA_ENULL, where, address, &(struct kva_bad){field, 0});
 }
 
 /** The way out of every call that has found its way in. */
@@ -156,9 +170,29 @@ static inline void verify_change(const struct kva_space *space, const char *wher
         kva_verify_change(space, where, address);
 }
 
-/** The range [start, *last] that `start` and `size` denote, size rounded up to the quantum: KVA_OK, or
- *  KVA_ESIZE, KVA_EALIGN, KVA_EWRAP. */
-enum kva_status kva_range_of(uint64_t quantum, uint64_t start, uint64_t size, uint64_t *last);
+/** What a caller calls the two values of a range, for kva_fault.field. */
+struct kva_range_names {
+    const char *start;
+    const char *size;
+};
+extern const struct kva_range_names kva_range_plain; /* "start" and "size", as most arguments are called */
+
+/** The range [start, *last] that `start` and `size` denote, size rounded up to the quantum: KVA_OK; or KVA_ESIZE, KVA_EALIGN,
+ *  KVA_EWRAP, and *bad. */
+enum kva_status kva_range_of(uint64_t quantum, uint64_t start, uint64_t size,
+                             const struct kva_range_names *names, uint64_t *last, struct kva_bad *bad);
+
+/** The same, and KVA_ERANGE if part of it lies outside the space. */
+enum kva_status kva_range_inside(const struct kva_tiling *tiling, uint64_t start, uint64_t size,
+                                 const struct kva_range_names *names, uint64_t *last, struct kva_bad *bad);
+
+/** The function that a table of threads lacks, as a field of the configuration; NULL if it has all that it must have. */
+const char *kva_missing_in_threads(const struct kva_threads *threads);
+
+/** Whether parts lie as kva_alloc_congruent wants them: KVA_OK, and *extent is the span from the first part's start to the last
+ *  one's end; or KVA_EINVAL, KVA_EALIGN, KVA_ESIZE, KVA_EWRAP, and *bad. */
+enum kva_status kva_validate_parts(const struct kva_part *parts, size_t count, uint64_t align,
+                                   uint64_t quantum, uint64_t *extent, struct kva_bad *bad);
 
 /** Why no busy segment starts at `start`: one of free's statuses; KVA_OK if one does. */
 enum kva_status kva_diagnose_start(const struct kva_space *space, uint64_t start);

@@ -5,32 +5,43 @@
 
 /* ------------------------------------------------------------------------------------------ arguments */
 
-static enum kva_status validate_request(const struct kva_request *request)
+static enum kva_status validate_request(const struct kva_request *request, struct kva_bad *bad)
 {
     if (request->policy != KVA_LOWEST && request->policy != KVA_HIGHEST)
-        return KVA_EINVAL;
+        return bad_field(bad, KVA_EINVAL, "policy");
     if (request->size == 0)
-        return KVA_ESIZE;
-    if (!is_power_of_two(request->align))
-        return KVA_EALIGN;
+        return bad_field(bad, KVA_ESIZE, "size");
+    if (!has_one_bit_at_most(request->align)) /* 0 stands for 1, which counts as the quantum */
+        return bad_field(bad, KVA_EALIGN, "align");
     return KVA_OK;
 }
 
-/** Round a request to the quantum and cut its window to the space. */
-static enum kva_status demand_of(const struct kva_tiling *tiling, const struct kva_request *request,
-                                 struct kva_demand *demand)
+/** The window of a request, [request->min, max], and the space must meet. */
+static enum kva_status validate_window(const struct kva_tiling *tiling, uint64_t min, uint64_t max,
+                                       struct kva_bad *bad)
 {
-    enum kva_status status = validate_request(request);
+    if (min > max || max < tiling->first)
+        return bad_field(bad, KVA_EWINDOW, "max");
+    return min > tiling->last ? bad_field(bad, KVA_EWINDOW, "min") : KVA_OK;
+}
+
+/** Round a request to the quantum and cut its window to the space. A window that was left out, [0, 0], is the whole space. */
+static enum kva_status demand_of(const struct kva_tiling *tiling, const struct kva_request *request,
+                                 struct kva_demand *demand, struct kva_bad *bad)
+{
+    uint64_t max = (request->min | request->max) == 0 ? UINT64_MAX : request->max;
+    enum kva_status status = validate_request(request, bad);
 
     if (status != KVA_OK)
         return status;
     if (!align_up(request->size, tiling->quantum, &demand->size))
-        return KVA_EWRAP;
-    if (request->min > request->max || request->max < tiling->first || request->min > tiling->last)
-        return KVA_EWINDOW;
+        return bad_field(bad, KVA_EWRAP, "size");
+    status = validate_window(tiling, request->min, max, bad);
+    if (status != KVA_OK)
+        return status;
     demand->align = max_u64(request->align, tiling->quantum);
     demand->min = max_u64(request->min, tiling->first);
-    demand->max = min_u64(request->max, tiling->last);
+    demand->max = min_u64(max, tiling->last);
     demand->policy = request->policy;
     return KVA_OK;
 }
@@ -40,6 +51,7 @@ static enum kva_status demand_of(const struct kva_tiling *tiling, const struct k
 struct allocation {
     const struct kva_request *request;
     uint64_t start;
+    struct kva_bad bad; /* written only with a status that is the caller's bug */
 };
 
 /** Each attempt looks at the space anew: a reclaim callback may have made it grow. */
@@ -49,7 +61,7 @@ static enum kva_status attempt_alloc(struct kva_space *space, void *context)
     struct kva_tiling *tiling = space->tiling;
     struct kva_demand demand;
     struct kva_place place;
-    enum kva_status status = demand_of(tiling, allocation->request, &demand);
+    enum kva_status status = demand_of(tiling, allocation->request, &demand, &allocation->bad);
 
     if (status != KVA_OK)
         return status;
@@ -64,7 +76,7 @@ static enum kva_status attempt_alloc(struct kva_space *space, void *context)
 
 enum kva_status kva_alloc(struct kva_space *space, const struct kva_request *request, uint64_t *start)
 {
-    struct allocation allocation = {.request = request};
+    struct allocation allocation;
 
     if (has_pools(space) && request && start && kva_pool_alloc(space, request, start))
         return KVA_OK;
@@ -72,12 +84,13 @@ enum kva_status kva_alloc(struct kva_space *space, const struct kva_request *req
     if (status != KVA_OK)
         return status;
     if (!request || !start)
-        return leave(space, misuse(space, KVA_ENULL, __func__, 0));
+        return leave(space, misuse_null(space, __func__, 0, request ? "start" : "request"));
+    allocation.request = request;
     status = attempt_alloc(space, &allocation);
     if (status == KVA_ENOSPC)
         status = kva_retry(space, request->size, attempt_alloc, &allocation);
     if (is_misuse(status))
-        (void)misuse(space, status, __func__, request->min);
+        (void)misuse_of(space, status, __func__, request->min, &allocation.bad);
     if (status == KVA_OK) {
         *start = allocation.start;
         verify_change(space, __func__, allocation.start);
@@ -151,15 +164,14 @@ enum kva_status kva_reserve(struct kva_space *space, uint64_t start, uint64_t si
 {
     enum kva_status status = enter_change(space, __func__);
     struct spot spot = {.start = start};
+    struct kva_bad bad;
 
     if (status != KVA_OK)
         return status;
     struct kva_tiling *tiling = space->tiling;
-    status = kva_range_of(tiling->quantum, start, size, &spot.last);
-    if (status == KVA_OK && (start < tiling->first || spot.last > tiling->last))
-        status = KVA_ERANGE;
+    status = kva_range_inside(tiling, start, size, &kva_range_plain, &spot.last, &bad);
     if (status != KVA_OK)
-        return leave(space, misuse(space, status, __func__, start));
+        return leave(space, misuse_of(space, status, __func__, start, &bad));
     status = make_place(space, &spot, conflict);
     if (status == KVA_OK)
         status = tiling->engine->occupy(tiling, &spot.place, owner);
@@ -188,6 +200,7 @@ struct congruence {
     const struct kva_part *parts;
     size_t count;
     uint64_t base;
+    struct kva_bad bad;
 };
 
 /** The bytes that a part takes, which has been validated. */
@@ -236,39 +249,49 @@ static enum kva_status find_base(const struct kva_tiling *tiling, const struct c
     return KVA_OK;
 }
 
-/** Offsets are 0 first, then ascending without overlap, each aligned. *extent is the span from the first part's
- *  start to the last one's end. */
-static enum kva_status validate_parts(const struct congruence *congruence, uint64_t align, uint64_t quantum,
-                                      uint64_t *extent)
-{
-    const struct kva_part *parts = congruence->parts;
+static const struct kva_range_names part_names = {"parts[i].offset", "parts[i].size"};
 
-    if (congruence->count == 0 || parts[0].offset != 0)
-        return KVA_EINVAL;
-    for (size_t i = 0; i < congruence->count; i++) {
-        if (!is_aligned(parts[i].offset, align))
-            return KVA_EALIGN;
-        if (i > 0 && parts[i].offset <= *extent)
-            return KVA_EINVAL;
-        enum kva_status status = kva_range_of(quantum, parts[i].offset, parts[i].size, extent);
-        if (status != KVA_OK)
+/** A part begins after the end of the one before it, which is *extent, and is aligned. *extent becomes its own end. */
+static enum kva_status validate_part(const struct kva_part *parts, size_t i, uint64_t align, uint64_t quantum,
+                                     uint64_t *extent, struct kva_bad *bad)
+{
+    if (!is_aligned(parts[i].offset, align))
+        return bad_field(bad, KVA_EALIGN, part_names.start);
+    if (i > 0 && parts[i].offset <= *extent)
+        return bad_field(bad, KVA_EINVAL, part_names.start);
+    return kva_range_of(quantum, parts[i].offset, parts[i].size, &part_names, extent, bad);
+}
+
+enum kva_status kva_validate_parts(const struct kva_part *parts, size_t count, uint64_t align,
+                                   uint64_t quantum, uint64_t *extent, struct kva_bad *bad)
+{
+    if (count == 0)
+        return bad_field(bad, KVA_EINVAL, "count");
+    if (parts[0].offset != 0)
+        return bad_field(bad, KVA_EINVAL, part_names.start);
+    for (size_t i = 0; i < count; i++) {
+        enum kva_status status = validate_part(parts, i, align, quantum, extent, bad);
+        if (status != KVA_OK) {
+            bad->index = i;
             return status;
+        }
     }
     return KVA_OK;
 }
 
 /** Round the request to a demand for the base: its window is the request's, less what the parts need above the
  *  base. KVA_ENOSPC if nothing is left. */
-static enum kva_status base_demand_of(const struct kva_tiling *tiling, const struct congruence *congruence,
+static enum kva_status base_demand_of(const struct kva_tiling *tiling, struct congruence *congruence,
                                       struct kva_demand *demand)
 {
     struct kva_request request = *congruence->request;
     uint64_t extent = 0;
 
     request.size = 1; /* not read: the parts have sizes */
-    enum kva_status status = demand_of(tiling, &request, demand);
+    enum kva_status status = demand_of(tiling, &request, demand, &congruence->bad);
     if (status == KVA_OK)
-        status = validate_parts(congruence, demand->align, tiling->quantum, &extent);
+        status = kva_validate_parts(congruence->parts, congruence->count, demand->align, tiling->quantum,
+                                    &extent, &congruence->bad);
     if (status != KVA_OK)
         return status;
     if (demand->max - demand->min < extent)
@@ -349,12 +372,15 @@ enum kva_status kva_alloc_congruent(struct kva_space *space, const struct kva_re
     if (status != KVA_OK)
         return status;
     if (!request || !parts || !base)
-        return leave(space, misuse(space, KVA_ENULL, __func__, 0));
+        return leave(space, misuse_null(space, __func__, 0,
+                                        !request ? "request"
+                                        : !parts ? "parts"
+                                                 : "base"));
     status = attempt_congruent(space, &congruence);
     if (status == KVA_ENOSPC)
         status = kva_retry(space, extent_of(&congruence), attempt_congruent, &congruence);
     if (is_misuse(status))
-        (void)misuse(space, status, __func__, request->min);
+        (void)misuse_of(space, status, __func__, request->min, &congruence.bad);
     if (status == KVA_OK)
         *base = congruence.base;
     return leave(space, status);

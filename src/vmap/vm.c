@@ -28,31 +28,51 @@
 
 /* ------------------------------------------------------------------------------------------ arguments */
 
-static bool has_page_source(const struct kva_pages *pages)
+/** The function that a page source lacks; NULL if it has all that it must have. */
+static const char *missing_in_pages(const struct kva_pages *pages)
 {
-    return pages->reserve && pages->release && pages->open && pages->close && pages->map && pages->unmap &&
-           pages->pool && pages->drain && pages->drop && pages->table && pages->wipe && pages->untable &&
-           pages->this_cpu && pages->stats;
+    const struct {
+        bool is_there;
+        const char *field;
+    } functions[] = {
+        {pages->reserve, "pages.reserve"}, {pages->release, "pages.release"},
+        {pages->open, "pages.open"},       {pages->close, "pages.close"},
+        {pages->map, "pages.map"},         {pages->unmap, "pages.unmap"},
+        {pages->pool, "pages.pool"},       {pages->drain, "pages.drain"},
+        {pages->drop, "pages.drop"},       {pages->table, "pages.table"},
+        {pages->wipe, "pages.wipe"},       {pages->untable, "pages.untable"},
+        {pages->stats, "pages.stats"},     {pages->this_cpu, "pages.this_cpu"},
+    };
+
+    for (size_t i = 0; i < sizeof functions / sizeof functions[0]; i++) {
+        if (!functions[i].is_there)
+            return functions[i].field;
+    }
+    return NULL;
 }
 
-static bool has_threads(const struct kva_threads *threads)
+static const char *null_pointer_in(const struct kva_vm_config *config)
 {
-    return threads->wait && threads->wake && threads->cpu && threads->self;
+    if (!config->memory.take || !config->memory.give)
+        return config->memory.take ? "memory.give" : "memory.take";
+    const char *missing = missing_in_pages(&config->pages);
+    return missing || !config->threads ? missing : kva_missing_in_threads(config->threads);
 }
 
-static enum kva_status validate_config(const struct kva_vm_config *config)
+static enum kva_status validate_config(const struct kva_vm_config *config, struct kva_bad *bad)
 {
     const struct kva_pages *pages = &config->pages;
+    const char *missing = null_pointer_in(config);
 
-    if (!config->memory.take || !config->memory.give || !has_page_source(pages) ||
-        (config->threads && !has_threads(config->threads)))
-        return KVA_ENULL;
+    if (missing)
+        return bad_field(bad, KVA_ENULL, missing);
     if (config->huge < KVA_HUGE_ASKED || config->huge > KVA_HUGE_LARGE)
-        return KVA_EINVAL;
-    if (!is_power_of_two(pages->page) || pages->page <= KEY_BITS ||
-        (pages->huge != 0 && (!is_power_of_two(pages->huge) || pages->huge < pages->page)))
-        return KVA_EALIGN;
-    return config->max != 0 && config->min > config->max ? KVA_EWINDOW : KVA_OK;
+        return bad_field(bad, KVA_EINVAL, "huge");
+    if (!is_power_of_two(pages->page) || pages->page <= KEY_BITS)
+        return bad_field(bad, KVA_EALIGN, "pages.page");
+    if (pages->huge != 0 && (!is_power_of_two(pages->huge) || pages->huge < pages->page))
+        return bad_field(bad, KVA_EALIGN, "pages.huge");
+    return config->max != 0 && config->min > config->max ? bad_field(bad, KVA_EWINDOW, "max") : KVA_OK;
 }
 
 /** The reserve that is asked for when the config does not say: on a 64-bit host far more than any machine has memory,
@@ -88,7 +108,8 @@ static uint64_t most_reserve(uint64_t page)
 }
 
 /** What to ask the page source for: whole pages, and whole huge ones as its alignment. */
-static enum kva_status stretch_of(const struct kva_vm_config *config, struct kva_stretch *wish)
+static enum kva_status stretch_of(const struct kva_vm_config *config, struct kva_stretch *wish,
+                                  struct kva_bad *bad)
 {
     uint64_t page = config->pages.page;
     uint64_t bytes = config->reserve != 0 ? config->reserve : default_reserve();
@@ -96,12 +117,12 @@ static enum kva_status stretch_of(const struct kva_vm_config *config, struct kva
     *wish = (struct kva_stretch){.min = config->min, .max = config->max != 0 ? config->max : UINTPTR_MAX};
     wish->align = max_u64(page, config->pages.huge);
     if (!align_up(min_u64(bytes, most_reserve(page)), page, &wish->bytes))
-        return KVA_EWRAP;
+        return bad_field(bad, KVA_EWRAP, "reserve");
     uint64_t least = config->reserve_least != 0 ? config->reserve_least : UINT64_C(16) << 20;
     wish->least = min_u64(least, wish->bytes);
     uint64_t frames = config->frames_part != 0 ? config->frames_part : wish->bytes / 4;
     if (!align_up(frames, page, &wish->frames) || wish->frames >= wish->bytes)
-        return KVA_ESIZE;
+        return bad_field(bad, KVA_ESIZE, "frames_part");
     return KVA_OK;
 }
 
@@ -305,11 +326,12 @@ enum kva_status kva_vm_build(const struct kva_vm_config *config, struct kva_vm *
     if (!config || !vm)
         return KVA_ENULL;
     struct kva_hooks hooks = {config->on_misuse, config->on_corruption, config->hook_context};
-    enum kva_status status = validate_config(config);
+    struct kva_bad bad;
+    enum kva_status status = validate_config(config, &bad);
     if (status == KVA_OK)
-        status = stretch_of(config, &wish);
+        status = stretch_of(config, &wish, &bad);
     if (status != KVA_OK)
-        return kva_report_misuse(&hooks, status, __func__, config->min);
+        return kva_report_misuse(&hooks, status, __func__, config->min, &bad);
     struct kva_vm *made = take_instance(config);
     if (!made)
         return KVA_ENOMEM;

@@ -388,36 +388,57 @@ static inline void unlock_reclaim(struct kva_vm *vm)
 /** What the function that this is expanded in was called from. */
 #define CALLER() ((const void *)__builtin_return_address(0))
 
-/** Note a failure, and tell the misuse hook if it is the caller's; returns `status`. With the lock held, so that hooks run one
- *  at a time. */
+/** Note a failure, and tell the misuse hook if it is the caller's; returns `status`. `bad` is NULL where no single value is bad.
+ *  With the lock held, so that hooks run one at a time. */
+static inline enum kva_status refuse_of(struct kva_vm *vm, enum kva_status status, const char *where,
+                                        uint64_t address, const struct kva_bad *bad)
+{
+    atomic_store_explicit(&vm->status, (int)status, memory_order_relaxed);
+    return is_misuse(status) ? kva_report_misuse(&vm->ledger.hooks, status, where, address, bad) : status;
+}
+
 static inline enum kva_status refuse(struct kva_vm *vm, enum kva_status status, const char *where,
                                      uint64_t address)
 {
-    atomic_store_explicit(&vm->status, (int)status, memory_order_relaxed);
-    return is_misuse(status) ? kva_report_misuse(&vm->ledger.hooks, status, where, address) : status;
+    return refuse_of(vm, status, where, address, NULL);
+}
+
+static inline enum kva_status finish_of(struct kva_vm *vm, enum kva_status status, const char *where,
+                                        uint64_t address, const struct kva_bad *bad)
+{
+    return status == KVA_OK ? KVA_OK : refuse_of(vm, status, where, address, bad);
 }
 
 static inline enum kva_status finish(struct kva_vm *vm, enum kva_status status, const char *where,
                                      uint64_t address)
 {
-    return status == KVA_OK ? KVA_OK : refuse(vm, status, where, address);
+    return finish_of(vm, status, where, address, NULL);
 }
 
-/** refuse, with the lock taken for it. */
+/** refuse_of, with the lock taken for it. */
 static inline enum kva_status refuse_unlocked(struct kva_vm *vm, enum kva_status status, const char *where,
-                                              uint64_t address)
+                                              uint64_t address, const struct kva_bad *bad)
 {
     vm_enter(vm);
-    (void)refuse(vm, status, where, address);
+    (void)refuse_of(vm, status, where, address, bad);
     vm_leave(vm);
     return status;
 }
 
-/** Tell the misuse hook that a pointer is NULL; the instance stays as it is. Without the lock. */
-static inline enum kva_status refuse_null(const struct kva_vm *vm, const char *where)
+/** The same, for a pointer that is NULL. */
+static inline enum kva_status refuse_pointer(struct kva_vm *vm, const char *where, uint64_t address,
+                                             const char *field)
 {
+    return refuse_unlocked(vm, KVA_ENULL, where, address, &(struct kva_bad){field, 0});
+}
+
+/** Tell the misuse hook that a pointer is NULL; the instance stays as it is. Without the lock. */
+static inline enum kva_status refuse_null(const struct kva_vm *vm, const char *where, const char *field)
+{
+    const struct kva_bad bad = {field, 0};
+
     vm_enter(vm);
-    enum kva_status status = kva_report_misuse(&vm->ledger.hooks, KVA_ENULL, where, 0);
+    enum kva_status status = kva_report_misuse(&vm->ledger.hooks, KVA_ENULL, where, 0, &bad);
     vm_leave(vm);
     return status;
 }
@@ -572,10 +593,12 @@ enum kva_status kva_take_area(struct kva_vm *vm, const struct kva_vm_request *re
  *  which the areas are there. */
 enum kva_status kva_take_congruent(struct kva_vm *vm, const struct kva_vm_request *request,
                                    const struct kva_part *parts, size_t count, enum kva_vm_kind kind,
-                                   void **memory);
+                                   void **memory, struct kva_bad *bad);
 
-/** Round a size up to whole pages (huge ones for KVA_VM_HUGE, where they pay): KVA_OK, KVA_ESIZE or KVA_EWRAP. */
-enum kva_status kva_pages_of(const struct kva_vm *vm, size_t size, unsigned *flags, uint32_t *pages);
+/** Round a size up to whole pages (huge ones for KVA_VM_HUGE, where they pay): KVA_OK; or KVA_ESIZE, KVA_EWRAP, and *bad is
+ *  "size". */
+enum kva_status kva_pages_of(const struct kva_vm *vm, size_t size, unsigned *flags, uint32_t *pages,
+                             struct kva_bad *bad);
 
 /* --------------------------------------------------------------------------------------- vm_free.c: giving */
 
@@ -730,7 +753,7 @@ size_t kva_ram_block_bytes(void);
 /** Count one more live map of each of `count` frames, if they are taken frames of a pool of this instance: KVA_OK, or
  *  kva_vm_map's statuses. */
 enum kva_status kva_use_frames(const struct kva_vm *vm, struct kva_frames *frames, const uint32_t *numbers,
-                               size_t count);
+                               size_t count, struct kva_bad *bad);
 
 /** Count one live map less of each. */
 void kva_unuse_frames(struct kva_frames *frames, const uint32_t *numbers, size_t count);

@@ -18,59 +18,64 @@
 
 /* ---------------------------------------------------------------------------------------------- arguments */
 
-enum kva_status kva_pages_of(const struct kva_vm *vm, size_t size, unsigned *flags, uint32_t *pages)
+enum kva_status kva_pages_of(const struct kva_vm *vm, size_t size, unsigned *flags, uint32_t *pages,
+                             struct kva_bad *bad)
 {
     uint64_t unit = page_of(vm);
     uint64_t bytes;
 
     if (size == 0)
-        return KVA_ESIZE;
+        return bad_field(bad, KVA_ESIZE, "size");
     bool pays = vm->pages.huge != 0 && vm->huge != KVA_HUGE_NEVER && size >= vm->pages.huge;
     if (!pays)
         *flags &= ~(unsigned)KVA_VM_HUGE;
     if (*flags & KVA_VM_HUGE)
         unit = vm->pages.huge;
     if (!align_up(size, unit, &bytes) || bytes > SIZE_MAX)
-        return KVA_EWRAP;
+        return bad_field(bad, KVA_EWRAP, "size");
     /* What no reserve can hold need not fit 32 bits: the largest count of them is refused all the same. */
     *pages = (uint32_t)min_u64(bytes >> vm->page_shift, UINT32_MAX);
     return KVA_OK;
 }
 
-/** Cut a request's window to the private part. The guard page may lie behind the window. */
+/** Cut a request's window to the private part. The guard page may lie after the window. A window that was left out, [0, 0], is
+ *  all of the part. */
 static enum kva_status cut_window(const struct kva_vm *vm, const struct kva_vm_request *request,
-                                  struct kva_wish *wish)
+                                  struct kva_wish *wish, struct kva_bad *bad)
 {
     uint64_t last = vm->frames_first - 1;
+    uint64_t max = (request->min | request->max) == 0 ? UINT64_MAX : request->max;
 
-    if (request->min > request->max || request->max < vm->first || request->min > last)
-        return KVA_EWINDOW;
+    if (request->min > max || max < vm->first)
+        return bad_field(bad, KVA_EWINDOW, "max");
+    if (request->min > last)
+        return bad_field(bad, KVA_EWINDOW, "min");
     wish->min = max_u64(request->min, vm->first);
-    if (!add_checked(request->max, bytes_of_pages(vm, vm->guard), &wish->max))
+    if (!add_checked(max, bytes_of_pages(vm, vm->guard), &wish->max))
         wish->max = last;
     wish->max = min_u64(wish->max, last);
-    wish->anywhere = request->min <= vm->first && request->max >= last;
+    wish->anywhere = request->min <= vm->first && max >= last;
     return KVA_OK;
 }
 
 static enum kva_status wish_of(const struct kva_vm *vm, const struct kva_vm_request *request,
-                               struct kva_wish *wish)
+                               struct kva_wish *wish, struct kva_bad *bad)
 {
     const unsigned known = KVA_VM_ZERO | KVA_VM_HUGE | KVA_VM_NO_BLOCK;
 
-    if (!is_power_of_two(request->align))
-        return KVA_EALIGN;
+    if (!has_one_bit_at_most(request->align)) /* 0 stands for 1, which counts as the page */
+        return bad_field(bad, KVA_EALIGN, "align");
     if (request->flags & ~known)
-        return KVA_EINVAL;
+        return bad_field(bad, KVA_EINVAL, "flags");
     *wish = (struct kva_wish){.size = request->size, .flags = request->flags, .caller = request->caller};
     wish->owner = request->owner;
     wish->align = max_u64(request->align, page_of(vm));
-    enum kva_status status = cut_window(vm, request, wish);
+    enum kva_status status = cut_window(vm, request, wish, bad);
     if (status != KVA_OK)
         return status;
     if (vm->huge == KVA_HUGE_LARGE && wish->anywhere)
         wish->flags |= KVA_VM_HUGE;
-    status = kva_pages_of(vm, request->size, &wish->flags, &wish->pages);
+    status = kva_pages_of(vm, request->size, &wish->flags, &wish->pages, bad);
     wish->bytes = bytes_of_pages(vm, (uint64_t)wish->pages + vm->guard);
     if (wish->flags & KVA_VM_HUGE)
         wish->align = max_u64(wish->align, vm->pages.huge);
@@ -289,11 +294,14 @@ static enum kva_status change_reclaim(struct kva_vm *vm, struct kva_vm_reclaim *
     vm_enter(vm);
     bool reenters = is_reclaiming(vm);
     vm_leave(vm);
-    if (reenters || !reclaim)
-        return refuse_unlocked(vm, reenters ? KVA_EREENTRY : KVA_ENULL, where, 0);
+    if (reenters)
+        return refuse_unlocked(vm, KVA_EREENTRY, where, 0, NULL);
+    if (!reclaim)
+        return refuse_pointer(vm, where, 0, "reclaim");
     lock_reclaim(vm);
     vm_enter(vm);
-    enum kva_status status = finish(vm, change(vm, reclaim), where, 0);
+    const struct kva_bad bad = {"reclaim.callback", 0}; /* the one thing that can be wrong with it */
+    enum kva_status status = finish_of(vm, change(vm, reclaim), where, 0, &bad);
     vm_leave(vm);
     unlock_reclaim(vm);
     return status;
@@ -358,10 +366,11 @@ enum kva_status kva_take_area(struct kva_vm *vm, const struct kva_vm_request *re
                               struct kva_taken *taken)
 {
     struct kva_wish wish;
-    enum kva_status status = wish_of(vm, request, &wish);
+    struct kva_bad bad;
+    enum kva_status status = wish_of(vm, request, &wish, &bad);
 
     if (status != KVA_OK)
-        return refuse_unlocked(vm, status, where, request->min);
+        return refuse_unlocked(vm, status, where, request->min, &bad);
     bool cacheable = wish.anywhere && wish.pages <= vm->cache_pages && !(wish.flags & KVA_VM_HUGE);
     if (cacheable && kva_cache_take(vm, &wish, taken))
         return KVA_OK;
@@ -388,7 +397,7 @@ enum kva_status kva_vm_alloc(struct kva_vm *vm, const struct kva_vm_request *req
     if (!vm)
         return KVA_ENULL;
     if (!request || !memory)
-        return refuse_unlocked(vm, KVA_ENULL, __func__, 0);
+        return refuse_pointer(vm, __func__, 0, request ? "memory" : "request");
     struct kva_vm_request with_caller = *request;
     if (!with_caller.caller)
         with_caller.caller = CALLER();
@@ -519,26 +528,28 @@ static enum kva_status attempt_congruent(struct kva_vm *vm, void *context)
 }
 
 /** Round the parts to pages and add their guards. */
-static enum kva_status plan_parts(const struct kva_vm *vm, struct congruence *congruence)
+static enum kva_status plan_parts(const struct kva_vm *vm, struct congruence *congruence, struct kva_bad *bad)
 {
     for (size_t i = 0; i < congruence->count; i++) {
         const struct kva_part *part = &congruence->parts[i];
         uint64_t bytes;
 
-        if (part->size == 0)
-            return KVA_ESIZE;
-        if (!align_up(part->size, page_of(vm), &bytes) || bytes > SIZE_MAX)
-            return KVA_EWRAP;
+        if (part->size == 0 || !align_up(part->size, page_of(vm), &bytes) || bytes > SIZE_MAX) {
+            *bad = (struct kva_bad){"parts[i].size", i};
+            return part->size == 0 ? KVA_ESIZE : KVA_EWRAP;
+        }
         if (bytes > vm->bytes)
             return KVA_ENOSPC;
         congruence->plan[i] = (struct kva_part){part->offset, bytes + bytes_of_pages(vm, vm->guard)};
     }
-    return KVA_OK;
+    uint64_t extent = 0;
+    return kva_validate_parts(congruence->plan, congruence->count, congruence->wish->align, page_of(vm),
+                              &extent, bad);
 }
 
 enum kva_status kva_take_congruent(struct kva_vm *vm, const struct kva_vm_request *request,
                                    const struct kva_part *parts, size_t count, enum kva_vm_kind kind,
-                                   void **memory)
+                                   void **memory, struct kva_bad *bad)
 {
     struct kva_memory *source = &vm->ledger.memory;
     struct kva_vm_request base = *request;
@@ -546,9 +557,11 @@ enum kva_status kva_take_congruent(struct kva_vm *vm, const struct kva_vm_reques
     size_t plan_bytes;
 
     base.size = 1; /* not read: the parts have sizes */
-    enum kva_status status = wish_of(vm, &base, &wish);
-    if (status == KVA_OK && ((request->flags & ~(unsigned)KVA_VM_ZERO) != 0 || count == 0))
-        status = KVA_EINVAL;
+    enum kva_status status = wish_of(vm, &base, &wish, bad);
+    if (status == KVA_OK && (request->flags & ~(unsigned)KVA_VM_ZERO) != 0)
+        status = bad_field(bad, KVA_EINVAL, "flags");
+    if (status == KVA_OK && count == 0)
+        status = bad_field(bad, KVA_EINVAL, "count");
     if (status == KVA_OK && !mul_checked(count, sizeof *parts, &plan_bytes))
         status = KVA_ENOMEM;
     if (status != KVA_OK)
@@ -558,7 +571,7 @@ enum kva_status kva_take_congruent(struct kva_vm *vm, const struct kva_vm_reques
     congruence.plan = source->take(source->context, plan_bytes);
     if (!congruence.plan)
         return KVA_ENOMEM;
-    status = plan_parts(vm, &congruence);
+    status = plan_parts(vm, &congruence, bad);
     if (status == KVA_OK)
         status = kva_obtain(vm, (size_t)congruence.plan[0].size, wish.flags, attempt_congruent, &congruence);
     for (size_t i = 0; status == KVA_OK && i < count; i++)
@@ -573,14 +586,15 @@ enum kva_status kva_vm_alloc_congruent(struct kva_vm *vm, const struct kva_vm_re
     if (!vm)
         return KVA_ENULL;
     if (!request || !parts || !memory)
-        return refuse_unlocked(vm, KVA_ENULL, __func__, 0);
+        return refuse_pointer(vm, __func__, 0, !request ? "request" : !parts ? "parts" : "memory");
     struct kva_vm_request with_caller = *request;
     if (!with_caller.caller)
         with_caller.caller = CALLER();
+    struct kva_bad bad = {NULL, 0};
     vm_enter(vm);
     free_ready_for(vm, request->flags);
-    enum kva_status status = kva_take_congruent(vm, &with_caller, parts, count, KVA_VM_VMALLOC, memory);
-    status = finish(vm, status, __func__, request->min);
+    enum kva_status status = kva_take_congruent(vm, &with_caller, parts, count, KVA_VM_VMALLOC, memory, &bad);
+    status = finish_of(vm, status, __func__, request->min, &bad);
     vm_leave(vm);
     return status;
 }

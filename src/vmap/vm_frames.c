@@ -41,10 +41,11 @@ static void give_pool(struct kva_frames *frames)
     source->give(source->context, frames, sizeof *frames);
 }
 
-static enum kva_status create(struct kva_vm *vm, uint64_t count, struct kva_frames **frames)
+static enum kva_status create(struct kva_vm *vm, uint64_t count, struct kva_frames **frames,
+                              struct kva_bad *bad)
 {
     if (count == 0 || count > most_frames)
-        return KVA_ESIZE;
+        return bad_field(bad, KVA_ESIZE, "count");
     struct kva_frames *made = take_pool(vm, count);
     if (!made)
         return KVA_ENOMEM;
@@ -64,9 +65,11 @@ enum kva_status kva_frames_create(struct kva_vm *vm, uint64_t count, struct kva_
     if (!vm)
         return KVA_ENULL;
     if (!frames)
-        return refuse_unlocked(vm, KVA_ENULL, __func__, 0);
+        return refuse_pointer(vm, __func__, 0, "frames");
+    struct kva_bad bad = {NULL, 0};
     vm_enter(vm);
-    enum kva_status status = finish(vm, create(vm, count, frames), __func__, 0);
+    enum kva_status status = create(vm, count, frames, &bad);
+    status = finish_of(vm, status, __func__, 0, &bad);
     vm_leave(vm);
     return status;
 }
@@ -136,10 +139,10 @@ intptr_t kva_frames_descriptor(const struct kva_frames *frames)
 
 /* ------------------------------------------------------------------------------------------ take and give */
 
-static enum kva_status take(struct kva_frames *frames, size_t count, uint32_t *numbers)
+static enum kva_status take(struct kva_frames *frames, size_t count, uint32_t *numbers, struct kva_bad *bad)
 {
     if (count == 0)
-        return KVA_ESIZE;
+        return bad_field(bad, KVA_ESIZE, "count");
     if (count > frames->count - frames->taken)
         return KVA_ENOSPC;
     uint64_t at = frames->lowest;
@@ -159,9 +162,11 @@ enum kva_status kva_frames_alloc(struct kva_frames *frames, size_t count, uint32
     if (!frames)
         return KVA_ENULL;
     if (!numbers)
-        return refuse_unlocked(frames->vm, KVA_ENULL, __func__, 0);
+        return refuse_pointer(frames->vm, __func__, 0, "numbers");
+    struct kva_bad bad = {NULL, 0};
     vm_enter(frames->vm);
-    enum kva_status status = finish(frames->vm, take(frames, count, numbers), __func__, 0);
+    enum kva_status status = take(frames, count, numbers, &bad);
+    status = finish_of(frames->vm, status, __func__, 0, &bad);
     vm_leave(frames->vm);
     return status;
 }
@@ -204,12 +209,14 @@ static void drain_runs(struct kva_frames *frames, const uint32_t *numbers, size_
     }
 }
 
-static enum kva_status give(struct kva_frames *frames, const uint32_t *numbers, size_t count)
+static enum kva_status give(struct kva_frames *frames, const uint32_t *numbers, size_t count,
+                            struct kva_bad *bad)
 {
     size_t done;
     enum kva_status status = mark_free(frames, numbers, count, &done);
 
     if (status != KVA_OK) {
+        *bad = (struct kva_bad){"numbers[i]", done};
         while (done-- > 0)
             frames->uses[numbers[done]] = 1;
         return status;
@@ -226,9 +233,11 @@ enum kva_status kva_frames_free(struct kva_frames *frames, const uint32_t *numbe
     if (count == 0)
         return KVA_OK;
     if (!numbers)
-        return refuse_unlocked(frames->vm, KVA_ENULL, __func__, 0);
+        return refuse_pointer(frames->vm, __func__, 0, "numbers");
+    struct kva_bad bad = {NULL, 0};
     vm_enter(frames->vm);
-    enum kva_status status = finish(frames->vm, give(frames, numbers, count), __func__, 0);
+    enum kva_status status = give(frames, numbers, count, &bad);
+    status = finish_of(frames->vm, status, __func__, 0, &bad);
     vm_leave(frames->vm);
     return status;
 }
@@ -241,17 +250,26 @@ void kva_unuse_frames(struct kva_frames *frames, const uint32_t *numbers, size_t
         frames->uses[numbers[i]]--;
 }
 
-enum kva_status kva_use_frames(const struct kva_vm *vm, struct kva_frames *frames, const uint32_t *numbers,
-                               size_t count)
+/** Whether what is to be mapped is in order, but for the numbers. */
+static enum kva_status validate_map(const struct kva_vm *vm, const struct kva_frames *frames,
+                                    const uint32_t *numbers, size_t count, struct kva_bad *bad)
 {
     if (!frames || !numbers)
-        return KVA_ENULL;
+        return bad_field(bad, KVA_ENULL, frames ? "numbers" : "frames");
     if (frames->vm != vm)
-        return KVA_EINVAL;
+        return bad_field(bad, KVA_EINVAL, "frames");
     if (count == 0)
-        return KVA_ESIZE;
-    if (count > SIZE_MAX >> vm->page_shift)
-        return KVA_EWRAP;
+        return bad_field(bad, KVA_ESIZE, "count");
+    return count > SIZE_MAX >> vm->page_shift ? bad_field(bad, KVA_EWRAP, "count") : KVA_OK;
+}
+
+enum kva_status kva_use_frames(const struct kva_vm *vm, struct kva_frames *frames, const uint32_t *numbers,
+                               size_t count, struct kva_bad *bad)
+{
+    enum kva_status status = validate_map(vm, frames, numbers, count, bad);
+
+    if (status != KVA_OK)
+        return status;
     for (size_t i = 0; i < count; i++) {
         bool exists = numbers[i] < frames->count;
         if (exists && frames->uses[numbers[i]] != 0) {
@@ -259,6 +277,7 @@ enum kva_status kva_use_frames(const struct kva_vm *vm, struct kva_frames *frame
             continue;
         }
         kva_unuse_frames(frames, numbers, i);
+        *bad = (struct kva_bad){"numbers[i]", i};
         return exists ? KVA_ENOENT : KVA_ERANGE;
     }
     return KVA_OK;

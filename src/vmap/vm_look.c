@@ -56,7 +56,7 @@ enum kva_status kva_vm_find(const struct kva_vm *vm, const void *address, struct
     if (!vm)
         return KVA_ENULL;
     if (!area)
-        return refuse_null(vm, __func__);
+        return refuse_null(vm, __func__, "area");
     kva_vm_freeze(vm);
     const struct kva_descriptor *found = kva_look_around(vm, (uintptr_t)address);
     if (found)
@@ -115,7 +115,7 @@ enum kva_status kva_vm_next(const struct kva_vm *vm, struct kva_vm_area *area)
     if (!vm)
         return KVA_ENULL;
     if (!area)
-        return refuse_null(vm, __func__);
+        return refuse_null(vm, __func__, "area");
     kva_vm_freeze(vm);
     enum kva_status status = look_next(vm, area);
     kva_vm_thaw(vm);
@@ -174,7 +174,7 @@ enum kva_status kva_vm_stats_read(const struct kva_vm *vm, struct kva_vm_stats *
     if (!vm)
         return KVA_ENULL;
     if (!stats)
-        return refuse_null(vm, __func__);
+        return refuse_null(vm, __func__, "stats");
     kva_vm_freeze(vm);
     sum_up(vm, stats);
     kva_vm_thaw(vm);
@@ -355,6 +355,6 @@ enum kva_status kva_vm_check(const struct kva_vm *vm, struct kva_fault *fault)
     if (!broken)
         return status;
     if (fault)
-        *fault = (struct kva_fault){KVA_ECORRUPT, __func__, broken, at};
+        *fault = (struct kva_fault){.status = KVA_ECORRUPT, .where = __func__, .what = broken, .address = at};
     return KVA_ECORRUPT;
 }

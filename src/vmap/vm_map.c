@@ -61,12 +61,14 @@ enum kva_status kva_take_map(struct kva_vm *vm, struct kva_frames *frames, const
 }
 
 static enum kva_status map_frames(struct kva_vm *vm, struct kva_frames *frames, const uint32_t *numbers,
-                                  size_t count, unsigned flags, const void *caller, void **memory)
+                                  size_t count, unsigned flags, const void *caller, void **memory,
+                                  struct kva_bad *bad)
 {
     struct kva_descriptor *map;
-    bool known = (flags & ~(unsigned)KVA_VM_NO_BLOCK) == 0;
-    enum kva_status status = known ? kva_use_frames(vm, frames, numbers, count) : KVA_EINVAL;
 
+    if ((flags & ~(unsigned)KVA_VM_NO_BLOCK) != 0)
+        return bad_field(bad, KVA_EINVAL, "flags");
+    enum kva_status status = kva_use_frames(vm, frames, numbers, count, bad);
     if (status != KVA_OK)
         return status;
     frames->pending += count;
@@ -82,10 +84,12 @@ static enum kva_status map_frames(struct kva_vm *vm, struct kva_frames *frames, 
 static enum kva_status map_locked(struct kva_vm *vm, struct kva_frames *frames, const uint32_t *numbers,
                                   size_t count, unsigned flags, const void *caller, void **memory)
 {
+    struct kva_bad bad = {NULL, 0};
+
     vm_enter(vm);
     free_ready_for(vm, flags);
-    enum kva_status status = map_frames(vm, frames, numbers, count, flags, caller, memory);
-    status = finish(vm, status, "kva_vm_map", 0);
+    enum kva_status status = map_frames(vm, frames, numbers, count, flags, caller, memory, &bad);
+    status = finish_of(vm, status, "kva_vm_map", 0, &bad);
     vm_leave(vm);
     return status;
 }
@@ -96,7 +100,7 @@ enum kva_status kva_vm_map(struct kva_vm *vm, struct kva_frames *frames, const u
     if (!vm)
         return KVA_ENULL;
     if (!memory)
-        return refuse_unlocked(vm, KVA_ENULL, __func__, 0);
+        return refuse_pointer(vm, __func__, 0, "memory");
     return map_locked(vm, frames, numbers, count, flags, CALLER(), memory);
 }
 

@@ -67,18 +67,18 @@ struct shape {
 
 /** What the config amounts to. The sums below stay far from wrapping: no chunk is longer than the reserve. */
 static enum kva_status shape_of(const struct kva_vm *vm, const struct kva_pcpu_config *config,
-                                struct shape *shape)
+                                struct shape *shape, struct kva_bad *bad)
 {
     unsigned groups = config->groups != 0 ? config->groups : 1;
     uint64_t unit;
 
     shape->cpus = config->cpus != 0 ? config->cpus : vm->cpus;
     if (groups > shape->cpus)
-        return KVA_EINVAL;
+        return bad_field(bad, KVA_EINVAL, "groups");
     shape->per_group = (shape->cpus - 1) / groups + 1;
     shape->groups = (shape->cpus - 1) / shape->per_group + 1;
     if (!align_up(config->unit != 0 ? config->unit : default_unit, page_of(vm), &unit))
-        return KVA_EWRAP;
+        return bad_field(bad, KVA_EWRAP, "unit");
     if (unit > vm->bytes / shape->cpus)
         return KVA_ENOSPC;
     shape->unit = (size_t)unit;
@@ -156,12 +156,13 @@ enum kva_status kva_pcpu_create(struct kva_vm *vm, const struct kva_pcpu_config 
     if (!vm)
         return KVA_ENULL;
     if (!pcpu)
-        return refuse_unlocked(vm, KVA_ENULL, __func__, 0);
-    enum kva_status status = shape_of(vm, config ? config : &usual, &shape);
+        return refuse_pointer(vm, __func__, 0, "pcpu");
+    struct kva_bad bad = {NULL, 0};
+    enum kva_status status = shape_of(vm, config ? config : &usual, &shape, &bad);
     vm_enter(vm);
     if (status == KVA_OK)
         status = create(vm, &shape, pcpu);
-    status = finish(vm, status, __func__, 0);
+    status = finish_of(vm, status, __func__, 0, &bad);
     vm_leave(vm);
     return status;
 }
@@ -337,12 +338,13 @@ static void make_present(struct kva_pcpu *pcpu, size_t k)
 static enum kva_status supply_chunk(struct kva_pcpu *pcpu, const void *caller)
 {
     struct kva_vm_request request = kva_vm_request_of(1);
+    struct kva_bad bad; /* the request is in order */
     size_t k;
 
     request.caller = caller;
     pcpu->growing++;
     enum kva_status status =
-        kva_take_congruent(pcpu->vm, &request, pcpu->parts, pcpu->groups, KVA_VM_PCPU, pcpu->areas);
+        kva_take_congruent(pcpu->vm, &request, pcpu->parts, pcpu->groups, KVA_VM_PCPU, pcpu->areas, &bad);
     pcpu->growing--;
     if (status != KVA_OK)
         return status;
@@ -368,11 +370,13 @@ static void chunk_is_empty(struct kva_pcpu *pcpu, size_t k, const void *by)
 
 /* ----------------------------------------------------------------------------------------------- objects */
 
-static enum kva_status validate_object(const struct kva_pcpu *pcpu, size_t size, size_t align)
+static enum kva_status validate_object(const struct kva_pcpu *pcpu, size_t size, size_t align,
+                                       struct kva_bad *bad)
 {
     if (size == 0 || size > pcpu->unit)
-        return KVA_ESIZE;
-    return is_power_of_two(align) && align <= page_of(pcpu->vm) ? KVA_OK : KVA_EALIGN;
+        return bad_field(bad, KVA_ESIZE, "size");
+    return is_power_of_two(align) && align <= page_of(pcpu->vm) ? KVA_OK
+                                                                : bad_field(bad, KVA_EALIGN, "align");
 }
 
 static enum kva_status take_offset(struct kva_pcpu *pcpu, size_t size, size_t align, const void *caller,
@@ -399,10 +403,10 @@ static void clear_copies(const struct kva_pcpu *pcpu, uintptr_t object, size_t s
 
 /** With the lock held. */
 static enum kva_status take_object(struct kva_pcpu *pcpu, size_t size, size_t align, const void *caller,
-                                   uintptr_t *object)
+                                   uintptr_t *object, struct kva_bad *bad)
 {
     uint64_t offset;
-    enum kva_status status = validate_object(pcpu, size, align);
+    enum kva_status status = validate_object(pcpu, size, align, bad);
 
     if (status == KVA_OK)
         status = take_offset(pcpu, size, align, caller, &offset);
@@ -425,9 +429,11 @@ enum kva_status kva_pcpu_alloc(struct kva_pcpu *pcpu, size_t size, size_t align,
         return KVA_ENULL;
     struct kva_vm *vm = pcpu->vm;
     if (!object)
-        return refuse_unlocked(vm, KVA_ENULL, __func__, 0);
+        return refuse_pointer(vm, __func__, 0, "object");
+    struct kva_bad bad = {NULL, 0};
     vm_enter(vm);
-    enum kva_status status = finish(vm, take_object(pcpu, size, align, CALLER(), &address), __func__, 0);
+    enum kva_status status = take_object(pcpu, size, align, CALLER(), &address, &bad);
+    status = finish_of(vm, status, __func__, 0, &bad);
     vm_leave(vm);
     if (status != KVA_OK)
         return status;

@@ -528,10 +528,10 @@ static enum kva_status map_in_block(struct kva_vm *vm, struct kva_frames *frames
 }
 
 static enum kva_status map_ram(struct kva_vm *vm, struct kva_frames *frames, const uint32_t *numbers,
-                               size_t count, const void *caller, void **memory)
+                               size_t count, const void *caller, void **memory, struct kva_bad *bad)
 {
     struct kva_descriptor *map;
-    enum kva_status status = kva_use_frames(vm, frames, numbers, count);
+    enum kva_status status = kva_use_frames(vm, frames, numbers, count, bad);
 
     if (status != KVA_OK)
         return status;
@@ -551,9 +551,11 @@ static enum kva_status map_ram(struct kva_vm *vm, struct kva_frames *frames, con
 static enum kva_status map_locked(struct kva_vm *vm, struct kva_frames *frames, const uint32_t *numbers,
                                   size_t count, const void *caller, void **memory)
 {
+    struct kva_bad bad = {NULL, 0};
+
     vm_enter(vm);
-    enum kva_status status = map_ram(vm, frames, numbers, count, caller, memory);
-    status = finish(vm, status, "kva_vm_map_ram", 0);
+    enum kva_status status = map_ram(vm, frames, numbers, count, caller, memory, &bad);
+    status = finish_of(vm, status, "kva_vm_map_ram", 0, &bad);
     vm_leave(vm);
     return status;
 }
@@ -564,7 +566,7 @@ enum kva_status kva_vm_map_ram(struct kva_vm *vm, struct kva_frames *frames, con
     if (!vm)
         return KVA_ENULL;
     if (!memory)
-        return refuse_unlocked(vm, KVA_ENULL, __func__, 0);
+        return refuse_pointer(vm, __func__, 0, "memory");
     return map_locked(vm, frames, numbers, count, CALLER(), memory);
 }
 

@@ -21,6 +21,7 @@ struct change {
     unsigned flags; /* the caller's */
     uint32_t pages; /* in the area's kind of pages */
     const void *caller;
+    struct kva_bad bad; /* field NULL: none */
 };
 
 static bool wants_zero(const struct kva_vm *vm, const struct change *change)
@@ -172,7 +173,7 @@ static enum kva_status resize(struct kva_vm *vm, struct kva_descriptor *area, st
     unsigned flags = area->flags & KVA_VM_HUGE;
     size_t least = flags ? (size_t)vm->pages.huge : 1; /* an area in huge pages stays in them */
     enum kva_status status =
-        kva_pages_of(vm, change->size > least ? change->size : least, &flags, &change->pages);
+        kva_pages_of(vm, change->size > least ? change->size : least, &flags, &change->pages, &change->bad);
 
     if (status != KVA_OK)
         return status;
@@ -226,7 +227,7 @@ static enum kva_status reallocate(struct kva_vm *vm, void *memory, struct change
     struct kva_descriptor *area = claim_area(vm, (uintptr_t)memory);
     enum kva_status status = area ? change_claimed(vm, area, change, moved)
                                   : kva_why_not_live(vm, (uintptr_t)memory, KVA_VM_VMALLOC);
-    status = finish(vm, status, where, (uintptr_t)memory);
+    status = finish_of(vm, status, where, (uintptr_t)memory, &change->bad);
     vm_leave(vm);
     return status;
 }
@@ -237,7 +238,7 @@ static enum kva_status reallocate_or_take(struct kva_vm *vm, void *memory, struc
     const unsigned known = KVA_VM_ZERO | KVA_VM_HUGE | KVA_VM_NO_BLOCK;
 
     if (change->flags & ~known)
-        return refuse_unlocked(vm, KVA_EINVAL, where, (uintptr_t)memory);
+        return refuse_unlocked(vm, KVA_EINVAL, where, (uintptr_t)memory, &(struct kva_bad){"flags", 0});
     if (memory)
         return reallocate(vm, memory, change, where, moved);
     if (change->size == 0) {
@@ -257,7 +258,7 @@ enum kva_status kva_vm_realloc(struct kva_vm *vm, void *memory, size_t size, uns
     if (!vm)
         return KVA_ENULL;
     if (!moved)
-        return refuse_unlocked(vm, KVA_ENULL, __func__, (uintptr_t)memory);
+        return refuse_pointer(vm, __func__, (uintptr_t)memory, "moved");
     return reallocate_or_take(vm, memory, &change, __func__, moved);
 }
 

@@ -95,7 +95,7 @@ enum kva_status kva_vm_report(const struct kva_vm *vm, kva_dump_line *line, void
     if (!vm)
         return KVA_ENULL;
     if (!line)
-        return refuse_null(vm, __func__);
+        return refuse_null(vm, __func__, "line");
     while (kva_vm_next(vm, &area) == KVA_OK) {
         begin_line(&writer);
         put_area(&writer.text, vm, &area);
@@ -257,7 +257,7 @@ enum kva_status kva_vm_report_json(const struct kva_vm *vm, kva_dump_line *line,
     if (!vm)
         return KVA_ENULL;
     if (!line)
-        return refuse_null(vm, __func__);
+        return refuse_null(vm, __func__, "line");
     begin_line(&writer);
     text_put(&writer.text, "{\"areas\": [");
     end_line(&writer);

@@ -205,22 +205,35 @@ static bool is_policy(enum kva_policy policy)
     return policy == KVA_LOWEST || policy == KVA_HIGHEST;
 }
 
+/** What fields that were left at 0 stand for: an alignment of 1, and the window of all addresses. */
+static struct kva_request spelt_out(const struct kva_request *request)
+{
+    struct kva_request full = *request;
+
+    if (full.align == 0)
+        full.align = 1;
+    if (full.min == 0 && full.max == 0)
+        full.max = UINT64_MAX;
+    return full;
+}
+
 enum kva_status model_alloc(struct model *model, const struct kva_request *request, uint64_t *start)
 {
+    struct kva_request full = spelt_out(request);
     struct kva_part part = {0, request->size};
     uint64_t units;
 
-    if (!is_policy(request->policy))
+    if (!is_policy(full.policy))
         return KVA_EINVAL;
-    if (request->size == 0)
+    if (full.size == 0)
         return KVA_ESIZE;
-    if (!is_power(request->align))
+    if (!is_power(full.align))
         return KVA_EALIGN;
-    if (!units_for(model, request->size, &units))
+    if (!units_for(model, full.size, &units))
         return KVA_EWRAP;
-    if (check_window(model, request) != KVA_OK)
+    if (check_window(model, &full) != KVA_OK)
         return KVA_EWINDOW;
-    return take(model, request, &part, 1, start);
+    return take(model, &full, &part, 1, start);
 }
 
 /** The parts one by one: sizes, offsets, order. */
@@ -249,18 +262,19 @@ static enum kva_status check_parts(const struct model *model, const struct kva_r
 enum kva_status model_alloc_congruent(struct model *model, const struct kva_request *request,
                                       const struct kva_part *parts, size_t count, uint64_t *base)
 {
+    struct kva_request full = spelt_out(request);
     enum kva_status status;
 
-    if (!is_policy(request->policy))
+    if (!is_policy(full.policy))
         return KVA_EINVAL;
-    if (!is_power(request->align))
+    if (!is_power(full.align))
         return KVA_EALIGN;
-    if (check_window(model, request) != KVA_OK)
+    if (check_window(model, &full) != KVA_OK)
         return KVA_EWINDOW;
-    status = check_parts(model, request, parts, count);
+    status = check_parts(model, &full, parts, count);
     if (status != KVA_OK)
         return status;
-    return take(model, request, parts, count, base);
+    return take(model, &full, parts, count, base);
 }
 
 /* ------------------------------------------------------------------------------------------ given ranges */

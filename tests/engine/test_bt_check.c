@@ -76,7 +76,7 @@ static void tear_down(struct fixture *f)
 /** The check names one of some invariants, "I1I4" for either. */
 static void expect_named(const struct fixture *f, const char *names, const char *what, uint64_t where)
 {
-    struct kva_fault fault = {KVA_OK, "", "", 0};
+    struct kva_fault fault = {.what = ""};
     enum kva_status status = kva_space_check(&f->space, &fault);
     bool named = false;
 

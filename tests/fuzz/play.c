@@ -144,13 +144,17 @@ static void any_request(struct play *play, struct kva_request *request)
         request->min = a < b ? a : b;
         request->max = a < b ? b : a;
     }
+    if (code & 8) { /* what is usual, as a designated initialiser leaves it */
+        request->align = code & 2 ? request->align : 0;
+        request->max = code & 4 ? request->max : 0;
+    }
 }
 
 static void any_parts(struct play *play, struct call *call)
 {
     uint64_t offset = 0;
 
-    call->request.align = play->quantum;
+    call->request.align = call->request.align == 0 ? 0 : play->quantum;
     call->part_count = 1 + byte(play) % PARTS;
     for (size_t i = 0; i < call->part_count; i++) {
         call->parts[i].offset = offset;

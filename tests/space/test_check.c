@@ -77,7 +77,7 @@ static void tear_down(struct fixture *f)
 /** The check finds the invariant `name` broken ("I4"), and does not call the hook. Returns the address. */
 static uint64_t expect_broken(struct fixture *f, const char *name)
 {
-    struct kva_fault fault = {KVA_OK, NULL, NULL, 0};
+    struct kva_fault fault = {.what = NULL};
     unsigned reports = f->reports;
 
     assert_int_equal(kva_space_check(&f->space, &fault), KVA_ECORRUPT);
@@ -96,7 +96,8 @@ static void a_sound_space_has_no_fault(void **state)
     (void)state;
     for_each_engine (engine, e) {
         static struct fixture f;
-        struct kva_fault fault = {KVA_EBUSY, "untouched", "untouched", 77};
+        struct kva_fault fault = {
+            .status = KVA_EBUSY, .where = "untouched", .what = "untouched", .address = 77};
 
         set_up(&f, engine, true);
         assert_int_equal(kva_space_check(&f.space, &fault), KVA_OK);

@@ -186,17 +186,32 @@ static void try_request(struct world *world, const struct kva_request *request, 
     }
 }
 
+static void try_both_policies(struct world *world, struct kva_request *request, unsigned places)
+{
+    request->policy = KVA_LOWEST;
+    try_request(world, request, places);
+    request->policy = KVA_HIGHEST;
+    try_request(world, request, places);
+}
+
+/** A request without a window, and without an alignment where one quantum is wanted, as a designated initialiser leaves it. */
+static void try_left_out(struct world *world, struct kva_request request, unsigned candidates)
+{
+    request.min = request.max = 0;
+    if (request.align == world->place->quantum)
+        request.align = 0;
+    try_both_policies(world, &request, candidates);
+}
+
 static void try_windows(struct world *world, struct kva_request *request, unsigned size, unsigned candidates)
 {
     for (unsigned min = 0; min < UNITS; min++) {
         for (unsigned max = min; max < UNITS; max++) {
             request->min = address_of(world, min);
             request->max = last_address_of(world, max);
-            unsigned places = candidates & places_in_window(size, min, max);
-            request->policy = KVA_LOWEST;
-            try_request(world, request, places);
-            request->policy = KVA_HIGHEST;
-            try_request(world, request, places);
+            if (request->max == 0)
+                continue; /* the window of address 0 alone means the whole space: see try_left_out */
+            try_both_policies(world, request, candidates & places_in_window(size, min, max));
         }
     }
 }
@@ -209,6 +224,7 @@ static void try_all_requests(struct world *world)
             request.align = world->place->quantum << shift;
             unsigned candidates = places_that_fit(world->layout, size) & aligned_places(world, request.align);
             try_windows(world, &request, size, candidates);
+            try_left_out(world, request, candidates);
         }
     }
 }

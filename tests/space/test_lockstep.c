@@ -430,6 +430,10 @@ static void any_request(struct team *team, struct operation *op)
         op->request.align = any_align(team);
     if (test_one_in(&team->rng, 2))
         any_window(team, &op->request);
+    if (test_one_in(&team->rng, 8)) /* fields as a designated initialiser leaves them */
+        op->request.align = 0;
+    if (test_one_in(&team->rng, 8))
+        op->request.min = op->request.max = 0;
     if (!test_one_in(&team->rng, 24))
         return;
     switch (test_below(&team->rng, 6)) { /* spoil one field */
@@ -440,7 +444,7 @@ static void any_request(struct team *team, struct operation *op)
         op->request.size = UINT64_MAX - test_below(&team->rng, 2 * team->geometry->quantum);
         break;
     case 2:
-        op->request.align = test_one_in(&team->rng, 2) ? 0 : 3 * team->geometry->quantum;
+        op->request.align = 3 * team->geometry->quantum;
         break;
     case 3:
         op->request.min = op->request.max;
@@ -471,6 +475,8 @@ static void any_parts(struct team *team, struct operation *op)
         uint64_t room = op->parts[i].size / step + (op->parts[i].size % step != 0);
         offset += (room + test_below(&team->rng, 4)) * step;
     }
+    if (test_one_in(&team->rng, 8))
+        op->request.align = 0;
     if (test_one_in(&team->rng, 16)) {
         struct kva_part *part = &op->parts[test_below(&team->rng, op->count)];
         uint64_t *field = test_one_in(&team->rng, 2) ? &part->offset : &part->size;

@@ -359,6 +359,55 @@ static void other_requests_get_the_lowest_address(void **state)
     }
 }
 
+/* A request as a designated initialiser leaves it has no window and no alignment: pools serve it as they serve any such. */
+static void what_is_left_out_is_no_window(void **state)
+{
+    static const struct kva_request requests[] = {
+        {.size = QUANTUM, .align = 0, .min = 0, .max = 0},
+        {.size = QUANTUM, .align = 0, .min = 0, .max = UINT64_MAX},
+        {.size = QUANTUM, .align = 1, .min = 0, .max = 0},
+    };
+    const struct kva_engine *engine;
+    (void)state;
+    for_each_engine (engine, e) {
+        static struct rig rig;
+        uint64_t start;
+
+        for (size_t i = 0; i < sizeof(requests) / sizeof(requests[0]); i++) {
+            set_up(&rig, engine, 4096, 4096);
+            assert_int_equal(kva_alloc(&rig.space, &requests[i], &start), KVA_OK);
+            assert_int_equal(rig.space.shared->pools->spans, 1);
+            tear_down(&rig);
+        }
+    }
+}
+
+/* The window of address 1 alone, and one that ends just below the top, are windows. */
+static void the_next_best_windows_are_windows(void **state)
+{
+    static const struct kva_request requests[] = {
+        {.size = 1, .min = 1, .max = 1},
+        {.size = 1, .min = 0, .max = 1},
+        {.size = 1, .min = 0, .max = UINT64_MAX - 1},
+        {.size = 1, .min = 1, .max = UINT64_MAX},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(requests) / sizeof(requests[0]); i++) {
+        static struct rig rig;
+        struct kva_config config = config_of(&rig, NULL, 4096, 4096);
+        uint64_t start;
+
+        config.first = 0;
+        config.last = UINT64_MAX;
+        config.quantum = 1;
+        assert_int_equal(kva_space_init(&rig.space, &config), KVA_OK);
+        assert_int_equal(kva_alloc(&rig.space, &requests[i], &start), KVA_OK);
+        assert_int_equal(start, requests[i].min);
+        assert_int_equal(rig.space.shared->pools->spans, 0);
+        assert_int_equal(kva_space_abandon(&rig.space), KVA_OK);
+    }
+}
+
 static void small_spaces_have_small_spans_or_none(void **state)
 {
     static const struct {
@@ -983,6 +1032,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(objects_are_segments_of_their_own),
         cmocka_unit_test(other_requests_get_the_lowest_address),
+        cmocka_unit_test(what_is_left_out_is_no_window),
+        cmocka_unit_test(the_next_best_windows_are_windows),
         cmocka_unit_test(small_spaces_have_small_spans_or_none),
         cmocka_unit_test(every_short_program),
         cmocka_unit_test(long_random_programs),

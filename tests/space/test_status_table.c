@@ -175,7 +175,6 @@ static enum kva_status congruent(struct fixture *f, struct kva_request request, 
 CALL(alloc_null_request, kva_alloc(&f->space, NULL, &f->start))
 ALLOC(alloc_policy, request.policy = (enum kva_policy)2)
 ALLOC(alloc_policy_large, request.policy = (enum kva_policy)0x7fffffff)
-ALLOC(alloc_align_0, request.align = 0)
 ALLOC(alloc_align_3, request.align = 3)
 ALLOC(alloc_align_top, request.align = TOP)
 ALLOC(alloc_align_two_bits, request.align = (UINT64_C(1) << 63) | PAGE)
@@ -389,57 +388,61 @@ struct row {
     enum kva_status status;
     const char *where; /* the public function */
     uint64_t address;  /* what the hook is told */
+    const char *field; /* the value that is bad; NULL: none in particular */
+    size_t index;
 };
 
-#define ROW(call, status, where, address)                                                                    \
+#define ELEMENT(call, status, where, address, field, index)                                                  \
     {                                                                                                        \
-#call, call, status, #where, address                                                                 \
+#call, call, status, #where, address, field, index                                                   \
     }
-#define BOTH(call, status)                                                                                   \
-    ROW(call, status, kva_alloc, ANY), ROW(call##_congruent, status, kva_alloc_congruent, ANY)
+#define FIELD(call, status, where, address, field) ELEMENT(call, status, where, address, field, 0)
+#define ROW(call, status, where, address) ELEMENT(call, status, where, address, NULL, 0)
+#define BOTH(call, status, field)                                                                            \
+    FIELD(call, status, kva_alloc, ANY, field),                                                              \
+        FIELD(call##_congruent, status, kva_alloc_congruent, ANY, field)
 
 static const struct row rows[] = {
-    ROW(alloc_null_request, KVA_ENULL, kva_alloc, 0),
-    ROW(alloc_null_start, KVA_ENULL, kva_alloc, 0),
-    BOTH(alloc_policy, KVA_EINVAL),
-    BOTH(alloc_policy_large, KVA_EINVAL),
-    ROW(alloc_size_0, KVA_ESIZE, kva_alloc, ANY),
-    BOTH(alloc_align_0, KVA_EALIGN),
-    BOTH(alloc_align_3, KVA_EALIGN),
-    BOTH(alloc_align_top, KVA_EALIGN),
-    BOTH(alloc_align_two_bits, KVA_EALIGN),
-    ROW(alloc_size_wraps, KVA_EWRAP, kva_alloc, ANY),
-    ROW(alloc_size_wraps_just, KVA_EWRAP, kva_alloc, ANY),
-    BOTH(alloc_window_reversed, KVA_EWINDOW),
-    BOTH(alloc_window_reversed_at_the_ends, KVA_EWINDOW),
-    BOTH(alloc_window_below, KVA_EWINDOW),
-    BOTH(alloc_window_above, KVA_EWINDOW),
+    FIELD(alloc_null_request, KVA_ENULL, kva_alloc, 0, "request"),
+    FIELD(alloc_null_start, KVA_ENULL, kva_alloc, 0, "start"),
+    BOTH(alloc_policy, KVA_EINVAL, "policy"),
+    BOTH(alloc_policy_large, KVA_EINVAL, "policy"),
+    FIELD(alloc_size_0, KVA_ESIZE, kva_alloc, ANY, "size"),
+    BOTH(alloc_align_3, KVA_EALIGN, "align"),
+    BOTH(alloc_align_top, KVA_EALIGN, "align"),
+    BOTH(alloc_align_two_bits, KVA_EALIGN, "align"),
+    FIELD(alloc_size_wraps, KVA_EWRAP, kva_alloc, ANY, "size"),
+    FIELD(alloc_size_wraps_just, KVA_EWRAP, kva_alloc, ANY, "size"),
+    BOTH(alloc_window_reversed, KVA_EWINDOW, "max"),
+    BOTH(alloc_window_reversed_at_the_ends, KVA_EWINDOW, "max"),
+    BOTH(alloc_window_below, KVA_EWINDOW, "max"),
+    BOTH(alloc_window_above, KVA_EWINDOW, "min"),
 
-    ROW(congruent_null_request, KVA_ENULL, kva_alloc_congruent, 0),
-    ROW(congruent_null_parts, KVA_ENULL, kva_alloc_congruent, 0),
-    ROW(congruent_null_base, KVA_ENULL, kva_alloc_congruent, 0),
-    ROW(congruent_count_0, KVA_EINVAL, kva_alloc_congruent, ANY),
-    ROW(congruent_first_offset, KVA_EINVAL, kva_alloc_congruent, ANY),
-    ROW(congruent_first_size_0, KVA_ESIZE, kva_alloc_congruent, ANY),
-    ROW(congruent_size_0, KVA_ESIZE, kva_alloc_congruent, ANY),
-    ROW(congruent_overlap, KVA_EINVAL, kva_alloc_congruent, ANY),
-    ROW(congruent_overlap_by_rounding, KVA_EINVAL, kva_alloc_congruent, ANY),
-    ROW(congruent_descending, KVA_EINVAL, kva_alloc_congruent, ANY),
-    ROW(congruent_offset_misses_quantum, KVA_EALIGN, kva_alloc_congruent, ANY),
-    ROW(congruent_offset_misses_align, KVA_EALIGN, kva_alloc_congruent, ANY),
-    ROW(congruent_size_wraps, KVA_EWRAP, kva_alloc_congruent, ANY),
-    ROW(congruent_end_wraps, KVA_EWRAP, kva_alloc_congruent, ANY),
+    FIELD(congruent_null_request, KVA_ENULL, kva_alloc_congruent, 0, "request"),
+    FIELD(congruent_null_parts, KVA_ENULL, kva_alloc_congruent, 0, "parts"),
+    FIELD(congruent_null_base, KVA_ENULL, kva_alloc_congruent, 0, "base"),
+    FIELD(congruent_count_0, KVA_EINVAL, kva_alloc_congruent, ANY, "count"),
+    ELEMENT(congruent_first_offset, KVA_EINVAL, kva_alloc_congruent, ANY, "parts[i].offset", 0),
+    ELEMENT(congruent_first_size_0, KVA_ESIZE, kva_alloc_congruent, ANY, "parts[i].size", 0),
+    ELEMENT(congruent_size_0, KVA_ESIZE, kva_alloc_congruent, ANY, "parts[i].size", 1),
+    ELEMENT(congruent_overlap, KVA_EINVAL, kva_alloc_congruent, ANY, "parts[i].offset", 1),
+    ELEMENT(congruent_overlap_by_rounding, KVA_EINVAL, kva_alloc_congruent, ANY, "parts[i].offset", 1),
+    ELEMENT(congruent_descending, KVA_EINVAL, kva_alloc_congruent, ANY, "parts[i].offset", 2),
+    ELEMENT(congruent_offset_misses_quantum, KVA_EALIGN, kva_alloc_congruent, ANY, "parts[i].offset", 1),
+    ELEMENT(congruent_offset_misses_align, KVA_EALIGN, kva_alloc_congruent, ANY, "parts[i].offset", 1),
+    ELEMENT(congruent_size_wraps, KVA_EWRAP, kva_alloc_congruent, ANY, "parts[i].size", 1),
+    ELEMENT(congruent_end_wraps, KVA_EWRAP, kva_alloc_congruent, ANY, "parts[i].size", 1),
 
-    ROW(reserve_size_0, KVA_ESIZE, kva_reserve, HOLE),
-    ROW(reserve_misses_quantum, KVA_EALIGN, kva_reserve, HOLE + 1),
-    ROW(reserve_end_wraps, KVA_EWRAP, kva_reserve, HOLE),
-    ROW(reserve_end_wraps_by_rounding, KVA_EWRAP, kva_reserve, TOP - PAGE + 1),
-    ROW(reserve_size_wraps, KVA_EWRAP, kva_reserve, 0),
-    ROW(reserve_below, KVA_ERANGE, kva_reserve, FIRST - PAGE),
-    ROW(reserve_from_below, KVA_ERANGE, kva_reserve, FIRST - PAGE),
-    ROW(reserve_above, KVA_ERANGE, kva_reserve, LAST + 1),
-    ROW(reserve_beyond_the_end, KVA_ERANGE, kva_reserve, LAST + 1 - PAGE),
-    ROW(reserve_the_last_page_of_all, KVA_ERANGE, kva_reserve, TOP - PAGE + 1),
+    FIELD(reserve_size_0, KVA_ESIZE, kva_reserve, HOLE, "size"),
+    FIELD(reserve_misses_quantum, KVA_EALIGN, kva_reserve, HOLE + 1, "start"),
+    FIELD(reserve_end_wraps, KVA_EWRAP, kva_reserve, HOLE, "size"),
+    FIELD(reserve_end_wraps_by_rounding, KVA_EWRAP, kva_reserve, TOP - PAGE + 1, "size"),
+    FIELD(reserve_size_wraps, KVA_EWRAP, kva_reserve, 0, "size"),
+    FIELD(reserve_below, KVA_ERANGE, kva_reserve, FIRST - PAGE, "start"),
+    FIELD(reserve_from_below, KVA_ERANGE, kva_reserve, FIRST - PAGE, "start"),
+    FIELD(reserve_above, KVA_ERANGE, kva_reserve, LAST + 1, "start"),
+    FIELD(reserve_beyond_the_end, KVA_ERANGE, kva_reserve, LAST + 1 - PAGE, "size"),
+    FIELD(reserve_the_last_page_of_all, KVA_ERANGE, kva_reserve, TOP - PAGE + 1, "start"),
     ROW(reserve_without_conflict, KVA_EEXIST, kva_reserve, ANY),
 
     ROW(free_below, KVA_EUNKNOWN, kva_free, FIRST - PAGE),
@@ -461,22 +464,22 @@ static const struct row rows[] = {
     ROW(defer_deferred, KVA_EDEFERRED, kva_free_deferred, DEFERRED),
     ROW(defer_inside_deferred, KVA_EDEFERRED, kva_free_deferred, DEFERRED + PAGE),
 
-    ROW(free_range_size_0, KVA_ESIZE, kva_free_range, B),
-    ROW(free_range_misses_quantum, KVA_EALIGN, kva_free_range, B + 1),
-    ROW(free_range_end_wraps, KVA_EWRAP, kva_free_range, B),
-    ROW(free_range_size_wraps, KVA_EWRAP, kva_free_range, B),
+    FIELD(free_range_size_0, KVA_ESIZE, kva_free_range, B, "size"),
+    FIELD(free_range_misses_quantum, KVA_EALIGN, kva_free_range, B + 1, "start"),
+    FIELD(free_range_end_wraps, KVA_EWRAP, kva_free_range, B, "size"),
+    FIELD(free_range_size_wraps, KVA_EWRAP, kva_free_range, B, "size"),
     ROW(free_range_below, KVA_EUNKNOWN, kva_free_range, FIRST - PAGE),
     ROW(free_range_above, KVA_EUNKNOWN, kva_free_range, LAST + 1),
     ROW(free_range_free, KVA_EDOUBLE, kva_free_range, HOLE),
     ROW(free_range_deferred, KVA_EDEFERRED, kva_free_range, DEFERRED),
     ROW(free_range_inside_deferred, KVA_EDEFERRED, kva_free_range, DEFERRED + PAGE),
-    ROW(free_range_too_long, KVA_ERANGE, kva_free_range, B),
-    ROW(free_range_too_long_inside, KVA_ERANGE, kva_free_range, B + 3 * PAGE),
-    ROW(free_range_beyond_the_end, KVA_ERANGE, kva_free_range, Z),
+    FIELD(free_range_too_long, KVA_ERANGE, kva_free_range, B, "size"),
+    FIELD(free_range_too_long_inside, KVA_ERANGE, kva_free_range, B + 3 * PAGE, "size"),
+    FIELD(free_range_beyond_the_end, KVA_ERANGE, kva_free_range, Z, "size"),
 
-    ROW(resize_size_0, KVA_ESIZE, kva_resize, B),
-    ROW(resize_end_wraps, KVA_EWRAP, kva_resize, B),
-    ROW(resize_size_wraps, KVA_EWRAP, kva_resize, B),
+    FIELD(resize_size_0, KVA_ESIZE, kva_resize, B, "size"),
+    FIELD(resize_end_wraps, KVA_EWRAP, kva_resize, B, "size"),
+    FIELD(resize_size_wraps, KVA_EWRAP, kva_resize, B, "size"),
     ROW(resize_below, KVA_EUNKNOWN, kva_resize, 0),
     ROW(resize_above, KVA_EUNKNOWN, kva_resize, LAST + 1),
     ROW(resize_interior, KVA_EINTERIOR, kva_resize, B + PAGE),
@@ -488,31 +491,31 @@ static const struct row rows[] = {
     ROW(resize_beyond_the_end, KVA_ENOSPC, kva_resize, ANY),
     ROW(resize_to_the_same, KVA_OK, kva_resize, ANY),
 
-    ROW(grow_first_misses_quantum, KVA_EALIGN, kva_space_grow, ANY),
-    ROW(grow_last_misses_quantum, KVA_EALIGN, kva_space_grow, ANY),
-    ROW(grow_shrinks_below, KVA_ERANGE, kva_space_grow, ANY),
-    ROW(grow_shrinks_above, KVA_ERANGE, kva_space_grow, ANY),
-    ROW(grow_shrinks_and_grows, KVA_ERANGE, kva_space_grow, ANY),
-    ROW(grow_reversed, KVA_ERANGE, kva_space_grow, ANY),
+    FIELD(grow_first_misses_quantum, KVA_EALIGN, kva_space_grow, ANY, "first"),
+    FIELD(grow_last_misses_quantum, KVA_EALIGN, kva_space_grow, ANY, "last"),
+    FIELD(grow_shrinks_below, KVA_ERANGE, kva_space_grow, ANY, "first"),
+    FIELD(grow_shrinks_above, KVA_ERANGE, kva_space_grow, ANY, "last"),
+    FIELD(grow_shrinks_and_grows, KVA_ERANGE, kva_space_grow, ANY, "first"),
+    FIELD(grow_reversed, KVA_ERANGE, kva_space_grow, ANY, "last"),
     ROW(grow_not_at_all, KVA_OK, kva_space_grow, ANY),
 
     ROW(find_below, KVA_ENOENT, kva_find, ANY),
     ROW(find_above, KVA_ENOENT, kva_find, ANY),
-    ROW(find_null_segment, KVA_ENULL, kva_find, ANY),
-    ROW(first_null_segment, KVA_ENULL, kva_first, 0),
-    ROW(next_null_segment, KVA_ENULL, kva_next, 0),
+    FIELD(find_null_segment, KVA_ENULL, kva_find, ANY, "segment"),
+    FIELD(first_null_segment, KVA_ENULL, kva_first, 0, "segment"),
+    FIELD(next_null_segment, KVA_ENULL, kva_next, 0, "segment"),
     ROW(next_of_the_highest, KVA_ENOENT, kva_next, ANY),
-    ROW(stats_null, KVA_ENULL, kva_stats_read, 0),
-    ROW(dump_null_line, KVA_ENULL, kva_space_dump, 0),
+    FIELD(stats_null, KVA_ENULL, kva_stats_read, 0, "stats"),
+    FIELD(dump_null_line, KVA_ENULL, kva_space_dump, 0, "line"),
     ROW(check_null_fault, KVA_OK, kva_space_check, ANY),
 
     ROW(fini_not_empty, KVA_EBUSY, kva_space_fini, ANY),
     ROW(preload_0, KVA_OK, kva_preload, ANY),
     ROW(preload_too_much, KVA_ENOMEM, kva_preload, ANY),
-    ROW(reclaim_add_null, KVA_ENULL, kva_reclaim_add, 0),
-    ROW(reclaim_add_without_callback, KVA_ENULL, kva_reclaim_add, 0),
+    FIELD(reclaim_add_null, KVA_ENULL, kva_reclaim_add, 0, "reclaim"),
+    FIELD(reclaim_add_without_callback, KVA_ENULL, kva_reclaim_add, 0, "reclaim.callback"),
     ROW(reclaim_add_twice, KVA_EEXIST, kva_reclaim_add, ANY),
-    ROW(reclaim_remove_null, KVA_ENULL, kva_reclaim_remove, 0),
+    FIELD(reclaim_remove_null, KVA_ENULL, kva_reclaim_remove, 0, "reclaim"),
     ROW(reclaim_remove_stranger, KVA_ENOENT, kva_reclaim_remove, ANY),
 };
 
@@ -521,6 +524,11 @@ static const struct row rows[] = {
 static bool is_misuse(enum kva_status status)
 {
     return status >= KVA_ENULL && status < KVA_ECORRUPT;
+}
+
+static bool is_same_text(const char *a, const char *b)
+{
+    return a && b ? strcmp(a, b) == 0 : a == b;
 }
 
 static void expect_hook(const struct fixture *fixture, const struct row *row)
@@ -537,6 +545,8 @@ static void expect_hook(const struct fixture *fixture, const struct row *row)
     assert_string_equal(fault->what, kva_status_text(row->status));
     check_that(row->address == ANY || fault->address == row->address, "%s: address %#" PRIx64, row->name,
                fault->address);
+    check_that(is_same_text(fault->field, row->field) && fault->index == row->index,
+               "%s: the field is %s, i = %zu", row->name, fault->field ? fault->field : "NULL", fault->index);
 }
 
 static void expect_outputs_untouched(const struct fixture *fixture, const struct row *row)
@@ -976,29 +986,59 @@ static void busy_overlap(struct kva_config *config, struct kva_range *busy)
     busy[1].size = PAGE + 1; /* rounded up, it reaches into busy[0] */
 }
 
+static struct kva_threads spoilt_threads;
+
+#define WITHOUT(function)                                                                                    \
+    static void threads_without_##function(struct kva_config *config, struct kva_range *busy)                \
+    {                                                                                                        \
+        (void)busy;                                                                                          \
+        spoilt_threads = *kva_threads_host();                                                                \
+        spoilt_threads.function = NULL;                                                                      \
+        config->threads = &spoilt_threads;                                                                   \
+    }
+
+WITHOUT(wait)
+WITHOUT(wake)
+WITHOUT(cpu)
+WITHOUT(self)
+
+static void odd_class(struct kva_config *config, struct kva_range *busy)
+{
+    (void)busy;
+    config->align_class[0] = 2 * PAGE;
+    config->align_class[3] = 3 * PAGE;
+}
+
 static void every_bad_config(void **state)
 {
     static const struct {
         spoil_config *spoil;
         enum kva_status status;
+        const char *field;
+        size_t index;
     } cases[] = {
-        {no_take, KVA_ENULL},
-        {no_give, KVA_ENULL},
-        {no_busy_list, KVA_ENULL},
-        {odd_quantum, KVA_EALIGN},
-        {first_misses_quantum, KVA_EALIGN},
-        {last_misses_quantum, KVA_EALIGN},
-        {coarse_quantum, KVA_EALIGN},
-        {reversed, KVA_ERANGE},
-        {busy_misses_quantum, KVA_EALIGN},
-        {busy_below, KVA_ERANGE},
-        {busy_above, KVA_ERANGE},
-        {busy_too_long, KVA_ERANGE},
-        {busy_empty, KVA_ESIZE},
-        {busy_wraps, KVA_EWRAP},
-        {busy_wraps_by_rounding, KVA_EWRAP},
-        {busy_twice, KVA_EEXIST},
-        {busy_overlap, KVA_EEXIST},
+        {no_take, KVA_ENULL, "memory.take", 0},
+        {no_give, KVA_ENULL, "memory.give", 0},
+        {no_busy_list, KVA_ENULL, "busy", 0},
+        {odd_quantum, KVA_EALIGN, "quantum", 0},
+        {first_misses_quantum, KVA_EALIGN, "first", 0},
+        {last_misses_quantum, KVA_EALIGN, "last", 0},
+        {coarse_quantum, KVA_EALIGN, "first", 0},
+        {reversed, KVA_ERANGE, "last", 0},
+        {busy_misses_quantum, KVA_EALIGN, "busy[i].start", 1},
+        {busy_below, KVA_ERANGE, "busy[i].start", 1},
+        {busy_above, KVA_ERANGE, "busy[i].start", 1},
+        {busy_too_long, KVA_ERANGE, "busy[i].size", 2},
+        {busy_empty, KVA_ESIZE, "busy[i].size", 0},
+        {busy_wraps, KVA_EWRAP, "busy[i].size", 2},
+        {busy_wraps_by_rounding, KVA_EWRAP, "busy[i].size", 2},
+        {threads_without_wait, KVA_ENULL, "threads.wait", 0},
+        {threads_without_wake, KVA_ENULL, "threads.wake", 0},
+        {threads_without_cpu, KVA_ENULL, "threads.cpu", 0},
+        {threads_without_self, KVA_ENULL, "threads.self", 0},
+        {odd_class, KVA_EALIGN, "align_class[i]", 3},
+        {busy_twice, KVA_EEXIST, NULL, 0},
+        {busy_overlap, KVA_EEXIST, NULL, 0},
     };
     const struct kva_engine *engine;
     (void)state;
@@ -1022,6 +1062,10 @@ static void every_bad_config(void **state)
             if (is_misuse(status)) {
                 assert_int_equal(fixture.misuse.fault.status, status);
                 assert_string_equal(fixture.misuse.fault.where, "kva_space_init");
+                check_that(is_same_text(fixture.misuse.fault.field, cases[i].field) &&
+                               fixture.misuse.fault.index == cases[i].index,
+                           "bad config %zu: the field is %s, i = %zu", i, fixture.misuse.fault.field,
+                           fixture.misuse.fault.index);
             }
             expect_all_null(&fixture.space);
         }
@@ -1061,14 +1105,10 @@ static void engines_by_name(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_row),
-        cmocka_unit_test(where_no_memory_is_needed),
-        cmocka_unit_test(no_hook_is_needed),
-        cmocka_unit_test(reserve_reports_the_lowest_conflict),
-        cmocka_unit_test(no_space),
-        cmocka_unit_test(a_space_after_its_end),
-        cmocka_unit_test(every_bad_config),
-        cmocka_unit_test(init_without_space_or_config),
+        cmocka_unit_test(every_row),         cmocka_unit_test(where_no_memory_is_needed),
+        cmocka_unit_test(no_hook_is_needed), cmocka_unit_test(reserve_reports_the_lowest_conflict),
+        cmocka_unit_test(no_space),          cmocka_unit_test(a_space_after_its_end),
+        cmocka_unit_test(every_bad_config),  cmocka_unit_test(init_without_space_or_config),
         cmocka_unit_test(engines_by_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -54,7 +54,7 @@ static bool begin(struct bench *bench, enum kva_mechanism mechanism)
 
 static void expect_sound(struct bench *bench)
 {
-    struct kva_fault fault = {KVA_OK, NULL, NULL, 0};
+    struct kva_fault fault = {.what = NULL};
     enum kva_status status = kva_vm_check(bench->vm, &fault);
     check_that(status == KVA_OK, "%s at 0x%" PRIx64, fault.what, fault.address);
 }

@@ -232,6 +232,15 @@ static bool is_misuse_status(enum kva_status status)
     return status >= KVA_ENULL && status < KVA_ECORRUPT;
 }
 
+static void expect_field(const struct test_hooks *hooks, const char *field, size_t index, const char *name)
+{
+    const struct kva_fault *last = &hooks->last;
+    bool same = field && last->field ? strcmp(field, last->field) == 0 : field == last->field;
+
+    check_that(same && last->index == index, "%s: the field is %s, i = %zu", name,
+               last->field ? last->field : "NULL", last->index);
+}
+
 /** The hook was told of it, once, if it is to be; and nothing has changed. */
 static void expect_unchanged(struct stage *stage, const struct before *before, enum kva_status status,
                              bool hook, const char *name)
@@ -606,7 +615,6 @@ CASE(alloc_without_instance, kva_vm_alloc(NULL, &(struct kva_vm_request){.size =
 CASE(alloc_without_request, kva_vm_alloc(s->vm, NULL, &s->out[0]))
 CASE(alloc_without_memory, kva_vm_alloc(s->vm, &(struct kva_vm_request){.size = 1, .align = 1}, NULL))
 CASE(alloc_nothing, alloc_with(s, 0, 1, 0))
-CASE(alloc_align_0, alloc_with(s, 1, 0, 0))
 CASE(alloc_align_3_pages, alloc_with(s, 1, 3 * s->page, 0))
 CASE(alloc_unknown_flag, alloc_with(s, 1, 1, 8))
 CASE(alloc_all_flags, alloc_with(s, 1, 1, UINT_MAX))
@@ -620,7 +628,6 @@ CASE(vmalloc_wraps, status_without(s, kva_vmalloc(s->vm, SIZE_MAX)))
 CASE(vzalloc_nothing, status_without(s, kva_vzalloc(s->vm, 0)))
 CASE(vmalloc_huge_nothing, status_without(s, kva_vmalloc_huge(s->vm, 0)))
 CASE(vmalloc_huge_wraps, status_without(s, kva_vmalloc_huge(s->vm, SIZE_MAX)))
-CASE(vmalloc_aligned_0, status_without(s, kva_vmalloc_aligned(s->vm, 1, 0)))
 CASE(vmalloc_aligned_6, status_without(s, kva_vmalloc_aligned(s->vm, 1, 6)))
 
 CASE(realloc_without_instance, kva_vm_realloc(NULL, s->live, 1, 0, &s->out[0]))
@@ -754,116 +761,118 @@ static const struct row {
     bad_call *call;
     enum kva_status status;
     enum told told;
+    const char *field; /* the value that is bad; NULL: none in particular */
+    size_t index;
 } rows[] = {
-#define ROW(name, status, told)                                                                              \
+#define ELEMENT(name, status, told, field, index)                                                            \
     {                                                                                                        \
-#name, name, status, told                                                                            \
+#name, name, status, told, field, index                                                              \
     }
+#define FIELD(name, status, told, field) ELEMENT(name, status, told, field, 0)
+#define ROW(name, status, told) ELEMENT(name, status, told, NULL, 0)
     ROW(alloc_without_instance, KVA_ENULL, NOBODY),
-    ROW(alloc_without_request, KVA_ENULL, HOOK_AND_STATUS),
-    ROW(alloc_without_memory, KVA_ENULL, HOOK_AND_STATUS),
-    ROW(alloc_nothing, KVA_ESIZE, HOOK_AND_STATUS),
-    ROW(alloc_align_0, KVA_EALIGN, HOOK_AND_STATUS),
-    ROW(alloc_align_3_pages, KVA_EALIGN, HOOK_AND_STATUS),
-    ROW(alloc_unknown_flag, KVA_EINVAL, HOOK_AND_STATUS),
-    ROW(alloc_all_flags, KVA_EINVAL, HOOK_AND_STATUS),
-    ROW(alloc_wraps, KVA_EWRAP, HOOK_AND_STATUS),
-    ROW(alloc_just_wraps, KVA_EWRAP, HOOK_AND_STATUS),
-    ROW(alloc_window_upside_down, KVA_EWINDOW, HOOK_AND_STATUS),
-    ROW(alloc_window_below, KVA_EWINDOW, HOOK_AND_STATUS),
-    ROW(alloc_window_above, KVA_EWINDOW, HOOK_AND_STATUS),
-    ROW(vmalloc_nothing, KVA_ESIZE, HOOK_AND_STATUS),
-    ROW(vmalloc_wraps, KVA_EWRAP, HOOK_AND_STATUS),
-    ROW(vzalloc_nothing, KVA_ESIZE, HOOK_AND_STATUS),
-    ROW(vmalloc_huge_nothing, KVA_ESIZE, HOOK_AND_STATUS),
-    ROW(vmalloc_huge_wraps, KVA_EWRAP, HOOK_AND_STATUS),
-    ROW(vmalloc_aligned_0, KVA_EALIGN, HOOK_AND_STATUS),
-    ROW(vmalloc_aligned_6, KVA_EALIGN, HOOK_AND_STATUS),
+    FIELD(alloc_without_request, KVA_ENULL, HOOK_AND_STATUS, "request"),
+    FIELD(alloc_without_memory, KVA_ENULL, HOOK_AND_STATUS, "memory"),
+    FIELD(alloc_nothing, KVA_ESIZE, HOOK_AND_STATUS, "size"),
+    FIELD(alloc_align_3_pages, KVA_EALIGN, HOOK_AND_STATUS, "align"),
+    FIELD(alloc_unknown_flag, KVA_EINVAL, HOOK_AND_STATUS, "flags"),
+    FIELD(alloc_all_flags, KVA_EINVAL, HOOK_AND_STATUS, "flags"),
+    FIELD(alloc_wraps, KVA_EWRAP, HOOK_AND_STATUS, "size"),
+    FIELD(alloc_just_wraps, KVA_EWRAP, HOOK_AND_STATUS, "size"),
+    FIELD(alloc_window_upside_down, KVA_EWINDOW, HOOK_AND_STATUS, "max"),
+    FIELD(alloc_window_below, KVA_EWINDOW, HOOK_AND_STATUS, "max"),
+    FIELD(alloc_window_above, KVA_EWINDOW, HOOK_AND_STATUS, "min"),
+    FIELD(vmalloc_nothing, KVA_ESIZE, HOOK_AND_STATUS, "size"),
+    FIELD(vmalloc_wraps, KVA_EWRAP, HOOK_AND_STATUS, "size"),
+    FIELD(vzalloc_nothing, KVA_ESIZE, HOOK_AND_STATUS, "size"),
+    FIELD(vmalloc_huge_nothing, KVA_ESIZE, HOOK_AND_STATUS, "size"),
+    FIELD(vmalloc_huge_wraps, KVA_EWRAP, HOOK_AND_STATUS, "size"),
+    FIELD(vmalloc_aligned_6, KVA_EALIGN, HOOK_AND_STATUS, "align"),
     ROW(realloc_without_instance, KVA_ENULL, NOBODY),
-    ROW(realloc_without_answer, KVA_ENULL, HOOK_AND_STATUS),
-    ROW(realloc_unknown_flag, KVA_EINVAL, HOOK_AND_STATUS),
-    ROW(realloc_nothing_unknown_flag, KVA_EINVAL, HOOK_AND_STATUS),
-    ROW(realloc_nothing_to_nothing_unknown_flag, KVA_EINVAL, HOOK_AND_STATUS),
-    ROW(realloc_wraps, KVA_EWRAP, HOOK_AND_STATUS),
+    FIELD(realloc_without_answer, KVA_ENULL, HOOK_AND_STATUS, "moved"),
+    FIELD(realloc_unknown_flag, KVA_EINVAL, HOOK_AND_STATUS, "flags"),
+    FIELD(realloc_nothing_unknown_flag, KVA_EINVAL, HOOK_AND_STATUS, "flags"),
+    FIELD(realloc_nothing_to_nothing_unknown_flag, KVA_EINVAL, HOOK_AND_STATUS, "flags"),
+    FIELD(realloc_wraps, KVA_EWRAP, HOOK_AND_STATUS, "size"),
     ROW(vfree_without_instance, KVA_ENULL, NOBODY),
     ROW(later_without_instance, KVA_ENULL, NOBODY),
     ROW(vfree_later_without_grace, KVA_ENOENT, NOBODY),
     ROW(congruent_without_instance, KVA_ENULL, NOBODY),
-    ROW(congruent_without_request, KVA_ENULL, HOOK_AND_STATUS),
-    ROW(congruent_without_parts, KVA_ENULL, HOOK_AND_STATUS),
-    ROW(congruent_without_memory, KVA_ENULL, HOOK_AND_STATUS),
-    ROW(congruent_none, KVA_EINVAL, HOOK_AND_STATUS),
-    ROW(congruent_first_not_0, KVA_EINVAL, HOOK_AND_STATUS),
-    ROW(congruent_size_0, KVA_ESIZE, HOOK_AND_STATUS),
-    ROW(congruent_overlap, KVA_EINVAL, HOOK_AND_STATUS),
-    ROW(congruent_on_a_guard, KVA_EINVAL, HOOK_AND_STATUS),
-    ROW(congruent_off_pages, KVA_EALIGN, HOOK_AND_STATUS),
-    ROW(congruent_off_align, KVA_EALIGN, HOOK_AND_STATUS),
-    ROW(congruent_align_5, KVA_EALIGN, HOOK_AND_STATUS),
-    ROW(congruent_huge, KVA_EINVAL, HOOK_AND_STATUS),
-    ROW(congruent_no_block, KVA_EINVAL, HOOK_AND_STATUS),
-    ROW(congruent_wraps, KVA_EWRAP, HOOK_AND_STATUS),
+    FIELD(congruent_without_request, KVA_ENULL, HOOK_AND_STATUS, "request"),
+    FIELD(congruent_without_parts, KVA_ENULL, HOOK_AND_STATUS, "parts"),
+    FIELD(congruent_without_memory, KVA_ENULL, HOOK_AND_STATUS, "memory"),
+    FIELD(congruent_none, KVA_EINVAL, HOOK_AND_STATUS, "count"),
+    ELEMENT(congruent_first_not_0, KVA_EINVAL, HOOK_AND_STATUS, "parts[i].offset", 0),
+    ELEMENT(congruent_size_0, KVA_ESIZE, HOOK_AND_STATUS, "parts[i].size", 1),
+    ELEMENT(congruent_overlap, KVA_EINVAL, HOOK_AND_STATUS, "parts[i].offset", 1),
+    ELEMENT(congruent_on_a_guard, KVA_EINVAL, HOOK_AND_STATUS, "parts[i].offset", 1),
+    ELEMENT(congruent_off_pages, KVA_EALIGN, HOOK_AND_STATUS, "parts[i].offset", 1),
+    ELEMENT(congruent_off_align, KVA_EALIGN, HOOK_AND_STATUS, "parts[i].offset", 1),
+    FIELD(congruent_align_5, KVA_EALIGN, HOOK_AND_STATUS, "align"),
+    FIELD(congruent_huge, KVA_EINVAL, HOOK_AND_STATUS, "flags"),
+    FIELD(congruent_no_block, KVA_EINVAL, HOOK_AND_STATUS, "flags"),
+    ELEMENT(congruent_wraps, KVA_EWRAP, HOOK_AND_STATUS, "parts[i].size", 1),
     ROW(frames_without_instance, KVA_ENULL, NOBODY),
-    ROW(frames_without_answer, KVA_ENULL, HOOK_AND_STATUS),
-    ROW(frames_none, KVA_ESIZE, HOOK_AND_STATUS),
-    ROW(frames_too_many, KVA_ESIZE, HOOK_AND_STATUS),
-    ROW(frames_far_too_many, KVA_ESIZE, HOOK_AND_STATUS),
+    FIELD(frames_without_answer, KVA_ENULL, HOOK_AND_STATUS, "frames"),
+    FIELD(frames_none, KVA_ESIZE, HOOK_AND_STATUS, "count"),
+    FIELD(frames_too_many, KVA_ESIZE, HOOK_AND_STATUS, "count"),
+    FIELD(frames_far_too_many, KVA_ESIZE, HOOK_AND_STATUS, "count"),
     ROW(frames_destroy_none, KVA_ENULL, NOBODY),
     ROW(frames_destroy_mapped, KVA_EBUSY, HOOK_AND_STATUS),
     ROW(frames_alloc_from_none, KVA_ENULL, NOBODY),
-    ROW(frames_alloc_without_numbers, KVA_ENULL, HOOK_AND_STATUS),
-    ROW(frames_alloc_nothing, KVA_ESIZE, HOOK_AND_STATUS),
+    FIELD(frames_alloc_without_numbers, KVA_ENULL, HOOK_AND_STATUS, "numbers"),
+    FIELD(frames_alloc_nothing, KVA_ESIZE, HOOK_AND_STATUS, "count"),
     ROW(too_many_frames, KVA_ENOSPC, HOOK_AND_STATUS),
     ROW(frames_free_to_none, KVA_ENULL, NOBODY),
-    ROW(frames_free_without_numbers, KVA_ENULL, HOOK_AND_STATUS),
-    ROW(frames_free_out_of_range, KVA_ERANGE, HOOK_AND_STATUS),
-    ROW(frames_free_far_out_of_range, KVA_ERANGE, HOOK_AND_STATUS),
-    ROW(frames_free_a_free_one, KVA_EDOUBLE, HOOK_AND_STATUS),
-    ROW(frames_free_twice, KVA_EDOUBLE, HOOK_AND_STATUS),
+    FIELD(frames_free_without_numbers, KVA_ENULL, HOOK_AND_STATUS, "numbers"),
+    ELEMENT(frames_free_out_of_range, KVA_ERANGE, HOOK_AND_STATUS, "numbers[i]", 1),
+    ELEMENT(frames_free_far_out_of_range, KVA_ERANGE, HOOK_AND_STATUS, "numbers[i]", 1),
+    ELEMENT(frames_free_a_free_one, KVA_EDOUBLE, HOOK_AND_STATUS, "numbers[i]", 1),
+    ELEMENT(frames_free_twice, KVA_EDOUBLE, HOOK_AND_STATUS, "numbers[i]", 1),
     ROW(frames_free_a_mapped_one, KVA_EBUSY, HOOK_AND_STATUS),
     ROW(frames_free_one_of_a_ram_map, KVA_EBUSY, HOOK_AND_STATUS),
     ROW(map_without_instance, KVA_ENULL, NOBODY),
-    ROW(map_without_frames, KVA_ENULL, HOOK_AND_STATUS),
-    ROW(map_without_numbers, KVA_ENULL, HOOK_AND_STATUS),
-    ROW(map_without_answer, KVA_ENULL, HOOK_AND_STATUS),
-    ROW(map_nothing, KVA_ESIZE, HOOK_AND_STATUS),
-    ROW(map_wraps, KVA_EWRAP, HOOK_AND_STATUS),
-    ROW(map_far_wraps, KVA_EWRAP, HOOK_AND_STATUS),
-    ROW(map_zero_flag, KVA_EINVAL, HOOK_AND_STATUS),
-    ROW(map_unknown_flag, KVA_EINVAL, HOOK_AND_STATUS),
-    ROW(map_out_of_range, KVA_ERANGE, HOOK_AND_STATUS),
+    FIELD(map_without_frames, KVA_ENULL, HOOK_AND_STATUS, "frames"),
+    FIELD(map_without_numbers, KVA_ENULL, HOOK_AND_STATUS, "numbers"),
+    FIELD(map_without_answer, KVA_ENULL, HOOK_AND_STATUS, "memory"),
+    FIELD(map_nothing, KVA_ESIZE, HOOK_AND_STATUS, "count"),
+    FIELD(map_wraps, KVA_EWRAP, HOOK_AND_STATUS, "count"),
+    FIELD(map_far_wraps, KVA_EWRAP, HOOK_AND_STATUS, "count"),
+    FIELD(map_zero_flag, KVA_EINVAL, HOOK_AND_STATUS, "flags"),
+    FIELD(map_unknown_flag, KVA_EINVAL, HOOK_AND_STATUS, "flags"),
+    ELEMENT(map_out_of_range, KVA_ERANGE, HOOK_AND_STATUS, "numbers[i]", 1),
     ROW(map_not_taken, KVA_ENOENT, HOOK_AND_STATUS),
-    ROW(map_others, KVA_EINVAL, HOOK_AND_STATUS),
+    FIELD(map_others, KVA_EINVAL, HOOK_AND_STATUS, "frames"),
     ROW(vmap_not_taken, KVA_ENOENT, HOOK_AND_STATUS),
     ROW(vunmap_without_instance, KVA_ENULL, NOBODY),
     ROW(map_ram_without_instance, KVA_ENULL, NOBODY),
-    ROW(map_ram_without_frames, KVA_ENULL, HOOK_AND_STATUS),
-    ROW(map_ram_without_numbers, KVA_ENULL, HOOK_AND_STATUS),
-    ROW(map_ram_without_answer, KVA_ENULL, HOOK_AND_STATUS),
-    ROW(map_ram_nothing, KVA_ESIZE, HOOK_AND_STATUS),
-    ROW(map_ram_wraps, KVA_EWRAP, HOOK_AND_STATUS),
-    ROW(map_ram_out_of_range, KVA_ERANGE, HOOK_AND_STATUS),
+    FIELD(map_ram_without_frames, KVA_ENULL, HOOK_AND_STATUS, "frames"),
+    FIELD(map_ram_without_numbers, KVA_ENULL, HOOK_AND_STATUS, "numbers"),
+    FIELD(map_ram_without_answer, KVA_ENULL, HOOK_AND_STATUS, "memory"),
+    FIELD(map_ram_nothing, KVA_ESIZE, HOOK_AND_STATUS, "count"),
+    FIELD(map_ram_wraps, KVA_EWRAP, HOOK_AND_STATUS, "count"),
+    ELEMENT(map_ram_out_of_range, KVA_ERANGE, HOOK_AND_STATUS, "numbers[i]", 1),
     ROW(map_ram_not_taken, KVA_ENOENT, HOOK_AND_STATUS),
-    ROW(map_ram_others, KVA_EINVAL, HOOK_AND_STATUS),
-    ROW(map_ram_short_none, KVA_ESIZE, HOOK_AND_STATUS),
+    FIELD(map_ram_others, KVA_EINVAL, HOOK_AND_STATUS, "frames"),
+    FIELD(map_ram_short_none, KVA_ESIZE, HOOK_AND_STATUS, "count"),
     ROW(unmap_ram_without_instance, KVA_ENULL, NOBODY),
     ROW(pcpu_without_instance, KVA_ENULL, NOBODY),
-    ROW(pcpu_without_answer, KVA_ENULL, HOOK_AND_STATUS),
-    ROW(pcpu_more_groups, KVA_EINVAL, HOOK_AND_STATUS),
-    ROW(pcpu_more_groups_than_the_instances, KVA_EINVAL, HOOK_AND_STATUS),
-    ROW(pcpu_unit_wraps, SIZE_MAX == UINT64_MAX ? KVA_EWRAP : KVA_ENOSPC, HOOK_AND_STATUS),
+    FIELD(pcpu_without_answer, KVA_ENULL, HOOK_AND_STATUS, "pcpu"),
+    FIELD(pcpu_more_groups, KVA_EINVAL, HOOK_AND_STATUS, "groups"),
+    FIELD(pcpu_more_groups_than_the_instances, KVA_EINVAL, HOOK_AND_STATUS, "groups"),
+    FIELD(pcpu_unit_wraps, SIZE_MAX == UINT64_MAX ? KVA_EWRAP : KVA_ENOSPC, HOOK_AND_STATUS, "unit"),
     ROW(pcpu_too_large, KVA_ENOSPC, HOOK_AND_STATUS),
     ROW(pcpu_far_too_large, KVA_ENOSPC, HOOK_AND_STATUS),
     ROW(pcpu_destroy_none, KVA_ENULL, NOBODY),
     ROW(pcpu_destroy_busy, KVA_EBUSY, HOOK_AND_STATUS),
     ROW(object_of_none, KVA_ENULL, NOBODY),
-    ROW(object_without_answer, KVA_ENULL, HOOK_AND_STATUS),
-    ROW(object_of_nothing, KVA_ESIZE, HOOK_AND_STATUS),
-    ROW(object_too_large, KVA_ESIZE, HOOK_AND_STATUS),
-    ROW(object_far_too_large, KVA_ESIZE, HOOK_AND_STATUS),
-    ROW(object_align_0, KVA_EALIGN, HOOK_AND_STATUS),
-    ROW(object_align_24, KVA_EALIGN, HOOK_AND_STATUS),
-    ROW(object_align_2_pages, KVA_EALIGN, HOOK_AND_STATUS),
+    FIELD(object_without_answer, KVA_ENULL, HOOK_AND_STATUS, "object"),
+    FIELD(object_of_nothing, KVA_ESIZE, HOOK_AND_STATUS, "size"),
+    FIELD(object_too_large, KVA_ESIZE, HOOK_AND_STATUS, "size"),
+    FIELD(object_far_too_large, KVA_ESIZE, HOOK_AND_STATUS, "size"),
+    FIELD(object_align_0, KVA_EALIGN, HOOK_AND_STATUS, "align"),
+    FIELD(object_align_24, KVA_EALIGN, HOOK_AND_STATUS, "align"),
+    FIELD(object_align_2_pages, KVA_EALIGN, HOOK_AND_STATUS, "align"),
     ROW(object_free_to_none, KVA_ENULL, NOBODY),
     ROW(object_free_inside, KVA_EINTERIOR, HOOK_AND_STATUS),
     ROW(object_free_one_byte_inside, KVA_EINTERIOR, HOOK_AND_STATUS),
@@ -875,27 +884,29 @@ static const struct row {
     ROW(object_free_foreign, KVA_EUNKNOWN, HOOK_AND_STATUS),
     ROW(object_free_a_variable, KVA_EUNKNOWN, HOOK_AND_STATUS),
     ROW(find_without_instance, KVA_ENULL, NOBODY),
-    ROW(find_without_answer, KVA_ENULL, HOOK),
+    FIELD(find_without_answer, KVA_ENULL, HOOK, "area"),
     ROW(next_without_instance, KVA_ENULL, NOBODY),
-    ROW(next_without_answer, KVA_ENULL, HOOK),
+    FIELD(next_without_answer, KVA_ENULL, HOOK, "area"),
     ROW(report_without_instance, KVA_ENULL, NOBODY),
-    ROW(report_without_line, KVA_ENULL, HOOK),
+    FIELD(report_without_line, KVA_ENULL, HOOK, "line"),
     ROW(json_without_instance, KVA_ENULL, NOBODY),
-    ROW(json_without_line, KVA_ENULL, HOOK),
+    FIELD(json_without_line, KVA_ENULL, HOOK, "line"),
     ROW(stats_without_instance, KVA_ENULL, NOBODY),
-    ROW(stats_without_answer, KVA_ENULL, HOOK),
+    FIELD(stats_without_answer, KVA_ENULL, HOOK, "stats"),
     ROW(check_without_instance, KVA_ENULL, NOBODY),
     ROW(flush_without_instance, KVA_ENULL, NOBODY),
     ROW(status_without_instance, KVA_ENULL, NOBODY),
     ROW(destroy_without_instance, KVA_ENULL, NOBODY),
     ROW(add_to_none, KVA_ENULL, NOBODY),
-    ROW(add_nothing, KVA_ENULL, HOOK_AND_STATUS),
-    ROW(add_without_callback, KVA_ENULL, HOOK_AND_STATUS),
+    FIELD(add_nothing, KVA_ENULL, HOOK_AND_STATUS, "reclaim"),
+    FIELD(add_without_callback, KVA_ENULL, HOOK_AND_STATUS, "reclaim.callback"),
     ROW(add_twice, KVA_EEXIST, HOOK_AND_STATUS),
     ROW(remove_from_none, KVA_ENULL, NOBODY),
-    ROW(remove_nothing, KVA_ENULL, HOOK_AND_STATUS),
+    FIELD(remove_nothing, KVA_ENULL, HOOK_AND_STATUS, "reclaim"),
     ROW(remove_a_stranger, KVA_ENOENT, HOOK_AND_STATUS),
 #undef ROW
+#undef FIELD
+#undef ELEMENT
 };
 
 static void call_all_rows(struct stage *stage)
@@ -910,6 +921,8 @@ static void call_all_rows(struct stage *stage)
         check_that(stage->out[0] == stage, "%s: has written its answer", row->name);
         check_that(row->told != HOOK_AND_STATUS || kva_vm_status(stage->vm) == status, "%s: noted %s",
                    row->name, kva_status_name(kva_vm_status(stage->vm)));
+        if (row->told != NOBODY && is_misuse_status(status))
+            expect_field(&stage->test.hooks, row->field, row->index, row->name);
         expect_unchanged(stage, &before, status, row->told != NOBODY, row->name);
     }
     free(before.report);
@@ -1067,6 +1080,37 @@ static void test_double_frees(void **state)
     test_vm_destroy(&test);
 }
 
+/** Requests as a designated initialiser leaves them: no alignment, no window. They are those of kva_vm_request_of, from the cache
+ *  and past it, in one piece and in several. */
+static void test_what_is_left_out(void **state)
+{
+    struct test_vm test;
+    const struct kva_part parts[] = {{0, test_page()}, {4 * test_page(), test_page()}};
+    void *memory[2];
+    void *again;
+
+    (void)state;
+    for (unsigned hardened = 0; hardened < 2; hardened++) {
+        struct kva_vm_config config = test_vm_config(&test, KVA_MECHANISM_BEST);
+        config.hardened = hardened;
+        test_vm_create(&test, &config);
+        assert_int_equal(kva_vm_alloc(test.vm, &(struct kva_vm_request){.size = 1}, &memory[0]), KVA_OK);
+        assert_int_equal(kva_vfree(test.vm, memory[0]), KVA_OK);
+        uint64_t hits = test_vm_stats(test.vm).cache_hits;
+        assert_int_equal(kva_vm_alloc(test.vm, &(struct kva_vm_request){.size = 1}, &again), KVA_OK);
+        assert_int_equal(test_vm_stats(test.vm).cache_hits - hits, !hardened);
+        assert_int_equal(
+            kva_vm_alloc_congruent(test.vm, &(struct kva_vm_request){.flags = 0}, parts, 2, memory), KVA_OK);
+        assert_int_equal((char *)memory[1] - (char *)memory[0], 4 * test_page());
+        assert_int_equal(kva_vfree(test.vm, memory[0]), KVA_OK);
+        assert_int_equal(kva_vfree(test.vm, memory[1]), KVA_OK);
+        assert_int_equal(kva_vfree(test.vm, again), KVA_OK);
+        assert_non_null(again = kva_vmalloc_aligned(test.vm, 1, 0));
+        assert_int_equal(kva_vfree(test.vm, again), KVA_OK);
+        test_vm_destroy(&test);
+    }
+}
+
 /* -------------------------------------------------------------------------------------------------- creation */
 
 /** What is wrong with a config. */
@@ -1094,6 +1138,11 @@ SPOIL(no_wipe, config->pages.wipe = NULL)
 SPOIL(no_untable, config->pages.untable = NULL)
 SPOIL(no_this_cpu, config->pages.this_cpu = NULL)
 SPOIL(no_stats, config->pages.stats = NULL)
+static struct kva_threads lame;
+SPOIL(no_threads_wait, lame = *kva_threads_host(); lame.wait = NULL; config->threads = &lame)
+SPOIL(no_threads_wake, lame = *kva_threads_host(); lame.wake = NULL; config->threads = &lame)
+SPOIL(no_threads_cpu, lame = *kva_threads_host(); lame.cpu = NULL; config->threads = &lame)
+SPOIL(no_threads_self, lame = *kva_threads_host(); lame.self = NULL; config->threads = &lame)
 SPOIL(huge_3, config->huge = (enum kva_huge_policy)3)
 SPOIL(page_0, config->pages.page = 0)
 SPOIL(page_3, config->pages.page = 3)
@@ -1110,20 +1159,42 @@ static const struct {
     const char *name;
     spoil *with;
     enum kva_status status;
+    const char *field;
 } configs[] = {
-#define ROW(name, status)                                                                                    \
+#define ROW(name, status, field)                                                                             \
     {                                                                                                        \
-#name, name, status                                                                                  \
+#name, name, status, field                                                                           \
     }
-    ROW(no_take, KVA_ENULL),        ROW(no_give, KVA_ENULL),           ROW(no_reserve, KVA_ENULL),
-    ROW(no_release, KVA_ENULL),     ROW(no_open, KVA_ENULL),           ROW(no_close, KVA_ENULL),
-    ROW(no_map, KVA_ENULL),         ROW(no_unmap, KVA_ENULL),          ROW(no_pool, KVA_ENULL),
-    ROW(no_drain, KVA_ENULL),       ROW(no_drop, KVA_ENULL),           ROW(no_table, KVA_ENULL),
-    ROW(no_wipe, KVA_ENULL),        ROW(no_untable, KVA_ENULL),        ROW(no_this_cpu, KVA_ENULL),
-    ROW(no_stats, KVA_ENULL),       ROW(huge_3, KVA_EINVAL),           ROW(page_0, KVA_EALIGN),
-    ROW(page_3, KVA_EALIGN),        ROW(huge_page_3, KVA_EALIGN),      ROW(huge_page_small, KVA_EALIGN),
-    ROW(upside_down, KVA_EWINDOW),  ROW(all_frames, KVA_ESIZE),        ROW(more_frames, KVA_ESIZE),
-    ROW(no_such_source, KVA_ENULL), ROW(window_too_small, KVA_ENOSPC),
+    ROW(no_take, KVA_ENULL, "memory.take"),
+    ROW(no_give, KVA_ENULL, "memory.give"),
+    ROW(no_reserve, KVA_ENULL, "pages.reserve"),
+    ROW(no_release, KVA_ENULL, "pages.release"),
+    ROW(no_open, KVA_ENULL, "pages.open"),
+    ROW(no_close, KVA_ENULL, "pages.close"),
+    ROW(no_map, KVA_ENULL, "pages.map"),
+    ROW(no_unmap, KVA_ENULL, "pages.unmap"),
+    ROW(no_pool, KVA_ENULL, "pages.pool"),
+    ROW(no_drain, KVA_ENULL, "pages.drain"),
+    ROW(no_drop, KVA_ENULL, "pages.drop"),
+    ROW(no_table, KVA_ENULL, "pages.table"),
+    ROW(no_wipe, KVA_ENULL, "pages.wipe"),
+    ROW(no_untable, KVA_ENULL, "pages.untable"),
+    ROW(no_this_cpu, KVA_ENULL, "pages.this_cpu"),
+    ROW(no_stats, KVA_ENULL, "pages.stats"),
+    ROW(huge_3, KVA_EINVAL, "huge"),
+    ROW(page_0, KVA_EALIGN, "pages.page"),
+    ROW(page_3, KVA_EALIGN, "pages.page"),
+    ROW(huge_page_3, KVA_EALIGN, "pages.huge"),
+    ROW(huge_page_small, KVA_EALIGN, "pages.huge"),
+    ROW(upside_down, KVA_EWINDOW, "max"),
+    ROW(all_frames, KVA_ESIZE, "frames_part"),
+    ROW(more_frames, KVA_ESIZE, "frames_part"),
+    ROW(no_such_source, KVA_ENULL, "pages.reserve"),
+    ROW(window_too_small, KVA_ENOSPC, NULL),
+    ROW(no_threads_wait, KVA_ENULL, "threads.wait"),
+    ROW(no_threads_wake, KVA_ENULL, "threads.wake"),
+    ROW(no_threads_cpu, KVA_ENULL, "threads.cpu"),
+    ROW(no_threads_self, KVA_ENULL, "threads.self"),
 #undef ROW
 };
 
@@ -1141,6 +1212,8 @@ static void test_configs(void **state)
         check_that(vm == NULL, "%s", configs[i].name);
         check_that(test.hooks.misuses == (is_misuse_status(status) ? 1 : 0), "%s: the hook was told %u times",
                    configs[i].name, test.hooks.misuses);
+        if (is_misuse_status(status))
+            expect_field(&test.hooks, configs[i].field, 0, configs[i].name);
         test_vm_expect_nothing_lost(&test, configs[i].name);
     }
 }
@@ -1186,6 +1259,7 @@ int main(void)
         cmocka_unit_test(test_arguments),
         cmocka_unit_test(test_quarantined_areas),
         cmocka_unit_test(test_double_frees),
+        cmocka_unit_test(test_what_is_left_out),
         cmocka_unit_test(test_configs),
         cmocka_unit_test(test_configs_of_the_host),
         cmocka_unit_test(test_descriptors_are_optional),

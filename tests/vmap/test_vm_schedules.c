@@ -604,7 +604,7 @@ static void set_up(void *context)
 static void look_back(void *context, uint64_t schedule)
 {
     struct play *play = context;
-    struct kva_fault fault = {KVA_OK, "", "", 0};
+    struct kva_fault fault = {.what = ""};
     enum kva_status status = kva_vm_check(play->vm, &fault);
 
     check_that(status == KVA_OK && play->corruptions == 0, "%s, schedule %" PRIu64 ": %s",

@@ -66,7 +66,7 @@ static struct kva_vm_stats stats_of(const struct stage *stage)
 
 static void expect_sound(const struct stage *stage)
 {
-    struct kva_fault fault = {KVA_OK, "", "", 0};
+    struct kva_fault fault = {.what = ""};
     enum kva_status status = kva_vm_check(stage->vm, &fault);
 
     check_that(status == KVA_OK, "%s at %#" PRIx64, fault.what, fault.address);
@@ -339,7 +339,7 @@ static void look(struct worker *worker, const struct held *held)
 
 static void must_be_sound(const struct kva_vm *vm)
 {
-    struct kva_fault fault = {KVA_OK, "", "", 0};
+    struct kva_fault fault = {.what = ""};
 
     if (kva_vm_check(vm, &fault) != KVA_OK)
         stamps_stop(__FILE__, __LINE__, fault.what);
