@@ -508,9 +508,11 @@ enum kva_status kva_space_grow(struct kva_space *space, uint64_t first, uint64_t
  *  Cost:    O(log n) when align is at most the quantum. Beyond that O((k + 1) log n), where k counts the
  *           holes in the window before the answer that are long enough (size) yet too short to hold size
  *           bytes at every offset (size + align - quantum); see docs/theory/rb.md. With the bt engine k = 0
- *           at a declared alignment class. Flushing and reclaiming come on top
- *  Locking: Space; dropped while callbacks run. KVA_ENOSPC is said only when all that was parked before the call, by any
- *           thread, has become free
+ *           at a declared alignment class. Flushing and reclaiming come on top: whatever other threads do, there are
+ *           at most four searches and four flushes, and for each reclaim callback one search and two flushes more
+ *  Locking: Space; dropped while callbacks run. KVA_ENOSPC is returned only when all that was parked before the call, by any
+ *           thread, has become free, and is true of one moment of the call: with pools, the search follows a drain, and
+ *           all CPUs' locks are held for both
  *  Failure: nothing was taken. On KVA_ENOSPC deferred segments have become free and callbacks have run; on
  *           KVA_ENOMEM they may have
  */
@@ -544,10 +546,12 @@ enum kva_status kva_alloc_congruent(struct kva_space *space, const struct kva_re
  *  In:      start     a multiple of the quantum
  *           size      1 ..; rounded up to the quantum
  *           owner     kept with the segment
- *  Out:     conflict  on KVA_EEXIST, the lowest busy segment in the way; may be NULL
+ *  Out:     conflict  on KVA_EEXIST, the lowest busy segment in the way; may be NULL. With threads, perhaps one that has
+ *                     been parked since, and is KVA_DEFERRED
  *  Returns: KVA_OK
  *           KVA_EEXIST     part of the range is busy. Where only deferred segments are in the way, they
- *                          are flushed and the range is taken
+ *                          are flushed and the range is taken; but with threads, what another thread has parked there
+ *                          since the call began was busy meanwhile, and counts as such
  *           KVA_ENOMEM     no node memory
  *           KVA_ENULL      space is NULL or not initialised
  *           KVA_ESIZE      size is 0
@@ -555,9 +559,10 @@ enum kva_status kva_alloc_congruent(struct kva_space *space, const struct kva_re
  *           KVA_EWRAP      the end passes 2^64 - 1
  *           KVA_ERANGE     part of the range lies outside the space
  *           KVA_EREENTRY   called from inside the flush callback
- *  Cost:    O((d + 1) log n) for d deferred segments in the way. A flush comes on top
- *  Locking: Space
- *  Failure: nothing has changed; except that KVA_ENOMEM may come after a flush
+ *  Cost:    O((d + 1) log n) for d deferred segments in the way. Flushing comes on top: whatever other threads do, there
+ *           are at most three looks at the range and two flushes
+ *  Locking: Space; dropped during a flush. With pools, all CPUs' locks at once for the last look
+ *  Failure: nothing has changed; except that KVA_ENOMEM, and with threads KVA_EEXIST, may come after a flush
  */
 enum kva_status kva_reserve(struct kva_space *space, uint64_t start, uint64_t size, void *owner,
                             struct kva_segment *conflict);

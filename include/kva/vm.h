@@ -65,7 +65,8 @@
  *               small areas, or 8 MiB of a larger one: some 0.1 ms, or 0.3 ms, if all of it was touched, in pages of 4 KiB. A
  *               purge drops it after each such slice, and lets in who waits. It is held for longer where one
  *               request is large in itself: a map of many runs of frames, giving back many frames, a large area's shrinking or its
- *               end in a hardened instance, and where somebody wants to see all (kva_vm_check, the last kva_vm_flush).
+ *               end in a hardened instance; where somebody wants to see all (kva_vm_check, the last kva_vm_flush); and in the
+ *               last purge of a request that finds no room, which takes what others have freed during the purge before.
  *   Fork        The child has its own copy of an instance and goes on with it: private pages are copied when
  *               written, frames stay shared between both, and in a program of one thread nothing needs to be done. With more
  *               threads, see kva_vm_fork_prepare. The kernel merges less in a child, so mappings are counted higher there, and
@@ -452,9 +453,12 @@ static inline struct kva_vm_request kva_vm_request_of(size_t size)
  *           KVA_EWINDOW    min > max, or the window and the private part of the reserve do not meet
  *                          (of these six, the misuse hook is told the field)
  *  Cost:    from the cache O(1), no call. Else O(log n) and one call; up to three where it reaches into addresses
- *           that were never used, or reaches over both kinds. Zeroing of cached memory comes on top
+ *           that were never used, or reaches over both kinds. Zeroing of cached memory comes on top. Where there is no
+ *           room, purges come on top: at most two, one more for each reclaim callback, and one after all of them,
+ *           however much other threads free meanwhile
  *  Locking: CPU where the cache serves, else Instance, dropped while others' leavings are purged and callbacks run. KVA_ENOSPC is
- *           said only at a moment at which nothing was cached or parked, by whatever CPU or thread
+ *           true of one moment of the call, at which nothing was cached, parked or in quarantine, by whatever CPU or thread: if
+ *           other threads have freed during the first purge, the second holds all locks
  *  Failure: nothing was taken; but what was cached or parked may have been purged
  */
 enum kva_status kva_vm_alloc(struct kva_vm *vm, const struct kva_vm_request *request, void **memory);

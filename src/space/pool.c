@@ -484,8 +484,8 @@ enum kva_status kva_attempt_drained(struct kva_space *space, kva_attempt *attemp
     empty_magazines(space);
     enum kva_status drained = kva_spans_break_up(space);
     kva_spans_end_limbo(pools);
-    kva_pools_unlock_cpus(space);
     enum kva_status status = attempt(space, context);
+    kva_pools_unlock_cpus(space);
     return status == KVA_ENOSPC && drained != KVA_OK ? drained : status;
 }
 

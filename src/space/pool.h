@@ -56,8 +56,8 @@
  *      there at the same moment. Spans and the tree change together, in a COMPOUND change (space.h); a lookup that
  *      met one begins anew.
  *
- * EXACTNESS. A drain holds the locks of all CPUs at once, and the space's until the request has been tried again: if it fails, then
- * there was no room at the moment when all were held. If the drain let go of one CPU before it looked at the next, a range
+ * EXACTNESS. A drain holds the locks of all CPUs and the space's at once until the request has been tried again: if it fails, then
+ * there was no room at a moment when all were held. If the drain let go of one CPU before it looked at the next, a range
  * could be given back here and another taken there: one free at each moment, and none seen.
  *
  * ORDER OF LOCKS. reclaim, then the CPUs in order, then the space. One CPU's lock may be tried, not waited for, with the

@@ -100,63 +100,65 @@ enum kva_status kva_alloc(struct kva_space *space, const struct kva_request *req
 
 /* ---------------------------------------------------------------------------------------- at an address */
 
-/** What stands in the way in [start, last]: KVA_BUSY, and *conflict is the lowest busy one; else KVA_DEFERRED if
- *  anything waits for a flush; else KVA_POOLED, or KVA_FREE. */
-static enum kva_state what_is_between(const struct kva_space *space, uint64_t start, uint64_t last,
-                                      struct kva_segment *conflict)
+/** Whether one state is more in the way of a reserve than another: free gives way at once, pooled to a drain, deferred to a
+ *  flush, busy to nothing. */
+static bool is_worse(enum kva_state state, enum kva_state than)
 {
-    enum kva_state worst = KVA_FREE;
+    static const unsigned char rank[] = {
+        [KVA_FREE] = 0, [KVA_POOLED] = 1, [KVA_DEFERRED] = 2, [KVA_BUSY] = 3};
 
-    for (uint64_t at = start;; at = conflict->last + 1) {
-        kva_look(space, at, conflict);
-        if (conflict->state == KVA_BUSY)
-            return KVA_BUSY;
-        if (conflict->state == KVA_DEFERRED || worst == KVA_FREE)
-            worst = conflict->state;
-        if (conflict->last >= last)
-            return worst;
+    return rank[state] > rank[than];
+}
+
+/** What is most in the way in [start, last]: the lowest segment of the worst state. */
+static void find_conflict(const struct kva_space *space, uint64_t start, uint64_t last,
+                          struct kva_segment *conflict)
+{
+    struct kva_segment segment;
+
+    conflict->state = KVA_FREE;
+    for (uint64_t at = start;; at = segment.last + 1) {
+        kva_look(space, at, &segment);
+        if (is_worse(segment.state, conflict->state))
+            *conflict = segment;
+        if (segment.state == KVA_BUSY || segment.last >= last)
+            return;
     }
 }
 
-/** A range that is wanted, and its place if it is free. */
+/** A range that is wanted, and its place if it is free; else what is in the way. */
 struct spot {
     uint64_t start;
     uint64_t last;
     struct kva_place place;
+    struct kva_segment conflict;
 };
 
 static enum kva_status attempt_locate(struct kva_space *space, void *context)
 {
     struct spot *spot = context;
     const struct kva_tiling *tiling = space->tiling;
-    bool found = tiling->engine->locate(tiling, spot->start, spot->last, &spot->place) == KVA_OK;
 
-    return found ? KVA_OK : KVA_ENOSPC;
+    if (tiling->engine->locate(tiling, spot->start, spot->last, &spot->place) == KVA_OK)
+        return KVA_OK;
+    find_conflict(space, spot->start, spot->last, &spot->conflict);
+    return KVA_ENOSPC;
 }
 
-/** Find the place, and flush or drain for as long as only that is in the way: other threads may park more, or fill their
- *  pools again. */
-static enum kva_status make_place(struct kva_space *space, struct spot *spot, struct kva_segment *conflict)
+/** Find the place; drain the pools, and flush once, if only that is in the way. What is deferred there after the flush was parked
+ *  since this began: so part of the range was busy meanwhile, and KVA_EEXIST is true of that moment. Without that bound, threads
+ *  that take and park ranges there could keep this at work for ever. */
+static enum kva_status make_place(struct kva_space *space, struct spot *spot)
 {
     enum kva_status status = attempt_locate(space, spot);
-    struct kva_segment in_the_way;
 
-    while (status == KVA_ENOSPC) {
-        switch (what_is_between(space, spot->start, spot->last, &in_the_way)) {
-        case KVA_BUSY:
-            if (conflict)
-                *conflict = in_the_way;
-            return KVA_EEXIST;
-        case KVA_DEFERRED:
-            kva_settle(space);
-            status = attempt_locate(space, spot);
-            break;
-        default:
-            status = kva_attempt_drained(space, attempt_locate, spot);
-            break;
-        }
+    if (status == KVA_ENOSPC && spot->conflict.state != KVA_BUSY && spot->conflict.state != KVA_DEFERRED)
+        status = kva_attempt_drained(space, attempt_locate, spot);
+    if (status == KVA_ENOSPC && spot->conflict.state == KVA_DEFERRED) {
+        kva_settle(space);
+        status = kva_attempt_drained(space, attempt_locate, spot);
     }
-    return status;
+    return status == KVA_ENOSPC ? KVA_EEXIST : status;
 }
 
 enum kva_status kva_reserve(struct kva_space *space, uint64_t start, uint64_t size, void *owner,
@@ -172,7 +174,9 @@ enum kva_status kva_reserve(struct kva_space *space, uint64_t start, uint64_t si
     status = kva_range_inside(tiling, start, size, &kva_range_plain, &spot.last, &bad);
     if (status != KVA_OK)
         return leave(space, misuse_of(space, status, __func__, start, &bad));
-    status = make_place(space, &spot, conflict);
+    status = make_place(space, &spot);
+    if (status == KVA_EEXIST && conflict)
+        *conflict = spot.conflict;
     if (status == KVA_OK)
         status = tiling->engine->occupy(tiling, &spot.place, owner);
     if (status == KVA_OK)

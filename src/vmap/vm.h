@@ -37,7 +37,7 @@
  * LOCKS, in the order in which they are taken. Without threads there are none.
  *   reclaim     one thread at a time asks reclaim callbacks, or changes their list. Held while they run
  *   lock        the instance's: the space, the page source, the table's entries, the parked list, all that is not named
- *               below. Never held while a callback runs, nor for more than one slice of a purge
+ *               below. Never held while a callback runs, nor for more than one slice of a purge (but kva_purge_frozen)
  *   a CPU's     its bins and counts, and each look-up by kva_vfree and kva_vm_usable_size. Nothing is waited for under it. All of
  *               them, in the order of their numbers, by whoever wants the instance to stand still
  *
@@ -680,6 +680,9 @@ bool kva_cache_put(struct kva_vm *vm, struct kva_descriptor *area, const void *b
 /** Park all that is cached, whether there was any. The lock, which is held, is dropped in between. */
 bool kva_cache_park_all(struct kva_vm *vm);
 
+/** Park all that is cached, in one step, with the locks of all CPUs held. */
+void kva_cache_park_frozen(struct kva_vm *vm);
+
 /** What all CPUs count. With their locks held. */
 struct kva_vm_cpu_sums {
     struct kva_count cached;
@@ -717,6 +720,10 @@ void kva_drop_area(struct kva_vm *vm, struct kva_descriptor *area);
 /** Purge all that is cached, parked, in quarantine, or mapped for nobody. Returns whether there was any. The lock, which is held, is
  *  dropped between slices; what was idle when this was called is gone when it returns, whoever has closed it. */
 bool kva_purge_idle(struct kva_vm *vm);
+
+/** The same in one step: the lock is not dropped, and those of all CPUs are held. So at the moment at which it has ended, nothing is
+ *  idle. It keeps everybody waiting: only for what has become idle while kva_purge_idle was at work. */
+void kva_purge_frozen(struct kva_vm *vm);
 
 /* ---------------------------------------------------------------------------------------------- vm_later.c */
 
@@ -775,6 +782,9 @@ enum kva_status kva_take_map(struct kva_vm *vm, struct kva_frames *frames, const
 
 /** Unmap all short-lived maps that have ended, and free the blocks without live ones. Whether there was any. */
 bool kva_ram_flush(struct kva_vm *vm);
+
+/** Whether there is any of either. */
+bool kva_ram_has_idle(const struct kva_vm *vm);
 
 /** The map in a block that lies behind an address, or the next one in it at or above; NULL if none. */
 struct kva_descriptor *kva_ram_map_around(const struct kva_vm *vm, const struct kva_descriptor *block,

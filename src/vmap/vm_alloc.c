@@ -182,6 +182,28 @@ static bool ask(struct kva_vm *vm, const struct kva_vm_reclaim *entry, size_t si
     return kva_purge_idle(vm) || gave;
 }
 
+/** Whether anything is idle at this moment, so that a purge would give it back. */
+static bool has_idle(const struct kva_vm *vm)
+{
+    kva_vm_stop_cpus(vm);
+    bool has = vm->parked.areas > 0 || vm->quarantine.head || kva_cache_sums(vm).cached.areas > 0 ||
+               kva_ram_has_idle(vm);
+    kva_vm_start_cpus(vm);
+    return has;
+}
+
+/** "No space" is to be true of one moment. While this thread purged slice by slice, others may have taken what it gave back, and
+ *  freed what they had. Then the last attempt follows a purge in one step: what they free after that is free too late. There is
+ *  no further round, so that others cannot keep this thread at work, however much they free. */
+static enum kva_status attempt_for_good(struct kva_vm *vm, kva_vm_attempt *attempt, void *context,
+                                        enum kva_status status)
+{
+    if (!vm->threads || status != KVA_ENOSPC || !has_idle(vm))
+        return status;
+    kva_purge_frozen(vm);
+    return attempt(vm, context);
+}
+
 /** Ask the callbacks one by one. With threads, others may have given something back meanwhile, or have reclaimed while this one
  *  waited for its turn: so there is an attempt before the first, and one after each. */
 static enum kva_status reclaim_and_attempt(struct kva_vm *vm, size_t size, kva_vm_attempt *attempt,
@@ -200,23 +222,13 @@ static enum kva_status reclaim_and_attempt(struct kva_vm *vm, size_t size, kva_v
             break;
         more = ask(vm, entry, size);
     }
+    status = attempt_for_good(vm, attempt, context, status);
     unlock_reclaim(vm);
     return status;
 }
 
-/** Whether anything is cached or parked at this moment. */
-static bool has_idle(const struct kva_vm *vm)
-{
-    kva_vm_stop_cpus(vm);
-    bool has = vm->parked.areas > 0 || kva_cache_sums(vm).cached.areas > 0;
-    kva_vm_start_cpus(vm);
-    return has;
-}
-
 /** Purge and attempt; with threads, attempt after each slice of what is parked, so that nobody waits for all of it who could
- *  do with a part. While one thread purges, others may take what it gives back, and free what they had. So with threads "no
- *  space" is believed only if nothing was idle at the moment of the attempt. Each further round means that
- *  another thread has freed something since the last. */
+ *  do with a part. */
 static enum kva_status purge_and_attempt(struct kva_vm *vm, kva_vm_attempt *attempt, void *context,
                                          enum kva_status status)
 {
@@ -230,11 +242,9 @@ static enum kva_status purge_and_attempt(struct kva_vm *vm, kva_vm_attempt *atte
     }
     if (!is_short(status))
         return status;
-    do {
-        if (kva_purge_idle(vm) || others)
-            status = attempt(vm, context);
-    } while (others && status == KVA_ENOSPC && has_idle(vm));
-    return status;
+    if (kva_purge_idle(vm) || others)
+        status = attempt(vm, context);
+    return attempt_for_good(vm, attempt, context, status);
 }
 
 enum kva_status kva_obtain(struct kva_vm *vm, size_t size, unsigned flags, kva_vm_attempt *attempt,

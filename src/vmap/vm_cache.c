@@ -99,10 +99,9 @@ bool kva_cache_put(struct kva_vm *vm, struct kva_descriptor *area, const void *b
 
 /* ------------------------------------------------------------------------------------------------- emptying */
 
-/** Park up to so many areas of a CPU, from bin `*bin` on; false when there are no more. */
-static bool park_some(struct kva_vm *vm, struct kva_vm_cpu *cpu, size_t *bin, unsigned most)
+/** Park up to so many areas of a CPU, from bin `*bin` on; false when there are no more. With the CPU's lock held. */
+static bool park_some(struct kva_vm *vm, struct kva_vm_cpu *cpu, size_t *bin, size_t most)
 {
-    lock_take(&cpu->lock, vm->threads);
     while (*bin < KVA_VM_BINS && most > 0) {
         if (cpu->bin[*bin].head) {
             kva_park_area(vm, cache_pop(vm, cpu, &cpu->bin[*bin].head));
@@ -111,22 +110,56 @@ static bool park_some(struct kva_vm *vm, struct kva_vm_cpu *cpu, size_t *bin, un
             ++*bin;
         }
     }
-    lock_drop(&cpu->lock, vm->threads);
     return *bin < KVA_VM_BINS;
+}
+
+/** The same, with the lock taken for it. */
+static bool park_slice(struct kva_vm *vm, struct kva_vm_cpu *cpu, size_t *bin, size_t most)
+{
+    lock_take(&cpu->lock, vm->threads);
+    bool more = park_some(vm, cpu, bin, most);
+    lock_drop(&cpu->lock, vm->threads);
+    return more;
+}
+
+static uint64_t count_cached(struct kva_vm *vm, struct kva_vm_cpu *cpu)
+{
+    lock_take(&cpu->lock, vm->threads);
+    uint64_t areas = cpu->cached.areas;
+    lock_drop(&cpu->lock, vm->threads);
+    return areas;
+}
+
+/** To park an area takes some 50 ns, if its descriptor is in no cache: so many take 13 us in all. */
+enum { SLICE = 256 };
+
+/** Park all that a CPU has, in as many slices as that is now. What is freed there meanwhile goes with the last: were it to add
+ *  slices, threads that free all the time could keep this one at work for ever. */
+static void park_cpu(struct kva_vm *vm, struct kva_vm_cpu *cpu)
+{
+    uint64_t slices = count_cached(vm, cpu) / SLICE;
+    size_t bin = 0;
+
+    while (slices-- > 0 && park_slice(vm, cpu, &bin, SLICE))
+        vm_make_way(vm);
+    (void)park_slice(vm, cpu, &bin, SIZE_MAX);
 }
 
 bool kva_cache_park_all(struct kva_vm *vm)
 {
-    const unsigned slice =
-        256; /* to park one takes some 50 ns, if its descriptor is in no cache: 13 us in all */
     uintptr_t before = vm->tickets;
 
+    for (unsigned i = 0; i < vm->cpu_count; i++)
+        park_cpu(vm, &vm->cpu[i]);
+    return vm->tickets != before;
+}
+
+void kva_cache_park_frozen(struct kva_vm *vm)
+{
     for (unsigned i = 0; i < vm->cpu_count; i++) {
         size_t bin = 0;
-        while (park_some(vm, &vm->cpu[i], &bin, slice))
-            vm_make_way(vm);
+        (void)park_some(vm, &vm->cpu[i], &bin, SIZE_MAX);
     }
-    return vm->tickets != before;
 }
 
 struct kva_vm_cpu_sums kva_cache_sums(const struct kva_vm *vm)

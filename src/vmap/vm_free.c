@@ -309,13 +309,14 @@ void kva_retire_area(struct kva_vm *vm, struct kva_descriptor *area, const void 
         discard(vm, area);
 }
 
+/** End the quarantine of all that is in it now: first in, first out. What others add meanwhile stays. */
 static void empty_quarantine(struct kva_vm *vm)
 {
     const unsigned slice = 256; /* some 100 ns each: 26 us */
 
-    for (unsigned i = 1; vm->quarantine.head; i++) {
+    for (uint64_t left = vm->quarantined.areas; left > 0 && vm->quarantine.head; left--) {
         leave_quarantine(vm);
-        if (i % slice == 0)
+        if (left % slice == 0)
             vm_make_way(vm);
     }
 }
@@ -330,6 +331,19 @@ bool kva_purge_idle(struct kva_vm *vm)
     purge_parked(vm);
     empty_quarantine(vm);
     return any;
+}
+
+void kva_purge_frozen(struct kva_vm *vm)
+{
+    kva_vm_stop_cpus(vm);
+    kva_cache_park_frozen(vm);
+    (void)kva_ram_flush(vm);
+    vm->purges += vm->parked.areas > 0;
+    while (kva_purge_some(vm, vm->tickets))
+        continue;
+    while (vm->quarantine.head)
+        leave_quarantine(vm);
+    kva_vm_start_cpus(vm);
 }
 
 /* --------------------------------------------------------------------------------------------------- free */

@@ -304,6 +304,21 @@ static bool flush_fullest_block(struct kva_vm *vm)
     return fullest;
 }
 
+/** Whether a flush would give anything of a block back. */
+static bool is_block_idle(const struct kva_ram_block *block)
+{
+    return block->parked > 0 || block->live == 0;
+}
+
+bool kva_ram_has_idle(const struct kva_vm *vm)
+{
+    const struct kva_ram_block *block = vm->ram ? vm->ram->blocks : NULL;
+
+    while (block && !is_block_idle(block))
+        block = block->next;
+    return block;
+}
+
 bool kva_ram_flush(struct kva_vm *vm)
 {
     struct dead_blocks dead = {0, 0};
@@ -315,7 +330,7 @@ bool kva_ram_flush(struct kva_vm *vm)
         vm->ram->of_cpu[cpu] = NULL;
     for (struct kva_ram_block *block = vm->ram->blocks; block; block = block->next) {
         block->current = false;
-        any = any || block->parked > 0 || block->live == 0;
+        any = any || is_block_idle(block);
         if (block->live == 0)
             add_dead(vm, &dead, block);
         else

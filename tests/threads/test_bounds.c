@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * A request that cannot succeed while another thread works against it all the time: it ends after a bounded number of flushes.
+ *
+ * The other thread is played by the point of struct kva_threads: it makes a step whenever the space's lock is free. So it is
+ * always there, and every run is the same.
+ */
+#include "common/harness.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "space/pool.h"
+#include "../../ports/test/failing_memory.h"
+
+#define QUANTUM UINT64_C(0x1000)
+
+enum { PAGES = 4096, PATIENCE = 1000 };
+
+struct play {
+    struct kva_space space;
+    struct kva_failing_memory memory;
+    struct kva_threads threads;
+    void (*step)(struct play *play);
+    bool is_inside; /* the other thread runs just now */
+    unsigned steps; /* that it has made */
+    uint64_t held;
+};
+
+static bool is_free(struct kva_lock *lock)
+{
+    return atomic_load(&lock->word) == KVA_LOCK_FREE;
+}
+
+static bool are_all_locks_free(struct kva_shared *shared)
+{
+    bool all = is_free(&shared->space) && is_free(&shared->reclaim);
+
+    for (unsigned i = 0; shared->pools && i < shared->pools->cpus; i++)
+        all = all && is_free(&shared->pools->cpu[i].lock);
+    return all;
+}
+
+static void point(void *context)
+{
+    struct play *play = context;
+
+    if (!play->step || play->is_inside || play->steps == PATIENCE || !are_all_locks_free(play->space.shared))
+        return;
+    play->is_inside = true;
+    play->steps++;
+    play->step(play);
+    play->is_inside = false;
+}
+
+static unsigned cpu_of(void *context)
+{
+    return ((const struct play *)context)->is_inside;
+}
+
+static uintptr_t self_of_thread(void *context)
+{
+    return 1 + cpu_of(context);
+}
+
+static void never_wait(void *context, const uint32_t *word, uint32_t value)
+{
+    (void)context;
+    (void)word;
+    (void)value;
+    abort(); /* there is nobody to wait for */
+}
+
+static void wake_nobody(void *context, const uint32_t *word, bool all)
+{
+    (void)context;
+    (void)word;
+    (void)all;
+}
+
+static void flush_nothing(void *context, uint64_t start, uint64_t last)
+{
+    (void)context;
+    (void)start;
+    (void)last;
+}
+
+static void set_up(struct play *play, const struct kva_engine *engine, uint64_t pool_bytes)
+{
+    memset(play, 0, sizeof(*play));
+    play->threads = (struct kva_threads){
+        .wait = never_wait,
+        .wake = wake_nobody,
+        .cpu = cpu_of,
+        .self = self_of_thread,
+        .point = point,
+        .context = play,
+    };
+    struct kva_config config = {
+        .last = PAGES * QUANTUM - 1,
+        .quantum = QUANTUM,
+        .engine = engine,
+        .memory = kva_failing_memory_init(&play->memory),
+        .flush = flush_nothing,
+        .cpus = 2,
+        .threads = &play->threads,
+        .pool_bytes = pool_bytes,
+    };
+    assert_int_equal(kva_space_init(&play->space, &config), KVA_OK);
+}
+
+static void tear_down(struct play *play)
+{
+    play->step = NULL;
+    assert_int_equal(kva_space_check(&play->space, NULL), KVA_OK);
+    assert_int_equal(kva_space_abandon(&play->space), KVA_OK);
+    assert_int_equal(play->memory.blocks, 0);
+}
+
+static uint64_t flushes(const struct kva_space *space)
+{
+    struct kva_stats stats;
+
+    assert_int_equal(kva_stats_read(space, &stats), KVA_OK);
+    return stats.flushes;
+}
+
+/** Take the next page that was never used, and park it. */
+static void park_a_page(struct play *play)
+{
+    uint64_t start = play->steps * QUANTUM;
+
+    if (kva_reserve(&play->space, start, QUANTUM, NULL, NULL) != KVA_OK ||
+        kva_free_deferred(&play->space, start) != KVA_OK)
+        abort();
+}
+
+/* Something deferred is in the way at each look. What was parked since the call began was busy while it ran: KVA_EEXIST. */
+static void a_reserve_ends(void **state)
+{
+    static struct play play;
+    const struct kva_engine *engine;
+    (void)state;
+
+    for_each_engine (engine, e) {
+        for (unsigned pools = 0; pools < 2; pools++) {
+            struct kva_segment conflict = {0};
+
+            set_up(&play, engine, pools * 64 * QUANTUM);
+            uint64_t before = flushes(&play.space);
+            play.step = park_a_page;
+            assert_int_equal(kva_reserve(&play.space, 0, PAGES * QUANTUM, NULL, &conflict), KVA_EEXIST);
+            play.step = NULL;
+            check_that(play.steps > 0 && play.steps < PATIENCE, "the other thread made %u steps", play.steps);
+            check_that(flushes(&play.space) - before <= 2, "%" PRIu64 " flushes",
+                       flushes(&play.space) - before);
+            assert_int_equal(conflict.state, KVA_DEFERRED);
+            assert_true(conflict.start < play.steps * QUANTUM + QUANTUM);
+            tear_down(&play);
+        }
+    }
+}
+
+/* The same for an allocation, which is as large as the space. */
+static void an_allocation_ends(void **state)
+{
+    static struct play play;
+    const struct kva_engine *engine;
+    (void)state;
+
+    for_each_engine (engine, e) {
+        for (unsigned pools = 0; pools < 2; pools++) {
+            struct kva_request request = kva_request_of(PAGES * QUANTUM);
+            uint64_t start;
+
+            set_up(&play, engine, pools * 64 * QUANTUM);
+            uint64_t before = flushes(&play.space);
+            play.step = park_a_page;
+            assert_int_equal(kva_alloc(&play.space, &request, &start), KVA_ENOSPC);
+            play.step = NULL;
+            check_that(play.steps > 0 && play.steps < PATIENCE, "the other thread made %u steps", play.steps);
+            check_that(flushes(&play.space) - before <= 2, "%" PRIu64 " flushes",
+                       flushes(&play.space) - before);
+            tear_down(&play);
+        }
+    }
+}
+
+/** Give one page back to the pool, and take one. */
+static void swap_a_page(struct play *play)
+{
+    struct kva_request request = kva_request_of(QUANTUM);
+    uint64_t start;
+
+    if (kva_free(&play->space, play->held) != KVA_OK || kva_alloc(&play->space, &request, &start) != KVA_OK)
+        abort();
+    play->held = start;
+}
+
+/* Pooled pages in the way, and one that is busy, now here and now there. */
+static void a_reserve_among_pools_ends(void **state)
+{
+    static struct play play;
+    const struct kva_engine *engine;
+    (void)state;
+
+    for_each_engine (engine, e) {
+        struct kva_request request = kva_request_of(QUANTUM);
+        struct kva_segment conflict = {0};
+
+        set_up(&play, engine, 64 * QUANTUM);
+        assert_int_equal(kva_alloc(&play.space, &request, &play.held), KVA_OK);
+        play.step = swap_a_page;
+        assert_int_equal(kva_reserve(&play.space, 0, PAGES * QUANTUM, NULL, &conflict), KVA_EEXIST);
+        play.step = NULL;
+        check_that(play.steps > 0 && play.steps < PATIENCE, "the other thread made %u steps", play.steps);
+        assert_int_equal(conflict.state, KVA_BUSY);
+        tear_down(&play);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_reserve_ends),
+        cmocka_unit_test(an_allocation_ends),
+        cmocka_unit_test(a_reserve_among_pools_ends),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

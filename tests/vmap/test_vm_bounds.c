@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * A request that finds no room while another thread frees and takes all the time: it ends after two purges, and what it returns
+ * is true of one moment.
+ *
+ * The other thread is played by the point of struct kva_threads: whenever no lock is held, it takes one area and gives one back.
+ * So something of it is idle whenever the first thread looks, for as long as that thread tries; and every run is the same.
+ */
+#include "common/harness.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/array_pages.h"
+#include "vmap/vm.h"
+#include "../../ports/test/failing_memory.h"
+
+enum { PAGE = KVA_ARRAY_PAGE, OTHERS = 3, PATIENCE = 1000 };
+
+struct play {
+    struct kva_array_pages array;
+    struct kva_failing_memory memory;
+    struct kva_threads threads;
+    struct kva_vm *vm;
+    bool is_on;      /* the other thread runs */
+    bool is_inside;  /* it runs just now */
+    unsigned steps;  /* that it has made */
+    unsigned live;   /* areas that it keeps live */
+    unsigned oldest; /* of them, the one that is the next to go */
+    void *area[OTHERS];
+};
+
+/** One area in, one area out: in this order, so that one is idle when the step is over. */
+static void step(struct play *play)
+{
+    void *fresh = kva_vmalloc(play->vm, PAGE);
+
+    if (!fresh)
+        return;
+    if (kva_vfree(play->vm, play->area[play->oldest]) != KVA_OK)
+        abort();
+    play->area[play->oldest] = fresh;
+    play->oldest = (play->oldest + 1) % play->live;
+}
+
+static bool is_free(struct kva_lock *lock)
+{
+    return atomic_load(&lock->word) == KVA_LOCK_FREE;
+}
+
+static bool are_all_locks_free(struct kva_vm *vm)
+{
+    bool all = is_free(&vm->lock) && is_free(&vm->reclaim_lock);
+
+    for (unsigned i = 0; i < vm->cpu_count; i++)
+        all = all && is_free(&vm->cpu[i].lock);
+    return all;
+}
+
+static void point(void *context)
+{
+    struct play *play = context;
+
+    if (!play->is_on || play->is_inside || play->steps == PATIENCE || !are_all_locks_free(play->vm))
+        return;
+    play->is_inside = true;
+    play->steps++;
+    step(play);
+    play->is_inside = false;
+}
+
+static unsigned cpu_of(void *context)
+{
+    return ((const struct play *)context)->is_inside;
+}
+
+static uintptr_t self_of_thread(void *context)
+{
+    return 1 + cpu_of(context);
+}
+
+static void never_wait(void *context, const uint32_t *word, uint32_t value)
+{
+    (void)context;
+    (void)word;
+    (void)value;
+    abort(); /* there is nobody to wait for */
+}
+
+static void wake_nobody(void *context, const uint32_t *word, bool all)
+{
+    (void)context;
+    (void)word;
+    (void)all;
+}
+
+/** An instance of `pages` private pages; the other thread keeps `live` areas of one page. */
+static void set_up(struct play *play, unsigned pages, unsigned live, bool guards, bool hardened)
+{
+    memset(play, 0, sizeof(*play));
+    play->threads = (struct kva_threads){
+        .wait = never_wait,
+        .wake = wake_nobody,
+        .cpu = cpu_of,
+        .self = self_of_thread,
+        .point = point,
+        .context = play,
+    };
+    struct kva_vm_config config = {
+        .reserve = (pages + 1) * PAGE,
+        .frames_part = PAGE,
+        .without_guards = !guards,
+        .hardened = hardened,
+        .memory = kva_failing_memory_init(&play->memory),
+        .pages = kva_array_pages_of(&play->array),
+        .cpus = 2,
+        .threads = &play->threads,
+    };
+    assert_int_equal(kva_vm_build(&config, &play->vm), KVA_OK);
+    play->live = live;
+}
+
+static void tear_down(struct play *play, void **areas, size_t count)
+{
+    play->is_on = false;
+    for (size_t i = 0; i < count; i++)
+        assert_int_equal(kva_vfree(play->vm, areas[i]), KVA_OK);
+    for (unsigned i = 0; i < play->live; i++)
+        assert_int_equal(kva_vfree(play->vm, play->area[i]), KVA_OK);
+    assert_int_equal(kva_vm_check(play->vm, NULL), KVA_OK);
+    assert_int_equal(kva_vm_destroy(play->vm, NULL, NULL), KVA_OK);
+    assert_int_equal(play->memory.blocks, 0);
+}
+
+static uint64_t purges(const struct kva_vm *vm)
+{
+    struct kva_vm_stats stats;
+
+    assert_int_equal(kva_vm_stats_read(vm, &stats), KVA_OK);
+    return stats.purges;
+}
+
+/** Areas of one page in every other page: no two free pages lie side by side, whatever the other thread does.
+ *
+ *      | mine | . | mine | . | mine | . | mine | . |      its areas and holes are in between
+ */
+static void fence(struct play *play, void **mine, size_t count)
+{
+    void *between[8];
+
+    for (size_t i = 0; i < count; i++) {
+        mine[i] = kva_vmalloc(play->vm, PAGE);
+        between[i] = kva_vmalloc(play->vm, PAGE);
+        assert_true(mine[i] && between[i]);
+    }
+    for (size_t i = 0; i < count; i++)
+        assert_int_equal(kva_vfree(play->vm, between[i]), KVA_OK);
+    assert_int_equal(kva_vm_flush(play->vm), KVA_OK);
+    for (unsigned i = 0; i < play->live; i++)
+        assert_non_null(play->area[i] = kva_vmalloc(play->vm, PAGE));
+}
+
+/* Two purges, and KVA_ENOSPC, though something is idle at the end of each. */
+static void a_request_that_can_never_fit_ends(void **state)
+{
+    static struct play play;
+    void *mine[4];
+    void *memory;
+    (void)state;
+
+    for (unsigned hardened = 0; hardened < 2; hardened++) {
+        struct kva_vm_request request = kva_vm_request_of(2 * PAGE);
+
+        set_up(&play, 8, OTHERS, false, hardened);
+        fence(&play, mine, 4);
+        uint64_t before = purges(play.vm);
+        play.is_on = true;
+        assert_int_equal(kva_vm_alloc(play.vm, &request, &memory), KVA_ENOSPC);
+        play.is_on = false;
+        check_that(play.steps > 0 && play.steps < PATIENCE, "the other thread made %u steps", play.steps);
+        check_that(hardened || purges(play.vm) - before == 2, "%" PRIu64 " purges", purges(play.vm) - before);
+        tear_down(&play, mine, 4);
+    }
+}
+
+/* The same, with reclaim callbacks that give nothing: two purges more at most, after all of them. */
+static bool gives_nothing(void *context, struct kva_vm *vm, size_t size)
+{
+    (void)vm;
+    (void)size;
+    ++*(unsigned *)context;
+    return true;
+}
+
+static void reclaim_callbacks_do_not_prolong_it(void **state)
+{
+    static struct play play;
+    unsigned asked = 0;
+    struct kva_vm_reclaim callbacks[2] = {{gives_nothing, &asked, NULL}, {gives_nothing, &asked, NULL}};
+    struct kva_vm_request request = kva_vm_request_of(2 * PAGE);
+    void *mine[4];
+    void *memory;
+    (void)state;
+
+    set_up(&play, 8, OTHERS, false, false);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(kva_vm_add_reclaim(play.vm, &callbacks[i]), KVA_OK);
+    fence(&play, mine, 4);
+    uint64_t before = purges(play.vm);
+    play.is_on = true;
+    assert_int_equal(kva_vm_alloc(play.vm, &request, &memory), KVA_ENOSPC);
+    play.is_on = false;
+    assert_int_equal(asked, 2);
+    check_that(play.steps < PATIENCE, "the other thread made %u steps", play.steps);
+    check_that(purges(play.vm) - before <= 5, "%" PRIu64 " purges", purges(play.vm) - before);
+    tear_down(&play, mine, 4);
+}
+
+/* Of two places one is always idle, now this one and now that one: so there is room whenever the request looks, and it must not
+ * hear that there is none. Its window leaves out the last byte, of a guard, lest the cache serves it. */
+static void what_is_idle_at_every_moment_is_found(void **state)
+{
+    static struct play play;
+    void *memory;
+    (void)state;
+
+    for (unsigned hardened = 0; hardened < 2; hardened++) {
+        struct kva_vm_request request = kva_vm_request_of(PAGE);
+
+        set_up(&play, 4, 1, true, hardened);
+        assert_non_null(play.area[0] = kva_vmalloc(play.vm, PAGE));
+        assert_int_equal(kva_vfree(play.vm, kva_vmalloc(play.vm, PAGE)), KVA_OK);
+        request.max = (uintptr_t)play.array.memory + 4 * PAGE - 2;
+        play.is_on = true;
+        enum kva_status status = kva_vm_alloc(play.vm, &request, &memory);
+        play.is_on = false;
+        check_that(status == KVA_OK, "%s, after %u steps", kva_status_name(status), play.steps);
+        check_that(play.steps > 0 && play.steps < PATIENCE, "the other thread made %u steps", play.steps);
+        tear_down(&play, &memory, 1);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_request_that_can_never_fit_ends),
+        cmocka_unit_test(reclaim_callbacks_do_not_prolong_it),
+        cmocka_unit_test(what_is_idle_at_every_moment_is_found),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
