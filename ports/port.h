@@ -10,6 +10,8 @@
  *   kva_memory_host   (declared in kva/kva.h) blocks aligned for any object, from any thread; NULL when
  *                     there are none; a block of 2 MiB or more is worth a huge page
  *   kva_threads_host  (declared in kva/kva.h) how threads wait, and which CPU they run on
+ *   kva_corruption_host  (declared in kva/kva.h) says where an invariant is broken, without heap or stdio, and stops
+ *                     the program
  *   kva_port_cpus     the CPUs that are online; at least 1
  *   kva_pages_host    (declared in kva/vm.h) where instances of vmap take their pages from
  *   kva_port_this_cpu the CPU that the caller runs on, from 0; it may move at any time

@@ -365,8 +365,11 @@ struct kva_config {
     const struct kva_threads *threads; /* NULL: one thread at a time, and no lock */
     uint64_t
         pool_bytes; /* 0: no pools, and every answer is the lowest (highest) address. Else: see POOLS below */
-    kva_hook *on_misuse;     /* NULL: the status alone tells */
-    kva_hook *on_corruption; /* NULL: stop the program (a trap instruction) */
+    kva_hook *on_misuse; /* NULL: the status alone tells */
+
+    /** NULL: stop the program by a trap instruction; with kva_space_create, after one line on standard error: see
+     *  kva_corruption_host */
+    kva_hook *on_corruption;
     void *hook_context;
 };
 
@@ -435,8 +438,12 @@ enum kva_status kva_space_abandon(struct kva_space *space);
 
 /** Hosted builds: take memory for a space, and set it up.
  *
+ *  A SPACE IS NOT THREAD-SAFE BY DEFAULT: it takes no lock unless config->threads is set, to kva_threads_host() for example.
+ *  (kva_vm_create of kva/vm.h is the other way round: its instances lock for themselves unless they are told not to.)
+ *
  *  In:      config  as for kva_space_init; memory may be left zero for the host's own (huge pages where
- *                   they pay), cpus for the number that are online
+ *                   they pay), cpus for the number that are online, on_corruption for kva_corruption_host.
+ *                   threads that are left NULL stay NULL: one thread at a time
  *  Out:     space   the new space
  *  Returns: as kva_space_init, and KVA_ENOMEM when there is no memory for the space itself
  *  Cost:    as kva_space_init
@@ -466,6 +473,22 @@ enum kva_status kva_space_destroy(struct kva_space *space);
  *  Failure: cannot fail
  */
 struct kva_memory kva_memory_host(void);
+
+/** Hosted builds: the host's corruption hook, for kva_config.on_corruption. It writes one line to standard error, and stops
+ *  the program by a trap instruction:
+ *
+ *      kva: kva_free: I6: a busy segment is found by one way and not by another, at 0x0000000000003000
+ *
+ *  kva_space_create and kva_vm_create take it where they are given none; kva_space_init and kva_vm_build do not.
+ *
+ *  In:      context  not used
+ *           fault    what is broken, and where
+ *  Returns: not at all
+ *  Cost:    one system call
+ *  Locking: None; async-signal-safe: it uses neither the heap nor stdio
+ *  Failure: where nothing can be written, it stops the program all the same
+ */
+void kva_corruption_host(void *context, const struct kva_fault *fault);
 
 /** Move the ends of a space outwards. What is added is free.
  *

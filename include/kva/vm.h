@@ -278,8 +278,8 @@ struct kva_vm_config {
     const struct kva_threads *threads;
     bool one_thread; /* kva_vm_create: no locks, whatever `threads` is */
 
-    kva_hook *on_misuse; /* as in kva_config */
-    kva_hook *on_corruption;
+    kva_hook *on_misuse;     /* as in kva_config */
+    kva_hook *on_corruption; /* NULL: a trap instruction; kva_vm_create: kva_corruption_host */
     void *hook_context;
 };
 

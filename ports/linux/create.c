@@ -16,6 +16,8 @@ enum kva_status kva_space_create(const struct kva_config *config, struct kva_spa
         hosted.memory = kva_memory_host();
     if (hosted.cpus == 0)
         hosted.cpus = kva_port_cpus();
+    if (!hosted.on_corruption)
+        hosted.on_corruption = kva_corruption_host;
 
     struct kva_space *made = malloc(sizeof *made);
     if (!made)

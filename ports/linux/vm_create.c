@@ -102,6 +102,8 @@ enum kva_status kva_vm_create(const struct kva_vm_config *config, struct kva_vm 
         hosted.pages = kva_pages_host(KVA_MECHANISM_BEST);
     if (!hosted.symbol)
         hosted.symbol = kva_port_symbol;
+    if (!hosted.on_corruption)
+        hosted.on_corruption = kva_corruption_host;
     if (hosted.cpus == 0)
         hosted.cpus = kva_port_cpus();
     if (!hosted.threads)

@@ -4,10 +4,13 @@
 #define _GNU_SOURCE
 #include "../common/harness.h"
 #include "../common/picture.h"
+#include "../common/vmap.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "engine/engine.h"
 #include "../../ports/test/failing_memory.h"
 
 #define MIB (UINT64_C(1) << 20)
@@ -155,9 +158,127 @@ static void absurd_sizes_are_refused(void **state)
     assert_null(memory.take(memory.context, SIZE_MAX / huge_page * huge_page - 2 * huge_page));
 }
 
+/* --------------------------------------------------------------------------------------------- corruption */
+
+/** An engine that has lost a segment: it is found by its address, but cannot be released. */
+static enum kva_status release_nothing(struct kva_tiling *tiling, uint64_t start)
+{
+    (void)tiling;
+    (void)start;
+    return KVA_ENOENT;
+}
+
+static struct kva_engine broken_engine;
+
+static const struct kva_engine *break_engine(void)
+{
+    broken_engine = kva_engine_scan;
+    broken_engine.release = release_nothing;
+    return &broken_engine;
+}
+
+static void say_own_words(void *context, const struct kva_fault *fault)
+{
+    (void)fault;
+    fputs(context, stderr);
+    _exit(0);
+}
+
+static int corrupt_a_space(void *context)
+{
+    struct kva_config config = {.last = 0xffff, .quantum = 0x1000, .engine = break_engine()};
+    struct kva_space *space;
+
+    config.on_corruption = context ? say_own_words : NULL;
+    config.hook_context = context;
+    child_that(kva_space_create(&config, &space) == KVA_OK);
+    child_that(kva_reserve(space, 0x3000, 0x1000, NULL, NULL) == KVA_OK);
+    (void)kva_free(space, 0x3000);
+    return 1; /* not reached */
+}
+
+static int corrupt_an_instance(void *context)
+{
+    struct kva_vm_config config = {.reserve = 64 * MIB, .engine = break_engine()};
+    struct kva_vm *vm;
+
+    config.on_corruption = context ? say_own_words : NULL;
+    config.hook_context = context;
+    child_that(kva_vm_create(&config, &vm) == KVA_OK);
+    child_that(kva_vfree(vm, kva_vmalloc(vm, 1)) == KVA_OK);
+    (void)kva_vm_flush(vm);
+    return 1; /* not reached */
+}
+
+/* By default one line says what is broken, where, and at which address; then the program ends. */
+static void corruption_says_so_before_the_end(void **state)
+{
+    static const char line[] =
+        "kva: kva_free: I6: a busy segment is found by one way and not by another, at 0x";
+    (void)state;
+    struct test_child child = test_in_child(corrupt_a_space, NULL);
+    assert_int_not_equal(child.signal, 0);
+    check_that(strncmp(child.text, line, strlen(line)) == 0, "%s", child.text);
+    check_that(strncmp(child.text + strlen(line), "0000000000003000\n", 17) == 0, "%s", child.text);
+
+    child = test_in_child(corrupt_an_instance, NULL);
+    assert_int_not_equal(child.signal, 0);
+    check_that(strncmp(child.text, line, strlen(line)) == 0, "%s", child.text);
+}
+
+/* A hook of the program's own is called instead. */
+static void a_hook_of_ones_own_is_called_instead(void **state)
+{
+    char words[] = "own words";
+    (void)state;
+    struct test_child child = test_in_child(corrupt_a_space, words);
+    test_expect_success(&child, "a space");
+    assert_string_equal(child.text, words);
+    child = test_in_child(corrupt_an_instance, words);
+    test_expect_success(&child, "an instance");
+    assert_string_equal(child.text, words);
+}
+
+static int report_at_length(void *context)
+{
+    char where[200], what[200];
+
+    (void)context;
+    memset(where, 'a', sizeof(where) - 1);
+    memset(what, 'b', sizeof(what) - 1);
+    where[sizeof(where) - 1] = what[sizeof(what) - 1] = '\0';
+    kva_corruption_host(NULL, &(struct kva_fault){.where = where, .what = what, .address = 1});
+    return 1; /* not reached */
+}
+
+static int report_to_nobody(void *context)
+{
+    (void)context;
+    (void)close(2);
+    kva_corruption_host(NULL, &(struct kva_fault){.where = "here", .what = "this"});
+    return 1; /* not reached */
+}
+
+/* Whatever the words, and whether or not anybody listens, it is one line and the end. */
+static void the_hosts_hook_at_its_limits(void **state)
+{
+    (void)state;
+    struct test_child child = test_in_child(report_at_length, NULL);
+    assert_int_not_equal(child.signal, 0);
+    check_that(strncmp(child.text, "kva: aaaa", 9) == 0, "%s", child.text);
+    const char *feed = strchr(child.text, '\n');
+    assert_non_null(feed);
+    check_that(feed[-1] == 'b' && feed - child.text > 200 + 9, "%s", child.text);
+    child = test_in_child(report_to_nobody, NULL);
+    assert_int_not_equal(child.signal, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(corruption_says_so_before_the_end),
+        cmocka_unit_test(a_hook_of_ones_own_is_called_instead),
+        cmocka_unit_test(the_hosts_hook_at_its_limits),
         cmocka_unit_test(a_space_from_nothing_but_its_end),
         cmocka_unit_test(bad_configurations_make_no_space),
         cmocka_unit_test(a_source_of_ones_own_is_used),

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * What a hosted program does about corruption, unless it has a hook of its own: one line on standard error, then the end.
+ *
+ *      kva: kva_free: I6: a busy segment is found by one way and not by another, at 0x0000000000003000
+ *
+ * The program's memory is known to be broken, and any lock may be held: so there is one write, of text on the stack. Neither the
+ * heap nor stdio is used.
+ */
+#define _GNU_SOURCE
+#include <kva/kva.h>
+
+#include <errno.h>
+#include <unistd.h>
+
+#include "../../src/base/text.h"
+
+/** Any sentence of the library's with the names around it; a longer one is cut. */
+enum { LINE_BYTES = 256 };
+
+static void write_all(const char *text, size_t length)
+{
+    while (length > 0) {
+        ssize_t written = write(STDERR_FILENO, text, length);
+        if (written < 0 && errno == EINTR)
+            continue;
+        if (written <= 0)
+            return; /* there is nobody else to tell */
+        text += written;
+        length -= (size_t)written;
+    }
+}
+
+void kva_corruption_host(void *context, const struct kva_fault *fault)
+{
+    char room[LINE_BYTES];
+    struct kva_text line = text_of(room, sizeof room - 1); /* and the line feed */
+
+    (void)context;
+    text_put(&line, "kva: ");
+    text_put(&line, fault->where);
+    text_put(&line, ": ");
+    text_put(&line, fault->what);
+    text_put(&line, ", at ");
+    text_put_hex(&line, fault->address, 16);
+    room[line.length] = '\n';
+    write_all(room, line.length + 1);
+    __builtin_trap();
+}
