@@ -213,7 +213,9 @@ struct kva_grace {
 };
 
 /** Write what is known of a code address ("main+0x1c") into `text`, at most `bytes` with the zero byte; returns the
- *  length, or 0 if nothing is known. For reports, and for kva_vm_fault_describe: it may run in a signal handler. */
+ *  length, or 0 if nothing is known. For reports, and for kva_vm_fault_describe: it may run in a signal handler. Any bytes will
+ *  do. In a line of text, control characters are replaced by question marks; in JSON they are escaped, and each byte that is not
+ *  part of UTF-8 is replaced by U+FFFD. */
 typedef size_t kva_symbol(void *context, const void *address, char *text, size_t bytes);
 
 enum kva_huge_policy {
@@ -291,8 +293,15 @@ struct kva_vm_config {
  *      static void in_child(void) { kva_vm_fork_child(vm); }
  *      ... pthread_atfork(before, in_parent, in_child);
  *
- *  An area whose size another thread is changing, or which it is about to free, stays live in the child for ever.
- *  Without threads they do nothing.
+ *  In the child, the calls that other threads had under way are over. An area whose size was being changed is as it was before;
+ *  one that was about to be freed is freed; a map, or a chunk of per-CPU objects, that was being made is not there. What remains
+ *  of other threads in the child:
+ *    - whatever they had been given, down to what a call was about to return, stays live: nobody may know of it. (The new place
+ *      of an area that kva_vrealloc was moving is such an area; the old place holds the contents, and is the area)
+ *    - an area that waits for a grace period goes on waiting. Whether that period ends in the child is for config.grace to say;
+ *      where kva_vfree_later slept for want of a record, it does not, and the area stays "later" until the instance ends
+ *    - frames are shared with the parent, but each side counts its own maps of them
+ *  Without threads these functions do nothing.
  *
  *  In/Out:  vm
  *  Returns: KVA_OK, and the instance is locked
@@ -314,11 +323,12 @@ enum kva_status kva_vm_fork_prepare(struct kva_vm *vm);
  */
 enum kva_status kva_vm_fork_parent(struct kva_vm *vm);
 
-/** After a fork, in the child: likewise, where the threads that waited for the locks are no more.
+/** After a fork, in the child: likewise, where the threads that waited for the locks are no more; and end their calls.
  *
  *  In/Out:  vm
  *  Returns: KVA_OK, or KVA_ENULL when vm is NULL
- *  Cost:    O(CPUs)
+ *  Cost:    O(CPUs + pools of frames + allocators of per-CPU objects). Where another thread was changing a size, was about to free
+ *           an area, or was mapping frames, a look at all areas comes on top: O(n log n), and O(frames) of the pool
  *  Locking: ends kva_vm_fork_prepare's
  *  Failure: cannot fail
  */
@@ -694,7 +704,8 @@ intptr_t kva_frames_descriptor(const struct kva_frames *frames);
  *           KVA_EINVAL   the pool is another instance's, or flags has other bits
  *           KVA_ERANGE   a number that the pool does not have
  *           KVA_ENOENT   a frame that was not taken from the pool
- *           KVA_ENOSPC, KVA_ENOMEM, KVA_ELIMIT   as kva_vm_alloc
+ *           KVA_ENOSPC, KVA_ENOMEM, KVA_ELIMIT   as kva_vm_alloc. KVA_ENOSPC also when one frame would be in more than 2^32 - 2
+ *                        maps, those that other threads are making included
  *  Cost:    O(log n + count), a call for each run of consecutive numbers
  *  Locking: Instance
  *  Failure: nothing was mapped; but what was cached or parked may have been purged

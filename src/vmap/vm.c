@@ -165,6 +165,7 @@ static void set_up_fields(struct kva_vm *vm, const struct kva_vm_config *config)
     set_up_threads(vm, config);
     vm->cache_pages = largest_cached(vm);
     vm->fast_bytes = config->zero_always || config->hardened ? 0 : KVA_VM_CLASSES * (size_t)page_of(vm);
+    list_init(&vm->plans);
     vm->quarantine.tail = &vm->quarantine.head;
     vm->quarantine_limit = config->hardened ? limit_of(config->quarantine_bytes, cpus) : 0;
     vm->random = config->seed;

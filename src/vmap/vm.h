@@ -60,6 +60,7 @@
 
 #include <kva/vm.h>
 
+#include "../base/list.h"
 #include "../base/memory.h"
 #include "../base/sync.h"
 #include "../engine/nodes.h"
@@ -190,6 +191,7 @@ struct kva_vm_cpu {
     struct kva_count cached;
     uint64_t hits;
     uint64_t frees;
+    uint64_t claims;                 /* areas that were claimed here and could not be cached */
     struct kva_bin bin[KVA_VM_BINS]; /* see bin_of */
 };
 
@@ -202,6 +204,7 @@ struct kva_frames {
     uint64_t taken;
     uint64_t lowest;  /* no frame below this is free */
     uint64_t pending; /* frames that are counted for maps which are not there yet, once for each map */
+    uint64_t shown; /* the live maps of all frames, and those pending: what `uses` adds up to, less `taken` */
 };
 
 struct kva_ram;
@@ -279,6 +282,9 @@ struct kva_vm {
     enum kva_huge_policy huge;
     unsigned cpus;
     unsigned purgers;         /* threads that purge because the limit was passed */
+    unsigned resizing;        /* areas in that state */
+    uint64_t claims_met;      /* claims of the CPUs' that have come to the lock, and so to an end */
+    struct kva_list plans;    /* memory that congruent allocations under way have taken */
     _Atomic uint32_t longest; /* pages of the longest area that there ever was, its guard included */
     unsigned past_next;       /* the entry of `past` that is overwritten next */
     struct kva_grace grace;
@@ -595,6 +601,9 @@ enum kva_status kva_take_congruent(struct kva_vm *vm, const struct kva_vm_reques
                                    const struct kva_part *parts, size_t count, enum kva_vm_kind kind,
                                    void **memory, struct kva_bad *bad);
 
+/** After a fork, in the child: give back what congruent allocations of other threads had taken. */
+void kva_congruent_forget_plans(struct kva_vm *vm);
+
 /** Round a size up to whole pages (huge ones for KVA_VM_HUGE, where they pay): KVA_OK; or KVA_ESIZE, KVA_EWRAP, and *bad is
  *  "size". */
 enum kva_status kva_pages_of(const struct kva_vm *vm, size_t size, unsigned *flags, uint32_t *pages,
@@ -794,6 +803,19 @@ struct kva_descriptor *kva_ram_map_from(const struct kva_vm *vm, const struct kv
 
 /** The area, or the short-lived map, that kva_vm_find finds; with all locks held. */
 struct kva_descriptor *kva_look_around(const struct kva_vm *vm, uintptr_t address);
+
+/** kva_vm_next, with all locks held. */
+enum kva_status kva_look_next(const struct kva_vm *vm, struct kva_vm_area *area);
+
+/** Whether an area is a live map. */
+static inline bool is_live_map(const struct kva_vm_area *area)
+{
+    return (area->kind == KVA_VM_VMAP || area->kind == KVA_VM_RAM) && area->state == KVA_VM_LIVE;
+}
+
+/** After a fork, in the child: forget the maps that other threads were making; the chunks that they were asking for. */
+void kva_frames_forget_pending(struct kva_vm *vm);
+void kva_pcpu_forget_growing(struct kva_vm *vm);
 
 void kva_ram_stats(const struct kva_vm *vm, struct kva_vm_stats *stats);
 const char *kva_ram_check(const struct kva_vm *vm, const struct kva_descriptor *block);

@@ -484,6 +484,13 @@ struct congruence {
     uint64_t base;
 };
 
+/** The parts with their guards. */
+struct plan {
+    struct kva_list link;
+    size_t bytes; /* of all of this */
+    struct kva_part part[];
+};
+
 static enum kva_status enter_part(struct kva_vm *vm, const struct congruence *congruence, size_t i)
 {
     struct kva_wish wish = *congruence->wish;
@@ -557,14 +564,42 @@ static enum kva_status plan_parts(const struct kva_vm *vm, struct congruence *co
                               &extent, bad);
 }
 
+/** Memory for a plan. It is on a list as long as the call is under way, so that the child of a fork finds it. */
+static struct plan *take_plan(struct kva_vm *vm, size_t count)
+{
+    struct kva_memory *source = &vm->ledger.memory;
+    size_t bytes;
+
+    if (!size_of_array(sizeof(struct plan), count, sizeof(struct kva_part), &bytes))
+        return NULL;
+    struct plan *plan = source->take(source->context, bytes);
+    if (plan) {
+        plan->bytes = bytes;
+        list_insert_after(&vm->plans, &plan->link);
+    }
+    return plan;
+}
+
+static void give_plan(struct kva_vm *vm, struct plan *plan)
+{
+    struct kva_memory *source = &vm->ledger.memory;
+
+    list_remove(&plan->link);
+    source->give(source->context, plan, plan->bytes);
+}
+
+void kva_congruent_forget_plans(struct kva_vm *vm)
+{
+    while (!list_is_empty(&vm->plans))
+        give_plan(vm, kva_container_of(vm->plans.next, struct plan, link));
+}
+
 enum kva_status kva_take_congruent(struct kva_vm *vm, const struct kva_vm_request *request,
                                    const struct kva_part *parts, size_t count, enum kva_vm_kind kind,
                                    void **memory, struct kva_bad *bad)
 {
-    struct kva_memory *source = &vm->ledger.memory;
     struct kva_vm_request base = *request;
     struct kva_wish wish;
-    size_t plan_bytes;
 
     base.size = 1; /* not read: the parts have sizes */
     enum kva_status status = wish_of(vm, &base, &wish, bad);
@@ -572,21 +607,20 @@ enum kva_status kva_take_congruent(struct kva_vm *vm, const struct kva_vm_reques
         status = bad_field(bad, KVA_EINVAL, "flags");
     if (status == KVA_OK && count == 0)
         status = bad_field(bad, KVA_EINVAL, "count");
-    if (status == KVA_OK && !mul_checked(count, sizeof *parts, &plan_bytes))
-        status = KVA_ENOMEM;
     if (status != KVA_OK)
         return status;
     wish.kind = kind;
     struct congruence congruence = {.wish = &wish, .parts = parts, .count = count};
-    congruence.plan = source->take(source->context, plan_bytes);
-    if (!congruence.plan)
+    struct plan *plan = take_plan(vm, count);
+    if (!plan)
         return KVA_ENOMEM;
+    congruence.plan = plan->part;
     status = plan_parts(vm, &congruence, bad);
     if (status == KVA_OK)
         status = kva_obtain(vm, (size_t)congruence.plan[0].size, wish.flags, attempt_congruent, &congruence);
     for (size_t i = 0; status == KVA_OK && i < count; i++)
         memory[i] = (void *)(uintptr_t)(congruence.base + parts[i].offset);
-    source->give(source->context, congruence.plan, plan_bytes);
+    give_plan(vm, plan);
     return status;
 }
 

@@ -8,7 +8,7 @@
  */
 #include "vm.h"
 
-/** 1 + maps must fit 32 bits: a frame has at most one map for each page of a reserve, of which there are 2^31. */
+/** Their numbers fit 32 bits. */
 static const uint64_t most_frames = UINT32_MAX - 1;
 
 static uint64_t bytes_of_uses(const struct kva_frames *frames)
@@ -74,19 +74,6 @@ enum kva_status kva_frames_create(struct kva_vm *vm, uint64_t count, struct kva_
     return status;
 }
 
-/** Whether a live map shows a frame of the pool. */
-static bool is_mapped(const struct kva_frames *frames)
-{
-    uint64_t left = frames->taken;
-
-    for (uint64_t i = 0; left > 0; i++) {
-        if (frames->uses[i] > 1)
-            return true;
-        left -= frames->uses[i];
-    }
-    return false;
-}
-
 static void end_pool(struct kva_frames *frames)
 {
     struct kva_vm *vm = frames->vm;
@@ -100,7 +87,7 @@ static enum kva_status destroy(struct kva_vm *vm, struct kva_frames *frames)
 {
     struct kva_frames **link = &vm->pools;
 
-    if (is_mapped(frames))
+    if (frames->shown > 0)
         return KVA_EBUSY;
     (void)kva_purge_idle(vm);
     while (*link != frames)
@@ -244,10 +231,29 @@ enum kva_status kva_frames_free(struct kva_frames *frames, const uint32_t *numbe
 
 /* -------------------------------------------------------------------------------------- what maps ask for */
 
-void kva_unuse_frames(struct kva_frames *frames, const uint32_t *numbers, size_t count)
+static void lower_uses(struct kva_frames *frames, const uint32_t *numbers, size_t count)
 {
     for (size_t i = 0; i < count; i++)
         frames->uses[numbers[i]]--;
+}
+
+void kva_unuse_frames(struct kva_frames *frames, const uint32_t *numbers, size_t count)
+{
+    lower_uses(frames, numbers, count);
+    frames->shown -= count;
+}
+
+/** Count one more map of a frame: KVA_OK, or why that cannot be. */
+static enum kva_status raise_uses(struct kva_frames *frames, uint32_t number)
+{
+    if (number >= frames->count)
+        return KVA_ERANGE;
+    if (frames->uses[number] == 0)
+        return KVA_ENOENT;
+    if (frames->uses[number] == UINT32_MAX)
+        return KVA_ENOSPC;
+    frames->uses[number]++;
+    return KVA_OK;
 }
 
 /** Whether what is to be mapped is in order, but for the numbers. */
@@ -271,16 +277,43 @@ enum kva_status kva_use_frames(const struct kva_vm *vm, struct kva_frames *frame
     if (status != KVA_OK)
         return status;
     for (size_t i = 0; i < count; i++) {
-        bool exists = numbers[i] < frames->count;
-        if (exists && frames->uses[numbers[i]] != 0) {
-            frames->uses[numbers[i]]++;
+        status = raise_uses(frames, numbers[i]);
+        if (status == KVA_OK)
             continue;
-        }
-        kva_unuse_frames(frames, numbers, i);
+        lower_uses(frames, numbers, i);
         *bad = (struct kva_bad){"numbers[i]", i};
-        return exists ? KVA_ENOENT : KVA_ERANGE;
+        return status;
     }
+    frames->shown += count;
     return KVA_OK;
+}
+
+/** Count the maps of a pool's frames anew: those that are live. */
+static void recount(struct kva_frames *frames)
+{
+    struct kva_vm_area area = {0};
+    struct kva_bad bad;
+    uint64_t left = frames->taken;
+
+    for (uint64_t i = 0; left > 0; i++) {
+        frames->uses[i] = frames->uses[i] != 0;
+        left -= frames->uses[i];
+    }
+    frames->shown = 0;
+    frames->pending = 0;
+    while (kva_look_next(frames->vm, &area) == KVA_OK) {
+        if (is_live_map(&area) && area_at(frames->vm, area.start)->of == frames)
+            (void)kva_use_frames(frames->vm, frames, numbers_at(frames->vm, area.start), area.pages,
+                                 &bad);
+    }
+}
+
+void kva_frames_forget_pending(struct kva_vm *vm)
+{
+    for (struct kva_frames *frames = vm->pools; frames; frames = frames->next) {
+        if (frames->pending > 0)
+            recount(frames);
+    }
 }
 
 enum kva_status kva_map_runs(struct kva_vm *vm, uint64_t start, const struct kva_frames *frames,

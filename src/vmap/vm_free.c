@@ -391,6 +391,7 @@ static enum kva_status free_slowly(struct kva_vm *vm, struct kva_descriptor *are
     enum kva_status status = KVA_OK;
 
     vm_enter(vm);
+    vm->claims_met += area != NULL;
     if (!area)
         area = claim_area(vm, address);
     if (area) {
@@ -419,6 +420,7 @@ enum kva_status kva_vfree(struct kva_vm *vm, void *memory)
         cpu->frees++;
         cache_push(vm, cpu, area, CALLER());
     }
+    cpu->claims += area && !is_cached;
     lock_drop(&cpu->lock, vm->threads);
     return is_cached ? KVA_OK : free_slowly(vm, area, (uintptr_t)memory, CALLER());
 }

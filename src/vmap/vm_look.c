@@ -96,8 +96,7 @@ static uint64_t end_of_segment(const struct kva_vm *vm, const struct kva_vm_area
     return area->last + 1 + area->guard;
 }
 
-/** kva_vm_next, with all locks held. */
-static enum kva_status look_next(const struct kva_vm *vm, struct kva_vm_area *area)
+enum kva_status kva_look_next(const struct kva_vm *vm, struct kva_vm_area *area)
 {
     bool begins = area->pages == 0;
     const struct kva_descriptor *next = begins ? NULL : next_in_block(vm, area);
@@ -117,7 +116,7 @@ enum kva_status kva_vm_next(const struct kva_vm *vm, struct kva_vm_area *area)
     if (!area)
         return refuse_null(vm, __func__, "area");
     kva_vm_freeze(vm);
-    enum kva_status status = look_next(vm, area);
+    enum kva_status status = kva_look_next(vm, area);
     kva_vm_thaw(vm);
     return status;
 }
@@ -295,9 +294,8 @@ static uint64_t live_map_pages(const struct kva_vm *vm, const struct kva_frames 
     struct kva_vm_area area = {0};
     uint64_t pages = 0;
 
-    while (look_next(vm, &area) == KVA_OK) {
-        bool is_map = area.kind == KVA_VM_VMAP || area.kind == KVA_VM_RAM;
-        if (is_map && area.state == KVA_VM_LIVE && area_at(vm, area.start)->of == frames)
+    while (kva_look_next(vm, &area) == KVA_OK) {
+        if (is_live_map(&area) && area_at(vm, area.start)->of == frames)
             pages += area.pages;
     }
     return pages;
@@ -312,7 +310,8 @@ static const char *check_frames(const struct kva_vm *vm)
             taken += frames->uses[i] != 0;
             uses += frames->uses[i] != 0 ? frames->uses[i] - 1 : 0;
         }
-        if (taken != frames->taken || uses != live_map_pages(vm, frames) + frames->pending)
+        if (taken != frames->taken || uses != frames->shown ||
+            uses != live_map_pages(vm, frames) + frames->pending)
             return "V7: the frames' counts are not those of the live maps";
     }
     return NULL;

@@ -206,6 +206,12 @@ static void retire_empty_chunks(struct kva_pcpu *pcpu, const void *by)
     }
 }
 
+void kva_pcpu_forget_growing(struct kva_vm *vm)
+{
+    for (struct kva_pcpu *pcpu = vm->pcpus; pcpu; pcpu = pcpu->next)
+        pcpu->growing = 0;
+}
+
 void kva_pcpu_trim(struct kva_vm *vm)
 {
     for (struct kva_pcpu *pcpu = vm->pcpus; pcpu; pcpu = pcpu->next)

@@ -192,9 +192,11 @@ static enum kva_status change_size(struct kva_vm *vm, struct kva_descriptor *are
     void *const before = memory_of(area);
     void *now = before;
 
+    vm->resizing++;
     set_state(area, KVA_VM_RESIZING);
     sync_point(vm->threads);
     enum kva_status status = resize(vm, area, change, &now);
+    vm->resizing--;
     if (now == before)
         set_state(area, KVA_VM_LIVE);
     if (status == KVA_OK)

@@ -110,26 +110,6 @@ enum kva_status kva_vm_report(const struct kva_vm *vm, kva_dump_line *line, void
 
 /* --------------------------------------------------------------------------------------------------- JSON */
 
-/** A string in quotes. */
-static void put_string(struct kva_text *text, const char *string)
-{
-    text_put(text, "\"");
-    for (; *string; string++) {
-        char plain[2] = {*string, '\0'};
-        if (*string == '"' || *string == '\\')
-            text_put(text, "\\");
-        if ((unsigned char)*string >= ' ') {
-            text_put(text, plain);
-            continue;
-        }
-        text_put(text, "\\u00");
-        text_put(text, (unsigned char)*string >= 16 ? "1" : "0");
-        plain[0] = "0123456789abcdef"[*string & 0xf];
-        text_put(text, plain);
-    }
-    text_put(text, "\"");
-}
-
 static void put_hex_field(struct kva_text *text, const char *name, uint64_t value)
 {
     text_put(text, name);
@@ -157,20 +137,19 @@ static void put_flags(struct kva_text *text, unsigned flags)
 
 static void put_area_json(struct kva_text *text, const struct kva_vm *vm, const struct kva_vm_area *area)
 {
-    char caller[KVA_SYMBOL_BYTES + 1];
-    struct kva_text name = text_of(caller, sizeof caller);
+    char caller[KVA_SYMBOL_BYTES];
 
-    put_code(&name, vm, area->caller);
+    name_code(caller, vm, area->caller);
     put_hex_field(text, "{\"start\"", area->start);
     put_hex_field(text, ", \"end\"", (uint64_t)area->last + area->guard + 1);
     put_number_field(text, ", \"size\"", area->size);
     put_number_field(text, ", \"pages\"", area->pages);
     text_put(text, ", \"caller\": ");
-    put_string(text, caller);
+    text_put_json(text, caller);
     text_put(text, ", \"kind\": ");
-    put_string(text, kinds[area->kind]);
+    text_put_json(text, kinds[area->kind]);
     text_put(text, ", \"state\": ");
-    put_string(text, states[area->state]);
+    text_put_json(text, states[area->state]);
     put_flags(text, area->flags);
     put_hex_field(text, ", \"owner\"", (uintptr_t)area->owner);
     text_put(text, "}");
@@ -243,7 +222,7 @@ static void put_middle(struct writer *writer, const struct kva_vm_stats *stats)
 {
     begin_line(writer);
     text_put(&writer->text, "], \"stats\": {\"mechanism\": ");
-    put_string(&writer->text, stats->pages.mechanism ? stats->pages.mechanism : "");
+    text_put_json(&writer->text, stats->pages.mechanism ? stats->pages.mechanism : "");
     text_put(&writer->text, ",");
     end_line(writer);
 }

@@ -14,14 +14,25 @@ enum { KVA_ADDRESS_DIGITS = 16 };
 enum { KVA_SYMBOL_BYTES = 96 };
 
 /** A code address by its name, if the instance's symbol function knows one, else as a number. */
+static inline void name_code(char name[KVA_SYMBOL_BYTES], const struct kva_vm *vm, const void *address)
+{
+    if (vm->symbol && vm->symbol(vm->symbol_context, address, name, KVA_SYMBOL_BYTES) > 0)
+        return;
+    struct kva_text text = text_of(name, KVA_SYMBOL_BYTES);
+    text_put_hex(&text, (uintptr_t)address, KVA_ADDRESS_DIGITS);
+}
+
+/** The same as a part of a line, which a control character in a name must not break. */
 static inline void put_code(struct kva_text *text, const struct kva_vm *vm, const void *address)
 {
     char name[KVA_SYMBOL_BYTES];
 
-    if (vm->symbol && vm->symbol(vm->symbol_context, address, name, sizeof name) > 0)
-        text_put(text, name);
-    else
-        text_put_hex(text, (uintptr_t)address, KVA_ADDRESS_DIGITS);
+    name_code(name, vm, address);
+    for (char *at = name; *at; at++) {
+        if ((unsigned char)*at < ' ' || *at == 0x7f)
+            *at = '?';
+    }
+    text_put(text, name);
 }
 
 #endif

@@ -363,9 +363,9 @@ static void other_requests_get_the_lowest_address(void **state)
 static void what_is_left_out_is_no_window(void **state)
 {
     static const struct kva_request requests[] = {
-        {.size = QUANTUM, .align = 0, .min = 0, .max = 0},
-        {.size = QUANTUM, .align = 0, .min = 0, .max = UINT64_MAX},
-        {.size = QUANTUM, .align = 1, .min = 0, .max = 0},
+        {.align = 0, .min = 0, .max = 0},
+        {.align = 0, .min = 0, .max = UINT64_MAX},
+        {.align = 1, .min = 0, .max = 0},
     };
     const struct kva_engine *engine;
     (void)state;
@@ -374,8 +374,10 @@ static void what_is_left_out_is_no_window(void **state)
         uint64_t start;
 
         for (size_t i = 0; i < sizeof(requests) / sizeof(requests[0]); i++) {
+            struct kva_request request = requests[i];
             set_up(&rig, engine, 4096, 4096);
-            assert_int_equal(kva_alloc(&rig.space, &requests[i], &start), KVA_OK);
+            request.size = rig.quantum;
+            assert_int_equal(kva_alloc(&rig.space, &request, &start), KVA_OK);
             assert_int_equal(rig.space.shared->pools->spans, 1);
             tear_down(&rig);
         }

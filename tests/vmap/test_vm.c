@@ -734,6 +734,38 @@ static void reports_name_who_allocated(enum kva_mechanism mechanism)
     end(&bench);
 }
 
+/** Text that breaks a line, a string and UTF-8, and ends within a character. */
+static size_t name_badly(void *context, const void *address, char *text, size_t bytes)
+{
+    (void)context;
+    (void)address;
+    return (size_t)snprintf(text, bytes, "a\"b\\c\nd\x7f\xff\xc3\xa9\xe2\x82");
+}
+
+static void names_break_no_report(enum kva_mechanism mechanism)
+{
+    struct lines lines = {.length = 0};
+    struct lines json = {.length = 0};
+    struct bench bench;
+    char text[256];
+
+    init_sources(&bench, mechanism);
+    bench.config.symbol = name_badly;
+    if (kva_vm_create(&bench.config, &bench.vm) == KVA_ENOENT)
+        return;
+    char *memory = kva_vmalloc(bench.vm, PAGE);
+    assert_int_equal(kva_vm_report_json(bench.vm, keep_line, &json), KVA_OK);
+    assert_non_null(strstr(
+        json.text,
+        "\"caller\": \"a\\\"b\\\\c\\u000ad\x7f\\ufffd\xc3\xa9\\ufffd\\ufffd\", \"kind\": \"vmalloc\""));
+    assert_int_equal(kva_vm_report(bench.vm, keep_line, &lines), KVA_OK);
+    assert_non_null(strstr(lines.text, " a\"b\\c?d?\xff\xc3\xa9\xe2\x82 pages=1"));
+    kva_vm_fault_describe(bench.vm, memory + PAGE, false, text, sizeof text);
+    assert_null(strchr(text, '\n'));
+    assert_int_equal(kva_vfree(bench.vm, memory), KVA_OK);
+    end(&bench);
+}
+
 static void note_leak(void *context, const struct kva_vm_area *area)
 {
     size_t *bytes = context;
@@ -1114,6 +1146,7 @@ WHOLE_SCENARIO(shrinking_purges_for_a_node)
 WHOLE_SCENARIO(later_areas_stay_until_they_are_ready)
 WHOLE_SCENARIO(hardened_areas_are_unmapped_at_once)
 WHOLE_SCENARIO(reports_name_who_allocated)
+WHOLE_SCENARIO(names_break_no_report)
 WHOLE_SCENARIO(leaks_are_reported)
 WHOLE_SCENARIO(who_must_not_block_purges_nothing)
 WHOLE_SCENARIO(large_areas_wait_in_quarantine_too)
@@ -1149,6 +1182,7 @@ int main(void)
         cmocka_unit_test(test_later_areas_stay_until_they_are_ready),
         cmocka_unit_test(test_hardened_areas_are_unmapped_at_once),
         cmocka_unit_test(test_reports_name_who_allocated),
+        cmocka_unit_test(test_names_break_no_report),
         cmocka_unit_test(test_leaks_are_reported),
         cmocka_unit_test(test_who_must_not_block_purges_nothing),
         cmocka_unit_test(test_large_areas_wait_in_quarantine_too),

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * Counts at their ends. What cannot be reached by calls in the time of a test is set by hand: to a state that many threads could
+ * have brought about, so that all invariants hold.
+ */
+#include "../common/harness.h"
+#include "../common/vmap.h"
+
+#include "vmap/vm.h"
+
+enum { FRAMES = 4 };
+
+static struct test_vm test;
+static struct kva_frames *frames;
+static uint32_t numbers[FRAMES];
+
+static int set_up(void **state)
+{
+    struct kva_vm_config config = test_vm_config(&test, KVA_MECHANISM_BEST);
+
+    (void)state;
+    test_vm_create(&test, &config);
+    assert_int_equal(kva_frames_create(test.vm, FRAMES, &frames), KVA_OK);
+    assert_int_equal(kva_frames_alloc(frames, FRAMES, numbers), KVA_OK);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    test_vm_destroy(&test);
+    return 0;
+}
+
+/** Other threads are just mapping a frame so many times. */
+static void begin_maps_of_others(uint32_t number, uint32_t maps)
+{
+    frames->uses[number] += maps;
+    frames->shown += maps;
+    frames->pending += maps;
+}
+
+static void end_maps_of_others(uint32_t number, uint32_t maps)
+{
+    frames->uses[number] -= maps;
+    frames->shown -= maps;
+    frames->pending -= maps;
+}
+
+typedef enum kva_status mapping(size_t count, const uint32_t *which, void **memory);
+
+static enum kva_status by_vmap(size_t count, const uint32_t *which, void **memory)
+{
+    return kva_vm_map(test.vm, frames, which, count, 0, memory);
+}
+
+static enum kva_status by_map_ram(size_t count, const uint32_t *which, void **memory)
+{
+    return kva_vm_map_ram(test.vm, frames, which, count, memory);
+}
+
+/** A frame's count ends at 2^32 - 1, one of which says that the frame is taken. */
+static void expect_last_map(mapping *map, enum kva_status (*unmap)(struct kva_vm *, void *))
+{
+    const uint32_t others = UINT32_MAX - 3;
+    const uint32_t two[4] = {numbers[0], numbers[1], numbers[1], numbers[0]};
+    const uint32_t three[4] = {numbers[1], numbers[1], numbers[0], numbers[1]};
+    void *memory = NULL;
+    void *more = NULL;
+
+    begin_maps_of_others(numbers[1], others);
+    assert_int_equal(map(4, three, &memory), KVA_ENOSPC);
+    test_vm_expect_sound(&test, "one too many");
+    assert_int_equal(frames->uses[numbers[0]], 1);
+    assert_int_equal(frames->uses[numbers[1]], 1 + others);
+    assert_int_equal(map(4, two, &memory), KVA_OK);
+    assert_int_equal(frames->uses[numbers[1]], UINT32_MAX);
+    assert_int_equal(map(1, &numbers[1], &more), KVA_ENOSPC);
+    assert_int_equal(map(1, &numbers[0], &more), KVA_OK);
+    test_vm_expect_sound(&test, "all counted");
+    end_maps_of_others(numbers[1], others);
+    assert_int_equal(unmap(test.vm, memory), KVA_OK);
+    assert_int_equal(unmap(test.vm, more), KVA_OK);
+    test_vm_expect_sound(&test, "none");
+    assert_int_equal(kva_frames_free(frames, numbers, FRAMES), KVA_OK);
+}
+
+static void test_a_frame_that_is_mapped_as_often_as_can_be_counted(void **state)
+{
+    (void)state;
+    expect_last_map(by_vmap, kva_vunmap);
+}
+
+static void test_for_a_short_time_too(void **state)
+{
+    (void)state;
+    expect_last_map(by_map_ram, kva_unmap_ram);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_a_frame_that_is_mapped_as_often_as_can_be_counted, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_for_a_short_time_too, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
