@@ -30,9 +30,10 @@
  *   V3  A cached descriptor lies in a CPU's bin of its page count, and each bin holds only such.
  *   V4  The counts of areas and bytes are what a walk finds.
  *   V5  Vmalloc and per-CPU areas lie in the private part, maps and blocks in the frames part.
- *   V6  A short-lived map lies inside its block, whose bits and counts say so; parked ones are in the index.
+ *   V6  A short-lived map lies inside its block, whose bits, counts and lists say so; parked ones are in the index.
  *   V7  A frame's count is that of its live maps, and of those that are being made.
  *   V8  What kva_vfree_ready is given names an area that waits for it.
+ *   V9  A per-CPU chunk's areas name it. It is on the list of those without memory, or of those without objects, or has objects.
  *
  * LOCKS, in the order in which they are taken. Without threads there are none.
  *   reclaim     one thread at a time asks reclaim callbacks, or changes their list. Held while they run
@@ -83,7 +84,7 @@ enum { KVA_VM_CACHE_DEPTH = 16 };
 struct kva_descriptor {
     struct kva_descriptor
         *next; /* in its bin, in the parked list, in the quarantine, or in the index of maps */
-    struct kva_descriptor *prev; /* in the parked list; NULL: it is not on it */
+    struct kva_descriptor *prev; /* in the parked list; NULL: it is not on it. In the index of maps */
     _Atomic uintptr_t key;       /* start, kind and state: see key_of */
     size_t size;                 /* as asked for */
     const void *caller;
@@ -93,10 +94,14 @@ struct kva_descriptor {
     _Atomic uint32_t pages; /* also read by kva_vm_usable_size, which may be late */
     uint8_t flags;          /* enum kva_vm_flag */
     uint8_t guard;          /* pages of guard behind */
-    uint8_t align_shift;    /* vmalloc: the alignment that was asked for is 2 to this */
+    uint8_t
+        align_shift; /* vmalloc: the alignment that was asked for is 2 to this; maps in a block: KVA_VM_IN_BLOCK */
 };
 
 _Static_assert(sizeof(struct kva_descriptor) <= KVA_LINE, "a descriptor is one cache line");
+
+/** No alignment: this tells a short-lived map within a block from one that has a segment of its own. */
+enum { KVA_VM_IN_BLOCK = UINT8_MAX };
 
 /** States that users do not hear of. */
 enum {
@@ -197,9 +202,10 @@ struct kva_vm_cpu {
 
 struct kva_frames {
     struct kva_vm *vm;
-    struct kva_frames *next; /* of the instance's pools */
-    void *pool;              /* the page source's */
-    uint32_t *uses;          /* a table: 0 for a free frame; else 1 + the live maps of it */
+    struct kva_frames *next;  /* of the instance's pools */
+    struct kva_frames **link; /* what points to this one */
+    void *pool;               /* the page source's */
+    uint32_t *uses;           /* a table: 0 for a free frame; else 1 + the live maps of it */
     uint64_t count;
     uint64_t taken;
     uint64_t lowest;  /* no frame below this is free */
@@ -822,6 +828,9 @@ const char *kva_ram_check(const struct kva_vm *vm, const struct kva_descriptor *
 
 /** Whether the index of parked maps holds each of them, and nothing else; else the invariant that is broken. */
 const char *kva_ram_check_index(const struct kva_vm *vm);
+
+/** Whether the chunks of per-CPU allocators are on their lists, and their areas know them; else the invariant that is broken. */
+const char *kva_pcpu_check(const struct kva_vm *vm);
 
 /** Give back the chunks of per-CPU allocators that hold no object. */
 void kva_pcpu_trim(struct kva_vm *vm);

@@ -55,6 +55,9 @@ static enum kva_status create(struct kva_vm *vm, uint64_t count, struct kva_fram
         return status;
     }
     made->next = vm->pools;
+    made->link = &vm->pools;
+    if (made->next)
+        made->next->link = &made->next;
     vm->pools = made;
     *frames = made;
     return KVA_OK;
@@ -85,14 +88,12 @@ static void end_pool(struct kva_frames *frames)
 /** With the lock, which is dropped during the purge. */
 static enum kva_status destroy(struct kva_vm *vm, struct kva_frames *frames)
 {
-    struct kva_frames **link = &vm->pools;
-
     if (frames->shown > 0)
         return KVA_EBUSY;
     (void)kva_purge_idle(vm);
-    while (*link != frames)
-        link = &(*link)->next;
-    *link = frames->next;
+    *frames->link = frames->next;
+    if (frames->next)
+        frames->next->link = frames->link;
     end_pool(frames);
     return KVA_OK;
 }

@@ -151,7 +151,7 @@ static struct kva_descriptor *parked_neighbour(const struct kva_vm *vm, uintptr_
         is_in_frames_part(vm, address) != is_in_frames_part(vm, of))
         return NULL;
     struct kva_descriptor *area = slot_read(vm, address);
-    return area && area->prev ? area : NULL;
+    return area && area->prev && area->align_shift != KVA_VM_IN_BLOCK ? area : NULL;
 }
 
 struct run {

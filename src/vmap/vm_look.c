@@ -337,6 +337,8 @@ static const char *check_all(const struct kva_vm *vm, uint64_t *at)
     if (!broken)
         broken = kva_ram_check_index(vm);
     if (!broken)
+        broken = kva_pcpu_check(vm);
+    if (!broken)
         broken = check_counts(vm, &walk);
     return broken ? broken : check_frames(vm);
 }

@@ -21,6 +21,9 @@
  *
  * ABSENT ONES The offsets of a chunk that has no memory are busy. Making it present is to free them; making it absent
  *             again, to reserve them. One chunk without objects is kept, a second one is made absent.
+ *
+ * NO SEARCH   Absent chunks are on one list, and present ones without objects on another. Each area of a chunk keeps the chunk's
+ *             number as its owner, which nobody else uses. So a chunk costs the same however many there are.
  */
 #include "vm.h"
 
@@ -30,19 +33,26 @@ enum { QUANTUM = 16 };
 /** A chunk's bytes for each CPU if the caller does not say: some hundred objects of typical size. */
 static const size_t default_unit = (size_t)64 << 10;
 
+/** The end of a list of chunks. */
+static const size_t no_chunk = SIZE_MAX;
+
 struct chunk {
     uintptr_t base; /* CPU 0's unit; 0: absent */
     size_t objects;
+    size_t next; /* in the list of absent ones, or of empty ones */
+    size_t prev; /* in that of empty ones */
 };
 
 struct kva_pcpu {
     struct kva_vm *vm;
-    struct kva_pcpu *next; /* of the instance's allocators */
+    struct kva_pcpu *next;  /* of the instance's allocators */
+    struct kva_pcpu **link; /* what points to this one */
     struct kva_space offsets;
     struct chunk *chunks;
     size_t chunk_count; /* that have offsets, absent ones included */
     size_t chunk_room;  /* entries of `chunks` */
-    size_t empty;       /* chunks that are present and hold no object */
+    size_t absent;      /* the list of chunks that have no memory */
+    size_t empty;       /* the list of those that have, and hold no object */
     unsigned growing;   /* threads that ask for memory for a chunk */
     size_t objects;
     size_t unit;
@@ -125,6 +135,8 @@ static struct kva_pcpu *take_pcpu(struct kva_vm *vm, const struct shape *shape)
     if (!pcpu)
         return NULL;
     *pcpu = (struct kva_pcpu){.vm = vm, .unit = shape->unit, .cpus = shape->cpus, .bytes = (size_t)bytes};
+    pcpu->absent = no_chunk;
+    pcpu->empty = no_chunk;
     pcpu->stride = shape->unit + (size_t)page_of(vm);
     pcpu->per_group = shape->per_group;
     pcpu->groups = shape->groups;
@@ -142,6 +154,9 @@ static enum kva_status create(struct kva_vm *vm, const struct shape *shape, stru
     if (!made)
         return KVA_ENOMEM;
     made->next = vm->pcpus;
+    made->link = &vm->pcpus;
+    if (made->next)
+        made->next->link = &made->next;
     vm->pcpus = made;
     *pcpu = made;
     return KVA_OK;
@@ -187,23 +202,49 @@ void kva_pcpu_end(struct kva_vm *vm)
     }
 }
 
-/** Give a chunk's areas up. */
-static void retire_chunk(struct kva_pcpu *pcpu, struct chunk *chunk, const void *by)
+static void list_empty(struct kva_pcpu *pcpu, size_t k)
+{
+    pcpu->chunks[k].next = pcpu->empty;
+    pcpu->chunks[k].prev = no_chunk;
+    if (pcpu->empty != no_chunk)
+        pcpu->chunks[pcpu->empty].prev = k;
+    pcpu->empty = k;
+}
+
+static void unlist_empty(struct kva_pcpu *pcpu, size_t k)
+{
+    const struct chunk *chunk = &pcpu->chunks[k];
+
+    if (chunk->prev != no_chunk)
+        pcpu->chunks[chunk->prev].next = chunk->next;
+    else
+        pcpu->empty = chunk->next;
+    if (chunk->next != no_chunk)
+        pcpu->chunks[chunk->next].prev = chunk->prev;
+}
+
+static void list_absent(struct kva_pcpu *pcpu, size_t k)
+{
+    pcpu->chunks[k] = (struct chunk){.base = 0, .next = pcpu->absent};
+    pcpu->absent = k;
+}
+
+/** Give the areas of an empty chunk up. */
+static void retire_chunk(struct kva_pcpu *pcpu, size_t k, const void *by)
 {
     struct kva_vm *vm = pcpu->vm;
+    uintptr_t base = pcpu->chunks[k].base;
 
     for (unsigned group = 0; group < pcpu->groups; group++)
-        kva_retire_area(vm, area_at(vm, chunk->base + (uintptr_t)pcpu->parts[group].offset), by);
-    chunk->base = 0;
-    pcpu->empty--;
+        kva_retire_area(vm, area_at(vm, base + (uintptr_t)pcpu->parts[group].offset), by);
+    unlist_empty(pcpu, k);
+    list_absent(pcpu, k);
 }
 
 static void retire_empty_chunks(struct kva_pcpu *pcpu, const void *by)
 {
-    for (size_t k = 0; k < pcpu->chunk_count; k++) {
-        if (pcpu->chunks[k].base != 0 && pcpu->chunks[k].objects == 0)
-            retire_chunk(pcpu, &pcpu->chunks[k], by);
-    }
+    while (pcpu->empty != no_chunk)
+        retire_chunk(pcpu, pcpu->empty, by);
 }
 
 void kva_pcpu_forget_growing(struct kva_vm *vm)
@@ -218,14 +259,12 @@ void kva_pcpu_trim(struct kva_vm *vm)
         retire_empty_chunks(pcpu, NULL);
 }
 
-static void destroy(struct kva_vm *vm, struct kva_pcpu *pcpu, const void *by)
+static void destroy(struct kva_pcpu *pcpu, const void *by)
 {
-    struct kva_pcpu **link = &vm->pcpus;
-
     retire_empty_chunks(pcpu, by);
-    while (*link != pcpu)
-        link = &(*link)->next;
-    *link = pcpu->next;
+    *pcpu->link = pcpu->next;
+    if (pcpu->next)
+        pcpu->next->link = pcpu->link;
     give_pcpu(pcpu);
 }
 
@@ -242,7 +281,7 @@ enum kva_status kva_pcpu_destroy(struct kva_pcpu *pcpu)
     else if (pcpu->growing > 0)
         status = refuse(vm, KVA_EREENTRY, __func__, 0);
     else
-        destroy(vm, pcpu, CALLER());
+        destroy(pcpu, CALLER());
     kva_purge_excess(vm);
     vm_leave(vm);
     return status;
@@ -280,6 +319,7 @@ static enum kva_status extend_offsets(struct kva_pcpu *pcpu)
     struct kva_config config = {
         .last = end - 1,
         .quantum = QUANTUM,
+        .align_class = {KVA_LINE, page_of(pcpu->vm) != KVA_LINE ? page_of(pcpu->vm) : 0},
         .engine = pcpu->vm->space_config.engine,
         .memory = pcpu->vm->ledger.memory,
         .without_owners = true,
@@ -312,31 +352,33 @@ static enum kva_status add_chunk(struct kva_pcpu *pcpu)
         (void)kva_space_abandon(&pcpu->offsets);
         return status;
     }
-    pcpu->chunks[pcpu->chunk_count++] = (struct chunk){0, 0};
+    list_absent(pcpu, pcpu->chunk_count++);
     return KVA_OK;
 }
 
-/** Find an absent chunk, or add one; and the nodes for what follows: freeing its offsets, and an object among them. */
-static enum kva_status prepare_chunk(struct kva_pcpu *pcpu, size_t *k)
+/** See to it that there is an absent chunk, and nodes for what follows: freeing its offsets, and an object among them. */
+static enum kva_status prepare_chunk(struct kva_pcpu *pcpu)
 {
     const size_t operations = 2;
-    enum kva_status status = KVA_OK;
+    enum kva_status status = pcpu->absent == no_chunk ? add_chunk(pcpu) : KVA_OK;
 
-    for (*k = 0; *k < pcpu->chunk_count && pcpu->chunks[*k].base != 0;)
-        ++*k;
-    if (*k == pcpu->chunk_count)
-        status = add_chunk(pcpu);
     return status == KVA_OK ? kva_preload(&pcpu->offsets, operations) : status;
 }
 
-/** The chunk's memory is there, and so is all else: make it present. */
-static void make_present(struct kva_pcpu *pcpu, size_t k)
+/** Memory for a chunk is there, and so is all else: make an absent one present. */
+static void make_present(struct kva_pcpu *pcpu)
 {
-    for (unsigned group = 0; group < pcpu->groups; group++)
-        area_at(pcpu->vm, (uintptr_t)pcpu->areas[group])->of = pcpu;
+    size_t k = pcpu->absent;
+
+    for (unsigned group = 0; group < pcpu->groups; group++) {
+        struct kva_descriptor *area = area_at(pcpu->vm, (uintptr_t)pcpu->areas[group]);
+        area->of = pcpu;
+        area->owner = (void *)(uintptr_t)k;
+    }
     (void)kva_free(&pcpu->offsets, (uint64_t)k * pcpu->stride);
-    pcpu->chunks[k] = (struct chunk){(uintptr_t)pcpu->areas[0], 0};
-    pcpu->empty++;
+    pcpu->absent = pcpu->chunks[k].next;
+    pcpu->chunks[k].base = (uintptr_t)pcpu->areas[0];
+    list_empty(pcpu, k);
 }
 
 /** Make one more chunk present. Its memory comes first, since a reclaim callback may be asked for it, and that may call
@@ -345,7 +387,6 @@ static enum kva_status supply_chunk(struct kva_pcpu *pcpu, const void *caller)
 {
     struct kva_vm_request request = kva_vm_request_of(1);
     struct kva_bad bad; /* the request is in order */
-    size_t k;
 
     request.caller = caller;
     pcpu->growing++;
@@ -354,9 +395,9 @@ static enum kva_status supply_chunk(struct kva_pcpu *pcpu, const void *caller)
     pcpu->growing--;
     if (status != KVA_OK)
         return status;
-    status = prepare_chunk(pcpu, &k);
+    status = prepare_chunk(pcpu);
     if (status == KVA_OK) {
-        make_present(pcpu, k);
+        make_present(pcpu);
         return KVA_OK;
     }
     for (unsigned group = 0; group < pcpu->groups; group++)
@@ -368,10 +409,12 @@ static enum kva_status supply_chunk(struct kva_pcpu *pcpu, const void *caller)
  *  reserve its offsets, it stays as well. */
 static void chunk_is_empty(struct kva_pcpu *pcpu, size_t k, const void *by)
 {
-    pcpu->empty++;
-    if (pcpu->empty > 1 &&
+    bool is_second = pcpu->empty != no_chunk;
+
+    list_empty(pcpu, k);
+    if (is_second &&
         kva_reserve(&pcpu->offsets, (uint64_t)k * pcpu->stride, pcpu->unit, NULL, NULL) == KVA_OK)
-        retire_chunk(pcpu, &pcpu->chunks[k], by);
+        retire_chunk(pcpu, k, by);
 }
 
 /* ----------------------------------------------------------------------------------------------- objects */
@@ -418,10 +461,10 @@ static enum kva_status take_object(struct kva_pcpu *pcpu, size_t size, size_t al
         status = take_offset(pcpu, size, align, caller, &offset);
     if (status != KVA_OK)
         return status;
-    struct chunk *chunk = &pcpu->chunks[(size_t)offset / pcpu->stride];
-    *object = chunk->base + (size_t)offset % pcpu->stride;
-    pcpu->empty -= chunk->objects == 0;
-    chunk->objects++;
+    size_t k = (size_t)offset / pcpu->stride;
+    *object = pcpu->chunks[k].base + (size_t)offset % pcpu->stride;
+    if (pcpu->chunks[k].objects++ == 0)
+        unlist_empty(pcpu, k);
     pcpu->objects++;
     return KVA_OK;
 }
@@ -454,13 +497,11 @@ static bool find_chunk(const struct kva_pcpu *pcpu, uintptr_t address, size_t *k
     const struct kva_descriptor *area =
         is_in_reserve(pcpu->vm, address) ? kva_area_around(pcpu->vm, address) : NULL;
 
-    if (!area || kind_of(area) != KVA_VM_PCPU || area->of != pcpu || address - start_of(area) >= pcpu->unit)
+    if (!area || area_key(area) != key_of(start_of(area), KVA_VM_PCPU, KVA_VM_LIVE) || area->of != pcpu ||
+        address - start_of(area) >= pcpu->unit)
         return false;
-    for (*k = 0; *k < pcpu->chunk_count; ++*k) {
-        if (pcpu->chunks[*k].base == start_of(area))
-            return true;
-    }
-    return false;
+    *k = (size_t)(uintptr_t)area->owner;
+    return pcpu->chunks[*k].base == start_of(area);
 }
 
 static enum kva_status give_object(struct kva_pcpu *pcpu, uintptr_t address, const void *by)
@@ -507,4 +548,62 @@ void *kva_pcpu_here(const struct kva_pcpu *pcpu, void *object)
         return NULL;
     unsigned cpu = pcpu->vm->pages.this_cpu(pcpu->vm->pages.context);
     return kva_pcpu_of(pcpu, object, cpu % pcpu->cpus);
+}
+
+/* ------------------------------------------------------------------------------------------------ checks */
+
+/** Whether a list holds so many chunks, all of which are absent, or present and empty. */
+static bool is_list_right(const struct kva_pcpu *pcpu, size_t first, bool absent, size_t count)
+{
+    size_t prev = no_chunk;
+
+    for (size_t k = first; k != no_chunk; prev = k, k = pcpu->chunks[k].next) {
+        const struct chunk *chunk = &pcpu->chunks[k];
+        if (count-- == 0 || chunk->objects > 0 || (chunk->base == 0) != absent ||
+            (!absent && chunk->prev != prev))
+            return false;
+    }
+    return count == 0;
+}
+
+/** Whether the areas of a present chunk know it. */
+static bool is_chunk_known(const struct kva_pcpu *pcpu, size_t k)
+{
+    for (unsigned group = 0; group < pcpu->groups; group++) {
+        uintptr_t start = pcpu->chunks[k].base + (uintptr_t)pcpu->parts[group].offset;
+        const struct kva_descriptor *area = area_at(pcpu->vm, start);
+        if (!area || area->of != pcpu || (size_t)(uintptr_t)area->owner != k)
+            return false;
+    }
+    return true;
+}
+
+static const char *check_chunks(const struct kva_pcpu *pcpu)
+{
+    size_t absent = 0;
+    size_t empty = 0;
+    size_t objects = 0;
+
+    for (size_t k = 0; k < pcpu->chunk_count; k++) {
+        const struct chunk *chunk = &pcpu->chunks[k];
+        if (chunk->base != 0 && !is_chunk_known(pcpu, k))
+            return "V9: an area of a per-CPU chunk names another chunk";
+        absent += chunk->base == 0;
+        empty += chunk->base != 0 && chunk->objects == 0;
+        objects += chunk->objects;
+    }
+    if (objects != pcpu->objects)
+        return "V9: an allocator's count of objects is not that of its chunks";
+    return is_list_right(pcpu, pcpu->absent, true, absent) && is_list_right(pcpu, pcpu->empty, false, empty)
+               ? NULL
+               : "V9: a per-CPU chunk is not on the list where it belongs";
+}
+
+const char *kva_pcpu_check(const struct kva_vm *vm)
+{
+    const char *broken = NULL;
+
+    for (const struct kva_pcpu *pcpu = vm->pcpus; pcpu && !broken; pcpu = pcpu->next)
+        broken = check_chunks(pcpu);
+    return broken;
 }

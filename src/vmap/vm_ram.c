@@ -15,8 +15,16 @@
  *
  *      1. another block with room that no CPU carves from
  *      2. a new block, while no more than a limit is parked
- *      3. what a flush gives: all blocks without a live map are unmapped, neighbours by one call. If there is none, the block of
- *         which most is parked loses its parked maps, one call for each run of them
+ *      3. what a flush gives: all blocks without a live map are unmapped, neighbours by one call. If there is none, a block of
+ *         which most is parked (half as much as of any other, at least) loses its parked maps, one call for each run of them
+ *
+ * LISTS so that none of this looks at all blocks. A block is on up to two of them:
+ *
+ *      by its ROOM   the longest run of free pages in it, up to the longest map there is; unless it is full, or a CPU carves from it
+ *      by IDLENESS   empty; dead: no live map, and parked ones; else by the binary digits of the number of parked pages
+ *
+ * The INDEX of parked maps has a chain for every four maps, live or parked, that there are. A map's place depends on all of its
+ * frames. So a map is found again, or dropped, at a cost that does not depend on how many others there are.
  *
  * All of this is under the instance's lock. CPUs have blocks of their own not to do without it, but so that
  * what is mapped and unmapped there lies together.
@@ -34,27 +42,47 @@ enum { BLOCK_PAGES = 8 * KVA_MAP_RAM_MOST, WORDS = BLOCK_PAGES / 64 };
  *  own, and split another, that is an eighth of the 65,530 that Linux allows a process by default. */
 enum { MOST_PARKED = 8 * BLOCK_PAGES };
 
-/** Chains of the index: with all of MOST_PARKED in it as maps of one page, 4 maps in each. */
-enum { CHAINS = MOST_PARKED / 4 };
+/** Maps for each chain of the index, at most; and chains to begin with: with MOST_PARKED in it as maps of one page. */
+enum { CHAIN_MAPS = 4, CHAINS = MOST_PARKED / CHAIN_MAPS };
+
+/** Tables of further chains, each as large as all before it: enough for a map on each of 2^31 pages. */
+enum { CHAIN_TABLES = 31 - 2 - 10 };
+
+_Static_assert(CHAINS == 1 << 10 && CHAIN_MAPS == 1 << 2, "the tables of chains are counted for these");
+
+/** Kinds of idleness. From PARTLY on, live maps and 2^i parked pages at least, less than twice as many: up to 2^8, as a block of
+ *  BLOCK_PAGES = 2^9 has a live one. */
+enum { BUSY, EMPTY, DEAD, PARTLY, IDLE_KINDS = PARTLY + 9 };
+
+_Static_assert(BLOCK_PAGES == 1 << 9 && KVA_MAP_RAM_MOST == 64,
+               "kinds of idleness, and of room, are counted for these");
 
 struct kva_ram_block {
     struct kva_descriptor *area; /* its segment */
-    struct kva_ram_block *next;  /* of all blocks */
-    uint64_t taken[WORDS];       /* a bit for each page that is live or parked */
-    uint32_t live;               /* pages */
-    uint32_t parked;             /* pages */
-    uint32_t cursor;             /* the search for room begins here */
-    bool current;                /* some CPU carves from it */
+    struct kva_list by_room;
+    struct kva_list by_idleness;
+    uint64_t taken[WORDS]; /* a bit for each page that is live or parked */
+    uint32_t live;         /* pages */
+    uint32_t parked;       /* pages */
+    uint32_t cursor;       /* the search for room begins here */
+    uint8_t room;          /* 0: it is on no list */
+    uint8_t idleness;      /* BUSY: it is on no list */
+    bool current;          /* some CPU carves from it */
 };
 
 struct kva_ram {
-    struct kva_ram_block *blocks;
+    size_t bytes;                                /* of all of this */
+    struct kva_list with_room[KVA_MAP_RAM_MOST]; /* number i: of i + 1 pages */
+    uint64_t rooms;                              /* bit i: that list is not empty */
+    struct kva_list idle[IDLE_KINDS];
     uint64_t parked_pages;
     uint64_t live_maps;
     uint64_t parked_maps;
     uint64_t hits;
     uint64_t misses;
-    struct kva_descriptor *chain[CHAINS];
+    size_t chains; /* of the index */
+    struct kva_descriptor *first_chain[CHAINS];
+    struct kva_descriptor **more_chains[CHAIN_TABLES];
     struct kva_ram_block *of_cpu[]; /* vm->cpus of them */
 };
 
@@ -63,10 +91,35 @@ size_t kva_ram_block_bytes(void)
     return (sizeof(struct kva_ram_block) + (KVA_LINE - 1)) & ~(size_t)(KVA_LINE - 1);
 }
 
-/** The bytes of blocks and index; false if they are more than a size can say. */
-static bool ram_bytes(const struct kva_vm *vm, size_t *bytes)
+/** Table i of chains: as many as all before it. */
+static size_t bytes_of_chains(unsigned i)
 {
-    return size_of_array(sizeof(struct kva_ram), vm->cpus, sizeof(struct kva_ram_block *), bytes);
+    return ((size_t)CHAINS << i) * sizeof(struct kva_descriptor *);
+}
+
+static void set_up_ram(struct kva_ram *ram, size_t bytes)
+{
+    memset(ram, 0, bytes);
+    ram->bytes = bytes;
+    for (unsigned i = 0; i < KVA_MAP_RAM_MOST; i++)
+        list_init(&ram->with_room[i]);
+    for (unsigned i = 0; i < IDLE_KINDS; i++)
+        list_init(&ram->idle[i]);
+    ram->chains = CHAINS;
+}
+
+/** Give what an index has grown by back, last taken first. */
+static void give_chains(struct kva_vm *vm)
+{
+    const struct kva_memory *source = &vm->ledger.memory;
+    struct kva_ram *ram = vm->ram;
+
+    for (unsigned i = CHAIN_TABLES; i-- > 0;) {
+        if (ram->more_chains[i])
+            source->give(source->context, ram->more_chains[i], bytes_of_chains(i));
+        ram->more_chains[i] = NULL;
+    }
+    ram->chains = CHAINS;
 }
 
 /** The instance's blocks and index, made when the first map asks for them. */
@@ -75,20 +128,22 @@ static struct kva_ram *ram_of(struct kva_vm *vm)
     struct kva_memory *source = &vm->ledger.memory;
     size_t bytes;
 
-    if (!vm->ram && ram_bytes(vm, &bytes)) {
+    if (!vm->ram && size_of_array(sizeof(struct kva_ram), vm->cpus, sizeof(struct kva_ram_block *), &bytes)) {
         vm->ram = source->take(source->context, bytes);
         if (vm->ram)
-            memset(vm->ram, 0, bytes);
+            set_up_ram(vm->ram, bytes);
     }
     return vm->ram;
 }
 
 void kva_ram_end(struct kva_vm *vm)
 {
-    size_t bytes;
+    const struct kva_memory *source = &vm->ledger.memory;
 
-    if (vm->ram && ram_bytes(vm, &bytes))
-        vm->ledger.memory.give(vm->ledger.memory.context, vm->ram, bytes);
+    if (!vm->ram)
+        return;
+    give_chains(vm);
+    source->give(source->context, vm->ram, vm->ram->bytes);
     vm->ram = NULL;
 }
 
@@ -135,34 +190,166 @@ static struct kva_descriptor *map_at(const struct kva_vm *vm, const struct kva_r
     return slot_read(vm, address_in_block(vm, block, at));
 }
 
-/* ---------------------------------------------------------------------------------------------- the index */
+/* ---------------------------------------------------------------------------------------- lists of blocks */
 
-/** Which chain a map hangs on: its first frame, its length, its pool; multiplied by 2^64 over the golden ratio, of which
- *  the upper half is well mixed. */
-static struct kva_descriptor **chain_of(struct kva_ram *ram, const struct kva_frames *frames, uint32_t number,
-                                        size_t count)
+/** The longest run of clear bits, up to KVA_MAP_RAM_MOST. */
+static unsigned longest_room(const uint64_t *bits)
 {
-    uint64_t key = ((uint64_t)number << 8 | count) ^ (uint64_t)(uintptr_t)frames << 16;
+    unsigned longest = 0;
+    unsigned run = 0;
 
-    return &ram->chain[(key * UINT64_C(0x9e3779b97f4a7c15) >> 32) % CHAINS];
+    for (unsigned at = 0; at < BLOCK_PAGES && longest < KVA_MAP_RAM_MOST; at++) {
+        run = bit_is_set(bits, at) ? 0 : run + 1;
+        longest = run > longest ? run : longest;
+    }
+    return longest;
 }
 
-static void index_map(struct kva_vm *vm, struct kva_descriptor *map)
+/** Move a block to the list of those with so much room; 0: to none. */
+static void move_to_room(struct kva_ram *ram, struct kva_ram_block *block, unsigned room)
 {
-    struct kva_descriptor **chain = chain_of(vm->ram, map->of, numbers_at(vm, start_of(map))[0], map->pages);
+    if (room == block->room)
+        return;
+    if (block->room > 0) {
+        list_remove(&block->by_room);
+        if (list_is_empty(&ram->with_room[block->room - 1]))
+            ram->rooms &= ~(UINT64_C(1) << (block->room - 1));
+    }
+    block->room = (uint8_t)room;
+    if (room > 0) {
+        list_insert_after(&ram->with_room[room - 1], &block->by_room);
+        ram->rooms |= UINT64_C(1) << (room - 1);
+    }
+}
+
+static unsigned room_of(const struct kva_ram_block *block)
+{
+    return block->current ? 0 : longest_room(block->taken);
+}
+
+static unsigned idleness_of(const struct kva_ram_block *block)
+{
+    if (block->live == 0)
+        return block->parked > 0 ? DEAD : EMPTY;
+    return block->parked > 0 ? PARTLY + highest_bit(block->parked) : BUSY;
+}
+
+/** Put a block on the list where it belongs by its counts, once these have changed. */
+static void list_by_idleness(struct kva_ram *ram, struct kva_ram_block *block)
+{
+    unsigned idleness = idleness_of(block);
+
+    if (idleness == block->idleness)
+        return;
+    if (block->idleness != BUSY)
+        list_remove(&block->by_idleness);
+    block->idleness = (uint8_t)idleness;
+    if (idleness != BUSY)
+        list_insert_after(&ram->idle[idleness], &block->by_idleness);
+}
+
+/** The first block that is idle in some way; NULL if none is. */
+static struct kva_ram_block *first_idle(const struct kva_ram *ram, unsigned idleness)
+{
+    const struct kva_list *list = &ram->idle[idleness];
+
+    return list_is_empty(list) ? NULL : kva_container_of(list->next, struct kva_ram_block, by_idleness);
+}
+
+static void set_current(struct kva_ram *ram, struct kva_ram_block *block, bool current)
+{
+    block->current = current;
+    move_to_room(ram, block, room_of(block));
+}
+
+/* ---------------------------------------------------------------------------------------------- the index */
+
+static struct kva_descriptor **chain_at(struct kva_ram *ram, size_t number)
+{
+    if (number < CHAINS)
+        return &ram->first_chain[number];
+    unsigned table = highest_bit(number / CHAINS);
+    return &ram->more_chains[table][number - ((size_t)CHAINS << table)];
+}
+
+/** Which chain a map hangs on, by its pool and all of its frames. Each number is mixed in by 2^64 over the golden ratio, of whose
+ *  product the upper half depends on all bits. Chains that there are not yet are those that they are to be split off from. */
+static struct kva_descriptor **chain_of(struct kva_ram *ram, const struct kva_frames *frames,
+                                        const uint32_t *numbers, size_t count)
+{
+    size_t half = (size_t)1 << highest_bit(ram->chains);
+    uint64_t key = (uintptr_t)frames;
+
+    for (size_t i = 0; i < count; i++) {
+        key = (key ^ numbers[i]) * UINT64_C(0x9e3779b97f4a7c15);
+        key ^= key >> 32;
+    }
+    size_t number = (size_t)key & (2 * half - 1);
+    return chain_at(ram, number < ram->chains ? number : number - half);
+}
+
+static struct kva_descriptor **chain_of_map(const struct kva_vm *vm, const struct kva_descriptor *map)
+{
+    return chain_of(vm->ram, map->of, numbers_at(vm, start_of(map)), map->pages);
+}
+
+static void index_map(const struct kva_vm *vm, struct kva_descriptor *map)
+{
+    struct kva_descriptor **chain = chain_of_map(vm, map);
 
     map->next = *chain;
+    map->prev = NULL;
+    if (map->next)
+        map->next->prev = map;
     *chain = map;
 }
 
 /** Take a map that is in the index out of it. */
-static void unindex_map(struct kva_vm *vm, const struct kva_descriptor *map)
+static void unindex_map(const struct kva_vm *vm, struct kva_descriptor *map)
 {
-    struct kva_descriptor **link = chain_of(vm->ram, map->of, numbers_at(vm, start_of(map))[0], map->pages);
+    if (map->prev)
+        map->prev->next = map->next;
+    else
+        *chain_of_map(vm, map) = map->next;
+    if (map->next)
+        map->next->prev = map->prev;
+    map->prev = NULL;
+}
 
-    while (*link != map)
-        link = &(*link)->next;
-    *link = map->next;
+/** Add a chain to the index, and move those maps to it that belong there: so the index grows by a step at a time (linear hashing,
+ *  Litwin 1980). Half of the chains are split one after the other, then all of them make half:
+ *
+ *      | split: 0 1 2 | not yet: 3 4 5 6 7 | split off: 8 9 10 |        chain 3 is the next, into 3 and 11
+ */
+static void split_chain(struct kva_vm *vm)
+{
+    struct kva_ram *ram = vm->ram;
+    size_t half = (size_t)1 << highest_bit(ram->chains);
+    struct kva_descriptor **old = chain_at(ram, ram->chains - half);
+    struct kva_descriptor *next = *old;
+
+    *old = NULL;
+    *chain_at(ram, ram->chains++) = NULL;
+    while (next) {
+        struct kva_descriptor *map = next;
+        next = map->next;
+        index_map(vm, map);
+    }
+}
+
+/** Let the index keep pace with the maps that may come into it. Without memory for that, its chains grow longer. */
+static void grow_index(struct kva_vm *vm)
+{
+    const struct kva_memory *source = &vm->ledger.memory;
+    struct kva_ram *ram = vm->ram;
+    unsigned table = highest_bit(ram->chains / CHAINS);
+
+    if (ram->live_maps + ram->parked_maps < CHAIN_MAPS * (uint64_t)ram->chains || table >= CHAIN_TABLES)
+        return;
+    if (!ram->more_chains[table])
+        ram->more_chains[table] = source->take(source->context, bytes_of_chains(table));
+    if (ram->more_chains[table])
+        split_chain(vm);
 }
 
 static bool shows(const struct kva_vm *vm, const struct kva_descriptor *map, const struct kva_frames *frames,
@@ -173,16 +360,15 @@ static bool shows(const struct kva_vm *vm, const struct kva_descriptor *map, con
 }
 
 /** A parked map of just these frames, taken out of the index; or NULL. */
-static struct kva_descriptor *find_parked(struct kva_vm *vm, const struct kva_frames *frames,
+static struct kva_descriptor *find_parked(const struct kva_vm *vm, const struct kva_frames *frames,
                                           const uint32_t *numbers, size_t count)
 {
-    struct kva_descriptor **link = chain_of(vm->ram, frames, numbers[0], count);
-    struct kva_descriptor *map;
+    struct kva_descriptor *map = *chain_of(vm->ram, frames, numbers, count);
 
-    while ((map = *link) && !shows(vm, map, frames, numbers, count))
-        link = &map->next;
+    while (map && !shows(vm, map, frames, numbers, count))
+        map = map->next;
     if (map)
-        *link = map->next;
+        unindex_map(vm, map);
     return map;
 }
 
@@ -213,6 +399,14 @@ static unsigned forget_parked_run(struct kva_vm *vm, struct kva_ram_block *block
     return at;
 }
 
+/** A block has lost its parked maps. */
+static void list_anew(struct kva_ram *ram, struct kva_ram_block *block)
+{
+    block->cursor = 0;
+    move_to_room(ram, block, room_of(block));
+    list_by_idleness(ram, block);
+}
+
 /** Unmap the parked maps of a block that has live ones, run by run. */
 static void unmap_parked_runs(struct kva_vm *vm, struct kva_ram_block *block)
 {
@@ -224,124 +418,106 @@ static void unmap_parked_runs(struct kva_vm *vm, struct kva_ram_block *block)
             kva_close_range(vm, address_in_block(vm, block, at), bytes_of_pages(vm, run));
         at += run > 0 ? run : 1;
     }
-    block->cursor = 0;
+    list_anew(vm->ram, block);
 }
 
-/** Blocks without live maps that lie side by side, as they often do since they are taken one after the other: they are
- *  unmapped by one call. */
-struct dead_blocks {
-    uint64_t start;
-    uint64_t end; /* start: none yet */
-};
-
-static void unmap_dead(struct kva_vm *vm, struct dead_blocks *dead)
+/** The dead block that starts at an address; NULL if none does. */
+static struct kva_ram_block *dead_block_at(const struct kva_vm *vm, uintptr_t start)
 {
-    if (dead->end > dead->start)
-        kva_close_range(vm, dead->start, dead->end - dead->start);
-    dead->end = dead->start;
+    const struct kva_descriptor *area = area_at(vm, start);
+    struct kva_ram_block *block = area && kind_of(area) == KVA_VM_BLOCK ? area->of : NULL;
+
+    return block && block->idleness == DEAD ? block : NULL;
 }
 
-/** Forget the maps of a block that has no live ones. It is unmapped with its neighbours, when unmap_dead is called. */
-static void add_dead(struct kva_vm *vm, struct dead_blocks *dead, struct kva_ram_block *block)
+/** Forget the maps of a dead block, which are unmapped when its neighbours' are forgotten, too; the block stays. */
+static void forget_dead(struct kva_vm *vm, struct kva_ram_block *block)
 {
-    uint64_t start = start_of(block->area);
-    uint64_t end = start + segment_bytes(vm, block->area);
-
     for (unsigned at = 0; at < BLOCK_PAGES; at++)
         at = forget_parked_run(vm, block, at);
-    block->cursor = 0;
-    if (dead->end > dead->start && start == dead->end) {
-        dead->end = end;
-    } else if (dead->end > dead->start && end == dead->start) {
-        dead->start = start;
-    } else {
-        unmap_dead(vm, dead);
-        *dead = (struct dead_blocks){start, end};
-    }
+    list_anew(vm->ram, block);
 }
 
-/** Give a block back that holds no map. */
-static void free_block(struct kva_vm *vm, struct kva_ram_block *block)
+/** Unmap a dead block, and those that lie side by side with it, as they often do since they are taken one after the other, by one
+ *  call. All blocks are of one length. */
+static void unmap_dead_run(struct kva_vm *vm, struct kva_ram_block *block)
 {
-    struct kva_ram_block **link = &vm->ram->blocks;
+    const uintptr_t length = (uintptr_t)segment_bytes(vm, block->area);
+    uintptr_t start = start_of(block->area);
+    uintptr_t end = start + length;
+    struct kva_ram_block *next;
 
-    while (*link != block)
-        link = &(*link)->next;
-    *link = block->next;
-    (void)kva_free(vm->space, start_of(block->area));
-    kva_forget_area(vm, block->area);
-    kva_nodes_push(&vm->blocks, block);
+    forget_dead(vm, block);
+    for (; (next = dead_block_at(vm, end)); end += length)
+        forget_dead(vm, next);
+    for (; (next = dead_block_at(vm, start - length)); start -= length)
+        forget_dead(vm, next);
+    kva_close_range(vm, start, end - start);
 }
 
 /** Unmap what is parked in blocks without a live map; whether there was any. The blocks stay. */
 static bool flush_dead_blocks(struct kva_vm *vm)
 {
-    struct dead_blocks dead = {0, 0};
-    bool any = false;
+    struct kva_ram_block *block = first_idle(vm->ram, DEAD);
+    bool any = block;
 
-    for (struct kva_ram_block *block = vm->ram->blocks; block; block = block->next) {
-        if (block->live > 0 || block->parked == 0)
-            continue;
-        add_dead(vm, &dead, block);
-        any = true;
-    }
-    unmap_dead(vm, &dead);
+    for (; block; block = first_idle(vm->ram, DEAD))
+        unmap_dead_run(vm, block);
     return any;
 }
 
-/** Unmap what is parked in the block where that is most; whether there was any. All blocks with parked maps have live
- *  ones, too. */
+/** Unmap what is parked in a block where that is most; whether there was any. All blocks with parked maps have live ones, too. */
 static bool flush_fullest_block(struct kva_vm *vm)
 {
     struct kva_ram_block *fullest = NULL;
 
-    for (struct kva_ram_block *block = vm->ram->blocks; block; block = block->next) {
-        if (block->parked > (fullest ? fullest->parked : 0))
-            fullest = block;
-    }
+    for (unsigned i = IDLE_KINDS; i-- > PARTLY && !fullest;)
+        fullest = first_idle(vm->ram, i);
     if (fullest)
         unmap_parked_runs(vm, fullest);
     return fullest;
 }
 
-/** Whether a flush would give anything of a block back. */
-static bool is_block_idle(const struct kva_ram_block *block)
-{
-    return block->parked > 0 || block->live == 0;
-}
-
 bool kva_ram_has_idle(const struct kva_vm *vm)
 {
-    const struct kva_ram_block *block = vm->ram ? vm->ram->blocks : NULL;
+    for (unsigned i = EMPTY; vm->ram && i < IDLE_KINDS; i++) {
+        if (first_idle(vm->ram, i))
+            return true;
+    }
+    return false;
+}
 
-    while (block && !is_block_idle(block))
-        block = block->next;
-    return block;
+/** Give a block back that holds no map, and that no CPU carves from. */
+static void free_block(struct kva_vm *vm, struct kva_ram_block *block)
+{
+    move_to_room(vm->ram, block, 0);
+    list_remove(&block->by_idleness);
+    (void)kva_free(vm->space, start_of(block->area));
+    kva_forget_area(vm, block->area);
+    kva_nodes_push(&vm->blocks, block);
 }
 
 bool kva_ram_flush(struct kva_vm *vm)
 {
-    struct dead_blocks dead = {0, 0};
-    bool any = false;
+    struct kva_ram *ram = vm->ram;
+    struct kva_ram_block *block;
 
-    if (!vm->ram)
+    if (!ram)
         return false;
-    for (unsigned cpu = 0; cpu < vm->cpus; cpu++)
-        vm->ram->of_cpu[cpu] = NULL;
-    for (struct kva_ram_block *block = vm->ram->blocks; block; block = block->next) {
-        block->current = false;
-        any = any || is_block_idle(block);
-        if (block->live == 0)
-            add_dead(vm, &dead, block);
-        else
-            unmap_parked_runs(vm, block);
+    for (unsigned cpu = 0; cpu < vm->cpus; cpu++) {
+        if (ram->of_cpu[cpu])
+            set_current(ram, ram->of_cpu[cpu], false);
+        ram->of_cpu[cpu] = NULL;
     }
-    unmap_dead(vm, &dead);
-    for (struct kva_ram_block *block = vm->ram->blocks, *next; block; block = next) {
-        next = block->next;
-        if (block->live == 0)
-            free_block(vm, block);
+    bool any = flush_dead_blocks(vm);
+    while (flush_fullest_block(vm))
+        any = true;
+    while ((block = first_idle(ram, EMPTY))) {
+        any = true;
+        free_block(vm, block);
     }
+    if (ram->live_maps == 0) /* nor are there parked ones any more */
+        give_chains(vm);
     return any;
 }
 
@@ -375,24 +551,24 @@ static enum kva_status add_block(struct kva_vm *vm, struct room *room)
     if (status != KVA_OK)
         return status;
     struct kva_ram_block *block = kva_nodes_pop(&vm->blocks);
-    *block = (struct kva_ram_block){.area = kva_enter_area(vm, &wish, start), .next = vm->ram->blocks};
+    *block = (struct kva_ram_block){.area = kva_enter_area(vm, &wish, start)};
     block->area->of = block;
-    vm->ram->blocks = block;
+    list_anew(vm->ram, block);
     room->block = block;
     room->at = 0;
     return KVA_OK;
 }
 
-/** A block with room that no CPU carves from. */
-static bool find_block(struct kva_vm *vm, struct room *room)
+/** A block with room that no CPU carves from: one of those whose room is smallest. */
+static bool find_block(const struct kva_vm *vm, struct room *room)
 {
-    for (struct kva_ram_block *block = vm->ram->blocks; block; block = block->next) {
-        if (!block->current && block_has_room(block, room->count, &room->at)) {
-            room->block = block;
-            return true;
-        }
-    }
-    return false;
+    uint64_t fitting = vm->ram->rooms & (UINT64_MAX << (room->count - 1));
+
+    if (fitting == 0)
+        return false;
+    const struct kva_list *list = &vm->ram->with_room[lowest_bit(fitting)];
+    room->block = kva_container_of(list->next, struct kva_ram_block, by_room);
+    return block_has_room(room->block, room->count, &room->at);
 }
 
 /** Find a block with room other than the CPU's own, by the steps on top of this file. */
@@ -414,12 +590,12 @@ static enum kva_status find_place(struct kva_vm *vm, struct room *room)
     if (*own && block_has_room(*own, room->count, &room->at))
         return KVA_OK;
     if (*own)
-        (*own)->current = false;
+        set_current(vm->ram, *own, false);
     *own = NULL;
     enum kva_status status = change_block(vm, room);
     if (status == KVA_OK) {
         *own = room->block;
-        (*own)->current = true;
+        set_current(vm->ram, *own, true);
     }
     return status;
 }
@@ -448,10 +624,12 @@ static struct kva_descriptor *enter_map(struct kva_vm *vm, const struct mapping 
     map->size = area_bytes(vm, map);
     map->flags = 0;
     map->guard = 0;
+    map->align_shift = KVA_VM_IN_BLOCK;
     kva_publish_area(vm, map, key_of(start, KVA_VM_RAM, KVA_VM_LIVE));
     bits_set(block->taken, mapping->room.at, mapping->room.at + map->pages, true);
     block->live += map->pages;
     block->cursor = mapping->room.at + map->pages;
+    list_by_idleness(vm->ram, block);
     vm->ram->live_maps++;
     vm->ram->misses++;
     return map;
@@ -466,6 +644,7 @@ static void drop_if_empty(struct kva_vm *vm, struct kva_ram_block *block)
         if (vm->ram->of_cpu[cpu] == block)
             vm->ram->of_cpu[cpu] = NULL;
     }
+    set_current(vm->ram, block, false);
     free_block(vm, block);
 }
 
@@ -496,6 +675,7 @@ static void revive(struct kva_vm *vm, struct kva_descriptor *map, const void *ca
     map->caller = caller;
     block->parked -= map->pages;
     block->live += map->pages;
+    list_by_idleness(vm->ram, block);
     vm->ram->parked_pages -= map->pages;
     vm->ram->parked_maps--;
     vm->ram->live_maps++;
@@ -510,6 +690,7 @@ static void park_map(struct kva_vm *vm, struct kva_descriptor *map)
     set_state(map, KVA_VM_PARKED);
     block->live -= map->pages;
     block->parked += map->pages;
+    list_by_idleness(vm->ram, block);
     vm->ram->parked_pages += map->pages;
     vm->ram->parked_maps++;
     vm->ram->live_maps--;
@@ -530,6 +711,7 @@ static enum kva_status map_in_block(struct kva_vm *vm, struct kva_frames *frames
 
     if (!ram_of(vm))
         return KVA_ENOMEM;
+    grow_index(vm);
     *map = find_parked(vm, frames, numbers, count);
     if (*map) {
         revive(vm, *map, caller);
@@ -667,17 +849,38 @@ void kva_ram_stats(const struct kva_vm *vm, struct kva_vm_stats *stats)
 /** How many maps hang on a chain of the index; `most` + 1 if one of them does not belong there. */
 static uint64_t count_chain(const struct kva_vm *vm, size_t i, uint64_t most)
 {
-    struct kva_ram *ram = vm->ram;
+    struct kva_descriptor **chain = chain_at(vm->ram, i);
     uint64_t count = 0;
 
-    for (const struct kva_descriptor *map = ram->chain[i]; map && count <= most; map = map->next) {
-        const uint32_t *numbers = numbers_at(vm, start_of(map));
+    for (const struct kva_descriptor *map = *chain; map && count <= most; map = map->next) {
         bool right = kind_of(map) == KVA_VM_RAM && state_of(map) == KVA_VM_PARKED &&
-                     area_at(vm, start_of(map)) == map &&
-                     chain_of(ram, map->of, numbers[0], map->pages) == &ram->chain[i];
+                     area_at(vm, start_of(map)) == map && chain_of_map(vm, map) == chain &&
+                     (map->prev ? map->prev->next : *chain) == map;
         count = right ? count + 1 : most + 1;
     }
     return count;
+}
+
+/** Whether each list holds only blocks with its room, or with its idleness. */
+static bool are_lists_right(const struct kva_ram *ram)
+{
+    for (unsigned i = 0; i < KVA_MAP_RAM_MOST; i++) {
+        const struct kva_list *list = &ram->with_room[i];
+        if ((ram->rooms >> i & 1) == list_is_empty(list))
+            return false;
+        for (const struct kva_list *at = list->next; at != list; at = at->next) {
+            if (kva_container_of(at, const struct kva_ram_block, by_room)->room != i + 1)
+                return false;
+        }
+    }
+    for (unsigned i = 0; i < IDLE_KINDS; i++) {
+        const struct kva_list *list = &ram->idle[i];
+        for (const struct kva_list *at = list->next; at != list; at = at->next) {
+            if (kva_container_of(at, const struct kva_ram_block, by_idleness)->idleness != i)
+                return false;
+        }
+    }
+    return true;
 }
 
 const char *kva_ram_check_index(const struct kva_vm *vm)
@@ -685,13 +888,28 @@ const char *kva_ram_check_index(const struct kva_vm *vm)
     const struct kva_ram *ram = vm->ram;
     uint64_t left = ram ? ram->parked_maps : 0;
 
-    for (size_t i = 0; ram && i < CHAINS; i++) {
+    for (size_t i = 0; ram && i < ram->chains; i++) {
         uint64_t count = count_chain(vm, i, left);
         if (count > left)
             return "V6: the index holds what is not parked, or hangs it on another's chain";
         left -= count;
     }
+    if (ram && !are_lists_right(ram))
+        return "V6: a list of blocks holds one that does not belong there";
     return left == 0 ? NULL : "V6: a parked map is missing from the index";
+}
+
+static bool is_linked_both_ways(const struct kva_list *link)
+{
+    return link->next && link->prev && link->next->prev == link && link->prev->next == link;
+}
+
+/** Whether a block is where its bits and counts say. What the lists hold, kva_ram_check_index looks at. */
+static bool is_listed_right(const struct kva_ram_block *block)
+{
+    return block->room == room_of(block) && block->idleness == idleness_of(block) &&
+           (block->room == 0 || is_linked_both_ways(&block->by_room)) &&
+           (block->idleness == BUSY || is_linked_both_ways(&block->by_idleness));
 }
 
 const char *kva_ram_check(const struct kva_vm *vm, const struct kva_descriptor *area)
@@ -712,6 +930,8 @@ const char *kva_ram_check(const struct kva_vm *vm, const struct kva_descriptor *
     }
     if (pages[0] != block->live || pages[1] != block->parked)
         return "V6: a block's counts are not those of its maps";
+    if (!is_listed_right(block))
+        return "V6: a block is not on the lists where it belongs";
     return memcmp(taken, block->taken, sizeof taken) == 0 ? NULL
                                                           : "V6: a block's bits are not those of its maps";
 }
