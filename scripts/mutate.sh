@@ -147,8 +147,7 @@ run()
 }
 
 # control LEVEL: build everything unmutated; every test must pass. Leaves "milliseconds test", sorted, in
-# order.LEVEL. The sources are not mutated when this is called. test_cost measures time: beside another worker
-# it might fail for that alone, and so catch what it does not see.
+# order.LEVEL. The sources are not mutated when this is called.
 control()
 {
     [ ! -e "order.$1" ] || return 0
@@ -157,9 +156,9 @@ control()
         die "cmake fails without a mutation: $(tail -n 3 build.log)"
     build "$1" all || die "the tests do not build without a mutation: $(errors 3)"
     for test in "level$1"/tests/base_test_* "level$1"/tests/engine_test_* "level$1"/tests/space_test_* \
-        "level$1"/tests/vmap_test_* "level$1"/tests/fuzz_test_* "level$1"/tests/threads_test_*; do
+        "level$1"/tests/vmap_test_* "level$1"/tests/fuzz_test_* "level$1"/tests/threads_test_* \
+        "level$1"/tests/cost_test_*; do
         test=$(basename "$test")
-        [ "$test" != engine_test_cost ] || continue
         began=$(date +%s%N)
         run "$1" "$test" 300 || die "$test fails at check level $1 without a mutation"
         echo "$((($(date +%s%N) - began) / 1000000)) $test"

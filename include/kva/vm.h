@@ -463,7 +463,9 @@ static inline struct kva_vm_request kva_vm_request_of(size_t size)
  *           KVA_EWINDOW    min > max, or the window and the private part of the reserve do not meet
  *                          (of these six, the misuse hook is told the field)
  *  Cost:    from the cache O(1), no call. Else O(log n) and one call; up to three where it reaches into addresses
- *           that were never used, or reaches over both kinds. Zeroing of cached memory comes on top. Where there is no
+ *           that were never used, or reaches over both kinds. With threads, O(CPUs) for a look into the caches of all. At an
+ *           alignment above the page, the search is kva_alloc's, O((k + 1) log n); that of a huge page is a declared class.
+ *           Zeroing of cached memory comes on top. Where there is no
  *           room, purges come on top: at most two, one more for each reclaim callback, and one after all of them,
  *           however much other threads free meanwhile
  *  Locking: CPU where the cache serves, else Instance, dropped while others' leavings are purged and callbacks run. KVA_ENOSPC is
@@ -630,7 +632,7 @@ struct kva_frames;
  *           KVA_ENULL    vm or frames is NULL
  *           KVA_ESIZE    count is 0 or too large
  *           KVA_ENOMEM   no memory for its bookkeeping, or the system has none (or no descriptor)
- *  Cost:    two calls; 4 bytes a frame, taken as frames are used
+ *  Cost:    O(1), three calls; 4 bytes a frame, taken as frames are used
  *  Locking: Instance
  *  Failure: nothing has changed
  */
@@ -738,8 +740,8 @@ enum kva_status kva_vunmap(struct kva_vm *vm, void *memory);
  *  In:      frames, numbers, count   as kva_vm_map
  *  Out:     memory   the first byte
  *  Returns: as kva_vm_map
- *  Cost:    found again: O(count), no call. Else a call for each run of consecutive numbers; and at times a flush of a
- *           block, which is one call for a block without live maps. More than KVA_MAP_RAM_MOST frames: as kva_vm_map
+ *  Cost:    found again: O(count), no call. Else O(log n + count), a call for each run of consecutive numbers; and at times a
+ *           flush of a block, which is one call for a block without live maps. More than KVA_MAP_RAM_MOST frames: as kva_vm_map
  *  Locking: Instance
  *  Failure: as kva_vm_map
  */
@@ -824,7 +826,9 @@ enum kva_status kva_pcpu_destroy(struct kva_pcpu *pcpu);
  *           KVA_ESIZE    size is 0, or more than a unit holds
  *           KVA_EALIGN   align is no power of two, or more than a page
  *           KVA_ENOSPC, KVA_ENOMEM, KVA_ELIMIT   a new chunk was needed: as kva_vm_alloc_congruent
- *  Cost:    O(log objects), and clearing cpus * size bytes. A new chunk comes on top at times
+ *  Cost:    O(log objects), of as many as there ever were at once, and clearing cpus * size bytes. At an alignment above 16, the
+ *           search is kva_alloc's, O((k + 1) log objects); 64 and the page are declared classes. A new chunk comes on top at
+ *           times, as kva_vm_alloc_congruent
  *  Locking: Instance
  *  Failure: nothing was taken
  */
@@ -839,7 +843,7 @@ enum kva_status kva_pcpu_alloc(struct kva_pcpu *pcpu, size_t size, size_t align,
  *           KVA_EUNKNOWN    an address in none of its chunks (for CPU 0)
  *           KVA_EINTERIOR   inside an object
  *           KVA_EDOUBLE     no object: freed before
- *  Cost:    O(log objects)
+ *  Cost:    O(log n + log objects), of as many objects as there ever were at once
  *  Locking: Instance
  *  Failure: nothing has changed
  */
@@ -962,7 +966,8 @@ enum kva_status kva_vm_report(const struct kva_vm *vm, kva_dump_line *line, void
  *      ...
  *      }}
  *
- *  In, Returns, Cost, Locking, Failure: as kva_vm_report
+ *  In, Returns, Locking, Failure: as kva_vm_report
+ *  Cost:    O(n log n)
  */
 enum kva_status kva_vm_report_json(const struct kva_vm *vm, kva_dump_line *line, void *context);
 

@@ -1,0 +1,739 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/** The Cost rows of kva.h, on the rb and the bt engine: see rows.h. */
+#include "rows.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "../../ports/test/failing_memory.h"
+
+#define STEP UINT64_C(0x4000)
+#define SIZE UINT64_C(0x1000)
+#define DECLARED UINT64_C(0x100000) /* an alignment class */
+
+/** What the lines below set up and work on. */
+static const struct kva_engine *engine;
+static struct kva_failing_memory memory;
+static struct kva_space space;
+static struct kva_threads threads;
+static struct kva_range *ranges;
+static struct kva_part *parts;
+static struct kva_reclaim *reclaims;
+static uint64_t *starts;
+static uint64_t size_now;
+
+static struct kva_config plain(void)
+{
+    return (struct kva_config){
+        .last = UINT64_C(0xffffffffffff),
+        .quantum = SIZE,
+        .align_class = {DECLARED},
+        .engine = engine,
+        .memory = kva_failing_memory_init(&memory),
+        .deferred_limit = UINT64_MAX,
+    };
+}
+
+static void begin(const struct kva_config *config, uint64_t size)
+{
+    size_now = size;
+    assert_int_equal(kva_space_init(&space, config), KVA_OK);
+}
+
+static void tear_down(void)
+{
+    if (space.tiling != NULL)
+        assert_int_equal(kva_space_abandon(&space), KVA_OK);
+    assert_int_equal(memory.blocks, 0);
+    free(ranges);
+    free(parts);
+    free(reclaims);
+    free(starts);
+    ranges = NULL;
+    parts = NULL;
+    reclaims = NULL;
+    starts = NULL;
+}
+
+static uint64_t some(uint64_t round)
+{
+    return round * UINT64_C(7919) % size_now;
+}
+
+/* ------------------------------------------------------------------------------------ n: number of segments */
+
+/** `size` busy segments, each followed by a hole of three times its length. */
+static void many_segments(uint64_t size)
+{
+    struct kva_config config = plain();
+
+    config.last = (size + 1) * STEP - 1;
+    begin(&config, size);
+    for (uint64_t i = 0; i < size; i++)
+        assert_int_equal(kva_reserve(&space, i * STEP, SIZE, NULL, NULL), KVA_OK);
+    assert_int_equal(kva_preload(&space, 64), KVA_OK);
+}
+
+static void find(uint64_t round)
+{
+    struct kva_segment segment;
+    enum kva_status status;
+
+    counting(status = kva_find(&space, some(round) * STEP + round % 2 * 2 * SIZE, &segment));
+    assert_int_equal(status, KVA_OK);
+}
+
+static void first(uint64_t round)
+{
+    struct kva_segment segment;
+
+    (void)round;
+    counting((void)kva_first(&space, &segment));
+    assert_int_equal(segment.start, 0);
+}
+
+static void next(uint64_t round)
+{
+    struct kva_segment segment;
+
+    assert_int_equal(kva_find(&space, some(round) * STEP, &segment), KVA_OK);
+    counting((void)kva_next(&space, &segment));
+    assert_int_equal(segment.start, some(round) * STEP + SIZE);
+}
+
+static void reserve(uint64_t round)
+{
+    enum kva_status status;
+
+    assert_int_equal(kva_free(&space, some(round) * STEP), KVA_OK);
+    counting(status = kva_reserve(&space, some(round) * STEP, SIZE, NULL, NULL));
+    assert_int_equal(status, KVA_OK);
+}
+
+static void reserve_in_vain(uint64_t round)
+{
+    struct kva_segment conflict;
+    enum kva_status status;
+
+    counting(status = kva_reserve(&space, some(round) * STEP, STEP, NULL, &conflict));
+    assert_int_equal(status, KVA_EEXIST);
+}
+
+static void free_whole(uint64_t round)
+{
+    enum kva_status status;
+
+    counting(status = kva_free(&space, some(round) * STEP));
+    assert_int_equal(status, KVA_OK);
+    assert_int_equal(kva_reserve(&space, some(round) * STEP, SIZE, NULL, NULL), KVA_OK);
+}
+
+static void free_in_vain(uint64_t round)
+{
+    enum kva_status status;
+
+    counting(status = kva_free(&space, some(round) * STEP + SIZE));
+    assert_int_equal(status, KVA_EDOUBLE);
+}
+
+static void resize(uint64_t round)
+{
+    counting((void)kva_resize(&space, some(round) * STEP, 3 * SIZE);
+             (void)kva_resize(&space, some(round) * STEP, SIZE));
+}
+
+static void free_a_part(uint64_t round)
+{
+    enum kva_status status;
+
+    assert_int_equal(kva_resize(&space, some(round) * STEP, 3 * SIZE), KVA_OK);
+    counting(status = kva_free_range(&space, some(round) * STEP + SIZE, SIZE));
+    assert_int_equal(status, KVA_OK);
+    assert_int_equal(kva_free(&space, some(round) * STEP + 2 * SIZE), KVA_OK);
+}
+
+static void allocate(uint64_t size, uint64_t align, uint64_t min, enum kva_policy policy)
+{
+    struct kva_request request = kva_request_of(size);
+    enum kva_status status;
+    uint64_t start;
+
+    request.align = align;
+    request.min = min;
+    request.policy = policy;
+    counting(status = kva_alloc(&space, &request, &start));
+    assert_int_equal(status, KVA_OK);
+    assert_int_equal(kva_free(&space, start), KVA_OK);
+}
+
+/** Only the hole at the very end holds this. */
+static void allocate_at_the_end(uint64_t round)
+{
+    (void)round;
+    allocate(STEP, 1, 0, KVA_LOWEST);
+}
+
+static void allocate_in_a_window(uint64_t round)
+{
+    allocate(SIZE, 1, some(round) * STEP, round % 2 ? KVA_LOWEST : KVA_HIGHEST);
+}
+
+static void allocate_in_vain(uint64_t round)
+{
+    struct kva_request request = kva_request_of(3 * STEP);
+    enum kva_status status;
+    uint64_t start;
+
+    (void)round;
+    counting(status = kva_alloc(&space, &request, &start));
+    assert_int_equal(status, KVA_ENOSPC);
+}
+
+static void allocate_two_parts(uint64_t round)
+{
+    const struct kva_part two[2] = {{0, SIZE}, {STEP, SIZE}};
+    struct kva_request request = kva_request_of(1);
+    enum kva_status status;
+    uint64_t base;
+
+    request.min = (some(round) / 2) * STEP;
+    counting(status = kva_alloc_congruent(&space, &request, two, 2, &base));
+    assert_int_equal(status, KVA_OK);
+    assert_int_equal(kva_free(&space, base), KVA_OK);
+    assert_int_equal(kva_free(&space, base + STEP), KVA_OK);
+}
+
+static void defer_one(uint64_t round)
+{
+    enum kva_status status;
+
+    counting(status = kva_free_deferred(&space, some(round) * STEP));
+    assert_int_equal(status, KVA_OK);
+    assert_int_equal(kva_flush(&space), KVA_OK);
+    assert_int_equal(kva_reserve(&space, some(round) * STEP, SIZE, NULL, NULL), KVA_OK);
+}
+
+static void flush_one(uint64_t round)
+{
+    enum kva_status status;
+
+    assert_int_equal(kva_free_deferred(&space, some(round) * STEP), KVA_OK);
+    counting(status = kva_flush(&space));
+    assert_int_equal(status, KVA_OK);
+    assert_int_equal(kva_reserve(&space, some(round) * STEP, SIZE, NULL, NULL), KVA_OK);
+}
+
+static void grow(uint64_t round)
+{
+    enum kva_status status;
+
+    (void)round;
+    counting(status = kva_space_grow(&space, 0, (size_now + 2 + round) * STEP - 1));
+    assert_int_equal(status, KVA_OK);
+}
+
+static void statistics(uint64_t round)
+{
+    struct kva_stats stats;
+    enum kva_status status;
+
+    (void)round;
+    counting(status = kva_stats_read(&space, &stats));
+    assert_int_equal(status, KVA_OK);
+}
+
+static void check(uint64_t round)
+{
+    enum kva_status status;
+
+    (void)round;
+    counting(status = kva_space_check(&space, NULL));
+    assert_int_equal(status, KVA_OK);
+}
+
+static void forget_line(void *context, const char *line, size_t length)
+{
+    (void)context;
+    (void)line;
+    (void)length;
+}
+
+static void dump(uint64_t round)
+{
+    enum kva_status status;
+
+    (void)round;
+    counting(status = kva_space_dump(&space, forget_line, NULL));
+    assert_int_equal(status, KVA_OK);
+}
+
+static void abandon(uint64_t round)
+{
+    enum kva_status status;
+
+    (void)round;
+    counting(status = kva_space_abandon(&space));
+    assert_int_equal(status, KVA_OK);
+}
+
+/* ------------------------------------------------------------------------------ m, d: deferred segments */
+
+static void begin_deferring(uint64_t size)
+{
+    struct kva_config config = plain();
+
+    begin(&config, size);
+    for (uint64_t i = 0; i < size; i++)
+        assert_int_equal(kva_reserve(&space, i * STEP, SIZE, NULL, NULL), KVA_OK);
+}
+
+static void defer_all(void)
+{
+    for (uint64_t i = 0; i < size_now; i++)
+        assert_int_equal(kva_free_deferred(&space, (i * 7 + 1) % size_now * STEP), KVA_OK);
+}
+
+static void many_deferred(uint64_t size)
+{
+    begin_deferring(size | 1); /* odd, and no multiple of 7 */
+    size_now += size_now % 7 == 0 ? 2 : 0;
+    if (size_now > (size | 1))
+        assert_int_equal(kva_reserve(&space, (size_now - 2) * STEP, SIZE, NULL, NULL) |
+                             kva_reserve(&space, (size_now - 1) * STEP, SIZE, NULL, NULL),
+                         KVA_OK);
+    defer_all();
+}
+
+static void defer_one_more(uint64_t round)
+{
+    const uint64_t at = (size_now + 1 + round) * STEP;
+    enum kva_status status;
+
+    assert_int_equal(kva_reserve(&space, at, SIZE, NULL, NULL), KVA_OK);
+    counting(status = kva_free_deferred(&space, at));
+    assert_int_equal(status, KVA_OK);
+}
+
+static void flush_all(uint64_t round)
+{
+    enum kva_status status;
+
+    if (round > 0) {
+        for (uint64_t i = 0; i < size_now; i++)
+            assert_int_equal(kva_reserve(&space, i * STEP, SIZE, NULL, NULL), KVA_OK);
+        defer_all();
+    }
+    counting(status = kva_flush(&space));
+    assert_int_equal(status, KVA_OK);
+}
+
+static void end_all(uint64_t round)
+{
+    enum kva_status status;
+
+    (void)round;
+    counting(status = kva_space_fini(&space));
+    assert_int_equal(status, KVA_OK);
+}
+
+static void reserve_over_deferred(uint64_t round)
+{
+    enum kva_status status;
+
+    (void)round;
+    counting(status = kva_reserve(&space, 0, size_now * STEP, NULL, NULL));
+    assert_int_equal(status, KVA_OK);
+}
+
+/* ---------------------------------------------------------------------------- k, count, s: of a request */
+
+/** Holes of twice DECLARED less one page: long enough for it, and too short wherever it is not at their start. */
+static void short_holes(uint64_t size)
+{
+    struct kva_config config = plain();
+
+    begin(&config, size);
+    for (uint64_t i = 0; i <= size; i++)
+        assert_int_equal(kva_reserve(&space, (i * 2) * DECLARED, 2 * SIZE, NULL, NULL), KVA_OK);
+}
+
+static void allocate_beyond_short_holes(uint64_t round)
+{
+    (void)round;
+    allocate(2 * DECLARED - 2 * SIZE, DECLARED / 2, 0, KVA_LOWEST);
+}
+
+static void allocate_at_a_declared_class(uint64_t round)
+{
+    (void)round;
+    allocate(2 * DECLARED - 2 * SIZE, DECLARED, 0, KVA_LOWEST);
+}
+
+static void many_parts(uint64_t size)
+{
+    struct kva_config config = plain();
+
+    begin(&config, size);
+    parts = calloc(size, sizeof *parts);
+    assert_non_null(parts);
+    for (uint64_t i = 0; i < size; i++)
+        parts[i] = (struct kva_part){i * STEP, SIZE};
+}
+
+static void allocate_parts(uint64_t round)
+{
+    struct kva_request request = kva_request_of(1);
+    enum kva_status status;
+    uint64_t base;
+
+    (void)round;
+    counting(status = kva_alloc_congruent(&space, &request, parts, (size_t)size_now, &base));
+    assert_int_equal(status, KVA_OK);
+    for (uint64_t i = 0; i < size_now; i++)
+        assert_int_equal(kva_free(&space, base + parts[i].offset), KVA_OK);
+}
+
+/** Holes of one page, four pages apart: where one of two parts that lie two pages apart finds one, the other does not.
+ *
+ *      | busy     |_| busy     |_| ...        base
+ *                  0   1                        first part in a hole: the second one moves on to the next,
+ *                      0   1                    and then the first one
+ */
+static void many_moves(uint64_t size)
+{
+    struct kva_config config = plain();
+
+    begin(&config, size);
+    for (uint64_t i = 0; i < size; i++)
+        assert_int_equal(kva_reserve(&space, i * STEP, 3 * SIZE, NULL, NULL), KVA_OK);
+}
+
+static void move_the_base(uint64_t round)
+{
+    const struct kva_part two[2] = {{0, SIZE}, {2 * SIZE, SIZE}};
+    struct kva_request request = kva_request_of(1);
+    enum kva_status status;
+    uint64_t base;
+
+    (void)round;
+    counting(status = kva_alloc_congruent(&space, &request, two, 2, &base));
+    assert_int_equal(status, KVA_OK);
+    assert_true(base >= (size_now - 1) * STEP + 3 * SIZE);
+    assert_int_equal(kva_free(&space, base), KVA_OK);
+    assert_int_equal(kva_free(&space, base + 2 * SIZE), KVA_OK);
+}
+
+static void preload(uint64_t round)
+{
+    enum kva_status status;
+
+    (void)round;
+    counting(status = kva_preload(&space, (size_t)size_now));
+    assert_int_equal(status, KVA_OK);
+}
+
+static void empty_space(uint64_t size)
+{
+    struct kva_config config = plain();
+
+    begin(&config, size);
+}
+
+/* ------------------------------------------------------------------------------------ busy_count, callbacks */
+
+/** In no order. */
+static void many_ranges(uint64_t size)
+{
+    size_now = size | 1;
+    memory = (struct kva_failing_memory){0};
+    ranges = calloc((size_t)size_now, sizeof *ranges);
+    assert_non_null(ranges);
+    for (uint64_t i = 0; i < size_now; i++)
+        ranges[i] = (struct kva_range){.start = i * UINT64_C(7919) % size_now * STEP, .size = SIZE};
+}
+
+static void init(uint64_t round)
+{
+    struct kva_config config = plain();
+    enum kva_status status;
+
+    (void)round;
+    config.busy = ranges;
+    config.busy_count = (size_t)size_now;
+    counting(status = kva_space_init(&space, &config));
+    assert_int_equal(status, KVA_OK);
+    assert_int_equal(kva_space_abandon(&space), KVA_OK);
+}
+
+static bool give_nothing(void *context, struct kva_space *of, uint64_t size)
+{
+    (void)context;
+    (void)of;
+    (void)size;
+    return false;
+}
+
+static void many_callbacks(uint64_t size)
+{
+    empty_space(size);
+    reclaims = calloc((size_t)size + 1, sizeof *reclaims);
+    assert_non_null(reclaims);
+    for (uint64_t i = 0; i < size + 1; i++)
+        reclaims[i].callback = give_nothing;
+    for (uint64_t i = 0; i < size; i++)
+        assert_int_equal(kva_reclaim_add(&space, &reclaims[i]), KVA_OK);
+}
+
+static void add_callback(uint64_t round)
+{
+    enum kva_status status;
+
+    (void)round;
+    counting(status = kva_reclaim_add(&space, &reclaims[size_now]));
+    assert_int_equal(status, KVA_OK);
+    assert_int_equal(kva_reclaim_remove(&space, &reclaims[size_now]), KVA_OK);
+}
+
+static void remove_callback(uint64_t round)
+{
+    enum kva_status status;
+
+    (void)round;
+    assert_int_equal(kva_reclaim_add(&space, &reclaims[size_now]), KVA_OK);
+    counting(status = kva_reclaim_remove(&space, &reclaims[size_now]));
+    assert_int_equal(status, KVA_OK);
+}
+
+/* --------------------------------------------------------------------------------- p, CPUs: pools, threads */
+
+/** A space with pools that many CPUs share; each may keep what it gets. */
+static void begin_pools(uint64_t size, unsigned cpus)
+{
+    struct kva_config config = plain();
+
+    threads = *kva_threads_host();
+    threads.cpus = cpus;
+    config.threads = &threads;
+    config.pool_bytes = UINT64_C(1) << 40;
+    begin(&config, size);
+}
+
+static void many_cpus(uint64_t size)
+{
+    begin_pools(size, (unsigned)size);
+}
+
+/** Objects that are live, in spans that are full. */
+static void many_live_objects(uint64_t size)
+{
+    begin_pools(size, 1);
+    starts = calloc((size_t)size, sizeof *starts);
+    assert_non_null(starts);
+    for (uint64_t i = 0; i < size; i++) {
+        struct kva_request request = kva_request_of(SIZE);
+        assert_int_equal(kva_alloc(&space, &request, &starts[i]), KVA_OK);
+    }
+}
+
+static void find_object(uint64_t round)
+{
+    struct kva_segment segment;
+    enum kva_status status;
+
+    counting(status = kva_find(&space, starts[some(round)], &segment));
+    assert_int_equal(status, KVA_OK);
+    assert_int_equal(segment.state, KVA_BUSY);
+}
+
+static void allocate_object(uint64_t round)
+{
+    struct kva_request request = kva_request_of(SIZE);
+    enum kva_status status;
+    uint64_t start;
+
+    (void)round;
+    counting(status = kva_alloc(&space, &request, &start));
+    assert_int_equal(status, KVA_OK);
+}
+
+static void free_object(uint64_t round)
+{
+    enum kva_status status;
+
+    counting(status = kva_free(&space, starts[round]));
+    assert_int_equal(status, KVA_OK);
+}
+
+static void trim(uint64_t round)
+{
+    enum kva_status status;
+
+    (void)round;
+    counting(status = kva_pools_trim(&space));
+    assert_int_equal(status, KVA_OK);
+}
+
+/** Every second object: no span is free, and each has some that are pooled. */
+static void many_pooled(uint64_t size)
+{
+    many_live_objects(size);
+    for (uint64_t i = 0; i < size; i += 2)
+        assert_int_equal(kva_free(&space, starts[i]), KVA_OK);
+}
+
+/** All of them: each span is free. */
+static void many_free_spans(uint64_t size)
+{
+    many_live_objects(size);
+    for (uint64_t i = 0; i < size; i++)
+        assert_int_equal(kva_free(&space, starts[i]), KVA_OK);
+}
+
+static void fork_prepare(uint64_t round)
+{
+    enum kva_status status;
+
+    (void)round;
+    counting(status = kva_space_fork_prepare(&space));
+    assert_int_equal(status, KVA_OK);
+    assert_int_equal(kva_space_fork_parent(&space), KVA_OK);
+}
+
+static void fork_parent(uint64_t round)
+{
+    enum kva_status status;
+
+    (void)round;
+    assert_int_equal(kva_space_fork_prepare(&space), KVA_OK);
+    counting(status = kva_space_fork_parent(&space));
+    assert_int_equal(status, KVA_OK);
+}
+
+/** The locks are set free in the child, which this process may well pass for. */
+static void fork_child(uint64_t round)
+{
+    enum kva_status status;
+
+    (void)round;
+    assert_int_equal(kva_space_fork_prepare(&space), KVA_OK);
+    counting(status = kva_space_fork_child(&space));
+    assert_int_equal(status, KVA_OK);
+}
+
+/* --------------------------------------------------------------------------------------------------- lines */
+
+/* The designated fields of a line that are not usual. */
+#define CPUS .few = 4, .many = 128
+#define SELDOM .rounds = 2
+
+static const struct cost_line lines[] = {
+    COST_LINE("kva_space_init", "O(1 + busy_count log busy_count)", "busy ranges", COST_N_LOG_N, many_ranges,
+              init, SELDOM),
+    COST_LINE("kva_space_fini", "O(m log n)", "deferred segments", COST_N_LOG_N, many_deferred, end_all,
+              .rounds = 1),
+    COST_LINE("kva_space_abandon", "one give per chunk of node memory", "segments", COST_LOGARITHM,
+              many_segments, abandon, .rounds = 1),
+    COST_LINE("kva_space_grow", "O(log n)", "segments", COST_LOGARITHM, many_segments, grow),
+
+    COST_LINE("kva_alloc", "O(log n)", "segments, at the end", COST_LOGARITHM, many_segments,
+              allocate_at_the_end),
+    COST_LINE("kva_alloc", "O(log n)", "segments, in a window", COST_LOGARITHM, many_segments,
+              allocate_in_a_window),
+    COST_LINE("kva_alloc", "O(log n)", "segments, in vain", COST_LOGARITHM, many_segments, allocate_in_vain),
+    COST_LINE("kva_alloc", "O(log n)", "objects of a pool", COST_LOGARITHM, many_live_objects,
+              allocate_object, .at_times = true),
+    COST_LINE("kva_alloc", "O((k + 1) log n)", "holes that are too short", COST_N_LOG_N, short_holes,
+              allocate_beyond_short_holes, SELDOM),
+    COST_LINE("kva_alloc_congruent", "O(count (s + 1)) searches as of kva_alloc", "parts", COST_N_LOG_N,
+              many_parts, allocate_parts, SELDOM),
+    COST_LINE("kva_alloc_congruent", "O(count (s + 1)) searches as of kva_alloc", "moves of the base",
+              COST_N_LOG_N, many_moves, move_the_base, SELDOM),
+    COST_LINE("kva_alloc_congruent", "O(count (s + 1)) searches as of kva_alloc", "segments", COST_LOGARITHM,
+              many_segments, allocate_two_parts),
+
+    COST_LINE("kva_reserve", "O((d + 1) log n)", "segments", COST_LOGARITHM, many_segments, reserve),
+    COST_LINE("kva_reserve", "O((d + 1) log n)", "segments, in vain", COST_LOGARITHM, many_segments,
+              reserve_in_vain),
+    COST_LINE("kva_reserve", "O((d + 1) log n)", "deferred segments", COST_N_LOG_N, many_deferred,
+              reserve_over_deferred, .rounds = 1),
+    COST_LINE("kva_free", "O(log n)", "segments", COST_LOGARITHM, many_segments, free_whole),
+    COST_LINE("kva_free", "O(log n)", "segments, in vain", COST_LOGARITHM, many_segments, free_in_vain),
+    COST_LINE("kva_free", "O(log n)", "objects of a pool", COST_LOGARITHM, many_live_objects, free_object),
+    COST_LINE("kva_free_range", "O(log n)", "segments", COST_LOGARITHM, many_segments, free_a_part),
+    COST_LINE("kva_resize", "O(log n)", "segments", COST_LOGARITHM, many_segments, resize),
+
+    COST_LINE("kva_free_deferred", "O(log n)", "segments", COST_LOGARITHM, many_segments, defer_one),
+    COST_LINE("kva_free_deferred", "O(log n)", "deferred segments", COST_LOGARITHM, many_deferred,
+              defer_one_more),
+    COST_LINE("kva_flush", "O(m log n)", "segments", COST_LOGARITHM, many_segments, flush_one),
+    COST_LINE("kva_flush", "O(m log n)", "deferred segments", COST_N_LOG_N, many_deferred, flush_all, SELDOM),
+    COST_LINE("kva_reclaim_add", "O(callbacks)", "callbacks", COST_LINEAR, many_callbacks, add_callback,
+              SELDOM),
+    COST_LINE("kva_reclaim_remove", "O(callbacks)", "callbacks", COST_LINEAR, many_callbacks, remove_callback,
+              SELDOM),
+    COST_LINE("kva_pools_trim", "O(p log n)", "live objects", COST_LOGARITHM, many_live_objects, trim,
+              SELDOM),
+    COST_LINE("kva_pools_trim", "O(p log n)", "pooled objects", COST_N_LOG_N, many_pooled, trim, SELDOM),
+    COST_LINE("kva_pools_trim", "O(p log n)", "pooled objects in free spans", COST_N_LOG_N, many_free_spans,
+              trim, SELDOM),
+    COST_LINE("kva_space_fork_prepare", "O(CPUs)", "CPUs", COST_LINEAR, many_cpus, fork_prepare, CPUS),
+    COST_LINE("kva_space_fork_prepare", "O(CPUs)", "objects", COST_CONSTANT, many_pooled, fork_prepare,
+              SELDOM),
+    COST_LINE("kva_space_fork_parent", "O(CPUs)", "CPUs", COST_LINEAR, many_cpus, fork_parent, CPUS),
+    COST_LINE("kva_space_fork_parent", "O(CPUs)", "objects", COST_CONSTANT, many_pooled, fork_parent, SELDOM),
+    COST_LINE("kva_space_fork_child", "O(CPUs)", "CPUs", COST_LINEAR, many_cpus, fork_child, CPUS),
+    COST_LINE("kva_space_fork_child", "O(CPUs)", "objects", COST_CONSTANT, many_pooled, fork_child, SELDOM),
+    COST_LINE("kva_preload", "O(operations)", "operations", COST_LINEAR, empty_space, preload, .rounds = 1),
+
+    COST_LINE("kva_find", "O(log n)", "segments", COST_LOGARITHM, many_segments, find),
+    COST_LINE("kva_find", "O(1) for a busy segment that a pool has handed out", "objects", COST_CONSTANT,
+              many_live_objects, find_object, .at_times = true),
+    COST_LINE("kva_first", "O(log n)", "segments", COST_LOGARITHM, many_segments, first),
+    COST_LINE("kva_next", "O(log n)", "segments", COST_LOGARITHM, many_segments, next),
+    COST_LINE("kva_stats_read", "O(1)", "segments", COST_CONSTANT, many_segments, statistics),
+    COST_LINE("kva_stats_read", "with pools O(CPUs)", "CPUs", COST_LINEAR, many_cpus, statistics, CPUS),
+    COST_LINE("kva_stats_read", "with pools O(CPUs)", "objects", COST_CONSTANT, many_pooled, statistics,
+              SELDOM),
+    COST_LINE("kva_space_check", "O(n log n)", "segments", COST_N_LOG_N, many_segments, check, SELDOM),
+    COST_LINE("kva_space_check", "O(n log n)", "pooled objects", COST_N_LOG_N, many_pooled, check, SELDOM),
+    COST_LINE("kva_space_dump", "O(n log n)", "segments", COST_N_LOG_N, many_segments, dump, SELDOM),
+    COST_LINE("kva_space_dump", "O(n log n)", "pooled objects", COST_N_LOG_N, many_pooled, dump, SELDOM),
+};
+
+/** What holds with bt alone. */
+static const struct cost_line lines_of_bt[] = {
+    COST_LINE("kva_alloc", "With the bt engine k = 0 at a declared alignment class",
+              "holes that are too short", COST_LOGARITHM, short_holes, allocate_at_a_declared_class),
+};
+
+static void test_costs_with_rb(void **state)
+{
+    (void)state;
+    engine = &kva_engine_rb;
+    cost_measure(lines, sizeof(lines) / sizeof(lines[0]), tear_down, "rb");
+}
+
+static void test_costs_with_bt(void **state)
+{
+    (void)state;
+    engine = &kva_engine_bt;
+    cost_measure(lines, sizeof(lines) / sizeof(lines[0]), tear_down, "bt");
+    cost_measure(lines_of_bt, sizeof(lines_of_bt) / sizeof(lines_of_bt[0]), tear_down, "bt");
+}
+
+static void test_every_row_has_a_line(void **state)
+{
+    (void)state;
+    cost_expect_complete(KVA_INCLUDE "/kva/kva.h", lines, sizeof(lines) / sizeof(lines[0]));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_costs_with_rb),
+        cmocka_unit_test(test_costs_with_bt),
+        cmocka_unit_test(test_every_row_has_a_line),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
