@@ -443,7 +443,9 @@ enum kva_status kva_space_abandon(struct kva_space *space);
  *
  *  In:      config  as for kva_space_init; memory may be left zero for the host's own (huge pages where
  *                   they pay), cpus for the number that are online, on_corruption for kva_corruption_host.
- *                   threads that are left NULL stay NULL: one thread at a time
+ *                   threads that are left NULL stay NULL: one thread at a time. The space itself is taken from
+ *                   config.memory, too: with a source of the caller's own, neither this call nor any other on the space
+ *                   uses the program's heap or stdio, so the space can serve a malloc
  *  Out:     space   the new space
  *  Returns: as kva_space_init, and KVA_ENOMEM when there is no memory for the space itself
  *  Cost:    as kva_space_init

@@ -72,6 +72,9 @@
  *               threads, see kva_vm_fork_prepare. The kernel merges less in a child, so mappings are counted higher there, and
  *               large areas take mappings of their own less often. The end of a thread needs nothing: nothing belongs to one.
  *   State       There is none outside the instances, but for the fault reporter's list of them.
+ *   Heap        An instance that kva_vm_create makes with config.memory given uses no other: no function calls the program's
+ *               heap, stdio or the dynamic linker, at any time, in any thread. So an instance can serve a malloc. The shared
+ *               library's thread-local data is of the initial-exec model (glibc), for the same reason.
  */
 #ifndef KVA_VM_H
 #define KVA_VM_H
@@ -263,13 +266,14 @@ struct kva_vm_config {
 
     enum kva_huge_policy huge;
     const struct kva_engine *engine; /* of the space; NULL: the default */
-    struct kva_memory memory;        /* for descriptors and nodes; kva_vm_create: zero for the host's */
-    struct kva_pages pages;          /* kva_vm_create: zero for kva_pages_host(KVA_MECHANISM_BEST) */
-    struct kva_grace grace;          /* for kva_vfree_later; zero: that answers KVA_ENOENT */
+    struct kva_memory memory; /* for descriptors and nodes; kva_vm_create: zero for the host's. See "Heap" */
+    struct kva_pages pages;   /* kva_vm_create: zero for kva_pages_host(KVA_MECHANISM_BEST) */
+    struct kva_grace grace;   /* for kva_vfree_later; zero: that answers KVA_ENOENT */
 
-    /** Names code in reports. NULL: numbers; kva_vm_create: the names that the dynamic linker knows (those of shared
-     *  libraries, and of programs that are linked with -rdynamic). dladdr takes the linker's lock for them, so in a
-     *  signal handler it may have to wait until another thread is done with dlopen; a function of your own avoids that. */
+    /** Names code in reports. NULL: numbers; kva_vm_create without `memory`: the names that the dynamic linker knows (those of
+     *  shared libraries, and of programs that are linked with -rdynamic). dladdr takes the linker's lock for them, so in a
+     *  signal handler it may have to wait until another thread is done with dlopen; a function of your own avoids that. With
+     *  `memory`, the default is numbers: dlopen calls malloc while it holds that lock, and malloc may call the instance. */
     kva_symbol *symbol;
     void *symbol_context;
 

@@ -1,32 +1,60 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** Spaces on the heap of a hosted program. */
+/** Spaces in memory that a hosted program's source, or its own, gives. */
 #include <kva/kva.h>
-
-#include <stdlib.h>
 
 #include "../port.h"
 
-enum kva_status kva_space_create(const struct kva_config *config, struct kva_space **space)
+/** What is taken for a space: it knows to whom it is given back. */
+struct made {
+    struct kva_memory memory;
+    struct kva_space space;
+};
+
+static struct made *made_of(struct kva_space *space)
 {
-    if (!config || !space)
-        return KVA_ENULL;
+    return (struct made *)(void *)((char *)space - offsetof(struct made, space));
+}
+
+static void give_made(struct made *made)
+{
+    const struct kva_memory memory = made->memory;
+
+    memory.give(memory.context, made, sizeof *made);
+}
+
+static struct kva_config hosted_config(const struct kva_config *config)
+{
     struct kva_config hosted = *config;
+
     if (!hosted.memory.take && !hosted.memory.give)
         hosted.memory = kva_memory_host();
     if (hosted.cpus == 0)
         hosted.cpus = kva_port_cpus();
     if (!hosted.on_corruption)
         hosted.on_corruption = kva_corruption_host;
+    return hosted;
+}
 
-    struct kva_space *made = malloc(sizeof *made);
+enum kva_status kva_space_create(const struct kva_config *config, struct kva_space **space)
+{
+    if (!config || !space)
+        return KVA_ENULL;
+    const struct kva_config hosted = hosted_config(config);
+    struct kva_memory memory = hosted.memory;
+    struct kva_space none;
+    if (!memory.take || !memory.give)
+        return kva_space_init(&none, &hosted); /* which refuses it, and reports */
+
+    struct made *made = memory.take(memory.context, sizeof *made);
     if (!made)
         return KVA_ENOMEM;
-    enum kva_status status = kva_space_init(made, &hosted);
+    made->memory = memory;
+    enum kva_status status = kva_space_init(&made->space, &hosted);
     if (status == KVA_OK)
-        *space = made;
+        *space = &made->space;
     else
-        free(made);
+        give_made(made);
     return status;
 }
 
@@ -36,6 +64,6 @@ enum kva_status kva_space_destroy(struct kva_space *space)
     enum kva_status status = has_ended ? KVA_OK : kva_space_fini(space);
 
     if (status == KVA_OK)
-        free(space);
+        give_made(made_of(space));
     return status;
 }

@@ -63,8 +63,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/utsname.h>
@@ -74,6 +72,7 @@
 #include "../../src/base/arith.h"
 #include "../port.h"
 #include "bits.h"
+#include "reader.h"
 
 #ifndef MADV_GUARD_INSTALL
 #define MADV_GUARD_INSTALL 102 /* Linux 6.13; include/uapi/asm-generic/mman-common.h */
@@ -139,14 +138,14 @@ static uint64_t page_size(void)
 /** The number that a file of /proc or /sys consists of; 0 if there is none. */
 static uint64_t read_number(const char *path)
 {
-    char text[32] = "";
-    int file = open(path, O_RDONLY | O_CLOEXEC);
+    struct reader reader;
+    uint64_t number;
 
-    if (file < 0)
+    if (!reader_open(&reader, path))
         return 0;
-    ssize_t length = read(file, text, sizeof text - 1);
-    (void)close(file);
-    return length > 0 ? strtoull(text, NULL, 10) : 0;
+    (void)reader_number(&reader, 10, &number);
+    reader_close(&reader);
+    return number;
 }
 
 static uint64_t mappings_allowed(void)
@@ -154,22 +153,23 @@ static uint64_t mappings_allowed(void)
     return read_number("/proc/sys/vm/max_map_count");
 }
 
-/** How many mappings the process has: the lines of a file. 0 if that cannot be read. */
+/** The list of the process' mappings, in address order: "start-end rest" in each line. */
+static bool open_list(struct reader *list)
+{
+    return reader_open(list, "/proc/self/maps");
+}
+
+/** How many mappings the process has: the lines of the list. 0 if that cannot be read. */
 static uint64_t count_mappings(void)
 {
-    static const size_t piece = 16384;
-    char text[16384];
+    struct reader list;
     uint64_t lines = 0;
-    ssize_t length;
-    int file = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
 
-    if (file < 0)
+    if (!open_list(&list))
         return 0;
-    while ((length = read(file, text, piece)) > 0) {
-        for (ssize_t i = 0; i < length; i++)
-            lines += text[i] == '\n';
-    }
-    (void)close(file);
+    while (reader_skip(&list, '\n'))
+        lines++;
+    reader_close(&list);
     return lines;
 }
 
@@ -186,20 +186,14 @@ static uint64_t milliseconds(void)
 static struct sizes read_sizes(void)
 {
     struct sizes sizes = {0, 0};
-    char text[128] = "";
-    int file = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+    struct reader reader;
 
-    if (file < 0)
+    if (!reader_open(&reader, "/proc/self/statm"))
         return sizes;
-    ssize_t length = read(file, text, sizeof text - 1);
-    (void)close(file);
-    char *at = text;
-    for (unsigned i = 0; length > 0 && i < 6; i++) { /* size resident shared text lib data dt */
-        uint64_t number = strtoull(at, &at, 10);
-        if (i == 0)
-            sizes.all = number;
-        sizes.data = number;
-    }
+    (void)reader_number(&reader, 10, &sizes.all);
+    for (unsigned i = 0; i < 5; i++) /* resident shared text lib data */
+        (void)(reader_skip(&reader, ' ') && reader_number(&reader, 10, &sizes.data));
+    reader_close(&reader);
     return sizes;
 }
 
@@ -298,31 +292,42 @@ static enum kva_status choose_mechanism(const struct option *option, uint64_t pa
     return option->mechanism == KVA_MECHANISM_GUARDS && !*guards ? KVA_ENOENT : KVA_OK;
 }
 
-/** Where a gap of `bytes` lies in [min, max], at a multiple of align: the lowest, as /proc/self/maps has it. */
-static bool find_gap(uint64_t min, uint64_t max, uint64_t bytes, uint64_t align, uint64_t *at)
+/** The lowest gap of `bytes` at a multiple of align, from `place` on, in the list of mappings: false if there is none. *any
+ *  says whether there was a line to be read. */
+static bool find_in_list(struct reader *list, uint64_t bytes, uint64_t align, uint64_t *place, bool *any)
 {
-    FILE *maps = fopen("/proc/self/maps", "re");
-    char line[512];
-    uint64_t place = min;
+    uint64_t start;
+    uint64_t end;
     uint64_t last;
-    bool fits = align_up(min, align, &place);
 
-    if (!maps)
-        return false;
-    while (fits && fgets(line, sizeof line, maps)) {
-        char *dash;
-        uint64_t start = strtoull(line, &dash, 16);
-        if (*dash != '-')
-            continue; /* the rest of a long line */
-        uint64_t end = strtoull(dash + 1, NULL, 16);
-        if (last_of_range(place, bytes, &last) && last < start)
-            break;
-        if (end > place)
-            fits = align_up(end, align, &place);
+    for (*any = false; reader_number(list, 16, &start) && reader_skip(list, '-');) {
+        *any = true;
+        if (last_of_range(*place, bytes, &last) && last < start)
+            return true;
+        if (reader_number(list, 16, &end) && end > *place && !align_up(end, align, place))
+            return false;
+        (void)reader_skip(list, '\n');
     }
-    (void)fclose(maps);
-    *at = place;
-    return fits && last_of_range(place, bytes, &last) && last <= max;
+    return true;
+}
+
+/** Where a gap of `bytes` lies in [min, max], at a multiple of align: the lowest, as the list of mappings has it. KVA_OK;
+ *  KVA_ENOSPC where there is none; KVA_ENOENT where the list cannot be read: without /proc, or a free file descriptor. */
+static enum kva_status find_gap(uint64_t min, uint64_t max, uint64_t bytes, uint64_t align, uint64_t *at)
+{
+    struct reader list;
+    uint64_t last;
+    bool any;
+
+    if (!align_up(min, align, at))
+        return KVA_ENOSPC;
+    if (!open_list(&list))
+        return KVA_ENOENT;
+    bool fits = find_in_list(&list, bytes, align, at, &any);
+    reader_close(&list);
+    if (!any) /* no process is without a mapping */
+        return KVA_ENOENT;
+    return fits && last_of_range(*at, bytes, &last) && last <= max ? KVA_OK : KVA_ENOSPC;
 }
 
 /** The lowest address that Linux lets a program map by default (vm.mmap_min_addr). */
@@ -350,7 +355,7 @@ static char *reserve_in_window(const struct kva_stretch *wish, uint64_t align, u
     uint64_t at;
 
     for (unsigned tries = 0; tries < most; tries++) {
-        if (!find_gap(max_u64(wish->min, lowest_address), wish->max, wish->bytes, align, &at))
+        if (find_gap(max_u64(wish->min, lowest_address), wish->max, wish->bytes, align, &at) != KVA_OK)
             return NULL;
         char *first = reserve_at(at, wish->bytes, calls);
         if (first || errno != EEXIST)
@@ -435,13 +440,22 @@ static void give_stretch(struct stretch *stretch)
     give_row(stretch->huge, stretch->open_bits);
     give_row(stretch->runs, stretch->run_bits);
     give_row(stretch->weak, stretch->weak_bits);
-    free(stretch);
+    (void)munmap(stretch, sizeof *stretch);
+}
+
+/** Pages of its own, which read as zero: the library may lie below the program's malloc. */
+static struct stretch *take_record(void)
+{
+    void *record =
+        mmap(NULL, sizeof(struct stretch), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    return record == MAP_FAILED ? NULL : record;
 }
 
 /** The bookkeeping of a stretch of known size. */
 static struct stretch *take_stretch(const struct kva_stretch *wish, uint64_t page, bool guards)
 {
-    struct stretch *stretch = calloc(1, sizeof *stretch);
+    struct stretch *stretch = take_record();
 
     if (!stretch)
         return NULL;
@@ -940,71 +954,69 @@ static enum kva_status open_pages(void *context, void *handle, uint64_t start, u
 
 /* ------------------------------------------------------------------------------------------------- frames */
 
-/** A pool: a file in memory. */
-struct pool {
-    int file;
-};
-
-static enum kva_status make_pool(void *context, void *handle, uint64_t count, void **out)
+/** A pool is a file in memory. Its handle is the file descriptor's number, and one: 0 is a descriptor, NULL is no handle. */
+static void *handle_of(int file)
 {
-    struct stretch *stretch = handle;
-    struct pool *pool = malloc(sizeof *pool);
-
-    (void)context;
-    if (!pool)
-        return KVA_ENOMEM;
-    stretch->stats.calls.pool += 2;
-    pool->file = memfd_create("kva", MFD_CLOEXEC);
-    if (pool->file >= 0 && ftruncate(pool->file, (off_t)(count * stretch->page)) == 0) {
-        *out = pool;
-        return KVA_OK;
-    }
-    if (pool->file >= 0)
-        (void)close(pool->file);
-    free(pool);
-    return KVA_ENOMEM;
+    return (void *)((intptr_t)file + 1);
 }
 
-static void drop_pool(void *context, void *handle, void *dropped)
+static int file_of(const void *pool)
+{
+    return (int)((intptr_t)pool - 1);
+}
+
+static enum kva_status make_pool(void *context, void *handle, uint64_t count, void **pool)
 {
     struct stretch *stretch = handle;
-    struct pool *pool = dropped;
+    int file = memfd_create("kva", MFD_CLOEXEC);
+
+    (void)context;
+    stretch->stats.calls.pool += 2;
+    if (file < 0)
+        return KVA_ENOMEM;
+    if (ftruncate(file, (off_t)(count * stretch->page)) != 0) {
+        (void)close(file);
+        return KVA_ENOMEM;
+    }
+    *pool = handle_of(file);
+    return KVA_OK;
+}
+
+static void drop_pool(void *context, void *handle, void *pool)
+{
+    struct stretch *stretch = handle;
 
     (void)context;
     stretch->stats.calls.pool++;
-    (void)close(pool->file);
-    free(pool);
+    (void)close(file_of(pool));
 }
 
 /** Write zeroes, page by page. What cannot be written has no memory: it is a hole, and reads as zero already. */
-static void write_zeroes(const struct stretch *stretch, const struct pool *pool, uint64_t frame,
-                         uint64_t count)
+static void write_zeroes(const struct stretch *stretch, int file, uint64_t frame, uint64_t count)
 {
     static const char zeroes[4096];
 
     for (uint64_t at = frame * stretch->page; at < (frame + count) * stretch->page; at += sizeof zeroes)
-        (void)!pwrite(pool->file, zeroes, sizeof zeroes, (off_t)at);
+        (void)!pwrite(file, zeroes, sizeof zeroes, (off_t)at);
 }
 
 /** A memfd can punch holes, unless the program is forbidden to. */
-static void drain_pool(void *context, void *handle, void *drained, uint64_t frame, uint64_t count)
+static void drain_pool(void *context, void *handle, void *pool, uint64_t frame, uint64_t count)
 {
     struct stretch *stretch = handle;
-    struct pool *pool = drained;
+    int file = file_of(pool);
 
     (void)context;
     stretch->stats.calls.pool++;
-    if (fallocate(pool->file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)(frame * stretch->page),
+    if (fallocate(file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)(frame * stretch->page),
                   (off_t)(count * stretch->page)) != 0)
-        write_zeroes(stretch, pool, frame, count);
+        write_zeroes(stretch, file, frame, count);
 }
 
-static intptr_t descriptor(void *context, void *described)
+static intptr_t descriptor(void *context, void *pool)
 {
-    const struct pool *pool = described;
-
     (void)context;
-    return pool->file;
+    return file_of(pool);
 }
 
 /** The page of the frames part that an address is on. */
@@ -1027,11 +1039,10 @@ static void forget_maps(struct stretch *stretch, uint64_t from, uint64_t end)
 }
 
 /** Each map counts as two mappings, its own and the one that it splits: neighbours may merge, so that this is the most. */
-static enum kva_status map_frames(void *context, void *handle, uint64_t start, void *mapped, uint64_t frame,
+static enum kva_status map_frames(void *context, void *handle, uint64_t start, void *pool, uint64_t frame,
                                   uint64_t count)
 {
     struct stretch *stretch = handle;
-    const struct pool *pool = mapped;
     uint64_t bit = run_bit(stretch, start);
 
     (void)context;
@@ -1039,7 +1050,7 @@ static enum kva_status map_frames(void *context, void *handle, uint64_t start, v
         return KVA_ELIMIT;
     stretch->stats.calls.map++;
     void *mapping = mmap((void *)(uintptr_t)start, (size_t)(count * stretch->page), PROT_READ | PROT_WRITE,
-                         MAP_SHARED | MAP_FIXED, pool->file, (off_t)(frame * stretch->page));
+                         MAP_SHARED | MAP_FIXED, file_of(pool), (off_t)(frame * stretch->page));
     if (mapping == MAP_FAILED)
         return why_refused(stretch);
     forget_maps(stretch, bit, bit + count);

@@ -61,10 +61,21 @@ static unsigned host_cpu(void *context)
     return ask_for_cpu();
 }
 
+/** The initial-exec model: thread-local data lies at a fixed distance from the thread pointer, in what a thread has from its start.
+ *  In the model that a shared library gets otherwise, glibc takes memory from malloc when a thread first uses the data of a
+ *  library that dlopen has loaded; and that malloc may be what has called us. glibc keeps more than 1 KiB in each thread for
+ *  libraries of this model; we need a byte. Other C libraries take all such memory when a thread begins or a library is loaded,
+ *  and may refuse to load one of this model. */
+#ifdef __GLIBC__
+#define FROM_THE_START __attribute__((tls_model("initial-exec")))
+#else
+#define FROM_THE_START
+#endif
+
 /** The address of a variable that each thread has its own of. */
 static uintptr_t host_self(void *context)
 {
-    static _Thread_local char mine;
+    static _Thread_local FROM_THE_START char mine;
 
     (void)context;
     return (uintptr_t)&mine;

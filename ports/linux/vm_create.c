@@ -10,6 +10,8 @@
 #include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/random.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "../../src/base/text.h"
 #include "../port.h"
@@ -24,7 +26,8 @@ uint64_t kva_port_random(void)
 {
     uint64_t bits = 0;
 
-    if (getrandom(&bits, sizeof bits, GRND_NONBLOCK) == (ssize_t)sizeof bits)
+    /* The kernel itself: the C library's function may keep a state for each thread, and take memory for it. */
+    if (syscall(SYS_getrandom, &bits, sizeof bits, GRND_NONBLOCK) == (long)sizeof bits)
         return bits;
     /* Early in the machine's life: the 16 random bytes that the kernel gives each program. */
     const void *given = (const void *)getauxval(AT_RANDOM);
@@ -95,12 +98,14 @@ enum kva_status kva_vm_create(const struct kva_vm_config *config, struct kva_vm 
 {
     static const struct kva_vm_config usual;
     struct kva_vm_config hosted = config ? *config : usual;
+    bool is_below = hosted.memory.take || hosted.memory.give; /* the program's malloc, maybe */
 
-    if (!hosted.memory.take && !hosted.memory.give)
+    if (!is_below)
         hosted.memory = (struct kva_memory){take, give, NULL};
     if (!hosted.pages.reserve && hosted.pages.page == 0)
         hosted.pages = kva_pages_host(KVA_MECHANISM_BEST);
-    if (!hosted.symbol)
+    if (!hosted.symbol &&
+        !is_below) /* dladdr takes the dynamic linker's lock, and that one calls malloc while it holds it */
         hosted.symbol = kva_port_symbol;
     if (!hosted.on_corruption)
         hosted.on_corruption = kva_corruption_host;

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * Reading numbers from the text files of /proc and /sys. The library may lie below the program's malloc, so there is no stdio
+ * here: a file descriptor, and a buffer on the caller's stack that holds as much as the kernel gives at once.
+ */
+#ifndef KVA_PORTS_LINUX_READER_H
+#define KVA_PORTS_LINUX_READER_H
+
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <unistd.h>
+
+struct reader {
+    int file;
+    size_t at; /* what is next in the text */
+    size_t length;
+    char text[4096];
+};
+
+/** False if there is no such file, or no file descriptor left: then there is nothing to be closed. */
+static inline bool reader_open(struct reader *reader, const char *path)
+{
+    reader->file = open(path, O_RDONLY | O_CLOEXEC);
+    reader->at = reader->length = 0;
+    return reader->file >= 0;
+}
+
+static inline void reader_close(const struct reader *reader)
+{
+    (void)close(reader->file);
+}
+
+/** Have a character at hand; false at the end of the file. */
+static inline bool reader_fill(struct reader *reader)
+{
+    if (reader->at < reader->length)
+        return true;
+    ssize_t length = read(reader->file, reader->text, sizeof reader->text);
+    reader->at = 0;
+    reader->length = length > 0 ? (size_t)length : 0;
+    return length > 0;
+}
+
+/** What a character counts as a digit; 16 if it is none. */
+static inline unsigned digit_of(char character)
+{
+    static const char digits[] = "0123456789abcdef";
+    const char *found = memchr(digits, character, 16);
+
+    return found ? (unsigned)(found - digits) : 16;
+}
+
+/** Read a number that begins here, in base 10 or 16; false if none does. */
+static inline bool reader_number(struct reader *reader, unsigned base, uint64_t *number)
+{
+    bool any = false;
+
+    *number = 0;
+    for (; reader_fill(reader); reader->at++) {
+        unsigned digit = digit_of(reader->text[reader->at]);
+        if (digit >= base)
+            break;
+        *number = *number * base + digit;
+        any = true;
+    }
+    return any;
+}
+
+/** Go on behind the next character of that kind; false if there is none, at the end of the file. */
+static inline bool reader_skip(struct reader *reader, char character)
+{
+    while (reader_fill(reader)) {
+        const char *from = reader->text + reader->at;
+        const char *found = memchr(from, character, reader->length - reader->at);
+        reader->at = found ? (size_t)(found - reader->text) + 1 : reader->length;
+        if (found)
+            return true;
+    }
+    return false;
+}
+
+#endif

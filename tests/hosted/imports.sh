@@ -1,0 +1,48 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# SPDX-FileCopyrightText: 2026 The kva authors
+#
+# The shared library asks nothing of the system but what is listed here. test_below_malloc.c sees the calls that are made when
+# it runs; this sees all that there are. In particular:
+#
+#   no stdio             it takes memory, and locks
+#   no __tls_get_addr    it takes memory when a thread first uses thread-local data: the initial-exec model does without
+#   malloc, free         for kva_memory_host and no other file: its object alone may name them
+#   dladdr               for the names that kva_vm_create uses by itself
+set -eu
+
+allowed='
+    malloc free dladdr
+    memcpy memmove memset memcmp memchr strrchr
+    mmap mmap64 munmap mprotect madvise open open64 close read write pwrite pwrite64
+    fallocate fallocate64 ftruncate ftruncate64 memfd_create
+    syscall clock_gettime __clock_gettime64 uname sched_getcpu sysconf getauxval getenv
+    sigaction raise
+    __errno_location __libc_single_threaded __rseq_offset __rseq_size
+    __stack_chk_fail __stack_chk_guard __memcpy_chk __memmove_chk __memset_chk __read_chk
+    __cxa_finalize __gmon_start__ _ITM_deregisterTMCloneTable _ITM_registerTMCloneTable
+    '
+"$NM" -D --undefined-only "$KVA_SHARED" | sed 's/.* //; s/@.*//' | sort -u > imports
+test -s imports
+for name in $allowed; do echo "$name"; done | sort > allowed
+surplus=$(comm -23 imports allowed)
+if [ -n "$surplus" ]; then
+    echo "The shared library needs more than it may: $surplus"
+    exit 1
+fi
+
+# A function that is bound at its first call is looked up then, by the dynamic linker, which may take memory.
+if ! "$READELF" -d "$KVA_SHARED" | grep -q BIND_NOW; then
+    echo "The shared library is bound lazily"
+    exit 1
+fi
+
+# Each port's file is looked at on its own, for the heap.
+for file in "$KVA_SOURCE"/ports/linux/*.c; do
+    [ "${file##*/}" = memory.c ] && continue
+    "$CC" -std=c11 -O1 -fPIC -I"$KVA_SOURCE/include" -c "$file" -o object.o
+    if "$NM" --undefined-only object.o | grep -E ' (malloc|calloc|realloc|free|aligned_alloc|posix_memalign)$'; then
+        echo "$file calls the heap"
+        exit 1
+    fi
+done

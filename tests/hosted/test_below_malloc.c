@@ -1,0 +1,658 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * kva below a malloc: with a memory source of the caller's own, no function calls the heap, stdio or the dynamic linker.
+ *
+ * The heap is this program's (heap.h), which notes who calls it. The library is the shared one, loaded by dlopen, so that its
+ * thread-local data is not in every thread from the start. Each scene runs in the main thread, in a thread that is older than
+ * the library, and in new threads. The last test reads the headers: every function that they name was called.
+ */
+#define _GNU_SOURCE
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <kva/kva.h>
+#include <kva/vm.h>
+
+#include "heap.h"
+
+#define MIB (UINT64_C(1) << 20)
+
+/* -------------------------------------------------------------------------------------------- the library */
+
+static void *library;
+
+/** What the scenes find out, for children to add to: texts are literals, which lie at the same place in each. */
+static struct found {
+    /** What was looked up in the library: a function, in order to be called, or an engine. */
+    struct symbol {
+        const char *name;
+        void *address;
+    } symbols[256];
+    size_t symbol_count;
+
+    /** The first expectation that was not met. */
+    const char *unmet; /* NULL: none */
+    int line;
+} * found;
+
+static struct symbol *find_symbol(const char *name)
+{
+    size_t i = 0;
+
+    while (i < found->symbol_count && strcmp(found->symbols[i].name, name) != 0)
+        i++;
+    return i < found->symbol_count ? &found->symbols[i] : NULL;
+}
+
+/** The dynamic linker may use the heap: that is this program's doing, and not noted. Threads take turns here. */
+static void *symbol(const char *name)
+{
+    const size_t most = sizeof found->symbols / sizeof found->symbols[0];
+    struct symbol *known = find_symbol(name);
+
+    if (known)
+        return known->address;
+    bool watched = heap_watch(false);
+    void *address = dlsym(library, name);
+    if (!address || found->symbol_count == most)
+        abort();
+    found->symbols[found->symbol_count++] = (struct symbol){name, address};
+    (void)heap_watch(watched);
+    return address;
+}
+
+/** A public function, as the header declares it. */
+#define CALL(name) ((__typeof__(&name))(uintptr_t)symbol(#name))
+
+static void note_unmet(int line, const char *text)
+{
+    if (found->unmet)
+        return;
+    found->line = line;
+    found->unmet = text;
+}
+
+/* A thread other than cmocka's, and a child, must not end a test: they note what is wrong. */
+#define EXPECT(condition)                                                                                    \
+    do {                                                                                                     \
+        if (!(condition))                                                                                    \
+            note_unmet(__LINE__, #condition);                                                                \
+    } while (0)
+#define EXPECT_OK(call) EXPECT((call) == KVA_OK)
+
+/* -------------------------------------------------------------------------------------------- the surroundings */
+
+/** Memory straight from the system, and how much of it is out. */
+static _Atomic size_t bytes_out;
+
+static void *take(void *context, size_t bytes)
+{
+    void *block = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    (void)context;
+    if (block == MAP_FAILED)
+        return NULL;
+    bytes_out += bytes;
+    return block;
+}
+
+static void give(void *context, void *block, size_t bytes)
+{
+    (void)context;
+    bytes_out -= bytes;
+    (void)munmap(block, bytes);
+}
+
+static const struct kva_memory memory = {take, give, NULL};
+
+/** What the scenes are played on. */
+struct stage {
+    const struct kva_engine *engine;
+    enum kva_mechanism mechanism;
+    bool threads;
+    bool window; /* as large as can be, but one: its place is looked for in the list of mappings */
+    bool hardened;
+};
+
+static void count_line(void *context, const char *text, size_t length)
+{
+    (void)text;
+    *(size_t *)context += length;
+}
+
+static void ignore_flush(void *context, uint64_t start, uint64_t last)
+{
+    (void)context;
+    (void)start;
+    (void)last;
+}
+
+/* ------------------------------------------------------------------------------------------------- spaces */
+
+static bool refuse_space(void *context, struct kva_space *space, uint64_t size)
+{
+    (void)space;
+    (void)size;
+    ++*(unsigned *)context;
+    return false;
+}
+
+static void play_ranges(struct kva_space *space)
+{
+    static const struct kva_part parts[] = {{0, 4096}, {65536, 4096}};
+    struct kva_request request = kva_request_of(4096);
+    uint64_t start[200];
+    uint64_t base;
+
+    EXPECT_OK(CALL(kva_preload)(space, 10));
+    for (size_t i = 0; i < 200; i++) {
+        request.size = 4096 * (1 + i % 7);
+        EXPECT_OK(CALL(kva_alloc)(space, &request, &start[i]));
+    }
+    EXPECT_OK(CALL(kva_alloc_congruent)(space, &request, parts, 2, &base));
+    EXPECT_OK(CALL(kva_free)(space, base));
+    EXPECT_OK(CALL(kva_free)(space, base + 65536));
+    EXPECT_OK(CALL(kva_reserve)(space, 512 * MIB, MIB, NULL, NULL));
+    EXPECT_OK(CALL(kva_resize)(space, 512 * MIB, 2 * MIB));
+    EXPECT_OK(CALL(kva_free_range)(space, 512 * MIB, MIB));
+    EXPECT_OK(CALL(kva_free)(space, 513 * MIB));
+    for (size_t i = 0; i < 200; i++) {
+        EXPECT_OK(i % 2 == 0 ? CALL(kva_free)(space, start[i]) : CALL(kva_free_deferred)(space, start[i]));
+    }
+    EXPECT_OK(CALL(kva_flush)(space));
+}
+
+static void look_at(struct kva_space *space)
+{
+    struct kva_segment segment;
+    struct kva_stats stats;
+    struct kva_fault fault;
+    size_t length = 0;
+
+    EXPECT_OK(CALL(kva_find)(space, 4096, &segment));
+    EXPECT_OK(CALL(kva_first)(space, &segment));
+    while (CALL(kva_next)(space, &segment) == KVA_OK)
+        EXPECT(segment.start <= segment.last);
+    EXPECT_OK(CALL(kva_stats_read)(space, &stats));
+    EXPECT_OK(CALL(kva_space_check)(space, &fault));
+    EXPECT_OK(CALL(kva_space_dump)(space, count_line, &length));
+    EXPECT(length > 0);
+}
+
+static void play_shortage(struct kva_space *space)
+{
+    unsigned asked = 0;
+    struct kva_reclaim reclaim = {.callback = refuse_space, .context = &asked};
+    struct kva_request request = kva_request_of(UINT64_C(1) << 60);
+    uint64_t start;
+
+    EXPECT_OK(CALL(kva_reclaim_add)(space, &reclaim));
+    EXPECT(CALL(kva_alloc)(space, &request, &start) == KVA_ENOSPC);
+    EXPECT(asked == 1);
+    EXPECT_OK(CALL(kva_reclaim_remove)(space, &reclaim));
+    EXPECT_OK(CALL(kva_pools_trim)(space));
+    EXPECT_OK(CALL(kva_set_deferred_limit)(space, 4 * MIB));
+    EXPECT_OK(CALL(kva_space_grow)(space, 0, 2048 * MIB - 1));
+}
+
+static void play_space(struct kva_space *space)
+{
+    play_ranges(space);
+    look_at(space);
+    play_shortage(space);
+    EXPECT_OK(CALL(kva_space_fork_prepare)(space));
+    EXPECT_OK(CALL(kva_space_fork_parent)(space));
+}
+
+static struct kva_config config_of_space(const struct stage *stage)
+{
+    struct kva_config config = {
+        .last = 1024 * MIB - 1,
+        .quantum = 4096,
+        .engine = stage->engine,
+        .memory = memory,
+        .flush = ignore_flush,
+        .threads = stage->threads ? CALL(kva_threads_host)() : NULL,
+        .pool_bytes = stage->window ? 4 * MIB : 0, /* on half of the stages */
+    };
+
+    return config;
+}
+
+static void play_made_space(const struct kva_config *config)
+{
+    struct kva_space *space;
+
+    if (CALL(kva_space_create)(config, &space) != KVA_OK) {
+        note_unmet(__LINE__, "kva_space_create");
+        return;
+    }
+    play_space(space);
+    EXPECT_OK(CALL(kva_space_destroy)(space));
+}
+
+/** In the caller's memory, with nodes in a block. */
+static void play_space_in_place(struct kva_config config)
+{
+    struct kva_space space;
+    struct kva_arena arena;
+    void *block = take(NULL, MIB);
+
+    config.memory = CALL(kva_arena_init)(&arena, block, MIB);
+    EXPECT_OK(CALL(kva_space_init)(&space, &config));
+    play_space(&space);
+    EXPECT_OK(CALL(kva_space_fork_child)(&space)); /* none was made: there is nothing that it may not do */
+    EXPECT_OK(CALL(kva_space_fini)(&space));
+    EXPECT_OK(CALL(kva_space_init)(&space, &config));
+    EXPECT_OK(CALL(kva_space_abandon)(&space));
+    give(NULL, block, MIB);
+}
+
+static void play_spaces(const struct stage *stage)
+{
+    const struct kva_config config = config_of_space(stage);
+
+    play_made_space(&config);
+    play_space_in_place(config);
+}
+
+/* ---------------------------------------------------------------------------------------------- instances */
+
+static struct kva_later *waiting; /* for the end of a grace period */
+
+static void after(void *context, struct kva_later *record)
+{
+    (void)context;
+    waiting = record;
+}
+
+static bool refuse_instance(void *context, struct kva_vm *vm, size_t size)
+{
+    (void)vm;
+    (void)size;
+    ++*(unsigned *)context;
+    return false;
+}
+
+static void play_areas(struct kva_vm *vm)
+{
+    struct kva_vm_request request = kva_vm_request_of(10000);
+    void *kept[300];
+    void *memory_of;
+    void *area;
+
+    for (size_t i = 0; i < 300; i++) {
+        kept[i] = CALL(kva_vmalloc)(vm, 4096 * (1 + i % 100));
+        EXPECT(kept[i]);
+    }
+    for (size_t i = 0; i < 300; i++)
+        EXPECT_OK(CALL(kva_vfree)(vm, kept[i]));
+    EXPECT_OK(CALL(kva_vm_alloc)(vm, &request, &memory_of));
+    EXPECT_OK(CALL(kva_vm_realloc)(vm, memory_of, 500000, 0, &memory_of));
+    area = CALL(kva_vrealloc)(vm, memory_of, 5000, KVA_VM_ZERO);
+    EXPECT(CALL(kva_vm_usable_size)(vm, area) >= 5000);
+    EXPECT_OK(CALL(kva_vfree)(vm, area));
+    EXPECT_OK(CALL(kva_vfree)(vm, CALL(kva_vzalloc)(vm, 9000)));
+    EXPECT_OK(CALL(kva_vfree)(vm, CALL(kva_vmalloc_huge)(vm, 4 * MIB)));
+    EXPECT_OK(CALL(kva_vfree)(vm, CALL(kva_vmalloc_aligned)(vm, 9000, 65536)));
+}
+
+static void play_parts(struct kva_vm *vm)
+{
+    static const struct kva_part parts[] = {{0, 4096}, {MIB, 4096}};
+    struct kva_vm_request request = kva_vm_request_of(0);
+    void *both[2];
+
+    EXPECT_OK(CALL(kva_vm_alloc_congruent)(vm, &request, parts, 2, both));
+    EXPECT_OK(CALL(kva_vfree_later)(vm, both[0], NULL));
+    CALL(kva_vfree_ready)(waiting);
+    EXPECT_OK(CALL(kva_vfree)(vm, both[1]));
+}
+
+static void play_frames(struct kva_vm *vm)
+{
+    struct kva_frames *frames;
+    uint32_t numbers[100];
+    void *map;
+
+    EXPECT_OK(CALL(kva_frames_create)(vm, 1000, &frames));
+    EXPECT(CALL(kva_frames_descriptor)(frames) >= 0);
+    EXPECT_OK(CALL(kva_frames_alloc)(frames, 100, numbers));
+    EXPECT_OK(CALL(kva_vm_map)(vm, frames, numbers, 100, 0, &map));
+    EXPECT_OK(CALL(kva_vunmap)(vm, map));
+    EXPECT_OK(CALL(kva_vunmap)(vm, CALL(kva_vmap)(vm, frames, numbers, 3)));
+    EXPECT_OK(CALL(kva_vm_map_ram)(vm, frames, numbers, 5, &map));
+    EXPECT_OK(CALL(kva_unmap_ram)(vm, map));
+    EXPECT_OK(CALL(kva_unmap_ram)(vm, CALL(kva_map_ram)(vm, frames, numbers + 5, 5)));
+    EXPECT_OK(CALL(kva_vm_flush)(vm));
+    EXPECT_OK(CALL(kva_frames_free)(frames, numbers, 100));
+    EXPECT_OK(CALL(kva_frames_destroy)(frames));
+}
+
+static void play_per_cpu(struct kva_vm *vm)
+{
+    struct kva_pcpu *pcpu;
+    void *object[50];
+
+    EXPECT_OK(CALL(kva_pcpu_create)(vm, NULL, &pcpu));
+    for (size_t i = 0; i < 50; i++)
+        EXPECT_OK(CALL(kva_pcpu_alloc)(pcpu, 5000, 16, &object[i]));
+    EXPECT(CALL(kva_pcpu_of)(pcpu, object[7], 0) == object[7]);
+    EXPECT(CALL(kva_pcpu_here)(pcpu, object[7]));
+    for (size_t i = 0; i < 50; i++)
+        EXPECT_OK(CALL(kva_pcpu_free)(pcpu, object[i]));
+    EXPECT_OK(CALL(kva_pcpu_destroy)(pcpu));
+}
+
+/** The caller of an area, which is this program's, is a number: nobody was to be asked for its name. */
+static void expect_a_number(void *context, const char *text, size_t length)
+{
+    const char *caller = strstr(text, " 9000 ");
+
+    EXPECT(strlen(text) == length);
+    if (!caller)
+        return;
+    EXPECT(strncmp(caller, " 9000 0x", 8) == 0);
+    ++*(size_t *)context;
+}
+
+static void look_at_instance(struct kva_vm *vm)
+{
+    struct kva_vm_area area = {0};
+    struct kva_vm_stats stats;
+    struct kva_fault fault;
+    char text[256];
+    size_t numbers = 0;
+    size_t length = 0;
+    void *kept = CALL(kva_vmalloc)(vm, 9000);
+
+    EXPECT_OK(CALL(kva_vm_find)(vm, kept, &area));
+    while (CALL(kva_vm_next)(vm, &area) == KVA_OK)
+        EXPECT(area.start <= area.last);
+    EXPECT_OK(CALL(kva_vm_report)(vm, expect_a_number, &numbers));
+    EXPECT(numbers == 1);
+    EXPECT_OK(CALL(kva_vm_report_json)(vm, count_line, &length));
+    EXPECT(length > 0);
+    EXPECT_OK(CALL(kva_vm_stats_read)(vm, &stats));
+    EXPECT_OK(CALL(kva_vm_check)(vm, &fault));
+    EXPECT(CALL(kva_vm_space)(vm));
+    EXPECT(CALL(kva_vm_fault_describe)(vm, (char *)kept - 1, true, text, sizeof text) > 0);
+    EXPECT_OK(CALL(kva_vfree)(vm, kept));
+}
+
+static void play_shortage_of_room(struct kva_vm *vm)
+{
+    unsigned asked = 0;
+    struct kva_vm_reclaim reclaim = {.callback = refuse_instance, .context = &asked};
+
+    EXPECT_OK(CALL(kva_vm_add_reclaim)(vm, &reclaim));
+    EXPECT(!CALL(kva_vmalloc)(vm, 900 * MIB));
+    EXPECT(CALL(kva_vm_status)(vm) == KVA_ENOSPC);
+    EXPECT(asked > 0);
+    EXPECT_OK(CALL(kva_vm_remove_reclaim)(vm, &reclaim));
+}
+
+/** In a child: what its parent had, and a fault that is reported to nowhere. */
+_Noreturn static void live_and_die(struct kva_vm *vm, char *guard)
+{
+    int nowhere = open("/dev/null", O_WRONLY);
+
+    (void)signal(SIGSEGV, SIG_DFL); /* cmocka has handlers of its own */
+    (void)signal(SIGBUS, SIG_DFL);
+    EXPECT_OK(CALL(kva_vm_fork_child)(vm));
+    play_areas(vm);
+    EXPECT_OK(CALL(kva_fault_reporter_install)(vm));
+    EXPECT_OK(CALL(kva_fault_reporter_remove)(vm));
+    EXPECT_OK(CALL(kva_fault_reporter_install)(vm));
+    EXPECT(dup2(nowhere, STDERR_FILENO) >= 0);
+    *(volatile char *)guard = 1;
+    _exit(0);
+}
+
+static void play_fork(struct kva_vm *vm)
+{
+    char *area = CALL(kva_vmalloc)(vm, 1);
+    char *guard = area + CALL(kva_vm_usable_size)(vm, area);
+    int how = 0;
+
+    EXPECT_OK(CALL(kva_vm_fork_prepare)(vm));
+    bool watched = heap_watch(false); /* the C library's part */
+    pid_t child = fork();
+    (void)heap_watch(watched);
+    if (child == 0)
+        live_and_die(vm, guard);
+    EXPECT_OK(CALL(kva_vm_fork_parent)(vm));
+    EXPECT(waitpid(child, &how, 0) == child);
+    EXPECT(WIFSIGNALED(how) && (WTERMSIG(how) == SIGSEGV || WTERMSIG(how) == SIGBUS));
+    EXPECT_OK(CALL(kva_vfree)(vm, area));
+}
+
+static void play_instance(struct kva_vm *vm)
+{
+    play_areas(vm);
+    play_parts(vm);
+    play_frames(vm);
+    play_per_cpu(vm);
+    look_at_instance(vm);
+    play_shortage_of_room(vm);
+    play_fork(vm);
+    EXPECT_OK(CALL(kva_vm_flush)(vm));
+}
+
+static struct kva_vm_config config_of_instance(const struct stage *stage)
+{
+    struct kva_vm_config config = {
+        .reserve = 256 * MIB,
+        .max = stage->window ? UINTPTR_MAX / 2 : 0,
+        .hardened = stage->hardened,
+        .engine = stage->engine,
+        .memory = memory,
+        .pages = CALL(kva_pages_host)(stage->mechanism),
+        .grace = {.after = after},
+        .one_thread = !stage->threads,
+    };
+
+    return config;
+}
+
+static void play_instances(const struct stage *stage)
+{
+    struct kva_vm_config config = config_of_instance(stage);
+    struct kva_vm *vm;
+
+    enum kva_status status = CALL(kva_vm_create)(&config, &vm);
+    if (status == KVA_ENOENT && stage->mechanism == KVA_MECHANISM_GUARDS)
+        return; /* the kernel has none */
+    EXPECT_OK(status);
+    if (status != KVA_OK)
+        return;
+    play_instance(vm);
+    EXPECT_OK(CALL(kva_vm_destroy)(vm, NULL, NULL));
+    config.threads = CALL(kva_threads_host)();
+    EXPECT_OK(CALL(kva_vm_build)(&config, &vm));
+    EXPECT_OK(CALL(kva_vfree)(vm, CALL(kva_vmalloc)(vm, 1)));
+    EXPECT_OK(CALL(kva_vm_destroy)(vm, NULL, NULL));
+}
+
+/* ----------------------------------------------------------------------------------------------- the scenes */
+
+static void play_words(void)
+{
+    EXPECT(CALL(kva_engine_by_name)("rb") == symbol("kva_engine_rb"));
+    EXPECT(CALL(kva_engine_name)(0));
+    EXPECT(strcmp(CALL(kva_status_name)(KVA_ENOMEM), "KVA_ENOMEM") == 0);
+    EXPECT(CALL(kva_status_text)(KVA_ENOMEM)[0] != '\0');
+    EXPECT(CALL(kva_memory_host)().take);
+}
+
+/** Everything, on every kind of stage, watched. */
+static void play_all(void)
+{
+    static const char *const engines[] = {"kva_engine_rb", "kva_engine_bt", "kva_engine_scan"};
+    static const enum kva_mechanism mechanisms[] = {KVA_MECHANISM_GUARDS, KVA_MECHANISM_MAPPINGS};
+
+    (void)heap_watch(true);
+    play_words();
+    for (unsigned i = 0; i < 24; i++) {
+        struct stage stage = {
+            .engine = symbol(engines[i / 8]),
+            .mechanism = mechanisms[i / 4 % 2],
+            .threads = i / 2 % 2 != 0,
+            .window = i % 2 != 0,
+            .hardened = i % 8 == 3,
+        };
+        play_spaces(&stage);
+        play_instances(&stage);
+    }
+    (void)heap_watch(false);
+}
+
+static void expect_no_heap(void)
+{
+    const char *first;
+    unsigned noted = heap_noted(&first);
+
+    if (noted > 0)
+        fail_msg("%u calls of the heap, the first is %s", noted, first);
+    if (found->unmet)
+        fail_msg("line %d: not %s", found->line, found->unmet);
+    assert_int_equal(bytes_out, 0);
+}
+
+/* ------------------------------------------------------------------------------------------------- the tests */
+
+/** Without a memory source of the caller's own the library does use the heap, and is seen to do so. */
+static void test_the_watch_sees_the_library(void **state)
+{
+    struct kva_config config = {.last = 1023};
+    struct kva_space *space;
+    const char *first;
+
+    (void)state;
+    (void)heap_watch(true);
+    enum kva_status status = CALL(kva_space_create)(&config, &space);
+    (void)heap_watch(false);
+    assert_int_equal(status, KVA_OK);
+    assert_true(heap_noted(&first) > 0);
+    assert_string_equal(first, "malloc");
+    assert_int_equal(CALL(kva_space_destroy)(space), KVA_OK);
+}
+
+static void test_in_the_main_thread(void **state)
+{
+    (void)state;
+    play_all();
+    expect_no_heap();
+}
+
+static void *play_in_thread(void *begin)
+{
+    if (begin)
+        (void)sem_wait(begin);
+    play_all();
+    return NULL;
+}
+
+static sem_t library_is_there;
+static pthread_t older_thread;
+
+/** What the library keeps for each thread has to come to a thread that was there before it. */
+static void test_in_a_thread_that_is_older_than_the_library(void **state)
+{
+    (void)state;
+    assert_int_equal(sem_post(&library_is_there), 0);
+    assert_int_equal(pthread_join(older_thread, NULL), 0);
+    expect_no_heap();
+}
+
+static void test_in_new_threads(void **state)
+{
+    pthread_t thread;
+
+    (void)state;
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(pthread_create(&thread, NULL, play_in_thread, NULL), 0);
+        assert_int_equal(pthread_join(thread, NULL), 0);
+        expect_no_heap();
+    }
+}
+
+/** The names in a header that the library has: all must have been looked up. Returns how many there are. */
+static size_t expect_all_called(const char *path)
+{
+    static char text[256 * 1024];
+    int file = open(path, O_RDONLY);
+    ssize_t length = read(file, text, sizeof text - 1);
+    size_t count = 0;
+
+    assert_true(length > 0 && (size_t)length < sizeof text - 1);
+    text[length] = '\0';
+    (void)close(file);
+    for (char *name = text; (name = strstr(name, "kva_")) != NULL;) {
+        char *end = name + strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_");
+        char behind = *end;
+        *end = '\0';
+        if (dlsym(library, name)) {
+            count++;
+            if (!find_symbol(name))
+                fail_msg("%s names %s, which this test does not call", path, name);
+        }
+        *end = behind;
+        name = end;
+    }
+    return count;
+}
+
+static void test_every_public_function_was_called(void **state)
+{
+    (void)state;
+    assert_true(expect_all_called(KVA_HEADERS "/kva/kva.h") >= 40);
+    assert_true(expect_all_called(KVA_HEADERS "/kva/vm.h") >= 50);
+}
+
+/** The library comes after a thread that will use it. */
+static int set_up(void **state)
+{
+    void *shared = mmap(NULL, sizeof *found, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+    (void)state;
+    if (shared == MAP_FAILED)
+        return -1;
+    found = shared;
+    heap_init();
+    if (sem_init(&library_is_there, 0, 0) != 0 ||
+        pthread_create(&older_thread, NULL, play_in_thread, &library_is_there) != 0)
+        return -1;
+    library = dlopen(KVA_SHARED_LIBRARY, RTLD_LAZY | RTLD_LOCAL);
+    if (!library)
+        print_error("%s\n", dlerror());
+    return library ? 0 : -1;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_the_watch_sees_the_library),
+        cmocka_unit_test(test_in_a_thread_that_is_older_than_the_library),
+        cmocka_unit_test(test_in_new_threads),
+        cmocka_unit_test(test_in_the_main_thread),
+        cmocka_unit_test(test_every_public_function_was_called),
+    };
+    return cmocka_run_group_tests(tests, set_up, NULL);
+}
