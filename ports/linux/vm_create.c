@@ -104,8 +104,7 @@ enum kva_status kva_vm_create(const struct kva_vm_config *config, struct kva_vm 
         hosted.memory = (struct kva_memory){take, give, NULL};
     if (!hosted.pages.reserve && hosted.pages.page == 0)
         hosted.pages = kva_pages_host(KVA_MECHANISM_BEST);
-    if (!hosted.symbol &&
-        !is_below) /* dladdr takes the dynamic linker's lock, and that one calls malloc while it holds it */
+    if (!hosted.symbol && !is_below) /* dladdr takes a lock under which the dynamic linker calls malloc */
         hosted.symbol = kva_port_symbol;
     if (!hosted.on_corruption)
         hosted.on_corruption = kva_corruption_host;
