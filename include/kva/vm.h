@@ -107,7 +107,8 @@ struct kva_pages_stats {
         mappings; /* that the stretch takes up: as counted, at most; in a child of fork there may be far fewer */
     uint64_t
         mappings_limit;   /* that it could take up, as counted, when it was last looked at what others leave;
-                                0: no such limit. There is another look before KVA_ELIMIT */
+                                0: no such limit, or none that is known (on Linux without /proc, or a file
+                                descriptor to read it by). There is another look before KVA_ELIMIT */
     uint64_t weak_closes; /* closes that the system refused: see `close` */
 };
 
@@ -234,11 +235,18 @@ enum kva_huge_policy {
  *  stay zero. */
 struct kva_vm_config {
     /** Bytes of address range. 0: 1 TiB on a 64-bit host, 512 MiB on a 32-bit one. Less is taken where the system
-     *  refuses that, or memory for its tables, down to `reserve_least`; 0: 16 MiB, or `reserve` if that is less. */
+     *  refuses that, or memory for its tables, down to `reserve_least`; 0: 16 MiB, or `reserve` if that is less. Never
+     *  more than 2^31 pages (8 TiB in pages of 4 KiB), and on a 32-bit host 2 GiB: a larger `reserve` counts as that, and a
+     *  larger `reserve_least` is KVA_ENOSPC. A `reserve` below `reserve_least` counts as `reserve_least`. */
     uint64_t reserve;
     uint64_t reserve_least;
-    uint64_t min; /* the window for the reserve, both ends included; */
-    uint64_t max; /*   0: no upper end */
+
+    /** The window for the reserve, both ends included; max 0: no upper end. On Linux the reserve begins at a multiple of 512
+     *  pages and of a huge page, and is the lowest that fits, as /proc/self/maps has it. Where that cannot be read (no /proc, or no file
+     *  descriptor left), places are tried: all that there are, lowest first, if they are 4096 or fewer; else as many, spread
+     *  evenly, the lowest and the highest among them. */
+    uint64_t min;
+    uint64_t max;
 
     /** Bytes at the reserve's upper end that are kept for vmap and map_ram. 0: a quarter. If less is reserved than was
      *  asked for, this shrinks with it. */
@@ -350,7 +358,7 @@ enum kva_status kva_vm_fork_child(struct kva_vm *vm);
  *           KVA_EALIGN   pages.page or pages.huge is no power of two, or the page too small
  *           KVA_EWINDOW  min > max, with max not 0
  *           KVA_ESIZE    frames_part leaves no room for private pages
- *           KVA_ENOSPC   not even reserve_least bytes of addresses can be had
+ *           KVA_ENOSPC   not even reserve_least bytes of addresses can be had, or it is more than there ever are
  *           KVA_ENOMEM   no memory
  *           KVA_ENOENT   the system lacks the mechanism asked for
  *  Cost:    some calls
@@ -635,7 +643,8 @@ struct kva_frames;
  *  Returns: KVA_OK
  *           KVA_ENULL    vm or frames is NULL
  *           KVA_ESIZE    count is 0 or too large
- *           KVA_ENOMEM   no memory for its bookkeeping, or the system has none (or no descriptor)
+ *           KVA_ENOMEM   no memory for its bookkeeping, or the system has none, or no file descriptor (Linux: each pool
+ *                        keeps one)
  *  Cost:    O(1), three calls; 4 bytes a frame, taken as frames are used
  *  Locking: Instance
  *  Failure: nothing has changed

@@ -41,7 +41,8 @@
  * LIMITS          A process may have vm.max_map_count mappings. A call that would exceed what is left is refused before
  *                 the kernel does, and a close that would falls back to markers. What is left is found by a look at all
  *                 mappings of the process: when the stretch begins, when it has taken an eighth of what was left, and before
- *                 any refusal.
+ *                 any refusal. Without /proc, or a file descriptor to read it by, the limit is not known, and the kernel's
+ *                 refusal is the first.
  *
  * COUNTING        The stretch's own mappings are counted by their ends: one more than there are
  *
@@ -64,6 +65,7 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/utsname.h>
 #include <time.h>
@@ -86,9 +88,11 @@ enum { GRAIN_PAGES = 512, LARGE_PAGES = 64, APART = 64 };
 
 _Static_assert(sizeof(struct utsname) <= 4096, "the probe below fits in any page");
 
-/** What a look at the process' mappings has found, and when. */
+/** What a look at the process' mappings has found, and when. Where there is nothing to look at (no /proc, or no file descriptor
+ *  left), what the last one has found is still the best that is known. */
 struct look {
-    uint64_t mappings; /* of the process; 0: there was none, or nothing to look at */
+    uint64_t allowed;  /* mappings of the process; 0: not known */
+    uint64_t mappings; /* of the process; 0: there was no look yet */
     uint64_t own;      /* as counted then */
     uint64_t good_for; /* so many of the stretch's own; then look again */
     uint64_t time;     /* in ms */
@@ -148,9 +152,14 @@ static uint64_t read_number(const char *path)
     return number;
 }
 
-static uint64_t mappings_allowed(void)
+/** How many mappings the process may have: as last read, where it cannot be read now; 0 if it never could be. */
+static uint64_t mappings_allowed(struct stretch *stretch)
 {
-    return read_number("/proc/sys/vm/max_map_count");
+    uint64_t allowed = read_number("/proc/sys/vm/max_map_count");
+
+    if (allowed != 0)
+        stretch->look.allowed = allowed;
+    return stretch->look.allowed;
 }
 
 /** The list of the process' mappings, in address order: "start-end rest" in each line. */
@@ -207,20 +216,21 @@ static bool is_fresh(const struct look *look, struct sizes sizes)
            sizes.data == look->sizes.data && milliseconds() - look->time <= most;
 }
 
-/** How many mappings the process has; 0 if that cannot be known. */
+/** How many mappings the process has, or had when they could be counted last, and the stretch's own since. */
 static uint64_t mappings_now(struct stretch *stretch)
 {
     struct look *look = &stretch->look;
     struct sizes sizes = read_sizes();
+    uint64_t mappings = is_fresh(look, sizes) ? 0 : count_mappings();
 
-    if (!is_fresh(look, sizes)) {
-        look->mappings = count_mappings();
+    if (mappings != 0) {
+        look->mappings = mappings;
         look->own = stretch->stats.mappings;
         look->sizes = sizes;
         look->time = milliseconds();
     }
     uint64_t now = look->mappings + stretch->stats.mappings; /* what is its own is known at any time */
-    return look->mappings == 0 || now <= look->own ? 0 : now - look->own;
+    return now <= look->own ? 0 : now - look->own;
 }
 
 /** Find out what the stretch may use of the process' mappings: what is left, less a sixteenth for all that the program does
@@ -230,11 +240,15 @@ static void look_again(struct stretch *stretch)
 {
     const uint64_t least = 64; /* so that the last ones are not counted one by one */
     struct kva_pages_stats *stats = &stretch->stats;
-    uint64_t allowed = mappings_allowed();
+    uint64_t allowed = mappings_allowed(stretch);
+
+    if (allowed == 0) { /* not known: try again when there are some more */
+        stretch->look.good_for = stats->mappings + least;
+        return;
+    }
     uint64_t kept = mappings_now(stretch) + allowed / 16;
     uint64_t left = allowed > kept ? allowed - kept : 0;
-
-    stats->mappings_limit = allowed == 0 ? 0 : stats->mappings + left;
+    stats->mappings_limit = stats->mappings + left;
     stretch->look.good_for = stats->mappings + min_u64(left, max_u64(left / 8, least));
 }
 
@@ -251,7 +265,7 @@ static bool has_room_for(struct stretch *stretch, uint64_t more)
  *  counted. Within 8 of the limit it is the limit: one call may need as many as 2 more, and threads come and go. */
 static enum kva_status why_refused(struct stretch *stretch)
 {
-    uint64_t allowed = mappings_allowed();
+    uint64_t allowed = mappings_allowed(stretch);
 
     return allowed != 0 && mappings_now(stretch) + 8 >= allowed ? KVA_ELIMIT : KVA_ENOMEM;
 }
@@ -348,14 +362,63 @@ static char *reserve_at(uint64_t at, uint64_t bytes, uint64_t *calls)
     return NULL;
 }
 
+/** The highest address of a window, but for what lies above all that a program can have: the stack is near the end of that,
+ *  and the 16 random bytes that the kernel gives each program are in it. */
+static uint64_t highest_address(uint64_t min, uint64_t max)
+{
+    uint64_t stack = getauxval(AT_RANDOM);
+    uint64_t highest = 1;
+
+    while (highest < stack)
+        highest = 2 * highest + 1;
+    return stack == 0 || min > highest ? max : min_u64(max, highest);
+}
+
+/** Whether a call was refused for what it was to be: taken already, or one of the lowest, which the system keeps for itself. */
+static bool is_about_the_place(int error)
+{
+    return error == EEXIST || error == EPERM;
+}
+
+/** Without the list of mappings: try places, lowest first. Where there are few, each is tried, so that the answer is the same
+ *  as with the list. Else they are spread evenly, so that no gap is missed that is longer than a step:
+ *
+ *      min                                                              max
+ *       | x-------x-------x-------x-------x---- ... ----x-------x----x   |
+ *         lowest   a step                                       highest   a place needs some room
+ */
+static char *reserve_by_trial(const struct kva_stretch *wish, uint64_t min, uint64_t align, uint64_t *calls)
+{
+    const uint64_t most = 4096; /* where all are taken, 1 ms */
+    uint64_t max = highest_address(min, wish->max);
+    uint64_t place;
+
+    if (!align_up(min, align, &place) || max < wish->bytes - 1)
+        return NULL;
+    uint64_t highest = align_down(max - (wish->bytes - 1), align);
+    if (place > highest)
+        return NULL;
+    uint64_t step = align_down((highest - place) / most, align) + align;
+    for (;;) {
+        char *first = reserve_at(place, wish->bytes, calls);
+        if (first || !is_about_the_place(errno) || place == highest)
+            return first;
+        place = highest - place > step ? place + step : highest;
+    }
+}
+
 /** Between the look and the call another thread may take the place: then there is another look. */
 static char *reserve_in_window(const struct kva_stretch *wish, uint64_t align, uint64_t *calls)
 {
     const unsigned most = 8;
+    uint64_t min = max_u64(wish->min, lowest_address);
     uint64_t at;
 
     for (unsigned tries = 0; tries < most; tries++) {
-        if (find_gap(max_u64(wish->min, lowest_address), wish->max, wish->bytes, align, &at) != KVA_OK)
+        enum kva_status status = find_gap(min, wish->max, wish->bytes, align, &at);
+        if (status == KVA_ENOENT)
+            return reserve_by_trial(wish, min, align, calls);
+        if (status != KVA_OK)
             return NULL;
         char *first = reserve_at(at, wish->bytes, calls);
         if (first || errno != EEXIST)

@@ -107,13 +107,17 @@ static uint64_t most_reserve(uint64_t page)
     return sizeof(void *) == 8 ? by_count : min_u64(by_count, UINT64_C(1) << 31);
 }
 
-/** What to ask the page source for: whole pages, and whole huge ones as its alignment. */
+/** What to ask the page source for: whole pages, and whole huge ones as its alignment. KVA_ENOSPC if not even the least can
+ *  be had. */
 static enum kva_status stretch_of(const struct kva_vm_config *config, struct kva_stretch *wish,
                                   struct kva_bad *bad)
 {
     uint64_t page = config->pages.page;
-    uint64_t bytes = config->reserve != 0 ? config->reserve : default_reserve();
+    uint64_t bytes =
+        max_u64(config->reserve != 0 ? config->reserve : default_reserve(), config->reserve_least);
 
+    if (config->reserve_least > most_reserve(page))
+        return KVA_ENOSPC;
     *wish = (struct kva_stretch){.min = config->min, .max = config->max != 0 ? config->max : UINTPTR_MAX};
     wish->align = max_u64(page, config->pages.huge);
     if (!align_up(min_u64(bytes, most_reserve(page)), page, &wish->bytes))
@@ -332,7 +336,7 @@ enum kva_status kva_vm_build(const struct kva_vm_config *config, struct kva_vm *
     if (status == KVA_OK)
         status = stretch_of(config, &wish, &bad);
     if (status != KVA_OK)
-        return kva_report_misuse(&hooks, status, __func__, config->min, &bad);
+        return is_misuse(status) ? kva_report_misuse(&hooks, status, __func__, config->min, &bad) : status;
     struct kva_vm *made = take_instance(config);
     if (!made)
         return KVA_ENOMEM;

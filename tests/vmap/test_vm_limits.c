@@ -14,7 +14,9 @@
 #include "../common/vmap.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -1033,6 +1035,12 @@ static void test_reserves(void **state)
         assert_null(second);
         assert_int_equal(kva_vm_destroy(vm, NULL, NULL), KVA_OK);
     }
+    /* What is less than the least counts as the least. */
+    struct kva_vm_config more = {.reserve = 16 * TEST_MIB, .reserve_least = 32 * TEST_MIB};
+    vm = plain(&more);
+    struct kva_vm_stats larger = test_vm_stats(vm);
+    assert_int_equal(larger.reserve_last - larger.reserve_first + 1, 32 * TEST_MIB);
+    assert_int_equal(kva_vm_destroy(vm, NULL, NULL), KVA_OK);
     if (test_is_emulated()) {
         print_message("left out under an emulator, which takes long for it: the default reserve\n");
         return;
@@ -1310,6 +1318,123 @@ static void test_too_many_cpus(void **state)
     }
 }
 
+/* --------------------------------------------------------------------- without /proc, or without a descriptor */
+
+/** A place for an instance of `bytes`, which is free. */
+static uintptr_t free_place(size_t bytes)
+{
+    struct kva_vm_config config = {.reserve = bytes};
+    struct kva_vm *vm;
+    struct kva_vm_stats stats;
+
+    child_that(kva_vm_create(&config, &vm) == KVA_OK);
+    child_that(kva_vm_stats_read(vm, &stats) == KVA_OK);
+    child_that(kva_vm_destroy(vm, NULL, NULL) == KVA_OK);
+    return (uintptr_t)stats.reserve_first;
+}
+
+/** Every kind of area, and a look at it. */
+static void live(struct kva_vm *vm, bool has_descriptors)
+{
+    struct areas areas = {.vm = vm};
+    struct kva_frames *frames;
+    struct kva_pcpu *pcpu;
+    void *object;
+    uint32_t numbers[4];
+    struct kva_vm_stats stats;
+
+    take_most(&areas, 100);
+    child_that(areas.count == 100 && all_stamped(&areas));
+    child_that(kva_pcpu_create(vm, NULL, &pcpu) == KVA_OK);
+    child_that(kva_pcpu_alloc(pcpu, 100, 8, &object) == KVA_OK && kva_pcpu_free(pcpu, object) == KVA_OK);
+    child_that(kva_pcpu_destroy(pcpu) == KVA_OK);
+    enum kva_status status = kva_frames_create(vm, 100, &frames);
+    child_that(status == (has_descriptors ? KVA_OK : KVA_ENOMEM));
+    if (status == KVA_OK) {
+        child_that(kva_frames_alloc(frames, 4, numbers) == KVA_OK);
+        void *map = kva_vmap(vm, frames, numbers, 4);
+        child_that(map != NULL && kva_vunmap(vm, map) == KVA_OK);
+        child_that(kva_frames_destroy(frames) == KVA_OK);
+    }
+    child_that(kva_vm_stats_read(vm, &stats) == KVA_OK && stats.pages.mappings_limit == 0);
+    child_that(kva_vm_check(vm, NULL) == KVA_OK);
+    child_that(give_all(&areas));
+    child_that(kva_vm_flush(vm) == KVA_OK);
+}
+
+/** Instances anywhere, in a window, and at a fixed place. */
+static void live_anywhere(uintptr_t place, bool has_descriptors)
+{
+    const size_t bytes = 64 * TEST_MIB;
+    const struct kva_vm_config configs[] = {
+        {.reserve = bytes},
+        {.reserve = bytes, .max = UINTPTR_MAX / 2},
+        {.reserve = bytes, .max = 0xffffffff},
+        {.reserve = bytes, .reserve_least = bytes, .min = place, .max = place + (bytes - 1)},
+        {.reserve = bytes, .hardened = true},
+    };
+
+    for (size_t i = 0; i < sizeof(configs) / sizeof(configs[0]); i++) {
+        struct kva_vm *vm;
+        child_that(kva_vm_create(&configs[i], &vm) == KVA_OK);
+        live(vm, has_descriptors);
+        child_that(kva_vm_destroy(vm, NULL, NULL) == KVA_OK);
+    }
+}
+
+static int live_without_descriptors(void *context)
+{
+    uintptr_t place = free_place(64 * TEST_MIB);
+
+    (void)context;
+    child_that(limit(RLIMIT_NOFILE, 0));
+    live_anywhere(place, false);
+    return 0;
+}
+
+/** Go to a folder with nothing in it, for ever: as root, or as one in a world of our own. */
+static bool leave_the_files(const char *folder)
+{
+    return (chroot(folder) == 0 || (unshare(CLONE_NEWUSER) == 0 && chroot(folder) == 0)) && chdir("/") == 0;
+}
+
+static int live_without_files(void *context)
+{
+    uintptr_t place = free_place(64 * TEST_MIB);
+
+    if (!leave_the_files(context))
+        return 77; /* not allowed here */
+    child_that(open("/proc/self/maps", O_RDONLY) < 0);
+    live_anywhere(place, true);
+    return 0;
+}
+
+static void test_without_descriptors(void **state)
+{
+    (void)state;
+    if (!test_is_on_its_own("descriptors"))
+        return;
+    struct test_child child = test_in_child(live_without_descriptors, NULL);
+    test_expect_success(&child, "no descriptor");
+}
+
+/** In a sandbox there may be neither /proc nor /sys. */
+static void test_without_files(void **state)
+{
+    char folder[] = "/tmp/kva.XXXXXX";
+
+    (void)state;
+    if (!test_is_on_its_own("the lack of /proc"))
+        return;
+    assert_non_null(mkdtemp(folder));
+    struct test_child child = test_in_child(live_without_files, folder);
+    assert_int_equal(rmdir(folder), 0);
+    if (child.code == 77)
+        print_message("left out: the lack of /proc, which the system does not allow to bring about\n");
+    else
+        test_expect_success(&child, "no files");
+}
+
 static int set_up(void **state)
 {
     (void)state;
@@ -1339,6 +1464,8 @@ int main(void)
         cmocka_unit_test(test_memory_comes_back),
         cmocka_unit_test(test_too_many_cpus),
         cmocka_unit_test(test_fork),
+        cmocka_unit_test(test_without_descriptors),
+        cmocka_unit_test(test_without_files),
     };
     return cmocka_run_group_tests(tests, set_up, NULL);
 }

@@ -1155,6 +1155,13 @@ SPOIL(no_such_source, config->pages = kva_pages_host((enum kva_mechanism)3))
 SPOIL(window_too_small, config->min = 64 * TEST_MIB; config->max = 65 * TEST_MIB;
       config->reserve_least = 8 * TEST_MIB)
 
+SPOIL(least_of_all, config->reserve_least = UINT64_MAX)
+SPOIL(least_beyond_the_most,
+      config->reserve = config->reserve_least = (UINT64_C(1) << 31) * config->pages.page + 1)
+SPOIL(least_beyond_by_default, config->reserve = 0; config->reserve_least = UINT64_C(1) << 63)
+SPOIL(least_beyond_the_window, config->min = 64 * TEST_MIB; config->max = 128 * TEST_MIB;
+      config->reserve_least = 128 * TEST_MIB)
+
 static const struct {
     const char *name;
     spoil *with;
@@ -1195,6 +1202,10 @@ static const struct {
     ROW(no_threads_wake, KVA_ENULL, "threads.wake"),
     ROW(no_threads_cpu, KVA_ENULL, "threads.cpu"),
     ROW(no_threads_self, KVA_ENULL, "threads.self"),
+    ROW(least_of_all, KVA_ENOSPC, NULL),
+    ROW(least_beyond_the_most, KVA_ENOSPC, NULL),
+    ROW(least_beyond_by_default, KVA_ENOSPC, NULL),
+    ROW(least_beyond_the_window, KVA_ENOSPC, NULL),
 #undef ROW
 };
 

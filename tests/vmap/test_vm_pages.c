@@ -32,7 +32,10 @@ enum call { MMAP, MPROTECT, MADVISE, FALLOCATE };
 typedef bool rule(enum call call, void *at, int what, int flags);
 
 static rule *refuses;
+static bool no_files;  /* no /proc and no /sys, or no descriptor left */
+static unsigned opens; /* of files, that succeeded or not */
 static unsigned looks; /* at the list of mappings */
+static unsigned tries; /* of a place that may be taken */
 
 static bool refused(enum call call, void *at, int what, int flags)
 {
@@ -55,12 +58,14 @@ int __real_open64(const char *path, int flags, ...);
 
 void *__wrap_mmap(void *at, size_t bytes, int protection, int flags, int file, off_t offset)
 {
+    tries += (flags & MAP_FIXED_NOREPLACE) != 0;
     return refused(MMAP, at, protection, flags) ? MAP_FAILED
                                                 : __real_mmap(at, bytes, protection, flags, file, offset);
 }
 
 void *__wrap_mmap64(void *at, size_t bytes, int protection, int flags, int file, off64_t offset)
 {
+    tries += (flags & MAP_FIXED_NOREPLACE) != 0;
     return refused(MMAP, at, protection, flags) ? MAP_FAILED
                                                 : __real_mmap64(at, bytes, protection, flags, file, offset);
 }
@@ -85,22 +90,24 @@ int __wrap_fallocate64(int file, int mode, off64_t offset, off64_t bytes)
     return refused(FALLOCATE, NULL, mode, 0) ? -1 : __real_fallocate64(file, mode, offset, bytes);
 }
 
-static bool is_the_list(const char *path)
+/** Count an attempt to open a file; whether there are files. */
+static bool may_open(const char *path)
 {
-    return strcmp(path, "/proc/self/maps") == 0;
+    opens++;
+    looks += strcmp(path, "/proc/self/maps") == 0;
+    errno = ENOENT;
+    return !no_files;
 }
 
 /** What is created is created with this mode; no call here asks for another. */
 int __wrap_open(const char *path, int flags, ...)
 {
-    looks += is_the_list(path);
-    return __real_open(path, flags, 0600);
+    return may_open(path) ? __real_open(path, flags, 0600) : -1;
 }
 
 int __wrap_open64(const char *path, int flags, ...)
 {
-    looks += is_the_list(path);
-    return __real_open64(path, flags, 0600);
+    return may_open(path) ? __real_open64(path, flags, 0600) : -1;
 }
 
 /** As at the limit on mappings: what splits one is refused. */
@@ -643,6 +650,23 @@ static int share_the_limit(void *context)
     return 0;
 }
 
+/** When there is no descriptor left, what is known of the limit is still known. */
+static int keep_the_limit(void *context)
+{
+    enum kva_mechanism mechanism = *(enum kva_mechanism *)context;
+    struct crowd crowd = crowd_in(100);
+    struct source source = source_of(mechanism, 64, 1);
+
+    child_that(open_some(&source, 5, 1) == KVA_ELIMIT);
+    no_files = true;
+    child_that(open_some(&source, 5, 1) == KVA_ELIMIT);
+    no_files = false;
+    munmap(crowd.first, crowd.bytes);
+    child_that(open_some(&source, 5, 1) == KVA_OK);
+    end(&source);
+    return 0;
+}
+
 /** To be refused is cheap: all mappings are counted once, and not again while nothing changes. */
 static int count_the_looks(void *context)
 {
@@ -675,8 +699,8 @@ static int count_the_looks(void *context)
 
 static void test_limit_on_mappings(void **state)
 {
-    static test_child_work *const works[] = {make_room, share_the_limit, count_the_looks};
-    static const char *const names[] = {"room again", "two stretches", "looks"};
+    static test_child_work *const works[] = {make_room, share_the_limit, count_the_looks, keep_the_limit};
+    static const char *const names[] = {"room again", "two stretches", "looks", "no descriptor"};
     uint64_t allowed = test_number_in("/proc/sys/vm/max_map_count", 0);
     enum kva_mechanism mechanism;
 
@@ -684,10 +708,10 @@ static void test_limit_on_mappings(void **state)
     if (!test_is_on_its_own("the limit on mappings") || allowed < 32768 || allowed > 200000)
         return;
     for_each_mechanism (mechanism, k) {
-        for (unsigned i = 0; i < 3; i++) {
-            if (i == 1)
-                mechanism = KVA_MECHANISM_MAPPINGS; /* what is small takes none of the other */
-            struct test_child child = test_in_child(works[i], &mechanism);
+        for (unsigned i = 0; i < 4; i++) {
+            enum kva_mechanism used =
+                i == 1 ? KVA_MECHANISM_MAPPINGS : mechanism; /* small areas: the other takes none */
+            struct test_child child = test_in_child(works[i], &used);
             test_expect_success(&child, names[i]);
         }
     }
@@ -795,6 +819,183 @@ static void test_a_place_that_was_taken(void **state)
     munmap(squatter, page);
 }
 
+/* ---------------------------------------------------------------- without the list of mappings, or descriptors */
+
+/** A window of addresses that nobody else uses, and a stretch to be reserved in it. */
+struct window {
+    uint64_t first;
+    uint64_t bytes;
+};
+
+static const uint64_t step = 2 * TEST_MIB; /* stretches begin at multiples of it, where pages are 4 KiB */
+
+/** Find such a window; its first address is a multiple of its size. */
+static struct window window_of(uint64_t bytes)
+{
+    struct window window = {0, bytes};
+    char *room =
+        mmap(NULL, (size_t)(2 * bytes), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+    assert_ptr_not_equal(room, MAP_FAILED);
+    munmap(room, (size_t)(2 * bytes));
+    window.first = ((uintptr_t)room + bytes - 1) & ~(bytes - 1);
+    return window;
+}
+
+/** Let somebody have the addresses [from, from + bytes) of a window. */
+static void occupy(const struct window *window, uint64_t from, uint64_t bytes)
+{
+    void *at = (void *)(uintptr_t)(window->first + from);
+    void *mapping = mmap(at, (size_t)bytes, PROT_NONE,
+                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+
+    assert_ptr_equal(mapping, at);
+}
+
+static void vacate(const struct window *window)
+{
+    munmap((void *)(uintptr_t)window->first, (size_t)window->bytes);
+}
+
+/** Reserve in [min, max], and give it back: where was it? */
+static enum kva_status place_in(uint64_t min, uint64_t max, uint64_t bytes, uint64_t least,
+                                struct kva_stretch *stretch)
+{
+    struct kva_pages pages = kva_pages_host(KVA_MECHANISM_BEST);
+
+    *stretch = (struct kva_stretch){
+        .bytes = bytes, .least = least, .min = min, .max = max, .align = page, .frames = page};
+    tries = 0;
+    enum kva_status status = pages.reserve(pages.context, stretch);
+    if (status == KVA_OK)
+        pages.release(pages.context, stretch->handle);
+    return status;
+}
+
+static enum kva_status place_without_files(uint64_t min, uint64_t max, uint64_t bytes, uint64_t least,
+                                           struct kva_stretch *stretch)
+{
+    no_files = true;
+    enum kva_status status = place_in(min, max, bytes, least, stretch);
+    no_files = false;
+    return status;
+}
+
+/** A window that is just as large as what is wanted: that place, or none. */
+static void test_a_fixed_place_without_the_list(void **state)
+{
+    struct window window = window_of(64 * TEST_MIB);
+    uint64_t last = window.first + window.bytes - 1;
+    struct kva_stretch stretch;
+
+    (void)state;
+    assert_int_equal(place_without_files(window.first, last, window.bytes, window.bytes, &stretch), KVA_OK);
+    assert_int_equal(stretch.first, window.first);
+    assert_int_equal(tries, 1);
+    occupy(&window, 33 * TEST_MIB, page);
+    assert_int_equal(place_without_files(window.first, last, window.bytes, window.bytes, &stretch),
+                     KVA_ENOSPC);
+    assert_int_equal(tries, 1);
+    assert_int_equal(place_without_files(window.first, last, window.bytes, 32 * TEST_MIB, &stretch), KVA_OK);
+    assert_int_equal(stretch.first, window.first); /* half of it */
+    assert_int_equal(stretch.bytes, 32 * TEST_MIB);
+    assert_int_equal(place_without_files(window.first, last - 1, window.bytes, window.bytes, &stretch),
+                     KVA_ENOSPC);
+    assert_int_equal(tries, 0);
+    vacate(&window);
+}
+
+/** In a window of few places the answer is that of the list: the lowest gap, or that there is none. */
+static void test_the_lowest_gap_without_the_list(void **state)
+{
+    struct test_rng rng = test_rng_of(11);
+    struct window window = window_of(128 * TEST_MIB);
+    uint64_t last = window.first + window.bytes - 1;
+    uint64_t found = 0;
+
+    (void)state;
+    for (uint64_t i = 0; i < test_scaled(200); i++) {
+        struct kva_stretch with;
+        struct kva_stretch without;
+        uint64_t bytes = (1 + test_below(&rng, 16)) * step;
+        for (uint64_t at = 0; at < window.bytes; at += step) {
+            if (test_one_in(&rng, 2 + i % 8))
+                occupy(&window, at + test_below(&rng, step / page) * page, page);
+        }
+        uint64_t min = window.first + test_below(&rng, 20) * page;
+        enum kva_status status = place_in(min, last, bytes, bytes, &with);
+        assert_int_equal(place_without_files(min, last, bytes, bytes, &without), status);
+        if (status == KVA_OK)
+            assert_int_equal(without.first, with.first);
+        found += status == KVA_OK;
+        vacate(&window);
+    }
+    print_message("found %" PRIu64 " places\n", found);
+    assert_in_range(found, test_scaled(200) / 4, test_scaled(200) - 1);
+}
+
+/** A window without an upper end, whose beginning is taken. */
+static void test_an_open_window_without_the_list(void **state)
+{
+    struct window window = window_of(64 * TEST_MIB);
+    struct kva_stretch stretch;
+
+    (void)state;
+    occupy(&window, 0, window.bytes);
+    assert_int_equal(place_without_files(window.first, UINTPTR_MAX, 8 * TEST_MIB, 8 * TEST_MIB, &stretch),
+                     KVA_OK);
+    assert_true(stretch.first >= window.first + window.bytes);
+    vacate(&window);
+    assert_int_equal(place_without_files(0, UINTPTR_MAX / 2, 8 * TEST_MIB, 8 * TEST_MIB, &stretch), KVA_OK);
+    assert_true(stretch.first <= UINTPTR_MAX / 2);
+}
+
+/** A window with more places than are tried: they are tried all over it, to its end, and then it is said that there is none. */
+static void test_a_large_window_without_the_list(void **state)
+{
+    struct kva_stretch stretch;
+
+    (void)state;
+    if (sizeof(void *) < 8 || test_is_emulated()) {
+        print_message("left out: there are no such windows, or they take long\n");
+        return;
+    }
+    struct window window = window_of(64 * 1024 * TEST_MIB);
+    uint64_t last = window.first + window.bytes - 1;
+    occupy(&window, 0, window.bytes - 64 * TEST_MIB);
+    assert_int_equal(place_without_files(window.first, last, 64 * TEST_MIB, 64 * TEST_MIB, &stretch), KVA_OK);
+    assert_int_equal(stretch.first, last + 1 - 64 * TEST_MIB);
+    assert_in_range(tries, 1000, 5000);
+    occupy(&window, window.bytes - page, page);
+    assert_int_equal(place_without_files(window.first, last, 64 * TEST_MIB, 64 * TEST_MIB, &stretch),
+                     KVA_ENOSPC);
+    assert_in_range(tries, 1000, 5000);
+    vacate(&window);
+    occupy(&window, 0, window.bytes / 4 * 3);
+    assert_int_equal(place_without_files(window.first, last, 64 * TEST_MIB, 64 * TEST_MIB, &stretch), KVA_OK);
+    assert_in_range(stretch.first, window.first + window.bytes / 4 * 3, last);
+    vacate(&window);
+}
+
+/** No limit is known then, and nobody asks for it at each call. */
+static void test_no_limit_without_files(void **state)
+{
+    enum kva_mechanism mechanism;
+
+    (void)state;
+    for_each_mechanism (mechanism, k) {
+        no_files = true;
+        struct source source = source_of(mechanism, 64, 1);
+        opens = 0;
+        for (uint64_t i = 0; i < 1000; i++)
+            assert_int_equal(open_some(&source, 3 * i, 1), KVA_OK);
+        no_files = false;
+        assert_int_equal(stats_of(&source).mappings_limit, 0);
+        assert_in_range(opens, 0, 200);
+        end(&source);
+    }
+}
+
 /* ------------------------------------------------------------------------------------------------- frames */
 
 /** Frames that are given back read as zero, even where no hole can be punched. */
@@ -838,6 +1039,11 @@ int main(void)
         cmocka_unit_test(test_locked_afterwards),
         cmocka_unit_test(test_a_page_for_frames_is_kept),
         cmocka_unit_test(test_a_place_that_was_taken),
+        cmocka_unit_test(test_a_fixed_place_without_the_list),
+        cmocka_unit_test(test_the_lowest_gap_without_the_list),
+        cmocka_unit_test(test_an_open_window_without_the_list),
+        cmocka_unit_test(test_a_large_window_without_the_list),
+        cmocka_unit_test(test_no_limit_without_files),
         cmocka_unit_test(test_drained_without_holes),
     };
     return cmocka_run_group_tests(tests, set_up, NULL);
