@@ -13,7 +13,7 @@ set -eu
 
 allowed='
     malloc free dladdr
-    memcpy memmove memset memcmp memchr strrchr
+    memcpy memmove memset memcmp bcmp memchr strrchr
     mmap mmap64 munmap mprotect madvise open open64 close read write pwrite pwrite64
     fallocate fallocate64 ftruncate ftruncate64 memfd_create
     syscall clock_gettime __clock_gettime64 uname sched_getcpu sysconf getauxval getenv
