@@ -24,8 +24,8 @@ allowed='
     '
 "$NM" -D --undefined-only "$KVA_SHARED" | sed 's/.* //; s/@.*//' | sort -u > imports
 test -s imports
-for name in $allowed; do echo "$name"; done | sort > allowed
-surplus=$(comm -23 imports allowed)
+for name in $allowed; do echo "$name"; done | sort > list
+surplus=$(comm -23 imports list)
 if [ -n "$surplus" ]; then
     echo "The shared library needs more than it may: $surplus"
     exit 1

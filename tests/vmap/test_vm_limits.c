@@ -1362,24 +1362,29 @@ static void live(struct kva_vm *vm, bool has_descriptors)
     child_that(kva_vm_flush(vm) == KVA_OK);
 }
 
-/** Instances anywhere, in a window, and at a fixed place. */
+static void live_in(const struct kva_vm_config *config, bool has_descriptors)
+{
+    struct kva_vm *vm;
+
+    child_that(kva_vm_create(config, &vm) == KVA_OK);
+    live(vm, has_descriptors);
+    child_that(kva_vm_destroy(vm, NULL, NULL) == KVA_OK);
+}
+
+/** Instances anywhere, in windows, and at a fixed place. */
 static void live_anywhere(uintptr_t place, bool has_descriptors)
 {
-    const size_t bytes = 64 * TEST_MIB;
-    const struct kva_vm_config configs[] = {
-        {.reserve = bytes},
-        {.reserve = bytes, .max = UINTPTR_MAX / 2},
-        {.reserve = bytes, .max = 0xffffffff},
-        {.reserve = bytes, .reserve_least = bytes, .min = place, .max = place + (bytes - 1)},
-        {.reserve = bytes, .hardened = true},
-    };
+    struct kva_vm_config config = {.reserve = 64 * TEST_MIB, .reserve_least = 64 * TEST_MIB};
 
-    for (size_t i = 0; i < sizeof(configs) / sizeof(configs[0]); i++) {
-        struct kva_vm *vm;
-        child_that(kva_vm_create(&configs[i], &vm) == KVA_OK);
-        live(vm, has_descriptors);
-        child_that(kva_vm_destroy(vm, NULL, NULL) == KVA_OK);
-    }
+    live_in(&config, has_descriptors);
+    config.max = UINTPTR_MAX / 2;
+    live_in(&config, has_descriptors);
+    config.max = UINT32_MAX;
+    live_in(&config, has_descriptors);
+    config.hardened = true;
+    config.min = place;
+    config.max = place + (config.reserve - 1);
+    live_in(&config, has_descriptors);
 }
 
 static int live_without_descriptors(void *context)
