@@ -501,6 +501,26 @@ static void play_words(void)
     EXPECT(CALL(kva_memory_host)().take);
 }
 
+/** The hosted corruption hook ends the program, a child here. */
+static void play_corruption(void)
+{
+    const struct kva_fault fault = {.status = KVA_ECORRUPT, .where = "here", .what = "I0: none"};
+    int how = 0;
+
+    bool watched = heap_watch(false); /* the C library's part */
+    pid_t child = fork();
+    (void)heap_watch(watched);
+    if (child == 0) {
+        for (int number = 1; number < 32; number++)
+            (void)signal(number, SIG_DFL); /* cmocka has handlers of its own */
+        EXPECT(dup2(open("/dev/null", O_WRONLY), STDERR_FILENO) >= 0);
+        CALL(kva_corruption_host)(NULL, &fault);
+        _exit(0);
+    }
+    EXPECT(waitpid(child, &how, 0) == child);
+    EXPECT(WIFSIGNALED(how));
+}
+
 /** Everything, on every kind of stage, watched. */
 static void play_all(void)
 {
@@ -509,6 +529,7 @@ static void play_all(void)
 
     (void)heap_watch(true);
     play_words();
+    play_corruption();
     for (unsigned i = 0; i < 24; i++) {
         struct stage stage = {
             .engine = symbol(engines[i / 8]),
