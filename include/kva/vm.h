@@ -753,8 +753,9 @@ enum kva_status kva_vunmap(struct kva_vm *vm, void *memory);
  *  In:      frames, numbers, count   as kva_vm_map
  *  Out:     memory   the first byte
  *  Returns: as kva_vm_map
- *  Cost:    found again: O(count), no call. Else O(log n + count), a call for each run of consecutive numbers; and at times a
- *           flush of a block, which is one call for a block without live maps. More than KVA_MAP_RAM_MOST frames: as kva_vm_map
+ *  Cost:    found again: O(count), no call, unless many parked maps of more than 8 frames agree in 8 of them. Else O(log n + count),
+ *           a call for each run of consecutive numbers; and at times a flush of a block, which is one call for a block without
+ *           live maps. More than KVA_MAP_RAM_MOST frames: as kva_vm_map
  *  Locking: Instance
  *  Failure: as kva_vm_map
  */
@@ -840,8 +841,7 @@ enum kva_status kva_pcpu_destroy(struct kva_pcpu *pcpu);
  *           KVA_EALIGN   align is no power of two, or more than a page
  *           KVA_ENOSPC, KVA_ENOMEM, KVA_ELIMIT   a new chunk was needed: as kva_vm_alloc_congruent
  *  Cost:    O(log objects), of as many as there ever were at once, and clearing cpus * size bytes. At an alignment above 16, the
- *           search is kva_alloc's, O((k + 1) log objects); 64 and the page are declared classes. A new chunk comes on top at
- *           times, as kva_vm_alloc_congruent
+ *           search is kva_alloc's, O((k + 1) log objects). A new chunk comes on top at times, as kva_vm_alloc_congruent
  *  Locking: Instance
  *  Failure: nothing was taken
  */

@@ -319,7 +319,6 @@ static enum kva_status extend_offsets(struct kva_pcpu *pcpu)
     struct kva_config config = {
         .last = end - 1,
         .quantum = QUANTUM,
-        .align_class = {KVA_LINE, page_of(pcpu->vm) != KVA_LINE ? page_of(pcpu->vm) : 0},
         .engine = pcpu->vm->space_config.engine,
         .memory = pcpu->vm->ledger.memory,
         .without_owners = true,

@@ -23,8 +23,9 @@
  *      by its ROOM   the longest run of free pages in it, up to the longest map there is; unless it is full, or a CPU carves from it
  *      by IDLENESS   empty; dead: no live map, and parked ones; else by the binary digits of the number of parked pages
  *
- * The INDEX of parked maps has a chain for every four maps, live or parked, that there are. A map's place depends on all of its
- * frames. So a map is found again, or dropped, at a cost that does not depend on how many others there are.
+ * The INDEX of parked maps has a chain for every four maps, live or parked, that there are. A map's place depends on its frames,
+ * or on eight of them if it has more. So a map is found again, or dropped, at a cost that does not depend on how many others there
+ * are, unless many of these agree with it in eight frames.
  *
  * All of this is under the instance's lock. CPUs have blocks of their own not to do without it, but so that
  * what is mapped and unmapped there lies together.
@@ -81,6 +82,7 @@ struct kva_ram {
     uint64_t hits;
     uint64_t misses;
     size_t chains; /* of the index */
+    size_t half;   /* of these, a power of two, are split or are still to be split */
     struct kva_descriptor *first_chain[CHAINS];
     struct kva_descriptor **more_chains[CHAIN_TABLES];
     struct kva_ram_block *of_cpu[]; /* vm->cpus of them */
@@ -106,6 +108,7 @@ static void set_up_ram(struct kva_ram *ram, size_t bytes)
     for (unsigned i = 0; i < IDLE_KINDS; i++)
         list_init(&ram->idle[i]);
     ram->chains = CHAINS;
+    ram->half = CHAINS;
 }
 
 /** Give what an index has grown by back, last taken first. */
@@ -120,6 +123,7 @@ static void give_chains(struct kva_vm *vm)
         ram->more_chains[i] = NULL;
     }
     ram->chains = CHAINS;
+    ram->half = CHAINS;
 }
 
 /** The instance's blocks and index, made when the first map asks for them. */
@@ -248,12 +252,29 @@ static void list_by_idleness(struct kva_ram *ram, struct kva_ram_block *block)
         list_insert_after(&ram->idle[idleness], &block->by_idleness);
 }
 
-/** The first block that is idle in some way; NULL if none is. */
-static struct kva_ram_block *first_idle(const struct kva_ram *ram, unsigned idleness)
+/** Whether a block is where it belongs, or where it did before maps of it were found again: its move to a list of less idle ones,
+ *  or to none, waits until somebody looks for it. So a map that is parked and found by turns moves no block. */
+static bool is_idleness_right(const struct kva_ram_block *block)
+{
+    unsigned idleness = idleness_of(block);
+    bool is_late = block->live > 0 &&
+                   (block->idleness == DEAD || (block->idleness >= PARTLY && idleness < block->idleness));
+
+    return block->idleness == idleness || is_late;
+}
+
+/** The first block that is idle in some way; NULL if none is. Those on the way to it that are late move to where they belong. */
+static struct kva_ram_block *first_idle(struct kva_ram *ram, unsigned idleness)
 {
     const struct kva_list *list = &ram->idle[idleness];
 
-    return list_is_empty(list) ? NULL : kva_container_of(list->next, struct kva_ram_block, by_idleness);
+    while (!list_is_empty(list)) {
+        struct kva_ram_block *block = kva_container_of(list->next, struct kva_ram_block, by_idleness);
+        if (idleness_of(block) == idleness)
+            return block;
+        list_by_idleness(ram, block);
+    }
+    return NULL;
 }
 
 static void set_current(struct kva_ram *ram, struct kva_ram_block *block, bool current)
@@ -272,20 +293,21 @@ static struct kva_descriptor **chain_at(struct kva_ram *ram, size_t number)
     return &ram->more_chains[table][number - ((size_t)CHAINS << table)];
 }
 
-/** Which chain a map hangs on, by its pool and all of its frames. Each number is mixed in by 2^64 over the golden ratio, of whose
- *  product the upper half depends on all bits. Chains that there are not yet are those that they are to be split off from. */
+/** Which chain a map hangs on, by its pool, its length and its frames: all of up to 8, of more every second, third... Each number
+ *  is mixed in by 2^64 over the golden ratio, of whose product the upper half depends on all bits. Chains that there are not yet
+ *  are those that they are to be split off from. */
 static struct kva_descriptor **chain_of(struct kva_ram *ram, const struct kva_frames *frames,
                                         const uint32_t *numbers, size_t count)
 {
-    size_t half = (size_t)1 << highest_bit(ram->chains);
-    uint64_t key = (uintptr_t)frames;
+    const size_t step = (count + 7) / 8;
+    uint64_t key = (uintptr_t)frames ^ count;
 
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count; i += step) {
         key = (key ^ numbers[i]) * UINT64_C(0x9e3779b97f4a7c15);
         key ^= key >> 32;
     }
-    size_t number = (size_t)key & (2 * half - 1);
-    return chain_at(ram, number < ram->chains ? number : number - half);
+    size_t number = (size_t)key & (2 * ram->half - 1);
+    return chain_at(ram, number < ram->chains ? number : number - ram->half);
 }
 
 static struct kva_descriptor **chain_of_map(const struct kva_vm *vm, const struct kva_descriptor *map)
@@ -304,13 +326,13 @@ static void index_map(const struct kva_vm *vm, struct kva_descriptor *map)
     *chain = map;
 }
 
-/** Take a map that is in the index out of it. */
-static void unindex_map(const struct kva_vm *vm, struct kva_descriptor *map)
+/** Take a map out of the index, in which it hangs on a chain. */
+static void unindex_map(struct kva_descriptor **chain, struct kva_descriptor *map)
 {
     if (map->prev)
         map->prev->next = map->next;
     else
-        *chain_of_map(vm, map) = map->next;
+        *chain = map->next;
     if (map->next)
         map->next->prev = map->prev;
     map->prev = NULL;
@@ -324,12 +346,13 @@ static void unindex_map(const struct kva_vm *vm, struct kva_descriptor *map)
 static void split_chain(struct kva_vm *vm)
 {
     struct kva_ram *ram = vm->ram;
-    size_t half = (size_t)1 << highest_bit(ram->chains);
-    struct kva_descriptor **old = chain_at(ram, ram->chains - half);
+    struct kva_descriptor **old = chain_at(ram, ram->chains - ram->half);
     struct kva_descriptor *next = *old;
 
     *old = NULL;
     *chain_at(ram, ram->chains++) = NULL;
+    if (ram->chains == 2 * ram->half)
+        ram->half = ram->chains;
     while (next) {
         struct kva_descriptor *map = next;
         next = map->next;
@@ -342,9 +365,11 @@ static void grow_index(struct kva_vm *vm)
 {
     const struct kva_memory *source = &vm->ledger.memory;
     struct kva_ram *ram = vm->ram;
-    unsigned table = highest_bit(ram->chains / CHAINS);
 
-    if (ram->live_maps + ram->parked_maps < CHAIN_MAPS * (uint64_t)ram->chains || table >= CHAIN_TABLES)
+    if (ram->live_maps + ram->parked_maps < CHAIN_MAPS * (uint64_t)ram->chains)
+        return;
+    unsigned table = highest_bit(ram->chains / CHAINS);
+    if (table >= CHAIN_TABLES)
         return;
     if (!ram->more_chains[table])
         ram->more_chains[table] = source->take(source->context, bytes_of_chains(table));
@@ -363,12 +388,13 @@ static bool shows(const struct kva_vm *vm, const struct kva_descriptor *map, con
 static struct kva_descriptor *find_parked(const struct kva_vm *vm, const struct kva_frames *frames,
                                           const uint32_t *numbers, size_t count)
 {
-    struct kva_descriptor *map = *chain_of(vm->ram, frames, numbers, count);
+    struct kva_descriptor **chain = chain_of(vm->ram, frames, numbers, count);
+    struct kva_descriptor *map = *chain;
 
     while (map && !shows(vm, map, frames, numbers, count))
         map = map->next;
     if (map)
-        unindex_map(vm, map);
+        unindex_map(chain, map);
     return map;
 }
 
@@ -377,7 +403,7 @@ static struct kva_descriptor *find_parked(const struct kva_vm *vm, const struct 
 /** Drop a parked map whose pages are closed, or are about to be. */
 static void forget_map(struct kva_vm *vm, struct kva_ram_block *block, struct kva_descriptor *map)
 {
-    unindex_map(vm, map);
+    unindex_map(chain_of_map(vm, map), map);
     slot_write(vm, start_of(map), NULL);
     unsigned at = page_in_block(vm, block, start_of(map));
     bits_set(block->taken, at, at + map->pages, false);
@@ -427,7 +453,7 @@ static struct kva_ram_block *dead_block_at(const struct kva_vm *vm, uintptr_t st
     const struct kva_descriptor *area = area_at(vm, start);
     struct kva_ram_block *block = area && kind_of(area) == KVA_VM_BLOCK ? area->of : NULL;
 
-    return block && block->idleness == DEAD ? block : NULL;
+    return block && idleness_of(block) == DEAD ? block : NULL;
 }
 
 /** Forget the maps of a dead block, which are unmapped when its neighbours' are forgotten, too; the block stays. */
@@ -675,7 +701,6 @@ static void revive(struct kva_vm *vm, struct kva_descriptor *map, const void *ca
     map->caller = caller;
     block->parked -= map->pages;
     block->live += map->pages;
-    list_by_idleness(vm->ram, block);
     vm->ram->parked_pages -= map->pages;
     vm->ram->parked_maps--;
     vm->ram->live_maps++;
@@ -907,7 +932,7 @@ static bool is_linked_both_ways(const struct kva_list *link)
 /** Whether a block is where its bits and counts say. What the lists hold, kva_ram_check_index looks at. */
 static bool is_listed_right(const struct kva_ram_block *block)
 {
-    return block->room == room_of(block) && block->idleness == idleness_of(block) &&
+    return block->room == room_of(block) && is_idleness_right(block) &&
            (block->room == 0 || is_linked_both_ways(&block->by_room)) &&
            (block->idleness == BUSY || is_linked_both_ways(&block->by_idleness));
 }

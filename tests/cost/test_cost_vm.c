@@ -959,12 +959,6 @@ static void allocate_at_32(uint64_t round)
     allocate_object_at(32);
 }
 
-static void allocate_at_64(uint64_t round)
-{
-    (void)round;
-    allocate_object_at(64);
-}
-
 /* --------------------------------------------------------------------------------------- lists and threads */
 
 static bool give_nothing(void *context, struct kva_vm *of, size_t size)
@@ -1269,8 +1263,6 @@ static const struct cost_line lines[] = {
               many_allocators, destroy_pcpu, .rounds = 1),
     COST_LINE("kva_pcpu_alloc", "kva_alloc's, O((k + 1) log objects)", "holes that are too short",
               COST_N_LOG_N, short_object_holes, allocate_at_32, SELDOM),
-    COST_LINE("kva_pcpu_alloc", "64 and the page are declared classes", "holes that are too short",
-              COST_LOGARITHM, short_object_holes, allocate_at_64),
     COST_LINE("kva_pcpu_alloc", "O(log objects)", "objects", COST_LOGARITHM, many_objects,
               free_and_allocate_object),
     COST_LINE("kva_pcpu_alloc", "clearing cpus * size bytes", "CPUs", COST_LINEAR, many_cpus,
