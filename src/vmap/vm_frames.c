@@ -244,17 +244,17 @@ void kva_unuse_frames(struct kva_frames *frames, const uint32_t *numbers, size_t
     frames->shown -= count;
 }
 
-/** Count one more map of a frame: KVA_OK, or why that cannot be. */
-static enum kva_status raise_uses(struct kva_frames *frames, uint32_t number)
+/** Whether one more map of a frame can be counted: it is taken, and its count is not at its end. */
+static bool can_be_used(const struct kva_frames *frames, uint32_t number)
+{
+    return number < frames->count && frames->uses[number] - 1 < UINT32_MAX - 1;
+}
+
+static enum kva_status why_not_used(const struct kva_frames *frames, uint32_t number)
 {
     if (number >= frames->count)
         return KVA_ERANGE;
-    if (frames->uses[number] == 0)
-        return KVA_ENOENT;
-    if (frames->uses[number] == UINT32_MAX)
-        return KVA_ENOSPC;
-    frames->uses[number]++;
-    return KVA_OK;
+    return frames->uses[number] == 0 ? KVA_ENOENT : KVA_ENOSPC;
 }
 
 /** Whether what is to be mapped is in order, but for the numbers. */
@@ -278,12 +278,13 @@ enum kva_status kva_use_frames(const struct kva_vm *vm, struct kva_frames *frame
     if (status != KVA_OK)
         return status;
     for (size_t i = 0; i < count; i++) {
-        status = raise_uses(frames, numbers[i]);
-        if (status == KVA_OK)
+        if (can_be_used(frames, numbers[i])) {
+            frames->uses[numbers[i]]++;
             continue;
+        }
         lower_uses(frames, numbers, i);
         *bad = (struct kva_bad){"numbers[i]", i};
-        return status;
+        return why_not_used(frames, numbers[i]);
     }
     frames->shown += count;
     return KVA_OK;
