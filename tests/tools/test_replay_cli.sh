@@ -40,7 +40,8 @@ for trace in "$traces"/*.strace; do
         and ([.engines[] | .rounds == 1 and .operations > 100 and .ns_per_operation > 0] | all)
         and ([.samples[] | .fragmentation >= 0 and .fragmentation < 1 and .crumb_share < 1] | all)
         and .samples[3].operations == .engines[0].operations
-        and .log.displaced + .log.refused + .log.unknown + .log.implied == 0' json.txt >/dev/null ||
+        and .log.displaced + .log.refused + .log.unknown + .log.implied + .log.skipped_lines == 0
+        and .left_out == null and .log.first_skipped == []' json.txt >/dev/null ||
         fail "$trace: JSON: $(cat json.txt)"
     count=$((count + 1))
 done
@@ -57,26 +58,121 @@ printf 'brk(NULL) = 0x1000000\nbrk(0x1003000) = 0x1003000\n' >small.log
     >/dev/null || fail 'the small log came out wrong'
 
 "$KVA" replay --help >help.txt
-for word in --engine --repeat --samples --json FILE 'Exit status'; do
+for word in --engine --repeat --samples --json --strict --verbose FILE 'Exit status' unfinished summary; do
     grep -qF -- "$word" help.txt || fail "--help does not say $word"
 done
 
-# Logs that cannot be read: file, line, column, the line itself, and a caret.
+# A log compressed by gzip is the same log, whatever its name, and so is the first half of it, where it is cut.
+gzip -c "$traces/gcc.strace" >gcc.log
+"$KVA" replay --repeat 1 --json gcc.log | jq '.log | del(.file)' >zipped.txt
+"$KVA" replay --repeat 1 --json --strict "$traces/gcc.strace" | jq '.log | del(.file)' >plain.txt
+cmp zipped.txt plain.txt || fail 'a compressed log was played otherwise'
+"$KVA" replay --repeat 1 --json - <gcc.log | jq '.log | del(.file)' | cmp - plain.txt || fail 'compressed standard input'
+head -c 5000 gcc.log | "$KVA" replay --repeat 1 --json - |
+    jq -e '.log.skipped.cut == 1 and .log.mmap > 10' >/dev/null || fail 'a cut compressed log came out wrong'
+
+# Odd lines are skipped, counted by kind, and shown at the end: file, line, column, the line itself, and a caret.
+cat >odd.log <<'END'
+1 mmap(NULL, 8192, PROT_READ, MAP_PRIVATE, -1, 0) = 0x7f0000000000
+hello, world
+
+1 mmap(NULL, 8192, PROT_READ, MAP_PRIVATE, -1, 0) = 0x7f0000001000
+hello again
+1 munmap(0x7f0000800000, 4096) = 0
+2 futex(0x7f0000001000, FUTEX_WAIT <unfinished ...>
+END
+"$KVA" replay --repeat 1 odd.log >text.txt
+grep -q '^  odd      4 lines skipped: 2 text, 1 unfinished, 1 blank$' text.txt || fail "odd lines: $(cat text.txt)"
+! grep -q 'odd.log:4' text.txt || fail 'notes without --verbose'
+cat >wanted.txt <<'END'
+odd.log:2:6: text (2 lines): expected '(', found ','
+    hello, world
+         ^
+odd.log:7:35: unfinished (1 line): this call never ends: expected its rest before the end of the log
+    2 futex(0x7f0000001000, FUTEX_WAIT <unfinished ...>
+                                      ^
+odd.log:3:1: blank (1 line): expected the name of a call, found a blank line
+    
+    ^
+END
+tail -n 9 text.txt | cmp - wanted.txt || fail "the first of each kind is not shown: $(cat text.txt)"
+"$KVA" replay --repeat 1 --json odd.log | jq -e '.log.skipped_lines == 4 and .log.skipped.text == 2
+    and .log.skipped.blank == 1 and .log.skipped.unfinished == 1 and .log.skipped.cut == 0 and (.log.skipped | length) == 11
+    and (.log.first_skipped | map([.kind, .line, .column])) == [["text", 2, 6], ["unfinished", 7, 35], ["blank", 3, 1]]
+    and (.log.first_skipped[0].message | startswith("expected")) and (has("notes") | not)' >/dev/null ||
+    fail 'odd lines came out wrong in JSON'
+
+# --verbose names the lines that the log does not explain.
+"$KVA" replay --repeat 1 --verbose odd.log >text.txt
+grep -qx 'odd.log:4: implied: mmap(0x0, 8192) = 0x7f0000001000' text.txt || fail "--verbose: $(cat text.txt)"
+grep -qx 'odd.log:6: unknown: munmap(0x7f0000800000, 4096) = 0x0' text.txt || fail "--verbose: $(cat text.txt)"
+"$KVA" replay --repeat 1 --verbose --json odd.log | jq -e '.notes == [{"kind": "implied", "line": 4, "call": "mmap"},
+    {"kind": "unknown", "line": 6, "call": "munmap"}]' >/dev/null || fail '--verbose --json'
+
+# Above 4096 segments in one space (the mappings, and what is free on both sides) scan is played only where it is
+# asked for.
+many() {
+    awk -v n="$(($1 - 2))" 'BEGIN {
+        for (i = 0; i < n; i++)
+            printf "mmap(NULL, 4096, PROT_READ, MAP_PRIVATE, -1, 0) = 0x7f%06x000\n", n - i
+    }' >many.log
+}
+many 4096
+"$KVA" replay --repeat 1 --json many.log >json.txt
+jq -e '.engines[0].peak_segments_of_a_space == 4096 and .left_out == null
+    and (.engines | map(.name)) == ["bt", "rb", "scan"]' json.txt >/dev/null || fail 'scan is left out early'
+many 4097
+"$KVA" replay --repeat 1 --json many.log | jq -e '.left_out == "scan" and (.engines | map(.name)) == ["bt", "rb"]' \
+    >/dev/null || fail 'scan is not left out'
+"$KVA" replay --repeat 1 many.log >text.txt
+grep -q '^Left out: scan' text.txt || fail 'it does not tell that scan is left out'
+"$KVA" replay --repeat 1 --engine all --json many.log |
+    jq -e '.left_out == null and (.engines | map(.name)) == ["bt", "rb", "scan"]' >/dev/null ||
+    fail '--engine all leaves scan out'
+
+# What strace-log-merge makes of one log per process can be played.
+cat >merged.log <<'END'
+7496 1795708523.678396 brk(NULL)             = 0x55b84bbe5000
+7496 1795708523.680304 clone(child_stack=NULL, flags=SIGCHLD, child_tidptr=0x7f4a7a108a10) = 7497
+7497 1795708523.680400 brk(0x55b84bbe6000)   = 0x55b84bbe6000
+7496 1795708523.681647 +++ exited with 0 +++
+7497 1795708523.681713 +++ exited with 0 +++
+END
+"$KVA" replay --repeat 1 --strict --json merged.log | jq -e '.log.processes == 2 and .log.spaces == 2' >/dev/null ||
+    fail 'a merged log came out wrong'
+
+# --strict refuses at the first odd line.
 printf 'brk(NULL) = 0x1000\nbrk(NUL) = 0x1000\n' >bad.log
-refuse 1 'bad.log:2:5: expected an address (0x... or NULL), found '"'NUL'" bad.log
+refuse 1 'bad.log:2:5: expected an address (0x... or NULL), found '"'NUL'" --strict bad.log
 printf '    brk(NUL) = 0x1000\n        ^\n' >wanted.txt
 tail -n 2 err.txt | cmp - wanted.txt || fail "the place is not shown: $(cat err.txt)"
-{ head -c 4096 "$KVA" && echo; } >binary.log # an ELF header need not have a line feed
-refuse 1 'binary.log:1:1: expected the name of a call' binary.log
+"$KVA" replay --repeat 1 bad.log >text.txt || fail 'one odd line refused a log'
+grep -q 'bad.log:2:5: call (1 line): expected an address' text.txt || fail "the call is not shown: $(cat text.txt)"
+refuse 1 'odd.log:2:6: expected' --strict odd.log
+printf 'brk(NULL) = 0x1000\r\n' >crlf.log
+refuse 1 'crlf.log:1:19: expected a line feed, found a carriage return before it: convert the log' --strict crlf.log
+head -c 10000 "$traces/gcc.strace" >cut.log
+refuse 1 'the log is cut off here' --strict cut.log
+"$KVA" replay --repeat 1 cut.log >text.txt || fail 'a cut log was refused'
+
+# Files that are no logs.
+printf '\0\001\n' >binary.log
+refuse 1 'binary.log:1:1: no line of this file is one of strace; the first: expected the name of a call' binary.log
+refuse 1 "kva replay: $KVA: this is a program (ELF), which kva replay does not read yet" "$KVA"
+printf 'x 12 [001]  1.5: a:b: c\n' >perf.log
+refuse 1 'perf.log: this is the output of perf script, which kva replay does not read yet' perf.log
+refuse 1 'perf.log: this is the output of perf script, which kva replay does not read yet' --strict perf.log
+printf 'malloc(24) = 0x5581\n' >ltrace.log
+refuse 1 'ltrace.log: this is a log of ltrace, which kva replay does not read yet' ltrace.log
 : >empty.log
 refuse 1 'kva replay: empty.log: the log is empty' empty.log
+gzip -c empty.log >empty.gz
+refuse 1 'kva replay: empty.gz: the log is empty' empty.gz
 refuse 1 'kva replay: /dev/null: the log is empty' /dev/null
 refuse 3 "kva replay: '': No such file or directory" ''
-printf 'brk(NULL) = 0x1000\r\n' >crlf.log
-refuse 1 'crlf.log:1:19: expected a line feed, found a carriage return before it: convert the log' crlf.log
-refuse 1 'there is no mmap, munmap, mremap or brk to play in it' "$(printf 'read(3) = 0\n' >other.log && echo other.log)"
-head -c 10000 "$traces/gcc.strace" >cut.log
-refuse 1 'the log is cut off here' cut.log
+printf 'read(3) = 0\nhello\n' >other.log
+refuse 1 'there is no mmap, munmap, mremap or brk to play in it' other.log
+grep -q 'other.log:2:6: text (1 line)' err.txt || fail "what was skipped is not shown: $(cat err.txt)"
 refuse 3 'missing.log: No such file or directory' missing.log
 refuse 3 'kva replay: .: Is a directory' .
 

@@ -136,7 +136,7 @@ static bool try_log(char *buffer, size_t length)
     struct strace_error error;
     FILE *in = fmemopen(buffer, length, "r");
     assert_non_null(in);
-    bool good = strace_read(in, &log, &error);
+    bool good = strace_read(in, true, &log, &error);
     fclose(in);
     if (!good) {
         assert_false(error.refused);
@@ -183,14 +183,14 @@ static void test_beginnings(void **state)
     struct strace_error error;
     FILE *in = fmemopen(trace.bytes, trace.length, "r");
     assert_non_null(in);
-    assert_true(strace_read(in, &whole, &error));
+    assert_true(strace_read(in, true, &whole, &error));
     fclose(in);
     for (size_t length = 1; length < 3000; length++) {
         struct strace_log log;
         bool ends = trace.bytes[length - 1] == '\n';
         in = fmemopen(trace.bytes, length, "r");
         assert_non_null(in);
-        bool good = strace_read(in, &log, &error);
+        bool good = strace_read(in, true, &log, &error);
         fclose(in);
         /* between two lines a call may be under way: that is no end of a log, either */
         check_that(good ? ends : strstr(error.message, ends ? "never ends" : "cut off") != NULL,

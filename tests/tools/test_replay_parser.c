@@ -2,7 +2,8 @@
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
  * The reader of strace logs: every form of a line that it must understand, and for every way in which a log
- * can be broken, the line, the column and the words of the complaint.
+ * can be broken, the line, the column and the words of the complaint. A strict reader refuses such a log; any other
+ * skips the line, and counts it by kind.
  */
 #define _GNU_SOURCE /* fmemopen */
 #include "common/harness.h"
@@ -10,23 +11,51 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <zlib.h>
 
-static bool read_bytes(const char *bytes, size_t length, struct strace_log *log, struct strace_error *error)
+static bool read_as(bool strict, const char *bytes, size_t length, struct strace_log *log,
+                    struct strace_error *error)
 {
     FILE *in = fmemopen((void *)(uintptr_t)bytes, length, "r");
     assert_non_null(in);
-    bool good = strace_read(in, log, error);
+    bool good = strace_read(in, strict, log, error);
     fclose(in);
     return good;
 }
 
-/** Read a log that must be good. */
-static struct strace_log read_good(const char *text)
+static bool read_strictly(const char *bytes, size_t length, struct strace_log *log,
+                          struct strace_error *error)
+{
+    return read_as(true, bytes, length, log, error);
+}
+
+/** Read a log that may have odd lines in it. */
+static struct strace_log read_tolerantly(const char *text)
 {
     struct strace_log log;
     struct strace_error error;
-    bool good = read_bytes(text, strlen(text), &log, &error);
+    bool good = read_as(false, text, strlen(text), &log, &error);
     check_that(good, "%s -> line %" PRIu64 ", column %zu: %s", text, error.line, error.column, error.message);
+    return log;
+}
+
+/** Read a log without odd lines: both readers make the same of it. */
+static struct strace_log read_good(const char *text)
+{
+    struct strace_log tolerant = read_tolerantly(text);
+    struct strace_log log;
+    struct strace_error error;
+    bool good = read_strictly(text, strlen(text), &log, &error);
+    check_that(good, "%s -> line %" PRIu64 ", column %zu: %s", text, error.line, error.column, error.message);
+    assert_int_equal(log.count, tolerant.count);
+    if (log.count != 0)
+        assert_memory_equal(log.ops, tolerant.ops, log.count * sizeof *log.ops);
+    assert_int_equal(log.lines, tolerant.lines);
+    assert_int_equal(log.others, tolerant.others);
+    assert_int_equal(log.timed, tolerant.timed);
+    check_that(strace_skipped_lines(&tolerant) == 0, "%" PRIu64 " lines skipped of: %s",
+               strace_skipped_lines(&tolerant), text);
+    strace_log_fini(&tolerant);
     return log;
 }
 
@@ -153,7 +182,7 @@ static void test_outcomes(void **state)
     strace_log_fini(&log);
 }
 
-/** munmap and fork stand where they began, all else where it ended. */
+/** munmap and fork stand where they began, all else where it ended; mremap and brk are announced where they began. */
 static void test_halves(void **state)
 {
     (void)state;
@@ -166,14 +195,17 @@ static void test_halves(void **state)
                   "2 1000000001.5 <... mmap resumed> ) = 0x1000\n"
                   "4 1000000001.55 <... futex resumed>) = ?\n"
                   "1 1000000001.6 <... munmap resumed>) = 0\n");
-    assert_int_equal(log.count, 3);
+    assert_int_equal(log.count, 4);
     check_op(&log.ops[0], STRACE_MUNMAP, STRACE_DONE, 0);
-    check_op(&log.ops[1], STRACE_BRK, STRACE_DONE, 0x3000);
-    check_op(&log.ops[2], STRACE_MMAP, STRACE_DONE, 0x1000);
+    check_op(&log.ops[1], STRACE_UNDER_WAY, STRACE_DONE, 2); /* refers to the next */
+    check_op(&log.ops[2], STRACE_BRK, STRACE_DONE, 0x3000);
+    check_op(&log.ops[3], STRACE_MMAP, STRACE_DONE, 0x1000);
     assert_int_equal(log.ops[0].time_ns, UINT64_C(1000000001100000000));
-    assert_int_equal(log.ops[1].time_ns, UINT64_C(1000000001400000000));
-    assert_int_equal(log.ops[2].pid, 2);
-    assert_int_equal(log.ops[2].line, 2);
+    assert_int_equal(log.ops[1].time_ns, UINT64_C(1000000001300000000));
+    assert_int_equal(log.ops[1].pid, 3);
+    assert_int_equal(log.ops[2].time_ns, UINT64_C(1000000001400000000));
+    assert_int_equal(log.ops[3].pid, 2);
+    assert_int_equal(log.ops[3].line, 2);
     assert_int_equal(log.resumed, 4);
     assert_int_equal(log.others, 1);
     strace_log_fini(&log);
@@ -254,6 +286,132 @@ static void test_errors_without_words(void **state)
     struct strace_log log = read_good("brk(NULL) = -1 ENOMEM\nmunmap(0x1, 1) = -1 EINVAL <0.000007>\n");
     check_op(&log.ops[0], STRACE_BRK, STRACE_FAILED, 0);
     check_op(&log.ops[1], STRACE_MUNMAP, STRACE_FAILED, 0);
+    strace_log_fini(&log);
+}
+
+/** Times in whole seconds: of a clock, since the line before, with a process and without. And two times in a line. */
+static void test_whole_seconds(void **state)
+{
+    (void)state;
+    struct strace_log log = read_good("7 1795700357 brk(NULL) = 0x1000\n"
+                                      "7 1795700359 brk(NULL) = 0x1000 <0>\n"
+                                      "7     2 brk(NULL) = 0x1000\n"
+                                      "1795700362 brk(NULL) = 0x1000\n"
+                                      "     3 brk(NULL) = 0x1000\n"
+                                      "7 1795700366.500000 (+     1.500000) brk(NULL) = 0x1000\n"
+                                      "7 1795700367 (+     1) brk(NULL) = 0x1000 <0.000000012>\n");
+    static const unsigned tenths[] = {0, 20, 40, 50, 80, 95, 100};
+    for (size_t i = 0; i < log.count; i++)
+        assert_int_equal((log.ops[i].time_ns - log.ops[0].time_ns) / 100000000, tenths[i]);
+    assert_int_equal(log.ops[2].pid, 7);
+    assert_int_equal(log.ops[3].pid, 0);
+    assert_int_equal(log.ops[4].pid, 0);
+    strace_log_fini(&log);
+}
+
+/** What other options of strace add to a line: -i, -n, both, -Y. */
+static void test_fields(void **state)
+{
+    (void)state;
+    struct strace_log log =
+        read_good("7 [00007f12681efc47] brk(NULL) = 0x1000\n"
+                  "7  1795700357.25 [   9] [00007f5247c2fad7] brk(NULL) = 0x1000\n"
+                  "7<a b> [ 12] brk(NULL <unfinished ...>\n"
+                  "8<?\?\?> [ 11] [????????????????] +++ exited with 0 +++\n"
+                  "7<a b> [ 12] <... brk resumed>) = 0x2000\n"
+                  "[pid     9<sh>] [  56] clone(child_stack=NULL, flags=SIGCHLD) = 10<sh> <0.000111>\n"
+                  "7 clone(child_stack=NULL, flags=SIGCHLD) = 11 /* 3 in strace's PID NS */\n"
+                  "[  12] brk(NULL) = 0x3000\n");
+    assert_int_equal(log.count, 8);
+    assert_int_equal(log.ops[0].pid, 7);
+    check_op(&log.ops[0], STRACE_BRK, STRACE_DONE, 0x1000);
+    check_op(&log.ops[1], STRACE_BRK, STRACE_DONE, 0x1000);
+    check_op(&log.ops[4], STRACE_BRK, STRACE_DONE, 0x2000);
+    assert_int_equal(log.ops[4].pid, 7);
+    check_op(&log.ops[5], STRACE_FORK, STRACE_DONE, 10);
+    check_op(&log.ops[6], STRACE_FORK, STRACE_DONE, 11);
+    check_op(&log.ops[7], STRACE_BRK, STRACE_DONE, 0x3000);
+    assert_int_equal(log.ops[7].pid, 0);
+    strace_log_fini(&log);
+}
+
+/** strace -e raw: numbers only. The flags of a clone are its first argument; those of clone3 do not show. */
+static void test_raw(void **state)
+{
+    (void)state;
+    struct strace_log log = read_good("7 mmap(0, 0x2000, 0x3, 0x22, 0xffffffff, 0) = 0x7f93d313d000\n"
+                                      "7 mmap(0x7000, 0x1000, 0x3, 0x32, 0xffffffff, 0) = 0x7000\n"
+                                      "7 mremap(0x7000, 0x1000, 0x2000, 0x1, 0) = 0x8000\n"
+                                      "7 clone(0x1200011, 0, 0, 0x7f67b06e3a10, 0) = 0x23e7\n"
+                                      "7 clone(0x3d0f00, 0x7f00, 0x7f67b06e3a10, 0) = 0x23e8\n"
+                                      "7 clone3(0x7ffe0000, 0x58) = 0x23e9\n"
+                                      "7 munmap(0x7000, 0x10) = -1 (errno 524)\n");
+    assert_int_equal(log.count, 7);
+    assert_int_equal(log.ops[0].length, 0x2000);
+    assert_int_equal(log.ops[0].flags, 0);
+    assert_int_equal(log.ops[1].flags, STRACE_FIXED);
+    check_op(&log.ops[2], STRACE_MREMAP, STRACE_DONE, 0x8000);
+    assert_int_equal(log.ops[2].flags, STRACE_MAYMOVE);
+    check_op(&log.ops[3], STRACE_FORK, STRACE_DONE, 0x23e7);
+    assert_int_equal(log.ops[3].flags, 0);
+    assert_int_equal(log.ops[4].flags, STRACE_SHARED_VM);
+    assert_int_equal(log.ops[5].flags, STRACE_SHARED_VM);
+    check_op(&log.ops[6], STRACE_MUNMAP, STRACE_FAILED, 0);
+    strace_log_fini(&log);
+}
+
+/** What strace did to a call itself: a result that it made up is none. */
+static void test_tampering(void **state)
+{
+    (void)state;
+    struct strace_log log = read_good(
+        "mremap(0x1000, 4096, 8192, MREMAP_MAYMOVE) = -1 ENOMEM (Cannot allocate memory) (INJECTED)\n"
+        "munmap(0x1001, 0) = 0 (INJECTED)\n"
+        "munmap(0x1000, 1) = 0 (INJECTED: args)\n"
+        "munmap(0x1000, 1) = 0 (INJECTED: args, retval) (DELAYED) <0.000010>\n"
+        "munmap(0x1000, 1) = 0 (DELAYED)\n"
+        "munmap(0x1000, 1) = -1 ENOMEM (INJECTED)\n"
+        "brk(NULL) = ? (DELAYED)\n");
+    static const enum strace_outcome outcomes[] = {STRACE_FAILED, STRACE_FAILED, STRACE_DONE, STRACE_FAILED,
+                                                   STRACE_DONE,   STRACE_FAILED, STRACE_NEVER};
+    assert_int_equal(log.count, sizeof outcomes / sizeof outcomes[0]);
+    for (size_t i = 0; i < log.count; i++)
+        assert_int_equal(log.ops[i].outcome, outcomes[i]);
+    strace_log_fini(&log);
+}
+
+/** A call whose name strace did not learn, as its task was killed; and what the mode of a process is. */
+static void test_unnamed(void **state)
+{
+    (void)state;
+    struct strace_log log = read_good("[ Process PID=7 runs in 32 bit mode. ]\n"
+                                      "7 ?\?\?( <unfinished ...>\n"
+                                      "8 ?\?\?( <unfinished ...>\n"
+                                      "7 <... ??? resumed>) = ?\n"
+                                      "8 +++ killed by SIGKILL +++\n"
+                                      "strace: Process 9 attached with 3 threads\n"
+                                      "7 ?\?\?() = ?\n");
+    assert_int_equal(log.count, 1);
+    assert_int_equal(log.others, 3);
+    strace_log_fini(&log);
+}
+
+/** strace -z: the second half follows at once, without its prefix. */
+static void test_broken_by_z(void **state)
+{
+    (void)state;
+    struct strace_log log = read_good("7 munmap(0x1000, 4096 <unfinished ...>\n"
+                                      ")                                       = 0\n"
+                                      "8 mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE, 3, 0 <unfinished ...>\n"
+                                      ") = 0x3000\n"
+                                      "8 clone(child_stack=NULL, flags=SIGCHLD <unfinished ...>\n"
+                                      ", child_tidptr=0x7) = 9\n");
+    assert_int_equal(log.count, 3);
+    check_op(&log.ops[0], STRACE_MUNMAP, STRACE_DONE, 0);
+    assert_int_equal(log.ops[0].pid, 7);
+    check_op(&log.ops[1], STRACE_MMAP, STRACE_DONE, 0x3000);
+    assert_int_equal(log.ops[1].pid, 8);
+    check_op(&log.ops[2], STRACE_FORK, STRACE_DONE, 9);
     strace_log_fini(&log);
 }
 
@@ -358,6 +516,8 @@ static const struct {
     {"brk(NULL) = 0xffffffffffffffff\n", 1, 13, "below the last page"},
 };
 
+/** A strict reader refuses each. Another one skips what it must, at the same place or before; where nothing is left, it
+ *  shows the same. */
 static void test_broken(void **state)
 {
     (void)state;
@@ -365,26 +525,375 @@ static void test_broken(void **state)
         const char *text = broken[i].text;
         struct strace_log log;
         struct strace_error error;
-        check_that(!read_bytes(text, strlen(text), &log, &error), "was read: %s", text);
+        check_that(!read_strictly(text, strlen(text), &log, &error), "was read: %s", text);
         check_that(error.line == broken[i].line && error.column == broken[i].column &&
                        strstr(error.message, broken[i].words) != NULL && !error.refused,
                    "%s -> line %" PRIu64 ", column %zu: %s", text, error.line, error.column, error.message);
         check_that(log.ops == NULL && log.count == 0, "something is left of: %s", text);
+        if (read_as(false, text, strlen(text), &log, &error))
+            strace_log_fini(&log);
+        else
+            check_that(error.line != 0 && strstr(error.message, "no line of this file") != NULL, "%s -> %s",
+                       text, error.message);
     }
 }
+
+/* ---------------------------------------------------------------------------------------------- odd lines */
+
+#define MAP "1 mmap(NULL, 4096, PROT_READ, MAP_PRIVATE, -1, 0) = 0x7f0000000000\n"
+
+/** Logs with odd lines of one kind; `kept` operations are delivered, and the first odd line stands where it is said. */
+static const struct {
+    const char *text;
+    enum strace_odd odd;
+    unsigned lines;
+    unsigned line;
+    unsigned column;
+    const char *words;
+    unsigned kept;
+} odd_logs[] = {
+    {MAP "\n" MAP " \t\n", STRACE_ODD_BLANK, 2, 2, 1, "a blank line", 2},
+    {"# a log\n  # of ours\n" MAP, STRACE_ODD_COMMENT, 2, 1, 1, "a comment", 1},
+    {MAP "the program's own output\n" MAP, STRACE_ODD_TEXT, 1, 2, 4, "'('", 2},
+    {MAP "12.5 percent done\n[x] y\n\x7f\x01\n" MAP, STRACE_ODD_TEXT, 3, 2, 13, "'('", 2},
+    {MAP "1 mmap(NULL, x) = 0x1000\n" MAP, STRACE_ODD_CALL, 1, 2, 14, "a length", 2},
+    {MAP "1 brk(NULL) = 0x1000 and more\n", STRACE_ODD_CALL, 1, 2, 21, "the end of the line", 1},
+    {MAP "2 futex(0x1, 0 <unfinished ...>\n" MAP, STRACE_ODD_UNFINISHED, 1, 2, 15, "never ends", 2},
+    {MAP "2 munmap(0x1000, 1 <unfinished ...>\n2 mmap(NULL, 1, PROT_NONE, MAP_PRIVATE, 3, 0) = 0x2000\n",
+     STRACE_ODD_UNFINISHED, 1, 2, 19, "never ends", 3},
+    {MAP "2 brk(0x1000 <unfinished ...>\n2 munmap(0x1000, 1 <unfinished ...>\n2 <... munmap resumed>) = 0\n",
+     STRACE_ODD_UNFINISHED, 1, 2, 13, "never ends", 4},
+    {"2 <... mmap resumed>) = 0x1000\n" MAP, STRACE_ODD_RESUMED, 1, 1, 8, "no beginning", 1},
+    {MAP " > /usr/lib/libc.so.6(mmap+0x30) [0x109a00]\n > /bin/x(main+0xd5) [0x125e]\n", STRACE_ODD_STACK, 2,
+     2, 1, "made with strace -k: record it without -k", 1},
+    {MAP "% time     seconds  usecs/call     calls    errors syscall\n"
+         "------ ----------- ----------- --------- --------- ----------------\n"
+         "  0.00    0.000000           0        10           mmap\n"
+         "100.00    0.000000           0        22         1 total\n" MAP,
+     STRACE_ODD_SUMMARY, 4, 2, 1, "made with strace -C: record it without -C", 2},
+    {MAP "strace: [ptrace] something went wrong\n", STRACE_ODD_NOTE, 1, 2, 1, "'strace: Process '", 1},
+    {MAP "1 mmap(NULL, 40", STRACE_ODD_CUT, 1, 2, 16, "cut off", 1},
+    {MAP "1 munmap(0x7f0000000000, 4096) =", STRACE_ODD_CUT, 1, 2, 33, "cut off", 1},
+};
+
+/** The tolerant reader, and that the strict one refuses each of these logs at the same place: where the odd line
+ *  that is a call never ends, it may have noticed later. */
+static void test_odd_lines(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof odd_logs / sizeof odd_logs[0]; i++) {
+        const char *text = odd_logs[i].text;
+        struct strace_error error;
+        struct strace_log log = read_tolerantly(text);
+        const struct strace_skipped *skipped = &log.skipped[odd_logs[i].odd];
+        check_that(skipped->lines == odd_logs[i].lines && strace_skipped_lines(&log) == odd_logs[i].lines,
+                   "%s -> %" PRIu64 " %s, %" PRIu64 " in all", text, skipped->lines,
+                   strace_odd_name(odd_logs[i].odd), strace_skipped_lines(&log));
+        check_that(skipped->first.line == odd_logs[i].line && skipped->first.column == odd_logs[i].column &&
+                       strstr(skipped->first.message, odd_logs[i].words) != NULL,
+                   "%s -> line %" PRIu64 ", column %zu: %s", text, skipped->first.line, skipped->first.column,
+                   skipped->first.message);
+        check_that(log.count == odd_logs[i].kept, "%s -> %zu operations", text, log.count);
+        strace_log_fini(&log);
+        check_that(!read_strictly(text, strlen(text), &log, &error), "was read: %s", text);
+        assert_true(odd_logs[i].odd == STRACE_ODD_UNFINISHED || error.line == odd_logs[i].line);
+    }
+}
+
+/** A line that turns out to be odd leaves nothing behind: no time, no process without a number. */
+static void test_no_trace(void **state)
+{
+    (void)state;
+    struct strace_log log = read_tolerantly("strace: Process 7 attached\n"
+                                            "[pid 8] brk(NULL) = 0x1000\n"
+                                            "99999.5 bottles of beer\n"
+                                            "some text\n"
+                                            "[pid 8] brk(NULL) = 0x1000\n");
+    assert_int_equal(log.count, 2);
+    assert_int_equal(log.ops[1].pid, 8); /* else 8 would be taken for the process that has no number */
+    assert_int_equal(log.ops[1].time_ns, 0);
+    assert_false(log.timed);
+    assert_int_equal(log.skipped[STRACE_ODD_TEXT].lines, 2);
+    strace_log_fini(&log);
+}
+
+/** Calls that never return are delivered as such, and their processes' next calls as if nothing were amiss. */
+static void test_unfinished(void **state)
+{
+    (void)state;
+    struct strace_log log = read_tolerantly("1 mremap(0x1000, 4096, 8192, 0 <unfinished ...>\n"
+                                            "2 munmap(0x5000, 4096 <unfinished ...>\n"
+                                            "1 brk(NULL) = 0x9000\n"
+                                            "3 read(3 <unfinished ...>\n");
+    assert_int_equal(log.count, 4);
+    check_op(&log.ops[0], STRACE_UNDER_WAY, STRACE_DONE, 2);
+    check_op(&log.ops[1], STRACE_MUNMAP, STRACE_NEVER, 0);
+    check_op(&log.ops[2], STRACE_MREMAP, STRACE_NEVER, 0);
+    check_op(&log.ops[3], STRACE_BRK, STRACE_DONE, 0x9000);
+    assert_int_equal(log.ops[1].pid, 2);
+    assert_int_equal(log.others, 1);
+    assert_int_equal(log.skipped[STRACE_ODD_UNFINISHED].lines, 3);
+    assert_int_equal(log.skipped[STRACE_ODD_UNFINISHED].first.line, 1);
+    strace_log_fini(&log);
+}
+
+/** A half whose end makes no sense is gone: its entry refers to nothing. */
+static void test_senseless_end(void **state)
+{
+    (void)state;
+    struct strace_log log = read_tolerantly("1 mremap(0x1000, 4096, 8192, 0 <unfinished ...>\n"
+                                            "1 <... mremap resumed>) = maybe\n"
+                                            "2 munmap(0x1000, 4096 <unfinished ...>\n"
+                                            "2 <... munmap resumed>) = 1\n"
+                                            "1 brk(NULL) = 0x9000\n");
+    assert_int_equal(log.count, 3);
+    assert_int_equal(log.ops[0].call, STRACE_UNDER_WAY);
+    assert_true(log.ops[0].result == STRACE_NO_END);
+    assert_int_equal(log.ops[1].call, STRACE_OTHER);
+    assert_int_equal(log.skipped[STRACE_ODD_CALL].lines, 2);
+    strace_log_fini(&log);
+}
+
+/** A last line without a line feed is read if it is whole; lines of other systems are read. */
+static void test_line_ends(void **state)
+{
+    (void)state;
+    struct strace_log log = read_tolerantly("7 brk(NULL) = 0x1000\r\n\r\n7 brk(NULL) = 0x6158000");
+    assert_int_equal(log.count, 2);
+    check_op(&log.ops[0], STRACE_BRK, STRACE_DONE, 0x1000);
+    check_op(&log.ops[1], STRACE_BRK, STRACE_DONE, 0x6158000);
+    assert_int_equal(strace_skipped_lines(&log), 1);
+    assert_int_equal(log.skipped[STRACE_ODD_BLANK].lines, 1);
+    assert_int_equal(log.lines, 3);
+    strace_log_fini(&log);
+}
+
+/** A log of nothing but odd lines is none: the first of them is shown. */
+static void test_nothing_understood(void **state)
+{
+    (void)state;
+    static const char text[] = "\nbrk(NUL) = 0x1000\nwhatever\n";
+    struct strace_log log;
+    struct strace_error error;
+    assert_false(read_as(false, text, sizeof text - 1, &log, &error));
+    assert_int_equal(error.line, 1);
+    assert_int_equal(error.column, 1);
+    assert_string_equal(error.message,
+                        "no line of this file is one of strace; the first: expected the name of a "
+                        "call, found a blank line");
+    assert_false(error.refused);
+    assert_true(log.count == 0 && log.ops == NULL && strace_skipped_lines(&log) == 0);
+}
+
+/* ------------------------------------------------------------------------------------- files of other kinds */
+
+static const struct {
+    const char *text;
+    const char *name;
+} others[] = {
+    {"           hello 17652 [001]  1929.576103:   syscalls:sys_enter_mmap: addr: 0x0, len: 0x2000\n",
+     "the output of perf script"},
+    {"\nperf 12/13 [000] 5.5: probe:x: (7f)\n", "the output of perf script"},
+    {"# tracer: nop\n#\n", "a trace of the kernel"},
+    {"            bash-18462   [000] .....  1948.585055: alloc_vmap_area: va_start: 18 size=2 align=1\n",
+     "a trace of the kernel"},
+    {"     kworker/0:1-12 [003] 17284.993652: free_vmap_area_noflush: va_start=0x0\n",
+     "a trace of the kernel"},
+    {"     0.010 ( 0.003 ms): cat/1234 mmap(len: 8192, prot: READ) = 0x7f19e36fe000\n",
+     "a log of perf trace"},
+    {"     0.000 (         ): sh/9 wait4(upid: -1) ...\n", "a log of perf trace"},
+    {"Attaching 3 probes...\n@[mmap]: 7\n", "the output of bpftrace"},
+    {"7f19e3537000-7f19e36fe000 r-xp 00026000 fd:00 1234   /lib/x.so\n", "a list of mappings"},
+    {"ffffffffff600000-ffffffffff601000 --xp 00000000 00:00 0 [vsyscall]\n", "a list of mappings"},
+    {"0xffffc90000000000-0xffffc90000005000   20480 irq_init+0x7/0x10 pages=4 vmalloc\n",
+     "a list of the kernel's areas"},
+    {"==1234== Memcheck, a memory error detector\n", "a log of valgrind"},
+    {"--1234-- malloc(100) = 0x4a5d040\n", "a log of valgrind"},
+    {"v 10400 3\nx 5 a.out\n", "a recording of heaptrack"},
+    {"= Start\n@ ./prog:[0x1190] + 0x556d4a2494a0 0x64\n", "a log of mtrace"},
+    {"@ ./prog:[0x11b5] - 0x556d4a2494a0\n", "a log of mtrace"},
+    {"% time     seconds  usecs/call     calls    errors syscall\n------ -----\n", "a summary of strace -c"},
+    {"\x28\xb5\x2f\xfd....\n", "a file compressed by zstd"},
+    {"\xfd"
+     "7zXZ\n",
+     "a file compressed by xz"},
+    {"BZh91AY&SY\n", "a file compressed by bzip2"},
+    {"PERFILE2h\n", "a recording of perf"},
+    {"\x7f"
+     "ELF\x02\x01\n",
+     "a program"},
+};
+
+static void test_other_formats(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+        for (int strict = 0; strict <= 1; strict++) {
+            struct strace_log log;
+            struct strace_error error;
+            assert_false(read_as(strict, others[i].text, strlen(others[i].text), &log, &error));
+            check_that(
+                strncmp(error.message, "this is ", 8) == 0 && strstr(error.message, others[i].name) != NULL &&
+                    strstr(error.message, ", which kva replay does not read yet") != NULL && error.line == 0,
+                "%s -> %s", others[i].text, error.message);
+        }
+    }
+}
+
+/** The lines of ltrace look like calls; what they are counts only where there is nothing to play. A program that
+ *  writes such lines does not make its log one of ltrace. */
+static void test_calls_of_libraries(void **state)
+{
+    (void)state;
+    struct strace_log log = read_tolerantly("7 a.out->malloc(24) = 0x5581\n7 free(0x5581) = <void>\n");
+    assert_int_equal(log.count, 0);
+    assert_non_null(log.format);
+    assert_string_equal(log.format, "a log of ltrace");
+    strace_log_fini(&log);
+    log = read_tolerantly(MAP "==12== Memcheck\n");
+    assert_int_equal(log.count, 1);
+    assert_int_equal(log.skipped[STRACE_ODD_TEXT].lines, 1);
+    strace_log_fini(&log);
+}
+
+/* ------------------------------------------------------------------------------------------- compressed logs */
+
+/** A log compressed by gzip; the caller frees *bytes. */
+static void compress_log(const char *text, size_t length, char **bytes, size_t *compressed)
+{
+    z_stream zlib = {0};
+    assert_int_equal(deflateInit2(&zlib, 9, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY), Z_OK);
+    *compressed = deflateBound(&zlib, (uLong)length);
+    *bytes = malloc(*compressed);
+    assert_non_null(*bytes);
+    zlib.next_in = (unsigned char *)(uintptr_t)text;
+    zlib.avail_in = (uInt)length;
+    zlib.next_out = (unsigned char *)*bytes;
+    zlib.avail_out = (uInt)*compressed;
+    assert_int_equal(deflate(&zlib, Z_FINISH), Z_STREAM_END);
+    *compressed -= zlib.avail_out;
+    deflateEnd(&zlib);
+}
+
+/** Lines that compress to more than a block: the fewest that need several reads of both kinds. */
+static char *long_log(size_t lines, size_t *length)
+{
+    char *text = malloc(lines * 80);
+    uint64_t random = 1;
+    assert_non_null(text);
+    *length = 0;
+    for (size_t i = 0; i < lines; i++) {
+        random = random * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+        *length += (size_t)sprintf(text + *length, "7 munmap(0x%" PRIx64 "000, %" PRIu64 ") = 0\n",
+                                   random >> 20, (random >> 40) + 1);
+    }
+    return text;
+}
+
+static void check_same_log(const struct strace_log *log, const char *text, size_t length)
+{
+    struct strace_log plain;
+    struct strace_error error;
+    assert_true(read_strictly(text, length, &plain, &error));
+    assert_int_equal(log->count, plain.count);
+    assert_int_equal(log->lines, plain.lines);
+    assert_memory_equal(log->ops, plain.ops, plain.count * sizeof *plain.ops);
+    strace_log_fini(&plain);
+}
+
+/** Compressed or not, one member or two, with padding after them: the same log. */
+static void test_compressed(void **state)
+{
+    (void)state;
+    size_t length, half, first, second;
+    char *text = long_log(20000, &length);
+    char *one, *two;
+    struct strace_log log;
+    struct strace_error error;
+    compress_log(text, length, &one, &first);
+    assert_true(first > 2 * 65536);
+    assert_true(read_strictly(one, first, &log, &error));
+    check_same_log(&log, text, length);
+    strace_log_fini(&log);
+    free(one);
+
+    half = length / 3; /* in the middle of a line */
+    compress_log(text, half, &one, &first);
+    compress_log(text + half, length - half, &two, &second);
+    char *both = calloc(1, first + second + 512);
+    assert_non_null(both);
+    memcpy(both, one, first);
+    memcpy(both + first, two, second);
+    assert_true(read_strictly(both, first + second + 512, &log, &error));
+    check_same_log(&log, text, length);
+    strace_log_fini(&log);
+    free(both);
+    free(one);
+    free(two);
+    free(text);
+}
+
+/** Compressed data that is cut off or damaged: what can be had of it is read, and strictly it is refused. */
+static void test_damaged(void **state)
+{
+    (void)state;
+    size_t length, compressed;
+    char *text = long_log(20000, &length);
+    char *bytes;
+    struct strace_log log;
+    struct strace_error error;
+    compress_log(text, length, &bytes, &compressed);
+    for (int damaged = 0; damaged <= 1; damaged++) {
+        size_t upto = damaged ? compressed : compressed - 1000;
+        if (damaged)
+            memset(bytes + compressed / 2, 0xff, 100);
+        assert_false(read_strictly(bytes, upto, &log, &error));
+        assert_true(!error.refused && error.line > 1000);
+        assert_true(read_as(false, bytes, upto, &log, &error));
+        assert_true(log.count > 1000 && log.count < 20000);
+        assert_int_equal(log.skipped[STRACE_ODD_CUT].lines, 1);
+        strace_log_fini(&log);
+    }
+    assert_false(read_as(false, bytes, 12, &log, &error));
+    assert_non_null(strstr(error.message, "the compressed log is cut off or damaged here"));
+    free(bytes);
+    free(text);
+}
+
+/** Between two lines, too, the end of damaged data is told: here a whole line has been decompressed. */
+static void test_cut_between_lines(void **state)
+{
+    (void)state;
+    static const char text[] = "7 brk(NULL) = 0x1000\n";
+    size_t compressed;
+    char *bytes;
+    struct strace_log log;
+    struct strace_error error;
+    compress_log(text, sizeof text - 1, &bytes, &compressed);
+    assert_true(read_as(false, bytes, compressed - 4, &log, &error)); /* without the length at its end */
+    assert_int_equal(log.count, 1);
+    assert_int_equal(log.skipped[STRACE_ODD_CUT].lines, 1);
+    assert_int_equal(log.skipped[STRACE_ODD_CUT].first.line, 2);
+    strace_log_fini(&log);
+    assert_false(read_strictly(bytes, compressed - 4, &log, &error));
+    assert_int_equal(error.line, 2);
+    free(bytes);
+}
+
+/* ------------------------------------------------------------------------------------ the log as a whole */
 
 /** No byte sequence but a log is one; zero bytes are shown as '?'. */
 static void test_binary(void **state)
 {
     (void)state;
     static const char bytes[] = "\x7f"
-                                "ELF\0\0\0\n";
+                                "FLE\0\0\0\n";
     struct strace_log log;
     struct strace_error error;
-    assert_false(read_bytes(bytes, sizeof bytes - 1, &log, &error));
+    assert_false(read_strictly(bytes, sizeof bytes - 1, &log, &error));
     assert_int_equal(error.line, 1);
     assert_int_equal(error.column, 1);
-    assert_string_equal(error.excerpt, "?ELF???");
+    assert_string_equal(error.excerpt, "?FLE???");
 }
 
 static void test_empty(void **state)
@@ -394,7 +903,9 @@ static void test_empty(void **state)
     struct strace_error error;
     FILE *in = fopen("/dev/null", "r");
     assert_non_null(in);
-    assert_false(strace_read(in, &log, &error));
+    assert_false(strace_read(in, false, &log, &error));
+    rewind(in);
+    assert_false(strace_read(in, true, &log, &error));
     fclose(in);
     assert_int_equal(error.line, 0);
     assert_string_equal(error.message, "the log is empty");
@@ -411,14 +922,43 @@ static void test_long_line(void **state)
     assert_non_null(bytes);
     memset(bytes, 'a', length);
     bytes[length - 1] = '\n';
-    assert_false(read_bytes(bytes, length, &log, &error));
+    assert_false(read_strictly(bytes, length, &log, &error));
     assert_int_equal(error.line, 1);
     assert_int_equal(error.column, STRACE_LINE_MAX + 1);
     assert_non_null(strstr(error.message, "at most 262144 bytes"));
     bytes[0] = 'b'; /* one byte less fits, and is read: it is the text that is wrong then */
     bytes[length - 2] = '\n';
-    assert_false(read_bytes(bytes, length - 1, &log, &error));
+    assert_false(read_strictly(bytes, length - 1, &log, &error));
     assert_non_null(strstr(error.message, "expected '('"));
+    free(bytes);
+}
+
+/** Where it is not refused, it is skipped, whatever its length, and the next line is read. */
+static void test_long_line_skipped(void **state)
+{
+    (void)state;
+    size_t length = 3 * STRACE_LINE_MAX;
+    char *bytes = malloc(length + sizeof GOOD);
+    struct strace_log log;
+    struct strace_error error;
+    assert_non_null(bytes);
+    memset(bytes, 'a', length);
+    bytes[length - 1] = '\n';
+    memcpy(bytes + length, GOOD, sizeof GOOD - 1);
+    assert_true(read_as(false, bytes, length + sizeof GOOD - 1, &log, &error));
+    assert_int_equal(log.count, 1);
+    assert_int_equal(log.lines, 2);
+    assert_int_equal(log.ops[0].line, 2);
+    assert_int_equal(log.skipped[STRACE_ODD_LONG].lines, 1);
+    assert_int_equal(log.skipped[STRACE_ODD_LONG].first.column, STRACE_LINE_MAX + 1);
+    strace_log_fini(&log);
+    /* and without an end */
+    memcpy(bytes, GOOD, sizeof GOOD - 1);
+    bytes[length - 1] = 'a';
+    assert_true(read_as(false, bytes, length, &log, &error));
+    assert_int_equal(log.count, 1);
+    assert_int_equal(log.skipped[STRACE_ODD_LONG].lines, 1);
+    strace_log_fini(&log);
     free(bytes);
 }
 
@@ -433,11 +973,11 @@ static void test_error_text(void **state)
     static const char line[] =
         "mmap(NULL, 1, PROT_NONE, MAP_PRIVATE|MAP_ANONYMOUS|MAP_NORESERVE|MAP_POPULATE|"
         "MAP_STACK|MAP_LOCKED, x, 0) = 0x1000\n";
-    assert_false(read_bytes("munmap(0, 1)\t\n", 14, &log, &error));
+    assert_false(read_strictly("munmap(0, 1)\t\n", 14, &log, &error));
     FILE *out = open_memstream(&text, &size);
     assert_non_null(out);
     strace_error_print(out, "a.log", &error);
-    assert_false(read_bytes(line, sizeof line - 1, &log, &error));
+    assert_false(read_strictly(line, sizeof line - 1, &log, &error));
     strace_error_print(out, "b.log", &error);
     assert_int_equal(fclose(out), 0);
     assert_string_equal(
@@ -450,17 +990,64 @@ static void test_error_text(void **state)
     free(text);
 }
 
+/** The first of each kind, with the kind and how many there were. */
+static void test_skipped_text(void **state)
+{
+    (void)state;
+    char *text = NULL;
+    size_t size = 0;
+    struct strace_log log = read_tolerantly("hello, world\n" MAP "\nbye, world\n");
+    FILE *out = open_memstream(&text, &size);
+    assert_non_null(out);
+    strace_skipped_print(out, "a.log", &log);
+    assert_int_equal(fclose(out), 0);
+    assert_string_equal(text, "a.log:1:6: text (2 lines): expected '(', found ','\n"
+                              "    hello, world\n"
+                              "         ^\n"
+                              "a.log:3:1: blank (1 line): expected the name of a call, found a blank line\n"
+                              "    \n"
+                              "    ^\n");
+    free(text);
+    strace_log_fini(&log);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_mmap),           cmocka_unit_test(test_flags),
-        cmocka_unit_test(test_other_calls),    cmocka_unit_test(test_outcomes),
-        cmocka_unit_test(test_halves),         cmocka_unit_test(test_superseded),
-        cmocka_unit_test(test_terminal),       cmocka_unit_test(test_times),
-        cmocka_unit_test(test_relative_times), cmocka_unit_test(test_errors_without_words),
-        cmocka_unit_test(test_broken),         cmocka_unit_test(test_binary),
-        cmocka_unit_test(test_empty),          cmocka_unit_test(test_long_line),
+        cmocka_unit_test(test_mmap),
+        cmocka_unit_test(test_flags),
+        cmocka_unit_test(test_other_calls),
+        cmocka_unit_test(test_outcomes),
+        cmocka_unit_test(test_halves),
+        cmocka_unit_test(test_superseded),
+        cmocka_unit_test(test_terminal),
+        cmocka_unit_test(test_times),
+        cmocka_unit_test(test_relative_times),
+        cmocka_unit_test(test_errors_without_words),
+        cmocka_unit_test(test_broken),
+        cmocka_unit_test(test_binary),
+        cmocka_unit_test(test_empty),
+        cmocka_unit_test(test_long_line),
         cmocka_unit_test(test_error_text),
+        cmocka_unit_test(test_whole_seconds),
+        cmocka_unit_test(test_fields),
+        cmocka_unit_test(test_raw),
+        cmocka_unit_test(test_tampering),
+        cmocka_unit_test(test_unnamed),
+        cmocka_unit_test(test_broken_by_z),
+        cmocka_unit_test(test_odd_lines),
+        cmocka_unit_test(test_no_trace),
+        cmocka_unit_test(test_unfinished),
+        cmocka_unit_test(test_senseless_end),
+        cmocka_unit_test(test_line_ends),
+        cmocka_unit_test(test_nothing_understood),
+        cmocka_unit_test(test_other_formats),
+        cmocka_unit_test(test_calls_of_libraries),
+        cmocka_unit_test(test_compressed),
+        cmocka_unit_test(test_damaged),
+        cmocka_unit_test(test_cut_between_lines),
+        cmocka_unit_test(test_long_line_skipped),
+        cmocka_unit_test(test_skipped_text),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -27,7 +27,7 @@ static struct replay resolve(const char *text)
     bool wrong;
     FILE *in = fmemopen((void *)(uintptr_t)text, strlen(text), "r");
     assert_non_null(in);
-    bool good = strace_read(in, &replay.log, &error);
+    bool good = strace_read(in, true, &replay.log, &error);
     fclose(in);
     check_that(good, "%s -> line %" PRIu64 ", column %zu: %s", text, error.line, error.column, error.message);
     check_that(script_resolve(&replay.log, &replay.script, message, &wrong), "%s -> %s", text, message);

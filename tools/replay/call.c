@@ -3,15 +3,20 @@
 /**
  * The grammar of one call in a strace log:
  *
- *      call      name "(" arguments ")" blanks "= " result [" <" seconds ">"]
- *      result    value | "-1 " ERROR [" (" text ")"] | "?" [" " ERROR [" (" text ")"]]
+ *      call      name "(" arguments ")" blanks "= " result {" (" tampering ")"} [" <" seconds ">"]
+ *      name      a word, or "???" where strace did not learn it
+ *      result    value | "-1 " error | "?" [" " error]
+ *      error     ERROR [" (" text ")"] | "(errno " number ")"
+ *      tampering "INJECTED" (strace made the result up, and the call did not take place), "INJECTED: ...", "DELAYED"
  *      mmap      address ", " length ", " prot ", " flags ", " descriptor ", " offset      (mmap2 likewise)
  *      munmap    address ", " length
  *      mremap    address ", " length ", " length ", " flags [", " address]
  *      brk       address
  *      mprotect  address ", " length ", " prot
  *      fork      nothing; vfork likewise
- *      execve, clone, clone3: the arguments are passed over, except for "flags=" flags of a clone
+ *      execve, clone, clone3: the arguments are passed over, except for "flags=" flags of a clone. With -e raw the
+ *      flags of clone are its first argument, and those of clone3 do not show: it is taken for one that makes a
+ *      thread, as it nearly always does
  *      address   "NULL" | number
  *      flags     word {"|" word}, a word being a name, a number, or number "<<" name; a comment may follow
  *
@@ -98,11 +103,13 @@ static bool word_is(const struct cursor *cursor, size_t begin, size_t length, co
 static bool read_name(struct cursor *cursor, enum strace_call *call, uint8_t *flags)
 {
     size_t begin = cursor->at;
+    *call = STRACE_OTHER;
+    *flags = 0;
+    if (text_accept(cursor, "???"))
+        return text_expect(cursor, "(");
     size_t length = skip_word(cursor);
     if (length == 0)
         return text_fail(cursor, "the name of a call, '<...', '+++' or '---'");
-    *call = STRACE_OTHER;
-    *flags = 0;
     for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++) {
         if (!word_is(cursor, begin, length, calls[i].name))
             continue;
@@ -173,13 +180,13 @@ static bool read_flags(struct cursor *cursor, const char *prefix, const struct f
     return true;
 }
 
-/** A file descriptor: -1 or a number, with the file's name in <> (strace -y). Names may hold '>' as part of
+/** A file descriptor: -1 or a number (-e raw writes 0xffffffff), with the file's name in <> (strace -y). Names may hold '>' as part of
  *  "->"; the one that counts stands before the comma. */
 static bool read_descriptor(struct cursor *cursor)
 {
     uint64_t number;
     text_accept(cursor, "-");
-    if (!text_decimal(cursor, "a file descriptor", &number))
+    if (!text_number(cursor, "a file descriptor", &number))
         return false;
     if (!text_accept(cursor, "<"))
         return true;
@@ -287,10 +294,21 @@ static bool skip_arguments(struct cursor *cursor)
     return text_fail_at(cursor, cursor->text->length, "') = ' and a result");
 }
 
+/** The numbers of a clone or clone3 under -e raw. */
+static bool read_raw_clone(struct cursor *cursor, struct strace_op *op)
+{
+    bool is_clone3 = cursor->text->bytes[5] == '3';
+    if (is_clone3)
+        op->flags |= STRACE_SHARED_VM;
+    return (is_clone3 || read_flags(cursor, "", clone_flags, &op->flags)) && skip_arguments(cursor);
+}
+
 /** The flags of a clone: "flags=" stands at the beginning of an argument. */
 static bool read_clone(struct cursor *cursor, struct strace_op *op)
 {
     size_t begin = cursor->at;
+    if (text_is_digit(text_peek(cursor)))
+        return read_raw_clone(cursor, op);
     while (!text_at_end(cursor)) {
         bool fresh = cursor->at == begin || cursor->text->bytes[cursor->at - 1] == ' ' ||
                      cursor->text->bytes[cursor->at - 1] == '{';
@@ -321,6 +339,7 @@ static bool read_arguments(struct cursor *cursor, bool is_clone, struct strace_o
     case STRACE_EXECVE:
     case STRACE_OTHER:
     case STRACE_EXIT:
+    case STRACE_UNDER_WAY:
         break;
     }
     return skip_arguments(cursor);
@@ -328,12 +347,17 @@ static bool read_arguments(struct cursor *cursor, bool is_clone, struct strace_o
 
 /* ----------------------------------------------------------------------------------------------- result */
 
-/** " ENAME (what it means)", the parenthesis if it is there. */
+/** " ENAME (what it means)", the parenthesis if it is there; " (errno 512)" where strace has no name. */
 static bool read_error_name(struct cursor *cursor)
 {
+    uint64_t number;
+    if (text_accept(cursor, " (errno "))
+        return text_decimal(cursor, "the number of an error", &number) && text_expect(cursor, ")");
     if (!text_expect(cursor, " E"))
         return false;
     skip_word(cursor);
+    if (text_sees(cursor, " (INJECTED") || text_sees(cursor, " (DELAYED"))
+        return true;
     if (!text_accept(cursor, " (")) /* strace writes it, tools that shorten logs may not */
         return true;
     while (!text_at_end(cursor) && text_peek(cursor) != ')')
@@ -341,15 +365,48 @@ static bool read_error_name(struct cursor *cursor)
     return text_expect(cursor, ")");
 }
 
-/** The time that the call took (strace -T), and then the end of the line. */
-static bool read_end(struct cursor *cursor)
+/** What strace has done to the call. If it made the result up, the call did not take place. */
+static void read_tampering(struct cursor *cursor, struct strace_op *op)
+{
+    if (text_accept(cursor, " (INJECTED)") || text_accept(cursor, " (INJECTED: args, retval)"))
+        op->outcome = STRACE_FAILED;
+    else
+        text_accept(cursor, " (INJECTED: args)");
+    text_accept(cursor, " (DELAYED)");
+}
+
+/** The time that the call took (strace -T). */
+static bool read_duration(struct cursor *cursor)
 {
     uint64_t part;
-    if (text_accept(cursor, " <"))
-        if (!text_decimal(cursor, "seconds", &part) || !text_expect(cursor, ".") ||
-            !text_decimal(cursor, "microseconds", &part) || !text_expect(cursor, ">"))
-            return false;
+    if (!text_accept(cursor, " <"))
+        return true;
+    if (!text_decimal(cursor, "seconds", &part))
+        return false;
+    if (text_accept(cursor, ".") && !text_decimal(cursor, "microseconds", &part))
+        return false;
+    return text_expect(cursor, ">");
+}
+
+/** What stands after the result, up to the end of the line. */
+static bool read_end(struct cursor *cursor, struct strace_op *op)
+{
+    read_tampering(cursor, op);
+    if (!read_duration(cursor))
+        return false;
     return text_at_end(cursor) || text_fail(cursor, "the end of the line");
+}
+
+/** A new process: its number (-e raw: hexadecimal), its name (-Y), and a comment on its number elsewhere. */
+static bool read_child(struct cursor *cursor, uint64_t *pid)
+{
+    if (!text_number(cursor, "a process number, -1 or ?", pid))
+        return false;
+    text_skip_name(cursor);
+    if (text_accept(cursor, " /* "))
+        while (!text_at_end(cursor) && !text_accept(cursor, " */"))
+            cursor->at++;
+    return true;
 }
 
 /** What was returned, as far as it concerns the player. */
@@ -363,13 +420,14 @@ static bool read_value(struct cursor *cursor, struct strace_op *op)
             return text_fail(cursor, "an address (0x...), -1 or ?");
         return text_number(cursor, "an address (0x...), -1 or ?", &op->result);
     case STRACE_FORK:
-        return text_decimal(cursor, "a process number, -1 or ?", &op->result);
+        return read_child(cursor, &op->result);
     case STRACE_MUNMAP:
     case STRACE_MPROTECT:
     case STRACE_EXECVE:
         return text_accept(cursor, "0") || text_fail(cursor, "0, -1 or ?");
     case STRACE_OTHER:
     case STRACE_EXIT:
+    case STRACE_UNDER_WAY:
         break;
     }
     cursor->at = cursor->text->length; /* anything may follow in a call that is skipped */
@@ -390,14 +448,15 @@ static bool read_result(struct cursor *cursor, struct strace_op *op, struct plac
         return read_value(cursor, op);
     if (text_accept(cursor, "-1")) {
         op->outcome = STRACE_FAILED;
-        return read_error_name(cursor) && read_end(cursor);
+        return read_error_name(cursor) && read_end(cursor, op);
     }
     if (text_accept(cursor, "?")) {
         op->outcome = STRACE_NEVER;
-        return (text_at_end(cursor) || text_sees(cursor, " <") || read_error_name(cursor)) &&
-               read_end(cursor);
+        return (text_at_end(cursor) || text_sees(cursor, " <") || text_sees(cursor, " (DELAYED)") ||
+                read_error_name(cursor)) &&
+               read_end(cursor, op);
     }
-    return read_value(cursor, op) && read_end(cursor);
+    return read_value(cursor, op) && read_end(cursor, op);
 }
 
 /* -------------------------------------------------------------------------------- what can have succeeded */
@@ -460,6 +519,7 @@ static bool check_done(const struct cursor *cursor, const struct strace_op *op, 
     case STRACE_EXECVE:
     case STRACE_OTHER:
     case STRACE_EXIT:
+    case STRACE_UNDER_WAY:
         break;
     }
     return true;

@@ -3,7 +3,7 @@
 /**
  * The command `kva replay`: read a log, resolve it, look at it on each engine, measure, report.
  *
- * All is read and resolved before anything is played, so parsing is in no figure, and a log with an error
+ * All is read and resolved before anything is played, so parsing is in no figure, and a log that is refused
  * leaves nothing half done. The rounds of the engines are interleaved (A B, B A, A B ...), so that a change
  * of the machine's pace in the middle of a run hits all of them alike.
  */
@@ -14,6 +14,7 @@
 #include "../common/exit.h"
 #include "../common/number.h"
 #include "../common/progress.h"
+#include "format.h"
 #include "report.h"
 
 #include <argp.h>
@@ -30,11 +31,18 @@
 #define REPEAT_MAX 1000000
 #define SAMPLES_DEFAULT 10
 
-enum { OPTION_JSON = 256, OPTION_SAMPLES };
+/** With more segments than this in one space, scan is played only when it is asked for: its calls walk over them, at
+ *  some nanoseconds each, so that it alone would take nearly all of the time. */
+#define SCAN_SEGMENTS 4096
+
+enum { OPTION_JSON = 256, OPTION_SAMPLES, OPTION_STRICT };
 
 struct command {
     const char *file;
     struct engines engines;
+    bool engines_given; /* by --engine */
+    bool strict;
+    bool verbose;
     size_t repeat; /* 0: until ROUNDS_NS have passed */
     size_t samples;
     bool json;
@@ -43,9 +51,14 @@ struct command {
 /* ------------------------------------------------------------------------------------------ command line */
 
 static const struct argp_option options[] = {
-    {"engine", 'e', "LIST", 0, "Engines to play on: all (the default), or names with commas", 0},
+    {"engine", 'e', "LIST", 0,
+     "Engines to play on: all, or names with commas (default: all, but for scan where there are thousands of "
+     "segments)",
+     0},
     {"repeat", 'r', "N", 0, "Play N times on each engine (default: for about a second in all)", 0},
     {"samples", OPTION_SAMPLES, "N", 0, "Lines of the table over time, 1 to 1000 (default: 10)", 0},
+    {"strict", OPTION_STRICT, NULL, 0, "Refuse the log at the first line that is not understood", 0},
+    {"verbose", 'v', NULL, 0, "Name each line that is unknown, implied, displaced or refused", 0},
     {"json", OPTION_JSON, NULL, 0, "Write one JSON document instead of text", 0},
     {0},
 };
@@ -71,12 +84,19 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
         wrong = engines_parse(argument, &known, &command->engines, message);
         if (wrong != NULL)
             argp_error(state, "%s", wrong);
+        command->engines_given = true;
         return 0;
     case 'r':
         command->repeat = number_or_usage(state, "--repeat", argument, REPEAT_MAX);
         return 0;
     case OPTION_SAMPLES:
         command->samples = number_or_usage(state, "--samples", argument, REPORT_SAMPLES);
+        return 0;
+    case OPTION_STRICT:
+        command->strict = true;
+        return 0;
+    case 'v':
+        command->verbose = true;
         return 0;
     case OPTION_JSON:
         command->json = true;
@@ -98,17 +118,26 @@ static const struct argp parser = {
     .options = options,
     .parser = parse_option,
     .args_doc = "FILE",
-    .doc =
-        "Play a recorded log of a program's mmap, munmap, mremap and brk calls on each engine.\v"
-        "FILE is a log of\n"
-        "  strace -f -ttt -e trace=mmap,munmap,mremap,brk,execve,fork,vfork,clone,clone3 -o FILE PROGRAM\n"
-        "or - for standard input. Other calls in it are skipped, process numbers and times may be missing.\n"
-        "\n"
-        "The engines are the library's. The list walk of kva test is not among them: it cannot take the "
-        "highest fit, reserve a place, or resize, which a replay needs.\n"
-        "\n"
-        "Exit status: 0 played, all engines alike; 1 the log cannot be read, or engines differ; 2 wrong "
-        "command line; 3 the system refused.",
+    .doc = "Play a recorded log of a program's mmap, munmap, mremap and brk calls on each engine.\v"
+           "FILE is a log of\n"
+           "  strace -f -ttt -e trace=mmap,munmap,mremap,brk,execve,fork,vfork,clone,clone3 -o FILE PROGRAM\n"
+           "or - for standard input; gzip's compression is undone. Other calls in it are skipped, process "
+           "numbers and "
+           "times may be missing.\n"
+           "\n"
+           "Lines that are not understood are skipped and counted by kind, and the first of each kind is "
+           "shown: text "
+           "(output of the program, say), call (a call to play, but with arguments or a result that make no "
+           "sense), "
+           "unfinished (it has no end), resumed (it has no beginning), blank, comment, stack (strace -k), "
+           "summary "
+           "(strace -C), note (a message of strace), long, cut (the log ends in the middle of it).\n"
+           "\n"
+           "The engines are the library's. The list walk of kva test is not among them: it cannot take the "
+           "highest fit, reserve a place, or resize, which a replay needs.\n"
+           "\n"
+           "Exit status: 0 played, all engines alike; 1 the log cannot be read, or engines differ; 2 wrong "
+           "command line; 3 the system refused.",
 };
 
 /* --------------------------------------------------------------------------------------------- measuring */
@@ -189,17 +218,37 @@ static int measure(const struct command *command, struct report *report, struct 
     return code;
 }
 
+/** Take an engine, which is not the first, from those that are to play. */
+static void leave_out(struct report *report, struct player **players, const char *name)
+{
+    for (size_t i = 1; i < report->engine_count; i++) {
+        struct engine_report *engine = &report->engines[i];
+        if (strcmp(engine->name, name) != 0)
+            continue;
+        player_destroy(players[i]);
+        free(engine->rounds_ns);
+        report->left_out = name;
+        report->engine_count--;
+        memmove(engine, engine + 1, (report->engine_count - i) * sizeof *engine);
+        memmove(&players[i], &players[i + 1], (report->engine_count - i) * sizeof *players);
+    }
+}
+
 /** Look at the replay on each engine. The samples of the first are kept; those of the others must equal them.
  *  A sample has no padding, so it can be compared as bytes. */
-static int observe(struct report *report, struct player *const *players, struct sample *spare, size_t count)
+static int observe(const struct command *command, struct report *report, struct player **players,
+                   struct sample *spare)
 {
     char message[PLAYER_MESSAGE];
     for (size_t i = 0; i < report->engine_count; i++) {
         struct engine_report *engine = &report->engines[i];
         struct sample *samples = i == 0 ? report->samples : spare;
-        enum played played = player_observe(players[i], samples, count, &engine->observed, message);
+        enum played played =
+            player_observe(players[i], samples, command->samples, &engine->observed, message);
         if (played != PLAYED_OK)
             return complain(engine->name, played, message);
+        if (i == 0 && !command->engines_given && engine->observed.peak_segments_one > SCAN_SEGMENTS)
+            leave_out(report, players, "scan");
         report->sample_count = engine->observed.sample_count;
         if (memcmp(samples, report->samples, report->sample_count * sizeof *samples) != 0)
             return complain(engine->name, PLAYED_WRONG, "its spaces look different from the first engine's");
@@ -246,7 +295,7 @@ static int play_and_report(const struct command *command, struct report *report)
     struct stage stage = {0};
     int code = set_stage(command, report, &stage) ? TOOL_OK : refuse("out of memory");
     if (code == TOOL_OK)
-        code = observe(report, stage.players, stage.samples + command->samples, command->samples);
+        code = observe(command, report, stage.players, stage.samples + command->samples);
     if (code == TOOL_OK)
         code = measure(command, report, stage.players);
     if (code == TOOL_OK && !(command->json ? report_json(report) : report_text(report)))
@@ -255,11 +304,22 @@ static int play_and_report(const struct command *command, struct report *report)
     return code;
 }
 
+/** The log has no call to play: say so, and what it may be, and what was skipped. */
+static int nothing_to_play(const char *name, const struct strace_log *log)
+{
+    if (log->format != NULL)
+        fprintf(stderr, "kva replay: %s: " FORMAT_MESSAGE "\n", name, log->format);
+    else
+        fprintf(stderr, "kva replay: %s: there is no mmap, munmap, mremap or brk to play in it\n", name);
+    strace_skipped_print(stderr, name, log);
+    return TOOL_WRONG;
+}
+
 /** Resolve a log, and play it. */
 static int run_log(const struct command *command, const char *name, const struct strace_log *log)
 {
     struct script script;
-    struct report report = {.file = name, .log = log, .script = &script};
+    struct report report = {.file = name, .log = log, .script = &script, .verbose = command->verbose};
     char message[256];
     bool wrong;
     int code;
@@ -267,9 +327,8 @@ static int run_log(const struct command *command, const char *name, const struct
         fprintf(stderr, "kva replay: %s: %s\n", name, message);
         return wrong ? TOOL_WRONG : TOOL_REFUSED;
     }
-    if (script.calls == 0) {
-        fprintf(stderr, "kva replay: %s: there is no mmap, munmap, mremap or brk to play in it\n", name);
-        code = TOOL_WRONG;
+    if (report_played(&script.counts) == 0) {
+        code = nothing_to_play(name, log);
     } else {
         code = play_and_report(command, &report);
     }
@@ -288,7 +347,7 @@ static int run(const struct command *command)
         fprintf(stderr, "kva replay: %s: %s\n", name, strerror(errno));
         return TOOL_REFUSED;
     }
-    bool good = strace_read(in, &log, &error);
+    bool good = strace_read(in, command->strict, &log, &error);
     if (!is_stdin)
         fclose(in);
     if (!good) {

@@ -16,7 +16,7 @@ static double ns_per_call(const struct report *report, const struct engine_repor
     return report->script->calls == 0 ? 0 : (double)engine->rounds_ns[index] / (double)report->script->calls;
 }
 
-static uint64_t played(const struct script_counts *counts)
+uint64_t report_played(const struct script_counts *counts)
 {
     return counts->mmaps + counts->munmaps + counts->mremaps + counts->brks;
 }
@@ -50,6 +50,52 @@ static const char *format_bytes(char text[NUMBER_ROOM], uint64_t bytes)
     return text;
 }
 
+/** The lines that were skipped, by kind; nothing when there are none. */
+static void print_skipped_counts(const struct strace_log *log)
+{
+    char text[NUMBER_ROOM];
+    uint64_t lines = strace_skipped_lines(log);
+    const char *between = ": ";
+    if (lines == 0)
+        return;
+    printf("  odd      %s line%s skipped", format_count(text, lines), lines == 1 ? "" : "s");
+    for (enum strace_odd odd = 0; odd < STRACE_ODDS; odd++) {
+        if (log->skipped[odd].lines == 0)
+            continue;
+        printf("%s%s %s", between, format_count(text, log->skipped[odd].lines), strace_odd_name(odd));
+        between = ", ";
+    }
+    printf("\n");
+}
+
+/** The call that a note is about. */
+static void print_op(const struct strace_op *op)
+{
+    const char *name = strace_call_name((enum strace_call)op->call);
+    unsigned long long address = op->address, length = op->length, result = op->result;
+    if (op->call == STRACE_MREMAP)
+        printf("%s(0x%llx, %llu, %llu) = 0x%llx\n", name, address, length, (unsigned long long)op->new_length,
+               result);
+    else if (op->call == STRACE_MMAP || op->call == STRACE_MUNMAP)
+        printf("%s(0x%llx, %llu) = 0x%llx\n", name, address, length, result);
+    else
+        printf("%s = 0x%llx\n", name, result);
+}
+
+/** The lines that there are notes on, in the order of the replay. */
+static void print_notes(const struct report *report)
+{
+    const struct script *script = report->script;
+    if (script->note_count != 0)
+        printf("\nNotes, by line:\n\n");
+    for (size_t i = 0; i < script->note_count; i++) {
+        const struct strace_op *op = &report->log->ops[script->notes[i].op];
+        printf("%s:%lu: %s: ", report->file, (unsigned long)op->line,
+               script_note_name((enum script_note_kind)script->notes[i].kind));
+        print_op(op);
+    }
+}
+
 static void print_summary(const struct report *report)
 {
     const struct script_counts *counts = &report->script->counts;
@@ -61,12 +107,13 @@ static void print_summary(const struct report *report)
     if (log->timed && log->count != 0)
         printf(", %.3f s", seconds_at(log, log->count - 1));
     printf("\n  played   %s: %llu mmap, %llu munmap, %llu mremap, %llu brk\n",
-           format_count(calls, played(counts)), (unsigned long long)counts->mmaps,
+           format_count(calls, report_played(counts)), (unsigned long long)counts->mmaps,
            (unsigned long long)counts->munmaps, (unsigned long long)counts->mremaps,
            (unsigned long long)counts->brks);
     printf("  skipped  %llu mprotect, %llu that failed, %llu other call%s\n",
            (unsigned long long)counts->mprotects, (unsigned long long)counts->failed,
            (unsigned long long)log->others, log->others == 1 ? "" : "s");
+    print_skipped_counts(log);
     printf("  notes    %llu of unknown addresses, %llu implied, %llu displaced, %llu refused\n",
            (unsigned long long)counts->unknown, (unsigned long long)counts->implied,
            (unsigned long long)counts->displaced, (unsigned long long)counts->refused);
@@ -144,10 +191,61 @@ bool report_text(const struct report *report)
     if (report->engine_count > 1)
         printf("\nAll engines gave the same addresses in all %llu call%s.\n",
                (unsigned long long)report->script->calls, report->script->calls == 1 ? "" : "s");
+    if (report->left_out != NULL)
+        printf("\nLeft out: %s, for which there are too many segments. --engine=all plays it, too.\n",
+               report->left_out);
+    if (report->verbose)
+        print_notes(report);
+    if (strace_skipped_lines(report->log) != 0)
+        printf("\nLines that were skipped, the first of each kind:\n\n");
+    strace_skipped_print(stdout, report->file, report->log);
     return true;
 }
 
 /* -------------------------------------------------------------------------------------------------- JSON */
+
+/** The lines that were skipped, by kind: all kinds, for those who add up. */
+static json_t *skipped_json(const struct strace_log *log, bool *good)
+{
+    json_t *object = json_object();
+    for (enum strace_odd odd = 0; odd < STRACE_ODDS; odd++)
+        json_put(object, strace_odd_name(odd), json_count(log->skipped[odd].lines), good);
+    return object;
+}
+
+/** The first of each kind that there is. */
+static json_t *first_skipped_json(const struct strace_log *log, bool *good)
+{
+    json_t *array = json_array();
+    for (enum strace_odd odd = 0; odd < STRACE_ODDS; odd++) {
+        const struct strace_error *first = &log->skipped[odd].first;
+        if (log->skipped[odd].lines == 0)
+            continue;
+        json_t *object = json_object();
+        json_put(object, "kind", json_string(strace_odd_name(odd)), good);
+        json_put(object, "line", json_count(first->line), good);
+        json_put(object, "column", json_count(first->column), good);
+        json_put(object, "message", json_text(first->message), good);
+        json_add(array, object, good);
+    }
+    return array;
+}
+
+/** The lines that there are notes on. */
+static json_t *notes_json(const struct report *report, bool *good)
+{
+    json_t *array = json_array();
+    for (size_t i = 0; i < report->script->note_count; i++) {
+        const struct script_note *note = &report->script->notes[i];
+        const struct strace_op *op = &report->log->ops[note->op];
+        json_t *object = json_object();
+        json_put(object, "kind", json_string(script_note_name((enum script_note_kind)note->kind)), good);
+        json_put(object, "line", json_count(op->line), good);
+        json_put(object, "call", json_string(strace_call_name((enum strace_call)op->call)), good);
+        json_add(array, object, good);
+    }
+    return array;
+}
 
 static json_t *log_json(const struct report *report, bool *good)
 {
@@ -167,6 +265,9 @@ static json_t *log_json(const struct report *report, bool *good)
     json_put(object, "mprotect", json_count(counts->mprotects), good);
     json_put(object, "failed", json_count(counts->failed), good);
     json_put(object, "others", json_count(log->others), good);
+    json_put(object, "skipped_lines", json_count(strace_skipped_lines(log)), good);
+    json_put(object, "skipped", skipped_json(log, good), good);
+    json_put(object, "first_skipped", first_skipped_json(log, good), good);
     json_put(object, "unknown", json_count(counts->unknown), good);
     json_put(object, "implied", json_count(counts->implied), good);
     json_put(object, "displaced", json_count(counts->displaced), good);
@@ -221,7 +322,10 @@ bool report_json(const struct report *report)
     for (size_t i = 0; i < report->sample_count; i++)
         json_add(samples, sample_json(report, &report->samples[i], &good), &good);
     json_put(root, "log", log_json(report, &good), &good);
+    if (report->verbose)
+        json_put(root, "notes", notes_json(report, &good), &good);
     json_put(root, "engines", engines, &good);
+    json_put(root, "left_out", report->left_out == NULL ? json_null() : json_string(report->left_out), &good);
     json_put(root, "samples", samples, &good);
     return json_end(root, stdout, good);
 }

@@ -29,7 +29,12 @@ struct report {
     size_t engine_count;
     struct sample *samples; /* the same on every engine */
     size_t sample_count;
+    const char *left_out; /* an engine that was not asked for, and would take too long; or NULL */
+    bool verbose;         /* name the lines that there are notes on */
 };
+
+/** How many calls of the log were played. */
+uint64_t report_played(const struct script_counts *counts);
 
 /** Write text or JSON to stdout. False: no memory. */
 bool report_text(const struct report *report);

@@ -18,6 +18,7 @@ struct room {
     uint64_t heap_first;     /* where the heap begins, and the first address behind it; logged */
     uint64_t heap_end;
     bool heap_known;
+    struct task *under_way; /* tasks in it that have a call under way */
 };
 
 /** How far a mapping of ours is from where the log has it, modulo 2^64. Segments refer to it as their owner;
@@ -36,7 +37,12 @@ struct shift_chunk {
 struct task {
     struct task *next; /* all of them */
     struct room *room; /* NULL when it has ended */
+    struct task *next_under_way;
+    size_t under_way; /* the operation that has begun and is not played yet, or NO_OP */
+    size_t played;    /* the operation that was played before its turn, or NO_OP */
 };
+
+#define NO_OP SIZE_MAX
 
 struct resolver {
     const struct strace_log *log;
@@ -74,6 +80,27 @@ static bool good(struct resolver *r, enum kva_status status, const char *what, u
              (unsigned long)r->log->ops[r->op].line, what, (unsigned long long)address,
              kva_status_name(status), kva_status_text(status));
     return false;
+}
+
+/** Count what an operation is remarkable for, and keep a note of it. */
+static bool note(struct resolver *r, enum script_note_kind kind, uint64_t times)
+{
+    struct script *script = r->script;
+    uint64_t *const counts[] = {&r->counts->unknown, &r->counts->implied, &r->counts->displaced,
+                                &r->counts->refused};
+    if (times == 0)
+        return true;
+    *counts[kind] += times;
+    if (script->note_count == script->note_room) {
+        size_t room = script->note_room == 0 ? 64 : script->note_room * 2;
+        struct script_note *notes = realloc(script->notes, room * sizeof *notes);
+        if (notes == NULL)
+            return no_memory(r);
+        script->notes = notes;
+        script->note_room = room;
+    }
+    script->notes[script->note_count++] = (struct script_note){.op = (uint32_t)r->op, .kind = (uint8_t)kind};
+    return true;
 }
 
 /* ------------------------------------------------------------------------------------------------- steps */
@@ -196,14 +223,15 @@ static bool give_logged(struct resolver *r, struct room *room, uint64_t start, u
     return true;
 }
 
-/** The log maps a range that should be free: give back what it has not unmapped there. */
+static bool play_under_way(struct resolver *r, struct room *room, uint64_t start, uint64_t size);
+
+/** The log maps a range that should be free: play the calls under way that give it up, then give back what the log
+ *  has not unmapped there. */
 static bool clear_logged(struct resolver *r, struct room *room, uint64_t start, uint64_t size)
 {
     uint64_t parts;
-    if (!give_logged(r, room, start, size, &parts))
-        return false;
-    r->counts->implied += parts;
-    return true;
+    return play_under_way(r, room, start, size) && give_logged(r, room, start, size, &parts) &&
+           note(r, NOTE_IMPLIED, parts);
 }
 
 static struct shift *new_shift(struct resolver *r, uint64_t distance)
@@ -245,18 +273,14 @@ static bool take_for(struct resolver *r, struct room *room, uint64_t logged, uin
         if (!take_highest(r, room, size, &start, &taken))
             return false;
     }
-    r->counts->refused += taken ? 0 : 1;
-    return !taken || know(r, room, logged, start, size);
+    return taken ? know(r, room, logged, start, size) : note(r, NOTE_REFUSED, 1);
 }
 
 /** As take_for, for a place that the program insisted on. */
 static bool take_fixed(struct resolver *r, struct room *room, uint64_t logged, uint64_t wanted, uint64_t size)
 {
     bool displaced;
-    if (!take_for(r, room, logged, wanted, size, &displaced))
-        return false;
-    r->counts->displaced += displaced ? 1 : 0;
-    return true;
+    return take_for(r, room, logged, wanted, size, &displaced) && note(r, NOTE_DISPLACED, displaced ? 1 : 0);
 }
 
 /** Grow the mapping whose last address in the log is `last` by `more` bytes that the log has free behind it.
@@ -346,11 +370,25 @@ static void free_room(struct room *room)
     free(room);
 }
 
+/** The call of a task that is under way is so no longer. */
+static void end_under_way(struct task *task)
+{
+    struct task **link = &task->room->under_way;
+    if (task->under_way == NO_OP)
+        return;
+    while (*link != task)
+        link = &(*link)->next_under_way;
+    *link = task->next_under_way;
+    task->under_way = NO_OP;
+}
+
 /** A process leaves its address space; the last one ends it. */
 static bool leave_room(struct resolver *r, struct task *task)
 {
     struct room *room = task->room;
     struct room **link = &r->rooms;
+    if (room != NULL)
+        end_under_way(task);
     task->room = NULL;
     if (room == NULL || --room->users != 0)
         return true;
@@ -385,6 +423,8 @@ static struct task *task_of(struct resolver *r, uint32_t pid)
     if (task == NULL)
         return NULL;
     task->next = r->tasks;
+    task->under_way = NO_OP;
+    task->played = NO_OP;
     r->tasks = task;
     r->counts->processes++;
     *place = task;
@@ -449,10 +489,8 @@ static bool play_munmap(struct resolver *r, struct room *room, const struct stra
 {
     uint64_t parts;
     r->counts->munmaps++;
-    if (!give_logged(r, room, op->address, page_up(op->length), &parts))
-        return false;
-    r->counts->unknown += parts == 0 ? 1 : 0;
-    return true;
+    return give_logged(r, room, op->address, page_up(op->length), &parts) &&
+           note(r, NOTE_UNKNOWN, parts == 0 ? 1 : 0);
 }
 
 /** mremap that grew where it was: in ours too, or, where something of ours stands behind, by moving. */
@@ -467,10 +505,8 @@ static bool grow_mapping(struct resolver *r, struct room *room, uint64_t old, ui
     if (!grow_at(r, room, old + old_size - 1, size - old_size, &grown) || grown)
         return grown;
     wanted = translate(room, old);
-    if (!give_logged(r, room, old, old_size, &parts))
-        return false;
-    r->counts->unknown += parts == 0 ? 1 : 0;
-    return take_fixed(r, room, old, wanted, size);
+    return give_logged(r, room, old, old_size, &parts) && note(r, NOTE_UNKNOWN, parts == 0 ? 1 : 0) &&
+           take_fixed(r, room, old, wanted, size);
 }
 
 /** A mapping that moves may first try to grow where it is, as the kernel does, if all of it is one segment:
@@ -515,10 +551,7 @@ static bool move_mapping(struct resolver *r, struct room *room, const struct str
         return false;
     if (keeps_old)
         return true;
-    if (!give_logged(r, room, op->address, old_size, &parts))
-        return false;
-    r->counts->unknown += parts == 0 ? 1 : 0;
-    return true;
+    return give_logged(r, room, op->address, old_size, &parts) && note(r, NOTE_UNKNOWN, parts == 0 ? 1 : 0);
 }
 
 static bool play_mremap(struct resolver *r, struct room *room, const struct strace_op *op)
@@ -580,19 +613,9 @@ static bool play_brk(struct resolver *r, struct task *task, const struct strace_
     return true;
 }
 
-static bool play_op(struct resolver *r, const struct strace_op *op)
+/** Play a call that succeeded, of a task that has an address space. */
+static bool play_call(struct resolver *r, struct task *task, const struct strace_op *op)
 {
-    struct task *task = task_of(r, op->pid);
-    if (task == NULL)
-        return no_memory(r);
-    if (op->call == STRACE_EXIT)
-        return leave_room(r, task);
-    if (op->outcome != STRACE_DONE) {
-        r->counts->failed++;
-        return true;
-    }
-    if (task->room == NULL && !guess_room(r, task, op))
-        return false;
     switch ((enum strace_call)op->call) {
     case STRACE_MMAP:
         return play_mmap(r, task->room, op);
@@ -611,9 +634,95 @@ static bool play_op(struct resolver *r, const struct strace_op *op)
         return play_fork(r, task, op);
     case STRACE_EXIT:
     case STRACE_OTHER:
+    case STRACE_UNDER_WAY:
         break;
     }
     return true;
+}
+
+/* ---------------------------------------------------------------------------------------- calls under way */
+
+/** What a call gives up when it takes effect: false if nothing. See CALLS UNDER WAY in script.h. */
+static bool gives_up(const struct room *room, const struct strace_op *op, uint64_t *start, uint64_t *size)
+{
+    uint64_t old_size = page_up(op->length);
+    uint64_t new_size = op->result != op->address ? 0 : page_up(op->new_length);
+    *start = op->address + new_size;
+    *size = old_size > new_size ? old_size - new_size : 0;
+    if (op->call == STRACE_BRK) {
+        *start = page_up(op->result);
+        *size = op->address != 0 && op->result == op->address && *start < room->heap_end
+                    ? room->heap_end - *start
+                    : 0;
+    }
+    return *size != 0 && (op->flags & STRACE_DONTUNMAP) == 0;
+}
+
+/** The first task with a call under way that gives up a part of a range. NULL: there is none. */
+static struct task *find_under_way(const struct resolver *r, const struct room *room, uint64_t start,
+                                   uint64_t size)
+{
+    for (struct task *task = room->under_way; task != NULL; task = task->next_under_way) {
+        uint64_t given, given_size;
+        if (gives_up(room, &r->log->ops[task->under_way], &given, &given_size) &&
+            given <= start + (size - 1) && start <= given + (given_size - 1))
+            return task;
+    }
+    return NULL;
+}
+
+/** Before the log maps a range: play all calls under way that give up a part of it. */
+static bool play_under_way(struct resolver *r, struct room *room, uint64_t start, uint64_t size)
+{
+    struct task *task;
+    size_t turn = r->op;
+    while ((task = find_under_way(r, room, start, size)) != NULL) {
+        r->op = task->under_way;
+        task->played = task->under_way;
+        end_under_way(task);
+        if (!play_call(r, task, &r->log->ops[task->played]))
+            return false;
+    }
+    r->op = turn;
+    return true;
+}
+
+/** A call begins that ends later. What fails, or never returns, takes no effect. */
+static bool begin_under_way(struct resolver *r, struct task *task, const struct strace_op *op)
+{
+    if (op->result >= r->log->count || r->log->ops[op->result].outcome != STRACE_DONE || task->room == NULL)
+        return true;
+    end_under_way(task);
+    task->under_way = (size_t)op->result;
+    task->next_under_way = task->room->under_way;
+    task->room->under_way = task;
+    return true;
+}
+
+/* ---------------------------------------------------------------------------------------- the next operation */
+
+static bool play_op(struct resolver *r, const struct strace_op *op)
+{
+    if (op->call == STRACE_OTHER)
+        return true; /* the place of a call whose end was not understood */
+    struct task *task = task_of(r, op->pid);
+    if (task == NULL)
+        return no_memory(r);
+    if (op->call == STRACE_UNDER_WAY)
+        return begin_under_way(r, task, op);
+    if (op->call == STRACE_EXIT)
+        return leave_room(r, task);
+    if (task->played == r->op)
+        return true;
+    if (task->under_way == r->op)
+        end_under_way(task);
+    if (op->outcome != STRACE_DONE) {
+        r->counts->failed++;
+        return true;
+    }
+    if (task->room == NULL && !guess_room(r, task, op))
+        return false;
+    return play_call(r, task, op);
 }
 
 /* ---------------------------------------------------------------------------------------------- the whole */
@@ -657,7 +766,14 @@ bool script_resolve(const struct strace_log *log, struct script *script, char me
 void script_fini(struct script *script)
 {
     free(script->steps);
+    free(script->notes);
     *script = (struct script){0};
+}
+
+const char *script_note_name(enum script_note_kind kind)
+{
+    static const char *const names[] = {"unknown", "implied", "displaced", "refused"};
+    return names[kind];
 }
 
 const char *step_name(enum step_kind kind)

@@ -35,6 +35,18 @@
  *   Others    A mapping that the log shows at addresses it has not unmapped: something unmapped them that the
  *             log does not show. They are given back first ("implied").
  *
+ * CALLS UNDER WAY. The log has the beginning and the end of an mremap that other lines interrupt, and it took effect
+ * at some moment in between. What it took was free then, so all that happened to its new place before its end
+ * came first; what it gave up may be taken by another call before its end, so that came after:
+ *
+ *      thread 1   mremap(A, ...   <------------ took effect ----------->   ... = B
+ *      thread 2          munmap(B) = 0                  mmap(...) = A
+ *
+ * So it is played at its end, or, when another call takes what it gives up, right before that call. The same holds
+ * for a brk that lowers the break. It may itself take what yet another call under way gives up; that one is then
+ * played first. A circle of calls that need each other's place cannot happen in a kernel; in a damaged log it ends
+ * with a mapping that is implied to be gone.
+ *
  * PROCESSES. execve begins a fresh address space, fork copies one, CLONE_VM and vfork share it, the end of
  * the last process in it ends it. A process that no line of the log introduces begins a space of its own if its
  * first line is brk(NULL) or execve, as every fresh program's is, and else counts as a thread of the first
@@ -96,6 +108,14 @@ struct script_counts {
     uint64_t processes; /* process numbers seen, threads included */
 };
 
+/** What the log does not tell, or the space does otherwise: the counts of the same names, one by one. */
+enum script_note_kind { NOTE_UNKNOWN, NOTE_IMPLIED, NOTE_DISPLACED, NOTE_REFUSED };
+
+struct script_note {
+    uint32_t op;  /* which operation of the log it is about */
+    uint8_t kind; /* enum script_note_kind */
+};
+
 struct script {
     struct step *steps;
     size_t count;
@@ -103,6 +123,9 @@ struct script {
     size_t calls;    /* of the steps, those below STEP_CALLS */
     uint32_t spaces; /* steps refer to spaces 0 .. spaces - 1 */
     struct script_counts counts;
+    struct script_note *notes;
+    size_t note_count;
+    size_t note_room;
 };
 
 /** Resolve a log. False: `message` says why (no memory, or a status that the space must not give), and the
@@ -111,6 +134,9 @@ bool script_resolve(const struct strace_log *log, struct script *script, char me
 
 /** Give a script's memory back; it is empty then. */
 void script_fini(struct script *script);
+
+/** Name a kind of notes: "unknown" and so on. */
+const char *script_note_name(enum script_note_kind kind);
 
 /** The name of the function that a step calls: "kva_alloc" and so on. */
 const char *step_name(enum step_kind kind);

@@ -9,15 +9,19 @@
  *                                             +-- "+++ ... +++"                 event
  *                                             +-- "--- ... ---"                 signal
  *                                             +-- "strace: Process N attached"  note
+ *                                             +-- anything else                 odd: skipped, or refused
  *
  * When strace writes to the terminal instead of a file, two things are odd. Its notes may break a line in two
  * ("vfork(strace: Process 7264 attached", then " <unfinished ...>"): the line is carried over. And while only
  * one process is left, its lines have no "[pid N]": they are taken for the first process's, whose number is
  * the first one in brackets that no note and no fork has introduced.
+ *
+ * With -z strace writes the second half of a call without its prefix, right after the first: such a line begins
+ * with what follows an argument.
  */
-#define _POSIX_C_SOURCE 200809L /* getc_unlocked */
-
 #include "strace.h"
+#include "format.h"
+#include "input.h"
 #include "pidmap.h"
 #include "text.h"
 
@@ -27,7 +31,8 @@
 
 #define SECOND UINT64_C(1000000000)
 
-/** Seconds below this are not those of a clock (they would lie in 1973) but since the line before: strace -r. */
+/** Seconds below this are not those of a clock (they would lie in 1973) but since the line before: strace -r. And
+ *  no process has a number as high as this: Linux ends at 2^22. */
 #define EARLIEST UINT64_C(100000000)
 
 /** The first half of a call. */
@@ -37,11 +42,14 @@ struct half {
     size_t begin; /* the call's text in it: [begin, end) */
     size_t end;
     uint64_t number; /* of the line */
-    size_t slot;     /* its place among the operations, kept free for it; NO_SLOT when it comes at the end */
+    size_t
+        slot; /* its place among the operations, kept free for it, or the entry of its beginning; or NO_SLOT */
     enum strace_call call;
 };
 
 #define NO_SLOT SIZE_MAX
+
+#define CUT_OFF "expected a line feed: the log is cut off here"
 
 /** What the reader knows about a process. */
 struct process {
@@ -51,21 +59,33 @@ struct process {
     bool introduced; /* by a fork or a note */
 };
 
+/** What a line's prefix tells about the lines after it. A line that turns out to be odd leaves none of it. */
+struct prefixes {
+    uint64_t time_ns;
+    uint64_t clock_ns; /* the last time of day, and how many days have passed */
+    uint64_t days;
+    uint32_t main_pid; /* the number of the process that has none in its lines; 0: not known yet */
+    bool unnumbered;   /* there was a line without a process */
+    bool timed;        /* there was a line with a time */
+};
+
 struct reader {
-    FILE *in;
+    struct input input;
     struct strace_log *log;
     struct strace_error *error;
+    bool strict;
+    enum strace_odd odd; /* the kind of the current line, if it turns out to be odd */
+    uint64_t understood; /* lines that are not odd */
+    bool in_summary;     /* inside of the table of strace -C */
     struct pidmap by_pid;
     struct process *processes;
     char *buffer; /* STRACE_LINE_MAX bytes */
     struct text_line line;
     struct process *process; /* whose line it is */
     struct process *carried; /* whose line was broken by a note; the next line goes on with it */
-    uint64_t time_ns;
-    uint64_t clock_ns; /* the last time of day, and how many days have passed */
-    uint64_t days;
-    uint32_t main_pid; /* the number of the process that has none in its lines; 0: not known yet */
-    bool unnumbered;   /* there was a line without a process */
+    struct process *begun; /* whose call began last, in line `begun_line`: the next line may go on with it */
+    uint64_t begun_line;
+    struct prefixes prefix;
 };
 
 /* ----------------------------------------------------------------------------------------------- helpers */
@@ -86,6 +106,17 @@ static struct text rest_of_line(const struct reader *reader, size_t column)
     text.piece[0].line = reader->line;
     text.piece[0].column = column;
     return text;
+}
+
+/** Count an odd line, which reader->error describes, and go on. */
+static bool skip(struct reader *reader, enum strace_odd odd)
+{
+    struct strace_skipped *skipped = &reader->log->skipped[odd];
+    if (skipped->lines == 0 || reader->error->line < skipped->first.line)
+        skipped->first = *reader->error;
+    skipped->lines++;
+    *reader->error = (struct strace_error){0};
+    return true;
 }
 
 static struct process *process_of(struct reader *reader, uint32_t pid)
@@ -136,47 +167,67 @@ static bool introduce(struct reader *reader, uint64_t pid)
 
 /* ---------------------------------------------------------------------------------------------- prefixes */
 
-/** Blanks in front of a number: strace -r fills up its times. */
-static void skip_padding(struct cursor *cursor)
+/** Blanks in front of a number: strace -r fills up its times. Returns whether there were any. */
+static bool skip_padding(struct cursor *cursor)
 {
     struct cursor ahead = *cursor;
     text_blanks(&ahead);
-    if (text_is_digit(text_peek(&ahead)))
+    bool padded = ahead.at != cursor->at && text_is_digit(text_peek(&ahead));
+    if (padded)
         cursor->at = ahead.at;
+    return padded;
 }
 
-/** "[pid N] ", "N ", or nothing. Digits before '.' or ':' are a time. */
+/** Whether the number at the cursor is a time, not a process. '.' or ':' follows it; or it is a time in whole seconds:
+ *  padded, as times alone are, or higher than any process. */
+static bool is_time(struct cursor ahead, bool padded)
+{
+    uint64_t value = 0;
+    size_t begin = ahead.at;
+    for (; text_is_digit(text_peek(&ahead)) && value <= UINT32_MAX; ahead.at++)
+        value = value * 10 + (uint64_t)(text_peek(&ahead) - '0');
+    if (ahead.at == begin || text_peek(&ahead) == '.' || text_peek(&ahead) == ':')
+        return true;
+    return text_peek(&ahead) == ' ' && (padded || (value >= EARLIEST && value <= UINT32_MAX));
+}
+
+/** The process of a line "[pid N]" in a log that has lines without one, too: 0 for the one that those are of. */
+static uint64_t main_or(struct reader *reader, uint64_t pid)
+{
+    struct prefixes *prefix = &reader->prefix;
+    struct process *known = pidmap_get(&reader->by_pid, (uint32_t)pid);
+    if (!prefix->unnumbered)
+        return pid;
+    if (prefix->main_pid == 0 && (known == NULL || !known->introduced))
+        prefix->main_pid = (uint32_t)pid;
+    return pid == prefix->main_pid ? 0 : pid;
+}
+
+/** "[pid N] ", "[pid N<name>] ", "N ", "N<name> ", or nothing. */
 static bool read_pid(struct reader *reader, struct cursor *cursor, uint64_t *pid)
 {
-    struct cursor ahead = *cursor;
+    bool padded = skip_padding(cursor);
     bool brackets = text_accept(cursor, "[pid");
-    size_t begin;
     *pid = 0;
-    while (text_is_digit(text_peek(&ahead)))
-        ahead.at++;
-    if (!brackets && (ahead.at == cursor->at || text_peek(&ahead) == '.' || text_peek(&ahead) == ':')) {
-        reader->unnumbered = true;
+    if (!brackets && (!text_is_digit(text_peek(cursor)) || is_time(*cursor, padded))) {
+        reader->prefix.unnumbered = true;
         return true;
     }
     if (brackets)
         text_blanks(cursor);
-    begin = cursor->at;
+    size_t begin = cursor->at;
     if (!text_decimal(cursor, "a process number", pid))
         return false;
     if (*pid == 0 || *pid > UINT32_MAX)
         return text_wrong(cursor, begin, "expected a process number from 1 to 2^32 - 1");
+    text_skip_name(cursor);
     if (brackets && !text_expect(cursor, "]"))
         return false;
     if (!text_expect(cursor, " "))
         return false;
     text_blanks(cursor);
-    if (!brackets || !reader->unnumbered)
-        return true;
-    struct process *known = pidmap_get(&reader->by_pid, (uint32_t)*pid);
-    if (reader->main_pid == 0 && (known == NULL || !known->introduced))
-        reader->main_pid = (uint32_t)*pid;
-    if (*pid == reader->main_pid)
-        *pid = 0;
+    if (brackets)
+        *pid = main_or(reader, *pid);
     return true;
 }
 
@@ -204,38 +255,77 @@ static bool read_clock(struct reader *reader, struct cursor *cursor, uint64_t ho
     if (text_accept(cursor, ".") && !read_fraction(cursor, &fraction))
         return false;
     uint64_t now = ((hours * 60 + minutes) * 60 + seconds) * SECOND + fraction;
-    if (now + 12 * 3600 * SECOND < reader->clock_ns)
-        reader->days++;
-    reader->clock_ns = now;
-    reader->time_ns = reader->days * 24 * 3600 * SECOND + now;
+    if (now + 12 * 3600 * SECOND < reader->prefix.clock_ns)
+        reader->prefix.days++;
+    reader->prefix.clock_ns = now;
+    reader->prefix.time_ns = reader->prefix.days * 24 * 3600 * SECOND + now;
     return true;
 }
 
-/** "1795416714.948664 ", "     0.000123 ", "12:31:54.948664 ", "12:31:54 ", or nothing. */
+/** Seconds with or without a fraction, of a clock or since the line before. */
+static bool read_seconds(struct reader *reader, struct cursor *cursor, size_t begin, uint64_t number)
+{
+    uint64_t fraction = 0;
+    if (text_accept(cursor, ".") && !read_fraction(cursor, &fraction))
+        return false;
+    if (number >= UINT64_MAX / SECOND)
+        return text_wrong(cursor, begin, "expected a time before the year 2554");
+    bool relative = number < EARLIEST;
+    reader->prefix.time_ns = (relative ? reader->prefix.time_ns : 0) + number * SECOND + fraction;
+    return true;
+}
+
+/** "(+     0.000098) ": with -r beside another time, that since the line before, which the other tells already. */
+static bool skip_relative(struct cursor *cursor)
+{
+    uint64_t ignored;
+    if (!text_accept(cursor, "(+"))
+        return true;
+    text_blanks(cursor);
+    if (!text_decimal(cursor, "seconds", &ignored))
+        return false;
+    if (text_accept(cursor, ".") && !read_fraction(cursor, &ignored))
+        return false;
+    return text_expect(cursor, ") ");
+}
+
+/** "1795416714.948664 ", "     0.000123 ", "12:31:54.948664 ", "12:31:54 ", "1795416714 ", or nothing. */
 static bool read_time(struct reader *reader, struct cursor *cursor)
 {
-    uint64_t number, fraction;
+    uint64_t number;
     size_t begin = cursor->at;
     if (!text_is_digit(text_peek(cursor)))
         return true;
     if (!text_decimal(cursor, "a time", &number))
         return false;
-    if (text_peek(cursor) == ':') {
-        if (!read_clock(reader, cursor, number))
-            return false;
-    } else {
-        if (!text_expect(cursor, ".") || !read_fraction(cursor, &fraction))
-            return false;
-        if (number >= UINT64_MAX / SECOND)
-            return text_wrong(cursor, begin, "expected a time before the year 2554");
-        bool relative = number < EARLIEST;
-        reader->time_ns = (relative ? reader->time_ns : 0) + number * SECOND + fraction;
+    bool good = text_peek(cursor) == ':' ? read_clock(reader, cursor, number)
+                                         : read_seconds(reader, cursor, begin, number);
+    if (!good || !text_expect(cursor, " "))
+        return false;
+    reader->prefix.timed = true;
+    return skip_relative(cursor);
+}
+
+/** "[   9] " and "[00007f95810bfca3] " (or '?' for digits): the number of the call (-n), and where it was made (-i). */
+static void skip_fields(struct cursor *cursor)
+{
+    struct cursor ahead = *cursor;
+    while (text_accept(&ahead, "[")) {
+        while (text_is_word(text_peek(&ahead)) || text_peek(&ahead) == ' ' || text_peek(&ahead) == '?')
+            ahead.at++;
+        if (!text_accept(&ahead, "] "))
+            return;
+        cursor->at = ahead.at;
     }
-    reader->log->timed = true;
-    return text_expect(cursor, " ");
 }
 
 /* -------------------------------------------------------------------------------------------- operations */
+
+/** The number of a line, as operations have it. */
+static uint32_t line_of(uint64_t line)
+{
+    return (uint32_t)(line > UINT32_MAX ? UINT32_MAX : line);
+}
 
 /** Whether a call stands in the order where it began. */
 static bool takes_effect_early(enum strace_call call)
@@ -243,17 +333,21 @@ static bool takes_effect_early(enum strace_call call)
     return call == STRACE_MUNMAP || call == STRACE_FORK;
 }
 
-/** Keep an operation: in the place that was kept for it, or behind all others. */
+/** Keep an operation: in the place that was kept for it, or after all others; an entry of its beginning then
+ *  refers to it. */
 static bool keep(struct reader *reader, const struct strace_op *op, size_t slot, uint64_t line)
 {
-    struct strace_op *place = slot == NO_SLOT ? append(reader) : &reader->log->ops[slot];
+    bool at_end = slot == NO_SLOT || reader->log->ops[slot].call == STRACE_UNDER_WAY;
+    struct strace_op *place = at_end ? append(reader) : &reader->log->ops[slot];
     if (place == NULL)
         return false;
-    uint64_t time_ns = slot == NO_SLOT ? reader->time_ns : place->time_ns;
+    if (slot != NO_SLOT && at_end)
+        reader->log->ops[slot].result = reader->log->count - 1;
+    uint64_t time_ns = at_end ? reader->prefix.time_ns : place->time_ns;
     *place = *op;
     place->time_ns = time_ns;
     place->pid = reader->process->pid;
-    place->line = (uint32_t)(line > UINT32_MAX ? UINT32_MAX : line);
+    place->line = line_of(line);
     return true;
 }
 
@@ -261,8 +355,11 @@ static bool keep(struct reader *reader, const struct strace_op *op, size_t slot,
 static bool deliver(struct reader *reader, const struct text *text, size_t slot)
 {
     struct strace_op op = {0};
-    if (!strace_parse_call(text, &op, reader->error))
+    if (!strace_parse_call(text, &op, reader->error)) {
+        if (op.call != STRACE_OTHER)
+            reader->odd = STRACE_ODD_CALL;
         return false;
+    }
     if (op.call == STRACE_OTHER) {
         reader->log->others++;
         return true;
@@ -284,41 +381,100 @@ static bool deliver_never(struct reader *reader, enum strace_call call, size_t s
 
 /* ------------------------------------------------------------------------------------------------- halves */
 
-/** Keep the first half of a call: the text from the cursor up to `end` bytes before the line's end. */
+static void drop_half(struct half *half)
+{
+    free(half->line);
+    half->line = NULL;
+}
+
+/** A process has ended, or strace let go of it: what waits will never return. */
+static bool abandon_half(struct reader *reader, struct process *process)
+{
+    struct half *half = &process->half;
+    if (half->line == NULL)
+        return true;
+    bool good = deliver_never(reader, half->call, half->slot, half->number);
+    drop_half(half);
+    return good;
+}
+
+/** Point the error to a call that waits for its end in vain. */
+static bool never_ends(struct reader *reader, const struct half *half)
+{
+    struct text text = {.bytes = half->line, .length = half->length, .split = NO_SPLIT};
+    text.piece[0].line = (struct text_line){half->line, half->length, half->number};
+    struct cursor cursor = {.text = &text, .error = reader->error};
+    return text_wrong(&cursor, half->end,
+                      "this call never ends: expected its rest before the end of the log");
+}
+
+/** The end of the call that waits is not in the log. */
+static bool skip_half(struct reader *reader, struct process *process)
+{
+    never_ends(reader, &process->half);
+    return skip(reader, STRACE_ODD_UNFINISHED) && abandon_half(reader, process);
+}
+
+/** No call of the process may wait here: if one does, its end is missing. */
+static bool no_half(struct reader *reader, const struct cursor *cursor)
+{
+    const struct half *half = &reader->process->half;
+    if (half->line == NULL)
+        return true;
+    if (!reader->strict)
+        return skip_half(reader, reader->process);
+    return text_wrong(cursor, cursor->at,
+                      "expected the rest of the call that this process began in line %llu",
+                      (unsigned long long)half->number);
+}
+
+/** The entry for a call that begins here, where one is needed: *slot is then its place. */
+static bool begin_op(struct reader *reader, enum strace_call call, size_t *slot)
+{
+    bool both_ways = call == STRACE_MREMAP || call == STRACE_BRK;
+    *slot = NO_SLOT;
+    if (!both_ways && !takes_effect_early(call))
+        return true;
+    struct strace_op *op = append(reader);
+    if (op == NULL)
+        return false;
+    *slot = reader->log->count - 1;
+    op->time_ns = reader->prefix.time_ns;
+    if (both_ways) {
+        op->call = STRACE_UNDER_WAY;
+        op->pid = reader->process->pid;
+        op->line = line_of(reader->line.number);
+        op->result = STRACE_NO_END;
+    }
+    return true;
+}
+
+/** Keep the first half of a call: the text from the cursor up to `cut` bytes before the line's end. */
 static bool begin_half(struct reader *reader, struct cursor *cursor, size_t cut)
 {
     const struct text *text = cursor->text;
     struct half *half = &reader->process->half;
     size_t begin = cursor->at;
-    if (half->line != NULL)
-        return text_wrong(cursor, cursor->at,
-                          "expected the rest of the call that this process began in line %llu",
-                          (unsigned long long)half->number);
-    if (!strace_parse_name(cursor, &half->call))
+    enum strace_call call;
+    if (!no_half(reader, cursor) || !strace_parse_name(cursor, &call))
         return false;
-    half->slot = NO_SLOT;
-    if (takes_effect_early(half->call)) {
-        struct strace_op *op = append(reader);
-        if (op == NULL)
-            return false;
-        op->time_ns = reader->time_ns;
-        half->slot = reader->log->count - 1;
-    }
-    half->line = malloc(reader->line.length + 1); /* at least a byte: malloc(0) may be NULL */
-    if (half->line == NULL)
+    char *line = malloc(reader->line.length + 1); /* at least a byte: malloc(0) may be NULL */
+    if (line == NULL)
         return refuse(reader->error, "no memory for the log");
-    memcpy(half->line, reader->line.bytes, reader->line.length);
+    if (!begin_op(reader, call, &half->slot)) {
+        free(line);
+        return false;
+    }
+    memcpy(line, reader->line.bytes, reader->line.length);
+    half->line = line;
+    half->call = call;
     half->length = reader->line.length;
     half->begin = text->piece[0].column + begin;
     half->end = text->piece[0].column + text->length - cut;
     half->number = reader->line.number;
+    reader->begun = reader->process;
+    reader->begun_line = reader->line.number;
     return true;
-}
-
-static void drop_half(struct half *half)
-{
-    free(half->line);
-    half->line = NULL;
 }
 
 /** Join the waiting half with the rest of the line, from the cursor on, and deliver the whole. */
@@ -358,29 +514,21 @@ static bool end_half(struct reader *reader, struct cursor *cursor)
 {
     struct half *half = &reader->process->half;
     size_t name = cursor->at;
-    while (text_is_word(text_peek(cursor)))
-        cursor->at++;
+    if (!text_accept(cursor, "???"))
+        while (text_is_word(text_peek(cursor)))
+            cursor->at++;
     size_t end = cursor->at;
     if (!text_expect(cursor, " resumed>"))
         return false;
+    reader->odd = STRACE_ODD_RESUMED;
     if (half->line == NULL)
         return text_wrong(cursor, name, "this call is resumed, but the log has no beginning of it");
     if (!same_name(half, cursor->text, name, end))
         return text_wrong(cursor, name, "expected the name of the call that this process began in line %llu",
                           (unsigned long long)half->number);
+    reader->odd = STRACE_ODD_TEXT;
     reader->log->resumed++;
     return join(reader, cursor);
-}
-
-/** A process has ended, or strace let go of it: what waits will never return. */
-static bool abandon_half(struct reader *reader, struct process *process)
-{
-    struct half *half = &process->half;
-    if (half->line == NULL)
-        return true;
-    bool good = deliver_never(reader, half->call, half->slot, half->number);
-    drop_half(half);
-    return good;
 }
 
 /* ------------------------------------------------------------------------------------------------- bodies */
@@ -441,11 +589,11 @@ static bool read_signal(struct reader *reader, const struct cursor *cursor)
     return true;
 }
 
-/** "strace: Process N attached" or "... detached". Other notes ("strace: ...") are an error: what strace
- *  complains about may be missing in the log. */
+/** "strace: Process N attached", with or without "with N threads", or "... detached". Other notes ("strace: ...") are
+ *  odd: what strace complains about may be missing in the log. */
 static bool read_note(struct reader *reader, struct cursor *cursor)
 {
-    uint64_t pid;
+    uint64_t pid, threads;
     size_t begin;
     if (!text_expect(cursor, "strace: Process "))
         return false;
@@ -456,6 +604,9 @@ static bool read_note(struct reader *reader, struct cursor *cursor)
         return text_wrong(cursor, begin, "expected a process number from 1 to 2^32 - 1");
     if (!text_accept(cursor, " attached") && !text_accept(cursor, " detached"))
         return text_fail(cursor, "' attached' or ' detached'");
+    if (text_accept(cursor, " with ") &&
+        (!text_decimal(cursor, "a number of threads", &threads) || !text_expect(cursor, " threads")))
+        return false;
     if (!text_at_end(cursor))
         return text_fail(cursor, "the end of the line");
     return introduce(reader, pid);
@@ -492,10 +643,7 @@ static bool read_call(struct reader *reader, struct cursor *cursor)
         reader->carried = reader->process;
         return begin_half(reader, cursor, text->length - note) && read_note(reader, &inside);
     }
-    if (reader->process->half.line != NULL)
-        return text_wrong(cursor, 0, "expected the rest of the call that this process began in line %llu",
-                          (unsigned long long)reader->process->half.number);
-    return deliver(reader, text, NO_SLOT);
+    return no_half(reader, cursor) && deliver(reader, text, NO_SLOT);
 }
 
 /** The rest of a line that a note broke: the call goes on to wait, or ends here. */
@@ -520,6 +668,20 @@ static bool read_body(struct reader *reader, const struct text *text)
     return read_call(reader, &cursor);
 }
 
+/** "[ Process PID=N runs in 32 bit mode. ]" concerns no address: those of such a process are as good as others. */
+static bool is_mode(const struct cursor *cursor)
+{
+    return text_sees(cursor, "[ Process PID=") && text_ends_with(cursor->text, " mode. ]");
+}
+
+/** Whether the line goes on with the call that began in the line before, without a word of whose it is (-z). */
+static bool goes_on(const struct reader *reader, const struct cursor *cursor)
+{
+    return reader->begun != NULL && reader->begun->half.line != NULL &&
+           reader->begun_line + 1 == reader->line.number &&
+           (text_peek(cursor) == ')' || text_sees(cursor, ", "));
+}
+
 static bool read_line(struct reader *reader)
 {
     struct text whole = rest_of_line(reader, 0);
@@ -527,11 +689,19 @@ static bool read_line(struct reader *reader)
     uint64_t pid;
     if (reader->carried != NULL)
         return read_carried(reader, &cursor);
-    if (text_sees(&cursor, "strace: "))
+    if (is_mode(&cursor))
+        return true;
+    if (text_sees(&cursor, "strace: ")) {
+        reader->odd = STRACE_ODD_NOTE;
         return read_note(reader, &cursor);
-    skip_padding(&cursor);
+    }
+    if (goes_on(reader, &cursor)) {
+        reader->process = reader->begun;
+        return join(reader, &cursor);
+    }
     if (!read_pid(reader, &cursor, &pid) || !read_time(reader, &cursor))
         return false;
+    skip_fields(&cursor);
     reader->process = process_of(reader, (uint32_t)pid);
     if (reader->process == NULL)
         return refuse(reader->error, "no memory for the log");
@@ -539,79 +709,196 @@ static bool read_line(struct reader *reader)
     return read_body(reader, &body);
 }
 
+/* ----------------------------------------------------------------------------------------------- odd lines */
+
+/** "  0.00 " or "100.00 ": what a row of the table begins with; the times of calls have other numbers of digits. */
+static bool is_share(const struct cursor *cursor)
+{
+    const char *bytes = cursor->text->bytes;
+    return cursor->text->length > 7 && (bytes[0] == ' ' || bytes[0] == '1') &&
+           (bytes[1] == ' ' || text_is_digit(bytes[1])) && text_is_digit(bytes[2]) && bytes[3] == '.' &&
+           text_is_digit(bytes[4]) && text_is_digit(bytes[5]) && bytes[6] == ' ';
+}
+
+/** The table of strace -C, at the end: a head, rules, and rows "  0.00    0.000000           0         3    brk". */
+static bool is_summary(struct reader *reader, struct cursor cursor)
+{
+    if (text_sees(&cursor, "% time ") || text_sees(&cursor, "System call usage summary"))
+        return reader->in_summary = true;
+    if (!reader->in_summary)
+        return false;
+    return reader->in_summary = text_sees(&cursor, "-----") || is_share(&cursor);
+}
+
+/** Find out whether the line is one of the odd kinds that show at its beginning; then describe it. */
+static bool is_odd(struct reader *reader, const char **what)
+{
+    struct text whole = rest_of_line(reader, 0);
+    struct cursor cursor = {.text = &whole};
+    if (is_summary(reader, cursor)) {
+        reader->odd = STRACE_ODD_SUMMARY;
+        *what = "the log was made with strace -C: record it without -C, or cut off the table at its end";
+        return true;
+    }
+    if (text_sees(&cursor, " > ")) {
+        reader->odd = STRACE_ODD_STACK;
+        *what = "the log was made with strace -k: record it without -k, or leave out the stack traces with "
+                "grep -v '^ > '";
+        return true;
+    }
+    while (text_peek(&cursor) == ' ' || text_peek(&cursor) == '\t')
+        cursor.at++;
+    reader->odd = text_at_end(&cursor) ? STRACE_ODD_BLANK : STRACE_ODD_COMMENT;
+    *what = text_at_end(&cursor) ? "expected the name of a call, found a blank line"
+                                 : "expected the name of a call, found a comment";
+    return text_at_end(&cursor) || text_peek(&cursor) == '#';
+}
+
+static bool read_one(struct reader *reader)
+{
+    const char *what;
+    if (reader->carried != NULL || !is_odd(reader, &what)) {
+        reader->odd = STRACE_ODD_TEXT;
+        return read_line(reader);
+    }
+    struct text whole = rest_of_line(reader, 0);
+    struct cursor cursor = {.text = &whole, .error = reader->error};
+    return text_wrong(&cursor, 0, "%s", what);
+}
+
+/** Complain about the place after the line's last byte. */
+static bool wrong_at_end(struct reader *reader, const char *what)
+{
+    struct text text = rest_of_line(reader, 0);
+    struct cursor cursor = {.text = &text, .error = reader->error};
+    return text_wrong(&cursor, text.length, "%s", what);
+}
+
+/** Read a line. If it is odd, skip it: it has left no trace, then. A line without a line feed may have been cut off
+ *  anywhere, or be whole. */
+static bool read_or_skip(struct reader *reader, bool has_feed)
+{
+    struct prefixes before = reader->prefix;
+    if (!has_feed && reader->strict)
+        return wrong_at_end(reader, CUT_OFF);
+    bool good = read_one(reader);
+    reader->understood += good ? 1 : 0;
+    if (good || reader->strict || reader->error->refused)
+        return good;
+    reader->prefix = before;
+    if (has_feed)
+        return skip(reader, reader->odd);
+    wrong_at_end(reader, CUT_OFF);
+    return skip(reader, STRACE_ODD_CUT);
+}
+
 /* ------------------------------------------------------------------------------------------ the whole log */
 
-enum fetched { FETCHED_LINE, FETCHED_END, FETCHED_ERROR };
-
-/** Refuse a line that ends as those of other systems do: the log has been converted on its way. */
+/** A line may end as those of other systems do, if the log has been converted on its way. A strict reader refuses
+ *  that. */
 static bool check_line_end(struct reader *reader)
 {
     size_t length = reader->line.length;
     if (length == 0 || reader->buffer[length - 1] != '\r')
         return true;
-    struct text text = rest_of_line(reader, 0);
-    struct cursor cursor = {.text = &text, .at = length - 1, .error = reader->error};
-    return text_wrong(
-        &cursor, length - 1,
-        "expected a line feed, found a carriage return before it: convert the log with tr -d '\\r'");
+    reader->line.length--;
+    return !reader->strict || wrong_at_end(reader, "expected a line feed, found a carriage return before it: "
+                                                   "convert the log with tr -d '\\r'");
 }
 
-/** Fetch the next line into the buffer. */
-static enum fetched fetch(struct reader *reader)
+/** The end of what can be read. */
+static bool read_end(struct reader *reader)
 {
-    size_t length = 0;
-    int byte;
-    reader->line.number++;
-    while ((byte = getc_unlocked(reader->in)) != EOF && byte != '\n' && length < STRACE_LINE_MAX)
-        reader->buffer[length++] = (char)byte;
-    reader->line.length = length;
-    if (byte == '\n')
-        return check_line_end(reader) ? FETCHED_LINE : FETCHED_ERROR;
-    if (byte == EOF && ferror(reader->in)) {
-        refuse(reader->error, strerror(errno));
-        return FETCHED_ERROR;
-    }
-    if (byte == EOF && length == 0)
-        return FETCHED_END;
-    struct text text = rest_of_line(reader, 0);
-    struct cursor cursor = {.text = &text, .at = length, .error = reader->error};
-    if (byte == EOF)
-        text_wrong(&cursor, length, "expected a line feed: the log is cut off here");
-    else
-        text_wrong(&cursor, length, "expected a line of at most %zu bytes", STRACE_LINE_MAX);
-    return FETCHED_ERROR;
+    reader->log->lines = reader->line.number - 1;
+    reader->line.length = 0;
+    if (!reader->input.broken || reader->log->skipped[STRACE_ODD_CUT].lines != 0)
+        return true;
+    wrong_at_end(reader, "the compressed log is cut off or damaged here");
+    return !reader->strict && skip(reader, STRACE_ODD_CUT);
 }
 
-/** No call may wait at the end of the log: the first one that does is reported. */
+/** No call should wait at the end of the log. */
 static bool check_complete(struct reader *reader)
 {
     const struct half *first = NULL;
-    for (const struct process *p = reader->processes; p != NULL; p = p->next)
-        if (p->half.line != NULL && (first == NULL || p->half.number < first->number))
+    for (struct process *p = reader->processes; p != NULL; p = p->next) {
+        if (p->half.line == NULL)
+            continue;
+        if (first == NULL || p->half.number < first->number)
             first = &p->half;
-    if (first == NULL)
-        return true;
-    struct text text = {.bytes = first->line, .length = first->length, .split = NO_SPLIT};
-    text.piece[0].line = (struct text_line){first->line, first->length, first->number};
-    struct cursor cursor = {.text = &text, .error = reader->error};
-    return text_wrong(&cursor, first->end,
-                      "this call never ends: expected its rest before the end of the log");
+        reader->process = p;
+        if (!reader->strict && !skip_half(reader, p))
+            return false;
+    }
+    return !reader->strict || first == NULL || never_ends(reader, first);
 }
 
+/** No line has been understood: find out what the file is, or show the first line. */
+static bool check_understood(struct reader *reader)
+{
+    char message[sizeof reader->error->message];
+    const struct strace_error *first = NULL;
+    const char *format = format_of_lines(reader->input.head, reader->input.head_length);
+    reader->log->format = format;
+    if (reader->understood != 0)
+        return true;
+    *reader->error = (struct strace_error){0};
+    for (size_t i = 0; i < STRACE_ODDS; i++)
+        if (reader->log->skipped[i].lines != 0 &&
+            (first == NULL || reader->log->skipped[i].first.line < first->line))
+            first = &reader->log->skipped[i].first;
+    if (format != NULL) {
+        snprintf(message, sizeof message, FORMAT_MESSAGE, format);
+    } else if (first == NULL) {
+        snprintf(message, sizeof message, "the log is empty");
+    } else {
+        *reader->error = *first;
+        snprintf(message, sizeof message, "no line of this file is one of strace; the first: %.200s",
+                 first->message);
+    }
+    memcpy(reader->error->message, message, sizeof message);
+    return false;
+}
+
+/** Read all lines. */
 static bool read_lines(struct reader *reader)
 {
-    enum fetched fetched;
-    while ((fetched = fetch(reader)) == FETCHED_LINE)
-        if (!read_line(reader))
+    for (;;) {
+        reader->line.number++;
+        enum input_line got =
+            input_line(&reader->input, reader->buffer, STRACE_LINE_MAX, &reader->line.length);
+        if (got == INPUT_FAILED)
+            return refuse(reader->error, strerror(errno));
+        if (got == INPUT_END)
+            return read_end(reader);
+        if (got == INPUT_LONG) {
+            char what[64];
+            snprintf(what, sizeof what, "expected a line of at most %zu bytes", STRACE_LINE_MAX);
+            wrong_at_end(reader, what);
+            if (reader->strict || !skip(reader, STRACE_ODD_LONG))
+                return false;
+        } else if (!check_line_end(reader) || !read_or_skip(reader, got == INPUT_LINE)) {
             return false;
-    reader->log->lines = reader->line.number - 1;
-    if (fetched == FETCHED_ERROR || !check_complete(reader))
-        return false;
-    if (reader->log->lines == 0) {
-        *reader->error = (struct strace_error){.message = "the log is empty"};
+        }
+    }
+}
+
+/** Read a log that is no file of another kind. */
+static bool read_log(struct reader *reader)
+{
+    const char *format = format_of_bytes(reader->input.head, reader->input.head_length);
+    if (format != NULL) {
+        snprintf(reader->error->message, sizeof reader->error->message, FORMAT_MESSAGE, format);
         return false;
     }
-    return true;
+    if (read_lines(reader))
+        return check_complete(reader) && check_understood(reader);
+    if (!reader->error->refused && reader->understood == 0 &&
+        (format = format_of_lines(reader->input.head, reader->input.head_length)) != NULL) {
+        *reader->error = (struct strace_error){0};
+        snprintf(reader->error->message, sizeof reader->error->message, FORMAT_MESSAGE, format);
+    }
+    return false;
 }
 
 static void free_processes(struct process *process)
@@ -624,22 +911,50 @@ static void free_processes(struct process *process)
     }
 }
 
-bool strace_read(FILE *in, struct strace_log *log, struct strace_error *error)
+bool strace_read(FILE *in, bool strict, struct strace_log *log, struct strace_error *error)
 {
-    struct reader reader = {.in = in, .log = log, .error = error};
+    struct reader reader = {.log = log, .error = error, .strict = strict};
     *log = (struct strace_log){0};
     *error = (struct strace_error){0};
+    if (!input_init(&reader.input, in))
+        return refuse(error, strerror(errno));
     reader.buffer = malloc(STRACE_LINE_MAX);
-    if (reader.buffer == NULL)
-        return refuse(error, "no memory for the log");
     reader.line.bytes = reader.buffer;
-    bool good = read_lines(&reader);
+    bool good = reader.buffer == NULL ? refuse(error, "no memory for the log") : read_log(&reader);
+    log->timed = reader.prefix.timed;
     free_processes(reader.processes);
     pidmap_fini(&reader.by_pid);
     free(reader.buffer);
+    input_fini(&reader.input);
     if (!good)
         strace_log_fini(log);
     return good;
+}
+
+uint64_t strace_skipped_lines(const struct strace_log *log)
+{
+    uint64_t lines = 0;
+    for (size_t i = 0; i < STRACE_ODDS; i++)
+        lines += log->skipped[i].lines;
+    return lines;
+}
+
+const char *strace_odd_name(enum strace_odd odd)
+{
+    static const char *const names[STRACE_ODDS] = {
+        [STRACE_ODD_TEXT] = "text",
+        [STRACE_ODD_CALL] = "call",
+        [STRACE_ODD_UNFINISHED] = "unfinished",
+        [STRACE_ODD_RESUMED] = "resumed",
+        [STRACE_ODD_BLANK] = "blank",
+        [STRACE_ODD_COMMENT] = "comment",
+        [STRACE_ODD_STACK] = "stack",
+        [STRACE_ODD_SUMMARY] = "summary",
+        [STRACE_ODD_NOTE] = "note",
+        [STRACE_ODD_LONG] = "long",
+        [STRACE_ODD_CUT] = "cut",
+    };
+    return names[odd];
 }
 
 void strace_log_fini(struct strace_log *log)
@@ -648,12 +963,36 @@ void strace_log_fini(struct strace_log *log)
     *log = (struct strace_log){0};
 }
 
+static void print_place(FILE *out, const char *name, const struct strace_error *error)
+{
+    fprintf(out, "%s:%llu:%zu: ", name, (unsigned long long)error->line, error->column);
+}
+
+static void print_excerpt(FILE *out, const struct strace_error *error)
+{
+    fprintf(out, "    %s\n    %*s^\n", error->excerpt, (int)error->caret, "");
+}
+
 void strace_error_print(FILE *out, const char *name, const struct strace_error *error)
 {
     if (error->line == 0) {
         fprintf(out, "kva replay: %s: %s\n", name, error->message);
         return;
     }
-    fprintf(out, "%s:%llu:%zu: %s\n", name, (unsigned long long)error->line, error->column, error->message);
-    fprintf(out, "    %s\n    %*s^\n", error->excerpt, (int)error->caret, "");
+    print_place(out, name, error);
+    fprintf(out, "%s\n", error->message);
+    print_excerpt(out, error);
+}
+
+void strace_skipped_print(FILE *out, const char *name, const struct strace_log *log)
+{
+    for (enum strace_odd odd = 0; odd < STRACE_ODDS; odd++) {
+        const struct strace_skipped *skipped = &log->skipped[odd];
+        if (skipped->lines == 0)
+            continue;
+        print_place(out, name, &skipped->first);
+        fprintf(out, "%s (%llu line%s): %s\n", strace_odd_name(odd), (unsigned long long)skipped->lines,
+                skipped->lines == 1 ? "" : "s", skipped->first.message);
+        print_excerpt(out, &skipped->first);
+    }
 }

@@ -10,21 +10,29 @@
  *      4850 1795416714.949455 <... munmap resumed>)     = 0
  *      4851 1795416714.949512 +++ exited with 0 +++
  *
- * A line is [process] [time] text. The process is a number, "[pid N]", or absent; the time is that of -ttt
- * (seconds), -r (seconds since the line before), -t or -tt (of the day), or absent. The text is a call with its result, one half of a call, an
- * event of a process (+++), or a signal (---).
+ * A line is [process] [time] [fields] text.
+ *      process  "N", "N<name>" (-Y), "[pid N]", or nothing
+ *      time     that of -ttt (seconds), of -r (seconds since the line before), of -t or -tt (of the day), of both
+ *               ("1795416714.9 (+ 0.000098)"), with or without a fraction; or nothing
+ *      fields   "[   9]" (-n, the number of the call), "[00007f95810bfca3]" (-i, where it was made); or nothing
+ *      text     a call with its result, one half of a call, an event of a process (+++), or a signal (---)
  *
- * The reader is strict: what it does not understand is an error that names the line and the column. Calls
- * other than those below are checked for their outer shape only, and counted. Nothing is delivered from a
- * log with an error in it.
+ * Calls other than those below are checked for their outer shape only, and counted.
+ *
+ * ODD LINES. Logs hold lines that are none of these: what the program itself wrote, a line that was cut off. The
+ * reader skips them, counts them by kind, and keeps the first of each kind with its place. A strict reader refuses
+ * the log at the first one, with its line and column, and delivers nothing. Both deliver the same from a log without
+ * odd lines. A log in which no line is understood is an error for both.
  *
  * HALVES. A call that another process's line interrupts is written in two halves; they are joined, then read
  * as one text. The log tells when the call began and when it ended, not when it took effect. A call that
  * gives addresses back (munmap), and one that makes a process, stands in the order at its BEGINNING, since
- * the addresses (and the child) may appear in other lines before it ends; every other call at its END.
+ * the addresses (and the child) may appear in other lines before it ends; every other call at its END. A call that
+ * may give addresses back AND take others (mremap, brk) stands at its end, and an entry at its beginning, of kind
+ * STRACE_UNDER_WAY, refers to it: it is for the resolver to find out between which of the other calls it took effect.
  *
  * MEMORY. One line of at most STRACE_LINE_MAX bytes, the halves that wait for their end (no more than the
- * log itself), and 64 bytes for each call.
+ * log itself), 64 bytes for each call, 128 for an mremap or brk in two halves; and what input.h names.
  */
 #ifndef KVA_TOOLS_REPLAY_STRACE_H
 #define KVA_TOOLS_REPLAY_STRACE_H
@@ -34,7 +42,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-/** A longer line is an error. strace -v -s 4096 writes up to 32 arguments of 4 KiB. */
+/** A longer line is odd. strace -v -s 4096 writes up to 32 arguments of 4 KiB. */
 #define STRACE_LINE_MAX ((size_t)1 << 18)
 
 enum strace_call {
@@ -46,8 +54,12 @@ enum strace_call {
     STRACE_MPROTECT,
     STRACE_EXECVE, /* the process begins again with a fresh address space */
     STRACE_FORK,   /* fork, vfork, clone, clone3: `result` is the child */
-    STRACE_EXIT    /* the process has ended */
+    STRACE_EXIT,   /* the process has ended */
+    STRACE_UNDER_WAY /* a call begins here that ends later: number `result` of the operations, or STRACE_NO_END */
 };
+
+/** The call under way has no end in the log, or one that could not be understood. */
+#define STRACE_NO_END UINT64_MAX
 
 enum strace_outcome {
     STRACE_DONE,   /* it succeeded */
@@ -79,16 +91,20 @@ struct strace_op {
     uint8_t flags;        /* enum strace_flag */
 };
 
-/** A log, read. */
-struct strace_log {
-    struct strace_op *ops;
-    size_t count;
-    size_t room;
-    uint64_t lines;
-    uint64_t others;  /* calls of other kinds: skipped */
-    uint64_t signals; /* --- lines */
-    uint64_t resumed; /* calls that came in two halves */
-    bool timed;       /* lines have times */
+/** Why a line is odd. */
+enum strace_odd {
+    STRACE_ODD_TEXT,       /* no line of strace: output of the program, say */
+    STRACE_ODD_CALL,       /* one of the calls above whose arguments or result are not understood */
+    STRACE_ODD_UNFINISHED, /* a call begins and has no end in the log: delivered as STRACE_NEVER */
+    STRACE_ODD_RESUMED,    /* a call ends that has no beginning in the log */
+    STRACE_ODD_BLANK,      /* nothing but blanks */
+    STRACE_ODD_COMMENT,    /* begins with # */
+    STRACE_ODD_STACK,      /* a part of a stack trace, of strace -k */
+    STRACE_ODD_SUMMARY,    /* a part of the table at the end, of strace -C */
+    STRACE_ODD_NOTE,       /* a message of strace itself, other than that it found or left a process */
+    STRACE_ODD_LONG,       /* more than STRACE_LINE_MAX bytes */
+    STRACE_ODD_CUT,        /* the last line, if it is cut off; and the place where compressed data is */
+    STRACE_ODDS
 };
 
 /** What is wrong with a log, and where. */
@@ -101,12 +117,42 @@ struct strace_error {
     size_t caret;      /* the column's place in the excerpt, from 0 */
 };
 
-/** Read a whole log. False: `error` says why, and the log is empty. */
-bool strace_read(FILE *in, struct strace_log *log, struct strace_error *error);
+/** Skipped lines of one kind. */
+struct strace_skipped {
+    uint64_t lines;
+    struct strace_error first;
+};
+
+/** A log, read. */
+struct strace_log {
+    struct strace_op *ops;
+    size_t count;
+    size_t room;
+    uint64_t lines;
+    uint64_t others;    /* calls of other kinds: skipped */
+    uint64_t signals;   /* --- lines */
+    uint64_t resumed;   /* calls that came in two halves */
+    bool timed;         /* lines have times */
+    const char *format; /* what the file may be if there is nothing to play in it (format.h), or NULL */
+    struct strace_skipped skipped[STRACE_ODDS];
+};
+
+/** Read a whole log, plain or compressed by gzip. False: `error` tells why, and the log is empty. */
+bool strace_read(FILE *in, bool strict, struct strace_log *log, struct strace_error *error);
+
+/** The number of lines skipped, of all kinds. */
+uint64_t strace_skipped_lines(const struct strace_log *log);
+
+/** Name a kind of odd lines: "text" and so on. */
+const char *strace_odd_name(enum strace_odd odd);
 
 /** Write an error for people: "name:line:column: message", the line, and a caret below the place; or, about the
  *  log as a whole, "kva replay: name: message". */
 void strace_error_print(FILE *out, const char *name, const struct strace_error *error);
+
+/** Write the first of each kind of skipped lines as strace_error_print does, with the kind and the number of lines
+ *  before the message. */
+void strace_skipped_print(FILE *out, const char *name, const struct strace_log *log);
 
 /** Give a log's memory back; it is empty then. */
 void strace_log_fini(struct strace_log *log);

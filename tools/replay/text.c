@@ -132,6 +132,17 @@ bool text_is_word(char byte)
     return text_is_digit(byte) || (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') || byte == '_';
 }
 
+void text_skip_name(struct cursor *cursor)
+{
+    struct cursor ahead = *cursor;
+    if (!text_accept(&ahead, "<"))
+        return;
+    while (!text_at_end(&ahead) && !text_accept(&ahead, ">"))
+        ahead.at++;
+    if (cursor->text->bytes[ahead.at - 1] == '>')
+        cursor->at = ahead.at;
+}
+
 /** The value of a digit; 16 when it is none. */
 static unsigned digit_value(char byte)
 {

@@ -76,6 +76,9 @@ bool text_decimal(struct cursor *cursor, const char *what, uint64_t *number);
 bool text_is_word(char byte);
 bool text_is_digit(char byte);
 
+/** Step over a name in angle brackets ("<python3>"), if one is there. strace writes a '>' in it as an escape. */
+void text_skip_name(struct cursor *cursor);
+
 /** Read one call, "name(arguments) = result", from the text's beginning to its end. `op` gets everything but
  *  pid, line and time; its call is STRACE_OTHER for a call that does not concern address spaces. */
 bool strace_parse_call(const struct text *text, struct strace_op *op, struct strace_error *error);
