@@ -394,6 +394,149 @@ static void test_resumed(void **state)
     replay_fini(&replay);
 }
 
+#define THREADS                                                                                              \
+    "1 clone(child_stack=0x7, flags=CLONE_VM|CLONE_THREAD) = 2\n"                                            \
+    "1 clone(child_stack=0x7, flags=CLONE_VM|CLONE_THREAD) = 3\n"
+
+/** Hold a log against its steps; nothing in it may be unknown or implied. */
+static void check_race(const char *text, const struct expected *steps, size_t count, uint64_t busy_pages)
+{
+    struct replay replay = resolve(text);
+    check_steps(&replay, steps, count);
+    assert_int_equal(replay.script.counts.unknown, 0);
+    assert_int_equal(replay.script.counts.implied, 0);
+    assert_int_equal(replay.script.note_count, 0);
+    assert_int_equal(play_all(&replay).busy_bytes, busy_pages * SCRIPT_PAGE);
+    replay_fini(&replay);
+}
+
+/** An mremap in two halves whose old place another thread gets meanwhile: it took effect before that. The first
+ *  mapping leaves no room to grow. */
+static void test_race_of_mremap(void **state)
+{
+    (void)state;
+    const struct expected steps[] = {
+        {STEP_BEGIN, 0, 0, KVA_OK, 0},      {STEP_ALLOC, TOP(1), 1, KVA_OK, 0},
+        {STEP_ALLOC, TOP(3), 2, KVA_OK, 0}, {STEP_RESIZE, TOP(3), 4, KVA_ENOSPC, 0},
+        {STEP_ALLOC, TOP(7), 4, KVA_OK, 0}, {STEP_FREE, TOP(3), 2, KVA_OK, 0},
+        {STEP_ALLOC, TOP(3), 2, KVA_OK, 0}, {STEP_FREE, TOP(3), 2, KVA_OK, 0},
+    };
+    check_race(
+        THREADS "1 " MAP("NULL", "0x1000", "", "0x7f0000080000") "1 " MAP(
+            "NULL", "0x2000", "",
+            "0x7f0000010000") "1 mremap(0x7f0000010000, 0x2000, 0x4000, MREMAP_MAYMOVE <unfinished ...>\n"
+                              "2 " MAP("NULL", "0x2000", "",
+                                       "0x7f0000010000") "1 <... mremap resumed>) = 0x7f0000001000\n"
+                                                         "2 munmap(0x7f0000010000, 0x2000) = 0\n",
+        steps, COUNT_OF(steps), 5);
+}
+
+/** The tail that a shrinking mapping gives up, and the end of the heap that a brk does. */
+static void test_race_of_tails(void **state)
+{
+    (void)state;
+    const struct expected steps[] = {
+        {STEP_BEGIN, 0, 0, KVA_OK, 0},
+        {STEP_ALLOC, TOP(4), 4, KVA_OK, 0},
+        {STEP_FREE_RANGE, TOP(4) + 0x1000, 3, KVA_OK, 0},
+        {STEP_ALLOC, TOP(3), 3, KVA_OK, 0},
+        {STEP_RESERVE, 0x1000000, 4, KVA_OK, 0},
+        {STEP_FREE_RANGE, 0x1002000, 2, KVA_OK, 0},
+        {STEP_RESERVE, 0x1003000, 1, KVA_OK, 0},
+    };
+    check_race(
+        THREADS "1 " MAP(
+            "NULL", "0x4000", "",
+            "0x7f0000010000") "1 mremap(0x7f0000010000, 0x4000, 0x1000, 0 <unfinished ...>\n"
+                              "2 " MAP(
+                                  "NULL", "0x3000", "",
+                                  "0x7f0000011000") "1 <... mremap resumed>) = 0x7f0000010000\n"
+                                                    "1 brk(NULL) = 0x1000000\n"
+                                                    "1 brk(0x1004000) = 0x1004000\n"
+                                                    "1 brk(0x1002000 <unfinished ...>\n"
+                                                    "2 " MAP(
+                                                        "0x1003000", "0x1000", "",
+                                                        "0x1003000") "1 <... brk resumed>) = 0x1002000\n",
+        steps, COUNT_OF(steps), 7);
+}
+
+/** A call under way that takes what another one under way gives up. */
+static void test_race_of_three(void **state)
+{
+    (void)state;
+    const struct expected steps[] = {
+        {STEP_BEGIN, 0, 0, KVA_OK, 0},
+        {STEP_ALLOC, TOP(1), 1, KVA_OK, 0},
+        {STEP_ALLOC, TOP(2), 1, KVA_OK, 0},
+        {STEP_ALLOC, TOP(3), 1, KVA_OK, 0}, /* of thread 1 */
+        {STEP_FREE, TOP(1), 1, KVA_OK, 0},
+        {STEP_ALLOC, TOP(1), 1, KVA_OK, 0}, /* of thread 2, to where thread 1 was */
+        {STEP_FREE, TOP(2), 1, KVA_OK, 0},
+        {STEP_ALLOC, TOP(2), 1, KVA_OK, 0}, /* of thread 3, to where thread 2 was */
+    };
+    check_race(
+        THREADS "1 " MAP("NULL", "0x1000", "", "0x7f000000a000") "1 " MAP(
+            "NULL", "0x1000", "",
+            "0x7f000000b000") "1 mremap(0x7f000000a000, 0x1000, 0x1000, MREMAP_MAYMOVE <unfinished ...>\n"
+                              "2 mremap(0x7f000000b000, 0x1000, 0x1000, MREMAP_MAYMOVE <unfinished ...>\n"
+                              "3 " MAP("NULL", "0x1000", "",
+                                       "0x7f000000b000") "2 <... mremap resumed>) = 0x7f000000a000\n"
+                                                         "1 <... mremap resumed>) = 0x7f000000c000\n",
+        steps, COUNT_OF(steps), 3);
+}
+
+/** What is no reason to play an mremap before its end: the same addresses in another address space, another place, a
+ *  mapping that stays, a call that fails. */
+static void test_no_race(void **state)
+{
+    (void)state;
+    const struct expected steps[] = {
+        {STEP_BEGIN, 0, 0, KVA_OK, 0},      {STEP_ALLOC, TOP(2), 2, KVA_OK, 0},
+        {STEP_FORK, 0, 0, KVA_OK, 1},       {STEP_FREE, TOP(2), 2, KVA_OK, 1},
+        {STEP_ALLOC, TOP(2), 2, KVA_OK, 1}, /* in the child */
+        {STEP_ALLOC, TOP(3), 1, KVA_OK, 0}, /* elsewhere */
+        {STEP_ALLOC, TOP(5), 2, KVA_OK, 0}, /* the mremap */
+        {STEP_FREE, TOP(2), 2, KVA_OK, 0},  {STEP_ALLOC, TOP(1), 1, KVA_OK, 0},
+        {STEP_ALLOC, TOP(7), 2, KVA_OK, 0}, /* the mremap that leaves the old place as it is */
+    };
+    check_race("1 " MAP("NULL", "0x2000", "", "0x7f0000010000") THREADS
+               "1 fork() = 9\n"
+               "9 munmap(0x7f0000010000, 0x2000) = 0\n"
+               "1 mremap(0x7f0000010000, 0x2000, 0x2000, MREMAP_MAYMOVE <unfinished ...>\n"
+               "9 " MAP("NULL", "0x2000", "", "0x7f0000010000") "2 " MAP(
+                   "NULL", "0x1000", "",
+                   "0x7f0000012000") "1 <... mremap resumed>) = 0x7f0000020000\n"
+                                     "1 mremap(0x7f0000020000, 0x2000, 0x4000, 0 <unfinished ...>\n"
+                                     "2 " MAP("NULL", "0x1000", "",
+                                              "0x7f0000013000") "1 <... mremap resumed>) = -1 ENOMEM (Cannot "
+                                                                "allocate memory)\n"
+                                                                "1 mremap(0x7f0000020000, 0x2000, 0x2000, "
+                                                                "MREMAP_MAYMOVE|MREMAP_DONTUNMAP "
+                                                                "<unfinished ...>\n"
+                                                                "1 <... mremap resumed>) = 0x7f0000030000\n",
+               steps, COUNT_OF(steps), 2 + 1 + 2 + 1 + 2);
+}
+
+/** Two calls that need each other's place: no kernel does that, but a damaged log may have it. It ends, and one of
+ *  the places is implied to be free. */
+static void test_race_in_a_circle(void **state)
+{
+    (void)state;
+    struct replay replay = resolve(THREADS "1 " MAP("NULL", "0x1000", "", "0x7f000000a000") "1 " MAP(
+        "NULL", "0x1000", "",
+        "0x7f000000b000") "1 mremap(0x7f000000a000, 0x1000, 0x1000, MREMAP_MAYMOVE <unfinished ...>\n"
+                          "2 mremap(0x7f000000b000, 0x1000, 0x1000, MREMAP_MAYMOVE <unfinished ...>\n"
+                          "1 <... mremap resumed>) = 0x7f000000b000\n"
+                          "2 <... mremap resumed>) = 0x7f000000a000\n");
+    assert_int_equal(replay.script.counts.mremaps, 2);
+    assert_int_equal(replay.script.counts.implied, 1);
+    assert_int_equal(replay.script.note_count, 1);
+    assert_int_equal(replay.script.notes[0].kind, NOTE_IMPLIED);
+    assert_int_equal(replay.log.ops[replay.script.notes[0].op].line, 6); /* that of thread 2, played first */
+    play_all(&replay);
+    replay_fini(&replay);
+}
+
 /** A mapping over one that the log has not unmapped. */
 static void test_implied(void **state)
 {
@@ -501,6 +644,15 @@ static void test_refused(void **state)
     assert_int_equal(counts->refused, 1);
     assert_int_equal(counts->implied, 1);
     assert_int_equal(counts->unknown, 1);
+    static const struct {
+        enum script_note_kind kind;
+        unsigned line;
+    } notes[] = {{NOTE_IMPLIED, 4}, {NOTE_REFUSED, 4}, {NOTE_UNKNOWN, 5}};
+    assert_int_equal(replay.script.note_count, COUNT_OF(notes));
+    for (size_t i = 0; i < COUNT_OF(notes); i++) {
+        assert_int_equal(replay.script.notes[i].kind, notes[i].kind);
+        assert_int_equal(replay.log.ops[replay.script.notes[i].op].line, notes[i].line);
+    }
     assert_int_equal(play_all(&replay).busy_segments, 0);
     replay_fini(&replay);
 }
@@ -600,6 +752,11 @@ int main(void)
         cmocka_unit_test(test_brk),
         cmocka_unit_test(test_programs),
         cmocka_unit_test(test_resumed),
+        cmocka_unit_test(test_race_of_mremap),
+        cmocka_unit_test(test_race_of_tails),
+        cmocka_unit_test(test_race_of_three),
+        cmocka_unit_test(test_no_race),
+        cmocka_unit_test(test_race_in_a_circle),
         cmocka_unit_test(test_implied),
         cmocka_unit_test(test_fork),
         cmocka_unit_test(test_unintroduced),

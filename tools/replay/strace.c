@@ -640,8 +640,10 @@ static bool read_call(struct reader *reader, struct cursor *cursor)
         return strace_parse_name(cursor, &call) && deliver_never(reader, call, NO_SLOT, reader->line.number);
     if (note != 0) {
         struct cursor inside = {.text = text, .at = note, .error = cursor->error};
+        if (!begin_half(reader, cursor, text->length - note))
+            return false;
         reader->carried = reader->process;
-        return begin_half(reader, cursor, text->length - note) && read_note(reader, &inside);
+        return read_note(reader, &inside);
     }
     return no_half(reader, cursor) && deliver(reader, text, NO_SLOT);
 }
