@@ -109,7 +109,7 @@ grep -qx 'odd.log:6: unknown: munmap(0x7f0000800000, 4096) = 0x0' text.txt || fa
 "$KVA" replay --repeat 1 --verbose --json odd.log | jq -e '.notes == [{"kind": "implied", "line": 4, "call": "mmap"},
     {"kind": "unknown", "line": 6, "call": "munmap"}]' >/dev/null || fail '--verbose --json'
 
-# Above 4096 segments in one space (the mappings, and what is free on both sides) scan is played only where it is
+# Above 2048 segments in one space (the mappings, and what is free on both sides) scan is played only where it is
 # asked for.
 many() {
     awk -v n="$(($1 - 2))" 'BEGIN {
@@ -117,11 +117,11 @@ many() {
             printf "mmap(NULL, 4096, PROT_READ, MAP_PRIVATE, -1, 0) = 0x7f%06x000\n", n - i
     }' >many.log
 }
-many 4096
+many 2048
 "$KVA" replay --repeat 1 --json many.log >json.txt
-jq -e '.engines[0].peak_segments_of_a_space == 4096 and .left_out == null
+jq -e '.engines[0].peak_segments_of_a_space == 2048 and .left_out == null
     and (.engines | map(.name)) == ["bt", "rb", "scan"]' json.txt >/dev/null || fail 'scan is left out early'
-many 4097
+many 2049
 "$KVA" replay --repeat 1 --json many.log | jq -e '.left_out == "scan" and (.engines | map(.name)) == ["bt", "rb"]' \
     >/dev/null || fail 'scan is not left out'
 "$KVA" replay --repeat 1 many.log >text.txt
