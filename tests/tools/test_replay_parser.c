@@ -617,6 +617,24 @@ static void test_no_trace(void **state)
     strace_log_fini(&log);
 }
 
+/** Output of the program between the halves of a call does not part them, though it looks like a line of the process
+ *  that has no number. */
+static void test_text_between_halves(void **state)
+{
+    (void)state;
+    struct strace_log log = read_tolerantly("strace: Process 8 attached\n"
+                                            "mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE, 3, 0 <unfinished ...>\n"
+                                            "some text (in parentheses)\n"
+                                            "more <unfinished ...>\n"
+                                            "[pid 8] brk(NULL) = 0x1000\n"
+                                            "[pid 7] <... mmap resumed>) = 0x2000\n");
+    assert_int_equal(log.count, 2);
+    check_op(&log.ops[1], STRACE_MMAP, STRACE_DONE, 0x2000);
+    assert_int_equal(log.skipped[STRACE_ODD_TEXT].lines, 2);
+    assert_int_equal(strace_skipped_lines(&log), 2);
+    strace_log_fini(&log);
+}
+
 /** Calls that never return are delivered as such, and their processes' next calls as if nothing were amiss. */
 static void test_unfinished(void **state)
 {
@@ -1038,6 +1056,7 @@ int main(void)
         cmocka_unit_test(test_odd_lines),
         cmocka_unit_test(test_no_trace),
         cmocka_unit_test(test_unfinished),
+        cmocka_unit_test(test_text_between_halves),
         cmocka_unit_test(test_senseless_end),
         cmocka_unit_test(test_line_ends),
         cmocka_unit_test(test_nothing_understood),

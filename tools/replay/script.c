@@ -690,8 +690,10 @@ static bool play_under_way(struct resolver *r, struct room *room, uint64_t start
 /** A call begins that ends later. What fails, or never returns, takes no effect. */
 static bool begin_under_way(struct resolver *r, struct task *task, const struct strace_op *op)
 {
-    if (op->result >= r->log->count || r->log->ops[op->result].outcome != STRACE_DONE || task->room == NULL)
+    if (op->result >= r->log->count || r->log->ops[op->result].outcome != STRACE_DONE)
         return true;
+    if (task->room == NULL && !guess_room(r, task, &r->log->ops[op->result]))
+        return false;
     end_under_way(task);
     task->under_way = (size_t)op->result;
     task->next_under_way = task->room->under_way;

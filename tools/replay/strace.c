@@ -42,8 +42,7 @@ struct half {
     size_t begin; /* the call's text in it: [begin, end) */
     size_t end;
     uint64_t number; /* of the line */
-    size_t
-        slot; /* its place among the operations, kept free for it, or the entry of its beginning; or NO_SLOT */
+    size_t slot;     /* the operation kept free for it, or the entry of its beginning; or NO_SLOT */
     enum strace_call call;
 };
 
@@ -351,32 +350,33 @@ static bool keep(struct reader *reader, const struct strace_op *op, size_t slot,
     return true;
 }
 
-/** Read a whole call, and keep it unless it changes no address space. */
-static bool deliver(struct reader *reader, const struct text *text, size_t slot)
+/** Read a whole call. */
+static bool parse(struct reader *reader, const struct text *text, struct strace_op *op)
 {
-    struct strace_op op = {0};
-    if (!strace_parse_call(text, &op, reader->error)) {
-        if (op.call != STRACE_OTHER)
-            reader->odd = STRACE_ODD_CALL;
-        return false;
-    }
-    if (op.call == STRACE_OTHER) {
+    *op = (struct strace_op){0};
+    if (strace_parse_call(text, op, reader->error))
+        return true;
+    if (op->call != STRACE_OTHER)
+        reader->odd = STRACE_ODD_CALL;
+    return false;
+}
+
+/** Keep a call that began in a line, unless it changes no address space. */
+static bool deliver(struct reader *reader, const struct strace_op *op, size_t slot, uint64_t line)
+{
+    if (op->call == STRACE_OTHER) {
         reader->log->others++;
         return true;
     }
-    if (op.call == STRACE_FORK && op.outcome == STRACE_DONE && !introduce(reader, op.result))
+    if (op->call == STRACE_FORK && op->outcome == STRACE_DONE && !introduce(reader, op->result))
         return false;
-    return keep(reader, &op, slot, text->piece[0].line.number);
+    return keep(reader, op, slot, line);
 }
 
 /** A call that never returned. */
 static bool deliver_never(struct reader *reader, enum strace_call call, size_t slot, uint64_t line)
 {
-    struct strace_op op = {.call = (uint8_t)call, .outcome = STRACE_NEVER};
-    if (call != STRACE_OTHER)
-        return keep(reader, &op, slot, line);
-    reader->log->others++;
-    return true;
+    return deliver(reader, &(struct strace_op){.call = (uint8_t)call, .outcome = STRACE_NEVER}, slot, line);
 }
 
 /* ------------------------------------------------------------------------------------------------- halves */
@@ -415,7 +415,7 @@ static bool skip_half(struct reader *reader, struct process *process)
     return skip(reader, STRACE_ODD_UNFINISHED) && abandon_half(reader, process);
 }
 
-/** No call of the process may wait here: if one does, its end is missing. */
+/** The process begins a call, at the cursor: none of it may wait. If one does, its end is missing. */
 static bool no_half(struct reader *reader, const struct cursor *cursor)
 {
     const struct half *half = &reader->process->half;
@@ -454,9 +454,9 @@ static bool begin_half(struct reader *reader, struct cursor *cursor, size_t cut)
 {
     const struct text *text = cursor->text;
     struct half *half = &reader->process->half;
-    size_t begin = cursor->at;
+    struct cursor begin = *cursor;
     enum strace_call call;
-    if (!no_half(reader, cursor) || !strace_parse_name(cursor, &call))
+    if (!strace_parse_name(cursor, &call) || !no_half(reader, &begin))
         return false;
     char *line = malloc(reader->line.length + 1); /* at least a byte: malloc(0) may be NULL */
     if (line == NULL)
@@ -469,7 +469,7 @@ static bool begin_half(struct reader *reader, struct cursor *cursor, size_t cut)
     half->line = line;
     half->call = call;
     half->length = reader->line.length;
-    half->begin = text->piece[0].column + begin;
+    half->begin = text->piece[0].column + begin.at;
     half->end = text->piece[0].column + text->length - cut;
     half->number = reader->line.number;
     reader->begun = reader->process;
@@ -494,7 +494,8 @@ static bool join(struct reader *reader, const struct cursor *cursor)
     text.piece[0].column = half->begin;
     text.piece[1].line = reader->line;
     text.piece[1].column = cursor->text->piece[0].column + cursor->at;
-    bool good = deliver(reader, &text, half->slot);
+    struct strace_op op;
+    bool good = parse(reader, &text, &op) && deliver(reader, &op, half->slot, half->number);
     free(bytes);
     drop_half(half);
     return good;
@@ -632,6 +633,7 @@ static size_t find_note(const struct text *text)
 static bool read_call(struct reader *reader, struct cursor *cursor)
 {
     const struct text *text = cursor->text;
+    struct strace_op op;
     enum strace_call call;
     size_t note = find_note(text);
     if (text_ends_with(text, UNFINISHED))
@@ -645,7 +647,8 @@ static bool read_call(struct reader *reader, struct cursor *cursor)
         reader->carried = reader->process;
         return read_note(reader, &inside);
     }
-    return no_half(reader, cursor) && deliver(reader, text, NO_SLOT);
+    return parse(reader, text, &op) && no_half(reader, cursor) &&
+           deliver(reader, &op, NO_SLOT, reader->line.number);
 }
 
 /** The rest of a line that a note broke: the call goes on to wait, or ends here. */
@@ -819,47 +822,20 @@ static bool read_end(struct reader *reader)
     return !reader->strict && skip(reader, STRACE_ODD_CUT);
 }
 
-/** No call should wait at the end of the log. */
+/** No call should wait at the end of the log. A strict reader reports the first one that does. */
 static bool check_complete(struct reader *reader)
 {
     const struct half *first = NULL;
     for (struct process *p = reader->processes; p != NULL; p = p->next) {
+        reader->process = p;
         if (p->half.line == NULL)
             continue;
-        if (first == NULL || p->half.number < first->number)
-            first = &p->half;
-        reader->process = p;
         if (!reader->strict && !skip_half(reader, p))
             return false;
+        if (reader->strict && (first == NULL || p->half.number < first->number))
+            first = &p->half;
     }
-    return !reader->strict || first == NULL || never_ends(reader, first);
-}
-
-/** No line has been understood: find out what the file is, or show the first line. */
-static bool check_understood(struct reader *reader)
-{
-    char message[sizeof reader->error->message];
-    const struct strace_error *first = NULL;
-    const char *format = format_of_lines(reader->input.head, reader->input.head_length);
-    reader->log->format = format;
-    if (reader->understood != 0)
-        return true;
-    *reader->error = (struct strace_error){0};
-    for (size_t i = 0; i < STRACE_ODDS; i++)
-        if (reader->log->skipped[i].lines != 0 &&
-            (first == NULL || reader->log->skipped[i].first.line < first->line))
-            first = &reader->log->skipped[i].first;
-    if (format != NULL) {
-        snprintf(message, sizeof message, FORMAT_MESSAGE, format);
-    } else if (first == NULL) {
-        snprintf(message, sizeof message, "the log is empty");
-    } else {
-        *reader->error = *first;
-        snprintf(message, sizeof message, "no line of this file is one of strace; the first: %.200s",
-                 first->message);
-    }
-    memcpy(reader->error->message, message, sizeof message);
-    return false;
+    return first == NULL || never_ends(reader, first);
 }
 
 /** Read all lines. */
@@ -885,22 +861,46 @@ static bool read_lines(struct reader *reader)
     }
 }
 
-/** Read a log that is no file of another kind. */
+/** The file is of another kind. */
+static bool other_format(struct strace_error *error, const char *format)
+{
+    *error = (struct strace_error){0};
+    snprintf(error->message, sizeof error->message, FORMAT_MESSAGE, format);
+    return false;
+}
+
+/** No line has been understood: show the first. */
+static bool show_first(struct reader *reader)
+{
+    const struct strace_error *first = NULL;
+    for (size_t i = 0; i < STRACE_ODDS; i++) {
+        const struct strace_skipped *skipped = &reader->log->skipped[i];
+        if (skipped->lines != 0 && (first == NULL || skipped->first.line < first->line))
+            first = &skipped->first;
+    }
+    *reader->error = first != NULL ? *first : (struct strace_error){0};
+    if (first == NULL)
+        strcpy(reader->error->message, "the log is empty");
+    else
+        snprintf(reader->error->message, sizeof reader->error->message,
+                 "no line of this file is one of strace; the first: %.200s", first->message);
+    return false;
+}
+
 static bool read_log(struct reader *reader)
 {
-    const char *format = format_of_bytes(reader->input.head, reader->input.head_length);
-    if (format != NULL) {
-        snprintf(reader->error->message, sizeof reader->error->message, FORMAT_MESSAGE, format);
-        return false;
-    }
-    if (read_lines(reader))
-        return check_complete(reader) && check_understood(reader);
-    if (!reader->error->refused && reader->understood == 0 &&
-        (format = format_of_lines(reader->input.head, reader->input.head_length)) != NULL) {
-        *reader->error = (struct strace_error){0};
-        snprintf(reader->error->message, sizeof reader->error->message, FORMAT_MESSAGE, format);
-    }
-    return false;
+    const struct input *input = &reader->input;
+    const char *format = format_of_bytes(input->head, input->head_length);
+    if (format != NULL)
+        return other_format(reader->error, format);
+    bool good = read_lines(reader) && check_complete(reader);
+    format = format_of_lines(input->head, input->head_length);
+    reader->log->format = format;
+    if (reader->understood != 0 || reader->error->refused)
+        return good;
+    if (format != NULL)
+        return other_format(reader->error, format);
+    return good && show_first(reader);
 }
 
 static void free_processes(struct process *process)
