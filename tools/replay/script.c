@@ -370,7 +370,7 @@ static void free_room(struct room *room)
     free(room);
 }
 
-/** The call of a task that is under way is so no longer. */
+/** The call that a task has under way, if any, is under way no longer. */
 static void end_under_way(struct task *task)
 {
     struct task **link = &task->room->under_way;
