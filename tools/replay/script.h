@@ -44,8 +44,8 @@
  *
  * So it is played at its end, or, when another call takes what it gives up, right before that call. The same holds
  * for a brk that lowers the break. It may itself take what yet another call under way gives up; that one is then
- * played first. Calls that need each other's place in a circle
- * cannot happen in a kernel; in a damaged log, one of the places is implied to be free.
+ * played first. Calls that need each other's place in a circle cannot happen in a kernel; in a damaged log, one of the
+ * places is implied to be free.
  *
  * PROCESSES. execve begins a fresh address space, fork copies one, CLONE_VM and vfork share it, the end of
  * the last process in it ends it. A process that no line of the log introduces begins a space of its own if its
