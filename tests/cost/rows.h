@@ -34,7 +34,9 @@ struct cost_line {
     const char *what;  /* is of which size, and what is done */
     enum cost_growth growth;
     void (*set_up)(uint64_t size);
-    void (*work)(uint64_t round); /* what is between counted_start and counted_stop in it counts */
+    void (*work)(
+        uint64_t
+            round); /* NULL: it does not return, and is not measured. What is between counted_start and counted_stop in it counts */
     bool
         at_times; /* something comes on top at times: the mean of all rounds, rather than the longest, is compared */
     uint64_t few;    /* 0: COST_FEW */

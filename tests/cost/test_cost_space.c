@@ -630,6 +630,7 @@ static void fork_child(uint64_t round)
 static const struct cost_line lines[] = {
     COST_LINE("kva_space_init", "O(1 + busy_count log busy_count)", "busy ranges", COST_N_LOG_N, many_ranges,
               init, SELDOM),
+    COST_LINE("kva_corruption_host", "one system call", "it does not return", COST_CONSTANT, NULL, NULL),
     COST_LINE("kva_space_fini", "O(m log n)", "deferred segments", COST_N_LOG_N, many_deferred, end_all,
               .rounds = 1),
     COST_LINE("kva_space_abandon", "one give per chunk of node memory", "segments", COST_LOGARITHM,
