@@ -109,7 +109,8 @@ struct kva_pages_stats {
         mappings_limit;   /* that it could take up, as counted, when it was last looked at what others leave;
                                 0: no such limit, or none that is known (on Linux without /proc, or a file
                                 descriptor to read it by). There is another look before KVA_ELIMIT */
-    uint64_t weak_closes; /* closes that the system refused: see `close` */
+    uint64_t weak_closes; /* closes that the system refused, so far: see `close` */
+    uint64_t weak_pages;  /* pages that are closed at present, but so that a touch may not fault */
 };
 
 /** The stretch that a page source is asked to reserve, and gets. */
@@ -137,10 +138,15 @@ struct kva_stretch {
  *  open      make closed private pages usable: read-write and zero-filled. With `huge`, the range is whole huge
  *            pages, and huge pages are wanted
  *  close     close private pages again, open ones and closed ones alike; their memory goes back. Cannot fail: where
- *            the system refuses, a touch may not fault until the pages are opened again, which drops whatever they hold
- *            then, or fails. That is a weak close, counted in weak_closes
+ *            the system refuses every way to close them, their memory goes back, but a touch may not fault. That is a weak
+ *            close, counted in weak_closes, and its pages in weak_pages as long as they stay so: until a later call closes
+ *            them, or until they are opened again, which drops whatever they hold then, or fails
  *  map       map `count` frames from number `frame` on, read-write, over closed pages of the frames' part
- *  unmap     close a range of the frames' part, whatever is mapped in it. As close, it cannot fail
+ *  unmap     close a range of the frames' part, whatever is mapped in it. As close, it cannot fail; a stale write to a page
+ *            that is closed weakly reaches the frame. (On Linux only a part of a mapping is ever closed weakly, while the
+ *            process has as many mappings as it may)
+ *  settle    close what is closed weakly, as much of it as the system allows now. Every call above tries it for a few pages;
+ *            this one for all. May be NULL
  *  pool      make a pool of `count` frames that read as zero and take memory when they are written
  *  drain     forget what `count` frames from `frame` on hold: their memory goes back, they read as zero
  *  drop      end a pool; none of its frames is mapped, or the stretch is about to be released
@@ -158,6 +164,7 @@ struct kva_pages {
     enum kva_status (*map)(void *context, void *stretch, uint64_t start, void *pool, uint64_t frame,
                            uint64_t count);
     void (*unmap)(void *context, void *stretch, uint64_t start, uint64_t bytes);
+    void (*settle)(void *context, void *stretch); /* may be NULL */
     enum kva_status (*pool)(void *context, void *stretch, uint64_t count, void **pool);
     void (*drain)(void *context, void *stretch, void *pool, uint64_t frame, uint64_t count);
     void (*drop)(void *context, void *stretch, void *pool);

@@ -3,8 +3,9 @@
 /**
  * The Linux page source.
  *
- * A stretch begins as one inaccessible mapping. Of each page of its private part it is known whether it is SHUT, which
- * means inaccessible, or lies in a mapping that is readable and writable. There are two mechanisms:
+ * A stretch begins as one inaccessible mapping. Of each page it is known whether it is SHUT, which means that it lies in
+ * such a mapping, or OPEN: of the private part, in a mapping that is readable and writable; of the frames' part, in a
+ * mapping of a pool. For the private part there are two mechanisms:
  *
  *   GUARD REGIONS   Of the pages that are not shut, those that nobody has opened carry a marker (MADV_GUARD_INSTALL),
  *                   which faults like an inaccessible page but splits no mapping:
@@ -35,8 +36,40 @@
  * CLOSING         A large run is replaced by a shut mapping, which gives its page tables back, too. A small one gets
  *                 markers, which drop the pages. Whatever makes mappings fewer is shut, together with what is idle beside it.
  *
- *                 Where the kernel refuses all of that, the pages are dropped and noted as WEAK. They can still be written,
- *                 so they are dropped once more when they are opened.
+ *                 At the limit on mappings the kernel refuses a part of that, and a close cannot fail. With M mappings of
+ *                 vm.max_map_count, Linux allows
+ *
+ *                                                        M < max       M = max        M = max + 1, or more
+ *                     mmap, anywhere                     yes           yes            no
+ *                     mmap over a whole mapping          yes           yes            no
+ *                     mmap over an end of a mapping      yes           yes            no
+ *                     mmap in the middle of one          yes           no             no
+ *                     mprotect of whole mappings         yes           yes            yes
+ *                     mprotect of a part of one          while M < max after each split, else no
+ *                     markers, MADV_DONTNEED             yes           yes            yes
+ *
+ *                 (One mmap more than the limit is Linux's own arithmetic. M is larger still where an administrator has lowered
+ *                 the limit.) So what is to be closed goes down this list until a call is accepted:
+ *
+ *                     replaced     a shut mapping; final
+ *                     marked       final in the private part
+ *                     DENIED       PROT_NONE, as whole mappings. It faults, but it is still the old mapping
+ *                     WEAK         dropped, and it can still be touched. Frames cannot even be dropped: a stale write
+ *                                  reaches the frame
+ *
+ *                 Denied and weak pages are DEBTS, and so are frames' pages with markers. A debt is a bit in a row; it still
+ *                 counts as open. Every call tries to pay some, by closing them once more; `settle` tries all. To open
+ *                 pages with debts is to permit access again and to drop what they hold.
+ *
+ * THE SPARE       At max + 1 nothing that is replaced makes the mappings fewer, since nothing can be replaced; and to unmap a part
+ *                 of the stretch would let another thread's mmap take its place. So each stretch keeps two pages elsewhere
+ *                 that are two mappings, by their protection:
+ *
+ *                     up    | PROT_NONE | PROT_READ |         down   |      PROT_NONE      |
+ *
+ *                 Down, the process has one mapping less, which is enough for one mmap over whole mappings. This makes
+ *                 mappings fewer by one or two, and the spare goes up again. It goes up by a split, which the kernel refuses
+ *                 at the limit, so that it never takes the process above it.
  *
  * LIMITS          A process may have vm.max_map_count mappings. A call that would exceed what is left is refused before
  *                 the kernel does, and a close that would falls back to markers. What is left is found by a look at all
@@ -52,10 +85,12 @@
  *                       shut      open          open           shut
  *                    ...........|         *               |...........      2 edges, 1 seam: 4 mappings at most
  *
+ *                 Where a map of frames meets another there is a seam, whatever the frames are.
  *                 The kernel merges a fresh mapping with its neighbours unless pages of both were touched before they met,
  *                 or, in a child of fork, unless the neighbour comes from the parent. It does not tell, so where it may not
  *                 have merged them there is a seam. Thus there are never more mappings than are counted, but for those that
- *                 the program splits itself (mlock, madvise); a look counts these as the program's.
+ *                 the program splits itself (mlock, madvise), and those that two shut mappings remain because one of them was
+ *                 denied once and remembers its pages; a look counts these as the program's.
  */
 #define _GNU_SOURCE
 #define _FILE_OFFSET_BITS 64 /* pools of more than 2 GiB on 32-bit hosts */
@@ -84,7 +119,16 @@
 #define MADV_WIPEONFORK 18 /* Linux 4.14 */
 #endif
 
+/** MADV_DONTNEED for locked pages, too: Linux 5.18. */
+#ifndef MADV_DONTNEED_LOCKED
+#define MADV_DONTNEED_LOCKED 24
+#endif
+
 enum { GRAIN_PAGES = 512, LARGE_PAGES = 64, APART = 64 };
+
+/** A word of `blocks` stands for so many pages of 4 KiB that all blocks of 512 GiB are 512 words: to look through them takes
+ *  less than one call. */
+enum { BLOCK_PAGES = 4096 };
 
 _Static_assert(sizeof(struct utsname) <= 4096, "the probe below fits in any page");
 
@@ -112,17 +156,23 @@ struct stretch {
     bool has_huge;              /* or had */
     unsigned apart;             /* so many openings get a mapping each, since markers were refused */
     uint64_t *is_first_process; /* a word that a child of fork finds zero */
-    uint64_t *open;             /* a bit for each page of the private part: mapped read-write, not shut */
-    uint64_t *used;             /* a bit for each: opened, and not closed since */
-    uint64_t *seams;            /* a bit for each: open, as the one before, but maybe in another mapping */
+    bool has_denied;            /* private pages, at any time: mappings may merge less than fresh ones do */
+    char *spare;                /* two pages; NULL: there is none */
+    bool spare_is_up;
+    uint64_t *open;  /* a bit for each page of both parts: not shut */
+    uint64_t *used;  /* a bit for each private page: opened, and not closed since */
+    uint64_t *huge;  /* a bit for each private page: in a mapping that wants huge pages */
+    uint64_t *seams; /* a bit for each page: open, as the one before, but maybe in another mapping */
     uint64_t seam_count;
-    uint64_t *huge; /* a bit for each: in a mapping that wants huge pages */
-    uint64_t *runs; /* a bit for each page of the frames part: a call of map began here */
-    uint64_t *weak; /* a bit for each page of both parts: closed, but weakly */
-    uint64_t weak_count;
-    uint64_t open_bits; /* bytes of these rows */
-    uint64_t run_bits;
-    uint64_t weak_bits;
+    uint64_t
+        *weak; /* a bit for each page: closed, but a touch may not fault (stats.weak_pages counts them) */
+    uint64_t *owed; /* a bit for each page: closed, and it faults, but its mapping is yet to be replaced */
+    uint64_t owed_count;
+    uint64_t *blocks;      /* a bit for each block of pages: one of them may be weak or owed */
+    uint64_t next_debt;    /* the page from which the next call looks for debts */
+    uint64_t private_bits; /* bytes of a row for the private part, */
+    uint64_t whole_bits;   /* for both, */
+    uint64_t block_bits;   /* and for blocks */
     struct look look;
     struct kva_pages_stats stats;
 };
@@ -494,15 +544,40 @@ static uint64_t *take_word(uint64_t page)
     return word;
 }
 
+/** Take a mapping more, or give it back; see THE SPARE. */
+static void set_spare(struct stretch *stretch, bool up, uint64_t *calls)
+{
+    char *second = stretch->spare + stretch->page;
+
+    if (!stretch->spare || stretch->spare_is_up == up)
+        return;
+    ++*calls;
+    if (mprotect(second, (size_t)stretch->page, up ? PROT_READ : PROT_NONE) == 0)
+        stretch->spare_is_up = up;
+}
+
+/** The spare is shared memory, which no other mapping merges with. A stretch may do without one. */
+static void take_spare(struct stretch *stretch)
+{
+    void *spare = mmap(NULL, (size_t)(2 * stretch->page), PROT_NONE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+    ++stretch->stats.calls.reserve;
+    stretch->spare = spare == MAP_FAILED ? NULL : spare;
+    set_spare(stretch, true, &stretch->stats.calls.reserve);
+}
+
 static void give_stretch(struct stretch *stretch)
 {
+    if (stretch->spare)
+        (void)munmap(stretch->spare, (size_t)(2 * stretch->page));
     give_row(stretch->is_first_process, stretch->page);
-    give_row(stretch->open, stretch->open_bits);
-    give_row(stretch->used, stretch->open_bits);
-    give_row(stretch->seams, stretch->open_bits);
-    give_row(stretch->huge, stretch->open_bits);
-    give_row(stretch->runs, stretch->run_bits);
-    give_row(stretch->weak, stretch->weak_bits);
+    give_row(stretch->open, stretch->whole_bits);
+    give_row(stretch->used, stretch->private_bits);
+    give_row(stretch->huge, stretch->private_bits);
+    give_row(stretch->seams, stretch->whole_bits);
+    give_row(stretch->weak, stretch->whole_bits);
+    give_row(stretch->owed, stretch->whole_bits);
+    give_row(stretch->blocks, stretch->block_bits);
     (void)munmap(stretch, sizeof *stretch);
 }
 
@@ -522,23 +597,26 @@ static struct stretch *take_stretch(const struct kva_stretch *wish, uint64_t pag
 
     if (!stretch)
         return NULL;
+    uint64_t pages = wish->bytes / page; /* of both parts */
     stretch->bytes = wish->bytes;
     stretch->private_bytes = wish->bytes - wish->frames;
     stretch->page = page;
     stretch->pages = stretch->private_bytes / page;
     stretch->guards = guards;
     stretch->is_first_process = take_word(page);
-    stretch->open = take_row(stretch->pages, &stretch->open_bits);
-    stretch->used = take_row(stretch->pages, &stretch->open_bits);
-    stretch->seams = take_row(stretch->pages, &stretch->open_bits);
-    stretch->huge = take_row(stretch->pages, &stretch->open_bits);
-    stretch->runs = take_row(wish->frames / page + 1, &stretch->run_bits);
-    stretch->weak = take_row(wish->bytes / page, &stretch->weak_bits);
+    stretch->open = take_row(pages, &stretch->whole_bits);
+    stretch->used = take_row(stretch->pages, &stretch->private_bits);
+    stretch->huge = take_row(stretch->pages, &stretch->private_bits);
+    stretch->seams = take_row(pages, &stretch->whole_bits);
+    stretch->weak = take_row(pages, &stretch->whole_bits);
+    stretch->owed = take_row(pages, &stretch->whole_bits);
+    stretch->blocks = take_row(pages / BLOCK_PAGES + 1, &stretch->block_bits);
+    take_spare(stretch);
     stretch->stats.mechanism = guards ? "guard regions" : "protected mappings";
     stretch->stats.mappings = 1;
     look_again(stretch);
-    if (stretch->is_first_process && stretch->open && stretch->used && stretch->seams && stretch->huge &&
-        stretch->runs && stretch->weak)
+    if (stretch->is_first_process && stretch->open && stretch->used && stretch->huge && stretch->seams &&
+        stretch->weak && stretch->owed && stretch->blocks)
         return stretch;
     give_stretch(stretch);
     return NULL;
@@ -563,7 +641,7 @@ static enum kva_status reserve(void *context, struct kva_stretch *wish)
         return KVA_ENOMEM;
     }
     stretch->first = first;
-    stretch->stats.calls.reserve = calls;
+    stretch->stats.calls.reserve += calls;
     wish->first = (uintptr_t)first;
     wish->handle = stretch;
     return KVA_OK;
@@ -574,13 +652,15 @@ static void release(void *context, void *handle)
     struct stretch *stretch = handle;
 
     (void)context;
-    (void)munmap(stretch->first, (size_t)stretch->bytes);
-    give_stretch(stretch);
+    char *first = stretch->first;
+    size_t bytes = (size_t)stretch->bytes;
+    give_stretch(stretch); /* first: at the limit on mappings it makes the room that the other may need */
+    (void)munmap(first, bytes);
 }
 
 /* ------------------------------------------------------------------------------------------ runs of pages */
 
-/** Pages of the private part, by number: [from, end). */
+/** Pages of one part, by number: [from, end). */
 struct run {
     uint64_t from;
     uint64_t end;
@@ -614,6 +694,20 @@ static struct run alike(const struct stretch *stretch, uint64_t from, uint64_t e
     return run;
 }
 
+static bool is_of_frames(const struct stretch *stretch, struct run run)
+{
+    return run.from >= stretch->pages;
+}
+
+/** All from the first open page in a range to the last. */
+static struct run open_in(const struct stretch *stretch, struct run range)
+{
+    struct run run = {bits_first(stretch->open, range.from, range.end),
+                      bits_last_end(stretch->open, true, range.from, range.end)};
+
+    return run;
+}
+
 static bool is_shut(const struct stretch *stretch, struct run run)
 {
     return !bit_is_set(stretch->open, run.from);
@@ -638,6 +732,12 @@ static bool advise(struct stretch *stretch, struct run run, int advice, uint64_t
     return madvise(start_of(stretch, run), bytes_of(stretch, run), advice) == 0;
 }
 
+static bool protect(struct stretch *stretch, struct run run, int protection, uint64_t *calls)
+{
+    ++*calls;
+    return mprotect(start_of(stretch, run), bytes_of(stretch, run), protection) == 0;
+}
+
 /** Replace a run by fresh pages that may be touched or not. */
 static bool replace(struct stretch *stretch, struct run run, int protection, uint64_t *calls)
 {
@@ -647,14 +747,88 @@ static bool replace(struct stretch *stretch, struct run run, int protection, uin
     return mmap(start_of(stretch, run), bytes_of(stretch, run), protection, flags, -1, 0) != MAP_FAILED;
 }
 
-/** Note pages of the stretch, private ones or for frames, as closed weakly, or not. */
-static void note_weak(struct stretch *stretch, struct run run, bool is_weak)
+/* -------------------------------------------------------------------------------------------------- debts */
+
+/** How a page is closed that is not shut. */
+enum debt {
+    NO_DEBT, /* by a marker, in the private part; or it is not closed */
+    OWED,    /* it faults */
+    WEAK     /* it may not fault */
+};
+
+static bool has_debts(const struct stretch *stretch)
 {
-    if (!is_weak && stretch->weak_count == 0)
+    return stretch->stats.weak_pages + stretch->owed_count > 0;
+}
+
+static struct run blocks_of(struct run run)
+{
+    struct run blocks = {run.from / BLOCK_PAGES, length(run) == 0 ? 0 : (run.end - 1) / BLOCK_PAGES + 1};
+
+    return blocks;
+}
+
+/** Whether a page of the run is weak or owed. Rows are not touched where nothing was ever noted. */
+static bool is_in_debt(const struct stretch *stretch, struct run run)
+{
+    struct run blocks = blocks_of(run);
+
+    if (!has_debts(stretch) || bits_first(stretch->blocks, blocks.from, blocks.end) >= blocks.end)
+        return false;
+    return bits_first(stretch->weak, run.from, run.end) < run.end ||
+           bits_first(stretch->owed, run.from, run.end) < run.end;
+}
+
+static void note_debt(struct stretch *stretch, struct run run, enum debt debt)
+{
+    struct run blocks = blocks_of(run);
+
+    if (debt == NO_DEBT && !is_in_debt(stretch, run))
         return;
-    stretch->weak_count -= bits_count(stretch->weak, run.from, run.end);
-    bits_set(stretch->weak, run.from, run.end, is_weak);
-    stretch->weak_count += is_weak ? length(run) : 0;
+    stretch->stats.weak_pages -= bits_count(stretch->weak, run.from, run.end);
+    stretch->owed_count -= bits_count(stretch->owed, run.from, run.end);
+    bits_set(stretch->weak, run.from, run.end, debt == WEAK);
+    bits_set(stretch->owed, run.from, run.end, debt == OWED);
+    stretch->stats.weak_pages += debt == WEAK ? length(run) : 0;
+    stretch->owed_count += debt == OWED ? length(run) : 0;
+    if (debt != NO_DEBT)
+        bits_set(stretch->blocks, blocks.from, blocks.end, true);
+}
+
+/** The first page from `from` on, and before `end`, that is weak or owed; `end` if there is none. */
+static uint64_t first_debt(const struct stretch *stretch, uint64_t from, uint64_t end)
+{
+    return min_u64(bits_first(stretch->weak, from, end), bits_first(stretch->owed, from, end));
+}
+
+/** Where the weak and owed pages end that begin at `from`, before `end`. */
+static uint64_t end_of_debt(const struct stretch *stretch, uint64_t from, uint64_t end)
+{
+    for (;;) {
+        bool is_weak = from < end && bit_is_set(stretch->weak, from);
+        if (from >= end || !(is_weak || bit_is_set(stretch->owed, from)))
+            return from;
+        from = bits_end_of_run(is_weak ? stretch->weak : stretch->owed, from, end);
+    }
+}
+
+/** The first run of weak and owed pages from a page on, in one part; an empty one if there is none. */
+static struct run find_debt(struct stretch *stretch, uint64_t from)
+{
+    uint64_t pages = stretch->bytes / stretch->page;
+    uint64_t count = pages / BLOCK_PAGES + 1;
+
+    for (uint64_t block = from / BLOCK_PAGES; (block = bits_first(stretch->blocks, block, count)) < count;
+         block++) {
+        uint64_t first = max_u64(from, block * BLOCK_PAGES);
+        uint64_t end = min_u64((block + 1) * BLOCK_PAGES, pages);
+        uint64_t at = first_debt(stretch, first, end);
+        if (at < end)
+            return (struct run){at, end_of_debt(stretch, at, at < stretch->pages ? stretch->pages : pages)};
+        if (first == block * BLOCK_PAGES)
+            bits_set(stretch->blocks, block, block + 1, false);
+    }
+    return (struct run){pages, pages};
 }
 
 /* ----------------------------------------------------------------------------------------------- mappings */
@@ -705,6 +879,8 @@ struct seams {
  *  meets,
  *
  *    - but for what a child has from its parent (it could be merged with fresh mappings alone, but those are not told apart),
+ *    - but for what may come from a mapping that was denied, and is not fresh,
+ *    - but for frames, which may be of any pool,
  *    - but for what has the attribute of huge pages,
  *    - but on both sides only if these were one mapping before: their pages may have been touched before they met.
  */
@@ -713,10 +889,12 @@ static struct seams seams_of_fresh(const struct stretch *stretch, struct run run
     bool before = before_is_open(stretch, run);
     bool behind = behind_is_open(stretch, run);
     bool is_child = *stretch->is_first_process == 0;
+    bool any = is_child || stretch->has_denied || is_of_frames(stretch, run); /* maybe none is merged */
     bool were_one = !is_shut(stretch, run) && seams_in(stretch, run) == 0;
     struct seams seams = {
-        .before = before && (is_child || bit_is_set(stretch->huge, run.from - 1)),
-        .behind = behind && (is_child || bit_is_set(stretch->huge, run.end) || (before && !were_one)),
+        .before = before && (any || bit_is_set(stretch->huge, run.from - 1)),
+        .behind = behind && (any || run.end == stretch->pages || bit_is_set(stretch->huge, run.end) ||
+                             (before && !were_one)),
     };
 
     return seams;
@@ -740,7 +918,18 @@ static void set_seam(struct stretch *stretch, uint64_t at)
     bits_set(stretch->seams, at, at + 1, true);
 }
 
-/** Note that a run, with `now` ends of mappings in it, has become shut, or a fresh read-write mapping. */
+/** Note that a run, all of it open, may have become a mapping of its own among open ones: an attribute may have. */
+static void fence(struct stretch *stretch, struct run run)
+{
+    stretch->stats.mappings -= ends_in(stretch, run);
+    if (before_is_open(stretch, run) && bit_is_set(stretch->open, run.from))
+        set_seam(stretch, run.from);
+    if (behind_is_open(stretch, run) && bit_is_set(stretch->open, run.end - 1))
+        set_seam(stretch, run.end);
+    stretch->stats.mappings += ends_in(stretch, run);
+}
+
+/** Note that a run, with `now` ends of mappings in it, has become shut, or a fresh mapping. */
 static void note_run(struct stretch *stretch, struct run run, bool is_open, uint64_t now)
 {
     struct seams seams = {false, false};
@@ -758,9 +947,9 @@ static void note_run(struct stretch *stretch, struct run run, bool is_open, uint
         set_seam(stretch, run.from);
     if (seams.behind)
         set_seam(stretch, run.end);
-    if (stretch->has_huge)
+    if (stretch->has_huge && !is_of_frames(stretch, run))
         bits_set(stretch->huge, run.from, run.end, false);
-    note_weak(stretch, run, false);
+    note_debt(stretch, run, NO_DEBT);
 }
 
 /** Whether large areas may still take mappings of their own. */
@@ -780,14 +969,42 @@ static bool as_mapping(const struct stretch *stretch, struct run run)
 
 /* ------------------------------------------------------------------------------------------------ closing */
 
-/** Replace a run, with whatever is in it, and `now` ends of mappings, by a shut one; whether that could be. */
-static bool shut(struct stretch *stretch, struct run run, uint64_t now)
+/** Which calls a close counts among. */
+static uint64_t *closing_calls(struct stretch *stretch, struct run run)
 {
-    if (!has_room_for_ends(stretch, now, ends_if_shut(stretch, run)) ||
-        !replace(stretch, run, PROT_NONE, &stretch->stats.calls.close))
+    struct kva_vm_calls *calls = &stretch->stats.calls;
+
+    return is_of_frames(stretch, run) ? &calls->unmap : &calls->close;
+}
+
+/** Replace a run by a shut mapping, with the mapping that the spare gives back. Only what lies between shut pages surely is whole
+ *  mappings, so that it becomes fewer of them. */
+static bool replace_with_spare(struct stretch *stretch, struct run run, uint64_t *calls)
+{
+    if (before_is_open(stretch, run) || behind_is_open(stretch, run) || !stretch->spare_is_up)
+        return false;
+    set_spare(stretch, false, calls);
+    bool done = replace(stretch, run, PROT_NONE, calls);
+    set_spare(stretch, true, calls);
+    return done;
+}
+
+/** Replace a run, with whatever is in it, and `now` ends of mappings, by a shut one, if the kernel allows it. */
+static bool shut_at_any_price(struct stretch *stretch, struct run run, uint64_t now)
+{
+    uint64_t *calls = closing_calls(stretch, run);
+
+    if (!replace(stretch, run, PROT_NONE, calls) && !replace_with_spare(stretch, run, calls))
         return false;
     note_run(stretch, run, false, now);
     return true;
+}
+
+/** The same, if there is room for what it makes of the mappings. */
+static bool shut(struct stretch *stretch, struct run run, uint64_t now)
+{
+    return has_room_for_ends(stretch, now, ends_if_shut(stretch, run)) &&
+           shut_at_any_price(stretch, run, now);
 }
 
 /** Replace an open run by a fresh open one; whether that could be. */
@@ -811,23 +1028,64 @@ static bool mark_even_locked(struct stretch *stretch, struct run run)
            (renew(stretch, run, calls) && advise(stretch, run, MADV_GUARD_INSTALL, calls));
 }
 
-/** Drop what is in an open run; its pages can still be touched. Also refused to locked pages, where the other is not. */
+/** Drop what is in an open run; its pages can still be touched. Also refused to locked pages, where the others are not. */
 static bool drop(struct stretch *stretch, struct run run, uint64_t *calls)
 {
-    return advise(stretch, run, MADV_DONTNEED, calls) || renew(stretch, run, calls);
+    return advise(stretch, run, MADV_DONTNEED, calls) || renew(stretch, run, calls) ||
+           advise(stretch, run, MADV_DONTNEED_LOCKED, calls);
 }
 
-/** Drop what is in an open run and let it fault: with markers, or what else the kernel grants. If nothing else, the pages
- *  are dropped, and noted: until they are opened they can be touched, and then they are dropped once more. */
-static void mark(struct stretch *stretch, struct run run)
+/** Let a run fault by its protection. At the limit the kernel allows that for whole mappings, and makes them fewer if it
+ *  merges them with shut ones. If it refuses that for one of several, those before it are denied: then all are owed. */
+static bool deny(struct stretch *stretch, struct run run)
 {
-    if (stretch->guards && (mark_even_locked(stretch, run) || shut(stretch, run, ends_of(stretch, run)))) {
-        note_weak(stretch, run, false);
+    uint64_t *calls = closing_calls(stretch, run);
+    bool is_private = !is_of_frames(stretch, run);
+
+    bool done = protect(stretch, run, PROT_NONE, calls);
+    if (!done && ends_in(stretch, (struct run){run.from + 1, run.end - 1}) == 0)
+        return false;
+    if (done && is_private)
+        (void)(advise(stretch, run, MADV_DONTNEED, calls) ||
+               advise(stretch, run, MADV_DONTNEED_LOCKED, calls));
+    stretch->has_denied = stretch->has_denied || is_private;
+    fence(stretch, run);
+    note_debt(stretch, run, OWED);
+    return done;
+}
+
+/** Let a run be touched again that was closed by other means than markers. */
+static bool permit(struct stretch *stretch, struct run run, uint64_t *calls)
+{
+    if (protect(stretch, run, PROT_READ | PROT_WRITE, calls))
+        return true;
+    if (!deny(stretch, run)) /* what was permitted of it */
+        note_debt(stretch, run, WEAK);
+    return false;
+}
+
+/** Note a run as weak. Of frames there is nothing to drop: they are the pool's. */
+static void leave_weak(struct stretch *stretch, struct run run)
+{
+    stretch->stats.weak_closes++;
+    if (!is_of_frames(stretch, run))
+        (void)drop(stretch, run, closing_calls(stretch, run));
+    note_debt(stretch, run, WEAK);
+}
+
+/** Drop what is in an open private run and let it fault: with markers, or by whatever else the kernel allows. */
+static void close_open(struct stretch *stretch, struct run run)
+{
+    uint64_t *calls = &stretch->stats.calls.close;
+
+    if (stretch->guards &&
+        (!is_in_debt(stretch, run) || protect(stretch, run, PROT_READ | PROT_WRITE, calls)) &&
+        mark_even_locked(stretch, run)) {
+        note_debt(stretch, run, NO_DEBT);
         return;
     }
-    stretch->stats.weak_closes++;
-    (void)drop(stretch, run, &stretch->stats.calls.close);
-    note_weak(stretch, run, true);
+    if (!shut_at_any_price(stretch, run, ends_of(stretch, run)) && !deny(stretch, run))
+        leave_weak(stretch, run);
 }
 
 /** A shut run has no page tables, and no markers to be removed one by one. So what is large is shut if that makes no
@@ -873,30 +1131,104 @@ static struct run worth_shutting(const struct stretch *stretch, struct run run)
     return wide;
 }
 
-/** Close what is open in a range, by one call if it can be: all from the first open page to the last is shut. */
+/** Close what is open in a private range, by one call if it can be: all from the first open page to the last is shut. */
 static void close_run(struct stretch *stretch, struct run range)
 {
-    struct run all = {bits_first(stretch->open, range.from, range.end),
-                      bits_last_end(stretch->open, true, range.from, range.end)};
+    struct run all = open_in(stretch, range);
 
     if (length(all) == 0)
         return;
     bits_set(stretch->used, all.from, all.end, false);
     struct run wide = worth_shutting(stretch, all);
     uint64_t now = ends_in(stretch, wide);
-    if (pays_to_shut(stretch, all, wide, now) && shut(stretch, wide, now))
+    if (pays_to_shut(stretch, all, wide, now) &&
+        has_room_for_ends(stretch, now, ends_if_shut(stretch, wide)) &&
+        (shut_at_any_price(stretch, wide, now) || deny(stretch, wide)))
         return;
     for (struct run run = {all.from, all.from}; run.end < all.end;) {
         run = alike(stretch, run.end, all.end);
         if (!is_shut(stretch, run))
-            mark(stretch, run);
+            close_open(stretch, run);
     }
+}
+
+/** Close a piece of frames, which no seam divides. Markers on it do not outlive the mapping, so it stays owed. */
+static void close_piece(struct stretch *stretch, struct run piece)
+{
+    if (shut_at_any_price(stretch, piece, ends_of(stretch, piece)) || deny(stretch, piece))
+        return;
+    if (stretch->guards && advise(stretch, piece, MADV_GUARD_INSTALL, &stretch->stats.calls.unmap))
+        note_debt(stretch, piece, OWED);
+    else
+        leave_weak(stretch, piece);
+}
+
+/** Close what is mapped in a range of frames, by one call if it can be; else each piece of it by itself. */
+static void close_frames(struct stretch *stretch, struct run range)
+{
+    struct run all = open_in(stretch, range);
+
+    if (length(all) == 0 || shut_at_any_price(stretch, all, ends_in(stretch, all)) || deny(stretch, all))
+        return;
+    for (struct run piece = {all.from, all.from}; piece.end < all.end;) {
+        piece = alike(stretch, piece.end, all.end);
+        piece.end = bits_first(stretch->seams, piece.from + 1, piece.end);
+        if (!is_shut(stretch, piece))
+            close_piece(stretch, piece);
+    }
+}
+
+/** Close once more what is not closed for good; go on after it. What is shut meanwhile, at an end of it, owes nothing. A refusal
+ *  is not counted again. */
+static void pay(struct stretch *stretch, struct run debt)
+{
+    struct run all = open_in(stretch, debt);
+    uint64_t weak_closes = stretch->stats.weak_closes;
+
+    stretch->next_debt = debt.end;
+    note_debt(stretch, (struct run){debt.from, all.from}, NO_DEBT);
+    note_debt(stretch, (struct run){all.end, debt.end}, NO_DEBT);
+    if (is_of_frames(stretch, debt))
+        close_frames(stretch, debt);
+    else
+        close_run(stretch, debt);
+    stretch->stats.weak_closes = weak_closes;
+}
+
+/** A part of every call: try to pay a few debts, some microseconds for them, and put the spare up. */
+static void pay_some(struct stretch *stretch)
+{
+    const unsigned most = 2;
+
+    set_spare(stretch, true, &stretch->stats.calls.close);
+    for (unsigned i = 0; i < most && has_debts(stretch); i++) {
+        struct run debt = find_debt(stretch, stretch->next_debt);
+        if (length(debt) == 0)
+            debt = find_debt(stretch, 0);
+        pay(stretch, debt);
+    }
+}
+
+/** Pay all that can be paid: what is paid makes room for more, maybe. */
+static void settle(void *context, void *handle)
+{
+    struct stretch *stretch = handle;
+    uint64_t before;
+
+    (void)context;
+    do {
+        before = stretch->stats.weak_pages + stretch->owed_count;
+        pay_some(stretch);
+        for (struct run debt = find_debt(stretch, 0); length(debt) > 0; debt = find_debt(stretch, debt.end))
+            pay(stretch, debt);
+    } while (has_debts(stretch) && stretch->stats.weak_pages + stretch->owed_count < before);
 }
 
 static void close_pages(void *context, void *handle, uint64_t start, uint64_t bytes)
 {
     (void)context;
     close_run(handle, run_at(handle, start, bytes));
+    pay_some(handle);
 }
 
 /* ------------------------------------------------------------------------------------------------ opening */
@@ -912,9 +1244,13 @@ static enum kva_status open_shut(struct stretch *stretch, struct run run, struct
     uint64_t now = ends_of(stretch, run);
     if (!has_room_for_ends(stretch, now, ends_if_fresh(stretch, run, seams_of_fresh(stretch, run))))
         return KVA_ELIMIT;
-    ++*calls;
-    if (mprotect(start_of(stretch, run), bytes_of(stretch, run), PROT_READ | PROT_WRITE) != 0)
+    if (!protect(stretch, run, PROT_READ | PROT_WRITE, calls)) {
+        if (!protect(stretch, run, PROT_NONE, calls)) { /* the kernel had begun with a part of it */
+            note_run(stretch, run, true, now);
+            close_open(stretch, run);
+        }
         return why_refused(stretch);
+    }
     note_run(stretch, run, true, now);
     if (advise(stretch, head, MADV_GUARD_INSTALL, calls) && advise(stretch, tail, MADV_GUARD_INSTALL, calls))
         return KVA_OK;
@@ -922,7 +1258,7 @@ static enum kva_status open_shut(struct stretch *stretch, struct run run, struct
         stretch->apart = APART;
         return open_shut(stretch, common(run, range), range);
     }
-    mark(stretch, run);
+    close_open(stretch, run);
     return why_refused(stretch);
 }
 
@@ -931,21 +1267,21 @@ static bool makes_more_fresh(const struct stretch *stretch, struct run run)
     return ends_if_fresh(stretch, run, seams_of_fresh(stretch, run)) > ends_of(stretch, run);
 }
 
-/** Make marked pages usable. What a weak close has left has been touched, maybe, and is dropped. Many pages are replaced,
- *  which takes as long for any number. Without guards there are no markers. */
+/** Make marked pages usable. Those with debts may be denied, or have been touched: access is permitted, and what they hold is
+ *  dropped. Many pages are replaced, which takes as long for any number. Without guards there are no markers. */
 static enum kva_status unmark(struct stretch *stretch, struct run run)
 {
     uint64_t *calls = &stretch->stats.calls.open;
-    bool is_weak = stretch->weak_count > 0 && bits_count(stretch->weak, run.from, run.end) > 0;
+    bool owes = is_in_debt(stretch, run);
 
     if (stretch->guards && length(run) >= LARGE_PAGES &&
         (has_share(stretch) || !makes_more_fresh(stretch, run)) && renew(stretch, run, calls))
         return KVA_OK;
-    if (is_weak && !drop(stretch, run, calls))
+    if (owes && !(permit(stretch, run, calls) && drop(stretch, run, calls)))
         return why_refused(stretch);
     if (stretch->guards && !advise(stretch, run, MADV_GUARD_REMOVE, calls))
         return why_refused(stretch);
-    note_weak(stretch, run, false);
+    note_debt(stretch, run, NO_DEBT);
     return KVA_OK;
 }
 
@@ -988,14 +1324,9 @@ static void want_huge(struct stretch *stretch, struct run run)
 {
     if (!has_room_for(stretch, 2) || !advise(stretch, run, MADV_HUGEPAGE, &stretch->stats.calls.open))
         return;
-    stretch->stats.mappings -= ends_of(stretch, run);
     bits_set(stretch->huge, run.from, run.end, true);
     stretch->has_huge = true;
-    if (before_is_open(stretch, run))
-        set_seam(stretch, run.from);
-    if (behind_is_open(stretch, run))
-        set_seam(stretch, run.end);
-    stretch->stats.mappings += ends_of(stretch, run);
+    fence(stretch, run);
 }
 
 static enum kva_status open_pages(void *context, void *handle, uint64_t start, uint64_t bytes, bool huge)
@@ -1004,6 +1335,7 @@ static enum kva_status open_pages(void *context, void *handle, uint64_t start, u
     struct run run = run_at(stretch, start, bytes);
 
     (void)context;
+    pay_some(stretch);
     if (huge) /* a page table, even of markers, keeps a huge page out: shut it first */
         close_run(stretch, run);
     enum kva_status status = open_run(stretch, run);
@@ -1034,6 +1366,7 @@ static enum kva_status make_pool(void *context, void *handle, uint64_t count, vo
     int file = memfd_create("kva", MFD_CLOEXEC);
 
     (void)context;
+    pay_some(stretch);
     stretch->stats.calls.pool += 2;
     if (file < 0)
         return KVA_ENOMEM;
@@ -1050,6 +1383,7 @@ static void drop_pool(void *context, void *handle, void *pool)
     struct stretch *stretch = handle;
 
     (void)context;
+    pay_some(stretch);
     stretch->stats.calls.pool++;
     (void)close(file_of(pool));
 }
@@ -1070,6 +1404,7 @@ static void drain_pool(void *context, void *handle, void *pool, uint64_t frame, 
     int file = file_of(pool);
 
     (void)context;
+    pay_some(stretch);
     stretch->stats.calls.pool++;
     if (fallocate(file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)(frame * stretch->page),
                   (off_t)(count * stretch->page)) != 0)
@@ -1082,60 +1417,31 @@ static intptr_t descriptor(void *context, void *pool)
     return file_of(pool);
 }
 
-/** The page of the frames part that an address is on. */
-static uint64_t run_bit(const struct stretch *stretch, uint64_t start)
-{
-    return (start - (uintptr_t)stretch->first - stretch->private_bytes) / stretch->page;
-}
-
-/** Whatever was mapped in [from, end) is not any more. The rest of what a weak unmap has left there counts as a map of its
- *  own from now on. */
-static void forget_maps(struct stretch *stretch, uint64_t from, uint64_t end)
-{
-    stretch->stats.mappings -= 2 * bits_count(stretch->runs, from, end);
-    bits_set(stretch->runs, from, end, false);
-    note_weak(stretch, (struct run){stretch->pages + from, stretch->pages + end}, false);
-    if (bit_is_set(stretch->weak, stretch->pages + end) && !bit_is_set(stretch->runs, end)) {
-        bits_set(stretch->runs, end, end + 1, true);
-        stretch->stats.mappings += 2;
-    }
-}
-
-/** Each map counts as two mappings, its own and the one that it splits: neighbours may merge, so that this is the most. */
 static enum kva_status map_frames(void *context, void *handle, uint64_t start, void *pool, uint64_t frame,
                                   uint64_t count)
 {
     struct stretch *stretch = handle;
-    uint64_t bit = run_bit(stretch, start);
+    struct run run = run_at(stretch, start, count * stretch->page);
 
     (void)context;
-    if (!has_room_for(stretch, 2))
+    pay_some(stretch);
+    uint64_t now = ends_in(stretch, run);
+    if (!has_room_for_ends(stretch, now, ends_if_fresh(stretch, run, seams_of_fresh(stretch, run))))
         return KVA_ELIMIT;
     stretch->stats.calls.map++;
-    void *mapping = mmap((void *)(uintptr_t)start, (size_t)(count * stretch->page), PROT_READ | PROT_WRITE,
+    void *mapping = mmap(start_of(stretch, run), bytes_of(stretch, run), PROT_READ | PROT_WRITE,
                          MAP_SHARED | MAP_FIXED, file_of(pool), (off_t)(frame * stretch->page));
     if (mapping == MAP_FAILED)
         return why_refused(stretch);
-    forget_maps(stretch, bit, bit + count);
-    bits_set(stretch->runs, bit, bit + 1, true);
-    stretch->stats.mappings += 2;
+    note_run(stretch, run, true, now);
     return KVA_OK;
 }
 
 static void unmap_frames(void *context, void *handle, uint64_t start, uint64_t bytes)
 {
-    struct stretch *stretch = handle;
-    uint64_t from = run_bit(stretch, start);
-    uint64_t end = from + bytes / stretch->page;
-
     (void)context;
-    stretch->stats.calls.unmap++;
-    if (map_shut((void *)(uintptr_t)start, bytes, MAP_FIXED) == MAP_FAILED) {
-        stretch->stats.weak_closes++;
-        note_weak(stretch, (struct run){stretch->pages + from, stretch->pages + end}, true);
-        return;
-    }
-    forget_maps(stretch, from, end);
+    close_frames(handle, run_at(handle, start, bytes));
+    pay_some(handle);
 }
 
 /* -------------------------------------------------------------------------------------- tables and the rest */
@@ -1199,6 +1505,7 @@ struct kva_pages kva_pages_host(enum kva_mechanism mechanism)
         .close = close_pages,
         .map = map_frames,
         .unmap = unmap_frames,
+        .settle = settle,
         .pool = make_pool,
         .drain = drain_pool,
         .drop = drop_pool,

@@ -182,6 +182,15 @@ static void unmap_frames(void *context, void *handle, uint64_t start, uint64_t b
     set_state(stretch, from, count, CLOSED);
 }
 
+static void settle(void *context, void *handle)
+{
+    struct kva_failing_pages *pages = context;
+    struct kva_failing_stretch *stretch = handle;
+
+    if (pages->inner.settle)
+        pages->inner.settle(pages->inner.context, stretch->inner);
+}
+
 /* ---------------------------------------------------------------------------------------- pools and tables */
 
 static enum kva_status make_pool(void *context, void *handle, uint64_t count, void **pool)
@@ -274,6 +283,7 @@ struct kva_pages kva_failing_pages_init(struct kva_failing_pages *pages, const s
         .close = close_pages,
         .map = map_frames,
         .unmap = unmap_frames,
+        .settle = settle,
         .pool = make_pool,
         .drain = drain_pool,
         .drop = drop_pool,

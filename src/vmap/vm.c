@@ -441,6 +441,8 @@ enum kva_status kva_vm_flush(struct kva_vm *vm)
         return KVA_EREENTRY;
     kva_free_ready(vm);
     (void)kva_purge_idle(vm);
+    if (vm->pages.settle)
+        vm->pages.settle(vm->pages.context, vm->stretch);
     kva_vm_stop_cpus(vm); /* no free looks at a table or a descriptor now */
     if (vm->all.areas == 0)
         trim_bookkeeping(vm);

@@ -208,6 +208,7 @@ static void put_stats(struct writer *writer, const struct kva_vm_stats *stats)
         {"calls_unmap", calls->unmap},
         {"calls_pool", calls->pool},
         {"weak_closes", stats->pages.weak_closes},
+        {"weak_pages", stats->pages.weak_pages},
         {"mappings", stats->pages.mappings},
         {"mappings_limit", stats->pages.mappings_limit},
     };

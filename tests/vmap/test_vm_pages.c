@@ -121,7 +121,8 @@ static bool refuse_shutting(enum call call, void *at, int what, int flags)
 /** No way to close is left. */
 static bool refuse_closing(enum call call, void *at, int what, int flags)
 {
-    return refuse_shutting(call, at, what, flags) || (call == MADVISE && what == 102);
+    return refuse_shutting(call, at, what, flags) || (call == MADVISE && what == 102) ||
+           (call == MPROTECT && what == PROT_NONE);
 }
 
 /** Nothing at all, but to remove markers. */
@@ -345,20 +346,23 @@ static void test_weak_unmaps_do_not_add_up(void **state)
         struct frames frames = frames_of(mechanism);
         const struct source *source = &frames.source;
         uint64_t before = stats_of(source).mappings;
+        refuses = refuse_closing;
         for (unsigned i = 0; i < 5; i++) {
             map_some(&frames, 3, i, 4);
-            refuses = refuse_shutting;
             unmap_some(&frames, 3, 4);
-            refuses = NULL;
         }
         assert_int_equal(stats_of(source).weak_closes, 5);
+        assert_int_equal(stats_of(source).weak_pages, 4);
         assert_int_equal(stats_of(source).mappings, before + 2);
         map_some(&frames, 3, 40, 1); /* of the old one three pages are left */
         assert_in_range(stats_of(source).mappings, before + 3, before + 4);
         if (test_is_on_its_own(NULL))
             expect_counted(source, "the head mapped again");
+        assert_int_equal(stats_of(source).weak_pages, 3);
         map_some(&frames, 6, 20, 1);
-        unmap_some(&frames, 4, 1);
+        refuses = NULL;
+        unmap_some(&frames, 4, 1); /* and page 5 with it */
+        assert_int_equal(stats_of(source).weak_pages, 0);
         if (test_is_on_its_own(NULL))
             expect_counted(source, "pieces");
         unmap_some(&frames, 3, 4);
