@@ -89,8 +89,9 @@
  *                 The kernel merges a fresh mapping with its neighbours unless pages of both were touched before they met,
  *                 or, in a child of fork, unless the neighbour comes from the parent. It does not tell, so where it may not
  *                 have merged them there is a seam. Thus there are never more mappings than are counted, but for those that
- *                 the program splits itself (mlock, madvise), and those that two shut mappings remain because one of them was
- *                 denied once and remembers its pages; a look counts these as the program's.
+ *                 the program splits itself (mlock, madvise), and for shut mappings that lie side by side, because one of them was
+ *                 denied once and remembers its pages. A look counts all these as the program's, and when all is shut it is
+ *                 made one mapping again.
  */
 #define _GNU_SOURCE
 #define _FILE_OFFSET_BITS 64 /* pools of more than 2 GiB on 32-bit hosts */
@@ -156,7 +157,7 @@ struct stretch {
     bool has_huge;              /* or had */
     unsigned apart;             /* so many openings get a mapping each, since markers were refused */
     uint64_t *is_first_process; /* a word that a child of fork finds zero */
-    bool has_denied;            /* private pages, at any time: mappings may merge less than fresh ones do */
+    bool has_denied;            /* private pages have been denied: mappings may merge less than fresh ones do */
     char *spare;                /* two pages; NULL: there is none */
     bool spare_is_up;
     uint64_t *open;  /* a bit for each page of both parts: not shut */
@@ -335,24 +336,30 @@ static bool faults(void *page)
 
 /** Whether the kernel knows guard regions, and lets us have them. Its word is not enough: QEMU's user emulation says yes to
  *  any advice, and does nothing. */
-static bool has_guards(uint64_t page, uint64_t *calls)
+static enum kva_status probe_guards(uint64_t page, bool *has, uint64_t *calls)
 {
     void *probe = mmap(NULL, (size_t)page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
+    ++*calls;
     if (probe == MAP_FAILED)
-        return false;
-    bool has = madvise(probe, (size_t)page, MADV_GUARD_INSTALL) == 0 && faults(probe) &&
-               madvise(probe, (size_t)page, MADV_GUARD_REMOVE) == 0;
+        return KVA_ENOMEM;
+    *has = madvise(probe, (size_t)page, MADV_GUARD_INSTALL) == 0 && faults(probe) &&
+           madvise(probe, (size_t)page, MADV_GUARD_REMOVE) == 0;
     (void)munmap(probe, (size_t)page);
-    *calls += 5;
-    return has;
+    *calls += 4;
+    return KVA_OK;
 }
 
-/** Which mechanism an option asks for: KVA_OK, or KVA_ENOENT where it is missing. */
+/** Which mechanism an option asks for: KVA_OK, KVA_ENOENT where it is missing, or KVA_ENOMEM if that cannot be found out. */
 static enum kva_status choose_mechanism(const struct option *option, uint64_t page, bool *guards,
                                         uint64_t *calls)
 {
-    *guards = option->mechanism != KVA_MECHANISM_MAPPINGS && has_guards(page, calls);
+    *guards = false;
+    if (option->mechanism == KVA_MECHANISM_MAPPINGS)
+        return KVA_OK;
+    enum kva_status status = probe_guards(page, guards, calls);
+    if (status != KVA_OK)
+        return status;
     return option->mechanism == KVA_MECHANISM_GUARDS && !*guards ? KVA_ENOENT : KVA_OK;
 }
 
@@ -984,9 +991,7 @@ static bool replace_with_spare(struct stretch *stretch, struct run run, uint64_t
     if (before_is_open(stretch, run) || behind_is_open(stretch, run) || !stretch->spare_is_up)
         return false;
     set_spare(stretch, false, calls);
-    bool done = replace(stretch, run, PROT_NONE, calls);
-    set_spare(stretch, true, calls);
-    return done;
+    return replace(stretch, run, PROT_NONE, calls);
 }
 
 /** Replace a run, with whatever is in it, and `now` ends of mappings, by a shut one, if the kernel allows it. */
@@ -1195,12 +1200,23 @@ static void pay(struct stretch *stretch, struct run debt)
     stretch->stats.weak_closes = weak_closes;
 }
 
+/** When all is shut, make one mapping of it again. */
+static void smooth(struct stretch *stretch)
+{
+    struct run all = {0, stretch->bytes / stretch->page};
+
+    if (replace(stretch, all, PROT_NONE, &stretch->stats.calls.close))
+        stretch->has_denied = false;
+}
+
 /** A part of every call: try to pay a few debts, some microseconds for them, and put the spare up. */
 static void pay_some(struct stretch *stretch)
 {
     const unsigned most = 2;
 
     set_spare(stretch, true, &stretch->stats.calls.close);
+    if (stretch->has_denied && stretch->stats.mappings == 1)
+        smooth(stretch);
     for (unsigned i = 0; i < most && has_debts(stretch); i++) {
         struct run debt = find_debt(stretch, stretch->next_debt);
         if (length(debt) == 0)
@@ -1233,6 +1249,18 @@ static void close_pages(void *context, void *handle, uint64_t start, uint64_t by
 
 /* ------------------------------------------------------------------------------------------------ opening */
 
+/** The kernel has refused to open a shut run: halfway, maybe, when a part of it was split off, or open already. It is shut anew,
+ *  which merges all that. */
+static void close_half_open(struct stretch *stretch, struct run run, uint64_t now)
+{
+    uint64_t *calls = &stretch->stats.calls.open;
+
+    if (replace(stretch, run, PROT_NONE, calls) || protect(stretch, run, PROT_NONE, calls))
+        return;
+    note_run(stretch, run, true, now);
+    close_open(stretch, run);
+}
+
 /** Open a shut run: map it read-write, and mark what `range` leaves of it. Locked pages take no markers: where the kernel
  *  locks all that is mapped (mlockall), the range becomes a mapping of its own, and so do the next ones. */
 static enum kva_status open_shut(struct stretch *stretch, struct run run, struct run range)
@@ -1245,11 +1273,9 @@ static enum kva_status open_shut(struct stretch *stretch, struct run run, struct
     if (!has_room_for_ends(stretch, now, ends_if_fresh(stretch, run, seams_of_fresh(stretch, run))))
         return KVA_ELIMIT;
     if (!protect(stretch, run, PROT_READ | PROT_WRITE, calls)) {
-        if (!protect(stretch, run, PROT_NONE, calls)) { /* the kernel had begun with a part of it */
-            note_run(stretch, run, true, now);
-            close_open(stretch, run);
-        }
-        return why_refused(stretch);
+        enum kva_status status = why_refused(stretch);
+        close_half_open(stretch, run, now);
+        return status;
     }
     note_run(stretch, run, true, now);
     if (advise(stretch, head, MADV_GUARD_INSTALL, calls) && advise(stretch, tail, MADV_GUARD_INSTALL, calls))
@@ -1319,13 +1345,16 @@ static enum kva_status open_run(struct stretch *stretch, struct run range)
     return KVA_OK;
 }
 
-/** Ask for huge pages. The run becomes a mapping with an attribute of its own. A wish: small pages serve as well. */
+/** Ask for huge pages. The run becomes a mapping with an attribute of its own; or an end of it does, where the kernel refuses the
+ *  rest. A wish: small pages serve as well. */
 static void want_huge(struct stretch *stretch, struct run run)
 {
-    if (!has_room_for(stretch, 2) || !advise(stretch, run, MADV_HUGEPAGE, &stretch->stats.calls.open))
+    if (!has_room_for(stretch, 2))
         return;
-    bits_set(stretch->huge, run.from, run.end, true);
-    stretch->has_huge = true;
+    if (advise(stretch, run, MADV_HUGEPAGE, &stretch->stats.calls.open)) {
+        bits_set(stretch->huge, run.from, run.end, true);
+        stretch->has_huge = true;
+    }
     fence(stretch, run);
 }
 
@@ -1461,8 +1490,10 @@ static void wipe_table(void *context, void *table, uint64_t bytes)
     int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED;
 
     (void)context;
-    if (madvise(table, (size_t)bytes, MADV_DONTNEED) != 0) /* it is locked, as all that the program has */
-        (void)mmap(table, (size_t)bytes, PROT_READ | PROT_WRITE, flags, -1, 0);
+    if (madvise(table, (size_t)bytes, MADV_DONTNEED) == 0)
+        return;
+    if (mmap(table, (size_t)bytes, PROT_READ | PROT_WRITE, flags, -1, 0) == MAP_FAILED) /* it is locked */
+        memset(table, 0, (size_t)bytes);
 }
 
 static void give_table(void *context, void *table, uint64_t bytes)

@@ -292,6 +292,12 @@ static void test_weak_pages_among_others(void **state)
     }
 }
 
+/** No way to close is left but to change the protection. */
+static bool refuse_replacing(enum call call, void *at, int what, int flags)
+{
+    return refuse_closing(call, at, what, flags) && call != MPROTECT;
+}
+
 /* ------------------------------------------------------------------------------------------------- counting */
 
 static void expect_counted(const struct source *source, const char *what)
@@ -370,6 +376,97 @@ static void test_weak_unmaps_do_not_add_up(void **state)
         source->pages.drop(source->pages.context, source->stretch.handle, frames.pool);
         end(source);
     }
+}
+
+/** What can be closed by its protection alone faults, and is counted as the mapping that it becomes. It is replaced later, and
+ *  it is zero when it is opened, before or after that. */
+static void test_closed_by_protection(void **state)
+{
+    enum kva_mechanism mechanism;
+
+    (void)state;
+    for_each_mechanism (mechanism, k) {
+        struct frames frames = frames_of(mechanism);
+        const struct source *source = &frames.source;
+        open_and_touch(source, 100, 100);
+        map_some(&frames, 0, 0, 10);
+        refuses = refuse_replacing;
+        close_some(source, 120, 30);
+        close_some(source, 160, 4);
+        unmap_some(&frames, 3, 2);
+        for (uint64_t p = 120; p < 150; p++)
+            assert_true(is_closed(memory(source, p)));
+        assert_true(is_closed(memory(source, 163)));
+        assert_true(is_closed(memory(source, frames.first + 3)));
+        assert_true(is_closed(memory(source, frames.first + 4)));
+        assert_int_equal(stats_of(source).weak_pages, 0);
+        assert_int_equal(stats_of(source).weak_closes, 0);
+        if (test_is_on_its_own(NULL))
+            expect_counted(source, "closed by protection");
+        assert_int_equal(open_some(source, 130, 10), KVA_OK);
+        for (uint64_t p = 130; p < 140; p++)
+            assert_int_equal(memory(source, p)[0], 0);
+        refuses = NULL;
+        source->pages.settle(source->pages.context, source->stretch.handle);
+        assert_int_equal(open_some(source, 120, 10), KVA_OK);
+        assert_int_equal(memory(source, 120)[0] + memory(source, 129)[0], 0);
+        assert_int_equal(memory(source, 119)[0] + memory(source, 150)[0], 2);
+        if (test_is_on_its_own(NULL))
+            expect_counted(source, "and replaced later");
+        close_some(source, 0, 2048);
+        unmap_some(&frames, 0, 10);
+        assert_int_equal(stats_of(source).mappings, 1);
+        if (test_is_on_its_own(NULL))
+            assert_int_equal(mappings_in(source), 1);
+        source->pages.drop(source->pages.context, source->stretch.handle, frames.pool);
+        end(source);
+    }
+}
+
+/** What was closed by its protection is a shut mapping that remembers its pages. The kernel does not merge what is opened there with
+ *  what was touched beside it. */
+static void test_what_was_denied_merges_less(void **state)
+{
+    struct source source = source_of(KVA_MECHANISM_MAPPINGS, 16, 1);
+
+    (void)state;
+    open_and_touch(&source, 350, 50);
+    open_and_touch(&source, 100, 50);
+    refuses = refuse_replacing;
+    close_some(&source, 100, 50);
+    refuses = NULL;
+    open_and_touch(&source, 300, 50);
+    if (test_is_on_its_own(NULL))
+        expect_counted(&source, "opened beside");
+    close_some(&source, 300, 100);
+    assert_int_equal(stats_of(&source).mappings, 1);
+    if (test_is_on_its_own(NULL))
+        assert_int_equal(mappings_in(&source), 1);
+    end(&source);
+}
+
+static bool refuse_wiping(enum call call, void *at, int what, int flags)
+{
+    (void)at;
+    (void)flags;
+    return call == MMAP || (call == MADVISE && what == MADV_DONTNEED);
+}
+
+/** A table reads as zero again, whatever is refused. */
+static void test_wiped_in_any_case(void **state)
+{
+    struct kva_pages pages = kva_pages_host(KVA_MECHANISM_BEST);
+    unsigned char *table = pages.table(pages.context, 5 * page);
+
+    (void)state;
+    assert_non_null(table);
+    memset(table, 7, 5 * page);
+    refuses = refuse_wiping;
+    pages.wipe(pages.context, table, 5 * page);
+    refuses = NULL;
+    for (size_t i = 0; i < 5 * page; i++)
+        assert_int_equal(table[i], 0);
+    pages.untable(pages.context, table, 5 * page);
 }
 
 static enum kva_status open_huge(const struct source *source, uint64_t number, uint64_t count)
@@ -722,6 +819,518 @@ static void test_limit_on_mappings(void **state)
     }
 }
 
+/* ---------------------------------------------------------------------------------------- at the very limit */
+
+/** The program's own mappings, made after the stretch: `crowd` brings the process near the limit, and single ones, which
+ *  merge with nothing, to a certain distance from it. */
+struct press {
+    struct crowd crowd;
+    void *single[512];
+    size_t count;
+};
+
+static bool add_single(struct press *press)
+{
+    void *more = mmap(NULL, page, PROT_READ, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+    if (more == MAP_FAILED || press->count >= 512)
+        return false;
+    press->single[press->count++] = more;
+    return true;
+}
+
+static void drop_single(struct press *press)
+{
+    child_that(press->count > 0 && munmap(press->single[--press->count], page) == 0);
+}
+
+/** Linux lets mmap pass the limit by one. So when it refuses, there is one mapping too many; leave `fewer` less. */
+static void press_to(struct press *press, unsigned fewer)
+{
+    rule *kept = refuses;
+
+    refuses = NULL;
+    if (press->crowd.first == NULL)
+        press->crowd = crowd_in(200);
+    refuses = kept;
+    while (add_single(press))
+        continue;
+    child_that(press->count < 512);
+    for (unsigned i = 0; i < fewer; i++)
+        drop_single(press);
+}
+
+/** All of the program's own mappings go. */
+static void stop_pressing(struct press *press)
+{
+    while (press->count > 0)
+        drop_single(press);
+    munmap(press->crowd.first, press->crowd.bytes);
+    press->crowd.first = NULL;
+}
+
+/** The stretch is pressed to the limit; the spare mapping is out of reach, as if the limit had been lowered. */
+static const struct source *pressed;
+
+static bool refuse_outside(enum call call, void *at, int what, int flags)
+{
+    uint64_t first = pressed->stretch.first;
+
+    (void)what;
+    (void)flags;
+    return call == MPROTECT && ((uintptr_t)at < first || (uintptr_t)at >= first + pressed->stretch.bytes);
+}
+
+/** Where a test is at the limit: mappings fewer than the most that mmap allows. */
+static const struct {
+    const char *name;
+    unsigned fewer;
+    rule *rule;
+} pressures[] = {
+    {"one below the limit", 2, NULL},
+    {"at the limit", 1, NULL},
+    {"above the limit", 0, NULL},
+    {"far above the limit", 0, refuse_outside},
+};
+
+enum { PRESSURES = sizeof(pressures) / sizeof(pressures[0]) };
+
+/** What is in a page, as a test has it. */
+enum { PRIVATE_PAGES = 2000, FRAME_PAGES = 256, FRAMES = 64 };
+
+struct pressed {
+    struct frames frames;
+    struct press press;
+    unsigned char value[PRIVATE_PAGES]; /* its first byte; 0: it is closed */
+    uint32_t frame[FRAME_PAGES];        /* its number and 1; 0: it is closed */
+    bool marks_frames; /* the kernel has markers for shared memory, too (Linux 6.15) */
+    bool counts;       /* the kernel's mappings are never more than are counted */
+    int ends[2]; /* of a pipe */
+};
+
+/** Whether a touch faults, as the kernel finds when it reads a byte. */
+static bool would_fault(const struct pressed *test, void *at)
+{
+    char byte;
+
+    if (write(test->ends[1], at, 1) < 0)
+        return true;
+    child_that(read(test->ends[0], &byte, 1) == 1);
+    return false;
+}
+
+static struct source *source_in(struct pressed *test)
+{
+    return &test->frames.source;
+}
+
+static unsigned char *frames_memory(struct pressed *test, uint64_t number)
+{
+    return memory(source_in(test), test->frames.first + number);
+}
+
+/** Each page that is closed faults or is counted as weak; each that is not holds what it should. What can be touched though it is
+ *  closed is scribbled on, as by a stale pointer. */
+static void check_pages(struct pressed *test)
+{
+    struct source *source = source_in(test);
+    uint64_t weak = 0;
+
+    for (uint64_t i = 0; i < PRIVATE_PAGES; i++) {
+        bool faults = would_fault(test, memory(source, i));
+        child_that(test->value[i] == 0 || !faults);
+        if (test->value[i] != 0)
+            child_that(memory(source, i)[0] == test->value[i]);
+        else if (!faults)
+            memory(source, i)[0] = 0xee;
+        weak += test->value[i] == 0 && !faults;
+    }
+    for (uint64_t i = 0; i < FRAME_PAGES; i++) {
+        bool faults = would_fault(test, frames_memory(test, i));
+        child_that(test->frame[i] == 0 || (!faults && frames_memory(test, i)[0] == test->frame[i]));
+        weak += test->frame[i] == 0 && !faults;
+    }
+    child_that(weak <= stats_of(source).weak_pages);
+}
+
+static enum kva_status open_and_stamp(struct pressed *test, uint64_t at, uint64_t count, bool huge)
+{
+    struct source *source = source_in(test);
+    enum kva_status status = source->pages.open(source->pages.context, source->stretch.handle,
+                                                address(source, at), count * page, huge);
+
+    child_that(status == KVA_OK || status == KVA_ELIMIT);
+    for (uint64_t i = at; status == KVA_OK && i < at + count; i++) {
+        child_that(memory(source, i)[0] == 0 && memory(source, i)[page - 1] == 0);
+        memory(source, i)[page - 1] = 1;
+        memory(source, i)[0] = test->value[i] = (unsigned char)(1 + i % 200);
+    }
+    return status;
+}
+
+static void close_any(struct pressed *test, uint64_t at, uint64_t count)
+{
+    close_some(source_in(test), at, count);
+    memset(test->value + at, 0, (size_t)count);
+}
+
+static enum kva_status map_any(struct pressed *test, uint64_t at, uint64_t frame, uint64_t count)
+{
+    struct source *source = source_in(test);
+    enum kva_status status =
+        source->pages.map(source->pages.context, source->stretch.handle,
+                          address(source, test->frames.first + at), test->frames.pool, frame, count);
+
+    child_that(status == KVA_OK || status == KVA_ELIMIT);
+    for (uint64_t i = 0; status == KVA_OK && i < count; i++)
+        test->frame[at + i] = (uint32_t)(frame + i + 1);
+    return status;
+}
+
+static void unmap_any(struct pressed *test, uint64_t at, uint64_t count)
+{
+    unmap_some(&test->frames, at, count);
+    memset(test->frame + at, 0, (size_t)count * sizeof(test->frame[0]));
+}
+
+static void settle(struct pressed *test)
+{
+    struct source *source = source_in(test);
+
+    source->pages.settle(source->pages.context, source->stretch.handle);
+}
+
+static bool has_markers_for_frames(void)
+{
+    void *shared = mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+    assert_ptr_not_equal(shared, MAP_FAILED);
+    bool has = madvise(shared, page, 102) == 0;
+    munmap(shared, page);
+    return has;
+}
+
+static void begin_pressed(struct pressed *test, enum kva_mechanism mechanism)
+{
+    test->frames = frames_of(mechanism);
+    test->counts = true;
+    test->marks_frames = has_markers_for_frames() && mechanism == KVA_MECHANISM_GUARDS;
+    assert_int_equal(pipe(test->ends), 0);
+    map_some(&test->frames, 0, 0, FRAMES);
+    for (uint64_t i = 0; i < FRAMES; i++)
+        frames_memory(test, i)[0] = (unsigned char)(i + 1);
+    unmap_some(&test->frames, 0, FRAMES);
+    pressed = source_in(test);
+}
+
+/** When the program's own mappings have gone, what was closed weakly is closed; with all else the stretch is as at first. */
+static void end_pressed(struct pressed *test)
+{
+    struct source *source = source_in(test);
+
+    refuses = NULL;
+    if (test->press.crowd.first != NULL)
+        stop_pressing(&test->press);
+    settle(test);
+    child_that(stats_of(source).weak_pages == 0);
+    check_pages(test);
+    child_that(!test->counts || mappings_in(source) <= stats_of(source).mappings);
+    close_all(source);
+    memset(test->value, 0, sizeof(test->value));
+    unmap_any(test, 0, FRAME_PAGES);
+    settle(test);
+    check_pages(test);
+    child_that(stats_of(source).mappings == 1);
+    child_that(!test->counts || mappings_in(source) == 1);
+    source->pages.drop(source->pages.context, source->stretch.handle, test->frames.pool);
+    end(source);
+}
+
+static uint64_t weak_pages(struct pressed *test)
+{
+    return stats_of(source_in(test)).weak_pages;
+}
+
+/** What is a mapping by itself always goes, wherever the limit is. Then there is room for the program, too: also after frames
+ *  alone, of which no mapping can be merged, unless the limit was lowered. */
+static void whole_mappings_go(struct pressed *test)
+{
+    unmap_any(test, 10, 4);
+    child_that(would_fault(test, frames_memory(test, 10)));
+    child_that(refuses != NULL || add_single(&test->press));
+    unmap_any(test, 22, 2); /* it has neighbours, of other frames */
+    child_that(would_fault(test, frames_memory(test, 23)));
+    unmap_any(test, 20, 6);
+    unmap_any(test, 30, 9); /* two maps, and what is between them */
+    close_any(test, 600, 3);
+    close_any(test, 1100, 100);
+    child_that(would_fault(test, memory(source_in(test), 1100)));
+    child_that(weak_pages(test) == 0);
+    check_pages(test);
+    child_that(add_single(&test->press));
+}
+
+/** The middle of each area of a row is closed. It can be touched, if there are no markers; opened again, for which there need be no
+ *  room, it is zero all the same. No call has closed it once more directly before, since it closes two at most. */
+static void middles_are_weak(struct pressed *test, bool marks)
+{
+    for (uint64_t at = 400; at < 560; at += 20)
+        close_any(test, at + 5, 4);
+    child_that(weak_pages(test) == (marks ? 0 : 32));
+    for (uint64_t at = 400; at < 560; at += 20) {
+        check_pages(test); /* and scribble */
+        child_that(open_and_stamp(test, at + 5, 4, false) == KVA_OK);
+    }
+    child_that(weak_pages(test) == 0);
+    check_pages(test);
+}
+
+/** A part that is not at an end of its mapping can be closed by markers only, while there is no room. */
+static void parts_go_or_are_weak(struct pressed *test, enum kva_mechanism mechanism, unsigned fewer)
+{
+    bool marks = mechanism == KVA_MECHANISM_GUARDS;
+    bool has_room = fewer > 1;
+
+    press_to(&test->press, fewer);
+    if (!has_room)
+        middles_are_weak(test, marks);
+    close_any(test, 830, 30);
+    check_pages(test);
+    uint64_t before = weak_pages(test);
+    child_that(before == (marks || has_room ? 0 : 30));
+    press_to(&test->press, fewer);
+    unmap_any(test, 43, 2);
+    child_that(weak_pages(test) == before + (test->marks_frames || has_room ? 0 : 2));
+    check_pages(test);
+    press_to(&test->press, fewer);
+    unmap_any(test, 62, 6); /* an end of one map, and all of the next */
+    child_that(would_fault(test, frames_memory(test, 64)) && would_fault(test, frames_memory(test, 67)));
+    check_pages(test);
+}
+
+/** Calls that take mappings are refused by name, and leave nothing; the others do what they always do. */
+static void calls_are_refused(struct pressed *test)
+{
+    struct source *source = source_in(test);
+    void *context = source->pages.context;
+    void *pool;
+    struct kva_stretch other = {
+        .bytes = 16 * TEST_MIB, .least = TEST_MIB, .max = UINT64_MAX, .align = page, .frames = page};
+    size_t mappings = test_mappings();
+
+    (void)open_and_stamp(test, 1500, 1, false);
+    (void)open_and_stamp(test, 1600, 200, false);
+    (void)map_any(test, 100, 3, 4);
+    close_any(test, 1500, 1);
+    close_any(test, 1600, 200);
+    unmap_any(test, 100, 4);
+    if (source->pages.huge == 512 * page)
+        (void)open_and_stamp(test, 1024, 512, true);
+    close_any(test, 1024, 512);
+    child_that(test_mappings() <= mappings + 2); /* where the markers of a grain are now */
+    mappings = test_mappings();
+    child_that(source->pages.pool(context, source->stretch.handle, 10, &pool) == KVA_OK);
+    source->pages.drain(context, source->stretch.handle, pool, 0, 10);
+    source->pages.drop(context, source->stretch.handle, pool);
+    unsigned char *table = source->pages.table(context, 64 * page);
+    if (table != NULL) {
+        memset(table, 1, 64 * page);
+        source->pages.wipe(context, table, 64 * page);
+        child_that(table[0] == 0 && table[64 * page - 1] == 0);
+        source->pages.untable(context, table, 64 * page);
+    }
+    enum kva_status status = source->pages.reserve(context, &other);
+    if (status == KVA_OK)
+        source->pages.release(context, other.handle);
+    else
+        child_that(status == KVA_ENOSPC || status == KVA_ENOMEM);
+    child_that(test_mappings() == mappings);
+    check_pages(test);
+}
+
+/** When there is room again, so many calls of any kind close all that is weak. */
+static void calls_make_good(struct pressed *test)
+{
+    for (unsigned i = 0; weak_pages(test) > 0 && i < 8; i++)
+        close_some(source_in(test), 1900, 1);
+    child_that(weak_pages(test) == 0);
+    check_pages(test);
+}
+
+static void one_by_one(enum kva_mechanism mechanism, unsigned pressure)
+{
+    struct pressed *test = calloc(1, sizeof(*test));
+
+    child_that(test != NULL);
+    begin_pressed(test, mechanism);
+    child_that(open_and_stamp(test, 1100, 100, false) == KVA_OK && open_and_stamp(test, 600, 3, false) == KVA_OK &&
+               open_and_stamp(test, 800, 100, false) == KVA_OK);
+    for (uint64_t at = 400; at < 560; at += 20)
+        child_that(open_and_stamp(test, at, 15, false) == KVA_OK);
+    child_that(map_any(test, 10, 0, 4) == KVA_OK && map_any(test, 20, 8, 2) == KVA_OK &&
+               map_any(test, 22, 12, 2) == KVA_OK && map_any(test, 24, 16, 2) == KVA_OK &&
+               map_any(test, 30, 20, 3) == KVA_OK && map_any(test, 35, 50, 4) == KVA_OK &&
+               map_any(test, 40, 30, 8) == KVA_OK && map_any(test, 60, 40, 4) == KVA_OK &&
+               map_any(test, 64, 1, 4) == KVA_OK);
+    refuses = pressures[pressure].rule;
+    press_to(&test->press, pressures[pressure].fewer);
+    whole_mappings_go(test);
+    parts_go_or_are_weak(test, mechanism, pressures[pressure].fewer);
+    press_to(&test->press, pressures[pressure].fewer);
+    calls_are_refused(test);
+    refuses = NULL;
+    stop_pressing(&test->press);
+    calls_make_good(test);
+    end_pressed(test);
+    free(test);
+}
+
+static int each_by_itself(void *context)
+{
+    for (unsigned pressure = 0; pressure < PRESSURES; pressure++) {
+        fprintf(stderr, "%s: ", pressures[pressure].name);
+        one_by_one(*(enum kva_mechanism *)context, pressure);
+    }
+    return 0;
+}
+
+/** One more call of the source, any. */
+static void take_a_step(struct pressed *test, struct test_rng *rng)
+{
+    struct source *source = source_in(test);
+    uint64_t at = test_below(rng, PRIVATE_PAGES);
+    uint64_t most = test_one_in(rng, 3) ? 700 : test_one_in(rng, 2) ? 150 : 6;
+    uint64_t count = 1 + test_below(rng, test_below(rng, most) + 1);
+    uint64_t place = test_below(rng, FRAME_PAGES);
+    uint64_t pages = 1 + test_below(rng, 8);
+
+    count = count < PRIVATE_PAGES - at ? count : PRIVATE_PAGES - at;
+    pages = pages < FRAME_PAGES - place ? pages : FRAME_PAGES - place;
+    switch (test_below(rng, 8)) {
+    case 0:
+    case 1:
+        for (uint64_t i = 0; i < count; i++) {
+            if (test->value[at + i] != 0)
+                count = i;
+        }
+        if (count > 0)
+            (void)open_and_stamp(test, at, count, false);
+        break;
+    case 2:
+    case 3:
+        close_any(test, at, count);
+        break;
+    case 4:
+    case 5:
+        for (uint64_t i = 0; i < pages; i++) {
+            if (test->frame[place + i] != 0)
+                pages = i;
+        }
+        if (pages > 0) /* now and then so that the kernel merges it with the one before */
+            (void)map_any(test, place, (place + (test_one_in(rng, 2) ? 7 : 0)) % (FRAMES - 8), pages);
+        break;
+    case 6:
+        unmap_any(test, place, pages);
+        break;
+    default:
+        if (test_one_in(rng, 3))
+            settle(test);
+        source->pages.drain(source->pages.context, source->stretch.handle, test->frames.pool, FRAMES - 1, 1);
+        break;
+    }
+}
+
+/** A stretch that the kernel has merged with the program's mappings on both sides can be released above the limit: what it has
+ *  besides goes first. */
+static int release_at_the_limit(void *context)
+{
+    enum kva_mechanism mechanism = *(enum kva_mechanism *)context;
+    struct press *press = calloc(1, sizeof(*press));
+    struct kva_stretch place = {.bytes = 16 * TEST_MIB, .least = 16 * TEST_MIB, .frames = TEST_MIB, .align = page};
+    struct kva_pages pages = kva_pages_host(mechanism);
+    const size_t room = 64 * TEST_MIB;
+
+    child_that(press != NULL);
+    unsigned char *around =
+        mmap(NULL, room, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    child_that(around != MAP_FAILED);
+    size_t before = (size_t)(-(uintptr_t)around & (512 * page - 1)) + 512 * page;
+    child_that(munmap(around + before, (size_t)place.bytes) == 0);
+    place.min = (uintptr_t)around + before;
+    place.max = place.min + place.bytes - 1;
+    child_that(pages.reserve(pages.context, &place) == KVA_OK);
+    press_to(press, 0);
+    pages.release(pages.context, place.handle);
+    stop_pressing(press);
+    void *again = mmap(around + before, (size_t)place.bytes, PROT_READ,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+    child_that(again == around + before);
+    free(press);
+    return 0;
+}
+
+/** Everything at random, at the limit. */
+static void live_pressed(struct pressed *test, uint64_t seed)
+{
+    struct test_rng rng = test_rng_of(seed);
+
+    for (unsigned i = 0; i < 60; i++)
+        take_a_step(test, &rng);
+    check_pages(test);
+    for (unsigned round = 0; round < 8; round++) {
+        unsigned pressure = round % PRESSURES;
+        refuses = pressures[pressure].rule;
+        for (unsigned i = 0; i < 40; i++) {
+            if (i % 8 == 0)
+                press_to(&test->press, pressures[pressure].fewer);
+            take_a_step(test, &rng);
+        }
+        check_pages(test);
+        if (round % 3 == 2) { /* the program's mappings go, and come again */
+            stop_pressing(&test->press);
+            for (unsigned i = 0; i < 10; i++)
+                take_a_step(test, &rng);
+            check_pages(test);
+        }
+    }
+    end_pressed(test);
+}
+
+static int live_at_the_limit(void *context)
+{
+    struct pressed *test = calloc(1, sizeof(*test));
+
+    child_that(test != NULL);
+    begin_pressed(test, *(enum kva_mechanism *)context);
+    live_pressed(test, 60);
+    free(test);
+    return 0;
+}
+
+/** The stretch is the parent's, and so is what is open in it. */
+static int live_on_at_the_limit(void *context)
+{
+    live_pressed(context, 61);
+    return 0;
+}
+
+/** All that the program has is locked, when half of it is open: such pages take no markers, and are not dropped by advice. */
+static int live_locked_at_the_limit(void *context)
+{
+    struct pressed *test = calloc(1, sizeof(*test));
+
+    child_that(test != NULL);
+    begin_pressed(test, *(enum kva_mechanism *)context);
+    for (uint64_t at = 0; at + 40 < PRIVATE_PAGES; at += 80)
+        child_that(open_and_stamp(test, at, 40, false) == KVA_OK);
+    if (mlockall(MCL_CURRENT) != 0)
+        return 77;
+    test->counts = false; /* the program splits mappings */
+    live_pressed(test, 62);
+    free(test);
+    return 0;
+}
+
 /** All that the program has is locked after the stretch was made: markers are refused, mappings are not. */
 static int open_locked(void *context)
 {
@@ -750,6 +1359,36 @@ static int open_locked(void *context)
         child_that(open_some(&source, 600 + 8 * i, 7) == KVA_OK && memory(&source, 600 + 8 * i)[0] == 0);
     end(&source);
     return 0;
+}
+
+/** At each distance from the limit, every call: what is closed faults or is counted as weak, nothing is lost, and when there is
+ *  room again, so has the weakness. */
+static void test_calls_at_the_limit(void **state)
+{
+    uint64_t allowed = test_number_in("/proc/sys/vm/max_map_count", 0);
+    enum kva_mechanism mechanism;
+
+    (void)state;
+    if (!test_is_on_its_own("calls at the limit on mappings") || allowed < 32768 || allowed > 200000)
+        return;
+    for_each_mechanism (mechanism, k) {
+        struct test_child child = test_in_child(each_by_itself, &mechanism);
+        test_expect_success(&child, test_mechanism_name(mechanism));
+        child = test_in_child(release_at_the_limit, &mechanism);
+        test_expect_success(&child, test_mechanism_name(mechanism));
+        child = test_in_child(live_at_the_limit, &mechanism);
+        test_expect_success(&child, test_mechanism_name(mechanism));
+        struct pressed *test = calloc(1, sizeof(*test));
+        assert_non_null(test);
+        begin_pressed(test, mechanism);
+        for (uint64_t at = 0; at + 40 < PRIVATE_PAGES; at += 80)
+            assert_int_equal(open_and_stamp(test, at, 40, false), KVA_OK);
+        child = test_in_child(live_on_at_the_limit, test);
+        test_expect_success(&child, test_mechanism_name(mechanism));
+        end_pressed(test);
+        free(test);
+    }
+    test_locking_on_each_mechanism(live_locked_at_the_limit);
 }
 
 static void test_locked_afterwards(void **state)
@@ -1058,12 +1697,16 @@ int main(void)
         cmocka_unit_test(test_weakly_closed_pages_are_zero),
         cmocka_unit_test(test_weak_pages_among_others),
         cmocka_unit_test(test_weak_unmaps_do_not_add_up),
+        cmocka_unit_test(test_closed_by_protection),
+        cmocka_unit_test(test_what_was_denied_merges_less),
+        cmocka_unit_test(test_wiped_in_any_case),
         cmocka_unit_test(test_huge_pages_do_not_add_up),
         cmocka_unit_test(test_at_least_as_many_are_counted),
         cmocka_unit_test(test_a_child_counts_as_well),
         cmocka_unit_test(test_the_share_comes_back),
         cmocka_unit_test(test_a_range_is_closed_by_one_call),
         cmocka_unit_test(test_limit_on_mappings),
+        cmocka_unit_test(test_calls_at_the_limit),
         cmocka_unit_test(test_locked_afterwards),
         cmocka_unit_test(test_a_page_for_frames_is_kept),
         cmocka_unit_test(test_a_place_that_was_taken),
