@@ -65,8 +65,9 @@
  *               small areas, or 8 MiB of a larger one: some 0.1 ms, or 0.3 ms, if all of it was touched, in pages of 4 KiB. A
  *               purge drops it after each such slice, and lets in who waits. It is held for longer where one
  *               request is large in itself: a map of many runs of frames, giving back many frames, a large area's shrinking or its
- *               end in a hardened instance; where somebody wants to see all (kva_vm_check, the last kva_vm_flush); and in the
- *               last purge of a request that finds no room, which takes what others have freed during the purge before.
+ *               end in a hardened instance; where somebody wants to see all (kva_vm_check, the last kva_vm_flush); in the
+ *               last purge of a request that finds no room, which takes what others have freed during the purge before; and in a
+ *               flush after the system has refused to close pages, for one call for each run of them.
  *   Fork        The child has its own copy of an instance and goes on with it: private pages are copied when
  *               written, frames stay shared between both, and in a program of one thread nothing needs to be done. With more
  *               threads, see kva_vm_fork_prepare. The kernel merges less in a child, so mappings are counted higher there, and
@@ -1038,7 +1039,8 @@ enum kva_status kva_vm_check(const struct kva_vm *vm, struct kva_fault *fault);
 /* ------------------------------------------------------------------------------------- giving memory back */
 
 /** Purge now: free what has become ready, empty the cache and the quarantine, unmap all that is parked and all
- *  short-lived maps that have ended. If no area is left, the memory of the bookkeeping goes back, too.
+ *  short-lived maps that have ended. If no area is left, the memory of the bookkeeping goes back, too. What the system refused
+ *  to close earlier (weak_pages in the statistics) is closed as far as the system allows it now.
  *
  *  In/Out:  vm
  *  Returns: KVA_OK

@@ -157,8 +157,8 @@ struct stretch {
     bool has_huge;              /* or had */
     unsigned apart;             /* so many openings get a mapping each, since markers were refused */
     uint64_t *is_first_process; /* a word that a child of fork finds zero */
-    bool has_denied;            /* private pages have been denied: mappings may merge less than fresh ones do */
-    char *spare;                /* two pages; NULL: there is none */
+    bool has_denied; /* private pages have been denied: mappings may merge less than fresh ones do */
+    char *spare;     /* two pages; NULL: there is none */
     bool spare_is_up;
     uint64_t *open;  /* a bit for each page of both parts: not shut */
     uint64_t *used;  /* a bit for each private page: opened, and not closed since */

@@ -389,6 +389,97 @@ static int cross_with_maps(void *context)
     return 0;
 }
 
+static void *single(void)
+{
+    return mmap(NULL, page, PROT_READ, MAP_SHARED | MAP_ANONYMOUS, -1, 0); /* merges with nothing */
+}
+
+/** The program's mappings bring the process above the limit, while maps and areas are live. What ends then ends as anywhere: it
+ *  faults after a flush, the mappings go, and there is room again, for the program and for the instance. */
+static int end_above_the_limit(void *context)
+{
+    struct kva_vm_config *config = context;
+    struct kva_vm *vm;
+    struct kva_frames *frames;
+    struct kva_vm_stats stats;
+    uint32_t numbers[4];
+    unsigned char *maps[50];
+
+    child_that(kva_vm_create(config, &vm) == KVA_OK);
+    child_that(kva_frames_create(vm, 16, &frames) == KVA_OK);
+    child_that(kva_frames_alloc(frames, 4, numbers) == KVA_OK);
+    uint32_t apart[2] = {numbers[0], numbers[2]};
+    for (size_t i = 0; i < 50; i++)
+        child_that(kva_vm_map(vm, frames, apart, 2, 0, (void **)&maps[i]) == KVA_OK);
+    unsigned char *area = kva_vmalloc(vm, 200 * page);
+    unsigned char *kept = kva_vmalloc(vm, 3 * page);
+    child_that(area != NULL && kept != NULL);
+    memset(area, 1, 200 * page);
+    memset(kept, 2, 3 * page);
+    child_that(crowd_in(100).first != NULL);
+    while (single() != MAP_FAILED)
+        continue;
+    size_t full = test_mappings();
+    child_that(kva_vmap(vm, frames, apart, 2) == NULL && kva_vm_status(vm) == KVA_ELIMIT);
+
+    for (size_t i = 0; i < 50; i++)
+        child_that(kva_vunmap(vm, maps[i]) == KVA_OK);
+    child_that(kva_vm_flush(vm) == KVA_OK);
+    child_that(is_closed(maps[0]) && is_closed(maps[49] + page));
+    child_that(test_mappings() <= full - 150); /* each took two, and the guard another */
+    void *others = single();
+    child_that(others != MAP_FAILED);
+    child_that(kva_frames_free(frames, numbers + 3, 1) == KVA_OK);
+    while (single() != MAP_FAILED)
+        continue;
+    child_that(kva_vfree(vm, area) == KVA_OK && kva_vm_flush(vm) == KVA_OK);
+    child_that(is_closed(area) && is_closed(area + 199 * page));
+    child_that(kva_vm_stats_read(vm, &stats) == KVA_OK);
+    child_that(stats.pages.weak_pages == 0 && stats.pages.weak_closes == 0);
+    child_that(kept[0] == 2 && kept[3 * page - 1] == 2);
+    child_that(kva_vm_check(vm, NULL) == KVA_OK);
+    child_that(kva_vfree(vm, kept) == KVA_OK);
+    child_that(kva_frames_free(frames, numbers, 3) == KVA_OK && kva_frames_destroy(frames) == KVA_OK);
+    child_that(kva_vm_destroy(vm, NULL, NULL) == KVA_OK);
+    child_that(test_mappings() < full);
+    return 0;
+}
+
+/** The end of an area is given back above the limit, where only markers can close it. Else a flush closes it when there is room. */
+static int flush_what_was_weak(void *context)
+{
+    struct kva_vm_config *config = context;
+    struct kva_vm *vm;
+    struct kva_vm_stats stats;
+    void *singles[400];
+    size_t count = 0;
+
+    child_that(kva_vm_create(config, &vm) == KVA_OK);
+    unsigned char *area = kva_vmalloc(vm, 100 * page);
+    child_that(area != NULL);
+    memset(area, 1, 100 * page);
+    struct crowd crowd = crowd_in(100);
+    child_that(crowd.first != NULL);
+    while (count < 400 && (singles[count] = single()) != MAP_FAILED)
+        count++;
+    child_that(count < 400);
+    child_that(kva_vrealloc(vm, area, 40 * page, 0) == area);
+    child_that(kva_vm_stats_read(vm, &stats) == KVA_OK);
+    child_that(stats.pages.weak_pages == (is_closed(area + 40 * page) ? 0 : 60));
+    child_that(stats.pages.weak_closes == (stats.pages.weak_pages > 0));
+    child_that(kva_vm_flush(vm) == KVA_OK && area[0] == 1 && area[40 * page - 1] == 1);
+    while (count > 0)
+        child_that(munmap(singles[--count], page) == 0);
+    leave(&crowd);
+    child_that(kva_vm_flush(vm) == KVA_OK);
+    child_that(kva_vm_stats_read(vm, &stats) == KVA_OK && stats.pages.weak_pages == 0);
+    child_that(is_closed(area + 40 * page) && is_closed(area + 99 * page));
+    child_that(area[0] == 1 && area[40 * page - 1] == 1);
+    child_that(kva_vfree(vm, area) == KVA_OK && kva_vm_check(vm, NULL) == KVA_OK);
+    child_that(kva_vm_destroy(vm, NULL, NULL) == KVA_OK);
+    return 0;
+}
+
 static void test_limit_on_mappings(void **state)
 {
     struct kva_vm_config config = plain_config(KVA_MECHANISM_MAPPINGS, 512);
@@ -408,6 +499,10 @@ static void test_limit_on_mappings(void **state)
         child = test_in_child(cross_with_maps, &config);
         test_expect_success(&child, test_mechanism_name(mechanism));
         child = test_in_child(be_crowded_out, &config);
+        test_expect_success(&child, test_mechanism_name(mechanism));
+        child = test_in_child(end_above_the_limit, &config);
+        test_expect_success(&child, test_mechanism_name(mechanism));
+        child = test_in_child(flush_what_was_weak, &config);
         test_expect_success(&child, test_mechanism_name(mechanism));
     }
 }

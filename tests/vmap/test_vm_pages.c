@@ -903,9 +903,9 @@ struct pressed {
     struct press press;
     unsigned char value[PRIVATE_PAGES]; /* its first byte; 0: it is closed */
     uint32_t frame[FRAME_PAGES];        /* its number and 1; 0: it is closed */
-    bool marks_frames; /* the kernel has markers for shared memory, too (Linux 6.15) */
-    bool counts;       /* the kernel's mappings are never more than are counted */
-    int ends[2]; /* of a pipe */
+    bool marks_frames;                  /* the kernel has markers for shared memory, too (Linux 6.15) */
+    bool counts;                        /* the kernel's mappings are never more than are counted */
+    int ends[2];                        /* of a pipe */
 };
 
 /** Whether a touch faults, as the kernel finds when it reads a byte. */
@@ -1163,7 +1163,8 @@ static void one_by_one(enum kva_mechanism mechanism, unsigned pressure)
 
     child_that(test != NULL);
     begin_pressed(test, mechanism);
-    child_that(open_and_stamp(test, 1100, 100, false) == KVA_OK && open_and_stamp(test, 600, 3, false) == KVA_OK &&
+    child_that(open_and_stamp(test, 1100, 100, false) == KVA_OK &&
+               open_and_stamp(test, 600, 3, false) == KVA_OK &&
                open_and_stamp(test, 800, 100, false) == KVA_OK);
     for (uint64_t at = 400; at < 560; at += 20)
         child_that(open_and_stamp(test, at, 15, false) == KVA_OK);
@@ -1246,13 +1247,13 @@ static int release_at_the_limit(void *context)
 {
     enum kva_mechanism mechanism = *(enum kva_mechanism *)context;
     struct press *press = calloc(1, sizeof(*press));
-    struct kva_stretch place = {.bytes = 16 * TEST_MIB, .least = 16 * TEST_MIB, .frames = TEST_MIB, .align = page};
+    struct kva_stretch place = {
+        .bytes = 16 * TEST_MIB, .least = 16 * TEST_MIB, .frames = TEST_MIB, .align = page};
     struct kva_pages pages = kva_pages_host(mechanism);
     const size_t room = 64 * TEST_MIB;
 
     child_that(press != NULL);
-    unsigned char *around =
-        mmap(NULL, room, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    unsigned char *around = mmap(NULL, room, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     child_that(around != MAP_FAILED);
     size_t before = (size_t)(-(uintptr_t)around & (512 * page - 1)) + 512 * page;
     child_that(munmap(around + before, (size_t)place.bytes) == 0);
