@@ -778,9 +778,10 @@ static struct run blocks_of(struct run run)
 /** Whether a page of the run is weak or owed. Rows are not touched where nothing was ever noted. */
 static bool is_in_debt(const struct stretch *stretch, struct run run)
 {
+    if (!has_debts(stretch))
+        return false;
     struct run blocks = blocks_of(run);
-
-    if (!has_debts(stretch) || bits_first(stretch->blocks, blocks.from, blocks.end) >= blocks.end)
+    if (bits_first(stretch->blocks, blocks.from, blocks.end) >= blocks.end)
         return false;
     return bits_first(stretch->weak, run.from, run.end) < run.end ||
            bits_first(stretch->owed, run.from, run.end) < run.end;
@@ -788,10 +789,9 @@ static bool is_in_debt(const struct stretch *stretch, struct run run)
 
 static void note_debt(struct stretch *stretch, struct run run, enum debt debt)
 {
-    struct run blocks = blocks_of(run);
-
     if (debt == NO_DEBT && !is_in_debt(stretch, run))
         return;
+    struct run blocks = blocks_of(run);
     stretch->stats.weak_pages -= bits_count(stretch->weak, run.from, run.end);
     stretch->owed_count -= bits_count(stretch->owed, run.from, run.end);
     bits_set(stretch->weak, run.from, run.end, debt == WEAK);
@@ -852,12 +852,16 @@ static bool behind_is_open(const struct stretch *stretch, struct run run)
 
 static uint64_t seams_in(const struct stretch *stretch, struct run run)
 {
-    return stretch->seam_count == 0 ? 0 : bits_count(stretch->seams, run.from, run.end + 1);
+    if (stretch->seam_count == 0 || bits_first(stretch->seams, run.from, run.end + 1) > run.end)
+        return 0;
+    return bits_count(stretch->seams, run.from, run.end + 1);
 }
 
 /** The ends of mappings in a run and at both of its ends: where open meets shut, and the seams. */
 static uint64_t ends_in(const struct stretch *stretch, struct run run)
 {
+    if (bits_first(stretch->open, run.from, run.end) >= run.end) /* all is shut */
+        return before_is_open(stretch, run) + (uint64_t)behind_is_open(stretch, run);
     return bits_count_changes(stretch->open, run.from, run.end + 1) + seams_in(stretch, run);
 }
 
@@ -895,8 +899,10 @@ static struct seams seams_of_fresh(const struct stretch *stretch, struct run run
 {
     bool before = before_is_open(stretch, run);
     bool behind = behind_is_open(stretch, run);
+    if (is_of_frames(stretch, run))
+        return (struct seams){before, behind};
     bool is_child = *stretch->is_first_process == 0;
-    bool any = is_child || stretch->has_denied || is_of_frames(stretch, run); /* maybe none is merged */
+    bool any = is_child || stretch->has_denied; /* maybe none is merged */
     bool were_one = !is_shut(stretch, run) && seams_in(stretch, run) == 0;
     struct seams seams = {
         .before = before && (any || bit_is_set(stretch->huge, run.from - 1)),
@@ -946,8 +952,9 @@ static void note_run(struct stretch *stretch, struct run run, bool is_open, uint
     stretch->stats.mappings -= now;
     stretch->stats.mappings += is_open ? ends_if_fresh(stretch, run, seams) : ends_if_shut(stretch, run);
     bits_set(stretch->open, run.from, run.end, is_open);
-    if (stretch->seam_count > 0) {
-        stretch->seam_count -= seams_in(stretch, run);
+    uint64_t gone = seams_in(stretch, run);
+    if (gone > 0) {
+        stretch->seam_count -= gone;
         bits_set(stretch->seams, run.from, run.end + 1, false);
     }
     if (seams.before)
@@ -1210,7 +1217,7 @@ static void smooth(struct stretch *stretch)
 }
 
 /** A part of every call: try to pay a few debts, some microseconds for them, and put the spare up. */
-static void pay_some(struct stretch *stretch)
+static void pay_now(struct stretch *stretch)
 {
     const unsigned most = 2;
 
@@ -1223,6 +1230,12 @@ static void pay_some(struct stretch *stretch)
             debt = find_debt(stretch, 0);
         pay(stretch, debt);
     }
+}
+
+static inline void pay_some(struct stretch *stretch)
+{
+    if (has_debts(stretch) || stretch->has_denied || !stretch->spare_is_up)
+        pay_now(stretch);
 }
 
 /** Pay all that can be paid: what is paid makes room for more, maybe. */
@@ -1455,7 +1468,7 @@ static enum kva_status map_frames(void *context, void *handle, uint64_t start, v
     (void)context;
     pay_some(stretch);
     uint64_t now = ends_in(stretch, run);
-    if (!has_room_for_ends(stretch, now, ends_if_fresh(stretch, run, seams_of_fresh(stretch, run))))
+    if (!has_room_for_ends(stretch, now, 2)) /* each end is one, or a seam */
         return KVA_ELIMIT;
     stretch->stats.calls.map++;
     void *mapping = mmap(start_of(stretch, run), bytes_of(stretch, run), PROT_READ | PROT_WRITE,
