@@ -1100,10 +1100,20 @@ enum kva_status kva_vm_remove_reclaim(struct kva_vm *vm, struct kva_vm_reclaim *
 /** Say in one sentence what an address that faulted has to do with an instance:
  *
  *      read 12 bytes past the end of the 3-page area 0x7f0000000000, allocated at load_table+0x1c, freed: no
+ *      write 1 byte before the 1-page area 0x7f0000004000, allocated at main+0x52, freed: no
  *      write 40 bytes into the 1-page area 0x7f0000004000, allocated at main+0x52, freed: yes, at main+0x71
- *      read of 0x7f0000100000, in the reserve of an instance of kva, where no area is or was of late
+ *      read of 0x7f0000800000, in the reserve of an instance of kva, where no area is or was of late
  *
- *  "past the end" counts from the end of the last page, so 1 byte past is the guard page's first.
+ *  "past the end" counts from the end of the last page, so 1 byte past is the guard page's first; "before" counts from the
+ *  first byte, so p[-1] is 1 byte before. Which area is named:
+ *
+ *      in an area's pages     that area
+ *      in a guard page        the nearer one of the area that it belongs to and the area after it
+ *      where nothing is       the area that was purged there last; else the nearest one, there or purged, of two at the same
+ *                             distance the one that is there. No area is named that is more than 256 pages away
+ *      in a block of          the map there; else the nearest one; else the block
+ *      short-lived maps
+ *
  *  The last KVA_VM_HISTORY areas that were purged are remembered for this.
  *
  *  In:      vm
@@ -1120,7 +1130,7 @@ enum kva_status kva_vm_remove_reclaim(struct kva_vm *vm, struct kva_vm_reclaim *
 size_t kva_vm_fault_describe(const struct kva_vm *vm, const void *address, bool write, char *text,
                              size_t bytes);
 
-/** How many purged areas kva_vm_fault_describe knows: an instance remembers them in 16 KiB. */
+/** How many purged areas kva_vm_fault_describe knows: an instance remembers them in 8 KiB. */
 #define KVA_VM_HISTORY 256
 
 /** Hosted builds: from now on a SIGSEGV or SIGBUS at an address in the reserve writes the sentence above and a line feed to

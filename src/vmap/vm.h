@@ -163,13 +163,11 @@ static inline void set_state(struct kva_descriptor *area, unsigned state)
 struct kva_past {
     uintptr_t start;
     size_t bytes; /* of its pages; 0: this entry is empty */
-    size_t guard; /* bytes */
     const void *caller;
     const void *freed_by;
 };
 
-_Static_assert(KVA_VM_HISTORY * sizeof(struct kva_past) <= 16384,
-               "the history takes 16 KiB, as kva/vm.h says");
+_Static_assert(KVA_VM_HISTORY * sizeof(struct kva_past) <= 8192, "the history takes 8 KiB, as kva/vm.h says");
 
 /** A first-in, first-out list of descriptors. */
 struct kva_queue {

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * What an address that faulted has to do with an instance, in one sentence. It runs in signal handlers: it takes
- * no memory and no lock, and changes nothing. Other threads may go on meanwhile, so nothing is followed but the table's entries,
- * which point to descriptors or are NULL: the space, whose nodes may be in the middle of a change, is not asked.
+ * What an address that faulted has to do with an instance, in one sentence. It names the nearest area: one byte before an
+ * area is an underflow of that area, although the guard page that was hit belongs to the one before it.
+ *
+ * It runs in signal handlers: it takes no memory and no lock, and changes nothing. Other threads may go on meanwhile, so nothing
+ * is followed but the table's entries, which point to descriptors or are NULL: the space, whose nodes may be in the middle
+ * of a change, is not asked.
  */
 #include "vm_words.h"
 
@@ -26,12 +29,15 @@ static void put_count(struct kva_text *text, uint64_t count, const char *what)
         text_put(text, "s");
 }
 
-/** "12 bytes past the end of" or "40 bytes into". */
+/** "12 bytes past the end of", "1 byte before" or "40 bytes into". */
 static void put_place(struct kva_text *text, const struct subject *subject, uintptr_t address)
 {
     if (address >= subject->end) {
         put_count(text, address - subject->end + 1, " byte");
         text_put(text, " past the end of");
+    } else if (address < subject->start) {
+        put_count(text, subject->start - address, " byte");
+        text_put(text, " before");
     } else {
         put_count(text, address - subject->start, " byte");
         text_put(text, " into");
@@ -65,49 +71,154 @@ static void put_subject(struct kva_text *text, const struct kva_vm *vm, const st
     put_freed(text, vm, subject);
 }
 
-/** The area or map whose pages or guard hold an address; else the block; NULL if none. The table is read backwards from the
- *  address, as far as the longest area reaches that there ever was. */
-static const struct kva_descriptor *area_before(const struct kva_vm *vm, uintptr_t address)
-{
-    uint64_t at = (address - vm->first) >> vm->page_shift;
-    uint64_t longest = atomic_load_explicit(&vm->longest, memory_order_relaxed);
+/* --------------------------------------------------------------------------------------- which area it is */
 
-    for (uint64_t i = 0; i < longest && i <= at; i++) {
-        const struct kva_descriptor *area = slot_read(vm, vm->first + (uintptr_t)bytes_of_pages(vm, at - i));
-        if (area && address - start_of(area) < segment_bytes(vm, area))
-            return area;
-    }
-    return NULL;
+/** How far away an area may be to be named, in pages: 1 MiB of 4 KiB each, which is 2 KiB of the table on either side. What is
+ *  farther off was hardly meant. */
+enum { NEAR_PAGES = 256 };
+
+/** What lies around an address, as the table has it. A block of short-lived maps is nobody's area: the maps in it are. */
+struct around {
+    const struct kva_descriptor *holder; /* the area or block whose pages or guard hold the address */
+    const struct kva_descriptor *before; /* the last area that begins at or before it, */
+    const struct kva_descriptor *after;  /* and the first one after it, if they are near; never a block */
+};
+
+static uint64_t page_at(const struct kva_vm *vm, uintptr_t address)
+{
+    return (address - vm->first) >> vm->page_shift;
 }
 
-static bool find_present(const struct kva_vm *vm, uintptr_t address, struct subject *subject)
+static const struct kva_descriptor *entry_of_page(const struct kva_vm *vm, uint64_t at)
 {
-    const struct kva_descriptor *found = area_before(vm, address);
+    return slot_read(vm, vm->first + (uintptr_t)bytes_of_pages(vm, at));
+}
+
+static bool is_block(const struct kva_descriptor *area)
+{
+    return kind_of(area) == KVA_VM_BLOCK;
+}
+
+/** Read the table backwards from an address, as far as the longest area would reach that there ever was, if it ended near. A map's
+ *  entry comes before that of the block that it lies in, and both may hold the address. */
+static void look_before(const struct kva_vm *vm, uintptr_t address, struct around *around)
+{
+    uint64_t at = page_at(vm, address);
+    uint64_t reach = (uint64_t)atomic_load_explicit(&vm->longest, memory_order_relaxed) + NEAR_PAGES;
+
+    for (uint64_t i = 0; i < reach && i <= at && !around->holder; i++) {
+        const struct kva_descriptor *area = entry_of_page(vm, at - i);
+        if (!area)
+            continue;
+        if (!around->before && !is_block(area))
+            around->before = area;
+        if (address - start_of(area) < segment_bytes(vm, area))
+            around->holder = area;
+    }
+}
+
+/** Read it forwards. */
+static void look_after(const struct kva_vm *vm, uintptr_t address, struct around *around)
+{
+    uint64_t at = page_at(vm, address);
+    uint64_t end = min_u64(at + 1 + NEAR_PAGES, vm->bytes >> vm->page_shift);
+
+    while (++at < end && !around->after) {
+        const struct kva_descriptor *area = entry_of_page(vm, at);
+        if (area && !is_block(area))
+            around->after = area;
+    }
+}
+
+static struct subject present(const struct kva_vm *vm, const struct kva_descriptor *found)
+{
     struct kva_vm_area area;
 
-    if (!found)
-        return false;
     kva_describe_area(vm, found, &area);
-    *subject =
-        (struct subject){area.start, area.last + 1, area.kind, area.caller, area.freed_by, false, false};
-    subject->freed = area.state != KVA_VM_LIVE;
-    subject->later = area.state == KVA_VM_LATER;
-    return true;
+    return (struct subject){
+        .start = area.start,
+        .end = area.last + 1,
+        .kind = area.kind,
+        .caller = area.caller,
+        .freed_by = area.freed_by,
+        .freed = area.state != KVA_VM_LIVE,
+        .later = area.state == KVA_VM_LATER,
+    };
 }
 
-/** The youngest of the purged areas that are remembered at an address, its guard included. */
-static bool find_past(const struct kva_vm *vm, uintptr_t address, struct subject *subject)
+static struct subject purged(const struct kva_past *past)
+{
+    return (struct subject){
+        .start = past->start,
+        .end = past->start + past->bytes,
+        .caller = past->caller,
+        .freed_by = past->freed_by,
+        .freed = true,
+    };
+}
+
+/** How far an address is from an area's pages: 0 inside, 1 for the byte before the first and for the one after the last. */
+static uintptr_t distance_to(const struct subject *subject, uintptr_t address)
+{
+    if (address < subject->start)
+        return subject->start - address;
+    return address < subject->end ? 0 : address - subject->end + 1;
+}
+
+/** What is told of an address: the nearest area that was offered, of two the one offered first. */
+struct nearest {
+    uintptr_t address;
+    uintptr_t distance; /* more than this is too far */
+    bool found;
+    struct subject subject;
+};
+
+static void offer(struct nearest *nearest, struct subject subject)
+{
+    uintptr_t distance = distance_to(&subject, nearest->address);
+
+    if (distance > nearest->distance || (nearest->found && distance == nearest->distance))
+        return;
+    nearest->found = true;
+    nearest->distance = distance;
+    nearest->subject = subject;
+}
+
+/** The purged areas that are remembered, the youngest first. */
+static void offer_purged(const struct kva_vm *vm, struct nearest *nearest)
 {
     for (unsigned i = 0; i < KVA_VM_HISTORY; i++) {
         const struct kva_past *past = &vm->past[(vm->past_next + KVA_VM_HISTORY - 1 - i) % KVA_VM_HISTORY];
-        if (address - past->start >= past->bytes + past->guard)
-            continue;
-        *subject = (struct subject){.start = past->start, .end = past->start + past->bytes, .freed = true};
-        subject->caller = past->caller;
-        subject->freed_by = past->freed_by;
-        return true;
+        if (past->bytes > 0)
+            offer(nearest, purged(past));
     }
-    return false;
+}
+
+/** The area that an address belongs to:
+ *
+ *      | A           |g| B     |g|      hole       | C       |g|
+ *              ^ A    ^^ A, or B if that is nearer    ^ C
+ *                              ^ B     ^ what was purged there, or the nearest of A .. C and what was purged nearby
+ *
+ *  Pages and guards that are taken tell more than what was there before, so purged areas count in holes only. In a block the
+ *  nearest map counts, and if there is none near, the block. */
+static bool find_nearest(const struct kva_vm *vm, uintptr_t address, struct subject *subject)
+{
+    struct nearest nearest = {.address = address, .distance = (uintptr_t)bytes_of_pages(vm, NEAR_PAGES)};
+    struct around around = {NULL, NULL, NULL};
+
+    look_before(vm, address, &around);
+    look_after(vm, address, &around);
+    if (around.before)
+        offer(&nearest, present(vm, around.before));
+    if (around.after)
+        offer(&nearest, present(vm, around.after));
+    if (!around.holder)
+        offer_purged(vm, &nearest);
+    else if (!nearest.found)
+        nearest = (struct nearest){.found = true, .subject = present(vm, around.holder)};
+    *subject = nearest.subject;
+    return nearest.found;
 }
 
 size_t kva_vm_fault_describe(const struct kva_vm *vm, const void *address, bool write, char *text,
@@ -122,7 +233,7 @@ size_t kva_vm_fault_describe(const struct kva_vm *vm, const void *address, bool 
     if (!vm || !is_in_reserve(vm, at))
         return 0;
     text_put(&sentence, write ? "write " : "read ");
-    if (find_present(vm, at, &subject) || find_past(vm, at, &subject)) {
+    if (find_nearest(vm, at, &subject)) {
         put_subject(&sentence, vm, &subject, at);
     } else {
         text_put(&sentence, "of ");

@@ -51,7 +51,6 @@ static void remember(struct kva_vm *vm, const struct kva_descriptor *area)
     vm->past[vm->past_next] = (struct kva_past){
         .start = start_of(area),
         .bytes = area_bytes(vm, area),
-        .guard = (size_t)bytes_of_pages(vm, area->guard),
         .caller = area->caller,
         .freed_by = area->owner,
     };

@@ -562,6 +562,20 @@ static const char *about(char text[256], const char *format, const void *start)
     return text;
 }
 
+/** Fail unless an address is told of as so many bytes "past the end of" an area, "before" it, or "into" it. */
+static void expect_place(const struct kva_vm *vm, const unsigned char *address, size_t bytes,
+                         const char *place, const void *start, size_t pages, bool freed)
+{
+    char text[256];
+
+    snprintf(text, sizeof(text),
+             "write %zu byte%s %s the %zu-page area 0x%" PRIxPTR ", allocated at here+0x1, freed: %s", bytes,
+             bytes == 1 ? "" : "s", place, pages, (uintptr_t)start, freed ? "yes, at here+0x1" : "no");
+    expect_sentence(vm, address, true, text);
+}
+
+static const char past_the_end[] = "past the end of";
+
 static void test_sentences_of_areas(void **state)
 {
     struct kva_vm_config config = with_symbols(KVA_MECHANISM_BEST);
@@ -587,12 +601,135 @@ static void test_sentences_of_areas(void **state)
     expect_sentence(vm, memory + 40, true, about(text, freed_sentence, memory)); /* cached */
     assert_int_equal(kva_vm_flush(vm), KVA_OK);
     expect_sentence(vm, memory + 40, true, about(text, freed_sentence, memory)); /* purged, remembered */
-    expect_sentence(vm, memory + 4 * page, false,
+    unsigned char *far = memory + (256 + 4) * page;
+    expect_sentence(vm, far, false,
                     about(text,
                           "read of 0x%" PRIxPTR
                           ", in the reserve of an instance of kva, where no area is or was of late",
-                          memory + 4 * page));
+                          far));
     assert_int_equal(kva_vm_destroy(vm, NULL, NULL), KVA_OK);
+}
+
+/** Of the areas on both sides of a guard page the nearer one is named, be they small or large, and whatever their kind. */
+static void test_sentences_of_neighbours(void **state)
+{
+    struct kva_vm_config config = with_symbols(KVA_MECHANISM_BEST);
+    const size_t pages[] = {1, 3, 1, 600, 70, 1};
+    enum { AREAS = sizeof(pages) / sizeof(pages[0]) };
+    unsigned char *area[AREAS];
+    struct kva_vm *vm;
+
+    (void)state;
+    assert_int_equal(kva_vm_create(&config, &vm), KVA_OK);
+    for (size_t i = 0; i < AREAS; i++)
+        area[i] = kva_vmalloc(vm, pages[i] * page);
+    for (size_t i = 1; i < AREAS; i++) {
+        unsigned char *guard = area[i] - page;
+        assert_ptr_equal(guard, area[i - 1] + pages[i - 1] * page);
+        expect_place(vm, guard, 1, past_the_end, area[i - 1], pages[i - 1], false);
+        expect_place(vm, guard + page / 2 - 1, page / 2, past_the_end, area[i - 1], pages[i - 1], false);
+        expect_place(vm, guard + page / 2, page / 2, "before", area[i], pages[i], false);
+        expect_place(vm, area[i] - 17, 17, "before", area[i], pages[i], false);
+        expect_place(vm, area[i] - 1, 1, "before", area[i], pages[i], false);
+        expect_place(vm, area[i], 0, "into", area[i], pages[i], false);
+    }
+    unsigned char *last = area[AREAS - 1] + page;
+    expect_place(vm, last + page - 1, page, past_the_end, area[AREAS - 1], 1, false);
+    expect_place(vm, last + page, page + 1, past_the_end, area[AREAS - 1], 1, false); /* behind the guard */
+    assert_int_equal(kva_vm_destroy(vm, NULL, NULL), KVA_EBUSY);
+}
+
+/** An area that ends far before the address is not named, though it is long; the one after it is. */
+static void test_sentences_in_holes(void **state)
+{
+    struct kva_vm_config config = with_symbols(KVA_MECHANISM_BEST);
+    struct kva_vm_request request = kva_vm_request_of(2 * page);
+    struct kva_vm *vm;
+    void *memory;
+
+    (void)state;
+    assert_int_equal(kva_vm_create(&config, &vm), KVA_OK);
+    unsigned char *low = kva_vmalloc(vm, 900 * page);
+    request.min = (uintptr_t)low + 1600 * page;
+    assert_int_equal(kva_vm_alloc(vm, &request, &memory), KVA_OK);
+    unsigned char *high = memory;
+    assert_ptr_equal(high, low + 1600 * page);
+    expect_place(vm, low + 901 * page, page + 1, past_the_end, low, 900, false);
+    expect_place(vm, low + 1155 * page, 255 * page + 1, past_the_end, low, 900, false);
+    expect_place(vm, high - 1, 1, "before", high, 2, false);
+    expect_place(vm, high - 255 * page, 255 * page, "before", high, 2, false);
+    char text[256];
+    expect_sentence(vm, low + 1200 * page, false,
+                    about(text,
+                          "read of 0x%" PRIxPTR
+                          ", in the reserve of an instance of kva, where no area is or was of late",
+                          low + 1200 * page));
+    assert_int_equal(kva_vm_destroy(vm, NULL, NULL), KVA_EBUSY);
+}
+
+/** Purged areas have neighbourhoods, too, where nothing else is. */
+static void test_sentences_beside_the_past(void **state)
+{
+    struct kva_vm_config config = with_symbols(KVA_MECHANISM_BEST);
+    struct kva_vm *vm;
+    unsigned char *area[5];
+
+    (void)state;
+    assert_int_equal(kva_vm_create(&config, &vm), KVA_OK);
+    for (size_t i = 0; i < 5; i++)
+        area[i] = kva_vmalloc(vm, 3 * page);
+    assert_int_equal(kva_vfree(vm, area[1]), KVA_OK);
+    assert_int_equal(kva_vfree(vm, area[2]), KVA_OK);
+    expect_place(vm, area[2] - 1, 1, "before", area[2], 3, true); /* cached */
+    assert_int_equal(kva_vm_flush(vm), KVA_OK);
+    expect_place(vm, area[1] - 1, page, past_the_end, area[0], 3, false); /* a live area's guard */
+    expect_place(vm, area[1] + page, page, "into", area[1], 3, true);
+    expect_place(vm, area[1] + 3 * page, 1, past_the_end, area[1], 3, true);
+    expect_place(vm, area[2] - 1, 1, "before", area[2], 3, true);
+    expect_place(vm, area[3] - 1, 1, "before", area[3], 3, false);
+
+    /* What is there now tells more than what was there. */
+    struct kva_vm_request request = kva_vm_request_of(2 * page);
+    void *now;
+    request.min = (uintptr_t)area[2];
+    assert_int_equal(kva_vm_alloc(vm, &request, &now), KVA_OK);
+    assert_ptr_equal(now, area[2]);
+    expect_place(vm, area[2] - 1, 1, "before", now, 2, false);
+    expect_place(vm, area[2] + 2 * page + 7, 8, past_the_end, now, 2, false);
+    expect_place(vm, area[2] + 3 * page, 1, past_the_end, area[2], 3, true);
+    assert_int_equal(kva_vm_destroy(vm, NULL, NULL), KVA_EBUSY);
+}
+
+/** Between short-lived maps there are no guards, and what is mapped for nobody is part of a block. */
+static void test_sentences_of_short_lived_maps(void **state)
+{
+    struct kva_vm_config config = with_symbols(KVA_MECHANISM_BEST);
+    struct kva_frames *frames;
+    struct kva_vm *vm;
+    uint32_t numbers[8];
+    char text[256];
+
+    (void)state;
+    config.cpus = 1;
+    assert_int_equal(kva_vm_create(&config, &vm), KVA_OK);
+    assert_int_equal(kva_frames_create(vm, 8, &frames), KVA_OK);
+    assert_int_equal(kva_frames_alloc(frames, 8, numbers), KVA_OK);
+    unsigned char *first = kva_map_ram(vm, frames, numbers, 2);
+    unsigned char *between = kva_map_ram(vm, frames, numbers, 3);
+    unsigned char *second = kva_map_ram(vm, frames, numbers, 4);
+    assert_ptr_equal(second, first + 5 * page);
+    expect_place(vm, first - 1, 1, "before", first, 2, false);
+    expect_place(vm, second + 4 * page, 1, past_the_end, second, 4, false);
+    assert_int_equal(kva_unmap_ram(vm, between), KVA_OK);
+    assert_int_equal(kva_vm_flush(vm), KVA_OK);
+    expect_place(vm, between, 1, past_the_end, first, 2, false);
+    expect_place(vm, second - 1, 1, "before", second, 4, false);
+    snprintf(text, sizeof(text),
+             "write %zu bytes into the 513-page block of short-lived maps 0x%" PRIxPTR
+             ", allocated at here+0x1, freed: no",
+             406 * page, (uintptr_t)(first - page));
+    expect_sentence(vm, second + 400 * page, true, text);
+    assert_int_equal(kva_vm_destroy(vm, NULL, NULL), KVA_EBUSY);
 }
 
 /** The youngest area at an address counts; the oldest of more than KVA_VM_HISTORY is forgotten. */
@@ -621,11 +758,7 @@ static void test_sentences_of_the_past(void **state)
                           oldest));
     unsigned char *memory = kva_vmalloc(vm, 6 * page);
     assert_int_equal(kva_vfree(vm, memory), KVA_OK);
-    expect_sentence(vm, oldest + page, false,
-                    about(text,
-                          "read of 0x%" PRIxPTR
-                          ", in the reserve of an instance of kva, where no area is or was of late",
-                          oldest + page));
+    expect_place(vm, oldest + page, 2 * page, "before", separator, 1, false);
     expect_sentence(vm, memory, false,
                     about(text,
                           "read 0 bytes into the 6-page area 0x%" PRIxPTR
@@ -931,6 +1064,10 @@ int main(void)
         cmocka_unit_test(test_live_and_waiting_memory_does_not_fault),
         cmocka_unit_test(test_without_guards_the_rest_still_faults),
         cmocka_unit_test(test_sentences_of_areas),
+        cmocka_unit_test(test_sentences_of_neighbours),
+        cmocka_unit_test(test_sentences_in_holes),
+        cmocka_unit_test(test_sentences_beside_the_past),
+        cmocka_unit_test(test_sentences_of_short_lived_maps),
         cmocka_unit_test(test_sentences_of_the_past),
         cmocka_unit_test(test_sentences_and_room),
         cmocka_unit_test(test_reporter_says_its_sentence),
