@@ -75,7 +75,7 @@ enum kva_status {
     KVA_ENOMEM = 2, /* no memory: for the operation's bookkeeping, or (kva/vm.h) from the system */
     KVA_EEXIST = 3, /* the range asked for is not wholly free */
     KVA_ENOENT = 4, /* no such segment, engine or callback */
-    KVA_EBUSY = 5,  /* the space still holds busy segments */
+    KVA_EBUSY = 5,  /* something of it is still in use: it lives on, and nothing has changed */
     KVA_ELIMIT = 6, /* a limit of the system on mappings (kva/vm.h; Linux: vm.max_map_count) */
 
     /* The caller's bugs: reported to the misuse hook as well. */

@@ -388,26 +388,45 @@ enum kva_status kva_vm_create(const struct kva_vm_config *config, struct kva_vm 
 
 struct kva_vm_area;
 
-/** Called for each area that is still live, or waits for a grace period, when its instance ends. */
+/** Called for each area that is still live, or waits for a grace period, when its instance is to end. */
 typedef void kva_vm_leak(void *context, const struct kva_vm_area *area);
 
-/** End an instance and give everything back: its addresses, its pages, its memory. What its areas held is gone.
+/** End an instance of which no area is live, nor waits for a grace period, and give everything back: its addresses, its
+ *  pages, its memory.
  *
- *  Nobody may be about to call kva_vfree_ready for it: let all grace periods end first (liburcu: rcu_barrier()).
- *  Frame pools and per-CPU allocators of the instance end with it.
+ *  Areas count, of every kind: allocated, mapped, and those of a per-CPU allocator that has objects in them. Frame pools
+ *  and per-CPU allocators end with the instance, with whatever frames are taken. Where areas are live, free them, or
+ *  call kva_vm_abandon.
  *
- *  In:      vm       afterwards a dangling pointer
+ *  In:      vm       on KVA_OK a dangling pointer
  *           leak     called for each area that is still live or later, lowest address first; may be NULL
  *           context  handed to it
  *  Returns: KVA_OK
- *           KVA_EBUSY      there were such areas. The instance has ended all the same
+ *           KVA_EBUSY      there are such areas: the instance lives on
  *           KVA_ENULL      vm is NULL
- *           KVA_EREENTRY   called from inside a reclaim callback: the instance lives on
- *  Cost:    O(n log n) with `leak`; some calls
+ *           KVA_EREENTRY   called from inside a reclaim callback
+ *  Cost:    as kva_vm_flush, and some calls. On KVA_EBUSY, and with live per-CPU objects: O(n log n), and O(n) for each chunk
+ *           of per-CPU objects
  *  Locking: Sole; leak may look at the instance, and must not change it
- *  Failure: on KVA_ENULL and KVA_EREENTRY nothing has changed
+ *  Failure: nothing has changed, but areas whose grace period is over have been freed
  */
 enum kva_status kva_vm_destroy(struct kva_vm *vm, kva_vm_leak *leak, void *context);
+
+/** End an instance whatever is live in it, and give everything back. What its areas held is gone.
+ *
+ *  Nobody may be about to call kva_vfree_ready for it: let all grace periods end first (liburcu: rcu_barrier()).
+ *
+ *  In:      vm       afterwards a dangling pointer
+ *           leak     as for kva_vm_destroy
+ *           context  handed to it
+ *  Returns: KVA_OK
+ *           KVA_ENULL      vm is NULL
+ *           KVA_EREENTRY   called from inside a reclaim callback
+ *  Cost:    as kva_vm_destroy; O(n log n) with `leak`
+ *  Locking: Sole; leak may look at the instance, and must not change it
+ *  Failure: nothing has changed
+ */
+enum kva_status kva_vm_abandon(struct kva_vm *vm, kva_vm_leak *leak, void *context);
 
 /** Why the last call on an instance that failed did so; KVA_OK if none has. With threads that is whichever thread's call; who
  *  wants to know for sure uses the forms that return a status.
@@ -664,10 +683,10 @@ enum kva_status kva_frames_create(struct kva_vm *vm, uint64_t count, struct kva_
  *  In:      frames  afterwards a dangling pointer
  *  Returns: KVA_OK
  *           KVA_ENULL   frames is NULL
- *           KVA_EBUSY   some are mapped by live areas
+ *           KVA_EBUSY   some are mapped by live areas: the pool lives on
  *  Cost:    as kva_vm_flush, and a call
  *  Locking: Instance
- *  Failure: nothing has changed, but parked maps may be gone
+ *  Failure: nothing has changed
  */
 enum kva_status kva_frames_destroy(struct kva_frames *frames);
 
@@ -697,7 +716,7 @@ enum kva_status kva_frames_alloc(struct kva_frames *frames, size_t count, uint32
  *           KVA_ENULL    frames or numbers is NULL
  *           KVA_ERANGE   a number that the pool does not have
  *           KVA_EDOUBLE  one of them is free already (or named twice)
- *           KVA_EBUSY    one of them is mapped by a live area
+ *           KVA_EBUSY    one of them is mapped by a live area: none was given back
  *  Cost:    O(count), a call for each run of neighbours
  *  Locking: Instance
  *  Failure: nothing has changed
@@ -1055,8 +1074,8 @@ enum kva_status kva_vm_check(const struct kva_vm *vm, struct kva_fault *fault);
 enum kva_status kva_vm_flush(struct kva_vm *vm);
 
 /** Asked when addresses, pages, mappings or the memory for an area's bookkeeping are short, after a purge: give areas of
- *  `vm` back and return true, or return false. It may make every call on the instance but kva_vm_destroy, kva_vm_flush,
- *  and those that change the list of callbacks; the area that is being resized, and the per-CPU allocator that is growing,
+ *  `vm` back and return true, or return false. It may make every call on the instance but kva_vm_destroy,
+ *  kva_vm_abandon, kva_vm_flush, and those that change the list of callbacks; the area that is being resized, and the per-CPU allocator that is growing,
  *  answer KVA_EREENTRY when it is they that are to go. An allocation that fails inside is not reclaimed for again. Making
  *  a pool of frames or an allocator, and the bookkeeping of per-CPU objects, asks nobody.
  *  With threads: one thread at a time asks, and the instance is not locked meanwhile. Others that are short wait, and try again
@@ -1151,7 +1170,8 @@ size_t kva_vm_fault_describe(const struct kva_vm *vm, const void *address, bool 
  */
 enum kva_status kva_fault_reporter_install(struct kva_vm *vm);
 
-/** Hosted builds: no longer report on an instance. To be called before kva_vm_destroy.
+/** Hosted builds: no longer report on an instance. To be called before kva_vm_destroy
+ *  or kva_vm_abandon.
  *
  *  In:      vm
  *  Returns: KVA_OK, KVA_ENULL (vm is NULL), KVA_ENOENT (it is not on the list)

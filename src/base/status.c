@@ -13,7 +13,7 @@ static const struct row {
     {KVA_ENOMEM, "KVA_ENOMEM", "no memory for the operation"},
     {KVA_EEXIST, "KVA_EEXIST", "the range is not wholly free"},
     {KVA_ENOENT, "KVA_ENOENT", "there is no such thing"},
-    {KVA_EBUSY, "KVA_EBUSY", "the space still holds busy segments"},
+    {KVA_EBUSY, "KVA_EBUSY", "something of it is still in use; nothing has changed"},
     {KVA_ELIMIT, "KVA_ELIMIT", "the process has too many mappings (on Linux, raise vm.max_map_count)"},
     {KVA_ENULL, "KVA_ENULL", "a required pointer is NULL, or the space is not initialised"},
     {KVA_EINVAL, "KVA_EINVAL", "a field holds a value that is none of its kind"},

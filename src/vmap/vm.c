@@ -351,27 +351,36 @@ enum kva_status kva_vm_build(const struct kva_vm_config *config, struct kva_vm *
 
 /* --------------------------------------------------------------------------------------------------- end */
 
-/** Whether an area is still somebody's. A block is not: the maps in it are. */
-static bool is_leak(const struct kva_vm_area *area)
+/** Whether an area is still somebody's. A block is not: the maps in it are. Nor is a per-CPU chunk without objects. */
+static bool is_leak(const struct kva_vm *vm, const struct kva_vm_area *area)
 {
-    return area->kind != KVA_VM_BLOCK && (area->state == KVA_VM_LIVE || area->state == KVA_VM_LATER);
+    if (area->kind == KVA_VM_BLOCK || (area->kind == KVA_VM_PCPU && kva_pcpu_is_empty(vm, area->start)))
+        return false;
+    return area->state == KVA_VM_LIVE || area->state == KVA_VM_LATER;
 }
 
-/** Tell of what is still somebody's; whether there was any. And let nothing of it stay poisoned. */
+/** Tell of what is still somebody's; whether there was any. */
 static bool tell_leaks(struct kva_vm *vm, kva_vm_leak *leak, void *context)
 {
     struct kva_vm_area area = {0};
     bool any = false;
 
-    while (kva_vm_next(vm, &area) == KVA_OK) {
-        unpoison((void *)area.start, area.last - area.start + 1);
-        if (!is_leak(&area))
+    while ((leak || !any) && kva_vm_next(vm, &area) == KVA_OK) {
+        if (!is_leak(vm, &area))
             continue;
         any = true;
         if (leak)
             leak(context, &area);
     }
     return any;
+}
+
+static void unpoison_all(struct kva_vm *vm)
+{
+    struct kva_vm_area area = {0};
+
+    while (KVA_POISONS && kva_vm_next(vm, &area) == KVA_OK)
+        unpoison((void *)area.start, area.last - area.start + 1);
 }
 
 /** Take the lock, unless the caller is inside a reclaim callback, which is refused. */
@@ -385,17 +394,26 @@ static enum kva_status begin_exclusive(struct kva_vm *vm, const char *where)
     return KVA_EREENTRY;
 }
 
-enum kva_status kva_vm_destroy(struct kva_vm *vm, kva_vm_leak *leak, void *context)
+/** Free what is ready: then the areas that are live or later are somebody's. */
+static enum kva_status begin_to_end(struct kva_vm *vm, const char *where)
 {
     if (!vm)
         return KVA_ENULL;
-    if (begin_exclusive(vm, __func__) != KVA_OK)
+    if (begin_exclusive(vm, where) != KVA_OK)
         return KVA_EREENTRY;
     kva_free_ready(vm);
+    vm_leave(vm);
+    return KVA_OK;
+}
+
+/** End an instance, whatever is live in it. */
+static void end(struct kva_vm *vm)
+{
+    vm_enter(vm);
     kva_pcpu_trim(vm);
     (void)kva_purge_idle(vm);
     vm_leave(vm);
-    bool leaked = tell_leaks(vm, leak, context);
+    unpoison_all(vm);
     kva_pcpu_end(vm);
     kva_ram_end(vm);
     kva_frames_end(vm);
@@ -404,7 +422,30 @@ enum kva_status kva_vm_destroy(struct kva_vm *vm, kva_vm_leak *leak, void *conte
     give_tables(vm);
     kva_nodes_fini(&vm->ledger);
     give_instance(vm);
-    return leaked ? KVA_EBUSY : KVA_OK;
+}
+
+enum kva_status kva_vm_destroy(struct kva_vm *vm, kva_vm_leak *leak, void *context)
+{
+    enum kva_status status = begin_to_end(vm, __func__);
+
+    if (status != KVA_OK)
+        return status;
+    if (tell_leaks(vm, leak, context))
+        return refuse_unlocked(vm, KVA_EBUSY, __func__, 0, NULL);
+    end(vm);
+    return KVA_OK;
+}
+
+enum kva_status kva_vm_abandon(struct kva_vm *vm, kva_vm_leak *leak, void *context)
+{
+    enum kva_status status = begin_to_end(vm, __func__);
+
+    if (status != KVA_OK)
+        return status;
+    if (leak)
+        (void)tell_leaks(vm, leak, context);
+    end(vm);
+    return KVA_OK;
 }
 
 /* -------------------------------------------------------------------------------------------- giving back */

@@ -784,6 +784,10 @@ static void leaks_are_reported(enum kva_mechanism mechanism)
     assert_int_equal(kva_vfree(bench.vm, kva_vmalloc(bench.vm, 1)), KVA_OK);
     assert_int_equal(kva_vm_destroy(bench.vm, note_leak, &bytes), KVA_EBUSY);
     assert_int_equal(bytes, 1000 + 200 * PAGE);
+    assert_int_equal(kva_vm_status(bench.vm), KVA_EBUSY);
+    bytes = 0;
+    assert_int_equal(kva_vm_abandon(bench.vm, note_leak, &bytes), KVA_OK);
+    assert_int_equal(bytes, 1000 + 200 * PAGE);
     expect_nothing_outstanding(&bench);
 }
 
@@ -990,7 +994,18 @@ static void an_empty_allocator_is_no_leak(enum kva_mechanism mechanism)
         return;
     assert_int_equal(kva_pcpu_create(bench.vm, NULL, &pcpu), KVA_OK);
     assert_int_equal(kva_pcpu_alloc(pcpu, 64, 8, &object), KVA_OK);
+    void *live = kva_vmalloc(bench.vm, 1000);
+    assert_int_equal(kva_vm_destroy(bench.vm, note_leak, &bytes), KVA_EBUSY);
+    assert_true(bytes > 1000); /* the chunk that holds the object, too */
     assert_int_equal(kva_pcpu_free(pcpu, object), KVA_OK);
+    struct kva_vm_stats before = stats_of(&bench);
+    bytes = 0;
+    assert_int_equal(kva_vm_destroy(bench.vm, note_leak, &bytes), KVA_EBUSY);
+    assert_int_equal(bytes, 1000);
+    struct kva_vm_stats after = stats_of(&bench);
+    assert_memory_equal(&before, &after, sizeof after); /* the chunk is still there */
+    assert_int_equal(kva_vfree(bench.vm, live), KVA_OK);
+    bytes = 0;
     assert_int_equal(kva_vm_destroy(bench.vm, note_leak, &bytes), KVA_OK);
     assert_int_equal(bytes, 0);
     expect_nothing_outstanding(&bench);

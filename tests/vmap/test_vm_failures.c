@@ -713,9 +713,10 @@ static bool give_one(void *context, struct kva_vm *vm, size_t size)
         struct test_hooks *hooks = &giver->scene->test.hooks;
         assert_int_equal(kva_vm_flush(vm), KVA_EREENTRY);
         assert_int_equal(kva_vm_destroy(vm, NULL, NULL), KVA_EREENTRY);
+        assert_int_equal(kva_vm_abandon(vm, NULL, NULL), KVA_EREENTRY);
         assert_int_equal(kva_vm_add_reclaim(vm, &giver->reclaim), KVA_EREENTRY);
         assert_int_equal(kva_vm_remove_reclaim(vm, &giver->reclaim), KVA_EREENTRY);
-        assert_int_equal(hooks->misuses, 4);
+        assert_int_equal(hooks->misuses, 5);
         test_vm_forgive(&giver->scene->test);
     }
     if (giver->area == NULL)
@@ -876,6 +877,7 @@ static void test_all_kinds_ask(void **state)
         assert_int_equal(scene.asked, 2);
         kva_failing_pages_fail(&scene.test.pages, 0, false);
         assert_int_equal(kva_vm_destroy(vm, NULL, NULL), KVA_EBUSY);
+        assert_int_equal(kva_vm_abandon(vm, NULL, NULL), KVA_OK);
         test_vm_expect_nothing_lost(&scene.test, "ended");
     }
 }

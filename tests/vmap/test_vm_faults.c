@@ -416,7 +416,7 @@ static int play(void *context)
         test_poke(address, 1);
     else
         (void)test_peek(address);
-    (void)kva_vm_destroy(vm, NULL, NULL); /* so that it leaks nothing, where that is looked for */
+    (void)kva_vm_abandon(vm, NULL, NULL); /* so that it leaks nothing, where that is looked for */
     return 0;
 }
 
@@ -637,6 +637,7 @@ static void test_sentences_of_neighbours(void **state)
     expect_place(vm, last + page - 1, page, past_the_end, area[AREAS - 1], 1, false);
     expect_place(vm, last + page, page + 1, past_the_end, area[AREAS - 1], 1, false); /* behind the guard */
     assert_int_equal(kva_vm_destroy(vm, NULL, NULL), KVA_EBUSY);
+    assert_int_equal(kva_vm_abandon(vm, NULL, NULL), KVA_OK);
 }
 
 /** An area that ends far before the address is not named, though it is long; the one after it is. */
@@ -665,6 +666,7 @@ static void test_sentences_in_holes(void **state)
                           ", in the reserve of an instance of kva, where no area is or was of late",
                           low + 1200 * page));
     assert_int_equal(kva_vm_destroy(vm, NULL, NULL), KVA_EBUSY);
+    assert_int_equal(kva_vm_abandon(vm, NULL, NULL), KVA_OK);
 }
 
 /** Purged areas have neighbourhoods, too, where nothing else is. */
@@ -698,6 +700,7 @@ static void test_sentences_beside_the_past(void **state)
     expect_place(vm, area[2] + 2 * page + 7, 8, past_the_end, now, 2, false);
     expect_place(vm, area[2] + 3 * page, 1, past_the_end, area[2], 3, true);
     assert_int_equal(kva_vm_destroy(vm, NULL, NULL), KVA_EBUSY);
+    assert_int_equal(kva_vm_abandon(vm, NULL, NULL), KVA_OK);
 }
 
 /** Between short-lived maps there are no guards, and what is mapped for nobody is part of a block. */
@@ -730,6 +733,7 @@ static void test_sentences_of_short_lived_maps(void **state)
              406 * page, (uintptr_t)(first - page));
     expect_sentence(vm, second + 400 * page, true, text);
     assert_int_equal(kva_vm_destroy(vm, NULL, NULL), KVA_EBUSY);
+    assert_int_equal(kva_vm_abandon(vm, NULL, NULL), KVA_OK);
 }
 
 /** The youngest area at an address counts; the oldest of more than KVA_VM_HISTORY is forgotten. */

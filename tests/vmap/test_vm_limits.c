@@ -293,6 +293,7 @@ static int cross_with_areas(void *context)
         child_that(areas.memory[i] == NULL || has_stamp(&areas, i));
     child_that(kva_vm_check(areas.vm, NULL) == KVA_OK);
     child_that(kva_vm_destroy(areas.vm, NULL, NULL) == KVA_EBUSY);
+    child_that(kva_vm_abandon(areas.vm, NULL, NULL) == KVA_OK);
     child_that(test_mappings() < allowed - left + 100);
     return 0;
 }
@@ -348,6 +349,7 @@ static int be_crowded_out(void *context)
     child_that(kept[0] == 1 && kva_vm_check(vm, NULL) == KVA_OK);
     child_that(kva_vm_alloc(vm, &request, &memory) == KVA_OK);
     child_that(kva_vm_destroy(vm, NULL, NULL) == KVA_EBUSY);
+    child_that(kva_vm_abandon(vm, NULL, NULL) == KVA_OK);
     return 0;
 }
 
@@ -385,6 +387,7 @@ static int cross_with_maps(void *context)
     child_that(kva_map_ram(vm, frames, numbers, 1) == NULL && kva_vm_status(vm) == KVA_ELIMIT);
     child_that(kva_vm_check(vm, NULL) == KVA_OK);
     child_that(kva_vm_destroy(vm, NULL, NULL) == KVA_EBUSY);
+    child_that(kva_vm_abandon(vm, NULL, NULL) == KVA_OK);
     child_that(test_mappings() < allowed - left + 100);
     return 0;
 }
@@ -584,6 +587,7 @@ static int run_out_of_data(void *context)
     child_that(all_stamped(&areas));
     child_that(give_all(&areas));
     child_that(kva_vm_destroy(areas.vm, NULL, NULL) == KVA_EBUSY); /* the one that was taken first */
+    child_that(kva_vm_abandon(areas.vm, NULL, NULL) == KVA_OK);
     return 0;
 }
 
@@ -604,6 +608,7 @@ static int run_out_of_descriptors(void *context)
     child_that(kva_frames_alloc(frames, 1, &number) == KVA_OK);
     child_that(kva_vmap(vm, frames, &number, 1) != NULL);
     child_that(kva_vm_destroy(vm, NULL, NULL) == KVA_EBUSY);
+    child_that(kva_vm_abandon(vm, NULL, NULL) == KVA_OK);
     return 0;
 }
 
@@ -1214,7 +1219,14 @@ static void test_end_with_live_areas(void **state)
             assert_int_equal(kva_unmap_ram(vm, parked_map), KVA_OK);
             assert_int_equal(kva_vfree_later(vm, (void *)expected[1], &record), KVA_OK); // NOLINT
             test_vm_expect_sound(&test, "before the end");
+            struct kva_vm_stats before = test_vm_stats(vm);
             assert_int_equal(kva_vm_destroy(vm, told ? note_leak : NULL, &leaks), KVA_EBUSY);
+            assert_int_equal(leaks.count, told ? 7 : 0);
+            struct kva_vm_stats after = test_vm_stats(vm);
+            assert_memory_equal(&before, &after, sizeof(after));
+            test_vm_expect_sound(&test, "an instance that lives on");
+            leaks.count = 0;
+            assert_int_equal(kva_vm_abandon(vm, told ? note_leak : NULL, &leaks), KVA_OK);
             assert_int_equal(test.hooks.misuses, 0);
             test_vm_expect_nothing_lost(&test, "ended with live areas");
             if (test_is_on_its_own(NULL))
@@ -1344,6 +1356,7 @@ static int work_in_the_child(void *context)
     child_that(kva_vm_flush(vm) == KVA_OK);
     child_that(kva_vm_check(vm, NULL) == KVA_OK);
     child_that(kva_vm_destroy(vm, NULL, NULL) == KVA_EBUSY);
+    child_that(kva_vm_abandon(vm, NULL, NULL) == KVA_OK);
     return 0;
 }
 
@@ -1384,6 +1397,7 @@ static void test_fork(void **state)
         assert_int_equal(forked.cached[0], 4);
         assert_int_equal(kva_vm_check(forked.vm, NULL), KVA_OK);
         assert_int_equal(kva_vm_destroy(forked.vm, NULL, NULL), KVA_EBUSY);
+        assert_int_equal(kva_vm_abandon(forked.vm, NULL, NULL), KVA_OK);
     }
 }
 

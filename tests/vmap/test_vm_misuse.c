@@ -209,8 +209,10 @@ static void tear_down(struct stage *stage)
     test_vm_expect_sound(&stage->test, "torn down");
     assert_int_equal(stage->test.hooks.misuses, 0);
     assert_int_equal(kva_vm_destroy(vm, NULL, NULL), KVA_EBUSY);
+    assert_int_equal(kva_vm_abandon(vm, NULL, NULL), KVA_OK);
     test_vm_expect_nothing_lost(&stage->test, "torn down");
     assert_int_equal(kva_vm_destroy(stage->other, NULL, NULL), KVA_EBUSY);
+    assert_int_equal(kva_vm_abandon(stage->other, NULL, NULL), KVA_OK);
     assert_int_equal(kva_vm_destroy(stage->without_grace, NULL, NULL), KVA_OK);
     free(stage);
 }
@@ -747,6 +749,8 @@ CASE(check_without_instance, kva_vm_check(NULL, NULL))
 CASE(flush_without_instance, kva_vm_flush(NULL))
 CASE(status_without_instance, kva_vm_status(NULL))
 CASE(destroy_without_instance, kva_vm_destroy(NULL, NULL, NULL))
+CASE(destroy_busy, kva_vm_destroy(s->vm, NULL, NULL))
+CASE(abandon_without_instance, kva_vm_abandon(NULL, NULL, NULL))
 CASE(add_to_none, kva_vm_add_reclaim(NULL, &s->reclaim))
 CASE(add_nothing, kva_vm_add_reclaim(s->vm, NULL))
 CASE(add_twice, kva_vm_add_reclaim(s->vm, &s->reclaim))
@@ -897,6 +901,8 @@ static const struct row {
     ROW(flush_without_instance, KVA_ENULL, NOBODY),
     ROW(status_without_instance, KVA_ENULL, NOBODY),
     ROW(destroy_without_instance, KVA_ENULL, NOBODY),
+    ROW(destroy_busy, KVA_EBUSY, HOOK_AND_STATUS),
+    ROW(abandon_without_instance, KVA_ENULL, NOBODY),
     ROW(add_to_none, KVA_ENULL, NOBODY),
     FIELD(add_nothing, KVA_ENULL, HOOK_AND_STATUS, "reclaim"),
     FIELD(add_without_callback, KVA_ENULL, HOOK_AND_STATUS, "reclaim.callback"),

@@ -844,8 +844,12 @@ static void end(struct world *world)
     enum kva_status status = kva_vm_destroy(world->vm, count_leak, &leaks);
 
     check_that(leaks.count == world->count, "%s: %" PRIu64 " of %zu", world->name, leaks.count, world->count);
-    if (world->count > 0)
+    if (world->count > 0) {
         assert_int_equal(status, KVA_EBUSY);
+        test_vm_expect_sound(&world->test, world->name);
+    }
+    if (status == KVA_EBUSY)
+        assert_int_equal(kva_vm_abandon(world->vm, NULL, NULL), KVA_OK);
     test_vm_expect_nothing_lost(&world->test, world->name);
     assert_int_equal(world->test.hooks.corruptions, 0);
     while (world->count > 0)

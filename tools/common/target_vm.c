@@ -53,7 +53,10 @@ static enum kva_status vm_create(const struct target_kind *kind, struct target_r
 
 static enum kva_status vm_destroy(void *state)
 {
-    return kva_vm_destroy(state, NULL, NULL);
+    enum kva_status status = kva_vm_destroy(state, NULL, NULL);
+    if (status == KVA_EBUSY)
+        (void)kva_vm_abandon(state, NULL, NULL);
+    return status;
 }
 
 static unsigned flags_of(unsigned wishes)
