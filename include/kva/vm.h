@@ -126,6 +126,23 @@ struct kva_stretch {
     void *handle;    /* out: the source's own; handed to its other functions as `stretch` */
 };
 
+/** Whose the pages of a stretch are, for `check` of struct kva_pages. */
+enum kva_pages_use {
+    KVA_PAGES_OWNED = 0, /* an owner's, which may have changed them */
+    KVA_PAGES_IDLE =
+        1, /* nobody's: private pages as the source has left them, open or closed; pages for frames: closed */
+    KVA_PAGES_MAPPED = 2 /* nobody's, but frames are mapped there */
+};
+
+/** What an instance tells `check` of struct kva_pages. */
+struct kva_pages_view {
+    /** Whose the page at an address of the stretch is; *end: where the pages end that follow it and are of the same use. */
+    enum kva_pages_use (*use)(void *context, uint64_t address, uint64_t *end);
+    void *(*pool)(void *context,
+                  size_t number); /* the pools that there are, from 0 on; NULL after the last */
+    void *context;
+};
+
 /** Where an instance takes pages from: a table of functions. Every call gets `context`. None may call back into the
  *  instance. For one stretch, one call runs at a time (but this_cpu, descriptor, and table and untable of an instance that is
  *  being made or has ended); for different stretches, any number. The Linux port has one (kva_pages_host); a kernel brings its own.
@@ -154,6 +171,9 @@ struct kva_stretch {
  *  table     take `bytes` of ordinary memory that reads as zero and takes room only where it is written; or NULL
  *  wipe      make a table read as zero again, and give back what it takes
  *  untable   give a table back
+ *  check     compare the system's mappings of the stretch with what the source knows of them: where nobody owns the pages, each
+ *            must have the protection, the file and the attributes that the source gave it. Returns NULL if all do, or
+ *            if that cannot be known; else what is wrong, in words that begin with the invariant's name, and *address. May be NULL
  *  this_cpu  the CPU that the caller runs on, from 0; may be out of date when it is used
  *  stats     how it works, and what it has done for this stretch
  */
@@ -174,6 +194,7 @@ struct kva_pages {
     void (*untable)(void *context, void *table, uint64_t bytes);
     unsigned (*this_cpu)(void *context);
     void (*stats)(void *context, void *stretch, struct kva_pages_stats *stats);
+    const char *(*check)(void *context, void *stretch, const struct kva_pages_view *view, uint64_t *address);
     intptr_t (*descriptor)(void *context, void *pool); /* the pool's file descriptor, or -1; may be NULL */
     uint64_t page;                                     /* bytes of a page: a power of two, at least 64 */
     uint64_t huge;                                     /* bytes of a huge page; 0: there are none */
@@ -533,7 +554,8 @@ void *kva_vmalloc_aligned(struct kva_vm *vm, size_t size, size_t align);
  *  last page, whatever lay there before; without it, bytes between the old size and its page's end keep what was
  *  written there. An area in huge pages stays in them; one that was asked for at an alignment keeps it, but a window
  *  is forgotten. Caller, owner and flags stay those of the first request. With threads, an area that moves lies at both places
- *  for as long as the call takes: others find it at either.
+ *  for as long as the call takes: others find it at either. Pages that are cut off or left behind are freed, and pages that are
+ *  added are like those of a new area: what the caller did to the old pages must be undone before, as kva_vfree says.
  *
  *  In/Out:  vm
  *  In:      memory  a live vmalloc area, or NULL: allocate
@@ -555,6 +577,24 @@ enum kva_status kva_vm_realloc(struct kva_vm *vm, void *memory, size_t size, uns
 void *kva_vrealloc(struct kva_vm *vm, void *memory, size_t size, unsigned flags);
 
 /** Free an area.
+ *
+ *  The pages may stay mapped for the next owner. So what the caller did to them must be undone before:
+ *
+ *      done to the pages                            undone by
+ *      mprotect, pkey_mprotect                      mprotect(PROT_READ | PROT_WRITE); pkey_mprotect with key 0
+ *      mlock, mlock2                                munlock
+ *      madvise: MADV_DONTFORK, MADV_DONTDUMP        MADV_DOFORK, MADV_DODUMP
+ *               MADV_WIPEONFORK, MADV_MERGEABLE     MADV_KEEPONFORK, MADV_UNMERGEABLE
+ *               MADV_RANDOM, MADV_SEQUENTIAL        MADV_NORMAL
+ *               MADV_GUARD_INSTALL                  MADV_GUARD_REMOVE
+ *      mbind                                        mbind(MPOL_DEFAULT)
+ *      userfaultfd                                  UFFDIO_UNREGISTER
+ *      mmap(MAP_FIXED), mremap, munmap, and         mmap of just these pages: PROT_READ | PROT_WRITE, MAP_FIXED | MAP_PRIVATE |
+ *      MADV_HUGEPAGE, MADV_NOHUGEPAGE, which        MAP_ANONYMOUS | MAP_NORESERVE. It undoes all that stands above, too
+ *      no advice undoes
+ *      mseal                                        nothing: never seal a part of the reserve
+ *
+ *  kva_vm_check finds what was forgotten, but for protection keys, markers and policies, which it cannot see.
  *
  *  In/Out:  vm
  *  In:      memory  as kva_vmalloc, kva_vm_alloc_congruent and their kin returned it; NULL: nothing is done
@@ -630,7 +670,8 @@ struct kva_later {
 
 /** Free an area once nobody can still be reading it: when a grace period is over.
  *
- *  The area can be read until then, also by those who find the pointer; it is freed by the first call after
+ *  What the caller did to its pages must be undone before this call, as kva_vfree says. The area can be read until then, also by
+ *  those who find the pointer; it is freed by the first call after
  *  kva_vfree_ready that allocates, maps, resizes or frees areas, flushes, or ends the instance; but not by one that must
  *  not block (KVA_VM_NO_BLOCK).
  *
@@ -760,6 +801,9 @@ void *kva_vmap(struct kva_vm *vm, struct kva_frames *frames, const uint32_t *num
 
 /** End a map: its addresses are parked, or, in a hardened instance, unmapped. The frames stay the caller's.
  *
+ *  What the caller did to the pages must be undone before, as kva_vfree says; but pages over which something else was mapped
+ *  must show their frames again: mmap(MAP_FIXED | MAP_SHARED) of kva_frames_descriptor.
+ *
  *  In/Out:  vm
  *  In:      memory  as kva_vmap returned it; NULL: nothing is done
  *  Returns: as kva_vfree
@@ -796,7 +840,7 @@ enum kva_status kva_vm_map_ram(struct kva_vm *vm, struct kva_frames *frames, con
 /** Map frames for a short time. Short form of kva_vm_map_ram: NULL on failure. */
 void *kva_map_ram(struct kva_vm *vm, struct kva_frames *frames, const uint32_t *numbers, size_t count);
 
-/** End a short-lived map.
+/** End a short-lived map. What the caller did to the pages must be undone before, as kva_vunmap says.
  *
  *  In/Out:  vm
  *  In:      memory  as kva_map_ram returned it; NULL: nothing is done
@@ -1046,10 +1090,17 @@ enum kva_status kva_vm_stats_read(const struct kva_vm *vm, struct kva_vm_stats *
 
 /** Verify every invariant of the instance and of its space. The names are those in docs/theory/vmap.md.
  *
+ *  V10 is about the system: pages of the reserve that nobody owns, be they free, guards, cached, parked or in quarantine, must be
+ *  mapped as kva has left them, with the same protection, file, advice and locks. If they are not, an owner has forgotten to
+ *  undo something (see kva_vfree), or other code has changed what is not its own. What owners do to live areas is not looked
+ *  at. On Linux this reads /proc/self/smaps once, or /proc/self/maps, which knows no advice and no locks; where there is neither,
+ *  V10 is left out. Locks are not named if the program locks all that it has (mlockall).
+ *
  *  In:      vm
  *  Out:     fault   on KVA_ECORRUPT: which invariant is broken, and at which address; may be NULL
  *  Returns: KVA_OK, KVA_ECORRUPT, or KVA_ENULL when vm is NULL
- *  Cost:    O(n log n)
+ *  Cost:    O(n log n), and reading the list: three calls, and one for each 4 KiB of it. For the list, the kernel visits
+ *           all pages of the process that are resident
  *  Locking: Look
  *  Failure: nothing has changed
  */

@@ -16,7 +16,8 @@
 
 struct reader {
     int file;
-    size_t at; /* what is next in the text */
+    bool failed; /* a read was refused: what would follow is not known */
+    size_t at;   /* what is next in the text */
     size_t length;
     char text[4096];
 };
@@ -25,6 +26,7 @@ struct reader {
 static inline bool reader_open(struct reader *reader, const char *path)
 {
     reader->file = open(path, O_RDONLY | O_CLOEXEC);
+    reader->failed = false;
     reader->at = reader->length = 0;
     return reader->file >= 0;
 }
@@ -40,6 +42,7 @@ static inline bool reader_fill(struct reader *reader)
     if (reader->at < reader->length)
         return true;
     ssize_t length = read(reader->file, reader->text, sizeof reader->text);
+    reader->failed = length < 0;
     reader->at = 0;
     reader->length = length > 0 ? (size_t)length : 0;
     return length > 0;

@@ -267,6 +267,16 @@ static void read_stats(void *context, void *handle, struct kva_pages_stats *stat
     pages->inner.stats(pages->inner.context, stretch->inner, stats);
 }
 
+static const char *check(void *context, void *handle, const struct kva_pages_view *view, uint64_t *address)
+{
+    struct kva_failing_pages *pages = context;
+    struct kva_failing_stretch *stretch = handle;
+
+    if (!pages->inner.check)
+        return NULL;
+    return pages->inner.check(pages->inner.context, stretch->inner, view, address);
+}
+
 static intptr_t descriptor(void *context, void *pool)
 {
     struct kva_failing_pages *pages = context;
@@ -292,6 +302,7 @@ struct kva_pages kva_failing_pages_init(struct kva_failing_pages *pages, const s
         .untable = give_table,
         .this_cpu = this_cpu,
         .stats = read_stats,
+        .check = check,
         .descriptor = descriptor,
         .page = inner->page,
         .huge = inner->huge,

@@ -9,6 +9,7 @@
  *     2     the neighbourhood of the place that an operation changed      after a change   O(log n)
  *           (of a flush: of both ends of the range that it covered)
  *     3     the whole structure; every search against the linear one      after a change   O(n log n)
+ *           (of a flush in vmap: what nobody owns against the system's list of mappings, too)
  *
  * The level is a compile-time constant and is asked in plain `if`s, so that every check is compiled, and
  * cannot rot, at every level. Bad arguments of public calls are detected at all levels: that is no check

@@ -474,6 +474,16 @@ static void trim_bookkeeping(struct kva_vm *vm)
     vm->space = fresh;
 }
 
+/** Level 3: with all locks held, whether what nobody owns is mapped as it should be. */
+static void verify_mappings(const struct kva_vm *vm)
+{
+    uint64_t at = 0;
+    const char *broken = KVA_CHECK_LEVEL >= 3 ? kva_check_mappings(vm, &at) : NULL;
+
+    if (broken)
+        kva_report_corruption(&vm->ledger.hooks, "kva_vm_flush", broken, at);
+}
+
 enum kva_status kva_vm_flush(struct kva_vm *vm)
 {
     if (!vm)
@@ -487,6 +497,7 @@ enum kva_status kva_vm_flush(struct kva_vm *vm)
     kva_vm_stop_cpus(vm); /* no free looks at a table or a descriptor now */
     if (vm->all.areas == 0)
         trim_bookkeeping(vm);
+    verify_mappings(vm);
     kva_vm_start_cpus(vm);
     vm_leave(vm);
     return KVA_OK;

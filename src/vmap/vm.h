@@ -34,6 +34,7 @@
  *   V7  A frame's count is that of its live maps, and of those that are being made.
  *   V8  What kva_vfree_ready is given names an area that waits for it.
  *   V9  A per-CPU chunk's areas name it. It is on the list of those without memory, or of those without objects, or has objects.
+ *   V10 Pages that nobody owns are mapped as the page source has left them: protection, file, attributes.
  *
  * LOCKS, in the order in which they are taken. Without threads there are none.
  *   reclaim     one thread at a time asks reclaim callbacks, or changes their list. Held while they run
@@ -804,6 +805,10 @@ struct kva_descriptor *kva_ram_map_around(const struct kva_vm *vm, const struct 
                                           uintptr_t address);
 struct kva_descriptor *kva_ram_map_from(const struct kva_vm *vm, const struct kva_descriptor *block,
                                         uintptr_t address);
+
+/** Compare the system's mappings with what is known of pages that nobody owns: NULL, or the invariant that is broken, and at which
+ *  address. With all locks held. */
+const char *kva_check_mappings(const struct kva_vm *vm, uint64_t *address);
 
 /** The area, or the short-lived map, that kva_vm_find finds; with all locks held. */
 struct kva_descriptor *kva_look_around(const struct kva_vm *vm, uintptr_t address);

@@ -317,6 +317,79 @@ static const char *check_frames(const struct kva_vm *vm)
     return NULL;
 }
 
+/** Whether an area's owner may still have a say in how its pages are mapped. */
+static bool is_owned(const struct kva_descriptor *area)
+{
+    return is_live(area) || state_of(area) == KVA_VM_LATER;
+}
+
+/** Whose a page of a block is: its head and its guard are closed, as is what no map lies in. */
+static enum kva_pages_use use_in_block(const struct kva_vm *vm, const struct kva_descriptor *block,
+                                       uintptr_t address, uint64_t *end)
+{
+    const struct kva_descriptor *map = kva_ram_map_around(vm, block, address);
+
+    if (!map) {
+        map = kva_ram_map_from(vm, block, address);
+        if (map)
+            *end = start_of(map);
+        return KVA_PAGES_IDLE;
+    }
+    *end = start_of(map) + area_bytes(vm, map);
+    return is_owned(map) ? KVA_PAGES_OWNED : KVA_PAGES_MAPPED;
+}
+
+/** Whose a page of an area, or of its guard, is. Of the area that was parked first, a part may be closed already. */
+static enum kva_pages_use use_in_area(const struct kva_vm *vm, const struct kva_descriptor *area,
+                                      uintptr_t address, uint64_t *end)
+{
+    uint64_t pages_end = start_of(area) + (uint64_t)area_bytes(vm, area);
+    uint64_t closed_end = start_of(area) + (area == vm->parked_ring.next ? vm->head_closed : 0);
+
+    if (address >= pages_end)
+        return KVA_PAGES_IDLE;
+    *end = address < closed_end ? min_u64(closed_end, pages_end) : pages_end;
+    if (is_owned(area))
+        return KVA_PAGES_OWNED;
+    bool is_mapped = is_in_frames_part(vm, address) && state_of(area) == KVA_VM_PARKED;
+    return is_mapped && address >= closed_end ? KVA_PAGES_MAPPED : KVA_PAGES_IDLE;
+}
+
+static enum kva_pages_use use_of_page(void *context, uint64_t address, uint64_t *end)
+{
+    const struct kva_vm *vm = context;
+    struct kva_segment segment;
+
+    if (kva_find(vm->space, address, &segment) != KVA_OK) { /* a page of the source's own */
+        *end = address + page_of(vm);
+        return KVA_PAGES_IDLE;
+    }
+    *end = segment.last + 1;
+    if (segment.state == KVA_FREE)
+        return KVA_PAGES_IDLE;
+    const struct kva_descriptor *area = slot_read(vm, (uintptr_t)segment.start);
+    if (kind_of(area) == KVA_VM_BLOCK)
+        return use_in_block(vm, area, (uintptr_t)address, end);
+    return use_in_area(vm, area, (uintptr_t)address, end);
+}
+
+static void *pool_number(void *context, size_t number)
+{
+    const struct kva_vm *vm = context;
+    const struct kva_frames *frames = vm->pools;
+
+    while (frames && number-- > 0)
+        frames = frames->next;
+    return frames ? frames->pool : NULL;
+}
+
+const char *kva_check_mappings(const struct kva_vm *vm, uint64_t *address)
+{
+    const struct kva_pages_view view = {use_of_page, pool_number, lockable(vm)};
+
+    return vm->pages.check ? vm->pages.check(vm->pages.context, vm->stretch, &view, address) : NULL;
+}
+
 static const char *check_all(const struct kva_vm *vm, uint64_t *at)
 {
     struct walk walk = {0};
@@ -340,7 +413,9 @@ static const char *check_all(const struct kva_vm *vm, uint64_t *at)
         broken = kva_pcpu_check(vm);
     if (!broken)
         broken = check_counts(vm, &walk);
-    return broken ? broken : check_frames(vm);
+    if (!broken)
+        broken = check_frames(vm);
+    return broken ? broken : kva_check_mappings(vm, at);
 }
 
 enum kva_status kva_vm_check(const struct kva_vm *vm, struct kva_fault *fault)

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * The mappings of the process, one by one, as /proc/self/maps and /proc/self/smaps list them. No heap and no stdio: a file
+ * descriptor and a buffer on the caller's stack.
+ */
+#ifndef KVA_PORTS_LINUX_MAPS_H
+#define KVA_PORTS_LINUX_MAPS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "reader.h"
+
+/** What a mapping has been given beside its protection: by madvise, mlock, userfaultfd, mseal and so on. */
+enum kva_attribute {
+    KVA_ATTRIBUTE_LOCKED = 1,
+    KVA_ATTRIBUTE_HUGE = 2, /* MADV_HUGEPAGE */
+    KVA_ATTRIBUTE_MERGEABLE = 4,
+    KVA_ATTRIBUTE_OTHER = 8 /* any other that a fresh mapping does not have */
+};
+
+struct kva_mapping {
+    uint64_t start;
+    uint64_t end; /* the last byte's successor */
+    bool readable;
+    bool writable;
+    bool executable;
+    bool shared;
+    unsigned major; /* of the file's device */
+    unsigned minor;
+    uint64_t inode;      /* of the file; 0: none */
+    unsigned attributes; /* enum kva_attribute; 0 where the list does not have them */
+};
+
+struct kva_maps {
+    struct reader reader;
+    bool has_header; /* `line` is the next mapping's */
+    char line[128];  /* cut: no path is looked at */
+};
+
+/** Begin with the first mapping; with their attributes or without, which takes far less time. False if there is no such file, or
+ *  no descriptor. */
+bool kva_maps_open(struct kva_maps *maps, bool with_attributes);
+
+/** The next mapping, in the order of addresses; false after the last one. */
+bool kva_maps_next(struct kva_maps *maps, struct kva_mapping *mapping);
+
+void kva_maps_close(struct kva_maps *maps);
+
+#endif

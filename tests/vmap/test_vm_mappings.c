@@ -1,0 +1,658 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * What owners do to the pages of their areas, and do not undo: protection, other files mapped over them, holes, advice,
+ * locks. While an area is live that is its owner's right; once it is given back, kva_vm_check names it (V10), until a purge
+ * has replaced the pages or somebody has undone it. What the check lets pass is as good as new for the next owner.
+ *
+ * What the library itself does to its pages must pass the check at any time.
+ */
+#define _GNU_SOURCE
+#include "../common/harness.h"
+#include "../common/vmap.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#ifndef MADV_WIPEONFORK
+#define MADV_WIPEONFORK 18
+#define MADV_KEEPONFORK 19
+#endif
+
+static size_t page; /* bytes */
+static int file;    /* some file, of at least as many bytes as the areas here */
+enum { MOST_PAGES = 300 };
+
+/* -------------------------------------------------------------------------------------------------- tampering */
+
+/** Something that owners do; false where the system does not allow it. */
+typedef bool tamper(unsigned char *memory, size_t bytes);
+
+static bool map_over(unsigned char *memory, size_t bytes, int flags, int descriptor)
+{
+    return mmap(memory, bytes, PROT_READ | PROT_WRITE, flags | MAP_FIXED, descriptor, 0) == memory;
+}
+
+static bool make_readable(unsigned char *memory, size_t bytes)
+{
+    return mprotect(memory, bytes, PROT_READ) == 0;
+}
+
+static bool make_executable(unsigned char *memory, size_t bytes)
+{
+    return mprotect(memory, bytes, PROT_READ | PROT_WRITE | PROT_EXEC) == 0;
+}
+
+static bool make_code(unsigned char *memory, size_t bytes)
+{
+    return mprotect(memory, bytes, PROT_READ | PROT_EXEC) == 0;
+}
+
+static bool make_inaccessible(unsigned char *memory, size_t bytes)
+{
+    return mprotect(memory, bytes, PROT_NONE) == 0;
+}
+
+static bool make_usual(unsigned char *memory, size_t bytes)
+{
+    return mprotect(memory, bytes, PROT_READ | PROT_WRITE) == 0;
+}
+
+/** Of the last page only. */
+static bool make_last_readable(unsigned char *memory, size_t bytes)
+{
+    return mprotect(memory + bytes - page, page, PROT_READ) == 0;
+}
+
+static bool map_a_file(unsigned char *memory, size_t bytes)
+{
+    return map_over(memory, bytes, MAP_SHARED, file);
+}
+
+static bool map_a_private_file(unsigned char *memory, size_t bytes)
+{
+    return map_over(memory, bytes, MAP_PRIVATE, file);
+}
+
+static bool map_shared_memory(unsigned char *memory, size_t bytes)
+{
+    return map_over(memory, bytes, MAP_SHARED | MAP_ANONYMOUS, -1);
+}
+
+static bool map_fresh(unsigned char *memory, size_t bytes)
+{
+    return map_over(memory, bytes, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1);
+}
+
+/** One page, so that nothing else comes to lie there. */
+static bool make_a_hole(unsigned char *memory, size_t bytes)
+{
+    (void)bytes;
+    return munmap(memory, page) == 0;
+}
+
+static bool lock_pages(unsigned char *memory, size_t bytes)
+{
+    return mlock(memory, bytes) == 0;
+}
+
+static bool unlock_pages(unsigned char *memory, size_t bytes)
+{
+    return munlock(memory, bytes) == 0;
+}
+
+#define ADVISE(name, advice)                                                                                 \
+    static bool name(unsigned char *memory, size_t bytes)                                                    \
+    {                                                                                                        \
+        return madvise(memory, bytes, advice) == 0;                                                          \
+    }
+
+ADVISE(keep_from_children, MADV_DONTFORK)
+ADVISE(leave_to_children, MADV_DOFORK)
+ADVISE(keep_from_cores, MADV_DONTDUMP)
+ADVISE(leave_to_cores, MADV_DODUMP)
+ADVISE(wipe_for_children, MADV_WIPEONFORK)
+ADVISE(keep_for_children, MADV_KEEPONFORK)
+ADVISE(merge, MADV_MERGEABLE)
+ADVISE(keep_apart, MADV_UNMERGEABLE)
+ADVISE(want_huge_pages, MADV_HUGEPAGE)
+ADVISE(want_small_pages, MADV_NOHUGEPAGE)
+ADVISE(read_at_random, MADV_RANDOM)
+ADVISE(read_in_order, MADV_SEQUENTIAL)
+ADVISE(read_as_usual, MADV_NORMAL)
+
+static const char protection[] = "V10: pages of the reserve that nobody owns have another protection";
+static const char a_file[] = "V10: a file is mapped over pages of the reserve that nobody owns";
+static const char a_hole[] = "V10: pages of the reserve that nobody owns are not mapped";
+static const char advice[] = "V10: pages of the reserve that nobody owns are locked, or advised of";
+
+static const struct deed {
+    const char *name;
+    tamper *change;
+    tamper *undo;
+    const char *words; /* that the check begins with */
+    size_t where;      /* the page that it names: 0 the first, 1 the last */
+} deeds[] = {
+    {"read only", make_readable, make_usual, protection, 0},
+    {"executable", make_executable, make_usual, protection, 0},
+    {"code", make_code, make_usual, protection, 0},
+    {"inaccessible", make_inaccessible, make_usual, protection, 0},
+    {"last page read only", make_last_readable, make_usual, protection, 1},
+    {"a file", map_a_file, map_fresh, a_file, 0},
+    {"a private file", map_a_private_file, map_fresh, a_file, 0},
+    {"shared memory", map_shared_memory, map_fresh, a_file, 0},
+    {"a hole", make_a_hole, map_fresh, a_hole, 0},
+    {"DONTFORK", keep_from_children, leave_to_children, advice, 0},
+    {"DONTDUMP", keep_from_cores, leave_to_cores, advice, 0},
+    {"WIPEONFORK", wipe_for_children, keep_for_children, advice, 0},
+    {"MERGEABLE", merge, keep_apart, advice, 0},
+    {"HUGEPAGE", want_huge_pages, map_fresh, advice, 0},
+    {"NOHUGEPAGE", want_small_pages, map_fresh, advice, 0},
+    {"RANDOM", read_at_random, read_as_usual, advice, 0},
+    {"SEQUENTIAL", read_in_order, read_as_usual, advice, 0},
+    {"locked", lock_pages, unlock_pages, advice, 0},
+};
+
+enum { DEEDS = sizeof(deeds) / sizeof(deeds[0]) };
+
+/** The pages of the areas that are tampered with: small, and large enough for mappings of their own. */
+static const size_t lengths[] = {1, 16, MOST_PAGES};
+
+/* --------------------------------------------------------------------------------------------------- the check */
+
+static void expect_sound(const struct kva_vm *vm, const char *what)
+{
+    struct kva_fault fault = {.what = ""};
+
+    check_that(kva_vm_check(vm, &fault) == KVA_OK, "%s: %s at %#" PRIx64, what, fault.what, fault.address);
+}
+
+/** Fail unless the check names a page, in words that begin so. */
+static void expect_named(const struct kva_vm *vm, const unsigned char *address, const char *words,
+                         const char *what)
+{
+    struct kva_fault fault = {.what = ""};
+
+    check_that(kva_vm_check(vm, &fault) == KVA_ECORRUPT, "%s: not noticed", what);
+    check_that(strncmp(fault.what, words, strlen(words)) == 0 && fault.address == (uintptr_t)address,
+               "%s: %s at %#" PRIx64 ", not %p", what, fault.what, fault.address, (const void *)address);
+    assert_string_equal(fault.where, "kva_vm_check");
+    assert_int_equal(fault.status, KVA_ECORRUPT);
+}
+
+/** Whether what the kernel says of mappings is about this program's, and says all of it. */
+static bool kernel_tells(const char *what)
+{
+    return test_is_on_its_own(what) && access("/proc/self/smaps", R_OK) == 0;
+}
+
+static const struct {
+    const char *name;
+    uint64_t cache_bytes;
+} waits[] = {{"cached", 0}, {"parked", KVA_VM_NONE}};
+
+/** While the area is live, its owner may; when it has been freed and waits, the check names it; when it is undone, all is well. */
+static void tamper_and_undo(enum kva_mechanism mechanism, const struct deed *deed, size_t pages, size_t wait)
+{
+    struct test_vm test;
+    struct kva_vm_config config = test_vm_config(&test, mechanism);
+    char what[128];
+
+    config.cache_bytes = waits[wait].cache_bytes;
+    test_vm_create(&test, &config);
+    snprintf(what, sizeof(what), "%s, %s, %zu pages, %s", test_mechanism_name(mechanism), deed->name, pages,
+             waits[wait].name);
+    void *before = kva_vmalloc(test.vm, page);
+    unsigned char *memory = kva_vmalloc(test.vm, pages * page);
+    void *behind = kva_vmalloc(test.vm, page);
+    assert_true(before && memory && behind);
+    memory[0] = 1;
+    if (deed->change(memory, pages * page)) {
+        expect_sound(test.vm, what);
+        assert_int_equal(kva_vfree(test.vm, memory), KVA_OK);
+        expect_named(test.vm, memory + deed->where * (pages - 1) * page, deed->words, what);
+        assert_true(deed->undo(memory, pages * page));
+        expect_sound(test.vm, what);
+        assert_int_equal(kva_vm_flush(test.vm), KVA_OK);
+        expect_sound(test.vm, what);
+    } else {
+        print_message("left out, as the system refuses it: %s\n", what);
+        assert_int_equal(kva_vfree(test.vm, memory), KVA_OK);
+    }
+    assert_int_equal(kva_vfree(test.vm, before), KVA_OK);
+    assert_int_equal(kva_vfree(test.vm, behind), KVA_OK);
+    test_vm_destroy(&test);
+}
+
+static void test_what_owners_leave_is_named(void **state)
+{
+    enum kva_mechanism mechanism;
+
+    (void)state;
+    if (!kernel_tells("what owners do to their pages"))
+        return;
+    for_each_mechanism (mechanism, k) {
+        for (size_t i = 0; i < DEEDS; i++) {
+            for (size_t n = 0; n < sizeof(lengths) / sizeof(lengths[0]); n++) {
+                tamper_and_undo(mechanism, &deeds[i], lengths[n], 0);
+                tamper_and_undo(mechanism, &deeds[i], lengths[n], 1);
+            }
+        }
+    }
+}
+
+/* ------------------------------------------------------------------------------------------------- the next owner */
+
+/** The protection of the mapping that an address lies in, its file's number, and whether it has any of these attributes, read in
+ *  another way than the library does it. */
+static bool is_as_new(const unsigned char *address)
+{
+    static const char *const strange[] = {" lo", " dc", " dd", " wf", " mg", " hg", " nh", " rr", " sr"};
+    FILE *smaps = fopen("/proc/self/smaps", "r");
+    char line[512];
+    bool there = false;
+    bool as_new = false;
+
+    assert_non_null(smaps);
+    while (fgets(line, sizeof(line), smaps) != NULL) {
+        unsigned long start, end, offset, inode;
+        char letters[8];
+        if (sscanf(line, "%lx-%lx %7s %lx %*s %lu", &start, &end, letters, &offset, &inode) == 5) {
+            there = (uintptr_t)address >= start && (uintptr_t)address < end;
+            as_new = there ? strcmp(letters, "rw-p") == 0 && inode == 0 : as_new;
+        }
+        for (size_t i = 0; there && strncmp(line, "VmFlags:", 8) == 0 && i < 9; i++)
+            as_new = as_new && strstr(line, strange[i]) == NULL;
+    }
+    fclose(smaps);
+    return as_new;
+}
+
+/** After a flush the check names what is still there; what it does not name is gone. At level 3 the flush itself reports it. */
+static bool tamper_and_flush(enum kva_mechanism mechanism, const struct deed *deed, size_t pages,
+                             bool hardened)
+{
+    struct test_vm test;
+    struct kva_vm_config config = test_vm_config(&test, mechanism);
+    struct kva_fault fault;
+
+    config.hardened = hardened;
+    config.quarantine_bytes = KVA_VM_NONE;
+    test_vm_create(&test, &config);
+    void *before = kva_vmalloc(test.vm, page);
+    unsigned char *memory = kva_vmalloc(test.vm, pages * page);
+    bool done = deed->change(memory, pages * page);
+    assert_int_equal(kva_vfree(test.vm, memory), KVA_OK);
+    assert_int_equal(kva_vm_flush(test.vm), KVA_OK);
+    bool named = kva_vm_check(test.vm, &fault) == KVA_ECORRUPT;
+    assert_int_equal(test.hooks.corruptions, named && KVA_CHECK_LEVEL >= 3);
+    if (named) {
+        check_that(done && memcmp(fault.what, "V10: ", 5) == 0, "%s: %s", deed->name, fault.what);
+        assert_in_range(fault.address, (uintptr_t)memory, (uintptr_t)memory + (pages - 1) * page);
+    } else if (!hardened) {
+        struct kva_vm_request request = kva_vm_request_of(pages * page);
+        void *next;
+        request.min = (uintptr_t)memory;
+        assert_int_equal(kva_vm_alloc(test.vm, &request, &next), KVA_OK);
+        assert_ptr_equal(next, memory);
+        check_that(is_as_new(memory) && is_as_new(memory + (pages - 1) * page), "%s, %zu pages: not named",
+                   deed->name, pages);
+        memset(memory, 1, pages * page);
+        assert_int_equal(kva_vfree(test.vm, memory), KVA_OK);
+    }
+    assert_int_equal(kva_vfree(test.vm, before), KVA_OK);
+    test.hooks.corruptions = 0;
+    assert_int_equal(kva_vm_abandon(test.vm, NULL, NULL), KVA_OK);
+    return named;
+}
+
+static void test_what_is_not_named_is_as_new(void **state)
+{
+    enum kva_mechanism mechanism;
+
+    (void)state;
+    if (!kernel_tells("what owners do to their pages, after a flush"))
+        return;
+    for_each_mechanism (mechanism, k) {
+        unsigned named = 0;
+        for (size_t i = 0; i < DEEDS; i++) {
+            for (size_t n = 0; n < sizeof(lengths) / sizeof(lengths[0]); n++) {
+                if (deeds[i].words == a_hole)
+                    continue; /* an area's neighbour may have come there */
+                named += tamper_and_flush(mechanism, &deeds[i], lengths[n], false);
+                named += tamper_and_flush(mechanism, &deeds[i], lengths[n], true);
+            }
+        }
+        /* Markers leave the mapping as it was, but a mapping of its own is replaced. */
+        check_that((named > 0) == (mechanism == KVA_MECHANISM_GUARDS), "%u named", named);
+    }
+}
+
+/* ---------------------------------------------------------------------------------------- what is no area's pages */
+
+/** Guards and what is free are nobody's at any time. */
+static void test_guards_and_holes(void **state)
+{
+    enum kva_mechanism mechanism;
+
+    (void)state;
+    if (!kernel_tells("what is done to guards and holes"))
+        return;
+    for_each_mechanism (mechanism, k) {
+        struct test_vm test;
+        struct kva_vm_config config = test_vm_config(&test, mechanism);
+        test_vm_create(&test, &config);
+        unsigned char *memory = kva_vmalloc(test.vm, 100 * page);
+        unsigned char *hole = memory + 5000 * page;
+        assert_true(make_readable(memory + 100 * page, page));
+        expect_named(test.vm, memory + 100 * page, protection, "a guard");
+        assert_true(make_inaccessible(memory + 100 * page, page));
+        assert_true(map_over(hole, page, MAP_SHARED, file));
+        expect_named(test.vm, hole, protection, "a file in a hole");
+        assert_true(make_inaccessible(hole, page));
+        expect_named(test.vm, hole, a_file, "an inaccessible file in a hole");
+        assert_int_equal(munmap(hole, page), 0);
+        expect_named(test.vm, hole, a_hole, "a hole in a hole");
+        assert_true(map_fresh(hole, page) && make_inaccessible(hole, page));
+        assert_true(keep_from_children(hole, page));
+        expect_named(test.vm, hole, advice, "advice in a hole");
+        assert_true(leave_to_children(hole, page));
+        expect_sound(test.vm, "undone");
+        assert_int_equal(kva_vfree(test.vm, memory), KVA_OK);
+        test_vm_destroy(&test);
+    }
+}
+
+/* -------------------------------------------------------------------------------------------------------- frames */
+
+struct maps {
+    struct test_vm test;
+    struct kva_frames *frames;
+    uint32_t numbers[MOST_PAGES];
+};
+
+static void set_up_maps(struct maps *maps, enum kva_mechanism mechanism)
+{
+    struct kva_vm_config config = test_vm_config(&maps->test, mechanism);
+
+    config.cpus = 1;
+    test_vm_create(&maps->test, &config);
+    assert_int_equal(kva_frames_create(maps->test.vm, MOST_PAGES, &maps->frames), KVA_OK);
+    assert_int_equal(kva_frames_alloc(maps->frames, MOST_PAGES, maps->numbers), KVA_OK);
+}
+
+/** Undo what was done to a map of the first frames of the pool. */
+static void map_frames_again(const struct maps *maps, unsigned char *memory, size_t bytes)
+{
+    assert_true(map_over(memory, bytes, MAP_SHARED, (int)kva_frames_descriptor(maps->frames)));
+}
+
+/** The deed, once to a map of kva_vmap and once to one of kva_map_ram, between two others that stay live. */
+static void tamper_with_map(struct maps *maps, const struct deed *deed, size_t pages, bool ram)
+{
+    void *(*map)(struct kva_vm *, struct kva_frames *, const uint32_t *, size_t) =
+        ram ? kva_map_ram : kva_vmap;
+    enum kva_status (*unmap)(struct kva_vm *, void *) = ram ? kva_unmap_ram : kva_vunmap;
+    struct kva_vm *vm = maps->test.vm;
+    const char *words = deed->change == map_fresh ? a_file : deed->words;
+    void *before = map(vm, maps->frames, maps->numbers, 3);
+    unsigned char *memory = map(vm, maps->frames, maps->numbers, pages);
+    void *behind = map(vm, maps->frames, maps->numbers, 2);
+
+    assert_true(before && memory && behind);
+    assert_true(deed->change(memory, pages * page));
+    expect_sound(vm, deed->name);
+    assert_int_equal(unmap(vm, memory), KVA_OK);
+    expect_named(vm, memory + deed->where * (pages - 1) * page, words, deed->name);
+    map_frames_again(maps, memory, pages * page);
+    expect_sound(vm, deed->name);
+    assert_int_equal(unmap(vm, before), KVA_OK);
+    assert_int_equal(unmap(vm, behind), KVA_OK);
+    expect_sound(vm, deed->name);
+    assert_int_equal(kva_vm_flush(vm), KVA_OK);
+    expect_sound(vm, deed->name);
+}
+
+static void test_maps_that_owners_change(void **state)
+{
+    static const struct deed fresh = {"private memory", map_fresh, NULL, NULL, 0};
+    enum kva_mechanism mechanism;
+
+    (void)state;
+    if (!kernel_tells("what owners do to their maps"))
+        return;
+    for_each_mechanism (mechanism, k) {
+        struct maps maps;
+        set_up_maps(&maps, mechanism);
+        for (size_t i = 0; i < 2 * DEEDS; i++) {
+            const struct deed *deed = &deeds[i / 2];
+            bool private_only = deed->change == wipe_for_children || deed->change == merge ||
+                                deed->change == want_huge_pages || deed->change == lock_pages;
+            if (private_only)
+                continue;
+            tamper_with_map(&maps, deed, 4, i % 2 != 0);
+            tamper_with_map(&maps, deed, MOST_PAGES, i % 2 != 0);
+        }
+        tamper_with_map(&maps, &fresh, 4, false);
+        tamper_with_map(&maps, &fresh, 4, true);
+        test_vm_destroy(&maps.test);
+    }
+}
+
+/** A long map of which a purge has closed the first part only. */
+static void test_a_purge_that_stands_still(void **state)
+{
+    enum kva_mechanism mechanism;
+    const size_t count = 3000; /* of 4 KiB: one piece of 8 MiB, and more */
+    uint32_t *numbers = malloc(count * sizeof(*numbers));
+
+    (void)state;
+    assert_non_null(numbers);
+    for_each_mechanism (mechanism, k) {
+        struct test_vm test;
+        struct kva_vm_config config = test_vm_config(&test, mechanism);
+        struct kva_frames *frames;
+        config.cache_bytes = KVA_VM_NONE;
+        test_vm_create(&test, &config);
+        assert_int_equal(kva_frames_create(test.vm, count, &frames), KVA_OK);
+        assert_int_equal(kva_frames_alloc(frames, count, numbers), KVA_OK);
+        void *map = kva_vmap(test.vm, frames, numbers, count);
+        assert_non_null(map);
+        assert_int_equal(kva_vunmap(test.vm, map), KVA_OK);
+        kva_failing_pages_fail(&test.pages, 1, false); /* one slice is purged, and that is enough */
+        void *memory = kva_vmalloc(test.vm, page);
+        assert_non_null(memory);
+        struct kva_vm_stats stats = test_vm_stats(test.vm);
+        assert_int_equal(stats.parked_areas, 1);
+        assert_true(test.pages.mapped_pages < count || page > 4096);
+        expect_sound(test.vm, "half of a purge");
+        assert_int_equal(kva_vfree(test.vm, memory), KVA_OK);
+        test_vm_destroy(&test);
+    }
+    free(numbers);
+}
+
+/* ------------------------------------------------------------------------------------- what passes, and must pass */
+
+/** An instance with something in every state; in huge pages, too, where there are any. */
+static int be_busy(void *context)
+{
+    struct kva_vm_config *config = context;
+    struct kva_vm *vm;
+    struct kva_frames *frames;
+    uint32_t numbers[100];
+    struct kva_fault fault = {.what = ""};
+
+    child_that(kva_vm_create(config, &vm) == KVA_OK);
+    child_that(kva_frames_create(vm, 100, &frames) == KVA_OK);
+    child_that(kva_frames_alloc(frames, 100, numbers) == KVA_OK);
+    for (size_t i = 0; i < 200; i++) {
+        unsigned char *memory = kva_vmalloc(vm, (i * 7 % 150 + 1) * page);
+        unsigned char *huge = i % 50 == 0 ? kva_vmalloc_huge(vm, 4 * TEST_MIB) : NULL;
+        void *map = kva_vmap(vm, frames, numbers + i % 50, i % 40 + 1);
+        void *ram = kva_map_ram(vm, frames, numbers + i % 50, i % 40 + 1);
+        child_that(memory != NULL && map != NULL && ram != NULL);
+        memory[0] = 1;
+        child_that(kva_vfree(vm, huge) == KVA_OK);
+        child_that(i % 3 == 0 || kva_vfree(vm, memory) == KVA_OK);
+        child_that(i % 5 == 0 || kva_vunmap(vm, map) == KVA_OK);
+        child_that(i % 4 == 0 || kva_unmap_ram(vm, ram) == KVA_OK);
+        child_that(i % 70 != 0 || kva_vm_flush(vm) == KVA_OK);
+        if (i % 10 == 0 && kva_vm_check(vm, &fault) != KVA_OK) {
+            fprintf(stderr, "%zu: %s at %#" PRIx64 "\n", i, fault.what, fault.address);
+            return 1;
+        }
+    }
+    child_that(kva_vm_abandon(vm, NULL, NULL) == KVA_OK);
+    return 0;
+}
+
+static void test_busy_instances_pass(void **state)
+{
+    enum kva_mechanism mechanism;
+
+    (void)state;
+    for_each_mechanism (mechanism, k) {
+        for (unsigned way = 0; way < 5; way++) {
+            struct kva_vm_config config = {.reserve = 512 * TEST_MIB, .cpus = 2, .seed = test_seed()};
+            config.pages = kva_pages_host(mechanism);
+            config.hardened = way == 1;
+            config.without_guards = way == 2;
+            config.cache_bytes = way == 3 ? KVA_VM_NONE : 0;
+            config.one_thread = way == 4;
+            struct test_child child = test_in_child(be_busy, &config);
+            test_expect_success(&child, test_mechanism_name(mechanism));
+        }
+    }
+}
+
+/** What the program locks as a whole is no fault of an area's owner, whenever it was. */
+static int lock_everything(void *context)
+{
+    struct kva_vm_config config = {.reserve = 64 * TEST_MIB, .frames_part = 32 * TEST_MIB, .cpus = 1};
+    static const int ways[] = {MCL_CURRENT, MCL_FUTURE, MCL_CURRENT | MCL_FUTURE};
+    struct kva_vm *vm;
+
+    config.pages = kva_pages_host(*(enum kva_mechanism *)context);
+    child_that(kva_vm_create(&config, &vm) == KVA_OK);
+    for (size_t i = 0; i < 3; i++) {
+        void *before = kva_vmalloc(vm, 3 * page);
+        void *kept = kva_vmalloc(vm, page);
+        if (mlockall(ways[i]) != 0)
+            return 77; /* not allowed here */
+        void *memory = kva_vmalloc(vm, 5 * page);
+        child_that(before != NULL && kept != NULL && memory != NULL);
+        child_that(kva_vfree(vm, before) == KVA_OK && kva_vfree(vm, memory) == KVA_OK);
+        child_that(kva_vm_check(vm, NULL) == KVA_OK);
+        child_that(kva_vm_flush(vm) == KVA_OK);
+        child_that(kva_vm_check(vm, NULL) == KVA_OK);
+        child_that(munlockall() == 0);
+        child_that(kva_vm_check(vm, NULL) == KVA_OK);
+        child_that(kva_vfree(vm, kept) == KVA_OK);
+    }
+    child_that(kva_vm_destroy(vm, NULL, NULL) == KVA_OK);
+    return 0;
+}
+
+static void test_a_program_that_locks_all(void **state)
+{
+    (void)state;
+    test_locking_on_each_mechanism(lock_everything);
+}
+
+/** The child has the parent's mappings, and its own from then on. */
+static int check_in_a_child(void *context)
+{
+    struct maps *maps = context;
+    struct kva_vm *vm = maps->test.vm;
+    struct kva_fault fault = {.what = ""};
+
+    child_that(kva_vm_check(vm, NULL) == KVA_OK);
+    unsigned char *memory = kva_vmalloc(vm, 20 * page);
+    child_that(memory != NULL && make_readable(memory, 20 * page) && kva_vm_check(vm, NULL) == KVA_OK);
+    child_that(kva_vfree(vm, memory) == KVA_OK);
+    child_that(kva_vm_check(vm, &fault) == KVA_ECORRUPT && fault.address == (uintptr_t)memory);
+    child_that(make_usual(memory, 20 * page) && kva_vm_check(vm, NULL) == KVA_OK);
+    child_that(kva_vm_flush(vm) == KVA_OK && kva_vm_check(vm, NULL) == KVA_OK);
+    return 0;
+}
+
+static void test_forks(void **state)
+{
+    enum kva_mechanism mechanism;
+
+    (void)state;
+    if (!kernel_tells("a check in a child of fork"))
+        return;
+    for_each_mechanism (mechanism, k) {
+        struct maps maps;
+        set_up_maps(&maps, mechanism);
+        void *map = kva_vmap(maps.test.vm, maps.frames, maps.numbers, 10);
+        void *memory = kva_vmalloc(maps.test.vm, 7 * page);
+        assert_int_equal(kva_vunmap(maps.test.vm, map), KVA_OK);
+        assert_int_equal(kva_vfree(maps.test.vm, memory), KVA_OK);
+        struct test_child child = test_in_child(check_in_a_child, &maps);
+        test_expect_success(&child, test_mechanism_name(mechanism));
+        test_vm_destroy(&maps.test);
+    }
+}
+
+/** Without the list of mappings, nothing is known, and nothing is named. */
+static int check_without_descriptors(void *context)
+{
+    struct kva_vm_config config = {.reserve = 64 * TEST_MIB,
+                                   .pages = kva_pages_host(*(enum kva_mechanism *)context)};
+    const struct rlimit none = {0, 0};
+    struct kva_vm *vm;
+
+    child_that(kva_vm_create(&config, &vm) == KVA_OK);
+    unsigned char *memory = kva_vmalloc(vm, page);
+    child_that(memory != NULL && make_readable(memory, page) && kva_vfree(vm, memory) == KVA_OK);
+    child_that(kva_vm_check(vm, NULL) == KVA_ECORRUPT);
+    child_that(setrlimit(RLIMIT_NOFILE, &none) == 0);
+    child_that(kva_vm_check(vm, NULL) == KVA_OK);
+    return 0;
+}
+
+static void test_without_a_list(void **state)
+{
+    enum kva_mechanism mechanism;
+
+    (void)state;
+    if (!kernel_tells("a check without descriptors"))
+        return;
+    for_each_mechanism (mechanism, k) {
+        struct test_child child = test_in_child(check_without_descriptors, &mechanism);
+        test_expect_success(&child, test_mechanism_name(mechanism));
+    }
+}
+
+static int set_up(void **state)
+{
+    FILE *temporary = tmpfile();
+
+    (void)state;
+    page = test_page();
+    file = temporary != NULL ? fileno(temporary) : -1;
+    return file >= 0 && ftruncate(file, (off_t)(MOST_PAGES * page)) == 0 ? 0 : -1;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_what_owners_leave_is_named),
+        cmocka_unit_test(test_what_is_not_named_is_as_new),
+        cmocka_unit_test(test_guards_and_holes),
+        cmocka_unit_test(test_maps_that_owners_change),
+        cmocka_unit_test(test_a_purge_that_stands_still),
+        cmocka_unit_test(test_busy_instances_pass),
+        cmocka_unit_test(test_a_program_that_locks_all),
+        cmocka_unit_test(test_forks),
+        cmocka_unit_test(test_without_a_list),
+    };
+    return cmocka_run_group_tests(tests, set_up, NULL);
+}
