@@ -426,7 +426,7 @@ typedef void kva_vm_leak(void *context, const struct kva_vm_area *area);
  *           KVA_EBUSY      there are such areas: the instance lives on
  *           KVA_ENULL      vm is NULL
  *           KVA_EREENTRY   called from inside a reclaim callback
- *  Cost:    O(n log n), as kva_vm_flush, and some calls; O(chunks) for each area of a per-CPU allocator
+ *  Cost:    O(n log n), as kva_vm_flush, and some calls
  *  Locking: Sole; leak may look at the instance, and must not change it
  *  Failure: nothing has changed, but areas whose grace period is over have been freed
  */
@@ -442,7 +442,7 @@ enum kva_status kva_vm_destroy(struct kva_vm *vm, kva_vm_leak *leak, void *conte
  *  Returns: KVA_OK
  *           KVA_ENULL      vm is NULL
  *           KVA_EREENTRY   called from inside a reclaim callback
- *  Cost:    as kva_vm_destroy
+ *  Cost:    O(n log n), as kva_vm_destroy
  *  Locking: Sole; leak may look at the instance, and must not change it
  *  Failure: nothing has changed
  */

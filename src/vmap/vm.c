@@ -354,9 +354,11 @@ enum kva_status kva_vm_build(const struct kva_vm_config *config, struct kva_vm *
 /** Whether an area is still somebody's. A block is not: the maps in it are. Nor is a per-CPU chunk without objects. */
 static bool is_leak(const struct kva_vm *vm, const struct kva_vm_area *area)
 {
-    if (area->kind == KVA_VM_BLOCK || (area->kind == KVA_VM_PCPU && kva_pcpu_is_empty(vm, area->start)))
+    if (area->state != KVA_VM_LIVE && area->state != KVA_VM_LATER)
         return false;
-    return area->state == KVA_VM_LIVE || area->state == KVA_VM_LATER;
+    if (area->kind == KVA_VM_PCPU)
+        return !kva_pcpu_is_empty(vm, area->start);
+    return area->kind != KVA_VM_BLOCK;
 }
 
 /** Tell of what is still somebody's; whether there was any. */

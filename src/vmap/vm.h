@@ -838,7 +838,7 @@ const char *kva_pcpu_check(const struct kva_vm *vm);
 /** Give back the chunks of per-CPU allocators that hold no object. */
 void kva_pcpu_trim(struct kva_vm *vm);
 
-/** Whether the per-CPU area that starts at an address belongs to such a chunk. */
+/** Whether the live per-CPU area that starts at an address belongs to such a chunk. */
 bool kva_pcpu_is_empty(const struct kva_vm *vm, uintptr_t start);
 
 /** Give back the memory of what is left when an instance ends. */

@@ -305,8 +305,7 @@ static void recount(struct kva_frames *frames)
     frames->pending = 0;
     while (kva_look_next(frames->vm, &area) == KVA_OK) {
         if (is_live_map(&area) && area_at(frames->vm, area.start)->of == frames)
-            (void)kva_use_frames(frames->vm, frames, numbers_at(frames->vm, area.start), area.pages,
-                                 &bad);
+            (void)kva_use_frames(frames->vm, frames, numbers_at(frames->vm, area.start), area.pages, &bad);
     }
 }
 

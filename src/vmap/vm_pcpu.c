@@ -259,25 +259,12 @@ void kva_pcpu_trim(struct kva_vm *vm)
         retire_empty_chunks(pcpu, NULL);
 }
 
-/** Whether an area is one of a chunk that is present. */
-static bool is_of_chunk(const struct kva_pcpu *pcpu, const struct chunk *chunk, uintptr_t start)
-{
-    for (unsigned group = 0; group < pcpu->groups; group++) {
-        if (start == chunk->base + (uintptr_t)pcpu->parts[group].offset)
-            return true;
-    }
-    return false;
-}
-
 bool kva_pcpu_is_empty(const struct kva_vm *vm, uintptr_t start)
 {
-    for (const struct kva_pcpu *pcpu = vm->pcpus; pcpu; pcpu = pcpu->next) {
-        for (size_t k = pcpu->empty; k != no_chunk; k = pcpu->chunks[k].next) {
-            if (is_of_chunk(pcpu, &pcpu->chunks[k], start))
-                return true;
-        }
-    }
-    return false;
+    const struct kva_descriptor *area = area_at(vm, start);
+    const struct kva_pcpu *pcpu = area->of;
+
+    return pcpu->chunks[(uintptr_t)area->owner].objects == 0;
 }
 
 static void destroy(struct kva_pcpu *pcpu, const void *by)

@@ -53,7 +53,7 @@ static void begin(const struct kva_vm_config *config, uint64_t size)
 static void tear_down(void)
 {
     if (vm != NULL)
-        (void)kva_vm_destroy(vm, NULL, NULL);
+        (void)kva_vm_abandon(vm, NULL, NULL);
     assert_int_equal(memory.blocks, 0);
     free(reclaims);
     free(parts);
@@ -301,8 +301,17 @@ static void forget_leak(void *context, const struct kva_vm_area *area)
 
 static void destroy(uint64_t round)
 {
+    enum kva_status status;
+
     (void)round;
-    counting((void)kva_vm_destroy(vm, forget_leak, NULL));
+    counting(status = kva_vm_destroy(vm, forget_leak, NULL));
+    assert_int_equal(status, KVA_EBUSY);
+}
+
+static void abandon(uint64_t round)
+{
+    (void)round;
+    counting((void)kva_vm_abandon(vm, forget_leak, NULL));
     vm = NULL;
 }
 
@@ -1179,6 +1188,8 @@ static const struct cost_line lines[] = {
     COST_LINE("kva_vm_build", "some calls", "MiB of a reserve", COST_CONSTANT, sizes_of_a_reserve, build,
               .few = 64, .many = sizeof(void *) == 8 ? 65536 : 256, .most_calls = 40),
     COST_LINE("kva_vm_destroy", "O(n log n)", "areas", COST_N_LOG_N, many_areas, destroy, .rounds = 1,
+              .most_calls = 20),
+    COST_LINE("kva_vm_abandon", "O(n log n)", "areas", COST_N_LOG_N, many_areas, abandon, .rounds = 1,
               .most_calls = 20),
 
     COST_LINE("kva_vm_alloc", "from the cache O(1), no call", "areas", COST_CONSTANT, many_areas_and_a_cache,

@@ -486,8 +486,10 @@ static void play_instances(const struct stage *stage)
     EXPECT_OK(CALL(kva_vm_destroy)(vm, NULL, NULL));
     config.threads = CALL(kva_threads_host)();
     EXPECT_OK(CALL(kva_vm_build)(&config, &vm));
-    EXPECT_OK(CALL(kva_vfree)(vm, CALL(kva_vmalloc)(vm, 1)));
-    EXPECT_OK(CALL(kva_vm_destroy)(vm, NULL, NULL));
+    void *live = CALL(kva_vmalloc)(vm, 1);
+    EXPECT(live != NULL);
+    EXPECT(CALL(kva_vm_destroy)(vm, NULL, NULL) == KVA_EBUSY);
+    EXPECT_OK(CALL(kva_vm_abandon)(vm, NULL, NULL));
 }
 
 /* ----------------------------------------------------------------------------------------------- the scenes */
