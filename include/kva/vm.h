@@ -5,10 +5,11 @@
  *
  * An INSTANCE owns a stretch of virtual memory, reserved at once and backed by nothing (the RESERVE), a space
  * (kva/kva.h) over it, and a page source. It hands out AREAS: whole pages, each area followed by a guard page
- * that faults when touched (short-lived maps, which lie side by side in larger areas, have none between them):
+ * that faults when touched (short-lived maps, which lie side by side in larger areas, have none between them). In front of
+ * the first area there is a page that faults, too:
  *
- *      |  area A         |g|   area B  |g|         free          |  area C                      |g|  free ...
- *      ^ kva_vmalloc returns this                                 guard pages: not part of the area's size
+ *      |c|  area A         |g|   area B  |g|         free          |  area C                      |g|  free ...
+ *         ^ kva_vmalloc returns this                                guard pages: not part of the area's size
  *
  * THE LIFE OF AN AREA. Unmapping costs a system call and a TLB flush, so a freed area takes its time:
  *
@@ -65,8 +66,8 @@
  *               small areas, or 8 MiB of a larger one: some 0.1 ms, or 0.3 ms, if all of it was touched, in pages of 4 KiB. A
  *               purge drops it after each such slice, and lets in who waits. It is held for longer where one
  *               request is large in itself: a map of many runs of frames, giving back many frames, a large area's shrinking or its
- *               end in a hardened instance; where somebody wants to see all (kva_vm_check, the last kva_vm_flush); in the
- *               last purge of a request that finds no room, which takes what others have freed during the purge before; and in a
+ *               end in a hardened instance; where somebody wants to see all (kva_vm_check); where kva_vm_flush gives tables back; in
+ *               the last purge of a request that finds no room, which takes what others have freed during the purge before; and in a
  *               flush after the system has refused to close pages, for one call for each run of them.
  *   Fork        The child has its own copy of an instance and goes on with it: private pages are copied when
  *               written, frames stay shared between both, and in a program of one thread nothing needs to be done. With more
@@ -98,6 +99,7 @@ struct kva_vm_calls {
     uint64_t map;     /* mapping frames */
     uint64_t unmap;   /* unmapping frames */
     uint64_t pool;    /* making frame pools, giving frames back to the system */
+    uint64_t tables;  /* opening and closing the tables that all this is kept in */
 };
 
 /** How a page source works, and how near it is to the system's limits. */
@@ -114,16 +116,32 @@ struct kva_pages_stats {
     uint64_t weak_pages;  /* pages that are closed at present, but so that a touch may not fault */
 };
 
-/** The stretch that a page source is asked to reserve, and gets. */
+/** An instance's tables come in PIECES of this many bytes, in which they are opened and given back. */
+#define KVA_VM_PIECE 65536
+
+/** The stretch that a page source is asked to reserve, and gets:
+ *
+ *      | closed | private pages                                   | frames              |
+ *               ^ first                                                                 ^ first + bytes
+ *
+ *      | zero |  1  |  2  | ... |  given  | ...                                 |  pieces  |
+ *      ^ tables     usable from the beginning         each usable once it was taken
+ */
 struct kva_stretch {
-    uint64_t bytes;  /* in: as asked for. out: a multiple of the page; less where the system refuses */
+    uint64_t
+        bytes; /* in: as asked for. out: a multiple of the page; less where the system refuses, or where the
+                        window leaves no room for the closed page in front */
     uint64_t least;  /* in: fewer bytes than this are of no use */
     uint64_t min;    /* in: the window, both ends included */
     uint64_t max;    /* in */
     uint64_t align;  /* in: of the stretch; a power of two, at least the page */
     uint64_t frames; /* in, out: of these, bytes at the upper end that are for frames; halved with `bytes` */
-    uint64_t first;  /* out: lowest address, a multiple of align */
-    void *handle;    /* out: the source's own; handed to its other functions as `stretch` */
+    uint64_t first;  /* out: lowest address; a multiple of align, or one page above such a multiple */
+    uint64_t pieces; /* in: so many pieces of tables will be taken at most; */
+    uint64_t given;  /* in: the first of them, 1 .. given, are taken from the beginning */
+    void *
+        tables; /* out: piece 0, which reads as zero and is never written. Piece i is i * KVA_VM_PIECE behind it */
+    void *handle; /* out: the source's own; handed to its other functions as `stretch` */
 };
 
 /** Whose the pages of a stretch are, for `check` of struct kva_pages. */
@@ -144,14 +162,15 @@ struct kva_pages_view {
 };
 
 /** Where an instance takes pages from: a table of functions. Every call gets `context`. None may call back into the
- *  instance. For one stretch, one call runs at a time (but this_cpu, descriptor, and table and untable of an instance that is
- *  being made or has ended); for different stretches, any number. The Linux port has one (kva_pages_host); a kernel brings its own.
+ *  instance. For one stretch, one call runs at a time (but this_cpu and descriptor); for different stretches, any number. The Linux
+ *  port has one (kva_pages_host); a kernel brings its own.
  *
  *  Ranges are whole pages inside the stretch. A status is KVA_OK, KVA_ENOMEM (the system has no memory), or
  *  KVA_ELIMIT (a limit on mappings); after a failure everything is as it was before the call.
  *
  *  reserve   take a stretch of addresses, in which the frames have at least a page, and less than all. Every page of it
- *            is CLOSED: a touch faults
+ *            is CLOSED: a touch faults. So is the page in front of it, which belongs to the stretch, too, and is never opened.
+ *            And take addresses for tables, whose pieces cost nothing before they are taken
  *  release   give it back, whatever is open or mapped in it
  *  open      make closed private pages usable: read-write and zero-filled. With `huge`, the range is whole huge
  *            pages, and huge pages are wanted
@@ -168,9 +187,12 @@ struct kva_pages_view {
  *  pool      make a pool of `count` frames that read as zero and take memory when they are written
  *  drain     forget what `count` frames from `frame` on hold: their memory goes back, they read as zero
  *  drop      end a pool; none of its frames is mapped, or the stretch is about to be released
- *  table     take `bytes` of ordinary memory that reads as zero and takes room only where it is written; or NULL
- *  wipe      make a table read as zero again, and give back what it takes
- *  untable   give a table back
+ *  piece     take a piece of the tables; it reads as zero. The lowest numbers first, so that what is in use stays together
+ *  unpiece   give a piece back, whatever it holds. Cannot fail
+ *  trim      make what was given back, and what the source's own bookkeeping no longer needs, cost nothing again. What the
+ *            system refuses to take stays until it is needed. Cannot fail
+ *  table     take a table of its own, `bytes` of memory that reads as zero and takes room only where it is written; or NULL
+ *  untable   give such a table back
  *  check     compare the system's mappings of the stretch with what the source knows of them: where nobody owns the pages, each
  *            must have the protection, the file and the attributes that the source gave it. Returns NULL if all do, or
  *            if that cannot be known; else what is wrong, in words that begin with the invariant's name, and *address. May be NULL
@@ -189,8 +211,10 @@ struct kva_pages {
     enum kva_status (*pool)(void *context, void *stretch, uint64_t count, void **pool);
     void (*drain)(void *context, void *stretch, void *pool, uint64_t frame, uint64_t count);
     void (*drop)(void *context, void *stretch, void *pool);
+    enum kva_status (*piece)(void *context, void *stretch, uint32_t *number);
+    void (*unpiece)(void *context, void *stretch, uint32_t number);
+    void (*trim)(void *context, void *stretch);
     void *(*table)(void *context, uint64_t bytes);
-    void (*wipe)(void *context, void *table, uint64_t bytes);
     void (*untable)(void *context, void *table, uint64_t bytes);
     unsigned (*this_cpu)(void *context);
     void (*stats)(void *context, void *stretch, struct kva_pages_stats *stats);
@@ -266,7 +290,9 @@ struct kva_vm_config {
     /** Bytes of address range. 0: 1 TiB on a 64-bit host, 512 MiB on a 32-bit one. Less is taken where the system
      *  refuses that, or memory for its tables, down to `reserve_least`; 0: 16 MiB, or `reserve` if that is less. Never
      *  more than 2^31 pages (8 TiB in pages of 4 KiB), and on a 32-bit host 2 GiB: a larger `reserve` counts as that, and a
-     *  larger `reserve_least` is KVA_ENOSPC. A `reserve` below `reserve_least` counts as `reserve_least`. */
+     *  larger `reserve_least` is KVA_ENOSPC. A `reserve` below `reserve_least` counts as `reserve_least`. The closed page in
+     *  front of the first area comes on top; where the window has no room for it, the reserve is a page shorter and begins a
+     *  page later. Tables take memory for what areas need (kva_vm_stats.table_bytes). */
     uint64_t reserve;
     uint64_t reserve_least;
 
@@ -522,7 +548,8 @@ static inline struct kva_vm_request kva_vm_request_of(size_t size)
  *           KVA_EWINDOW    min > max, or the window and the private part of the reserve do not meet
  *                          (of these six, the misuse hook is told the field)
  *  Cost:    from the cache O(1), no call. Else O(log n) and one call; up to three where it reaches into addresses
- *           that were never used, or reaches over both kinds. With threads, O(CPUs) for a look into the caches of all. At an
+ *           that were never used, or reaches over both kinds; two more at most where no area has been near, for tables (of an
+ *           area of many GiB, one for each eighth by which they grow). With threads, O(CPUs) for a look into the caches of all. At an
  *           alignment above the page, the search is kva_alloc's, O((k + 1) log n); that of a huge page is a declared class.
  *           Zeroing of cached memory comes on top. Where there is no
  *           room, purges come on top: at most two, one more for each reclaim callback, and one after all of them,
@@ -1056,7 +1083,7 @@ enum kva_status kva_vm_report_json(const struct kva_vm *vm, kva_dump_line *line,
 
 /** What an instance holds and has done. Bytes are whole pages without guards. */
 struct kva_vm_stats {
-    uint64_t reserve_first; /* the reserve */
+    uint64_t reserve_first; /* the reserve: where areas may lie. The page before it is closed for ever */
     uint64_t reserve_last;
     uint64_t live_areas, live_bytes; /* blocks of short-lived maps count as one area each */
     uint64_t later_areas, later_bytes;
@@ -1071,8 +1098,11 @@ struct kva_vm_stats {
     uint64_t purges, purged_runs;      /* batches, and the runs of neighbours in them */
     uint64_t retries;                  /* allocations for which all that was idle was purged, or reclaimed */
     uint64_t grown_in_place, moved;    /* by realloc */
-    uint64_t memory_bytes;             /* for bookkeeping, without the table of areas */
-    uint64_t table_bytes;              /* addresses of that table; it takes room where areas begin */
+    uint64_t memory_bytes;             /* for bookkeeping, without the tables */
+    uint64_t
+        table_bytes; /* pieces of tables in use, KVA_VM_PIECE bytes each: one for 32 MiB of pages of 4 KiB
+                                          in which areas begin, one for 64 MiB of mapped frames. They take memory
+                                          where they were written to */
     struct kva_pages_stats pages;
 };
 
@@ -1108,7 +1138,8 @@ enum kva_status kva_vm_check(const struct kva_vm *vm, struct kva_fault *fault);
 /* ------------------------------------------------------------------------------------- giving memory back */
 
 /** Purge now: free what has become ready, empty the cache and the quarantine, unmap all that is parked and all
- *  short-lived maps that have ended. If no area is left, the memory of the bookkeeping goes back, too. What the system refused
+ *  short-lived maps that have ended. The memory of tables about addresses at which nothing is left goes back, too; if no
+ *  area is left at all, so does the rest of the bookkeeping's. What the system refused
  *  to close earlier (weak_pages in the statistics) is closed as far as the system allows it now.
  *
  *  In/Out:  vm
@@ -1116,7 +1147,8 @@ enum kva_status kva_vm_check(const struct kva_vm *vm, struct kva_fault *fault);
  *           KVA_ENULL      vm is NULL
  *           KVA_EREENTRY   called from inside a reclaim callback, which need not: what it frees is purged
  *  Cost:    O(m log n), one call for each run of neighbours; with threads, runs end with each 2 MiB, those of one area with
- *           each 8 MiB
+ *           each 8 MiB. Then O(1) for each piece of the tables, a call for each run of pieces that goes back, and one for each
+ *           2 MiB that were kept open for small areas, if there is none within 256 MiB
  *  Locking: Instance, dropped between runs; any number of threads may flush at once. What was cached or parked before the call
  *           is unmapped when it returns, whichever thread has done it
  *  Failure: nothing has changed
@@ -1190,10 +1222,12 @@ enum kva_status kva_vm_remove_reclaim(struct kva_vm *vm, struct kva_vm_reclaim *
  *           write     whether it was written to
  *           bytes     of text
  *  Out:     text      the sentence, without a line feed, cut to fit, with a zero byte
- *  Returns: its length; 0 (and an empty text) if the address lies outside the reserve, or a pointer is NULL
+ *  Returns: its length; 0 (and an empty text) if the address lies neither in the reserve nor in the closed page in front of
+ *           it, or a pointer is NULL
  *  Cost:    O(pages of the longest area that there was + KVA_VM_HISTORY)
  *  Locking: None; async-signal-safe, if config.symbol is (see there for the default). Should the instance be in the middle of a
- *           change, by this thread or another, the answer may be wrong
+ *           change, by this thread or another, the answer may be wrong. A kva_vm_flush that comes meanwhile keeps the memory
+ *           of the bookkeeping
  *  Failure: cannot fail
  */
 size_t kva_vm_fault_describe(const struct kva_vm *vm, const void *address, bool write, char *text,

@@ -77,6 +77,12 @@
  *                 any refusal. Without /proc, or a file descriptor to read it by, the limit is not known, and the kernel's
  *                 refusal is the first.
  *
+ * THE CLOSED PAGE IN FRONT of the stretch is a part of its mapping, so that nothing else can come to lie there. Where a window has
+ *                 no room for it, page 0 of the stretch stays shut instead.
+ *
+ * BOOKKEEPING     is in one other mapping (tables.h), with the instance's tables. The rows of bits about pages (rows.h) have memory
+ *                 where pages are not shut. What a change writes to is there before the change begins: prepare_rows.
+ *
  * COUNTING        The stretch's own mappings are counted by their ends: one more than there are
  *
  *                    edges   between shut pages and others
@@ -112,16 +118,14 @@
 
 #include "../../src/base/arith.h"
 #include "../port.h"
-#include "bits.h"
 #include "maps.h"
 #include "reader.h"
+#include "rows.h"
+#include "tables.h"
 
 #ifndef MADV_GUARD_INSTALL
 #define MADV_GUARD_INSTALL 102 /* Linux 6.13; include/uapi/asm-generic/mman-common.h */
 #define MADV_GUARD_REMOVE 103
-#endif
-#ifndef MADV_WIPEONFORK
-#define MADV_WIPEONFORK 18 /* Linux 4.14 */
 #endif
 #ifndef PR_GET_MEMORY_MERGE
 #define PR_GET_MEMORY_MERGE 68 /* Linux 6.4 */
@@ -137,6 +141,12 @@ enum { GRAIN_PAGES = 512, LARGE_PAGES = 64, APART = 64 };
 /** A word of `blocks` stands for so many pages of 4 KiB that all blocks of 512 GiB are 512 words: to look through them takes
  *  less than one call. */
 enum { BLOCK_PAGES = 4096 };
+
+/** The bytes of a row with a bit for each block, and one behind the last. */
+static uint64_t blocks_bytes(uint64_t pages)
+{
+    return (pages / BLOCK_PAGES / 64 + 2) * sizeof(uint64_t);
+}
 
 _Static_assert(sizeof(struct utsname) <= 4096, "the probe below fits in any page");
 
@@ -155,32 +165,30 @@ struct look {
 };
 
 struct stretch {
-    char *first;
-    uint64_t bytes;
+    char *first;    /* a multiple of a grain; page 0 begins here */
+    uint64_t bytes; /* from there */
+    uint64_t front; /* bytes in front of that, closed: a page, or none where page 0 stays closed instead */
     uint64_t private_bytes; /* then come the frames */
     uint64_t page;
-    uint64_t pages;             /* of the private part */
-    bool guards;                /* the mechanism */
-    bool has_huge;              /* or had */
-    unsigned apart;             /* so many openings get a mapping each, since markers were refused */
-    uint64_t *is_first_process; /* a word that a child of fork finds zero */
+    uint64_t pages;  /* of the private part */
+    bool guards;     /* the mechanism */
+    bool has_huge;   /* or had */
     bool has_denied; /* private pages have been denied: mappings may merge less than fresh ones do */
+    unsigned apart;  /* so many openings get a mapping each, since markers were refused */
     char *spare;     /* two pages; NULL: there is none */
     bool spare_is_up;
-    uint64_t *open;  /* a bit for each page of both parts: not shut */
-    uint64_t *used;  /* a bit for each private page: opened, and not closed since */
-    uint64_t *huge;  /* a bit for each private page: in a mapping that wants huge pages */
-    uint64_t *seams; /* a bit for each page: open, as the one before, but maybe in another mapping */
+    struct tables tables;
+    struct sparse rows; /* bits for each page:
+                             open    not shut
+                             used    private: opened, and not closed since
+                             huge    private: in a mapping that wants huge pages
+                             seams   open, as the one before, but maybe in another mapping
+                             weak    closed, but a touch may not fault (stats.weak_pages counts them)
+                             owed    closed, and it faults, but its mapping is yet to be replaced */
     uint64_t seam_count;
-    uint64_t
-        *weak; /* a bit for each page: closed, but a touch may not fault (stats.weak_pages counts them) */
-    uint64_t *owed; /* a bit for each page: closed, and it faults, but its mapping is yet to be replaced */
     uint64_t owed_count;
-    uint64_t *blocks;      /* a bit for each block of pages: one of them may be weak or owed */
-    uint64_t next_debt;    /* the page from which the next call looks for debts */
-    uint64_t private_bits; /* bytes of a row for the private part, */
-    uint64_t whole_bits;   /* for both, */
-    uint64_t block_bits;   /* and for blocks */
+    uint64_t *blocks;   /* a bit for each block of pages: one of them may be weak or owed */
+    uint64_t next_debt; /* the page from which the next call looks for debts */
     struct look look;
     struct kva_pages_stats stats;
 };
@@ -370,9 +378,16 @@ static enum kva_status choose_mechanism(const struct option *option, uint64_t pa
     return option->mechanism == KVA_MECHANISM_GUARDS && !*guards ? KVA_ENOENT : KVA_OK;
 }
 
-/** The lowest gap of `bytes` at a multiple of align, from `place` on, in the list of mappings: false if there is none. *any
- *  says whether there was a line to be read. */
-static bool find_in_list(struct reader *list, uint64_t bytes, uint64_t align, uint64_t *place, bool *any)
+/** The lowest multiple of align that has `front` bytes in front of it from `from` on. */
+static bool place_behind(uint64_t from, uint64_t front, uint64_t align, uint64_t *place)
+{
+    return add_checked(from, front, &from) && align_up(from, align, place);
+}
+
+/** The lowest gap of `bytes` at a multiple of align, and `front` in front of them, from `place` on, in the list of mappings: false
+ *  if there is none. *any says whether there was a line to be read. */
+static bool find_in_list(struct reader *list, uint64_t front, uint64_t bytes, uint64_t align, uint64_t *place,
+                         bool *any)
 {
     uint64_t start;
     uint64_t end;
@@ -382,26 +397,28 @@ static bool find_in_list(struct reader *list, uint64_t bytes, uint64_t align, ui
         *any = true;
         if (last_of_range(*place, bytes, &last) && last < start)
             return true;
-        if (reader_number(list, 16, &end) && end > *place && !align_up(end, align, place))
+        if (reader_number(list, 16, &end) && end > *place - front && !place_behind(end, front, align, place))
             return false;
         (void)reader_skip(list, '\n');
     }
     return true;
 }
 
-/** Where a gap of `bytes` lies in [min, max], at a multiple of align: the lowest, as the list of mappings has it. KVA_OK;
+/** Where a gap of `bytes`, and `front` in front of them, lies in [min, max], the bytes at a multiple of align: the lowest, as the list
+ *  of mappings has it. KVA_OK;
  *  KVA_ENOSPC where there is none; KVA_ENOENT where the list cannot be read: without /proc, or a free file descriptor. */
-static enum kva_status find_gap(uint64_t min, uint64_t max, uint64_t bytes, uint64_t align, uint64_t *at)
+static enum kva_status find_gap(uint64_t min, uint64_t max, uint64_t front, uint64_t bytes, uint64_t align,
+                                uint64_t *at)
 {
     struct reader list;
     uint64_t last;
     bool any;
 
-    if (!align_up(min, align, at))
+    if (!place_behind(min, front, align, at))
         return KVA_ENOSPC;
     if (!open_list(&list))
         return KVA_ENOENT;
-    bool fits = find_in_list(&list, bytes, align, at, &any);
+    bool fits = find_in_list(&list, front, bytes, align, at, &any);
     reader_close(&list);
     if (!any) /* no process is without a mapping */
         return KVA_ENOENT;
@@ -451,48 +468,59 @@ static bool is_about_the_place(int error)
  *       | x-------x-------x-------x-------x---- ... ----x-------x----x   |
  *         lowest   a step                                       highest   a place needs some room
  */
-static char *reserve_by_trial(const struct kva_stretch *wish, uint64_t min, uint64_t align, uint64_t *calls)
+static char *reserve_by_trial(const struct kva_stretch *wish, uint64_t front, uint64_t min, uint64_t align,
+                              uint64_t *calls)
 {
-    const uint64_t most = 4096; /* where all are taken, 1 ms */
+    const uint64_t most = 4096; /* where all are taken, 1 ms, with a closed page in front and without */
     uint64_t max = highest_address(min, wish->max);
     uint64_t place;
 
-    if (!align_up(min, align, &place) || max < wish->bytes - 1)
+    if (!place_behind(min, front, align, &place) || max < wish->bytes - 1)
         return NULL;
     uint64_t highest = align_down(max - (wish->bytes - 1), align);
     if (place > highest)
         return NULL;
     uint64_t step = align_down((highest - place) / most, align) + align;
     for (;;) {
-        char *first = reserve_at(place, wish->bytes, calls);
-        if (first || !is_about_the_place(errno) || place == highest)
-            return first;
+        char *mapping = reserve_at(place - front, wish->bytes + front, calls);
+        if (mapping)
+            return mapping + front;
+        if (!is_about_the_place(errno) || place == highest)
+            return NULL;
         place = highest - place > step ? place + step : highest;
     }
 }
 
 /** Between the look and the call another thread may take the place: then there is another look. */
-static char *reserve_in_window(const struct kva_stretch *wish, uint64_t align, uint64_t *calls)
+static char *reserve_in_window(const struct kva_stretch *wish, uint64_t front, uint64_t align,
+                               uint64_t *calls)
 {
     const unsigned most = 8;
     uint64_t min = max_u64(wish->min, lowest_address);
     uint64_t at;
 
     for (unsigned tries = 0; tries < most; tries++) {
-        enum kva_status status = find_gap(min, wish->max, wish->bytes, align, &at);
+        enum kva_status status = find_gap(min, wish->max, front, wish->bytes, align, &at);
         if (status == KVA_ENOENT)
-            return reserve_by_trial(wish, min, align, calls);
+            return reserve_by_trial(wish, front, min, align, calls);
         if (status != KVA_OK)
             return NULL;
-        char *first = reserve_at(at, wish->bytes, calls);
-        if (first || errno != EEXIST)
-            return first;
+        char *mapping = reserve_at(at - front, wish->bytes + front, calls);
+        if (mapping)
+            return mapping + front;
+        if (errno != EEXIST)
+            return NULL;
     }
     return NULL;
 }
 
-/** Anywhere: take as much more as the alignment may cost, and give back what sticks out. */
-static char *reserve_anywhere(const struct kva_stretch *wish, uint64_t align, uint64_t *calls)
+/** Anywhere: take as much more as the alignment may cost, and give back what sticks out. What is in front makes no more of it, as
+ *  both are whole pages:
+ *
+ *      | given back | front | bytes ...            | given back |
+ *                           ^ the first multiple of align behind one page
+ */
+static char *reserve_anywhere(const struct kva_stretch *wish, uint64_t front, uint64_t align, uint64_t *calls)
 {
     uint64_t bytes;
 
@@ -502,12 +530,12 @@ static char *reserve_anywhere(const struct kva_stretch *wish, uint64_t align, ui
     ++*calls;
     if (mapping == MAP_FAILED)
         return NULL;
-    size_t before = (size_t)(-(uintptr_t)mapping & (align - 1));
-    if (before > 0)
-        (void)munmap(mapping, before);
+    size_t before = (size_t)front + (size_t)(-((uintptr_t)mapping + front) & (align - 1));
+    if (before > front)
+        (void)munmap(mapping, before - (size_t)front);
     if (before < align)
         (void)munmap(mapping + before + wish->bytes, (size_t)(align - before));
-    *calls += before > 0 ? 2 : 1;
+    *calls += (before > front) + (uint64_t)(before < align);
     return mapping + before;
 }
 
@@ -516,12 +544,27 @@ static bool is_anywhere(const struct kva_stretch *wish)
     return wish->min == 0 && wish->max >= UINTPTR_MAX;
 }
 
+/** Reserve the wish with a closed page in front; or, where a window leaves no room for that, without, and then page 0 is to stay
+ *  closed. *front: the bytes in front. NULL: neither can be. */
+static char *reserve_bytes(const struct kva_stretch *wish, uint64_t page, uint64_t align, uint64_t *front,
+                           uint64_t *calls)
+{
+    *front = page;
+    if (is_anywhere(wish))
+        return reserve_anywhere(wish, page, align, calls);
+    char *first = reserve_in_window(wish, page, align, calls);
+    if (first || wish->bytes - page <= wish->frames)
+        return first;
+    *front = 0;
+    return reserve_in_window(wish, 0, align, calls);
+}
+
 /** Reserve as much of the wish as the system grants, halving it; NULL if that is too little. */
-static char *reserve_most(struct kva_stretch *wish, uint64_t page, uint64_t align, uint64_t *calls)
+static char *reserve_most(struct kva_stretch *wish, uint64_t page, uint64_t align, uint64_t *front,
+                          uint64_t *calls)
 {
     for (;;) {
-        char *first =
-            is_anywhere(wish) ? reserve_anywhere(wish, align, calls) : reserve_in_window(wish, align, calls);
+        char *first = reserve_bytes(wish, page, align, front, calls);
         if (first)
             return first;
         uint64_t half = align_down(wish->bytes / 2, page);
@@ -532,30 +575,25 @@ static char *reserve_most(struct kva_stretch *wish, uint64_t page, uint64_t alig
     }
 }
 
-static uint64_t *take_row(uint64_t count, uint64_t *bytes)
+/** Tables for a stretch of known size: the instance's pieces, and those of the rows. The directory of the rows and the blocks are
+ *  there from the beginning. */
+static bool make_tables(struct stretch *stretch, struct kva_stretch *wish)
 {
-    *bytes = (count / 64 + 2) * sizeof(uint64_t);
-    void *row = mmap(NULL, (size_t)*bytes, PROT_READ | PROT_WRITE,
-                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    return row == MAP_FAILED ? NULL : row;
-}
+    uint64_t pages = stretch->bytes / stretch->page;
+    uint64_t directory = sparse_directory_bytes(rows_bytes(pages));
+    struct tables_wish tables = {
+        .page = stretch->page,
+        .pieces = wish->pieces + sparse_parts(rows_bytes(pages)),
+        .given = wish->given,
+        .own = directory + blocks_bytes(pages),
+    };
 
-static void give_row(uint64_t *row, uint64_t bytes)
-{
-    if (row)
-        (void)munmap(row, (size_t)bytes);
-}
-
-/** A word that is 1 in this process and 0 in a child of it (Linux 4.14; before that it is 0 always: what is done for a
- *  child is right for a parent, too). */
-static uint64_t *take_word(uint64_t page)
-{
-    uint64_t bytes;
-    uint64_t *word = take_row(1, &bytes);
-
-    if (word && madvise(word, (size_t)page, MADV_WIPEONFORK) == 0)
-        *word = 1;
-    return word;
+    if (!kva_port_tables_make(&stretch->tables, &tables))
+        return false;
+    sparse_init(&stretch->rows, stretch->tables.pieces, stretch->tables.own);
+    stretch->blocks = (uint64_t *)(void *)((char *)stretch->tables.own + directory);
+    wish->tables = stretch->tables.pieces;
+    return true;
 }
 
 /** Take a mapping more, or give it back; see THE SPARE. */
@@ -584,14 +622,7 @@ static void give_stretch(struct stretch *stretch)
 {
     if (stretch->spare)
         (void)munmap(stretch->spare, (size_t)(2 * stretch->page));
-    give_row(stretch->is_first_process, stretch->page);
-    give_row(stretch->open, stretch->whole_bits);
-    give_row(stretch->used, stretch->private_bits);
-    give_row(stretch->huge, stretch->private_bits);
-    give_row(stretch->seams, stretch->whole_bits);
-    give_row(stretch->weak, stretch->whole_bits);
-    give_row(stretch->owed, stretch->whole_bits);
-    give_row(stretch->blocks, stretch->block_bits);
+    kva_port_tables_end(&stretch->tables);
     (void)munmap(stretch, sizeof *stretch);
 }
 
@@ -605,35 +636,26 @@ static struct stretch *take_record(void)
 }
 
 /** The bookkeeping of a stretch of known size. */
-static struct stretch *take_stretch(const struct kva_stretch *wish, uint64_t page, bool guards)
+static struct stretch *take_stretch(struct kva_stretch *wish, uint64_t page, bool guards)
 {
     struct stretch *stretch = take_record();
 
     if (!stretch)
         return NULL;
-    uint64_t pages = wish->bytes / page; /* of both parts */
     stretch->bytes = wish->bytes;
     stretch->private_bytes = wish->bytes - wish->frames;
     stretch->page = page;
     stretch->pages = stretch->private_bytes / page;
     stretch->guards = guards;
-    stretch->is_first_process = take_word(page);
-    stretch->open = take_row(pages, &stretch->whole_bits);
-    stretch->used = take_row(stretch->pages, &stretch->private_bits);
-    stretch->huge = take_row(stretch->pages, &stretch->private_bits);
-    stretch->seams = take_row(pages, &stretch->whole_bits);
-    stretch->weak = take_row(pages, &stretch->whole_bits);
-    stretch->owed = take_row(pages, &stretch->whole_bits);
-    stretch->blocks = take_row(pages / BLOCK_PAGES + 1, &stretch->block_bits);
-    take_spare(stretch);
     stretch->stats.mechanism = guards ? "guard regions" : "protected mappings";
     stretch->stats.mappings = 1;
+    if (!make_tables(stretch, wish)) {
+        (void)munmap(stretch, sizeof *stretch);
+        return NULL;
+    }
+    take_spare(stretch);
     look_again(stretch);
-    if (stretch->is_first_process && stretch->open && stretch->used && stretch->huge && stretch->seams &&
-        stretch->weak && stretch->owed && stretch->blocks)
-        return stretch;
-    give_stretch(stretch);
-    return NULL;
+    return stretch;
 }
 
 static enum kva_status reserve(void *context, struct kva_stretch *wish)
@@ -641,22 +663,25 @@ static enum kva_status reserve(void *context, struct kva_stretch *wish)
     uint64_t page = page_size();
     uint64_t align = max_u64(wish->align, GRAIN_PAGES * page);
     uint64_t calls = 0;
+    uint64_t front;
     bool guards;
 
     enum kva_status status = choose_mechanism(context, page, &guards, &calls);
     if (status != KVA_OK)
         return status;
-    char *first = reserve_most(wish, page, align, &calls);
+    char *first = reserve_most(wish, page, align, &front, &calls);
     if (!first)
         return KVA_ENOSPC;
     struct stretch *stretch = take_stretch(wish, page, guards);
     if (!stretch) {
-        (void)munmap(first, (size_t)wish->bytes);
+        (void)munmap(first - front, (size_t)(wish->bytes + front));
         return KVA_ENOMEM;
     }
     stretch->first = first;
+    stretch->front = front;
     stretch->stats.calls.reserve += calls;
-    wish->first = (uintptr_t)first;
+    wish->first = (uintptr_t)first + (page - front);
+    wish->bytes -= page - front;
     wish->handle = stretch;
     return KVA_OK;
 }
@@ -666,10 +691,10 @@ static void release(void *context, void *handle)
     struct stretch *stretch = handle;
 
     (void)context;
-    char *first = stretch->first;
-    size_t bytes = (size_t)stretch->bytes;
+    char *mapping = stretch->first - stretch->front;
+    size_t bytes = (size_t)(stretch->bytes + stretch->front);
     give_stretch(stretch); /* first: at the limit on mappings it makes the room that the other may need */
-    (void)munmap(first, bytes);
+    (void)munmap(mapping, bytes);
 }
 
 /* ------------------------------------------------------------------------------------------ runs of pages */
@@ -703,7 +728,7 @@ static struct run common(struct run a, struct run b)
 /** The pages from `from` on that are alike, shut or not, as far as `end`. */
 static struct run alike(const struct stretch *stretch, uint64_t from, uint64_t end)
 {
-    struct run run = {from, bits_end_of_run(stretch->open, from, end)};
+    struct run run = {from, row_end_of_run(&stretch->rows, ROW_OPEN, from, end)};
 
     return run;
 }
@@ -716,15 +741,15 @@ static bool is_of_frames(const struct stretch *stretch, struct run run)
 /** All from the first open page in a range to the last. */
 static struct run open_in(const struct stretch *stretch, struct run range)
 {
-    struct run run = {bits_first(stretch->open, range.from, range.end),
-                      bits_last_end(stretch->open, true, range.from, range.end)};
+    struct run run = {row_first(&stretch->rows, ROW_OPEN, range.from, range.end),
+                      row_last_end(&stretch->rows, ROW_OPEN, true, range.from, range.end)};
 
     return run;
 }
 
 static bool is_shut(const struct stretch *stretch, struct run run)
 {
-    return !bit_is_set(stretch->open, run.from);
+    return !row_bit(&stretch->rows, ROW_OPEN, run.from);
 }
 
 static char *start_of(const struct stretch *stretch, struct run run)
@@ -761,6 +786,29 @@ static bool replace(struct stretch *stretch, struct run run, int protection, uin
     return mmap(start_of(stretch, run), bytes_of(stretch, run), protection, flags, -1, 0) != MAP_FAILED;
 }
 
+static enum kva_status take_piece(void *context, void *handle, uint32_t *number)
+{
+    struct stretch *stretch = handle;
+
+    (void)context;
+    return kva_port_tables_take(&stretch->tables, number) ? KVA_OK : why_refused(stretch);
+}
+
+static void give_piece(void *context, void *handle, uint32_t number)
+{
+    struct stretch *stretch = handle;
+
+    (void)context;
+    kva_port_tables_give(&stretch->tables, number);
+}
+
+/** Have rows for a run of pages and the page behind it, before anything is changed: from then on bits about them can be set. */
+static enum kva_status prepare_rows(struct stretch *stretch, struct run run)
+{
+    return sparse_ensure(&stretch->rows, run.from / ROW_BITS, run.end / ROW_BITS + 1, take_piece, NULL,
+                         stretch);
+}
+
 /* -------------------------------------------------------------------------------------------------- debts */
 
 /** How a page is closed that is not shut. */
@@ -790,8 +838,8 @@ static bool is_in_debt(const struct stretch *stretch, struct run run)
     struct run blocks = blocks_of(run);
     if (bits_first(stretch->blocks, blocks.from, blocks.end) >= blocks.end)
         return false;
-    return bits_first(stretch->weak, run.from, run.end) < run.end ||
-           bits_first(stretch->owed, run.from, run.end) < run.end;
+    return row_first(&stretch->rows, ROW_WEAK, run.from, run.end) < run.end ||
+           row_first(&stretch->rows, ROW_OWED, run.from, run.end) < run.end;
 }
 
 static void note_debt(struct stretch *stretch, struct run run, enum debt debt)
@@ -799,10 +847,10 @@ static void note_debt(struct stretch *stretch, struct run run, enum debt debt)
     if (debt == NO_DEBT && !is_in_debt(stretch, run))
         return;
     struct run blocks = blocks_of(run);
-    stretch->stats.weak_pages -= bits_count(stretch->weak, run.from, run.end);
-    stretch->owed_count -= bits_count(stretch->owed, run.from, run.end);
-    bits_set(stretch->weak, run.from, run.end, debt == WEAK);
-    bits_set(stretch->owed, run.from, run.end, debt == OWED);
+    stretch->stats.weak_pages -= row_count(&stretch->rows, ROW_WEAK, run.from, run.end);
+    stretch->owed_count -= row_count(&stretch->rows, ROW_OWED, run.from, run.end);
+    row_set(&stretch->rows, ROW_WEAK, run.from, run.end, debt == WEAK);
+    row_set(&stretch->rows, ROW_OWED, run.from, run.end, debt == OWED);
     stretch->stats.weak_pages += debt == WEAK ? length(run) : 0;
     stretch->owed_count += debt == OWED ? length(run) : 0;
     if (debt != NO_DEBT)
@@ -812,17 +860,18 @@ static void note_debt(struct stretch *stretch, struct run run, enum debt debt)
 /** The first page from `from` on, and before `end`, that is weak or owed; `end` if there is none. */
 static uint64_t first_debt(const struct stretch *stretch, uint64_t from, uint64_t end)
 {
-    return min_u64(bits_first(stretch->weak, from, end), bits_first(stretch->owed, from, end));
+    return min_u64(row_first(&stretch->rows, ROW_WEAK, from, end),
+                   row_first(&stretch->rows, ROW_OWED, from, end));
 }
 
 /** Where the weak and owed pages end that begin at `from`, before `end`. */
 static uint64_t end_of_debt(const struct stretch *stretch, uint64_t from, uint64_t end)
 {
     for (;;) {
-        bool is_weak = from < end && bit_is_set(stretch->weak, from);
-        if (from >= end || !(is_weak || bit_is_set(stretch->owed, from)))
+        bool is_weak = from < end && row_bit(&stretch->rows, ROW_WEAK, from);
+        if (from >= end || !(is_weak || row_bit(&stretch->rows, ROW_OWED, from)))
             return from;
-        from = bits_end_of_run(is_weak ? stretch->weak : stretch->owed, from, end);
+        from = row_end_of_run(&stretch->rows, is_weak ? ROW_WEAK : ROW_OWED, from, end);
     }
 }
 
@@ -849,27 +898,27 @@ static struct run find_debt(struct stretch *stretch, uint64_t from)
 
 static bool before_is_open(const struct stretch *stretch, struct run run)
 {
-    return run.from > 0 && bit_is_set(stretch->open, run.from - 1);
+    return run.from > 0 && row_bit(&stretch->rows, ROW_OPEN, run.from - 1);
 }
 
 static bool behind_is_open(const struct stretch *stretch, struct run run)
 {
-    return bit_is_set(stretch->open, run.end);
+    return row_bit(&stretch->rows, ROW_OPEN, run.end);
 }
 
 static uint64_t seams_in(const struct stretch *stretch, struct run run)
 {
-    if (stretch->seam_count == 0 || bits_first(stretch->seams, run.from, run.end + 1) > run.end)
+    if (stretch->seam_count == 0 || row_first(&stretch->rows, ROW_SEAMS, run.from, run.end + 1) > run.end)
         return 0;
-    return bits_count(stretch->seams, run.from, run.end + 1);
+    return row_count(&stretch->rows, ROW_SEAMS, run.from, run.end + 1);
 }
 
 /** The ends of mappings in a run and at both of its ends: where open meets shut, and the seams. */
 static uint64_t ends_in(const struct stretch *stretch, struct run run)
 {
-    if (bits_first(stretch->open, run.from, run.end) >= run.end) /* all is shut */
+    if (row_first(&stretch->rows, ROW_OPEN, run.from, run.end) >= run.end) /* all is shut */
         return before_is_open(stretch, run) + (uint64_t)behind_is_open(stretch, run);
-    return bits_count_changes(stretch->open, run.from, run.end + 1) + seams_in(stretch, run);
+    return row_count_changes(&stretch->rows, ROW_OPEN, run.from, run.end + 1) + seams_in(stretch, run);
 }
 
 /** The same of a run whose pages are all alike. */
@@ -908,12 +957,12 @@ static struct seams seams_of_fresh(const struct stretch *stretch, struct run run
     bool behind = behind_is_open(stretch, run);
     if (is_of_frames(stretch, run))
         return (struct seams){before, behind};
-    bool is_child = *stretch->is_first_process == 0;
+    bool is_child = *stretch->tables.is_first_process == 0;
     bool any = is_child || stretch->has_denied; /* maybe none is merged */
     bool were_one = !is_shut(stretch, run) && seams_in(stretch, run) == 0;
     struct seams seams = {
-        .before = before && (any || bit_is_set(stretch->huge, run.from - 1)),
-        .behind = behind && (any || run.end == stretch->pages || bit_is_set(stretch->huge, run.end) ||
+        .before = before && (any || row_bit(&stretch->rows, ROW_HUGE, run.from - 1)),
+        .behind = behind && (any || run.end == stretch->pages || row_bit(&stretch->rows, ROW_HUGE, run.end) ||
                              (before && !were_one)),
     };
 
@@ -934,17 +983,17 @@ static bool has_room_for_ends(struct stretch *stretch, uint64_t now, uint64_t th
 
 static void set_seam(struct stretch *stretch, uint64_t at)
 {
-    stretch->seam_count += !bit_is_set(stretch->seams, at);
-    bits_set(stretch->seams, at, at + 1, true);
+    stretch->seam_count += !row_bit(&stretch->rows, ROW_SEAMS, at);
+    row_set(&stretch->rows, ROW_SEAMS, at, at + 1, true);
 }
 
 /** Note that a run, all of it open, may have become a mapping of its own among open ones: an attribute may have. */
 static void fence(struct stretch *stretch, struct run run)
 {
     stretch->stats.mappings -= ends_in(stretch, run);
-    if (before_is_open(stretch, run) && bit_is_set(stretch->open, run.from))
+    if (before_is_open(stretch, run) && row_bit(&stretch->rows, ROW_OPEN, run.from))
         set_seam(stretch, run.from);
-    if (behind_is_open(stretch, run) && bit_is_set(stretch->open, run.end - 1))
+    if (behind_is_open(stretch, run) && row_bit(&stretch->rows, ROW_OPEN, run.end - 1))
         set_seam(stretch, run.end);
     stretch->stats.mappings += ends_in(stretch, run);
 }
@@ -958,18 +1007,18 @@ static void note_run(struct stretch *stretch, struct run run, bool is_open, uint
         seams = seams_of_fresh(stretch, run);
     stretch->stats.mappings -= now;
     stretch->stats.mappings += is_open ? ends_if_fresh(stretch, run, seams) : ends_if_shut(stretch, run);
-    bits_set(stretch->open, run.from, run.end, is_open);
+    row_set(&stretch->rows, ROW_OPEN, run.from, run.end, is_open);
     uint64_t gone = seams_in(stretch, run);
     if (gone > 0) {
         stretch->seam_count -= gone;
-        bits_set(stretch->seams, run.from, run.end + 1, false);
+        row_set(&stretch->rows, ROW_SEAMS, run.from, run.end + 1, false);
     }
     if (seams.before)
         set_seam(stretch, run.from);
     if (seams.behind)
         set_seam(stretch, run.end);
     if (stretch->has_huge && !is_of_frames(stretch, run))
-        bits_set(stretch->huge, run.from, run.end, false);
+        row_set(&stretch->rows, ROW_HUGE, run.from, run.end, false);
     note_debt(stretch, run, NO_DEBT);
 }
 
@@ -1122,9 +1171,9 @@ static bool pays_to_shut(const struct stretch *stretch, struct run run, struct r
 static uint64_t idle_before(const struct stretch *stretch, struct run run, uint64_t most)
 {
     uint64_t low = run.from > most ? run.from - most : 0;
-    struct run idle = {bits_last_end(stretch->used, true, low, run.from), run.from};
+    struct run idle = {row_last_end(&stretch->rows, ROW_USED, true, low, run.from), run.from};
 
-    idle.from = max_u64(idle.from, bits_last_end(stretch->open, false, low, run.from));
+    idle.from = max_u64(idle.from, row_last_end(&stretch->rows, ROW_OPEN, false, low, run.from));
     return before_is_open(stretch, idle) ? 0 : length(idle);
 }
 
@@ -1135,8 +1184,8 @@ static uint64_t idle_behind(const struct stretch *stretch, struct run run, uint6
 
     if (!behind_is_open(stretch, run))
         return 0;
-    struct run idle = {run.end, bits_end_of_run(stretch->open, run.end, high)};
-    idle.end = bits_first(stretch->used, idle.from, idle.end);
+    struct run idle = {run.end, row_end_of_run(&stretch->rows, ROW_OPEN, run.end, high)};
+    idle.end = row_first(&stretch->rows, ROW_USED, idle.from, idle.end);
     return behind_is_open(stretch, idle) ? 0 : length(idle);
 }
 
@@ -1157,7 +1206,7 @@ static void close_run(struct stretch *stretch, struct run range)
 
     if (length(all) == 0)
         return;
-    bits_set(stretch->used, all.from, all.end, false);
+    row_set(&stretch->rows, ROW_USED, all.from, all.end, false);
     struct run wide = worth_shutting(stretch, all);
     uint64_t now = ends_in(stretch, wide);
     if (pays_to_shut(stretch, all, wide, now) &&
@@ -1191,7 +1240,7 @@ static void close_frames(struct stretch *stretch, struct run range)
         return;
     for (struct run piece = {all.from, all.from}; piece.end < all.end;) {
         piece = alike(stretch, piece.end, all.end);
-        piece.end = bits_first(stretch->seams, piece.from + 1, piece.end);
+        piece.end = row_first(&stretch->rows, ROW_SEAMS, piece.from + 1, piece.end);
         if (!is_shut(stretch, piece))
             close_piece(stretch, piece);
     }
@@ -1349,20 +1398,18 @@ static struct run window_of(struct stretch *stretch, struct run range)
 static enum kva_status open_run(struct stretch *stretch, struct run range)
 {
     struct run window = window_of(stretch, range);
+    enum kva_status status = prepare_rows(stretch, window);
 
-    for (struct run run = {window.from, window.from}; run.end < window.end;) {
+    for (struct run run = {window.from, window.from}; status == KVA_OK && run.end < window.end;) {
         run = alike(stretch, run.end, window.end);
         struct run part = common(run, range);
         if (length(part) == 0)
             continue;
-        enum kva_status status =
-            is_shut(stretch, run) ? open_shut(stretch, run, range) : unmark(stretch, part);
-        if (status == KVA_OK)
-            continue;
-        close_run(stretch, (struct run){range.from, max_u64(run.from, range.from)});
-        return status;
+        status = is_shut(stretch, run) ? open_shut(stretch, run, range) : unmark(stretch, part);
+        if (status != KVA_OK)
+            close_run(stretch, (struct run){range.from, max_u64(run.from, range.from)});
     }
-    return KVA_OK;
+    return status;
 }
 
 /** Ask for huge pages. The run becomes a mapping with an attribute of its own; or an end of it does, where the kernel refuses the
@@ -1372,7 +1419,7 @@ static void want_huge(struct stretch *stretch, struct run run)
     if (!has_room_for(stretch, 2))
         return;
     if (advise(stretch, run, MADV_HUGEPAGE, &stretch->stats.calls.open)) {
-        bits_set(stretch->huge, run.from, run.end, true);
+        row_set(&stretch->rows, ROW_HUGE, run.from, run.end, true);
         stretch->has_huge = true;
     }
     fence(stretch, run);
@@ -1390,7 +1437,7 @@ static enum kva_status open_pages(void *context, void *handle, uint64_t start, u
     enum kva_status status = open_run(stretch, run);
     if (status != KVA_OK)
         return status;
-    bits_set(stretch->used, run.from, run.end, true);
+    row_set(&stretch->rows, ROW_USED, run.from, run.end, true);
     if (huge)
         want_huge(stretch, run);
     return KVA_OK;
@@ -1477,6 +1524,9 @@ static enum kva_status map_frames(void *context, void *handle, uint64_t start, v
     uint64_t now = ends_in(stretch, run);
     if (!has_room_for_ends(stretch, now, 2)) /* each end is one, or a seam */
         return KVA_ELIMIT;
+    enum kva_status status = prepare_rows(stretch, run);
+    if (status != KVA_OK)
+        return status;
     stretch->stats.calls.map++;
     void *mapping = mmap(start_of(stretch, run), bytes_of(stretch, run), PROT_READ | PROT_WRITE,
                          MAP_SHARED | MAP_FIXED, file_of(pool), (off_t)(frame * stretch->page));
@@ -1512,7 +1562,7 @@ static bool is_locked(void *page, uint64_t bytes)
 static bool locks_all(const struct stretch *stretch)
 {
     void *fresh = map_shut(NULL, stretch->page, 0);
-    bool locked = is_locked(stretch->is_first_process, stretch->page);
+    bool locked = is_locked(stretch->tables.is_first_process, stretch->page);
 
     if (fresh == MAP_FAILED)
         return locked;
@@ -1587,16 +1637,16 @@ static uint64_t next_alike(const struct stretch *stretch, uint64_t from, uint64_
 {
     bool is_private = from < stretch->pages;
 
-    *known = !bit_is_set(stretch->weak, from) && !bit_is_set(stretch->owed, from);
-    end = bits_end_of_run(stretch->weak, from, end);
-    end = bits_end_of_run(stretch->owed, from, end);
+    *known = !row_bit(&stretch->rows, ROW_WEAK, from) && !row_bit(&stretch->rows, ROW_OWED, from);
+    end = row_end_of_run(&stretch->rows, ROW_WEAK, from, end);
+    end = row_end_of_run(&stretch->rows, ROW_OWED, from, end);
     *expected = (struct expected){use == KVA_PAGES_MAPPED, use == KVA_PAGES_MAPPED, false};
     if (!is_private)
         return end;
-    expected->is_open = bit_is_set(stretch->open, from);
-    expected->wants_huge = bit_is_set(stretch->huge, from);
-    end = bits_end_of_run(stretch->open, from, min_u64(end, stretch->pages));
-    return bits_end_of_run(stretch->huge, from, end);
+    expected->is_open = row_bit(&stretch->rows, ROW_OPEN, from);
+    expected->wants_huge = row_bit(&stretch->rows, ROW_HUGE, from);
+    end = row_end_of_run(&stretch->rows, ROW_OPEN, from, min_u64(end, stretch->pages));
+    return row_end_of_run(&stretch->rows, ROW_HUGE, from, end);
 }
 
 /** Compare pages that are nobody's, from `at` on, with the one mapping that they lie in. */
@@ -1676,31 +1726,76 @@ static const char *check_pages(void *context, void *handle, const struct kva_pag
 
 /* -------------------------------------------------------------------------------------- tables and the rest */
 
+/** A table with a closed page on either side, which no core holds. The closed pages lie between mappings that are not, so nothing
+ *  runs into it, nor from it into something else. */
 static void *take_table(void *context, uint64_t bytes)
 {
+    const uint64_t page = page_size();
+    uint64_t whole;
+
     (void)context;
-    if (bytes > SIZE_MAX)
+    if (!align_up(bytes, page, &whole) || whole > SIZE_MAX - 2 * page)
         return NULL;
-    void *table =
-        mmap(NULL, (size_t)bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    return table == MAP_FAILED ? NULL : table;
-}
-
-static void wipe_table(void *context, void *table, uint64_t bytes)
-{
-    int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED;
-
-    (void)context;
-    if (madvise(table, (size_t)bytes, MADV_DONTNEED) == 0)
-        return;
-    if (mmap(table, (size_t)bytes, PROT_READ | PROT_WRITE, flags, -1, 0) == MAP_FAILED) /* it is locked */
-        memset(table, 0, (size_t)bytes);
+    char *mapping = map_shut(NULL, whole + 2 * page, 0);
+    if (mapping == MAP_FAILED)
+        return NULL;
+    (void)madvise(mapping, (size_t)(whole + 2 * page), MADV_DONTDUMP);
+    if (mprotect(mapping + page, (size_t)whole, PROT_READ | PROT_WRITE) == 0)
+        return mapping + page;
+    (void)munmap(mapping, (size_t)(whole + 2 * page));
+    return NULL;
 }
 
 static void give_table(void *context, void *table, uint64_t bytes)
 {
+    const uint64_t page = page_size();
+    uint64_t whole;
+
     (void)context;
-    (void)munmap(table, (size_t)bytes);
+    if (align_up(bytes, page, &whole))
+        (void)munmap((char *)table - page, (size_t)(whole + 2 * page));
+}
+
+/** Shut what is open and nobody's in private pages that no area reaches into. */
+static void shut_idle(struct stretch *stretch, struct run part)
+{
+    for (struct run run = part; run.from < part.end; run.from = run.end) {
+        run.from = row_first(&stretch->rows, ROW_OPEN, run.from, part.end);
+        if (run.from == part.end)
+            return;
+        run = alike(stretch, run.from, part.end);
+        (void)shut(stretch, run, ends_of(stretch, run));
+    }
+}
+
+/** Whether all pages of a part of the rows are shut: then no row has anything to say of them. */
+static bool is_idle(const struct stretch *stretch, struct run part)
+{
+    return row_first(&stretch->rows, ROW_OPEN, part.from, part.end) == part.end && !is_in_debt(stretch, part);
+}
+
+/** Give back the rows of pages that are all shut. A grain that is open though no area is in it is shut for that, unless it lies
+ *  at the beginning, where the next small areas will be. */
+static void trim_rows(struct stretch *stretch)
+{
+    for (uint64_t i = max_u64(stretch->rows.from, 1); i < stretch->rows.end; i++) {
+        struct run part = {i * ROW_BITS, (i + 1) * ROW_BITS};
+        if (!sparse_has(&stretch->rows, i))
+            continue;
+        if (row_first(&stretch->rows, ROW_USED, part.from, part.end) == part.end)
+            shut_idle(stretch, common(part, (struct run){0, stretch->pages}));
+        if (is_idle(stretch, part))
+            sparse_drop(&stretch->rows, i, give_piece, NULL, stretch);
+    }
+}
+
+static void trim(void *context, void *handle)
+{
+    struct stretch *stretch = handle;
+
+    (void)context;
+    trim_rows(stretch);
+    kva_port_tables_trim(&stretch->tables);
 }
 
 static unsigned this_cpu(void *context)
@@ -1711,8 +1806,11 @@ static unsigned this_cpu(void *context)
 
 static void read_stats(void *context, void *handle, struct kva_pages_stats *stats)
 {
+    const struct stretch *stretch = handle;
+
     (void)context;
-    *stats = ((const struct stretch *)handle)->stats;
+    *stats = stretch->stats;
+    stats->calls.tables = stretch->tables.calls;
 }
 
 /** The size of a huge page that anonymous memory may have; 0 if there are none, or none that grains would fill. */
@@ -1737,15 +1835,17 @@ struct kva_pages kva_pages_host(enum kva_mechanism mechanism)
         .close = close_pages,
         .map = map_frames,
         .unmap = unmap_frames,
-        .settle = settle,
         .pool = make_pool,
         .drain = drain_pool,
         .drop = drop_pool,
+        .piece = take_piece,
+        .unpiece = give_piece,
+        .trim = trim,
         .table = take_table,
-        .wipe = wipe_table,
         .untable = give_table,
         .this_cpu = this_cpu,
         .stats = read_stats,
+        .settle = settle,
         .check = check_pages,
         .descriptor = descriptor,
         .page = page_size(),

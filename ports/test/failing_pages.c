@@ -13,9 +13,11 @@ struct kva_failing_stretch {
     struct kva_failing_pages *pages;
     void *inner;
     uint64_t first;
+    const unsigned char *tables;
     uint64_t count;  /* pages */
     uint64_t frames; /* pages, of these, at the end */
     unsigned char *state;
+    uint64_t pieces; /* of the tables, outstanding */
 };
 
 static void stop(const char *why)
@@ -50,6 +52,7 @@ static enum kva_status reserve(void *context, struct kva_stretch *wish)
     stretch->pages = pages;
     stretch->inner = wish->handle;
     stretch->first = wish->first;
+    stretch->tables = wish->tables;
     stretch->count = wish->bytes / pages->inner.page;
     stretch->frames = wish->frames / pages->inner.page;
     stretch->state = calloc((size_t)stretch->count, 1);
@@ -78,6 +81,7 @@ static void release(void *context, void *handle)
         stop("a stretch was released that was not reserved");
     pages->inner.release(pages->inner.context, stretch->inner);
     pages->stretches--;
+    pages->pieces -= stretch->pieces;
     for (uint64_t i = 0; i < stretch->count; i++)
         count_page(pages, stretch->state[i], -1);
     free(stretch->state);
@@ -233,11 +237,51 @@ static void *take_table(void *context, uint64_t bytes)
     return table;
 }
 
-static void wipe_table(void *context, void *table, uint64_t bytes)
+/** Pieces read as zero when they are taken: one byte of each 512 is looked at. */
+static void expect_zero(const struct kva_failing_stretch *stretch, uint32_t number)
+{
+    const unsigned char *piece = stretch->tables + (size_t)number * KVA_VM_PIECE;
+
+    for (size_t at = 0; at < KVA_VM_PIECE; at += 512) {
+        if (piece[at] != 0)
+            stop("a piece of the tables does not read as zero");
+    }
+}
+
+static enum kva_status take_piece(void *context, void *handle, uint32_t *number)
 {
     struct kva_failing_pages *pages = context;
+    struct kva_failing_stretch *stretch = handle;
 
-    pages->inner.wipe(pages->inner.context, table, bytes);
+    if (must_fail(pages))
+        return pages->status;
+    enum kva_status status = pages->inner.piece(pages->inner.context, stretch->inner, number);
+    if (status != KVA_OK)
+        return status;
+    expect_zero(stretch, *number);
+    stretch->pieces++;
+    pages->pieces++;
+    return KVA_OK;
+}
+
+static void give_piece(void *context, void *handle, uint32_t number)
+{
+    struct kva_failing_pages *pages = context;
+    struct kva_failing_stretch *stretch = handle;
+
+    if (stretch->pieces == 0)
+        stop("a piece of the tables was given back that was not taken");
+    pages->inner.unpiece(pages->inner.context, stretch->inner, number);
+    stretch->pieces--;
+    pages->pieces--;
+}
+
+static void trim(void *context, void *handle)
+{
+    struct kva_failing_pages *pages = context;
+    struct kva_failing_stretch *stretch = handle;
+
+    pages->inner.trim(pages->inner.context, stretch->inner);
 }
 
 static void give_table(void *context, void *table, uint64_t bytes)
@@ -297,8 +341,10 @@ struct kva_pages kva_failing_pages_init(struct kva_failing_pages *pages, const s
         .pool = make_pool,
         .drain = drain_pool,
         .drop = drop_pool,
+        .piece = take_piece,
+        .unpiece = give_piece,
+        .trim = trim,
         .table = take_table,
-        .wipe = wipe_table,
         .untable = give_table,
         .this_cpu = this_cpu,
         .stats = read_stats,

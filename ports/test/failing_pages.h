@@ -4,7 +4,7 @@
  * A page source for tests: it wraps another one, fails where it is told to, counts what is outstanding, and holds its
  * caller to the contract in kva/vm.h.
  *
- * The calls that may fail are reserve, open, map, pool and table; the n-th of them from now can be made to fail,
+ * The calls that may fail are reserve, open, map, pool, piece and table; the n-th of them from now can be made to fail,
  * once or from then on. For each page the source knows whether it is closed, open or mapped. To open a page that is not
  * closed, to map over one, to close a range of frames or unmap a private one, to reach outside the stretch, or to give back
  * what was never taken, stops the program.
@@ -27,6 +27,7 @@ struct kva_failing_pages {
     uint64_t stretches;     /* outstanding */
     uint64_t pools;         /* outstanding */
     uint64_t tables;        /* outstanding */
+    uint64_t pieces;        /* outstanding, of the tables of all stretches */
     uint64_t open_pages;    /* private pages that are open, of all stretches */
     uint64_t mapped_pages;  /* pages of the frames part that are mapped */
     unsigned cpu;           /* what this_cpu says, if `fixed_cpu` */

@@ -35,13 +35,12 @@ static const char *missing_in_pages(const struct kva_pages *pages)
         bool is_there;
         const char *field;
     } functions[] = {
-        {pages->reserve, "pages.reserve"}, {pages->release, "pages.release"},
-        {pages->open, "pages.open"},       {pages->close, "pages.close"},
-        {pages->map, "pages.map"},         {pages->unmap, "pages.unmap"},
-        {pages->pool, "pages.pool"},       {pages->drain, "pages.drain"},
-        {pages->drop, "pages.drop"},       {pages->table, "pages.table"},
-        {pages->wipe, "pages.wipe"},       {pages->untable, "pages.untable"},
-        {pages->stats, "pages.stats"},     {pages->this_cpu, "pages.this_cpu"},
+        {pages->reserve, "pages.reserve"},   {pages->release, "pages.release"}, {pages->open, "pages.open"},
+        {pages->close, "pages.close"},       {pages->map, "pages.map"},         {pages->unmap, "pages.unmap"},
+        {pages->pool, "pages.pool"},         {pages->drain, "pages.drain"},     {pages->drop, "pages.drop"},
+        {pages->piece, "pages.piece"},       {pages->unpiece, "pages.unpiece"}, {pages->trim, "pages.trim"},
+        {pages->table, "pages.table"},       {pages->untable, "pages.untable"}, {pages->stats, "pages.stats"},
+        {pages->this_cpu, "pages.this_cpu"},
     };
 
     for (size_t i = 0; i < sizeof functions / sizeof functions[0]; i++) {
@@ -210,43 +209,36 @@ static void set_up_space_config(struct kva_vm *vm, const struct kva_vm_config *c
     };
 }
 
-/** Tables for the reserve: a pointer for each page, a number for each page of the frames part. */
-static enum kva_status take_tables(struct kva_vm *vm)
-{
-    void *context = vm->pages.context;
-    uint64_t frames_bytes = vm->first + (uint64_t)vm->bytes - vm->frames_first;
+_Static_assert(KVA_VM_PIECE == SPARSE_PIECE, "a piece is what kva/vm.h says");
 
-    vm->table_bytes = (vm->bytes >> vm->page_shift) * sizeof *vm->table;
-    vm->frame_at_bytes = (frames_bytes >> vm->page_shift) * sizeof *vm->frame_at;
-    vm->table = vm->pages.table(context, vm->table_bytes);
-    if (!vm->table)
-        return KVA_ENOMEM;
-    vm->frame_at = vm->pages.table(context, vm->frame_at_bytes);
-    if (vm->frame_at)
-        return KVA_OK;
-    vm->pages.untable(context, (void *)vm->table, vm->table_bytes);
-    return KVA_ENOMEM;
+/** The bytes of the table, a pointer for each page of a stretch; and of the numbers, one for each page of its frames. */
+static uint64_t table_bytes(const struct kva_vm *vm, const struct kva_stretch *wish)
+{
+    return (wish->bytes >> vm->page_shift) * sizeof(struct kva_descriptor *);
 }
 
-static void give_tables(struct kva_vm *vm)
+static uint64_t numbers_bytes(const struct kva_vm *vm, const struct kva_stretch *wish)
 {
-    vm->pages.untable(vm->pages.context, vm->frame_at, vm->frame_at_bytes);
-    vm->pages.untable(vm->pages.context, (void *)vm->table, vm->table_bytes);
+    return (wish->frames >> vm->page_shift) * sizeof(uint32_t);
 }
 
-/** Tables and space over a reserve that was taken. */
-static enum kva_status furnish(struct kva_vm *vm, const struct kva_vm_config *config)
+/** How many pieces there may be, and how many are needed from the beginning: for the directories. */
+static void wish_for_tables(const struct kva_vm *vm, struct kva_stretch *wish)
 {
-    enum kva_status status = take_tables(vm);
+    uint64_t table = table_bytes(vm, wish);
+    uint64_t numbers = numbers_bytes(vm, wish);
 
-    if (status != KVA_OK)
-        return status;
-    set_up_space_config(vm, config);
-    vm->space = &vm->spaces[0];
-    status = kva_space_init(vm->space, &vm->space_config);
-    if (status != KVA_OK)
-        give_tables(vm);
-    return status;
+    wish->pieces = sparse_parts(table) + sparse_parts(numbers);
+    wish->given = sparse_parts(sparse_directory_bytes(table) + sparse_directory_bytes(numbers));
+}
+
+/** Tables over a stretch that was taken, which may be smaller than the wish: one directory behind the other. */
+static void set_up_tables(struct kva_vm *vm, const struct kva_stretch *wish)
+{
+    char *given = (char *)wish->tables + KVA_VM_PIECE;
+
+    sparse_init(&vm->table, wish->tables, given);
+    sparse_init(&vm->numbers, wish->tables, given + sparse_directory_bytes(table_bytes(vm, wish)));
 }
 
 /** Where hardened areas are strewn: anywhere in a part of the reserve, so far as it is larger than what they need. */
@@ -257,9 +249,10 @@ static uint64_t choose_scatter(struct kva_vm *vm, uint64_t first, uint64_t bytes
     return first + align_down(kva_vm_random_below(vm, bytes - KVA_VM_SCATTER), page_of(vm));
 }
 
-/** Reserve addresses and furnish them. */
+/** Reserve addresses, with tables and a space over them. */
 static enum kva_status settle(struct kva_vm *vm, const struct kva_vm_config *config, struct kva_stretch *wish)
 {
+    wish_for_tables(vm, wish);
     enum kva_status status = vm->pages.reserve(vm->pages.context, wish);
 
     if (status != KVA_OK)
@@ -268,7 +261,10 @@ static enum kva_status settle(struct kva_vm *vm, const struct kva_vm_config *con
     vm->first = (uintptr_t)wish->first;
     vm->bytes = (size_t)wish->bytes;
     vm->frames_first = wish->first + (wish->bytes - wish->frames);
-    status = furnish(vm, config);
+    set_up_tables(vm, wish);
+    set_up_space_config(vm, config);
+    vm->space = &vm->spaces[0];
+    status = kva_space_init(vm->space, &vm->space_config);
     if (status != KVA_OK)
         vm->pages.release(vm->pages.context, vm->stretch);
     return status;
@@ -421,7 +417,6 @@ static void end(struct kva_vm *vm)
     kva_frames_end(vm);
     (void)kva_space_abandon(vm->space);
     vm->pages.release(vm->pages.context, vm->stretch);
-    give_tables(vm);
     kva_nodes_fini(&vm->ledger);
     give_instance(vm);
 }
@@ -468,12 +463,27 @@ static void trim_bookkeeping(struct kva_vm *vm)
     struct kva_space *fresh = vm->space == &vm->spaces[0] ? &vm->spaces[1] : &vm->spaces[0];
 
     restart_nodes(vm);
-    vm->pages.wipe(vm->pages.context, (void *)vm->table, vm->table_bytes);
-    vm->pages.wipe(vm->pages.context, vm->frame_at, vm->frame_at_bytes);
     if (kva_space_init(fresh, &vm->space_config) != KVA_OK)
         return;
     (void)kva_space_abandon(vm->space);
     vm->space = fresh;
+}
+
+/** Give back what the bookkeeping does not need. Those who read it hold a CPU's lock, but for kva_vm_fault_describe: if that looks,
+ *  it may have found what is then hidden, and all stays as it is. The table's first piece stays anyway: the next areas will be
+ *  there. With all CPUs' locks. */
+static void give_back(struct kva_vm *vm)
+{
+    const struct kva_pages *pages = &vm->pages;
+
+    sparse_hide(&vm->table, 1);
+    atomic_thread_fence(memory_order_seq_cst); /* the other one is in kva_vm_fault_describe */
+    bool is_read = atomic_load_explicit(&vm->lookers, memory_order_relaxed) != 0;
+    sparse_settle(&vm->table, is_read, pages->unpiece, pages->context, vm->stretch);
+    sparse_hide(&vm->numbers, 0);
+    sparse_settle(&vm->numbers, false, pages->unpiece, pages->context, vm->stretch);
+    if (vm->all.areas == 0 && !is_read)
+        trim_bookkeeping(vm);
 }
 
 /** Level 3: with all locks held, whether what nobody owns is mapped as it should be. */
@@ -497,10 +507,10 @@ enum kva_status kva_vm_flush(struct kva_vm *vm)
     if (vm->pages.settle)
         vm->pages.settle(vm->pages.context, vm->stretch);
     kva_vm_stop_cpus(vm); /* no free looks at a table or a descriptor now */
-    if (vm->all.areas == 0)
-        trim_bookkeeping(vm);
+    give_back(vm);
     verify_mappings(vm);
     kva_vm_start_cpus(vm);
+    vm->pages.trim(vm->pages.context, vm->stretch);
     vm_leave(vm);
     return KVA_OK;
 }

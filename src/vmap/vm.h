@@ -3,12 +3,16 @@
 /**
  * What the files of vmap share: the instance, the descriptors of its areas, and the way from an address to one.
  *
- *      the reserve     | private part: vmalloc, per-CPU             | frames part: vmap, map_ram |
+ *      the reserve   |c| private part: vmalloc, per-CPU             | frames part: vmap, map_ram |
  *                      first                                        frames_first                 last
+ *                     c: a closed page that is nobody's, so that a touch in front of the first area faults, too
  *
  *      the space       tiles it: a busy segment for each area and its guard page, also for one that is parked
- *      the table       one pointer for each page: the descriptor of the area that STARTS there, else NULL. It is
- *                      addresses only, but for the pages of it that were written to
+ *      the table       one pointer for each page: the descriptor of the area that STARTS there, else NULL. It is sparse
+ *                      (src/base/sparse.h): only pieces of it have memory, for 32 MiB of pages of 4 KiB each. So is the table of
+ *                      numbers, which says for each page of the frames part that is mapped which frame is behind it.
+ *                      Whoever takes addresses has pieces for them first (kva_ready_tables); kva_vm_flush gives
+ *                      back those in which nothing is left
  *
  *      address --space (O(log n))--> segment --its start, table (O(1))--> descriptor
  *      start of an area -----------------------table (O(1))-------------> descriptor
@@ -35,6 +39,7 @@
  *   V8  What kva_vfree_ready is given names an area that waits for it.
  *   V9  A per-CPU chunk's areas name it. It is on the list of those without memory, or of those without objects, or has objects.
  *   V10 Pages that nobody owns are mapped as the page source has left them: protection, file, attributes.
+ *   V11 Of each piece of the tables it is known how many entries are in use.
  *
  * LOCKS, in the order in which they are taken. Without threads there are none.
  *   reclaim     one thread at a time asks reclaim callbacks, or changes their list. Held while they run
@@ -51,7 +56,8 @@
  *   3. The key holds the start, the kind and the state in one word. So where the step succeeds, a live vmalloc area
  *      starts at p at that moment, whatever has become of the descriptor since the entry was read.
  *   4. Of two frees of p, one makes the step; the other finds a key that is not live, or an entry that is empty.
- *   5. Who has claimed an area has it alone: all others leave alone what is not live, cached in their bin, or on the
+ *   5. A piece of the table is given back only with all CPUs' locks held, too; where there is none, the entry is empty.
+ *   6. Who has claimed an area has it alone: all others leave alone what is not live, cached in their bin, or on the
  *      parked list. Its other fields change without more ado, and are read by those who look (find, report, check) only
  *      with all locks held, while a cached area can change hands only under a CPU's.
  */
@@ -64,6 +70,7 @@
 
 #include "../base/list.h"
 #include "../base/memory.h"
+#include "../base/sparse.h"
 #include "../base/sync.h"
 #include "../engine/nodes.h"
 #include "../space/space.h"
@@ -217,8 +224,8 @@ struct kva_ram;
 struct kva_vm {
     /* What kva_vmalloc and kva_vfree read, and nobody writes but the stack of records that are ready. */
     uintptr_t first;
-    size_t bytes; /* of the reserve */
-    _Atomic(struct kva_descriptor *) *table;
+    size_t bytes;                      /* of the reserve */
+    struct sparse table;               /* of _Atomic(struct kva_descriptor *) */
     const struct kva_threads *threads; /* NULL: one at a time, no locks */
     struct kva_vm_cpu *cpu;            /* cpu_count of them */
     size_t fast_bytes;                 /* kva_vmalloc looks into the cache by itself up to this size */
@@ -242,11 +249,9 @@ struct kva_vm {
     struct kva_config space_config;
     struct kva_pages pages;
     void *stretch;
-    uint64_t table_bytes;
     uint64_t frames_first;
-    uint32_t
-        *frame_at; /* a table: the number of the frame behind each page of the frames part that is mapped */
-    uint64_t frame_at_bytes;
+    struct sparse numbers;    /* of uint32_t: the frame behind each page of the frames part that is mapped */
+    _Atomic unsigned lookers; /* calls of kva_vm_fault_describe under way */
 
     struct kva_tiling ledger; /* no tiling: the memory source, byte count and hooks that node caches want */
     struct kva_nodes areas;   /* descriptors */
@@ -473,9 +478,21 @@ static inline bool is_in_reserve(const struct kva_vm *vm, uintptr_t address)
     return address - vm->first < vm->bytes; /* wraps to a large number below the reserve */
 }
 
+/** The table's entries in a piece of it. */
+enum { PIECE_SLOTS = SPARSE_PIECE / sizeof(struct kva_descriptor *) };
+
+/** The number of the table's entry for an address. */
+static inline size_t slot_number(const struct kva_vm *vm, uintptr_t address)
+{
+    return (address - vm->first) >> vm->page_shift;
+}
+
+/** To be written only where kva_ready_tables was called for the address. */
 static inline _Atomic(struct kva_descriptor *) *table_slot(const struct kva_vm *vm, uintptr_t address)
 {
-    return &vm->table[(address - vm->first) >> vm->page_shift];
+    _Atomic(struct kva_descriptor *) *slots = (void *)vm->table.pieces;
+
+    return &slots[sparse_place(&vm->table, slot_number(vm, address), PIECE_SLOTS)];
 }
 
 static inline struct kva_descriptor *slot_read(const struct kva_vm *vm, uintptr_t address)
@@ -483,10 +500,18 @@ static inline struct kva_descriptor *slot_read(const struct kva_vm *vm, uintptr_
     return atomic_load_explicit(table_slot(vm, address), memory_order_acquire);
 }
 
-/** Let an area be found that is whole (or, with NULL, no longer). */
-static inline void slot_write(struct kva_vm *vm, uintptr_t address, struct kva_descriptor *area)
+/** Let an area be found that is whole, at an address at which there is none. */
+static inline void slot_fill(struct kva_vm *vm, uintptr_t address, struct kva_descriptor *area)
 {
+    sparse_count(&vm->table, slot_number(vm, address) / PIECE_SLOTS, 1, 0);
     atomic_store_explicit(table_slot(vm, address), area, memory_order_release);
+}
+
+/** Let the area that starts at an address be found no longer. */
+static inline void slot_clear(struct kva_vm *vm, uintptr_t address)
+{
+    sparse_count(&vm->table, slot_number(vm, address) / PIECE_SLOTS, 0, 1);
+    atomic_store_explicit(table_slot(vm, address), NULL, memory_order_release);
 }
 
 /** The area or short-lived map that starts at an address; NULL if none does. */
@@ -500,12 +525,15 @@ static inline struct kva_descriptor *area_at(const struct kva_vm *vm, uintptr_t 
 }
 
 /** Claim the live vmalloc area that starts at an address; NULL if there is none. With a CPU's lock or the instance's held;
- *  see the top. */
+ *  see the top. The entry is that of the address' page; the key says whether the area starts just there, as long as the bits for
+ *  kind and state are the address' own. */
 static inline struct kva_descriptor *claim_area(struct kva_vm *vm, uintptr_t address)
 {
-    struct kva_descriptor *area = area_at(vm, address);
     uintptr_t live = key_of(address, KVA_VM_VMALLOC, KVA_VM_LIVE);
 
+    if (!is_in_reserve(vm, address) || (address & KEY_BITS) != 0)
+        return NULL;
+    struct kva_descriptor *area = slot_read(vm, address);
     if (!area || area_key(area) != live)
         return NULL;
     if (!vm->threads || is_alone(vm->threads)) {
@@ -572,6 +600,10 @@ enum kva_status kva_obtain(struct kva_vm *vm, size_t size, unsigned flags, kva_v
 
 /** A random number in [0, bound - 1]. */
 uint64_t kva_vm_random_below(struct kva_vm *vm, uint64_t bound);
+
+/** Have tables for areas that start in the `areas` pages from `start` on, one at least, and for frames behind `frames` pages. KVA_OK, or why the page
+ *  source has none; then nothing has changed but that it may have given some. */
+enum kva_status kva_ready_tables(struct kva_vm *vm, uint64_t start, uint64_t areas, uint64_t frames);
 
 /** Take addresses for a wish; nothing is opened. */
 enum kva_status kva_place_area(struct kva_vm *vm, const struct kva_wish *wish, uint64_t *start);
@@ -679,10 +711,10 @@ static inline struct kva_taken cache_revive(const struct kva_vm *vm, struct kva_
     return taken;
 }
 
-/** Whether an area is of a sort that can be cached, room aside. */
+/** Whether a vmalloc area is of a sort that can be cached, room aside. */
 static inline bool is_cacheable(const struct kva_vm *vm, const struct kva_descriptor *area)
 {
-    return kind_of(area) == KVA_VM_VMALLOC && area->pages <= vm->cache_pages && !(area->flags & KVA_VM_HUGE);
+    return area->pages <= vm->cache_pages && !(area->flags & KVA_VM_HUGE);
 }
 
 /** Serve a wish out of some CPU's bins, if that can be. Without the instance's lock. */
@@ -783,11 +815,36 @@ void kva_unuse_frames(struct kva_frames *frames, const uint32_t *numbers, size_t
 enum kva_status kva_map_runs(struct kva_vm *vm, uint64_t start, const struct kva_frames *frames,
                              const uint32_t *numbers, size_t count);
 
-/** The numbers of the frames behind the pages from `start` on, which lies in the frames part. */
-static inline uint32_t *numbers_at(const struct kva_vm *vm, uint64_t start)
+/** Numbers of frames in a piece of their table. */
+enum { PIECE_NUMBERS = SPARSE_PIECE / sizeof(uint32_t) };
+
+/** Which page of the frames part starts at an address. */
+static inline size_t frame_page(const struct kva_vm *vm, uint64_t start)
 {
-    return &vm->frame_at[(start - vm->frames_first) >> vm->page_shift];
+    return (size_t)((start - vm->frames_first) >> vm->page_shift);
 }
+
+/** The numbers of the frames behind pages that are mapped, from `start` on: as many as lie side by side, *count at most. */
+static inline uint32_t *numbers_at(const struct kva_vm *vm, uint64_t start, size_t *count)
+{
+    uint32_t *numbers = (void *)vm->numbers.pieces;
+    size_t page = frame_page(vm, start);
+
+    *count = (size_t)min_u64(*count, PIECE_NUMBERS - page % PIECE_NUMBERS);
+    return &numbers[sparse_place(&vm->numbers, page, PIECE_NUMBERS)];
+}
+
+/** The numbers of the frames behind a map, side by side: copied, if they lie in two pieces. */
+const uint32_t *kva_numbers_of(const struct kva_vm *vm, const struct kva_descriptor *map, uint32_t *copy);
+
+/** Whether these are the numbers of the frames behind the pages from `start` on. */
+bool kva_has_numbers(const struct kva_vm *vm, uint64_t start, const uint32_t *numbers, size_t count);
+
+/** The pages from `start` on are no longer mapped. */
+void kva_forget_numbers(struct kva_vm *vm, uint64_t start, size_t count);
+
+/** Count one live map less of each of the frames behind an area's pages. */
+void kva_unuse_map(const struct kva_vm *vm, const struct kva_descriptor *area);
 
 /** A map with a segment of its own, of frames that were counted. */
 enum kva_status kva_take_map(struct kva_vm *vm, struct kva_frames *frames, const uint32_t *numbers,

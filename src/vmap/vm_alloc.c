@@ -133,6 +133,24 @@ enum kva_status kva_place_area(struct kva_vm *vm, const struct kva_wish *wish, u
     return kva_alloc(vm->space, &request, start);
 }
 
+/** Have pieces for `count` entries of a table from entry `at` on, `each` of them in a piece. */
+static enum kva_status ready_table(struct kva_vm *vm, struct sparse *table, uint64_t at, uint64_t count,
+                                   uint64_t each)
+{
+    return sparse_ensure(table, at / each, (at + (count - 1)) / each + 1, vm->pages.piece, vm->pages.context,
+                         vm->stretch);
+}
+
+enum kva_status kva_ready_tables(struct kva_vm *vm, uint64_t start, uint64_t areas, uint64_t frames)
+{
+    enum kva_status status =
+        ready_table(vm, &vm->table, slot_number(vm, (uintptr_t)start), areas, PIECE_SLOTS);
+
+    if (status != KVA_OK || frames == 0)
+        return status;
+    return ready_table(vm, &vm->numbers, frame_page(vm, start), frames, PIECE_NUMBERS);
+}
+
 void kva_publish_area(struct kva_vm *vm, struct kva_descriptor *area, uintptr_t key)
 {
     uint32_t longest = area->pages + area->guard;
@@ -140,7 +158,7 @@ void kva_publish_area(struct kva_vm *vm, struct kva_descriptor *area, uintptr_t 
     if (longest > atomic_load_explicit(&vm->longest, memory_order_relaxed))
         atomic_store_explicit(&vm->longest, longest, memory_order_relaxed);
     atomic_store_explicit(&area->key, key, memory_order_release);
-    slot_write(vm, start_of(area), area);
+    slot_fill(vm, start_of(area), area);
 }
 
 struct kva_descriptor *kva_enter_area(struct kva_vm *vm, const struct kva_wish *wish, uint64_t start)
@@ -345,8 +363,10 @@ static enum kva_status attempt_area(struct kva_vm *vm, void *context)
     enum kva_status status = kva_place_area(vm, wish, &start);
     if (status != KVA_OK)
         return status;
-    status = vm->pages.open(vm->pages.context, vm->stretch, start, bytes_of_pages(vm, wish->pages),
-                            (wish->flags & KVA_VM_HUGE) != 0);
+    status = kva_ready_tables(vm, start, 1, 0);
+    if (status == KVA_OK)
+        status = vm->pages.open(vm->pages.context, vm->stretch, start, bytes_of_pages(vm, wish->pages),
+                                (wish->flags & KVA_VM_HUGE) != 0);
     if (status != KVA_OK)
         (void)kva_free(vm->space, start);
     else
@@ -498,8 +518,9 @@ static enum kva_status enter_part(struct kva_vm *vm, const struct congruence *co
 
     wish.size = (size_t)congruence->parts[i].size;
     wish.pages = (uint32_t)(congruence->plan[i].size >> vm->page_shift) - vm->guard;
-    enum kva_status status =
-        vm->pages.open(vm->pages.context, vm->stretch, start, bytes_of_pages(vm, wish.pages), false);
+    enum kva_status status = kva_ready_tables(vm, start, 1, 0);
+    if (status == KVA_OK)
+        status = vm->pages.open(vm->pages.context, vm->stretch, start, bytes_of_pages(vm, wish.pages), false);
     if (status == KVA_OK) {
         struct kva_descriptor *area = kva_enter_area(vm, &wish, start);
         poison((char *)memory_of(area) + wish.size, area_bytes(vm, area) - wish.size);

@@ -4,9 +4,10 @@
  * What an address that faulted has to do with an instance, in one sentence. It names the nearest area: one byte before an
  * area is an underflow of that area, although the guard page that was hit belongs to the one before it.
  *
- * It runs in signal handlers: it takes no memory and no lock, and changes nothing. Other threads may go on meanwhile, so nothing
- * is followed but the table's entries, which point to descriptors or are NULL: the space, whose nodes may be in the middle
- * of a change, is not asked.
+ * It runs in signal handlers: it takes no memory and no lock, and changes nothing but the count of those who look. Other threads may
+ * go on meanwhile, so nothing is followed but the table's entries, which point to descriptors or are NULL: the space, whose
+ * nodes may be in the middle of a change, is not asked. While somebody looks, kva_vm_flush gives back neither tables nor
+ * descriptors.
  */
 #include "vm_words.h"
 
@@ -84,9 +85,16 @@ struct around {
     const struct kva_descriptor *after;  /* and the first one after it, if they are near; never a block */
 };
 
+/** The page of the reserve that an address lies on. */
 static uint64_t page_at(const struct kva_vm *vm, uintptr_t address)
 {
     return (address - vm->first) >> vm->page_shift;
+}
+
+/** The closed page in front of the reserve: nothing lies before it. */
+static bool is_in_front(const struct kva_vm *vm, uintptr_t address)
+{
+    return address < vm->first && vm->first - address <= page_of(vm);
 }
 
 static const struct kva_descriptor *entry_of_page(const struct kva_vm *vm, uint64_t at)
@@ -99,12 +107,18 @@ static bool is_block(const struct kva_descriptor *area)
     return kind_of(area) == KVA_VM_BLOCK;
 }
 
+/** How many pages before an address an area may begin that ends near it, by the longest area that there ever was. */
+static uint64_t reach_of(const struct kva_vm *vm)
+{
+    return (uint64_t)atomic_load_explicit(&vm->longest, memory_order_relaxed) + NEAR_PAGES;
+}
+
 /** Read the table backwards from an address, as far as the longest area would reach that there ever was, if it ended near. A map's
  *  entry comes before that of the block that it lies in, and both may hold the address. */
 static void look_before(const struct kva_vm *vm, uintptr_t address, struct around *around)
 {
     uint64_t at = page_at(vm, address);
-    uint64_t reach = (uint64_t)atomic_load_explicit(&vm->longest, memory_order_relaxed) + NEAR_PAGES;
+    uint64_t reach = is_in_front(vm, address) ? 0 : reach_of(vm);
 
     for (uint64_t i = 0; i < reach && i <= at && !around->holder; i++) {
         const struct kva_descriptor *area = entry_of_page(vm, at - i);
@@ -120,10 +134,10 @@ static void look_before(const struct kva_vm *vm, uintptr_t address, struct aroun
 /** Read it forwards. */
 static void look_after(const struct kva_vm *vm, uintptr_t address, struct around *around)
 {
-    uint64_t at = page_at(vm, address);
-    uint64_t end = min_u64(at + 1 + NEAR_PAGES, vm->bytes >> vm->page_shift);
+    uint64_t at = is_in_front(vm, address) ? 0 : page_at(vm, address) + 1;
+    uint64_t end = min_u64(at + NEAR_PAGES, vm->bytes >> vm->page_shift);
 
-    while (++at < end && !around->after) {
+    for (; at < end && !around->after; at++) {
         const struct kva_descriptor *area = entry_of_page(vm, at);
         if (area && !is_block(area))
             around->after = area;
@@ -221,6 +235,18 @@ static bool find_nearest(const struct kva_vm *vm, uintptr_t address, struct subj
     return nearest.found;
 }
 
+/** Look, and be counted meanwhile, so that nothing that is found is given back. */
+static bool look(const struct kva_vm *vm, uintptr_t address, struct subject *subject)
+{
+    struct kva_vm *counted = lockable(vm);
+
+    atomic_fetch_add_explicit(&counted->lookers, 1, memory_order_relaxed);
+    atomic_thread_fence(memory_order_seq_cst); /* the other one is in kva_vm_flush */
+    bool found = find_nearest(vm, address, subject);
+    atomic_fetch_sub_explicit(&counted->lookers, 1, memory_order_release);
+    return found;
+}
+
 size_t kva_vm_fault_describe(const struct kva_vm *vm, const void *address, bool write, char *text,
                              size_t bytes)
 {
@@ -230,10 +256,10 @@ size_t kva_vm_fault_describe(const struct kva_vm *vm, const void *address, bool 
     if (!text || bytes == 0)
         return 0;
     struct kva_text sentence = text_of(text, bytes);
-    if (!vm || !is_in_reserve(vm, at))
+    if (!vm || !(is_in_reserve(vm, at) || is_in_front(vm, at)))
         return 0;
     text_put(&sentence, write ? "write " : "read ");
-    if (find_nearest(vm, at, &subject)) {
+    if (look(vm, at, &subject)) {
         put_subject(&sentence, vm, &subject, at);
     } else {
         text_put(&sentence, "of ");

@@ -290,11 +290,88 @@ enum kva_status kva_use_frames(const struct kva_vm *vm, struct kva_frames *frame
     return KVA_OK;
 }
 
+/* ----------------------------------------------------------------------------------------------- numbers */
+
+/** Count pages whose numbers lie side by side at `start` as mapped, or no longer. */
+static void count_numbers(struct kva_vm *vm, uint64_t start, size_t more, size_t fewer)
+{
+    sparse_count(&vm->numbers, frame_page(vm, start) / PIECE_NUMBERS, (uint32_t)more, (uint32_t)fewer);
+}
+
+/** Note the numbers of the frames behind the pages from `start` on, which are mapped now. */
+static void note_numbers(struct kva_vm *vm, uint64_t start, const uint32_t *numbers, size_t count)
+{
+    for (size_t run; count > 0; count -= run, numbers += run, start += bytes_of_pages(vm, run)) {
+        run = count;
+        uint32_t *noted = numbers_at(vm, start, &run);
+        memcpy(noted, numbers, run * sizeof *noted);
+        count_numbers(vm, start, run, 0);
+    }
+}
+
+void kva_forget_numbers(struct kva_vm *vm, uint64_t start, size_t count)
+{
+    for (size_t run; count > 0; count -= run, start += bytes_of_pages(vm, run)) {
+        run = count;
+        (void)numbers_at(vm, start, &run);
+        count_numbers(vm, start, 0, run);
+    }
+}
+
+bool kva_has_numbers(const struct kva_vm *vm, uint64_t start, const uint32_t *numbers, size_t count)
+{
+    for (size_t run; count > 0; count -= run, numbers += run, start += bytes_of_pages(vm, run)) {
+        run = count;
+        const uint32_t *noted = numbers_at(vm, start, &run);
+        if (memcmp(noted, numbers, run * sizeof *noted) != 0)
+            return false;
+    }
+    return true;
+}
+
+const uint32_t *kva_numbers_of(const struct kva_vm *vm, const struct kva_descriptor *map, uint32_t *copy)
+{
+    const size_t count = map->pages;
+    size_t run = count;
+    const uint32_t *noted = numbers_at(vm, start_of(map), &run);
+
+    if (run == count)
+        return noted;
+    for (size_t done = 0; done < count; done += run) {
+        run = count - done;
+        noted = numbers_at(vm, start_of(map) + bytes_of_pages(vm, done), &run);
+        memcpy(&copy[done], noted, run * sizeof *copy);
+    }
+    return copy;
+}
+
+void kva_unuse_map(const struct kva_vm *vm, const struct kva_descriptor *area)
+{
+    uint64_t start = start_of(area);
+
+    for (size_t run, left = area->pages; left > 0; left -= run, start += bytes_of_pages(vm, run)) {
+        run = left;
+        const uint32_t *noted = numbers_at(vm, start, &run);
+        kva_unuse_frames(area->of, noted, run);
+    }
+}
+
+/** Count one live map more of each of the frames behind pages that are mapped. */
+static void use_map(struct kva_frames *frames, uint64_t start, size_t count)
+{
+    struct kva_bad bad;
+
+    for (size_t run; count > 0; count -= run, start += bytes_of_pages(frames->vm, run)) {
+        run = count;
+        const uint32_t *noted = numbers_at(frames->vm, start, &run);
+        (void)kva_use_frames(frames->vm, frames, noted, run, &bad);
+    }
+}
+
 /** Count the maps of a pool's frames anew: those that are live. */
 static void recount(struct kva_frames *frames)
 {
     struct kva_vm_area area = {0};
-    struct kva_bad bad;
     uint64_t left = frames->taken;
 
     for (uint64_t i = 0; left > 0; i++) {
@@ -305,7 +382,7 @@ static void recount(struct kva_frames *frames)
     frames->pending = 0;
     while (kva_look_next(frames->vm, &area) == KVA_OK) {
         if (is_live_map(&area) && area_at(frames->vm, area.start)->of == frames)
-            (void)kva_use_frames(frames->vm, frames, numbers_at(frames->vm, area.start), area.pages, &bad);
+            use_map(frames, area.start, area.pages);
     }
 }
 
@@ -320,8 +397,6 @@ void kva_frames_forget_pending(struct kva_vm *vm)
 enum kva_status kva_map_runs(struct kva_vm *vm, uint64_t start, const struct kva_frames *frames,
                              const uint32_t *numbers, size_t count)
 {
-    uint32_t *noted = numbers_at(vm, start);
-
     for (size_t i = 0, run; i < count; i += run) {
         run = run_of(&numbers[i], count - i);
         enum kva_status status = vm->pages.map(vm->pages.context, vm->stretch, start + bytes_of_pages(vm, i),
@@ -332,6 +407,6 @@ enum kva_status kva_map_runs(struct kva_vm *vm, uint64_t start, const struct kva
             vm->pages.unmap(vm->pages.context, vm->stretch, start, bytes_of_pages(vm, i));
         return status;
     }
-    memcpy(noted, numbers, count * sizeof *noted);
+    note_numbers(vm, start, numbers, count);
     return KVA_OK;
 }

@@ -65,7 +65,9 @@ void kva_drop_descriptor(struct kva_vm *vm, struct kva_descriptor *area)
 
 void kva_forget_area(struct kva_vm *vm, struct kva_descriptor *area)
 {
-    slot_write(vm, start_of(area), NULL);
+    if (kind_of(area) == KVA_VM_VMAP || kind_of(area) == KVA_VM_RAM)
+        kva_forget_numbers(vm, start_of(area), area->pages);
+    slot_clear(vm, start_of(area));
     count_out(&vm->all, area_bytes(vm, area));
     kva_drop_descriptor(vm, area);
 }
@@ -304,7 +306,8 @@ void kva_retire_area(struct kva_vm *vm, struct kva_descriptor *area, const void 
 {
     vm->slow_frees += is_counted(kind_of(area));
     area->owner = (void *)(uintptr_t)by;
-    if (!is_cacheable(vm, area) || !kva_cache_put(vm, area, by))
+    bool is_cached = kind_of(area) == KVA_VM_VMALLOC && is_cacheable(vm, area) && kva_cache_put(vm, area, by);
+    if (!is_cached)
         discard(vm, area);
 }
 

@@ -157,7 +157,7 @@ static void sum_up(const struct kva_vm *vm, struct kva_vm_stats *stats)
         .retries = vm->retries,
         .grown_in_place = vm->grown,
         .moved = vm->moved,
-        .table_bytes = vm->table_bytes + vm->frame_at_bytes,
+        .table_bytes = (vm->table.taken + vm->numbers.taken) * KVA_VM_PIECE,
     };
     count_states(vm, &sums.cached, stats);
     kva_ram_stats(vm, stats);
@@ -390,6 +390,27 @@ const char *kva_check_mappings(const struct kva_vm *vm, uint64_t *address)
     return vm->pages.check ? vm->pages.check(vm->pages.context, vm->stretch, &view, address) : NULL;
 }
 
+/** Of how many entries the tables' directories know. */
+static uint64_t count_entries(const struct sparse *table)
+{
+    uint64_t entries = 0;
+
+    for (uint64_t part = table->from; part < table->end; part++)
+        entries += table->directory[part].used;
+    return entries;
+}
+
+/** The entries of the table are those of areas, and of short-lived maps in their blocks. */
+static const char *check_tables(const struct kva_vm *vm)
+{
+    struct kva_vm_stats maps = {0};
+
+    kva_ram_stats(vm, &maps);
+    return count_entries(&vm->table) == vm->all.areas + maps.ram_live + maps.ram_parked
+               ? NULL
+               : "V11: the table's pieces do not hold as many entries as there are areas";
+}
+
 static const char *check_all(const struct kva_vm *vm, uint64_t *at)
 {
     struct walk walk = {0};
@@ -413,6 +434,8 @@ static const char *check_all(const struct kva_vm *vm, uint64_t *at)
         broken = kva_pcpu_check(vm);
     if (!broken)
         broken = check_counts(vm, &walk);
+    if (!broken)
+        broken = check_tables(vm);
     if (!broken)
         broken = check_frames(vm);
     return broken ? broken : kva_check_mappings(vm, at);

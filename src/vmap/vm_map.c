@@ -27,7 +27,9 @@ static enum kva_status attempt_map(struct kva_vm *vm, void *context)
     enum kva_status status = kva_place_area(vm, wish, &start);
     if (status != KVA_OK)
         return status;
-    status = kva_map_runs(vm, start, mapping->frames, mapping->numbers, wish->pages);
+    status = kva_ready_tables(vm, start, 1, wish->pages);
+    if (status == KVA_OK)
+        status = kva_map_runs(vm, start, mapping->frames, mapping->numbers, wish->pages);
     if (status != KVA_OK) {
         (void)kva_free(vm->space, start);
         return status;
@@ -124,7 +126,7 @@ enum kva_status kva_vunmap(struct kva_vm *vm, void *memory)
     vm_enter(vm);
     struct kva_descriptor *area = kva_live_area(vm, memory, KVA_VM_VMAP, &status);
     if (area) {
-        kva_unuse_frames(area->of, numbers_at(vm, start_of(area)), area->pages);
+        kva_unuse_map(vm, area);
         kva_retire_area(vm, area, CALLER());
         kva_purge_excess(vm);
         status = KVA_OK;

@@ -30,7 +30,7 @@
  * All of this is under the instance's lock. CPUs have blocks of their own not to do without it, but so that
  * what is mapped and unmapped there lies together.
  *
- * With each page of a block goes a number, that of the frame behind it (vm->frame_at): a key of which the index needs
+ * With each page of a block goes a number, that of the frame behind it (vm->numbers): a key of which the index needs
  * only a hash, and what tells the pool which frames a map lets go.
  */
 #include "../base/bits.h"
@@ -312,7 +312,9 @@ static struct kva_descriptor **chain_of(struct kva_ram *ram, const struct kva_fr
 
 static struct kva_descriptor **chain_of_map(const struct kva_vm *vm, const struct kva_descriptor *map)
 {
-    return chain_of(vm->ram, map->of, numbers_at(vm, start_of(map)), map->pages);
+    uint32_t copy[KVA_MAP_RAM_MOST];
+
+    return chain_of(vm->ram, map->of, kva_numbers_of(vm, map, copy), map->pages);
 }
 
 static void index_map(const struct kva_vm *vm, struct kva_descriptor *map)
@@ -380,8 +382,7 @@ static void grow_index(struct kva_vm *vm)
 static bool shows(const struct kva_vm *vm, const struct kva_descriptor *map, const struct kva_frames *frames,
                   const uint32_t *numbers, size_t count)
 {
-    return map->pages == count && map->of == frames &&
-           memcmp(numbers_at(vm, start_of(map)), numbers, count * sizeof *numbers) == 0;
+    return map->pages == count && map->of == frames && kva_has_numbers(vm, start_of(map), numbers, count);
 }
 
 /** A parked map of just these frames, taken out of the index; or NULL. */
@@ -404,7 +405,8 @@ static struct kva_descriptor *find_parked(const struct kva_vm *vm, const struct 
 static void forget_map(struct kva_vm *vm, struct kva_ram_block *block, struct kva_descriptor *map)
 {
     unindex_map(chain_of_map(vm, map), map);
-    slot_write(vm, start_of(map), NULL);
+    kva_forget_numbers(vm, start_of(map), map->pages);
+    slot_clear(vm, start_of(map));
     unsigned at = page_in_block(vm, block, start_of(map));
     bits_set(block->taken, at, at + map->pages, false);
     block->parked -= map->pages;
@@ -576,6 +578,11 @@ static enum kva_status add_block(struct kva_vm *vm, struct room *room)
     enum kva_status status = kva_place_area(vm, &wish, &start);
     if (status != KVA_OK)
         return status;
+    status = kva_ready_tables(vm, start, wish.pages, wish.pages); /* of all maps that will be in it */
+    if (status != KVA_OK) {
+        (void)kva_free(vm->space, start);
+        return status;
+    }
     struct kva_ram_block *block = kva_nodes_pop(&vm->blocks);
     *block = (struct kva_ram_block){.area = kva_enter_area(vm, &wish, start)};
     block->area->of = block;
@@ -803,7 +810,7 @@ void *kva_map_ram(struct kva_vm *vm, struct kva_frames *frames, const uint32_t *
 
 static enum kva_status unmap(struct kva_vm *vm, struct kva_descriptor *map, const void *by)
 {
-    kva_unuse_frames(map->of, numbers_at(vm, start_of(map)), map->pages);
+    kva_unuse_map(vm, map);
     if (map->owner) {
         park_map(vm, map);
     } else {

@@ -207,6 +207,7 @@ static void put_stats(struct writer *writer, const struct kva_vm_stats *stats)
         {"calls_map", calls->map},
         {"calls_unmap", calls->unmap},
         {"calls_pool", calls->pool},
+        {"calls_tables", calls->tables},
         {"weak_closes", stats->pages.weak_closes},
         {"weak_pages", stats->pages.weak_pages},
         {"mappings", stats->pages.mappings},

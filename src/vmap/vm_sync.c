@@ -105,5 +105,6 @@ enum kva_status kva_vm_fork_child(struct kva_vm *vm)
     lock_reset(&vm->lock);
     lock_reset(&vm->reclaim_lock);
     settle_calls(vm);
+    atomic_store_explicit(&vm->lookers, 0, memory_order_relaxed);
     return KVA_OK;
 }

@@ -23,11 +23,19 @@ static enum kva_status reserve(void *context, struct kva_stretch *wish)
 {
     struct kva_array_pages *pages = context;
     uintptr_t first = (uintptr_t)pages->memory;
+    uint64_t pieces = 1 + wish->given + wish->pieces; /* with piece 0 */
 
-    if (wish->bytes > sizeof pages->memory || wish->align > KVA_ARRAY_PAGE || first < wish->min ||
-        first + (wish->bytes - 1) > wish->max)
+    if (wish->bytes > sizeof pages->memory || pieces > KVA_ARRAY_PIECES || wish->align > KVA_ARRAY_PAGE ||
+        first < wish->min || first + (wish->bytes - 1) > wish->max)
         return KVA_ENOSPC;
-    fill(first, sizeof pages->memory, CLOSED);
+    pages->pieces = (uint32_t)pieces;
+    pages->tables = calloc((size_t)pieces, KVA_VM_PIECE);
+    if (!pages->tables)
+        return KVA_ENOMEM;
+    memset(pages->is_taken, 0, sizeof pages->is_taken);
+    memset(pages->is_taken, true, (size_t)wish->given + 1);
+    fill((uintptr_t)pages->front, sizeof pages->front + sizeof pages->memory, CLOSED);
+    wish->tables = pages->tables;
     wish->first = first;
     wish->handle = pages;
     return KVA_OK;
@@ -38,7 +46,8 @@ static void release(void *context, void *stretch)
     struct kva_array_pages *pages = context;
 
     (void)stretch;
-    fill((uintptr_t)pages->memory, sizeof pages->memory, CLOSED);
+    fill((uintptr_t)pages->front, sizeof pages->front + sizeof pages->memory, CLOSED);
+    free(pages->tables);
 }
 
 static enum kva_status open_range(void *context, void *stretch, uint64_t start, uint64_t bytes, bool huge)
@@ -100,10 +109,34 @@ static void *table(void *context, uint64_t bytes)
     return bytes <= SIZE_MAX ? calloc(1, (size_t)bytes) : NULL;
 }
 
-static void wipe(void *context, void *wiped, uint64_t bytes)
+static enum kva_status take_piece(void *context, void *stretch, uint32_t *number)
+{
+    struct kva_array_pages *pages = context;
+
+    (void)stretch;
+    for (uint32_t i = 1; i < pages->pieces; i++) {
+        if (pages->is_taken[i])
+            continue;
+        pages->is_taken[i] = true;
+        memset(pages->tables + (size_t)i * KVA_VM_PIECE, 0, KVA_VM_PIECE);
+        *number = i;
+        return KVA_OK;
+    }
+    return KVA_ENOMEM;
+}
+
+static void give_piece(void *context, void *stretch, uint32_t number)
+{
+    struct kva_array_pages *pages = context;
+
+    (void)stretch;
+    pages->is_taken[number] = false;
+}
+
+static void trim(void *context, void *stretch)
 {
     (void)context;
-    memset(wiped, 0, (size_t)bytes);
+    (void)stretch;
 }
 
 static void untable(void *context, void *dropped, uint64_t bytes)
@@ -138,8 +171,10 @@ struct kva_pages kva_array_pages_of(struct kva_array_pages *pages)
         .pool = make_pool,
         .drain = drain,
         .drop = drop,
+        .piece = take_piece,
+        .unpiece = give_piece,
+        .trim = trim,
         .table = table,
-        .wipe = wipe,
         .untable = untable,
         .this_cpu = this_cpu,
         .stats = read_stats,

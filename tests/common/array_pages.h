@@ -9,10 +9,14 @@
 
 #include <kva/vm.h>
 
-enum { KVA_ARRAY_PAGE = 64, KVA_ARRAY_PAGES = 64 };
+enum { KVA_ARRAY_PAGE = 64, KVA_ARRAY_PAGES = 64, KVA_ARRAY_PIECES = 8 };
 
 struct kva_array_pages {
-    _Alignas(KVA_ARRAY_PAGE) unsigned char memory[KVA_ARRAY_PAGES * KVA_ARRAY_PAGE];
+    _Alignas(KVA_ARRAY_PAGE) unsigned char front[KVA_ARRAY_PAGE]; /* the closed page in front */
+    unsigned char memory[KVA_ARRAY_PAGES * KVA_ARRAY_PAGE];
+    unsigned char *tables; /* all pieces, open at all times */
+    uint32_t pieces;       /* of them */
+    bool is_taken[KVA_ARRAY_PIECES];
 };
 
 /** The source; it serves one instance at a time. */

@@ -798,9 +798,11 @@ static void test_sentences_and_room(void **state)
         assert_memory_equal(text, whole, cut);
         assert_int_equal(text[bytes], 'x');
     }
+    assert_true(kva_vm_fault_describe(vm, memory - 1, true, text, sizeof(text)) > 0);
+    assert_non_null(strstr(text, "write 1 byte before the 1-page area ")); /* the first there is */
     struct kva_vm_stats stats = test_vm_stats(vm);
-    const uintptr_t outside[] = {0, (uintptr_t)stats.reserve_first - 1, (uintptr_t)stats.reserve_last + 1,
-                                 UINTPTR_MAX};
+    const uintptr_t outside[] = {0, (uintptr_t)stats.reserve_first - page - 1,
+                                 (uintptr_t)stats.reserve_last + 1, UINTPTR_MAX};
     for (size_t i = 0; i < sizeof(outside) / sizeof(outside[0]); i++) {
         strcpy(text, "old");
         assert_int_equal(kva_vm_fault_describe(vm, (const void *)outside[i], false, text, sizeof(text)), 0);

@@ -1140,7 +1140,9 @@ SPOIL(no_pool, config->pages.pool = NULL)
 SPOIL(no_drain, config->pages.drain = NULL)
 SPOIL(no_drop, config->pages.drop = NULL)
 SPOIL(no_table, config->pages.table = NULL)
-SPOIL(no_wipe, config->pages.wipe = NULL)
+SPOIL(no_piece, config->pages.piece = NULL)
+SPOIL(no_unpiece, config->pages.unpiece = NULL)
+SPOIL(no_trim, config->pages.trim = NULL)
 SPOIL(no_untable, config->pages.untable = NULL)
 SPOIL(no_this_cpu, config->pages.this_cpu = NULL)
 SPOIL(no_stats, config->pages.stats = NULL)
@@ -1190,7 +1192,9 @@ static const struct {
     ROW(no_drain, KVA_ENULL, "pages.drain"),
     ROW(no_drop, KVA_ENULL, "pages.drop"),
     ROW(no_table, KVA_ENULL, "pages.table"),
-    ROW(no_wipe, KVA_ENULL, "pages.wipe"),
+    ROW(no_piece, KVA_ENULL, "pages.piece"),
+    ROW(no_unpiece, KVA_ENULL, "pages.unpiece"),
+    ROW(no_trim, KVA_ENULL, "pages.trim"),
     ROW(no_untable, KVA_ENULL, "pages.untable"),
     ROW(no_this_cpu, KVA_ENULL, "pages.this_cpu"),
     ROW(no_stats, KVA_ENULL, "pages.stats"),

@@ -207,7 +207,8 @@ static bool vm_calls(void *state, struct target_calls *calls)
     if (kva_vm_stats_read(state, &stats) != KVA_OK)
         return false;
     const struct kva_vm_calls *made = &stats.pages.calls;
-    calls->all = made->reserve + made->open + made->close + made->map + made->unmap + made->pool;
+    calls->all =
+        made->reserve + made->open + made->close + made->map + made->unmap + made->pool + made->tables;
     calls->flushing = made->close + made->unmap;
     return true;
 }

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/** Memory for tables: see tables.h. */
+#define _GNU_SOURCE
+#include "tables.h"
+
+#include <string.h>
+#include <sys/mman.h>
+
+#include "../../src/base/arith.h"
+#include "../../src/base/sparse.h"
+
+#ifndef MADV_WIPEONFORK
+#define MADV_WIPEONFORK 18 /* Linux 4.14 */
+#endif
+#ifndef MADV_DONTNEED_LOCKED
+#define MADV_DONTNEED_LOCKED 24 /* Linux 5.18 */
+#endif
+
+enum piece_state { CLEAN = 0, TAKEN = 1, DIRTY = 2 };
+
+/** Pieces that are open from the beginning, and stay open, besides those that are given: one for the table of areas, one for the
+ *  rows of bits about pages. So the first area of an instance opens none. */
+enum { SPARE = 2 };
+
+static char *at_piece(const struct tables *tables, uint32_t piece)
+{
+    return tables->pieces + ((size_t)piece << SPARSE_SHIFT);
+}
+
+static size_t bytes_between(uint32_t from, uint32_t end)
+{
+    return (size_t)(end - from) << SPARSE_SHIFT;
+}
+
+static bool protect(struct tables *tables, char *from, size_t bytes, int protection)
+{
+    tables->calls++;
+    return mprotect(from, bytes, protection) == 0;
+}
+
+static bool advise(struct tables *tables, void *from, size_t bytes, int advice)
+{
+    tables->calls++;
+    return madvise(from, bytes, advice) == 0;
+}
+
+/* ------------------------------------------------------------------------------------------- life of a mapping */
+
+/** Where everything lies, by the wish; false if that is more than there are addresses. */
+static bool lay_out(struct tables *tables, const struct tables_wish *wish, uint64_t *pieces_at)
+{
+    const uint64_t page = wish->page;
+    const uint64_t end = 1 + wish->given + SPARE + wish->pieces;
+    uint64_t own;
+
+    if (end > UINT32_MAX || !align_up(wish->own + end, page, &own))
+        return false;
+    *pieces_at = 2 * page + own;
+    tables->end = (uint32_t)end;
+    tables->least = (uint32_t)(1 + wish->given + SPARE);
+    return align_up(*pieces_at + (end << SPARSE_SHIFT) + page, page, &tables->bytes) &&
+           tables->bytes <= SIZE_MAX;
+}
+
+/** Open what is open from the beginning. Piece 0 can only be read, where a page is no larger than a piece; else all pieces are
+ *  opened, which lie in pages together. */
+static bool open_first(struct tables *tables, uint64_t page)
+{
+    char *from = tables->mapping + page;
+    bool alone = page <= SPARSE_PIECE;
+
+    tables->open = alone ? tables->least : tables->end;
+    tables->least = tables->open;
+    return protect(tables, from, (size_t)(at_piece(tables, tables->open) - from), PROT_READ | PROT_WRITE) &&
+           (!alone || protect(tables, tables->pieces, SPARSE_PIECE, PROT_READ));
+}
+
+/** The word that tells a child of fork from its parent (Linux 4.14; before that it is 0 always: what is done for a child is right
+ *  for a parent, too). */
+static void set_word(struct tables *tables, uint64_t page)
+{
+    tables->is_first_process = (uint64_t *)(void *)(tables->mapping + page);
+    if (advise(tables, tables->mapping + page, (size_t)page, MADV_WIPEONFORK))
+        *tables->is_first_process = 1;
+}
+
+bool kva_port_tables_make(struct tables *tables, const struct tables_wish *wish)
+{
+    const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+    uint64_t pieces_at;
+
+    *tables = (struct tables){.calls = 1};
+    if (!lay_out(tables, wish, &pieces_at))
+        return false;
+    void *mapping = mmap(NULL, (size_t)tables->bytes, PROT_NONE, flags, -1, 0);
+    if (mapping == MAP_FAILED)
+        return false;
+    tables->mapping = mapping;
+    tables->own = tables->mapping + 2 * wish->page;
+    tables->state = (unsigned char *)tables->own + wish->own;
+    tables->pieces = tables->mapping + pieces_at;
+    (void)advise(tables, mapping, (size_t)tables->bytes, MADV_DONTDUMP);
+    (void)advise(tables, mapping, (size_t)tables->bytes, MADV_NOHUGEPAGE); /* a few entries are few pages */
+    if (!open_first(tables, wish->page)) {
+        kva_port_tables_end(tables);
+        return false;
+    }
+    set_word(tables, wish->page);
+    tables->lowest = (uint32_t)wish->given + 1;
+    memset(tables->state, TAKEN, tables->lowest);
+    return true;
+}
+
+void kva_port_tables_end(struct tables *tables)
+{
+    (void)munmap(tables->mapping, (size_t)tables->bytes);
+}
+
+/* -------------------------------------------------------------------------------------------- giving back */
+
+/** Drop what free pieces hold. Locked memory is dropped by a call of its own, or else replaced. */
+static bool drop(struct tables *tables, uint32_t from, uint32_t end)
+{
+    const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED;
+    char *at = at_piece(tables, from);
+    size_t bytes = bytes_between(from, end);
+
+    if (advise(tables, at, bytes, MADV_DONTNEED) || advise(tables, at, bytes, MADV_DONTNEED_LOCKED))
+        return true;
+    tables->calls++;
+    if (mmap(at, bytes, PROT_READ | PROT_WRITE, flags, -1, 0) == MAP_FAILED)
+        return false;
+    (void)advise(tables, at, bytes, MADV_DONTDUMP);
+    (void)advise(tables, at, bytes, MADV_NOHUGEPAGE);
+    return true;
+}
+
+/** The end of the dirty pieces from `from` on. */
+static uint32_t end_of_dirty(const struct tables *tables, uint32_t from)
+{
+    while (from < tables->open && tables->state[from] == DIRTY)
+        from++;
+    return from;
+}
+
+static void drop_dirty(struct tables *tables)
+{
+    for (uint32_t from = 1, end; tables->dirty > 0 && from < tables->open; from = end + 1) {
+        end = end_of_dirty(tables, from);
+        if (end == from || !drop(tables, from, end))
+            continue;
+        memset(&tables->state[from], CLEAN, end - from);
+        tables->dirty -= end - from;
+    }
+}
+
+void kva_port_tables_trim(struct tables *tables)
+{
+    uint32_t open = tables->open;
+
+    drop_dirty(tables);
+    while (open > tables->least && tables->state[open - 1] == CLEAN)
+        open--;
+    if (open < tables->open &&
+        protect(tables, at_piece(tables, open), bytes_between(open, tables->open), PROT_NONE))
+        tables->open = open;
+}
+
+void kva_port_tables_give(struct tables *tables, uint32_t piece)
+{
+    tables->state[piece] = DIRTY;
+    tables->dirty++;
+    if (piece < tables->lowest)
+        tables->lowest = piece;
+}
+
+/* -------------------------------------------------------------------------------------------------- taking */
+
+static bool open_to(struct tables *tables, uint32_t end)
+{
+    if (!protect(tables, at_piece(tables, tables->open), bytes_between(tables->open, end),
+                 PROT_READ | PROT_WRITE))
+        return false;
+    tables->open = end;
+    return true;
+}
+
+/** Open an eighth more, so that many pieces take few calls; or else one. */
+static bool grow(struct tables *tables)
+{
+    uint32_t left = tables->end - tables->open;
+    uint32_t more = tables->open / 8 > 1 ? tables->open / 8 : 1;
+
+    if (left == 0)
+        return false;
+    return open_to(tables, tables->open + (more < left ? more : left)) ||
+           (more > 1 && open_to(tables, tables->open + 1));
+}
+
+bool kva_port_tables_take(struct tables *tables, uint32_t *piece)
+{
+    while (tables->lowest < tables->open && tables->state[tables->lowest] == TAKEN)
+        tables->lowest++;
+    uint32_t taken = tables->lowest;
+    if (taken == tables->open && !grow(tables))
+        return false;
+    if (tables->state[taken] == DIRTY) {
+        if (!drop(tables, taken, taken + 1))
+            memset(at_piece(tables, taken), 0, SPARSE_PIECE);
+        tables->dirty--;
+    }
+    tables->state[taken] = TAKEN;
+    *piece = taken;
+    tables->lowest++;
+    return true;
+}
