@@ -739,7 +739,7 @@ struct kva_frames;
  *           KVA_ESIZE    count is 0 or too large
  *           KVA_ENOMEM   no memory for its bookkeeping, or the system has none, or no file descriptor (Linux: each pool
  *                        keeps one)
- *  Cost:    O(1), three calls; 4 bytes a frame, taken as frames are used
+ *  Cost:    O(1), five calls; 4 bytes a frame, taken as frames are used
  *  Locking: Instance
  *  Failure: nothing has changed
  */
@@ -815,7 +815,8 @@ intptr_t kva_frames_descriptor(const struct kva_frames *frames);
  *           KVA_ENOENT   a frame that was not taken from the pool
  *           KVA_ENOSPC, KVA_ENOMEM, KVA_ELIMIT   as kva_vm_alloc. KVA_ENOSPC also when one frame would be in more than 2^32 - 2
  *                        maps, those that other threads are making included
- *  Cost:    O(log n + count), a call for each run of consecutive numbers
+ *  Cost:    O(log n + count), a call for each run of consecutive numbers; and for tables, two more at most where no map has been
+ *           near (of a map of many GiB, one for each eighth by which they grow)
  *  Locking: Instance
  *  Failure: nothing was mapped; but what was cached or parked may have been purged
  */
@@ -851,7 +852,7 @@ enum kva_status kva_vunmap(struct kva_vm *vm, void *memory);
  *  Out:     memory   the first byte
  *  Returns: as kva_vm_map
  *  Cost:    found again: O(count), no call, unless many parked maps of more than 8 frames agree in 8 of them. Else O(log n + count),
- *           a call for each run of consecutive numbers; and at times a flush of a block, which is one call for a block without
+ *           a call for each run of consecutive numbers, for tables as kva_vm_map; and at times a flush of a block, which is one call for a block without
  *           live maps. More than KVA_MAP_RAM_MOST frames: as kva_vm_map
  *  Locking: Instance
  *  Failure: as kva_vm_map

@@ -747,6 +747,12 @@ static struct run open_in(const struct stretch *stretch, struct run range)
     return run;
 }
 
+static bool is_all_shut(const struct stretch *stretch, struct run run)
+{
+    return row_first(&stretch->rows, ROW_OPEN, run.from, run.end) == run.end;
+}
+
+/** Whether a run whose pages are all alike is shut. */
 static bool is_shut(const struct stretch *stretch, struct run run)
 {
     return !row_bit(&stretch->rows, ROW_OPEN, run.from);
@@ -830,22 +836,25 @@ static struct run blocks_of(struct run run)
     return blocks;
 }
 
-/** Whether a page of the run is weak or owed. Rows are not touched where nothing was ever noted. */
-static bool is_in_debt(const struct stretch *stretch, struct run run)
+/** Where there are debts: whether a page of the run is weak or owed. */
+static bool is_among_debts(const struct stretch *stretch, struct run run)
 {
-    if (!has_debts(stretch))
-        return false;
     struct run blocks = blocks_of(run);
+
     if (bits_first(stretch->blocks, blocks.from, blocks.end) >= blocks.end)
         return false;
     return row_first(&stretch->rows, ROW_WEAK, run.from, run.end) < run.end ||
            row_first(&stretch->rows, ROW_OWED, run.from, run.end) < run.end;
 }
 
+/** Whether a page of the run is weak or owed. Hardly ever is there any such page. */
+static inline bool is_in_debt(const struct stretch *stretch, struct run run)
+{
+    return has_debts(stretch) && is_among_debts(stretch, run);
+}
+
 static void note_debt(struct stretch *stretch, struct run run, enum debt debt)
 {
-    if (debt == NO_DEBT && !is_in_debt(stretch, run))
-        return;
     struct run blocks = blocks_of(run);
     stretch->stats.weak_pages -= row_count(&stretch->rows, ROW_WEAK, run.from, run.end);
     stretch->owed_count -= row_count(&stretch->rows, ROW_OWED, run.from, run.end);
@@ -855,6 +864,12 @@ static void note_debt(struct stretch *stretch, struct run run, enum debt debt)
     stretch->owed_count += debt == OWED ? length(run) : 0;
     if (debt != NO_DEBT)
         bits_set(stretch->blocks, blocks.from, blocks.end, true);
+}
+
+static inline void forget_debt(struct stretch *stretch, struct run run)
+{
+    if (is_in_debt(stretch, run))
+        note_debt(stretch, run, NO_DEBT);
 }
 
 /** The first page from `from` on, and before `end`, that is weak or owed; `end` if there is none. */
@@ -916,8 +931,6 @@ static uint64_t seams_in(const struct stretch *stretch, struct run run)
 /** The ends of mappings in a run and at both of its ends: where open meets shut, and the seams. */
 static uint64_t ends_in(const struct stretch *stretch, struct run run)
 {
-    if (row_first(&stretch->rows, ROW_OPEN, run.from, run.end) >= run.end) /* all is shut */
-        return before_is_open(stretch, run) + (uint64_t)behind_is_open(stretch, run);
     return row_count_changes(&stretch->rows, ROW_OPEN, run.from, run.end + 1) + seams_in(stretch, run);
 }
 
@@ -1019,7 +1032,7 @@ static void note_run(struct stretch *stretch, struct run run, bool is_open, uint
         set_seam(stretch, run.end);
     if (stretch->has_huge && !is_of_frames(stretch, run))
         row_set(&stretch->rows, ROW_HUGE, run.from, run.end, false);
-    note_debt(stretch, run, NO_DEBT);
+    forget_debt(stretch, run);
 }
 
 /** Whether large areas may still take mappings of their own. */
@@ -1149,7 +1162,7 @@ static void close_open(struct stretch *stretch, struct run run)
     if (stretch->guards &&
         (!is_in_debt(stretch, run) || protect(stretch, run, PROT_READ | PROT_WRITE, calls)) &&
         mark_even_locked(stretch, run)) {
-        note_debt(stretch, run, NO_DEBT);
+        forget_debt(stretch, run);
         return;
     }
     if (!shut_at_any_price(stretch, run, ends_of(stretch, run)) && !deny(stretch, run))
@@ -1254,8 +1267,8 @@ static void pay(struct stretch *stretch, struct run debt)
     uint64_t weak_closes = stretch->stats.weak_closes;
 
     stretch->next_debt = debt.end;
-    note_debt(stretch, (struct run){debt.from, all.from}, NO_DEBT);
-    note_debt(stretch, (struct run){all.end, debt.end}, NO_DEBT);
+    forget_debt(stretch, (struct run){debt.from, all.from});
+    forget_debt(stretch, (struct run){all.end, debt.end});
     if (is_of_frames(stretch, debt))
         close_frames(stretch, debt);
     else
@@ -1376,7 +1389,7 @@ static enum kva_status unmark(struct stretch *stretch, struct run run)
         return why_refused(stretch);
     if (stretch->guards && !advise(stretch, run, MADV_GUARD_REMOVE, calls))
         return why_refused(stretch);
-    note_debt(stretch, run, NO_DEBT);
+    forget_debt(stretch, run);
     return KVA_OK;
 }
 
@@ -1521,7 +1534,7 @@ static enum kva_status map_frames(void *context, void *handle, uint64_t start, v
 
     (void)context;
     pay_some(stretch);
-    uint64_t now = ends_in(stretch, run);
+    uint64_t now = is_all_shut(stretch, run) ? ends_if_shut(stretch, run) : ends_in(stretch, run);
     if (!has_room_for_ends(stretch, now, 2)) /* each end is one, or a seam */
         return KVA_ELIMIT;
     enum kva_status status = prepare_rows(stretch, run);
@@ -1771,7 +1784,7 @@ static void shut_idle(struct stretch *stretch, struct run part)
 /** Whether all pages of a part of the rows are shut: then no row has anything to say of them. */
 static bool is_idle(const struct stretch *stretch, struct run part)
 {
-    return row_first(&stretch->rows, ROW_OPEN, part.from, part.end) == part.end && !is_in_debt(stretch, part);
+    return is_all_shut(stretch, part) && !is_in_debt(stretch, part);
 }
 
 /** Give back the rows of pages that are all shut. A grain that is open though no area is in it is shut for that, unless it lies

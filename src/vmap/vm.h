@@ -834,11 +834,18 @@ static inline uint32_t *numbers_at(const struct kva_vm *vm, uint64_t start, size
     return &numbers[sparse_place(&vm->numbers, page, PIECE_NUMBERS)];
 }
 
-/** The numbers of the frames behind a map, side by side: copied, if they lie in two pieces. */
-const uint32_t *kva_numbers_of(const struct kva_vm *vm, const struct kva_descriptor *map, uint32_t *copy);
+/** The numbers of the frames behind a map that lie in two pieces, copied to lie side by side. */
+const uint32_t *kva_copy_numbers(const struct kva_vm *vm, const struct kva_descriptor *map, uint32_t *copy);
 
-/** Whether these are the numbers of the frames behind the pages from `start` on. */
-bool kva_has_numbers(const struct kva_vm *vm, uint64_t start, const uint32_t *numbers, size_t count);
+/** The numbers of the frames behind a map, side by side: in `copy`, if they have to be copied. */
+static inline const uint32_t *numbers_of(const struct kva_vm *vm, const struct kva_descriptor *map,
+                                         uint32_t *copy)
+{
+    size_t run = map->pages;
+    const uint32_t *noted = numbers_at(vm, start_of(map), &run);
+
+    return run == map->pages ? noted : kva_copy_numbers(vm, map, copy);
+}
 
 /** The pages from `start` on are no longer mapped. */
 void kva_forget_numbers(struct kva_vm *vm, uint64_t start, size_t count);

@@ -318,28 +318,11 @@ void kva_forget_numbers(struct kva_vm *vm, uint64_t start, size_t count)
     }
 }
 
-bool kva_has_numbers(const struct kva_vm *vm, uint64_t start, const uint32_t *numbers, size_t count)
+const uint32_t *kva_copy_numbers(const struct kva_vm *vm, const struct kva_descriptor *map, uint32_t *copy)
 {
-    for (size_t run; count > 0; count -= run, numbers += run, start += bytes_of_pages(vm, run)) {
-        run = count;
-        const uint32_t *noted = numbers_at(vm, start, &run);
-        if (memcmp(noted, numbers, run * sizeof *noted) != 0)
-            return false;
-    }
-    return true;
-}
-
-const uint32_t *kva_numbers_of(const struct kva_vm *vm, const struct kva_descriptor *map, uint32_t *copy)
-{
-    const size_t count = map->pages;
-    size_t run = count;
-    const uint32_t *noted = numbers_at(vm, start_of(map), &run);
-
-    if (run == count)
-        return noted;
-    for (size_t done = 0; done < count; done += run) {
-        run = count - done;
-        noted = numbers_at(vm, start_of(map) + bytes_of_pages(vm, done), &run);
+    for (size_t done = 0, run; done < map->pages; done += run) {
+        run = map->pages - done;
+        const uint32_t *noted = numbers_at(vm, start_of(map) + bytes_of_pages(vm, done), &run);
         memcpy(&copy[done], noted, run * sizeof *copy);
     }
     return copy;

@@ -293,20 +293,24 @@ static struct kva_descriptor **chain_at(struct kva_ram *ram, size_t number)
     return &ram->more_chains[table][number - ((size_t)CHAINS << table)];
 }
 
-/** Which chain a map hangs on, by its pool, its length and its frames: all of up to 8, of more every second, third... Each number
- *  is mixed in by 2^64 over the golden ratio, of whose product the upper half depends on all bits. Chains that there are not yet
- *  are those that they are to be split off from. */
+/** Two numbers of frames, from number i on; or the last one alone. */
+static uint64_t pair_at(const uint32_t *numbers, size_t count, size_t i)
+{
+    return i + 1 < count ? numbers[i] | (uint64_t)numbers[i + 1] << 32 : numbers[i];
+}
+
+/** Which chain a map hangs on, by its pool, its length and its frames: all of up to 8, of more every second pair, every third... Each
+ *  pair is mixed in by 2^64 over the golden ratio, of whose product the upper half depends on all bits. Chains that there are not
+ *  yet are those that they are to be split off from. */
 static struct kva_descriptor **chain_of(struct kva_ram *ram, const struct kva_frames *frames,
                                         const uint32_t *numbers, size_t count)
 {
-    const size_t step = (count + 7) / 8;
+    const size_t step = 2 * ((count + 7) / 8);
     uint64_t key = (uintptr_t)frames ^ count;
 
-    for (size_t i = 0; i < count; i += step) {
-        key = (key ^ numbers[i]) * UINT64_C(0x9e3779b97f4a7c15);
-        key ^= key >> 32;
-    }
-    size_t number = (size_t)key & (2 * ram->half - 1);
+    for (size_t i = 0; i < count; i += step)
+        key = (key ^ key >> 32 ^ pair_at(numbers, count, i)) * UINT64_C(0x9e3779b97f4a7c15);
+    size_t number = (size_t)(key >> 32) & (2 * ram->half - 1);
     return chain_at(ram, number < ram->chains ? number : number - ram->half);
 }
 
@@ -314,7 +318,7 @@ static struct kva_descriptor **chain_of_map(const struct kva_vm *vm, const struc
 {
     uint32_t copy[KVA_MAP_RAM_MOST];
 
-    return chain_of(vm->ram, map->of, kva_numbers_of(vm, map, copy), map->pages);
+    return chain_of(vm->ram, map->of, numbers_of(vm, map, copy), map->pages);
 }
 
 static void index_map(const struct kva_vm *vm, struct kva_descriptor *map)
@@ -382,7 +386,10 @@ static void grow_index(struct kva_vm *vm)
 static bool shows(const struct kva_vm *vm, const struct kva_descriptor *map, const struct kva_frames *frames,
                   const uint32_t *numbers, size_t count)
 {
-    return map->pages == count && map->of == frames && kva_has_numbers(vm, start_of(map), numbers, count);
+    uint32_t copy[KVA_MAP_RAM_MOST];
+
+    return map->pages == count && map->of == frames &&
+           memcmp(numbers_of(vm, map, copy), numbers, count * sizeof *numbers) == 0;
 }
 
 /** A parked map of just these frames, taken out of the index; or NULL. */
