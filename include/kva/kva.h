@@ -534,7 +534,8 @@ enum kva_status kva_space_grow(struct kva_space *space, uint64_t first, uint64_t
  *           holes in the window before the answer that are long enough (size) yet too short to hold size
  *           bytes at every offset (size + align - quantum); see docs/theory/rb.md. With the bt engine k = 0
  *           at a declared alignment class. Flushing and reclaiming come on top: whatever other threads do, there are
- *           at most four searches and four flushes, and for each reclaim callback one search and two flushes more
+ *           at most four searches and four flushes, and for each reclaim callback one search and two flushes more. With
+ *           pools, each search but the first follows a drain: O(p log n) for p pooled segments
  *  Locking: Space; dropped while callbacks run. KVA_ENOSPC is returned only when all that was parked before the call, by any
  *           thread, has become free, and is true of one moment of the call: with pools, the search follows a drain, and
  *           all CPUs' locks are held for both
@@ -585,7 +586,8 @@ enum kva_status kva_alloc_congruent(struct kva_space *space, const struct kva_re
  *           KVA_ERANGE     part of the range lies outside the space
  *           KVA_EREENTRY   called from inside the flush callback
  *  Cost:    O((d + 1) log n) for d deferred segments in the way. Flushing comes on top: whatever other threads do, there
- *           are at most three looks at the range and two flushes
+ *           are at most three looks at the range and two flushes. So do, with pools, two drains at most: O(p log n) for p
+ *           pooled segments
  *  Locking: Space; dropped during a flush. With pools, all CPUs' locks at once for the last look
  *  Failure: nothing has changed; except that KVA_ENOMEM, and with threads KVA_EEXIST, may come after a flush
  */
@@ -625,7 +627,7 @@ enum kva_status kva_free(struct kva_space *space, uint64_t start);
  *           KVA_ERANGE      the range reaches beyond the segment
  *           KVA_ENOMEM      no node memory; cannot happen for a whole segment, for an end of one that touches a
  *                           free segment, or after kva_preload. (Of a range that a pool has handed out it cannot happen for
- *                           the whole, or after kva_preload)
+ *                           all of it, or after kva_preload)
  *           KVA_EREENTRY    called from inside the flush callback
  *  Cost:    O(log n)
  *  Locking: Space
@@ -649,8 +651,8 @@ enum kva_status kva_free_range(struct kva_space *space, uint64_t start, uint64_t
  *           KVA_EUNKNOWN, KVA_EINTERIOR, KVA_EDOUBLE, KVA_EDEFERRED, KVA_EREENTRY   as kva_free
  *           KVA_ESIZE      size is 0
  *           KVA_EWRAP      the end passes 2^64 - 1
- *  Cost:    O(log n)
- *  Locking: Space
+ *  Cost:    O(log n). With pools, growing that finds no room drains them, O(p log n) for p pooled segments, and tries again
+ *  Locking: Space; with pools, all CPUs' locks for a drain
  *  Failure: nothing has changed
  */
 enum kva_status kva_resize(struct kva_space *space, uint64_t start, uint64_t size);
@@ -779,7 +781,7 @@ enum kva_status kva_space_fork_child(struct kva_space *space);
  *  In:      operations   how many calls of kva_alloc, kva_reserve, kva_free_range, kva_resize or
  *                        kva_space_grow are to follow; a congruent allocation counts once for each part.
  *                        Calls that give segments back may come in between
- *  Returns: KVA_OK        none of them will return KVA_ENOMEM (with pools: but where it has to drain them)
+ *  Returns: KVA_OK        none of them will return KVA_ENOMEM (with pools: unless it has to drain them)
  *           KVA_ENOMEM    the source refused; what it had given for this call is given back
  *           KVA_ENULL     space is NULL or not initialised
  *           KVA_EREENTRY  called from inside the flush callback

@@ -26,7 +26,11 @@ enum kva_status kva_diagnose_start(const struct kva_space *space, uint64_t start
 enum kva_status kva_refuse_start(const struct kva_space *space, const char *where, uint64_t start)
 {
     enum kva_status status = kva_diagnose_start(space, start);
+    struct kva_object object;
 
+    if (status == KVA_OK &&
+        kva_pool_object(space, start, &object)) /* handed out there since another thread gave it back */
+        status = KVA_EDOUBLE;
     if (status != KVA_OK)
         return misuse(space, status, where, start);
     kva_report_corruption(&space->tiling->hooks, where,

@@ -301,14 +301,21 @@ static struct kva_span *span_with_free(struct kva_space *space, struct kva_cpu *
     return span ? adopt(pools, cpu, span) : NULL;
 }
 
-/** The lowest free object of a span, which has one, is not free any more. */
-static uint32_t take_lowest(struct kva_pools *pools, struct kva_span *span)
+/** The lowest free object of a span, which has one. */
+static uint32_t lowest_free(const struct kva_span *span)
 {
     uint32_t word = 0;
 
     while (span->is_free[word] == 0)
         word++;
-    uint32_t index = word * 32 + (uint32_t)__builtin_ctz(span->is_free[word]);
+    return word * 32 + (uint32_t)__builtin_ctz(span->is_free[word]);
+}
+
+/** It is not free any more. */
+static uint32_t take_lowest(struct kva_pools *pools, struct kva_span *span)
+{
+    uint32_t index = lowest_free(span);
+
     clear_bit(span->is_free, index);
     pools->empty_spans -= span->free == span->count;
     if (--span->free == 0)
@@ -454,11 +461,9 @@ static uint32_t end_of_run(const struct kva_span *span, uint32_t first)
 /** The lowest free objects of a span go back to the tree. KVA_ENOMEM: nothing was done. */
 static enum kva_status break_off(struct kva_space *space, struct kva_span *span)
 {
-    uint32_t first = 0;
-
-    while (!get_bit(span->is_free, first))
-        first++;
+    uint32_t first = lowest_free(span);
     uint32_t last = end_of_run(span, first);
+
     begin_compound(space);
     enum kva_status status = cut_out(space, span, first, last);
     if (status == KVA_OK)

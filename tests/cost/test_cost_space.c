@@ -582,6 +582,38 @@ static void many_pooled(uint64_t size)
         assert_int_equal(kva_free(&space, starts[i]), KVA_OK);
 }
 
+/** What finds no room drains the pools first. */
+static void allocate_too_much(uint64_t round)
+{
+    struct kva_request request = kva_request_of(UINT64_C(1) << 62);
+    enum kva_status status;
+    uint64_t start;
+
+    (void)round;
+    counting(status = kva_alloc(&space, &request, &start));
+    assert_int_equal(status, KVA_ENOSPC);
+}
+
+static void reserve_what_is_pooled(uint64_t round)
+{
+    enum kva_status status;
+
+    (void)round;
+    counting(status = kva_reserve(&space, starts[0], SIZE, NULL, NULL));
+    assert_int_equal(status, KVA_OK);
+    assert_int_equal(kva_free(&space, starts[0]), KVA_OK);
+}
+
+/** The object after it is live, so that this one cannot grow. */
+static void grow_an_object_in_vain(uint64_t round)
+{
+    enum kva_status status;
+
+    (void)round;
+    counting(status = kva_resize(&space, starts[1], 4 * SIZE));
+    assert_int_equal(status, KVA_ENOSPC);
+}
+
 /** All of them: each span is free. */
 static void many_free_spans(uint64_t size)
 {
@@ -644,6 +676,8 @@ static const struct cost_line lines[] = {
     COST_LINE("kva_alloc", "O(log n)", "segments, in vain", COST_LOGARITHM, many_segments, allocate_in_vain),
     COST_LINE("kva_alloc", "O(log n)", "objects of a pool", COST_LOGARITHM, many_live_objects,
               allocate_object, .at_times = true),
+    COST_LINE("kva_alloc", "O(p log n)", "pooled objects, in vain", COST_N_LOG_N, many_pooled,
+              allocate_too_much, SELDOM),
     COST_LINE("kva_alloc", "O((k + 1) log n)", "holes that are too short", COST_N_LOG_N, short_holes,
               allocate_beyond_short_holes, SELDOM),
     COST_LINE("kva_alloc_congruent", "O(count (s + 1)) searches as of kva_alloc", "parts", COST_N_LOG_N,
@@ -658,11 +692,15 @@ static const struct cost_line lines[] = {
               reserve_in_vain),
     COST_LINE("kva_reserve", "O((d + 1) log n)", "deferred segments", COST_N_LOG_N, many_deferred,
               reserve_over_deferred, .rounds = 1),
+    COST_LINE("kva_reserve", "O(p log n)", "pooled objects", COST_N_LOG_N, many_pooled,
+              reserve_what_is_pooled, SELDOM),
     COST_LINE("kva_free", "O(log n)", "segments", COST_LOGARITHM, many_segments, free_whole),
     COST_LINE("kva_free", "O(log n)", "segments, in vain", COST_LOGARITHM, many_segments, free_in_vain),
     COST_LINE("kva_free", "O(log n)", "objects of a pool", COST_LOGARITHM, many_live_objects, free_object),
     COST_LINE("kva_free_range", "O(log n)", "segments", COST_LOGARITHM, many_segments, free_a_part),
     COST_LINE("kva_resize", "O(log n)", "segments", COST_LOGARITHM, many_segments, resize),
+    COST_LINE("kva_resize", "O(p log n)", "pooled objects, in vain", COST_N_LOG_N, many_pooled,
+              grow_an_object_in_vain, SELDOM),
 
     COST_LINE("kva_free_deferred", "O(log n)", "segments", COST_LOGARITHM, many_segments, defer_one),
     COST_LINE("kva_free_deferred", "O(log n)", "deferred segments", COST_LOGARITHM, many_deferred,
