@@ -124,7 +124,7 @@ struct kva_pages_stats {
  *      | closed | private pages                                   | frames              |
  *               ^ first                                                                 ^ first + bytes
  *
- *      | zero |  1  |  2  | ... |  given  | ...                                 |  pieces  |
+ *      | zero |  1  |  2  | ... |  given  | ...                         |  given + pieces  |
  *      ^ tables     usable from the beginning         each usable once it was taken
  */
 struct kva_stretch {
@@ -137,8 +137,8 @@ struct kva_stretch {
     uint64_t align;  /* in: of the stretch; a power of two, at least the page */
     uint64_t frames; /* in, out: of these, bytes at the upper end that are for frames; halved with `bytes` */
     uint64_t first;  /* out: lowest address; a multiple of align, or one page above such a multiple */
-    uint64_t pieces; /* in: so many pieces of tables will be taken at most; */
-    uint64_t given;  /* in: the first of them, 1 .. given, are taken from the beginning */
+    uint64_t given;  /* in: pieces of tables that are taken from the beginning: numbers 1 .. given */
+    uint64_t pieces; /* in: so many more will be taken at most: numbers up to given + pieces */
     void *
         tables; /* out: piece 0, which reads as zero and is never written. Piece i is i * KVA_VM_PIECE behind it */
     void *handle; /* out: the source's own; handed to its other functions as `stretch` */
@@ -291,8 +291,8 @@ struct kva_vm_config {
      *  refuses that, or memory for its tables, down to `reserve_least`; 0: 16 MiB, or `reserve` if that is less. Never
      *  more than 2^31 pages (8 TiB in pages of 4 KiB), and on a 32-bit host 2 GiB: a larger `reserve` counts as that, and a
      *  larger `reserve_least` is KVA_ENOSPC. A `reserve` below `reserve_least` counts as `reserve_least`. The closed page in
-     *  front of the first area comes on top; where the window has no room for it, the reserve is a page shorter and begins a
-     *  page later. Tables take memory for what areas need (kva_vm_stats.table_bytes). */
+     *  front of the first area comes on top; where the window has no room for it, the reserve is a page shorter (than `reserve_least`,
+     *  too) and begins a page later. Tables take memory for what areas need (kva_vm_stats.table_bytes). */
     uint64_t reserve;
     uint64_t reserve_least;
 
@@ -1129,8 +1129,9 @@ enum kva_status kva_vm_stats_read(const struct kva_vm *vm, struct kva_vm_stats *
  *  In:      vm
  *  Out:     fault   on KVA_ECORRUPT: which invariant is broken, and at which address; may be NULL
  *  Returns: KVA_OK, KVA_ECORRUPT, or KVA_ENULL when vm is NULL
- *  Cost:    O(n log n), and reading the list: three calls, and one for each 4 KiB of it. For the list, the kernel visits
- *           all pages of the process that are resident
+ *  Cost:    O(n log n), and KVA_VM_PIECE bytes to be read for each piece of the tables. And reading the list: three calls, one for
+ *           each 4 KiB of it, and, where a parked map is of another pool than the one before, one for each pool at most. For the
+ *           list, the kernel visits all pages of the process that are resident
  *  Locking: Look
  *  Failure: nothing has changed
  */

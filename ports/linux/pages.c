@@ -109,6 +109,7 @@
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
+#include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -1116,6 +1117,14 @@ static bool drop(struct stretch *stretch, struct run run, uint64_t *calls)
            advise(stretch, run, MADV_DONTNEED_LOCKED, calls);
 }
 
+/** Whether no mapping ends inside a run. */
+static bool is_one_mapping(const struct stretch *stretch, struct run run)
+{
+    return length(run) < 2 || row_count_changes(&stretch->rows, ROW_OPEN, run.from + 1, run.end) +
+                                      row_count(&stretch->rows, ROW_SEAMS, run.from + 1, run.end) ==
+                                  0;
+}
+
 /** Let a run fault by its protection. At the limit the kernel allows that for whole mappings, and makes them fewer if it
  *  merges them with shut ones. If it refuses that for one of several, those before it are denied: then all are owed. */
 static bool deny(struct stretch *stretch, struct run run)
@@ -1124,7 +1133,7 @@ static bool deny(struct stretch *stretch, struct run run)
     bool is_private = !is_of_frames(stretch, run);
 
     bool done = protect(stretch, run, PROT_NONE, calls);
-    if (!done && ends_in(stretch, (struct run){run.from + 1, run.end - 1}) == 0)
+    if (!done && is_one_mapping(stretch, run))
         return false;
     if (done && is_private)
         (void)(advise(stretch, run, MADV_DONTNEED, calls) ||
@@ -1375,17 +1384,25 @@ static bool makes_more_fresh(const struct stretch *stretch, struct run run)
     return ends_if_fresh(stretch, run, seams_of_fresh(stretch, run)) > ends_of(stretch, run);
 }
 
+/** Let pages with debts be touched, and drop what they hold. If they cannot be made usable after all, a touch may not fault. */
+static bool permit_and_drop(struct stretch *stretch, struct run run, uint64_t *calls)
+{
+    if (!permit(stretch, run, calls))
+        return false;
+    note_debt(stretch, run, WEAK);
+    return drop(stretch, run, calls);
+}
+
 /** Make marked pages usable. Those with debts may be denied, or have been touched: access is permitted, and what they hold is
  *  dropped. Many pages are replaced, which takes as long for any number. Without guards there are no markers. */
 static enum kva_status unmark(struct stretch *stretch, struct run run)
 {
     uint64_t *calls = &stretch->stats.calls.open;
-    bool owes = is_in_debt(stretch, run);
 
     if (stretch->guards && length(run) >= LARGE_PAGES &&
         (has_share(stretch) || !makes_more_fresh(stretch, run)) && renew(stretch, run, calls))
         return KVA_OK;
-    if (owes && !(permit(stretch, run, calls) && drop(stretch, run, calls)))
+    if (is_in_debt(stretch, run) && !permit_and_drop(stretch, run, calls))
         return why_refused(stretch);
     if (stretch->guards && !advise(stretch, run, MADV_GUARD_REMOVE, calls))
         return why_refused(stretch);
@@ -1562,7 +1579,10 @@ static void unmap_frames(void *context, void *handle, uint64_t start, uint64_t b
 struct comparison {
     const struct stretch *stretch;
     const struct kva_pages_view *view;
-    uint64_t at; /* all pages before this are as they should be; where one is not, it is the one here */
+    uint64_t at;      /* all pages before this are as they should be; where one is not, it is the one here */
+    struct stat pool; /* of the pool that was seen last */
+    bool has_asked_for_locks;
+    bool locks_all;
 };
 
 static bool is_locked(void *page, uint64_t bytes)
@@ -1584,35 +1604,51 @@ static bool locks_all(const struct stretch *stretch)
     return locked;
 }
 
+/** The same, found out once. */
+static bool is_all_locked(struct comparison *comparison)
+{
+    if (!comparison->has_asked_for_locks)
+        comparison->locks_all = locks_all(comparison->stretch);
+    comparison->has_asked_for_locks = true;
+    return comparison->locks_all;
+}
+
+/** Whether the program can execute all that it can read: the kernel adds that to each mapping then. */
+static bool executes_all(void)
+{
+    return (personality(0xffffffff) & READ_IMPLIES_EXEC) != 0;
+}
+
 /** Whether a mapping has attributes other than those that we, or the program as a whole, have given it. */
-static bool has_strange_attributes(const struct stretch *stretch, unsigned attributes, bool wants_huge)
+static bool has_strange_attributes(struct comparison *comparison, unsigned attributes, bool wants_huge)
 {
     unsigned rest = attributes & ~(wants_huge ? (unsigned)KVA_ATTRIBUTE_HUGE : 0);
 
-    if ((rest & KVA_ATTRIBUTE_LOCKED) && locks_all(stretch))
+    if ((rest & KVA_ATTRIBUTE_LOCKED) && is_all_locked(comparison))
         rest &= ~(unsigned)KVA_ATTRIBUTE_LOCKED;
     if ((rest & KVA_ATTRIBUTE_MERGEABLE) && prctl(PR_GET_MEMORY_MERGE, 0, 0, 0, 0) == 1)
         rest &= ~(unsigned)KVA_ATTRIBUTE_MERGEABLE;
     return rest != 0;
 }
 
-static bool is_mapped_from(int file, const struct kva_mapping *mapping)
+static bool is_mapped_from(const struct stat *file, const struct kva_mapping *mapping)
 {
-    struct stat status;
-
-    return fstat(file, &status) == 0 && status.st_ino == mapping->inode &&
-           major(status.st_dev) == mapping->major && minor(status.st_dev) == mapping->minor;
+    return file->st_ino == mapping->inode && major(file->st_dev) == mapping->major &&
+           minor(file->st_dev) == mapping->minor;
 }
 
-/** Whether a mapping shows frames of one of the pools. */
-static bool shows_frames(const struct kva_pages_view *view, const struct kva_mapping *mapping)
+/** Whether a mapping shows frames of one of the pools: mostly of that which the mapping before has shown. */
+static bool shows_frames(struct comparison *comparison, const struct kva_mapping *mapping)
 {
+    const struct kva_pages_view *view = comparison->view;
     const void *pool;
 
-    if (!mapping->shared)
+    if (!mapping->shared || mapping->inode == 0)
         return false;
+    if (is_mapped_from(&comparison->pool, mapping))
+        return true;
     for (size_t i = 0; (pool = view->pool(view->context, i)); i++) {
-        if (is_mapped_from(file_of(pool), mapping))
+        if (fstat(file_of(pool), &comparison->pool) == 0 && is_mapped_from(&comparison->pool, mapping))
             return true;
     }
     return false;
@@ -1631,14 +1667,15 @@ struct expected {
 };
 
 /** What is wrong with a mapping; NULL if nothing is. */
-static const char *what_is_wrong(const struct comparison *comparison, const struct kva_mapping *mapping,
+static const char *what_is_wrong(struct comparison *comparison, const struct kva_mapping *mapping,
                                  struct expected expected)
 {
-    if (mapping->readable != expected.is_open || mapping->writable != expected.is_open || mapping->executable)
+    if (mapping->readable != expected.is_open || mapping->writable != expected.is_open ||
+        (mapping->executable && !(expected.is_open && executes_all())))
         return "V10: pages of the reserve that nobody owns have another protection than kva gave them";
-    if (expected.has_frames ? !shows_frames(comparison->view, mapping) : !is_anonymous(mapping))
+    if (expected.has_frames ? !shows_frames(comparison, mapping) : !is_anonymous(mapping))
         return "V10: a file is mapped over pages of the reserve that nobody owns, and not by kva";
-    if (has_strange_attributes(comparison->stretch, mapping->attributes, expected.wants_huge))
+    if (has_strange_attributes(comparison, mapping->attributes, expected.wants_huge))
         return "V10: pages of the reserve that nobody owns are locked, or advised of, and not by kva";
     return NULL;
 }
@@ -1725,7 +1762,7 @@ static const char *check_pages(void *context, void *handle, const struct kva_pag
                                uint64_t *address)
 {
     const struct stretch *stretch = handle;
-    struct comparison comparison = {stretch, view, (uintptr_t)stretch->first};
+    struct comparison comparison = {.stretch = stretch, .view = view, .at = (uintptr_t)stretch->first};
     struct kva_maps maps;
 
     (void)context;

@@ -51,10 +51,9 @@ static inline bool reader_fill(struct reader *reader)
 /** What a character counts as a digit; 16 if it is none. */
 static inline unsigned digit_of(char character)
 {
-    static const char digits[] = "0123456789abcdef";
-    const char *found = memchr(digits, character, 16);
-
-    return found ? (unsigned)(found - digits) : 16;
+    if (character >= '0' && character <= '9')
+        return (unsigned)(character - '0');
+    return character >= 'a' && character <= 'f' ? (unsigned)(character - 'a') + 10 : 16;
 }
 
 /** Read a number that begins here, in base 10 or 16; false if none does. */

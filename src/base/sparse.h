@@ -122,6 +122,15 @@ static inline void sparse_drop(struct sparse *table, uint64_t part, sparse_give 
     give(context, handle, piece);
 }
 
+/** Give back all pieces in which no entry is in use. */
+static inline void sparse_trim(struct sparse *table, sparse_give *give, void *context, void *handle)
+{
+    for (uint64_t part = table->from; part < table->end; part++) {
+        if (table->directory[part].used == 0)
+            sparse_drop(table, part, give, context, handle);
+    }
+}
+
 /** Let no reader find the pieces, from part `from` on, in which no entry is in use: the first half of giving them back. Until
  *  sparse_settle, such a part's count keeps the number of its piece. */
 static inline void sparse_hide(struct sparse *table, uint64_t from)

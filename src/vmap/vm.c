@@ -478,10 +478,10 @@ static void give_back(struct kva_vm *vm)
 
     sparse_hide(&vm->table, 1);
     atomic_thread_fence(memory_order_seq_cst); /* the other one is in kva_vm_fault_describe */
-    bool is_read = atomic_load_explicit(&vm->lookers, memory_order_relaxed) != 0;
+    bool is_read = atomic_load_explicit(&vm->lookers, memory_order_acquire) != 0;
     sparse_settle(&vm->table, is_read, pages->unpiece, pages->context, vm->stretch);
-    sparse_hide(&vm->numbers, 0);
-    sparse_settle(&vm->numbers, false, pages->unpiece, pages->context, vm->stretch);
+    sparse_trim(&vm->numbers, pages->unpiece, pages->context,
+                vm->stretch); /* nobody reads them without the lock */
     if (vm->all.areas == 0 && !is_read)
         trim_bookkeeping(vm);
 }

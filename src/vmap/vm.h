@@ -39,7 +39,7 @@
  *   V8  What kva_vfree_ready is given names an area that waits for it.
  *   V9  A per-CPU chunk's areas name it. It is on the list of those without memory, or of those without objects, or has objects.
  *   V10 Pages that nobody owns are mapped as the page source has left them: protection, file, attributes.
- *   V11 Of each piece of the tables it is known how many entries are in use.
+ *   V11 Of each part of the table of areas it is known how many entries are in use.
  *
  * LOCKS, in the order in which they are taken. Without threads there are none.
  *   reclaim     one thread at a time asks reclaim callbacks, or changes their list. Held while they run

@@ -390,25 +390,33 @@ const char *kva_check_mappings(const struct kva_vm *vm, uint64_t *address)
     return vm->pages.check ? vm->pages.check(vm->pages.context, vm->stretch, &view, address) : NULL;
 }
 
-/** Of how many entries the tables' directories know. */
-static uint64_t count_entries(const struct sparse *table)
+/** Whether the directory knows how many entries a part of the table has. */
+static bool is_part_counted(const struct kva_vm *vm, uint64_t part)
 {
-    uint64_t entries = 0;
+    const struct kva_descriptor *_Atomic *slot = (void *)vm->table.pieces;
+    size_t at = sparse_place(&vm->table, (size_t)part * PIECE_SLOTS, PIECE_SLOTS);
+    uint32_t entries = 0;
 
-    for (uint64_t part = table->from; part < table->end; part++)
-        entries += table->directory[part].used;
-    return entries;
+    for (size_t i = 0; i < PIECE_SLOTS; i++)
+        entries += atomic_load_explicit(&slot[at + i], memory_order_relaxed) != NULL;
+    return entries == vm->table.directory[part].used;
 }
 
-/** The entries of the table are those of areas, and of short-lived maps in their blocks. */
+/** The entries of the table are those of areas, and of short-lived maps in their blocks, and all parts with entries have pieces. */
 static const char *check_tables(const struct kva_vm *vm)
 {
     struct kva_vm_stats maps = {0};
+    uint64_t entries = 0;
 
     kva_ram_stats(vm, &maps);
-    return count_entries(&vm->table) == vm->all.areas + maps.ram_live + maps.ram_parked
+    for (uint64_t part = vm->table.from; part < vm->table.end; part++) {
+        if (!is_part_counted(vm, part))
+            return "V11: a part of the table has other entries than its directory counts";
+        entries += vm->table.directory[part].used;
+    }
+    return entries == vm->all.areas + maps.ram_live + maps.ram_parked
                ? NULL
-               : "V11: the table's pieces do not hold as many entries as there are areas";
+               : "V11: the table does not hold as many entries as there are areas";
 }
 
 static const char *check_all(const struct kva_vm *vm, uint64_t *at)

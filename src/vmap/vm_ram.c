@@ -585,7 +585,7 @@ static enum kva_status add_block(struct kva_vm *vm, struct room *room)
     enum kva_status status = kva_place_area(vm, &wish, &start);
     if (status != KVA_OK)
         return status;
-    status = kva_ready_tables(vm, start, wish.pages, wish.pages); /* of all maps that will be in it */
+    status = kva_ready_tables(vm, start, 1, 0);
     if (status != KVA_OK) {
         (void)kva_free(vm->space, start);
         return status;
@@ -699,7 +699,10 @@ static enum kva_status attempt_map(struct kva_vm *vm, void *context)
     if (status != KVA_OK)
         return status;
     uintptr_t start = address_in_block(vm, mapping->room.block, mapping->room.at);
-    status = kva_map_runs(vm, start, mapping->frames, mapping->numbers, mapping->room.count);
+    status = kva_ready_tables(vm, start, 1,
+                              mapping->room.count); /* a flush gives back what a block does not need */
+    if (status == KVA_OK)
+        status = kva_map_runs(vm, start, mapping->frames, mapping->numbers, mapping->room.count);
     if (status == KVA_OK)
         mapping->map = enter_map(vm, mapping, start);
     else

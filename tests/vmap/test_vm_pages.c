@@ -292,6 +292,29 @@ static void test_weak_pages_among_others(void **state)
     }
 }
 
+/** A close that the kernel refused has split nothing: it counts as no mapping more, however short the run is. */
+static void test_refused_closes_split_nothing(void **state)
+{
+    enum kva_mechanism mechanism;
+
+    (void)state;
+    for_each_mechanism (mechanism, k) {
+        for (uint64_t count = 1; count <= 4; count++) {
+            struct source source = source_of(mechanism, 16, 1);
+            open_and_touch(&source, 0, 40);
+            uint64_t counted = stats_of(&source).mappings;
+            refuses = refuse_closing;
+            close_some(&source, 10, count);
+            refuses = NULL;
+            assert_int_equal(stats_of(&source).weak_pages, count);
+            check_that(stats_of(&source).mappings == counted,
+                       "%s, %" PRIu64 " pages: %" PRIu64 " mappings, not %" PRIu64,
+                       test_mechanism_name(mechanism), count, (uint64_t)stats_of(&source).mappings, counted);
+            end(&source);
+        }
+    }
+}
+
 /** No way to close is left but to change the protection. */
 static bool refuse_replacing(enum call call, void *at, int what, int flags)
 {
@@ -1694,6 +1717,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_weakly_closed_pages_are_zero),
         cmocka_unit_test(test_weak_pages_among_others),
+        cmocka_unit_test(test_refused_closes_split_nothing),
         cmocka_unit_test(test_weak_unmaps_do_not_add_up),
         cmocka_unit_test(test_closed_by_protection),
         cmocka_unit_test(test_what_was_denied_merges_less),

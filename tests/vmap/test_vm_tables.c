@@ -889,6 +889,58 @@ static void test_in_front_of_the_first_area(void **state)
     }
 }
 
+/** The last of 16 blocks of short-lived maps lies over the end of a piece of the table; the last of 32, over one of the numbers'. */
+struct blocks {
+    size_t count;
+    size_t in_block; /* maps in each */
+    uint32_t pages;  /* of a map */
+};
+
+/** Fill the blocks, and leave one map in each: the first. */
+static void fill_and_empty_blocks(struct kva_vm *vm, struct kva_frames *frames, const uint32_t *numbers,
+                                  const struct blocks *blocks, bool is_first_round)
+{
+    static void *maps[16 * 512];
+
+    for (size_t i = 0; i < blocks->count * blocks->in_block; i++) {
+        if (i % blocks->in_block == 0 && !is_first_round)
+            continue;
+        maps[i] = kva_map_ram(vm, frames, numbers, blocks->pages);
+        assert_non_null(maps[i]);
+        *(unsigned *)maps[i] = 1;
+    }
+    for (size_t i = 0; i < blocks->count * blocks->in_block; i++) {
+        if (i % blocks->in_block != 0)
+            assert_int_equal(kva_unmap_ram(vm, maps[i]), KVA_OK);
+    }
+}
+
+/** With one map left in each block, the rest of the pieces goes back at a flush, and is there again when maps come. */
+static void test_flush_between_maps(void **state)
+{
+    static const struct blocks layouts[] = {{16, 512, 1}, {32, 8, 64}};
+    enum kva_mechanism mechanism;
+
+    (void)state;
+    for_each_mechanism (mechanism, k) {
+        for (size_t i = 0; i < sizeof layouts / sizeof layouts[0]; i++) {
+            struct kva_vm *vm = instance(mechanism, 1024 * TEST_MIB);
+            struct kva_frames *frames;
+            uint32_t numbers[64];
+            if (!vm)
+                continue;
+            assert_int_equal(kva_frames_create(vm, 64, &frames), KVA_OK);
+            assert_int_equal(kva_frames_alloc(frames, 64, numbers), KVA_OK);
+            for (unsigned round = 0; round < 3; round++) {
+                fill_and_empty_blocks(vm, frames, numbers, &layouts[i], round == 0);
+                assert_int_equal(kva_vm_flush(vm), KVA_OK);
+                assert_int_equal(kva_vm_check(vm, NULL), KVA_OK);
+            }
+            assert_int_equal(kva_vm_abandon(vm, NULL, NULL), KVA_OK);
+        }
+    }
+}
+
 /** The closed page takes no huge page: the first of the reserve can be had. */
 static void test_first_huge_page(void **state)
 {
@@ -924,6 +976,7 @@ int main(void)
         cmocka_unit_test(test_many_numbers),
         cmocka_unit_test(test_each_piece_refused),
         cmocka_unit_test(test_in_front_of_the_first_area),
+        cmocka_unit_test(test_flush_between_maps),
         cmocka_unit_test(test_first_huge_page),
     };
     page = test_page();
