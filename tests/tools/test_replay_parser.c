@@ -5,10 +5,11 @@
  * can be broken, the line, the column and the words of the complaint. A strict reader refuses such a log; any other
  * skips the line, and counts it by kind.
  */
-#define _GNU_SOURCE /* fmemopen */
+#define _GNU_SOURCE /* fmemopen, fopencookie */
 #include "common/harness.h"
 #include "replay/strace.h"
 
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <zlib.h>
@@ -380,11 +381,39 @@ static void test_tampering(void **state)
     strace_log_fini(&log);
 }
 
+/** How strace ends the line of a call whose process was killed: arguments may be missing. */
+static void test_broken_off(void **state)
+{
+    (void)state;
+    struct strace_log log =
+        read_good("1 mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE, 3, 0) = ? <unavailable>\n"
+                  "2 brk(NULL)                               = ? <unavailable>\n"
+                  "3 munmap(0x1000, 4096 <unfinished ...>)   = ?\n"
+                  "4 mremap(0x1000 <unavailable>) = ? <unavailable>\n"
+                  "5 mmap( <unavailable>) = ?\n"
+                  "6 clone(child_stack=0x7 <unfinished ...>) = ?\n"
+                  "7 mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE, 3, 0 <unfinished ...>) = ?\n"
+                  "8 clone3({flags=CLONE_VM|CLONE_FS, stack=0x7} <unfinished ...>\n"
+                  "8 <... clone3 resumed> <unfinished ...>) = ?\n"
+                  "9 ?\?\?\?( <unavailable>) = ? <unavailable>\n"
+                  "9 ?\?\?\?( <unfinished ...>\n"
+                  "9 <... ?\?\?\? resumed> <unavailable>) = ? <unavailable>\n"
+                  "9 read(3,  <unfinished ...>) = ?\n");
+    static const enum strace_call calls[] = {STRACE_MMAP, STRACE_BRK,  STRACE_MUNMAP, STRACE_MREMAP,
+                                             STRACE_MMAP, STRACE_FORK, STRACE_MMAP,   STRACE_FORK};
+    assert_int_equal(log.count, sizeof calls / sizeof calls[0]);
+    for (size_t i = 0; i < log.count; i++)
+        check_op(&log.ops[i], calls[i], STRACE_NEVER, 0);
+    assert_int_equal(log.others, 3);
+    strace_log_fini(&log);
+}
+
 /** A call whose name strace did not learn, as its task was killed; and what the mode of a process is. */
 static void test_unnamed(void **state)
 {
     (void)state;
     struct strace_log log = read_good("[ Process PID=7 runs in 32 bit mode. ]\n"
+                                      "strace: [ Process PID=10 runs in 32 bit mode. ]\n"
                                       "7 ?\?\?( <unfinished ...>\n"
                                       "8 ?\?\?( <unfinished ...>\n"
                                       "7 <... ??? resumed>) = ?\n"
@@ -500,6 +529,8 @@ static const struct {
     {"brk(NULL) = -1 ENOMEM (Cannot\n", 1, 30, "')'"},
     {"brk(NULL) = 0x1000 <0.1\n", 1, 24, "'>'"},
     {"munmap(0x1000, 1) = 1\n", 1, 21, "0, -1 or ?"},
+    {"munmap(0x1000, 1 <unfinished ...>) = 0\n", 1, 18, "')'"},
+    {"brk(NULL) = 0x1000 <unavailable>\n", 1, 21, "seconds"},
     {"fork() = x\n", 1, 10, "a process number"},
     {"fork() = 0\n", 1, 10, "from 1 to 2^32 - 1"},
     /* what no kernel lets succeed */
@@ -635,6 +666,32 @@ static void test_text_between_halves(void **state)
     strace_log_fini(&log);
 }
 
+/** Output of the program right after a first half that looks like its rest, as with -z or after a note: the call waits
+ *  all the same. */
+static void test_text_like_a_rest(void **state)
+{
+    (void)state;
+    struct strace_log log =
+        read_tolerantly("1 mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE, 3, 0 <unfinished ...>\n"
+                        ") of parentheses\n"
+                        "1 <... mmap resumed>) = 0x1000\n"
+                        "2 munmap(0x1000, 4096 <unfinished ...>\n"
+                        ", and so on\n"
+                        "2 <... munmap resumed>) = 0\n"
+                        "3 vfork(strace: Process 7 attached\n"
+                        ") said the child\n"
+                        "3 <... vfork resumed>) = 7\n");
+    assert_int_equal(log.count, 3);
+    check_op(&log.ops[0], STRACE_MMAP, STRACE_DONE, 0x1000);
+    check_op(&log.ops[1], STRACE_MUNMAP, STRACE_DONE, 0);
+    check_op(&log.ops[2], STRACE_FORK, STRACE_DONE, 7);
+    assert_int_equal(log.resumed, 3);
+    assert_int_equal(log.skipped[STRACE_ODD_TEXT].lines, 3);
+    assert_int_equal(log.skipped[STRACE_ODD_TEXT].first.line, 2);
+    assert_int_equal(strace_skipped_lines(&log), 3);
+    strace_log_fini(&log);
+}
+
 /** Calls that never return are delivered as such, and their processes' next calls as if nothing were amiss. */
 static void test_unfinished(void **state)
 {
@@ -686,6 +743,51 @@ static void test_line_ends(void **state)
     strace_log_fini(&log);
 }
 
+/** A log that is made up as it is read: an odd line for each of so many processes, then one to play. */
+struct odd_processes {
+    unsigned next;
+    size_t peak; /* the most bytes that the heap held at the beginning of a line */
+};
+
+#define ODD_PROCESSES 100000U
+
+static size_t heap_bytes(void)
+{
+    struct mallinfo2 info = mallinfo2();
+    return info.uordblks + info.hblkhd;
+}
+
+static ssize_t write_odd_process(void *cookie, char *buffer, size_t room)
+{
+    struct odd_processes *odd = cookie;
+    size_t held = heap_bytes();
+    if (held > odd->peak)
+        odd->peak = held;
+    if (odd->next > ODD_PROCESSES)
+        return 0;
+    unsigned pid = ++odd->next;
+    return snprintf(buffer, room, pid <= ODD_PROCESSES ? "%u x\n" : "%u brk(NULL) = 0x1000\n", pid);
+}
+
+/** What odd lines name is not kept: no memory for each of their processes. (A heap that a sanitizer has replaced
+ *  shows nothing here.) */
+static void test_odd_processes(void **state)
+{
+    (void)state;
+    struct odd_processes odd = {0};
+    struct strace_log log;
+    struct strace_error error;
+    size_t before = heap_bytes();
+    FILE *in = fopencookie(&odd, "r", (cookie_io_functions_t){.read = write_odd_process});
+    assert_non_null(in);
+    assert_true(strace_read(in, false, &log, &error));
+    fclose(in);
+    assert_int_equal(log.count, 1);
+    assert_int_equal(log.skipped[STRACE_ODD_TEXT].lines, ODD_PROCESSES);
+    check_that(odd.peak < before + ((size_t)1 << 21), "%zu bytes", odd.peak - before);
+    strace_log_fini(&log);
+}
+
 /** A log of nothing but odd lines is none: the first of them is shown. */
 static void test_nothing_understood(void **state)
 {
@@ -721,6 +823,7 @@ static const struct {
      "a log of perf trace"},
     {"     0.000 (         ): sh/9 wait4(upid: -1) ...\n", "a log of perf trace"},
     {"Attaching 3 probes...\n@[mmap]: 7\n", "the output of bpftrace"},
+    {"Attached 1 probe\n@[mmap]: 7\n", "the output of bpftrace"},
     {"7f19e3537000-7f19e36fe000 r-xp 00026000 fd:00 1234   /lib/x.so\n", "a list of mappings"},
     {"ffffffffff600000-ffffffffff601000 --xp 00000000 00:00 0 [vsyscall]\n", "a list of mappings"},
     {"0xffffc90000000000-0xffffc90000005000   20480 irq_init+0x7/0x10 pages=4 vmalloc\n",
@@ -1051,14 +1154,17 @@ int main(void)
         cmocka_unit_test(test_fields),
         cmocka_unit_test(test_raw),
         cmocka_unit_test(test_tampering),
+        cmocka_unit_test(test_broken_off),
         cmocka_unit_test(test_unnamed),
         cmocka_unit_test(test_broken_by_z),
         cmocka_unit_test(test_odd_lines),
         cmocka_unit_test(test_no_trace),
+        cmocka_unit_test(test_text_like_a_rest),
         cmocka_unit_test(test_unfinished),
         cmocka_unit_test(test_text_between_halves),
         cmocka_unit_test(test_senseless_end),
         cmocka_unit_test(test_line_ends),
+        cmocka_unit_test(test_odd_processes),
         cmocka_unit_test(test_nothing_understood),
         cmocka_unit_test(test_other_formats),
         cmocka_unit_test(test_calls_of_libraries),

@@ -4,7 +4,7 @@
  * The player on small logs made by hand, with the calls on the space that each must become, and the state in
  * which every engine must end.
  */
-#define _GNU_SOURCE /* fmemopen */
+#define _GNU_SOURCE /* fmemopen, open_memstream */
 #include "common/harness.h"
 #include "replay/player.h"
 
@@ -537,6 +537,47 @@ static void test_race_in_a_circle(void **state)
     replay_fini(&replay);
 }
 
+/** A chain: mapping i is at place i. Thread i moves it to place i + 1, which thread i + 1 gives up. All of these are
+ *  under way when another thread gets place 0. */
+static struct replay resolve_chain(unsigned links)
+{
+    char *text;
+    size_t length;
+    FILE *log = open_memstream(&text, &length);
+    assert_non_null(log);
+#define PLACE(i) (UINT64_C(0x7f0000000000) + (i)*SCRIPT_PAGE)
+    for (unsigned i = 0; i < links; i++)
+        fprintf(log, "1 mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE, -1, 0) = 0x%" PRIx64 "\n", PLACE(i));
+    for (unsigned i = 0; i < links; i++)
+        fprintf(log, "%u mremap(0x%" PRIx64 ", 4096, 4096, MREMAP_MAYMOVE <unfinished ...>\n", i + 2,
+                PLACE(i));
+    fprintf(log, "1 mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE, -1, 0) = 0x%" PRIx64 "\n", PLACE(0));
+    for (unsigned i = 0; i < links; i++)
+        fprintf(log, "%u <... mremap resumed>) = 0x%" PRIx64 "\n", i + 2, PLACE(i + 1));
+    fclose(log);
+    struct replay replay = resolve(text);
+    free(text);
+    return replay;
+}
+
+/** So many calls under way are played when their places are needed; of those beyond, a place is implied to be free.
+ *  However many there are, the stack holds. */
+static void test_race_of_many(void **state)
+{
+    (void)state;
+    struct replay replay = resolve_chain(SCRIPT_UNDER_WAY);
+    assert_int_equal(replay.script.note_count, 0);
+    assert_int_equal(play_all(&replay).busy_segments, SCRIPT_UNDER_WAY + 1);
+    replay_fini(&replay);
+    replay = resolve_chain(SCRIPT_UNDER_WAY + 1);
+    assert_int_equal(replay.script.counts.implied, 1);
+    replay_fini(&replay);
+    replay = resolve_chain(60000);
+    assert_int_equal(replay.script.counts.mremaps, 60000);
+    assert_true(replay.script.counts.implied > 0);
+    replay_fini(&replay);
+}
+
 /** A mapping over one that the log has not unmapped. */
 static void test_implied(void **state)
 {
@@ -757,6 +798,7 @@ int main(void)
         cmocka_unit_test(test_race_of_three),
         cmocka_unit_test(test_no_race),
         cmocka_unit_test(test_race_in_a_circle),
+        cmocka_unit_test(test_race_of_many),
         cmocka_unit_test(test_implied),
         cmocka_unit_test(test_fork),
         cmocka_unit_test(test_unintroduced),

@@ -4,8 +4,9 @@
  * The grammar of one call in a strace log:
  *
  *      call      name "(" arguments ")" blanks "= " result {" (" tampering ")"} [" <" seconds ">"]
- *      name      a word, or "???" where strace did not learn it
- *      result    value | "-1 " error | "?" [" " error]
+ *                name "(" anything (" <unfinished ...>" | " <unavailable>") ")" blanks "= ?" ...   (a process was killed)
+ *      name      a word, or "???" or "????" where strace did not learn it
+ *      result    value | "-1 " error | "?" [" " error] [" <unavailable>"]
  *      error     ERROR [" (" text ")"] | "(errno " number ")"
  *      tampering "INJECTED" (strace made the result up, and the call did not take place), "INJECTED: ...", "DELAYED"
  *      mmap      address ", " length ", " prot ", " flags ", " descriptor ", " offset      (mmap2 likewise)
@@ -105,8 +106,10 @@ static bool read_name(struct cursor *cursor, enum strace_call *call, uint8_t *fl
     size_t begin = cursor->at;
     *call = STRACE_OTHER;
     *flags = 0;
-    if (text_accept(cursor, "???"))
+    if (text_accept(cursor, "???")) {
+        text_accept(cursor, "?");
         return text_expect(cursor, "(");
+    }
     size_t length = skip_word(cursor);
     if (length == 0)
         return text_fail(cursor, "the name of a call, '<...', '+++' or '---'");
@@ -274,9 +277,9 @@ static bool read_mremap(struct cursor *cursor, struct strace_op *op, struct plac
     return read_address(cursor, &op->new_address);
 }
 
-/** Step to the parenthesis that ends the arguments: the last one before "= ". Strings among the arguments may
+/** Find the parenthesis that ends the arguments: the last one before "= ". Strings among the arguments may
  *  hold anything, so it is looked for from the end. */
-static bool skip_arguments(struct cursor *cursor)
+static bool find_arguments_end(const struct cursor *cursor, size_t *end)
 {
     const char *bytes = cursor->text->bytes;
     size_t at = cursor->text->length;
@@ -287,11 +290,40 @@ static bool skip_arguments(struct cursor *cursor)
         while (behind < cursor->text->length && bytes[behind] == ' ')
             behind++;
         if (behind < cursor->text->length && bytes[behind] == '=') {
-            cursor->at = at;
+            *end = at;
             return true;
         }
     }
-    return text_fail_at(cursor, cursor->text->length, "') = ' and a result");
+    return false;
+}
+
+static bool skip_arguments(struct cursor *cursor)
+{
+    return find_arguments_end(cursor, &cursor->at) ||
+           text_fail_at(cursor, cursor->text->length, "') = ' and a result");
+}
+
+/** Whether `mark` stands between the cursor and `end`, right before `end`. */
+static bool ends_with_mark(const struct cursor *cursor, size_t end, const char *mark)
+{
+    size_t length = strlen(mark);
+    return end - cursor->at >= length && memcmp(cursor->text->bytes + end - length, mark, length) == 0;
+}
+
+/** Step over arguments that strace broke off, "... <unfinished ...>) = ?": the process was killed in the call. They may
+ *  not be complete, and do not matter. */
+static bool skip_broken_off(struct cursor *cursor)
+{
+    size_t end;
+    if (!find_arguments_end(cursor, &end) ||
+        (!ends_with_mark(cursor, end, " <unfinished ...>") && !ends_with_mark(cursor, end, " <unavailable>")))
+        return false;
+    struct cursor behind = {.text = cursor->text, .at = end + 1};
+    text_blanks(&behind);
+    if (!text_sees(&behind, "= ?"))
+        return false;
+    cursor->at = end;
+    return true;
 }
 
 /** The numbers of a clone or clone3 under -e raw. */
@@ -452,6 +484,8 @@ static bool read_result(struct cursor *cursor, struct strace_op *op, struct plac
     }
     if (text_accept(cursor, "?")) {
         op->outcome = STRACE_NEVER;
+        if (text_accept(cursor, " <unavailable>"))
+            return read_end(cursor, op);
         return (text_at_end(cursor) || text_sees(cursor, " <") || text_sees(cursor, " (DELAYED)") ||
                 read_error_name(cursor)) &&
                read_end(cursor, op);
@@ -534,7 +568,9 @@ bool strace_parse_call(const struct text *text, struct strace_op *op, struct str
         return false;
     op->call = (uint8_t)call;
     bool is_clone = text->length > 5 && memcmp(text->bytes, "clone", 5) == 0;
-    if (!read_arguments(&cursor, is_clone, op, &places) || !read_result(&cursor, op, &places))
+    if (!skip_broken_off(&cursor) && !read_arguments(&cursor, is_clone, op, &places))
+        return false;
+    if (!read_result(&cursor, op, &places))
         return false;
     return op->outcome != STRACE_DONE || check_done(&cursor, op, &places);
 }

@@ -185,10 +185,11 @@ static bool is_ltrace(struct scan line)
     return accept(&line, "+++ exited (status ");
 }
 
-/** "Attaching 3 probes..." */
+/** "Attaching 3 probes...", or "Attached 3 probes" in newer versions. */
 static bool is_bpftrace(struct scan line)
 {
-    return accept(&line, "Attaching ") && decimal(&line) && accept(&line, " probe");
+    return (accept(&line, "Attaching ") || accept(&line, "Attached ")) && decimal(&line) &&
+           accept(&line, " probe");
 }
 
 /** "7f19e3537000-7f19e36fe000 r-xp 00026000 fd:00 1234  /lib/x" */

@@ -9,7 +9,8 @@
 
 /** One address space while the log is resolved. */
 struct room {
-    struct room *next; /* all that are alive */
+    struct room *next;  /* all that are alive */
+    struct room **link; /* what refers to this one: the list's head, or `next` of the one before */
     struct kva_space ours;
     struct kva_space logged; /* owner of a busy segment: its struct shift */
     uint32_t number;         /* of the space in the script */
@@ -19,6 +20,7 @@ struct room {
     uint64_t heap_end;
     bool heap_known;
     struct task *under_way; /* tasks in it that have a call under way */
+    size_t count_under_way; /* how many: at most SCRIPT_UNDER_WAY */
 };
 
 /** How far a mapping of ours is from where the log has it, modulo 2^64. Segments refer to it as their owner;
@@ -319,6 +321,9 @@ static struct room *new_room(struct resolver *r)
         return NULL;
     room->number = r->script->spaces++;
     room->next = r->rooms;
+    room->link = &r->rooms;
+    if (room->next != NULL)
+        room->next->link = &room->next;
     r->rooms = room;
     return room;
 }
@@ -380,21 +385,21 @@ static void end_under_way(struct task *task)
         link = &(*link)->next_under_way;
     *link = task->next_under_way;
     task->under_way = NO_OP;
+    task->room->count_under_way--;
 }
 
 /** A process leaves its address space; the last one ends it. */
 static bool leave_room(struct resolver *r, struct task *task)
 {
     struct room *room = task->room;
-    struct room **link = &r->rooms;
     if (room != NULL)
         end_under_way(task);
     task->room = NULL;
     if (room == NULL || --room->users != 0)
         return true;
-    while (*link != room)
-        link = &(*link)->next;
-    *link = room->next;
+    *room->link = room->next;
+    if (room->next != NULL)
+        room->next->link = room->link;
     if (r->first == room)
         r->first = NULL;
     bool fine = emit(r, STEP_END, room->number, 0, 0, KVA_OK);
@@ -671,7 +676,8 @@ static struct task *find_under_way(const struct resolver *r, const struct room *
     return NULL;
 }
 
-/** Before the log maps a range: play all calls under way that give up a part of it. */
+/** Before the log maps a range: play all calls under way that give up a part of it. Each of them may map a range, too,
+ *  and call this function again; SCRIPT_UNDER_WAY bounds the depth, as each is taken off the list first. */
 static bool play_under_way(struct resolver *r, struct room *room, uint64_t start, uint64_t size)
 {
     struct task *task;
@@ -695,6 +701,9 @@ static bool begin_under_way(struct resolver *r, struct task *task, const struct 
     if (task->room == NULL && !guess_room(r, task, &r->log->ops[op->result]))
         return false;
     end_under_way(task);
+    if (task->room->count_under_way == SCRIPT_UNDER_WAY)
+        return true;
+    task->room->count_under_way++;
     task->under_way = (size_t)op->result;
     task->next_under_way = task->room->under_way;
     task->room->under_way = task;

@@ -47,6 +47,11 @@
  * played first. Calls that need each other's place in a circle cannot happen in a kernel; in a damaged log, one of the
  * places is implied to be free.
  *
+ * No more than SCRIPT_UNDER_WAY calls of an address space are under way at a time. There are at most as many as threads
+ * that wait in mremap and brk, so a log with more is damaged, or made up. A call that begins beyond that number is played
+ * at its end, and a place that it should have given up before is implied to be free. So a call of the log looks at that
+ * many calls under way, at most, and is nested in that many.
+ *
  * PROCESSES. execve begins a fresh address space, fork copies one, CLONE_VM and vfork share it, the end of
  * the last process in it ends it. A process that no line of the log introduces begins a space of its own if its
  * first line is brk(NULL) or execve, as every fresh program's is, and else counts as a thread of the first
@@ -70,6 +75,9 @@
 
 /** Mappings go downwards from here: the kernel leaves at least 128 MiB at the top for the stack. */
 #define SCRIPT_MMAP_BASE (SCRIPT_LAST + 1 - (UINT64_C(128) << 20))
+
+/** So many calls of an address space may be under way at a time; see CALLS UNDER WAY. */
+#define SCRIPT_UNDER_WAY 1024
 
 enum step_kind {
     STEP_ALLOC,              /* kva_alloc: highest below the mmap base; `start` is the expected answer */

@@ -80,7 +80,7 @@ struct reader {
     struct process *processes;
     char *buffer; /* STRACE_LINE_MAX bytes */
     struct text_line line;
-    struct process *process; /* whose line it is */
+    uint32_t pid;            /* whose line it is; by_pid has a process only if something is kept of it */
     struct process *carried; /* whose line was broken by a note; the next line goes on with it */
     struct process *begun; /* whose call began last, in line `begun_line`: the next line may go on with it */
     uint64_t begun_line;
@@ -118,6 +118,7 @@ static bool skip(struct reader *reader, enum strace_odd odd)
     return true;
 }
 
+/** What the reader keeps of a process, made when there is nothing yet. NULL: no memory. */
 static struct process *process_of(struct reader *reader, uint32_t pid)
 {
     void **place = pidmap_at(&reader->by_pid, pid);
@@ -345,7 +346,7 @@ static bool keep(struct reader *reader, const struct strace_op *op, size_t slot,
     uint64_t time_ns = at_end ? reader->prefix.time_ns : place->time_ns;
     *place = *op;
     place->time_ns = time_ns;
-    place->pid = reader->process->pid;
+    place->pid = reader->pid;
     place->line = line_of(line);
     return true;
 }
@@ -387,11 +388,17 @@ static void drop_half(struct half *half)
     half->line = NULL;
 }
 
-/** A process has ended, or strace let go of it: what waits will never return. */
-static bool abandon_half(struct reader *reader, struct process *process)
+/** The half of the current line's process that waits for its end. NULL: there is none. */
+static struct half *waiting_half(const struct reader *reader)
 {
-    struct half *half = &process->half;
-    if (half->line == NULL)
+    struct process *process = pidmap_get(&reader->by_pid, reader->pid);
+    return process != NULL && process->half.line != NULL ? &process->half : NULL;
+}
+
+/** A process has ended, or strace let go of it: what waits, if anything does, will never return. */
+static bool abandon_half(struct reader *reader, struct half *half)
+{
+    if (half == NULL)
         return true;
     bool good = deliver_never(reader, half->call, half->slot, half->number);
     drop_half(half);
@@ -409,20 +416,20 @@ static bool never_ends(struct reader *reader, const struct half *half)
 }
 
 /** The end of the call that waits is not in the log. */
-static bool skip_half(struct reader *reader, struct process *process)
+static bool skip_half(struct reader *reader, struct half *half)
 {
-    never_ends(reader, &process->half);
-    return skip(reader, STRACE_ODD_UNFINISHED) && abandon_half(reader, process);
+    never_ends(reader, half);
+    return skip(reader, STRACE_ODD_UNFINISHED) && abandon_half(reader, half);
 }
 
 /** The process begins a call, at the cursor: none of it may wait. If one does, its end is missing. */
 static bool no_half(struct reader *reader, const struct cursor *cursor)
 {
-    const struct half *half = &reader->process->half;
-    if (half->line == NULL)
+    struct half *half = waiting_half(reader);
+    if (half == NULL)
         return true;
     if (!reader->strict)
-        return skip_half(reader, reader->process);
+        return skip_half(reader, half);
     return text_wrong(cursor, cursor->at,
                       "expected the rest of the call that this process began in line %llu",
                       (unsigned long long)half->number);
@@ -442,7 +449,7 @@ static bool begin_op(struct reader *reader, enum strace_call call, size_t *slot)
     op->time_ns = reader->prefix.time_ns;
     if (both_ways) {
         op->call = STRACE_UNDER_WAY;
-        op->pid = reader->process->pid;
+        op->pid = reader->pid;
         op->line = line_of(reader->line.number);
         op->result = STRACE_NO_END;
     }
@@ -453,11 +460,14 @@ static bool begin_op(struct reader *reader, enum strace_call call, size_t *slot)
 static bool begin_half(struct reader *reader, struct cursor *cursor, size_t cut)
 {
     const struct text *text = cursor->text;
-    struct half *half = &reader->process->half;
     struct cursor begin = *cursor;
     enum strace_call call;
     if (!strace_parse_name(cursor, &call) || !no_half(reader, &begin))
         return false;
+    struct process *process = process_of(reader, reader->pid);
+    if (process == NULL)
+        return refuse(reader->error, "no memory for the log");
+    struct half *half = &process->half;
     char *line = malloc(reader->line.length + 1); /* at least a byte: malloc(0) may be NULL */
     if (line == NULL)
         return refuse(reader->error, "no memory for the log");
@@ -472,15 +482,15 @@ static bool begin_half(struct reader *reader, struct cursor *cursor, size_t cut)
     half->begin = text->piece[0].column + begin.at;
     half->end = text->piece[0].column + text->length - cut;
     half->number = reader->line.number;
-    reader->begun = reader->process;
+    reader->begun = process;
     reader->begun_line = reader->line.number;
     return true;
 }
 
-/** Join the waiting half with the rest of the line, from the cursor on, and deliver the whole. */
-static bool join(struct reader *reader, const struct cursor *cursor)
+/** Join a waiting half with the rest of the line, from the cursor on, and deliver the whole. The half waits on if
+ *  that fails. */
+static bool join(struct reader *reader, struct half *half, const struct cursor *cursor)
 {
-    struct half *half = &reader->process->half;
     size_t first = half->end - half->begin;
     size_t second = cursor->text->length - cursor->at;
     char *bytes = malloc(first + second + 1);
@@ -497,8 +507,20 @@ static bool join(struct reader *reader, const struct cursor *cursor)
     struct strace_op op;
     bool good = parse(reader, &text, &op) && deliver(reader, &op, half->slot, half->number);
     free(bytes);
-    drop_half(half);
+    if (good)
+        drop_half(half);
     return good;
+}
+
+/** Join a waiting half with a line that does not tell whose it is. If the two are no call, the line is text that came in
+ *  between, and the half waits on for its real end. */
+static bool join_next(struct reader *reader, struct process *process, const struct cursor *cursor)
+{
+    reader->pid = process->pid;
+    if (join(reader, &process->half, cursor))
+        return true;
+    reader->odd = STRACE_ODD_TEXT;
+    return false;
 }
 
 /** Whether the waiting half begins with the name that stands in [begin, end) of the text. */
@@ -513,23 +535,24 @@ static bool same_name(const struct half *half, const struct text *text, size_t b
 /** "<... name resumed>": what follows ends the call that waits. */
 static bool end_half(struct reader *reader, struct cursor *cursor)
 {
-    struct half *half = &reader->process->half;
+    struct half *half = waiting_half(reader);
     size_t name = cursor->at;
-    if (!text_accept(cursor, "???"))
-        while (text_is_word(text_peek(cursor)))
-            cursor->at++;
+    while (text_is_word(text_peek(cursor)) || text_peek(cursor) == '?')
+        cursor->at++;
     size_t end = cursor->at;
     if (!text_expect(cursor, " resumed>"))
         return false;
     reader->odd = STRACE_ODD_RESUMED;
-    if (half->line == NULL)
+    if (half == NULL)
         return text_wrong(cursor, name, "this call is resumed, but the log has no beginning of it");
     if (!same_name(half, cursor->text, name, end))
         return text_wrong(cursor, name, "expected the name of the call that this process began in line %llu",
                           (unsigned long long)half->number);
     reader->odd = STRACE_ODD_TEXT;
     reader->log->resumed++;
-    return join(reader, cursor);
+    bool good = join(reader, half, cursor);
+    drop_half(half);
+    return good;
 }
 
 /* ------------------------------------------------------------------------------------------------- bodies */
@@ -541,22 +564,24 @@ static bool superseded(struct reader *reader, struct cursor *cursor)
     size_t begin = cursor->at;
     if (!text_decimal(cursor, "a process number", &pid) || !text_expect(cursor, " +++"))
         return false;
-    struct process *leader = reader->process;
     struct process *heir = pid <= UINT32_MAX ? pidmap_get(&reader->by_pid, (uint32_t)pid) : NULL;
-    if (heir == NULL || heir == leader || heir->half.line == NULL)
+    if (heir == NULL || heir->pid == reader->pid || heir->half.line == NULL)
         return text_wrong(cursor, begin, "expected a thread that waits for its execve to end");
-    if (!abandon_half(reader, leader))
+    if (!abandon_half(reader, waiting_half(reader)))
         return false;
+    struct process *leader = process_of(reader, reader->pid);
+    if (leader == NULL)
+        return refuse(reader->error, "no memory for the log");
     leader->half = heir->half;
     heir->half.line = NULL;
-    reader->process = heir; /* it is this number that will not be seen any more */
+    reader->pid = heir->pid; /* it is this number that will not be seen any more */
     return keep(reader, &(struct strace_op){.call = STRACE_EXIT}, NO_SLOT, reader->line.number);
 }
 
 /** The end of a process. */
 static bool ended(struct reader *reader)
 {
-    return abandon_half(reader, reader->process) &&
+    return abandon_half(reader, waiting_half(reader)) &&
            keep(reader, &(struct strace_op){.call = STRACE_EXIT}, NO_SLOT, reader->line.number);
 }
 
@@ -644,7 +669,7 @@ static bool read_call(struct reader *reader, struct cursor *cursor)
         struct cursor inside = {.text = text, .at = note, .error = cursor->error};
         if (!begin_half(reader, cursor, text->length - note))
             return false;
-        reader->carried = reader->process;
+        reader->carried = reader->begun;
         return read_note(reader, &inside);
     }
     return parse(reader, text, &op) && no_half(reader, cursor) &&
@@ -654,11 +679,11 @@ static bool read_call(struct reader *reader, struct cursor *cursor)
 /** The rest of a line that a note broke: the call goes on to wait, or ends here. */
 static bool read_carried(struct reader *reader, struct cursor *cursor)
 {
-    reader->process = reader->carried;
+    struct process *process = reader->carried;
     reader->carried = NULL;
     if (text_accept(cursor, UNFINISHED))
         return text_at_end(cursor) || text_fail(cursor, "the end of the line");
-    return join(reader, cursor);
+    return join_next(reader, process, cursor);
 }
 
 static bool read_body(struct reader *reader, const struct text *text)
@@ -673,13 +698,16 @@ static bool read_body(struct reader *reader, const struct text *text)
     return read_call(reader, &cursor);
 }
 
-/** "[ Process PID=N runs in 32 bit mode. ]" concerns no address: those of such a process are as good as others. */
-static bool is_mode(const struct cursor *cursor)
+/** "[ Process PID=N runs in 32 bit mode. ]", with "strace: " before it in newer versions, concerns no address: those of
+ *  such a process are as good as others. */
+static bool is_mode(struct cursor cursor)
 {
-    return text_sees(cursor, "[ Process PID=") && text_ends_with(cursor->text, " mode. ]");
+    text_accept(&cursor, "strace: ");
+    return text_sees(&cursor, "[ Process PID=") && text_ends_with(cursor.text, " mode. ]");
 }
 
-/** Whether the line goes on with the call that began in the line before, without a word of whose it is (-z). */
+/** Whether the line looks as if it goes on with the call that began in the line before, without a word of whose it is
+ *  (-z). */
 static bool goes_on(const struct reader *reader, const struct cursor *cursor)
 {
     return reader->begun != NULL && reader->begun->half.line != NULL &&
@@ -694,22 +722,18 @@ static bool read_line(struct reader *reader)
     uint64_t pid;
     if (reader->carried != NULL)
         return read_carried(reader, &cursor);
-    if (is_mode(&cursor))
+    if (is_mode(cursor))
         return true;
     if (text_sees(&cursor, "strace: ")) {
         reader->odd = STRACE_ODD_NOTE;
         return read_note(reader, &cursor);
     }
-    if (goes_on(reader, &cursor)) {
-        reader->process = reader->begun;
-        return join(reader, &cursor);
-    }
+    if (goes_on(reader, &cursor))
+        return join_next(reader, reader->begun, &cursor);
     if (!read_pid(reader, &cursor, &pid) || !read_time(reader, &cursor))
         return false;
     skip_fields(&cursor);
-    reader->process = process_of(reader, (uint32_t)pid);
-    if (reader->process == NULL)
-        return refuse(reader->error, "no memory for the log");
+    reader->pid = (uint32_t)pid;
     struct text body = rest_of_line(reader, cursor.at);
     return read_body(reader, &body);
 }
@@ -827,10 +851,10 @@ static bool check_complete(struct reader *reader)
 {
     const struct half *first = NULL;
     for (struct process *p = reader->processes; p != NULL; p = p->next) {
-        reader->process = p;
+        reader->pid = p->pid;
         if (p->half.line == NULL)
             continue;
-        if (!reader->strict && !skip_half(reader, p))
+        if (!reader->strict && !skip_half(reader, &p->half))
             return false;
         if (reader->strict && (first == NULL || p->half.number < first->number))
             first = &p->half;

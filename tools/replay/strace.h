@@ -32,7 +32,8 @@
  * STRACE_UNDER_WAY, refers to it: it is for the resolver to find out between which of the other calls it took effect.
  *
  * MEMORY. One line of at most STRACE_LINE_MAX bytes, the halves that wait for their end (no more than the
- * log itself), 64 bytes for each call, 128 for an mremap or brk in two halves; and what input.h names.
+ * log itself), 64 bytes for each call, 128 for an mremap or brk in two halves, about 150 for each process that a call or
+ * a note introduces or that begins a call in two halves; and what input.h names. Odd lines take none.
  */
 #ifndef KVA_TOOLS_REPLAY_STRACE_H
 #define KVA_TOOLS_REPLAY_STRACE_H
