@@ -699,8 +699,8 @@ static enum kva_status attempt_map(struct kva_vm *vm, void *context)
     if (status != KVA_OK)
         return status;
     uintptr_t start = address_in_block(vm, mapping->room.block, mapping->room.at);
-    status = kva_ready_tables(vm, start, 1,
-                              mapping->room.count); /* a flush gives back what a block does not need */
+    /* Not with the block: a flush gives back pieces in which nothing is. */
+    status = kva_ready_tables(vm, start, 1, mapping->room.count);
     if (status == KVA_OK)
         status = kva_map_runs(vm, start, mapping->frames, mapping->numbers, mapping->room.count);
     if (status == KVA_OK)
