@@ -222,7 +222,7 @@ struct kva_frames {
 struct kva_ram;
 
 struct kva_vm {
-    /* What kva_vmalloc and kva_vfree read, and nobody writes but the stack of records that are ready. */
+    /* What kva_vmalloc and kva_vfree read, and hardly anybody writes. */
     uintptr_t first;
     size_t bytes;                      /* of the reserve */
     struct sparse table;               /* of _Atomic(struct kva_descriptor *) */
@@ -236,7 +236,10 @@ struct kva_vm {
     uint8_t guard; /* pages of guard behind each area: 0 or 1 */
     bool hardened;
     bool zero_always;
+    _Atomic unsigned lookers;          /* calls of kva_vm_fault_describe under way */
     _Atomic(struct kva_later *) ready; /* a stack: records whose grace period is over */
+    void *stretch;
+    uint64_t frames_first;
 
     /* The rest, under the lock. */
     _Alignas(KVA_LINE) struct kva_lock lock;
@@ -248,10 +251,7 @@ struct kva_vm {
     struct kva_space spaces[2];
     struct kva_config space_config;
     struct kva_pages pages;
-    void *stretch;
-    uint64_t frames_first;
-    struct sparse numbers;    /* of uint32_t: the frame behind each page of the frames part that is mapped */
-    _Atomic unsigned lookers; /* calls of kva_vm_fault_describe under way */
+    struct sparse numbers; /* of uint32_t: the frame behind each page of the frames part that is mapped */
 
     struct kva_tiling ledger; /* no tiling: the memory source, byte count and hooks that node caches want */
     struct kva_nodes areas;   /* descriptors */

@@ -34,15 +34,14 @@ struct cost_line {
     const char *what;  /* is of which size, and what is done */
     enum cost_growth growth;
     void (*set_up)(uint64_t size);
-    void (*work)(
-        uint64_t
-            round); /* NULL: it does not return, and is not measured. What is between counted_start and counted_stop in it counts */
-    bool
-        at_times; /* something comes on top at times: the mean of all rounds, rather than the longest, is compared */
+    /** What is between counted_start and counted_stop in it counts. NULL: it does not return, and is not measured. */
+    void (*work)(uint64_t round);
     uint64_t few;    /* 0: COST_FEW */
     uint64_t many;   /* 0: COST_MANY */
     uint64_t rounds; /* 0: COST_ROUNDS; no more than `few` where a round uses something up */
     int most_calls;  /* of one operation; COST_NO_CALL: none; 0: no matter */
+    bool
+        at_times; /* something comes on top at times: not the longest round is compared, but the mean of all */
 };
 
 /** A line: the function to set up and the one that works come after the growth, and then what is not as usual. */

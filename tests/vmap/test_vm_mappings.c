@@ -259,11 +259,12 @@ static bool is_as_new(const unsigned char *address)
 
     assert_non_null(smaps);
     while (fgets(line, sizeof(line), smaps) != NULL) {
-        unsigned long start, end, offset, inode;
-        char letters[8];
-        if (sscanf(line, "%lx-%lx %7s %lx %*s %lu", &start, &end, letters, &offset, &inode) == 5) {
+        char *at;
+        uintptr_t start = strtoul(line, &at, 16);
+        if (*at == '-') { /* start-end letters offset device inode */
+            uintptr_t end = strtoul(at + 1, &at, 16);
             there = (uintptr_t)address >= start && (uintptr_t)address < end;
-            as_new = there ? strcmp(letters, "rw-p") == 0 && inode == 0 : as_new;
+            as_new = there ? strncmp(at, " rw-p ", 6) == 0 && strstr(at, " 00:00 0") != NULL : as_new;
         }
         for (size_t i = 0; there && strncmp(line, "VmFlags:", 8) == 0 && i < 9; i++)
             as_new = as_new && strstr(line, strange[i]) == NULL;

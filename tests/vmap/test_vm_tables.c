@@ -424,16 +424,21 @@ static uint64_t core_bytes(uint64_t first, uint64_t last)
     FILE *file = fopen("/proc/self/smaps", "r");
     char line[1024];
     uint64_t sum = 0;
-    unsigned long long range[2] = {0, 0};
-    unsigned long long anonymous = 0;
+    static const char name[] = "Anonymous:";
+    uint64_t range[2] = {0, 0};
+    uint64_t anonymous = 0;
 
     if (file == NULL)
         return 0;
     while (fgets(line, sizeof line, file) != NULL) {
-        unsigned long long read[2];
-        if (sscanf(line, "%llx-%llx ", &read[0], &read[1]) == 2)
-            memcpy(range, read, sizeof range);
-        (void)sscanf(line, "Anonymous: %llu kB", &anonymous);
+        char *at;
+        uint64_t start = strtoull(line, &at, 16);
+        if (*at == '-') {
+            range[0] = start;
+            range[1] = strtoull(at + 1, NULL, 16);
+        }
+        if (strncmp(line, name, sizeof name - 1) == 0)
+            anonymous = strtoull(line + sizeof name - 1, NULL, 10);
         bool is_meant =
             anonymous > 0 && strstr(line, " dd") == NULL && (range[1] <= first || range[0] > last);
         if (strncmp(line, "VmFlags:", 8) == 0 && is_meant)
