@@ -79,11 +79,10 @@ enum kva_status {
     KVA_ELIMIT = 6, /* a limit of the system on mappings (kva/vm.h; Linux: vm.max_map_count) */
 
     /* The caller's bugs: reported to the misuse hook as well. */
-    KVA_ENULL = 32,  /* a required pointer is NULL, or the space is not initialised */
-    KVA_EINVAL = 33, /* a field holds a value that is none of its kind */
-    KVA_ESIZE = 34,  /* a size of 0 */
-    KVA_EALIGN =
-        35, /* an alignment that is neither 0 nor a power of two, or an address that misses the quantum */
+    KVA_ENULL = 32,     /* a required pointer is NULL, or the space is not initialised */
+    KVA_EINVAL = 33,    /* a field holds a value that is none of its kind */
+    KVA_ESIZE = 34,     /* a size of 0 */
+    KVA_EALIGN = 35,    /* an alignment that is no power of two, nor 0; an address that misses the quantum */
     KVA_EWRAP = 36,     /* a size, rounded up, or a range's end would pass 2^64 - 1 */
     KVA_EWINDOW = 37,   /* a window with min > max, or wholly outside the space */
     KVA_ERANGE = 38,    /* a range that reaches outside the space or outside its segment */
@@ -278,13 +277,12 @@ enum kva_policy {
 
 /** What an allocation asks for. Fields that are left at 0 stand for the usual values, which kva_request_of spells out. */
 struct kva_request {
-    uint64_t size; /* 1 .. 2^64 - 1 bytes; rounded up to the quantum */
-    uint64_t
-        align;    /* a power of two, 1 .. 2^63; below the quantum it counts as the quantum. 0 stands for 1 */
-    uint64_t min; /* the window, both ends included; it is cut to the space and need not be aligned to */
-    uint64_t max; /*   anything. min = max = 0 stands for the whole space, whatever its ends; to take
+    uint64_t size;  /* 1 .. 2^64 - 1 bytes; rounded up to the quantum */
+    uint64_t align; /* a power of two, 1 .. 2^63, or 0 for 1; below the quantum it counts as the quantum */
+    uint64_t min;   /* the window, both ends included; it is cut to the space and need not be aligned to */
+    uint64_t max;   /*   anything. min = max = 0 stands for the whole space, whatever its ends; to take
                                  address 0 and no other, call kva_reserve */
-    void *owner;  /* the caller's, any value; kept with the segment, never followed */
+    void *owner;    /* the caller's, any value; kept with the segment, never followed */
     enum kva_policy policy; /* KVA_LOWEST or KVA_HIGHEST */
 };
 

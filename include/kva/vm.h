@@ -106,12 +106,14 @@ struct kva_vm_calls {
 struct kva_pages_stats {
     struct kva_vm_calls calls;
     const char *mechanism; /* in a few words: "guard regions" or "protected mappings" on Linux */
-    uint64_t
-        mappings; /* that the stretch takes up: as counted, at most; in a child of fork there may be far fewer */
-    uint64_t
-        mappings_limit;   /* that it could take up, as counted, when it was last looked at what others leave;
-                                0: no such limit, or none that is known (on Linux without /proc, or a file
-                                descriptor to read it by). There is another look before KVA_ELIMIT */
+
+    /** That the stretch takes up: as counted, at most. In a child of fork there may be far fewer. */
+    uint64_t mappings;
+
+    /** That it could take up, as counted, when it was last looked at what others leave; there is another look before KVA_ELIMIT.
+     *  0: no such limit, or none that is known (on Linux without /proc, or a file descriptor to read it by). */
+    uint64_t mappings_limit;
+
     uint64_t weak_closes; /* closes that the system refused, so far: see `close` */
     uint64_t weak_pages;  /* pages that are closed at present, but so that a touch may not fault */
 };
@@ -128,9 +130,9 @@ struct kva_pages_stats {
  *      ^ tables     usable from the beginning         each usable once it was taken
  */
 struct kva_stretch {
-    uint64_t
-        bytes; /* in: as asked for. out: a multiple of the page; less where the system refuses, or where the
-                        window leaves no room for the closed page in front */
+    /** In: as asked for. Out: a multiple of the page; less where the system refuses, or where the window leaves no room for the
+     *  closed page in front. */
+    uint64_t bytes;
     uint64_t least;  /* in: fewer bytes than this are of no use */
     uint64_t min;    /* in: the window, both ends included */
     uint64_t max;    /* in */
@@ -139,9 +141,8 @@ struct kva_stretch {
     uint64_t first;  /* out: lowest address; a multiple of align, or one page above such a multiple */
     uint64_t given;  /* in: pieces of tables that are taken from the beginning: numbers 1 .. given */
     uint64_t pieces; /* in: so many more will be taken at most: numbers up to given + pieces */
-    void *
-        tables; /* out: piece 0, which reads as zero and is never written. Piece i is i * KVA_VM_PIECE behind it */
-    void *handle; /* out: the source's own; handed to its other functions as `stretch` */
+    void *tables;    /* out: piece 0, which reads as zero and is never written; see KVA_VM_PIECE */
+    void *handle;    /* out: the source's own; handed to its other functions as `stretch` */
 };
 
 /** Whose the pages of a stretch are, for `check` of struct kva_pages. */
@@ -1100,10 +1101,10 @@ struct kva_vm_stats {
     uint64_t retries;                  /* allocations for which all that was idle was purged, or reclaimed */
     uint64_t grown_in_place, moved;    /* by realloc */
     uint64_t memory_bytes;             /* for bookkeeping, without the tables */
-    uint64_t
-        table_bytes; /* pieces of tables in use, KVA_VM_PIECE bytes each: one for 32 MiB of pages of 4 KiB
-                                          in which areas begin, one for 64 MiB of mapped frames. They take memory
-                                          where they were written to */
+
+    /** Pieces of tables in use, KVA_VM_PIECE bytes each: one for 32 MiB of pages of 4 KiB in which areas begin, one for 64 MiB
+     *  of mapped frames. They take memory where they were written to. */
+    uint64_t table_bytes;
     struct kva_pages_stats pages;
 };
 
