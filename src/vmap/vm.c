@@ -477,8 +477,8 @@ static void give_back(struct kva_vm *vm)
     const struct kva_pages *pages = &vm->pages;
 
     sparse_hide(&vm->table, 1);
-    atomic_thread_fence(memory_order_seq_cst); /* the other one is in kva_vm_fault_describe */
-    bool is_read = atomic_load_explicit(&vm->lookers, memory_order_acquire) != 0;
+    /* A change, though of nothing: whoever counts itself after it sees what is hidden, and whoever did before it is seen. */
+    bool is_read = atomic_fetch_add_explicit(&vm->lookers, 0, memory_order_acq_rel) != 0;
     sparse_settle(&vm->table, is_read, pages->unpiece, pages->context, vm->stretch);
     sparse_trim(&vm->numbers, pages->unpiece, pages->context,
                 vm->stretch); /* nobody reads them without the lock */

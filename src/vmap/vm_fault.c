@@ -240,8 +240,7 @@ static bool look(const struct kva_vm *vm, uintptr_t address, struct subject *sub
 {
     struct kva_vm *counted = lockable(vm);
 
-    atomic_fetch_add_explicit(&counted->lookers, 1, memory_order_relaxed);
-    atomic_thread_fence(memory_order_seq_cst); /* the other one is in kva_vm_flush */
+    atomic_fetch_add_explicit(&counted->lookers, 1, memory_order_acq_rel); /* see kva_vm_flush */
     bool found = find_nearest(vm, address, subject);
     atomic_fetch_sub_explicit(&counted->lookers, 1, memory_order_release);
     return found;

@@ -252,7 +252,7 @@ static void test_pieces(void **state)
     assert_true(read_faults(tables.mapping));
     assert_true(read_faults(tables.mapping + tables.bytes - 1));
     assert_int_equal(*piece_at(&tables, 0), 0);
-    memset(tables.own, 0x11, wish.own);
+    memset(tables.own, 0x11, (size_t)wish.own);
     memset(piece_at(&tables, 1), 0x22, 2 * KVA_VM_PIECE); /* given */
     if (page <= KVA_VM_PIECE) {
         assert_true(write_faults(piece_at(&tables, 0)));
@@ -290,7 +290,7 @@ static bool limit_data(uint64_t value)
 
     if (getrlimit(RLIMIT_DATA, &was) != 0)
         return false;
-    was.rlim_cur = value;
+    was.rlim_cur = (rlim_t)value;
     return setrlimit(RLIMIT_DATA, &was) == 0;
 }
 
