@@ -375,7 +375,7 @@ static void many_parts(uint64_t size)
     struct kva_config config = plain();
 
     begin(&config, size);
-    parts = calloc(size, sizeof *parts);
+    parts = calloc((size_t)size, sizeof *parts);
     assert_non_null(parts);
     for (uint64_t i = 0; i < size; i++)
         parts[i] = (struct kva_part){i * STEP, SIZE};

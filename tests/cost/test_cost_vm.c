@@ -206,7 +206,7 @@ static void grow_in_place(uint64_t round)
     void *moved;
     enum kva_status status;
 
-    counting(status = kva_vm_realloc(vm, held[size_now - 1], (round + 2) * page, 0, &moved));
+    counting(status = kva_vm_realloc(vm, held[size_now - 1], (size_t)(round + 2) * page, 0, &moved));
     assert_int_equal(status, KVA_OK);
     assert_ptr_equal(moved, held[size_now - 1]);
 }
@@ -216,7 +216,7 @@ static void shrink_in_place(uint64_t round)
     void *moved;
     enum kva_status status;
 
-    assert_int_equal(kva_vm_realloc(vm, held[size_now - 1], (round + 2) * page, 0, &moved), KVA_OK);
+    assert_int_equal(kva_vm_realloc(vm, held[size_now - 1], (size_t)(round + 2) * page, 0, &moved), KVA_OK);
     counting(status = kva_vm_realloc(vm, held[size_now - 1], page, 0, &moved));
     assert_int_equal(status, KVA_OK);
     assert_ptr_equal(moved, held[size_now - 1]);
