@@ -222,9 +222,11 @@ static bool find_nearest(const struct kva_vm *vm, uintptr_t address, struct subj
     struct around around = {NULL, NULL, NULL};
 
     look_before(vm, address, &around);
-    look_after(vm, address, &around);
     if (around.before)
         offer(&nearest, present(vm, around.before));
+    if (!nearest.found ||
+        nearest.distance > 0) /* not inside an area: others may be in the middle of a change */
+        look_after(vm, address, &around);
     if (around.after)
         offer(&nearest, present(vm, around.after));
     if (!around.holder)
