@@ -331,11 +331,20 @@ typedef void kva_flush_callback(void *context, uint64_t start, uint64_t last);
  *  again before they ask; so the callback must not wait for them. */
 typedef bool kva_reclaim_callback(void *context, struct kva_space *space, uint64_t size);
 
+/** Private: a list of registered callbacks. */
+struct kva_link {
+    struct kva_link *next;
+};
+struct kva_callbacks {
+    struct kva_link *first; /* in the order in which they were registered */
+    uintptr_t inside;       /* the thread inside one of them; 0: none */
+};
+
 /** A reclaim callback's registration; the caller's memory, to be kept until it is removed. */
 struct kva_reclaim {
     kva_reclaim_callback *callback;
     void *context;
-    struct kva_reclaim *next; /* private */
+    struct kva_link link; /* private */
 };
 
 /** The most alignment classes that a space can declare. */
@@ -899,10 +908,10 @@ enum kva_status kva_space_dump(const struct kva_space *space, kva_dump_line *lin
 /** A space, declared in full so that it can live in the caller's memory without a heap. Everything in it is
  *  private and may change in any version. It must not be copied or moved. */
 struct kva_space {
-    struct kva_tiling *tiling;   /* the segments, kept by the engine; NULL when not initialised */
-    struct kva_shared *shared;   /* what threads and pools need; NULL: none of either */
-    int stage;                   /* of the flush under way */
-    struct kva_reclaim *reclaim; /* registered callbacks, first to last */
+    struct kva_tiling *tiling; /* the segments, kept by the engine; NULL when not initialised */
+    struct kva_shared *shared; /* what threads and pools need; NULL: none of either */
+    int stage;                 /* of the flush under way */
+    struct kva_callbacks reclaim;
     kva_flush_callback *flush;
     void *flush_context;
     uint64_t deferred_limit;
@@ -913,7 +922,6 @@ struct kva_space {
     uint64_t begun;   /* flushes */
     uint64_t flushes; /* that have ended */
     unsigned colour;  /* of what is parked now */
-    bool reclaiming;  /* inside a reclaim callback */
 };
 
 #ifdef __cplusplus

@@ -1171,7 +1171,7 @@ typedef bool kva_vm_reclaim_callback(void *context, struct kva_vm *vm, size_t si
 struct kva_vm_reclaim {
     kva_vm_reclaim_callback *callback;
     void *context;
-    struct kva_vm_reclaim *next; /* private */
+    struct kva_link link; /* private */
 };
 
 /** Register a reclaim callback. They are asked in the order of their registration.

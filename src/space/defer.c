@@ -27,17 +27,8 @@
  * NO WAIT IN A CIRCLE. The thread in a flush callback waits for nothing but the space's lock. The one in a reclaim callback
  * may wait for a flush; it is not waited for by a flush. A thread that asks never waits for another that asks.
  */
+#include "../base/limit.h"
 #include "pool.h"
-
-/** See kva_set_deferred_limit. */
-static uint64_t default_limit(unsigned cpus)
-{
-    uint64_t limit = 0;
-
-    for (unsigned rest = cpus ? cpus : 1; rest > 0; rest >>= 1)
-        limit += (uint64_t)32 << 20;
-    return limit;
-}
 
 static void forget_deferred_range(struct kva_space *space)
 {
@@ -47,7 +38,7 @@ static void forget_deferred_range(struct kva_space *space)
 
 void kva_defer_init(struct kva_space *space, const struct kva_config *config)
 {
-    space->reclaim = NULL;
+    space->reclaim = (struct kva_callbacks){NULL, 0};
     space->flush = config->flush;
     space->flush_context = config->flush_context;
     space->deferred_limit = config->deferred_limit ? config->deferred_limit : default_limit(config->cpus);
@@ -57,7 +48,6 @@ void kva_defer_init(struct kva_space *space, const struct kva_config *config)
     space->stage = KVA_FLUSH_NONE;
     space->flush_start = 0;
     space->flush_last = 0;
-    space->reclaiming = false;
     forget_deferred_range(space);
 }
 
@@ -94,7 +84,7 @@ static void set_flusher(struct kva_space *space, uintptr_t flusher)
 
 static void call_back(struct kva_space *space)
 {
-    set_flusher(space, self_of(space));
+    set_flusher(space, thread_self(threads_of(space)));
     unlock_space(space);
     space->flush(space->flush_context, space->flush_start, space->flush_last);
     lock_space(space);
@@ -144,7 +134,7 @@ void kva_flush_step(struct kva_space *space)
     default:
         give_slice(space);
         if (threads_of(space) && space->stage == KVA_FLUSH_GIVING)
-            kva_lock_make_way(&space->shared->space, threads_of(space));
+            main_yield(locks_of(space));
         break;
     }
 }
@@ -245,110 +235,55 @@ enum kva_status kva_set_deferred_limit(struct kva_space *space, uint64_t bytes)
 /* -------------------------------------------------------------------------------------------- reclaim */
 
 /** Flush, if that gives anything. */
-static bool flush_some(struct kva_space *space)
+static bool flush_some(void *instance)
 {
+    struct kva_space *space = instance;
     bool some = has_deferred(space);
 
     kva_settle(space);
     return some;
 }
 
-static void set_reclaimer(struct kva_space *space, bool reclaiming)
+static bool call(void *instance, struct kva_link *link, uint64_t size)
 {
-    space->reclaiming = reclaiming;
-    if (space->shared)
-        space->shared->reclaimer = reclaiming ? self_of(space) : 0;
+    const struct kva_reclaim *entry = kva_container_of(link, struct kva_reclaim, link);
+
+    return entry->callback(entry->context, instance, size);
 }
 
-/** Ask one callback; whatever it says, what it has parked counts, too. */
-static bool ask(struct kva_space *space, const struct kva_reclaim *entry, uint64_t size)
+static bool is_short(enum kva_status status)
 {
-    set_reclaimer(space, true);
-    unlock_space(space);
-    bool gave = entry->callback(entry->context, space, size);
-    lock_space(space);
-    set_reclaimer(space, false);
-    return flush_some(space) || gave;
+    return status == KVA_ENOSPC;
 }
 
-bool kva_lock_reclaim(struct kva_space *space)
+/** An attempt that finds nothing in the pools: what they hold has gone back to the tree. */
+struct drained {
+    kva_attempt *attempt;
+    void *operation;
+};
+
+static enum kva_status attempt_drained(void *instance, void *operation)
 {
-    if (!space->shared || lock_try(&space->shared->reclaim, threads_of(space)))
-        return false;
-    unlock_space(space);
-    lock_take(&space->shared->reclaim, threads_of(space));
-    lock_space(space);
-    return true;
+    const struct drained *drained = operation;
+
+    return kva_attempt_drained(instance, drained->attempt, drained->operation);
 }
 
-void kva_unlock_reclaim(struct kva_space *space)
+enum kva_status kva_retry(struct kva_space *space, uint64_t size, kva_attempt *attempt, void *operation)
 {
-    if (space->shared)
-        lock_drop(&space->shared->reclaim, threads_of(space));
-}
-
-/** Ask one callback after the other until the attempt succeeds. */
-static enum kva_status reclaim_for(struct kva_space *space, uint64_t size, kva_attempt *attempt,
-                                   void *context)
-{
-    enum kva_status status = KVA_ENOSPC;
-    bool more = kva_lock_reclaim(space); /* somebody else has asked meanwhile */
-
-    if (more)
-        (void)flush_some(space);
-    for (const struct kva_reclaim *entry = space->reclaim;; entry = entry->next) {
-        if (more)
-            status = kva_attempt_drained(space, attempt, context);
-        if (status != KVA_ENOSPC || !entry)
-            break;
-        more = ask(space, entry, size);
-    }
-    kva_unlock_reclaim(space);
-    return status;
-}
-
-enum kva_status kva_retry(struct kva_space *space, uint64_t size, kva_attempt *attempt, void *context)
-{
+    struct drained drained = {attempt, operation};
+    const struct kva_shortage shortage = {
+        &space->reclaim, locks_of(space), space, &drained, size, attempt_drained, is_short, flush_some, call,
+    };
     enum kva_status status = KVA_ENOSPC;
 
     if (pools_of(space))
-        status = kva_attempt_drained(space, attempt, context);
+        status = attempt_drained(space, &drained);
     if (status == KVA_ENOSPC && flush_some(space))
-        status = kva_attempt_drained(space, attempt, context);
-    if (status == KVA_ENOSPC && space->reclaim && !inside_reclaim(space))
-        status = reclaim_for(space, size, attempt, context);
+        status = attempt_drained(space, &drained);
+    if (status == KVA_ENOSPC && space->reclaim.first && !inside_reclaim(space))
+        status = kva_callbacks_ask(&shortage, status);
     return status;
-}
-
-/** The link that points to `reclaim`, or to the end of the list. */
-static struct kva_reclaim **find_link(struct kva_space *space, const struct kva_reclaim *reclaim)
-{
-    struct kva_reclaim **link = &space->reclaim;
-
-    while (*link && *link != reclaim)
-        link = &(*link)->next;
-    return link;
-}
-
-static enum kva_status add(struct kva_space *space, struct kva_reclaim *reclaim)
-{
-    struct kva_reclaim **link = find_link(space, reclaim);
-
-    if (*link)
-        return KVA_EEXIST;
-    reclaim->next = NULL;
-    *link = reclaim;
-    return KVA_OK;
-}
-
-static enum kva_status take_out(struct kva_space *space, struct kva_reclaim *reclaim)
-{
-    struct kva_reclaim **link = find_link(space, reclaim);
-
-    if (!*link)
-        return KVA_ENOENT;
-    *link = reclaim->next;
-    return KVA_OK;
 }
 
 enum kva_status kva_reclaim_add(struct kva_space *space, struct kva_reclaim *reclaim)
@@ -359,10 +294,7 @@ enum kva_status kva_reclaim_add(struct kva_space *space, struct kva_reclaim *rec
         return status;
     if (!reclaim || !reclaim->callback)
         return leave(space, misuse_null(space, __func__, 0, reclaim ? "reclaim.callback" : "reclaim"));
-    (void)kva_lock_reclaim(space);
-    status = add(space, reclaim);
-    kva_unlock_reclaim(space);
-    return leave(space, status);
+    return leave(space, kva_callbacks_add(&space->reclaim, locks_of(space), &reclaim->link));
 }
 
 enum kva_status kva_reclaim_remove(struct kva_space *space, struct kva_reclaim *reclaim)
@@ -373,8 +305,5 @@ enum kva_status kva_reclaim_remove(struct kva_space *space, struct kva_reclaim *
         return status;
     if (!reclaim)
         return leave(space, misuse_null(space, __func__, 0, "reclaim"));
-    (void)kva_lock_reclaim(space);
-    status = take_out(space, reclaim);
-    kva_unlock_reclaim(space);
-    return leave(space, status);
+    return leave(space, kva_callbacks_remove(&space->reclaim, locks_of(space), &reclaim->link));
 }

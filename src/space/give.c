@@ -148,9 +148,10 @@ struct resizing {
     uint64_t last;
 };
 
-static enum kva_status attempt_resize(struct kva_space *space, void *context)
+static enum kva_status attempt_resize(void *instance, void *operation)
 {
-    const struct resizing *resizing = context;
+    struct kva_space *space = instance;
+    const struct resizing *resizing = operation;
 
     return space->tiling->engine->resize(space->tiling, resizing->start, resizing->last);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /** Looking at a space: find, iterate, count, dump. Nothing here changes it. */
+#include "../base/text.h"
 #include "pool.h"
 
 static enum kva_state state_of(const struct kva_object *object)
@@ -139,90 +140,42 @@ enum kva_status kva_stats_read(const struct kva_space *space, struct kva_stats *
         return KVA_ENULL;
     if (!stats)
         return misuse_null(space, __func__, 0, "stats");
-    kva_pools_lock_all(space);
+    freeze(space);
     read_stats(space, stats);
-    kva_pools_unlock_cpus(space);
-    return leave(space, KVA_OK);
+    thaw(space);
+    return KVA_OK;
 }
 
 /* ----------------------------------------------------------------------------------------------- dump */
 
 /** The longest line: two addresses, a size, a state, an owner, and the signs between them:
  *  18 + 1 + 18 + 1 + 20 + 1 + 8 + 7 + 18, and the zero byte. */
-enum { LINE_BYTES = 96 };
+enum { LINE_BYTES = 96, DIGITS = 16 };
 
-struct line {
-    char text[LINE_BYTES];
-    size_t length;
-};
-
-static void put_text(struct line *line, const char *text)
-{
-    while (*text)
-        line->text[line->length++] = *text++;
-}
-
-/** An address, as 16 hexadecimal digits. */
-static void put_address(struct line *line, uint64_t address)
-{
-    put_text(line, "0x");
-    for (unsigned shift = 64; shift > 0; shift -= 4)
-        line->text[line->length++] = "0123456789abcdef"[(address >> (shift - 4)) & 0xf];
-}
-
-/** *value /= 10; returns the remainder. In four 16-bit steps: a 32-bit host without a library has no
- *  64-bit division. */
-static unsigned divide_by_ten(uint64_t *value)
-{
-    uint64_t quotient = 0;
-    uint32_t rest = 0;
-
-    for (unsigned shift = 64; shift > 0; shift -= 16) {
-        rest = (rest << 16) | (uint32_t)((*value >> (shift - 16)) & 0xffff);
-        quotient = (quotient << 16) | rest / 10;
-        rest %= 10;
-    }
-    *value = quotient;
-    return rest;
-}
-
-static void put_decimal(struct line *line, uint64_t value)
-{
-    char reversed[20]; /* 2^64 - 1 has 20 digits */
-    size_t count = 0;
-
-    do
-        reversed[count++] = (char)('0' + divide_by_ten(&value));
-    while (value > 0);
-    while (count > 0)
-        line->text[line->length++] = reversed[--count];
-}
-
-static void put_size(struct line *line, const struct kva_segment *segment)
+static void put_size(struct kva_text *line, const struct kva_segment *segment)
 {
     uint64_t span = segment->last - segment->start;
 
     if (span == UINT64_MAX)
-        put_text(line, "18446744073709551616");
+        text_put(line, "18446744073709551616");
     else
-        put_decimal(line, span + 1);
+        text_put_decimal(line, span + 1);
 }
 
-static void put_segment(struct line *line, const struct kva_segment *segment)
+static void put_segment(struct kva_text *line, const struct kva_segment *segment)
 {
     static const char *const states[] = {" free", " busy", " deferred", " pooled"};
 
-    put_address(line, segment->start);
-    put_text(line, "-");
-    put_address(line, segment->last);
-    put_text(line, " ");
+    text_put_hex(line, segment->start, DIGITS);
+    text_put(line, "-");
+    text_put_hex(line, segment->last, DIGITS);
+    text_put(line, " ");
     put_size(line, segment);
-    put_text(line, states[segment->state]);
+    text_put(line, states[segment->state]);
     if (segment->owner) {
-        put_text(line, " owner ");
-        put_address(line, (uintptr_t)segment->owner);
+        text_put(line, " owner ");
+        text_put_hex(line, (uintptr_t)segment->owner, DIGITS);
     }
-    line->text[line->length] = '\0';
 }
 
 enum kva_status kva_space_dump(const struct kva_space *space, kva_dump_line *write, void *context)
@@ -235,10 +188,10 @@ enum kva_status kva_space_dump(const struct kva_space *space, kva_dump_line *wri
         return misuse_null(space, __func__, 0, "line");
     for (enum kva_status status = kva_first(space, &segment); status == KVA_OK;
          status = kva_next(space, &segment)) {
-        struct line line;
-        line.length = 0;
+        char room[LINE_BYTES];
+        struct kva_text line = text_of(room, sizeof room);
         put_segment(&line, &segment);
-        write(context, line.text, line.length);
+        write(context, room, line.length);
     }
     return KVA_OK;
 }

@@ -56,6 +56,9 @@ enum kva_status kva_pools_create(struct kva_space *space, const struct kva_confi
     kva_nodes_init(&pools->magazine_nodes, tiling,
                    (sizeof(struct kva_magazine) + KVA_LINE - 1) / KVA_LINE * KVA_LINE);
     space->shared->pools = pools;
+    space->shared->locks.cpus = pools->cpu;
+    space->shared->locks.cpu_bytes = sizeof(struct kva_cpu);
+    space->shared->locks.cpu_count = cpus;
     return KVA_OK;
 }
 
@@ -64,13 +67,17 @@ enum kva_status kva_pools_create(struct kva_space *space, const struct kva_confi
 /** The pool of the CPU that the caller probably runs on, locked. */
 static struct kva_cpu *lock_cpu(const struct kva_space *space)
 {
-    const struct kva_threads *threads = threads_of(space);
-    struct kva_pools *pools = space->shared->pools;
-    unsigned number = threads ? threads->cpu(threads->context) : 0;
-    struct kva_cpu *cpu = &pools->cpu[number < pools->cpus ? number : number % pools->cpus];
+    struct kva_cpu *cpu = cpu_here(locks_of(space));
 
-    lock_take(&cpu->lock, threads);
+    lock_take(&cpu->lock, threads_of(space));
     return cpu;
+}
+
+/** The space and a CPU's pool. */
+static void lock_both(const struct kva_space *space, struct kva_cpu *cpu)
+{
+    lock_space(space);
+    lock_take(&cpu->lock, threads_of(space));
 }
 
 static void unlock_cpu(const struct kva_space *space, struct kva_cpu *cpu)
@@ -78,29 +85,10 @@ static void unlock_cpu(const struct kva_space *space, struct kva_cpu *cpu)
     lock_drop(&cpu->lock, threads_of(space));
 }
 
-void kva_pools_lock_all(const struct kva_space *space)
+static void unlock_both(const struct kva_space *space, struct kva_cpu *cpu)
 {
-    const struct kva_pools *pools = pools_of(space);
-
-    for (unsigned i = 0; pools && i < pools->cpus; i++)
-        lock_take(&pools->cpu[i].lock, threads_of(space));
-    lock_space(space);
-}
-
-void kva_pools_unlock_cpus(const struct kva_space *space)
-{
-    const struct kva_pools *pools = pools_of(space);
-
-    for (unsigned i = 0; pools && i < pools->cpus; i++)
-        lock_drop(&pools->cpu[i].lock, threads_of(space));
-}
-
-void kva_pools_reset_locks(struct kva_space *space)
-{
-    const struct kva_pools *pools = pools_of(space);
-
-    for (unsigned i = 0; pools && i < pools->cpus; i++)
-        lock_reset(&pools->cpu[i].lock);
+    unlock_cpu(space, cpu);
+    unlock_space(space);
 }
 
 /** Whether the caller is the flush callback; asked without the space's lock. A thread sees what it has written itself. */
@@ -108,7 +96,7 @@ static bool is_flusher(const struct kva_space *space)
 {
     uintptr_t flusher = atomic_load_explicit(&space->shared->flusher, memory_order_relaxed);
 
-    return flusher != 0 && flusher == self_of(space);
+    return flusher != 0 && flusher == thread_self(threads_of(space));
 }
 
 /* ------------------------------------------------------------------------------- spill, refill, decay */
@@ -230,29 +218,25 @@ static struct kva_magazine *magazine_of(struct kva_pools *pools, struct kva_cpu 
     return *magazine;
 }
 
-/** Fill a magazine by half; the object with the lowest address goes out first. False if there is nothing. */
-static bool refill(struct kva_space *space, struct kva_cpu *cpu, uint32_t quanta)
+/** Fill a magazine by half, if there is something; the object with the lowest address goes out first. With the CPU's lock and
+ *  the space's. */
+static void refill(struct kva_space *space, struct kva_cpu *cpu, uint32_t quanta)
 {
     struct kva_pools *pools = space->shared->pools;
-    struct kva_object batch[KVA_BATCH];
-    uint32_t count = 0;
-
-    lock_space(space);
     struct kva_magazine *magazine = magazine_of(pools, cpu, quanta);
-    if (magazine && quanta <= pools->share) {
-        if (cpu->held + quanta > pools->share)
-            evict(space, cpu, quanta);
-        try_to_end_limbo(space, cpu);
-        count = kva_spans_take(space, cpu, quanta, batch, batch_of(pools, cpu, quanta));
-        cpu->held += count * quanta;
-        decay(space, cpu);
-    }
-    unlock_space(space);
+    struct kva_object batch[KVA_BATCH];
+
+    if (!magazine || quanta > pools->share)
+        return;
+    if (cpu->held + quanta > pools->share)
+        evict(space, cpu, quanta);
+    try_to_end_limbo(space, cpu);
+    uint32_t count = kva_spans_take(space, cpu, quanta, batch, batch_of(pools, cpu, quanta));
+    cpu->held += count * quanta;
+    decay(space, cpu);
     for (uint32_t i = 0; i < count; i++)
         magazine->object[i] = batch[count - 1 - i];
-    if (magazine)
-        magazine->count = count;
-    return count > 0;
+    magazine->count = count;
 }
 
 /* ------------------------------------------------------------------------------------------ take, give */
@@ -285,27 +269,41 @@ bool kva_pool_end_life(const struct kva_space *space, const struct kva_object *o
     return atomic_exchange_explicit(&life_of(object)->live, 0, memory_order_acq_rel) != 0;
 }
 
+/** Hand out an object of a CPU's magazine, if there is one. */
+static bool take(const struct kva_space *space, struct kva_cpu *cpu, uint32_t quanta, void *owner,
+                 uint64_t *start)
+{
+    struct kva_magazine *magazine = cpu->magazine[quanta - 1];
+
+    if (!magazine || magazine->count == 0)
+        return false;
+    const struct kva_object *object = &magazine->object[--magazine->count];
+    cpu->held -= quanta;
+    cpu->live_quanta += quanta;
+    cpu->live_segments++;
+    cpu->uses++;
+    begin_life(space, object, owner);
+    *start = object_start(object);
+    return true;
+}
+
 bool kva_pool_alloc(struct kva_space *space, const struct kva_request *request, uint64_t *start)
 {
-    struct kva_pools *pools = space->shared->pools;
+    const struct kva_pools *pools = space->shared->pools;
 
     if (!is_poolable(space, request))
         return false;
     uint32_t quanta = (uint32_t)((request->size - 1) >> pools->quantum_shift) + 1;
     struct kva_cpu *cpu = lock_cpu(space);
-    struct kva_magazine *magazine = cpu->magazine[quanta - 1];
-    bool some = (magazine && magazine->count > 0) || refill(space, cpu, quanta);
-    if (some) {
-        magazine = cpu->magazine[quanta - 1];
-        const struct kva_object *object = &magazine->object[--magazine->count];
-        cpu->held -= quanta;
-        cpu->live_quanta += quanta;
-        cpu->live_segments++;
-        cpu->uses++;
-        begin_life(space, object, request->owner);
-        *start = object_start(object);
-    }
+    bool some = take(space, cpu, quanta, request->owner, start);
     unlock_cpu(space, cpu);
+    if (some)
+        return true;
+    lock_both(space, cpu);
+    if (!cpu->magazine[quanta - 1] || cpu->magazine[quanta - 1]->count == 0)
+        refill(space, cpu, quanta);
+    some = take(space, cpu, quanta, request->owner, start);
+    unlock_both(space, cpu);
     return some;
 }
 
@@ -350,54 +348,96 @@ bool kva_pool_look(const struct kva_space *space, uint64_t address, struct kva_s
     return found;
 }
 
-/** Make room in a magazine that is full, or whose CPU holds all that it may. */
+static bool has_room(const struct kva_space *space, const struct kva_cpu *cpu, uint32_t quanta)
+{
+    const struct kva_magazine *magazine = cpu->magazine[quanta - 1];
+
+    return magazine && magazine->count < KVA_MAGAZINE && cpu->held + quanta <= space->shared->pools->share;
+}
+
+/** Make room in a magazine that is full, or whose CPU holds all that it may. The space is locked, too. */
 static void make_room(struct kva_space *space, struct kva_cpu *cpu, struct kva_magazine *magazine,
                       uint32_t quanta)
 {
-    lock_space(space);
     if (magazine->count == KVA_MAGAZINE)
         spill(space, cpu, magazine, KVA_BATCH);
     if (cpu->held + quanta > space->shared->pools->share)
         evict(space, cpu, quanta);
     decay(space, cpu);
-    unlock_space(space);
 }
 
-/** Into the magazine; or to its span, where there is no magazine. */
-static void take_in(struct kva_space *space, struct kva_cpu *cpu, const struct kva_object *object)
+/** Count an object out, which is live no more. */
+static void count_given(struct kva_cpu *cpu, uint32_t quanta)
+{
+    cpu->live_quanta -= quanta;
+    cpu->live_segments--;
+    cpu->uses++;
+}
+
+static void put(struct kva_cpu *cpu, struct kva_magazine *magazine, const struct kva_object *object)
+{
+    magazine->object[magazine->count++] = *object;
+    cpu->held += object->span->quanta;
+}
+
+/** Put a live object into the CPU's magazine, which has room for it; false if it was live no more. */
+static bool give(const struct kva_space *space, struct kva_cpu *cpu, const struct kva_object *object)
+{
+    uint32_t quanta = object->span->quanta;
+
+    if (!kva_pool_end_life(space, object))
+        return false;
+    count_given(cpu, quanta);
+    put(cpu, cpu->magazine[quanta - 1], object);
+    return true;
+}
+
+/** The same, where there may be no room: then some is made. Where there is no magazine, the object goes to its span. The space is
+ *  locked, too. */
+static bool give_with_room(struct kva_space *space, struct kva_cpu *cpu, const struct kva_object *object)
 {
     uint32_t quanta = object->span->quanta;
     struct kva_magazine *magazine = cpu->magazine[quanta - 1];
 
-    cpu->live_quanta -= quanta;
-    cpu->live_segments--;
-    cpu->uses++;
+    if (!kva_pool_end_life(space, object))
+        return false;
+    count_given(cpu, quanta);
     if (!magazine) {
-        lock_space(space);
         kva_span_give(space, object);
-        unlock_space(space);
-        return;
+        return true;
     }
-    if (magazine->count == KVA_MAGAZINE || cpu->held + quanta > space->shared->pools->share)
+    if (!has_room(space, cpu, quanta))
         make_room(space, cpu, magazine, quanta);
-    magazine->object[magazine->count++] = *object;
-    cpu->held += quanta;
+    put(cpu, magazine, object);
+    return true;
+}
+
+/** The live object that starts at an address, if there is one. */
+static bool live_object(const struct kva_pools *pools, uint64_t start, struct kva_object *object)
+{
+    return object_at(pools, start, object) && object_start(object) == start && is_live(object);
 }
 
 bool kva_pool_free(struct kva_space *space, uint64_t start)
 {
-    struct kva_pools *pools = space->shared->pools;
+    const struct kva_pools *pools = space->shared->pools;
     struct kva_object object;
+    bool given = false;
 
     if (is_flusher(space))
         return false;
     struct kva_cpu *cpu = lock_cpu(space);
-    bool mine = object_at(pools, start, &object) && object_start(&object) == start &&
-                kva_pool_end_life(space, &object);
-    if (mine)
-        take_in(space, cpu, &object);
+    bool mine = live_object(pools, start, &object);
+    bool room = mine && has_room(space, cpu, object.span->quanta);
+    if (room)
+        given = give(space, cpu, &object);
     unlock_cpu(space, cpu);
-    return mine;
+    if (!mine || room)
+        return given;
+    lock_both(space, cpu);
+    given = live_object(pools, start, &object) && give_with_room(space, cpu, &object);
+    unlock_both(space, cpu);
+    return given;
 }
 
 /* ---------------------------------------------------------------------- given back with the space's lock */
@@ -473,19 +513,18 @@ uint64_t kva_waiting(const struct kva_space *space, unsigned colour)
 
 /* -------------------------------------------------------------------------------------- all of the pools */
 
-enum kva_status kva_attempt_drained(struct kva_space *space, kva_attempt *attempt, void *context)
+enum kva_status kva_attempt_drained(struct kva_space *space, kva_attempt *attempt, void *operation)
 {
     struct kva_pools *pools = pools_of(space);
 
     if (!pools)
-        return attempt(space, context);
-    unlock_space(space);
-    kva_pools_lock_all(space);
+        return attempt(space, operation);
+    kva_cpus_take(locks_of(space));
     empty_magazines(space);
     enum kva_status drained = kva_spans_break_up(space);
     kva_spans_end_limbo(pools);
-    enum kva_status status = attempt(space, context);
-    kva_pools_unlock_cpus(space);
+    enum kva_status status = attempt(space, operation);
+    kva_cpus_drop(locks_of(space));
     return status == KVA_ENOSPC && drained != KVA_OK ? drained : status;
 }
 
@@ -529,12 +568,11 @@ enum kva_status kva_pools_trim(struct kva_space *space)
 
     if (status != KVA_OK || !pools_of(space))
         return status == KVA_OK ? leave(space, KVA_OK) : status;
-    unlock_space(space);
-    kva_pools_lock_all(space);
+    kva_cpus_take(locks_of(space));
     empty_magazines(space);
     kva_spans_trim(space);
     kva_spans_end_limbo(space->shared->pools);
-    kva_pools_unlock_cpus(space);
+    kva_cpus_drop(locks_of(space));
     verify_change(space, __func__, space->tiling->first);
     return leave(space, KVA_OK);
 }

@@ -60,9 +60,6 @@
  * there was no room at a moment when all were held. If the drain let go of one CPU before it looked at the next, a range
  * could be given back here and another taken there: one free at each moment, and none seen.
  *
- * ORDER OF LOCKS. reclaim, then the CPUs in order, then the space. One CPU's lock may be tried, not waited for, with the
- * space's held.
- *
  * COUNTS are of quanta, not of bytes: all 2^64 addresses are 2^64 bytes, which no count can tell from none. In quanta of two bytes
  * or more they are 2^63 at most; and of one byte no host has memory for the 2^54 spans that cover them. What leaves this folder
  * is bytes, saturated.
@@ -307,9 +304,6 @@ bool kva_pool_park(struct kva_space *space, const struct kva_object *object);
 
 /** Deferred objects of a colour become free: `most` of them, or all if they are fewer. */
 void kva_pools_unpark(struct kva_space *space, unsigned colour, uint64_t most);
-
-/** After a fork, in the child: nobody holds or waits for a CPU's lock. */
-void kva_pools_reset_locks(struct kva_space *space);
 
 /** What is live, all CPUs summed, with all locks held. */
 struct kva_live {

@@ -168,8 +168,10 @@ static enum kva_status create_shared(const struct kva_config *config, struct kva
     if (!*shared)
         return KVA_ENOMEM;
     memset(*shared, 0, sizeof **shared);
-    if (config->threads)
+    if (config->threads) {
         (*shared)->threads = *config->threads;
+        (*shared)->locks.threads = &(*shared)->threads;
+    }
     return KVA_OK;
 }
 
@@ -304,16 +306,11 @@ enum kva_status kva_space_fork_prepare(struct kva_space *space)
 
     if (status != KVA_OK || !threads_of(space))
         return status == KVA_OK ? leave(space, KVA_OK) : status;
-    kva_lock_reclaim(space);
-    for (;;) {
-        while (space->stage != KVA_FLUSH_NONE)
-            kva_flush_step(space);
-        unlock_space(space);
-        kva_pools_lock_all(space);
-        if (space->stage == KVA_FLUSH_NONE)
-            return KVA_OK; /* with all locks held */
-        kva_pools_unlock_cpus(space);
-    }
+    (void)kva_reclaim_take(locks_of(space));
+    while (space->stage != KVA_FLUSH_NONE)
+        kva_flush_step(space);
+    kva_cpus_take(locks_of(space));
+    return KVA_OK; /* with all locks held */
 }
 
 enum kva_status kva_space_fork_parent(struct kva_space *space)
@@ -321,9 +318,8 @@ enum kva_status kva_space_fork_parent(struct kva_space *space)
     if (!is_initialised(space))
         return KVA_ENULL;
     if (threads_of(space)) {
-        kva_pools_unlock_cpus(space);
-        unlock_space(space);
-        kva_unlock_reclaim(space);
+        thaw(space);
+        reclaim_drop(locks_of(space));
     }
     return KVA_OK;
 }
@@ -332,11 +328,8 @@ enum kva_status kva_space_fork_child(struct kva_space *space)
 {
     if (!is_initialised(space))
         return KVA_ENULL;
-    if (threads_of(space)) {
-        kva_pools_reset_locks(space);
-        lock_reset(&space->shared->space);
-        lock_reset(&space->shared->reclaim);
-    }
+    if (threads_of(space))
+        kva_locks_reset(&space->shared->locks);
     return KVA_OK;
 }
 
@@ -416,12 +409,12 @@ enum kva_status kva_space_check(const struct kva_space *space, struct kva_fault 
 {
     if (!is_initialised(space))
         return KVA_ENULL;
-    kva_pools_lock_all(space);
+    freeze(space);
     enum kva_status status = check(space, fault);
     if (status == KVA_OK)
         status = check_pools(space, fault);
-    kva_pools_unlock_cpus(space);
-    return leave(space, status);
+    thaw(space);
+    return status;
 }
 
 void kva_verify_change(const struct kva_space *space, const char *where, uint64_t address)

@@ -12,26 +12,18 @@
 #ifndef KVA_SPACE_SPACE_H
 #define KVA_SPACE_SPACE_H
 
+#include "../base/callbacks.h"
 #include "../base/sequence.h"
-#include "../base/sync.h"
 #include "../engine/engine.h"
 
-/** What threads need beyond what one of them does; from the space's memory source. Locks are taken in this order:
- *
- *      reclaim    while reclaim callbacks are asked, or their list changes
- *      the CPUs'  their pools (pool.h)
- *      space      all else; never held while a callback runs
- */
+/** What threads and pools need beyond what one thread does; from the space's memory source. */
 struct kva_shared {
-    struct kva_threads threads;    /* zero: there is one thread, and what is shared are only pools */
-    struct kva_pools *pools;       /* NULL: none */
-    _Atomic uintptr_t flusher;     /* the thread inside the flush callback; 0: none */
-    _Atomic uint32_t compound;     /* a sequence count, see begin_compound */
-    uintptr_t reclaimer;           /* the thread inside a reclaim callback */
-    unsigned char apart[KVA_LINE]; /* what pools read all the time lies above, on lines without a lock */
-    struct kva_lock space;
-    struct kva_lock reclaim;
-    _Atomic uint32_t turn; /* changes whenever the flush under way gets on */
+    struct kva_threads threads; /* the port's, if there is more than one thread */
+    struct kva_pools *pools;    /* NULL: none */
+    _Atomic uintptr_t flusher;  /* the thread inside the flush callback; 0: none */
+    _Atomic uint32_t compound;  /* a sequence count, see begin_compound */
+    struct kva_locks locks;     /* the CPUs' records are of struct kva_cpu (pool.h) */
+    _Atomic uint32_t turn;      /* changes whenever the flush under way gets on */
 };
 
 /** How far the flush under way is. */
@@ -56,10 +48,16 @@ static inline bool is_misuse(enum kva_status status)
     return status >= KVA_ENULL && status < KVA_ECORRUPT;
 }
 
+/** NULL for a space that has neither threads nor pools. */
+static inline const struct kva_locks *locks_of(const struct kva_space *space)
+{
+    return space->shared ? &space->shared->locks : NULL;
+}
+
 /** The port's table; NULL for a space that serves one thread at a time. */
 static inline const struct kva_threads *threads_of(const struct kva_space *space)
 {
-    return space->shared && space->shared->threads.wait ? &space->shared->threads : NULL;
+    return space->shared ? space->shared->locks.threads : NULL;
 }
 
 /** NULL where there are none. */
@@ -70,22 +68,12 @@ static inline struct kva_pools *pools_of(const struct kva_space *space)
 
 static inline void lock_space(const struct kva_space *space)
 {
-    if (space->shared)
-        lock_take(&space->shared->space, threads_of(space));
+    main_take(locks_of(space));
 }
 
 static inline void unlock_space(const struct kva_space *space)
 {
-    if (space->shared)
-        lock_drop(&space->shared->space, threads_of(space));
-}
-
-/** Who the caller is; where there is one thread, 1 stands for it. */
-static inline uintptr_t self_of(const struct kva_space *space)
-{
-    const struct kva_threads *threads = threads_of(space);
-
-    return threads ? threads->self(threads->context) : 1;
+    main_drop(locks_of(space));
 }
 
 /** Whether the caller is the flush callback, or called by it. */
@@ -93,14 +81,14 @@ static inline bool inside_flush(const struct kva_space *space)
 {
     if (space->stage != KVA_FLUSH_CALLING)
         return false;
-    return !space->shared ||
-           atomic_load_explicit(&space->shared->flusher, memory_order_relaxed) == self_of(space);
+    return !space->shared || atomic_load_explicit(&space->shared->flusher, memory_order_relaxed) ==
+                                 thread_self(threads_of(space));
 }
 
 /** Whether the caller is a reclaim callback, or called by one. */
 static inline bool inside_reclaim(const struct kva_space *space)
 {
-    return space->reclaiming && (!space->shared || space->shared->reclaimer == self_of(space));
+    return is_in_callback(&space->reclaim, threads_of(space));
 }
 
 /** Report a caller's bug on an initialised space that no single value is to blame for; returns `status`. */
@@ -235,13 +223,22 @@ static inline void end_compound(const struct kva_space *space)
  *  span lies there, if it was changed too close by, twice, or if the engine cannot tell. */
 bool kva_peek(const struct kva_space *space, uint64_t address, struct kva_segment *segment);
 
-/** What the space holds, objects of pools told by what they are. With all locks held (kva_pools_lock_all). */
+/** What the space holds, objects of pools told by what they are. With all locks held. */
 struct kva_tally kva_whole_tally(const struct kva_space *space, uint64_t *pooled_bytes,
                                  uint64_t *pooled_segments);
 
-/** Lock the CPUs' pools, if there are any, and then the space; unlock the pools. */
-void kva_pools_lock_all(const struct kva_space *space);
-void kva_pools_unlock_cpus(const struct kva_space *space);
+/** Lock all of the space, and unlock it. */
+static inline void freeze(const struct kva_space *space)
+{
+    if (space->shared)
+        kva_locks_freeze(&space->shared->locks);
+}
+
+static inline void thaw(const struct kva_space *space)
+{
+    if (space->shared)
+        kva_locks_thaw(&space->shared->locks);
+}
 
 /** Give [start, last], of the busy segment `whole`, back. */
 enum kva_status kva_release_part(struct kva_tiling *tiling, const struct kva_segment *whole, uint64_t start,
@@ -253,18 +250,13 @@ void kva_settle(struct kva_space *space);
 /** A step of the flush under way, or the first one of the next: which there is a need for. */
 void kva_flush_step(struct kva_space *space);
 
-/** Take the reclaim lock, which comes before the space's: true if there was a wait, and the space was unlocked. */
-bool kva_lock_reclaim(struct kva_space *space);
-void kva_unlock_reclaim(struct kva_space *space);
-
 /** An allocation that has just failed for want of space: flush, ask the reclaim callbacks, and attempt it
  *  again after each; the last attempt's status. */
-typedef enum kva_status kva_attempt(struct kva_space *space, void *context);
-enum kva_status kva_retry(struct kva_space *space, uint64_t size, kva_attempt *attempt, void *context);
+enum kva_status kva_retry(struct kva_space *space, uint64_t size, kva_attempt *attempt, void *operation);
 
 /** Give back to the tree all that pools hold, and attempt it then and there: the attempt's status; KVA_ENOMEM instead of
- *  KVA_ENOSPC if there was no memory to give all of it back. The space is locked; not all the time. */
-enum kva_status kva_attempt_drained(struct kva_space *space, kva_attempt *attempt, void *context);
+ *  KVA_ENOSPC if there was no memory to give all of it back. */
+enum kva_status kva_attempt_drained(struct kva_space *space, kva_attempt *attempt, void *operation);
 
 /** Forget reclaim callbacks and deferred ranges: the fields that defer.c owns. */
 void kva_defer_init(struct kva_space *space, const struct kva_config *config);

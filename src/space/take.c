@@ -55,9 +55,10 @@ struct allocation {
 };
 
 /** Each attempt looks at the space anew: a reclaim callback may have made it grow. */
-static enum kva_status attempt_alloc(struct kva_space *space, void *context)
+static enum kva_status attempt_alloc(void *instance, void *operation)
 {
-    struct allocation *allocation = context;
+    struct kva_space *space = instance;
+    struct allocation *allocation = operation;
     struct kva_tiling *tiling = space->tiling;
     struct kva_demand demand;
     struct kva_place place;
@@ -134,9 +135,10 @@ struct spot {
     struct kva_segment conflict;
 };
 
-static enum kva_status attempt_locate(struct kva_space *space, void *context)
+static enum kva_status attempt_locate(void *instance, void *operation)
 {
-    struct spot *spot = context;
+    struct kva_space *space = instance;
+    struct spot *spot = operation;
     const struct kva_tiling *tiling = space->tiling;
 
     if (tiling->engine->locate(tiling, spot->start, spot->last, &spot->place) == KVA_OK)
@@ -356,9 +358,10 @@ static enum kva_status occupy_parts(struct kva_space *space, const struct congru
     return status;
 }
 
-static enum kva_status attempt_congruent(struct kva_space *space, void *context)
+static enum kva_status attempt_congruent(void *instance, void *operation)
 {
-    struct congruence *congruence = context;
+    struct kva_space *space = instance;
+    struct congruence *congruence = operation;
     struct kva_demand demand;
     enum kva_status status = base_demand_of(space->tiling, congruence, &demand);
 

@@ -24,6 +24,7 @@
  *
  * NOT DONE     No area that outgrows 2^32 - 1 pages; no NUMA placement. Taking addresses is for one thread at a time.
  */
+#include "../base/limit.h"
 #include "vm.h"
 
 /* ------------------------------------------------------------------------------------------ arguments */
@@ -79,16 +80,6 @@ static enum kva_status validate_config(const struct kva_vm_config *config, struc
 static uint64_t default_reserve(void)
 {
     return sizeof(void *) == 8 ? UINT64_C(1) << 40 : UINT64_C(512) << 20;
-}
-
-/** kva_set_deferred_limit's default; see there. */
-static uint64_t default_limit(unsigned cpus)
-{
-    uint64_t limit = 0;
-
-    for (unsigned rest = cpus; rest > 0; rest >>= 1)
-        limit += UINT64_C(32) << 20;
-    return limit;
 }
 
 static uint64_t limit_of(uint64_t asked, unsigned cpus)
@@ -147,12 +138,12 @@ enum { SLICE_PAGES = 512 };
 
 static void set_up_threads(struct kva_vm *vm, const struct kva_vm_config *config)
 {
-    vm->threads = config->threads;
+    vm->locks.threads = config->threads;
     vm->slice_bytes = config->threads ? bytes_of_pages(vm, SLICE_PAGES) : UINT64_C(1) << 61;
     vm->parked_ring.next = vm->parked_ring.prev = &vm->parked_ring;
     /* What memory can hold fits a size, which 32-bit hosts can divide. */
     uint64_t cache = config->hardened ? 0 : limit_of(config->cache_bytes, vm->cpus);
-    vm->cache_share = (size_t)min_u64(cache, SIZE_MAX) / vm->cpu_count;
+    vm->cache_share = (size_t)min_u64(cache, SIZE_MAX) / vm->locks.cpu_count;
 }
 
 static void set_up_fields(struct kva_vm *vm, const struct kva_vm_config *config)
@@ -308,8 +299,9 @@ static struct kva_vm *take_instance(const struct kva_vm_config *config)
     struct kva_vm *vm = (void *)(((uintptr_t)taken + (KVA_LINE - 1)) & ~(uintptr_t)(KVA_LINE - 1));
     vm->taken = taken;
     vm->taken_bytes = (size_t)bytes;
-    vm->cpu = (struct kva_vm_cpu *)(vm + 1);
-    vm->cpu_count = cpus;
+    vm->locks.cpus = vm + 1;
+    vm->locks.cpu_bytes = sizeof(struct kva_vm_cpu);
+    vm->locks.cpu_count = cpus;
     return vm;
 }
 
@@ -506,10 +498,10 @@ enum kva_status kva_vm_flush(struct kva_vm *vm)
     (void)kva_purge_idle(vm);
     if (vm->pages.settle)
         vm->pages.settle(vm->pages.context, vm->stretch);
-    kva_vm_stop_cpus(vm); /* no free looks at a table or a descriptor now */
+    kva_cpus_take(&vm->locks); /* no free looks at a table or a descriptor now */
     give_back(vm);
     verify_mappings(vm);
-    kva_vm_start_cpus(vm);
+    kva_cpus_drop(&vm->locks);
     vm->pages.trim(vm->pages.context, vm->stretch);
     vm_leave(vm);
     return KVA_OK;

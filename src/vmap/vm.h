@@ -41,12 +41,10 @@
  *   V10 Pages that nobody owns are mapped as the page source has left them: protection, file, attributes.
  *   V11 Of each part of the table of areas it is known how many entries are in use.
  *
- * LOCKS, in the order in which they are taken. Without threads there are none.
- *   reclaim     one thread at a time asks reclaim callbacks, or changes their list. Held while they run
- *   lock        the instance's: the space, the page source, the table's entries, the parked list, all that is not named
- *               below. Never held while a callback runs, nor for more than one slice of a purge (but kva_purge_frozen)
- *   a CPU's     its bins and counts, and each look-up by kva_vfree and kva_vm_usable_size. Nothing is waited for under it. All of
- *               them, in the order of their numbers, by whoever wants the instance to stand still
+ * LOCKS: base/locks.h has their order. Without threads there are none.
+ *   main        the space, the page source, the table's entries, the parked list, all that is not named below. Not held for
+ *               more than one slice of a purge (but kva_purge_frozen)
+ *   the CPUs'   their bins and counts, and each look-up by kva_vfree and kva_vm_usable_size
  *
  * A FREE LOOKS WITHOUT THE INSTANCE'S LOCK. kva_vfree(p) reads the table's entry for p, and changes the descriptor's key
  * from "starts at p, vmalloc, live" to "starts at p, vmalloc, claimed" in one atomic step. That is right because
@@ -68,10 +66,10 @@
 
 #include <kva/vm.h>
 
+#include "../base/callbacks.h"
 #include "../base/list.h"
 #include "../base/memory.h"
 #include "../base/sparse.h"
-#include "../base/sync.h"
 #include "../engine/nodes.h"
 #include "../space/space.h"
 #include "poison.h"
@@ -224,13 +222,10 @@ struct kva_ram;
 struct kva_vm {
     /* What kva_vmalloc and kva_vfree read, and hardly anybody writes. */
     uintptr_t first;
-    size_t bytes;                      /* of the reserve */
-    struct sparse table;               /* of _Atomic(struct kva_descriptor *) */
-    const struct kva_threads *threads; /* NULL: one at a time, no locks */
-    struct kva_vm_cpu *cpu;            /* cpu_count of them */
-    size_t fast_bytes;                 /* kva_vmalloc looks into the cache by itself up to this size */
-    uint64_t cache_share;              /* bytes that each CPU may cache */
-    unsigned cpu_count;
+    size_t bytes;         /* of the reserve */
+    struct sparse table;  /* of _Atomic(struct kva_descriptor *) */
+    size_t fast_bytes;    /* kva_vmalloc looks into the cache by itself up to this size */
+    uint64_t cache_share; /* bytes that each CPU may cache */
     uint32_t cache_pages; /* the largest area that is cached */
     uint8_t page_shift;
     uint8_t guard; /* pages of guard behind each area: 0 or 1 */
@@ -241,11 +236,10 @@ struct kva_vm {
     void *stretch;
     uint64_t frames_first;
 
-    /* The rest, under the lock. */
-    _Alignas(KVA_LINE) struct kva_lock lock;
-    struct kva_lock reclaim_lock;
-    uintptr_t reclaimer; /* the thread that is inside a reclaim callback; 0: none */
-    size_t taken_bytes;  /* of the block of memory that the instance and its CPUs lie in */
+    struct kva_locks locks; /* the CPUs' records are of struct kva_vm_cpu */
+
+    /* The rest, under the main lock. */
+    size_t taken_bytes; /* of the block of memory that the instance and its CPUs lie in */
     void *taken;
     struct kva_space *space; /* one of `spaces`; the other serves kva_vm_flush, which makes it anew */
     struct kva_space spaces[2];
@@ -287,7 +281,7 @@ struct kva_vm {
     struct kva_frames *pools;
     struct kva_ram *ram; /* NULL until the first short-lived map */
     struct kva_pcpu *pcpus;
-    struct kva_vm_reclaim *reclaim;
+    struct kva_callbacks reclaim;
     _Atomic int status;
     enum kva_huge_policy huge;
     unsigned cpus;
@@ -338,65 +332,39 @@ static inline void *memory_of(const struct kva_descriptor *area)
 
 /* --------------------------------------------------------------------------------------------------- locks */
 
-/** Those who look take a constant instance. Its locks are the part of it that they change. */
-static inline struct kva_vm *lockable(const struct kva_vm *vm)
+/** Those who look take a constant instance. A few of its fields they change all the same: what counts them, and what a page
+ *  source's callback is handed. */
+static inline struct kva_vm *without_const(const struct kva_vm *vm)
 {
     return (struct kva_vm *)(uintptr_t)vm;
 }
 
 static inline void vm_enter(const struct kva_vm *vm)
 {
-    lock_take(&lockable(vm)->lock, vm->threads);
+    main_take(&vm->locks);
 }
 
 static inline void vm_leave(const struct kva_vm *vm)
 {
-    lock_drop(&lockable(vm)->lock, vm->threads);
+    main_drop(&vm->locks);
 }
 
-/** Let others in between two steps of a long work. */
-static inline void vm_make_way(struct kva_vm *vm)
+/** The record of CPU number i. */
+static inline struct kva_vm_cpu *vm_cpu(const struct kva_vm *vm, unsigned i)
 {
-    kva_lock_make_way(&vm->lock, vm->threads);
+    return cpu_record(&vm->locks, i);
 }
 
-/** With the instance's lock held: take those of all CPUs, and drop them. */
-void kva_vm_stop_cpus(const struct kva_vm *vm);
-void kva_vm_start_cpus(const struct kva_vm *vm);
-
-/** All locks: nothing changes until kva_vm_thaw. */
-void kva_vm_freeze(const struct kva_vm *vm);
-void kva_vm_thaw(const struct kva_vm *vm);
-
-/** The bins to look in first. */
-static inline struct kva_vm_cpu *cpu_here(const struct kva_vm *vm)
+/** The record to look in first. */
+static inline struct kva_vm_cpu *vm_cpu_here(const struct kva_vm *vm)
 {
-    if (!vm->threads)
-        return vm->cpu;
-    unsigned number = vm->threads->cpu(vm->threads->context);
-    return &vm->cpu[number < vm->cpu_count ? number : number % vm->cpu_count];
-}
-
-static inline uintptr_t vm_self(const struct kva_vm *vm)
-{
-    return vm->threads ? vm->threads->self(vm->threads->context) : 1;
+    return cpu_here(&vm->locks);
 }
 
 /** Whether the caller is inside a reclaim callback of the instance. */
 static inline bool is_reclaiming(const struct kva_vm *vm)
 {
-    return vm->reclaimer != 0 && vm->reclaimer == vm_self(vm);
-}
-
-/** Wait for a reclaim under way, and keep others from beginning one. Without the instance's lock; not from a callback. */
-static inline void lock_reclaim(struct kva_vm *vm)
-{
-    lock_take(&vm->reclaim_lock, vm->threads);
-}
-
-static inline void unlock_reclaim(struct kva_vm *vm)
-{
-    lock_drop(&vm->reclaim_lock, vm->threads);
+    return is_in_callback(&vm->reclaim, vm->locks.threads);
 }
 
 /* -------------------------------------------------------------------------------------------------- words */
@@ -536,11 +504,11 @@ static inline struct kva_descriptor *claim_area(struct kva_vm *vm, uintptr_t add
     struct kva_descriptor *area = slot_read(vm, address);
     if (!area || area_key(area) != live)
         return NULL;
-    if (!vm->threads || is_alone(vm->threads)) {
+    if (!vm->locks.threads || is_alone(vm->locks.threads)) {
         set_state(area, KVA_VM_CLAIMED);
         return area;
     }
-    sync_point(vm->threads);
+    sync_point(vm->locks.threads);
     return atomic_compare_exchange_strong_explicit(&area->key, &live,
                                                    key_of(address, KVA_VM_VMALLOC, KVA_VM_CLAIMED),
                                                    memory_order_acquire, memory_order_relaxed)
@@ -590,12 +558,9 @@ struct kva_wish {
     void *owner;
 };
 
-/** Something that may fail for want of space, memory or mappings, and then leaves everything as it was. */
-typedef enum kva_status kva_vm_attempt(struct kva_vm *vm, void *context);
-
 /** Attempt it; when that fails for want of something and the flags allow, purge, reclaim and attempt it again. The lock, which is
  *  held, is dropped in between; from the last attempt on it is not. */
-enum kva_status kva_obtain(struct kva_vm *vm, size_t size, unsigned flags, kva_vm_attempt *attempt,
+enum kva_status kva_obtain(struct kva_vm *vm, size_t size, unsigned flags, kva_attempt *attempt,
                            void *context);
 
 /** A random number in [0, bound - 1]. */
@@ -707,7 +672,7 @@ static inline struct kva_taken cache_revive(const struct kva_vm *vm, struct kva_
     area->owner = owner;
     unpoison(taken.memory, size);
     set_state(area, KVA_VM_LIVE);
-    sync_point(vm->threads);
+    sync_point(vm->locks.threads);
     return taken;
 }
 

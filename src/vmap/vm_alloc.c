@@ -189,74 +189,52 @@ static bool is_short(enum kva_status status)
     return status == KVA_ENOSPC || status == KVA_ENOMEM || status == KVA_ELIMIT;
 }
 
-/** Ask one callback, without the lock, and purge what it has freed. */
-static bool ask(struct kva_vm *vm, const struct kva_vm_reclaim *entry, size_t size)
-{
-    vm->reclaimer = vm_self(vm);
-    vm_leave(vm);
-    bool gave = entry->callback(entry->context, vm, size);
-    vm_enter(vm);
-    vm->reclaimer = 0;
-    return kva_purge_idle(vm) || gave;
-}
-
 /** Whether anything is idle at this moment, so that a purge would give it back. */
 static bool has_idle(const struct kva_vm *vm)
 {
-    kva_vm_stop_cpus(vm);
+    kva_cpus_take(&vm->locks);
     bool has = vm->parked.areas > 0 || vm->quarantine.head || kva_cache_sums(vm).cached.areas > 0 ||
                kva_ram_has_idle(vm);
-    kva_vm_start_cpus(vm);
+    kva_cpus_drop(&vm->locks);
     return has;
 }
 
 /** "No space" is to be true of one moment. While this thread purged slice by slice, others may have taken what it gave back, and
  *  freed what they had. Then the last attempt follows a purge in one step: what they free after that is free too late. There is
  *  no further round, so that others cannot keep this thread at work, however much they free. */
-static enum kva_status attempt_for_good(struct kva_vm *vm, kva_vm_attempt *attempt, void *context,
+static enum kva_status attempt_for_good(struct kva_vm *vm, kva_attempt *attempt, void *context,
                                         enum kva_status status)
 {
-    if (!vm->threads || status != KVA_ENOSPC || !has_idle(vm))
+    if (!vm->locks.threads || status != KVA_ENOSPC || !has_idle(vm))
         return status;
     kva_purge_frozen(vm);
     return attempt(vm, context);
 }
 
-/** Ask the callbacks one by one. With threads, others may have given something back meanwhile, or have reclaimed while this one
- *  waited for its turn: so there is an attempt before the first, and one after each. */
-static enum kva_status reclaim_and_attempt(struct kva_vm *vm, size_t size, kva_vm_attempt *attempt,
-                                           void *context, enum kva_status status)
+static bool relieve(void *instance)
 {
-    const bool others = vm->threads;
-    bool more = false;
+    return kva_purge_idle(instance);
+}
 
-    vm_leave(vm);
-    lock_reclaim(vm);
-    vm_enter(vm);
-    for (const struct kva_vm_reclaim *entry = vm->reclaim;; entry = entry->next) {
-        if (more || others)
-            status = attempt(vm, context);
-        if (!is_short(status) || !entry)
-            break;
-        more = ask(vm, entry, size);
-    }
-    status = attempt_for_good(vm, attempt, context, status);
-    unlock_reclaim(vm);
-    return status;
+static bool call(void *instance, struct kva_link *link, uint64_t size)
+{
+    const struct kva_vm_reclaim *entry = kva_container_of(link, struct kva_vm_reclaim, link);
+
+    return entry->callback(entry->context, instance, (size_t)size);
 }
 
 /** Purge and attempt; with threads, attempt after each slice of what is parked, so that nobody waits for all of it who could
  *  do with a part. */
-static enum kva_status purge_and_attempt(struct kva_vm *vm, kva_vm_attempt *attempt, void *context,
+static enum kva_status purge_and_attempt(struct kva_vm *vm, kva_attempt *attempt, void *context,
                                          enum kva_status status)
 {
-    const bool others = vm->threads;
+    const bool others = vm->locks.threads;
     const uintptr_t ticket = vm->tickets;
 
     while (others && is_short(status) && kva_purge_some(vm, ticket)) {
         status = attempt(vm, context);
         if (is_short(status))
-            vm_make_way(vm);
+            main_yield(&vm->locks);
     }
     if (!is_short(status))
         return status;
@@ -265,84 +243,53 @@ static enum kva_status purge_and_attempt(struct kva_vm *vm, kva_vm_attempt *atte
     return attempt_for_good(vm, attempt, context, status);
 }
 
-enum kva_status kva_obtain(struct kva_vm *vm, size_t size, unsigned flags, kva_vm_attempt *attempt,
+enum kva_status kva_obtain(struct kva_vm *vm, size_t size, unsigned flags, kva_attempt *attempt,
                            void *context)
 {
+    const struct kva_shortage shortage = {
+        &vm->reclaim, &vm->locks, vm, context, size, attempt, is_short, relieve, call,
+    };
     enum kva_status status = attempt(vm, context);
 
     if (!is_short(status) || (flags & KVA_VM_NO_BLOCK))
         return status;
     vm->retries++;
     status = purge_and_attempt(vm, attempt, context, status);
-    if (!is_short(status) || !vm->reclaim || is_reclaiming(vm))
+    if (!is_short(status) || !vm->reclaim.first || is_reclaiming(vm))
         return status;
-    return reclaim_and_attempt(vm, size, attempt, context, status);
+    status = kva_callbacks_ask(&shortage, status);
+    return attempt_for_good(vm, attempt, context, status);
 }
 
-static struct kva_vm_reclaim **find_reclaim(struct kva_vm *vm, const struct kva_vm_reclaim *reclaim)
+typedef enum kva_status change_list(struct kva_callbacks *callbacks, const struct kva_locks *locks,
+                                    struct kva_link *link);
+
+/** `missing` is what the caller has left out of a registration; NULL: nothing. */
+static enum kva_status change_reclaim(struct kva_vm *vm, struct kva_vm_reclaim *reclaim, const char *missing,
+                                      change_list *change, const char *where)
 {
-    struct kva_vm_reclaim **link = &vm->reclaim;
+    enum kva_status status = KVA_EREENTRY;
 
-    while (*link && *link != reclaim)
-        link = &(*link)->next;
-    return link;
-}
-
-static enum kva_status add_reclaim(struct kva_vm *vm, struct kva_vm_reclaim *reclaim)
-{
-    struct kva_vm_reclaim **link = find_reclaim(vm, reclaim);
-
-    if (!reclaim->callback)
-        return KVA_ENULL;
-    if (*link)
-        return KVA_EEXIST;
-    reclaim->next = NULL;
-    *link = reclaim;
-    return KVA_OK;
-}
-
-static enum kva_status remove_reclaim(struct kva_vm *vm, struct kva_vm_reclaim *reclaim)
-{
-    struct kva_vm_reclaim **link = find_reclaim(vm, reclaim);
-
-    if (!*link)
-        return KVA_ENOENT;
-    *link = reclaim->next;
-    return KVA_OK;
-}
-
-typedef enum kva_status change_list(struct kva_vm *vm, struct kva_vm_reclaim *reclaim);
-
-/** Change the list of callbacks, which stands still while one of them runs. */
-static enum kva_status change_reclaim(struct kva_vm *vm, struct kva_vm_reclaim *reclaim, change_list *change,
-                                      const char *where)
-{
-    if (!vm)
-        return KVA_ENULL;
     vm_enter(vm);
-    bool reenters = is_reclaiming(vm);
+    if (!is_reclaiming(vm))
+        status = missing ? KVA_ENULL : change(&vm->reclaim, &vm->locks, &reclaim->link);
+    (void)finish_of(vm, status, where, 0, status == KVA_ENULL ? &(struct kva_bad){missing, 0} : NULL);
     vm_leave(vm);
-    if (reenters)
-        return refuse_unlocked(vm, KVA_EREENTRY, where, 0, NULL);
-    if (!reclaim)
-        return refuse_pointer(vm, where, 0, "reclaim");
-    lock_reclaim(vm);
-    vm_enter(vm);
-    const struct kva_bad bad = {"reclaim.callback", 0}; /* the one thing that can be wrong with it */
-    enum kva_status status = finish_of(vm, change(vm, reclaim), where, 0, &bad);
-    vm_leave(vm);
-    unlock_reclaim(vm);
     return status;
 }
 
 enum kva_status kva_vm_add_reclaim(struct kva_vm *vm, struct kva_vm_reclaim *reclaim)
 {
-    return change_reclaim(vm, reclaim, add_reclaim, __func__);
+    const char *missing = !reclaim ? "reclaim" : !reclaim->callback ? "reclaim.callback" : NULL;
+
+    return vm ? change_reclaim(vm, reclaim, missing, kva_callbacks_add, __func__) : KVA_ENULL;
 }
 
 enum kva_status kva_vm_remove_reclaim(struct kva_vm *vm, struct kva_vm_reclaim *reclaim)
 {
-    return change_reclaim(vm, reclaim, remove_reclaim, __func__);
+    const char *missing = reclaim ? NULL : "reclaim";
+
+    return vm ? change_reclaim(vm, reclaim, missing, kva_callbacks_remove, __func__) : KVA_ENULL;
 }
 
 /* ----------------------------------------------------------------------------------------------- one area */
@@ -352,8 +299,9 @@ struct taking {
     struct kva_descriptor *area;
 };
 
-static enum kva_status attempt_area(struct kva_vm *vm, void *context)
+static enum kva_status attempt_area(void *instance, void *context)
 {
+    struct kva_vm *vm = instance;
     struct taking *taking = context;
     const struct kva_wish *wish = taking->wish;
     uint64_t start;
@@ -452,14 +400,14 @@ static void *take_short(struct kva_vm *vm, size_t size, size_t align, unsigned f
 /** The area on top of this CPU's bin for `size` bytes, which is one of KVA_VM_CLASSES; NULL if there is none. */
 static inline void *take_top(struct kva_vm *vm, size_t size, const void *caller)
 {
-    struct kva_vm_cpu *cpu = cpu_here(vm);
+    struct kva_vm_cpu *cpu = vm_cpu_here(vm);
     struct kva_descriptor **top = &cpu->bin[((size - 1) >> vm->page_shift) + 1].head;
     void *memory = NULL;
 
-    lock_take(&cpu->lock, vm->threads);
+    lock_take(&cpu->lock, vm->locks.threads);
     if (*top)
         memory = cache_revive(vm, cpu, top, size, 1, 0, caller, NULL).memory;
-    lock_drop(&cpu->lock, vm->threads);
+    lock_drop(&cpu->lock, vm->locks.threads);
     return memory;
 }
 
@@ -544,8 +492,9 @@ static enum kva_status place_parts(struct kva_vm *vm, struct congruence *congrue
     return kva_alloc_congruent(vm->space, &request, congruence->plan, congruence->count, &congruence->base);
 }
 
-static enum kva_status attempt_congruent(struct kva_vm *vm, void *context)
+static enum kva_status attempt_congruent(void *instance, void *context)
 {
+    struct kva_vm *vm = instance;
     struct congruence *congruence = context;
     size_t i = 0;
 

@@ -35,19 +35,19 @@ static bool take_from(struct kva_vm *vm, struct kva_vm_cpu *cpu, const struct kv
     if (link)
         *taken = cache_revive(vm, cpu, link, wish->size, (size_t)wish->align, wish->flags, wish->caller,
                               wish->owner);
-    lock_drop(&cpu->lock, vm->threads);
+    lock_drop(&cpu->lock, vm->locks.threads);
     return link;
 }
 
 bool kva_cache_take(struct kva_vm *vm, const struct kva_wish *wish, struct kva_taken *taken)
 {
-    struct kva_vm_cpu *own = cpu_here(vm);
+    struct kva_vm_cpu *own = vm_cpu_here(vm);
 
-    lock_take(&own->lock, vm->threads);
+    lock_take(&own->lock, vm->locks.threads);
     bool found = take_from(vm, own, wish, taken);
-    for (unsigned i = 0; !found && i < vm->cpu_count; i++) {
-        if (&vm->cpu[i] != own && lock_try(&vm->cpu[i].lock, vm->threads))
-            found = take_from(vm, &vm->cpu[i], wish, taken);
+    for (unsigned i = 0; !found && i < vm->locks.cpu_count; i++) {
+        if (vm_cpu(vm, i) != own && lock_try(&vm_cpu(vm, i)->lock, vm->locks.threads))
+            found = take_from(vm, vm_cpu(vm, i), wish, taken);
     }
     return found;
 }
@@ -87,13 +87,13 @@ static bool make_room(struct kva_vm *vm, struct kva_vm_cpu *cpu, const struct kv
 
 bool kva_cache_put(struct kva_vm *vm, struct kva_descriptor *area, const void *by)
 {
-    struct kva_vm_cpu *cpu = cpu_here(vm);
+    struct kva_vm_cpu *cpu = vm_cpu_here(vm);
 
-    lock_take(&cpu->lock, vm->threads);
+    lock_take(&cpu->lock, vm->locks.threads);
     bool has_room = make_room(vm, cpu, area);
     if (has_room)
         cache_push(vm, cpu, area, by);
-    lock_drop(&cpu->lock, vm->threads);
+    lock_drop(&cpu->lock, vm->locks.threads);
     return has_room;
 }
 
@@ -116,17 +116,17 @@ static bool park_some(struct kva_vm *vm, struct kva_vm_cpu *cpu, size_t *bin, si
 /** The same, with the lock taken for it. */
 static bool park_slice(struct kva_vm *vm, struct kva_vm_cpu *cpu, size_t *bin, size_t most)
 {
-    lock_take(&cpu->lock, vm->threads);
+    lock_take(&cpu->lock, vm->locks.threads);
     bool more = park_some(vm, cpu, bin, most);
-    lock_drop(&cpu->lock, vm->threads);
+    lock_drop(&cpu->lock, vm->locks.threads);
     return more;
 }
 
 static uint64_t count_cached(struct kva_vm *vm, struct kva_vm_cpu *cpu)
 {
-    lock_take(&cpu->lock, vm->threads);
+    lock_take(&cpu->lock, vm->locks.threads);
     uint64_t areas = cpu->cached.areas;
-    lock_drop(&cpu->lock, vm->threads);
+    lock_drop(&cpu->lock, vm->locks.threads);
     return areas;
 }
 
@@ -141,7 +141,7 @@ static void park_cpu(struct kva_vm *vm, struct kva_vm_cpu *cpu)
     size_t bin = 0;
 
     while (slices-- > 0 && park_slice(vm, cpu, &bin, SLICE))
-        vm_make_way(vm);
+        main_yield(&vm->locks);
     (void)park_slice(vm, cpu, &bin, SIZE_MAX);
 }
 
@@ -149,16 +149,16 @@ bool kva_cache_park_all(struct kva_vm *vm)
 {
     uintptr_t before = vm->tickets;
 
-    for (unsigned i = 0; i < vm->cpu_count; i++)
-        park_cpu(vm, &vm->cpu[i]);
+    for (unsigned i = 0; i < vm->locks.cpu_count; i++)
+        park_cpu(vm, vm_cpu(vm, i));
     return vm->tickets != before;
 }
 
 void kva_cache_park_frozen(struct kva_vm *vm)
 {
-    for (unsigned i = 0; i < vm->cpu_count; i++) {
+    for (unsigned i = 0; i < vm->locks.cpu_count; i++) {
         size_t bin = 0;
-        (void)park_some(vm, &vm->cpu[i], &bin, SIZE_MAX);
+        (void)park_some(vm, vm_cpu(vm, i), &bin, SIZE_MAX);
     }
 }
 
@@ -166,8 +166,8 @@ struct kva_vm_cpu_sums kva_cache_sums(const struct kva_vm *vm)
 {
     struct kva_vm_cpu_sums sums = {{0, 0}, 0, 0};
 
-    for (unsigned i = 0; i < vm->cpu_count; i++) {
-        const struct kva_vm_cpu *cpu = &vm->cpu[i];
+    for (unsigned i = 0; i < vm->locks.cpu_count; i++) {
+        const struct kva_vm_cpu *cpu = vm_cpu(vm, i);
         sums.cached.areas += cpu->cached.areas;
         sums.cached.bytes += cpu->cached.bytes;
         sums.hits += cpu->hits;

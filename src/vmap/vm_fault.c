@@ -240,7 +240,7 @@ static bool find_nearest(const struct kva_vm *vm, uintptr_t address, struct subj
 /** Look, and be counted meanwhile, so that nothing that is found is given back. */
 static bool look(const struct kva_vm *vm, uintptr_t address, struct subject *subject)
 {
-    struct kva_vm *counted = lockable(vm);
+    struct kva_vm *counted = without_const(vm);
 
     atomic_fetch_add_explicit(&counted->lookers, 1, memory_order_acq_rel); /* see kva_vm_flush */
     bool found = find_nearest(vm, address, subject);

@@ -246,7 +246,7 @@ static void purge_parked(struct kva_vm *vm)
 
     vm->purges += vm->parked.areas > 0;
     while (kva_purge_some(vm, ticket))
-        vm_make_way(vm);
+        main_yield(&vm->locks);
 }
 
 /** Who finds a purge under way takes one slice of it: so what is parked does not grow, and nobody does another's work alone. */
@@ -319,7 +319,7 @@ static void empty_quarantine(struct kva_vm *vm)
     for (uint64_t left = vm->quarantined.areas; left > 0 && vm->quarantine.head; left--) {
         leave_quarantine(vm);
         if (left % slice == 0)
-            vm_make_way(vm);
+            main_yield(&vm->locks);
     }
 }
 
@@ -337,7 +337,7 @@ bool kva_purge_idle(struct kva_vm *vm)
 
 void kva_purge_frozen(struct kva_vm *vm)
 {
-    kva_vm_stop_cpus(vm);
+    kva_cpus_take(&vm->locks);
     kva_cache_park_frozen(vm);
     (void)kva_ram_flush(vm);
     vm->purges += vm->parked.areas > 0;
@@ -345,7 +345,7 @@ void kva_purge_frozen(struct kva_vm *vm)
         continue;
     while (vm->quarantine.head)
         leave_quarantine(vm);
-    kva_vm_start_cpus(vm);
+    kva_cpus_drop(&vm->locks);
 }
 
 /* --------------------------------------------------------------------------------------------------- free */
@@ -413,8 +413,8 @@ enum kva_status kva_vfree(struct kva_vm *vm, void *memory)
     if (!memory)
         return KVA_OK;
     free_ready_unlocked(vm, 0);
-    struct kva_vm_cpu *cpu = cpu_here(vm);
-    lock_take(&cpu->lock, vm->threads);
+    struct kva_vm_cpu *cpu = vm_cpu_here(vm);
+    lock_take(&cpu->lock, vm->locks.threads);
     struct kva_descriptor *area = claim_area(vm, (uintptr_t)memory);
     bool is_cached =
         area && is_cacheable(vm, area) && cpu->cached.bytes + area_bytes(vm, area) <= vm->cache_share;
@@ -423,7 +423,7 @@ enum kva_status kva_vfree(struct kva_vm *vm, void *memory)
         cache_push(vm, cpu, area, CALLER());
     }
     cpu->claims += area && !is_cached;
-    lock_drop(&cpu->lock, vm->threads);
+    lock_drop(&cpu->lock, vm->locks.threads);
     return is_cached ? KVA_OK : free_slowly(vm, area, (uintptr_t)memory, CALLER());
 }
 
@@ -451,8 +451,8 @@ size_t kva_vm_usable_size(const struct kva_vm *vm, const void *memory)
 
     if (!vm)
         return 0;
-    struct kva_vm_cpu *cpu = cpu_here(vm);
-    lock_take(&cpu->lock, vm->threads);
+    struct kva_vm_cpu *cpu = vm_cpu_here(vm);
+    lock_take(&cpu->lock, vm->locks.threads);
     const struct kva_descriptor *area = area_at(vm, address);
     uintptr_t key = area ? atomic_load_explicit(&area->key, memory_order_acquire) : KVA_VM_GONE;
     if (area && is_key_usable(key, address)) {
@@ -460,6 +460,6 @@ size_t kva_vm_usable_size(const struct kva_vm *vm, const void *memory)
         atomic_thread_fence(memory_order_acquire);
         bytes = area_key(area) == key ? bytes : 0;
     }
-    lock_drop(&cpu->lock, vm->threads);
+    lock_drop(&cpu->lock, vm->locks.threads);
     return bytes;
 }

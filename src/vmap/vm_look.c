@@ -57,11 +57,11 @@ enum kva_status kva_vm_find(const struct kva_vm *vm, const void *address, struct
         return KVA_ENULL;
     if (!area)
         return refuse_null(vm, __func__, "area");
-    kva_vm_freeze(vm);
+    kva_locks_freeze(&vm->locks);
     const struct kva_descriptor *found = kva_look_around(vm, (uintptr_t)address);
     if (found)
         kva_describe_area(vm, found, area);
-    kva_vm_thaw(vm);
+    kva_locks_thaw(&vm->locks);
     return found ? KVA_OK : KVA_ENOENT;
 }
 
@@ -115,9 +115,9 @@ enum kva_status kva_vm_next(const struct kva_vm *vm, struct kva_vm_area *area)
         return KVA_ENULL;
     if (!area)
         return refuse_null(vm, __func__, "area");
-    kva_vm_freeze(vm);
+    kva_locks_freeze(&vm->locks);
     enum kva_status status = kva_look_next(vm, area);
-    kva_vm_thaw(vm);
+    kva_locks_thaw(&vm->locks);
     return status;
 }
 
@@ -174,9 +174,9 @@ enum kva_status kva_vm_stats_read(const struct kva_vm *vm, struct kva_vm_stats *
         return KVA_ENULL;
     if (!stats)
         return refuse_null(vm, __func__, "stats");
-    kva_vm_freeze(vm);
+    kva_locks_freeze(&vm->locks);
     sum_up(vm, stats);
-    kva_vm_thaw(vm);
+    kva_locks_thaw(&vm->locks);
     return KVA_OK;
 }
 
@@ -266,8 +266,8 @@ static const char *check_lists(const struct kva_vm *vm, const struct walk *walk)
     struct kva_count parked = {0, 0};
     uint64_t span = 0;
 
-    for (unsigned i = 0; i < vm->cpu_count; i++) {
-        const char *broken = check_cpu(vm, &vm->cpu[i], &cached);
+    for (unsigned i = 0; i < vm->locks.cpu_count; i++) {
+        const char *broken = check_cpu(vm, vm_cpu(vm, i), &cached);
         if (broken)
             return broken;
     }
@@ -385,7 +385,7 @@ static void *pool_number(void *context, size_t number)
 
 const char *kva_check_mappings(const struct kva_vm *vm, uint64_t *address)
 {
-    const struct kva_pages_view view = {use_of_page, pool_number, lockable(vm)};
+    const struct kva_pages_view view = {use_of_page, pool_number, without_const(vm)};
 
     return vm->pages.check ? vm->pages.check(vm->pages.context, vm->stretch, &view, address) : NULL;
 }
@@ -455,10 +455,10 @@ enum kva_status kva_vm_check(const struct kva_vm *vm, struct kva_fault *fault)
 
     if (!vm)
         return KVA_ENULL;
-    kva_vm_freeze(vm);
+    kva_locks_freeze(&vm->locks);
     enum kva_status status = kva_space_check(vm->space, fault);
     const char *broken = status == KVA_OK ? check_all(vm, &at) : NULL;
-    kva_vm_thaw(vm);
+    kva_locks_thaw(&vm->locks);
     if (!broken)
         return status;
     if (fault)

@@ -16,8 +16,9 @@ struct mapping {
     struct kva_descriptor *area;
 };
 
-static enum kva_status attempt_map(struct kva_vm *vm, void *context)
+static enum kva_status attempt_map(void *instance, void *context)
 {
+    struct kva_vm *vm = instance;
     struct mapping *mapping = context;
     const struct kva_wish *wish = mapping->wish;
     uint64_t start;

@@ -688,8 +688,9 @@ static void drop_if_empty(struct kva_vm *vm, struct kva_ram_block *block)
     free_block(vm, block);
 }
 
-static enum kva_status attempt_map(struct kva_vm *vm, void *context)
+static enum kva_status attempt_map(void *instance, void *context)
 {
+    struct kva_vm *vm = instance;
     struct mapping *mapping = context;
 
     /* The descriptor of a block, too: a purge on the way to it may give nodes back, but takes none. */

@@ -67,8 +67,9 @@ struct shrinking {
     uint32_t pages;
 };
 
-static enum kva_status attempt_shrink(struct kva_vm *vm, void *context)
+static enum kva_status attempt_shrink(void *instance, void *context)
 {
+    struct kva_vm *vm = instance;
     const struct shrinking *shrinking = context;
     const struct kva_descriptor *area = shrinking->area;
 
@@ -194,7 +195,7 @@ static enum kva_status change_size(struct kva_vm *vm, struct kva_descriptor *are
 
     vm->resizing++;
     set_state(area, KVA_VM_RESIZING);
-    sync_point(vm->threads);
+    sync_point(vm->locks.threads);
     enum kva_status status = resize(vm, area, change, &now);
     vm->resizing--;
     if (now == before)

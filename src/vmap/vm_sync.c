@@ -1,33 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** All locks at once: to look at an instance that stands still, and to fork. Their order is in vm.h. */
+/** Forks: all locks are held across one, and the child undoes what other threads had begun. */
 #include "vm.h"
-
-void kva_vm_stop_cpus(const struct kva_vm *vm)
-{
-    for (unsigned i = 0; i < vm->cpu_count; i++)
-        lock_take(&vm->cpu[i].lock, vm->threads);
-}
-
-void kva_vm_start_cpus(const struct kva_vm *vm)
-{
-    for (unsigned i = vm->cpu_count; i-- > 0;)
-        lock_drop(&vm->cpu[i].lock, vm->threads);
-}
-
-void kva_vm_freeze(const struct kva_vm *vm)
-{
-    vm_enter(vm);
-    kva_vm_stop_cpus(vm);
-}
-
-void kva_vm_thaw(const struct kva_vm *vm)
-{
-    kva_vm_start_cpus(vm);
-    vm_leave(vm);
-}
-
-/* -------------------------------------------------------------------------------------------------- forks */
 
 enum kva_status kva_vm_fork_prepare(struct kva_vm *vm)
 {
@@ -39,9 +13,8 @@ enum kva_status kva_vm_fork_prepare(struct kva_vm *vm)
         vm_leave(vm);
         return KVA_EREENTRY;
     }
-    vm_leave(vm);
-    lock_reclaim(vm);
-    kva_vm_freeze(vm);
+    (void)kva_reclaim_take(&vm->locks);
+    kva_cpus_take(&vm->locks);
     return KVA_OK;
 }
 
@@ -49,8 +22,8 @@ enum kva_status kva_vm_fork_parent(struct kva_vm *vm)
 {
     if (!vm)
         return KVA_ENULL;
-    kva_vm_thaw(vm);
-    unlock_reclaim(vm);
+    kva_locks_thaw(&vm->locks);
+    reclaim_drop(&vm->locks);
     return KVA_OK;
 }
 
@@ -59,8 +32,8 @@ static bool has_claims(const struct kva_vm *vm)
 {
     uint64_t claims = 0;
 
-    for (unsigned i = 0; i < vm->cpu_count; i++)
-        claims += vm->cpu[i].claims;
+    for (unsigned i = 0; i < vm->locks.cpu_count; i++)
+        claims += vm_cpu(vm, i)->claims;
     return claims != vm->claims_met;
 }
 
@@ -79,8 +52,8 @@ static void settle_areas(struct kva_vm *vm)
             kva_retire_area(vm, area, NULL);
     }
     vm->resizing = 0;
-    for (unsigned i = 0; i < vm->cpu_count; i++)
-        vm->cpu[i].claims = 0;
+    for (unsigned i = 0; i < vm->locks.cpu_count; i++)
+        vm_cpu(vm, i)->claims = 0;
     vm->claims_met = 0;
 }
 
@@ -100,10 +73,7 @@ enum kva_status kva_vm_fork_child(struct kva_vm *vm)
 {
     if (!vm)
         return KVA_ENULL;
-    for (unsigned i = 0; i < vm->cpu_count; i++)
-        lock_reset(&vm->cpu[i].lock);
-    lock_reset(&vm->lock);
-    lock_reset(&vm->reclaim_lock);
+    kva_locks_reset(&vm->locks);
     settle_calls(vm);
     atomic_store_explicit(&vm->lookers, 0, memory_order_relaxed);
     return KVA_OK;

@@ -825,7 +825,7 @@ static void expect_all_null(struct kva_space *space)
     struct kva_segment segment = {0};
     struct kva_stats stats;
     struct kva_fault fault;
-    struct kva_reclaim reclaim = {reclaim_nothing, NULL, NULL};
+    struct kva_reclaim reclaim = {reclaim_nothing, NULL, {NULL}};
     uint64_t start = UNTOUCHED;
 
     assert_int_equal(kva_alloc(space, &request, &start), KVA_ENULL);

@@ -33,12 +33,12 @@ static bool is_free(struct kva_lock *lock)
     return atomic_load(&lock->word) == KVA_LOCK_FREE;
 }
 
-static bool are_all_locks_free(struct kva_shared *shared)
+static bool are_all_locks_free(const struct kva_locks *locks)
 {
-    bool all = is_free(&shared->space) && is_free(&shared->reclaim);
+    bool all = is_free(&lockable(locks)->main) && is_free(&lockable(locks)->reclaim);
 
-    for (unsigned i = 0; shared->pools && i < shared->pools->cpus; i++)
-        all = all && is_free(&shared->pools->cpu[i].lock);
+    for (unsigned i = 0; i < locks->cpu_count; i++)
+        all = all && is_free(cpu_record(locks, i));
     return all;
 }
 
@@ -46,7 +46,8 @@ static void point(void *context)
 {
     struct play *play = context;
 
-    if (!play->step || play->is_inside || play->steps == PATIENCE || !are_all_locks_free(play->space.shared))
+    if (!play->step || play->is_inside || play->steps == PATIENCE ||
+        !are_all_locks_free(&play->space.shared->locks))
         return;
     play->is_inside = true;
     play->steps++;

@@ -49,12 +49,12 @@ static bool is_free(struct kva_lock *lock)
     return atomic_load(&lock->word) == KVA_LOCK_FREE;
 }
 
-static bool are_all_locks_free(struct kva_vm *vm)
+static bool are_all_locks_free(const struct kva_locks *locks)
 {
-    bool all = is_free(&vm->lock) && is_free(&vm->reclaim_lock);
+    bool all = is_free(&lockable(locks)->main) && is_free(&lockable(locks)->reclaim);
 
-    for (unsigned i = 0; i < vm->cpu_count; i++)
-        all = all && is_free(&vm->cpu[i].lock);
+    for (unsigned i = 0; i < locks->cpu_count; i++)
+        all = all && is_free(cpu_record(locks, i));
     return all;
 }
 
@@ -62,7 +62,7 @@ static void point(void *context)
 {
     struct play *play = context;
 
-    if (!play->is_on || play->is_inside || play->steps == PATIENCE || !are_all_locks_free(play->vm))
+    if (!play->is_on || play->is_inside || play->steps == PATIENCE || !are_all_locks_free(&play->vm->locks))
         return;
     play->is_inside = true;
     play->steps++;
@@ -197,7 +197,7 @@ static void reclaim_callbacks_do_not_prolong_it(void **state)
 {
     static struct play play;
     unsigned asked = 0;
-    struct kva_vm_reclaim callbacks[2] = {{gives_nothing, &asked, NULL}, {gives_nothing, &asked, NULL}};
+    struct kva_vm_reclaim callbacks[2] = {{gives_nothing, &asked, {NULL}}, {gives_nothing, &asked, {NULL}}};
     struct kva_vm_request request = kva_vm_request_of(2 * PAGE);
     void *mine[4];
     void *memory;

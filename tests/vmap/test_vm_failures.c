@@ -735,7 +735,7 @@ static void set_up_helped(struct helped *scene, enum kva_mechanism mechanism)
     config.frames_part = 8 * TEST_MIB;
     test_vm_create(&scene->test, &config);
     for (size_t i = 0; i < 2; i++) {
-        scene->givers[i] = (struct giver){.reclaim = {give_one, &scene->givers[i], NULL}, .scene = scene};
+        scene->givers[i] = (struct giver){.reclaim = {give_one, &scene->givers[i], {NULL}}, .scene = scene};
         assert_int_equal(kva_vm_add_reclaim(scene->test.vm, &scene->givers[i].reclaim), KVA_OK);
     }
 }
@@ -911,7 +911,7 @@ static void test_frames_stay_while_they_are_mapped(void **state)
     (void)state;
     for_each_mechanism (mechanism, k) {
         const struct kva_vm_config config = test_vm_config(&taker.test, mechanism);
-        struct kva_vm_reclaim reclaim = {take_away, &taker, NULL};
+        struct kva_vm_reclaim reclaim = {take_away, &taker, {NULL}};
         void *memory;
         taker.asked = 0;
         test_vm_create(&taker.test, &config);

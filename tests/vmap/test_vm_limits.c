@@ -894,7 +894,7 @@ static void test_no_block_never_flushes(void **state)
     struct kva_frames *frames;
     uint32_t number;
     unsigned asked = 0;
-    struct kva_vm_reclaim reclaim = {never_asked, &asked, NULL};
+    struct kva_vm_reclaim reclaim = {never_asked, &asked, {NULL}};
 
     (void)state;
     for_each_mechanism (mechanism, k) {

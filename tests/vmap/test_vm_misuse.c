@@ -189,7 +189,7 @@ static struct stage *set_up(enum kva_mechanism mechanism)
     set_up_maps(stage);
     set_up_objects(stage);
     set_up_others(stage);
-    stage->reclaim = (struct kva_vm_reclaim){give_nothing, NULL, NULL};
+    stage->reclaim = (struct kva_vm_reclaim){give_nothing, NULL, {NULL}};
     assert_int_equal(kva_vm_add_reclaim(stage->vm, &stage->reclaim), KVA_OK);
     return stage;
 }
@@ -576,13 +576,13 @@ static void line_of_none(void *context, const char *line, size_t length)
 
 static enum kva_status add_without_callback(struct stage *s)
 {
-    struct kva_vm_reclaim none = {NULL, NULL, NULL};
+    struct kva_vm_reclaim none = {NULL, NULL, {NULL}};
     return kva_vm_add_reclaim(s->vm, &none);
 }
 
 static enum kva_status remove_a_stranger(struct stage *s)
 {
-    struct kva_vm_reclaim stranger = {give_nothing, NULL, NULL};
+    struct kva_vm_reclaim stranger = {give_nothing, NULL, {NULL}};
     return kva_vm_remove_reclaim(s->vm, &stranger);
 }
 
