@@ -39,7 +39,7 @@
 #define KVA_ENGINE_BT_H
 
 #include "../base/memory.h"
-#include "nodes.h"
+#include "engine.h"
 
 #ifndef BT_ENTRIES /* the tests build this engine with tiny nodes as well */
 #define BT_ENTRIES 47

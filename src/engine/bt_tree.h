@@ -825,8 +825,9 @@ static enum kva_status bt_occupy(struct kva_tiling *tiling, const struct kva_pla
     unsigned gap = (unsigned)place->index;
     const struct remainder rest = {place->hole_start, place->start, place->last, place->hole_last};
 
-    check_contract(&tiling->hooks, place->hole_start <= place->start && place->last <= place->hole_last,
-                   __func__, "a place outside its hole", place->start);
+    check_contract(&tiling->ledger.hooks,
+                   place->hole_start <= place->start && place->last <= place->hole_last, __func__,
+                   "a place outside its hole", place->start);
     if (has_room(bt, leaf, place->start, place->last)) {
         gap_shrinks(bt, path, gap, &rest);
         begin_edit(leaf);
@@ -1236,16 +1237,7 @@ static bool bt_largest(const struct kva_tiling *tiling, uint64_t *span)
 
 static void bt_destroy(struct kva_tiling *tiling)
 {
-    struct kva_memory memory = tiling->memory;
-
-    kva_nodes_fini(tiling);
-    memory.give(memory.context, tiling, sizeof(struct bt_tiling));
-}
-
-/** Up to a whole cache line. */
-static size_t whole_lines(size_t bytes)
-{
-    return (bytes + KVA_LINE - 1) / KVA_LINE * KVA_LINE;
+    end_tiling(tiling, sizeof(struct bt_tiling));
 }
 
 static void set_classes(struct bt_tiling *bt)
@@ -1260,21 +1252,19 @@ static void set_classes(struct bt_tiling *bt)
 
 static enum kva_status bt_create(const struct kva_tiling *common, struct kva_tiling **tiling)
 {
-    struct bt_tiling *bt = common->memory.take(common->memory.context, sizeof *bt);
+    struct bt_tiling *bt = new_tiling(common, sizeof *bt);
     size_t owners = common->owners ? sizeof(struct bt_owners) : 0;
 
     if (!bt)
         return KVA_ENOMEM;
-    bt->common = *common;
-    bt->common.memory_bytes = sizeof *bt;
     bt->shift = 0;
     while ((uint64_t)1 << bt->shift < common->quantum)
         bt->shift++;
     atomic_init(&bt->shape, 0);
     set_classes(bt);
-    kva_nodes_init(&bt->leaves, &bt->common, whole_lines(sizeof(struct bt_leaf) + owners));
-    kva_nodes_init(&bt->inners, &bt->common,
-                   whole_lines(sizeof(struct bt_inner) + bt->classes * BT_CHILDREN * sizeof(uint64_t)));
+    kva_nodes_init(&bt->leaves, &bt->common.ledger, round_to_line(sizeof(struct bt_leaf) + owners));
+    kva_nodes_init(&bt->inners, &bt->common.ledger,
+                   round_to_line(sizeof(struct bt_inner) + bt->classes * BT_CHILDREN * sizeof(uint64_t)));
     if (!kva_nodes_ensure(&bt->leaves, 1)) {
         bt_destroy(&bt->common);
         return KVA_ENOMEM;

@@ -38,10 +38,9 @@
 #define KVA_ENGINE_ENGINE_H
 
 #include "../base/arith.h"
-#include "../base/check.h"
+#include "../base/nodes.h"
 
 struct kva_tiling;
-struct kva_chunk;
 
 /** What to search for. The space has made it plausible: size is a multiple of the quantum and not 0, align
  *  is a power of two of at least the quantum, [min, max] lies inside the tiling and is at least size long. */
@@ -94,19 +93,39 @@ struct kva_tally {
 /** What all tilings have in common. Engines put it first in their own structure. */
 struct kva_tiling {
     const struct kva_engine *engine;
-    struct kva_memory memory;
-    struct kva_hooks hooks;
     uint64_t first;
     uint64_t last;
     uint64_t quantum;
     uint64_t align_class[KVA_ALIGN_CLASSES]; /* ascending, above the quantum; 0: none (at the end) */
     bool owners;                             /* whether they are kept */
     unsigned char
-        apart[KVA_LINE];   /* lookups without the lock read the lines above, and changes write those below */
-    uint64_t memory_bytes; /* taken from `memory` and not given back */
-    struct kva_chunk *newest_chunk; /* of all that its node caches have taken (nodes.h) */
+        apart[KVA_LINE]; /* lookups without the lock read the lines above, and changes write those below */
+    struct kva_ledger ledger;
     struct kva_tally tally;
 };
+
+/** The memory of a tiling, whose engine keeps it in `bytes`, and which begins with a copy of `common`; NULL when the
+ *  source refuses. */
+static inline void *new_tiling(const struct kva_tiling *common, size_t bytes)
+{
+    struct kva_ledger ledger = common->ledger;
+    struct kva_tiling *tiling = ledger_take(&ledger, bytes);
+
+    if (tiling) {
+        *tiling = *common;
+        tiling->ledger = ledger;
+    }
+    return tiling;
+}
+
+/** Give that memory back, and all that node caches on the tiling's ledger have taken. */
+static inline void end_tiling(struct kva_tiling *tiling, size_t bytes)
+{
+    struct kva_ledger ledger = tiling->ledger;
+
+    kva_nodes_fini(&ledger);
+    ledger_give(&ledger, tiling, bytes);
+}
 
 /** The most segments that one operation can add: a hole that is split in its middle becomes three segments,
  *  two more than there were; the same holds for a busy segment whose middle is given back, and for a space
@@ -116,7 +135,7 @@ enum { KVA_SEGMENTS_PER_OPERATION = 2 };
 struct kva_engine {
     const char *name;
 
-    /** Make a tiling with one hole, [first, last]. `common` is filled in but for memory_bytes and tally.
+    /** Make a tiling with one hole, [first, last]. `common` holds all but a tally; nothing was taken on its ledger.
      *  KVA_OK, KVA_ENOMEM. */
     enum kva_status (*create)(const struct kva_tiling *common, struct kva_tiling **tiling);
 

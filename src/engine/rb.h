@@ -18,7 +18,7 @@
 #define KVA_ENGINE_RB_H
 
 #include "../base/rbtree.h"
-#include "nodes.h"
+#include "engine.h"
 
 /** One segment; exactly one cache line of a 64-bit machine, so that each step of a descent costs at most
  *  one miss:
