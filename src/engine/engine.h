@@ -23,7 +23,7 @@
  *   E2  release, park and unpark never take memory.
  *   E3  KVA_ENOMEM is said only if the change at hand needs more memory than there is.
  *
- * A PLACE is what a search found. It is valid until the next change of the tiling.
+ * A PLACE is what a search found. It is valid until the next change of the tiling. Its memory is the caller's.
  *
  * COLOURS. While a flush calls its callback, more may be parked, which this flush must not give back: the callback has
  * not been told of it. So what is parked has a colour, one of two: a flush turns the colour that is parked in, and then
@@ -52,33 +52,27 @@ struct kva_demand {
     enum kva_policy policy;
 };
 
-/** One step of a descent: which child of which node. */
-struct kva_step {
-    void *node;
-    unsigned index;
-};
+/** The most that an engine notes of a place: the way down a tree of 16 levels, a pointer and an index each, and six words
+ *  beside. Each engine asserts that its cursor fits. */
+enum { KVA_CURSOR_MOST = 16 * 16 + 6 * 8 };
 
-/** The longest path: trees of 64-bit counts with at least 16 children a node, on average, are lower. */
-enum { KVA_PATH = 16 };
-
-/** The way from the root of a tree to a leaf, and the addresses [low, high] that the leaf answers for. */
-struct kva_path {
-    void *leaf;
-    uint64_t low;
-    uint64_t high;
-    struct kva_step step[KVA_PATH]; /* step[0] is in the root */
-};
-
-/** Where it goes: [start, last] lies inside one hole, which the engine finds again by what else it notes. */
+/** A range [start, last] inside one hole, which the engine that found it finds again by its cursor. What a cursor holds only
+ *  that engine knows. */
 struct kva_place {
     uint64_t start;
     uint64_t last;
-    void *hole;          /* rb: its node */
-    size_t index;        /* scan: of the hole; bt: of the gap in the leaf */
-    uint64_t hole_start; /* bt: the hole itself, which is stored nowhere */
-    uint64_t hole_last;
-    struct kva_path path; /* bt: the way back up */
+    _Alignas(uint64_t) _Alignas(void *) unsigned char cursor[KVA_CURSOR_MOST];
 };
+
+static inline void *cursor_of(struct kva_place *place)
+{
+    return place->cursor;
+}
+
+static inline const void *cursor_of_const(const struct kva_place *place)
+{
+    return place->cursor;
+}
 
 /** Of deferred segments: one waits for the flush under way, the other for the next one. */
 enum { KVA_COLOURS = 2 };

@@ -196,7 +196,8 @@ static struct rb_segment *carve(struct rb_tiling *rb, struct rb_segment *hole, c
 static enum kva_status rb_occupy(struct kva_tiling *tiling, const struct kva_place *place, void *owner)
 {
     struct rb_tiling *rb = rb_of(tiling);
-    struct rb_segment *hole = place->hole;
+    const struct rb_cursor *cursor = cursor_of_const(place);
+    struct rb_segment *hole = cursor->hole;
     enum fit fit = classify_fit(hole, place);
 
     check_contract(&tiling->ledger.hooks, hole->start <= place->start && place->last <= hole->last, __func__,
@@ -249,7 +250,7 @@ static enum kva_status rb_locate(const struct kva_tiling *tiling, uint64_t start
         return KVA_EEXIST;
     place->start = start;
     place->last = last;
-    place->hole = hole;
+    set_hole(place, hole);
     return KVA_OK;
 }
 

@@ -34,6 +34,12 @@ struct scan_tiling {
     size_t capacity;
 };
 
+/** The cursor of a place. */
+struct scan_cursor {
+    size_t index; /* of the hole */
+};
+_Static_assert(sizeof(struct scan_cursor) <= KVA_CURSOR_MOST, "a place has room for the cursor");
+
 /** The first array: as much as the rb engine's first chunk of nodes. */
 enum { FIRST_CAPACITY = 64 };
 
@@ -199,6 +205,7 @@ static enum kva_status scan_search(const struct kva_tiling *tiling, const struct
                                    struct kva_place *place)
 {
     const struct scan_tiling *scan = scan_of_const(tiling);
+    struct scan_cursor *cursor = cursor_of(place);
 
     for (size_t i = 0; i < scan->count; i++) {
         size_t index = demand->policy == KVA_LOWEST ? i : scan->count - 1 - i;
@@ -206,7 +213,7 @@ static enum kva_status scan_search(const struct kva_tiling *tiling, const struct
             !kva_fit_in_hole(scan->entries[index].start, last_of(scan, index), demand, &place->start))
             continue;
         place->last = place->start + (demand->size - 1);
-        place->index = index;
+        cursor->index = index;
         return KVA_OK;
     }
     return KVA_ENOSPC;
@@ -216,20 +223,21 @@ static enum kva_status scan_locate(const struct kva_tiling *tiling, uint64_t sta
                                    struct kva_place *place)
 {
     const struct scan_tiling *scan = scan_of_const(tiling);
+    struct scan_cursor *cursor = cursor_of(place);
     size_t index = index_of(scan, start);
 
     if (!is_free(scan, index) || last_of(scan, index) < last)
         return KVA_EEXIST;
     place->start = start;
     place->last = last;
-    place->index = index;
+    cursor->index = index;
     return KVA_OK;
 }
 
 static enum kva_status scan_occupy(struct kva_tiling *tiling, const struct kva_place *place, void *owner)
 {
     struct scan_tiling *scan = scan_of(tiling);
-    size_t index = place->index;
+    size_t index = ((const struct scan_cursor *)cursor_of_const(place))->index;
     bool cut_left = place->start > scan->entries[index].start;
     bool cut_right = place->last < last_of(scan, index);
 
