@@ -129,6 +129,12 @@ static inline uint64_t divide_u64(uint64_t value, uint32_t by)
     return quotient;
 }
 
+/** The first multiple of a cache line that is at least `value`: a size, or an address in the host's memory. There is one. */
+static inline size_t round_to_line(size_t value)
+{
+    return (value + (KVA_LINE - 1)) & ~(size_t)(KVA_LINE - 1);
+}
+
 static inline uint64_t min_u64(uint64_t a, uint64_t b)
 {
     return a < b ? a : b;

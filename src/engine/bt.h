@@ -39,7 +39,7 @@
 #define KVA_ENGINE_BT_H
 
 #include "../base/memory.h"
-#include "nodes.h"
+#include "engine.h"
 
 #ifndef BT_ENTRIES /* the tests build this engine with tiny nodes as well */
 #define BT_ENTRIES 47
@@ -105,6 +105,32 @@ struct bt_summary {
     uint64_t largest[BT_CLASSES];
     bool deferred[KVA_COLOURS];
 };
+
+/** One step of a descent: which child of which node. */
+struct bt_step {
+    void *node;
+    unsigned index;
+};
+
+/** The longest path: trees of 64-bit counts with at least 16 children a node, on average, are lower. */
+enum { BT_PATH = 16 };
+
+/** The way from the root to a leaf, and the addresses [low, high] that the leaf answers for. */
+struct bt_path {
+    void *leaf;
+    uint64_t low;
+    uint64_t high;
+    struct bt_step step[BT_PATH]; /* step[0] is in the root */
+};
+
+/** The cursor of a place: its gap, and the hole there, which is stored nowhere. */
+struct bt_cursor {
+    uint64_t hole_start;
+    uint64_t hole_last;
+    unsigned gap; /* in the leaf at the end of the path */
+    struct bt_path path;
+};
+_Static_assert(sizeof(struct bt_cursor) <= KVA_CURSOR_MOST, "a place has room for the cursor");
 
 struct bt_tiling {
     struct kva_tiling common; /* first: the engine's functions are handed a pointer to it */

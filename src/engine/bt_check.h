@@ -37,7 +37,7 @@ static const char *walk_segment(struct bt_walk *walk, uint64_t start, uint64_t l
 }
 
 /** Gap g and entry g of a leaf, and what the gap adds to the maxima. */
-static const char *walk_entry(struct bt_walk *walk, const struct kva_path *path, unsigned g,
+static const char *walk_entry(struct bt_walk *walk, const struct bt_path *path, unsigned g,
                               struct bt_summary *summary)
 {
     const struct bt_tiling *bt = walk->bt;
@@ -61,7 +61,7 @@ static const char *walk_entry(struct bt_walk *walk, const struct kva_path *path,
     return broken;
 }
 
-static const char *walk_leaf(struct bt_walk *walk, const struct kva_path *path, struct bt_summary *summary)
+static const char *walk_leaf(struct bt_walk *walk, const struct bt_path *path, struct bt_summary *summary)
 {
     const struct bt_leaf *leaf = path->leaf;
     unsigned most = leaf->is_wide ? BT_WIDE_ENTRIES : BT_ENTRIES;
@@ -150,7 +150,7 @@ static const char *walk_node(struct bt_walk *walk, void *node, unsigned level, u
 {
     if (level < walk->bt->height)
         return walk_inner(walk, node, level, low, high, summary);
-    const struct kva_path path = {.leaf = node, .low = low, .high = high};
+    const struct bt_path path = {.leaf = node, .low = low, .high = high};
     return walk_leaf(walk, &path, summary);
 }
 
@@ -180,7 +180,7 @@ static const char *bt_check_near(const struct kva_tiling *tiling, uint64_t at, u
 {
     const struct bt_tiling *bt = bt_of_const(tiling);
     struct bt_summary seen = {{0}, {false}};
-    struct kva_path path;
+    struct bt_path path;
 
     descend_to(bt, at, &path);
     struct bt_walk walk = {.bt = bt, .next = path.low};

@@ -224,13 +224,13 @@ BT_HOT void remove_entry(const struct bt_tiling *bt, struct bt_leaf *leaf, unsig
 /* ---------------------------------------------------------------------------------------------- gaps */
 
 /** Of all gaps before a leaf's first entry, only the first leaf's may have bytes. */
-BT_HOT bool is_first_leaf(const struct bt_tiling *bt, const struct kva_path *path)
+BT_HOT bool is_first_leaf(const struct bt_tiling *bt, const struct bt_path *path)
 {
     return path->low == bt->common.first;
 }
 
 /** Gap g of the leaf that a path leads to: false when it has 0 bytes. */
-BT_HOT bool gap_at(const struct bt_tiling *bt, const struct kva_path *path, unsigned g, uint64_t *start,
+BT_HOT bool gap_at(const struct bt_tiling *bt, const struct bt_path *path, unsigned g, uint64_t *start,
                    uint64_t *last)
 {
     const struct bt_leaf *leaf = path->leaf;
@@ -288,7 +288,7 @@ BT_HOT bool fit_of(const struct bt_tiling *bt, const struct bt_leaf *leaf, uint6
 enum { BT_NO_GAP = BT_ENTRIES + 1 };
 
 /** The run of a class in gap g; 0 if it has none, or is gap `except`. */
-BT_HOT uint64_t run_of_gap_but(const struct bt_tiling *bt, const struct kva_path *path, unsigned class,
+BT_HOT uint64_t run_of_gap_but(const struct bt_tiling *bt, const struct bt_path *path, unsigned class,
                                unsigned g, unsigned except)
 {
     uint64_t start;
@@ -298,7 +298,7 @@ BT_HOT uint64_t run_of_gap_but(const struct bt_tiling *bt, const struct kva_path
 }
 
 /** The longest run of a class in a leaf, but for gap `except`. */
-BT_HOT uint64_t leaf_largest(const struct bt_tiling *bt, const struct kva_path *path, unsigned class,
+BT_HOT uint64_t leaf_largest(const struct bt_tiling *bt, const struct bt_path *path, unsigned class,
                              unsigned except)
 {
     const struct bt_leaf *leaf = path->leaf;
@@ -323,7 +323,7 @@ BT_HOT uint64_t leaf_largest(const struct bt_tiling *bt, const struct kva_path *
     return most;
 }
 
-static inline void summarise_leaf(const struct bt_tiling *bt, const struct kva_path *path,
+static inline void summarise_leaf(const struct bt_tiling *bt, const struct bt_path *path,
                                   struct bt_summary *summary)
 {
     for (unsigned class = 0; class < bt->classes; class ++)
@@ -337,7 +337,8 @@ static inline void summarise_leaf(const struct bt_tiling *bt, const struct kva_p
 BT_HOT bool fit_in_leaf(const struct bt_tiling *bt, const struct kva_demand *demand, unsigned from,
                         struct kva_place *place)
 {
-    const struct kva_path *path = &place->path;
+    struct bt_cursor *cursor = cursor_of(place);
+    const struct bt_path *path = &cursor->path;
     const struct bt_leaf *leaf = path->leaf;
     const struct bt_compact *compact = &leaf->compact;
     bool upwards = demand->policy == KVA_LOWEST;
@@ -348,9 +349,9 @@ BT_HOT bool fit_in_leaf(const struct bt_tiling *bt, const struct kva_demand *dem
         if (at_once && i > 0 && i < leaf->count)
             i = upwards ? first_gap(compact->start, compact->last, i, leaf->count, &fit)
                         : last_gap(compact->start, compact->last, i + 1, &fit);
-        if (gap_at(bt, path, i, &place->hole_start, &place->hole_last) &&
-            kva_fit_in_hole(place->hole_start, place->hole_last, demand, &place->start)) {
-            place->index = i;
+        if (gap_at(bt, path, i, &cursor->hole_start, &cursor->hole_last) &&
+            kva_fit_in_hole(cursor->hole_start, cursor->hole_last, demand, &place->start)) {
+            cursor->gap = i;
             return true;
         }
     }

@@ -72,13 +72,13 @@ BT_HOT void prefetch_leaf(const struct bt_tiling *bt, const void *leaf)
 }
 
 /** What the leaf at the end of a path answers for, from the steps that lead there. */
-BT_HOT void set_bounds(const struct bt_tiling *bt, struct kva_path *path)
+BT_HOT void set_bounds(const struct bt_tiling *bt, struct bt_path *path)
 {
     path->low = bt->common.first;
     path->high = bt->common.last;
     if (bt->height == 0)
         return;
-    const struct kva_step *step = &path->step[bt->height - 1];
+    const struct bt_step *step = &path->step[bt->height - 1];
     path->low = ((const struct bt_inner *)step->node)->low[step->index];
     for (unsigned level = bt->height; level-- > 0;) {
         const struct bt_inner *inner = path->step[level].node;
@@ -91,14 +91,14 @@ BT_HOT void set_bounds(const struct bt_tiling *bt, struct kva_path *path)
 }
 
 /** The path to the leaf that answers for `address`. */
-BT_HOT void descend_to(const struct bt_tiling *bt, uint64_t address, struct kva_path *path)
+BT_HOT void descend_to(const struct bt_tiling *bt, uint64_t address, struct bt_path *path)
 {
     void *node = bt->root;
 
     for (unsigned level = 0; level < bt->height; level++) {
         struct bt_inner *inner = node;
         unsigned index = children_at_most(inner->low, (unsigned)inner->count, address) - 1;
-        path->step[level] = (struct kva_step){inner, index};
+        path->step[level] = (struct bt_step){inner, index};
         node = inner->child[index];
     }
     prefetch_leaf(bt, node);
@@ -109,7 +109,7 @@ BT_HOT void descend_to(const struct bt_tiling *bt, uint64_t address, struct kva_
 /** From `node` on `level` down to the outermost leaf, on the policy's side, whose largest run of a class is at
  *  least `size`; there is one. */
 BT_HOT void descend_by_size(const struct bt_tiling *bt, void *node, unsigned level, unsigned class,
-                            const struct kva_demand *demand, struct kva_path *path)
+                            const struct kva_demand *demand, struct bt_path *path)
 {
     for (; level < bt->height; level++) {
         struct bt_inner *inner = node;
@@ -117,7 +117,7 @@ BT_HOT void descend_by_size(const struct bt_tiling *bt, void *node, unsigned lev
         unsigned index = demand->policy == KVA_LOWEST
                              ? first_at_least(inner->largest[class], 0, count, demand->size)
                              : past_last_at_least(inner->largest[class], count, demand->size) - 1;
-        path->step[level] = (struct kva_step){inner, index};
+        path->step[level] = (struct bt_step){inner, index};
         node = inner->child[index];
     }
     prefetch_leaf(bt, node);
@@ -127,7 +127,7 @@ BT_HOT void descend_by_size(const struct bt_tiling *bt, void *node, unsigned lev
 
 /** The next leaf, in the direction of the search, whose largest run of a class suffices. */
 BT_RARE bool next_by_size(const struct bt_tiling *bt, unsigned class, const struct kva_demand *demand,
-                          struct kva_path *path)
+                          struct bt_path *path)
 {
     for (unsigned level = bt->height; level-- > 0;) {
         struct bt_inner *inner = path->step[level].node;
@@ -160,14 +160,14 @@ BT_HOT unsigned class_of(const struct bt_tiling *bt, uint64_t align)
 }
 
 /** The gap of a leaf at which to begin, on the side of a policy. */
-BT_HOT unsigned outermost_gap(const struct bt_tiling *bt, const struct kva_path *path, bool lowest)
+BT_HOT unsigned outermost_gap(const struct bt_tiling *bt, const struct bt_path *path, bool lowest)
 {
     return lowest ? !is_first_leaf(bt, path) : ((const struct bt_leaf *)path->leaf)->count;
 }
 
 /** The leaf where a search begins, and the gap in it. */
 BT_HOT bool first_place(const struct bt_tiling *bt, unsigned class, const struct kva_demand *demand,
-                        struct kva_path *path, unsigned *gap)
+                        struct bt_path *path, unsigned *gap)
 {
     bool lowest = demand->policy == KVA_LOWEST;
     bool unbounded = lowest ? demand->min == bt->common.first : demand->max == bt->common.last;
@@ -185,7 +185,7 @@ BT_HOT bool first_place(const struct bt_tiling *bt, unsigned class, const struct
     return true;
 }
 
-BT_HOT bool is_beyond(const struct kva_path *path, const struct kva_demand *demand)
+BT_HOT bool is_beyond(const struct bt_path *path, const struct kva_demand *demand)
 {
     uint64_t span = demand->size - 1;
 
@@ -196,15 +196,16 @@ static enum kva_status bt_search(const struct kva_tiling *tiling, const struct k
                                  struct kva_place *place)
 {
     const struct bt_tiling *bt = bt_of_const(tiling);
+    struct bt_path *path = &((struct bt_cursor *)cursor_of(place))->path;
     unsigned class = class_of(bt, demand->align);
     unsigned gap;
 
-    if (!first_place(bt, class, demand, &place->path, &gap))
+    if (!first_place(bt, class, demand, path, &gap))
         return KVA_ENOSPC;
     while (!fit_in_leaf(bt, demand, gap, place)) {
-        if (!next_by_size(bt, class, demand, &place->path) || is_beyond(&place->path, demand))
+        if (!next_by_size(bt, class, demand, path) || is_beyond(path, demand))
             return KVA_ENOSPC;
-        gap = outermost_gap(bt, &place->path, demand->policy == KVA_LOWEST);
+        gap = outermost_gap(bt, path, demand->policy == KVA_LOWEST);
     }
     place->last = place->start + (demand->size - 1);
     return KVA_OK;
@@ -214,11 +215,12 @@ static enum kva_status bt_locate(const struct kva_tiling *tiling, uint64_t start
                                  struct kva_place *place)
 {
     const struct bt_tiling *bt = bt_of_const(tiling);
+    struct bt_cursor *cursor = cursor_of(place);
 
-    descend_to(bt, start, &place->path);
-    place->index = entries_up_to(bt, place->path.leaf, start);
-    bool is_hole = gap_at(bt, &place->path, (unsigned)place->index, &place->hole_start, &place->hole_last);
-    if (!is_hole || start < place->hole_start || last > place->hole_last)
+    descend_to(bt, start, &cursor->path);
+    cursor->gap = entries_up_to(bt, cursor->path.leaf, start);
+    bool is_hole = gap_at(bt, &cursor->path, cursor->gap, &cursor->hole_start, &cursor->hole_last);
+    if (!is_hole || start < cursor->hole_start || last > cursor->hole_last)
         return KVA_EEXIST;
     place->start = start;
     place->last = last;
@@ -228,18 +230,18 @@ static enum kva_status bt_locate(const struct kva_tiling *tiling, uint64_t start
 /* ------------------------------------------------------------------------------------ what parents know */
 
 /** What is known, above it, of the node that a path passes on `level`. */
-BT_HOT uint64_t known_largest(const struct bt_tiling *bt, const struct kva_path *path, unsigned level,
+BT_HOT uint64_t known_largest(const struct bt_tiling *bt, const struct bt_path *path, unsigned level,
                               unsigned class)
 {
     if (level == 0)
         return bt->top.largest[class];
-    const struct kva_step *step = &path->step[level - 1];
+    const struct bt_step *step = &path->step[level - 1];
     return ((const struct bt_inner *)step->node)->largest[class][step->index];
 }
 
 /** The node on `level` has another largest run of a class: tell its parents; stop where nothing changes. Only if it was the
  *  greatest among its siblings, and shrank, does anyone have to look at the others. */
-BT_HOT void climb_largest(struct bt_tiling *bt, const struct kva_path *path, unsigned level, unsigned class,
+BT_HOT void climb_largest(struct bt_tiling *bt, const struct bt_path *path, unsigned level, unsigned class,
                           uint64_t now)
 {
     while (level-- > 0) {
@@ -263,8 +265,8 @@ BT_HOT void climb_largest(struct bt_tiling *bt, const struct kva_path *path, uns
 }
 
 /** The same for the mark that something below is deferred in a colour. */
-BT_RARE void climb_deferred(struct bt_tiling *bt, const struct kva_path *path, unsigned level,
-                            unsigned colour, bool deferred)
+BT_RARE void climb_deferred(struct bt_tiling *bt, const struct bt_path *path, unsigned level, unsigned colour,
+                            bool deferred)
 {
     while (level-- > 0) {
         struct bt_inner *inner = path->step[level].node;
@@ -278,7 +280,7 @@ BT_RARE void climb_deferred(struct bt_tiling *bt, const struct kva_path *path, u
     bt->top.deferred[colour] = deferred;
 }
 
-static void climb(struct bt_tiling *bt, const struct kva_path *path, unsigned level,
+static void climb(struct bt_tiling *bt, const struct bt_path *path, unsigned level,
                   const struct bt_summary *now)
 {
     for (unsigned class = 0; class < bt->classes; class ++)
@@ -297,7 +299,7 @@ struct remainder {
 
 /** A part of gap g of the leaf is about to be taken: what had this hole as its maximum needs another. If what is left of the
  *  hole is no shorter than all that the leaf answers for beside it, nothing in the leaf can be longer; else look. */
-BT_HOT void gap_shrinks_in(struct bt_tiling *bt, const struct kva_path *path, unsigned class, unsigned g,
+BT_HOT void gap_shrinks_in(struct bt_tiling *bt, const struct bt_path *path, unsigned class, unsigned g,
                            const struct remainder *rest)
 {
     uint64_t beside = (path->high - path->low) - (rest->hole_last - rest->hole_start);
@@ -315,7 +317,7 @@ BT_HOT void gap_shrinks_in(struct bt_tiling *bt, const struct kva_path *path, un
     climb_largest(bt, path, bt->height, class, now);
 }
 
-BT_RARE void gap_shrinks_in_declared(struct bt_tiling *bt, const struct kva_path *path, unsigned g,
+BT_RARE void gap_shrinks_in_declared(struct bt_tiling *bt, const struct bt_path *path, unsigned g,
                                      const struct remainder *rest)
 {
     for (unsigned class = 1; class < bt->classes; class ++)
@@ -324,7 +326,7 @@ BT_RARE void gap_shrinks_in_declared(struct bt_tiling *bt, const struct kva_path
 
 /** In all classes. All spaces have the quantum, and most no other: it goes first and alone, so that what is known of it is known to the
  *  compiler. */
-BT_HOT void gap_shrinks(struct bt_tiling *bt, const struct kva_path *path, unsigned g,
+BT_HOT void gap_shrinks(struct bt_tiling *bt, const struct bt_path *path, unsigned g,
                         const struct remainder *rest)
 {
     gap_shrinks_in(bt, path, 0, g, rest);
@@ -332,7 +334,7 @@ BT_HOT void gap_shrinks(struct bt_tiling *bt, const struct kva_path *path, unsig
         gap_shrinks_in_declared(bt, path, g, rest);
 }
 
-BT_HOT void gap_grew_in(struct bt_tiling *bt, const struct kva_path *path, unsigned class, uint64_t start,
+BT_HOT void gap_grew_in(struct bt_tiling *bt, const struct bt_path *path, unsigned class, uint64_t start,
                         uint64_t last)
 {
     uint64_t run = run_of(bt, class, start, last);
@@ -341,7 +343,7 @@ BT_HOT void gap_grew_in(struct bt_tiling *bt, const struct kva_path *path, unsig
         climb_largest(bt, path, bt->height, class, run);
 }
 
-BT_RARE void gap_grew_in_declared(struct bt_tiling *bt, const struct kva_path *path, uint64_t start,
+BT_RARE void gap_grew_in_declared(struct bt_tiling *bt, const struct bt_path *path, uint64_t start,
                                   uint64_t last)
 {
     for (unsigned class = 1; class < bt->classes; class ++)
@@ -349,7 +351,7 @@ BT_RARE void gap_grew_in_declared(struct bt_tiling *bt, const struct kva_path *p
 }
 
 /** A gap of the leaf has grown to [start, last]. */
-BT_HOT void gap_grew(struct bt_tiling *bt, const struct kva_path *path, uint64_t start, uint64_t last)
+BT_HOT void gap_grew(struct bt_tiling *bt, const struct bt_path *path, uint64_t start, uint64_t last)
 {
     gap_grew_in(bt, path, 0, start, last);
     if (bt->classes > 1)
@@ -357,7 +359,7 @@ BT_HOT void gap_grew(struct bt_tiling *bt, const struct kva_path *path, uint64_t
 }
 
 /** The leaf's entries have been marked or unmarked as deferred, or have come or gone. */
-static void marks_changed(struct bt_tiling *bt, const struct kva_path *path)
+static void marks_changed(struct bt_tiling *bt, const struct bt_path *path)
 {
     const struct bt_leaf *leaf = path->leaf;
 
@@ -365,7 +367,7 @@ static void marks_changed(struct bt_tiling *bt, const struct kva_path *path)
         climb_deferred(bt, path, bt->height, colour, leaf->parked[colour] != 0);
 }
 
-static void leaf_changed(struct bt_tiling *bt, const struct kva_path *path)
+static void leaf_changed(struct bt_tiling *bt, const struct bt_path *path)
 {
     struct bt_summary now;
 
@@ -374,7 +376,7 @@ static void leaf_changed(struct bt_tiling *bt, const struct kva_path *path)
 }
 
 /** Let the parent of the node on `level` know how many entries or children it has. */
-BT_HOT void set_size(const struct kva_path *path, unsigned level, size_t size)
+BT_HOT void set_size(const struct bt_path *path, unsigned level, size_t size)
 {
     if (level > 0) {
         struct bt_inner *parent = path->step[level - 1].node;
@@ -383,7 +385,7 @@ BT_HOT void set_size(const struct kva_path *path, unsigned level, size_t size)
 }
 
 /** Let the node on `level` begin at `low`, and every parent whose first child it is. */
-static void set_low(const struct kva_path *path, unsigned level, uint64_t low)
+static void set_low(const struct bt_path *path, unsigned level, uint64_t low)
 {
     while (level-- > 0) {
         struct bt_inner *parent = path->step[level].node;
@@ -493,7 +495,7 @@ static void move_children(const struct bt_tiling *bt, struct bt_inner *from, siz
 
 /** How many inner nodes a split of the leaf needs: one for each full parent in a row, and a new root if even
  *  that one is full. */
-static size_t inners_for_split(const struct bt_tiling *bt, const struct kva_path *path)
+static size_t inners_for_split(const struct bt_tiling *bt, const struct bt_path *path)
 {
     unsigned level = bt->height;
 
@@ -520,7 +522,7 @@ static struct bt_inner *split_inner(struct bt_tiling *bt, struct bt_inner *inner
 
 /** The leaf of a path has become two, `left` in its place and `right` behind it: tell the parents, splitting
  *  those that are full. */
-static void add_sibling(struct bt_tiling *bt, const struct kva_path *path, struct child left,
+static void add_sibling(struct bt_tiling *bt, const struct bt_path *path, struct child left,
                         struct child right)
 {
     for (unsigned level = bt->height; level-- > 0;) {
@@ -549,7 +551,7 @@ static void add_sibling(struct bt_tiling *bt, const struct kva_path *path, struc
 
 /** Where to divide the entries of a leaf that is too small for them: in the middle, but behind all others
  *  where the new one came last, and before all others where it came first. */
-static unsigned division(const struct bt_tiling *bt, const struct kva_path *path,
+static unsigned division(const struct bt_tiling *bt, const struct bt_path *path,
                          const struct bt_entries *entries, unsigned added)
 {
     if (added + 1 == entries->count && path->high == bt->common.last && fits_leaf(bt, entries, 0, added))
@@ -561,7 +563,7 @@ static unsigned division(const struct bt_tiling *bt, const struct kva_path *path
 
 /** Level the entries of two leaves out, children i and i + 1 of the last inner node of a path. False, and nothing is
  *  changed, if a half of them does not fit the compact form. */
-BT_RARE bool level_out(struct bt_tiling *bt, const struct kva_path *path, unsigned i,
+BT_RARE bool level_out(struct bt_tiling *bt, const struct bt_path *path, unsigned i,
                        const struct bt_entries *entries)
 {
     struct bt_inner *parent = path->step[bt->height - 1].node;
@@ -574,7 +576,7 @@ BT_RARE bool level_out(struct bt_tiling *bt, const struct kva_path *path, unsign
     pack(bt, parent->child[i + 1], entries, half, entries->count);
     parent->low[i + 1] = entries->start[half];
     for (unsigned k = i; k <= i + 1; k++) {
-        struct kva_path to = *path;
+        struct bt_path to = *path;
         struct child child;
         to.step[bt->height - 1].index = k;
         to.leaf = parent->child[k];
@@ -593,14 +595,14 @@ BT_RARE bool level_out(struct bt_tiling *bt, const struct kva_path *path, unsign
 /** Give a neighbour under the same parent a part of the entries that are too many for a leaf, if it has room to spare:
  *  it takes no memory, and leaves stay fuller than if each overflow made a new one. Both must be left with some,
  *  or it would soon be for nothing. */
-BT_RARE bool share(struct bt_tiling *bt, const struct kva_path *path, const struct bt_entries *entries)
+BT_RARE bool share(struct bt_tiling *bt, const struct bt_path *path, const struct bt_entries *entries)
 {
     const unsigned most = 2 * BT_MERGE_ENTRIES;
     struct bt_entries both;
 
     if (bt->height == 0)
         return false;
-    const struct kva_step *step = &path->step[bt->height - 1];
+    const struct bt_step *step = &path->step[bt->height - 1];
     const struct bt_inner *parent = step->node;
     unsigned i = step->index;
     both.count = 0;
@@ -618,7 +620,7 @@ BT_RARE bool share(struct bt_tiling *bt, const struct kva_path *path, const stru
 }
 
 /** Divide the entries of a leaf between it and a new one behind it. */
-static enum kva_status split_leaf(struct bt_tiling *bt, const struct kva_path *path,
+static enum kva_status split_leaf(struct bt_tiling *bt, const struct bt_path *path,
                                   const struct bt_entries *entries, unsigned added)
 {
     struct bt_leaf *leaf = path->leaf;
@@ -631,8 +633,8 @@ static enum kva_status split_leaf(struct bt_tiling *bt, const struct kva_path *p
     pack(bt, leaf, entries, 0, half);
     pack(bt, upper, entries, half, entries->count);
 
-    struct kva_path lower_path = *path;
-    struct kva_path upper_path = *path;
+    struct bt_path lower_path = *path;
+    struct bt_path upper_path = *path;
     upper_path.leaf = upper;
     upper_path.low = entries->start[half];
     lower_path.high = upper_path.low - 1;
@@ -647,7 +649,7 @@ static enum kva_status split_leaf(struct bt_tiling *bt, const struct kva_path *p
 
 /** Write entries that no longer fit the leaf as it stands, `added` among them new: in its other form,
  *  or into it and a neighbour, or into it and a new one. */
-BT_RARE enum kva_status rewrite_leaf(struct bt_tiling *bt, const struct kva_path *path,
+BT_RARE enum kva_status rewrite_leaf(struct bt_tiling *bt, const struct bt_path *path,
                                      const struct bt_entries *entries, unsigned added)
 {
     struct bt_leaf *leaf = path->leaf;
@@ -663,7 +665,7 @@ BT_RARE enum kva_status rewrite_leaf(struct bt_tiling *bt, const struct kva_path
 }
 
 /** Add an entry at index i by rewriting the leaf; entry i - 1, if there is one, ends at `end_before` or sooner. */
-BT_RARE enum kva_status add_by_rewriting(struct bt_tiling *bt, const struct kva_path *path, unsigned i,
+BT_RARE enum kva_status add_by_rewriting(struct bt_tiling *bt, const struct bt_path *path, unsigned i,
                                          uint64_t start, uint64_t last, void *owner, uint64_t end_before)
 {
     struct bt_entries entries;
@@ -754,7 +756,7 @@ static bool merge_child(struct bt_tiling *bt, struct bt_inner *parent, unsigned 
 }
 
 /** Child `index` of the inner node on `level` has become smaller: merge it with a neighbour, and so on upwards. */
-BT_RARE void merge_up(struct bt_tiling *bt, const struct kva_path *path, unsigned level)
+BT_RARE void merge_up(struct bt_tiling *bt, const struct bt_path *path, unsigned level)
 {
     unsigned most = level + 1 == bt->height ? BT_MERGE_ENTRIES : BT_MERGE_CHILDREN;
 
@@ -772,15 +774,15 @@ BT_RARE void merge_up(struct bt_tiling *bt, const struct kva_path *path, unsigne
 }
 
 /** Whether the leaf of a path, which has lost an entry, should be one with a neighbour. */
-BT_HOT bool is_too_small(const struct bt_tiling *bt, const struct kva_path *path)
+BT_HOT bool is_too_small(const struct bt_tiling *bt, const struct bt_path *path)
 {
     if (bt->height == 0)
         return false;
-    const struct kva_step *step = &path->step[bt->height - 1];
+    const struct bt_step *step = &path->step[bt->height - 1];
     return should_merge(step->node, step->index, BT_MERGE_ENTRIES);
 }
 
-BT_HOT void leaf_shrank(struct bt_tiling *bt, const struct kva_path *path)
+BT_HOT void leaf_shrank(struct bt_tiling *bt, const struct bt_path *path)
 {
     if (!is_too_small(bt, path))
         return;
@@ -791,7 +793,7 @@ BT_HOT void leaf_shrank(struct bt_tiling *bt, const struct kva_path *path)
 
 /** The leaf of a path has no entry left, and is not the first: take it out, and every parent that this leaves
  *  without children. The leaf before it will answer for its addresses. */
-BT_RARE void remove_leaf(struct bt_tiling *bt, const struct kva_path *path)
+BT_RARE void remove_leaf(struct bt_tiling *bt, const struct bt_path *path)
 {
     unsigned level = bt->height;
 
@@ -819,14 +821,16 @@ BT_RARE void remove_leaf(struct bt_tiling *bt, const struct kva_path *path)
 static enum kva_status bt_occupy(struct kva_tiling *tiling, const struct kva_place *place, void *owner)
 {
     struct bt_tiling *bt = bt_of(tiling);
-    const struct kva_path *path = &place->path;
+    const struct bt_cursor *cursor = cursor_of_const(place);
+    const struct bt_path *path = &cursor->path;
     struct bt_leaf *leaf = path->leaf;
     struct kva_tally *tally = &tiling->tally;
-    unsigned gap = (unsigned)place->index;
-    const struct remainder rest = {place->hole_start, place->start, place->last, place->hole_last};
+    unsigned gap = cursor->gap;
+    const struct remainder rest = {cursor->hole_start, place->start, place->last, cursor->hole_last};
 
-    check_contract(&tiling->hooks, place->hole_start <= place->start && place->last <= place->hole_last,
-                   __func__, "a place outside its hole", place->start);
+    check_contract(&tiling->ledger.hooks,
+                   cursor->hole_start <= place->start && place->last <= cursor->hole_last, __func__,
+                   "a place outside its hole", place->start);
     if (has_room(bt, leaf, place->start, place->last)) {
         gap_shrinks(bt, path, gap, &rest);
         begin_edit(leaf);
@@ -844,7 +848,7 @@ static enum kva_status bt_occupy(struct kva_tiling *tiling, const struct kva_pla
 }
 
 /** The path to the busy entry that starts at `start` and its index: false when there is none. */
-BT_HOT bool find_busy(const struct bt_tiling *bt, uint64_t start, struct kva_path *path, unsigned *index)
+BT_HOT bool find_busy(const struct bt_tiling *bt, uint64_t start, struct bt_path *path, unsigned *index)
 {
     descend_to(bt, start, path);
     unsigned count = entries_up_to(bt, path->leaf, start);
@@ -855,9 +859,9 @@ BT_HOT bool find_busy(const struct bt_tiling *bt, uint64_t start, struct kva_pat
 }
 
 /** The hole before entry i, wherever it lies: in the leaf, or at the end of the one before. */
-BT_RARE bool hole_before(const struct bt_tiling *bt, const struct kva_path *path, unsigned i, uint64_t *start)
+BT_RARE bool hole_before(const struct bt_tiling *bt, const struct bt_path *path, unsigned i, uint64_t *start)
 {
-    struct kva_path before;
+    struct bt_path before;
     uint64_t last;
 
     if (i > 0 || is_first_leaf(bt, path))
@@ -869,7 +873,7 @@ BT_RARE bool hole_before(const struct bt_tiling *bt, const struct kva_path *path
 /** A hole has grown, or come to be: tell the leaf that it belongs to. */
 BT_RARE void hole_grew_at(struct bt_tiling *bt, uint64_t address)
 {
-    struct kva_path path;
+    struct bt_path path;
     uint64_t start;
     uint64_t last;
 
@@ -880,7 +884,7 @@ BT_RARE void hole_grew_at(struct bt_tiling *bt, uint64_t address)
 
 /** The first entry of a leaf, not the first leaf, is to go: the leaf begins at its next entry, or ends; the
  *  hole joins the last gap of the leaf before. */
-BT_RARE void remove_first_entry(struct bt_tiling *bt, struct kva_path *path, uint64_t start)
+BT_RARE void remove_first_entry(struct bt_tiling *bt, struct bt_path *path, uint64_t start)
 {
     struct bt_leaf *leaf = path->leaf;
 
@@ -901,7 +905,7 @@ BT_RARE void remove_first_entry(struct bt_tiling *bt, struct kva_path *path, uin
 }
 
 /** Take an entry out; what it was joins the holes on either side. */
-BT_HOT void remove_used(struct bt_tiling *bt, struct kva_path *path, unsigned i, enum kva_state from)
+BT_HOT void remove_used(struct bt_tiling *bt, struct bt_path *path, unsigned i, enum kva_state from)
 {
     struct bt_leaf *leaf = path->leaf;
     struct kva_tally *tally = &bt->common.tally;
@@ -934,7 +938,7 @@ BT_HOT void remove_used(struct bt_tiling *bt, struct kva_path *path, unsigned i,
 static enum kva_status bt_release(struct kva_tiling *tiling, uint64_t start)
 {
     struct bt_tiling *bt = bt_of(tiling);
-    struct kva_path path;
+    struct bt_path path;
     unsigned index;
 
     if (start < tiling->first || start > tiling->last || !find_busy(bt, start, &path, &index))
@@ -947,7 +951,7 @@ static enum kva_status bt_punch(struct kva_tiling *tiling, uint64_t start, uint6
 {
     struct bt_tiling *bt = bt_of(tiling);
     struct kva_tally *tally = &tiling->tally;
-    struct kva_path path;
+    struct bt_path path;
     unsigned i;
 
     if (!find_busy(bt, start, &path, &i))
@@ -975,7 +979,7 @@ static enum kva_status bt_punch(struct kva_tiling *tiling, uint64_t start, uint6
 static enum kva_status bt_trim(struct kva_tiling *tiling, uint64_t start, uint64_t first)
 {
     struct bt_tiling *bt = bt_of(tiling);
-    struct kva_path path;
+    struct bt_path path;
     uint64_t hole_start;
     unsigned i;
 
@@ -1004,7 +1008,7 @@ BT_HOT void end_entry_at(const struct bt_tiling *bt, struct bt_leaf *leaf, unsig
 }
 
 /** Let entry i end where the part that it takes of the hole behind it ends, in whatever form the leaf needs for that. */
-static enum kva_status raise_last(struct bt_tiling *bt, const struct kva_path *path, unsigned i,
+static enum kva_status raise_last(struct bt_tiling *bt, const struct bt_path *path, unsigned i,
                                   const struct remainder *rest)
 {
     struct bt_entries entries;
@@ -1024,7 +1028,7 @@ static enum kva_status bt_resize(struct kva_tiling *tiling, uint64_t start, uint
 {
     struct bt_tiling *bt = bt_of(tiling);
     struct kva_tally *tally = &tiling->tally;
-    struct kva_path path;
+    struct bt_path path;
     uint64_t hole_start;
     uint64_t hole_last;
     unsigned i;
@@ -1054,7 +1058,7 @@ static enum kva_status bt_resize(struct kva_tiling *tiling, uint64_t start, uint
 static enum kva_status bt_park(struct kva_tiling *tiling, uint64_t start, unsigned colour, uint64_t *last)
 {
     struct bt_tiling *bt = bt_of(tiling);
-    struct kva_path path;
+    struct bt_path path;
     unsigned i;
 
     if (start < tiling->first || start > tiling->last || !find_busy(bt, start, &path, &i))
@@ -1070,14 +1074,14 @@ static enum kva_status bt_park(struct kva_tiling *tiling, uint64_t start, unsign
 }
 
 /** The path to the first leaf with something deferred in a colour; there is one. */
-static void descend_to_deferred(const struct bt_tiling *bt, unsigned colour, struct kva_path *path)
+static void descend_to_deferred(const struct bt_tiling *bt, unsigned colour, struct bt_path *path)
 {
     void *node = bt->root;
 
     for (unsigned level = 0; level < bt->height; level++) {
         struct bt_inner *inner = node;
         unsigned index = lowest_bit(inner->deferred[colour]);
-        path->step[level] = (struct kva_step){inner, index};
+        path->step[level] = (struct bt_step){inner, index};
         node = inner->child[index];
     }
     path->leaf = node;
@@ -1089,7 +1093,7 @@ static void bt_unpark(struct kva_tiling *tiling, unsigned colour, uint64_t most)
     struct bt_tiling *bt = bt_of(tiling);
 
     for (; bt->top.deferred[colour] && most > 0; most--) {
-        struct kva_path path;
+        struct bt_path path;
         descend_to_deferred(bt, colour, &path);
         const struct bt_leaf *leaf = path.leaf;
         tiling->tally.parked[colour]--;
@@ -1104,7 +1108,7 @@ static enum kva_status bt_extend(struct kva_tiling *tiling, uint64_t first, uint
     uint64_t old_last = tiling->last;
     uint64_t start;
     uint64_t end;
-    struct kva_path path;
+    struct bt_path path;
 
     begin_reshape(bt);
     descend_to(bt, old_first, &path);
@@ -1133,7 +1137,7 @@ static enum kva_status bt_extend(struct kva_tiling *tiling, uint64_t first, uint
 /* ----------------------------------------------------------------------------------------------- looking */
 
 /** What holds an address, in the leaf that answers for it, but for the owner: true if it is the entry *index. */
-BT_HOT bool find_in_leaf(const struct bt_tiling *bt, const struct kva_path *path, uint64_t address,
+BT_HOT bool find_in_leaf(const struct bt_tiling *bt, const struct bt_path *path, uint64_t address,
                          struct kva_segment *segment, unsigned *index)
 {
     const struct bt_leaf *leaf = path->leaf;
@@ -1155,7 +1159,7 @@ BT_HOT bool find_in_leaf(const struct bt_tiling *bt, const struct kva_path *path
 static void bt_find(const struct kva_tiling *tiling, uint64_t address, struct kva_segment *segment)
 {
     const struct bt_tiling *bt = bt_of_const(tiling);
-    struct kva_path path;
+    struct bt_path path;
     unsigned index;
 
     descend_to(bt, address, &path);
@@ -1165,7 +1169,7 @@ static void bt_find(const struct kva_tiling *tiling, uint64_t address, struct kv
 
 /** The leaf that answers for `address`, and its bounds, as long as the shape stays what it was. */
 BT_HOT bool descend_unlocked(const struct bt_tiling *bt, uint32_t shape, uint64_t address,
-                             struct kva_path *path)
+                             struct bt_path *path)
 {
     unsigned height = bt->height;
     void *node = bt->root;
@@ -1197,7 +1201,7 @@ BT_HOT bool descend_unlocked(const struct bt_tiling *bt, uint32_t shape, uint64_
 BT_UNLOCKED bool bt_peek(const struct kva_tiling *tiling, uint64_t address, struct kva_segment *segment)
 {
     const struct bt_tiling *bt = bt_of_const(tiling);
-    struct kva_path path;
+    struct bt_path path;
     struct bt_leaf copy;
     uint32_t shape;
     uint32_t version;
@@ -1236,16 +1240,7 @@ static bool bt_largest(const struct kva_tiling *tiling, uint64_t *span)
 
 static void bt_destroy(struct kva_tiling *tiling)
 {
-    struct kva_memory memory = tiling->memory;
-
-    kva_nodes_fini(tiling);
-    memory.give(memory.context, tiling, sizeof(struct bt_tiling));
-}
-
-/** Up to a whole cache line. */
-static size_t whole_lines(size_t bytes)
-{
-    return (bytes + KVA_LINE - 1) / KVA_LINE * KVA_LINE;
+    end_tiling(tiling, sizeof(struct bt_tiling));
 }
 
 static void set_classes(struct bt_tiling *bt)
@@ -1260,21 +1255,19 @@ static void set_classes(struct bt_tiling *bt)
 
 static enum kva_status bt_create(const struct kva_tiling *common, struct kva_tiling **tiling)
 {
-    struct bt_tiling *bt = common->memory.take(common->memory.context, sizeof *bt);
+    struct bt_tiling *bt = new_tiling(common, sizeof *bt);
     size_t owners = common->owners ? sizeof(struct bt_owners) : 0;
 
     if (!bt)
         return KVA_ENOMEM;
-    bt->common = *common;
-    bt->common.memory_bytes = sizeof *bt;
     bt->shift = 0;
     while ((uint64_t)1 << bt->shift < common->quantum)
         bt->shift++;
     atomic_init(&bt->shape, 0);
     set_classes(bt);
-    kva_nodes_init(&bt->leaves, &bt->common, whole_lines(sizeof(struct bt_leaf) + owners));
-    kva_nodes_init(&bt->inners, &bt->common,
-                   whole_lines(sizeof(struct bt_inner) + bt->classes * BT_CHILDREN * sizeof(uint64_t)));
+    kva_nodes_init(&bt->leaves, &bt->common.ledger, round_to_line(sizeof(struct bt_leaf) + owners));
+    kva_nodes_init(&bt->inners, &bt->common.ledger,
+                   round_to_line(sizeof(struct bt_inner) + bt->classes * BT_CHILDREN * sizeof(uint64_t)));
     if (!kva_nodes_ensure(&bt->leaves, 1)) {
         bt_destroy(&bt->common);
         return KVA_ENOMEM;
@@ -1284,7 +1277,7 @@ static enum kva_status bt_create(const struct kva_tiling *common, struct kva_til
     bt->height = 0;
     none.count = 0;
     pack(bt, bt->root, &none, 0, 0);
-    struct kva_path path = {.leaf = bt->root, .low = common->first, .high = common->last};
+    struct bt_path path = {.leaf = bt->root, .low = common->first, .high = common->last};
     summarise_leaf(bt, &path, &bt->top);
     bt->common.tally.segments[KVA_FREE] = 1;
     bt->common.tally.bytes[KVA_FREE] = common->last - common->first + 1;
@@ -1330,7 +1323,7 @@ static enum kva_status bt_prepare(struct kva_tiling *tiling, size_t operations)
 {
     struct bt_tiling *bt = bt_of(tiling);
 
-    if (operations > SIZE_MAX / (KVA_PATH + 1))
+    if (operations > SIZE_MAX / (BT_PATH + 1))
         return KVA_ENOMEM;
     size_t leaves = most_leaves(bt, operations);
     bool ready = kva_nodes_ensure(&bt->leaves, leaves) &&

@@ -23,7 +23,7 @@
  *   E2  release, park and unpark never take memory.
  *   E3  KVA_ENOMEM is said only if the change at hand needs more memory than there is.
  *
- * A PLACE is what a search found. It is valid until the next change of the tiling.
+ * A PLACE is what a search found. It is valid until the next change of the tiling. Its memory is the caller's.
  *
  * COLOURS. While a flush calls its callback, more may be parked, which this flush must not give back: the callback has
  * not been told of it. So what is parked has a colour, one of two: a flush turns the colour that is parked in, and then
@@ -38,10 +38,9 @@
 #define KVA_ENGINE_ENGINE_H
 
 #include "../base/arith.h"
-#include "../base/check.h"
+#include "../base/nodes.h"
 
 struct kva_tiling;
-struct kva_chunk;
 
 /** What to search for. The space has made it plausible: size is a multiple of the quantum and not 0, align
  *  is a power of two of at least the quantum, [min, max] lies inside the tiling and is at least size long. */
@@ -53,33 +52,27 @@ struct kva_demand {
     enum kva_policy policy;
 };
 
-/** One step of a descent: which child of which node. */
-struct kva_step {
-    void *node;
-    unsigned index;
-};
+/** The most that an engine notes of a place: the way down a tree of 16 levels, a pointer and an index each, and six words
+ *  beside. Each engine asserts that its cursor fits. */
+enum { KVA_CURSOR_MOST = 16 * 16 + 6 * 8 };
 
-/** The longest path: trees of 64-bit counts with at least 16 children a node, on average, are lower. */
-enum { KVA_PATH = 16 };
-
-/** The way from the root of a tree to a leaf, and the addresses [low, high] that the leaf answers for. */
-struct kva_path {
-    void *leaf;
-    uint64_t low;
-    uint64_t high;
-    struct kva_step step[KVA_PATH]; /* step[0] is in the root */
-};
-
-/** Where it goes: [start, last] lies inside one hole, which the engine finds again by what else it notes. */
+/** A range [start, last] inside one hole, which the engine that found it finds again by its cursor. What a cursor holds only
+ *  that engine knows. */
 struct kva_place {
     uint64_t start;
     uint64_t last;
-    void *hole;          /* rb: its node */
-    size_t index;        /* scan: of the hole; bt: of the gap in the leaf */
-    uint64_t hole_start; /* bt: the hole itself, which is stored nowhere */
-    uint64_t hole_last;
-    struct kva_path path; /* bt: the way back up */
+    _Alignas(uint64_t) _Alignas(void *) unsigned char cursor[KVA_CURSOR_MOST];
 };
+
+static inline void *cursor_of(struct kva_place *place)
+{
+    return place->cursor;
+}
+
+static inline const void *cursor_of_const(const struct kva_place *place)
+{
+    return place->cursor;
+}
 
 /** Of deferred segments: one waits for the flush under way, the other for the next one. */
 enum { KVA_COLOURS = 2 };
@@ -94,19 +87,39 @@ struct kva_tally {
 /** What all tilings have in common. Engines put it first in their own structure. */
 struct kva_tiling {
     const struct kva_engine *engine;
-    struct kva_memory memory;
-    struct kva_hooks hooks;
     uint64_t first;
     uint64_t last;
     uint64_t quantum;
     uint64_t align_class[KVA_ALIGN_CLASSES]; /* ascending, above the quantum; 0: none (at the end) */
     bool owners;                             /* whether they are kept */
     unsigned char
-        apart[KVA_LINE];   /* lookups without the lock read the lines above, and changes write those below */
-    uint64_t memory_bytes; /* taken from `memory` and not given back */
-    struct kva_chunk *newest_chunk; /* of all that its node caches have taken (nodes.h) */
+        apart[KVA_LINE]; /* lookups without the lock read the lines above, and changes write those below */
+    struct kva_ledger ledger;
     struct kva_tally tally;
 };
+
+/** The memory of a tiling, whose engine keeps it in `bytes`, and which begins with a copy of `common`; NULL when the
+ *  source refuses. */
+static inline void *new_tiling(const struct kva_tiling *common, size_t bytes)
+{
+    struct kva_ledger ledger = common->ledger;
+    struct kva_tiling *tiling = ledger_take(&ledger, bytes);
+
+    if (tiling) {
+        *tiling = *common;
+        tiling->ledger = ledger;
+    }
+    return tiling;
+}
+
+/** Give that memory back, and all that node caches on the tiling's ledger have taken. */
+static inline void end_tiling(struct kva_tiling *tiling, size_t bytes)
+{
+    struct kva_ledger ledger = tiling->ledger;
+
+    kva_nodes_fini(&ledger);
+    ledger_give(&ledger, tiling, bytes);
+}
 
 /** The most segments that one operation can add: a hole that is split in its middle becomes three segments,
  *  two more than there were; the same holds for a busy segment whose middle is given back, and for a space
@@ -116,7 +129,7 @@ enum { KVA_SEGMENTS_PER_OPERATION = 2 };
 struct kva_engine {
     const char *name;
 
-    /** Make a tiling with one hole, [first, last]. `common` is filled in but for memory_bytes and tally.
+    /** Make a tiling with one hole, [first, last]. `common` holds all but a tally; nothing was taken on its ledger.
      *  KVA_OK, KVA_ENOMEM. */
     enum kva_status (*create)(const struct kva_tiling *common, struct kva_tiling **tiling);
 

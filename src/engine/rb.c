@@ -58,21 +58,16 @@ static void add_hole(struct rb_tiling *rb, struct rb_segment *segment)
 
 static void rb_destroy(struct kva_tiling *tiling)
 {
-    struct kva_memory memory = tiling->memory;
-
-    kva_nodes_fini(tiling);
-    memory.give(memory.context, tiling, sizeof(struct rb_tiling));
+    end_tiling(tiling, sizeof(struct rb_tiling));
 }
 
 static enum kva_status rb_create(const struct kva_tiling *common, struct kva_tiling **tiling)
 {
-    struct rb_tiling *rb = common->memory.take(common->memory.context, sizeof *rb);
+    struct rb_tiling *rb = new_tiling(common, sizeof *rb);
 
     if (!rb)
         return KVA_ENOMEM;
-    rb->common = *common;
-    rb->common.memory_bytes = sizeof *rb;
-    kva_nodes_init(&rb->nodes, &rb->common, RB_NODE_BYTES);
+    kva_nodes_init(&rb->nodes, &rb->common.ledger, RB_NODE_BYTES);
     kva_rb_holes_init(rb);
     rb->used.root = NULL;
     rb->used.augment = NULL;
@@ -201,10 +196,11 @@ static struct rb_segment *carve(struct rb_tiling *rb, struct rb_segment *hole, c
 static enum kva_status rb_occupy(struct kva_tiling *tiling, const struct kva_place *place, void *owner)
 {
     struct rb_tiling *rb = rb_of(tiling);
-    struct rb_segment *hole = place->hole;
+    const struct rb_cursor *cursor = cursor_of_const(place);
+    struct rb_segment *hole = cursor->hole;
     enum fit fit = classify_fit(hole, place);
 
-    check_contract(&tiling->hooks, hole->start <= place->start && place->last <= hole->last, __func__,
+    check_contract(&tiling->ledger.hooks, hole->start <= place->start && place->last <= hole->last, __func__,
                    "a place outside its hole", place->start);
     if (!kva_nodes_ensure(&rb->nodes, nodes_for(fit)))
         return KVA_ENOMEM;
@@ -230,8 +226,8 @@ static void compare_with_linear(const struct rb_tiling *rb, const struct kva_dem
         any = true;
     }
     if (any != found || (any && best != place->start))
-        kva_report_corruption(&rb->common.hooks, __func__, "I4: the tree search and the linear one disagree",
-                              best);
+        kva_report_corruption(&rb->common.ledger.hooks, __func__,
+                              "I4: the tree search and the linear one disagree", best);
 }
 
 static enum kva_status rb_search(const struct kva_tiling *tiling, const struct kva_demand *demand,
@@ -254,7 +250,7 @@ static enum kva_status rb_locate(const struct kva_tiling *tiling, uint64_t start
         return KVA_EEXIST;
     place->start = start;
     place->last = last;
-    place->hole = hole;
+    set_hole(place, hole);
     return KVA_OK;
 }
 

@@ -18,7 +18,7 @@
 #define KVA_ENGINE_RB_H
 
 #include "../base/rbtree.h"
-#include "nodes.h"
+#include "engine.h"
 
 /** One segment; exactly one cache line of a 64-bit machine, so that each step of a descent costs at most
  *  one miss:
@@ -86,6 +86,20 @@ static inline struct rb_segment *floor_segment(const struct kva_rb_tree *tree, u
 
 /** Prepare the empty free side. */
 void kva_rb_holes_init(struct rb_tiling *rb);
+
+/** The cursor of a place. */
+struct rb_cursor {
+    struct rb_segment *hole;
+};
+_Static_assert(sizeof(struct rb_cursor) <= KVA_CURSOR_MOST, "a place has room for the cursor");
+
+/** Note the hole that a place lies in. */
+static inline void set_hole(struct kva_place *place, struct rb_segment *hole)
+{
+    struct rb_cursor *cursor = cursor_of(place);
+
+    cursor->hole = hole;
+}
 
 /** The lowest or highest place for a demand. See rb_holes.c for the bound on what it visits. */
 bool kva_rb_holes_search(const struct rb_tiling *rb, const struct kva_demand *demand,

@@ -174,7 +174,7 @@ bool kva_rb_holes_search(const struct rb_tiling *rb, const struct kva_demand *de
     for (; hole && !is_beyond(hole, demand, span); hole = next_of_span(hole, span, side)) {
         if (kva_fit_in_hole(hole->start, hole->last, demand, &place->start)) {
             place->last = place->start + span;
-            place->hole = hole;
+            set_hole(place, hole);
             return true;
         }
     }

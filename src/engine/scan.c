@@ -18,7 +18,7 @@
  * MEMORY. The array doubles when it must, which happens before an operation changes anything (E1, E2).
  */
 #include "../base/memory.h"
-#include "nodes.h"
+#include "engine.h"
 
 struct entry {
     uint64_t start;
@@ -33,6 +33,12 @@ struct scan_tiling {
     size_t count;
     size_t capacity;
 };
+
+/** The cursor of a place. */
+struct scan_cursor {
+    size_t index; /* of the hole */
+};
+_Static_assert(sizeof(struct scan_cursor) <= KVA_CURSOR_MOST, "a place has room for the cursor");
 
 /** The first array: as much as the rb engine's first chunk of nodes. */
 enum { FIRST_CAPACITY = 64 };
@@ -72,7 +78,7 @@ static size_t index_of(const struct scan_tiling *scan, uint64_t address)
 /** Make room for `more` further entries. */
 static bool reserve_entries(struct scan_tiling *scan, size_t more)
 {
-    struct kva_memory *memory = &scan->common.memory;
+    struct kva_ledger *ledger = &scan->common.ledger;
     size_t most = SIZE_MAX / sizeof(struct entry) / 2;
     size_t capacity = scan->capacity ? scan->capacity : FIRST_CAPACITY;
 
@@ -82,18 +88,17 @@ static bool reserve_entries(struct scan_tiling *scan, size_t more)
         return true;
     while (capacity < scan->count + more)
         capacity *= 2;
-    struct entry *entries = memory->take(memory->context, capacity * sizeof(struct entry));
+    struct entry *entries = ledger_take(ledger, capacity * sizeof(struct entry));
     if (!entries) { /* there may still be enough for what is needed now */
         capacity = scan->count + more;
-        entries = memory->take(memory->context, capacity * sizeof(struct entry));
+        entries = ledger_take(ledger, capacity * sizeof(struct entry));
     }
     if (!entries)
         return false;
     if (scan->entries) {
         memcpy(entries, scan->entries, scan->count * sizeof(struct entry));
-        memory->give(memory->context, scan->entries, scan->capacity * sizeof(struct entry));
+        ledger_give(ledger, scan->entries, scan->capacity * sizeof(struct entry));
     }
-    scan->common.memory_bytes += (capacity - scan->capacity) * sizeof(struct entry);
     scan->entries = entries;
     scan->capacity = capacity;
     return true;
@@ -110,22 +115,18 @@ static enum kva_status scan_prepare(struct kva_tiling *tiling, size_t operations
 static void scan_destroy(struct kva_tiling *tiling)
 {
     struct scan_tiling *scan = scan_of(tiling);
-    struct kva_memory memory = tiling->memory;
 
-    kva_nodes_fini(tiling); /* what the space above has taken */
     if (scan->entries)
-        memory.give(memory.context, scan->entries, scan->capacity * sizeof(struct entry));
-    memory.give(memory.context, scan, sizeof *scan);
+        ledger_give(&tiling->ledger, scan->entries, scan->capacity * sizeof(struct entry));
+    end_tiling(tiling, sizeof *scan);
 }
 
 static enum kva_status scan_create(const struct kva_tiling *common, struct kva_tiling **tiling)
 {
-    struct scan_tiling *scan = common->memory.take(common->memory.context, sizeof *scan);
+    struct scan_tiling *scan = new_tiling(common, sizeof *scan);
 
     if (!scan)
         return KVA_ENOMEM;
-    scan->common = *common;
-    scan->common.memory_bytes = sizeof *scan;
     scan->entries = NULL;
     scan->count = 0;
     scan->capacity = 0;
@@ -204,6 +205,7 @@ static enum kva_status scan_search(const struct kva_tiling *tiling, const struct
                                    struct kva_place *place)
 {
     const struct scan_tiling *scan = scan_of_const(tiling);
+    struct scan_cursor *cursor = cursor_of(place);
 
     for (size_t i = 0; i < scan->count; i++) {
         size_t index = demand->policy == KVA_LOWEST ? i : scan->count - 1 - i;
@@ -211,7 +213,7 @@ static enum kva_status scan_search(const struct kva_tiling *tiling, const struct
             !kva_fit_in_hole(scan->entries[index].start, last_of(scan, index), demand, &place->start))
             continue;
         place->last = place->start + (demand->size - 1);
-        place->index = index;
+        cursor->index = index;
         return KVA_OK;
     }
     return KVA_ENOSPC;
@@ -221,20 +223,21 @@ static enum kva_status scan_locate(const struct kva_tiling *tiling, uint64_t sta
                                    struct kva_place *place)
 {
     const struct scan_tiling *scan = scan_of_const(tiling);
+    struct scan_cursor *cursor = cursor_of(place);
     size_t index = index_of(scan, start);
 
     if (!is_free(scan, index) || last_of(scan, index) < last)
         return KVA_EEXIST;
     place->start = start;
     place->last = last;
-    place->index = index;
+    cursor->index = index;
     return KVA_OK;
 }
 
 static enum kva_status scan_occupy(struct kva_tiling *tiling, const struct kva_place *place, void *owner)
 {
     struct scan_tiling *scan = scan_of(tiling);
-    size_t index = place->index;
+    size_t index = ((const struct scan_cursor *)cursor_of_const(place))->index;
     bool cut_left = place->start > scan->entries[index].start;
     bool cut_right = place->last < last_of(scan, index);
 

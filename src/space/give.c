@@ -33,7 +33,7 @@ enum kva_status kva_refuse_start(const struct kva_space *space, const char *wher
         status = KVA_EDOUBLE;
     if (status != KVA_OK)
         return misuse(space, status, where, start);
-    kva_report_corruption(&space->tiling->hooks, where,
+    kva_report_corruption(&space->tiling->ledger.hooks, where,
                           "I6: a busy segment is found by one way and not by another", start);
     return KVA_ECORRUPT;
 }

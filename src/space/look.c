@@ -130,7 +130,7 @@ static void read_stats(const struct kva_space *space, struct kva_stats *stats)
         .pooled_bytes = pooled_bytes,
         .pooled_segments = pooled_segments,
         .flushes = space->flushes,
-        .memory_bytes = space->tiling->memory_bytes + (space->shared ? sizeof *space->shared : 0),
+        .memory_bytes = space->tiling->ledger.bytes + (space->shared ? sizeof *space->shared : 0),
     };
 }
 

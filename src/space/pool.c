@@ -37,7 +37,7 @@ enum kva_status kva_pools_create(struct kva_space *space, const struct kva_confi
         return KVA_OK;
     if (!size_of_array(sizeof(struct kva_pools) + KVA_LINE, cpus, sizeof(struct kva_cpu), &bytes))
         return KVA_ENOMEM;
-    struct kva_pools *pools = kva_nodes_block(tiling, bytes);
+    struct kva_pools *pools = kva_nodes_block(&tiling->ledger, bytes);
     if (!pools)
         return KVA_ENOMEM;
     memset(pools, 0, bytes);
@@ -50,11 +50,9 @@ enum kva_status kva_pools_create(struct kva_space *space, const struct kva_confi
     pools->share =
         (uint32_t)min_u64(divide_u64(config->pool_bytes, cpus) >> pools->quantum_shift, KVA_HELD_MOST);
     pools->owners = tiling->owners;
-    size_t header = (sizeof *pools + KVA_LINE - 1) / KVA_LINE * KVA_LINE;
-    pools->cpu = (struct kva_cpu *)(void *)((unsigned char *)pools + header);
-    kva_spans_init(pools, tiling);
-    kva_nodes_init(&pools->magazine_nodes, tiling,
-                   (sizeof(struct kva_magazine) + KVA_LINE - 1) / KVA_LINE * KVA_LINE);
+    pools->cpu = (struct kva_cpu *)(void *)((unsigned char *)pools + round_to_line(sizeof *pools));
+    kva_spans_init(pools, &tiling->ledger);
+    kva_nodes_init(&pools->magazine_nodes, &tiling->ledger, round_to_line(sizeof(struct kva_magazine)));
     space->shared->pools = pools;
     space->shared->locks.cpus = pools->cpu;
     space->shared->locks.cpu_bytes = sizeof(struct kva_cpu);

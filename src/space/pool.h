@@ -76,7 +76,7 @@
 #define KVA_SPACE_POOL_H
 
 #include "../base/list.h"
-#include "../engine/nodes.h"
+#include "../base/nodes.h"
 #include "space.h"
 
 enum {
@@ -236,7 +236,7 @@ static inline uint64_t bytes_of_quanta(const struct kva_pools *pools, uint64_t q
 /* ---- span.c: spans and their directory. All but kva_span_find need the space's lock. */
 
 /** Empty pools for a space with one CPU or more. */
-void kva_spans_init(struct kva_pools *pools, struct kva_tiling *tiling);
+void kva_spans_init(struct kva_pools *pools, struct kva_ledger *ledger);
 
 /** The span that covers an address; NULL when none does. With the space's lock, or a CPU's. */
 struct kva_span *kva_span_find(const struct kva_pools *pools, uint64_t address);

@@ -184,7 +184,7 @@ static void destroy_shared(struct kva_memory memory, struct kva_shared *shared)
 /** Behind the way out: nobody may come in any more. */
 static void end(struct kva_space *space)
 {
-    struct kva_memory memory = space->tiling->memory;
+    struct kva_memory memory = space->tiling->ledger.memory;
 
     space->tiling->engine->destroy(space->tiling);
     space->tiling = NULL;
@@ -204,8 +204,8 @@ enum kva_status kva_space_init(struct kva_space *space, const struct kva_config 
 
     struct kva_tiling common = {
         .engine = config->engine ? config->engine : kva_engine_default(),
-        .memory = config->memory,
-        .hooks = {config->on_misuse, config->on_corruption, config->hook_context},
+        .ledger = {.memory = config->memory,
+                   .hooks = {config->on_misuse, config->on_corruption, config->hook_context}},
         .first = config->first,
         .last = config->last,
         .quantum = config->quantum ? config->quantum : 1,
@@ -222,7 +222,8 @@ enum kva_status kva_space_init(struct kva_space *space, const struct kva_config 
         status = create_tiling(config, &common, &tiling, &at, &bad);
     if (status != KVA_OK) {
         destroy_shared(config->memory, shared);
-        return is_misuse(status) ? kva_report_misuse(&common.hooks, status, __func__, at, &bad) : status;
+        return is_misuse(status) ? kva_report_misuse(&common.ledger.hooks, status, __func__, at, &bad)
+                                 : status;
     }
     kva_defer_init(space, config);
     space->shared = shared;
@@ -427,5 +428,5 @@ void kva_verify_change(const struct kva_space *space, const char *where, uint64_
     else
         fault.what = tiling->engine->check_near(tiling, address, &fault.address);
     if (fault.what)
-        kva_report_corruption(&tiling->hooks, where, fault.what, fault.address);
+        kva_report_corruption(&tiling->ledger.hooks, where, fault.what, fault.address);
 }

@@ -21,7 +21,7 @@ static unsigned kind_of(uint32_t count)
 
 enum { FIRST_SLOTS = 64 };
 
-void kva_spans_init(struct kva_pools *pools, struct kva_tiling *tiling)
+void kva_spans_init(struct kva_pools *pools, struct kva_ledger *ledger)
 {
     for (unsigned c = 0; c < pools->cpus; c++) {
         for (uint32_t i = 0; i < KVA_POOL_QUANTA; i++)
@@ -35,7 +35,7 @@ void kva_spans_init(struct kva_pools *pools, struct kva_tiling *tiling)
         size_t objects = kind_objects[kind];
         size_t bits = (2 + KVA_COLOURS) * objects / 8;
         size_t bytes = sizeof(struct kva_span) + objects * sizeof(struct kva_life) + bits;
-        kva_nodes_init(&pools->span_nodes[kind], tiling, (bytes + KVA_LINE - 1) / KVA_LINE * KVA_LINE);
+        kva_nodes_init(&pools->span_nodes[kind], ledger, round_to_line(bytes));
     }
 }
 
@@ -102,7 +102,7 @@ static bool grow_directory(struct kva_space *space, struct kva_directory *old)
     size_t bytes;
     if (!size_of_array(sizeof(struct kva_directory), slots, sizeof old->slot[0], &bytes))
         return false;
-    struct kva_directory *grown = kva_nodes_block(space->tiling, bytes);
+    struct kva_directory *grown = kva_nodes_block(&space->tiling->ledger, bytes);
     if (!grown)
         return false;
     memset(grown, 0, bytes);

@@ -324,7 +324,7 @@ static enum kva_status occupy_part(struct kva_space *space, const struct congrue
     struct kva_place place;
     enum kva_status status = tiling->engine->locate(tiling, start, last, &place);
 
-    check_contract(&tiling->hooks, status == KVA_OK, __func__,
+    check_contract(&tiling->ledger.hooks, status == KVA_OK, __func__,
                    "I6: a hole is found by one way and not by another", start);
     if (status == KVA_OK)
         status = tiling->engine->occupy(tiling, &place, congruence->request->owner);

@@ -172,15 +172,10 @@ static void set_up_fields(struct kva_vm *vm, const struct kva_vm_config *config)
     vm->ledger.hooks = (struct kva_hooks){config->on_misuse, config->on_corruption, config->hook_context};
 }
 
-static uint64_t round_to_line(uint64_t bytes)
-{
-    return (bytes + (KVA_LINE - 1)) & ~(uint64_t)(KVA_LINE - 1);
-}
-
 static void set_up_nodes(struct kva_vm *vm)
 {
     kva_nodes_init(&vm->areas, &vm->ledger, KVA_LINE);
-    kva_nodes_init(&vm->records, &vm->ledger, (size_t)round_to_line(sizeof(struct kva_later)));
+    kva_nodes_init(&vm->records, &vm->ledger, round_to_line(sizeof(struct kva_later)));
     kva_nodes_init(&vm->blocks, &vm->ledger, kva_ram_block_bytes());
 }
 
@@ -296,7 +291,7 @@ static struct kva_vm *take_instance(const struct kva_vm_config *config)
     if (!taken)
         return NULL;
     memset(taken, 0, (size_t)bytes);
-    struct kva_vm *vm = (void *)(((uintptr_t)taken + (KVA_LINE - 1)) & ~(uintptr_t)(KVA_LINE - 1));
+    struct kva_vm *vm = (void *)round_to_line((uintptr_t)taken);
     vm->taken = taken;
     vm->taken_bytes = (size_t)bytes;
     vm->locks.cpus = vm + 1;

@@ -69,8 +69,8 @@
 #include "../base/callbacks.h"
 #include "../base/list.h"
 #include "../base/memory.h"
+#include "../base/nodes.h"
 #include "../base/sparse.h"
-#include "../engine/nodes.h"
 #include "../space/space.h"
 #include "poison.h"
 
@@ -247,7 +247,7 @@ struct kva_vm {
     struct kva_pages pages;
     struct sparse numbers; /* of uint32_t: the frame behind each page of the frames part that is mapped */
 
-    struct kva_tiling ledger; /* no tiling: the memory source, byte count and hooks that node caches want */
+    struct kva_ledger ledger;
     struct kva_nodes areas;   /* descriptors */
     struct kva_nodes records; /* struct kva_later for kva_vfree_later without one */
     struct kva_nodes blocks;  /* struct kva_ram_block */

@@ -164,7 +164,7 @@ static void sum_up(const struct kva_vm *vm, struct kva_vm_stats *stats)
     for (const struct kva_frames *frames = vm->pools; frames; frames = frames->next)
         stats->frames_taken += frames->taken;
     (void)kva_stats_read(vm->space, &space);
-    stats->memory_bytes = vm->taken_bytes + vm->ledger.memory_bytes + space.memory_bytes;
+    stats->memory_bytes = vm->taken_bytes + vm->ledger.bytes + space.memory_bytes;
     vm->pages.stats(vm->pages.context, vm->stretch, &stats->pages);
 }
 

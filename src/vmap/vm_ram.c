@@ -90,7 +90,7 @@ struct kva_ram {
 
 size_t kva_ram_block_bytes(void)
 {
-    return (sizeof(struct kva_ram_block) + (KVA_LINE - 1)) & ~(size_t)(KVA_LINE - 1);
+    return round_to_line(sizeof(struct kva_ram_block));
 }
 
 /** Table i of chains: as many as all before it. */

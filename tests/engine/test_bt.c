@@ -546,7 +546,7 @@ static void the_tree_grows_and_shrinks(void **state)
         for (size_t order = 0; order < 9; order++) {
             struct kva_failing_memory memory = {0};
             struct kva_tiling common = {.engine = engine,
-                                        .memory = kva_failing_memory_init(&memory),
+                                        .ledger.memory = kva_failing_memory_init(&memory),
                                         .last = 3 * count * PAGE - 1,
                                         .quantum = PAGE};
             struct kva_tiling *tiling;
@@ -711,7 +711,7 @@ static void bytes_per_range_in_steady_churn(void **state)
         for (int owners = 0; owners < 2; owners++) {
             struct kva_failing_memory memory = {0};
             struct kva_tiling common = {.engine = engine,
-                                        .memory = kva_failing_memory_init(&memory),
+                                        .ledger.memory = kva_failing_memory_init(&memory),
                                         .last = (UINT64_C(1) << 46) - 1,
                                         .quantum = PAGE,
                                         .owners = owners};
@@ -733,11 +733,11 @@ static void bytes_per_range_in_steady_churn(void **state)
                 live[k] = place.start;
             }
             expect_sound(engine, tiling);
-            double each = (double)tiling->memory_bytes / LIVE;
+            double each = (double)tiling->ledger.bytes / LIVE;
             print_message("%s, %s owners: %.1f bytes a range\n", test_engine_name(e),
                           owners ? "with" : "without", each);
             assert_true(each <= (owners ? 30.0 : 16.0));
-            assert_int_equal(tiling->memory_bytes, memory.bytes);
+            assert_int_equal(tiling->ledger.bytes, memory.bytes);
             engine->destroy(tiling);
         }
     }
@@ -777,7 +777,7 @@ static void a_thinned_tree_gives_its_nodes_back(void **state)
         for (size_t order = 0; order < 3; order++) {
             struct kva_failing_memory memory = {0};
             struct kva_tiling common = {.engine = engine,
-                                        .memory = kva_failing_memory_init(&memory),
+                                        .ledger.memory = kva_failing_memory_init(&memory),
                                         .last = 2 * COUNT - 1,
                                         .quantum = 1};
             struct kva_tiling *tiling;

@@ -28,7 +28,7 @@ static void set_up(struct fixture *f, const struct kva_engine *engine)
     memset(&common, 0, sizeof(common));
     f->engine = engine;
     common.engine = engine;
-    common.memory = kva_failing_memory_init(&f->memory);
+    common.ledger.memory = kva_failing_memory_init(&f->memory);
     common.first = FIRST;
     common.last = LAST;
     common.quantum = 1;

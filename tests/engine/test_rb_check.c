@@ -34,7 +34,7 @@ static void set_up(struct fixture *fixture)
 {
     static const uint64_t busy[] = {0x10, 0x30, 0x40, 0x60};
     struct kva_tiling common = {
-        .engine = &kva_engine_rb, .memory = kva_memory_host(), .last = LAST, .quantum = 4};
+        .engine = &kva_engine_rb, .ledger.memory = kva_memory_host(), .last = LAST, .quantum = 4};
     struct kva_place place;
     uint64_t last, address;
     size_t count = 0;

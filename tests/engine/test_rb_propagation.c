@@ -48,7 +48,7 @@ static void expect_sound(const struct fixture *fixture)
 /** A tiling with holes of the given sizes, each ROOM from the last. */
 static void set_up(struct fixture *fixture, const uint64_t size[HOLES])
 {
-    struct kva_tiling common = {.engine = &kva_engine_rb, .memory = kva_memory_host(), .quantum = 1};
+    struct kva_tiling common = {.engine = &kva_engine_rb, .ledger.memory = kva_memory_host(), .quantum = 1};
     size_t count = 0;
 
     common.last = (uint64_t)HOLES * ROOM - 1;

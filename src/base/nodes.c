@@ -9,9 +9,9 @@ static const size_t least_chunk = 4096;
 /** The largest: a huge page of most machines. Beyond it, larger chunks save no misses. */
 static const size_t largest_chunk = (size_t)2 << 20;
 
-void kva_nodes_init(struct kva_nodes *nodes, struct kva_tiling *tiling, size_t node_bytes)
+void kva_nodes_init(struct kva_nodes *nodes, struct kva_ledger *ledger, size_t node_bytes)
 {
-    nodes->tiling = tiling;
+    nodes->ledger = ledger;
     nodes->node_bytes = node_bytes;
     nodes->available = 0;
     nodes->in_use = 0;
@@ -20,40 +20,29 @@ void kva_nodes_init(struct kva_nodes *nodes, struct kva_tiling *tiling, size_t n
     nodes->fresh = NULL;
 }
 
-/** Give back all chunks that were taken after `kept` (NULL: all), last taken first: a source that works like a stack gets
- *  back all that it gave. */
-static void give_chunks_after(struct kva_tiling *tiling, struct kva_chunk *kept)
+/** Give back all chunks that were taken after `kept` (NULL: all), last taken first. */
+static void give_chunks_after(struct kva_ledger *ledger, struct kva_chunk *kept)
 {
-    struct kva_memory *memory = &tiling->memory;
     struct kva_chunk *chunk;
 
-    while ((chunk = tiling->newest_chunk) != kept) {
-        tiling->newest_chunk = chunk->before;
-        tiling->memory_bytes -= chunk->bytes;
-        memory->give(memory->context, chunk, chunk->bytes);
+    while ((chunk = ledger->newest_chunk) != kept) {
+        ledger->newest_chunk = chunk->before;
+        ledger_give(ledger, chunk, chunk->bytes);
     }
 }
 
-void kva_nodes_fini(struct kva_tiling *tiling)
+void kva_nodes_fini(struct kva_ledger *ledger)
 {
-    give_chunks_after(tiling, NULL);
-}
-
-/** Bytes from `address` up to the next cache line. */
-static size_t padding(const unsigned char *address)
-{
-    return (size_t)(-(uintptr_t)address & (KVA_LINE - 1));
+    give_chunks_after(ledger, NULL);
 }
 
 static void add_chunk(struct kva_nodes *nodes, struct kva_chunk *chunk, size_t bytes)
 {
-    unsigned char *begin = (unsigned char *)(chunk + 1);
-
     chunk->next = NULL;
-    chunk->before = nodes->tiling->newest_chunk;
-    nodes->tiling->newest_chunk = chunk;
+    chunk->before = nodes->ledger->newest_chunk;
+    nodes->ledger->newest_chunk = chunk;
     chunk->bytes = bytes;
-    chunk->fresh = begin + padding(begin);
+    chunk->fresh = (unsigned char *)round_to_line((uintptr_t)(chunk + 1));
     size_t room = (size_t)((unsigned char *)chunk + bytes - chunk->fresh);
     size_t count = room / nodes->node_bytes;
     chunk->end = chunk->fresh + count * nodes->node_bytes;
@@ -64,26 +53,24 @@ static void add_chunk(struct kva_nodes *nodes, struct kva_chunk *chunk, size_t b
     if (!nodes->fresh)
         nodes->fresh = chunk;
     nodes->available += count;
-    nodes->tiling->memory_bytes += bytes;
 }
 
 static bool try_chunk(struct kva_nodes *nodes, size_t bytes)
 {
-    struct kva_memory *memory = &nodes->tiling->memory;
-    void *block = memory->take(memory->context, bytes);
+    void *block = ledger_take(nodes->ledger, bytes);
 
     if (block)
         add_chunk(nodes, block, bytes);
     return block;
 }
 
-void *kva_nodes_block(struct kva_tiling *tiling, size_t bytes)
+void *kva_nodes_block(struct kva_ledger *ledger, size_t bytes)
 {
     struct kva_nodes alone; /* a cache of one node, which is out at once */
 
     if (bytes > SIZE_MAX / 2)
         return NULL;
-    kva_nodes_init(&alone, tiling, (bytes + KVA_LINE - 1) / KVA_LINE * KVA_LINE);
+    kva_nodes_init(&alone, ledger, round_to_line(bytes));
     return try_chunk(&alone, sizeof(struct kva_chunk) + KVA_LINE + alone.node_bytes) ? kva_nodes_pop(&alone)
                                                                                      : NULL;
 }
@@ -115,14 +102,14 @@ static bool take_chunk(struct kva_nodes *nodes)
 
 bool kva_nodes_fill(struct kva_nodes *nodes, size_t count)
 {
-    struct kva_chunk *newest_of_all = nodes->tiling->newest_chunk;
+    struct kva_chunk *newest_of_all = nodes->ledger->newest_chunk;
     struct kva_chunk *newest = nodes->newest;
     struct kva_chunk *fresh = nodes->fresh;
     size_t available = nodes->available;
 
     while (nodes->available < count) {
         if (!take_chunk(nodes)) {
-            give_chunks_after(nodes->tiling, newest_of_all);
+            give_chunks_after(nodes->ledger, newest_of_all);
             nodes->newest = newest;
             if (newest)
                 newest->next = NULL;

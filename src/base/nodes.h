@@ -11,16 +11,17 @@
  *                                                    ^ fresh         ^ end
  *
  * Nodes that come back go on a list and are the first to go out again, still warm. Chunks are given back
- * only when the tiling ends: a node may lie anywhere, and moving it would cost more than it saves.
+ * only when the owner of the ledger ends: a node may lie anywhere, and moving it would cost more than it saves.
  */
-#ifndef KVA_ENGINE_NODES_H
-#define KVA_ENGINE_NODES_H
+#ifndef KVA_BASE_NODES_H
+#define KVA_BASE_NODES_H
 
-#include "engine.h"
+#include "arith.h"
+#include "ledger.h"
 
 struct kva_chunk {
     struct kva_chunk *next;   /* of the same cache; in the order in which they were taken */
-    struct kva_chunk *before; /* of the same tiling: taken just before this one */
+    struct kva_chunk *before; /* of the same ledger: taken just before this one */
     size_t bytes;
     unsigned char *fresh;
     unsigned char *end;
@@ -31,23 +32,24 @@ struct kva_free_node {
 };
 
 struct kva_nodes {
-    struct kva_tiling *tiling; /* whose memory source and byte count are used */
-    size_t node_bytes;         /* a multiple of a cache line; nodes begin on one */
-    size_t available;          /* nodes that can be popped: on the list, and fresh */
-    size_t in_use;             /* nodes that were popped and not pushed back */
+    struct kva_ledger *ledger;
+    size_t node_bytes; /* a multiple of a cache line; nodes begin on one */
+    size_t available;  /* nodes that can be popped: on the list, and fresh */
+    size_t in_use;     /* nodes that were popped and not pushed back */
     struct kva_free_node *list;
     struct kva_chunk *newest; /* last taken */
     struct kva_chunk *fresh;  /* the first that may have fresh nodes left */
 };
 
 /** An empty cache of nodes of `node_bytes`, a multiple of a cache line. */
-void kva_nodes_init(struct kva_nodes *nodes, struct kva_tiling *tiling, size_t node_bytes);
+void kva_nodes_init(struct kva_nodes *nodes, struct kva_ledger *ledger, size_t node_bytes);
 
-/** One block of `bytes`, on a cache line, that lives as long as the tiling; NULL when the source refuses. */
-void *kva_nodes_block(struct kva_tiling *tiling, size_t bytes);
+/** One block of `bytes`, on a cache line, that lives until kva_nodes_fini; NULL when the source refuses. */
+void *kva_nodes_block(struct kva_ledger *ledger, size_t bytes);
 
-/** Give the chunks of all caches of a tiling back, last taken first. */
-void kva_nodes_fini(struct kva_tiling *tiling);
+/** Give the chunks of all caches on a ledger back, last taken first: a source that works like a stack gets back all that it
+ *  gave. */
+void kva_nodes_fini(struct kva_ledger *ledger);
 
 /** kva_nodes_ensure's slow path: take chunks until `count` nodes are available; all or none. */
 bool kva_nodes_fill(struct kva_nodes *nodes, size_t count);
@@ -66,7 +68,7 @@ static inline void *kva_nodes_pop(struct kva_nodes *nodes)
 {
     struct kva_free_node *node = nodes->list;
 
-    check_contract(&nodes->tiling->hooks, nodes->available > 0, __func__, "E3: a node was not prepared", 0);
+    check_contract(&nodes->ledger->hooks, nodes->available > 0, __func__, "E3: a node was not prepared", 0);
     nodes->available--;
     nodes->in_use++;
     if (!node)

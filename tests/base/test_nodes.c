@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/nodes.h"
+#include "base/nodes.h"
 #include "ports/test/failing_memory.h"
 
 #define LEAST_CHUNK ((size_t)4096)
@@ -17,20 +17,20 @@
 
 struct fixture {
     struct kva_failing_memory memory;
-    struct kva_tiling tiling;
+    struct kva_ledger ledger;
     struct kva_nodes nodes;
 };
 
 static void set_up(struct fixture *fixture, size_t node_bytes)
 {
     memset(fixture, 0, sizeof(*fixture));
-    fixture->tiling.memory = kva_failing_memory_init(&fixture->memory);
-    kva_nodes_init(&fixture->nodes, &fixture->tiling, node_bytes);
+    fixture->ledger.memory = kva_failing_memory_init(&fixture->memory);
+    kva_nodes_init(&fixture->nodes, &fixture->ledger, node_bytes);
 }
 
 static void tear_down(struct fixture *fixture)
 {
-    kva_nodes_fini(&fixture->tiling);
+    kva_nodes_fini(&fixture->ledger);
     assert_int_equal(fixture->memory.blocks, 0);
     assert_int_equal(fixture->memory.bytes, 0);
 }
@@ -63,7 +63,7 @@ static void nothing_is_taken_before_it_is_needed(void **state)
     assert_true(kva_nodes_ensure(&fixture.nodes, 1));
     assert_int_equal(fixture.memory.takes, 1);
     assert_int_equal(fixture.memory.bytes, trimmed(LEAST_CHUNK));
-    assert_int_equal(fixture.tiling.memory_bytes, trimmed(LEAST_CHUNK));
+    assert_int_equal(fixture.ledger.bytes, trimmed(LEAST_CHUNK));
     assert_true(kva_nodes_ensure(&fixture.nodes, fixture.nodes.available));
     assert_int_equal(fixture.memory.takes, 1);
     tear_down(&fixture);
@@ -156,14 +156,14 @@ static void crooked_blocks_make_straight_nodes(void **state)
 
     for (source.skew = 0; source.skew < 64; source.skew += _Alignof(max_align_t)) {
         memset(&fixture, 0, sizeof(fixture));
-        fixture.tiling.memory = (struct kva_memory){crooked_take, crooked_give, &source};
-        kva_nodes_init(&fixture.nodes, &fixture.tiling, 64);
+        fixture.ledger.memory = (struct kva_memory){crooked_take, crooked_give, &source};
+        kva_nodes_init(&fixture.nodes, &fixture.ledger, 64);
         assert_true(kva_nodes_ensure(&fixture.nodes, 1));
         source.bytes[source.skew + LEAST_CHUNK] = 0x77; /* what lies behind the chunk is not the cache's */
         use_all(&fixture, fixture.nodes.available);
         assert_int_equal(source.bytes[source.skew + LEAST_CHUNK], 0x77);
         assert_true(fixture.nodes.available >= (LEAST_CHUNK - sizeof(struct kva_chunk)) / 64 - 1);
-        kva_nodes_fini(&fixture.tiling);
+        kva_nodes_fini(&fixture.ledger);
     }
 }
 
@@ -181,7 +181,7 @@ static void chunks_grow_with_the_space(void **state)
         assert_true(kva_nodes_fill(&fixture.nodes, fixture.nodes.available + 1));
         size_t chunk = newest_chunk(&fixture);
         assert_int_equal(fixture.memory.bytes, held + chunk); /* one chunk at a time, and it is counted */
-        assert_int_equal(fixture.tiling.memory_bytes, fixture.memory.bytes);
+        assert_int_equal(fixture.ledger.bytes, fixture.memory.bytes);
         check_that(chunk >= last && chunk <= LARGEST_CHUNK, "a chunk of %zu behind one of %zu", chunk, last);
         bool is_least = chunk == trimmed(LEAST_CHUNK);
         check_that(is_least || chunk <= held / 8, "a chunk of %zu for %zu held", chunk, held);
@@ -244,7 +244,7 @@ static void a_failed_fill_gives_back_what_it_took(void **state)
         kva_failing_memory_fail(&fixture.memory, 4, true);
         assert_false(kva_nodes_ensure(&fixture.nodes, 100000));
         assert_int_equal(fixture.memory.blocks, blocks);
-        assert_int_equal(fixture.tiling.memory_bytes, fixture.memory.bytes);
+        assert_int_equal(fixture.ledger.bytes, fixture.memory.bytes);
         assert_int_equal(fixture.nodes.available, available);
         use_all(&fixture, available); /* all of them are there, and no take is tried */
         assert_int_equal(fixture.nodes.available, available);

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/** A memory source and the count of what it gave. Whatever takes memory through a ledger is counted. */
+#ifndef KVA_BASE_LEDGER_H
+#define KVA_BASE_LEDGER_H
+
+#include "check.h"
+
+struct kva_chunk;
+
+struct kva_ledger {
+    struct kva_memory memory;
+    struct kva_hooks hooks;
+    uint64_t bytes;                 /* taken from `memory` and not given back */
+    struct kva_chunk *newest_chunk; /* of all that the node caches on this ledger have taken (nodes.h) */
+};
+
+/** A block of `bytes`, counted; NULL when the source refuses. */
+static inline void *ledger_take(struct kva_ledger *ledger, size_t bytes)
+{
+    void *block = ledger->memory.take(ledger->memory.context, bytes);
+
+    if (block)
+        ledger->bytes += bytes;
+    return block;
+}
+
+static inline void ledger_give(struct kva_ledger *ledger, void *block, size_t bytes)
+{
+    ledger->bytes -= bytes;
+    ledger->memory.give(ledger->memory.context, block, bytes);
+}
+
+#endif
