@@ -7,11 +7,32 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "arith.h"
 #include "memory.h"
 
 static inline bool bit_is_set(const uint64_t *bits, uint64_t at)
 {
     return (bits[at / 64] >> (at % 64)) & 1;
+}
+
+static inline void bit_set(uint64_t *bits, uint64_t at)
+{
+    bits[at / 64] |= UINT64_C(1) << at % 64;
+}
+
+static inline void bit_clear(uint64_t *bits, uint64_t at)
+{
+    bits[at / 64] &= ~(UINT64_C(1) << at % 64);
+}
+
+/** The lowest bit that is set; there is one. */
+static inline uint64_t bits_lowest(const uint64_t *bits)
+{
+    uint64_t word = 0;
+
+    while (bits[word] == 0)
+        word++;
+    return word * 64 + lowest_bit(bits[word]);
 }
 
 /** The bits of a word that lie in [from, end); the word holds at least one of them. */

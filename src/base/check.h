@@ -46,6 +46,12 @@ static inline enum kva_status bad_field(struct kva_bad *bad, enum kva_status sta
     return status;
 }
 
+/** Whether a status tells of a bug of the caller's. */
+static inline bool is_misuse(enum kva_status status)
+{
+    return status >= KVA_ENULL && status < KVA_ECORRUPT;
+}
+
 /** Report a caller's bug that the public function `where` found; returns `status` for its return statement. `bad` is NULL where
  *  no single value is bad. */
 enum kva_status kva_report_misuse(const struct kva_hooks *hooks, enum kva_status status, const char *where,

@@ -72,3 +72,14 @@ void kva_lock_make_way(struct kva_lock *lock, const struct kva_threads *threads)
     lock_take(lock, threads);
     lock->watchers--;
 }
+
+const char *kva_missing_in_threads(const struct kva_threads *threads)
+{
+    if (!threads->wait)
+        return "threads.wait";
+    if (!threads->wake)
+        return "threads.wake";
+    if (!threads->cpu)
+        return "threads.cpu";
+    return threads->self ? NULL : "threads.self";
+}

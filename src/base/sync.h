@@ -45,6 +45,9 @@ struct kva_lock {
     uint32_t watchers; /* of `passed`; changed and read under the lock */
 };
 
+/** The function that a port's table lacks, as a field of the configuration; NULL if it has all that it must have. */
+const char *kva_missing_in_threads(const struct kva_threads *threads);
+
 /** The way in when the lock was not free. */
 void kva_lock_wait(struct kva_lock *lock, const struct kva_threads *threads);
 

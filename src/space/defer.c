@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Deferred free, flush, and what happens before anyone hears "no space".
+ * Deferred free and flush.
  *
  *      busy --kva_free_deferred--> deferred --flush--> free
  *
@@ -22,13 +22,13 @@
  * was parked when it began, and works towards that: begins a flush if there is none, waits while another's callback runs, and
  * gives back slices like anyone else. A flush has ended when the last slice is done, whoever did it.
  *
- * RECLAIM callbacks are asked by one thread at a time. Whoever finds another asking waits for it, and first tries again.
- *
  * NO WAIT IN A CIRCLE. The thread in a flush callback waits for nothing but the space's lock. The one in a reclaim callback
  * may wait for a flush; it is not waited for by a flush. A thread that asks never waits for another that asks.
  */
+#include "defer.h"
+
 #include "../base/limit.h"
-#include "pool.h"
+#include "verify.h"
 
 static void forget_deferred_range(struct kva_space *space)
 {
@@ -139,20 +139,22 @@ void kva_flush_step(struct kva_space *space)
     }
 }
 
-void kva_settle(struct kva_space *space)
+bool kva_flush_all(struct kva_space *space)
 {
-    bool waits = kva_waiting(space, space->colour) > 0;
-    uint64_t last = space->begun + waits; /* the number of the flush that has to end */
+    uint64_t waits = kva_waiting(space, space->colour);
+    bool any = waits + kva_waiting(space, space->colour ^ 1) > 0;
+    uint64_t last = space->begun + (waits > 0); /* the number of the flush that has to end */
 
     while (space->flushes < last)
         kva_flush_step(space);
+    return any;
 }
 
 /** More waits than may. A flush under way is helped with one slice, not waited for: the next call will see to the rest. */
 static void flush_beyond_limit(struct kva_space *space)
 {
     if (space->stage == KVA_FLUSH_NONE)
-        kva_settle(space);
+        (void)kva_flush_all(space);
     else if (space->stage == KVA_FLUSH_GIVING)
         give_slice(space);
 }
@@ -183,17 +185,6 @@ static enum kva_status park(struct kva_space *space, uint64_t start, uint64_t *l
     return KVA_OK;
 }
 
-/** The bytes of all that is deferred, saturated; something is. They are 2^64 at most, so that a sum of 0 stands for that. */
-static uint64_t deferred_bytes(const struct kva_space *space)
-{
-    const struct kva_pools *pools = pools_of(space);
-    uint64_t bytes = space->tiling->tally.bytes[KVA_DEFERRED];
-
-    if (pools)
-        bytes += pools->deferred_quanta << pools->quantum_shift;
-    return bytes > 0 ? bytes : UINT64_MAX;
-}
-
 enum kva_status kva_free_deferred(struct kva_space *space, uint64_t start)
 {
     enum kva_status status = enter_change(space, __func__);
@@ -207,7 +198,7 @@ enum kva_status kva_free_deferred(struct kva_space *space, uint64_t start)
     space->deferred_start = min_u64(space->deferred_start, start);
     space->deferred_last = max_u64(space->deferred_last, last);
     verify_change(space, __func__, start);
-    if (deferred_bytes(space) > space->deferred_limit)
+    if (kva_deferred_bytes(space) > space->deferred_limit)
         flush_beyond_limit(space);
     return leave(space, KVA_OK);
 }
@@ -218,7 +209,7 @@ enum kva_status kva_flush(struct kva_space *space)
 
     if (status != KVA_OK)
         return status;
-    kva_settle(space);
+    (void)kva_flush_all(space);
     return leave(space, KVA_OK);
 }
 
@@ -230,80 +221,4 @@ enum kva_status kva_set_deferred_limit(struct kva_space *space, uint64_t bytes)
         return status;
     space->deferred_limit = bytes;
     return leave(space, KVA_OK);
-}
-
-/* -------------------------------------------------------------------------------------------- reclaim */
-
-/** Flush, if that gives anything. */
-static bool flush_some(void *instance)
-{
-    struct kva_space *space = instance;
-    bool some = has_deferred(space);
-
-    kva_settle(space);
-    return some;
-}
-
-static bool call(void *instance, struct kva_link *link, uint64_t size)
-{
-    const struct kva_reclaim *entry = kva_container_of(link, struct kva_reclaim, link);
-
-    return entry->callback(entry->context, instance, size);
-}
-
-static bool is_short(enum kva_status status)
-{
-    return status == KVA_ENOSPC;
-}
-
-/** An attempt that finds nothing in the pools: what they hold has gone back to the tree. */
-struct drained {
-    kva_attempt *attempt;
-    void *operation;
-};
-
-static enum kva_status attempt_drained(void *instance, void *operation)
-{
-    const struct drained *drained = operation;
-
-    return kva_attempt_drained(instance, drained->attempt, drained->operation);
-}
-
-enum kva_status kva_retry(struct kva_space *space, uint64_t size, kva_attempt *attempt, void *operation)
-{
-    struct drained drained = {attempt, operation};
-    const struct kva_shortage shortage = {
-        &space->reclaim, locks_of(space), space, &drained, size, attempt_drained, is_short, flush_some, call,
-    };
-    enum kva_status status = KVA_ENOSPC;
-
-    if (pools_of(space))
-        status = attempt_drained(space, &drained);
-    if (status == KVA_ENOSPC && flush_some(space))
-        status = attempt_drained(space, &drained);
-    if (status == KVA_ENOSPC && space->reclaim.first && !inside_reclaim(space))
-        status = kva_callbacks_ask(&shortage, status);
-    return status;
-}
-
-enum kva_status kva_reclaim_add(struct kva_space *space, struct kva_reclaim *reclaim)
-{
-    enum kva_status status = enter_exclusive(space, __func__);
-
-    if (status != KVA_OK)
-        return status;
-    if (!reclaim || !reclaim->callback)
-        return leave(space, misuse_null(space, __func__, 0, reclaim ? "reclaim.callback" : "reclaim"));
-    return leave(space, kva_callbacks_add(&space->reclaim, locks_of(space), &reclaim->link));
-}
-
-enum kva_status kva_reclaim_remove(struct kva_space *space, struct kva_reclaim *reclaim)
-{
-    enum kva_status status = enter_exclusive(space, __func__);
-
-    if (status != KVA_OK)
-        return status;
-    if (!reclaim)
-        return leave(space, misuse_null(space, __func__, 0, "reclaim"));
-    return leave(space, kva_callbacks_remove(&space->reclaim, locks_of(space), &reclaim->link));
 }

@@ -2,46 +2,12 @@
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /** Giving ranges back at once, whole or in part, and resizing in place. */
 #include "pool.h"
-
-enum kva_status kva_diagnose_start(const struct kva_space *space, uint64_t start)
-{
-    const struct kva_tiling *tiling = space->tiling;
-    struct kva_segment segment;
-
-    if (start < tiling->first || start > tiling->last)
-        return KVA_EUNKNOWN;
-    kva_look(space, start, &segment);
-    switch (segment.state) {
-    case KVA_FREE:
-    case KVA_POOLED:
-        return KVA_EDOUBLE;
-    case KVA_DEFERRED:
-        return KVA_EDEFERRED;
-    case KVA_BUSY:
-        break;
-    }
-    return segment.start == start ? KVA_OK : KVA_EINTERIOR;
-}
-
-enum kva_status kva_refuse_start(const struct kva_space *space, const char *where, uint64_t start)
-{
-    enum kva_status status = kva_diagnose_start(space, start);
-    struct kva_object object;
-
-    if (status == KVA_OK &&
-        kva_pool_object(space, start, &object)) /* handed out there since another thread gave it back */
-        status = KVA_EDOUBLE;
-    if (status != KVA_OK)
-        return misuse(space, status, where, start);
-    kva_report_corruption(&space->tiling->ledger.hooks, where,
-                          "I6: a busy segment is found by one way and not by another", start);
-    return KVA_ECORRUPT;
-}
+#include "verify.h"
 
 /** With the space locked: give a segment of the tree back, or say why there is none. */
 static enum kva_status release(struct kva_space *space, uint64_t start)
 {
-    if (space->tiling->engine->release(space->tiling, start) != KVA_OK)
+    if (core_free(space->tiling, start) != KVA_OK)
         return kva_refuse_start(space, "kva_free", start);
     verify_change(space, "kva_free", start);
     return KVA_OK;
@@ -84,26 +50,8 @@ static enum kva_status find_whole(const struct kva_space *space, uint64_t start,
 
     if (status != KVA_OK && status != KVA_EINTERIOR)
         return status;
-    kva_look(space, start, whole);
+    kva_lookup(space, start, whole);
     return last > whole->last ? bad_field(bad, KVA_ERANGE, kva_range_plain.size) : KVA_OK;
-}
-
-/** Give it back:
- *
- *      all of it     |====================|     release
- *      its head      |=========|-- busy --|     trim
- *      its tail      |-- busy --|=========|     resize
- *      its middle    |- busy -|====|- busy -|   punch
- */
-enum kva_status kva_release_part(struct kva_tiling *tiling, const struct kva_segment *whole, uint64_t start,
-                                 uint64_t last)
-{
-    const struct kva_engine *engine = tiling->engine;
-
-    if (whole->start == start)
-        return whole->last == last ? engine->release(tiling, start) : engine->trim(tiling, start, last + 1);
-    return whole->last == last ? engine->resize(tiling, whole->start, start - 1)
-                               : engine->punch(tiling, whole->start, start, last);
 }
 
 /** Give [start, last] back, of a busy segment that may be an object of a pool. All of an object stays with the pools, which takes
@@ -119,7 +67,7 @@ static enum kva_status release_range(struct kva_space *space, const struct kva_s
             return kva_pool_release(space, &object) ? KVA_OK : KVA_EDOUBLE;
         status = kva_span_move_to_tree(space, &object);
     }
-    return status == KVA_OK ? kva_release_part(space->tiling, whole, start, last) : status;
+    return status == KVA_OK ? kva_core_free_part(space->tiling, whole, start, last) : status;
 }
 
 enum kva_status kva_free_range(struct kva_space *space, uint64_t start, uint64_t size)
@@ -197,4 +145,15 @@ enum kva_status kva_resize(struct kva_space *space, uint64_t start, uint64_t siz
     if (status == KVA_OK)
         verify_change(space, __func__, start);
     return leave(space, status);
+}
+
+enum kva_status kva_pools_trim(struct kva_space *space)
+{
+    enum kva_status status = enter_change(space, __func__);
+
+    if (status != KVA_OK)
+        return status;
+    kva_pools_give_back(space);
+    verify_change(space, __func__, space->tiling->first);
+    return leave(space, KVA_OK);
 }

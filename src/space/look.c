@@ -2,69 +2,15 @@
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /** Looking at a space: find, iterate, count, dump. Nothing here changes it. */
 #include "../base/text.h"
-#include "pool.h"
-
-static enum kva_state state_of(const struct kva_object *object)
-{
-    const struct kva_span *span = object->span;
-
-    if (is_live(object))
-        return KVA_BUSY;
-    for (unsigned colour = 0; colour < KVA_COLOURS; colour++) {
-        if (get_bit(span->is_deferred[colour], object->index))
-            return KVA_DEFERRED;
-    }
-    return KVA_POOLED;
-}
-
-void kva_look(const struct kva_space *space, uint64_t address, struct kva_segment *segment)
-{
-    struct kva_object object;
-
-    if (!kva_pool_object(space, address, &object)) {
-        space->tiling->engine->find(space->tiling, address, segment);
-        return;
-    }
-    segment->start = object_start(&object);
-    segment->last = segment->start + (object.span->bytes - 1);
-    do { /* again, if its life has ended meanwhile: the owner is not that of the next */
-        segment->state = state_of(&object);
-        segment->owner = segment->state != KVA_POOLED ? object_owner(&object) : NULL;
-    } while (segment->state == KVA_BUSY && !is_live(&object));
-}
+#include "lookup.h"
 
 /** The segment that holds `address`; the space is locked. */
 static enum kva_status find(const struct kva_space *space, uint64_t address, struct kva_segment *segment)
 {
-    if (address < space->tiling->first || address > space->tiling->last)
+    if (!core_holds(space->tiling, address))
         return KVA_ENOENT;
-    kva_look(space, address, segment);
+    kva_lookup(space, address, segment);
     return KVA_OK;
-}
-
-static bool peek_once(const struct kva_space *space, uint64_t address, struct kva_segment *segment)
-{
-    const struct kva_tiling *tiling = space->tiling;
-    const struct kva_pools *pools = pools_of(space);
-    uint32_t compound;
-
-    if (!begin_reading(&space->shared->compound, &compound))
-        return false;
-    sync_point(threads_of(space));
-    if (!tiling->engine->peek(tiling, address, segment))
-        return false;
-    sync_point(threads_of(space));
-    return (!pools || !kva_span_find(pools, address)) && is_unchanged(&space->shared->compound, compound);
-}
-
-bool kva_peek(const struct kva_space *space, uint64_t address, struct kva_segment *segment)
-{
-    if (!space->tiling->engine->peek)
-        return false;
-    if (peek_once(space, address, segment))
-        return true;
-    kva_sync_pause();
-    return peek_once(space, address, segment);
 }
 
 /** Where other threads may hold the lock, and the answer can be had without it. */
@@ -72,7 +18,7 @@ static bool find_unlocked(const struct kva_space *space, uint64_t address, struc
 {
     if (!is_initialised(space) || !threads_of(space) || !segment)
         return false;
-    return pools_of(space) ? kva_pool_look(space, address, segment) : kva_peek(space, address, segment);
+    return kva_lookup_unlocked(space, address, segment);
 }
 
 enum kva_status kva_find(const struct kva_space *space, uint64_t address, struct kva_segment *segment)

@@ -62,15 +62,6 @@ enum kva_status kva_pools_create(struct kva_space *space, const struct kva_confi
 
 /* --------------------------------------------------------------------------------------------- locks */
 
-/** The pool of the CPU that the caller probably runs on, locked. */
-static struct kva_cpu *lock_cpu(const struct kva_space *space)
-{
-    struct kva_cpu *cpu = cpu_here(locks_of(space));
-
-    lock_take(&cpu->lock, threads_of(space));
-    return cpu;
-}
-
 /** The space and a CPU's pool. */
 static void lock_both(const struct kva_space *space, struct kva_cpu *cpu)
 {
@@ -78,14 +69,9 @@ static void lock_both(const struct kva_space *space, struct kva_cpu *cpu)
     lock_take(&cpu->lock, threads_of(space));
 }
 
-static void unlock_cpu(const struct kva_space *space, struct kva_cpu *cpu)
-{
-    lock_drop(&cpu->lock, threads_of(space));
-}
-
 static void unlock_both(const struct kva_space *space, struct kva_cpu *cpu)
 {
-    unlock_cpu(space, cpu);
+    cpu_unlock(space, cpu);
     unlock_space(space);
 }
 
@@ -172,7 +158,7 @@ static void decay(struct kva_space *space, struct kva_cpu *cpu)
     if (victim->uses == victim->uses_seen)
         empty_cpu(space, victim);
     victim->uses_seen = victim->uses;
-    unlock_cpu(space, victim);
+    cpu_unlock(space, victim);
 }
 
 /** Let the spans in limbo be used again if no search in the directory can be under way that began before they were taken
@@ -188,7 +174,7 @@ static void try_to_end_limbo(struct kva_space *space, const struct kva_cpu *cpu)
             continue;
         if (!lock_try(&pools->cpu[i].lock, threads_of(space)))
             return;
-        unlock_cpu(space, &pools->cpu[i]);
+        cpu_unlock(space, &pools->cpu[i]);
     }
     kva_spans_end_limbo(pools);
 }
@@ -261,12 +247,6 @@ static void begin_life(const struct kva_space *space, const struct kva_object *o
     atomic_store_explicit(&life->live, 1, memory_order_release);
 }
 
-bool kva_pool_end_life(const struct kva_space *space, const struct kva_object *object)
-{
-    sync_point(threads_of(space));
-    return atomic_exchange_explicit(&life_of(object)->live, 0, memory_order_acq_rel) != 0;
-}
-
 /** Hand out an object of a CPU's magazine, if there is one. */
 static bool take(const struct kva_space *space, struct kva_cpu *cpu, uint32_t quanta, void *owner,
                  uint64_t *start)
@@ -292,9 +272,9 @@ bool kva_pool_alloc(struct kva_space *space, const struct kva_request *request, 
     if (!is_poolable(space, request))
         return false;
     uint32_t quanta = (uint32_t)((request->size - 1) >> pools->quantum_shift) + 1;
-    struct kva_cpu *cpu = lock_cpu(space);
+    struct kva_cpu *cpu = cpu_lock(space);
     bool some = take(space, cpu, quanta, request->owner, start);
-    unlock_cpu(space, cpu);
+    cpu_unlock(space, cpu);
     if (some)
         return true;
     lock_both(space, cpu);
@@ -303,47 +283,6 @@ bool kva_pool_alloc(struct kva_space *space, const struct kva_request *request, 
     some = take(space, cpu, quanta, request->owner, start);
     unlock_both(space, cpu);
     return some;
-}
-
-/** The object of a span that holds an address, gone or not. */
-static bool object_at(const struct kva_pools *pools, uint64_t address, struct kva_object *object)
-{
-    object->span = kva_span_find(pools, address);
-    if (!object->span)
-        return false;
-    object->index =
-        (uint32_t)((address - object->span->start) >> pools->quantum_shift) / object->span->quanta;
-    return object->index < object->span->count;
-}
-
-bool kva_pools_find(const struct kva_pools *pools, uint64_t address, struct kva_object *object)
-{
-    return object_at(pools, address, object) && !get_bit(object->span->is_gone, object->index);
-}
-
-static bool look_at_object(const struct kva_space *space, const struct kva_object *object,
-                           struct kva_segment *segment)
-{
-    if (!is_live(object))
-        return false;
-    segment->state = KVA_BUSY;
-    segment->start = object_start(object);
-    segment->last = segment->start + (object->span->bytes - 1);
-    segment->owner = object_owner(object);
-    sync_point(threads_of(space));
-    return is_live(object);
-}
-
-bool kva_pool_look(const struct kva_space *space, uint64_t address, struct kva_segment *segment)
-{
-    struct kva_cpu *cpu = lock_cpu(space);
-    struct kva_object object;
-    bool is_object = object_at(space->shared->pools, address, &object);
-    bool found = is_object ? look_at_object(space, &object, segment)
-                           : !object.span && kva_peek(space, address, segment);
-
-    unlock_cpu(space, cpu);
-    return found;
 }
 
 static bool has_room(const struct kva_space *space, const struct kva_cpu *cpu, uint32_t quanta)
@@ -383,7 +322,7 @@ static bool give(const struct kva_space *space, struct kva_cpu *cpu, const struc
 {
     uint32_t quanta = object->span->quanta;
 
-    if (!kva_pool_end_life(space, object))
+    if (!kva_object_end_life(space, object))
         return false;
     count_given(cpu, quanta);
     put(cpu, cpu->magazine[quanta - 1], object);
@@ -397,7 +336,7 @@ static bool give_with_room(struct kva_space *space, struct kva_cpu *cpu, const s
     uint32_t quanta = object->span->quanta;
     struct kva_magazine *magazine = cpu->magazine[quanta - 1];
 
-    if (!kva_pool_end_life(space, object))
+    if (!kva_object_end_life(space, object))
         return false;
     count_given(cpu, quanta);
     if (!magazine) {
@@ -413,7 +352,7 @@ static bool give_with_room(struct kva_space *space, struct kva_cpu *cpu, const s
 /** The live object that starts at an address, if there is one. */
 static bool live_object(const struct kva_pools *pools, uint64_t start, struct kva_object *object)
 {
-    return object_at(pools, start, object) && object_start(object) == start && is_live(object);
+    return kva_object_at(pools, start, object) && object_start(object) == start && is_live(object);
 }
 
 bool kva_pool_free(struct kva_space *space, uint64_t start)
@@ -424,12 +363,12 @@ bool kva_pool_free(struct kva_space *space, uint64_t start)
 
     if (is_flusher(space))
         return false;
-    struct kva_cpu *cpu = lock_cpu(space);
+    struct kva_cpu *cpu = cpu_lock(space);
     bool mine = live_object(pools, start, &object);
     bool room = mine && has_room(space, cpu, object.span->quanta);
     if (room)
         given = give(space, cpu, &object);
-    unlock_cpu(space, cpu);
+    cpu_unlock(space, cpu);
     if (!mine || room)
         return given;
     lock_both(space, cpu);
@@ -440,21 +379,9 @@ bool kva_pool_free(struct kva_space *space, uint64_t start)
 
 /* ---------------------------------------------------------------------- given back with the space's lock */
 
-/** End a live object's life, and count it out of what is live; false if it was not. */
-static bool count_out(const struct kva_space *space, const struct kva_object *object)
-{
-    struct kva_pools *pools = space->shared->pools;
-
-    if (!kva_pool_end_life(space, object))
-        return false;
-    pools->moved_quanta -= object->span->quanta;
-    pools->moved_segments--;
-    return true;
-}
-
 bool kva_pool_release(struct kva_space *space, const struct kva_object *object)
 {
-    if (!count_out(space, object))
+    if (!kva_object_count_out(space, object))
         return false;
     kva_span_give(space, object);
     return true;
@@ -466,9 +393,9 @@ bool kva_pool_park(struct kva_space *space, const struct kva_object *object)
     struct kva_span *span = object->span;
     unsigned colour = space->colour;
 
-    if (!count_out(space, object))
+    if (!kva_object_count_out(space, object))
         return false;
-    set_bit(span->is_deferred[colour], object->index);
+    bit_set(span->is_deferred[colour], object->index);
     if (span->deferred[colour]++ == 0)
         list_insert_before(&pools->parked[colour], &span->parked[colour]);
     pools->deferred_segments[colour]++;
@@ -480,12 +407,9 @@ bool kva_pool_park(struct kva_space *space, const struct kva_object *object)
 static void unpark_lowest(struct kva_space *space, struct kva_span *span, unsigned colour)
 {
     struct kva_pools *pools = space->shared->pools;
-    uint32_t word = 0;
+    uint32_t index = (uint32_t)bits_lowest(span->is_deferred[colour]);
 
-    while (span->is_deferred[colour][word] == 0)
-        word++;
-    uint32_t index = word * 32 + (uint32_t)__builtin_ctz(span->is_deferred[colour][word]);
-    clear_bit(span->is_deferred[colour], index);
+    bit_clear(span->is_deferred[colour], index);
     if (--span->deferred[colour] == 0)
         list_remove(&span->parked[colour]);
     pools->deferred_segments[colour]--;
@@ -500,13 +424,6 @@ void kva_pools_unpark(struct kva_space *space, unsigned colour, uint64_t most)
     for (; pools && !list_is_empty(&pools->parked[colour]) && most > 0; most--)
         unpark_lowest(space, kva_container_of(pools->parked[colour].next, struct kva_span, parked[colour]),
                       colour);
-}
-
-uint64_t kva_waiting(const struct kva_space *space, unsigned colour)
-{
-    const struct kva_pools *pools = pools_of(space);
-
-    return space->tiling->tally.parked[colour] + (pools ? pools->deferred_segments[colour] : 0);
 }
 
 /* -------------------------------------------------------------------------------------- all of the pools */
@@ -526,51 +443,13 @@ enum kva_status kva_attempt_drained(struct kva_space *space, kva_attempt *attemp
     return status == KVA_ENOSPC && drained != KVA_OK ? drained : status;
 }
 
-struct kva_tally kva_whole_tally(const struct kva_space *space, uint64_t *pooled_bytes,
-                                 uint64_t *pooled_segments)
+void kva_pools_give_back(struct kva_space *space)
 {
-    const struct kva_pools *pools = pools_of(space);
-    struct kva_tally tally = space->tiling->tally;
-
-    *pooled_bytes = 0;
-    *pooled_segments = 0;
-    if (!pools)
-        return tally;
-    struct kva_live live = kva_pools_live(space);
-    uint64_t deferred = pools->deferred_segments[0] + pools->deferred_segments[1];
-    *pooled_bytes = bytes_of_quanta(pools, pools->quanta - live.quanta - pools->deferred_quanta);
-    *pooled_segments = pools->objects - live.segments - deferred;
-    tally.bytes[KVA_BUSY] += (live.quanta - pools->quanta)
-                             << pools->quantum_shift; /* modulo 2^64, as it is */
-    tally.segments[KVA_BUSY] += live.segments - pools->tree_segments;
-    tally.bytes[KVA_DEFERRED] += pools->deferred_quanta << pools->quantum_shift;
-    tally.segments[KVA_DEFERRED] += deferred;
-    return tally;
-}
-
-struct kva_live kva_pools_live(const struct kva_space *space)
-{
-    const struct kva_pools *pools = space->shared->pools;
-    struct kva_live live = {pools->moved_segments, pools->moved_quanta};
-
-    for (unsigned i = 0; i < pools->cpus; i++) {
-        live.segments += pools->cpu[i].live_segments;
-        live.quanta += pools->cpu[i].live_quanta;
-    }
-    return live;
-}
-
-enum kva_status kva_pools_trim(struct kva_space *space)
-{
-    enum kva_status status = enter_change(space, __func__);
-
-    if (status != KVA_OK || !pools_of(space))
-        return status == KVA_OK ? leave(space, KVA_OK) : status;
+    if (!pools_of(space))
+        return;
     kva_cpus_take(locks_of(space));
     empty_magazines(space);
     kva_spans_trim(space);
     kva_spans_end_limbo(space->shared->pools);
     kva_cpus_drop(locks_of(space));
-    verify_change(space, __func__, space->tiling->first);
-    return leave(space, KVA_OK);
 }

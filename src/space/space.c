@@ -1,65 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * The life of a space: init, fini, grow, preload, and the checks after a change.
+ * The life of a space: init, fini, grow, preload.
  *
- * A space is a tiling, kept by an engine, and what users want around it: rounding to the quantum (here and
- * in take.c, give.c), deferred segments and reclaim (defer.c), looking (look.c). The folder knows nothing of
- * how an engine works; the engines know nothing of users.
+ * A space is a tiling, kept by an engine, and what users want around it, in layers: src/README.md draws them. This folder
+ * knows nothing of how an engine works; the engines know nothing of users.
  */
 #include "../base/memory.h"
-#include "pool.h"
+#include "defer.h"
+#include "verify.h"
 
 /* ------------------------------------------------------------------------------------------ arguments */
-
-const struct kva_range_names kva_range_plain = {"start", "size"};
-
-enum kva_status kva_range_of(uint64_t quantum, uint64_t start, uint64_t size,
-                             const struct kva_range_names *names, uint64_t *last, struct kva_bad *bad)
-{
-    uint64_t rounded;
-
-    if (size == 0)
-        return bad_field(bad, KVA_ESIZE, names->size);
-    if (!is_aligned(start, quantum))
-        return bad_field(bad, KVA_EALIGN, names->start);
-    if (!align_up(size, quantum, &rounded) || !last_of_range(start, rounded, last))
-        return bad_field(bad, KVA_EWRAP,
-                         names->size); /* all 2^64 addresses at once cannot be asked for, then */
-    return KVA_OK;
-}
-
-enum kva_status kva_range_inside(const struct kva_tiling *tiling, uint64_t start, uint64_t size,
-                                 const struct kva_range_names *names, uint64_t *last, struct kva_bad *bad)
-{
-    enum kva_status status = kva_range_of(tiling->quantum, start, size, names, last, bad);
-
-    if (status != KVA_OK)
-        return status;
-    if (start < tiling->first || start > tiling->last)
-        return bad_field(bad, KVA_ERANGE, names->start);
-    return *last > tiling->last ? bad_field(bad, KVA_ERANGE, names->size) : KVA_OK;
-}
-
-static enum kva_status validate_bounds(uint64_t first, uint64_t last, uint64_t quantum, struct kva_bad *bad)
-{
-    if (!is_aligned(first, quantum))
-        return bad_field(bad, KVA_EALIGN, "first");
-    if (!is_aligned(last + 1, quantum)) /* 2^64 wraps to 0, a multiple */
-        return bad_field(bad, KVA_EALIGN, "last");
-    return first > last ? bad_field(bad, KVA_ERANGE, "last") : KVA_OK;
-}
-
-const char *kva_missing_in_threads(const struct kva_threads *threads)
-{
-    if (!threads->wait)
-        return "threads.wait";
-    if (!threads->wake)
-        return "threads.wake";
-    if (!threads->cpu)
-        return "threads.cpu";
-    return threads->self ? NULL : "threads.self";
-}
 
 static const char *null_pointer_in(const struct kva_config *config)
 {
@@ -92,7 +43,7 @@ static enum kva_status validate_config(const struct kva_config *config, uint64_t
         return bad_field(bad, KVA_ENULL, missing);
     if (!is_power_of_two(quantum))
         return bad_field(bad, KVA_EALIGN, "quantum");
-    enum kva_status status = validate_bounds(config->first, config->last, quantum, bad);
+    enum kva_status status = kva_validate_bounds(config->first, config->last, quantum, bad);
     return status == KVA_OK ? validate_classes(config, bad) : status;
 }
 
@@ -131,13 +82,10 @@ static enum kva_status occupy_range(struct kva_tiling *tiling, const struct kva_
                                     struct kva_bad *bad)
 {
     static const struct kva_range_names names = {"busy[i].start", "busy[i].size"};
-    struct kva_place place;
     uint64_t last;
     enum kva_status status = kva_range_inside(tiling, range->start, range->size, &names, &last, bad);
 
-    if (status == KVA_OK)
-        status = tiling->engine->locate(tiling, range->start, last, &place);
-    return status == KVA_OK ? tiling->engine->occupy(tiling, &place, range->owner) : status;
+    return status == KVA_OK ? core_reserve(tiling, range->start, last, range->owner) : status;
 }
 
 /** Make a tiling with the ranges that are busy from the start. On failure *at is the offending address. */
@@ -246,7 +194,7 @@ enum kva_status kva_space_fini(struct kva_space *space)
     uint64_t pooled_segments;
     if (kva_whole_tally(space, &pooled_bytes, &pooled_segments).segments[KVA_BUSY] > 0)
         return leave(space, KVA_EBUSY);
-    kva_settle(space);
+    (void)kva_flush_all(space);
     unlock_space(space);
     end(space);
     return KVA_OK;
@@ -271,7 +219,7 @@ enum kva_status kva_space_grow(struct kva_space *space, uint64_t first, uint64_t
         return status;
     struct kva_tiling *tiling = space->tiling;
     struct kva_bad bad;
-    status = validate_bounds(first, last, tiling->quantum, &bad);
+    status = kva_validate_bounds(first, last, tiling->quantum, &bad);
     if (status == KVA_OK && first > tiling->first)
         status = bad_field(&bad, KVA_ERANGE, "first");
     if (status == KVA_OK && last < tiling->last)
@@ -297,136 +245,4 @@ enum kva_status kva_preload(struct kva_space *space, size_t operations)
     if (operations > SIZE_MAX / each)
         return leave(space, KVA_ENOMEM);
     return leave(space, space->tiling->engine->prepare(space->tiling, operations * each));
-}
-
-/* ----------------------------------------------------------------------------------------------- fork */
-
-enum kva_status kva_space_fork_prepare(struct kva_space *space)
-{
-    enum kva_status status = enter_exclusive(space, __func__);
-
-    if (status != KVA_OK || !threads_of(space))
-        return status == KVA_OK ? leave(space, KVA_OK) : status;
-    (void)kva_reclaim_take(locks_of(space));
-    while (space->stage != KVA_FLUSH_NONE)
-        kva_flush_step(space);
-    kva_cpus_take(locks_of(space));
-    return KVA_OK; /* with all locks held */
-}
-
-enum kva_status kva_space_fork_parent(struct kva_space *space)
-{
-    if (!is_initialised(space))
-        return KVA_ENULL;
-    if (threads_of(space)) {
-        thaw(space);
-        reclaim_drop(locks_of(space));
-    }
-    return KVA_OK;
-}
-
-enum kva_status kva_space_fork_child(struct kva_space *space)
-{
-    if (!is_initialised(space))
-        return KVA_ENULL;
-    if (threads_of(space))
-        kva_locks_reset(&space->shared->locks);
-    return KVA_OK;
-}
-
-/* --------------------------------------------------------------------------------------------- checks */
-
-/** How many deferred segments lie in [start, last], which is inside the tiling. */
-static uint64_t count_deferred(const struct kva_space *space, uint64_t start, uint64_t last)
-{
-    struct kva_segment segment;
-    uint64_t count = 0;
-
-    for (uint64_t at = start;; at = segment.last + 1) {
-        kva_look(space, at, &segment);
-        count += segment.state == KVA_DEFERRED;
-        if (segment.last >= last)
-            return count;
-    }
-}
-
-/** The range to be flushed next must begin and end with a deferred segment, and reach over all of the present colour (I7).
- *  Those of the other colour, which the flush under way gives back, may lie anywhere. */
-static const char *check_deferred(const struct kva_space *space)
-{
-    const struct kva_tiling *tiling = space->tiling;
-    uint64_t waiting = kva_waiting(space, space->colour);
-    uint64_t others = kva_waiting(space, space->colour ^ 1);
-    uint64_t start = space->deferred_start;
-    uint64_t last = space->deferred_last;
-    struct kva_segment first_one;
-    struct kva_segment last_one;
-
-    if (others > 0 && space->stage == KVA_FLUSH_NONE)
-        return "I7: a deferred segment waits for a flush that has ended";
-    if (waiting == 0)
-        return start > last ? NULL : "I7: a range is to be flushed for nothing";
-    if (start > last || start < tiling->first || last > tiling->last)
-        return "I7: the range to be flushed is none";
-    kva_look(space, start, &first_one);
-    kva_look(space, last, &last_one);
-    bool tight = first_one.state == KVA_DEFERRED && first_one.start == start &&
-                 last_one.state == KVA_DEFERRED && last_one.last == last;
-    if (!tight)
-        return "I7: the range to be flushed does not end with deferred segments";
-    uint64_t inside = count_deferred(space, start, last);
-    return inside >= waiting && inside <= waiting + others
-               ? NULL
-               : "I7: the range to be flushed is not that of the deferred segments";
-}
-
-static enum kva_status check(const struct kva_space *space, struct kva_fault *fault)
-{
-    uint64_t address = 0;
-    const char *broken = space->tiling->engine->check(space->tiling, &address);
-    if (!broken)
-        broken = check_deferred(space);
-    if (!broken)
-        return KVA_OK;
-    if (fault)
-        *fault = (struct kva_fault){
-            .status = KVA_ECORRUPT, .where = "kva_space_check", .what = broken, .address = address};
-    return KVA_ECORRUPT;
-}
-
-/** I8, which needs the locks of all CPUs. */
-static enum kva_status check_pools(const struct kva_space *space, struct kva_fault *fault)
-{
-    uint64_t address = 0;
-    const char *broken = pools_of(space) ? kva_spans_check(space, &address) : NULL;
-
-    if (broken && fault)
-        *fault = (struct kva_fault){
-            .status = KVA_ECORRUPT, .where = "kva_space_check", .what = broken, .address = address};
-    return broken ? KVA_ECORRUPT : KVA_OK;
-}
-
-enum kva_status kva_space_check(const struct kva_space *space, struct kva_fault *fault)
-{
-    if (!is_initialised(space))
-        return KVA_ENULL;
-    freeze(space);
-    enum kva_status status = check(space, fault);
-    if (status == KVA_OK)
-        status = check_pools(space, fault);
-    thaw(space);
-    return status;
-}
-
-void kva_verify_change(const struct kva_space *space, const char *where, uint64_t address)
-{
-    const struct kva_tiling *tiling = space->tiling;
-    struct kva_fault fault = {.what = NULL};
-
-    if (KVA_CHECK_LEVEL >= 3)
-        (void)check(space, &fault);
-    else
-        fault.what = tiling->engine->check_near(tiling, address, &fault.address);
-    if (fault.what)
-        kva_report_corruption(&tiling->ledger.hooks, where, fault.what, fault.address);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** Spans and their directory; see pool.h. */
-#include "pool.h"
+/** Spans and their directory; see span.h. */
+#include "span.h"
 
 #include "../base/memory.h"
 
@@ -33,7 +33,7 @@ void kva_spans_init(struct kva_pools *pools, struct kva_ledger *ledger)
     pools->taken_out.start = UINT64_MAX; /* a multiple of no span's size */
     for (unsigned kind = 0; kind < KVA_SPAN_KINDS; kind++) {
         size_t objects = kind_objects[kind];
-        size_t bits = (2 + KVA_COLOURS) * objects / 8;
+        size_t bits = (2 + KVA_COLOURS) * (objects + 63) / 64 * sizeof(uint64_t);
         size_t bytes = sizeof(struct kva_span) + objects * sizeof(struct kva_life) + bits;
         kva_nodes_init(&pools->span_nodes[kind], ledger, round_to_line(bytes));
     }
@@ -131,17 +131,17 @@ static bool make_slot(struct kva_space *space)
 static void lay_out(struct kva_span *span)
 {
     uint32_t objects = kind_objects[kind_of(span->count)];
-    uint32_t words = objects / 32;
+    uint32_t words = (objects + 63) / 64;
 
     span->life = (struct kva_life *)(void *)(span + 1);
-    span->is_free = (uint32_t *)(void *)(span->life + objects);
+    span->is_free = (uint64_t *)(void *)(span->life + objects);
     memset(span->life, 0, objects * sizeof span->life[0]);
     memset(span->is_free, 0, (2 + KVA_COLOURS) * words * sizeof span->is_free[0]);
     span->is_gone = span->is_free + words;
     span->is_deferred[0] = span->is_gone + words;
     span->is_deferred[1] = span->is_deferred[0] + words;
     for (uint32_t i = 0; i < span->count; i++)
-        set_bit(span->is_free, i);
+        bit_set(span->is_free, i);
 }
 
 static void count_piece(struct kva_space *space, uint64_t busy_before)
@@ -301,22 +301,12 @@ static struct kva_span *span_with_free(struct kva_space *space, struct kva_cpu *
     return span ? adopt(pools, cpu, span) : NULL;
 }
 
-/** The lowest free object of a span, which has one. */
-static uint32_t lowest_free(const struct kva_span *span)
-{
-    uint32_t word = 0;
-
-    while (span->is_free[word] == 0)
-        word++;
-    return word * 32 + (uint32_t)__builtin_ctz(span->is_free[word]);
-}
-
 /** It is not free any more. */
 static uint32_t take_lowest(struct kva_pools *pools, struct kva_span *span)
 {
-    uint32_t index = lowest_free(span);
+    uint32_t index = (uint32_t)bits_lowest(span->is_free);
 
-    clear_bit(span->is_free, index);
+    bit_clear(span->is_free, index);
     pools->empty_spans -= span->free == span->count;
     if (--span->free == 0)
         unlist_span(pools, span);
@@ -345,8 +335,8 @@ static void mark_gone(struct kva_pools *pools, struct kva_span *span, uint32_t f
 
     pools->empty_spans -= span->free == span->count;
     for (uint32_t i = first; i <= last; i++) {
-        clear_bit(span->is_free, i);
-        set_bit(span->is_gone, i);
+        bit_clear(span->is_free, i);
+        bit_set(span->is_gone, i);
     }
     span->free -= count;
     span->gone += count;
@@ -364,7 +354,7 @@ static void find_piece(const struct kva_space *space, const struct kva_object *o
 {
     const struct kva_span *span = object->span;
 
-    space->tiling->engine->find(space->tiling, object_start(object), piece);
+    core_find(space->tiling, object_start(object), piece);
     *first = object->index;
     *last = object->index;
     while (*first > 0 && span->start + (*first - 1) * span->bytes >= piece->start)
@@ -383,12 +373,12 @@ static void release_piece(struct kva_space *space, const struct kva_object *obje
 
     find_piece(space, object, &piece, &first, &last);
     for (uint32_t i = first; i <= last; i++) {
-        if (!get_bit(object->span->is_free, i))
+        if (!bit_is_set(object->span->is_free, i))
             return;
     }
     uint64_t busy = space->tiling->tally.segments[KVA_BUSY];
     begin_compound(space);
-    (void)space->tiling->engine->release(space->tiling, piece.start);
+    (void)core_free(space->tiling, piece.start);
     count_piece(space, busy);
     mark_gone(pools, object->span, first, last);
     end_compound(space);
@@ -399,13 +389,54 @@ void kva_span_give(struct kva_space *space, const struct kva_object *object)
     struct kva_pools *pools = space->shared->pools;
     struct kva_span *span = object->span;
 
-    set_bit(span->is_free, object->index);
+    bit_set(span->is_free, object->index);
     if (span->free++ == 0)
         list_span(pools, span);
     bool is_empty = span->free == span->count;
     pools->empty_spans += is_empty;
     if (span->gone > 0 || (is_empty && pools->empty_spans > KVA_EMPTY_SPANS))
         release_piece(space, object);
+}
+
+/* ------------------------------------------------------------------------------------------------ objects */
+
+bool kva_object_at(const struct kva_pools *pools, uint64_t address, struct kva_object *object)
+{
+    object->span = kva_span_find(pools, address);
+    if (!object->span)
+        return false;
+    object->index =
+        (uint32_t)((address - object->span->start) >> pools->quantum_shift) / object->span->quanta;
+    return object->index < object->span->count;
+}
+
+bool kva_object_end_life(const struct kva_space *space, const struct kva_object *object)
+{
+    sync_point(threads_of(space));
+    return atomic_exchange_explicit(&life_of(object)->live, 0, memory_order_acq_rel) != 0;
+}
+
+bool kva_object_count_out(const struct kva_space *space, const struct kva_object *object)
+{
+    struct kva_pools *pools = space->shared->pools;
+
+    if (!kva_object_end_life(space, object))
+        return false;
+    pools->moved_quanta -= object->span->quanta;
+    pools->moved_segments--;
+    return true;
+}
+
+struct kva_live kva_pools_live(const struct kva_space *space)
+{
+    const struct kva_pools *pools = space->shared->pools;
+    struct kva_live live = {pools->moved_segments, pools->moved_quanta};
+
+    for (unsigned i = 0; i < pools->cpus; i++) {
+        live.segments += pools->cpu[i].live_segments;
+        live.quanta += pools->cpu[i].live_quanta;
+    }
+    return live;
 }
 
 /* -------------------------------------------------------------------------------------- back to the tree */
@@ -441,9 +472,9 @@ static enum kva_status cut_out(struct kva_space *space, struct kva_span *span, u
     uint64_t start = span->start + first * span->bytes;
     uint64_t busy = tiling->tally.segments[KVA_BUSY];
 
-    tiling->engine->find(tiling, start, &piece);
+    core_find(tiling, start, &piece);
     enum kva_status status =
-        kva_release_part(tiling, &piece, start, span->start + last * span->bytes + (span->bytes - 1));
+        kva_core_free_part(tiling, &piece, start, span->start + last * span->bytes + (span->bytes - 1));
     count_piece(space, busy);
     return status;
 }
@@ -453,7 +484,7 @@ static uint32_t end_of_run(const struct kva_span *span, uint32_t first)
 {
     uint32_t last = first;
 
-    while (last + 1 < span->count && get_bit(span->is_free, last + 1))
+    while (last + 1 < span->count && bit_is_set(span->is_free, last + 1))
         last++;
     return last;
 }
@@ -461,7 +492,7 @@ static uint32_t end_of_run(const struct kva_span *span, uint32_t first)
 /** The lowest free objects of a span go back to the tree. KVA_ENOMEM: nothing was done. */
 static enum kva_status break_off(struct kva_space *space, struct kva_span *span)
 {
-    uint32_t first = lowest_free(span);
+    uint32_t first = (uint32_t)bits_lowest(span->is_free);
     uint32_t last = end_of_run(span, first);
 
     begin_compound(space);
@@ -498,9 +529,9 @@ enum kva_status kva_spans_break_up(struct kva_space *space)
  *  nothing is given there any more, nobody else would. */
 static void release_beside(struct kva_space *space, struct kva_span *span, uint32_t index)
 {
-    if (index > 0 && !get_bit(span->is_gone, index - 1))
+    if (index > 0 && !bit_is_set(span->is_gone, index - 1))
         release_piece(space, &(struct kva_object){span, index - 1});
-    if (index + 1 < span->count && !get_bit(span->is_gone, index + 1))
+    if (index + 1 < span->count && !bit_is_set(span->is_gone, index + 1))
         release_piece(space, &(struct kva_object){span, index + 1});
 }
 
@@ -511,19 +542,16 @@ enum kva_status kva_span_move_to_tree(struct kva_space *space, const struct kva_
     struct kva_tiling *tiling = space->tiling;
     struct kva_span *span = object->span;
     uint64_t start = object_start(object);
-    struct kva_place place;
 
     if (tiling->engine->prepare(tiling, 3) != KVA_OK)
         return KVA_ENOMEM;
-    if (!kva_pool_end_life(space, object))
+    if (!kva_object_count_out(space, object))
         return KVA_EDOUBLE;
-    space->shared->pools->moved_quanta -= span->quanta;
-    space->shared->pools->moved_segments--;
     begin_compound(space);
     (void)cut_out(space, span, object->index, object->index);
     sync_point(threads_of(space));
-    (void)tiling->engine->locate(tiling, start, start + (span->bytes - 1), &place);
-    (void)tiling->engine->occupy(tiling, &place, object_owner(object)); /* nobody can take it anew now */
+    (void)core_reserve(tiling, start, start + (span->bytes - 1),
+                       object_owner(object)); /* nobody can take it anew now */
     if (span->free++ == 0)
         list_span(space->shared->pools, span);
     space->shared->pools->empty_spans += span->free == span->count;
@@ -531,122 +559,4 @@ enum kva_status kva_span_move_to_tree(struct kva_space *space, const struct kva_
     end_compound(space);
     release_beside(space, span, object->index);
     return KVA_OK;
-}
-
-/* ------------------------------------------------------------------------------------------------ checks */
-
-/** What a walk over the spans, or the magazines, counts. */
-struct walk {
-    uint64_t objects;
-    uint64_t quanta;
-    uint64_t live;
-    uint64_t pooled;
-    uint64_t empty;  /* spans that are wholly free */
-    uint64_t listed; /*   that have free objects */
-    uint64_t deferred[KVA_COLOURS];
-};
-
-/** I8 for one object: in one state, and in a busy segment of the tree unless it is gone. */
-static const char *check_object(const struct kva_space *space, const struct kva_object *object,
-                                struct walk *walk)
-{
-    const struct kva_span *span = object->span;
-    uint32_t i = object->index;
-    bool gone = get_bit(span->is_gone, i);
-    int states = gone + get_bit(span->is_free, i) + is_live(object);
-    struct kva_segment piece;
-
-    for (unsigned colour = 0; colour < KVA_COLOURS; colour++) {
-        states += get_bit(span->is_deferred[colour], i);
-        walk->deferred[colour] += get_bit(span->is_deferred[colour], i);
-    }
-    if (states > 1)
-        return "I8: an object is in two states";
-    walk->live += is_live(object);
-    walk->pooled += states == 0;
-    if (gone)
-        return NULL;
-    walk->objects++;
-    walk->quanta += span->quanta;
-    space->tiling->engine->find(space->tiling, object_start(object), &piece);
-    bool inside = piece.state == KVA_BUSY && piece.last - object_start(object) >= span->bytes - 1;
-    return inside ? NULL : "I8: an object is not in a busy segment of the tree";
-}
-
-static const char *check_span(const struct kva_space *space, struct kva_span *span, struct walk *walk)
-{
-    uint32_t free = 0;
-    uint32_t gone = 0;
-
-    for (uint32_t i = 0; i < span->count; i++) {
-        const char *broken = check_object(space, &(struct kva_object){span, i}, walk);
-        if (broken)
-            return broken;
-        free += get_bit(span->is_free, i);
-        gone += get_bit(span->is_gone, i);
-    }
-    walk->empty += free == span->count;
-    walk->listed += free > 0;
-    if (free != span->free || gone != span->gone || gone == span->count)
-        return "I8: a span has its objects counted wrong";
-    return (free > 0) == list_is_linked(&span->link) ? NULL : "I8: a span is not listed by what it has";
-}
-
-/** How many spans are on all the CPUs' lists, by their counts. */
-static uint64_t count_listed(const struct kva_pools *pools)
-{
-    uint64_t listed = 0;
-
-    for (unsigned c = 0; c < pools->cpus; c++)
-        listed += pools->cpu[c].spans_with_free;
-    return listed;
-}
-
-/** Every object in a magazine is in no other state. */
-static const char *check_magazines(const struct kva_pools *pools, uint64_t *pooled)
-{
-    for (unsigned c = 0; c < pools->cpus; c++) {
-        uint32_t held = 0;
-        for (uint32_t q = 0; q < KVA_POOL_QUANTA; q++) {
-            const struct kva_magazine *magazine = pools->cpu[c].magazine[q];
-            for (uint32_t i = 0; magazine && i < magazine->count; i++) {
-                const struct kva_object *object = &magazine->object[i];
-                if (is_live(object) || get_bit(object->span->is_free, object->index))
-                    return "I8: an object in a magazine is live or free";
-                held += object->span->quanta;
-                ++*pooled;
-            }
-        }
-        if (held != pools->cpu[c].held || held > pools->share)
-            return "I8: a CPU holds other than it counts, or more than it may";
-    }
-    return NULL;
-}
-
-const char *kva_spans_check(const struct kva_space *space, uint64_t *address)
-{
-    const struct kva_pools *pools = space->shared->pools;
-    const struct kva_directory *directory = atomic_load_explicit(&pools->directory, memory_order_relaxed);
-    struct walk walk = {0};
-    uint64_t pooled = 0;
-
-    for (size_t i = 0; directory && i <= directory->mask; i++) {
-        struct kva_span *span = atomic_load_explicit(&directory->slot[i], memory_order_relaxed);
-        if (!span || span == &pools->taken_out)
-            continue;
-        *address = span->start;
-        const char *broken = check_span(space, span, &walk);
-        if (broken)
-            return broken;
-    }
-    *address = 0;
-    const char *broken = check_magazines(pools, &pooled);
-    if (broken)
-        return broken;
-    bool same = walk.empty == pools->empty_spans && walk.listed == count_listed(pools) &&
-                walk.objects == pools->objects && walk.quanta == pools->quanta && walk.pooled == pooled &&
-                walk.live == kva_pools_live(space).segments &&
-                walk.deferred[0] == pools->deferred_segments[0] &&
-                walk.deferred[1] == pools->deferred_segments[1];
-    return same ? NULL : "I8: the pools' counts differ from what a walk counts";
 }

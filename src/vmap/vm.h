@@ -71,7 +71,7 @@
 #include "../base/memory.h"
 #include "../base/nodes.h"
 #include "../base/sparse.h"
-#include "../space/space.h"
+#include "../space/congruent.h"
 #include "poison.h"
 
 /** The largest area, in pages, that has a bin of its own in the cache. One area of each size 1 .. 127 takes 8128 pages: 31.75

@@ -19,7 +19,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "space/space.h"
+#include "space/enter.h"
 
 #define QUANTUM UINT64_C(0x1000)
 #define FIRST UINT64_C(0x100000000)

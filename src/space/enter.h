@@ -1,16 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * What the files of the space share: the way in, and the way out, of each public function.
- *
- *      public call                       arguments are checked here
- *         |  rounded to the quantum
- *      engine                            finds, splits, merges; trusts what it is given
- *         |  changed
- *      verify_change                     check levels 2 and 3
+ * The way into a space, and out of it, of each public function: what is checked first, locks, and reports of misuse.
  */
-#ifndef KVA_SPACE_SPACE_H
-#define KVA_SPACE_SPACE_H
+#ifndef KVA_SPACE_ENTER_H
+#define KVA_SPACE_ENTER_H
 
 #include "../base/callbacks.h"
 #include "../base/sequence.h"
@@ -22,7 +16,7 @@ struct kva_shared {
     struct kva_pools *pools;    /* NULL: none */
     _Atomic uintptr_t flusher;  /* the thread inside the flush callback; 0: none */
     _Atomic uint32_t compound;  /* a sequence count, see begin_compound */
-    struct kva_locks locks;     /* the CPUs' records are of struct kva_cpu (pool.h) */
+    struct kva_locks locks;     /* the CPUs' records are of struct kva_cpu (span.h) */
     _Atomic uint32_t turn;      /* changes whenever the flush under way gets on */
 };
 
@@ -41,11 +35,6 @@ static inline bool is_initialised(const struct kva_space *space)
 static inline bool has_pools(const struct kva_space *space)
 {
     return is_initialised(space) && space->shared && space->shared->pools;
-}
-
-static inline bool is_misuse(enum kva_status status)
-{
-    return status >= KVA_ENULL && status < KVA_ECORRUPT;
 }
 
 /** NULL for a space that has neither threads nor pools. */
@@ -149,63 +138,6 @@ static inline enum kva_status enter_exclusive(const struct kva_space *space, con
     return status;
 }
 
-/** Check levels 2 and 3, after a change of the segment that holds, or held, `address`. */
-void kva_verify_change(const struct kva_space *space, const char *where, uint64_t address);
-
-static inline void verify_change(const struct kva_space *space, const char *where, uint64_t address)
-{
-    if (KVA_CHECK_LEVEL >= 2)
-        kva_verify_change(space, where, address);
-}
-
-/** What a caller calls the two values of a range, for kva_fault.field. */
-struct kva_range_names {
-    const char *start;
-    const char *size;
-};
-extern const struct kva_range_names kva_range_plain; /* "start" and "size", as most arguments are called */
-
-/** The range [start, *last] that `start` and `size` denote, size rounded up to the quantum: KVA_OK; or KVA_ESIZE, KVA_EALIGN,
- *  KVA_EWRAP, and *bad. */
-enum kva_status kva_range_of(uint64_t quantum, uint64_t start, uint64_t size,
-                             const struct kva_range_names *names, uint64_t *last, struct kva_bad *bad);
-
-/** The same, and KVA_ERANGE if part of it lies outside the space. */
-enum kva_status kva_range_inside(const struct kva_tiling *tiling, uint64_t start, uint64_t size,
-                                 const struct kva_range_names *names, uint64_t *last, struct kva_bad *bad);
-
-/** The function that a table of threads lacks, as a field of the configuration; NULL if it has all that it must have. */
-const char *kva_missing_in_threads(const struct kva_threads *threads);
-
-/** Whether parts lie as kva_alloc_congruent wants them: KVA_OK, and *extent is the span from the first part's start to the last
- *  one's end; or KVA_EINVAL, KVA_EALIGN, KVA_ESIZE, KVA_EWRAP, and *bad. */
-enum kva_status kva_validate_parts(const struct kva_part *parts, size_t count, uint64_t align,
-                                   uint64_t quantum, uint64_t *extent, struct kva_bad *bad);
-
-/** Why no busy segment starts at `start`: one of free's statuses; KVA_OK if one does. */
-enum kva_status kva_diagnose_start(const struct kva_space *space, uint64_t start);
-
-/** The engine knows no busy segment that starts at `start`: report why, to one hook or the other. */
-enum kva_status kva_refuse_start(const struct kva_space *space, const char *where, uint64_t start);
-
-/** The bytes of one state, saturated: the tally counts modulo 2^64, where 0 bytes in some segments can only be
- *  all 2^64. */
-static inline uint64_t bytes_in(const struct kva_tally *tally, enum kva_state state)
-{
-    return tally->bytes[state] == 0 && tally->segments[state] > 0 ? UINT64_MAX : tally->bytes[state];
-}
-
-/** How many segments and objects are deferred in a colour. */
-uint64_t kva_waiting(const struct kva_space *space, unsigned colour);
-
-static inline bool has_deferred(const struct kva_space *space)
-{
-    return kva_waiting(space, 0) + kva_waiting(space, 1) > 0;
-}
-
-/** The segment that holds `address`, which is inside the space: the tree's, or an object of a pool. */
-void kva_look(const struct kva_space *space, uint64_t address, struct kva_segment *segment);
-
 /** Several changes of the tree, or of it and the spans, that lookups without the lock are to see at once or not at all. */
 static inline void begin_compound(const struct kva_space *space)
 {
@@ -219,14 +151,6 @@ static inline void end_compound(const struct kva_space *space)
         end_change(&space->shared->compound);
 }
 
-/** What the tree has at an address, without the space's lock; with the caller's CPU's, if there are pools. False if a pool's
- *  span lies there, if it was changed too close by, twice, or if the engine cannot tell. */
-bool kva_peek(const struct kva_space *space, uint64_t address, struct kva_segment *segment);
-
-/** What the space holds, objects of pools told by what they are. With all locks held. */
-struct kva_tally kva_whole_tally(const struct kva_space *space, uint64_t *pooled_bytes,
-                                 uint64_t *pooled_segments);
-
 /** Lock all of the space, and unlock it. */
 static inline void freeze(const struct kva_space *space)
 {
@@ -239,26 +163,5 @@ static inline void thaw(const struct kva_space *space)
     if (space->shared)
         kva_locks_thaw(&space->shared->locks);
 }
-
-/** Give [start, last], of the busy segment `whole`, back. */
-enum kva_status kva_release_part(struct kva_tiling *tiling, const struct kva_segment *whole, uint64_t start,
-                                 uint64_t last);
-
-/** Until all that is deferred now is free: flush it, or help or wait for who does. The space is locked; not all the time. */
-void kva_settle(struct kva_space *space);
-
-/** A step of the flush under way, or the first one of the next: which there is a need for. */
-void kva_flush_step(struct kva_space *space);
-
-/** An allocation that has just failed for want of space: flush, ask the reclaim callbacks, and attempt it
- *  again after each; the last attempt's status. */
-enum kva_status kva_retry(struct kva_space *space, uint64_t size, kva_attempt *attempt, void *operation);
-
-/** Give back to the tree all that pools hold, and attempt it then and there: the attempt's status; KVA_ENOMEM instead of
- *  KVA_ENOSPC if there was no memory to give all of it back. */
-enum kva_status kva_attempt_drained(struct kva_space *space, kva_attempt *attempt, void *operation);
-
-/** Forget reclaim callbacks and deferred ranges: the fields that defer.c owns. */
-void kva_defer_init(struct kva_space *space, const struct kva_config *config);
 
 #endif

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/** Congruent ranges; see congruent.h. */
+#include "congruent.h"
+
+/* ------------------------------------------------------------------------------------------ arguments */
+
+static const struct kva_range_names part_names = {"parts[i].offset", "parts[i].size"};
+
+/** A part begins after the end of the one before it, which is *extent, and is aligned. *extent becomes its own end. */
+static enum kva_status validate_part(const struct kva_part *parts, size_t i, uint64_t align, uint64_t quantum,
+                                     uint64_t *extent, struct kva_bad *bad)
+{
+    if (!is_aligned(parts[i].offset, align))
+        return bad_field(bad, KVA_EALIGN, part_names.start);
+    if (i > 0 && parts[i].offset <= *extent)
+        return bad_field(bad, KVA_EINVAL, part_names.start);
+    return kva_range_of(quantum, parts[i].offset, parts[i].size, &part_names, extent, bad);
+}
+
+enum kva_status kva_validate_parts(const struct kva_part *parts, size_t count, uint64_t align,
+                                   uint64_t quantum, uint64_t *extent, struct kva_bad *bad)
+{
+    if (count == 0)
+        return bad_field(bad, KVA_EINVAL, "count");
+    if (parts[0].offset != 0)
+        return bad_field(bad, KVA_EINVAL, part_names.start);
+    for (size_t i = 0; i < count; i++) {
+        enum kva_status status = validate_part(parts, i, align, quantum, extent, bad);
+        if (status != KVA_OK) {
+            bad->index = i;
+            return status;
+        }
+    }
+    return KVA_OK;
+}
+
+enum kva_status kva_congruent_demand_of(const struct kva_tiling *tiling, const struct kva_request *request,
+                                        const struct kva_part *parts, size_t count, struct kva_demand *demand,
+                                        struct kva_bad *bad)
+{
+    struct kva_request for_base = *request;
+    uint64_t extent = 0;
+
+    for_base.size = 1; /* the parts have sizes */
+    enum kva_status status = kva_demand_of(tiling, &for_base, demand, bad);
+    if (status == KVA_OK)
+        status = kva_validate_parts(parts, count, demand->align, tiling->quantum, &extent, bad);
+    if (status != KVA_OK)
+        return status;
+    if (demand->max - demand->min < extent)
+        return KVA_ENOSPC;
+    demand->max -= extent;
+    return KVA_OK;
+}
+
+/* --------------------------------------------------------------------------------------------- the search */
+
+/** The bytes that a part takes, which has been validated. */
+static uint64_t bytes_of_part(const struct kva_tiling *tiling, const struct kva_part *part)
+{
+    uint64_t bytes = 0;
+
+    (void)align_up(part->size, tiling->quantum, &bytes);
+    return bytes;
+}
+
+/** The lowest or highest base, in the demand's window for the base, at which one part fits. */
+static enum kva_status fit_part(struct kva_tiling *tiling, const struct kva_demand *base_demand,
+                                const struct kva_part *part, uint64_t *base)
+{
+    struct kva_demand demand = *base_demand;
+    struct kva_place place;
+
+    demand.size = bytes_of_part(tiling, part);
+    demand.min += part->offset;
+    demand.max += part->offset + (demand.size - 1);
+    enum kva_status status = tiling->engine->search(tiling, &demand, &place);
+    if (status == KVA_OK)
+        *base = place.start - part->offset;
+    return status;
+}
+
+enum kva_status kva_congruent_search(struct kva_tiling *tiling, struct kva_demand *demand,
+                                     struct kva_congruence *congruence)
+{
+    size_t agreed = 0;
+    uint64_t base = 0;
+
+    for (size_t i = 0; agreed < congruence->count; i = (i + 1) % congruence->count) {
+        uint64_t before = base;
+        enum kva_status status = fit_part(tiling, demand, &congruence->parts[i], &base);
+        if (status != KVA_OK)
+            return status;
+        agreed = agreed > 0 && base == before ? agreed + 1 : 1;
+        if (demand->policy == KVA_HIGHEST)
+            demand->max = base;
+        else
+            demand->min = base;
+    }
+    congruence->base = base;
+    return KVA_OK;
+}
+
+/* --------------------------------------------------------------------------------------------- occupying */
+
+static enum kva_status occupy_part(struct kva_tiling *tiling, const struct kva_congruence *congruence,
+                                   size_t i)
+{
+    const struct kva_part *part = &congruence->parts[i];
+    uint64_t start = congruence->base + part->offset;
+    enum kva_status status =
+        core_reserve(tiling, start, start + (bytes_of_part(tiling, part) - 1), congruence->owner);
+
+    check_contract(&tiling->ledger.hooks, status != KVA_EEXIST, __func__,
+                   "I6: a hole is found by one way and not by another", start);
+    return status;
+}
+
+/** If there is no memory for one part, those before it are freed: that needs none, and cannot fail (E2). */
+enum kva_status kva_congruent_occupy(struct kva_tiling *tiling, const struct kva_congruence *congruence,
+                                     const struct kva_threads *threads)
+{
+    for (size_t i = 0; i < congruence->count; i++) {
+        enum kva_status status = occupy_part(tiling, congruence, i);
+        sync_point(threads);
+        if (status == KVA_OK)
+            continue;
+        while (i-- > 0)
+            (void)core_free(tiling, congruence->base + congruence->parts[i].offset);
+        return status;
+    }
+    return KVA_OK;
+}

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/** The plain core; see core.h. */
+#include "core.h"
+
+/* ------------------------------------------------------------------------------------------- ranges */
+
+const struct kva_range_names kva_range_plain = {"start", "size"};
+
+enum kva_status kva_range_of(uint64_t quantum, uint64_t start, uint64_t size,
+                             const struct kva_range_names *names, uint64_t *last, struct kva_bad *bad)
+{
+    uint64_t rounded;
+
+    if (size == 0)
+        return bad_field(bad, KVA_ESIZE, names->size);
+    if (!is_aligned(start, quantum))
+        return bad_field(bad, KVA_EALIGN, names->start);
+    if (!align_up(size, quantum, &rounded) || !last_of_range(start, rounded, last))
+        return bad_field(bad, KVA_EWRAP,
+                         names->size); /* all 2^64 addresses at once cannot be asked for, then */
+    return KVA_OK;
+}
+
+enum kva_status kva_range_inside(const struct kva_tiling *tiling, uint64_t start, uint64_t size,
+                                 const struct kva_range_names *names, uint64_t *last, struct kva_bad *bad)
+{
+    enum kva_status status = kva_range_of(tiling->quantum, start, size, names, last, bad);
+
+    if (status != KVA_OK)
+        return status;
+    if (start < tiling->first || start > tiling->last)
+        return bad_field(bad, KVA_ERANGE, names->start);
+    return *last > tiling->last ? bad_field(bad, KVA_ERANGE, names->size) : KVA_OK;
+}
+
+enum kva_status kva_validate_bounds(uint64_t first, uint64_t last, uint64_t quantum, struct kva_bad *bad)
+{
+    if (!is_aligned(first, quantum))
+        return bad_field(bad, KVA_EALIGN, "first");
+    if (!is_aligned(last + 1, quantum)) /* 2^64 wraps to 0, a multiple */
+        return bad_field(bad, KVA_EALIGN, "last");
+    return first > last ? bad_field(bad, KVA_ERANGE, "last") : KVA_OK;
+}
+
+/* ------------------------------------------------------------------------------------------ requests */
+
+static enum kva_status validate_request(const struct kva_request *request, struct kva_bad *bad)
+{
+    if (request->policy != KVA_LOWEST && request->policy != KVA_HIGHEST)
+        return bad_field(bad, KVA_EINVAL, "policy");
+    if (request->size == 0)
+        return bad_field(bad, KVA_ESIZE, "size");
+    if (!has_one_bit_at_most(request->align)) /* 0 stands for 1, which counts as the quantum */
+        return bad_field(bad, KVA_EALIGN, "align");
+    return KVA_OK;
+}
+
+/** The window of a request, [request->min, max], and the tiling must meet. */
+static enum kva_status validate_window(const struct kva_tiling *tiling, uint64_t min, uint64_t max,
+                                       struct kva_bad *bad)
+{
+    if (min > max || max < tiling->first)
+        return bad_field(bad, KVA_EWINDOW, "max");
+    return min > tiling->last ? bad_field(bad, KVA_EWINDOW, "min") : KVA_OK;
+}
+
+enum kva_status kva_demand_of(const struct kva_tiling *tiling, const struct kva_request *request,
+                              struct kva_demand *demand, struct kva_bad *bad)
+{
+    uint64_t max = (request->min | request->max) == 0 ? UINT64_MAX : request->max;
+    enum kva_status status = validate_request(request, bad);
+
+    if (status != KVA_OK)
+        return status;
+    if (!align_up(request->size, tiling->quantum, &demand->size))
+        return bad_field(bad, KVA_EWRAP, "size");
+    status = validate_window(tiling, request->min, max, bad);
+    if (status != KVA_OK)
+        return status;
+    demand->align = max_u64(request->align, tiling->quantum);
+    demand->min = max_u64(request->min, tiling->first);
+    demand->max = min_u64(max, tiling->last);
+    demand->policy = request->policy;
+    return KVA_OK;
+}
+
+/* -------------------------------------------------------------------------------------- giving back */
+
+/** Free it:
+ *
+ *      all of it     |====================|     release
+ *      its head      |=========|-- busy --|     trim
+ *      its tail      |-- busy --|=========|     resize
+ *      its middle    |- busy -|====|- busy -|   punch
+ */
+enum kva_status kva_core_free_part(struct kva_tiling *tiling, const struct kva_segment *whole, uint64_t start,
+                                   uint64_t last)
+{
+    const struct kva_engine *engine = tiling->engine;
+
+    if (whole->start == start)
+        return whole->last == last ? engine->release(tiling, start) : engine->trim(tiling, start, last + 1);
+    return whole->last == last ? engine->resize(tiling, whole->start, start - 1)
+                               : engine->punch(tiling, whole->start, start, last);
+}
+
+enum kva_status kva_status_of_start(const struct kva_segment *segment, uint64_t start)
+{
+    switch (segment->state) {
+    case KVA_FREE:
+    case KVA_POOLED:
+        return KVA_EDOUBLE;
+    case KVA_DEFERRED:
+        return KVA_EDEFERRED;
+    case KVA_BUSY:
+        break;
+    }
+    return segment->start == start ? KVA_OK : KVA_EINTERIOR;
+}

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * The plain core: one thread, no pools, nothing deferred. It validates and rounds what callers ask for, and has the engine
+ * find and change it. Spaces put threads, pools, deferral and retrying over it; vmap and its per-CPU allocators use it as it
+ * is, under their own locks.
+ *
+ *      request --validate, round--> demand --search--> place --occupy--> busy segment
+ *      [start, size) --validate, round--> [start, last] --locate--> place --occupy--> busy segment
+ *
+ * Nothing here reports misuse: a function returns the status, and notes the bad field. A failure leaves all as it was.
+ */
+#ifndef KVA_SPACE_CORE_H
+#define KVA_SPACE_CORE_H
+
+#include "../engine/engine.h"
+
+/** What a caller calls the two values of a range, for kva_fault.field. */
+struct kva_range_names {
+    const char *start;
+    const char *size;
+};
+extern const struct kva_range_names kva_range_plain; /* "start" and "size", as most arguments are called */
+
+/** The range [start, *last] that `start` and `size` denote, size rounded up to the quantum: KVA_OK; or KVA_ESIZE, KVA_EALIGN,
+ *  KVA_EWRAP, and *bad. */
+enum kva_status kva_range_of(uint64_t quantum, uint64_t start, uint64_t size,
+                             const struct kva_range_names *names, uint64_t *last, struct kva_bad *bad);
+
+/** The same, and KVA_ERANGE if part of it lies outside the tiling. */
+enum kva_status kva_range_inside(const struct kva_tiling *tiling, uint64_t start, uint64_t size,
+                                 const struct kva_range_names *names, uint64_t *last, struct kva_bad *bad);
+
+/** Whether [first, last] may be the bounds of a tiling: KVA_OK; or KVA_EALIGN, KVA_ERANGE, and *bad. */
+enum kva_status kva_validate_bounds(uint64_t first, uint64_t last, uint64_t quantum, struct kva_bad *bad);
+
+/** Round a request to the quantum and cut its window to the tiling. A window that was left out, [0, 0], is the whole tiling.
+ *  KVA_OK; or KVA_EINVAL, KVA_ESIZE, KVA_EALIGN, KVA_EWRAP, KVA_EWINDOW, and *bad. */
+enum kva_status kva_demand_of(const struct kva_tiling *tiling, const struct kva_request *request,
+                              struct kva_demand *demand, struct kva_bad *bad);
+
+/** Allocate the range that a demand describes. KVA_OK and *start; KVA_ENOSPC, KVA_ENOMEM. */
+static inline enum kva_status core_alloc(struct kva_tiling *tiling, const struct kva_demand *demand,
+                                         void *owner, uint64_t *start)
+{
+    struct kva_place place;
+
+    if (demand->max - demand->min < demand->size - 1)
+        return KVA_ENOSPC;
+    enum kva_status status = tiling->engine->search(tiling, demand, &place);
+    if (status != KVA_OK)
+        return status;
+    *start = place.start;
+    return tiling->engine->occupy(tiling, &place, owner);
+}
+
+/** Allocate [start, last], which lies inside the tiling. KVA_OK, KVA_EEXIST (not all of it is free), KVA_ENOMEM. */
+static inline enum kva_status core_reserve(struct kva_tiling *tiling, uint64_t start, uint64_t last,
+                                           void *owner)
+{
+    struct kva_place place;
+    enum kva_status status = tiling->engine->locate(tiling, start, last, &place);
+
+    return status == KVA_OK ? tiling->engine->occupy(tiling, &place, owner) : status;
+}
+
+/** Free the busy segment that starts at an address. KVA_OK, KVA_ENOENT (none starts there). */
+static inline enum kva_status core_free(struct kva_tiling *tiling, uint64_t start)
+{
+    return tiling->engine->release(tiling, start);
+}
+
+/** Free [start, last], which lies inside the busy segment `whole`. KVA_OK, KVA_ENOMEM (its head or its middle only). */
+enum kva_status kva_core_free_part(struct kva_tiling *tiling, const struct kva_segment *whole, uint64_t start,
+                                   uint64_t last);
+
+static inline bool core_holds(const struct kva_tiling *tiling, uint64_t address)
+{
+    return address >= tiling->first && address <= tiling->last;
+}
+
+/** The segment that holds an address of the tiling. */
+static inline void core_find(const struct kva_tiling *tiling, uint64_t address, struct kva_segment *segment)
+{
+    tiling->engine->find(tiling, address, segment);
+}
+
+/** Why a free of `start`, which the segment holds, is the caller's bug: one of kva_free's statuses; KVA_OK if it is none. */
+enum kva_status kva_status_of_start(const struct kva_segment *segment, uint64_t start);
+
+#endif

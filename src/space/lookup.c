@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/** What is at an address; see lookup.h. */
+#include "lookup.h"
+
+/* ------------------------------------------------------------------------------------------ with the lock */
+
+static enum kva_state state_of(const struct kva_object *object)
+{
+    const struct kva_span *span = object->span;
+
+    if (is_live(object))
+        return KVA_BUSY;
+    for (unsigned colour = 0; colour < KVA_COLOURS; colour++) {
+        if (bit_is_set(span->is_deferred[colour], object->index))
+            return KVA_DEFERRED;
+    }
+    return KVA_POOLED;
+}
+
+void kva_lookup(const struct kva_space *space, uint64_t address, struct kva_segment *segment)
+{
+    struct kva_object object;
+
+    if (!kva_pool_object(space, address, &object)) {
+        core_find(space->tiling, address, segment);
+        return;
+    }
+    segment->start = object_start(&object);
+    segment->last = segment->start + (object.span->bytes - 1);
+    do { /* again, if its life has ended meanwhile: the owner is not that of the next */
+        segment->state = state_of(&object);
+        segment->owner = segment->state != KVA_POOLED ? object_owner(&object) : NULL;
+    } while (segment->state == KVA_BUSY && !is_live(&object));
+}
+
+enum kva_status kva_diagnose_start(const struct kva_space *space, uint64_t start)
+{
+    struct kva_segment segment;
+
+    if (!core_holds(space->tiling, start))
+        return KVA_EUNKNOWN;
+    kva_lookup(space, start, &segment);
+    return kva_status_of_start(&segment, start);
+}
+
+enum kva_status kva_refuse_start(const struct kva_space *space, const char *where, uint64_t start)
+{
+    enum kva_status status = kva_diagnose_start(space, start);
+    struct kva_object object;
+
+    if (status == KVA_OK &&
+        kva_pool_object(space, start, &object)) /* handed out there since another thread gave it back */
+        status = KVA_EDOUBLE;
+    if (status != KVA_OK)
+        return misuse(space, status, where, start);
+    kva_report_corruption(&space->tiling->ledger.hooks, where,
+                          "I6: a busy segment is found by one way and not by another", start);
+    return KVA_ECORRUPT;
+}
+
+/* --------------------------------------------------------------------------------------------- without it */
+
+static bool peek_once(const struct kva_space *space, uint64_t address, struct kva_segment *segment)
+{
+    const struct kva_tiling *tiling = space->tiling;
+    const struct kva_pools *pools = pools_of(space);
+    uint32_t compound;
+
+    if (!begin_reading(&space->shared->compound, &compound))
+        return false;
+    sync_point(threads_of(space));
+    if (!tiling->engine->peek(tiling, address, segment))
+        return false;
+    sync_point(threads_of(space));
+    return (!pools || !kva_span_find(pools, address)) && is_unchanged(&space->shared->compound, compound);
+}
+
+/** What the tree has. False if a span of a pool lies there, if it was changed too close by, twice, or if the engine cannot tell. */
+static bool peek(const struct kva_space *space, uint64_t address, struct kva_segment *segment)
+{
+    if (!space->tiling->engine->peek)
+        return false;
+    if (peek_once(space, address, segment))
+        return true;
+    kva_sync_pause();
+    return peek_once(space, address, segment);
+}
+
+static bool look_at_object(const struct kva_space *space, const struct kva_object *object,
+                           struct kva_segment *segment)
+{
+    if (!is_live(object))
+        return false;
+    segment->state = KVA_BUSY;
+    segment->start = object_start(object);
+    segment->last = segment->start + (object->span->bytes - 1);
+    segment->owner = object_owner(object);
+    sync_point(threads_of(space));
+    return is_live(object);
+}
+
+/** With the caller's CPU's lock, under which the directory may be read. */
+static bool look_in_pools(const struct kva_space *space, uint64_t address, struct kva_segment *segment)
+{
+    struct kva_cpu *cpu = cpu_lock(space);
+    struct kva_object object;
+    bool is_object = kva_object_at(space->shared->pools, address, &object);
+    bool found =
+        is_object ? look_at_object(space, &object, segment) : !object.span && peek(space, address, segment);
+
+    cpu_unlock(space, cpu);
+    return found;
+}
+
+bool kva_lookup_unlocked(const struct kva_space *space, uint64_t address, struct kva_segment *segment)
+{
+    return pools_of(space) ? look_in_pools(space, address, segment) : peek(space, address, segment);
+}
+
+/* ------------------------------------------------------------------------------------------------- counts */
+
+uint64_t kva_waiting(const struct kva_space *space, unsigned colour)
+{
+    const struct kva_pools *pools = pools_of(space);
+
+    return space->tiling->tally.parked[colour] + (pools ? pools->deferred_segments[colour] : 0);
+}
+
+/** The bytes of all that is deferred, saturated; something is. They are 2^64 at most, so that a sum of 0 stands for that. */
+uint64_t kva_deferred_bytes(const struct kva_space *space)
+{
+    const struct kva_pools *pools = pools_of(space);
+    uint64_t bytes = space->tiling->tally.bytes[KVA_DEFERRED];
+
+    if (pools)
+        bytes += pools->deferred_quanta << pools->quantum_shift;
+    return bytes > 0 ? bytes : UINT64_MAX;
+}
+
+struct kva_tally kva_whole_tally(const struct kva_space *space, uint64_t *pooled_bytes,
+                                 uint64_t *pooled_segments)
+{
+    const struct kva_pools *pools = pools_of(space);
+    struct kva_tally tally = space->tiling->tally;
+
+    *pooled_bytes = 0;
+    *pooled_segments = 0;
+    if (!pools)
+        return tally;
+    struct kva_live live = kva_pools_live(space);
+    uint64_t deferred = pools->deferred_segments[0] + pools->deferred_segments[1];
+    *pooled_bytes = bytes_of_quanta(pools, pools->quanta - live.quanta - pools->deferred_quanta);
+    *pooled_segments = pools->objects - live.segments - deferred;
+    tally.bytes[KVA_BUSY] += (live.quanta - pools->quanta)
+                             << pools->quantum_shift; /* modulo 2^64, as it is */
+    tally.segments[KVA_BUSY] += live.segments - pools->tree_segments;
+    tally.bytes[KVA_DEFERRED] += pools->deferred_quanta << pools->quantum_shift;
+    tally.segments[KVA_DEFERRED] += deferred;
+    return tally;
+}

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/** The steps before KVA_ENOSPC, and the list of reclaim callbacks; see retry.h. */
+#include "retry.h"
+
+#include "../base/list.h"
+
+static bool flush(void *instance)
+{
+    return kva_flush_all(instance);
+}
+
+static bool call(void *instance, struct kva_link *link, uint64_t size)
+{
+    const struct kva_reclaim *entry = kva_container_of(link, struct kva_reclaim, link);
+
+    return entry->callback(entry->context, instance, size);
+}
+
+static bool is_short(enum kva_status status)
+{
+    return status == KVA_ENOSPC;
+}
+
+/** An attempt that finds nothing in the pools: what they hold has gone back to the tree. */
+struct drained {
+    kva_attempt *attempt;
+    void *operation;
+};
+
+static enum kva_status attempt_drained(void *instance, void *operation)
+{
+    const struct drained *drained = operation;
+
+    return kva_attempt_drained(instance, drained->attempt, drained->operation);
+}
+
+enum kva_status kva_retry(struct kva_space *space, uint64_t size, kva_attempt *attempt, void *operation)
+{
+    struct drained drained = {attempt, operation};
+    const struct kva_shortage shortage = {
+        &space->reclaim, locks_of(space), space, &drained, size, attempt_drained, is_short, flush, call,
+    };
+    enum kva_status status = KVA_ENOSPC;
+
+    if (pools_of(space))
+        status = attempt_drained(space, &drained);
+    if (status == KVA_ENOSPC && flush(space))
+        status = attempt_drained(space, &drained);
+    if (status == KVA_ENOSPC && space->reclaim.first && !inside_reclaim(space))
+        status = kva_callbacks_ask(&shortage, status);
+    return status;
+}
+
+enum kva_status kva_reclaim_add(struct kva_space *space, struct kva_reclaim *reclaim)
+{
+    enum kva_status status = enter_exclusive(space, __func__);
+
+    if (status != KVA_OK)
+        return status;
+    if (!reclaim || !reclaim->callback)
+        return leave(space, misuse_null(space, __func__, 0, reclaim ? "reclaim.callback" : "reclaim"));
+    return leave(space, kva_callbacks_add(&space->reclaim, locks_of(space), &reclaim->link));
+}
+
+enum kva_status kva_reclaim_remove(struct kva_space *space, struct kva_reclaim *reclaim)
+{
+    enum kva_status status = enter_exclusive(space, __func__);
+
+    if (status != KVA_OK)
+        return status;
+    if (!reclaim)
+        return leave(space, misuse_null(space, __func__, 0, "reclaim"));
+    return leave(space, kva_callbacks_remove(&space->reclaim, locks_of(space), &reclaim->link));
+}
