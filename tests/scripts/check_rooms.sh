@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # SPDX-FileCopyrightText: 2026 The kva authors
 #
-# scripts/check-rooms.sh must accept the tree as it is, and refuse each kind of reference upwards by its two files.
+# scripts/check-rooms.sh must accept the tree as it is, and refuse each kind of reference that looks upwards.
 set -eu
 
 check=$KVA_SOURCE/scripts/check-rooms.sh
@@ -42,6 +42,14 @@ form.h           that text
 core.c           what all use
 shape.h          structures'
 
+# plant FILE LINE...: add these lines to a file of src/space.
+plant()
+{
+    planted=tree/src/space/$1
+    shift
+    printf '%s\n' "$@" >>"$planted"
+}
+
 # fresh_tree: a small tree that breaks no rule.
 fresh_tree()
 {
@@ -49,21 +57,19 @@ fresh_tree()
     mkdir -p tree/src/base tree/src/space tree/include
     draw "$order"
     printf '#include <stddef.h>\nstruct list { struct list *next; };\n' >tree/src/base/list.h
-    (
-        cd tree/src/space
-        printf '#include "../base/list.h"\nstruct shape { struct list link; };\n' >shape.h
-        printf '#include "shape.h"\nint core(void);\nstatic inline int twice(void) { return 2 * core(); }\n' >core.h
-        printf '#include "core.h"\nint core_limit = 3;\nint core(void) { return core_limit; }\n' >core.c
-        printf '#include "core.h"\nint FORM(void);\nint FORM(void) { return core() + (int)sizeof(FORM_TYPE); }\n' >form.h
-        printf '#define FORM narrow\n#define FORM_TYPE short\n#include "form.h"\n' >narrow.c
-        printf '#define FORM wide\n#define FORM_TYPE long\n#include "form.h"\n' >wide.c
-        printf 'int left(int (*then)(void));\n' >left.h
-        printf '#include "left.h"\n#include "core.h"\nint left(int (*then)(void)) { return then() + twice(); }\n' >left.c
-        printf 'int right(void);\n' >right.h
-        printf '#include "right.h"\nextern int core_limit;\nint right(void) { return core_limit; }\n' >right.c
-        printf '#include "left.h"\n#include "right.h"\nint narrow(void);\nint wide(void);\n' >top.c
-        printf 'int top(void);\nint top(void) { return left(right) + narrow() + wide(); }\n' >>top.c
-    )
+    plant shape.h '#include "../base/list.h"' 'struct shape { struct list link; };'
+    plant core.h '#include "shape.h"' 'int core(void);' 'static inline int twice(void) { return 2 * core(); }'
+    plant core.c '#include "core.h"' 'int core_limit = 3;' 'int core(void) { return core_limit; }'
+    plant form.h '#include "core.h"' 'int FORM(void);' 'int FORM(void) { return core() + (int)sizeof(TYPE); }'
+    plant narrow.c '#define FORM narrow' '#define TYPE short' '#include "form.h"'
+    plant wide.c '#define FORM wide' '#define TYPE long' '#include "form.h"'
+    plant left.h 'int left(int (*then)(void));'
+    plant left.c '#include "left.h"' '#include "core.h"' \
+        'int left(int (*then)(void)) { return then() + twice(); }'
+    plant right.h 'int right(void);'
+    plant right.c '#include "right.h"' 'extern int core_limit;' 'int right(void) { return core_limit; }'
+    plant top.c '#include "left.h"' '#include "right.h"' 'int narrow(void);' 'int wide(void);' \
+        'int top(void);' 'int top(void) { return left(right) + narrow() + wide(); }'
 }
 
 # accepts: the tree as it stands must pass without a word.
@@ -84,49 +90,43 @@ refuses()
     fresh_tree
 }
 
-# adds FILE LINE: what follows is planted in a file of src/space.
-adds()
-{
-    echo "$2" >>"tree/src/space/$1"
-}
-
 "$check" "$KVA_SOURCE" || fail "the source tree itself breaks the rules"
 fresh_tree
 accepts
 
-adds core.c '#include "left.h"'
+plant core.c '#include "left.h"'
 refuses 'src/space/core.c:4: includes src/space/left.h, which stands above it'
-adds shape.h '#  include "right.h"'
+plant shape.h '#  include "right.h"'
 refuses 'src/space/shape.h:3: includes src/space/right.h, which stands above it'
-adds left.h '#include "right.h"'
+plant left.h '#include "right.h"'
 refuses 'src/space/left.h:2: includes src/space/right.h, which stands beside it'
 
-adds core.c 'int right(void); int again(void); int again(void) { return right(); }'
+plant core.c 'int right(void); int again(void); int again(void) { return right(); }'
 refuses 'src/space/core.c calls right of src/space/right.c, which stands above it'
-adds left.c 'int right(void); int again(void); int again(void) { return right(); }'
+plant left.c 'int right(void); int again(void); int again(void) { return right(); }'
 refuses 'src/space/left.c calls right of src/space/right.c, which stands beside it'
-adds right.c 'int right_limit;'
-adds core.c 'extern int right_limit; int *again(void); int *again(void) { return &right_limit; }'
+plant right.c 'int right_limit;'
+plant core.c 'extern int right_limit; int *again(void); int *again(void) { return &right_limit; }'
 refuses 'src/space/core.c calls right_limit of src/space/right.c, which stands above it'
 # An inline function counts where it stands, even if nobody calls it. It takes gcc to see that.
 if "${CC:-cc}" --version | grep -q 'Free Software'; then
-    adds right.h 'int top(void); static inline int righter(void) { return top(); }'
+    plant right.h 'int top(void); static inline int righter(void) { return top(); }'
     refuses 'src/space/right.h calls top of src/space/top.c, which stands above it'
 fi
 
 # A circle has a way up in it, in whatever order the files are drawn.
-adds core.c 'int top(void); int again(void); int again(void) { return top(); }'
+plant core.c 'int top(void); int again(void); int again(void) { return top(); }'
 refuses 'src/space/core.c calls top of src/space/top.c, which stands above it'
-adds core.c 'int top(void); int again(void); int again(void) { return top(); }'
+plant core.c 'int top(void); int again(void); int again(void) { return top(); }'
 draw "core.c
 $(echo "$order" | grep -v '^core')"
 "$check" tree >out 2>&1 && fail "a circle was accepted"
 grep -q 'narrow.c calls core of src/space/core.c, which stands above it' out || fail "narrow.c: $(cat out)"
 fresh_tree
 
-adds new.c 'int new_one;'
+plant new.c 'int new_one;'
 refuses 'src/space/new.c is missing in the drawing of src/space'
-adds new.h 'int new_one(void);'
+plant new.h 'int new_one(void);'
 refuses 'src/space/new.h is missing in the drawing of src/space'
 draw "$order
 gone.c  what was"
@@ -148,7 +148,8 @@ accepts
 draw "core.h
 $order"
 "$check" tree >out 2>&1 && fail "a header above its .c file was accepted"
-grep -qx 'src/space/core.c:1: includes src/space/core.h, which stands above it' out || fail "core.h: $(cat out)"
+grep -qx 'src/space/core.c:1: includes src/space/core.h, which stands above it' out ||
+    fail "core.c should be named: $(cat out)"
 fresh_tree
 
 # A public header declares functions of all floors, so a call upwards needs no include.
@@ -157,7 +158,7 @@ sed -i 's/^list.h .*/under.c\n&/' tree/src/README.md
 refuses 'src/base/under.c calls top of src/space/top.c, which stands on no floor below'
 
 # What cannot be compiled cannot be checked.
-adds top.c 'int top(int);'
+plant top.c 'int top(int);'
 status=0
 "$check" tree >out 2>&1 || status=$?
 [ "$status" -eq 2 ] || fail "a tree that does not compile ended in status $status"
