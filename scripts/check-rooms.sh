@@ -17,7 +17,8 @@
 #
 # The objects come from the plain compiler, $CC or cc. Headers are compiled alone, too, with all their inline
 # functions. The few that cannot be (bt_tree.h needs macros of its includer) are seen in the objects that
-# include them. No object of src/ may refer to a floor above or beside it, either; src/README.md has the floors.
+# include them. No object of src/ may refer to a floor above or beside it, either: src/README.md tells which
+# floor a folder is on.
 # The status is 1 if there was any offence, 2 if the tree cannot be checked.
 set -eu
 
