@@ -322,7 +322,7 @@ static bool give(const struct kva_space *space, struct kva_cpu *cpu, const struc
 {
     uint32_t quanta = object->span->quanta;
 
-    if (!kva_object_end_life(space, object))
+    if (!object_end_life(space, object))
         return false;
     count_given(cpu, quanta);
     put(cpu, cpu->magazine[quanta - 1], object);
@@ -336,7 +336,7 @@ static bool give_with_room(struct kva_space *space, struct kva_cpu *cpu, const s
     uint32_t quanta = object->span->quanta;
     struct kva_magazine *magazine = cpu->magazine[quanta - 1];
 
-    if (!kva_object_end_life(space, object))
+    if (!object_end_life(space, object))
         return false;
     count_given(cpu, quanta);
     if (!magazine) {
@@ -349,10 +349,10 @@ static bool give_with_room(struct kva_space *space, struct kva_cpu *cpu, const s
     return true;
 }
 
-/** The live object that starts at an address, if there is one. */
-static bool live_object(const struct kva_pools *pools, uint64_t start, struct kva_object *object)
+/** The object, gone or not, that starts at an address. */
+static bool starts_at(const struct kva_pools *pools, uint64_t start, struct kva_object *object)
 {
-    return kva_object_at(pools, start, object) && object_start(object) == start && is_live(object);
+    return kva_object_at(pools, start, object) && object_start(object) == start;
 }
 
 bool kva_pool_free(struct kva_space *space, uint64_t start)
@@ -364,15 +364,15 @@ bool kva_pool_free(struct kva_space *space, uint64_t start)
     if (is_flusher(space))
         return false;
     struct kva_cpu *cpu = cpu_lock(space);
-    bool mine = live_object(pools, start, &object);
-    bool room = mine && has_room(space, cpu, object.span->quanta);
+    bool found = starts_at(pools, start, &object);
+    bool room = found && has_room(space, cpu, object.span->quanta);
     if (room)
         given = give(space, cpu, &object);
     cpu_unlock(space, cpu);
-    if (!mine || room)
+    if (!found || room)
         return given;
     lock_both(space, cpu);
-    given = live_object(pools, start, &object) && give_with_room(space, cpu, &object);
+    given = starts_at(pools, start, &object) && give_with_room(space, cpu, &object);
     unlock_both(space, cpu);
     return given;
 }

@@ -410,17 +410,11 @@ bool kva_object_at(const struct kva_pools *pools, uint64_t address, struct kva_o
     return object->index < object->span->count;
 }
 
-bool kva_object_end_life(const struct kva_space *space, const struct kva_object *object)
-{
-    sync_point(threads_of(space));
-    return atomic_exchange_explicit(&life_of(object)->live, 0, memory_order_acq_rel) != 0;
-}
-
 bool kva_object_count_out(const struct kva_space *space, const struct kva_object *object)
 {
     struct kva_pools *pools = space->shared->pools;
 
-    if (!kva_object_end_life(space, object))
+    if (!object_end_life(space, object))
         return false;
     pools->moved_quanta -= object->span->quanta;
     pools->moved_segments--;

@@ -256,7 +256,11 @@ static inline bool kva_pool_object(const struct kva_space *space, uint64_t addre
 
 /** A live object is live no more: false if it was not. What it is then is the caller's to say. With the space's lock, or a
  *  CPU's. */
-bool kva_object_end_life(const struct kva_space *space, const struct kva_object *object);
+static inline bool object_end_life(const struct kva_space *space, const struct kva_object *object)
+{
+    sync_point(threads_of(space));
+    return atomic_exchange_explicit(&life_of(object)->live, 0, memory_order_acq_rel) != 0;
+}
 
 /** The same, and it is counted out of what is live on CPUs. */
 bool kva_object_count_out(const struct kva_space *space, const struct kva_object *object);
