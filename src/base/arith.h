@@ -67,6 +67,30 @@ static inline bool last_of_range(uint64_t start, uint64_t size, uint64_t *last)
     return size != 0 && add_checked(start, size - 1, last);
 }
 
+/* Sizes and counts that may pass 2^64 - 1 stop there: they are SATURATED. */
+
+static inline uint64_t add_saturated(uint64_t a, uint64_t b)
+{
+    return b > UINT64_MAX - a ? UINT64_MAX : a + b;
+}
+
+static inline uint64_t shift_saturated(uint64_t value, unsigned shift)
+{
+    return value <= UINT64_MAX >> shift ? value << shift : UINT64_MAX;
+}
+
+/** The bytes of some ranges, from their sum modulo 2^64: ranges of 0 bytes in all can only be all 2^64 addresses. */
+static inline uint64_t bytes_saturated(uint64_t sum, bool any)
+{
+    return sum == 0 && any ? UINT64_MAX : sum;
+}
+
+/** The bytes of [start, last]. */
+static inline uint64_t size_saturated(uint64_t start, uint64_t last)
+{
+    return add_saturated(last - start, 1);
+}
+
 /** The largest multiple of `align`, a power of two, that is at most `value`. Cannot wrap. */
 static inline uint64_t align_down(uint64_t value, uint64_t align)
 {

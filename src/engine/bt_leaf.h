@@ -259,7 +259,7 @@ BT_HOT uint64_t aligned_run(uint64_t start, uint64_t last, uint64_t align)
 
     if (!align_up(start, align, &from) || from > last)
         return 0;
-    return last - from < UINT64_MAX ? last - from + 1 : UINT64_MAX;
+    return size_saturated(from, last);
 }
 
 /** The same at an alignment class: the first is the quantum, where every hole begins. */
@@ -267,7 +267,7 @@ BT_HOT uint64_t run_of(const struct bt_tiling *bt, unsigned class, uint64_t star
 {
     if (class > 0)
         return aligned_run(start, last, bt->align[class]);
-    return last - start < UINT64_MAX ? last - start + 1 : UINT64_MAX;
+    return size_saturated(start, last);
 }
 
 /** What to ask of the inner gaps of a compact leaf, all at once: runs of `size` bytes, or of any size (0), at `align`.

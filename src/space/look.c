@@ -67,9 +67,7 @@ static void read_stats(const struct kva_space *space, struct kva_stats *stats)
         .free_bytes = bytes_in(&tally, KVA_FREE),
         .busy_bytes = bytes_in(&tally, KVA_BUSY),
         .deferred_bytes = bytes_in(&tally, KVA_DEFERRED),
-        .largest_free = !any_free           ? 0
-                        : span < UINT64_MAX ? span + 1
-                                            : span,
+        .largest_free = any_free ? add_saturated(span, 1) : 0,
         .free_segments = tally.segments[KVA_FREE],
         .busy_segments = tally.segments[KVA_BUSY],
         .deferred_segments = tally.segments[KVA_DEFERRED],

@@ -135,7 +135,7 @@ uint64_t kva_deferred_bytes(const struct kva_space *space)
 
     if (pools)
         bytes += pools->deferred_quanta << pools->quantum_shift;
-    return bytes > 0 ? bytes : UINT64_MAX;
+    return bytes_saturated(bytes, true);
 }
 
 struct kva_tally kva_whole_tally(const struct kva_space *space, uint64_t *pooled_bytes,

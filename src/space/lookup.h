@@ -38,7 +38,7 @@ struct kva_tally kva_whole_tally(const struct kva_space *space, uint64_t *pooled
  *  all 2^64. */
 static inline uint64_t bytes_in(const struct kva_tally *tally, enum kva_state state)
 {
-    return tally->bytes[state] == 0 && tally->segments[state] > 0 ? UINT64_MAX : tally->bytes[state];
+    return bytes_saturated(tally->bytes[state], tally->segments[state] > 0);
 }
 
 #endif

@@ -198,7 +198,7 @@ static inline uint64_t object_start(const struct kva_object *object)
 /** The bytes of so many quanta, saturated. */
 static inline uint64_t bytes_of_quanta(const struct kva_pools *pools, uint64_t quanta)
 {
-    return quanta <= UINT64_MAX >> pools->quantum_shift ? quanta << pools->quantum_shift : UINT64_MAX;
+    return shift_saturated(quanta, pools->quantum_shift);
 }
 
 /** The pool of the CPU that the caller probably runs on, locked. */

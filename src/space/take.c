@@ -173,9 +173,7 @@ static enum kva_status attempt_congruent(void *instance, void *operation)
 /** The bytes from the first part's start to the last one's end, saturated: what reclaim callbacks are told. */
 static uint64_t extent_of(const struct kva_part *parts, size_t count)
 {
-    uint64_t bytes;
-
-    return add_checked(parts[count - 1].offset, parts[count - 1].size, &bytes) ? bytes : UINT64_MAX;
+    return add_saturated(parts[count - 1].offset, parts[count - 1].size);
 }
 
 enum kva_status kva_alloc_congruent(struct kva_space *space, const struct kva_request *request,
