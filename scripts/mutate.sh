@@ -18,11 +18,11 @@ root=$PWD
 usage()
 {
     cat <<'END'
-Usage: ./dev mutate [--list | --check] [NAME...]
+Usage: ./dev mutate [--list | --check | --diff] [NAME...]
 
 Plant the mutations of tests/mutations one by one and run the tests on each. With names, only those: a number
-(007), a name without its number, or both. --list says what there is; --check only finds out, in a second,
-whether every mutation still applies to the sources.
+(007), a name without its number, or both. --list names all of them; --check only finds out, in a second,
+whether every mutation still applies to the sources; --diff shows what each changes.
 
 Exits with 0 if all were caught, 1 if one survived, 2 if something went wrong: a mutation that no longer
 applies or builds, or tests that fail without any.
@@ -81,45 +81,21 @@ list_all()
     done
 }
 
-# apply MUTATION SOURCE: the source with the BEFORE lines replaced by the AFTER lines. Fails unless they stand
-# there exactly once.
-apply()
+# plant FOLDER: the mutations in $work/mutations. Writes "name file" to $work/plants and, unless FOLDER is
+# empty, the changed file to FOLDER/name. Fails if one does not apply, and says why.
+plant()
 {
-    awk -v mutation="$1" '
-    BEGIN {
-        while ((getline line <mutation) > 0) {
-            if (line == "BEFORE" || line == "AFTER" || line == "END")
-                block = line
-            else
-                lines[block] = lines[block] line "\n"
-        }
-        if (block != "END" || lines["BEFORE"] == "" || lines["BEFORE"] == lines["AFTER"])
-            exit malformed = 1
-    }
-    { text = text $0 "\n" }
-    END {
-        if (malformed)
-            exit 1
-        # A line feed in front of both lets only whole lines match.
-        text = "\n" text
-        before = "\n" lines["BEFORE"]
-        at = index(text, before)
-        if (at == 0 || index(substr(text, at + 1), before) != 0)
-            exit 1
-        printf "%s", substr(text, 2, at - 1) lines["AFTER"] substr(text, at + length(before))
-    }' "$2"
+    # shellcheck disable=SC2046  # paths without blanks
+    awk -v planted="$1" -f scripts/plant.awk "$work/mutations" \
+        $(find src ports include -name '*.[ch]') >"$work/plants"
 }
 
-# check_all: whether each mutation in $work/mutations applies; says which do not.
-check_all()
+# diff_all: what each plant changes.
+diff_all()
 {
-    stale=0
-    while read -r mutation; do
-        apply "$mutation" "$root/$(field File "$mutation")" >/dev/null 2>&1 && continue
-        echo "mutate: $(name_of "$mutation") no longer applies to $(field File "$mutation"): update it" >&2
-        stale=1
-    done <"$work/mutations"
-    return "$stale"
+    while read -r name file; do
+        diff -u -L "$file" -L "$name" "$file" "$work/planted/$name" || true
+    done <"$work/plants"
 }
 
 # ------------------------------------------------------------------------------------- building and testing
@@ -200,11 +176,11 @@ hunt()
 # try MUTATION: one line, "caught-by where", for the table.
 try()
 {
-    file=$(field File "$1")
     name=$(name_of "$1")
+    file=$(sed -n "s|^$name ||p" "$work/plants")
     for level in 0 3; do
         control "$level"
-        apply "$1" "$work/pristine/$file" >"source/$file"
+        cp "$work/planted/$name" "source/$file"
         hunt "$level" "$name"
         cp "$work/pristine/$file" "source/$file"
         [ -z "$found" ] || break
@@ -294,14 +270,14 @@ cleanup()
     done
 }
 
-only_check=false
+action=try
 case ${1:-} in
 -h | --help)
     usage
     exit 0
     ;;
---check)
-    only_check=true
+--check | --diff)
+    action=${1#--}
     shift
     ;;
 --list)
@@ -319,9 +295,15 @@ work=$(mktemp -d)
 trap cleanup EXIT
 trap 'exit 130' HUP INT TERM
 selected "$@" >"$work/mutations" || exit 2
-check_all || exit 2
-if "$only_check"; then
+if [ "$action" = check ]; then
+    plant "" || exit 2
     echo "$(($(wc -l <"$work/mutations"))) mutations apply"
+    exit 0
+fi
+mkdir "$work/planted"
+plant "$work/planted" || exit 2
+if [ "$action" = diff ]; then
+    diff_all
     exit 0
 fi
 mkdir "$work/pristine"
