@@ -117,7 +117,7 @@ run()
 {
     (
         # shellcheck disable=SC3045  # not in POSIX, but in dash, bash and busybox
-        ulimit -c 0 && ulimit -v 8388608
+        ulimit -c 0 && ulimit -S -d 8388608
         timeout -k 1 "$3" "level$1/tests/$2" || exit # not the last command: what a shell says of a crash
     ) >test.log 2>&1                                 # is said here, and not by the shell outside
 }
