@@ -843,26 +843,28 @@ enum kva_status kva_vunmap(struct kva_vm *vm, void *memory);
 
 /** Map frames for a short time. As kva_vmap, but
  *
- *    - maps of up to KVA_MAP_RAM_MOST frames are carved from blocks that belong to a CPU, without guard pages in
- *      between;
- *    - a map that has ended stays mapped until its block is flushed, and mapping the same frames in the same order
- *      finds it again without a call.
+ *    - maps of up to KVA_MAP_RAM_MOST frames have no guard page, so that those which are mapped one after the other lie side by
+ *      side. Beyond the end of one lies whatever comes next;
+ *    - such a map stays mapped when it ends, and mapping the same frames in the same order finds it again without a call.
+ *      Up to 3584 pages are kept so. Then the maps that ended first are parked, and are not found any more. A purge follows when
+ *      512 pages of them are parked, or more than lazy_bytes in all. So less than 4096 pages are idle because of map_ram, but
+ *      for what other threads are purging at the moment.
+ *
+ *  In a hardened instance, and of more frames, maps are as kva_vmap's.
  *
  *  In/Out:  vm
  *  In:      frames, numbers, count   as kva_vm_map
  *  Out:     memory   the first byte
  *  Returns: as kva_vm_map
- *  Cost:    found again: O(count), no call, unless many parked maps of more than 8 frames agree in 8 of them. Else O(log n + count),
- *           a call for each run of consecutive numbers, for tables as kva_vm_map; and at times a flush of a block, which is one call for a block without
- *           live maps. More than KVA_MAP_RAM_MOST frames: as kva_vm_map
+ *  Cost:    found again: O(count), no call. Else O(log n + count), a call for each run of consecutive numbers, for tables as
+ *           kva_vm_map
  *  Locking: Instance
  *  Failure: as kva_vm_map
  */
 enum kva_status kva_vm_map_ram(struct kva_vm *vm, struct kva_frames *frames, const uint32_t *numbers,
                                size_t count, void **memory);
 
-/** The most frames in a map that is carved from a block: an eighth of a block, so that at most an eighth of one is
- *  lost at its end. */
+/** The most frames in a map that can be found again: an eighth of the pages that one page table maps. */
 #define KVA_MAP_RAM_MOST 64
 
 /** Map frames for a short time. Short form of kva_vm_map_ram: NULL on failure. */
@@ -873,7 +875,7 @@ void *kva_map_ram(struct kva_vm *vm, struct kva_frames *frames, const uint32_t *
  *  In/Out:  vm
  *  In:      memory  as kva_map_ram returned it; NULL: nothing is done
  *  Returns: as kva_vfree
- *  Cost:    O(count), no call; a purge comes on top at times
+ *  Cost:    O(count), no call; a purge comes on top at times. More than KVA_MAP_RAM_MOST frames: as kva_vunmap
  *  Locking: Instance
  *  Failure: nothing has changed
  */
@@ -989,8 +991,7 @@ enum kva_vm_kind {
     KVA_VM_VMALLOC = 0, /* private pages */
     KVA_VM_VMAP = 1,    /* frames */
     KVA_VM_RAM = 2,     /* frames, by kva_map_ram */
-    KVA_VM_BLOCK = 3,   /* what is left of a block that short-lived maps are carved from */
-    KVA_VM_PCPU = 4     /* one group of a per-CPU chunk */
+    KVA_VM_PCPU = 3     /* one group of a per-CPU chunk */
 };
 
 enum kva_vm_state {
@@ -1012,7 +1013,7 @@ struct kva_vm_area {
     enum kva_vm_state state;
     unsigned flags;       /* of the request, but for KVA_VM_NO_BLOCK */
     const void *caller;   /* who asked for it */
-    const void *freed_by; /* who freed it; NULL while it is live */
+    const void *freed_by; /* who freed it; NULL while it is live, and of a map that kva_map_ram can find again, or could */
     void *owner;
 };
 
@@ -1087,12 +1088,13 @@ enum kva_status kva_vm_report_json(const struct kva_vm *vm, kva_dump_line *line,
 struct kva_vm_stats {
     uint64_t reserve_first; /* the reserve: where areas may lie. The page before it is closed for ever */
     uint64_t reserve_last;
-    uint64_t live_areas, live_bytes; /* blocks of short-lived maps count as one area each */
+    uint64_t live_areas, live_bytes; /* short-lived maps included */
     uint64_t later_areas, later_bytes;
     uint64_t cached_areas, cached_bytes;
     uint64_t parked_areas, parked_bytes;
     uint64_t quarantined_areas, quarantined_bytes;
-    uint64_t ram_live, ram_parked;     /* short-lived maps, within their blocks */
+    uint64_t ram_live, ram_parked;     /* maps of map_ram: live ones that it could find again when they end, and those that have
+                                          ended and can be found: these count nowhere else */
     uint64_t frames_taken;             /* of all pools */
     uint64_t allocations, frees;       /* that succeeded, of every kind but map_ram */
     uint64_t cache_hits, cache_misses; /* of requests that the cache could have served */
@@ -1215,8 +1217,6 @@ enum kva_status kva_vm_remove_reclaim(struct kva_vm *vm, struct kva_vm_reclaim *
  *      in a guard page        the nearer one of the area that it belongs to and the area after it
  *      where nothing is       the area that was purged there last; else the nearest one, there or purged, of two at the same
  *                             distance the one that is there. No area is named that is more than 256 pages away
- *      in a block of          the map there; else the nearest one; else the block
- *      short-lived maps
  *
  *  The last KVA_VM_HISTORY areas that were purged are remembered for this.
  *

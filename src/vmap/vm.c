@@ -141,6 +141,7 @@ static void set_up_threads(struct kva_vm *vm, const struct kva_vm_config *config
     vm->locks.threads = config->threads;
     vm->slice_bytes = config->threads ? bytes_of_pages(vm, SLICE_PAGES) : UINT64_C(1) << 61;
     vm->parked_ring.next = vm->parked_ring.prev = &vm->parked_ring;
+    vm->ram.ring.next = vm->ram.ring.prev = &vm->ram.ring;
     /* What memory can hold fits a size, which 32-bit hosts can divide. */
     uint64_t cache = config->hardened ? 0 : limit_of(config->cache_bytes, vm->cpus);
     vm->cache_share = (size_t)min_u64(cache, SIZE_MAX) / vm->locks.cpu_count;
@@ -176,7 +177,6 @@ static void set_up_nodes(struct kva_vm *vm)
 {
     kva_nodes_init(&vm->areas, &vm->ledger, KVA_LINE);
     kva_nodes_init(&vm->records, &vm->ledger, round_to_line(sizeof(struct kva_later)));
-    kva_nodes_init(&vm->blocks, &vm->ledger, kva_ram_block_bytes());
 }
 
 /** The space over the reserve. It knows nothing of what is parked, nor of threads: it is used under the instance's lock. */
@@ -334,14 +334,12 @@ enum kva_status kva_vm_build(const struct kva_vm_config *config, struct kva_vm *
 
 /* --------------------------------------------------------------------------------------------------- end */
 
-/** Whether an area is still somebody's. A block is not: the maps in it are. Nor is a per-CPU chunk without objects. */
+/** Whether an area is still somebody's. A per-CPU chunk without objects is not. */
 static bool is_leak(const struct kva_vm *vm, const struct kva_vm_area *area)
 {
     if (area->state != KVA_VM_LIVE && area->state != KVA_VM_LATER)
         return false;
-    if (area->kind == KVA_VM_PCPU)
-        return !kva_pcpu_is_empty(vm, area->start);
-    return area->kind != KVA_VM_BLOCK;
+    return area->kind != KVA_VM_PCPU || !kva_pcpu_is_empty(vm, area->start);
 }
 
 /** Tell of what is still somebody's; whether there was any. */
@@ -437,7 +435,7 @@ enum kva_status kva_vm_abandon(struct kva_vm *vm, kva_vm_leak *leak, void *conte
 /** Empty the node caches, if no node is in use. */
 static void restart_nodes(struct kva_vm *vm)
 {
-    if (vm->areas.in_use > 0 || vm->records.in_use > 0 || vm->blocks.in_use > 0)
+    if (vm->areas.in_use > 0 || vm->records.in_use > 0)
         return;
     kva_nodes_fini(&vm->ledger);
     set_up_nodes(vm);

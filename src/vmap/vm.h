@@ -21,7 +21,7 @@
  *
  *      vm.c          an instance's beginning and end           vm_frames.c   pools of frames
  *      vm_alloc.c    taking areas; what to do when short       vm_map.c      vmap
- *      vm_free.c     parking, purge, quarantine                vm_ram.c      map_ram: blocks, maps found again
+ *      vm_free.c     parking, purge, quarantine                vm_ram.c      map_ram: a cache of ended maps
  *      vm_cache.c    the CPUs' bins of areas still mapped      vm_sync.c     locks, forks
  *      vm_realloc.c  changing sizes                            vm_pcpu.c     per-CPU objects
  *      vm_later.c    grace periods                             vm_look.c     find, next, statistics, check
@@ -33,8 +33,9 @@
  *   V2  The parked list holds each parked descriptor once, in the order in which they came.
  *   V3  A cached descriptor lies in a CPU's bin of its page count, and each bin holds only such.
  *   V4  The counts of areas and bytes are what a walk finds.
- *   V5  Vmalloc and per-CPU areas lie in the private part, maps and blocks in the frames part.
- *   V6  A short-lived map lies inside its block, whose bits, counts and lists say so; parked ones are in the index.
+ *   V5  Vmalloc and per-CPU areas lie in the private part, maps in the frames part.
+ *   V6  Each ended map is in the index once, in the chain of its frames, and on the ring once. Nothing else is in either, and no
+ *       more pages are kept than the limit.
  *   V7  A frame's count is that of its live maps, and of those that are being made.
  *   V8  What kva_vfree_ready is given names an area that waits for it.
  *   V9  A per-CPU chunk's areas name it. It is on the list of those without memory, or of those without objects, or has objects.
@@ -88,26 +89,31 @@ enum { KVA_VM_CACHE_DEPTH = 16 };
 
 /** What is known of an area: one cache line, so that kva_vfree misses once here and once in the table. */
 struct kva_descriptor {
-    struct kva_descriptor
-        *next; /* in its bin, in the parked list, in the quarantine, or in the index of maps */
-    struct kva_descriptor *prev; /* in the parked list; NULL: it is not on it. In the index of maps */
+    struct kva_descriptor *next; /* in its bin, in the quarantine, or on the ring of parked or ended ones */
+    struct kva_descriptor *prev; /* on such a ring; NULL: it is on none */
     _Atomic uintptr_t key;       /* start, kind and state: see key_of */
     size_t size;                 /* as asked for */
     const void *caller;
-    void *owner; /* live: the caller's; freed: the return address of who freed it */
-    void *of; /* maps: the pool; blocks: struct kva_ram_block; later: a record of the library's own, or NULL;
-                    parked: its ticket */
+    union {
+        void *owner;                  /* live: the caller's */
+        size_t chunk;                 /* live per-CPU areas: the number of their chunk */
+        struct kva_descriptor **home; /* live short-lived maps: their chain of the index */
+        struct kva_descriptor *chain; /* ended ones: the next map in that chain */
+        const void *freed_by;         /* later, cached, parked, quarantined: the return address of the free */
+    } by;
+    union {
+        struct kva_frames *frames; /* live and ended maps: their pool */
+        struct kva_pcpu *pcpu;     /* live per-CPU areas: their allocator */
+        struct kva_later *record;  /* later: the record, if it is the library's own; else NULL */
+        uintptr_t ticket;          /* parked: its number */
+    } of;
     _Atomic uint32_t pages; /* also read by kva_vm_usable_size, which may be late */
     uint8_t flags;          /* enum kva_vm_flag */
-    uint8_t guard;          /* pages of guard behind */
-    uint8_t
-        align_shift; /* vmalloc: the alignment that was asked for is 2 to this; maps in a block: KVA_VM_IN_BLOCK */
+    uint8_t guard;          /* pages of guard after its own */
+    uint8_t align_shift;    /* the alignment that was asked for is 2 to this */
 };
 
 _Static_assert(sizeof(struct kva_descriptor) <= KVA_LINE, "a descriptor is one cache line");
-
-/** No alignment: this tells a short-lived map within a block from one that has a segment of its own. */
-enum { KVA_VM_IN_BLOCK = UINT8_MAX };
 
 /** States that users do not hear of. */
 enum {
@@ -115,11 +121,14 @@ enum {
     KVA_VM_RESIZING =
         6, /* in the middle of a change of size: neither to be freed nor to be resized by others, be they other
                             threads, or a reclaim callback that is asked for room on the way */
-    KVA_VM_GONE = 7 /* a descriptor of no area */
+    KVA_VM_ENDED = 7 /* a short-lived map that can be found again; users are told that it is parked */
 };
 
 /** The key's lower bits, which an address of a page leaves free, hold the kind and the state. */
 enum { KEY_STATE = 7, KEY_KIND_SHIFT = 3, KEY_BITS = 63 };
+
+/** The key of a descriptor of no area: no area has this kind, and none starts at 0. */
+enum { KVA_VM_GONE = KEY_BITS };
 
 static inline uintptr_t key_of(uintptr_t start, unsigned kind, unsigned state)
 {
@@ -151,6 +160,8 @@ static inline enum kva_vm_state told_state(const struct kva_descriptor *area)
 {
     unsigned state = state_of(area);
 
+    if (state == KVA_VM_ENDED)
+        return KVA_VM_PARKED;
     return state <= KVA_VM_QUARANTINED ? (enum kva_vm_state)state : KVA_VM_LIVE;
 }
 
@@ -180,6 +191,22 @@ struct kva_queue {
     struct kva_descriptor *head;
     struct kva_descriptor **tail;
 };
+
+/** Make an area the last of a ring, whose head is no area itself. */
+static inline void ring_add(struct kva_descriptor *ring, struct kva_descriptor *area)
+{
+    area->next = ring;
+    area->prev = ring->prev;
+    area->prev->next = area;
+    ring->prev = area;
+}
+
+static inline void ring_remove(struct kva_descriptor *area)
+{
+    area->prev->next = area->next;
+    area->next->prev = area->prev;
+    area->prev = NULL;
+}
 
 /** Cached areas, the last freed first. */
 struct kva_bin {
@@ -217,7 +244,15 @@ struct kva_frames {
     uint64_t shown; /* the live maps of all frames, and those pending: what `uses` adds up to, less `taken` */
 };
 
-struct kva_ram;
+/** Short-lived maps, but for those that are no longer than others; see vm_ram.c. */
+struct kva_ram {
+    struct kva_descriptor **index; /* chains of ended maps; NULL until the first short-lived map */
+    struct kva_descriptor ring;    /* next: the map that ended first, prev: last. No map itself */
+    struct kva_count ended;
+    uint64_t live;   /* maps */
+    uint64_t hits;   /* maps that were found again */
+    uint64_t misses; /* and those that were not */
+};
 
 struct kva_vm {
     /* What kva_vmalloc and kva_vfree read, and hardly anybody writes. */
@@ -250,11 +285,11 @@ struct kva_vm {
     struct kva_ledger ledger;
     struct kva_nodes areas;   /* descriptors */
     struct kva_nodes records; /* struct kva_later for kva_vfree_later without one */
-    struct kva_nodes blocks;  /* struct kva_ram_block */
 
     struct kva_descriptor parked_ring; /* next: the area parked first, prev: last. No area itself */
     uintptr_t tickets;                 /* areas that were ever parked: the next one's number */
     uint64_t parked_span;              /* bytes of what is parked, guards included */
+    uint64_t parked_ram;               /* bytes of short-lived maps among that */
     uint64_t head_closed;              /* bytes of the first parked area that are closed already */
     uint64_t slice_bytes;              /* closed under one hold of the lock, at most; a power of two */
     struct kva_queue quarantine;
@@ -279,7 +314,7 @@ struct kva_vm {
     uint64_t moved;
 
     struct kva_frames *pools;
-    struct kva_ram *ram; /* NULL until the first short-lived map */
+    struct kva_ram ram;
     struct kva_pcpu *pcpus;
     struct kva_callbacks reclaim;
     _Atomic int status;
@@ -482,7 +517,7 @@ static inline void slot_clear(struct kva_vm *vm, uintptr_t address)
     atomic_store_explicit(table_slot(vm, address), NULL, memory_order_release);
 }
 
-/** The area or short-lived map that starts at an address; NULL if none does. */
+/** The area that starts at an address; NULL if none does. */
 static inline struct kva_descriptor *area_at(const struct kva_vm *vm, uintptr_t address)
 {
     uintptr_t offset = address - vm->first;
@@ -551,6 +586,7 @@ struct kva_wish {
     uint64_t max;
     size_t size;
     uint32_t pages;
+    uint8_t guard; /* pages of guard after them */
     unsigned flags;
     enum kva_vm_kind kind;
     bool anywhere; /* no window was asked for */
@@ -579,10 +615,10 @@ struct kva_descriptor *kva_enter_area(struct kva_vm *vm, const struct kva_wish *
 /** Let an area be found that is whole but for its key. */
 void kva_publish_area(struct kva_vm *vm, struct kva_descriptor *area, uintptr_t key);
 
-/** Whether areas of a kind count among the allocations and frees: short-lived maps and their blocks do not. */
+/** Whether areas of a kind count among the allocations and frees: short-lived maps do not. */
 static inline bool is_counted(unsigned kind)
 {
-    return kind != KVA_VM_RAM && kind != KVA_VM_BLOCK;
+    return kind != KVA_VM_RAM;
 }
 
 /** Where an area lies that was just allocated: not its descriptor, since with a stale pointer another thread may free it at any
@@ -628,7 +664,7 @@ static inline void cache_push(const struct kva_vm *vm, struct kva_vm_cpu *cpu, s
 {
     size_t bytes = area_bytes(vm, area);
 
-    area->owner = (void *)(uintptr_t)by;
+    area->by.freed_by = by;
     struct kva_bin *bin = &cpu->bin[bin_of(area->pages)];
     area->next = bin->head;
     bin->head = area;
@@ -669,7 +705,7 @@ static inline struct kva_taken cache_revive(const struct kva_vm *vm, struct kva_
     area->align_shift = (uint8_t)lowest_bit(align);
     area->size = size;
     area->caller = caller;
-    area->owner = owner;
+    area->by.owner = owner;
     unpoison(taken.memory, size);
     set_state(area, KVA_VM_LIVE);
     sync_point(vm->locks.threads);
@@ -713,7 +749,8 @@ void kva_retire_area(struct kva_vm *vm, struct kva_descriptor *area, const void 
  *  the lock held, which is not dropped. */
 bool kva_purge_some(struct kva_vm *vm, uintptr_t ticket);
 
-/** Purge if more is parked than the limit. The lock, which is held, is dropped between slices. */
+/** Purge if more is parked than a limit, which short-lived maps have one of their own of. The lock, which is held, is dropped between
+ *  slices. */
 void kva_purge_excess(struct kva_vm *vm);
 
 /** Unmap what is in a segment, whichever part it lies in. */
@@ -765,8 +802,16 @@ static inline void free_ready_unlocked(struct kva_vm *vm, unsigned flags)
 
 /* ------------------------------------------------------------------------------- vm_frames.c, vm_map.c, vm_ram.c */
 
-/** The bytes of a struct kva_ram_block, for its node cache. */
-size_t kva_ram_block_bytes(void);
+/** When so many pages of short-lived maps are parked, they are purged: as many as one page table maps. If they are neighbours, that is
+ *  one call, or two. */
+enum { KVA_VM_PARKED_RAM = 512 };
+
+/** Whether maps of a kind and so many pages are short-lived ones that stay mapped when they end, to be found again. They have no
+ *  guard page: those that are mapped one after the other lie side by side. */
+static inline bool is_short_map(const struct kva_vm *vm, unsigned kind, size_t pages)
+{
+    return kind == KVA_VM_RAM && pages <= KVA_MAP_RAM_MOST && !vm->hardened;
+}
 
 /** Count one more live map of each of `count` frames, if they are taken frames of a pool of this instance: KVA_OK, or
  *  kva_vm_map's statuses. */
@@ -818,29 +863,20 @@ void kva_forget_numbers(struct kva_vm *vm, uint64_t start, size_t count);
 /** Count one live map less of each of the frames behind an area's pages. */
 void kva_unuse_map(const struct kva_vm *vm, const struct kva_descriptor *area);
 
-/** A map with a segment of its own, of frames that were counted. */
+/** A fresh map of frames that were counted. */
 enum kva_status kva_take_map(struct kva_vm *vm, struct kva_frames *frames, const uint32_t *numbers,
                              size_t count, unsigned flags, enum kva_vm_kind kind, const void *caller,
                              struct kva_descriptor **map);
 
-/** Unmap all short-lived maps that have ended, and free the blocks without live ones. Whether there was any. */
-bool kva_ram_flush(struct kva_vm *vm);
+/** Park all short-lived maps that have ended. Returns whether there was any. The lock, which is held, is dropped in between. */
+bool kva_ram_park_all(struct kva_vm *vm);
 
-/** Whether there is any of either. */
-bool kva_ram_has_idle(const struct kva_vm *vm);
-
-/** The map in a block that lies behind an address, or the next one in it at or above; NULL if none. */
-struct kva_descriptor *kva_ram_map_around(const struct kva_vm *vm, const struct kva_descriptor *block,
-                                          uintptr_t address);
-struct kva_descriptor *kva_ram_map_from(const struct kva_vm *vm, const struct kva_descriptor *block,
-                                        uintptr_t address);
+/** The same in one step. */
+void kva_ram_park_frozen(struct kva_vm *vm);
 
 /** Compare the system's mappings with what is known of pages that nobody owns: NULL, or the invariant that is broken, and at which
  *  address. With all locks held. */
 const char *kva_check_mappings(const struct kva_vm *vm, uint64_t *address);
-
-/** The area, or the short-lived map, that kva_vm_find finds; with all locks held. */
-struct kva_descriptor *kva_look_around(const struct kva_vm *vm, uintptr_t address);
 
 /** kva_vm_next, with all locks held. */
 enum kva_status kva_look_next(const struct kva_vm *vm, struct kva_vm_area *area);
@@ -855,11 +891,8 @@ static inline bool is_live_map(const struct kva_vm_area *area)
 void kva_frames_forget_pending(struct kva_vm *vm);
 void kva_pcpu_forget_growing(struct kva_vm *vm);
 
-void kva_ram_stats(const struct kva_vm *vm, struct kva_vm_stats *stats);
-const char *kva_ram_check(const struct kva_vm *vm, const struct kva_descriptor *block);
-
-/** Whether the index of parked maps holds each of them, and nothing else; else the invariant that is broken. */
-const char *kva_ram_check_index(const struct kva_vm *vm);
+/** Whether the index and the ring hold each ended map, and nothing else: NULL, or the invariant that is broken. */
+const char *kva_ram_check(const struct kva_vm *vm);
 
 /** Whether the chunks of per-CPU allocators are on their lists, and their areas know them; else the invariant that is broken. */
 const char *kva_pcpu_check(const struct kva_vm *vm);

@@ -69,6 +69,7 @@ static enum kva_status wish_of(const struct kva_vm *vm, const struct kva_vm_requ
         return bad_field(bad, KVA_EINVAL, "flags");
     *wish = (struct kva_wish){.size = request->size, .flags = request->flags, .caller = request->caller};
     wish->owner = request->owner;
+    wish->guard = vm->guard;
     wish->align = max_u64(request->align, page_of(vm));
     enum kva_status status = cut_window(vm, request, wish, bad);
     if (status != KVA_OK)
@@ -76,7 +77,7 @@ static enum kva_status wish_of(const struct kva_vm *vm, const struct kva_vm_requ
     if (vm->huge == KVA_HUGE_LARGE && wish->anywhere)
         wish->flags |= KVA_VM_HUGE;
     status = kva_pages_of(vm, request->size, &wish->flags, &wish->pages, bad);
-    wish->bytes = bytes_of_pages(vm, (uint64_t)wish->pages + vm->guard);
+    wish->bytes = bytes_of_pages(vm, (uint64_t)wish->pages + wish->guard);
     if (wish->flags & KVA_VM_HUGE)
         wish->align = max_u64(wish->align, vm->pages.huge);
     return status;
@@ -126,7 +127,7 @@ enum kva_status kva_place_area(struct kva_vm *vm, const struct kva_wish *wish, u
 {
     struct kva_request request = {wish->bytes, wish->align, wish->min, wish->max, NULL, KVA_LOWEST};
 
-    if (wish->max - wish->min < wish->bytes - 1)
+    if (wish->max < wish->min || wish->max - wish->min < wish->bytes - 1)
         return KVA_ENOSPC;
     if (vm->hardened && wish->anywhere)
         return place_at_random(vm, wish, &request, start);
@@ -169,11 +170,11 @@ struct kva_descriptor *kva_enter_area(struct kva_vm *vm, const struct kva_wish *
     area->prev = NULL;
     area->size = wish->size;
     area->caller = wish->caller;
-    area->owner = wish->owner;
-    area->of = NULL;
+    area->by.owner = wish->owner;
+    area->of.frames = NULL;
     area->pages = wish->pages;
     area->flags = flags_of_area(wish->flags);
-    area->guard = vm->guard;
+    area->guard = wish->guard;
     area->align_shift = (uint8_t)lowest_bit(wish->align);
     kva_publish_area(vm, area, key_of((uintptr_t)start, wish->kind, KVA_VM_LIVE));
     count_in(&vm->all, area_bytes(vm, area));
@@ -194,7 +195,7 @@ static bool has_idle(const struct kva_vm *vm)
 {
     kva_cpus_take(&vm->locks);
     bool has = vm->parked.areas > 0 || vm->quarantine.head || kva_cache_sums(vm).cached.areas > 0 ||
-               kva_ram_has_idle(vm);
+               vm->ram.ended.areas > 0;
     kva_cpus_drop(&vm->locks);
     return has;
 }
@@ -465,7 +466,7 @@ static enum kva_status enter_part(struct kva_vm *vm, const struct congruence *co
     uint64_t start = congruence->base + congruence->plan[i].offset;
 
     wish.size = (size_t)congruence->parts[i].size;
-    wish.pages = (uint32_t)(congruence->plan[i].size >> vm->page_shift) - vm->guard;
+    wish.pages = (uint32_t)(congruence->plan[i].size >> vm->page_shift) - wish.guard;
     enum kva_status status = kva_ready_tables(vm, start, 1, 0);
     if (status == KVA_OK)
         status = vm->pages.open(vm->pages.context, vm->stretch, start, bytes_of_pages(vm, wish.pages), false);

@@ -15,7 +15,6 @@
 struct subject {
     uintptr_t start;
     uintptr_t end; /* behind its last page */
-    enum kva_vm_kind kind;
     const void *caller;
     const void *freed_by;
     bool freed;
@@ -64,7 +63,7 @@ static void put_subject(struct kva_text *text, const struct kva_vm *vm, const st
     put_place(text, subject, address);
     text_put(text, " the ");
     text_put_decimal(text, (subject->end - subject->start) >> vm->page_shift);
-    text_put(text, subject->kind == KVA_VM_BLOCK ? "-page block of short-lived maps " : "-page area ");
+    text_put(text, "-page area ");
     text_put_hex(text, subject->start, 1);
     text_put(text, ", allocated at ");
     put_code(text, vm, subject->caller);
@@ -77,13 +76,6 @@ static void put_subject(struct kva_text *text, const struct kva_vm *vm, const st
 /** How far away an area may be to be named, in pages: 1 MiB of 4 KiB each, which is 2 KiB of the table on either side. What is
  *  farther off was hardly meant. */
 enum { NEAR_PAGES = 256 };
-
-/** What lies around an address, as the table has it. A block of short-lived maps is nobody's area: the maps in it are. */
-struct around {
-    const struct kva_descriptor *holder; /* the area or block whose pages or guard hold the address */
-    const struct kva_descriptor *before; /* the last area that begins at or before it, */
-    const struct kva_descriptor *after;  /* and the first one after it, if they are near; never a block */
-};
 
 /** The page of the reserve that an address lies on. */
 static uint64_t page_at(const struct kva_vm *vm, uintptr_t address)
@@ -102,46 +94,35 @@ static const struct kva_descriptor *entry_of_page(const struct kva_vm *vm, uint6
     return slot_read(vm, vm->first + (uintptr_t)bytes_of_pages(vm, at));
 }
 
-static bool is_block(const struct kva_descriptor *area)
-{
-    return kind_of(area) == KVA_VM_BLOCK;
-}
-
 /** How many pages before an address an area may begin that ends near it, by the longest area that there ever was. */
 static uint64_t reach_of(const struct kva_vm *vm)
 {
     return (uint64_t)atomic_load_explicit(&vm->longest, memory_order_relaxed) + NEAR_PAGES;
 }
 
-/** Read the table backwards from an address, as far as the longest area would reach that there ever was, if it ended near. A map's
- *  entry comes before that of the block that it lies in, and both may hold the address. */
-static void look_before(const struct kva_vm *vm, uintptr_t address, struct around *around)
+/** The last area that begins at or before an address, if it is not too far: the table is read backwards, as far as the longest area would
+ *  reach that there ever was, if it ended near. */
+static const struct kva_descriptor *area_before(const struct kva_vm *vm, uintptr_t address)
 {
+    const struct kva_descriptor *area = NULL;
     uint64_t at = page_at(vm, address);
     uint64_t reach = is_in_front(vm, address) ? 0 : reach_of(vm);
 
-    for (uint64_t i = 0; i < reach && i <= at && !around->holder; i++) {
-        const struct kva_descriptor *area = entry_of_page(vm, at - i);
-        if (!area)
-            continue;
-        if (!around->before && !is_block(area))
-            around->before = area;
-        if (address - start_of(area) < segment_bytes(vm, area))
-            around->holder = area;
-    }
+    for (uint64_t i = 0; i < reach && i <= at && !area; i++)
+        area = entry_of_page(vm, at - i);
+    return area;
 }
 
-/** Read it forwards. */
-static void look_after(const struct kva_vm *vm, uintptr_t address, struct around *around)
+/** The first area that begins on a later page than the address', if it is near. */
+static const struct kva_descriptor *area_after(const struct kva_vm *vm, uintptr_t address)
 {
+    const struct kva_descriptor *area = NULL;
     uint64_t at = is_in_front(vm, address) ? 0 : page_at(vm, address) + 1;
     uint64_t end = min_u64(at + NEAR_PAGES, vm->bytes >> vm->page_shift);
 
-    for (; at < end && !around->after; at++) {
-        const struct kva_descriptor *area = entry_of_page(vm, at);
-        if (area && !is_block(area))
-            around->after = area;
-    }
+    for (; at < end && !area; at++)
+        area = entry_of_page(vm, at);
+    return area;
 }
 
 static struct subject present(const struct kva_vm *vm, const struct kva_descriptor *found)
@@ -152,7 +133,6 @@ static struct subject present(const struct kva_vm *vm, const struct kva_descript
     return (struct subject){
         .start = area.start,
         .end = area.last + 1,
-        .kind = area.kind,
         .caller = area.caller,
         .freed_by = area.freed_by,
         .freed = area.state != KVA_VM_LIVE,
@@ -214,25 +194,23 @@ static void offer_purged(const struct kva_vm *vm, struct nearest *nearest)
  *              ^ A    ^^ A, or B if that is nearer    ^ C
  *                              ^ B     ^ what was purged there, or the nearest of A .. C and what was purged nearby
  *
- *  Pages and guards that are taken tell more than what was there before, so purged areas count in holes only. In a block the
- *  nearest map counts, and if there is none near, the block. */
+ *  Pages and guards that are taken tell more than what was there before, so purged areas count in holes only. */
 static bool find_nearest(const struct kva_vm *vm, uintptr_t address, struct subject *subject)
 {
     struct nearest nearest = {.address = address, .distance = (uintptr_t)bytes_of_pages(vm, NEAR_PAGES)};
-    struct around around = {NULL, NULL, NULL};
+    const struct kva_descriptor *before = area_before(vm, address);
+    const struct kva_descriptor *after = NULL;
+    bool is_held = before && address - start_of(before) < segment_bytes(vm, before);
 
-    look_before(vm, address, &around);
-    if (around.before)
-        offer(&nearest, present(vm, around.before));
+    if (before)
+        offer(&nearest, present(vm, before));
     if (!nearest.found ||
         nearest.distance > 0) /* not inside an area: others may be in the middle of a change */
-        look_after(vm, address, &around);
-    if (around.after)
-        offer(&nearest, present(vm, around.after));
-    if (!around.holder)
+        after = area_after(vm, address);
+    if (after)
+        offer(&nearest, present(vm, after));
+    if (!is_held)
         offer_purged(vm, &nearest);
-    else if (!nearest.found)
-        nearest = (struct nearest){.found = true, .subject = present(vm, around.holder)};
     *subject = nearest.subject;
     return nearest.found;
 }

@@ -335,7 +335,7 @@ void kva_unuse_map(const struct kva_vm *vm, const struct kva_descriptor *area)
     for (size_t run, left = area->pages; left > 0; left -= run, start += bytes_of_pages(vm, run)) {
         run = left;
         const uint32_t *noted = numbers_at(vm, start, &run);
-        kva_unuse_frames(area->of, noted, run);
+        kva_unuse_frames(area->of.frames, noted, run);
     }
 }
 
@@ -364,7 +364,7 @@ static void recount(struct kva_frames *frames)
     frames->shown = 0;
     frames->pending = 0;
     while (kva_look_next(frames->vm, &area) == KVA_OK) {
-        if (is_live_map(&area) && area_at(frames->vm, area.start)->of == frames)
+        if (is_live_map(&area) && area_at(frames->vm, area.start)->of.frames == frames)
             use_map(frames, area.start, area.pages);
     }
 }

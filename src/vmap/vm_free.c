@@ -7,6 +7,7 @@
  *        |-- a common size, and room for it ---> its bin           nothing else happens
  *        |                                        | another size needs the room
  *        |-- otherwise -----------> parked <------+               a list, first in, first out
+ *        |                            |     ^----- short-lived maps that make way, see vm_ram.c
  *        |                            | more than the limit, or asked for
  *        |                            v
  *        |                          PURGE   slice by slice: the area parked first, with its neighbours, in one call
@@ -52,7 +53,7 @@ static void remember(struct kva_vm *vm, const struct kva_descriptor *area)
         .start = start_of(area),
         .bytes = area_bytes(vm, area),
         .caller = area->caller,
-        .freed_by = area->owner,
+        .freed_by = area->by.freed_by,
     };
     vm->past_next = (vm->past_next + 1) % KVA_VM_HISTORY;
 }
@@ -84,14 +85,11 @@ void kva_drop_area(struct kva_vm *vm, struct kva_descriptor *area)
 
 void kva_park_area(struct kva_vm *vm, struct kva_descriptor *area)
 {
-    struct kva_descriptor *ring = &vm->parked_ring;
-
-    area->next = ring;
-    area->prev = ring->prev;
-    area->prev->next = area;
-    ring->prev = area;
-    area->of = (void *)vm->tickets++;
+    ring_add(&vm->parked_ring, area);
+    area->of.ticket = vm->tickets++;
     vm->parked_span += segment_bytes(vm, area);
+    if (is_short_map(vm, kind_of(area), area->pages))
+        vm->parked_ram += area_bytes(vm, area);
     count_in(&vm->parked, area_bytes(vm, area));
     poison(memory_of(area), area_bytes(vm, area));
     set_state(area, KVA_VM_PARKED);
@@ -103,16 +101,16 @@ static struct kva_descriptor *parked_before_ticket(struct kva_vm *vm, uintptr_t 
 {
     struct kva_descriptor *first = vm->parked_ring.next;
 
-    return first != &vm->parked_ring && (intptr_t)((uintptr_t)first->of - ticket) < 0 ? first : NULL;
+    return first != &vm->parked_ring && (intptr_t)(first->of.ticket - ticket) < 0 ? first : NULL;
 }
 
 /** Drop a parked area whose pages are closed. */
 static void unpark(struct kva_vm *vm, struct kva_descriptor *area)
 {
-    area->prev->next = area->next;
-    area->next->prev = area->prev;
-    area->prev = NULL;
+    ring_remove(area);
     vm->parked_span -= segment_bytes(vm, area);
+    if (is_short_map(vm, kind_of(area), area->pages))
+        vm->parked_ram -= area_bytes(vm, area);
     count_out(&vm->parked, area_bytes(vm, area));
     remember(vm, area);
     (void)kva_free(vm->space, start_of(area));
@@ -152,7 +150,7 @@ static struct kva_descriptor *parked_neighbour(const struct kva_vm *vm, uintptr_
         is_in_frames_part(vm, address) != is_in_frames_part(vm, of))
         return NULL;
     struct kva_descriptor *area = slot_read(vm, address);
-    return area && area->prev && area->align_shift != KVA_VM_IN_BLOCK ? area : NULL;
+    return area && state_of(area) == KVA_VM_PARKED ? area : NULL;
 }
 
 struct run {
@@ -249,10 +247,16 @@ static void purge_parked(struct kva_vm *vm)
         main_yield(&vm->locks);
 }
 
-/** Who finds a purge under way takes one slice of it: so what is parked does not grow, and nobody does another's work alone. */
+static bool is_excess_parked(const struct kva_vm *vm)
+{
+    return vm->parked_span > vm->lazy_limit || vm->parked_ram >= bytes_of_pages(vm, KVA_VM_PARKED_RAM);
+}
+
+/** A thread that finds a purge under way takes one slice of it: so what is parked does not grow, and no thread does the work of others
+ *  alone. */
 void kva_purge_excess(struct kva_vm *vm)
 {
-    if (vm->parked_span <= vm->lazy_limit)
+    if (!is_excess_parked(vm))
         return;
     if (vm->purgers > 0 && vm->lazy_limit > 0) {
         purge_slice(vm, vm->parked_ring.next);
@@ -305,7 +309,7 @@ static void discard(struct kva_vm *vm, struct kva_descriptor *area)
 void kva_retire_area(struct kva_vm *vm, struct kva_descriptor *area, const void *by)
 {
     vm->slow_frees += is_counted(kind_of(area));
-    area->owner = (void *)(uintptr_t)by;
+    area->by.freed_by = by;
     bool is_cached = kind_of(area) == KVA_VM_VMALLOC && is_cacheable(vm, area) && kva_cache_put(vm, area, by);
     if (!is_cached)
         discard(vm, area);
@@ -328,7 +332,7 @@ bool kva_purge_idle(struct kva_vm *vm)
 {
     bool any = kva_cache_park_all(vm) || vm->quarantine.head;
 
-    any = kva_ram_flush(vm) || any;
+    any = kva_ram_park_all(vm) || any;
     any = vm->parked.areas > 0 || any;
     purge_parked(vm);
     empty_quarantine(vm);
@@ -339,7 +343,7 @@ void kva_purge_frozen(struct kva_vm *vm)
 {
     kva_cpus_take(&vm->locks);
     kva_cache_park_frozen(vm);
-    (void)kva_ram_flush(vm);
+    kva_ram_park_frozen(vm);
     vm->purges += vm->parked.areas > 0;
     while (kva_purge_some(vm, vm->tickets))
         continue;
@@ -354,12 +358,12 @@ enum kva_status kva_why_not_live(const struct kva_vm *vm, uintptr_t address, enu
 {
     if (!is_in_reserve(vm, address))
         return KVA_EUNKNOWN;
-    const struct kva_descriptor *area = kva_look_around(vm, address);
-    if (!area || kind_of(area) == KVA_VM_BLOCK)
-        return KVA_EDOUBLE; /* free, or a part of a block that is mapped for nobody */
+    const struct kva_descriptor *area = kva_area_around(vm, address);
+    if (!area)
+        return KVA_EDOUBLE;
     if (state_of(area) == KVA_VM_RESIZING && start_of(area) == address)
         return KVA_EREENTRY;
-    switch (state_of(area)) {
+    switch (told_state(area)) {
     case KVA_VM_LATER:
     case KVA_VM_PARKED:
     case KVA_VM_QUARANTINED:

@@ -22,7 +22,7 @@ static struct kva_later *take_record(struct kva_vm *vm)
 
 static void begin_to_wait(struct kva_vm *vm, struct kva_descriptor *area, const void *by)
 {
-    area->owner = (void *)(uintptr_t)by;
+    area->by.freed_by = by;
     count_in(&vm->later, area_bytes(vm, area));
     set_state(area, KVA_VM_LATER);
 }
@@ -31,7 +31,7 @@ static void end_to_wait(struct kva_vm *vm, struct kva_descriptor *area)
 {
     count_out(&vm->later, area_bytes(vm, area));
     set_state(area, KVA_VM_CLAIMED);
-    kva_retire_area(vm, area, area->owner);
+    kva_retire_area(vm, area, area->by.freed_by);
 }
 
 /** No record to be had: sleep, without the lock, if that is possible, and free then. */
@@ -64,7 +64,7 @@ static enum kva_status free_later(struct kva_vm *vm, void *memory, const void *b
     *record = given ? given : take_record(vm);
     if (!*record)
         return free_after_sleep(vm, area, by);
-    area->of = given ? NULL : *record;
+    area->of.record = given ? NULL : *record;
     (*record)->vm = vm;
     (*record)->memory = memory;
     begin_to_wait(vm, area, by);
@@ -108,9 +108,9 @@ void kva_free_ready(struct kva_vm *vm)
         struct kva_descriptor *area = area_at(vm, (uintptr_t)record->memory);
         check_contract(&vm->ledger.hooks, area && state_of(area) == KVA_VM_LATER, __func__,
                        "V8: a record of kva_vfree_later names no area that waits", (uintptr_t)record->memory);
-        if (area->of)
-            kva_nodes_push(&vm->records, area->of);
-        area->of = NULL;
+        if (area->of.record)
+            kva_nodes_push(&vm->records, area->of.record);
+        area->of.record = NULL;
         end_to_wait(vm, area);
         record = next;
     }

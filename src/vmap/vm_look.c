@@ -14,24 +14,16 @@ struct kva_descriptor *kva_area_around(const struct kva_vm *vm, uintptr_t addres
     return slot_read(vm, (uintptr_t)segment.start);
 }
 
-struct kva_descriptor *kva_look_around(const struct kva_vm *vm, uintptr_t address)
-{
-    struct kva_descriptor *area = kva_area_around(vm, address);
-    struct kva_descriptor *map =
-        area && kind_of(area) == KVA_VM_BLOCK ? kva_ram_map_around(vm, area, address) : NULL;
-
-    return map ? map : area;
-}
-
-/** What kva_map_ram and the library keep in `owner` is no user's. */
+/** What the library keeps in the word for the owner is no user's. */
 static bool has_owner(const struct kva_descriptor *area)
 {
     return is_live(area) && (kind_of(area) == KVA_VM_VMALLOC || kind_of(area) == KVA_VM_VMAP);
 }
 
-static bool is_freed(const struct kva_descriptor *area)
+/** Whether it is known what code freed an area. It is not of a short-lived map that can be found again. */
+static bool has_freed_by(const struct kva_descriptor *area)
 {
-    return !is_live(area) && kind_of(area) != KVA_VM_RAM;
+    return !is_live(area) && state_of(area) != KVA_VM_ENDED;
 }
 
 void kva_describe_area(const struct kva_vm *vm, const struct kva_descriptor *area, struct kva_vm_area *out)
@@ -46,8 +38,8 @@ void kva_describe_area(const struct kva_vm *vm, const struct kva_descriptor *are
         .state = told_state(area),
         .flags = area->flags,
         .caller = area->caller,
-        .freed_by = is_freed(area) ? area->owner : NULL,
-        .owner = has_owner(area) ? area->owner : NULL,
+        .freed_by = has_freed_by(area) ? area->by.freed_by : NULL,
+        .owner = has_owner(area) ? area->by.owner : NULL,
     };
 }
 
@@ -58,7 +50,7 @@ enum kva_status kva_vm_find(const struct kva_vm *vm, const void *address, struct
     if (!area)
         return refuse_null(vm, __func__, "area");
     kva_locks_freeze(&vm->locks);
-    const struct kva_descriptor *found = kva_look_around(vm, (uintptr_t)address);
+    const struct kva_descriptor *found = kva_area_around(vm, (uintptr_t)address);
     if (found)
         kva_describe_area(vm, found, area);
     kva_locks_thaw(&vm->locks);
@@ -76,22 +68,12 @@ static const struct kva_descriptor *area_from(const struct kva_vm *vm, uint64_t 
     return status == KVA_OK ? slot_read(vm, (uintptr_t)segment.start) : NULL;
 }
 
-/** In a block, the area that follows `area`, which is the block itself or a map in it. NULL behind the last. */
-static const struct kva_descriptor *next_in_block(const struct kva_vm *vm, const struct kva_vm_area *area)
-{
-    const struct kva_descriptor *around = kva_area_around(vm, area->start);
-
-    if (!around || kind_of(around) != KVA_VM_BLOCK)
-        return NULL;
-    return kva_ram_map_from(vm, around, area->kind == KVA_VM_RAM ? area->last + 1 : area->start);
-}
-
 /** Where the segment ends that an area lies in. */
 static uint64_t end_of_segment(const struct kva_vm *vm, const struct kva_vm_area *area)
 {
     const struct kva_descriptor *around = kva_area_around(vm, area->start);
 
-    if (around && start_of(around) <= area->start)
+    if (around)
         return start_of(around) + segment_bytes(vm, around);
     return area->last + 1 + area->guard;
 }
@@ -99,10 +81,8 @@ static uint64_t end_of_segment(const struct kva_vm *vm, const struct kva_vm_area
 enum kva_status kva_look_next(const struct kva_vm *vm, struct kva_vm_area *area)
 {
     bool begins = area->pages == 0;
-    const struct kva_descriptor *next = begins ? NULL : next_in_block(vm, area);
+    const struct kva_descriptor *next = area_from(vm, begins ? vm->first : end_of_segment(vm, area));
 
-    if (!next)
-        next = area_from(vm, begins ? vm->first : end_of_segment(vm, area));
     if (!next)
         return KVA_ENOENT;
     kva_describe_area(vm, next, area);
@@ -133,10 +113,12 @@ static void count_states(const struct kva_vm *vm, const struct kva_count *cached
     stats->parked_bytes = vm->parked.bytes;
     stats->quarantined_areas = vm->quarantined.areas;
     stats->quarantined_bytes = vm->quarantined.bytes;
-    stats->live_areas =
-        vm->all.areas - vm->later.areas - cached->areas - vm->parked.areas - vm->quarantined.areas;
-    stats->live_bytes =
-        vm->all.bytes - vm->later.bytes - cached->bytes - vm->parked.bytes - vm->quarantined.bytes;
+    stats->ram_live = vm->ram.live;
+    stats->ram_parked = vm->ram.ended.areas;
+    stats->live_areas = vm->all.areas - vm->later.areas - cached->areas - vm->parked.areas -
+                        vm->quarantined.areas - vm->ram.ended.areas;
+    stats->live_bytes = vm->all.bytes - vm->later.bytes - cached->bytes - vm->parked.bytes -
+                        vm->quarantined.bytes - vm->ram.ended.bytes;
 }
 
 /** With all locks held, so that the sums are exact. */
@@ -152,6 +134,8 @@ static void sum_up(const struct kva_vm *vm, struct kva_vm_stats *stats)
         .frees = sums.frees + vm->slow_frees,
         .cache_hits = sums.hits,
         .cache_misses = vm->misses,
+        .ram_hits = vm->ram.hits,
+        .ram_misses = vm->ram.misses,
         .purges = vm->purges,
         .purged_runs = vm->purged_runs,
         .retries = vm->retries,
@@ -160,7 +144,6 @@ static void sum_up(const struct kva_vm *vm, struct kva_vm_stats *stats)
         .table_bytes = (vm->table.taken + vm->numbers.taken) * KVA_VM_PIECE,
     };
     count_states(vm, &sums.cached, stats);
-    kva_ram_stats(vm, stats);
     for (const struct kva_frames *frames = vm->pools; frames; frames = frames->next)
         stats->frames_taken += frames->taken;
     (void)kva_stats_read(vm->space, &space);
@@ -185,7 +168,10 @@ enum kva_status kva_vm_stats_read(const struct kva_vm *vm, struct kva_vm_stats *
 /** What a walk over the segments finds, to be held against the counts. */
 struct walk {
     struct kva_count all;
-    struct kva_count state[KVA_VM_QUARANTINED + 1];
+    struct kva_count state[KVA_VM_QUARANTINED + 1]; /* parked: without ended maps */
+    struct kva_count ended;
+    uint64_t ram_live;
+    uint64_t parked_ram; /* bytes */
 };
 
 static bool same_count(const struct kva_count *a, const struct kva_count *b)
@@ -200,6 +186,23 @@ static bool is_part_right(const struct kva_vm *vm, const struct kva_descriptor *
     return private_memory == !is_in_frames_part(vm, start_of(area));
 }
 
+/** Short-lived maps have counts of their own. */
+static void count_short_map(const struct kva_vm *vm, const struct kva_descriptor *area, struct walk *walk)
+{
+    walk->ram_live += is_live(area);
+    walk->parked_ram += state_of(area) == KVA_VM_PARKED ? area_bytes(vm, area) : 0;
+}
+
+static void count_area(const struct kva_vm *vm, const struct kva_descriptor *area, struct walk *walk)
+{
+    bool has_ended = state_of(area) == KVA_VM_ENDED;
+
+    count_in(&walk->all, area_bytes(vm, area));
+    count_in(has_ended ? &walk->ended : &walk->state[told_state(area)], area_bytes(vm, area));
+    if (is_short_map(vm, kind_of(area), area->pages))
+        count_short_map(vm, area, walk);
+}
+
 static const char *check_segment(const struct kva_vm *vm, const struct kva_segment *segment,
                                  struct walk *walk)
 {
@@ -209,13 +212,12 @@ static const char *check_segment(const struct kva_vm *vm, const struct kva_segme
         return "V1: a segment has no descriptor";
     if (segment_bytes(vm, area) != segment->last - segment->start + 1)
         return "V1: a segment is not as long as its area and its guard";
-    if ((state_of(area) == KVA_VM_PARKED) != (area->prev != NULL))
+    if ((told_state(area) == KVA_VM_PARKED) != (area->prev != NULL))
         return "V2: a parked area is not on the list, or another one is";
-    if (state_of(area) > KVA_VM_RESIZING || !is_part_right(vm, area))
+    if (!is_part_right(vm, area))
         return "V5: an area lies in the wrong part of the reserve";
-    count_in(&walk->all, area_bytes(vm, area));
-    count_in(&walk->state[told_state(area)], area_bytes(vm, area));
-    return kind_of(area) == KVA_VM_BLOCK ? kva_ram_check(vm, area) : NULL;
+    count_area(vm, area, walk);
+    return NULL;
 }
 
 /** A bin: whether each area in it belongs there and is cached. Ends with the first that does not, and with more than there
@@ -251,7 +253,7 @@ static bool check_parked(const struct kva_vm *vm, struct kva_count *count, uint6
     const struct kva_descriptor *ring = &vm->parked_ring;
 
     for (const struct kva_descriptor *area = ring->next; area != ring; area = area->next) {
-        bool rises = area->prev == ring || (intptr_t)((uintptr_t)area->of - (uintptr_t)area->prev->of) > 0;
+        bool rises = area->prev == ring || (intptr_t)(area->of.ticket - area->prev->of.ticket) > 0;
         if (state_of(area) != KVA_VM_PARKED || area->next->prev != area || !rises)
             return false;
         count_in(count, area_bytes(vm, area));
@@ -283,19 +285,21 @@ static const char *check_counts(const struct kva_vm *vm, const struct walk *walk
 {
     bool right = same_count(&vm->all, &walk->all) && same_count(&vm->later, &walk->state[KVA_VM_LATER]) &&
                  same_count(&vm->parked, &walk->state[KVA_VM_PARKED]) &&
-                 same_count(&vm->quarantined, &walk->state[KVA_VM_QUARANTINED]);
+                 same_count(&vm->quarantined, &walk->state[KVA_VM_QUARANTINED]) &&
+                 same_count(&vm->ram.ended, &walk->ended) && vm->ram.live == walk->ram_live &&
+                 vm->parked_ram == walk->parked_ram;
 
     return right ? NULL : "V4: the counts are not what a walk finds";
 }
 
-/** How many live maps show frames of a pool, page by page; each of them lies in a live area of maps. */
+/** How many pages of live maps show frames of a pool. */
 static uint64_t live_map_pages(const struct kva_vm *vm, const struct kva_frames *frames)
 {
     struct kva_vm_area area = {0};
     uint64_t pages = 0;
 
     while (kva_look_next(vm, &area) == KVA_OK) {
-        if (is_live_map(&area) && area_at(vm, area.start)->of == frames)
+        if (is_live_map(&area) && area_at(vm, area.start)->of.frames == frames)
             pages += area.pages;
     }
     return pages;
@@ -323,22 +327,6 @@ static bool is_owned(const struct kva_descriptor *area)
     return is_live(area) || state_of(area) == KVA_VM_LATER;
 }
 
-/** Whose a page of a block is: its head and its guard are closed, as is what no map lies in. */
-static enum kva_pages_use use_in_block(const struct kva_vm *vm, const struct kva_descriptor *block,
-                                       uintptr_t address, uint64_t *end)
-{
-    const struct kva_descriptor *map = kva_ram_map_around(vm, block, address);
-
-    if (!map) {
-        map = kva_ram_map_from(vm, block, address);
-        if (map)
-            *end = start_of(map);
-        return KVA_PAGES_IDLE;
-    }
-    *end = start_of(map) + area_bytes(vm, map);
-    return is_owned(map) ? KVA_PAGES_OWNED : KVA_PAGES_MAPPED;
-}
-
 /** Whose a page of an area, or of its guard, is. Of the area that was parked first, a part may be closed already. */
 static enum kva_pages_use use_in_area(const struct kva_vm *vm, const struct kva_descriptor *area,
                                       uintptr_t address, uint64_t *end)
@@ -351,7 +339,7 @@ static enum kva_pages_use use_in_area(const struct kva_vm *vm, const struct kva_
     *end = address < closed_end ? min_u64(closed_end, pages_end) : pages_end;
     if (is_owned(area))
         return KVA_PAGES_OWNED;
-    bool is_mapped = is_in_frames_part(vm, address) && state_of(area) == KVA_VM_PARKED;
+    bool is_mapped = is_in_frames_part(vm, address) && told_state(area) == KVA_VM_PARKED;
     return is_mapped && address >= closed_end ? KVA_PAGES_MAPPED : KVA_PAGES_IDLE;
 }
 
@@ -368,8 +356,6 @@ static enum kva_pages_use use_of_page(void *context, uint64_t address, uint64_t 
     if (segment.state == KVA_FREE)
         return KVA_PAGES_IDLE;
     const struct kva_descriptor *area = slot_read(vm, (uintptr_t)segment.start);
-    if (kind_of(area) == KVA_VM_BLOCK)
-        return use_in_block(vm, area, (uintptr_t)address, end);
     return use_in_area(vm, area, (uintptr_t)address, end);
 }
 
@@ -402,19 +388,17 @@ static bool is_part_counted(const struct kva_vm *vm, uint64_t part)
     return entries == vm->table.directory[part].used;
 }
 
-/** The entries of the table are those of areas, and of short-lived maps in their blocks, and all parts with entries have pieces. */
+/** The entries of the table are those of areas, and all parts with entries have pieces. */
 static const char *check_tables(const struct kva_vm *vm)
 {
-    struct kva_vm_stats maps = {0};
     uint64_t entries = 0;
 
-    kva_ram_stats(vm, &maps);
     for (uint64_t part = vm->table.from; part < vm->table.end; part++) {
         if (!is_part_counted(vm, part))
             return "V11: a part of the table has other entries than its directory counts";
         entries += vm->table.directory[part].used;
     }
-    return entries == vm->all.areas + maps.ram_live + maps.ram_parked
+    return entries == vm->all.areas
                ? NULL
                : "V11: the table does not hold as many entries as there are areas";
 }
@@ -437,7 +421,7 @@ static const char *check_all(const struct kva_vm *vm, uint64_t *at)
     *at = vm->first;
     broken = check_lists(vm, &walk);
     if (!broken)
-        broken = kva_ram_check_index(vm);
+        broken = kva_ram_check(vm);
     if (!broken)
         broken = kva_pcpu_check(vm);
     if (!broken)

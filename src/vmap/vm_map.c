@@ -36,8 +36,15 @@ static enum kva_status attempt_map(void *instance, void *context)
         return status;
     }
     mapping->area = kva_enter_area(vm, wish, start);
-    mapping->area->of = mapping->frames;
+    mapping->area->of.frames = mapping->frames;
     return KVA_OK;
+}
+
+/** The last address that a map may take, with so many pages of guard. The last page of the reserve is some map's guard, or nobody's: a
+ *  touch after the last map faults. */
+static uint64_t last_for_map(const struct kva_vm *vm, uint8_t guard)
+{
+    return vm->first + (uint64_t)(vm->bytes - 1) - bytes_of_pages(vm, (uint64_t)vm->guard - guard);
 }
 
 enum kva_status kva_take_map(struct kva_vm *vm, struct kva_frames *frames, const uint32_t *numbers,
@@ -47,9 +54,9 @@ enum kva_status kva_take_map(struct kva_vm *vm, struct kva_frames *frames, const
     struct kva_wish wish = {
         .align = page_of(vm),
         .min = vm->frames_first,
-        .max = vm->first + (uint64_t)(vm->bytes - 1),
         .size = count << vm->page_shift,
         .pages = (uint32_t)min_u64(count, UINT32_MAX),
+        .guard = is_short_map(vm, kind, count) ? 0 : vm->guard,
         .flags = flags,
         .kind = kind,
         .anywhere = true,
@@ -57,7 +64,8 @@ enum kva_status kva_take_map(struct kva_vm *vm, struct kva_frames *frames, const
     };
     struct mapping mapping = {&wish, frames, numbers, NULL};
 
-    wish.bytes = bytes_of_pages(vm, (uint64_t)wish.pages + vm->guard);
+    wish.bytes = bytes_of_pages(vm, (uint64_t)wish.pages + wish.guard);
+    wish.max = last_for_map(vm, wish.guard);
     enum kva_status status = kva_obtain(vm, wish.size, flags, attempt_map, &mapping);
     *map = mapping.area;
     return status;

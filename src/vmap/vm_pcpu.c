@@ -262,9 +262,9 @@ void kva_pcpu_trim(struct kva_vm *vm)
 bool kva_pcpu_is_empty(const struct kva_vm *vm, uintptr_t start)
 {
     const struct kva_descriptor *area = area_at(vm, start);
-    const struct kva_pcpu *pcpu = area->of;
+    const struct kva_pcpu *pcpu = area->of.pcpu;
 
-    return pcpu->chunks[(uintptr_t)area->owner].objects == 0;
+    return pcpu->chunks[area->by.chunk].objects == 0;
 }
 
 static void destroy(struct kva_pcpu *pcpu, const void *by)
@@ -379,8 +379,8 @@ static void make_present(struct kva_pcpu *pcpu)
 
     for (unsigned group = 0; group < pcpu->groups; group++) {
         struct kva_descriptor *area = area_at(pcpu->vm, (uintptr_t)pcpu->areas[group]);
-        area->of = pcpu;
-        area->owner = (void *)(uintptr_t)k;
+        area->of.pcpu = pcpu;
+        area->by.chunk = k;
     }
     (void)kva_free(&pcpu->offsets, (uint64_t)k * pcpu->stride);
     pcpu->absent = pcpu->chunks[k].next;
@@ -498,16 +498,22 @@ enum kva_status kva_pcpu_alloc(struct kva_pcpu *pcpu, size_t size, size_t align,
     return KVA_OK;
 }
 
+/** Whether an area is a chunk's, and so knows its allocator. */
+static bool is_live_chunk(const struct kva_descriptor *area)
+{
+    return kind_of(area) == KVA_VM_PCPU && state_of(area) == KVA_VM_LIVE;
+}
+
 /** The chunk whose unit for CPU 0 holds an address; false if none does. */
 static bool find_chunk(const struct kva_pcpu *pcpu, uintptr_t address, size_t *k)
 {
     const struct kva_descriptor *area =
         is_in_reserve(pcpu->vm, address) ? kva_area_around(pcpu->vm, address) : NULL;
 
-    if (!area || area_key(area) != key_of(start_of(area), KVA_VM_PCPU, KVA_VM_LIVE) || area->of != pcpu ||
+    if (!area || !is_live_chunk(area) || area->of.pcpu != pcpu ||
         address - start_of(area) >= pcpu->unit)
         return false;
-    *k = (size_t)(uintptr_t)area->owner;
+    *k = area->by.chunk;
     return pcpu->chunks[*k].base == start_of(area);
 }
 
@@ -579,7 +585,7 @@ static bool is_chunk_known(const struct kva_pcpu *pcpu, size_t k)
     for (unsigned group = 0; group < pcpu->groups; group++) {
         uintptr_t start = pcpu->chunks[k].base + (uintptr_t)pcpu->parts[group].offset;
         const struct kva_descriptor *area = area_at(pcpu->vm, start);
-        if (!area || area->of != pcpu || (size_t)(uintptr_t)area->owner != k)
+        if (!area || !is_live_chunk(area) || area->of.pcpu != pcpu || area->by.chunk != k)
             return false;
     }
     return true;

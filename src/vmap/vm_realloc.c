@@ -142,7 +142,7 @@ static enum kva_status move(struct kva_vm *vm, struct kva_descriptor *old, const
     request.flags = old->flags | (change->flags & KVA_VM_NO_BLOCK);
     request.align = (size_t)1 << old->align_shift;
     request.caller = old->caller;
-    request.owner = old->owner;
+    request.owner = old->by.owner;
     vm_leave(vm);
     enum kva_status status = kva_take_area(vm, &request, "kva_vm_realloc", &taken);
     if (status == KVA_OK)

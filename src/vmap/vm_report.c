@@ -7,7 +7,7 @@
  *  which each may need six when escaped, and numbers of 20; a line of statistics, a name of 30 and a number. */
 enum { LINE_BYTES = 1024 };
 
-static const char *const kinds[] = {"vmalloc", "vmap", "map_ram", "block", "percpu"};
+static const char *const kinds[] = {"vmalloc", "vmap", "map_ram", "percpu"};
 static const char *const states[] = {"live", "later", "cached", "parked", "quarantined"};
 
 struct writer {

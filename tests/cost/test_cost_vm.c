@@ -13,6 +13,9 @@
 
 enum { FRAMES = 64, APART = 2 };
 
+/** Pages of ended maps that are kept to be found again. */
+enum { KEPT = 3584 };
+
 /** What the lines below set up and work on. */
 static enum kva_mechanism mechanism;
 static struct kva_failing_memory memory;
@@ -710,30 +713,29 @@ static void map_three_runs(uint64_t round)
 
 /* -------------------------------------------------------------------------------------- short-lived maps */
 
-/** Live maps of a whole block's eighth: eight to a block, so many blocks are full. */
-static void many_full_blocks(uint64_t size)
+/** Live maps, of as many frames as such a map may have. */
+static void many_short_maps(uint64_t size)
 {
     struct kva_vm_config config = plain();
 
     begin(&config, size);
     take_frames(FRAMES);
-    make_room_to_hold(8 * size);
-    for (held_count = 0; held_count < 8 * size; held_count++) {
+    make_room_to_hold(size);
+    for (held_count = 0; held_count < size; held_count++) {
         held[held_count] = kva_map_ram(vm, frames, numbers, FRAMES);
         assert_non_null(held[held_count]);
     }
 }
 
-/** In each of the blocks, one map is parked and the others are live: no block is dead, and more is parked than a flush is
- *  begun for. */
-static void many_blocks_with_parked_maps(uint64_t size)
+/** Every eighth of them has ended, so that there are as many holes as parked and ended maps leave. */
+static void many_short_maps_and_ended_ones(uint64_t size)
 {
-    many_full_blocks(size);
-    for (uint64_t i = 0; i < size; i++)
-        assert_int_equal(kva_unmap_ram(vm, held[8 * i + 3]), KVA_OK);
+    many_short_maps(size);
+    for (uint64_t i = 3; i < size; i += 8)
+        assert_int_equal(kva_unmap_ram(vm, held[i]), KVA_OK);
 }
 
-/** Of frames in another order, so that no parked map serves. */
+/** Of frames in another order, so that no ended map serves. It takes two runs. */
 static void map_afresh(uint64_t round)
 {
     uint32_t which[FRAMES];
@@ -753,7 +755,7 @@ static void end_short_map(uint64_t round)
     assert_int_equal(status, KVA_OK);
 }
 
-static void flush_parked_maps(uint64_t round)
+static void flush_ended_map(uint64_t round)
 {
     enum kva_status status;
 
@@ -762,8 +764,8 @@ static void flush_parked_maps(uint64_t round)
     assert_int_equal(status, KVA_OK);
 }
 
-/** Parked maps, each of two frames of its own, of which the first is the same for many. */
-static void many_parked_maps(uint64_t size)
+/** Ended maps, each of two frames of its own, of which the first is the same for many. */
+static void many_ended_maps(uint64_t size)
 {
     struct kva_vm_config config = plain();
 
@@ -777,6 +779,54 @@ static void many_parked_maps(uint64_t size)
     }
     for (uint64_t i = 0; i < size; i++)
         assert_int_equal(kva_unmap_ram(vm, held[i]), KVA_OK);
+}
+
+/** Ended maps of as many frames as such a map may have, which differ in the last one only. */
+static void many_similar_ended_maps(uint64_t size)
+{
+    struct kva_vm_config config = plain();
+
+    begin(&config, size);
+    take_frames(FRAMES + size);
+    make_room_to_hold(size);
+    for (held_count = 0; held_count < size; held_count++) {
+        numbers[FRAMES - 1] = numbers[FRAMES + held_count];
+        held[held_count] = kva_map_ram(vm, frames, numbers, FRAMES);
+        assert_non_null(held[held_count]);
+        assert_int_equal(kva_unmap_ram(vm, held[held_count]), KVA_OK);
+    }
+}
+
+static void map_similar_again(uint64_t round)
+{
+    void *map;
+
+    numbers[FRAMES - 1] = numbers[FRAMES + some(round)];
+    counting(map = kva_map_ram(vm, frames, numbers, FRAMES));
+    assert_ptr_equal(map, held[some(round)]);
+    assert_int_equal(kva_unmap_ram(vm, map), KVA_OK);
+}
+
+static uint64_t count_kept(void)
+{
+    struct kva_vm_stats stats;
+
+    assert_int_equal(kva_vm_stats_read(vm, &stats), KVA_OK);
+    return stats.ram_parked;
+}
+
+/** Live maps of two frames, and as many ended ones as are kept: for each that ends, another has to make way. */
+static void many_short_maps_and_all_kept(uint64_t size)
+{
+    many_ended_maps(KEPT / 2);
+    free(held);
+    make_room_to_hold(size);
+    size_now = size;
+    for (held_count = 0; held_count < size; held_count++) {
+        held[held_count] = kva_map_ram(vm, frames, numbers, 2);
+        assert_non_null(held[held_count]);
+    }
+    assert_int_equal(count_kept(), KEPT / 2);
 }
 
 static void map_again(uint64_t round)
@@ -1169,7 +1219,7 @@ static void remove_reporter(uint64_t round)
 #define CPUS .few = 4, .many = 128
 #define SELDOM .rounds = 2
 #define NO_CALL .most_calls = COST_NO_CALL
-#define BLOCKS .few = 80, .many = sizeof(void *) == 8 ? 640 : 120
+#define SHORT_MAPS .few = 640, .many = sizeof(void *) == 8 ? 5120 : 960
 
 static const struct cost_line lines[] = {
     COST_LINE("kva_vm_fork_prepare", "O(CPUs)", "CPUs", COST_LINEAR, many_cpus_with_threads, fork_prepare,
@@ -1256,14 +1306,20 @@ static const struct cost_line lines[] = {
               SELDOM, NO_CALL),
     COST_LINE("kva_vunmap", "O(log n + count), no call", "maps", COST_LOGARITHM, many_maps, unmap_one_frame,
               NO_CALL),
-    COST_LINE("kva_vm_map_ram", "found again: O(count), no call", "parked maps", COST_CONSTANT,
-              many_parked_maps, map_again, .at_times = true, .few = 2048, .many = 16384, NO_CALL),
-    COST_LINE("kva_vm_map_ram", "Else O(log n + count), a call for each run", "blocks", COST_LOGARITHM,
-              many_full_blocks, map_afresh, BLOCKS, .rounds = 16),
-    COST_LINE("kva_vm_map_ram", "Else O(log n + count), a call for each run", "blocks with parked maps",
-              COST_LOGARITHM, many_blocks_with_parked_maps, map_afresh, BLOCKS, .rounds = 16),
-    COST_LINE("kva_unmap_ram", "O(count), no call", "blocks", COST_CONSTANT, many_full_blocks, end_short_map,
-              BLOCKS, NO_CALL),
+    COST_LINE("kva_vm_map_ram", "found again: O(count), no call", "ended maps", COST_CONSTANT,
+              many_ended_maps, map_again, .at_times = true, .many = KEPT / 2, NO_CALL),
+    COST_LINE("kva_vm_map_ram", "found again: O(count), no call", "ended maps of similar frames",
+              COST_CONSTANT, many_similar_ended_maps, map_similar_again, .at_times = true, .few = 7,
+              .many = KEPT / FRAMES, NO_CALL),
+    COST_LINE("kva_vm_map_ram", "Else O(log n + count), a call for each run", "short maps", COST_LOGARITHM,
+              many_short_maps, map_afresh, SHORT_MAPS, .rounds = 16, .most_calls = 2 + 2),
+    COST_LINE("kva_vm_map_ram", "Else O(log n + count), a call for each run", "short maps and ended ones",
+              COST_LOGARITHM, many_short_maps_and_ended_ones, map_afresh, SHORT_MAPS, .rounds = 16,
+              .most_calls = 2 + 2),
+    COST_LINE("kva_unmap_ram", "O(count), no call", "short maps", COST_CONSTANT, many_short_maps,
+              end_short_map, SHORT_MAPS, .rounds = 32, NO_CALL),
+    COST_LINE("kva_unmap_ram", "O(count), no call", "short maps, when another makes way", COST_CONSTANT,
+              many_short_maps_and_all_kept, end_short_map, SHORT_MAPS, NO_CALL),
 
     COST_LINE("kva_pcpu_create", "O(cpus)", "CPUs", COST_LINEAR, many_cpus, create_pcpu, CPUS, NO_CALL),
     COST_LINE("kva_pcpu_destroy", "as kva_vfree for each chunk and group", "absent chunks", COST_LINEAR,
@@ -1301,8 +1357,8 @@ static const struct cost_line lines[] = {
               many_runs, flush, .rounds = 1, .many = 4096, .most_calls = 4096),
     COST_LINE("kva_vm_flush", "O(m log n), one call for each run of neighbours", "areas, one parked",
               COST_LOGARITHM, many_areas, flush_one, .most_calls = 1),
-    COST_LINE("kva_vm_flush", "O(1) for each piece of the tables", "blocks, one map parked", COST_LINEAR,
-              many_full_blocks, flush_parked_maps, BLOCKS, .most_calls = 1 + 1),
+    COST_LINE("kva_vm_flush", "O(1) for each piece of the tables", "short maps, one ended", COST_LINEAR,
+              many_short_maps, flush_ended_map, SHORT_MAPS, .most_calls = 1 + 2),
     COST_LINE("kva_vm_flush", "O(m log n), one call for each run of neighbours", "cached areas, one run",
               COST_N_LOG_N, many_cached, flush, .rounds = 1, .most_calls = 8),
     COST_LINE("kva_vm_flush", "with threads, runs end with each 2 MiB", "parked areas, one run", COST_N_LOG_N,

@@ -479,7 +479,7 @@ static void maps_of_a_frame_agree(struct bench *bench)
     assert_int_equal(bench->pages.mapped_pages, 0);
 }
 
-/** More maps than the blocks hold parked: they are flushed on the way, and live ones never. */
+/** More maps than are kept when they end: they are purged on the way, and live ones never. */
 static void short_lived_maps_are_flushed_in_batches(struct bench *bench)
 {
     enum { FRAMES = 16384, LENGTH = 16 };
@@ -501,7 +501,7 @@ static void short_lived_maps_are_flushed_in_batches(struct bench *bench)
     struct kva_vm_stats stats = stats_of(bench);
     assert_int_equal(stats.ram_live, 1);
     assert_true(stats.ram_parked * LENGTH <= 8 * 512);
-    assert_true(bench->pages.closes > 0 && bench->pages.closes <= FRAMES / 512);
+    assert_true(bench->pages.closes > 0 && bench->pages.closes <= 2 * FRAMES / 512); /* runs end with each 2 MiB */
     assert_int_equal(*held, 12345);
     assert_int_equal(kva_unmap_ram(bench->vm, held), KVA_OK);
     assert_int_equal(kva_vm_flush(bench->vm), KVA_OK);

@@ -62,7 +62,7 @@ struct stage {
 
 static bool is_kept(const struct kva_vm_area *area)
 {
-    return area->kind != KVA_VM_BLOCK && (area->state == KVA_VM_LIVE || area->state == KVA_VM_LATER);
+    return area->state == KVA_VM_LIVE || area->state == KVA_VM_LATER;
 }
 
 static void take_picture(const struct stage *stage, struct picture *picture)
@@ -130,7 +130,7 @@ static void expect_no_stray_page(const struct stage *stage, const char *what)
 
     while (kva_vm_next(stage->vm, &area) == KVA_OK) {
         bool is_private = area.kind == KVA_VM_VMALLOC || area.kind == KVA_VM_PCPU;
-        if (area.kind != KVA_VM_BLOCK && area.state != KVA_VM_QUARANTINED)
+        if (area.state != KVA_VM_QUARANTINED)
             *(is_private ? &opened : &mapped) += area.pages;
     }
     check_that(stage->test.pages.open_pages == opened, "%s: %" PRIu64 " pages open, %" PRIu64 " used", what,

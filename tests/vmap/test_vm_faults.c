@@ -155,7 +155,7 @@ static unsigned char *guard_of_a_long_ram_map(struct kva_vm *vm)
 
 static unsigned char *behind_a_ram_map(struct kva_vm *vm)
 {
-    return map_ram(vm, 3) + 3 * page; /* the block's next page is mapped for nobody */
+    return map_ram(vm, 3) + 3 * page; /* the next page is free */
 }
 
 static unsigned char *between_units(struct kva_vm *vm)
@@ -703,7 +703,7 @@ static void test_sentences_beside_the_past(void **state)
     assert_int_equal(kva_vm_abandon(vm, NULL, NULL), KVA_OK);
 }
 
-/** Between short-lived maps there are no guards, and what is mapped for nobody is part of a block. */
+/** Between short-lived maps there are no guards. What was purged between two of them is known. */
 static void test_sentences_of_short_lived_maps(void **state)
 {
     struct kva_vm_config config = with_symbols(KVA_MECHANISM_BEST);
@@ -725,13 +725,18 @@ static void test_sentences_of_short_lived_maps(void **state)
     expect_place(vm, second + 4 * page, 1, past_the_end, second, 4, false);
     assert_int_equal(kva_unmap_ram(vm, between), KVA_OK);
     assert_int_equal(kva_vm_flush(vm), KVA_OK);
-    expect_place(vm, between, 1, past_the_end, first, 2, false);
-    expect_place(vm, second - 1, 1, "before", second, 4, false);
-    snprintf(text, sizeof(text),
-             "write %zu bytes into the 513-page block of short-lived maps 0x%" PRIxPTR
-             ", allocated at here+0x1, freed: no",
-             406 * page, (uintptr_t)(first - page));
-    expect_sentence(vm, second + 400 * page, true, text);
+    expect_place(vm, between - 1, 2 * page - 1, "into", first, 2, false);
+    expect_sentence(vm, between + 5, false,
+                    about(text,
+                          "read 5 bytes into the 3-page area 0x%" PRIxPTR
+                          ", allocated at here+0x1, freed: yes",
+                          between));
+    expect_place(vm, second + 255 * page, 251 * page + 1, past_the_end, second, 4, false);
+    expect_sentence(vm, second + 300 * page, true,
+                    about(text,
+                          "write of 0x%" PRIxPTR
+                          ", in the reserve of an instance of kva, where no area is or was of late",
+                          second + 300 * page));
     assert_int_equal(kva_vm_destroy(vm, NULL, NULL), KVA_EBUSY);
     assert_int_equal(kva_vm_abandon(vm, NULL, NULL), KVA_OK);
 }

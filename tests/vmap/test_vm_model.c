@@ -70,6 +70,7 @@ struct world {
     uintptr_t last;
     bool guards;
     bool zero_always;
+    bool is_hardened;
     struct area *areas[AREAS];
     size_t count;
     uint64_t next_id;
@@ -622,30 +623,34 @@ static void play_object_free(struct world *world)
 struct sums {
     uint64_t areas[KVA_VM_QUARANTINED + 1];
     uint64_t bytes[KVA_VM_QUARANTINED + 1];
-    uint64_t live[KVA_VM_PCPU + 1]; /* by kind, those in blocks included */
-    uint64_t ram_live;              /* in blocks */
-    uint64_t ram_parked;
+    uint64_t live[KVA_VM_PCPU + 1]; /* by kind */
+    uint64_t ram_live;              /* short maps, which stay mapped when they end: live ones, */
+    uint64_t ram_parked;            /* and those that have ended. They count nowhere else; none makes way here */
 };
+
+/** Whether an area is a short-lived map that is kept when it ends. */
+static bool is_short_map(const struct world *world, const struct kva_vm_area *area)
+{
+    return area->kind == KVA_VM_RAM && area->pages <= KVA_MAP_RAM_MOST && !world->is_hardened;
+}
 
 static void sum_up(struct world *world, struct sums *sums)
 {
     struct kva_vm_area area = {0};
-    uintptr_t block_last = 0;
     uintptr_t end = 0;
 
     memset(sums, 0, sizeof(*sums));
     while (kva_vm_next(world->vm, &area) == KVA_OK) {
-        bool in_block = area.kind == KVA_VM_RAM && area.start <= block_last;
+        bool is_short = is_short_map(world, &area);
         check_that(area.start >= end, "%s: %#" PRIxPTR, world->name, area.start);
-        check_that(area.guard == (in_block || !world->guards ? 0 : world->page), "%s: %#" PRIxPTR,
+        check_that(area.guard == (is_short || !world->guards ? 0 : world->page), "%s: %#" PRIxPTR,
                    world->name, area.start);
         if (area.state == KVA_VM_LIVE || area.state == KVA_VM_LATER)
             sums->live[area.kind]++;
-        end = area.kind == KVA_VM_BLOCK ? area.start : area.last + 1 + area.guard;
-        if (area.kind == KVA_VM_BLOCK)
-            block_last = area.last;
-        if (in_block) {
-            *(area.state == KVA_VM_LIVE ? &sums->ram_live : &sums->ram_parked) += 1;
+        end = area.last + 1 + area.guard;
+        sums->ram_live += is_short && area.state == KVA_VM_LIVE;
+        if (is_short && area.state == KVA_VM_PARKED) {
+            sums->ram_parked++;
             continue;
         }
         sums->areas[area.state]++;
@@ -790,6 +795,7 @@ static void begin(struct world *world, enum kva_mechanism mechanism, const struc
     world->page = test_page();
     world->guards = !mode->without_guards;
     world->zero_always = mode->zero_always;
+    world->is_hardened = mode->hardened;
     struct kva_vm_stats stats = test_vm_stats(world->vm);
     world->first = (uintptr_t)stats.reserve_first;
     world->last = (uintptr_t)(stats.reserve_last - 32 * TEST_MIB);

@@ -733,7 +733,7 @@ static void test_one_large_area(void **state)
     }
 }
 
-/** Maps whose numbers lie in several pieces of their table, beside each other and in blocks. */
+/** Maps whose numbers lie in several pieces of their table, long ones and short ones. */
 static void test_many_numbers(void **state)
 {
     enum { FRAMES = 50, MAP = 6000, MAPS = 6 };
@@ -894,36 +894,39 @@ static void test_in_front_of_the_first_area(void **state)
     }
 }
 
-/** The last of 16 blocks of short-lived maps lies over the end of a piece of the table; the last of 32, over one of the numbers'. */
-struct blocks {
+/** Short-lived maps side by side, 512 pages in each group. 17 groups lie over the end of a piece of the table; 33, over one of the
+ *  numbers'. */
+struct groups {
     size_t count;
-    size_t in_block; /* maps in each */
-    uint32_t pages;  /* of a map */
+    size_t maps;    /* in each */
+    uint32_t pages; /* of a map */
 };
 
-/** Fill the blocks, and leave one map in each: the first. */
-static void fill_and_empty_blocks(struct kva_vm *vm, struct kva_frames *frames, const uint32_t *numbers,
-                                  const struct blocks *blocks, bool is_first_round)
-{
-    static void *maps[16 * 512];
+enum { MOST_MAPS = 17 * 512 };
 
-    for (size_t i = 0; i < blocks->count * blocks->in_block; i++) {
-        if (i % blocks->in_block == 0 && !is_first_round)
+/** Make the maps, and leave one in each group: the first. */
+static void map_and_unmap(struct kva_vm *vm, struct kva_frames *frames, const uint32_t *numbers,
+                          const struct groups *groups, bool is_first_round)
+{
+    static void *maps[MOST_MAPS];
+
+    for (size_t i = 0; i < groups->count * groups->maps; i++) {
+        if (i % groups->maps == 0 && !is_first_round)
             continue;
-        maps[i] = kva_map_ram(vm, frames, numbers, blocks->pages);
+        maps[i] = kva_map_ram(vm, frames, numbers, groups->pages);
         assert_non_null(maps[i]);
         *(unsigned *)maps[i] = 1;
     }
-    for (size_t i = 0; i < blocks->count * blocks->in_block; i++) {
-        if (i % blocks->in_block != 0)
+    for (size_t i = 0; i < groups->count * groups->maps; i++) {
+        if (i % groups->maps != 0)
             assert_int_equal(kva_unmap_ram(vm, maps[i]), KVA_OK);
     }
 }
 
-/** With one map left in each block, the rest of the pieces goes back at a flush, and is there again when maps come. */
+/** With one map left in each group, the rest of the pieces goes back at a flush, and is there again when maps come. */
 static void test_flush_between_maps(void **state)
 {
-    static const struct blocks layouts[] = {{16, 512, 1}, {32, 8, 64}};
+    static const struct groups layouts[] = {{17, 512, 1}, {33, 8, 64}};
     enum kva_mechanism mechanism;
 
     (void)state;
@@ -937,7 +940,7 @@ static void test_flush_between_maps(void **state)
             assert_int_equal(kva_frames_create(vm, 64, &frames), KVA_OK);
             assert_int_equal(kva_frames_alloc(frames, 64, numbers), KVA_OK);
             for (unsigned round = 0; round < 3; round++) {
-                fill_and_empty_blocks(vm, frames, numbers, &layouts[i], round == 0);
+                map_and_unmap(vm, frames, numbers, &layouts[i], round == 0);
                 assert_int_equal(kva_vm_flush(vm), KVA_OK);
                 assert_int_equal(kva_vm_check(vm, NULL), KVA_OK);
             }

@@ -1,0 +1,574 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * map_ram as a cache: which ended map is found again, how many are kept, which makes way, and when it is unmapped.
+ */
+#include "../common/harness.h"
+#include "../common/vmap.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/** Pages of ended maps that are kept; and of those that make way, parked, at which there is a purge: as kva/vm.h says. */
+enum { KEPT = 3584, PARKED = 512 };
+
+enum { FRAMES = 8192 };
+
+static struct test_vm test;
+static struct kva_vm *vm;
+static struct kva_frames *frames;
+static uint32_t numbers[FRAMES];
+static void *maps[FRAMES];
+static size_t page;
+
+static struct kva_vm_config plain(void)
+{
+    enum kva_mechanism mechanism;
+
+    assert_true(test_mechanism(0, &mechanism));
+    struct kva_vm_config config = test_vm_config(&test, mechanism);
+    config.reserve = 64 * FRAMES * (uint64_t)page / 16;
+    config.frames_part = config.reserve / 2;
+    return config;
+}
+
+static void begin(const struct kva_vm_config *config)
+{
+    test_vm_create(&test, config);
+    vm = test.vm;
+    assert_int_equal(kva_frames_create(vm, FRAMES, &frames), KVA_OK);
+    assert_int_equal(kva_frames_alloc(frames, FRAMES, numbers), KVA_OK);
+}
+
+/** Ended maps do not keep a pool from being destroyed, nor an instance. */
+static void end(void)
+{
+    test_vm_expect_sound(&test, "before the end");
+    assert_int_equal(kva_frames_free(frames, numbers, FRAMES), KVA_OK);
+    assert_int_equal(kva_frames_destroy(frames), KVA_OK);
+    assert_int_equal(test.pages.mapped_pages, 0);
+    test_vm_destroy(&test);
+}
+
+static void *map(const uint32_t *which, size_t count)
+{
+    void *memory = kva_map_ram(vm, frames, which, count);
+
+    assert_non_null(memory);
+    return memory;
+}
+
+static void unmap(void *memory)
+{
+    assert_int_equal(kva_unmap_ram(vm, memory), KVA_OK);
+}
+
+/** Map frames; whether an ended map was found, for which there must be no call. */
+static bool is_found(const uint32_t *which, size_t count, void **memory)
+{
+    uint64_t hits = test_vm_stats(vm).ram_hits;
+    uint64_t calls = test.pages.calls;
+
+    *memory = map(which, count);
+    bool found = test_vm_stats(vm).ram_hits > hits;
+    assert_true(!found || test.pages.calls == calls);
+    return found;
+}
+
+static void expect_found(const uint32_t *which, size_t count, const void *expected)
+{
+    void *memory;
+
+    assert_true(is_found(which, count, &memory));
+    assert_ptr_equal(memory, expected);
+}
+
+static void expect_fresh(const uint32_t *which, size_t count)
+{
+    void *memory;
+
+    assert_false(is_found(which, count, &memory));
+    unmap(memory);
+}
+
+/* ------------------------------------------------------------------------------------------- which is found */
+
+/** The same frames in the same order, of the same pool: nothing less, nothing more, nothing else. */
+static void test_exact_match(void **state)
+{
+    static const size_t lengths[] = {1, 2, 3, 8, 9, 17, KVA_MAP_RAM_MOST - 1, KVA_MAP_RAM_MOST};
+    struct kva_vm_config config = plain();
+    struct kva_frames *others;
+    uint32_t which[KVA_MAP_RAM_MOST];
+
+    (void)state;
+    begin(&config);
+    assert_int_equal(kva_frames_create(vm, FRAMES, &others), KVA_OK);
+    assert_int_equal(kva_frames_alloc(others, FRAMES, numbers), KVA_OK); /* the same numbers */
+    for (size_t i = 0; i < sizeof lengths / sizeof lengths[0]; i++) {
+        const size_t length = lengths[i];
+        assert_int_equal(kva_vm_flush(vm), KVA_OK);
+        void *memory = map(numbers, length);
+        unmap(memory);
+        for (size_t k = 0; k < length; k++) { /* one other frame, anywhere */
+            memcpy(which, numbers, sizeof which);
+            which[k] = numbers[length + k];
+            expect_fresh(which, length);
+            expect_found(numbers, length, memory); /* and so stays among those that ended last */
+            unmap(memory);
+        }
+        for (size_t k = 0; k + 1 < length; k++) { /* another order */
+            memcpy(which, numbers, sizeof which);
+            which[k] = numbers[k + 1];
+            which[k + 1] = numbers[k];
+            expect_fresh(which, length);
+            expect_found(numbers, length, memory);
+            unmap(memory);
+        }
+        if (length > 1)
+            expect_fresh(numbers, length - 1);
+        if (length < KVA_MAP_RAM_MOST)
+            expect_fresh(numbers, length + 1);
+        void *other = kva_map_ram(vm, others, numbers, length);
+        assert_ptr_not_equal(other, memory);
+        unmap(other);
+        expect_found(numbers, length, memory);
+        unmap(memory);
+    }
+    assert_int_equal(kva_frames_destroy(others), KVA_OK);
+    end();
+}
+
+/** Contents are the frames', and a map shows them wherever it was found. */
+static void test_contents(void **state)
+{
+    struct kva_vm_config config = plain();
+
+    (void)state;
+    begin(&config);
+    unsigned char *memory = map(&numbers[5], 3);
+    memset(memory, 7, 3 * page);
+    unmap(memory);
+    unsigned char *other = map(&numbers[6], 1);
+    assert_int_equal(other[0], 7);
+    other[0] = 8;
+    expect_found(&numbers[5], 3, memory);
+    assert_int_equal(memory[page], 8);
+    assert_int_equal(memory[2 * page], 7);
+    unmap(memory);
+    unmap(other);
+    end();
+}
+
+/** Two live maps of the same frames are two; both can be found again, and then no third. Their frames are counted while they live,
+ *  and free for others when they have ended. */
+static void test_same_frames_twice(void **state)
+{
+    struct kva_vm_config config = plain();
+    void *found[2];
+    void *third;
+
+    (void)state;
+    begin(&config);
+    void *first = map(numbers, 4);
+    void *second = map(numbers, 4);
+    assert_ptr_not_equal(first, second);
+    unmap(first);
+    assert_int_equal(kva_frames_free(frames, numbers, 4), KVA_EBUSY);
+    unmap(second);
+    assert_true(is_found(numbers, 4, &found[0]));
+    assert_true(is_found(numbers, 4, &found[1]));
+    assert_true((found[0] == first && found[1] == second) || (found[0] == second && found[1] == first));
+    assert_false(is_found(numbers, 4, &third));
+    test_vm_expect_sound(&test, "three of the same");
+    assert_int_equal(test_vm_stats(vm).ram_live, 3);
+    unmap(first);
+    unmap(second);
+    unmap(third);
+    assert_int_equal(test_vm_stats(vm).ram_live, 0);
+    assert_int_equal(test_vm_stats(vm).ram_parked, 3);
+    assert_int_equal(kva_frames_free(frames, numbers, 4), KVA_OK);
+    assert_int_equal(kva_frames_alloc(frames, 4, numbers), KVA_OK);
+    end();
+}
+
+/** A live map is not found by another one; one that has ended is an area of the caller that mapped it, and parked. */
+static void test_what_is_told(void **state)
+{
+    struct kva_vm_config config = plain();
+    struct kva_vm_area area;
+
+    (void)state;
+    begin(&config);
+    char *memory = map(numbers, 4);
+    expect_fresh(numbers, 4);
+    assert_int_equal(kva_vm_find(vm, memory + 3 * page, &area), KVA_OK);
+    assert_true(area.kind == KVA_VM_RAM && area.state == KVA_VM_LIVE && area.start == (uintptr_t)memory);
+    assert_true(area.guard == 0 && area.pages == 4 && area.size == 4 * page && !area.owner && area.caller);
+    unmap(memory);
+    assert_int_equal(kva_vm_find(vm, memory + 3 * page, &area), KVA_OK);
+    assert_true(area.kind == KVA_VM_RAM && area.state == KVA_VM_PARKED && area.start == (uintptr_t)memory);
+    assert_true(!area.owner && !area.freed_by && area.caller);
+    assert_int_equal(kva_unmap_ram(vm, memory), KVA_EDEFERRED);
+    test_vm_forgive(&test);
+    struct kva_vm_stats stats = test_vm_stats(vm);
+    assert_int_equal(stats.live_areas + stats.live_bytes + stats.parked_areas + stats.parked_bytes, 0);
+    assert_int_equal(stats.allocations + stats.frees, 0);
+    assert_int_equal(kva_vm_flush(vm), KVA_OK);
+    assert_int_equal(kva_vm_find(vm, memory + 3 * page, &area), KVA_ENOENT);
+    assert_int_equal(kva_unmap_ram(vm, memory), KVA_EDOUBLE);
+    test_vm_forgive(&test);
+    end();
+}
+
+/* ------------------------------------------------------------------------------------------ how many are kept */
+
+/** The pages that are mapped for no live map. */
+static uint64_t idle_pages(uint64_t live)
+{
+    return test.pages.mapped_pages - live;
+}
+
+static void expect_bounds(uint64_t live)
+{
+    struct kva_vm_stats stats = test_vm_stats(vm);
+
+    assert_in_range(stats.parked_bytes, 0, (PARKED - 1) * page);
+    assert_in_range(idle_pages(live), 0, KEPT + PARKED - 1);
+    assert_int_equal(stats.live_bytes, live * page);
+}
+
+/** Maps of one length, all live, then all ended: the last KEPT pages are found, and no other. */
+static void play_bound(size_t length)
+{
+    const size_t count = FRAMES / length;
+    const size_t kept = KEPT / length;
+    struct kva_vm_config config = plain();
+
+    begin(&config);
+    for (size_t i = 0; i < count; i++)
+        maps[i] = map(&numbers[i * length], length);
+    for (size_t i = 0; i < count; i++) {
+        unmap(maps[i]);
+        expect_bounds((count - i - 1) * length);
+        assert_int_equal(test_vm_stats(vm).ram_parked, i + 1 < kept ? i + 1 : kept);
+    }
+    test_vm_expect_sound(&test, "full");
+    assert_in_range(test.pages.closes, 1, 3 * (FRAMES - KEPT) / PARKED); /* in batches */
+    for (size_t i = count - kept; i < count; i++)
+        expect_found(&numbers[i * length], length, maps[i]);
+    assert_int_equal(test_vm_stats(vm).ram_parked, 0);
+    for (size_t i = 0; i < count - kept; i++) {
+        void *memory;
+        assert_false(is_found(&numbers[i * length], length, &memory));
+    }
+    test_vm_expect_sound(&test, "mapped again");
+    assert_int_equal(kva_vm_abandon(vm, NULL, NULL), KVA_OK);
+    test_vm_expect_nothing_lost(&test, "bound");
+}
+
+static void test_bound(void **state)
+{
+    (void)state;
+    play_bound(1);
+    play_bound(7);
+    play_bound(16);
+    play_bound(KVA_MAP_RAM_MOST);
+}
+
+/** Against a list that does what the header says: those that ended last are kept, up to a number of pages. */
+struct oracle {
+    size_t list[FRAMES]; /* of maps that have ended, the oldest first */
+    size_t count;
+    uint64_t pages;
+};
+
+enum { KEYS = 256 };
+
+static size_t length_of(size_t key)
+{
+    return key % 3 == 0 ? KVA_MAP_RAM_MOST : 1 + key % 32;
+}
+
+static bool forget(struct oracle *oracle, size_t key)
+{
+    for (size_t i = 0; i < oracle->count; i++) {
+        if (oracle->list[i] != key)
+            continue;
+        memmove(&oracle->list[i], &oracle->list[i + 1], (--oracle->count - i) * sizeof oracle->list[0]);
+        oracle->pages -= length_of(key);
+        return true;
+    }
+    return false;
+}
+
+static void remember(struct oracle *oracle, size_t key)
+{
+    oracle->list[oracle->count++] = key;
+    oracle->pages += length_of(key);
+    while (oracle->pages > KEPT)
+        (void)forget(oracle, oracle->list[0]);
+}
+
+static void test_oldest_first(void **state)
+{
+    static struct oracle oracle;
+    struct kva_vm_config config = plain();
+    struct test_rng rng = test_rng_of(12);
+    uint64_t live = 0;
+    uint64_t found = 0;
+    uint64_t fresh = 0;
+
+    (void)state;
+    memset(&oracle, 0, sizeof oracle);
+    memset(maps, 0, sizeof maps);
+    begin(&config);
+    for (unsigned step = 0; step < 20000; step++) {
+        size_t key = (size_t)test_below(&rng, KEYS);
+        if (maps[key]) {
+            unmap(maps[key]);
+            maps[key] = NULL;
+            live -= length_of(key);
+            remember(&oracle, key);
+        } else {
+            bool expected = forget(&oracle, key);
+            assert_int_equal(is_found(&numbers[key], length_of(key), &maps[key]), expected);
+            live += length_of(key);
+            *(expected ? &found : &fresh) += 1;
+        }
+        expect_bounds(live);
+        assert_int_equal(test_vm_stats(vm).ram_parked, oracle.count);
+    }
+    assert_true(found > 1000 && fresh > 1000);
+    for (size_t key = 0; key < KEYS; key++) {
+        if (maps[key])
+            unmap(maps[key]);
+    }
+    end();
+}
+
+/** The limit for what is parked of all kinds counts, too: with none, what makes way is unmapped at once. */
+static void test_eager(void **state)
+{
+    struct kva_vm_config config = plain();
+
+    (void)state;
+    config.lazy_bytes = KVA_VM_NONE;
+    begin(&config);
+    for (size_t i = 0; i < FRAMES; i++) {
+        unmap(map(&numbers[i], 1));
+        assert_in_range(idle_pages(0), 0, KEPT);
+        assert_int_equal(test_vm_stats(vm).parked_areas, 0);
+    }
+    assert_int_equal(test_vm_stats(vm).ram_parked, KEPT);
+    end();
+}
+
+/* ------------------------------------------------------------------------------------------------- what is idle */
+
+/** A map that was found again is nobody's to purge; one that was purged is not found. */
+static void test_purge(void **state)
+{
+    struct kva_vm_config config = plain();
+
+    (void)state;
+    begin(&config);
+    unsigned char *kept = map(numbers, 2);
+    void *purged = map(&numbers[2], 2);
+    unmap(kept);
+    unmap(purged);
+    expect_found(numbers, 2, kept);
+    kept[0] = 5;
+    assert_int_equal(kva_vm_flush(vm), KVA_OK);
+    assert_int_equal(test.pages.mapped_pages, 2);
+    assert_int_equal(kept[0], 5);
+    assert_int_equal(test_vm_stats(vm).ram_parked, 0);
+    expect_fresh(&numbers[2], 2);
+    unmap(kept);
+    end();
+}
+
+/** Maps side by side are unmapped by one call, whichever ended first; live ones part the runs. */
+static void test_runs(void **state)
+{
+    enum { MAPS = 40 };
+    struct kva_vm_config config = plain();
+
+    (void)state;
+    config.one_thread = true; /* else runs end with each 2 MiB */
+    begin(&config);
+    for (size_t i = 0; i < MAPS; i++) {
+        maps[i] = map(&numbers[3 * i], 3);
+        assert_ptr_equal(maps[i], (char *)maps[0] + 3 * i * page);
+    }
+    for (size_t i = 0; i < MAPS; i++) {
+        size_t k = 7 * i % MAPS;
+        if (k % 10 != 5)
+            unmap(maps[k]);
+    }
+    uint64_t closes = test.pages.closes;
+    assert_int_equal(kva_vm_flush(vm), KVA_OK);
+    assert_int_equal(test.pages.closes - closes, 5);
+    assert_int_equal(test.pages.mapped_pages, 4 * 3);
+    for (size_t k = 5; k < MAPS; k += 10)
+        unmap(maps[k]);
+    end();
+}
+
+/** Where mappings are short, or memory or addresses, what is kept goes before anyone is refused. */
+static void test_something_is_short(void **state)
+{
+    static const enum kva_status statuses[] = {KVA_ELIMIT, KVA_ENOMEM};
+    struct kva_vm_config config = plain();
+
+    (void)state;
+    begin(&config);
+    for (size_t i = 0; i < 2; i++) {
+        unmap(map(numbers, 8));
+        assert_int_equal(test_vm_stats(vm).ram_parked, 1);
+        test.pages.status = statuses[i];
+        kva_failing_pages_fail(&test.pages, 1, false);
+        void *memory = kva_vmalloc(vm, 5 * page);
+        assert_non_null(memory);
+        assert_int_equal(test.pages.mapped_pages, 0);
+        assert_int_equal(test_vm_stats(vm).ram_parked, 0);
+        assert_int_equal(kva_vfree(vm, memory), KVA_OK);
+        assert_int_equal(kva_vm_flush(vm), KVA_OK);
+    }
+    kva_failing_pages_fail(&test.pages, 0, false);
+    const size_t all = (size_t)(config.frames_part / page);
+    for (size_t i = 0; i + 3 * KVA_MAP_RAM_MOST <= FRAMES; i += KVA_MAP_RAM_MOST)
+        unmap(map(&numbers[i], KVA_MAP_RAM_MOST));
+    assert_true(test_vm_stats(vm).ram_parked > 1);
+    uint32_t *many = calloc(all, sizeof *many);
+    assert_non_null(many);
+    for (size_t i = 0; i < all; i++)
+        many[i] = numbers[i % FRAMES];
+    void *whole = kva_vmap(vm, frames, many, all - 1); /* and its guard */
+    assert_non_null(whole);
+    free(many);
+    assert_int_equal(test_vm_stats(vm).ram_parked, 0);
+    assert_int_equal(kva_vunmap(vm, whole), KVA_OK);
+    end();
+}
+
+static bool give_memory(void *context, struct kva_vm *instance, size_t size)
+{
+    (void)instance;
+    ++*(unsigned *)context;
+    kva_failing_memory_fail(&test.memory, 0, false);
+    return size > 0;
+}
+
+/** The index is memory for a map's bookkeeping: a callback may give some. */
+static void test_memory_of_the_index(void **state)
+{
+    struct kva_vm_config config = plain();
+    unsigned asked = 0;
+    struct kva_vm_reclaim reclaim = {give_memory, &asked, NULL};
+
+    (void)state;
+    begin(&config);
+    assert_int_equal(kva_vm_flush(vm), KVA_OK);
+    kva_failing_memory_fail(&test.memory, 1, true);
+    assert_null(kva_map_ram(vm, frames, numbers, 1));
+    assert_int_equal(kva_vm_status(vm), KVA_ENOMEM);
+    assert_int_equal(kva_frames_free(frames, &numbers[0], 1), KVA_OK); /* it is not counted */
+    assert_int_equal(kva_frames_alloc(frames, 1, &numbers[0]), KVA_OK);
+    test_vm_expect_sound(&test, "refused");
+    assert_int_equal(kva_vm_add_reclaim(vm, &reclaim), KVA_OK);
+    void *memory = map(numbers, 1);
+    assert_int_equal(asked, 1);
+    unmap(memory);
+    expect_found(numbers, 1, memory);
+    unmap(memory);
+    assert_int_equal(kva_vm_remove_reclaim(vm, &reclaim), KVA_OK);
+    end();
+}
+
+/* -------------------------------------------------------------------------------------- guards, large maps */
+
+/** Where maps are full, a touch after the last one still faults: the reserve's last page is nobody's. */
+static void play_last_page(bool without_guards)
+{
+    struct kva_vm_config config = plain();
+
+    config.reserve = 16 * TEST_MIB;
+    config.frames_part = TEST_MIB;
+    config.without_guards = without_guards;
+    begin(&config);
+    uintptr_t last = (uintptr_t)test_vm_stats(vm).reserve_last;
+    size_t count = 0;
+    char *memory;
+    char *highest = NULL;
+    while ((memory = kva_map_ram(vm, frames, numbers, 1)) != NULL) {
+        highest = memory > highest ? memory : highest;
+        count++;
+    }
+    assert_int_equal(kva_vm_status(vm), KVA_ENOSPC);
+    assert_int_equal(count, TEST_MIB / page - (without_guards ? 0 : 1));
+    assert_int_equal((uintptr_t)highest + page - 1, without_guards ? last : last - page);
+    assert_int_equal(kva_vm_abandon(vm, NULL, NULL), KVA_OK);
+    test_vm_expect_nothing_lost(&test, "full");
+}
+
+static void test_last_page(void **state)
+{
+    (void)state;
+    play_last_page(false);
+    play_last_page(true);
+}
+
+/** Maps of more frames, and all those of a hardened instance, are as those of kva_vmap: they have guards, and are not found again. */
+static void play_as_vmap(bool hardened, size_t length)
+{
+    struct kva_vm_config config = plain();
+    struct kva_vm_area area;
+
+    config.hardened = hardened;
+    begin(&config);
+    void *memory = map(numbers, length);
+    assert_int_equal(kva_vm_find(vm, memory, &area), KVA_OK);
+    assert_int_equal(area.guard, page);
+    assert_int_equal(test_vm_stats(vm).ram_live, 0);
+    unmap(memory);
+    assert_int_equal(kva_vm_find(vm, memory, &area), KVA_OK);
+    assert_int_equal(area.state, hardened ? KVA_VM_QUARANTINED : KVA_VM_PARKED);
+    assert_non_null(area.freed_by);
+    struct kva_vm_stats stats = test_vm_stats(vm);
+    assert_int_equal(stats.ram_parked, 0);
+    assert_int_equal(stats.parked_areas + stats.quarantined_areas, 1);
+    assert_int_equal(test.pages.mapped_pages, hardened ? 0 : length);
+    expect_fresh(numbers, length);
+    assert_int_equal(test_vm_stats(vm).ram_misses, 0);
+    end();
+}
+
+static void test_as_vmap(void **state)
+{
+    (void)state;
+    play_as_vmap(false, KVA_MAP_RAM_MOST + 1);
+    play_as_vmap(true, KVA_MAP_RAM_MOST + 1);
+    play_as_vmap(true, 1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_exact_match),
+        cmocka_unit_test(test_contents),
+        cmocka_unit_test(test_same_frames_twice),
+        cmocka_unit_test(test_what_is_told),
+        cmocka_unit_test(test_bound),
+        cmocka_unit_test(test_oldest_first),
+        cmocka_unit_test(test_eager),
+        cmocka_unit_test(test_purge),
+        cmocka_unit_test(test_runs),
+        cmocka_unit_test(test_something_is_short),
+        cmocka_unit_test(test_memory_of_the_index),
+        cmocka_unit_test(test_last_page),
+        cmocka_unit_test(test_as_vmap),
+    };
+    page = test_page();
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
