@@ -781,6 +781,30 @@ static void many_ended_maps(uint64_t size)
         assert_int_equal(kva_unmap_ram(vm, held[i]), KVA_OK);
 }
 
+/** Ended maps, each of one frame. */
+static void many_ended_pages(uint64_t size)
+{
+    struct kva_vm_config config = plain();
+
+    begin(&config, size);
+    take_frames(size);
+    make_room_to_hold(size);
+    for (held_count = 0; held_count < size; held_count++) {
+        held[held_count] = kva_map_ram(vm, frames, &numbers[held_count], 1);
+        assert_non_null(held[held_count]);
+        assert_int_equal(kva_unmap_ram(vm, held[held_count]), KVA_OK);
+    }
+}
+
+static void map_page_again(uint64_t round)
+{
+    void *map;
+
+    counting(map = kva_map_ram(vm, frames, &numbers[some(round)], 1));
+    assert_ptr_equal(map, held[some(round)]);
+    assert_int_equal(kva_unmap_ram(vm, map), KVA_OK);
+}
+
 /** Ended maps of as many frames as such a map may have, which differ in the last one only. */
 static void many_similar_ended_maps(uint64_t size)
 {
@@ -1308,6 +1332,8 @@ static const struct cost_line lines[] = {
               NO_CALL),
     COST_LINE("kva_vm_map_ram", "found again: O(count), no call", "ended maps", COST_CONSTANT,
               many_ended_maps, map_again, .at_times = true, .many = KEPT / 2, NO_CALL),
+    COST_LINE("kva_vm_map_ram", "found again: O(count), no call", "ended maps of one page", COST_CONSTANT,
+              many_ended_pages, map_page_again, .at_times = true, .many = KEPT, NO_CALL),
     COST_LINE("kva_vm_map_ram", "found again: O(count), no call", "ended maps of similar frames",
               COST_CONSTANT, many_similar_ended_maps, map_similar_again, .at_times = true, .few = 7,
               .many = KEPT / FRAMES, NO_CALL),
