@@ -1011,9 +1011,10 @@ struct kva_vm_area {
     size_t pages;
     enum kva_vm_kind kind;
     enum kva_vm_state state;
-    unsigned flags;       /* of the request, but for KVA_VM_NO_BLOCK */
-    const void *caller;   /* who asked for it */
-    const void *freed_by; /* who freed it; NULL while it is live, and of a map that kva_map_ram can find again, or could */
+    unsigned flags;     /* of the request, but for KVA_VM_NO_BLOCK */
+    const void *caller; /* who asked for it */
+    const void *
+        freed_by; /* who freed it; NULL while it is live, and of a map that kva_map_ram can find again, or could */
     void *owner;
 };
 
@@ -1093,7 +1094,8 @@ struct kva_vm_stats {
     uint64_t cached_areas, cached_bytes;
     uint64_t parked_areas, parked_bytes;
     uint64_t quarantined_areas, quarantined_bytes;
-    uint64_t ram_live, ram_parked;     /* maps of map_ram: live ones that it could find again when they end, and those that have
+    uint64_t ram_live,
+        ram_parked; /* maps of map_ram: live ones that it could find again when they end, and those that have
                                           ended and can be found: these count nowhere else */
     uint64_t frames_taken;             /* of all pools */
     uint64_t allocations, frees;       /* that succeeded, of every kind but map_ram */

@@ -398,9 +398,8 @@ static const char *check_tables(const struct kva_vm *vm)
             return "V11: a part of the table has other entries than its directory counts";
         entries += vm->table.directory[part].used;
     }
-    return entries == vm->all.areas
-               ? NULL
-               : "V11: the table does not hold as many entries as there are areas";
+    return entries == vm->all.areas ? NULL
+                                    : "V11: the table does not hold as many entries as there are areas";
 }
 
 static const char *check_all(const struct kva_vm *vm, uint64_t *at)

@@ -510,8 +510,7 @@ static bool find_chunk(const struct kva_pcpu *pcpu, uintptr_t address, size_t *k
     const struct kva_descriptor *area =
         is_in_reserve(pcpu->vm, address) ? kva_area_around(pcpu->vm, address) : NULL;
 
-    if (!area || !is_live_chunk(area) || area->of.pcpu != pcpu ||
-        address - start_of(area) >= pcpu->unit)
+    if (!area || !is_live_chunk(area) || area->of.pcpu != pcpu || address - start_of(area) >= pcpu->unit)
         return false;
     *k = area->by.chunk;
     return pcpu->chunks[*k].base == start_of(area);

@@ -501,7 +501,8 @@ static void short_lived_maps_are_flushed_in_batches(struct bench *bench)
     struct kva_vm_stats stats = stats_of(bench);
     assert_int_equal(stats.ram_live, 1);
     assert_true(stats.ram_parked * LENGTH <= 8 * 512);
-    assert_true(bench->pages.closes > 0 && bench->pages.closes <= 2 * FRAMES / 512); /* runs end with each 2 MiB */
+    assert_true(bench->pages.closes > 0 &&
+                bench->pages.closes <= 2 * FRAMES / 512); /* runs end with each 2 MiB */
     assert_int_equal(*held, 12345);
     assert_int_equal(kva_unmap_ram(bench->vm, held), KVA_OK);
     assert_int_equal(kva_vm_flush(bench->vm), KVA_OK);

@@ -726,11 +726,10 @@ static void test_sentences_of_short_lived_maps(void **state)
     assert_int_equal(kva_unmap_ram(vm, between), KVA_OK);
     assert_int_equal(kva_vm_flush(vm), KVA_OK);
     expect_place(vm, between - 1, 2 * page - 1, "into", first, 2, false);
-    expect_sentence(vm, between + 5, false,
-                    about(text,
-                          "read 5 bytes into the 3-page area 0x%" PRIxPTR
-                          ", allocated at here+0x1, freed: yes",
-                          between));
+    expect_sentence(
+        vm, between + 5, false,
+        about(text, "read 5 bytes into the 3-page area 0x%" PRIxPTR ", allocated at here+0x1, freed: yes",
+              between));
     expect_place(vm, second + 255 * page, 251 * page + 1, past_the_end, second, 4, false);
     expect_sentence(vm, second + 300 * page, true,
                     about(text,

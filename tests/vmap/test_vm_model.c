@@ -625,7 +625,7 @@ struct sums {
     uint64_t bytes[KVA_VM_QUARANTINED + 1];
     uint64_t live[KVA_VM_PCPU + 1]; /* by kind */
     uint64_t ram_live;              /* short maps, which stay mapped when they end: live ones, */
-    uint64_t ram_parked;            /* and those that have ended. They count nowhere else; none makes way here */
+    uint64_t ram_parked; /* and those that have ended. They count nowhere else; none makes way here */
 };
 
 /** Whether an area is a short-lived map that is kept when it ends. */

@@ -51,8 +51,8 @@
 /* A batch should take about this long, so that a turn ends near its time. */
 #define BATCH_NS_MIN 50000.0
 
-/* Frames of the pool: with 64 to a map, 16 GiB of addresses over 1024 maps; with one to a map, 2^18 maps. Parked maps are
- * unmapped after some 2^14 pages. Nothing is written to the frames, so they take no memory. */
+/* Frames of the pool: with 64 to a map, 16 GiB of addresses over 1024 maps; with one to a map, 2^18 maps. Ended maps are
+ * unmapped after less than 2^12 pages. Nothing is written to the frames, so they take no memory. */
 #define POOL_FRAMES (UINT64_C(1) << 18)
 
 #define CONTENDERS 8
@@ -201,7 +201,7 @@ static bool map_again(struct racer *racer, size_t begin, size_t end)
     return true;
 }
 
-/* 16384 pages are 64 MiB; 512, a huge page. 64 frames are the most that kva carves from a block. */
+/* 16384 pages are 64 MiB; 512, a huge page. 64 frames are the most of a map that kva finds again. */
 static const struct vmalloc_case cases[] = {
     {VMALLOC_STEADY, false, false, {1, 4, 16, 100, 512, 4096, 16384}, one_size, allocate_touch_free, NULL},
     {VMALLOC_RANDOM, false, false, {0}, random_sizes, allocate_touch_free, NULL},
