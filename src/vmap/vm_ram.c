@@ -49,8 +49,9 @@ enum { SLICE = 256 };
 /* ---------------------------------------------------------------------------------------------- the index */
 
 /** Make the index, if there is none yet. It lives as long as the instance: the lock may be dropped while a map is made. */
-static enum kva_status attempt_index(struct kva_vm *vm, void *context)
+static enum kva_status attempt_index(void *instance, void *context)
 {
+    struct kva_vm *vm = instance;
     const size_t bytes = CHAINS * sizeof *vm->ram.index;
 
     (void)context;
@@ -197,7 +198,7 @@ bool kva_ram_park_all(struct kva_vm *vm)
     for (uint64_t left = vm->ram.ended.areas; left > 0 && vm->ram.ended.areas > 0; left--) {
         park_oldest(vm);
         if (left % SLICE == 0)
-            vm_make_way(vm);
+            main_yield(&vm->locks);
     }
     return any;
 }

@@ -465,7 +465,7 @@ static void test_memory_of_the_index(void **state)
 {
     struct kva_vm_config config = plain();
     unsigned asked = 0;
-    struct kva_vm_reclaim reclaim = {give_memory, &asked, NULL};
+    struct kva_vm_reclaim reclaim = {.callback = give_memory, .context = &asked};
 
     (void)state;
     begin(&config);
