@@ -4,28 +4,36 @@
  * vmap: address ranges joined to real pages. The life of an instance.
  *
  * CONCEPTS     The space below knows which addresses are taken; the page source knows how to make pages usable
- *              and how to take them away. vmap knows what is behind a range, and puts off what is expensive. An
+ *              and how to take them away. vmap knows what a range holds, and puts off what is expensive. An
  *              area is opened by one call and closed in batches; between a free and the next request of that
  *              size, it is not closed at all. docs/theory/vmap.md draws it.
  *
- * STRUCTURE    See vm.h: descriptors, the table that finds them, and the lists they are on.
+ * STRUCTURE    src/README.md has the order of the rooms, vm_instance.h the instance, vm_area.h how areas are
+ *              found, vm_check.c the invariants.
  *
- * COST         An allocation and a free that the cache serves touch this CPU's record, the descriptor and the table's
- *              entry, and nothing else: no tree, no lock that others want, no call. What the cache does not serve costs the space's
- *              O(log n) twice, one call to open, and its share of a purge.
+ * COST         An allocation and a free that the cache serves touch this CPU's record, the descriptor and the
+ *              table's entry, and nothing else: no tree, no lock that others want, no call. What the cache does
+ *              not serve costs the space's O(log n) twice, one call to open, and its share of a purge.
  *
- * FAILURE      Prepare, then commit: the descriptor first, then the addresses, then the pages; each step undoes those
- *              before it. Giving back takes no memory and cannot fail: what cannot be unmapped is zeroed by the next
- *              open, and counted (weak_closes).
+ * FAILURE      Prepare, then commit: the descriptor first, then the addresses, then the pages; each step undoes
+ *              those before it. Giving back takes no memory and cannot fail: what cannot be unmapped is zeroed by
+ *              the next open, and counted (weak_closes).
  *
- * LOCKING      vm.h has the order of locks, and why a free may look without the instance's. Everything slow is done in
- *              slices, and callbacks run without any lock but the one that keeps them apart. kva_vfree_ready takes none: it
- *              pushes onto a stack, which the next call empties.
+ * LOCKING      vm_instance.h has the locks, vm_area.h why a free may look without the instance's. Everything slow
+ *              is done in slices, and callbacks run without any lock but the one that keeps them apart.
+ *              kva_vfree_ready takes none: it pushes onto a stack, which the next call empties.
  *
- * NOT DONE     No area that outgrows 2^32 - 1 pages; no NUMA placement. Taking addresses is for one thread at a time.
+ * NOT DONE     No area that outgrows 2^32 - 1 pages; no NUMA placement. Taking addresses is for one thread at a
+ *              time.
  */
 #include "../base/limit.h"
-#include "vm.h"
+#include "vm_cache.h"
+#include "vm_check.h"
+#include "vm_ended.h"
+#include "vm_frames.h"
+#include "vm_pcpu.h"
+#include "vm_ready.h"
+#include "vm_retire.h"
 
 /* ------------------------------------------------------------------------------------------ arguments */
 
@@ -75,8 +83,8 @@ static enum kva_status validate_config(const struct kva_vm_config *config, struc
     return config->max != 0 && config->min > config->max ? bad_field(bad, KVA_EWINDOW, "max") : KVA_OK;
 }
 
-/** The reserve that is asked for when the config does not say: on a 64-bit host far more than any machine has memory,
- *  and little of 128 TiB; on a 32-bit one a fair part of 3 GiB. */
+/** The bytes that are asked for when the config does not say: on a 64-bit host far more than any machine has
+ *  memory, and little of 128 TiB; on a 32-bit one a fair part of 3 GiB. */
 static uint64_t default_reserve(void)
 {
     return sizeof(void *) == 8 ? UINT64_C(1) << 40 : UINT64_C(512) << 20;
@@ -97,10 +105,10 @@ static uint64_t most_reserve(uint64_t page)
     return sizeof(void *) == 8 ? by_count : min_u64(by_count, UINT64_C(1) << 31);
 }
 
-/** What to ask the page source for: whole pages, and whole huge ones as its alignment. KVA_ENOSPC if not even the least can
- *  be had. */
-static enum kva_status stretch_of(const struct kva_vm_config *config, struct kva_stretch *wish,
-                                  struct kva_bad *bad)
+/** What to ask the page source for: whole pages, and whole huge ones as its alignment. KVA_ENOSPC if not even
+ *  the least can be had. */
+static enum kva_status reservation_of(const struct kva_vm_config *config, struct kva_stretch *reservation,
+                                      struct kva_bad *bad)
 {
     uint64_t page = config->pages.page;
     uint64_t bytes =
@@ -108,21 +116,23 @@ static enum kva_status stretch_of(const struct kva_vm_config *config, struct kva
 
     if (config->reserve_least > most_reserve(page))
         return KVA_ENOSPC;
-    *wish = (struct kva_stretch){.min = config->min, .max = config->max != 0 ? config->max : UINTPTR_MAX};
-    wish->align = max_u64(page, config->pages.huge);
-    if (!align_up(min_u64(bytes, most_reserve(page)), page, &wish->bytes))
+    *reservation =
+        (struct kva_stretch){.min = config->min, .max = config->max != 0 ? config->max : UINTPTR_MAX};
+    reservation->align = max_u64(page, config->pages.huge);
+    if (!align_up(min_u64(bytes, most_reserve(page)), page, &reservation->bytes))
         return bad_field(bad, KVA_EWRAP, "reserve");
     uint64_t least = config->reserve_least != 0 ? config->reserve_least : UINT64_C(16) << 20;
-    wish->least = min_u64(least, wish->bytes);
-    uint64_t frames = config->frames_part != 0 ? config->frames_part : wish->bytes / 4;
-    if (!align_up(frames, page, &wish->frames) || wish->frames >= wish->bytes)
+    reservation->least = min_u64(least, reservation->bytes);
+    uint64_t frames = config->frames_part != 0 ? config->frames_part : reservation->bytes / 4;
+    if (!align_up(frames, page, &reservation->frames) || reservation->frames >= reservation->bytes)
         return bad_field(bad, KVA_ESIZE, "frames_part");
     return KVA_OK;
 }
 
 /* ---------------------------------------------------------------------------------------------- beginning */
 
-/** The largest area that is cached: one that has a bin of its own may fill a CPU's share, others a quarter of it. */
+/** The largest area that is cached: one that has a bin of its own may fill a CPU's share, others a quarter of
+ *  it. */
 static uint32_t largest_cached(const struct kva_vm *vm)
 {
     uint64_t limit = vm->cache_share >> vm->page_shift;
@@ -130,39 +140,39 @@ static uint32_t largest_cached(const struct kva_vm *vm)
     return (uint32_t)min_u64(max_u64(limit / 4, min_u64(limit, KVA_VM_CLASSES)), UINT32_MAX);
 }
 
-/** What is closed under one hold of the lock: the pages that one page table maps. To drop a page that was touched takes Linux
- *  some 100 to 200 ns, so this takes up to some 100 us, and of a call for each, which takes 1.3 us beside, it makes little. Areas
- *  of one page and their guards come to 256 in a slice, and their descriptors and segments to some 200 ns each. Without
- *  threads nobody waits, and a run may have any length. */
+/** What is closed under one hold of the lock: the pages that one page table maps. To drop a page that was
+ *  touched takes Linux some 100 to 200 ns, so this takes up to some 100 us, and of a call for each, which
+ *  takes 1.3 us beside, it makes little. Areas of one page and their guards come to 256 in a slice, and their
+ *  descriptors and segments to some 200 ns each. Without threads nobody waits, and a run may have any length. */
 enum { SLICE_PAGES = 512 };
 
-static void set_up_threads(struct kva_vm *vm, const struct kva_vm_config *config)
+/** The cache, what is parked, the quarantine, ended maps. */
+static void set_up_idle(struct kva_vm *vm, const struct kva_vm_config *config)
 {
-    vm->locks.threads = config->threads;
-    vm->slice_bytes = config->threads ? bytes_of_pages(vm, SLICE_PAGES) : UINT64_C(1) << 61;
-    vm->parked_ring.next = vm->parked_ring.prev = &vm->parked_ring;
-    vm->ram.ring.next = vm->ram.ring.prev = &vm->ram.ring;
     /* What memory can hold fits a size, which 32-bit hosts can divide. */
     uint64_t cache = config->hardened ? 0 : limit_of(config->cache_bytes, vm->cpus);
+
     vm->cache_share = (size_t)min_u64(cache, SIZE_MAX) / vm->locks.cpu_count;
+    vm->cache_pages = largest_cached(vm);
+    vm->fast_bytes = config->zero_always || config->hardened ? 0 : KVA_VM_CLASSES * (size_t)page_of(vm);
+    vm->parked.ring.next = vm->parked.ring.prev = &vm->parked.ring;
+    vm->parked.limit = limit_of(config->lazy_bytes, vm->cpus);
+    vm->parked.slice_bytes = config->threads ? bytes_of_pages(vm, SLICE_PAGES) : UINT64_C(1) << 61;
+    vm->quarantine.tail = &vm->quarantine.head;
+    vm->quarantine.limit = config->hardened ? limit_of(config->quarantine_bytes, vm->cpus) : 0;
+    vm->ended.ring.next = vm->ended.ring.prev = &vm->ended.ring;
 }
 
 static void set_up_fields(struct kva_vm *vm, const struct kva_vm_config *config)
 {
-    unsigned cpus = config->cpus != 0 ? config->cpus : 1;
-
-    vm->cpus = cpus;
+    vm->cpus = config->cpus != 0 ? config->cpus : 1;
+    vm->locks.threads = config->threads;
     while (page_of(vm) < config->pages.page)
         vm->page_shift++;
     vm->guard = config->without_guards ? 0 : 1;
     vm->hardened = config->hardened;
     vm->zero_always = config->zero_always;
-    set_up_threads(vm, config);
-    vm->cache_pages = largest_cached(vm);
-    vm->fast_bytes = config->zero_always || config->hardened ? 0 : KVA_VM_CLASSES * (size_t)page_of(vm);
     list_init(&vm->plans);
-    vm->quarantine.tail = &vm->quarantine.head;
-    vm->quarantine_limit = config->hardened ? limit_of(config->quarantine_bytes, cpus) : 0;
     vm->random = config->seed;
     vm->pages = config->pages;
     vm->huge = config->huge;
@@ -171,6 +181,7 @@ static void set_up_fields(struct kva_vm *vm, const struct kva_vm_config *config)
     vm->symbol_context = config->symbol_context;
     vm->ledger.memory = config->memory;
     vm->ledger.hooks = (struct kva_hooks){config->on_misuse, config->on_corruption, config->hook_context};
+    set_up_idle(vm, config);
 }
 
 static void set_up_nodes(struct kva_vm *vm)
@@ -179,99 +190,39 @@ static void set_up_nodes(struct kva_vm *vm)
     kva_nodes_init(&vm->records, &vm->ledger, round_to_line(sizeof(struct kva_later)));
 }
 
-/** The space over the reserve. It knows nothing of what is parked, nor of threads: it is used under the instance's lock. */
-static void set_up_space_config(struct kva_vm *vm, const struct kva_vm_config *config)
-{
-    vm->space_config = (struct kva_config){
-        .first = vm->first,
-        .last = vm->first + (vm->bytes - 1),
-        .quantum = page_of(vm),
-        .engine = config->engine,
-        .memory = config->memory,
-        .align_class = {vm->pages.huge},
-        .without_owners = true, /* the table knows */
-        .on_corruption = config->on_corruption,
-        .hook_context = config->hook_context,
-    };
-}
-
-_Static_assert(KVA_VM_PIECE == SPARSE_PIECE, "a piece is what kva/vm.h says");
-
-/** The bytes of the table, a pointer for each page of a stretch; and of the numbers, one for each page of its frames. */
-static uint64_t table_bytes(const struct kva_vm *vm, const struct kva_stretch *wish)
-{
-    return (wish->bytes >> vm->page_shift) * sizeof(struct kva_descriptor *);
-}
-
-static uint64_t numbers_bytes(const struct kva_vm *vm, const struct kva_stretch *wish)
-{
-    return (wish->frames >> vm->page_shift) * sizeof(uint32_t);
-}
-
-/** How many pieces there may be, and how many are needed from the beginning: for the directories. */
-static void wish_for_tables(const struct kva_vm *vm, struct kva_stretch *wish)
-{
-    uint64_t table = table_bytes(vm, wish);
-    uint64_t numbers = numbers_bytes(vm, wish);
-
-    wish->pieces = sparse_parts(table) + sparse_parts(numbers);
-    wish->given = sparse_parts(sparse_directory_bytes(table) + sparse_directory_bytes(numbers));
-}
-
-/** Tables over a stretch that was taken, which may be smaller than the wish: one directory behind the other. */
-static void set_up_tables(struct kva_vm *vm, const struct kva_stretch *wish)
-{
-    char *given = (char *)wish->tables + KVA_VM_PIECE;
-
-    sparse_init(&vm->table, wish->tables, given);
-    sparse_init(&vm->numbers, wish->tables, given + sparse_directory_bytes(table_bytes(vm, wish)));
-}
-
-/** Where hardened areas are strewn: anywhere in a part of the reserve, so far as it is larger than what they need. */
-static uint64_t choose_scatter(struct kva_vm *vm, uint64_t first, uint64_t bytes)
-{
-    if (bytes <= KVA_VM_SCATTER)
-        return first;
-    return first + align_down(kva_vm_random_below(vm, bytes - KVA_VM_SCATTER), page_of(vm));
-}
-
 /** Reserve addresses, with tables and a space over them. */
-static enum kva_status settle(struct kva_vm *vm, const struct kva_vm_config *config, struct kva_stretch *wish)
+static enum kva_status reserve(struct kva_vm *vm, const struct kva_vm_config *config,
+                               struct kva_stretch *reservation)
 {
-    wish_for_tables(vm, wish);
-    enum kva_status status = vm->pages.reserve(vm->pages.context, wish);
+    kva_ask_for_tables(vm, reservation);
+    enum kva_status status = vm->pages.reserve(vm->pages.context, reservation);
 
     if (status != KVA_OK)
         return status;
-    vm->stretch = wish->handle;
-    vm->first = (uintptr_t)wish->first;
-    vm->bytes = (size_t)wish->bytes;
-    vm->frames_first = wish->first + (wish->bytes - wish->frames);
-    set_up_tables(vm, wish);
-    set_up_space_config(vm, config);
-    vm->space = &vm->spaces[0];
-    status = kva_space_init(vm->space, &vm->space_config);
+    vm->reservation = reservation->handle;
+    vm->first = (uintptr_t)reservation->first;
+    vm->bytes = (size_t)reservation->bytes;
+    vm->frames_first = reservation->first + (reservation->bytes - reservation->frames);
+    kva_init_tables(vm, reservation);
+    status = kva_init_places(vm, config);
     if (status != KVA_OK)
-        vm->pages.release(vm->pages.context, vm->stretch);
+        vm->pages.release(vm->pages.context, vm->reservation);
     return status;
 }
 
-/** Where there is no memory for the tables of a reserve, there may be for those of half of it. */
-static enum kva_status build(struct kva_vm *vm, const struct kva_vm_config *config, struct kva_stretch *wish)
+/** Where there is no memory for the tables of a reservation, there may be for those of half of it. */
+static enum kva_status build(struct kva_vm *vm, const struct kva_vm_config *config,
+                             struct kva_stretch *reservation)
 {
     const uint64_t page = page_of(vm);
 
-    vm->lazy_limit = limit_of(config->lazy_bytes, vm->cpus);
     set_up_nodes(vm);
-    enum kva_status status = settle(vm, config, wish);
-    while (status == KVA_ENOMEM && wish->bytes / 2 >= wish->least && wish->bytes >= 4 * page) {
-        wish->bytes = align_down(wish->bytes / 2, page);
-        wish->frames = max_u64(align_down(wish->frames / 2, page), page);
-        status = settle(vm, config, wish);
-    }
-    if (status == KVA_OK && vm->hardened) {
-        vm->scatter = choose_scatter(vm, vm->first, vm->frames_first - vm->first);
-        vm->scatter_frames = choose_scatter(vm, vm->frames_first, wish->frames);
+    enum kva_status status = reserve(vm, config, reservation);
+    while (status == KVA_ENOMEM && reservation->bytes / 2 >= reservation->least &&
+           reservation->bytes >= 4 * page) {
+        reservation->bytes = align_down(reservation->bytes / 2, page);
+        reservation->frames = max_u64(align_down(reservation->frames / 2, page), page);
+        status = reserve(vm, config, reservation);
     }
     return status;
 }
@@ -309,7 +260,7 @@ static void give_instance(const struct kva_vm *vm)
 
 enum kva_status kva_vm_build(const struct kva_vm_config *config, struct kva_vm **vm)
 {
-    struct kva_stretch wish;
+    struct kva_stretch reservation;
 
     if (!config || !vm)
         return KVA_ENULL;
@@ -317,14 +268,14 @@ enum kva_status kva_vm_build(const struct kva_vm_config *config, struct kva_vm *
     struct kva_bad bad;
     enum kva_status status = validate_config(config, &bad);
     if (status == KVA_OK)
-        status = stretch_of(config, &wish, &bad);
+        status = reservation_of(config, &reservation, &bad);
     if (status != KVA_OK)
         return is_misuse(status) ? kva_report_misuse(&hooks, status, __func__, config->min, &bad) : status;
     struct kva_vm *made = take_instance(config);
     if (!made)
         return KVA_ENOMEM;
     set_up_fields(made, config);
-    status = build(made, config, &wish);
+    status = build(made, config, &reservation);
     if (status == KVA_OK)
         *vm = made;
     else
@@ -342,8 +293,8 @@ static bool is_leak(const struct kva_vm *vm, const struct kva_vm_area *area)
     return area->kind != KVA_VM_PCPU || !kva_pcpu_is_empty(vm, area->start);
 }
 
-/** Tell of what is still somebody's; whether there was any. */
-static bool tell_leaks(struct kva_vm *vm, kva_vm_leak *leak, void *context)
+/** Report what is still somebody's; returns whether there was any. */
+static bool report_leaks(struct kva_vm *vm, kva_vm_leak *leak, void *context)
 {
     struct kva_vm_area area = {0};
     bool any = false;
@@ -366,42 +317,31 @@ static void unpoison_all(struct kva_vm *vm)
         unpoison((void *)area.start, area.last - area.start + 1);
 }
 
-/** Take the lock, unless the caller is inside a reclaim callback, which is refused. */
-static enum kva_status begin_exclusive(struct kva_vm *vm, const char *where)
-{
-    vm_enter(vm);
-    if (!is_reclaiming(vm))
-        return KVA_OK;
-    (void)refuse(vm, KVA_EREENTRY, where, 0);
-    vm_leave(vm);
-    return KVA_EREENTRY;
-}
-
 /** Free what is ready: then the areas that are live or later are somebody's. */
 static enum kva_status begin_to_end(struct kva_vm *vm, const char *where)
 {
     if (!vm)
         return KVA_ENULL;
-    if (begin_exclusive(vm, where) != KVA_OK)
+    if (enter_exclusive(vm, where) != KVA_OK)
         return KVA_EREENTRY;
     kva_free_ready(vm);
-    vm_leave(vm);
+    main_drop(&vm->locks);
     return KVA_OK;
 }
 
 /** End an instance, whatever is live in it. */
 static void end(struct kva_vm *vm)
 {
-    vm_enter(vm);
+    main_take(&vm->locks);
     kva_pcpu_trim(vm);
     (void)kva_purge_idle(vm);
-    vm_leave(vm);
+    main_drop(&vm->locks);
     unpoison_all(vm);
     kva_pcpu_end(vm);
-    kva_ram_end(vm);
+    kva_end_ended(vm);
     kva_frames_end(vm);
-    (void)kva_space_abandon(vm->space);
-    vm->pages.release(vm->pages.context, vm->stretch);
+    end_places(vm);
+    vm->pages.release(vm->pages.context, vm->reservation);
     kva_nodes_fini(&vm->ledger);
     give_instance(vm);
 }
@@ -412,8 +352,8 @@ enum kva_status kva_vm_destroy(struct kva_vm *vm, kva_vm_leak *leak, void *conte
 
     if (status != KVA_OK)
         return status;
-    if (tell_leaks(vm, leak, context))
-        return refuse_unlocked(vm, KVA_EBUSY, __func__, 0, NULL);
+    if (report_leaks(vm, leak, context))
+        return refuse(vm, KVA_EBUSY, __func__, 0, NULL);
     end(vm);
     return KVA_OK;
 }
@@ -425,7 +365,7 @@ enum kva_status kva_vm_abandon(struct kva_vm *vm, kva_vm_leak *leak, void *conte
     if (status != KVA_OK)
         return status;
     if (leak)
-        (void)tell_leaks(vm, leak, context);
+        (void)report_leaks(vm, leak, context);
     end(vm);
     return KVA_OK;
 }
@@ -441,34 +381,16 @@ static void restart_nodes(struct kva_vm *vm)
     set_up_nodes(vm);
 }
 
-/** With no area left: give back what the bookkeeping has grown to. The space is made anew beside the old one, so that
- *  it may be refused: then the old one stays. */
-static void trim_bookkeeping(struct kva_vm *vm)
-{
-    struct kva_space *fresh = vm->space == &vm->spaces[0] ? &vm->spaces[1] : &vm->spaces[0];
-
-    restart_nodes(vm);
-    if (kva_space_init(fresh, &vm->space_config) != KVA_OK)
-        return;
-    (void)kva_space_abandon(vm->space);
-    vm->space = fresh;
-}
-
-/** Give back what the bookkeeping does not need. Those who read it hold a CPU's lock, but for kva_vm_fault_describe: if that looks,
- *  it may have found what is then hidden, and all stays as it is. The table's first piece stays anyway: the next areas will be
- *  there. With all CPUs' locks. */
+/** Give back what the bookkeeping does not need. Those who read it hold a CPU's lock, but for
+ *  kva_vm_fault_describe: if that is looking, what it may have found stays. With all CPUs' locks. */
 static void give_back(struct kva_vm *vm)
 {
-    const struct kva_pages *pages = &vm->pages;
+    bool is_read = kva_trim_tables(vm);
 
-    sparse_hide(&vm->table, 1);
-    /* A change, though of nothing: whoever counts itself after it sees what is hidden, and whoever did before it is seen. */
-    bool is_read = atomic_fetch_add_explicit(&vm->lookers, 0, memory_order_acq_rel) != 0;
-    sparse_settle(&vm->table, is_read, pages->unpiece, pages->context, vm->stretch);
-    sparse_trim(&vm->numbers, pages->unpiece, pages->context,
-                vm->stretch); /* nobody reads them without the lock */
-    if (vm->all.areas == 0 && !is_read)
-        trim_bookkeeping(vm);
+    if (vm->all.areas > 0 || is_read)
+        return;
+    restart_nodes(vm);
+    kva_renew_places(vm);
 }
 
 /** Level 3: with all locks held, whether what nobody owns is mapped as it should be. */
@@ -485,18 +407,18 @@ enum kva_status kva_vm_flush(struct kva_vm *vm)
 {
     if (!vm)
         return KVA_ENULL;
-    if (begin_exclusive(vm, __func__) != KVA_OK)
+    if (enter_exclusive(vm, __func__) != KVA_OK)
         return KVA_EREENTRY;
     kva_free_ready(vm);
     (void)kva_purge_idle(vm);
     if (vm->pages.settle)
-        vm->pages.settle(vm->pages.context, vm->stretch);
+        vm->pages.settle(vm->pages.context, vm->reservation);
     kva_cpus_take(&vm->locks); /* no free looks at a table or a descriptor now */
     give_back(vm);
     verify_mappings(vm);
     kva_cpus_drop(&vm->locks);
-    vm->pages.trim(vm->pages.context, vm->stretch);
-    vm_leave(vm);
+    vm->pages.trim(vm->pages.context, vm->reservation);
+    main_drop(&vm->locks);
     return KVA_OK;
 }
 

@@ -1,20 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * What an address that faulted has to do with an instance, in one sentence. It names the nearest area: one byte before an
- * area is an underflow of that area, although the guard page that was hit belongs to the one before it.
+ * What an address that faulted has to do with an instance, in one sentence. It names the nearest area: one
+ * byte before an area is an underflow of that area, although the guard page that was hit belongs to the one
+ * before it.
  *
- * It runs in signal handlers: it takes no memory and no lock, and changes nothing but the count of those who look. Other threads may
- * go on meanwhile, so nothing is followed but the table's entries, which point to descriptors or are NULL: the space, whose
- * nodes may be in the middle of a change, is not asked. While somebody looks, kva_vm_flush gives back neither tables nor
- * descriptors.
+ * It runs in signal handlers: it takes no memory and no lock, and changes nothing but the count of those who
+ * look. Other threads may go on meanwhile, so nothing is followed but the table's entries, which point to
+ * descriptors or are NULL: the space, whose nodes may be in the middle of a change, is not asked. While
+ * somebody looks, kva_vm_flush gives back neither tables nor descriptors.
  */
+#include "vm_look.h"
+#include "vm_table.h"
 #include "vm_words.h"
 
 /** What is said of an area, be it there or purged. */
 struct subject {
     uintptr_t start;
-    uintptr_t end; /* behind its last page */
+    uintptr_t end; /* of its last page, and one */
     const void *caller;
     const void *freed_by;
     bool freed;
@@ -73,8 +76,8 @@ static void put_subject(struct kva_text *text, const struct kva_vm *vm, const st
 
 /* --------------------------------------------------------------------------------------- which area it is */
 
-/** How far away an area may be to be named, in pages: 1 MiB of 4 KiB each, which is 2 KiB of the table on either side. What is
- *  farther off was hardly meant. */
+/** How far away an area may be to be named, in pages: 1 MiB of 4 KiB each, which is 2 KiB of the table on
+ *  either side. What is farther off was hardly meant. */
 enum { NEAR_PAGES = 256 };
 
 /** The page of the reserve that an address lies on. */
@@ -94,14 +97,15 @@ static const struct kva_descriptor *entry_of_page(const struct kva_vm *vm, uint6
     return slot_read(vm, vm->first + (uintptr_t)bytes_of_pages(vm, at));
 }
 
-/** How many pages before an address an area may begin that ends near it, by the longest area that there ever was. */
+/** How many pages before an address an area may begin that ends near it, by the longest area that there ever
+ *  was. */
 static uint64_t reach_of(const struct kva_vm *vm)
 {
     return (uint64_t)atomic_load_explicit(&vm->longest, memory_order_relaxed) + NEAR_PAGES;
 }
 
-/** The last area that begins at or before an address, if it is not too far: the table is read backwards, as far as the longest area would
- *  reach that there ever was, if it ended near. */
+/** The last area that begins at or before an address, if it is not too far: the table is read backwards, as
+ *  far as the longest area would reach that there ever was, if it ended near. */
 static const struct kva_descriptor *area_before(const struct kva_vm *vm, uintptr_t address)
 {
     const struct kva_descriptor *area = NULL;
@@ -151,7 +155,8 @@ static struct subject purged(const struct kva_past *past)
     };
 }
 
-/** How far an address is from an area's pages: 0 inside, 1 for the byte before the first and for the one after the last. */
+/** How far an address is from an area's pages: 0 inside, 1 for the byte before the first and for the one
+ *  after the last. */
 static uintptr_t distance_to(const struct subject *subject, uintptr_t address)
 {
     if (address < subject->start)
@@ -159,7 +164,7 @@ static uintptr_t distance_to(const struct subject *subject, uintptr_t address)
     return address < subject->end ? 0 : address - subject->end + 1;
 }
 
-/** What is told of an address: the nearest area that was offered, of two the one offered first. */
+/** What is to be told of an address: the nearest area that was offered, of two the one offered first. */
 struct nearest {
     uintptr_t address;
     uintptr_t distance; /* more than this is too far */
@@ -182,7 +187,8 @@ static void offer(struct nearest *nearest, struct subject subject)
 static void offer_purged(const struct kva_vm *vm, struct nearest *nearest)
 {
     for (unsigned i = 0; i < KVA_VM_HISTORY; i++) {
-        const struct kva_past *past = &vm->past[(vm->past_next + KVA_VM_HISTORY - 1 - i) % KVA_VM_HISTORY];
+        const struct kva_past *past =
+            &vm->history.past[(vm->history.next + KVA_VM_HISTORY - 1 - i) % KVA_VM_HISTORY];
         if (past->bytes > 0)
             offer(nearest, purged(past));
     }
@@ -220,7 +226,7 @@ static bool look(const struct kva_vm *vm, uintptr_t address, struct subject *sub
 {
     struct kva_vm *counted = without_const(vm);
 
-    atomic_fetch_add_explicit(&counted->lookers, 1, memory_order_acq_rel); /* see kva_vm_flush */
+    atomic_fetch_add_explicit(&counted->lookers, 1, memory_order_acq_rel); /* see kva_trim_tables */
     bool found = find_nearest(vm, address, subject);
     atomic_fetch_sub_explicit(&counted->lookers, 1, memory_order_release);
     return found;

@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/**
- * Pools of frames: which are taken, and how often each is mapped.
- *
- * The page source keeps what the frames hold; here is one number for each: 0 while it is free, else one more than its
- * live maps. A frame that somebody maps cannot be given back, so no map ever shows another's memory while it lives.
- */
-#include "vm.h"
+/** Pools of frames: making and ending them, taking and giving frames back. The page source keeps what the
+ *  frames hold. */
+#include "vm_frames.h"
+
+#include "vm_retire.h"
 
 /** Their numbers fit 32 bits. */
 static const uint64_t most_frames = UINT32_MAX - 1;
@@ -49,7 +47,7 @@ static enum kva_status create(struct kva_vm *vm, uint64_t count, struct kva_fram
     struct kva_frames *made = take_pool(vm, count);
     if (!made)
         return KVA_ENOMEM;
-    enum kva_status status = vm->pages.pool(vm->pages.context, vm->stretch, count, &made->pool);
+    enum kva_status status = vm->pages.pool(vm->pages.context, vm->reservation, count, &made->pool);
     if (status != KVA_OK) {
         give_pool(made);
         return status;
@@ -68,12 +66,12 @@ enum kva_status kva_frames_create(struct kva_vm *vm, uint64_t count, struct kva_
     if (!vm)
         return KVA_ENULL;
     if (!frames)
-        return refuse_pointer(vm, __func__, 0, "frames");
+        return refuse_null(vm, __func__, 0, "frames");
     struct kva_bad bad = {NULL, 0};
-    vm_enter(vm);
+    main_take(&vm->locks);
     enum kva_status status = create(vm, count, frames, &bad);
-    status = finish_of(vm, status, __func__, 0, &bad);
-    vm_leave(vm);
+    status = finish(vm, status, __func__, 0, &bad);
+    main_drop(&vm->locks);
     return status;
 }
 
@@ -81,7 +79,7 @@ static void end_pool(struct kva_frames *frames)
 {
     struct kva_vm *vm = frames->vm;
 
-    vm->pages.drop(vm->pages.context, vm->stretch, frames->pool);
+    vm->pages.drop(vm->pages.context, vm->reservation, frames->pool);
     give_pool(frames);
 }
 
@@ -103,9 +101,9 @@ enum kva_status kva_frames_destroy(struct kva_frames *frames)
     if (!frames)
         return KVA_ENULL;
     struct kva_vm *vm = frames->vm;
-    vm_enter(vm);
-    enum kva_status status = finish(vm, destroy(vm, frames), __func__, 0);
-    vm_leave(vm);
+    main_take(&vm->locks);
+    enum kva_status status = finish(vm, destroy(vm, frames), __func__, 0, NULL);
+    main_drop(&vm->locks);
     return status;
 }
 
@@ -150,12 +148,12 @@ enum kva_status kva_frames_alloc(struct kva_frames *frames, size_t count, uint32
     if (!frames)
         return KVA_ENULL;
     if (!numbers)
-        return refuse_pointer(frames->vm, __func__, 0, "numbers");
+        return refuse_null(frames->vm, __func__, 0, "numbers");
     struct kva_bad bad = {NULL, 0};
-    vm_enter(frames->vm);
+    main_take(&frames->vm->locks);
     enum kva_status status = take(frames, count, numbers, &bad);
-    status = finish_of(frames->vm, status, __func__, 0, &bad);
-    vm_leave(frames->vm);
+    status = finish(frames->vm, status, __func__, 0, &bad);
+    main_drop(&frames->vm->locks);
     return status;
 }
 
@@ -176,23 +174,13 @@ static enum kva_status mark_free(struct kva_frames *frames, const uint32_t *numb
     return KVA_OK;
 }
 
-/** How many numbers from the first on follow each other. */
-static size_t run_of(const uint32_t *numbers, size_t count)
-{
-    size_t run = 1;
-
-    while (run < count && numbers[run] == (uint64_t)numbers[0] + run)
-        run++;
-    return run;
-}
-
 static void drain_runs(struct kva_frames *frames, const uint32_t *numbers, size_t count)
 {
     struct kva_vm *vm = frames->vm;
 
     for (size_t i = 0, run; i < count; i += run) {
-        run = run_of(&numbers[i], count - i);
-        vm->pages.drain(vm->pages.context, vm->stretch, frames->pool, numbers[i], run);
+        run = kva_run_of(&numbers[i], count - i);
+        vm->pages.drain(vm->pages.context, vm->reservation, frames->pool, numbers[i], run);
         frames->lowest = min_u64(frames->lowest, numbers[i]);
     }
 }
@@ -221,175 +209,11 @@ enum kva_status kva_frames_free(struct kva_frames *frames, const uint32_t *numbe
     if (count == 0)
         return KVA_OK;
     if (!numbers)
-        return refuse_pointer(frames->vm, __func__, 0, "numbers");
+        return refuse_null(frames->vm, __func__, 0, "numbers");
     struct kva_bad bad = {NULL, 0};
-    vm_enter(frames->vm);
+    main_take(&frames->vm->locks);
     enum kva_status status = give(frames, numbers, count, &bad);
-    status = finish_of(frames->vm, status, __func__, 0, &bad);
-    vm_leave(frames->vm);
+    status = finish(frames->vm, status, __func__, 0, &bad);
+    main_drop(&frames->vm->locks);
     return status;
-}
-
-/* -------------------------------------------------------------------------------------- what maps ask for */
-
-static void lower_uses(struct kva_frames *frames, const uint32_t *numbers, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        frames->uses[numbers[i]]--;
-}
-
-void kva_unuse_frames(struct kva_frames *frames, const uint32_t *numbers, size_t count)
-{
-    lower_uses(frames, numbers, count);
-    frames->shown -= count;
-}
-
-/** Whether one more map of a frame can be counted: it is taken, and its count is not at its end. */
-static bool can_be_used(const struct kva_frames *frames, uint32_t number)
-{
-    return number < frames->count && frames->uses[number] - 1 < UINT32_MAX - 1;
-}
-
-static enum kva_status why_not_used(const struct kva_frames *frames, uint32_t number)
-{
-    if (number >= frames->count)
-        return KVA_ERANGE;
-    return frames->uses[number] == 0 ? KVA_ENOENT : KVA_ENOSPC;
-}
-
-/** Whether what is to be mapped is in order, but for the numbers. */
-static enum kva_status validate_map(const struct kva_vm *vm, const struct kva_frames *frames,
-                                    const uint32_t *numbers, size_t count, struct kva_bad *bad)
-{
-    if (!frames || !numbers)
-        return bad_field(bad, KVA_ENULL, frames ? "numbers" : "frames");
-    if (frames->vm != vm)
-        return bad_field(bad, KVA_EINVAL, "frames");
-    if (count == 0)
-        return bad_field(bad, KVA_ESIZE, "count");
-    return count > SIZE_MAX >> vm->page_shift ? bad_field(bad, KVA_EWRAP, "count") : KVA_OK;
-}
-
-enum kva_status kva_use_frames(const struct kva_vm *vm, struct kva_frames *frames, const uint32_t *numbers,
-                               size_t count, struct kva_bad *bad)
-{
-    enum kva_status status = validate_map(vm, frames, numbers, count, bad);
-
-    if (status != KVA_OK)
-        return status;
-    for (size_t i = 0; i < count; i++) {
-        if (can_be_used(frames, numbers[i])) {
-            frames->uses[numbers[i]]++;
-            continue;
-        }
-        lower_uses(frames, numbers, i);
-        *bad = (struct kva_bad){"numbers[i]", i};
-        return why_not_used(frames, numbers[i]);
-    }
-    frames->shown += count;
-    return KVA_OK;
-}
-
-/* ----------------------------------------------------------------------------------------------- numbers */
-
-/** Count pages whose numbers lie side by side at `start` as mapped, or no longer. */
-static void count_numbers(struct kva_vm *vm, uint64_t start, size_t more, size_t fewer)
-{
-    sparse_count(&vm->numbers, frame_page(vm, start) / PIECE_NUMBERS, (uint32_t)more, (uint32_t)fewer);
-}
-
-/** Note the numbers of the frames behind the pages from `start` on, which are mapped now. */
-static void note_numbers(struct kva_vm *vm, uint64_t start, const uint32_t *numbers, size_t count)
-{
-    for (size_t run; count > 0; count -= run, numbers += run, start += bytes_of_pages(vm, run)) {
-        run = count;
-        uint32_t *noted = numbers_at(vm, start, &run);
-        memcpy(noted, numbers, run * sizeof *noted);
-        count_numbers(vm, start, run, 0);
-    }
-}
-
-void kva_forget_numbers(struct kva_vm *vm, uint64_t start, size_t count)
-{
-    for (size_t run; count > 0; count -= run, start += bytes_of_pages(vm, run)) {
-        run = count;
-        (void)numbers_at(vm, start, &run);
-        count_numbers(vm, start, 0, run);
-    }
-}
-
-const uint32_t *kva_copy_numbers(const struct kva_vm *vm, const struct kva_descriptor *map, uint32_t *copy)
-{
-    for (size_t done = 0, run; done < map->pages; done += run) {
-        run = map->pages - done;
-        const uint32_t *noted = numbers_at(vm, start_of(map) + bytes_of_pages(vm, done), &run);
-        memcpy(&copy[done], noted, run * sizeof *copy);
-    }
-    return copy;
-}
-
-void kva_unuse_map(const struct kva_vm *vm, const struct kva_descriptor *area)
-{
-    uint64_t start = start_of(area);
-
-    for (size_t run, left = area->pages; left > 0; left -= run, start += bytes_of_pages(vm, run)) {
-        run = left;
-        const uint32_t *noted = numbers_at(vm, start, &run);
-        kva_unuse_frames(area->of.frames, noted, run);
-    }
-}
-
-/** Count one live map more of each of the frames behind pages that are mapped. */
-static void use_map(struct kva_frames *frames, uint64_t start, size_t count)
-{
-    struct kva_bad bad;
-
-    for (size_t run; count > 0; count -= run, start += bytes_of_pages(frames->vm, run)) {
-        run = count;
-        const uint32_t *noted = numbers_at(frames->vm, start, &run);
-        (void)kva_use_frames(frames->vm, frames, noted, run, &bad);
-    }
-}
-
-/** Count the maps of a pool's frames anew: those that are live. */
-static void recount(struct kva_frames *frames)
-{
-    struct kva_vm_area area = {0};
-    uint64_t left = frames->taken;
-
-    for (uint64_t i = 0; left > 0; i++) {
-        frames->uses[i] = frames->uses[i] != 0;
-        left -= frames->uses[i];
-    }
-    frames->shown = 0;
-    frames->pending = 0;
-    while (kva_look_next(frames->vm, &area) == KVA_OK) {
-        if (is_live_map(&area) && area_at(frames->vm, area.start)->of.frames == frames)
-            use_map(frames, area.start, area.pages);
-    }
-}
-
-void kva_frames_forget_pending(struct kva_vm *vm)
-{
-    for (struct kva_frames *frames = vm->pools; frames; frames = frames->next) {
-        if (frames->pending > 0)
-            recount(frames);
-    }
-}
-
-enum kva_status kva_map_runs(struct kva_vm *vm, uint64_t start, const struct kva_frames *frames,
-                             const uint32_t *numbers, size_t count)
-{
-    for (size_t i = 0, run; i < count; i += run) {
-        run = run_of(&numbers[i], count - i);
-        enum kva_status status = vm->pages.map(vm->pages.context, vm->stretch, start + bytes_of_pages(vm, i),
-                                               frames->pool, numbers[i], run);
-        if (status == KVA_OK)
-            continue;
-        if (i > 0)
-            vm->pages.unmap(vm->pages.context, vm->stretch, start, bytes_of_pages(vm, i));
-        return status;
-    }
-    note_numbers(vm, start, numbers, count);
-    return KVA_OK;
 }

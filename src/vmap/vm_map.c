@@ -7,41 +7,15 @@
  *                |   | | |
  *      pages    |7|8|9|3|7|g|               frame 7 is seen at two addresses
  */
-#include "vm.h"
+#include "vm_map.h"
 
-struct mapping {
-    const struct kva_wish *wish;
-    struct kva_frames *frames;
-    const uint32_t *numbers;
-    struct kva_descriptor *area;
-};
+#include "vm_obtain.h"
+#include "vm_park.h"
+#include "vm_ready.h"
+#include "vm_retire.h"
 
-static enum kva_status attempt_map(void *instance, void *context)
-{
-    struct kva_vm *vm = instance;
-    struct mapping *mapping = context;
-    const struct kva_wish *wish = mapping->wish;
-    uint64_t start;
-
-    if (!kva_nodes_ensure(&vm->areas, 1))
-        return KVA_ENOMEM;
-    enum kva_status status = kva_place_area(vm, wish, &start);
-    if (status != KVA_OK)
-        return status;
-    status = kva_ready_tables(vm, start, 1, wish->pages);
-    if (status == KVA_OK)
-        status = kva_map_runs(vm, start, mapping->frames, mapping->numbers, wish->pages);
-    if (status != KVA_OK) {
-        (void)kva_free(vm->space, start);
-        return status;
-    }
-    mapping->area = kva_enter_area(vm, wish, start);
-    mapping->area->of.frames = mapping->frames;
-    return KVA_OK;
-}
-
-/** The last address that a map may take, with so many pages of guard. The last page of the reserve is some map's guard, or nobody's: a
- *  touch after the last map faults. */
+/** The last address that a map may take, with so many pages of guard. The last page of the reservation is
+ *  some map's guard, or nobody's: a touch after the last map faults. */
 static uint64_t last_for_map(const struct kva_vm *vm, uint8_t guard)
 {
     return vm->first + (uint64_t)(vm->bytes - 1) - bytes_of_pages(vm, (uint64_t)vm->guard - guard);
@@ -51,7 +25,7 @@ enum kva_status kva_take_map(struct kva_vm *vm, struct kva_frames *frames, const
                              size_t count, unsigned flags, enum kva_vm_kind kind, const void *caller,
                              struct kva_descriptor **map)
 {
-    struct kva_wish wish = {
+    struct kva_spec spec = {
         .align = page_of(vm),
         .min = vm->frames_first,
         .size = count << vm->page_shift,
@@ -61,14 +35,13 @@ enum kva_status kva_take_map(struct kva_vm *vm, struct kva_frames *frames, const
         .kind = kind,
         .anywhere = true,
         .caller = caller,
+        .frames = frames,
+        .numbers = numbers,
     };
-    struct mapping mapping = {&wish, frames, numbers, NULL};
 
-    wish.bytes = bytes_of_pages(vm, (uint64_t)wish.pages + wish.guard);
-    wish.max = last_for_map(vm, wish.guard);
-    enum kva_status status = kva_obtain(vm, wish.size, flags, attempt_map, &mapping);
-    *map = mapping.area;
-    return status;
+    spec.bytes = bytes_of_pages(vm, (uint64_t)spec.pages + spec.guard);
+    spec.max = last_for_map(vm, spec.guard);
+    return kva_take_fresh(vm, &spec, map);
 }
 
 static enum kva_status map_frames(struct kva_vm *vm, struct kva_frames *frames, const uint32_t *numbers,
@@ -97,11 +70,11 @@ static enum kva_status map_locked(struct kva_vm *vm, struct kva_frames *frames, 
 {
     struct kva_bad bad = {NULL, 0};
 
-    vm_enter(vm);
+    main_take(&vm->locks);
     free_ready_for(vm, flags);
     enum kva_status status = map_frames(vm, frames, numbers, count, flags, caller, memory, &bad);
-    status = finish_of(vm, status, "kva_vm_map", 0, &bad);
-    vm_leave(vm);
+    status = finish(vm, status, "kva_vm_map", 0, &bad);
+    main_drop(&vm->locks);
     return status;
 }
 
@@ -111,7 +84,7 @@ enum kva_status kva_vm_map(struct kva_vm *vm, struct kva_frames *frames, const u
     if (!vm)
         return KVA_ENULL;
     if (!memory)
-        return refuse_pointer(vm, __func__, 0, "memory");
+        return refuse_null(vm, __func__, 0, "memory");
     return map_locked(vm, frames, numbers, count, flags, CALLER(), memory);
 }
 
@@ -132,7 +105,7 @@ enum kva_status kva_vunmap(struct kva_vm *vm, void *memory)
         return KVA_ENULL;
     if (!memory)
         return KVA_OK;
-    vm_enter(vm);
+    main_take(&vm->locks);
     struct kva_descriptor *area = kva_live_area(vm, memory, KVA_VM_VMAP, &status);
     if (area) {
         kva_unuse_map(vm, area);
@@ -140,7 +113,7 @@ enum kva_status kva_vunmap(struct kva_vm *vm, void *memory)
         kva_purge_excess(vm);
         status = KVA_OK;
     }
-    status = finish(vm, status, __func__, (uintptr_t)memory);
-    vm_leave(vm);
+    status = finish(vm, status, __func__, (uintptr_t)memory, NULL);
+    main_drop(&vm->locks);
     return status;
 }

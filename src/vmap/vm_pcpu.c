@@ -19,13 +19,18 @@
  *             chunk k   base                       base + distance[2]
  *                       | cpu 0 | cpu 1 |g|        | cpu 2 | cpu 3 |g|
  *
- * ABSENT ONES The offsets of a chunk that has no memory are busy. Making it present is to free them; making it absent
+ * ABSENT ONES The offsets of a chunk that has no memory are busy. Making it present is to free them; making
+ * it absent
  *             again, to reserve them. One chunk without objects is kept, a second one is made absent.
  *
  * NO SEARCH   Absent chunks are on one list, and present ones without objects on another. Each area of a chunk keeps the chunk's
  *             number as its owner, which nobody else uses. So a chunk costs the same however many there are.
  */
-#include "vm.h"
+#include "vm_pcpu.h"
+
+#include "vm_area.h"
+#include "vm_congruent.h"
+#include "vm_retire.h"
 
 /** Offsets are multiples of this: what malloc aligns to on 64-bit hosts. */
 enum { QUANTUM = 16 };
@@ -171,14 +176,14 @@ enum kva_status kva_pcpu_create(struct kva_vm *vm, const struct kva_pcpu_config 
     if (!vm)
         return KVA_ENULL;
     if (!pcpu)
-        return refuse_pointer(vm, __func__, 0, "pcpu");
+        return refuse_null(vm, __func__, 0, "pcpu");
     struct kva_bad bad = {NULL, 0};
     enum kva_status status = shape_of(vm, config ? config : &usual, &shape, &bad);
-    vm_enter(vm);
+    main_take(&vm->locks);
     if (status == KVA_OK)
         status = create(vm, &shape, pcpu);
-    status = finish_of(vm, status, __func__, 0, &bad);
-    vm_leave(vm);
+    status = finish(vm, status, __func__, 0, &bad);
+    main_drop(&vm->locks);
     return status;
 }
 
@@ -283,15 +288,16 @@ enum kva_status kva_pcpu_destroy(struct kva_pcpu *pcpu)
     if (!pcpu)
         return KVA_ENULL;
     struct kva_vm *vm = pcpu->vm;
-    vm_enter(vm);
+    main_take(&vm->locks);
     if (pcpu->objects > 0)
-        status = refuse(vm, KVA_EBUSY, __func__, 0);
+        status = KVA_EBUSY;
     else if (pcpu->growing > 0)
-        status = refuse(vm, KVA_EREENTRY, __func__, 0);
+        status = KVA_EREENTRY;
     else
         destroy(pcpu, CALLER());
+    status = finish(vm, status, __func__, 0, NULL);
     kva_purge_excess(vm);
-    vm_leave(vm);
+    main_drop(&vm->locks);
     return status;
 }
 
@@ -339,7 +345,7 @@ static enum kva_status extend_offsets(struct kva_pcpu *pcpu)
     return kva_space_init(&pcpu->offsets, &config);
 }
 
-/** Add the offsets of one more chunk, absent: both the unit and the page behind it are busy. */
+/** Add the offsets of one more chunk, absent: both the unit and the page after it are busy. */
 static enum kva_status add_chunk(struct kva_pcpu *pcpu)
 {
     uint64_t start = (uint64_t)pcpu->chunk_count * pcpu->stride;
@@ -363,7 +369,8 @@ static enum kva_status add_chunk(struct kva_pcpu *pcpu)
     return KVA_OK;
 }
 
-/** See to it that there is an absent chunk, and nodes for what follows: freeing its offsets, and an object among them. */
+/** See to it that there is an absent chunk, and nodes for what follows: freeing its offsets, and an object
+ *  among them. */
 static enum kva_status prepare_chunk(struct kva_pcpu *pcpu)
 {
     const size_t operations = 2;
@@ -388,8 +395,8 @@ static void make_present(struct kva_pcpu *pcpu)
     list_empty(pcpu, k);
 }
 
-/** Make one more chunk present. Its memory comes first, since a reclaim callback may be asked for it, and that may call
- *  for this very allocator's objects; what comes after calls nobody. */
+/** Make one more chunk present. Its memory comes first, since a reclaim callback may be asked for it, and
+ *  that may call for this very allocator's objects; what comes after calls nobody. */
 static enum kva_status supply_chunk(struct kva_pcpu *pcpu, const void *caller)
 {
     struct kva_vm_request request = kva_vm_request_of(1);
@@ -412,8 +419,8 @@ static enum kva_status supply_chunk(struct kva_pcpu *pcpu, const void *caller)
     return status;
 }
 
-/** A chunk has lost its last object: keep it, or, if there is another such, make it absent. Where there is no memory to
- *  reserve its offsets, it stays as well. */
+/** A chunk has lost its last object: keep it, or, if there is another such, make it absent. Where there is no
+ *  memory to reserve its offsets, it stays as well. */
 static void chunk_is_empty(struct kva_pcpu *pcpu, size_t k, const void *by)
 {
     bool is_second = pcpu->empty != no_chunk;
@@ -485,12 +492,12 @@ enum kva_status kva_pcpu_alloc(struct kva_pcpu *pcpu, size_t size, size_t align,
         return KVA_ENULL;
     struct kva_vm *vm = pcpu->vm;
     if (!object)
-        return refuse_pointer(vm, __func__, 0, "object");
+        return refuse_null(vm, __func__, 0, "object");
     struct kva_bad bad = {NULL, 0};
-    vm_enter(vm);
+    main_take(&vm->locks);
     enum kva_status status = take_object(pcpu, size, align, CALLER(), &address, &bad);
-    status = finish_of(vm, status, __func__, 0, &bad);
-    vm_leave(vm);
+    status = finish(vm, status, __func__, 0, &bad);
+    main_drop(&vm->locks);
     if (status != KVA_OK)
         return status;
     clear_copies(pcpu, address, size);
@@ -539,11 +546,11 @@ enum kva_status kva_pcpu_free(struct kva_pcpu *pcpu, void *object)
     if (!object)
         return KVA_OK;
     struct kva_vm *vm = pcpu->vm;
-    vm_enter(vm);
-    enum kva_status status =
-        finish(vm, give_object(pcpu, (uintptr_t)object, CALLER()), __func__, (uintptr_t)object);
+    main_take(&vm->locks);
+    enum kva_status status = give_object(pcpu, (uintptr_t)object, CALLER());
+    status = finish(vm, status, __func__, (uintptr_t)object, NULL);
     kva_purge_excess(vm);
-    vm_leave(vm);
+    main_drop(&vm->locks);
     return status;
 }
 
@@ -611,7 +618,7 @@ static const char *check_chunks(const struct kva_pcpu *pcpu)
                : "V9: a per-CPU chunk is not on the list where it belongs";
 }
 
-const char *kva_pcpu_check(const struct kva_vm *vm)
+const char *kva_check_pcpu(const struct kva_vm *vm)
 {
     const char *broken = NULL;
 

@@ -6,14 +6,18 @@
  *      shrink   | kept      |   tail      |g|          the space takes the tail back first: that may be refused;
  *               | kept      |g|   free      |          then the tail is closed, which cannot fail
  *
- *      grow     | area  |g|      free       |          the space gives what is behind first, then the guard and what
- *               | area       more     |g|   |          is behind it are opened. Refused: shrink the segment back
+ *      grow     | area  |g|      free       |          the space gives what comes after first, then the guard and
+ *               | area       more     |g|   |          what comes after it are opened. Refused: shrink the segment back
  *
  *      move     a new area, a copy, and the old one retired
  *
- * Meanwhile the area's state is resizing: who frees it at the same time hears KVA_EREENTRY. The copy is made without the lock.
+ * Meanwhile the area's state is resizing: a free at the same time returns KVA_EREENTRY. The copy is made
+ * without the lock.
  */
-#include "vm.h"
+#include "vm_alloc.h"
+#include "vm_obtain.h"
+#include "vm_ready.h"
+#include "vm_retire.h"
 
 /** What a call wants. */
 struct change {
@@ -29,8 +33,8 @@ static bool wants_zero(const struct kva_vm *vm, const struct change *change)
     return vm->zero_always || (change->flags & KVA_VM_ZERO);
 }
 
-/** Take over the new size. What is added to the old one reads as zero if that is wanted; from `dirty_end` on it does by
- *  itself, as nobody has used it yet. */
+/** Take over the new size. What is added to the old one reads as zero if that is wanted; from `dirty_end` on
+ *  it does by itself, as nobody has used it yet. */
 static void set_size(struct kva_vm *vm, struct kva_descriptor *area, const struct change *change,
                      uint64_t dirty_end)
 {
@@ -42,12 +46,6 @@ static void set_size(struct kva_vm *vm, struct kva_descriptor *area, const struc
     if (change->size > old && dirty_end > old && wants_zero(vm, change))
         memset((char *)memory_of(area) + old, 0, (size_t)dirty_end - old);
     poison((char *)memory_of(area) + change->size, end - change->size);
-}
-
-/** The same pages. */
-static void resize_within(struct kva_vm *vm, struct kva_descriptor *area, const struct change *change)
-{
-    set_size(vm, area, change, area_bytes(vm, area));
 }
 
 static void set_pages(struct kva_vm *vm, struct kva_descriptor *area, uint32_t pages)
@@ -73,7 +71,7 @@ static enum kva_status attempt_shrink(void *instance, void *context)
     const struct shrinking *shrinking = context;
     const struct kva_descriptor *area = shrinking->area;
 
-    return kva_resize(vm->space, start_of(area), bytes_with_guard(vm, area, shrinking->pages));
+    return resize_place(vm, start_of(area), bytes_with_guard(vm, area, shrinking->pages));
 }
 
 static enum kva_status shrink(struct kva_vm *vm, struct kva_descriptor *area, const struct change *change)
@@ -101,13 +99,13 @@ static enum kva_status grow_in_place(struct kva_vm *vm, struct kva_descriptor *a
     /* The segment may not grow into the frames part. */
     if (vm->frames_first - start_of(area) < bytes_with_guard(vm, area, change->pages))
         return KVA_ENOSPC;
-    status = kva_resize(vm->space, start_of(area), bytes_with_guard(vm, area, change->pages));
+    status = resize_place(vm, start_of(area), bytes_with_guard(vm, area, change->pages));
     if (status != KVA_OK)
         return status;
-    status = vm->pages.open(vm->pages.context, vm->stretch, start_of(area) + old_bytes, more,
+    status = vm->pages.open(vm->pages.context, vm->reservation, start_of(area) + old_bytes, more,
                             (area->flags & KVA_VM_HUGE) != 0);
-    if (status != KVA_OK) { /* what is behind is free now, so that this needs no memory */
-        (void)kva_resize(vm->space, start_of(area), segment_bytes(vm, area));
+    if (status != KVA_OK) { /* what comes after is free now, so that this needs no memory */
+        (void)resize_place(vm, start_of(area), segment_bytes(vm, area));
         return status;
     }
     set_pages(vm, area, change->pages);
@@ -116,8 +114,9 @@ static enum kva_status grow_in_place(struct kva_vm *vm, struct kva_descriptor *a
     return KVA_OK;
 }
 
-/** Fill a new area from an old one that is smaller: what was asked for, and the rest of its last page, as far as anybody may
- *  have written there. Where zeroes are wanted, all but what was asked for is zero; fresh pages are by themselves. */
+/** Fill a new area from an old one that is smaller: what was asked for, and the rest of its last page, as far
+ *  as anybody may have written there. Where zeroes are wanted, all but what was asked for is zero; fresh
+ *  pages are by themselves. */
 static void copy_area(const struct kva_vm *vm, const struct kva_taken *to, const struct kva_descriptor *from,
                       const struct change *change)
 {
@@ -143,11 +142,11 @@ static enum kva_status move(struct kva_vm *vm, struct kva_descriptor *old, const
     request.align = (size_t)1 << old->align_shift;
     request.caller = old->caller;
     request.owner = old->by.owner;
-    vm_leave(vm);
+    main_drop(&vm->locks);
     enum kva_status status = kva_take_area(vm, &request, "kva_vm_realloc", &taken);
     if (status == KVA_OK)
         copy_area(vm, &taken, old, change);
-    vm_enter(vm);
+    main_take(&vm->locks);
     if (status != KVA_OK)
         return status;
     kva_retire_area(vm, old, change->caller);
@@ -156,7 +155,8 @@ static enum kva_status move(struct kva_vm *vm, struct kva_descriptor *old, const
     return KVA_OK;
 }
 
-/** In place, or else moved. Where there is no room for that either, what was purged on the way may have been behind the area. */
+/** In place, or else moved. Where there is no room for that either, what was purged on the way may have come
+ *  after the area. */
 static enum kva_status grow(struct kva_vm *vm, struct kva_descriptor *area, const struct change *change,
                             void **moved)
 {
@@ -178,12 +178,11 @@ static enum kva_status resize(struct kva_vm *vm, struct kva_descriptor *area, st
 
     if (status != KVA_OK)
         return status;
-    if (change->pages == area->pages)
-        resize_within(vm, area, change);
-    else if (change->pages < area->pages)
+    if (change->pages < area->pages)
         return shrink(vm, area, change);
-    else
+    if (change->pages > area->pages)
         return grow(vm, area, change, moved);
+    set_size(vm, area, change, area_bytes(vm, area));
     return KVA_OK;
 }
 
@@ -226,22 +225,20 @@ static enum kva_status reallocate(struct kva_vm *vm, void *memory, struct change
                                   void **moved)
 {
     free_ready_unlocked(vm, change->flags);
-    vm_enter(vm);
+    main_take(&vm->locks);
     struct kva_descriptor *area = claim_area(vm, (uintptr_t)memory);
     enum kva_status status = area ? change_claimed(vm, area, change, moved)
                                   : kva_why_not_live(vm, (uintptr_t)memory, KVA_VM_VMALLOC);
-    status = finish_of(vm, status, where, (uintptr_t)memory, &change->bad);
-    vm_leave(vm);
+    status = finish(vm, status, where, (uintptr_t)memory, &change->bad);
+    main_drop(&vm->locks);
     return status;
 }
 
 static enum kva_status reallocate_or_take(struct kva_vm *vm, void *memory, struct change *change,
                                           const char *where, void **moved)
 {
-    const unsigned known = KVA_VM_ZERO | KVA_VM_HUGE | KVA_VM_NO_BLOCK;
-
-    if (change->flags & ~known)
-        return refuse_unlocked(vm, KVA_EINVAL, where, (uintptr_t)memory, &(struct kva_bad){"flags", 0});
+    if (change->flags & ~(unsigned)KVA_VM_KNOWN_FLAGS)
+        return refuse(vm, KVA_EINVAL, where, (uintptr_t)memory, &(struct kva_bad){"flags", 0});
     if (memory)
         return reallocate(vm, memory, change, where, moved);
     if (change->size == 0) {
@@ -261,7 +258,7 @@ enum kva_status kva_vm_realloc(struct kva_vm *vm, void *memory, size_t size, uns
     if (!vm)
         return KVA_ENULL;
     if (!moved)
-        return refuse_pointer(vm, __func__, (uintptr_t)memory, "moved");
+        return refuse_null(vm, __func__, (uintptr_t)memory, "moved");
     return reallocate_or_take(vm, memory, &change, __func__, moved);
 }
 

@@ -3,8 +3,9 @@
 /** Reports: a line for each area, and totals; as text, and as JSON. */
 #include "vm_words.h"
 
-/** The longest lines: that of an area in JSON has some 170 characters of its own, a caller's name of KVA_SYMBOL_BYTES, of
- *  which each may need six when escaped, and numbers of 20; a line of statistics, a name of 30 and a number. */
+/** The longest lines: that of an area in JSON has some 170 characters of its own, a caller's name of
+ *  KVA_SYMBOL_BYTES, of which each may need six when escaped, and numbers of 20; a line of statistics, a name
+ *  of 30 and a number. */
 enum { LINE_BYTES = 1024 };
 
 static const char *const kinds[] = {"vmalloc", "vmap", "map_ram", "percpu"};
@@ -95,7 +96,7 @@ enum kva_status kva_vm_report(const struct kva_vm *vm, kva_dump_line *line, void
     if (!vm)
         return KVA_ENULL;
     if (!line)
-        return refuse_null(vm, __func__, "line");
+        return refuse_look(vm, __func__, "line");
     while (kva_vm_next(vm, &area) == KVA_OK) {
         begin_line(&writer);
         put_area(&writer.text, vm, &area);
@@ -219,7 +220,8 @@ static void put_stats(struct writer *writer, const struct kva_vm_stats *stats)
         put_stat(writer, rows[i].name, rows[i].value, i + 1 == count);
 }
 
-/** What joins the areas to the statistics; between them stands how pages are had, the only text among numbers. */
+/** What joins the areas to the statistics; between them stands how pages are had, the only text among
+ *  numbers. */
 static void put_middle(struct writer *writer, const struct kva_vm_stats *stats)
 {
     begin_line(writer);
@@ -238,7 +240,7 @@ enum kva_status kva_vm_report_json(const struct kva_vm *vm, kva_dump_line *line,
     if (!vm)
         return KVA_ENULL;
     if (!line)
-        return refuse_null(vm, __func__, "line");
+        return refuse_look(vm, __func__, "line");
     begin_line(&writer);
     text_put(&writer.text, "{\"areas\": [");
     end_line(&writer);

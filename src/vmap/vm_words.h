@@ -5,7 +5,7 @@
 #define KVA_VMAP_VM_WORDS_H
 
 #include "../base/text.h"
-#include "vm.h"
+#include "vm_instance.h"
 
 /** The digits that an address is written with in a column. */
 enum { KVA_ADDRESS_DIGITS = 16 };

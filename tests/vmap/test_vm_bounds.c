@@ -13,7 +13,7 @@
 #include <string.h>
 
 #include "common/array_pages.h"
-#include "vmap/vm.h"
+#include "vmap/vm_instance.h"
 #include "../../ports/test/failing_memory.h"
 
 enum { PAGE = KVA_ARRAY_PAGE, OTHERS = 3, PATIENCE = 1000 };

@@ -7,7 +7,7 @@
 #include "../common/harness.h"
 #include "../common/vmap.h"
 
-#include "vmap/vm.h"
+#include "vmap/vm_shown.h"
 
 enum { FRAMES = 4 };
 

@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * THE INVARIANTS. kva_vm_check verifies them; the names appear in what it returns.
+ *
+ *   V1  Every segment that is not free has one descriptor, found in the table at its start, and covers the area and
+ *       its guard page exactly.
+ *   V2  The parked list holds each parked descriptor once, in the order in which they came.                    vm_park.c
+ *   V3  A cached descriptor lies in a CPU's bin of its page count, and each bin holds only such.              vm_cache.c
+ *   V4  The counts of areas and bytes are what a walk finds.
+ *   V5  Vmalloc and per-CPU areas lie in the private part, maps in the frames part.
+ *   V6  Each ended map is in the index once, in the chain of its frames, and on the ring once. Nothing else is in
+ *       either, and no more pages are kept than the limit.                                                    vm_ended.c
+ *   V7  A frame's count is that of its live maps, and of those that are being made.                           vm_shown.c
+ *   V8  What kva_vfree_ready is given names an area that waits for it. (Checked by kva_free_ready.)           vm_ready.c
+ *   V9  A per-CPU chunk's areas name it. It is on the list of those without memory, or of those without objects, or has
+ *       objects.                                                                                               vm_pcpu.c
+ *   V10 Pages that nobody owns are mapped as the page source has left them: protection, file, attributes.
+ *   V11 Of each part of the table of areas it is known how many entries are in use.                           vm_table.c
+ *
+ * Each room checks its own; here are those that take a walk over all segments.
+ */
+#include "vm_check.h"
+
+#include "vm_cache.h"
+#include "vm_ended.h"
+#include "vm_pcpu.h"
+#include "vm_shown.h"
+
+/* --------------------------------------------------------------------------------------------- the segments */
+
+/** What a walk over the segments finds, to be held against the counts. */
+struct walk {
+    struct kva_count all;
+    struct kva_count state[KVA_VM_QUARANTINED + 1]; /* parked: without ended maps */
+    struct kva_count ended;
+    uint64_t ram_live;
+    uint64_t parked_ram; /* bytes */
+};
+
+static bool is_part_right(const struct kva_vm *vm, const struct kva_descriptor *area)
+{
+    bool private_memory = kind_of(area) == KVA_VM_VMALLOC || kind_of(area) == KVA_VM_PCPU;
+
+    return private_memory == !is_in_frames_part(vm, start_of(area));
+}
+
+/** Short-lived maps have counts of their own. */
+static void count_short_map(const struct kva_vm *vm, const struct kva_descriptor *area, struct walk *walk)
+{
+    walk->ram_live += is_live(area);
+    walk->parked_ram += state_of(area) == KVA_VM_PARKED ? area_bytes(vm, area) : 0;
+}
+
+static void count_area(const struct kva_vm *vm, const struct kva_descriptor *area, struct walk *walk)
+{
+    bool has_ended = state_of(area) == KVA_VM_ENDED;
+
+    count_in(&walk->all, area_bytes(vm, area));
+    count_in(has_ended ? &walk->ended : &walk->state[public_state(area)], area_bytes(vm, area));
+    if (is_short_map(vm, kind_of(area), area->pages))
+        count_short_map(vm, area, walk);
+}
+
+static const char *check_segment(const struct kva_vm *vm, const struct kva_segment *segment,
+                                 struct walk *walk)
+{
+    const struct kva_descriptor *area = slot_read(vm, (uintptr_t)segment->start);
+
+    if (!area || start_of(area) != segment->start)
+        return "V1: a segment has no descriptor";
+    if (segment_bytes(vm, area) != segment->last - segment->start + 1)
+        return "V1: a segment is not as long as its area and its guard";
+    if ((public_state(area) == KVA_VM_PARKED) != (area->prev != NULL))
+        return "V2: a parked area is not on the list, or another one is";
+    if (!is_part_right(vm, area))
+        return "V5: an area lies in the wrong part of the reserve";
+    count_area(vm, area, walk);
+    return NULL;
+}
+
+static const char *check_counts(const struct kva_vm *vm, const struct walk *walk)
+{
+    bool right = same_count(&vm->all, &walk->all) && same_count(&vm->later, &walk->state[KVA_VM_LATER]) &&
+                 same_count(&vm->parked.count, &walk->state[KVA_VM_PARKED]) &&
+                 same_count(&vm->quarantine.count, &walk->state[KVA_VM_QUARANTINED]) &&
+                 same_count(&vm->ended.count, &walk->ended) && vm->ended.live == walk->ram_live &&
+                 vm->parked.short_bytes == walk->parked_ram;
+
+    return right ? NULL : "V4: the counts are not what a walk finds";
+}
+
+/* --------------------------------------------------------------------------------------------- the mappings */
+
+/** Whether an area's owner may still have a say in how its pages are mapped. */
+static bool is_owned(const struct kva_descriptor *area)
+{
+    return is_live(area) || state_of(area) == KVA_VM_LATER;
+}
+
+/** Whose a page of an area, or of its guard, is. Of the area that was parked first, a part may be closed
+ *  already. */
+static enum kva_pages_use use_in_area(const struct kva_vm *vm, const struct kva_descriptor *area,
+                                      uintptr_t address, uint64_t *end)
+{
+    uint64_t pages_end = start_of(area) + (uint64_t)area_bytes(vm, area);
+    uint64_t closed_end = start_of(area) + (area == vm->parked.ring.next ? vm->parked.head_closed : 0);
+
+    if (address >= pages_end)
+        return KVA_PAGES_IDLE;
+    *end = address < closed_end ? min_u64(closed_end, pages_end) : pages_end;
+    if (is_owned(area))
+        return KVA_PAGES_OWNED;
+    bool is_mapped = is_in_frames_part(vm, address) && public_state(area) == KVA_VM_PARKED;
+    return is_mapped && address >= closed_end ? KVA_PAGES_MAPPED : KVA_PAGES_IDLE;
+}
+
+static enum kva_pages_use use_of_page(void *context, uint64_t address, uint64_t *end)
+{
+    const struct kva_vm *vm = context;
+    struct kva_segment segment;
+
+    if (!segment_at(vm, address, &segment)) { /* a page of the source's own */
+        *end = address + page_of(vm);
+        return KVA_PAGES_IDLE;
+    }
+    *end = segment.last + 1;
+    if (segment.state == KVA_FREE)
+        return KVA_PAGES_IDLE;
+    const struct kva_descriptor *area = slot_read(vm, (uintptr_t)segment.start);
+    return use_in_area(vm, area, (uintptr_t)address, end);
+}
+
+static void *pool_number(void *context, size_t number)
+{
+    const struct kva_vm *vm = context;
+    const struct kva_frames *frames = vm->pools;
+
+    while (frames && number-- > 0)
+        frames = frames->next;
+    return frames ? frames->pool : NULL;
+}
+
+const char *kva_check_mappings(const struct kva_vm *vm, uint64_t *address)
+{
+    const struct kva_pages_view view = {use_of_page, pool_number, without_const(vm)};
+
+    return vm->pages.check ? vm->pages.check(vm->pages.context, vm->reservation, &view, address) : NULL;
+}
+
+/* ------------------------------------------------------------------------------------------------ all of it */
+
+static const char *check_all(const struct kva_vm *vm, uint64_t *at)
+{
+    struct walk walk = {0};
+    struct kva_segment segment = {.last = vm->first - 1};
+    const char *broken = NULL;
+
+    while (!broken && kva_segment_from(vm, segment.last + 1, &segment)) {
+        *at = segment.start;
+        broken = check_segment(vm, &segment, &walk);
+    }
+    if (broken)
+        return broken;
+    *at = vm->first;
+    broken = kva_check_cache(vm, &walk.state[KVA_VM_CACHED]);
+    if (!broken)
+        broken = kva_check_parked(vm, &walk.state[KVA_VM_PARKED]);
+    if (!broken)
+        broken = kva_check_ended(vm);
+    if (!broken)
+        broken = kva_check_pcpu(vm);
+    if (!broken)
+        broken = check_counts(vm, &walk);
+    if (!broken)
+        broken = kva_check_tables(vm);
+    if (!broken)
+        broken = kva_check_shown(vm);
+    return broken ? broken : kva_check_mappings(vm, at);
+}
+
+enum kva_status kva_vm_check(const struct kva_vm *vm, struct kva_fault *fault)
+{
+    uint64_t at = 0;
+
+    if (!vm)
+        return KVA_ENULL;
+    kva_locks_freeze(&vm->locks);
+    enum kva_status status = check_places(vm, fault);
+    const char *broken = status == KVA_OK ? check_all(vm, &at) : NULL;
+    kva_locks_thaw(&vm->locks);
+    if (!broken)
+        return status;
+    if (fault)
+        *fault = (struct kva_fault){.status = KVA_ECORRUPT, .where = __func__, .what = broken, .address = at};
+    return KVA_ECORRUPT;
+}

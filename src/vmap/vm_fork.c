@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/** Forks: all locks are held across one, and the child undoes what other threads had begun. */
+#include "vm_cache.h"
+#include "vm_congruent.h"
+#include "vm_pcpu.h"
+#include "vm_retire.h"
+#include "vm_shown.h"
+
+enum kva_status kva_vm_fork_prepare(struct kva_vm *vm)
+{
+    if (!vm)
+        return KVA_ENULL;
+    if (enter_exclusive(vm, __func__) != KVA_OK)
+        return KVA_EREENTRY;
+    (void)kva_reclaim_take(&vm->locks);
+    kva_cpus_take(&vm->locks);
+    return KVA_OK;
+}
+
+enum kva_status kva_vm_fork_parent(struct kva_vm *vm)
+{
+    if (!vm)
+        return KVA_ENULL;
+    kva_locks_thaw(&vm->locks);
+    reclaim_drop(&vm->locks);
+    return KVA_OK;
+}
+
+/** The claims that could not be cached under a CPU's lock. */
+static uint64_t count_claims(const struct kva_vm *vm)
+{
+    uint64_t claims = 0;
+
+    for (unsigned i = 0; i < vm->locks.cpu_count; i++) {
+        const struct kva_vm_cpu *cpu = cpu_record(&vm->locks, i);
+        claims += cpu->claims;
+    }
+    return claims;
+}
+
+static void forget_claims(struct kva_vm *vm)
+{
+    for (unsigned i = 0; i < vm->locks.cpu_count; i++) {
+        struct kva_vm_cpu *cpu = cpu_record(&vm->locks, i);
+        cpu->claims = 0;
+    }
+    vm->claims_met = 0;
+}
+
+/** An area whose size was being changed is as it was before; one that was about to be freed is freed. */
+static void finish_areas(struct kva_vm *vm)
+{
+    struct kva_descriptor *area;
+
+    for (uint64_t at = vm->first; (area = kva_area_from(vm, at));) {
+        at = start_of(area) + (uint64_t)segment_bytes(vm, area);
+        if (state_of(area) == KVA_VM_RESIZING)
+            set_state(area, KVA_VM_LIVE);
+        else if (state_of(area) == KVA_VM_CLAIMED)
+            kva_retire_area(vm, area, NULL);
+    }
+    vm->resizing = 0;
+    forget_claims(vm);
+}
+
+/** Undo or finish what other threads had begun. Whenever the lock is free, a call has done either nothing
+ *  that others see but to count itself, or all of it; and between two slices of a purge everything is whole. */
+static void finish_calls(struct kva_vm *vm)
+{
+    vm->parked.purgers = 0;
+    kva_forget_plans(vm);
+    kva_pcpu_forget_growing(vm);
+    kva_forget_pending(vm);
+    /* A free that was claimed has had its area cached under the CPU's lock, or has come to the instance's:
+       else it waits for it. */
+    if (vm->resizing > 0 || count_claims(vm) != vm->claims_met)
+        finish_areas(vm);
+}
+
+enum kva_status kva_vm_fork_child(struct kva_vm *vm)
+{
+    if (!vm)
+        return KVA_ENULL;
+    kva_locks_reset(&vm->locks);
+    finish_calls(vm);
+    atomic_store_explicit(&vm->lookers, 0, memory_order_relaxed);
+    return KVA_OK;
+}

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * What to do when addresses, memory or mappings are short.
+ *
+ *      descriptor, addresses, pages  each may be refused; then what came before is undone
+ *           |  refused
+ *      purge, attempt again; ask a reclaim callback, attempt again; ...
+ */
+#include "vm_obtain.h"
+
+#include "vm_park.h"
+#include "vm_retire.h"
+#include "vm_shown.h"
+
+/* -------------------------------------------------------------------------------------- attempt and retry */
+
+/** Whether purging or reclaiming may help. */
+static bool is_short(enum kva_status status)
+{
+    return status == KVA_ENOSPC || status == KVA_ENOMEM || status == KVA_ELIMIT;
+}
+
+/** "No space" is to be true of one moment. While this thread purged slice by slice, others may have taken
+ *  what it gave back, and freed what they had. Then the last attempt follows a purge in one step: what they
+ *  free after that is free too late. There is no further round, so that others cannot keep this thread at
+ *  work, however much they free. */
+static enum kva_status attempt_for_good(struct kva_vm *vm, kva_attempt *attempt, void *context,
+                                        enum kva_status status)
+{
+    if (!vm->locks.threads || status != KVA_ENOSPC || !kva_has_idle(vm))
+        return status;
+    kva_purge_frozen(vm);
+    return attempt(vm, context);
+}
+
+/** Purge and attempt; with threads, attempt after each slice of what is parked, so that a thread that could
+ *  do with a part does not wait for all of it. */
+static enum kva_status purge_and_attempt(struct kva_vm *vm, kva_attempt *attempt, void *context,
+                                         enum kva_status status)
+{
+    const bool others = vm->locks.threads;
+    const uintptr_t ticket = vm->parked.tickets;
+
+    while (others && is_short(status) && kva_purge_some(vm, ticket)) {
+        status = attempt(vm, context);
+        if (is_short(status))
+            main_yield(&vm->locks);
+    }
+    if (!is_short(status))
+        return status;
+    if (kva_purge_idle(vm) || others)
+        status = attempt(vm, context);
+    return attempt_for_good(vm, attempt, context, status);
+}
+
+static bool relieve(void *instance)
+{
+    return kva_purge_idle(instance);
+}
+
+static bool call(void *instance, struct kva_link *link, uint64_t size)
+{
+    const struct kva_vm_reclaim *entry = kva_container_of(link, struct kva_vm_reclaim, link);
+
+    return entry->callback(entry->context, instance, (size_t)size);
+}
+
+enum kva_status kva_obtain(struct kva_vm *vm, size_t size, unsigned flags, kva_attempt *attempt,
+                           void *context)
+{
+    const struct kva_shortage shortage = {
+        &vm->reclaim, &vm->locks, vm, context, size, attempt, is_short, relieve, call,
+    };
+    enum kva_status status = attempt(vm, context);
+
+    if (!is_short(status) || (flags & KVA_VM_NO_BLOCK))
+        return status;
+    vm->retries++;
+    status = purge_and_attempt(vm, attempt, context, status);
+    if (!is_short(status) || !vm->reclaim.first || is_reclaiming(vm))
+        return status;
+    status = kva_callbacks_ask(&shortage, status);
+    return attempt_for_good(vm, attempt, context, status);
+}
+
+/* ------------------------------------------------------------------------------------------- fresh areas */
+
+enum kva_status kva_fill_area(struct kva_vm *vm, const struct kva_spec *spec, uint64_t start,
+                              struct kva_descriptor **area)
+{
+    enum kva_status status = kva_ready_tables(vm, start, 1, spec->frames ? spec->pages : 0);
+
+    if (status == KVA_OK)
+        status = spec->frames
+                     ? kva_map_runs(vm, start, spec->frames, spec->numbers, spec->pages)
+                     : vm->pages.open(vm->pages.context, vm->reservation, start,
+                                      bytes_of_pages(vm, spec->pages), (spec->flags & KVA_VM_HUGE) != 0);
+    if (status == KVA_OK)
+        *area = kva_enter_area(vm, spec, start);
+    return status;
+}
+
+struct fresh {
+    const struct kva_spec *spec;
+    struct kva_descriptor *area;
+};
+
+static enum kva_status attempt_fresh(void *instance, void *context)
+{
+    struct kva_vm *vm = instance;
+    struct fresh *fresh = context;
+    uint64_t start;
+
+    if (!kva_nodes_ensure(&vm->areas, 1))
+        return KVA_ENOMEM;
+    enum kva_status status = kva_place_area(vm, fresh->spec, &start);
+    if (status != KVA_OK)
+        return status;
+    status = kva_fill_area(vm, fresh->spec, start, &fresh->area);
+    if (status != KVA_OK)
+        release_place(vm, start);
+    return status;
+}
+
+enum kva_status kva_take_fresh(struct kva_vm *vm, const struct kva_spec *spec, struct kva_descriptor **area)
+{
+    struct fresh fresh = {spec, NULL};
+    enum kva_status status = kva_obtain(vm, spec->size, spec->flags, attempt_fresh, &fresh);
+
+    *area = fresh.area;
+    return status;
+}
+
+/* -------------------------------------------------------------------------------- the list of callbacks */
+
+typedef enum kva_status change_list(struct kva_callbacks *callbacks, const struct kva_locks *locks,
+                                    struct kva_link *link);
+
+/** `missing` is what the caller has left out of a registration; NULL: nothing. */
+static enum kva_status change_reclaim(struct kva_vm *vm, struct kva_vm_reclaim *reclaim, const char *missing,
+                                      change_list *change, const char *where)
+{
+    enum kva_status status = KVA_EREENTRY;
+
+    main_take(&vm->locks);
+    if (!is_reclaiming(vm))
+        status = missing ? KVA_ENULL : change(&vm->reclaim, &vm->locks, &reclaim->link);
+    (void)finish(vm, status, where, 0, status == KVA_ENULL ? &(struct kva_bad){missing, 0} : NULL);
+    main_drop(&vm->locks);
+    return status;
+}
+
+enum kva_status kva_vm_add_reclaim(struct kva_vm *vm, struct kva_vm_reclaim *reclaim)
+{
+    const char *missing = !reclaim ? "reclaim" : !reclaim->callback ? "reclaim.callback" : NULL;
+
+    return vm ? change_reclaim(vm, reclaim, missing, kva_callbacks_add, __func__) : KVA_ENULL;
+}
+
+enum kva_status kva_vm_remove_reclaim(struct kva_vm *vm, struct kva_vm_reclaim *reclaim)
+{
+    const char *missing = reclaim ? NULL : "reclaim";
+
+    return vm ? change_reclaim(vm, reclaim, missing, kva_callbacks_remove, __func__) : KVA_ENULL;
+}

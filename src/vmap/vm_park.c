@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * Parked areas, and the slices in which they are purged. Merging pays because freed areas come in clusters,
+ * and because the guard pages between neighbours belong to their segments: a run of a thousand parked areas
+ * is one range.
+ *
+ * A SLICE is what is done under one hold of the lock:
+ *
+ *      table     | A |   | B |   |   | C |   | D |   |        an entry where an area starts
+ *                  live    parked      parked  parked
+ *                          ^ its start is C's less one segment, so it is a neighbour
+ *                                      ^ first of the ring
+ *                        |<------- one run ------->|          one call, and three segments freed
+ *
+ * It begins with the area that was parked first, and takes in its neighbours on both sides as far as they are
+ * parked, too, and lie in the same GRAIN (slice_bytes). Neighbours are found by the table, so no tree is
+ * searched. A longer area is closed piece by piece, a slice for each; it stays the first of the ring until
+ * that is done, so that the thread that takes the next slice goes on with it. Therefore
+ *
+ *   1. any number of threads may purge at once: they take turns, and each slice makes the ring shorter;
+ *   2. no thread waits for longer than a slice: an allocation that finds no room takes slices itself;
+ *   3. what was parked when a purge began is gone when the first of the ring has a later ticket than the last one then.
+ */
+#include "vm_park.h"
+
+static void remember(struct kva_vm *vm, const struct kva_descriptor *area)
+{
+    struct kva_history *history = &vm->history;
+
+    history->past[history->next] = (struct kva_past){
+        .start = start_of(area),
+        .bytes = area_bytes(vm, area),
+        .caller = area->caller,
+        .freed_by = area->by.freed_by,
+    };
+    history->next = (history->next + 1) % KVA_VM_HISTORY;
+}
+
+/* -------------------------------------------------------------------------------------------------- parked */
+
+void kva_park_area(struct kva_vm *vm, struct kva_descriptor *area)
+{
+    ring_add(&vm->parked.ring, area);
+    area->of.ticket = vm->parked.tickets++;
+    vm->parked.span += segment_bytes(vm, area);
+    if (is_short_map(vm, kind_of(area), area->pages))
+        vm->parked.short_bytes += area_bytes(vm, area);
+    count_in(&vm->parked.count, area_bytes(vm, area));
+    poison(memory_of(area), area_bytes(vm, area));
+    set_state(area, KVA_VM_PARKED);
+}
+
+bool kva_is_excess_parked(const struct kva_vm *vm)
+{
+    return vm->parked.span > vm->parked.limit ||
+           vm->parked.short_bytes >= bytes_of_pages(vm, KVA_VM_PARKED_RAM);
+}
+
+/** The area that was parked first, if it was before the ticket was given out; else NULL. Tickets wrap: they
+ *  are compared by their distance. */
+static struct kva_descriptor *parked_before_ticket(struct kva_vm *vm, uintptr_t ticket)
+{
+    struct kva_descriptor *first = vm->parked.ring.next;
+
+    return first != &vm->parked.ring && (intptr_t)(first->of.ticket - ticket) < 0 ? first : NULL;
+}
+
+/** Drop a parked area whose pages are closed. */
+static void unpark(struct kva_vm *vm, struct kva_descriptor *area)
+{
+    ring_remove(area);
+    vm->parked.span -= segment_bytes(vm, area);
+    if (is_short_map(vm, kind_of(area), area->pages))
+        vm->parked.short_bytes -= area_bytes(vm, area);
+    count_out(&vm->parked.count, area_bytes(vm, area));
+    remember(vm, area);
+    kva_forget_area(vm, area);
+}
+
+/* -------------------------------------------------------------------------------------------------- slices */
+
+/** The start of the last segment before an address at which there is one; the address itself if there is
+ *  none. Mostly it is near: the table's entries for a few pages before are on one or two cache lines. Else
+ *  the space knows. */
+static uintptr_t segment_before(const struct kva_vm *vm, uintptr_t address)
+{
+    const unsigned near = 16;
+    struct kva_segment segment;
+    uintptr_t at = address;
+
+    for (unsigned i = 0; i < near && at > vm->first; i++) {
+        at -= (uintptr_t)page_of(vm);
+        if (slot_read(vm, at))
+            return at;
+    }
+    if (at == vm->first || !segment_at(vm, address - 1, &segment) || segment.state == KVA_FREE)
+        return address;
+    return (uintptr_t)segment.start;
+}
+
+static bool is_same_grain(const struct kva_vm *vm, uint64_t a, uint64_t b)
+{
+    return (a ^ b) < vm->parked.slice_bytes;
+}
+
+/** Whether a segment that starts at an address is parked and may be closed by the same call as the one at
+ *  `of`. No run reaches over both parts of the reservation, which are closed in different ways. */
+static struct kva_descriptor *parked_neighbour(const struct kva_vm *vm, uintptr_t address, uintptr_t of)
+{
+    if (!is_in_reserve(vm, address) || !is_same_grain(vm, address, of) ||
+        is_in_frames_part(vm, address) != is_in_frames_part(vm, of))
+        return NULL;
+    struct kva_descriptor *area = slot_read(vm, address);
+    return area && state_of(area) == KVA_VM_PARKED ? area : NULL;
+}
+
+struct run {
+    uintptr_t start;
+    uintptr_t end; /* the last byte's successor */
+};
+
+/** The run of parked neighbours around an area that is no longer than a slice. All lie in one grain, or it is
+ *  alone. */
+static struct run run_around(const struct kva_vm *vm, const struct kva_descriptor *area)
+{
+    const uintptr_t of = start_of(area);
+    struct run run = {of, of + segment_bytes(vm, area)};
+    struct kva_descriptor *next;
+
+    if (!is_same_grain(vm, of, run.end - 1))
+        return run;
+    for (;;) {
+        uintptr_t before = segment_before(vm, run.start);
+        next = before != run.start ? parked_neighbour(vm, before, of) : NULL;
+        if (!next || before + segment_bytes(vm, next) != run.start)
+            break;
+        run.start = before;
+    }
+    while ((next = parked_neighbour(vm, run.end, of)) &&
+           is_same_grain(vm, of, run.end + segment_bytes(vm, next) - 1))
+        run.end += segment_bytes(vm, next);
+    return run;
+}
+
+/** Drop what was parked in a run, whose pages are closed. */
+static void unpark_run(struct kva_vm *vm, struct run run)
+{
+    while (run.start < run.end) {
+        struct kva_descriptor *area = slot_read(vm, run.start);
+        run.start += segment_bytes(vm, area);
+        unpark(vm, area);
+    }
+    vm->parked.purged_runs++;
+}
+
+/** An area that is longer than a slice is closed in pieces of so many. Such areas are seldom touched everywhere, and then the calls
+ *  are all that they cost. 64 MiB, closed in pieces, took on Linux 6.18, in us,
+ *
+ *      pieces of             2 MiB   4 MiB   8 MiB   16 MiB   64 MiB
+ *      untouched, in all        61      33      16        8        1
+ *      touched, one piece      101     164     298      560    1,967
+ */
+enum { PIECE_SLICES = 4 };
+
+/** Close the next piece of an area. */
+static void close_piece(struct kva_vm *vm, struct kva_descriptor *area)
+{
+    const uint64_t most = PIECE_SLICES * vm->parked.slice_bytes;
+    uint64_t start = start_of(area) + vm->parked.head_closed;
+    uint64_t left = segment_bytes(vm, area) - vm->parked.head_closed;
+    uint64_t piece = min_u64(left, most - (start & (most - 1)));
+
+    kva_close_range(vm, start, piece);
+    vm->parked.head_closed += piece;
+    if (piece < left)
+        return;
+    vm->parked.head_closed = 0;
+    vm->parked.purged_runs++;
+    unpark(vm, area);
+}
+
+static void purge_slice(struct kva_vm *vm, struct kva_descriptor *first)
+{
+    if (segment_bytes(vm, first) > vm->parked.slice_bytes) {
+        close_piece(vm, first);
+        return;
+    }
+    struct run run = run_around(vm, first);
+    kva_close_range(vm, run.start, run.end - run.start);
+    unpark_run(vm, run);
+}
+
+bool kva_purge_some(struct kva_vm *vm, uintptr_t ticket)
+{
+    struct kva_descriptor *first = parked_before_ticket(vm, ticket);
+
+    if (first)
+        purge_slice(vm, first);
+    return first;
+}
+
+/* --------------------------------------------------------------------------------------------- quarantine */
+
+void kva_leave_quarantine(struct kva_vm *vm)
+{
+    struct kva_descriptor *area = vm->quarantine.head;
+
+    vm->quarantine.head = area->next;
+    if (!area->next)
+        vm->quarantine.tail = &vm->quarantine.head;
+    vm->quarantine.span -= segment_bytes(vm, area);
+    count_out(&vm->quarantine.count, area_bytes(vm, area));
+    remember(vm, area);
+    kva_forget_area(vm, area);
+}
+
+void kva_quarantine_area(struct kva_vm *vm, struct kva_descriptor *area)
+{
+    kva_close_range(vm, start_of(area), segment_bytes(vm, area));
+    set_state(area, KVA_VM_QUARANTINED);
+    area->next = NULL;
+    *vm->quarantine.tail = area;
+    vm->quarantine.tail = &area->next;
+    vm->quarantine.span += segment_bytes(vm, area);
+    count_in(&vm->quarantine.count, area_bytes(vm, area));
+    while (vm->quarantine.head &&
+           vm->quarantine.span - segment_bytes(vm, vm->quarantine.head) >= vm->quarantine.limit)
+        kva_leave_quarantine(vm);
+}
+
+/* -------------------------------------------------------------------------------------------------- checks */
+
+/** The ring is linked both ways, by rising tickets. */
+const char *kva_check_parked(const struct kva_vm *vm, const struct kva_count *parked)
+{
+    const struct kva_descriptor *ring = &vm->parked.ring;
+    struct kva_count count = {0, 0};
+    uint64_t span = 0;
+    bool right = true;
+
+    for (const struct kva_descriptor *area = ring->next; right && area != ring; area = area->next) {
+        bool rises = area->prev == ring || (intptr_t)(area->of.ticket - area->prev->of.ticket) > 0;
+        right = state_of(area) == KVA_VM_PARKED && area->next->prev == area && rises;
+        count_in(&count, area_bytes(vm, area));
+        span += segment_bytes(vm, area);
+    }
+    return right && span == vm->parked.span && same_count(&count, parked)
+               ? NULL
+               : "V2: the parked list does not hold all that is parked";
+}

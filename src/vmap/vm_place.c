@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * Where areas lie: at the lowest address that fits; in a hardened instance, at a random one:
+ *
+ *      a part of the reservation   |            |<- KVA_VM_SCATTER bytes ->|             |
+ *                                               ^ chosen once              the lowest that fits above a random page in there
+ */
+#include "vm_place.h"
+
+/* --------------------------------------------------------------------------------------------- randomness */
+
+/** A random number in [0, bound - 1]. */
+static uint64_t random_below(struct kva_vm *vm, uint64_t bound)
+{
+    /* SplitMix64 (Steele, Lea and Flood, 2014), and the bits masked and drawn again until they are below. */
+    uint64_t mask = bound - 1;
+
+    for (unsigned shift = 1; shift < 64; shift *= 2)
+        mask |= mask >> shift;
+    for (;;) {
+        uint64_t z = vm->random += UINT64_C(0x9e3779b97f4a7c15);
+        z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+        z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
+        z = (z ^ (z >> 31)) & mask;
+        if (z < bound)
+            return z;
+    }
+}
+
+/** Where hardened areas are strewn: anywhere in a part of the reservation, so far as it is larger than what
+ *  they need. */
+static uint64_t choose_scatter(struct kva_vm *vm, uint64_t first, uint64_t bytes)
+{
+    if (bytes <= KVA_VM_SCATTER)
+        return first;
+    return first + align_down(random_below(vm, bytes - KVA_VM_SCATTER), page_of(vm));
+}
+
+/* ---------------------------------------------------------------------------------------------- the space */
+
+/** The space knows nothing of what is parked, nor of threads: it is used under the instance's lock. */
+enum kva_status kva_init_places(struct kva_vm *vm, const struct kva_vm_config *config)
+{
+    const uint64_t last = vm->first + (uint64_t)(vm->bytes - 1);
+
+    vm->space_config = (struct kva_config){
+        .first = vm->first,
+        .last = last,
+        .quantum = page_of(vm),
+        .engine = config->engine,
+        .memory = config->memory,
+        .align_class = {vm->pages.huge},
+        .without_owners = true, /* the table knows */
+        .on_corruption = config->on_corruption,
+        .hook_context = config->hook_context,
+    };
+    vm->space = &vm->spaces[0];
+    enum kva_status status = kva_space_init(vm->space, &vm->space_config);
+    if (status == KVA_OK && vm->hardened) {
+        vm->scatter = choose_scatter(vm, vm->first, vm->frames_first - vm->first);
+        vm->scatter_frames = choose_scatter(vm, vm->frames_first, last - vm->frames_first + 1);
+    }
+    return status;
+}
+
+void kva_renew_places(struct kva_vm *vm)
+{
+    struct kva_space *fresh = vm->space == &vm->spaces[0] ? &vm->spaces[1] : &vm->spaces[0];
+
+    if (kva_space_init(fresh, &vm->space_config) != KVA_OK)
+        return;
+    (void)kva_space_abandon(vm->space);
+    vm->space = fresh;
+}
+
+/* ------------------------------------------------------------------------------------------------ placing */
+
+/** The lowest place that fits above a random page of where areas are strewn; failing that, anywhere. */
+static enum kva_status place_at_random(struct kva_vm *vm, const struct kva_spec *spec,
+                                       struct kva_request *request, uint64_t *start)
+{
+    uint64_t first = is_in_frames_part(vm, spec->min) ? vm->scatter_frames : vm->scatter;
+    uint64_t last = min_u64(first + (KVA_VM_SCATTER - 1), spec->max);
+    uint64_t room = last - first + 1;
+
+    if (spec->bytes <= room) {
+        request->min = first + random_below(vm, room - spec->bytes + 1);
+        request->max = last;
+        enum kva_status status = kva_alloc(vm->space, request, start);
+        if (status != KVA_ENOSPC)
+            return status;
+    }
+    request->min = spec->min;
+    request->max = spec->max;
+    return kva_alloc(vm->space, request, start);
+}
+
+enum kva_status kva_place_area(struct kva_vm *vm, const struct kva_spec *spec, uint64_t *start)
+{
+    struct kva_request request = {spec->bytes, spec->align, spec->min, spec->max, NULL, KVA_LOWEST};
+
+    if (spec->max < spec->min || spec->max - spec->min < spec->bytes - 1)
+        return KVA_ENOSPC;
+    if (vm->hardened && spec->anywhere)
+        return place_at_random(vm, spec, &request, start);
+    return kva_alloc(vm->space, &request, start);
+}
+
+enum kva_status kva_place_parts(struct kva_vm *vm, const struct kva_spec *spec, const struct kva_part *parts,
+                                size_t count, uint64_t *base)
+{
+    struct kva_request request = {1, spec->align, spec->min, spec->max, NULL, KVA_LOWEST};
+
+    if (vm->hardened && spec->anywhere) {
+        request.min = vm->scatter + random_below(vm, min_u64(KVA_VM_SCATTER, spec->max - vm->scatter));
+        if (kva_alloc_congruent(vm->space, &request, parts, count, base) == KVA_OK)
+            return KVA_OK;
+        request.min = spec->min;
+    }
+    return kva_alloc_congruent(vm->space, &request, parts, count, base);
+}
+
+bool kva_segment_from(const struct kva_vm *vm, uint64_t address, struct kva_segment *segment)
+{
+    enum kva_status status = kva_find(vm->space, address, segment);
+
+    while (status == KVA_OK && (segment->state == KVA_FREE || segment->start < address))
+        status = kva_next(vm->space, segment);
+    return status == KVA_OK;
+}

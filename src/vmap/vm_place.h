@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * Where areas lie. A space tiles the reservation: a busy segment for each area and its guard page, also for
+ * one that is parked. This room alone calls that space; per-CPU objects have one of their own.
+ */
+#ifndef KVA_VMAP_VM_PLACE_H
+#define KVA_VMAP_VM_PLACE_H
+
+#include "vm_instance.h"
+
+/** What an area is to be, once the request has been found to be in order. */
+struct kva_spec {
+    uint64_t bytes; /* of the segment: pages and guard */
+    uint64_t align;
+    uint64_t min; /* the window of the segment, cut to the part of the reservation that it goes to */
+    uint64_t max;
+    size_t size;
+    uint32_t pages;
+    uint8_t guard; /* pages of guard after them */
+    unsigned flags;
+    enum kva_vm_kind kind;
+    bool anywhere; /* no window was asked for */
+    const void *caller;
+    void *owner;
+    struct kva_frames *frames; /* of a map: the pool, and the frames' numbers; NULL: pages of its own */
+    const uint32_t *numbers;
+};
+
+/** How far hardened areas are strewn: 2^18 pages of 4 KiB for an attacker to guess among, and yet, should
+ *  they lie one in each 2 MiB, no more than 512 page tables and 1,025 mappings. */
+#define KVA_VM_SCATTER (UINT64_C(1) << 30)
+
+/** Begin with a space over the reservation in which all is free; or why there is none. */
+enum kva_status kva_init_places(struct kva_vm *vm, const struct kva_vm_config *config);
+
+/** Where nothing is busy: begin with another such space, and give back what the old one has grown to; if that
+ *  is refused, the old one stays. */
+void kva_renew_places(struct kva_vm *vm);
+
+/** Give the space's memory back, whatever is busy in it. */
+static inline void end_places(struct kva_vm *vm)
+{
+    (void)kva_space_abandon(vm->space);
+}
+
+/** The bytes of memory that the space takes. */
+static inline uint64_t memory_of_places(const struct kva_vm *vm)
+{
+    struct kva_stats stats;
+
+    (void)kva_stats_read(vm->space, &stats);
+    return stats.memory_bytes;
+}
+
+/** Check the space by itself: KVA_OK, or KVA_ECORRUPT and *fault. */
+static inline enum kva_status check_places(const struct kva_vm *vm, struct kva_fault *fault)
+{
+    return kva_space_check(vm->space, fault);
+}
+
+/** Take addresses for a spec; nothing is opened. */
+enum kva_status kva_place_area(struct kva_vm *vm, const struct kva_spec *spec, uint64_t *start);
+
+/** Take the addresses of all parts, at offsets from one base. */
+enum kva_status kva_place_parts(struct kva_vm *vm, const struct kva_spec *spec, const struct kva_part *parts,
+                                size_t count, uint64_t *base);
+
+/** Give the segment back that starts at an address. */
+static inline void release_place(struct kva_vm *vm, uint64_t start)
+{
+    (void)kva_free(vm->space, start);
+}
+
+/** Change the size of the segment that starts at an address: KVA_OK, KVA_ENOSPC or KVA_ENOMEM. To make it as
+ *  long as it was before it grew needs no memory, and cannot fail. */
+static inline enum kva_status resize_place(struct kva_vm *vm, uint64_t start, uint64_t bytes)
+{
+    return kva_resize(vm->space, start, bytes);
+}
+
+/** The segment that holds an address; false outside the reservation. */
+static inline bool segment_at(const struct kva_vm *vm, uint64_t address, struct kva_segment *segment)
+{
+    return kva_find(vm->space, address, segment) == KVA_OK;
+}
+
+/** The first busy segment that starts at or after an address; false if there is none. */
+bool kva_segment_from(const struct kva_vm *vm, uint64_t address, struct kva_segment *segment);
+
+#endif

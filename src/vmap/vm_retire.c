@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * Giving areas back: at once into the cache, later in batches.
+ *
+ *      kva_vfree
+ *        |-- a common size, and room for it ---> its bin           nothing else happens
+ *        |                                        | another size needs the room
+ *        |-- otherwise -----------> parked <------+               a ring, first in, first out
+ *        |                            |     ^----- short-lived maps that make room, see vm_ended.c
+ *        |                            | more than the limit, or asked for
+ *        |                            v
+ *        |                          PURGE   slice by slice: the area parked first, with its neighbours, in one call
+ *        |
+ *        +-- hardened ---> unmapped at once ---> quarantine ---> free, first in, first out
+ */
+#include "vm_retire.h"
+
+#include "vm_cache.h"
+#include "vm_ended.h"
+
+void kva_retire_area(struct kva_vm *vm, struct kva_descriptor *area, const void *by)
+{
+    vm->slow_frees += is_counted(kind_of(area));
+    area->by.freed_by = by;
+    if (kind_of(area) == KVA_VM_VMALLOC && is_cacheable(vm, area) && kva_cache_put(vm, area, by))
+        return;
+    if (vm->hardened)
+        kva_quarantine_area(vm, area);
+    else
+        kva_park_area(vm, area);
+}
+
+/** Purge all that is parked now. */
+static void purge_parked(struct kva_vm *vm)
+{
+    const uintptr_t ticket = vm->parked.tickets;
+
+    vm->parked.purges += vm->parked.count.areas > 0;
+    while (kva_purge_some(vm, ticket))
+        main_yield(&vm->locks);
+}
+
+/** A thread that finds a purge under way takes one slice of it: so what is parked does not grow, and no
+ *  thread does the work of others alone. */
+void kva_purge_excess(struct kva_vm *vm)
+{
+    if (!kva_is_excess_parked(vm))
+        return;
+    if (vm->parked.purgers > 0 && vm->parked.limit > 0) {
+        (void)kva_purge_some(vm, vm->parked.tickets);
+        return;
+    }
+    vm->parked.purgers++;
+    purge_parked(vm);
+    vm->parked.purgers--;
+}
+
+/** End the quarantine of all that is in it now: first in, first out. What others add meanwhile stays. */
+static void empty_quarantine(struct kva_vm *vm)
+{
+    const unsigned slice = 256; /* some 100 ns each: 26 us */
+
+    for (uint64_t left = vm->quarantine.count.areas; left > 0 && vm->quarantine.head; left--) {
+        kva_leave_quarantine(vm);
+        if (left % slice == 0)
+            main_yield(&vm->locks);
+    }
+}
+
+/** All is parked before anything is purged, so that as much as possible is merged. */
+bool kva_purge_idle(struct kva_vm *vm)
+{
+    bool any = kva_cache_park_all(vm) || vm->quarantine.head;
+
+    any = kva_ended_park_all(vm) || any;
+    any = vm->parked.count.areas > 0 || any;
+    purge_parked(vm);
+    empty_quarantine(vm);
+    return any;
+}
+
+void kva_purge_frozen(struct kva_vm *vm)
+{
+    kva_cpus_take(&vm->locks);
+    kva_cache_park_frozen(vm);
+    kva_ended_park_frozen(vm);
+    vm->parked.purges += vm->parked.count.areas > 0;
+    while (kva_purge_some(vm, vm->parked.tickets))
+        continue;
+    while (vm->quarantine.head)
+        kva_leave_quarantine(vm);
+    kva_cpus_drop(&vm->locks);
+}
+
+bool kva_has_idle(const struct kva_vm *vm)
+{
+    kva_cpus_take(&vm->locks);
+    bool has = vm->parked.count.areas > 0 || vm->quarantine.head || vm->ended.count.areas > 0 ||
+               kva_cache_sums(vm).cached.areas > 0;
+    kva_cpus_drop(&vm->locks);
+    return has;
+}

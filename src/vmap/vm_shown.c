@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/** What maps show: see vm_shown.h. */
+#include "vm_shown.h"
+
+/* ---------------------------------------------------------------------------------------------- counting */
+
+static void lower_uses(struct kva_frames *frames, const uint32_t *numbers, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        frames->uses[numbers[i]]--;
+}
+
+void kva_unuse_frames(struct kva_frames *frames, const uint32_t *numbers, size_t count)
+{
+    lower_uses(frames, numbers, count);
+    frames->shown -= count;
+}
+
+/** Whether one more map of a frame can be counted: it is taken, and its count is not at its end. */
+static bool can_be_used(const struct kva_frames *frames, uint32_t number)
+{
+    return number < frames->count && frames->uses[number] - 1 < UINT32_MAX - 1;
+}
+
+static enum kva_status why_not_used(const struct kva_frames *frames, uint32_t number)
+{
+    if (number >= frames->count)
+        return KVA_ERANGE;
+    return frames->uses[number] == 0 ? KVA_ENOENT : KVA_ENOSPC;
+}
+
+/** Whether what is to be mapped is in order, but for the numbers. */
+static enum kva_status validate_map(const struct kva_vm *vm, const struct kva_frames *frames,
+                                    const uint32_t *numbers, size_t count, struct kva_bad *bad)
+{
+    if (!frames || !numbers)
+        return bad_field(bad, KVA_ENULL, frames ? "numbers" : "frames");
+    if (frames->vm != vm)
+        return bad_field(bad, KVA_EINVAL, "frames");
+    if (count == 0)
+        return bad_field(bad, KVA_ESIZE, "count");
+    return count > SIZE_MAX >> vm->page_shift ? bad_field(bad, KVA_EWRAP, "count") : KVA_OK;
+}
+
+enum kva_status kva_use_frames(const struct kva_vm *vm, struct kva_frames *frames, const uint32_t *numbers,
+                               size_t count, struct kva_bad *bad)
+{
+    enum kva_status status = validate_map(vm, frames, numbers, count, bad);
+
+    if (status != KVA_OK)
+        return status;
+    for (size_t i = 0; i < count; i++) {
+        if (can_be_used(frames, numbers[i])) {
+            frames->uses[numbers[i]]++;
+            continue;
+        }
+        lower_uses(frames, numbers, i);
+        *bad = (struct kva_bad){"numbers[i]", i};
+        return why_not_used(frames, numbers[i]);
+    }
+    frames->shown += count;
+    return KVA_OK;
+}
+
+void kva_unuse_map(const struct kva_vm *vm, const struct kva_descriptor *map)
+{
+    uint64_t start = start_of(map);
+
+    for (size_t run, left = map->pages; left > 0; left -= run, start += bytes_of_pages(vm, run)) {
+        run = left;
+        const uint32_t *noted = numbers_at(vm, start, &run);
+        kva_unuse_frames(map->of.frames, noted, run);
+    }
+}
+
+/* ------------------------------------------------------------------------------------------------ mapping */
+
+size_t kva_run_of(const uint32_t *numbers, size_t count)
+{
+    size_t run = 1;
+
+    while (run < count && numbers[run] == (uint64_t)numbers[0] + run)
+        run++;
+    return run;
+}
+
+enum kva_status kva_map_runs(struct kva_vm *vm, uint64_t start, const struct kva_frames *frames,
+                             const uint32_t *numbers, size_t count)
+{
+    for (size_t i = 0, run; i < count; i += run) {
+        run = kva_run_of(&numbers[i], count - i);
+        enum kva_status status = vm->pages.map(vm->pages.context, vm->reservation,
+                                               start + bytes_of_pages(vm, i), frames->pool, numbers[i], run);
+        if (status == KVA_OK)
+            continue;
+        if (i > 0)
+            vm->pages.unmap(vm->pages.context, vm->reservation, start, bytes_of_pages(vm, i));
+        return status;
+    }
+    kva_note_numbers(vm, start, numbers, count);
+    return KVA_OK;
+}
+
+/* ------------------------------------------------------------------------------------- counting by a walk */
+
+/** Count one live map more of each of the frames of a map. */
+static void use_map(struct kva_frames *frames, const struct kva_descriptor *map)
+{
+    uint64_t start = start_of(map);
+    struct kva_bad bad;
+
+    for (size_t run, left = map->pages; left > 0; left -= run, start += bytes_of_pages(frames->vm, run)) {
+        run = left;
+        const uint32_t *noted = numbers_at(frames->vm, start, &run);
+        (void)kva_use_frames(frames->vm, frames, noted, run, &bad);
+    }
+}
+
+/** The first live map of a pool's frames that starts at or after an address; NULL if there is none. */
+static struct kva_descriptor *map_from(const struct kva_frames *frames, uint64_t address)
+{
+    struct kva_descriptor *area = kva_area_from(frames->vm, address);
+
+    while (area && !(is_live_map(area) && area->of.frames == frames))
+        area = area_after(frames->vm, area);
+    return area;
+}
+
+static struct kva_descriptor *map_after(const struct kva_frames *frames, const struct kva_descriptor *map)
+{
+    return map_from(frames, start_of(map) + (uint64_t)segment_bytes(frames->vm, map));
+}
+
+/** Count the maps of a pool's frames anew: those that are live. */
+static void recount(struct kva_frames *frames)
+{
+    uint64_t left = frames->taken;
+
+    for (uint64_t i = 0; left > 0; i++) {
+        frames->uses[i] = frames->uses[i] != 0;
+        left -= frames->uses[i];
+    }
+    frames->shown = 0;
+    frames->pending = 0;
+    for (const struct kva_descriptor *map = map_from(frames, frames->vm->frames_first); map;
+         map = map_after(frames, map))
+        use_map(frames, map);
+}
+
+void kva_forget_pending(struct kva_vm *vm)
+{
+    for (struct kva_frames *frames = vm->pools; frames; frames = frames->next) {
+        if (frames->pending > 0)
+            recount(frames);
+    }
+}
+
+/** How many pages of live maps show frames of a pool. */
+static uint64_t live_map_pages(const struct kva_frames *frames)
+{
+    uint64_t pages = 0;
+
+    for (const struct kva_descriptor *map = map_from(frames, frames->vm->frames_first); map;
+         map = map_after(frames, map))
+        pages += map->pages;
+    return pages;
+}
+
+const char *kva_check_shown(const struct kva_vm *vm)
+{
+    for (const struct kva_frames *frames = vm->pools; frames; frames = frames->next) {
+        uint64_t uses = 0;
+        uint64_t taken = 0;
+        for (uint64_t i = 0; i < frames->count && taken < frames->taken; i++) {
+            taken += frames->uses[i] != 0;
+            uses += frames->uses[i] != 0 ? frames->uses[i] - 1 : 0;
+        }
+        if (taken != frames->taken || uses != frames->shown ||
+            uses != live_map_pages(frames) + frames->pending)
+            return "V7: the frames' counts are not those of the live maps";
+    }
+    return NULL;
+}

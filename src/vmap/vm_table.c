@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/** The tables of areas and of frames' numbers: their memory, and the numbers' runs over several pieces. */
+#include "vm_table.h"
+
+_Static_assert(KVA_VM_PIECE == SPARSE_PIECE, "a piece is what kva/vm.h says");
+
+/** The bytes of the table, a pointer for each page of a reservation; and of the numbers, one for each page of
+ *  its frames. */
+static uint64_t table_bytes(const struct kva_vm *vm, const struct kva_stretch *reservation)
+{
+    return (reservation->bytes >> vm->page_shift) * sizeof(struct kva_descriptor *);
+}
+
+static uint64_t numbers_bytes(const struct kva_vm *vm, const struct kva_stretch *reservation)
+{
+    return (reservation->frames >> vm->page_shift) * sizeof(uint32_t);
+}
+
+void kva_ask_for_tables(const struct kva_vm *vm, struct kva_stretch *reservation)
+{
+    uint64_t table = table_bytes(vm, reservation);
+    uint64_t numbers = numbers_bytes(vm, reservation);
+
+    reservation->pieces = sparse_parts(table) + sparse_parts(numbers);
+    reservation->given = sparse_parts(sparse_directory_bytes(table) + sparse_directory_bytes(numbers));
+}
+
+/** The reservation may be smaller than was asked for. One directory comes after the other. */
+void kva_init_tables(struct kva_vm *vm, const struct kva_stretch *reservation)
+{
+    char *given = (char *)reservation->tables + KVA_VM_PIECE;
+
+    sparse_init(&vm->table, reservation->tables, given);
+    sparse_init(&vm->numbers, reservation->tables,
+                given + sparse_directory_bytes(table_bytes(vm, reservation)));
+}
+
+/** Have pieces for `count` entries of a table from entry `at` on, `each` of them in a piece. */
+static enum kva_status ready_table(struct kva_vm *vm, struct sparse *table, uint64_t at, uint64_t count,
+                                   uint64_t each)
+{
+    return sparse_ensure(table, at / each, (at + (count - 1)) / each + 1, vm->pages.piece, vm->pages.context,
+                         vm->reservation);
+}
+
+enum kva_status kva_ready_tables(struct kva_vm *vm, uint64_t start, uint64_t areas, uint64_t frames)
+{
+    enum kva_status status =
+        ready_table(vm, &vm->table, slot_number(vm, (uintptr_t)start), areas, PIECE_SLOTS);
+
+    if (status != KVA_OK || frames == 0)
+        return status;
+    return ready_table(vm, &vm->numbers, frame_page(vm, start), frames, PIECE_NUMBERS);
+}
+
+/** The table's first piece stays anyway: the next areas will be there. */
+bool kva_trim_tables(struct kva_vm *vm)
+{
+    const struct kva_pages *pages = &vm->pages;
+
+    sparse_hide(&vm->table, 1);
+    /* A change, though of nothing: a thread that counts itself after it sees what is hidden, and one that did
+       so before it is seen. */
+    bool is_read = atomic_fetch_add_explicit(&vm->lookers, 0, memory_order_acq_rel) != 0;
+    sparse_settle(&vm->table, is_read, pages->unpiece, pages->context, vm->reservation);
+    sparse_trim(&vm->numbers, pages->unpiece, pages->context, vm->reservation);
+    return is_read;
+}
+
+/* --------------------------------------------------------------------------------------------- the numbers */
+
+void kva_note_numbers(struct kva_vm *vm, uint64_t start, const uint32_t *numbers, size_t count)
+{
+    for (size_t run; count > 0; count -= run, start += bytes_of_pages(vm, run)) {
+        run = count;
+        uint32_t *noted = numbers_at(vm, start, &run);
+        if (numbers) {
+            memcpy(noted, numbers, run * sizeof *noted);
+            numbers += run;
+        }
+        sparse_count(&vm->numbers, frame_page(vm, start) / PIECE_NUMBERS, numbers ? (uint32_t)run : 0,
+                     numbers ? 0 : (uint32_t)run);
+    }
+}
+
+const uint32_t *kva_copy_numbers(const struct kva_vm *vm, const struct kva_descriptor *map, uint32_t *copy)
+{
+    for (size_t done = 0, run; done < map->pages; done += run) {
+        run = map->pages - done;
+        const uint32_t *noted = numbers_at(vm, start_of(map) + bytes_of_pages(vm, done), &run);
+        memcpy(&copy[done], noted, run * sizeof *copy);
+    }
+    return copy;
+}
+
+/* -------------------------------------------------------------------------------------------------- checks */
+
+/** Whether the directory knows how many entries a part of the table has. */
+static bool is_part_counted(const struct kva_vm *vm, uint64_t part)
+{
+    const struct kva_descriptor *_Atomic *slot = (void *)vm->table.pieces;
+    size_t at = sparse_place(&vm->table, (size_t)part * PIECE_SLOTS, PIECE_SLOTS);
+    uint32_t entries = 0;
+
+    for (size_t i = 0; i < PIECE_SLOTS; i++)
+        entries += atomic_load_explicit(&slot[at + i], memory_order_relaxed) != NULL;
+    return entries == vm->table.directory[part].used;
+}
+
+/** The entries of the table are those of areas, and all parts with entries have pieces. */
+const char *kva_check_tables(const struct kva_vm *vm)
+{
+    uint64_t entries = 0;
+
+    for (uint64_t part = vm->table.from; part < vm->table.end; part++) {
+        if (!is_part_counted(vm, part))
+            return "V11: a part of the table has other entries than its directory counts";
+        entries += vm->table.directory[part].used;
+    }
+    return entries == vm->all.areas ? NULL
+                                    : "V11: the table does not hold as many entries as there are areas";
+}

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * Two tables with an entry for each page of the reservation. Both are sparse (base/sparse.h): only pieces of
+ * them have memory.
+ *
+ *      the table     one pointer for each page: the descriptor of the area that STARTS there, else NULL. A piece is for
+ *                    32 MiB of pages of 4 KiB
+ *      the numbers   for each page of the frames part that is mapped, the number of the frame there
+ *
+ * A call that takes addresses has pieces for them first (kva_ready_tables); kva_vm_flush gives back those in
+ * which nothing is left. Entries are read without the instance's lock: vm_area.h says why that is right. The
+ * numbers are not.
+ */
+#ifndef KVA_VMAP_VM_TABLE_H
+#define KVA_VMAP_VM_TABLE_H
+
+#include "vm_instance.h"
+
+/** Entries in a piece of each table. */
+enum {
+    PIECE_SLOTS = SPARSE_PIECE / sizeof(struct kva_descriptor *),
+    PIECE_NUMBERS = SPARSE_PIECE / sizeof(uint32_t)
+};
+
+/** What the tables of a reservation need: how many pieces there may be, and how many from the beginning. */
+void kva_ask_for_tables(const struct kva_vm *vm, struct kva_stretch *reservation);
+
+/** Begin with empty tables over a reservation that was taken. */
+void kva_init_tables(struct kva_vm *vm, const struct kva_stretch *reservation);
+
+/** Have pieces for areas that start in the `areas` pages from `start` on, one at least, and for the frames of
+ *  `frames` pages. KVA_OK, or why the page source has none; then nothing has changed but that it may have
+ *  given some. */
+enum kva_status kva_ready_tables(struct kva_vm *vm, uint64_t start, uint64_t areas, uint64_t frames);
+
+/** Give back the pieces in which nothing is left. With the locks of all CPUs. Returns whether
+ *  kva_vm_fault_describe is looking: then it may have found what would be given back of the table, and that
+ *  stays. */
+bool kva_trim_tables(struct kva_vm *vm);
+
+/** V11: NULL, or how it is broken. */
+const char *kva_check_tables(const struct kva_vm *vm);
+
+/* --------------------------------------------------------------------------------------- the table of areas */
+
+/** The number of the table's entry for an address. */
+static inline size_t slot_number(const struct kva_vm *vm, uintptr_t address)
+{
+    return (address - vm->first) >> vm->page_shift;
+}
+
+/** To be written only where kva_ready_tables was called for the address. */
+static inline _Atomic(struct kva_descriptor *) *table_slot(const struct kva_vm *vm, uintptr_t address)
+{
+    _Atomic(struct kva_descriptor *) *slots = (void *)vm->table.pieces;
+
+    return &slots[sparse_place(&vm->table, slot_number(vm, address), PIECE_SLOTS)];
+}
+
+static inline struct kva_descriptor *slot_read(const struct kva_vm *vm, uintptr_t address)
+{
+    return atomic_load_explicit(table_slot(vm, address), memory_order_acquire);
+}
+
+/** Let an area be found that is whole, at an address at which there is none; or, with NULL, no longer. */
+static inline void slot_write(struct kva_vm *vm, uintptr_t address, struct kva_descriptor *area)
+{
+    sparse_count(&vm->table, slot_number(vm, address) / PIECE_SLOTS, area != NULL, area == NULL);
+    atomic_store_explicit(table_slot(vm, address), area, memory_order_release);
+}
+
+/** The area that starts at an address; NULL if none does. */
+static inline struct kva_descriptor *area_at(const struct kva_vm *vm, uintptr_t address)
+{
+    return is_in_reserve(vm, address) && (address & (page_of(vm) - 1)) == 0 ? slot_read(vm, address) : NULL;
+}
+
+/* --------------------------------------------------------------------------------------------- the numbers */
+
+/** Which page of the frames part starts at an address. */
+static inline size_t frame_page(const struct kva_vm *vm, uint64_t start)
+{
+    return (size_t)((start - vm->frames_first) >> vm->page_shift);
+}
+
+/** The numbers of the frames of pages that are mapped, from `start` on: as many as lie side by side, *count
+ *  at most. */
+static inline uint32_t *numbers_at(const struct kva_vm *vm, uint64_t start, size_t *count)
+{
+    uint32_t *numbers = (void *)vm->numbers.pieces;
+    size_t page = frame_page(vm, start);
+
+    *count = (size_t)min_u64(*count, PIECE_NUMBERS - page % PIECE_NUMBERS);
+    return &numbers[sparse_place(&vm->numbers, page, PIECE_NUMBERS)];
+}
+
+/** The numbers of the frames of a map that lie in two pieces, copied to lie side by side. */
+const uint32_t *kva_copy_numbers(const struct kva_vm *vm, const struct kva_descriptor *map, uint32_t *copy);
+
+/** The numbers of the frames of a map, side by side: in `copy`, if they have to be copied. */
+static inline const uint32_t *numbers_of(const struct kva_vm *vm, const struct kva_descriptor *map,
+                                         uint32_t *copy)
+{
+    size_t run = map->pages;
+    const uint32_t *noted = numbers_at(vm, start_of(map), &run);
+
+    return run == map->pages ? noted : kva_copy_numbers(vm, map, copy);
+}
+
+/** Note the numbers of the frames of the pages from `start` on, which are mapped now; or, with NULL, are no
+ *  longer. */
+void kva_note_numbers(struct kva_vm *vm, uint64_t start, const uint32_t *numbers, size_t count);
+
+#endif
