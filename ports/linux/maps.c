@@ -15,10 +15,13 @@
 
 #include <string.h>
 
+static const char list[] = "/proc/self/maps";
+
 bool kva_maps_open(struct kva_maps *maps, bool with_attributes)
 {
-    maps->has_header = false;
-    return reader_open(&maps->reader, with_attributes ? "/proc/self/smaps" : "/proc/self/maps");
+    maps->with_attributes = with_attributes;
+    maps->has_next = false;
+    return reader_open(&maps->reader, with_attributes ? "/proc/self/smaps" : list);
 }
 
 void kva_maps_close(struct kva_maps *maps)
@@ -136,27 +139,39 @@ static unsigned parse_flags(const char *at)
 static void read_attributes(struct kva_maps *maps, struct kva_mapping *mapping)
 {
     static const char name[] = "VmFlags:";
-    struct kva_mapping next;
 
-    while (!maps->has_header && read_line(maps)) {
+    while (!maps->has_next && read_line(maps)) {
         if (strncmp(maps->line, name, sizeof name - 1) == 0) {
             mapping->attributes = parse_flags(maps->line + sizeof name - 1);
             return;
         }
-        maps->has_header = parse_header(maps->line, &next);
+        maps->has_next = parse_header(maps->line, &maps->next);
     }
 }
 
 bool kva_maps_next(struct kva_maps *maps, struct kva_mapping *mapping)
 {
-    bool found = maps->has_header && parse_header(maps->line, mapping);
-
-    maps->has_header = false;
-    while (!found) {
+    while (!maps->has_next) {
         if (!read_line(maps))
             return false;
-        found = parse_header(maps->line, mapping);
+        maps->has_next = parse_header(maps->line, &maps->next);
     }
-    read_attributes(maps, mapping);
+    *mapping = maps->next;
+    maps->has_next = false;
+    if (maps->with_attributes)
+        read_attributes(maps, mapping);
     return true;
+}
+
+uint64_t kva_maps_count(void)
+{
+    struct reader reader;
+    uint64_t lines = 0;
+
+    if (!reader_open(&reader, list))
+        return 0;
+    while (reader_skip(&reader, '\n'))
+        lines++;
+    reader_close(&reader);
+    return lines;
 }

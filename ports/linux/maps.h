@@ -36,8 +36,10 @@ struct kva_mapping {
 
 struct kva_maps {
     struct reader reader;
-    bool has_header; /* `line` is the next mapping's */
-    char line[128];  /* cut: no path is looked at */
+    bool with_attributes;
+    bool has_next; /* its first line is already read */
+    struct kva_mapping next;
+    char line[128]; /* cut: no path is looked at */
 };
 
 /** Begin with the first mapping; with their attributes or without, which takes far less time. False if there is no such file, or
@@ -48,5 +50,8 @@ bool kva_maps_open(struct kva_maps *maps, bool with_attributes);
 bool kva_maps_next(struct kva_maps *maps, struct kva_mapping *mapping);
 
 void kva_maps_close(struct kva_maps *maps);
+
+/** How many mappings the process has; 0 if that cannot be read. */
+uint64_t kva_maps_count(void);
 
 #endif

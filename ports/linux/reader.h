@@ -85,4 +85,17 @@ static inline bool reader_skip(struct reader *reader, char character)
     return false;
 }
 
+/** The number that a file consists of; 0 if there is none. */
+static inline uint64_t read_number(const char *path)
+{
+    struct reader reader;
+    uint64_t number;
+
+    if (!reader_open(&reader, path))
+        return 0;
+    (void)reader_number(&reader, 10, &number);
+    reader_close(&reader);
+    return number;
+}
+
 #endif

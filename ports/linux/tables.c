@@ -5,17 +5,9 @@
 #include "tables.h"
 
 #include <string.h>
-#include <sys/mman.h>
 
-#include "../../src/base/arith.h"
 #include "../../src/base/sparse.h"
-
-#ifndef MADV_WIPEONFORK
-#define MADV_WIPEONFORK 18 /* Linux 4.14 */
-#endif
-#ifndef MADV_DONTNEED_LOCKED
-#define MADV_DONTNEED_LOCKED 24 /* Linux 5.18 */
-#endif
+#include "system.h"
 
 enum piece_state { CLEAN = 0, TAKEN = 1, DIRTY = 2 };
 
@@ -35,14 +27,19 @@ static size_t bytes_between(uint32_t from, uint32_t end)
 
 static bool protect(struct tables *tables, char *from, size_t bytes, int protection)
 {
-    tables->calls++;
-    return mprotect(from, bytes, protection) == 0;
+    return protect_memory(from, bytes, protection, &tables->calls);
 }
 
 static bool advise(struct tables *tables, void *from, size_t bytes, int advice)
 {
-    tables->calls++;
-    return madvise(from, bytes, advice) == 0;
+    return advise_memory(from, bytes, advice, &tables->calls);
+}
+
+/** No core holds this memory, and it takes small pages: a few entries are few. */
+static void advise_of_contents(struct tables *tables, void *from, size_t bytes)
+{
+    (void)advise(tables, from, bytes, MADV_DONTDUMP);
+    (void)advise(tables, from, bytes, MADV_NOHUGEPAGE);
 }
 
 /* ------------------------------------------------------------------------------------------- life of a mapping */
@@ -87,21 +84,18 @@ static void set_word(struct tables *tables, uint64_t page)
 
 bool kva_port_tables_make(struct tables *tables, const struct tables_wish *wish)
 {
-    const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
     uint64_t pieces_at;
 
-    *tables = (struct tables){.calls = 1};
+    *tables = (struct tables){.calls = 0};
     if (!lay_out(tables, wish, &pieces_at))
         return false;
-    void *mapping = mmap(NULL, (size_t)tables->bytes, PROT_NONE, flags, -1, 0);
-    if (mapping == MAP_FAILED)
+    tables->mapping = map_shut(NULL, tables->bytes, 0, &tables->calls);
+    if (!tables->mapping)
         return false;
-    tables->mapping = mapping;
     tables->own = tables->mapping + 2 * wish->page;
     tables->state = (unsigned char *)tables->own + wish->own;
     tables->pieces = tables->mapping + pieces_at;
-    (void)advise(tables, mapping, (size_t)tables->bytes, MADV_DONTDUMP);
-    (void)advise(tables, mapping, (size_t)tables->bytes, MADV_NOHUGEPAGE); /* a few entries are few pages */
+    advise_of_contents(tables, tables->mapping, (size_t)tables->bytes);
     if (!open_first(tables, wish->page)) {
         kva_port_tables_end(tables);
         return false;
@@ -119,20 +113,17 @@ void kva_port_tables_end(struct tables *tables)
 
 /* -------------------------------------------------------------------------------------------- giving back */
 
-/** Drop what free pieces hold. Locked memory is dropped by a call of its own, or else replaced. */
+/** Drop what free pieces hold, or else replace them. */
 static bool drop(struct tables *tables, uint32_t from, uint32_t end)
 {
-    const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED;
     char *at = at_piece(tables, from);
     size_t bytes = bytes_between(from, end);
 
-    if (advise(tables, at, bytes, MADV_DONTNEED) || advise(tables, at, bytes, MADV_DONTNEED_LOCKED))
+    if (drop_memory(at, bytes, &tables->calls))
         return true;
-    tables->calls++;
-    if (mmap(at, bytes, PROT_READ | PROT_WRITE, flags, -1, 0) == MAP_FAILED)
+    if (!replace_memory(at, bytes, PROT_READ | PROT_WRITE, &tables->calls))
         return false;
-    (void)advise(tables, at, bytes, MADV_DONTDUMP);
-    (void)advise(tables, at, bytes, MADV_NOHUGEPAGE);
+    advise_of_contents(tables, at, bytes);
     return true;
 }
 
@@ -214,4 +205,37 @@ bool kva_port_tables_take(struct tables *tables, uint32_t *piece)
     *piece = taken;
     tables->lowest++;
     return true;
+}
+
+/* --------------------------------------------------------------------------------------- tables by themselves */
+
+/** A closed page on either side, which no core holds. The closed pages lie between mappings that are not, so nothing runs into the
+ *  table, nor from it into something else. */
+void *kva_port_table_take(void *context, uint64_t bytes)
+{
+    const uint64_t page = page_size();
+    uint64_t calls = 0; /* nobody's */
+    uint64_t whole;
+
+    (void)context;
+    if (!align_up(bytes, page, &whole) || whole > SIZE_MAX - 2 * page)
+        return NULL;
+    char *mapping = map_shut(NULL, whole + 2 * page, 0, &calls);
+    if (!mapping)
+        return NULL;
+    (void)advise_memory(mapping, (size_t)(whole + 2 * page), MADV_DONTDUMP, &calls);
+    if (protect_memory(mapping + page, (size_t)whole, PROT_READ | PROT_WRITE, &calls))
+        return mapping + page;
+    (void)munmap(mapping, (size_t)(whole + 2 * page));
+    return NULL;
+}
+
+void kva_port_table_give(void *context, void *table, uint64_t bytes)
+{
+    const uint64_t page = page_size();
+    uint64_t whole;
+
+    (void)context;
+    if (align_up(bytes, page, &whole))
+        (void)munmap((char *)table - page, (size_t)(whole + 2 * page));
 }

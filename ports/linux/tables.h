@@ -63,4 +63,8 @@ void kva_port_tables_give(struct tables *tables, uint32_t piece);
 /** Make what was given back cost nothing. */
 void kva_port_tables_trim(struct tables *tables);
 
+/** kva_pages.table and .untable: a table by itself, in a mapping of its own. */
+void *kva_port_table_take(void *context, uint64_t bytes);
+void kva_port_table_give(void *context, void *table, uint64_t bytes);
+
 #endif

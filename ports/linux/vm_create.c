@@ -5,7 +5,6 @@
 #include <kva/vm.h>
 
 #include <dlfcn.h>
-#include <sched.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
@@ -15,12 +14,6 @@
 
 #include "../../src/base/text.h"
 #include "../port.h"
-
-unsigned kva_port_this_cpu(void)
-{
-    int cpu = sched_getcpu();
-    return cpu > 0 ? (unsigned)cpu : 0;
-}
 
 uint64_t kva_port_random(void)
 {
