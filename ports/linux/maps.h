@@ -37,9 +37,6 @@ struct kva_mapping {
 struct kva_maps {
     struct reader reader;
     bool with_attributes;
-    bool has_next; /* its first line is already read */
-    struct kva_mapping next;
-    char line[128]; /* cut: no path is looked at */
 };
 
 /** Begin with the first mapping; with their attributes or without, which takes far less time. False if there is no such file, or

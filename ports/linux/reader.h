@@ -48,6 +48,21 @@ static inline bool reader_fill(struct reader *reader)
     return length > 0;
 }
 
+/** The next character, which stays at hand; a line feed at the end of the file. */
+static inline char reader_peek(struct reader *reader)
+{
+    return reader_fill(reader) ? reader->text[reader->at] : '\n';
+}
+
+/** The next character, and step over it; but not over the end of a line. */
+static inline char reader_take(struct reader *reader)
+{
+    char next = reader_peek(reader);
+
+    reader->at += next != '\n';
+    return next;
+}
+
 /** What a character counts as a digit; 16 if it is none. */
 static inline unsigned digit_of(char character)
 {

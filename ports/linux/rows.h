@@ -6,13 +6,13 @@
  *      piece   | open   | used   | seams  | huge   | weak   | owed   |   -    |   -    |        8 KiB each
  *
  * Where there is no piece, all bits are clear, and clearing them does nothing. Bits are set only where there is one: sparse_ensure comes
- * first. The functions are those of bits.h, piece by piece.
+ * first. The functions are those of src/base/bits.h, piece by piece.
  */
 #ifndef KVA_PORTS_LINUX_ROWS_H
 #define KVA_PORTS_LINUX_ROWS_H
 
+#include "../../src/base/bits.h"
 #include "../../src/base/sparse.h"
-#include "bits.h"
 
 enum row { ROW_OPEN, ROW_USED, ROW_SEAMS, ROW_HUGE, ROW_WEAK, ROW_OWED };
 
