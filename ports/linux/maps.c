@@ -52,8 +52,8 @@ static bool read_header(struct reader *reader, struct kva_mapping *mapping)
     return true;
 }
 
-/** What two letters stand for (Documentation/filesystems/proc.rst of Linux). Those that say what a mapping may do, how it is
- *  accounted and that it may carry guard markers are not in here. */
+/** What two letters stand for (Documentation/filesystems/proc.rst of Linux). Those that say what a mapping
+ *  may do, how it is accounted and that it may carry guard markers are not in here. */
 static unsigned attribute_of(const char *letters)
 {
     static const struct {
@@ -109,7 +109,8 @@ static bool begins_with(struct reader *reader, const char *name)
     return *name == '\0';
 }
 
-/** Read the lines that belong to a mapping, until its attributes or the next mapping come. Their names begin with capitals. */
+/** Read the lines that belong to a mapping, until its attributes or the next mapping come. Their names begin
+ *  with capitals. */
 static unsigned read_attributes(struct reader *reader)
 {
     while (reader_fill(reader) && digit_of(reader_peek(reader)) == 16) {

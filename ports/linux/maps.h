@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * The mappings of the process, one by one, as /proc/self/maps and /proc/self/smaps list them. No heap and no stdio: a file
- * descriptor and a buffer on the caller's stack.
+ * The mappings of the process, one by one, as /proc/self/maps and /proc/self/smaps list them. No heap and no
+ * stdio: a file descriptor and a buffer on the caller's stack.
  */
 #ifndef KVA_PORTS_LINUX_MAPS_H
 #define KVA_PORTS_LINUX_MAPS_H
@@ -39,8 +39,8 @@ struct kva_maps {
     bool with_attributes;
 };
 
-/** Begin with the first mapping; with their attributes or without, which takes far less time. False if there is no such file, or
- *  no descriptor. */
+/** Begin with the first mapping; with their attributes or without, which takes far less time. False if there
+ *  is no such file, or no descriptor. */
 bool kva_maps_open(struct kva_maps *maps, bool with_attributes);
 
 /** The next mapping, in the order of addresses; false after the last one. */

@@ -19,7 +19,7 @@ static const size_t huge_page = (size_t)2 << 20;
 
 static void *map_huge(size_t bytes)
 {
-    uint64_t calls = 0; /* nobody's */
+    uint64_t calls = 0; /* not counted */
     char *mapping = map_aligned(bytes, huge_page, 0, PROT_READ | PROT_WRITE, &calls);
 
     if (mapping)

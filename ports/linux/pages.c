@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** The Linux page source: its functions, each from the file that it belongs to. README.md has the files in their order. */
+/** The Linux page source: its functions, each from the file that it belongs to. README.md has the files in
+ *  their order. */
 #define _GNU_SOURCE
 #include <kva/vm.h>
 
@@ -23,7 +24,8 @@ static void read_stats(void *context, void *handle, struct kva_pages_stats *stat
     stats->calls.tables = stretch->tables.calls;
 }
 
-/** The size of a huge page that anonymous memory may have; 0 if there are none, or none that grains would fill. */
+/** The size of a huge page that anonymous memory may have; 0 if there are none, or none that grains would
+ *  fill. */
 static uint64_t huge_page(uint64_t page)
 {
     uint64_t huge = read_number("/sys/kernel/mm/transparent_hugepage/hpage_pmd_size");

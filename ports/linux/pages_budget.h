@@ -8,8 +8,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/** What the last look at the process' mappings has found, and when. Where there is nothing to look at (no /proc, or no file
- *  descriptor left), that is still the best that is known. */
+/** What the last look at the process' mappings has found, and when. Where there is nothing to look at (no
+ *  /proc, or no file descriptor left), that is still the best that is known. */
 struct look {
     uint64_t allowed;  /* mappings of the process; 0: not known */
     uint64_t mappings; /* of the process; 0: there was no look yet */

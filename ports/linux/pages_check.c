@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Checking a stretch against the kernel's list of its mappings (V10 of src/vmap/vm.h): pages that nobody owns must be mapped as kva
- * has left them. What a page is used for, the caller knows; whether it is open, and how, the rows do.
+ * Checking a stretch against the kernel's list of its mappings (V10 of src/vmap/vm.h): pages that nobody owns
+ * must be mapped as kva has left them. What a page is used for, the caller knows; whether it is open, and
+ * how, the rows do.
  */
 #define _GNU_SOURCE
 #define _FILE_OFFSET_BITS 64 /* as in pages_frames.c */
@@ -37,8 +38,8 @@ static bool is_locked(void *page, uint64_t bytes)
     return msync(page, (size_t)bytes, MS_INVALIDATE) != 0 && errno == EBUSY;
 }
 
-/** Whether the program has locked all that it has (mlockall), which is not about the stretch: then our own bookkeeping is
- *  locked, or what is mapped from now on. */
+/** Whether the program has locked all that it has (mlockall), which is not about the stretch: then our own
+ *  bookkeeping is locked, or what is mapped from now on. */
 static bool locks_all(const struct stretch *stretch)
 {
     uint64_t calls = 0; /* a check is none of the stretch's calls */
@@ -107,7 +108,7 @@ static bool is_anonymous(const struct kva_mapping *mapping)
     return !mapping->shared && mapping->inode == 0;
 }
 
-/** How pages that are nobody's should be mapped. */
+/** How pages without an owner should be mapped. */
 struct expected {
     bool is_open;
     bool has_frames;
@@ -128,8 +129,8 @@ static const char *what_is_wrong(struct comparison *comparison, const struct kva
     return NULL;
 }
 
-/** The pages from number `from` on, as far as `end`, that should be mapped alike: *known says whether we know how. A close
- *  that the kernel has not wholly granted may have left anything. */
+/** The pages from number `from` on, as far as `end`, that should be mapped alike. *known: whether we know
+ *  how; a close that the kernel has not wholly granted may have left anything. */
 static uint64_t next_alike(const struct stretch *stretch, uint64_t from, uint64_t end, enum kva_pages_use use,
                            struct expected *expected, bool *known)
 {
@@ -147,7 +148,7 @@ static uint64_t next_alike(const struct stretch *stretch, uint64_t from, uint64_
     return row_end_of_run(&stretch->rows, ROW_HUGE, from, end);
 }
 
-/** Compare pages that are nobody's, from `at` on, with the one mapping that they lie in. */
+/** Compare pages without an owner, from `at` on, with the one mapping that they lie in. */
 static const char *compare_idle(struct comparison *comparison, uint64_t end, enum kva_pages_use use,
                                 const struct kva_mapping *mapping)
 {
@@ -188,7 +189,8 @@ static const char *compare(struct comparison *comparison, uint64_t end, const st
     return wrong;
 }
 
-/** Compare the stretch with the list of mappings. A list that ends early, or is empty, tells nothing of what is missing. */
+/** Compare the stretch with the list of mappings. A list that ends early, or is empty, tells nothing of what
+ *  is missing. */
 static const char *compare_with(struct comparison *comparison, uint64_t end, struct kva_maps *maps)
 {
     struct kva_mapping mapping;

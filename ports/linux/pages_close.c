@@ -3,8 +3,9 @@
 /**
  * Closing pages.
  *
- * A large run is replaced by a shut mapping, which gives its page tables back, too. A small one gets markers, which drop the pages.
- * Whatever makes mappings fewer is shut, together with what is idle beside it. What the kernel refuses is left as a debt.
+ * A large run is replaced by a shut mapping, which gives its page tables back, too. A small one gets markers,
+ * which drop the pages. Whatever makes mappings fewer is shut, together with what is idle beside it. What the
+ * kernel refuses is left as a debt.
  */
 #define _GNU_SOURCE
 #include "pages_close.h"
@@ -13,7 +14,7 @@
 #include "pages_debts.h"
 #include "pages_steps.h"
 
-/* ------------------------------------------------------------------------------------------- private pages */
+/* ------------------------------------------------------------------------------------------ private pages */
 
 void kva_port_close_open(struct stretch *stretch, struct run run)
 {
@@ -30,8 +31,9 @@ void kva_port_close_open(struct stretch *stretch, struct run run)
         kva_port_leave_weak(stretch, run);
 }
 
-/** A shut run has no page tables, and no markers to be removed one by one. So what is large is shut if that makes no
- *  mapping more, or its share allows one; what is small if it makes fewer; and whole grains leave few ends anyway. */
+/** A shut run has no page tables, and no markers to be removed one by one. So what is large is shut if that
+ *  makes no mapping more, or its share allows one; what is small if it makes fewer; and whole grains leave
+ *  few ends anyway. */
 static bool pays_to_shut(const struct stretch *stretch, struct run run, struct run wide, uint64_t now)
 {
     uint64_t ends = ends_if_shut(stretch, wide);
@@ -41,7 +43,8 @@ static bool pays_to_shut(const struct stretch *stretch, struct run run, struct r
     return (ends == now && length(run) >= LARGE_PAGES) || as_mapping(stretch, run);
 }
 
-/** The pages before a run, `most` at most, that are open and nobody's (markers, or less), if what is before them is shut. */
+/** The pages before a run, `most` at most, that are open and unused (markers, or less), if what is before them
+ *  is shut. */
 static uint64_t idle_before(const struct stretch *stretch, struct run run, uint64_t most)
 {
     uint64_t low = run.from > most ? run.from - most : 0;
@@ -63,8 +66,8 @@ static uint64_t idle_after(const struct stretch *stretch, struct run run, uint64
     return after_is_open(stretch, idle) ? 0 : length(idle);
 }
 
-/** What to shut in order to close a run: also what is idle beside it, if that makes mappings fewer. Not so much beside a small
- *  run that the next small area would find its grain shut. */
+/** What to shut in order to close a run: also what is idle beside it, if that makes mappings fewer. Not so
+ *  much beside a small run that the next small area would find its grain shut. */
 static struct run worth_shutting(const struct stretch *stretch, struct run run)
 {
     uint64_t most = length(run) >= LARGE_PAGES ? GRAIN_PAGES : LARGE_PAGES;
@@ -93,9 +96,10 @@ void kva_port_close_run(struct stretch *stretch, struct run range)
     }
 }
 
-/* ------------------------------------------------------------------------------------------- frames' pages */
+/* ------------------------------------------------------------------------------------------ frames' pages */
 
-/** Close a piece of frames, which no seam divides. Markers on it do not outlive the mapping, so it stays owed. */
+/** Close a piece of frames, which no seam divides. Markers on it do not outlive the mapping, so it stays
+ *  owed. */
 static void close_piece(struct stretch *stretch, struct run piece)
 {
     if (kva_port_shut_at_any_price(stretch, piece, kva_port_ends_of(stretch, piece)) ||

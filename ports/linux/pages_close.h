@@ -6,7 +6,8 @@
 
 #include "pages_stretch.h"
 
-/** Drop what is in an open private run and let it fault: with markers, or by whatever else the kernel allows. */
+/** Drop what is in an open private run and let it fault: with markers, or by whatever else the kernel
+ *  allows. */
 void kva_port_close_open(struct stretch *stretch, struct run run);
 
 /** Close what is open in a private range. */

@@ -11,11 +11,12 @@
  *
  * Where a map of frames meets another there is a seam, whatever the frames are.
  *
- * The kernel merges a fresh mapping with its neighbours unless pages of both were touched before they met, or, in a child of fork,
- * unless the neighbour comes from the parent. It does not tell, so where it may not have merged them there is a seam. Thus there
- * are never more mappings than are counted, but for those that the program splits itself (mlock, madvise), and for shut
- * mappings that lie side by side, because one of them was denied once and remembers its pages. A look (pages_budget.c) counts
- * all these as the program's, and when all is shut it is made one mapping again (pages_settle.c).
+ * The kernel merges a fresh mapping with its neighbours unless pages of both were touched before they met,
+ * or, in a child of fork, unless the neighbour comes from the parent. It does not tell, so where it may not
+ * have merged them there is a seam. Thus there are never more mappings than are counted, but for those that
+ * the program splits itself (mlock, madvise), and for shut mappings that lie side by side, because one of
+ * them was denied once and remembers its pages. A look (pages_budget.c) counts all these as the program's,
+ * and when all is shut it is made one mapping again (pages_settle.c).
  */
 #define _GNU_SOURCE
 #include "pages_count.h"
@@ -48,14 +49,15 @@ struct seams {
     bool after;
 };
 
-/** The seams of a run, all alike, that is about to become a fresh read-write mapping. The kernel merges it with what it
- *  meets,
+/** The seams of a run, all alike, that is about to become a fresh read-write mapping. The kernel merges it
+ *  with what it meets,
  *
- *    - but for what a child has from its parent (it could be merged with fresh mappings alone, but those are not told apart),
+ *    - but for what a child has from its parent (fresh mappings alone would merge, but are not told apart),
  *    - but for what may come from a mapping that was denied, and is not fresh,
  *    - but for frames, which may be of any pool,
  *    - but for what has the attribute of huge pages,
- *    - but on both sides only if these were one mapping before: their pages may have been touched before they met.
+ *    - but on both sides only if these were one mapping before: else pages of both may have been touched
+ *      before they met.
  */
 static struct seams seams_of_fresh(const struct stretch *stretch, struct run run)
 {

@@ -24,10 +24,12 @@ static inline uint64_t ends_if_shut(const struct stretch *stretch, struct run ru
 /** The same of a run, all alike, when it is a fresh mapping. */
 uint64_t kva_port_ends_if_fresh(const struct stretch *stretch, struct run run);
 
-/** Note that a run, with `now` ends of mappings in it, has become shut, or a fresh mapping. It has no debts then. */
+/** Note that a run, with `now` ends of mappings in it, has become shut, or a fresh mapping. It has no debts
+ *  then. */
 void kva_port_note_run(struct stretch *stretch, struct run run, bool is_open, uint64_t now);
 
-/** Note that a run, all of it open, may have become a mapping of its own among open ones: an attribute may have. */
+/** Note that a run, all of it open, may have become a mapping of its own among open ones: an attribute may
+ *  have. */
 void kva_port_fence(struct stretch *stretch, struct run run);
 
 /** Whether a run is to be opened or closed as a mapping of its own. */

@@ -4,8 +4,8 @@
 #define _GNU_SOURCE
 #include "pages_debts.h"
 
-/** A bit of `blocks` stands for so many pages of 4 KiB that all blocks of 512 GiB are 512 words: to look through them takes
- *  less than one call. */
+/** A bit of `blocks` stands for so many pages of 4 KiB that all blocks of 512 GiB are 512 words: to look
+ *  through them takes less than one call. */
 enum { BLOCK_PAGES = 4096 };
 
 /** A bit for each block, and one after the last. */

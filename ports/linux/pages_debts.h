@@ -6,8 +6,9 @@
  *      OWED    it faults, and its mapping is yet to be replaced
  *      WEAK    it may not fault
  *
- * A debt is a bit in a row; the page still counts as open. pages_close.c makes debts, pages_settle.c pays them. A second row has a
- * bit for each BLOCK of pages, so that a search for debts steps over all that has none.
+ * A debt is a bit in a row; the page still counts as open. pages_close.c makes debts, pages_settle.c pays
+ * them. A second row has a bit for each BLOCK of pages, so that a search for debts steps over all that has
+ * none.
  */
 #ifndef KVA_PORTS_LINUX_PAGES_DEBTS_H
 #define KVA_PORTS_LINUX_PAGES_DEBTS_H

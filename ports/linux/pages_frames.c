@@ -40,7 +40,8 @@ void kva_port_drop_pool(void *context, void *handle, void *pool)
     (void)close(file_of(pool));
 }
 
-/** Write zeroes, page by page. What cannot be written has no memory: it is a hole, and reads as zero already. */
+/** Write zeroes, page by page. What cannot be written has no memory: it is a hole, and reads as zero
+ *  already. */
 static void write_zeroes(int file, off_t from, off_t bytes)
 {
     static const char zeroes[4096];

@@ -14,7 +14,8 @@ enum kva_status kva_port_map_frames(void *context, void *handle, uint64_t start,
                                     uint64_t count);
 void kva_port_unmap_frames(void *context, void *handle, uint64_t start, uint64_t bytes);
 
-/** A pool is a file in memory. Its handle is the file descriptor's number, and one: 0 is a descriptor, NULL is no handle. */
+/** A pool is a file in memory. Its handle is the file descriptor's number, and one: 0 is a descriptor, NULL
+ *  is no handle. */
 static inline int file_of(const void *pool)
 {
     return (int)((intptr_t)pool - 1);

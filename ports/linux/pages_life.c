@@ -12,14 +12,15 @@
 
 _Static_assert(sizeof(struct utsname) <= 4096, "the probe below fits in any page");
 
-/** Whether a page faults, by letting the kernel write to it: it returns EFAULT where the program would die. */
+/** Whether a page faults, by letting the kernel write to it: it returns EFAULT where the program would
+ *  die. */
 static bool faults(void *page)
 {
     return uname(page) != 0 && errno == EFAULT;
 }
 
-/** Whether the kernel knows guard regions, and lets us have them. Its word is not enough: QEMU's user emulation returns 0 for
- *  any advice, and does nothing. */
+/** Whether the kernel knows guard regions, and lets us have them. Its word is not enough: QEMU's user
+ *  emulation returns 0 for any advice, and does nothing. */
 static enum kva_status probe_guards(uint64_t page, bool *has, uint64_t *calls)
 {
     void *probe = map_memory(NULL, page, PROT_READ | PROT_WRITE, 0, calls);
@@ -33,7 +34,8 @@ static enum kva_status probe_guards(uint64_t page, bool *has, uint64_t *calls)
     return KVA_OK;
 }
 
-/** Whether it is to be guard regions: KVA_OK, KVA_ENOENT where they are missing, or KVA_ENOMEM if that cannot be found out. */
+/** Whether it is to be guard regions: KVA_OK, KVA_ENOENT where they are missing, or KVA_ENOMEM if that cannot
+ *  be found out. */
 static enum kva_status choose_mechanism(enum kva_mechanism mechanism, uint64_t page, bool *guards,
                                         uint64_t *calls)
 {
@@ -46,8 +48,8 @@ static enum kva_status choose_mechanism(enum kva_mechanism mechanism, uint64_t p
     return mechanism == KVA_MECHANISM_GUARDS && !*guards ? KVA_ENOENT : KVA_OK;
 }
 
-/** The bookkeeping of a stretch of known size. The record has pages of its own, which read as zero: the library may lie below the
- *  program's malloc. */
+/** The bookkeeping of a stretch of known size. The record has pages of its own, which read as zero: the
+ *  library may lie below the program's malloc. */
 static struct stretch *take_stretch(struct kva_stretch *wish, uint64_t page, bool guards)
 {
     uint64_t calls = 0; /* the record is not the stretch's */
@@ -99,7 +101,8 @@ enum kva_status kva_port_begin(void *context, struct kva_stretch *wish)
     return KVA_OK;
 }
 
-/** The bookkeeping goes first: at the limit on mappings it makes the room that the stretch's own end may need. */
+/** The bookkeeping goes first: at the limit on mappings it makes the room that the stretch's own end may
+ *  need. */
 void kva_port_end(void *context, void *handle)
 {
     struct stretch *stretch = handle;

@@ -1,32 +1,32 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Opening private pages. There are two mechanisms:
+ * Opening private pages. There are two mechanisms.
  *
- *   GUARD REGIONS   Of the pages that are not shut, those that nobody has opened carry a marker (MADV_GUARD_INSTALL),
- *                   which faults like an inaccessible page but splits no mapping:
+ * GUARD REGIONS   Of the pages that are not shut, those that nobody has opened carry a marker
+ * (MADV_GUARD_INSTALL), which faults like an inaccessible page but splits no mapping:
  *
- *                   shut       |                                             | shut         | L        | shut
- *                   ...........|  A   |m|   B      |m|m m m m m m m m m m m m|..............|          |....
- *                              ^ one mapping, a grain long                    ^             ^ another
+ *      shut       |                                             | shut         | L        | shut
+ *      ...........|  A   |m|   B      |m|m m m m m m m m m m m m|..............|          |....
+ *                 ^ one mapping, a grain long                    ^             ^ another
  *
- *                   To open a small area among markers is to remove them (MADV_GUARD_REMOVE). Where it is shut, all that is
- *                   shut of its GRAIN (512 pages) is mapped read-write by one call, and what the area does not cover is marked
- *                   by another. A large area (L) becomes a mapping of its own, and needs no markers.
+ * To open a small area among markers is to remove them (MADV_GUARD_REMOVE). Where it is shut, all that is
+ * shut of its GRAIN (512 pages) is mapped read-write by one call, and what the area does not cover is marked
+ * by another. A large area (L) becomes a mapping of its own, and needs no markers.
  *
- *   MAPPINGS        Each area is a mapping of its own.
+ * MAPPINGS   Each area is a mapping of its own.
  *
- * WHAT IS LARGE   Measured on Linux 6.18: a marker costs 15 ns to put and 17 ns to remove per page, on top of 0.4 us a
- *                 call, and pages that were touched and carry markers have a page table to be walked. Opening an area,
- *                 touching it and closing it again takes, in us, beside what mmap, touch and munmap take:
+ * WHAT IS LARGE   Measured on Linux 6.18: a marker costs 15 ns to put and 17 ns to remove per page, on top of
+ * 0.4 us a call, and pages that were touched and carry markers have a page table to be walked. Opening an
+ * area, touching it and closing it again takes, in us, beside what mmap, touch and munmap take:
  *
- *                     pages       1     16     64    256   1024   16384
- *                     markers   3.6    3.9    5.6   12.7   36.6     -
- *                     mapping   4.8    4.5    4.7    5.8    6.3    6.4
- *                     mmap      4.8    4.4    4.4    4.9    5.6    6.3
+ *      pages       1     16     64    256   1024   16384
+ *      markers   3.6    3.9    5.6   12.7   36.6     -
+ *      mapping   4.8    4.5    4.7    5.8    6.3    6.4
+ *      mmap      4.8    4.4    4.4    4.9    5.6    6.3
  *
- *                 So from 64 pages on it is a mapping. Each takes up to two of the mappings that a process may have:
- *                 they may use an eighth of them, and where that is spent, large areas are opened as small ones are.
+ * So from 64 pages on it is a mapping. Each takes up to two of the mappings that a process may have: they may
+ * use an eighth of them, and where that is spent, large areas are opened as small ones are.
  */
 #define _GNU_SOURCE
 #include "pages_open.h"
@@ -40,8 +40,8 @@
 /** Openings that get a mapping each once markers have been refused, before they are tried again. */
 enum { APART = 64 };
 
-/** The kernel has refused to open a shut run: halfway, maybe, when a part of it was split off, or open already. It is shut anew,
- *  which merges all that. */
+/** The kernel has refused to open a shut run: halfway, maybe, when a part of it was split off, or open
+ *  already. It is shut anew, which merges all that. */
 static void close_half_open(struct stretch *stretch, struct run run, uint64_t now)
 {
     uint64_t *calls = &stretch->stats.calls.open;
@@ -52,8 +52,9 @@ static void close_half_open(struct stretch *stretch, struct run run, uint64_t no
     kva_port_close_open(stretch, run);
 }
 
-/** Open a shut run: map it read-write, and mark what `range` leaves of it. Locked pages take no markers: where the kernel
- *  locks all that is mapped (mlockall), the range becomes a mapping of its own, and so do the next ones. */
+/** Open a shut run: map it read-write, and mark what `range` leaves of it. Locked pages take no markers:
+ *  where the kernel locks all that is mapped (mlockall), the range becomes a mapping of its own, and so do
+ *  the next ones. */
 static enum kva_status open_shut(struct stretch *stretch, struct run run, struct run range)
 {
     struct run head = {run.from, min_u64(range.from, run.end)};
@@ -87,8 +88,8 @@ static bool pays_to_renew(const struct stretch *stretch, struct run run)
             kva_port_ends_if_fresh(stretch, run) <= kva_port_ends_of(stretch, run));
 }
 
-/** Let pages with debts be touched, which may be denied, or have been touched, and drop what they hold. If they cannot be made
- *  usable after all, a touch may not fault. */
+/** Let pages with debts be touched, which may be denied, or have been touched, and drop what they hold. If
+ *  they cannot be made usable after all, a touch may not fault. */
 static bool permit_and_drop(struct stretch *stretch, struct run run, uint64_t *calls)
 {
     if (!kva_port_permit(stretch, run, calls))
@@ -111,7 +112,8 @@ static enum kva_status unmark(struct stretch *stretch, struct run run)
     return KVA_OK;
 }
 
-/** What to look at in order to open a range: the grains that it touches, if it is not to be a mapping of its own. */
+/** What to look at in order to open a range: the grains that it touches, if it is not to be a mapping of its
+ *  own. */
 static struct run window_of(struct stretch *stretch, struct run range)
 {
     uint64_t end;
@@ -143,8 +145,8 @@ static enum kva_status open_run(struct stretch *stretch, struct run range)
     return status;
 }
 
-/** Ask for huge pages. The run becomes a mapping with an attribute of its own; or an end of it does, where the kernel refuses the
- *  rest. A wish: small pages serve as well. */
+/** Ask for huge pages. The run becomes a mapping with an attribute of its own; or an end of it does, where
+ *  the kernel refuses the rest. A wish: small pages serve as well. */
 static void want_huge(struct stretch *stretch, struct run run)
 {
     if (!has_room_for(&stretch->budget, 2))

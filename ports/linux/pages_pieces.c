@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * A stretch's tables (tables.h). Its own memory there holds the directory of the rows and the blocks of debts, which are there from
- * the beginning. The rows have pieces where pages are not shut. What a change writes to is there before the change begins.
+ * A stretch's tables (tables.h). Its own memory there holds the directory of the rows and the blocks of
+ * debts, which are there from the beginning. The rows have pieces where pages are not shut. What a change
+ * writes to is there before the change begins.
  */
 #define _GNU_SOURCE
 #include "pages_pieces.h"
@@ -52,7 +53,7 @@ enum kva_status kva_port_prepare_rows(struct stretch *stretch, struct run run)
                          NULL, stretch);
 }
 
-/** Shut what is open and nobody's in private pages that no area reaches into. */
+/** Shut what is open in private pages that no area reaches into. */
 static void shut_idle(struct stretch *stretch, struct run part)
 {
     for (struct run run = part; run.from < part.end; run.from = run.end) {
@@ -70,8 +71,8 @@ static bool is_idle(const struct stretch *stretch, struct run part)
     return is_all_shut(stretch, part) && !is_in_debt(stretch, part);
 }
 
-/** Give back the rows of pages that are all shut. A grain that is open though no area is in it is shut for that, unless it lies
- *  at the beginning, where the next small areas will be. */
+/** Give back the rows of pages that are all shut. A grain that is open though no area is in it is shut for
+ *  that, unless it lies at the beginning, where the next small areas will be. */
 static void trim_rows(struct stretch *stretch)
 {
     for (uint64_t i = max_u64(stretch->rows.from, 1); i < stretch->rows.end; i++) {

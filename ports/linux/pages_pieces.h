@@ -9,7 +9,8 @@
 /** Tables for a stretch of known size: the instance's pieces, and those of the rows. */
 bool kva_port_make_tables(struct stretch *stretch, struct kva_stretch *wish);
 
-/** Have rows for a run of pages and the page after it, before anything is changed: from then on bits about them can be set. */
+/** Have rows for a run of pages and the page after it, before anything is changed: from then on bits about
+ *  them can be set. */
 enum kva_status kva_port_prepare_rows(struct stretch *stretch, struct run run);
 
 /* kva_pages.piece, .unpiece and .trim. */

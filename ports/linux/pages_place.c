@@ -3,8 +3,8 @@
 /**
  * Where a stretch lies: one inaccessible mapping, anywhere or in a window.
  *
- * In a window it is the lowest gap that the list of the process' mappings shows. Without the list (no /proc, or no file
- * descriptor to read it by) places are tried one by one.
+ * In a window it is the lowest gap that the list of the process' mappings shows. Without the list (no /proc,
+ * or no file descriptor to read it by) places are tried one by one.
  */
 #define _GNU_SOURCE
 #include "pages_place.h"
@@ -21,8 +21,8 @@ static bool place_after(uint64_t from, uint64_t front, uint64_t align, uint64_t 
     return add_checked(from, front, &from) && align_up(from, align, place);
 }
 
-/** The lowest gap of `bytes` at a multiple of align, with `front` before them, from `place` on, in the list of mappings: false if
- *  there is none. *any: whether the list had a line to be read. */
+/** The lowest gap of `bytes` at a multiple of align, with `front` before them, from `place` on, in the list
+ *  of mappings: false if there is none. *any: whether the list had a line to be read. */
 static bool find_in_list(struct kva_maps *maps, uint64_t front, uint64_t bytes, uint64_t align,
                          uint64_t *place, bool *any)
 {
@@ -38,8 +38,8 @@ static bool find_in_list(struct kva_maps *maps, uint64_t front, uint64_t bytes, 
     return true;
 }
 
-/** Where the lowest such gap lies in [min, max]: KVA_OK; KVA_ENOSPC where there is none; KVA_ENOENT where the list cannot be
- *  read: without /proc, or a free file descriptor. */
+/** Where the lowest such gap lies in [min, max]: KVA_OK; KVA_ENOSPC where there is none; KVA_ENOENT where the
+ *  list cannot be read: without /proc, or a free file descriptor. */
 static enum kva_status find_gap(uint64_t min, uint64_t max, uint64_t front, uint64_t bytes, uint64_t align,
                                 uint64_t *at)
 {
@@ -70,8 +70,8 @@ static char *reserve_at(uint64_t at, uint64_t bytes, uint64_t *calls)
     return NULL;
 }
 
-/** The highest address of a window, but for what lies above all that a program can have: the stack is near the end of that,
- *  and the 16 random bytes that the kernel gives each program are in it. */
+/** The highest address of a window, but for what lies above all that a program can have: the stack is near
+ *  the end of that, and the 16 random bytes that the kernel gives each program are in it. */
 static uint64_t highest_address(uint64_t min, uint64_t max)
 {
     uint64_t stack = getauxval(AT_RANDOM);
@@ -82,14 +82,16 @@ static uint64_t highest_address(uint64_t min, uint64_t max)
     return stack == 0 || min > highest ? max : min_u64(max, highest);
 }
 
-/** Whether a call was refused for what it was to be: taken already, or one of the lowest, which the system keeps for itself. */
+/** Whether a call was refused for what it was to be: taken already, or one of the lowest, which the system
+ *  keeps for itself. */
 static bool is_about_the_place(int error)
 {
     return error == EEXIST || error == EPERM;
 }
 
-/** Without the list of mappings: try places, lowest first. Where there are few, each is tried, so that the answer is the same
- *  as with the list. Else they are spread evenly, so that no gap is missed that is longer than a step:
+/** Without the list of mappings: try places, lowest first. Where there are few, each is tried, so that the
+ *  answer is the same as with the list. Else they are spread evenly, so that no gap is missed that is longer
+ *  than a step:
  *
  *      min                                                              max
  *       | x-------x-------x-------x-------x---- ... ----x-------x----x   |
@@ -147,8 +149,8 @@ static bool is_anywhere(const struct kva_stretch *wish)
     return wish->min == 0 && wish->max >= UINTPTR_MAX;
 }
 
-/** Reserve the wish with a closed page in front; or, where a window leaves no room for that, without, and then page 0 is to stay
- *  closed. NULL: neither can be. */
+/** Reserve the wish with a closed page in front; or, where a window leaves no room for that, without, and
+ *  then page 0 is to stay closed. NULL: neither can be. */
 static char *reserve_bytes(const struct kva_stretch *wish, uint64_t page, uint64_t align, uint64_t *front,
                            uint64_t *calls)
 {

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** Paying debts (pages_debts.h): every call tries to pay some, by closing them once more; `settle` tries all. */
+/** Paying debts (pages_debts.h): every call tries to pay some, by closing them once more; `settle` tries
+ *  all. */
 #define _GNU_SOURCE
 #include "pages_settle.h"
 
 #include "pages_close.h"
 
-/** Close once more what is not closed for good; go on after it. What is shut meanwhile, at an end of it, owes nothing. A refusal
- *  is not counted again. */
+/** Close once more what is not closed for good; go on after it. What is shut meanwhile, at an end of it, owes
+ *  nothing. A refusal is not counted again. */
 static void pay(struct stretch *stretch, struct run debt)
 {
     struct run all = open_in(stretch, debt);

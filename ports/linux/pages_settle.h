@@ -6,7 +6,8 @@
 
 #include "pages_debts.h"
 
-/** Pay a few debts, some microseconds for them; put the spare up; make one mapping of a stretch that is shut. */
+/** Pay a few debts, some microseconds for them; put the spare up; make one mapping of a stretch that is
+ *  shut. */
 void kva_port_pay(struct stretch *stretch);
 
 /** A part of every call. */

@@ -3,15 +3,15 @@
 /**
  * The spare: a mapping in hand, for the time when a process has one more than it may.
  *
- * Then nothing that is replaced makes the mappings fewer, since nothing can be replaced; and to unmap a part of the stretch would
- * let another thread's mmap take its place. So each stretch keeps two pages elsewhere that are two mappings, by their
- * protection:
+ * Then nothing that is replaced makes the mappings fewer, since nothing can be replaced; and to unmap a part
+ * of the stretch would let another thread's mmap take its place. So each stretch keeps two pages elsewhere
+ * that are two mappings, by their protection:
  *
  *      up    | PROT_NONE | PROT_READ |         down   |      PROT_NONE      |
  *
- * Down, the process has one mapping less, which is enough for one mmap over whole mappings. This makes mappings fewer by one or
- * two, and the spare goes up again. It goes up by a split, which the kernel refuses at the limit, so that it never takes the
- * process above it.
+ * Down, the process has one mapping less, which is enough for one mmap over whole mappings. This makes
+ * mappings fewer by one or two, and the spare goes up again. It goes up by a split, which the kernel refuses
+ * at the limit, so that it never takes the process above it.
  */
 #ifndef KVA_PORTS_LINUX_PAGES_SPARE_H
 #define KVA_PORTS_LINUX_PAGES_SPARE_H

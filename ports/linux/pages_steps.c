@@ -3,8 +3,8 @@
 /**
  * The steps that a run of pages can take.
  *
- * At the limit on mappings the kernel refuses some of them, and a close cannot fail. With M mappings of vm.max_map_count, Linux
- * allows
+ * At the limit on mappings the kernel refuses some of them, and a close cannot fail. With M mappings of
+ * vm.max_map_count, Linux allows
  *
  *                                           M < max       M = max        M = max + 1, or more
  *        mmap, anywhere                     yes           yes            no
@@ -15,13 +15,14 @@
  *        mprotect of a part of one          while M < max after each split, else no
  *        markers, MADV_DONTNEED             yes           yes            yes
  *
- * (One mmap more than the limit is Linux's own arithmetic. M is larger still where an administrator has lowered the limit.) So
- * what is to be closed goes down this list until a call is accepted:
+ * (One mmap more than the limit is Linux's own arithmetic. M is larger still where an administrator has
+ * lowered the limit.) So what is to be closed goes down this list until a call is accepted:
  *
  *        replaced     a shut mapping; final
  *        marked       final in the private part
  *        DENIED       PROT_NONE, as whole mappings. It faults, but it is still the old mapping
- *        WEAK         dropped, and it can still be touched. Frames cannot even be dropped: a stale write reaches the frame
+ *        WEAK         dropped, and it can still be touched. Frames cannot even be dropped: a stale write
+ *                     reaches the frame
  *
  * Denied and weak pages are debts (pages_debts.h), and so are frames' pages with markers.
  */
@@ -39,8 +40,8 @@ static uint64_t *closing_calls(struct stretch *stretch, struct run run)
     return is_of_frames(stretch, run) ? &calls->unmap : &calls->close;
 }
 
-/** Replace a run by a shut mapping, with the mapping that the spare gives back. Only what lies between shut pages surely is whole
- *  mappings, so that it becomes fewer of them. */
+/** Replace a run by a shut mapping, with the mapping that the spare gives back. Only what lies between shut
+ *  pages surely is whole mappings, so that it becomes fewer of them. */
 static bool replace_with_spare(struct stretch *stretch, struct run run, uint64_t *calls)
 {
     if (before_is_open(stretch, run) || after_is_open(stretch, run) || !stretch->spare.is_up)
@@ -100,8 +101,8 @@ static bool is_one_mapping(const struct stretch *stretch, struct run run)
                                   0;
 }
 
-/** At the limit the kernel allows that for whole mappings, and makes them fewer if it merges them with shut ones. If it refuses
- *  that for one of several, those before it are denied: then all are owed. */
+/** At the limit the kernel allows that for whole mappings, and makes them fewer if it merges them with shut
+ *  ones. If it refuses that for one of several, those before it are denied: then all are owed. */
 bool kva_port_deny(struct stretch *stretch, struct run run)
 {
     uint64_t *calls = closing_calls(stretch, run);

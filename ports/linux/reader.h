@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Reading numbers from the text files of /proc and /sys. The library may lie below the program's malloc, so there is no stdio
- * here: a file descriptor, and a buffer on the caller's stack that holds as much as the kernel gives at once.
+ * Reading numbers from the text files of /proc and /sys. The library may lie below the program's malloc, so
+ * there is no stdio here: a file descriptor, and a buffer on the caller's stack that holds as much as the
+ * kernel gives at once.
  */
 #ifndef KVA_PORTS_LINUX_READER_H
 #define KVA_PORTS_LINUX_READER_H
@@ -87,7 +88,7 @@ static inline bool reader_number(struct reader *reader, unsigned base, uint64_t 
     return any;
 }
 
-/** Go on behind the next character of that kind; false if there is none, at the end of the file. */
+/** Go on after the next character of that kind; false if there is none, at the end of the file. */
 static inline bool reader_skip(struct reader *reader, char character)
 {
     while (reader_fill(reader)) {

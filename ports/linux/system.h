@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * System calls on memory. Each adds itself to the caller's count. A file that includes this defines _GNU_SOURCE first.
+ * System calls on memory. Each adds itself to the caller's count. A file that includes this defines
+ * _GNU_SOURCE first.
  */
 #ifndef KVA_PORTS_LINUX_SYSTEM_H
 #define KVA_PORTS_LINUX_SYSTEM_H
@@ -68,8 +69,8 @@ static inline bool drop_memory(void *at, size_t bytes, uint64_t *calls)
            advise_memory(at, bytes, MADV_DONTNEED_LOCKED, calls);
 }
 
-/** Map `bytes` at a multiple of align, and `front` bytes before them. All are whole pages. Map as much more as the alignment may
- *  cost, which `front` does not add to, and unmap what sticks out:
+/** Map `bytes` at a multiple of align, and `front` bytes before them. All are whole pages. Map as much more
+ *  as the alignment may cost, which `front` does not add to, and unmap what sticks out:
  *
  *      | unmapped | front | bytes ...             | unmapped |
  *      mapping            the first multiple of align from mapping + front on

@@ -11,8 +11,8 @@
 
 enum piece_state { CLEAN = 0, TAKEN = 1, DIRTY = 2 };
 
-/** Pieces that are open from the beginning, and stay open, besides those that are given: one for the table of areas, one for the
- *  rows of bits about pages. So the first area of an instance opens none. */
+/** Pieces that are open from the beginning, and stay open, besides those that are given: one for the table of
+ *  areas, one for the rows of bits about pages. So the first area of an instance opens none. */
 enum { SPARE = 2 };
 
 static char *at_piece(const struct tables *tables, uint32_t piece)
@@ -30,19 +30,14 @@ static bool protect(struct tables *tables, char *from, size_t bytes, int protect
     return protect_memory(from, bytes, protection, &tables->calls);
 }
 
-static bool advise(struct tables *tables, void *from, size_t bytes, int advice)
-{
-    return advise_memory(from, bytes, advice, &tables->calls);
-}
-
 /** No core holds this memory, and it takes small pages: a few entries are few. */
 static void advise_of_contents(struct tables *tables, void *from, size_t bytes)
 {
-    (void)advise(tables, from, bytes, MADV_DONTDUMP);
-    (void)advise(tables, from, bytes, MADV_NOHUGEPAGE);
+    (void)advise_memory(from, bytes, MADV_DONTDUMP, &tables->calls);
+    (void)advise_memory(from, bytes, MADV_NOHUGEPAGE, &tables->calls);
 }
 
-/* ------------------------------------------------------------------------------------------- life of a mapping */
+/* -------------------------------------------------------------------------------------- life of a mapping */
 
 /** Where everything lies, by the wish; false if that is more than there are addresses. */
 static bool lay_out(struct tables *tables, const struct tables_wish *wish, uint64_t *pieces_at)
@@ -60,8 +55,8 @@ static bool lay_out(struct tables *tables, const struct tables_wish *wish, uint6
            tables->bytes <= SIZE_MAX;
 }
 
-/** Open what is open from the beginning. Piece 0 can only be read, where a page is no larger than a piece; else all pieces are
- *  opened, which lie in pages together. */
+/** Open what is open from the beginning. Piece 0 can only be read, where a page is no larger than a piece;
+ *  else all pieces are opened, which lie in pages together. */
 static bool open_first(struct tables *tables, uint64_t page)
 {
     char *from = tables->mapping + page;
@@ -73,12 +68,12 @@ static bool open_first(struct tables *tables, uint64_t page)
            (!alone || protect(tables, tables->pieces, SPARSE_PIECE, PROT_READ));
 }
 
-/** The word that tells a child of fork from its parent (Linux 4.14; before that it is 0 always: what is done for a child is right
- *  for a parent, too). */
+/** The word that tells a child of fork from its parent (Linux 4.14; before that it is 0 always: what is done
+ *  for a child is right for a parent, too). */
 static void set_word(struct tables *tables, uint64_t page)
 {
     tables->is_first_process = (uint64_t *)(void *)(tables->mapping + page);
-    if (advise(tables, tables->mapping + page, (size_t)page, MADV_WIPEONFORK))
+    if (advise_memory(tables->mapping + page, (size_t)page, MADV_WIPEONFORK, &tables->calls))
         *tables->is_first_process = 1;
 }
 
@@ -166,7 +161,7 @@ void kva_port_tables_give(struct tables *tables, uint32_t piece)
         tables->lowest = piece;
 }
 
-/* -------------------------------------------------------------------------------------------------- taking */
+/* ------------------------------------------------------------------------------------------------- taking */
 
 static bool open_to(struct tables *tables, uint32_t end)
 {
@@ -207,14 +202,14 @@ bool kva_port_tables_take(struct tables *tables, uint32_t *piece)
     return true;
 }
 
-/* --------------------------------------------------------------------------------------- tables by themselves */
+/* ----------------------------------------------------------------------------------- tables by themselves */
 
-/** A closed page on either side, which no core holds. The closed pages lie between mappings that are not, so nothing runs into the
- *  table, nor from it into something else. */
+/** A closed page on either side, which no core holds. The closed pages lie between mappings that are not, so
+ *  nothing runs into the table, nor from it into something else. */
 void *kva_port_table_take(void *context, uint64_t bytes)
 {
     const uint64_t page = page_size();
-    uint64_t calls = 0; /* nobody's */
+    uint64_t calls = 0; /* not counted */
     uint64_t whole;
 
     (void)context;
