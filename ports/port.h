@@ -14,7 +14,6 @@
  *                     the program
  *   kva_port_cpus     the CPUs that are online; at least 1
  *   kva_pages_host    (declared in kva/vm.h) where instances of vmap take their pages from
- *   kva_port_this_cpu the CPU that the caller runs on, from 0; it may move at any time
  *   kva_port_random   64 random bits that nobody can guess, for the placement of hardened areas
  *   kva_port_symbol   a kva_symbol (kva/vm.h): what the dynamic linker knows of a code address
  */
@@ -25,7 +24,6 @@
 #include <stdint.h>
 
 unsigned kva_port_cpus(void);
-unsigned kva_port_this_cpu(void);
 uint64_t kva_port_random(void);
 size_t kva_port_symbol(void *context, const void *address, char *text, size_t bytes);
 
