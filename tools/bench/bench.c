@@ -9,8 +9,8 @@
  *      runner.c     turns, statistics, interleaving; longest.c: the longest single operation
  *      threads.c    many threads on one space, or on one instance of vmalloc
  *      vmalloc.c    memory instead of addresses, against whoever else hands it out
- *      histogram.c, ticks.c, machine.c    what measuring needs
- *      report_text.c, report_json.c       what comes out
+ *      ticks.c, histogram.c, times.c, machine.c    what measuring needs
+ *      sheet.c, report.c                           what comes out, as text and as JSON
  */
 #include "../common/commands.h"
 
@@ -36,13 +36,8 @@ static void run_sizes(const struct workload *workload, const struct bench_option
         else
             bench_run_workload(workload, sizes[i], options, clock, results);
     }
-    if (options->json)
-        return;
-    if (workload->single)
-        bench_report_longest(results->longest + first_longest, results->longest_count - first_longest,
-                             options);
-    else
-        bench_report_rows(results->rows + first_row, results->row_count - first_row, options);
+    if (!options->json)
+        bench_report_rows(results, first_row, first_longest, options);
 }
 
 static void run_vmalloc(const struct bench_options *options, const struct bench_clock *clock,

@@ -100,7 +100,7 @@ static void evaluate(const struct pass *pass, const struct bench_clock *clock, s
         longest->repeated_above += pass->ticks[i] > threshold;
     longest->repeated_max = (double)pass->ticks[found] * clock->ns_per_tick;
     longest->repeated_is_free = found % 2 == 0;
-    longest->latency = bench_latency_of(&pass->all, clock->ns_per_tick);
+    longest->latency = latency_of(&pass->all, clock->ns_per_tick);
     longest->empty_p99999 = (double)threshold * clock->ns_per_tick;
     longest->empty_max = (double)pass->empty.max * clock->ns_per_tick;
     longest->above_empty = histogram_above(&pass->all, pass->empty.max);

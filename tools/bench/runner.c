@@ -144,50 +144,6 @@ static double take_turn(struct subject *subject, const struct phase *phase, uint
     return (double)turn.ticks * ns_per_tick / (double)turn.operations;
 }
 
-/* ------------------------------------------------------------------------------------------ statistics */
-
-static int compare_doubles(const void *a, const void *b)
-{
-    double left = *(const double *)a;
-    double right = *(const double *)b;
-    return (left > right) - (left < right);
-}
-
-double bench_median(double *values, size_t count)
-{
-    qsort(values, count, sizeof(*values), compare_doubles);
-    return count % 2 != 0 ? values[count / 2] : (values[count / 2 - 1] + values[count / 2]) / 2;
-}
-
-static void summarize(struct row *row)
-{
-    double sorted[REPS_MAX];
-    memcpy(sorted, row->turn_ns, row->turns * sizeof(*sorted));
-    row->median_ns = bench_median(sorted, row->turns);
-    row->spread = (sorted[row->turns - 1] - sorted[0]) / row->median_ns;
-}
-
-static double median_ratio(const struct row *base, const struct row *row)
-{
-    double ratios[REPS_MAX];
-    for (size_t turn = 0; turn < row->turns; turn++)
-        ratios[turn] = base->turn_ns[turn] / row->turn_ns[turn];
-    return bench_median(ratios, row->turns);
-}
-
-struct latency bench_latency_of(const struct histogram *histogram, double ns_per_tick)
-{
-    struct latency latency = {
-        .samples = histogram->count,
-        .p50 = (double)histogram_quantile(histogram, 0.5) * ns_per_tick,
-        .p90 = (double)histogram_quantile(histogram, 0.9) * ns_per_tick,
-        .p99 = (double)histogram_quantile(histogram, 0.99) * ns_per_tick,
-        .p999 = (double)histogram_quantile(histogram, 0.999) * ns_per_tick,
-        .max = (double)histogram->max * ns_per_tick,
-    };
-    return latency;
-}
-
 /* --------------------------------------------------------------------------------------- one workload, one n */
 
 /** The engines of one measurement, side by side; a NULL subject is skipped. */
@@ -218,7 +174,7 @@ static void open_subjects(struct bout *bout, struct row *models)
         model->workload = bout->workload;
         model->n = bout->n;
         model->engine = options->engines.name[i];
-        model->ratio = -1;
+        model->base = options->base;
         model->skipped = bout->n > bench_engine_cap(model->engine) && !options->uncapped;
         if (model->skipped)
             continue;
@@ -266,7 +222,7 @@ static void measure_throughput(struct bout *bout, const struct phase *phase)
             if (turn == 0)
                 row->warmup_ns = ns;
             else
-                row->turn_ns[row->turns++] = ns;
+                times_add(&row->times, ns);
         }
     }
 }
@@ -286,21 +242,20 @@ static void measure_latency(struct bout *bout, const struct phase *phase)
         }
     }
     for (size_t i = 0; i < options->engines.count; i++)
-        bout->rows[i].latency = bench_latency_of(&histograms[i], bout->clock->ns_per_tick);
+        bout->rows[i].latency = latency_of(&histograms[i], bout->clock->ns_per_tick);
 }
 
 static void fill_in_ratios(struct bout *bout)
 {
-    const struct row *base = NULL;
+    const struct times *base = NULL;
     for (size_t i = 0; i < bout->options->engines.count; i++)
         if (strcmp(bout->rows[i].engine, bout->options->base) == 0 && !bout->rows[i].skipped)
-            base = &bout->rows[i];
+            base = &bout->rows[i].times;
     for (size_t i = 0; i < bout->options->engines.count; i++) {
         if (bout->rows[i].skipped)
             continue;
-        summarize(&bout->rows[i]);
-        if (base != NULL)
-            bout->rows[i].ratio = median_ratio(base, &bout->rows[i]);
+        times_summarize(&bout->rows[i].times);
+        bout->rows[i].times.ratio = times_quotient(base, &bout->rows[i].times);
     }
 }
 

@@ -376,7 +376,7 @@ static void throughput_turn(struct racer *racer, const struct vmalloc_case *test
     struct counts after = read_counts(racer);
     if (warm_up || row->refused != KVA_OK)
         return;
-    row->turn_ns[row->turns++] = turn.ns / (double)turn.operations;
+    times_add(&row->times, turn.ns / (double)turn.operations);
     row->operations += turn.operations;
     add_counts(row, &before, &after);
 }
@@ -476,14 +476,10 @@ static void run_turns(const struct race *race)
 static void summarize(struct racer *racer, double ns_per_tick)
 {
     struct vmalloc_row *row = racer->row;
-    double sorted[REPS_MAX];
-    row->ratio = -1;
     if (row->refused != KVA_OK)
         return;
-    memcpy(sorted, row->turn_ns, row->turns * sizeof(*sorted));
-    row->median_ns = bench_median(sorted, row->turns);
-    row->spread = (sorted[row->turns - 1] - sorted[0]) / row->median_ns;
-    row->latency = bench_latency_of(&racer->latency, ns_per_tick);
+    times_summarize(&row->times);
+    row->latency = latency_of(&racer->latency, ns_per_tick);
     row->faults /= (double)row->operations;
     if (row->calls >= 0) {
         row->calls /= (double)row->operations;
@@ -493,15 +489,15 @@ static void summarize(struct racer *racer, double ns_per_tick)
 
 static void close_race(struct race *race)
 {
-    const struct vmalloc_row *base = NULL;
+    const struct times *base = NULL;
     for (size_t i = 0; i < race->count; i++) {
         summarize(race->racers[i], race->clock->ns_per_tick);
         if (strcmp(race->racers[i]->who->name, "mmap") == 0 && race->racers[i]->row->refused == KVA_OK)
-            base = race->racers[i]->row;
+            base = &race->racers[i]->row->times;
     }
     for (size_t i = 0; i < race->count; i++) {
-        if (race->racers[i]->row->refused == KVA_OK)
-            race->racers[i]->row->ratio = vmalloc_quotient(base, race->racers[i]->row);
+        struct times *times = &race->racers[i]->row->times;
+        times->ratio = times_quotient(base, times);
         racer_destroy(race->racers[i]);
     }
 }
@@ -533,29 +529,6 @@ void vmalloc_run(const struct bench_options *options, const struct bench_clock *
     }
     vmalloc_measure_whole(options, results);
     vmalloc_judge(results);
-}
-
-/* ----------------------------------------------------------------------------------------------- results */
-
-const struct vmalloc_row *vmalloc_find(const struct vmalloc_results *results, const char *what, size_t pages,
-                                       const char *who)
-{
-    for (size_t i = 0; i < results->row_count; i++) {
-        const struct vmalloc_row *row = &results->rows[i];
-        if (row->pages == pages && strcmp(row->what, what) == 0 && strcmp(row->who, who) == 0)
-            return row->refused == KVA_OK ? row : NULL;
-    }
-    return NULL;
-}
-
-double vmalloc_quotient(const struct vmalloc_row *a, const struct vmalloc_row *b)
-{
-    double quotients[REPS_MAX];
-    if (a == NULL || b == NULL)
-        return -1;
-    for (size_t i = 0; i < a->turns; i++)
-        quotients[i] = a->turn_ns[i] / b->turn_ns[i];
-    return bench_median(quotients, a->turns);
 }
 
 void vmalloc_results_destroy(struct vmalloc_results *results)
