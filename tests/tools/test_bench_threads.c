@@ -136,10 +136,10 @@ static void all_rows_are_measured(void **state)
     struct threads_results results = {0};
     struct bench_options options = {
         .reps = 2, .turn_ns = 2000000, .seed = 5, .operations = 3000, .sizes = sizes, .size_count = 1};
-    struct bench_clock clock = {.ns_per_tick = ticks_calibrate(), .cost_ticks = ticks_cost()};
+    options.clock = (struct bench_clock){.ns_per_tick = ticks_calibrate(), .cost_ticks = ticks_cost()};
     engines_all(&options.engines);
     options.main_engine = options.engines.name[0];
-    threads_run(&options, &clock, &results);
+    threads_run(&options, &results);
     assert_true(results.measured);
     assert_int_equal(results.row_count, (3 * 5 + 1) + 3 * 2 + (2 * 5 + 1));
     for (size_t i = 0; i < results.row_count; i++)

@@ -22,13 +22,13 @@ static void run(struct vmalloc_results *results)
                                     .seed = 5,
                                     .sizes = sizes,
                                     .size_count = sizeof(sizes) / sizeof(sizes[0])};
-    struct bench_clock clock = {.ns_per_tick = ticks_calibrate(), .cost_ticks = ticks_cost()};
+    options.clock = (struct bench_clock){.ns_per_tick = ticks_calibrate(), .cost_ticks = ticks_cost()};
     engines_all(&options.engines);
     options.main_engine = options.engines.name[0];
     options.base = options.engines.name[0];
     memset(results, 0, sizeof(*results));
     vmalloc_open_peers();
-    vmalloc_run(&options, &clock, results);
+    vmalloc_run(&options, results);
 }
 
 static const struct vmalloc_row *row_of(const struct vmalloc_results *results, const char *what, size_t pages,

@@ -8,7 +8,7 @@ void aims_add(struct aims *aims, const char *what, const char *unit, bool at_lea
               double measured)
 {
     if (aims->count < AIMS_MAX)
-        aims->aim[aims->count++] = (struct aim){aims->workload, what, unit, at_least, wanted, measured};
+        aims->aim[aims->count++] = (struct aim){what, unit, at_least, wanted, measured};
 }
 
 bool aim_is_met(const struct aim *aim)
@@ -38,20 +38,13 @@ static void describe_aim(struct sheet *sheet, const void *item)
         sheet_null(sheet, "met");
 }
 
-static void title_of_aims(const void *first, FILE *out)
+void aims_report(const struct aims *aims, const char *workload, FILE *out)
 {
-    fprintf(out, "\n%s aims\n", ((const struct aim *)first)->workload);
-}
-
-static const struct sheet_kind sheet_of_aims = {
-    .row_bytes = sizeof(struct aim), .describe = describe_aim, .title = title_of_aims};
-
-void aims_report(const struct aims *aims, FILE *out)
-{
-    sheet_print(&sheet_of_aims, aims->aim, 0, aims->count, out);
+    fprintf(out, "\n%s aims\n", workload);
+    sheet_print(describe_aim, aims->aim, aims->count, sizeof(*aims->aim), out);
 }
 
 json_t *aims_to_json(const struct aims *aims, bool *good)
 {
-    return sheet_to_json(&sheet_of_aims, aims->aim, aims->count, good);
+    return sheet_to_json(describe_aim, aims->aim, aims->count, sizeof(*aims->aim), good);
 }

@@ -12,7 +12,6 @@
 #include <stddef.h>
 
 struct aim {
-    const char *workload;
     const char *what;
     const char *unit;
     bool at_least; /* else at most */
@@ -24,7 +23,6 @@ struct aim {
 #define AIMS_MAX 24
 
 struct aims {
-    const char *workload; /* whose; set before the first is added */
     struct aim aim[AIMS_MAX];
     size_t count;
 };
@@ -36,7 +34,7 @@ void aims_add(struct aims *aims, const char *what, const char *unit, bool at_lea
 bool aim_is_met(const struct aim *aim);
 
 /** A table, under "<workload> aims". Ends the program when there is no memory for it. */
-void aims_report(const struct aims *aims, FILE *out);
+void aims_report(const struct aims *aims, const char *workload, FILE *out);
 
 json_t *aims_to_json(const struct aims *aims, bool *good);
 

@@ -9,15 +9,14 @@
 
 /* --------------------------------------------------------------------------------------------- machine */
 
-void bench_report_machine(const struct machine *machine, const struct bench_options *options,
-                          const struct bench_clock *clock)
+void bench_report_machine(const struct machine *machine, const struct bench_options *options)
 {
     FILE *out = options->out;
     fprintf(out, "%s, %ld CPUs%s, %s, %s\n", machine->cpu, machine->cpus,
             machine->virtual_machine ? " (virtual)" : "", machine->kernel, machine->compiler);
     fprintf(out, "seed %" PRIu64 ", %zu turn%s of %.0f ms, stopwatch %.0f ns a reading", options->seed,
             options->reps, options->reps == 1 ? "" : "s", (double)options->turn_ns / 1e6,
-            (double)clock->cost_ticks * clock->ns_per_tick);
+            (double)options->clock.cost_ticks * options->clock.ns_per_tick);
     if (machine->pinned_to >= 0)
         fprintf(out, ", pinned to CPU %d\n", machine->pinned_to);
     else
@@ -119,16 +118,9 @@ static void describe_row(struct sheet *sheet, const void *item)
     sheet_measure(sheet, "used/live", NULL, fragmentation(&row->sample, workload->scattered), 1, 4);
 }
 
-static void title_of_rows(const void *first, FILE *out)
-{
-    const struct workload *workload = ((const struct row *)first)->workload;
-    fprintf(out, "\n%s (n = %s; times in ns)\n", workload->name, workload->counts);
-}
-
 /** Why rows are empty (once for each engine), and how many requests found no fit. */
-static void notes_on_rows(const void *items, size_t count, FILE *out)
+static void notes_on_rows(const struct row *rows, size_t count, FILE *out)
 {
-    const struct row *rows = items;
     for (size_t i = 0; i < count; i++) {
         bool said = false;
         for (size_t j = 0; j < i; j++)
@@ -142,12 +134,16 @@ static void notes_on_rows(const void *items, size_t count, FILE *out)
     }
 }
 
-static const struct sheet_kind sheet_of_rows = {
-    .row_bytes = sizeof(struct row),
-    .describe = describe_row,
-    .title = title_of_rows,
-    .notes = notes_on_rows,
-};
+void bench_report_rows(const struct row *rows, size_t count, const struct bench_options *options)
+{
+    if (count == 0)
+        return;
+    progress_clear(&bench_progress);
+    fprintf(options->out, "\n%s (n = %s; times in ns)\n", rows[0].workload->name, rows[0].workload->counts);
+    sheet_print(describe_row, rows, count, sizeof(*rows), options->out);
+    notes_on_rows(rows, count, options->out);
+    fflush(options->out);
+}
 
 /* --------------------------------------------------------------------------------------------- longest */
 
@@ -176,16 +172,9 @@ static void describe_longest(struct sheet *sheet, const void *item)
     sheet_count(sheet, NULL, "repeated_above_empty_p99.999", longest->repeated_above);
 }
 
-static void title_of_longest(const void *first, FILE *out)
-{
-    fprintf(out, "\nlongest (n = %s; times in ns, single operations)\n",
-            ((const struct longest *)first)->workload->counts);
-}
-
 /** What the columns mean; and what was cut, once for each engine. */
-static void notes_on_longest(const void *items, size_t count, FILE *out)
+static void notes_on_longest(const struct longest *longest, size_t count, FILE *out)
 {
-    const struct longest *longest = items;
     char n[NUMBER_ROOM], operations[NUMBER_ROOM];
     fprintf(out, "  empty: a loop that does nothing, timed beside it for as long. above empty: operations "
                  "longer than its longest.\n"
@@ -203,27 +192,20 @@ static void notes_on_longest(const void *items, size_t count, FILE *out)
     }
 }
 
-static const struct sheet_kind sheet_of_longest = {
-    .row_bytes = sizeof(struct longest),
-    .describe = describe_longest,
-    .title = title_of_longest,
-    .notes = notes_on_longest,
-};
-
-/* ------------------------------------------------------------------------------------------- the whole */
-
-void bench_report_rows(const struct results *results, size_t first_row, size_t first_longest,
-                       const struct bench_options *options)
+void bench_report_longest(const struct longest *longest, size_t count, const struct bench_options *options)
 {
     progress_clear(&bench_progress);
-    sheet_print(&sheet_of_rows, results->rows, first_row, results->row_count, options->out);
-    sheet_print(&sheet_of_longest, results->longest, first_longest, results->longest_count, options->out);
+    fprintf(options->out, "\nlongest (n = %s; times in ns, single operations)\n", longest->workload->counts);
+    sheet_print(describe_longest, longest, count, sizeof(*longest), options->out);
+    notes_on_longest(longest, count, options->out);
     fflush(options->out);
 }
 
+/* ------------------------------------------------------------------------------------------- the whole */
+
 bool bench_report_json(const struct results *results, const struct vmalloc_results *vmalloc,
                        const struct threads_results *threads, const struct machine *machine,
-                       const struct bench_options *options, const struct bench_clock *clock)
+                       const struct bench_options *options)
 {
     bool good = true;
     json_t *root = json_begin("kva bench", &options->seed, &good);
@@ -232,10 +214,14 @@ bool bench_report_json(const struct results *results, const struct vmalloc_resul
     json_put(root, "turn_ms", json_measure((double)options->turn_ns / 1e6), &good);
     json_put(root, "preemptions", json_count(results->preemptions), &good);
     json_put(root, "machine", json_of_machine(machine, &good), &good);
-    json_put(root, "stopwatch", json_of_clock(clock, &good), &good);
-    json_put(root, "rows", sheet_to_json(&sheet_of_rows, results->rows, results->row_count, &good), &good);
+    json_put(root, "stopwatch", json_of_clock(&options->clock, &good), &good);
+    json_put(root, "rows",
+             sheet_to_json(describe_row, results->rows, results->row_count, sizeof(struct row), &good),
+             &good);
     json_put(root, "longest",
-             sheet_to_json(&sheet_of_longest, results->longest, results->longest_count, &good), &good);
+             sheet_to_json(describe_longest, results->longest, results->longest_count, sizeof(struct longest),
+                           &good),
+             &good);
     json_put(root, "vmalloc", vmalloc->mechanism == NULL ? json_null() : vmalloc_to_json(vmalloc, &good),
              &good);
     json_put(root, "threads", threads->measured ? threads_to_json(threads, &good) : json_null(), &good);

@@ -12,12 +12,13 @@
 #include "vmalloc.h"
 
 /** What the run was made on and with; warnings about what spoils the figures. */
-void bench_report_machine(const struct machine *machine, const struct bench_options *options,
-                          const struct bench_clock *clock);
+void bench_report_machine(const struct machine *machine, const struct bench_options *options);
 
-/** The tables of one workload: of its rows, and of its longest operations, from the first of each on. */
-void bench_report_rows(const struct results *results, size_t first_row, size_t first_longest,
-                       const struct bench_options *options);
+/** A table of the rows of one workload, and notes on those that need a word. */
+void bench_report_rows(const struct row *rows, size_t count, const struct bench_options *options);
+
+/** A table of the longest operations. */
+void bench_report_longest(const struct longest *longest, size_t count, const struct bench_options *options);
 
 /** A note when the system took the CPU away, which is in the figures. */
 void bench_report_preemptions(const struct results *results, const struct bench_options *options);
@@ -25,6 +26,6 @@ void bench_report_preemptions(const struct results *results, const struct bench_
 /** Everything as JSON. False: no memory. */
 bool bench_report_json(const struct results *results, const struct vmalloc_results *vmalloc,
                        const struct threads_results *threads, const struct machine *machine,
-                       const struct bench_options *options, const struct bench_clock *clock);
+                       const struct bench_options *options);
 
 #endif

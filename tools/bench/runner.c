@@ -150,7 +150,6 @@ static double take_turn(struct subject *subject, const struct phase *phase, uint
 struct bout {
     const struct workload *workload;
     const struct bench_options *options;
-    const struct bench_clock *clock;
     size_t n;
     struct subject *subjects[ENGINES_MAX];
     struct row *rows; /* of the current phase: one for each engine */
@@ -218,7 +217,8 @@ static void measure_throughput(struct bout *bout, const struct phase *phase)
             if (row->skipped)
                 continue;
             show(bout, row->engine, phase, "turn", turn, options->reps);
-            double ns = take_turn(bout->subjects[i], phase, options->turn_ns, bout->clock->ns_per_tick, NULL);
+            double ns =
+                take_turn(bout->subjects[i], phase, options->turn_ns, bout->options->clock.ns_per_tick, NULL);
             if (turn == 0)
                 row->warmup_ns = ns;
             else
@@ -238,11 +238,12 @@ static void measure_latency(struct bout *bout, const struct phase *phase)
             if (bout->rows[i].skipped)
                 continue;
             show(bout, bout->rows[i].engine, phase, "latency", turn + 1, LATENCY_TURNS);
-            take_turn(bout->subjects[i], phase, options->turn_ns, bout->clock->ns_per_tick, &histograms[i]);
+            take_turn(bout->subjects[i], phase, options->turn_ns, bout->options->clock.ns_per_tick,
+                      &histograms[i]);
         }
     }
     for (size_t i = 0; i < options->engines.count; i++)
-        bout->rows[i].latency = latency_of(&histograms[i], bout->clock->ns_per_tick);
+        bout->rows[i].latency = latency_of(&histograms[i], bout->options->clock.ns_per_tick);
 }
 
 static void fill_in_ratios(struct bout *bout)
@@ -259,29 +260,20 @@ static void fill_in_ratios(struct bout *bout)
     }
 }
 
-/** Room for `count` more rows. */
-static struct row *add_rows(struct results *results, const struct row *models, size_t count)
-{
-    struct row *rows = realloc(results->rows, (results->row_count + count) * sizeof(*rows));
-    if (rows == NULL)
-        bench_fatal(TOOL_REFUSED, "no memory for the results");
-    results->rows = rows;
-    rows += results->row_count;
-    memcpy(rows, models, count * sizeof(*rows));
-    results->row_count += count;
-    return rows;
-}
-
 void bench_run_workload(const struct workload *workload, size_t n, const struct bench_options *options,
-                        const struct bench_clock *clock, struct results *results)
+                        struct results *results)
 {
-    struct bout bout = {.workload = workload, .options = options, .clock = clock, .n = n};
+    struct bout bout = {.workload = workload, .options = options, .n = n};
     struct row models[ENGINES_MAX];
     open_subjects(&bout, models);
     compare_samples(&bout, models);
     for (size_t p = 0; p < workload->phase_count; p++) {
         const struct phase *phase = &workload->phases[p];
-        bout.rows = add_rows(results, models, options->engines.count);
+        size_t first = results->row_count;
+        results->rows =
+            bench_add_rows(results->rows, &results->row_count, options->engines.count, sizeof(*models));
+        bout.rows = results->rows + first;
+        memcpy(bout.rows, models, options->engines.count * sizeof(*models));
         for (size_t i = 0; i < options->engines.count; i++)
             bout.rows[i].phase = phase;
         measure_throughput(&bout, phase);

@@ -25,6 +25,12 @@
 
 #include <stdio.h>
 
+/** The stopwatch. */
+struct bench_clock {
+    double ns_per_tick;
+    uint64_t cost_ticks; /* one reading */
+};
+
 struct bench_options {
     struct engines engines;
     const char *main_engine; /* of what is measured on one alone: kva's default one, or else the first */
@@ -39,15 +45,10 @@ struct bench_options {
     bool json;
     const char *output; /* NULL: standard output */
     FILE *out;
+    struct bench_clock clock;
     bool workload_chosen[16]; /* by index */
     bool vmalloc_chosen;
     bool threads_chosen;
-};
-
-/** Facts about the machine and the run that the results need. */
-struct bench_clock {
-    double ns_per_tick;
-    uint64_t cost_ticks; /* one reading */
 };
 
 /** One engine, one phase of one workload, one n. */
@@ -97,11 +98,11 @@ uint64_t bench_engine_operations_cap(const char *engine);
 
 /** Measure a workload at one n and add its rows: phase by phase, and in each the engines in their order. */
 void bench_run_workload(const struct workload *workload, size_t n, const struct bench_options *options,
-                        const struct bench_clock *clock, struct results *results);
+                        struct results *results);
 
 /** The same for the workload longest, whose n is cut to each engine's cap. */
 void bench_run_longest(const struct workload *workload, size_t n, const struct bench_options *options,
-                       const struct bench_clock *clock, struct results *results);
+                       struct results *results);
 
 /** Two subjects of equal workload, n and seed must hold the same ranges; else the program ends. */
 void bench_require_equal_samples(const struct workload *workload, size_t n, const char *engine_a,

@@ -168,17 +168,16 @@ void sheet_absent(struct sheet *sheet, bool absent)
 
 /* ----------------------------------------------------------------------------------------------- sheets */
 
-static const void *row_at(const struct sheet_kind *kind, const void *rows, size_t index)
+static const void *row_at(const void *rows, size_t index, size_t bytes)
 {
-    return (const char *)rows + index * kind->row_bytes;
+    return (const char *)rows + index * bytes;
 }
 
-static void print_table(const struct sheet_kind *kind, const void *rows, size_t count, FILE *out)
+void sheet_print(sheet_row *describe, const void *rows, size_t count, size_t bytes, FILE *out)
 {
     bool good = true; /* of no interest: there is no JSON */
     struct sheet sheet = {.walk = HEADS, .good = &good};
-    kind->title(rows, out);
-    kind->describe(&sheet, rows);
+    describe(&sheet, rows);
     sheet.walk = CELLS;
     sheet.table = table_create(sheet.sides);
     for (size_t column = 0; column < sheet.columns; column++)
@@ -186,35 +185,19 @@ static void print_table(const struct sheet_kind *kind, const void *rows, size_t 
     table_rule(sheet.table);
     for (size_t i = 0; i < count; i++) {
         sheet.absent = false;
-        kind->describe(&sheet, row_at(kind, rows, i));
+        describe(&sheet, row_at(rows, i, bytes));
     }
     if (!table_print(sheet.table, out, 2))
         bench_fatal(TOOL_REFUSED, "no memory for a table");
     table_destroy(sheet.table);
-    if (kind->notes != NULL)
-        kind->notes(rows, count, out);
 }
 
-void sheet_print(const struct sheet_kind *kind, const void *rows, size_t first, size_t count, FILE *out)
-{
-    size_t begin = first;
-    for (size_t end = first + 1; end <= count; end++) {
-        bool more = end < count;
-        if (more && kind->together != NULL)
-            more = kind->together(row_at(kind, rows, begin), row_at(kind, rows, end));
-        if (more)
-            continue;
-        print_table(kind, row_at(kind, rows, begin), end - begin, out);
-        begin = end;
-    }
-}
-
-json_t *sheet_to_json(const struct sheet_kind *kind, const void *rows, size_t count, bool *good)
+json_t *sheet_to_json(sheet_row *describe, const void *rows, size_t count, size_t bytes, bool *good)
 {
     json_t *array = json_array();
     for (size_t i = 0; i < count; i++) {
         struct sheet sheet = {.walk = MEMBERS, .object = json_object(), .good = good};
-        kind->describe(&sheet, row_at(kind, rows, i));
+        describe(&sheet, row_at(rows, i, bytes));
         json_add(array, sheet.object, good);
     }
     return array;

@@ -22,21 +22,14 @@
 
 struct sheet;
 
-/** A kind of sheet. */
-struct sheet_kind {
-    size_t row_bytes;
-    void (*describe)(struct sheet *sheet, const void *row);
-    /* For tables. Without `together` all rows stand in one. */
-    bool (*together)(const void *row, const void *next);
-    void (*title)(const void *first, FILE *out);
-    void (*notes)(const void *rows, size_t count, FILE *out); /* NULL: none */
-};
+/** Describes a row. */
+typedef void sheet_row(struct sheet *sheet, const void *row);
 
-/** Write the rows, from number `first` on, as tables. Ends the program when there is no memory for that. */
-void sheet_print(const struct sheet_kind *kind, const void *rows, size_t first, size_t count, FILE *out);
+/** Write `count` rows of `bytes` each as a table. Ends the program when there is no memory for that. */
+void sheet_print(sheet_row *describe, const void *rows, size_t count, size_t bytes, FILE *out);
 
 /** An array with an object for each row. */
-json_t *sheet_to_json(const struct sheet_kind *kind, const void *rows, size_t count, bool *good);
+json_t *sheet_to_json(sheet_row *describe, const void *rows, size_t count, size_t bytes, bool *good);
 
 /* --------------------------------------------------------------------------- to describe a row with
  * A key "a/b" is the member b of the object a. */

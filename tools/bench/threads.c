@@ -287,13 +287,11 @@ struct race {
 static void add_row(struct race *race, struct runner *runner, const char *who, size_t n, size_t threads)
 {
     struct threads_results *results = race->results;
-    struct threads_row *rows = realloc(results->rows, (results->row_count + 1) * sizeof(*rows));
-    if (rows == NULL)
-        bench_fatal(TOOL_REFUSED, "no memory for the results");
-    results->rows = rows;
-    rows[results->row_count] =
+    size_t row = results->row_count;
+    results->rows = bench_add_rows(results->rows, &results->row_count, 1, sizeof(*results->rows));
+    results->rows[row] =
         (struct threads_row){.what = race->test->name, .who = who, .n = n, .threads = threads};
-    race->entry[race->count++] = (struct entry){runner, results->row_count++};
+    race->entry[race->count++] = (struct entry){runner, row};
 }
 
 static void enter_race(struct race *race, const struct contender *who, size_t n)
@@ -380,8 +378,7 @@ static size_t live_ranges(size_t n)
     return n < CREW_MOST ? CREW_MOST : n;
 }
 
-void threads_run(const struct bench_options *options, const struct bench_clock *clock,
-                 struct threads_results *results)
+void threads_run(const struct bench_options *options, struct threads_results *results)
 {
     static const size_t usual[] = {LIVE_RANGES};
     const size_t *sizes = options->size_count > 0 ? options->sizes : usual;
@@ -393,7 +390,7 @@ void threads_run(const struct bench_options *options, const struct bench_clock *
         for (size_t i = 0; i < (cases[c].on_space ? count : 1); i++)
             run_case(&cases[c], live_ranges(sizes[i]), options, results);
     /* A tenth of the operations of longest: a million areas, unless the command line says otherwise. */
-    threads_measure_waits(options, clock, options->operations < 10 ? 1 : options->operations / 10, results);
+    threads_measure_waits(options, options->operations < 10 ? 1 : options->operations / 10, results);
     threads_judge(results);
 }
 

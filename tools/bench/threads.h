@@ -72,12 +72,11 @@ struct threads_results {
 };
 
 /** Measure everything. Ends the program when it cannot be done, or a wrong answer was given. */
-void threads_run(const struct bench_options *options, const struct bench_clock *clock,
-                 struct threads_results *results);
+void threads_run(const struct bench_options *options, struct threads_results *results);
 
 /** The waits. `areas`: how many are given back beside each. */
-void threads_measure_waits(const struct bench_options *options, const struct bench_clock *clock,
-                           uint64_t areas, struct threads_results *results);
+void threads_measure_waits(const struct bench_options *options, uint64_t areas,
+                           struct threads_results *results);
 
 /** The row; NULL when there is none. `n` 0: of the first n that was measured. */
 const struct threads_row *threads_find(const struct threads_results *results, const char *what,

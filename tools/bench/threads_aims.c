@@ -46,7 +46,6 @@ void threads_judge(struct threads_results *results)
 {
     struct aims *aims = &results->aims;
     const char *churn_case = THREADS_CHURN, *pools = THREADS_POOLS;
-    aims->workload = "threads";
     aims_add(aims, "churn, 2 threads with pools: times one thread", "x", true, 1.8,
              faster(results, churn_case, pools, 1, pools, 2));
     aims_add(aims, "churn, one thread: time with pools over the time without threads", "x", false, 1.1,

@@ -39,37 +39,31 @@ static void describe_row(struct sheet *sheet, const void *item)
     sheet_share(sheet, "of the CPUs", "cpu_share", row->share);
 }
 
-static bool same_case(const void *row, const void *next)
+/* How many rows from the first on are of the same case and n. */
+static size_t rows_of_case(const struct threads_row *rows, size_t count)
 {
-    const struct threads_row *a = row, *b = next;
-    return strcmp(a->what, b->what) == 0 && a->n == b->n;
+    size_t same = 1;
+    while (same < count && strcmp(rows[same].what, rows[0].what) == 0 && rows[same].n == rows[0].n)
+        same++;
+    return same;
 }
 
-static void title_of_rows(const void *first, FILE *out)
+static void report_rows(const struct threads_row *rows, size_t count, FILE *out)
 {
-    const struct threads_row *row = first;
-    char text[NUMBER_ROOM];
-    fprintf(out, "\nthreads %s", row->what);
-    if (row->n > 0)
-        fprintf(out, " (n = %s live ranges)", format_count(text, row->n));
-    fputc('\n', out);
+    char n[NUMBER_ROOM];
+    for (size_t done = 0, same; done < count; done += same, rows += same) {
+        same = rows_of_case(rows, count - done);
+        fprintf(out, "\nthreads %s", rows->what);
+        if (rows->n > 0)
+            fprintf(out, " (n = %s live ranges)", format_count(n, rows->n));
+        fputc('\n', out);
+        sheet_print(describe_row, rows, same, sizeof(*rows), out);
+        if (is_find(rows))
+            fputs(
+                "  With 2 threads, one finds and is counted; the other allocates and frees without pause.\n",
+                out);
+    }
 }
-
-static void note_on_find(const void *rows, size_t count, FILE *out)
-{
-    (void)count;
-    if (is_find(rows))
-        fputs("  With 2 threads, one finds and is counted; the other allocates and frees without pause.\n",
-              out);
-}
-
-static const struct sheet_kind sheet_of_rows = {
-    .row_bytes = sizeof(struct threads_row),
-    .describe = describe_row,
-    .together = same_case,
-    .title = title_of_rows,
-    .notes = note_on_find,
-};
 
 /* Threads with pools hardly ever sleep: what they did not get, others had. */
 static void note_on_others(const struct threads_results *results, FILE *out)
@@ -110,27 +104,16 @@ static void describe_wait(struct sheet *sheet, const void *item)
     sheet_flag(sheet, "delays_known", wait->delays_known);
 }
 
-static void title_of_waits(const void *first, FILE *out)
+static void report_waits(const struct threads_wait *waits, size_t count, FILE *out)
 {
-    char text[NUMBER_ROOM];
+    char areas[NUMBER_ROOM];
     fprintf(out, "\nthreads wait: while another thread gives back %s areas (times in us)\n",
-            format_count(text, ((const struct threads_wait *)first)->areas));
-}
-
-static void note_on_delays(const void *rows, size_t count, FILE *out)
-{
-    (void)count;
-    if (!((const struct threads_wait *)rows)->delays_known)
+            format_count(areas, waits->areas));
+    sheet_print(describe_wait, waits, count, sizeof(*waits), out);
+    if (!waits->delays_known)
         fputs("  The system does not tell how long a thread waits for a CPU: that is in these figures.\n",
               out);
 }
-
-static const struct sheet_kind sheet_of_waits = {
-    .row_bytes = sizeof(struct threads_wait),
-    .describe = describe_wait,
-    .title = title_of_waits,
-    .notes = note_on_delays,
-};
 
 /* ------------------------------------------------------------------------------------------- the whole */
 
@@ -140,10 +123,10 @@ void threads_report(const struct threads_results *results, const struct bench_op
     progress_clear(&bench_progress);
     fprintf(out, "\nthreads: on %zu %s, engine %s\n", results->cpus, results->cpus == 1 ? "CPU" : "CPUs",
             results->engine);
-    sheet_print(&sheet_of_rows, results->rows, 0, results->row_count, out);
+    report_rows(results->rows, results->row_count, out);
     note_on_others(results, out);
-    sheet_print(&sheet_of_waits, results->waits, 0, results->wait_count, out);
-    aims_report(&results->aims, out);
+    report_waits(results->waits, results->wait_count, out);
+    aims_report(&results->aims, "threads", out);
     fflush(out);
 }
 
@@ -152,9 +135,13 @@ json_t *threads_to_json(const struct threads_results *results, bool *good)
     json_t *object = json_object();
     json_put(object, "engine", json_string(results->engine), good);
     json_put(object, "cpus", json_count(results->cpus), good);
-    json_put(object, "rows", sheet_to_json(&sheet_of_rows, results->rows, results->row_count, good), good);
-    json_put(object, "waits", sheet_to_json(&sheet_of_waits, results->waits, results->wait_count, good),
+    json_put(object, "rows",
+             sheet_to_json(describe_row, results->rows, results->row_count, sizeof(struct threads_row), good),
              good);
+    json_put(
+        object, "waits",
+        sheet_to_json(describe_wait, results->waits, results->wait_count, sizeof(struct threads_wait), good),
+        good);
     json_put(object, "aims", aims_to_json(&results->aims, good), good);
     return object;
 }

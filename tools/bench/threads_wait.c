@@ -225,15 +225,23 @@ static void run_pass(struct bout *bout)
 
 /* ------------------------------------------------------------------------------------------ one contender */
 
-static void measure(struct subject_of_wait *subject, const struct bench_options *options,
-                    const struct bench_clock *clock, uint64_t areas, struct threads_results *results)
+/* What is the same for all contenders. */
+struct course {
+    const struct bench_options *options;
+    double ns_per_tick;
+    uint64_t areas;
+    struct threads_results *results;
+};
+
+static void measure(struct subject_of_wait *subject, const struct course *course)
 {
     static struct bout bout; /* two histograms: too much for a stack */
-    struct threads_wait *wait = &results->waits[results->wait_count++];
+    struct threads_wait *wait = &course->results->waits[course->results->wait_count++];
+    uint64_t areas = course->areas;
     double purge_ns[PASSES];
     memset(&bout, 0, sizeof(bout));
     bout.subject = subject;
-    bout.ns_per_tick = clock->ns_per_tick;
+    bout.ns_per_tick = course->ns_per_tick;
     bout.areas = areas;
     bout.area = malloc(areas * sizeof(*bout.area));
     if (bout.area == NULL)
@@ -241,7 +249,7 @@ static void measure(struct subject_of_wait *subject, const struct bench_options 
     *wait = (struct threads_wait){.who = subject->who, .areas = areas};
     for (size_t pass = 0; pass < PASSES; pass++) {
         progress_show(&bench_progress, "threads wait: %s, pass %zu/%d", subject->who, pass + 1, PASSES);
-        rng_seed_stream(&bout.rng, options->seed, pass);
+        rng_seed_stream(&bout.rng, course->options->seed, pass);
         run_pass(&bout);
         purge_ns[pass] = bout.purge_ns;
         if (pass == 0 || bout.longest < wait->longest)
@@ -249,46 +257,42 @@ static void measure(struct subject_of_wait *subject, const struct bench_options 
     }
     free(bout.area);
     wait->operations = bout.waits.count;
-    wait->latency = latency_of(&bout.waits, clock->ns_per_tick);
-    wait->empty_max = (double)bout.empty.max * clock->ns_per_tick;
+    wait->latency = latency_of(&bout.waits, course->ns_per_tick);
+    wait->empty_max = (double)bout.empty.max * course->ns_per_tick;
     wait->empty_longest = bout.empty_longest;
     wait->purge_ns = median_of(purge_ns, PASSES);
     wait->delays_known = bout.delays >= 0;
 }
 
-static void measure_space(const char *who, const char *engine, const struct sharing *sharing,
-                          const struct bench_options *options, const struct bench_clock *clock,
-                          uint64_t areas, struct threads_results *results)
+static void measure_space(const char *who, const char *engine, struct sharing sharing,
+                          const struct course *course)
 {
     struct subject_of_wait subject = {.who = who, .is_space = true};
-    shared_open(&subject.shared, engine, sharing);
+    shared_open(&subject.shared, engine, &sharing);
     shared_defer_all(&subject.shared);
-    measure(&subject, options, clock, areas, results);
+    measure(&subject, course);
     shared_close(&subject.shared);
 }
 
-static void measure_vmalloc(const struct bench_options *options, const struct bench_clock *clock,
-                            uint64_t areas, struct threads_results *results)
+static void measure_vmalloc(const struct course *course)
 {
     struct subject_of_wait subject = {.who = THREADS_KVA};
     struct target_range range = {.quantum = PAGE};
     struct target_kind kind;
-    target_kind_of_vm(&kind, options->main_engine);
+    target_kind_of_vm(&kind, course->options->main_engine);
     kind.vm.lazy_bytes = NO_LIMIT;
     threads_must(target_create(&subject.target, &kind, &range, true), "an instance of vmalloc");
-    measure(&subject, options, clock, areas, results);
+    measure(&subject, course);
     threads_must(target_destroy(&subject.target), "the end of an instance");
 }
 
-void threads_measure_waits(const struct bench_options *options, const struct bench_clock *clock,
-                           uint64_t areas, struct threads_results *results)
+void threads_measure_waits(const struct bench_options *options, uint64_t areas,
+                           struct threads_results *results)
 {
+    const struct course course = {options, options->clock.ns_per_tick, areas, results};
     const char *engine = options->main_engine;
-    const struct sharing pools = {.threads = true, .pools = true};
-    const struct sharing lock = {.threads = true};
-    const struct sharing mutex = {.mutex = true};
-    measure_space(THREADS_POOLS, engine, &pools, options, clock, areas, results);
-    measure_space(THREADS_LOCK, engine, &lock, options, clock, areas, results);
-    measure_space(THREADS_2019, "rb", &mutex, options, clock, areas, results);
-    measure_vmalloc(options, clock, areas, results);
+    measure_space(THREADS_POOLS, engine, (struct sharing){.threads = true, .pools = true}, &course);
+    measure_space(THREADS_LOCK, engine, (struct sharing){.threads = true}, &course);
+    measure_space(THREADS_2019, "rb", (struct sharing){.mutex = true}, &course);
+    measure_vmalloc(&course);
 }

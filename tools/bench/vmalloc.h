@@ -77,8 +77,7 @@ struct vmalloc_results {
 void vmalloc_open_peers(void);
 
 /** Measure everything. Ends the program when it cannot be done, or a wrong answer was given. */
-void vmalloc_run(const struct bench_options *options, const struct bench_clock *clock,
-                 struct vmalloc_results *results);
+void vmalloc_run(const struct bench_options *options, struct vmalloc_results *results);
 
 /** The row of a contender; NULL when there is none, or it was refused. */
 const struct vmalloc_row *vmalloc_find(const struct vmalloc_results *results, const char *what, size_t pages,

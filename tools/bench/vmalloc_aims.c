@@ -104,7 +104,6 @@ void vmalloc_judge(struct vmalloc_results *results)
     struct aims *aims = &results->aims;
     double left = resident->end > resident->start ? (double)(resident->end - resident->start) : 0;
     double jemalloc = faster_than(results, VMALLOC_STEADY, 1, "jemalloc");
-    aims->workload = "vmalloc";
     aims_add(aims, "1 page, steady: times as fast as mmap", "x", true, 100,
              faster_than(results, VMALLOC_STEADY, 1, "mmap"));
     aims_add(aims, "100 pages, steady: times as fast as mmap", "x", true, 100,

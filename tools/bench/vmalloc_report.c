@@ -40,20 +40,9 @@ static void describe_row(struct sheet *sheet, const void *item)
     sheet_count(sheet, NULL, "found_again", row->found_again);
 }
 
-static bool same_case(const void *row, const void *next)
-{
-    return strcmp(((const struct vmalloc_row *)row)->what, ((const struct vmalloc_row *)next)->what) == 0;
-}
-
-static void title_of_rows(const void *first, FILE *out)
-{
-    fprintf(out, "\nvmalloc %s (times in ns)\n", ((const struct vmalloc_row *)first)->what);
-}
-
 /* What is missing, and what was not what the case says. */
-static void notes_on_rows(const void *items, size_t count, FILE *out)
+static void notes_on_rows(const struct vmalloc_row *rows, size_t count, FILE *out)
 {
-    const struct vmalloc_row *rows = items;
     for (size_t i = 0; i < count; i++) {
         if (rows[i].refused != KVA_OK)
             fprintf(out, "  %s, %zu pages: %s\n", rows[i].who, rows[i].pages,
@@ -64,13 +53,24 @@ static void notes_on_rows(const void *items, size_t count, FILE *out)
     }
 }
 
-static const struct sheet_kind sheet_of_rows = {
-    .row_bytes = sizeof(struct vmalloc_row),
-    .describe = describe_row,
-    .together = same_case,
-    .title = title_of_rows,
-    .notes = notes_on_rows,
-};
+/* How many rows from the first on are of the same case. */
+static size_t rows_of_case(const struct vmalloc_row *rows, size_t count)
+{
+    size_t same = 1;
+    while (same < count && strcmp(rows[same].what, rows[0].what) == 0)
+        same++;
+    return same;
+}
+
+static void report_rows(const struct vmalloc_row *rows, size_t count, FILE *out)
+{
+    for (size_t done = 0, same; done < count; done += same, rows += same) {
+        same = rows_of_case(rows, count - done);
+        fprintf(out, "\nvmalloc %s (times in ns)\n", rows->what);
+        sheet_print(describe_row, rows, same, sizeof(*rows), out);
+        notes_on_rows(rows, same, out);
+    }
+}
 
 /* ----------------------------------------------------------------------------------------------- the suite */
 
@@ -92,15 +92,6 @@ static void describe_sum(struct sheet *sheet, const void *item)
     sheet_measure(sheet, "list/kva", NULL, line->sum.ratio, 1, 2);
 }
 
-static void title_of_suite(const void *first, FILE *out)
-{
-    (void)first;
-    fprintf(out, "\nvmalloc suite: the eight tests of 2019, a million loops each (times in us)\n");
-}
-
-static const struct sheet_kind sheet_of_suite = {
-    .row_bytes = sizeof(struct sum_line), .describe = describe_sum, .title = title_of_suite};
-
 static void report_suite(const struct vmalloc_suite *suite, FILE *out)
 {
     struct sum_line lines[VMALLOC_SUITE_TESTS + 2] = {0};
@@ -109,7 +100,8 @@ static void report_suite(const struct vmalloc_suite *suite, FILE *out)
     lines[VMALLOC_SUITE_TESTS] = (struct sum_line){"tests 2 and 4", vmalloc_suite_sum(suite, 2 | 4), true};
     lines[VMALLOC_SUITE_TESTS + 1] =
         (struct sum_line){"all eight", vmalloc_suite_sum(suite, SUITE_RANGES_MASK), false};
-    sheet_print(&sheet_of_suite, lines, 0, VMALLOC_SUITE_TESTS + 2, out);
+    fprintf(out, "\nvmalloc suite: the eight tests of 2019, a million loops each (times in us)\n");
+    sheet_print(describe_sum, lines, VMALLOC_SUITE_TESTS + 2, sizeof(*lines), out);
     if (suite->scaled)
         fputs("  Loops were cut short, and their times scaled to the full count.\n", out);
     if (suite->failed != NULL)
@@ -159,10 +151,10 @@ void vmalloc_report(const struct vmalloc_results *results, const struct bench_op
     FILE *out = options->out;
     progress_clear(&bench_progress);
     fprintf(out, "\nvmalloc: kva is %s, closed pages are %s\n", results->engine, results->mechanism);
-    sheet_print(&sheet_of_rows, results->rows, 0, results->row_count, out);
+    report_rows(results->rows, results->row_count, out);
     report_suite(&results->suite, out);
     report_resident(&results->resident, out);
-    aims_report(&results->aims, out);
+    aims_report(&results->aims, "vmalloc", out);
     fflush(out);
 }
 
@@ -171,7 +163,9 @@ json_t *vmalloc_to_json(const struct vmalloc_results *results, bool *good)
     json_t *object = json_object();
     json_put(object, "engine", json_string(results->engine), good);
     json_put(object, "mechanism", json_string(results->mechanism), good);
-    json_put(object, "rows", sheet_to_json(&sheet_of_rows, results->rows, results->row_count, good), good);
+    json_put(object, "rows",
+             sheet_to_json(describe_row, results->rows, results->row_count, sizeof(struct vmalloc_row), good),
+             good);
     json_put(object, "suite", json_of_suite(&results->suite, good), good);
     json_put(object, "resident_bytes", json_of_resident(&results->resident, good), good);
     json_put(object, "aims", aims_to_json(&results->aims, good), good);
