@@ -93,20 +93,11 @@ static bool run_suite(const struct bench_options *options, const struct target_k
         .seed = options->seed,
         .cpus = 2, /* for the number of holes in test 2: a machine's own would change the test */
         .budget_ns = TURNS_PER_TEST * options->turn_ns,
-        .params =
-            {
-                .nr_threads = 1,
-                .sequential_test_order = 1,
-                .test_repeat_count = 1,
-                .test_loop_count = 1000000,
-                .nr_pages = 3,
-                .run_test_mask = SUITE_RANGES_MASK,
-                .nr_pcpu_objects = 35000,
-                .mode = "custom",
-            },
     };
     struct report report;
     bool passed = true;
+    params_default(&plan.params, 1, SUITE_RANGES_MASK);
+    plan.params.sequential_test_order = 1;
     progress_clear(&bench_progress);
     if (runner_run(&plan, kind, &report) != NULL)
         return false;
