@@ -3,7 +3,7 @@
 /** Reports: a line for each area, and totals. */
 #include "vm_words.h"
 
-/** The longest line is that of the totals: ten numbers of at most 20 digits, and some 120 characters around them. */
+/** The longest line has the totals: ten numbers of at most 20 digits, and some 120 characters around them. */
 enum { LINE_BYTES = 512 };
 
 static const char *const kinds[] = {"vmalloc", "vmap", "map_ram", "block", "percpu"};

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** Text in a buffer of fixed size: numbers as the C library writes them, and nothing past the end of the buffer. */
+/** Text in a buffer of fixed size: numbers as the C library writes them, and nothing past its end. */
 #include "../common/harness.h"
 
 #include <inttypes.h>
@@ -59,8 +59,8 @@ static void test_hexadecimal_numbers(void **state)
     for_each_number(check_hex);
 }
 
-/** Whatever the size of the buffer: the text is the whole text's beginning, ends with its zero byte, and no byte after the
- *  buffer changes. */
+/** Whatever the size of the buffer: the text is the whole text's beginning, ends with its zero byte, and no
+ *  byte after the buffer changes. */
 static void test_what_does_not_fit_is_cut_off(void **state)
 {
     static const char whole[] = "before 0x00ab 1234567890 after";

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Another thread, played by the point of struct kva_threads: it makes a step whenever the first thread comes to
- * a point and no lock is taken. So it is always there, and every run is the same. It runs on CPU 1, the first
- * thread on CPU 0.
+ * Another thread, played by the point of struct kva_threads: it makes a step whenever the first thread comes
+ * to a point and no lock is taken. So it is always there, and every run is the same. It runs on CPU 1, the
+ * first thread on CPU 0.
  */
 #ifndef KVA_TESTS_COMMON_OTHER_H
 #define KVA_TESTS_COMMON_OTHER_H

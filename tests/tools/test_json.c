@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Text from outside in the program's JSON, such as a name from a symbol table: whatever bytes it has, what is written is
- * valid JSON. A text in UTF-8 is kept, character by character; any other is replaced as a whole.
+ * Text from outside in the program's JSON, such as a name from a symbol table: whatever bytes it has, the
+ * program writes valid JSON. It keeps a text in UTF-8, character by character, and replaces any other as a
+ * whole.
  */
 #include "common/harness.h"
 
@@ -32,8 +33,8 @@ static bool is_character(uint32_t character)
     return character > 0 && character < 0x110000 && (character < 0xd800 || character > 0xdfff);
 }
 
-/** How many bytes the character takes that a string begins with; 0 if it begins with none. It tries all lengths and
- *  encodes again. */
+/** How many bytes the character takes that a string begins with; 0 if it begins with none. It tries all
+ *  lengths and encodes again. */
 static size_t character_in(const unsigned char bytes[4])
 {
     static const unsigned char mask[5] = {0, 0x7f, 0x1f, 0x0f, 0x07};
@@ -72,7 +73,7 @@ static char escaped_byte(char letter)
     return at == NULL ? '\0' : bytes[at - letters];
 }
 
-/** Read a JSON string of one line in UTF-8 back, by RFC 8259; escapes as \uXXXX are of control characters only. */
+/** Read a JSON string back, by RFC 8259. Only a control character may be written as \uXXXX. */
 static void read_back(const char *json, char *text)
 {
     assert_int_equal(*json++, '"');

@@ -4,7 +4,7 @@
  * A request that finds no room while another thread frees and takes all the time: it ends after two purges, and what it returns
  * is true of one moment.
  *
- * The other thread is played: whenever no lock is held, it takes one area and gives one back (common/other.h).
+ * The other thread is that of common/other.h: whenever no lock is held, it takes one area and gives one back.
  * So something of it is idle whenever the first thread looks, for as long as that thread tries.
  */
 

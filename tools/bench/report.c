@@ -71,7 +71,7 @@ static json_t *json_of_clock(const struct bench_clock *clock, bool *good)
 
 /* ------------------------------------------------------------------------------------------------ rows */
 
-/** The stretch that the ranges take, over their bytes. Without meaning where they are scattered on purpose. */
+/** The stretch that the ranges take, over their bytes; unknown where they are scattered on purpose. */
 static double fragmentation(const struct sample *sample, bool scattered)
 {
     return scattered ? -1 : (double)sample->used_bytes / (double)sample->live_bytes;

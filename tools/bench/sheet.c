@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * One description, walked three times: for the heads of a table and the sides of its columns, for its cells, and for JSON.
+ * One description, walked three times: for the heads and sides of a table's columns, for its cells, and for
+ * JSON.
  */
 #include "sheet.h"
 

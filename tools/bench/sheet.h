@@ -3,15 +3,15 @@
 /**
  * Sheets: rows of figures that are described once, and written as a table for people or as JSON.
  *
- * A function describes a row. It names every figure with its head in the table (NULL: the table leaves it out), its key in
- * JSON (NULL: JSON leaves it out) and its value:
+ * A function describes a row. It names every figure with its head in the table (NULL: the table leaves it
+ * out), its key in JSON (NULL: JSON leaves it out) and its value:
  *
  *      sheet_count(sheet, "n", "n", row->n);                         n       "n": 1000,
  *      sheet_ns(sheet, "p50", "latency_ns/p50", latency->p50);       p50     "latency_ns": {"p50": 71.5}
  *      sheet_flag(sheet, "capped", row->capped);                             "capped": false
  *
- * It must name the same heads for all rows of a table. A measure that is negative, infinite or no number is unknown: "-" in
- * the table, null in JSON.
+ * It must name the same heads for all rows of a table. A measure that is negative, infinite or no number is
+ * unknown: "-" in the table, null in JSON.
  */
 #ifndef KVA_TOOLS_BENCH_SHEET_H
 #define KVA_TOOLS_BENCH_SHEET_H

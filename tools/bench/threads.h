@@ -36,11 +36,10 @@ struct threads_row {
     const char *who;
     size_t n; /* live ranges; 0: the case has none */
     size_t threads;
-    struct times
-        times; /* by the clock, for one operation of whoever in the crew; the base is 2019 with as many threads */
-    double speedup; /* times the same contender's row with one thread; negative: there is none */
-    double cpu_ns;  /* CPU time of the whole crew for one operation, median */
-    double share;   /* of the CPUs that the crew could use, how much it got or wanted, median */
+    struct times times; /* by the clock, an operation of anyone in the crew; base: 2019, as many threads */
+    double speedup;     /* times the same contender's row with one thread; negative: there is none */
+    double cpu_ns;      /* CPU time of the whole crew for one operation, median */
+    double share;       /* of the CPUs that the crew could use, how much it got or wanted, median */
     double turn_cpu_ns[REPS_MAX];
     double turn_share[REPS_MAX];
 };

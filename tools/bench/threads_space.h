@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * A space that threads share. It locks for itself, or a mutex stands around each call, or only one thread uses it. Whatever a
- * call returns but success ends the program.
+ * A space that threads share. It locks for itself, or a mutex stands around each call, or only one thread
+ * uses it. Whatever a call returns but success ends the program.
  */
 #ifndef KVA_TOOLS_BENCH_THREADS_SPACE_H
 #define KVA_TOOLS_BENCH_THREADS_SPACE_H

@@ -26,8 +26,8 @@ void times_add(struct times *times, double ns);
 /** Fill in the median and the spread. There is a turn at least. */
 void times_summarize(struct times *times);
 
-/** The median of the quotients a / b of turns that stood side by side: how many times as fast b is. Negative when one of
- *  them is NULL, or the turns are not as many. */
+/** The median of the quotients a / b of turns that stood side by side: how many times as fast b is. Negative
+ *  when one of them is NULL, or the turns are not as many. */
 double times_quotient(const struct times *a, const struct times *b);
 
 /** The median of 1 to REPS_MAX values. */

@@ -47,8 +47,8 @@ static double slowest_against_mmap(const struct vmalloc_results *results, const 
     return worst;
 }
 
-/* The most system calls for one operation of kva, over all sizes of a case. `purges`: with those that give back what was
- * parked, a batch at a time. */
+/* The most system calls for one operation of kva, over all sizes of a case. `purges`: with those that give
+ * back what was parked, a batch at a time. */
 static double most_calls(const struct vmalloc_results *results, const char *what, bool purges)
 {
     double most = -1;
@@ -69,7 +69,7 @@ static double calls_of(const struct vmalloc_results *results, size_t pages)
     return row == NULL ? -1 : row->calls;
 }
 
-/* What guard pages cost, in percent; the mean of a page and of a hundred. Nothing, if the rows without are slower. */
+/* What guard pages cost, in percent; the mean of a page and of a hundred. 0 if those without are slower. */
 static double guard_percent(const struct vmalloc_results *results)
 {
     double one = faster_than(results, VMALLOC_STEADY, 1, VMALLOC_BARE);

@@ -72,7 +72,7 @@ static void report_rows(const struct vmalloc_row *rows, size_t count, FILE *out)
     }
 }
 
-/* ----------------------------------------------------------------------------------------------- the suite */
+/* ------------------------------------------------------------------------------------------- the suite */
 
 /* A line of the suite's table. */
 struct sum_line {

@@ -7,8 +7,8 @@
 #include <stddef.h>
 #include <stdlib.h>
 
-/** Make sure that an array of `count` elements has room for one more; *room doubles where it has not. Returns the array, where it
- *  is now; NULL when there is no memory: then it stays as it is. */
+/** Make sure that an array of `count` elements has room for one more; *room doubles where it has not. Returns
+ *  the array, where it is now; NULL when there is no memory: then it stays as it is. */
 static inline void *with_room(void *array, size_t count, size_t *room, size_t bytes)
 {
     size_t wanted = *room == 0 ? 64 : *room * 2;
