@@ -741,8 +741,6 @@ CASE(next_without_instance, kva_vm_next(NULL, &(struct kva_vm_area){0}))
 CASE(next_without_answer, kva_vm_next(s->vm, NULL))
 CASE(report_without_instance, kva_vm_report(NULL, line_of_none, NULL))
 CASE(report_without_line, kva_vm_report(s->vm, NULL, NULL))
-CASE(json_without_instance, kva_vm_report_json(NULL, line_of_none, NULL))
-CASE(json_without_line, kva_vm_report_json(s->vm, NULL, NULL))
 CASE(stats_without_instance, kva_vm_stats_read(NULL, &(struct kva_vm_stats){0}))
 CASE(stats_without_answer, kva_vm_stats_read(s->vm, NULL))
 CASE(check_without_instance, kva_vm_check(NULL, NULL))
@@ -893,8 +891,6 @@ static const struct row {
     FIELD(next_without_answer, KVA_ENULL, HOOK, "area"),
     ROW(report_without_instance, KVA_ENULL, NOBODY),
     FIELD(report_without_line, KVA_ENULL, HOOK, "line"),
-    ROW(json_without_instance, KVA_ENULL, NOBODY),
-    FIELD(json_without_line, KVA_ENULL, HOOK, "line"),
     ROW(stats_without_instance, KVA_ENULL, NOBODY),
     FIELD(stats_without_answer, KVA_ENULL, HOOK, "stats"),
     ROW(check_without_instance, KVA_ENULL, NOBODY),
