@@ -329,7 +329,7 @@ struct kva_vm_config {
     uint64_t seed;
 
     enum kva_huge_policy huge;
-    const struct kva_engine *engine; /* of the space; NULL: the default */
+    const struct kva_engine *engine; /* of the space; kva_vm_create: NULL for kva_engine_host() */
     struct kva_memory memory; /* for descriptors and nodes; kva_vm_create: zero for the host's. See "Heap" */
     struct kva_pages pages;   /* kva_vm_create: zero for kva_pages_host(KVA_MECHANISM_BEST) */
     struct kva_grace grace;   /* for kva_vfree_later; zero: that answers KVA_ENOENT */
@@ -404,11 +404,11 @@ enum kva_status kva_vm_fork_child(struct kva_vm *vm);
 
 /** Make an instance from what the config holds, without a host. Reserves addresses; no page is opened.
  *
- *  In:      config  memory and pages must be set
+ *  In:      config  engine, memory and pages must be set
  *  Out:     vm      the new instance
  *  Returns: KVA_OK
- *           KVA_ENULL    config or vm is NULL, or a function of memory or pages is, or one of threads other than
- *                        point
+ *           KVA_ENULL    config, vm or engine is NULL, or a function of memory or pages is, or one of threads other
+ *                        than point
  *                        (of these and the next four, the misuse hook is told the field: "pages.page", "frames_part" ...)
  *           KVA_EINVAL   huge is none of its kind
  *           KVA_EALIGN   pages.page or pages.huge is no power of two, or the page too small

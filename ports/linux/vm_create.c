@@ -108,6 +108,7 @@ enum kva_status kva_vm_create(const struct kva_vm_config *config, struct kva_vm 
         hosted.symbol = kva_port_symbol;
     if (!hosted.on_corruption)
         hosted.on_corruption = kva_corruption_host;
+    hosted.engine = kva_port_engine(hosted.engine);
     if (hosted.cpus == 0)
         hosted.cpus = kva_port_cpus();
     if (!hosted.threads)

@@ -31,6 +31,26 @@ static inline void text_put(struct kva_text *text, const char *piece)
     text->at[text->length] = '\0';
 }
 
+/** Whether two texts are the same. */
+static inline bool same_text(const char *a, const char *b)
+{
+    while (*a && *a == *b) {
+        a++;
+        b++;
+    }
+    return *a == *b;
+}
+
+/** What comes after `beginning` in a text; NULL when the text begins otherwise. */
+static inline const char *text_after(const char *text, const char *beginning)
+{
+    while (*beginning && *text == *beginning) {
+        text++;
+        beginning++;
+    }
+    return *beginning ? NULL : text;
+}
+
 /** A number, as 0x and at least `digits` hexadecimal digits; at least one and at most 16. */
 static inline void text_put_hex(struct kva_text *text, uint64_t value, unsigned digits)
 {

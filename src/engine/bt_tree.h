@@ -1333,26 +1333,16 @@ static enum kva_status bt_prepare(struct kva_tiling *tiling, size_t operations)
 
 #include "bt_check.h"
 
-const struct kva_engine BT_ENGINE = {
-    .name = BT_NAME,
-    .create = bt_create,
-    .destroy = bt_destroy,
-    .prepare = bt_prepare,
-    .search = bt_search,
-    .locate = bt_locate,
-    .occupy = bt_occupy,
-    .release = bt_release,
-    .punch = bt_punch,
-    .trim = bt_trim,
-    .resize = bt_resize,
-    .park = bt_park,
-    .unpark = bt_unpark,
-    .extend = bt_extend,
-    .find = bt_find,
-    .peek = bt_peek,
-    .largest = bt_largest,
-    .check = bt_check,
-    .check_near = bt_check_near,
-};
+/** The table of an engine with the given name, whose tilings `make` makes. */
+#define BT_TABLE(called, make)                                                                               \
+    {                                                                                                        \
+        .name = called, .create = make, .destroy = bt_destroy, .prepare = bt_prepare, .search = bt_search,   \
+        .locate = bt_locate, .occupy = bt_occupy, .release = bt_release, .punch = bt_punch, .trim = bt_trim, \
+        .resize = bt_resize, .park = bt_park, .unpark = bt_unpark, .extend = bt_extend, .find = bt_find,     \
+        .peeks = true, .peek = bt_peek, .largest = bt_largest, .check = bt_check,                            \
+        .check_near = bt_check_near,                                                                         \
+    }
+
+const struct kva_engine BT_ENGINE = BT_TABLE(BT_NAME, bt_create);
 
 #endif

@@ -55,6 +55,8 @@ static const char *null_pointer_in(const struct kva_vm_config *config)
 {
     if (!config->memory.take || !config->memory.give)
         return config->memory.take ? "memory.give" : "memory.take";
+    if (!config->engine)
+        return "engine";
     const char *missing = missing_in_pages(&config->pages);
     return missing || !config->threads ? missing : kva_missing_in_threads(config->threads);
 }

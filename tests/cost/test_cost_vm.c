@@ -1111,6 +1111,7 @@ static void build(uint64_t round)
     enum kva_status status;
 
     (void)round;
+    config.engine = &kva_engine_bt;
     config.reserve = size_now << 20;
     counting(status = kva_vm_build(&config, &vm));
     assert_int_equal(status, KVA_OK);

@@ -498,6 +498,8 @@ static void play_words(void)
 {
     EXPECT(CALL(kva_engine_by_name)("rb") == symbol("kva_engine_rb"));
     EXPECT(CALL(kva_engine_name)(0));
+    EXPECT(CALL(kva_engine_bt_form)("scalar"));
+    EXPECT(CALL(kva_engine_host)());
     EXPECT(strcmp(CALL(kva_status_name)(KVA_ENOMEM), "KVA_ENOMEM") == 0);
     EXPECT(CALL(kva_status_text)(KVA_ENOMEM)[0] != '\0');
     EXPECT(CALL(kva_memory_host)().take);

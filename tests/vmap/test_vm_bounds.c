@@ -112,6 +112,7 @@ static void set_up(struct play *play, unsigned pages, unsigned live, bool guards
         .frames_part = PAGE,
         .without_guards = !guards,
         .hardened = hardened,
+        .engine = &kva_engine_bt,
         .memory = kva_failing_memory_init(&play->memory),
         .pages = kva_array_pages_of(&play->array),
         .cpus = 2,

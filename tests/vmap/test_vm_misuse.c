@@ -1130,6 +1130,7 @@ typedef void spoil(struct kva_vm_config *config);
 
 SPOIL(no_take, config->memory.take = NULL)
 SPOIL(no_give, config->memory.give = NULL)
+SPOIL(no_engine, config->engine = NULL)
 SPOIL(no_reserve, config->pages.reserve = NULL)
 SPOIL(no_release, config->pages.release = NULL)
 SPOIL(no_open, config->pages.open = NULL)
@@ -1182,6 +1183,7 @@ static const struct {
     }
     ROW(no_take, KVA_ENULL, "memory.take"),
     ROW(no_give, KVA_ENULL, "memory.give"),
+    ROW(no_engine, KVA_ENULL, "engine"),
     ROW(no_reserve, KVA_ENULL, "pages.reserve"),
     ROW(no_release, KVA_ENULL, "pages.release"),
     ROW(no_open, KVA_ENULL, "pages.open"),
@@ -1227,6 +1229,7 @@ static void test_configs(void **state)
     for (size_t i = 0; i < sizeof(configs) / sizeof(configs[0]); i++) {
         struct kva_vm_config config = test_vm_config(&test, KVA_MECHANISM_BEST);
         struct kva_vm *vm = NULL;
+        config.engine = &kva_engine_bt;
         configs[i].with(&config);
         enum kva_status status = kva_vm_build(&config, &vm);
         check_that(status == configs[i].status, "%s: %s", configs[i].name, kva_status_name(status));
@@ -1246,7 +1249,7 @@ static void test_configs_of_the_host(void **state)
 
     (void)state;
     assert_int_equal(kva_vm_build(NULL, &vm), KVA_ENULL);
-    assert_int_equal(kva_vm_build(&config, &vm), KVA_ENULL); /* neither memory nor pages */
+    assert_int_equal(kva_vm_build(&config, &vm), KVA_ENULL); /* neither engine, memory nor pages */
     assert_int_equal(kva_vm_create(&config, NULL), KVA_ENULL);
     assert_int_equal(kva_vm_create(NULL, NULL), KVA_ENULL);
     assert_null(vm);

@@ -309,8 +309,11 @@ static bool grow_at(struct resolver *r, struct room *room, uint64_t last, uint64
 
 static struct kva_config config_of(uint64_t first, uint64_t last)
 {
-    return (struct kva_config){
-        .first = first, .last = last, .quantum = SCRIPT_PAGE, .memory = kva_memory_host()};
+    return (struct kva_config){.first = first,
+                               .last = last,
+                               .quantum = SCRIPT_PAGE,
+                               .engine = kva_engine_host(),
+                               .memory = kva_memory_host()};
 }
 
 /** A room without spaces, on the list. NULL: no memory. */
