@@ -23,7 +23,7 @@
 set -eu
 
 # Folders that are only mentioned as long as they have no drawing. To be deleted when all have one.
-waiting='src/engine src/vmap ports/linux'
+waiting='src/vmap ports/linux'
 
 cd "${1:-$(dirname "$0")/..}"
 if [ ! -f src/README.md ]; then

@@ -11,7 +11,7 @@
 #define BT_NAME "bt-scalar"
 #include "../base/text.h"
 #include "bt_simd.h"
-#include "bt_tree.h"
+#include "bt_engine.h"
 
 #if BT_HAS_X86
 #include <cpuid.h>
