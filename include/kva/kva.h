@@ -253,7 +253,7 @@ const struct kva_engine *kva_engine_bt_form(const char *instructions);
 const struct kva_engine *kva_engine_host(void);
 
 /** Find an engine by its name. A program that calls this, or kva_engine_name, links all engines; one that names its engine by
- *  symbol links that one alone.
+ *  symbol links that one alone (and bt, if it calls kva_space_create or kva_vm_create).
  *
  *  In:      name    "rb", "bt" or "scan"; or one form of bt that this machine can run: "bt-scalar", "bt-avx2",
  *                   "bt-avx512", "bt-neon"
