@@ -51,7 +51,7 @@ done <"$work/files"
 (cd "$work" && find . -name '*.o' | sed 's|^\./||' | LC_ALL=C sort | xargs nm -A -g -P) >"$work/symbols"
 
 # shellcheck disable=SC2016,SC2046  # an awk program; a list of names without blanks
-awk -v waiting='src/vmap'
+awk -v waiting=" $waiting " -v files="$work/files" -v symbols="$work/symbols" '
 function offence(what)
 {
     print what
