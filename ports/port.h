@@ -12,9 +12,10 @@
  *   kva_threads_host  (declared in kva/kva.h) how threads wait, and which CPU they run on
  *   kva_corruption_host  (declared in kva/kva.h) says where an invariant is broken, without heap or stdio, and stops
  *                     the program
+ *   kva_engine_host   (declared in kva/kva.h) the engine of a space that names none
+ *   kva_port_engine   the engine that was named; kva_engine_host's if that is NULL, or bt without a form
  *   kva_port_cpus     the CPUs that are online; at least 1
  *   kva_pages_host    (declared in kva/vm.h) where instances of vmap take their pages from
- *   kva_port_this_cpu the CPU that the caller runs on, from 0; it may move at any time
  *   kva_port_random   64 random bits that nobody can guess, for the placement of hardened areas
  *   kva_port_symbol   a kva_symbol (kva/vm.h): what the dynamic linker knows of a code address
  */
@@ -24,8 +25,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct kva_engine;
+
 unsigned kva_port_cpus(void);
-unsigned kva_port_this_cpu(void);
+const struct kva_engine *kva_port_engine(const struct kva_engine *named);
 uint64_t kva_port_random(void);
 size_t kva_port_symbol(void *context, const void *address, char *text, size_t bytes);
 

@@ -219,7 +219,7 @@ struct kva_engine;
 
 /** Free ranges in an augmented red-black tree and an address-ordered list, busy ones in a second tree: the
  *  design that Linux took up in 2019 for vmalloc ("keep track of free blocks for vmap allocation"), made
- *  exact under alignment and windows. O(log n). 64 bytes a segment. The default of freestanding builds. */
+ *  exact under alignment and windows. O(log n). 64 bytes a segment. The one for a kernel: small code, little stack. */
 extern const struct kva_engine kva_engine_rb;
 
 /** One sorted array, searched linearly: the oracle that the others are tested against, and the version to
@@ -227,12 +227,33 @@ extern const struct kva_engine kva_engine_rb;
 extern const struct kva_engine kva_engine_scan;
 
 /** One B+tree of the ranges in use, laid out for the cache; a hole is what lies between two of them. O(log n) with few
- *  misses; 14 bytes a live range, 29 with owners. Two to eight times as fast as rb. The default of hosted builds, where it
- *  uses the best vector instructions that the machine has; the environment variable KVA_SIMD asks for lesser ones
- *  ("scalar", or "avx2"). Where a leaf is divided or merged, it takes up to 6 KiB of the stack. */
+ *  misses; 14 bytes a live range, 29 with owners. Two to eight times as fast as rb. In hosted builds it uses the best vector
+ *  instructions that the machine has. Where a leaf is divided or merged, it takes up to 6 KiB of the stack. */
 extern const struct kva_engine kva_engine_bt;
 
-/** Find an engine by its name.
+/** The bt engine in one of its forms.
+ *
+ *  In:      instructions   the vector instructions that it uses: "scalar" (none), "avx2", "avx512" or "neon"
+ *  Returns: the engine; NULL when this build has no such form, this machine cannot run it, or instructions is NULL
+ *  Cost:    O(1)
+ *  Locking: None
+ *  Failure: cannot fail
+ */
+const struct kva_engine *kva_engine_bt_form(const char *instructions);
+
+/** Hosted builds: the engine of a program that names none. kva_space_create and kva_vm_create take it where they are given
+ *  none, or kva_engine_bt.
+ *
+ *  Returns: kva_engine_bt; or the form of it that the environment variable KVA_SIMD asks for ("scalar", or "avx2"), if
+ *           this machine can run that
+ *  Cost:    O(1)
+ *  Locking: None; it reads the environment
+ *  Failure: cannot fail
+ */
+const struct kva_engine *kva_engine_host(void);
+
+/** Find an engine by its name. A program that calls this, or kva_engine_name, links all engines; one that names its engine by
+ *  symbol links that one alone (and bt, if it calls kva_space_create or kva_vm_create).
  *
  *  In:      name    "rb", "bt" or "scan"; or one form of bt that this machine can run: "bt-scalar", "bt-avx2",
  *                   "bt-avx512", "bt-neon"
@@ -243,7 +264,7 @@ extern const struct kva_engine kva_engine_bt;
  */
 const struct kva_engine *kva_engine_by_name(const char *name);
 
-/** Enumerate the engines in this build, the default one first.
+/** Enumerate the engines in this build, the one for most programs first: bt in hosted builds, rb in freestanding ones.
  *
  *  In:      index   0 for the first, and so on
  *  Returns: the engine's name, or NULL past the last
@@ -350,15 +371,15 @@ struct kva_reclaim {
 /** The most alignment classes that a space can declare. */
 #define KVA_ALIGN_CLASSES 4
 
-/** What a space is made with. Zero-initialise it, then set at least `last` and `memory`. */
+/** What a space is made with. Zero-initialise it, then set at least `last`, `engine` and `memory`;
+ *  kva_space_create needs only `last`. */
 struct kva_config {
-    uint64_t first;   /* lowest address; a multiple of the quantum */
-    uint64_t last;    /* highest address, included; last + 1 is a multiple of the quantum */
-    uint64_t quantum; /* a power of two, 1 .. 2^63; 0 stands for 1 */
-    const struct kva_engine
-        *engine;              /* NULL stands for the default: bt in hosted builds, rb in freestanding ones */
-    struct kva_memory memory; /* where nodes come from */
-    const struct kva_range *busy; /* ranges that are busy from the start, in any order */
+    uint64_t first;                  /* lowest address; a multiple of the quantum */
+    uint64_t last;                   /* highest address, included; last + 1 is a multiple of the quantum */
+    uint64_t quantum;                /* a power of two, 1 .. 2^63; 0 stands for 1 */
+    const struct kva_engine *engine; /* kva_space_create: NULL for kva_engine_host() */
+    struct kva_memory memory;        /* where nodes come from */
+    const struct kva_range *busy;    /* ranges that are busy from the start, in any order */
     size_t busy_count;
     uint64_t align_class[KVA_ALIGN_CLASSES]; /* alignments that requests will often have: powers of two above
                                                 the quantum, in any order; 0: none. The bt engine finds room
@@ -401,8 +422,8 @@ struct kva_config {
  *  Out:     space   the caller's memory, any content; on failure it holds an uninitialised space, on
  *                   which every call returns KVA_ENULL
  *  Returns: KVA_OK
- *           KVA_ENULL    space, config, memory.take or memory.give is NULL, or busy is with busy_count > 0, or a
- *                        function of threads other than point
+ *           KVA_ENULL    space, config, memory.take, memory.give or engine is NULL, or busy is with busy_count > 0, or
+ *                        a function of threads other than point
  *                        (of these and the next four, the misuse hook is told the field: "memory.take", "quantum",
  *                        "align_class[i]", "busy[i].start" ...)
  *           KVA_EALIGN   quantum or an alignment class is no power of two; first, last + 1 or a busy start
@@ -448,8 +469,8 @@ enum kva_status kva_space_abandon(struct kva_space *space);
  *  A SPACE IS NOT THREAD-SAFE BY DEFAULT: it takes no lock unless config->threads is set, to kva_threads_host() for example.
  *  (kva_vm_create of kva/vm.h is the other way round: its instances lock for themselves unless they are told not to.)
  *
- *  In:      config  as for kva_space_init; memory may be left zero for the host's own (huge pages where
- *                   they pay), cpus for the number that are online, on_corruption for kva_corruption_host.
+ *  In:      config  as for kva_space_init; engine may be left NULL for kva_engine_host(), memory zero for the host's own
+ *                   (huge pages where they pay), cpus for the number that are online, on_corruption for kva_corruption_host.
  *                   threads that are left NULL stay NULL: one thread at a time. The space itself is taken from
  *                   config.memory, too: with a source of the caller's own, neither this call nor any other on the space
  *                   uses the program's heap or stdio, so the space can serve a malloc

@@ -272,8 +272,7 @@ struct kva_grace {
 
 /** Write what is known of a code address ("main+0x1c") into `text`, at most `bytes` with the zero byte; returns the
  *  length, or 0 if nothing is known. For reports, and for kva_vm_fault_describe: it may run in a signal handler. Any bytes will
- *  do. In a line of text, control characters are replaced by question marks; in JSON they are escaped, and each byte that is not
- *  part of UTF-8 is replaced by U+FFFD. */
+ *  do: a line of text has a question mark in place of each control character. */
 typedef size_t kva_symbol(void *context, const void *address, char *text, size_t bytes);
 
 enum kva_huge_policy {
@@ -329,7 +328,7 @@ struct kva_vm_config {
     uint64_t seed;
 
     enum kva_huge_policy huge;
-    const struct kva_engine *engine; /* of the space; NULL: the default */
+    const struct kva_engine *engine; /* of the space; kva_vm_create: NULL for kva_engine_host() */
     struct kva_memory memory; /* for descriptors and nodes; kva_vm_create: zero for the host's. See "Heap" */
     struct kva_pages pages;   /* kva_vm_create: zero for kva_pages_host(KVA_MECHANISM_BEST) */
     struct kva_grace grace;   /* for kva_vfree_later; zero: that answers KVA_ENOENT */
@@ -404,11 +403,11 @@ enum kva_status kva_vm_fork_child(struct kva_vm *vm);
 
 /** Make an instance from what the config holds, without a host. Reserves addresses; no page is opened.
  *
- *  In:      config  memory and pages must be set
+ *  In:      config  engine, memory and pages must be set
  *  Out:     vm      the new instance
  *  Returns: KVA_OK
- *           KVA_ENULL    config or vm is NULL, or a function of memory or pages is, or one of threads other than
- *                        point
+ *           KVA_ENULL    config, vm or engine is NULL, or a function of memory or pages is, or one of threads other
+ *                        than point
  *                        (of these and the next four, the misuse hook is told the field: "pages.page", "frames_part" ...)
  *           KVA_EINVAL   huge is none of its kind
  *           KVA_EALIGN   pages.page or pages.huge is no power of two, or the page too small
@@ -1068,22 +1067,6 @@ enum kva_status kva_vm_next(const struct kva_vm *vm, struct kva_vm_area *area);
  *  Failure: nothing has changed
  */
 enum kva_status kva_vm_report(const struct kva_vm *vm, kva_dump_line *line, void *context);
-
-/** Write the same, and the statistics, as one JSON object; one line for each area. The lines together are the object:
- *
- *      {"areas": [
- *      {"start": "0x7f0000000000", "end": "0x7f0000004000", "size": 12288, "pages": 3, "caller": "load_table+0x1c",
- *       "kind": "vmalloc", "state": "live", "flags": ["zero"], "owner": "0x0"},
- *      ...
- *      ], "stats": {"mechanism": "guard regions",
- *      "live_areas": 1,
- *      ...
- *      }}
- *
- *  In, Returns, Locking, Failure: as kva_vm_report
- *  Cost:    O(n log n)
- */
-enum kva_status kva_vm_report_json(const struct kva_vm *vm, kva_dump_line *line, void *context);
 
 /** What an instance holds and has done. Bytes are whole pages without guards. */
 struct kva_vm_stats {

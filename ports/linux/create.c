@@ -29,6 +29,7 @@ static struct kva_config hosted_config(const struct kva_config *config)
 
     if (!hosted.memory.take && !hosted.memory.give)
         hosted.memory = kva_memory_host();
+    hosted.engine = kva_port_engine(hosted.engine);
     if (hosted.cpus == 0)
         hosted.cpus = kva_port_cpus();
     if (!hosted.on_corruption)

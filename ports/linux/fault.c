@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * The fault reporter: a SIGSEGV or SIGBUS in an instance's reserve says what it has hit before it takes its usual way.
+ * The fault reporter: a SIGSEGV or SIGBUS in an instance's reserve is described on standard error before
+ * it takes its usual way.
  *
  *      fault --> on_fault --one of the list's--> a sentence on standard error
  *                   |
  *                   +-- a handler was there before --> it is called, and what it does is done
- *                   +-- the default -----------------> it is put back. The access is repeated when we return, and then it
- *                                                      kills the program, with the address and the core that it would have had
+ *                   +-- the default -----------------> it is put back. The access is repeated when we return,
+ *                                                      and then it kills the program, with the address and
+ *                                                      the core that it would have had
  *
- * What runs in the handler takes no lock and no memory, so the list is an array of atomic pointers. Setting it up is
- * for one thread at a time.
+ * What runs in the handler takes no lock and no memory, so the list is an array of atomic pointers. Setting
+ * it up is for one thread at a time.
  */
 #define _GNU_SOURCE
 #include <kva/vm.h>
@@ -29,9 +31,10 @@
 enum { MOST_INSTANCES = 64 };
 
 static struct kva_vm *_Atomic instances[MOST_INSTANCES];
+static size_t installed; /* of these */
 
-/** The signals, and what was to be done about each before. It stays ours where somebody has set a handler on top of it,
- *  who may call it. */
+/** The signals, and what was to be done about each before. It stays ours where another handler was
+ *  set on top of it, which may call ours. */
 static struct signal {
     int number;
     bool ours;
@@ -40,11 +43,12 @@ static struct signal {
 
 enum { SIGNALS = sizeof signals / sizeof signals[0] };
 
-/* --------------------------------------------------------------------------------------------- the handler */
+/* -------------------------------------------------------------------------------------------- the handler */
 
 #if defined(__x86_64__) || defined(__i386__)
 
-/** Of a page fault, bit 1 of the error code says that it was a write (Intel SDM, volume 3, "Page-Fault Exception"). */
+/** Of a page fault, bit 1 of the error code is set for a write (Intel SDM, volume 3, "Page-Fault
+ *  Exception"). */
 static bool was_write(const ucontext_t *context)
 {
     const int page_fault = 14;
@@ -55,8 +59,8 @@ static bool was_write(const ucontext_t *context)
 
 #elif defined(__aarch64__)
 
-/** The exception's syndrome comes in one of the records behind the registers. In that of a data abort from user mode
- *  (class 0x24), bit 6 says that it was a write (Arm ARM, ESR_EL1). */
+/** The exception's syndrome comes in one of the records after the registers. In that of a data abort from
+ *  user mode (class 0x24), bit 6 is set for a write (Arm ARM, ESR_EL1). */
 static bool was_write(const ucontext_t *context)
 {
     const unsigned char *at = context->uc_mcontext.__reserved;
@@ -105,8 +109,8 @@ static void report(const void *address, bool write_fault)
     }
 }
 
-/** Let the signal have the effect that it had before. A fault comes again when the access is repeated; what was sent is
- *  sent again, and comes when this handler returns. */
+/** Let the signal have the effect that it had before. A fault comes again when the access is repeated; what
+ *  was sent is sent again, and comes when this handler returns. */
 static void take_usual_way(struct signal *signal, siginfo_t *info)
 {
     bool was_sent = info->si_code <= 0;
@@ -145,7 +149,7 @@ static void on_fault(int number, siginfo_t *info, void *context)
     hand_on(number == SIGBUS ? &signals[1] : &signals[0], info, context);
 }
 
-/* ------------------------------------------------------------------------------------------------ the list */
+/* ----------------------------------------------------------------------------------------------- the list */
 
 /** Set our handler. The earlier one's mask and flags hold for ours, which calls it. */
 static bool take_signal(struct signal *signal)
@@ -187,7 +191,8 @@ static bool take_signals(void)
     return true;
 }
 
-/** An instance's place on the list, or, for NULL, the first that is empty; MOST_INSTANCES if there is none. */
+/** An instance's place on the list, or, for NULL, the first that is empty; MOST_INSTANCES if there is
+ *  none. */
 static size_t find_instance(const struct kva_vm *vm)
 {
     size_t i = 0;
@@ -195,15 +200,6 @@ static size_t find_instance(const struct kva_vm *vm)
     while (i < MOST_INSTANCES && atomic_load_explicit(&instances[i], memory_order_relaxed) != vm)
         i++;
     return i;
-}
-
-static bool is_list_empty(void)
-{
-    size_t i = 0;
-
-    while (i < MOST_INSTANCES && !atomic_load_explicit(&instances[i], memory_order_relaxed))
-        i++;
-    return i == MOST_INSTANCES;
 }
 
 enum kva_status kva_fault_reporter_install(struct kva_vm *vm)
@@ -219,6 +215,7 @@ enum kva_status kva_fault_reporter_install(struct kva_vm *vm)
     if (!take_signals())
         return KVA_ENOMEM;
     atomic_store_explicit(&instances[place], vm, memory_order_release);
+    installed++;
     return KVA_OK;
 }
 
@@ -230,7 +227,8 @@ enum kva_status kva_fault_reporter_remove(struct kva_vm *vm)
     if (place == MOST_INSTANCES)
         return KVA_ENOENT;
     atomic_store_explicit(&instances[place], NULL, memory_order_release);
-    for (size_t i = 0; i < SIGNALS && is_list_empty(); i++)
+    installed--;
+    for (size_t i = 0; i < SIGNALS && installed == 0; i++)
         give_signal(&signals[i]);
     return KVA_OK;
 }

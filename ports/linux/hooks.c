@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * What a hosted program does about corruption, unless it has a hook of its own: one line on standard error, then the end.
+ * What a hosted program does about corruption, unless it has a hook of its own: one line on standard error,
+ * then the end.
  *
  *      kva: kva_free: I6: a busy segment is found by one way and not by another, at 0x0000000000003000
  *
- * The program's memory is known to be broken, and any lock may be held: so there is one write, of text on the stack. Neither the
- * heap nor stdio is used.
+ * The program's memory is known to be broken, and any lock may be held: so there is one write, of text on the
+ * stack. Neither the heap nor stdio is used.
  */
 #define _GNU_SOURCE
 #include <kva/kva.h>

@@ -15,10 +15,12 @@
 
 #include <string.h>
 
+static const char list[] = "/proc/self/maps";
+
 bool kva_maps_open(struct kva_maps *maps, bool with_attributes)
 {
-    maps->has_header = false;
-    return reader_open(&maps->reader, with_attributes ? "/proc/self/smaps" : "/proc/self/maps");
+    maps->with_attributes = with_attributes;
+    return reader_open(&maps->reader, with_attributes ? "/proc/self/smaps" : list);
 }
 
 void kva_maps_close(struct kva_maps *maps)
@@ -26,69 +28,32 @@ void kva_maps_close(struct kva_maps *maps)
     reader_close(&maps->reader);
 }
 
-/** Read a line, without its line feed; false at the end of the file. */
-static bool read_line(struct kva_maps *maps)
+/** Read the line on which a mapping begins, up to the path; false if it is another line. */
+static bool read_header(struct reader *reader, struct kva_mapping *mapping)
 {
-    size_t length = 0;
-    bool any = false;
+    uint64_t numbers[3]; /* offset, major, minor */
 
-    while (reader_fill(&maps->reader)) {
-        char next = maps->reader.text[maps->reader.at++];
-        any = true;
-        if (next == '\n')
-            break;
-        if (length < sizeof maps->line - 1)
-            maps->line[length++] = next;
+    *mapping = (struct kva_mapping){.start = 0};
+    if (!reader_number(reader, 16, &mapping->start) || reader_take(reader) != '-' ||
+        !reader_number(reader, 16, &mapping->end) || reader_take(reader) != ' ')
+        return false;
+    mapping->readable = reader_take(reader) == 'r';
+    mapping->writable = reader_take(reader) == 'w';
+    mapping->executable = reader_take(reader) == 'x';
+    mapping->shared = reader_take(reader) == 's';
+    for (unsigned i = 0; i < 3; i++) {
+        (void)reader_take(reader); /* what is between two */
+        (void)reader_number(reader, 16, &numbers[i]);
     }
-    maps->line[length] = '\0';
-    return any;
-}
-
-/** Read a number, and step over it. */
-static uint64_t number_at(const char **at, unsigned base)
-{
-    uint64_t number = 0;
-
-    for (; digit_of(**at) < base; ++*at)
-        number = number * base + digit_of(**at);
-    return number;
-}
-
-/** Step over a byte; whether it was that one. */
-static bool step_over(const char **at, char byte)
-{
-    if (**at != byte)
-        return false;
-    ++*at;
+    (void)reader_take(reader);
+    (void)reader_number(reader, 10, &mapping->inode);
+    mapping->major = (unsigned)numbers[1];
+    mapping->minor = (unsigned)numbers[2];
     return true;
 }
 
-/** Read the line on which a mapping begins; false if it is another line. */
-static bool parse_header(const char *at, struct kva_mapping *mapping)
-{
-    *mapping = (struct kva_mapping){.start = number_at(&at, 16)};
-    if (!step_over(&at, '-'))
-        return false;
-    mapping->end = number_at(&at, 16);
-    if (!step_over(&at, ' ') || strlen(at) < 5)
-        return false;
-    mapping->readable = at[0] == 'r';
-    mapping->writable = at[1] == 'w';
-    mapping->executable = at[2] == 'x';
-    mapping->shared = at[3] == 's';
-    at += 5;
-    (void)number_at(&at, 16); /* the offset */
-    (void)step_over(&at, ' ');
-    mapping->major = (unsigned)number_at(&at, 16);
-    (void)step_over(&at, ':');
-    mapping->minor = (unsigned)number_at(&at, 16);
-    (void)step_over(&at, ' ');
-    mapping->inode = number_at(&at, 10);
-    return true;
-}
-
-/** What two letters stand for (Documentation/filesystems/proc.rst of Linux). Those that say what a mapping may do, how it is
- *  accounted and that it may carry guard markers are not in here. */
+/** What two letters stand for (Documentation/filesystems/proc.rst of Linux). Those that say what a mapping
+ *  may do, how it is accounted and that it may carry guard markers are not in here. */
 static unsigned attribute_of(const char *letters)
 {
     static const struct {
@@ -121,42 +86,66 @@ static unsigned attribute_of(const char *letters)
     return 0;
 }
 
-static unsigned parse_flags(const char *at)
+/** Read the rest of a line: two letters each, and spaces. */
+static unsigned read_flags(struct reader *reader)
 {
     unsigned attributes = 0;
+    char next;
 
-    while (step_over(&at, ' '))
-        continue;
-    for (; at[0] != '\0' && at[1] != '\0'; at += at[2] == ' ' ? 3 : 2)
-        attributes |= attribute_of(at);
+    while ((next = reader_take(reader)) != '\n') {
+        char letters[2] = {next, next == ' ' ? ' ' : reader_take(reader)};
+        attributes |= attribute_of(letters);
+    }
     return attributes;
 }
 
-/** Read the lines that belong to a mapping, until its attributes or the next mapping come. */
-static void read_attributes(struct kva_maps *maps, struct kva_mapping *mapping)
+/** Whether the line begins with a name, and step over what there is of it. */
+static bool begins_with(struct reader *reader, const char *name)
 {
-    static const char name[] = "VmFlags:";
-    struct kva_mapping next;
-
-    while (!maps->has_header && read_line(maps)) {
-        if (strncmp(maps->line, name, sizeof name - 1) == 0) {
-            mapping->attributes = parse_flags(maps->line + sizeof name - 1);
-            return;
-        }
-        maps->has_header = parse_header(maps->line, &next);
+    while (*name != '\0' && reader_peek(reader) == *name) {
+        (void)reader_take(reader);
+        name++;
     }
+    return *name == '\0';
+}
+
+/** Read the lines that belong to a mapping, until its attributes or the next mapping come. Their names begin
+ *  with capitals. */
+static unsigned read_attributes(struct reader *reader)
+{
+    while (reader_fill(reader) && digit_of(reader_peek(reader)) == 16) {
+        bool found = begins_with(reader, "VmFlags:");
+        unsigned attributes = found ? read_flags(reader) : 0;
+        (void)reader_skip(reader, '\n');
+        if (found)
+            return attributes;
+    }
+    return 0;
 }
 
 bool kva_maps_next(struct kva_maps *maps, struct kva_mapping *mapping)
 {
-    bool found = maps->has_header && parse_header(maps->line, mapping);
+    struct reader *reader = &maps->reader;
+    bool found = false;
 
-    maps->has_header = false;
-    while (!found) {
-        if (!read_line(maps))
-            return false;
-        found = parse_header(maps->line, mapping);
+    while (!found && reader_fill(reader)) {
+        found = read_header(reader, mapping);
+        (void)reader_skip(reader, '\n');
     }
-    read_attributes(maps, mapping);
-    return true;
+    if (found && maps->with_attributes)
+        mapping->attributes = read_attributes(reader);
+    return found;
+}
+
+uint64_t kva_maps_count(void)
+{
+    struct reader reader;
+    uint64_t lines = 0;
+
+    if (!reader_open(&reader, list))
+        return 0;
+    while (reader_skip(&reader, '\n'))
+        lines++;
+    reader_close(&reader);
+    return lines;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * The mappings of the process, one by one, as /proc/self/maps and /proc/self/smaps list them. No heap and no stdio: a file
- * descriptor and a buffer on the caller's stack.
+ * The mappings of the process, one by one, as /proc/self/maps and /proc/self/smaps list them. No heap and no
+ * stdio: a file descriptor and a buffer on the caller's stack.
  */
 #ifndef KVA_PORTS_LINUX_MAPS_H
 #define KVA_PORTS_LINUX_MAPS_H
@@ -36,17 +36,19 @@ struct kva_mapping {
 
 struct kva_maps {
     struct reader reader;
-    bool has_header; /* `line` is the next mapping's */
-    char line[128];  /* cut: no path is looked at */
+    bool with_attributes;
 };
 
-/** Begin with the first mapping; with their attributes or without, which takes far less time. False if there is no such file, or
- *  no descriptor. */
+/** Begin with the first mapping; with their attributes or without, which takes far less time. False if there
+ *  is no such file, or no descriptor. */
 bool kva_maps_open(struct kva_maps *maps, bool with_attributes);
 
 /** The next mapping, in the order of addresses; false after the last one. */
 bool kva_maps_next(struct kva_maps *maps, struct kva_mapping *mapping);
 
 void kva_maps_close(struct kva_maps *maps);
+
+/** How many mappings the process has; 0 if that cannot be read. */
+uint64_t kva_maps_count(void);
 
 #endif

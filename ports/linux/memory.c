@@ -11,36 +11,20 @@
 #include <kva/kva.h>
 
 #include <stdlib.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "../port.h"
+#include "system.h"
 
 static const size_t huge_page = (size_t)2 << 20;
 
-/** Map `bytes`, a multiple of the page size, aligned to a huge page: map one more than that, and unmap what
- *  sticks out.
- *
- *      |--- before ---|=========== bytes ===========|-- after --|
- *      mapping        aligned                                   mapping + bytes + huge_page
- */
 static void *map_huge(size_t bytes)
 {
-    int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+    uint64_t calls = 0; /* not counted */
+    char *mapping = map_aligned(bytes, huge_page, 0, PROT_READ | PROT_WRITE, &calls);
 
-    if (bytes > SIZE_MAX - huge_page)
-        return NULL;
-    char *mapping = mmap(NULL, bytes + huge_page, PROT_READ | PROT_WRITE, flags, -1, 0);
-    if (mapping == MAP_FAILED)
-        return NULL;
-    size_t before = (size_t)(-(uintptr_t)mapping & (huge_page - 1));
-    char *aligned = mapping + before;
-    if (before > 0)
-        (void)munmap(mapping, before);
-    if (before < huge_page)
-        (void)munmap(aligned + bytes, huge_page - before);
-    (void)madvise(aligned, bytes, MADV_HUGEPAGE); /* a wish: small pages serve as well */
-    return aligned;
+    if (mapping)
+        (void)advise_memory(mapping, bytes, MADV_HUGEPAGE, &calls); /* a wish: small pages serve as well */
+    return mapping;
 }
 
 /** Whole pages only: munmap would not do with less. */

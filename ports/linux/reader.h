@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Reading numbers from the text files of /proc and /sys. The library may lie below the program's malloc, so there is no stdio
- * here: a file descriptor, and a buffer on the caller's stack that holds as much as the kernel gives at once.
+ * Reading numbers from the text files of /proc and /sys. The library may lie below the program's malloc, so
+ * there is no stdio here: a file descriptor, and a buffer on the caller's stack that holds as much as the
+ * kernel gives at once.
  */
 #ifndef KVA_PORTS_LINUX_READER_H
 #define KVA_PORTS_LINUX_READER_H
@@ -48,6 +49,21 @@ static inline bool reader_fill(struct reader *reader)
     return length > 0;
 }
 
+/** The next character, which stays at hand; a line feed at the end of the file. */
+static inline char reader_peek(struct reader *reader)
+{
+    return reader_fill(reader) ? reader->text[reader->at] : '\n';
+}
+
+/** The next character, and step over it; but not over the end of a line. */
+static inline char reader_take(struct reader *reader)
+{
+    char next = reader_peek(reader);
+
+    reader->at += next != '\n';
+    return next;
+}
+
 /** What a character counts as a digit; 16 if it is none. */
 static inline unsigned digit_of(char character)
 {
@@ -72,7 +88,7 @@ static inline bool reader_number(struct reader *reader, unsigned base, uint64_t 
     return any;
 }
 
-/** Go on behind the next character of that kind; false if there is none, at the end of the file. */
+/** Go on after the next character of that kind; false if there is none, at the end of the file. */
 static inline bool reader_skip(struct reader *reader, char character)
 {
     while (reader_fill(reader)) {
@@ -83,6 +99,19 @@ static inline bool reader_skip(struct reader *reader, char character)
             return true;
     }
     return false;
+}
+
+/** The number that a file consists of; 0 if there is none. */
+static inline uint64_t read_number(const char *path)
+{
+    struct reader reader;
+    uint64_t number;
+
+    if (!reader_open(&reader, path))
+        return 0;
+    (void)reader_number(&reader, 10, &number);
+    reader_close(&reader);
+    return number;
 }
 
 #endif

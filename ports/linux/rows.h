@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * What a stretch knows of each page, in rows of bits. The rows are cut into pieces (src/base/sparse.h) of 65,536 pages each:
+ * What a stretch knows of each page, in rows of bits. The rows are cut into pieces (src/base/sparse.h) of
+ * 65,536 pages each:
  *
  *      piece   | open   | used   | seams  | huge   | weak   | owed   |   -    |   -    |        8 KiB each
  *
- * Where there is no piece, all bits are clear, and clearing them does nothing. Bits are set only where there is one: sparse_ensure comes
- * first. The functions are those of bits.h, piece by piece.
+ * Where there is no piece, all bits are clear, and clearing them does nothing. Bits are set only where there
+ * is one: sparse_ensure comes first. The functions are those of src/base/bits.h, piece by piece.
  */
 #ifndef KVA_PORTS_LINUX_ROWS_H
 #define KVA_PORTS_LINUX_ROWS_H
 
+#include "../../src/base/bits.h"
 #include "../../src/base/sparse.h"
-#include "bits.h"
 
 enum row { ROW_OPEN, ROW_USED, ROW_SEAMS, ROW_HUGE, ROW_WEAK, ROW_OWED };
 
@@ -22,13 +23,14 @@ enum {
     ROW_BITS = 64 * ROW_WORDS
 };
 
-/** The bytes of rows for so many pages, and the bit behind the last. */
+/** The bytes of rows for so many pages, and the bit after the last. */
 static inline uint64_t rows_bytes(uint64_t pages)
 {
     return (pages / ROW_BITS + 1) * SPARSE_PIECE;
 }
 
-/** A row's bits in one piece, and of a range [from, end) the part that lies there, counted from the piece's first bit. */
+/** A row's bits in one piece, and of a range [from, end) the part that lies there, counted from the piece's
+ *  first bit. */
 struct row_part {
     uint64_t *bits;
     uint64_t first; /* the number of bit 0 */
@@ -53,10 +55,12 @@ static inline struct row_part first_part(const struct sparse *rows, enum row row
     return (struct row_part){row_words(rows, row, part), first, from - first, min_u64(end - first, ROW_BITS)};
 }
 
-/** For the long forms of what follows: ranges that lie in several parts are rare, and their code is kept out of the way. */
+/** For the long forms of what follows: ranges that lie in several parts are rare, and their code is kept out
+ *  of the way. */
 #define ROW_APART __attribute__((noinline, unused))
 
-/** Whether a range that is not empty lies in one part; then the short forms serve, which need not know whether there is a piece. */
+/** Whether a range that is not empty lies in one part; then the short forms serve, which need not know
+ *  whether there is a piece. */
 static inline bool is_one_part(uint64_t from, uint64_t end)
 {
     return (from ^ (end - 1)) < ROW_BITS;
@@ -169,7 +173,7 @@ ROW_APART static uint64_t row_end_of_run_in_parts(const struct sparse *rows, enu
     return end;
 }
 
-/* ------------------------------------------------------------------------------------------- ranges in one part */
+/* ------------------------------------------------------------------------------------- ranges in one part */
 
 static inline void row_set(struct sparse *rows, enum row row, uint64_t from, uint64_t end, bool value)
 {

@@ -5,22 +5,14 @@
 #include "tables.h"
 
 #include <string.h>
-#include <sys/mman.h>
 
-#include "../../src/base/arith.h"
 #include "../../src/base/sparse.h"
-
-#ifndef MADV_WIPEONFORK
-#define MADV_WIPEONFORK 18 /* Linux 4.14 */
-#endif
-#ifndef MADV_DONTNEED_LOCKED
-#define MADV_DONTNEED_LOCKED 24 /* Linux 5.18 */
-#endif
+#include "system.h"
 
 enum piece_state { CLEAN = 0, TAKEN = 1, DIRTY = 2 };
 
-/** Pieces that are open from the beginning, and stay open, besides those that are given: one for the table of areas, one for the
- *  rows of bits about pages. So the first area of an instance opens none. */
+/** Pieces that are open from the beginning, and stay open, besides those that are given: one for the table of
+ *  areas, one for the rows of bits about pages. So the first area of an instance opens none. */
 enum { SPARE = 2 };
 
 static char *at_piece(const struct tables *tables, uint32_t piece)
@@ -35,17 +27,17 @@ static size_t bytes_between(uint32_t from, uint32_t end)
 
 static bool protect(struct tables *tables, char *from, size_t bytes, int protection)
 {
-    tables->calls++;
-    return mprotect(from, bytes, protection) == 0;
+    return protect_memory(from, bytes, protection, &tables->calls);
 }
 
-static bool advise(struct tables *tables, void *from, size_t bytes, int advice)
+/** No core holds this memory, and it takes small pages: a few entries are few. */
+static void advise_of_contents(struct tables *tables, void *from, size_t bytes)
 {
-    tables->calls++;
-    return madvise(from, bytes, advice) == 0;
+    (void)advise_memory(from, bytes, MADV_DONTDUMP, &tables->calls);
+    (void)advise_memory(from, bytes, MADV_NOHUGEPAGE, &tables->calls);
 }
 
-/* ------------------------------------------------------------------------------------------- life of a mapping */
+/* -------------------------------------------------------------------------------------- life of a mapping */
 
 /** Where everything lies, by the wish; false if that is more than there are addresses. */
 static bool lay_out(struct tables *tables, const struct tables_wish *wish, uint64_t *pieces_at)
@@ -63,8 +55,8 @@ static bool lay_out(struct tables *tables, const struct tables_wish *wish, uint6
            tables->bytes <= SIZE_MAX;
 }
 
-/** Open what is open from the beginning. Piece 0 can only be read, where a page is no larger than a piece; else all pieces are
- *  opened, which lie in pages together. */
+/** Open what is open from the beginning. Piece 0 can only be read, where a page is no larger than a piece;
+ *  else all pieces are opened, which lie in pages together. */
 static bool open_first(struct tables *tables, uint64_t page)
 {
     char *from = tables->mapping + page;
@@ -76,32 +68,29 @@ static bool open_first(struct tables *tables, uint64_t page)
            (!alone || protect(tables, tables->pieces, SPARSE_PIECE, PROT_READ));
 }
 
-/** The word that tells a child of fork from its parent (Linux 4.14; before that it is 0 always: what is done for a child is right
- *  for a parent, too). */
+/** The word that tells a child of fork from its parent (Linux 4.14; before that it is 0 always: what is done
+ *  for a child is right for a parent, too). */
 static void set_word(struct tables *tables, uint64_t page)
 {
     tables->is_first_process = (uint64_t *)(void *)(tables->mapping + page);
-    if (advise(tables, tables->mapping + page, (size_t)page, MADV_WIPEONFORK))
+    if (advise_memory(tables->mapping + page, (size_t)page, MADV_WIPEONFORK, &tables->calls))
         *tables->is_first_process = 1;
 }
 
 bool kva_port_tables_make(struct tables *tables, const struct tables_wish *wish)
 {
-    const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
     uint64_t pieces_at;
 
-    *tables = (struct tables){.calls = 1};
+    *tables = (struct tables){.calls = 0};
     if (!lay_out(tables, wish, &pieces_at))
         return false;
-    void *mapping = mmap(NULL, (size_t)tables->bytes, PROT_NONE, flags, -1, 0);
-    if (mapping == MAP_FAILED)
+    tables->mapping = map_shut(NULL, tables->bytes, 0, &tables->calls);
+    if (!tables->mapping)
         return false;
-    tables->mapping = mapping;
     tables->own = tables->mapping + 2 * wish->page;
     tables->state = (unsigned char *)tables->own + wish->own;
     tables->pieces = tables->mapping + pieces_at;
-    (void)advise(tables, mapping, (size_t)tables->bytes, MADV_DONTDUMP);
-    (void)advise(tables, mapping, (size_t)tables->bytes, MADV_NOHUGEPAGE); /* a few entries are few pages */
+    advise_of_contents(tables, tables->mapping, (size_t)tables->bytes);
     if (!open_first(tables, wish->page)) {
         kva_port_tables_end(tables);
         return false;
@@ -119,20 +108,17 @@ void kva_port_tables_end(struct tables *tables)
 
 /* -------------------------------------------------------------------------------------------- giving back */
 
-/** Drop what free pieces hold. Locked memory is dropped by a call of its own, or else replaced. */
+/** Drop what free pieces hold, or else replace them. */
 static bool drop(struct tables *tables, uint32_t from, uint32_t end)
 {
-    const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED;
     char *at = at_piece(tables, from);
     size_t bytes = bytes_between(from, end);
 
-    if (advise(tables, at, bytes, MADV_DONTNEED) || advise(tables, at, bytes, MADV_DONTNEED_LOCKED))
+    if (drop_memory(at, bytes, &tables->calls))
         return true;
-    tables->calls++;
-    if (mmap(at, bytes, PROT_READ | PROT_WRITE, flags, -1, 0) == MAP_FAILED)
+    if (!replace_memory(at, bytes, PROT_READ | PROT_WRITE, &tables->calls))
         return false;
-    (void)advise(tables, at, bytes, MADV_DONTDUMP);
-    (void)advise(tables, at, bytes, MADV_NOHUGEPAGE);
+    advise_of_contents(tables, at, bytes);
     return true;
 }
 
@@ -175,7 +161,7 @@ void kva_port_tables_give(struct tables *tables, uint32_t piece)
         tables->lowest = piece;
 }
 
-/* -------------------------------------------------------------------------------------------------- taking */
+/* ------------------------------------------------------------------------------------------------- taking */
 
 static bool open_to(struct tables *tables, uint32_t end)
 {
@@ -214,4 +200,37 @@ bool kva_port_tables_take(struct tables *tables, uint32_t *piece)
     *piece = taken;
     tables->lowest++;
     return true;
+}
+
+/* ----------------------------------------------------------------------------------- tables by themselves */
+
+/** A closed page on either side, which no core holds. The closed pages lie between mappings that are not, so
+ *  nothing runs into the table, nor from it into something else. */
+void *kva_port_table_take(void *context, uint64_t bytes)
+{
+    const uint64_t page = page_size();
+    uint64_t calls = 0; /* not counted */
+    uint64_t whole;
+
+    (void)context;
+    if (!align_up(bytes, page, &whole) || whole > SIZE_MAX - 2 * page)
+        return NULL;
+    char *mapping = map_shut(NULL, whole + 2 * page, 0, &calls);
+    if (!mapping)
+        return NULL;
+    (void)advise_memory(mapping, (size_t)(whole + 2 * page), MADV_DONTDUMP, &calls);
+    if (protect_memory(mapping + page, (size_t)whole, PROT_READ | PROT_WRITE, &calls))
+        return mapping + page;
+    (void)munmap(mapping, (size_t)(whole + 2 * page));
+    return NULL;
+}
+
+void kva_port_table_give(void *context, void *table, uint64_t bytes)
+{
+    const uint64_t page = page_size();
+    uint64_t whole;
+
+    (void)context;
+    if (align_up(bytes, page, &whole))
+        (void)munmap((char *)table - page, (size_t)(whole + 2 * page));
 }

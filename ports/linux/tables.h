@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Where a stretch and its instance keep what they know of pages: one mapping, which begins and ends with a closed page, and of
- * which as much is open as is in use.
+ * Where a stretch and its instance keep what they know of pages: one mapping, which begins and ends with a
+ * closed page, and of which as much is open as is in use.
  *
  *      | closed | word | own  | zero |  1  |  2  |  3  |  4  | closed ...                  | closed |
  *                 (1)    (2)    (3)    \____ pieces ___/  \_ the rest of the pieces _/
@@ -11,13 +11,14 @@
  *      (2) memory for the caller, and a byte for each piece: whether it is taken
  *      (3) piece 0, which can only be read
  *
- * A piece that is taken is the lowest that is free (src/base/sparse.h says what for). Only when all that is open is taken is more
- * opened, at the end of what is open. So there are six mappings at most, in a child of fork one more, and what is open costs
- * RLIMIT_DATA, locked memory and the like no more than what is in use. None of it is written to cores.
+ * A piece that is taken is the lowest that is free (src/base/sparse.h says what for). Only when all that is
+ * open is taken is more opened, at the end of what is open. So there are six mappings at most, in a child of
+ * fork one more, and what is open costs RLIMIT_DATA, locked memory and the like no more than what is in use.
+ * None of it is written to cores.
  *
- * GIVING BACK is put off until kva_port_tables_trim, which drops the contents of pieces that are free, neighbours by one call,
- * and closes what is free at the end. Either may be refused: a piece that could not be dropped is dropped or cleared when it
- * is taken again, and what could not be closed stays open.
+ * GIVING BACK is put off until kva_port_tables_trim, which drops the contents of pieces that are free,
+ * neighbours by one call, and closes what is free at the end. Either may be refused: a piece that could not
+ * be dropped is dropped or cleared when it is taken again, and what could not be closed stays open.
  */
 #ifndef KVA_PORTS_LINUX_TABLES_H
 #define KVA_PORTS_LINUX_TABLES_H
@@ -62,5 +63,9 @@ void kva_port_tables_give(struct tables *tables, uint32_t piece);
 
 /** Make what was given back cost nothing. */
 void kva_port_tables_trim(struct tables *tables);
+
+/** kva_pages.table and .untable: a table by itself, in a mapping of its own. */
+void *kva_port_table_take(void *context, uint64_t bytes);
+void kva_port_table_give(void *context, void *table, uint64_t bytes);
 
 #endif

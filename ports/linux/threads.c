@@ -3,9 +3,9 @@
 /**
  * The Linux port's threads: futexes to wait on, and the CPU that a thread runs on.
  *
- * From version 2.35 on, glibc registers each thread for restartable sequences: the kernel then keeps the CPU's number in a
- * structure beside the thread pointer, up to date whenever the thread runs. To read it takes a load or two; to ask
- * sched_getcpu takes some ten times as long.
+ * From version 2.35 on, glibc registers each thread for restartable sequences: the kernel then keeps the
+ * CPU's number in a structure beside the thread pointer, up to date whenever the thread runs. To read it
+ * takes a load or two; to ask sched_getcpu takes some ten times as long.
  */
 #define _GNU_SOURCE
 #include <kva/kva.h>
@@ -61,11 +61,12 @@ static unsigned host_cpu(void *context)
     return ask_for_cpu();
 }
 
-/** The initial-exec model: thread-local data lies at a fixed distance from the thread pointer, in what a thread has from its start.
- *  In the model that a shared library gets otherwise, glibc takes memory from malloc when a thread first uses the data of a
- *  library that dlopen has loaded; and that malloc may be what has called us. glibc keeps more than 1 KiB in each thread for
- *  libraries of this model; we need a byte. Other C libraries take all such memory when a thread begins or a library is loaded,
- *  and may refuse to load one of this model. */
+/** The initial-exec model: thread-local data lies at a fixed distance from the thread pointer, in what a
+ *  thread has from its start. In the model that a shared library gets otherwise, glibc takes memory from
+ *  malloc when a thread first uses the data of a library that dlopen has loaded; and that malloc may be what
+ *  has called us. glibc keeps more than 1 KiB in each thread for libraries of this model; we need a byte.
+ *  Other C libraries take all such memory when a thread begins or a library is loaded, and may refuse to load
+ *  one of this model. */
 #ifdef __GLIBC__
 #define FROM_THE_START __attribute__((tls_model("initial-exec")))
 #else

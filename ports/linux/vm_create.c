@@ -5,7 +5,6 @@
 #include <kva/vm.h>
 
 #include <dlfcn.h>
-#include <sched.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
@@ -16,17 +15,12 @@
 #include "../../src/base/text.h"
 #include "../port.h"
 
-unsigned kva_port_this_cpu(void)
-{
-    int cpu = sched_getcpu();
-    return cpu > 0 ? (unsigned)cpu : 0;
-}
-
 uint64_t kva_port_random(void)
 {
     uint64_t bits = 0;
 
-    /* The kernel itself: the C library's function may keep a state for each thread, and take memory for it. */
+    /* The kernel itself: the C library's function may keep a state for each thread, and take memory for it.
+     */
     if (syscall(SYS_getrandom, &bits, sizeof bits, GRND_NONBLOCK) == (long)sizeof bits)
         return bits;
     /* Early in the machine's life: the 16 random bytes that the kernel gives each program. */
@@ -60,9 +54,9 @@ size_t kva_port_symbol(void *context, const void *address, char *text, size_t by
 }
 
 /**
- * Memory for bookkeeping that goes back to the system as soon as it is given back: what an instance has grown to is
- * given back by kva_vm_flush, and malloc would keep it. Small blocks come from malloc all the same, whole huge pages from
- * kva_memory_host; what lies between is mapped.
+ * Memory for bookkeeping that goes back to the system as soon as it is given back: what an instance has grown
+ * to is given back by kva_vm_flush, and malloc would keep it. Small blocks come from malloc all the same,
+ * whole huge pages from kva_memory_host; what lies between is mapped.
  */
 static const size_t least_mapped = (size_t)64 << 10;
 static const size_t huge_page = (size_t)2 << 20;
@@ -108,6 +102,7 @@ enum kva_status kva_vm_create(const struct kva_vm_config *config, struct kva_vm 
         hosted.symbol = kva_port_symbol;
     if (!hosted.on_corruption)
         hosted.on_corruption = kva_corruption_host;
+    hosted.engine = kva_port_engine(hosted.engine);
     if (hosted.cpus == 0)
         hosted.cpus = kva_port_cpus();
     if (!hosted.threads)

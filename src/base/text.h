@@ -31,6 +31,26 @@ static inline void text_put(struct kva_text *text, const char *piece)
     text->at[text->length] = '\0';
 }
 
+/** Whether two texts are the same. */
+static inline bool same_text(const char *a, const char *b)
+{
+    while (*a && *a == *b) {
+        a++;
+        b++;
+    }
+    return *a == *b;
+}
+
+/** What comes after `beginning` in a text; NULL when the text begins otherwise. */
+static inline const char *text_after(const char *text, const char *beginning)
+{
+    while (*beginning && *text == *beginning) {
+        text++;
+        beginning++;
+    }
+    return *beginning ? NULL : text;
+}
+
 /** A number, as 0x and at least `digits` hexadecimal digits; at least one and at most 16. */
 static inline void text_put_hex(struct kva_text *text, uint64_t value, unsigned digits)
 {
@@ -71,62 +91,6 @@ static inline void text_put_decimal(struct kva_text *text, uint64_t value)
         piece[--at] = (char)('0' + text_divide_by_ten(&value));
     while (value > 0);
     text_put(text, &piece[at]);
-}
-
-/** The bytes of the UTF-8 sequence that a string begins with (RFC 3629: no longer than it must be, no surrogate, nothing above
- *  U+10FFFF); 0 if it begins with none. */
-static inline unsigned text_utf8_bytes(const char *string)
-{
-    const unsigned char *byte = (const unsigned char *)string;
-    unsigned count = byte[0] < 0xe0 ? 2 : byte[0] < 0xf0 ? 3 : 4;
-    unsigned char least = byte[0] == 0xe0 ? 0xa0 : byte[0] == 0xf0 ? 0x90 : 0x80;
-    unsigned char most = byte[0] == 0xed ? 0x9f : byte[0] == 0xf4 ? 0x8f : 0xbf;
-
-    if (byte[0] < 0x80)
-        return 1;
-    if (byte[0] < 0xc2 || byte[0] > 0xf4 || byte[1] < least || byte[1] > most)
-        return 0;
-    for (unsigned i = 2; i < count; i++) {
-        if ((byte[i] & 0xc0) != 0x80)
-            return 0;
-    }
-    return count;
-}
-
-/** One character of JSON text: as it is, or as \uXXXX. */
-static inline void text_put_json_character(struct kva_text *text, const char *character, unsigned bytes)
-{
-    unsigned char first = (unsigned char)character[0];
-    char piece[7] = "\\u00";
-
-    if (first < ' ') {
-        piece[4] = "01"[first >> 4];
-        piece[5] = "0123456789abcdef"[first & 0xf];
-        piece[6] = '\0';
-    } else {
-        for (unsigned i = 0; i < bytes; i++)
-            piece[i] = character[i];
-        piece[bytes] = '\0';
-    }
-    if (first == '"' || first == '\\')
-        text_put(text, "\\");
-    text_put(text, piece);
-}
-
-/** A JSON string, in quotes. Each byte that is not part of UTF-8 becomes U+FFFD, the replacement character: so a character takes
- *  at most six bytes for each of its own. */
-static inline void text_put_json(struct kva_text *text, const char *string)
-{
-    text_put(text, "\"");
-    while (*string) {
-        unsigned bytes = text_utf8_bytes(string);
-        if (bytes > 0)
-            text_put_json_character(text, string, bytes);
-        else
-            text_put(text, "\\ufffd");
-        string += bytes > 0 ? bytes : 1;
-    }
-    text_put(text, "\"");
 }
 
 #endif

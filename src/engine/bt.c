@@ -3,15 +3,15 @@
 /**
  * The bt engine in plain C, and the choice among its forms.
  *
- * A tiling keeps the engine that made it. So kva_engine_bt is only a way in: it makes the tiling with the best
- * form that this machine has, and that form serves it from then on. The environment of a hosted program may ask for a
- * lesser one: KVA_SIMD=scalar, or avx2 where avx512 would be chosen.
+ * A tiling keeps the engine that made it. kva_engine_bt is the plain form, but for one function: it makes a tiling with the
+ * best form that this machine has, and that form serves it from then on.
  */
 #define BT_SIMD BT_SCALAR
 #define BT_ENGINE kva_engine_bt_scalar
 #define BT_NAME "bt-scalar"
+#include "../base/text.h"
 #include "bt_simd.h"
-#include "bt_tree.h"
+#include "bt_engine.h"
 
 #if BT_HAS_X86
 #include <cpuid.h>
@@ -71,37 +71,7 @@ static const struct kva_engine *machine_form(void)
 }
 #endif
 
-#if __STDC_HOSTED__
-char *getenv(const char *name); /* the C library's; src/ includes no header of it */
-
-static bool environment_asks_for(const char *form)
-{
-    const char *asked = getenv("KVA_SIMD");
-
-    return asked && kva_same_text(asked, form);
-}
-#else
-static bool environment_asks_for(const char *form)
-{
-    (void)form;
-    return false;
-}
-#endif
-
-static const struct kva_engine *best_form(void)
-{
-    const struct kva_engine *best = machine_form();
-
-    if (environment_asks_for("scalar"))
-        return &kva_engine_bt_scalar;
-#if BT_HAS_X86
-    if (environment_asks_for("avx2") && best == &kva_engine_bt_avx512)
-        return &kva_engine_bt_avx2;
-#endif
-    return best;
-}
-
-const struct kva_engine *kva_bt_form(size_t index)
+const struct kva_engine *kva_engine_bt_form(const char *instructions)
 {
 #if BT_HAS_X86
     const struct kva_engine *best = machine_form();
@@ -116,18 +86,19 @@ const struct kva_engine *kva_bt_form(size_t index)
     const struct kva_engine *const forms[] = {&kva_engine_bt_scalar};
 #endif
 
-    return index < sizeof forms / sizeof forms[0] ? forms[index] : NULL;
+    for (size_t i = 0; instructions && i < sizeof forms / sizeof forms[0]; i++) {
+        if (forms[i] && same_text(text_after(forms[i]->name, "bt-"), instructions))
+            return forms[i];
+    }
+    return NULL;
 }
 
 static enum kva_status create_best(const struct kva_tiling *common, struct kva_tiling **tiling)
 {
     struct kva_tiling with_form = *common;
 
-    with_form.engine = best_form();
+    with_form.engine = machine_form();
     return with_form.engine->create(&with_form, tiling);
 }
 
-const struct kva_engine kva_engine_bt = {
-    .name = "bt",
-    .create = create_best,
-};
+const struct kva_engine kva_engine_bt = BT_TABLE("bt", create_best);

@@ -125,10 +125,10 @@ struct bt_path {
 
 /** The cursor of a place: its gap, and the hole there, which is stored nowhere. */
 struct bt_cursor {
+    struct bt_path path;
+    unsigned gap; /* in the leaf at the end of the path */
     uint64_t hole_start;
     uint64_t hole_last;
-    unsigned gap; /* in the leaf at the end of the path */
-    struct bt_path path;
 };
 _Static_assert(sizeof(struct bt_cursor) <= KVA_CURSOR_MOST, "a place has room for the cursor");
 

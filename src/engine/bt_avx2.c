@@ -16,7 +16,7 @@
 #define BT_SIMD BT_AVX2
 #define BT_ENGINE kva_engine_bt_avx2
 #define BT_NAME "bt-avx2"
-#include "bt_tree.h"
+#include "bt_engine.h"
 
 #if defined(__clang__)
 #pragma clang attribute pop

@@ -18,7 +18,7 @@
 #define BT_SIMD BT_AVX512
 #define BT_ENGINE kva_engine_bt_avx512
 #define BT_NAME "bt-avx512"
-#include "bt_tree.h"
+#include "bt_engine.h"
 
 #if defined(__clang__)
 #pragma clang attribute pop

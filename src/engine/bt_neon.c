@@ -7,5 +7,5 @@
 #define BT_SIMD BT_NEON
 #define BT_ENGINE kva_engine_bt_neon
 #define BT_NAME "bt-neon"
-#include "bt_tree.h"
+#include "bt_engine.h"
 #endif

@@ -41,10 +41,4 @@ extern const struct kva_engine kva_engine_bt_avx2;
 extern const struct kva_engine kva_engine_bt_avx512;
 extern const struct kva_engine kva_engine_bt_neon;
 
-/** Whether two names are the same. */
-bool kva_same_text(const char *a, const char *b);
-
-/** The forms that this machine can run, plain C first; NULL past the last. */
-const struct kva_engine *kva_bt_form(size_t index);
-
 #endif

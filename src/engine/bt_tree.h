@@ -3,9 +3,8 @@
 /**
  * The bt engine: one cache-conscious B+tree for the whole space.
  *
- * This is the whole engine but for its name. It is compiled once for each instruction set, by a file that says
- * which (BT_SIMD) and what the result is called (BT_ENGINE, BT_NAME): bt.c for plain C, and bt_avx2.c, bt_avx512.c
- * and bt_neon.c. So the inner loops are inlined, and nothing is decided at run time but once, in bt.c.
+ * This is the whole engine but for its checks (bt_check.h) and its name (bt_engine.h). It is compiled once for each
+ * instruction set. So the inner loops are inlined, and nothing is decided at run time but once, in bt.c.
  *
  * STRUCTURE. The leaves hold the ranges in use, in order; a hole is what lies between two of them. Inner nodes
  * know, per child, where it begins, how many entries it has, the largest hole below it, and one more maximum
@@ -1330,29 +1329,5 @@ static enum kva_status bt_prepare(struct kva_tiling *tiling, size_t operations)
                  kva_nodes_ensure(&bt->inners, most_inners(bt, operations, leaves));
     return ready ? KVA_OK : KVA_ENOMEM;
 }
-
-#include "bt_check.h"
-
-const struct kva_engine BT_ENGINE = {
-    .name = BT_NAME,
-    .create = bt_create,
-    .destroy = bt_destroy,
-    .prepare = bt_prepare,
-    .search = bt_search,
-    .locate = bt_locate,
-    .occupy = bt_occupy,
-    .release = bt_release,
-    .punch = bt_punch,
-    .trim = bt_trim,
-    .resize = bt_resize,
-    .park = bt_park,
-    .unpark = bt_unpark,
-    .extend = bt_extend,
-    .find = bt_find,
-    .peek = bt_peek,
-    .largest = bt_largest,
-    .check = bt_check,
-    .check_near = bt_check_near,
-};
 
 #endif

@@ -126,6 +126,7 @@ static inline void end_tiling(struct kva_tiling *tiling, size_t bytes)
  *  that grows at both ends. */
 enum { KVA_SEGMENTS_PER_OPERATION = 2 };
 
+/** Every engine has all of these functions. */
 struct kva_engine {
     const char *name;
 
@@ -180,8 +181,11 @@ struct kva_engine {
     /** The segment that holds `address`, which lies inside the tiling. */
     void (*find)(const struct kva_tiling *tiling, uint64_t address, struct kva_segment *segment);
 
-    /** The same without the space's lock, at one moment of the call. False if the tiling was changed too close by, or the
-     *  address lies outside: then nothing is known. NULL: the engine cannot. */
+    /** Whether peek ever finds anything. Where it does not, there is no use in trying again. */
+    bool peeks;
+
+    /** The same without the space's lock, at one moment of the call. False if the tiling was changed too close by, the
+     *  address lies outside, or the engine cannot: then nothing is known. */
     bool (*peek)(const struct kva_tiling *tiling, uint64_t address, struct kva_segment *segment);
 
     /** The span of the largest hole; false when there is none. */
@@ -204,8 +208,14 @@ static inline void kva_tally_park(struct kva_tally *tally, unsigned colour, uint
     tally->parked[colour]++;
 }
 
-/** The engine of a space that names none. */
-const struct kva_engine *kva_engine_default(void);
+/** peek of an engine that cannot. */
+static inline bool cannot_peek(const struct kva_tiling *tiling, uint64_t address, struct kva_segment *segment)
+{
+    (void)tiling;
+    (void)address;
+    (void)segment;
+    return false;
+}
 
 /** The lowest or highest start in the hole [start, last] that meets the demand; false when there is none.
  *

@@ -2,10 +2,11 @@
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /** The engines by name. Nothing else refers to this list: a program that names its engine by symbol links
  *  only that one. */
-#include "bt_simd.h"
+#include "../base/text.h"
+#include "engine.h"
 
-/* The default one first. Freestanding, bt has no vector unit to win with, and takes kilobytes of a stack that may not have
- * many when it splits a leaf: so rb. */
+/* The one for most programs first. Freestanding, bt has no vector unit to win with, and takes kilobytes of a stack that may not
+ * have many when it splits a leaf: so rb. */
 #if __STDC_HOSTED__
 static const struct kva_engine *const engines[] = {&kva_engine_bt, &kva_engine_rb, &kva_engine_scan};
 #else
@@ -14,33 +15,13 @@ static const struct kva_engine *const engines[] = {&kva_engine_rb, &kva_engine_b
 
 enum { ENGINES = sizeof engines / sizeof engines[0] };
 
-const struct kva_engine *kva_engine_default(void)
-{
-    return engines[0];
-}
-
-bool kva_same_text(const char *a, const char *b)
-{
-    while (*a && *a == *b) {
-        a++;
-        b++;
-    }
-    return *a == *b;
-}
-
 const struct kva_engine *kva_engine_by_name(const char *name)
 {
-    const struct kva_engine *form;
-
     for (size_t i = 0; name && i < ENGINES; i++) {
-        if (kva_same_text(engines[i]->name, name))
+        if (same_text(engines[i]->name, name))
             return engines[i];
     }
-    for (size_t i = 0; name && (form = kva_bt_form(i)); i++) {
-        if (kva_same_text(form->name, name))
-            return form;
-    }
-    return NULL;
+    return name ? kva_engine_bt_form(text_after(name, "bt-")) : NULL;
 }
 
 const char *kva_engine_name(size_t index)

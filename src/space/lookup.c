@@ -79,7 +79,7 @@ static bool peek_once(const struct kva_space *space, uint64_t address, struct kv
 /** What the tree has. False if a span of a pool lies there, if it was changed too close by, twice, or if the engine cannot tell. */
 static bool peek(const struct kva_space *space, uint64_t address, struct kva_segment *segment)
 {
-    if (!space->tiling->engine->peek)
+    if (!space->tiling->engine->peeks)
         return false;
     if (peek_once(space, address, segment))
         return true;

@@ -18,6 +18,8 @@ static const char *null_pointer_in(const struct kva_config *config)
         return "memory.take";
     if (!config->memory.give)
         return "memory.give";
+    if (!config->engine)
+        return "engine";
     if (config->busy_count > 0 && !config->busy)
         return "busy";
     return config->threads ? kva_missing_in_threads(config->threads) : NULL;
@@ -151,7 +153,7 @@ enum kva_status kva_space_init(struct kva_space *space, const struct kva_config 
         return KVA_ENULL;
 
     struct kva_tiling common = {
-        .engine = config->engine ? config->engine : kva_engine_default(),
+        .engine = config->engine,
         .ledger = {.memory = config->memory,
                    .hooks = {config->on_misuse, config->on_corruption, config->hook_context}},
         .first = config->first,

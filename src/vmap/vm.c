@@ -63,6 +63,8 @@ static const char *null_pointer_in(const struct kva_vm_config *config)
 {
     if (!config->memory.take || !config->memory.give)
         return config->memory.take ? "memory.give" : "memory.take";
+    if (!config->engine)
+        return "engine";
     const char *missing = missing_in_pages(&config->pages);
     return missing || !config->threads ? missing : kva_missing_in_threads(config->threads);
 }
@@ -237,7 +239,8 @@ static struct kva_vm *take_instance(const struct kva_vm_config *config)
 
     if (config->threads)
         cpus = config->threads->cpus != 0 ? config->threads->cpus : config->cpus != 0 ? config->cpus : 1;
-    uint64_t bytes = sizeof(struct kva_vm) + cpus * (uint64_t)sizeof(struct kva_vm_cpu) + KVA_LINE;
+    const size_t own = (size_t)round_to_line(sizeof(struct kva_vm));
+    uint64_t bytes = own + cpus * (uint64_t)sizeof(struct kva_vm_cpu) + KVA_LINE;
     void *taken = bytes <= SIZE_MAX ? config->memory.take(config->memory.context, (size_t)bytes) : NULL;
     if (!taken)
         return NULL;
@@ -245,7 +248,7 @@ static struct kva_vm *take_instance(const struct kva_vm_config *config)
     struct kva_vm *vm = (void *)round_to_line((uintptr_t)taken);
     vm->taken = taken;
     vm->taken_bytes = (size_t)bytes;
-    vm->locks.cpus = vm + 1;
+    vm->locks.cpus = (char *)vm + own;
     vm->locks.cpu_bytes = sizeof(struct kva_vm_cpu);
     vm->locks.cpu_count = cpus;
     return vm;

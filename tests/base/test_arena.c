@@ -128,7 +128,7 @@ static void one_space_after_the_other(void **state)
     (void)state;
 
     for (size_t offset = 0; offset < 16; offset += 5) {
-        struct kva_config config = {.last = UINT64_MAX};
+        struct kva_config config = {.last = UINT64_MAX, .engine = &kva_engine_rb};
         config.memory = kva_arena_init(&arena, block + offset, sizeof block - offset);
         size_t left = 0;
         for (unsigned life = 0; life < 100; life++) {

@@ -9,4 +9,4 @@
 
 #include "harness.h"
 
-#include "engine/bt_tree.h"
+#include "engine/bt_engine.h"

@@ -289,18 +289,27 @@ static bool has_state(const struct model *model, size_t from, size_t to, enum kv
     return false;
 }
 
+/** Whether a range that a caller names is well-formed; and its units. */
+static enum kva_status check_named(const struct model *model, uint64_t start, uint64_t size, uint64_t *units)
+{
+    if (size == 0)
+        return KVA_ESIZE;
+    if (start % model->quantum != 0)
+        return KVA_EALIGN;
+    if (!units_for(model, size, units) || !ends(model, start, *units))
+        return KVA_EWRAP;
+    return KVA_OK;
+}
+
 enum kva_status model_reserve(struct model *model, uint64_t start, uint64_t size, void *owner,
                               struct kva_segment *conflict)
 {
     uint64_t units;
     size_t unit;
+    enum kva_status status = check_named(model, start, size, &units);
 
-    if (size == 0)
-        return KVA_ESIZE;
-    if (start % model->quantum != 0)
-        return KVA_EALIGN;
-    if (!units_for(model, size, &units) || !ends(model, start, units))
-        return KVA_EWRAP;
+    if (status != KVA_OK)
+        return status;
     if (!holds(model, start) || !holds(model, start + (units * model->quantum - 1)))
         return KVA_ERANGE;
 
@@ -369,16 +378,11 @@ enum kva_status model_free_deferred(struct model *model, uint64_t start)
 enum kva_status model_free_range(struct model *model, uint64_t start, uint64_t size)
 {
     struct kva_segment segment;
-    enum kva_status status;
     uint64_t units;
+    enum kva_status status = check_named(model, start, size, &units);
 
-    if (size == 0)
-        return KVA_ESIZE;
-    if (start % model->quantum != 0)
-        return KVA_EALIGN;
-    if (!units_for(model, size, &units) || !ends(model, start, units))
-        return KVA_EWRAP;
-    status = check_busy(model, start);
+    if (status == KVA_OK)
+        status = check_busy(model, start);
     if (status != KVA_OK)
         return status;
     segment = segment_at(model, unit_of(model, start));

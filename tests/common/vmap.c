@@ -232,6 +232,35 @@ size_t test_mappings(void)
     return lines;
 }
 
+bool test_next_mapping(FILE *maps, struct test_mapping *mapping)
+{
+    char line[1024];
+
+    while (fgets(line, sizeof line, maps) != NULL) {
+        char *at;
+        mapping->first = strtoull(line, &at, 16);
+        if (*at != '-') /* a detail of the mapping before */
+            continue;
+        mapping->last = strtoull(at + 1, &at, 16) - 1;
+        snprintf(mapping->about, sizeof mapping->about, "%.63s", at);
+        mapping->anonymous = 0;
+        mapping->flags[0] = '\0';
+        return true;
+    }
+    return false;
+}
+
+void test_mapping_details(FILE *smaps, struct test_mapping *mapping)
+{
+    static const char anonymous[] = "Anonymous:";
+    char *line = mapping->flags;
+
+    while (fgets(line, sizeof mapping->flags, smaps) != NULL && strncmp(line, "VmFlags:", 8) != 0) {
+        if (strncmp(line, anonymous, sizeof anonymous - 1) == 0)
+            mapping->anonymous = strtoull(line + sizeof anonymous - 1, NULL, 10);
+    }
+}
+
 uint64_t test_number_in(const char *path, unsigned index)
 {
     char text[256] = "";

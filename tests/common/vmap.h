@@ -9,6 +9,8 @@
 
 #include "harness.h"
 
+#include <stdio.h>
+
 #include <kva/vm.h>
 
 #include "../../ports/test/failing_memory.h"
@@ -96,6 +98,20 @@ char *test_vm_report(const struct kva_vm *vm);
 
 /** How many mappings the process has. */
 size_t test_mappings(void);
+
+/** One of them. */
+struct test_mapping {
+    uint64_t first, last;
+    char about[64];     /* what follows the addresses: " rw-p 00000000 00:00 0 ...", perhaps cut */
+    uint64_t anonymous; /* kilobytes that were written to; only with details */
+    char flags[256];    /* its attributes: "VmFlags: rd wr ..."; only with details */
+};
+
+/** Read the next mapping from /proc/self/maps or smaps; false past the last. */
+bool test_next_mapping(FILE *maps, struct test_mapping *mapping);
+
+/** Then, from smaps, its details. */
+void test_mapping_details(FILE *smaps, struct test_mapping *mapping);
 
 /** Number `index`, from 0, of a file's first line; 0 if there is none. */
 uint64_t test_number_in(const char *path, unsigned index);

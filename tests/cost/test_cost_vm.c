@@ -268,15 +268,6 @@ static void report(uint64_t round)
     assert_int_equal(status, KVA_OK);
 }
 
-static void report_json(uint64_t round)
-{
-    enum kva_status status;
-
-    (void)round;
-    counting(status = kva_vm_report_json(vm, forget_line, NULL));
-    assert_int_equal(status, KVA_OK);
-}
-
 static void statistics(uint64_t round)
 {
     struct kva_vm_stats stats;
@@ -1185,6 +1176,7 @@ static void build(uint64_t round)
     enum kva_status status;
 
     (void)round;
+    config.engine = &kva_engine_bt;
     config.reserve = size_now << 20;
     counting(status = kva_vm_build(&config, &vm));
     assert_int_equal(status, KVA_OK);
@@ -1373,8 +1365,6 @@ static const struct cost_line lines[] = {
     COST_LINE("kva_vm_find", "O(log n)", "areas", COST_LOGARITHM, many_areas, find, NO_CALL),
     COST_LINE("kva_vm_next", "O(log n)", "areas", COST_LOGARITHM, many_areas, next, NO_CALL),
     COST_LINE("kva_vm_report", "O(n log n)", "areas", COST_N_LOG_N, many_areas, report, SELDOM, NO_CALL),
-    COST_LINE("kva_vm_report_json", "O(n log n)", "areas", COST_N_LOG_N, many_areas, report_json, SELDOM,
-              NO_CALL),
     COST_LINE("kva_vm_stats_read", "O(1)", "areas", COST_CONSTANT, many_areas, statistics, NO_CALL),
     COST_LINE("kva_vm_check", "O(n log n)", "areas", COST_N_LOG_N, many_areas, check, SELDOM),
     COST_LINE("kva_vm_flush", "O(m log n), one call for each run of neighbours", "parked areas, one run",

@@ -848,38 +848,51 @@ static void the_way_in(void **state)
     tear_down(&f);
     assert_ptr_equal(kva_engine_by_name("bt"), &kva_engine_bt);
     assert_non_null(kva_engine_by_name("bt-scalar"));
+    assert_ptr_equal(kva_engine_by_name("bt-scalar"), kva_engine_bt_form("scalar"));
+    assert_null(kva_engine_bt_form("bt-scalar"));
+    assert_null(kva_engine_bt_form(NULL));
     assert_null(kva_engine_by_name("bt-"));
     assert_null(kva_engine_by_name("bt-tiny"));
 }
 
-static const char *form_chosen(const char *asked)
+/** The form of a hosted space with the given engine, which may be NULL, where the environment asks for one. */
+static const char *form_chosen(const struct kva_engine *engine, const char *asked)
 {
-    static struct fixture f;
     struct kva_config config = config_of(0, 99, 1);
+    struct kva_space *space;
 
     if (asked)
         assert_int_equal(setenv("KVA_SIMD", asked, 1), 0);
     else
         assert_int_equal(unsetenv("KVA_SIMD"), 0);
-    set_up(&f, &kva_engine_bt, &config);
-    const char *name = f.space.tiling->engine->name;
-    tear_down(&f);
+    config.engine = engine;
+    assert_int_equal(kva_space_create(&config, &space), KVA_OK);
+    const char *name = space->tiling->engine->name;
+    assert_int_equal(kva_space_destroy(space), KVA_OK);
     return name;
 }
 
 /* What is asked for is had where the machine has it; else, and for words that name no form, its best. */
 static void the_environment_asks_for_a_form(void **state)
 {
-    const char *best = form_chosen(NULL);
+    static const struct kva_engine *const engines[] = {NULL, &kva_engine_bt};
     bool has_avx2 = kva_engine_by_name("bt-avx2") != NULL;
     (void)state;
 
-    assert_string_equal(form_chosen("scalar"), "bt-scalar");
-    assert_string_equal(form_chosen("avx2"), has_avx2 ? "bt-avx2" : best);
-    assert_string_equal(form_chosen("avx512"), best);
-    assert_string_equal(form_chosen(""), best);
-    assert_string_equal(form_chosen("scalars"), best);
-    assert_string_equal(form_chosen("scala"), best);
+    for (size_t e = 0; e < 2; e++) {
+        const struct kva_engine *engine = engines[e];
+        const char *best = form_chosen(engine, NULL);
+        assert_memory_equal(best, "bt-", 3);
+        assert_string_equal(form_chosen(engine, "scalar"), "bt-scalar");
+        assert_string_equal(form_chosen(engine, "avx2"), has_avx2 ? "bt-avx2" : best);
+        assert_string_equal(form_chosen(engine, "avx512"), best);
+        assert_string_equal(form_chosen(engine, ""), best);
+        assert_string_equal(form_chosen(engine, "scalars"), best);
+        assert_string_equal(form_chosen(engine, "scala"), best);
+    }
+    /* An engine that has no forms, or is one, is taken as it was named. */
+    assert_string_equal(form_chosen(&kva_engine_rb, "scalar"), "rb");
+    assert_string_equal(form_chosen(kva_engine_bt_form("scalar"), "avx2"), "bt-scalar");
     assert_int_equal(unsetenv("KVA_SIMD"), 0);
 }
 

@@ -379,7 +379,6 @@ static void look_at_instance(struct kva_vm *vm)
     struct kva_fault fault;
     char text[256];
     size_t numbers = 0;
-    size_t length = 0;
     void *kept = CALL(kva_vmalloc)(vm, 9000);
 
     EXPECT_OK(CALL(kva_vm_find)(vm, kept, &area));
@@ -387,8 +386,6 @@ static void look_at_instance(struct kva_vm *vm)
         EXPECT(area.start <= area.last);
     EXPECT_OK(CALL(kva_vm_report)(vm, expect_a_number, &numbers));
     EXPECT(numbers == 1);
-    EXPECT_OK(CALL(kva_vm_report_json)(vm, count_line, &length));
-    EXPECT(length > 0);
     EXPECT_OK(CALL(kva_vm_stats_read)(vm, &stats));
     EXPECT_OK(CALL(kva_vm_check)(vm, &fault));
     EXPECT(CALL(kva_vm_space)(vm));
@@ -498,6 +495,8 @@ static void play_words(void)
 {
     EXPECT(CALL(kva_engine_by_name)("rb") == symbol("kva_engine_rb"));
     EXPECT(CALL(kva_engine_name)(0));
+    EXPECT(CALL(kva_engine_bt_form)("scalar"));
+    EXPECT(CALL(kva_engine_host)());
     EXPECT(strcmp(CALL(kva_status_name)(KVA_ENOMEM), "KVA_ENOMEM") == 0);
     EXPECT(CALL(kva_status_text)(KVA_ENOMEM)[0] != '\0');
     EXPECT(CALL(kva_memory_host)().take);

@@ -20,7 +20,7 @@ int main(void)
 {
     struct kva_arena arena;
     struct kva_space space;
-    struct kva_config config = {.first = 0x1000, .last = 0xffff, .quantum = 0x1000};
+    struct kva_config config = {.first = 0x1000, .last = 0xffff, .quantum = 0x1000, .engine = &kva_engine_rb};
     config.memory = kva_arena_init(&arena, memory, sizeof(memory));
     enum kva_status status = kva_space_init(&space, &config);
     if (status != KVA_OK)

@@ -356,7 +356,7 @@ static void quantum_0_stands_for_1(void **state)
 {
     static struct fixture f;
     (void)state;
-    set_up(&f, NULL, 3, 9, 0);
+    set_up(&f, &kva_engine_rb, 3, 9, 0);
     expect_at(&f, of(1, 1, 4, TOP, KVA_LOWEST), 4);
     tear_down(&f);
 }

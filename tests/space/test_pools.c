@@ -396,7 +396,7 @@ static void the_next_best_windows_are_windows(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof(requests) / sizeof(requests[0]); i++) {
         static struct rig rig;
-        struct kva_config config = config_of(&rig, NULL, 4096, 4096);
+        struct kva_config config = config_of(&rig, &kva_engine_rb, 4096, 4096);
         uint64_t start;
 
         config.first = 0;
@@ -418,7 +418,7 @@ static void small_spaces_have_small_spans_or_none(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         static struct rig rig;
-        struct kva_config config = config_of(&rig, NULL, cases[i].quanta, 64);
+        struct kva_config config = config_of(&rig, &kva_engine_rb, cases[i].quanta, 64);
 
         assert_int_equal(kva_pools_span_quanta(&config), cases[i].span);
         config.first = 0;

@@ -759,7 +759,7 @@ static void no_hook_is_needed(void **state)
     (void)state;
 
     memset(&fixture, 0, sizeof(fixture));
-    config = usual_config(&fixture, NULL);
+    config = usual_config(&fixture, &kva_engine_rb);
     config.on_misuse = NULL;
     assert_int_equal(kva_space_init(&fixture.space, &config), KVA_OK);
     assert_int_equal(kva_alloc(&fixture.space, &request, &fixture.start), KVA_ESIZE);
@@ -894,6 +894,12 @@ static void no_give(struct kva_config *config, struct kva_range *busy)
     config->memory.give = NULL;
 }
 
+static void no_engine(struct kva_config *config, struct kva_range *busy)
+{
+    (void)busy;
+    config->engine = NULL;
+}
+
 static void no_busy_list(struct kva_config *config, struct kva_range *busy)
 {
     (void)busy;
@@ -1019,6 +1025,7 @@ static void every_bad_config(void **state)
     } cases[] = {
         {no_take, KVA_ENULL, "memory.take", 0},
         {no_give, KVA_ENULL, "memory.give", 0},
+        {no_engine, KVA_ENULL, "engine", 0},
         {no_busy_list, KVA_ENULL, "busy", 0},
         {odd_quantum, KVA_EALIGN, "quantum", 0},
         {first_misses_quantum, KVA_EALIGN, "first", 0},
@@ -1077,7 +1084,7 @@ static void init_without_space_or_config(void **state)
     static struct fixture fixture;
     (void)state;
     memset(&fixture, 0, sizeof(fixture));
-    struct kva_config config = usual_config(&fixture, NULL);
+    struct kva_config config = usual_config(&fixture, &kva_engine_rb);
     assert_int_equal(kva_space_init(NULL, &config), KVA_ENULL);
     memset(&fixture.space, 0xa5, sizeof(fixture.space));
     assert_int_equal(kva_space_init(&fixture.space, NULL), KVA_ENULL);

@@ -2,11 +2,8 @@
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
  * A request that cannot succeed while another thread works against it all the time: it ends after a bounded number of flushes.
- *
- * The other thread is played by the point of struct kva_threads: it makes a step whenever the space's lock is free. So it is
- * always there, and every run is the same.
  */
-#include "common/harness.h"
+#include "common/other.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -16,69 +13,14 @@
 
 #define QUANTUM UINT64_C(0x1000)
 
-enum { PAGES = 4096, PATIENCE = 1000 };
+enum { PAGES = 4096 };
 
 struct play {
     struct kva_space space;
     struct kva_failing_memory memory;
-    struct kva_threads threads;
-    void (*step)(struct play *play);
-    bool is_inside; /* the other thread runs just now */
-    unsigned steps; /* that it has made */
+    struct test_other other;
     uint64_t held;
 };
-
-static bool is_free(struct kva_lock *lock)
-{
-    return atomic_load(&lock->word) == KVA_LOCK_FREE;
-}
-
-static bool are_all_locks_free(const struct kva_locks *locks)
-{
-    bool all = is_free(&lockable(locks)->main) && is_free(&lockable(locks)->reclaim);
-
-    for (unsigned i = 0; i < locks->cpu_count; i++)
-        all = all && is_free(cpu_record(locks, i));
-    return all;
-}
-
-static void point(void *context)
-{
-    struct play *play = context;
-
-    if (!play->step || play->is_inside || play->steps == PATIENCE ||
-        !are_all_locks_free(&play->space.shared->locks))
-        return;
-    play->is_inside = true;
-    play->steps++;
-    play->step(play);
-    play->is_inside = false;
-}
-
-static unsigned cpu_of(void *context)
-{
-    return ((const struct play *)context)->is_inside;
-}
-
-static uintptr_t self_of_thread(void *context)
-{
-    return 1 + cpu_of(context);
-}
-
-static void never_wait(void *context, const uint32_t *word, uint32_t value)
-{
-    (void)context;
-    (void)word;
-    (void)value;
-    abort(); /* there is nobody to wait for */
-}
-
-static void wake_nobody(void *context, const uint32_t *word, bool all)
-{
-    (void)context;
-    (void)word;
-    (void)all;
-}
 
 static void flush_nothing(void *context, uint64_t start, uint64_t last)
 {
@@ -90,14 +32,7 @@ static void flush_nothing(void *context, uint64_t start, uint64_t last)
 static void set_up(struct play *play, const struct kva_engine *engine, uint64_t pool_bytes)
 {
     memset(play, 0, sizeof(*play));
-    play->threads = (struct kva_threads){
-        .wait = never_wait,
-        .wake = wake_nobody,
-        .cpu = cpu_of,
-        .self = self_of_thread,
-        .point = point,
-        .context = play,
-    };
+    test_other_init(&play->other, play);
     struct kva_config config = {
         .last = PAGES * QUANTUM - 1,
         .quantum = QUANTUM,
@@ -105,15 +40,15 @@ static void set_up(struct play *play, const struct kva_engine *engine, uint64_t 
         .memory = kva_failing_memory_init(&play->memory),
         .flush = flush_nothing,
         .cpus = 2,
-        .threads = &play->threads,
+        .threads = &play->other.threads,
         .pool_bytes = pool_bytes,
     };
     assert_int_equal(kva_space_init(&play->space, &config), KVA_OK);
+    play->other.locks = &play->space.shared->locks;
 }
 
 static void tear_down(struct play *play)
 {
-    play->step = NULL;
     assert_int_equal(kva_space_check(&play->space, NULL), KVA_OK);
     assert_int_equal(kva_space_abandon(&play->space), KVA_OK);
     assert_int_equal(play->memory.blocks, 0);
@@ -128,9 +63,10 @@ static uint64_t flushes(const struct kva_space *space)
 }
 
 /** Take the next page that was never used, and park it. */
-static void park_a_page(struct play *play)
+static void park_a_page(void *context)
 {
-    uint64_t start = play->steps * QUANTUM;
+    struct play *play = context;
+    uint64_t start = play->other.steps * QUANTUM;
 
     if (kva_reserve(&play->space, start, QUANTUM, NULL, NULL) != KVA_OK ||
         kva_free_deferred(&play->space, start) != KVA_OK)
@@ -150,14 +86,13 @@ static void a_reserve_ends(void **state)
 
             set_up(&play, engine, pools * 64 * QUANTUM);
             uint64_t before = flushes(&play.space);
-            play.step = park_a_page;
+            play.other.step = park_a_page;
             assert_int_equal(kva_reserve(&play.space, 0, PAGES * QUANTUM, NULL, &conflict), KVA_EEXIST);
-            play.step = NULL;
-            check_that(play.steps > 0 && play.steps < PATIENCE, "the other thread made %u steps", play.steps);
+            test_other_stop(&play.other);
             check_that(flushes(&play.space) - before <= 2, "%" PRIu64 " flushes",
                        flushes(&play.space) - before);
             assert_int_equal(conflict.state, KVA_DEFERRED);
-            assert_true(conflict.start < play.steps * QUANTUM + QUANTUM);
+            assert_true(conflict.start < play.other.steps * QUANTUM + QUANTUM);
             tear_down(&play);
         }
     }
@@ -177,10 +112,9 @@ static void an_allocation_ends(void **state)
 
             set_up(&play, engine, pools * 64 * QUANTUM);
             uint64_t before = flushes(&play.space);
-            play.step = park_a_page;
+            play.other.step = park_a_page;
             assert_int_equal(kva_alloc(&play.space, &request, &start), KVA_ENOSPC);
-            play.step = NULL;
-            check_that(play.steps > 0 && play.steps < PATIENCE, "the other thread made %u steps", play.steps);
+            test_other_stop(&play.other);
             check_that(flushes(&play.space) - before <= 2, "%" PRIu64 " flushes",
                        flushes(&play.space) - before);
             tear_down(&play);
@@ -189,8 +123,9 @@ static void an_allocation_ends(void **state)
 }
 
 /** Give one page back to the pool, and take one. */
-static void swap_a_page(struct play *play)
+static void swap_a_page(void *context)
 {
+    struct play *play = context;
     struct kva_request request = kva_request_of(QUANTUM);
     uint64_t start;
 
@@ -212,10 +147,9 @@ static void a_reserve_among_pools_ends(void **state)
 
         set_up(&play, engine, 64 * QUANTUM);
         assert_int_equal(kva_alloc(&play.space, &request, &play.held), KVA_OK);
-        play.step = swap_a_page;
+        play.other.step = swap_a_page;
         assert_int_equal(kva_reserve(&play.space, 0, PAGES * QUANTUM, NULL, &conflict), KVA_EEXIST);
-        play.step = NULL;
-        check_that(play.steps > 0 && play.steps < PATIENCE, "the other thread made %u steps", play.steps);
+        test_other_stop(&play.other);
         assert_int_equal(conflict.state, KVA_BUSY);
         tear_down(&play);
     }

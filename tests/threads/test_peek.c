@@ -189,7 +189,7 @@ static void what_is_seen_was_there(void **state)
 
     (void)state;
     for_each_engine (engine, e) {
-        if (!engine->peek) /* rb, scan */
+        if (!engine->peeks) /* rb, scan */
             continue;
         for (size_t i = 0; i < sizeof(strides) / sizeof(strides[0]); i++) {
             static struct stage stage;

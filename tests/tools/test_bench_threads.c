@@ -118,13 +118,13 @@ static const struct threads_row *row_of(const struct threads_results *results, c
 
 static void check_row(const struct threads_row *row)
 {
-    assert_int_equal(row->turns, 2);
-    assert_true(row->median_ns > 0 && row->cpu_ns > 0 && row->share > 0);
-    assert_true(row->spread >= 0);
+    assert_int_equal(row->times.turns, 2);
+    assert_true(row->times.median_ns > 0 && row->cpu_ns > 0 && row->share > 0);
+    assert_true(row->times.spread >= 0);
     if (row->threads == 1 && strcmp(row->who, THREADS_ALONE) != 0)
         assert_true(fabs(row->speedup - 1) < 1e-9);
     if (strcmp(row->who, THREADS_2019) == 0)
-        assert_true(fabs(row->ratio - 1) < 1e-9);
+        assert_true(fabs(row->times.ratio - 1) < 1e-9);
 }
 
 static void all_rows_are_measured(void **state)
@@ -136,10 +136,10 @@ static void all_rows_are_measured(void **state)
     struct threads_results results = {0};
     struct bench_options options = {
         .reps = 2, .turn_ns = 2000000, .seed = 5, .operations = 3000, .sizes = sizes, .size_count = 1};
-    struct bench_clock clock = {.ns_per_tick = ticks_calibrate(), .cost_ticks = ticks_cost()};
+    options.clock = (struct bench_clock){.ns_per_tick = ticks_calibrate(), .cost_ticks = ticks_cost()};
     engines_all(&options.engines);
     options.main_engine = options.engines.name[0];
-    threads_run(&options, &clock, &results);
+    threads_run(&options, &results);
     assert_true(results.measured);
     assert_int_equal(results.row_count, (3 * 5 + 1) + 3 * 2 + (2 * 5 + 1));
     for (size_t i = 0; i < results.row_count; i++)
@@ -151,7 +151,7 @@ static void all_rows_are_measured(void **state)
         assert_null(threads_find(&results, THREADS_FIND, shared[i], 4, 0));
     }
     assert_int_equal(row_of(&results, THREADS_VMALLOC, THREADS_KVA, 64)->n, 0);
-    assert_true(row_of(&results, THREADS_VMALLOC, THREADS_KVA, 2)->ratio < 0); /* there is no 2019 */
+    assert_true(row_of(&results, THREADS_VMALLOC, THREADS_KVA, 2)->times.ratio < 0); /* there is no 2019 */
     (void)row_of(&results, THREADS_VMALLOC, THREADS_MUTEX, 64);
     (void)row_of(&results, THREADS_VMALLOC, THREADS_ALONE, 1);
     assert_null(threads_find(&results, THREADS_VMALLOC, THREADS_ALONE, 2, 0));
@@ -174,7 +174,7 @@ static struct threads_row made_up(const char *what, const char *who, size_t thre
                                   double c)
 {
     struct threads_row row = {
-        .what = what, .who = who, .n = 7, .threads = threads, .turns = 3, .turn_ns = {a, b, c}};
+        .what = what, .who = who, .n = 7, .threads = threads, .times = {.turns = 3, .turn_ns = {a, b, c}}};
     return row;
 }
 
@@ -259,10 +259,10 @@ static void rows_of_unequal_turns_have_no_quotient(void **state)
 {
     (void)state;
     make_rows();
-    rows[1].turns = 2;
-    assert_true(threads_quotient(&rows[0], &rows[1]) < 0);
-    assert_true(threads_quotient(NULL, &rows[1]) < 0 && threads_quotient(&rows[0], NULL) < 0);
-    assert_true(fabs(threads_quotient(&rows[5], &rows[6]) - 1.7) < 1e-9);
+    rows[1].times.turns = 2;
+    assert_true(times_quotient(&rows[0].times, &rows[1].times) < 0);
+    assert_true(times_quotient(NULL, &rows[1].times) < 0 && times_quotient(&rows[0].times, NULL) < 0);
+    assert_true(fabs(times_quotient(&rows[5].times, &rows[6].times) - 1.7) < 1e-9);
 }
 
 int main(void)

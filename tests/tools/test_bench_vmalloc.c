@@ -22,13 +22,13 @@ static void run(struct vmalloc_results *results)
                                     .seed = 5,
                                     .sizes = sizes,
                                     .size_count = sizeof(sizes) / sizeof(sizes[0])};
-    struct bench_clock clock = {.ns_per_tick = ticks_calibrate(), .cost_ticks = ticks_cost()};
+    options.clock = (struct bench_clock){.ns_per_tick = ticks_calibrate(), .cost_ticks = ticks_cost()};
     engines_all(&options.engines);
     options.main_engine = options.engines.name[0];
     options.base = options.engines.name[0];
     memset(results, 0, sizeof(*results));
     vmalloc_open_peers();
-    vmalloc_run(&options, &clock, results);
+    vmalloc_run(&options, results);
 }
 
 static const struct vmalloc_row *row_of(const struct vmalloc_results *results, const char *what, size_t pages,
@@ -48,8 +48,8 @@ static void calls_are_counted(void **state)
     for (size_t i = 0; i < 2; i++) {
         const struct vmalloc_row *mmap = row_of(&results, VMALLOC_STEADY, sizes[i], "mmap");
         assert_true(mmap->calls == 2 && mmap->flushing == 1);
-        assert_true(mmap->ratio == 1);
-        assert_true(mmap->turns == 2 && mmap->operations > 0);
+        assert_true(mmap->times.ratio == 1);
+        assert_true(mmap->times.turns == 2 && mmap->operations > 0);
         const struct vmalloc_row *kva = row_of(&results, VMALLOC_STEADY, sizes[i], VMALLOC_KVA);
         assert_true(kva->calls == 0); /* from the cache */
         assert_true(row_of(&results, VMALLOC_STEADY, sizes[i], "malloc")->calls < 0);
@@ -80,7 +80,8 @@ static const struct aim *aim_of(const struct vmalloc_results *results, const cha
 static struct vmalloc_row made_up(const char *what, const char *who, size_t pages, double a, double b,
                                   double c)
 {
-    struct vmalloc_row row = {.what = what, .who = who, .pages = pages, .turns = 3, .turn_ns = {a, b, c}};
+    struct vmalloc_row row = {
+        .what = what, .who = who, .pages = pages, .times = {.turns = 3, .turn_ns = {a, b, c}}};
     return row;
 }
 
@@ -95,8 +96,8 @@ static void quotients_are_of_neighbours(void **state)
     (void)state;
     struct vmalloc_row mmap = made_up(VMALLOC_STEADY, "mmap", 1, 300, 1000, 100);
     struct vmalloc_row kva = made_up(VMALLOC_STEADY, VMALLOC_KVA, 1, 3, 2, 10);
-    assert_true(close_to(vmalloc_quotient(&mmap, &kva), 100));
-    assert_true(vmalloc_quotient(NULL, &kva) < 0 && vmalloc_quotient(&mmap, NULL) < 0);
+    assert_true(close_to(times_quotient(&mmap.times, &kva.times), 100));
+    assert_true(times_quotient(NULL, &kva.times) < 0 && times_quotient(&mmap.times, NULL) < 0);
 }
 
 static void aims_are_judged(void **state)

@@ -4,36 +4,34 @@
  * A request that finds no room while another thread frees and takes all the time: it ends after two purges, and what it returns
  * is true of one moment.
  *
- * The other thread is played by the point of struct kva_threads: whenever no lock is held, it takes one area and gives one back.
- * So something of it is idle whenever the first thread looks, for as long as that thread tries; and every run is the same.
+ * The other thread is that of common/other.h: whenever no lock is held, it takes one area and gives one back.
+ * So something of it is idle whenever the first thread looks, for as long as that thread tries.
  */
-#include "common/harness.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/array_pages.h"
+#include "common/other.h"
 #include "vmap/vm_instance.h"
 #include "../../ports/test/failing_memory.h"
 
-enum { PAGE = KVA_ARRAY_PAGE, OTHERS = 3, PATIENCE = 1000 };
+enum { PAGE = KVA_ARRAY_PAGE, OTHERS = 3 };
 
 struct play {
     struct kva_array_pages array;
     struct kva_failing_memory memory;
-    struct kva_threads threads;
+    struct test_other other;
     struct kva_vm *vm;
-    bool is_on;      /* the other thread runs */
-    bool is_inside;  /* it runs just now */
-    unsigned steps;  /* that it has made */
-    unsigned live;   /* areas that it keeps live */
+    unsigned live;   /* areas that the other thread keeps live */
     unsigned oldest; /* of them, the one that is the next to go */
     void *area[OTHERS];
 };
 
 /** One area in, one area out: in this order, so that one is idle when the step is over. */
-static void step(struct play *play)
+static void step(void *context)
 {
+    struct play *play = context;
     void *fresh = kva_vmalloc(play->vm, PAGE);
 
     if (!fresh)
@@ -44,86 +42,29 @@ static void step(struct play *play)
     play->oldest = (play->oldest + 1) % play->live;
 }
 
-static bool is_free(struct kva_lock *lock)
-{
-    return atomic_load(&lock->word) == KVA_LOCK_FREE;
-}
-
-static bool are_all_locks_free(const struct kva_locks *locks)
-{
-    bool all = is_free(&lockable(locks)->main) && is_free(&lockable(locks)->reclaim);
-
-    for (unsigned i = 0; i < locks->cpu_count; i++)
-        all = all && is_free(cpu_record(locks, i));
-    return all;
-}
-
-static void point(void *context)
-{
-    struct play *play = context;
-
-    if (!play->is_on || play->is_inside || play->steps == PATIENCE || !are_all_locks_free(&play->vm->locks))
-        return;
-    play->is_inside = true;
-    play->steps++;
-    step(play);
-    play->is_inside = false;
-}
-
-static unsigned cpu_of(void *context)
-{
-    return ((const struct play *)context)->is_inside;
-}
-
-static uintptr_t self_of_thread(void *context)
-{
-    return 1 + cpu_of(context);
-}
-
-static void never_wait(void *context, const uint32_t *word, uint32_t value)
-{
-    (void)context;
-    (void)word;
-    (void)value;
-    abort(); /* there is nobody to wait for */
-}
-
-static void wake_nobody(void *context, const uint32_t *word, bool all)
-{
-    (void)context;
-    (void)word;
-    (void)all;
-}
-
 /** An instance of `pages` private pages; the other thread keeps `live` areas of one page. */
 static void set_up(struct play *play, unsigned pages, unsigned live, bool guards, bool hardened)
 {
     memset(play, 0, sizeof(*play));
-    play->threads = (struct kva_threads){
-        .wait = never_wait,
-        .wake = wake_nobody,
-        .cpu = cpu_of,
-        .self = self_of_thread,
-        .point = point,
-        .context = play,
-    };
+    test_other_init(&play->other, play);
     struct kva_vm_config config = {
         .reserve = (pages + 1) * PAGE,
         .frames_part = PAGE,
         .without_guards = !guards,
         .hardened = hardened,
+        .engine = &kva_engine_bt,
         .memory = kva_failing_memory_init(&play->memory),
         .pages = kva_array_pages_of(&play->array),
         .cpus = 2,
-        .threads = &play->threads,
+        .threads = &play->other.threads,
     };
     assert_int_equal(kva_vm_build(&config, &play->vm), KVA_OK);
+    play->other.locks = &play->vm->locks;
     play->live = live;
 }
 
 static void tear_down(struct play *play, void **areas, size_t count)
 {
-    play->is_on = false;
     for (size_t i = 0; i < count; i++)
         assert_int_equal(kva_vfree(play->vm, areas[i]), KVA_OK);
     for (unsigned i = 0; i < play->live; i++)
@@ -175,10 +116,9 @@ static void a_request_that_can_never_fit_ends(void **state)
         set_up(&play, 8, OTHERS, false, hardened);
         fence(&play, mine, 4);
         uint64_t before = purges(play.vm);
-        play.is_on = true;
+        play.other.step = step;
         assert_int_equal(kva_vm_alloc(play.vm, &request, &memory), KVA_ENOSPC);
-        play.is_on = false;
-        check_that(play.steps > 0 && play.steps < PATIENCE, "the other thread made %u steps", play.steps);
+        test_other_stop(&play.other);
         check_that(hardened || purges(play.vm) - before == 2, "%" PRIu64 " purges", purges(play.vm) - before);
         tear_down(&play, mine, 4);
     }
@@ -208,11 +148,10 @@ static void reclaim_callbacks_do_not_prolong_it(void **state)
         assert_int_equal(kva_vm_add_reclaim(play.vm, &callbacks[i]), KVA_OK);
     fence(&play, mine, 4);
     uint64_t before = purges(play.vm);
-    play.is_on = true;
+    play.other.step = step;
     assert_int_equal(kva_vm_alloc(play.vm, &request, &memory), KVA_ENOSPC);
-    play.is_on = false;
+    test_other_stop(&play.other);
     assert_int_equal(asked, 2);
-    check_that(play.steps < PATIENCE, "the other thread made %u steps", play.steps);
     check_that(purges(play.vm) - before <= 5, "%" PRIu64 " purges", purges(play.vm) - before);
     tear_down(&play, mine, 4);
 }
@@ -232,11 +171,10 @@ static void what_is_idle_at_every_moment_is_found(void **state)
         assert_non_null(play.area[0] = kva_vmalloc(play.vm, PAGE));
         assert_int_equal(kva_vfree(play.vm, kva_vmalloc(play.vm, PAGE)), KVA_OK);
         request.max = (uintptr_t)play.array.memory + 4 * PAGE - 2;
-        play.is_on = true;
+        play.other.step = step;
         enum kva_status status = kva_vm_alloc(play.vm, &request, &memory);
-        play.is_on = false;
-        check_that(status == KVA_OK, "%s, after %u steps", kva_status_name(status), play.steps);
-        check_that(play.steps > 0 && play.steps < PATIENCE, "the other thread made %u steps", play.steps);
+        test_other_stop(&play.other);
+        check_that(status == KVA_OK, "%s, after %u steps", kva_status_name(status), play.other.steps);
         tear_down(&play, &memory, 1);
     }
 }

@@ -253,21 +253,17 @@ static bool is_as_new(const unsigned char *address)
 {
     static const char *const strange[] = {" lo", " dc", " dd", " wf", " mg", " hg", " nh", " rr", " sr"};
     FILE *smaps = fopen("/proc/self/smaps", "r");
-    char line[512];
-    bool there = false;
+    struct test_mapping mapping;
     bool as_new = false;
 
     assert_non_null(smaps);
-    while (fgets(line, sizeof(line), smaps) != NULL) {
-        char *at;
-        uintptr_t start = strtoul(line, &at, 16);
-        if (*at == '-') { /* start-end letters offset device inode */
-            uintptr_t end = strtoul(at + 1, &at, 16);
-            there = (uintptr_t)address >= start && (uintptr_t)address < end;
-            as_new = there ? strncmp(at, " rw-p ", 6) == 0 && strstr(at, " 00:00 0") != NULL : as_new;
-        }
-        for (size_t i = 0; there && strncmp(line, "VmFlags:", 8) == 0 && i < 9; i++)
-            as_new = as_new && strstr(line, strange[i]) == NULL;
+    while (test_next_mapping(smaps, &mapping)) {
+        if ((uintptr_t)address < mapping.first || (uintptr_t)address > mapping.last)
+            continue;
+        test_mapping_details(smaps, &mapping);
+        as_new = strncmp(mapping.about, " rw-p ", 6) == 0 && strstr(mapping.about, " 00:00 0") != NULL;
+        for (size_t i = 0; i < sizeof strange / sizeof strange[0]; i++)
+            as_new = as_new && strstr(mapping.flags, strange[i]) == NULL;
     }
     fclose(smaps);
     return as_new;

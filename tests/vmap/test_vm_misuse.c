@@ -723,8 +723,6 @@ CASE(next_without_instance, kva_vm_next(NULL, &(struct kva_vm_area){0}))
 CASE(next_without_answer, kva_vm_next(s->vm, NULL))
 CASE(report_without_instance, kva_vm_report(NULL, line_of_none, NULL))
 CASE(report_without_line, kva_vm_report(s->vm, NULL, NULL))
-CASE(json_without_instance, kva_vm_report_json(NULL, line_of_none, NULL))
-CASE(json_without_line, kva_vm_report_json(s->vm, NULL, NULL))
 CASE(stats_without_instance, kva_vm_stats_read(NULL, &(struct kva_vm_stats){0}))
 CASE(stats_without_answer, kva_vm_stats_read(s->vm, NULL))
 CASE(check_without_instance, kva_vm_check(NULL, NULL))
@@ -875,8 +873,6 @@ static const struct row {
     FIELD(next_without_answer, KVA_ENULL, HOOK, "area"),
     ROW(report_without_instance, KVA_ENULL, NOBODY),
     FIELD(report_without_line, KVA_ENULL, HOOK, "line"),
-    ROW(json_without_instance, KVA_ENULL, NOBODY),
-    FIELD(json_without_line, KVA_ENULL, HOOK, "line"),
     ROW(stats_without_instance, KVA_ENULL, NOBODY),
     FIELD(stats_without_answer, KVA_ENULL, HOOK, "stats"),
     ROW(check_without_instance, KVA_ENULL, NOBODY),
@@ -1112,6 +1108,7 @@ typedef void spoil(struct kva_vm_config *config);
 
 SPOIL(no_take, config->memory.take = NULL)
 SPOIL(no_give, config->memory.give = NULL)
+SPOIL(no_engine, config->engine = NULL)
 SPOIL(no_reserve, config->pages.reserve = NULL)
 SPOIL(no_release, config->pages.release = NULL)
 SPOIL(no_open, config->pages.open = NULL)
@@ -1164,6 +1161,7 @@ static const struct {
     }
     ROW(no_take, KVA_ENULL, "memory.take"),
     ROW(no_give, KVA_ENULL, "memory.give"),
+    ROW(no_engine, KVA_ENULL, "engine"),
     ROW(no_reserve, KVA_ENULL, "pages.reserve"),
     ROW(no_release, KVA_ENULL, "pages.release"),
     ROW(no_open, KVA_ENULL, "pages.open"),
@@ -1209,6 +1207,7 @@ static void test_configs(void **state)
     for (size_t i = 0; i < sizeof(configs) / sizeof(configs[0]); i++) {
         struct kva_vm_config config = test_vm_config(&test, KVA_MECHANISM_BEST);
         struct kva_vm *vm = NULL;
+        config.engine = &kva_engine_bt;
         configs[i].with(&config);
         enum kva_status status = kva_vm_build(&config, &vm);
         check_that(status == configs[i].status, "%s: %s", configs[i].name, kva_status_name(status));
@@ -1228,7 +1227,7 @@ static void test_configs_of_the_host(void **state)
 
     (void)state;
     assert_int_equal(kva_vm_build(NULL, &vm), KVA_ENULL);
-    assert_int_equal(kva_vm_build(&config, &vm), KVA_ENULL); /* neither memory nor pages */
+    assert_int_equal(kva_vm_build(&config, &vm), KVA_ENULL); /* neither engine, memory nor pages */
     assert_int_equal(kva_vm_create(&config, NULL), KVA_ENULL);
     assert_int_equal(kva_vm_create(NULL, NULL), KVA_ENULL);
     assert_null(vm);

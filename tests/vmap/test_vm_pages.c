@@ -207,18 +207,14 @@ static struct kva_pages_stats stats_of(const struct source *source)
 static uint64_t mappings_in(const struct source *source)
 {
     FILE *maps = fopen("/proc/self/maps", "r");
-    char line[512];
+    struct test_mapping mapping;
     uint64_t count = 0;
     uint64_t first = source->stretch.first;
 
     if (maps == NULL)
         return UINT64_MAX;
-    while (fgets(line, sizeof(line), maps) != NULL) {
-        char *dash;
-        uint64_t from = strtoull(line, &dash, 16);
-        if (*dash == '-')
-            count += from < first + source->stretch.bytes && strtoull(dash + 1, NULL, 16) > first;
-    }
+    while (test_next_mapping(maps, &mapping))
+        count += mapping.first < first + source->stretch.bytes && mapping.last >= first;
     fclose(maps);
     return count;
 }

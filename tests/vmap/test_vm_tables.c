@@ -421,30 +421,19 @@ static void test_limited_data(void **state)
  *  left out ("dd"). */
 static uint64_t core_bytes(uint64_t first, uint64_t last)
 {
-    FILE *file = fopen("/proc/self/smaps", "r");
-    char line[1024];
+    FILE *smaps = fopen("/proc/self/smaps", "r");
+    struct test_mapping mapping;
     uint64_t sum = 0;
-    static const char name[] = "Anonymous:";
-    uint64_t range[2] = {0, 0};
-    uint64_t anonymous = 0;
 
-    if (file == NULL)
+    if (smaps == NULL)
         return 0;
-    while (fgets(line, sizeof line, file) != NULL) {
-        char *at;
-        uint64_t start = strtoull(line, &at, 16);
-        if (*at == '-') {
-            range[0] = start;
-            range[1] = strtoull(at + 1, NULL, 16);
-        }
-        if (strncmp(line, name, sizeof name - 1) == 0)
-            anonymous = strtoull(line + sizeof name - 1, NULL, 10);
-        bool is_meant =
-            anonymous > 0 && strstr(line, " dd") == NULL && (range[1] <= first || range[0] > last);
-        if (strncmp(line, "VmFlags:", 8) == 0 && is_meant)
-            sum += range[1] - range[0];
+    while (test_next_mapping(smaps, &mapping)) {
+        test_mapping_details(smaps, &mapping);
+        bool is_outside = mapping.last < first || mapping.first > last;
+        if (mapping.anonymous > 0 && strstr(mapping.flags, " dd") == NULL && is_outside)
+            sum += mapping.last - mapping.first + 1;
     }
-    fclose(file);
+    fclose(smaps);
     return sum;
 }
 
@@ -561,14 +550,12 @@ static size_t mappings_elsewhere(const struct kva_vm *vm)
 {
     struct kva_vm_stats stats = test_vm_stats(vm);
     FILE *maps = fopen("/proc/self/maps", "r");
-    char line[1024];
+    struct test_mapping mapping;
     size_t count = 0;
 
     assert_non_null(maps);
-    while (fgets(line, sizeof line, maps) != NULL) {
-        uint64_t start = strtoull(line, NULL, 16);
-        count += start + page < stats.reserve_first || start > stats.reserve_last;
-    }
+    while (test_next_mapping(maps, &mapping))
+        count += mapping.first + page < stats.reserve_first || mapping.first > stats.reserve_last;
     fclose(maps);
     return count;
 }

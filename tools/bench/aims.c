@@ -2,7 +2,7 @@
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 #include "aims.h"
 
-#include "cells.h"
+#include "sheet.h"
 
 void aims_add(struct aims *aims, const char *what, const char *unit, bool at_least, double wanted,
               double measured)
@@ -18,37 +18,33 @@ bool aim_is_met(const struct aim *aim)
     return aim->at_least ? aim->measured >= aim->wanted : aim->measured <= aim->wanted;
 }
 
+static void describe_aim(struct sheet *sheet, const void *item)
+{
+    const struct aim *aim = item;
+    char text[NUMBER_ROOM];
+    bool known = aim->measured >= 0;
+    sheet_text(sheet, "what", "what", aim->what);
+    sheet_text(sheet, NULL, "unit", aim->unit);
+    sheet_cell(sheet, 'l', "", "%s", aim->at_least ? "at least" : "at most");
+    sheet_cell(sheet, 'r', "aim", "%g %s", aim->wanted, aim->unit);
+    sheet_measure(sheet, NULL, aim->at_least ? "at_least" : "at_most", aim->wanted, 1, 0);
+    sheet_cell(sheet, 'r', "measured", "%s %s", format_fixed(text, aim->measured, aim->measured < 10 ? 4 : 1),
+               aim->unit);
+    sheet_measure(sheet, NULL, "measured", aim->measured, 1, 0);
+    sheet_cell(sheet, 'l', "", "%s", !known ? "not measured" : aim_is_met(aim) ? "met" : "MISSED");
+    if (known)
+        sheet_flag(sheet, "met", aim_is_met(aim));
+    else
+        sheet_null(sheet, "met");
+}
+
 void aims_report(const struct aims *aims, const char *workload, FILE *out)
 {
-    char text[NUMBER_ROOM];
     fprintf(out, "\n%s aims\n", workload);
-    struct table *table = table_create("llrrl");
-    table_row(table, (const char *const[]){"what", "", "aim", "measured", ""});
-    table_rule(table);
-    for (size_t i = 0; i < aims->count; i++) {
-        const struct aim *aim = &aims->aim[i];
-        bool known = aim->measured >= 0;
-        table_cell(table, "%s", aim->what);
-        table_cell(table, "%s", aim->at_least ? "at least" : "at most");
-        table_cell(table, "%g %s", aim->wanted, aim->unit);
-        table_cell(table, "%s %s", format_fixed(text, aim->measured, aim->measured < 10 ? 4 : 1), aim->unit);
-        table_cell(table, "%s", !known ? "not measured" : aim_is_met(aim) ? "met" : "MISSED");
-    }
-    finish_table(table, out);
+    sheet_print(describe_aim, aims->aim, aims->count, sizeof(*aims->aim), out);
 }
 
 json_t *aims_to_json(const struct aims *aims, bool *good)
 {
-    json_t *array = json_array();
-    for (size_t i = 0; i < aims->count; i++) {
-        const struct aim *aim = &aims->aim[i];
-        json_t *object = json_object();
-        json_put(object, "what", json_string(aim->what), good);
-        json_put(object, "unit", json_string(aim->unit), good);
-        json_put(object, aim->at_least ? "at_least" : "at_most", json_measure(aim->wanted), good);
-        json_put(object, "measured", aim->measured < 0 ? json_null() : json_measure(aim->measured), good);
-        json_put(object, "met", aim->measured < 0 ? json_null() : json_boolean(aim_is_met(aim)), good);
-        json_add(array, object, good);
-    }
-    return array;
+    return sheet_to_json(describe_aim, aims->aim, aims->count, sizeof(*aims->aim), good);
 }

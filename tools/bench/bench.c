@@ -4,13 +4,13 @@
  * kva bench: measure the engines.
  *
  *      options.c    the command line
- *      workload.c   the list of workloads; churn.c, holes.c, ... are one each
+ *      workload.c   the list of workloads: replace.c, lifo.c, needle.c, fill_drain.c
  *      subject.c    one engine at work on one workload
  *      runner.c     turns, statistics, interleaving; longest.c: the longest single operation
  *      threads.c    many threads on one space, or on one instance of vmalloc
  *      vmalloc.c    memory instead of addresses, against whoever else hands it out
- *      histogram.c, ticks.c, machine.c    what measuring needs
- *      report_text.c, report_json.c       what comes out
+ *      ticks.c, histogram.c, times.c, machine.c    what measuring needs
+ *      sheet.c, report.c                           what comes out, as text and as JSON
  */
 #include "../common/commands.h"
 
@@ -24,7 +24,7 @@
 
 /** One workload at all its sizes, reported when it is done. */
 static void run_sizes(const struct workload *workload, const struct bench_options *options,
-                      const struct bench_clock *clock, struct results *results)
+                      struct results *results)
 {
     size_t first_row = results->row_count;
     size_t first_longest = results->longest_count;
@@ -32,9 +32,9 @@ static void run_sizes(const struct workload *workload, const struct bench_option
     size_t room = options->size_count > 0 ? options->size_count : WORKLOAD_SIZES;
     for (size_t i = 0; i < room && sizes[i] != 0; i++) {
         if (workload->single)
-            bench_run_longest(workload, sizes[i], options, clock, results);
+            bench_run_longest(workload, sizes[i], options, results);
         else
-            bench_run_workload(workload, sizes[i], options, clock, results);
+            bench_run_workload(workload, sizes[i], options, results);
     }
     if (options->json)
         return;
@@ -45,18 +45,16 @@ static void run_sizes(const struct workload *workload, const struct bench_option
         bench_report_rows(results->rows + first_row, results->row_count - first_row, options);
 }
 
-static void run_vmalloc(const struct bench_options *options, const struct bench_clock *clock,
-                        struct vmalloc_results *results)
+static void run_vmalloc(const struct bench_options *options, struct vmalloc_results *results)
 {
-    vmalloc_run(options, clock, results);
+    vmalloc_run(options, results);
     if (!options->json)
         vmalloc_report(results, options);
 }
 
-static void run_threads(const struct bench_options *options, const struct bench_clock *clock,
-                        struct threads_results *results)
+static void run_threads(const struct bench_options *options, struct threads_results *results)
 {
-    threads_run(options, clock, results);
+    threads_run(options, results);
     if (!options->json)
         threads_report(results, options);
 }
@@ -73,25 +71,25 @@ int kva_cmd_bench(int argc, char **argv)
         vmalloc_open_peers();
     progress_begin(&bench_progress);
     machine_describe(&machine, machine_pin());
-    struct bench_clock clock = {.ns_per_tick = ticks_calibrate(), .cost_ticks = ticks_cost()};
+    options.clock = (struct bench_clock){.ns_per_tick = ticks_calibrate(), .cost_ticks = ticks_cost()};
     if (!options.json)
-        bench_report_machine(&machine, &options, &clock);
+        bench_report_machine(&machine, &options);
 
     uint64_t preemptions = machine_preemptions();
     const struct workload *workload;
     for (size_t i = 0; (workload = workload_at(i)) != NULL; i++)
         if (options.workload_chosen[i])
-            run_sizes(workload, &options, &clock, &results);
+            run_sizes(workload, &options, &results);
     if (options.vmalloc_chosen)
-        run_vmalloc(&options, &clock, &vmalloc);
+        run_vmalloc(&options, &vmalloc);
     if (options.threads_chosen)
-        run_threads(&options, &clock, &threads);
+        run_threads(&options, &threads);
 
     results.preemptions = machine_preemptions() - preemptions;
     progress_clear(&bench_progress);
     if (!options.json)
         bench_report_preemptions(&results, &options);
-    bool made = !options.json || bench_report_json(&results, &vmalloc, &threads, &machine, &options, &clock);
+    bool made = !options.json || bench_report_json(&results, &vmalloc, &threads, &machine, &options);
     bench_results_destroy(&results);
     vmalloc_results_destroy(&vmalloc);
     threads_results_destroy(&threads);

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct progress bench_progress;
 
@@ -18,4 +19,14 @@ _Noreturn void bench_fatal(enum tool_exit code, const char *format, ...)
     va_end(arguments);
     fputc('\n', stderr);
     exit((int)code);
+}
+
+void *bench_add_rows(void *rows, size_t *count, size_t more, size_t bytes)
+{
+    char *grown = realloc(rows, (*count + more) * bytes);
+    if (grown == NULL)
+        bench_fatal(TOOL_REFUSED, "no memory for the results");
+    memset(grown + *count * bytes, 0, more * bytes);
+    *count += more;
+    return grown;
 }

@@ -89,7 +89,7 @@ static void run_pass(struct subject *subject, const struct workload *workload, u
 
 /** What both passes together say: the longest of the shorter times, and how many of them are longer than
  *  the empty loop's p99.999. */
-static void evaluate(const struct pass *pass, const struct bench_clock *clock, struct longest *longest)
+static void evaluate(const struct pass *pass, double ns_per_tick, struct longest *longest)
 {
     uint64_t threshold = histogram_quantile(&pass->empty, 0.99999);
     uint64_t found = 0;
@@ -98,17 +98,16 @@ static void evaluate(const struct pass *pass, const struct bench_clock *clock, s
             found = i;
     for (uint64_t i = 0; i < longest->operations; i++)
         longest->repeated_above += pass->ticks[i] > threshold;
-    longest->repeated_max = (double)pass->ticks[found] * clock->ns_per_tick;
+    longest->repeated_max = (double)pass->ticks[found] * ns_per_tick;
     longest->repeated_is_free = found % 2 == 0;
-    longest->latency = bench_latency_of(&pass->all, clock->ns_per_tick);
-    longest->empty_p99999 = (double)threshold * clock->ns_per_tick;
-    longest->empty_max = (double)pass->empty.max * clock->ns_per_tick;
+    longest->latency = latency_of(&pass->all, ns_per_tick);
+    longest->empty_p99999 = (double)threshold * ns_per_tick;
+    longest->empty_max = (double)pass->empty.max * ns_per_tick;
     longest->above_empty = histogram_above(&pass->all, pass->empty.max);
 }
 
 /** Both passes of one engine. */
-static void measure(struct longest *longest, const struct bench_options *options,
-                    const struct bench_clock *clock)
+static void measure(struct longest *longest, const struct bench_options *options)
 {
     static struct pass pass; /* two histograms: too much for a stack */
     memset(&pass, 0, sizeof(pass));
@@ -126,33 +125,25 @@ static void measure(struct longest *longest, const struct bench_options *options
         run_pass(subject, longest->workload, longest->operations / 2, &pass);
         subject_destroy(subject);
     }
-    evaluate(&pass, clock, longest);
+    evaluate(&pass, options->clock.ns_per_tick, longest);
     free(pass.ticks);
 }
 
-static struct longest *add_longest(struct results *results)
-{
-    struct longest *all = realloc(results->longest, (results->longest_count + 1) * sizeof(*all));
-    if (all == NULL)
-        bench_fatal(TOOL_REFUSED, "no memory for the results");
-    results->longest = all;
-    memset(&all[results->longest_count], 0, sizeof(*all));
-    return &all[results->longest_count++];
-}
-
 void bench_run_longest(const struct workload *workload, size_t n, const struct bench_options *options,
-                       const struct bench_clock *clock, struct results *results)
+                       struct results *results)
 {
     for (size_t i = 0; i < options->engines.count; i++) {
         const char *engine = options->engines.name[i];
         size_t cap = options->uncapped ? SIZE_MAX : bench_engine_cap(engine);
         uint64_t operations_cap = options->uncapped ? UINT64_MAX : bench_engine_operations_cap(engine);
-        struct longest *longest = add_longest(results);
+        results->longest =
+            bench_add_rows(results->longest, &results->longest_count, 1, sizeof(*results->longest));
+        struct longest *longest = &results->longest[results->longest_count - 1];
         longest->workload = workload;
         longest->engine = engine;
         longest->n = n < cap ? n : cap;
         longest->operations = options->operations < operations_cap ? options->operations : operations_cap;
         longest->capped = longest->n < n || longest->operations < options->operations;
-        measure(longest, options, clock);
+        measure(longest, options);
     }
 }

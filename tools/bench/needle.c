@@ -35,17 +35,25 @@ static uint64_t reserve(struct subject *subject, uint64_t begin, uint64_t end)
     return begin * PAGE;
 }
 
-static struct step needle_step(void)
+static void draw_aligned(struct subject *subject, struct step *step)
 {
-    struct step step = step_of_pages(HOLE_PAGES);
-    step.align = HUGE;
-    return step;
+    (void)subject;
+    *step = step_of_pages(HOLE_PAGES);
+    step->align = HUGE;
+}
+
+/** Without the alignment the first hole fits. */
+static void draw_unaligned(struct subject *subject, struct step *step)
+{
+    (void)subject;
+    *step = step_of_pages(HOLE_PAGES);
 }
 
 /** The needle is the answer, and the only one: with it gone, nothing fits. */
 static void verify_needle(struct subject *subject)
 {
-    struct step step = needle_step();
+    struct step step;
+    draw_aligned(subject, &step);
     struct kva_request request = step_request(&step);
     uint64_t address = subject_take(subject, &request);
     if (address != needle_page(subject->n) * PAGE)
@@ -73,29 +81,18 @@ static void setup(struct subject *subject)
 static void enter_aligned(struct subject *subject)
 {
     subject->expected = needle_page(subject->n) * PAGE;
+    subject->draw = draw_aligned;
 }
 
-static void prepare_aligned(struct subject *subject, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        subject->batch.step[i] = needle_step();
-}
-
-/** Without the alignment the first hole fits. */
 static void enter_unaligned(struct subject *subject)
 {
     subject->expected = 1 * PAGE;
-}
-
-static void prepare_unaligned(struct subject *subject, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        subject->batch.step[i] = step_of_pages(HOLE_PAGES);
+    subject->draw = draw_unaligned;
 }
 
 static const struct phase phases[] = {
-    {.name = "aligned", .enter = enter_aligned, .prepare = prepare_aligned, .run = subject_lifo_run},
-    {.name = "unaligned", .enter = enter_unaligned, .prepare = prepare_unaligned, .run = subject_lifo_run},
+    {.name = "aligned", .enter = enter_aligned, .prepare = subject_lifo_prepare, .run = subject_lifo_run},
+    {.name = "unaligned", .enter = enter_unaligned, .prepare = subject_lifo_prepare, .run = subject_lifo_run},
 };
 
 const struct workload workload_needle = {

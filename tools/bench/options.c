@@ -53,18 +53,6 @@ static const struct argp_option argp_options[] = {
     {0},
 };
 
-/* ---------------------------------------------------------------------------------------------- numbers */
-
-static uint64_t number_or_usage(const struct argp_state *state, const char *option, const char *text,
-                                uint64_t low, uint64_t high)
-{
-    char message[NUMBER_MESSAGE];
-    uint64_t value = low;
-    if (!number_parse(text, low, high, &value))
-        argp_error(state, "%s", number_complaint(message, option, low, high, text));
-    return value;
-}
-
 /* ----------------------------------------------------------------------------------------------- lists */
 
 /** Call `each` for the parts of a list with commas in between. */

@@ -12,8 +12,7 @@
 #include "vmalloc.h"
 
 /** What the run was made on and with; warnings about what spoils the figures. */
-void bench_report_machine(const struct machine *machine, const struct bench_options *options,
-                          const struct bench_clock *clock);
+void bench_report_machine(const struct machine *machine, const struct bench_options *options);
 
 /** A table of the rows of one workload, and notes on those that need a word. */
 void bench_report_rows(const struct row *rows, size_t count, const struct bench_options *options);
@@ -27,6 +26,6 @@ void bench_report_preemptions(const struct results *results, const struct bench_
 /** Everything as JSON. False: no memory. */
 bool bench_report_json(const struct results *results, const struct vmalloc_results *vmalloc,
                        const struct threads_results *threads, const struct machine *machine,
-                       const struct bench_options *options, const struct bench_clock *clock);
+                       const struct bench_options *options);
 
 #endif

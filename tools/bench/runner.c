@@ -144,57 +144,12 @@ static double take_turn(struct subject *subject, const struct phase *phase, uint
     return (double)turn.ticks * ns_per_tick / (double)turn.operations;
 }
 
-/* ------------------------------------------------------------------------------------------ statistics */
-
-static int compare_doubles(const void *a, const void *b)
-{
-    double left = *(const double *)a;
-    double right = *(const double *)b;
-    return (left > right) - (left < right);
-}
-
-double bench_median(double *values, size_t count)
-{
-    qsort(values, count, sizeof(*values), compare_doubles);
-    return count % 2 != 0 ? values[count / 2] : (values[count / 2 - 1] + values[count / 2]) / 2;
-}
-
-static void summarize(struct row *row)
-{
-    double sorted[REPS_MAX];
-    memcpy(sorted, row->turn_ns, row->turns * sizeof(*sorted));
-    row->median_ns = bench_median(sorted, row->turns);
-    row->spread = (sorted[row->turns - 1] - sorted[0]) / row->median_ns;
-}
-
-static double median_ratio(const struct row *base, const struct row *row)
-{
-    double ratios[REPS_MAX];
-    for (size_t turn = 0; turn < row->turns; turn++)
-        ratios[turn] = base->turn_ns[turn] / row->turn_ns[turn];
-    return bench_median(ratios, row->turns);
-}
-
-struct latency bench_latency_of(const struct histogram *histogram, double ns_per_tick)
-{
-    struct latency latency = {
-        .samples = histogram->count,
-        .p50 = (double)histogram_quantile(histogram, 0.5) * ns_per_tick,
-        .p90 = (double)histogram_quantile(histogram, 0.9) * ns_per_tick,
-        .p99 = (double)histogram_quantile(histogram, 0.99) * ns_per_tick,
-        .p999 = (double)histogram_quantile(histogram, 0.999) * ns_per_tick,
-        .max = (double)histogram->max * ns_per_tick,
-    };
-    return latency;
-}
-
 /* --------------------------------------------------------------------------------------- one workload, one n */
 
 /** The engines of one measurement, side by side; a NULL subject is skipped. */
 struct bout {
     const struct workload *workload;
     const struct bench_options *options;
-    const struct bench_clock *clock;
     size_t n;
     struct subject *subjects[ENGINES_MAX];
     struct row *rows; /* of the current phase: one for each engine */
@@ -218,7 +173,7 @@ static void open_subjects(struct bout *bout, struct row *models)
         model->workload = bout->workload;
         model->n = bout->n;
         model->engine = options->engines.name[i];
-        model->ratio = -1;
+        model->base = options->base;
         model->skipped = bout->n > bench_engine_cap(model->engine) && !options->uncapped;
         if (model->skipped)
             continue;
@@ -262,11 +217,12 @@ static void measure_throughput(struct bout *bout, const struct phase *phase)
             if (row->skipped)
                 continue;
             show(bout, row->engine, phase, "turn", turn, options->reps);
-            double ns = take_turn(bout->subjects[i], phase, options->turn_ns, bout->clock->ns_per_tick, NULL);
+            double ns =
+                take_turn(bout->subjects[i], phase, options->turn_ns, bout->options->clock.ns_per_tick, NULL);
             if (turn == 0)
                 row->warmup_ns = ns;
             else
-                row->turn_ns[row->turns++] = ns;
+                times_add(&row->times, ns);
         }
     }
 }
@@ -282,51 +238,42 @@ static void measure_latency(struct bout *bout, const struct phase *phase)
             if (bout->rows[i].skipped)
                 continue;
             show(bout, bout->rows[i].engine, phase, "latency", turn + 1, LATENCY_TURNS);
-            take_turn(bout->subjects[i], phase, options->turn_ns, bout->clock->ns_per_tick, &histograms[i]);
+            take_turn(bout->subjects[i], phase, options->turn_ns, bout->options->clock.ns_per_tick,
+                      &histograms[i]);
         }
     }
     for (size_t i = 0; i < options->engines.count; i++)
-        bout->rows[i].latency = bench_latency_of(&histograms[i], bout->clock->ns_per_tick);
+        bout->rows[i].latency = latency_of(&histograms[i], bout->options->clock.ns_per_tick);
 }
 
 static void fill_in_ratios(struct bout *bout)
 {
-    const struct row *base = NULL;
+    const struct times *base = NULL;
     for (size_t i = 0; i < bout->options->engines.count; i++)
         if (strcmp(bout->rows[i].engine, bout->options->base) == 0 && !bout->rows[i].skipped)
-            base = &bout->rows[i];
+            base = &bout->rows[i].times;
     for (size_t i = 0; i < bout->options->engines.count; i++) {
         if (bout->rows[i].skipped)
             continue;
-        summarize(&bout->rows[i]);
-        if (base != NULL)
-            bout->rows[i].ratio = median_ratio(base, &bout->rows[i]);
+        times_summarize(&bout->rows[i].times);
+        bout->rows[i].times.ratio = times_quotient(base, &bout->rows[i].times);
     }
 }
 
-/** Room for `count` more rows. */
-static struct row *add_rows(struct results *results, const struct row *models, size_t count)
-{
-    struct row *rows = realloc(results->rows, (results->row_count + count) * sizeof(*rows));
-    if (rows == NULL)
-        bench_fatal(TOOL_REFUSED, "no memory for the results");
-    results->rows = rows;
-    rows += results->row_count;
-    memcpy(rows, models, count * sizeof(*rows));
-    results->row_count += count;
-    return rows;
-}
-
 void bench_run_workload(const struct workload *workload, size_t n, const struct bench_options *options,
-                        const struct bench_clock *clock, struct results *results)
+                        struct results *results)
 {
-    struct bout bout = {.workload = workload, .options = options, .clock = clock, .n = n};
+    struct bout bout = {.workload = workload, .options = options, .n = n};
     struct row models[ENGINES_MAX];
     open_subjects(&bout, models);
     compare_samples(&bout, models);
     for (size_t p = 0; p < workload->phase_count; p++) {
         const struct phase *phase = &workload->phases[p];
-        bout.rows = add_rows(results, models, options->engines.count);
+        size_t first = results->row_count;
+        results->rows =
+            bench_add_rows(results->rows, &results->row_count, options->engines.count, sizeof(*models));
+        bout.rows = results->rows + first;
+        memcpy(bout.rows, models, options->engines.count * sizeof(*models));
         for (size_t i = 0; i < options->engines.count; i++)
             bout.rows[i].phase = phase;
         measure_throughput(&bout, phase);

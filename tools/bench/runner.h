@@ -20,13 +20,16 @@
 #define KVA_TOOLS_BENCH_RUNNER_H
 
 #include "../common/engines.h"
-#include "histogram.h"
+#include "times.h"
 #include "workload.h"
 
 #include <stdio.h>
 
-/** More repetitions than this are refused. */
-#define REPS_MAX 100
+/** The stopwatch. */
+struct bench_clock {
+    double ns_per_tick;
+    uint64_t cost_ticks; /* one reading */
+};
 
 struct bench_options {
     struct engines engines;
@@ -42,20 +45,10 @@ struct bench_options {
     bool json;
     const char *output; /* NULL: standard output */
     FILE *out;
+    struct bench_clock clock;
     bool workload_chosen[16]; /* by index */
     bool vmalloc_chosen;
     bool threads_chosen;
-};
-
-/** Facts about the machine and the run that the results need. */
-struct bench_clock {
-    double ns_per_tick;
-    uint64_t cost_ticks; /* one reading */
-};
-
-struct latency {
-    uint64_t samples;
-    double p50, p90, p99, p999, max; /* ns */
 };
 
 /** One engine, one phase of one workload, one n. */
@@ -64,15 +57,12 @@ struct row {
     const struct phase *phase;
     size_t n;
     const char *engine;
-    bool skipped; /* n is beyond the engine's cap: nothing below is set */
+    const char *base; /* of the ratio */
+    bool skipped;     /* n is beyond the engine's cap: nothing below is set */
     struct sample sample;
     double setup_ns;
-    double warmup_ns;         /* per operation */
-    double turn_ns[REPS_MAX]; /* per operation, each turn */
-    size_t turns;
-    double median_ns;
-    double spread; /* (slowest turn - fastest turn) / median */
-    double ratio;  /* base's time / this one's, median over the turns; negative: the base did not run */
+    double warmup_ns; /* per operation */
+    struct times times;
     struct latency latency;
 };
 
@@ -108,20 +98,15 @@ uint64_t bench_engine_operations_cap(const char *engine);
 
 /** Measure a workload at one n and add its rows: phase by phase, and in each the engines in their order. */
 void bench_run_workload(const struct workload *workload, size_t n, const struct bench_options *options,
-                        const struct bench_clock *clock, struct results *results);
+                        struct results *results);
 
 /** The same for the workload longest, whose n is cut to each engine's cap. */
 void bench_run_longest(const struct workload *workload, size_t n, const struct bench_options *options,
-                       const struct bench_clock *clock, struct results *results);
+                       struct results *results);
 
 /** Two subjects of equal workload, n and seed must hold the same ranges; else the program ends. */
 void bench_require_equal_samples(const struct workload *workload, size_t n, const char *engine_a,
                                  const struct sample *a, const char *engine_b, const struct sample *b);
-
-/** The median; sorts the values. `count` is at least 1. */
-double bench_median(double *values, size_t count);
-
-struct latency bench_latency_of(const struct histogram *histogram, double ns_per_tick);
 
 void bench_results_destroy(struct results *results);
 

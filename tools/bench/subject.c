@@ -138,14 +138,14 @@ static uint32_t dense_entry(struct subject *subject, uint32_t home)
 
 /* ---------------------------------------------------------------------------- replacing random live ranges */
 
-void subject_replace_prepare(struct subject *subject, size_t count, draw_step *draw)
+void subject_replace_prepare(struct subject *subject, size_t count)
 {
     struct batch *batch = &subject->batch;
     batch->entries = 0;
     memset(batch->bucket, 0, sizeof(batch->bucket));
     for (size_t i = 0; i < count; i++) {
         uint32_t victim = (uint32_t)rng_below(&subject->rng, subject->n);
-        draw(subject, &batch->step[i]);
+        subject->draw(subject, &batch->step[i]);
         batch->step[i].slot = dense_entry(subject, victim);
     }
 }
@@ -183,28 +183,34 @@ void subject_replace_finish(struct subject *subject, size_t count)
         subject->live[batch->home[entry]] = batch->address[entry];
 }
 
-static void replace_many(struct subject *subject, uint64_t pairs, draw_step *draw)
+static void replace_many(struct subject *subject, uint64_t pairs)
 {
     while (pairs > 0) {
         size_t count = pairs < BATCH ? (size_t)pairs : BATCH;
-        subject_replace_prepare(subject, count, draw);
+        subject_replace_prepare(subject, count);
         subject_replace_run(subject, 0, count);
         subject_replace_finish(subject, count);
         pairs -= count;
     }
 }
 
-void subject_replace_setup(struct subject *subject, draw_step *draw)
+void subject_replace_setup(struct subject *subject)
 {
     struct step step = step_of_pages(1);
     for (size_t i = 0; i < subject->n; i++) {
-        draw(subject, &step);
+        subject->draw(subject, &step);
         replace_take(subject, &step, &subject->live[i]);
     }
-    replace_many(subject, 2 * (uint64_t)subject->n, draw);
+    replace_many(subject, 2 * (uint64_t)subject->n);
 }
 
 /* ------------------------------------------------------------------------------------------ LIFO pairs */
+
+void subject_lifo_prepare(struct subject *subject, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        subject->draw(subject, &subject->batch.step[i]);
+}
 
 void subject_lifo_run(struct subject *subject, size_t begin, size_t end)
 {

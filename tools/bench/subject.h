@@ -55,11 +55,17 @@ struct batch {
     uint32_t bucket[BATCH_BUCKETS]; /* entry + 1, hashed by home; 0: empty */
 };
 
+struct subject;
+
+/** Fill in what the next request asks for. */
+typedef void draw_step(struct subject *subject, struct step *step);
+
 struct subject {
     const char *engine;
     struct kva_space space;
     uint64_t last; /* the space is [0, last] */
     struct rng rng;
+    draw_step *draw;    /* the workload's */
     size_t n;           /* the size of the workload; what it counts, the workload says */
     uint64_t *live;     /* n addresses of live ranges */
     uint64_t *order;    /* fill-drain: n addresses in the order of their freeing; else NULL */
@@ -139,21 +145,20 @@ static inline struct kva_request step_request(const struct step *step)
 
 /* ---------------------------------------------------------------- replacing random live ranges, a family
  * Workloads of this family keep n ranges alive; a pair frees a random one and allocates another in its
- * stead. They differ in `draw`, which fills in what the next request asks for. */
-
-typedef void draw_step(struct subject *subject, struct step *step);
+ * stead. They differ in `draw`. */
 
 /** Fill the space with n ranges, then replace twice as many: by then each range has been replaced about
  *  twice, and the holes have come to their steady state. */
-void subject_replace_setup(struct subject *subject, draw_step *draw);
+void subject_replace_setup(struct subject *subject);
 
-void subject_replace_prepare(struct subject *subject, size_t count, draw_step *draw);
+void subject_replace_prepare(struct subject *subject, size_t count);
 void subject_replace_run(struct subject *subject, size_t begin, size_t end);
 void subject_replace_finish(struct subject *subject, size_t count);
 
 /* ------------------------------------------------------------------------------- LIFO pairs, a family
  * A pair allocates and frees what it has just got. */
 
+void subject_lifo_prepare(struct subject *subject, size_t count);
 void subject_lifo_run(struct subject *subject, size_t begin, size_t end);
 
 #endif

@@ -35,8 +35,8 @@
 #include "crew.h"
 #include "fatal.h"
 #include "machine.h"
+#include "threads_space.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -50,90 +50,14 @@
 /* n unless the command line says otherwise: small enough that the 2019 design is not slow for its depth alone. */
 #define LIVE_RANGES 10000
 
-/* A CPU may hold a full magazine, 32 ranges, of each of 64 sizes: 32 * 2080 pages, 272 MB. */
-#define POOL_BYTES_OF_CPU (UINT64_C(512) << 20)
-
 static const size_t crews[] = {1, 2, 4, 16, CREW_MOST};
 #define CREWS (sizeof(crews) / sizeof(crews[0]))
-
-void threads_must(enum kva_status status, const char *what)
-{
-    if (status == KVA_ENOMEM)
-        bench_fatal(TOOL_REFUSED, "threads: %s: %s", what, kva_status_text(status));
-    if (status != KVA_OK)
-        bench_fatal(TOOL_WRONG, "threads: %s refused what is no error: %s", what, kva_status_text(status));
-}
-
-/* --------------------------------------------------------------------------------------------- the space */
-
-struct kva_space *threads_space(const char *engine, bool threads, bool pools)
-{
-    struct kva_space *space;
-    size_t cpus = machine_cpus();
-    struct kva_config config = {
-        .last = SPACE_LAST,
-        .quantum = PAGE,
-        .engine = kva_engine_by_name(engine),
-        .threads = threads ? kva_threads_host() : NULL,
-        .pool_bytes = pools ? cpus * POOL_BYTES_OF_CPU : 0,
-    };
-    threads_must(kva_space_create(&config, &space), "a space");
-    return space;
-}
-
-void threads_space_end(struct kva_space *space)
-{
-    struct kva_fault fault;
-    if (kva_space_check(space, &fault) != KVA_OK)
-        bench_fatal(TOOL_WRONG, "threads: a space is broken: %s", fault.what);
-    threads_must(kva_space_destroy(space), "the end of a space");
-}
-
-/* A space, the mutex around it if it needs one, and the ranges that live in it. */
-struct shared {
-    struct kva_space *space;
-    pthread_mutex_t *mutex; /* NULL: it locks for itself, or there is one thread */
-    pthread_mutex_t own;
-    uint64_t *live;
-    size_t count;
-};
-
-static void enter(const struct shared *shared)
-{
-    if (shared->mutex != NULL)
-        pthread_mutex_lock(shared->mutex);
-}
-
-static void leave(const struct shared *shared)
-{
-    if (shared->mutex != NULL)
-        pthread_mutex_unlock(shared->mutex);
-}
-
-static uint64_t take(const struct shared *shared, uint64_t pages)
-{
-    uint64_t address;
-    struct kva_request request = kva_request_of(pages * PAGE);
-    enter(shared);
-    enum kva_status status = kva_alloc(shared->space, &request, &address);
-    leave(shared);
-    threads_must(status, "an allocation");
-    return address;
-}
-
-static void give(const struct shared *shared, uint64_t address)
-{
-    enter(shared);
-    enum kva_status status = kva_free(shared->space, address);
-    leave(shared);
-    threads_must(status, "a free");
-}
 
 /* -------------------------------------------------------------------------------------------- the workers */
 
 /* One thread of a crew; on lines of its own. */
 struct worker {
-    _Alignas(128) const struct shared *shared;
+    _Alignas(128) struct shared_space *shared;
     struct target *target; /* for vmalloc */
     uint64_t *live;        /* its share */
     size_t count;
@@ -147,8 +71,8 @@ static uint64_t churn(void *argument)
     for (size_t i = 0; i < ROUND; i++) {
         uint64_t draw = rng_next(&worker->rng);
         uint64_t *victim = &worker->live[(draw >> 32) * worker->count >> 32];
-        give(worker->shared, *victim);
-        *victim = take(worker->shared, (draw & 63) + 1);
+        shared_give(worker->shared, *victim);
+        *victim = shared_take(worker->shared, (draw & 63) + 1);
     }
     return ROUND;
 }
@@ -165,12 +89,7 @@ static uint64_t find(void *argument)
     struct worker *worker = argument;
     for (size_t i = 0; i < ROUND; i++) {
         uint64_t start = worker->live[(rng_next(&worker->rng) >> 32) * worker->count >> 32];
-        struct kva_segment segment;
-        enter(worker->shared);
-        enum kva_status status = kva_find(worker->shared->space, start + PAGE / 2, &segment);
-        leave(worker->shared);
-        if (status != KVA_OK || segment.start != start || segment.state != KVA_BUSY)
-            bench_fatal(TOOL_WRONG, "threads: a live range was not found");
+        shared_find(worker->shared, start);
     }
     return ROUND;
 }
@@ -194,24 +113,22 @@ static uint64_t allocate_and_free(void *argument)
 struct contender {
     const char *name;
     bool own_engine; /* rb, not the command line's */
-    bool threads;
-    bool pools;
-    bool mutex;
+    struct sharing sharing;
 };
 
 /* On a space. */
 static const struct contender on_space[] = {
-    {THREADS_POOLS, false, true, true, false},
-    {THREADS_LOCK, false, true, false, false},
-    {THREADS_2019, true, false, false, true},
-    {THREADS_ALONE, false, false, false, false},
+    {THREADS_POOLS, false, {.threads = true, .pools = true}},
+    {THREADS_LOCK, false, {.threads = true}},
+    {THREADS_2019, true, {.mutex = true}},
+    {THREADS_ALONE, false, {0}},
 };
 
 /* Instances of vmalloc: all have pools. */
 static const struct contender on_vmalloc[] = {
-    {THREADS_KVA, false, true, true, false},
-    {THREADS_MUTEX, false, false, true, true},
-    {THREADS_ALONE, false, false, true, false},
+    {THREADS_KVA, false, {.threads = true, .pools = true}},
+    {THREADS_MUTEX, false, {.pools = true, .mutex = true}},
+    {THREADS_ALONE, false, {.pools = true}},
 };
 
 #define CONTENDERS 4
@@ -219,7 +136,9 @@ static const struct contender on_vmalloc[] = {
 /* A contender at work on a case. */
 struct runner {
     const struct contender *who;
-    struct shared shared;
+    struct shared_space shared;
+    uint64_t *live; /* the ranges that live in it */
+    size_t count;
     struct target target;
     struct worker worker[CREW_MOST];
 };
@@ -245,21 +164,18 @@ static struct runner *runner_create(uint64_t seed)
 static struct runner *open_space(const struct contender *who, const struct bench_options *options, size_t n)
 {
     struct runner *runner = runner_create(options->seed);
-    struct shared *shared = &runner->shared;
     runner->who = who;
-    shared->space = threads_space(who->own_engine ? "rb" : options->main_engine, who->threads, who->pools);
-    pthread_mutex_init(&shared->own, NULL); /* a default one cannot fail on Linux */
-    shared->mutex = who->mutex ? &shared->own : NULL;
-    shared->count = n;
-    shared->live = malloc(n * sizeof(*shared->live));
-    if (shared->live == NULL)
+    shared_open(&runner->shared, who->own_engine ? "rb" : options->main_engine, &who->sharing);
+    runner->count = n;
+    runner->live = malloc(n * sizeof(*runner->live));
+    if (runner->live == NULL)
         bench_fatal(TOOL_REFUSED, "no memory for %zu addresses", n);
     struct worker *first = &runner->worker[0];
-    first->shared = shared;
-    first->live = shared->live;
+    first->shared = &runner->shared;
+    first->live = runner->live;
     first->count = n;
     for (size_t i = 0; i < n; i++)
-        shared->live[i] = take(shared, rng_between(&first->rng, 1, 64));
+        runner->live[i] = shared_take(&runner->shared, rng_between(&first->rng, 1, 64));
     for (size_t i = 0; i < 2 * n; i += ROUND)
         (void)churn(first);
     return runner;
@@ -267,12 +183,10 @@ static struct runner *open_space(const struct contender *who, const struct bench
 
 static void close_space(struct runner *runner)
 {
-    struct shared *shared = &runner->shared;
-    for (size_t i = 0; i < shared->count; i++)
-        give(shared, shared->live[i]);
-    threads_space_end(shared->space);
-    pthread_mutex_destroy(&shared->own);
-    free(shared->live);
+    for (size_t i = 0; i < runner->count; i++)
+        shared_give(&runner->shared, runner->live[i]);
+    shared_close(&runner->shared);
+    free(runner->live);
     free(runner);
 }
 
@@ -283,9 +197,9 @@ static struct runner *open_vmalloc(const struct contender *who, const struct ben
     struct runner *runner = runner_create(options->seed);
     runner->who = who;
     target_kind_of_vm(&kind, options->main_engine);
-    kind.locks = who->threads;
-    kind.vm.one_thread = !who->threads;
-    threads_must(target_create(&runner->target, &kind, &range, who->mutex), "an instance of vmalloc");
+    kind.locks = who->sharing.threads;
+    kind.vm.one_thread = !who->sharing.threads;
+    threads_must(target_create(&runner->target, &kind, &range, who->sharing.mutex), "an instance of vmalloc");
     return runner;
 }
 
@@ -301,19 +215,19 @@ static void book(struct threads_row *row, const struct crew_turn *turn, size_t c
 {
     double could = turn->ns * (double)(row->threads < cpus ? row->threads : cpus);
     double operations = turn->operations == 0 ? 1 : (double)turn->operations;
-    row->turn_ns[row->turns] = turn->ns / operations;
-    row->turn_cpu_ns[row->turns] = turn->cpu_ns / operations;
-    row->turn_share[row->turns++] = turn->cpu_ns / could;
+    row->turn_cpu_ns[row->times.turns] = turn->cpu_ns / operations;
+    row->turn_share[row->times.turns] = turn->cpu_ns / could;
+    times_add(&row->times, turn->ns / operations);
 }
 
 /* A crew in which each has an equal share of the live ranges. */
 static size_t crew_of_churn(struct runner *runner, size_t threads, struct crew_job *jobs)
 {
-    size_t share = runner->shared.count / threads;
+    size_t share = runner->count / threads;
     for (size_t i = 0; i < threads; i++) {
         struct worker *worker = &runner->worker[i];
         worker->shared = &runner->shared;
-        worker->live = runner->shared.live + i * share;
+        worker->live = runner->live + i * share;
         worker->count = share;
         jobs[i] = (struct crew_job){churn, worker};
     }
@@ -373,19 +287,17 @@ struct race {
 static void add_row(struct race *race, struct runner *runner, const char *who, size_t n, size_t threads)
 {
     struct threads_results *results = race->results;
-    struct threads_row *rows = realloc(results->rows, (results->row_count + 1) * sizeof(*rows));
-    if (rows == NULL)
-        bench_fatal(TOOL_REFUSED, "no memory for the results");
-    results->rows = rows;
-    rows[results->row_count] =
+    size_t row = results->row_count;
+    results->rows = bench_add_rows(results->rows, &results->row_count, 1, sizeof(*results->rows));
+    results->rows[row] =
         (struct threads_row){.what = race->test->name, .who = who, .n = n, .threads = threads};
-    race->entry[race->count++] = (struct entry){runner, results->row_count++};
+    race->entry[race->count++] = (struct entry){runner, row};
 }
 
 static void enter_race(struct race *race, const struct contender *who, size_t n)
 {
     const struct threads_case *test = race->test;
-    bool alone = !who->threads && !who->mutex;
+    bool alone = !who->sharing.threads && !who->sharing.mutex;
     if (alone && !test->with_alone)
         return;
     struct runner *runner =
@@ -438,26 +350,15 @@ static void close_race(struct race *race)
     }
 }
 
-static double median_of(const double *values, size_t count)
+static void summarize(const struct threads_results *results, struct threads_row *row)
 {
-    double sorted[REPS_MAX];
-    memcpy(sorted, values, count * sizeof(*sorted));
-    return bench_median(sorted, count);
-}
-
-static void summarize(struct threads_results *results, struct threads_row *row)
-{
-    double least = row->turn_ns[0], most = row->turn_ns[0];
-    for (size_t i = 1; i < row->turns; i++) {
-        least = row->turn_ns[i] < least ? row->turn_ns[i] : least;
-        most = row->turn_ns[i] > most ? row->turn_ns[i] : most;
-    }
-    row->median_ns = median_of(row->turn_ns, row->turns);
-    row->spread = (most - least) / row->median_ns;
-    row->cpu_ns = median_of(row->turn_cpu_ns, row->turns);
-    row->share = median_of(row->turn_share, row->turns);
-    row->speedup = threads_quotient(threads_find(results, row->what, row->who, 1, row->n), row);
-    row->ratio = threads_quotient(threads_find(results, row->what, THREADS_2019, row->threads, row->n), row);
+    struct times *times = &row->times;
+    times_summarize(times);
+    times->ratio =
+        times_quotient(threads_times(results, row->what, THREADS_2019, row->threads, row->n), times);
+    row->speedup = times_quotient(threads_times(results, row->what, row->who, 1, row->n), times);
+    row->cpu_ns = median_of(row->turn_cpu_ns, times->turns);
+    row->share = median_of(row->turn_share, times->turns);
 }
 
 static void run_case(const struct threads_case *test, size_t n, const struct bench_options *options,
@@ -477,8 +378,7 @@ static size_t live_ranges(size_t n)
     return n < CREW_MOST ? CREW_MOST : n;
 }
 
-void threads_run(const struct bench_options *options, const struct bench_clock *clock,
-                 struct threads_results *results)
+void threads_run(const struct bench_options *options, struct threads_results *results)
 {
     static const size_t usual[] = {LIVE_RANGES};
     const size_t *sizes = options->size_count > 0 ? options->sizes : usual;
@@ -490,76 +390,8 @@ void threads_run(const struct bench_options *options, const struct bench_clock *
         for (size_t i = 0; i < (cases[c].on_space ? count : 1); i++)
             run_case(&cases[c], live_ranges(sizes[i]), options, results);
     /* A tenth of the operations of longest: a million areas, unless the command line says otherwise. */
-    threads_measure_waits(options, clock, options->operations < 10 ? 1 : options->operations / 10, results);
+    threads_measure_waits(options, options->operations < 10 ? 1 : options->operations / 10, results);
     threads_judge(results);
-}
-
-/* ---------------------------------------------------------------------------------------------- results */
-
-const struct threads_row *threads_find(const struct threads_results *results, const char *what,
-                                       const char *who, size_t threads, size_t n)
-{
-    for (size_t i = 0; i < results->row_count; i++) {
-        const struct threads_row *row = &results->rows[i];
-        if (row->threads == threads && (n == 0 || row->n == n) && strcmp(row->what, what) == 0 &&
-            strcmp(row->who, who) == 0)
-            return row;
-    }
-    return NULL;
-}
-
-double threads_quotient(const struct threads_row *a, const struct threads_row *b)
-{
-    double quotients[REPS_MAX];
-    if (a == NULL || b == NULL || a->turns == 0 || a->turns != b->turns)
-        return -1;
-    for (size_t i = 0; i < a->turns; i++)
-        quotients[i] = a->turn_ns[i] / b->turn_ns[i];
-    return bench_median(quotients, a->turns);
-}
-
-/* How many times as fast the second is. With one CPU nothing can be said about two threads. */
-static double faster(const struct threads_results *results, const char *what, const char *who, size_t threads,
-                     const char *by, size_t by_threads)
-{
-    bool possible = results->cpus >= 2 || (threads == 1 && by_threads == 1);
-    return possible ? threads_quotient(threads_find(results, what, who, threads, 0),
-                                       threads_find(results, what, by, by_threads, 0))
-                    : -1;
-}
-
-static double wait_ms(const struct threads_results *results, const char *who)
-{
-    for (size_t i = 0; i < results->wait_count && results->cpus >= 2; i++)
-        if (strcmp(results->waits[i].who, who) == 0)
-            return results->waits[i].longest / 1e6;
-    return -1;
-}
-
-void threads_judge(struct threads_results *results)
-{
-    struct aims *aims = &results->aims;
-    const char *churn_case = THREADS_CHURN, *pools = THREADS_POOLS;
-    aims_add(aims, "churn, 2 threads with pools: times one thread", "x", true, 1.8,
-             faster(results, churn_case, pools, 1, pools, 2));
-    aims_add(aims, "churn, one thread: time with pools over the time without threads", "x", false, 1.1,
-             faster(results, churn_case, pools, 1, THREADS_ALONE, 1));
-    aims_add(aims, "churn, one thread: with pools times as fast as without threads", "x", true, 3,
-             faster(results, churn_case, THREADS_ALONE, 1, pools, 1));
-    aims_add(aims, "churn, 2 threads: with pools times as fast as the 2019 design", "x", true, 8,
-             faster(results, churn_case, THREADS_2019, 2, pools, 2));
-    aims_add(aims, "churn, 64 threads with pools: times 2 threads", "x", true, 0.9,
-             faster(results, churn_case, pools, 2, pools, 64));
-    aims_add(aims, "vmalloc, 2 threads: times one thread", "x", true, 1.8,
-             faster(results, THREADS_VMALLOC, THREADS_KVA, 1, THREADS_KVA, 2));
-    aims_add(aims, "find beside a churn, with pools: times find alone", "x", true, 0.8,
-             faster(results, THREADS_FIND, pools, 1, pools, 2));
-    aims_add(aims, "find beside a churn, without pools: times find alone", "x", true, 0.8,
-             faster(results, THREADS_FIND, THREADS_LOCK, 1, THREADS_LOCK, 2));
-    aims_add(aims, "longest wait beside a flush, with pools", "ms", false, 1, wait_ms(results, pools));
-    aims_add(aims, "longest wait beside a flush, without pools", "ms", false, 1,
-             wait_ms(results, THREADS_LOCK));
-    aims_add(aims, "longest wait beside a purge, vmalloc", "ms", false, 1, wait_ms(results, THREADS_KVA));
 }
 
 void threads_results_destroy(struct threads_results *results)

@@ -3,8 +3,10 @@
 /**
  * kva bench threads: one space, or one instance of vmalloc, and many threads. See threads.c for what is measured and how.
  *
- *      threads.c          cases, contenders, turns; the aims
+ *      threads.c          cases, contenders, turns
  *      threads_wait.c     the longest wait beside a purge of a million areas
+ *      threads_space.c    a space that threads share
+ *      threads_aims.c     what all figures together should show
  *      threads_report.c   what comes out
  *      crew.c             threads at work, and counted
  */
@@ -34,14 +36,10 @@ struct threads_row {
     const char *who;
     size_t n; /* live ranges; 0: the case has none */
     size_t threads;
-    double turn_ns[REPS_MAX]; /* by the clock, for one operation of whoever in the crew */
-    size_t turns;
-    double median_ns;
-    double spread;
-    double speedup; /* times the same contender's row with one thread; negative: there is none */
-    double ratio;   /* times 2019's row with as many threads; negative: there is none */
-    double cpu_ns;  /* CPU time of the whole crew for one operation, median */
-    double share;   /* of the CPUs that the crew could use, how much it got or wanted, median */
+    struct times times; /* by the clock, an operation of anyone in the crew; base: 2019, as many threads */
+    double speedup;     /* times the same contender's row with one thread; negative: there is none */
+    double cpu_ns;      /* CPU time of the whole crew for one operation, median */
+    double share;       /* of the CPUs that the crew could use, how much it got or wanted, median */
     double turn_cpu_ns[REPS_MAX];
     double turn_share[REPS_MAX];
 };
@@ -73,28 +71,19 @@ struct threads_results {
 };
 
 /** Measure everything. Ends the program when it cannot be done, or a wrong answer was given. */
-void threads_run(const struct bench_options *options, const struct bench_clock *clock,
-                 struct threads_results *results);
+void threads_run(const struct bench_options *options, struct threads_results *results);
 
 /** The waits. `areas`: how many are given back beside each. */
-void threads_measure_waits(const struct bench_options *options, const struct bench_clock *clock,
-                           uint64_t areas, struct threads_results *results);
-
-/** A space as the contenders have it, of `pages` quanta and more. `pools`, `threads`: with them. */
-struct kva_space *threads_space(const char *engine, bool threads, bool pools);
-
-/** End a space in which nothing is taken any more; every invariant is verified first. */
-void threads_space_end(struct kva_space *space);
-
-/** What no call here may answer ends the program. */
-void threads_must(enum kva_status status, const char *what);
+void threads_measure_waits(const struct bench_options *options, uint64_t areas,
+                           struct threads_results *results);
 
 /** The row; NULL when there is none. `n` 0: of the first n that was measured. */
 const struct threads_row *threads_find(const struct threads_results *results, const char *what,
                                        const char *who, size_t threads, size_t n);
 
-/** Median of the quotients a / b of turns that stood side by side: how many times as fast b is. Negative when one is NULL. */
-double threads_quotient(const struct threads_row *a, const struct threads_row *b);
+/** Its times; NULL when there is none. */
+const struct times *threads_times(const struct threads_results *results, const char *what, const char *who,
+                                  size_t threads, size_t n);
 
 /** The aims, from all there is. */
 void threads_judge(struct threads_results *results);

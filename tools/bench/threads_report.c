@@ -2,20 +2,14 @@
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 #include "threads.h"
 
-#include "cells.h"
 #include "fatal.h"
+#include "sheet.h"
 
 #include <inttypes.h>
 #include <string.h>
 
 /* A crew that hardly ever sleeps and got less than this of its CPUs shared them with other programs. */
 #define SHARE_LEAST 0.9
-
-static void percent_cell(struct table *table, double value)
-{
-    char text[NUMBER_ROOM];
-    table_cell(table, "%s %%", format_fixed(text, 100 * value, 0));
-}
 
 /* ------------------------------------------------------------------------------------------------- rows */
 
@@ -24,42 +18,51 @@ static bool is_find(const struct threads_row *row)
     return strcmp(row->what, THREADS_FIND) == 0;
 }
 
-static void row_cells(struct table *table, const struct threads_row *row)
+static void describe_row(struct sheet *sheet, const void *item)
 {
-    table_cell(table, "%zu", row->threads);
-    table_cell(table, "%s", row->who);
-    fixed_cell(table, 1000 / row->median_ns, 2);
-    percent_cell(table, row->spread);
-    fixed_cell(table, row->speedup, 2);
-    fixed_cell(table, row->ratio, 2);
-    fixed_cell(table, is_find(row) && row->threads > 1 ? -1 : row->cpu_ns, 1); /* half of it is the churn's */
-    percent_cell(table, row->share);
+    const struct threads_row *row = item;
+    bool half_is_the_churns = is_find(row) && row->threads > 1;
+    sheet_text(sheet, NULL, "case", row->what);
+    sheet_count(sheet, "threads", NULL, row->threads);
+    sheet_text(sheet, "who", "who", row->who);
+    if (row->n == 0)
+        sheet_null(sheet, "n");
+    else
+        sheet_count(sheet, NULL, "n", row->n);
+    sheet_count(sheet, NULL, "threads", row->threads);
+    sheet_measure(sheet, "M op/s", NULL, 1000 / row->times.median_ns, 1, 2);
+    sheet_times(sheet, NULL, &row->times);
+    sheet_measure(sheet, "x one", "times_one_thread", row->speedup, 1, 2);
+    sheet_measure(sheet, "x 2019", "times_2019", row->times.ratio, 1, 2);
+    sheet_measure(sheet, "CPU ns/op", NULL, half_is_the_churns ? -1 : row->cpu_ns, 1, 1);
+    sheet_measure(sheet, NULL, "cpu_ns", row->cpu_ns, 1, 1);
+    sheet_share(sheet, "of the CPUs", "cpu_share", row->share);
 }
 
-/* The rows of one case and n, which stand together. */
-static void report_case(const struct threads_row *rows, size_t count, FILE *out)
+/* How many rows from the first on are of the same case and n. */
+static size_t rows_of_case(const struct threads_row *rows, size_t count)
 {
-    static const char *const heads[] = {"threads", "who",    "M op/s",    "spread",
-                                        "x one",   "x 2019", "CPU ns/op", "of the CPUs"};
-    char text[NUMBER_ROOM];
-    fprintf(out, "\nthreads %s", rows[0].what);
-    if (rows[0].n > 0)
-        fprintf(out, " (n = %s live ranges)", format_count(text, rows[0].n));
-    fputc('\n', out);
-    struct table *table = table_create("rlrrrrrr");
-    table_row(table, heads);
-    table_rule(table);
-    for (size_t i = 0; i < count; i++)
-        row_cells(table, &rows[i]);
-    finish_table(table, out);
-    if (is_find(&rows[0]))
-        fputs("  With 2 threads, one finds and is counted; the other allocates and frees without pause.\n",
-              out);
+    size_t same = 1;
+    while (same < count && strcmp(rows[same].what, rows[0].what) == 0 && rows[same].n == rows[0].n)
+        same++;
+    return same;
 }
 
-static bool stand_together(const struct threads_row *a, const struct threads_row *b)
+static void report_rows(const struct threads_row *rows, size_t count, FILE *out)
 {
-    return strcmp(a->what, b->what) == 0 && a->n == b->n;
+    char n[NUMBER_ROOM];
+    for (size_t done = 0, same; done < count; done += same, rows += same) {
+        same = rows_of_case(rows, count - done);
+        fprintf(out, "\nthreads %s", rows->what);
+        if (rows->n > 0)
+            fprintf(out, " (n = %s live ranges)", format_count(n, rows->n));
+        fputc('\n', out);
+        sheet_print(describe_row, rows, same, sizeof(*rows), out);
+        if (is_find(rows))
+            fputs(
+                "  With 2 threads, one finds and is counted; the other allocates and frees without pause.\n",
+                out);
+    }
 }
 
 /* Threads with pools hardly ever sleep: what they did not get, others had. */
@@ -80,48 +83,39 @@ static void note_on_others(const struct threads_results *results, FILE *out)
             100 * (1 - least));
 }
 
-static void report_rows(const struct threads_results *results, FILE *out)
-{
-    size_t begin = 0;
-    for (size_t end = 1; end <= results->row_count; end++) {
-        if (end < results->row_count && stand_together(&results->rows[end], &results->rows[begin]))
-            continue;
-        report_case(&results->rows[begin], end - begin, out);
-        begin = end;
-    }
-    note_on_others(results, out);
-}
-
 /* ------------------------------------------------------------------------------------------------ waits */
 
-static void report_waits(const struct threads_results *results, FILE *out)
+#define US 1e3
+#define MS 1e6
+
+static void describe_wait(struct sheet *sheet, const void *item)
 {
-    static const char *const heads[] = {
-        "who",     "operations",         "p50",           "p99.9",   "longest seen",
-        "longest", "empty longest seen", "empty longest", "purge ms"};
-    char text[NUMBER_ROOM];
+    const struct threads_wait *wait = item;
+    sheet_text(sheet, "who", "who", wait->who);
+    sheet_count(sheet, NULL, "areas", wait->areas);
+    sheet_count(sheet, "operations", "operations", wait->operations);
+    sheet_measure(sheet, "p50", "p50_ns", wait->latency.p50, US, 2);
+    sheet_measure(sheet, "p99.9", "p99.9_ns", wait->latency.p999, US, 1);
+    sheet_measure(sheet, "longest seen", "longest_seen_ns", wait->latency.max, US, 1);
+    sheet_measure(sheet, "longest", "longest_ns", wait->longest, US, 1);
+    sheet_measure(sheet, "empty longest seen", "empty_longest_seen_ns", wait->empty_max, US, 1);
+    sheet_measure(sheet, "empty longest", "empty_longest_ns", wait->empty_longest, US, 1);
+    sheet_measure(sheet, "purge ms", "purge_ns", wait->purge_ns, MS, 1);
+    sheet_flag(sheet, "delays_known", wait->delays_known);
+}
+
+static void report_waits(const struct threads_wait *waits, size_t count, FILE *out)
+{
+    char areas[NUMBER_ROOM];
     fprintf(out, "\nthreads wait: while another thread gives back %s areas (times in us)\n",
-            format_count(text, results->waits[0].areas));
-    struct table *table = table_create("lrrrrrrrr");
-    table_row(table, heads);
-    table_rule(table);
-    for (size_t i = 0; i < results->wait_count; i++) {
-        const struct threads_wait *wait = &results->waits[i];
-        table_cell(table, "%s", wait->who);
-        table_cell(table, "%s", format_count(text, wait->operations));
-        fixed_cell(table, wait->latency.p50 / 1e3, 2);
-        fixed_cell(table, wait->latency.p999 / 1e3, 1);
-        fixed_cell(table, wait->latency.max / 1e3, 1);
-        fixed_cell(table, wait->longest / 1e3, 1);
-        fixed_cell(table, wait->empty_max / 1e3, 1);
-        fixed_cell(table, wait->empty_longest / 1e3, 1);
-        fixed_cell(table, wait->purge_ns / 1e6, 1);
-    }
-    finish_table(table, out);
-    if (!results->waits[0].delays_known)
+            format_count(areas, waits->areas));
+    sheet_print(describe_wait, waits, count, sizeof(*waits), out);
+    if (!waits->delays_known)
         fputs("  The system does not tell how long a thread waits for a CPU: that is in these figures.\n",
               out);
 }
+
+/* ------------------------------------------------------------------------------------------- the whole */
 
 void threads_report(const struct threads_results *results, const struct bench_options *options)
 {
@@ -129,69 +123,25 @@ void threads_report(const struct threads_results *results, const struct bench_op
     progress_clear(&bench_progress);
     fprintf(out, "\nthreads: on %zu %s, engine %s\n", results->cpus, results->cpus == 1 ? "CPU" : "CPUs",
             results->engine);
-    report_rows(results, out);
-    report_waits(results, out);
+    report_rows(results->rows, results->row_count, out);
+    note_on_others(results, out);
+    report_waits(results->waits, results->wait_count, out);
     aims_report(&results->aims, "threads", out);
     fflush(out);
-}
-
-/* ------------------------------------------------------------------------------------------------- JSON */
-
-static json_t *json_unless_negative(double value)
-{
-    return value < 0 ? json_null() : json_measure(value);
-}
-
-static json_t *json_of_row(const struct threads_row *row, bool *good)
-{
-    json_t *object = json_object();
-    json_t *turns = json_array();
-    for (size_t i = 0; i < row->turns; i++)
-        json_add(turns, json_measure(row->turn_ns[i]), good);
-    json_put(object, "case", json_string(row->what), good);
-    json_put(object, "who", json_string(row->who), good);
-    json_put(object, "n", row->n == 0 ? json_null() : json_count(row->n), good);
-    json_put(object, "threads", json_count(row->threads), good);
-    json_put(object, "ns", json_measure(row->median_ns), good);
-    json_put(object, "spread", json_measure(row->spread), good);
-    json_put(object, "turns_ns", turns, good);
-    json_put(object, "times_one_thread", json_unless_negative(row->speedup), good);
-    json_put(object, "times_2019", json_unless_negative(row->ratio), good);
-    json_put(object, "cpu_ns", json_measure(row->cpu_ns), good);
-    json_put(object, "cpu_share", json_measure(row->share), good);
-    return object;
-}
-
-static json_t *json_of_wait(const struct threads_wait *wait, bool *good)
-{
-    json_t *object = json_object();
-    json_put(object, "who", json_string(wait->who), good);
-    json_put(object, "areas", json_count(wait->areas), good);
-    json_put(object, "operations", json_count(wait->operations), good);
-    json_put(object, "p50_ns", json_measure(wait->latency.p50), good);
-    json_put(object, "p99.9_ns", json_measure(wait->latency.p999), good);
-    json_put(object, "longest_seen_ns", json_measure(wait->latency.max), good);
-    json_put(object, "longest_ns", json_measure(wait->longest), good);
-    json_put(object, "empty_longest_seen_ns", json_measure(wait->empty_max), good);
-    json_put(object, "empty_longest_ns", json_measure(wait->empty_longest), good);
-    json_put(object, "purge_ns", json_measure(wait->purge_ns), good);
-    json_put(object, "delays_known", json_boolean(wait->delays_known), good);
-    return object;
 }
 
 json_t *threads_to_json(const struct threads_results *results, bool *good)
 {
     json_t *object = json_object();
-    json_t *rows = json_array();
-    json_t *waits = json_array();
-    for (size_t i = 0; i < results->row_count; i++)
-        json_add(rows, json_of_row(&results->rows[i], good), good);
-    for (size_t i = 0; i < results->wait_count; i++)
-        json_add(waits, json_of_wait(&results->waits[i], good), good);
     json_put(object, "engine", json_string(results->engine), good);
     json_put(object, "cpus", json_count(results->cpus), good);
-    json_put(object, "rows", rows, good);
-    json_put(object, "waits", waits, good);
+    json_put(object, "rows",
+             sheet_to_json(describe_row, results->rows, results->row_count, sizeof(struct threads_row), good),
+             good);
+    json_put(
+        object, "waits",
+        sheet_to_json(describe_wait, results->waits, results->wait_count, sizeof(struct threads_wait), good),
+        good);
     json_put(object, "aims", aims_to_json(&results->aims, good), good);
     return object;
 }

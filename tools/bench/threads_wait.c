@@ -26,6 +26,7 @@
 
 #include "fatal.h"
 #include "machine.h"
+#include "threads_space.h"
 #include "ticks.h"
 
 #include <fcntl.h>
@@ -53,75 +54,42 @@
 /* A space or an instance, behind the same four calls. */
 struct subject_of_wait {
     const char *who;
-    struct kva_space *space; /* NULL: the target */
-    pthread_mutex_t *mutex;  /* around calls on the space; NULL: it locks for itself */
+    bool is_space; /* else the target */
+    struct shared_space shared;
     struct target target;
 };
-
-static void enter(const struct subject_of_wait *subject)
-{
-    if (subject->mutex != NULL)
-        pthread_mutex_lock(subject->mutex);
-}
-
-static void leave(const struct subject_of_wait *subject)
-{
-    if (subject->mutex != NULL)
-        pthread_mutex_unlock(subject->mutex);
-}
 
 static uint64_t take(struct subject_of_wait *subject, uint64_t pages)
 {
     uint64_t address = 0;
-    enum kva_status status;
-    if (subject->space == NULL) {
-        status = target_alloc(&subject->target, pages * PAGE, PAGE, 0, &address);
-    } else {
-        struct kva_request request = kva_request_of(pages * PAGE);
-        enter(subject);
-        status = kva_alloc(subject->space, &request, &address);
-        leave(subject);
-    }
-    threads_must(status, "an allocation");
+    if (subject->is_space)
+        return shared_take(&subject->shared, pages);
+    threads_must(target_alloc(&subject->target, pages * PAGE, PAGE, 0, &address), "an allocation");
     return address;
 }
 
 static void give(struct subject_of_wait *subject, uint64_t address, uint64_t pages)
 {
-    enum kva_status status;
-    if (subject->space == NULL) {
-        status = target_free(&subject->target, address, pages * PAGE);
-    } else {
-        enter(subject);
-        status = kva_free(subject->space, address);
-        leave(subject);
-    }
-    threads_must(status, "a free");
+    if (subject->is_space)
+        shared_give(&subject->shared, address);
+    else
+        threads_must(target_free(&subject->target, address, pages * PAGE), "a free");
 }
 
 static void park(struct subject_of_wait *subject, uint64_t address)
 {
-    if (subject->space == NULL) {
+    if (subject->is_space)
+        shared_park(&subject->shared, address);
+    else
         give(subject, address, 1);
-        return;
-    }
-    enter(subject);
-    enum kva_status status = kva_free_deferred(subject->space, address);
-    leave(subject);
-    threads_must(status, "a deferred free");
 }
 
 static void flush(struct subject_of_wait *subject)
 {
-    enum kva_status status;
-    if (subject->space == NULL) {
-        status = target_flush(&subject->target);
-    } else {
-        enter(subject);
-        status = kva_flush(subject->space);
-        leave(subject);
-    }
-    threads_must(status, "a flush");
+    if (subject->is_space)
+        shared_flush(&subject->shared);
+    else
+        threads_must(target_flush(&subject->target), "a flush");
 }
 
 /* -------------------------------------------------------------------------------------------- two threads */
@@ -257,15 +225,23 @@ static void run_pass(struct bout *bout)
 
 /* ------------------------------------------------------------------------------------------ one contender */
 
-static void measure(struct subject_of_wait *subject, const struct bench_options *options,
-                    const struct bench_clock *clock, uint64_t areas, struct threads_results *results)
+/* What is the same for all contenders. */
+struct course {
+    const struct bench_options *options;
+    double ns_per_tick;
+    uint64_t areas;
+    struct threads_results *results;
+};
+
+static void measure(struct subject_of_wait *subject, const struct course *course)
 {
     static struct bout bout; /* two histograms: too much for a stack */
-    struct threads_wait *wait = &results->waits[results->wait_count++];
+    struct threads_wait *wait = &course->results->waits[course->results->wait_count++];
+    uint64_t areas = course->areas;
     double purge_ns[PASSES];
     memset(&bout, 0, sizeof(bout));
     bout.subject = subject;
-    bout.ns_per_tick = clock->ns_per_tick;
+    bout.ns_per_tick = course->ns_per_tick;
     bout.areas = areas;
     bout.area = malloc(areas * sizeof(*bout.area));
     if (bout.area == NULL)
@@ -273,7 +249,7 @@ static void measure(struct subject_of_wait *subject, const struct bench_options 
     *wait = (struct threads_wait){.who = subject->who, .areas = areas};
     for (size_t pass = 0; pass < PASSES; pass++) {
         progress_show(&bench_progress, "threads wait: %s, pass %zu/%d", subject->who, pass + 1, PASSES);
-        rng_seed_stream(&bout.rng, options->seed, pass);
+        rng_seed_stream(&bout.rng, course->options->seed, pass);
         run_pass(&bout);
         purge_ns[pass] = bout.purge_ns;
         if (pass == 0 || bout.longest < wait->longest)
@@ -281,45 +257,42 @@ static void measure(struct subject_of_wait *subject, const struct bench_options 
     }
     free(bout.area);
     wait->operations = bout.waits.count;
-    wait->latency = bench_latency_of(&bout.waits, clock->ns_per_tick);
-    wait->empty_max = (double)bout.empty.max * clock->ns_per_tick;
+    wait->latency = latency_of(&bout.waits, course->ns_per_tick);
+    wait->empty_max = (double)bout.empty.max * course->ns_per_tick;
     wait->empty_longest = bout.empty_longest;
-    wait->purge_ns = bench_median(purge_ns, PASSES);
+    wait->purge_ns = median_of(purge_ns, PASSES);
     wait->delays_known = bout.delays >= 0;
 }
 
-static void measure_space(const char *who, const char *engine, bool threads, bool pools,
-                          const struct bench_options *options, const struct bench_clock *clock,
-                          uint64_t areas, struct threads_results *results)
+static void measure_space(const char *who, const char *engine, struct sharing sharing,
+                          const struct course *course)
 {
-    pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
-    struct subject_of_wait subject = {
-        .who = who, .space = threads_space(engine, threads, pools), .mutex = threads ? NULL : &mutex};
-    threads_must(kva_set_deferred_limit(subject.space, UINT64_MAX), "a limit");
-    measure(&subject, options, clock, areas, results);
-    threads_space_end(subject.space);
-    pthread_mutex_destroy(&mutex);
+    struct subject_of_wait subject = {.who = who, .is_space = true};
+    shared_open(&subject.shared, engine, &sharing);
+    shared_defer_all(&subject.shared);
+    measure(&subject, course);
+    shared_close(&subject.shared);
 }
 
-static void measure_vmalloc(const struct bench_options *options, const struct bench_clock *clock,
-                            uint64_t areas, struct threads_results *results)
+static void measure_vmalloc(const struct course *course)
 {
     struct subject_of_wait subject = {.who = THREADS_KVA};
     struct target_range range = {.quantum = PAGE};
     struct target_kind kind;
-    target_kind_of_vm(&kind, options->main_engine);
+    target_kind_of_vm(&kind, course->options->main_engine);
     kind.vm.lazy_bytes = NO_LIMIT;
     threads_must(target_create(&subject.target, &kind, &range, true), "an instance of vmalloc");
-    measure(&subject, options, clock, areas, results);
+    measure(&subject, course);
     threads_must(target_destroy(&subject.target), "the end of an instance");
 }
 
-void threads_measure_waits(const struct bench_options *options, const struct bench_clock *clock,
-                           uint64_t areas, struct threads_results *results)
+void threads_measure_waits(const struct bench_options *options, uint64_t areas,
+                           struct threads_results *results)
 {
+    const struct course course = {options, options->clock.ns_per_tick, areas, results};
     const char *engine = options->main_engine;
-    measure_space(THREADS_POOLS, engine, true, true, options, clock, areas, results);
-    measure_space(THREADS_LOCK, engine, true, false, options, clock, areas, results);
-    measure_space(THREADS_2019, "rb", false, false, options, clock, areas, results);
-    measure_vmalloc(options, clock, areas, results);
+    measure_space(THREADS_POOLS, engine, (struct sharing){.threads = true, .pools = true}, &course);
+    measure_space(THREADS_LOCK, engine, (struct sharing){.threads = true}, &course);
+    measure_space(THREADS_2019, "rb", (struct sharing){.mutex = true}, &course);
+    measure_vmalloc(&course);
 }

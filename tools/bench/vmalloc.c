@@ -376,7 +376,7 @@ static void throughput_turn(struct racer *racer, const struct vmalloc_case *test
     struct counts after = read_counts(racer);
     if (warm_up || row->refused != KVA_OK)
         return;
-    row->turn_ns[row->turns++] = turn.ns / (double)turn.operations;
+    times_add(&row->times, turn.ns / (double)turn.operations);
     row->operations += turn.operations;
     add_counts(row, &before, &after);
 }
@@ -386,7 +386,6 @@ static void throughput_turn(struct racer *racer, const struct vmalloc_case *test
 struct race {
     const struct vmalloc_case *test;
     const struct bench_options *options;
-    const struct bench_clock *clock;
     size_t pages;
     struct racer *racers[CONTENDERS];
     size_t count;
@@ -430,25 +429,15 @@ static void racer_destroy(struct racer *racer)
     free(racer);
 }
 
-static struct vmalloc_row *add_rows(struct vmalloc_results *results, size_t count)
-{
-    struct vmalloc_row *rows = realloc(results->rows, (results->row_count + count) * sizeof(*results->rows));
-    if (rows == NULL)
-        bench_fatal(TOOL_REFUSED, "no memory for the results");
-    results->rows = rows;
-    rows += results->row_count;
-    memset(rows, 0, count * sizeof(*rows));
-    results->row_count += count;
-    return rows;
-}
-
 static void open_race(struct race *race, const struct contender *all, size_t count,
                       struct vmalloc_results *results)
 {
     for (size_t i = 0; i < count; i++)
         if (takes_part(race->test, &all[i].kind))
             race->racers[race->count++] = racer_create(&all[i], race);
-    struct vmalloc_row *rows = add_rows(results, race->count);
+    size_t first = results->row_count;
+    results->rows = bench_add_rows(results->rows, &results->row_count, race->count, sizeof(*results->rows));
+    struct vmalloc_row *rows = results->rows + first;
     for (size_t i = 0; i < race->count; i++) {
         race->racers[i]->row = &rows[i];
         rows[i].what = race->test->name;
@@ -464,26 +453,23 @@ static void run_turns(const struct race *race)
     for (size_t number = 0; number <= options->reps; number++)
         for (size_t i = 0; i < race->count; i++) {
             show(race, i, "turn", number, options->reps);
-            throughput_turn(race->racers[i], race->test, turn_ns, race->clock->ns_per_tick, number == 0);
+            throughput_turn(race->racers[i], race->test, turn_ns, race->options->clock.ns_per_tick,
+                            number == 0);
         }
     for (size_t number = 0; number < LATENCY_TURNS; number++)
         for (size_t i = 0; i < race->count; i++) {
             show(race, i, "latency", number + 1, LATENCY_TURNS);
-            take_turn(race->racers[i], race->test, turn_ns, race->clock->ns_per_tick, true);
+            take_turn(race->racers[i], race->test, turn_ns, race->options->clock.ns_per_tick, true);
         }
 }
 
 static void summarize(struct racer *racer, double ns_per_tick)
 {
     struct vmalloc_row *row = racer->row;
-    double sorted[REPS_MAX];
-    row->ratio = -1;
     if (row->refused != KVA_OK)
         return;
-    memcpy(sorted, row->turn_ns, row->turns * sizeof(*sorted));
-    row->median_ns = bench_median(sorted, row->turns);
-    row->spread = (sorted[row->turns - 1] - sorted[0]) / row->median_ns;
-    row->latency = bench_latency_of(&racer->latency, ns_per_tick);
+    times_summarize(&row->times);
+    row->latency = latency_of(&racer->latency, ns_per_tick);
     row->faults /= (double)row->operations;
     if (row->calls >= 0) {
         row->calls /= (double)row->operations;
@@ -493,31 +479,29 @@ static void summarize(struct racer *racer, double ns_per_tick)
 
 static void close_race(struct race *race)
 {
-    const struct vmalloc_row *base = NULL;
+    const struct times *base = NULL;
     for (size_t i = 0; i < race->count; i++) {
-        summarize(race->racers[i], race->clock->ns_per_tick);
+        summarize(race->racers[i], race->options->clock.ns_per_tick);
         if (strcmp(race->racers[i]->who->name, "mmap") == 0 && race->racers[i]->row->refused == KVA_OK)
-            base = race->racers[i]->row;
+            base = &race->racers[i]->row->times;
     }
     for (size_t i = 0; i < race->count; i++) {
-        if (race->racers[i]->row->refused == KVA_OK)
-            race->racers[i]->row->ratio = vmalloc_quotient(base, race->racers[i]->row);
+        struct times *times = &race->racers[i]->row->times;
+        times->ratio = times_quotient(base, times);
         racer_destroy(race->racers[i]);
     }
 }
 
 static void run_race(const struct vmalloc_case *test, size_t pages, const struct bench_options *options,
-                     const struct bench_clock *clock, const struct contender *all, size_t count,
-                     struct vmalloc_results *results)
+                     const struct contender *all, size_t count, struct vmalloc_results *results)
 {
-    struct race race = {.test = test, .options = options, .clock = clock, .pages = pages};
+    struct race race = {.test = test, .options = options, .pages = pages};
     open_race(&race, all, count, results);
     run_turns(&race);
     close_race(&race);
 }
 
-void vmalloc_run(const struct bench_options *options, const struct bench_clock *clock,
-                 struct vmalloc_results *results)
+void vmalloc_run(const struct bench_options *options, struct vmalloc_results *results)
 {
     struct contender all[CONTENDERS];
     size_t count = choose_contenders(options, all, &results->mechanism);
@@ -529,33 +513,10 @@ void vmalloc_run(const struct bench_options *options, const struct bench_clock *
         size_t room = own ? sizeof(test->sizes) / sizeof(test->sizes[0]) : options->size_count;
         for (size_t i = 0; i < room && (i == 0 || sizes[i] != 0); i++)
             if (!test->maps || sizes[i] <= POOL_FRAMES)
-                run_race(test, sizes[i], options, clock, all, count, results);
+                run_race(test, sizes[i], options, all, count, results);
     }
     vmalloc_measure_whole(options, results);
     vmalloc_judge(results);
-}
-
-/* ----------------------------------------------------------------------------------------------- results */
-
-const struct vmalloc_row *vmalloc_find(const struct vmalloc_results *results, const char *what, size_t pages,
-                                       const char *who)
-{
-    for (size_t i = 0; i < results->row_count; i++) {
-        const struct vmalloc_row *row = &results->rows[i];
-        if (row->pages == pages && strcmp(row->what, what) == 0 && strcmp(row->who, who) == 0)
-            return row->refused == KVA_OK ? row : NULL;
-    }
-    return NULL;
-}
-
-double vmalloc_quotient(const struct vmalloc_row *a, const struct vmalloc_row *b)
-{
-    double quotients[REPS_MAX];
-    if (a == NULL || b == NULL)
-        return -1;
-    for (size_t i = 0; i < a->turns; i++)
-        quotients[i] = a->turn_ns[i] / b->turn_ns[i];
-    return bench_median(quotients, a->turns);
 }
 
 void vmalloc_results_destroy(struct vmalloc_results *results)

@@ -4,7 +4,8 @@
  * kva bench vmalloc: memory, not addresses. See vmalloc.c for what is measured and how.
  *
  *      vmalloc.c          cases, contenders, turns
- *      vmalloc_whole.c    what is measured once: resident memory, the suite against the list walk; the aims
+ *      vmalloc_whole.c    what is measured once: resident memory, the suite against the list walk
+ *      vmalloc_aims.c     what all figures together should show
  *      vmalloc_report.c   what comes out
  */
 #ifndef KVA_TOOLS_BENCH_VMALLOC_H
@@ -36,11 +37,7 @@ struct vmalloc_row {
     const char *who;
     size_t pages;            /* 0: random, 1 .. VMALLOC_RANDOM_MOST */
     enum kva_status refused; /* not KVA_OK: nothing below is set */
-    double turn_ns[REPS_MAX];
-    size_t turns;
-    double median_ns; /* of one operation */
-    double spread;
-    double ratio; /* mmap's time / this one's, median over the turns; negative: mmap did not run */
+    struct times times;      /* the base is mmap */
     struct latency latency;
     uint64_t operations; /* in all timed turns; the figures below are for each */
     double faults;
@@ -80,24 +77,28 @@ struct vmalloc_results {
 void vmalloc_open_peers(void);
 
 /** Measure everything. Ends the program when it cannot be done, or a wrong answer was given. */
-void vmalloc_run(const struct bench_options *options, const struct bench_clock *clock,
-                 struct vmalloc_results *results);
+void vmalloc_run(const struct bench_options *options, struct vmalloc_results *results);
 
 /** The row of a contender; NULL when there is none, or it was refused. */
 const struct vmalloc_row *vmalloc_find(const struct vmalloc_results *results, const char *what, size_t pages,
                                        const char *who);
 
-/** How many times as fast as the list walk kva is in the tests of a mask, their times added up; negative: not known. */
-double vmalloc_suite_ratio(const struct vmalloc_suite *suite, unsigned mask);
+/** The times of the tests of a mask, added up. */
+struct vmalloc_suite_sum {
+    double list_us;
+    double kva_us;
+    double ratio; /* how many times as fast as the list walk kva is; negative: not known */
+};
+struct vmalloc_suite_sum vmalloc_suite_sum(const struct vmalloc_suite *suite, unsigned mask);
 
-/** Median of the quotients a / b of turns that stood side by side; negative when one of them is NULL. */
-double vmalloc_quotient(const struct vmalloc_row *a, const struct vmalloc_row *b);
-
-/** Resident memory and the suite; then the aims, from all there is. */
+/** Resident memory and the suite. */
 void vmalloc_measure_whole(const struct bench_options *options, struct vmalloc_results *results);
+
+/** The aims, from all there is. */
 void vmalloc_judge(struct vmalloc_results *results);
 
 void vmalloc_report(const struct vmalloc_results *results, const struct bench_options *options);
+json_t *vmalloc_to_json(const struct vmalloc_results *results, bool *good);
 
 void vmalloc_results_destroy(struct vmalloc_results *results);
 

@@ -2,8 +2,8 @@
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 #include "vmalloc.h"
 
-#include "cells.h"
 #include "fatal.h"
+#include "sheet.h"
 
 #include "../test/suite.h"
 
@@ -12,44 +12,36 @@
 
 /* ------------------------------------------------------------------------------------------------ rows */
 
-static void pages_cell(struct table *table, size_t pages)
+static void describe_pages(struct sheet *sheet, size_t pages)
 {
-    char text[NUMBER_ROOM];
-    if (pages == 0)
-        table_cell(table, "1..%d", VMALLOC_RANDOM_MOST);
-    else
-        table_cell(table, "%s", format_count(text, pages));
-}
-
-static void measured_cells(struct table *table, const struct vmalloc_row *row)
-{
-    char text[NUMBER_ROOM];
-    ns_cell(table, row->median_ns);
-    table_cell(table, "%s %%", format_fixed(text, 100 * row->spread, 0));
-    fixed_cell(table, row->ratio, 2);
-    ns_cell(table, row->latency.p50);
-    ns_cell(table, row->latency.p99);
-    ns_cell(table, row->latency.p999);
-    ns_cell(table, row->latency.max);
-    fixed_cell(table, row->faults, 4);
-    fixed_cell(table, row->calls, 4);
-    fixed_cell(table, row->calls < 0 ? -1 : row->flushing, 4);
-}
-
-static void row_cells(struct table *table, const struct vmalloc_row *row)
-{
-    pages_cell(table, row->pages);
-    table_cell(table, "%s", row->who);
-    if (row->refused == KVA_OK) {
-        measured_cells(table, row);
-        return;
+    if (pages == 0) {
+        sheet_cell(sheet, 'r', "pages", "1..%d", VMALLOC_RANDOM_MOST);
+        sheet_null(sheet, "pages");
+    } else {
+        sheet_count(sheet, "pages", "pages", pages);
     }
-    for (int i = 0; i < 10; i++)
-        table_cell(table, "-");
 }
 
-/* Below a table: what is missing, and what was not what the case says. */
-static void notes(const struct vmalloc_row *rows, size_t count, FILE *out)
+static void describe_row(struct sheet *sheet, const void *item)
+{
+    const struct vmalloc_row *row = item;
+    sheet_text(sheet, NULL, "case", row->what);
+    describe_pages(sheet, row->pages);
+    sheet_text(sheet, "who", "who", row->who);
+    sheet_text(sheet, NULL, "status", kva_status_name(row->refused));
+    sheet_absent(sheet, row->refused != KVA_OK);
+    sheet_times(sheet, "ns", &row->times);
+    sheet_measure(sheet, "x mmap", "ratio", row->times.ratio, 1, 2);
+    sheet_latency(sheet, "p99", "max", &row->latency);
+    sheet_count(sheet, NULL, "operations", row->operations);
+    sheet_measure(sheet, "faults/op", "faults", row->faults, 1, 4);
+    sheet_measure(sheet, "calls/op", "calls", row->calls, 1, 4);
+    sheet_measure(sheet, "flushes/op", "flushing_calls", row->calls < 0 ? -1 : row->flushing, 1, 4);
+    sheet_count(sheet, NULL, "found_again", row->found_again);
+}
+
+/* What is missing, and what was not what the case says. */
+static void notes_on_rows(const struct vmalloc_row *rows, size_t count, FILE *out)
 {
     for (size_t i = 0; i < count; i++) {
         if (rows[i].refused != KVA_OK)
@@ -61,66 +53,78 @@ static void notes(const struct vmalloc_row *rows, size_t count, FILE *out)
     }
 }
 
-/* The rows of one case, which stand together. */
-static void report_case(const struct vmalloc_row *rows, size_t count, FILE *out)
+/* How many rows from the first on are of the same case. */
+static size_t rows_of_case(const struct vmalloc_row *rows, size_t count)
 {
-    static const char *const heads[] = {"pages", "who",   "ns",  "spread",    "x mmap",   "p50",
-                                        "p99",   "p99.9", "max", "faults/op", "calls/op", "flushes/op"};
-    fprintf(out, "\nvmalloc %s (times in ns)\n", rows[0].what);
-    struct table *table = table_create("rlrrrrrrrrrr");
-    table_row(table, heads);
-    table_rule(table);
-    for (size_t i = 0; i < count; i++)
-        row_cells(table, &rows[i]);
-    finish_table(table, out);
-    notes(rows, count, out);
+    size_t same = 1;
+    while (same < count && strcmp(rows[same].what, rows[0].what) == 0)
+        same++;
+    return same;
 }
 
-static void report_cases(const struct vmalloc_results *results, FILE *out)
+static void report_rows(const struct vmalloc_row *rows, size_t count, FILE *out)
 {
-    size_t begin = 0;
-    for (size_t end = 1; end <= results->row_count; end++) {
-        if (end < results->row_count && strcmp(results->rows[end].what, results->rows[begin].what) == 0)
-            continue;
-        report_case(&results->rows[begin], end - begin, out);
-        begin = end;
+    for (size_t done = 0, same; done < count; done += same, rows += same) {
+        same = rows_of_case(rows, count - done);
+        fprintf(out, "\nvmalloc %s (times in ns)\n", rows->what);
+        sheet_print(describe_row, rows, same, sizeof(*rows), out);
+        notes_on_rows(rows, same, out);
     }
 }
 
-/* ----------------------------------------------------------------------------------------------- the rest */
+/* ------------------------------------------------------------------------------------------- the suite */
 
-/* The sum over the tests of a mask. */
-static void sum_cells(struct table *table, const char *name, const struct vmalloc_suite *suite, unsigned mask)
+/* A line of the suite's table. */
+struct sum_line {
+    const char *name;
+    struct vmalloc_suite_sum sum;
+    bool below_rule;
+};
+
+static void describe_sum(struct sheet *sheet, const void *item)
 {
-    double list = 0, kva = 0;
-    for (size_t i = 0; i < VMALLOC_SUITE_TESTS; i++) {
-        bool counts = (mask & suite_tests[i].id) != 0;
-        list += counts ? suite->list_us[i] : 0;
-        kva += counts ? suite->kva_us[i] : 0;
-    }
-    table_cell(table, "%s", name);
-    fixed_cell(table, list, 0);
-    fixed_cell(table, kva, 0);
-    fixed_cell(table, vmalloc_suite_ratio(suite, mask), 2);
+    const struct sum_line *line = item;
+    if (line->below_rule)
+        sheet_rule(sheet);
+    sheet_text(sheet, "test", NULL, line->name);
+    sheet_measure(sheet, "list", NULL, line->sum.list_us, 1, 0);
+    sheet_measure(sheet, "kva", NULL, line->sum.kva_us, 1, 0);
+    sheet_measure(sheet, "list/kva", NULL, line->sum.ratio, 1, 2);
 }
 
 static void report_suite(const struct vmalloc_suite *suite, FILE *out)
 {
-    fprintf(out, "\nvmalloc suite: the eight tests of 2019, a million loops each (times in us)\n");
-    struct table *table = table_create("lrrr");
-    table_row(table, (const char *const[]){"test", "list", "kva", "list/kva"});
-    table_rule(table);
+    struct sum_line lines[VMALLOC_SUITE_TESTS + 2] = {0};
     for (size_t i = 0; i < VMALLOC_SUITE_TESTS; i++)
-        sum_cells(table, suite_tests[i].name, suite, suite_tests[i].id);
-    table_rule(table);
-    sum_cells(table, "tests 2 and 4", suite, 2 | 4);
-    sum_cells(table, "all eight", suite, SUITE_RANGES_MASK);
-    finish_table(table, out);
+        lines[i] = (struct sum_line){suite_tests[i].name, vmalloc_suite_sum(suite, suite_tests[i].id), false};
+    lines[VMALLOC_SUITE_TESTS] = (struct sum_line){"tests 2 and 4", vmalloc_suite_sum(suite, 2 | 4), true};
+    lines[VMALLOC_SUITE_TESTS + 1] =
+        (struct sum_line){"all eight", vmalloc_suite_sum(suite, SUITE_RANGES_MASK), false};
+    fprintf(out, "\nvmalloc suite: the eight tests of 2019, a million loops each (times in us)\n");
+    sheet_print(describe_sum, lines, VMALLOC_SUITE_TESTS + 2, sizeof(*lines), out);
     if (suite->scaled)
         fputs("  Loops were cut short, and their times scaled to the full count.\n", out);
     if (suite->failed != NULL)
         fprintf(out, "  A test of %s failed: run kva test to see which.\n", suite->failed);
 }
+
+static json_t *json_of_suite(const struct vmalloc_suite *suite, bool *good)
+{
+    json_t *object = json_object();
+    json_t *list = json_array();
+    json_t *kva = json_array();
+    for (size_t i = 0; i < VMALLOC_SUITE_TESTS; i++) {
+        json_add(list, json_measure(suite->list_us[i]), good);
+        json_add(kva, json_measure(suite->kva_us[i]), good);
+    }
+    json_put(object, "list_microseconds", list, good);
+    json_put(object, "kva_microseconds", kva, good);
+    json_put(object, "scaled", json_boolean(suite->scaled), good);
+    json_put(object, "failed", suite->failed == NULL ? json_null() : json_string(suite->failed), good);
+    return object;
+}
+
+/* ------------------------------------------------------------------------------------------- the whole */
 
 static void report_resident(const struct vmalloc_resident *resident, FILE *out)
 {
@@ -133,14 +137,37 @@ static void report_resident(const struct vmalloc_resident *resident, FILE *out)
         format_count(end, resident->end >> 10));
 }
 
+static json_t *json_of_resident(const struct vmalloc_resident *resident, bool *good)
+{
+    json_t *object = json_object();
+    json_put(object, "start", json_count(resident->start), good);
+    json_put(object, "full", json_count(resident->full), good);
+    json_put(object, "end", json_count(resident->end), good);
+    return object;
+}
+
 void vmalloc_report(const struct vmalloc_results *results, const struct bench_options *options)
 {
     FILE *out = options->out;
     progress_clear(&bench_progress);
     fprintf(out, "\nvmalloc: kva is %s, closed pages are %s\n", results->engine, results->mechanism);
-    report_cases(results, out);
+    report_rows(results->rows, results->row_count, out);
     report_suite(&results->suite, out);
     report_resident(&results->resident, out);
     aims_report(&results->aims, "vmalloc", out);
     fflush(out);
+}
+
+json_t *vmalloc_to_json(const struct vmalloc_results *results, bool *good)
+{
+    json_t *object = json_object();
+    json_put(object, "engine", json_string(results->engine), good);
+    json_put(object, "mechanism", json_string(results->mechanism), good);
+    json_put(object, "rows",
+             sheet_to_json(describe_row, results->rows, results->row_count, sizeof(struct vmalloc_row), good),
+             good);
+    json_put(object, "suite", json_of_suite(&results->suite, good), good);
+    json_put(object, "resident_bytes", json_of_resident(&results->resident, good), good);
+    json_put(object, "aims", aims_to_json(&results->aims, good), good);
+    return object;
 }

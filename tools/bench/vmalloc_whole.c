@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * What is measured once, and what all figures together should show.
+ * What is measured once.
  *
  * RESIDENT MEMORY. An instance is made; areas of many sizes are allocated and every page of them is written to; all are
  * freed and the instance is flushed once. What is then still in memory beyond the start is what laziness costs for good.
@@ -93,20 +93,11 @@ static bool run_suite(const struct bench_options *options, const struct target_k
         .seed = options->seed,
         .cpus = 2, /* for the number of holes in test 2: a machine's own would change the test */
         .budget_ns = TURNS_PER_TEST * options->turn_ns,
-        .params =
-            {
-                .nr_threads = 1,
-                .sequential_test_order = 1,
-                .test_repeat_count = 1,
-                .test_loop_count = 1000000,
-                .nr_pages = 3,
-                .run_test_mask = SUITE_RANGES_MASK,
-                .nr_pcpu_objects = 35000,
-                .mode = "custom",
-            },
     };
     struct report report;
     bool passed = true;
+    params_default(&plan.params, 1, SUITE_RANGES_MASK);
+    plan.params.sequential_test_order = 1;
     progress_clear(&bench_progress);
     if (runner_run(&plan, kind, &report) != NULL)
         return false;
@@ -136,117 +127,4 @@ void vmalloc_measure_whole(const struct bench_options *options, struct vmalloc_r
 {
     measure_resident(options, &results->resident);
     measure_suite(options, &results->suite);
-}
-
-/* ------------------------------------------------------------------------------------------------- aims */
-
-/* How many times as fast as another kva is; negative: not measured. */
-static double faster_than(const struct vmalloc_results *results, const char *what, size_t pages,
-                          const char *who)
-{
-    return vmalloc_quotient(vmalloc_find(results, what, pages, who),
-                            vmalloc_find(results, what, pages, VMALLOC_KVA));
-}
-
-/* The worst of all sizes of a case: kva's time over mmap's. */
-static double slowest_against_mmap(const struct vmalloc_results *results, const char *what)
-{
-    double worst = -1;
-    for (size_t i = 0; i < results->row_count; i++) {
-        const struct vmalloc_row *row = &results->rows[i];
-        if (strcmp(row->what, what) != 0 || strcmp(row->who, VMALLOC_KVA) != 0)
-            continue;
-        double times = vmalloc_quotient(row, vmalloc_find(results, what, row->pages, "mmap"));
-        worst = times > worst ? times : worst;
-    }
-    return worst;
-}
-
-/* The most system calls for one operation of kva, over all sizes of a case. `purges`: with those that give back what was
- * parked, a batch at a time. */
-static double most_calls(const struct vmalloc_results *results, const char *what, bool purges)
-{
-    double most = -1;
-    for (size_t i = 0; i < results->row_count; i++) {
-        const struct vmalloc_row *row = &results->rows[i];
-        bool counts =
-            strcmp(row->what, what) == 0 && strcmp(row->who, VMALLOC_KVA) == 0 && row->refused == KVA_OK;
-        double calls = purges ? row->calls : row->calls - row->flushing;
-        if (counts && calls > most)
-            most = calls;
-    }
-    return most;
-}
-
-static double calls_of(const struct vmalloc_results *results, size_t pages)
-{
-    const struct vmalloc_row *row = vmalloc_find(results, VMALLOC_STEADY, pages, VMALLOC_KVA);
-    return row == NULL ? -1 : row->calls;
-}
-
-/* What guard pages cost, in percent; the mean of a page and of a hundred. Nothing, if the rows without are slower. */
-static double guard_percent(const struct vmalloc_results *results)
-{
-    double one = faster_than(results, VMALLOC_STEADY, 1, VMALLOC_BARE);
-    double hundred = faster_than(results, VMALLOC_STEADY, 100, VMALLOC_BARE);
-    if (one < 0 || hundred < 0)
-        return -1;
-    double percent = 100 * ((1 / one + 1 / hundred) / 2 - 1);
-    return percent > 0 ? percent : 0;
-}
-
-double vmalloc_suite_ratio(const struct vmalloc_suite *suite, unsigned mask)
-{
-    double list = 0, kva = 0;
-    for (size_t i = 0; i < VMALLOC_SUITE_TESTS; i++) {
-        bool counts = (mask & suite_tests[i].id) != 0;
-        list += counts ? suite->list_us[i] : 0;
-        kva += counts ? suite->kva_us[i] : 0;
-    }
-    return suite->failed != NULL || kva <= 0 ? -1 : list / kva;
-}
-
-static double inverse(double value)
-{
-    return value > 0 ? 1 / value : -1;
-}
-
-void vmalloc_judge(struct vmalloc_results *results)
-{
-    const struct vmalloc_resident *resident = &results->resident;
-    struct aims *aims = &results->aims;
-    double left = resident->end > resident->start ? (double)(resident->end - resident->start) : 0;
-    double jemalloc = faster_than(results, VMALLOC_STEADY, 1, "jemalloc");
-    aims_add(aims, "1 page, steady: times as fast as mmap", "x", true, 100,
-             faster_than(results, VMALLOC_STEADY, 1, "mmap"));
-    aims_add(aims, "100 pages, steady: times as fast as mmap", "x", true, 100,
-             faster_than(results, VMALLOC_STEADY, 100, "mmap"));
-    aims_add(aims, "1..100 pages at random: times as fast as mmap", "x", true, 60,
-             faster_than(results, VMALLOC_RANDOM, 0, "mmap"));
-    aims_add(aims, "1 page, steady: times jemalloc's time", "x", false, 2, inverse(jemalloc));
-    aims_add(aims, "guard pages, steady: cost", "%", false, 5, guard_percent(results));
-    aims_add(aims, "1 page, steady: system calls per operation", "", false, 0.01, calls_of(results, 1));
-    aims_add(aims, "100 pages, steady: system calls per operation", "", false, 0.01, calls_of(results, 100));
-    aims_add(aims, "1..100 pages at random: system calls per operation", "", false, 0.01,
-             most_calls(results, VMALLOC_RANDOM, true));
-    aims_add(aims, "steady, worst size: system calls per operation", "", false, 0.01,
-             most_calls(results, VMALLOC_STEADY, true));
-    aims_add(aims, "cold, worst size: times mmap's time, touch included", "x", false, 1.1,
-             slowest_against_mmap(results, VMALLOC_COLD));
-    aims_add(aims, "cold, worst size: times mmap's time, the call alone", "x", false, 1.1,
-             slowest_against_mmap(results, VMALLOC_COLD_UNTOUCHED));
-    aims_add(aims, "map_ram, fresh frames, worst size: times as fast as mmap", "x", true, 1.2,
-             inverse(slowest_against_mmap(results, VMALLOC_MAP_FRESH)));
-    aims_add(aims, "map_ram, fresh frames: system calls, without purges", "", false, 1,
-             most_calls(results, VMALLOC_MAP_FRESH, false));
-    aims_add(aims, "map_ram, found again, worst size: times as fast as mmap", "x", true, 20,
-             inverse(slowest_against_mmap(results, VMALLOC_MAP_AGAIN)));
-    aims_add(aims, "map_ram, found again: system calls", "", false, 0,
-             most_calls(results, VMALLOC_MAP_AGAIN, true));
-    aims_add(aims, "the suite's eight tests: times as fast as the list walk", "x", true, 50,
-             vmalloc_suite_ratio(&results->suite, SUITE_RANGES_MASK));
-    aims_add(aims, "the suite's tests 2 and 4: times as fast as the list walk", "x", true, 100,
-             vmalloc_suite_ratio(&results->suite, 2 | 4));
-    aims_add(aims, "resident after freeing all and one flush: beyond the start", "KiB", false, 1024,
-             left / 1024);
 }

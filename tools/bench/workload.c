@@ -9,6 +9,14 @@ static const struct workload *const workloads[] = {
     &workload_needle, &workload_fill_drain, &workload_hot,   &workload_longest,
 };
 
+const struct phase replace_phase = {
+    .prepare = subject_replace_prepare,
+    .run = subject_replace_run,
+    .finish = subject_replace_finish,
+};
+
+const struct phase lifo_phase = {.prepare = subject_lifo_prepare, .run = subject_lifo_run};
+
 const struct workload *workload_at(size_t index)
 {
     return index < sizeof(workloads) / sizeof(workloads[0]) ? workloads[index] : NULL;
@@ -31,6 +39,7 @@ struct subject *workload_open(const struct workload *workload, const char *engin
         .without_owners = workload->without_owners,
     };
     struct subject *subject = subject_create(engine, &config, n, seed);
+    subject->draw = workload->draw;
     workload->setup(subject);
     return subject;
 }

@@ -2,7 +2,7 @@
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
  * A WORKLOAD is a kind of traffic: how the space is set up, and one or more PHASES of operations to be
- * timed. Each stands in a file of its own; workload.c lists them. A workload knows nothing about engines,
+ * timed. workload.c lists them. A workload knows nothing about engines,
  * clocks or statistics; those are the runner's.
  */
 #ifndef KVA_TOOLS_BENCH_WORKLOAD_H
@@ -39,11 +39,16 @@ struct workload {
     bool without_owners;  /* the space keeps none */
     /* The space's last address for a size; NULL: SPACE_LAST. */
     uint64_t (*last)(size_t n);
+    draw_step *draw; /* of the subject, unless a phase sets another; NULL: the workload has none */
     /* Bring a fresh subject into the state that is sampled and measured. */
     void (*setup)(struct subject *subject);
     const struct phase *phases;
     size_t phase_count;
 };
+
+/** The only phase of a workload that replaces random live ranges, and of one of LIFO pairs. */
+extern const struct phase replace_phase;
+extern const struct phase lifo_phase;
 
 extern const struct workload workload_churn;
 extern const struct workload workload_ownerless;

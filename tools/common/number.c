@@ -2,6 +2,7 @@
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 #include "number.h"
 
+#include <argp.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -54,6 +55,16 @@ const char *number_complaint(char message[NUMBER_MESSAGE], const char *what, uin
     snprintf(message, NUMBER_MESSAGE, "%.40s takes a number from %" PRIu64 " to %" PRIu64 ", not '%.40s'",
              what, low, high, text);
     return message;
+}
+
+uint64_t number_or_usage(const struct argp_state *state, const char *option, const char *text, uint64_t low,
+                         uint64_t high)
+{
+    char message[NUMBER_MESSAGE];
+    uint64_t value = low;
+    if (!number_parse(text, low, high, &value))
+        argp_error(state, "%s", number_complaint(message, option, low, high, text));
+    return value;
 }
 
 #define DURATION_MOST_S (1000.0 * 3600)

@@ -2,6 +2,8 @@
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 #include "table.h"
 
+#include "grow.h"
+
 #include <math.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -35,16 +37,12 @@ struct table *table_create(const char *sides)
 /* Append a line without cells; NULL when memory runs out. */
 static struct line *add_line(struct table *table)
 {
-    if (table->count == table->room) {
-        size_t room = table->room == 0 ? 16 : 2 * table->room;
-        struct line *lines = realloc(table->lines, room * sizeof(*lines));
-        if (lines == NULL) {
-            table->failed = true;
-            return NULL;
-        }
-        table->lines = lines;
-        table->room = room;
+    struct line *lines = with_room(table->lines, table->count, &table->room, sizeof(*lines));
+    if (lines == NULL) {
+        table->failed = true;
+        return NULL;
     }
+    table->lines = lines;
     struct line *line = &table->lines[table->count++];
     line->cells = NULL;
     table->filled = 0;

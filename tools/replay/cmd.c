@@ -62,15 +62,6 @@ static const struct argp_option options[] = {
     {0},
 };
 
-static size_t number_or_usage(struct argp_state *state, const char *option, const char *text, size_t most)
-{
-    char message[NUMBER_MESSAGE];
-    uint64_t value = 1;
-    if (!number_parse(text, 1, most, &value))
-        argp_error(state, "%s", number_complaint(message, option, 1, most, text));
-    return (size_t)value;
-}
-
 static error_t parse_option(int key, char *argument, struct argp_state *state)
 {
     struct command *command = state->input;
@@ -86,10 +77,10 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
         command->engines_given = true;
         return 0;
     case 'r':
-        command->repeat = number_or_usage(state, "--repeat", argument, REPEAT_MAX);
+        command->repeat = (size_t)number_or_usage(state, "--repeat", argument, 1, REPEAT_MAX);
         return 0;
     case OPTION_SAMPLES:
-        command->samples = number_or_usage(state, "--samples", argument, REPORT_SAMPLES);
+        command->samples = (size_t)number_or_usage(state, "--samples", argument, 1, REPORT_SAMPLES);
         return 0;
     case OPTION_STRICT:
         command->strict = true;

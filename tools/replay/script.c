@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 #include "script.h"
+
+#include "../common/grow.h"
 #include "copy.h"
 #include "pidmap.h"
 
@@ -93,14 +95,11 @@ static bool note(struct resolver *r, enum script_note_kind kind, uint64_t times)
     if (times == 0)
         return true;
     *counts[kind] += times;
-    if (script->note_count == script->note_room) {
-        size_t room = script->note_room == 0 ? 64 : script->note_room * 2;
-        struct script_note *notes = realloc(script->notes, room * sizeof *notes);
-        if (notes == NULL)
-            return no_memory(r);
-        script->notes = notes;
-        script->note_room = room;
-    }
+    struct script_note *notes =
+        with_room(script->notes, script->note_count, &script->note_room, sizeof *notes);
+    if (notes == NULL)
+        return no_memory(r);
+    script->notes = notes;
     script->notes[script->note_count++] = (struct script_note){.op = (uint32_t)r->op, .kind = (uint8_t)kind};
     return true;
 }
@@ -111,14 +110,10 @@ static bool emit(struct resolver *r, enum step_kind kind, uint32_t space, uint64
                  enum kva_status status)
 {
     struct script *script = r->script;
-    if (script->count == script->room) {
-        size_t room = script->room == 0 ? 1024 : script->room * 2;
-        struct step *steps = realloc(script->steps, room * sizeof *steps);
-        if (steps == NULL)
-            return no_memory(r);
-        script->steps = steps;
-        script->room = room;
-    }
+    struct step *steps = with_room(script->steps, script->count, &script->room, sizeof *steps);
+    if (steps == NULL)
+        return no_memory(r);
+    script->steps = steps;
     script->calls += kind < STEP_CALLS ? 1 : 0;
     script->steps[script->count++] = (struct step){.kind = (uint8_t)kind,
                                                    .status = (uint8_t)status,
@@ -309,8 +304,11 @@ static bool grow_at(struct resolver *r, struct room *room, uint64_t last, uint64
 
 static struct kva_config config_of(uint64_t first, uint64_t last)
 {
-    return (struct kva_config){
-        .first = first, .last = last, .quantum = SCRIPT_PAGE, .memory = kva_memory_host()};
+    return (struct kva_config){.first = first,
+                               .last = last,
+                               .quantum = SCRIPT_PAGE,
+                               .engine = kva_engine_host(),
+                               .memory = kva_memory_host()};
 }
 
 /** A room without spaces, on the list. NULL: no memory. */

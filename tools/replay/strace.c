@@ -20,6 +20,8 @@
  * with what follows an argument.
  */
 #include "strace.h"
+
+#include "../common/grow.h"
 #include "format.h"
 #include "input.h"
 #include "pidmap.h"
@@ -141,16 +143,12 @@ static struct process *process_of(struct reader *reader, uint32_t pid)
 static struct strace_op *append(struct reader *reader)
 {
     struct strace_log *log = reader->log;
-    if (log->count == log->room) {
-        size_t room = log->room == 0 ? 1024 : log->room * 2;
-        struct strace_op *ops = realloc(log->ops, room * sizeof *ops);
-        if (ops == NULL) {
-            refuse(reader->error, "no memory for the log");
-            return NULL;
-        }
-        log->ops = ops;
-        log->room = room;
+    struct strace_op *ops = with_room(log->ops, log->count, &log->room, sizeof *ops);
+    if (ops == NULL) {
+        refuse(reader->error, "no memory for the log");
+        return NULL;
     }
+    log->ops = ops;
     log->ops[log->count] = (struct strace_op){0};
     return &log->ops[log->count++];
 }

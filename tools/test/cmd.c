@@ -64,14 +64,6 @@ static bool parse_budget(const char *text, uint64_t *ns)
 /* Twice as many areas of up to 8 pages are taken at first: 2^23 * 2 * 2^15 bytes are a 64th of the range. */
 #define MAX_HELD (UINT64_C(1) << 23)
 
-static void number_or_usage(struct argp_state *state, const char *option, const char *text, uint64_t high,
-                            uint64_t *value)
-{
-    char message[NUMBER_MESSAGE];
-    if (!number_parse(text, 0, high, value))
-        argp_error(state, "%s", number_complaint(message, option, 0, high, text));
-}
-
 static void add_argument(struct command *command, char *argument, struct argp_state *state)
 {
     if (command->argument_count == MAX_ARGUMENTS)
@@ -123,10 +115,10 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
                        argument);
         return 0;
     case OPTION_HELD:
-        number_or_usage(state, "--held", argument, MAX_HELD, &command->plan.held);
+        command->plan.held = number_or_usage(state, "--held", argument, 0, MAX_HELD);
         return 0;
     case OPTION_SEED:
-        number_or_usage(state, "--seed", argument, UINT64_MAX, &command->plan.seed);
+        command->plan.seed = number_or_usage(state, "--seed", argument, 0, UINT64_MAX);
         return 0;
     case OPTION_JSON:
         command->json = true;

@@ -51,7 +51,7 @@ uint64_t params_value(const struct params *params, size_t index)
     return *value_at(&copy, index);
 }
 
-static void set_defaults(struct params *params, uint64_t cpus, uint64_t mask)
+void params_default(struct params *params, uint64_t cpus, uint64_t mask)
 {
     *params = (struct params){
         .nr_threads = cpus,
@@ -166,7 +166,7 @@ const char *params_parse(struct params *params, char *const *arguments, size_t c
 {
     unsigned seen = 0;
     const char *wrong = NULL;
-    set_defaults(params, cpus, mask);
+    params_default(params, cpus, mask);
     if (count == 0)
         return complain_with_keys(message, NULL, NULL,
                                   "say what to run: performance, smoke or stress, or key=value with one of");

@@ -39,6 +39,9 @@ extern const struct params_key params_keys[PARAMS_KEYS];
 /** The value that belongs to params_keys[index]. */
 uint64_t params_value(const struct params *params, size_t index);
 
+/** What is run when nothing is said. `cpus` and `mask` as below. */
+void params_default(struct params *params, uint64_t cpus, uint64_t mask);
+
 /** Room for any message of params_parse. */
 #define PARAMS_MESSAGE 512
 

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * The budget of mappings.
+ *
+ * A process may have vm.max_map_count mappings. A call that would exceed what is left is refused before the
+ * kernel does, and a close that would falls back to markers. What is left is found by a look at all mappings
+ * of the process: when the stretch begins, when it has taken an eighth of what was left, and before any
+ * refusal. Without /proc, or a file descriptor to read it by, the limit is not known, and the kernel's
+ * refusal is the first.
+ */
+#define _GNU_SOURCE
+#include "pages_budget.h"
+
+#include <time.h>
+
+#include "../../src/base/arith.h"
+#include "maps.h"
+
+/** How many mappings the process may have: as last read, where it cannot be read now; 0 if it never could
+ *  be. */
+static uint64_t mappings_allowed(struct look *look)
+{
+    uint64_t allowed = read_number("/proc/sys/vm/max_map_count");
+
+    if (allowed != 0)
+        look->allowed = allowed;
+    return look->allowed;
+}
+
+static uint64_t milliseconds(void)
+{
+    struct timespec time = {0, 0};
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &time);
+    return (uint64_t)time.tv_sec * 1000 + (uint64_t)time.tv_nsec / 1000000;
+}
+
+/** Pages of addresses that the process has, and those that count as data: read at once, and hardly a mapping
+ *  comes or goes without a change of one of them. */
+static struct sizes read_sizes(void)
+{
+    struct sizes sizes = {0, 0};
+    struct reader reader;
+
+    if (!reader_open(&reader, "/proc/self/statm"))
+        return sizes;
+    (void)reader_number(&reader, 10, &sizes.all);
+    for (unsigned i = 0; i < 5; i++) /* resident shared text lib data */
+        (void)(reader_skip(&reader, ' ') && reader_number(&reader, 10, &sizes.data));
+    reader_close(&reader);
+    return sizes;
+}
+
+/** Whether the last look still tells how many mappings others have: a look takes 0.1 us for each mapping
+ *  there is, too much for each of many refusals. */
+static bool is_fresh(const struct look *look, struct sizes sizes)
+{
+    const uint64_t most = 100; /* ms */
+
+    return look->mappings != 0 && sizes.all != 0 && sizes.all == look->sizes.all &&
+           sizes.data == look->sizes.data && milliseconds() - look->time <= most;
+}
+
+/** How many mappings the process has, or had when they could be counted last, and the stretch's own since. */
+static uint64_t mappings_now(struct budget *budget)
+{
+    struct look *look = &budget->look;
+    struct sizes sizes = read_sizes();
+    uint64_t mappings = is_fresh(look, sizes) ? 0 : kva_maps_count();
+
+    if (mappings != 0)
+        *look = (struct look){look->allowed, mappings, budget->taken, milliseconds(), sizes};
+    uint64_t now = look->mappings + budget->taken; /* what is its own is known at any time */
+    return now - min_u64(now, look->own);
+}
+
+/** The stretch may take what is left, less a sixteenth for all that the program does besides. Others take
+ *  mappings and give them back, so the answer is good for an eighth of what is left, and then there is
+ *  another look. */
+void kva_port_budget_look(struct budget *budget)
+{
+    const uint64_t least = 64; /* so that the last ones are not counted one by one */
+    uint64_t allowed = mappings_allowed(&budget->look);
+
+    if (allowed == 0) { /* not known: try again when there are some more */
+        budget->good_for = budget->taken + least;
+        return;
+    }
+    uint64_t kept = mappings_now(budget) + allowed / 16;
+    uint64_t left = allowed - min_u64(allowed, kept);
+    budget->limit = budget->taken + left;
+    budget->good_for = budget->taken + min_u64(left, max_u64(left / 8, least));
+}
+
+/** For want of memory, or of mappings? The kernel returns ENOMEM for both, so the mappings are counted.
+ *  Within 8 of the limit it is the limit: one call may need as many as 2 more, and threads come and go. */
+enum kva_status kva_port_why_refused(struct budget *budget)
+{
+    uint64_t allowed = mappings_allowed(&budget->look);
+
+    return allowed != 0 && mappings_now(budget) + 8 >= allowed ? KVA_ELIMIT : KVA_ENOMEM;
+}

@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * Checking a stretch against the kernel's list of its mappings (V10 of src/vmap/vm.h): pages that nobody owns
+ * must be mapped as kva has left them. What a page is used for, the caller knows; whether it is open, and
+ * how, the rows do.
+ */
+#define _GNU_SOURCE
+#define _FILE_OFFSET_BITS 64 /* as in pages_frames.c */
+#include "pages_check.h"
+
+#include <errno.h>
+#include <sys/personality.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include "maps.h"
+#include "pages_frames.h"
+#include "pages_stretch.h"
+
+#ifndef PR_GET_MEMORY_MERGE
+#define PR_GET_MEMORY_MERGE 68 /* Linux 6.4 */
+#endif
+
+/** A comparison under way. */
+struct comparison {
+    const struct stretch *stretch;
+    const struct kva_pages_view *view;
+    uint64_t at;      /* all pages before this are as they should be; where one is not, it is the one here */
+    struct stat pool; /* of the pool that was seen last */
+    bool has_asked_for_locks;
+    bool locks_all;
+};
+
+static bool is_locked(void *page, uint64_t bytes)
+{
+    return msync(page, (size_t)bytes, MS_INVALIDATE) != 0 && errno == EBUSY;
+}
+
+/** Whether the program has locked all that it has (mlockall), which is not about the stretch: then our own
+ *  bookkeeping is locked, or what is mapped from now on. */
+static bool locks_all(const struct stretch *stretch)
+{
+    uint64_t calls = 0; /* a check is none of the stretch's calls */
+    void *fresh = map_shut(NULL, stretch->page, 0, &calls);
+    bool locked = is_locked(stretch->tables.is_first_process, stretch->page);
+
+    if (!fresh)
+        return locked;
+    locked = locked || is_locked(fresh, stretch->page);
+    (void)munmap(fresh, (size_t)stretch->page);
+    return locked;
+}
+
+/** The same, found out once. */
+static bool is_all_locked(struct comparison *comparison)
+{
+    if (!comparison->has_asked_for_locks)
+        comparison->locks_all = locks_all(comparison->stretch);
+    comparison->has_asked_for_locks = true;
+    return comparison->locks_all;
+}
+
+/** Whether the program can execute all that it can read: the kernel adds that to each mapping then. */
+static bool executes_all(void)
+{
+    return (personality(0xffffffff) & READ_IMPLIES_EXEC) != 0;
+}
+
+/** Whether a mapping has attributes other than those that we, or the program as a whole, have given it. */
+static bool has_strange_attributes(struct comparison *comparison, unsigned attributes, bool wants_huge)
+{
+    unsigned rest = attributes & ~(wants_huge ? (unsigned)KVA_ATTRIBUTE_HUGE : 0);
+
+    if ((rest & KVA_ATTRIBUTE_LOCKED) && is_all_locked(comparison))
+        rest &= ~(unsigned)KVA_ATTRIBUTE_LOCKED;
+    if ((rest & KVA_ATTRIBUTE_MERGEABLE) && prctl(PR_GET_MEMORY_MERGE, 0, 0, 0, 0) == 1)
+        rest &= ~(unsigned)KVA_ATTRIBUTE_MERGEABLE;
+    return rest != 0;
+}
+
+static bool is_mapped_from(const struct stat *file, const struct kva_mapping *mapping)
+{
+    return file->st_ino == mapping->inode && major(file->st_dev) == mapping->major &&
+           minor(file->st_dev) == mapping->minor;
+}
+
+/** Whether a mapping shows frames of one of the pools: mostly of that which the mapping before has shown. */
+static bool shows_frames(struct comparison *comparison, const struct kva_mapping *mapping)
+{
+    const struct kva_pages_view *view = comparison->view;
+    const void *pool;
+
+    if (!mapping->shared || mapping->inode == 0)
+        return false;
+    if (is_mapped_from(&comparison->pool, mapping))
+        return true;
+    for (size_t i = 0; (pool = view->pool(view->context, i)); i++) {
+        if (fstat(file_of(pool), &comparison->pool) == 0 && is_mapped_from(&comparison->pool, mapping))
+            return true;
+    }
+    return false;
+}
+
+static bool is_anonymous(const struct kva_mapping *mapping)
+{
+    return !mapping->shared && mapping->inode == 0;
+}
+
+/** How pages without an owner should be mapped. */
+struct expected {
+    bool is_open;
+    bool has_frames;
+    bool wants_huge;
+};
+
+/** What is wrong with a mapping; NULL if nothing is. */
+static const char *what_is_wrong(struct comparison *comparison, const struct kva_mapping *mapping,
+                                 struct expected expected)
+{
+    if (mapping->readable != expected.is_open || mapping->writable != expected.is_open ||
+        (mapping->executable && !(expected.is_open && executes_all())))
+        return "V10: pages of the reserve that nobody owns have another protection than kva gave them";
+    if (expected.has_frames ? !shows_frames(comparison, mapping) : !is_anonymous(mapping))
+        return "V10: a file is mapped over pages of the reserve that nobody owns, and not by kva";
+    if (has_strange_attributes(comparison, mapping->attributes, expected.wants_huge))
+        return "V10: pages of the reserve that nobody owns are locked, or advised of, and not by kva";
+    return NULL;
+}
+
+/** The pages from number `from` on, as far as `end`, that should be mapped alike. *known: whether we know
+ *  how; a close that the kernel has not wholly granted may have left anything. */
+static uint64_t next_alike(const struct stretch *stretch, uint64_t from, uint64_t end, enum kva_pages_use use,
+                           struct expected *expected, bool *known)
+{
+    bool is_private = from < stretch->pages;
+
+    *known = !row_bit(&stretch->rows, ROW_WEAK, from) && !row_bit(&stretch->rows, ROW_OWED, from);
+    end = row_end_of_run(&stretch->rows, ROW_WEAK, from, end);
+    end = row_end_of_run(&stretch->rows, ROW_OWED, from, end);
+    *expected = (struct expected){use == KVA_PAGES_MAPPED, use == KVA_PAGES_MAPPED, false};
+    if (!is_private)
+        return end;
+    expected->is_open = row_bit(&stretch->rows, ROW_OPEN, from);
+    expected->wants_huge = row_bit(&stretch->rows, ROW_HUGE, from);
+    end = row_end_of_run(&stretch->rows, ROW_OPEN, from, min_u64(end, stretch->pages));
+    return row_end_of_run(&stretch->rows, ROW_HUGE, from, end);
+}
+
+/** Compare pages without an owner, from `at` on, with the one mapping that they lie in. */
+static const char *compare_idle(struct comparison *comparison, uint64_t end, enum kva_pages_use use,
+                                const struct kva_mapping *mapping)
+{
+    const struct stretch *stretch = comparison->stretch;
+    struct run run = run_at(stretch, comparison->at, end - comparison->at);
+    const char *wrong = NULL;
+
+    while (run.from < run.end) {
+        struct expected expected;
+        bool known;
+        uint64_t next = next_alike(stretch, run.from, run.end, use, &expected, &known);
+        wrong = known ? what_is_wrong(comparison, mapping, expected) : NULL;
+        if (wrong)
+            break;
+        run.from = next;
+    }
+    comparison->at = (uintptr_t)start_of(stretch, run);
+    return wrong;
+}
+
+/** Compare all pages up to `end` with the mapping that they lie in, or NULL: with none. */
+static const char *compare(struct comparison *comparison, uint64_t end, const struct kva_mapping *mapping)
+{
+    const struct kva_pages_view *view = comparison->view;
+    const char *wrong = NULL;
+    uint64_t next;
+
+    while (comparison->at < end && !wrong) {
+        enum kva_pages_use use = view->use(view->context, comparison->at, &next);
+        next = min_u64(next, end);
+        if (use == KVA_PAGES_OWNED)
+            comparison->at = next;
+        else if (mapping)
+            wrong = compare_idle(comparison, next, use, mapping);
+        else
+            wrong = "V10: pages of the reserve that nobody owns are not mapped";
+    }
+    return wrong;
+}
+
+/** Compare the stretch with the list of mappings. A list that ends early, or is empty, tells nothing of what
+ *  is missing. */
+static const char *compare_with(struct comparison *comparison, uint64_t end, struct kva_maps *maps)
+{
+    struct kva_mapping mapping;
+    const char *wrong = NULL;
+    bool any = false;
+
+    while (!wrong && comparison->at < end && kva_maps_next(maps, &mapping)) {
+        any = true;
+        if (mapping.end <= comparison->at)
+            continue;
+        wrong = compare(comparison, min_u64(mapping.start, end), NULL);
+        if (!wrong)
+            wrong = compare(comparison, min_u64(mapping.end, end), &mapping);
+    }
+    return wrong || !any || maps->reader.failed ? wrong : compare(comparison, end, NULL);
+}
+
+const char *kva_port_check(void *context, void *handle, const struct kva_pages_view *view, uint64_t *address)
+{
+    const struct stretch *stretch = handle;
+    struct comparison comparison = {.stretch = stretch, .view = view, .at = (uintptr_t)stretch->first};
+    struct kva_maps maps;
+
+    (void)context;
+    if (!kva_maps_open(&maps, true) && !kva_maps_open(&maps, false))
+        return NULL;
+    const char *wrong = compare_with(&comparison, comparison.at + stretch->bytes, &maps);
+    kva_maps_close(&maps);
+    *address = comparison.at;
+    return wrong;
+}

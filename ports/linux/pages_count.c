@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * Counting the stretch's own mappings, by their ends: one more than there are
+ *
+ *      edges   between shut pages and others
+ *      seams   between open pages of which the kernel may have made two mappings (*)
+ *
+ *         shut      open          open           shut
+ *      ...........|         *               |...........      2 edges, 1 seam: 4 mappings at most
+ *
+ * Where a map of frames meets another there is a seam, whatever the frames are.
+ *
+ * The kernel merges a fresh mapping with its neighbours unless pages of both were touched before they met,
+ * or, in a child of fork, unless the neighbour comes from the parent. It does not tell, so where it may not
+ * have merged them there is a seam. Thus there are never more mappings than are counted, but for those that
+ * the program splits itself (mlock, madvise), and for shut mappings that lie side by side, because one of
+ * them was denied once and remembers its pages. A look (pages_budget.c) counts all these as the program's,
+ * and when all is shut it is made one mapping again (pages_settle.c).
+ */
+#define _GNU_SOURCE
+#include "pages_count.h"
+
+#include "pages_debts.h"
+
+static uint64_t seams_in(const struct stretch *stretch, struct run run)
+{
+    if (stretch->seam_count == 0 || row_first(&stretch->rows, ROW_SEAMS, run.from, run.end + 1) > run.end)
+        return 0;
+    return row_count(&stretch->rows, ROW_SEAMS, run.from, run.end + 1);
+}
+
+uint64_t kva_port_ends_in(const struct stretch *stretch, struct run run)
+{
+    return row_count_changes(&stretch->rows, ROW_OPEN, run.from, run.end + 1) + seams_in(stretch, run);
+}
+
+uint64_t kva_port_ends_of(const struct stretch *stretch, struct run run)
+{
+    bool is_open = !is_shut(stretch, run);
+
+    return (before_is_open(stretch, run) != is_open) + (uint64_t)(after_is_open(stretch, run) != is_open) +
+           seams_in(stretch, run);
+}
+
+/** Whether an end of a fresh mapping stays one, though what it meets there is open, too. */
+struct seams {
+    bool before;
+    bool after;
+};
+
+/** The seams of a run, all alike, that is about to become a fresh read-write mapping. The kernel merges it
+ *  with what it meets,
+ *
+ *    - but for what a child has from its parent (fresh mappings alone would merge, but are not told apart),
+ *    - but for what may come from a mapping that was denied, and is not fresh,
+ *    - but for frames, which may be of any pool,
+ *    - but for what has the attribute of huge pages,
+ *    - but on both sides only if these were one mapping before: else pages of both may have been touched
+ *      before they met.
+ */
+static struct seams seams_of_fresh(const struct stretch *stretch, struct run run)
+{
+    bool before = before_is_open(stretch, run);
+    bool after = after_is_open(stretch, run);
+    if (is_of_frames(stretch, run))
+        return (struct seams){before, after};
+    bool is_child = *stretch->tables.is_first_process == 0;
+    bool any = is_child || stretch->has_denied; /* maybe none is merged */
+    bool were_one = !is_shut(stretch, run) && seams_in(stretch, run) == 0;
+    struct seams seams = {
+        .before = before && (any || row_bit(&stretch->rows, ROW_HUGE, run.from - 1)),
+        .after = after && (any || run.end == stretch->pages || row_bit(&stretch->rows, ROW_HUGE, run.end) ||
+                           (before && !were_one)),
+    };
+
+    return seams;
+}
+
+static uint64_t ends_with(const struct stretch *stretch, struct run run, struct seams seams)
+{
+    return (uint64_t)(seams.before || !before_is_open(stretch, run)) +
+           (uint64_t)(seams.after || !after_is_open(stretch, run));
+}
+
+uint64_t kva_port_ends_if_fresh(const struct stretch *stretch, struct run run)
+{
+    return ends_with(stretch, run, seams_of_fresh(stretch, run));
+}
+
+static void set_seam(struct stretch *stretch, uint64_t at)
+{
+    stretch->seam_count += !row_bit(&stretch->rows, ROW_SEAMS, at);
+    row_set(&stretch->rows, ROW_SEAMS, at, at + 1, true);
+}
+
+static void set_seams(struct stretch *stretch, struct run run, struct seams seams)
+{
+    if (seams.before)
+        set_seam(stretch, run.from);
+    if (seams.after)
+        set_seam(stretch, run.end);
+}
+
+void kva_port_fence(struct stretch *stretch, struct run run)
+{
+    const struct seams seams = {
+        before_is_open(stretch, run) && row_bit(&stretch->rows, ROW_OPEN, run.from),
+        after_is_open(stretch, run) && row_bit(&stretch->rows, ROW_OPEN, run.end - 1),
+    };
+
+    stretch->budget.taken -= kva_port_ends_in(stretch, run);
+    set_seams(stretch, run, seams);
+    stretch->budget.taken += kva_port_ends_in(stretch, run);
+}
+
+void kva_port_note_run(struct stretch *stretch, struct run run, bool is_open, uint64_t now)
+{
+    struct seams seams = {false, false};
+
+    if (is_open)
+        seams = seams_of_fresh(stretch, run);
+    stretch->budget.taken -= now;
+    stretch->budget.taken += is_open ? ends_with(stretch, run, seams) : ends_if_shut(stretch, run);
+    row_set(&stretch->rows, ROW_OPEN, run.from, run.end, is_open);
+    uint64_t gone = seams_in(stretch, run);
+    if (gone > 0) {
+        stretch->seam_count -= gone;
+        row_set(&stretch->rows, ROW_SEAMS, run.from, run.end + 1, false);
+    }
+    set_seams(stretch, run, seams);
+    if (stretch->has_huge && !is_of_frames(stretch, run))
+        row_set(&stretch->rows, ROW_HUGE, run.from, run.end, false);
+    forget_debt(stretch, run);
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/** What a change makes of the stretch's own mappings: see pages_count.c. */
+#ifndef KVA_PORTS_LINUX_PAGES_COUNT_H
+#define KVA_PORTS_LINUX_PAGES_COUNT_H
+
+#include "pages_stretch.h"
+
+/** From so many pages on an area is a mapping of its own. */
+enum { LARGE_PAGES = 64 };
+
+/** The ends of mappings in a run and at both of its ends: where open meets shut, and the seams. */
+uint64_t kva_port_ends_in(const struct stretch *stretch, struct run run);
+
+/** The same of a run whose pages are all alike. */
+uint64_t kva_port_ends_of(const struct stretch *stretch, struct run run);
+
+/** How many of a run's two ends are ends of mappings when all of it is shut. */
+static inline uint64_t ends_if_shut(const struct stretch *stretch, struct run run)
+{
+    return before_is_open(stretch, run) + (uint64_t)after_is_open(stretch, run);
+}
+
+/** The same of a run, all alike, when it is a fresh mapping. */
+uint64_t kva_port_ends_if_fresh(const struct stretch *stretch, struct run run);
+
+/** Note that a run, with `now` ends of mappings in it, has become shut, or a fresh mapping. It has no debts
+ *  then. */
+void kva_port_note_run(struct stretch *stretch, struct run run, bool is_open, uint64_t now);
+
+/** Note that a run, all of it open, may have become a mapping of its own among open ones: an attribute may
+ *  have. */
+void kva_port_fence(struct stretch *stretch, struct run run);
+
+/** Whether a run is to be opened or closed as a mapping of its own. */
+static inline bool as_mapping(const struct stretch *stretch, struct run run)
+{
+    return !stretch->guards || (length(run) >= LARGE_PAGES && has_share(&stretch->budget));
+}
+
+#endif

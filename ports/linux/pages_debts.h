@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * Debts: pages that are closed, but not for good, since the kernel has refused a part of that.
+ *
+ *      OWED    it faults, and its mapping is yet to be replaced
+ *      WEAK    it may not fault
+ *
+ * A debt is a bit in a row; the page still counts as open. pages_close.c makes debts, pages_settle.c pays
+ * them. A second row has a bit for each BLOCK of pages, so that a search for debts steps over all that has
+ * none.
+ */
+#ifndef KVA_PORTS_LINUX_PAGES_DEBTS_H
+#define KVA_PORTS_LINUX_PAGES_DEBTS_H
+
+#include "pages_stretch.h"
+
+enum debt { NO_DEBT, OWED, WEAK };
+
+/** The bytes of the blocks' row. */
+uint64_t kva_port_blocks_bytes(uint64_t pages);
+
+/** Note how each page of a run is closed; NO_DEBT: for good, or it is open. */
+void kva_port_note_debt(struct stretch *stretch, struct run run, enum debt debt);
+
+/** Where there are debts: whether a page of the run has one. */
+bool kva_port_is_among_debts(const struct stretch *stretch, struct run run);
+
+/** The first run of pages with debts, from a page on, in one part; an empty one if there is none. */
+struct run kva_port_find_debt(struct stretch *stretch, uint64_t from);
+
+static inline uint64_t count_debts(const struct stretch *stretch)
+{
+    return stretch->stats.weak_pages + stretch->owed_count;
+}
+
+/** Whether a page of the run has a debt. Hardly ever is there any such page. */
+static inline bool is_in_debt(const struct stretch *stretch, struct run run)
+{
+    return count_debts(stretch) > 0 && kva_port_is_among_debts(stretch, run);
+}
+
+static inline void forget_debt(struct stretch *stretch, struct run run)
+{
+    if (is_in_debt(stretch, run))
+        kva_port_note_debt(stretch, run, NO_DEBT);
+}
+
+#endif

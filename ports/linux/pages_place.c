@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * Where a stretch lies: one inaccessible mapping, anywhere or in a window.
+ *
+ * In a window it is the lowest gap that the list of the process' mappings shows. Without the list (no /proc,
+ * or no file descriptor to read it by) places are tried one by one.
+ */
+#define _GNU_SOURCE
+#include "pages_place.h"
+
+#include <errno.h>
+#include <sys/auxv.h>
+
+#include "maps.h"
+#include "system.h"
+
+/** The lowest multiple of align that has `front` bytes in front of it from `from` on. */
+static bool place_after(uint64_t from, uint64_t front, uint64_t align, uint64_t *place)
+{
+    return add_checked(from, front, &from) && align_up(from, align, place);
+}
+
+/** The lowest gap of `bytes` at a multiple of align, with `front` before them, from `place` on, in the list
+ *  of mappings: false if there is none. *any: whether the list had a line to be read. */
+static bool find_in_list(struct kva_maps *maps, uint64_t front, uint64_t bytes, uint64_t align,
+                         uint64_t *place, bool *any)
+{
+    struct kva_mapping mapping;
+    uint64_t last;
+
+    for (*any = false; kva_maps_next(maps, &mapping); *any = true) {
+        if (last_of_range(*place, bytes, &last) && last < mapping.start)
+            break;
+        if (mapping.end > *place - front && !place_after(mapping.end, front, align, place))
+            return false;
+    }
+    return true;
+}
+
+/** Where the lowest such gap lies in [min, max]: KVA_OK; KVA_ENOSPC where there is none; KVA_ENOENT where the
+ *  list cannot be read: without /proc, or a free file descriptor. */
+static enum kva_status find_gap(uint64_t min, uint64_t max, uint64_t front, uint64_t bytes, uint64_t align,
+                                uint64_t *at)
+{
+    struct kva_maps maps;
+    uint64_t last;
+    bool any;
+
+    if (!place_after(min, front, align, at))
+        return KVA_ENOSPC;
+    if (!kva_maps_open(&maps, false))
+        return KVA_ENOENT;
+    bool fits = find_in_list(&maps, front, bytes, align, at, &any);
+    kva_maps_close(&maps);
+    if (!any) /* no process is without a mapping */
+        return KVA_ENOENT;
+    return fits && last_of_range(*at, bytes, &last) && last <= max ? KVA_OK : KVA_ENOSPC;
+}
+
+/** Reserve just there, or nowhere. */
+static char *reserve_at(uint64_t at, uint64_t bytes, uint64_t *calls)
+{
+    char *mapping = map_shut((void *)(uintptr_t)at, bytes, MAP_FIXED_NOREPLACE, calls);
+
+    if (!mapping || (uintptr_t)mapping == at)
+        return mapping;
+    (void)munmap(mapping, (size_t)bytes); /* a kernel before 4.17 takes the flag for a mere hint */
+    errno = EEXIST;
+    return NULL;
+}
+
+/** The highest address of a window, but for what lies above all that a program can have: the stack is near
+ *  the end of that, and the 16 random bytes that the kernel gives each program are in it. */
+static uint64_t highest_address(uint64_t min, uint64_t max)
+{
+    uint64_t stack = getauxval(AT_RANDOM);
+    uint64_t highest = 1;
+
+    while (highest < stack)
+        highest = 2 * highest + 1;
+    return stack == 0 || min > highest ? max : min_u64(max, highest);
+}
+
+/** Whether a call was refused for what it was to be: taken already, or one of the lowest, which the system
+ *  keeps for itself. */
+static bool is_about_the_place(int error)
+{
+    return error == EEXIST || error == EPERM;
+}
+
+/** Without the list of mappings: try places, lowest first. Where there are few, each is tried, so that the
+ *  answer is the same as with the list. Else they are spread evenly, so that no gap is missed that is longer
+ *  than a step:
+ *
+ *      min                                                              max
+ *       | x-------x-------x-------x-------x---- ... ----x-------x----x   |
+ *         lowest   a step                                       highest   a place needs some room
+ */
+static char *reserve_by_trial(const struct kva_stretch *wish, uint64_t front, uint64_t min, uint64_t align,
+                              uint64_t *calls)
+{
+    const uint64_t most = 4096; /* where all are taken, 1 ms, with a closed page in front and without */
+    uint64_t max = highest_address(min, wish->max);
+    uint64_t place;
+
+    if (!place_after(min, front, align, &place) || max < wish->bytes - 1)
+        return NULL;
+    uint64_t highest = align_down(max - (wish->bytes - 1), align);
+    if (place > highest)
+        return NULL;
+    uint64_t step = align_down((highest - place) / most, align) + align;
+    for (;;) {
+        char *mapping = reserve_at(place - front, wish->bytes + front, calls);
+        if (mapping)
+            return mapping + front;
+        if (!is_about_the_place(errno) || place == highest)
+            return NULL;
+        place = highest - place > step ? place + step : highest;
+    }
+}
+
+/** Between the look and the call another thread may take the place: then there is another look. */
+static char *reserve_in_window(const struct kva_stretch *wish, uint64_t front, uint64_t align,
+                               uint64_t *calls)
+{
+    const unsigned most = 8;
+    const uint64_t lowest = 65536; /* that Linux lets a program map by default (vm.mmap_min_addr) */
+    uint64_t min = max_u64(wish->min, lowest);
+    uint64_t at;
+
+    for (unsigned tries = 0; tries < most; tries++) {
+        enum kva_status status = find_gap(min, wish->max, front, wish->bytes, align, &at);
+        if (status == KVA_ENOENT)
+            return reserve_by_trial(wish, front, min, align, calls);
+        if (status != KVA_OK)
+            return NULL;
+        char *mapping = reserve_at(at - front, wish->bytes + front, calls);
+        if (mapping)
+            return mapping + front;
+        if (errno != EEXIST)
+            return NULL;
+    }
+    return NULL;
+}
+
+static bool is_anywhere(const struct kva_stretch *wish)
+{
+    return wish->min == 0 && wish->max >= UINTPTR_MAX;
+}
+
+/** Reserve the wish with a closed page in front; or, where a window leaves no room for that, without, and
+ *  then page 0 is to stay closed. NULL: neither can be. */
+static char *reserve_bytes(const struct kva_stretch *wish, uint64_t page, uint64_t align, uint64_t *front,
+                           uint64_t *calls)
+{
+    *front = page;
+    if (is_anywhere(wish))
+        return map_aligned(wish->bytes, align, page, PROT_NONE, calls);
+    char *first = reserve_in_window(wish, page, align, calls);
+    if (first || wish->bytes - page <= wish->frames)
+        return first;
+    *front = 0;
+    return reserve_in_window(wish, 0, align, calls);
+}
+
+char *kva_port_reserve(struct kva_stretch *wish, uint64_t page, uint64_t align, uint64_t *front,
+                       uint64_t *calls)
+{
+    for (;;) {
+        char *first = reserve_bytes(wish, page, align, front, calls);
+        if (first)
+            return first;
+        uint64_t half = align_down(wish->bytes / 2, page);
+        if (half < wish->least || half < 2 * page)
+            return NULL;
+        wish->bytes = half;
+        wish->frames = max_u64(align_down(wish->frames / 2, page), page);
+    }
+}

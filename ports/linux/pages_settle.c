@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/** Paying debts (pages_debts.h): every call tries to pay some, by closing them once more; `settle` tries
+ *  all. */
+#define _GNU_SOURCE
+#include "pages_settle.h"
+
+#include "pages_close.h"
+
+/** Close once more what is not closed for good; go on after it. What is shut meanwhile, at an end of it, owes
+ *  nothing. A refusal is not counted again. */
+static void pay(struct stretch *stretch, struct run debt)
+{
+    struct run all = open_in(stretch, debt);
+    uint64_t weak_closes = stretch->stats.weak_closes;
+
+    stretch->next_debt = debt.end;
+    forget_debt(stretch, (struct run){debt.from, all.from});
+    forget_debt(stretch, (struct run){all.end, debt.end});
+    if (is_of_frames(stretch, debt))
+        kva_port_close_frames(stretch, debt);
+    else
+        kva_port_close_run(stretch, debt);
+    stretch->stats.weak_closes = weak_closes;
+}
+
+/** When all is shut, make one mapping of it again. */
+static void smooth(struct stretch *stretch)
+{
+    struct run all = {0, stretch->bytes / stretch->page};
+
+    if (replace(stretch, all, PROT_NONE, &stretch->stats.calls.close))
+        stretch->has_denied = false;
+}
+
+void kva_port_pay(struct stretch *stretch)
+{
+    const unsigned most = 2;
+
+    set_spare(&stretch->spare, true, &stretch->stats.calls.close);
+    if (stretch->has_denied && stretch->budget.taken == 1)
+        smooth(stretch);
+    for (unsigned i = 0; i < most && count_debts(stretch) > 0; i++) {
+        struct run debt = kva_port_find_debt(stretch, stretch->next_debt);
+        if (length(debt) == 0)
+            debt = kva_port_find_debt(stretch, 0);
+        pay(stretch, debt);
+    }
+}
+
+/** What is paid makes room for more, maybe. */
+void kva_port_settle(void *context, void *handle)
+{
+    struct stretch *stretch = handle;
+    uint64_t before;
+
+    (void)context;
+    do {
+        before = count_debts(stretch);
+        pay_some(stretch);
+        for (struct run debt = {0, 0}; length(debt = kva_port_find_debt(stretch, debt.end)) > 0;)
+            pay(stretch, debt);
+    } while (count_debts(stretch) > 0 && count_debts(stretch) < before);
+}

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * The steps that a run of pages can take.
+ *
+ * At the limit on mappings the kernel refuses some of them, and a close cannot fail. With M mappings of
+ * vm.max_map_count, Linux allows
+ *
+ *                                           M < max       M = max        M = max + 1, or more
+ *        mmap, anywhere                     yes           yes            no
+ *        mmap over a whole mapping          yes           yes            no
+ *        mmap over an end of a mapping      yes           yes            no
+ *        mmap in the middle of one          yes           no             no
+ *        mprotect of whole mappings         yes           yes            yes
+ *        mprotect of a part of one          while M < max after each split, else no
+ *        markers, MADV_DONTNEED             yes           yes            yes
+ *
+ * (One mmap more than the limit is Linux's own arithmetic. M is larger still where an administrator has
+ * lowered the limit.) So what is to be closed goes down this list until a call is accepted:
+ *
+ *        replaced     a shut mapping; final
+ *        marked       final in the private part
+ *        DENIED       PROT_NONE, as whole mappings. It faults, but it is still the old mapping
+ *        WEAK         dropped, and it can still be touched. Frames cannot even be dropped: a stale write
+ *                     reaches the frame
+ *
+ * Denied and weak pages are debts (pages_debts.h), and so are frames' pages with markers.
+ */
+#define _GNU_SOURCE
+#include "pages_steps.h"
+
+#include "pages_count.h"
+#include "pages_debts.h"
+
+/** Which calls a close counts among. */
+static uint64_t *closing_calls(struct stretch *stretch, struct run run)
+{
+    struct kva_vm_calls *calls = &stretch->stats.calls;
+
+    return is_of_frames(stretch, run) ? &calls->unmap : &calls->close;
+}
+
+/** Replace a run by a shut mapping, with the mapping that the spare gives back. Only what lies between shut
+ *  pages surely is whole mappings, so that it becomes fewer of them. */
+static bool replace_with_spare(struct stretch *stretch, struct run run, uint64_t *calls)
+{
+    if (before_is_open(stretch, run) || after_is_open(stretch, run) || !stretch->spare.is_up)
+        return false;
+    set_spare(&stretch->spare, false, calls);
+    return replace(stretch, run, PROT_NONE, calls);
+}
+
+bool kva_port_shut_at_any_price(struct stretch *stretch, struct run run, uint64_t now)
+{
+    uint64_t *calls = closing_calls(stretch, run);
+
+    if (!replace(stretch, run, PROT_NONE, calls) && !replace_with_spare(stretch, run, calls))
+        return false;
+    kva_port_note_run(stretch, run, false, now);
+    return true;
+}
+
+bool kva_port_shut(struct stretch *stretch, struct run run, uint64_t now)
+{
+    return has_room_for_ends(&stretch->budget, now, ends_if_shut(stretch, run)) &&
+           kva_port_shut_at_any_price(stretch, run, now);
+}
+
+bool kva_port_renew(struct stretch *stretch, struct run run, uint64_t *calls)
+{
+    uint64_t now = kva_port_ends_of(stretch, run);
+
+    if (!has_room_for_ends(&stretch->budget, now, kva_port_ends_if_fresh(stretch, run)) ||
+        !replace(stretch, run, PROT_READ | PROT_WRITE, calls))
+        return false;
+    kva_port_note_run(stretch, run, true, now);
+    return true;
+}
+
+/** Locked pages take no markers, so these are replaced first. */
+bool kva_port_mark(struct stretch *stretch, struct run run)
+{
+    uint64_t *calls = &stretch->stats.calls.close;
+
+    return advise(stretch, run, MADV_GUARD_INSTALL, calls) ||
+           (kva_port_renew(stretch, run, calls) && advise(stretch, run, MADV_GUARD_INSTALL, calls));
+}
+
+/** MADV_DONTNEED is refused to locked pages; MADV_DONTNEED_LOCKED before Linux 5.18. */
+bool kva_port_drop(struct stretch *stretch, struct run run, uint64_t *calls)
+{
+    return advise(stretch, run, MADV_DONTNEED, calls) || kva_port_renew(stretch, run, calls) ||
+           advise(stretch, run, MADV_DONTNEED_LOCKED, calls);
+}
+
+/** Whether no mapping ends inside a run. */
+static bool is_one_mapping(const struct stretch *stretch, struct run run)
+{
+    return length(run) < 2 || row_count_changes(&stretch->rows, ROW_OPEN, run.from + 1, run.end) +
+                                      row_count(&stretch->rows, ROW_SEAMS, run.from + 1, run.end) ==
+                                  0;
+}
+
+/** At the limit the kernel allows that for whole mappings, and makes them fewer if it merges them with shut
+ *  ones. If it refuses that for one of several, those before it are denied: then all are owed. */
+bool kva_port_deny(struct stretch *stretch, struct run run)
+{
+    uint64_t *calls = closing_calls(stretch, run);
+    bool is_private = !is_of_frames(stretch, run);
+
+    bool done = protect(stretch, run, PROT_NONE, calls);
+    if (!done && is_one_mapping(stretch, run))
+        return false;
+    if (done && is_private)
+        (void)drop_memory(start_of(stretch, run), bytes_of(stretch, run), calls);
+    stretch->has_denied = stretch->has_denied || is_private;
+    kva_port_fence(stretch, run);
+    kva_port_note_debt(stretch, run, OWED);
+    return done;
+}
+
+bool kva_port_permit(struct stretch *stretch, struct run run, uint64_t *calls)
+{
+    if (protect(stretch, run, PROT_READ | PROT_WRITE, calls))
+        return true;
+    if (!kva_port_deny(stretch, run)) /* what was permitted of it */
+        kva_port_note_debt(stretch, run, WEAK);
+    return false;
+}
+
+/** Of frames there is nothing to drop: they are the pool's. */
+void kva_port_leave_weak(struct stretch *stretch, struct run run)
+{
+    stretch->stats.weak_closes++;
+    if (!is_of_frames(stretch, run))
+        (void)kva_port_drop(stretch, run, closing_calls(stretch, run));
+    kva_port_note_debt(stretch, run, WEAK);
+}

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * A stretch, and runs of its pages by number.
+ *
+ *      front | private pages 0 .. pages - 1           | frames' pages |
+ *            ^ first                                                  ^ first + bytes
+ *
+ * A page is SHUT, which means that it lies in an inaccessible mapping, or OPEN: a private page in a mapping
+ * that is readable and writable, a frames' page in a mapping of a pool.
+ *
+ * THE CLOSED PAGE IN FRONT is a part of the stretch's mapping, so that nothing else can come to lie there.
+ * Where a window has no room for it, page 0 of the stretch stays shut instead.
+ */
+#ifndef KVA_PORTS_LINUX_PAGES_STRETCH_H
+#define KVA_PORTS_LINUX_PAGES_STRETCH_H
+
+#include <kva/vm.h>
+
+#include "pages_budget.h"
+#include "pages_spare.h"
+#include "rows.h"
+#include "system.h"
+#include "tables.h"
+
+/** A grain is what one page table maps. */
+enum { GRAIN_PAGES = 512 };
+
+struct stretch {
+    char *first;    /* a multiple of a grain; page 0 begins here */
+    uint64_t bytes; /* from there */
+    uint64_t front; /* bytes in front of that, closed: a page, or none where page 0 stays closed instead */
+    uint64_t page;
+    uint64_t pages;  /* of the private part; then come the frames */
+    bool guards;     /* the mechanism: see pages_open.c */
+    bool has_huge;   /* or had */
+    bool has_denied; /* private pages have been denied: mappings may merge less than fresh ones do */
+    unsigned apart;  /* so many openings get a mapping each, since markers were refused */
+    struct spare spare;
+    struct budget budget;
+    struct tables tables;
+    struct sparse rows; /* bits for each page:
+                             open    not shut
+                             used    private: opened, and not closed since
+                             huge    private: in a mapping that wants huge pages
+                             seams   open, as the one before, but maybe in another mapping
+                             weak    closed, but a touch may not fault (stats.weak_pages counts them)
+                             owed    closed, and it faults, but its mapping is yet to be replaced */
+    uint64_t seam_count;
+    uint64_t owed_count;
+    uint64_t *blocks;             /* a bit for each block of pages: one of them may be weak or owed */
+    uint64_t next_debt;           /* the page from which the next call looks for debts */
+    struct kva_pages_stats stats; /* without mappings and mappings_limit, which the budget has */
+};
+
+/** Pages of one part, by number: [from, end). */
+struct run {
+    uint64_t from;
+    uint64_t end;
+};
+
+static inline struct run run_at(const struct stretch *stretch, uint64_t start, uint64_t bytes)
+{
+    uint64_t from = (start - (uintptr_t)stretch->first) / stretch->page;
+
+    return (struct run){from, from + bytes / stretch->page};
+}
+
+static inline uint64_t length(struct run run)
+{
+    return run.end > run.from ? run.end - run.from : 0;
+}
+
+static inline struct run common(struct run a, struct run b)
+{
+    return (struct run){max_u64(a.from, b.from), min_u64(a.end, b.end)};
+}
+
+static inline bool is_of_frames(const struct stretch *stretch, struct run run)
+{
+    return run.from >= stretch->pages;
+}
+
+/** The pages from `from` on that are alike, shut or not, as far as `end`. */
+static inline struct run alike(const struct stretch *stretch, uint64_t from, uint64_t end)
+{
+    return (struct run){from, row_end_of_run(&stretch->rows, ROW_OPEN, from, end)};
+}
+
+/** All from the first open page in a range to the last. */
+static inline struct run open_in(const struct stretch *stretch, struct run range)
+{
+    return (struct run){row_first(&stretch->rows, ROW_OPEN, range.from, range.end),
+                        row_last_end(&stretch->rows, ROW_OPEN, true, range.from, range.end)};
+}
+
+static inline bool is_all_shut(const struct stretch *stretch, struct run run)
+{
+    return row_first(&stretch->rows, ROW_OPEN, run.from, run.end) == run.end;
+}
+
+/** Whether a run whose pages are all alike is shut. */
+static inline bool is_shut(const struct stretch *stretch, struct run run)
+{
+    return !row_bit(&stretch->rows, ROW_OPEN, run.from);
+}
+
+static inline bool before_is_open(const struct stretch *stretch, struct run run)
+{
+    return run.from > 0 && row_bit(&stretch->rows, ROW_OPEN, run.from - 1);
+}
+
+static inline bool after_is_open(const struct stretch *stretch, struct run run)
+{
+    return row_bit(&stretch->rows, ROW_OPEN, run.end);
+}
+
+static inline char *start_of(const struct stretch *stretch, struct run run)
+{
+    return stretch->first + run.from * stretch->page;
+}
+
+static inline size_t bytes_of(const struct stretch *stretch, struct run run)
+{
+    return (size_t)(length(run) * stretch->page);
+}
+
+/** Put or remove markers, or another advice; nothing to do for an empty run. */
+static inline bool advise(const struct stretch *stretch, struct run run, int advice, uint64_t *calls)
+{
+    return length(run) == 0 || advise_memory(start_of(stretch, run), bytes_of(stretch, run), advice, calls);
+}
+
+static inline bool protect(const struct stretch *stretch, struct run run, int protection, uint64_t *calls)
+{
+    return protect_memory(start_of(stretch, run), bytes_of(stretch, run), protection, calls);
+}
+
+/** Replace a run by fresh pages that may be touched or not. */
+static inline bool replace(const struct stretch *stretch, struct run run, int protection, uint64_t *calls)
+{
+    return replace_memory(start_of(stretch, run), bytes_of(stretch, run), protection, calls);
+}
+
+#endif

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * System calls on memory. Each adds itself to the caller's count. A file that includes this defines
+ * _GNU_SOURCE first.
+ */
+#ifndef KVA_PORTS_LINUX_SYSTEM_H
+#define KVA_PORTS_LINUX_SYSTEM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "../../src/base/arith.h"
+
+#ifndef MADV_WIPEONFORK
+#define MADV_WIPEONFORK 18 /* Linux 4.14 */
+#endif
+#ifndef MADV_DONTNEED_LOCKED
+#define MADV_DONTNEED_LOCKED 24 /* MADV_DONTNEED for locked pages, too: Linux 5.18 */
+#endif
+#ifndef MADV_GUARD_INSTALL
+#define MADV_GUARD_INSTALL 102 /* Linux 6.13; include/uapi/asm-generic/mman-common.h */
+#define MADV_GUARD_REMOVE 103
+#endif
+
+static inline uint64_t page_size(void)
+{
+    return (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+/** Private memory, zero; NULL if the system refuses. */
+static inline char *map_memory(void *at, uint64_t bytes, int protection, int flags, uint64_t *calls)
+{
+    ++*calls;
+    void *mapping = mmap(at, (size_t)bytes, protection, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
+    return mapping == MAP_FAILED ? NULL : mapping;
+}
+
+/** Addresses that fault. */
+static inline char *map_shut(void *at, uint64_t bytes, int flags, uint64_t *calls)
+{
+    return map_memory(at, bytes, PROT_NONE, MAP_NORESERVE | flags, calls);
+}
+
+/** Replace whatever is mapped there by fresh memory. */
+static inline bool replace_memory(void *at, size_t bytes, int protection, uint64_t *calls)
+{
+    return map_memory(at, bytes, protection, MAP_NORESERVE | MAP_FIXED, calls) != NULL;
+}
+
+static inline bool protect_memory(void *at, size_t bytes, int protection, uint64_t *calls)
+{
+    ++*calls;
+    return mprotect(at, bytes, protection) == 0;
+}
+
+static inline bool advise_memory(void *at, size_t bytes, int advice, uint64_t *calls)
+{
+    ++*calls;
+    return madvise(at, bytes, advice) == 0;
+}
+
+/** Drop what is in memory, even if it is locked. */
+static inline bool drop_memory(void *at, size_t bytes, uint64_t *calls)
+{
+    return advise_memory(at, bytes, MADV_DONTNEED, calls) ||
+           advise_memory(at, bytes, MADV_DONTNEED_LOCKED, calls);
+}
+
+/** Map `bytes` at a multiple of align, and `front` bytes before them. All are whole pages. Map as much more
+ *  as the alignment may cost, which `front` does not add to, and unmap what sticks out:
+ *
+ *      | unmapped | front | bytes ...             | unmapped |
+ *      mapping            the first multiple of align from mapping + front on
+ */
+static inline char *map_aligned(uint64_t bytes, uint64_t align, uint64_t front, int protection,
+                                uint64_t *calls)
+{
+    uint64_t whole;
+
+    if (!add_checked(bytes, align, &whole) || whole > SIZE_MAX)
+        return NULL;
+    char *mapping = map_memory(NULL, whole, protection, MAP_NORESERVE, calls);
+    if (!mapping)
+        return NULL;
+    size_t before = (size_t)front + (size_t)(-((uintptr_t)mapping + front) & (align - 1));
+    if (before > front)
+        (void)munmap(mapping, before - (size_t)front);
+    if (before < align)
+        (void)munmap(mapping + before + bytes, (size_t)(align - before));
+    *calls += (before > front) + (uint64_t)(before < align);
+    return mapping + before;
+}
+
+#endif

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * One form of the bt engine: the tree and its checks, in a table. The file that includes this one defines which instructions
+ * it uses (BT_SIMD), and what it is called (BT_ENGINE, BT_NAME): bt.c for plain C, and bt_avx2.c, bt_avx512.c and bt_neon.c.
+ */
+#ifndef KVA_ENGINE_BT_ENGINE_H
+#define KVA_ENGINE_BT_ENGINE_H
+
+#include "bt_check.h"
+
+/** The table of an engine with the given name, whose tilings `make` makes. */
+#define BT_TABLE(called, make)                                                                               \
+    {                                                                                                        \
+        .name = called, .create = make, .destroy = bt_destroy, .prepare = bt_prepare, .search = bt_search,   \
+        .locate = bt_locate, .occupy = bt_occupy, .release = bt_release, .punch = bt_punch, .trim = bt_trim, \
+        .resize = bt_resize, .park = bt_park, .unpark = bt_unpark, .extend = bt_extend, .find = bt_find,     \
+        .peeks = true, .peek = bt_peek, .largest = bt_largest, .check = bt_check,                            \
+        .check_near = bt_check_near,                                                                         \
+    }
+
+const struct kva_engine BT_ENGINE = BT_TABLE(BT_NAME, bt_create);
+
+#endif

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * Statistics over turns: what all workloads make of the times that they measured.
+ */
+#ifndef KVA_TOOLS_BENCH_TIMES_H
+#define KVA_TOOLS_BENCH_TIMES_H
+
+#include "histogram.h"
+
+/** More repetitions than this are refused. */
+#define REPS_MAX 100
+
+/** The timed turns of one row: nanoseconds of one operation. */
+struct times {
+    double turn_ns[REPS_MAX];
+    size_t turns;
+    double median_ns;
+    double spread; /* (slowest turn - fastest turn) / median */
+    double ratio;  /* the base's time / this one's, median over the turns; negative: the base did not run */
+};
+
+/** Add a turn. */
+void times_add(struct times *times, double ns);
+
+/** Fill in the median and the spread. There is a turn at least. */
+void times_summarize(struct times *times);
+
+/** The median of the quotients a / b of turns that stood side by side: how many times as fast b is. Negative
+ *  when one of them is NULL, or the turns are not as many. */
+double times_quotient(const struct times *a, const struct times *b);
+
+/** The median of 1 to REPS_MAX values. */
+double median_of(const double *values, size_t count);
+
+/** Quantiles of single operations, in nanoseconds. */
+struct latency {
+    uint64_t samples;
+    double p50, p90, p99, p999, max;
+};
+
+struct latency latency_of(const struct histogram *histogram, double ns_per_tick);
+
+#endif
