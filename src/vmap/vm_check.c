@@ -1,24 +1,25 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * THE INVARIANTS. kva_vm_check verifies them; the names appear in what it returns.
+ * THE INVARIANTS. kva_vm_check verifies them; the names appear in what it returns. In brackets stands the room
+ * that keeps one and checks it.
  *
- *   V1  Every segment that is not free has one descriptor, found in the table at its start, and covers the area and
- *       its guard page exactly.
- *   V2  The parked list holds each parked descriptor once, in the order in which they came.                    vm_park.c
- *   V3  A cached descriptor lies in a CPU's bin of its page count, and each bin holds only such.              vm_cache.c
+ *   V1  Every segment that is not free has one descriptor, found in the table at its start, and covers the area
+ *       and its guard page exactly.
+ *   V2  The parked list holds each parked descriptor once, in the order in which they came. [vm_park]
+ *   V3  A cached descriptor lies in a CPU's bin of its page count, and each bin holds only such. [vm_cache]
  *   V4  The counts of areas and bytes are what a walk finds.
  *   V5  Vmalloc and per-CPU areas lie in the private part, maps in the frames part.
- *   V6  Each ended map is in the index once, in the chain of its frames, and on the ring once. Nothing else is in
- *       either, and no more pages are kept than the limit.                                                    vm_ended.c
- *   V7  A frame's count is that of its live maps, and of those that are being made.                           vm_shown.c
- *   V8  What kva_vfree_ready is given names an area that waits for it. (Checked by kva_free_ready.)           vm_ready.c
- *   V9  A per-CPU chunk's areas name it. It is on the list of those without memory, or of those without objects, or has
- *       objects.                                                                                               vm_pcpu.c
+ *   V6  Each ended map is in the index once, in the chain of its frames, and on the ring once. Nothing else is
+ *       in either, and no more pages are kept than the limit. [vm_ended]
+ *   V7  A frame's count is that of its live maps, and of those that are being made. [vm_shown]
+ *   V8  What kva_vfree_ready is given names an area that waits for it. [vm_ready, in kva_free_ready]
+ *   V9  A per-CPU chunk's areas name it. It is on the list of those without memory, or of those without objects,
+ *       or has objects. [vm_pcpu]
  *   V10 Pages that nobody owns are mapped as the page source has left them: protection, file, attributes.
- *   V11 Of each part of the table of areas it is known how many entries are in use.                           vm_table.c
+ *   V11 Of each part of the table of areas it is known how many entries are in use. [vm_table]
  *
- * Each room checks its own; here are those that take a walk over all segments.
+ * The others are checked here: they take a walk over all segments.
  */
 #include "vm_check.h"
 

@@ -154,8 +154,8 @@ static void unpark_run(struct kva_vm *vm, struct run run)
     vm->parked.purged_runs++;
 }
 
-/** An area that is longer than a slice is closed in pieces of so many. Such areas are seldom touched everywhere, and then the calls
- *  are all that they cost. 64 MiB, closed in pieces, took on Linux 6.18, in us,
+/** An area that is longer than a slice is closed in pieces of so many. Such areas are seldom touched everywhere,
+ *  and then the calls are all that they cost. 64 MiB, closed in pieces, took on Linux 6.18, in us,
  *
  *      pieces of             2 MiB   4 MiB   8 MiB   16 MiB   64 MiB
  *      untouched, in all        61      33      16        8        1

@@ -23,8 +23,9 @@
  * it absent
  *             again, to reserve them. One chunk without objects is kept, a second one is made absent.
  *
- * NO SEARCH   Absent chunks are on one list, and present ones without objects on another. Each area of a chunk keeps the chunk's
- *             number as its owner, which nobody else uses. So a chunk costs the same however many there are.
+ * NO SEARCH   Absent chunks are on one list, and present ones without objects on another. Each area of a chunk
+ *             keeps the chunk's number in the word for an owner, which nobody else uses. So a chunk costs the same
+ *             however many there are.
  */
 #include "vm_pcpu.h"
 
