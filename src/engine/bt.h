@@ -123,14 +123,13 @@ struct bt_path {
     struct bt_step step[BT_PATH]; /* step[0] is in the root */
 };
 
-/** The cursor of a place: its gap, and the hole there, which is stored nowhere. */
+/** The way to a place: its gap, and the hole there, which is stored nowhere. */
 struct bt_cursor {
     struct bt_path path;
     unsigned gap; /* in the leaf at the end of the path */
     uint64_t hole_start;
     uint64_t hole_last;
 };
-_Static_assert(sizeof(struct bt_cursor) <= KVA_CURSOR_MOST, "a place has room for the cursor");
 
 struct bt_tiling {
     struct kva_tiling common; /* first: the engine's functions are handed a pointer to it */
@@ -144,6 +143,7 @@ struct bt_tiling {
     uint64_t align[BT_CLASSES];    /* ascending; align[0] is the quantum */
     unsigned char apart[KVA_LINE]; /* lookups without the lock read the lines above */
     struct bt_summary top;         /* of the root */
+    struct bt_cursor found;        /* the place that was found last */
 };
 
 #endif

@@ -335,9 +335,8 @@ static inline void summarise_leaf(const struct bt_tiling *bt, const struct bt_pa
 /** The first gap from index `from` on, in the direction of the demand's policy, that fits it. The kernels know nothing
  *  of windows: of what they find, the gaps at the window's edges may still be too short. */
 BT_HOT bool fit_in_leaf(const struct bt_tiling *bt, const struct kva_demand *demand, unsigned from,
-                        struct kva_place *place)
+                        struct bt_cursor *cursor, uint64_t *start)
 {
-    struct bt_cursor *cursor = cursor_of(place);
     const struct bt_path *path = &cursor->path;
     const struct bt_leaf *leaf = path->leaf;
     const struct bt_compact *compact = &leaf->compact;
@@ -350,7 +349,7 @@ BT_HOT bool fit_in_leaf(const struct bt_tiling *bt, const struct kva_demand *dem
             i = upwards ? first_gap(compact->start, compact->last, i, leaf->count, &fit)
                         : last_gap(compact->start, compact->last, i + 1, &fit);
         if (gap_at(bt, path, i, &cursor->hole_start, &cursor->hole_last) &&
-            kva_fit_in_hole(cursor->hole_start, cursor->hole_last, demand, &place->start)) {
+            kva_fit_in_hole(cursor->hole_start, cursor->hole_last, demand, start)) {
             cursor->gap = i;
             return true;
         }

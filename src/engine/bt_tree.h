@@ -191,17 +191,17 @@ BT_HOT bool is_beyond(const struct bt_path *path, const struct kva_demand *deman
     return demand->policy == KVA_LOWEST ? path->low > demand->max - span : path->high < demand->min + span;
 }
 
-static enum kva_status bt_search(const struct kva_tiling *tiling, const struct kva_demand *demand,
+static enum kva_status bt_search(struct kva_tiling *tiling, const struct kva_demand *demand,
                                  struct kva_place *place)
 {
-    const struct bt_tiling *bt = bt_of_const(tiling);
-    struct bt_path *path = &((struct bt_cursor *)cursor_of(place))->path;
+    struct bt_tiling *bt = bt_of(tiling);
+    struct bt_path *path = &bt->found.path;
     unsigned class = class_of(bt, demand->align);
     unsigned gap;
 
     if (!first_place(bt, class, demand, path, &gap))
         return KVA_ENOSPC;
-    while (!fit_in_leaf(bt, demand, gap, place)) {
+    while (!fit_in_leaf(bt, demand, gap, &bt->found, &place->start)) {
         if (!next_by_size(bt, class, demand, path) || is_beyond(path, demand))
             return KVA_ENOSPC;
         gap = outermost_gap(bt, path, demand->policy == KVA_LOWEST);
@@ -210,11 +210,11 @@ static enum kva_status bt_search(const struct kva_tiling *tiling, const struct k
     return KVA_OK;
 }
 
-static enum kva_status bt_locate(const struct kva_tiling *tiling, uint64_t start, uint64_t last,
+static enum kva_status bt_locate(struct kva_tiling *tiling, uint64_t start, uint64_t last,
                                  struct kva_place *place)
 {
-    const struct bt_tiling *bt = bt_of_const(tiling);
-    struct bt_cursor *cursor = cursor_of(place);
+    const struct bt_tiling *bt = bt_of(tiling);
+    struct bt_cursor *cursor = &bt_of(tiling)->found;
 
     descend_to(bt, start, &cursor->path);
     cursor->gap = entries_up_to(bt, cursor->path.leaf, start);
@@ -820,7 +820,7 @@ BT_RARE void remove_leaf(struct bt_tiling *bt, const struct bt_path *path)
 static enum kva_status bt_occupy(struct kva_tiling *tiling, const struct kva_place *place, void *owner)
 {
     struct bt_tiling *bt = bt_of(tiling);
-    const struct bt_cursor *cursor = cursor_of_const(place);
+    const struct bt_cursor *cursor = &bt->found;
     const struct bt_path *path = &cursor->path;
     struct bt_leaf *leaf = path->leaf;
     struct kva_tally *tally = &tiling->tally;

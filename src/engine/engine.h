@@ -23,7 +23,8 @@
  *   E2  release, park and unpark never take memory.
  *   E3  KVA_ENOMEM is said only if the change at hand needs more memory than there is.
  *
- * A PLACE is what a search found. It is valid until the next change of the tiling. Its memory is the caller's.
+ * A PLACE is what a search found. The tiling keeps the way there, in whatever form suits the engine: so only the place
+ * that was found last can be made busy, and only before the next change.
  *
  * COLOURS. While a flush calls its callback, more may be parked, which this flush must not give back: the callback has
  * not been told of it. So what is parked has a colour, one of two: a flush turns the colour that is parked in, and then
@@ -52,27 +53,11 @@ struct kva_demand {
     enum kva_policy policy;
 };
 
-/** The most that an engine notes of a place: the way down a tree of 16 levels, a pointer and an index each, and six words
- *  beside. Each engine asserts that its cursor fits. */
-enum { KVA_CURSOR_MOST = 16 * 16 + 6 * 8 };
-
-/** A range [start, last] inside one hole, which the engine that found it finds again by its cursor. What a cursor holds only
- *  that engine knows. */
+/** A range [start, last] inside one hole. */
 struct kva_place {
     uint64_t start;
     uint64_t last;
-    _Alignas(uint64_t) _Alignas(void *) unsigned char cursor[KVA_CURSOR_MOST];
 };
-
-static inline void *cursor_of(struct kva_place *place)
-{
-    return place->cursor;
-}
-
-static inline const void *cursor_of_const(const struct kva_place *place)
-{
-    return place->cursor;
-}
 
 /** Of deferred segments: one waits for the flush under way, the other for the next one. */
 enum { KVA_COLOURS = 2 };
@@ -141,14 +126,14 @@ struct kva_engine {
     enum kva_status (*prepare)(struct kva_tiling *tiling, size_t operations);
 
     /** Find the lowest or highest place for a demand; exact at any alignment and window. KVA_OK, KVA_ENOSPC. */
-    enum kva_status (*search)(const struct kva_tiling *tiling, const struct kva_demand *demand,
+    enum kva_status (*search)(struct kva_tiling *tiling, const struct kva_demand *demand,
                               struct kva_place *place);
 
     /** Find the place [start, last], if it is wholly free. KVA_OK, KVA_EEXIST. */
-    enum kva_status (*locate)(const struct kva_tiling *tiling, uint64_t start, uint64_t last,
+    enum kva_status (*locate)(struct kva_tiling *tiling, uint64_t start, uint64_t last,
                               struct kva_place *place);
 
-    /** Make a place busy. KVA_OK, KVA_ENOMEM. */
+    /** Make the place busy that was found last. KVA_OK, KVA_ENOMEM. */
     enum kva_status (*occupy)(struct kva_tiling *tiling, const struct kva_place *place, void *owner);
 
     /** Make the busy segment that starts at `start` free and merge it with the holes that it touches.

@@ -196,8 +196,7 @@ static struct rb_segment *carve(struct rb_tiling *rb, struct rb_segment *hole, c
 static enum kva_status rb_occupy(struct kva_tiling *tiling, const struct kva_place *place, void *owner)
 {
     struct rb_tiling *rb = rb_of(tiling);
-    const struct rb_cursor *cursor = cursor_of_const(place);
-    struct rb_segment *hole = cursor->hole;
+    struct rb_segment *hole = rb->found;
     enum fit fit = classify_fit(hole, place);
 
     check_contract(&tiling->ledger.hooks, hole->start <= place->start && place->last <= hole->last, __func__,
@@ -230,10 +229,10 @@ static void compare_with_linear(const struct rb_tiling *rb, const struct kva_dem
                               "I4: the tree search and the linear one disagree", best);
 }
 
-static enum kva_status rb_search(const struct kva_tiling *tiling, const struct kva_demand *demand,
+static enum kva_status rb_search(struct kva_tiling *tiling, const struct kva_demand *demand,
                                  struct kva_place *place)
 {
-    const struct rb_tiling *rb = rb_of_const(tiling);
+    struct rb_tiling *rb = rb_of(tiling);
     bool found = kva_rb_holes_search(rb, demand, place);
 
     if (KVA_CHECK_LEVEL >= 3)
@@ -241,16 +240,17 @@ static enum kva_status rb_search(const struct kva_tiling *tiling, const struct k
     return found ? KVA_OK : KVA_ENOSPC;
 }
 
-static enum kva_status rb_locate(const struct kva_tiling *tiling, uint64_t start, uint64_t last,
+static enum kva_status rb_locate(struct kva_tiling *tiling, uint64_t start, uint64_t last,
                                  struct kva_place *place)
 {
-    struct rb_segment *hole = floor_segment(&rb_of_const(tiling)->holes, start);
+    struct rb_tiling *rb = rb_of(tiling);
+    struct rb_segment *hole = floor_segment(&rb->holes, start);
 
     if (!hole || hole->last < last)
         return KVA_EEXIST;
     place->start = start;
     place->last = last;
-    set_hole(place, hole);
+    rb->found = hole;
     return KVA_OK;
 }
 

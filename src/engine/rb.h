@@ -47,6 +47,7 @@ struct rb_tiling {
     struct kva_list order;
     struct kva_rb_tree used;
     struct kva_list parked[KVA_COLOURS];
+    struct rb_segment *found; /* the hole of the place that was found last */
 };
 
 static inline struct rb_segment *segment_of_link(const struct kva_rb_node *link)
@@ -87,23 +88,8 @@ static inline struct rb_segment *floor_segment(const struct kva_rb_tree *tree, u
 /** Prepare the empty free side. */
 void kva_rb_holes_init(struct rb_tiling *rb);
 
-/** The cursor of a place. */
-struct rb_cursor {
-    struct rb_segment *hole;
-};
-_Static_assert(sizeof(struct rb_cursor) <= KVA_CURSOR_MOST, "a place has room for the cursor");
-
-/** Note the hole that a place lies in. */
-static inline void set_hole(struct kva_place *place, struct rb_segment *hole)
-{
-    struct rb_cursor *cursor = cursor_of(place);
-
-    cursor->hole = hole;
-}
-
 /** The lowest or highest place for a demand. See rb_holes.c for the bound on what it visits. */
-bool kva_rb_holes_search(const struct rb_tiling *rb, const struct kva_demand *demand,
-                         struct kva_place *place);
+bool kva_rb_holes_search(struct rb_tiling *rb, const struct kva_demand *demand, struct kva_place *place);
 
 /** Where a new node belongs: as the `side` child of `parent` (NULL: it is the first). */
 struct rb_slot {

@@ -165,7 +165,7 @@ static bool is_beyond(const struct rb_segment *hole, const struct kva_demand *de
     return demand->policy == KVA_LOWEST ? hole->start > demand->max - span : hole->last < demand->min + span;
 }
 
-bool kva_rb_holes_search(const struct rb_tiling *rb, const struct kva_demand *demand, struct kva_place *place)
+bool kva_rb_holes_search(struct rb_tiling *rb, const struct kva_demand *demand, struct kva_place *place)
 {
     enum kva_rb_side side = demand->policy == KVA_LOWEST ? KVA_RB_LEFT : KVA_RB_RIGHT;
     uint64_t span = demand->size - 1;
@@ -174,7 +174,7 @@ bool kva_rb_holes_search(const struct rb_tiling *rb, const struct kva_demand *de
     for (; hole && !is_beyond(hole, demand, span); hole = next_of_span(hole, span, side)) {
         if (kva_fit_in_hole(hole->start, hole->last, demand, &place->start)) {
             place->last = place->start + span;
-            set_hole(place, hole);
+            rb->found = hole;
             return true;
         }
     }

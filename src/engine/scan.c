@@ -32,13 +32,8 @@ struct scan_tiling {
     struct entry *entries;
     size_t count;
     size_t capacity;
+    size_t found; /* the hole of the place that was found last */
 };
-
-/** The cursor of a place. */
-struct scan_cursor {
-    size_t index; /* of the hole */
-};
-_Static_assert(sizeof(struct scan_cursor) <= KVA_CURSOR_MOST, "a place has room for the cursor");
 
 /** The first array: as much as the rb engine's first chunk of nodes. */
 enum { FIRST_CAPACITY = 64 };
@@ -201,11 +196,10 @@ static void make_free(struct scan_tiling *scan, size_t index)
 
 /* --------------------------------------------------------------------------------- taking and giving */
 
-static enum kva_status scan_search(const struct kva_tiling *tiling, const struct kva_demand *demand,
+static enum kva_status scan_search(struct kva_tiling *tiling, const struct kva_demand *demand,
                                    struct kva_place *place)
 {
-    const struct scan_tiling *scan = scan_of_const(tiling);
-    struct scan_cursor *cursor = cursor_of(place);
+    struct scan_tiling *scan = scan_of(tiling);
 
     for (size_t i = 0; i < scan->count; i++) {
         size_t index = demand->policy == KVA_LOWEST ? i : scan->count - 1 - i;
@@ -213,31 +207,30 @@ static enum kva_status scan_search(const struct kva_tiling *tiling, const struct
             !kva_fit_in_hole(scan->entries[index].start, last_of(scan, index), demand, &place->start))
             continue;
         place->last = place->start + (demand->size - 1);
-        cursor->index = index;
+        scan->found = index;
         return KVA_OK;
     }
     return KVA_ENOSPC;
 }
 
-static enum kva_status scan_locate(const struct kva_tiling *tiling, uint64_t start, uint64_t last,
+static enum kva_status scan_locate(struct kva_tiling *tiling, uint64_t start, uint64_t last,
                                    struct kva_place *place)
 {
-    const struct scan_tiling *scan = scan_of_const(tiling);
-    struct scan_cursor *cursor = cursor_of(place);
+    struct scan_tiling *scan = scan_of(tiling);
     size_t index = index_of(scan, start);
 
     if (!is_free(scan, index) || last_of(scan, index) < last)
         return KVA_EEXIST;
     place->start = start;
     place->last = last;
-    cursor->index = index;
+    scan->found = index;
     return KVA_OK;
 }
 
 static enum kva_status scan_occupy(struct kva_tiling *tiling, const struct kva_place *place, void *owner)
 {
     struct scan_tiling *scan = scan_of(tiling);
-    size_t index = ((const struct scan_cursor *)cursor_of_const(place))->index;
+    size_t index = scan->found;
     bool cut_left = place->start > scan->entries[index].start;
     bool cut_right = place->last < last_of(scan, index);
 

@@ -65,8 +65,8 @@ static enum kva_status validate_window(const struct kva_tiling *tiling, uint64_t
     return min > tiling->last ? bad_field(bad, KVA_EWINDOW, "min") : KVA_OK;
 }
 
-enum kva_status kva_demand_of(const struct kva_tiling *tiling, const struct kva_request *request,
-                              struct kva_demand *demand, struct kva_bad *bad)
+static inline enum kva_status demand_of(const struct kva_tiling *tiling, const struct kva_request *request,
+                                        struct kva_demand *demand, struct kva_bad *bad)
 {
     uint64_t max = (request->min | request->max) == 0 ? UINT64_MAX : request->max;
     enum kva_status status = validate_request(request, bad);
@@ -83,6 +83,21 @@ enum kva_status kva_demand_of(const struct kva_tiling *tiling, const struct kva_
     demand->max = min_u64(max, tiling->last);
     demand->policy = request->policy;
     return KVA_OK;
+}
+
+enum kva_status kva_demand_of(const struct kva_tiling *tiling, const struct kva_request *request,
+                              struct kva_demand *demand, struct kva_bad *bad)
+{
+    return demand_of(tiling, request, demand, bad);
+}
+
+enum kva_status kva_core_alloc(struct kva_tiling *tiling, const struct kva_request *request, uint64_t *start,
+                               struct kva_bad *bad)
+{
+    struct kva_demand demand;
+    enum kva_status status = demand_of(tiling, request, &demand, bad);
+
+    return status == KVA_OK ? core_alloc(tiling, &demand, request->owner, start) : status;
 }
 
 /* -------------------------------------------------------------------------------------- giving back */

@@ -54,6 +54,10 @@ static inline enum kva_status core_alloc(struct kva_tiling *tiling, const struct
     return tiling->engine->occupy(tiling, &place, owner);
 }
 
+/** Allocate what a request asks for. KVA_OK and *start; KVA_ENOSPC, KVA_ENOMEM; or a status of kva_demand_of, and *bad. */
+enum kva_status kva_core_alloc(struct kva_tiling *tiling, const struct kva_request *request, uint64_t *start,
+                               struct kva_bad *bad);
+
 /** Allocate [start, last], which lies inside the tiling. KVA_OK, KVA_EEXIST (not all of it is free), KVA_ENOMEM. */
 static inline enum kva_status core_reserve(struct kva_tiling *tiling, uint64_t start, uint64_t last,
                                            void *owner)

@@ -18,12 +18,8 @@ static enum kva_status attempt_alloc(void *instance, void *operation)
 {
     struct kva_space *space = instance;
     struct allocation *allocation = operation;
-    struct kva_tiling *tiling = space->tiling;
-    struct kva_demand demand;
-    enum kva_status status = kva_demand_of(tiling, allocation->request, &demand, &allocation->bad);
 
-    return status == KVA_OK ? core_alloc(tiling, &demand, allocation->request->owner, &allocation->start)
-                            : status;
+    return kva_core_alloc(space->tiling, allocation->request, &allocation->start, &allocation->bad);
 }
 
 enum kva_status kva_alloc(struct kva_space *space, const struct kva_request *request, uint64_t *start)
@@ -90,7 +86,7 @@ static enum kva_status attempt_locate(void *instance, void *operation)
 {
     struct kva_space *space = instance;
     struct spot *spot = operation;
-    const struct kva_tiling *tiling = space->tiling;
+    struct kva_tiling *tiling = space->tiling;
 
     if (tiling->engine->locate(tiling, spot->start, spot->last, &spot->place) == KVA_OK)
         return KVA_OK;

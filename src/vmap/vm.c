@@ -384,7 +384,7 @@ static void restart_nodes(struct kva_vm *vm)
     set_up_nodes(vm);
 }
 
-/** Give back what the bookkeeping does not need. Those who read it hold a CPU's lock, but for
+/** Give back what the bookkeeping does not need. Calls that read it hold a CPU's lock, but for
  *  kva_vm_fault_describe: if that is looking, what it may have found stays. With all CPUs' locks. */
 static void give_back(struct kva_vm *vm)
 {

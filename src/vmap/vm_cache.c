@@ -7,7 +7,7 @@
  *      kva_vfree    --->  this CPU's bin  --its share is full-->  what went cold longest ago is parked, to make room
  *
  * Each CPU has its share of the limit, so that no count is common to all. What one CPU keeps is not lost for
- * the others: a miss looks at theirs, and before a caller hears that something is short, all of it is parked
+ * the others: a miss looks at theirs, and before a call fails for want of something, all of it is parked
  * and purged (kva_cache_park_all).
  */
 #include "vm_cache.h"

@@ -24,7 +24,7 @@ struct kva_bin {
 };
 
 /** What one CPU keeps at hand, on cache lines of its own. "CPU" is only where a thread looks first: any
- *  thread may use any, under its lock, and areas go to the bins of whoever frees them. */
+ *  thread may use any, under its lock, and areas go to the bins of the CPU that frees them. */
 struct kva_vm_cpu {
     _Alignas(KVA_LINE) struct kva_lock lock;
     struct kva_count cached;
@@ -42,7 +42,7 @@ struct kva_taken {
     bool fresh;   /* its pages are new, and read as zero */
 };
 
-/** The bin for areas of so many pages. Above KVA_VM_CLASSES: by the highest bit and the three behind it. */
+/** The bin for areas of so many pages. Above KVA_VM_CLASSES: by the highest bit and the three after it. */
 static inline unsigned bin_of(uint32_t pages)
 {
     if (pages <= KVA_VM_CLASSES)

@@ -48,7 +48,7 @@ enum {
     KVA_VM_CLAIMED = 5,  /* some thread is about to free it */
     KVA_VM_RESIZING = 6, /* in the middle of a change of size: neither to be freed nor to be resized, be it by
                             another thread, or by a reclaim callback that is asked for room on the way */
-    KVA_VM_ENDED = 7     /* a short-lived map that can be found again; users are told that it is parked */
+    KVA_VM_ENDED = 7     /* a short-lived map that can be found again; to users it is parked */
 };
 
 /** The key's lower bits, which the address of a page leaves free. */
@@ -87,7 +87,7 @@ static inline unsigned state_of(const struct kva_descriptor *area)
     return (unsigned)(area_key(area) & KEY_STATE);
 }
 
-/** The state that users are told. */
+/** The state that users see. */
 static inline enum kva_vm_state public_state(const struct kva_descriptor *area)
 {
     unsigned state = state_of(area);

@@ -164,7 +164,7 @@ static uintptr_t distance_to(const struct subject *subject, uintptr_t address)
     return address < subject->end ? 0 : address - subject->end + 1;
 }
 
-/** What is to be told of an address: the nearest area that was offered, of two the one offered first. */
+/** What the sentence is about: the nearest area that was offered, of two the one offered first. */
 struct nearest {
     uintptr_t address;
     uintptr_t distance; /* more than this is too far */

@@ -6,7 +6,7 @@
 
 #include "vm_instance.h"
 
-/** What users are told of an area. With all locks; or without any, and then it may be out of date. */
+/** What users see of an area. With all locks; or without any, and then it may be out of date. */
 void kva_describe_area(const struct kva_vm *vm, const struct kva_descriptor *area, struct kva_vm_area *out);
 
 #endif

@@ -4,7 +4,7 @@
  * Per-CPU objects.
  *
  * OFFSETS     An object is a range of offsets, and a space over the offsets hands them out: the same code that
- *             hands out addresses, with its exactness, its alignments and its answers to a wrong free. Each chunk has
+ *             hands out addresses, with its exactness, its alignments and its checks of a wrong free. Each chunk has
  *             a stride of them, one unit and a page more:
  *
  *             offsets   | chunk 0        |f| chunk 1        |f| chunk 2 ...
