@@ -179,7 +179,8 @@ struct kva_pages_view {
  *            the system refuses every way to close them, their memory goes back, but a touch may not fault. That is a weak
  *            close, counted in weak_closes, and its pages in weak_pages as long as they stay so: until a later call closes
  *            them, or until they are opened again, which drops whatever they hold then, or fails
- *  map       map `count` frames from number `frame` on, read-write, over closed pages of the frames' part
+ *  map       map `count` frames from number `frame` on, read-write, over pages of the frames' part: closed ones, or ones that
+ *            show other frames and from then on do not
  *  unmap     close a range of the frames' part, whatever is mapped in it. As close, it cannot fail; a stale write to a page
  *            that is closed weakly reaches the frame. (On Linux only a part of a mapping is ever closed weakly, while the
  *            process has as many mappings as it may)
@@ -845,9 +846,10 @@ enum kva_status kva_vunmap(struct kva_vm *vm, void *memory);
  *    - maps of up to KVA_MAP_RAM_MOST frames have no guard page, so that those which are mapped one after the other lie side by
  *      side. Beyond the end of one lies whatever comes next;
  *    - such a map stays mapped when it ends, and mapping the same frames in the same order finds it again without a call.
- *      Up to 3584 pages are kept so. Then the maps that ended first are parked, and are not found any more. A purge follows when
- *      512 pages of them are parked, or more than lazy_bytes in all. So less than 4096 pages are idle because of map_ram, but
- *      for what other threads are purging at the moment.
+ *      Up to 3584 pages are kept so. Then the map that ended first makes room, and is not found any more: a fresh map of
+ *      its length is made in its place; else it is parked. A purge follows when 512 pages of such maps are parked, or more than
+ *      lazy_bytes in all. So less than 4096 pages are idle because of map_ram, but for what other threads are purging at the
+ *      moment.
  *
  *  In a hardened instance, and of more frames, maps are as kva_vmap's.
  *

@@ -112,7 +112,7 @@ static void expect_closed(const struct kva_failing_stretch *stretch, uint64_t fr
 {
     for (uint64_t i = 0; i < count; i++) {
         if (stretch->state[from + i] != CLOSED)
-            stop("a page was opened or mapped that is not closed");
+            stop("a page was opened that is not closed");
     }
 }
 
@@ -164,7 +164,6 @@ static enum kva_status map_frames(void *context, void *handle, uint64_t start, v
     uint64_t from;
 
     (void)pages_of(stretch, start, count * pages->inner.page, true, &from);
-    expect_closed(stretch, from, count);
     if (must_fail(pages))
         return pages->status;
     enum kva_status status =

@@ -130,6 +130,16 @@ struct kva_descriptor *kva_revive_map(struct kva_vm *vm, const struct kva_frames
     return map;
 }
 
+struct kva_descriptor *kva_reuse_ended(struct kva_vm *vm, size_t count)
+{
+    struct kva_descriptor *oldest = vm->ended.ring.next;
+    const uint64_t then = vm->ended.count.bytes + bytes_of_pages(vm, count);
+
+    if (then <= bytes_of_pages(vm, KVA_VM_MOST_ENDED) || oldest == &vm->ended.ring || oldest->pages != count)
+        return NULL;
+    return stop_keeping(vm, link_of(vm, oldest));
+}
+
 /** Park the map that ended first. */
 static void park_oldest(struct kva_vm *vm)
 {

@@ -7,7 +7,9 @@
  *      kva_map_ram ---found---> the ended map is live again           no call
  *           | not found
  *           v
- *      fresh: an area, its descriptor, its addresses                  a call for each run of frames
+ *      fresh: in the area of the oldest ended map, if that has        a call for each run of frames, also
+ *             its length and is about to make room; else in           in place of the one that would unmap
+ *             a new area                                              the oldest
  *
  *      kva_unmap_ram ---> ended: | oldest | ... | newest |            a limited number of pages
  *                                    | makes room
@@ -29,6 +31,28 @@ static enum kva_status attempt_index(void *instance, void *context)
     return kva_ready_ended(instance);
 }
 
+/** A fresh map over the one that ended first. NULL if that does not serve. Where the page source refuses, both are
+ *  gone: the area is closed and dropped, with the numbers that it would have shown. */
+static struct kva_descriptor *map_over(struct kva_vm *vm, struct kva_frames *frames, const uint32_t *numbers,
+                                       size_t count, const void *caller)
+{
+    struct kva_descriptor *map = kva_reuse_ended(vm, count);
+
+    if (!map)
+        return NULL;
+    kva_note_numbers(vm, start_of(map), NULL, count);
+    if (kva_map_runs(vm, start_of(map), frames, numbers, count) != KVA_OK) {
+        kva_note_numbers(vm, start_of(map), numbers, count);
+        kva_drop_area(vm, map);
+        return NULL;
+    }
+    map->of.frames = frames;
+    map->caller = caller;
+    unpoison(memory_of(map), map->size);
+    set_state(map, KVA_VM_LIVE);
+    return map;
+}
+
 /** A map that is kept when it ends: found again, or fresh. */
 static enum kva_status map_short(struct kva_vm *vm, struct kva_frames *frames, const uint32_t *numbers,
                                  size_t count, const void *caller, struct kva_descriptor **map)
@@ -41,7 +65,9 @@ static enum kva_status map_short(struct kva_vm *vm, struct kva_frames *frames, c
         return status;
     *map = kva_revive_map(vm, frames, numbers, count, caller, &chain);
     if (!*map) {
-        status = kva_take_map(vm, frames, numbers, count, 0, KVA_VM_RAM, caller, map);
+        *map = map_over(vm, frames, numbers, count, caller);
+        if (!*map)
+            status = kva_take_map(vm, frames, numbers, count, 0, KVA_VM_RAM, caller, map);
         if (status != KVA_OK)
             return status;
         vm->ended.misses++;

@@ -310,6 +310,13 @@ static void remember(struct oracle *oracle, size_t key)
         (void)forget(oracle, oracle->list[0]);
 }
 
+/** A fresh map takes the place of the oldest, if both are of one length and as many pages are kept as can be. */
+static void make_place(struct oracle *oracle, size_t key)
+{
+    if (oracle->pages + length_of(key) > KEPT && length_of(oracle->list[0]) == length_of(key))
+        (void)forget(oracle, oracle->list[0]);
+}
+
 static void test_oldest_first(void **state)
 {
     static struct oracle oracle;
@@ -332,6 +339,8 @@ static void test_oldest_first(void **state)
             remember(&oracle, key);
         } else {
             bool expected = forget(&oracle, key);
+            if (!expected)
+                make_place(&oracle, key);
             assert_int_equal(is_found(&numbers[key], length_of(key), &maps[key]), expected);
             live += length_of(key);
             *(expected ? &found : &fresh) += 1;
@@ -345,6 +354,93 @@ static void test_oldest_first(void **state)
             unmap(maps[key]);
     }
     end();
+}
+
+/** As many maps of one page as are kept, each of a frame of its own, in the order in which they end. */
+static void fill(void)
+{
+    for (size_t i = 0; i < KEPT; i++)
+        maps[i] = map(&numbers[i], 1);
+    for (size_t i = 0; i < KEPT; i++)
+        unmap(maps[i]);
+}
+
+/** Where no more are kept, a fresh map of the oldest one's length takes its area: one call, and none to unmap. */
+static void test_reuse(void **state)
+{
+    struct kva_vm_config config = plain();
+    const size_t fresh = KEPT;
+
+    (void)state;
+    begin(&config);
+    fill();
+    uint64_t calls = test.pages.calls;
+    size_t *memory = map(&numbers[fresh], 1);
+    assert_ptr_equal(memory, maps[0]);
+    assert_int_equal(test.pages.calls, calls + 1);
+    assert_int_equal(test.pages.mapped_pages, KEPT);
+    *memory = 77;
+    test_vm_expect_sound(&test, "reused");
+    size_t *other = map(&numbers[fresh], 1); /* another map of that frame */
+    assert_int_equal(*other, 77);
+    unmap(other);
+    unmap(memory);
+    expect_found(&numbers[fresh], 1, memory);
+    unmap(memory);
+    void *again;
+    assert_false(is_found(&numbers[0], 1, &again)); /* whose map is no more */
+    unmap(again);
+    end();
+}
+
+/** The oldest has another length: it stays until the fresh map ends. */
+static void test_no_reuse(void **state)
+{
+    struct kva_vm_config config = plain();
+    struct kva_vm_area area;
+
+    (void)state;
+    begin(&config);
+    fill();
+    void *memory = map(&numbers[KEPT], 2);
+    assert_int_equal(kva_vm_find(vm, maps[0], &area), KVA_OK);
+    assert_int_equal(test_vm_stats(vm).ram_parked, KEPT);
+    unmap(memory);
+    assert_int_equal(test_vm_stats(vm).ram_parked, KEPT - 1);
+    expect_found(&numbers[2], 1, maps[2]);
+    unmap(maps[2]);
+    end();
+}
+
+/** The page source refuses to map over the oldest, once or for good, at once or after the first run of two: then its area is gone,
+ *  and the map lies elsewhere or is refused. */
+static void test_refused_reuse(void **state)
+{
+    struct kva_vm_config config = plain();
+    uint32_t which[2];
+
+    (void)state;
+    for (unsigned play = 0; play < 4; play++) {
+        const bool for_good = play % 2 != 0;
+        begin(&config);
+        for (size_t i = 0; i < KEPT / 2; i++)
+            maps[i] = map(&numbers[2 * i], 2);
+        for (size_t i = 0; i < KEPT / 2; i++)
+            unmap(maps[i]);
+        which[0] = numbers[KEPT + 2];
+        which[1] = numbers[KEPT];
+        kva_failing_pages_fail(&test.pages, 1 + play / 2, for_good);
+        void *memory = kva_map_ram(vm, frames, which, 2);
+        kva_failing_pages_fail(&test.pages, 0, false);
+        assert_int_equal(memory == NULL, for_good);
+        test_vm_expect_sound(&test, "refused");
+        if (memory)
+            unmap(memory);
+        void *oldest;
+        assert_false(is_found(numbers, 2, &oldest));
+        unmap(oldest);
+        end();
+    }
 }
 
 /** The limit for what is parked of all kinds counts, too: with none, what makes way is unmapped at once. */
@@ -561,6 +657,9 @@ int main(void)
         cmocka_unit_test(test_what_is_told),
         cmocka_unit_test(test_bound),
         cmocka_unit_test(test_oldest_first),
+        cmocka_unit_test(test_reuse),
+        cmocka_unit_test(test_no_reuse),
+        cmocka_unit_test(test_refused_reuse),
         cmocka_unit_test(test_eager),
         cmocka_unit_test(test_purge),
         cmocka_unit_test(test_runs),
