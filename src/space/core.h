@@ -78,6 +78,13 @@ static inline enum kva_status core_free(struct kva_tiling *tiling, uint64_t star
 enum kva_status kva_core_free_part(struct kva_tiling *tiling, const struct kva_segment *whole, uint64_t start,
                                    uint64_t last);
 
+/** Let the busy segment that starts at `start` end at `last`. KVA_OK, KVA_ENOENT, KVA_ENOSPC (what follows is not free, or the
+ *  tiling ends before), KVA_ENOMEM. */
+static inline enum kva_status core_resize(struct kva_tiling *tiling, uint64_t start, uint64_t last)
+{
+    return last <= tiling->last ? tiling->engine->resize(tiling, start, last) : KVA_ENOSPC;
+}
+
 static inline bool core_holds(const struct kva_tiling *tiling, uint64_t address)
 {
     return address >= tiling->first && address <= tiling->last;

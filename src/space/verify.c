@@ -3,6 +3,8 @@
 /** Checks; see verify.h. */
 #include "verify.h"
 
+#include "lookup.h"
+
 /* --------------------------------------------------------------------------------------- what is deferred */
 
 /** How many deferred segments lie in [start, last], which is inside the tiling. */

@@ -7,7 +7,7 @@
 #ifndef KVA_SPACE_VERIFY_H
 #define KVA_SPACE_VERIFY_H
 
-#include "lookup.h"
+#include "core.h"
 
 /** Check levels 2 and 3, after a change of the segment that holds, or held, `address`. */
 void kva_verify_change(const struct kva_space *space, const char *where, uint64_t address);

@@ -346,6 +346,17 @@ static enum kva_status extend_offsets(struct kva_pcpu *pcpu)
     return kva_space_init(&pcpu->offsets, &config);
 }
 
+/** Have nodes for so many changes of the offsets. */
+static enum kva_status prepare(struct kva_pcpu *pcpu, size_t operations)
+{
+    return pcpu->offsets.tiling->engine->prepare(pcpu->offsets.tiling, operations);
+}
+
+static enum kva_status reserve_offsets(struct kva_pcpu *pcpu, uint64_t start, uint64_t bytes)
+{
+    return core_reserve(pcpu->offsets.tiling, start, start + (bytes - 1), NULL);
+}
+
 /** Add the offsets of one more chunk, absent: both the unit and the page after it are busy. */
 static enum kva_status add_chunk(struct kva_pcpu *pcpu)
 {
@@ -354,14 +365,14 @@ static enum kva_status add_chunk(struct kva_pcpu *pcpu)
 
     if (!grow_chunks(pcpu))
         return KVA_ENOMEM;
-    if (pcpu->chunk_count > 0 && kva_preload(&pcpu->offsets, operations) != KVA_OK)
+    if (pcpu->chunk_count > 0 && prepare(pcpu, operations) != KVA_OK)
         return KVA_ENOMEM;
     enum kva_status status = extend_offsets(pcpu);
     if (status != KVA_OK)
         return status;
-    status = kva_reserve(&pcpu->offsets, start, pcpu->unit, NULL, NULL);
+    status = reserve_offsets(pcpu, start, pcpu->unit);
     if (status == KVA_OK)
-        status = kva_reserve(&pcpu->offsets, start + pcpu->unit, pcpu->stride - pcpu->unit, NULL, NULL);
+        status = reserve_offsets(pcpu, start + pcpu->unit, pcpu->stride - pcpu->unit);
     if (status != KVA_OK) { /* only in a space that has just begun, which nothing was preloaded for */
         (void)kva_space_abandon(&pcpu->offsets);
         return status;
@@ -377,7 +388,7 @@ static enum kva_status prepare_chunk(struct kva_pcpu *pcpu)
     const size_t operations = 2;
     enum kva_status status = pcpu->absent == no_chunk ? add_chunk(pcpu) : KVA_OK;
 
-    return status == KVA_OK ? kva_preload(&pcpu->offsets, operations) : status;
+    return status == KVA_OK ? prepare(pcpu, operations) : status;
 }
 
 /** Memory for a chunk is there, and so is all else: make an absent one present. */
@@ -390,7 +401,7 @@ static void make_present(struct kva_pcpu *pcpu)
         area->of.pcpu = pcpu;
         area->by.chunk = k;
     }
-    (void)kva_free(&pcpu->offsets, (uint64_t)k * pcpu->stride);
+    (void)core_free(pcpu->offsets.tiling, (uint64_t)k * pcpu->stride);
     pcpu->absent = pcpu->chunks[k].next;
     pcpu->chunks[k].base = (uintptr_t)pcpu->areas[0];
     list_empty(pcpu, k);
@@ -427,8 +438,7 @@ static void chunk_is_empty(struct kva_pcpu *pcpu, size_t k, const void *by)
     bool is_second = pcpu->empty != no_chunk;
 
     list_empty(pcpu, k);
-    if (is_second &&
-        kva_reserve(&pcpu->offsets, (uint64_t)k * pcpu->stride, pcpu->unit, NULL, NULL) == KVA_OK)
+    if (is_second && reserve_offsets(pcpu, (uint64_t)k * pcpu->stride, pcpu->unit) == KVA_OK)
         retire_chunk(pcpu, k, by);
 }
 
@@ -447,15 +457,16 @@ static enum kva_status take_offset(struct kva_pcpu *pcpu, size_t size, size_t al
                                    uint64_t *offset)
 {
     struct kva_request request = kva_request_of(size);
+    struct kva_bad bad; /* the request is in order */
     enum kva_status status = KVA_ENOSPC;
 
     request.align = align;
     if (pcpu->chunk_count > 0)
-        status = kva_alloc(&pcpu->offsets, &request, offset);
+        status = kva_core_alloc(pcpu->offsets.tiling, &request, offset, &bad);
     if (status != KVA_ENOSPC)
         return status;
     status = supply_chunk(pcpu, caller);
-    return status == KVA_OK ? kva_alloc(&pcpu->offsets, &request, offset) : status;
+    return status == KVA_OK ? kva_core_alloc(pcpu->offsets.tiling, &request, offset, &bad) : status;
 }
 
 /** Clear every CPU's copy. */
@@ -524,6 +535,15 @@ static bool find_chunk(const struct kva_pcpu *pcpu, uintptr_t address, size_t *k
     return pcpu->chunks[*k].base == start_of(area);
 }
 
+/** Why no object starts at an offset of a chunk. */
+static enum kva_status why_not_freed(const struct kva_pcpu *pcpu, uint64_t offset)
+{
+    struct kva_segment segment;
+
+    core_find(pcpu->offsets.tiling, offset, &segment);
+    return kva_status_of_start(&segment, offset);
+}
+
 static enum kva_status give_object(struct kva_pcpu *pcpu, uintptr_t address, const void *by)
 {
     size_t k;
@@ -531,9 +551,8 @@ static enum kva_status give_object(struct kva_pcpu *pcpu, uintptr_t address, con
     if (!find_chunk(pcpu, address, &k))
         return KVA_EUNKNOWN;
     uint64_t offset = (uint64_t)k * pcpu->stride + (address - pcpu->chunks[k].base);
-    enum kva_status status = kva_free(&pcpu->offsets, offset);
-    if (status != KVA_OK)
-        return status;
+    if (core_free(pcpu->offsets.tiling, offset) != KVA_OK)
+        return why_not_freed(pcpu, offset);
     pcpu->objects--;
     if (--pcpu->chunks[k].objects == 0)
         chunk_is_empty(pcpu, k, by);

@@ -8,6 +8,8 @@
  */
 #include "vm_place.h"
 
+#include "../space/congruent.h"
+
 /* --------------------------------------------------------------------------------------------- randomness */
 
 /** A random number in [0, bound - 1]. */
@@ -76,56 +78,73 @@ void kva_renew_places(struct kva_vm *vm)
 
 /* ------------------------------------------------------------------------------------------------ placing */
 
-/** The lowest place that fits above a random page of where areas are strewn; failing that, anywhere. */
-static enum kva_status place_at_random(struct kva_vm *vm, const struct kva_spec *spec,
-                                       struct kva_request *request, uint64_t *start)
+/** The lowest place that fits above a random page of where areas are strewn; KVA_ENOSPC if there is none. */
+static enum kva_status place_at_random(struct kva_vm *vm, const struct kva_demand *anywhere, uint64_t *start)
 {
-    uint64_t first = is_in_frames_part(vm, spec->min) ? vm->scatter_frames : vm->scatter;
-    uint64_t last = min_u64(first + (KVA_VM_SCATTER - 1), spec->max);
-    uint64_t room = last - first + 1;
+    struct kva_demand demand = *anywhere;
+    uint64_t first = is_in_frames_part(vm, demand.min) ? vm->scatter_frames : vm->scatter;
 
-    if (spec->bytes <= room) {
-        request->min = first + random_below(vm, room - spec->bytes + 1);
-        request->max = last;
-        enum kva_status status = kva_alloc(vm->space, request, start);
-        if (status != KVA_ENOSPC)
-            return status;
-    }
-    request->min = spec->min;
-    request->max = spec->max;
-    return kva_alloc(vm->space, request, start);
+    demand.max = min_u64(first + (KVA_VM_SCATTER - 1), demand.max);
+    uint64_t room = demand.max - first + 1;
+    if (demand.size > room)
+        return KVA_ENOSPC;
+    demand.min = first + random_below(vm, room - demand.size + 1);
+    return core_alloc(vm->space->tiling, &demand, NULL, start);
 }
 
 enum kva_status kva_place_area(struct kva_vm *vm, const struct kva_spec *spec, uint64_t *start)
 {
-    struct kva_request request = {spec->bytes, spec->align, spec->min, spec->max, NULL, KVA_LOWEST};
+    const struct kva_demand demand = {spec->bytes, spec->align, spec->min, spec->max, KVA_LOWEST};
+    enum kva_status status = KVA_ENOSPC;
 
-    if (spec->max < spec->min || spec->max - spec->min < spec->bytes - 1)
+    if (spec->max < spec->min)
         return KVA_ENOSPC;
     if (vm->hardened && spec->anywhere)
-        return place_at_random(vm, spec, &request, start);
-    return kva_alloc(vm->space, &request, start);
+        status = place_at_random(vm, &demand, start);
+    if (status == KVA_ENOSPC)
+        status = core_alloc(vm->space->tiling, &demand, NULL, start);
+    if (status == KVA_OK)
+        verify_change(vm->space, __func__, *start);
+    return status;
+}
+
+/** The same for parts, whose lowest base is to lie at or above `min`. */
+static enum kva_status place_parts_from(struct kva_vm *vm, const struct kva_spec *spec, uint64_t min,
+                                        const struct kva_part *parts, size_t count, uint64_t *base)
+{
+    struct kva_tiling *tiling = vm->space->tiling;
+    struct kva_request request = {1, spec->align, min, spec->max, NULL, KVA_LOWEST};
+    struct kva_congruence congruence = {.parts = parts, .count = count};
+    struct kva_demand demand;
+    struct kva_bad bad; /* the parts and the window are in order */
+    enum kva_status status = kva_congruent_demand_of(tiling, &request, parts, count, &demand, &bad);
+
+    if (status == KVA_OK)
+        status = kva_congruent_search(tiling, &demand, &congruence);
+    if (status == KVA_OK)
+        status = kva_congruent_occupy(tiling, &congruence, NULL);
+    *base = congruence.base;
+    if (status == KVA_OK)
+        verify_change(vm->space, "kva_place_parts", *base);
+    return status;
 }
 
 enum kva_status kva_place_parts(struct kva_vm *vm, const struct kva_spec *spec, const struct kva_part *parts,
                                 size_t count, uint64_t *base)
 {
-    struct kva_request request = {1, spec->align, spec->min, spec->max, NULL, KVA_LOWEST};
-
     if (vm->hardened && spec->anywhere) {
-        request.min = vm->scatter + random_below(vm, min_u64(KVA_VM_SCATTER, spec->max - vm->scatter));
-        if (kva_alloc_congruent(vm->space, &request, parts, count, base) == KVA_OK)
+        uint64_t min = vm->scatter + random_below(vm, min_u64(KVA_VM_SCATTER, spec->max - vm->scatter));
+        if (place_parts_from(vm, spec, min, parts, count, base) == KVA_OK)
             return KVA_OK;
-        request.min = spec->min;
     }
-    return kva_alloc_congruent(vm->space, &request, parts, count, base);
+    return place_parts_from(vm, spec, spec->min, parts, count, base);
 }
 
 bool kva_segment_from(const struct kva_vm *vm, uint64_t address, struct kva_segment *segment)
 {
-    enum kva_status status = kva_find(vm->space, address, segment);
-
-    while (status == KVA_OK && (segment->state == KVA_FREE || segment->start < address))
-        status = kva_next(vm->space, segment);
-    return status == KVA_OK;
+    for (; segment_at(vm, address, segment); address = segment->last + 1) {
+        if (segment->state != KVA_FREE && segment->start >= address)
+            return true;
+    }
+    return false;
 }

@@ -7,6 +7,7 @@
 #ifndef KVA_VMAP_VM_PLACE_H
 #define KVA_VMAP_VM_PLACE_H
 
+#include "../space/verify.h"
 #include "vm_instance.h"
 
 /** What an area is to be, once the request has been found to be in order. */
@@ -69,20 +70,29 @@ enum kva_status kva_place_parts(struct kva_vm *vm, const struct kva_spec *spec, 
 /** Give the segment back that starts at an address. */
 static inline void release_place(struct kva_vm *vm, uint64_t start)
 {
-    (void)kva_free(vm->space, start);
+    enum kva_status status = core_free(vm->space->tiling, start);
+
+    check_contract(&vm->ledger.hooks, status == KVA_OK, __func__, "V1: an area has no segment", start);
+    verify_change(vm->space, __func__, start);
 }
 
 /** Change the size of the segment that starts at an address: KVA_OK, KVA_ENOSPC or KVA_ENOMEM. To make it as
  *  long as it was before it grew needs no memory, and cannot fail. */
 static inline enum kva_status resize_place(struct kva_vm *vm, uint64_t start, uint64_t bytes)
 {
-    return kva_resize(vm->space, start, bytes);
+    enum kva_status status = core_resize(vm->space->tiling, start, start + (bytes - 1));
+
+    verify_change(vm->space, __func__, start);
+    return status;
 }
 
 /** The segment that holds an address; false outside the reservation. */
 static inline bool segment_at(const struct kva_vm *vm, uint64_t address, struct kva_segment *segment)
 {
-    return kva_find(vm->space, address, segment) == KVA_OK;
+    if (!is_in_reserve(vm, (uintptr_t)address))
+        return false;
+    core_find(vm->space->tiling, address, segment);
+    return true;
 }
 
 /** The first busy segment that starts at or after an address; false if there is none. */
