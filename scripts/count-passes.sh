@@ -45,7 +45,7 @@ for folder in "$root"/src/* "$root"/ports/linux; do
     mkdir "${folder##*/}"
     (
         cd "${folder##*/}"
-        gcc -std=c11 -O0 -g -fno-pie -finstrument-functions -w -I"$root/include" -c "$folder"/*.c
+        gcc -std=c11 -O0 -gdwarf-4 -fno-pie -finstrument-functions -w -I"$root/include" -c "$folder"/*.c
     )
 done
 gcc -std=c11 -O0 -fno-pie -no-pie -I"$root/include" "$program" ./*/*.o -pthread -o passes
