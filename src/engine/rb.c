@@ -28,7 +28,7 @@
  * NOT DONE, on purpose: no hint where the last search ended (it would break the lowest fit), no balance
  * other than the tree's, and no lock.
  */
-#include "rb.h"
+#include "rb_tiling.h"
 
 static struct rb_tiling *rb_of(struct kva_tiling *tiling)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /** The rb engine's checks: I1-I7 of engine.h, each verified against a plain walk. */
-#include "rb.h"
+#include "rb_tiling.h"
 
 /** What is known of an invariant's violation. */
 struct finding {

@@ -31,7 +31,7 @@
  *   the quantum. (Searching for size + align - 1 bytes from the outset, as Linux does, makes k = 0 always,
  *   at the price of passing over, or refusing, ranges that fit.)
  */
-#include "rb.h"
+#include "rb_tiling.h"
 
 /* --------------------------------------------------------------------------------------- augmentation */
 

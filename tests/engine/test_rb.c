@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "../../ports/test/failing_memory.h"
-#include "engine/rb.h"
+#include "engine/rb_tiling.h"
 
 struct fixture {
     struct kva_space space;

@@ -11,7 +11,7 @@
 
 #include <string.h>
 
-#include "engine/rb.h"
+#include "engine/rb_tiling.h"
 
 #define LAST 0x7f
 #define HOLES 4

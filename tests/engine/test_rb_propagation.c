@@ -17,7 +17,7 @@
  */
 #include "../common/harness.h"
 
-#include "engine/rb.h"
+#include "engine/rb_tiling.h"
 
 #define HOLES 200
 #define ROOM 64 /* each hole has so many addresses, of which it leaves some to the busy segment behind it */

@@ -20,7 +20,7 @@
 #include <unistd.h>
 
 #include "../../ports/test/failing_memory.h"
-#include "engine/rb.h"
+#include "engine/rb_tiling.h"
 
 #define QUANTUM UINT64_C(16)
 #define FIRST UINT64_C(0x1234500000)

@@ -14,8 +14,8 @@
  * A segment's node moves between the two sides when the segment is taken or given back; hence giving back
  * needs no memory: the node that the busy range had becomes the hole's, or is left over by a merge.
  */
-#ifndef KVA_ENGINE_RB_H
-#define KVA_ENGINE_RB_H
+#ifndef KVA_ENGINE_RB_TILING_H
+#define KVA_ENGINE_RB_TILING_H
 
 #include "../base/rbtree.h"
 #include "engine.h"
