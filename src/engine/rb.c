@@ -6,7 +6,7 @@
  *
  * STRUCTURE. Holes are kept in a tree augmented with the largest span below each node, and in a list by
  * address (rb_holes.c). What is in use is kept in a second tree by address. One node of 64 bytes serves a
- * segment all its life; see rb.h.
+ * segment all its life; see rb_tiling.h.
  *
  * TAKING. A search finds the hole; then the range is cut out of it. How many nodes that takes depends on
  * how it FITS (one node is always needed for the busy segment, and a hole that vanishes leaves its own):
