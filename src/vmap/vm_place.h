@@ -70,9 +70,8 @@ enum kva_status kva_place_parts(struct kva_vm *vm, const struct kva_spec *spec, 
 /** Give the segment back that starts at an address. */
 static inline void release_place(struct kva_vm *vm, uint64_t start)
 {
-    enum kva_status status = core_free(vm->space->tiling, start);
-
-    check_contract(&vm->ledger.hooks, status == KVA_OK, __func__, "V1: an area has no segment", start);
+    if (core_free(vm->space->tiling, start) != KVA_OK)
+        kva_report_corruption(&vm->ledger.hooks, __func__, "V1: an area has no segment", start);
     verify_change(vm->space, __func__, start);
 }
 
