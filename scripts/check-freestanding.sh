@@ -17,6 +17,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 trap 'exit 1' HUP INT TERM
 
+jobs=$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1)
 checked=0
 failed=0
 
@@ -38,8 +39,9 @@ check()
     rm -f "$work"/*.o
     (
         cd "$work" # where the objects go: one for each source, so no two sources may have the same name
-        "$@" -std=c11 "$optimisation" -ffreestanding -fno-stack-protector -fno-pie -Wall -Wextra -Wpedantic \
-            -Wconversion -Wshadow -Werror -DKVA_CHECK_LEVEL="$level" -I"$root/include" -c "$root"/src/*/*.c
+        printf '%s\0' "$root"/src/*/*.c | xargs -0 -n 8 -P "$jobs" "$@" -std=c11 "$optimisation" -ffreestanding \
+            -fno-stack-protector -fno-pie -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror \
+            -DKVA_CHECK_LEVEL="$level" -I"$root/include" -c
     )
     [ "$(find "$work" -name '*.o' | wc -l)" -eq "$(find src/*/*.c | wc -l)" ] || {
         echo "check-freestanding: two files of src/ have the same name" >&2
