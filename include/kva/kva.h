@@ -349,7 +349,7 @@ typedef void kva_flush_callback(void *context, uint64_t start, uint64_t last);
  *  space whatever an ordinary caller may, but end it or change the list of callbacks; a request that fails inside
  *  is not reclaimed for again. What it defers is flushed, whatever it returns.
  *  With threads: one thread at a time asks, and the space is not locked. Others that find no room meanwhile wait, and try
- *  again before they ask; so the callback must not wait for them. */
+ *  again before they ask; so the callback must not wait for them, nor two callbacks each want room in the other's space. */
 typedef bool kva_reclaim_callback(void *context, struct kva_space *space, uint64_t size);
 
 /** Private: a list of registered callbacks. */

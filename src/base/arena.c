@@ -6,9 +6,9 @@
  *      block                 next                         end
  *      | taken | taken | pad | left                         |
  *
- * Blocks are multiples of the strictest alignment, so there is padding only before the first. What is given back
- * is reused if it was the last block taken. That is enough: nodes are reused by the space that has them, and a
- * space that ends gives everything back, last taken first.
+ * Blocks are multiples of the strictest alignment, so there is padding only before the first. What is given
+ * back is reused if it was the last block taken. That is enough: nodes are reused by the space that has them,
+ * and a space that ends gives everything back, last taken first.
  */
 #include <kva/kva.h>
 

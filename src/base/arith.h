@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Checked arithmetic on addresses, and on sizes of memory: the only arithmetic on them that may wrap goes through here.
+ * Checked arithmetic on addresses, and on sizes of memory: the only arithmetic on them that may wrap goes
+ * through here.
  *
  * Addresses are 64 bits wide on every host. Ranges are compared by their inclusive last address, so that
  * the top of the space, 2^64 - 1, needs no special case: [start, last] has last - start + 1 bytes, and
@@ -39,8 +40,8 @@ static inline bool add_checked(uint64_t a, uint64_t b, uint64_t *sum)
     return true;
 }
 
-/** *product = a * b, of sizes of memory, which have 32 bits on some hosts; false, and *product untouched, when that passes
- *  SIZE_MAX. */
+/** *product = a * b, of sizes of memory, which have 32 bits on some hosts; false, and *product untouched,
+ *  when that passes SIZE_MAX. */
 static inline bool mul_checked(size_t a, size_t b, size_t *product)
 {
     if (b != 0 && a > SIZE_MAX / b)
@@ -49,8 +50,8 @@ static inline bool mul_checked(size_t a, size_t b, size_t *product)
     return true;
 }
 
-/** *bytes = the size of a header and, after it, `count` elements of `each` bytes; false, and *bytes untouched, when that passes
- *  SIZE_MAX. */
+/** *bytes = the size of a header and, after it, `count` elements of `each` bytes; false, and *bytes
+ *  untouched, when that passes SIZE_MAX. */
 static inline bool size_of_array(size_t header, size_t count, size_t each, size_t *bytes)
 {
     size_t elements;
@@ -79,7 +80,8 @@ static inline uint64_t shift_saturated(uint64_t value, unsigned shift)
     return value <= UINT64_MAX >> shift ? value << shift : UINT64_MAX;
 }
 
-/** The bytes of some ranges, from their sum modulo 2^64: ranges of 0 bytes in all can only be all 2^64 addresses. */
+/** The bytes of some ranges, from their sum modulo 2^64: ranges of 0 bytes in all can only be all 2^64
+ *  addresses. */
 static inline uint64_t bytes_saturated(uint64_t sum, bool any)
 {
     return sum == 0 && any ? UINT64_MAX : sum;
@@ -107,8 +109,9 @@ static inline bool align_up(uint64_t value, uint64_t align, uint64_t *up)
     return true;
 }
 
-/* The index of the lowest, or of the highest, bit that is set; there is one. Where one instruction counts 64 bits, by that;
- * else in halves: for other targets a compiler may call a library for it, which a freestanding host need not have. */
+/* The index of the lowest, or of the highest, bit that is set; there is one. Where one instruction counts 64
+ * bits, by that; else in halves: for other targets a compiler may call a library for it, which a freestanding
+ * host need not have. */
 #if defined(__x86_64__) || defined(__aarch64__)
 
 static inline unsigned lowest_bit(uint64_t bits)
@@ -153,7 +156,8 @@ static inline uint64_t divide_u64(uint64_t value, uint32_t by)
     return quotient;
 }
 
-/** The first multiple of a cache line that is at least `value`: a size, or an address in the host's memory. There is one. */
+/** The first multiple of a cache line that is at least `value`: a size, or an address in the host's memory.
+ *  There is one. */
 static inline size_t round_to_line(size_t value)
 {
     return (value + (KVA_LINE - 1)) & ~(size_t)(KVA_LINE - 1);

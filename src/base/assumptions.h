@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * What kva relies on that the C standard leaves to the implementation, each asserted at compile time; and what it assumes for
- * speed alone.
+ * What kva relies on that the C standard leaves to the implementation, each asserted at compile time; and
+ * what it assumes for speed alone.
  */
 #ifndef KVA_BASE_ASSUMPTIONS_H
 #define KVA_BASE_ASSUMPTIONS_H

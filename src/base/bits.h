@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * A row of bits in 64-bit words, and ranges [from, end) of it. Who asks for the bit after the last one of a row has a word
- * more than the row needs.
+ * A row of bits in 64-bit words, and ranges [from, end) of it. A caller that asks for the bit after the last
+ * one of a row has a word more than the row needs.
  */
 #ifndef KVA_BASE_BITS_H
 #define KVA_BASE_BITS_H
@@ -70,8 +70,8 @@ static inline void bits_set(uint64_t *bits, uint64_t from, uint64_t end, bool va
     bits_set_in_word(bits, last, from, end, value);
 }
 
-/** How many bits of a word are set: in each pair, in each four, in each eight, and in all. The compiler's own function is a
- *  call where no instruction counts bits, and a freestanding host need not have it. */
+/** How many bits of a word are set: in each pair, in each four, in each eight, and in all. The compiler's own
+ *  function is a call where no instruction counts bits, and a freestanding host need not have it. */
 static inline uint64_t count_bits(uint64_t word)
 {
     word -= word >> 1 & 0x5555555555555555;

@@ -9,7 +9,7 @@
  *     2     the neighbourhood of the place that an operation changed      after a change   O(log n)
  *           (of a flush: of both ends of the range that it covered)
  *     3     the whole structure; every search against the linear one      after a change   O(n log n)
- *           (of a flush in vmap: what nobody owns against the system's list of mappings, too)
+ *           (of a flush in vmap: what has no owner against the system's list of mappings, too)
  *
  * The level is a compile-time constant and is asked in plain `if`s, so that every check is compiled, and
  * cannot rot, at every level. Bad arguments of public calls are detected at all levels: that is no check
@@ -38,22 +38,22 @@ struct kva_bad {
     size_t index;
 };
 
-/** A check failed: note the field; who walks an array sets the index afterwards. Returns `status` for the check's return
- *  statement. */
+/** A check failed: note the field; a caller that walks an array sets the index afterwards. Returns `status`
+ *  for the check's return statement. */
 static inline enum kva_status bad_field(struct kva_bad *bad, enum kva_status status, const char *field)
 {
     *bad = (struct kva_bad){field, 0};
     return status;
 }
 
-/** Whether a status tells of a bug of the caller's. */
+/** Whether a status means a bug of the caller. */
 static inline bool is_misuse(enum kva_status status)
 {
     return status >= KVA_ENULL && status < KVA_ECORRUPT;
 }
 
-/** Report a caller's bug that the public function `where` found; returns `status` for its return statement. `bad` is NULL where
- *  no single value is bad. */
+/** Report a caller's bug that the public function `where` found; returns `status` for its return statement.
+ *  `bad` is NULL where no single value is bad. */
 enum kva_status kva_report_misuse(const struct kva_hooks *hooks, enum kva_status status, const char *where,
                                   uint64_t address, const struct kva_bad *bad);
 

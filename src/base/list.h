@@ -42,7 +42,7 @@ static inline bool list_is_linked(const struct kva_list *link)
     return link->next != NULL;
 }
 
-/** Put `link`, which is on no list, between `prev` and the element behind it. */
+/** Put `link`, which is on no list, between `prev` and the element after it. */
 static inline void list_insert_after(struct kva_list *prev, struct kva_list *link)
 {
     link->prev = prev;

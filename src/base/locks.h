@@ -1,17 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * The locks of an instance, be it a space or an instance of vmap, and THE ORDER OF LOCKS, which is one for all of kva:
+ * The locks of an instance, be it a space or an instance of vmap, and THE ORDER OF LOCKS, which is one for
+ * all of kva:
  *
- *      reclaim     one thread at a time asks the reclaim callbacks, or changes their list. Held while a callback runs
+ *      reclaim     to ask the reclaim callbacks, or to change their list. Held while one of them runs
  *      main        the state of the instance. Never held while a callback runs
- *      the CPUs'   one in each CPU's record, in the order of the CPUs' numbers. Nothing is waited for under them
+ *      the CPUs'   one in each CPU's record, in the order of the CPUs' numbers
  *
- * A thread that holds one of these waits only for locks further down. It may try any lock at any time. The locks of two
- * instances are never held together: the spaces that vmap uses have none of their own, since vmap's locks protect them.
+ * A thread that holds one of these waits only for locks further down. It may try any lock at any time.
  *
- * A CPU's record begins with its lock, and lies on cache lines of its own. "CPU" is only where a thread looks first: any
- * thread may use any record, under its lock.
+ * kva itself holds no locks of two instances at once: the spaces that vmap uses have none, since vmap's locks
+ * protect them. A reclaim callback that uses another instance does it with the reclaim lock of its own; so
+ * two callbacks must not each be short of something in the other's instance.
+ *
+ * A CPU's record begins with its lock, and lies on cache lines of its own. "CPU" is only where a thread looks
+ * first: any thread may use any record, under its lock.
  */
 #ifndef KVA_BASE_LOCKS_H
 #define KVA_BASE_LOCKS_H
@@ -61,8 +65,8 @@ static inline void main_yield(const struct kva_locks *locks)
         kva_lock_make_way(&lockable(locks)->main, locks->threads);
 }
 
-/** With the main lock held: take the reclaim lock, which comes first. True if that took a wait, during which the main lock
- *  was free. */
+/** With the main lock held: take the reclaim lock, which comes first. True if that took a wait, during which
+ *  the main lock was free. */
 bool kva_reclaim_take(const struct kva_locks *locks);
 
 static inline void reclaim_drop(const struct kva_locks *locks)

@@ -75,7 +75,7 @@ void *kva_nodes_block(struct kva_ledger *ledger, size_t bytes)
                                                                                      : NULL;
 }
 
-/** A chunk of at most `bytes`, below the largest, without what would be left over behind its last node. */
+/** A chunk of at most `bytes`, below the largest, without what would be left over after its last node. */
 static size_t trimmed(const struct kva_nodes *nodes, size_t bytes)
 {
     size_t header = sizeof(struct kva_chunk) + KVA_LINE;
@@ -83,8 +83,8 @@ static size_t trimmed(const struct kva_nodes *nodes, size_t bytes)
     return bytes < largest_chunk ? header + (bytes - header) / nodes->node_bytes * nodes->node_bytes : bytes;
 }
 
-/** Take one chunk: at most an eighth of what the cache holds already (so that little lies idle), between the limits;
- *  when refused, half of it, down to what holds a single node however the chunk is aligned. */
+/** Take one chunk: at most an eighth of what the cache holds already (so that little lies idle), between the
+ *  limits; when refused, half of it, down to what holds a single node however the chunk is aligned. */
 static bool take_chunk(struct kva_nodes *nodes)
 {
     size_t least = sizeof(struct kva_chunk) + KVA_LINE + nodes->node_bytes;

@@ -4,14 +4,14 @@
  * A cache of equal nodes, filled before a change and never during one.
  *
  * Memory comes in CHUNKS that grow with the space from 4 KiB to 2 MiB: a small space stays small, and a large
- * one asks rarely, for pieces that a huge page holds. Nodes are cut from a chunk only when they are first used, so
- * that taking a chunk touches one line of it.
+ * one asks rarely, for pieces that a huge page holds. Nodes are cut from a chunk only when they are first
+ * used, so that taking a chunk touches one line of it.
  *
  *      chunk   | header | pad | node | node | node | ...  fresh ...  | rest |
  *                                                    ^ fresh         ^ end
  *
- * Nodes that come back go on a list and are the first to go out again, still warm. Chunks are given back
- * only when the owner of the ledger ends: a node may lie anywhere, and moving it would cost more than it saves.
+ * Nodes that come back go on a list and are the first to go out again, still warm. Chunks are given back only
+ * when the owner of the ledger ends: a node may lie anywhere, and moving it would cost more than it saves.
  */
 #ifndef KVA_BASE_NODES_H
 #define KVA_BASE_NODES_H
@@ -47,8 +47,8 @@ void kva_nodes_init(struct kva_nodes *nodes, struct kva_ledger *ledger, size_t n
 /** One block of `bytes`, on a cache line, that lives until kva_nodes_fini; NULL when the source refuses. */
 void *kva_nodes_block(struct kva_ledger *ledger, size_t bytes);
 
-/** Give the chunks of all caches on a ledger back, last taken first: a source that works like a stack gets back all that it
- *  gave. */
+/** Give the chunks of all caches on a ledger back, last taken first: a source that works like a stack gets
+ *  back all that it gave. */
 void kva_nodes_fini(struct kva_ledger *ledger);
 
 /** kva_nodes_ensure's slow path: take chunks until `count` nodes are available; all or none. */

@@ -294,7 +294,8 @@ struct kva_rb_node *kva_rb_neighbour(const struct kva_rb_node *node, enum kva_rb
     return next;
 }
 
-/** The longest path of a sound tree: twice as many nodes as the binary digits of how many nodes memory holds. */
+/** The longest path of a sound tree: twice as many nodes as the binary digits of how many nodes memory
+ *  holds. */
 enum { LONGEST_PATH = 2 * 64 };
 
 /** The number of black nodes from `node` to the first missing child on its left. The way down has not been

@@ -23,7 +23,7 @@
  *               /  \                           /    \       only `down` has to be recomputed
  *              a    b                         b      c
  *
- * INVARIANTS (kva_rb_check verifies them; the names appear in its answers)
+ * INVARIANTS (kva_rb_check verifies them; the names appear in what it returns)
  *   T1  the root is black, and a red node has black children
  *   T2  every path from a node down to a missing child passes equally many black nodes
  *   T3  a child's parent pointer leads back to its parent
@@ -71,7 +71,8 @@ void kva_rb_insert(struct kva_rb_tree *tree, struct kva_rb_node *node, struct kv
 /** Take `node` out and rebalance. Cached values are propagated. */
 void kva_rb_erase(struct kva_rb_tree *tree, struct kva_rb_node *node);
 
-/** The outermost node on a side: KVA_RB_LEFT gives the first in order, KVA_RB_RIGHT the last; NULL if empty. */
+/** The outermost node on a side: KVA_RB_LEFT gives the first in order, KVA_RB_RIGHT the last; NULL if
+ *  empty. */
 struct kva_rb_node *kva_rb_outermost(const struct kva_rb_tree *tree, enum kva_rb_side side);
 
 /** The neighbour in order: KVA_RB_RIGHT gives the successor, KVA_RB_LEFT the predecessor; NULL at the end. */

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Sequence counts: how a reader without a lock finds out that what it read was being changed. Changes come one at a time,
- * under a lock; the count is odd while one is on.
+ * Sequence counts: how a reader without a lock finds out that what it read was being changed. Changes come
+ * one at a time, under a lock; the count is odd while one is on.
  *
  *      writer    count + 1 (odd)   fence   |  changes  |   count + 1 (even)
- *      reader               count   |  reads  |   fence   count again: if it is the same, and even, the reads are good
+ *      reader               count   |  reads  |   fence   count again: the same, and even? the reads are good
  *
- * The writer's odd count goes before its changes (release fence) and its even one behind them (release); the reader's first look
- * goes before its reads (acquire) and its second behind them (acquire fence). So a read that saw a part of a change is
- * followed by a look that sees the odd count, or a later one. Counts wrap after 2^31 changes: a reader would have to sleep
- * through exactly a multiple of these.
+ * The writer's odd count goes before its changes (release fence) and its even one after them (release); the
+ * reader's first look goes before its reads (acquire) and its second after them (acquire fence). So a read
+ * that saw a part of a change is followed by a look that sees the odd count, or a later one. Counts wrap
+ * after 2^31 changes: a reader would have to sleep through exactly a multiple of these.
  *
  * ThreadSanitizer has no fences: with it, atomic steps that read and write stand in their place.
  */
@@ -21,7 +21,7 @@
 
 #include "assumptions.h"
 
-/* gcc says it by a macro, clang by a feature. */
+/* gcc defines a macro for it, clang has a feature test. */
 #if defined(__SANITIZE_THREAD__)
 #define KVA_TSAN 1
 #elif defined(__has_feature)
@@ -66,7 +66,7 @@ static inline bool is_unchanged(const _Atomic uint32_t *count, uint32_t seen)
 #endif
 }
 
-/** Whether no change is on; for who holds the lock. */
+/** Whether no change is under way. With the lock that changes are made under. */
 static inline bool is_at_rest(const _Atomic uint32_t *count)
 {
     return (atomic_load_explicit(count, memory_order_relaxed) & 1) == 0;

@@ -9,14 +9,16 @@
  *                        v           v       v
  *      pieces      | zero |    1    |    2    |    3    | ...      side by side in memory, 64 KiB each
  *
- * All parts without a piece share piece 0, which is zero and can only be read. So a reader needs no test: it finds zeroes.
- * Pieces come from whoever has the memory, lowest numbers first. Therefore the memory of all tables together stays
- * in one run, however far apart the entries lie.
+ * All parts without a piece share piece 0, which is zero and can only be read. So a reader needs no test: it
+ * finds zeroes. Pieces come from the owner of the memory, lowest numbers first. Therefore the memory of all
+ * tables together stays in one run, however far apart the entries lie.
  *
- * PREPARE, THEN COMMIT   sparse_ensure may be refused, and is called before anything is changed; then entries can be written.
+ * PREPARE, THEN COMMIT. sparse_ensure may be refused, and is called before anything is changed; then entries
+ * can be written.
  *
- * THREADS   Writers hold a lock. A reader may come without it: it sees either piece 0 or a piece that was zero when it
- * was entered. A piece is given back only while there is no reader that could have found it: it is hidden first.
+ * THREADS. Writers hold a lock. A reader may come without it: it sees either piece 0 or a piece that was zero
+ * when it was entered. A piece is given back only while there is no reader that could have found it: it is
+ * hidden first.
  */
 #ifndef KVA_BASE_SPARSE_H
 #define KVA_BASE_SPARSE_H
@@ -29,8 +31,8 @@
 
 #include "arith.h"
 
-/** Bytes of a piece: what is opened, and charged for, at once. A page is 64 KiB at most on nearly all machines. For a table of
- *  pointers to pages of 4 KiB, a piece stands for 32 MiB of them. */
+/** Bytes of a piece: what is opened, and charged for, at once. A page is 64 KiB at most on nearly all
+ *  machines. For a table of pointers to pages of 4 KiB, a piece stands for 32 MiB of them. */
 enum { SPARSE_SHIFT = 16, SPARSE_PIECE = 1 << SPARSE_SHIFT };
 
 struct sparse_part {
@@ -63,8 +65,8 @@ static inline uint64_t sparse_directory_bytes(uint64_t bytes)
     return sparse_parts(bytes) * sizeof(struct sparse_part);
 }
 
-/** Begin with a directory that is all zero. It is written to all the same: else the first entry would take two page faults, one
- *  to read that it is empty and one to fill it. */
+/** Begin with a directory that is all zero. It is written to all the same: else the first entry would take
+ *  two page faults, one to read that it is empty and one to fill it. */
 static inline void sparse_init(struct sparse *table, void *pieces, void *directory)
 {
     *table = (struct sparse){.pieces = pieces, .directory = directory, .from = UINT64_MAX};
@@ -76,8 +78,8 @@ static inline bool sparse_has(const struct sparse *table, uint64_t part)
     return atomic_load_explicit(&table->directory[part].piece, memory_order_relaxed) != 0;
 }
 
-/** Where entry number `at` is, counted in entries from piece 0 on, if there are `each` in a piece. The entry is to be read only,
- *  unless there is a piece for it. */
+/** Where entry number `at` is, counted in entries from piece 0 on, if there are `each` in a piece. The entry
+ *  is to be read only, unless there is a piece for it. */
 static inline size_t sparse_place(const struct sparse *table, size_t at, size_t each)
 {
     size_t piece = atomic_load_explicit(&table->directory[at / each].piece, memory_order_acquire);
@@ -85,7 +87,8 @@ static inline size_t sparse_place(const struct sparse *table, size_t at, size_t 
     return piece * each + at % each;
 }
 
-/** Have a piece for each part in [from, end). If that is refused, there may be more pieces than before; nothing else changes. */
+/** Have a piece for each part in [from, end). If that is refused, there may be more pieces than before;
+ *  nothing else changes. */
 static inline enum kva_status sparse_ensure(struct sparse *table, uint64_t from, uint64_t end,
                                             sparse_take *take, void *context, void *handle)
 {
@@ -131,8 +134,8 @@ static inline void sparse_trim(struct sparse *table, sparse_give *give, void *co
     }
 }
 
-/** Let no reader find the pieces, from part `from` on, in which no entry is in use: the first half of giving them back. Until
- *  sparse_settle, such a part's count keeps the number of its piece. */
+/** Let no reader find the pieces, from part `from` on, in which no entry is in use: the first half of giving
+ *  them back. Until sparse_settle, such a part's count keeps the number of its piece. */
 static inline void sparse_hide(struct sparse *table, uint64_t from)
 {
     for (uint64_t i = max_u64(table->from, from); i < table->end; i++) {

@@ -3,9 +3,10 @@
 /** The slow paths of sync.h. */
 #include "sync.h"
 
-/** How often to look before going to sleep. A lock is held for some hundred nanoseconds, a look takes some ten with the
- *  pause; to sleep and be woken costs some microseconds. So what has not come free after 100 looks, about a
- *  microsecond, is held by a thread that does not run, and looking on would only keep it from running. */
+/** How often to look before going to sleep. A lock is held for some hundred nanoseconds, a look takes some
+ *  ten with the pause; to sleep and be woken costs some microseconds. So what has not come free after 100
+ *  looks, about a microsecond, is held by a thread that does not run, and looking on would only keep it from
+ *  running. */
 enum { LOOKS = 100 };
 
 static void pause_a_little(void)

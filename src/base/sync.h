@@ -1,26 +1,29 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Locks, over the table of functions that a port gives (struct kva_threads). A NULL table stands for one thread: then
- * nothing here does anything but a test.
+ * Locks, over the table of functions that a port gives (struct kva_threads). A NULL table stands for one
+ * thread: then nothing here does anything but a test.
  *
- * A LOCK is a word in one of three states. Whoever finds it free takes it with one compare-and-swap; whoever does not, spins
- * for a short while, and then marks the word and waits. A mark may be stale, but none is ever missing: what waits has marked.
+ * A LOCK is a word in one of three states. A thread that finds it free takes it with one compare-and-swap; a
+ * thread that finds it held spins for a short while, and then marks the word and waits. A mark may be stale,
+ * but none is ever missing: what waits has marked.
  *
  *      free --compare-and-swap--> held              drop: swap free in; if what comes out is marked, wake one
- *      free, held, marked --swap marked in--> marked, and whoever got free out of it holds the lock
+ *      free, held, marked --swap marked in--> marked, and the thread that got free out of it holds the lock
  *
- * ALONE. Where the port knows that there is one thread, a lock is taken and dropped by plain steps. The word goes through the
- * same states, so that it does not matter whether a thread comes to be while it is held.
+ * ALONE. Where the port knows that there is one thread, a lock is taken and dropped by plain steps. The word
+ * goes through the same states, so that it does not matter whether a thread comes to be while it is held.
  *
- * MAKING WAY. The lock is not fair: whoever runs takes it from whoever has to wake up first. That is what makes it cheap;
- * but a thread that drops it between two slices of a long work, only to take it again at once, could keep the others out for as
- * long as the work lasts. lock_make_way lets one of those in that wait now:
- *   1. `waiting` counts the threads that are on the slow path and do not hold the lock yet, `passed` those that have
- *      got it there. Both change under the lock but for the first step, the count upwards.
- *   2. Read under the lock, `passed` is settled: nobody is between getting the lock and counting itself.
- *   3. So if someone waits after the lock has been dropped, it has yet to pass or has passed since then; `passed` will differ
- *      from what was read, and the wait for that ends, because nobody else keeps the lock for ever.
+ * MAKING WAY. The lock is not fair: a thread that runs takes it before one that has to wake up first. That is
+ * what makes it cheap; but a thread that drops it between two slices of a long work, only to take it again at
+ * once, could keep the others out for as long as the work lasts. lock_make_way lets one of those in that wait
+ * now:
+ *   1. `waiting` counts the threads that are on the slow path and do not hold the lock yet, `passed` those
+ *      that have got it there. Both change under the lock but for the first step, the count upwards.
+ *   2. Read under the lock, `passed` is settled: no thread is between getting the lock and counting itself.
+ *   3. So if someone waits after the lock has been dropped, it has yet to pass or has passed since then;
+ *      `passed` will differ from what was read, and the wait for that ends, because no other thread keeps the
+ *      lock for ever.
  */
 #ifndef KVA_BASE_SYNC_H
 #define KVA_BASE_SYNC_H
@@ -45,7 +48,8 @@ struct kva_lock {
     uint32_t watchers; /* of `passed`; changed and read under the lock */
 };
 
-/** The function that a port's table lacks, as a field of the configuration; NULL if it has all that it must have. */
+/** The function that a port's table lacks, as a field of the configuration; NULL if it has all that it must
+ *  have. */
 const char *kva_missing_in_threads(const struct kva_threads *threads);
 
 /** The way in when the lock was not free. */
@@ -108,7 +112,8 @@ static inline void lock_drop(struct kva_lock *lock, const struct kva_threads *th
     sync_point(threads);
 }
 
-/** After a fork, in the child: of all threads that held the lock or waited for it, only the caller is left. */
+/** After a fork, in the child: of all threads that held the lock or waited for it, only the caller is
+ *  left. */
 static inline void lock_reset(struct kva_lock *lock)
 {
     atomic_store_explicit(&lock->word, KVA_LOCK_FREE, memory_order_relaxed);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Text built up piece by piece in a buffer of fixed size: what does not fit is cut off. No libc, no memory, no state:
- * it may be used in a signal handler.
+ * Text built up piece by piece in a buffer of fixed size: what does not fit is cut off. No libc, no memory,
+ * no state: it may be used in a signal handler.
  */
 #ifndef KVA_BASE_TEXT_H
 #define KVA_BASE_TEXT_H
@@ -66,7 +66,8 @@ static inline void text_put_hex(struct kva_text *text, uint64_t value, unsigned 
     text_put(text, piece);
 }
 
-/** *value /= 10; returns the remainder. In four 16-bit steps: a 32-bit host without a library has no 64-bit division. */
+/** *value /= 10; returns the remainder. In four 16-bit steps: a 32-bit host without a library has no 64-bit
+ *  division. */
 static inline unsigned text_divide_by_ten(uint64_t *value)
 {
     uint64_t quotient = 0;

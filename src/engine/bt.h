@@ -18,14 +18,14 @@
  *      | unused | 8 bytes apart | slot[48] 8 bits | owner[47] |
  *
  * TERRITORY. Each leaf answers for the addresses [low, high]. For all but the first leaf, low is the start of
- * its first entry; so the hole BEHIND an entry, up to the next leaf's first start, belongs to that entry's
+ * its first entry; so the hole AFTER an entry, up to the next leaf's first start, belongs to that entry's
  * leaf, and no hole is ever divided between two leaves:
  *
  *          leaf 0                               leaf 1                       leaf 2
  *      |...|=A=|....|==B==|.........|       |=C=|..|=D=|........|        |=E=|.......|
  *      first                                low                          low         last
  *
- *   Gap g of a leaf with n entries is the hole, perhaps of 0 bytes, before entry g; gap n is the one behind the
+ *   Gap g of a leaf with n entries is the hole, perhaps of 0 bytes, before entry g; gap n is the one after the
  *   last entry. Only the first leaf can have bytes in its gap 0.
  *
  * INNER NODE. Up to 64 children; what is known of each child stands in arrays of its own, so that a search

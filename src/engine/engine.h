@@ -5,7 +5,7 @@
  *
  * An engine keeps a TILING: it cuts the addresses [first, last] into segments that are free (a HOLE), busy
  * or deferred. The space above it validates what users ask, rounds it to the quantum, calls their callbacks
- * and speaks their language; the engine only finds, splits and merges. Because the answer to each search is
+ * and speaks their language; the engine only finds, splits and merges. Because the result of each search is
  * unique, two engines that keep this contract cannot be told apart but by a clock.
  *
  * INVARIANTS, true between any two calls. The checkers cite them by these names.
@@ -21,7 +21,7 @@
  * all that it depends on; then it commits, and the commit cannot fail. Hence:
  *   E1  An operation that does not return KVA_OK has changed nothing.
  *   E2  release, park and unpark never take memory.
- *   E3  KVA_ENOMEM is said only if the change at hand needs more memory than there is.
+ *   E3  KVA_ENOMEM is returned only if the change at hand needs more memory than there is.
  *
  * A PLACE is what a search found. The tiling keeps the way there, in whatever form suits the engine: so only the place
  * that was found last can be made busy, and only before the next change.
@@ -144,19 +144,19 @@ struct kva_engine {
      *  its ends. Both remainders keep the owner. KVA_OK, KVA_ENOENT, KVA_ENOMEM. */
     enum kva_status (*punch)(struct kva_tiling *tiling, uint64_t start, uint64_t first, uint64_t last);
 
-    /** Let the busy segment that starts at `start` begin at `first`, which lies behind the start and inside the
+    /** Let the busy segment that starts at `start` begin at `first`, which lies after the start and inside the
      *  segment; what it leaves becomes free. KVA_OK, KVA_ENOENT, KVA_ENOMEM. */
     enum kva_status (*trim)(struct kva_tiling *tiling, uint64_t start, uint64_t first);
 
     /** Let the busy segment that starts at `start` end at `last`, at the cost or to the benefit of the hole
-     *  behind it. KVA_OK, KVA_ENOENT, KVA_ENOSPC (no such hole, or too short), KVA_ENOMEM. */
+     *  after it. KVA_OK, KVA_ENOENT, KVA_ENOSPC (no such hole, or too short), KVA_ENOMEM. */
     enum kva_status (*resize)(struct kva_tiling *tiling, uint64_t start, uint64_t last);
 
-    /** Make the busy segment that starts at `start` deferred, in a colour, and say where it ends. KVA_OK,
+    /** Make the busy segment that starts at `start` deferred, in a colour; *last is where it ends. KVA_OK,
      *  KVA_ENOENT. */
     enum kva_status (*park)(struct kva_tiling *tiling, uint64_t start, unsigned colour, uint64_t *last);
 
-    /** Make deferred segments of a colour free, merged: `most` of them, or all if they are fewer. tally.parked says
+    /** Make deferred segments of a colour free, merged: `most` of them, or all if they are fewer. tally.parked has
      *  what is left. */
     void (*unpark)(struct kva_tiling *tiling, unsigned colour, uint64_t most);
 
@@ -179,7 +179,7 @@ struct kva_engine {
     /** Verify I1-I7. NULL when they hold; else the broken one in words, and where. */
     const char *(*check)(const struct kva_tiling *tiling, uint64_t *address);
 
-    /** Verify what can be verified in O(log n) around the segment that holds `at`. Answers as check. */
+    /** Verify what can be verified in O(log n) around the segment that holds `at`. Returns what check does. */
     const char *(*check_near)(const struct kva_tiling *tiling, uint64_t at, uint64_t *address);
 };
 

@@ -111,6 +111,7 @@ static void scan_destroy(struct kva_tiling *tiling)
 {
     struct scan_tiling *scan = scan_of(tiling);
 
+    kva_nodes_fini(&tiling->ledger); /* what the space above has taken: it came last */
     if (scan->entries)
         ledger_give(&tiling->ledger, scan->entries, scan->capacity * sizeof(struct entry));
     end_tiling(tiling, sizeof *scan);

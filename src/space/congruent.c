@@ -7,7 +7,8 @@
 
 static const struct kva_range_names part_names = {"parts[i].offset", "parts[i].size"};
 
-/** A part begins after the end of the one before it, which is *extent, and is aligned. *extent becomes its own end. */
+/** A part begins after the end of the one before it, which is *extent, and is aligned. *extent becomes its
+ *  own end. */
 static enum kva_status validate_part(const struct kva_part *parts, size_t i, uint64_t align, uint64_t quantum,
                                      uint64_t *extent, struct kva_bad *bad)
 {

@@ -65,6 +65,7 @@ static enum kva_status validate_window(const struct kva_tiling *tiling, uint64_t
     return min > tiling->last ? bad_field(bad, KVA_EWINDOW, "min") : KVA_OK;
 }
 
+/** Inline, since kva_core_alloc is on the way of every allocation. */
 static inline enum kva_status demand_of(const struct kva_tiling *tiling, const struct kva_request *request,
                                         struct kva_demand *demand, struct kva_bad *bad)
 {

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * The plain core: one thread, no pools, nothing deferred. It validates and rounds what callers ask for, and has the engine
- * find and change it. Spaces put threads, pools, deferral and retrying over it; vmap and its per-CPU allocators use it as it
- * is, under their own locks.
+ * The plain core: one thread, no pools, nothing deferred. It validates and rounds what callers ask for, and
+ * has the engine find and change it. Spaces put threads, pools, deferral and retrying over it; vmap and its
+ * per-CPU allocators use it as it is, under their own locks.
  *
  *      request --validate, round--> demand --search--> place --occupy--> busy segment
  *      [start, size) --validate, round--> [start, last] --locate--> place --occupy--> busy segment
  *
- * Nothing here reports misuse: a function returns the status, and notes the bad field. A failure leaves all as it was.
+ * Nothing here reports misuse: a function returns the status, and notes the bad field. A failure leaves all
+ * as it was.
  */
 #ifndef KVA_SPACE_CORE_H
 #define KVA_SPACE_CORE_H
@@ -22,8 +23,8 @@ struct kva_range_names {
 };
 extern const struct kva_range_names kva_range_plain; /* "start" and "size", as most arguments are called */
 
-/** The range [start, *last] that `start` and `size` denote, size rounded up to the quantum: KVA_OK; or KVA_ESIZE, KVA_EALIGN,
- *  KVA_EWRAP, and *bad. */
+/** The range [start, *last] that `start` and `size` denote, size rounded up to the quantum: KVA_OK; or
+ *  KVA_ESIZE, KVA_EALIGN, KVA_EWRAP, and *bad. */
 enum kva_status kva_range_of(uint64_t quantum, uint64_t start, uint64_t size,
                              const struct kva_range_names *names, uint64_t *last, struct kva_bad *bad);
 
@@ -34,8 +35,8 @@ enum kva_status kva_range_inside(const struct kva_tiling *tiling, uint64_t start
 /** Whether [first, last] may be the bounds of a tiling: KVA_OK; or KVA_EALIGN, KVA_ERANGE, and *bad. */
 enum kva_status kva_validate_bounds(uint64_t first, uint64_t last, uint64_t quantum, struct kva_bad *bad);
 
-/** Round a request to the quantum and cut its window to the tiling. A window that was left out, [0, 0], is the whole tiling.
- *  KVA_OK; or KVA_EINVAL, KVA_ESIZE, KVA_EALIGN, KVA_EWRAP, KVA_EWINDOW, and *bad. */
+/** Round a request to the quantum and cut its window to the tiling. A window that was left out, [0, 0], is
+ *  the whole tiling. KVA_OK; or KVA_EINVAL, KVA_ESIZE, KVA_EALIGN, KVA_EWRAP, KVA_EWINDOW, and *bad. */
 enum kva_status kva_demand_of(const struct kva_tiling *tiling, const struct kva_request *request,
                               struct kva_demand *demand, struct kva_bad *bad);
 
@@ -54,11 +55,13 @@ static inline enum kva_status core_alloc(struct kva_tiling *tiling, const struct
     return tiling->engine->occupy(tiling, &place, owner);
 }
 
-/** Allocate what a request asks for. KVA_OK and *start; KVA_ENOSPC, KVA_ENOMEM; or a status of kva_demand_of, and *bad. */
+/** Allocate what a request asks for. KVA_OK and *start; KVA_ENOSPC, KVA_ENOMEM; or a status of kva_demand_of,
+ *  and *bad. */
 enum kva_status kva_core_alloc(struct kva_tiling *tiling, const struct kva_request *request, uint64_t *start,
                                struct kva_bad *bad);
 
-/** Allocate [start, last], which lies inside the tiling. KVA_OK, KVA_EEXIST (not all of it is free), KVA_ENOMEM. */
+/** Allocate [start, last], which lies inside the tiling. KVA_OK, KVA_EEXIST (not all of it is free),
+ *  KVA_ENOMEM. */
 static inline enum kva_status core_reserve(struct kva_tiling *tiling, uint64_t start, uint64_t last,
                                            void *owner)
 {
@@ -74,12 +77,13 @@ static inline enum kva_status core_free(struct kva_tiling *tiling, uint64_t star
     return tiling->engine->release(tiling, start);
 }
 
-/** Free [start, last], which lies inside the busy segment `whole`. KVA_OK, KVA_ENOMEM (its head or its middle only). */
+/** Free [start, last], which lies inside the busy segment `whole`. KVA_OK, KVA_ENOMEM (its head or its middle
+ *  only). */
 enum kva_status kva_core_free_part(struct kva_tiling *tiling, const struct kva_segment *whole, uint64_t start,
                                    uint64_t last);
 
-/** Let the busy segment that starts at `start` end at `last`. KVA_OK, KVA_ENOENT, KVA_ENOSPC (what follows is not free, or the
- *  tiling ends before), KVA_ENOMEM. */
+/** Let the busy segment that starts at `start` end at `last`. KVA_OK, KVA_ENOENT, KVA_ENOSPC (what follows is
+ *  not free, or the tiling ends before), KVA_ENOMEM. */
 static inline enum kva_status core_resize(struct kva_tiling *tiling, uint64_t start, uint64_t last)
 {
     return last <= tiling->last ? tiling->engine->resize(tiling, start, last) : KVA_ENOSPC;
@@ -96,7 +100,8 @@ static inline void core_find(const struct kva_tiling *tiling, uint64_t address, 
     tiling->engine->find(tiling, address, segment);
 }
 
-/** Why a free of `start`, which the segment holds, is the caller's bug: one of kva_free's statuses; KVA_OK if it is none. */
+/** Why a free of `start`, which the segment holds, is the caller's bug: one of kva_free's statuses; KVA_OK if
+ *  it is none. */
 enum kva_status kva_status_of_start(const struct kva_segment *segment, uint64_t start);
 
 #endif

@@ -9,21 +9,23 @@
  * one callback with the range that covers them all serves the batch. That covering range is kept as ranges
  * are parked; the engine keeps the ranges themselves.
  *
- * A FLUSH has three stages. It takes the covering range and turns the colour that is parked in (KVA_FLUSH_CALLING): what
- * is parked from then on waits for the next flush. It calls the callback, without the lock. Then it gives back what
- * has the old colour (KVA_FLUSH_GIVING), a slice at a time with the lock dropped in between, so that nobody waits
- * for all of it. There is one at a time.
+ * A FLUSH has three stages. It takes the covering range and turns the colour that is parked in
+ * (KVA_FLUSH_CALLING): what is parked from then on waits for the next flush. It calls the callback, without
+ * the lock. Then it gives back what has the old colour (KVA_FLUSH_GIVING), a slice at a time with the lock
+ * dropped in between, so that no thread waits for all of it. There is one at a time.
  *
  *      parked in    0 0 0 0 | 1 1 1 1 1 1 1 1 1 | 0 0
  *      flush 1              |callback|-- 0 -----|
  *      flush 2                                  |callback|-- 1 --|
  *
- * WHO HELPS, WHO WAITS. Flushes are numbered; whoever wants room knows which number has to end before all is free that
- * was parked when it began, and works towards that: begins a flush if there is none, waits while another's callback runs, and
- * gives back slices like anyone else. A flush has ended when the last slice is done, whoever did it.
+ * WHO HELPS, WHO WAITS. Flushes are numbered. A thread that wants room knows which number has to end before
+ * all is free that was parked when it began, and works towards that: it begins a flush if there is none,
+ * waits while another thread's callback runs, and gives back slices like any other. A flush has ended when
+ * the last slice is done, by any thread.
  *
- * NO WAIT IN A CIRCLE. The thread in a flush callback waits for nothing but the space's lock. The one in a reclaim callback
- * may wait for a flush; it is not waited for by a flush. A thread that asks never waits for another that asks.
+ * NO WAIT IN A CIRCLE. The thread in a flush callback waits for nothing but the main lock and the CPUs'. The
+ * one in a reclaim callback may wait for a flush, which waits for no reclaim callback; it asks no callback
+ * itself, so it never waits for its turn to ask.
  */
 #include "defer.h"
 
@@ -53,11 +55,12 @@ void kva_defer_init(struct kva_space *space, const struct kva_config *config)
 
 /* ---------------------------------------------------------------------------------------------- flush */
 
-/** How many segments a slice gives back. One takes about 0.2 us where all is in the cache, and a few where nothing is: 32 take
- *  10 to 100 us at worst, and cost one more lock operation in 32 steps. With one thread nobody waits. */
+/** How many segments a slice gives back. One takes about 0.2 us where all is in the cache, and a few where
+ *  nothing is: 32 take 10 to 100 us at worst, and cost one more lock operation in 32 steps. With one thread
+ *  no other waits. */
 enum { SLICE = 32 };
 
-/** The flush under way has got on: let those who wait for it look. */
+/** The flush under way has got on: let the threads that wait for it look. */
 static void announce(struct kva_space *space)
 {
     if (threads_of(space)) {
@@ -133,7 +136,7 @@ void kva_flush_step(struct kva_space *space)
         break;
     default:
         give_slice(space);
-        if (threads_of(space) && space->stage == KVA_FLUSH_GIVING)
+        if (space->stage == KVA_FLUSH_GIVING)
             main_yield(locks_of(space));
         break;
     }
@@ -150,7 +153,8 @@ bool kva_flush_all(struct kva_space *space)
     return any;
 }
 
-/** More waits than may. A flush under way is helped with one slice, not waited for: the next call will see to the rest. */
+/** More is deferred than the limit allows. A flush under way is helped with one slice, not waited for: the
+ *  next call will see to the rest. */
 static void flush_beyond_limit(struct kva_space *space)
 {
     if (space->stage == KVA_FLUSH_NONE)
@@ -159,7 +163,8 @@ static void flush_beyond_limit(struct kva_space *space)
         give_slice(space);
 }
 
-/** Park an object that starts at `start`, or say why there is none. It may be handed out between two looks: then once more. */
+/** Park an object that starts at `start`, or find out why there is none. It may be handed out between two
+ *  looks: then once more. */
 static enum kva_status park_object(struct kva_space *space, const struct kva_object *object, uint64_t start,
                                    uint64_t *last)
 {

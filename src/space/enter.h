@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * The way into a space, and out of it, of each public function: what is checked first, locks, and reports of misuse.
+ * The way into a space, and out of it, of each public function: what is checked first, locks, and reports of
+ * misuse.
  */
 #ifndef KVA_SPACE_ENTER_H
 #define KVA_SPACE_ENTER_H
@@ -138,7 +139,8 @@ static inline enum kva_status enter_exclusive(const struct kva_space *space, con
     return status;
 }
 
-/** Several changes of the tree, or of it and the spans, that lookups without the lock are to see at once or not at all. */
+/** Several changes of the tree, or of it and the spans, that lookups without the lock are to see at once or
+ *  not at all. */
 static inline void begin_compound(const struct kva_space *space)
 {
     if (threads_of(space))

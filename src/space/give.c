@@ -4,7 +4,7 @@
 #include "pool.h"
 #include "verify.h"
 
-/** With the space locked: give a segment of the tree back, or say why there is none. */
+/** With the space locked: give a segment of the tree back, or find out why there is none. */
 static enum kva_status release(struct kva_space *space, uint64_t start)
 {
     if (core_free(space->tiling, start) != KVA_OK)
@@ -13,8 +13,8 @@ static enum kva_status release(struct kva_space *space, uint64_t start)
     return KVA_OK;
 }
 
-/** With pools: a live object goes to a pool. What has none there is the tree's; or the caller's bug, unless a pool has handed
- *  an object out there between the two looks: then once more. */
+/** With pools: a live object goes to a pool. What has none there is the tree's; or the caller's bug, unless a
+ *  pool has handed an object out there between the two looks: then once more. */
 static enum kva_status free_with_pools(struct kva_space *space, uint64_t start)
 {
     struct kva_object object;
@@ -54,8 +54,9 @@ static enum kva_status find_whole(const struct kva_space *space, uint64_t start,
     return last > whole->last ? bad_field(bad, KVA_ERANGE, kva_range_plain.size) : KVA_OK;
 }
 
-/** Give [start, last] back, of a busy segment that may be an object of a pool. All of an object stays with the pools, which takes
- *  no memory; of a part, the rest becomes an ordinary segment. KVA_EDOUBLE if another thread gives the object back just now. */
+/** Give [start, last] back, of a busy segment that may be an object of a pool. All of an object stays with
+ *  the pools, which takes no memory; of a part, the rest becomes an ordinary segment. KVA_EDOUBLE if another
+ *  thread gives the object back just now. */
 static enum kva_status release_range(struct kva_space *space, const struct kva_segment *whole, uint64_t start,
                                      uint64_t last)
 {
@@ -104,8 +105,8 @@ static enum kva_status attempt_resize(void *instance, void *operation)
     return space->tiling->engine->resize(space->tiling, resizing->start, resizing->last);
 }
 
-/** The segment that starts there is busy, and may be an object of a pool. At its size an object stays what it is; else it becomes
- *  an ordinary segment, which can grow and shrink. */
+/** The segment that starts there is busy, and may be an object of a pool. At its size an object stays what it
+ *  is; else it becomes an ordinary segment, which can grow and shrink. */
 static enum kva_status change_size(struct kva_space *space, struct resizing *resizing)
 {
     enum kva_status status = KVA_OK;

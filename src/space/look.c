@@ -13,7 +13,7 @@ static enum kva_status find(const struct kva_space *space, uint64_t address, str
     return KVA_OK;
 }
 
-/** Where other threads may hold the lock, and the answer can be had without it. */
+/** Where other threads may hold the lock, and the segment can be found without it. */
 static bool find_unlocked(const struct kva_space *space, uint64_t address, struct kva_segment *segment)
 {
     if (!is_initialised(space) || !threads_of(space) || !segment)

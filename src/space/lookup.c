@@ -76,7 +76,8 @@ static bool peek_once(const struct kva_space *space, uint64_t address, struct kv
     return (!pools || !kva_span_find(pools, address)) && is_unchanged(&space->shared->compound, compound);
 }
 
-/** What the tree has. False if a span of a pool lies there, if it was changed too close by, twice, or if the engine cannot tell. */
+/** What the tree has. False if a span of a pool lies there, if it was changed too close by, twice, or if the
+ *  engine cannot tell. */
 static bool peek(const struct kva_space *space, uint64_t address, struct kva_segment *segment)
 {
     if (!space->tiling->engine->peeks)
@@ -127,7 +128,8 @@ uint64_t kva_waiting(const struct kva_space *space, unsigned colour)
     return space->tiling->tally.parked[colour] + (pools ? pools->deferred_segments[colour] : 0);
 }
 
-/** The bytes of all that is deferred, saturated; something is. They are 2^64 at most, so that a sum of 0 stands for that. */
+/** The bytes of all that is deferred, saturated; something is. They are 2^64 at most, so that a sum of 0
+ *  stands for that. */
 uint64_t kva_deferred_bytes(const struct kva_space *space)
 {
     const struct kva_pools *pools = pools_of(space);

@@ -3,8 +3,9 @@
 /**
  * What is at an address: a segment of the tree, or an object of a pool. And what the space holds in all.
  *
- * WITHOUT THE LOCK, where the engine can (kva_engine.peek). A lookup reads the compound count, asks the engine, and finds no
- * span there; if the count has not changed, all of that was true at one moment. After two failures the caller takes the lock.
+ * WITHOUT THE LOCK, where the engine can (kva_engine.peek). A lookup reads the compound count, asks the
+ * engine, and finds no span there; if the count has not changed, all of that was true at one moment. After
+ * two failures the caller takes the lock.
  */
 #ifndef KVA_SPACE_LOOKUP_H
 #define KVA_SPACE_LOOKUP_H
@@ -14,8 +15,8 @@
 /** The segment that holds `address`, which is inside the space. With the space's lock. */
 void kva_lookup(const struct kva_space *space, uint64_t address, struct kva_segment *segment);
 
-/** The same without the space's lock. False if that cannot be told: the address is outside, its neighbourhood was being changed, it is
- *  an object that is not live, or the engine has no such lookup. */
+/** The same without the space's lock. False if that cannot be told: the address is outside, its neighbourhood
+ *  was being changed, it is an object that is not live, or the engine has no such lookup. */
 bool kva_lookup_unlocked(const struct kva_space *space, uint64_t address, struct kva_segment *segment);
 
 /** Why no busy segment starts at `start`: one of kva_free's statuses; KVA_OK if one does. */
@@ -34,8 +35,8 @@ uint64_t kva_deferred_bytes(const struct kva_space *space);
 struct kva_tally kva_whole_tally(const struct kva_space *space, uint64_t *pooled_bytes,
                                  uint64_t *pooled_segments);
 
-/** The bytes of one state, saturated: the tally counts modulo 2^64, where 0 bytes in some segments can only be
- *  all 2^64. */
+/** The bytes of one state, saturated: the tally counts modulo 2^64, where 0 bytes in some segments can only
+ *  be all 2^64. */
 static inline uint64_t bytes_in(const struct kva_tally *tally, enum kva_state state)
 {
     return bytes_saturated(tally->bytes[state], tally->segments[state] > 0);

@@ -75,7 +75,8 @@ static void unlock_both(const struct kva_space *space, struct kva_cpu *cpu)
     unlock_space(space);
 }
 
-/** Whether the caller is the flush callback; asked without the space's lock. A thread sees what it has written itself. */
+/** Whether the caller is the flush callback. Without the space's lock: a thread sees what it has written
+ *  itself. */
 static bool is_flusher(const struct kva_space *space)
 {
     uintptr_t flusher = atomic_load_explicit(&space->shared->flusher, memory_order_relaxed);
@@ -85,7 +86,8 @@ static bool is_flusher(const struct kva_space *space)
 
 /* ------------------------------------------------------------------------------- spill, refill, decay */
 
-/** Objects of spans that are at home elsewhere come first, lest they stay here for long; among each kind the oldest. */
+/** Objects of spans that are at home elsewhere come first, so that they do not stay here for long; among each
+ *  kind the oldest. */
 static void put_strangers_first(struct kva_magazine *magazine, uint32_t here)
 {
     struct kva_object own[KVA_MAGAZINE];
@@ -101,7 +103,8 @@ static void put_strangers_first(struct kva_magazine *magazine, uint32_t here)
     memcpy(magazine->object + strangers, own, owns * sizeof own[0]);
 }
 
-/** The space is locked, too: `count` objects of a magazine, strangers and then the oldest, go to their spans. */
+/** The space is locked, too: `count` objects of a magazine, strangers and then the oldest, go to their
+ *  spans. */
 static void spill(struct kva_space *space, struct kva_cpu *cpu, struct kva_magazine *magazine, uint32_t count)
 {
     put_strangers_first(magazine, (uint32_t)(cpu - space->shared->pools->cpu));
@@ -121,8 +124,9 @@ static void empty_cpu(struct kva_space *space, struct kva_cpu *cpu)
     }
 }
 
-/** The CPU holds all that it may: let one magazine after the other give half of what it has, until `quanta` more may come, and
- *  an eighth of the share at least: so that it does not have to be done again for every object. */
+/** The CPU holds all that it may: let one magazine after the other give half of what it has, until `quanta`
+ *  more may come, and an eighth of the share at least: so that it does not have to be done again for every
+ *  object. */
 static void evict(struct kva_space *space, struct kva_cpu *cpu, uint32_t quanta)
 {
     uint32_t share = space->shared->pools->share;
@@ -144,8 +148,9 @@ static void empty_magazines(struct kva_space *space)
         empty_cpu(space, &pools->cpu[i]);
 }
 
-/** Now and then, look at the next CPU in turn: if nobody has used its pool since the last look, empty it. Its lock is only tried,
- *  since the space's is held; and with its lock held nobody else can empty it at the same time. */
+/** Now and then, look at the next CPU in turn: if no thread has used its pool since the last look, empty it.
+ *  Its lock is only tried: a busy pool is not idle, and two CPUs' locks are taken in the order of their
+ *  numbers. */
 static void decay(struct kva_space *space, struct kva_cpu *cpu)
 {
     struct kva_pools *pools = space->shared->pools;
@@ -161,8 +166,8 @@ static void decay(struct kva_space *space, struct kva_cpu *cpu)
     cpu_unlock(space, victim);
 }
 
-/** Let the spans in limbo be used again if no search in the directory can be under way that began before they were taken
- *  out: every CPU's lock, but the caller's own, has been free since then. */
+/** Let the spans in limbo be used again if no search in the directory can be under way that began before they
+ *  were taken out: every CPU's lock, but the caller's own, has been free since then. */
 static void try_to_end_limbo(struct kva_space *space, const struct kva_cpu *cpu)
 {
     struct kva_pools *pools = space->shared->pools;
@@ -179,8 +184,8 @@ static void try_to_end_limbo(struct kva_space *space, const struct kva_cpu *cpu)
     kva_spans_end_limbo(pools);
 }
 
-/** How many objects a refill brings: a batch, but at most a sixteenth of the share, lest one size take the room of all; one at
- *  least, for which there is room. */
+/** How many objects a refill brings: a batch, but at most a sixteenth of the share, so that one size does not
+ *  take the room of all; one at least, for which there is room. */
 static uint32_t batch_of(const struct kva_pools *pools, const struct kva_cpu *cpu, uint32_t quanta)
 {
     uint64_t room = min_u64(pools->share - cpu->held, pools->share / 16);
@@ -202,8 +207,8 @@ static struct kva_magazine *magazine_of(struct kva_pools *pools, struct kva_cpu 
     return *magazine;
 }
 
-/** Fill a magazine by half, if there is something; the object with the lowest address goes out first. With the CPU's lock and
- *  the space's. */
+/** Fill a magazine by half, if there is something; the object with the lowest address goes out first. With
+ *  the CPU's lock and the space's. */
 static void refill(struct kva_space *space, struct kva_cpu *cpu, uint32_t quanta)
 {
     struct kva_pools *pools = space->shared->pools;
@@ -225,8 +230,8 @@ static void refill(struct kva_space *space, struct kva_cpu *cpu, uint32_t quanta
 
 /* ------------------------------------------------------------------------------------------ take, give */
 
-/** What the pools serve: no window, lowest first, up to the largest object. All else is the tree's. For the window's upper end and
- *  the alignment, 0 stands for no limit and for 1. */
+/** What the pools serve: no window, lowest first, up to the largest object. All else is the tree's. For the
+ *  window's upper end and the alignment, 0 stands for no limit and for 1. */
 static bool is_poolable(const struct kva_space *space, const struct kva_request *request)
 {
     const struct kva_pools *pools = space->shared->pools;
@@ -237,7 +242,7 @@ static bool is_poolable(const struct kva_space *space, const struct kva_request 
            !is_flusher(space);
 }
 
-/** The object becomes live. It was in the caller's magazine: nobody else has it. */
+/** The object becomes live. It was in the caller's magazine: no other thread has it. */
 static void begin_life(const struct kva_space *space, const struct kva_object *object, void *owner)
 {
     struct kva_life *life = life_of(object);
@@ -329,8 +334,8 @@ static bool give(const struct kva_space *space, struct kva_cpu *cpu, const struc
     return true;
 }
 
-/** The same, where there may be no room: then some is made. Where there is no magazine, the object goes to its span. The space is
- *  locked, too. */
+/** The same, where there may be no room: then some is made. Where there is no magazine, the object goes to
+ *  its span. The space is locked, too. */
 static bool give_with_room(struct kva_space *space, struct kva_cpu *cpu, const struct kva_object *object)
 {
     uint32_t quanta = object->span->quanta;

@@ -10,25 +10,26 @@
  *          v  |                        v  |
  *      SPAN  |ooo|ooo|ooo|ooo| ... |ooo|ooo|rest|            objects of one size, side by side (span.h)
  *
- * A refill moves free objects into a magazine, a spill moves them back; a DRAIN empties all magazines and gives every
- * free object back to the tree. It comes before anyone hears "no space": so a request fails with pools only when it would
- * without them.
+ * A refill moves free objects into a magazine, a spill moves them back; a DRAIN empties all magazines and
+ * gives every free object back to the tree. It comes before "no space" is returned: so a request fails with
+ * pools only when it would without them.
  *
- * EXACTNESS. A drain holds the locks of all CPUs and the space's at once until the request has been tried again: if it fails, then
- * there was no room at a moment when all were held. If the drain let go of one CPU before it looked at the next, a range
- * could be given back here and another taken there: one free at each moment, and none seen.
+ * EXACTNESS. A drain holds the space's lock and those of all CPUs until the request has been tried again: if
+ * it fails, then there was no room at a moment when all were held. If the drain let go of one CPU before it
+ * looked at the next, a range could be given back here and another taken there: one free at each moment, and
+ * none seen.
  *
- * MEMORY. Magazines are made when a CPU first fills one. A refill that finds no memory leaves the request to the tree. Giving
- * back never takes memory: where there is no magazine, or it is full and the space's bound is reached, the object goes to
- * its span.
+ * MEMORY. Magazines are made when a CPU first fills one. A refill that finds no memory leaves the request to
+ * the tree. Giving back never takes memory: where there is no magazine, the object goes to its span; where
+ * it is full, or the CPU holds all that it may, others go to theirs.
  */
 #ifndef KVA_SPACE_POOL_H
 #define KVA_SPACE_POOL_H
 
 #include "lookup.h"
 
-/** How many CPUs' pools there are to be, and how much they may hold. KVA_OK (perhaps without pools: too small a space),
- *  KVA_ENOMEM. */
+/** How many CPUs' pools there are to be, and how much they may hold. KVA_OK (perhaps without pools: too small
+ *  a space), KVA_ENOMEM. */
 enum kva_status kva_pools_create(struct kva_space *space, const struct kva_config *config);
 
 /** The span size, in quanta, of a space: 0 when it is too small for pools. */
@@ -40,8 +41,8 @@ bool kva_pool_alloc(struct kva_space *space, const struct kva_request *request, 
 /** Give a live object back: true if there was one that starts there. */
 bool kva_pool_free(struct kva_space *space, uint64_t start);
 
-/** A live object is given back to its span, past the magazines: false if it was not live. Takes no memory. With the space's
- *  lock. */
+/** A live object is given back to its span, past the magazines: false if it was not live. Takes no memory.
+ *  With the space's lock. */
 bool kva_pool_release(struct kva_space *space, const struct kva_object *object);
 
 /** A live object is deferred, in the present colour: false if it was not live. With the space's lock. */
@@ -50,8 +51,8 @@ bool kva_pool_park(struct kva_space *space, const struct kva_object *object);
 /** Deferred objects of a colour become free: `most` of them, or all if they are fewer. */
 void kva_pools_unpark(struct kva_space *space, unsigned colour, uint64_t most);
 
-/** Give back to the tree all that pools hold, and attempt it then and there: the attempt's status; KVA_ENOMEM instead of
- *  KVA_ENOSPC if there was no memory to give all of it back. With the space's lock. */
+/** Give back to the tree all that pools hold, and attempt it then and there: the attempt's status; KVA_ENOMEM
+ *  instead of KVA_ENOSPC if there was no memory to give all of it back. With the space's lock. */
 enum kva_status kva_attempt_drained(struct kva_space *space, kva_attempt *attempt, void *operation);
 
 /** Give back to the tree what the pools hold and do not need. With the space's lock. */

@@ -3,7 +3,10 @@
 /**
  * What happens before a space returns KVA_ENOSPC:
  *
- *      attempt -- no space --> drain the pools, attempt -- no space --> flush, attempt -- no space --> ask the reclaim callbacks
+ *      attempt -- no space --> drain the pools, attempt
+ *                                  |  no space
+ *                                  v
+ *                              flush, attempt -- no space --> ask the reclaim callbacks
  *
  * base/callbacks.h has the last step, which one thread takes at a time.
  */
@@ -12,8 +15,9 @@
 
 #include "defer.h"
 
-/** An operation on `size` bytes has just failed for want of space: make room and attempt it again, step by step; the last attempt's
- *  status. With the space's lock, which is not held all the time; from the last attempt on it is. */
+/** An operation on `size` bytes has just failed for want of space: make room and attempt it again, step by
+ *  step; the last attempt's status. With the space's lock, which is not held all the time; from the last
+ *  attempt on it is. */
 enum kva_status kva_retry(struct kva_space *space, uint64_t size, kva_attempt *attempt, void *operation);
 
 #endif

@@ -3,8 +3,8 @@
 /**
  * The life of a space: init, fini, grow, preload.
  *
- * A space is a tiling, kept by an engine, and what users want around it, in layers: src/README.md draws them. This folder
- * knows nothing of how an engine works; the engines know nothing of users.
+ * A space is a tiling, kept by an engine, and what users want around it, in layers: src/README.md draws them.
+ * This folder knows nothing of how an engine works; the engines know nothing of users.
  */
 #include "../base/memory.h"
 #include "defer.h"
@@ -65,7 +65,8 @@ static void sort_classes(const uint64_t *declared, uint64_t quantum, uint64_t *s
     }
 }
 
-/** What is declared, and the size of a span, if there are pools and a class is left: a span is aligned to its size. */
+/** What is declared, and the size of a span, if there are pools and a class is left: a span is aligned to its
+ *  size. */
 static void declare_classes(const struct kva_config *config, uint64_t quantum, uint64_t *sorted)
 {
     uint64_t declared[KVA_ALIGN_CLASSES];
@@ -107,8 +108,8 @@ static enum kva_status create_tiling(const struct kva_config *config, const stru
     return status;
 }
 
-/** What threads and pools need, taken before all else and given back last. *shared stays NULL where there is one thread
- *  and no pool. */
+/** What threads and pools need, taken before all else and given back last. *shared stays NULL where there is
+ *  one thread and no pool. */
 static enum kva_status create_shared(const struct kva_config *config, struct kva_shared **shared)
 {
     *shared = NULL;
@@ -131,7 +132,7 @@ static void destroy_shared(struct kva_memory memory, struct kva_shared *shared)
         memory.give(memory.context, shared, sizeof *shared);
 }
 
-/** Behind the way out: nobody may come in any more. */
+/** After the last way out: no thread may come in any more. */
 static void end(struct kva_space *space)
 {
     struct kva_memory memory = space->tiling->ledger.memory;
@@ -242,7 +243,8 @@ enum kva_status kva_preload(struct kva_space *space, size_t operations)
 
     if (status != KVA_OK)
         return status;
-    /* An allocation may take two changes for a new span; cutting an object two to make a segment of it, and one more. */
+    /* An allocation may take two changes for a new span; cutting an object two to make a segment of it, and
+     * one more. */
     size_t each = pools_of(space) ? 3 : 1;
     if (operations > SIZE_MAX / each)
         return leave(space, KVA_ENOMEM);

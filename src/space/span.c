@@ -17,6 +17,12 @@ static unsigned kind_of(uint32_t count)
     return kind;
 }
 
+/** The words of one row of bits. */
+static uint32_t words_of(uint32_t objects)
+{
+    return (objects + 63) / 64;
+}
+
 /* --------------------------------------------------------------------------------------------- directory */
 
 enum { FIRST_SLOTS = 64 };
@@ -32,8 +38,8 @@ void kva_spans_init(struct kva_pools *pools, struct kva_ledger *ledger)
     list_init(&pools->limbo);
     pools->taken_out.start = UINT64_MAX; /* a multiple of no span's size */
     for (unsigned kind = 0; kind < KVA_SPAN_KINDS; kind++) {
-        size_t objects = kind_objects[kind];
-        size_t bits = (2 + KVA_COLOURS) * (objects + 63) / 64 * sizeof(uint64_t);
+        uint32_t objects = kind_objects[kind];
+        size_t bits = (2 + KVA_COLOURS) * words_of(objects) * sizeof(uint64_t);
         size_t bytes = sizeof(struct kva_span) + objects * sizeof(struct kva_life) + bits;
         kva_nodes_init(&pools->span_nodes[kind], ledger, round_to_line(bytes));
     }
@@ -131,7 +137,7 @@ static bool make_slot(struct kva_space *space)
 static void lay_out(struct kva_span *span)
 {
     uint32_t objects = kind_objects[kind_of(span->count)];
-    uint32_t words = (objects + 63) / 64;
+    uint32_t words = words_of(objects);
 
     span->life = (struct kva_life *)(void *)(span + 1);
     span->is_free = (uint64_t *)(void *)(span->life + objects);
@@ -266,8 +272,9 @@ static struct kva_span *adopt(struct kva_pools *pools, const struct kva_cpu *cpu
     return span;
 }
 
-/** Whether a CPU can spare the first of its spans of a size: it has another, and half of this one is free at least, so that there
- *  will not be much of both CPUs in it. Were the last one taken, two CPUs that use one size would share it for ever. */
+/** Whether a CPU can spare the first of its spans of a size: it has another, and half of this one is free at
+ *  least, so that there will not be much of both CPUs in it. Were the last one taken, two CPUs that use one
+ *  size would share it for ever. */
 static bool is_spare(const struct kva_span *span)
 {
     return span->link.next != span->link.prev && 2 * span->free >= span->count;
@@ -283,7 +290,8 @@ static struct kva_span *any_span(const struct kva_pools *pools, uint32_t quanta)
     return span;
 }
 
-/** The CPU's own span; else one that the next other CPU can spare; else a new one; and if there is no room, whatever anyone has. */
+/** The CPU's own span; else one that the next other CPU can spare; else a new one; and if there is no room,
+ *  whatever any CPU has. */
 static struct kva_span *span_with_free(struct kva_space *space, struct kva_cpu *cpu, uint32_t quanta)
 {
     struct kva_pools *pools = space->shared->pools;
@@ -458,7 +466,7 @@ void kva_spans_trim(struct kva_space *space)
     }
 }
 
-/** Give the objects [first, last], of one piece and nobody's, back to the tree. KVA_ENOMEM: nothing was done. */
+/** Give the objects [first, last], of one piece, back to the tree. KVA_ENOMEM: nothing was done. */
 static enum kva_status cut_out(struct kva_space *space, struct kva_span *span, uint32_t first, uint32_t last)
 {
     struct kva_tiling *tiling = space->tiling;
@@ -473,7 +481,8 @@ static enum kva_status cut_out(struct kva_space *space, struct kva_span *span, u
     return status;
 }
 
-/** The last of the free objects from `first` on that lie in one piece: between two pieces there is one that is gone. */
+/** The last of the free objects from `first` on that lie in one piece: between two pieces there is one that
+ *  is gone. */
 static uint32_t end_of_run(const struct kva_span *span, uint32_t first)
 {
     uint32_t last = first;
@@ -519,8 +528,8 @@ enum kva_status kva_spans_break_up(struct kva_space *space)
     return status;
 }
 
-/** An object has just gone, and cut the piece that it was in: of what is left on either side, give back what is wholly free. As
- *  nothing is given there any more, nobody else would. */
+/** An object has just gone, and cut the piece that it was in: of what is left on either side, give back what
+ *  is wholly free. As nothing is given there any more, nothing else would. */
 static void release_beside(struct kva_space *space, struct kva_span *span, uint32_t index)
 {
     if (index > 0 && !bit_is_set(span->is_gone, index - 1))
@@ -529,8 +538,8 @@ static void release_beside(struct kva_space *space, struct kva_span *span, uint3
         release_piece(space, &(struct kva_object){span, index + 1});
 }
 
-/** Out of its span, and in again as a segment of its own: three changes at most (the cut, the segment, and whatever the caller
- *  does next), for which the memory is at hand before the first. */
+/** Out of its span, and in again as a segment of its own: three changes at most (the cut, the segment, and
+ *  whatever the caller does next), for which the memory is at hand before the first. */
 enum kva_status kva_span_move_to_tree(struct kva_space *space, const struct kva_object *object)
 {
     struct kva_tiling *tiling = space->tiling;
@@ -545,7 +554,7 @@ enum kva_status kva_span_move_to_tree(struct kva_space *space, const struct kva_
     (void)cut_out(space, span, object->index, object->index);
     sync_point(threads_of(space));
     (void)core_reserve(tiling, start, start + (span->bytes - 1),
-                       object_owner(object)); /* nobody can take it anew now */
+                       object_owner(object)); /* no thread can take it anew now */
     if (span->free++ == 0)
         list_span(space->shared->pools, span);
     space->shared->pools->empty_spans += span->free == span->count;

@@ -6,57 +6,63 @@
  *      SPAN  |ooo|ooo|ooo|ooo| ... |ooo|ooo|rest|            objects of one size, side by side
  *            start                              start + span_bytes
  *
- * A span is a block of span_bytes, aligned to its size. The tree holds it as a busy segment, of which the rest at the end has
- * been given back at once. It is cut into OBJECTS of one exact size, each in one of these states:
+ * A span is a block of span_bytes, aligned to its size. The tree holds it as a busy segment, of which the
+ * rest at the end has been given back at once. It is cut into OBJECTS of one exact size, each in one of these
+ * states:
  *
  *      gone       it is the tree's business again: free there, or part of any segment
- *      free       nobody's, in the span                  changes under the space's lock
+ *      free       in the span, for refills               changes under the space's lock
  *      deferred   waits for a flush, in a colour         changes under the space's lock
- *      live       handed out                             an atomic word, flipped under some CPU's lock or the space's
+ *      live       handed out                             an atomic word; with a CPU's lock or the space's
  *      pooled     in a magazine: none of the above
  *
  *         gone <---- free <------> pooled <------> live ----> deferred ----> free
  *              drain     refill, spill    take, give    defer          flush
  *
- * A span is AT HOME with one CPU, whose refills look there first. So what two CPUs hand out comes to lie in different spans,
- * though it was mixed once, and the lines that taking and giving write stay where they are. A CPU that has no span of a size
- * asks one other, in turn, for one that it can spare, before it makes one. (Hoard, Berger et al. 2000, moves blocks that are half
- * empty between its heaps for the same two ends.)
+ * A span is AT HOME with one CPU, whose refills look there first. So what two CPUs hand out comes to lie in
+ * different spans, though it was mixed once, and the lines that taking and giving write stay where they are.
+ * A CPU that has no span of a size asks one other, in turn, for one that it can spare, before it makes one.
+ * (Hoard, Berger et al. 2000, moves blocks that are half empty between its heaps for the same two ends.)
  *
- * WHY A DOUBLE FREE BY TWO THREADS IS SEEN. Giving back begins with an atomic step that clears the word `live` and tells what it
- * was. Of two threads one is told that it was set, and goes on; the other one asks the space why it was not. Taking needs
- * no such step, only a store: what lies in a magazine is nobody else's.
+ * WHY A DOUBLE FREE BY TWO THREADS IS SEEN. Giving back begins with an atomic step that clears the word
+ * `live` and returns what it was. Of two threads one finds that it was set, and goes on; the other one finds
+ * out why it was not. Taking needs no such step, only a store: what lies in a magazine belongs to one CPU.
  *
- * THE DIRECTORY finds the span that covers an address, in O(1): a hash table by span number with open addressing. It is
- * written under the space's lock; a thread that gives a range back reads it under its CPU's lock alone. That is right because:
- *   1. A slot goes from empty to a span to TAKEN OUT (a span at no address) and to a span again, but never back to empty. So
- *      the slots that a search passes on the way to a span stay passable for as long as the span is there.
+ * THE DIRECTORY finds the span that covers an address, in O(1): a hash table by span number with open
+ * addressing. It is written under the space's lock; a thread that gives a range back reads it under its CPU's
+ * lock alone. That is right because:
+ *   1. A slot goes from empty to a span to TAKEN OUT (a span at no address) and to a span again, but never
+ *      back to empty. So the slots that a search passes on the way to a span stay passable for as long as the
+ *      span is there.
  *   2. A span is complete before it is put in (release), and is read after it was found (acquire).
- *   3. A grown table is filled before it takes the place of the old one; the old one stays as it was, readable, until the
- *      space ends (all of them together are no larger than the last).
- *   4. Whoever gives back a live object got it after its span was put in, so it sees the table that has the span; and the
- *      span stays while an object of it is live.
- *   5. Who gives back what is not theirs may find a span that is just being taken out, but not one whose memory serves
- *      another already: such memory waits in LIMBO until every CPU's lock has been seen free once. A search that
- *      began before has ended by then. Nothing in a span in limbo is live: nothing can be given back to it.
- *   6. Looking up a live object needs no more: its place and size do not change while its span is there. Its owner is
- *      written (release) before it becomes live, and read (acquire) between two looks at `live`. If both find it
- *      set, the owner is that of a life that the second look has seen: had the object been given back and taken again
- *      in between, then whoever reads the new owner also sees the word that was cleared before it, or set after it.
- *   7. What the tree tells a lookup without the space's lock is a user's, not a piece of a span, if the directory has no span
- *      there at the same moment. Spans and the tree change together, in a COMPOUND change (enter.h); a lookup that
- *      met one begins anew.
+ *   3. A grown table is filled before it takes the place of the old one; the old one stays as it was,
+ *      readable, until the space ends (all of them together are no larger than the last).
+ *   4. A thread that gives back a live object got it after its span was put in, so it sees the table that has
+ *      the span; and the span stays while an object of it is live.
+ *   5. A thread that gives back what is not its own may find a span that is just being taken out, but not one
+ *      whose memory serves another already: such memory waits in LIMBO until every CPU's lock has been seen
+ *      free once. A search that began before has ended by then. Nothing in a span in limbo is live: nothing
+ *      can be given back to it.
+ *   6. Looking up a live object needs no more: its place and size do not change while its span is there. Its
+ *      owner is written (release) before it becomes live, and read (acquire) between two looks at `live`. If
+ *      both find it set, the owner is that of a life that the second look has seen: had the object been given
+ *      back and taken again in between, then a thread that reads the new owner also sees the word that was
+ *      cleared before it, or set after it.
+ *   7. What the tree tells a lookup without the space's lock is a user's, not a piece of a span, if the
+ *      directory has no span there at the same moment. Spans and the tree change together, in a COMPOUND
+ *      change (enter.h); a lookup that met one begins anew.
  *
- * COUNTS are of quanta, not of bytes: all 2^64 addresses are 2^64 bytes, which no count can tell from none. In quanta of two bytes
- * or more they are 2^63 at most; and of one byte no host has memory for the 2^54 spans that cover them. What leaves this folder
- * is bytes, saturated.
+ * COUNTS are of quanta, not of bytes: all 2^64 addresses are 2^64 bytes, which no count can tell from none.
+ * In quanta of two bytes or more they are 2^63 at most; and of one byte no host has memory for the 2^54 spans
+ * that cover them. What leaves this folder is bytes, saturated.
  *
  * INVARIANT, beside those of engine.h, with all locks held:
- *   I8  Every object is in one state. One that is not gone lies in a busy segment of the tree, one in a magazine is in no other.
- *       What the pools count is what a walk over spans and magazines counts, and no CPU holds more than its share.
+ *   I8  Every object is in one state. One that is not gone lies in a busy segment of the tree, one in a
+ *       magazine is in no other. What the pools count is what a walk over spans and magazines counts, and no
+ *       CPU holds more than its share.
  *
- * MEMORY. Spans come from node caches of the tiling; a span
- * that was given back is reused when it has left limbo.
+ * MEMORY. Spans come from node caches on the tiling's ledger; a span that was given back is reused when it
+ * has left limbo.
  */
 #ifndef KVA_SPACE_SPAN_H
 #define KVA_SPACE_SPAN_H
@@ -71,11 +77,13 @@ enum {
     KVA_POOL_QUANTA =
         256, /* the largest object: a quarter of the largest span, so that a span serves four at least */
     KVA_SPAN_QUANTA = 4 * KVA_POOL_QUANTA,
-    /* A refill or a spill moves half a magazine. 16 objects share one hold of the space's lock, which costs some 100 ns with
-     * what comes with it: below 10 ns for each. More would help little, and keep more from others. */
+    /* A refill or a spill moves half a magazine. 16 objects share one hold of the space's lock, which costs
+     * some 100 ns with what comes with it: below 10 ns for each. More would help little, and keep more from
+     * others. */
     KVA_MAGAZINE = 32,
     KVA_BATCH = KVA_MAGAZINE / 2,
-    /* What a CPU holds when all its magazines are full, in quanta: the bound of a pool without one. It fits 21 bits. */
+    /* What a CPU holds when all its magazines are full, in quanta: the bound of a pool without one. It fits
+     * 21 bits. */
     KVA_HELD_MOST = KVA_MAGAZINE * (KVA_POOL_QUANTA * (KVA_POOL_QUANTA + 1) / 2),
     KVA_EMPTY_SPANS = 2, /* wholly free ones that are kept: one that is filled and one that is emptied */
     KVA_DECAY = 64, /* a CPU's refills and spills between two looks at whether another one has gone idle */
@@ -88,8 +96,8 @@ struct kva_life {
     _Atomic uint32_t live; /* 1 or 0; a word, since not every machine can swap less */
 };
 
-/** Two lines where pointers have 64 bits: what every use of an object reads, and what changes with the space locked. A write to
- *  the second does not take the first away from other CPUs. */
+/** Two lines where pointers have 64 bits: what every use of an object reads, and what changes with the space
+ *  locked. A write to the second does not take the first away from other CPUs. */
 struct kva_span {
     uint64_t start;
     uint64_t bytes;        /* of an object */
@@ -138,13 +146,15 @@ struct kva_cpu {
     uint32_t next_host;                         /* the CPU to ask next for a span, when there is none here */
 };
 
+_Static_assert(offsetof(struct kva_cpu, lock) == 0, "a CPU's record begins with its lock");
+
 struct kva_directory {
     size_t mask;
     size_t used; /* slots that are not empty */
     _Atomic(struct kva_span *) slot[];
 };
 
-/** As with a span: what everybody reads, and behind it what changes with the space locked. */
+/** As with a span: what every call reads, and after it what changes with the space locked. */
 struct kva_pools {
     uint64_t span_bytes;
     unsigned span_shift;
@@ -170,9 +180,10 @@ struct kva_pools {
     uint64_t objects;       /* that are not gone */
     uint64_t deferred_segments[KVA_COLOURS];
     uint64_t deferred_quanta;
-    uint64_t
-        moved_quanta; /* live objects that became the tree's or deferred, less those that came: modulo 2^64, */
-    uint64_t moved_segments; /*   to be added to the CPUs' counts */
+    /* To be added to what the CPUs count as live, modulo 2^64: what ended with the space's lock counts
+     * down. */
+    uint64_t moved_quanta;
+    uint64_t moved_segments;
 };
 
 static inline struct kva_life *life_of(const struct kva_object *object)
@@ -215,7 +226,7 @@ static inline void cpu_unlock(const struct kva_space *space, struct kva_cpu *cpu
     lock_drop(&cpu->lock, threads_of(space));
 }
 
-/* All that follows needs the space's lock, but for what says otherwise. */
+/* All that follows needs the space's lock, unless a comment names another. */
 
 /** Empty pools for a space with one CPU or more. */
 void kva_spans_init(struct kva_pools *pools, struct kva_ledger *ledger);
@@ -236,13 +247,15 @@ void kva_spans_trim(struct kva_space *space);
 /** Give every free object back to the tree. KVA_OK, or KVA_ENOMEM when some are left. */
 enum kva_status kva_spans_break_up(struct kva_space *space);
 
-/** Make a live object an ordinary busy segment. KVA_OK; or KVA_EDOUBLE (it is live no more), KVA_ENOMEM: nothing was done. */
+/** Make a live object an ordinary busy segment. KVA_OK; or KVA_EDOUBLE (it is live no more), KVA_ENOMEM:
+ *  nothing was done. */
 enum kva_status kva_span_move_to_tree(struct kva_space *space, const struct kva_object *object);
 
 /** The memory of spans in limbo may be used again. */
 void kva_spans_end_limbo(struct kva_pools *pools);
 
-/** The object of a span that holds an address, gone or not; false if none does. With the space's lock, or a CPU's. */
+/** The object of a span that holds an address, gone or not; false if none does. With the space's lock, or a
+ *  CPU's. */
 bool kva_object_at(const struct kva_pools *pools, uint64_t address, struct kva_object *object);
 
 /** The object, not gone, that holds an address; the space may have no pools. */
@@ -254,8 +267,8 @@ static inline bool kva_pool_object(const struct kva_space *space, uint64_t addre
            !bit_is_set(object->span->is_gone, object->index);
 }
 
-/** A live object is live no more: false if it was not. What it is then is the caller's to say. With the space's lock, or a
- *  CPU's. */
+/** A live object is live no more: false if it was not. Its next state is up to the caller. With the space's
+ *  lock, or a CPU's. */
 static inline bool object_end_life(const struct kva_space *space, const struct kva_object *object)
 {
     sync_point(threads_of(space));

@@ -48,8 +48,8 @@ enum kva_status kva_alloc(struct kva_space *space, const struct kva_request *req
 
 /* ---------------------------------------------------------------------------------------- at an address */
 
-/** Whether one state is more in the way of a reserve than another: free gives way at once, pooled to a drain, deferred to a
- *  flush, busy to nothing. */
+/** Whether one state is more in the way of a reserve than another: free gives way at once, pooled to a drain,
+ *  deferred to a flush, busy to nothing. */
 static bool is_worse(enum kva_state state, enum kva_state than)
 {
     static const unsigned char rank[] = {
@@ -94,9 +94,10 @@ static enum kva_status attempt_locate(void *instance, void *operation)
     return KVA_ENOSPC;
 }
 
-/** Find the place; drain the pools, and flush once, if only that is in the way. What is deferred there after the flush was parked
- *  since this began: so part of the range was busy meanwhile, and KVA_EEXIST is true of that moment. Without that bound, threads
- *  that take and park ranges there could keep this at work for ever. */
+/** Find the place; drain the pools, and flush once, if only that is in the way. What is deferred there after
+ *  the flush was parked since this began: so part of the range was busy meanwhile, and KVA_EEXIST is true of
+ *  that moment. Without that bound, threads that take and park ranges there could keep this at work for
+ *  ever. */
 static enum kva_status make_place(struct kva_space *space, struct spot *spot)
 {
     enum kva_status status = attempt_locate(space, spot);
@@ -166,7 +167,8 @@ static enum kva_status attempt_congruent(void *instance, void *operation)
     return status;
 }
 
-/** The bytes from the first part's start to the last one's end, saturated: what reclaim callbacks are told. */
+/** The bytes from the first part's start to the last one's end, saturated: what reclaim callbacks are
+ *  told. */
 static uint64_t extent_of(const struct kva_part *parts, size_t count)
 {
     return add_saturated(parts[count - 1].offset, parts[count - 1].size);

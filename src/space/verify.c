@@ -21,8 +21,8 @@ static uint64_t count_deferred(const struct kva_space *space, uint64_t start, ui
     }
 }
 
-/** The range to be flushed next must begin and end with a deferred segment, and reach over all of the present colour (I7).
- *  Those of the other colour, which the flush under way gives back, may lie anywhere. */
+/** The range to be flushed next must begin and end with a deferred segment, and reach over all of the present
+ *  colour (I7). Those of the other colour, which the flush under way gives back, may lie anywhere. */
 static const char *check_deferred(const struct kva_space *space)
 {
     const struct kva_tiling *tiling = space->tiling;

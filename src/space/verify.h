@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Checks: all of a space on demand (kva_space_check), and the neighbourhood or all of it after each change, at the levels of
- * base/check.h.
+ * Checks: all of a space on demand (kva_space_check), and the neighbourhood or all of it after each change,
+ * at the levels of base/check.h.
  */
 #ifndef KVA_SPACE_VERIFY_H
 #define KVA_SPACE_VERIFY_H

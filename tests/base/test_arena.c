@@ -146,6 +146,33 @@ static void one_space_after_the_other(void **state)
     }
 }
 
+/* What pools take is given back before what the engine took first, whichever engine it is. */
+static void one_space_with_pools_after_the_other(void **state)
+{
+    static unsigned char block[128 << 10];
+    struct kva_arena arena;
+    (void)state;
+
+    for (size_t i = 0; kva_engine_name(i); i++) {
+        struct kva_config config = {.last = UINT64_MAX, .pool_bytes = 4096};
+        config.engine = kva_engine_by_name(kva_engine_name(i));
+        config.memory = kva_arena_init(&arena, block, sizeof block);
+        size_t left = 0;
+        for (unsigned life = 0; life < 100; life++) {
+            struct kva_request request = kva_request_of(1);
+            struct kva_space space;
+            uint64_t start;
+            assert_int_equal(kva_space_init(&space, &config), KVA_OK);
+            assert_int_equal(kva_alloc(&space, &request, &start), KVA_OK);
+            assert_int_equal(kva_free(&space, start), KVA_OK);
+            assert_int_equal(kva_space_fini(&space), KVA_OK);
+            if (life == 0)
+                left = arena.left;
+            assert_int_equal(arena.left, left);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -157,6 +184,7 @@ int main(void)
         cmocka_unit_test(no_arena_is_no_source),
         cmocka_unit_test(giving_back_harms_no_neighbour),
         cmocka_unit_test(one_space_after_the_other),
+        cmocka_unit_test(one_space_with_pools_after_the_other),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
