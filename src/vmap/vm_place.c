@@ -124,8 +124,8 @@ static enum kva_status place_parts_from(struct kva_vm *vm, const struct kva_spec
     if (status == KVA_OK)
         status = kva_congruent_occupy(tiling, &congruence, NULL);
     *base = congruence.base;
-    if (status == KVA_OK)
-        verify_change(vm->space, "kva_place_parts", *base);
+    for (size_t i = 0; KVA_CHECK_LEVEL >= 2 && status == KVA_OK && i < count; i++)
+        verify_change(vm->space, "kva_place_parts", *base + parts[i].offset);
     return status;
 }
 
