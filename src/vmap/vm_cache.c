@@ -12,6 +12,8 @@
  */
 #include "vm_cache.h"
 
+#include "vm_park.h"
+
 /** How many areas of a bin are looked at for one of the right size and alignment. They are used in turns, the
  *  last freed first, so those that serve a program come to lie on top; 16 is more than there are alignments
  *  from 4 KiB to 4 MiB. */

@@ -7,7 +7,7 @@
 #ifndef KVA_VMAP_VM_CACHE_H
 #define KVA_VMAP_VM_CACHE_H
 
-#include "vm_park.h"
+#include "vm_area.h"
 
 /** The largest area, in pages, that has a bin of its own in the cache. One area of each size 1 .. 127 takes
  *  8128 pages: 31.75 MiB of 4 KiB each, just below the least default limit of the cache (32 MiB, on one CPU).

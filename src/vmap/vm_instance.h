@@ -24,7 +24,6 @@
 #include "../base/memory.h"
 #include "../base/nodes.h"
 #include "../base/sparse.h"
-#include "../space/congruent.h"
 #include "vm_descriptor.h"
 
 /** How many areas are in some state, and the bytes of their pages. */
