@@ -3,29 +3,29 @@
 /**
  * Per-CPU objects.
  *
- * OFFSETS     An object is a range of offsets, and a space over the offsets hands them out: the same code that
- *             hands out addresses, with its exactness, its alignments and its checks of a wrong free. Each chunk has
- *             a stride of them, one unit and a page more:
+ * OFFSETS     An object is a range of offsets, and a space over the offsets hands them out: the same code
+ *             that hands out addresses, with its exactness, its alignments and its checks of a wrong free.
+ *             Each chunk has a stride of them, one unit and a page more:
  *
  *             offsets   | chunk 0        |f| chunk 1        |f| chunk 2 ...
  *                       0             unit stride
  *
- *             The page f is busy for ever, so that no object reaches over a chunk's end; it is a page because then an
- *             offset has the alignment of the address that it stands for.
+ *             The page f is busy for ever, so that no object reaches over a chunk's end; it is a page because
+ *             then an offset has the alignment of the address that it stands for.
  *
- * CHUNKS      A chunk's areas are congruent: CPU c's unit lies at the base + distance[c], in every chunk. So the
- *             address of an object's copy is its address for CPU 0 + distance[c].
+ * CHUNKS      A chunk's areas are congruent: CPU c's unit lies at the base + distance[c], in every chunk. So
+ *             the address of an object's copy is its address for CPU 0 + distance[c].
  *
  *             chunk k   base                       base + distance[2]
  *                       | cpu 0 | cpu 1 |g|        | cpu 2 | cpu 3 |g|
  *
  * ABSENT ONES The offsets of a chunk that has no memory are busy. Making it present is to free them; making
- * it absent
- *             again, to reserve them. One chunk without objects is kept, a second one is made absent.
+ *             it absent again, to reserve them. One chunk without objects is kept, a second one is made
+ *             absent.
  *
- * NO SEARCH   Absent chunks are on one list, and present ones without objects on another. Each area of a chunk
- *             keeps the chunk's number in the word for an owner, which nobody else uses. So a chunk costs the same
- *             however many there are.
+ * NO SEARCH   Absent chunks are on one list, and present ones without objects on another. Each area of a
+ *             chunk keeps the chunk's number where others keep their owner. So a chunk costs the same however
+ *             many there are.
  */
 #include "vm_pcpu.h"
 
@@ -72,7 +72,7 @@ struct kva_pcpu {
     uintptr_t distance[];   /* of CPU c's unit from CPU 0's */
 };
 
-/* --------------------------------------------------------------------------------------- life of an allocator */
+/* ----------------------------------------------------------------------------------- life of an allocator */
 
 struct shape {
     size_t unit;

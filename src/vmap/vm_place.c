@@ -4,7 +4,8 @@
  * Where areas lie: at the lowest address that fits; in a hardened instance, at a random one:
  *
  *      a part of the reservation   |            |<- KVA_VM_SCATTER bytes ->|             |
- *                                               ^ chosen once              the lowest that fits above a random page in there
+ *                                               ^ chosen once
+ *                                                    ^ a random page: the lowest address that fits above it
  */
 #include "vm_place.h"
 
