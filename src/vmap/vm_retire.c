@@ -10,7 +10,7 @@
  *        |                            |     ^----- short-lived maps that make room, see vm_ended.c
  *        |                            | more than the limit, or asked for
  *        |                            v
- *        |                          PURGE   slice by slice: one call for the area parked first and its neighbours
+ *        |                          PURGE   slice by slice: a call for the first area and its neighbours
  *        |
  *        +-- hardened ---> unmapped at once ---> quarantine ---> free, first in, first out
  */
