@@ -21,9 +21,9 @@
  *      empty.
  *   5. A piece of the table is given back only with all CPUs' locks held, too; where there is none, the entry
  *      is empty.
- *   6. The thread that has claimed an area has it alone: all others leave alone what is not live, cached in
- *      their bin, or on the parked ring. Its other fields change without more ado. They are read by calls
- *      that look (find, report, check) only with all locks held, while a cached area can change hands only
+ *   6. The thread that has claimed an area has it alone: all others touch only what is live, cached in their
+ *      bin, or on the ring of parked or of ended ones. Its other fields change without more ado. Calls that
+ *      look (find, report, check) read them only with all locks held, and a cached area can change hands only
  *      under a CPU's.
  */
 #ifndef KVA_VMAP_VM_AREA_H

@@ -1219,6 +1219,7 @@ static void take_a_step(struct pressed *test, struct test_rng *rng)
     uint64_t count = 1 + test_below(rng, test_below(rng, most) + 1);
     uint64_t place = test_below(rng, FRAME_PAGES);
     uint64_t pages = 1 + test_below(rng, 8);
+    bool over = test_one_in(rng, 3); /* over pages that show other frames; a refusal leaves them */
 
     count = count < PRIVATE_PAGES - at ? count : PRIVATE_PAGES - at;
     pages = pages < FRAME_PAGES - place ? pages : FRAME_PAGES - place;
@@ -1238,7 +1239,7 @@ static void take_a_step(struct pressed *test, struct test_rng *rng)
         break;
     case 4:
     case 5:
-        for (uint64_t i = 0; i < pages; i++) {
+        for (uint64_t i = 0; !over && i < pages; i++) {
             if (test->frame[place + i] != 0)
                 pages = i;
         }
