@@ -23,6 +23,7 @@
 #include "vm_ended.h"
 #include "vm_map.h"
 #include "vm_obtain.h"
+#include "vm_ready.h"
 #include "vm_retire.h"
 
 static enum kva_status attempt_index(void *instance, void *context)
@@ -103,6 +104,7 @@ static enum kva_status map_locked(struct kva_vm *vm, struct kva_frames *frames, 
     struct kva_bad bad = {NULL, 0};
 
     main_take(&vm->locks);
+    free_ready_for(vm, 0);
     enum kva_status status = map_ram(vm, frames, numbers, count, caller, memory, &bad);
     status = finish(vm, status, "kva_vm_map_ram", 0, &bad);
     main_drop(&vm->locks);
