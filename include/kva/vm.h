@@ -1013,9 +1013,10 @@ struct kva_vm_area {
     enum kva_vm_kind kind;
     enum kva_vm_state state;
     unsigned flags;     /* of the request, but for KVA_VM_NO_BLOCK */
-    const void *caller; /* who asked for it */
-    const void *
-        freed_by; /* who freed it; NULL while it is live, and of a map that kva_map_ram can find again, or could */
+    const void *caller; /* the code that asked for it */
+    /** The code that freed it; NULL while it is live, and for a map that kva_map_ram can find again, or could until it was
+     *  parked. */
+    const void *freed_by;
     void *owner;
 };
 
@@ -1079,9 +1080,9 @@ struct kva_vm_stats {
     uint64_t cached_areas, cached_bytes;
     uint64_t parked_areas, parked_bytes;
     uint64_t quarantined_areas, quarantined_bytes;
-    uint64_t ram_live,
-        ram_parked; /* maps of map_ram: live ones that it could find again when they end, and those that have
-                                          ended and can be found: these count nowhere else */
+    /** Maps of map_ram: live ones that it can find again once they have ended, and ended ones that it can find now. The latter
+     *  count nowhere else. */
+    uint64_t ram_live, ram_parked;
     uint64_t frames_taken;             /* of all pools */
     uint64_t allocations, frees;       /* that succeeded, of every kind but map_ram */
     uint64_t cache_hits, cache_misses; /* of requests that the cache could have served */

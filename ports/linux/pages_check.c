@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Checking a stretch against the kernel's list of its mappings (V10 of src/vmap/vm_check.c): pages that nobody owns
- * must be mapped as kva has left them. What a page is used for, the caller knows; whether it is open, and
- * how, the rows do.
+ * Checking a stretch against the kernel's list of its mappings (V10 of src/vmap/vm_check.c): pages that
+ * nobody owns must be mapped as kva has left them. What a page is used for, the caller knows; whether it is
+ * open, and how, the rows do.
  */
 #define _GNU_SOURCE
 #define _FILE_OFFSET_BITS 64 /* as in pages_frames.c */

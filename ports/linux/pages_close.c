@@ -43,8 +43,8 @@ static bool pays_to_shut(const struct stretch *stretch, struct run run, struct r
     return (ends == now && length(run) >= LARGE_PAGES) || as_mapping(stretch, run);
 }
 
-/** The pages before a run, `most` at most, that are open and unused (markers, or less), if what is before them
- *  is shut. */
+/** The pages before a run, `most` at most, that are open and unused (markers, or less), if what is before
+ *  them is shut. */
 static uint64_t idle_before(const struct stretch *stretch, struct run run, uint64_t most)
 {
     uint64_t low = run.from > most ? run.from - most : 0;

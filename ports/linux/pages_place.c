@@ -29,7 +29,9 @@ static bool find_in_list(struct kva_maps *maps, uint64_t front, uint64_t bytes, 
     struct kva_mapping mapping;
     uint64_t last;
 
-    for (*any = false; kva_maps_next(maps, &mapping); *any = true) {
+    *any = false;
+    while (kva_maps_next(maps, &mapping)) {
+        *any = true;
         if (last_of_range(*place, bytes, &last) && last < mapping.start)
             break;
         if (mapping.end > *place - front && !place_after(mapping.end, front, align, place))

@@ -3,28 +3,27 @@
 /**
  * vmap: address ranges joined to real pages. The life of an instance.
  *
- * CONCEPTS     The space below knows which addresses are taken; the page source knows how to make pages usable
- *              and how to take them away. vmap knows what a range holds, and puts off what is expensive. An
- *              area is opened by one call and closed in batches; between a free and the next request of that
- *              size, it is not closed at all. docs/theory/vmap.md draws it.
+ * CONCEPTS     The space below knows which addresses are taken; the page source knows how to make pages
+ *              usable and how to take them away. vmap knows what a range holds, and puts off what is
+ *              expensive. An area is opened by one call and closed in batches; between a free and the next
+ *              request of that size, it is not closed at all. docs/theory/vmap.md draws it.
  *
  * STRUCTURE    src/README.md has the order of the rooms, vm_instance.h the instance, vm_area.h how areas are
  *              found, vm_check.c the invariants.
  *
  * COST         An allocation and a free that the cache serves touch this CPU's record, the descriptor and the
- *              table's entry, and nothing else: no tree, no lock that others want, no call. What the cache does
- *              not serve costs the space's O(log n) twice, one call to open, and its share of a purge.
+ *              table's entry, and nothing else: no tree, no lock that others want, no call. What the cache
+ *              does not serve costs the space's O(log n) twice, one call to open, and its share of a purge.
  *
- * FAILURE      Prepare, then commit: the descriptor first, then the addresses, then the pages; each step undoes
- *              those before it. Giving back takes no memory and cannot fail: what cannot be unmapped is zeroed by
- *              the next open, and counted (weak_closes).
+ * FAILURE      Prepare, then commit: the descriptor first, then the addresses, then the pages; each step
+ *              undoes those before it. Giving back takes no memory and cannot fail: what cannot be unmapped
+ *              is zeroed by the next open, and counted (weak_closes).
  *
- * LOCKING      vm_instance.h has the locks, vm_area.h why a free may look without the instance's. Everything slow
- *              is done in slices, and callbacks run without any lock but the one that keeps them apart.
+ * LOCKING      vm_instance.h has the locks, vm_area.h why a free may look without the instance's. Everything
+ *              slow is done in slices, and callbacks run without any lock but the one that keeps them apart.
  *              kva_vfree_ready takes none: it pushes onto a stack, which the next call empties.
  *
- * NOT DONE     No area that outgrows 2^32 - 1 pages; no NUMA placement. Taking addresses is for one thread at a
- *              time.
+ * NOT DONE     No area of more than 2^32 - 1 pages; no NUMA placement. One thread at a time takes addresses.
  */
 #include "../base/limit.h"
 #include "vm_cache.h"
@@ -145,7 +144,8 @@ static uint32_t largest_cached(const struct kva_vm *vm)
 /** What is closed under one hold of the lock: the pages that one page table maps. To drop a page that was
  *  touched takes Linux some 100 to 200 ns, so this takes up to some 100 us, and of a call for each, which
  *  takes 1.3 us beside, it makes little. Areas of one page and their guards come to 256 in a slice, and their
- *  descriptors and segments to some 200 ns each. Without threads nobody waits, and a run may have any length. */
+ *  descriptors and segments to some 200 ns each. Without threads nobody waits, and a run may have any
+ *  length. */
 enum { SLICE_PAGES = 512 };
 
 /** The cache, what is parked, the quarantine, ended maps. */

@@ -150,7 +150,8 @@ static void *take_short(struct kva_vm *vm, size_t size, size_t align, unsigned f
     return take_memory(vm, &request, where, &memory) == KVA_OK ? memory : NULL;
 }
 
-/** The area on top of this CPU's bin for `size` bytes, which is one of KVA_VM_CLASSES; NULL if there is none. */
+/** The area on top of this CPU's bin for `size` bytes, which is one of KVA_VM_CLASSES; NULL if there is
+ *  none. */
 static inline void *take_top(struct kva_vm *vm, size_t size, const void *caller)
 {
     struct kva_vm_cpu *cpu = cpu_here(&vm->locks);

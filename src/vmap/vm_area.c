@@ -3,7 +3,7 @@
 /** Areas: see vm_area.h. */
 #include "vm_area.h"
 
-/* --------------------------------------------------------------------------------------- an area's finding */
+/* -------------------------------------------------------------------------------------- an area's finding */
 
 struct kva_descriptor *kva_area_around(const struct kva_vm *vm, uintptr_t address)
 {
@@ -57,7 +57,7 @@ struct kva_descriptor *kva_live_area(const struct kva_vm *vm, const void *memory
     return NULL;
 }
 
-/* ------------------------------------------------------------------------------------ its coming and going */
+/* ----------------------------------------------------------------------------------- its coming and going */
 
 /** The key comes last, then the table's entry: a thread that finds it without the lock sees the rest. */
 struct kva_descriptor *kva_enter_area(struct kva_vm *vm, const struct kva_spec *spec, uint64_t start)

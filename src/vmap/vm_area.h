@@ -9,16 +9,22 @@
  * A FREE LOOKS WITHOUT THE INSTANCE'S LOCK. kva_vfree(p) reads the table's entry for p, and changes the
  * descriptor's key from "starts at p, vmalloc, live" to "starts at p, vmalloc, claimed" in one atomic step.
  * That is right because
- *   1. An entry is set, with release, when the descriptor is whole; a thread that reads it with acquire sees all of it.
- *   2. Descriptors are type-stable: one that was dropped may be read, and its key matches no address until it is used
- *      again. Its memory goes back to the system only with all CPUs' locks held (kva_vm_flush), and readers hold one.
- *   3. The key holds the start, the kind and the state in one word. So where the step succeeds, a live vmalloc area
- *      starts at p at that moment, whatever has become of the descriptor since the entry was read.
- *   4. Of two frees of p, one makes the step; the other finds a key that is not live, or an entry that is empty.
- *   5. A piece of the table is given back only with all CPUs' locks held, too; where there is none, the entry is empty.
- *   6. The thread that has claimed an area has it alone: all others leave alone what is not live, cached in their bin, or
- *      on the parked ring. Its other fields change without more ado. They are read by calls that look (find, report, check)
- *      only with all locks held, while a cached area can change hands only under a CPU's.
+ *   1. An entry is set, with release, when the descriptor is whole; a thread that reads it with acquire sees
+ *      all of it.
+ *   2. Descriptors are type-stable: one that was dropped may be read, and its key matches no address until it
+ *      is used again. Its memory goes back to the system only with all CPUs' locks held (kva_vm_flush), and
+ *      readers hold one.
+ *   3. The key holds the start, the kind and the state in one word. So where the step succeeds, a live
+ *      vmalloc area starts at p at that moment, whatever has become of the descriptor since the entry was
+ *      read.
+ *   4. Of two frees of p, one makes the step; the other finds a key that is not live, or an entry that is
+ *      empty.
+ *   5. A piece of the table is given back only with all CPUs' locks held, too; where there is none, the entry
+ *      is empty.
+ *   6. The thread that has claimed an area has it alone: all others touch only what is live, cached in their
+ *      bin, or on the ring of parked or of ended ones. Its other fields change without more ado. Calls that
+ *      look (find, report, check) read them only with all locks held, and a cached area can change hands only
+ *      under a CPU's.
  */
 #ifndef KVA_VMAP_VM_AREA_H
 #define KVA_VMAP_VM_AREA_H
@@ -27,7 +33,7 @@
 #include "vm_place.h"
 #include "vm_table.h"
 
-/* --------------------------------------------------------------------------------------- an area's finding */
+/* -------------------------------------------------------------------------------------- an area's finding */
 
 /** Claim the live vmalloc area that starts at an address; NULL if there is none. With a CPU's lock or the
  *  instance's held. The entry is that of the address' page; the key says whether the area starts just there,
@@ -79,7 +85,7 @@ static inline size_t usable_bytes(const struct kva_vm *vm, const struct kva_desc
     return KVA_POISONS ? area->size : area_bytes(vm, area);
 }
 
-/* --------------------------------------------------------------------------------------- its coming and going */
+/* ----------------------------------------------------------------------------------- its coming and going */
 
 /** Whether areas of a kind count among the allocations and frees: short-lived maps do not. */
 static inline bool is_counted(unsigned kind)

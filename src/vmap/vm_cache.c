@@ -3,8 +3,8 @@
 /**
  * The cache: areas that were freed and are still mapped, in bins by their number of pages.
  *
- *      kva_vmalloc  --->  this CPU's bin  --empty-->  the other CPUs', if their locks are free  --empty-->  the space
- *      kva_vfree    --->  this CPU's bin  --its share is full-->  what went cold longest ago is parked, to make room
+ *      kva_vmalloc --> this CPU's bin --empty--> the other CPUs', if their locks are free --empty-> the space
+ *      kva_vfree   --> this CPU's bin --its share is full--> the bin that went cold first is parked, for room
  *
  * Each CPU has its share of the limit, so that no count is common to all. What one CPU keeps is not lost for
  * the others: a miss looks at theirs, and before a call fails for want of something, all of it is parked
@@ -12,12 +12,14 @@
  */
 #include "vm_cache.h"
 
+#include "vm_park.h"
+
 /** How many areas of a bin are looked at for one of the right size and alignment. They are used in turns, the
  *  last freed first, so those that serve a program come to lie on top; 16 is more than there are alignments
  *  from 4 KiB to 4 MiB. */
 enum { DEPTH = 16 };
 
-/* -------------------------------------------------------------------------------------------------- taking */
+/* ------------------------------------------------------------------------------------------------- taking */
 
 /** Serve a spec out of a CPU's bins, with its lock held, which is dropped: with one of the areas on top that
  *  fits. */
@@ -53,7 +55,7 @@ bool kva_cache_take(struct kva_vm *vm, const struct kva_spec *spec, struct kva_t
     return found;
 }
 
-/* -------------------------------------------------------------------------------------------------- putting */
+/* ------------------------------------------------------------------------------------------------ putting */
 
 /** The bin other than `own` that no area has come into for longest; NULL if all others are empty. */
 static struct kva_bin *coldest_bin(struct kva_vm_cpu *cpu, const struct kva_bin *own)
@@ -98,7 +100,7 @@ bool kva_cache_put(struct kva_vm *vm, struct kva_descriptor *area, const void *b
     return has_room;
 }
 
-/* ------------------------------------------------------------------------------------------------- emptying */
+/* ----------------------------------------------------------------------------------------------- emptying */
 
 /** Park up to so many areas of a CPU, from bin `*bin` on; false when there are no more. With the CPU's lock
  *  held. */
@@ -178,7 +180,7 @@ struct kva_vm_cpu_sums kva_cache_sums(const struct kva_vm *vm)
     return sums;
 }
 
-/* -------------------------------------------------------------------------------------------------- checks */
+/* ------------------------------------------------------------------------------------------------- checks */
 
 /** A bin: whether each area in it belongs there and is cached. Ends with the first that does not, and with
  *  more than there can be, so that a ring is not walked for ever. */

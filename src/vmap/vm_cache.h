@@ -7,7 +7,7 @@
 #ifndef KVA_VMAP_VM_CACHE_H
 #define KVA_VMAP_VM_CACHE_H
 
-#include "vm_park.h"
+#include "vm_area.h"
 
 /** The largest area, in pages, that has a bin of its own in the cache. One area of each size 1 .. 127 takes
  *  8128 pages: 31.75 MiB of 4 KiB each, just below the least default limit of the cache (32 MiB, on one CPU).
@@ -108,7 +108,8 @@ static inline bool is_cacheable(const struct kva_vm *vm, const struct kva_descri
 /** Serve a spec out of some CPU's bins, if that can be. Without the instance's lock. */
 bool kva_cache_take(struct kva_vm *vm, const struct kva_spec *spec, struct kva_taken *taken);
 
-/** Put a claimed area into the cache, and park what has to make room for it; returns whether there was room. */
+/** Put a claimed area into the cache, and park what has to make room for it; returns whether there was
+ *  room. */
 bool kva_cache_put(struct kva_vm *vm, struct kva_descriptor *area, const void *by);
 
 /** Park all that is cached; returns whether there was any. The lock is dropped in between. */

@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * THE INVARIANTS. kva_vm_check verifies them; the names appear in what it returns. In brackets stands the room
- * that keeps one and checks it.
+ * THE INVARIANTS. kva_vm_check verifies them; the names appear in what it returns. In brackets stands the
+ * room that keeps one and checks it.
  *
- *   V1  Every segment that is not free has one descriptor, found in the table at its start, and covers the area
- *       and its guard page exactly.
+ *   V1  Every segment that is not free has one descriptor, found in the table at its start, and covers the
+ *       area and its guard page exactly.
  *   V2  The parked list holds each parked descriptor once, in the order in which they came. [vm_park]
  *   V3  A cached descriptor lies in a CPU's bin of its page count, and each bin holds only such. [vm_cache]
  *   V4  The counts of areas and bytes are what a walk finds.
  *   V5  Vmalloc and per-CPU areas lie in the private part, maps in the frames part.
- *   V6  Each ended map is in the index once, in the chain of its frames, and on the ring once. Nothing else is
- *       in either, and no more pages are kept than the limit. [vm_ended]
+ *   V6  Each ended map is in the index once, in the chain of its frames, and on the ring once. Nothing else
+ *       is in either, and no more pages are kept than the limit. [vm_ended]
  *   V7  A frame's count is that of its live maps, and of those that are being made. [vm_shown]
  *   V8  What kva_vfree_ready is given names an area that waits for it. [vm_ready, in kva_free_ready]
- *   V9  A per-CPU chunk's areas name it. It is on the list of those without memory, or of those without objects,
- *       or has objects. [vm_pcpu]
+ *   V9  A per-CPU chunk's areas name it. It is on the list of those without memory, or of those without
+ *       objects, or has objects. [vm_pcpu]
  *   V10 Pages that nobody owns are mapped as the page source has left them: protection, file, attributes.
  *   V11 Of each part of the table of areas it is known how many entries are in use. [vm_table]
  *
@@ -28,7 +28,7 @@
 #include "vm_pcpu.h"
 #include "vm_shown.h"
 
-/* --------------------------------------------------------------------------------------------- the segments */
+/* ------------------------------------------------------------------------------------------- the segments */
 
 /** What a walk over the segments finds, to be held against the counts. */
 struct walk {
@@ -91,7 +91,7 @@ static const char *check_counts(const struct kva_vm *vm, const struct walk *walk
     return right ? NULL : "V4: the counts are not what a walk finds";
 }
 
-/* --------------------------------------------------------------------------------------------- the mappings */
+/* ------------------------------------------------------------------------------------------- the mappings */
 
 /** Whether an area's owner may still have a say in how its pages are mapped. */
 static bool is_owned(const struct kva_descriptor *area)
@@ -149,7 +149,7 @@ const char *kva_check_mappings(const struct kva_vm *vm, uint64_t *address)
     return vm->pages.check ? vm->pages.check(vm->pages.context, vm->reservation, &view, address) : NULL;
 }
 
-/* ------------------------------------------------------------------------------------------------ all of it */
+/* ---------------------------------------------------------------------------------------------- all of it */
 
 static const char *check_all(const struct kva_vm *vm, uint64_t *at)
 {

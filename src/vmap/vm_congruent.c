@@ -8,6 +8,7 @@
  */
 #include "vm_congruent.h"
 
+#include "../space/congruent.h"
 #include "vm_alloc.h"
 #include "vm_obtain.h"
 #include "vm_ready.h"

@@ -8,7 +8,7 @@
  *
  *      index   chain 0 --> map --> map --> NULL
  *              chain 1 --> NULL
- *              chain 2 --> map --> NULL                               4 maps for each chain at most, on average
+ *              chain 2 --> map --> NULL                           on average, a chain holds 4 maps at most
  *
  * So a map is found again, and makes room, at a cost that depends on its own frames only.
  */
@@ -49,7 +49,7 @@ void kva_end_ended(struct kva_vm *vm)
 }
 
 /** Two numbers of frames, each shifted by its place, so that order counts. The sum of such products is NH,
- *  the hash of UMAC (Black, Halevi, Krawczyk, Krovetz and Rogaway, 1999), but for keys that are not secret. */
+ *  the hash of UMAC (Black, Halevi, Krawczyk, Krovetz and Rogaway, 1999), but the keys are not secret. */
 static uint64_t product(uint32_t first, uint32_t second, uint32_t place)
 {
     return (uint64_t)(first + place) * (second - place);

@@ -23,9 +23,9 @@ struct kva_descriptor *kva_revive_map(struct kva_vm *vm, const struct kva_frames
                                       const uint32_t *numbers, size_t count, const void *caller,
                                       struct kva_descriptor ***chain);
 
-/** Take the map that ended first for a fresh one of as many pages, instead of parking it when that one ends: its
- *  area, which shows the old frames still and which nothing else knows now. NULL if there is room for more, or
- *  if it has another length. */
+/** Take the map that ended first for a fresh one of as many pages, instead of parking it when that one ends:
+ *  its area, which shows the old frames still and which nothing else knows now. NULL if there is room for
+ *  more, or if it has another length. */
 struct kva_descriptor *kva_reuse_ended(struct kva_vm *vm, size_t count);
 
 /** Park the maps that ended first, as long as more is kept than the limit. */

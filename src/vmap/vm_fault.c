@@ -5,16 +5,16 @@
  * byte before an area is an underflow of that area, although the guard page that was hit belongs to the one
  * before it.
  *
- * It runs in signal handlers: it takes no memory and no lock, and changes nothing but the count of those who
- * look. Other threads may go on meanwhile, so nothing is followed but the table's entries, which point to
- * descriptors or are NULL: the space, whose nodes may be in the middle of a change, is not asked. While
- * somebody looks, kva_vm_flush gives back neither tables nor descriptors.
+ * It runs in signal handlers: it takes no memory and no lock, and changes nothing but the count of threads
+ * that look. Other threads may go on meanwhile, so nothing is followed but the table's entries, which point
+ * to descriptors or are NULL: the space, whose nodes may be in the middle of a change, is not asked. While
+ * a thread looks, kva_vm_flush gives back neither tables nor descriptors.
  */
 #include "vm_look.h"
 #include "vm_table.h"
 #include "vm_words.h"
 
-/** What is said of an area, be it there or purged. */
+/** What the sentence tells of an area, be it there or purged. */
 struct subject {
     uintptr_t start;
     uintptr_t end; /* of its last page, and one */
@@ -198,9 +198,10 @@ static void offer_purged(const struct kva_vm *vm, struct nearest *nearest)
  *
  *      | A           |g| B     |g|      hole       | C       |g|
  *              ^ A    ^^ A, or B if that is nearer    ^ C
- *                              ^ B     ^ what was purged there, or the nearest of A .. C and what was purged nearby
+ *                              ^ B     ^ what was purged there; else the nearest, of A .. C or purged
  *
- *  Pages and guards that are taken tell more than what was there before, so purged areas count in holes only. */
+ *  Pages and guards that are taken tell more than what was there before, so purged areas count in holes
+ *  only. */
 static bool find_nearest(const struct kva_vm *vm, uintptr_t address, struct subject *subject)
 {
     struct nearest nearest = {.address = address, .distance = (uintptr_t)bytes_of_pages(vm, NEAR_PAGES)};

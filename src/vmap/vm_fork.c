@@ -65,7 +65,8 @@ static void finish_areas(struct kva_vm *vm)
 }
 
 /** Undo or finish what other threads had begun. Whenever the lock is free, a call has done either nothing
- *  that others see but to count itself, or all of it; and between two slices of a purge everything is whole. */
+ *  that others see but to count itself, or all of it; and between two slices of a purge everything is
+ *  whole. */
 static void finish_calls(struct kva_vm *vm)
 {
     vm->parked.purgers = 0;

@@ -5,6 +5,7 @@
 #include "vm_frames.h"
 
 #include "vm_retire.h"
+#include "vm_shown.h"
 
 /** Their numbers fit 32 bits. */
 static const uint64_t most_frames = UINT32_MAX - 1;

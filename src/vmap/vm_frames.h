@@ -4,7 +4,7 @@
 #ifndef KVA_VMAP_VM_FRAMES_H
 #define KVA_VMAP_VM_FRAMES_H
 
-#include "vm_shown.h"
+#include "vm_instance.h"
 
 /** Give back the memory of all pools. Without a lock: nobody else uses the instance. */
 void kva_frames_end(struct kva_vm *vm);

@@ -6,7 +6,8 @@
 #include "vm_ready.h"
 #include "vm_retire.h"
 
-/** The longer way. An area that could not be claimed may be live by now: it has been resized in the meantime. */
+/** The longer way. An area that could not be claimed may be live by now: it has been resized in the
+ *  meantime. */
 static enum kva_status free_slowly(struct kva_vm *vm, struct kva_descriptor *area, uintptr_t address,
                                    const void *by)
 {

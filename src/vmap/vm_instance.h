@@ -5,13 +5,13 @@
  *
  *      the reservation   |c| private part: vmalloc, per-CPU             | frames part: vmap, map_ram |
  *                          first                                        frames_first                 last
- *                         c: a closed page that is nobody's, so that a touch in front of the first area faults, too
+ *      c: a closed page that is nobody's, so that a touch in front of the first area faults, too
  *
  * Each group of fields belongs to one room, which is named there. The invariants are listed in vm_check.c.
  *
  * LOCKS: base/locks.h has their order. Without threads there are none.
- *   main        the space, the page source, the tables' entries, the parked ring: all that is not named below. Not held
- *               for more than one slice of a purge (but for kva_purge_frozen)
+ *   main        the space, the page source, the tables' entries, the parked ring: all that is not named
+ *               below. Not held for more than one slice of a purge (but for kva_purge_frozen)
  *   the CPUs'   their bins and counts, and each look-up by kva_vfree and kva_vm_usable_size: see vm_area.h
  *
  * In the headers of vmap, a function needs the main lock unless its comment says otherwise.
@@ -24,7 +24,6 @@
 #include "../base/memory.h"
 #include "../base/nodes.h"
 #include "../base/sparse.h"
-#include "../space/congruent.h"
 #include "vm_descriptor.h"
 
 /** How many areas are in some state, and the bytes of their pages. */
@@ -123,8 +122,7 @@ struct kva_vm {
     uint64_t scatter;        /* hardened: areas go to the KVA_VM_SCATTER bytes from here, */
     uint64_t scatter_frames; /* maps to those from here */
 
-    struct sparse
-        numbers; /* vm_table: of uint32_t, the frame of each page of the frames part that is mapped */
+    struct sparse numbers; /* vm_table: of uint32_t, the frame of each page of frames that is mapped */
 
     /* vm_area */
     struct kva_nodes areas;   /* descriptors */
@@ -209,7 +207,7 @@ static inline bool same_count(const struct kva_count *a, const struct kva_count 
     return a->areas == b->areas && a->bytes == b->bytes;
 }
 
-/* --------------------------------------------------------------------------------------------------- locks */
+/* -------------------------------------------------------------------------------------------------- locks */
 
 /** Functions that look have a constant instance. A few of its fields they change all the same: what counts
  *  them, and what a page source's callback is handed. */
@@ -224,7 +222,7 @@ static inline bool is_reclaiming(const struct kva_vm *vm)
     return is_in_callback(&vm->reclaim, vm->locks.threads);
 }
 
-/* ------------------------------------------------------------------------------------------------ refusing */
+/* ----------------------------------------------------------------------------------------------- refusing */
 
 /** What the function that this is expanded in was called from. */
 #define CALLER() ((const void *)__builtin_return_address(0))

@@ -20,7 +20,8 @@
  *
  *   1. any number of threads may purge at once: they take turns, and each slice makes the ring shorter;
  *   2. no thread waits for longer than a slice: an allocation that finds no room takes slices itself;
- *   3. what was parked when a purge began is gone when the first of the ring has a later ticket than the last one then.
+ *   3. what was parked when a purge began is gone when the first of the ring has a later ticket than the last
+ *      one then.
  */
 #include "vm_park.h"
 
@@ -37,7 +38,7 @@ static void remember(struct kva_vm *vm, const struct kva_descriptor *area)
     history->next = (history->next + 1) % KVA_VM_HISTORY;
 }
 
-/* -------------------------------------------------------------------------------------------------- parked */
+/* ------------------------------------------------------------------------------------------------- parked */
 
 void kva_park_area(struct kva_vm *vm, struct kva_descriptor *area)
 {
@@ -78,7 +79,7 @@ static void unpark(struct kva_vm *vm, struct kva_descriptor *area)
     kva_forget_area(vm, area);
 }
 
-/* -------------------------------------------------------------------------------------------------- slices */
+/* ------------------------------------------------------------------------------------------------- slices */
 
 /** The start of the last segment before an address at which there is one; the address itself if there is
  *  none. Mostly it is near: the table's entries for a few pages before are on one or two cache lines. Else
@@ -154,8 +155,9 @@ static void unpark_run(struct kva_vm *vm, struct run run)
     vm->parked.purged_runs++;
 }
 
-/** An area that is longer than a slice is closed in pieces of so many. Such areas are seldom touched everywhere,
- *  and then the calls are all that they cost. 64 MiB, closed in pieces, took on Linux 6.18, in us,
+/** An area that is longer than a slice is closed in pieces of so many. Such areas are seldom touched
+ *  everywhere, and then the calls are all that they cost. On Linux 6.18, 64 MiB closed
+ *  in pieces took, in us,
  *
  *      pieces of             2 MiB   4 MiB   8 MiB   16 MiB   64 MiB
  *      untouched, in all        61      33      16        8        1
@@ -229,7 +231,7 @@ void kva_quarantine_area(struct kva_vm *vm, struct kva_descriptor *area)
         kva_leave_quarantine(vm);
 }
 
-/* -------------------------------------------------------------------------------------------------- checks */
+/* ------------------------------------------------------------------------------------------------- checks */
 
 /** The ring is linked both ways, by rising tickets. */
 const char *kva_check_parked(const struct kva_vm *vm, const struct kva_count *parked)

@@ -3,29 +3,29 @@
 /**
  * Per-CPU objects.
  *
- * OFFSETS     An object is a range of offsets, and a space over the offsets hands them out: the same code that
- *             hands out addresses, with its exactness, its alignments and its checks of a wrong free. Each chunk has
- *             a stride of them, one unit and a page more:
+ * OFFSETS     An object is a range of offsets, and a space over the offsets hands them out: the same code
+ *             that hands out addresses, with its exactness, its alignments and its checks of a wrong free.
+ *             Each chunk has a stride of them, one unit and a page more:
  *
  *             offsets   | chunk 0        |f| chunk 1        |f| chunk 2 ...
  *                       0             unit stride
  *
- *             The page f is busy for ever, so that no object reaches over a chunk's end; it is a page because then an
- *             offset has the alignment of the address that it stands for.
+ *             The page f is busy for ever, so that no object reaches over a chunk's end; it is a page because
+ *             then an offset has the alignment of the address that it stands for.
  *
- * CHUNKS      A chunk's areas are congruent: CPU c's unit lies at the base + distance[c], in every chunk. So the
- *             address of an object's copy is its address for CPU 0 + distance[c].
+ * CHUNKS      A chunk's areas are congruent: CPU c's unit lies at the base + distance[c], in every chunk. So
+ *             the address of an object's copy is its address for CPU 0 + distance[c].
  *
  *             chunk k   base                       base + distance[2]
  *                       | cpu 0 | cpu 1 |g|        | cpu 2 | cpu 3 |g|
  *
  * ABSENT ONES The offsets of a chunk that has no memory are busy. Making it present is to free them; making
- * it absent
- *             again, to reserve them. One chunk without objects is kept, a second one is made absent.
+ *             it absent again, to reserve them. One chunk without objects is kept, a second one is made
+ *             absent.
  *
- * NO SEARCH   Absent chunks are on one list, and present ones without objects on another. Each area of a chunk
- *             keeps the chunk's number in the word for an owner, which nobody else uses. So a chunk costs the same
- *             however many there are.
+ * NO SEARCH   Absent chunks are on one list, and present ones without objects on another. Each area of a
+ *             chunk keeps the chunk's number where others keep their owner. So a chunk costs the same however
+ *             many there are.
  */
 #include "vm_pcpu.h"
 
@@ -72,7 +72,7 @@ struct kva_pcpu {
     uintptr_t distance[];   /* of CPU c's unit from CPU 0's */
 };
 
-/* --------------------------------------------------------------------------------------- life of an allocator */
+/* ----------------------------------------------------------------------------------- life of an allocator */
 
 struct shape {
     size_t unit;
@@ -352,9 +352,35 @@ static enum kva_status prepare(struct kva_pcpu *pcpu, size_t operations)
     return pcpu->offsets.tiling->engine->prepare(pcpu->offsets.tiling, operations);
 }
 
+/** Take offsets as a request wants them; of a chunk that is present, since those of others are busy. */
+static enum kva_status alloc_offset(struct kva_pcpu *pcpu, const struct kva_request *request,
+                                    uint64_t *offset)
+{
+    struct kva_bad bad; /* the request is in order */
+    enum kva_status status = kva_core_alloc(pcpu->offsets.tiling, request, offset, &bad);
+
+    if (status == KVA_OK)
+        verify_change(&pcpu->offsets, __func__, *offset);
+    return status;
+}
+
 static enum kva_status reserve_offsets(struct kva_pcpu *pcpu, uint64_t start, uint64_t bytes)
 {
-    return core_reserve(pcpu->offsets.tiling, start, start + (bytes - 1), NULL);
+    enum kva_status status = core_reserve(pcpu->offsets.tiling, start, start + (bytes - 1), NULL);
+
+    if (status == KVA_OK)
+        verify_change(&pcpu->offsets, __func__, start);
+    return status;
+}
+
+/** Free the offsets that begin at one: KVA_OK, KVA_ENOENT. */
+static enum kva_status free_offsets(struct kva_pcpu *pcpu, uint64_t start)
+{
+    enum kva_status status = core_free(pcpu->offsets.tiling, start);
+
+    if (status == KVA_OK)
+        verify_change(&pcpu->offsets, __func__, start);
+    return status;
 }
 
 /** Add the offsets of one more chunk, absent: both the unit and the page after it are busy. */
@@ -401,7 +427,7 @@ static void make_present(struct kva_pcpu *pcpu)
         area->of.pcpu = pcpu;
         area->by.chunk = k;
     }
-    (void)core_free(pcpu->offsets.tiling, (uint64_t)k * pcpu->stride);
+    (void)free_offsets(pcpu, (uint64_t)k * pcpu->stride);
     pcpu->absent = pcpu->chunks[k].next;
     pcpu->chunks[k].base = (uintptr_t)pcpu->areas[0];
     list_empty(pcpu, k);
@@ -457,16 +483,15 @@ static enum kva_status take_offset(struct kva_pcpu *pcpu, size_t size, size_t al
                                    uint64_t *offset)
 {
     struct kva_request request = kva_request_of(size);
-    struct kva_bad bad; /* the request is in order */
     enum kva_status status = KVA_ENOSPC;
 
     request.align = align;
     if (pcpu->chunk_count > 0)
-        status = kva_core_alloc(pcpu->offsets.tiling, &request, offset, &bad);
+        status = alloc_offset(pcpu, &request, offset);
     if (status != KVA_ENOSPC)
         return status;
     status = supply_chunk(pcpu, caller);
-    return status == KVA_OK ? kva_core_alloc(pcpu->offsets.tiling, &request, offset, &bad) : status;
+    return status == KVA_OK ? alloc_offset(pcpu, &request, offset) : status;
 }
 
 /** Clear every CPU's copy. */
@@ -526,8 +551,7 @@ static bool is_live_chunk(const struct kva_descriptor *area)
 /** The chunk whose unit for CPU 0 holds an address; false if none does. */
 static bool find_chunk(const struct kva_pcpu *pcpu, uintptr_t address, size_t *k)
 {
-    const struct kva_descriptor *area =
-        is_in_reserve(pcpu->vm, address) ? kva_area_around(pcpu->vm, address) : NULL;
+    const struct kva_descriptor *area = kva_area_around(pcpu->vm, address);
 
     if (!area || !is_live_chunk(area) || area->of.pcpu != pcpu || address - start_of(area) >= pcpu->unit)
         return false;
@@ -541,7 +565,12 @@ static enum kva_status why_not_freed(const struct kva_pcpu *pcpu, uint64_t offse
     struct kva_segment segment;
 
     core_find(pcpu->offsets.tiling, offset, &segment);
-    return kva_status_of_start(&segment, offset);
+    enum kva_status status = kva_status_of_start(&segment, offset);
+    if (status != KVA_OK)
+        return status;
+    kva_report_corruption(&pcpu->vm->ledger.hooks, "kva_pcpu_free",
+                          "I6: a busy segment is found by one way and not by another", offset);
+    return KVA_ECORRUPT;
 }
 
 static enum kva_status give_object(struct kva_pcpu *pcpu, uintptr_t address, const void *by)
@@ -551,7 +580,7 @@ static enum kva_status give_object(struct kva_pcpu *pcpu, uintptr_t address, con
     if (!find_chunk(pcpu, address, &k))
         return KVA_EUNKNOWN;
     uint64_t offset = (uint64_t)k * pcpu->stride + (address - pcpu->chunks[k].base);
-    if (core_free(pcpu->offsets.tiling, offset) != KVA_OK)
+    if (free_offsets(pcpu, offset) != KVA_OK)
         return why_not_freed(pcpu, offset);
     pcpu->objects--;
     if (--pcpu->chunks[k].objects == 0)

@@ -4,7 +4,8 @@
  * Where areas lie: at the lowest address that fits; in a hardened instance, at a random one:
  *
  *      a part of the reservation   |            |<- KVA_VM_SCATTER bytes ->|             |
- *                                               ^ chosen once              the lowest that fits above a random page in there
+ *                                               ^ chosen once
+ *                                                    ^ a random page: the lowest address that fits above it
  */
 #include "vm_place.h"
 
@@ -124,8 +125,8 @@ static enum kva_status place_parts_from(struct kva_vm *vm, const struct kva_spec
     if (status == KVA_OK)
         status = kva_congruent_occupy(tiling, &congruence, NULL);
     *base = congruence.base;
-    if (status == KVA_OK)
-        verify_change(vm->space, "kva_place_parts", *base);
+    for (size_t i = 0; KVA_CHECK_LEVEL >= 2 && status == KVA_OK && i < count; i++)
+        verify_change(vm->space, "kva_place_parts", *base + parts[i].offset);
     return status;
 }
 

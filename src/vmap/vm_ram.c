@@ -14,7 +14,7 @@
  *      kva_unmap_ram ---> ended: | oldest | ... | newest |            a limited number of pages
  *                                    | makes room
  *                                    v
- *                                  parked, as other areas             at KVA_VM_PARKED_RAM pages follows a purge:
+ *                                  parked, as other areas             at KVA_VM_PARKED_RAM pages, a purge:
  *                                                                     a call for each run of neighbours
  *
  * What has made room is not found any more. Larger maps are areas like those of vmap in every respect. So is
@@ -23,6 +23,7 @@
 #include "vm_ended.h"
 #include "vm_map.h"
 #include "vm_obtain.h"
+#include "vm_ready.h"
 #include "vm_retire.h"
 
 static enum kva_status attempt_index(void *instance, void *context)
@@ -31,8 +32,8 @@ static enum kva_status attempt_index(void *instance, void *context)
     return kva_ready_ended(instance);
 }
 
-/** A fresh map over the one that ended first. NULL if that does not serve. Where the page source refuses, both are
- *  gone: the area is closed and dropped, with the numbers that it would have shown. */
+/** A fresh map over the one that ended first. NULL if that does not serve. Where the page source refuses,
+ *  both are gone: the area is closed and dropped, with the numbers that it would have shown. */
 static struct kva_descriptor *map_over(struct kva_vm *vm, struct kva_frames *frames, const uint32_t *numbers,
                                        size_t count, const void *caller)
 {
@@ -103,6 +104,7 @@ static enum kva_status map_locked(struct kva_vm *vm, struct kva_frames *frames, 
     struct kva_bad bad = {NULL, 0};
 
     main_take(&vm->locks);
+    free_ready_for(vm, 0);
     enum kva_status status = map_ram(vm, frames, numbers, count, caller, memory, &bad);
     status = finish(vm, status, "kva_vm_map_ram", 0, &bad);
     main_drop(&vm->locks);

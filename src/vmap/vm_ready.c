@@ -3,10 +3,10 @@
 /**
  * The end of a grace period.
  *
- *      kva_vfree_later ----> grace.after ........ some thread: kva_vfree_ready ----push----> ready: a stack
- *      live -> later                                                                           | the next call
- *                                                                                              v on the instance
- *                                                                                later -> claimed -> retired
+ *      kva_vfree_later --> grace.after ........ some thread: kva_vfree_ready --push--> ready: a stack
+ *      live -> later                                                                     | the next call
+ *                                                                                        v on the instance
+ *                                                                          later -> claimed -> retired
  *
  * The grace period ends in some thread of the program's, which must not touch the instance. So it only pushes
  * the record onto a stack; that needs no lock, and nothing is popped but all at once, so no record can come

@@ -3,11 +3,11 @@
 /**
  * Changing an area's size.
  *
- *      shrink   | kept      |   tail      |g|          the space takes the tail back first: that may be refused;
- *               | kept      |g|   free      |          then the tail is closed, which cannot fail
+ *      shrink   | kept      |   tail      |g|      the space takes the tail back first: that may be refused;
+ *               | kept      |g|   free      |      then the tail is closed, which cannot fail
  *
- *      grow     | area  |g|      free       |          the space gives what comes after first, then the guard and
- *               | area       more     |g|   |          what comes after it are opened. Refused: shrink the segment back
+ *      grow     | area  |g|      free       |      the space gives what comes after first; then the guard and
+ *               | area       more     |g|   |      what comes after it are opened. If that fails, it shrinks
  *
  *      move     a new area, a copy, and the old one retired
  *

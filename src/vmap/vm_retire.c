@@ -10,7 +10,7 @@
  *        |                            |     ^----- short-lived maps that make room, see vm_ended.c
  *        |                            | more than the limit, or asked for
  *        |                            v
- *        |                          PURGE   slice by slice: the area parked first, with its neighbours, in one call
+ *        |                          PURGE   slice by slice: a call for the first area and its neighbours
  *        |
  *        +-- hardened ---> unmapped at once ---> quarantine ---> free, first in, first out
  */

@@ -34,7 +34,8 @@ void kva_unuse_frames(struct kva_frames *frames, const uint32_t *numbers, size_t
 /** Count one live map less of each of the frames of a map. */
 void kva_unuse_map(const struct kva_vm *vm, const struct kva_descriptor *map);
 
-/** Map frames from an address on, a call for each run, and note their numbers; on failure nothing is mapped. */
+/** Map frames from an address on, a call for each run, and note their numbers; on failure nothing is
+ *  mapped. */
 enum kva_status kva_map_runs(struct kva_vm *vm, uint64_t start, const struct kva_frames *frames,
                              const uint32_t *numbers, size_t count);
 

@@ -68,7 +68,7 @@ bool kva_trim_tables(struct kva_vm *vm)
     return is_read;
 }
 
-/* --------------------------------------------------------------------------------------------- the numbers */
+/* -------------------------------------------------------------------------------------------- the numbers */
 
 void kva_note_numbers(struct kva_vm *vm, uint64_t start, const uint32_t *numbers, size_t count)
 {
@@ -94,7 +94,7 @@ const uint32_t *kva_copy_numbers(const struct kva_vm *vm, const struct kva_descr
     return copy;
 }
 
-/* -------------------------------------------------------------------------------------------------- checks */
+/* ------------------------------------------------------------------------------------------------- checks */
 
 /** Whether the directory knows how many entries a part of the table has. */
 static bool is_part_counted(const struct kva_vm *vm, uint64_t part)

@@ -4,8 +4,8 @@
  * Two tables with an entry for each page of the reservation. Both are sparse (base/sparse.h): only pieces of
  * them have memory.
  *
- *      the table     one pointer for each page: the descriptor of the area that STARTS there, else NULL. A piece is for
- *                    32 MiB of pages of 4 KiB
+ *      the table     one pointer for each page: the descriptor of the area that STARTS there, else NULL. A
+ *                    piece serves 32 MiB of pages of 4 KiB
  *      the numbers   for each page of the frames part that is mapped, the number of the frame there
  *
  * A call that takes addresses has pieces for them first (kva_ready_tables); kva_vm_flush gives back those in
@@ -42,7 +42,7 @@ bool kva_trim_tables(struct kva_vm *vm);
 /** V11: NULL, or how it is broken. */
 const char *kva_check_tables(const struct kva_vm *vm);
 
-/* --------------------------------------------------------------------------------------- the table of areas */
+/* ------------------------------------------------------------------------------------- the table of areas */
 
 /** The number of the table's entry for an address. */
 static inline size_t slot_number(const struct kva_vm *vm, uintptr_t address)
@@ -76,7 +76,7 @@ static inline struct kva_descriptor *area_at(const struct kva_vm *vm, uintptr_t 
     return is_in_reserve(vm, address) && (address & (page_of(vm) - 1)) == 0 ? slot_read(vm, address) : NULL;
 }
 
-/* --------------------------------------------------------------------------------------------- the numbers */
+/* -------------------------------------------------------------------------------------------- the numbers */
 
 /** Which page of the frames part starts at an address. */
 static inline size_t frame_page(const struct kva_vm *vm, uint64_t start)

@@ -19,6 +19,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/engine.h"
+
 enum { FRAMES = 200 };
 
 /** A size, in frames, that gets an area of its own. */
@@ -1251,6 +1253,63 @@ static void test_descriptors_are_optional(void **state)
     test_vm_destroy(&test);
 }
 
+/* ------------------------------------------------------------------------------------- offsets that are broken */
+
+static bool forgets; /* the engine knows no busy segment when it is asked to free one, */
+static bool objects; /* and its checks find something */
+
+static enum kva_status forget(struct kva_tiling *tiling, uint64_t start)
+{
+    return forgets ? KVA_ENOENT : kva_engine_scan.release(tiling, start);
+}
+
+static const char *object_to_all(const struct kva_tiling *tiling, uint64_t *address)
+{
+    return objects ? "I4: a test objects" : kva_engine_scan.check(tiling, address);
+}
+
+static const char *object_nearby(const struct kva_tiling *tiling, uint64_t at, uint64_t *address)
+{
+    *address = at;
+    return objects ? "I4: a test objects" : kva_engine_scan.check_near(tiling, at, address);
+}
+
+/** Per-CPU objects are ranges of offsets, and what keeps these is checked as what keeps addresses: an object that is there and
+ *  cannot be freed is told, and from check level 2 on each change is checked. */
+static void test_broken_offsets(void **state)
+{
+    struct kva_engine engine = kva_engine_scan;
+    struct test_vm test;
+    struct kva_vm_config config = test_vm_config(&test, KVA_MECHANISM_MAPPINGS);
+    const unsigned checked = KVA_CHECK_LEVEL >= 2;
+    struct kva_pcpu *pcpu;
+    void *second;
+
+    (void)state;
+    engine.release = forget;
+    engine.check = object_to_all;
+    engine.check_near = object_nearby;
+    config.engine = &engine;
+    test_vm_create(&test, &config);
+    assert_int_equal(kva_pcpu_create(test.vm, NULL, &pcpu), KVA_OK);
+    void *object = object_of(pcpu);
+    objects = true;
+    assert_int_equal(kva_pcpu_alloc(pcpu, 64, 16, &second), KVA_OK);
+    assert_int_equal(test.hooks.corruptions, checked);
+    assert_int_equal(kva_pcpu_free(pcpu, second), KVA_OK);
+    assert_int_equal(test.hooks.corruptions, 2 * checked);
+    objects = false;
+    test.hooks.corruptions = 0;
+    forgets = true;
+    assert_int_equal(kva_pcpu_free(pcpu, object), KVA_ECORRUPT);
+    forgets = false;
+    assert_int_equal(test.hooks.corruptions, 1);
+    test.hooks.corruptions = 0;
+    assert_int_equal(kva_pcpu_free(pcpu, object), KVA_OK);
+    assert_int_equal(kva_pcpu_destroy(pcpu), KVA_OK);
+    test_vm_destroy(&test);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -1265,6 +1324,7 @@ int main(void)
         cmocka_unit_test(test_configs),
         cmocka_unit_test(test_configs_of_the_host),
         cmocka_unit_test(test_descriptors_are_optional),
+        cmocka_unit_test(test_broken_offsets),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1219,6 +1219,7 @@ static void take_a_step(struct pressed *test, struct test_rng *rng)
     uint64_t count = 1 + test_below(rng, test_below(rng, most) + 1);
     uint64_t place = test_below(rng, FRAME_PAGES);
     uint64_t pages = 1 + test_below(rng, 8);
+    bool over = test_one_in(rng, 3); /* over pages that show other frames; a refusal leaves them */
 
     count = count < PRIVATE_PAGES - at ? count : PRIVATE_PAGES - at;
     pages = pages < FRAME_PAGES - place ? pages : FRAME_PAGES - place;
@@ -1238,7 +1239,7 @@ static void take_a_step(struct pressed *test, struct test_rng *rng)
         break;
     case 4:
     case 5:
-        for (uint64_t i = 0; i < pages; i++) {
+        for (uint64_t i = 0; !over && i < pages; i++) {
             if (test->frame[place + i] != 0)
                 pages = i;
         }
@@ -1665,6 +1666,61 @@ static void test_a_large_window_without_the_list(void **state)
     assert_in_range(longest_jump, room / 4096, room / 4096 + step);
 }
 
+static unsigned races; /* so many places are taken between the look and the call */
+
+static bool refuse_raced_places(enum call call, void *at, int what, int flags)
+{
+    (void)at;
+    (void)what;
+    if (call != MMAP || (flags & MAP_FIXED_NOREPLACE) == 0 || races == 0)
+        return false;
+    races--;
+    return true;
+}
+
+/** Where the process' first mapping begins. */
+static uint64_t first_mapping(void)
+{
+    FILE *list = fopen("/proc/self/maps", "r");
+    uint64_t start = 0;
+
+    assert_non_null(list);
+    assert_int_equal(fscanf(list, "%" SCNx64, &start), 1);
+    (void)fclose(list);
+    return start;
+}
+
+/** Another thread has the place for a moment, after the look: there is another look, and the place is the lowest again. So it
+ *  is in a gap before the first line of the list, too. */
+static void test_a_place_that_was_taken_meanwhile(void **state)
+{
+    const uint64_t bytes = 4 * TEST_MIB;
+    struct window window = window_of(64 * TEST_MIB);
+    const uint64_t below =
+        128 * TEST_MIB; /* and 64 MiB from there; the system keeps less than that for itself */
+    struct kva_stretch stretch;
+
+    (void)state;
+    for (unsigned low = 0; low < 2; low++) {
+        if (low && first_mapping() < below + window.bytes) {
+            print_message("left out: something is mapped low\n");
+            continue;
+        }
+        uint64_t first = low ? below : window.first;
+        refuses = refuse_raced_places;
+        refusal = EEXIST;
+        races = 2;
+        looks = 0;
+        enum kva_status status = place_in(first, first + window.bytes - 1, bytes, bytes, &stretch);
+        refuses = NULL;
+        refusal = ENOMEM;
+        assert_int_equal(status, KVA_OK);
+        assert_int_equal(stretch.first, first + step); /* the closed page in front has the step's last */
+        assert_int_equal(tries, 3);
+        assert_true(looks >= 3);
+    }
+}
+
 /** No limit is known then, and nobody asks for it at each call. */
 static void test_no_limit_without_files(void **state)
 {
@@ -1735,6 +1791,7 @@ int main(void)
         cmocka_unit_test(test_the_lowest_gap_without_the_list),
         cmocka_unit_test(test_an_open_window_without_the_list),
         cmocka_unit_test(test_a_large_window_without_the_list),
+        cmocka_unit_test(test_a_place_that_was_taken_meanwhile),
         cmocka_unit_test(test_no_limit_without_files),
         cmocka_unit_test(test_drained_without_holes),
     };

@@ -484,6 +484,31 @@ static void test_purge(void **state)
     end();
 }
 
+static void keep_record(void *context, struct kva_later *record)
+{
+    *(struct kva_later **)context = record;
+}
+
+/** Mapping frames is one of the calls that free what has waited for a grace period. */
+static void test_ready_areas(void **state)
+{
+    struct kva_vm_config config = plain();
+    struct kva_later *record = NULL;
+
+    (void)state;
+    config.grace = (struct kva_grace){keep_record, NULL, &record};
+    begin(&config);
+    assert_int_equal(kva_vfree_later(vm, kva_vmalloc(vm, page), NULL), KVA_OK);
+    void *memory = map(numbers, 1);
+    assert_int_equal(test_vm_stats(vm).later_areas, 1);
+    kva_vfree_ready(record);
+    unmap(memory);
+    expect_found(numbers, 1, memory);
+    assert_int_equal(test_vm_stats(vm).later_areas, 0);
+    unmap(memory);
+    end();
+}
+
 /** Maps side by side are unmapped by one call, whichever ended first; live ones part the runs. */
 static void test_runs(void **state)
 {
@@ -662,6 +687,7 @@ int main(void)
         cmocka_unit_test(test_refused_reuse),
         cmocka_unit_test(test_eager),
         cmocka_unit_test(test_purge),
+        cmocka_unit_test(test_ready_areas),
         cmocka_unit_test(test_runs),
         cmocka_unit_test(test_something_is_short),
         cmocka_unit_test(test_memory_of_the_index),
