@@ -1682,12 +1682,12 @@ static bool refuse_raced_places(enum call call, void *at, int what, int flags)
 static uint64_t first_mapping(void)
 {
     FILE *list = fopen("/proc/self/maps", "r");
-    uint64_t start = 0;
+    struct test_mapping mapping;
 
     assert_non_null(list);
-    assert_int_equal(fscanf(list, "%" SCNx64, &start), 1);
+    assert_true(test_next_mapping(list, &mapping));
     (void)fclose(list);
-    return start;
+    return mapping.first;
 }
 
 /** Another thread has the place for a moment, after the look: there is another look, and the place is the lowest again. So it
