@@ -253,8 +253,8 @@ static void begin_life(const struct kva_space *space, const struct kva_object *o
 }
 
 /** Hand out an object of a CPU's magazine, if there is one. */
-static bool take(const struct kva_space *space, struct kva_cpu *cpu, uint32_t quanta, void *owner,
-                 uint64_t *start)
+static inline bool take(const struct kva_space *space, struct kva_cpu *cpu, uint32_t quanta, void *owner,
+                        uint64_t *start)
 {
     struct kva_magazine *magazine = cpu->magazine[quanta - 1];
 
@@ -290,7 +290,7 @@ bool kva_pool_alloc(struct kva_space *space, const struct kva_request *request, 
     return some;
 }
 
-static bool has_room(const struct kva_space *space, const struct kva_cpu *cpu, uint32_t quanta)
+static inline bool has_room(const struct kva_space *space, const struct kva_cpu *cpu, uint32_t quanta)
 {
     const struct kva_magazine *magazine = cpu->magazine[quanta - 1];
 
