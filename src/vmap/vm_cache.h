@@ -33,6 +33,7 @@ struct kva_vm_cpu {
     uint64_t claims;                 /* areas that were claimed here and could not be cached */
     struct kva_bin bin[KVA_VM_BINS]; /* see bin_of */
 };
+_Static_assert(offsetof(struct kva_vm_cpu, lock) == 0, "a CPU's record begins with its lock");
 
 /** Where an area lies that was just allocated: not its descriptor, since with a stale pointer another thread
  *  may free it at any moment from when it is live, and then that is another area's. */
