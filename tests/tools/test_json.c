@@ -73,7 +73,7 @@ static char escaped_byte(char letter)
     return at == NULL ? '\0' : bytes[at - letters];
 }
 
-/** Read a JSON string back, by RFC 8259. Only a control character may be written as \uXXXX. */
+/** Read a JSON string back, by RFC 8259. Only a control character may be written as \u and four digits. */
 static void read_back(const char *json, char *text)
 {
     assert_int_equal(*json++, '"');
