@@ -135,7 +135,7 @@ struct kva_descriptor *kva_reuse_ended(struct kva_vm *vm, size_t count)
     struct kva_descriptor *oldest = vm->ended.ring.next;
     const uint64_t then = vm->ended.count.bytes + bytes_of_pages(vm, count);
 
-    if (then <= bytes_of_pages(vm, KVA_VM_MOST_ENDED) || oldest == &vm->ended.ring || oldest->pages != count)
+    if (!exceeds_ended(vm, then) || oldest == &vm->ended.ring || oldest->pages != count)
         return NULL;
     return stop_keeping(vm, link_of(vm, oldest));
 }
@@ -149,7 +149,7 @@ static void park_oldest(struct kva_vm *vm)
 /** One map ends at a time, so that no more pages make room than it has. */
 void kva_trim_ended(struct kva_vm *vm)
 {
-    while (vm->ended.count.bytes > bytes_of_pages(vm, KVA_VM_MOST_ENDED))
+    while (exceeds_ended(vm, vm->ended.count.bytes))
         park_oldest(vm);
 }
 
@@ -213,7 +213,7 @@ const char *kva_check_ended(const struct kva_vm *vm)
     }
     if (left > 0)
         return "V6: an ended map is missing from the index";
-    if (vm->ended.count.bytes > bytes_of_pages(vm, KVA_VM_MOST_ENDED))
+    if (exceeds_ended(vm, vm->ended.count.bytes))
         return "V6: more pages of ended maps are kept than the limit";
     return is_ring_right(vm) ? NULL : "V6: the ring does not hold each ended map";
 }

@@ -31,6 +31,12 @@ struct kva_descriptor *kva_reuse_ended(struct kva_vm *vm, size_t count);
 /** Park the maps that ended first, as long as more is kept than the limit. */
 void kva_trim_ended(struct kva_vm *vm);
 
+/** Whether so many bytes of ended maps are more than are kept. */
+static inline bool exceeds_ended(const struct kva_vm *vm, uint64_t bytes)
+{
+    return bytes > bytes_of_pages(vm, KVA_VM_MOST_ENDED);
+}
+
 /** Keep a live map that ends; returns whether others were parked to make room. */
 static inline bool keep_map(struct kva_vm *vm, struct kva_descriptor *map)
 {
@@ -43,7 +49,7 @@ static inline bool keep_map(struct kva_vm *vm, struct kva_descriptor *map)
     vm->ended.live--;
     poison(memory_of(map), map->size);
     set_state(map, KVA_VM_ENDED);
-    if (vm->ended.count.bytes <= bytes_of_pages(vm, KVA_VM_MOST_ENDED))
+    if (!exceeds_ended(vm, vm->ended.count.bytes))
         return false;
     kva_trim_ended(vm);
     return true;
