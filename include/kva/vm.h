@@ -138,6 +138,7 @@ struct kva_stretch {
     uint64_t max;    /* in */
     uint64_t align;  /* in: of the stretch; a power of two, at least the page */
     uint64_t frames; /* in, out: of these, bytes at the upper end that are for frames; halved with `bytes` */
+    bool strict;     /* in: `open` returns KVA_ELIMIT rather than let a closed page be touched */
     uint64_t first;  /* out: lowest address; a multiple of align, or one page above such a multiple */
     uint64_t given;  /* in: pieces of tables that are taken from the beginning: numbers 1 .. given */
     uint64_t pieces; /* in: so many more will be taken at most: numbers up to given + pieces */
@@ -186,6 +187,7 @@ struct kva_pages_view {
  *            process has as many mappings as it may)
  *  settle    close what is closed weakly, as much of it as the system allows now. Every call above tries it for a few pages;
  *            this one for all. May be NULL
+ *  weak      whether any page of a range is closed weakly at present. May be NULL
  *  pool      make a pool of `count` frames that read as zero and take memory when they are written
  *  drain     forget what `count` frames from `frame` on hold: their memory goes back, they read as zero
  *  drop      end a pool; none of its frames is mapped, or the stretch is about to be released
@@ -210,6 +212,7 @@ struct kva_pages {
                            uint64_t count);
     void (*unmap)(void *context, void *stretch, uint64_t start, uint64_t bytes);
     void (*settle)(void *context, void *stretch); /* may be NULL */
+    bool (*weak)(void *context, void *stretch, uint64_t start, uint64_t bytes); /* may be NULL */
     enum kva_status (*pool)(void *context, void *stretch, uint64_t count, void **pool);
     void (*drain)(void *context, void *stretch, void *pool, uint64_t frame, uint64_t count);
     void (*drop)(void *context, void *stretch, void *pool);
@@ -1013,6 +1016,7 @@ struct kva_vm_area {
     enum kva_vm_kind kind;
     enum kva_vm_state state;
     unsigned flags;     /* of the request, but for KVA_VM_NO_BLOCK */
+    bool weak;          /* a touch of a closed page of it, its guard, does not fault: see kva_pages_stats.weak_pages */
     const void *caller; /* the code that asked for it */
     /** The code that freed it; NULL while it is live, and for a map that kva_map_ram can find again, or could until it was
      *  parked. */

@@ -24,6 +24,15 @@ static void read_stats(void *context, void *handle, struct kva_pages_stats *stat
     stats->calls.tables = stretch->tables.calls;
 }
 
+static bool is_weak(void *context, void *handle, uint64_t start, uint64_t bytes)
+{
+    const struct stretch *stretch = handle;
+    struct run run = run_at(stretch, start, bytes);
+
+    (void)context;
+    return stretch->stats.weak_pages > 0 && row_first(&stretch->rows, ROW_WEAK, run.from, run.end) < run.end;
+}
+
 /** The size of a huge page that anonymous memory may have; 0 if there are none, or none that grains would
  *  fill. */
 static uint64_t huge_page(uint64_t page)
@@ -49,6 +58,7 @@ struct kva_pages kva_pages_host(enum kva_mechanism mechanism)
         .map = kva_port_map_frames,
         .unmap = kva_port_unmap_frames,
         .settle = kva_port_settle,
+        .weak = is_weak,
         .pool = kva_port_make_pool,
         .drain = kva_port_drain_pool,
         .drop = kva_port_drop_pool,

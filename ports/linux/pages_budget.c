@@ -8,6 +8,13 @@
  * of the process: when the stretch begins, when it has taken an eighth of what was left, and before any
  * refusal. Without /proc, or a file descriptor to read it by, the limit is not known, and the kernel's
  * refusal is the first.
+ *
+ *      0                                             3/4             15/16      max_map_count
+ *      |------ others ------|------- the stretch -----|---------------|---------------|
+ *                                                  plenty           limit
+ *
+ * Up to the limit the stretch takes what it cannot do without. What it can do without (pages_join.c), it takes
+ * only as long as a quarter is left to the rest of the program.
  */
 #define _GNU_SOURCE
 #include "pages_budget.h"
@@ -76,21 +83,36 @@ static uint64_t mappings_now(struct budget *budget)
 }
 
 /** The stretch may take what is left, less a sixteenth for all that the program does besides. Others take
- *  mappings and give them back, so the answer is good for an eighth of what is left, and then there is
+ *  mappings and give them back, so the result is good for an eighth of what is left, and then there is
  *  another look. */
 void kva_port_budget_look(struct budget *budget)
 {
-    const uint64_t least = 64; /* so that the last ones are not counted one by one */
+    const uint64_t least = 64;    /* so that the last ones are not counted one by one */
+    const uint64_t usual = 65530; /* what vm.max_map_count is on most systems */
     uint64_t allowed = mappings_allowed(&budget->look);
 
+    budget->looked = milliseconds();
     if (allowed == 0) { /* not known: try again when there are some more */
         budget->good_for = budget->taken + least;
+        budget->plenty = usual - usual / 4;
         return;
     }
-    uint64_t kept = mappings_now(budget) + allowed / 16;
-    uint64_t left = allowed - min_u64(allowed, kept);
+    uint64_t now = mappings_now(budget);
+    uint64_t left = allowed - min_u64(allowed, now + allowed / 16);
+    uint64_t others = now - min_u64(now, budget->taken);
     budget->limit = budget->taken + left;
+    budget->plenty = allowed - min_u64(allowed, others + allowed / 4 + least);
     budget->good_for = budget->taken + min_u64(left, max_u64(left / 8, least));
+}
+
+bool kva_port_has_plenty(struct budget *budget, uint64_t more)
+{
+    const uint64_t soon = 1000; /* ms: two hundred times what a look at 50,000 mappings takes */
+    uint64_t then = budget->taken + more;
+
+    if (then <= budget->plenty ? then > budget->good_for : milliseconds() - budget->looked > soon)
+        kva_port_budget_look(budget);
+    return then <= budget->plenty;
 }
 
 /** For want of memory, or of mappings? The kernel returns ENOMEM for both, so the mappings are counted.

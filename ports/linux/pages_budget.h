@@ -24,12 +24,18 @@ struct look {
 struct budget {
     uint64_t taken;    /* the stretch's own mappings, as counted (pages_count.c) */
     uint64_t limit;    /* of these; 0: not known */
+    uint64_t plenty;   /* of these, while nobody else is short of them */
     uint64_t good_for; /* so many of them; then look again */
+    uint64_t looked;   /* when all these were found, in ms */
     struct look look;
 };
 
 /** Find the limit. */
 void kva_port_budget_look(struct budget *budget);
+
+/** Whether the stretch may take so many more and leaves plenty, by a look that is a second old at most where it
+ *  does not. */
+bool kva_port_has_plenty(struct budget *budget, uint64_t more);
 
 /** Why the kernel has refused a call on mappings: KVA_ELIMIT or KVA_ENOMEM. */
 enum kva_status kva_port_why_refused(struct budget *budget);
@@ -45,6 +51,12 @@ static inline bool has_room_for(struct budget *budget, uint64_t more)
 static inline bool has_room_for_ends(struct budget *budget, uint64_t now, uint64_t then)
 {
     return then <= now || has_room_for(budget, then - now);
+}
+
+/** The same, and plenty is left. */
+static inline bool has_plenty_for_ends(struct budget *budget, uint64_t now, uint64_t then)
+{
+    return then <= now || kva_port_has_plenty(budget, then - now);
 }
 
 /** Whether large areas may still take mappings of their own: two more in an eighth of all. */

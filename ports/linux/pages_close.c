@@ -26,8 +26,9 @@ void kva_port_close_open(struct stretch *stretch, struct run run)
         forget_debt(stretch, run);
         return;
     }
-    if (!kva_port_shut_at_any_price(stretch, run, kva_port_ends_of(stretch, run)) &&
-        !kva_port_deny(stretch, run))
+    uint64_t now = kva_port_ends_of(stretch, run);
+    bool spares = may_join(stretch) && !may_split(stretch, now, ends_if_shut(stretch, run));
+    if (spares || (!kva_port_shut_at_any_price(stretch, run, now) && !kva_port_deny(stretch, run)))
         kva_port_leave_weak(stretch, run);
 }
 
@@ -66,13 +67,27 @@ static uint64_t idle_after(const struct stretch *stretch, struct run run, uint64
     return after_is_open(stretch, idle) ? 0 : length(idle);
 }
 
+/** A run with the weak pages at its ends. */
+static struct run with_weak_beside(const struct stretch *stretch, struct run run)
+{
+    if (stretch->stats.weak_pages == 0)
+        return run;
+    run.from = row_last_end(&stretch->rows, ROW_WEAK, false, 0, run.from);
+    if (run.end < stretch->pages && row_bit(&stretch->rows, ROW_WEAK, run.end))
+        run.end = row_end_of_run(&stretch->rows, ROW_WEAK, run.end, stretch->pages);
+    return run;
+}
+
 /** What to shut in order to close a run: also what is idle beside it, if that makes mappings fewer. Not so
- *  much beside a small run that the next small area would find its grain shut. */
+ *  much beside a small run that the next small area would find its grain shut. But all that is weak there: it
+ *  ought to be shut anyway, and makes no mapping more. */
 static struct run worth_shutting(const struct stretch *stretch, struct run run)
 {
     uint64_t most = length(run) >= LARGE_PAGES ? GRAIN_PAGES : LARGE_PAGES;
+    struct run weak = with_weak_beside(stretch, run);
 
-    return (struct run){run.from - idle_before(stretch, run, most), run.end + idle_after(stretch, run, most)};
+    return (struct run){min_u64(weak.from, run.from - idle_before(stretch, run, most)),
+                        max_u64(weak.end, run.end + idle_after(stretch, run, most))};
 }
 
 /** By one call if it can be: all from the first open page to the last is shut. */
@@ -85,8 +100,7 @@ void kva_port_close_run(struct stretch *stretch, struct run range)
     row_set(&stretch->rows, ROW_USED, all.from, all.end, false);
     struct run wide = worth_shutting(stretch, all);
     uint64_t now = kva_port_ends_in(stretch, wide);
-    if (pays_to_shut(stretch, all, wide, now) &&
-        has_room_for_ends(&stretch->budget, now, ends_if_shut(stretch, wide)) &&
+    if (pays_to_shut(stretch, all, wide, now) && may_split(stretch, now, ends_if_shut(stretch, wide)) &&
         (kva_port_shut_at_any_price(stretch, wide, now) || kva_port_deny(stretch, wide)))
         return;
     for (struct run run = {all.from, all.from}; run.end < all.end;) {

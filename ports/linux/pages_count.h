@@ -38,4 +38,18 @@ static inline bool as_mapping(const struct stretch *stretch, struct run run)
     return !stretch->guards || (length(run) >= LARGE_PAGES && has_share(&stretch->budget));
 }
 
+/** Whether areas share mappings when these run short, and what is closed is left open between them: see
+ *  pages_join.c. */
+static inline bool may_join(const struct stretch *stretch)
+{
+    return !stretch->guards && !stretch->strict;
+}
+
+/** Whether what makes the ends of mappings so many instead of `now` is worth it, in order to shut pages. */
+static inline bool may_split(struct stretch *stretch, uint64_t now, uint64_t then)
+{
+    return may_join(stretch) ? has_plenty_for_ends(&stretch->budget, now, then)
+                             : has_room_for_ends(&stretch->budget, now, then);
+}
+
 #endif

@@ -61,6 +61,7 @@ static struct stretch *take_stretch(struct kva_stretch *wish, uint64_t page, boo
     stretch->page = page;
     stretch->pages = (wish->bytes - wish->frames) / page;
     stretch->guards = guards;
+    stretch->strict = wish->strict;
     stretch->stats.mechanism = guards ? "guard regions" : "protected mappings";
     stretch->budget.taken = 1;
     if (!kva_port_make_tables(stretch, wish)) {

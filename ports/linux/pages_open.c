@@ -14,7 +14,8 @@
  * shut of its GRAIN (512 pages) is mapped read-write by one call, and what the area does not cover is marked
  * by another. A large area (L) becomes a mapping of its own, and needs no markers.
  *
- * MAPPINGS   Each area is a mapping of its own.
+ * MAPPINGS   Each area is a mapping of its own, or shares one with its neighbours where mappings run short
+ * (pages_join.c).
  *
  * WHAT IS LARGE   Measured on Linux 6.18: a marker costs 15 ns to put and 17 ns to remove per page, on top of
  * 0.4 us a call, and pages that were touched and carry markers have a page table to be walked. Opening an
@@ -33,24 +34,13 @@
 
 #include "pages_close.h"
 #include "pages_count.h"
+#include "pages_join.h"
 #include "pages_pieces.h"
 #include "pages_settle.h"
 #include "pages_steps.h"
 
 /** Openings that get a mapping each once markers have been refused, before they are tried again. */
 enum { APART = 64 };
-
-/** The kernel has refused to open a shut run: halfway, maybe, when a part of it was split off, or open
- *  already. It is shut anew, which merges all that. */
-static void close_half_open(struct stretch *stretch, struct run run, uint64_t now)
-{
-    uint64_t *calls = &stretch->stats.calls.open;
-
-    if (replace(stretch, run, PROT_NONE, calls) || protect(stretch, run, PROT_NONE, calls))
-        return;
-    kva_port_note_run(stretch, run, true, now);
-    kva_port_close_open(stretch, run);
-}
 
 /** Open a shut run: map it read-write, and mark what `range` leaves of it. Locked pages take no markers:
  *  where the kernel locks all that is mapped (mlockall), the range becomes a mapping of its own, and so do
@@ -61,15 +51,9 @@ static enum kva_status open_shut(struct stretch *stretch, struct run run, struct
     struct run tail = {max_u64(range.end, run.from), run.end};
     uint64_t *calls = &stretch->stats.calls.open;
 
-    uint64_t now = kva_port_ends_of(stretch, run);
-    if (!has_room_for_ends(&stretch->budget, now, kva_port_ends_if_fresh(stretch, run)))
-        return KVA_ELIMIT;
-    if (!protect(stretch, run, PROT_READ | PROT_WRITE, calls)) {
-        enum kva_status status = kva_port_why_refused(&stretch->budget);
-        close_half_open(stretch, run, now);
+    enum kva_status status = kva_port_map_shut(stretch, run);
+    if (status != KVA_OK)
         return status;
-    }
-    kva_port_note_run(stretch, run, true, now);
     if (advise(stretch, head, MADV_GUARD_INSTALL, calls) && advise(stretch, tail, MADV_GUARD_INSTALL, calls))
         return KVA_OK;
     if (kva_port_shut(stretch, run, kva_port_ends_of(stretch, run))) {

@@ -6,6 +6,7 @@
 #include "pages_settle.h"
 
 #include "pages_close.h"
+#include "pages_count.h"
 
 /** Close once more what is not closed for good; go on after it. What is shut meanwhile, at an end of it, owes
  *  nothing. A refusal is not counted again. */
@@ -14,7 +15,6 @@ static void pay(struct stretch *stretch, struct run debt)
     struct run all = open_in(stretch, debt);
     uint64_t weak_closes = stretch->stats.weak_closes;
 
-    stretch->next_debt = debt.end;
     forget_debt(stretch, (struct run){debt.from, all.from});
     forget_debt(stretch, (struct run){all.end, debt.end});
     if (is_of_frames(stretch, debt))
@@ -22,6 +22,25 @@ static void pay(struct stretch *stretch, struct run debt)
     else
         kva_port_close_run(stretch, debt);
     stretch->stats.weak_closes = weak_closes;
+}
+
+/** Whether to try to pay: what lies between areas that are joined takes mappings, of which `slack` are to stay. */
+static bool can_pay(struct stretch *stretch, struct run debt, uint64_t slack)
+{
+    if (!may_join(stretch) || is_of_frames(stretch, debt))
+        return true;
+    uint64_t now = kva_port_ends_in(stretch, debt);
+    uint64_t then = ends_if_shut(stretch, debt);
+    return then <= now || (has_plenty_for_ends(&stretch->budget, now, then) &&
+                           stretch->budget.taken + slack <= stretch->budget.plenty);
+}
+
+/** Pay a debt, or leave it for a better time. */
+static void try_to_pay(struct stretch *stretch, struct run debt, uint64_t slack)
+{
+    stretch->next_debt = debt.end;
+    if (can_pay(stretch, debt, slack))
+        pay(stretch, debt);
 }
 
 /** When all is shut, make one mapping of it again. */
@@ -36,6 +55,7 @@ static void smooth(struct stretch *stretch)
 void kva_port_pay(struct stretch *stretch)
 {
     const unsigned most = 2;
+    uint64_t slack = stretch->budget.plenty / 64; /* or the next area would be joined again */
 
     set_spare(&stretch->spare, true, &stretch->stats.calls.close);
     if (stretch->has_denied && stretch->budget.taken == 1)
@@ -44,7 +64,7 @@ void kva_port_pay(struct stretch *stretch)
         struct run debt = kva_port_find_debt(stretch, stretch->next_debt);
         if (length(debt) == 0)
             debt = kva_port_find_debt(stretch, 0);
-        pay(stretch, debt);
+        try_to_pay(stretch, debt, slack);
     }
 }
 
@@ -55,10 +75,12 @@ void kva_port_settle(void *context, void *handle)
     uint64_t before;
 
     (void)context;
+    if (may_join(stretch) && stretch->stats.weak_pages > 0)
+        kva_port_budget_look(&stretch->budget);
     do {
         before = count_debts(stretch);
         pay_some(stretch);
         for (struct run debt = {0, 0}; length(debt = kva_port_find_debt(stretch, debt.end)) > 0;)
-            pay(stretch, debt);
+            try_to_pay(stretch, debt, 0);
     } while (count_debts(stretch) > 0 && count_debts(stretch) < before);
 }

@@ -33,6 +33,7 @@ struct stretch {
     uint64_t page;
     uint64_t pages;  /* of the private part; then come the frames */
     bool guards;     /* the mechanism: see pages_open.c */
+    bool strict;     /* no closed page may be left touchable for want of mappings: see pages_join.c */
     bool has_huge;   /* or had */
     bool has_denied; /* private pages have been denied: mappings may merge less than fresh ones do */
     unsigned apart;  /* so many openings get a mapping each, since markers were refused */

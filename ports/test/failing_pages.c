@@ -194,6 +194,14 @@ static void settle(void *context, void *handle)
         pages->inner.settle(pages->inner.context, stretch->inner);
 }
 
+static bool is_weak(void *context, void *handle, uint64_t start, uint64_t bytes)
+{
+    struct kva_failing_pages *pages = context;
+    struct kva_failing_stretch *stretch = handle;
+
+    return pages->inner.weak && pages->inner.weak(pages->inner.context, stretch->inner, start, bytes);
+}
+
 /* ---------------------------------------------------------------------------------------- pools and tables */
 
 static enum kva_status make_pool(void *context, void *handle, uint64_t count, void **pool)
@@ -337,6 +345,7 @@ struct kva_pages kva_failing_pages_init(struct kva_failing_pages *pages, const s
         .map = map_frames,
         .unmap = unmap_frames,
         .settle = settle,
+        .weak = is_weak,
         .pool = make_pool,
         .drain = drain_pool,
         .drop = drop_pool,

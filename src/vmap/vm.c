@@ -117,8 +117,8 @@ static enum kva_status reservation_of(const struct kva_vm_config *config, struct
 
     if (config->reserve_least > most_reserve(page))
         return KVA_ENOSPC;
-    *reservation =
-        (struct kva_stretch){.min = config->min, .max = config->max != 0 ? config->max : UINTPTR_MAX};
+    *reservation = (struct kva_stretch){
+        .min = config->min, .max = config->max != 0 ? config->max : UINTPTR_MAX, .strict = config->hardened};
     reservation->align = max_u64(page, config->pages.huge);
     if (!align_up(min_u64(bytes, most_reserve(page)), page, &reservation->bytes))
         return bad_field(bad, KVA_EWRAP, "reserve");

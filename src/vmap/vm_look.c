@@ -37,6 +37,14 @@ void kva_describe_area(const struct kva_vm *vm, const struct kva_descriptor *are
     };
 }
 
+/** Describe an area, with all locks held: the page source is asked, too. */
+static void describe(const struct kva_vm *vm, const struct kva_descriptor *area, struct kva_vm_area *out)
+{
+    kva_describe_area(vm, area, out);
+    out->weak = vm->pages.weak &&
+                vm->pages.weak(vm->pages.context, vm->reservation, start_of(area), segment_bytes(vm, area));
+}
+
 enum kva_status kva_vm_find(const struct kva_vm *vm, const void *address, struct kva_vm_area *area)
 {
     if (!vm)
@@ -46,7 +54,7 @@ enum kva_status kva_vm_find(const struct kva_vm *vm, const void *address, struct
     kva_locks_freeze(&vm->locks);
     const struct kva_descriptor *found = kva_area_around(vm, (uintptr_t)address);
     if (found)
-        kva_describe_area(vm, found, area);
+        describe(vm, found, area);
     kva_locks_thaw(&vm->locks);
     return found ? KVA_OK : KVA_ENOENT;
 }
@@ -70,7 +78,7 @@ enum kva_status kva_vm_next(const struct kva_vm *vm, struct kva_vm_area *area)
     kva_locks_freeze(&vm->locks);
     const struct kva_descriptor *next = kva_area_from(vm, area->pages == 0 ? vm->first : end_of(vm, area));
     if (next)
-        kva_describe_area(vm, next, area);
+        describe(vm, next, area);
     kva_locks_thaw(&vm->locks);
     return next ? KVA_OK : KVA_ENOENT;
 }

@@ -50,6 +50,8 @@ static void put_area(struct kva_text *text, const struct kva_vm *vm, const struc
         text_put(text, " huge");
     if (area->flags & KVA_VM_ZERO)
         text_put(text, " zero");
+    if (area->weak)
+        text_put(text, " weak");
     if (area->owner) {
         text_put(text, " owner ");
         text_put_hex(text, (uintptr_t)area->owner, KVA_ADDRESS_DIGITS);

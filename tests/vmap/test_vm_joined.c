@@ -1,0 +1,397 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * Without guard regions, when mappings run short: areas share mappings with their neighbours. None is refused, whatever is done
+ * in whatever order; each keeps its contents, and begins with zeroes; what cannot fault is counted and marked; it faults again
+ * as soon as there are mappings; and a hardened instance refuses instead.
+ *
+ * All of it is done in children, whose other mappings (a crowd) leave the instance only some hundred.
+ */
+#define _GNU_SOURCE
+#include "../common/harness.h"
+#include "../common/vmap.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static size_t page;      /* bytes */
+static uint64_t allowed; /* mappings of a process */
+
+/* ------------------------------------------------------------------------------------------------- the crowd */
+
+/** Mappings that are there only to be many. */
+struct crowd {
+    unsigned char *first;
+    size_t bytes;
+};
+
+/** Add mappings until `left` more are allowed, give or take a few. */
+static struct crowd crowd_in(uint64_t left)
+{
+    struct crowd crowd = {NULL, (size_t)(allowed - test_mappings() - left) * page};
+
+    crowd.first = mmap(NULL, crowd.bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    child_that(crowd.first != MAP_FAILED);
+    for (size_t at = 0; at < crowd.bytes; at += 2 * page)
+        mprotect(crowd.first + at, page, PROT_READ);
+    return crowd;
+}
+
+static void leave(const struct crowd *crowd)
+{
+    munmap(crowd->first, crowd->bytes);
+}
+
+/** Whether the kernel itself may not read a byte. */
+static bool is_closed(const void *address)
+{
+    int ends[2];
+
+    child_that(pipe(ends) == 0);
+    bool refused = write(ends[1], address, 1) < 0 && errno == EFAULT;
+    close(ends[0]);
+    close(ends[1]);
+    return refused;
+}
+
+/* ------------------------------------------------------------------------------------------------- the areas */
+
+/** Areas of one to three pages, each with its number in each page. */
+enum { MOST = 3000 };
+
+struct play {
+    struct kva_vm *vm;
+    unsigned char *memory[MOST]; /* NULL: there is none */
+    size_t pages[MOST];
+    uint64_t mapped; /* when the crowd was there, and no area */
+};
+
+static struct kva_vm_config plain_config(void)
+{
+    return (struct kva_vm_config){
+        .reserve = 256 * TEST_MIB,
+        .frames_part = 16 * TEST_MIB,
+        .cpus = 2,
+        .pages = kva_pages_host(KVA_MECHANISM_MAPPINGS),
+    };
+}
+
+static struct kva_vm_stats stats_of(const struct kva_vm *vm)
+{
+    struct kva_vm_stats stats;
+
+    child_that(kva_vm_stats_read(vm, &stats) == KVA_OK);
+    return stats;
+}
+
+static bool holds(const struct play *play, size_t i, size_t expected)
+{
+    for (size_t k = 0; k < play->pages[i]; k++) {
+        if (memcmp(play->memory[i] + k * page, &expected, sizeof(expected)) != 0)
+            return false;
+    }
+    return true;
+}
+
+/** Allocate area number i, which reads as zero, and stamp it. */
+static bool take(struct play *play, size_t i)
+{
+    play->pages[i] = i % 3 + 1;
+    play->memory[i] = kva_vzalloc(play->vm, play->pages[i] * page);
+    if (!play->memory[i])
+        return false;
+    child_that(holds(play, i, 0));
+    for (size_t k = 0; k < play->pages[i]; k++)
+        memcpy(play->memory[i] + k * page, &i, sizeof(i));
+    return true;
+}
+
+static void give(struct play *play, size_t i)
+{
+    child_that(holds(play, i, i));
+    child_that(kva_vfree(play->vm, play->memory[i]) == KVA_OK);
+    play->memory[i] = NULL;
+}
+
+static void take_all(struct play *play)
+{
+    for (size_t i = 0; i < MOST; i++)
+        child_that(play->memory[i] || take(play, i));
+}
+
+static void give_all(struct play *play)
+{
+    for (size_t i = 0; i < MOST; i++) {
+        if (play->memory[i])
+            give(play, i);
+    }
+}
+
+static void expect_all_held(const struct play *play)
+{
+    for (size_t i = 0; i < MOST; i++)
+        child_that(!play->memory[i] || holds(play, i, i));
+}
+
+/** Each guard faults, or the area is marked. How many are. */
+static size_t count_marked(const struct play *play)
+{
+    struct kva_vm_area area = {0};
+    size_t marked = 0;
+
+    while (kva_vm_next(play->vm, &area) == KVA_OK) {
+        child_that(area.weak == !is_closed((void *)(area.last + 1)));
+        marked += area.weak;
+    }
+    return marked;
+}
+
+/** Begin with `left` mappings above the quarter that an instance leaves to the program. */
+static struct crowd begin(struct play *play, const struct kva_vm_config *config, uint64_t left)
+{
+    struct crowd crowd = crowd_in(allowed / 4 + 64 + left);
+
+    memset(play, 0, sizeof(*play));
+    child_that(kva_vm_create(config, &play->vm) == KVA_OK);
+    play->mapped = test_mappings();
+    return crowd;
+}
+
+static void end(struct play *play)
+{
+    child_that(kva_vm_check(play->vm, NULL) == KVA_OK);
+    give_all(play);
+    child_that(kva_vm_flush(play->vm) == KVA_OK);
+    child_that(stats_of(play->vm).pages.mappings == 1);
+    child_that(kva_vm_destroy(play->vm, NULL, NULL) == KVA_OK);
+}
+
+/* --------------------------------------------------------------------------------------------------- the plays */
+
+/** All areas there is room for fit, and the program keeps a quarter of all mappings. */
+static int take_more_than_fit(void *context)
+{
+    static struct play play;
+    struct kva_vm_config config = plain_config();
+    struct crowd crowd = begin(&play, &config, 500);
+
+    (void)context;
+    take_all(&play);
+    expect_all_held(&play);
+    child_that(test_mappings() <= allowed - allowed / 4);
+    struct kva_vm_stats stats = stats_of(play.vm);
+    child_that(stats.pages.mappings > 300); /* as many as it may */
+    child_that(stats.pages.mappings + 2 >= test_mappings() - play.mapped);
+    child_that(stats.live_areas == MOST && stats.pages.weak_pages > 0 && stats.pages.weak_closes == 0);
+    child_that(count_marked(&play) == stats.pages.weak_pages); /* a guard each */
+    char *report = test_vm_report(play.vm);
+    child_that(strstr(report, " live weak") || strstr(report, " live zero weak"));
+    free(report);
+    end(&play);
+    leave(&crowd);
+    return 0;
+}
+
+/** Frees and allocations in any order, for long: nothing is refused, nothing is lost, nothing is seen of an owner before. What
+ *  was given back reads as zero as long as it can be read. */
+static int go_on_for_long(void *context)
+{
+    static struct play play;
+    struct test_rng random = test_rng_of(17);
+    struct kva_vm_config config = plain_config();
+
+    (void)context;
+    config.cache_bytes = KVA_VM_NONE;
+    config.lazy_bytes = KVA_VM_NONE;
+    struct crowd crowd = begin(&play, &config, 300);
+    take_all(&play);
+    for (unsigned round = 0; round < 5; round++) {
+        for (unsigned n = 0; n < test_scaled(3000); n++) {
+            size_t i = (size_t)test_below(&random, MOST);
+            if (play.memory[i]) {
+                unsigned char *was = play.memory[i];
+                give(&play, i);
+                child_that(is_closed(was) || *was == 0);
+                if (!is_closed(was + page - 1))
+                    was[page - 1] = 77; /* a stale pointer */
+            } else {
+                child_that(take(&play, i));
+            }
+        }
+        expect_all_held(&play);
+        child_that(test_mappings() <= allowed - allowed / 4);
+        child_that(kva_vm_check(play.vm, NULL) == KVA_OK);
+        if (round % 2 == 0)
+            child_that(kva_vm_flush(play.vm) == KVA_OK);
+        else
+            take_all(&play);
+    }
+    end(&play);
+    leave(&crowd);
+    return 0;
+}
+
+/** When others have gone, what could be touched is mended: by a flush all of it, and by other calls little by little. */
+static int mend_when_there_is_room(void *context)
+{
+    static struct play play;
+    struct kva_vm_config config = plain_config();
+
+    (void)context;
+    config.cache_bytes = KVA_VM_NONE;
+    config.lazy_bytes = KVA_VM_NONE;
+    for (unsigned by_flush = 0; by_flush < 2; by_flush++) {
+        struct crowd crowd = begin(&play, &config, 300);
+        take_all(&play);
+        uint64_t weak = stats_of(play.vm).pages.weak_pages;
+        child_that(weak > MOST / 2);
+        child_that(kva_vm_flush(play.vm) == KVA_OK); /* nothing has changed */
+        child_that(stats_of(play.vm).pages.weak_pages == weak);
+        leave(&crowd);
+        if (by_flush) {
+            child_that(kva_vm_flush(play.vm) == KVA_OK);
+        } else {
+            sleep(2); /* a look may be a second old */
+            for (unsigned n = 0; n < MOST; n++) {
+                give(&play, n % 10);
+                child_that(take(&play, n % 10));
+            }
+        }
+        child_that(stats_of(play.vm).pages.weak_pages == 0 && count_marked(&play) == 0);
+        expect_all_held(&play);
+        end(&play);
+    }
+    return 0;
+}
+
+/** A hardened instance takes what mappings there are, and then refuses: each of its guards faults. */
+static int refuse_when_hardened(void *context)
+{
+    static struct play play;
+    struct kva_vm_config config = plain_config();
+    size_t count = 0;
+
+    (void)context;
+    config.hardened = true;
+    struct crowd crowd = crowd_in(allowed / 16 + 1000);
+    child_that(kva_vm_create(&config, &play.vm) == KVA_OK);
+    while (count < MOST && take(&play, count))
+        count++;
+    child_that(count > 400 && count < 600 && kva_vm_status(play.vm) == KVA_ELIMIT);
+    child_that(stats_of(play.vm).pages.weak_pages == 0 && count_marked(&play) == 0);
+    expect_all_held(&play);
+    give_all(&play);
+    child_that(stats_of(play.vm).pages.weak_pages == 0);
+    child_that(kva_vm_flush(play.vm) == KVA_OK && kva_vm_destroy(play.vm, NULL, NULL) == KVA_OK);
+    leave(&crowd);
+    return 0;
+}
+
+/** An area far from all others takes mappings, as long as there are any. Then it is refused, and one among others is not. */
+static int go_far_away(void *context)
+{
+    static struct play play;
+    struct kva_vm_config config = plain_config();
+    struct kva_vm_request request = kva_vm_request_of(page);
+    enum kva_status status = KVA_OK;
+    void *far[2000];
+    size_t count = 0;
+
+    (void)context;
+    config.reserve = 2048 * TEST_MIB;
+    struct crowd crowd = crowd_in(allowed / 16 + 400);
+    memset(&play, 0, sizeof(play));
+    child_that(kva_vm_create(&config, &play.vm) == KVA_OK);
+    child_that(take(&play, 0));
+    for (uint64_t at = 3 * TEST_MIB; count < 500 && status == KVA_OK; at += 3 * TEST_MIB) {
+        request.min = stats_of(play.vm).reserve_first + at;
+        status = kva_vm_alloc(play.vm, &request, &far[count]);
+        count += status == KVA_OK;
+    }
+    child_that(status == KVA_ELIMIT && count > 150 && count < 210);
+    child_that(stats_of(play.vm).pages.weak_pages == 0);
+    for (size_t i = 1; i < 1000; i++)
+        child_that(take(&play, i));
+    child_that(stats_of(play.vm).pages.weak_pages > 0);
+    child_that(kva_vm_check(play.vm, NULL) == KVA_OK);
+    while (count > 0)
+        child_that(kva_vfree(play.vm, far[--count]) == KVA_OK);
+    end(&play);
+    leave(&crowd);
+    return 0;
+}
+
+/** A child of fork goes on, with what the kernel merges no more. */
+static int go_on_in_a_child(void *context)
+{
+    static struct play play;
+    struct kva_vm_config config = plain_config();
+    struct crowd crowd = begin(&play, &config, 300);
+    int status;
+
+    (void)context;
+    for (size_t i = 0; i < MOST / 2; i++)
+        child_that(take(&play, i));
+    pid_t child = fork();
+    child_that(child >= 0);
+    take_all(&play);
+    for (size_t i = 0; i < MOST; i += 3)
+        give(&play, i);
+    take_all(&play);
+    expect_all_held(&play);
+    end(&play);
+    leave(&crowd);
+    if (child == 0)
+        _exit(0);
+    child_that(waitpid(child, &status, 0) == child && WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+static void test_joined_areas(void **state)
+{
+    static const struct {
+        const char *name;
+        test_child_work *work;
+    } plays[] = {
+        {"more than fit", take_more_than_fit},
+        {"for long", go_on_for_long},
+        {"mending", mend_when_there_is_room},
+        {"hardened", refuse_when_hardened},
+        {"far away", go_far_away},
+        {"in a child", go_on_in_a_child},
+    };
+
+    (void)state;
+    if (!test_is_on_its_own("areas that share mappings"))
+        return;
+    allowed = test_number_in("/proc/sys/vm/max_map_count", 0);
+    if (allowed < 32768 || allowed > 200000) {
+        print_message("left out: the limit on mappings is %" PRIu64 " here\n", allowed);
+        return;
+    }
+    for (size_t i = 0; i < sizeof(plays) / sizeof(plays[0]); i++) {
+        struct test_child child = test_in_child(plays[i].work, NULL);
+        test_expect_success(&child, plays[i].name);
+    }
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    page = test_page();
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_joined_areas),
+    };
+
+    return cmocka_run_group_tests(tests, set_up, NULL);
+}
