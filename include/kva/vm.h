@@ -36,6 +36,12 @@
  * addresses are kept out of use for a while, and new areas are placed at random. (Pages that kva_vrealloc cuts off
  * an area are unmapped at once, too, but their addresses may be used again at once.)
  *
+ * WHERE MAPPINGS RUN SHORT. Before Linux 6.13 a page that faults takes mappings of its own, of which a process has few
+ * (KVA_MECHANISM_MAPPINGS). There areas are joined when an instance has many thousands of them: what is closed between two
+ * joined areas, guard pages and freed pages, can still be touched. It holds nothing, and what is written there reaches no
+ * owner; kva_vm_stats counts these pages (weak_pages), kva_vm_area and the report mark the areas, and they fault again as soon
+ * as there are mappings. A hardened instance refuses with KVA_ELIMIT instead.
+ *
  * KINDS OF MEMORY
  *   vmalloc    private pages, zero-filled when they are first used
  *   vmap       FRAMES mapped by their numbers, in any order and any number of times: a write through one map is read
@@ -114,7 +120,7 @@ struct kva_pages_stats {
      *  0: no such limit, or none that is known (on Linux without /proc, or a file descriptor to read it by). */
     uint64_t mappings_limit;
 
-    uint64_t weak_closes; /* closes that the system refused, so far: see `close` */
+    uint64_t weak_closes; /* closes, so far, after which a touch may not have faulted: see `close` */
     uint64_t weak_pages;  /* pages that are closed at present, but so that a touch may not fault */
 };
 
@@ -175,10 +181,11 @@ struct kva_pages_view {
  *            And take addresses for tables, whose pieces cost nothing before they are taken
  *  release   give it back, whatever is open or mapped in it
  *  open      make closed private pages usable: read-write and zero-filled. With `huge`, the range is whole huge
- *            pages, and huge pages are wanted
+ *            pages, and huge pages are wanted. Where mappings run short, closed pages beside the range may become weak (see
+ *            `close`), unless the stretch is strict
  *  close     close private pages again, open ones and closed ones alike; their memory goes back. Cannot fail: where
- *            the system refuses every way to close them, their memory goes back, but a touch may not fault. That is a weak
- *            close, counted in weak_closes, and its pages in weak_pages as long as they stay so: until a later call closes
+ *            the system refuses every way to close them, or mappings run short, their memory goes back, but a touch may not
+ *            fault. That is a weak close, counted in weak_closes, and its pages in weak_pages as long as they stay so: until a later call closes
  *            them, or until they are opened again, which drops whatever they hold then, or fails
  *  map       map `count` frames from number `frame` on, read-write, over pages of the frames' part: closed ones, or ones that
  *            show other frames and from then on do not
@@ -238,8 +245,11 @@ enum kva_mechanism {
      *  Linux 6.13 and later). Guards split no mapping: any number of areas fits. */
     KVA_MECHANISM_GUARDS = 1,
 
-    /** A mapping of its own for each area, with inaccessible ones between. Any Linux; two mappings for each area, of
-     *  which a process may have vm.max_map_count, 65530 unless it was raised. */
+    /** A mapping of its own for each area, with inaccessible ones between: any Linux. An area takes two of the mappings that a
+     *  process may have: vm.max_map_count, 65530 unless it was raised. Where that would leave less than a quarter of
+     *  them to the program, areas share mappings, so that any number of them fits: see "Where mappings run short" at the
+     *  top. An area that is farther than a 4096th of the reserve from all others takes mappings all the same, up to 15/16
+     *  of them; and so do maps of frames, of which there are some 30,000 at most. */
     KVA_MECHANISM_MAPPINGS = 2
 };
 
@@ -1062,7 +1072,7 @@ enum kva_status kva_vm_next(const struct kva_vm *vm, struct kva_vm_area *area);
  *      total: 1 live area, 12288 bytes; 1 cached, 4096 bytes; 0 parked, 0 bytes
  *
  *  (the range with its guard page, the size as asked for, the caller, the pages, the kind, the state, then "huge",
- *  "zero" and "owner 0x..." where they apply).
+ *  "zero", "weak" (its guard can be touched: see "Where mappings run short") and "owner 0x..." where they apply).
  *
  *  In:      vm
  *           line      called for each line

@@ -59,14 +59,18 @@ static struct sizes read_sizes(void)
     return sizes;
 }
 
-/** Whether the last look still tells how many mappings others have: a look takes 0.1 us for each mapping
- *  there is, too much for each of many refusals. */
+/** How long a look is good for, in ms: it takes 0.1 us for each mapping there is, or many times that in an
+ *  emulator; and where others look all the time, that is a twentieth of it. */
+static uint64_t lifetime(const struct look *look)
+{
+    return max_u64(100, 20 * look->took);
+}
+
+/** Whether the last look still tells how many mappings others have. */
 static bool is_fresh(const struct look *look, struct sizes sizes)
 {
-    const uint64_t most = 100; /* ms */
-
     return look->mappings != 0 && sizes.all != 0 && sizes.all == look->sizes.all &&
-           sizes.data == look->sizes.data && milliseconds() - look->time <= most;
+           sizes.data == look->sizes.data && milliseconds() - look->time <= lifetime(look);
 }
 
 /** How many mappings the process has, or had when they could be counted last, and the stretch's own since. */
@@ -74,10 +78,12 @@ static uint64_t mappings_now(struct budget *budget)
 {
     struct look *look = &budget->look;
     struct sizes sizes = read_sizes();
+    uint64_t began = milliseconds();
     uint64_t mappings = is_fresh(look, sizes) ? 0 : kva_maps_count();
+    uint64_t ended = milliseconds();
 
     if (mappings != 0)
-        *look = (struct look){look->allowed, mappings, budget->taken, milliseconds(), sizes};
+        *look = (struct look){look->allowed, mappings, budget->taken, ended, ended - began, sizes};
     uint64_t now = look->mappings + budget->taken; /* what is its own is known at any time */
     return now - min_u64(now, look->own);
 }
@@ -107,10 +113,10 @@ void kva_port_budget_look(struct budget *budget)
 
 bool kva_port_has_plenty(struct budget *budget, uint64_t more)
 {
-    const uint64_t soon = 1000; /* ms: two hundred times what a look at 50,000 mappings takes */
     uint64_t then = budget->taken + more;
 
-    if (then <= budget->plenty ? then > budget->good_for : milliseconds() - budget->looked > soon)
+    if (then <= budget->plenty ? then > budget->good_for
+                               : milliseconds() - budget->looked > lifetime(&budget->look))
         kva_port_budget_look(budget);
     return then <= budget->plenty;
 }

@@ -15,6 +15,7 @@ struct look {
     uint64_t mappings; /* of the process; 0: there was no look yet */
     uint64_t own;      /* of these, the stretch's, as counted then */
     uint64_t time;     /* in ms */
+    uint64_t took;     /* in ms */
     struct sizes {
         uint64_t all;
         uint64_t data;
@@ -33,8 +34,7 @@ struct budget {
 /** Find the limit. */
 void kva_port_budget_look(struct budget *budget);
 
-/** Whether the stretch may take so many more and leaves plenty, by a look that is a second old at most where it
- *  does not. */
+/** Whether the stretch may take so many more and leaves plenty, by a recent look where it does not. */
 bool kva_port_has_plenty(struct budget *budget, uint64_t more);
 
 /** Why the kernel has refused a call on mappings: KVA_ELIMIT or KVA_ENOMEM. */

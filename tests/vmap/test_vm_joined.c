@@ -256,7 +256,7 @@ static int mend_when_there_is_room(void *context)
         if (by_flush) {
             child_that(kva_vm_flush(play.vm) == KVA_OK);
         } else {
-            sleep(2); /* a look may be a second old */
+            sleep(2); /* a look may be some time old */
             for (unsigned n = 0; n < MOST; n++) {
                 give(&play, n % 10);
                 child_that(take(&play, n % 10));
