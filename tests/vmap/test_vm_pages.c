@@ -1017,6 +1017,22 @@ static bool has_markers_for_frames(void)
     return has;
 }
 
+/** Whether the kernel makes one mapping of pages that were touched and of others that were not, when they get the same protection.
+ *  (Linux 6.18 does; 6.1 does not.) */
+static bool merges_touched_with_untouched(void)
+{
+    char *pages = mmap(NULL, 3 * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+    assert_ptr_not_equal(pages, MAP_FAILED);
+    size_t before = test_mappings();
+    assert_int_equal(mprotect(pages + page, page, PROT_READ | PROT_WRITE), 0);
+    pages[page] = 1;
+    assert_int_equal(mprotect(pages + page, page, PROT_NONE), 0);
+    bool merges = test_mappings() <= before;
+    munmap(pages, 3 * page);
+    return merges;
+}
+
 /** A strict stretch gives back what it can at the limit; others give back less, to leave mappings to the program. */
 static void begin_pressed(struct pressed *test, enum kva_mechanism mechanism, bool strict)
 {
@@ -1058,22 +1074,6 @@ static void end_pressed(struct pressed *test)
 static uint64_t weak_pages(struct pressed *test)
 {
     return stats_of(source_in(test)).weak_pages;
-}
-
-/** Whether the kernel makes one mapping of pages that were touched and of others that were not, when they get the same protection.
- *  (Linux 6.18 does; 6.1 does not.) */
-static bool merges_touched_with_untouched(void)
-{
-    char *pages = mmap(NULL, 3 * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-
-    assert_ptr_not_equal(pages, MAP_FAILED);
-    size_t before = test_mappings();
-    assert_int_equal(mprotect(pages + page, page, PROT_READ | PROT_WRITE), 0);
-    pages[page] = 1;
-    assert_int_equal(mprotect(pages + page, page, PROT_NONE), 0);
-    bool merges = test_mappings() <= before;
-    munmap(pages, 3 * page);
-    return merges;
 }
 
 /** What is a mapping by itself always goes, wherever the limit is. Then there is room for the program, too: also after frames
