@@ -11,20 +11,43 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 trap 'exit 1' HUP INT TERM
 
+# build EXAMPLE PARTS...: one command line, by $compiler into $folder.
+build()
+{
+    example=$1
+    shift
+    "$compiler" -std=c11 -Iinclude "$example" "$@" -o "$folder/example"
+    "$folder/example" >/dev/null
+}
+
+# try: $compiler as a user would call it, without a port and with the one for Linux. The first example is built from
+# the sources; all are from their objects.
+try()
+{
+    folder=$work/$compiler
+    mkdir "$folder"
+    echo "$compiler -std=c11 -Iinclude -c src/*/*.c ports/linux/*.c"
+    (cd "$folder" && "$compiler" -std=c11 -I"$root/include" -c "$root"/src/*/*.c "$root"/ports/linux/*.c)
+    echo "$compiler -std=c11 -Iinclude PROGRAM.c src/*/*.c"
+    build tests/install/consumer.c src/*/*.c
+    echo "$compiler -std=c11 -Iinclude EXAMPLE.c src/*/*.c ports/linux/*.c"
+    build examples/first.c src/*/*.c ports/linux/*.c
+    for source in examples/*.c; do
+        build "$source" "$folder"/*.o
+    done
+}
+
+compilers=
 for compiler in cc clang; do
     command -v "$compiler" >/dev/null 2>&1 || continue
-    echo "$compiler -std=c11 -Iinclude -c src/*/*.c"
-    (cd "$work" && "$compiler" -std=c11 -I"$root/include" -c "$root"/src/*/*.c)
-    rm -f "$work"/*.o
-    # As a user would: without a port, and with the one for Linux.
-    "$compiler" -std=c11 -Iinclude tests/install/consumer.c src/*/*.c -o "$work/consumer"
-    "$work/consumer"
-    for example in examples/*.c; do
-        [ -e "$example" ] || continue
-        echo "$compiler -std=c11 -Iinclude $example src/*/*.c ports/linux/*.c"
-        "$compiler" -std=c11 -Iinclude "$example" src/*/*.c ports/linux/*.c -o "$work/example"
-        "$work/example" >/dev/null
-    done
+    try >"$work/$compiler.log" 2>&1 &
+    compilers="$compilers $compiler=$!"
+done
+for compiler in $compilers; do
+    status=0
+    wait "${compiler#*=}" || status=$?
+    cat "$work/${compiler%=*}.log"
+    [ "$status" -eq 0 ] || exit 1
 done
 
 # The header serves C++, too. clang needs no C++ library to see that.

@@ -32,11 +32,20 @@ esac
 
 seconds=$1
 cd "$(dirname "$0")/.."
+root=$PWD
 folder=${2:-build/fuzz}
-mkdir -p "$folder/found"
-${FUZZ_CC:-clang} -std=c11 -g -O2 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
-    -DKVA_CHECK_LEVEL=1 -I. -Iinclude -Isrc -Itests \
-    src/*/*.c ports/linux/*.c ports/test/*.c tests/common/bt_tiny.c tests/common/bt_small.c tests/common/harness.c tests/fuzz/play.c \
-    tests/fuzz/fuzz_bt.c -lcmocka -o "$folder/fuzz_bt"
+jobs=$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1)
+mkdir -p "$folder/found" "$folder/objects"
+cc=${FUZZ_CC:-clang}
+rm -f "$folder"/objects/*.o
+common=$root/tests/common
+printf '%s\n' "$root"/src/*/*.c "$root"/ports/linux/*.c "$root"/ports/test/*.c "$common/bt_tiny.c" \
+    "$common/bt_small.c" "$common/harness.c" "$root/tests/fuzz/play.c" "$root/tests/fuzz/fuzz_bt.c" |
+    (
+        cd "$folder/objects"
+        xargs -n 4 -P "$jobs" "$cc" -std=c11 -g1 -O2 -fsanitize=fuzzer,address,undefined \
+            -fno-sanitize-recover=all -DKVA_CHECK_LEVEL=1 -I"$root" -I"$root/include" -I"$root/src" -I"$root/tests" -c
+    )
+"$cc" -fsanitize=fuzzer,address,undefined "$folder"/objects/*.o -lcmocka -o "$folder/fuzz_bt"
 "$folder/fuzz_bt" -max_total_time="$seconds" -max_len=1024 -len_control=20 -timeout=120 -print_final_stats=1 \
     -artifact_prefix="$folder/" "$folder/found" tests/fuzz/corpus

@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: MIT
+# SPDX-FileCopyrightText: 2026 The kva authors
+#
+# What .ci/run and scripts/long.sh share: steps are counted, and the last line is "N passed, N failed".
+# shellcheck shell=bash
+passed=0
+failed=0
+
+# tally STATUS LOG: count a step that has ended, once, or by its own last line if that is a count.
+tally()
+{
+    if [[ $(tail -n 1 "$2") =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed$ ]]; then
+        passed=$((passed + BASH_REMATCH[1]))
+        failed=$((failed + BASH_REMATCH[2]))
+    elif [ "$1" -eq 0 ]; then
+        passed=$((passed + 1))
+    else
+        failed=$((failed + 1))
+    fi
+}
+
+# report STATUS: whatever happens, the count comes last. What ended early without a count of its own has failed
+# once.
+report()
+{
+    if [ "$1" -ne 0 ] && [ "$failed" -eq 0 ]; then
+        failed=1
+    fi
+    printf '\n%s in %d:%02d minutes\n' "$([ "$1" -eq 0 ] && echo 'All passed' || echo FAILED)" \
+        $((SECONDS / 60)) $((SECONDS % 60))
+    echo "$passed passed, $failed failed"
+}
