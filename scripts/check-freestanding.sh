@@ -4,15 +4,16 @@
 #
 # Show that the library needs no C library. Usage: scripts/check-freestanding.sh [hosts|machines]
 #
-# All of src/ is compiled as for a kernel, and linked into a program that holds nothing else but memcpy, memmove, memset and
-# memcmp: the four that every compiler takes for granted. The linker names whatever else is asked for, and who asks. On 32-bit
-# machines this also shows that no 64-bit division crept in, and no 64-bit atomic operation: they would ask for __udivdi3,
-# __atomic_load and their kin, which a kernel does not have.
+# All of src/ is compiled as for a kernel, and linked into a program that holds nothing else but memcpy,
+# memmove, memset and memcmp: the four that every compiler takes for granted. The linker names whatever else
+# is asked for, and which file asks. On 32-bit machines this also shows that no 64-bit division crept in,
+# and no 64-bit atomic operation: they would ask for __udivdi3, __atomic_load and their kin, which a kernel
+# does not have.
 #
-#   hosts      (default) each compiler found for this machine and for those that the tests run on, at the check level that
-#              ships and at the highest
-#   machines   others, at the same levels, by clang and lld, which have to be there: 64-bit Windows, where long has 32 bits;
-#              WebAssembly; and two microcontrollers, Arm's and RISC-V's
+#   hosts      (default) each compiler found for this machine and those that the tests run on, at the check
+#              level that ships and at the highest
+#   machines   others, at the same levels, by clang and lld, which have to be there: 64-bit Windows, where
+#              long has 32 bits; WebAssembly; and two microcontrollers, Arm's and RISC-V's
 #
 # Set KVA_SOURCE to check another tree.
 set -eu
@@ -66,8 +67,9 @@ check()
     # Objects go where the compiler runs: one for each source, so no two sources may have the same name.
     (
         cd "$work"
-        xargs -0 -n 8 -P "$jobs" "$@" -std=c11 "$optimisation" -ffreestanding -fno-stack-protector -fno-pie -Wall -Wextra \
-            -Wpedantic -Wconversion -Wshadow -Werror -DKVA_CHECK_LEVEL="$level" -I"$root/include" -c <sources
+        xargs -0 -n 8 -P "$jobs" "$@" -std=c11 "$optimisation" -ffreestanding -fno-stack-protector -fno-pie \
+            -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror \
+            -DKVA_CHECK_LEVEL="$level" -I"$root/include" -c <sources
     )
     [ "$(find "$work" -name '*.o' | wc -l)" -eq "$(tr -dc '\0' <"$work/sources" | wc -c)" ] || {
         echo "check-freestanding: two files of src/ have the same name" >&2
@@ -75,7 +77,8 @@ check()
     }
     checked=$((checked + 1))
     # WebAssembly's linker looks at nothing that it takes for unused, unless it is told to keep that.
-    if "$@" -nostdlib -static ${linker:+"$linker"} -Wl,-e,entry,--no-gc-sections "$work"/*.o -o "$work/program" 2>"$work/said"; then
+    if "$@" -nostdlib -static ${linker:+"$linker"} -Wl,-e,entry,--no-gc-sections "$work"/*.o \
+        -o "$work/program" 2>"$work/said"; then
         echo "$what: asks for nothing but memcpy, memmove, memset and memcmp"
     else
         failed=$((failed + 1))
@@ -105,8 +108,8 @@ clang -m32
 END
 }
 
-# Floor 3 (vmap) is left out: it serves systems with pages. Arm has names of its own for the four, such as __aeabi_memcpy, which
-# the GNU flavour of its ABI does not use.
+# Floor 3 (vmap) is left out: it serves systems with pages. Arm's ABI has names of its own for the four,
+# such as __aeabi_memcpy; its GNU flavour does not use them.
 check_machines()
 {
     linker=-fuse-ld=lld
@@ -127,7 +130,7 @@ case $set_of_compilers in
 hosts) check_hosts ;;
 machines) check_machines ;;
 *)
-    echo "check-freestanding: no set of compilers is called '$set_of_compilers'; there are hosts and machines" >&2
+    echo "check-freestanding: no set is called '$set_of_compilers'; there are hosts and machines" >&2
     exit 2
     ;;
 esac

@@ -10,8 +10,8 @@
 # is missing. So the two packages are fetched by apt's own downloader (its mirrors, its proxies), verified
 # against the digests below, and unpacked without being installed.
 #
-# For musl and for Windows (mingw) Debian has none. There its source package is fetched in the same way, and built by the
-# CMake files that it comes with.
+# For musl and for Windows (mingw) Debian has none. There its source package is fetched in the same way, and
+# built by the CMake files that it comes with.
 set -eu
 
 upstream=1.1.5

@@ -2,11 +2,12 @@
 # SPDX-License-Identifier: MIT
 # SPDX-FileCopyrightText: 2026 The kva authors
 #
-# Run a program for Windows under Wine, headless and without a word from Wine itself. Usage: scripts/wine.sh PROGRAM [ARGUMENT...]
+# Run a program for Windows under Wine, headless, and without a word from Wine itself.
+# Usage: scripts/wine.sh PROGRAM [ARGUMENT...]
 #
-# Wine's files lie in build/wine. Left alone, Wine would copy 700 MB of libraries and a registry there first. The programs here
-# are content with Wine's own libraries where they are installed: so the system folder is a link to them, and Wine's setup is
-# off.
+# Wine's files lie in build/wine. Left alone, Wine would first copy 700 MB of libraries and a registry
+# there. The programs here are content with Wine's libraries where they are installed: so the system folder
+# is a link to them, and Wine's setup is off.
 set -eu
 
 export WINEPREFIX

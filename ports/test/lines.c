@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Not C11's aligned_alloc: it wants whole lines, so that a sanitizer would not see the end. Windows' C library has neither:
- * its free knows of no alignment.
+ * Not C11's aligned_alloc: it wants whole lines, so that a sanitizer would not see the end. Windows' C
+ * library has neither: its free knows of no alignment.
  */
 #define _POSIX_C_SOURCE 200809L
 #include "lines.h"

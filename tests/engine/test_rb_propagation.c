@@ -50,9 +50,8 @@ static void expect_sound(const struct fixture *fixture)
 /** A tiling with holes of the given sizes, each ROOM from the last. */
 static void set_up(struct fixture *fixture, const uint64_t size[HOLES])
 {
-    struct kva_tiling common = {.engine = &kva_engine_rb,
-                                .ledger.memory = kva_failing_memory_init(&fixture->memory),
-                                .quantum = 1};
+    struct kva_tiling common = {
+        .engine = &kva_engine_rb, .ledger.memory = kva_failing_memory_init(&fixture->memory), .quantum = 1};
     size_t count = 0;
 
     common.last = (uint64_t)HOLES * ROOM - 1;

@@ -71,7 +71,7 @@ struct answer {
 static const struct kva_segment no_segment;
 
 __attribute__((noreturn, format(__printf__, 2, 3))) static void differ(const struct play *play,
-                                                                   const char *format, ...)
+                                                                       const char *format, ...)
 {
     va_list arguments;
 

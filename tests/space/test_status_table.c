@@ -1098,7 +1098,8 @@ static void init_without_space_or_config(void **state)
 static void engines_by_name(void **state)
 {
     (void)state;
-    assert_string_equal(kva_engine_name(0), KVA_TEST_HOSTED ? "bt" : "rb"); /* what each kind of build is best served by */
+    assert_string_equal(kva_engine_name(0),
+                        KVA_TEST_HOSTED ? "bt" : "rb"); /* what each kind of build is best served by */
     assert_ptr_equal(kva_engine_by_name("rb"), &kva_engine_rb);
     assert_ptr_equal(kva_engine_by_name("scan"), &kva_engine_scan);
     assert_null(kva_engine_by_name("r"));
