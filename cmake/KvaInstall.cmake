@@ -7,7 +7,11 @@ include(CMakePackageConfigHelpers)
 set(kva_cmake_dir ${CMAKE_INSTALL_LIBDIR}/cmake/kva)
 
 install(TARGETS kva EXPORT kvaTargets)
-install(DIRECTORY include/kva DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h")
+file(GLOB kva_headers CONFIGURE_DEPENDS include/kva/*.h)
+if(NOT KVA_VMAP)
+  list(FILTER kva_headers EXCLUDE REGEX "/vm\\.h$")
+endif()
+install(FILES ${kva_headers} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/kva)
 install(EXPORT kvaTargets NAMESPACE kva:: DESTINATION ${kva_cmake_dir})
 
 # kva needs no other package, so the config file only has to load the targets.

@@ -10,10 +10,16 @@
 #define _GNU_SOURCE
 #include <kva/kva.h>
 
-#include <linux/futex.h>
 #include <sched.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#if __has_include(<linux/futex.h>)
+#include <linux/futex.h>
+#else /* musl, which comes without the kernel's headers; the numbers are the kernel's ABI on every machine */
+#define FUTEX_WAIT_PRIVATE (0 | 128)
+#define FUTEX_WAKE_PRIVATE (1 | 128)
+#endif
 
 #if __has_include(<sys/single_threaded.h>) /* glibc 2.32 */
 #include <sys/single_threaded.h>

@@ -8,12 +8,13 @@
  * and hangs on a list, so that tests can look at all that is outstanding. All blocks lie alike relative to a cache
  * line, whatever malloc is in use: how many nodes a block holds must not differ from one round of a test to the next.
  */
-#define _POSIX_C_SOURCE 200809L
 #include "failing_memory.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "lines.h"
 
 #define MARK_TAKEN UINT64_C(0x6b76612d74616b65)
 #define MARK_GIVEN UINT64_C(0x6b76612d67697665)
@@ -26,9 +27,6 @@ struct kva_failing_block {
     struct kva_failing_block *older;
     struct kva_failing_block *newer;
 };
-
-/** The cache line of most machines. */
-enum { LINE = 64 };
 
 static bool must_fail(const struct kva_failing_memory *memory, size_t bytes)
 {
@@ -61,15 +59,15 @@ static void unlink_block(struct kva_failing_memory *memory, struct kva_failing_b
 static void *take(void *context, size_t bytes)
 {
     struct kva_failing_memory *memory = context;
-    void *found = NULL;
+    struct kva_failing_block *block = NULL;
 
     memory->takes++;
-    if (must_fail(memory, bytes) || bytes > SIZE_MAX - sizeof(struct kva_failing_block) ||
-        posix_memalign(&found, LINE, sizeof(struct kva_failing_block) + bytes) != 0) {
+    if (!must_fail(memory, bytes) && bytes <= SIZE_MAX - sizeof *block)
+        block = lines_take(sizeof *block + bytes);
+    if (block == NULL) {
         memory->refused++;
         return NULL;
     }
-    struct kva_failing_block *block = found;
     block->mark = MARK_TAKEN;
     block->size = bytes;
     link_block(memory, block);
@@ -102,7 +100,7 @@ static void give(void *context, void *bytes_of_block, size_t bytes)
     unlink_block(memory, block);
     block->mark = MARK_GIVEN;
     memset(block + 1, FILL_GIVEN, bytes);
-    free(block);
+    lines_give(block);
 }
 
 struct kva_memory kva_failing_memory_init(struct kva_failing_memory *memory)

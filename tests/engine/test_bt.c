@@ -5,11 +5,9 @@
  * that grow and shrink, memory. What it answers is compared with the scan engine; how its tree looks, with what
  * bt.h says.
  */
-#define _GNU_SOURCE /* setenv */
 #include "../common/harness.h"
 #include "../common/picture.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "../../ports/test/failing_memory.h"
@@ -855,47 +853,6 @@ static void the_way_in(void **state)
     assert_null(kva_engine_by_name("bt-tiny"));
 }
 
-/** The form of a hosted space with the given engine, which may be NULL, where the environment asks for one. */
-static const char *form_chosen(const struct kva_engine *engine, const char *asked)
-{
-    struct kva_config config = config_of(0, 99, 1);
-    struct kva_space *space;
-
-    if (asked)
-        assert_int_equal(setenv("KVA_SIMD", asked, 1), 0);
-    else
-        assert_int_equal(unsetenv("KVA_SIMD"), 0);
-    config.engine = engine;
-    assert_int_equal(kva_space_create(&config, &space), KVA_OK);
-    const char *name = space->tiling->engine->name;
-    assert_int_equal(kva_space_destroy(space), KVA_OK);
-    return name;
-}
-
-/* What is asked for is had where the machine has it; else, and for words that name no form, its best. */
-static void the_environment_asks_for_a_form(void **state)
-{
-    static const struct kva_engine *const engines[] = {NULL, &kva_engine_bt};
-    bool has_avx2 = kva_engine_by_name("bt-avx2") != NULL;
-    (void)state;
-
-    for (size_t e = 0; e < 2; e++) {
-        const struct kva_engine *engine = engines[e];
-        const char *best = form_chosen(engine, NULL);
-        assert_memory_equal(best, "bt-", 3);
-        assert_string_equal(form_chosen(engine, "scalar"), "bt-scalar");
-        assert_string_equal(form_chosen(engine, "avx2"), has_avx2 ? "bt-avx2" : best);
-        assert_string_equal(form_chosen(engine, "avx512"), best);
-        assert_string_equal(form_chosen(engine, ""), best);
-        assert_string_equal(form_chosen(engine, "scalars"), best);
-        assert_string_equal(form_chosen(engine, "scala"), best);
-    }
-    /* An engine that has no forms, or is one, is taken as it was named. */
-    assert_string_equal(form_chosen(&kva_engine_rb, "scalar"), "rb");
-    assert_string_equal(form_chosen(kva_engine_bt_form("scalar"), "avx2"), "bt-scalar");
-    assert_int_equal(unsetenv("KVA_SIMD"), 0);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -917,7 +874,6 @@ int main(void)
         cmocka_unit_test(a_thinned_tree_gives_its_nodes_back),
         cmocka_unit_test(the_first_leaf_takes_over_the_next),
         cmocka_unit_test(the_way_in),
-        cmocka_unit_test(the_environment_asks_for_a_form),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,9 +10,9 @@
 #include "../common/bt_kernels.h"
 #include "../common/harness.h"
 #define BT_SIMD BT_SCALAR
+#include "../../ports/test/lines.h"
 #include "engine/bt_kernels.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 static const uint64_t edges[] = {
@@ -50,7 +50,7 @@ static const struct bt_kernels *form(size_t index)
 /** Room for `count` elements, aligned to a cache line as a node's arrays are, all ones. */
 static void *array_of(size_t count, size_t size)
 {
-    void *array = aligned_alloc(KVA_LINE, count * size);
+    void *array = lines_take(count * size);
     assert_non_null(array);
     memset(array, 0xff, count * size);
     return array;
@@ -119,7 +119,7 @@ static void try_keys_32(const struct bt_kernels *kernels, const uint64_t *keys, 
         check_that(got == want, "%s, %u keys, key %#" PRIx64 ": %u, not %u", kernels->engine, count, asked[i],
                    got, want);
     }
-    free(narrow);
+    lines_give(narrow);
 }
 
 static void keys_at_most(void **state)
@@ -140,7 +140,7 @@ static void keys_at_most(void **state)
                         try_keys_32(kernels, keys, count, edges[e / 4]);
                 }
             }
-            free(keys);
+            lines_give(keys);
         }
     }
 }
@@ -194,7 +194,7 @@ static void values_at_least(void **state)
                 for (size_t e = 0; e < EDGES; e++)
                     try_values(kernels, values, count, position, edges[e]);
             }
-            free(values);
+            lines_give(values);
         }
     }
 }
@@ -224,7 +224,7 @@ static void the_greatest(void **state)
                                kernels->engine, position, count, got, other);
                 }
             }
-            free(values);
+            lines_give(values);
         }
     }
 }
@@ -336,8 +336,8 @@ static void gaps(void **state)
             }
         }
     }
-    free(gaps.start);
-    free(gaps.last);
+    lines_give(gaps.start);
+    lines_give(gaps.last);
 }
 
 /* ---------------------------------------------------------------------------------------- coming and going */
@@ -359,7 +359,7 @@ static void entries_come_and_go(void **state)
             kernels->close_entry(array, i);
             for (unsigned k = 0; k + 1 < BT_SLOTS; k++)
                 assert_int_equal(array[k], k + UINT32_C(0x80000000));
-            free(array);
+            lines_give(array);
         }
     }
 }

@@ -11,12 +11,14 @@
 
 #include <string.h>
 
+#include "../../ports/test/failing_memory.h"
 #include "engine/rb_tiling.h"
 
 #define LAST 0x7f
 #define HOLES 4
 
 struct fixture {
+    struct kva_failing_memory memory;
     struct kva_tiling *tiling;
     struct rb_tiling *rb;
     struct rb_segment *hole[HOLES]; /* by address */
@@ -33,8 +35,10 @@ static struct rb_segment *used_at(const struct fixture *fixture, uint64_t start)
 static void set_up(struct fixture *fixture)
 {
     static const uint64_t busy[] = {0x10, 0x30, 0x40, 0x60};
-    struct kva_tiling common = {
-        .engine = &kva_engine_rb, .ledger.memory = kva_memory_host(), .last = LAST, .quantum = 4};
+    struct kva_tiling common = {.engine = &kva_engine_rb,
+                                .ledger.memory = kva_failing_memory_init(&fixture->memory),
+                                .last = LAST,
+                                .quantum = 4};
     struct kva_place place;
     uint64_t last, address;
     size_t count = 0;

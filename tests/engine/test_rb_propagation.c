@@ -17,12 +17,14 @@
  */
 #include "../common/harness.h"
 
+#include "../../ports/test/failing_memory.h"
 #include "engine/rb_tiling.h"
 
 #define HOLES 200
 #define ROOM 64 /* each hole has so many addresses, of which it leaves some to the busy segment behind it */
 
 struct fixture {
+    struct kva_failing_memory memory;
     struct kva_tiling *tiling;
     struct rb_tiling *rb;
     struct rb_segment *hole[HOLES]; /* by address */
@@ -48,7 +50,8 @@ static void expect_sound(const struct fixture *fixture)
 /** A tiling with holes of the given sizes, each ROOM from the last. */
 static void set_up(struct fixture *fixture, const uint64_t size[HOLES])
 {
-    struct kva_tiling common = {.engine = &kva_engine_rb, .ledger.memory = kva_memory_host(), .quantum = 1};
+    struct kva_tiling common = {
+        .engine = &kva_engine_rb, .ledger.memory = kva_failing_memory_init(&fixture->memory), .quantum = 1};
     size_t count = 0;
 
     common.last = (uint64_t)HOLES * ROOM - 1;

@@ -70,8 +70,8 @@ struct answer {
 
 static const struct kva_segment no_segment;
 
-__attribute__((noreturn, format(printf, 2, 3))) static void differ(const struct play *play,
-                                                                   const char *format, ...)
+__attribute__((noreturn, format(__printf__, 2, 3))) static void differ(const struct play *play,
+                                                                       const char *format, ...)
 {
     va_list arguments;
 

@@ -172,8 +172,10 @@ FILE *fopen(const char *path, const char *mode)
     return open_next("fopen", path, mode);
 }
 
+#ifndef fopen64 /* musl's is fopen by another name */
 FILE *fopen64(const char *path, const char *mode)
 {
     note("fopen64");
     return open_next("fopen64", path, mode);
 }
+#endif

@@ -34,7 +34,45 @@ void print(void)
     puts("hello");
 }
 END
-if KVA_SOURCE=$PWD/tree "$check" >out 2>&1; then
-    fail "puts was accepted"
+# refuse SYMBOL FILE [SET]: it must not link, and the linker must name both.
+refuse()
+{
+    if KVA_SOURCE=$PWD/tree "$check" ${3:+"$3"} >out 2>&1; then
+        fail "$1 was accepted"
+    fi
+    grep -q "$1" out || fail "$1 should be named: $(cat out)"
+    grep -q "$2" out || fail "$2, which calls $1, should be named: $(cat out)"
+}
+refuse puts print
+
+# What only some of the machines lack; and all of them are looked at.
+if command -v clang >/dev/null && command -v ld.lld >/dev/null; then
+    cat >tree/src/base/print.c <<'END'
+#include <stdatomic.h>
+#include <stdint.h>
+uint64_t divide(uint64_t a, uint64_t b);
+uint64_t divide(uint64_t a, uint64_t b)
+{
+    return a / b;
+}
+uint64_t load(_Atomic uint64_t *from);
+uint64_t load(_Atomic uint64_t *from)
+{
+    return *from;
+}
+void outside(void);
+static void unused(void)
+{
+    outside();
+}
+void (*is_named(void))(void);
+void (*is_named(void))(void)
+{
+    return unused;
+}
+END
+    for symbol in __udivdi3 __aeabi_uldivmod __atomic_load outside; do
+        refuse "$symbol" print machines
+    done
+    [ "$(grep -c 'symbol: outside' out)" -eq 8 ] || fail "not every machine was looked at: $(cat out)"
 fi
-grep -q ' puts, asked for by .*print' out || fail "puts and its caller should be named: $(cat out)"

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** Spaces that the library makes itself: create, destroy, and the host's node memory. */
+/** Spaces that the library makes itself: create, destroy, the host's node memory, and how a program ends. */
 #define _GNU_SOURCE
 #include "../common/harness.h"
 #include "../common/picture.h"
 #include "../common/vmap.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -158,6 +159,48 @@ static void absurd_sizes_are_refused(void **state)
     assert_null(memory.take(memory.context, SIZE_MAX / huge_page * huge_page - 2 * huge_page));
 }
 
+/* ------------------------------------------------------------------------------------------- the environment */
+
+/** The form of a hosted space with the given engine, which may be NULL, where the environment asks for one. */
+static const char *form_chosen(const struct kva_engine *engine, const char *asked)
+{
+    struct kva_config config = {.last = 99, .engine = engine};
+    struct kva_space *space;
+
+    if (asked)
+        assert_int_equal(setenv("KVA_SIMD", asked, 1), 0);
+    else
+        assert_int_equal(unsetenv("KVA_SIMD"), 0);
+    assert_int_equal(kva_space_create(&config, &space), KVA_OK);
+    const char *name = space->tiling->engine->name;
+    assert_int_equal(kva_space_destroy(space), KVA_OK);
+    return name;
+}
+
+/* What is asked for is had where the machine has it; else, and for words that name no form, its best. */
+static void the_environment_asks_for_a_form(void **state)
+{
+    static const struct kva_engine *const engines[] = {NULL, &kva_engine_bt};
+    bool has_avx2 = kva_engine_by_name("bt-avx2") != NULL;
+    (void)state;
+
+    for (size_t e = 0; e < 2; e++) {
+        const struct kva_engine *engine = engines[e];
+        const char *best = form_chosen(engine, NULL);
+        assert_memory_equal(best, "bt-", 3);
+        assert_string_equal(form_chosen(engine, "scalar"), "bt-scalar");
+        assert_string_equal(form_chosen(engine, "avx2"), has_avx2 ? "bt-avx2" : best);
+        assert_string_equal(form_chosen(engine, "avx512"), best);
+        assert_string_equal(form_chosen(engine, ""), best);
+        assert_string_equal(form_chosen(engine, "scalars"), best);
+        assert_string_equal(form_chosen(engine, "scala"), best);
+    }
+    /* An engine that has no forms, or is one, is taken as it was named. */
+    assert_string_equal(form_chosen(&kva_engine_rb, "scalar"), "rb");
+    assert_string_equal(form_chosen(kva_engine_bt_form("scalar"), "avx2"), "bt-scalar");
+    assert_int_equal(unsetenv("KVA_SIMD"), 0);
+}
+
 /* --------------------------------------------------------------------------------------------- corruption */
 
 /** An engine that has lost a segment: it is found by its address, but cannot be released. */
@@ -194,6 +237,19 @@ static int corrupt_a_space(void *context)
     child_that(kva_space_create(&config, &space) == KVA_OK);
     child_that(kva_reserve(space, 0x3000, 0x1000, NULL, NULL) == KVA_OK);
     (void)kva_free(space, 0x3000);
+    return 1; /* not reached */
+}
+
+static int corrupt_a_space_without_hooks(void *context)
+{
+    static struct kva_space space;
+    struct kva_config config = {.last = 0xffff, .quantum = 0x1000, .engine = break_engine()};
+
+    (void)context;
+    config.memory = kva_memory_host();
+    child_that(kva_space_init(&space, &config) == KVA_OK);
+    child_that(kva_reserve(&space, 0x3000, 0x1000, NULL, NULL) == KVA_OK);
+    (void)kva_free(&space, 0x3000);
     return 1; /* not reached */
 }
 
@@ -240,6 +296,15 @@ static void a_hook_of_ones_own_is_called_instead(void **state)
     assert_string_equal(child.text, words);
 }
 
+/* A space of kva_space_init knows of no standard error: without a hook the program ends, and nothing is said. */
+static void without_a_hook_the_program_stops(void **state)
+{
+    (void)state;
+    struct test_child child = test_in_child(corrupt_a_space_without_hooks, NULL);
+    assert_int_not_equal(child.signal, 0);
+    assert_string_equal(child.text, "");
+}
+
 static int report_at_length(void *context)
 {
     char where[200], what[200];
@@ -279,6 +344,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(corruption_says_so_before_the_end),
         cmocka_unit_test(a_hook_of_ones_own_is_called_instead),
+        cmocka_unit_test(without_a_hook_the_program_stops),
         cmocka_unit_test(the_hosts_hook_at_its_limits),
         cmocka_unit_test(a_space_from_nothing_but_its_end),
         cmocka_unit_test(bad_configurations_make_no_space),
@@ -287,6 +353,7 @@ int main(void)
         cmocka_unit_test(the_limit_knows_the_processors),
         cmocka_unit_test(the_hosts_memory),
         cmocka_unit_test(absurd_sizes_are_refused),
+        cmocka_unit_test(the_environment_asks_for_a_form),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

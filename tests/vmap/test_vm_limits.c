@@ -536,7 +536,7 @@ static void test_limit_on_mappings(void **state)
 
 /* ------------------------------------------------------------------------------------------------ the process */
 
-static bool limit(enum __rlimit_resource resource, uint64_t bytes)
+static bool limit(int resource, uint64_t bytes)
 {
     struct rlimit was;
 
@@ -546,7 +546,7 @@ static bool limit(enum __rlimit_resource resource, uint64_t bytes)
     return setrlimit(resource, &was) == 0;
 }
 
-static bool unlimit(enum __rlimit_resource resource)
+static bool unlimit(int resource)
 {
     struct rlimit was;
 
@@ -698,7 +698,7 @@ static void test_locked_pages(void **state)
     test_locking_on_each_mechanism(free_locked_pages);
 }
 
-static bool is_limited(enum __rlimit_resource resource)
+static bool is_limited(int resource)
 {
     struct rlimit now;
 

@@ -1,0 +1,50 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# SPDX-FileCopyrightText: 2026 The kva authors
+#
+# On a system without a port CMake builds the address ranges, and says what it leaves out and why. The
+# compiler is this system's: no file of floors 0 to 2 looks at the system's name.
+set -eu
+
+fail()
+{
+    echo "FAILED: $*" >&2
+    exit 1
+}
+
+# configure BUILD [OPTION...]
+configure()
+{
+    build=$1
+    shift
+    cmake -S "$KVA_SOURCE" -B "$build" -G Ninja -DCMAKE_C_COMPILER="$CC" "$@" >said 2>&1
+}
+
+configure default -DCMAKE_SYSTEM_NAME=FreeBSD || fail "it is not configured: $(cat said)"
+for word in 'no port for FreeBSD' 'floors 0 to 2' kva_space_create 'the program kva' KVA_VMAP KVA_BUILD_TESTS \
+    ports/README.md; do
+    grep -q "$word" said || fail "it should say '$word': $(cat said)"
+done
+cmake --build default >said 2>&1 || fail "it is not built: $(cat said)"
+[ -e default/libkva.a ] || fail "there is no library"
+nm default/libkva.a >symbols 2>/dev/null
+grep -q ' T kva_space_init$' symbols || fail "the address ranges are missing"
+if grep -E ' (T kva_vm_build|[TU] mmap|T kva_space_create)$' symbols; then
+    fail "what needs a port is there"
+fi
+[ ! -e default/kva ] || fail "the program was built"
+cmake --install default --prefix installed >said 2>&1 || fail "it is not installed: $(cat said)"
+[ -e installed/include/kva/kva.h ] || fail "its header is missing"
+[ ! -e installed/include/kva/vm.h ] || fail "a header was installed whose functions are missing"
+
+# What was asked for by name and cannot be had is refused.
+if configure hosted -DCMAKE_SYSTEM_NAME=FreeBSD -DKVA_HOSTED=ON; then
+    fail "a port that is not there was accepted"
+fi
+grep -q 'ports/freebsd' said || fail "the missing port should be named: $(cat said)"
+
+# This system has one, and nothing is said of it.
+configure own -DKVA_BUILD_TOOLS=OFF -DKVA_BUILD_TESTS=OFF || fail "it is not configured: $(cat said)"
+if grep -q 'no port' said; then
+    fail "it should not say: $(cat said)"
+fi
