@@ -28,6 +28,7 @@
  *            4096 of them (1 GiB / 256 KiB), then the next 4 GiB below are begun.
  *   Quantum  4 bytes: the smallest per-CPU object is a 32-bit counter.
  */
+#include "../common/grow.h"
 #include "suite.h"
 
 #include <stdlib.h>
@@ -240,7 +241,7 @@ static void run_on_own_objects(struct trial *trial, struct object *objects)
  * taken, and gives back, only some. */
 enum outcome pcpu_alloc_test(struct trial *trial)
 {
-    struct object *objects = calloc((size_t)trial->params->nr_pcpu_objects, sizeof(*objects));
+    struct object *objects = zeroed_array(trial->params->nr_pcpu_objects, sizeof(*objects));
     if (objects == NULL)
         return trial_fail(trial, "no memory for the driver's own bookkeeping", KVA_ENOMEM);
     trial_loop_begin(trial, trial->params->nr_pcpu_objects);
