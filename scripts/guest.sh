@@ -161,7 +161,7 @@ if [ ! -e "$root$loader" ]; then
 fi
 
 # What tests and the demonstration read.
-cp -R --parents include scripts/demo.sh tests/fuzz/corpus tests/traces "$root$here"
+cp -R --parents include tests scripts/demo.sh "$root$here"
 cp "$sysroot/usr/bin/busybox" "$root/bin/"
 cp scripts/guest/init.sh "$root/init"
 cp scripts/guest/suite.sh "$root/guest/"
@@ -240,6 +240,7 @@ while IFS= read -r line; do
     *"$mark ends "*)
         status=${line##*"$mark ends "}
         status=${status%% *}
+        printf '%s' "${line%%"$mark ends"*}" # the command's last line, if it does not end it
         ;;
     *)
         if [ -z "$began" ]; then

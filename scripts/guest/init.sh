@@ -33,7 +33,6 @@ echo "$MARK begins"
     sh /guest/command </dev/null 2>&1
     echo $? >/run/status
 } | cat
-echo
 echo "$MARK ends $(cat /run/status) "
 sync
 poweroff -f
