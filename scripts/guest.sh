@@ -23,10 +23,11 @@ or 2, and MB megabytes of memory (default: 1024), and run the tests there: all t
 ./dev demo shows; or COMMAND, in the source tree, with kva and the test programs on PATH. No network, no compiler: in the guest
 is busybox, the build, include/ and what tests read.
 
-Variables named KVA_* reach the guest. KVA_TEST_SCALE is 0.01 there unless it is set: an emulator is slow.
+Variables named KVA_* reach the guest. Unless they are set, KVA_TEST_SCALE is 0.01 there and KVA_TEST_PATIENCE 5: an
+emulator is slow.
 
 The exit status is that of the tests, or of COMMAND; 1 if the guest ends without one (a panic, or SECONDS are over;
-default: 1800). The last line is "N passed, N failed, N skipped"; with COMMAND, it counts 1.
+default: 3600). The last line is "N passed, N failed, N skipped"; with COMMAND, it counts 1.
 TEXT
 }
 
@@ -53,7 +54,7 @@ amd64 | i686 | arm64)
 esac
 nodes=1
 memory=1024
-timeout=1800
+timeout=3600
 while [ $# -gt 0 ]; do
     case $1 in
     --nodes) number "$1" "${2:-}" && nodes=$2 ;;
@@ -177,6 +178,7 @@ quoted()
 
 mark="guest $(basename "$run")"
 export KVA_TEST_SCALE="${KVA_TEST_SCALE:-0.01}"
+export KVA_TEST_PATIENCE="${KVA_TEST_PATIENCE:-5}"
 {
     echo "MARK=$(quoted "$mark")"
     echo "FOLDER=$(quoted "$here")"
@@ -194,14 +196,14 @@ else
 fi
 # Of a test's command the emulator is left out that may stand before the program. A test that has no program of this
 # build in front is a script, which needs a compiler or the whole source tree.
-ctest --test-dir "$build" --show-only=json-v1 | jq -r --arg build "$build/" '
+ctest --test-dir "$build" --show-only=json-v1 | jq -r --arg build "$build/" --argjson patience "$KVA_TEST_PATIENCE" '
     .tests[]
     | (.properties | map({key: .name, value}) | from_entries) as $is
-    | first((.command // [])[] | select(startswith($build)), null) as $program
+    | first((.command[] | select(startswith($build))), "no program") as $program
     | if .command[0] | endswith("/sh") then
           ["skip", .name, "a script: it needs what is not in a guest"]
       else
-          ["try", .name, ($is.TIMEOUT // 240), $is.WORKING_DIRECTORY, $program] + ($is.ENVIRONMENT // [])
+          ["try", .name, ($is.TIMEOUT // 240) * $patience, $is.WORKING_DIRECTORY, $program] + ($is.ENVIRONMENT // [])
       end
     | @sh' >"$root/guest/tests"
 
@@ -240,7 +242,8 @@ while IFS= read -r line; do
     *"$mark ends "*)
         status=${line##*"$mark ends "}
         status=${status%% *}
-        printf '%s' "${line%%"$mark ends"*}" # the command's last line, if it does not end it
+        line=${line%%"$mark ends"*} # the end of what the command printed, if it did not end that line
+        [ -z "$line" ] || printf '%s\n' "$line"
         ;;
     *)
         if [ -z "$began" ]; then
