@@ -12,7 +12,7 @@ include(${CMAKE_CURRENT_LIST_DIR}/sysroot.cmake)
 
 # The cross C library is not where a 32-bit system has it, so the program is told.
 set(root /usr/i686-linux-gnu)
-# Its 64-bit atomic fields are aligned otherwise than before gcc 11, which gcc says in every file.
+# gcc 11 changed the alignment of its 64-bit atomic fields, and says so in every file.
 set(CMAKE_C_FLAGS_INIT -Wno-psabi)
 set(CMAKE_EXE_LINKER_FLAGS_INIT "-static-libgcc -Wl,--dynamic-linker=${root}/lib/ld-linux.so.2 -Wl,-rpath,${root}/lib")
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 # SPDX-FileCopyrightText: 2026 The kva authors
 
-# Libraries for a cross preset: Debian's, unpacked by scripts/fetch-packages.sh below build/sysroot/ARCH and found there
-# alone. The toolchain file that includes this sets `debian_arch` and `triplet` first.
+# Libraries for a cross preset: Debian's, unpacked by scripts/fetch-packages.sh below build/sysroot/ARCH and
+# found there alone. The toolchain file that includes this sets `debian_arch` and `triplet` first.
 set(CMAKE_FIND_ROOT_PATH ${CMAKE_CURRENT_LIST_DIR}/../build/sysroot/${debian_arch})
 set(CMAKE_FIND_ROOT_PATH_MODE_LIBRARY ONLY)
 set(CMAKE_FIND_ROOT_PATH_MODE_INCLUDE ONLY)

@@ -2,16 +2,17 @@
 # SPDX-License-Identifier: MIT
 # SPDX-FileCopyrightText: 2026 The kva authors
 #
-# Unpack Debian 12's packages of an architecture below build/sysroot/ARCH: libraries for cross builds, kernels and
-# busybox for guests. The system's own list of packages is neither asked nor changed.
+# Unpack Debian 12's packages of an architecture below build/sysroot/ARCH: libraries for cross builds, kernels
+# and busybox for guests. The system's own list of packages is neither asked nor changed.
 #
-# Why not `dpkg --add-architecture`: a foreign library pulls in the foreign C library, which apt installs only in
-# exactly the version of the native one. The two drift apart whenever an architecture gets its security updates later
-# or no longer. The cross compilers bring a C library of their own.
+# Why not `dpkg --add-architecture`: a foreign library pulls in the foreign C library, which apt installs only
+# in exactly the version of the native one. The two drift apart whenever an architecture gets its security
+# updates later or no longer. The cross compilers bring a C library of their own.
 #
-# Why no version stands here: kernels move with each security update, and a mirror keeps only the last. So this asks
-# apt, with a state of its own that knows one architecture and no installed package. apt finds the version of today in
-# the signed index, checks each package against it, and uses the mirrors and proxies of the system.
+# Why no version stands here: kernels move with each security update, and a mirror keeps only the last. So
+# this asks apt, with a state of its own that knows one architecture and no installed package. apt finds the
+# version of today in the signed index, checks each package against it, and uses the mirrors and proxies of
+# the system.
 #
 # What is unpacked once stays; `rm -r build/sysroot` renews it.
 set -eu
@@ -47,8 +48,8 @@ packages=$(missing "$@")
 mirror_of()
 {
     # shellcheck disable=SC2016  # apt-get fills the format in, not the shell
-    uri=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' "Codename: $1" 'Component: main' |
-        head -n 1)
+    uri=$(apt-get indextargets --format '$(REPO_URI)' \
+        'Created-By: Packages' "Codename: $1" 'Component: main' | head -n 1)
     echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] ${uri:-$2} $1 main"
 }
 
@@ -106,7 +107,8 @@ for folder in bin sbin lib; do
     ln -sfn "usr/$folder" "$root/$folder"
 done
 echo "Fetching $packages($arch)"
-# Of an index that cannot be fetched apt uses nothing, and says so. The other one may do: whether it does, the download shows.
+# Of an index that cannot be fetched apt uses nothing, and says so. The other one may do: whether it does, the
+# download shows.
 apt apt-get -q=2 update || true
 names=
 for package in $packages; do

@@ -4,9 +4,9 @@
 #
 # Boot Debian's own kernel of a machine in an emulator, and run the tests there, or a command.
 #
-# A guest is a kernel and an initramfs. The initramfs holds busybox, the build and the libraries that it needs, and
-# nothing else: no disk, no network, no package is installed in it. The build and the files that tests read lie where
-# they lie here, so that the paths that were compiled into them are right there, too.
+# A guest is a kernel and an initramfs. The initramfs holds busybox, the build and the libraries that it
+# needs, and nothing else: no disk, no network, no package is installed in it. The build and the files that
+# tests read lie where they lie here, so that the paths that were compiled into them are right there, too.
 #
 #     scripts/guest.sh        here: packs, boots, reads the console
 #     scripts/guest/init.sh   there: the first process
@@ -18,16 +18,17 @@ usage()
     cat <<'TEXT'
 Usage: ./dev guest [amd64|i686|arm64] [--nodes N] [--memory MB] [--timeout SECONDS] [COMMAND...]
 
-Boot the kernel of Debian 12 for that machine (default: amd64) under QEMU, with N NUMA nodes (default: 1), as many CPUs
-or 2, and MB megabytes of memory (default: 1024), and run the tests there: all test programs, kva test smoke, and what
-./dev demo shows; or COMMAND, in the source tree, with kva and the test programs on PATH. No network, no compiler: in the guest
-is busybox, the build, include/ and what tests read.
+Boot the kernel of Debian 12 for that machine (default: amd64) under QEMU, with N NUMA nodes (default: 1), as
+many CPUs, but at least 2, and MB megabytes of memory (default: 1024). Run the tests there: all test programs,
+kva test smoke with a budget of 2 seconds for each test, and what ./dev demo shows; or COMMAND, in the source
+tree, with kva and the test programs on PATH. In the guest are busybox, the build, include/ and tests/; there is no
+network and no compiler.
 
-Variables named KVA_* reach the guest. Unless they are set, KVA_TEST_SCALE is 0.01 there and KVA_TEST_PATIENCE 5: an
-emulator is slow.
+Variables named KVA_* reach the guest. An emulator is slow: unless they are set, KVA_TEST_SCALE is 0.01 there
+and KVA_TEST_PATIENCE 5.
 
-The exit status is that of the tests, or of COMMAND; 1 if the guest ends without one (a panic, or SECONDS are over;
-default: 3600). The last line is "N passed, N failed, N skipped"; with COMMAND, it counts 1.
+The exit status is that of the tests, or of COMMAND; 1 if the guest ends without one (a panic, or SECONDS are
+over; default: 3600). The last line is "N passed, N failed, N skipped"; with COMMAND, it counts 1.
 TEXT
 }
 
@@ -194,16 +195,18 @@ if [ -n "$command" ]; then
 else
     echo "exec sh /guest/suite.sh" >"$root/guest/command"
 fi
-# Of a test's command the emulator is left out that may stand before the program. A test that has no program of this
-# build in front is a script, which needs a compiler or the whole source tree.
-ctest --test-dir "$build" --show-only=json-v1 | jq -r --arg build "$build/" --argjson patience "$KVA_TEST_PATIENCE" '
+# Of a test's command the emulator is left out that may stand before the program. A test that has no program
+# of this build in front is a script, which needs a compiler or the whole source tree.
+ctest --test-dir "$build" --show-only=json-v1 |
+    jq -r --arg build "$build/" --argjson patience "$KVA_TEST_PATIENCE" '
     .tests[]
     | (.properties | map({key: .name, value}) | from_entries) as $is
     | first((.command[] | select(startswith($build))), "no program") as $program
     | if .command[0] | endswith("/sh") then
           ["skip", .name, "a script: it needs what is not in a guest"]
       else
-          ["try", .name, ($is.TIMEOUT // 240) * $patience, $is.WORKING_DIRECTORY, $program] + ($is.ENVIRONMENT // [])
+          ["try", .name, ($is.TIMEOUT // 240) * $patience, $is.WORKING_DIRECTORY, $program]
+              + ($is.ENVIRONMENT // [])
       end
     | @sh' >"$root/guest/tests"
 
@@ -262,7 +265,7 @@ if [ -z "$status" ]; then
     cat "$run/boot" "$run/qemu" 2>/dev/null || true
     case $ended in
     124 | 137) echo "guest: $timeout seconds are over; the guest was stopped" >&2 ;;
-    0) echo "guest: the guest ended without an exit status; if its kernel panicked, the lines above say why" >&2 ;;
+    0) echo "guest: it ended without an exit status; if its kernel panicked, the lines above say why" >&2 ;;
     *) echo "guest: QEMU ended with status $ended" >&2 ;;
     esac
     status=1

@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: MIT
 # SPDX-FileCopyrightText: 2026 The kva authors
 #
-# The first process of a guest (scripts/guest.sh): makes a small system, runs the command, powers off. All that leaves
-# the guest goes over its console, where the kernel writes, too. Two marked lines tell the host what is ours: from the
-# first on it shows what comes; the second has the exit status.
+# The first process of a guest (scripts/guest.sh): makes a small system, runs the command, powers off. All
+# that leaves the guest goes over its console, where the kernel writes, too. Two marked lines tell the host
+# what is ours: from the first on it shows what comes; the second has the exit status.
 /bin/busybox mkdir -p /proc /sys /dev /run
 /bin/busybox --install -s /bin
 export PATH=/guest/bin:/bin

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: MIT
 # SPDX-FileCopyrightText: 2026 The kva authors
 #
-# What a guest runs if it is given no command: all test programs, as many at once as there are CPUs; then `kva test
-# smoke` and what `./dev demo` shows. The last line counts them. /guest/tests has one line for each entry of ctest,
-# which calls one of the two functions below; this script calls itself for a line.
+# What a guest runs if it is given no command: all test programs, as many at once as there are CPUs; then `kva
+# test smoke` and what `./dev demo` shows. The last line counts them. /guest/tests has one line for each entry
+# of ctest, which calls one of the two functions below; this script calls itself for a line.
 set -u
 results=/run/results
 
