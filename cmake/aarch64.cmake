@@ -5,5 +5,7 @@
 set(CMAKE_SYSTEM_NAME Linux)
 set(CMAKE_SYSTEM_PROCESSOR aarch64)
 set(CMAKE_C_COMPILER aarch64-linux-gnu-gcc)
-set(CMAKE_PREFIX_PATH ${CMAKE_CURRENT_LIST_DIR}/../build/sysroot/aarch64) # filled by scripts/fetch-cmocka.sh
+set(debian_arch arm64)
+set(triplet aarch64-linux-gnu)
+include(${CMAKE_CURRENT_LIST_DIR}/sysroot.cmake)
 set(CMAKE_CROSSCOMPILING_EMULATOR qemu-aarch64 -L /usr/aarch64-linux-gnu)

@@ -6,10 +6,14 @@
 set(CMAKE_SYSTEM_NAME Linux)
 set(CMAKE_SYSTEM_PROCESSOR i686)
 set(CMAKE_C_COMPILER i686-linux-gnu-gcc)
-set(CMAKE_PREFIX_PATH ${CMAKE_CURRENT_LIST_DIR}/../build/sysroot/i386) # filled by scripts/fetch-cmocka.sh
+set(debian_arch i386)
+set(triplet i386-linux-gnu)
+include(${CMAKE_CURRENT_LIST_DIR}/sysroot.cmake)
 
 # The cross C library is not where a 32-bit system has it, so the program is told.
 set(root /usr/i686-linux-gnu)
+# gcc 11 changed the alignment of its 64-bit atomic fields, and says so in every file.
+set(CMAKE_C_FLAGS_INIT -Wno-psabi)
 set(CMAKE_EXE_LINKER_FLAGS_INIT "-static-libgcc -Wl,--dynamic-linker=${root}/lib/ld-linux.so.2 -Wl,-rpath,${root}/lib")
 
 # A 64-bit x86 kernel usually runs 32-bit programs itself; one built without that needs the emulator.

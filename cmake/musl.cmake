@@ -5,4 +5,4 @@
 # purpose: what needs them does not build.
 set(CMAKE_SYSTEM_NAME Linux)
 set(CMAKE_C_COMPILER musl-gcc)
-set(CMAKE_PREFIX_PATH ${CMAKE_CURRENT_LIST_DIR}/../build/sysroot/musl) # filled by scripts/fetch-cmocka.sh
+set(CMAKE_PREFIX_PATH ${CMAKE_CURRENT_LIST_DIR}/../build/sysroot/musl) # filled by scripts/build-cmocka.sh

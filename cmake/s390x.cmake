@@ -5,5 +5,7 @@
 set(CMAKE_SYSTEM_NAME Linux)
 set(CMAKE_SYSTEM_PROCESSOR s390x)
 set(CMAKE_C_COMPILER s390x-linux-gnu-gcc)
-set(CMAKE_PREFIX_PATH ${CMAKE_CURRENT_LIST_DIR}/../build/sysroot/s390x) # filled by scripts/fetch-cmocka.sh
+set(debian_arch s390x)
+set(triplet s390x-linux-gnu)
+include(${CMAKE_CURRENT_LIST_DIR}/sysroot.cmake)
 set(CMAKE_CROSSCOMPILING_EMULATOR qemu-s390x -L /usr/s390x-linux-gnu)

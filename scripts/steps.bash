@@ -9,7 +9,7 @@ failed=0
 # tally STATUS LOG: count a step that has ended, once, or by its own last line if that is a count.
 tally()
 {
-    if [[ $(tail -n 1 "$2") =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed$ ]]; then
+    if [[ $(tail -n 1 "$2") =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed(,\ [0-9]+\ skipped)?$ ]]; then
         passed=$((passed + BASH_REMATCH[1]))
         failed=$((failed + BASH_REMATCH[2]))
     elif [ "$1" -eq 0 ]; then

@@ -26,8 +26,9 @@
 
 #include <stdlib.h>
 
-/* As kva's default: 1 TiB, of which a quarter is for frames; no less than 16 MiB. */
-#define STRETCH_BYTES (UINT64_C(1) << 40)
+/* As kva's default: 1 TiB, of which a quarter is for frames; no less than 16 MiB. On a 32-bit host 1 GiB, twice kva's: the
+ * list walk has no per-CPU objects of its own, and the driver's need 484 MiB of addresses (tools/test/pcpu.c). */
+#define STRETCH_BYTES (UINT64_C(1) << (sizeof(void *) < 8 ? 30 : 40))
 #define STRETCH_LEAST (UINT64_C(16) << 20)
 
 /* No driver asks for more parts at once. */
@@ -65,7 +66,7 @@ static enum kva_status reserve(struct list_pages *list)
 {
     list->pages = kva_pages_host(KVA_MECHANISM_BEST);
     list->stretch = (struct kva_stretch){
-        .bytes = sizeof(void *) < 8 ? STRETCH_BYTES >> 11 : STRETCH_BYTES, /* 512 MiB on a 32-bit host */
+        .bytes = STRETCH_BYTES,
         .least = STRETCH_LEAST,
         .max = UINTPTR_MAX,
         .align = list->pages.huge == 0 ? list->pages.page : list->pages.huge,

@@ -24,11 +24,22 @@ void test_fail(const char *file, int line, const char *condition, const char *fo
     _fail(file, line);
 }
 
-static double scale(void)
+/* A factor; 1 unless it is set to a number above 0. */
+static double factor(const char *variable)
 {
-    const char *text = getenv("KVA_TEST_SCALE");
+    const char *text = getenv(variable);
     double value = text != NULL ? strtod(text, NULL) : 1.0;
     return value > 0.0 ? value : 1.0;
+}
+
+static double scale(void)
+{
+    return factor("KVA_TEST_SCALE");
+}
+
+unsigned test_patience(unsigned seconds)
+{
+    return (unsigned)(seconds * factor("KVA_TEST_PATIENCE"));
 }
 
 uint64_t test_scaled(uint64_t count)

@@ -31,6 +31,10 @@ __attribute__((format(__printf__, 4, 5))) void test_fail(const char *file, int l
 /** How often to do what is done `count` times at scale 1; at least once. KVA_TEST_SCALE may be a fraction. */
 uint64_t test_scaled(uint64_t count);
 
+/** After how many seconds to give up on what takes far less than `seconds`. KVA_TEST_PATIENCE multiplies it: an emulator
+ *  is slow. */
+unsigned test_patience(unsigned seconds);
+
 /** At scale 1 or more: 1. Below: every how manieth case of an exhaustive test to visit. */
 uint64_t test_stride(void);
 

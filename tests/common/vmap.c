@@ -326,7 +326,7 @@ static _Noreturn void be_child(test_child_work *work, void *context, int out)
         signal(deadly[i], SIG_DFL);
     dup2(out, STDERR_FILENO);
     close(out);
-    alarm(60);
+    alarm(test_patience(60));
     _exit(work(context));
 }
 

@@ -194,7 +194,7 @@ static void expect_clean_child(struct stage *stage, const char *name, unsigned n
     pid_t child = fork();
     assert_true(child >= 0);
     if (child == 0) {
-        alarm(60);
+        alarm(test_patience(60));
         start_clean(stage);
     }
     assert_int_equal(kva_space_fork_parent(&stage->space), KVA_OK);

@@ -301,7 +301,7 @@ static void a_lookup_waits_for_nobody(void **state)
         request.size = 1024 * QUANTUM;
         assert_int_equal(kva_alloc(&space, &request, &large), KVA_OK);
         lock_space(&space);
-        alarm(20);
+        alarm(test_patience(20));
         assert_int_equal(kva_find(&space, start, &segment), KVA_OK);
         assert_int_equal(segment.state, KVA_BUSY);
         assert_int_equal(kva_find(&space, large + QUANTUM, &segment), KVA_OK);

@@ -462,7 +462,7 @@ static enum kva_status crook_resize(void *state, uint64_t addr, uint64_t from, u
     bool shows = crook_turns();
     if (shows && crook.vice == REFUSES)
         return crook.status;
-    void *memory = aligned_alloc(SUITE_PAGE, SUITE_PAGE * ((to + SUITE_PAGE - 1) / SUITE_PAGE));
+    void *memory = aligned_alloc(SUITE_PAGE, (size_t)(SUITE_PAGE * ((to + SUITE_PAGE - 1) / SUITE_PAGE)));
     if (memory == NULL)
         return KVA_ENOMEM;
     uint64_t kept = from < to ? from : to;

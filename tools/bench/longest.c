@@ -15,6 +15,7 @@
  */
 #include "runner.h"
 
+#include "../common/grow.h"
 #include "fatal.h"
 #include "ticks.h"
 
@@ -111,12 +112,12 @@ static void measure(struct longest *longest, const struct bench_options *options
 {
     static struct pass pass; /* two histograms: too much for a stack */
     memset(&pass, 0, sizeof(pass));
-    pass.ticks = malloc(longest->operations * sizeof(*pass.ticks));
+    pass.ticks = zeroed_array(longest->operations, sizeof(*pass.ticks));
     if (pass.ticks == NULL)
         bench_fatal(TOOL_REFUSED, "no memory for the times of %llu operations",
                     (unsigned long long)longest->operations);
     /* Its pages must be there before they are written to between two readings. */
-    memset(pass.ticks, 0, longest->operations * sizeof(*pass.ticks));
+    memset(pass.ticks, 0, (size_t)longest->operations * sizeof(*pass.ticks));
     for (int number = 1; number <= 2; number++) {
         pass.second = number == 2;
         struct subject *subject =

@@ -24,6 +24,7 @@
 #define _GNU_SOURCE
 #include "threads.h"
 
+#include "../common/grow.h"
 #include "fatal.h"
 #include "machine.h"
 #include "threads_space.h"
@@ -157,7 +158,7 @@ static void book(struct bout *bout, struct histogram *histogram, double *longest
 static void timed_batch(struct bout *bout, uint64_t *held, uint16_t *pages)
 {
     for (size_t i = 0; i < BATCH_OPERATIONS; i += 2) {
-        size_t slot = rng_below(&bout->rng, HELD);
+        size_t slot = (size_t)rng_below(&bout->rng, HELD);
         uint64_t begin = ticks_now();
         give(bout->subject, held[slot], pages[slot]);
         uint64_t end = ticks_now();
@@ -243,7 +244,7 @@ static void measure(struct subject_of_wait *subject, const struct course *course
     bout.subject = subject;
     bout.ns_per_tick = course->ns_per_tick;
     bout.areas = areas;
-    bout.area = malloc(areas * sizeof(*bout.area));
+    bout.area = zeroed_array(areas, sizeof(*bout.area));
     if (bout.area == NULL)
         bench_fatal(TOOL_REFUSED, "no memory for %llu addresses", (unsigned long long)areas);
     *wait = (struct threads_wait){.who = subject->who, .areas = areas};

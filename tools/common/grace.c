@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
+#define _POSIX_C_SOURCE 200809L /* liburcu's headers read the clock on some machines, and do not ask for it */
 #include "grace.h"
 
 #ifdef KVA_WITH_LIBURCU
@@ -67,8 +68,8 @@ struct late {
     struct rcu_head head;
     void (*give)(void *context, uint64_t addr, uint64_t size);
     void *context;
-    uint64_t addr;
-    uint64_t size;
+    uintptr_t addr; /* only memory is freed late */
+    uintptr_t size;
     void *own; /* memory to be freed, too; NULL when the record lies in the area */
 };
 
@@ -93,7 +94,8 @@ enum kva_status grace_free(void (*give)(void *context, uint64_t addr, uint64_t s
         give(context, addr, size);
         return KVA_OK;
     }
-    *late = (struct late){.give = give, .context = context, .addr = addr, .size = size, .own = own};
+    *late = (struct late){
+        .give = give, .context = context, .addr = (uintptr_t)addr, .size = (uintptr_t)size, .own = own};
     HAND_OVER(&late->head);
     call_rcu(&late->head, late_ready);
     return KVA_OK;

@@ -125,9 +125,17 @@ static enum kva_status leave(struct target *target, enum kva_status status)
     return status;
 }
 
+/* Memory has no place for a size that this machine has no number for; ranges may. */
+static bool fits(const struct target *target, uint64_t size, uint64_t align)
+{
+    return target->kind.memory == TARGET_RANGES || (size <= SIZE_MAX && align <= SIZE_MAX);
+}
+
 enum kva_status target_alloc(struct target *target, uint64_t size, uint64_t align, unsigned wishes,
                              uint64_t *addr)
 {
+    if (!fits(target, size, align))
+        return KVA_ENOSPC;
     enter(target);
     return leave(target, target->kind.alloc(target->state, size, align, wishes, addr));
 }
@@ -148,6 +156,8 @@ enum kva_status target_congruent(struct target *target, const struct kva_part *p
 enum kva_status target_resize(struct target *target, uint64_t addr, uint64_t from, uint64_t to,
                               uint64_t *moved)
 {
+    if (!fits(target, to, 1))
+        return KVA_ENOSPC;
     enter(target);
     return leave(target, target->kind.resize(target->state, addr, from, to, moved));
 }

@@ -9,6 +9,7 @@
 #include "target.h"
 
 #include "grace.h"
+#include "grow.h"
 
 #include <stdlib.h>
 
@@ -136,7 +137,7 @@ static enum kva_status vm_frames_take(void *state, uint64_t count, void **frames
     if (own == NULL)
         return KVA_ENOMEM;
     own->count = count;
-    own->numbers = calloc((size_t)count, sizeof(*own->numbers));
+    own->numbers = zeroed_array(count, sizeof(*own->numbers));
     enum kva_status status = own->numbers == NULL ? KVA_ENOMEM : fill_pool(state, own);
     if (status == KVA_OK) {
         *frames = own;

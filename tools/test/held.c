@@ -23,6 +23,7 @@
  */
 #include "held.h"
 
+#include "../common/grow.h"
 #include "../common/rng.h"
 #include "suite.h"
 
@@ -74,8 +75,8 @@ enum kva_status held_take(struct held *held, struct target *target, uint64_t cou
     *held = (struct held){0};
     if (count == 0)
         return KVA_OK;
-    held->addr = calloc((size_t)(2 * count), sizeof(*held->addr));
-    held->size = calloc((size_t)(2 * count), sizeof(*held->size));
+    held->addr = zeroed_array(2 * count, sizeof(*held->addr));
+    held->size = zeroed_array(2 * count, sizeof(*held->size));
     if (held->addr == NULL || held->size == NULL)
         status = KVA_ENOMEM;
     rng_seed_stream(&rng, seed, HELD_STREAM);

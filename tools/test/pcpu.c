@@ -25,9 +25,11 @@
  *   Groups   4 of 4 units: a server with four nodes, as small as it can be to have several on each. A group
  *            is 4 * 64 KiB = 256 KiB.
  *   Distance 1 GiB: the least memory that a node plausibly has. Chunks fill the distance from the top down:
- *            4096 of them (1 GiB / 256 KiB), then the next 4 GiB below are begun.
+ *            4096 of them (1 GiB / 256 KiB), then the next 4 GiB below are begun. A 32-bit machine has no addresses for
+ *            that: 128 MiB there, in which the 400 chunks (100 MiB) fit.
  *   Quantum  4 bytes: the smallest per-CPU object is a 32-bit counter.
  */
+#include "../common/grow.h"
 #include "suite.h"
 
 #include <stdlib.h>
@@ -37,7 +39,7 @@
 #define GROUPS TARGET_PCPU_GROUPS
 #define UNITS_PER_GROUP (TARGET_PCPU_CPUS / GROUPS)
 #define GROUP_BYTES (UNITS_PER_GROUP * UNIT_BYTES)
-#define GROUP_DISTANCE (UINT64_C(1) << 30)
+#define GROUP_DISTANCE (UINT64_C(1) << (sizeof(void *) > 4 ? 30 : 27))
 #define OBJECT_QUANTUM 4
 
 struct chunk {
@@ -240,7 +242,7 @@ static void run_on_own_objects(struct trial *trial, struct object *objects)
  * taken, and gives back, only some. */
 enum outcome pcpu_alloc_test(struct trial *trial)
 {
-    struct object *objects = calloc((size_t)trial->params->nr_pcpu_objects, sizeof(*objects));
+    struct object *objects = zeroed_array(trial->params->nr_pcpu_objects, sizeof(*objects));
     if (objects == NULL)
         return trial_fail(trial, "no memory for the driver's own bookkeeping", KVA_ENOMEM);
     trial_loop_begin(trial, trial->params->nr_pcpu_objects);

@@ -24,6 +24,7 @@
 #include "suite.h"
 
 #include "../common/clock.h"
+#include "../common/grow.h"
 
 #include <stdlib.h>
 
@@ -242,7 +243,7 @@ struct pages {
 static bool pages_init(struct trial *trial, struct pages *pages, uint64_t room)
 {
     pages->count = 0;
-    pages->addr = calloc((size_t)room, sizeof(*pages->addr));
+    pages->addr = zeroed_array(room, sizeof(*pages->addr));
     if (pages->addr == NULL)
         trial_fail(trial, "no memory for the driver's own bookkeeping", KVA_ENOMEM);
     return pages->addr != NULL;

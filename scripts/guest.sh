@@ -1,0 +1,276 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# SPDX-FileCopyrightText: 2026 The kva authors
+#
+# Boot Debian's own kernel of a machine in an emulator, and run the tests there, or a command.
+#
+# A guest is a kernel and an initramfs. The initramfs holds busybox, the build and the libraries that it
+# needs, and nothing else: no disk, no network, no package is installed in it. The build and the files that
+# tests read lie where they lie here, so that the paths that were compiled into them are right there, too.
+#
+#     scripts/guest.sh        here: packs, boots, reads the console
+#     scripts/guest/init.sh   there: the first process
+#     scripts/guest/suite.sh  there: the tests
+set -eu
+
+usage()
+{
+    cat <<'TEXT'
+Usage: ./dev guest [amd64|i686|arm64] [--nodes N] [--memory MB] [--timeout SECONDS] [COMMAND...]
+
+Boot the kernel of Debian 12 for that machine (default: amd64) under QEMU, with N NUMA nodes (default: 1), as
+many CPUs, but at least 2, and MB megabytes of memory (default: 1024). Run the tests there: all test programs,
+kva test smoke with a budget of 2 seconds for each test, and what ./dev demo shows; or COMMAND, in the source
+tree, with kva and the test programs on PATH. In the guest are busybox, the build, include/ and tests/; there is no
+network and no compiler.
+
+Variables named KVA_* reach the guest. An emulator is slow: unless they are set, KVA_TEST_SCALE is 0.01 there
+and KVA_TEST_PATIENCE 5.
+
+The exit status is that of the tests, or of COMMAND; 1 if the guest ends without one (a panic, or SECONDS are
+over; default: 3600). The last line is "N passed, N failed, N skipped"; with COMMAND, it counts 1.
+TEXT
+}
+
+die()
+{
+    echo "guest: $1" >&2
+    exit 2
+}
+
+# number OPTION VALUE
+number()
+{
+    case $2 in
+    "" | *[!0-9]* | 0*) die "$1 needs a number above 0, not '$2'" ;;
+    esac
+}
+
+machine=amd64
+case ${1:-} in
+amd64 | i686 | arm64)
+    machine=$1
+    shift
+    ;;
+esac
+nodes=1
+memory=1024
+timeout=3600
+while [ $# -gt 0 ]; do
+    case $1 in
+    --nodes) number "$1" "${2:-}" && nodes=$2 ;;
+    --memory) number "$1" "${2:-}" && memory=$2 ;;
+    --timeout) number "$1" "${2:-}" && timeout=$2 ;;
+    --help)
+        usage
+        exit 0
+        ;;
+    --)
+        shift
+        break
+        ;;
+    -*) die "no option '$1'; see ./dev guest --help" ;;
+    *) break ;;
+    esac
+    shift 2
+done
+
+# The machine: the preset that builds for it, Debian's name of it and of its kernel, and QEMU's.
+case $machine in
+amd64)
+    preset=dev debian=amd64 kernel=linux-image-amd64 prefix=
+    qemu="qemu-system-x86_64 -machine q35 -cpu max" console=ttyS0
+    ;;
+i686)
+    preset=i386 debian=i386 kernel=linux-image-686-pae prefix=i686-linux-gnu-
+    qemu="qemu-system-i386 -machine q35 -cpu max" console=ttyS0
+    ;;
+arm64)
+    preset=aarch64 debian=arm64 kernel=linux-image-arm64 prefix=aarch64-linux-gnu-
+    qemu="qemu-system-aarch64 -machine virt,gic-version=3 -cpu max,pauth-impdef=on" console=ttyAMA0
+    ;;
+esac
+
+cd "$(dirname "$0")/.."
+here=$PWD
+build=$here/build/$preset
+sysroot=$here/build/sysroot/$debian
+[ -x "$build/kva" ] || die "there is no $build/kva; ./dev guest builds it"
+scripts/fetch-packages.sh "$debian" busybox-static "$kernel"
+
+mkdir -p build/guest
+run=$(mktemp -d "$here/build/guest/$machine.XXXXXX")
+qemu_pid=
+# shellcheck disable=SC2317  # the trap calls it
+clean()
+{
+    [ -z "$qemu_pid" ] || kill "$qemu_pid" 2>/dev/null || true
+    rm -rf "$run"
+}
+trap clean EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
+
+# ------------------------------------------------------------------------------------------ the initramfs
+
+root=$run/root
+mkdir -p "$root/bin" "$root/lib" "$root/guest/bin" "$root$here"
+
+# Programs go without their debug sections: all of the initramfs is memory of the guest.
+for program in "$build/kva" "$build"/tests/*; do
+    if [ -f "$program" ] && [ -x "$program" ]; then
+        mkdir -p "$root$(dirname "$program")"
+        "${prefix}strip" --strip-debug -o "$root$program" "$program"
+        ln -s "$program" "$root/guest/bin/"
+    fi
+done
+
+# library NAME: its file. Where the compiler finds none, it prints the name alone.
+library()
+{
+    for file in "$sysroot"/usr/lib/*-linux-gnu*/"$1"; do
+        [ ! -e "$file" ] || { echo "$file" && return; }
+    done
+    file=$("${prefix}gcc" -print-file-name="$1")
+    [ -e "$file" ] || die "library $1 is not there for $machine"
+    echo "$file"
+}
+
+# needs FILE...: the libraries that they name, each once
+needs()
+{
+    readelf -d "$@" 2>/dev/null | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p' | LC_ALL=C sort -u
+}
+
+# bring NAME...: libraries, and what they name in turn. All go into /lib, where each loader looks.
+bring()
+{
+    for name in "$@"; do
+        [ ! -e "$root/lib/$name" ] || continue
+        cp -L "$(library "$name")" "$root/lib/$name"
+        # shellcheck disable=SC2046  # names
+        bring $(needs "$root/lib/$name")
+    done
+}
+
+# libgcc_s is opened when a thread is cancelled, and nobody names it.
+# shellcheck disable=SC2046
+bring libgcc_s.so.1 $(needs "$root$build/kva" "$root$build"/tests/*)
+loader=$(readelf -l "$build/kva" | sed -n 's/.*interpreter: \(.*\)\]/\1/p')
+if [ ! -e "$root$loader" ]; then
+    mkdir -p "$root$(dirname "$loader")"
+    cp -L "$(library "$(basename "$loader")")" "$root$loader"
+fi
+
+# What tests and the demonstration read.
+cp -R --parents include tests scripts/demo.sh "$root$here"
+cp "$sysroot/usr/bin/busybox" "$root/bin/"
+cp scripts/guest/init.sh "$root/init"
+cp scripts/guest/suite.sh "$root/guest/"
+chmod +x "$root/init"
+
+# quoted WORD...: as a shell reads them back
+quoted()
+{
+    for word in "$@"; do
+        printf "'%s' " "$(printf '%s' "$word" | sed "s/'/'\\\\''/g")"
+    done
+}
+
+mark="guest $(basename "$run")"
+export KVA_TEST_SCALE="${KVA_TEST_SCALE:-0.01}"
+export KVA_TEST_PATIENCE="${KVA_TEST_PATIENCE:-5}"
+{
+    echo "MARK=$(quoted "$mark")"
+    echo "FOLDER=$(quoted "$here")"
+    env | sed -n 's/^\(KVA_[A-Z0-9_]*\)=.*/\1/p' | while IFS= read -r name; do
+        eval "value=\$$name"
+        # shellcheck disable=SC2154  # eval sets it
+        echo "export $name=$(quoted "$value")"
+    done
+} >"$root/guest/environment"
+command=$(quoted "$@")
+if [ -n "$command" ]; then
+    echo "$command" >"$root/guest/command"
+else
+    echo "exec sh /guest/suite.sh" >"$root/guest/command"
+fi
+# Of a test's command the emulator is left out that may stand before the program. A test that has no program
+# of this build in front is a script, which needs a compiler or the whole source tree.
+ctest --test-dir "$build" --show-only=json-v1 |
+    jq -r --arg build "$build/" --argjson patience "$KVA_TEST_PATIENCE" '
+    .tests[]
+    | (.properties | map({key: .name, value}) | from_entries) as $is
+    | first((.command[] | select(startswith($build))), "no program") as $program
+    | if .command[0] | endswith("/sh") then
+          ["skip", .name, "a script: it needs what is not in a guest"]
+      else
+          ["try", .name, ($is.TIMEOUT // 240) * $patience, $is.WORKING_DIRECTORY, $program]
+              + ($is.ENVIRONMENT // [])
+      end
+    | @sh' >"$root/guest/tests"
+
+(cd "$root" && find . | cpio --quiet -o -H newc -R +0:+0) >"$run/initramfs"
+rm -rf "$root"
+
+# ------------------------------------------------------------------------------------------ the machine
+
+cpus=2
+[ "$nodes" -le 2 ] || cpus=$nodes
+[ "$nodes" -le "$memory" ] || die "$memory MB are not enough for $nodes nodes"
+set -- -smp "$cpus" -m $((memory / nodes * nodes))
+if [ "$nodes" -gt 1 ]; then
+    node=0
+    while [ "$node" -lt "$nodes" ]; do
+        set -- "$@" -object "memory-backend-ram,id=node$node,size=$((memory / nodes))M" \
+            -numa "node,nodeid=$node,cpus=$node,memdev=node$node"
+        node=$((node + 1))
+    done
+fi
+mkfifo "$run/console"
+# shellcheck disable=SC2086  # a command and its arguments
+timeout -k 10 "$timeout" $qemu "$@" -accel tcg,thread=multi \
+    -display none -vga none -nic none -monitor none -serial stdio -no-reboot \
+    -kernel "$sysroot"/boot/vmlinuz-* -initrd "$run/initramfs" \
+    -append "console=$console panic=-1 rdinit=/init quiet" </dev/null >"$run/console" 2>"$run/qemu" &
+qemu_pid=$!
+
+began=
+status=
+return=$(printf '\r')
+while IFS= read -r line; do
+    line=${line%"$return"}
+    case $line in
+    *"$mark begins"*) began=yes ;;
+    *"$mark ends "*)
+        status=${line##*"$mark ends "}
+        status=${status%% *}
+        line=${line%%"$mark ends"*} # the end of what the command printed, if it did not end that line
+        [ -z "$line" ] || printf '%s\n' "$line"
+        ;;
+    *)
+        if [ -z "$began" ]; then
+            printf '%s\n' "$line" >>"$run/boot"
+        elif [ -z "$status" ]; then
+            printf '%s\n' "$line"
+        fi
+        ;;
+    esac
+done <"$run/console"
+ended=0
+wait "$qemu_pid" || ended=$?
+qemu_pid=
+
+if [ -z "$status" ]; then
+    cat "$run/boot" "$run/qemu" 2>/dev/null || true
+    case $ended in
+    124 | 137) echo "guest: $timeout seconds are over; the guest was stopped" >&2 ;;
+    0) echo "guest: it ended without an exit status; if its kernel panicked, the lines above say why" >&2 ;;
+    *) echo "guest: QEMU ended with status $ended" >&2 ;;
+    esac
+    status=1
+    echo "0 passed, 1 failed"
+elif [ -n "$command" ]; then
+    [ "$status" -eq 0 ] && echo "1 passed, 0 failed" || echo "0 passed, 1 failed"
+fi
+exit "$status"

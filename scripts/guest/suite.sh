@@ -1,0 +1,85 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# SPDX-FileCopyrightText: 2026 The kva authors
+#
+# What a guest runs if it is given no command: all test programs, as many at once as there are CPUs; then `kva
+# test smoke` and what `./dev demo` shows. The last line counts them. /guest/tests has one line for each entry
+# of ctest, which calls one of the two functions below; this script calls itself for a line.
+set -u
+results=/run/results
+
+# try NAME SECONDS FOLDER PROGRAM [VARIABLE=VALUE...]
+try()
+{
+    name=$1
+    limit=$2
+    folder=$3
+    program=$4
+    shift 4
+    output=$results/output.$$
+    began=$(date +%s)
+    (cd "$folder" && exec env "$@" timeout -k 5 "$limit" "$program") >"$output" 2>&1
+    report "$name" $? $(($(date +%s) - began)) "$output"
+    rm -f "$output"
+}
+
+# skip NAME REASON
+skip()
+{
+    printf 'skipped  %s: %s\n' "$1" "$2"
+    echo "$1" >>"$results/skipped"
+}
+
+# report NAME STATUS SECONDS OUTPUT: one at a time, so that no output stands between another's
+report()
+{
+    until mkdir "$results/lock" 2>/dev/null; do
+        sleep 0.1
+    done
+    if [ "$2" -eq 0 ]; then
+        printf 'ok       %s  %s s\n' "$1" "$3"
+        echo "$1" >>"$results/passed"
+    else
+        printf 'FAILED   %s  %s s, status %s\n' "$1" "$3" "$2"
+        sed 's/^/    /' "$4"
+        echo "$1" >>"$results/failed"
+    fi
+    rmdir "$results/lock"
+}
+
+# show NAME COMMAND...: one that is worth reading when it passes, too
+show()
+{
+    name=$1
+    shift
+    printf '\n==== %s\n' "$name"
+    began=$(date +%s)
+    "$@"
+    report "$name" $? $(($(date +%s) - began)) "$results/nothing"
+}
+
+if [ $# -eq 1 ]; then
+    eval "$(sed -n "$1p" /guest/tests)"
+    exit 0
+fi
+
+mkdir -p $results
+for kind in passed failed skipped nothing; do
+    : >$results/$kind
+done
+seq "$(wc -l </guest/tests)" | xargs -P "$(nproc)" -n 1 sh "$0"
+# An emulator takes many minutes for all loops of smoke.
+show "kva test smoke" kva test smoke --budget 2
+show "./dev demo" sh scripts/demo.sh kva
+
+echo
+if [ -s $results/failed ]; then
+    echo "Failed:"
+    sed 's/^/    /' $results/failed
+fi
+count()
+{
+    wc -l <"$results/$1"
+}
+echo "$(count passed) passed, $(count failed) failed, $(count skipped) skipped"
+[ ! -s $results/failed ]
