@@ -16,16 +16,16 @@ set -eu
 usage()
 {
     cat <<'TEXT'
-Usage: ./dev guest [amd64|i686|arm64] [--nodes N] [--memory MB] [--timeout SECONDS] [COMMAND...]
+Usage: ./dev guest [amd64|i686|arm64] [--nodes N] [--memory MB] [--tests REGEX] [--timeout SECONDS] [COMMAND...]
 
 Boot the kernel of Debian 12 for that machine (default: amd64) under QEMU, with N NUMA nodes (default: 1), as
-many CPUs, but at least 2, and MB megabytes of memory (default: 1024). Run the tests there: all test programs,
-kva test smoke with a budget of 2 seconds for each test, and what ./dev demo shows; or COMMAND, in the source
-tree, with kva and the test programs on PATH. In the guest are busybox, the build, include/ and tests/; there is no
-network and no compiler.
+many CPUs, but at least 2, and MB megabytes of memory (default: 1024). Run the tests there: all test programs, or
+those whose names match REGEX (such as '^(vmap|threads)/'); then kva test smoke, and what ./dev demo shows, with
+half a second and less for each of their tests. Or run COMMAND, in the source tree, with kva and the test programs
+on PATH. In the guest are busybox, the build, include/ and tests/; there is no network and no compiler.
 
 Variables named KVA_* reach the guest. An emulator is slow: unless they are set, KVA_TEST_SCALE is 0.01 there
-and KVA_TEST_PATIENCE 5.
+and KVA_TEST_PATIENCE 5. With KVA_TEST_SCALE=1 the commands of kva go through all their loops, too.
 
 The exit status is that of the tests, or of COMMAND; 1 if the guest ends without one (a panic, or SECONDS are
 over; default: 3600). The last line is "N passed, N failed, N skipped"; with COMMAND, it counts 1.
@@ -56,11 +56,13 @@ esac
 nodes=1
 memory=1024
 timeout=3600
+tests=.
 while [ $# -gt 0 ]; do
     case $1 in
     --nodes) number "$1" "${2:-}" && nodes=$2 ;;
     --memory) number "$1" "${2:-}" && memory=$2 ;;
     --timeout) number "$1" "${2:-}" && timeout=$2 ;;
+    --tests) tests=${2:?"guest: --tests needs a regular expression"} ;;
     --help)
         usage
         exit 0
@@ -198,8 +200,9 @@ fi
 # Of a test's command the emulator is left out that may stand before the program. A test that has no program
 # of this build in front is a script, which needs a compiler or the whole source tree.
 ctest --test-dir "$build" --show-only=json-v1 |
-    jq -r --arg build "$build/" --argjson patience "$KVA_TEST_PATIENCE" '
+    jq -r --arg tests "$tests" --arg build "$build/" --argjson patience "$KVA_TEST_PATIENCE" '
     .tests[]
+    | select(.name | test($tests))
     | (.properties | map({key: .name, value}) | from_entries) as $is
     | first((.command[] | select(startswith($build))), "no program") as $program
     | if .command[0] | endswith("/sh") then
@@ -209,6 +212,7 @@ ctest --test-dir "$build" --show-only=json-v1 |
               + ($is.ENVIRONMENT // [])
       end
     | @sh' >"$root/guest/tests"
+[ -s "$root/guest/tests" ] || die "no test has a name that matches '$tests'"
 
 (cd "$root" && find . | cpio --quiet -o -H newc -R +0:+0) >"$run/initramfs"
 rm -rf "$root"

@@ -67,10 +67,21 @@ mkdir -p $results
 for kind in passed failed skipped nothing; do
     : >$results/$kind
 done
+# Tests that bring a process to its limit on mappings count them again and again, which is most of the time that they
+# take in an emulator. For them the limit is half of what it is by default, and no lower than they want it.
+limit=/proc/sys/vm/max_map_count
+usual=$(cat $limit)
+echo 32768 >$limit
 seq "$(wc -l </guest/tests)" | xargs -P "$(nproc)" -n 1 sh "$0"
-# An emulator takes many minutes for all loops of smoke.
-show "kva test smoke" kva test smoke --budget 2
-show "./dev demo" sh scripts/demo.sh kva
+echo "$usual" >$limit
+# An emulator takes many minutes for all loops: only at full scale it goes through them.
+if [ "$KVA_TEST_SCALE" = 1 ]; then
+    show "kva test smoke" kva test smoke
+    show "./dev demo" sh scripts/demo.sh kva
+else
+    show "kva test smoke" kva test smoke --budget 0.5
+    show "./dev demo" sh scripts/demo.sh kva 0.2
+fi
 
 echo
 if [ -s $results/failed ]; then
