@@ -97,14 +97,17 @@ grep -q 'scan is O(n)' slow.txt || fail 'the cap is not told'
 
 # Memory: every case has its table, every contender its row, and every aim a figure or the word that it has none.
 # shellcheck disable=SC2086
-"$KVA" bench vmalloc $tiny --n 1,100 --output vmalloc.txt >out.txt 2>err.txt
+"$KVA" bench vmalloc $tiny --areas 300 --n 1,100 --output vmalloc.txt >out.txt 2>err.txt
 [ ! -s out.txt ] && [ ! -s err.txt ] || fail "vmalloc into a file also said: $(cat out.txt err.txt)"
 grep -q '^vmalloc: kva is bt, closed pages are [a-z]' vmalloc.txt || fail 'vmalloc does not say how it works'
-for case in steady random cold cold-untouched map-fresh map-again; do
+for case in steady random cold cold-untouched many map-fresh map-again; do
     grep -q "^vmalloc $case (times in ns)" vmalloc.txt || fail "vmalloc: no table for $case"
 done
 for who in kva kva-bare list mmap malloc; do
     [ "$(grep -Ec "^ +1(00)?  $who +[0-9]" vmalloc.txt)" -ge 2 ] || fail "vmalloc: no rows for $who"
+done
+for who in kva kva-bare list mmap malloc; do
+    grep -Eq "^ +300  $who +[0-9].* [0-9,.]+ +[0-9,]+ +([0-9,]+|-)\$" vmalloc.txt || fail "vmalloc: no row for many areas, $who"
 done
 # What cannot be counted is not made up.
 grep -Eq '^ +1  malloc .* -  +-$' vmalloc.txt || fail 'vmalloc: the calls of malloc are not marked as unknown'
@@ -113,12 +116,15 @@ grep -q '^vmalloc resident memory (KiB): at the start [0-9,]*, all areas written
     fail 'vmalloc: no resident memory'
 [ "$(grep -Ec ' at (least|most) .* (met|MISSED)$' vmalloc.txt)" -ge 16 ] || fail "vmalloc: aims are missing: $(tail -n 24 vmalloc.txt)"
 # shellcheck disable=SC2086
-"$KVA" bench vmalloc $tiny --n 7 --engine rb,bt --json >vmalloc.json
+"$KVA" bench vmalloc $tiny --areas 300 --n 7 --engine rb,bt --json >vmalloc.json
 jq -e '.rows == [] and (.vmalloc.engine == "bt") and (.vmalloc.mechanism | length) > 0
-       and ([.vmalloc.rows[].case] | unique) == ["cold", "cold-untouched", "map-again", "map-fresh", "random", "steady"]
+       and ([.vmalloc.rows[].case] | unique) == ["cold", "cold-untouched", "many", "map-again", "map-fresh", "random", "steady"]
        and all(.vmalloc.rows[]; .status != "KVA_OK" or (.ns > 0 and (.turns_ns | length) == 2))
        and all(.vmalloc.rows[]; .who != "mmap" or .ratio == 1)
        and all(.vmalloc.rows[]; (.case == "random") == (.pages == null))
+       and all(.vmalloc.rows[]; .areas == (if .case == "many" then 300 else null end))
+       and all(.vmalloc.rows[]; (.case == "many") == (.fill_ns != null) and (.case == "many") == (.mappings != null))
+       and all(.vmalloc.rows[]; (.case == "many" and (.who | test("^kva"))) == (.weak_pages != null))
        and (.vmalloc.suite.list_microseconds | length) == 8 and .vmalloc.suite.failed == null
        and .vmalloc.resident_bytes.full > .vmalloc.resident_bytes.start
        and all(.vmalloc.aims[]; (.measured == null) == (.met == null))
@@ -170,6 +176,7 @@ refuse 2 "--seed takes a number from 0 to 18446744073709551615, not 'x'" --seed 
 refuse 2 "--reps takes a number from 1 to 100, not '101'" --reps 101
 refuse 2 "--turn takes a number from 1 to 60000, not '0'" --turn 0
 refuse 2 "--operations takes a number from 2 to 1000000000, not '1'" --operations 1
+refuse 2 "--areas takes a number from 1 to 10000000, not '0'" --areas 0
 refuse 2 "takes an even number, not '3'" longest --operations 3
 refuse 3 'No such file' --output no/such/folder/file hot
 if [ -w /dev/full ]; then

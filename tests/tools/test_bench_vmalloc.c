@@ -4,28 +4,40 @@
  * kva bench vmalloc: what is counted around the turns, and what is concluded from the rows. Nothing here depends on how
  * fast the machine is.
  */
+#define _GNU_SOURCE
 #include "common/harness.h"
 
 #include "tools/bench/ticks.h"
 #include "tools/bench/vmalloc.h"
 
 #include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+#define AREAS 500
 
 static size_t sizes[] = {1, 4};
 
-/* A run as short as it can be. */
-static void run(struct vmalloc_results *results)
+/* Of a run as short as it can be. */
+static struct bench_options short_run(void)
 {
     struct bench_options options = {.reps = 2,
                                     .turn_ns = 1000000,
                                     .seed = 5,
+                                    .areas = AREAS,
                                     .sizes = sizes,
                                     .size_count = sizeof(sizes) / sizeof(sizes[0])};
     options.clock = (struct bench_clock){.ns_per_tick = ticks_calibrate(), .cost_ticks = ticks_cost()};
     engines_all(&options.engines);
     options.main_engine = options.engines.name[0];
     options.base = options.engines.name[0];
+    return options;
+}
+
+static void run(struct vmalloc_results *results)
+{
+    struct bench_options options = short_run();
     memset(results, 0, sizeof(*results));
     vmalloc_open_peers();
     vmalloc_run(&options, results);
@@ -63,9 +75,153 @@ static void calls_are_counted(void **state)
         assert_null(vmalloc_find(&results, VMALLOC_COLD, sizes[i], "malloc")); /* heaps have no cold state */
     }
     assert_null(vmalloc_find(&results, VMALLOC_STEADY, 100, "mmap"));
+    const struct vmalloc_row *malloc_many = row_of(&results, VMALLOC_MANY, 1, "malloc");
+    assert_true(malloc_many->areas == AREAS && malloc_many->calls < 0 && malloc_many->weak_pages < 0);
+    assert_true(row_of(&results, VMALLOC_STEADY, 1, VMALLOC_KVA)->mappings < 0);
+    assert_null(vmalloc_find(&results, VMALLOC_MANY, 4, VMALLOC_KVA)); /* areas of a page, whatever --n is */
     assert_null(results.suite.failed);
     assert_true(results.resident.full > results.resident.start);
     vmalloc_results_destroy(&results);
+}
+
+/* mmap, but it refuses an area beyond so many at a time, and one beyond so many in all. */
+static struct {
+    struct target_kind mmap;
+    size_t live, most_live;
+    size_t taken, most_taken;
+    size_t begun; /* contenders that have not ended */
+} limited;
+
+/* Each has the process to itself. */
+static enum kva_status begin_alone(const struct target_kind *kind, struct target_range *range, void **state)
+{
+    assert_int_equal(limited.begun++, 0);
+    return limited.mmap.create(kind, range, state);
+}
+
+static enum kva_status end_alone(void *state)
+{
+    limited.begun--;
+    return limited.mmap.destroy(state);
+}
+
+static enum kva_status limited_alloc(void *state, uint64_t size, uint64_t align, unsigned wishes,
+                                     uint64_t *addr)
+{
+    if (limited.live == limited.most_live || limited.taken == limited.most_taken)
+        return KVA_ELIMIT;
+    enum kva_status status = limited.mmap.alloc(state, size, align, wishes, addr);
+    assert_int_equal(status, KVA_OK);
+    limited.live++;
+    limited.taken++;
+    return status;
+}
+
+static enum kva_status limited_free(void *state, uint64_t addr, uint64_t size)
+{
+    limited.live--;
+    return limited.mmap.free(state, addr, size);
+}
+
+static void run_many(const struct bench_options *options, size_t most_live, size_t most_taken,
+                     struct vmalloc_results *results)
+{
+    struct vmalloc_contender all[] = {{.name = "limited"}, {.name = "mmap"}, {.name = VMALLOC_MAPPINGS}};
+    target_kind_of_mmap(&all[1].kind);
+    target_kind_of_vm(&all[2].kind, options->main_engine);
+    all[2].kind.vm.pages = kva_pages_host(KVA_MECHANISM_MAPPINGS);
+    limited.mmap = all[1].kind;
+    all[1].kind.create = begin_alone;
+    all[1].kind.destroy = end_alone;
+    all[0].kind = all[1].kind;
+    limited.live = limited.taken = limited.begun = 0;
+    limited.most_live = most_live;
+    limited.most_taken = most_taken;
+    all[0].kind.alloc = limited_alloc;
+    all[0].kind.free = limited_free;
+    *results = (struct vmalloc_results){.engine = options->main_engine, .mechanism = "closed"};
+    vmalloc_run_case(VMALLOC_MANY, 1, options, all, sizeof(all) / sizeof(all[0]), results);
+    assert_int_equal(results->row_count, 3);
+    assert_int_equal(limited.live, 0); /* all was given back, after a refusal, too */
+}
+
+static void many_areas_live(void **state)
+{
+    (void)state;
+    struct bench_options options = short_run();
+    struct vmalloc_results results;
+    run_many(&options, SIZE_MAX, SIZE_MAX, &results);
+    const struct vmalloc_row *row = row_of(&results, VMALLOC_MANY, 1, "limited");
+    assert_true(row->areas == AREAS && row->calls == 2 && row->fill_ns > 0 && row->times.ratio > 0);
+    assert_true(limited.taken > AREAS + row->operations); /* the latency turns are not among those */
+    row = row_of(&results, VMALLOC_MANY, 1, "mmap");
+    assert_true(row->areas == AREAS && row->times.ratio == 1 && row->weak_pages < 0);
+    row = row_of(&results, VMALLOC_MANY, 1, VMALLOC_MAPPINGS);
+    assert_true(row->areas == AREAS && row->weak_pages == 0);
+    assert_true(row->mappings >= 2 * AREAS); /* a guard each, and there are enough for that */
+    vmalloc_results_destroy(&results);
+}
+
+static const json_t *member(const json_t *row, const char *name)
+{
+    const json_t *value = json_object_get(row, name);
+    if (value == NULL)
+        fail_msg("a row has no member %s", name);
+    return value;
+}
+
+static void check_json(const struct vmalloc_results *results)
+{
+    bool good = true;
+    json_t *object = vmalloc_to_json(results, &good);
+    const json_t *row = json_array_get(json_object_get(object, "rows"), 0);
+    assert_true(good);
+    assert_int_equal(json_integer_value(member(row, "areas")), results->rows[0].areas);
+    assert_string_equal(json_string_value(member(row, "status")), "KVA_ELIMIT");
+    assert_null(json_object_get(row, "ns"));
+    assert_null(json_object_get(row, "mappings"));
+    row = json_array_get(json_object_get(object, "rows"), 1);
+    assert_true(json_is_null(member(row, "weak_pages")) && json_number_value(member(row, "fill_ns")) > 0);
+    row = json_array_get(json_object_get(object, "rows"), 2);
+    assert_true(json_integer_value(member(row, "mappings")) >= 2 * AREAS);
+    assert_true(json_is_integer(member(row, "weak_pages")));
+    json_decref(object);
+}
+
+static void check_text(const struct vmalloc_results *results, struct bench_options *options, const char *note)
+{
+    char *text;
+    size_t size;
+    options->out = open_memstream(&text, &size);
+    assert_non_null(options->out);
+    vmalloc_report(results, options);
+    assert_int_equal(fclose(options->out), 0);
+    if (strstr(text, note) == NULL)
+        fail_msg("no line '%s' in:\n%s", note, text);
+    free(text);
+}
+
+/* A row that says so, in place of figures; the others have theirs. */
+static void check_refusal(size_t most_live, size_t most_taken, size_t areas, const char *note)
+{
+    struct bench_options options = short_run();
+    struct vmalloc_results results;
+    run_many(&options, most_live, most_taken, &results);
+    assert_null(vmalloc_find(&results, VMALLOC_MANY, 1, "limited"));
+    assert_int_equal(results.rows[0].areas, areas);
+    assert_int_equal(results.rows[0].refused, KVA_ELIMIT);
+    assert_true(row_of(&results, VMALLOC_MANY, 1, "mmap")->times.ratio == 1);
+    check_json(&results);
+    check_text(&results, &options, note);
+    vmalloc_results_destroy(&results);
+}
+
+static void who_cannot_hold_many_says_so(void **state)
+{
+    (void)state;
+    check_refusal(300, SIZE_MAX, 300, "  limited held 300 areas, and was refused another: ");
+    check_refusal(0, SIZE_MAX, 0, "  limited held 0 areas, and was refused another: ");
+    check_refusal(SIZE_MAX, AREAS + 100, AREAS, "  limited held 500 areas, and was refused another: ");
 }
 
 static const struct aim *aim_of(const struct vmalloc_results *results, const char *begin)
@@ -164,6 +320,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(calls_are_counted),
+        cmocka_unit_test(many_areas_live),
+        cmocka_unit_test(who_cannot_hold_many_says_so),
         cmocka_unit_test(quotients_are_of_neighbours),
         cmocka_unit_test(aims_are_judged),
         cmocka_unit_test(failures_are_no_figures),

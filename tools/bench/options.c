@@ -17,6 +17,10 @@
 #define DEFAULT_OPERATIONS 10000000
 #define DEFAULT_BASE "rb"
 
+/* With a mapping for each, and one for each guard page, these take 100,000; a process may have 65,530, as most systems are
+ * set (vm.max_map_count). */
+#define DEFAULT_AREAS 50000
+
 /* Turns of more than a minute, or a billion operations with four bytes for each, are slips of the finger. */
 #define TURN_MS_LIMIT 60000
 #define OPERATIONS_LIMIT 1000000000
@@ -34,6 +38,7 @@ enum key {
     KEY_REPS,
     KEY_TURN,
     KEY_OPERATIONS,
+    KEY_AREAS,
     KEY_UNCAPPED,
     KEY_JSON,
 };
@@ -47,6 +52,7 @@ static const struct argp_option argp_options[] = {
     {"turn", KEY_TURN, "MS", 0, "Length of a turn in milliseconds; default: 150", 0},
     {"operations", KEY_OPERATIONS, "N", 0, "Operations of the workload longest, an even number; default: 1e7",
      0},
+    {"areas", KEY_AREAS, "N", 0, "Areas that live in vmalloc's case many, 1 to 1e7; default: 50000", 0},
     {"uncapped", KEY_UNCAPPED, NULL, 0, "Run slow engines at sizes that take them hours, too", 0},
     {"json", KEY_JSON, NULL, 0, "Write JSON instead of tables", 0},
     {"output", 'o', "FILE", 0, "Write to FILE instead of standard output", 0},
@@ -193,6 +199,9 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
     case KEY_OPERATIONS:
         options->operations = operations_or_usage(state, argument);
         break;
+    case KEY_AREAS:
+        options->areas = (size_t)number_or_usage(state, "--areas", argument, 1, SIZE_LIMIT);
+        break;
     case KEY_UNCAPPED:
         options->uncapped = true;
         break;
@@ -234,7 +243,8 @@ static char *help(int key, const char *text, void *input)
         fputs(".\n", out);
     }
     fputs("\n" VMALLOC ": Memory, not addresses: allocate, touch and free areas of 1 page to 64 MiB, in "
-          "steady state and cold; map frames; kva test's eight tests of 2019 against the list walk; resident "
+          "steady state, cold, and beside 50,000 others (--areas); map frames; kva test's eight tests of "
+          "2019 against the list walk; resident "
           "memory. Rows: kva (by default, without guard pages, on the fallback for older kernels), list, "
           "mmap, malloc, and jemalloc and mimalloc if they are installed; ratios are to mmap. kva stands on "
           "its default engine, or on the first of --engine if that is not among them. At the end, what "
@@ -282,6 +292,7 @@ void bench_options_parse(struct bench_options *options, int argc, char **argv)
     options->reps = DEFAULT_REPS;
     options->turn_ns = UINT64_C(1000000) * DEFAULT_TURN_MS;
     options->operations = DEFAULT_OPERATIONS;
+    options->areas = DEFAULT_AREAS;
     options->out = stdout;
     argp_parse(&argp, argc, argv, 0, NULL, options);
     if (options->output != NULL && (options->out = fopen(options->output, "w")) == NULL)

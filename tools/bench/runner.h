@@ -41,6 +41,7 @@ struct bench_options {
     size_t reps;
     uint64_t turn_ns;
     uint64_t operations; /* of the workload longest */
+    size_t areas;        /* that live in vmalloc's case many */
     bool uncapped;
     bool json;
     const char *output; /* NULL: standard output */

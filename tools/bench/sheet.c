@@ -11,7 +11,7 @@
 #include <stdarg.h>
 #include <string.h>
 
-/* The widest table has twelve columns; no head has as many bytes. */
+/* The widest table has fifteen columns; no head has as many bytes. */
 #define COLUMNS 16
 #define HEAD_BYTES 32
 

@@ -12,6 +12,8 @@
  *   cold             allocate and touch, when nothing is at hand that was used before. A batch is allocated; then, outside
  *                    the timed part, it is freed, and everything that is idle is given back to the system
  *   cold-untouched   the same without the touch: the call alone
+ *   many             a pair: free a random one of 50,000 areas of a page, allocate another, touch it. Allocating the
+ *                    50,000 and touching them is timed, too: as a whole, once
  *   map-fresh        map frames that have no map, and unmap them. The frames go round in a pool that is larger than
  *                    what may be parked; whether a map was found again all the same is counted
  *   map-again        map the same frames, and unmap them
@@ -25,9 +27,13 @@
  *   Each gets a turn in turn, as with the other workloads, a third as long: there are many rows. All calls go through the
  *   same table of functions, a nanosecond or two for everyone.
  *
+ *   In `many` each has all of its turns before the next one begins: the mappings that a process may have are what is short
+ *   there, and what one holds the next would lack.
+ *
  * COUNTS
  *   Page faults are the system's own count for this thread. System calls are those that the contender counts itself; for
- *   heaps they are not known. Both are taken around whole turns: in the cold cases, the frees are in them.
+ *   heaps they are not known. Both are taken around whole turns: in the cold cases, the frees are in them. Mappings are lines
+ *   of the system's list, before a contender begins and after its last turn.
  */
 #define _GNU_SOURCE
 #include "vmalloc.h"
@@ -35,6 +41,7 @@
 #include "fatal.h"
 #include "ticks.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -55,16 +62,14 @@
  * unmapped after less than 2^12 pages. Nothing is written to the frames, so they take no memory. */
 #define POOL_FRAMES (UINT64_C(1) << 18)
 
-#define CONTENDERS 8
+/* Areas between two looks at the progress line, while so many are made: some milliseconds. */
+#define SHOWN_EVERY 1024u
 
-struct contender {
-    const char *name;
-    struct target_kind kind;
-};
+#define CONTENDERS 8
 
 /* A contender at work on a case. */
 struct racer {
-    const struct contender *who;
+    const struct vmalloc_contender *who;
     struct vmalloc_row *row;
     void *state;
     void *frames;
@@ -74,6 +79,9 @@ struct racer {
     struct rng rng;
     uint64_t size[BATCH];
     uint64_t addr[BATCH];
+    uint64_t *live;          /* the areas of `many`: row->areas addresses, or NO_ADDRESS */
+    size_t chosen[BATCH];    /* of those, to be replaced */
+    int64_t mappings_before; /* of the process */
     struct histogram latency;
 };
 
@@ -81,6 +89,7 @@ struct vmalloc_case {
     const char *name;
     bool maps;       /* frames, not private memory */
     bool cold;       /* only those that make system calls of their own */
+    bool many;       /* areas live all the time, and each contender has the process to itself */
     size_t sizes[8]; /* 0: random, and the end of the list behind the first */
     void (*prepare)(struct racer *racer, size_t count);
     bool (*run)(struct racer *racer, size_t begin, size_t end); /* timed; false: refused */
@@ -170,6 +179,38 @@ static void free_and_flush(struct racer *racer, size_t count)
         (void)kind->flush(racer->state);
 }
 
+static bool take_area(struct racer *racer, size_t index)
+{
+    enum kva_status status =
+        racer->who->kind.alloc(racer->state, racer->pages * PAGE, PAGE, 0, &racer->live[index]);
+    if (status != KVA_OK) {
+        racer->live[index] = NO_ADDRESS;
+        return refused(racer, status);
+    }
+    touch(racer->live[index]);
+    return true;
+}
+
+static void choose_areas(struct racer *racer, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        racer->chosen[i] = (size_t)rng_below(&racer->rng, racer->row->areas);
+}
+
+static bool replace_areas(struct racer *racer, size_t begin, size_t end)
+{
+    const struct target_kind *kind = &racer->who->kind;
+    for (size_t i = begin; i < end; i++) {
+        size_t index = racer->chosen[i];
+        enum kva_status status = kind->free(racer->state, racer->live[index], racer->pages * PAGE);
+        if (status != KVA_OK)
+            return refused(racer, status);
+        if (!take_area(racer, index))
+            return false;
+    }
+    return true;
+}
+
 /* Map and unmap; step: how far to go on in the pool. */
 static bool map_unmap(struct racer *racer, uint64_t step)
 {
@@ -203,24 +244,26 @@ static bool map_again(struct racer *racer, size_t begin, size_t end)
 
 /* 16384 pages are 64 MiB; 512, a huge page. 64 frames are the most of a map that kva finds again. */
 static const struct vmalloc_case cases[] = {
-    {VMALLOC_STEADY, false, false, {1, 4, 16, 100, 512, 4096, 16384}, one_size, allocate_touch_free, NULL},
-    {VMALLOC_RANDOM, false, false, {0}, random_sizes, allocate_touch_free, NULL},
-    {VMALLOC_COLD,
-     false,
-     true,
-     {1, 4, 16, 100, 512, 4096, 16384},
-     one_size_none_taken,
-     allocate_touch,
-     free_and_flush},
-    {VMALLOC_COLD_UNTOUCHED,
-     false,
-     true,
-     {1, 4, 16, 100, 512, 4096, 16384},
-     one_size_none_taken,
-     allocate,
-     free_and_flush},
-    {VMALLOC_MAP_FRESH, true, true, {1, 16, 64}, NULL, map_fresh, NULL},
-    {VMALLOC_MAP_AGAIN, true, true, {1, 16, 64}, NULL, map_again, NULL},
+    {.name = VMALLOC_STEADY,
+     .sizes = {1, 4, 16, 100, 512, 4096, 16384},
+     .prepare = one_size,
+     .run = allocate_touch_free},
+    {.name = VMALLOC_RANDOM, .prepare = random_sizes, .run = allocate_touch_free},
+    {.name = VMALLOC_COLD,
+     .cold = true,
+     .sizes = {1, 4, 16, 100, 512, 4096, 16384},
+     .prepare = one_size_none_taken,
+     .run = allocate_touch,
+     .finish = free_and_flush},
+    {.name = VMALLOC_COLD_UNTOUCHED,
+     .cold = true,
+     .sizes = {1, 4, 16, 100, 512, 4096, 16384},
+     .prepare = one_size_none_taken,
+     .run = allocate,
+     .finish = free_and_flush},
+    {.name = VMALLOC_MANY, .many = true, .sizes = {1}, .prepare = choose_areas, .run = replace_areas},
+    {.name = VMALLOC_MAP_FRESH, .maps = true, .cold = true, .sizes = {1, 16, 64}, .run = map_fresh},
+    {.name = VMALLOC_MAP_AGAIN, .maps = true, .cold = true, .sizes = {1, 16, 64}, .run = map_again},
 };
 
 /* --------------------------------------------------------------------------------------------- contenders */
@@ -240,10 +283,11 @@ static const char *mechanism_of(const struct target_kind *kind)
     return stats.pages.mechanism; /* lives for ever */
 }
 
-static void add(struct contender *all, size_t *count, const char *name, const struct target_kind *kind)
+static void add(struct vmalloc_contender *all, size_t *count, const char *name,
+                const struct target_kind *kind)
 {
     if (target_kind_open(kind))
-        all[(*count)++] = (struct contender){name, *kind};
+        all[(*count)++] = (struct vmalloc_contender){name, *kind};
 }
 
 static void (*const peers[])(struct target_kind *) = {target_kind_of_list_pages, target_kind_of_mmap,
@@ -259,7 +303,7 @@ void vmalloc_open_peers(void)
     }
 }
 
-static size_t choose_contenders(const struct bench_options *options, struct contender all[CONTENDERS],
+static size_t choose_contenders(const struct bench_options *options, struct vmalloc_contender all[CONTENDERS],
                                 const char **mechanism)
 {
     struct target_kind kind, other;
@@ -344,12 +388,14 @@ struct turn {
     uint64_t operations;
 };
 
-/* Batches until `budget_ns` are spent, at least one. */
+/* Batches until `budget_ns` are spent, at least one; none after a refusal. */
 static struct turn take_turn(struct racer *racer, const struct vmalloc_case *test, double budget_ns,
                              double ns_per_tick, bool singly)
 {
     size_t most = test->finish != NULL ? COLD_BATCH : BATCH;
     struct turn turn = {0};
+    if (racer->row->refused != KVA_OK)
+        return turn;
     do {
         size_t count = racer->batch;
         if (test->prepare != NULL)
@@ -397,17 +443,66 @@ static void show(const struct race *race, size_t racer, const char *what, size_t
                   race->racers[racer]->who->name, what, number, count);
 }
 
-static struct racer *racer_create(const struct contender *who, const struct race *race)
+/* How many mappings the process has; negative: the system does not tell. */
+static int64_t count_mappings(void)
+{
+    FILE *file = fopen("/proc/self/maps", "r");
+    int64_t lines = 0;
+    if (file == NULL)
+        return -1;
+    for (int c; (c = getc_unlocked(file)) != EOF;)
+        lines += c == '\n';
+    fclose(file);
+    return lines;
+}
+
+/* None, if a heap has given back what it had before. */
+static int64_t mappings_since(int64_t before)
+{
+    int64_t now = count_mappings();
+    if (before < 0 || now < 0)
+        return -1;
+    return now > before ? now - before : 0;
+}
+
+/* Its areas, all of them alive. They are touched, so that what heaps write beside them is there, too. */
+static void fill(const struct race *race, size_t number)
+{
+    struct racer *racer = race->racers[number];
+    struct vmalloc_row *row = racer->row;
+    size_t areas = race->options->areas;
+    uint64_t start = ticks_now();
+    while (row->areas < areas && take_area(racer, row->areas)) {
+        if (row->areas % SHOWN_EVERY == 0)
+            show(race, number, "area", row->areas, areas);
+        row->areas++;
+    }
+    row->fill_ns = (double)(ticks_now() - start) * race->options->clock.ns_per_tick / (double)areas;
+}
+
+static void free_areas(struct racer *racer)
+{
+    for (size_t i = 0; i < racer->row->areas; i++)
+        if (racer->live[i] != NO_ADDRESS)
+            (void)racer->who->kind.free(racer->state, racer->live[i], racer->pages * PAGE);
+    free(racer->live);
+}
+
+static struct racer *racer_create(const struct vmalloc_contender *who, const struct race *race)
 {
     struct racer *racer = calloc(1, sizeof(*racer));
     struct target_range range = {.quantum = PAGE};
-    if (racer == NULL)
+    if (racer != NULL && race->test->many)
+        racer->live = calloc(race->options->areas, sizeof(*racer->live));
+    if (racer == NULL || (race->test->many && racer->live == NULL))
         bench_fatal(TOOL_REFUSED, "no memory for a contender");
     racer->who = who;
     racer->pages = race->pages;
     racer->batch = race->test->finish != NULL ? COLD_BATCH : 1;
     rng_seed(&racer->rng, race->options->seed);
     histogram_init(&racer->latency);
+    if (race->test->many)
+        racer->mappings_before = count_mappings();
     enum kva_status status = who->kind.create(&who->kind, &range, &racer->state);
     if (status == KVA_OK && race->test->maps)
         status = who->kind.frames_take(racer->state, POOL_FRAMES, &racer->frames);
@@ -416,20 +511,26 @@ static struct racer *racer_create(const struct contender *who, const struct race
     return racer;
 }
 
-/* Also the last look at what only kva counts. */
+/* Also the last look at what only kva counts, and at the mappings. */
 static void racer_destroy(struct racer *racer)
 {
     const struct target_kind *kind = &racer->who->kind;
+    struct vmalloc_row *row = racer->row;
     struct kva_vm_stats stats;
-    if (kind->vm.engine != NULL && kva_vm_stats_read(racer->state, &stats) == KVA_OK)
-        racer->row->found_again = stats.ram_hits;
+    if (kind->vm.engine != NULL && kva_vm_stats_read(racer->state, &stats) == KVA_OK) {
+        row->found_again = stats.ram_hits;
+        row->weak_pages = racer->live == NULL ? -1 : (int64_t)stats.pages.weak_pages;
+    }
+    if (racer->live != NULL)
+        row->mappings = mappings_since(racer->mappings_before);
+    free_areas(racer);
     if (racer->frames != NULL)
         kind->frames_give(racer->state, racer->frames);
     kind->destroy(racer->state);
     free(racer);
 }
 
-static void open_race(struct race *race, const struct contender *all, size_t count,
+static void open_race(struct race *race, const struct vmalloc_contender *all, size_t count,
                       struct vmalloc_results *results)
 {
     for (size_t i = 0; i < count; i++)
@@ -443,6 +544,8 @@ static void open_race(struct race *race, const struct contender *all, size_t cou
         rows[i].what = race->test->name;
         rows[i].who = race->racers[i]->who->name;
         rows[i].pages = race->pages;
+        rows[i].fill_ns = -1;
+        rows[i].mappings = rows[i].weak_pages = -1;
     }
 }
 
@@ -479,41 +582,66 @@ static void summarize(struct racer *racer, double ns_per_tick)
 
 static void close_race(struct race *race)
 {
-    const struct times *base = NULL;
     for (size_t i = 0; i < race->count; i++) {
         summarize(race->racers[i], race->options->clock.ns_per_tick);
-        if (strcmp(race->racers[i]->who->name, "mmap") == 0 && race->racers[i]->row->refused == KVA_OK)
-            base = &race->racers[i]->row->times;
-    }
-    for (size_t i = 0; i < race->count; i++) {
-        struct times *times = &race->racers[i]->row->times;
-        times->ratio = times_quotient(base, times);
         racer_destroy(race->racers[i]);
     }
 }
 
 static void run_race(const struct vmalloc_case *test, size_t pages, const struct bench_options *options,
-                     const struct contender *all, size_t count, struct vmalloc_results *results)
+                     const struct vmalloc_contender *all, size_t count, struct vmalloc_results *results)
 {
     struct race race = {.test = test, .options = options, .pages = pages};
     open_race(&race, all, count, results);
+    for (size_t i = 0; test->many && i < race.count; i++)
+        fill(&race, i);
     run_turns(&race);
     close_race(&race);
 }
 
+/* The ratios of the rows of one case and size. */
+static void relate_to_mmap(struct vmalloc_row *rows, size_t count)
+{
+    const struct times *base = NULL;
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(rows[i].who, "mmap") == 0 && rows[i].refused == KVA_OK)
+            base = &rows[i].times;
+    for (size_t i = 0; i < count; i++)
+        rows[i].times.ratio = times_quotient(base, &rows[i].times);
+}
+
+static void run_size(const struct vmalloc_case *test, size_t pages, const struct bench_options *options,
+                     const struct vmalloc_contender *all, size_t count, struct vmalloc_results *results)
+{
+    size_t first = results->row_count;
+    size_t at_once = test->many ? 1 : count;
+    for (size_t i = 0; i < count; i += at_once)
+        run_race(test, pages, options, all + i, at_once, results);
+    relate_to_mmap(results->rows + first, results->row_count - first);
+}
+
+void vmalloc_run_case(const char *name, size_t pages, const struct bench_options *options,
+                      const struct vmalloc_contender *contenders, size_t count,
+                      struct vmalloc_results *results)
+{
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        if (strcmp(cases[i].name, name) == 0)
+            run_size(&cases[i], pages, options, contenders, count, results);
+}
+
 void vmalloc_run(const struct bench_options *options, struct vmalloc_results *results)
 {
-    struct contender all[CONTENDERS];
+    struct vmalloc_contender all[CONTENDERS];
     size_t count = choose_contenders(options, all, &results->mechanism);
     results->engine = options->main_engine;
     for (size_t c = 0; c < sizeof(cases) / sizeof(cases[0]); c++) {
         const struct vmalloc_case *test = &cases[c];
-        bool own = options->size_count == 0 || test->sizes[0] == 0;
+        bool own = options->size_count == 0 || test->sizes[0] == 0 || test->many;
         const size_t *sizes = own ? test->sizes : options->sizes;
         size_t room = own ? sizeof(test->sizes) / sizeof(test->sizes[0]) : options->size_count;
         for (size_t i = 0; i < room && (i == 0 || sizes[i] != 0); i++)
             if (!test->maps || sizes[i] <= POOL_FRAMES)
-                run_race(test, sizes[i], options, all, count, results);
+                run_size(test, sizes[i], options, all, count, results);
     }
     vmalloc_measure_whole(options, results);
     vmalloc_judge(results);

@@ -21,6 +21,7 @@
 #define VMALLOC_RANDOM "random"
 #define VMALLOC_COLD "cold"
 #define VMALLOC_COLD_UNTOUCHED "cold-untouched"
+#define VMALLOC_MANY "many"
 #define VMALLOC_MAP_FRESH "map-fresh"
 #define VMALLOC_MAP_AGAIN "map-again"
 
@@ -31,11 +32,17 @@
 /** What the case with random sizes has in place of one size. */
 #define VMALLOC_RANDOM_MOST 100
 
+struct vmalloc_contender {
+    const char *name;
+    struct target_kind kind;
+};
+
 /** One contender, one case, one size. */
 struct vmalloc_row {
     const char *what;
     const char *who;
     size_t pages;            /* 0: random, 1 .. VMALLOC_RANDOM_MOST */
+    size_t areas;            /* of `many`: that it has held, fewer than were asked for if one was refused */
     enum kva_status refused; /* not KVA_OK: nothing below is set */
     struct times times;      /* the base is mmap */
     struct latency latency;
@@ -44,6 +51,10 @@ struct vmalloc_row {
     double calls; /* negative: not known */
     double flushing;
     uint64_t found_again; /* maps that were found again, in all turns; kva only */
+    /* Of `many`, negative elsewhere and where they are not known. */
+    double fill_ns;     /* for each area, until all lived */
+    int64_t mappings;   /* that the process has more than before, after all turns */
+    int64_t weak_pages; /* closed pages, guards among them, that can be touched then; kva only */
 };
 
 /** Bytes in memory: at the start, with everything touched, and after all was freed and flushed once. */
@@ -78,6 +89,11 @@ void vmalloc_open_peers(void);
 
 /** Measure everything. Ends the program when it cannot be done, or a wrong answer was given. */
 void vmalloc_run(const struct bench_options *options, struct vmalloc_results *results);
+
+/** Measure one case at one size with contenders of the caller's choice, and add their rows. */
+void vmalloc_run_case(const char *name, size_t pages, const struct bench_options *options,
+                      const struct vmalloc_contender *contenders, size_t count,
+                      struct vmalloc_results *results);
 
 /** The row of a contender; NULL when there is none, or it was refused. */
 const struct vmalloc_row *vmalloc_find(const struct vmalloc_results *results, const char *what, size_t pages,

@@ -12,21 +12,40 @@
 
 /* ------------------------------------------------------------------------------------------------ rows */
 
-static void describe_pages(struct sheet *sheet, size_t pages)
+static bool is_of(const struct vmalloc_row *row, const char *what)
 {
-    if (pages == 0) {
+    return strcmp(row->what, what) == 0;
+}
+
+/* A count; negative: not known. */
+static void describe_count(struct sheet *sheet, const char *head, const char *key, int64_t count)
+{
+    if (count < 0) {
+        sheet_cell(sheet, 'r', head, "-");
+        sheet_null(sheet, key);
+    } else {
+        sheet_count(sheet, head, key, (uint64_t)count);
+    }
+}
+
+/* In `many` they are always the same, and the table has no room for it. */
+static void describe_pages(struct sheet *sheet, const struct vmalloc_row *row)
+{
+    if (row->pages == 0) {
         sheet_cell(sheet, 'r', "pages", "1..%d", VMALLOC_RANDOM_MOST);
         sheet_null(sheet, "pages");
     } else {
-        sheet_count(sheet, "pages", "pages", pages);
+        sheet_count(sheet, is_of(row, VMALLOC_MANY) ? NULL : "pages", "pages", row->pages);
     }
 }
 
 static void describe_row(struct sheet *sheet, const void *item)
 {
     const struct vmalloc_row *row = item;
+    bool many = is_of(row, VMALLOC_MANY);
     sheet_text(sheet, NULL, "case", row->what);
-    describe_pages(sheet, row->pages);
+    describe_count(sheet, many ? "areas" : NULL, "areas", many ? (int64_t)row->areas : -1);
+    describe_pages(sheet, row);
     sheet_text(sheet, "who", "who", row->who);
     sheet_text(sheet, NULL, "status", kva_status_name(row->refused));
     sheet_absent(sheet, row->refused != KVA_OK);
@@ -38,16 +57,22 @@ static void describe_row(struct sheet *sheet, const void *item)
     sheet_measure(sheet, "calls/op", "calls", row->calls, 1, 4);
     sheet_measure(sheet, "flushes/op", "flushing_calls", row->calls < 0 ? -1 : row->flushing, 1, 4);
     sheet_count(sheet, NULL, "found_again", row->found_again);
+    sheet_ns(sheet, many ? "fill" : NULL, "fill_ns", row->fill_ns);
+    describe_count(sheet, many ? "mappings" : NULL, "mappings", row->mappings);
+    describe_count(sheet, many ? "weak pages" : NULL, "weak_pages", row->weak_pages);
 }
 
 /* What is missing, and what was not what the case says. */
 static void notes_on_rows(const struct vmalloc_row *rows, size_t count, FILE *out)
 {
     for (size_t i = 0; i < count; i++) {
-        if (rows[i].refused != KVA_OK)
+        if (rows[i].refused != KVA_OK && is_of(&rows[i], VMALLOC_MANY))
+            fprintf(out, "  %s held %zu areas, and was refused another: %s\n", rows[i].who, rows[i].areas,
+                    kva_status_text(rows[i].refused));
+        else if (rows[i].refused != KVA_OK)
             fprintf(out, "  %s, %zu pages: %s\n", rows[i].who, rows[i].pages,
                     kva_status_text(rows[i].refused));
-        if (rows[i].found_again > 0 && strcmp(rows[i].what, VMALLOC_MAP_FRESH) == 0)
+        if (rows[i].found_again > 0 && is_of(&rows[i], VMALLOC_MAP_FRESH))
             fprintf(out, "  %s, %zu pages: %" PRIu64 " maps were not fresh, but found again\n", rows[i].who,
                     rows[i].pages, rows[i].found_again);
     }
@@ -57,7 +82,7 @@ static void notes_on_rows(const struct vmalloc_row *rows, size_t count, FILE *ou
 static size_t rows_of_case(const struct vmalloc_row *rows, size_t count)
 {
     size_t same = 1;
-    while (same < count && strcmp(rows[same].what, rows[0].what) == 0)
+    while (same < count && is_of(&rows[same], rows[0].what))
         same++;
     return same;
 }
