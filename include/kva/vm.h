@@ -95,6 +95,27 @@ extern "C" {
 
 struct kva_vm;
 
+/* --------------------------------------------------------------------------------------------- nodes */
+
+enum kva_vm_nodes_policy {
+    KVA_VM_NODES_ANY = 0,        /* as the thread has it that touches a page first; no set */
+    KVA_VM_NODES_PREFERRED = 1,  /* from the one node of the set; from others where that has no memory */
+    KVA_VM_NODES_BOUND = 2,      /* from the nodes of the set, and from no other */
+    KVA_VM_NODES_INTERLEAVED = 3 /* from the nodes of the set by turns, page by page */
+};
+
+/** Where pages come from, on a machine whose memory lies on several nodes (NUMA). All zero: no wish.
+ *
+ *      struct kva_vm_nodes local = {KVA_VM_NODES_PREFERRED, UINT64_C(1) << 1};     node 1
+ *
+ *  It holds for pages that are touched from then on; no page is moved. Where nodes with KVA_VM_NODES_BOUND have no memory, a
+ *  touch ends as the system sees fit: no call fails before. A machine with one node, or a system that knows none,
+ *  has node 0: to ask for that is harmless. */
+struct kva_vm_nodes {
+    enum kva_vm_nodes_policy policy;
+    uint64_t set; /* bit n: node n. Nodes from 64 on cannot be named */
+};
+
 /* ------------------------------------------------------------------------------------- the page source */
 
 /** System calls that a page source has made, by what they were for. */
@@ -106,6 +127,7 @@ struct kva_vm_calls {
     uint64_t unmap;   /* unmapping frames */
     uint64_t pool;    /* making frame pools, giving frames back to the system */
     uint64_t tables;  /* opening and closing the tables that all this is kept in */
+    uint64_t nodes;   /* saying which nodes pages come from */
 };
 
 /** How a page source works, and how near it is to the system's limits. */
@@ -185,8 +207,16 @@ struct kva_pages_view {
  *            `close`), unless the stretch is strict
  *  close     close private pages again, open ones and closed ones alike; their memory goes back. Cannot fail: where
  *            the system refuses every way to close them, or mappings run short, their memory goes back, but a touch may not
- *            fault. That is a weak close, counted in weak_closes, and its pages in weak_pages as long as they stay so: until a later call closes
- *            them, or until they are opened again, which drops whatever they hold then, or fails
+ *            fault. That is a weak close, counted in weak_closes, and its pages in weak_pages as long as they stay so: until a
+ *            later call closes them, or until they are opened again, which drops whatever they hold then, or fails
+ *  dismiss   close, as `close` does, open private pages whose owner may have changed how they are mapped (kva_vm_mark_foreign),
+ *            and see to it that no page of that mapping is opened again: it is replaced by a fresh one. Cannot fail: where the
+ *            system refuses the replacement, the pages are closed in another way, and `open` replaces them, or fails.
+ *            May be NULL: `close` leaves nothing of what an owner can do to pages
+ *  bind      from now on, pages of this private range come from those nodes, whatever is opened and closed in it, until another
+ *            call says otherwise (KVA_VM_NODES_ANY: none). All of it is closed. The nodes are in order but for this: KVA_ENOENT
+ *            if the machine lacks one of them, or the program may not use it. May be NULL: there is one node, and
+ *            it is node 0
  *  map       map `count` frames from number `frame` on, read-write, over pages of the frames' part: closed ones, or ones that
  *            show other frames and from then on do not
  *  unmap     close a range of the frames' part, whatever is mapped in it. As close, it cannot fail; a stale write to a page
@@ -196,7 +226,8 @@ struct kva_pages_view {
  *            this one for all. May be NULL
  *  weak      whether any page of a range is closed weakly at present. May be NULL
  *  pool      make a pool of `count` frames that read as zero and take memory when they are written
- *  drain     forget what `count` frames from `frame` on hold: their memory goes back, they read as zero
+ *  drain     forget what `count` frames from `frame` on hold: their memory goes back, they read as zero. What a program has said of
+ *            the nodes that their pages come from is forgotten, too, as far as the system allows that
  *  drop      end a pool; none of its frames is mapped, or the stretch is about to be released
  *  piece     take a piece of the tables; it reads as zero. The lowest numbers first, so that what is in use stays together
  *  unpiece   give a piece back, whatever it holds. Cannot fail
@@ -215,6 +246,9 @@ struct kva_pages {
     void (*release)(void *context, void *stretch);
     enum kva_status (*open)(void *context, void *stretch, uint64_t start, uint64_t bytes, bool huge);
     void (*close)(void *context, void *stretch, uint64_t start, uint64_t bytes);
+    void (*dismiss)(void *context, void *stretch, uint64_t start, uint64_t bytes); /* may be NULL */
+    enum kva_status (*bind)(void *context, void *stretch, uint64_t start, uint64_t bytes,
+                            const struct kva_vm_nodes *nodes); /* may be NULL */
     enum kva_status (*map)(void *context, void *stretch, uint64_t start, void *pool, uint64_t frame,
                            uint64_t count);
     void (*unmap)(void *context, void *stretch, uint64_t start, uint64_t bytes);
@@ -342,6 +376,11 @@ struct kva_vm_config {
     uint64_t seed;
 
     enum kva_huge_policy huge;
+
+    /** Where the pages of all areas come from that do not ask for others: vmalloc and per-CPU ones. It holds as long as the
+     *  instance does. Frames have none: what the program says of them by mbind holds until they are given back. */
+    struct kva_vm_nodes node;
+
     const struct kva_engine *engine; /* of the space; kva_vm_create: NULL for kva_engine_host() */
     struct kva_memory memory; /* for descriptors and nodes; kva_vm_create: zero for the host's. See "Heap" */
     struct kva_pages pages;   /* kva_vm_create: zero for kva_pages_host(KVA_MECHANISM_BEST) */
@@ -423,13 +462,14 @@ enum kva_status kva_vm_fork_child(struct kva_vm *vm);
  *           KVA_ENULL    config, vm or engine is NULL, or a function of memory or pages is, or one of threads other
  *                        than point
  *                        (of these and the next four, the misuse hook is told the field: "pages.page", "frames_part" ...)
- *           KVA_EINVAL   huge is none of its kind
+ *           KVA_EINVAL   huge is none of its kind; or node.policy is; or node.set has no bit, more than one with
+ *                        KVA_VM_NODES_PREFERRED, or any with KVA_VM_NODES_ANY
  *           KVA_EALIGN   pages.page or pages.huge is no power of two, or the page too small
  *           KVA_EWINDOW  min > max, with max not 0
  *           KVA_ESIZE    frames_part leaves no room for private pages
  *           KVA_ENOSPC   not even reserve_least bytes of addresses can be had, or it is more than there ever are
  *           KVA_ENOMEM   no memory
- *           KVA_ENOENT   the system lacks the mechanism asked for
+ *           KVA_ENOENT   the system lacks the mechanism asked for; or a node of node.set, or does not let the program use it
  *  Cost:    some calls
  *  Locking: None
  *  Failure: everything is given back
@@ -496,7 +536,8 @@ enum kva_status kva_vm_abandon(struct kva_vm *vm, kva_vm_leak *leak, void *conte
 enum kva_status kva_vm_status(const struct kva_vm *vm);
 
 /** The space behind an instance, to be looked at: kva_stats_read, kva_first, kva_space_dump. Never to be changed. The
- *  pointer is good until the next kva_vm_flush, which may put another space in its place.
+ *  pointer is good until the next kva_vm_flush, which may put another space in its place. A district (see kva_vm_alloc) is one
+ *  busy segment of it, whatever lies there.
  *
  *  Cost:    O(1). Locking: None; what is then done with it: Sole, as that space has no lock. Failure: cannot fail; NULL for a
  *  NULL instance
@@ -512,7 +553,8 @@ enum kva_vm_flag {
     KVA_VM_HUGE = 2, /* in huge pages, if it is at least one; the pages are rounded up to whole ones */
     /** Take what is at hand and refuse otherwise: nothing is flushed, purged, reclaimed or waited for. The
      *  calls that open pages are made. */
-    KVA_VM_NO_BLOCK = 4
+    KVA_VM_NO_BLOCK = 4,
+    KVA_VM_FOREIGN = 8 /* as if kva_vm_mark_foreign were called with the area */
 };
 
 /** What an allocation asks for. Fields that are left at 0 stand for the usual values, which kva_vm_request_of spells out. */
@@ -522,8 +564,9 @@ struct kva_vm_request {
     uintptr_t min;  /* the window, both ends included; it is cut to the reserve's private part. The guard */
     uintptr_t max;  /*   page may lie outside. min = max = 0 stands for all of that part */
     unsigned flags; /* enum kva_vm_flag */
-    const void *caller; /* who asks; NULL: the caller of this function */
-    void *owner;        /* the caller's, any value; kept with the area, never followed */
+    const void *caller;       /* who asks; NULL: the caller of this function */
+    void *owner;              /* the caller's, any value; kept with the area, never followed */
+    struct kva_vm_nodes node; /* where its pages come from: see "Nodes" at kva_vm_alloc */
 };
 
 /** The usual request: `size` bytes, anywhere, no flags, no owner. */
@@ -537,6 +580,8 @@ static inline struct kva_vm_request kva_vm_request_of(size_t size)
     request.flags = 0;
     request.caller = NULL;
     request.owner = NULL;
+    request.node.policy = KVA_VM_NODES_ANY;
+    request.node.set = 0;
     return request;
 }
 
@@ -547,17 +592,28 @@ static inline struct kva_vm_request kva_vm_request_of(size_t size)
  *  (hardened: to a random one) and its pages are opened. When space or memory is short, what is cached, parked and in
  *  quarantine is purged and the attempt repeated; then the reclaim callbacks are asked, one by one.
  *
+ *  Nodes. Areas that ask for the same nodes lie together in DISTRICTS of the reserve, each bound to its nodes
+ *  by one call, since every such call takes two mappings. So 10,000 areas with a node take some ten mappings
+ *  more than areas without, and as many fit: any number with guard regions; with mappings of their own, half as
+ *  many as the process may have mappings, some 30,000 by default. The first district for some nodes has 1/1024
+ *  of the private part, or what the area needs; each further one is as large as all before it, but no larger
+ *  than a sixteenth of the private part unless an area is. Its free addresses serve no other nodes. A purge of
+ *  all that is idle (kva_vm_flush; when anything is short) gives back those in which nothing is left. The cache
+ *  serves a request only with areas of the same nodes. An instance knows 255 different values of request.node
+ *  at most. One that equals config.node is no wish, and does not count.
+ *
  *  In/Out:  vm
  *  In:      request  see struct kva_vm_request
  *  Out:     memory   the first byte
  *  Returns: KVA_OK
- *           KVA_ENOSPC     no free range of the reserve fits
+ *           KVA_ENOSPC     no free range of the reserve fits; or node is the 256th value of its kind
  *           KVA_ENOMEM     the system has no memory
  *           KVA_ELIMIT     the process has as many mappings as the system allows (Linux: raise vm.max_map_count)
+ *           KVA_ENOENT     the machine lacks a node of node.set, or does not let the program use it
  *           KVA_ENULL      vm, request or memory is NULL
  *           KVA_ESIZE      size is 0
  *           KVA_EALIGN     align is neither 0 nor a power of two
- *           KVA_EINVAL     flags has bits that are none
+ *           KVA_EINVAL     flags has bits that are none; or node is not in order, as kva_vm_build says of config.node
  *           KVA_EWRAP      size, rounded up, passes SIZE_MAX
  *           KVA_EWINDOW    min > max, or the window and the private part of the reserve do not meet
  *                          (of these six, the misuse hook is told the field)
@@ -565,7 +621,8 @@ static inline struct kva_vm_request kva_vm_request_of(size_t size)
  *           that were never used, or reaches over both kinds; two more at most where no area has been near, for tables (of an
  *           area of many GiB, one for each eighth by which they grow). With threads, O(CPUs) for a look into the caches of all. At an
  *           alignment above the page, the search is kva_alloc's, O((k + 1) log n); that of a huge page is a declared class.
- *           Zeroing of cached memory comes on top. Where there is no
+ *           Zeroing of cached memory comes on top. With a node, O(values of request.node + districts) comes on
+ *           top, the search is made in each district of these nodes, and a new district takes a call more. Where there is no
  *           room, purges come on top: at most two, one more for each reclaim callback, and one after all of them,
  *           however much other threads free meanwhile
  *  Locking: CPU where the cache serves, else Instance, dropped while others' leavings are purged and callbacks run. KVA_ENOSPC is
@@ -592,18 +649,19 @@ void *kva_vmalloc_aligned(struct kva_vm *vm, size_t size, size_t align);
  *  Shrinking gives the pages behind the new end back, and moves the guard page down to it. Growing takes free addresses
  *  behind the area, or else moves it. With KVA_VM_ZERO, what is added reads as zero, up to the last byte of the
  *  last page, whatever lay there before; without it, bytes between the old size and its page's end keep what was
- *  written there. An area in huge pages stays in them; one that was asked for at an alignment keeps it, but a window
- *  is forgotten. Caller, owner and flags stay those of the first request. With threads, an area that moves lies at both places
- *  for as long as the call takes: others find it at either. Pages that are cut off or left behind are freed, and pages that are
- *  added are like those of a new area: what the caller did to the old pages must be undone before, as kva_vfree says.
+ *  written there. An area in huge pages stays in them; one that was asked for at an alignment, or with nodes, keeps them,
+ *  but a window is forgotten. Caller, owner and flags stay those of the first request. With threads, an area that moves lies
+ *  at both places for as long as the call takes: others find it at either. Pages that are cut off or left behind are freed,
+ *  and pages that are added are like those of a new area: what the caller did to the old pages must be undone before, as
+ *  kva_vfree says.
  *
  *  In/Out:  vm
  *  In:      memory  a live vmalloc area, or NULL: allocate
  *           size    the new size; 0: free, and *moved = NULL
- *           flags   KVA_VM_ZERO, KVA_VM_NO_BLOCK; KVA_VM_HUGE counts only where memory is NULL
+ *           flags   KVA_VM_ZERO, KVA_VM_NO_BLOCK; KVA_VM_HUGE and KVA_VM_FOREIGN count only where memory is NULL
  *  Out:     moved   the first byte, now
  *  Returns: KVA_OK
- *           KVA_ENOSPC, KVA_ENOMEM, KVA_ELIMIT, KVA_EWRAP   as kva_vm_alloc: the area is as it was
+ *           KVA_ENOSPC, KVA_ENOMEM, KVA_ELIMIT, KVA_ENOENT, KVA_EWRAP   as kva_vm_alloc: the area is as it was
  *           KVA_ENULL      vm or moved is NULL
  *           KVA_EINVAL     flags has bits that are none, or the area is no vmalloc area
  *           KVA_EUNKNOWN, KVA_EINTERIOR, KVA_EDOUBLE, KVA_EDEFERRED, KVA_EREENTRY   as kva_vfree
@@ -618,7 +676,8 @@ void *kva_vrealloc(struct kva_vm *vm, void *memory, size_t size, unsigned flags)
 
 /** Free an area.
  *
- *  The pages may stay mapped for the next owner. So what the caller did to them must be undone before:
+ *  The pages may stay mapped for the next owner. So what the caller did to them must be undone before, unless the area is marked
+ *  as foreign (kva_vm_mark_foreign):
  *
  *      done to the pages                            undone by
  *      mprotect, pkey_mprotect                      mprotect(PROT_READ | PROT_WRITE); pkey_mprotect with key 0
@@ -627,7 +686,7 @@ void *kva_vrealloc(struct kva_vm *vm, void *memory, size_t size, unsigned flags)
  *               MADV_WIPEONFORK, MADV_MERGEABLE     MADV_KEEPONFORK, MADV_UNMERGEABLE
  *               MADV_RANDOM, MADV_SEQUENTIAL        MADV_NORMAL
  *               MADV_GUARD_INSTALL                  MADV_GUARD_REMOVE
- *      mbind                                        mbind(MPOL_DEFAULT)
+ *      mbind                                        mbind(MPOL_DEFAULT), or as config.node or request.node has it
  *      userfaultfd                                  UFFDIO_UNREGISTER
  *      mmap(MAP_FIXED), mremap, munmap, and         mmap of just these pages: PROT_READ | PROT_WRITE, MAP_FIXED | MAP_PRIVATE |
  *      MADV_HUGEPAGE, MADV_NOHUGEPAGE, which        MAP_ANONYMOUS | MAP_NORESERVE. It undoes all that stands above, too
@@ -655,6 +714,26 @@ void *kva_vrealloc(struct kva_vm *vm, void *memory, size_t size, unsigned flags)
  */
 enum kva_status kva_vfree(struct kva_vm *vm, void *memory);
 
+/** Say that the program changes by itself how the pages of an area are mapped, or has done so: by mprotect, madvise, mbind, mlock,
+ *  mmap over them. Then nothing of that need be undone before the area is freed. It is never cached; when it is purged, its
+ *  pages are replaced as a whole, and the next owner gets fresh ones. Where the system refuses that at the limit on mappings, they
+ *  stay closed, and are replaced later; until then they cannot be allocated again. The mark lasts as long as the area,
+ *  wherever kva_vrealloc moves it. While such an area is parked, what its owner did stays in effect.
+ *
+ *  Not even so may pages be sealed (mseal), or unmapped (munmap, mremap): another thread's mmap could take their place.
+ *  Maps of frames need no mark: their pages are always replaced.
+ *
+ *  In/Out:  vm
+ *  In:      memory  a live vmalloc area's first byte
+ *  Returns: KVA_OK
+ *           KVA_ENULL    vm or memory is NULL
+ *           KVA_EUNKNOWN, KVA_EINTERIOR, KVA_EDOUBLE, KVA_EDEFERRED, KVA_EREENTRY, KVA_EINVAL   as kva_vfree
+ *  Cost:    O(1), no call
+ *  Locking: Instance
+ *  Failure: nothing has changed
+ */
+enum kva_status kva_vm_mark_foreign(struct kva_vm *vm, void *memory);
+
 /** The bytes from an area's start to the end of its last page: all may be used. (In a build for AddressSanitizer, which
  *  watches the rest of the last page: the size that was asked for.)
  *
@@ -671,7 +750,7 @@ size_t kva_vm_usable_size(const struct kva_vm *vm, const void *memory);
  *  guard page of its own and is freed on its own, with kva_vfree.
  *
  *  In/Out:  vm
- *  In:      request  size is not read; of the flags only KVA_VM_ZERO; align holds for the base
+ *  In:      request  size is not read; of the flags only KVA_VM_ZERO and KVA_VM_FOREIGN; align holds for the base, node for all
  *           parts    see kva_alloc_congruent; offsets are multiples of align and of the page. With guard pages, a part
  *                    and its guard page must end before the next offset
  *           count    1 ..
@@ -798,7 +877,9 @@ enum kva_status kva_frames_alloc(struct kva_frames *frames, size_t count, uint32
  *           KVA_ERANGE   a number that the pool does not have
  *           KVA_EDOUBLE  one of them is free already (or named twice)
  *           KVA_EBUSY    one of them is mapped by a live area: none was given back
- *  Cost:    O(count), a call for each run of neighbours
+ *  Cost:    O(count), a call for each run of neighbours; on a machine with several nodes five, since a policy that the program has
+ *           given frames (Linux: mbind of a map of them) belongs to the pool, and is forgotten. Where the system refuses a
+ *           mapping for that, they keep it
  *  Locking: Instance
  *  Failure: nothing has changed
  */
@@ -911,6 +992,14 @@ struct kva_pcpu_config {
     unsigned cpus;   /* 0: the instance's */
     unsigned groups; /* 1 .. cpus; 0: 1. The first cpus / groups (rounded up) CPUs are the first, and so on */
     size_t unit;     /* bytes of a chunk for each CPU; rounded up to whole pages; 0: 64 KiB */
+
+    /** Where the pages of each group come from, `groups` values; NULL: as the instance has it. Then groups lie far apart, so that
+     *  the areas of one group in many chunks lie side by side, in districts:
+     *
+     *      district of group 0               district of group 1
+     *      | chunk 0 |g| chunk 1 |g| ...     | chunk 0 |g| chunk 1 |g| ...
+     */
+    const struct kva_vm_nodes *nodes;
 };
 
 /** Make a per-CPU allocator.
@@ -920,7 +1009,7 @@ struct kva_pcpu_config {
  *  Out:     pcpu
  *  Returns: KVA_OK
  *           KVA_ENULL    vm or pcpu is NULL
- *           KVA_EINVAL   groups > cpus
+ *           KVA_EINVAL   groups > cpus; or one of nodes is not in order, as kva_vm_build says of config.node
  *           KVA_EWRAP    unit, rounded up, passes 2^64 - 1
  *           KVA_ENOSPC   the reserve is too short for one chunk
  *           KVA_ENOMEM   no memory
@@ -954,7 +1043,7 @@ enum kva_status kva_pcpu_destroy(struct kva_pcpu *pcpu);
  *           KVA_ENULL    pcpu or object is NULL
  *           KVA_ESIZE    size is 0, or more than a unit holds
  *           KVA_EALIGN   align is no power of two, or more than a page
- *           KVA_ENOSPC, KVA_ENOMEM, KVA_ELIMIT   a new chunk was needed: as kva_vm_alloc_congruent
+ *           KVA_ENOSPC, KVA_ENOMEM, KVA_ELIMIT, KVA_ENOENT   a new chunk was needed: as kva_vm_alloc_congruent
  *  Cost:    O(log objects), of as many as there ever were at once, and clearing cpus * size bytes. At an alignment above 16, the
  *           search is kva_alloc's, O((k + 1) log objects). A new chunk comes on top at times, as kva_vm_alloc_congruent
  *  Locking: Instance
@@ -1032,6 +1121,7 @@ struct kva_vm_area {
      *  parked. */
     const void *freed_by;
     void *owner;
+    struct kva_vm_nodes node; /* of the request; all zero if it is config.node */
 };
 
 /** Find the area that an address lies in, or whose guard page it lies in.
@@ -1072,7 +1162,8 @@ enum kva_status kva_vm_next(const struct kva_vm *vm, struct kva_vm_area *area);
  *      total: 1 live area, 12288 bytes; 1 cached, 4096 bytes; 0 parked, 0 bytes
  *
  *  (the range with its guard page, the size as asked for, the caller, the pages, the kind, the state, then "huge",
- *  "zero", "weak" (its guard can be touched: see "Where mappings run short") and "owner 0x..." where they apply).
+ *  "zero", "foreign", "weak" (its guard can be touched: see "Where mappings run short"), "nodes preferred 0x..." (or bound,
+ *  interleaved: the set) and "owner 0x..." where they apply).
  *
  *  In:      vm
  *           line      called for each line
@@ -1097,14 +1188,15 @@ struct kva_vm_stats {
     /** Maps of map_ram: live ones that it can find again once they have ended, and ended ones that it can find now. The latter
      *  count nowhere else. */
     uint64_t ram_live, ram_parked;
-    uint64_t frames_taken;             /* of all pools */
-    uint64_t allocations, frees;       /* that succeeded, of every kind but map_ram */
-    uint64_t cache_hits, cache_misses; /* of requests that the cache could have served */
-    uint64_t ram_hits, ram_misses;     /* of map_ram: found again, mapped afresh */
-    uint64_t purges, purged_runs;      /* batches, and the runs of neighbours in them */
-    uint64_t retries;                  /* allocations for which all that was idle was purged, or reclaimed */
-    uint64_t grown_in_place, moved;    /* by realloc */
-    uint64_t memory_bytes;             /* for bookkeeping, without the tables */
+    uint64_t frames_taken;              /* of all pools */
+    uint64_t allocations, frees;        /* that succeeded, of every kind but map_ram */
+    uint64_t cache_hits, cache_misses;  /* of requests that the cache could have served */
+    uint64_t ram_hits, ram_misses;      /* of map_ram: found again, mapped afresh */
+    uint64_t purges, purged_runs;       /* batches, and the runs of neighbours in them */
+    uint64_t retries;                   /* allocations for which all that was idle was purged, or reclaimed */
+    uint64_t grown_in_place, moved;     /* by realloc */
+    uint64_t districts, district_bytes; /* of addresses for areas with a node: see kva_vm_alloc */
+    uint64_t memory_bytes;              /* for bookkeeping, without the tables */
 
     /** Pieces of tables in use, KVA_VM_PIECE bytes each: one for 32 MiB of pages of 4 KiB in which areas begin, one for 64 MiB
      *  of mapped frames. They take memory where they were written to. */

@@ -5,7 +5,9 @@
 #define _GNU_SOURCE
 #include <kva/vm.h>
 
+#include "pages_bind.h"
 #include "pages_check.h"
+#include "pages_dismiss.h"
 #include "pages_frames.h"
 #include "pages_life.h"
 #include "pages_open.h"
@@ -55,6 +57,8 @@ struct kva_pages kva_pages_host(enum kva_mechanism mechanism)
         .release = kva_port_end,
         .open = kva_port_open,
         .close = kva_port_close,
+        .dismiss = kva_port_dismiss,
+        .bind = kva_port_bind,
         .map = kva_port_map_frames,
         .unmap = kva_port_unmap_frames,
         .settle = kva_port_settle,

@@ -20,9 +20,7 @@ void kva_port_close_open(struct stretch *stretch, struct run run)
 {
     uint64_t *calls = &stretch->stats.calls.close;
 
-    if (stretch->guards &&
-        (!is_in_debt(stretch, run) || protect(stretch, run, PROT_READ | PROT_WRITE, calls)) &&
-        kva_port_mark(stretch, run)) {
+    if (stretch->guards && kva_port_make_markable(stretch, run, calls) && kva_port_mark(stretch, run)) {
         forget_debt(stretch, run);
         return;
     }

@@ -34,6 +34,17 @@ bool kva_port_is_among_debts(const struct stretch *stretch, struct run run)
            first_debt(stretch, run.from, run.end) < run.end;
 }
 
+bool kva_port_has_strange(const struct stretch *stretch, struct run run)
+{
+    return row_first(&stretch->rows, ROW_STRANGE, run.from, run.end) < run.end;
+}
+
+void kva_port_note_strange(struct stretch *stretch, struct run run)
+{
+    kva_port_note_debt(stretch, run, WEAK);
+    row_set(&stretch->rows, ROW_STRANGE, run.from, run.end, true);
+}
+
 void kva_port_note_debt(struct stretch *stretch, struct run run, enum debt debt)
 {
     struct run blocks = blocks_of(run);
@@ -41,6 +52,8 @@ void kva_port_note_debt(struct stretch *stretch, struct run run, enum debt debt)
     stretch->owed_count -= row_count(&stretch->rows, ROW_OWED, run.from, run.end);
     row_set(&stretch->rows, ROW_WEAK, run.from, run.end, debt == WEAK);
     row_set(&stretch->rows, ROW_OWED, run.from, run.end, debt == OWED);
+    if (debt == NO_DEBT)
+        row_set(&stretch->rows, ROW_STRANGE, run.from, run.end, false);
     stretch->stats.weak_pages += debt == WEAK ? length(run) : 0;
     stretch->owed_count += debt == OWED ? length(run) : 0;
     if (debt != NO_DEBT)

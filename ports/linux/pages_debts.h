@@ -6,6 +6,9 @@
  *      OWED    it faults, and its mapping is yet to be replaced
  *      WEAK    it may not fault
  *
+ * STRANGE pages are closed like others, and their owner may have changed how they are mapped. So neither markers
+ * nor a protection end the debt: only a fresh mapping does, before they are opened again.
+ *
  * A debt is a bit in a row; the page still counts as open. pages_close.c makes debts, pages_settle.c pays
  * them. A second row has a bit for each BLOCK of pages, so that a search for debts steps over all that has
  * none.
@@ -38,6 +41,17 @@ static inline uint64_t count_debts(const struct stretch *stretch)
 static inline bool is_in_debt(const struct stretch *stretch, struct run run)
 {
     return count_debts(stretch) > 0 && kva_port_is_among_debts(stretch, run);
+}
+
+/** Note that pages are strange, and open as yet. */
+void kva_port_note_strange(struct stretch *stretch, struct run run);
+
+/** Where there are debts: whether a page of the run is strange. */
+bool kva_port_has_strange(const struct stretch *stretch, struct run run);
+
+static inline bool is_strange(const struct stretch *stretch, struct run run)
+{
+    return is_in_debt(stretch, run) && kva_port_has_strange(stretch, run);
 }
 
 static inline void forget_debt(struct stretch *stretch, struct run run)

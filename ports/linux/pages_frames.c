@@ -50,6 +50,43 @@ static void write_zeroes(int file, off_t from, off_t bytes)
         (void)!pwrite(file, zeroes, sizeof zeroes, at);
 }
 
+/** Forget what the program has said of the nodes of a piece of a file: that belongs to the file, by offsets,
+ *  and outlives both maps and holes. It is said anew by any map. The kernel skips a mapping that has the
+ *  policy already, and a fresh map has the default one by itself: so it gets another one first. False: the
+ *  system allows no more mappings. */
+static bool forget_nodes_of_piece(struct stretch *stretch, int file, off_t from, size_t bytes)
+{
+    static const struct kva_vm_nodes any = {KVA_VM_NODES_ANY, 0};
+    const uint64_t nodes = stretch->bindings.machine.nodes;
+    const struct kva_vm_nodes other = {KVA_VM_NODES_PREFERRED, nodes & (0 - nodes)};
+    uint64_t *calls = &stretch->stats.calls.pool;
+
+    *calls += 2;
+    void *map = mmap(NULL, bytes, PROT_NONE, MAP_SHARED, file, from);
+    if (map == MAP_FAILED)
+        return false;
+    (void)kva_port_set_nodes(map, bytes, &other, calls);
+    (void)kva_port_set_nodes(map, bytes, &any, calls);
+    (void)munmap(map, bytes);
+    return true;
+}
+
+/** Where there is one node, or no choice, there is nothing to forget. 32-bit hosts have no room for a map of a
+ *  large pool. */
+static void forget_nodes(struct stretch *stretch, int file, off_t from, off_t bytes)
+{
+    const struct machine *machine = &stretch->bindings.machine;
+    const off_t most = (off_t)1 << (sizeof(void *) == 8 ? 40 : 28);
+
+    kva_port_ask_machine(&stretch->bindings.machine, &stretch->stats.calls.nodes);
+    if (!machine->has_several || !machine->can_choose || machine->nodes == 0)
+        return;
+    for (off_t end = from + bytes; from < end; from += most) {
+        if (!forget_nodes_of_piece(stretch, file, from, (size_t)(end - from < most ? end - from : most)))
+            return;
+    }
+}
+
 /** A memfd can punch holes, unless the program is forbidden to. */
 void kva_port_drain_pool(void *context, void *handle, void *pool, uint64_t frame, uint64_t count)
 {
@@ -62,6 +99,7 @@ void kva_port_drain_pool(void *context, void *handle, void *pool, uint64_t frame
     stretch->stats.calls.pool++;
     if (fallocate(file_of(pool), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, from, bytes) != 0)
         write_zeroes(file_of(pool), from, bytes);
+    forget_nodes(stretch, file_of(pool), from, bytes);
 }
 
 intptr_t kva_port_descriptor(void *context, void *pool)

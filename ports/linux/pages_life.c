@@ -112,6 +112,7 @@ void kva_port_end(void *context, void *handle)
 
     (void)context;
     give_spare(&stretch->spare);
+    kva_port_end_bindings(&stretch->bindings);
     kva_port_tables_end(&stretch->tables);
     (void)munmap(stretch, sizeof *stretch);
     (void)munmap(mapping, bytes);

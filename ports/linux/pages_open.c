@@ -32,6 +32,7 @@
 #define _GNU_SOURCE
 #include "pages_open.h"
 
+#include "pages_bind.h"
 #include "pages_close.h"
 #include "pages_count.h"
 #include "pages_join.h"
@@ -87,8 +88,10 @@ static enum kva_status unmark(struct stretch *stretch, struct run run)
 {
     uint64_t *calls = &stretch->stats.calls.open;
 
-    if (pays_to_renew(stretch, run) && kva_port_renew(stretch, run, calls))
+    if ((pays_to_renew(stretch, run) || is_strange(stretch, run)) && kva_port_renew(stretch, run, calls))
         return KVA_OK;
+    if (is_strange(stretch, run))
+        return has_room_for(&stretch->budget, 2) ? kva_port_why_refused(&stretch->budget) : KVA_ELIMIT;
     if ((is_in_debt(stretch, run) && !permit_and_drop(stretch, run, calls)) ||
         (stretch->guards && !advise(stretch, run, MADV_GUARD_REMOVE, calls)))
         return kva_port_why_refused(&stretch->budget);
@@ -129,6 +132,20 @@ static enum kva_status open_run(struct stretch *stretch, struct run range)
     return status;
 }
 
+/** Open a run whose pages come from the nodes that it is bound to. Some of it may have lost that, now or when it
+ *  was closed; nobody has touched it since. */
+static enum kva_status open_bound(struct stretch *stretch, struct run run)
+{
+    enum kva_status status = open_run(stretch, run);
+
+    if (status != KVA_OK)
+        return status;
+    status = bind_before_use(stretch, run);
+    if (status != KVA_OK)
+        kva_port_close_run(stretch, run);
+    return status;
+}
+
 /** Ask for huge pages. The run becomes a mapping with an attribute of its own; or an end of it does, where
  *  the kernel refuses the rest. A wish: small pages serve as well. */
 static void want_huge(struct stretch *stretch, struct run run)
@@ -151,7 +168,7 @@ enum kva_status kva_port_open(void *context, void *handle, uint64_t start, uint6
     pay_some(stretch);
     if (huge) /* a page table, even of markers, keeps a huge page out: shut it first */
         kva_port_close_run(stretch, run);
-    enum kva_status status = open_run(stretch, run);
+    enum kva_status status = open_bound(stretch, run);
     if (status != KVA_OK)
         return status;
     row_set(&stretch->rows, ROW_USED, run.from, run.end, true);

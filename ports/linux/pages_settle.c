@@ -58,7 +58,7 @@ void kva_port_pay(struct stretch *stretch)
     uint64_t slack = stretch->budget.plenty / 64; /* or the next area would be joined again */
 
     set_spare(&stretch->spare, true, &stretch->stats.calls.close);
-    if (stretch->has_denied && stretch->budget.taken == 1)
+    if (stretch->has_denied && stretch->budget.taken == 1 + binding_ends(&stretch->bindings))
         smooth(stretch);
     for (unsigned i = 0; i < most && count_debts(stretch) > 0; i++) {
         struct run debt = kva_port_find_debt(stretch, stretch->next_debt);

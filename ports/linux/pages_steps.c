@@ -77,6 +77,15 @@ bool kva_port_renew(struct stretch *stretch, struct run run, uint64_t *calls)
     return true;
 }
 
+/** What was denied can be marked once it may be touched; what is strange, once it is fresh. */
+bool kva_port_make_markable(struct stretch *stretch, struct run run, uint64_t *calls)
+{
+    if (!is_in_debt(stretch, run))
+        return true;
+    return is_strange(stretch, run) ? kva_port_renew(stretch, run, calls)
+                                    : protect(stretch, run, PROT_READ | PROT_WRITE, calls);
+}
+
 /** Locked pages take no markers, so these are replaced first. */
 bool kva_port_mark(struct stretch *stretch, struct run run)
 {

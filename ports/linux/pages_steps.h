@@ -17,6 +17,9 @@ bool kva_port_shut(struct stretch *stretch, struct run run, uint64_t now);
 /** Replace an open run by a fresh open one, if there is room for it. */
 bool kva_port_renew(struct stretch *stretch, struct run run, uint64_t *calls);
 
+/** Before markers are put on an open private run: see to it that they close it. */
+bool kva_port_make_markable(struct stretch *stretch, struct run run, uint64_t *calls);
+
 /** Put markers on an open private run. */
 bool kva_port_mark(struct stretch *stretch, struct run run);
 

@@ -18,6 +18,7 @@
 #include <kva/vm.h>
 
 #include "pages_budget.h"
+#include "pages_nodes.h"
 #include "pages_spare.h"
 #include "rows.h"
 #include "system.h"
@@ -39,6 +40,7 @@ struct stretch {
     unsigned apart;  /* so many openings get a mapping each, since markers were refused */
     struct spare spare;
     struct budget budget;
+    struct bindings bindings;
     struct tables tables;
     struct sparse rows; /* bits for each page:
                              open    not shut
@@ -46,7 +48,8 @@ struct stretch {
                              huge    private: in a mapping that wants huge pages
                              seams   open, as the one before, but maybe in another mapping
                              weak    closed, but a touch may not fault (stats.weak_pages counts them)
-                             owed    closed, and it faults, but its mapping is yet to be replaced */
+                             owed    closed, and it faults, but its mapping is yet to be replaced
+                             strange weak or owed, and not to be opened before its mapping is replaced */
     uint64_t seam_count;
     uint64_t owed_count;
     uint64_t *blocks;             /* a bit for each block of pages: one of them may be weak or owed */
@@ -137,10 +140,31 @@ static inline bool protect(const struct stretch *stretch, struct run run, int pr
     return protect_memory(start_of(stretch, run), bytes_of(stretch, run), protection, calls);
 }
 
-/** Replace a run by fresh pages that may be touched or not. */
-static inline bool replace(const struct stretch *stretch, struct run run, int protection, uint64_t *calls)
+/** After a change of the bindings: count what they may take of the mappings. `before` is what they took. */
+static inline void note_binding_ends(struct stretch *stretch, uint64_t before)
 {
-    return replace_memory(start_of(stretch, run), bytes_of(stretch, run), protection, calls);
+    stretch->budget.taken += binding_ends(&stretch->bindings) - before;
+}
+
+/** Fresh pages come from the nodes that the old ones came from. */
+static inline void rebind(struct stretch *stretch, struct run run)
+{
+    uint64_t before = binding_ends(&stretch->bindings);
+    uintptr_t start = (uintptr_t)start_of(stretch, run);
+
+    if (before == 0)
+        return;
+    kva_port_rebind(&stretch->bindings, start, start + bytes_of(stretch, run), &stretch->stats.calls.nodes);
+    note_binding_ends(stretch, before);
+}
+
+/** Replace a run by fresh pages that may be touched or not. */
+static inline bool replace(struct stretch *stretch, struct run run, int protection, uint64_t *calls)
+{
+    if (!replace_memory(start_of(stretch, run), bytes_of(stretch, run), protection, calls))
+        return false;
+    rebind(stretch, run);
+    return true;
 }
 
 #endif

@@ -4,7 +4,7 @@
  * What a stretch knows of each page, in rows of bits. The rows are cut into pieces (src/base/sparse.h) of
  * 65,536 pages each:
  *
- *      piece   | open   | used   | seams  | huge   | weak   | owed   |   -    |   -    |        8 KiB each
+ *      piece   | open   | used   | seams  | huge   | weak   | owed   |strange |   -    |        8 KiB each
  *
  * Where there is no piece, all bits are clear, and clearing them does nothing. Bits are set only where there
  * is one: sparse_ensure comes first. The functions are those of src/base/bits.h, piece by piece.
@@ -15,7 +15,7 @@
 #include "../../src/base/bits.h"
 #include "../../src/base/sparse.h"
 
-enum row { ROW_OPEN, ROW_USED, ROW_SEAMS, ROW_HUGE, ROW_WEAK, ROW_OWED };
+enum row { ROW_OPEN, ROW_USED, ROW_SEAMS, ROW_HUGE, ROW_WEAK, ROW_OWED, ROW_STRANGE };
 
 enum {
     PIECE_WORDS = SPARSE_PIECE / sizeof(uint64_t),

@@ -156,6 +156,38 @@ static void close_pages(void *context, void *handle, uint64_t start, uint64_t by
     set_state(stretch, from, count, CLOSED);
 }
 
+static void dismiss(void *context, void *handle, uint64_t start, uint64_t bytes)
+{
+    struct kva_failing_pages *pages = context;
+    struct kva_failing_stretch *stretch = handle;
+    uint64_t from;
+    uint64_t count = pages_of(stretch, start, bytes, false, &from);
+
+    pages->closes++;
+    pages->dismissals++;
+    pages->inner.dismiss(pages->inner.context, stretch->inner, start, bytes);
+    set_state(stretch, from, count, CLOSED);
+}
+
+static enum kva_status bind_pages(void *context, void *handle, uint64_t start, uint64_t bytes,
+                                  const struct kva_vm_nodes *nodes)
+{
+    struct kva_failing_pages *pages = context;
+    struct kva_failing_stretch *stretch = handle;
+    uint64_t from;
+    uint64_t count = pages_of(stretch, start, bytes, false, &from);
+
+    for (uint64_t i = 0; i < count; i++) {
+        if (stretch->state[from + i] != CLOSED)
+            stop("a page was bound that is not closed");
+    }
+    if (must_fail(pages))
+        return pages->status;
+    enum kva_status status = pages->inner.bind(pages->inner.context, stretch->inner, start, bytes, nodes);
+    pages->binds += status == KVA_OK;
+    return status;
+}
+
 static enum kva_status map_frames(void *context, void *handle, uint64_t start, void *pool, uint64_t frame,
                                   uint64_t count)
 {
@@ -342,6 +374,8 @@ struct kva_pages kva_failing_pages_init(struct kva_failing_pages *pages, const s
         .release = release,
         .open = open_pages,
         .close = close_pages,
+        .dismiss = inner->dismiss ? dismiss : NULL,
+        .bind = inner->bind ? bind_pages : NULL,
         .map = map_frames,
         .unmap = unmap_frames,
         .settle = settle,

@@ -4,9 +4,9 @@
  * A page source for tests: it wraps another one, fails where it is told to, counts what is outstanding, and holds its
  * caller to the contract in kva/vm.h.
  *
- * The calls that may fail are reserve, open, map, pool, piece and table; the n-th of them from now can be made to fail,
+ * The calls that may fail are reserve, open, bind, map, pool, piece and table; the n-th of them from now can be made to fail,
  * once or from then on. For each page the source knows whether it is closed, open or mapped. To open a page that is not
- * closed, to map over one, to close a range of frames or unmap a private one, to reach outside the stretch, or to give back
+ * closed, to bind one that is not, to map over one, to close a range of frames or unmap a private one, to reach outside the stretch, or to give back
  * what was never taken, stops the program.
  */
 #ifndef KVA_PORTS_TEST_FAILING_PAGES_H
@@ -23,7 +23,9 @@ struct kva_failing_pages {
     uint64_t fail_at;       /* the call that fails, counted as `calls`; 0: none */
     bool from_then_on;      /* and all after it */
     enum kva_status status; /* what it says; KVA_ENOMEM unless it is set otherwise (table: NULL) */
-    uint64_t closes;        /* calls of close and unmap */
+    uint64_t closes;        /* calls of close, dismiss and unmap */
+    uint64_t dismissals;    /* calls of dismiss */
+    uint64_t binds;         /* calls of bind that were granted */
     uint64_t stretches;     /* outstanding */
     uint64_t pools;         /* outstanding */
     uint64_t tables;        /* outstanding */

@@ -23,11 +23,14 @@
  *              slow is done in slices, and callbacks run without any lock but the one that keeps them apart.
  *              kva_vfree_ready takes none: it pushes onto a stack, which the next call empties.
  *
- * NOT DONE     No area of more than 2^32 - 1 pages; no NUMA placement. One thread at a time takes addresses.
+ * NODES        What asks for nodes of memory lies in districts: vm_district.c.
+ *
+ * NOT DONE     No area of more than 2^32 - 1 pages; frames have no nodes. One thread at a time takes addresses.
  */
 #include "../base/limit.h"
 #include "vm_cache.h"
 #include "vm_check.h"
+#include "vm_district.h"
 #include "vm_ended.h"
 #include "vm_frames.h"
 #include "vm_pcpu.h"
@@ -77,6 +80,9 @@ static enum kva_status validate_config(const struct kva_vm_config *config, struc
         return bad_field(bad, KVA_ENULL, missing);
     if (config->huge < KVA_HUGE_ASKED || config->huge > KVA_HUGE_LARGE)
         return bad_field(bad, KVA_EINVAL, "huge");
+    const char *field = bad_in_nodes(&config->node, "node.policy", "node.set");
+    if (field)
+        return bad_field(bad, KVA_EINVAL, field);
     if (!is_power_of_two(pages->page) || pages->page <= KEY_BITS)
         return bad_field(bad, KVA_EALIGN, "pages.page");
     if (pages->huge != 0 && (!is_power_of_two(pages->huge) || pages->huge < pages->page))
@@ -175,6 +181,7 @@ static void set_up_fields(struct kva_vm *vm, const struct kva_vm_config *config)
     vm->hardened = config->hardened;
     vm->zero_always = config->zero_always;
     list_init(&vm->plans);
+    kva_init_districts(vm, &config->node);
     vm->random = config->seed;
     vm->pages = config->pages;
     vm->huge = config->huge;
@@ -206,7 +213,10 @@ static enum kva_status reserve(struct kva_vm *vm, const struct kva_vm_config *co
     vm->bytes = (size_t)reservation->bytes;
     vm->frames_first = reservation->first + (reservation->bytes - reservation->frames);
     kva_init_tables(vm, reservation);
-    status = kva_init_places(vm, config);
+    if (config->node.policy != KVA_VM_NODES_ANY)
+        status = kva_bind_pages(vm, vm->first, vm->frames_first - vm->first, &config->node);
+    if (status == KVA_OK)
+        status = kva_init_places(vm, config);
     if (status != KVA_OK)
         vm->pages.release(vm->pages.context, vm->reservation);
     return status;
@@ -393,7 +403,8 @@ static void give_back(struct kva_vm *vm)
     if (vm->all.areas > 0 || is_read)
         return;
     restart_nodes(vm);
-    kva_renew_places(vm);
+    if (vm->districts.count == 0)
+        kva_renew_places(vm);
 }
 
 /** Level 3: with all locks held, whether what nobody owns is mapped as it should be. */

@@ -65,8 +65,13 @@ enum kva_status kva_spec_of(const struct kva_vm *vm, const struct kva_vm_request
         return bad_field(bad, KVA_EALIGN, "align");
     if (request->flags & ~(unsigned)KVA_VM_KNOWN_FLAGS)
         return bad_field(bad, KVA_EINVAL, "flags");
+    const char *field = bad_in_nodes(&request->node, "node.policy", "node.set");
+    if (field)
+        return bad_field(bad, KVA_EINVAL, field);
     *spec = (struct kva_spec){.size = request->size, .flags = request->flags, .caller = request->caller};
     spec->owner = request->owner;
+    spec->node = request->node;
+    spec->nodes = number_of_nodes(vm, &request->node);
     spec->guard = vm->guard;
     spec->align = max_u64(request->align, page_of(vm));
     enum kva_status status = cut_window(vm, request, spec, bad);
@@ -159,7 +164,7 @@ static inline void *take_top(struct kva_vm *vm, size_t size, const void *caller)
     void *memory = NULL;
 
     lock_take(&cpu->lock, vm->locks.threads);
-    if (*top)
+    if (*top && (*top)->nodes == 0)
         memory = cache_revive(vm, cpu, top, size, 1, 0, caller, NULL).memory;
     lock_drop(&cpu->lock, vm->locks.threads);
     return memory;

@@ -7,7 +7,7 @@
 #include "vm_cache.h"
 
 /** The flags that a request may have. */
-enum { KVA_VM_KNOWN_FLAGS = KVA_VM_ZERO | KVA_VM_HUGE | KVA_VM_NO_BLOCK };
+enum { KVA_VM_KNOWN_FLAGS = KVA_VM_ZERO | KVA_VM_HUGE | KVA_VM_NO_BLOCK | KVA_VM_FOREIGN };
 
 /** Check a request, and say what area it asks for: KVA_OK; or one of kva_vm_alloc's statuses, and *bad.
  *  Without the lock. */

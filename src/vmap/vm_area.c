@@ -59,6 +59,15 @@ struct kva_descriptor *kva_live_area(const struct kva_vm *vm, const void *memory
 
 /* ----------------------------------------------------------------------------------- its coming and going */
 
+/** The number of the nodes that pages of an area at an address come from. (In a district with stripes, its owner
+ *  knows.) */
+static uint8_t nodes_at(const struct kva_vm *vm, uint64_t start)
+{
+    const struct kva_district *district = district_at(vm, start);
+
+    return district && district->owner == 0 ? district->number : 0;
+}
+
 /** The key comes last, then the table's entry: a thread that finds it without the lock sees the rest. */
 struct kva_descriptor *kva_enter_area(struct kva_vm *vm, const struct kva_spec *spec, uint64_t start)
 {
@@ -75,6 +84,7 @@ struct kva_descriptor *kva_enter_area(struct kva_vm *vm, const struct kva_spec *
     area->flags = flags_of_area(spec->flags);
     area->guard = spec->guard;
     area->align_shift = (uint8_t)lowest_bit(spec->align);
+    area->nodes = nodes_at(vm, start);
     if (length > atomic_load_explicit(&vm->longest, memory_order_relaxed))
         atomic_store_explicit(&vm->longest, length, memory_order_relaxed);
     atomic_store_explicit(&area->key, key_of((uintptr_t)start, spec->kind, KVA_VM_LIVE),
@@ -85,11 +95,13 @@ struct kva_descriptor *kva_enter_area(struct kva_vm *vm, const struct kva_spec *
     return area;
 }
 
-void kva_close_range(struct kva_vm *vm, uint64_t start, uint64_t bytes)
+void kva_close_range(struct kva_vm *vm, uint64_t start, uint64_t bytes, bool foreign)
 {
     unpoison((void *)(uintptr_t)start, (size_t)bytes);
     if (is_in_frames_part(vm, start))
         vm->pages.unmap(vm->pages.context, vm->reservation, start, bytes);
+    else if (foreign && vm->pages.dismiss)
+        vm->pages.dismiss(vm->pages.context, vm->reservation, start, bytes);
     else
         vm->pages.close(vm->pages.context, vm->reservation, start, bytes);
 }
@@ -109,7 +121,7 @@ void kva_forget_area(struct kva_vm *vm, struct kva_descriptor *area)
 
 void kva_drop_area(struct kva_vm *vm, struct kva_descriptor *area)
 {
-    kva_close_range(vm, start_of(area), segment_bytes(vm, area));
+    kva_close_range(vm, start_of(area), segment_bytes(vm, area), false); /* nobody has had it yet */
     vm->slow_allocations -= is_counted(kind_of(area));
     kva_forget_area(vm, area);
 }

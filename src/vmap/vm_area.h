@@ -35,10 +35,10 @@
 
 /* -------------------------------------------------------------------------------------- an area's finding */
 
-/** Claim the live vmalloc area that starts at an address; NULL if there is none. With a CPU's lock or the
- *  instance's held. The entry is that of the address' page; the key says whether the area starts just there,
- *  as long as the bits for kind and state are the address' own. */
-static inline struct kva_descriptor *claim_area(struct kva_vm *vm, uintptr_t address)
+/** Claim the live vmalloc area that starts at an address, and give it a state in which nobody else can; NULL if
+ *  there is none. With a CPU's lock or the instance's held. The entry is that of the address' page; the key
+ *  says whether the area starts just there, as long as the bits for kind and state are the address' own. */
+static inline struct kva_descriptor *claim_area_as(struct kva_vm *vm, uintptr_t address, unsigned state)
 {
     uintptr_t live = key_of(address, KVA_VM_VMALLOC, KVA_VM_LIVE);
 
@@ -48,15 +48,20 @@ static inline struct kva_descriptor *claim_area(struct kva_vm *vm, uintptr_t add
     if (!area || area_key(area) != live)
         return NULL;
     if (!vm->locks.threads || is_alone(vm->locks.threads)) {
-        set_state(area, KVA_VM_CLAIMED);
+        set_state(area, state);
         return area;
     }
     sync_point(vm->locks.threads);
-    return atomic_compare_exchange_strong_explicit(&area->key, &live,
-                                                   key_of(address, KVA_VM_VMALLOC, KVA_VM_CLAIMED),
+    return atomic_compare_exchange_strong_explicit(&area->key, &live, key_of(address, KVA_VM_VMALLOC, state),
                                                    memory_order_acquire, memory_order_relaxed)
                ? area
                : NULL;
+}
+
+/** The same for a free. */
+static inline struct kva_descriptor *claim_area(struct kva_vm *vm, uintptr_t address)
+{
+    return claim_area_as(vm, address, KVA_VM_CLAIMED);
 }
 
 /** The live area of a kind other than vmalloc that starts at an address; else NULL, and *status says why: one
@@ -103,8 +108,8 @@ static inline uint8_t flags_of_area(unsigned flags)
  *  ready. */
 struct kva_descriptor *kva_enter_area(struct kva_vm *vm, const struct kva_spec *spec, uint64_t start);
 
-/** Unmap what is in a segment, whichever part it lies in. */
-void kva_close_range(struct kva_vm *vm, uint64_t start, uint64_t bytes);
+/** Unmap what is in a segment, whichever part it lies in. `foreign`: an owner has changed how it is mapped. */
+void kva_close_range(struct kva_vm *vm, uint64_t start, uint64_t bytes, bool foreign);
 
 /** Drop an area whose pages are closed: its segment, its entries in the tables, its descriptor. */
 void kva_forget_area(struct kva_vm *vm, struct kva_descriptor *area);

@@ -14,7 +14,7 @@
 
 #include "vm_park.h"
 
-/** How many areas of a bin are looked at for one of the right size and alignment. They are used in turns, the
+/** How many areas of a bin are looked at for one of the right size, nodes and alignment. They are used in turns, the
  *  last freed first, so those that serve a program come to lie on top; 16 is more than there are alignments
  *  from 4 KiB to 4 MiB. */
 enum { DEPTH = 16 };
@@ -30,7 +30,8 @@ static bool take_from(struct kva_vm *vm, struct kva_vm_cpu *cpu, const struct kv
     bool found = false;
 
     for (unsigned looked = 0; !found && *link && looked < DEPTH; looked++) {
-        found = (*link)->pages == spec->pages && (start_of(*link) & (spec->align - 1)) == 0;
+        found = (*link)->pages == spec->pages && (*link)->nodes == spec->nodes &&
+                (start_of(*link) & (spec->align - 1)) == 0;
         if (!found)
             link = &(*link)->next;
     }

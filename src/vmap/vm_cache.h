@@ -103,7 +103,7 @@ static inline struct kva_taken cache_revive(const struct kva_vm *vm, struct kva_
 /** Whether a vmalloc area is of a sort that can be cached, room aside. */
 static inline bool is_cacheable(const struct kva_vm *vm, const struct kva_descriptor *area)
 {
-    return area->pages <= vm->cache_pages && !(area->flags & KVA_VM_HUGE);
+    return area->pages <= vm->cache_pages && !(area->flags & (KVA_VM_HUGE | KVA_VM_FOREIGN));
 }
 
 /** Serve a spec out of some CPU's bins, if that can be. Without the instance's lock. */

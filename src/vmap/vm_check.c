@@ -17,6 +17,8 @@
  *   V9  A per-CPU chunk's areas name it. It is on the list of those without memory, or of those without
  *       objects, or has objects. [vm_pcpu]
  *   V10 Pages that nobody owns are mapped as the page source has left them: protection, file, attributes.
+ *   V12 A district is one segment of the space; areas lie in one or in none, and have its number of nodes, or 0.
+ *       [vm_district]
  *   V11 Of each part of the table of areas it is known how many entries are in use. [vm_table]
  *
  * The others are checked here: they take a walk over all segments.
@@ -44,6 +46,15 @@ static bool is_part_right(const struct kva_vm *vm, const struct kva_descriptor *
     bool private_memory = kind_of(area) == KVA_VM_VMALLOC || kind_of(area) == KVA_VM_PCPU;
 
     return private_memory == !is_in_frames_part(vm, start_of(area));
+}
+
+/** In a district with stripes, the per-CPU allocator that it is for may have ended. */
+static bool are_nodes_right(const struct kva_vm *vm, const struct kva_descriptor *area)
+{
+    const struct kva_district *district = district_at(vm, start_of(area));
+
+    return district && district->owner != 0 ? kind_of(area) == KVA_VM_PCPU
+                                            : area->nodes == (district ? district->number : 0);
 }
 
 /** Short-lived maps have counts of their own. */
@@ -76,6 +87,8 @@ static const char *check_segment(const struct kva_vm *vm, const struct kva_segme
         return "V2: a parked area is not on the list, or another one is";
     if (!is_part_right(vm, area))
         return "V5: an area lies in the wrong part of the reserve";
+    if (!are_nodes_right(vm, area))
+        return "V12: an area has other nodes than its district";
     count_area(vm, area, walk);
     return NULL;
 }
@@ -93,7 +106,8 @@ static const char *check_counts(const struct kva_vm *vm, const struct walk *walk
 
 /* ------------------------------------------------------------------------------------------- the mappings */
 
-/** Whether an area's owner may still have a say in how its pages are mapped. */
+/** Whether an area's owner may still have a say in how its pages are mapped. (What it has said of a foreign area
+ *  lasts until that is purged.) */
 static bool is_owned(const struct kva_descriptor *area)
 {
     return is_live(area) || state_of(area) == KVA_VM_LATER;
@@ -110,7 +124,7 @@ static enum kva_pages_use use_in_area(const struct kva_vm *vm, const struct kva_
     if (address >= pages_end)
         return KVA_PAGES_IDLE;
     *end = address < closed_end ? min_u64(closed_end, pages_end) : pages_end;
-    if (is_owned(area))
+    if (is_owned(area) || (is_foreign(area) && public_state(area) == KVA_VM_PARKED && address >= closed_end))
         return KVA_PAGES_OWNED;
     bool is_mapped = is_in_frames_part(vm, address) && public_state(area) == KVA_VM_PARKED;
     return is_mapped && address >= closed_end ? KVA_PAGES_MAPPED : KVA_PAGES_IDLE;
@@ -171,6 +185,11 @@ static const char *check_all(const struct kva_vm *vm, uint64_t *at)
         broken = kva_check_ended(vm);
     if (!broken)
         broken = kva_check_pcpu(vm);
+    if (!broken)
+        broken = kva_check_districts(vm, at);
+    if (broken)
+        return broken;
+    *at = vm->first;
     if (!broken)
         broken = check_counts(vm, &walk);
     if (!broken)

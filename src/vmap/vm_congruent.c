@@ -122,14 +122,14 @@ static enum kva_status validate(const struct kva_vm *vm, const struct kva_vm_req
     enum kva_status status = kva_spec_of(vm, &base, spec, bad);
     if (status != KVA_OK)
         return status;
-    if ((request->flags & ~(unsigned)KVA_VM_ZERO) != 0)
+    if ((request->flags & ~(unsigned)(KVA_VM_ZERO | KVA_VM_FOREIGN)) != 0)
         return bad_field(bad, KVA_EINVAL, "flags");
     return count == 0 ? bad_field(bad, KVA_EINVAL, "count") : KVA_OK;
 }
 
 enum kva_status kva_take_congruent(struct kva_vm *vm, const struct kva_vm_request *request,
                                    const struct kva_part *parts, size_t count, enum kva_vm_kind kind,
-                                   void **memory, struct kva_bad *bad)
+                                   const struct kva_stripes *stripes, void **memory, struct kva_bad *bad)
 {
     struct kva_spec spec;
     enum kva_status status = validate(vm, request, count, &spec, bad);
@@ -141,6 +141,7 @@ enum kva_status kva_take_congruent(struct kva_vm *vm, const struct kva_vm_reques
         return KVA_ENOMEM;
     plan->spec = spec;
     plan->spec.kind = kind;
+    plan->spec.stripes = stripes;
     plan->parts = parts;
     plan->count = count;
     status = round_parts(vm, plan, bad);
@@ -165,7 +166,8 @@ enum kva_status kva_vm_alloc_congruent(struct kva_vm *vm, const struct kva_vm_re
     struct kva_bad bad = {NULL, 0};
     main_take(&vm->locks);
     free_ready_for(vm, request->flags);
-    enum kva_status status = kva_take_congruent(vm, &with_caller, parts, count, KVA_VM_VMALLOC, memory, &bad);
+    enum kva_status status =
+        kva_take_congruent(vm, &with_caller, parts, count, KVA_VM_VMALLOC, NULL, memory, &bad);
     status = finish(vm, status, __func__, request->min, &bad);
     main_drop(&vm->locks);
     return status;

@@ -4,13 +4,13 @@
 #ifndef KVA_VMAP_VM_CONGRUENT_H
 #define KVA_VMAP_VM_CONGRUENT_H
 
-#include "vm_instance.h"
+#include "vm_district.h"
 
 /** Allocate congruent areas of a kind. The lock is dropped when something is short, but not from the moment
  *  on at which the areas are there. */
 enum kva_status kva_take_congruent(struct kva_vm *vm, const struct kva_vm_request *request,
                                    const struct kva_part *parts, size_t count, enum kva_vm_kind kind,
-                                   void **memory, struct kva_bad *bad);
+                                   const struct kva_stripes *stripes, void **memory, struct kva_bad *bad);
 
 /** After a fork, in the child: give back what congruent allocations of other threads had taken. */
 void kva_forget_plans(struct kva_vm *vm);

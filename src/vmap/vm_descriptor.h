@@ -39,6 +39,7 @@ struct kva_descriptor {
     uint8_t flags;          /* enum kva_vm_flag */
     uint8_t guard;          /* pages of guard after its own */
     uint8_t align_shift;    /* the alignment that was asked for is 2 to this */
+    uint8_t nodes;          /* that its pages come from: their number (vm_district.h) */
 };
 
 _Static_assert(sizeof(struct kva_descriptor) <= KVA_LINE, "a descriptor is one cache line");
@@ -107,6 +108,12 @@ static inline bool is_live(const struct kva_descriptor *area)
 static inline void set_state(struct kva_descriptor *area, unsigned state)
 {
     atomic_store_explicit(&area->key, (area_key(area) & ~(uintptr_t)KEY_STATE) | state, memory_order_release);
+}
+
+/** Whether an area's owner has changed how its pages are mapped. */
+static inline bool is_foreign(const struct kva_descriptor *area)
+{
+    return (area->flags & KVA_VM_FOREIGN) != 0;
 }
 
 /** Whether an area is a live map of frames. */

@@ -83,6 +83,29 @@ struct kva_history {
 
 _Static_assert(KVA_VM_HISTORY * sizeof(struct kva_past) <= 8192, "the history takes 8 KiB, as kva/vm.h says");
 
+/** vm_district: addresses whose pages come from particular nodes. */
+struct kva_district {
+    uint64_t start;
+    uint64_t end;   /* the last byte's successor */
+    uint64_t owner; /* the number of a per-CPU allocator, whose groups have stripes of it; 0: none */
+    size_t areas;   /* that lie in it, of whatever state */
+    uint8_t number; /* of its nodes, if it has no owner */
+};
+
+/** Values of `node` that an instance tells apart: as many as a descriptor's number can be. */
+enum { KVA_VM_NODES_MOST = 256 };
+
+struct kva_districts {
+    struct kva_vm_nodes nodes[KVA_VM_NODES_MOST]; /* by number: 0 is the instance's own */
+    _Atomic unsigned numbered;
+    struct kva_district *list; /* by address */
+    size_t count;
+    size_t room;
+    uint64_t bytes;         /* of all districts */
+    uint64_t owners;        /* per-CPU allocators that there ever were with nodes */
+    struct kva_space space; /* segments of the areas in districts; no tiling: there was no district yet */
+};
+
 struct kva_vm {
     /* What kva_vmalloc and kva_vfree read, and hardly any thread writes. */
     uintptr_t first;
@@ -121,6 +144,8 @@ struct kva_vm {
     uint64_t random;
     uint64_t scatter;        /* hardened: areas go to the KVA_VM_SCATTER bytes from here, */
     uint64_t scatter_frames; /* maps to those from here */
+
+    struct kva_districts districts;
 
     struct sparse numbers; /* vm_table: of uint32_t, the frame of each page of frames that is mapped */
 

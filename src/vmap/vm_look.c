@@ -35,6 +35,8 @@ void kva_describe_area(const struct kva_vm *vm, const struct kva_descriptor *are
         .freed_by = has_freed_by(area) ? area->by.freed_by : NULL,
         .owner = has_owner(area) ? area->by.owner : NULL,
     };
+    if (area->nodes != 0)
+        out->node = vm->districts.nodes[area->nodes];
 }
 
 /** Describe an area, with all locks held: the page source is asked, too. */
@@ -122,6 +124,8 @@ static void sum_up(const struct kva_vm *vm, struct kva_vm_stats *stats)
         .retries = vm->retries,
         .grown_in_place = vm->grown,
         .moved = vm->moved,
+        .districts = vm->districts.count,
+        .district_bytes = vm->districts.bytes,
         .table_bytes = (vm->table.taken + vm->numbers.taken) * KVA_VM_PIECE,
     };
     count_states(vm, &sums.cached, stats);

@@ -105,15 +105,20 @@ static bool is_same_grain(const struct kva_vm *vm, uint64_t a, uint64_t b)
     return (a ^ b) < vm->parked.slice_bytes;
 }
 
-/** Whether a segment that starts at an address is parked and may be closed by the same call as the one at
- *  `of`. No run reaches over both parts of the reservation, which are closed in different ways. */
-static struct kva_descriptor *parked_neighbour(const struct kva_vm *vm, uintptr_t address, uintptr_t of)
+/** Whether a segment that starts at an address is parked and may be closed by the same call as an area. No run
+ *  reaches over both parts of the reservation, nor holds foreign areas and others, which are closed in
+ *  different ways; nor over a border of a district, where mappings end. */
+static struct kva_descriptor *parked_neighbour(const struct kva_vm *vm, uintptr_t address,
+                                               const struct kva_descriptor *of)
 {
-    if (!is_in_reserve(vm, address) || !is_same_grain(vm, address, of) ||
-        is_in_frames_part(vm, address) != is_in_frames_part(vm, of))
+    const uintptr_t start = start_of(of);
+
+    if (!is_in_reserve(vm, address) || !is_same_grain(vm, address, start) ||
+        is_in_frames_part(vm, address) != is_in_frames_part(vm, start) ||
+        district_at(vm, address) != district_at(vm, start))
         return NULL;
     struct kva_descriptor *area = slot_read(vm, address);
-    return area && state_of(area) == KVA_VM_PARKED ? area : NULL;
+    return area && state_of(area) == KVA_VM_PARKED && is_foreign(area) == is_foreign(of) ? area : NULL;
 }
 
 struct run {
@@ -133,12 +138,12 @@ static struct run run_around(const struct kva_vm *vm, const struct kva_descripto
         return run;
     for (;;) {
         uintptr_t before = segment_before(vm, run.start);
-        next = before != run.start ? parked_neighbour(vm, before, of) : NULL;
+        next = before != run.start ? parked_neighbour(vm, before, area) : NULL;
         if (!next || before + segment_bytes(vm, next) != run.start)
             break;
         run.start = before;
     }
-    while ((next = parked_neighbour(vm, run.end, of)) &&
+    while ((next = parked_neighbour(vm, run.end, area)) &&
            is_same_grain(vm, of, run.end + segment_bytes(vm, next) - 1))
         run.end += segment_bytes(vm, next);
     return run;
@@ -173,7 +178,7 @@ static void close_piece(struct kva_vm *vm, struct kva_descriptor *area)
     uint64_t left = segment_bytes(vm, area) - vm->parked.head_closed;
     uint64_t piece = min_u64(left, most - (start & (most - 1)));
 
-    kva_close_range(vm, start, piece);
+    kva_close_range(vm, start, piece, is_foreign(area));
     vm->parked.head_closed += piece;
     if (piece < left)
         return;
@@ -189,7 +194,7 @@ static void purge_slice(struct kva_vm *vm, struct kva_descriptor *first)
         return;
     }
     struct run run = run_around(vm, first);
-    kva_close_range(vm, run.start, run.end - run.start);
+    kva_close_range(vm, run.start, run.end - run.start, is_foreign(first));
     unpark_run(vm, run);
 }
 
@@ -219,7 +224,7 @@ void kva_leave_quarantine(struct kva_vm *vm)
 
 void kva_quarantine_area(struct kva_vm *vm, struct kva_descriptor *area)
 {
-    kva_close_range(vm, start_of(area), segment_bytes(vm, area));
+    kva_close_range(vm, start_of(area), segment_bytes(vm, area), is_foreign(area));
     set_state(area, KVA_VM_QUARANTINED);
     area->next = NULL;
     *vm->quarantine.tail = area;

@@ -31,6 +31,7 @@
 
 #include "vm_area.h"
 #include "vm_congruent.h"
+#include "vm_district.h"
 #include "vm_retire.h"
 
 /** Offsets are multiples of this: what malloc aligns to on 64-bit hosts. */
@@ -66,20 +67,34 @@ struct kva_pcpu {
     unsigned cpus;
     unsigned per_group;
     unsigned groups;
-    size_t bytes;           /* of this block of memory */
-    struct kva_part *parts; /* the groups' areas */
-    void **areas;           /* where kva_take_congruent says where they are */
-    uintptr_t distance[];   /* of CPU c's unit from CPU 0's */
+    size_t bytes;               /* of this block of memory */
+    struct kva_part *parts;     /* the groups' areas */
+    struct kva_stripes stripes; /* where their pages come from; without nodes: as the instance has it */
+    void **areas;               /* where kva_take_congruent says where they are */
+    uintptr_t distance[];       /* of CPU c's unit from CPU 0's */
 };
 
 /* ----------------------------------------------------------------------------------- life of an allocator */
 
 struct shape {
     size_t unit;
+    const struct kva_vm_nodes *nodes; /* of the groups, the caller's; NULL: none */
     unsigned cpus;
     unsigned per_group;
     unsigned groups;
 };
+
+static enum kva_status validate_nodes(const struct shape *shape, struct kva_bad *bad)
+{
+    for (unsigned i = 0; i < shape->groups; i++) {
+        const char *field = bad_in_nodes(&shape->nodes[i], "nodes[i].policy", "nodes[i].set");
+        if (field) {
+            *bad = (struct kva_bad){field, i};
+            return KVA_EINVAL;
+        }
+    }
+    return KVA_OK;
+}
 
 /** What the config amounts to. The sums below stay far from wrapping: no chunk is longer than the reserve. */
 static enum kva_status shape_of(const struct kva_vm *vm, const struct kva_pcpu_config *config,
@@ -98,17 +113,19 @@ static enum kva_status shape_of(const struct kva_vm *vm, const struct kva_pcpu_c
     if (unit > vm->bytes / shape->cpus)
         return KVA_ENOSPC;
     shape->unit = (size_t)unit;
-    return KVA_OK;
+    shape->nodes = config->nodes;
+    return shape->nodes ? validate_nodes(shape, bad) : KVA_OK;
 }
 
 /** One block of memory holds the allocator and its arrays, those of pointers in front, the parts at its end:
  *
- *      | struct kva_pcpu | distance[cpus] | areas[groups] | pad | parts[groups] |
+ *      | struct kva_pcpu | distance[cpus] | areas[groups] | pad | nodes[groups] | parts[groups] |
  */
 static uint64_t bytes_of_pcpu(const struct shape *shape)
 {
     uint64_t bytes = sizeof(struct kva_pcpu) + shape->cpus * (uint64_t)sizeof(uintptr_t) +
-                     shape->groups * (uint64_t)(sizeof(struct kva_part) + sizeof(void *));
+                     shape->groups * (uint64_t)(sizeof(struct kva_part) + sizeof(void *)) +
+                     (shape->nodes ? shape->groups * (uint64_t)sizeof(struct kva_vm_nodes) : 0);
 
     return align_up(bytes, sizeof(struct kva_part), &bytes) ? bytes : UINT64_MAX;
 }
@@ -116,7 +133,8 @@ static uint64_t bytes_of_pcpu(const struct shape *shape)
 /** The parts of a chunk and the distances of its units:
  *
  *      | unit | unit |g| unit | unit |g| unit |g|        5 CPUs in groups of 2
- */
+ *
+ *  Groups with nodes lie a step apart: see vm_district.c. */
 static void lay_out(struct kva_pcpu *pcpu)
 {
     uint64_t guard = bytes_of_pages(pcpu->vm, pcpu->vm->guard);
@@ -128,8 +146,35 @@ static void lay_out(struct kva_pcpu *pcpu)
         pcpu->parts[group] = (struct kva_part){offset, (uint64_t)count * pcpu->unit};
         for (unsigned i = 0; i < count; i++)
             pcpu->distance[first + i] = (uintptr_t)offset + i * pcpu->unit;
-        offset += pcpu->parts[group].size + guard;
+        offset += pcpu->stripes.step != 0 ? pcpu->stripes.step : pcpu->parts[group].size + guard;
     }
+}
+
+/** How many chunks there are to be in a district: so many that its two mappings a group are few, and not more
+ *  than a sixteenth of the private part holds. */
+static uint64_t chunks_of_district(const struct kva_vm *vm, uint64_t chunk_bytes)
+{
+    const uint64_t room = (vm->frames_first - vm->first) >> 4;
+    unsigned shift = 6; /* 64 of them */
+
+    while (shift > 0 && chunk_bytes > room >> shift)
+        shift--;
+    return UINT64_C(1) << shift;
+}
+
+/** Keep what the groups ask for, and let them lie far enough apart. */
+static void set_up_stripes(struct kva_pcpu *pcpu, const struct kva_vm_nodes *nodes)
+{
+    const struct kva_vm *vm = pcpu->vm;
+    uint64_t group_bytes = (uint64_t)pcpu->per_group * pcpu->unit + bytes_of_pages(vm, vm->guard);
+    struct kva_vm_nodes *own = (struct kva_vm_nodes *)(void *)pcpu->parts - pcpu->groups;
+
+    if (!nodes)
+        return;
+    memcpy(own, nodes, pcpu->groups * sizeof *own);
+    pcpu->stripes = (struct kva_stripes){.groups = pcpu->groups, .nodes = own};
+    (void)align_up(chunks_of_district(vm, pcpu->groups * group_bytes) * group_bytes,
+                   max_u64(vm->pages.huge, page_of(vm)), &pcpu->stripes.step);
 }
 
 static struct kva_pcpu *take_pcpu(struct kva_vm *vm, const struct shape *shape)
@@ -148,6 +193,7 @@ static struct kva_pcpu *take_pcpu(struct kva_vm *vm, const struct shape *shape)
     pcpu->groups = shape->groups;
     pcpu->areas = (void **)&pcpu->distance[shape->cpus];
     pcpu->parts = (struct kva_part *)(void *)((char *)pcpu + pcpu->bytes) - shape->groups;
+    set_up_stripes(pcpu, shape->nodes);
     lay_out(pcpu);
     return pcpu;
 }
@@ -159,6 +205,7 @@ static enum kva_status create(struct kva_vm *vm, const struct shape *shape, stru
 
     if (!made)
         return KVA_ENOMEM;
+    made->stripes.owner = made->stripes.step != 0 ? ++vm->districts.owners : 0;
     made->next = vm->pcpus;
     made->link = &vm->pcpus;
     if (made->next)
@@ -171,7 +218,7 @@ static enum kva_status create(struct kva_vm *vm, const struct shape *shape, stru
 enum kva_status kva_pcpu_create(struct kva_vm *vm, const struct kva_pcpu_config *config,
                                 struct kva_pcpu **pcpu)
 {
-    static const struct kva_pcpu_config usual = {0, 0, 0};
+    static const struct kva_pcpu_config usual;
     struct shape shape;
 
     if (!vm)
@@ -426,6 +473,8 @@ static void make_present(struct kva_pcpu *pcpu)
         struct kva_descriptor *area = area_at(pcpu->vm, (uintptr_t)pcpu->areas[group]);
         area->of.pcpu = pcpu;
         area->by.chunk = k;
+        if (pcpu->stripes.step != 0)
+            area->nodes = (uint8_t)number_of_nodes(pcpu->vm, &pcpu->stripes.nodes[group]);
     }
     (void)free_offsets(pcpu, (uint64_t)k * pcpu->stride);
     pcpu->absent = pcpu->chunks[k].next;
@@ -442,8 +491,9 @@ static enum kva_status supply_chunk(struct kva_pcpu *pcpu, const void *caller)
 
     request.caller = caller;
     pcpu->growing++;
-    enum kva_status status =
-        kva_take_congruent(pcpu->vm, &request, pcpu->parts, pcpu->groups, KVA_VM_PCPU, pcpu->areas, &bad);
+    const struct kva_stripes *stripes = pcpu->stripes.step != 0 ? &pcpu->stripes : NULL;
+    enum kva_status status = kva_take_congruent(pcpu->vm, &request, pcpu->parts, pcpu->groups, KVA_VM_PCPU,
+                                                stripes, pcpu->areas, &bad);
     pcpu->growing--;
     if (status != KVA_OK)
         return status;

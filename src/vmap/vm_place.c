@@ -69,6 +69,7 @@ enum kva_status kva_init_places(struct kva_vm *vm, const struct kva_vm_config *c
 
 void kva_renew_places(struct kva_vm *vm)
 {
+    kva_end_districts(vm, false);
     struct kva_space *fresh = vm->space == &vm->spaces[0] ? &vm->spaces[1] : &vm->spaces[0];
 
     if (kva_space_init(fresh, &vm->space_config) != KVA_OK)
@@ -79,66 +80,175 @@ void kva_renew_places(struct kva_vm *vm)
 
 /* ------------------------------------------------------------------------------------------------ placing */
 
-/** The lowest place that fits above a random page of where areas are strewn; KVA_ENOSPC if there is none. */
-static enum kva_status place_at_random(struct kva_vm *vm, const struct kva_demand *anywhere, uint64_t *start)
+/** The lowest place that fits above a random page of the KVA_VM_SCATTER bytes from `first` on; KVA_ENOSPC if
+ *  there is none. */
+static enum kva_status place_at_random(struct kva_vm *vm, struct kva_tiling *tiling, uint64_t first,
+                                       const struct kva_demand *anywhere, uint64_t *start)
 {
     struct kva_demand demand = *anywhere;
-    uint64_t first = is_in_frames_part(vm, demand.min) ? vm->scatter_frames : vm->scatter;
 
     demand.max = min_u64(first + (KVA_VM_SCATTER - 1), demand.max);
     uint64_t room = demand.max - first + 1;
     if (demand.size > room)
         return KVA_ENOSPC;
     demand.min = first + random_below(vm, room - demand.size + 1);
-    return core_alloc(vm->space->tiling, &demand, NULL, start);
+    return core_alloc(tiling, &demand, NULL, start);
 }
 
-enum kva_status kva_place_area(struct kva_vm *vm, const struct kva_spec *spec, uint64_t *start)
+/** At a random place, if that is wanted and there is one; else at the lowest. */
+static enum kva_status place(struct kva_vm *vm, struct kva_tiling *tiling, uint64_t scatter,
+                             const struct kva_demand *demand, bool at_random, uint64_t *start)
 {
-    const struct kva_demand demand = {spec->bytes, spec->align, spec->min, spec->max, KVA_LOWEST};
     enum kva_status status = KVA_ENOSPC;
 
-    if (spec->max < spec->min)
-        return KVA_ENOSPC;
-    if (vm->hardened && spec->anywhere)
-        status = place_at_random(vm, &demand, start);
-    if (status == KVA_ENOSPC)
-        status = core_alloc(vm->space->tiling, &demand, NULL, start);
+    if (at_random)
+        status = place_at_random(vm, tiling, scatter, demand, start);
+    return status == KVA_ENOSPC ? core_alloc(tiling, demand, NULL, start) : status;
+}
+
+static enum kva_status place_outside(struct kva_vm *vm, const struct kva_spec *spec, uint64_t *start)
+{
+    const struct kva_demand demand = {spec->bytes, spec->align, spec->min, spec->max, KVA_LOWEST};
+    uint64_t scatter = is_in_frames_part(vm, spec->min) ? vm->scatter_frames : vm->scatter;
+    enum kva_status status =
+        place(vm, vm->space->tiling, scatter, &demand, vm->hardened && spec->anywhere, start);
+
     if (status == KVA_OK)
-        verify_change(vm->space, __func__, *start);
+        verify_change(vm->space, "kva_place_area", *start);
     return status;
 }
 
 /** The same for parts, whose lowest base is to lie at or above `min`. */
-static enum kva_status place_parts_from(struct kva_vm *vm, const struct kva_spec *spec, uint64_t min,
+static enum kva_status place_parts_from(const struct kva_spec *spec, struct kva_space *space, uint64_t min,
                                         const struct kva_part *parts, size_t count, uint64_t *base)
 {
-    struct kva_tiling *tiling = vm->space->tiling;
     struct kva_request request = {1, spec->align, min, spec->max, NULL, KVA_LOWEST};
     struct kva_congruence congruence = {.parts = parts, .count = count};
     struct kva_demand demand;
     struct kva_bad bad; /* the parts and the window are in order */
-    enum kva_status status = kva_congruent_demand_of(tiling, &request, parts, count, &demand, &bad);
+    enum kva_status status = kva_congruent_demand_of(space->tiling, &request, parts, count, &demand, &bad);
 
     if (status == KVA_OK)
-        status = kva_congruent_search(tiling, &demand, &congruence);
+        status = kva_congruent_search(space->tiling, &demand, &congruence);
     if (status == KVA_OK)
-        status = kva_congruent_occupy(tiling, &congruence, NULL);
+        status = kva_congruent_occupy(space->tiling, &congruence, NULL);
     *base = congruence.base;
     for (size_t i = 0; KVA_CHECK_LEVEL >= 2 && status == KVA_OK && i < count; i++)
-        verify_change(vm->space, "kva_place_parts", *base + parts[i].offset);
+        verify_change(space, "kva_place_parts", *base + parts[i].offset);
     return status;
+}
+
+static enum kva_status place_parts(struct kva_vm *vm, const struct kva_spec *spec, struct kva_space *space,
+                                   uint64_t scatter, const struct kva_part *parts, size_t count,
+                                   uint64_t *base)
+{
+    if (vm->hardened && spec->anywhere) {
+        uint64_t min = scatter + random_below(vm, min_u64(KVA_VM_SCATTER, spec->max - scatter));
+        if (place_parts_from(spec, space, min, parts, count, base) == KVA_OK)
+            return KVA_OK;
+    }
+    return place_parts_from(spec, space, spec->min, parts, count, base);
+}
+
+/* ---------------------------------------------------------------------------------------------- districts */
+
+/** What is to be placed: an area, or parts of a chunk. */
+struct cargo {
+    const struct kva_part *parts;
+    size_t count; /* 0: an area */
+};
+
+/** The bytes that it takes from its first address to its last. */
+static uint64_t extent_of(const struct kva_spec *spec, const struct cargo *cargo)
+{
+    if (cargo->count == 0)
+        return spec->bytes;
+    const struct kva_part *last = &cargo->parts[cargo->count - 1];
+    return last->offset + last->size;
+}
+
+/** Place it in a district, in what the window leaves of that. */
+static enum kva_status place_in(struct kva_vm *vm, const struct kva_spec *spec, const struct cargo *cargo,
+                                struct kva_district *district, uint64_t *start)
+{
+    struct kva_space *space = &vm->districts.space;
+    struct kva_spec inside = *spec;
+    enum kva_status status;
+
+    inside.min = max_u64(spec->min, district->start);
+    inside.max = min_u64(spec->max, district->end - 1);
+    if (spec->stripes) /* the first group has as many CPUs as any: no group's area passes its stripe's end */
+        inside.max -= cargo->parts[0].size - cargo->parts[cargo->count - 1].size;
+    if (inside.max < inside.min || inside.max - inside.min < extent_of(spec, cargo) - 1)
+        return KVA_ENOSPC;
+    const struct kva_demand demand = {spec->bytes, spec->align, inside.min, inside.max, KVA_LOWEST};
+    if (cargo->count > 0)
+        status = place_parts(vm, &inside, space, inside.min, cargo->parts, cargo->count, start);
+    else
+        status = place(vm, space->tiling, inside.min, &demand, vm->hardened && spec->anywhere, start);
+    if (status != KVA_OK)
+        return status;
+    district->areas += cargo->count > 0 ? cargo->count : 1;
+    verify_change(space, "kva_place_area", *start);
+    return KVA_OK;
+}
+
+/** Whether a district is for what a spec asks for. */
+static bool serves(const struct kva_vm *vm, const struct kva_district *district, const struct kva_spec *spec)
+{
+    if (spec->stripes)
+        return district->owner == spec->stripes->owner;
+    return district->owner == 0 && same_nodes(&vm->districts.nodes[district->number], &spec->node);
+}
+
+static enum kva_status take_district_for(struct kva_vm *vm, const struct kva_spec *spec,
+                                         const struct cargo *cargo, struct kva_district **district)
+{
+    const struct kva_demand demand = {extent_of(spec, cargo), spec->align, spec->min, spec->max, KVA_HIGHEST};
+
+    if (spec->stripes)
+        return kva_take_stripes(vm, spec->stripes, district);
+    if (demand.max - demand.min < demand.size - 1)
+        return KVA_ENOSPC;
+    return kva_take_district(vm, &demand, &spec->node, district);
+}
+
+/** Place it in the lowest district in which it fits, or in a new one. */
+static enum kva_status place_in_districts(struct kva_vm *vm, const struct kva_spec *spec,
+                                          const struct cargo *cargo, uint64_t *start)
+{
+    struct kva_district *district;
+
+    for (size_t i = 0; i < vm->districts.count; i++) {
+        district = &vm->districts.list[i];
+        enum kva_status status =
+            serves(vm, district, spec) ? place_in(vm, spec, cargo, district, start) : KVA_ENOSPC;
+        if (status != KVA_ENOSPC)
+            return status;
+    }
+    enum kva_status status = take_district_for(vm, spec, cargo, &district);
+    return status == KVA_OK ? place_in(vm, spec, cargo, district, start) : status;
+}
+
+/* ------------------------------------------------------------------------------------------- either of both */
+
+enum kva_status kva_place_area(struct kva_vm *vm, const struct kva_spec *spec, uint64_t *start)
+{
+    const struct cargo area = {NULL, 0};
+
+    if (spec->max < spec->min)
+        return KVA_ENOSPC;
+    return spec->nodes != 0 ? place_in_districts(vm, spec, &area, start) : place_outside(vm, spec, start);
 }
 
 enum kva_status kva_place_parts(struct kva_vm *vm, const struct kva_spec *spec, const struct kva_part *parts,
                                 size_t count, uint64_t *base)
 {
-    if (vm->hardened && spec->anywhere) {
-        uint64_t min = vm->scatter + random_below(vm, min_u64(KVA_VM_SCATTER, spec->max - vm->scatter));
-        if (place_parts_from(vm, spec, min, parts, count, base) == KVA_OK)
-            return KVA_OK;
-    }
-    return place_parts_from(vm, spec, spec->min, parts, count, base);
+    const struct cargo chunk = {parts, count};
+
+    if (spec->nodes != 0 || spec->stripes)
+        return place_in_districts(vm, spec, &chunk, base);
+    return place_parts(vm, spec, vm->space, vm->scatter, parts, count, base);
 }
 
 bool kva_segment_from(const struct kva_vm *vm, uint64_t address, struct kva_segment *segment)

@@ -2,13 +2,13 @@
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
  * Where areas lie. A space tiles the reservation: a busy segment for each area and its guard page, also for
- * one that is parked. This room alone calls that space; per-CPU objects have one of their own.
+ * one that is parked. Areas in districts have theirs in a second one. This room and vm_district alone call these
+ * spaces; per-CPU objects have one of their own.
  */
 #ifndef KVA_VMAP_VM_PLACE_H
 #define KVA_VMAP_VM_PLACE_H
 
-#include "../space/verify.h"
-#include "vm_instance.h"
+#include "vm_district.h"
 
 /** What an area is to be, once the request has been found to be in order. */
 struct kva_spec {
@@ -24,6 +24,10 @@ struct kva_spec {
     bool anywhere; /* no window was asked for */
     const void *caller;
     void *owner;
+    struct kva_vm_nodes node; /* where its pages come from */
+    unsigned nodes;           /* the number of that, when the request came */
+    const struct kva_stripes
+        *stripes;              /* of a per-CPU chunk: where its groups' pages come from; NULL: `node` */
     struct kva_frames *frames; /* of a map: the pool, and the frames' numbers; NULL: pages of its own */
     const uint32_t *numbers;
 };
@@ -35,13 +39,14 @@ struct kva_spec {
 /** Begin with a space over the reservation in which all is free; or why there is none. */
 enum kva_status kva_init_places(struct kva_vm *vm, const struct kva_vm_config *config);
 
-/** Where nothing is busy: begin with another such space, and give back what the old one has grown to; if that
+/** Where nothing is busy, and there is no district: begin with another such space, and give back what the old one has grown to; if that
  *  is refused, the old one stays. */
 void kva_renew_places(struct kva_vm *vm);
 
-/** Give the space's memory back, whatever is busy in it. */
+/** Give the spaces' memory back, whatever is busy in them. */
 static inline void end_places(struct kva_vm *vm)
 {
+    kva_end_districts(vm, true);
     (void)kva_space_abandon(vm->space);
 }
 
@@ -49,15 +54,21 @@ static inline void end_places(struct kva_vm *vm)
 static inline uint64_t memory_of_places(const struct kva_vm *vm)
 {
     struct kva_stats stats;
+    struct kva_stats of_districts = {0};
 
     (void)kva_stats_read(vm->space, &stats);
-    return stats.memory_bytes;
+    if (vm->districts.space.tiling)
+        (void)kva_stats_read(&vm->districts.space, &of_districts);
+    return stats.memory_bytes + of_districts.memory_bytes + vm->districts.room * sizeof(struct kva_district);
 }
 
-/** Check the space by itself: KVA_OK, or KVA_ECORRUPT and *fault. */
+/** Check the spaces by themselves: KVA_OK, or KVA_ECORRUPT and *fault. */
 static inline enum kva_status check_places(const struct kva_vm *vm, struct kva_fault *fault)
 {
-    return kva_space_check(vm->space, fault);
+    enum kva_status status = kva_space_check(vm->space, fault);
+
+    return status == KVA_OK && vm->districts.space.tiling ? kva_space_check(&vm->districts.space, fault)
+                                                          : status;
 }
 
 /** Take addresses for a spec; nothing is opened. */
@@ -70,18 +81,33 @@ enum kva_status kva_place_parts(struct kva_vm *vm, const struct kva_spec *spec, 
 /** Give the segment back that starts at an address. */
 static inline void release_place(struct kva_vm *vm, uint64_t start)
 {
-    if (core_free(vm->space->tiling, start) != KVA_OK)
+    struct kva_district *district = district_at(vm, start);
+    struct kva_space *space = space_of(vm, district);
+
+    if (core_free(space->tiling, start) != KVA_OK)
         kva_report_corruption(&vm->ledger.hooks, __func__, "V1: an area has no segment", start);
-    verify_change(vm->space, __func__, start);
+    if (district)
+        district->areas--;
+    verify_change(space, __func__, start);
+}
+
+/** Where the addresses end that an area may grow into: with its district, or with its part of the
+ *  reservation. */
+static inline uint64_t end_of_place(const struct kva_vm *vm, uint64_t start)
+{
+    const struct kva_district *district = district_at(vm, start);
+
+    return district ? district->end : vm->frames_first;
 }
 
 /** Change the size of the segment that starts at an address: KVA_OK, KVA_ENOSPC or KVA_ENOMEM. To make it as
  *  long as it was before it grew needs no memory, and cannot fail. */
 static inline enum kva_status resize_place(struct kva_vm *vm, uint64_t start, uint64_t bytes)
 {
-    enum kva_status status = core_resize(vm->space->tiling, start, start + (bytes - 1));
+    struct kva_space *space = space_of(vm, district_at(vm, start));
+    enum kva_status status = core_resize(space->tiling, start, start + (bytes - 1));
 
-    verify_change(vm->space, __func__, start);
+    verify_change(space, __func__, start);
     return status;
 }
 
@@ -90,7 +116,12 @@ static inline bool segment_at(const struct kva_vm *vm, uint64_t address, struct 
 {
     if (!is_in_reserve(vm, (uintptr_t)address))
         return false;
-    core_find(vm->space->tiling, address, segment);
+    const struct kva_district *district = district_at(vm, address);
+    core_find(space_of(vm, district)->tiling, address, segment);
+    if (district) { /* what is free may go on in another one, or come from it */
+        segment->start = max_u64(segment->start, district->start);
+        segment->last = min_u64(segment->last, district->end - 1);
+    }
     return true;
 }
 

@@ -83,7 +83,7 @@ static enum kva_status shrink(struct kva_vm *vm, struct kva_descriptor *area, co
 
     if (status != KVA_OK)
         return status;
-    kva_close_range(vm, cut, end - cut);
+    kva_close_range(vm, cut, end - cut, is_foreign(area));
     set_pages(vm, area, change->pages);
     set_size(vm, area, change, 0);
     return KVA_OK;
@@ -96,8 +96,7 @@ static enum kva_status grow_in_place(struct kva_vm *vm, struct kva_descriptor *a
     uint64_t more = bytes_of_pages(vm, change->pages) - old_bytes;
     enum kva_status status;
 
-    /* The segment may not grow into the frames part. */
-    if (vm->frames_first - start_of(area) < bytes_with_guard(vm, area, change->pages))
+    if (end_of_place(vm, start_of(area)) - start_of(area) < bytes_with_guard(vm, area, change->pages))
         return KVA_ENOSPC;
     status = resize_place(vm, start_of(area), bytes_with_guard(vm, area, change->pages));
     if (status != KVA_OK)
@@ -142,6 +141,8 @@ static enum kva_status move(struct kva_vm *vm, struct kva_descriptor *old, const
     request.align = (size_t)1 << old->align_shift;
     request.caller = old->caller;
     request.owner = old->by.owner;
+    if (old->nodes != 0)
+        request.node = vm->districts.nodes[old->nodes];
     main_drop(&vm->locks);
     enum kva_status status = kva_take_area(vm, &request, "kva_vm_realloc", &taken);
     if (status == KVA_OK)

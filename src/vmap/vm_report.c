@@ -33,6 +33,18 @@ static void put_range(struct kva_text *text, const struct kva_vm_area *area)
     text_put_hex(text, area->last + area->guard, KVA_ADDRESS_DIGITS);
 }
 
+static void put_nodes(struct kva_text *text, const struct kva_vm_nodes *nodes)
+{
+    static const char *const policies[] = {"any", "preferred", "bound", "interleaved"};
+
+    if (nodes->policy == KVA_VM_NODES_ANY)
+        return;
+    text_put(text, " nodes ");
+    text_put(text, policies[nodes->policy]);
+    text_put(text, " ");
+    text_put_hex(text, nodes->set, 1);
+}
+
 static void put_area(struct kva_text *text, const struct kva_vm *vm, const struct kva_vm_area *area)
 {
     put_range(text, area);
@@ -50,8 +62,11 @@ static void put_area(struct kva_text *text, const struct kva_vm *vm, const struc
         text_put(text, " huge");
     if (area->flags & KVA_VM_ZERO)
         text_put(text, " zero");
+    if (area->flags & KVA_VM_FOREIGN)
+        text_put(text, " foreign");
     if (area->weak)
         text_put(text, " weak");
+    put_nodes(text, &area->node);
     if (area->owner) {
         text_put(text, " owner ");
         text_put_hex(text, (uintptr_t)area->owner, KVA_ADDRESS_DIGITS);

@@ -17,6 +17,7 @@
 #include "vm_retire.h"
 
 #include "vm_cache.h"
+#include "vm_district.h"
 #include "vm_ended.h"
 
 void kva_retire_area(struct kva_vm *vm, struct kva_descriptor *area, const void *by)
@@ -77,6 +78,7 @@ bool kva_purge_idle(struct kva_vm *vm)
     any = vm->parked.count.areas > 0 || any;
     purge_parked(vm);
     empty_quarantine(vm);
+    any = kva_trim_districts(vm) || any;
     return any;
 }
 
@@ -90,6 +92,7 @@ void kva_purge_frozen(struct kva_vm *vm)
         continue;
     while (vm->quarantine.head)
         kva_leave_quarantine(vm);
+    (void)kva_trim_districts(vm);
     kva_cpus_drop(&vm->locks);
 }
 
@@ -97,7 +100,7 @@ bool kva_has_idle(const struct kva_vm *vm)
 {
     kva_cpus_take(&vm->locks);
     bool has = vm->parked.count.areas > 0 || vm->quarantine.head || vm->ended.count.areas > 0 ||
-               kva_cache_sums(vm).cached.areas > 0;
+               kva_cache_sums(vm).cached.areas > 0 || kva_has_empty_district(vm);
     kva_cpus_drop(&vm->locks);
     return has;
 }

@@ -6,6 +6,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <kva/vm.h>
 
@@ -231,6 +232,40 @@ static void usable_size(uint64_t round)
 
     counting(bytes = kva_vm_usable_size(vm, held[some(round)]));
     assert_true(bytes > 0);
+}
+
+static void mark_foreign(uint64_t round)
+{
+    enum kva_status status;
+
+    counting(status = kva_vm_mark_foreign(vm, held[some(round)]));
+    assert_int_equal(status, KVA_OK);
+}
+
+static void *take_from_node_0(void)
+{
+    struct kva_vm_request request = kva_vm_request_of(page);
+    void *area;
+
+    request.node = (struct kva_vm_nodes){KVA_VM_NODES_BOUND, 1};
+    assert_int_equal(kva_vm_alloc(vm, &request, &area), KVA_OK);
+    return area;
+}
+
+static void many_areas_on_node_0(uint64_t size)
+{
+    struct kva_vm_config config = plain();
+
+    begin(&config, size);
+    make_room_to_hold(size);
+    for (held_count = 0; held_count < size; held_count++)
+        held[held_count] = take_from_node_0();
+}
+
+static void allocate_from_node_0(uint64_t round)
+{
+    make_hole(some(round)); /* which a lower district may be taken for */
+    counting(held[some(round)] = take_from_node_0());
 }
 
 static void find(uint64_t round)
@@ -1268,6 +1303,8 @@ static const struct cost_line lines[] = {
               many_areas, allocate_at_the_end, .most_calls = 3),
     COST_LINE("kva_vm_alloc", "Else O(log n)", "areas, in vain", COST_LOGARITHM, many_areas,
               allocate_in_vain),
+    COST_LINE("kva_vm_alloc", "the search is made in each district of these nodes", "areas with a node",
+              COST_LOGARITHM, many_areas_on_node_0, allocate_from_node_0, .most_calls = 3),
     COST_LINE("kva_vm_alloc", "With threads, O(CPUs)", "CPUs", COST_LINEAR, many_caches, allocate_small,
               CPUS),
     COST_LINE("kva_vm_alloc", "kva_alloc's, O((k + 1) log n)", "holes that are too short", COST_N_LOG_N,
@@ -1292,6 +1329,8 @@ static const struct cost_line lines[] = {
               park_one_more, NO_CALL),
     COST_LINE("kva_vfree", "Parked: O(log n), no call", "areas, in vain", COST_LOGARITHM, many_areas,
               free_in_vain, NO_CALL),
+    COST_LINE("kva_vm_mark_foreign", "O(1), no call", "areas", COST_CONSTANT, many_areas, mark_foreign,
+              NO_CALL),
     COST_LINE("kva_vm_usable_size", "O(1)", "areas", COST_CONSTANT, many_areas, usable_size, NO_CALL),
     COST_LINE("kva_vm_alloc_congruent", "as kva_alloc_congruent", "parts", COST_N_LOG_N, many_parts,
               allocate_parts, SELDOM),
@@ -1401,11 +1440,23 @@ enum {
     REPORTERS = sizeof(lines_of_reporters) / sizeof(lines_of_reporters[0])
 };
 
+/** Where there are several nodes, frames that are given back are mapped for a moment, too. */
+static void allow_for_nodes(struct cost_line *line)
+{
+    if (strcmp(line->function, "kva_frames_free") == 0 && access("/sys/devices/system/node/node1", F_OK) == 0)
+        line->most_calls *= 3;
+}
+
 static void test_costs(void **state)
 {
+    struct cost_line here[LINES];
+
     (void)state;
+    memcpy(here, lines, sizeof(lines));
+    for (size_t i = 0; i < LINES; i++)
+        allow_for_nodes(&here[i]);
     for_each_mechanism (mechanism, k) {
-        cost_measure(lines, LINES, tear_down, test_mechanism_name(mechanism));
+        cost_measure(here, LINES, tear_down, test_mechanism_name(mechanism));
         cost_measure(lines_of_reporters, REPORTERS, no_reporters, test_mechanism_name(mechanism));
     }
 }

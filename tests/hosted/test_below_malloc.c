@@ -308,6 +308,10 @@ static void play_areas(struct kva_vm *vm)
     area = CALL(kva_vrealloc)(vm, memory_of, 5000, KVA_VM_ZERO);
     EXPECT(CALL(kva_vm_usable_size)(vm, area) >= 5000);
     EXPECT_OK(CALL(kva_vfree)(vm, area));
+    request.node = (struct kva_vm_nodes){KVA_VM_NODES_INTERLEAVED, 1};
+    EXPECT_OK(CALL(kva_vm_alloc)(vm, &request, &memory_of));
+    EXPECT_OK(CALL(kva_vm_mark_foreign)(vm, memory_of));
+    EXPECT_OK(CALL(kva_vfree)(vm, memory_of));
     EXPECT_OK(CALL(kva_vfree)(vm, CALL(kva_vzalloc)(vm, 9000)));
     EXPECT_OK(CALL(kva_vfree)(vm, CALL(kva_vmalloc_huge)(vm, 4 * MIB)));
     EXPECT_OK(CALL(kva_vfree)(vm, CALL(kva_vmalloc_aligned)(vm, 9000, 65536)));
@@ -347,10 +351,12 @@ static void play_frames(struct kva_vm *vm)
 
 static void play_per_cpu(struct kva_vm *vm)
 {
+    static const struct kva_vm_nodes nodes = {KVA_VM_NODES_PREFERRED, 1};
+    const struct kva_pcpu_config config = {.nodes = &nodes};
     struct kva_pcpu *pcpu;
     void *object[50];
 
-    EXPECT_OK(CALL(kva_pcpu_create)(vm, NULL, &pcpu));
+    EXPECT_OK(CALL(kva_pcpu_create)(vm, &config, &pcpu));
     for (size_t i = 0; i < 50; i++)
         EXPECT_OK(CALL(kva_pcpu_alloc)(pcpu, 5000, 16, &object[i]));
     EXPECT(CALL(kva_pcpu_of)(pcpu, object[7], 0) == object[7]);

@@ -217,7 +217,7 @@ else
     [ "$code" = 0 ] || fail "thirteen tests on pages: exit code $code: $(cat err.txt)"
     tests='fix_size_alloc kvfree_rcu_1_arg_vmalloc kvfree_rcu_2_arg_vmalloc'
 fi
-grep -q '^Memory: pages of 4096 bytes$' pages.txt || fail 'what areas are is not said'
+grep -Eq '^Memory: pages of 4096 bytes, (1 node|[1-9][0-9]* nodes)$' pages.txt || fail 'what areas are is not said'
 kinds=$(grep -c '^Engine: ' pages.txt)
 [ "$kinds" -ge 5 ] || fail "only $kinds kinds on pages"
 

@@ -329,6 +329,68 @@ static void test_what_is_not_named_is_as_new(void **state)
     }
 }
 
+/** Of a marked area nothing is left after a purge, whatever its owner has done; and before that the check does not mind. At level 3
+ *  the flush looks, too. */
+static void tamper_with_marked(enum kva_mechanism mechanism, const struct deed *deed, size_t pages,
+                               bool hardened)
+{
+    struct test_vm test;
+    struct kva_vm_config config = test_vm_config(&test, mechanism);
+    struct kva_vm_request request = kva_vm_request_of(pages * page);
+    void *area;
+    void *next;
+
+    config.hardened = hardened;
+    config.quarantine_bytes = KVA_VM_NONE;
+    test_vm_create(&test, &config);
+    void *before = kva_vmalloc(test.vm, page);
+    request.flags = KVA_VM_FOREIGN;
+    assert_int_equal(kva_vm_alloc(test.vm, &request, &area), KVA_OK);
+    void *behind = kva_vmalloc(test.vm, page);
+    unsigned char *memory = area;
+    memset(memory, 1, pages * page);
+    (void)deed->change(memory, pages * page);
+    assert_int_equal(kva_vfree(test.vm, memory), KVA_OK);
+    expect_sound(test.vm, deed->name);
+    assert_int_equal(kva_vm_flush(test.vm), KVA_OK);
+    expect_sound(test.vm, deed->name);
+    assert_int_equal(test.hooks.corruptions, 0);
+    assert_int_equal(test_vm_stats(test.vm).pages.weak_pages, 0);
+    request.flags = 0;
+    request.min = (uintptr_t)memory;
+    request.max = (uintptr_t)memory + (pages * page - 1);
+    assert_int_equal(kva_vm_alloc(test.vm, &request, &next), KVA_OK);
+    assert_ptr_equal(next, memory);
+    check_that(is_as_new(memory) && is_as_new(memory + (pages - 1) * page), "%s, %zu pages", deed->name,
+               pages);
+    for (size_t at = 0; at < pages * page; at += page / 2)
+        assert_int_equal(memory[at], 0);
+    memset(memory, 1, pages * page);
+    assert_int_equal(kva_vfree(test.vm, memory), KVA_OK);
+    assert_int_equal(kva_vfree(test.vm, before), KVA_OK);
+    assert_int_equal(kva_vfree(test.vm, behind), KVA_OK);
+    test_vm_destroy(&test);
+}
+
+static void test_marked_areas_are_replaced(void **state)
+{
+    enum kva_mechanism mechanism;
+
+    (void)state;
+    if (!kernel_tells("what owners do to the pages of marked areas"))
+        return;
+    for_each_mechanism (mechanism, k) {
+        for (size_t i = 0; i < DEEDS; i++) {
+            for (size_t n = 0; n < sizeof(lengths) / sizeof(lengths[0]); n++) {
+                if (deeds[i].words == a_hole)
+                    continue; /* which a mark does not allow */
+                tamper_with_marked(mechanism, &deeds[i], lengths[n], false);
+                tamper_with_marked(mechanism, &deeds[i], lengths[n], true);
+            }
+        }
+    }
+}
+
 /* ---------------------------------------------------------------------------------------- what is no area's pages */
 
 /** Guards and what is free are nobody's at any time. */
@@ -643,6 +705,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_owners_leave_is_named),
         cmocka_unit_test(test_what_is_not_named_is_as_new),
+        cmocka_unit_test(test_marked_areas_are_replaced),
         cmocka_unit_test(test_guards_and_holes),
         cmocka_unit_test(test_maps_that_owners_change),
         cmocka_unit_test(test_a_purge_that_stands_still),

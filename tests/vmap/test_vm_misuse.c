@@ -502,6 +502,14 @@ static enum kva_status alloc_in(struct stage *s, uint64_t min, uint64_t max)
     return kva_vm_alloc(s->vm, &request, &s->out[0]);
 }
 
+static enum kva_status alloc_from(struct stage *s, enum kva_vm_nodes_policy policy, uint64_t set)
+{
+    struct kva_vm_request request = kva_vm_request_of(1);
+
+    request.node = (struct kva_vm_nodes){policy, set};
+    return kva_vm_alloc(s->vm, &request, &s->out[0]);
+}
+
 static enum kva_status congruent_with(struct stage *s, struct kva_part second, size_t align, unsigned flags)
 {
     struct kva_vm_request request = kva_vm_request_of(1);
@@ -522,7 +530,7 @@ static enum kva_status congruent_count(struct stage *s, uint64_t offset, size_t 
 
 static enum kva_status pcpu_with(struct stage *s, unsigned cpus, unsigned groups, size_t unit)
 {
-    const struct kva_pcpu_config config = {cpus, groups, unit};
+    const struct kva_pcpu_config config = {.cpus = cpus, .groups = groups, .unit = unit};
     struct kva_pcpu *pcpu;
 
     return kva_pcpu_create(s->vm, &config, &pcpu);
@@ -602,13 +610,24 @@ CASE(alloc_without_request, kva_vm_alloc(s->vm, NULL, &s->out[0]))
 CASE(alloc_without_memory, kva_vm_alloc(s->vm, &(struct kva_vm_request){.size = 1, .align = 1}, NULL))
 CASE(alloc_nothing, alloc_with(s, 0, 1, 0))
 CASE(alloc_align_3_pages, alloc_with(s, 1, 3 * s->page, 0))
-CASE(alloc_unknown_flag, alloc_with(s, 1, 1, 8))
+CASE(alloc_unknown_flag, alloc_with(s, 1, 1, 16))
 CASE(alloc_all_flags, alloc_with(s, 1, 1, UINT_MAX))
 CASE(alloc_wraps, alloc_with(s, SIZE_MAX, 1, 0))
 CASE(alloc_just_wraps, alloc_with(s, SIZE_MAX - s->page + 2, 1, 0))
 CASE(alloc_window_upside_down, alloc_in(s, FIRST(s) + 2 * s->page, FIRST(s) + s->page))
 CASE(alloc_window_below, alloc_in(s, 1, FIRST(s) - 1))
 CASE(alloc_window_above, alloc_in(s, LAST(s) + 1, UINTPTR_MAX))
+CASE(alloc_node_policy_4, alloc_from(s, (enum kva_vm_nodes_policy)4, 1))
+CASE(alloc_any_node_1, alloc_from(s, KVA_VM_NODES_ANY, 2))
+CASE(alloc_no_node_preferred, alloc_from(s, KVA_VM_NODES_PREFERRED, 0))
+CASE(alloc_two_nodes_preferred, alloc_from(s, KVA_VM_NODES_PREFERRED, 3))
+CASE(alloc_bound_to_no_node, alloc_from(s, KVA_VM_NODES_BOUND, 0))
+CASE(alloc_interleaved_on_none, alloc_from(s, KVA_VM_NODES_INTERLEAVED, 0))
+CASE(mark_without_instance, kva_vm_mark_foreign(NULL, s->live))
+CASE(mark_nothing, kva_vm_mark_foreign(s->vm, NULL))
+CASE(mark_outside, kva_vm_mark_foreign(s->vm, s))
+CASE(mark_inside, kva_vm_mark_foreign(s->vm, (char *)s->live + 1))
+CASE(mark_a_guard, kva_vm_mark_foreign(s->vm, (char *)s->live + 3 * s->page))
 CASE(vmalloc_nothing, status_without(s, kva_vmalloc(s->vm, 0)))
 CASE(vmalloc_wraps, status_without(s, kva_vmalloc(s->vm, SIZE_MAX)))
 CASE(vzalloc_nothing, status_without(s, kva_vzalloc(s->vm, 0)))
@@ -618,9 +637,9 @@ CASE(vmalloc_aligned_6, status_without(s, kva_vmalloc_aligned(s->vm, 1, 6)))
 
 CASE(realloc_without_instance, kva_vm_realloc(NULL, s->live, 1, 0, &s->out[0]))
 CASE(realloc_without_answer, kva_vm_realloc(s->vm, s->live, 1, 0, NULL))
-CASE(realloc_unknown_flag, kva_vm_realloc(s->vm, s->live, 1, 8, &s->out[0]))
-CASE(realloc_nothing_unknown_flag, kva_vm_realloc(s->vm, NULL, 1, 8, &s->out[0]))
-CASE(realloc_nothing_to_nothing_unknown_flag, kva_vm_realloc(s->vm, NULL, 0, 8, &s->out[0]))
+CASE(realloc_unknown_flag, kva_vm_realloc(s->vm, s->live, 1, 16, &s->out[0]))
+CASE(realloc_nothing_unknown_flag, kva_vm_realloc(s->vm, NULL, 1, 16, &s->out[0]))
+CASE(realloc_nothing_to_nothing_unknown_flag, kva_vm_realloc(s->vm, NULL, 0, 16, &s->out[0]))
 CASE(realloc_wraps, kva_vm_realloc(s->vm, s->live, SIZE_MAX, 0, &s->out[0]))
 CASE(vfree_without_instance, kva_vfree(NULL, s->live))
 CASE(later_without_instance, kva_vfree_later(NULL, s->live, NULL))
@@ -768,6 +787,17 @@ static const struct row {
     FIELD(alloc_window_upside_down, KVA_EWINDOW, HOOK_AND_STATUS, "max"),
     FIELD(alloc_window_below, KVA_EWINDOW, HOOK_AND_STATUS, "max"),
     FIELD(alloc_window_above, KVA_EWINDOW, HOOK_AND_STATUS, "min"),
+    FIELD(alloc_node_policy_4, KVA_EINVAL, HOOK_AND_STATUS, "node.policy"),
+    FIELD(alloc_any_node_1, KVA_EINVAL, HOOK_AND_STATUS, "node.set"),
+    FIELD(alloc_no_node_preferred, KVA_EINVAL, HOOK_AND_STATUS, "node.set"),
+    FIELD(alloc_two_nodes_preferred, KVA_EINVAL, HOOK_AND_STATUS, "node.set"),
+    FIELD(alloc_bound_to_no_node, KVA_EINVAL, HOOK_AND_STATUS, "node.set"),
+    FIELD(alloc_interleaved_on_none, KVA_EINVAL, HOOK_AND_STATUS, "node.set"),
+    ROW(mark_without_instance, KVA_ENULL, NOBODY),
+    FIELD(mark_nothing, KVA_ENULL, HOOK_AND_STATUS, "memory"),
+    ROW(mark_outside, KVA_EUNKNOWN, HOOK_AND_STATUS),
+    ROW(mark_inside, KVA_EINTERIOR, HOOK_AND_STATUS),
+    ROW(mark_a_guard, KVA_EINTERIOR, HOOK_AND_STATUS),
     FIELD(vmalloc_nothing, KVA_ESIZE, HOOK_AND_STATUS, "size"),
     FIELD(vmalloc_wraps, KVA_EWRAP, HOOK_AND_STATUS, "size"),
     FIELD(vzalloc_nothing, KVA_ESIZE, HOOK_AND_STATUS, "size"),
@@ -1133,6 +1163,10 @@ SPOIL(no_threads_wake, lame = *kva_threads_host(); lame.wake = NULL; config->thr
 SPOIL(no_threads_cpu, lame = *kva_threads_host(); lame.cpu = NULL; config->threads = &lame)
 SPOIL(no_threads_self, lame = *kva_threads_host(); lame.self = NULL; config->threads = &lame)
 SPOIL(huge_3, config->huge = (enum kva_huge_policy)3)
+SPOIL(node_policy_4, config->node.policy = (enum kva_vm_nodes_policy)4)
+SPOIL(node_set_alone, config->node.set = 1)
+SPOIL(node_set_0, config->node.policy = KVA_VM_NODES_BOUND)
+SPOIL(node_missing, config->node = ((struct kva_vm_nodes){KVA_VM_NODES_BOUND, UINT64_C(1) << 63}))
 SPOIL(page_0, config->pages.page = 0)
 SPOIL(page_3, config->pages.page = 3)
 SPOIL(huge_page_3, config->pages.huge = 3 * config->pages.page)
@@ -1181,6 +1215,10 @@ static const struct {
     ROW(no_this_cpu, KVA_ENULL, "pages.this_cpu"),
     ROW(no_stats, KVA_ENULL, "pages.stats"),
     ROW(huge_3, KVA_EINVAL, "huge"),
+    ROW(node_policy_4, KVA_EINVAL, "node.policy"),
+    ROW(node_set_alone, KVA_EINVAL, "node.set"),
+    ROW(node_set_0, KVA_EINVAL, "node.set"),
+    ROW(node_missing, KVA_ENOENT, NULL),
     ROW(page_0, KVA_EALIGN, "pages.page"),
     ROW(page_3, KVA_EALIGN, "pages.page"),
     ROW(huge_page_3, KVA_EALIGN, "pages.huge"),

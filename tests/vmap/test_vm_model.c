@@ -19,12 +19,14 @@
  *
  * It is played with every engine, on every mechanism, with and without guards, cached, uncached and hardened.
  */
+#define _GNU_SOURCE
 #include "../common/harness.h"
 #include "../common/vmap.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 enum { AREAS = 120, FRAMES = 256, MAP_MOST = 100, OBJECTS = 40, OBJECT_CPUS = 4, MEMORY_LISTS = 8 };
 
@@ -34,6 +36,8 @@ struct area {
     uint64_t id;
     enum kva_vm_kind kind; /* KVA_VM_VMALLOC, KVA_VM_VMAP or KVA_VM_RAM */
     bool later;
+    bool foreign;
+    struct kva_vm_nodes node; /* as kva_vm_find is to say */
     struct kva_later record;
     size_t count; /* maps: frames */
     uint32_t numbers[MAP_MOST];
@@ -56,6 +60,7 @@ struct mode {
     bool without_guards;
     bool hardened;
     bool zero_always;
+    bool nodes; /* of the instance, and of the objects' groups */
     uint64_t cache_bytes;
     uint64_t lazy_bytes;
 };
@@ -190,6 +195,10 @@ static void expect_found(struct world *world, const struct area *area)
                    found.pages * world->page == found.last - found.start + 1,
                "%s: area %" PRIu64, world->name, area->id);
     check_that(found.state == (area->later ? KVA_VM_LATER : KVA_VM_LIVE), "%s", world->name);
+    check_that(found.node.policy == area->node.policy && found.node.set == area->node.set,
+               "%s: area %" PRIu64 ": policy %d", world->name, area->id, (int)found.node.policy);
+    check_that(((found.flags & KVA_VM_FOREIGN) != 0) == area->foreign, "%s: area %" PRIu64, world->name,
+               area->id);
     if (found.guard == 0)
         return;
     inside = (size_t)test_below(&world->rng, found.guard);
@@ -198,10 +207,14 @@ static void expect_found(struct world *world, const struct area *area)
     assert_int_equal(found.start, start);
 }
 
-/** A new private area: where it lies, how much of it may be used, and its stamps. */
-static void adopt(struct world *world, void *memory, size_t size, size_t align)
+/** A new private area, as a request with these nodes and this mark has made it: where it lies, how much of it may be used, and
+ *  its stamps. */
+static void adopt_as(struct world *world, void *memory, size_t size, size_t align,
+                     const struct kva_vm_request *request)
 {
     struct area *area = add(world, memory, size, KVA_VM_VMALLOC);
+    area->node = request->node;
+    area->foreign = (request->flags & KVA_VM_FOREIGN) != 0;
     uintptr_t start = (uintptr_t)memory;
     size_t usable = kva_vm_usable_size(world->vm, memory);
 
@@ -211,6 +224,30 @@ static void adopt(struct world *world, void *memory, size_t size, size_t align)
                world->name, usable, size);
     put_stamps(world, area);
     expect_found(world, area);
+}
+
+static void adopt(struct world *world, void *memory, size_t size, size_t align)
+{
+    const struct kva_vm_request usual = kva_vm_request_of(1);
+
+    adopt_as(world, memory, size, align, &usual);
+}
+
+/** Some nodes, on any machine; mostly none. */
+static struct kva_vm_nodes random_nodes(struct world *world)
+{
+    static const struct kva_vm_nodes nodes[] = {
+        {KVA_VM_NODES_ANY, 0}, {KVA_VM_NODES_ANY, 0}, {KVA_VM_NODES_BOUND, 1}, {KVA_VM_NODES_INTERLEAVED, 1}};
+
+    return nodes[test_below(&world->rng, sizeof nodes / sizeof nodes[0])];
+}
+
+/** Do something to a page of a marked area, which the next owner must not find. */
+static void tamper(struct world *world, const struct area *area)
+{
+    uint64_t number = test_below(&world->rng, pages_of(world, area->size));
+
+    (void)madvise(area->memory + number * world->page, world->page, MADV_DONTFORK);
 }
 
 /** Scribble over an area that is about to go: what is handed out again must not be zero by luck. */
@@ -296,6 +333,8 @@ static void play_window(struct world *world)
     request.max = request.min + (uintptr_t)test_below(&world->rng, world->last - request.min + 1);
     request.flags = test_one_in(&world->rng, 2) ? KVA_VM_ZERO : 0;
     request.flags |= test_one_in(&world->rng, 4) ? KVA_VM_NO_BLOCK : 0;
+    request.flags |= test_one_in(&world->rng, 3) ? KVA_VM_FOREIGN : 0;
+    request.node = random_nodes(world);
     request.caller = &request;
     request.owner = &world->rng;
     enum kva_status status = kva_vm_alloc(world->vm, &request, &memory);
@@ -312,7 +351,26 @@ static void play_window(struct world *world)
     assert_int_equal(kva_vm_find(world->vm, memory, &found), KVA_OK);
     assert_ptr_equal(found.caller, &request);
     assert_ptr_equal(found.owner, &world->rng);
-    adopt(world, memory, request.size, 1);
+    adopt_as(world, memory, request.size, 1, &request);
+}
+
+/** Anywhere, with nodes; the cache may serve it. */
+static void play_nodes(struct world *world)
+{
+    struct kva_vm_request request = kva_vm_request_of(random_size(world));
+    void *memory;
+
+    request.node = random_nodes(world);
+    request.align = (size_t)1 << test_below(&world->rng, 15);
+    request.flags = test_one_in(&world->rng, 2) ? KVA_VM_ZERO : 0;
+    enum kva_status status = kva_vm_alloc(world->vm, &request, &memory);
+    if (status != KVA_OK) {
+        expect_no_space(world, status, 0);
+        return;
+    }
+    if (request.flags & KVA_VM_ZERO)
+        expect_zero(world, memory, request.size);
+    adopt_as(world, memory, request.size, request.align, &request);
 }
 
 static void play_congruent(struct world *world)
@@ -325,6 +383,7 @@ static void play_congruent(struct world *world)
 
     request.align = world->page << test_below(&world->rng, 4);
     request.flags = test_one_in(&world->rng, 2) ? KVA_VM_ZERO : 0;
+    request.node = random_nodes(world);
     for (size_t i = 0; i < count; i++) {
         parts[i].offset = offset;
         parts[i].size = 1 + test_below(&world->rng, 6 * world->page);
@@ -341,7 +400,7 @@ static void play_congruent(struct world *world)
         assert_int_equal((uintptr_t)memory[i] - (uintptr_t)memory[0], parts[i].offset);
         if (request.flags != 0)
             expect_zero(world, memory[i], (size_t)parts[i].size);
-        adopt(world, memory[i], (size_t)parts[i].size, i == 0 ? request.align : 1);
+        adopt_as(world, memory[i], (size_t)parts[i].size, i == 0 ? request.align : 1, &request);
     }
 }
 
@@ -396,6 +455,22 @@ static void play_realloc(struct world *world)
     expect_found(world, area);
 }
 
+/** Mark an area, or tamper with one that is marked. */
+static void play_mark(struct world *world)
+{
+    size_t index = pick(world, KVA_VM_VMALLOC);
+
+    if (index == AREAS)
+        return;
+    struct area *area = world->areas[index];
+    if (area->foreign)
+        tamper(world, area);
+    assert_int_equal(kva_vm_mark_foreign(world->vm, area->memory), KVA_OK);
+    area->foreign = true;
+    tamper(world, area);
+    expect_found(world, area);
+}
+
 static void play_vfree(struct world *world)
 {
     size_t index = pick(world, KVA_VM_VMALLOC);
@@ -404,6 +479,8 @@ static void play_vfree(struct world *world)
         return;
     struct area *area = world->areas[index];
     expect_contents(world, area);
+    if (area->foreign)
+        tamper(world, area);
     soil(world, area);
     assert_int_equal(kva_vfree(world->vm, area->memory), KVA_OK);
     assert_int_equal(kva_vm_usable_size(world->vm, area->memory), 0);
@@ -734,8 +811,10 @@ static void play_one(struct world *world)
 
     if (what < 50 && world->count + 3 > AREAS)
         what = 50 + what % 32;
-    if (what < 22)
+    if (what < 18)
         play_vmalloc(world);
+    else if (what < 22)
+        play_nodes(world);
     else if (what < 26)
         play_aligned(world);
     else if (what < 31)
@@ -758,6 +837,8 @@ static void play_one(struct world *world)
         play_unmap(world, KVA_VM_RAM);
     else if (what < 90)
         play_realloc(world);
+    else if (what < 91)
+        play_mark(world);
     else if (what < 94)
         play_write(world);
     else if (what < 97)
@@ -776,7 +857,9 @@ static void begin(struct world *world, enum kva_mechanism mechanism, const struc
                   const struct mode *mode)
 {
     struct kva_vm_config config = test_vm_config(&world->test, mechanism);
-    const struct kva_pcpu_config objects = {.cpus = OBJECT_CPUS, .groups = 2, .unit = 2 * test_page()};
+    static const struct kva_vm_nodes nodes[] = {{KVA_VM_NODES_BOUND, 1}, {KVA_VM_NODES_PREFERRED, 1}};
+    const struct kva_pcpu_config objects = {
+        .cpus = OBJECT_CPUS, .groups = 2, .unit = 2 * test_page(), .nodes = mode->nodes ? nodes : NULL};
     uint32_t numbers[FRAMES / 2];
 
     config.engine = engine;
@@ -785,6 +868,8 @@ static void begin(struct world *world, enum kva_mechanism mechanism, const struc
     config.zero_always = mode->zero_always;
     config.cache_bytes = mode->cache_bytes;
     config.lazy_bytes = mode->lazy_bytes;
+    if (mode->nodes)
+        config.node = nodes[1];
     config.quarantine_bytes = 2 * TEST_MIB;
     config.reserve = 48 * TEST_MIB;
     config.frames_part = 32 * TEST_MIB;
@@ -890,6 +975,8 @@ static const struct mode modes[] = {
      .lazy_bytes = 256 << 10,
      .cache_bytes = 64 << 10},
     {.name = "no cache", .cache_bytes = KVA_VM_NONE},
+    {.name = "nodes", .nodes = true},
+    {.name = "nodes, hardened", .nodes = true, .hardened = true},
     {.name = "no cache, purged at each free", .cache_bytes = KVA_VM_NONE, .lazy_bytes = KVA_VM_NONE},
     {.name = "hardened", .hardened = true},
     {.name = "hardened, no guards", .hardened = true, .without_guards = true},

@@ -4,7 +4,8 @@
  * The Linux page source alone, without an instance over it: what it counts, against the kernel's own list of mappings, and
  * what it does when the kernel refuses.
  *
- * The linker binds this program's calls of mmap, mprotect, madvise, fallocate and open to the functions below (--wrap). They
+ * The linker binds this program's calls of mmap, mprotect, madvise, fallocate and open, and the source's own of mbind, to the
+ * functions below (--wrap). They
  * pass a call on, unless the test's rule refuses it; so a refusal can be the one call that a test is about, and can end. Calls
  * of the C library and of a sanitizer stay their own.
  */
@@ -19,6 +20,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -26,7 +28,7 @@ static size_t page; /* bytes */
 
 /* --------------------------------------------------------------------------------------------- the kernel */
 
-enum call { MMAP, MPROTECT, MADVISE, FALLOCATE };
+enum call { MMAP, MPROTECT, MADVISE, FALLOCATE, MBIND };
 
 /** Whether to refuse a call. `what` is its protection, advice or mode; `flags` are mmap's. NULL: none is refused. */
 typedef bool rule(enum call call, void *at, int what, int flags);
@@ -54,6 +56,8 @@ int __real_mprotect(void *at, size_t bytes, int protection);
 int __real_madvise(void *at, size_t bytes, int advice);
 int __real_fallocate(int file, int mode, off_t offset, off_t bytes);
 int __real_fallocate64(int file, int mode, off64_t offset, off64_t bytes);
+int __real_kva_port_set_nodes(void *at, size_t bytes, const struct kva_vm_nodes *nodes, uint64_t *calls);
+int __wrap_kva_port_set_nodes(void *at, size_t bytes, const struct kva_vm_nodes *nodes, uint64_t *calls);
 int __real_open(const char *path, int flags, ...);
 int __real_open64(const char *path, int flags, ...);
 
@@ -79,6 +83,12 @@ int __wrap_mprotect(void *at, size_t bytes, int protection)
 int __wrap_madvise(void *at, size_t bytes, int advice)
 {
     return refused(MADVISE, at, advice, 0) ? -1 : __real_madvise(at, bytes, advice);
+}
+
+int __wrap_kva_port_set_nodes(void *at, size_t bytes, const struct kva_vm_nodes *nodes, uint64_t *calls)
+{
+    return refused(MBIND, at, (int)nodes->policy, 0) ? refusal
+                                                     : __real_kva_port_set_nodes(at, bytes, nodes, calls);
 }
 
 int __wrap_fallocate(int file, int mode, off_t offset, off_t bytes)
@@ -321,6 +331,216 @@ static void test_refused_closes_split_nothing(void **state)
 static bool refuse_replacing(enum call call, void *at, int what, int flags)
 {
     return refuse_closing(call, at, what, flags) && call != MPROTECT;
+}
+
+/* ----------------------------------------------------------------------------------------- strange pages */
+
+static bool refuse_mmap(enum call call, void *at, int what, int flags)
+{
+    (void)at;
+    (void)what;
+    (void)flags;
+    return call == MMAP;
+}
+
+/** Whether children get the mapping that an address lies in: what MADV_DONTFORK changes. */
+static bool is_for_children(const void *at)
+{
+    FILE *smaps = fopen("/proc/self/smaps", "r");
+    struct test_mapping mapping;
+    bool found = false;
+
+    assert_non_null(smaps);
+    while (!found && test_next_mapping(smaps, &mapping)) {
+        found = (uintptr_t)at >= mapping.first && (uintptr_t)at <= mapping.last;
+        if (found)
+            test_mapping_details(smaps, &mapping);
+    }
+    fclose(smaps);
+    assert_true(found);
+    return strstr(mapping.flags, " dc") == NULL;
+}
+
+static void dismiss_some(const struct source *source, uint64_t number, uint64_t count)
+{
+    source->pages.dismiss(source->pages.context, source->stretch.handle, address(source, number),
+                          count * page);
+}
+
+/** Pages that an owner has advised of, and whose replacement the kernel refuses in one way or another: nobody gets them before
+ *  they are replaced, whatever closes them, and whatever tries to close them for good. */
+static void test_strange_pages_wait_for_their_replacement(void **state)
+{
+    static const uint64_t counts[] = {1, 3, 100, 600};
+    static rule *const rules[] = {refuse_closing, refuse_replacing, refuse_mmap, refuse_shutting};
+    enum kva_mechanism mechanism;
+
+    (void)state;
+    if (!test_is_on_its_own("what is left of advice"))
+        return;
+    for_each_mechanism (mechanism, k) {
+        for (size_t i = 0; i < 4 * sizeof rules / sizeof rules[0]; i++) {
+            uint64_t count = counts[i % 4];
+            struct source source = source_of(mechanism, 16, 1);
+            open_and_touch(&source, 2, 3 + count + 3);
+            assert_int_equal(__real_madvise(memory(&source, 5), (size_t)count * page, MADV_DONTFORK), 0);
+            refuses = rules[i / 4];
+            dismiss_some(&source, 5, count);
+            assert_int_equal(memory(&source, 4)[0] + memory(&source, 5 + count)[0], 2);
+            bool replaced =
+                is_for_children(memory(&source, 5)) && is_for_children(memory(&source, 4 + count));
+            assert_true(!replaced || rules[i / 4] != refuse_mmap);
+            refuses = refuse_mmap;
+            close_some(&source, 5, count); /* it tries to pay: without mmap it cannot */
+            enum kva_status status = open_some(&source, 5, count);
+            refuses = NULL;
+            if (!replaced) {
+                check_that(status == KVA_ENOMEM || status == KVA_ELIMIT, "%s, %" PRIu64 " pages: %s",
+                           test_mechanism_name(mechanism), count, kva_status_name(status));
+                source.pages.settle(source.pages.context, source.stretch.handle);
+                assert_true(is_closed(memory(&source, 5)) && is_closed(memory(&source, 4 + count)));
+                status = open_some(&source, 5, count);
+            }
+            assert_int_equal(status, KVA_OK);
+            for (uint64_t p = 5; p < 5 + count; p++)
+                assert_int_equal(memory(&source, p)[0], 0);
+            check_that(is_for_children(memory(&source, 5)) && is_for_children(memory(&source, 4 + count)),
+                       "%s, %" PRIu64 " pages, rule %zu", test_mechanism_name(mechanism), count, i / 4);
+            assert_int_equal(stats_of(&source).weak_pages, 0);
+            end(&source);
+        }
+    }
+}
+
+/** Marked pages, open and closed by turns: no mapping is left over for each of them. */
+static void test_dismissals_leave_no_mappings(void **state)
+{
+    enum kva_mechanism mechanism;
+
+    (void)state;
+    if (!test_is_on_its_own("the mappings that dismissals leave"))
+        return;
+    for_each_mechanism (mechanism, k) {
+        struct source source = source_of(mechanism, 16, 1);
+        open_and_touch(&source, 0, 1);
+        for (uint64_t round = 0; round < 100; round++) {
+            open_and_touch(&source, 2 + 3 * round, 2);
+            assert_int_equal(__real_madvise(memory(&source, 2 + 3 * round), page, MADV_DONTFORK), 0);
+            dismiss_some(&source, 2 + 3 * round, 2);
+        }
+        assert_in_range(mappings_in(&source), 1, 6);
+        assert_true(mappings_in(&source) <= stats_of(&source).mappings);
+        end(&source);
+    }
+}
+
+/* ------------------------------------------------------------------------------------------------- nodes */
+
+static bool refuse_mbind(enum call call, void *at, int what, int flags)
+{
+    (void)at;
+    (void)what;
+    (void)flags;
+    return call == MBIND;
+}
+
+/** The policy of an address, by its number; -1: the kernel does not tell. */
+static int policy_of(const void *at)
+{
+    unsigned long mask[1024 / (8 * sizeof(unsigned long))];
+    int mode = -1;
+
+    return syscall(SYS_get_mempolicy, &mode, mask, 1025UL, at, 2UL) == 0 ? mode : -1;
+}
+
+static enum kva_status bind_some(const struct source *source, uint64_t number, uint64_t count,
+                                 enum kva_vm_nodes_policy policy)
+{
+    const struct kva_vm_nodes nodes = {policy, policy == KVA_VM_NODES_ANY ? 0 : 1};
+
+    return source->pages.bind(source->pages.context, source->stretch.handle, address(source, number),
+                              count * page, &nodes);
+}
+
+/** What is replaced loses its policy for a moment. If the kernel refuses to be told, nobody gets the pages before it is. */
+static void test_lost_policies_come_back(void **state)
+{
+    static const uint64_t counts[] = {1, 3, 100, 600};
+    enum kva_mechanism mechanism;
+
+    (void)state;
+    if (policy_of(&page) < 0) {
+        print_message("left out, as the kernel does not tell: what has become of policies\n");
+        return;
+    }
+    for_each_mechanism (mechanism, k) {
+        for (size_t i = 0; i < 4; i++) {
+            struct source source = source_of(mechanism, 16, 1);
+            assert_int_equal(bind_some(&source, 0, 1024, KVA_VM_NODES_BOUND), KVA_OK);
+            assert_int_equal(bind_some(&source, 1024, 1024, KVA_VM_NODES_INTERLEAVED), KVA_OK);
+            open_and_touch(&source, 5, counts[i]);
+            open_and_touch(&source, 1300, counts[i]);
+            refuses = refuse_mbind;
+            dismiss_some(&source, 5, counts[i]); /* which replaces it */
+            dismiss_some(&source, 1300, counts[i]);
+            assert_int_equal(open_some(&source, 5, counts[i]), KVA_ENOMEM);
+            assert_int_equal(open_some(&source, 1300, counts[i]), KVA_ENOMEM);
+            assert_true(is_closed(memory(&source, 5)) && is_closed(memory(&source, 1300)));
+            uint64_t counted = stats_of(&source).mappings;
+            assert_true(mappings_in(&source) <= counted);
+            refuses = NULL;
+            open_and_touch(&source, 5, counts[i]);
+            assert_int_equal(policy_of(memory(&source, 5)), 2);
+            assert_int_equal(policy_of(memory(&source, 4 + counts[i])), 2);
+            open_and_touch(&source, 1300, counts[i]);
+            assert_int_equal(policy_of(memory(&source, 1300)), 3);
+            assert_true(mappings_in(&source) <= stats_of(&source).mappings);
+            assert_true(stats_of(&source).mappings < counted + 4);
+            end(&source);
+        }
+    }
+}
+
+/** A bind that is refused changes nothing; one over a part of another leaves the rest, and its end brings nothing back. */
+static void test_binds_over_binds(void **state)
+{
+    enum kva_mechanism mechanism;
+
+    (void)state;
+    if (policy_of(&page) < 0) {
+        print_message("left out, as the kernel does not tell: policies over policies\n");
+        return;
+    }
+    for_each_mechanism (mechanism, k) {
+        struct source source = source_of(mechanism, 16, 1);
+        const struct {
+            uint64_t number, count;
+            enum kva_vm_nodes_policy policy;
+        } binds[] = {{0, 3000, KVA_VM_NODES_BOUND},  {512, 512, KVA_VM_NODES_INTERLEAVED},
+                     {700, 10, KVA_VM_NODES_ANY},    {0, 513, KVA_VM_NODES_PREFERRED},
+                     {600, 300, KVA_VM_NODES_BOUND}, {0, 3000, KVA_VM_NODES_ANY}};
+        unsigned char expected[3000] = {0};
+        for (size_t i = 0; i < sizeof binds / sizeof binds[0]; i++) {
+            const uint64_t places[] = {0, 511, 512, 513, 600, 699, 700, 709, 710, 899, 900, 1023, 1024, 2999};
+            refuses = refuse_mbind;
+            assert_int_equal(bind_some(&source, binds[i].number, binds[i].count, binds[i].policy),
+                             KVA_ENOMEM);
+            refuses = NULL;
+            for (size_t p = 0; p < sizeof places / sizeof places[0]; p++)
+                assert_int_equal(policy_of(memory(&source, places[p])), expected[places[p]]);
+            assert_int_equal(bind_some(&source, binds[i].number, binds[i].count, binds[i].policy), KVA_OK);
+            memset(expected + binds[i].number, (int)binds[i].policy, (size_t)binds[i].count);
+            for (size_t p = 0; p < sizeof places / sizeof places[0]; p++) {
+                open_and_touch(&source, places[p], 1);
+                assert_int_equal(policy_of(memory(&source, places[p])), expected[places[p]]);
+            }
+            close_some(&source, 0, 3000);
+            for (size_t p = 0; p < sizeof places / sizeof places[0]; p++)
+                assert_int_equal(policy_of(memory(&source, places[p])), expected[places[p]]);
+            assert_true(!test_is_on_its_own(NULL) || mappings_in(&source) <= stats_of(&source).mappings);
+        }
+        end(&source);
+    }
 }
 
 /* ------------------------------------------------------------------------------------------------- counting */
@@ -1805,6 +2025,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_weakly_closed_pages_are_zero),
         cmocka_unit_test(test_weak_pages_among_others),
+        cmocka_unit_test(test_strange_pages_wait_for_their_replacement),
+        cmocka_unit_test(test_dismissals_leave_no_mappings),
+        cmocka_unit_test(test_lost_policies_come_back),
+        cmocka_unit_test(test_binds_over_binds),
         cmocka_unit_test(test_refused_closes_split_nothing),
         cmocka_unit_test(test_weak_unmaps_do_not_add_up),
         cmocka_unit_test(test_closed_by_protection),

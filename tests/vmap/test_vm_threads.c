@@ -198,6 +198,9 @@ static void take_area(struct worker *worker, struct held *held)
     request.owner = held;
     request.flags = test_one_in(&worker->rng, 3) ? KVA_VM_ZERO : 0;
     request.align = !worker->crowd->small && test_one_in(&worker->rng, 8) ? 4 * page : 1;
+    if (!worker->crowd->small && test_one_in(&worker->rng, 4)) /* a node that every machine has */
+        request.node = (struct kva_vm_nodes){
+            test_one_in(&worker->rng, 2) ? KVA_VM_NODES_PREFERRED : KVA_VM_NODES_INTERLEAVED, 1};
     if (!worker->crowd->small &&
         test_one_in(&worker->rng, 2)) { /* the short form, which finds the cache by itself */
         memory = kva_vmalloc(vm, request.size);
@@ -208,6 +211,9 @@ static void take_area(struct worker *worker, struct held *held)
             return;
         must(((uintptr_t)memory & (request.align - 1)) == 0);
         must(kva_vm_find(vm, memory, &area) == KVA_OK && area.owner == held && area.state == KVA_VM_LIVE);
+        must(area.node.policy == request.node.policy && area.node.set == request.node.set);
+        if (test_one_in(&worker->rng, 8))
+            must(kva_vm_mark_foreign(vm, memory) == KVA_OK);
         if (request.flags & KVA_VM_ZERO)
             verify_zero(memory, request.size);
     }

@@ -8,6 +8,7 @@
 
 #include "../common/clock.h"
 #include "../common/exit.h"
+#include "../common/nodes.h"
 #include "../common/number.h"
 #include "report.h"
 
@@ -269,6 +270,7 @@ int kva_cmd_test(int argc, char **argv)
     struct command command = {0};
     long cpus = sysconf(_SC_NPROCESSORS_ONLN);
     command.plan.cpus = cpus < 1 ? 1 : (uint64_t)cpus;
+    command.plan.nodes = nodes_count();
     command.plan.seed = fresh_seed();
     command.plan.memory = TARGET_PAGES;
     command.engines = kva_engine_name(0); /* kva's default */

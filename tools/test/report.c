@@ -142,7 +142,8 @@ void suite_report_plan(const struct plan *plan)
         printf("\nRange: 0x%llx-0x%llx, quantum %llu\n", (unsigned long long)SUITE_FIRST,
                (unsigned long long)SUITE_LAST, (unsigned long long)SUITE_PAGE);
     else
-        printf("\nMemory: pages of %llu bytes\n", (unsigned long long)SUITE_PAGE);
+        printf("\nMemory: pages of %llu bytes, %llu %s\n", (unsigned long long)SUITE_PAGE,
+               (unsigned long long)plan->nodes, plan->nodes == 1 ? "node" : "nodes");
     if (plan->budget_ns != 0)
         printf("Budget: %s seconds for each test of a worker\n",
                format_fixed(text, (double)plan->budget_ns / 1e9, 3));
@@ -414,6 +415,7 @@ bool suite_report_json(const struct plan *plan, const struct report *reports, si
     json_put(document, "mode", json_string(plan->params.mode), &good);
     json_put(document, "parameters", json_parameters(&plan->params, &good), &good);
     json_put(document, "memory", json_string(plan->memory == TARGET_PAGES ? "pages" : "ranges"), &good);
+    json_put(document, "nodes", json_count(plan->nodes), &good);
     json_put(document, "held", json_count(plan->held), &good);
     json_put(document, "budget_nanoseconds", json_count(plan->budget_ns), &good);
     json_put(document, "time_nanoseconds", json_count(plan->time_ns), &good);

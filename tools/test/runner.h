@@ -14,6 +14,7 @@ struct plan {
     enum target_memory memory;
     uint64_t seed;
     uint64_t cpus;
+    uint64_t nodes;     /* of memory, that the machine has */
     uint64_t held;      /* areas that lie in the range beforehand, see held.c */
     uint64_t budget_ns; /* for each test of a worker, all repeats together; 0: no limit */
     uint64_t time_ns;   /* run for so long, each engine: end early or begin again; 0: all tests once */

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/** kva_pages.bind: see pages_bind.c. */
+#ifndef KVA_PORTS_LINUX_PAGES_BIND_H
+#define KVA_PORTS_LINUX_PAGES_BIND_H
+
+#include "pages_stretch.h"
+
+enum kva_status kva_port_bind(void *context, void *handle, uint64_t start, uint64_t bytes,
+                              const struct kva_vm_nodes *nodes);
+
+/** Before the owner of a run gets it: bind what was lost on the way. */
+enum kva_status kva_port_regain_run(struct stretch *stretch, struct run run);
+
+static inline enum kva_status bind_before_use(struct stretch *stretch, struct run run)
+{
+    return stretch->bindings.lost == 0 ? KVA_OK : kva_port_regain_run(stretch, run);
+}
+
+#endif

@@ -1,0 +1,335 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * Districts. To bind a range of pages to nodes costs two mappings, at its two ends. So areas of the same
+ * nodes lie together, and the range that they lie in is bound once, while it is closed:
+ *
+ *      the space      |A |B  | free                      | district | district      | frames
+ *                     areas that ask for no nodes        one busy segment each
+ *
+ *      the districts' space                              |C|D|      |E     |        | (nothing is taken outside)
+ *                                                        node 1      node 0
+ *
+ * The space has a district as one busy segment; the areas in all districts have segments of a second space
+ * over the same addresses, in which nothing but districts is searched. A district is taken from the upper end of
+ * the private part, away from the other areas, and each new one for the same nodes is as large as those before
+ * together, within bounds: so their number, and with it that of mappings, grows with the logarithm of what
+ * lies in them.
+ *
+ * NUMBERS    What areas ask for is numbered, from 1; 0 is the instance's own. A descriptor and the cache
+ *            know the number alone. What was numbered stays so, and so a request finds its number without
+ *            the lock.
+ *
+ * STRIPES    A district for the chunks of a per-CPU allocator has a stripe for each group of CPUs, bound to
+ *            its own nodes. A chunk's areas lie a step apart:
+ *
+ *                | group 0: chunk 0 |g| chunk 1 |g| ...  | group 1: chunk 0 |g| chunk 1 |g| ...  |
+ *                |<------------------ step ------------->|
+ */
+#include "vm_district.h"
+
+struct kva_district *kva_find_district(const struct kva_vm *vm, uint64_t address)
+{
+    const struct kva_districts *districts = &vm->districts;
+    size_t low = 0;
+
+    for (size_t high = districts->count; low < high;) {
+        size_t middle = low + (high - low) / 2;
+        if (districts->list[middle].end > address)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return low < districts->count && districts->list[low].start <= address ? &districts->list[low] : NULL;
+}
+
+enum kva_status kva_bind_pages(struct kva_vm *vm, uint64_t start, uint64_t bytes,
+                               const struct kva_vm_nodes *nodes)
+{
+    if (!vm->pages.bind) /* one node: number 0 */
+        return (nodes->set & ~UINT64_C(1)) == 0 ? KVA_OK : KVA_ENOENT;
+    return vm->pages.bind(vm->pages.context, vm->reservation, start, bytes, nodes);
+}
+
+/* ------------------------------------------------------------------------------------------- beginning */
+
+/** What the change ahead takes: an entry of the list, and the second space. */
+static enum kva_status prepare(struct kva_vm *vm)
+{
+    struct kva_districts *districts = &vm->districts;
+    struct kva_memory *source = &vm->ledger.memory;
+
+    if (!districts->space.tiling && kva_space_init(&districts->space, &vm->space_config) != KVA_OK)
+        return KVA_ENOMEM;
+    if (districts->count < districts->room)
+        return KVA_OK;
+    size_t room = districts->room == 0 ? 16 : 2 * districts->room;
+    struct kva_district *list = source->take(source->context, room * sizeof *list);
+    if (!list)
+        return KVA_ENOMEM;
+    if (districts->room > 0) {
+        memcpy(list, districts->list, districts->count * sizeof *list);
+        source->give(source->context, districts->list, districts->room * sizeof *list);
+    }
+    districts->list = list;
+    districts->room = room;
+    return KVA_OK;
+}
+
+static unsigned numbered(const struct kva_vm *vm)
+{
+    return atomic_load_explicit(&vm->districts.numbered, memory_order_relaxed);
+}
+
+/** The number of nodes, which they get now if they have none. */
+static uint8_t number(struct kva_vm *vm, const struct kva_vm_nodes *nodes)
+{
+    unsigned found = number_of_nodes(vm, nodes);
+
+    if (found != KVA_VM_NODES_NEW)
+        return (uint8_t)found;
+    unsigned count = numbered(vm);
+    vm->districts.nodes[count] = *nodes;
+    atomic_store_explicit(&vm->districts.numbered, count + 1, memory_order_release);
+    return (uint8_t)count;
+}
+
+/** Whether there are numbers left for all that stripes ask for. */
+static bool has_numbers(const struct kva_vm *vm, const struct kva_stripes *stripes)
+{
+    unsigned missing = 0;
+
+    for (unsigned i = 0; i < stripes->groups; i++)
+        missing += number_of_nodes(vm, &stripes->nodes[i]) == KVA_VM_NODES_NEW;
+    return missing <= KVA_VM_NODES_MOST - numbered(vm);
+}
+
+/** Bind each stripe; if one is refused, all are as before. */
+static enum kva_status bind_stripes(struct kva_vm *vm, uint64_t start, const struct kva_stripes *stripes)
+{
+    for (unsigned i = 0; i < stripes->groups; i++) {
+        enum kva_status status = KVA_OK;
+        if (number_of_nodes(vm, &stripes->nodes[i]) != 0)
+            status = kva_bind_pages(vm, start + i * stripes->step, stripes->step, &stripes->nodes[i]);
+        if (status == KVA_OK)
+            continue;
+        if (i > 0)
+            (void)kva_bind_pages(vm, start, i * stripes->step, &vm->districts.nodes[0]);
+        return status;
+    }
+    return KVA_OK;
+}
+
+static struct kva_district *enter(struct kva_vm *vm, struct kva_district district)
+{
+    struct kva_districts *districts = &vm->districts;
+    size_t at = districts->count;
+
+    for (; at > 0 && districts->list[at - 1].start > district.start; at--)
+        districts->list[at] = districts->list[at - 1];
+    districts->list[at] = district;
+    districts->count++;
+    districts->bytes += district.end - district.start;
+    return &districts->list[at];
+}
+
+/** Take addresses for a district, all else being there, and bind them. */
+static enum kva_status take_prepared(struct kva_vm *vm, const struct kva_demand *demand,
+                                     const struct kva_stripes *stripes, struct kva_district **district)
+{
+    struct kva_tiling *tiling = vm->space->tiling;
+    uint64_t start;
+    enum kva_status status = core_alloc(tiling, demand, NULL, &start);
+
+    if (status != KVA_OK)
+        return status;
+    status = bind_stripes(vm, start, stripes);
+    if (status == KVA_OK)
+        *district = enter(vm, (struct kva_district){.start = start,
+                                                    .end = start + demand->size,
+                                                    .owner = stripes->owner,
+                                                    .number = number(vm, &stripes->nodes[0])});
+    else
+        (void)core_free(tiling, start);
+    verify_change(vm->space, "kva_take_district", start);
+    return status;
+}
+
+/** On failure nothing is kept for districts, if there is none. */
+static enum kva_status take(struct kva_vm *vm, const struct kva_demand *demand,
+                            const struct kva_stripes *stripes, struct kva_district **district)
+{
+    enum kva_status status = prepare(vm);
+
+    if (status == KVA_OK)
+        status = take_prepared(vm, demand, stripes, district);
+    if (status != KVA_OK)
+        kva_end_districts(vm, false);
+    return status;
+}
+
+/** Districts begin and end with whole huge pages, so that mappings divide none. */
+static uint64_t unit_of(const struct kva_vm *vm)
+{
+    return max_u64(vm->pages.huge, page_of(vm));
+}
+
+/** How large a district is to be: as all before it for the same nodes, from 1/1024 to 1/16 of the private
+ *  part. */
+static uint64_t usual_bytes(const struct kva_vm *vm, unsigned for_number)
+{
+    const uint64_t all = vm->frames_first - vm->first;
+    uint64_t before = 0;
+
+    for (size_t i = 0; i < vm->districts.count; i++) {
+        const struct kva_district *district = &vm->districts.list[i];
+        if (district->owner == 0 && district->number == for_number)
+            before += district->end - district->start;
+    }
+    return max_u64(all >> 10, min_u64(before, all >> 4));
+}
+
+/** Where there is no room for the usual size, half of it is tried, and so on, down to what is needed. */
+enum kva_status kva_take_district(struct kva_vm *vm, const struct kva_demand *demand,
+                                  const struct kva_vm_nodes *nodes, struct kva_district **district)
+{
+    struct kva_stripes stripe = {.groups = 1, .nodes = nodes};
+    uint64_t bytes = usual_bytes(vm, number_of_nodes(vm, nodes));
+    struct kva_demand larger = *demand;
+
+    larger.policy = KVA_HIGHEST;
+    larger.align = max_u64(demand->align, unit_of(vm));
+    if (!has_numbers(vm, &stripe))
+        return KVA_ENOSPC;
+    for (; bytes > demand->size; bytes /= 2) {
+        stripe.step = larger.size = max_u64(align_down(bytes, unit_of(vm)), unit_of(vm));
+        if (larger.size < demand->size)
+            break;
+        enum kva_status status = take(vm, &larger, &stripe, district);
+        if (status != KVA_ENOSPC)
+            return status;
+        if (larger.size == unit_of(vm))
+            break;
+    }
+    larger.align = demand->align;
+    stripe.step = larger.size = demand->size;
+    return take(vm, &larger, &stripe, district);
+}
+
+enum kva_status kva_take_stripes(struct kva_vm *vm, const struct kva_stripes *stripes,
+                                 struct kva_district **district)
+{
+    const struct kva_demand demand = {
+        .size = stripes->groups * stripes->step,
+        .align = unit_of(vm),
+        .min = vm->first,
+        .max = vm->frames_first - 1,
+        .policy = KVA_HIGHEST,
+    };
+
+    if (demand.size > vm->frames_first - vm->first || !has_numbers(vm, stripes))
+        return KVA_ENOSPC;
+    enum kva_status status = take(vm, &demand, stripes, district);
+    for (unsigned i = 0; status == KVA_OK && i < stripes->groups; i++)
+        (void)number(vm, &stripes->nodes[i]);
+    return status;
+}
+
+/* ------------------------------------------------------------------------------------------------- ending */
+
+/** Give an empty district back; false if the system refuses to let its pages come from elsewhere again. */
+static bool give_back(struct kva_vm *vm, size_t at)
+{
+    struct kva_districts *districts = &vm->districts;
+    const struct kva_district district = districts->list[at];
+
+    if (kva_bind_pages(vm, district.start, district.end - district.start, &districts->nodes[0]) != KVA_OK)
+        return false;
+    (void)core_free(vm->space->tiling, district.start);
+    verify_change(vm->space, "kva_trim_districts", district.start);
+    districts->bytes -= district.end - district.start;
+    districts->count--;
+    memmove(&districts->list[at], &districts->list[at + 1], (districts->count - at) * sizeof district);
+    return true;
+}
+
+bool kva_trim_districts(struct kva_vm *vm)
+{
+    bool any = false;
+
+    for (size_t i = vm->districts.count; i-- > 0;)
+        any = (vm->districts.list[i].areas == 0 && give_back(vm, i)) || any;
+    return any;
+}
+
+bool kva_has_empty_district(const struct kva_vm *vm)
+{
+    for (size_t i = 0; i < vm->districts.count; i++) {
+        if (vm->districts.list[i].areas == 0)
+            return true;
+    }
+    return false;
+}
+
+void kva_init_districts(struct kva_vm *vm, const struct kva_vm_nodes *own)
+{
+    vm->districts.nodes[0] = *own;
+    atomic_store_explicit(&vm->districts.numbered, 1, memory_order_relaxed);
+}
+
+void kva_end_districts(struct kva_vm *vm, bool all)
+{
+    struct kva_districts *districts = &vm->districts;
+    struct kva_memory *source = &vm->ledger.memory;
+
+    if (districts->count > 0 && !all)
+        return;
+    if (districts->space.tiling)
+        (void)kva_space_abandon(&districts->space);
+    if (districts->room > 0)
+        source->give(source->context, districts->list, districts->room * sizeof *districts->list);
+    districts->space.tiling = NULL;
+    districts->list = NULL;
+    districts->room = districts->count = 0;
+}
+
+/* ------------------------------------------------------------------------------------------------- checks */
+
+/** A district is one segment of the space; and what begins in it, of the other space, ends in it. */
+static const char *check_district(const struct kva_vm *vm, const struct kva_district *district)
+{
+    struct kva_segment segment;
+    size_t areas = 0;
+
+    core_find(vm->space->tiling, district->start, &segment);
+    if (segment.state == KVA_FREE || segment.start != district->start || segment.last + 1 != district->end)
+        return "V12: a district is no segment of the space";
+    for (uint64_t at = district->start; at < district->end; at = segment.last + 1) {
+        core_find(vm->districts.space.tiling, at, &segment);
+        if (segment.state == KVA_FREE)
+            continue;
+        if (segment.start != at || segment.last >= district->end)
+            return "V12: an area lies across the border of a district";
+        areas++;
+    }
+    return areas == district->areas ? NULL : "V12: a district has another number of areas than it counts";
+}
+
+const char *kva_check_districts(const struct kva_vm *vm, uint64_t *at)
+{
+    const char *broken = NULL;
+    uint64_t bytes = 0;
+    uint64_t end = 0;
+
+    for (size_t i = 0; !broken && i < vm->districts.count; i++) {
+        const struct kva_district *district = &vm->districts.list[i];
+        *at = district->start;
+        if (district->start < end)
+            return "V12: two districts lie across each other, or in the wrong order";
+        broken = check_district(vm, district);
+        bytes += district->end - district->start;
+        end = district->end;
+    }
+    return broken || bytes == vm->districts.bytes ? broken
+                                                  : "V12: districts have other bytes than are counted";
+}

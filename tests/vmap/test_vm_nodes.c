@@ -1,0 +1,891 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * Nodes: where pages come from. What can be asked on any machine whose kernel knows nodes is asked of mappings: which policy
+ * the kernel has for an address, and how many mappings there are. Where there are two nodes, pages are touched, and the
+ * kernel says on which node each of them is.
+ */
+#define _GNU_SOURCE
+#include "../common/harness.h"
+#include "../common/vmap.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define GIB (UINT64_C(1) << 30)
+
+static size_t page;
+
+static const struct kva_vm_nodes none = {KVA_VM_NODES_ANY, 0};
+static const struct kva_vm_nodes preferred_0 = {KVA_VM_NODES_PREFERRED, 1};
+static const struct kva_vm_nodes bound_0 = {KVA_VM_NODES_BOUND, 1};
+static const struct kva_vm_nodes interleaved_0 = {KVA_VM_NODES_INTERLEAVED, 1};
+
+/* ----------------------------------------------------------------------------------------- the kernel's word */
+
+enum { MEMS_ALLOWED = 4, OF_ADDRESS = 2, MOST_NODES = 1024 };
+
+struct mask {
+    unsigned long words[MOST_NODES / (8 * sizeof(unsigned long))];
+};
+
+static long ask_policy(int *mode, struct mask *mask, const void *address, unsigned long flags)
+{
+    memset(mask, 0, sizeof *mask);
+    return syscall(SYS_get_mempolicy, mode, mask, MOST_NODES + 1UL, address, flags);
+}
+
+/** The nodes that the program may use; 0: the kernel knows none, or does not tell. */
+static uint64_t nodes_here(void)
+{
+    struct mask mask;
+
+    if (ask_policy(NULL, &mask, NULL, MEMS_ALLOWED) != 0)
+        return 0;
+    return sizeof(long) == 8 ? mask.words[0] : mask.words[0] | (uint64_t)mask.words[1] << 32;
+}
+
+/** Whether the kernel tells; else that is said. */
+static bool kernel_tells(const char *what)
+{
+    if (nodes_here() == 0)
+        print_message("left out, as the kernel knows no nodes, or does not tell of them: %s\n", what);
+    return nodes_here() != 0;
+}
+
+/** The policy that an address has, by its number: 0 none, 1 preferred, 2 bound, 3 interleaved. */
+static int policy_at(const void *address)
+{
+    struct mask mask;
+    int mode = -1;
+
+    assert_int_equal(ask_policy(&mode, &mask, address, OF_ADDRESS), 0);
+    return mode;
+}
+
+/** The node that a page is on, which was touched. */
+static int node_of(const void *address)
+{
+    void *pages[] = {(void *)((uintptr_t)address & ~(uintptr_t)(page - 1))};
+    int node = -1;
+
+    assert_int_equal(syscall(SYS_move_pages, 0, 1UL, pages, NULL, &node, 0), 0);
+    return node;
+}
+
+/* --------------------------------------------------------------------------------------------- what is asked */
+
+static struct kva_vm_request request_of(size_t bytes, struct kva_vm_nodes nodes)
+{
+    struct kva_vm_request request = kva_vm_request_of(bytes);
+
+    request.node = nodes;
+    return request;
+}
+
+static void *take(struct kva_vm *vm, size_t bytes, struct kva_vm_nodes nodes)
+{
+    const struct kva_vm_request request = request_of(bytes, nodes);
+    void *memory = NULL;
+    enum kva_status status = kva_vm_alloc(vm, &request, &memory);
+
+    check_that(status == KVA_OK, "%zu bytes, policy %d, set %#" PRIx64 ": %s", bytes, (int)nodes.policy,
+               nodes.set, kva_status_name(status));
+    return memory;
+}
+
+static void give(struct kva_vm *vm, void *memory)
+{
+    assert_int_equal(kva_vfree(vm, memory), KVA_OK);
+}
+
+static void make(struct test_vm *test, enum kva_mechanism mechanism)
+{
+    struct kva_vm_config config = test_vm_config(test, mechanism);
+
+    test_vm_create(test, &config);
+}
+
+static struct kva_vm_area area_of(struct kva_vm *vm, const void *memory)
+{
+    struct kva_vm_area area;
+
+    assert_int_equal(kva_vm_find(vm, memory, &area), KVA_OK);
+    return area;
+}
+
+/* ---------------------------------------------------------------------------------- on any machine: statuses */
+
+/** To ask for node 0 is harmless, whatever the machine and the kernel; what is missing is refused, and leaves nothing. */
+static void test_node_0_is_everywhere(void **state)
+{
+    const struct kva_vm_nodes wishes[] = {none, preferred_0, bound_0, interleaved_0};
+    enum kva_mechanism mechanism;
+
+    (void)state;
+    if ((nodes_here() | 1) != nodes_here() && nodes_here() != 0)
+        return; /* a machine without node 0 */
+    for_each_mechanism (mechanism, k) {
+        for (size_t i = 0; i < sizeof wishes / sizeof wishes[0]; i++) {
+            struct test_vm test;
+            struct kva_vm_config config = test_vm_config(&test, mechanism);
+            config.node = wishes[i];
+            test_vm_create(&test, &config);
+            for (size_t n = 0; n < sizeof wishes / sizeof wishes[0]; n++) {
+                unsigned char *memory = take(test.vm, 3 * page, wishes[n]);
+                memory[0] = memory[3 * page - 1] = 1;
+                test_vm_expect_sound(&test, "live");
+                give(test.vm, memory);
+            }
+            test_vm_expect_sound(&test, "cached");
+            assert_int_equal(kva_vm_flush(test.vm), KVA_OK);
+            assert_int_equal(test_vm_stats(test.vm).districts, 0);
+            test_vm_destroy(&test);
+        }
+    }
+}
+
+static void test_missing_nodes(void **state)
+{
+    const uint64_t far = UINT64_C(1) << 63;
+    const struct kva_vm_nodes wishes[] = {
+        {KVA_VM_NODES_PREFERRED, far}, {KVA_VM_NODES_BOUND, far | 1}, {KVA_VM_NODES_INTERLEAVED, far | 1}};
+    enum kva_mechanism mechanism;
+
+    (void)state;
+    for_each_mechanism (mechanism, k) {
+        struct test_vm test;
+        make(&test, mechanism);
+        for (size_t i = 0; i < sizeof wishes / sizeof wishes[0]; i++) {
+            const struct kva_vm_request request = request_of(page, wishes[i]);
+            void *memory = &test;
+            assert_int_equal(kva_vm_alloc(test.vm, &request, &memory), KVA_ENOENT);
+            assert_ptr_equal(memory, &test);
+            assert_int_equal(test_vm_stats(test.vm).districts, 0);
+            struct kva_vm_config config = test_vm_config(&(struct test_vm){0}, mechanism);
+            struct kva_vm *vm = NULL;
+            config.node = wishes[i];
+            config.memory = kva_memory_host();
+            config.pages = kva_pages_host(mechanism);
+            assert_int_equal(kva_vm_create(&config, &vm), KVA_ENOENT);
+            assert_null(vm);
+        }
+        test_vm_expect_sound(&test, "after refusals");
+        test_vm_destroy(&test);
+    }
+}
+
+/** A source that knows no nodes has node 0. */
+static void test_source_without_nodes(void **state)
+{
+    struct test_vm test;
+    struct kva_vm_config config = test_vm_config(&test, KVA_MECHANISM_MAPPINGS);
+    const struct kva_vm_nodes node_1 = {KVA_VM_NODES_PREFERRED, 2};
+    void *memory;
+
+    (void)state;
+    config.pages.bind = NULL;
+    test_vm_create(&test, &config);
+    give(test.vm, take(test.vm, page, bound_0));
+    const struct kva_vm_request request = request_of(page, node_1);
+    assert_int_equal(kva_vm_alloc(test.vm, &request, &memory), KVA_ENOENT);
+    test_vm_destroy(&test);
+}
+
+/** With a source that grants any node: 255 values, and not one more. */
+static enum kva_status grant(void *context, void *stretch, uint64_t start, uint64_t bytes,
+                             const struct kva_vm_nodes *nodes)
+{
+    (void)context;
+    (void)stretch;
+    (void)start;
+    (void)bytes;
+    (void)nodes;
+    return KVA_OK;
+}
+
+static void test_as_many_values_as_fit(void **state)
+{
+    struct test_vm test;
+    struct kva_vm_config config = test_vm_config(&test, KVA_MECHANISM_MAPPINGS);
+    void *memory[256];
+
+    (void)state;
+    config.pages.bind = grant;
+    config.pages.huge = 0;
+    test_vm_create(&test, &config);
+    for (uint64_t set = 1; set <= 255; set++)
+        memory[set] = take(test.vm, page, (struct kva_vm_nodes){KVA_VM_NODES_BOUND, set});
+    test_vm_expect_sound(&test, "255 values");
+    const struct kva_vm_request request =
+        request_of(page, (struct kva_vm_nodes){KVA_VM_NODES_INTERLEAVED, 256});
+    assert_int_equal(kva_vm_alloc(test.vm, &request, &memory[0]), KVA_ENOSPC);
+    give(test.vm, take(test.vm, page, (struct kva_vm_nodes){KVA_VM_NODES_BOUND, 7}));
+    for (uint64_t set = 1; set <= 255; set++) {
+        assert_int_equal(area_of(test.vm, memory[set]).node.set, set);
+        give(test.vm, memory[set]);
+    }
+    test_vm_destroy(&test);
+}
+
+/* ------------------------------------------------------------------------------------------- districts */
+
+/** Areas of the same nodes lie together, whatever is allocated in between, and other areas do not lie among them. */
+static void test_areas_lie_together(void **state)
+{
+    enum { AREAS = 200 };
+    enum kva_mechanism mechanism;
+
+    (void)state;
+    for_each_mechanism (mechanism, k) {
+        struct test_vm test;
+        unsigned char *with[AREAS];
+        unsigned char *without[AREAS];
+        make(&test, mechanism);
+        for (size_t i = 0; i < AREAS; i++) {
+            with[i] = take(test.vm, page, i % 2 == 0 ? bound_0 : interleaved_0);
+            without[i] = take(test.vm, page, none);
+        }
+        for (size_t i = 2; i < AREAS; i++) {
+            check_that(with[i] == with[i - 2] + 2 * page || test_vm_stats(test.vm).districts > 2, "area %zu",
+                       i);
+            assert_ptr_equal(without[i], without[i - 1] + 2 * page);
+        }
+        test_vm_expect_sound(&test, "all live");
+        struct kva_vm_stats stats = test_vm_stats(test.vm);
+        assert_in_range(stats.districts, 2, 4);
+        assert_true(stats.district_bytes >= 2 * AREAS * page);
+        for (size_t i = 0; i < AREAS; i++) {
+            struct kva_vm_area area = area_of(test.vm, with[i]);
+            assert_int_equal(area.node.policy, i % 2 == 0 ? KVA_VM_NODES_BOUND : KVA_VM_NODES_INTERLEAVED);
+            assert_int_equal(area.node.set, 1);
+            assert_int_equal(area_of(test.vm, without[i]).node.policy, KVA_VM_NODES_ANY);
+            give(test.vm, with[i]);
+            give(test.vm, without[i]);
+        }
+        assert_int_equal(kva_vm_flush(test.vm), KVA_OK);
+        assert_int_equal(test_vm_stats(test.vm).districts, 0);
+        assert_int_equal(test_vm_stats(test.vm).district_bytes, 0);
+        test_vm_destroy(&test);
+    }
+}
+
+/** The cache keeps areas of different nodes apart, and serves each. */
+static void test_cache_does_not_mix(void **state)
+{
+    const struct kva_vm_nodes wishes[] = {none, preferred_0, bound_0, interleaved_0};
+    enum { WISHES = sizeof wishes / sizeof wishes[0] };
+    struct test_vm test;
+    void *memory[WISHES];
+    void *again;
+
+    (void)state;
+    struct kva_vm_config config = test_vm_config(&test, KVA_MECHANISM_BEST);
+    config.one_thread = true;
+    test_vm_create(&test, &config);
+    for (size_t first = 0; first < WISHES; first++) {
+        for (size_t i = 0; i < WISHES; i++)
+            memory[i] = take(test.vm, page, wishes[i]);
+        for (size_t i = 0; i < WISHES; i++)
+            give(test.vm, memory[(first + i) % WISHES]);
+        for (size_t i = 0; i < WISHES; i++) {
+            uint64_t hits = test_vm_stats(test.vm).cache_hits;
+            again = i == 0 ? kva_vmalloc(test.vm, page) : take(test.vm, page, wishes[i]);
+            assert_ptr_equal(again, memory[i]);
+            assert_int_equal(test_vm_stats(test.vm).cache_hits, hits + 1);
+        }
+        test_vm_expect_sound(&test, "served");
+        for (size_t i = 0; i < WISHES; i++)
+            give(test.vm, memory[i]);
+    }
+    test_vm_destroy(&test);
+}
+
+/** What equals the instance's own nodes is no wish. */
+static void test_own_nodes_take_no_district(void **state)
+{
+    struct test_vm test;
+    struct kva_vm_config config = test_vm_config(&test, KVA_MECHANISM_BEST);
+
+    (void)state;
+    config.node = bound_0;
+    test_vm_create(&test, &config);
+    void *memory = take(test.vm, page, bound_0);
+    assert_int_equal(test_vm_stats(test.vm).districts, 0);
+    assert_int_equal(area_of(test.vm, memory).node.policy, KVA_VM_NODES_ANY);
+    give(test.vm, memory);
+    test_vm_destroy(&test);
+}
+
+/** Growing stays in the district, or moves to one of the same nodes. */
+static void test_growing_keeps_the_nodes(void **state)
+{
+    enum kva_mechanism mechanism;
+
+    (void)state;
+    for_each_mechanism (mechanism, k) {
+        struct test_vm test;
+        make(&test, mechanism);
+        char *memory = take(test.vm, page, bound_0);
+        strcpy(memory, "kept");
+        for (size_t pages = 2; pages <= 3000; pages = pages * 3 / 2 + 1) {
+            void *moved;
+            assert_int_equal(kva_vm_realloc(test.vm, memory, pages * page, 0, &moved), KVA_OK);
+            memory = moved;
+            memory[pages * page - 1] = 1;
+            assert_string_equal(memory, "kept");
+            assert_int_equal(area_of(test.vm, memory).node.policy, KVA_VM_NODES_BOUND);
+            if (nodes_here() != 0) {
+                assert_int_equal(policy_at(memory), 2);
+                assert_int_equal(policy_at(memory + pages * page - 1), 2);
+            }
+            test_vm_expect_sound(&test, "grown");
+        }
+        assert_true(test_vm_stats(test.vm).moved > 0 && test_vm_stats(test.vm).grown_in_place > 0);
+        void *moved;
+        assert_int_equal(kva_vm_realloc(test.vm, memory, page, 0, &moved), KVA_OK);
+        assert_ptr_equal(moved, memory);
+        test_vm_expect_sound(&test, "shrunk");
+        give(test.vm, memory);
+        test_vm_destroy(&test);
+    }
+}
+
+/** A window, an alignment, huge pages, and no blocking, each together with nodes. */
+static void test_requests_with_nodes(void **state)
+{
+    enum kva_mechanism mechanism;
+
+    (void)state;
+    for_each_mechanism (mechanism, k) {
+        struct test_vm test;
+        make(&test, mechanism);
+        uint64_t first = test_vm_stats(test.vm).reserve_first;
+        struct kva_vm_request request = request_of(5 * page, bound_0);
+        unsigned char *memory;
+        void *out;
+        request.min = (uintptr_t)first + 7 * page;
+        request.max = (uintptr_t)first + 12 * page - 1;
+        assert_int_equal(kva_vm_alloc(test.vm, &request, &out), KVA_OK);
+        assert_ptr_equal(out, (char *)(uintptr_t)first + 7 * page);
+        memset(out, 1, 5 * page);
+        assert_int_equal(kva_vm_alloc(test.vm, &request, &(void *){NULL}), KVA_ENOSPC);
+        void *plain = take(test.vm, page, none);
+        test_vm_expect_sound(&test, "in a window");
+        request = request_of(page, bound_0);
+        request.align = 64 * page;
+        assert_int_equal(kva_vm_alloc(test.vm, &request, (void **)&memory), KVA_OK);
+        assert_int_equal((uintptr_t)memory % (64 * page), 0);
+        give(test.vm, memory);
+        request = request_of(4 * TEST_MIB, interleaved_0);
+        request.flags = KVA_VM_HUGE | KVA_VM_NO_BLOCK | KVA_VM_ZERO;
+        assert_int_equal(kva_vm_alloc(test.vm, &request, (void **)&memory), KVA_OK);
+        assert_int_equal(memory[0] | memory[4 * TEST_MIB - 1], 0);
+        memset(memory, 1, 4 * TEST_MIB);
+        if (nodes_here() != 0)
+            assert_int_equal(policy_at(memory + 3 * TEST_MIB), 3);
+        test_vm_expect_sound(&test, "huge");
+        give(test.vm, memory);
+        give(test.vm, plain);
+        give(test.vm, out);
+        test_vm_destroy(&test);
+    }
+}
+
+/** When plain addresses are short, districts in which nothing is left make room, and so do those for other nodes. */
+static void test_empty_districts_make_room(void **state)
+{
+    struct test_vm test;
+
+    (void)state;
+    make(&test, KVA_MECHANISM_BEST);
+    struct kva_vm_stats stats = test_vm_stats(test.vm);
+    size_t most = 31 * TEST_MIB;
+    assert_true(stats.reserve_last - stats.reserve_first > most);
+    for (unsigned round = 0; round < 3; round++) {
+        give(test.vm, take(test.vm, 16 * TEST_MIB, bound_0));
+        give(test.vm, take(test.vm, most, none));
+        give(test.vm, take(test.vm, most, interleaved_0));
+        test_vm_expect_sound(&test, "round");
+    }
+    test_vm_destroy(&test);
+}
+
+/** Each refusal by the page source or the memory source leaves the instance as it was. */
+static void test_refusals(void **state)
+{
+    enum kva_mechanism mechanism;
+
+    (void)state;
+    for_each_mechanism (mechanism, k) {
+        struct test_vm test;
+        make(&test, mechanism);
+        bool done = false;
+        for (uint64_t n = 1; !done; n++) {
+            const struct kva_vm_request request = request_of(3 * page, interleaved_0);
+            void *memory;
+            assert_int_equal(kva_vm_flush(test.vm), KVA_OK);
+            kva_failing_pages_fail(&test.pages, n, true);
+            enum kva_status status = kva_vm_alloc(test.vm, &request, &memory);
+            kva_failing_pages_fail(&test.pages, 0, false);
+            test_vm_expect_sound(&test, "refused by the page source");
+            done = status == KVA_OK;
+            assert_true(done || status == KVA_ENOMEM);
+            if (done)
+                give(test.vm, memory);
+            assert_in_range(n, 1, 20);
+        }
+        done = false;
+        for (uint64_t n = 1; !done; n++) {
+            const struct kva_vm_request request = request_of(3 * page, preferred_0);
+            void *memory;
+            assert_int_equal(kva_vm_flush(test.vm), KVA_OK);
+            kva_failing_memory_fail(&test.memory, n, true);
+            enum kva_status status = kva_vm_alloc(test.vm, &request, &memory);
+            kva_failing_memory_fail(&test.memory, 0, false);
+            test_vm_expect_sound(&test, "refused memory");
+            done = status == KVA_OK;
+            assert_true(done || status == KVA_ENOMEM);
+            if (done)
+                give(test.vm, memory);
+            assert_in_range(n, 1, 20);
+        }
+        test_vm_destroy(&test);
+    }
+}
+
+/** In a hardened instance areas with nodes lie in districts, too; at random. */
+static void test_hardened(void **state)
+{
+    enum { AREAS = 64 };
+    struct test_vm test;
+    struct kva_vm_config config = test_vm_config(&test, KVA_MECHANISM_BEST);
+    unsigned char *memory[AREAS];
+    size_t side_by_side = 0;
+
+    (void)state;
+    config.hardened = true;
+    config.reserve = sizeof(void *) == 8 ? 16 * GIB : 256 * TEST_MIB;
+    test_vm_create(&test, &config);
+    for (size_t i = 0; i < AREAS; i++) {
+        memory[i] = take(test.vm, page, bound_0);
+        memory[i][0] = 1;
+        side_by_side += i > 0 && memory[i] == memory[i - 1] + 2 * page;
+        if (nodes_here() != 0)
+            assert_int_equal(policy_at(memory[i]), 2);
+    }
+    assert_true(side_by_side < AREAS / 4);
+    assert_in_range(test_vm_stats(test.vm).districts, 1, 3);
+    test_vm_expect_sound(&test, "hardened");
+    for (size_t i = 0; i < AREAS; i++)
+        give(test.vm, memory[i]);
+    test_vm_expect_sound(&test, "in quarantine");
+    test_vm_destroy(&test);
+}
+
+static void note_line(void *context, const char *line, size_t length)
+{
+    (void)length;
+    if (strstr(line, " vmalloc live foreign nodes interleaved 0x1 owner 0x"))
+        ++*(unsigned *)context;
+}
+
+static void test_report_names_nodes(void **state)
+{
+    struct test_vm test;
+    unsigned found = 0;
+
+    (void)state;
+    make(&test, KVA_MECHANISM_BEST);
+    struct kva_vm_request request = request_of(page, interleaved_0);
+    void *memory;
+    request.owner = &test;
+    request.flags = KVA_VM_FOREIGN;
+    assert_int_equal(kva_vm_alloc(test.vm, &request, &memory), KVA_OK);
+    assert_int_equal(kva_vm_report(test.vm, note_line, &found), KVA_OK);
+    assert_int_equal(found, 1);
+    give(test.vm, memory);
+    test_vm_destroy(&test);
+}
+
+/* -------------------------------------------------------------------------------------- the kernel's policies */
+
+/** What is allocated, freed, purged and allocated again has its policy at any time. So has all of a reserve that is bound, and
+ *  what a district was bound to ends with it. */
+static void test_policy_stays(void **state)
+{
+    static const size_t lengths[] = {1, 16, 300};
+    enum kva_mechanism mechanism;
+
+    (void)state;
+    if (!kernel_tells("the policies of mappings"))
+        return;
+    for_each_mechanism (mechanism, k) {
+        for (unsigned own = 0; own < 2; own++) {
+            struct test_vm test;
+            struct kva_vm_config config = test_vm_config(&test, mechanism);
+            const int usual = own == 1 ? 2 : 0;
+            config.node = own == 1 ? bound_0 : none;
+            config.cache_bytes = config.lazy_bytes = KVA_VM_NONE;
+            test_vm_create(&test, &config);
+            unsigned char *edge = take(test.vm, page, interleaved_0);
+            for (size_t i = 0; i < 3 * sizeof lengths / sizeof lengths[0]; i++) {
+                size_t bytes = lengths[i / 3] * page;
+                unsigned char *plain = take(test.vm, bytes, none);
+                unsigned char *with = take(test.vm, bytes, interleaved_0);
+                memset(plain, 1, bytes);
+                memset(with, 1, bytes);
+                check_that(policy_at(plain) == usual && policy_at(plain + bytes - 1) == usual,
+                           "%zu bytes: %d", bytes, policy_at(plain));
+                check_that(policy_at(with) == 3 && policy_at(with + bytes - 1) == 3, "%zu bytes: %d", bytes,
+                           policy_at(with));
+                give(test.vm, plain);
+                give(test.vm, with);
+                assert_int_equal(policy_at(with), 3);
+                assert_int_equal(policy_at(plain), usual);
+            }
+            give(test.vm, edge);
+            assert_int_equal(kva_vm_flush(test.vm), KVA_OK);
+            assert_int_equal(policy_at(edge), usual);
+            test_vm_destroy(&test);
+        }
+    }
+}
+
+/** Large areas as one: ten thousand of a page at the default limit, whatever the mechanism; and bound they take no more than a few
+ *  mappings more than without. */
+static void test_ten_thousand_areas(void **state)
+{
+    enum { AREAS = 10000 };
+    enum kva_mechanism mechanism;
+
+    (void)state;
+    if (sizeof(void *) < 8 || !test_is_on_its_own("ten thousand areas with a node"))
+        return;
+    for_each_mechanism (mechanism, k) {
+        size_t taken[2];
+        for (unsigned with = 0; with < 2; with++) {
+            struct kva_vm_config config = {.pages = kva_pages_host(mechanism), .cache_bytes = KVA_VM_NONE};
+            struct kva_vm *vm;
+            unsigned char **areas = calloc(AREAS, sizeof *areas);
+            assert_non_null(areas);
+            assert_int_equal(kva_vm_create(&config, &vm), KVA_OK);
+            size_t before = test_mappings();
+            for (size_t i = 0; i < AREAS; i++) {
+                areas[i] = take(vm, page, with == 0 ? none : i % 2 == 0 ? bound_0 : interleaved_0);
+                areas[i][0] = 1;
+            }
+            taken[with] = test_mappings() - before;
+            assert_true(test_mappings() - before <= test_vm_stats(vm).pages.mappings);
+            for (size_t i = 0; with == 1 && nodes_here() != 0 && i < AREAS; i += 97)
+                assert_int_equal(policy_at(areas[i]), i % 2 == 0 ? 2 : 3);
+            for (size_t i = 0; i < AREAS; i++)
+                give(vm, areas[i]);
+            assert_int_equal(kva_vm_flush(vm), KVA_OK);
+            assert_int_equal(kva_vm_check(vm, NULL), KVA_OK);
+            assert_in_range(test_mappings(), before - 8, before + 8);
+            assert_int_equal(kva_vm_destroy(vm, NULL, NULL), KVA_OK);
+            free(areas);
+        }
+        print_message("%s: %zu mappings without nodes, %zu with\n", test_mechanism_name(mechanism), taken[0],
+                      taken[1]);
+        assert_in_range(taken[1], 0, taken[0] + 10);
+    }
+}
+
+/** What the program has bound by itself, and marked, ends with the area; the instance's own nodes do not. */
+static void test_foreign_policy_ends_with_the_area(void **state)
+{
+    static const size_t lengths[] = {1, 16, 300};
+    enum kva_mechanism mechanism;
+
+    (void)state;
+    if (!kernel_tells("policies of marked areas"))
+        return;
+    for_each_mechanism (mechanism, k) {
+        for (size_t i = 0; i < sizeof lengths / sizeof lengths[0]; i++) {
+            struct test_vm test;
+            struct kva_vm_config config = test_vm_config(&test, mechanism);
+            const unsigned long mask = 1;
+            size_t bytes = lengths[i] * page;
+            config.node = preferred_0;
+            test_vm_create(&test, &config);
+            void *before = take(test.vm, page, none);
+            char *memory = take(test.vm, bytes, none);
+            assert_int_equal(policy_at(memory), 1);
+            assert_int_equal(syscall(SYS_mbind, memory, bytes, 2L, &mask, 65UL, 0UL), 0);
+            assert_int_equal(kva_vm_mark_foreign(test.vm, memory), KVA_OK);
+            assert_int_equal(policy_at(memory), 2);
+            give(test.vm, memory);
+            assert_int_equal(test_vm_stats(test.vm).cached_areas, 0);
+            assert_int_equal(test_vm_stats(test.vm).parked_areas, 1);
+            assert_int_equal(kva_vm_flush(test.vm), KVA_OK);
+            struct kva_vm_request request = kva_vm_request_of(bytes);
+            void *next;
+            request.min = (uintptr_t)memory;
+            assert_int_equal(kva_vm_alloc(test.vm, &request, &next), KVA_OK);
+            assert_ptr_equal(next, memory);
+            assert_int_equal(policy_at(memory), 1);
+            give(test.vm, memory);
+            give(test.vm, before);
+            test_vm_destroy(&test);
+        }
+    }
+}
+
+/* ------------------------------------------------------------------------------------------------- per CPU */
+
+/** Groups with nodes keep their distances in all chunks, and each has its policy. */
+static void test_groups_have_nodes(void **state)
+{
+    enum { OBJECTS = 300, CPUS = 5 };
+    const struct kva_vm_nodes nodes[] = {bound_0, none, interleaved_0};
+    const int policies[CPUS] = {2, 2, 0, 0, 3};
+    enum kva_mechanism mechanism;
+
+    (void)state;
+    for_each_mechanism (mechanism, k) {
+        for (unsigned hardened = 0; hardened < 2; hardened++) {
+            const struct kva_pcpu_config shape = {.cpus = CPUS, .groups = 3, .unit = page, .nodes = nodes};
+            struct test_vm test;
+            struct kva_vm_config config = test_vm_config(&test, mechanism);
+            struct kva_pcpu *pcpu;
+            char *objects[OBJECTS];
+            config.hardened = hardened == 1;
+            test_vm_create(&test, &config);
+            assert_int_equal(kva_pcpu_create(test.vm, &shape, &pcpu), KVA_OK);
+            for (size_t i = 0; i < OBJECTS; i++) {
+                assert_int_equal(kva_pcpu_alloc(pcpu, page / 2, 16, (void **)&objects[i]), KVA_OK);
+                for (unsigned cpu = 0; cpu < CPUS; cpu++) {
+                    char *copy = kva_pcpu_of(pcpu, objects[i], cpu);
+                    memset(copy, 1, page / 2);
+                    if (nodes_here() != 0)
+                        assert_int_equal(policy_at(copy), policies[cpu]);
+                }
+            }
+            assert_int_equal(area_of(test.vm, kva_pcpu_of(pcpu, objects[7], 4)).node.policy,
+                             KVA_VM_NODES_INTERLEAVED);
+            test_vm_expect_sound(&test, "objects");
+            assert_in_range(test_vm_stats(test.vm).districts, 1, 8);
+            for (size_t i = 0; i < OBJECTS; i++)
+                assert_int_equal(kva_pcpu_free(pcpu, objects[i]), KVA_OK);
+            assert_int_equal(kva_pcpu_destroy(pcpu), KVA_OK);
+            test_vm_expect_sound(&test, "parked");
+            assert_int_equal(kva_vm_flush(test.vm), KVA_OK);
+            assert_int_equal(test_vm_stats(test.vm).districts, 0);
+            test_vm_destroy(&test);
+        }
+    }
+}
+
+/** Congruent areas with one wish, all in one district; a wish that is not in order is told. */
+static void test_congruent_areas_have_nodes(void **state)
+{
+    struct test_vm test;
+    const struct kva_part parts[] = {{0, 2 * page}, {16 * page, page}, {40 * page, 5 * page}};
+    struct kva_vm_request request = request_of(0, interleaved_0);
+    void *memory[3];
+
+    (void)state;
+    make(&test, KVA_MECHANISM_BEST);
+    assert_int_equal(kva_vm_alloc_congruent(test.vm, &request, parts, 3, memory), KVA_OK);
+    for (size_t i = 0; i < 3; i++) {
+        assert_ptr_equal(memory[i], (char *)memory[0] + parts[i].offset);
+        assert_int_equal(area_of(test.vm, memory[i]).node.policy, KVA_VM_NODES_INTERLEAVED);
+        if (nodes_here() != 0)
+            assert_int_equal(policy_at(memory[i]), 3);
+    }
+    test_vm_expect_sound(&test, "congruent");
+    for (size_t i = 0; i < 3; i++)
+        give(test.vm, memory[i]);
+    const struct kva_vm_nodes bad[] = {none, {KVA_VM_NODES_PREFERRED, 6}};
+    const struct kva_pcpu_config shape = {.cpus = 2, .groups = 2, .nodes = bad};
+    struct kva_pcpu *pcpu;
+    assert_int_equal(kva_pcpu_create(test.vm, &shape, &pcpu), KVA_EINVAL);
+    assert_string_equal(test.hooks.last.field, "nodes[i].set");
+    assert_int_equal(test.hooks.last.index, 1);
+    test_vm_forgive(&test);
+    test_vm_destroy(&test);
+}
+
+/* --------------------------------------------------------------------------------------------- with two nodes */
+
+/** Two nodes of the machine; false, which is said, where there is one. */
+static bool two_nodes(int *a, int *b)
+{
+    uint64_t nodes = nodes_here();
+    uint64_t rest = nodes & (nodes - 1);
+
+    if (nodes == 0 || rest == 0) {
+        print_message("one node here, or none: where pages really are is not tested\n");
+        return false;
+    }
+    *a = __builtin_ctzll(nodes);
+    *b = __builtin_ctzll(rest);
+    return true;
+}
+
+static struct kva_vm_nodes on(enum kva_vm_nodes_policy policy, int node)
+{
+    return (struct kva_vm_nodes){policy, UINT64_C(1) << node};
+}
+
+static void expect_pages_on(const unsigned char *memory, size_t bytes, int node)
+{
+    for (size_t at = 0; at < bytes; at += page)
+        check_that(node_of(memory + at) == node, "page %zu of %zu: node %d, not %d", at / page, bytes / page,
+                   node_of(memory + at), node);
+}
+
+/** Pages come from the node that was asked for, from the first to the last owner of an address. */
+static void test_pages_are_where_they_should_be(void **state)
+{
+    static const size_t lengths[] = {1, 16, 300};
+    enum kva_mechanism mechanism;
+    int a;
+    int b;
+
+    (void)state;
+    if (!two_nodes(&a, &b))
+        return;
+    for_each_mechanism (mechanism, k) {
+        struct test_vm test;
+        struct kva_vm_config config = test_vm_config(&test, mechanism);
+        config.node = on(KVA_VM_NODES_BOUND, b);
+        test_vm_create(&test, &config);
+        for (unsigned round = 0; round < 4; round++) {
+            for (size_t i = 0; i < sizeof lengths / sizeof lengths[0]; i++) {
+                size_t bytes = lengths[i] * page;
+                unsigned char *own = take(test.vm, bytes, none);
+                unsigned char *bound = take(test.vm, bytes, on(KVA_VM_NODES_BOUND, a));
+                unsigned char *wish = take(test.vm, bytes, on(KVA_VM_NODES_PREFERRED, a));
+                memset(own, 1, bytes);
+                memset(bound, 1, bytes);
+                memset(wish, 1, bytes);
+                expect_pages_on(own, bytes, b);
+                expect_pages_on(bound, bytes, a);
+                expect_pages_on(wish, bytes, a);
+                give(test.vm, own);
+                give(test.vm, bound);
+                give(test.vm, wish);
+            }
+            if (round % 2 == 1)
+                assert_int_equal(kva_vm_flush(test.vm), KVA_OK);
+        }
+        test_vm_destroy(&test);
+    }
+}
+
+static void test_interleaved_pages_take_turns(void **state)
+{
+    struct test_vm test;
+    size_t count[2] = {0, 0};
+    int a;
+    int b;
+
+    (void)state;
+    if (!two_nodes(&a, &b))
+        return;
+    make(&test, KVA_MECHANISM_BEST);
+    const struct kva_vm_nodes both = {KVA_VM_NODES_INTERLEAVED, UINT64_C(1) << a | UINT64_C(1) << b};
+    unsigned char *memory = take(test.vm, 64 * page, both);
+    memset(memory, 1, 64 * page);
+    for (size_t i = 0; i < 64; i++)
+        count[node_of(memory + i * page) == a]++;
+    assert_int_equal(count[0], 32);
+    assert_int_equal(count[1], 32);
+    give(test.vm, memory);
+    test_vm_destroy(&test);
+}
+
+/** Frames that are given back forget what the program has said of them. */
+static void test_frames_forget(void **state)
+{
+    struct test_vm test;
+    struct kva_frames *frames;
+    uint32_t numbers[8];
+    int a;
+    int b;
+
+    (void)state;
+    if (!two_nodes(&a, &b))
+        return;
+    make(&test, KVA_MECHANISM_BEST);
+    assert_int_equal(kva_frames_create(test.vm, 64, &frames), KVA_OK);
+    for (unsigned round = 0; round < 2; round++) {
+        const unsigned long mask = 1UL << (round == 0 ? b : a);
+        assert_int_equal(kva_frames_alloc(frames, 8, numbers), KVA_OK);
+        unsigned char *map = kva_vmap(test.vm, frames, numbers, 8);
+        assert_non_null(map);
+        assert_int_equal(policy_at(map), 0);
+        assert_int_equal(syscall(SYS_mbind, map, 8 * page, 2L, &mask, 65UL, 0UL), 0);
+        memset(map, 1, 8 * page);
+        expect_pages_on(map, 8 * page, round == 0 ? b : a);
+        assert_int_equal(kva_vunmap(test.vm, map), KVA_OK);
+        assert_int_equal(kva_vm_flush(test.vm), KVA_OK);
+        assert_int_equal(kva_frames_free(frames, numbers, 8), KVA_OK);
+    }
+    assert_int_equal(kva_frames_destroy(frames), KVA_OK);
+    test_vm_destroy(&test);
+}
+
+static void test_copies_are_on_their_groups_nodes(void **state)
+{
+    struct test_vm test;
+    struct kva_pcpu *pcpu;
+    void *objects[40];
+    int a;
+    int b;
+
+    (void)state;
+    if (!two_nodes(&a, &b))
+        return;
+    const struct kva_vm_nodes nodes[] = {on(KVA_VM_NODES_BOUND, b), on(KVA_VM_NODES_BOUND, a)};
+    const struct kva_pcpu_config shape = {.cpus = 4, .groups = 2, .unit = page, .nodes = nodes};
+    make(&test, KVA_MECHANISM_BEST);
+    assert_int_equal(kva_pcpu_create(test.vm, &shape, &pcpu), KVA_OK);
+    for (size_t i = 0; i < 40; i++) {
+        assert_int_equal(kva_pcpu_alloc(pcpu, page / 2, 16, &objects[i]), KVA_OK);
+        for (unsigned cpu = 0; cpu < 4; cpu++)
+            assert_int_equal(node_of(kva_pcpu_of(pcpu, objects[i], cpu)), cpu < 2 ? b : a);
+    }
+    for (size_t i = 0; i < 40; i++)
+        assert_int_equal(kva_pcpu_free(pcpu, objects[i]), KVA_OK);
+    assert_int_equal(kva_pcpu_destroy(pcpu), KVA_OK);
+    test_vm_destroy(&test);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_node_0_is_everywhere),
+        cmocka_unit_test(test_missing_nodes),
+        cmocka_unit_test(test_source_without_nodes),
+        cmocka_unit_test(test_as_many_values_as_fit),
+        cmocka_unit_test(test_areas_lie_together),
+        cmocka_unit_test(test_cache_does_not_mix),
+        cmocka_unit_test(test_own_nodes_take_no_district),
+        cmocka_unit_test(test_growing_keeps_the_nodes),
+        cmocka_unit_test(test_requests_with_nodes),
+        cmocka_unit_test(test_empty_districts_make_room),
+        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_hardened),
+        cmocka_unit_test(test_report_names_nodes),
+        cmocka_unit_test(test_policy_stays),
+        cmocka_unit_test(test_ten_thousand_areas),
+        cmocka_unit_test(test_foreign_policy_ends_with_the_area),
+        cmocka_unit_test(test_groups_have_nodes),
+        cmocka_unit_test(test_congruent_areas_have_nodes),
+        cmocka_unit_test(test_pages_are_where_they_should_be),
+        cmocka_unit_test(test_interleaved_pages_take_turns),
+        cmocka_unit_test(test_frames_forget),
+        cmocka_unit_test(test_copies_are_on_their_groups_nodes),
+    };
+
+    page = test_page();
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
