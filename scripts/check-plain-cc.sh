@@ -43,12 +43,16 @@ for compiler in cc clang; do
     try >"$work/$compiler.log" 2>&1 &
     compilers="$compilers $compiler=$!"
 done
+if [ -z "$compilers" ]; then
+    echo "check-plain-cc: neither cc nor clang is there" >&2
+    exit 1
+fi
+failed=
 for compiler in $compilers; do
-    status=0
-    wait "${compiler#*=}" || status=$?
+    wait "${compiler#*=}" || failed=yes
     cat "$work/${compiler%=*}.log"
-    [ "$status" -eq 0 ] || exit 1
 done
+[ -z "$failed" ] || exit 1
 
 # The header serves C++, too. clang needs no C++ library to see that.
 if command -v clang >/dev/null 2>&1; then

@@ -31,7 +31,13 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 trap 'exit 1' HUP INT TERM
 
-find src ports/linux -name '*.[ch]' 2>/dev/null | LC_ALL=C sort >"$work/files"
+# Ports that draw their files; ports/test has none.
+ports=
+for drawing in ports/*/README.md; do
+    [ ! -e "$drawing" ] || ports="$ports ${drawing%/README.md}"
+done
+# shellcheck disable=SC2086  # folders
+find src $ports -name '*.[ch]' 2>/dev/null | LC_ALL=C sort >"$work/files"
 while read -r file; do
     mkdir -p "$work/${file%/*}"
     case $file in
@@ -168,4 +174,4 @@ END {
     check_calls()
     exit offences > 0
 }
-' $(find src/README.md ports/linux/README.md 2>/dev/null) $(cat "$work/files")
+' $(find src/README.md ports/*/README.md 2>/dev/null) $(cat "$work/files")

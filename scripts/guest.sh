@@ -204,8 +204,9 @@ ctest --test-dir "$build" --show-only=json-v1 |
     .tests[]
     | select(.name | test($tests))
     | (.properties | map({key: .name, value}) | from_entries) as $is
-    | first((.command[] | select(startswith($build))), "no program") as $program
-    | if .command[0] | endswith("/sh") then
+    | (.command // ["not built"]) as $command
+    | first(($command[] | select(startswith($build))), $command[0]) as $program
+    | if $command[0] | endswith("/sh") then
           ["skip", .name, "a script: it needs what is not in a guest"]
       else
           ["try", .name, ($is.TIMEOUT // 240) * $patience, $is.WORKING_DIRECTORY, $program]

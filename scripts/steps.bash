@@ -6,10 +6,13 @@
 passed=0
 failed=0
 
-# tally STATUS LOG: count a step that has ended, once, or by its own last line if that is a count.
+# tally STATUS LOG: count a step that has ended, once, or by its own last line if that is a count. A count of nothing
+# is a failure.
 tally()
 {
-    if [[ $(tail -n 1 "$2") =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed(,\ [0-9]+\ skipped)?$ ]]; then
+    if [[ $(tail -n 1 "$2") =~ ^0\ passed,\ 0\ failed ]]; then
+        failed=$((failed + 1))
+    elif [[ $(tail -n 1 "$2") =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed(,\ [0-9]+\ skipped)?$ ]]; then
         passed=$((passed + BASH_REMATCH[1]))
         failed=$((failed + BASH_REMATCH[2]))
     elif [ "$1" -eq 0 ]; then
@@ -20,13 +23,14 @@ tally()
 }
 
 # report STATUS: whatever happens, the count comes last. What ended early without a count of its own has failed
-# once.
+# once. Returns 1 unless all have passed.
 report()
 {
-    if [ "$1" -ne 0 ] && [ "$failed" -eq 0 ]; then
+    if [ "$1" -ne 0 ] && [ "$failed" -eq 0 ] || [ "$passed" -eq 0 ] && [ "$failed" -eq 0 ]; then
         failed=1
     fi
-    printf '\n%s in %d:%02d minutes\n' "$([ "$1" -eq 0 ] && echo 'All passed' || echo FAILED)" \
+    printf '\n%s in %d:%02d minutes\n' "$([ "$failed" -eq 0 ] && echo 'All passed' || echo FAILED)" \
         $((SECONDS / 60)) $((SECONDS % 60))
     echo "$passed passed, $failed failed"
+    [ "$failed" -eq 0 ]
 }

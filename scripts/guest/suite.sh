@@ -26,25 +26,24 @@ try()
 # skip NAME REASON
 skip()
 {
-    printf 'skipped  %s: %s\n' "$1" "$2"
+    printf 'skipped  %s: %s\n' "$1" "$2" # a line is written at once
     echo "$1" >>"$results/skipped"
 }
 
 # report NAME STATUS SECONDS OUTPUT: one at a time, so that no output stands between another's
 report()
 {
-    until mkdir "$results/lock" 2>/dev/null; do
-        sleep 0.1
-    done
-    if [ "$2" -eq 0 ]; then
-        printf 'ok       %s  %s s\n' "$1" "$3"
-        echo "$1" >>"$results/passed"
-    else
-        printf 'FAILED   %s  %s s, status %s\n' "$1" "$3" "$2"
-        sed 's/^/    /' "$4"
-        echo "$1" >>"$results/failed"
-    fi
-    rmdir "$results/lock"
+    (
+        flock 9
+        if [ "$2" -eq 0 ]; then
+            printf 'ok       %s  %s s\n' "$1" "$3"
+            echo "$1" >>"$results/passed"
+        else
+            printf 'FAILED   %s  %s s, status %s\n' "$1" "$3" "$2"
+            sed 's/^/    /' "$4"
+            echo "$1" >>"$results/failed"
+        fi
+    ) 9>"$results/lock"
 }
 
 # show NAME COMMAND...: one that is worth reading when it passes, too
@@ -92,5 +91,9 @@ count()
 {
     wc -l <"$results/$1"
 }
-echo "$(count passed) passed, $(count failed) failed, $(count skipped) skipped"
-[ ! -s $results/failed ]
+# What has left no result, because something has killed its shell, has failed.
+lost=$(($(wc -l </guest/tests) + 2 - $(cat $results/passed $results/failed $results/skipped | wc -l)))
+[ "$lost" -eq 0 ] || echo "$lost without a result"
+failed=$(($(count failed) + lost))
+echo "$(count passed) passed, $failed failed, $(count skipped) skipped"
+[ "$failed" -eq 0 ]

@@ -48,7 +48,7 @@ sed -n 's/^test \([a-z0-9]*\) at [1-9].*/\1/p' tree/asked | sort | diff presets 
 
 BAD=mutate long 1
 [ "$(tail -n 1 out)" = "$((3 * tests + others - 1)) passed, 1 failed" ] || fail "a failure: $(cat out)"
-grep -q '^all mutations: FAILED, see build/long/' out || fail "who failed: $(cat out)"
+grep -q '^all mutations: FAILED, see build/long/' out || fail "the step that failed is not named: $(cat out)"
 BAD='test tsan' PASSED='2 passed, 1 failed' long 1
 [ "$(tail -n 1 out)" = "$((2 * tests + others)) passed, $tests failed" ] || fail "counts of tests: $(cat out)"
 if tree/scripts/long.sh now >out 2>&1; then

@@ -43,6 +43,17 @@ if configure hosted -DCMAKE_SYSTEM_NAME=FreeBSD -DKVA_HOSTED=ON; then
 fi
 grep -q 'ports/freebsd' said || fail "the missing port should be named: $(cat said)"
 
+if configure tools -DCMAKE_SYSTEM_NAME=FreeBSD -DKVA_BUILD_TOOLS=ON; then
+    fail "the program was accepted, which needs a port"
+fi
+grep -q KVA_BUILD_TOOLS said || fail "the option should be named: $(cat said)"
+configure tests -DCMAKE_SYSTEM_NAME=FreeBSD -DKVA_BUILD_TESTS=ON || fail "no tests without a port: $(cat said)"
+ctest --test-dir tests --show-only >said 2>&1
+grep -q space/test_lockstep said || fail "the tests of address ranges are missing: $(cat said)"
+if grep -E 'vmap/|scripts/|tools/' said; then
+    fail "tests that need a port, or this system's tools, are there"
+fi
+
 # This system has one, and nothing is said of it.
 configure own -DKVA_BUILD_TOOLS=OFF -DKVA_BUILD_TESTS=OFF || fail "it is not configured: $(cat said)"
 if grep -q 'no port' said; then

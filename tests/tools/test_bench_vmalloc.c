@@ -216,7 +216,7 @@ static void check_refusal(size_t most_live, size_t most_taken, size_t areas, con
     vmalloc_results_destroy(&results);
 }
 
-static void who_cannot_hold_many_says_so(void **state)
+static void a_contender_that_is_refused_says_so(void **state)
 {
     (void)state;
     check_refusal(300, SIZE_MAX, 300, "  limited held 300 areas, and was refused another: ");
@@ -321,7 +321,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(calls_are_counted),
         cmocka_unit_test(many_areas_live),
-        cmocka_unit_test(who_cannot_hold_many_says_so),
+        cmocka_unit_test(a_contender_that_is_refused_says_so),
         cmocka_unit_test(quotients_are_of_neighbours),
         cmocka_unit_test(aims_are_judged),
         cmocka_unit_test(failures_are_no_figures),
