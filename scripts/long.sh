@@ -41,7 +41,7 @@ steps=(
     "musl, at full scale:env KVA_TEST_SCALE=1 ./dev test musl"
     "Windows under Wine, at full scale:env KVA_TEST_SCALE=1 ./dev test mingw"
     "guest amd64 with two nodes, at full scale:env KVA_TEST_SCALE=1 ./dev guest amd64 --nodes 2 --timeout 14400"
-    "guest amd64: stress, as long as it takes:./dev guest amd64 --nodes 2 --timeout 14400 kva test stress test_loop_count=10000"
+    "guest amd64, stress as long as it takes:./dev guest amd64 --nodes 2 --timeout 14400 kva test stress test_loop_count=10000"
     "guest i686, at full scale:env KVA_TEST_SCALE=1 ./dev guest i686 --timeout 14400"
     "guest arm64 with two nodes, at full scale:env KVA_TEST_SCALE=1 ./dev guest arm64 --nodes 2 --timeout 14400"
     "lint, with all that the analyzer can see:./dev lint 225000"
