@@ -93,6 +93,9 @@ arm64)
     ;;
 esac
 
+if [ "$machine" = amd64 ] && [ "$(uname -m)" != x86_64 ]; then
+    die "amd64 boots this machine's own build, which is for $(uname -m); i686 and arm64 are cross-built"
+fi
 cd "$(dirname "$0")/.."
 here=$PWD
 build=$here/build/$preset
@@ -232,11 +235,12 @@ if [ "$nodes" -gt 1 ]; then
         node=$((node + 1))
     done
 fi
+kernel=$(find "$sysroot/boot" -name 'vmlinuz-*' | LC_ALL=C sort -V | tail -n 1)
 mkfifo "$run/console"
 # shellcheck disable=SC2086  # a command and its arguments
 timeout -k 10 "$timeout" $qemu "$@" -accel tcg,thread=multi \
     -display none -vga none -nic none -monitor none -serial stdio -no-reboot \
-    -kernel "$sysroot"/boot/vmlinuz-* -initrd "$run/initramfs" \
+    -kernel "$kernel" -initrd "$run/initramfs" \
     -append "console=$console panic=-1 rdinit=/init quiet" </dev/null >"$run/console" 2>"$run/qemu" &
 qemu_pid=$!
 

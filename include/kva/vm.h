@@ -37,10 +37,10 @@
  * an area are unmapped at once, too, but their addresses may be used again at once.)
  *
  * WHERE MAPPINGS RUN SHORT. Before Linux 6.13 a page that faults takes mappings of its own, of which a process has few
- * (KVA_MECHANISM_MAPPINGS). There areas are joined when an instance has many thousands of them: what is closed between two
+ * (KVA_MECHANISM_MAPPINGS). There areas are joined when the process has many thousands of them: what is closed between two
  * joined areas, guard pages and freed pages, can still be touched. It holds nothing, and what is written there reaches no
- * owner; kva_vm_stats counts these pages (weak_pages), kva_vm_area and the report mark the areas, and they fault again as soon
- * as there are mappings. A hardened instance refuses with KVA_ELIMIT instead.
+ * owner; kva_vm_stats counts these pages (weak_pages), kva_vm_area and the report mark the areas, and when there are mappings again, later calls and
+ * kva_vm_flush make them fault. A hardened instance refuses with KVA_ELIMIT instead.
  *
  * KINDS OF MEMORY
  *   vmalloc    private pages, zero-filled when they are first used
@@ -282,8 +282,8 @@ enum kva_mechanism {
     /** A mapping of its own for each area, with inaccessible ones between: any Linux. An area takes two of the mappings that a
      *  process may have: vm.max_map_count, 65530 unless it was raised. Where that would leave less than a quarter of
      *  them to the program, areas share mappings, so that any number of them fits: see "Where mappings run short" at the
-     *  top. An area that is farther than a 4096th of the reserve from all others takes mappings all the same, up to 15/16
-     *  of them; and so do maps of frames, of which there are some 30,000 at most. */
+     *  top. What is farther than a 4096th of the reserve from all other areas takes mappings all the same, up to 15/16 of
+     *  them; and so do maps of frames, of which there are some 30,000 at most. */
     KVA_MECHANISM_MAPPINGS = 2
 };
 

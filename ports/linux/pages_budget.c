@@ -13,8 +13,8 @@
  *      |------ others ------|------- the stretch -----|---------------|---------------|
  *                                                  plenty           limit
  *
- * Up to the limit the stretch takes what it cannot do without. What it can do without (pages_join.c), it takes
- * only as long as a quarter is left to the rest of the program.
+ * Up to the limit the stretch takes what it cannot do without. What it can do without (pages_join.c), it
+ * takes only as long as a quarter is left to the rest of the program.
  */
 #define _GNU_SOURCE
 #include "pages_budget.h"
@@ -105,9 +105,8 @@ void kva_port_budget_look(struct budget *budget)
     }
     uint64_t now = mappings_now(budget);
     uint64_t left = allowed - min_u64(allowed, now + allowed / 16);
-    uint64_t others = now - min_u64(now, budget->taken);
     budget->limit = budget->taken + left;
-    budget->plenty = allowed - min_u64(allowed, others + allowed / 4 + least);
+    budget->plenty = budget->taken + allowed - min_u64(budget->taken + allowed, now + allowed / 4 + least);
     budget->good_for = budget->taken + min_u64(left, max_u64(left / 8, least));
 }
 

@@ -25,7 +25,7 @@ void kva_port_close_open(struct stretch *stretch, struct run run)
         return;
     }
     uint64_t now = kva_port_ends_of(stretch, run);
-    bool spares = may_join(stretch) && !may_split(stretch, now, ends_if_shut(stretch, run));
+    bool spares = may_join(stretch) && !may_split(stretch, run, now, ends_if_shut(stretch, run));
     if (spares || (!kva_port_shut_at_any_price(stretch, run, now) && !kva_port_deny(stretch, run)))
         kva_port_leave_weak(stretch, run);
 }
@@ -65,14 +65,17 @@ static uint64_t idle_after(const struct stretch *stretch, struct run run, uint64
     return after_is_open(stretch, idle) ? 0 : length(idle);
 }
 
-/** A run with the weak pages at its ends. */
+/** A run with the weak pages at its ends, as far as one looks (pages_join.c). */
 static struct run with_weak_beside(const struct stretch *stretch, struct run run)
 {
+    uint64_t low = run.from - min_u64(run.from, far_pages(stretch));
+    uint64_t high = min_u64(run.end + far_pages(stretch), stretch->pages);
+
     if (stretch->stats.weak_pages == 0)
         return run;
-    run.from = row_last_end(&stretch->rows, ROW_WEAK, false, 0, run.from);
-    if (run.end < stretch->pages && row_bit(&stretch->rows, ROW_WEAK, run.end))
-        run.end = row_end_of_run(&stretch->rows, ROW_WEAK, run.end, stretch->pages);
+    run.from = row_last_end(&stretch->rows, ROW_WEAK, false, low, run.from);
+    if (run.end < high && row_bit(&stretch->rows, ROW_WEAK, run.end))
+        run.end = row_end_of_run(&stretch->rows, ROW_WEAK, run.end, high);
     return run;
 }
 
@@ -98,7 +101,7 @@ void kva_port_close_run(struct stretch *stretch, struct run range)
     row_set(&stretch->rows, ROW_USED, all.from, all.end, false);
     struct run wide = worth_shutting(stretch, all);
     uint64_t now = kva_port_ends_in(stretch, wide);
-    if (pays_to_shut(stretch, all, wide, now) && may_split(stretch, now, ends_if_shut(stretch, wide)) &&
+    if (pays_to_shut(stretch, all, wide, now) && may_split(stretch, wide, now, ends_if_shut(stretch, wide)) &&
         (kva_port_shut_at_any_price(stretch, wide, now) || kva_port_deny(stretch, wide)))
         return;
     for (struct run run = {all.from, all.from}; run.end < all.end;) {

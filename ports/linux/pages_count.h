@@ -45,11 +45,18 @@ static inline bool may_join(const struct stretch *stretch)
     return !stretch->guards && !stretch->strict;
 }
 
-/** Whether what makes the ends of mappings so many instead of `now` is worth it, in order to shut pages. */
-static inline bool may_split(struct stretch *stretch, uint64_t now, uint64_t then)
+/** So many pages are far: worth mappings up to the limit, not only while there is plenty. */
+static inline uint64_t far_pages(const struct stretch *stretch)
 {
-    return may_join(stretch) ? has_plenty_for_ends(&stretch->budget, now, then)
-                             : has_room_for_ends(&stretch->budget, now, then);
+    return max_u64(stretch->pages / 4096, GRAIN_PAGES);
+}
+
+/** Whether to shut a run, if that makes the ends of mappings so many instead of `now`. */
+static inline bool may_split(struct stretch *stretch, struct run run, uint64_t now, uint64_t then)
+{
+    return may_join(stretch) && length(run) < far_pages(stretch)
+               ? has_plenty_for_ends(&stretch->budget, now, then)
+               : has_room_for_ends(&stretch->budget, now, then);
 }
 
 #endif

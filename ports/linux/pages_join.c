@@ -3,23 +3,25 @@
 /**
  * Mapping shut pages; and, without guard regions, doing so when mappings run short.
  *
- * With a mapping of its own and a shut page after it, an area takes two of the mappings that a process may have.
- * Where no plenty is left (pages_budget.c), an area is joined with the nearest one instead: what is shut between the
- * two is opened with it, by the same call. The kernel lets the neighbour's mapping grow, which takes no mapping:
+ * With a mapping of its own and a shut page after it, an area takes two of the mappings that a process may
+ * have. Where no plenty is left (pages_budget.c), an area is joined with the nearest one instead: what is shut
+ * between the two is opened with it, by the same call. The kernel lets the neighbour's mapping grow, which
+ * takes no mapping:
  *
  *      shut        shut                        shut        shut
  *      ....|  A  |......|  B   |......   ->    ....|  A  | w  |  new  |.|  B   |......
  *                                                          ^ the gap: weak
  *
- * Nothing is in the gap, but a touch of it does not fault: its pages are WEAK, a debt like any other (pages_debts.h).
- * It is paid, by shutting the gap, when there is plenty again. Closing a part of a joined mapping would split it, so
- * that is a weak close for as long (pages_close.c). A strict stretch does neither: it takes mappings up to the limit,
- * and then refuses.
+ * Nothing is in the gap, but a touch of it does not fault: its pages are WEAK, a debt like any other
+ * (pages_debts.h). It is paid, by shutting the gap, when there is plenty again. Closing a part of a joined
+ * mapping would split it, so that is a weak close for as long (pages_close.c). A strict stretch does neither:
+ * it takes mappings up to the limit, and then refuses.
  *
- * HOW FAR a neighbour may be: a 4096th of the stretch. An area that is farther from all others gets a mapping of its
- * own, as long as there are any. There are at most 4096 such areas, since a 4096th of the stretch lies between any two
- * of them; they take at most 8192 mappings, and between plenty and the limit there are 3/16 of vm.max_map_count: 12287
- * of the usual 65530. So as long as others leave a sixteenth of them alone, areas never lack a mapping.
+ * WHAT IS FAR, a 4096th of the stretch, is worth mappings up to the limit: an area that is farther than that
+ * from all others, and a closed run that is longer. So no weak run is much longer, and to look along one takes
+ * no more than a thousand words. Between plenty and the limit there are 3/16 of vm.max_map_count: 12,287 of
+ * the usual 65,530; for 4,096 runs that are so far from each other 8,192 are enough. Where even they are
+ * spent, an area is joined over up to a 64th of the stretch.
  */
 #define _GNU_SOURCE
 #include "pages_join.h"
@@ -58,10 +60,9 @@ static enum kva_status map_run(struct stretch *stretch, struct run run)
     return KVA_OK;
 }
 
-/** What is shut between a run and the nearest open page; empty if that is far away. */
-static struct run nearest_gap(const struct stretch *stretch, struct run run)
+/** What is shut between a run and the nearest open page; empty if that is so far away, or farther. */
+static struct run nearest_gap(const struct stretch *stretch, struct run run, uint64_t far)
 {
-    uint64_t far = max_u64(stretch->pages / 4096, GRAIN_PAGES);
     uint64_t low = run.from - min_u64(run.from, far);
     uint64_t high = min_u64(run.end + far, stretch->pages);
     struct run before = {row_last_end(&stretch->rows, ROW_OPEN, true, low, run.from), run.from};
@@ -72,10 +73,11 @@ static struct run nearest_gap(const struct stretch *stretch, struct run run)
     return before.from > low ? before : (struct run){run.from, run.from};
 }
 
-/** Map a shut run together with the gap beside it. */
-static enum kva_status join(struct stretch *stretch, struct run run)
+/** Map a shut run together with the gap beside it. Where the program locks all that it maps, the kernel puts
+ *  memory into the gap, which is dropped unless it is a guard page. */
+static enum kva_status join(struct stretch *stretch, struct run run, uint64_t far)
 {
-    struct run gap = nearest_gap(stretch, run);
+    struct run gap = nearest_gap(stretch, run, far);
     struct run whole = {min_u64(gap.from, run.from), max_u64(gap.end, run.end)};
 
     if (length(gap) == 0)
@@ -83,19 +85,25 @@ static enum kva_status join(struct stretch *stretch, struct run run)
     enum kva_status status = kva_port_prepare_rows(stretch, whole);
     if (status == KVA_OK)
         status = map_run(stretch, whole);
-    if (status == KVA_OK)
-        kva_port_note_debt(stretch, gap, WEAK);
-    return status;
+    if (status != KVA_OK)
+        return status;
+    kva_port_note_debt(stretch, gap, WEAK);
+    if (length(gap) > 1)
+        (void)kva_port_drop(stretch, gap, &stretch->stats.calls.open);
+    return KVA_OK;
 }
 
+/** The way that the budget calls for, and where that is refused the others: a gap takes memory of the process'
+ *  allowance, too, and a limit that is not known shows only by a refusal. */
 enum kva_status kva_port_map_shut(struct stretch *stretch, struct run run)
 {
     if (!may_join(stretch))
         return map_run(stretch, run);
     bool plenty = has_plenty_for_ends(&stretch->budget, kva_port_ends_of(stretch, run),
                                       kva_port_ends_if_fresh(stretch, run));
-    enum kva_status status = plenty ? map_run(stretch, run) : join(stretch, run);
-    if (status == KVA_ELIMIT)
-        status = plenty ? join(stretch, run) : map_run(stretch, run);
+    enum kva_status status = plenty ? map_run(stretch, run) : join(stretch, run, far_pages(stretch));
+    if (status == KVA_OK || (!plenty && map_run(stretch, run) == KVA_OK) ||
+        join(stretch, run, max_u64(stretch->pages / 64, GRAIN_PAGES)) == KVA_OK)
+        return KVA_OK;
     return status;
 }

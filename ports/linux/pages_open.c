@@ -150,7 +150,7 @@ static enum kva_status open_bound(struct stretch *stretch, struct run run)
  *  the kernel refuses the rest. A wish: small pages serve as well. */
 static void want_huge(struct stretch *stretch, struct run run)
 {
-    if (!has_room_for(&stretch->budget, 2))
+    if (!(may_join(stretch) ? kva_port_has_plenty : has_room_for)(&stretch->budget, 2))
         return;
     if (advise(stretch, run, MADV_HUGEPAGE, &stretch->stats.calls.open)) {
         row_set(&stretch->rows, ROW_HUGE, run.from, run.end, true);

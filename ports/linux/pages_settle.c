@@ -24,15 +24,15 @@ static void pay(struct stretch *stretch, struct run debt)
     stretch->stats.weak_closes = weak_closes;
 }
 
-/** Whether to try to pay: what lies between areas that are joined takes mappings, of which `slack` are to stay. */
+/** Whether to try to pay: what lies between areas that are joined takes mappings, of which `slack` are to stay.
+ */
 static bool can_pay(struct stretch *stretch, struct run debt, uint64_t slack)
 {
     if (!may_join(stretch) || is_of_frames(stretch, debt))
         return true;
     uint64_t now = kva_port_ends_in(stretch, debt);
     uint64_t then = ends_if_shut(stretch, debt);
-    return then <= now || (has_plenty_for_ends(&stretch->budget, now, then) &&
-                           stretch->budget.taken + slack <= stretch->budget.plenty);
+    return then <= now || may_split(stretch, debt, now, then + slack);
 }
 
 /** Pay a debt, or leave it for a better time. */
@@ -68,6 +68,15 @@ void kva_port_pay(struct stretch *stretch)
     }
 }
 
+/** The first page from `from` on whose debt may be paid: none of the private ones that take mappings when there
+ *  are not plenty of them. */
+static uint64_t first_to_try(struct stretch *stretch, uint64_t from)
+{
+    if (!may_join(stretch) || stretch->owed_count > 0 || kva_port_has_plenty(&stretch->budget, 2))
+        return from;
+    return max_u64(from, stretch->pages);
+}
+
 /** What is paid makes room for more, maybe. */
 void kva_port_settle(void *context, void *handle)
 {
@@ -78,9 +87,10 @@ void kva_port_settle(void *context, void *handle)
     if (may_join(stretch) && stretch->stats.weak_pages > 0)
         kva_port_budget_look(&stretch->budget);
     do {
+        struct run debt = {0, 0};
         before = count_debts(stretch);
         pay_some(stretch);
-        for (struct run debt = {0, 0}; length(debt = kva_port_find_debt(stretch, debt.end)) > 0;)
+        while (length(debt = kva_port_find_debt(stretch, first_to_try(stretch, debt.end))) > 0)
             try_to_pay(stretch, debt, 0);
     } while (count_debts(stretch) > 0 && count_debts(stretch) < before);
 }

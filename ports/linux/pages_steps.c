@@ -62,7 +62,7 @@ bool kva_port_shut_at_any_price(struct stretch *stretch, struct run run, uint64_
 
 bool kva_port_shut(struct stretch *stretch, struct run run, uint64_t now)
 {
-    return has_room_for_ends(&stretch->budget, now, ends_if_shut(stretch, run)) &&
+    return may_split(stretch, run, now, ends_if_shut(stretch, run)) &&
            kva_port_shut_at_any_price(stretch, run, now);
 }
 
@@ -95,11 +95,12 @@ bool kva_port_mark(struct stretch *stretch, struct run run)
            (kva_port_renew(stretch, run, calls) && advise(stretch, run, MADV_GUARD_INSTALL, calls));
 }
 
-/** MADV_DONTNEED is refused to locked pages; MADV_DONTNEED_LOCKED before Linux 5.18. */
+/** MADV_DONTNEED is refused to locked pages, MADV_DONTNEED_LOCKED before Linux 5.18. Fresh pages come last: where
+ *  the program locks all that it maps, the kernel puts memory into them at once. */
 bool kva_port_drop(struct stretch *stretch, struct run run, uint64_t *calls)
 {
-    return advise(stretch, run, MADV_DONTNEED, calls) || kva_port_renew(stretch, run, calls) ||
-           advise(stretch, run, MADV_DONTNEED_LOCKED, calls);
+    return drop_memory(start_of(stretch, run), bytes_of(stretch, run), calls) ||
+           kva_port_renew(stretch, run, calls);
 }
 
 /** Whether no mapping ends inside a run. */

@@ -39,12 +39,13 @@ void kva_describe_area(const struct kva_vm *vm, const struct kva_descriptor *are
         out->node = vm->districts.nodes[area->nodes];
 }
 
-/** Describe an area, with all locks held: the page source is asked, too. */
+/** Describe an area, with all locks held: the page source is asked, too. Its pages are open; its guard may be
+ *  weak. */
 static void describe(const struct kva_vm *vm, const struct kva_descriptor *area, struct kva_vm_area *out)
 {
     kva_describe_area(vm, area, out);
-    out->weak = vm->pages.weak &&
-                vm->pages.weak(vm->pages.context, vm->reservation, start_of(area), segment_bytes(vm, area));
+    out->weak = vm->pages.weak && out->guard > 0 &&
+                vm->pages.weak(vm->pages.context, vm->reservation, out->last + 1, out->guard);
 }
 
 enum kva_status kva_vm_find(const struct kva_vm *vm, const void *address, struct kva_vm_area *area)
