@@ -37,10 +37,10 @@
  * an area are unmapped at once, too, but their addresses may be used again at once.)
  *
  * WHERE MAPPINGS RUN SHORT. Before Linux 6.13 a page that faults takes mappings of its own, of which a process has few
- * (KVA_MECHANISM_MAPPINGS). There areas are joined when the process has many thousands of them: what is closed between two
- * joined areas, guard pages and freed pages, can still be touched. It holds nothing, and what is written there reaches no
- * owner; kva_vm_stats counts these pages (weak_pages), kva_vm_area and the report mark the areas, and when there are mappings again, later calls and
- * kva_vm_flush make them fault. A hardened instance refuses with KVA_ELIMIT instead.
+ * (KVA_MECHANISM_MAPPINGS). There areas are joined when the process has many thousands of them: what is closed between
+ * two joined areas, guard pages and freed pages, can still be touched. It holds nothing, and what is written there
+ * reaches no owner; kva_vm_stats counts these pages (weak_pages), kva_vm_area and the report mark the areas. When there
+ * are mappings again, later calls and kva_vm_flush make them fault. A hardened instance refuses with KVA_ELIMIT instead.
  *
  * KINDS OF MEMORY
  *   vmalloc    private pages, zero-filled when they are first used
