@@ -3,23 +3,25 @@
 /**
  * Mapping shut pages; and, without guard regions, doing so when mappings run short.
  *
- * With a mapping of its own and a shut page after it, an area takes two of the mappings that a process may have.
- * Where no plenty is left (pages_budget.c), an area is joined with the nearest one instead: what is shut between the
- * two is opened with it, by the same call. The kernel lets the neighbour's mapping grow, which takes no mapping:
+ * With a mapping of its own and a shut page after it, an area takes two of the mappings that a process may
+ * have. Where no plenty is left (pages_budget.c), an area is joined with the nearest one instead: what is
+ * shut between the two is opened with it, by the same call. The kernel lets the neighbour's mapping grow,
+ * which takes no mapping:
  *
  *      shut        shut                        shut        shut
  *      ....|  A  |......|  B   |......   ->    ....|  A  | w  |  new  |.|  B   |......
  *                                                          ^ the gap: weak
  *
- * Nothing is in the gap, but a touch of it does not fault: its pages are WEAK, a debt like any other (pages_debts.h).
- * It is paid, by shutting the gap, when there is plenty again. Closing a part of a joined mapping would split it, so
- * that is a weak close for as long (pages_close.c). A strict stretch does neither: it takes mappings up to the limit,
- * and then refuses.
+ * Nothing is in the gap, but a touch of it does not fault: its pages are WEAK, a debt like any other
+ * (pages_debts.h). It is paid, by shutting the gap, when there is plenty again. Closing a part of a joined
+ * mapping would split it, so that is a weak close for as long (pages_close.c). A strict stretch does neither:
+ * it takes mappings up to the limit, and then refuses.
  *
- * HOW FAR a neighbour may be: a 4096th of the stretch. An area that is farther from all others gets a mapping of its
- * own, as long as there are any. There are at most 4096 such areas, since a 4096th of the stretch lies between any two
- * of them; they take at most 8192 mappings, and between plenty and the limit there are 3/16 of vm.max_map_count: 12287
- * of the usual 65530. So as long as others leave a sixteenth of them alone, areas never lack a mapping.
+ * HOW FAR a neighbour may be: a 4096th of the stretch. An area that is farther from all others gets a mapping
+ * of its own, as long as there are any. There are at most 4096 such areas, since a 4096th of the stretch lies
+ * between any two of them; they take at most 8192 mappings, and between plenty and the limit there are 3/16
+ * of vm.max_map_count: 12287 of the usual 65530. So as long as others leave a sixteenth of them alone, areas
+ * never lack a mapping.
  */
 #define _GNU_SOURCE
 #include "pages_join.h"

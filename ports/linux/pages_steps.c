@@ -137,8 +137,8 @@ bool kva_port_permit(struct stretch *stretch, struct run run, uint64_t *calls)
     return false;
 }
 
-/** Of frames there is nothing to drop: they are the pool's. What is strange is replaced, as it may show a file
- *  that nothing can be dropped from. */
+/** Of frames there is nothing to drop: they are the pool's. What is strange is replaced, as it may show a
+ *  file that nothing can be dropped from. */
 void kva_port_leave_weak(struct stretch *stretch, struct run run)
 {
     uint64_t *calls = closing_calls(stretch, run);
