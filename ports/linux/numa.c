@@ -6,6 +6,9 @@
  *
  * A kernel without NUMA returns ENOSYS, and many containers forbid the calls (EPERM). Then /sys says which
  * nodes there are: mostly one, and there is nothing to choose.
+ *
+ * The only node may have any number, where node 0 has no memory, or the program may not use it. A request for
+ * node 0 means it, too. The kernel knows no node 0 then, and there is nothing to tell it.
  */
 #define _GNU_SOURCE
 #include "numa.h"
@@ -22,7 +25,7 @@ enum { DEFAULT = 0, PREFERRED = 1, BIND = 2, INTERLEAVE = 3 }; /* MPOL_... */
 enum { MEMS_ALLOWED = 4 };                                     /* MPOL_F_MEMS_ALLOWED, a flag */
 
 /** The kernel refuses to fill a mask that is shorter than its own, which has 1024 bits at most (NODES_SHIFT).
- *  It is told one bit more than it is to look at. */
+ *  It takes the number of bits plus one. */
 enum { MASK_BITS = 1024, LONG_BITS = 8 * sizeof(unsigned long), MASK_LONGS = MASK_BITS / LONG_BITS };
 
 static bool read_allowed(unsigned long *mask, uint64_t *calls)
@@ -69,9 +72,11 @@ void kva_port_ask_machine(struct machine *machine, uint64_t *calls)
         if (is_there && node < 64)
             machine->nodes |= UINT64_C(1) << node;
     }
-    if (count == 0) /* no NUMA */
-        machine->nodes = 1;
     machine->has_several = count > 1;
+    if (!machine->has_several && (machine->nodes & 1) == 0) {
+        machine->can_choose = false;
+        machine->nodes |= 1;
+    }
     machine->was_asked = true;
 }
 

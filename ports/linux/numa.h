@@ -8,10 +8,10 @@
 
 /** What there is to choose from. */
 struct machine {
-    uint64_t nodes;   /* that the program may use: bit n for node n, of the first 64 */
-    bool can_choose;  /* the kernel lets the program say which */
+    uint64_t nodes;   /* that the program may ask for: bit n for node n, of the first 64 */
+    bool can_choose;  /* there is something to tell the kernel, and it lets the program do so */
     bool was_asked;   /* else the two above are not known yet */
-    bool has_several; /* nodes, whatever their numbers */
+    bool has_several; /* nodes, whatever their numbers; if not, the one may be asked for as node 0, too */
 };
 
 /** Ask the kernel, once. */

@@ -7,33 +7,91 @@
 
 #include "pages_count.h"
 
+/** Where a binding ended, and none does now, open pages may not merge again. */
+static void fence_vanished(struct stretch *stretch, const struct binding_list *old)
+{
+    for (size_t i = 0; i < old->count; i++) {
+        const uintptr_t ends[] = {old->at[i].start, old->at[i].end};
+        for (unsigned k = 0; k < 2; k++) {
+            if (!kva_port_is_binding_end(&stretch->bindings.now, ends[k]))
+                kva_port_fence_at(stretch, run_at(stretch, ends[k], 0).from);
+        }
+    }
+}
+
+/** Whether there is room for what a planned change makes of the ends. To bind nothing is never refused
+ *  here. */
+static bool has_room_for_plan(struct stretch *stretch, const struct kva_vm_nodes *nodes)
+{
+    const struct bindings *bindings = &stretch->bindings;
+
+    return nodes->policy == KVA_VM_NODES_ANY ||
+           has_room_for_ends(&stretch->budget, bindings->now.ends, bindings->next.ends);
+}
+
 enum kva_status kva_port_bind(void *context, void *handle, uint64_t start, uint64_t bytes,
                               const struct kva_vm_nodes *nodes)
 {
     struct stretch *stretch = handle;
-    struct run run = run_at(stretch, start, bytes);
-    uint64_t before = binding_ends(&stretch->bindings);
+    struct bindings *bindings = &stretch->bindings;
+    const struct addresses range = {(uintptr_t)start, (uintptr_t)(start + bytes)};
+    uint64_t *calls = &stretch->stats.calls.nodes;
+    uint64_t before = binding_ends(bindings);
 
     (void)context;
-    if (nodes->policy != KVA_VM_NODES_ANY && !has_room_for(&stretch->budget, 2))
+    enum kva_status status = kva_port_may_bind(bindings, nodes, calls);
+    if (status != KVA_OK || !bindings->machine.can_choose)
+        return status;
+    if (!kva_port_plan_binding(bindings, range.start, range.end, nodes))
+        return kva_port_why_refused(&stretch->budget);
+    if (!has_room_for_plan(stretch, nodes))
         return KVA_ELIMIT;
-    enum kva_status status = kva_port_bind_range(
-        &stretch->bindings, (uintptr_t)start, (uintptr_t)(start + bytes), nodes, &stretch->stats.calls.nodes);
+    status = kva_port_bind_as_planned(bindings, range.start, range.end, nodes, calls);
     if (status == KVA_ENOMEM)
         return kva_port_why_refused(&stretch->budget);
-    if (status == KVA_OK && nodes->policy == KVA_VM_NODES_ANY)
-        kva_port_fence(stretch, run); /* open pages that meet at an end of it may not merge again */
+    if (status == KVA_OK)
+        fence_vanished(stretch, &bindings->next); /* which is the old one */
     note_binding_ends(stretch, before);
     return status;
 }
 
-enum kva_status kva_port_regain_run(struct stretch *stretch, struct run run)
+static struct addresses addresses_of(const struct stretch *stretch, struct run run)
+{
+    uintptr_t start = (uintptr_t)start_of(stretch, run);
+
+    return (struct addresses){start, start + bytes_of(stretch, run)};
+}
+
+/** Bind what was lost of a gap, in the bindings that a part of it lies in. */
+static bool regain(struct stretch *stretch, struct run gap, struct run part)
 {
     uint64_t before = binding_ends(&stretch->bindings);
-    uintptr_t start = (uintptr_t)start_of(stretch, run);
-    bool all = kva_port_regain(&stretch->bindings, start, start + bytes_of(stretch, run),
+    bool all = kva_port_regain(&stretch->bindings, addresses_of(stretch, gap), addresses_of(stretch, part),
                                &stretch->stats.calls.nodes);
 
     note_binding_ends(stretch, before);
-    return all ? KVA_OK : kva_port_why_refused(&stretch->budget);
+    return all;
+}
+
+enum kva_status kva_port_regain_run(struct stretch *stretch, struct run run)
+{
+    const struct run gap = {row_last_end(&stretch->rows, ROW_USED, true, 0, run.from),
+                            row_first(&stretch->rows, ROW_USED, run.end, stretch->pages)};
+
+    return regain(stretch, gap, run) ? KVA_OK : kva_port_why_refused(&stretch->budget);
+}
+
+void kva_port_regain_all(struct stretch *stretch)
+{
+    bool all = true;
+
+    for (struct run gap = {0, 0}; gap.from < stretch->pages; gap.from = gap.end) {
+        gap.end = row_end_of_run(&stretch->rows, ROW_USED, gap.from, stretch->pages);
+        if (!row_bit(&stretch->rows, ROW_USED, gap.from))
+            all = regain(stretch, gap, gap) && all;
+    }
+    uint64_t before = binding_ends(&stretch->bindings);
+    if (all)
+        kva_port_regained_all(&stretch->bindings);
+    note_binding_ends(stretch, before);
 }

@@ -9,12 +9,15 @@
 enum kva_status kva_port_bind(void *context, void *handle, uint64_t start, uint64_t bytes,
                               const struct kva_vm_nodes *nodes);
 
-/** Before the owner of a run gets it: bind what was lost on the way. */
+/** Before the owner of a run gets it: bind what was lost of its gap (pages_nodes.c). */
 enum kva_status kva_port_regain_run(struct stretch *stretch, struct run run);
 
 static inline enum kva_status bind_before_use(struct stretch *stretch, struct run run)
 {
     return stretch->bindings.lost == 0 ? KVA_OK : kva_port_regain_run(stretch, run);
 }
+
+/** Bind what was lost of any gap. */
+void kva_port_regain_all(struct stretch *stretch);
 
 #endif

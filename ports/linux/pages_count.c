@@ -53,7 +53,8 @@ struct seams {
  *  with what it meets,
  *
  *    - but for what a child has from its parent (fresh mappings alone would merge, but are not told apart),
- *    - but for what may come from a mapping that was denied, and is not fresh,
+ *    - but for what may come from a mapping that was denied, and is not fresh, or from one that was marked
+ *      while it had lost its nodes,
  *    - but for frames, which may be of any pool,
  *    - but for what has the attribute of huge pages,
  *    - but on both sides only if these were one mapping before: else pages of both may have been touched
@@ -66,7 +67,7 @@ static struct seams seams_of_fresh(const struct stretch *stretch, struct run run
     if (is_of_frames(stretch, run))
         return (struct seams){before, after};
     bool is_child = *stretch->tables.is_first_process == 0;
-    bool any = is_child || stretch->has_denied; /* maybe none is merged */
+    bool any = is_child || stretch->merges_less; /* maybe none is merged */
     bool were_one = !is_shut(stretch, run) && seams_in(stretch, run) == 0;
     struct seams seams = {
         .before = before && (any || row_bit(&stretch->rows, ROW_HUGE, run.from - 1)),
@@ -102,16 +103,19 @@ static void set_seams(struct stretch *stretch, struct run run, struct seams seam
         set_seam(stretch, run.end);
 }
 
+void kva_port_fence_at(struct stretch *stretch, uint64_t at)
+{
+    if (at == 0 || !row_bit(&stretch->rows, ROW_OPEN, at - 1) || !row_bit(&stretch->rows, ROW_OPEN, at) ||
+        row_bit(&stretch->rows, ROW_SEAMS, at))
+        return;
+    set_seam(stretch, at);
+    stretch->budget.taken++;
+}
+
 void kva_port_fence(struct stretch *stretch, struct run run)
 {
-    const struct seams seams = {
-        before_is_open(stretch, run) && row_bit(&stretch->rows, ROW_OPEN, run.from),
-        after_is_open(stretch, run) && row_bit(&stretch->rows, ROW_OPEN, run.end - 1),
-    };
-
-    stretch->budget.taken -= kva_port_ends_in(stretch, run);
-    set_seams(stretch, run, seams);
-    stretch->budget.taken += kva_port_ends_in(stretch, run);
+    kva_port_fence_at(stretch, run.from);
+    kva_port_fence_at(stretch, run.end);
 }
 
 void kva_port_note_run(struct stretch *stretch, struct run run, bool is_open, uint64_t now)

@@ -32,6 +32,9 @@ void kva_port_note_run(struct stretch *stretch, struct run run, bool is_open, ui
  *  have. */
 void kva_port_fence(struct stretch *stretch, struct run run);
 
+/** The same of one end: open pages meet before a page, and may be two mappings. */
+void kva_port_fence_at(struct stretch *stretch, uint64_t at);
+
 /** Whether a run is to be opened or closed as a mapping of its own. */
 static inline bool as_mapping(const struct stretch *stretch, struct run run)
 {

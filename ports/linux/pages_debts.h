@@ -6,8 +6,8 @@
  *      OWED    it faults, and its mapping is yet to be replaced
  *      WEAK    it may not fault
  *
- * STRANGE pages are closed like others, and their owner may have changed how they are mapped. So neither markers
- * nor a protection end the debt: only a fresh mapping does, before they are opened again.
+ * STRANGE pages are closed like others, and their owner may have changed how they are mapped. So neither
+ * markers nor a protection end the debt: only a fresh mapping does, before they are opened again.
  *
  * A debt is a bit in a row; the page still counts as open. pages_close.c makes debts, pages_settle.c pays
  * them. A second row has a bit for each BLOCK of pages, so that a search for debts steps over all that has

@@ -2,8 +2,8 @@
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
  * Closing pages whose owner has changed how they are mapped. They are strange (pages_debts.h) from the
- * beginning, and closed as others are. A fresh mapping ends that; any other close leaves a debt, and the pages
- * stay strange until it is paid.
+ * beginning, and closed as others are. A fresh mapping ends that; any other close leaves a debt, and the
+ * pages stay strange until it is paid.
  */
 #define _GNU_SOURCE
 #include "pages_dismiss.h"

@@ -71,8 +71,8 @@ static bool forget_nodes_of_piece(struct stretch *stretch, int file, off_t from,
     return true;
 }
 
-/** Where there is one node, or no choice, there is nothing to forget. 32-bit hosts have no room for a map of a
- *  large pool. */
+/** Where there is one node, or no choice, there is nothing to forget. 32-bit hosts have no room for a map of
+ *  a large pool. */
 static void forget_nodes(struct stretch *stretch, int file, off_t from, off_t bytes)
 {
     const struct machine *machine = &stretch->bindings.machine;

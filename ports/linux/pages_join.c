@@ -4,9 +4,9 @@
  * Mapping shut pages; and, without guard regions, doing so when mappings run short.
  *
  * With a mapping of its own and a shut page after it, an area takes two of the mappings that a process may
- * have. Where no plenty is left (pages_budget.c), an area is joined with the nearest one instead: what is shut
- * between the two is opened with it, by the same call. The kernel lets the neighbour's mapping grow, which
- * takes no mapping:
+ * have. Where no plenty is left (pages_budget.c), an area is joined with the nearest one instead: what is
+ * shut between the two is opened with it, by the same call. The kernel lets the neighbour's mapping grow,
+ * which takes no mapping:
  *
  *      shut        shut                        shut        shut
  *      ....|  A  |......|  B   |......   ->    ....|  A  | w  |  new  |.|  B   |......

@@ -9,10 +9,17 @@
  *                                  merges it with its neighbours as before
  *
  * A policy belongs to the mapping. Protection, advice and markers leave it; what is replaced loses it, and is
- * bound again at once. Where the kernel refuses that, as it may at the limit on mappings, the piece is LOST:
- * nobody has it as yet, for what is replaced is closed. Before anything is opened in that binding again, all
- * of it is bound anew, and if that is refused, so is the opening. So no page ever comes from other nodes than
- * its binding says.
+ * bound again at once. The kernel may refuse that, as it does at the limit on mappings. Then the piece is
+ * LOST. It has no owner, as what is replaced is closed.
+ *
+ * GAPS    Before a run gets an owner, all of its gap is bound once more: the run, and what has no owner on
+ * both sides of it. If that is refused, so is the opening. So no owner's page ever comes from other nodes
+ * than its binding says, and what an owner has done to its own mappings stays. Since each lost piece lies in
+ * one gap, this leaves no part of a piece, and makes no mapping more.
+ *
+ * THE LIST    A change writes the list as it will be beside the list as it is, and the two are exchanged
+ * after the kernel has agreed. Neighbours of the same nodes become one binding, as the kernel makes one
+ * mapping of them.
  */
 #define _GNU_SOURCE
 #include "pages_nodes.h"
@@ -22,16 +29,16 @@
 
 #include "system.h"
 
-/* ------------------------------------------------------------------------------------------------ the list */
+/* ----------------------------------------------------------------------------------------------- the list */
 
 /** The first binding that ends after an address. */
-static size_t first_after(const struct bindings *bindings, uintptr_t address)
+static size_t first_after(const struct binding_list *list, uintptr_t address)
 {
     size_t low = 0;
 
-    for (size_t high = bindings->count; low < high;) {
+    for (size_t high = list->count; low < high;) {
         size_t middle = low + (high - low) / 2;
-        if (bindings->list[middle].end > address)
+        if (list->at[middle].end > address)
             high = middle;
         else
             low = middle + 1;
@@ -39,69 +46,58 @@ static size_t first_after(const struct bindings *bindings, uintptr_t address)
     return low;
 }
 
-/** Make room for two more: a binding, and what it leaves of one that it divides. */
+bool kva_port_is_binding_end(const struct binding_list *list, uintptr_t address)
+{
+    size_t at = first_after(list, address);
+
+    return (at < list->count && list->at[at].start == address) || (at > 0 && list->at[at - 1].end == address);
+}
+
+/** Make room for both lists, one after the other, each with two entries more: a binding, and what it leaves
+ *  of one that it divides. */
 static bool make_room(struct bindings *bindings)
 {
     uint64_t calls = 0; /* bookkeeping is none of the stretch's calls */
-    size_t bytes = bindings->room * sizeof *bindings->list;
+    struct binding *old = bindings->memory;
+    size_t bytes = bindings->bytes;
 
-    if (bindings->count + 2 <= bindings->room)
+    if (bindings->now.count + 2 <= bindings->bytes / 2 / sizeof *old)
         return true;
     size_t more = bytes == 0 ? (size_t)page_size() : 2 * bytes;
-    struct binding *list = (void *)map_memory(NULL, more, PROT_READ | PROT_WRITE, 0, &calls);
-    if (!list)
+    struct binding *memory = (void *)map_memory(NULL, more, PROT_READ | PROT_WRITE, 0, &calls);
+    if (!memory)
         return false;
     if (bytes > 0) {
-        memcpy(list, bindings->list, bindings->count * sizeof *list);
-        (void)munmap(bindings->list, bytes);
+        memcpy(memory, bindings->now.at, bindings->now.count * sizeof *memory);
+        (void)munmap(old, bytes);
     }
-    bindings->list = list;
-    bindings->room = more / sizeof *list;
+    bindings->memory = bindings->now.at = memory;
+    bindings->next.at = memory + more / 2 / sizeof *memory;
+    bindings->bytes = more;
     return true;
 }
 
-static void insert(struct bindings *bindings, size_t at, struct binding binding)
+static bool are_same(const struct kva_vm_nodes *a, const struct kva_vm_nodes *b)
 {
-    memmove(&bindings->list[at + 1], &bindings->list[at], (bindings->count - at) * sizeof binding);
-    bindings->list[at] = binding;
-    bindings->count++;
+    return a->policy == b->policy && a->set == b->set;
 }
 
-static void take_out(struct bindings *bindings, size_t at)
+/** Add a binding after all others, unless there is nothing of it. An end that two of them share counts
+ *  once. */
+static void append(struct binding_list *list, struct binding binding)
 {
-    bindings->count--;
-    memmove(&bindings->list[at], &bindings->list[at + 1], (bindings->count - at) * sizeof *bindings->list);
-}
+    struct binding *last = list->count == 0 ? NULL : &list->at[list->count - 1];
+    bool meets = last && last->end == binding.start;
 
-/** Cut a range out of the list; returns where one for it would stand.
- *
- *      | 1         | | 2 |  | 3       |
- *            | the range       |
- *      | 1   |                 | 3    |
- */
-static size_t cut_out(struct bindings *bindings, uintptr_t start, uintptr_t end)
-{
-    size_t at = first_after(bindings, start);
-
-    if (at < bindings->count && bindings->list[at].start < start) {
-        struct binding rest = bindings->list[at];
-        bindings->list[at++].end = start;
-        rest.start = end;
-        if (rest.end > end)
-            insert(bindings, at, rest);
+    if (binding.start >= binding.end || binding.nodes.policy == KVA_VM_NODES_ANY)
+        return;
+    if (meets && are_same(&last->nodes, &binding.nodes)) {
+        last->end = binding.end;
+        last->has_lost = last->has_lost || binding.has_lost;
+        return;
     }
-    while (at < bindings->count && bindings->list[at].end <= end)
-        take_out(bindings, at);
-    if (at < bindings->count && bindings->list[at].start < end)
-        bindings->list[at].start = end;
-    return at;
-}
-
-static void count_lost(struct bindings *bindings)
-{
-    bindings->lost = 0;
-    for (size_t at = 0; at < bindings->count; at++)
-        bindings->lost += bindings->list[at].lost;
+    list->at[list->count++] = binding;
+    list->ends += meets ? 1 : 2;
 }
 
 static uintptr_t lower(uintptr_t a, uintptr_t b)
@@ -114,6 +110,64 @@ static uintptr_t higher(uintptr_t a, uintptr_t b)
     return a > b ? a : b;
 }
 
+/** Add what lies in a range of a binding that may be larger. */
+static void append_part(struct binding_list *list, struct binding binding, uintptr_t start, uintptr_t end)
+{
+    binding.start = higher(binding.start, start);
+    binding.end = lower(binding.end, end);
+    append(list, binding);
+}
+
+/** Write the next list: the present one, and a range of it bound to some nodes.
+ *
+ *      | 1         | | 2 |  | 3       |
+ *            | the range       |
+ *      | 1   | the range       | 3    |
+ */
+static void write_next(struct bindings *bindings, struct binding range)
+{
+    const struct binding_list *now = &bindings->now;
+    struct binding_list *next = &bindings->next;
+
+    next->count = 0;
+    next->ends = 0;
+    for (size_t i = 0; i < now->count; i++)
+        append_part(next, now->at[i], 0, range.start);
+    append(next, range);
+    for (size_t i = 0; i < now->count; i++)
+        append_part(next, now->at[i], range.end, UINTPTR_MAX);
+}
+
+bool kva_port_plan_binding(struct bindings *bindings, uintptr_t start, uintptr_t end,
+                           const struct kva_vm_nodes *nodes)
+{
+    if (!make_room(bindings))
+        return false;
+    write_next(bindings, (struct binding){start, end, false, *nodes});
+    return true;
+}
+
+/** When no binding has lost anything, no piece is lost. */
+static void forget_pieces(struct bindings *bindings)
+{
+    for (size_t at = 0; at < bindings->now.count; at++) {
+        if (bindings->now.at[at].has_lost)
+            return;
+    }
+    bindings->lost = 0;
+}
+
+/** The change may have divided a piece. */
+static void exchange(struct bindings *bindings)
+{
+    struct binding_list old = bindings->now;
+
+    bindings->now = bindings->next;
+    bindings->next = old;
+    bindings->lost += bindings->lost > 0;
+    forget_pieces(bindings);
+}
+
 /* --------------------------------------------------------------------------------------------- the kernel */
 
 static bool tell(uintptr_t start, uintptr_t end, const struct kva_vm_nodes *nodes, uint64_t *calls)
@@ -122,12 +176,12 @@ static bool tell(uintptr_t start, uintptr_t end, const struct kva_vm_nodes *node
 }
 
 /** Tell the kernel of a range again what the list says of it. */
-static void tell_as_listed(const struct bindings *bindings, uintptr_t start, uintptr_t end, uint64_t *calls)
+static void tell_as_listed(const struct binding_list *list, uintptr_t start, uintptr_t end, uint64_t *calls)
 {
     static const struct kva_vm_nodes none = {KVA_VM_NODES_ANY, 0};
 
-    for (size_t at = first_after(bindings, start); start < end; at++) {
-        const struct binding *next = at < bindings->count ? &bindings->list[at] : NULL;
+    for (size_t at = first_after(list, start); start < end; at++) {
+        const struct binding *next = at < list->count ? &list->at[at] : NULL;
         uintptr_t gap_end = next ? lower(next->start, end) : end;
         if (start < gap_end)
             (void)tell(start, gap_end, &none, calls);
@@ -139,66 +193,73 @@ static void tell_as_listed(const struct bindings *bindings, uintptr_t start, uin
     }
 }
 
-/** Whether the program may have these nodes. Where it may not choose, there has to be nothing to choose. */
-static bool are_there(struct bindings *bindings, const struct kva_vm_nodes *nodes, uint64_t *calls)
+enum kva_status kva_port_may_bind(struct bindings *bindings, const struct kva_vm_nodes *nodes,
+                                  uint64_t *calls)
 {
     const struct machine *machine = &bindings->machine;
 
     kva_port_ask_machine(&bindings->machine, calls);
-    return (nodes->set & ~machine->nodes) == 0 && (machine->can_choose || !machine->has_several);
+    if ((nodes->set & ~machine->nodes) != 0 || (!machine->can_choose && machine->has_several))
+        return KVA_ENOENT;
+    return KVA_OK;
 }
 
-enum kva_status kva_port_bind_range(struct bindings *bindings, uintptr_t start, uintptr_t end,
-                                    const struct kva_vm_nodes *nodes, uint64_t *calls)
+enum kva_status kva_port_bind_as_planned(struct bindings *bindings, uintptr_t start, uintptr_t end,
+                                         const struct kva_vm_nodes *nodes, uint64_t *calls)
 {
-    if (!are_there(bindings, nodes, calls))
-        return KVA_ENOENT;
-    if (!bindings->machine.can_choose)
-        return KVA_OK;
-    if (!make_room(bindings))
-        return KVA_ENOMEM;
     int error = kva_port_set_nodes((void *)start, end - start, nodes, calls);
-    if (error != 0) { /* a part of it may be bound: mappings are told one by one. To undo that splits none */
-        tell_as_listed(bindings, start, end, calls);
-        return error == ENOMEM ? KVA_ENOMEM : KVA_ENOENT;
+
+    if (error == 0) {
+        exchange(bindings);
+        return KVA_OK;
     }
-    size_t at = cut_out(bindings, start, end);
-    if (nodes->policy != KVA_VM_NODES_ANY)
-        insert(bindings, at, (struct binding){start, end, 0, *nodes});
-    count_lost(bindings);
-    return KVA_OK;
+    /* A part of it may be bound: mappings are told one by one. To undo that splits none. */
+    tell_as_listed(&bindings->now, start, end, calls);
+    return error == ENOMEM ? KVA_ENOMEM : KVA_ENOENT;
 }
 
 void kva_port_rebind(struct bindings *bindings, uintptr_t start, uintptr_t end, uint64_t *calls)
 {
-    for (size_t at = first_after(bindings, start); at < bindings->count && bindings->list[at].start < end;
-         at++) {
-        struct binding *binding = &bindings->list[at];
+    struct binding_list *list = &bindings->now;
+
+    for (size_t i = first_after(list, start); i < list->count && list->at[i].start < end; i++) {
+        struct binding *binding = &list->at[i];
         if (tell(higher(start, binding->start), lower(end, binding->end), &binding->nodes, calls))
             continue;
-        binding->lost++;
+        binding->has_lost = true;
         bindings->lost++;
     }
 }
 
-bool kva_port_regain(struct bindings *bindings, uintptr_t start, uintptr_t end, uint64_t *calls)
+bool kva_port_regain(struct bindings *bindings, struct addresses gap, struct addresses part, uint64_t *calls)
 {
+    struct binding_list *list = &bindings->now;
     bool all = true;
 
-    for (size_t at = first_after(bindings, start); at < bindings->count && bindings->list[at].start < end;
-         at++) {
-        struct binding *binding = &bindings->list[at];
-        if (binding->lost > 0 && !tell(binding->start, binding->end, &binding->nodes, calls))
+    for (size_t i = first_after(list, part.start); i < list->count && list->at[i].start < part.end; i++) {
+        struct binding *binding = &list->at[i];
+        uintptr_t start = higher(gap.start, binding->start);
+        uintptr_t end = lower(gap.end, binding->end);
+        if (!binding->has_lost)
+            continue;
+        if (!tell(start, end, &binding->nodes, calls))
             all = false;
-        else
-            binding->lost = 0;
+        else if (start == binding->start && end == binding->end)
+            binding->has_lost = false;
     }
-    count_lost(bindings);
+    forget_pieces(bindings);
     return all;
+}
+
+void kva_port_regained_all(struct bindings *bindings)
+{
+    for (size_t i = 0; i < bindings->now.count; i++)
+        bindings->now.at[i].has_lost = false;
+    bindings->lost = 0;
 }
 
 void kva_port_end_bindings(struct bindings *bindings)
 {
-    if (bindings->room > 0)
-        (void)munmap(bindings->list, bindings->room * sizeof *bindings->list);
+    if (bindings->bytes > 0)
+        (void)munmap(bindings->memory, bindings->bytes);
 }

@@ -132,8 +132,8 @@ static enum kva_status open_run(struct stretch *stretch, struct run range)
     return status;
 }
 
-/** Open a run whose pages come from the nodes that it is bound to. Some of it may have lost that, now or when it
- *  was closed; nobody has touched it since. */
+/** Open a run whose pages come from the nodes that it is bound to. Some of it may have lost that, now or when
+ *  it was closed; nobody has touched it since. */
 static enum kva_status open_bound(struct stretch *stretch, struct run run)
 {
     enum kva_status status = open_run(stretch, run);

@@ -5,6 +5,7 @@
 #define _GNU_SOURCE
 #include "pages_settle.h"
 
+#include "pages_bind.h"
 #include "pages_close.h"
 #include "pages_count.h"
 
@@ -24,8 +25,8 @@ static void pay(struct stretch *stretch, struct run debt)
     stretch->stats.weak_closes = weak_closes;
 }
 
-/** Whether to try to pay: what lies between areas that are joined takes mappings, of which `slack` are to stay.
- */
+/** Whether to try to pay: what lies between areas that are joined takes mappings, of which `slack` are to
+ *  stay. */
 static bool can_pay(struct stretch *stretch, struct run debt, uint64_t slack)
 {
     if (!may_join(stretch) || is_of_frames(stretch, debt))
@@ -49,7 +50,7 @@ static void smooth(struct stretch *stretch)
     struct run all = {0, stretch->bytes / stretch->page};
 
     if (replace(stretch, all, PROT_NONE, &stretch->stats.calls.close))
-        stretch->has_denied = false;
+        stretch->merges_less = false;
 }
 
 void kva_port_pay(struct stretch *stretch)
@@ -58,7 +59,7 @@ void kva_port_pay(struct stretch *stretch)
     uint64_t slack = stretch->budget.plenty / 64; /* or the next area would be joined again */
 
     set_spare(&stretch->spare, true, &stretch->stats.calls.close);
-    if (stretch->has_denied && stretch->budget.taken == 1 + binding_ends(&stretch->bindings))
+    if (stretch->merges_less && stretch->budget.taken == 1 + binding_ends(&stretch->bindings))
         smooth(stretch);
     for (unsigned i = 0; i < most && count_debts(stretch) > 0; i++) {
         struct run debt = kva_port_find_debt(stretch, stretch->next_debt);
@@ -93,4 +94,6 @@ void kva_port_settle(void *context, void *handle)
         while (length(debt = kva_port_find_debt(stretch, first_to_try(stretch, debt.end))) > 0)
             try_to_pay(stretch, debt, 0);
     } while (count_debts(stretch) > 0 && count_debts(stretch) < before);
+    if (stretch->bindings.lost > 0)
+        kva_port_regain_all(stretch);
 }

@@ -13,7 +13,7 @@ void kva_port_pay(struct stretch *stretch);
 /** A part of every call. */
 static inline void pay_some(struct stretch *stretch)
 {
-    if (count_debts(stretch) > 0 || stretch->has_denied || !stretch->spare.is_up)
+    if (count_debts(stretch) > 0 || stretch->merges_less || !stretch->spare.is_up)
         kva_port_pay(stretch);
 }
 

@@ -123,7 +123,7 @@ bool kva_port_deny(struct stretch *stretch, struct run run)
         return false;
     if (done && is_private)
         (void)drop_memory(start_of(stretch, run), bytes_of(stretch, run), calls);
-    stretch->has_denied = stretch->has_denied || is_private;
+    stretch->merges_less = stretch->merges_less || is_private;
     kva_port_fence(stretch, run);
     kva_port_note_debt(stretch, run, OWED);
     return done;
@@ -138,11 +138,14 @@ bool kva_port_permit(struct stretch *stretch, struct run run, uint64_t *calls)
     return false;
 }
 
-/** Of frames there is nothing to drop: they are the pool's. */
+/** Of frames there is nothing to drop: they are the pool's. What is strange is replaced, as it may show a
+ *  file that nothing can be dropped from. */
 void kva_port_leave_weak(struct stretch *stretch, struct run run)
 {
+    uint64_t *calls = closing_calls(stretch, run);
+
     stretch->stats.weak_closes++;
-    if (!is_of_frames(stretch, run))
-        (void)kva_port_drop(stretch, run, closing_calls(stretch, run));
+    if (!is_of_frames(stretch, run) && !(is_strange(stretch, run) && kva_port_renew(stretch, run, calls)))
+        (void)kva_port_drop(stretch, run, calls);
     kva_port_note_debt(stretch, run, WEAK);
 }

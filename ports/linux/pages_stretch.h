@@ -32,12 +32,13 @@ struct stretch {
     uint64_t bytes; /* from there */
     uint64_t front; /* bytes in front of that, closed: a page, or none where page 0 stays closed instead */
     uint64_t page;
-    uint64_t pages;  /* of the private part; then come the frames */
-    bool guards;     /* the mechanism: see pages_open.c */
-    bool strict;     /* no closed page may be left touchable for want of mappings: see pages_join.c */
-    bool has_huge;   /* or had */
-    bool has_denied; /* private pages have been denied: mappings may merge less than fresh ones do */
-    unsigned apart;  /* so many openings get a mapping each, since markers were refused */
+    uint64_t pages;   /* of the private part; then come the frames */
+    bool guards;      /* the mechanism: see pages_open.c */
+    bool strict;      /* no closed page may be left touchable for want of mappings: see pages_join.c */
+    bool has_huge;    /* or had */
+    bool merges_less; /* mappings may merge less than fresh ones do: private pages have been denied, or have
+                         lost their nodes for a while */
+    unsigned apart;   /* so many openings get a mapping each, since markers were refused */
     struct spare spare;
     struct budget budget;
     struct bindings bindings;
@@ -146,7 +147,8 @@ static inline void note_binding_ends(struct stretch *stretch, uint64_t before)
     stretch->budget.taken += binding_ends(&stretch->bindings) - before;
 }
 
-/** Fresh pages come from the nodes that the old ones came from. */
+/** Fresh pages come from the nodes that the old ones came from. What loses that, and is marked then, does not
+ *  merge with its neighbours when it is bound again. */
 static inline void rebind(struct stretch *stretch, struct run run)
 {
     uint64_t before = binding_ends(&stretch->bindings);
@@ -155,6 +157,7 @@ static inline void rebind(struct stretch *stretch, struct run run)
     if (before == 0)
         return;
     kva_port_rebind(&stretch->bindings, start, start + bytes_of(stretch, run), &stretch->stats.calls.nodes);
+    stretch->merges_less = stretch->merges_less || binding_ends(&stretch->bindings) > before;
     note_binding_ends(stretch, before);
 }
 

@@ -4,9 +4,8 @@
  * The Linux page source alone, without an instance over it: what it counts, against the kernel's own list of mappings, and
  * what it does when the kernel refuses.
  *
- * The linker binds this program's calls of mmap, mprotect, madvise, fallocate and open, and the source's own of mbind, to the
- * functions below (--wrap). They
- * pass a call on, unless the test's rule refuses it; so a refusal can be the one call that a test is about, and can end. Calls
+ * The linker binds this program's calls of mmap, mprotect, madvise, fallocate, open and syscall, and the source's own of
+ * mbind, to the functions below (--wrap). They pass a call on, unless the test's rule refuses it; so a refusal can be the one call that a test is about, and can end. Calls
  * of the C library and of a sanitizer stay their own.
  */
 #define _GNU_SOURCE
@@ -15,6 +14,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,6 +39,7 @@ static bool no_files;  /* no /proc and no /sys, or no descriptor left */
 static unsigned opens; /* of files, that succeeded or not */
 static unsigned looks; /* at the list of mappings */
 static unsigned tries; /* of a place that may be taken */
+static int only_node = -1;
 
 static bool refused(enum call call, void *at, int what, int flags)
 {
@@ -58,6 +59,8 @@ int __real_fallocate(int file, int mode, off_t offset, off_t bytes);
 int __real_fallocate64(int file, int mode, off64_t offset, off64_t bytes);
 int __real_kva_port_set_nodes(void *at, size_t bytes, const struct kva_vm_nodes *nodes, uint64_t *calls);
 int __wrap_kva_port_set_nodes(void *at, size_t bytes, const struct kva_vm_nodes *nodes, uint64_t *calls);
+long __real_syscall(long number, ...);
+long __wrap_syscall(long number, ...);
 int __real_open(const char *path, int flags, ...);
 int __real_open64(const char *path, int flags, ...);
 
@@ -119,6 +122,24 @@ int __wrap_open(const char *path, int flags, ...)
 int __wrap_open64(const char *path, int flags, ...)
 {
     return may_open(path) ? __real_open64(path, flags, 0600) : -1;
+}
+
+/** Which nodes the program may use: `only_node`, if that is not negative. */
+long __wrap_syscall(long number, ...)
+{
+    va_list list;
+    long arguments[6];
+
+    va_start(list, number);
+    for (unsigned i = 0; i < 6; i++)
+        arguments[i] = va_arg(list, long);
+    va_end(list);
+    if (number != SYS_get_mempolicy || only_node < 0)
+        return __real_syscall(number, arguments[0], arguments[1], arguments[2], arguments[3], arguments[4],
+                              arguments[5]);
+    const unsigned bits = 8 * sizeof(unsigned long);
+    ((unsigned long *)arguments[1])[(unsigned)only_node / bits] = 1UL << (unsigned)only_node % bits;
+    return 0;
 }
 
 /** As at the limit on mappings: what splits one is refused. */
@@ -453,13 +474,19 @@ static int policy_of(const void *at)
     return syscall(SYS_get_mempolicy, &mode, mask, 1025UL, at, 2UL) == 0 ? mode : -1;
 }
 
+static enum kva_status bind_to(const struct source *source, uint64_t number, uint64_t count,
+                               const struct kva_vm_nodes *nodes)
+{
+    return source->pages.bind(source->pages.context, source->stretch.handle, address(source, number),
+                              count * page, nodes);
+}
+
 static enum kva_status bind_some(const struct source *source, uint64_t number, uint64_t count,
                                  enum kva_vm_nodes_policy policy)
 {
     const struct kva_vm_nodes nodes = {policy, policy == KVA_VM_NODES_ANY ? 0 : 1};
 
-    return source->pages.bind(source->pages.context, source->stretch.handle, address(source, number),
-                              count * page, &nodes);
+    return bind_to(source, number, count, &nodes);
 }
 
 /** What is replaced loses its policy for a moment. If the kernel refuses to be told, nobody gets the pages before it is. */
@@ -540,6 +567,150 @@ static void test_binds_over_binds(void **state)
             assert_true(!test_is_on_its_own(NULL) || mappings_in(&source) <= stats_of(&source).mappings);
         }
         end(&source);
+    }
+}
+
+/** One node, whatever its number: it can be asked for by it, and as node 0, and there is nothing to tell the kernel. */
+static void test_one_node_by_any_number(void **state)
+{
+    static const unsigned numbers[] = {0, 1, 5, 63, 64, 1000};
+    enum kva_mechanism mechanism;
+
+    (void)state;
+    for_each_mechanism (mechanism, k) {
+        for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+            struct source source = source_of(mechanism, 16, 1);
+            const struct kva_vm_nodes zero = {KVA_VM_NODES_BOUND, 1};
+            const struct kva_vm_nodes that = {KVA_VM_NODES_PREFERRED, UINT64_C(1) << numbers[i] % 64};
+            const struct kva_vm_nodes both = {KVA_VM_NODES_INTERLEAVED, zero.set | that.set};
+            const struct kva_vm_nodes other = {KVA_VM_NODES_BOUND, UINT64_C(1) << 7};
+            only_node = (int)numbers[i];
+            refuses = numbers[i] == 0 ? NULL : refuse_mbind;
+            enum kva_status as_zero = bind_to(&source, 0, 100, &zero);
+            enum kva_status as_that = bind_to(&source, 100, 100, numbers[i] < 64 ? &that : &zero);
+            enum kva_status as_both = bind_to(&source, 200, 100, numbers[i] < 64 ? &both : &zero);
+            enum kva_status as_other = bind_to(&source, 300, 100, &other);
+            refuses = NULL;
+            only_node = -1;
+            assert_int_equal(as_zero, KVA_OK);
+            assert_int_equal(as_that, KVA_OK);
+            assert_int_equal(as_both, KVA_OK);
+            assert_int_equal(as_other, KVA_ENOENT);
+            open_and_touch(&source, 50, 300);
+            end(&source);
+        }
+    }
+}
+
+/** A policy that was lost comes back to what is opened, and to what is closed. What has an owner keeps what the owner has made of
+ *  it, a hole included. */
+static void test_lost_policies_leave_owners_alone(void **state)
+{
+    const struct kva_vm_nodes own = {KVA_VM_NODES_INTERLEAVED, 1};
+    enum kva_mechanism mechanism;
+
+    (void)state;
+    if (policy_of(&page) < 0) {
+        print_message("left out, as the kernel does not tell: policies of owners\n");
+        return;
+    }
+    for_each_mechanism (mechanism, k) {
+        struct source source = source_of(mechanism, 16, 1);
+        uint64_t calls = 0;
+        assert_int_equal(bind_some(&source, 0, 2048, KVA_VM_NODES_BOUND), KVA_OK);
+        uint64_t counted = stats_of(&source).mappings;
+        open_and_touch(&source, 5, 3);
+        open_and_touch(&source, 100, 3);
+        open_and_touch(&source, 200, 3);
+        assert_int_equal(__real_kva_port_set_nodes(memory(&source, 5), 3 * page, &own, &calls), 0);
+        refuses = refuse_mbind;
+        dismiss_some(&source, 100, 3);
+        dismiss_some(&source, 200, 3);
+        refuses = NULL;
+        open_and_touch(&source, 101, 1);
+        assert_int_equal(policy_of(memory(&source, 101)), 2);
+        assert_int_equal(policy_of(memory(&source, 5)), 3);
+        source.pages.settle(source.pages.context, source.stretch.handle);
+        assert_int_equal(policy_of(memory(&source, 200)), 2);
+        assert_int_equal(policy_of(memory(&source, 7)), 3);
+        refuses = refuse_mbind;
+        dismiss_some(&source, 101, 1);
+        refuses = NULL;
+        munmap(memory(&source, 6), page); /* nothing is mapped from here on that could come to lie there */
+        enum kva_status status = open_some(&source, 300, 3);
+        assert_int_equal(status, KVA_OK);
+        assert_int_equal(policy_of(memory(&source, 300)), 2);
+        close_some(&source, 0, 2048);
+        source.pages.settle(source.pages.context, source.stretch.handle);
+        assert_int_equal(stats_of(&source).mappings, counted);
+        assert_true(!test_is_on_its_own(NULL) || mappings_in(&source) <= counted);
+        end(&source);
+    }
+}
+
+/** Neighbours of the same nodes are one: they are counted once, and so is an end that two of them share. Whatever is bound and
+ *  undone, nothing adds up. */
+static void test_binds_beside_binds(void **state)
+{
+    enum kva_mechanism mechanism;
+
+    (void)state;
+    if (policy_of(&page) < 0) {
+        print_message("left out, as the kernel does not tell: policies beside policies\n");
+        return;
+    }
+    for_each_mechanism (mechanism, k) {
+        struct source source = source_of(mechanism, 16, 1);
+        uint64_t before = stats_of(&source).mappings;
+        for (uint64_t i = 0; i < 20; i++) {
+            assert_int_equal(bind_some(&source, 100 * (7 * i % 20), 100, KVA_VM_NODES_BOUND), KVA_OK);
+            assert_true(mappings_in(&source) <= stats_of(&source).mappings);
+        }
+        assert_int_equal(stats_of(&source).mappings, before + 2);
+        assert_int_equal(bind_some(&source, 500, 100, KVA_VM_NODES_ANY), KVA_OK);
+        assert_int_equal(stats_of(&source).mappings, before + 4);
+        assert_int_equal(bind_some(&source, 550, 100, KVA_VM_NODES_INTERLEAVED), KVA_OK);
+        assert_int_equal(stats_of(&source).mappings, before + 5);
+        for (unsigned i = 0; i < 100; i++) {
+            assert_int_equal(bind_some(&source, 0, 2000, KVA_VM_NODES_PREFERRED), KVA_OK);
+            assert_int_equal(bind_some(&source, 100, 100, KVA_VM_NODES_INTERLEAVED), KVA_OK);
+            assert_int_equal(stats_of(&source).mappings, before + 4);
+        }
+        assert_int_equal(bind_some(&source, 0, 2000, KVA_VM_NODES_ANY), KVA_OK);
+        assert_int_equal(stats_of(&source).mappings, before);
+        end(&source);
+    }
+}
+
+/** Where an end of a binding vanishes between open pages that were touched, the kernel keeps two mappings. */
+static void test_binds_that_meet_open_pages(void **state)
+{
+    static const enum kva_vm_nodes_policy last[] = {KVA_VM_NODES_BOUND, KVA_VM_NODES_ANY};
+    enum kva_mechanism mechanism;
+
+    (void)state;
+    if (!test_is_on_its_own("binding among open pages") || policy_of(&page) < 0)
+        return;
+    for_each_mechanism (mechanism, k) {
+        for (unsigned i = 0; i < 2; i++) {
+            struct source source = source_of(mechanism, 16, 1);
+            assert_int_equal(bind_some(&source, 0, 100, KVA_VM_NODES_BOUND), KVA_OK);
+            assert_int_equal(bind_some(&source, 100, 100, KVA_VM_NODES_INTERLEAVED), KVA_OK);
+            for (uint64_t at = 50; at < 300; at += 50) {
+                open_and_touch(&source, at - 1, 1);
+                open_and_touch(&source, at, 1);
+                close_some(&source, at - 1, 1);
+                close_some(&source, at, 1);
+            }
+            assert_true(mappings_in(&source) <= stats_of(&source).mappings);
+            assert_int_equal(bind_some(&source, 100, 100, KVA_VM_NODES_BOUND), KVA_OK);
+            assert_true(mappings_in(&source) <= stats_of(&source).mappings);
+            assert_int_equal(bind_some(&source, 0, 250, last[i]), KVA_OK);
+            assert_true(mappings_in(&source) <= stats_of(&source).mappings);
+            assert_int_equal(bind_some(&source, 0, 300, KVA_VM_NODES_ANY), KVA_OK);
+            assert_true(mappings_in(&source) <= stats_of(&source).mappings);
+            end(&source);
+        }
     }
 }
 
@@ -1630,6 +1801,68 @@ static int open_locked(void *context)
     return 0;
 }
 
+/** A bind asks for room only where it makes mappings more: what was bound can be bound as before, however few are left. */
+static int undo_binds(void *context)
+{
+    const uint64_t allowed = test_number_in("/proc/sys/vm/max_map_count", 0);
+    enum { PARTS = 20 };
+
+    for (uint64_t left = 0; left < 14; left++) {
+        struct crowd crowd = crowd_in(allowed / 16 + left);
+        struct source source = source_of(*(enum kva_mechanism *)context, 16, 1);
+        bool is_bound = bind_some(&source, 0, 3000, KVA_VM_NODES_BOUND) == KVA_OK;
+        int own = is_bound ? 2 : 0;
+        uint64_t refused_at = PARTS;
+        for (uint64_t i = 0; i < PARTS; i++) {
+            enum kva_status status = bind_some(&source, 100 * i, 50, KVA_VM_NODES_INTERLEAVED);
+            child_that(status == KVA_OK || status == KVA_ELIMIT);
+            child_that(policy_of(memory(&source, 100 * i)) == (status == KVA_OK ? 3 : own));
+            if (status != KVA_OK && refused_at == PARTS)
+                refused_at = i;
+        }
+        child_that(refused_at < PARTS);
+        for (uint64_t i = 0; i < PARTS; i++)
+            child_that(bind_some(&source, 100 * i, 50, is_bound ? KVA_VM_NODES_BOUND : KVA_VM_NODES_ANY) ==
+                       KVA_OK);
+        for (uint64_t at = 0; at < 3000; at += 50)
+            child_that(policy_of(memory(&source, at)) == own);
+        child_that(bind_some(&source, 0, 3000, KVA_VM_NODES_ANY) == KVA_OK);
+        child_that(stats_of(&source).mappings == 1);
+        end(&source);
+        munmap(crowd.first, crowd.bytes);
+    }
+    return 0;
+}
+
+/** An owner's file in the middle of areas that share a mapping, where none is left to divide it: no stale write reaches the
+ *  file. */
+static int dismiss_a_file(void *context)
+{
+    const uint64_t allowed = test_number_in("/proc/sys/vm/max_map_count", 0);
+    struct crowd crowd = crowd_in(allowed / 8);
+    struct source source = source_of(*(enum kva_mechanism *)context, 16, 1);
+    int file = memfd_create("owner", MFD_CLOEXEC);
+    char byte = 1;
+
+    child_that(file >= 0 && ftruncate(file, (off_t)page) == 0);
+    child_that(open_some(&source, 0, 30) == KVA_OK);
+    memset(memory(&source, 0), 1, 30 * page);
+    child_that(__real_mmap(memory(&source, 10), page, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, file,
+                           0) == memory(&source, 10));
+    dismiss_some(&source, 10, 1);
+    if (!is_closed(memory(&source, 10)))
+        memory(&source, 10)[0] = 77;
+    child_that(pread(file, &byte, 1, 0) == 1 && byte == 0);
+    child_that(memory(&source, 9)[page - 1] == 1 && memory(&source, 11)[0] == 1);
+    child_that(open_some(&source, 10, 1) == KVA_OK && memory(&source, 10)[0] == 0);
+    memory(&source, 10)[0] = 78;
+    child_that(pread(file, &byte, 1, 0) == 1 && byte == 0);
+    close(file);
+    end(&source);
+    munmap(crowd.first, crowd.bytes);
+    return 0;
+}
+
 /** At each distance from the limit, every call: what is closed faults or is counted as weak, nothing is lost, and when there is
  *  room again, so has the weakness. */
 static void test_calls_at_the_limit(void **state)
@@ -1658,6 +1891,35 @@ static void test_calls_at_the_limit(void **state)
         free(test);
     }
     test_locking_on_each_mechanism(live_locked_at_the_limit);
+}
+
+/** Works of children that are near the limit on mappings. */
+static void at_the_limit(const char *what, int (*work)(void *context))
+{
+    uint64_t allowed = test_number_in("/proc/sys/vm/max_map_count", 0);
+    enum kva_mechanism mechanism;
+
+    if (!test_is_on_its_own(what) || allowed < 32768 || allowed > 200000)
+        return;
+    for_each_mechanism (mechanism, k) {
+        struct test_child child = test_in_child(work, &mechanism);
+        test_expect_success(&child, test_mechanism_name(mechanism));
+    }
+}
+
+static void test_binds_are_undone_at_the_limit(void **state)
+{
+    (void)state;
+    if (policy_of(&page) < 0)
+        print_message("left out, as the kernel does not tell: policies at the limit on mappings\n");
+    else
+        at_the_limit("policies at the limit on mappings", undo_binds);
+}
+
+static void test_files_of_owners_at_the_limit(void **state)
+{
+    (void)state;
+    at_the_limit("dismissals at the limit on mappings", dismiss_a_file);
 }
 
 static void test_locked_afterwards(void **state)
@@ -2028,7 +2290,11 @@ int main(void)
         cmocka_unit_test(test_strange_pages_wait_for_their_replacement),
         cmocka_unit_test(test_dismissals_leave_no_mappings),
         cmocka_unit_test(test_lost_policies_come_back),
+        cmocka_unit_test(test_lost_policies_leave_owners_alone),
         cmocka_unit_test(test_binds_over_binds),
+        cmocka_unit_test(test_binds_beside_binds),
+        cmocka_unit_test(test_binds_that_meet_open_pages),
+        cmocka_unit_test(test_one_node_by_any_number),
         cmocka_unit_test(test_refused_closes_split_nothing),
         cmocka_unit_test(test_weak_unmaps_do_not_add_up),
         cmocka_unit_test(test_closed_by_protection),
@@ -2040,6 +2306,8 @@ int main(void)
         cmocka_unit_test(test_a_range_is_closed_by_one_call),
         cmocka_unit_test(test_limit_on_mappings),
         cmocka_unit_test(test_calls_at_the_limit),
+        cmocka_unit_test(test_binds_are_undone_at_the_limit),
+        cmocka_unit_test(test_files_of_owners_at_the_limit),
         cmocka_unit_test(test_locked_afterwards),
         cmocka_unit_test(test_a_page_for_frames_is_kept),
         cmocka_unit_test(test_a_place_that_was_taken),
