@@ -76,8 +76,8 @@
  *               the last purge of a request that finds no room, which takes what others have freed during the purge before; and in a
  *               flush after the system has refused to close pages, for one call for each run of them.
  *   Fork        The child has its own copy of an instance and goes on with it: private pages are copied when
- *               written, frames stay shared between both, and in a program of one thread nothing needs to be done. With more
- *               threads, see kva_vm_fork_prepare. The kernel merges less in a child, so mappings are counted higher there, and
+ *               written, frames stay shared between both. In a program of one thread nothing needs to be done, unless it keeps
+ *               pages of marked areas from children; then, and with more threads, see kva_vm_fork_prepare. The kernel merges less in a child, so mappings are counted higher there, and
  *               large areas take mappings of their own less often. The end of a thread needs nothing: nothing belongs to one.
  *   State       There is none outside the instances, but for the fault reporter's list of them.
  *   Heap        An instance that kva_vm_create makes with config.memory given uses no other: no function calls the program's
@@ -414,20 +414,26 @@ struct kva_vm_config {
  *      ... pthread_atfork(before, in_parent, in_child);
  *
  *  In the child, the calls that other threads had under way are over. An area whose size was being changed is as it was before;
- *  one that was about to be freed is freed; a map, or a chunk of per-CPU objects, that was being made is not there. What remains
+ *  one that was about to be freed is freed (a marked one is purged at once); a map, or a chunk of per-CPU objects, that was being made is not there. What remains
  *  of other threads in the child:
  *    - whatever they had been given, down to what a call was about to return, stays live: nobody may know of it. (The new place
  *      of an area that kva_vrealloc was moving is such an area; the old place holds the contents, and is the area)
  *    - an area that waits for a grace period goes on waiting. Whether that period ends in the child is for config.grace to say;
  *      where kva_vfree_later slept for want of a record, it does not, and the area stays "later" until the instance ends
  *    - frames are shared with the parent, but each side counts its own maps of them
- *  Without threads these functions do nothing.
+ *  Without threads these functions lock nothing.
+ *
+ *  Where the owner of a marked area (kva_vm_mark_foreign) has kept its pages from children (MADV_DONTFORK), the child has
+ *  a hole there, which the system may give to whatever the child maps. Such areas that are parked are purged before the fork, so
+ *  that no later purge maps over that. Of those that are live, or wait for a grace period, the child must free none, nor end the
+ *  instance, before it has mapped private memory over the hole again (MAP_FIXED, in the third handler).
  *
  *  In/Out:  vm
  *  Returns: KVA_OK, and the instance is locked
  *           KVA_ENULL      vm is NULL
  *           KVA_EREENTRY   called from inside a reclaim callback
- *  Cost:    O(CPUs). A reclaim under way, or a slice of a purge, comes on top
+ *  Cost:    O(CPUs). A reclaim under way, or a slice of a purge, comes on top; and, where marked areas are parked, a purge of
+ *           these and of all that was parked before them
  *  Locking: Instance, all CPUs' locks, and the reclaim lock: held until the fork is over
  *  Failure: nothing has changed
  */

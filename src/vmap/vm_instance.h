@@ -37,6 +37,7 @@ struct kva_parked {
     struct kva_descriptor ring; /* next: the area parked first, prev: last. No area itself */
     uintptr_t tickets;          /* areas that were ever parked: the next one's number */
     struct kva_count count;
+    size_t foreign;       /* areas of these whose owners have changed how they are mapped */
     uint64_t span;        /* bytes of what is parked, guards included */
     uint64_t short_bytes; /* of the short-lived maps among that */
     uint64_t limit;       /* of `span` */

@@ -96,6 +96,12 @@ void kva_purge_frozen(struct kva_vm *vm)
     kva_cpus_drop(&vm->locks);
 }
 
+void kva_purge_foreign(struct kva_vm *vm)
+{
+    while (vm->parked.foreign > 0)
+        (void)kva_purge_some(vm, vm->parked.tickets);
+}
+
 bool kva_has_idle(const struct kva_vm *vm)
 {
     kva_cpus_take(&vm->locks);
