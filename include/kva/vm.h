@@ -215,8 +215,10 @@ struct kva_pages_view {
  *            May be NULL: `close` leaves nothing of what an owner can do to pages
  *  bind      from now on, pages of this private range come from those nodes, whatever is opened and closed in it, until another
  *            call says otherwise (KVA_VM_NODES_ANY: none). All of it is closed. The nodes are in order but for this: KVA_ENOENT
- *            if the machine lacks one of them, or the program may not use it. May be NULL: there is one node, and
- *            it is node 0
+ *            if the machine lacks one of them, or the program may not use it. Undoing a binding, or binding to what the neighbours
+ *            are bound to, takes no mapping and cannot fail for want of them. May be NULL: there is one node, and it is node 0
+ *  has_nodes whether the machine has all of these nodes, and the program may use them, as far as can be told before pages are bound.
+ *            May be NULL: `bind` tells
  *  map       map `count` frames from number `frame` on, read-write, over pages of the frames' part: closed ones, or ones that
  *            show other frames and from then on do not
  *  unmap     close a range of the frames' part, whatever is mapped in it. As close, it cannot fail; a stale write to a page
@@ -249,6 +251,7 @@ struct kva_pages {
     void (*dismiss)(void *context, void *stretch, uint64_t start, uint64_t bytes); /* may be NULL */
     enum kva_status (*bind)(void *context, void *stretch, uint64_t start, uint64_t bytes,
                             const struct kva_vm_nodes *nodes); /* may be NULL */
+    bool (*has_nodes)(void *context, void *stretch, const struct kva_vm_nodes *nodes); /* may be NULL */
     enum kva_status (*map)(void *context, void *stretch, uint64_t start, void *pool, uint64_t frame,
                            uint64_t count);
     void (*unmap)(void *context, void *stretch, uint64_t start, uint64_t bytes);
