@@ -16,6 +16,7 @@ static enum kva_status mark(struct kva_vm *vm, void *memory)
 
     if (!area)
         return kva_why_not_live(vm, (uintptr_t)memory, KVA_VM_VMALLOC);
+    sync_point(vm->locks.threads);
     area->flags |= KVA_VM_FOREIGN;
     set_state(area, KVA_VM_LIVE);
     return KVA_OK;
