@@ -272,6 +272,29 @@ bool kva_trim_districts(struct kva_vm *vm)
     return any;
 }
 
+/** Whether an empty district is the first such for its nodes. */
+static bool is_spare(const struct kva_vm *vm, size_t at)
+{
+    const struct kva_district *list = vm->districts.list;
+
+    for (size_t i = 0; i < at; i++) {
+        if (list[i].areas == 0 && list[i].owner == 0 && list[i].number == list[at].number)
+            return false;
+    }
+    return list[at].owner == 0;
+}
+
+void kva_trim_emptied(struct kva_vm *vm)
+{
+    if (!vm->districts.emptied)
+        return;
+    vm->districts.emptied = false;
+    for (size_t i = vm->districts.count; i-- > 0;) {
+        if (vm->districts.list[i].areas == 0 && !is_spare(vm, i))
+            (void)give_back(vm, i);
+    }
+}
+
 bool kva_has_empty_district(const struct kva_vm *vm)
 {
     for (size_t i = 0; i < vm->districts.count; i++) {

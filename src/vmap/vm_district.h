@@ -99,6 +99,10 @@ enum kva_status kva_end_attempt(struct kva_vm *vm, enum kva_status status);
 /** Give back the districts in which nothing is left; returns whether there was any. */
 bool kva_trim_districts(struct kva_vm *vm);
 
+/** Give back those of which nothing was left since this was called last, but for one for each value of nodes:
+ *  what comes and goes would take one, and give it back, all the time. */
+void kva_trim_emptied(struct kva_vm *vm);
+
 /** Whether there is such a district. */
 bool kva_has_empty_district(const struct kva_vm *vm);
 

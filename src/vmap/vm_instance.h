@@ -100,6 +100,7 @@ enum { KVA_VM_NODES_MOST = 256 };
 struct kva_districts {
     struct kva_vm_nodes nodes[KVA_VM_NODES_MOST]; /* by number: 0 is the instance's own */
     _Atomic unsigned numbered;
+    bool emptied;              /* one may have become empty since they were looked at last */
     unsigned promised;         /* numbered, and those to which the attempt under way promises a number */
     uint64_t fresh;            /* the start of the district that the attempt under way has taken; 0: none */
     struct kva_district *list; /* by address */

@@ -87,7 +87,7 @@ static inline void release_place(struct kva_vm *vm, uint64_t start)
     if (core_free(space->tiling, start) != KVA_OK)
         kva_report_corruption(&vm->ledger.hooks, __func__, "V1: an area has no segment", start);
     if (district)
-        district->areas--;
+        vm->districts.emptied |= --district->areas == 0;
     verify_change(space, __func__, start);
 }
 

@@ -602,6 +602,51 @@ static void test_a_binding_that_cannot_be_undone(void **state)
     }
 }
 
+/** What is freed and purged on the way, by nobody's flush, gives its districts back, but for one for each value: so that what comes
+ *  and goes does not take and give districts all the time. */
+static void test_empty_districts_do_not_pile_up(void **state)
+{
+    enum { AREAS = 12, ROUNDS = 40 };
+    enum kva_mechanism mechanism;
+
+    (void)state;
+    for_each_mechanism (mechanism, k) {
+        for (unsigned hardened = 0; hardened < 2; hardened++) {
+            struct test_vm test;
+            struct kva_vm_config config = test_vm_config(&test, mechanism);
+            void *areas[AREAS];
+            config.hardened = hardened == 1;
+            config.lazy_bytes = config.cache_bytes = config.quarantine_bytes = KVA_VM_NONE;
+            test_vm_create(&test, &config);
+            for (size_t i = 0; i < AREAS; i++)
+                areas[i] = take(test.vm, 300 * page, i % 2 == 0 ? bound_0 : interleaved_0);
+            assert_true(test_vm_stats(test.vm).districts >= 4);
+            for (size_t i = 0; i < AREAS; i++)
+                give(test.vm, areas[i]);
+            assert_int_equal(test_vm_stats(test.vm).parked_areas, 0);
+            assert_int_equal(test_vm_stats(test.vm).districts, 2);
+            uint64_t binds = test.pages.binds;
+            for (unsigned round = 0; round < ROUNDS; round++)
+                give(test.vm, take(test.vm, 3 * page, round % 2 == 0 ? bound_0 : interleaved_0));
+            assert_int_equal(test.pages.binds, binds);
+            for (unsigned round = 0; round < ROUNDS; round++) {
+                const struct kva_vm_nodes nodes[] = {bound_0, none};
+                const struct kva_pcpu_config shape = {.cpus = 2, .groups = 2, .unit = page, .nodes = nodes};
+                struct kva_pcpu *pcpu;
+                void *object;
+                assert_int_equal(kva_pcpu_create(test.vm, &shape, &pcpu), KVA_OK);
+                assert_int_equal(kva_pcpu_alloc(pcpu, 16, 16, &object), KVA_OK);
+                assert_int_equal(kva_pcpu_free(pcpu, object), KVA_OK);
+                assert_int_equal(kva_pcpu_destroy(pcpu), KVA_OK);
+            }
+            give(test.vm, take(test.vm, page, none));
+            assert_int_equal(test_vm_stats(test.vm).districts, 2);
+            test_vm_expect_sound(&test, "trimmed on the way");
+            test_vm_destroy(&test);
+        }
+    }
+}
+
 /** When plain addresses are short, districts in which nothing is left make room, and so do those for other nodes. */
 static void test_empty_districts_make_room(void **state)
 {
@@ -1081,6 +1126,7 @@ int main(void)
         cmocka_unit_test(test_growing_keeps_the_nodes),
         cmocka_unit_test(test_requests_with_nodes),
         cmocka_unit_test(test_a_binding_that_cannot_be_undone),
+        cmocka_unit_test(test_empty_districts_do_not_pile_up),
         cmocka_unit_test(test_empty_districts_make_room),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_hardened),
