@@ -7,14 +7,14 @@
  *      the space      |A |B  | free                      | district | district      | frames
  *                     areas that ask for no nodes        one busy segment each
  *
- *      the districts' space                              |C|D|      |E     |        | (nothing is taken outside)
+ *      the districts' space                              |C|D|      |E     |        | (nothing lies outside)
  *                                                        node 1      node 0
  *
  * The space has a district as one busy segment; the areas in all districts have segments of a second space
- * over the same addresses, in which nothing but districts is searched. A district is taken from the upper end of
- * the private part, away from the other areas, and each new one for the same nodes is as large as those before
- * together, within bounds: so their number, and with it that of mappings, grows with the logarithm of what
- * lies in them.
+ * over the same addresses, in which nothing but districts is searched. A district is taken from the upper end
+ * of the private part, away from the other areas, and each new one for the same nodes is as large as those
+ * before together, within bounds: so their number, and with it that of mappings, grows with the logarithm of
+ * what lies in them.
  *
  * NUMBERS    What areas ask for is numbered, from 1; 0 is the instance's own. A descriptor and the cache
  *            know the number alone. What was numbered stays so, and so a request finds its number without

@@ -55,8 +55,8 @@ static bool is_handed_out(unsigned kind)
     return kind == KVA_VM_VMALLOC || kind == KVA_VM_VMAP || kind == KVA_VM_RAM;
 }
 
-/** Whether a key says that a live area, handed out by its start, begins at an address. One whose size is being
- *  changed, or that is being marked, is live. */
+/** Whether a key says that a live area, handed out by its start, begins at an address. One whose size is
+ *  being changed, or that is being marked, is live. */
 static bool is_key_usable(uintptr_t key, uintptr_t address)
 {
     unsigned kind = (unsigned)(key >> KEY_KIND_SHIFT & KEY_STATE);

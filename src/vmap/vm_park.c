@@ -107,9 +107,9 @@ static bool is_same_grain(const struct kva_vm *vm, uint64_t a, uint64_t b)
     return (a ^ b) < vm->parked.slice_bytes;
 }
 
-/** Whether a segment that starts at an address is parked and may be closed by the same call as an area. No run
- *  reaches over both parts of the reservation, nor holds foreign areas and others, which are closed in
- *  different ways; nor over a border of a district, where mappings end. */
+/** Whether a segment that starts at an address is parked and may be closed by the same call as an area. No
+ *  run reaches over both parts of the reservation, or over a border of a district, where mappings end; nor
+ *  does it hold both foreign areas and others, which are closed in different ways. */
 static struct kva_descriptor *parked_neighbour(const struct kva_vm *vm, uintptr_t address,
                                                const struct kva_descriptor *of)
 {

@@ -227,7 +227,7 @@ static enum kva_status place_in_districts(struct kva_vm *vm, const struct kva_sp
     return status == KVA_OK ? place_in(vm, spec, cargo, district, start) : status;
 }
 
-/* ------------------------------------------------------------------------------------------- either of both */
+/* ----------------------------------------------------------------------------------------- either of both */
 
 enum kva_status kva_place_area(struct kva_vm *vm, const struct kva_spec *spec, uint64_t *start)
 {

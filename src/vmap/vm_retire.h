@@ -12,8 +12,8 @@
  *  the lock may be dropped. */
 void kva_retire_area(struct kva_vm *vm, struct kva_descriptor *area, const void *by);
 
-/** Purge if more is parked than a limit, and give back districts that are empty now. The lock is dropped between
- *  slices. */
+/** Purge if more is parked than a limit, and give back districts that are empty now. The lock is dropped
+ *  between slices. */
 void kva_purge_excess(struct kva_vm *vm);
 
 /** Purge all that is idle; returns whether there was any. The lock is dropped between slices; what was idle
