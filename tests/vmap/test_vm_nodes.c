@@ -308,11 +308,12 @@ static void test_refusals_spend_nothing(void **state)
     test_vm_destroy(&test);
 }
 
-static bool has_node_0(void *context, void *stretch, const struct kva_vm_nodes *nodes)
+/** All but the last that can be named. */
+static bool has_nodes(void *context, void *stretch, const struct kva_vm_nodes *nodes)
 {
     (void)context;
     (void)stretch;
-    return (nodes->set & ~UINT64_C(1)) == 0;
+    return nodes->set >> 63 == 0;
 }
 
 static bool count_call(void *context, struct kva_vm *vm, size_t size)
@@ -329,7 +330,7 @@ static void test_missing_nodes_come_first(void **state)
 {
     static struct kva_vm_nodes nodes[300];
     const struct kva_pcpu_config shape = {.cpus = 300, .groups = 300, .unit = page, .nodes = nodes};
-    struct kva_vm_request request = request_of(page, (struct kva_vm_nodes){KVA_VM_NODES_BOUND, 3});
+    struct kva_vm_request request = request_of(page, (struct kva_vm_nodes){KVA_VM_NODES_BOUND, UINT64_MAX});
     unsigned asked = 0;
     struct kva_vm_reclaim reclaim = {.callback = count_call, .context = &asked};
     struct test_vm test;
@@ -339,7 +340,7 @@ static void test_missing_nodes_come_first(void **state)
 
     (void)state;
     config.pages.bind = grant;
-    config.pages.has_nodes = has_node_0;
+    config.pages.has_nodes = has_nodes;
     config.pages.huge = 0;
     config.cache_bytes = KVA_VM_NONE;
     test_vm_create(&test, &config);
@@ -354,7 +355,7 @@ static void test_missing_nodes_come_first(void **state)
     request.size = rest;
     assert_int_equal(kva_vm_alloc(test.vm, &request, &memory[1]), KVA_ENOENT);
     for (unsigned i = 0; i < 300; i++)
-        nodes[i] = i < 299 ? bound_0 : (struct kva_vm_nodes){KVA_VM_NODES_PREFERRED, 2};
+        nodes[i] = (struct kva_vm_nodes){KVA_VM_NODES_BOUND, i < 299 ? i + 1 : UINT64_MAX};
     assert_int_equal(kva_pcpu_create(test.vm, &shape, &pcpu), KVA_OK);
     assert_int_equal(kva_pcpu_alloc(pcpu, 16, 16, &memory[1]), KVA_ENOENT);
     assert_int_equal(asked, 0);
