@@ -76,8 +76,8 @@
  *               the last purge of a request that finds no room, which takes what others have freed during the purge before; and in a
  *               flush after the system has refused to close pages, for one call for each run of them.
  *   Fork        The child has its own copy of an instance and goes on with it: private pages are copied when
- *               written, frames stay shared between both, and in a program of one thread nothing needs to be done. With more
- *               threads, see kva_vm_fork_prepare. The kernel merges less in a child, so mappings are counted higher there, and
+ *               written, frames stay shared between both. In a program of one thread nothing needs to be done, unless it keeps
+ *               pages of marked areas from children; then, and with more threads, see kva_vm_fork_prepare. The kernel merges less in a child, so mappings are counted higher there, and
  *               large areas take mappings of their own less often. The end of a thread needs nothing: nothing belongs to one.
  *   State       There is none outside the instances, but for the fault reporter's list of them.
  *   Heap        An instance that kva_vm_create makes with config.memory given uses no other: no function calls the program's
@@ -215,15 +215,17 @@ struct kva_pages_view {
  *            May be NULL: `close` leaves nothing of what an owner can do to pages
  *  bind      from now on, pages of this private range come from those nodes, whatever is opened and closed in it, until another
  *            call says otherwise (KVA_VM_NODES_ANY: none). All of it is closed. The nodes are in order but for this: KVA_ENOENT
- *            if the machine lacks one of them, or the program may not use it. May be NULL: there is one node, and
- *            it is node 0
+ *            if the machine lacks one of them, or the program may not use it. Undoing a binding, or binding to what the neighbours
+ *            are bound to, takes no mapping and cannot fail for want of them. May be NULL: there is one node, and it is node 0
+ *  has_nodes whether the machine has all of these nodes, and the program may use them, as far as can be told before pages are bound.
+ *            May be NULL: `bind` tells
  *  map       map `count` frames from number `frame` on, read-write, over pages of the frames' part: closed ones, or ones that
  *            show other frames and from then on do not
  *  unmap     close a range of the frames' part, whatever is mapped in it. As close, it cannot fail; a stale write to a page
  *            that is closed weakly reaches the frame. (On Linux only a part of a mapping is ever closed weakly, while the
  *            process has as many mappings as it may)
- *  settle    close what is closed weakly, as much of it as the system allows now. Every call above tries it for a few pages;
- *            this one for all. May be NULL
+ *  settle    close what is closed weakly, as much of it as the system allows now. Every call above but `bind` tries it for a few
+ *            pages; this one for all. May be NULL
  *  weak      whether any page of a range is closed weakly at present. May be NULL
  *  pool      make a pool of `count` frames that read as zero and take memory when they are written
  *  drain     forget what `count` frames from `frame` on hold: their memory goes back, they read as zero. What a program has said of
@@ -249,6 +251,7 @@ struct kva_pages {
     void (*dismiss)(void *context, void *stretch, uint64_t start, uint64_t bytes); /* may be NULL */
     enum kva_status (*bind)(void *context, void *stretch, uint64_t start, uint64_t bytes,
                             const struct kva_vm_nodes *nodes); /* may be NULL */
+    bool (*has_nodes)(void *context, void *stretch, const struct kva_vm_nodes *nodes); /* may be NULL */
     enum kva_status (*map)(void *context, void *stretch, uint64_t start, void *pool, uint64_t frame,
                            uint64_t count);
     void (*unmap)(void *context, void *stretch, uint64_t start, uint64_t bytes);
@@ -414,20 +417,26 @@ struct kva_vm_config {
  *      ... pthread_atfork(before, in_parent, in_child);
  *
  *  In the child, the calls that other threads had under way are over. An area whose size was being changed is as it was before;
- *  one that was about to be freed is freed; a map, or a chunk of per-CPU objects, that was being made is not there. What remains
+ *  one that was about to be freed is freed (a marked one is purged at once); a map, or a chunk of per-CPU objects, that was being made is not there. What remains
  *  of other threads in the child:
  *    - whatever they had been given, down to what a call was about to return, stays live: nobody may know of it. (The new place
  *      of an area that kva_vrealloc was moving is such an area; the old place holds the contents, and is the area)
  *    - an area that waits for a grace period goes on waiting. Whether that period ends in the child is for config.grace to say;
  *      where kva_vfree_later slept for want of a record, it does not, and the area stays "later" until the instance ends
  *    - frames are shared with the parent, but each side counts its own maps of them
- *  Without threads these functions do nothing.
+ *  Without threads these functions lock nothing.
+ *
+ *  Where the owner of a marked area (kva_vm_mark_foreign) has kept its pages from children (MADV_DONTFORK), the child has
+ *  a hole there, which the system may give to whatever the child maps. Such areas that are parked are purged before the fork, so
+ *  that no later purge maps over that. Of those that are live, or wait for a grace period, the child must free none, nor end the
+ *  instance, before it has mapped private memory over the hole again (MAP_FIXED, in the third handler).
  *
  *  In/Out:  vm
  *  Returns: KVA_OK, and the instance is locked
  *           KVA_ENULL      vm is NULL
  *           KVA_EREENTRY   called from inside a reclaim callback
- *  Cost:    O(CPUs). A reclaim under way, or a slice of a purge, comes on top
+ *  Cost:    O(CPUs). A reclaim under way, or a slice of a purge, comes on top; and, where marked areas are parked, a purge of
+ *           these and of all that was parked before them
  *  Locking: Instance, all CPUs' locks, and the reclaim lock: held until the fork is over
  *  Failure: nothing has changed
  */
@@ -469,6 +478,7 @@ enum kva_status kva_vm_fork_child(struct kva_vm *vm);
  *           KVA_ESIZE    frames_part leaves no room for private pages
  *           KVA_ENOSPC   not even reserve_least bytes of addresses can be had, or it is more than there ever are
  *           KVA_ENOMEM   no memory
+ *           KVA_ELIMIT   the process has as many mappings as the system allows (Linux: raise vm.max_map_count)
  *           KVA_ENOENT   the system lacks the mechanism asked for; or a node of node.set, or does not let the program use it
  *  Cost:    some calls
  *  Locking: None
@@ -596,11 +606,13 @@ static inline struct kva_vm_request kva_vm_request_of(size_t size)
  *  by one call, since every such call takes two mappings. So 10,000 areas with a node take some ten mappings
  *  more than areas without, and as many fit: any number with guard regions; with mappings of their own, half as
  *  many as the process may have mappings, some 30,000 by default. The first district for some nodes has 1/1024
- *  of the private part, or what the area needs; each further one is as large as all before it, but no larger
- *  than a sixteenth of the private part unless an area is. Its free addresses serve no other nodes. A purge of
- *  all that is idle (kva_vm_flush; when anything is short) gives back those in which nothing is left. The cache
- *  serves a request only with areas of the same nodes. An instance knows 255 different values of request.node
- *  at most. One that equals config.node is no wish, and does not count.
+ *  of the private part, at least a huge page, or what the area needs; each further one is as large as all before
+ *  it, but no larger than a sixteenth of the private part unless an area is. Where there is no room for that, it
+ *  is smaller. Its free addresses serve no other nodes. A purge gives back the districts in which nothing is
+ *  left, but for one for each value of request.node; a purge of all that is idle (kva_vm_flush; when anything is
+ *  short), those, too. The cache serves a request only with areas of the same nodes. An instance knows 255
+ *  different values of request.node at most, of requests that have been granted; groups of per-CPU allocators
+ *  count as requests. One that equals config.node is no wish, and does not count.
  *
  *  In/Out:  vm
  *  In:      request  see struct kva_vm_request
@@ -609,7 +621,8 @@ static inline struct kva_vm_request kva_vm_request_of(size_t size)
  *           KVA_ENOSPC     no free range of the reserve fits; or node is the 256th value of its kind
  *           KVA_ENOMEM     the system has no memory
  *           KVA_ELIMIT     the process has as many mappings as the system allows (Linux: raise vm.max_map_count)
- *           KVA_ENOENT     the machine lacks a node of node.set, or does not let the program use it
+ *           KVA_ENOENT     the machine lacks a node of node.set, or does not let the program use it (told before
+ *                          KVA_ENOSPC, if the page source has has_nodes)
  *           KVA_ENULL      vm, request or memory is NULL
  *           KVA_ESIZE      size is 0
  *           KVA_EALIGN     align is neither 0 nor a power of two
@@ -622,8 +635,9 @@ static inline struct kva_vm_request kva_vm_request_of(size_t size)
  *           area of many GiB, one for each eighth by which they grow). With threads, O(CPUs) for a look into the caches of all. At an
  *           alignment above the page, the search is kva_alloc's, O((k + 1) log n); that of a huge page is a declared class.
  *           Zeroing of cached memory comes on top. With a node, O(values of request.node + districts) comes on
- *           top, the search is made in each district of these nodes, and a new district takes a call more. Where there is no
- *           room, purges come on top: at most two, one more for each reclaim callback, and one after all of them,
+ *           top, the search is made in each district of these nodes, and a new district takes a call more. Where pages of a
+ *           marked area could not be replaced when that was purged, this does it, with one call more, or two with nodes. Where
+ *           there is no room, purges come on top: at most two, one more for each reclaim callback, and one after all of them,
  *           however much other threads free meanwhile
  *  Locking: CPU where the cache serves, else Instance, dropped while others' leavings are purged and callbacks run. KVA_ENOSPC is
  *           true of one moment of the call, at which nothing was cached, parked or in quarantine, by whatever CPU or thread: if
@@ -653,7 +667,8 @@ void *kva_vmalloc_aligned(struct kva_vm *vm, size_t size, size_t align);
  *  but a window is forgotten. Caller, owner and flags stay those of the first request. With threads, an area that moves lies
  *  at both places for as long as the call takes: others find it at either. Pages that are cut off or left behind are freed,
  *  and pages that are added are like those of a new area: what the caller did to the old pages must be undone before, as
- *  kva_vfree says.
+ *  kva_vfree says. Marked or not (kva_vm_mark_foreign), all pages must be readable and writable when the area is resized, as the
+ *  library reads and writes them; and what was done to the pages of a marked area does not move along.
  *
  *  In/Out:  vm
  *  In:      memory  a live vmalloc area, or NULL: allocate
@@ -665,7 +680,8 @@ void *kva_vmalloc_aligned(struct kva_vm *vm, size_t size, size_t align);
  *           KVA_ENULL      vm or moved is NULL
  *           KVA_EINVAL     flags has bits that are none, or the area is no vmalloc area
  *           KVA_EUNKNOWN, KVA_EINTERIOR, KVA_EDOUBLE, KVA_EDEFERRED, KVA_EREENTRY   as kva_vfree
- *  Cost:    O(1) within the last page. In place O(log n) and up to two calls. Else an allocation, a copy and a free
+ *  Cost:    O(1) within the last page. In place O(log n) and up to two calls; with nodes, up to three. Else an allocation, a
+ *           copy and a free
  *  Locking: Instance
  *  Failure: nothing has changed, but what was cached or parked may have been purged
  */
@@ -707,8 +723,9 @@ void *kva_vrealloc(struct kva_vm *vm, void *memory, size_t size, unsigned flags)
  *                           that this is called from
  *           KVA_EINVAL      the area is of another kind: use kva_vunmap, kva_unmap_ram or kva_pcpu_free
  *  Cost:    into the cache O(1), no call. Parked: O(log n), no call; never takes memory. A purge of m areas comes on
- *           top at times: O(m log n), one call for each run of neighbours. With threads, runs end with each 2 MiB, those
- *           of one area with each 8 MiB, and a free that finds another thread's purge under way takes one run of it
+ *           top at times: O(m log n), one call for each run of neighbours; with nodes, and for marked areas, as many as
+ *           kva_vm_flush makes. With threads, runs end with each 2 MiB, those of one area with each 8 MiB, and a free that finds
+ *           another thread's purge under way takes one run of it. A call comes on top for each district that is given back
  *  Locking: CPU where the cache serves, else Instance. Of frees of one area at the same time one wins, and the others are told
  *  Failure: nothing has changed
  */
@@ -717,10 +734,12 @@ enum kva_status kva_vfree(struct kva_vm *vm, void *memory);
 /** Say that the program changes by itself how the pages of an area are mapped, or has done so: by mprotect, madvise, mbind, mlock,
  *  mmap over them. Then nothing of that need be undone before the area is freed. It is never cached; when it is purged, its
  *  pages are replaced as a whole, and the next owner gets fresh ones. Where the system refuses that at the limit on mappings, they
- *  stay closed, and are replaced later; until then they cannot be allocated again. The mark lasts as long as the area,
+ *  are closed in another way, and replaced later; until then they cannot be allocated again. The mark lasts as long as the area,
  *  wherever kva_vrealloc moves it. While such an area is parked, what its owner did stays in effect.
  *
- *  Not even so may pages be sealed (mseal), or unmapped (munmap, mremap): another thread's mmap could take their place.
+ *  Pages must not be sealed (mseal), nor unmapped (munmap, mremap), marked or not: another thread's mmap could take their
+ *  place. A fork unmaps pages with MADV_DONTFORK in the child: see kva_vm_fork_prepare. An area that kva_vrealloc resizes must be
+ *  readable and writable: see there.
  *  Maps of frames need no mark: their pages are always replaced.
  *
  *  In/Out:  vm
@@ -878,7 +897,9 @@ enum kva_status kva_frames_alloc(struct kva_frames *frames, size_t count, uint32
  *           KVA_EDOUBLE  one of them is free already (or named twice)
  *           KVA_EBUSY    one of them is mapped by a live area: none was given back
  *  Cost:    O(count), a call for each run of neighbours; on a machine with several nodes five, since a policy that the program has
- *           given frames (Linux: mbind of a map of them) belongs to the pool, and is forgotten. Where the system refuses a
+ *           given frames (Linux: mbind of a map of them) belongs to the pool, and is forgotten. The first such call on an
+ *           instance asks the system for its nodes, unless a request with nodes has: a call, and some more where the system does
+ *           not let the program choose. Where the system refuses a
  *           mapping for that, they keep it
  *  Locking: Instance
  *  Failure: nothing has changed
@@ -1045,7 +1066,8 @@ enum kva_status kva_pcpu_destroy(struct kva_pcpu *pcpu);
  *           KVA_EALIGN   align is no power of two, or more than a page
  *           KVA_ENOSPC, KVA_ENOMEM, KVA_ELIMIT, KVA_ENOENT   a new chunk was needed: as kva_vm_alloc_congruent
  *  Cost:    O(log objects), of as many as there ever were at once, and clearing cpus * size bytes. At an alignment above 16, the
- *           search is kva_alloc's, O((k + 1) log objects). A new chunk comes on top at times, as kva_vm_alloc_congruent
+ *           search is kva_alloc's, O((k + 1) log objects). A new chunk comes on top at times, as kva_vm_alloc_congruent, and with
+ *           nodes a new district, a call for each group
  *  Locking: Instance
  *  Failure: nothing was taken
  */
@@ -1245,8 +1267,9 @@ enum kva_status kva_vm_check(const struct kva_vm *vm, struct kva_fault *fault);
  *  Returns: KVA_OK
  *           KVA_ENULL      vm is NULL
  *           KVA_EREENTRY   called from inside a reclaim callback, which need not: what it frees is purged
- *  Cost:    O(m log n), one call for each run of neighbours; with threads, runs end with each 2 MiB, those of one area with
- *           each 8 MiB. Then O(1) for each piece of the tables, a call for each run of pieces that goes back, and one for each
+ *  Cost:    O(m log n), one call for each run of neighbours; with nodes (config.node or request.node) two, as what is mapped
+ *           afresh is bound again; for marked areas two, with nodes three; with threads, runs end with each 2 MiB, those of one area
+ *           with each 8 MiB. Then a call for each district in which nothing is left, O(1) for each piece of the tables, a call for each run of pieces that goes back, and one for each
  *           2 MiB that were kept open for small areas, if there is none within 256 MiB
  *  Locking: Instance, dropped between runs; any number of threads may flush at once. What was cached or parked before the call
  *           is unmapped when it returns, whichever thread has done it

@@ -188,6 +188,14 @@ static enum kva_status bind_pages(void *context, void *handle, uint64_t start, u
     return status;
 }
 
+static bool has_nodes(void *context, void *handle, const struct kva_vm_nodes *nodes)
+{
+    struct kva_failing_pages *pages = context;
+    struct kva_failing_stretch *stretch = handle;
+
+    return pages->inner.has_nodes(pages->inner.context, stretch->inner, nodes);
+}
+
 static enum kva_status map_frames(void *context, void *handle, uint64_t start, void *pool, uint64_t frame,
                                   uint64_t count)
 {
@@ -376,6 +384,7 @@ struct kva_pages kva_failing_pages_init(struct kva_failing_pages *pages, const s
         .close = close_pages,
         .dismiss = inner->dismiss ? dismiss : NULL,
         .bind = inner->bind ? bind_pages : NULL,
+        .has_nodes = inner->has_nodes ? has_nodes : NULL,
         .map = map_frames,
         .unmap = unmap_frames,
         .settle = settle,

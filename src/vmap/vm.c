@@ -25,7 +25,8 @@
  *
  * NODES        What asks for nodes of memory lies in districts: vm_district.c.
  *
- * NOT DONE     No area of more than 2^32 - 1 pages; frames have no nodes. One thread at a time takes addresses.
+ * NOT DONE     No area of more than 2^32 - 1 pages; frames have no nodes. One thread at a time takes
+ *              addresses.
  */
 #include "../base/limit.h"
 #include "vm_cache.h"

@@ -59,8 +59,8 @@ struct kva_descriptor *kva_live_area(const struct kva_vm *vm, const void *memory
 
 /* ----------------------------------------------------------------------------------- its coming and going */
 
-/** The number of the nodes that pages of an area at an address come from. (In a district with stripes, its owner
- *  knows.) */
+/** The number of the nodes that pages of an area at an address come from. (In a district with stripes, its
+ *  owner knows.) */
 static uint8_t nodes_at(const struct kva_vm *vm, uint64_t start)
 {
     const struct kva_district *district = district_at(vm, start);

@@ -35,9 +35,10 @@
 
 /* -------------------------------------------------------------------------------------- an area's finding */
 
-/** Claim the live vmalloc area that starts at an address, and give it a state in which nobody else can; NULL if
- *  there is none. With a CPU's lock or the instance's held. The entry is that of the address' page; the key
- *  says whether the area starts just there, as long as the bits for kind and state are the address' own. */
+/** Claim the live vmalloc area that starts at an address, and give it a state in which nobody else can claim
+ *  it; NULL if there is none. With a CPU's lock or the instance's held. The entry is that of the address'
+ *  page; the key says whether the area starts just there, as long as the bits for kind and state are the
+ *  address' own. */
 static inline struct kva_descriptor *claim_area_as(struct kva_vm *vm, uintptr_t address, unsigned state)
 {
     uintptr_t live = key_of(address, KVA_VM_VMALLOC, KVA_VM_LIVE);
@@ -108,7 +109,7 @@ static inline uint8_t flags_of_area(unsigned flags)
  *  ready. */
 struct kva_descriptor *kva_enter_area(struct kva_vm *vm, const struct kva_spec *spec, uint64_t start);
 
-/** Unmap what is in a segment, whichever part it lies in. `foreign`: an owner has changed how it is mapped. */
+/** Unmap what is in a segment of either part. `foreign`: an owner has changed how it is mapped. */
 void kva_close_range(struct kva_vm *vm, uint64_t start, uint64_t bytes, bool foreign);
 
 /** Drop an area whose pages are closed: its segment, its entries in the tables, its descriptor. */

@@ -14,9 +14,9 @@
 
 #include "vm_park.h"
 
-/** How many areas of a bin are looked at for one of the right size, nodes and alignment. They are used in turns, the
- *  last freed first, so those that serve a program come to lie on top; 16 is more than there are alignments
- *  from 4 KiB to 4 MiB. */
+/** How many areas of a bin are looked at for one of the right size, nodes and alignment. They are used in
+ *  turns, the last freed first, so those that serve a program come to lie on top; 16 is more than there are
+ *  alignments from 4 KiB to 4 MiB. */
 enum { DEPTH = 16 };
 
 /* ------------------------------------------------------------------------------------------------- taking */

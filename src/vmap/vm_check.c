@@ -17,9 +17,9 @@
  *   V9  A per-CPU chunk's areas name it. It is on the list of those without memory, or of those without
  *       objects, or has objects. [vm_pcpu]
  *   V10 Pages that nobody owns are mapped as the page source has left them: protection, file, attributes.
- *   V12 A district is one segment of the space; areas lie in one or in none, and have its number of nodes, or 0.
- *       [vm_district]
  *   V11 Of each part of the table of areas it is known how many entries are in use. [vm_table]
+ *   V12 A district is one segment of the space. An area lies inside one district, and has its number of
+ *       nodes; or it lies outside all districts, and has number 0. [vm_district]
  *
  * The others are checked here: they take a walk over all segments.
  */
@@ -106,7 +106,7 @@ static const char *check_counts(const struct kva_vm *vm, const struct walk *walk
 
 /* ------------------------------------------------------------------------------------------- the mappings */
 
-/** Whether an area's owner may still have a say in how its pages are mapped. (What it has said of a foreign area
+/** Whether an area's owner may still change how its pages are mapped. (What it has done to a foreign area
  *  lasts until that is purged.) */
 static bool is_owned(const struct kva_descriptor *area)
 {

@@ -42,10 +42,8 @@ static enum kva_status enter_part(struct kva_vm *vm, const struct plan *plan, si
     return status;
 }
 
-static enum kva_status attempt_congruent(void *instance, void *context)
+static enum kva_status place_and_enter(struct kva_vm *vm, struct plan *plan)
 {
-    struct kva_vm *vm = instance;
-    struct plan *plan = context;
     size_t i = 0;
 
     if (!kva_nodes_ensure(&vm->areas, plan->count))
@@ -62,6 +60,11 @@ static enum kva_status attempt_congruent(void *instance, void *context)
     while (i-- > 0)
         kva_drop_area(vm, slot_read(vm, (uintptr_t)start_of_part(plan, i)));
     return status;
+}
+
+static enum kva_status attempt_congruent(void *instance, void *context)
+{
+    return kva_end_attempt(instance, place_and_enter(instance, context));
 }
 
 /** Round the parts to pages and add their guards. */

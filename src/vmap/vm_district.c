@@ -7,18 +7,19 @@
  *      the space      |A |B  | free                      | district | district      | frames
  *                     areas that ask for no nodes        one busy segment each
  *
- *      the districts' space                              |C|D|      |E     |        | (nothing is taken outside)
+ *      the districts' space                              |C|D|      |E     |        | (nothing lies outside)
  *                                                        node 1      node 0
  *
  * The space has a district as one busy segment; the areas in all districts have segments of a second space
- * over the same addresses, in which nothing but districts is searched. A district is taken from the upper end of
- * the private part, away from the other areas, and each new one for the same nodes is as large as those before
- * together, within bounds: so their number, and with it that of mappings, grows with the logarithm of what
- * lies in them.
+ * over the same addresses, in which nothing but districts is searched. A district is taken from the upper end
+ * of the private part, away from the other areas, and each new one for the same nodes is as large as those
+ * before together, within bounds: so their number, and with it that of mappings, grows with the logarithm of
+ * what lies in them.
  *
  * NUMBERS    What areas ask for is numbered, from 1; 0 is the instance's own. A descriptor and the cache
  *            know the number alone. What was numbered stays so, and so a request finds its number without
- *            the lock.
+ *            the lock. A number is promised when a district is taken, and given when the attempt that took
+ *            it has succeeded; where that fails, the district is given back, and its number is promised anew.
  *
  * STRIPES    A district for the chunks of a per-CPU allocator has a stripe for each group of CPUs, bound to
  *            its own nodes. A chunk's areas lie a step apart:
@@ -43,11 +44,19 @@ struct kva_district *kva_find_district(const struct kva_vm *vm, uint64_t address
     return low < districts->count && districts->list[low].start <= address ? &districts->list[low] : NULL;
 }
 
+/** Whether the system has nodes, as far as it tells before they are bound. */
+static bool are_there(const struct kva_vm *vm, const struct kva_vm_nodes *nodes)
+{
+    if (!vm->pages.bind) /* one node: number 0 */
+        return (nodes->set & ~UINT64_C(1)) == 0;
+    return !vm->pages.has_nodes || vm->pages.has_nodes(vm->pages.context, vm->reservation, nodes);
+}
+
 enum kva_status kva_bind_pages(struct kva_vm *vm, uint64_t start, uint64_t bytes,
                                const struct kva_vm_nodes *nodes)
 {
-    if (!vm->pages.bind) /* one node: number 0 */
-        return (nodes->set & ~UINT64_C(1)) == 0 ? KVA_OK : KVA_ENOENT;
+    if (!vm->pages.bind)
+        return are_there(vm, nodes) ? KVA_OK : KVA_ENOENT;
     return vm->pages.bind(vm->pages.context, vm->reservation, start, bytes, nodes);
 }
 
@@ -76,48 +85,56 @@ static enum kva_status prepare(struct kva_vm *vm)
     return KVA_OK;
 }
 
-static unsigned numbered(const struct kva_vm *vm)
+/* ------------------------------------------------------------------------------------------------ numbers */
+
+/** Give nodes a number if they have none; it is theirs when the attempt succeeds. */
+static enum kva_status number_one(struct kva_vm *vm, const struct kva_vm_nodes *nodes)
 {
-    return atomic_load_explicit(&vm->districts.numbered, memory_order_relaxed);
-}
+    struct kva_districts *districts = &vm->districts;
 
-/** The number of nodes, which they get now if they have none. */
-static uint8_t number(struct kva_vm *vm, const struct kva_vm_nodes *nodes)
-{
-    unsigned found = number_of_nodes(vm, nodes);
-
-    if (found != KVA_VM_NODES_NEW)
-        return (uint8_t)found;
-    unsigned count = numbered(vm);
-    vm->districts.nodes[count] = *nodes;
-    atomic_store_explicit(&vm->districts.numbered, count + 1, memory_order_release);
-    return (uint8_t)count;
-}
-
-/** Whether there are numbers left for all that stripes ask for. */
-static bool has_numbers(const struct kva_vm *vm, const struct kva_stripes *stripes)
-{
-    unsigned missing = 0;
-
-    for (unsigned i = 0; i < stripes->groups; i++)
-        missing += number_of_nodes(vm, &stripes->nodes[i]) == KVA_VM_NODES_NEW;
-    return missing <= KVA_VM_NODES_MOST - numbered(vm);
-}
-
-/** Bind each stripe; if one is refused, all are as before. */
-static enum kva_status bind_stripes(struct kva_vm *vm, uint64_t start, const struct kva_stripes *stripes)
-{
-    for (unsigned i = 0; i < stripes->groups; i++) {
-        enum kva_status status = KVA_OK;
-        if (number_of_nodes(vm, &stripes->nodes[i]) != 0)
-            status = kva_bind_pages(vm, start + i * stripes->step, stripes->step, &stripes->nodes[i]);
-        if (status == KVA_OK)
-            continue;
-        if (i > 0)
-            (void)kva_bind_pages(vm, start, i * stripes->step, &vm->districts.nodes[0]);
-        return status;
-    }
+    if (number_among(vm, nodes, districts->promised) != KVA_VM_NODES_NEW)
+        return KVA_OK;
+    if (!are_there(vm, nodes))
+        return KVA_ENOENT;
+    if (districts->promised == KVA_VM_NODES_MOST)
+        return KVA_ENOSPC;
+    districts->nodes[districts->promised++] = *nodes;
     return KVA_OK;
+}
+
+/** A missing node comes first: no purge makes room for that. */
+static enum kva_status number_all(struct kva_vm *vm, const struct kva_stripes *stripes)
+{
+    enum kva_status status = KVA_OK;
+
+    for (unsigned i = 0; i < stripes->groups && status != KVA_ENOENT; i++) {
+        enum kva_status one = number_one(vm, &stripes->nodes[i]);
+        status = one != KVA_OK ? one : status;
+    }
+    return status;
+}
+
+/* ------------------------------------------------------------------------------------------------- taking */
+
+/** Bind each stripe, until one is refused; *bound are the bytes of those before. */
+static enum kva_status bind_stripes(struct kva_vm *vm, uint64_t start, const struct kva_stripes *stripes,
+                                    uint64_t *bound)
+{
+    enum kva_status status = KVA_OK;
+
+    *bound = 0;
+    for (unsigned i = 0; status == KVA_OK && i < stripes->groups; i++) {
+        *bound = i * stripes->step;
+        if (number_among(vm, &stripes->nodes[i], vm->districts.promised) != 0)
+            status = kva_bind_pages(vm, start + *bound, stripes->step, &stripes->nodes[i]);
+    }
+    return status;
+}
+
+/** Let a range's pages come from where all others' come; false if the system refuses, which it should not. */
+static bool unbind(struct kva_vm *vm, uint64_t start, uint64_t bytes)
+{
+    return bytes == 0 || kva_bind_pages(vm, start, bytes, &vm->districts.nodes[0]) == KVA_OK;
 }
 
 static struct kva_district *enter(struct kva_vm *vm, struct kva_district district)
@@ -134,59 +151,51 @@ static struct kva_district *enter(struct kva_vm *vm, struct kva_district distric
 }
 
 /** Take addresses for a district, all else being there, and bind them. */
-static enum kva_status take_prepared(struct kva_vm *vm, const struct kva_demand *demand,
-                                     const struct kva_stripes *stripes, struct kva_district **district)
-{
-    struct kva_tiling *tiling = vm->space->tiling;
-    uint64_t start;
-    enum kva_status status = core_alloc(tiling, demand, NULL, &start);
-
-    if (status != KVA_OK)
-        return status;
-    status = bind_stripes(vm, start, stripes);
-    if (status == KVA_OK)
-        *district = enter(vm, (struct kva_district){.start = start,
-                                                    .end = start + demand->size,
-                                                    .owner = stripes->owner,
-                                                    .number = number(vm, &stripes->nodes[0])});
-    else
-        (void)core_free(tiling, start);
-    verify_change(vm->space, "kva_take_district", start);
-    return status;
-}
-
-/** On failure nothing is kept for districts, if there is none. */
 static enum kva_status take(struct kva_vm *vm, const struct kva_demand *demand,
                             const struct kva_stripes *stripes, struct kva_district **district)
 {
-    enum kva_status status = prepare(vm);
+    struct kva_district taken = {.owner = stripes->owner};
+    uint64_t bound;
+    enum kva_status status = core_alloc(vm->space->tiling, demand, NULL, &taken.start);
 
-    if (status == KVA_OK)
-        status = take_prepared(vm, demand, stripes, district);
     if (status != KVA_OK)
-        kva_end_districts(vm, false);
+        return status;
+    taken.end = taken.start + demand->size;
+    taken.number = (uint8_t)number_among(vm, &stripes->nodes[0], vm->districts.promised);
+    status = bind_stripes(vm, taken.start, stripes, &bound);
+    if (status == KVA_OK) {
+        *district = enter(vm, taken);
+        vm->districts.fresh = taken.start;
+    } else if (unbind(vm, taken.start, bound)) {
+        (void)core_free(vm->space->tiling, taken.start);
+    } else {
+        taken.owner = KVA_DISTRICT_NOBODYS;
+        (void)enter(vm, taken);
+    }
+    verify_change(vm->space, "kva_take_district", taken.start);
     return status;
 }
 
-/** Districts begin and end with whole huge pages, so that mappings divide none. */
+/** Districts begin and end with whole huge pages, so that mappings divide none; unless only an exact fit is
+ *  left. */
 static uint64_t unit_of(const struct kva_vm *vm)
 {
     return max_u64(vm->pages.huge, page_of(vm));
 }
 
 /** How large a district is to be: as all before it for the same nodes, from 1/1024 to 1/16 of the private
- *  part. */
-static uint64_t usual_bytes(const struct kva_vm *vm, unsigned for_number)
+ *  part; in whole units. */
+static uint64_t usual_bytes(const struct kva_vm *vm, const struct kva_vm_nodes *nodes)
 {
     const uint64_t all = vm->frames_first - vm->first;
     uint64_t before = 0;
 
     for (size_t i = 0; i < vm->districts.count; i++) {
         const struct kva_district *district = &vm->districts.list[i];
-        if (district->owner == 0 && district->number == for_number)
+        if (district->owner == 0 && same_nodes(&vm->districts.nodes[district->number], nodes))
             before += district->end - district->start;
     }
-    return max_u64(all >> 10, min_u64(before, all >> 4));
+    return max_u64(align_down(max_u64(all >> 10, min_u64(before, all >> 4)), unit_of(vm)), unit_of(vm));
 }
 
 /** Where there is no room for the usual size, half of it is tried, and so on, down to what is needed. */
@@ -194,22 +203,23 @@ enum kva_status kva_take_district(struct kva_vm *vm, const struct kva_demand *de
                                   const struct kva_vm_nodes *nodes, struct kva_district **district)
 {
     struct kva_stripes stripe = {.groups = 1, .nodes = nodes};
-    uint64_t bytes = usual_bytes(vm, number_of_nodes(vm, nodes));
     struct kva_demand larger = *demand;
+    enum kva_status status = number_all(vm, &stripe);
 
+    if (status == KVA_OK)
+        status = prepare(vm);
+    if (status != KVA_OK)
+        return status;
+    if (demand->max - demand->min < demand->size - 1)
+        return KVA_ENOSPC;
     larger.policy = KVA_HIGHEST;
     larger.align = max_u64(demand->align, unit_of(vm));
-    if (!has_numbers(vm, &stripe))
-        return KVA_ENOSPC;
-    for (; bytes > demand->size; bytes /= 2) {
-        stripe.step = larger.size = max_u64(align_down(bytes, unit_of(vm)), unit_of(vm));
-        if (larger.size < demand->size)
-            break;
-        enum kva_status status = take(vm, &larger, &stripe, district);
+    for (uint64_t bytes = usual_bytes(vm, nodes); bytes > demand->size;
+         bytes = align_down(bytes / 2, unit_of(vm))) {
+        stripe.step = larger.size = bytes;
+        status = take(vm, &larger, &stripe, district);
         if (status != KVA_ENOSPC)
             return status;
-        if (larger.size == unit_of(vm))
-            break;
     }
     larger.align = demand->align;
     stripe.step = larger.size = demand->size;
@@ -226,13 +236,13 @@ enum kva_status kva_take_stripes(struct kva_vm *vm, const struct kva_stripes *st
         .max = vm->frames_first - 1,
         .policy = KVA_HIGHEST,
     };
+    enum kva_status status = number_all(vm, stripes);
 
-    if (demand.size > vm->frames_first - vm->first || !has_numbers(vm, stripes))
-        return KVA_ENOSPC;
-    enum kva_status status = take(vm, &demand, stripes, district);
-    for (unsigned i = 0; status == KVA_OK && i < stripes->groups; i++)
-        (void)number(vm, &stripes->nodes[i]);
-    return status;
+    if (status == KVA_OK)
+        status = prepare(vm);
+    if (status != KVA_OK)
+        return status;
+    return demand.size <= vm->frames_first - vm->first ? take(vm, &demand, stripes, district) : KVA_ENOSPC;
 }
 
 /* ------------------------------------------------------------------------------------------------- ending */
@@ -243,7 +253,7 @@ static bool give_back(struct kva_vm *vm, size_t at)
     struct kva_districts *districts = &vm->districts;
     const struct kva_district district = districts->list[at];
 
-    if (kva_bind_pages(vm, district.start, district.end - district.start, &districts->nodes[0]) != KVA_OK)
+    if (!unbind(vm, district.start, district.end - district.start))
         return false;
     (void)core_free(vm->space->tiling, district.start);
     verify_change(vm->space, "kva_trim_districts", district.start);
@@ -262,6 +272,29 @@ bool kva_trim_districts(struct kva_vm *vm)
     return any;
 }
 
+/** Whether an empty district is the first such for its nodes. */
+static bool is_spare(const struct kva_vm *vm, size_t at)
+{
+    const struct kva_district *list = vm->districts.list;
+
+    for (size_t i = 0; i < at; i++) {
+        if (list[i].areas == 0 && list[i].owner == 0 && list[i].number == list[at].number)
+            return false;
+    }
+    return list[at].owner == 0;
+}
+
+void kva_trim_emptied(struct kva_vm *vm)
+{
+    if (!vm->districts.emptied)
+        return;
+    vm->districts.emptied = false;
+    for (size_t i = vm->districts.count; i-- > 0;) {
+        if (vm->districts.list[i].areas == 0 && !is_spare(vm, i))
+            (void)give_back(vm, i);
+    }
+}
+
 bool kva_has_empty_district(const struct kva_vm *vm)
 {
     for (size_t i = 0; i < vm->districts.count; i++) {
@@ -271,9 +304,32 @@ bool kva_has_empty_district(const struct kva_vm *vm)
     return false;
 }
 
+/** The attempt has failed, and has given up what it had placed: give its district back. */
+static void leave_fresh(struct kva_vm *vm)
+{
+    struct kva_districts *districts = &vm->districts;
+    struct kva_district *fresh = districts->fresh != 0 ? kva_find_district(vm, districts->fresh) : NULL;
+
+    if (fresh && !give_back(vm, (size_t)(fresh - districts->list)))
+        fresh->owner = KVA_DISTRICT_NOBODYS;
+    districts->promised = atomic_load_explicit(&districts->numbered, memory_order_relaxed);
+    kva_end_districts(vm, false);
+}
+
+enum kva_status kva_end_attempt(struct kva_vm *vm, enum kva_status status)
+{
+    if (status != KVA_OK)
+        leave_fresh(vm);
+    else if (vm->districts.fresh != 0)
+        atomic_store_explicit(&vm->districts.numbered, vm->districts.promised, memory_order_release);
+    vm->districts.fresh = 0;
+    return status;
+}
+
 void kva_init_districts(struct kva_vm *vm, const struct kva_vm_nodes *own)
 {
     vm->districts.nodes[0] = *own;
+    vm->districts.promised = 1;
     atomic_store_explicit(&vm->districts.numbered, 1, memory_order_relaxed);
 }
 

@@ -3,19 +3,20 @@
 /**
  * Foreign areas: their owner changes how their pages are mapped. A mark in the descriptor's flags says so:
  *
- *      live ---- kva_vm_mark_foreign ----> live, foreign ----> parked ----> purged by `dismiss`, not by `close`
- *                                                  (never cached)
+ *      live --- kva_vm_mark_foreign ---> live, foreign ---> parked ---> purged by `dismiss`, not by `close`
+ *                                              (never cached)
  */
 #include "vm_area.h"
 
-/** The mark is set by the thread that has the area alone; and under the instance's lock, so that no fork comes in
- *  between. The state is that of a change of size, in which the area may be looked at. */
+/** The thread that sets the mark has the area alone; and it holds the instance's lock, so that no fork comes
+ *  in between. The state is that of a change of size, in which the area may be looked at. */
 static enum kva_status mark(struct kva_vm *vm, void *memory)
 {
     struct kva_descriptor *area = claim_area_as(vm, (uintptr_t)memory, KVA_VM_RESIZING);
 
     if (!area)
         return kva_why_not_live(vm, (uintptr_t)memory, KVA_VM_VMALLOC);
+    sync_point(vm->locks.threads);
     area->flags |= KVA_VM_FOREIGN;
     set_state(area, KVA_VM_LIVE);
     return KVA_OK;

@@ -1,6 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** Forks: all locks are held across one, and the child undoes what other threads had begun. */
+/**
+ * Forks: all locks are held across one, and the child undoes what other threads had begun.
+ *
+ * No foreign area is parked across a fork. Where its owner has kept its pages from children, the child has a
+ * hole there, which the system may give to whatever the child maps: a purge would map over that. So these
+ * areas are purged before; and one that a thread was about to free, in the child, before that maps anything.
+ */
 #include "vm_cache.h"
 #include "vm_congruent.h"
 #include "vm_pcpu.h"
@@ -14,6 +20,7 @@ enum kva_status kva_vm_fork_prepare(struct kva_vm *vm)
     if (enter_exclusive(vm, __func__) != KVA_OK)
         return KVA_EREENTRY;
     (void)kva_reclaim_take(&vm->locks);
+    kva_purge_foreign(vm);
     kva_cpus_take(&vm->locks);
     return KVA_OK;
 }
@@ -60,6 +67,7 @@ static void finish_areas(struct kva_vm *vm)
         else if (state_of(area) == KVA_VM_CLAIMED)
             kva_retire_area(vm, area, NULL);
     }
+    kva_purge_foreign(vm);
     vm->resizing = 0;
     forget_claims(vm);
 }

@@ -55,13 +55,20 @@ static bool is_handed_out(unsigned kind)
     return kind == KVA_VM_VMALLOC || kind == KVA_VM_VMAP || kind == KVA_VM_RAM;
 }
 
-/** Whether a key says that a live area, handed out by its start, begins at an address. */
+/** Whether a key says that a live area, handed out by its start, begins at an address. One whose size is
+ *  being changed, or that is being marked, is live. */
 static bool is_key_usable(uintptr_t key, uintptr_t address)
 {
     unsigned kind = (unsigned)(key >> KEY_KIND_SHIFT & KEY_STATE);
 
     return is_handed_out(kind) &&
            (key == key_of(address, kind, KVA_VM_LIVE) || key == key_of(address, kind, KVA_VM_RESIZING));
+}
+
+/** Whether two usable keys are of areas of the same kind. */
+static bool same_kind(uintptr_t a, uintptr_t b)
+{
+    return a >> KEY_KIND_SHIFT == b >> KEY_KIND_SHIFT;
 }
 
 /** With a CPU's lock: vm_area.h says why. The key is read again after the size, so that this is not the size
@@ -79,8 +86,10 @@ size_t kva_vm_usable_size(const struct kva_vm *vm, const void *memory)
     uintptr_t key = area ? atomic_load_explicit(&area->key, memory_order_acquire) : KVA_VM_GONE;
     if (area && is_key_usable(key, address)) {
         bytes = usable_bytes(vm, area);
+        sync_point(vm->locks.threads);
         atomic_thread_fence(memory_order_acquire);
-        bytes = area_key(area) == key ? bytes : 0;
+        uintptr_t now = area_key(area);
+        bytes = is_key_usable(now, address) && same_kind(now, key) ? bytes : 0;
     }
     lock_drop(&cpu->lock, vm->locks.threads);
     return bytes;

@@ -37,6 +37,7 @@ struct kva_parked {
     struct kva_descriptor ring; /* next: the area parked first, prev: last. No area itself */
     uintptr_t tickets;          /* areas that were ever parked: the next one's number */
     struct kva_count count;
+    size_t foreign;       /* areas of these whose owners have changed how they are mapped */
     uint64_t span;        /* bytes of what is parked, guards included */
     uint64_t short_bytes; /* of the short-lived maps among that */
     uint64_t limit;       /* of `span` */
@@ -86,8 +87,9 @@ _Static_assert(KVA_VM_HISTORY * sizeof(struct kva_past) <= 8192, "the history ta
 /** vm_district: addresses whose pages come from particular nodes. */
 struct kva_district {
     uint64_t start;
-    uint64_t end;   /* the last byte's successor */
-    uint64_t owner; /* the number of a per-CPU allocator, whose groups have stripes of it; 0: none */
+    uint64_t end; /* the last byte's successor */
+    /** The number of a per-CPU allocator, whose groups have stripes of it; 0: none; KVA_DISTRICT_NOBODYS. */
+    uint64_t owner;
     size_t areas;   /* that lie in it, of whatever state */
     uint8_t number; /* of its nodes, if it has no owner */
 };
@@ -98,6 +100,9 @@ enum { KVA_VM_NODES_MOST = 256 };
 struct kva_districts {
     struct kva_vm_nodes nodes[KVA_VM_NODES_MOST]; /* by number: 0 is the instance's own */
     _Atomic unsigned numbered;
+    bool emptied;              /* one may have become empty since they were looked at last */
+    unsigned promised;         /* numbered, and those to which the attempt under way promises a number */
+    uint64_t fresh;            /* the start of the district that the attempt under way has taken; 0: none */
     struct kva_district *list; /* by address */
     size_t count;
     size_t room;

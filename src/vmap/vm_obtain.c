@@ -106,10 +106,8 @@ struct fresh {
     struct kva_descriptor *area;
 };
 
-static enum kva_status attempt_fresh(void *instance, void *context)
+static enum kva_status place_and_fill(struct kva_vm *vm, struct fresh *fresh)
 {
-    struct kva_vm *vm = instance;
-    struct fresh *fresh = context;
     uint64_t start;
 
     if (!kva_nodes_ensure(&vm->areas, 1))
@@ -121,6 +119,11 @@ static enum kva_status attempt_fresh(void *instance, void *context)
     if (status != KVA_OK)
         release_place(vm, start);
     return status;
+}
+
+static enum kva_status attempt_fresh(void *instance, void *context)
+{
+    return kva_end_attempt(instance, place_and_fill(instance, context));
 }
 
 enum kva_status kva_take_fresh(struct kva_vm *vm, const struct kva_spec *spec, struct kva_descriptor **area)

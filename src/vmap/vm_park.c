@@ -45,6 +45,7 @@ void kva_park_area(struct kva_vm *vm, struct kva_descriptor *area)
     ring_add(&vm->parked.ring, area);
     area->of.ticket = vm->parked.tickets++;
     vm->parked.span += segment_bytes(vm, area);
+    vm->parked.foreign += is_foreign(area);
     if (is_short_map(vm, kind_of(area), area->pages))
         vm->parked.short_bytes += area_bytes(vm, area);
     count_in(&vm->parked.count, area_bytes(vm, area));
@@ -72,6 +73,7 @@ static void unpark(struct kva_vm *vm, struct kva_descriptor *area)
 {
     ring_remove(area);
     vm->parked.span -= segment_bytes(vm, area);
+    vm->parked.foreign -= is_foreign(area);
     if (is_short_map(vm, kind_of(area), area->pages))
         vm->parked.short_bytes -= area_bytes(vm, area);
     count_out(&vm->parked.count, area_bytes(vm, area));
@@ -105,9 +107,9 @@ static bool is_same_grain(const struct kva_vm *vm, uint64_t a, uint64_t b)
     return (a ^ b) < vm->parked.slice_bytes;
 }
 
-/** Whether a segment that starts at an address is parked and may be closed by the same call as an area. No run
- *  reaches over both parts of the reservation, nor holds foreign areas and others, which are closed in
- *  different ways; nor over a border of a district, where mappings end. */
+/** Whether a segment that starts at an address is parked and may be closed by the same call as an area. No
+ *  run reaches over both parts of the reservation, or over a border of a district, where mappings end; nor
+ *  does it hold both foreign areas and others, which are closed in different ways. */
 static struct kva_descriptor *parked_neighbour(const struct kva_vm *vm, uintptr_t address,
                                                const struct kva_descriptor *of)
 {
@@ -244,6 +246,7 @@ const char *kva_check_parked(const struct kva_vm *vm, const struct kva_count *pa
     const struct kva_descriptor *ring = &vm->parked.ring;
     struct kva_count count = {0, 0};
     uint64_t span = 0;
+    size_t foreign = 0;
     bool right = true;
 
     for (const struct kva_descriptor *area = ring->next; right && area != ring; area = area->next) {
@@ -251,8 +254,8 @@ const char *kva_check_parked(const struct kva_vm *vm, const struct kva_count *pa
         right = state_of(area) == KVA_VM_PARKED && area->next->prev == area && rises;
         count_in(&count, area_bytes(vm, area));
         span += segment_bytes(vm, area);
+        foreign += is_foreign(area);
     }
-    return right && span == vm->parked.span && same_count(&count, parked)
-               ? NULL
-               : "V2: the parked list does not hold all that is parked";
+    right = right && span == vm->parked.span && foreign == vm->parked.foreign && same_count(&count, parked);
+    return right ? NULL : "V2: the parked list does not hold all that is parked";
 }

@@ -206,11 +206,8 @@ static enum kva_status take_district_for(struct kva_vm *vm, const struct kva_spe
 {
     const struct kva_demand demand = {extent_of(spec, cargo), spec->align, spec->min, spec->max, KVA_HIGHEST};
 
-    if (spec->stripes)
-        return kva_take_stripes(vm, spec->stripes, district);
-    if (demand.max - demand.min < demand.size - 1)
-        return KVA_ENOSPC;
-    return kva_take_district(vm, &demand, &spec->node, district);
+    return spec->stripes ? kva_take_stripes(vm, spec->stripes, district)
+                         : kva_take_district(vm, &demand, &spec->node, district);
 }
 
 /** Place it in the lowest district in which it fits, or in a new one. */
@@ -230,7 +227,7 @@ static enum kva_status place_in_districts(struct kva_vm *vm, const struct kva_sp
     return status == KVA_OK ? place_in(vm, spec, cargo, district, start) : status;
 }
 
-/* ------------------------------------------------------------------------------------------- either of both */
+/* ----------------------------------------------------------------------------------------- either of both */
 
 enum kva_status kva_place_area(struct kva_vm *vm, const struct kva_spec *spec, uint64_t *start)
 {

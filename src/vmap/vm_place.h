@@ -2,8 +2,8 @@
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
  * Where areas lie. A space tiles the reservation: a busy segment for each area and its guard page, also for
- * one that is parked. Areas in districts have theirs in a second one. This room and vm_district alone call these
- * spaces; per-CPU objects have one of their own.
+ * one that is parked. Areas in districts have theirs in a second one. This room and vm_district alone call
+ * these spaces; per-CPU objects have one of their own.
  */
 #ifndef KVA_VMAP_VM_PLACE_H
 #define KVA_VMAP_VM_PLACE_H
@@ -39,8 +39,8 @@ struct kva_spec {
 /** Begin with a space over the reservation in which all is free; or why there is none. */
 enum kva_status kva_init_places(struct kva_vm *vm, const struct kva_vm_config *config);
 
-/** Where nothing is busy, and there is no district: begin with another such space, and give back what the old one has grown to; if that
- *  is refused, the old one stays. */
+/** Where nothing is busy, and there is no district: begin with another such space, and give back what the old
+ *  one has grown to; if that is refused, the old one stays. */
 void kva_renew_places(struct kva_vm *vm);
 
 /** Give the spaces' memory back, whatever is busy in them. */
@@ -87,7 +87,7 @@ static inline void release_place(struct kva_vm *vm, uint64_t start)
     if (core_free(space->tiling, start) != KVA_OK)
         kva_report_corruption(&vm->ledger.hooks, __func__, "V1: an area has no segment", start);
     if (district)
-        district->areas--;
+        vm->districts.emptied |= --district->areas == 0;
     verify_change(space, __func__, start);
 }
 

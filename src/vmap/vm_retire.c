@@ -44,7 +44,7 @@ static void purge_parked(struct kva_vm *vm)
 
 /** A thread that finds a purge under way takes one slice of it: so what is parked does not grow, and no
  *  thread does the work of others alone. */
-void kva_purge_excess(struct kva_vm *vm)
+static void purge_excess_parked(struct kva_vm *vm)
 {
     if (!kva_is_excess_parked(vm))
         return;
@@ -55,6 +55,12 @@ void kva_purge_excess(struct kva_vm *vm)
     vm->parked.purgers++;
     purge_parked(vm);
     vm->parked.purgers--;
+}
+
+void kva_purge_excess(struct kva_vm *vm)
+{
+    purge_excess_parked(vm);
+    kva_trim_emptied(vm);
 }
 
 /** End the quarantine of all that is in it now: first in, first out. What others add meanwhile stays. */
@@ -94,6 +100,12 @@ void kva_purge_frozen(struct kva_vm *vm)
         kva_leave_quarantine(vm);
     (void)kva_trim_districts(vm);
     kva_cpus_drop(&vm->locks);
+}
+
+void kva_purge_foreign(struct kva_vm *vm)
+{
+    while (vm->parked.foreign > 0)
+        (void)kva_purge_some(vm, vm->parked.tickets);
 }
 
 bool kva_has_idle(const struct kva_vm *vm)

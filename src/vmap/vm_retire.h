@@ -12,7 +12,8 @@
  *  the lock may be dropped. */
 void kva_retire_area(struct kva_vm *vm, struct kva_descriptor *area, const void *by);
 
-/** Purge if more is parked than a limit. The lock is dropped between slices. */
+/** Purge if more is parked than a limit, and give back districts that are empty now. The lock is dropped
+ *  between slices. */
 void kva_purge_excess(struct kva_vm *vm);
 
 /** Purge all that is idle; returns whether there was any. The lock is dropped between slices; what was idle
@@ -23,6 +24,9 @@ bool kva_purge_idle(struct kva_vm *vm);
  *  it has ended, nothing is idle. It keeps all other threads waiting: only for what has become idle while
  *  kva_purge_idle was at work. */
 void kva_purge_frozen(struct kva_vm *vm);
+
+/** Purge until no foreign area is parked. The lock is not dropped. */
+void kva_purge_foreign(struct kva_vm *vm);
 
 /** Whether anything is idle at this moment, so that a purge would give it back. */
 bool kva_has_idle(const struct kva_vm *vm);

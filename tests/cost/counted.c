@@ -107,3 +107,22 @@ int __wrap_open64(const char *path, int flags, ...)
     call();
     return __real_open64(path, flags);
 }
+
+long __real_syscall(long number, ...);
+long __wrap_syscall(long number, ...);
+
+/** What the C library has no function for: policies of memory, waits for a lock. None has more arguments than six; of a call with
+ *  fewer, the rest is as the caller has left it, and the kernel does not look at that. */
+long __wrap_syscall(long number, ...)
+{
+    long arguments[6];
+    va_list list;
+
+    call();
+    va_start(list, number);
+    for (size_t i = 0; i < 6; i++)
+        arguments[i] = va_arg(list, long);
+    va_end(list);
+    return __real_syscall(number, arguments[0], arguments[1], arguments[2], arguments[3], arguments[4],
+                          arguments[5]);
+}

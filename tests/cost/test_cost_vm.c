@@ -115,6 +115,16 @@ static void many_areas(uint64_t size)
     hold_areas(size);
 }
 
+/** Likewise, with nodes of the instance's own. */
+static void many_bound_areas(uint64_t size)
+{
+    struct kva_vm_config config = plain();
+
+    config.node = (struct kva_vm_nodes){KVA_VM_NODES_BOUND, 1};
+    begin(&config, size);
+    hold_areas(size);
+}
+
 static void many_areas_and_a_cache(uint64_t size)
 {
     struct kva_vm_config config = plain();
@@ -483,6 +493,13 @@ static void flush_one(uint64_t round)
     fill_hole(some(round));
 }
 
+/** One parked area that is marked. */
+static void flush_a_marked_one(uint64_t round)
+{
+    assert_int_equal(kva_vm_mark_foreign(vm, held[some(round)]), KVA_OK);
+    flush_one(round);
+}
+
 /* ------------------------------------------------------------------------------------- congruent areas */
 
 static void many_parts(uint64_t size)
@@ -585,6 +602,14 @@ static void many_frames(uint64_t size)
 
     begin(&config, size);
     take_frames(size);
+}
+
+/** Likewise, and the nodes of the machine are known. */
+static void many_frames_one_freed(uint64_t size)
+{
+    many_frames(size);
+    assert_int_equal(kva_frames_free(frames, numbers, 1), KVA_OK);
+    assert_int_equal(kva_frames_alloc(frames, 1, numbers), KVA_OK);
 }
 
 static void create_pool(uint64_t round)
@@ -1317,6 +1342,10 @@ static const struct cost_line lines[] = {
               many_areas, grow_in_place, .most_calls = 2),
     COST_LINE("kva_vm_realloc", "In place O(log n) and up to two calls", "areas, shrinking", COST_LOGARITHM,
               many_areas, shrink_in_place, .most_calls = 2),
+    COST_LINE("kva_vm_realloc", "with nodes, up to three", "areas with nodes, growing", COST_LOGARITHM,
+              many_bound_areas, grow_in_place, .most_calls = 3),
+    COST_LINE("kva_vm_realloc", "with nodes, up to three", "areas with nodes, shrinking", COST_LOGARITHM,
+              many_bound_areas, shrink_in_place, .most_calls = 3),
     COST_LINE("kva_vfree", "into the cache O(1), no call", "areas", COST_CONSTANT, many_areas_and_a_cache,
               free_into_the_cache, NO_CALL),
     COST_LINE("kva_vfree", "into the cache O(1), no call", "cached areas", COST_CONSTANT, many_cached,
@@ -1350,9 +1379,11 @@ static const struct cost_line lines[] = {
     COST_LINE("kva_frames_alloc", "O(count)", "frames that are taken", COST_CONSTANT, many_frames,
               free_and_allocate_one_frame),
     COST_LINE("kva_frames_free", "O(count), a call for each run of neighbours", "frames", COST_LINEAR,
-              many_frames, free_and_allocate_frames, SELDOM, .most_calls = 1),
+              many_frames_one_freed, free_and_allocate_frames, SELDOM, .most_calls = 1),
+    COST_LINE("kva_frames_free", "asks the system for its nodes", "frames, freed for the first time",
+              COST_LINEAR, many_frames, free_and_allocate_frames, .rounds = 1, .most_calls = 1 + 4),
     COST_LINE("kva_frames_free", "a call for each run of neighbours", "frames in three runs", COST_CONSTANT,
-              many_frames, free_three_runs, .most_calls = 3),
+              many_frames_one_freed, free_three_runs, .most_calls = 3),
     COST_LINE("kva_vm_map", "O(log n + count), a call for each run", "frames", COST_LINEAR, many_frames,
               map_all_frames, SELDOM, .most_calls = 1 + 2),
     COST_LINE("kva_vm_map", "O(log n + count), a call for each run", "maps", COST_LOGARITHM, many_maps,
@@ -1414,6 +1445,13 @@ static const struct cost_line lines[] = {
               many_runs, flush, .rounds = 1, .many = 4096, .most_calls = 4096),
     COST_LINE("kva_vm_flush", "O(m log n), one call for each run of neighbours", "areas, one parked",
               COST_LOGARITHM, many_areas, flush_one, .most_calls = 1),
+    COST_LINE("kva_vm_flush", "with nodes (config.node or request.node) two", "areas with nodes, one parked",
+              COST_LOGARITHM, many_bound_areas, flush_one, .most_calls = 2),
+    COST_LINE("kva_vm_flush", "for marked areas two", "areas, a marked one parked", COST_LOGARITHM,
+              many_areas, flush_a_marked_one, .most_calls = 2),
+    COST_LINE("kva_vm_flush", "for marked areas two, with nodes three",
+              "areas with nodes, a marked one parked", COST_LOGARITHM, many_bound_areas, flush_a_marked_one,
+              .most_calls = 3),
     COST_LINE("kva_vm_flush", "O(1) for each piece of the tables", "short maps, one ended", COST_LINEAR,
               many_short_maps, flush_ended_map, SHORT_MAPS, .most_calls = 1 + 2),
     COST_LINE("kva_vm_flush", "O(m log n), one call for each run of neighbours", "cached areas, one run",

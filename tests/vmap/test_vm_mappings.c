@@ -391,6 +391,83 @@ static void test_marked_areas_are_replaced(void **state)
     }
 }
 
+/** A marked area that was parked before a fork, and what a child maps where the system finds room. */
+struct left_behind {
+    struct kva_vm *vm;
+    unsigned char *memory;
+    size_t bytes;
+    const struct deed *deed;
+};
+
+/** What the child maps is its own: nothing that it does with the instance may end that. Here it asks for the very addresses. */
+static int map_and_flush(void *context)
+{
+    const struct left_behind *left = context;
+    struct kva_fault fault = {.what = ""};
+
+    child_that(kva_vm_fork_child(left->vm) == KVA_OK);
+    unsigned char *own =
+        mmap(left->memory, left->bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    child_that(own != MAP_FAILED);
+    memset(own, 1, left->bytes);
+    child_that(kva_vm_flush(left->vm) == KVA_OK);
+    for (size_t at = 0; at < left->bytes; at += page)
+        child_that(own[at] == 1);
+    if (kva_vm_check(left->vm, &fault) != KVA_OK) {
+        fprintf(stderr, "%s: %s at %#" PRIx64 "\n", left->deed->name, fault.what, fault.address);
+        return 1;
+    }
+    return 0;
+}
+
+/** As above, but the purge comes after a fork, which the program does without threads, or with some. */
+static void tamper_and_fork(enum kva_mechanism mechanism, const struct deed *deed, size_t pages,
+                            bool one_thread)
+{
+    struct test_vm test;
+    struct kva_vm_config config = test_vm_config(&test, mechanism);
+
+    config.one_thread = one_thread;
+    config.cache_bytes = KVA_VM_NONE;
+    test_vm_create(&test, &config);
+    void *parked = kva_vmalloc(test.vm, MOST_PAGES * page);
+    unsigned char *memory = kva_vmalloc(test.vm, pages * page);
+    void *behind = kva_vmalloc(test.vm, page);
+    struct left_behind left = {test.vm, memory, pages * page, deed};
+    assert_true(parked && memory && behind);
+    memset(memory, 1, pages * page);
+    assert_int_equal(kva_vm_mark_foreign(test.vm, memory), KVA_OK);
+    (void)deed->change(memory, pages * page);
+    assert_int_equal(kva_vfree(test.vm, parked), KVA_OK);
+    assert_int_equal(kva_vfree(test.vm, memory), KVA_OK);
+    assert_int_equal(test_vm_stats(test.vm).parked_areas, 2);
+    assert_int_equal(kva_vm_fork_prepare(test.vm), KVA_OK);
+    struct test_child child = test_in_child(map_and_flush, &left);
+    assert_int_equal(kva_vm_fork_parent(test.vm), KVA_OK);
+    test_expect_success(&child, deed->name);
+    expect_sound(test.vm, deed->name);
+    assert_int_equal(kva_vfree(test.vm, behind), KVA_OK);
+    test_vm_destroy(&test);
+}
+
+static void test_marked_areas_and_forks(void **state)
+{
+    enum kva_mechanism mechanism;
+
+    (void)state;
+    if (!kernel_tells("marked areas that are parked at a fork"))
+        return;
+    for_each_mechanism (mechanism, k) {
+        for (size_t i = 0; i < DEEDS; i++) {
+            for (size_t n = 0; n < sizeof(lengths) / sizeof(lengths[0]); n++) {
+                if (deeds[i].words == a_hole)
+                    continue; /* which a mark does not allow */
+                tamper_and_fork(mechanism, &deeds[i], lengths[n], n % 2 == 0);
+            }
+        }
+    }
+}
+
 /* ---------------------------------------------------------------------------------------- what is no area's pages */
 
 /** Guards and what is free are nobody's at any time. */
@@ -706,6 +783,7 @@ int main(void)
         cmocka_unit_test(test_what_owners_leave_is_named),
         cmocka_unit_test(test_what_is_not_named_is_as_new),
         cmocka_unit_test(test_marked_areas_are_replaced),
+        cmocka_unit_test(test_marked_areas_and_forks),
         cmocka_unit_test(test_guards_and_holes),
         cmocka_unit_test(test_maps_that_owners_change),
         cmocka_unit_test(test_a_purge_that_stands_still),

@@ -232,6 +232,144 @@ static void test_as_many_values_as_fit(void **state)
     test_vm_destroy(&test);
 }
 
+/** Values count, not those that ask for them: more groups than there are values, which have two of them. A group too many is
+ *  refused, and then spends no number. */
+static void test_many_groups_with_few_values(void **state)
+{
+    enum { GROUPS = 300 };
+    static struct kva_vm_nodes nodes[GROUPS];
+    const struct kva_pcpu_config shape = {.cpus = GROUPS, .groups = GROUPS, .unit = page, .nodes = nodes};
+    struct test_vm test;
+    struct kva_vm_config config = test_vm_config(&test, KVA_MECHANISM_MAPPINGS);
+    struct kva_pcpu *pcpu;
+    void *object;
+
+    (void)state;
+    config.pages.bind = grant;
+    config.pages.huge = 0;
+    config.reserve = 256 * TEST_MIB * (page / 4096);
+    test_vm_create(&test, &config);
+    for (unsigned values = 256; values >= 2; values = values == 256 ? 255 : values == 255 ? 2 : 0) {
+        for (unsigned i = 0; i < GROUPS; i++)
+            nodes[i] = (struct kva_vm_nodes){KVA_VM_NODES_BOUND, i % values + 1};
+        assert_int_equal(kva_pcpu_create(test.vm, &shape, &pcpu), KVA_OK);
+        enum kva_status status = kva_pcpu_alloc(pcpu, 16, 16, &object);
+        check_that(status == (values > 255 ? KVA_ENOSPC : KVA_OK), "%u values: %s", values,
+                   kva_status_name(status));
+        test_vm_expect_sound(&test, "many groups");
+        for (unsigned i = 0; status == KVA_OK && i < GROUPS; i++)
+            assert_int_equal(area_of(test.vm, kva_pcpu_of(pcpu, object, i)).node.set, i % values + 1);
+        if (status == KVA_OK)
+            assert_int_equal(kva_pcpu_free(pcpu, object), KVA_OK);
+        assert_int_equal(kva_pcpu_destroy(pcpu), KVA_OK);
+        assert_int_equal(kva_vm_flush(test.vm), KVA_OK);
+        assert_int_equal(test_vm_stats(test.vm).districts, 0);
+    }
+    test_vm_destroy(&test);
+}
+
+/** A request that is refused leaves no district, and spends no number: after a thousand of them, 255 values fit. */
+static void test_refusals_spend_nothing(void **state)
+{
+    const struct kva_part parts[] = {{0, 2 * page}, {16 * page, page}};
+    struct test_vm test;
+    struct kva_vm_config config = test_vm_config(&test, KVA_MECHANISM_MAPPINGS);
+    void *memory[256];
+
+    (void)state;
+    config.pages.bind = grant;
+    config.pages.huge = 0;
+    test_vm_create(&test, &config);
+    for (uint64_t set = 1001; set <= 2000; set++) {
+        struct kva_vm_request request = request_of(page, (struct kva_vm_nodes){KVA_VM_NODES_BOUND, set});
+        request.flags = set % 2 == 0 ? KVA_VM_NO_BLOCK : 0; /* then nothing is purged, either */
+        kva_failing_pages_fail(&test.pages, 1, true);
+        assert_int_equal(kva_vm_alloc(test.vm, &request, memory), KVA_ENOMEM);
+        assert_int_equal(test_vm_stats(test.vm).districts, 0);
+    }
+    test_vm_expect_sound(&test, "refused");
+    enum kva_status status = KVA_ENOMEM;
+    for (uint64_t n = 1; status != KVA_OK; n++) {
+        const struct kva_vm_request request =
+            request_of(0, (struct kva_vm_nodes){KVA_VM_NODES_BOUND, 3000 + n});
+        kva_failing_pages_fail(&test.pages, n, true);
+        status = kva_vm_alloc_congruent(test.vm, &request, parts, 2, memory);
+        assert_true(status == KVA_OK || status == KVA_ENOMEM);
+        assert_int_equal(test_vm_stats(test.vm).districts, status == KVA_OK);
+        test_vm_expect_sound(&test, "a part refused");
+    }
+    kva_failing_pages_fail(&test.pages, 0, false);
+    for (uint64_t set = 1; set <= 254; set++)
+        memory[set + 1] = take(test.vm, page, (struct kva_vm_nodes){KVA_VM_NODES_BOUND, set});
+    const struct kva_vm_request request = request_of(page, (struct kva_vm_nodes){KVA_VM_NODES_BOUND, 255});
+    assert_int_equal(kva_vm_alloc(test.vm, &request, &(void *){NULL}), KVA_ENOSPC);
+    for (size_t i = 0; i < 256; i++)
+        give(test.vm, memory[i]);
+    test_vm_destroy(&test);
+}
+
+/** All but the last that can be named. */
+static bool has_nodes(void *context, void *stretch, const struct kva_vm_nodes *nodes)
+{
+    (void)context;
+    (void)stretch;
+    return nodes->set >> 63 == 0;
+}
+
+static bool count_call(void *context, struct kva_vm *vm, size_t size)
+{
+    (void)vm;
+    (void)size;
+    ++*(unsigned *)context;
+    return false;
+}
+
+/** Where no address is left either, a missing node is what is said, at once: nothing is purged for it, and nobody asked. With
+ *  groups that are too many as well. */
+static void test_missing_nodes_come_first(void **state)
+{
+    static struct kva_vm_nodes nodes[300];
+    const struct kva_pcpu_config shape = {.cpus = 300, .groups = 300, .unit = page, .nodes = nodes};
+    struct kva_vm_request request = request_of(page, (struct kva_vm_nodes){KVA_VM_NODES_BOUND, UINT64_MAX});
+    unsigned asked = 0;
+    struct kva_vm_reclaim reclaim = {.callback = count_call, .context = &asked};
+    struct test_vm test;
+    struct kva_vm_config config = test_vm_config(&test, KVA_MECHANISM_MAPPINGS);
+    struct kva_pcpu *pcpu;
+    void *memory[2];
+
+    (void)state;
+    config.pages.bind = grant;
+    config.pages.has_nodes = has_nodes;
+    config.pages.huge = 0;
+    config.cache_bytes = KVA_VM_NONE;
+    test_vm_create(&test, &config);
+    struct kva_vm_stats stats = test_vm_stats(test.vm);
+    size_t rest = (size_t)(stats.reserve_last + 1 - stats.reserve_first) - 32 * TEST_MIB;
+    memory[0] = take(test.vm, rest - 4 * page, none);
+    memory[1] = take(test.vm, page, none);
+    give(test.vm, memory[1]);
+    assert_int_equal(test_vm_stats(test.vm).parked_areas, 1);
+    assert_int_equal(kva_vm_add_reclaim(test.vm, &reclaim), KVA_OK);
+    assert_int_equal(kva_vm_alloc(test.vm, &request, &memory[1]), KVA_ENOENT);
+    request.size = rest;
+    assert_int_equal(kva_vm_alloc(test.vm, &request, &memory[1]), KVA_ENOENT);
+    for (unsigned i = 0; i < 300; i++)
+        nodes[i] = (struct kva_vm_nodes){KVA_VM_NODES_BOUND, i < 299 ? i + 1 : UINT64_MAX};
+    assert_int_equal(kva_pcpu_create(test.vm, &shape, &pcpu), KVA_OK);
+    assert_int_equal(kva_pcpu_alloc(pcpu, 16, 16, &memory[1]), KVA_ENOENT);
+    assert_int_equal(asked, 0);
+    assert_int_equal(test_vm_stats(test.vm).retries, 0);
+    assert_int_equal(test_vm_stats(test.vm).parked_areas, 1);
+    request.node = bound_0;
+    assert_int_equal(kva_vm_alloc(test.vm, &request, &memory[1]), KVA_ENOSPC);
+    assert_int_equal(asked, 1);
+    assert_int_equal(kva_vm_remove_reclaim(test.vm, &reclaim), KVA_OK);
+    assert_int_equal(kva_pcpu_destroy(pcpu), KVA_OK);
+    give(test.vm, memory[0]);
+    test_vm_destroy(&test);
+}
+
 /* ------------------------------------------------------------------------------------------- districts */
 
 /** Areas of the same nodes lie together, whatever is allocated in between, and other areas do not lie among them. */
@@ -250,14 +388,15 @@ static void test_areas_lie_together(void **state)
             with[i] = take(test.vm, page, i % 2 == 0 ? bound_0 : interleaved_0);
             without[i] = take(test.vm, page, none);
         }
+        uint64_t beginnings = 2;
         for (size_t i = 2; i < AREAS; i++) {
-            check_that(with[i] == with[i - 2] + 2 * page || test_vm_stats(test.vm).districts > 2, "area %zu",
-                       i);
+            beginnings += with[i] != with[i - 2] + 2 * page;
             assert_ptr_equal(without[i], without[i - 1] + 2 * page);
         }
         test_vm_expect_sound(&test, "all live");
         struct kva_vm_stats stats = test_vm_stats(test.vm);
         assert_in_range(stats.districts, 2, 4);
+        assert_int_equal(beginnings, stats.districts);
         assert_true(stats.district_bytes >= 2 * AREAS * page);
         for (size_t i = 0; i < AREAS; i++) {
             struct kva_vm_area area = area_of(test.vm, with[i]);
@@ -393,6 +532,120 @@ static void test_requests_with_nodes(void **state)
         give(test.vm, plain);
         give(test.vm, out);
         test_vm_destroy(&test);
+    }
+}
+
+/** What a source refuses once a per-CPU district is half bound: calls of bind from one number to another. */
+static struct {
+    enum kva_status (*bind)(void *context, void *stretch, uint64_t start, uint64_t bytes,
+                            const struct kva_vm_nodes *nodes);
+    unsigned calls, first, last;
+} refusal;
+
+static enum kva_status refuse_some(void *context, void *stretch, uint64_t start, uint64_t bytes,
+                                   const struct kva_vm_nodes *nodes)
+{
+    refusal.calls++;
+    if (refusal.calls >= refusal.first && refusal.calls <= refusal.last)
+        return KVA_ELIMIT;
+    return refusal.bind(context, stretch, start, bytes, nodes);
+}
+
+static void expect_policy(const unsigned char *memory, size_t bytes, int policy)
+{
+    for (size_t at = 0; nodes_here() != 0 && at < bytes; at += page)
+        check_that(policy_at(memory + at) == policy, "page %zu of %zu: %d, not %d", at / page, bytes / page,
+                   policy_at(memory + at), policy);
+}
+
+/** A source that breaks its word, and refuses to undo what it has bound: these addresses are used by nobody until it gives
+ *  in, and then they are as all others. */
+static void test_a_binding_that_cannot_be_undone(void **state)
+{
+    const struct kva_vm_nodes nodes[] = {bound_0, interleaved_0};
+    const struct kva_pcpu_config shape = {.cpus = 2, .groups = 2, .unit = page, .nodes = nodes};
+    enum kva_mechanism mechanism;
+
+    (void)state;
+    for_each_mechanism (mechanism, k) {
+        for (unsigned refused = 1; refused <= 12; refused++) {
+            struct test_vm test;
+            struct kva_vm_config config = test_vm_config(&test, mechanism);
+            struct kva_pcpu *pcpu;
+            void *object;
+            config.node = preferred_0;
+            refusal.bind = config.pages.bind;
+            config.pages.bind = refuse_some;
+            refusal.first = refusal.last = 0;
+            test_vm_create(&test, &config);
+            refusal.first = refusal.calls + 2; /* after the first group's */
+            refusal.last = refusal.first + refused - 1;
+            assert_int_equal(kva_pcpu_create(test.vm, &shape, &pcpu), KVA_OK);
+            enum kva_status status = kva_pcpu_alloc(pcpu, 16, 16, &object);
+            assert_true(status == KVA_OK || (status == KVA_ELIMIT && refused > 1));
+            test_vm_expect_sound(&test, "half bound");
+            struct kva_vm_stats stats = test_vm_stats(test.vm);
+            size_t rest = (size_t)(stats.reserve_last + 1 - stats.reserve_first) - 32 * TEST_MIB;
+            unsigned char *plain = take(test.vm, rest - stats.district_bytes - page, none);
+            expect_policy(plain, rest - stats.district_bytes - page, 1);
+            give(test.vm, plain);
+            if (status == KVA_OK)
+                assert_int_equal(kva_pcpu_free(pcpu, object), KVA_OK);
+            assert_int_equal(kva_pcpu_destroy(pcpu), KVA_OK);
+            refusal.last = 0;
+            assert_int_equal(kva_vm_flush(test.vm), KVA_OK);
+            assert_int_equal(test_vm_stats(test.vm).districts, 0);
+            expect_policy((unsigned char *)(uintptr_t)stats.reserve_first, rest, 1);
+            plain = take(test.vm, rest - page, none);
+            expect_policy(plain, rest - page, 1);
+            give(test.vm, plain);
+            test_vm_destroy(&test);
+        }
+    }
+}
+
+/** What is freed and purged on the way, by nobody's flush, gives its districts back, but for one for each value: so that what comes
+ *  and goes does not take and give districts all the time. */
+static void test_empty_districts_do_not_pile_up(void **state)
+{
+    enum { AREAS = 12, ROUNDS = 40 };
+    enum kva_mechanism mechanism;
+
+    (void)state;
+    for_each_mechanism (mechanism, k) {
+        for (unsigned hardened = 0; hardened < 2; hardened++) {
+            struct test_vm test;
+            struct kva_vm_config config = test_vm_config(&test, mechanism);
+            void *areas[AREAS];
+            config.hardened = hardened == 1;
+            config.lazy_bytes = config.cache_bytes = config.quarantine_bytes = KVA_VM_NONE;
+            test_vm_create(&test, &config);
+            for (size_t i = 0; i < AREAS; i++)
+                areas[i] = take(test.vm, 300 * page, i % 2 == 0 ? bound_0 : interleaved_0);
+            assert_true(test_vm_stats(test.vm).districts >= 4);
+            for (size_t i = 0; i < AREAS; i++)
+                give(test.vm, areas[i]);
+            assert_int_equal(test_vm_stats(test.vm).parked_areas, 0);
+            assert_int_equal(test_vm_stats(test.vm).districts, 2);
+            uint64_t binds = test.pages.binds;
+            for (unsigned round = 0; round < ROUNDS; round++)
+                give(test.vm, take(test.vm, 3 * page, round % 2 == 0 ? bound_0 : interleaved_0));
+            assert_int_equal(test.pages.binds, binds);
+            for (unsigned round = 0; round < ROUNDS; round++) {
+                const struct kva_vm_nodes nodes[] = {bound_0, none};
+                const struct kva_pcpu_config shape = {.cpus = 2, .groups = 2, .unit = page, .nodes = nodes};
+                struct kva_pcpu *pcpu;
+                void *object;
+                assert_int_equal(kva_pcpu_create(test.vm, &shape, &pcpu), KVA_OK);
+                assert_int_equal(kva_pcpu_alloc(pcpu, 16, 16, &object), KVA_OK);
+                assert_int_equal(kva_pcpu_free(pcpu, object), KVA_OK);
+                assert_int_equal(kva_pcpu_destroy(pcpu), KVA_OK);
+            }
+            give(test.vm, take(test.vm, page, none));
+            assert_int_equal(test_vm_stats(test.vm).districts, 2);
+            test_vm_expect_sound(&test, "trimmed on the way");
+            test_vm_destroy(&test);
+        }
     }
 }
 
@@ -866,11 +1119,16 @@ int main(void)
         cmocka_unit_test(test_missing_nodes),
         cmocka_unit_test(test_source_without_nodes),
         cmocka_unit_test(test_as_many_values_as_fit),
+        cmocka_unit_test(test_many_groups_with_few_values),
+        cmocka_unit_test(test_refusals_spend_nothing),
+        cmocka_unit_test(test_missing_nodes_come_first),
         cmocka_unit_test(test_areas_lie_together),
         cmocka_unit_test(test_cache_does_not_mix),
         cmocka_unit_test(test_own_nodes_take_no_district),
         cmocka_unit_test(test_growing_keeps_the_nodes),
         cmocka_unit_test(test_requests_with_nodes),
+        cmocka_unit_test(test_a_binding_that_cannot_be_undone),
+        cmocka_unit_test(test_empty_districts_do_not_pile_up),
         cmocka_unit_test(test_empty_districts_make_room),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_hardened),

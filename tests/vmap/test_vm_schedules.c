@@ -29,8 +29,8 @@ _Static_assert((int)SCHEDULES_OPS < (int)PAGE, "a page's bytes tell them apart")
 /** What a thread does. `slot` is where an area's address is kept; n is in pages. */
 struct step {
     char
-        what; /* A kva_vmalloc, B kva_vm_alloc, F free, S change the size, U usable size, X find page x, L flush,
-                * K check; 0: end */
+        what; /* A kva_vmalloc, B kva_vm_alloc, F free, S change the size, M mark as foreign, U usable size, X find page x,
+                * L flush, K check; 0: end */
     unsigned slot;
     unsigned n;
     unsigned x;
@@ -55,7 +55,7 @@ struct op {
     unsigned began;
     unsigned ended;
     enum kva_status status;
-    unsigned from; /* F, S, U: the page that is meant */
+    unsigned from; /* F, S, M, U: the page that is meant */
     unsigned at;   /* A, S: where the area is then */
     size_t usable;
     struct kva_vm_area area; /* X: what was found */
@@ -170,6 +170,9 @@ static void perform(struct play *play, struct op *op)
     case 'S':
         resize(play, op);
         break;
+    case 'M':
+        op->status = kva_vm_mark_foreign(play->vm, memory);
+        break;
     case 'U':
         op->usable = kva_vm_usable_size(play->vm, memory);
         break;
@@ -187,7 +190,7 @@ static void perform(struct play *play, struct op *op)
 
 static void do_step(struct play *play, const struct step *step)
 {
-    if (strchr("FSU", step->what) && !play->slot[step->slot])
+    if (strchr("FSMU", step->what) && !play->slot[step->slot])
         return; /* there is nothing to do it to */
     struct op *op = &play->op[play->count++];
     *op = (struct op){.step = *step, .began = play->clock++};
@@ -366,6 +369,8 @@ static bool explain(const void *context, char *map, unsigned number)
         return explain_giving(play, map, op, number);
     case 'S':
         return explain_resize(play, map, op, number);
+    case 'M':
+        return op->status == KVA_OK ? area_from(map, op->from) > 0 : explain_refusal(play, map, op);
     case 'U':
         return explain_usable(map, op);
     case 'X':
@@ -543,6 +548,18 @@ static const struct scenario scenarios[] = {
      .threads = 2,
      .before = {{'A', 0, 2, 0}},
      .thread = {{{'F', 0, 0, 0}, {'A', 1, 2, 0}}, {{'U', 0, 0, 0}, {'U', 0, 0, 0}}}},
+    {.name = "the usable size of what is marked, or made larger where it stands",
+     .pages = 8,
+     .threads = 2,
+     .before = {{'A', 0, 2, 0}},
+     .thread = {{{'M', 0, 0, 0}, {'S', 0, 3, 0}}, {{'U', 0, 0, 0}}}},
+    {.name = "marked by one, freed by another",
+     .pages = 8,
+     .cached = 8,
+     .frees_twice = true,
+     .threads = 2,
+     .before = {{'A', 0, 2, 0}},
+     .thread = {{{'M', 0, 0, 0}}, {{'F', 0, 0, 0}, {'X', 0, 0, 0}}}},
     {.name = "two ask to reclaim, and one of them gets what there is",
      .pages = 4,
      .reclaims = true,
