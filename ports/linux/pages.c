@@ -59,6 +59,7 @@ struct kva_pages kva_pages_host(enum kva_mechanism mechanism)
         .close = kva_port_close,
         .dismiss = kva_port_dismiss,
         .bind = kva_port_bind,
+        .has_nodes = kva_port_has_nodes,
         .map = kva_port_map_frames,
         .unmap = kva_port_unmap_frames,
         .settle = kva_port_settle,

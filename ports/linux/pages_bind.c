@@ -29,6 +29,14 @@ static bool has_room_for_plan(struct stretch *stretch, const struct kva_vm_nodes
            has_room_for_ends(&stretch->budget, bindings->now.ends, bindings->next.ends);
 }
 
+bool kva_port_has_nodes(void *context, void *handle, const struct kva_vm_nodes *nodes)
+{
+    struct stretch *stretch = handle;
+
+    (void)context;
+    return kva_port_may_bind(&stretch->bindings, nodes, &stretch->stats.calls.nodes) == KVA_OK;
+}
+
 enum kva_status kva_port_bind(void *context, void *handle, uint64_t start, uint64_t bytes,
                               const struct kva_vm_nodes *nodes)
 {

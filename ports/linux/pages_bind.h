@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** kva_pages.bind: see pages_bind.c. */
+/** Binding private pages to nodes: see pages_bind.c. */
 #ifndef KVA_PORTS_LINUX_PAGES_BIND_H
 #define KVA_PORTS_LINUX_PAGES_BIND_H
 
 #include "pages_stretch.h"
 
+/** kva_pages.has_nodes and kva_pages.bind. */
+bool kva_port_has_nodes(void *context, void *handle, const struct kva_vm_nodes *nodes);
 enum kva_status kva_port_bind(void *context, void *handle, uint64_t start, uint64_t bytes,
                               const struct kva_vm_nodes *nodes);
 

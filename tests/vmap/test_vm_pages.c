@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * The Linux page source alone, without an instance over it: what it counts, against the kernel's own list of mappings, and
- * what it does when the kernel refuses.
+ * The Linux page source alone, without an instance over it: what it counts, against the kernel's own list of
+ * mappings, and what it does when the kernel refuses.
  *
- * The linker binds this program's calls of mmap, mprotect, madvise, fallocate, open and syscall, and the source's own of
- * mbind, to the functions below (--wrap). They pass a call on, unless the test's rule refuses it; so a refusal can be the one call that a test is about, and can end. Calls
- * of the C library and of a sanitizer stay their own.
+ * The linker binds this program's calls of mmap, mprotect, madvise, fallocate, open and syscall, and the
+ * source's own of mbind, to the functions below (--wrap). They pass a call on, unless the test's rule refuses
+ * it; so a refusal can be the one call that a test is about, and can end. Calls of the C library and of a
+ * sanitizer stay their own.
  */
 #define _GNU_SOURCE
 #include "../common/harness.h"
@@ -30,7 +31,8 @@ static size_t page; /* bytes */
 
 enum call { MMAP, MPROTECT, MADVISE, FALLOCATE, MBIND };
 
-/** Whether to refuse a call. `what` is its protection, advice or mode; `flags` are mmap's. NULL: none is refused. */
+/** Whether to refuse a call. `what` is its protection, advice or mode; `flags` are mmap's. NULL: none is
+ *  refused. */
 typedef bool rule(enum call call, void *at, int what, int flags);
 
 static rule *refuses;
@@ -49,8 +51,8 @@ static bool refused(enum call call, void *at, int what, int flags)
     return true;
 }
 
-/* What the linker makes of a call of `name`, and of a call of __real_name. The names with 64 are those that a host with
- * offsets of 32 bits calls. */
+/* What the linker makes of a call of `name`, and of a call of __real_name. The names with 64 are those that a
+ * host with offsets of 32 bits calls. */
 void *__real_mmap(void *at, size_t bytes, int protection, int flags, int file, off_t offset);
 void *__real_mmap64(void *at, size_t bytes, int protection, int flags, int file, off64_t offset);
 int __real_mprotect(void *at, size_t bytes, int protection);
@@ -263,10 +265,10 @@ static bool is_closed(void *at)
     return test_under_valgrind() || (uname(at) != 0 && errno == EFAULT);
 }
 
-/* ---------------------------------------------------------------------------------------------- weak closes */
+/* -------------------------------------------------------------------------------------------- weak closes */
 
-/** What a stale pointer has written after a close that the kernel refused, the next to open the page does not see; and if
- *  it cannot be dropped, nobody gets the page. */
+/** What a stale pointer has written after a close that the kernel refused, the next to open the page does not
+ *  see; and if it cannot be dropped, nobody gets the page. */
 static void test_weakly_closed_pages_are_zero(void **state)
 {
     static const uint64_t counts[] = {1, 3, 100, 600};
@@ -301,7 +303,8 @@ static void test_weakly_closed_pages_are_zero(void **state)
     }
 }
 
-/** A page that was closed weakly, and then well, is no longer one that could be touched; one between others stays so. */
+/** A page that was closed weakly, and then well, is no longer one that could be touched; one between others
+ *  stays so. */
 static void test_weak_pages_among_others(void **state)
 {
     enum kva_mechanism mechanism;
@@ -325,7 +328,8 @@ static void test_weak_pages_among_others(void **state)
     }
 }
 
-/** A close that the kernel refused has split nothing: it counts as no mapping more, however short the run is. */
+/** A close that the kernel refused has split nothing: it counts as no mapping more, however short the run
+ *  is. */
 static void test_refused_closes_split_nothing(void **state)
 {
     enum kva_mechanism mechanism;
@@ -388,8 +392,8 @@ static void dismiss_some(const struct source *source, uint64_t number, uint64_t 
                           count * page);
 }
 
-/** Pages that an owner has advised of, and whose replacement the kernel refuses in one way or another: nobody gets them before
- *  they are replaced, whatever closes them, and whatever tries to close them for good. */
+/** Pages that an owner has advised of, and whose replacement the kernel refuses in one way or another: nobody
+ *  gets them before they are replaced, whatever closes them, and whatever tries to close them for good. */
 static void test_strange_pages_wait_for_their_replacement(void **state)
 {
     static const uint64_t counts[] = {1, 3, 100, 600};
@@ -489,7 +493,8 @@ static enum kva_status bind_some(const struct source *source, uint64_t number, u
     return bind_to(source, number, count, &nodes);
 }
 
-/** What is replaced loses its policy for a moment. If the kernel refuses to be told, nobody gets the pages before it is. */
+/** What is replaced loses its policy for a moment. If the kernel refuses to be told, nobody gets the pages
+ *  before it is. */
 static void test_lost_policies_come_back(void **state)
 {
     static const uint64_t counts[] = {1, 3, 100, 600};
@@ -528,7 +533,8 @@ static void test_lost_policies_come_back(void **state)
     }
 }
 
-/** A bind that is refused changes nothing; one over a part of another leaves the rest, and its end brings nothing back. */
+/** A bind that is refused changes nothing; one over a part of another leaves the rest, and its end brings
+ *  nothing back. */
 static void test_binds_over_binds(void **state)
 {
     enum kva_mechanism mechanism;
@@ -570,7 +576,8 @@ static void test_binds_over_binds(void **state)
     }
 }
 
-/** One node, whatever its number: it can be asked for by it, and as node 0, and there is nothing to tell the kernel. */
+/** One node, whatever its number: it can be asked for by it, and as node 0, and there is nothing to tell the
+ *  kernel. */
 static void test_one_node_by_any_number(void **state)
 {
     static const unsigned numbers[] = {0, 1, 5, 63, 64, 1000};
@@ -602,8 +609,8 @@ static void test_one_node_by_any_number(void **state)
     }
 }
 
-/** A policy that was lost comes back to what is opened, and to what is closed. What has an owner keeps what the owner has made of
- *  it, a hole included. */
+/** A policy that was lost comes back to what is opened, and to what is closed. What has an owner keeps what
+ *  the owner has made of it, a hole included. */
 static void test_lost_policies_leave_owners_alone(void **state)
 {
     const struct kva_vm_nodes own = {KVA_VM_NODES_INTERLEAVED, 1};
@@ -648,8 +655,8 @@ static void test_lost_policies_leave_owners_alone(void **state)
     }
 }
 
-/** Neighbours of the same nodes are one: they are counted once, and so is an end that two of them share. Whatever is bound and
- *  undone, nothing adds up. */
+/** Neighbours of the same nodes are one: they are counted once, and so is an end that two of them share.
+ *  Whatever is bound and undone, nothing adds up. */
 static void test_binds_beside_binds(void **state)
 {
     enum kva_mechanism mechanism;
@@ -714,7 +721,7 @@ static void test_binds_that_meet_open_pages(void **state)
     }
 }
 
-/* ------------------------------------------------------------------------------------------------- counting */
+/* ----------------------------------------------------------------------------------------------- counting */
 
 static void expect_counted(const struct source *source, const char *what)
 {
@@ -763,7 +770,8 @@ static void unmap_some(const struct frames *frames, uint64_t number, uint64_t co
                         address(source, frames->first + number), count * page);
 }
 
-/** Unmaps that were refused, and maps over what they have left, add nothing up; nor do they take off too much. */
+/** Unmaps that were refused, and maps over what they have left, add nothing up; nor do they take off too
+ *  much. */
 static void test_weak_unmaps_do_not_add_up(void **state)
 {
     enum kva_mechanism mechanism;
@@ -799,8 +807,8 @@ static void test_weak_unmaps_do_not_add_up(void **state)
     }
 }
 
-/** What can be closed by its protection alone faults, and is counted as the mapping that it becomes. It is replaced later, and
- *  it is zero when it is opened, before or after that. */
+/** What can be closed by its protection alone faults, and is counted as the mapping that it becomes. It is
+ *  replaced later, and it is zero when it is opened, before or after that. */
 static void test_closed_by_protection(void **state)
 {
     enum kva_mechanism mechanism;
@@ -844,8 +852,8 @@ static void test_closed_by_protection(void **state)
     }
 }
 
-/** What was closed by its protection is a shut mapping that remembers its pages. The kernel does not merge what is opened there with
- *  what was touched beside it. */
+/** What was closed by its protection is a shut mapping that remembers its pages. The kernel does not merge
+ *  what is opened there with what was touched beside it. */
 static void test_what_was_denied_merges_less(void **state)
 {
     struct source source = source_of(KVA_MECHANISM_MAPPINGS, 16, 1);
@@ -906,7 +914,8 @@ static void test_huge_pages_do_not_add_up(void **state)
     }
 }
 
-/** A life of many areas of all sizes, some of them touched, some closes refused. The pages of area i begin at 200 * i. */
+/** A life of many areas of all sizes, some of them touched, some closes refused. The pages of area i begin at
+ *  200 * i. */
 struct life {
     struct source source;
     uint64_t length[512]; /* 0: closed */
@@ -1080,7 +1089,7 @@ static void test_a_range_is_closed_by_one_call(void **state)
     }
 }
 
-/* --------------------------------------------------------------------------------------------------- limits */
+/* ------------------------------------------------------------------------------------------------- limits */
 
 /** Mappings that are there only to be many: every second page of a range is another one. */
 struct crowd {
@@ -1102,7 +1111,8 @@ static struct crowd crowd_in(uint64_t left)
     return crowd;
 }
 
-/** A stretch that was reserved when there was no room for mappings, or lost it to others, has room again when there is. */
+/** A stretch that was reserved when there was no room for mappings, or lost it to others, has room again when
+ *  there is. */
 static int make_room(void *context)
 {
     struct crowd crowd = crowd_in(100);
@@ -1216,10 +1226,10 @@ static void test_limit_on_mappings(void **state)
     }
 }
 
-/* ---------------------------------------------------------------------------------------- at the very limit */
+/* -------------------------------------------------------------------------------------- at the very limit */
 
-/** The program's own mappings, made after the stretch: `crowd` brings the process near the limit, and single ones, which
- *  merge with nothing, to a certain distance from it. */
+/** The program's own mappings, made after the stretch: `crowd` brings the process near the limit, and single
+ *  ones, which merge with nothing, to a certain distance from it. */
 struct press {
     struct crowd crowd;
     void *single[512];
@@ -1241,7 +1251,8 @@ static void drop_single(struct press *press)
     child_that(press->count > 0 && munmap(press->single[--press->count], page) == 0);
 }
 
-/** Linux lets mmap pass the limit by one. So when it refuses, there is one mapping too many; leave `fewer` less. */
+/** Linux lets mmap pass the limit by one. So when it refuses, there is one mapping too many; leave `fewer`
+ *  less. */
 static void press_to(struct press *press, unsigned fewer)
 {
     rule *kept = refuses;
@@ -1266,7 +1277,8 @@ static void stop_pressing(struct press *press)
     press->crowd.first = NULL;
 }
 
-/** The stretch is pressed to the limit; the spare mapping is out of reach, as if the limit had been lowered. */
+/** The stretch is pressed to the limit; the spare mapping is out of reach, as if the limit had been
+ *  lowered. */
 static const struct source *pressed;
 
 static bool refuse_outside(enum call call, void *at, int what, int flags)
@@ -1327,8 +1339,8 @@ static unsigned char *frames_memory(struct pressed *test, uint64_t number)
     return memory(source_in(test), test->frames.first + number);
 }
 
-/** Each page that is closed faults or is counted as weak; each that is not holds what it should. What can be touched though it is
- *  closed is scribbled on, as by a stale pointer. */
+/** Each page that is closed faults or is counted as weak; each that is not holds what it should. What can be
+ *  touched though it is closed is scribbled on, as by a stale pointer. */
 static void check_pages(struct pressed *test)
 {
     struct source *source = source_in(test);
@@ -1408,8 +1420,8 @@ static bool has_markers_for_frames(void)
     return has;
 }
 
-/** Whether the kernel makes one mapping of pages that were touched and of others that were not, when they get the same protection.
- *  (Linux 6.18 does; 6.1 does not.) */
+/** Whether the kernel makes one mapping of pages that were touched and of others that were not, when they get
+ *  the same protection. (Linux 6.18 does; 6.1 does not.) */
 static bool merges_touched_with_untouched(void)
 {
     char *pages = mmap(NULL, 3 * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -1424,7 +1436,8 @@ static bool merges_touched_with_untouched(void)
     return merges;
 }
 
-/** A strict stretch gives back what it can at the limit; others give back less, to leave mappings to the program. */
+/** A strict stretch gives back what it can at the limit; others give back less, to leave mappings to the
+ *  program. */
 static void begin_pressed(struct pressed *test, enum kva_mechanism mechanism, bool strict)
 {
     test->frames = frames_with(mechanism, strict);
@@ -1439,7 +1452,8 @@ static void begin_pressed(struct pressed *test, enum kva_mechanism mechanism, bo
     pressed = source_in(test);
 }
 
-/** When the program's own mappings have gone, what was closed weakly is closed; with all else the stretch is as at first. */
+/** When the program's own mappings have gone, what was closed weakly is closed; with all else the stretch is
+ *  as at first. */
 static void end_pressed(struct pressed *test)
 {
     struct source *source = source_in(test);
@@ -1467,9 +1481,9 @@ static uint64_t weak_pages(struct pressed *test)
     return stats_of(source_in(test)).weak_pages;
 }
 
-/** What is a mapping by itself always goes, wherever the limit is. Then there is room for the program, too: also after frames
- *  alone, of which no mapping can be merged, unless the limit was lowered. Where it was, and the kernel merges less, what has
- *  been touched is denied and takes its mapping until there is room. */
+/** What is a mapping by itself always goes, wherever the limit is. Then there is room for the program, too:
+ *  also after frames alone, of which no mapping can be merged, unless the limit was lowered. Where it was,
+ *  and the kernel merges less, what has been touched is denied and takes its mapping until there is room. */
 static void whole_mappings_go(struct pressed *test)
 {
     unmap_any(test, 10, 4);
@@ -1487,8 +1501,9 @@ static void whole_mappings_go(struct pressed *test)
     child_that((refuses != NULL && !test->merges) || add_single(&test->press));
 }
 
-/** The middle of each area of a row is closed. It can be touched, if there are no markers; opened again, for which there need be no
- *  room, it is zero all the same. No call has closed it once more directly before, since it closes two at most. */
+/** The middle of each area of a row is closed. It can be touched, if there are no markers; opened again, for
+ *  which there need be no room, it is zero all the same. No call has closed it once more directly before,
+ *  since it closes two at most. */
 static void middles_are_weak(struct pressed *test, bool marks)
 {
     for (uint64_t at = 400; at < 560; at += 20)
@@ -1679,8 +1694,8 @@ static void take_a_step(struct pressed *test, struct test_rng *rng)
     }
 }
 
-/** A stretch that the kernel has merged with the program's mappings on both sides can be released above the limit: what it has
- *  besides goes first. */
+/** A stretch that the kernel has merged with the program's mappings on both sides can be released above the
+ *  limit: what it has besides goes first. */
 static int release_at_the_limit(void *context)
 {
     enum kva_mechanism mechanism = *(enum kva_mechanism *)context;
@@ -1754,7 +1769,8 @@ static int live_on_at_the_limit(void *context)
     return 0;
 }
 
-/** All that the program has is locked, when half of it is open: such pages take no markers, and are not dropped by advice. */
+/** All that the program has is locked, when half of it is open: such pages take no markers, and are not
+ *  dropped by advice. */
 static int live_locked_at_the_limit(void *context)
 {
     struct pressed *test = calloc(1, sizeof(*test));
@@ -1801,7 +1817,8 @@ static int open_locked(void *context)
     return 0;
 }
 
-/** A bind asks for room only where it makes mappings more: what was bound can be bound as before, however few are left. */
+/** A bind asks for room only where it makes mappings more: what was bound can be bound as before, however few
+ *  are left. */
 static int undo_binds(void *context)
 {
     const uint64_t allowed = test_number_in("/proc/sys/vm/max_map_count", 0);
@@ -1834,8 +1851,8 @@ static int undo_binds(void *context)
     return 0;
 }
 
-/** An owner's file in the middle of areas that share a mapping, where none is left to divide it: no stale write reaches the
- *  file. */
+/** An owner's file in the middle of areas that share a mapping, where none is left to divide it: no stale
+ *  write reaches the file. */
 static int dismiss_a_file(void *context)
 {
     const uint64_t allowed = test_number_in("/proc/sys/vm/max_map_count", 0);
@@ -1863,8 +1880,8 @@ static int dismiss_a_file(void *context)
     return 0;
 }
 
-/** At each distance from the limit, every call: what is closed faults or is counted as weak, nothing is lost, and when there is
- *  room again, so has the weakness. */
+/** At each distance from the limit, every call: what is closed faults or is counted as weak, nothing is lost,
+ *  and when there is room again, so has the weakness. */
 static void test_calls_at_the_limit(void **state)
 {
     uint64_t allowed = test_number_in("/proc/sys/vm/max_map_count", 0);
@@ -1928,7 +1945,7 @@ static void test_locked_afterwards(void **state)
     test_locking_on_each_mechanism(open_locked);
 }
 
-/* ---------------------------------------------------------------------------------------------- the reserve */
+/* -------------------------------------------------------------------------------------------- the reserve */
 
 static unsigned large_maps; /* refused so far */
 
@@ -1994,7 +2011,7 @@ static void test_a_place_that_was_taken(void **state)
     munmap(squatter, page);
 }
 
-/* ---------------------------------------------------------------- without the list of mappings, or descriptors */
+/* ----------------------------------------------------------- without the list of mappings, or descriptors */
 
 /** A window of addresses that nobody else uses, and a stretch to be reserved in it. */
 struct window {
@@ -2143,7 +2160,8 @@ static bool refuse_places(enum call call, void *at, int what, int flags)
     return true;
 }
 
-/** A window with more places than are tried: they are tried all over it, to its end, and then it is said that there is none. */
+/** A window with more places than are tried: they are tried all over it, to its end, and then it is said that
+ *  there is none. */
 static void test_a_large_window_without_the_list(void **state)
 {
     const uint64_t bytes = 64 * TEST_MIB;
@@ -2204,8 +2222,8 @@ static uint64_t first_mapping(void)
     return mapping.first;
 }
 
-/** Another thread has the place for a moment, after the look: there is another look, and the place is the lowest again. So it
- *  is in a gap before the first line of the list, too. */
+/** Another thread has the place for a moment, after the look: there is another look, and the place is the
+ *  lowest again. So it is in a gap before the first line of the list, too. */
 static void test_a_place_that_was_taken_meanwhile(void **state)
 {
     const uint64_t bytes = 4 * TEST_MIB;
