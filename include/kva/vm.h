@@ -214,9 +214,9 @@ struct kva_pages_view {
  *            system refuses the replacement, the pages are closed in another way, and `open` replaces them, or fails.
  *            May be NULL: `close` leaves nothing of what an owner can do to pages
  *  bind      from now on, pages of this private range come from those nodes, whatever is opened and closed in it, until another
- *            call says otherwise (KVA_VM_NODES_ANY: none). All of it is closed. The nodes are in order but for this: KVA_ENOENT
- *            if the machine lacks one of them, or the program may not use it. Undoing a binding, or binding to what the neighbours
- *            are bound to, takes no mapping and cannot fail for want of them. May be NULL: there is one node, and it is node 0
+ *            call says otherwise (KVA_VM_NODES_ANY: none). All of it is closed. Returns KVA_ENOENT if the machine lacks one of the
+ *            nodes, or the program may not use it; KVA_ELIMIT and KVA_ENOMEM as `open`. Undoing a binding takes no mapping,
+ *            unless it divides another. May be NULL: there is one node, and it is node 0
  *  has_nodes whether the machine has all of these nodes, and the program may use them, as far as can be told before pages are bound.
  *            May be NULL: `bind` tells
  *  map       map `count` frames from number `frame` on, read-write, over pages of the frames' part: closed ones, or ones that

@@ -216,6 +216,7 @@ static void test_as_many_values_as_fit(void **state)
 
     (void)state;
     config.pages.bind = grant;
+    config.pages.has_nodes = NULL; /* it grants any */
     config.pages.huge = 0;
     test_vm_create(&test, &config);
     for (uint64_t set = 1; set <= 255; set++)
@@ -246,6 +247,7 @@ static void test_many_groups_with_few_values(void **state)
 
     (void)state;
     config.pages.bind = grant;
+    config.pages.has_nodes = NULL; /* it grants any */
     config.pages.huge = 0;
     config.reserve = 256 * TEST_MIB * (page / 4096);
     test_vm_create(&test, &config);
@@ -278,6 +280,7 @@ static void test_refusals_spend_nothing(void **state)
 
     (void)state;
     config.pages.bind = grant;
+    config.pages.has_nodes = NULL; /* it grants any */
     config.pages.huge = 0;
     test_vm_create(&test, &config);
     for (uint64_t set = 1001; set <= 2000; set++) {
