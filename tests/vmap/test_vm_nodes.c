@@ -348,7 +348,7 @@ static void test_missing_nodes_come_first(void **state)
     config.cache_bytes = KVA_VM_NONE;
     test_vm_create(&test, &config);
     struct kva_vm_stats stats = test_vm_stats(test.vm);
-    size_t rest = (size_t)(stats.reserve_last + 1 - stats.reserve_first) - 32 * TEST_MIB;
+    size_t rest = (size_t)(stats.reserve_last + 1 - stats.reserve_first - 32 * TEST_MIB);
     memory[0] = take(test.vm, rest - 4 * page, none);
     memory[1] = take(test.vm, page, none);
     give(test.vm, memory[1]);
@@ -588,9 +588,9 @@ static void test_a_binding_that_cannot_be_undone(void **state)
             assert_true(status == KVA_OK || (status == KVA_ELIMIT && refused > 1));
             test_vm_expect_sound(&test, "half bound");
             struct kva_vm_stats stats = test_vm_stats(test.vm);
-            size_t rest = (size_t)(stats.reserve_last + 1 - stats.reserve_first) - 32 * TEST_MIB;
-            unsigned char *plain = take(test.vm, rest - stats.district_bytes - page, none);
-            expect_policy(plain, rest - stats.district_bytes - page, 1);
+            size_t rest = (size_t)(stats.reserve_last + 1 - stats.reserve_first - 32 * TEST_MIB);
+            unsigned char *plain = take(test.vm, rest - (size_t)stats.district_bytes - page, none);
+            expect_policy(plain, rest - (size_t)stats.district_bytes - page, 1);
             give(test.vm, plain);
             if (status == KVA_OK)
                 assert_int_equal(kva_pcpu_free(pcpu, object), KVA_OK);
