@@ -26,6 +26,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+/** What getrlimit takes: glibc has an enumeration for it, other C libraries an int. */
+#ifdef __GLIBC__
+typedef __rlimit_resource_t rlimit_kind;
+#else
+typedef int rlimit_kind;
+#endif
+
 static size_t page; /* bytes */
 
 /** An instance with nothing but the usual sources, `mib` of addresses, half of them for frames. */
@@ -536,7 +543,7 @@ static void test_limit_on_mappings(void **state)
 
 /* ------------------------------------------------------------------------------------------------ the process */
 
-static bool limit(int resource, uint64_t bytes)
+static bool limit(rlimit_kind resource, uint64_t bytes)
 {
     struct rlimit was;
 
@@ -546,7 +553,7 @@ static bool limit(int resource, uint64_t bytes)
     return setrlimit(resource, &was) == 0;
 }
 
-static bool unlimit(int resource)
+static bool unlimit(rlimit_kind resource)
 {
     struct rlimit was;
 
@@ -698,7 +705,7 @@ static void test_locked_pages(void **state)
     test_locking_on_each_mechanism(free_locked_pages);
 }
 
-static bool is_limited(int resource)
+static bool is_limited(rlimit_kind resource)
 {
     struct rlimit now;
 
