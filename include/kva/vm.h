@@ -604,8 +604,7 @@ static inline struct kva_vm_request kva_vm_request_of(size_t size)
  *
  *  Nodes. Areas that ask for the same nodes lie together in DISTRICTS of the reserve, each bound to its nodes
  *  by one call, since every such call takes two mappings. So 10,000 areas with a node take some ten mappings
- *  more than areas without, and as many fit: any number with guard regions; with mappings of their own, half as
- *  many as the process may have mappings, some 30,000 by default. The first district for some nodes has 1/1024
+ *  more than areas without, and as many of them fit as without: any number (KVA_MECHANISM_MAPPINGS). The first district for some nodes has 1/1024
  *  of the private part, at least a huge page, or what the area needs; each further one is as large as all before
  *  it, but no larger than a sixteenth of the private part unless an area is. Where there is no room for that, it
  *  is smaller. Its free addresses serve no other nodes. A purge gives back the districts in which nothing is
@@ -897,10 +896,9 @@ enum kva_status kva_frames_alloc(struct kva_frames *frames, size_t count, uint32
  *           KVA_EDOUBLE  one of them is free already (or named twice)
  *           KVA_EBUSY    one of them is mapped by a live area: none was given back
  *  Cost:    O(count), a call for each run of neighbours; on a machine with several nodes five, since a policy that the program has
- *           given frames (Linux: mbind of a map of them) belongs to the pool, and is forgotten. The first such call on an
- *           instance asks the system for its nodes, unless a request with nodes has: a call, and some more where the system does
- *           not let the program choose. Where the system refuses a
- *           mapping for that, they keep it
+ *           given frames (Linux: mbind of a map of them) belongs to the pool, and is forgotten. Where the system refuses a
+ *           mapping for that, they keep it. The first such call on an instance asks the system for its nodes, unless a
+ *           request with nodes has: a call, and some more where the system does not let the program choose
  *  Locking: Instance
  *  Failure: nothing has changed
  */
