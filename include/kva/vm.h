@@ -250,12 +250,12 @@ struct kva_pages {
     void (*close)(void *context, void *stretch, uint64_t start, uint64_t bytes);
     void (*dismiss)(void *context, void *stretch, uint64_t start, uint64_t bytes); /* may be NULL */
     enum kva_status (*bind)(void *context, void *stretch, uint64_t start, uint64_t bytes,
-                            const struct kva_vm_nodes *nodes); /* may be NULL */
+                            const struct kva_vm_nodes *nodes);                         /* may be NULL */
     bool (*has_nodes)(void *context, void *stretch, const struct kva_vm_nodes *nodes); /* may be NULL */
     enum kva_status (*map)(void *context, void *stretch, uint64_t start, void *pool, uint64_t frame,
                            uint64_t count);
     void (*unmap)(void *context, void *stretch, uint64_t start, uint64_t bytes);
-    void (*settle)(void *context, void *stretch); /* may be NULL */
+    void (*settle)(void *context, void *stretch);                               /* may be NULL */
     bool (*weak)(void *context, void *stretch, uint64_t start, uint64_t bytes); /* may be NULL */
     enum kva_status (*pool)(void *context, void *stretch, uint64_t count, void **pool);
     void (*drain)(void *context, void *stretch, void *pool, uint64_t frame, uint64_t count);
@@ -1134,8 +1134,8 @@ struct kva_vm_area {
     size_t pages;
     enum kva_vm_kind kind;
     enum kva_vm_state state;
-    unsigned flags;     /* of the request, but for KVA_VM_NO_BLOCK */
-    bool weak;          /* a touch of a closed page of it, its guard, does not fault: see kva_pages_stats.weak_pages */
+    unsigned flags; /* of the request, but for KVA_VM_NO_BLOCK */
+    bool weak; /* a touch of a closed page of it, its guard, does not fault: see kva_pages_stats.weak_pages */
     const void *caller; /* the code that asked for it */
     /** The code that freed it; NULL while it is live, and for a map that kva_map_ram can find again, or could until it was
      *  parked. */

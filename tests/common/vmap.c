@@ -291,7 +291,7 @@ uint64_t test_resident(void)
     char line[256];
 
     while (file && kib == 0 && fgets(line, sizeof(line), file))
-        (void)sscanf(line, "Rss: %" SCNu64, &kib);
+        kib = strncmp(line, "Rss:", 4) == 0 ? strtoull(line + 4, NULL, 10) : 0;
     if (file)
         fclose(file);
     return kib != 0 ? kib * TEST_KIB : statm(1);
