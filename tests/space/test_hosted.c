@@ -302,7 +302,8 @@ static void without_a_hook_the_program_stops(void **state)
     (void)state;
     struct test_child child = test_in_child(corrupt_a_space_without_hooks, NULL);
     assert_int_not_equal(child.signal, 0);
-    assert_string_equal(child.text, "");
+    if (!test_is_emulated()) /* qemu-user says something of its own */
+        assert_string_equal(child.text, "");
 }
 
 static int report_at_length(void *context)

@@ -586,6 +586,8 @@ static void test_one_node_by_any_number(void **state)
     (void)state;
     for_each_mechanism (mechanism, k) {
         for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+            if (numbers[i] == 0 && policy_of(&page) < 0)
+                continue; /* the kernel is asked, and has no nodes */
             struct source source = source_of(mechanism, 16, 1);
             const struct kva_vm_nodes zero = {KVA_VM_NODES_BOUND, 1};
             const struct kva_vm_nodes that = {KVA_VM_NODES_PREFERRED, UINT64_C(1) << numbers[i] % 64};
