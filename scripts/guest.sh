@@ -21,7 +21,7 @@ Usage: ./dev guest [amd64|i686|arm64] [--nodes N] [--memory MB] [--tests REGEX] 
 Boot the kernel of Debian 12 for that machine (default: amd64) under QEMU, with N NUMA nodes (default: 1), as
 many CPUs, but at least 2, and MB megabytes of memory (default: 1024). Run the tests there: all test programs, or
 those whose names match REGEX (such as '^(vmap|threads)/'); then kva test smoke, and what ./dev demo shows, with
-half a second and less for each of their tests. Or run COMMAND, in the source tree, with kva and the test programs
+a fraction of a second for each of their tests. Or run COMMAND, in the source tree, with kva and the test programs
 on PATH. In the guest are busybox, the build, include/ and tests/; there is no network and no compiler.
 
 Variables named KVA_* reach the guest. An emulator is slow: unless they are set, KVA_TEST_SCALE is 0.01 there

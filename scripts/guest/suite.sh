@@ -79,8 +79,8 @@ if [ "$KVA_TEST_SCALE" = 1 ]; then
     show "kva test smoke" kva test smoke
     show "./dev demo" sh scripts/demo.sh kva
 else
-    show "kva test smoke" kva test smoke --budget 0.5
-    show "./dev demo" sh scripts/demo.sh kva 0.2
+    show "kva test smoke" kva test smoke --budget 0.2 test_repeat_count=1
+    show "./dev demo" sh scripts/demo.sh kva 0.05
 fi
 
 echo
