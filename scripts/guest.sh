@@ -104,7 +104,7 @@ sysroot=$here/build/sysroot/$debian
 scripts/fetch-packages.sh "$debian" busybox-static "$kernel"
 
 mkdir -p build/guest
-run=$(mktemp -d "$here/build/guest/$machine.XXXXXX")
+run=$(mktemp -d -p "$here/build/guest")
 qemu_pid=
 # shellcheck disable=SC2317  # the trap calls it
 clean()

@@ -6,6 +6,7 @@
 
 #include <signal.h>
 #include <stdio.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -395,4 +396,41 @@ void test_locking_on_each_mechanism(test_child_work *work)
         else
             test_expect_success(&child, test_mechanism_name(mechanism));
     }
+}
+
+/* ------------------------------------------------------------------------------------------------ mappings */
+
+struct test_crowd test_crowd_in(uint64_t left)
+{
+    struct test_crowd crowd = {NULL, 0};
+    uint64_t allowed = test_number_in("/proc/sys/vm/max_map_count", 0);
+    uint64_t now = test_mappings();
+    size_t page = test_page();
+
+    if (allowed <= now + left)
+        return crowd;
+    crowd.bytes = (size_t)(allowed - now - left) * page;
+    crowd.first = mmap(NULL, crowd.bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (crowd.first == MAP_FAILED)
+        return (struct test_crowd){NULL, 0};
+    for (size_t at = 0; at < crowd.bytes; at += 2 * page)
+        mprotect(crowd.first + at, page, PROT_READ);
+    return crowd;
+}
+
+void test_leave(const struct test_crowd *crowd)
+{
+    if (crowd->first != NULL)
+        munmap(crowd->first, crowd->bytes);
+}
+
+bool test_is_closed(const void *address)
+{
+    int ends[2];
+
+    child_that(pipe(ends) == 0);
+    bool refused = write(ends[1], address, 1) < 0 && errno == EFAULT;
+    close(ends[0]);
+    close(ends[1]);
+    return refused;
 }

@@ -121,6 +121,17 @@ uint64_t test_resident(void);
 uint64_t test_addresses(void);
 uint64_t test_data(void);
 
+/** Mappings that are there only to be many: every second page of a range is another one. */
+struct test_crowd {
+    unsigned char *first; /* NULL: there are none */
+    size_t bytes;
+};
+
+/** Add mappings until `left` more are allowed, give or take a few; none if fewer are allowed already. */
+struct test_crowd test_crowd_in(uint64_t left);
+
+void test_leave(const struct test_crowd *crowd);
+
 /* ------------------------------------------------------------------------------------------------ children */
 
 /** Touch a byte behind the back of every sanitizer. */
@@ -149,6 +160,9 @@ struct test_child test_in_child(test_child_work *work, void *context);
     } while (0)
 
 _Noreturn void test_child_fail(const char *file, int line, const char *condition);
+
+/** In a child: whether the kernel itself may not read a byte. */
+bool test_is_closed(const void *address);
 
 /** Fail unless a child ended by itself with code 0. */
 void test_expect_success(const struct test_child *child, const char *what);

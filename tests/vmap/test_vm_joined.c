@@ -26,41 +26,6 @@ static size_t many;      /* areas that most plays take: more than have mappings 
 
 /* ------------------------------------------------------------------------------------------------- the crowd */
 
-/** Mappings that are there only to be many. */
-struct crowd {
-    unsigned char *first;
-    size_t bytes;
-};
-
-/** Add mappings until `left` more are allowed, give or take a few. */
-static struct crowd crowd_in(uint64_t left)
-{
-    struct crowd crowd = {NULL, (size_t)(allowed - test_mappings() - left) * page};
-
-    crowd.first = mmap(NULL, crowd.bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    child_that(crowd.first != MAP_FAILED);
-    for (size_t at = 0; at < crowd.bytes; at += 2 * page)
-        mprotect(crowd.first + at, page, PROT_READ);
-    return crowd;
-}
-
-static void leave(const struct crowd *crowd)
-{
-    munmap(crowd->first, crowd->bytes);
-}
-
-/** Whether the kernel itself may not read a byte. */
-static bool is_closed(const void *address)
-{
-    int ends[2];
-
-    child_that(pipe(ends) == 0);
-    bool refused = write(ends[1], address, 1) < 0 && errno == EFAULT;
-    close(ends[0]);
-    close(ends[1]);
-    return refused;
-}
-
 /* ------------------------------------------------------------------------------------------------- the areas */
 
 /** Areas of one to three pages, each with its number in each page. */
@@ -147,17 +112,18 @@ static size_t count_marked(const struct play *play)
     size_t marked = 0;
 
     while (kva_vm_next(play->vm, &area) == KVA_OK) {
-        child_that(area.weak == !is_closed((void *)(area.last + 1)));
+        child_that(area.weak == !test_is_closed((void *)(area.last + 1)));
         marked += area.weak;
     }
     return marked;
 }
 
 /** Begin with `left` mappings above the quarter that an instance leaves to the program. */
-static struct crowd begin(struct play *play, const struct kva_vm_config *config, uint64_t left)
+static struct test_crowd begin(struct play *play, const struct kva_vm_config *config, uint64_t left)
 {
-    struct crowd crowd = crowd_in(allowed / 4 + 64 + left);
+    struct test_crowd crowd = test_crowd_in(allowed / 4 + 64 + left);
 
+    child_that(crowd.first != NULL);
     memset(play, 0, sizeof(*play));
     child_that(kva_vm_create(config, &play->vm) == KVA_OK);
     play->mapped = test_mappings();
@@ -180,7 +146,7 @@ static int take_more_than_fit(void *context)
 {
     static struct play play;
     struct kva_vm_config config = plain_config();
-    struct crowd crowd = begin(&play, &config, 500);
+    struct test_crowd crowd = begin(&play, &config, 500);
 
     (void)context;
     take_all(&play);
@@ -195,7 +161,7 @@ static int take_more_than_fit(void *context)
     child_that(strstr(report, " live weak") || strstr(report, " live zero weak"));
     free(report);
     end(&play);
-    leave(&crowd);
+    test_leave(&crowd);
     return 0;
 }
 
@@ -210,7 +176,7 @@ static int go_on_for_long(void *context)
     (void)context;
     config.cache_bytes = KVA_VM_NONE;
     config.lazy_bytes = KVA_VM_NONE;
-    struct crowd crowd = begin(&play, &config, 300);
+    struct test_crowd crowd = begin(&play, &config, 300);
     take_all(&play);
     for (unsigned round = 0; round < 5; round++) {
         for (unsigned n = 0; n < test_scaled(3000); n++) {
@@ -218,8 +184,8 @@ static int go_on_for_long(void *context)
             if (play.memory[i]) {
                 unsigned char *was = play.memory[i];
                 give(&play, i);
-                child_that(is_closed(was) || *was == 0);
-                if (!is_closed(was + page - 1))
+                child_that(test_is_closed(was) || *was == 0);
+                if (!test_is_closed(was + page - 1))
                     was[page - 1] = 77; /* a stale pointer */
             } else {
                 child_that(take(&play, i));
@@ -234,7 +200,7 @@ static int go_on_for_long(void *context)
             take_all(&play);
     }
     end(&play);
-    leave(&crowd);
+    test_leave(&crowd);
     return 0;
 }
 
@@ -248,13 +214,13 @@ static int mend_when_there_is_room(void *context)
     config.cache_bytes = KVA_VM_NONE;
     config.lazy_bytes = KVA_VM_NONE;
     for (unsigned by_flush = 0; by_flush < 2; by_flush++) {
-        struct crowd crowd = begin(&play, &config, 300);
+        struct test_crowd crowd = begin(&play, &config, 300);
         take_all(&play);
         uint64_t weak = stats_of(play.vm).pages.weak_pages;
         child_that(weak > many / 2);
         child_that(kva_vm_flush(play.vm) == KVA_OK); /* nothing has changed */
         child_that(stats_of(play.vm).pages.weak_pages == weak);
-        leave(&crowd);
+        test_leave(&crowd);
         if (by_flush) {
             child_that(kva_vm_flush(play.vm) == KVA_OK);
         } else {
@@ -280,7 +246,7 @@ static int refuse_when_hardened(void *context)
 
     (void)context;
     config.hardened = true;
-    struct crowd crowd = crowd_in(allowed / 16 + 1000);
+    struct test_crowd crowd = test_crowd_in(allowed / 16 + 1000);
     child_that(kva_vm_create(&config, &play.vm) == KVA_OK);
     while (count < MOST && take(&play, count))
         count++;
@@ -290,7 +256,7 @@ static int refuse_when_hardened(void *context)
     give_all(&play);
     child_that(stats_of(play.vm).pages.weak_pages == 0);
     child_that(kva_vm_flush(play.vm) == KVA_OK && kva_vm_destroy(play.vm, NULL, NULL) == KVA_OK);
-    leave(&crowd);
+    test_leave(&crowd);
     return 0;
 }
 
@@ -306,7 +272,7 @@ static int go_far_away(void *context)
 
     (void)context;
     config.reserve = 512 * TEST_MIB;
-    struct crowd crowd = crowd_in(allowed / 16 + 200);
+    struct test_crowd crowd = test_crowd_in(allowed / 16 + 200);
     memset(&play, 0, sizeof(play));
     child_that(kva_vm_create(&config, &play.vm) == KVA_OK);
     child_that(take(&play, 0));
@@ -326,7 +292,7 @@ static int go_far_away(void *context)
     while (count > 0)
         child_that(kva_vfree(play.vm, far[--count]) == KVA_OK);
     end(&play);
-    leave(&crowd);
+    test_leave(&crowd);
     return 0;
 }
 
@@ -340,7 +306,7 @@ static int free_large_areas(void *context)
     (void)context;
     config.cache_bytes = KVA_VM_NONE;
     config.lazy_bytes = KVA_VM_NONE;
-    struct crowd crowd = begin(&play, &config, 100);
+    struct test_crowd crowd = begin(&play, &config, 100);
     for (size_t i = 0; i < 1000; i++)
         child_that(take(&play, i));
     for (size_t i = 0; i < 20; i++) {
@@ -349,12 +315,12 @@ static int free_large_areas(void *context)
         large[i][500 * page] = 1;
     }
     for (size_t i = 0; i < 20; i++)
-        child_that(kva_vfree(play.vm, large[i]) == KVA_OK && is_closed(large[i] + 500 * page));
+        child_that(kva_vfree(play.vm, large[i]) == KVA_OK && test_is_closed(large[i] + 500 * page));
     child_that(stats_of(play.vm).pages.weak_pages < 2000);
     expect_all_held(&play);
     child_that(count_marked(&play) < 1100);
     end(&play);
-    leave(&crowd);
+    test_leave(&crowd);
     return 0;
 }
 
@@ -368,7 +334,7 @@ static int join_in_little_data(void *context)
     void *memory;
 
     (void)context;
-    struct crowd crowd = begin(&play, &config, 100);
+    struct test_crowd crowd = begin(&play, &config, 100);
     for (size_t i = 0; i < 300; i++)
         child_that(take(&play, i));
     uint64_t weak = stats_of(play.vm).pages.weak_pages;
@@ -380,7 +346,7 @@ static int join_in_little_data(void *context)
     child_that(stats_of(play.vm).pages.weak_pages == weak);
     child_that(kva_vfree(play.vm, memory) == KVA_OK);
     end(&play);
-    leave(&crowd);
+    test_leave(&crowd);
     return 0;
 }
 
@@ -397,7 +363,7 @@ static int join_locked(void *context)
         return 77;
     config.cache_bytes = KVA_VM_NONE;
     config.lazy_bytes = KVA_VM_NONE;
-    struct crowd crowd = begin(&play, &config, 100);
+    struct test_crowd crowd = begin(&play, &config, 100);
     for (size_t i = 0; i < 300; i++)
         child_that(take(&play, i));
     uint64_t before = test_resident();
@@ -409,7 +375,7 @@ static int join_locked(void *context)
     child_that(test_resident() <= before + TEST_MIB / 2);
     child_that(kva_vfree(play.vm, memory) == KVA_OK);
     end(&play);
-    leave(&crowd);
+    test_leave(&crowd);
     return 0;
 }
 
@@ -418,7 +384,7 @@ static int go_on_in_a_child(void *context)
 {
     static struct play play;
     struct kva_vm_config config = plain_config();
-    struct crowd crowd = begin(&play, &config, 300);
+    struct test_crowd crowd = begin(&play, &config, 300);
     int status;
 
     (void)context;
@@ -431,7 +397,7 @@ static int go_on_in_a_child(void *context)
         give(&play, i);
     take_all(&play);
     expect_all_held(&play);
-    leave(&crowd);
+    test_leave(&crowd);
     child_that(kva_vm_flush(play.vm) == KVA_OK);
     child_that(stats_of(play.vm).pages.weak_pages == 0 && count_marked(&play) == 0);
     end(&play);

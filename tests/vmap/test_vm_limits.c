@@ -155,50 +155,7 @@ static void expect_fault(void *address, const char *what)
     check_that(child.signal == SIGSEGV, "%s: signal %d", what, child.signal);
 }
 
-/** Whether the kernel itself may not read a byte. */
-static bool is_closed(const void *address)
-{
-    int ends[2];
-
-    child_that(pipe(ends) == 0);
-    bool refused = write(ends[1], address, 1) < 0 && errno == EFAULT;
-    close(ends[0]);
-    close(ends[1]);
-    return refused;
-}
-
 /* --------------------------------------------------------------------------------------------------- mappings */
-
-/** Mappings that are there only to be many: every second page of a range is another one. */
-struct crowd {
-    unsigned char *first;
-    size_t bytes;
-};
-
-/** Add mappings until `left` more are allowed, give or take a few. What the tests then need to cross the limit is so
- *  little that check level 3, which looks at everything after each change, can be at work. */
-static struct crowd crowd_in(uint64_t left)
-{
-    struct crowd crowd = {NULL, 0};
-    uint64_t allowed = test_number_in("/proc/sys/vm/max_map_count", 0);
-    uint64_t now = test_mappings();
-
-    if (allowed <= now + left)
-        return crowd;
-    crowd.bytes = (size_t)(allowed - now - left) * page;
-    crowd.first = mmap(NULL, crowd.bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (crowd.first == MAP_FAILED)
-        return (struct crowd){NULL, 0};
-    for (size_t at = 0; at < crowd.bytes; at += 2 * page)
-        mprotect(crowd.first + at, page, PROT_READ);
-    return crowd;
-}
-
-static void leave(const struct crowd *crowd)
-{
-    if (crowd->first != NULL)
-        munmap(crowd->first, crowd->bytes);
-}
 
 /** The limit is the kernel's, and as high as it usually is. */
 static bool has_usual_map_limit(void)
@@ -248,9 +205,9 @@ static void test_32768_guarded_pages(void **state)
     (void)state;
     for_each_mechanism (mechanism, k) {
         struct kva_vm_config config = plain_config(mechanism, 1024);
-        struct crowd crowd = own && wanted < 32768
-                                 ? crowd_in(test_number_in("/proc/sys/vm/max_map_count", 0) / 16 + 3000)
-                                 : (struct crowd){NULL, 0};
+        struct test_crowd crowd =
+            own && wanted < 32768 ? test_crowd_in(test_number_in("/proc/sys/vm/max_map_count", 0) / 16 + 3000)
+                                  : (struct test_crowd){NULL, 0};
         struct areas areas = {.vm = plain(&config), .pages = 1};
         size_t mappings = test_mappings();
         take_most(&areas, wanted);
@@ -278,7 +235,7 @@ static void test_32768_guarded_pages(void **state)
         if (own)
             assert_in_range(test_mappings(), 1, mappings + 4); /* malloc's */
         assert_int_equal(kva_vm_destroy(areas.vm, NULL, NULL), KVA_OK);
-        leave(&crowd);
+        test_leave(&crowd);
     }
 }
 
@@ -291,7 +248,7 @@ static int cross_with_areas(void *context)
     uint64_t allowed = test_number_in("/proc/sys/vm/max_map_count", 0);
     uint64_t left = allowed / 16 + 3000; /* a sixteenth is kept free */
 
-    struct crowd crowd = crowd_in(left);
+    struct test_crowd crowd = test_crowd_in(left);
     child_that(crowd.first != NULL);
     child_that(kva_vm_create(config, &areas.vm) == KVA_OK);
     take_most(&areas, 3000);
@@ -308,7 +265,7 @@ static int cross_with_areas(void *context)
     child_that(all_stamped(&areas));
 
     for (size_t i = 0; i < areas.count; i += 100)
-        child_that(is_closed(areas.memory[i] + page));
+        child_that(test_is_closed(areas.memory[i] + page));
 
     /* What was given back makes room. */
     child_that(kva_vfree(areas.vm, areas.memory[0]) == KVA_OK);
@@ -334,7 +291,7 @@ static int take_large_areas(void *context)
     struct areas areas = {.pages = 65};
     uint64_t left = test_number_in("/proc/sys/vm/max_map_count", 0) / 16 + 1200;
 
-    child_that(crowd_in(left).first != NULL);
+    child_that(test_crowd_in(left).first != NULL);
     child_that(kva_vm_create(config, &areas.vm) == KVA_OK);
     size_t before = test_mappings();
     take_most(&areas, 900);
@@ -345,7 +302,7 @@ static int take_large_areas(void *context)
     child_that(stats.pages.mappings <= stats.pages.mappings_limit);
     child_that(stats.pages.mappings + 1 >=
                test_mappings() - before); /* it counts at least as many as there are */
-    child_that(is_closed(areas.memory[0] + 65 * page) && is_closed(areas.memory[899] + 65 * page));
+    child_that(test_is_closed(areas.memory[0] + 65 * page) && test_is_closed(areas.memory[899] + 65 * page));
     child_that(give_some(&areas, 2) && kva_vm_flush(areas.vm) == KVA_OK);
     for (size_t i = 0; i < areas.count; i++)
         child_that(areas.memory[i] == NULL || has_stamp(&areas, i));
@@ -365,7 +322,7 @@ static int be_crowded_out(void *context)
     child_that(kva_vm_create(config, &vm) == KVA_OK);
     child_that((kept = kva_vmalloc(vm, page)) != NULL);
     kept[0] = 1;
-    struct crowd crowd = crowd_in(1);
+    struct test_crowd crowd = test_crowd_in(1);
     child_that(crowd.first != NULL);
     while (mmap(NULL, page, PROT_READ, MAP_SHARED | MAP_ANONYMOUS, -1, 0) != MAP_FAILED)
         continue;
@@ -373,7 +330,7 @@ static int be_crowded_out(void *context)
     void *memory;
     request.min = (uintptr_t)kept + (uintptr_t)(100 * TEST_MIB); /* far off, where it splits a mapping */
     enum kva_status status = kva_vm_alloc(vm, &request, &memory);
-    leave(&crowd);
+    test_leave(&crowd);
     child_that(status == KVA_ELIMIT && kva_vm_status(vm) == KVA_ELIMIT);
     child_that(kept[0] == 1 && kva_vm_check(vm, NULL) == KVA_OK);
     child_that(kva_vm_alloc(vm, &request, &memory) == KVA_OK);
@@ -394,7 +351,7 @@ static int cross_with_maps(void *context)
     uint32_t numbers[2000];
     size_t count = 0;
 
-    child_that(crowd_in(left).first != NULL);
+    child_that(test_crowd_in(left).first != NULL);
     child_that(kva_vm_create(config, &vm) == KVA_OK);
     child_that(kva_frames_create(vm, 2000, &frames) == KVA_OK);
     child_that(kva_frames_alloc(frames, 2000, numbers) == KVA_OK);
@@ -448,7 +405,7 @@ static int end_above_the_limit(void *context)
     child_that(area != NULL && kept != NULL);
     memset(area, 1, 200 * page);
     memset(kept, 2, 3 * page);
-    child_that(crowd_in(100).first != NULL);
+    child_that(test_crowd_in(100).first != NULL);
     while (single() != MAP_FAILED)
         continue;
     size_t full = test_mappings();
@@ -457,7 +414,7 @@ static int end_above_the_limit(void *context)
     for (size_t i = 0; i < 50; i++)
         child_that(kva_vunmap(vm, maps[i]) == KVA_OK);
     child_that(kva_vm_flush(vm) == KVA_OK);
-    child_that(is_closed(maps[0]) && is_closed(maps[49] + page));
+    child_that(test_is_closed(maps[0]) && test_is_closed(maps[49] + page));
     child_that(test_mappings() <= full - 150); /* each took two, and the guard another */
     void *others = single();
     child_that(others != MAP_FAILED);
@@ -465,7 +422,7 @@ static int end_above_the_limit(void *context)
     while (single() != MAP_FAILED)
         continue;
     child_that(kva_vfree(vm, area) == KVA_OK && kva_vm_flush(vm) == KVA_OK);
-    child_that(is_closed(area) && is_closed(area + 199 * page));
+    child_that(test_is_closed(area) && test_is_closed(area + 199 * page));
     child_that(kva_vm_stats_read(vm, &stats) == KVA_OK);
     child_that(stats.pages.weak_pages == 0 && stats.pages.weak_closes == 0);
     child_that(kept[0] == 2 && kept[3 * page - 1] == 2);
@@ -490,22 +447,22 @@ static int flush_what_was_weak(void *context)
     unsigned char *area = kva_vmalloc(vm, 100 * page);
     child_that(area != NULL);
     memset(area, 1, 100 * page);
-    struct crowd crowd = crowd_in(100);
+    struct test_crowd crowd = test_crowd_in(100);
     child_that(crowd.first != NULL);
     while (count < 400 && (singles[count] = single()) != MAP_FAILED)
         count++;
     child_that(count < 400);
     child_that(kva_vrealloc(vm, area, 40 * page, 0) == area);
     child_that(kva_vm_stats_read(vm, &stats) == KVA_OK);
-    child_that(stats.pages.weak_pages == (is_closed(area + 40 * page) ? 0 : 60));
+    child_that(stats.pages.weak_pages == (test_is_closed(area + 40 * page) ? 0 : 60));
     child_that(stats.pages.weak_closes == (stats.pages.weak_pages > 0));
     child_that(kva_vm_flush(vm) == KVA_OK && area[0] == 1 && area[40 * page - 1] == 1);
     while (count > 0)
         child_that(munmap(singles[--count], page) == 0);
-    leave(&crowd);
+    test_leave(&crowd);
     child_that(kva_vm_flush(vm) == KVA_OK);
     child_that(kva_vm_stats_read(vm, &stats) == KVA_OK && stats.pages.weak_pages == 0);
-    child_that(is_closed(area + 40 * page) && is_closed(area + 99 * page));
+    child_that(test_is_closed(area + 40 * page) && test_is_closed(area + 99 * page));
     child_that(area[0] == 1 && area[40 * page - 1] == 1);
     child_that(kva_vfree(vm, area) == KVA_OK && kva_vm_check(vm, NULL) == KVA_OK);
     child_that(kva_vm_destroy(vm, NULL, NULL) == KVA_OK);
@@ -681,18 +638,19 @@ static int free_locked_pages(void *context)
     behind[0] = 0x66;
     if (mlock(memory, 3 * page) != 0)
         return 77; /* not allowed here */
-    child_that(!is_closed(memory) && is_closed(memory + 3 * page));
+    child_that(!test_is_closed(memory) && test_is_closed(memory + 3 * page));
     child_that(kva_vfree(vm, memory) == KVA_OK);
     child_that(kva_vm_flush(vm) == KVA_OK);
     child_that(kva_vm_stats_read(vm, &stats) == KVA_OK);
     child_that(stats.pages.weak_closes == 0);
-    child_that(is_closed(memory) && is_closed(memory + 3 * page - 1) && is_closed(memory + 3 * page));
+    child_that(test_is_closed(memory) && test_is_closed(memory + 3 * page - 1) &&
+               test_is_closed(memory + 3 * page));
     child_that(behind[0] == 0x66);
     unsigned char *again = kva_vmalloc(vm, 3 * page);
     child_that(again == memory); /* the lowest place */
     for (size_t i = 0; i < 3 * page; i++)
         child_that(again[i] == 0);
-    child_that(is_closed(again + 3 * page));
+    child_that(test_is_closed(again + 3 * page));
     child_that(kva_vfree(vm, again) == KVA_OK && kva_vfree(vm, behind) == KVA_OK);
     child_that(kva_vm_check(vm, NULL) == KVA_OK);
     child_that(kva_vm_destroy(vm, NULL, NULL) == KVA_OK);

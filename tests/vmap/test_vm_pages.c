@@ -1093,38 +1093,18 @@ static void test_a_range_is_closed_by_one_call(void **state)
 
 /* ------------------------------------------------------------------------------------------------- limits */
 
-/** Mappings that are there only to be many: every second page of a range is another one. */
-struct crowd {
-    unsigned char *first;
-    size_t bytes;
-};
-
-/** Add mappings until about `left` more are allowed. */
-static struct crowd crowd_in(uint64_t left)
-{
-    struct crowd crowd = {NULL, 0};
-    uint64_t allowed = test_number_in("/proc/sys/vm/max_map_count", 0);
-
-    crowd.bytes = (size_t)(allowed - test_mappings() - left) * page;
-    crowd.first = mmap(NULL, crowd.bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    child_that(crowd.first != MAP_FAILED);
-    for (size_t at = 0; at < crowd.bytes; at += 2 * page)
-        mprotect(crowd.first + at, page, PROT_READ);
-    return crowd;
-}
-
 /** A stretch that was reserved when there was no room for mappings, or lost it to others, has room again when
  *  there is. */
 static int make_room(void *context)
 {
-    struct crowd crowd = crowd_in(100);
+    struct test_crowd crowd = test_crowd_in(100);
     struct source source = source_of(*(enum kva_mechanism *)context, 64, 1);
 
     child_that(open_some(&source, 5, 1) == KVA_ELIMIT);
     munmap(crowd.first, crowd.bytes);
     child_that(open_some(&source, 5, 1) == KVA_OK);
     child_that(stats_of(&source).mappings_limit > 1000);
-    crowd = crowd_in(100);
+    crowd = test_crowd_in(100);
     enum kva_status status = KVA_OK;
     for (uint64_t i = 1; status == KVA_OK && i < 16; i++)
         status = open_some(&source, 5 + i * 600, 1);
@@ -1140,7 +1120,7 @@ static int share_the_limit(void *context)
 {
     enum kva_mechanism mechanism = *(enum kva_mechanism *)context;
     uint64_t allowed = test_number_in("/proc/sys/vm/max_map_count", 0);
-    struct crowd crowd = crowd_in(allowed / 16 + 6000);
+    struct test_crowd crowd = test_crowd_in(allowed / 16 + 6000);
     struct source sources[2] = {source_with(mechanism, 256, 1, true), source_with(mechanism, 256, 1, true)};
     uint64_t opened = 0;
 
@@ -1165,7 +1145,7 @@ static int share_the_limit(void *context)
 static int keep_the_limit(void *context)
 {
     enum kva_mechanism mechanism = *(enum kva_mechanism *)context;
-    struct crowd crowd = crowd_in(100);
+    struct test_crowd crowd = test_crowd_in(100);
     struct source source = source_of(mechanism, 64, 1);
 
     child_that(open_some(&source, 5, 1) == KVA_ELIMIT);
@@ -1182,7 +1162,7 @@ static int keep_the_limit(void *context)
 static int count_the_looks(void *context)
 {
     enum kva_mechanism mechanism = *(enum kva_mechanism *)context;
-    struct crowd crowd = crowd_in(100);
+    struct test_crowd crowd = test_crowd_in(100);
     struct source source = source_of(mechanism, 64, 1);
 
     child_that(open_some(&source, 5, 1) == KVA_ELIMIT);
@@ -1233,7 +1213,7 @@ static void test_limit_on_mappings(void **state)
 /** The program's own mappings, made after the stretch: `crowd` brings the process near the limit, and single
  *  ones, which merge with nothing, to a certain distance from it. */
 struct press {
-    struct crowd crowd;
+    struct test_crowd crowd;
     void *single[512];
     size_t count;
 };
@@ -1261,7 +1241,7 @@ static void press_to(struct press *press, unsigned fewer)
 
     refuses = NULL;
     if (press->crowd.first == NULL)
-        press->crowd = crowd_in(200);
+        press->crowd = test_crowd_in(200);
     refuses = kept;
     while (add_single(press))
         continue;
@@ -1827,7 +1807,7 @@ static int undo_binds(void *context)
     enum { PARTS = 20 };
 
     for (uint64_t left = 0; left < 14; left++) {
-        struct crowd crowd = crowd_in(allowed / 16 + left);
+        struct test_crowd crowd = test_crowd_in(allowed / 16 + left);
         struct source source = source_of(*(enum kva_mechanism *)context, 16, 1);
         bool is_bound = bind_some(&source, 0, 3000, KVA_VM_NODES_BOUND) == KVA_OK;
         int own = is_bound ? 2 : 0;
@@ -1858,7 +1838,7 @@ static int undo_binds(void *context)
 static int dismiss_a_file(void *context)
 {
     const uint64_t allowed = test_number_in("/proc/sys/vm/max_map_count", 0);
-    struct crowd crowd = crowd_in(allowed / 8);
+    struct test_crowd crowd = test_crowd_in(allowed / 8);
     struct source source = source_of(*(enum kva_mechanism *)context, 16, 1);
     int file = memfd_create("owner", MFD_CLOEXEC);
     char byte = 1;
