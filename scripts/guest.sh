@@ -100,7 +100,9 @@ cd "$(dirname "$0")/.."
 here=$PWD
 build=$here/build/$preset
 sysroot=$here/build/sysroot/$debian
-[ -x "$build/kva" ] || die "there is no $build/kva; ./dev guest builds it"
+[ "$nodes" -le "$memory" ] || die "$memory MB are not enough for $nodes nodes"
+./dev setup guests
+./dev build "$preset"
 scripts/fetch-packages.sh "$debian" busybox-static "$kernel"
 
 mkdir -p build/guest
@@ -225,7 +227,6 @@ rm -rf "$root"
 
 cpus=2
 [ "$nodes" -le 2 ] || cpus=$nodes
-[ "$nodes" -le "$memory" ] || die "$memory MB are not enough for $nodes nodes"
 set -- -smp "$cpus" -m $((memory / nodes * nodes))
 if [ "$nodes" -gt 1 ]; then
     node=0
