@@ -14,13 +14,18 @@ export WINEPREFIX
 WINEPREFIX=$(cd "$(dirname "$0")/.." && pwd)/build/wine
 export WINEDEBUG=-all
 
-if [ ! -e "$WINEPREFIX/.update-timestamp" ]; then
-    mkdir -p "$WINEPREFIX/drive_c/windows"
+PATH=$PATH:/usr/lib/wine # where Debian puts wine64 and wineserver
+
+# Set up once, by one of those that begin at the same time, while the others wait. Debian's Wine notes in the prefix
+# where its server lies: two first servers would each note their own, and one program look in the wrong place.
+mkdir -p "$WINEPREFIX/drive_c/windows"
+(
+    flock 9
+    [ ! -e "$WINEPREFIX/.update-timestamp" ] || exit 0
     for libraries in /usr/lib/*/wine/x86_64-windows; do
         [ ! -d "$libraries" ] || ln -sfn "$libraries" "$WINEPREFIX/drive_c/windows/system32"
     done
-    # Last: two that begin at the same time do the same.
-    [ ! -e "$WINEPREFIX/drive_c/windows/system32" ] || echo disable >"$WINEPREFIX/.update-timestamp"
-fi
-PATH=$PATH:/usr/lib/wine # where Debian puts wine64
+    [ -e "$WINEPREFIX/drive_c/windows/system32" ] || exit 0
+    wineserver 9>&- && echo disable >"$WINEPREFIX/.update-timestamp"
+) 9>"$WINEPREFIX/lock"
 exec wine64 "$@"
