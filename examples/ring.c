@@ -23,11 +23,11 @@ struct ring {
 };
 
 /* One frame number behind the other, twice: 0 1 2 3 0 1 2 3. */
-static enum kva_status ring_create(struct kva_vm *vm, struct kva_frames *frames, struct ring *ring)
+static enum kva_status ring_create(struct kva_vm *vm, struct kva_vm_frames *frames, struct ring *ring)
 {
     uint32_t numbers[2 * FRAMES];
     struct kva_vm_area area;
-    enum kva_status status = kva_frames_alloc(frames, FRAMES, numbers);
+    enum kva_status status = kva_vm_frames_alloc(frames, FRAMES, numbers);
     if (status != KVA_OK)
         return status;
     memcpy(numbers + FRAMES, numbers, FRAMES * sizeof(numbers[0]));
@@ -72,12 +72,12 @@ static int send_messages(struct ring *ring)
 int main(void)
 {
     struct kva_vm *vm;
-    struct kva_frames *frames;
+    struct kva_vm_frames *frames;
     struct ring ring;
 
     if (kva_vm_create(NULL, &vm) != KVA_OK)
         return 1;
-    if (kva_frames_create(vm, FRAMES, &frames) != KVA_OK || ring_create(vm, frames, &ring) != KVA_OK)
+    if (kva_vm_frames_create(vm, FRAMES, &frames) != KVA_OK || ring_create(vm, frames, &ring) != KVA_OK)
         return 1;
     ring.bytes[0] = 42;
     printf("byte 0 again, one ring further: %d\n", ring.bytes[ring.size]);

@@ -45,7 +45,7 @@
  * KINDS OF MEMORY
  *   vmalloc    private pages, zero-filled when they are first used
  *   vmap       FRAMES mapped by their numbers, in any order and any number of times: a write through one map is read
- *              through all. Frames come from a pool (kva_frames_create)
+ *              through all. Frames come from a pool (kva_vm_frames_create)
  *   map_ram    as vmap, for maps that are small and short-lived
  *   per-CPU    congruent areas: an object has one address for each CPU, at distances that never change
  *
@@ -838,7 +838,7 @@ void kva_vfree_ready(struct kva_later *record);
 /* -------------------------------------------------------------------------------------- frames, vmap, map_ram */
 
 /** A pool of page frames, numbered from 0: memory that can be mapped at several addresses. (Linux: a memfd.) */
-struct kva_frames;
+struct kva_vm_frames;
 
 /** Make a pool of frames for an instance.
  *
@@ -854,7 +854,7 @@ struct kva_frames;
  *  Locking: Instance
  *  Failure: nothing has changed
  */
-enum kva_status kva_frames_create(struct kva_vm *vm, uint64_t count, struct kva_frames **frames);
+enum kva_status kva_vm_frames_create(struct kva_vm *vm, uint64_t count, struct kva_vm_frames **frames);
 
 /** End a pool and give all its frames back. Parked maps of it are unmapped first.
  *
@@ -866,7 +866,7 @@ enum kva_status kva_frames_create(struct kva_vm *vm, uint64_t count, struct kva_
  *  Locking: Instance
  *  Failure: nothing has changed
  */
-enum kva_status kva_frames_destroy(struct kva_frames *frames);
+enum kva_status kva_vm_frames_destroy(struct kva_vm_frames *frames);
 
 /** Take frames: the lowest numbers that are free, in ascending order, so that they are neighbours if possible. They
  *  read as zero.
@@ -882,7 +882,7 @@ enum kva_status kva_frames_destroy(struct kva_frames *frames);
  *  Locking: Instance
  *  Failure: nothing was taken
  */
-enum kva_status kva_frames_alloc(struct kva_frames *frames, size_t count, uint32_t *numbers);
+enum kva_status kva_vm_frames_alloc(struct kva_vm_frames *frames, size_t count, uint32_t *numbers);
 
 /** Give frames back; their memory goes back to the system. A stale pointer through a parked map sees zeroes, and later
  *  what the next user writes: call kva_vm_flush before, where that matters.
@@ -902,7 +902,7 @@ enum kva_status kva_frames_alloc(struct kva_frames *frames, size_t count, uint32
  *  Locking: Instance
  *  Failure: nothing has changed
  */
-enum kva_status kva_frames_free(struct kva_frames *frames, const uint32_t *numbers, size_t count);
+enum kva_status kva_vm_frames_free(struct kva_vm_frames *frames, const uint32_t *numbers, size_t count);
 
 /** The file descriptor behind a pool: frame i is the page at offset i * page size. To share the frames with another
  *  process, or to map them by hand. It ends with the pool.
@@ -910,7 +910,7 @@ enum kva_status kva_frames_free(struct kva_frames *frames, const uint32_t *numbe
  *  Returns: the descriptor; -1 where the page source has none, or frames is NULL
  *  Cost:    O(1). Locking: None. Failure: cannot fail
  */
-intptr_t kva_frames_descriptor(const struct kva_frames *frames);
+intptr_t kva_vm_frames_descriptor(const struct kva_vm_frames *frames);
 
 /** Map frames side by side, in the order given. A frame may be in many maps, and several times in one.
  *
@@ -934,16 +934,16 @@ intptr_t kva_frames_descriptor(const struct kva_frames *frames);
  *  Locking: Instance
  *  Failure: nothing was mapped; but what was cached or parked may have been purged
  */
-enum kva_status kva_vm_map(struct kva_vm *vm, struct kva_frames *frames, const uint32_t *numbers,
+enum kva_status kva_vm_map(struct kva_vm *vm, struct kva_vm_frames *frames, const uint32_t *numbers,
                            size_t count, unsigned flags, void **memory);
 
 /** Map frames side by side. Short form of kva_vm_map: NULL on failure. */
-void *kva_vmap(struct kva_vm *vm, struct kva_frames *frames, const uint32_t *numbers, size_t count);
+void *kva_vmap(struct kva_vm *vm, struct kva_vm_frames *frames, const uint32_t *numbers, size_t count);
 
 /** End a map: its addresses are parked, or, in a hardened instance, unmapped. The frames stay the caller's.
  *
  *  What the caller did to the pages must be undone before, as kva_vfree says; but pages over which something else was mapped
- *  must show their frames again: mmap(MAP_FIXED | MAP_SHARED) of kva_frames_descriptor.
+ *  must show their frames again: mmap(MAP_FIXED | MAP_SHARED) of kva_vm_frames_descriptor.
  *
  *  In/Out:  vm
  *  In:      memory  as kva_vmap returned it; NULL: nothing is done
@@ -975,14 +975,14 @@ enum kva_status kva_vunmap(struct kva_vm *vm, void *memory);
  *  Locking: Instance
  *  Failure: as kva_vm_map
  */
-enum kva_status kva_vm_map_ram(struct kva_vm *vm, struct kva_frames *frames, const uint32_t *numbers,
+enum kva_status kva_vm_map_ram(struct kva_vm *vm, struct kva_vm_frames *frames, const uint32_t *numbers,
                                size_t count, void **memory);
 
 /** The most frames in a map that can be found again: an eighth of the pages that one page table maps. */
 #define KVA_MAP_RAM_MOST 64
 
 /** Map frames for a short time. Short form of kva_vm_map_ram: NULL on failure. */
-void *kva_map_ram(struct kva_vm *vm, struct kva_frames *frames, const uint32_t *numbers, size_t count);
+void *kva_map_ram(struct kva_vm *vm, struct kva_vm_frames *frames, const uint32_t *numbers, size_t count);
 
 /** End a short-lived map. What the caller did to the pages must be undone before, as kva_vunmap says.
  *

@@ -353,7 +353,7 @@ static void end(struct kva_vm *vm)
     unpoison_all(vm);
     kva_pcpu_end(vm);
     kva_end_ended(vm);
-    kva_frames_end(vm);
+    kva_vm_frames_end(vm);
     end_places(vm);
     vm->pages.release(vm->pages.context, vm->reservation);
     kva_nodes_fini(&vm->ledger);

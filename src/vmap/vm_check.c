@@ -149,7 +149,7 @@ static enum kva_pages_use use_of_page(void *context, uint64_t address, uint64_t 
 static void *pool_number(void *context, size_t number)
 {
     const struct kva_vm *vm = context;
-    const struct kva_frames *frames = vm->pools;
+    const struct kva_vm_frames *frames = vm->pools;
 
     while (frames && number-- > 0)
         frames = frames->next;

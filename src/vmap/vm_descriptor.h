@@ -30,10 +30,10 @@ struct kva_descriptor {
         const void *freed_by;         /* later, cached, parked, quarantined: the return address of the free */
     } by;
     union {
-        struct kva_frames *frames; /* live and ended maps: their pool */
-        struct kva_pcpu *pcpu;     /* live per-CPU areas: their allocator */
-        struct kva_later *record;  /* later: the record, if it is the library's own; else NULL */
-        uintptr_t ticket;          /* parked: its number */
+        struct kva_vm_frames *frames; /* live and ended maps: their pool */
+        struct kva_pcpu *pcpu;        /* live per-CPU areas: their allocator */
+        struct kva_later *record;     /* later: the record, if it is the library's own; else NULL */
+        uintptr_t ticket;             /* parked: its number */
     } of;
     _Atomic uint32_t pages; /* also read by kva_vm_usable_size, which may be late */
     uint8_t flags;          /* enum kva_vm_flag */

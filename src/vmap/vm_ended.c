@@ -57,7 +57,7 @@ static uint64_t product(uint32_t first, uint32_t second, uint32_t place)
 
 /** The chain for maps of these frames: bits of the upper half of the sum's product with 2^64 over the golden
  *  ratio, each of which depends on all bits below it. */
-static struct kva_descriptor **chain_of(const struct kva_vm *vm, const struct kva_frames *frames,
+static struct kva_descriptor **chain_of(const struct kva_vm *vm, const struct kva_vm_frames *frames,
                                         const uint32_t *numbers, size_t count)
 {
     uint64_t key = (uintptr_t)frames ^ count;
@@ -80,7 +80,7 @@ static struct kva_descriptor **chain_of_map(const struct kva_vm *vm, const struc
 
 /** Whether a map is one of just these frames, in this order. */
 static bool maps_same_frames(const struct kva_vm *vm, const struct kva_descriptor *map,
-                             const struct kva_frames *frames, const uint32_t *numbers, size_t count)
+                             const struct kva_vm_frames *frames, const uint32_t *numbers, size_t count)
 {
     uint32_t copy[KVA_MAP_RAM_MOST];
 
@@ -112,7 +112,7 @@ static struct kva_descriptor *stop_keeping(struct kva_vm *vm, struct kva_descrip
     return map;
 }
 
-struct kva_descriptor *kva_revive_map(struct kva_vm *vm, const struct kva_frames *frames,
+struct kva_descriptor *kva_revive_map(struct kva_vm *vm, const struct kva_vm_frames *frames,
                                       const uint32_t *numbers, size_t count, const void *caller,
                                       struct kva_descriptor ***chain)
 {

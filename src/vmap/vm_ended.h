@@ -19,7 +19,7 @@ void kva_end_ended(struct kva_vm *vm);
 
 /** Make an ended map of just these frames, in this order, live again; NULL if none is kept. *chain is their
  *  chain of the index: a live short-lived map has to know it. */
-struct kva_descriptor *kva_revive_map(struct kva_vm *vm, const struct kva_frames *frames,
+struct kva_descriptor *kva_revive_map(struct kva_vm *vm, const struct kva_vm_frames *frames,
                                       const uint32_t *numbers, size_t count, const void *caller,
                                       struct kva_descriptor ***chain);
 

@@ -10,20 +10,20 @@
 /** Their numbers fit 32 bits. */
 static const uint64_t most_frames = UINT32_MAX - 1;
 
-static uint64_t bytes_of_uses(const struct kva_frames *frames)
+static uint64_t bytes_of_uses(const struct kva_vm_frames *frames)
 {
     return frames->count * sizeof *frames->uses;
 }
 
 /** The pool's memory and its table; the page source's part is still missing. */
-static struct kva_frames *take_pool(struct kva_vm *vm, uint64_t count)
+static struct kva_vm_frames *take_pool(struct kva_vm *vm, uint64_t count)
 {
     struct kva_memory *source = &vm->ledger.memory;
-    struct kva_frames *frames = source->take(source->context, sizeof *frames);
+    struct kva_vm_frames *frames = source->take(source->context, sizeof *frames);
 
     if (!frames)
         return NULL;
-    *frames = (struct kva_frames){.vm = vm, .count = count};
+    *frames = (struct kva_vm_frames){.vm = vm, .count = count};
     frames->uses = vm->pages.table(vm->pages.context, bytes_of_uses(frames));
     if (frames->uses)
         return frames;
@@ -31,7 +31,7 @@ static struct kva_frames *take_pool(struct kva_vm *vm, uint64_t count)
     return NULL;
 }
 
-static void give_pool(struct kva_frames *frames)
+static void give_pool(struct kva_vm_frames *frames)
 {
     struct kva_vm *vm = frames->vm;
     struct kva_memory *source = &vm->ledger.memory;
@@ -40,12 +40,12 @@ static void give_pool(struct kva_frames *frames)
     source->give(source->context, frames, sizeof *frames);
 }
 
-static enum kva_status create(struct kva_vm *vm, uint64_t count, struct kva_frames **frames,
+static enum kva_status create(struct kva_vm *vm, uint64_t count, struct kva_vm_frames **frames,
                               struct kva_bad *bad)
 {
     if (count == 0 || count > most_frames)
         return bad_field(bad, KVA_ESIZE, "count");
-    struct kva_frames *made = take_pool(vm, count);
+    struct kva_vm_frames *made = take_pool(vm, count);
     if (!made)
         return KVA_ENOMEM;
     enum kva_status status = vm->pages.pool(vm->pages.context, vm->reservation, count, &made->pool);
@@ -62,7 +62,7 @@ static enum kva_status create(struct kva_vm *vm, uint64_t count, struct kva_fram
     return KVA_OK;
 }
 
-enum kva_status kva_frames_create(struct kva_vm *vm, uint64_t count, struct kva_frames **frames)
+enum kva_status kva_vm_frames_create(struct kva_vm *vm, uint64_t count, struct kva_vm_frames **frames)
 {
     if (!vm)
         return KVA_ENULL;
@@ -76,7 +76,7 @@ enum kva_status kva_frames_create(struct kva_vm *vm, uint64_t count, struct kva_
     return status;
 }
 
-static void end_pool(struct kva_frames *frames)
+static void end_pool(struct kva_vm_frames *frames)
 {
     struct kva_vm *vm = frames->vm;
 
@@ -85,7 +85,7 @@ static void end_pool(struct kva_frames *frames)
 }
 
 /** With the lock, which is dropped during the purge. */
-static enum kva_status destroy(struct kva_vm *vm, struct kva_frames *frames)
+static enum kva_status destroy(struct kva_vm *vm, struct kva_vm_frames *frames)
 {
     if (frames->shown > 0)
         return KVA_EBUSY;
@@ -97,7 +97,7 @@ static enum kva_status destroy(struct kva_vm *vm, struct kva_frames *frames)
     return KVA_OK;
 }
 
-enum kva_status kva_frames_destroy(struct kva_frames *frames)
+enum kva_status kva_vm_frames_destroy(struct kva_vm_frames *frames)
 {
     if (!frames)
         return KVA_ENULL;
@@ -108,16 +108,16 @@ enum kva_status kva_frames_destroy(struct kva_frames *frames)
     return status;
 }
 
-void kva_frames_end(struct kva_vm *vm)
+void kva_vm_frames_end(struct kva_vm *vm)
 {
     while (vm->pools) {
-        struct kva_frames *frames = vm->pools;
+        struct kva_vm_frames *frames = vm->pools;
         vm->pools = frames->next;
         end_pool(frames);
     }
 }
 
-intptr_t kva_frames_descriptor(const struct kva_frames *frames)
+intptr_t kva_vm_frames_descriptor(const struct kva_vm_frames *frames)
 {
     if (!frames || !frames->vm->pages.descriptor)
         return -1;
@@ -126,7 +126,8 @@ intptr_t kva_frames_descriptor(const struct kva_frames *frames)
 
 /* ------------------------------------------------------------------------------------------ take and give */
 
-static enum kva_status take(struct kva_frames *frames, size_t count, uint32_t *numbers, struct kva_bad *bad)
+static enum kva_status take(struct kva_vm_frames *frames, size_t count, uint32_t *numbers,
+                            struct kva_bad *bad)
 {
     if (count == 0)
         return bad_field(bad, KVA_ESIZE, "count");
@@ -144,7 +145,7 @@ static enum kva_status take(struct kva_frames *frames, size_t count, uint32_t *n
     return KVA_OK;
 }
 
-enum kva_status kva_frames_alloc(struct kva_frames *frames, size_t count, uint32_t *numbers)
+enum kva_status kva_vm_frames_alloc(struct kva_vm_frames *frames, size_t count, uint32_t *numbers)
 {
     if (!frames)
         return KVA_ENULL;
@@ -159,7 +160,7 @@ enum kva_status kva_frames_alloc(struct kva_frames *frames, size_t count, uint32
 }
 
 /** Mark frames free; stops at the first that cannot be, which *bad counts. */
-static enum kva_status mark_free(struct kva_frames *frames, const uint32_t *numbers, size_t count,
+static enum kva_status mark_free(struct kva_vm_frames *frames, const uint32_t *numbers, size_t count,
                                  size_t *done)
 {
     for (*done = 0; *done < count; ++*done) {
@@ -175,7 +176,7 @@ static enum kva_status mark_free(struct kva_frames *frames, const uint32_t *numb
     return KVA_OK;
 }
 
-static void drain_runs(struct kva_frames *frames, const uint32_t *numbers, size_t count)
+static void drain_runs(struct kva_vm_frames *frames, const uint32_t *numbers, size_t count)
 {
     struct kva_vm *vm = frames->vm;
 
@@ -186,7 +187,7 @@ static void drain_runs(struct kva_frames *frames, const uint32_t *numbers, size_
     }
 }
 
-static enum kva_status give(struct kva_frames *frames, const uint32_t *numbers, size_t count,
+static enum kva_status give(struct kva_vm_frames *frames, const uint32_t *numbers, size_t count,
                             struct kva_bad *bad)
 {
     size_t done;
@@ -203,7 +204,7 @@ static enum kva_status give(struct kva_frames *frames, const uint32_t *numbers, 
     return KVA_OK;
 }
 
-enum kva_status kva_frames_free(struct kva_frames *frames, const uint32_t *numbers, size_t count)
+enum kva_status kva_vm_frames_free(struct kva_vm_frames *frames, const uint32_t *numbers, size_t count)
 {
     if (!frames)
         return KVA_ENULL;

@@ -7,6 +7,6 @@
 #include "vm_instance.h"
 
 /** Give back the memory of all pools. Without a lock: nobody else uses the instance. */
-void kva_frames_end(struct kva_vm *vm);
+void kva_vm_frames_end(struct kva_vm *vm);
 
 #endif

@@ -164,7 +164,7 @@ struct kva_vm {
     struct kva_history history;
     struct kva_ended ended;
 
-    struct kva_frames *pools; /* vm_shown */
+    struct kva_vm_frames *pools; /* vm_shown */
 
     /* vm_ready */
     struct kva_nodes records; /* struct kva_later for kva_vfree_later without one */

@@ -130,7 +130,7 @@ static void sum_up(const struct kva_vm *vm, struct kva_vm_stats *stats)
         .table_bytes = (vm->table.taken + vm->numbers.taken) * KVA_VM_PIECE,
     };
     count_states(vm, &sums.cached, stats);
-    for (const struct kva_frames *frames = vm->pools; frames; frames = frames->next)
+    for (const struct kva_vm_frames *frames = vm->pools; frames; frames = frames->next)
         stats->frames_taken += frames->taken;
     stats->memory_bytes = vm->taken_bytes + vm->ledger.bytes + memory_of_places(vm);
     vm->pages.stats(vm->pages.context, vm->reservation, &stats->pages);

@@ -21,7 +21,7 @@ static uint64_t last_for_map(const struct kva_vm *vm, uint8_t guard)
     return vm->first + (uint64_t)(vm->bytes - 1) - bytes_of_pages(vm, (uint64_t)vm->guard - guard);
 }
 
-enum kva_status kva_take_map(struct kva_vm *vm, struct kva_frames *frames, const uint32_t *numbers,
+enum kva_status kva_take_map(struct kva_vm *vm, struct kva_vm_frames *frames, const uint32_t *numbers,
                              size_t count, unsigned flags, enum kva_vm_kind kind, const void *caller,
                              struct kva_descriptor **map)
 {
@@ -44,7 +44,7 @@ enum kva_status kva_take_map(struct kva_vm *vm, struct kva_frames *frames, const
     return kva_take_fresh(vm, &spec, map);
 }
 
-static enum kva_status map_frames(struct kva_vm *vm, struct kva_frames *frames, const uint32_t *numbers,
+static enum kva_status map_frames(struct kva_vm *vm, struct kva_vm_frames *frames, const uint32_t *numbers,
                                   size_t count, unsigned flags, const void *caller, void **memory,
                                   struct kva_bad *bad)
 {
@@ -65,7 +65,7 @@ static enum kva_status map_frames(struct kva_vm *vm, struct kva_frames *frames, 
     return status;
 }
 
-static enum kva_status map_locked(struct kva_vm *vm, struct kva_frames *frames, const uint32_t *numbers,
+static enum kva_status map_locked(struct kva_vm *vm, struct kva_vm_frames *frames, const uint32_t *numbers,
                                   size_t count, unsigned flags, const void *caller, void **memory)
 {
     struct kva_bad bad = {NULL, 0};
@@ -78,7 +78,7 @@ static enum kva_status map_locked(struct kva_vm *vm, struct kva_frames *frames, 
     return status;
 }
 
-enum kva_status kva_vm_map(struct kva_vm *vm, struct kva_frames *frames, const uint32_t *numbers,
+enum kva_status kva_vm_map(struct kva_vm *vm, struct kva_vm_frames *frames, const uint32_t *numbers,
                            size_t count, unsigned flags, void **memory)
 {
     if (!vm)
@@ -88,7 +88,7 @@ enum kva_status kva_vm_map(struct kva_vm *vm, struct kva_frames *frames, const u
     return map_locked(vm, frames, numbers, count, flags, CALLER(), memory);
 }
 
-void *kva_vmap(struct kva_vm *vm, struct kva_frames *frames, const uint32_t *numbers, size_t count)
+void *kva_vmap(struct kva_vm *vm, struct kva_vm_frames *frames, const uint32_t *numbers, size_t count)
 {
     void *memory = NULL;
 

@@ -27,8 +27,8 @@ struct kva_spec {
     struct kva_vm_nodes node; /* where its pages come from */
     unsigned nodes;           /* the number of that, when the request came */
     const struct kva_stripes
-        *stripes;              /* of a per-CPU chunk: where its groups' pages come from; NULL: `node` */
-    struct kva_frames *frames; /* of a map: the pool, and the frames' numbers; NULL: pages of its own */
+        *stripes;                 /* of a per-CPU chunk: where its groups' pages come from; NULL: `node` */
+    struct kva_vm_frames *frames; /* of a map: the pool, and the frames' numbers; NULL: pages of its own */
     const uint32_t *numbers;
 };
 

@@ -5,25 +5,25 @@
 
 /* ---------------------------------------------------------------------------------------------- counting */
 
-static void lower_uses(struct kva_frames *frames, const uint32_t *numbers, size_t count)
+static void lower_uses(struct kva_vm_frames *frames, const uint32_t *numbers, size_t count)
 {
     for (size_t i = 0; i < count; i++)
         frames->uses[numbers[i]]--;
 }
 
-void kva_unuse_frames(struct kva_frames *frames, const uint32_t *numbers, size_t count)
+void kva_unuse_frames(struct kva_vm_frames *frames, const uint32_t *numbers, size_t count)
 {
     lower_uses(frames, numbers, count);
     frames->shown -= count;
 }
 
 /** Whether one more map of a frame can be counted: it is taken, and its count is not at its end. */
-static bool can_be_used(const struct kva_frames *frames, uint32_t number)
+static bool can_be_used(const struct kva_vm_frames *frames, uint32_t number)
 {
     return number < frames->count && frames->uses[number] - 1 < UINT32_MAX - 1;
 }
 
-static enum kva_status why_not_used(const struct kva_frames *frames, uint32_t number)
+static enum kva_status why_not_used(const struct kva_vm_frames *frames, uint32_t number)
 {
     if (number >= frames->count)
         return KVA_ERANGE;
@@ -31,7 +31,7 @@ static enum kva_status why_not_used(const struct kva_frames *frames, uint32_t nu
 }
 
 /** Whether what is to be mapped is in order, but for the numbers. */
-static enum kva_status validate_map(const struct kva_vm *vm, const struct kva_frames *frames,
+static enum kva_status validate_map(const struct kva_vm *vm, const struct kva_vm_frames *frames,
                                     const uint32_t *numbers, size_t count, struct kva_bad *bad)
 {
     if (!frames || !numbers)
@@ -43,7 +43,7 @@ static enum kva_status validate_map(const struct kva_vm *vm, const struct kva_fr
     return count > SIZE_MAX >> vm->page_shift ? bad_field(bad, KVA_EWRAP, "count") : KVA_OK;
 }
 
-enum kva_status kva_use_frames(const struct kva_vm *vm, struct kva_frames *frames, const uint32_t *numbers,
+enum kva_status kva_use_frames(const struct kva_vm *vm, struct kva_vm_frames *frames, const uint32_t *numbers,
                                size_t count, struct kva_bad *bad)
 {
     enum kva_status status = validate_map(vm, frames, numbers, count, bad);
@@ -85,7 +85,7 @@ size_t kva_run_of(const uint32_t *numbers, size_t count)
     return run;
 }
 
-enum kva_status kva_map_runs(struct kva_vm *vm, uint64_t start, const struct kva_frames *frames,
+enum kva_status kva_map_runs(struct kva_vm *vm, uint64_t start, const struct kva_vm_frames *frames,
                              const uint32_t *numbers, size_t count)
 {
     for (size_t i = 0, run; i < count; i += run) {
@@ -105,7 +105,7 @@ enum kva_status kva_map_runs(struct kva_vm *vm, uint64_t start, const struct kva
 /* ------------------------------------------------------------------------------------- counting by a walk */
 
 /** Count one live map more of each of the frames of a map. */
-static void use_map(struct kva_frames *frames, const struct kva_descriptor *map)
+static void use_map(struct kva_vm_frames *frames, const struct kva_descriptor *map)
 {
     uint64_t start = start_of(map);
     struct kva_bad bad;
@@ -118,7 +118,7 @@ static void use_map(struct kva_frames *frames, const struct kva_descriptor *map)
 }
 
 /** The first live map of a pool's frames that starts at or after an address; NULL if there is none. */
-static struct kva_descriptor *map_from(const struct kva_frames *frames, uint64_t address)
+static struct kva_descriptor *map_from(const struct kva_vm_frames *frames, uint64_t address)
 {
     struct kva_descriptor *area = kva_area_from(frames->vm, address);
 
@@ -127,13 +127,13 @@ static struct kva_descriptor *map_from(const struct kva_frames *frames, uint64_t
     return area;
 }
 
-static struct kva_descriptor *map_after(const struct kva_frames *frames, const struct kva_descriptor *map)
+static struct kva_descriptor *map_after(const struct kva_vm_frames *frames, const struct kva_descriptor *map)
 {
     return map_from(frames, start_of(map) + (uint64_t)segment_bytes(frames->vm, map));
 }
 
 /** Count the maps of a pool's frames anew: those that are live. */
-static void recount(struct kva_frames *frames)
+static void recount(struct kva_vm_frames *frames)
 {
     uint64_t left = frames->taken;
 
@@ -150,14 +150,14 @@ static void recount(struct kva_frames *frames)
 
 void kva_forget_pending(struct kva_vm *vm)
 {
-    for (struct kva_frames *frames = vm->pools; frames; frames = frames->next) {
+    for (struct kva_vm_frames *frames = vm->pools; frames; frames = frames->next) {
         if (frames->pending > 0)
             recount(frames);
     }
 }
 
 /** How many pages of live maps show frames of a pool. */
-static uint64_t live_map_pages(const struct kva_frames *frames)
+static uint64_t live_map_pages(const struct kva_vm_frames *frames)
 {
     uint64_t pages = 0;
 
@@ -169,7 +169,7 @@ static uint64_t live_map_pages(const struct kva_frames *frames)
 
 const char *kva_check_shown(const struct kva_vm *vm)
 {
-    for (const struct kva_frames *frames = vm->pools; frames; frames = frames->next) {
+    for (const struct kva_vm_frames *frames = vm->pools; frames; frames = frames->next) {
         uint64_t uses = 0;
         uint64_t taken = 0;
         for (uint64_t i = 0; i < frames->count && taken < frames->taken; i++) {

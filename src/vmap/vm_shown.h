@@ -10,12 +10,12 @@
 
 #include "vm_area.h"
 
-struct kva_frames {
+struct kva_vm_frames {
     struct kva_vm *vm;
-    struct kva_frames *next;  /* of the instance's pools */
-    struct kva_frames **link; /* what points to this one */
-    void *pool;               /* the page source's */
-    uint32_t *uses;           /* a table: 0 for a free frame; else 1 + the live maps of it */
+    struct kva_vm_frames *next;  /* of the instance's pools */
+    struct kva_vm_frames **link; /* what points to this one */
+    void *pool;                  /* the page source's */
+    uint32_t *uses;              /* a table: 0 for a free frame; else 1 + the live maps of it */
     uint64_t count;
     uint64_t taken;
     uint64_t lowest;  /* no frame below this is free */
@@ -25,18 +25,18 @@ struct kva_frames {
 
 /** Count one more live map of each of `count` frames, if they are taken frames of a pool of this instance:
  *  KVA_OK, or kva_vm_map's statuses. */
-enum kva_status kva_use_frames(const struct kva_vm *vm, struct kva_frames *frames, const uint32_t *numbers,
+enum kva_status kva_use_frames(const struct kva_vm *vm, struct kva_vm_frames *frames, const uint32_t *numbers,
                                size_t count, struct kva_bad *bad);
 
 /** Count one live map less of each. */
-void kva_unuse_frames(struct kva_frames *frames, const uint32_t *numbers, size_t count);
+void kva_unuse_frames(struct kva_vm_frames *frames, const uint32_t *numbers, size_t count);
 
 /** Count one live map less of each of the frames of a map. */
 void kva_unuse_map(const struct kva_vm *vm, const struct kva_descriptor *map);
 
 /** Map frames from an address on, a call for each run, and note their numbers; on failure nothing is
  *  mapped. */
-enum kva_status kva_map_runs(struct kva_vm *vm, uint64_t start, const struct kva_frames *frames,
+enum kva_status kva_map_runs(struct kva_vm *vm, uint64_t start, const struct kva_vm_frames *frames,
                              const uint32_t *numbers, size_t count);
 
 /** How many numbers from the first on follow each other. */

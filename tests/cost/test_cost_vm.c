@@ -22,7 +22,7 @@ static enum kva_mechanism mechanism;
 static struct kva_failing_memory memory;
 static struct kva_threads threads;
 static struct kva_vm *vm;
-static struct kva_frames *frames;
+static struct kva_vm_frames *frames;
 static struct kva_pcpu *pcpu;
 static struct kva_vm_reclaim *reclaims;
 static struct kva_part *parts;
@@ -589,10 +589,10 @@ static void make_ready(uint64_t round)
 
 static void take_frames(uint64_t count)
 {
-    assert_int_equal(kva_frames_create(vm, count, &frames), KVA_OK);
+    assert_int_equal(kva_vm_frames_create(vm, count, &frames), KVA_OK);
     numbers = calloc((size_t)count, sizeof *numbers);
     assert_non_null(numbers);
-    assert_int_equal(kva_frames_alloc(frames, (size_t)count, numbers), KVA_OK);
+    assert_int_equal(kva_vm_frames_alloc(frames, (size_t)count, numbers), KVA_OK);
 }
 
 /** A pool of `size` frames, all of them taken. */
@@ -608,31 +608,31 @@ static void many_frames(uint64_t size)
 static void many_frames_one_freed(uint64_t size)
 {
     many_frames(size);
-    assert_int_equal(kva_frames_free(frames, numbers, 1), KVA_OK);
-    assert_int_equal(kva_frames_alloc(frames, 1, numbers), KVA_OK);
+    assert_int_equal(kva_vm_frames_free(frames, numbers, 1), KVA_OK);
+    assert_int_equal(kva_vm_frames_alloc(frames, 1, numbers), KVA_OK);
 }
 
 static void create_pool(uint64_t round)
 {
-    struct kva_frames *made;
+    struct kva_vm_frames *made;
     enum kva_status status;
 
     (void)round;
-    counting(status = kva_frames_create(vm, size_now, &made));
+    counting(status = kva_vm_frames_create(vm, size_now, &made));
     assert_int_equal(status, KVA_OK);
-    assert_int_equal(kva_frames_destroy(made), KVA_OK);
+    assert_int_equal(kva_vm_frames_destroy(made), KVA_OK);
 }
 
 static void destroy_pool(uint64_t round)
 {
-    struct kva_frames *made;
+    struct kva_vm_frames *made;
     enum kva_status status;
     uint32_t *taken = calloc((size_t)size_now, sizeof *taken);
 
     (void)round;
-    assert_int_equal(kva_frames_create(vm, size_now, &made), KVA_OK);
-    assert_int_equal(kva_frames_alloc(made, (size_t)size_now, taken), KVA_OK);
-    counting(status = kva_frames_destroy(made));
+    assert_int_equal(kva_vm_frames_create(vm, size_now, &made), KVA_OK);
+    assert_int_equal(kva_vm_frames_alloc(made, (size_t)size_now, taken), KVA_OK);
+    counting(status = kva_vm_frames_destroy(made));
     assert_int_equal(status, KVA_OK);
     free(taken);
 }
@@ -643,8 +643,8 @@ static void many_pools(uint64_t size)
 
     begin(&config, FRAMES);
     for (uint64_t i = 0; i < size; i++) {
-        struct kva_frames *other;
-        assert_int_equal(kva_frames_create(vm, FRAMES, &other), KVA_OK);
+        struct kva_vm_frames *other;
+        assert_int_equal(kva_vm_frames_create(vm, FRAMES, &other), KVA_OK);
     }
 }
 
@@ -655,9 +655,9 @@ static void free_three_runs(uint64_t round)
     enum kva_status status;
 
     (void)round;
-    counting(status = kva_frames_free(frames, which, 6));
+    counting(status = kva_vm_frames_free(frames, which, 6));
     assert_int_equal(status, KVA_OK);
-    assert_int_equal(kva_frames_alloc(frames, 6, again), KVA_OK);
+    assert_int_equal(kva_vm_frames_alloc(frames, 6, again), KVA_OK);
 }
 
 static void free_and_allocate_frames(uint64_t round)
@@ -666,9 +666,9 @@ static void free_and_allocate_frames(uint64_t round)
     enum kva_status taken;
 
     (void)round;
-    counting(freed = kva_frames_free(frames, numbers, (size_t)size_now));
+    counting(freed = kva_vm_frames_free(frames, numbers, (size_t)size_now));
     assert_int_equal(freed, KVA_OK);
-    taken = kva_frames_alloc(frames, (size_t)size_now, numbers);
+    taken = kva_vm_frames_alloc(frames, (size_t)size_now, numbers);
     assert_int_equal(taken, KVA_OK);
 }
 
@@ -677,8 +677,8 @@ static void allocate_frames(uint64_t round)
     enum kva_status status;
 
     (void)round;
-    assert_int_equal(kva_frames_free(frames, numbers, (size_t)size_now), KVA_OK);
-    counting(status = kva_frames_alloc(frames, (size_t)size_now, numbers));
+    assert_int_equal(kva_vm_frames_free(frames, numbers, (size_t)size_now), KVA_OK);
+    counting(status = kva_vm_frames_alloc(frames, (size_t)size_now, numbers));
     assert_int_equal(status, KVA_OK);
 }
 
@@ -690,7 +690,7 @@ static void free_and_allocate_one_frame(uint64_t round)
     enum kva_status taken;
 
     (void)round;
-    counting(freed = kva_frames_free(frames, &last, 1); taken = kva_frames_alloc(frames, 1, &last));
+    counting(freed = kva_vm_frames_free(frames, &last, 1); taken = kva_vm_frames_alloc(frames, 1, &last));
     assert_int_equal(freed | taken, KVA_OK);
 }
 
@@ -1177,8 +1177,8 @@ static void many_parked_with_threads(uint64_t size)
 static void add_pools(uint64_t count)
 {
     for (uint64_t i = 0; i < count; i++) {
-        struct kva_frames *other;
-        assert_int_equal(kva_frames_create(vm, FRAMES, i == 0 ? &frames : &other), KVA_OK);
+        struct kva_vm_frames *other;
+        assert_int_equal(kva_vm_frames_create(vm, FRAMES, i == 0 ? &frames : &other), KVA_OK);
     }
 }
 
@@ -1368,22 +1368,22 @@ static const struct cost_line lines[] = {
     COST_LINE("kva_vfree_later", "O(1)", "areas", COST_CONSTANT, many_areas_and_a_grace, free_later, NO_CALL),
     COST_LINE("kva_vfree_ready", "O(1)", "areas", COST_CONSTANT, many_areas_and_a_grace, make_ready, NO_CALL),
 
-    COST_LINE("kva_frames_create", "O(1), five calls", "frames", COST_CONSTANT, many_frames, create_pool,
+    COST_LINE("kva_vm_frames_create", "O(1), five calls", "frames", COST_CONSTANT, many_frames, create_pool,
               .most_calls = 5),
-    COST_LINE("kva_frames_destroy", "as kva_vm_flush, and a call", "frames that are taken", COST_CONSTANT,
+    COST_LINE("kva_vm_frames_destroy", "as kva_vm_flush, and a call", "frames that are taken", COST_CONSTANT,
               many_frames, destroy_pool),
-    COST_LINE("kva_frames_destroy", "as kva_vm_flush, and a call", "pools", COST_CONSTANT, many_pools,
+    COST_LINE("kva_vm_frames_destroy", "as kva_vm_flush, and a call", "pools", COST_CONSTANT, many_pools,
               destroy_pool, .few = 16, .many = 400),
-    COST_LINE("kva_frames_alloc", "O(count)", "frames", COST_LINEAR, many_frames, allocate_frames, SELDOM,
+    COST_LINE("kva_vm_frames_alloc", "O(count)", "frames", COST_LINEAR, many_frames, allocate_frames, SELDOM,
               NO_CALL),
-    COST_LINE("kva_frames_alloc", "O(count)", "frames that are taken", COST_CONSTANT, many_frames,
+    COST_LINE("kva_vm_frames_alloc", "O(count)", "frames that are taken", COST_CONSTANT, many_frames,
               free_and_allocate_one_frame),
-    COST_LINE("kva_frames_free", "O(count), a call for each run of neighbours", "frames", COST_LINEAR,
+    COST_LINE("kva_vm_frames_free", "O(count), a call for each run of neighbours", "frames", COST_LINEAR,
               many_frames_one_freed, free_and_allocate_frames, SELDOM, .most_calls = 1),
-    COST_LINE("kva_frames_free", "asks the system for its nodes", "frames, freed for the first time",
+    COST_LINE("kva_vm_frames_free", "asks the system for its nodes", "frames, freed for the first time",
               COST_LINEAR, many_frames, free_and_allocate_frames, .rounds = 1, .most_calls = 1 + 4),
-    COST_LINE("kva_frames_free", "a call for each run of neighbours", "frames in three runs", COST_CONSTANT,
-              many_frames_one_freed, free_three_runs, .most_calls = 3),
+    COST_LINE("kva_vm_frames_free", "a call for each run of neighbours", "frames in three runs",
+              COST_CONSTANT, many_frames_one_freed, free_three_runs, .most_calls = 3),
     COST_LINE("kva_vm_map", "O(log n + count), a call for each run", "frames", COST_LINEAR, many_frames,
               map_all_frames, SELDOM, .most_calls = 1 + 2),
     COST_LINE("kva_vm_map", "O(log n + count), a call for each run", "maps", COST_LOGARITHM, many_maps,
@@ -1481,7 +1481,8 @@ enum {
 /** Where there are several nodes, frames that are given back are mapped for a moment, too. */
 static void allow_for_nodes(struct cost_line *line)
 {
-    if (strcmp(line->function, "kva_frames_free") == 0 && access("/sys/devices/system/node/node1", F_OK) == 0)
+    if (strcmp(line->function, "kva_vm_frames_free") == 0 &&
+        access("/sys/devices/system/node/node1", F_OK) == 0)
         line->most_calls *= 3;
 }
 

@@ -331,13 +331,13 @@ static void play_parts(struct kva_vm *vm)
 
 static void play_frames(struct kva_vm *vm)
 {
-    struct kva_frames *frames;
+    struct kva_vm_frames *frames;
     uint32_t numbers[100];
     void *map;
 
-    EXPECT_OK(CALL(kva_frames_create)(vm, 1000, &frames));
-    EXPECT(CALL(kva_frames_descriptor)(frames) >= 0);
-    EXPECT_OK(CALL(kva_frames_alloc)(frames, 100, numbers));
+    EXPECT_OK(CALL(kva_vm_frames_create)(vm, 1000, &frames));
+    EXPECT(CALL(kva_vm_frames_descriptor)(frames) >= 0);
+    EXPECT_OK(CALL(kva_vm_frames_alloc)(frames, 100, numbers));
     EXPECT_OK(CALL(kva_vm_map)(vm, frames, numbers, 100, 0, &map));
     EXPECT_OK(CALL(kva_vunmap)(vm, map));
     EXPECT_OK(CALL(kva_vunmap)(vm, CALL(kva_vmap)(vm, frames, numbers, 3)));
@@ -345,8 +345,8 @@ static void play_frames(struct kva_vm *vm)
     EXPECT_OK(CALL(kva_unmap_ram)(vm, map));
     EXPECT_OK(CALL(kva_unmap_ram)(vm, CALL(kva_map_ram)(vm, frames, numbers + 5, 5)));
     EXPECT_OK(CALL(kva_vm_flush)(vm));
-    EXPECT_OK(CALL(kva_frames_free)(frames, numbers, 100));
-    EXPECT_OK(CALL(kva_frames_destroy)(frames));
+    EXPECT_OK(CALL(kva_vm_frames_free)(frames, numbers, 100));
+    EXPECT_OK(CALL(kva_vm_frames_destroy)(frames));
 }
 
 static void play_per_cpu(struct kva_vm *vm)

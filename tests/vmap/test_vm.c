@@ -331,11 +331,11 @@ static void a_reserve_without_tables_is_halved(enum kva_mechanism mechanism)
 
 static void usable_sizes_are_whole_pages(struct bench *bench)
 {
-    struct kva_frames *frames;
+    struct kva_vm_frames *frames;
     uint32_t numbers[2];
 
-    assert_int_equal(kva_frames_create(bench->vm, 2, &frames), KVA_OK);
-    assert_int_equal(kva_frames_alloc(frames, 2, numbers), KVA_OK);
+    assert_int_equal(kva_vm_frames_create(bench->vm, 2, &frames), KVA_OK);
+    assert_int_equal(kva_vm_frames_alloc(frames, 2, numbers), KVA_OK);
     char *map = kva_vmap(bench->vm, frames, numbers, 2);
     char *ram = kva_map_ram(bench->vm, frames, numbers, 1);
     char *memory = kva_vmalloc(bench->vm, 3 * PAGE);
@@ -348,7 +348,7 @@ static void usable_sizes_are_whole_pages(struct bench *bench)
     assert_int_equal(kva_vm_usable_size(bench->vm, memory), 0);
     assert_int_equal(kva_vunmap(bench->vm, map), KVA_OK);
     assert_int_equal(kva_unmap_ram(bench->vm, ram), KVA_OK);
-    assert_int_equal(kva_frames_destroy(frames), KVA_OK);
+    assert_int_equal(kva_vm_frames_destroy(frames), KVA_OK);
 }
 
 static void parts_that_fit_no_reserve_are_no_misuse(struct bench *bench)
@@ -447,12 +447,12 @@ static void shrinking_purges_for_a_node(enum kva_mechanism mechanism)
 
 static void maps_of_a_frame_agree(struct bench *bench)
 {
-    struct kva_frames *frames;
+    struct kva_vm_frames *frames;
     uint32_t numbers[4];
 
-    assert_int_equal(kva_frames_create(bench->vm, 4, &frames), KVA_OK);
-    assert_int_equal(kva_frames_alloc(frames, 5, numbers), KVA_ENOSPC);
-    assert_int_equal(kva_frames_alloc(frames, 4, numbers), KVA_OK);
+    assert_int_equal(kva_vm_frames_create(bench->vm, 4, &frames), KVA_OK);
+    assert_int_equal(kva_vm_frames_alloc(frames, 5, numbers), KVA_ENOSPC);
+    assert_int_equal(kva_vm_frames_alloc(frames, 4, numbers), KVA_OK);
     uint32_t ring[4] = {numbers[2], numbers[0], numbers[2], numbers[0]};
     char *memory = kva_vmap(bench->vm, frames, ring, 4);
     assert_non_null(memory);
@@ -470,12 +470,12 @@ static void maps_of_a_frame_agree(struct bench *bench)
     assert_int_equal(kva_unmap_ram(bench->vm, small), KVA_OK);
     assert_int_equal(kva_unmap_ram(bench->vm, small), KVA_EDEFERRED);
 
-    assert_int_equal(kva_frames_free(frames, numbers, 4), KVA_EBUSY);
+    assert_int_equal(kva_vm_frames_free(frames, numbers, 4), KVA_EBUSY);
     assert_int_equal(kva_vunmap(bench->vm, memory), KVA_OK);
     expect_sound(bench);
-    assert_int_equal(kva_frames_free(frames, numbers, 4), KVA_OK);
-    assert_int_equal(kva_frames_free(frames, numbers, 1), KVA_EDOUBLE);
-    assert_int_equal(kva_frames_destroy(frames), KVA_OK);
+    assert_int_equal(kva_vm_frames_free(frames, numbers, 4), KVA_OK);
+    assert_int_equal(kva_vm_frames_free(frames, numbers, 1), KVA_EDOUBLE);
+    assert_int_equal(kva_vm_frames_destroy(frames), KVA_OK);
     assert_int_equal(bench->pages.mapped_pages, 0);
 }
 
@@ -485,10 +485,10 @@ static void short_lived_maps_are_flushed_in_batches(struct bench *bench)
     enum { FRAMES = 16384, LENGTH = 16 };
     static uint32_t numbers[FRAMES];
     static size_t *maps[FRAMES / LENGTH];
-    struct kva_frames *frames;
+    struct kva_vm_frames *frames;
 
-    assert_int_equal(kva_frames_create(bench->vm, FRAMES, &frames), KVA_OK);
-    assert_int_equal(kva_frames_alloc(frames, FRAMES, numbers), KVA_OK);
+    assert_int_equal(kva_vm_frames_create(bench->vm, FRAMES, &frames), KVA_OK);
+    assert_int_equal(kva_vm_frames_alloc(frames, FRAMES, numbers), KVA_OK);
     uint32_t *held = kva_map_ram(bench->vm, frames, numbers, 3);
     assert_non_null(held);
     *held = 12345;
@@ -511,7 +511,7 @@ static void short_lived_maps_are_flushed_in_batches(struct bench *bench)
     assert_int_equal(kva_vm_flush(bench->vm), KVA_OK);
     assert_int_equal(bench->pages.mapped_pages, 0);
     assert_int_equal(stats_of(bench).live_areas, 0);
-    assert_int_equal(kva_frames_destroy(frames), KVA_OK);
+    assert_int_equal(kva_vm_frames_destroy(frames), KVA_OK);
 }
 
 /* ------------------------------------------------------------------------------------------------- per CPU */
@@ -871,7 +871,7 @@ static void hardened_areas_of_every_kind_are_strewn(enum kva_mechanism mechanism
 {
     struct kva_part part = {0, PAGE};
     struct kva_vm_request request = kva_vm_request_of(1);
-    struct kva_frames *frames;
+    struct kva_vm_frames *frames;
     struct bench bench;
     char *maps[8];
     char *parts[8];
@@ -880,8 +880,8 @@ static void hardened_areas_of_every_kind_are_strewn(enum kva_mechanism mechanism
     begin_hardened(&bench, mechanism);
     if (!bench.vm)
         return;
-    assert_int_equal(kva_frames_create(bench.vm, 1, &frames), KVA_OK);
-    assert_int_equal(kva_frames_alloc(frames, 1, &number), KVA_OK);
+    assert_int_equal(kva_vm_frames_create(bench.vm, 1, &frames), KVA_OK);
+    assert_int_equal(kva_vm_frames_alloc(frames, 1, &number), KVA_OK);
     for (size_t i = 0; i < 8; i++) {
         void *start;
         maps[i] = kva_vmap(bench.vm, frames, &number, 1);
@@ -896,7 +896,7 @@ static void hardened_areas_of_every_kind_are_strewn(enum kva_mechanism mechanism
         assert_int_equal(kva_vunmap(bench.vm, maps[i]), KVA_OK);
         assert_int_equal(kva_vfree(bench.vm, parts[i]), KVA_OK);
     }
-    assert_int_equal(kva_frames_destroy(frames), KVA_OK);
+    assert_int_equal(kva_vm_frames_destroy(frames), KVA_OK);
     end(&bench);
 }
 
@@ -1019,7 +1019,7 @@ static enum kva_status do_everything(struct bench *bench)
     struct kva_vm_request request = kva_vm_request_of(700 * PAGE);
     struct kva_part parts[2] = {{0, 2 * PAGE}, {4 * PAGE, PAGE}};
     uint32_t numbers[3] = {0, 0, 0};
-    struct kva_frames *frames = NULL;
+    struct kva_vm_frames *frames = NULL;
     struct kva_pcpu *pcpu = NULL;
     void *taken[2] = {NULL, NULL};
     void *memory = NULL;
@@ -1031,9 +1031,9 @@ static enum kva_status do_everything(struct bench *bench)
     if (status == KVA_OK)
         status = kva_vm_realloc(bench->vm, memory, 1500 * PAGE, 0, &memory);
     if (status == KVA_OK)
-        status = kva_frames_create(bench->vm, 3, &frames);
+        status = kva_vm_frames_create(bench->vm, 3, &frames);
     if (status == KVA_OK)
-        status = kva_frames_alloc(frames, 3, numbers);
+        status = kva_vm_frames_alloc(frames, 3, numbers);
     uint32_t order[3] = {numbers[2], numbers[1], numbers[0]};
     if (status == KVA_OK)
         status = kva_vm_map(bench->vm, frames, order, 3, 0, &map);
@@ -1057,7 +1057,7 @@ static enum kva_status do_everything(struct bench *bench)
     assert_int_equal(kva_vunmap(bench->vm, map), KVA_OK);
     assert_int_equal(kva_vfree(bench->vm, memory), KVA_OK);
     if (frames)
-        assert_int_equal(kva_frames_destroy(frames), KVA_OK);
+        assert_int_equal(kva_vm_frames_destroy(frames), KVA_OK);
     return status;
 }
 

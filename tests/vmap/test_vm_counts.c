@@ -12,7 +12,7 @@
 enum { FRAMES = 4 };
 
 static struct test_vm test;
-static struct kva_frames *frames;
+static struct kva_vm_frames *frames;
 static uint32_t numbers[FRAMES];
 
 static int set_up(void **state)
@@ -21,8 +21,8 @@ static int set_up(void **state)
 
     (void)state;
     test_vm_create(&test, &config);
-    assert_int_equal(kva_frames_create(test.vm, FRAMES, &frames), KVA_OK);
-    assert_int_equal(kva_frames_alloc(frames, FRAMES, numbers), KVA_OK);
+    assert_int_equal(kva_vm_frames_create(test.vm, FRAMES, &frames), KVA_OK);
+    assert_int_equal(kva_vm_frames_alloc(frames, FRAMES, numbers), KVA_OK);
     return 0;
 }
 
@@ -83,7 +83,7 @@ static void expect_last_map(mapping *map, enum kva_status (*unmap)(struct kva_vm
     assert_int_equal(unmap(test.vm, memory), KVA_OK);
     assert_int_equal(unmap(test.vm, more), KVA_OK);
     test_vm_expect_sound(&test, "none");
-    assert_int_equal(kva_frames_free(frames, numbers, FRAMES), KVA_OK);
+    assert_int_equal(kva_vm_frames_free(frames, numbers, FRAMES), KVA_OK);
 }
 
 static void test_a_frame_that_is_mapped_as_often_as_can_be_counted(void **state)

@@ -47,7 +47,7 @@ struct stage {
     size_t page;
     struct area areas[AREAS];
     size_t count;
-    struct kva_frames *frames[3];
+    struct kva_vm_frames *frames[3];
     size_t pools;
     uint32_t numbers[FRAMES]; /* of the first pool, all taken */
     struct kva_pcpu *pcpu;
@@ -220,7 +220,7 @@ static enum kva_status do_pool(struct stage *stage, struct test_rng rng)
     (void)rng;
     if (stage->pools == 3)
         return KVA_OK;
-    enum kva_status status = kva_frames_create(stage->vm, FRAMES, &stage->frames[stage->pools]);
+    enum kva_status status = kva_vm_frames_create(stage->vm, FRAMES, &stage->frames[stage->pools]);
     stage->pools += status == KVA_OK;
     return status;
 }
@@ -501,8 +501,8 @@ static void begin(struct stage *stage, const struct refusal *refusal)
 
     test_vm_create(&stage->test, &config);
     stage->vm = stage->test.vm;
-    assert_int_equal(kva_frames_create(stage->vm, FRAMES, &stage->frames[stage->pools++]), KVA_OK);
-    assert_int_equal(kva_frames_alloc(stage->frames[0], FRAMES, stage->numbers), KVA_OK);
+    assert_int_equal(kva_vm_frames_create(stage->vm, FRAMES, &stage->frames[stage->pools++]), KVA_OK);
+    assert_int_equal(kva_vm_frames_alloc(stage->frames[0], FRAMES, stage->numbers), KVA_OK);
 }
 
 /** The operation has said that something was refused. */
@@ -554,7 +554,7 @@ static void free_everything(struct stage *stage)
     if (stage->pcpu != NULL)
         assert_int_equal(kva_pcpu_destroy(stage->pcpu), KVA_OK);
     while (stage->pools > 0)
-        assert_int_equal(kva_frames_destroy(stage->frames[--stage->pools]), KVA_OK);
+        assert_int_equal(kva_vm_frames_destroy(stage->frames[--stage->pools]), KVA_OK);
     assert_int_equal(kva_vm_flush(stage->vm), KVA_OK);
     assert_int_equal(stage->test.pages.open_pages, 0);
     assert_int_equal(stage->test.pages.mapped_pages, 0);
@@ -829,7 +829,7 @@ static void test_callbacks_are_asked_in_order(void **state)
 static void test_all_kinds_ask(void **state)
 {
     struct helped scene;
-    struct kva_frames *frames;
+    struct kva_vm_frames *frames;
     uint32_t numbers[80];
     void *memory = NULL;
     size_t page = test_page();
@@ -843,8 +843,8 @@ static void test_all_kinds_ask(void **state)
         void *pair[2];
         struct kva_pcpu *pcpu;
         enum kva_status status = KVA_OK;
-        assert_int_equal(kva_frames_create(vm, 80, &frames), KVA_OK);
-        assert_int_equal(kva_frames_alloc(frames, 80, numbers), KVA_OK);
+        assert_int_equal(kva_vm_frames_create(vm, 80, &frames), KVA_OK);
+        assert_int_equal(kva_vm_frames_alloc(frames, 80, numbers), KVA_OK);
         assert_int_equal(kva_pcpu_create(vm, NULL, &pcpu), KVA_OK);
         void *old = kva_vmalloc(vm, page);
         assert_non_null(kva_vmalloc(vm, page));
@@ -885,7 +885,7 @@ static void test_all_kinds_ask(void **state)
 /** A callback that would give away what the call that asks is about. */
 struct taker {
     struct test_vm test;
-    struct kva_frames *frames;
+    struct kva_vm_frames *frames;
     uint32_t numbers[80];
     unsigned asked;
 };
@@ -897,8 +897,8 @@ static bool take_away(void *context, struct kva_vm *vm, size_t size)
     (void)vm;
     (void)size;
     taker->asked++;
-    assert_int_equal(kva_frames_free(taker->frames, &taker->numbers[1], 1), KVA_EBUSY);
-    assert_int_equal(kva_frames_destroy(taker->frames), KVA_EBUSY);
+    assert_int_equal(kva_vm_frames_free(taker->frames, &taker->numbers[1], 1), KVA_EBUSY);
+    assert_int_equal(kva_vm_frames_destroy(taker->frames), KVA_EBUSY);
     return false;
 }
 
@@ -917,8 +917,8 @@ static void test_frames_stay_while_they_are_mapped(void **state)
         test_vm_create(&taker.test, &config);
         struct kva_vm *vm = taker.test.vm;
         assert_int_equal(kva_vm_add_reclaim(vm, &reclaim), KVA_OK);
-        assert_int_equal(kva_frames_create(vm, 80, &taker.frames), KVA_OK);
-        assert_int_equal(kva_frames_alloc(taker.frames, 80, taker.numbers), KVA_OK);
+        assert_int_equal(kva_vm_frames_create(vm, 80, &taker.frames), KVA_OK);
+        assert_int_equal(kva_vm_frames_alloc(taker.frames, 80, taker.numbers), KVA_OK);
         for (size_t count = 2; count <= 80; count += 39) { /* also more than a block has */
             kva_failing_pages_fail(&taker.test.pages, 1, true);
             assert_int_equal(kva_vm_map(vm, taker.frames, taker.numbers, count, 0, &memory), KVA_ENOMEM);
@@ -926,8 +926,8 @@ static void test_frames_stay_while_they_are_mapped(void **state)
             kva_failing_pages_fail(&taker.test.pages, 0, false);
         }
         assert_int_equal(taker.asked, 6);
-        assert_int_equal(kva_frames_free(taker.frames, taker.numbers, 80), KVA_OK);
-        assert_int_equal(kva_frames_destroy(taker.frames), KVA_OK);
+        assert_int_equal(kva_vm_frames_free(taker.frames, taker.numbers, 80), KVA_OK);
+        assert_int_equal(kva_vm_frames_destroy(taker.frames), KVA_OK);
         test_vm_expect_sound(&taker.test, "refused maps");
         test_vm_forgive(&taker.test);
         test_vm_destroy(&taker.test);

@@ -45,19 +45,19 @@ static void give(struct kva_vm *vm, void *memory)
     child_that(kva_vfree(vm, memory) == KVA_OK);
 }
 
-static struct kva_frames *frames_of(struct kva_vm *vm, size_t count, uint32_t *numbers)
+static struct kva_vm_frames *frames_of(struct kva_vm *vm, size_t count, uint32_t *numbers)
 {
-    struct kva_frames *frames;
+    struct kva_vm_frames *frames;
 
-    child_that(kva_frames_create(vm, count, &frames) == KVA_OK);
-    child_that(kva_frames_alloc(frames, count, numbers) == KVA_OK);
+    child_that(kva_vm_frames_create(vm, count, &frames) == KVA_OK);
+    child_that(kva_vm_frames_alloc(frames, count, numbers) == KVA_OK);
     return frames;
 }
 
 static unsigned char *map(struct kva_vm *vm, size_t count)
 {
     uint32_t numbers[128];
-    struct kva_frames *frames = frames_of(vm, count, numbers);
+    struct kva_vm_frames *frames = frames_of(vm, count, numbers);
     unsigned char *memory = kva_vmap(vm, frames, numbers, count);
 
     child_that(memory != NULL);
@@ -68,7 +68,7 @@ static unsigned char *map(struct kva_vm *vm, size_t count)
 static unsigned char *map_ram(struct kva_vm *vm, size_t count)
 {
     uint32_t numbers[128];
-    struct kva_frames *frames = frames_of(vm, count, numbers);
+    struct kva_vm_frames *frames = frames_of(vm, count, numbers);
     unsigned char *memory = kva_map_ram(vm, frames, numbers, count);
 
     child_that(memory != NULL);
@@ -707,7 +707,7 @@ static void test_sentences_beside_the_past(void **state)
 static void test_sentences_of_short_lived_maps(void **state)
 {
     struct kva_vm_config config = with_symbols(KVA_MECHANISM_BEST);
-    struct kva_frames *frames;
+    struct kva_vm_frames *frames;
     struct kva_vm *vm;
     uint32_t numbers[8];
     char text[256];
@@ -715,8 +715,8 @@ static void test_sentences_of_short_lived_maps(void **state)
     (void)state;
     config.cpus = 1;
     assert_int_equal(kva_vm_create(&config, &vm), KVA_OK);
-    assert_int_equal(kva_frames_create(vm, 8, &frames), KVA_OK);
-    assert_int_equal(kva_frames_alloc(frames, 8, numbers), KVA_OK);
+    assert_int_equal(kva_vm_frames_create(vm, 8, &frames), KVA_OK);
+    assert_int_equal(kva_vm_frames_alloc(frames, 8, numbers), KVA_OK);
     unsigned char *first = kva_map_ram(vm, frames, numbers, 2);
     unsigned char *between = kva_map_ram(vm, frames, numbers, 3);
     unsigned char *second = kva_map_ram(vm, frames, numbers, 4);
@@ -993,10 +993,10 @@ static int fault_by_truncation(void *context)
 
     child_that(kva_vm_create(&report->config, &vm) == KVA_OK);
     child_that(kva_fault_reporter_install(vm) == KVA_OK);
-    struct kva_frames *frames = frames_of(vm, 4, numbers);
+    struct kva_vm_frames *frames = frames_of(vm, 4, numbers);
     unsigned char *memory = kva_vmap(vm, frames, numbers, 4);
     child_that(memory != NULL);
-    child_that(ftruncate((int)kva_frames_descriptor(frames), (off_t)page) == 0);
+    child_that(ftruncate((int)kva_vm_frames_descriptor(frames), (off_t)page) == 0);
     child_that(kva_vm_fault_describe(vm, memory + page, false, text, sizeof(text)) > 0);
     fprintf(stderr, "%s\n", text);
     (void)test_peek(memory + page);

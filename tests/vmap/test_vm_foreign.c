@@ -179,14 +179,14 @@ static void test_what_cannot_be_marked(void **state)
 {
     struct test_vm test;
     struct kva_vm_config config = test_vm_config(&test, KVA_MECHANISM_BEST);
-    struct kva_frames *frames;
+    struct kva_vm_frames *frames;
     uint32_t number;
 
     (void)state;
     config.pages.dismiss = NULL;
     test_vm_create(&test, &config);
-    assert_int_equal(kva_frames_create(test.vm, 1, &frames), KVA_OK);
-    assert_int_equal(kva_frames_alloc(frames, 1, &number), KVA_OK);
+    assert_int_equal(kva_vm_frames_create(test.vm, 1, &frames), KVA_OK);
+    assert_int_equal(kva_vm_frames_alloc(frames, 1, &number), KVA_OK);
     void *map = kva_vmap(test.vm, frames, &number, 1);
     assert_int_equal(kva_vm_mark_foreign(test.vm, map), KVA_EINVAL);
     assert_int_equal(kva_vunmap(test.vm, map), KVA_OK);
@@ -195,7 +195,7 @@ static void test_what_cannot_be_marked(void **state)
     assert_int_equal(kva_vfree(test.vm, memory), KVA_OK);
     assert_int_equal(test_vm_stats(test.vm).cached_areas, 0);
     assert_int_equal(kva_vm_flush(test.vm), KVA_OK);
-    assert_int_equal(kva_frames_destroy(frames), KVA_OK);
+    assert_int_equal(kva_vm_frames_destroy(frames), KVA_OK);
     test_vm_destroy(&test);
 }
 

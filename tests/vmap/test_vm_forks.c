@@ -22,7 +22,7 @@ enum { NUMBERS = 40, UNIT_PAGES = 16, HELD = 4 };
 struct stage {
     struct test_vm test;
     struct stepper worker;
-    struct kva_frames *frames;
+    struct kva_vm_frames *frames;
     struct kva_pcpu *pcpu;
     uint32_t numbers[NUMBERS];
     void *held[HELD]; /* live areas of 3 pages */
@@ -98,8 +98,8 @@ static void set_up(struct stage *stage)
     config.lazy_bytes = UINT64_C(1) << 40;
     test_vm_create(&stage->test, &config);
     assert_int_equal(kva_pcpu_create(stage->test.vm, &pcpu, &stage->pcpu), KVA_OK);
-    assert_int_equal(kva_frames_create(stage->test.vm, NUMBERS, &stage->frames), KVA_OK);
-    assert_int_equal(kva_frames_alloc(stage->frames, NUMBERS, stage->numbers), KVA_OK);
+    assert_int_equal(kva_vm_frames_create(stage->test.vm, NUMBERS, &stage->frames), KVA_OK);
+    assert_int_equal(kva_vm_frames_alloc(stage->frames, NUMBERS, stage->numbers), KVA_OK);
     park_most(stage);
 }
 
@@ -160,8 +160,8 @@ static int start_clean(void *context)
     child_that(kva_vm_check(vm, NULL) == KVA_OK);
     void *map = kva_vmap(vm, stage->frames, stage->numbers, NUMBERS);
     child_that(map != NULL && kva_vunmap(vm, map) == KVA_OK);
-    child_that(kva_frames_free(stage->frames, stage->numbers, NUMBERS) == KVA_OK);
-    child_that(kva_frames_destroy(stage->frames) == KVA_OK);
+    child_that(kva_vm_frames_free(stage->frames, stage->numbers, NUMBERS) == KVA_OK);
+    child_that(kva_vm_frames_destroy(stage->frames) == KVA_OK);
     child_that(kva_vm_check(vm, NULL) == KVA_OK);
     end_pcpu(stage, pcpu_areas);
     return 0;
@@ -249,10 +249,10 @@ static void flush(void *context)
 static void end_a_pool(void *context)
 {
     struct stage *stage = context;
-    struct kva_frames *frames;
+    struct kva_vm_frames *frames;
 
-    must(kva_frames_create(stage->test.vm, 3, &frames) == KVA_OK);
-    must(kva_frames_destroy(frames) == KVA_OK);
+    must(kva_vm_frames_create(stage->test.vm, 3, &frames) == KVA_OK);
+    must(kva_vm_frames_destroy(frames) == KVA_OK);
 }
 
 /* --------------------------------------------------------------------------------------------------- tests */

@@ -346,15 +346,15 @@ static int cross_with_maps(void *context)
     uint64_t allowed = test_number_in("/proc/sys/vm/max_map_count", 0);
     uint64_t left = allowed / 16 + 10000;
     struct kva_vm *vm;
-    struct kva_frames *frames;
+    struct kva_vm_frames *frames;
     struct kva_vm_stats stats;
     uint32_t numbers[2000];
     size_t count = 0;
 
     child_that(test_crowd_in(left).first != NULL);
     child_that(kva_vm_create(config, &vm) == KVA_OK);
-    child_that(kva_frames_create(vm, 2000, &frames) == KVA_OK);
-    child_that(kva_frames_alloc(frames, 2000, numbers) == KVA_OK);
+    child_that(kva_vm_frames_create(vm, 2000, &frames) == KVA_OK);
+    child_that(kva_vm_frames_alloc(frames, 2000, numbers) == KVA_OK);
     for (size_t i = 0; i < 1000; i++) { /* backwards: each frame a run of its own */
         uint32_t number = numbers[i];
         numbers[i] = numbers[1999 - i];
@@ -389,14 +389,14 @@ static int end_above_the_limit(void *context)
 {
     struct kva_vm_config *config = context;
     struct kva_vm *vm;
-    struct kva_frames *frames;
+    struct kva_vm_frames *frames;
     struct kva_vm_stats stats;
     uint32_t numbers[4];
     unsigned char *maps[50];
 
     child_that(kva_vm_create(config, &vm) == KVA_OK);
-    child_that(kva_frames_create(vm, 16, &frames) == KVA_OK);
-    child_that(kva_frames_alloc(frames, 4, numbers) == KVA_OK);
+    child_that(kva_vm_frames_create(vm, 16, &frames) == KVA_OK);
+    child_that(kva_vm_frames_alloc(frames, 4, numbers) == KVA_OK);
     uint32_t apart[2] = {numbers[0], numbers[2]};
     for (size_t i = 0; i < 50; i++)
         child_that(kva_vm_map(vm, frames, apart, 2, 0, (void **)&maps[i]) == KVA_OK);
@@ -418,7 +418,7 @@ static int end_above_the_limit(void *context)
     child_that(test_mappings() <= full - 150); /* each took two, and the guard another */
     void *others = single();
     child_that(others != MAP_FAILED);
-    child_that(kva_frames_free(frames, numbers + 3, 1) == KVA_OK);
+    child_that(kva_vm_frames_free(frames, numbers + 3, 1) == KVA_OK);
     while (single() != MAP_FAILED)
         continue;
     child_that(kva_vfree(vm, area) == KVA_OK && kva_vm_flush(vm) == KVA_OK);
@@ -428,7 +428,7 @@ static int end_above_the_limit(void *context)
     child_that(kept[0] == 2 && kept[3 * page - 1] == 2);
     child_that(kva_vm_check(vm, NULL) == KVA_OK);
     child_that(kva_vfree(vm, kept) == KVA_OK);
-    child_that(kva_frames_free(frames, numbers, 3) == KVA_OK && kva_frames_destroy(frames) == KVA_OK);
+    child_that(kva_vm_frames_free(frames, numbers, 3) == KVA_OK && kva_vm_frames_destroy(frames) == KVA_OK);
     child_that(kva_vm_destroy(vm, NULL, NULL) == KVA_OK);
     child_that(test_mappings() < full);
     return 0;
@@ -584,16 +584,16 @@ static int run_out_of_descriptors(void *context)
 {
     struct kva_vm_config config = plain_config(*(enum kva_mechanism *)context, 64);
     struct kva_vm *vm;
-    struct kva_frames *frames = NULL;
+    struct kva_vm_frames *frames = NULL;
     uint32_t number;
 
     child_that(kva_vm_create(&config, &vm) == KVA_OK);
     child_that(limit(RLIMIT_NOFILE, 3));
-    child_that(kva_frames_create(vm, 10, &frames) == KVA_ENOMEM && frames == NULL);
+    child_that(kva_vm_frames_create(vm, 10, &frames) == KVA_ENOMEM && frames == NULL);
     child_that(kva_vm_status(vm) == KVA_ENOMEM);
     child_that(unlimit(RLIMIT_NOFILE));
-    child_that(kva_frames_create(vm, 10, &frames) == KVA_OK);
-    child_that(kva_frames_alloc(frames, 1, &number) == KVA_OK);
+    child_that(kva_vm_frames_create(vm, 10, &frames) == KVA_OK);
+    child_that(kva_vm_frames_alloc(frames, 1, &number) == KVA_OK);
     child_that(kva_vmap(vm, frames, &number, 1) != NULL);
     child_that(kva_vm_destroy(vm, NULL, NULL) == KVA_EBUSY);
     child_that(kva_vm_abandon(vm, NULL, NULL) == KVA_OK);
@@ -749,7 +749,7 @@ static void test_runs_end_where_the_frames_begin(void **state)
 {
     enum kva_mechanism mechanism;
     struct test_vm test;
-    struct kva_frames *frames;
+    struct kva_vm_frames *frames;
     uint32_t number;
 
     (void)state;
@@ -761,8 +761,8 @@ static void test_runs_end_where_the_frames_begin(void **state)
         void *memory =
             kva_vmalloc(test.vm, (size_t)(32 * TEST_MIB) - page); /* with its guard: all there is */
         assert_non_null(memory);
-        assert_int_equal(kva_frames_create(test.vm, 1, &frames), KVA_OK);
-        assert_int_equal(kva_frames_alloc(frames, 1, &number), KVA_OK);
+        assert_int_equal(kva_vm_frames_create(test.vm, 1, &frames), KVA_OK);
+        assert_int_equal(kva_vm_frames_alloc(frames, 1, &number), KVA_OK);
         unsigned char *map = kva_vmap(test.vm, frames, &number, 1);
         assert_ptr_equal(map, (unsigned char *)memory + 32 * TEST_MIB);
         assert_int_equal(kva_vfree(test.vm, memory), KVA_OK);
@@ -780,7 +780,7 @@ static void test_frames_part_is_full(void **state)
 {
     enum kva_mechanism mechanism;
     struct test_vm test;
-    struct kva_frames *frames;
+    struct kva_vm_frames *frames;
     uint32_t numbers[64];
     void *maps[1024];
 
@@ -791,8 +791,8 @@ static void test_frames_part_is_full(void **state)
         config.reserve = 16 * TEST_MIB;
         config.frames_part = 4 * TEST_MIB;
         test_vm_create(&test, &config);
-        assert_int_equal(kva_frames_create(test.vm, 64, &frames), KVA_OK);
-        assert_int_equal(kva_frames_alloc(frames, 64, numbers), KVA_OK);
+        assert_int_equal(kva_vm_frames_create(test.vm, 64, &frames), KVA_OK);
+        assert_int_equal(kva_vm_frames_alloc(frames, 64, numbers), KVA_OK);
         void *ram = kva_map_ram(test.vm, frames, numbers, 8);
         assert_non_null(ram);
         assert_int_equal(kva_unmap_ram(test.vm, ram), KVA_OK);
@@ -848,7 +848,7 @@ static void set_up_keeper(struct test_vm *test, enum kva_mechanism mechanism, bo
 }
 
 /** Maps of most of the frames' part are made and ended. */
-static void park_maps(struct kva_vm *vm, struct kva_frames *frames, const uint32_t *number)
+static void park_maps(struct kva_vm *vm, struct kva_vm_frames *frames, const uint32_t *number)
 {
     uint32_t numbers[149];
 
@@ -862,7 +862,7 @@ static void park_maps(struct kva_vm *vm, struct kva_frames *frames, const uint32
 }
 
 /** Too large for what is free, until what waits is purged. */
-static void expect_refusals_without_block(struct kva_vm *vm, struct kva_frames *frames,
+static void expect_refusals_without_block(struct kva_vm *vm, struct kva_vm_frames *frames,
                                           const uint32_t *number, void *live)
 {
     struct kva_vm_request request = kva_vm_request_of(500 * page);
@@ -895,7 +895,7 @@ static void test_no_block_never_flushes(void **state)
 {
     enum kva_mechanism mechanism;
     struct test_vm test;
-    struct kva_frames *frames;
+    struct kva_vm_frames *frames;
     uint32_t number;
     unsigned asked = 0;
     struct kva_vm_reclaim reclaim = {never_asked, &asked, {NULL}};
@@ -904,8 +904,8 @@ static void test_no_block_never_flushes(void **state)
     for_each_mechanism (mechanism, k) {
         set_up_keeper(&test, mechanism, false);
         assert_int_equal(kva_vm_add_reclaim(test.vm, &reclaim), KVA_OK);
-        assert_int_equal(kva_frames_create(test.vm, 1, &frames), KVA_OK);
-        assert_int_equal(kva_frames_alloc(frames, 1, &number), KVA_OK);
+        assert_int_equal(kva_vm_frames_create(test.vm, 1, &frames), KVA_OK);
+        assert_int_equal(kva_vm_frames_alloc(frames, 1, &number), KVA_OK);
         struct areas areas = {.vm = test.vm, .pages = 150};
         take_most(&areas, 6); /* 6 x 151 of 1024 pages */
         assert_int_equal(areas.count, 6);
@@ -1083,23 +1083,23 @@ static void test_largest_pool(void **state)
 {
     struct kva_vm_config config = plain_config(KVA_MECHANISM_BEST, 64);
     struct kva_vm *vm = plain(&config);
-    struct kva_frames *frames;
+    struct kva_vm_frames *frames;
     uint32_t numbers[3];
 
     (void)state;
-    enum kva_status status = kva_frames_create(vm, UINT32_MAX - 1, &frames);
+    enum kva_status status = kva_vm_frames_create(vm, UINT32_MAX - 1, &frames);
     if (sizeof(void *) < 8 || status == KVA_ENOMEM) { /* 16 GiB of numbers, 16 TiB of frames */
         assert_int_equal(status, KVA_ENOMEM);
         print_message("left out: 2^32 - 2 frames, for which the system has no addresses\n");
     } else {
         assert_int_equal(status, KVA_OK);
-        assert_int_equal(kva_frames_alloc(frames, 3, numbers), KVA_OK);
+        assert_int_equal(kva_vm_frames_alloc(frames, 3, numbers), KVA_OK);
         unsigned char *memory = kva_vmap(vm, frames, numbers, 3);
         assert_non_null(memory);
         memory[2 * page] = 1;
         assert_int_equal(kva_vunmap(vm, memory), KVA_OK);
-        assert_int_equal(kva_frames_free(frames, numbers, 3), KVA_OK);
-        assert_int_equal(kva_frames_destroy(frames), KVA_OK);
+        assert_int_equal(kva_vm_frames_free(frames, numbers, 3), KVA_OK);
+        assert_int_equal(kva_vm_frames_destroy(frames), KVA_OK);
     }
     assert_int_equal(kva_vm_destroy(vm, NULL, NULL), KVA_OK);
 }
@@ -1194,7 +1194,7 @@ static void test_end_with_live_areas(void **state)
             struct kva_vm_config config = test_vm_config(&test, mechanism);
             struct leaks leaks = {.count = 0};
             struct kva_later record;
-            struct kva_frames *frames;
+            struct kva_vm_frames *frames;
             struct kva_pcpu *pcpu;
             uint32_t numbers[100];
             void *object;
@@ -1202,8 +1202,8 @@ static void test_end_with_live_areas(void **state)
             test_vm_create(&test, &config);
             size_t mappings = test_mappings();
             struct kva_vm *vm = test.vm;
-            assert_int_equal(kva_frames_create(vm, 100, &frames), KVA_OK);
-            assert_int_equal(kva_frames_alloc(frames, 100, numbers), KVA_OK);
+            assert_int_equal(kva_vm_frames_create(vm, 100, &frames), KVA_OK);
+            assert_int_equal(kva_vm_frames_alloc(frames, 100, numbers), KVA_OK);
             assert_int_equal(kva_pcpu_create(vm, &(struct kva_pcpu_config){.cpus = 2, .unit = page}, &pcpu),
                              KVA_OK);
             uintptr_t expected[7];
@@ -1259,7 +1259,7 @@ static int use_much_and_flush(void *context)
 {
     struct kva_vm_config config = plain_config(*(enum kva_mechanism *)context, 512);
     struct kva_vm *vm;
-    struct kva_frames *frames;
+    struct kva_vm_frames *frames;
     struct kva_pcpu *pcpu;
     const size_t many = KVA_CHECK_LEVEL >= 3 ? 1500 : 8192;
     static uint32_t numbers[4096];
@@ -1279,8 +1279,8 @@ static int use_much_and_flush(void *context)
         void *large = kva_vzalloc(vm, (size_t)(20 * TEST_MIB));
         child_that(large != NULL);
         memset(large, 1, (size_t)(20 * TEST_MIB));
-        child_that(kva_frames_create(vm, 4096, &frames) == KVA_OK);
-        child_that(kva_frames_alloc(frames, 4096, numbers) == KVA_OK);
+        child_that(kva_vm_frames_create(vm, 4096, &frames) == KVA_OK);
+        child_that(kva_vm_frames_alloc(frames, 4096, numbers) == KVA_OK);
         for (size_t i = 0; i < 400; i++) {
             maps[i] = (i % 2 ? kva_vmap : kva_map_ram)(vm, frames, numbers + 10 * i, 10);
             child_that(maps[i] != NULL);
@@ -1295,7 +1295,7 @@ static int use_much_and_flush(void *context)
         child_that(kva_pcpu_destroy(pcpu) == KVA_OK);
         for (size_t i = 0; i < 400; i++)
             child_that((i % 2 ? kva_vunmap : kva_unmap_ram)(vm, maps[i]) == KVA_OK);
-        child_that(kva_frames_destroy(frames) == KVA_OK);
+        child_that(kva_vm_frames_destroy(frames) == KVA_OK);
         child_that(kva_vfree(vm, large) == KVA_OK);
         child_that(give_all(&areas));
         child_that(kva_vm_flush(vm) == KVA_OK);
@@ -1329,7 +1329,7 @@ struct forked {
     unsigned char *cached;
     unsigned char *map;
     unsigned char *alias;
-    struct kva_frames *frames;
+    struct kva_vm_frames *frames;
     uint32_t numbers[8];
 };
 
@@ -1374,8 +1374,8 @@ static void test_fork(void **state)
         struct forked forked = {.vm = plain(&config)};
         forked.area = kva_vmalloc(forked.vm, 4 * page);
         forked.cached = kva_vmalloc(forked.vm, 2 * page);
-        assert_int_equal(kva_frames_create(forked.vm, 8, &forked.frames), KVA_OK);
-        assert_int_equal(kva_frames_alloc(forked.frames, 8, forked.numbers), KVA_OK);
+        assert_int_equal(kva_vm_frames_create(forked.vm, 8, &forked.frames), KVA_OK);
+        assert_int_equal(kva_vm_frames_alloc(forked.frames, 8, forked.numbers), KVA_OK);
         forked.map = kva_vmap(forked.vm, forked.frames, forked.numbers, 8);
         forked.alias = kva_map_ram(forked.vm, forked.frames, forked.numbers, 1);
         assert_true(forked.area && forked.cached && forked.map && forked.alias);
@@ -1411,7 +1411,7 @@ static void test_too_many_cpus(void **state)
     static const unsigned cpus[] = {1U << 30, (1U << 30) + 1, (1U << 29) + 1, 1U << 31, UINT32_MAX};
     enum kva_mechanism mechanism;
     struct test_vm test;
-    struct kva_frames *frames;
+    struct kva_vm_frames *frames;
     uint32_t number;
 
     (void)state;
@@ -1421,8 +1421,8 @@ static void test_too_many_cpus(void **state)
             config.cpus = cpus[i];
             config.one_thread = true; /* else the instance itself has a part for each */
             test_vm_create(&test, &config);
-            assert_int_equal(kva_frames_create(test.vm, 1, &frames), KVA_OK);
-            assert_int_equal(kva_frames_alloc(frames, 1, &number), KVA_OK);
+            assert_int_equal(kva_vm_frames_create(test.vm, 1, &frames), KVA_OK);
+            assert_int_equal(kva_vm_frames_alloc(frames, 1, &number), KVA_OK);
             test.memory.largest = TEST_MIB;
             void *map = kva_map_ram(test.vm, frames, &number, 1);
             assert_non_null(map);
@@ -1453,7 +1453,7 @@ static uintptr_t free_place(size_t bytes)
 static void live(struct kva_vm *vm, bool has_descriptors)
 {
     struct areas areas = {.vm = vm};
-    struct kva_frames *frames;
+    struct kva_vm_frames *frames;
     struct kva_pcpu *pcpu;
     void *object;
     uint32_t numbers[4];
@@ -1464,13 +1464,13 @@ static void live(struct kva_vm *vm, bool has_descriptors)
     child_that(kva_pcpu_create(vm, NULL, &pcpu) == KVA_OK);
     child_that(kva_pcpu_alloc(pcpu, 100, 8, &object) == KVA_OK && kva_pcpu_free(pcpu, object) == KVA_OK);
     child_that(kva_pcpu_destroy(pcpu) == KVA_OK);
-    enum kva_status status = kva_frames_create(vm, 100, &frames);
+    enum kva_status status = kva_vm_frames_create(vm, 100, &frames);
     child_that(status == (has_descriptors ? KVA_OK : KVA_ENOMEM));
     if (status == KVA_OK) {
-        child_that(kva_frames_alloc(frames, 4, numbers) == KVA_OK);
+        child_that(kva_vm_frames_alloc(frames, 4, numbers) == KVA_OK);
         void *map = kva_vmap(vm, frames, numbers, 4);
         child_that(map != NULL && kva_vunmap(vm, map) == KVA_OK);
-        child_that(kva_frames_destroy(frames) == KVA_OK);
+        child_that(kva_vm_frames_destroy(frames) == KVA_OK);
     }
     child_that(kva_vm_stats_read(vm, &stats) == KVA_OK && stats.pages.mappings_limit == 0);
     child_that(kva_vm_check(vm, NULL) == KVA_OK);

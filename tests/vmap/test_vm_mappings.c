@@ -507,7 +507,7 @@ static void test_guards_and_holes(void **state)
 
 struct maps {
     struct test_vm test;
-    struct kva_frames *frames;
+    struct kva_vm_frames *frames;
     uint32_t numbers[MOST_PAGES];
 };
 
@@ -517,20 +517,20 @@ static void set_up_maps(struct maps *maps, enum kva_mechanism mechanism)
 
     config.cpus = 1;
     test_vm_create(&maps->test, &config);
-    assert_int_equal(kva_frames_create(maps->test.vm, MOST_PAGES, &maps->frames), KVA_OK);
-    assert_int_equal(kva_frames_alloc(maps->frames, MOST_PAGES, maps->numbers), KVA_OK);
+    assert_int_equal(kva_vm_frames_create(maps->test.vm, MOST_PAGES, &maps->frames), KVA_OK);
+    assert_int_equal(kva_vm_frames_alloc(maps->frames, MOST_PAGES, maps->numbers), KVA_OK);
 }
 
 /** Undo what was done to a map of the first frames of the pool. */
 static void map_frames_again(const struct maps *maps, unsigned char *memory, size_t bytes)
 {
-    assert_true(map_over(memory, bytes, MAP_SHARED, (int)kva_frames_descriptor(maps->frames)));
+    assert_true(map_over(memory, bytes, MAP_SHARED, (int)kva_vm_frames_descriptor(maps->frames)));
 }
 
 /** The deed, once to a map of kva_vmap and once to one of kva_map_ram, between two others that stay live. */
 static void tamper_with_map(struct maps *maps, const struct deed *deed, size_t pages, bool ram)
 {
-    void *(*map)(struct kva_vm *, struct kva_frames *, const uint32_t *, size_t) =
+    void *(*map)(struct kva_vm *, struct kva_vm_frames *, const uint32_t *, size_t) =
         ram ? kva_map_ram : kva_vmap;
     enum kva_status (*unmap)(struct kva_vm *, void *) = ram ? kva_unmap_ram : kva_vunmap;
     struct kva_vm *vm = maps->test.vm;
@@ -591,11 +591,11 @@ static void test_a_purge_that_stands_still(void **state)
     for_each_mechanism (mechanism, k) {
         struct test_vm test;
         struct kva_vm_config config = test_vm_config(&test, mechanism);
-        struct kva_frames *frames;
+        struct kva_vm_frames *frames;
         config.cache_bytes = KVA_VM_NONE;
         test_vm_create(&test, &config);
-        assert_int_equal(kva_frames_create(test.vm, count, &frames), KVA_OK);
-        assert_int_equal(kva_frames_alloc(frames, count, numbers), KVA_OK);
+        assert_int_equal(kva_vm_frames_create(test.vm, count, &frames), KVA_OK);
+        assert_int_equal(kva_vm_frames_alloc(frames, count, numbers), KVA_OK);
         void *map = kva_vmap(test.vm, frames, numbers, count);
         assert_non_null(map);
         assert_int_equal(kva_vunmap(test.vm, map), KVA_OK);
@@ -619,13 +619,13 @@ static int be_busy(void *context)
 {
     struct kva_vm_config *config = context;
     struct kva_vm *vm;
-    struct kva_frames *frames;
+    struct kva_vm_frames *frames;
     uint32_t numbers[100];
     struct kva_fault fault = {.what = ""};
 
     child_that(kva_vm_create(config, &vm) == KVA_OK);
-    child_that(kva_frames_create(vm, 100, &frames) == KVA_OK);
-    child_that(kva_frames_alloc(frames, 100, numbers) == KVA_OK);
+    child_that(kva_vm_frames_create(vm, 100, &frames) == KVA_OK);
+    child_that(kva_vm_frames_alloc(frames, 100, numbers) == KVA_OK);
     for (size_t i = 0; i < 200; i++) {
         unsigned char *memory = kva_vmalloc(vm, (i * 7 % 150 + 1) * page);
         unsigned char *huge = i % 50 == 0 ? kva_vmalloc_huge(vm, 4 * TEST_MIB) : NULL;

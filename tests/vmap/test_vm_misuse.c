@@ -44,8 +44,8 @@ struct stage {
     unsigned char *long_ram;
     unsigned char *foreign; /* an area of the other instance */
     struct kva_later record;
-    struct kva_frames *frames;
-    struct kva_frames *other_frames;
+    struct kva_vm_frames *frames;
+    struct kva_vm_frames *other_frames;
     uint32_t numbers[FRAMES];
     uint32_t other_numbers[4];
     struct kva_pcpu *pcpu;
@@ -115,8 +115,8 @@ static void set_up_maps(struct stage *stage)
 {
     struct kva_vm *vm = stage->vm;
 
-    assert_int_equal(kva_frames_create(vm, FRAMES, &stage->frames), KVA_OK);
-    assert_int_equal(kva_frames_alloc(stage->frames, FRAMES - 1, stage->numbers), KVA_OK);
+    assert_int_equal(kva_vm_frames_create(vm, FRAMES, &stage->frames), KVA_OK);
+    assert_int_equal(kva_vm_frames_alloc(stage->frames, FRAMES - 1, stage->numbers), KVA_OK);
     stage->map = kva_vmap(vm, stage->frames, stage->numbers, 4);
     stage->parked_map = kva_vmap(vm, stage->frames, stage->numbers + 4, 4);
     stage->ram = kva_map_ram(vm, stage->frames, stage->numbers + 8, 4);
@@ -155,8 +155,8 @@ static void set_up_others(struct stage *stage)
     assert_int_equal(kva_vm_create(&config, &stage->without_grace), KVA_OK);
     stage->foreign = kva_vmalloc(stage->other, stage->page);
     assert_non_null(stage->foreign);
-    assert_int_equal(kva_frames_create(stage->other, 4, &stage->other_frames), KVA_OK);
-    assert_int_equal(kva_frames_alloc(stage->other_frames, 4, stage->other_numbers), KVA_OK);
+    assert_int_equal(kva_vm_frames_create(stage->other, 4, &stage->other_frames), KVA_OK);
+    assert_int_equal(kva_vm_frames_alloc(stage->other_frames, 4, stage->other_numbers), KVA_OK);
 }
 
 static struct stage *set_up(enum kva_mechanism mechanism)
@@ -556,7 +556,7 @@ static enum kva_status map_ram_number(struct stage *s, uint32_t number)
 static enum kva_status free_two(struct stage *s, uint32_t number)
 {
     const uint32_t numbers[] = {s->numbers[150], number};
-    return kva_frames_free(s->frames, numbers, 2);
+    return kva_vm_frames_free(s->frames, numbers, 2);
 }
 
 static void line_of_none(void *context, const char *line, size_t length)
@@ -591,7 +591,7 @@ static enum kva_status vfree_later_without_grace(struct stage *s)
 static enum kva_status too_many_frames(struct stage *s)
 {
     uint32_t numbers[2];
-    return kva_frames_alloc(s->frames, 2, numbers);
+    return kva_vm_frames_alloc(s->frames, 2, numbers);
 }
 
 /* The private part ends in the middle of the reserve. */
@@ -664,18 +664,18 @@ CASE(congruent_huge, congruent_with(s, ((struct kva_part){8 * s->page, 1}), 1, K
 CASE(congruent_no_block, congruent_with(s, ((struct kva_part){8 * s->page, 1}), 1, KVA_VM_NO_BLOCK))
 CASE(congruent_wraps, congruent_with(s, ((struct kva_part){UINT64_MAX - s->page + 1, s->page}), 1, 0))
 
-CASE(frames_without_instance, kva_frames_create(NULL, 1, &(struct kva_frames *){NULL}))
-CASE(frames_without_answer, kva_frames_create(s->vm, 1, NULL))
-CASE(frames_none, kva_frames_create(s->vm, 0, &(struct kva_frames *){NULL}))
-CASE(frames_too_many, kva_frames_create(s->vm, UINT32_MAX, &(struct kva_frames *){NULL}))
-CASE(frames_far_too_many, kva_frames_create(s->vm, UINT64_MAX, &(struct kva_frames *){NULL}))
-CASE(frames_destroy_none, kva_frames_destroy(NULL))
-CASE(frames_destroy_mapped, kva_frames_destroy(s->frames))
-CASE(frames_alloc_from_none, kva_frames_alloc(NULL, 1, &(uint32_t){0}))
-CASE(frames_alloc_without_numbers, kva_frames_alloc(s->frames, 1, NULL))
-CASE(frames_alloc_nothing, kva_frames_alloc(s->frames, 0, &(uint32_t){0}))
-CASE(frames_free_to_none, kva_frames_free(NULL, s->numbers, 1))
-CASE(frames_free_without_numbers, kva_frames_free(s->frames, NULL, 1))
+CASE(frames_without_instance, kva_vm_frames_create(NULL, 1, &(struct kva_vm_frames *){NULL}))
+CASE(frames_without_answer, kva_vm_frames_create(s->vm, 1, NULL))
+CASE(frames_none, kva_vm_frames_create(s->vm, 0, &(struct kva_vm_frames *){NULL}))
+CASE(frames_too_many, kva_vm_frames_create(s->vm, UINT32_MAX, &(struct kva_vm_frames *){NULL}))
+CASE(frames_far_too_many, kva_vm_frames_create(s->vm, UINT64_MAX, &(struct kva_vm_frames *){NULL}))
+CASE(frames_destroy_none, kva_vm_frames_destroy(NULL))
+CASE(frames_destroy_mapped, kva_vm_frames_destroy(s->frames))
+CASE(frames_alloc_from_none, kva_vm_frames_alloc(NULL, 1, &(uint32_t){0}))
+CASE(frames_alloc_without_numbers, kva_vm_frames_alloc(s->frames, 1, NULL))
+CASE(frames_alloc_nothing, kva_vm_frames_alloc(s->frames, 0, &(uint32_t){0}))
+CASE(frames_free_to_none, kva_vm_frames_free(NULL, s->numbers, 1))
+CASE(frames_free_without_numbers, kva_vm_frames_free(s->frames, NULL, 1))
 CASE(frames_free_out_of_range, free_two(s, FRAMES))
 CASE(frames_free_far_out_of_range, free_two(s, UINT32_MAX))
 CASE(frames_free_a_free_one, free_two(s, FRAMES - 1))
@@ -957,7 +957,7 @@ static void call_the_rest(struct stage *stage)
     assert_null(kva_vmap(NULL, stage->frames, stage->numbers, 1));
     assert_null(kva_map_ram(NULL, stage->frames, stage->numbers, 1));
     assert_null(kva_vm_space(NULL));
-    assert_int_equal(kva_frames_descriptor(NULL), -1);
+    assert_int_equal(kva_vm_frames_descriptor(NULL), -1);
     assert_null(kva_pcpu_of(NULL, stage->object, 0));
     assert_null(kva_pcpu_of(stage->pcpu, stage->object, 2));
     assert_null(kva_pcpu_of(stage->pcpu, stage->object, UINT_MAX));
@@ -976,7 +976,7 @@ static void give_null_back(struct stage *stage)
     assert_int_equal(kva_vunmap(stage->vm, NULL), KVA_OK);
     assert_int_equal(kva_unmap_ram(stage->vm, NULL), KVA_OK);
     assert_int_equal(kva_pcpu_free(stage->pcpu, NULL), KVA_OK);
-    assert_int_equal(kva_frames_free(stage->frames, NULL, 0), KVA_OK);
+    assert_int_equal(kva_vm_frames_free(stage->frames, NULL, 0), KVA_OK);
     assert_int_equal(kva_vm_realloc(stage->vm, NULL, 0, 0, &stage->out[0]), KVA_OK);
     assert_null(stage->out[0]);
     assert_null(kva_vrealloc(stage->vm, NULL, 0, 0));
@@ -1034,15 +1034,15 @@ static void test_quarantined_areas(void **state)
     enum kva_mechanism mechanism;
     struct test_vm test;
     uint32_t number;
-    struct kva_frames *frames;
+    struct kva_vm_frames *frames;
 
     (void)state;
     for_each_mechanism (mechanism, i) {
         struct kva_vm_config config = test_vm_config(&test, mechanism);
         config.hardened = true;
         test_vm_create(&test, &config);
-        assert_int_equal(kva_frames_create(test.vm, 1, &frames), KVA_OK);
-        assert_int_equal(kva_frames_alloc(frames, 1, &number), KVA_OK);
+        assert_int_equal(kva_vm_frames_create(test.vm, 1, &frames), KVA_OK);
+        assert_int_equal(kva_vm_frames_alloc(frames, 1, &number), KVA_OK);
         void *area = kva_vmalloc(test.vm, 1);
         void *map = kva_vmap(test.vm, frames, &number, 1);
         void *ram = kva_map_ram(test.vm, frames, &number, 1);
@@ -1281,13 +1281,13 @@ static void test_descriptors_are_optional(void **state)
 {
     struct test_vm test;
     struct kva_vm_config config = test_vm_config(&test, KVA_MECHANISM_BEST);
-    struct kva_frames *frames;
+    struct kva_vm_frames *frames;
 
     (void)state;
     config.pages.descriptor = NULL;
     test_vm_create(&test, &config);
-    assert_int_equal(kva_frames_create(test.vm, 1, &frames), KVA_OK);
-    assert_int_equal(kva_frames_descriptor(frames), -1);
+    assert_int_equal(kva_vm_frames_create(test.vm, 1, &frames), KVA_OK);
+    assert_int_equal(kva_vm_frames_descriptor(frames), -1);
     test_vm_destroy(&test);
 }
 

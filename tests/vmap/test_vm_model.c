@@ -81,7 +81,7 @@ struct world {
     uint64_t next_id;
     struct kva_later *waiting[AREAS]; /* records whose grace period is not over */
     size_t waiting_count;
-    struct kva_frames *frames;
+    struct kva_vm_frames *frames;
     uint64_t frame_word[FRAMES];
     bool frame_taken[FRAMES];
     unsigned frame_maps[FRAMES];
@@ -547,10 +547,10 @@ static void play_frames(struct world *world)
             numbers[found++] = i;
             world->frame_taken[i] = false;
         }
-        assert_int_equal(kva_frames_free(world->frames, numbers, found), KVA_OK);
+        assert_int_equal(kva_vm_frames_free(world->frames, numbers, found), KVA_OK);
         return;
     }
-    enum kva_status status = kva_frames_alloc(world->frames, count, numbers);
+    enum kva_status status = kva_vm_frames_alloc(world->frames, count, numbers);
     if (status != KVA_OK) {
         expect_no_space(world, status, 0);
         return;
@@ -885,8 +885,8 @@ static void begin(struct world *world, enum kva_mechanism mechanism, const struc
     world->first = (uintptr_t)stats.reserve_first;
     world->last = (uintptr_t)(stats.reserve_last - 32 * TEST_MIB);
     assert_int_equal(stats.reserve_last - stats.reserve_first + 1, config.reserve);
-    assert_int_equal(kva_frames_create(world->vm, FRAMES, &world->frames), KVA_OK);
-    assert_int_equal(kva_frames_alloc(world->frames, FRAMES / 2, numbers), KVA_OK);
+    assert_int_equal(kva_vm_frames_create(world->vm, FRAMES, &world->frames), KVA_OK);
+    assert_int_equal(kva_vm_frames_alloc(world->frames, FRAMES / 2, numbers), KVA_OK);
     for (size_t i = 0; i < FRAMES / 2; i++)
         world->frame_taken[numbers[i]] = true;
     assert_int_equal(kva_pcpu_create(world->vm, &objects, &world->pcpu), KVA_OK);

@@ -1062,7 +1062,7 @@ static void test_interleaved_pages_take_turns(void **state)
 static void test_frames_forget(void **state)
 {
     struct test_vm test;
-    struct kva_frames *frames;
+    struct kva_vm_frames *frames;
     uint32_t numbers[8];
     int a;
     int b;
@@ -1071,10 +1071,10 @@ static void test_frames_forget(void **state)
     if (!two_nodes(&a, &b))
         return;
     make(&test, KVA_MECHANISM_BEST);
-    assert_int_equal(kva_frames_create(test.vm, 64, &frames), KVA_OK);
+    assert_int_equal(kva_vm_frames_create(test.vm, 64, &frames), KVA_OK);
     for (unsigned round = 0; round < 2; round++) {
         const unsigned long mask = 1UL << (round == 0 ? b : a);
-        assert_int_equal(kva_frames_alloc(frames, 8, numbers), KVA_OK);
+        assert_int_equal(kva_vm_frames_alloc(frames, 8, numbers), KVA_OK);
         unsigned char *map = kva_vmap(test.vm, frames, numbers, 8);
         assert_non_null(map);
         assert_int_equal(policy_at(map), 0);
@@ -1083,9 +1083,9 @@ static void test_frames_forget(void **state)
         expect_pages_on(map, 8 * page, round == 0 ? b : a);
         assert_int_equal(kva_vunmap(test.vm, map), KVA_OK);
         assert_int_equal(kva_vm_flush(test.vm), KVA_OK);
-        assert_int_equal(kva_frames_free(frames, numbers, 8), KVA_OK);
+        assert_int_equal(kva_vm_frames_free(frames, numbers, 8), KVA_OK);
     }
-    assert_int_equal(kva_frames_destroy(frames), KVA_OK);
+    assert_int_equal(kva_vm_frames_destroy(frames), KVA_OK);
     test_vm_destroy(&test);
 }
 

@@ -16,7 +16,7 @@ enum { FRAMES = 8192 };
 
 static struct test_vm test;
 static struct kva_vm *vm;
-static struct kva_frames *frames;
+static struct kva_vm_frames *frames;
 static uint32_t numbers[FRAMES];
 static void *maps[FRAMES];
 static size_t page;
@@ -36,16 +36,16 @@ static void begin(const struct kva_vm_config *config)
 {
     test_vm_create(&test, config);
     vm = test.vm;
-    assert_int_equal(kva_frames_create(vm, FRAMES, &frames), KVA_OK);
-    assert_int_equal(kva_frames_alloc(frames, FRAMES, numbers), KVA_OK);
+    assert_int_equal(kva_vm_frames_create(vm, FRAMES, &frames), KVA_OK);
+    assert_int_equal(kva_vm_frames_alloc(frames, FRAMES, numbers), KVA_OK);
 }
 
 /** Ended maps do not keep a pool from being destroyed, nor an instance. */
 static void end(void)
 {
     test_vm_expect_sound(&test, "before the end");
-    assert_int_equal(kva_frames_free(frames, numbers, FRAMES), KVA_OK);
-    assert_int_equal(kva_frames_destroy(frames), KVA_OK);
+    assert_int_equal(kva_vm_frames_free(frames, numbers, FRAMES), KVA_OK);
+    assert_int_equal(kva_vm_frames_destroy(frames), KVA_OK);
     assert_int_equal(test.pages.mapped_pages, 0);
     test_vm_destroy(&test);
 }
@@ -98,13 +98,13 @@ static void test_exact_match(void **state)
 {
     static const size_t lengths[] = {1, 2, 3, 8, 9, 17, KVA_MAP_RAM_MOST - 1, KVA_MAP_RAM_MOST};
     struct kva_vm_config config = plain();
-    struct kva_frames *others;
+    struct kva_vm_frames *others;
     uint32_t which[KVA_MAP_RAM_MOST];
 
     (void)state;
     begin(&config);
-    assert_int_equal(kva_frames_create(vm, FRAMES, &others), KVA_OK);
-    assert_int_equal(kva_frames_alloc(others, FRAMES, numbers), KVA_OK); /* the same numbers */
+    assert_int_equal(kva_vm_frames_create(vm, FRAMES, &others), KVA_OK);
+    assert_int_equal(kva_vm_frames_alloc(others, FRAMES, numbers), KVA_OK); /* the same numbers */
     for (size_t i = 0; i < sizeof lengths / sizeof lengths[0]; i++) {
         const size_t length = lengths[i];
         assert_int_equal(kva_vm_flush(vm), KVA_OK);
@@ -135,7 +135,7 @@ static void test_exact_match(void **state)
         expect_found(numbers, length, memory);
         unmap(memory);
     }
-    assert_int_equal(kva_frames_destroy(others), KVA_OK);
+    assert_int_equal(kva_vm_frames_destroy(others), KVA_OK);
     end();
 }
 
@@ -174,7 +174,7 @@ static void test_same_frames_twice(void **state)
     void *second = map(numbers, 4);
     assert_ptr_not_equal(first, second);
     unmap(first);
-    assert_int_equal(kva_frames_free(frames, numbers, 4), KVA_EBUSY);
+    assert_int_equal(kva_vm_frames_free(frames, numbers, 4), KVA_EBUSY);
     unmap(second);
     assert_true(is_found(numbers, 4, &found[0]));
     assert_true(is_found(numbers, 4, &found[1]));
@@ -187,8 +187,8 @@ static void test_same_frames_twice(void **state)
     unmap(third);
     assert_int_equal(test_vm_stats(vm).ram_live, 0);
     assert_int_equal(test_vm_stats(vm).ram_parked, 3);
-    assert_int_equal(kva_frames_free(frames, numbers, 4), KVA_OK);
-    assert_int_equal(kva_frames_alloc(frames, 4, numbers), KVA_OK);
+    assert_int_equal(kva_vm_frames_free(frames, numbers, 4), KVA_OK);
+    assert_int_equal(kva_vm_frames_alloc(frames, 4, numbers), KVA_OK);
     end();
 }
 
@@ -594,8 +594,8 @@ static void test_memory_of_the_index(void **state)
     kva_failing_memory_fail(&test.memory, 1, true);
     assert_null(kva_map_ram(vm, frames, numbers, 1));
     assert_int_equal(kva_vm_status(vm), KVA_ENOMEM);
-    assert_int_equal(kva_frames_free(frames, &numbers[0], 1), KVA_OK); /* it is not counted */
-    assert_int_equal(kva_frames_alloc(frames, 1, &numbers[0]), KVA_OK);
+    assert_int_equal(kva_vm_frames_free(frames, &numbers[0], 1), KVA_OK); /* it is not counted */
+    assert_int_equal(kva_vm_frames_alloc(frames, 1, &numbers[0]), KVA_OK);
     test_vm_expect_sound(&test, "refused");
     assert_int_equal(kva_vm_add_reclaim(vm, &reclaim), KVA_OK);
     void *memory = map(numbers, 1);

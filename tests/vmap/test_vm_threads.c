@@ -125,7 +125,7 @@ struct crowd {
     struct stage stage;
     uint64_t operations; /* of each thread */
     bool small;          /* areas that all fit, so that nobody may hear "no space" */
-    struct kva_frames *frames;
+    struct kva_vm_frames *frames;
     struct kva_pcpu *pcpu;
     _Atomic uint64_t stamps;
     _Atomic uint64_t full;
@@ -227,13 +227,13 @@ static void take_map(struct worker *worker, struct held *held, enum kind kind)
     size_t count = 1 + (size_t)test_below(&worker->rng, 4);
     void *memory;
 
-    if (kva_frames_alloc(crowd->frames, count, held->frame) != KVA_OK)
+    if (kva_vm_frames_alloc(crowd->frames, count, held->frame) != KVA_OK)
         return;
     enum kva_status status =
         kind == MAP ? kva_vm_map(crowd->stage.vm, crowd->frames, held->frame, count, 0, &memory)
                     : kva_vm_map_ram(crowd->stage.vm, crowd->frames, held->frame, count, &memory);
     if (is_full(worker, status)) {
-        must(kva_frames_free(crowd->frames, held->frame, count) == KVA_OK);
+        must(kva_vm_frames_free(crowd->frames, held->frame, count) == KVA_OK);
         return;
     }
     held->memory = memory;
@@ -284,7 +284,7 @@ static void give(struct worker *worker, struct held *held)
             must(kva_vfree(vm, gone.memory) == KVA_OK);
     } else {
         must((gone.kind == MAP ? kva_vunmap(vm, gone.memory) : kva_unmap_ram(vm, gone.memory)) == KVA_OK);
-        must(kva_frames_free(crowd->frames, gone.frame, gone.bytes / page) == KVA_OK);
+        must(kva_vm_frames_free(crowd->frames, gone.frame, gone.bytes / page) == KVA_OK);
     }
 }
 
@@ -424,7 +424,7 @@ static void run_crowd(struct crowd *crowd, const char *name, unsigned threads, u
     crowd->operations = test_scaled(operations / threads);
     assert_int_equal(pthread_mutex_init(&crowd->lock, NULL), 0);
     begin(&crowd->stage);
-    assert_int_equal(kva_frames_create(crowd->stage.vm, FRAMES, &crowd->frames), KVA_OK);
+    assert_int_equal(kva_vm_frames_create(crowd->stage.vm, FRAMES, &crowd->frames), KVA_OK);
     assert_int_equal(kva_pcpu_create(crowd->stage.vm, &shape, &crowd->pcpu), KVA_OK);
     for (unsigned i = 0; i < threads; i++) {
         workers[i] = (struct worker){.crowd = crowd, .rng = test_rng_of(7000 * threads + i)};
@@ -444,7 +444,7 @@ static void run_crowd(struct crowd *crowd, const char *name, unsigned threads, u
                   (uint64_t)crowd->done[RAM], (uint64_t)crowd->done[OBJECT], (uint64_t)crowd->full,
                   stats.purged_runs);
     assert_int_equal(kva_pcpu_destroy(crowd->pcpu), KVA_OK);
-    assert_int_equal(kva_frames_destroy(crowd->frames), KVA_OK);
+    assert_int_equal(kva_vm_frames_destroy(crowd->frames), KVA_OK);
     end(&crowd->stage);
     assert_int_equal(pthread_mutex_destroy(&crowd->lock), 0);
 }
@@ -659,7 +659,7 @@ static void test_per_cpu_areas_are_not_seen_half_built(void **state)
 
 struct first_maps {
     struct stage stage;
-    struct kva_frames *frames;
+    struct kva_vm_frames *frames;
     pthread_barrier_t barrier;
 };
 
@@ -670,7 +670,7 @@ static void *map_first(void *context)
     struct kva_vm_area area;
     uint32_t number;
 
-    must(kva_frames_alloc(first->frames, 1, &number) == KVA_OK);
+    must(kva_vm_frames_alloc(first->frames, 1, &number) == KVA_OK);
     (void)pthread_barrier_wait(&first->barrier);
     for (unsigned i = 0; i < 4; i++) {
         uint32_t *map = kva_map_ram(first->stage.vm, first->frames, &number, 1);
@@ -681,7 +681,7 @@ static void *map_first(void *context)
         must(area.start == (uintptr_t)map && area.kind == KVA_VM_RAM && area.state == KVA_VM_LIVE);
         must(kva_unmap_ram(first->stage.vm, map) == KVA_OK);
     }
-    must(kva_frames_free(first->frames, &number, 1) == KVA_OK);
+    must(kva_vm_frames_free(first->frames, &number, 1) == KVA_OK);
     return NULL;
 }
 
@@ -696,11 +696,11 @@ static void test_a_block_is_not_published_before_it_is_initialised(void **state)
         struct team team = {.count = 0};
         set_up(&first.stage);
         begin(&first.stage);
-        assert_int_equal(kva_frames_create(first.stage.vm, FRAMES, &first.frames), KVA_OK);
+        assert_int_equal(kva_vm_frames_create(first.stage.vm, FRAMES, &first.frames), KVA_OK);
         for (unsigned i = 0; i < threads; i++)
             team_start(&team, map_first, &first);
         team_join(&team);
-        assert_int_equal(kva_frames_destroy(first.frames), KVA_OK);
+        assert_int_equal(kva_vm_frames_destroy(first.frames), KVA_OK);
         end(&first.stage);
     }
     assert_int_equal(pthread_barrier_destroy(&first.barrier), 0);

@@ -104,7 +104,7 @@ static enum kva_status vm_free_later(void *state, uint64_t addr, struct kva_late
 /* --------------------------------------------------------------------------------------------- frames */
 
 struct vm_frames {
-    struct kva_frames *pool;
+    struct kva_vm_frames *pool;
     uint32_t *numbers;
     uint64_t count;
 };
@@ -113,7 +113,7 @@ static enum kva_status vm_frames_give(void *state, void *frames)
 {
     struct vm_frames *own = frames;
     (void)state;
-    enum kva_status status = kva_frames_destroy(own->pool);
+    enum kva_status status = kva_vm_frames_destroy(own->pool);
     free(own->numbers);
     free(own);
     return status;
@@ -122,12 +122,12 @@ static enum kva_status vm_frames_give(void *state, void *frames)
 /* A pool of as many frames, all of them taken. */
 static enum kva_status fill_pool(struct kva_vm *vm, struct vm_frames *own)
 {
-    enum kva_status status = kva_frames_create(vm, own->count, &own->pool);
+    enum kva_status status = kva_vm_frames_create(vm, own->count, &own->pool);
     if (status != KVA_OK)
         return status;
-    status = kva_frames_alloc(own->pool, (size_t)own->count, own->numbers);
+    status = kva_vm_frames_alloc(own->pool, (size_t)own->count, own->numbers);
     if (status != KVA_OK)
-        kva_frames_destroy(own->pool);
+        kva_vm_frames_destroy(own->pool);
     return status;
 }
 
