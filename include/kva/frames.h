@@ -1,0 +1,544 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * kva: page frames, for kernels, hypervisors, unikernels and managers of device memory.
+ *
+ * A FRAME is a page of memory, known by its number. A FRAME SET hands frames out: one, a naturally aligned group of
+ * 2^order, or any number of consecutive ones. It covers ZONES, each a half-open interval [start, end) of frame numbers
+ * on one NUMA node, with HOLES where no memory is:
+ *
+ *      zone 0, node 0                                           zone 1, node 1
+ *      | block 0   | block 1   | block 2   |    hole   | block |          | block 0   | block 1   |
+ *      0x0         0x200       0x400       0x600       0x800  0x9c0       0x100000    0x100200    0x100400
+ *
+ * A BLOCK (a pageblock) is an aligned group of 2^block_order frames, 512 by default: the size of a huge page. Small
+ * requests fill blocks that are in use already, so that whole blocks stay free for large requests. Frames that can be
+ * moved and frames that cannot keep to blocks of their own.
+ *
+ *      static struct kva_frames_zone zone = {.start = 0, .end = 1 << 20};          4 GiB of 4 KiB frames
+ *      struct kva_frames_config config = {.zones = &zone, .zone_count = 1, .memory = kva_memory_host()};
+ *      struct kva_frames *frames;
+ *      uint64_t first;
+ *
+ *      if (kva_frames_create(&config, &frames) == KVA_OK) {
+ *          struct kva_frames_request request = {.order = 3, .type = KVA_MOVABLE};  8 frames, aligned to 8
+ *          if (kva_frames_alloc(frames, &request, &first) == KVA_OK)
+ *              kva_frames_free(frames, first);
+ *          kva_frames_destroy(frames);
+ *      }
+ *
+ * The frames themselves are never touched. All bookkeeping lies in memory that the caller supplies: 2.18 bits a frame
+ * in blocks of 512, two of them the state of the frame. So a free by number alone knows the start of a run from its
+ * inside and from a free frame, and every wrong free has a status of its own.
+ *
+ * CONVENTIONS are those of kva/kva.h: the object first, then inputs, then outputs; outputs are written only on KVA_OK
+ * unless the block says otherwise; a status other than KVA_OK means that nothing has changed.
+ *   Units     Frame numbers and counts are in frames. Numbers run from 0 to 2^64 - 2.
+ *   RUN       What one request has taken: consecutive frames of one zone, from their first to their last one.
+ *   n         In a Cost row: the number of blocks in all zones.
+ *   Locking   In a Locking row,
+ *               Blocks  with kva_frames_config.threads, any thread may call at any time: the call locks the blocks that it
+ *                       changes, each for some ten instructions. Calls for different blocks do not wait for each
+ *                       other. Without threads, one thread at a time may use the set;
+ *               All     as Blocks, and it stops all other calls on the set while it runs;
+ *               Sole    no other call on the same set may run;
+ *               None    needs nothing.
+ */
+#ifndef KVA_FRAMES_H
+#define KVA_FRAMES_H
+
+#include <kva/kva.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct kva_frames;
+
+/** No frame has this number. */
+#define KVA_NO_FRAME UINT64_MAX
+
+/* ------------------------------------------------------------------------------------- create and destroy */
+
+/** A zone: the frames [start, end) of one node. */
+struct kva_frames_zone {
+    uint64_t start;
+    uint64_t end;  /* above start; at most 2^64 - 1 */
+    unsigned node; /* 0 .. KVA_FRAMES_NODES - 1 */
+};
+
+/** Consecutive frames. */
+struct kva_frames_range {
+    uint64_t first;
+    uint64_t count;
+};
+
+#define KVA_FRAMES_ZONES 1024 /* the most zones of a set */
+#define KVA_FRAMES_NODES 64   /* the most nodes */
+#define KVA_FRAMES_CPUS 4095  /* the most CPUs that have blocks of their own */
+
+/** The largest block_order: blocks of 8192 frames. */
+#define KVA_FRAMES_BLOCK_ORDER 13
+
+/** What a set is made with. Zero-initialise it, then set at least `zones`, `zone_count` and `memory`. */
+struct kva_frames_config {
+    /** Zones that do not overlap, in any order of addresses. Of zones that are equally near, a request takes the one that
+     *  stands first here: so put memory that every device can reach last. Two zones may share a block: each
+     *  keeps its own part. A zone has at most 2^32 - 2 blocks. */
+    const struct kva_frames_zone *zones;
+    size_t zone_count; /* 1 .. KVA_FRAMES_ZONES */
+
+    /** Frames of the zones that do not exist, in any order; they may overlap. kva_frames_online adds them later. */
+    const struct kva_frames_range *holes;
+    size_t hole_count;
+
+    /** 1 .. KVA_FRAMES_BLOCK_ORDER; 0 stands for 9. Below 6, a block takes as much bookkeeping as one of 64 frames. */
+    unsigned block_order;
+
+    /** How far node `to` is from node `from`: distances[from * node_count + to], in any unit. NULL: all other nodes are
+     *  equally far. */
+    const unsigned char *distances;
+    unsigned node_count; /* with distances: above every zone's node, at most KVA_FRAMES_NODES */
+
+    struct kva_memory memory; /* asked once, for kva_frames_bytes bytes */
+
+    /** How many CPUs have blocks of their own, 1 .. KVA_FRAMES_CPUS: two of them do not write to the same cache lines
+     *  while each takes from its own. 0 stands for threads->cpus, or 1. Without threads: 1. */
+    unsigned cpus;
+    const struct kva_threads *threads; /* NULL: one thread at a time, and no lock */
+
+    kva_hook *on_misuse;     /* NULL: the status alone tells */
+    kva_hook *on_corruption; /* NULL: stop the program by a trap instruction */
+    void *hook_context;
+};
+
+/** How much memory a set takes.
+ *
+ *  In:      config  as for kva_frames_create
+ *  Returns: bytes; 0 if kva_frames_create would refuse the configuration, or if they pass SIZE_MAX
+ *  Cost:    O(zones log zones)
+ *  Locking: None
+ *  Failure: cannot fail
+ */
+size_t kva_frames_bytes(const struct kva_frames_config *config);
+
+/** Make a set in which every frame but those in holes is free.
+ *
+ *  In:      config  see above; not referred to after the call, except by what threads, memory and hooks point to
+ *  Out:     frames  the set
+ *  Returns: KVA_OK
+ *           KVA_ENULL    config, frames, zones, memory.take or memory.give is NULL, or holes is with hole_count > 0, or a
+ *                        function of threads other than point
+ *                        (of these and the next three, the misuse hook is told the field: "zones[i].end" ...)
+ *           KVA_EINVAL   block_order, zone_count, cpus, node_count or a zone's node is out of its range
+ *           KVA_ERANGE   a zone is empty or has too many blocks; a hole is empty or reaches outside the zones that it
+ *                        meets
+ *           KVA_EEXIST   two zones overlap
+ *           KVA_ENOMEM   no memory
+ *  Cost:    O(zones log zones + n + holes)
+ *  Locking: None
+ *  Failure: all memory is given back
+ */
+enum kva_status kva_frames_create(const struct kva_frames_config *config, struct kva_frames **frames);
+
+/** End a set and give its memory back, whatever frames are in use.
+ *
+ *  In:      frames  afterwards a dangling pointer
+ *  Returns: KVA_OK, or KVA_ENULL when frames is NULL
+ *  Cost:    one give
+ *  Locking: Sole
+ *  Failure: cannot fail
+ */
+enum kva_status kva_frames_destroy(struct kva_frames *frames);
+
+/* --------------------------------------------------------------------------------------- take and give back */
+
+/** Whether the contents of frames can be moved elsewhere. */
+enum kva_frames_type {
+    KVA_UNMOVABLE =
+        0, /* the owner cannot be asked to move them: page tables, buffers of devices, a kernel's objects */
+    KVA_MOVABLE = 1 /* the owner refers to them in ways that can be changed */
+};
+
+enum kva_frames_flags {
+    KVA_FRAMES_THIS_NODE = 1 /* from the request's node and from no other */
+};
+
+/** What a request asks for. Zero-initialised, it is a request for one unmovable frame. */
+struct kva_frames_request {
+    unsigned order; /* 2^order frames, their first number a multiple of 2^order; 0 .. 63 */
+    uint64_t count; /* 0: 2^order frames. Else that many consecutive frames, and order is 0 */
+    uint64_t align; /* the first number is a multiple of this power of two; 0 stands for 1 */
+    uint64_t min;   /* the window, both ends included, in which all the frames lie. */
+    uint64_t max;   /*   min = max = 0 stands for all frames. A device's mask is a max */
+    unsigned node;  /* where to look first; then on the other nodes, the nearer the earlier */
+    enum kva_frames_type type;
+    unsigned flags; /* of enum kva_frames_flags */
+};
+
+/** Take a run of frames.
+ *
+ *  Which of the frames that satisfy a request are taken is not defined: each CPU takes from blocks of its own.
+ *
+ *  In/Out:  frames
+ *  In:      request  see above
+ *  Out:     first    the number of the first frame
+ *  Returns: KVA_OK
+ *           KVA_ENOSPC    no such frames are free: true of one moment of the call, after all CPUs' blocks have been looked at
+ *           KVA_ENULL     frames, request or first is NULL
+ *           KVA_EINVAL    order is above 63; order and count are both given; type or flags has an unknown value; node is
+ *                         none of the set's
+ *           KVA_EALIGN    align is neither 0 nor a power of two
+ *           KVA_EWINDOW   min > max, or the window and the zones do not meet
+ *                         (of these four, the misuse hook is told the field)
+ *  Cost:    O(1) from the block that the CPU uses at present, else O(log n) for a request by order up to block_order.
+ *           Other counts: O(log n + b) if one block holds the run, where b counts the blocks that have a free aligned
+ *           run of a quarter of its length but no place for it; else O(n / 64 + c / 64), c being the count.
+ *           A request that finds nothing visits every CPU's blocks
+ *  Locking: Blocks. One that finds nothing in its CPU's blocks takes the lock of its CPU; one that would fail takes those of
+ *           all CPUs
+ *  Failure: nothing was taken
+ */
+enum kva_status kva_frames_alloc(struct kva_frames *frames, const struct kva_frames_request *request,
+                                 uint64_t *first);
+
+/** Take many runs of the same shape, all or none: the fastest way to many single frames.
+ *
+ *  In/Out:  frames
+ *  In:      request  as for kva_frames_alloc
+ *           runs     how many; 0: nothing is done
+ *  Out:     firsts   the first number of each run; on failure, its contents are undefined
+ *  Returns: as kva_frames_alloc, and KVA_ENULL when firsts is NULL and runs is not 0. KVA_ENOSPC: at some moment of the
+ *           call, fewer were free
+ *  Cost:    a lock for each block that single frames are taken from; other shapes as `runs` calls of kva_frames_alloc
+ *  Locking: as kva_frames_alloc
+ *  Failure: nothing was taken; other threads may have been refused meanwhile what this call had in hand
+ */
+enum kva_status kva_frames_alloc_many(struct kva_frames *frames, const struct kva_frames_request *request,
+                                      size_t runs, uint64_t *firsts);
+
+/** Take a given range as one run, if all of it is free.
+ *
+ *  In/Out:  frames
+ *  In:      first     the range
+ *           count     1 ..
+ *           type      of the run
+ *  Out:     obstacle  on KVA_EEXIST the lowest frame of the range that is in use; may be NULL
+ *  Returns: KVA_OK
+ *           KVA_EEXIST   some of it is in use
+ *           KVA_ENULL    frames is NULL
+ *           KVA_EINVAL   type has an unknown value
+ *           KVA_ESIZE    count is 0
+ *           KVA_EWRAP    first + count passes 2^64 - 1
+ *           KVA_ERANGE   it does not lie in one zone, or meets a hole
+ *  Cost:    O(count / 64)
+ *  Locking: Blocks, those of the range together
+ *  Failure: nothing has changed
+ */
+enum kva_status kva_frames_reserve(struct kva_frames *frames, uint64_t first, uint64_t count,
+                                   enum kva_frames_type type, uint64_t *obstacle);
+
+/** Give a run back.
+ *
+ *  In/Out:  frames
+ *  In:      first   the number of its first frame
+ *  Returns: KVA_OK
+ *           KVA_ENULL       frames is NULL
+ *           KVA_EUNKNOWN    first lies outside the zones or in a hole
+ *           KVA_EINTERIOR   first lies inside a run, not at its start
+ *           KVA_EDOUBLE     first is free already
+ *  Cost:    O(1 + c / 64) for a run of c frames; O(log n) on top where its block becomes more useful to others
+ *  Locking: Blocks, those of the run together
+ *  Failure: nothing has changed
+ */
+enum kva_status kva_frames_free(struct kva_frames *frames, uint64_t first);
+
+/** Give many runs back.
+ *
+ *  In/Out:  frames
+ *  In:      firsts  the first numbers; the fastest in the order in which kva_frames_alloc_many gave them
+ *           runs    how many
+ *  Out:     done    how many have been given back, whatever is returned; may be NULL
+ *  Returns: KVA_OK, or of the first wrong one what kva_frames_free returns; KVA_ENULL when frames or, with runs > 0,
+ *           firsts is NULL
+ *  Cost:    a lock for each row of single frames of one block; else as `runs` calls of kva_frames_free
+ *  Locking: as kva_frames_free
+ *  Failure: the runs before firsts[*done] are free, that one and all after it are as they were
+ */
+enum kva_status kva_frames_free_many(struct kva_frames *frames, const uint64_t *firsts, size_t runs,
+                                     size_t *done);
+
+/** Give part of a run back. What is left before and after the part become runs of their own.
+ *
+ *  In/Out:  frames
+ *  In:      first   the part
+ *           count   1 ..
+ *  Returns: KVA_OK
+ *           KVA_ENULL      frames is NULL
+ *           KVA_ESIZE      count is 0
+ *           KVA_EWRAP      first + count passes 2^64 - 1
+ *           KVA_EUNKNOWN   first lies outside the zones or in a hole
+ *           KVA_EDOUBLE    first is free already
+ *           KVA_ERANGE     the part reaches beyond the run that first lies in
+ *  Cost:    as kva_frames_free; never takes memory
+ *  Locking: Blocks, those of the part and the one after it together
+ *  Failure: nothing has changed
+ */
+enum kva_status kva_frames_free_range(struct kva_frames *frames, uint64_t first, uint64_t count);
+
+/* --------------------------------------------------------------------------------- memory that comes and goes */
+
+/** Take free frames out of the set: they become a hole.
+ *
+ *  In/Out:  frames
+ *  In:      first     the range
+ *           count     1 ..
+ *  Out:     obstacle  on KVA_EBUSY the lowest frame of the range that is in use; may be NULL
+ *  Returns: KVA_OK
+ *           KVA_EBUSY    some of it is in use
+ *           KVA_ENULL, KVA_ESIZE, KVA_EWRAP, KVA_ERANGE   as kva_frames_reserve
+ *  Cost:    O(count / 64)
+ *  Locking: Blocks, those of the range together
+ *  Failure: nothing has changed
+ */
+enum kva_status kva_frames_offline(struct kva_frames *frames, uint64_t first, uint64_t count,
+                                   uint64_t *obstacle);
+
+/** Add memory where there was a hole: its frames become free.
+ *
+ *  In/Out:  frames
+ *  In:      first     the range
+ *           count     1 ..
+ *  Out:     obstacle  on KVA_EEXIST the lowest frame of the range that is in the set already; may be NULL
+ *  Returns: KVA_OK
+ *           KVA_EEXIST   some of it is in the set already
+ *           KVA_ENULL, KVA_ESIZE, KVA_EWRAP   as kva_frames_reserve
+ *           KVA_ERANGE   it does not lie in one zone
+ *  Cost:    O(count / 64)
+ *  Locking: Blocks, those of the range together
+ *  Failure: nothing has changed
+ */
+enum kva_status kva_frames_online(struct kva_frames *frames, uint64_t first, uint64_t count,
+                                  uint64_t *obstacle);
+
+/** Give up the blocks that CPUs hold for themselves, so that each is found by all.
+ *
+ *  In/Out:  frames
+ *  Returns: KVA_OK, or KVA_ENULL when frames is NULL
+ *  Cost:    O(CPUs log n)
+ *  Locking: Blocks, and the locks of all CPUs
+ *  Failure: cannot fail
+ */
+enum kva_status kva_frames_drain(struct kva_frames *frames);
+
+/* ----------------------------------------------------------------------------------------- look and count */
+
+enum kva_frames_state {
+    KVA_FRAMES_FREE = 0,
+    KVA_FRAMES_USED = 1,
+    KVA_FRAMES_ABSENT = 2 /* a hole */
+};
+
+/** What is at a number. */
+struct kva_frames_found {
+    enum kva_frames_state state;
+    uint64_t
+        first; /* used: the run. Free or absent: the consecutive frames in that state of its block and zone */
+    uint64_t count;
+    enum kva_frames_type type; /* of its block; KVA_MOVABLE where the block is unused */
+    size_t zone;               /* the index of its zone in kva_frames_config.zones */
+    unsigned node;
+};
+
+/** Find what is at a number.
+ *
+ *  In:      frames
+ *           frame   any
+ *  Out:     found
+ *  Returns: KVA_OK
+ *           KVA_ENOENT   no zone holds the number
+ *           KVA_ENULL    frames or found is NULL
+ *  Cost:    O(log zones + c / 64) for a run of c frames
+ *  Locking: Blocks, those of the run together
+ *  Failure: nothing has changed
+ */
+enum kva_status kva_frames_find(const struct kva_frames *frames, uint64_t frame,
+                                struct kva_frames_found *found);
+
+/** For kva_frames_stats_read and others: not one zone but all. */
+#define KVA_FRAMES_ALL_ZONES SIZE_MAX
+
+/** What a zone, or the set, holds. */
+struct kva_frames_stats {
+    uint64_t free_frames;
+    uint64_t used_frames;
+    uint64_t absent_frames; /* in holes */
+    uint64_t blocks;
+    uint64_t free_blocks;      /* all frames of which are free */
+    uint64_t movable_blocks;   /* in use, with movable frames only */
+    uint64_t unmovable_blocks; /* in use, the others */
+    uint64_t held_blocks;      /* held by CPUs for themselves; counted above as well */
+    uint64_t
+        changed_blocks; /* how often a movable block in use became an unmovable one, since nothing else was left */
+    uint64_t strayed_runs; /* how often a movable run was put into an unmovable block, for the same reason */
+    uint64_t elsewhere_runs; /* how often a run was taken from another node than the request's */
+    uint64_t memory_bytes;   /* held for bookkeeping; of the whole set */
+};
+
+/** Read the statistics.
+ *
+ *  In:      frames
+ *           zone    its index in kva_frames_config.zones, or KVA_FRAMES_ALL_ZONES
+ *  Out:     stats
+ *  Returns: KVA_OK
+ *           KVA_ENULL    frames or stats is NULL
+ *           KVA_EINVAL   there is no such zone
+ *  Cost:    O(n) for the zone: 8 bytes are read for each block
+ *  Locking: All, so that the sums are exact
+ *  Failure: nothing has changed
+ */
+enum kva_status kva_frames_stats_read(const struct kva_frames *frames, size_t zone,
+                                      struct kva_frames_stats *stats);
+
+/** Free frames by order: how many naturally aligned groups of 2^order they make, each frame counted in the largest one
+ *  that it is part of; groups of whole blocks count as blocks. */
+struct kva_frames_orders {
+    unsigned block_order;                           /* orders 0 .. block_order are in use below */
+    uint64_t unmovable[KVA_FRAMES_BLOCK_ORDER + 1]; /* in blocks with unmovable frames */
+    uint64_t movable[KVA_FRAMES_BLOCK_ORDER + 1];   /* in blocks with movable frames only */
+    uint64_t unused[KVA_FRAMES_BLOCK_ORDER + 1];    /* in blocks that are not in use */
+};
+
+/** Count the free frames by order.
+ *
+ *  In:      frames
+ *           zone    its index in kva_frames_config.zones, or KVA_FRAMES_ALL_ZONES
+ *  Out:     orders
+ *  Returns: KVA_OK
+ *           KVA_ENULL    frames or orders is NULL
+ *           KVA_EINVAL   there is no such zone
+ *  Cost:    O(frames / 64)
+ *  Locking: All
+ *  Failure: nothing has changed
+ */
+enum kva_status kva_frames_orders_read(const struct kva_frames *frames, size_t zone,
+                                       struct kva_frames_orders *orders);
+
+/** How much of the free memory is of no use to a request of an order, because it lies in smaller groups. (The measure of
+ *  Linux's /sys/kernel/debug/extfrag/unusable_index.)
+ *
+ *  In:      orders  as read
+ *           order   0 .. orders->block_order
+ *  Returns: 0 (all is usable) to 1000 (none is); 0 when nothing is free or orders is NULL; 1000 for a larger order
+ *  Cost:    O(order)
+ *  Locking: None
+ *  Failure: cannot fail
+ */
+unsigned kva_frames_unusable(const struct kva_frames_orders *orders, unsigned order);
+
+/** Why a request of an order fails: towards 0 because memory is short, towards 1000 because it is fragmented, so that
+ *  compaction would help. (Linux's extfrag_index: 1 - (1 + F / 2^order) / (number of groups), F being the free frames.)
+ *
+ *  In:      orders  as read
+ *           order   0 .. orders->block_order
+ *  Returns: 0 to 1000, or -1 if such a request would not fail, orders is NULL, or order is larger
+ *  Cost:    O(order)
+ *  Locking: None
+ *  Failure: cannot fail
+ */
+int kva_frames_fragmentation(const struct kva_frames_orders *orders, unsigned order);
+
+/* ---------------------------------------------------------------------------------------- text and checks */
+
+/** Write the free groups of each zone by type and order, after the files buddyinfo and pagetypeinfo of Linux:
+ *
+ *      zone 0 node 0 frames 0x0-0xfffff: 1048576 present, 786432 free, 0 absent
+ *      zone 0 unmovable      12      3      1      0      2 ...     blocks 3
+ *      zone 0 movable       ...
+ *      zone 0 unused        ...
+ *      zone 0 unusable    0.000  0.001 ...
+ *      zone 0 fragmented      -      - ...
+ *
+ *  In:      frames
+ *           line     called for each line; it may not call the set
+ *           context  handed to it
+ *  Returns: KVA_OK, or KVA_ENULL when frames or line is NULL
+ *  Cost:    O(frames / 64)
+ *  Locking: All, for each zone in turn
+ *  Failure: nothing has changed
+ */
+enum kva_status kva_frames_dump(const struct kva_frames *frames, kva_dump_line *line, void *context);
+
+/** Draw a zone, a character for each block, 64 to a line:
+ *
+ *      0x0000000000000000 UUUu4MMMMMm731................................................:::
+ *
+ *      .  unused      M  movable, full     m  movable, nine tenths used or more     1 .. 8  movable, so many tenths (0: less than one)
+ *      :  a hole      U  unmovable, full   u  unmovable, in part
+ *      A block with a hole in it counts by the frames that it has.
+ *
+ *  In:      frames
+ *           zone     its index in kva_frames_config.zones
+ *           line     called for each line; it may not call the set
+ *           context  handed to it
+ *  Returns: KVA_OK
+ *           KVA_ENULL    frames or line is NULL
+ *           KVA_EINVAL   there is no such zone
+ *  Cost:    O(n) for the zone
+ *  Locking: All
+ *  Failure: nothing has changed
+ */
+enum kva_status kva_frames_picture(const struct kva_frames *frames, size_t zone, kva_dump_line *line,
+                                   void *context);
+
+/** Verify every invariant of the set: docs/theory/frames.md names them.
+ *
+ *  In:      frames
+ *  Out:     fault   on KVA_ECORRUPT: which invariant is broken, and at which frame; may be NULL
+ *  Returns: KVA_OK
+ *           KVA_ECORRUPT   see fault; the corruption hook is not called
+ *           KVA_ENULL      frames is NULL
+ *  Cost:    O(frames / 64)
+ *  Locking: All
+ *  Failure: nothing has changed
+ */
+enum kva_status kva_frames_check(const struct kva_frames *frames, struct kva_fault *fault);
+
+/* ------------------------------------------------------------------------------------------------- forks */
+
+/** Before a fork of a program with threads: lock all of the set, so that the child finds it whole. In the three handlers
+ *  of pthread_atfork, call these three for each set that the child will use. Without threads they do nothing.
+ *
+ *  In/Out:  frames
+ *  Returns: KVA_OK, and the set is locked; or KVA_ENULL when frames is NULL
+ *  Cost:    O(n + CPUs)
+ *  Locking: All; held until the fork is over
+ *  Failure: cannot fail
+ */
+enum kva_status kva_frames_fork_prepare(struct kva_frames *frames);
+
+/** After a fork, in the parent: unlock what kva_frames_fork_prepare has locked.
+ *
+ *  In/Out:  frames
+ *  Returns: KVA_OK, or KVA_ENULL when frames is NULL
+ *  Cost:    O(n + CPUs)
+ *  Locking: ends kva_frames_fork_prepare's
+ *  Failure: cannot fail
+ */
+enum kva_status kva_frames_fork_parent(struct kva_frames *frames);
+
+/** After a fork, in the child: likewise, where the threads that waited for the locks no longer exist.
+ *
+ *  In/Out:  frames
+ *  Returns: KVA_OK, or KVA_ENULL when frames is NULL
+ *  Cost:    O(n + CPUs)
+ *  Locking: ends kva_frames_fork_prepare's
+ *  Failure: cannot fail
+ */
+enum kva_status kva_frames_fork_child(struct kva_frames *frames);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
