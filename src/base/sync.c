@@ -9,19 +9,10 @@
  *  running. */
 enum { LOOKS = 100 };
 
-static void pause_a_little(void)
-{
-#if defined(__x86_64__) || defined(__i386__)
-    __builtin_ia32_pause();
-#elif defined(__aarch64__)
-    __asm__ volatile("yield");
-#endif
-}
-
 void kva_sync_pause(void)
 {
     for (unsigned i = 0; i < 16; i++)
-        pause_a_little();
+        spin_pause();
 }
 
 void kva_sync_wait(const struct kva_threads *threads, const _Atomic uint32_t *word, uint32_t value)
@@ -42,7 +33,7 @@ static bool comes_free(struct kva_lock *lock)
             atomic_compare_exchange_weak_explicit(&lock->word, &state, KVA_LOCK_HELD, memory_order_acquire,
                                                   memory_order_relaxed))
             return true;
-        pause_a_little();
+        spin_pause();
     }
     return false;
 }

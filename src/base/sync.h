@@ -55,6 +55,16 @@ const char *kva_missing_in_threads(const struct kva_threads *threads);
 /** The way in when the lock was not free. */
 void kva_lock_wait(struct kva_lock *lock, const struct kva_threads *threads);
 
+/** Between two looks at a word that another CPU is about to change. */
+static inline void spin_pause(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
 /** Let about a microsecond pass: as long as a change of a tree takes. */
 void kva_sync_pause(void);
 

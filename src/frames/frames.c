@@ -1,0 +1,451 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * The life of a frame set: create, destroy, forks. frames_set.h draws what a set is made of.
+ *
+ * All memory is one block, laid out before it is taken:
+ *
+ *      | set | zones | by_address | by_node | CPUs | zone 0: headers, words, rows | zone 1: ... |
+ */
+#include "frames_change.h"
+#include "frames_freeze.h"
+
+enum { DEFAULT_ORDER = 9 };
+
+/** Of a block's frames, so many make it worth being held: a CPU that changes blocks often is slow, one that skips
+ *  blocks with some room leaves fewer blocks empty. Measured for blocks of 512: 1 keeps all empty that could be, and takes three
+ *  times as long; 128 saves a tenth of the time, and loses one block in thirty. */
+enum { MANY_SHARE = 16 };
+
+static const uint32_t most_blocks = UINT32_MAX - 1;
+
+static unsigned order_of(const struct kva_frames_config *config)
+{
+    return config->block_order ? config->block_order : DEFAULT_ORDER;
+}
+
+static uint32_t blocks_of(const struct kva_frames_zone *zone, unsigned order)
+{
+    return (uint32_t)(((zone->end - 1) >> order) - (zone->start >> order)) + 1;
+}
+
+static unsigned cpus_of(const struct kva_frames_config *config)
+{
+    unsigned cpus = config->cpus;
+
+    if (!config->threads)
+        return 1;
+    if (cpus == 0)
+        cpus = config->threads->cpus;
+    return cpus == 0 ? 1 : cpus < KVA_FRAMES_CPUS ? cpus : KVA_FRAMES_CPUS;
+}
+
+static unsigned nodes_of(const struct kva_frames_config *config)
+{
+    unsigned count = 0;
+
+    if (config->distances)
+        return config->node_count;
+    for (size_t i = 0; i < config->zone_count; i++)
+        count = config->zones[i].node >= count ? config->zones[i].node + 1 : count;
+    return count;
+}
+
+/* --------------------------------------------------------------------------------------- validation */
+
+static const char *null_pointer_in(const struct kva_frames_config *config)
+{
+    if (!config->zones)
+        return "zones";
+    if (config->hole_count > 0 && !config->holes)
+        return "holes";
+    if (!config->memory.take)
+        return "memory.take";
+    if (!config->memory.give)
+        return "memory.give";
+    return config->threads ? kva_missing_in_threads(config->threads) : NULL;
+}
+
+static enum kva_status validate_numbers(const struct kva_frames_config *config, struct kva_bad *bad)
+{
+    if (config->zone_count == 0 || config->zone_count > KVA_FRAMES_ZONES)
+        return bad_field(bad, KVA_EINVAL, "zone_count");
+    if (config->block_order > KVA_FRAMES_BLOCK_ORDER)
+        return bad_field(bad, KVA_EINVAL, "block_order");
+    if (config->cpus > KVA_FRAMES_CPUS)
+        return bad_field(bad, KVA_EINVAL, "cpus");
+    if (config->distances && (config->node_count == 0 || config->node_count > KVA_FRAMES_NODES))
+        return bad_field(bad, KVA_EINVAL, "node_count");
+    return KVA_OK;
+}
+
+static enum kva_status validate_zone(const struct kva_frames_config *config,
+                                     const struct kva_frames_zone *zone, struct kva_bad *bad)
+{
+    unsigned order = order_of(config);
+
+    if (zone->start >= zone->end)
+        return bad_field(bad, KVA_ERANGE, "zones[i].end");
+    if (((zone->end - 1) >> order) - (zone->start >> order) >= most_blocks)
+        return bad_field(bad, KVA_ERANGE, "zones[i].end");
+    if (zone->node >= (config->distances ? config->node_count : KVA_FRAMES_NODES))
+        return bad_field(bad, KVA_EINVAL, "zones[i].node");
+    return KVA_OK;
+}
+
+static enum kva_status validate_zones(const struct kva_frames_config *config, struct kva_bad *bad)
+{
+    enum kva_status status = KVA_OK;
+
+    for (size_t i = 0; i < config->zone_count && status == KVA_OK; i++) {
+        const struct kva_frames_zone *zone = &config->zones[i];
+        status = validate_zone(config, zone, bad);
+        for (size_t j = 0; j < i && status == KVA_OK; j++) {
+            if (zone->start < config->zones[j].end && config->zones[j].start < zone->end)
+                status = bad_field(bad, KVA_EEXIST, "zones[i].start");
+        }
+        bad->index = i;
+    }
+    return status;
+}
+
+static bool lies_in_a_zone(const struct kva_frames_config *config, const struct kva_frames_range *hole)
+{
+    for (size_t i = 0; i < config->zone_count; i++) {
+        const struct kva_frames_zone *zone = &config->zones[i];
+        if (hole->first >= zone->start && hole->first < zone->end)
+            return hole->count > 0 && hole->count <= zone->end - hole->first;
+    }
+    return false;
+}
+
+static enum kva_status validate_holes(const struct kva_frames_config *config, struct kva_bad *bad)
+{
+    for (size_t i = 0; i < config->hole_count; i++) {
+        if (lies_in_a_zone(config, &config->holes[i]))
+            continue;
+        *bad = (struct kva_bad){"holes[i]", i};
+        return KVA_ERANGE;
+    }
+    return KVA_OK;
+}
+
+static enum kva_status validate(const struct kva_frames_config *config, struct kva_bad *bad)
+{
+    const char *missing = null_pointer_in(config);
+    enum kva_status status = missing ? bad_field(bad, KVA_ENULL, missing) : validate_numbers(config, bad);
+
+    if (status == KVA_OK)
+        status = validate_zones(config, bad);
+    return status == KVA_OK ? validate_holes(config, bad) : status;
+}
+
+/* ------------------------------------------------------------------------------------------- layout */
+
+/** Where each part of the set lies in its block. */
+struct layout {
+    uint64_t bytes; /* so far: at most 2^54 */
+    uint64_t zones;
+    uint64_t by_address;
+    uint64_t by_node;
+    uint64_t cpus;
+    uint64_t cpu_bytes;
+    uint64_t blocks; /* of the first zone's headers */
+};
+
+/** Room for so many elements, on cache lines of their own. */
+static uint64_t add_room(struct layout *layout, uint64_t count, uint64_t each)
+{
+    uint64_t at = layout->bytes;
+
+    layout->bytes += align_down(count * each + (KVA_LINE - 1), KVA_LINE);
+    return at;
+}
+
+static unsigned row_count_of(unsigned order)
+{
+    return ROW_TOP + 2 * order;
+}
+
+static uint32_t words_of_block(unsigned order)
+{
+    return order > 6 ? UINT32_C(1) << (order - 6) : 1;
+}
+
+/** A zone's three arrays, from `at` on. */
+static void add_zone(struct layout *layout, uint32_t blocks, unsigned order, uint64_t *headers,
+                     uint64_t *words, uint64_t *rows)
+{
+    struct frames_rows shape;
+
+    rows_init(&shape, blocks);
+    *headers = add_room(layout, blocks, sizeof(struct frames_header));
+    *words = add_room(layout, blocks, words_of_block(order) * sizeof(struct frames_word));
+    *rows = add_room(layout, row_count_of(order), shape.stride * sizeof(uintptr_t));
+}
+
+static struct layout layout_of(const struct kva_frames_config *config)
+{
+    struct layout layout = {0};
+    uint64_t zones = config->zone_count;
+    uint64_t each = sizeof(struct frames_cpu) + zones * (3 * sizeof(uint64_t) + SLOTS * sizeof(uint32_t));
+    uint64_t headers;
+    uint64_t words;
+    uint64_t rows;
+
+    (void)add_room(&layout, 1, sizeof(struct kva_frames));
+    layout.zones = add_room(&layout, zones, sizeof(struct frames_zone));
+    layout.by_address = add_room(&layout, zones, sizeof(uint16_t));
+    layout.by_node = add_room(&layout, zones * nodes_of(config), sizeof(uint16_t));
+    layout.cpu_bytes = align_down(each + (KVA_LINE - 1), KVA_LINE);
+    layout.cpus = add_room(&layout, cpus_of(config), layout.cpu_bytes);
+    layout.blocks = layout.bytes;
+    for (size_t i = 0; i < zones; i++)
+        add_zone(&layout, blocks_of(&config->zones[i], order_of(config)), order_of(config), &headers, &words,
+                 &rows);
+    return layout;
+}
+
+/** What is taken: a line more, to begin on one. 0 if that passes SIZE_MAX. */
+static size_t bytes_of(const struct layout *layout)
+{
+    return layout->bytes > SIZE_MAX - KVA_LINE ? 0 : (size_t)layout->bytes + KVA_LINE;
+}
+
+size_t kva_frames_bytes(const struct kva_frames_config *config)
+{
+    struct kva_bad bad;
+
+    if (!config || validate(config, &bad) != KVA_OK)
+        return 0;
+    struct layout layout = layout_of(config);
+    return bytes_of(&layout);
+}
+
+/* ------------------------------------------------------------------------------------------ building */
+
+/** Sort `count` indexes by a key, smallest first; equal ones stay in order. */
+static void sort_indexes(uint16_t *indexes, size_t count,
+                         uint64_t (*key)(const void *context, uint16_t index), const void *context)
+{
+    for (size_t i = 0; i < count; i++) {
+        size_t at = i;
+        for (; at > 0 && key(context, indexes[at - 1]) > key(context, (uint16_t)i); at--)
+            indexes[at] = indexes[at - 1];
+        indexes[at] = (uint16_t)i;
+    }
+}
+
+static uint64_t start_key(const void *context, uint16_t index)
+{
+    return ((const struct kva_frames_config *)context)->zones[index].start;
+}
+
+/** A node that looks for zones. */
+struct looking {
+    const struct kva_frames_config *config;
+    unsigned node;
+};
+
+static uint64_t distance_key(const void *context, uint16_t index)
+{
+    const struct looking *looking = context;
+    const struct kva_frames_config *config = looking->config;
+    unsigned to = config->zones[index].node;
+
+    if (!config->distances)
+        return to != looking->node;
+    return config->distances[looking->node * config->node_count + to];
+}
+
+static void sort_zones(struct kva_frames *frames, const struct kva_frames_config *config)
+{
+    sort_indexes(frames->by_address, frames->zone_count, start_key, config);
+    for (unsigned node = 0; node < frames->node_count; node++) {
+        struct looking looking = {config, node};
+        sort_indexes(&frames->by_node[node * frames->zone_count], frames->zone_count, distance_key, &looking);
+    }
+}
+
+static void init_cpus(struct kva_frames *frames)
+{
+    for (unsigned i = 0; i < frames->locks.cpu_count; i++) {
+        struct frames_cpu *cpu = cpu_of(frames, i);
+        cpu->changed = (uint64_t *)(void *)(cpu + 1);
+        cpu->strayed = cpu->changed + frames->zone_count;
+        cpu->elsewhere = cpu->strayed + frames->zone_count;
+        cpu->slots = (_Atomic uint32_t *)(void *)(cpu->elsewhere + frames->zone_count);
+    }
+}
+
+/** The CPUs' homes begin with a word of a row where there are blocks enough, else with a cache line of headers. */
+static uint32_t home_blocks_of(uint32_t blocks, unsigned cpus)
+{
+    uint32_t each = blocks / cpus;
+
+    if (each >= 64)
+        return each & ~UINT32_C(63);
+    return each >= 8 ? each & ~UINT32_C(7) : each > 0 ? each : 1;
+}
+
+/** All frames of the zone are free, all others of its blocks absent. */
+static void init_states(const struct kva_frames *frames, const struct frames_zone *zone)
+{
+    for (uint32_t block = 0; block < zone->rows.blocks; block++) {
+        struct frames_word *words = words_of(frames, zone, block);
+        uint64_t begin = first_frame(frames, zone, block);
+        uint32_t from = zone->start > begin ? (uint32_t)(zone->start - begin) : 0;
+        set_states(words, 0, frames->words * 64, false, true);
+        set_states(words, from, (uint32_t)min_u64(frames->size, zone->end - begin), false, false);
+    }
+}
+
+static void init_hole(const struct kva_frames *frames, const struct kva_frames_range *hole)
+{
+    const struct frames_zone *zone = zone_of(frames, hole->first);
+    uint64_t end = hole->first + hole->count;
+
+    for (uint64_t at = hole->first; at < end;) {
+        uint32_t block = block_of(frames, zone, at);
+        uint64_t begin = first_frame(frames, zone, block);
+        uint32_t until = (uint32_t)min_u64(frames->size, end - begin);
+        set_states(words_of(frames, zone, block), (uint32_t)(at - begin), until, false, true);
+        at = begin + until;
+    }
+}
+
+/** A header that tells what the states show. */
+static void init_header(const struct kva_frames *frames, struct frames_zone *zone, uint32_t block)
+{
+    const struct frames_word *words = words_of(frames, zone, block);
+    unsigned top = frames->order;
+    uint64_t h = 0;
+
+    for (uint32_t w = 0; w < frames->words; w++)
+        h += count_bits(free_bits(&words[w])) << FREE_AT;
+    while (top > 0 && find_group(words, 0, frames->words, top, frames->size) == frames->size)
+        top--;
+    h = with_ends(frames, words, with_top(h, top));
+    move_rows(frames, zone, block, 0, rows_of(frames, h));
+    unlock_block(frames, zone, block, h);
+}
+
+static void init_zone(struct kva_frames *frames, struct frames_zone *zone,
+                      const struct kva_frames_zone *config, struct layout *layout, char *base)
+{
+    uint32_t blocks = blocks_of(config, frames->order);
+    uint64_t headers;
+    uint64_t words;
+    uint64_t rows;
+
+    add_zone(layout, blocks, frames->order, &headers, &words, &rows);
+    zone->start = config->start;
+    zone->end = config->end;
+    zone->base = align_down(config->start, frames->size);
+    zone->node = config->node;
+    zone->home_blocks = home_blocks_of(blocks, frames->locks.cpu_count);
+    zone->headers = (struct frames_header *)(void *)(base + headers);
+    zone->words = (struct frames_word *)(void *)(base + words);
+    rows_init(&zone->rows, blocks);
+    zone->rows.words = (_Atomic uintptr_t *)(void *)(base + rows);
+    init_states(frames, zone);
+}
+
+/** Fill in a set whose memory is zero. */
+static struct kva_frames *build(const struct kva_frames_config *config, struct layout layout, void *block)
+{
+    char *base = (char *)round_to_line((uintptr_t)block);
+    struct kva_frames *frames = (struct kva_frames *)(void *)base;
+    unsigned order = order_of(config);
+
+    *frames = (struct kva_frames){
+        .hooks = {config->on_misuse, config->on_corruption, config->hook_context},
+        .memory = config->memory,
+        .block = block,
+        .bytes = bytes_of(&layout),
+        .order = order,
+        .size = UINT32_C(1) << order,
+        .words = words_of_block(order),
+        .hint_shift = order > 10 ? order - 10 : 0,
+        .many = order > 4 ? (UINT32_C(1) << order) / MANY_SHARE : 1,
+        .row_count = row_count_of(order),
+        .node_count = nodes_of(config),
+        .zone_count = config->zone_count,
+        .zones = (struct frames_zone *)(void *)(base + layout.zones),
+        .by_address = (uint16_t *)(void *)(base + layout.by_address),
+        .by_node = (uint16_t *)(void *)(base + layout.by_node),
+    };
+    if (config->threads) {
+        frames->threads = *config->threads;
+        frames->locks.threads = &frames->threads;
+    }
+    frames->locks.cpus = base + layout.cpus;
+    frames->locks.cpu_bytes = (size_t)layout.cpu_bytes;
+    frames->locks.cpu_count = cpus_of(config);
+    init_cpus(frames);
+    layout.bytes = layout.blocks;
+    for (size_t i = 0; i < config->zone_count; i++)
+        init_zone(frames, &frames->zones[i], &config->zones[i], &layout, base);
+    sort_zones(frames, config);
+    for (size_t i = 0; i < config->hole_count; i++)
+        init_hole(frames, &config->holes[i]);
+    for (size_t i = 0; i < config->zone_count; i++) {
+        for (uint32_t b = 0; b < frames->zones[i].rows.blocks; b++)
+            init_header(frames, &frames->zones[i], b);
+    }
+    return frames;
+}
+
+enum kva_status kva_frames_create(const struct kva_frames_config *config, struct kva_frames **frames)
+{
+    if (!config)
+        return KVA_ENULL;
+    struct kva_hooks hooks = {config->on_misuse, config->on_corruption, config->hook_context};
+    struct kva_bad bad = {"frames", 0};
+    enum kva_status status = frames ? validate(config, &bad) : KVA_ENULL;
+    if (status != KVA_OK)
+        return kva_report_misuse(&hooks, status, __func__, KVA_NO_FRAME, &bad);
+    struct layout layout = layout_of(config);
+    size_t bytes = bytes_of(&layout);
+    void *block = bytes > 0 ? config->memory.take(config->memory.context, bytes) : NULL;
+    if (!block)
+        return KVA_ENOMEM;
+    memset(block, 0, bytes);
+    *frames = build(config, layout, block);
+    return KVA_OK;
+}
+
+enum kva_status kva_frames_destroy(struct kva_frames *frames)
+{
+    if (!frames)
+        return KVA_ENULL;
+    struct kva_memory memory = frames->memory;
+    memory.give(memory.context, frames->block, frames->bytes);
+    return KVA_OK;
+}
+
+/* --------------------------------------------------------------------------------------------- forks */
+
+enum kva_status kva_frames_fork_prepare(struct kva_frames *frames)
+{
+    if (!frames)
+        return KVA_ENULL;
+    kva_freeze(frames);
+    return KVA_OK;
+}
+
+enum kva_status kva_frames_fork_parent(struct kva_frames *frames)
+{
+    if (!frames)
+        return KVA_ENULL;
+    kva_thaw(frames);
+    return KVA_OK;
+}
+
+enum kva_status kva_frames_fork_child(struct kva_frames *frames)
+{
+    if (!frames)
+        return KVA_ENULL;
+    kva_unfreeze_in_child(frames);
+    return KVA_OK;
+}

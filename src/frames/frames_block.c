@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/** The slow path of a block's lock. */
+#include "frames_block.h"
+
+/** How often to look before going to sleep: about a microsecond, as in base/sync.c. A block is locked for some ten
+ *  nanoseconds; one that stays locked for longer is held by a thread that does not run. */
+enum { LOOKS = 100 };
+
+static bool takes_lock(struct frames_header *header, uint32_t mark)
+{
+    uint32_t low = atomic_load_explicit(&header->low, memory_order_relaxed);
+
+    return !(low & HEADER_LOCK) &&
+           atomic_compare_exchange_strong_explicit(&header->low, &low, low | HEADER_LOCK | mark,
+                                                   memory_order_acquire, memory_order_relaxed);
+}
+
+/** Mark a lock that is held. Returns the marked word; one without the lock's bit if it has been dropped. */
+static uint32_t mark_lock(struct frames_header *header)
+{
+    uint32_t low = atomic_load_explicit(&header->low, memory_order_relaxed);
+
+    while ((low & HEADER_LOCK) && !(low & HEADER_MARK)) {
+        if (atomic_compare_exchange_weak_explicit(&header->low, &low, low | HEADER_MARK, memory_order_relaxed,
+                                                  memory_order_relaxed))
+            return low | HEADER_MARK;
+    }
+    return low;
+}
+
+/** A thread that has slept takes the lock with the mark, since others may sleep still. */
+void kva_block_wait(struct frames_header *header, const struct kva_threads *threads)
+{
+    for (unsigned look = 0; look < LOOKS; look++) {
+        if (takes_lock(header, 0))
+            return;
+        spin_pause();
+    }
+    while (!takes_lock(header, HEADER_MARK)) {
+        uint32_t low = mark_lock(header);
+        if (low & HEADER_LOCK)
+            kva_sync_wait(threads, &header->low, low);
+    }
+}
+
+void kva_block_wake(struct frames_header *header, const struct kva_threads *threads)
+{
+    kva_sync_wake(threads, &header->low, false);
+}

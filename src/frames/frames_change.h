@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * Changes of a block whose lock is held: frames [from, end) are taken, given back, go absent or come back. Each function
+ * writes the states and returns the changed header, which the caller commits. None can fail.
+ */
+#ifndef KVA_FRAMES_CHANGE_H
+#define KVA_FRAMES_CHANGE_H
+
+#include "frames_set.h"
+
+/** Write the states of a WHOLE block out, before a part of it changes. */
+static inline uint64_t spread_whole(const struct kva_frames *frames, struct frames_word *words, uint64_t h)
+{
+    if (whole_of(h) == WHOLE_NOT)
+        return h;
+    mark_run(words, 0, frames->size, whole_of(h) == WHOLE_FIRST);
+    return h & ~WHOLE_MASK;
+}
+
+/** HEAD and TAIL, as the states show them. */
+static inline uint64_t ends_of(const struct kva_frames *frames, const struct frames_word *words, uint64_t h)
+{
+    uint32_t last = frames->size - 1;
+
+    if (whole_of(h) != WHOLE_NOT)
+        return 0;
+    return (free_bits(&words[0]) & 1) << HEAD_AT | (free_bits(&words[last / 64]) >> last % 64 & 1) << TAIL_AT;
+}
+
+static inline uint64_t with_ends(const struct kva_frames *frames, const struct frames_word *words, uint64_t h)
+{
+    return (h & ~(HEAD_MASK | TAIL_MASK)) | ends_of(frames, words, h);
+}
+
+/** Take free frames. `begins`: they are the first ones of their run; `goes_on`: the run goes on in the next block. */
+static inline uint64_t take_frames(const struct kva_frames *frames, struct frames_word *words, uint64_t h,
+                                   uint32_t from, uint32_t end, bool begins, bool goes_on)
+{
+    if (end - from == frames->size)
+        h |= (uint64_t)(begins ? WHOLE_FIRST : WHOLE_INSIDE) << WHOLE_AT;
+    else
+        mark_run(words, from, end, begins);
+    h = with_taken(h, end - from) | (uint64_t)goes_on << CONT_AT;
+    if (from == 0 || end == frames->size)
+        h = with_ends(frames, words, h);
+    return top_of(h) == frames->order ? with_top(h, frames->order - 1) : h;
+}
+
+/** The kind of a block once a run of the wanted kind lies in it, too. `cpu`, whose lock is held, counts what mixes kinds. */
+static inline uint64_t join_kinds(uint64_t h, enum frames_kind wanted, size_t zone, struct frames_cpu *cpu)
+{
+    enum frames_kind kind = kind_of(h);
+
+    if (kind == wanted)
+        return h;
+    if (kind == KIND_UNMOVABLE) {
+        cpu->strayed[zone]++;
+        return h;
+    }
+    cpu->changed[zone] += kind == KIND_MOVABLE && used_of(h) > 0;
+    return with_kind(h, wanted);
+}
+
+/** Whether a group of an order is free that has frames in [from, end), all of which are free. */
+static inline bool makes_group(const struct frames_word *words, uint32_t from, uint32_t end, unsigned order)
+{
+    uint32_t size = UINT32_C(1) << order;
+    uint32_t inside = (from + size - 1) & ~(size - 1);
+
+    return inside + size <= end || group_is_free(words, from, order) || group_is_free(words, end - 1, order);
+}
+
+/** [from, end) has become free: raise `top` to the largest group that this makes. */
+static inline uint64_t with_more_room(const struct kva_frames *frames, const struct frames_word *words,
+                                      uint64_t h, uint32_t from, uint32_t end)
+{
+    unsigned top = top_of(h);
+    uint32_t hint = from >> 6 >> frames->hint_shift;
+
+    while (top < frames->order && makes_group(words, from, end, top + 1))
+        top++;
+    h = with_top(h, top);
+    if (hint < hint_of(h))
+        h = with_hint(h, hint);
+    if (from == 0 || end == frames->size)
+        h = with_ends(frames, words, h);
+    return h;
+}
+
+/** A block in which nothing is in use any more is of no kind, unless a CPU holds it. */
+static inline uint64_t without_kind_if_unused(uint64_t h)
+{
+    return (h & (USED_MASK | OWNER_MASK)) == 0 ? with_kind(h, KIND_UNUSED) : h;
+}
+
+/** A block becomes free from end to end. */
+static inline uint64_t with_all_free(const struct kva_frames *frames, uint64_t h)
+{
+    return with_hint(with_top(h, frames->order), 0) | HEAD_MASK | TAIL_MASK;
+}
+
+/** Frames of word w have become free: raise `top` to the largest group that is free there. */
+static inline uint64_t with_room_in_word(const struct kva_frames *frames, const struct frames_word *words,
+                                         uint64_t h, uint32_t w)
+{
+    uint64_t free = free_bits(&words[w]);
+    unsigned most = frames->order < 6 ? frames->order : 6;
+    unsigned top = top_of(h);
+
+    while (top < most && groups_in_word(free, top + 1) != 0)
+        top++;
+    while (top >= 6 && top < frames->order && group_is_free(words, w * 64, top + 1))
+        top++;
+    h = with_top(h, top);
+    if (w >> frames->hint_shift < hint_of(h))
+        h = with_hint(h, w >> frames->hint_shift);
+    return w == 0 || w == frames->words - 1 ? with_ends(frames, words, h) : h;
+}
+
+/** Give used frames back. What was after them in their run is the caller's to mark. */
+static inline uint64_t give_frames(const struct kva_frames *frames, struct frames_word *words, uint64_t h,
+                                   uint32_t from, uint32_t end)
+{
+    bool is_all = end - from == frames->size;
+
+    if (is_all && whole_of(h) != WHOLE_NOT) {
+        h &= ~WHOLE_MASK; /* the states are zero already */
+    } else {
+        h = spread_whole(frames, words, h);
+        set_states(words, from, end, false, false);
+    }
+    h = with_given(h, end - from);
+    if (end == frames->size)
+        h &= ~CONT_MASK;
+    return without_kind_if_unused(is_all ? with_all_free(frames, h)
+                                         : with_more_room(frames, words, h, from, end));
+}
+
+/** Free frames become absent. */
+static inline uint64_t hide_frames(const struct kva_frames *frames, struct frames_word *words, uint64_t h,
+                                   uint32_t from, uint32_t end)
+{
+    set_states(words, from, end, false, true);
+    h -= (uint64_t)(end - from) << FREE_AT;
+    h = with_ends(frames, words, h);
+    return top_of(h) == frames->order ? with_top(h, frames->order - 1) : h;
+}
+
+/** Absent frames become free. */
+static inline uint64_t show_frames(const struct kva_frames *frames, struct frames_word *words, uint64_t h,
+                                   uint32_t from, uint32_t end)
+{
+    set_states(words, from, end, false, false);
+    h += (uint64_t)(end - from) << FREE_AT;
+    return with_more_room(frames, words, h, from, end);
+}
+
+#endif

@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/** The invariants of a set, F1 to F10; docs/theory/frames.md gives the reasons. */
+#include "frames_change.h"
+#include "frames_freeze.h"
+
+/** A block under examination; the set is frozen. */
+struct view {
+    const struct kva_frames *frames;
+    const struct frames_zone *zone;
+    const struct frames_word *words;
+    uint32_t block;
+    uint64_t h;
+    struct kva_fault *fault;
+};
+
+static bool broken(const struct view *view, uint32_t position, const char *what)
+{
+    *view->fault = (struct kva_fault){
+        .status = KVA_ECORRUPT,
+        .where = "kva_frames_check",
+        .what = what,
+        .address = first_frame(view->frames, view->zone, view->block) + position,
+    };
+    return false;
+}
+
+static bool is_whole(const struct view *view)
+{
+    return whole_of(view->h) != WHOLE_NOT;
+}
+
+/** The frames of a block in three states. */
+static void count_states(const struct view *view, uint32_t *free, uint32_t *used)
+{
+    *free = 0;
+    *used = is_whole(view) ? view->frames->size : 0;
+    for (uint32_t w = 0; w < view->frames->words; w++) {
+        *free += is_whole(view) ? 0 : (uint32_t)count_bits(free_bits(&view->words[w]));
+        *used += (uint32_t)count_bits(view->words[w].taken);
+    }
+}
+
+static bool check_counts(const struct view *view)
+{
+    uint32_t free;
+    uint32_t used;
+
+    count_states(view, &free, &used);
+    return (free == free_of(view->h) && used == used_of(view->h)) ||
+           broken(view, 0, "F1: a header counts other frames than the states show");
+}
+
+/** What lies outside the zone is absent. */
+static bool check_zone_ends(const struct view *view)
+{
+    uint64_t begin = first_frame(view->frames, view->zone, view->block);
+    uint64_t in_zone = view->zone->end - begin;
+    uint32_t from = view->zone->start > begin ? (uint32_t)(view->zone->start - begin) : 0;
+    uint32_t end = (uint32_t)min_u64(in_zone, view->frames->size);
+    bool absent = !is_whole(view) && end_of_state(view->words, 0, from, false) == from &&
+                  end_of_state(view->words, end, view->frames->size, false) == view->frames->size;
+
+    return absent || (from == 0 && end == view->frames->size) ||
+           broken(view, 0, "F2: a frame outside the zone is not absent");
+}
+
+static bool begins_inside(const struct view *view)
+{
+    if (is_whole(view))
+        return whole_of(view->h) == WHOLE_INSIDE;
+    return inside_bits(&view->words[0]) & 1;
+}
+
+/** An inside follows a used frame. `goes_on` is what the block before says. */
+static bool check_runs(const struct view *view, bool goes_on)
+{
+    uint64_t before = goes_on; /* whether the frame before the word is used */
+
+    if (begins_inside(view) != goes_on)
+        return broken(view, 0,
+                      "F3: a run does not go on in the next block, or goes on without its beginning");
+    for (uint32_t w = 0; w < view->frames->words && !is_whole(view); w++) {
+        uint64_t used_before = view->words[w].taken << 1 | before;
+        uint64_t lost = inside_bits(&view->words[w]) & ~used_before;
+        if (lost != 0)
+            return broken(view, w * 64 + lowest_bit(lost), "F3: the inside of a run without its first frame");
+        before = view->words[w].taken >> 63;
+    }
+    bool used_at_end = is_whole(view) || before != 0 || view->frames->size < 64;
+    return !(view->h & CONT_MASK) || used_at_end ||
+           broken(view, view->frames->size - 1, "F3: a free frame goes on");
+}
+
+static bool check_bounds(const struct view *view)
+{
+    const struct kva_frames *frames = view->frames;
+
+    if ((view->h & (HEAD_MASK | TAIL_MASK)) != ends_of(frames, view->words, view->h))
+        return broken(view, 0, "F4: a header is wrong about its first or last frame");
+    if (is_whole(view) || free_of(view->h) == 0)
+        return true;
+    for (unsigned order = top_of(view->h) + 1; order <= frames->order; order++) {
+        if (find_group(view->words, 0, frames->words, order, frames->size) < frames->size)
+            return broken(view, 0, "F5: a free group is larger than the header's bound");
+    }
+    uint32_t hint = hint_of(view->h) << frames->hint_shift;
+    return next_free(view->words, 0, hint * 64) == hint * 64 ||
+           broken(view, 0, "F6: a free frame lies before the hint");
+}
+
+static bool check_kind(const struct view *view)
+{
+    bool held = (view->h & OWNER_MASK) != 0;
+    bool unused = kind_of(view->h) == KIND_UNUSED;
+
+    if (held)
+        return !unused || broken(view, 0, "F7: a held block has no kind");
+    return unused == (used_of(view->h) == 0) ||
+           broken(view, 0, "F7: a block has a kind though it is unused, or none though it is in use");
+}
+
+static bool check_rows(const struct view *view)
+{
+    const struct frames_rows *rows = &view->zone->rows;
+    uint32_t expected = rows_of(view->frames, view->h);
+
+    for (unsigned row = 0; row < view->frames->row_count; row++) {
+        if (row_has(rows, row, view->block) != (expected >> row & 1))
+            return broken(view, 0, "F8: a block is in other rows than its header says");
+    }
+    return true;
+}
+
+/** A held block is named by the slot that its header names. */
+static bool check_hold(const struct view *view)
+{
+    unsigned owner = header_field(view->h, OWNER_MASK, OWNER_AT);
+    unsigned slot = header_field(view->h, SLOT_MASK, SLOT_AT);
+
+    if (owner == 0)
+        return true;
+    return (owner <= view->frames->locks.cpu_count &&
+            atomic_load(slot_of(view->frames, view->zone, owner - 1, slot)) == view->block + 1) ||
+           broken(view, 0, "F9: a block is held, but its holder does not know");
+}
+
+static bool check_block(const struct view *view, bool goes_on)
+{
+    return check_counts(view) && check_zone_ends(view) && check_runs(view, goes_on) && check_bounds(view) &&
+           check_kind(view) && check_rows(view) && check_hold(view);
+}
+
+/** Each summary's bit stands for a word that is not zero, and each such word has one. */
+static bool check_summaries(const struct view *view)
+{
+    const struct frames_rows *rows = &view->zone->rows;
+
+    for (unsigned row = 0; row < view->frames->row_count; row++) {
+        for (unsigned level = 1; level < rows->levels; level++) {
+            for (size_t at = 0; at < rows->size[level - 1]; at++) {
+                bool has =
+                    atomic_load(row_word(rows, row, level, at >> ROW_SHIFT)) >> (at & (ROW_BITS - 1)) & 1;
+                if (has != (atomic_load(row_word(rows, row, level - 1, at)) != 0))
+                    return broken(view, 0, "F10: a summary of a row is wrong");
+            }
+        }
+    }
+    return true;
+}
+
+static bool check_zone(const struct kva_frames *frames, const struct frames_zone *zone,
+                       struct kva_fault *fault)
+{
+    struct view view = {.frames = frames, .zone = zone, .fault = fault};
+    bool goes_on = false;
+
+    for (uint32_t block = 0; block < zone->rows.blocks; block++) {
+        view.block = block;
+        view.words = words_of(frames, zone, block);
+        view.h = block_header(&zone->headers[block]);
+        if (!check_block(&view, goes_on))
+            return false;
+        goes_on = (view.h & CONT_MASK) != 0;
+    }
+    view.block = 0;
+    return (!goes_on || broken(&view, 0, "F3: a run goes on beyond the zone")) && check_summaries(&view);
+}
+
+enum kva_status kva_frames_check(const struct kva_frames *frames, struct kva_fault *fault)
+{
+    struct kva_fault found;
+    bool sound = true;
+
+    if (!frames)
+        return KVA_ENULL;
+    kva_freeze(frames);
+    for (size_t z = 0; z < frames->zone_count && sound; z++)
+        sound = check_zone(frames, &frames->zones[z], &found);
+    kva_thaw(frames);
+    if (sound)
+        return KVA_OK;
+    if (fault)
+        *fault = found;
+    return KVA_ECORRUPT;
+}

@@ -1,0 +1,333 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * The search for room, when the block that the CPU holds has none.
+ *
+ * WHERE IT LOOKS, in each zone in turn, nearer nodes first:
+ *
+ *   1. blocks of its kind: for a single frame, those with many free frames, so that the next ones are found in the same
+ *      block; for a group or run, those whose largest free group is the smallest that will do;
+ *   2. empty blocks.
+ *      Both first in the CPU's HOME, a stretch of the zone's blocks, then in the rest of the zone: so two CPUs mostly use
+ *      blocks far apart, whose headers, states and rows lie on different cache lines;
+ *   3. what is left: blocks of its kind with few free frames, and unused ones with holes.
+ *
+ * If that fails in all zones, the CPUs give up what they hold, and all is looked at once more with all CPUs' locks; then
+ *
+ *   4. blocks of the other kind. An unmovable run makes a movable block unmovable;
+ *   5. runs across blocks.
+ *
+ * EXACT. While all CPUs' locks are held, no block gets held, and nothing but frees happens to others. Rows gain bits before they
+ * lose any, and the order above goes the way that a block moves when frames of it are freed: to larger tops, then to the
+ * unused ones. The unused ones are looked at again after the other kind's. A search that a change of a summary may have misled
+ * is made again (frames_rows.h).
+ */
+#include "frames_find.h"
+
+#include "frames_span.h"
+
+/** What a search through a zone goes by. */
+struct search {
+    const struct kva_frames *frames;
+    const struct frames_demand *demand;
+    struct frames_zone *zone;
+    struct frames_cpu *cpu;
+    unsigned number;
+    uint32_t from; /* the blocks that have frames in the window */
+    uint32_t end;
+    bool covers; /* the window covers the zone: a block may be held */
+    uint64_t *first;
+};
+
+/** How many blocks with many free frames a request for a small group looks at: such a block may have no such group. */
+enum { TRIES_FOR_SMALL_GROUP = 8 };
+
+/* ------------------------------------------------------------------------------------------ one block */
+
+uint32_t kva_find_place(const struct kva_frames *frames, const struct frames_zone *zone, uint32_t block,
+                        uint64_t h, const struct frames_demand *demand)
+{
+    const struct frames_word *words = words_of(frames, zone, block);
+    uint64_t begin = first_frame(frames, zone, block);
+    uint32_t from = 0;
+    uint32_t end = frames->size;
+
+    if (free_of(h) < demand->count)
+        return frames->size;
+    if (demand->min > begin)
+        from = (uint32_t)(demand->min - begin);
+    if (demand->last - begin < end)
+        end = (uint32_t)(demand->last - begin) + 1;
+    if (demand->group != NO_GROUP && from == 0 && end == frames->size)
+        return find_free_group(frames, words, h, demand->group);
+    uint32_t position = find_run(words, begin, from, end, demand->count, demand->align);
+    return position < end ? position : frames->size;
+}
+
+/** Give up a block that a slot has named until now, if the slot's CPU still holds it. */
+static void release_block(const struct kva_frames *frames, struct frames_zone *zone, uint32_t block,
+                          unsigned cpu, unsigned slot)
+{
+    uint64_t before = lock_block(frames, zone, block);
+    uint64_t h = before;
+
+    if ((h & (OWNER_MASK | SLOT_MASK)) == (hold_bits(cpu, slot, KIND_UNUSED) & ~KIND_MASK))
+        h = without_kind_if_unused(h & ~OWNER_MASK);
+    if (kind_of(h) != KIND_UNUSED && top_of(h) == frames->order)
+        h = with_top(h, frames->order - 1);
+    commit_block(frames, zone, block, before, h);
+}
+
+void kva_release_held(const struct kva_frames *frames)
+{
+    for (unsigned cpu = 0; cpu < frames->locks.cpu_count; cpu++) {
+        for (size_t z = 0; z < frames->zone_count; z++) {
+            for (unsigned slot = 0; slot < SLOTS; slot++) {
+                _Atomic uint32_t *held = slot_of(frames, &frames->zones[z], cpu, slot);
+                uint32_t block = atomic_load_explicit(held, memory_order_relaxed);
+                if (block == 0)
+                    continue;
+                atomic_store_explicit(held, 0, memory_order_relaxed);
+                release_block(frames, &frames->zones[z], block - 1, cpu, slot);
+            }
+        }
+    }
+}
+
+/** Name a locked block in the slot of its kind and the demand's size class. Returns the slot's block until now, plus one. */
+static uint32_t hold_block(const struct search *search, uint32_t block, uint64_t *h)
+{
+    unsigned slot = slot_number(kind_of(*h), search->demand->size_class);
+    _Atomic uint32_t *held = slot_of(search->frames, search->zone, search->number, slot);
+    uint32_t before = atomic_load_explicit(held, memory_order_relaxed);
+
+    atomic_store_explicit(held, block + 1, memory_order_relaxed);
+    *h = (*h & ~HOLD_MASK) | hold_bits(search->number, slot, kind_of(*h));
+    return before;
+}
+
+/** Look at one block, and take the run if it fits there. */
+static bool try_block(const struct search *search, uint32_t block, bool other_kind)
+{
+    const struct kva_frames *frames = search->frames;
+    const struct frames_demand *demand = search->demand;
+    struct frames_zone *zone = search->zone;
+    uint64_t before = lock_block(frames, zone, block);
+    uint64_t h = before;
+    uint32_t position = frames->size;
+    uint32_t released = 0;
+
+    if ((h & OWNER_MASK) == 0 && (kind_of(h) == KIND_UNUSED || (kind_of(h) == demand->kind) != other_kind))
+        position = kva_find_place(frames, zone, block, h, demand);
+    if (position < frames->size) {
+        uint32_t end = position + (uint32_t)demand->count;
+        h = join_kinds(h, demand->kind, index_of_zone(frames, zone), search->cpu);
+        h = take_frames(frames, words_of(frames, zone, block), h, position, end, true, false);
+        if (search->covers && kind_of(h) == demand->kind)
+            released = hold_block(search, block, &h);
+    } else if (demand->group != NO_GROUP && search->covers && (h & OWNER_MASK) == 0 &&
+               kind_of(h) != KIND_UNUSED && demand->group > 0 && top_of(h) >= demand->group) {
+        h = with_top(h, demand->group - 1);
+    }
+    commit_block(frames, zone, block, before, h);
+    if (released > 0 && released != block + 1)
+        release_block(frames, zone, released - 1, search->number,
+                      slot_number(demand->kind, demand->size_class));
+    if (position < frames->size)
+        *search->first = first_frame(frames, zone, block) + position;
+    return position < frames->size;
+}
+
+/** Take from the block that the CPU holds already. */
+static bool try_held(const struct search *search)
+{
+    const struct kva_frames *frames = search->frames;
+    const struct frames_demand *demand = search->demand;
+    struct frames_zone *zone = search->zone;
+    unsigned slot = slot_number(demand->kind, demand->size_class);
+    uint32_t held = atomic_load_explicit(slot_of(frames, zone, search->number, slot), memory_order_relaxed);
+
+    if (held == 0 || !search->covers)
+        return false;
+    uint64_t before = lock_block(frames, zone, held - 1);
+    uint64_t h = before;
+    uint32_t position = frames->size;
+    if ((h & HOLD_MASK) == hold_bits(search->number, slot, demand->kind))
+        position = kva_find_place(frames, zone, held - 1, h, demand);
+    if (position < frames->size) {
+        uint32_t end = position + (uint32_t)demand->count;
+        h = take_frames(frames, words_of(frames, zone, held - 1), h, position, end, true, false);
+        *search->first = first_frame(frames, zone, held - 1) + position;
+    }
+    commit_block(frames, zone, held - 1, before, h);
+    return position < frames->size;
+}
+
+/* --------------------------------------------------------------------------------------------- rows */
+
+/** Try the blocks of a row in [from, end), those with a large enough `top` at most. */
+static bool try_row(const struct search *search, unsigned row, uint32_t from, uint32_t end, unsigned tries,
+                    bool other_kind)
+{
+    const struct frames_zone *zone = search->zone;
+
+    for (uint32_t block = from; tries > 0; block++, tries--) {
+        block = row_next(&zone->rows, row, block, end);
+        if (block >= end)
+            return false;
+        uint32_t low = atomic_load_explicit(&zone->headers[block].low, memory_order_relaxed);
+        if (top_of(low) >= search->demand->least_top && try_block(search, block, other_kind))
+            return true;
+    }
+    return false;
+}
+
+/** Try the blocks of a kind, those first whose largest group is smallest. */
+static bool try_tops(const struct search *search, enum frames_kind kind, uint32_t from, uint32_t end)
+{
+    const struct kva_frames *frames = search->frames;
+
+    for (unsigned top = search->demand->least_top; top < frames->order; top++) {
+        if (try_row(search, row_top(frames, kind, top), from, end, UINT32_MAX, kind != search->demand->kind))
+            return true;
+    }
+    return false;
+}
+
+/** Steps 1 and 2 in a part of the zone. */
+static bool try_part(const struct search *search, uint32_t from, uint32_t end)
+{
+    const struct frames_demand *demand = search->demand;
+    unsigned tries = demand->group == 0 ? UINT32_MAX : TRIES_FOR_SMALL_GROUP;
+
+    if (from >= end)
+        return false;
+    if (demand->size_class == 0 && try_row(search, row_many(demand->kind), from, end, tries, false))
+        return true;
+    if ((demand->size_class > 0 || demand->group > 0) && try_tops(search, demand->kind, from, end))
+        return true;
+    return try_row(search, ROW_EMPTY, from, end, UINT32_MAX, false);
+}
+
+/** Steps 1 to 3: what the CPU holds already; its home, what is after it, what is before it; what is left. */
+static bool try_zone(const struct search *search)
+{
+    enum frames_kind kind = search->demand->kind;
+    uint32_t from = search->from;
+    uint32_t end = search->end;
+    uint32_t home = search->zone->home_blocks * search->number;
+    uint32_t home_end = home + search->zone->home_blocks;
+
+    home = home < from ? from : home < end ? home : end;
+    if (home_end < home)
+        home_end = home;
+    if (home_end > end || search->number + 1 == search->frames->locks.cpu_count)
+        home_end = end;
+    return try_held(search) || try_part(search, home, home_end) || try_part(search, home_end, end) ||
+           try_part(search, from, home) || try_tops(search, kind, home, end) ||
+           try_tops(search, kind, from, home) || try_row(search, ROW_PARTIAL, from, end, UINT32_MAX, false);
+}
+
+static bool try_unused(const struct search *search)
+{
+    return try_row(search, ROW_EMPTY, search->from, search->end, UINT32_MAX, false) ||
+           try_row(search, ROW_PARTIAL, search->from, search->end, UINT32_MAX, false);
+}
+
+static bool try_own_kind(const struct search *search)
+{
+    return try_tops(search, search->demand->kind, search->from, search->end) || try_unused(search);
+}
+
+static bool try_other_kind(const struct search *search)
+{
+    enum frames_kind kind = search->demand->kind == KIND_MOVABLE ? KIND_UNMOVABLE : KIND_MOVABLE;
+
+    return try_tops(search, kind, search->from, search->end) || try_unused(search);
+}
+
+static bool try_across(const struct search *search)
+{
+    return kva_span_take(search->frames, search->zone, search->demand, search->cpu, search->first);
+}
+
+/* -------------------------------------------------------------------------------------------- zones */
+
+/** Whether a zone may serve a demand; then `search` is made ready for it. */
+static bool enter_zone(struct search *search, struct frames_zone *zone)
+{
+    const struct frames_demand *demand = search->demand;
+
+    if (demand->this_node && zone->node != demand->node)
+        return false;
+    if (demand->min >= zone->end || demand->last < zone->start)
+        return false;
+    search->zone = zone;
+    search->covers = demand->min <= zone->start && demand->last >= zone->end - 1;
+    search->from = block_of(search->frames, zone, max_u64(demand->min, zone->start));
+    search->end = block_of(search->frames, zone, min_u64(demand->last, zone->end - 1)) + 1;
+    return true;
+}
+
+/** Search the zones that a demand may use, in its node's order. */
+static bool try_zones(struct search *search, bool (*try)(const struct search *search))
+{
+    const struct kva_frames *frames = search->frames;
+    const uint16_t *order = &frames->by_node[search->demand->node * frames->zone_count];
+
+    for (size_t i = 0; i < frames->zone_count; i++) {
+        struct frames_zone *zone = &frames->zones[order[i]];
+        if (!enter_zone(search, zone) || !try(search))
+            continue;
+        search->cpu->elsewhere[order[i]] += zone->node != search->demand->node;
+        return true;
+    }
+    return false;
+}
+
+/** How often, in all zones, a summary's bit was to be cleared, or has been. */
+static uint32_t count_clears(const struct kva_frames *frames, bool ended)
+{
+    uint32_t sum = 0;
+
+    for (size_t z = 0; z < frames->zone_count; z++) {
+        const struct frames_rows *rows = &frames->zones[z].rows;
+        sum += atomic_load(ended ? &rows->ended : &rows->began);
+    }
+    return sum;
+}
+
+/** Look at everything, with the locks of all CPUs. */
+static bool take_exactly(struct search *search)
+{
+    const struct kva_frames *frames = search->frames;
+    bool in_block = search->demand->count <= frames->size;
+    bool found;
+    uint32_t ended;
+
+    kva_cpus_take(&frames->locks);
+    kva_release_held(frames);
+    do {
+        ended = count_clears(frames, true);
+        found = (in_block && (try_zones(search, try_own_kind) || try_zones(search, try_other_kind))) ||
+                (search->demand->group == NO_GROUP && try_zones(search, try_across));
+    } while (!found && count_clears(frames, false) != ended);
+    kva_cpus_drop(&frames->locks);
+    return found;
+}
+
+enum kva_status kva_find_and_take(const struct kva_frames *frames, const struct frames_demand *demand,
+                                  uint64_t *first)
+{
+    unsigned number = cpu_number(frames);
+    struct search search = {
+        .frames = frames, .demand = demand, .cpu = cpu_of(frames, number), .number = number, .first = first};
+    bool found = false;
+
+    if (demand->count <= frames->size) {
+        lock_take(&search.cpu->lock, threads_of(frames));
+        found = try_zones(&search, try_zone);
+        lock_drop(&search.cpu->lock, threads_of(frames));
+    }
+    return found || take_exactly(&search) ? KVA_OK : KVA_ENOSPC;
+}

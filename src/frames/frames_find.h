@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/** Find room for a run: in one block, in the blocks of a zone, in all zones. */
+#ifndef KVA_FRAMES_FIND_H
+#define KVA_FRAMES_FIND_H
+
+#include "frames_change.h"
+
+/** Where a run of count frames at a multiple of align fits into the free ones of [from, end); `end` if nowhere. `begin` is the
+ *  number of the block's first frame. */
+static inline uint32_t find_run(const struct frames_word *words, uint64_t begin, uint32_t from, uint32_t end,
+                                uint64_t count, uint64_t align)
+{
+    while (end > from && end - from >= count) {
+        uint64_t place;
+        from = next_free(words, from, end);
+        if (!align_up(begin + from, align, &place) || place - begin >= end || end - (place - begin) < count)
+            return end;
+        from = (uint32_t)(place - begin);
+        uint32_t until = end_of_state(words, from, from + (uint32_t)count, true);
+        if (until == from + count)
+            return from;
+        from = until;
+    }
+    return end;
+}
+
+/** Where a group of an order begins that is free; `size` if there is none. */
+static inline uint32_t find_free_group(const struct kva_frames *frames, const struct frames_word *words,
+                                       uint64_t h, unsigned order)
+{
+    if (order == frames->order)
+        return free_of(h) == frames->size ? 0 : frames->size;
+    return find_group(words, hint_of(h) << frames->hint_shift, frames->words, order, frames->size);
+}
+
+/** Where a demand fits in a locked block; `size` if nowhere. */
+uint32_t kva_find_place(const struct kva_frames *frames, const struct frames_zone *zone, uint32_t block,
+                        uint64_t h, const struct frames_demand *demand);
+
+/** Take a group from a locked block of its kind, and drop the lock. Returns its position; `size` if the block has none: then
+ *  `top` is lowered. */
+static inline uint32_t take_group(const struct kva_frames *frames, struct frames_zone *zone, uint32_t block,
+                                  uint64_t before, unsigned order)
+{
+    struct frames_word *words = words_of(frames, zone, block);
+    uint32_t position =
+        free_of(before) >> order == 0 ? frames->size : find_free_group(frames, words, before, order);
+    uint64_t h = before;
+
+    if (position < frames->size)
+        h = take_frames(frames, words, h, position, position + (UINT32_C(1) << order), true, false);
+    else if (top_of(h) >= order && order > 0)
+        h = with_top(h, order - 1);
+    commit_block(frames, zone, block, before, h);
+    return position;
+}
+
+/** Find and take a run, in any zone that the demand allows; the CPU's slots are filled. Takes the lock of the CPU; and, if
+ *  nothing is found, those of all CPUs. */
+enum kva_status kva_find_and_take(const struct kva_frames *frames, const struct frames_demand *demand,
+                                  uint64_t *first);
+
+/** With the locks of all CPUs: give up all held blocks. */
+void kva_release_held(const struct kva_frames *frames);
+
+#endif

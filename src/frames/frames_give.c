@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * Giving frames back: whole runs, many of them, parts.
+ *
+ * Most runs lie in one block and are given back under its lock. A run that goes on in the next block (CONT) has its
+ * blocks locked one by one, upwards; all stay locked until its end is found, and only then does anything change:
+ *
+ *      | ... first ####### | ################# | ##### next ... |
+ *            CONT            WHOLE, CONT         inside, then the end
+ */
+#include "frames_change.h"
+
+/** What a free of a frame in a locked block returns, as far as its own state tells. */
+static enum kva_status state_status(const struct frames_word *words, uint64_t h, uint32_t position)
+{
+    uint64_t bit = UINT64_C(1) << position % 64;
+    const struct frames_word *word = &words[position / 64];
+
+    if (whole_of(h) != WHOLE_NOT)
+        return position == 0 && whole_of(h) == WHOLE_FIRST ? KVA_OK : KVA_EINTERIOR;
+    if (word->taken & bit)
+        return word->first & bit ? KVA_OK : KVA_EINTERIOR;
+    return word->first & bit ? KVA_EUNKNOWN : KVA_EDOUBLE;
+}
+
+/** The end of the run that position is part of, in its block. */
+static uint32_t end_in_block(const struct kva_frames *frames, const struct frames_word *words, uint64_t h,
+                             uint32_t position)
+{
+    return whole_of(h) != WHOLE_NOT ? frames->size : end_of_inside(words, position + 1, frames->size);
+}
+
+/* ------------------------------------------------------------------------------------- whole runs */
+
+/** Give back the rest of a run, which goes on from a locked block whose new header is h. */
+static void give_long(const struct kva_frames *frames, struct frames_zone *zone, uint32_t block,
+                      uint32_t position)
+{
+    uint32_t last = block;
+    uint32_t end = frames->size;
+
+    while (end == frames->size && (block_header(&zone->headers[last]) & CONT_MASK)) {
+        uint64_t h = lock_block(frames, zone, ++last);
+        end = whole_of(h) != WHOLE_NOT ? frames->size
+                                       : end_of_inside(words_of(frames, zone, last), 0, frames->size);
+    }
+    for (uint32_t b = block; b <= last; b++) {
+        uint64_t before = block_header(&zone->headers[b]);
+        uint64_t h = give_frames(frames, words_of(frames, zone, b), before, b == block ? position : 0,
+                                 b == last ? end : frames->size);
+        commit_block(frames, zone, b, before, h);
+    }
+}
+
+/** Give a single frame back; its word is known to hold it and the next frame. */
+static inline uint64_t give_single(const struct kva_frames *frames, struct frames_word *words, uint64_t h,
+                                   uint32_t position)
+{
+    uint32_t w = position / 64;
+    uint64_t bit = UINT64_C(1) << position % 64;
+
+    words[w].taken &= ~bit;
+    words[w].first &= ~bit;
+    return without_kind_if_unused(with_more_room(frames, words, with_given(h, 1), position, position + 1));
+}
+
+/** Whether a locked block has a run of one frame there, as far as the frame's own word tells. */
+static inline bool is_single(const struct frames_word *word, uint64_t h, uint64_t bit)
+{
+    return (word->taken & word->first & bit & ~(inside_bits(word) >> 1)) != 0 && bit >> 63 == 0 &&
+           (h & WHOLE_MASK) == 0;
+}
+
+/** Give the run back that begins at a position of a block, which is locked, and drop the lock. */
+static enum kva_status give_run(const struct kva_frames *frames, struct frames_zone *zone, uint32_t block,
+                                uint32_t position, uint64_t before)
+{
+    struct frames_word *words = words_of(frames, zone, block);
+    uint64_t h = before;
+
+    if (is_single(&words[position / 64], h, UINT64_C(1) << position % 64)) {
+        commit_block(frames, zone, block, before, give_single(frames, words, h, position));
+        return KVA_OK;
+    }
+    enum kva_status status = state_status(words, h, position);
+    uint32_t end = status == KVA_OK ? end_in_block(frames, words, h, position) : 0;
+    if (status == KVA_OK && end == frames->size && (h & CONT_MASK)) {
+        give_long(frames, zone, block, position);
+        return KVA_OK;
+    }
+    if (status == KVA_OK)
+        h = give_frames(frames, words, h, position, end);
+    commit_block(frames, zone, block, before, h);
+    return status;
+}
+
+enum kva_status kva_frames_free(struct kva_frames *frames, uint64_t first)
+{
+    if (!frames)
+        return KVA_ENULL;
+    struct frames_zone *zone = zone_of(frames, first);
+    enum kva_status status = KVA_EUNKNOWN;
+    if (zone) {
+        uint32_t block = block_of(frames, zone, first);
+        uint32_t position = position_of(frames, first);
+        __builtin_prefetch(&words_of(frames, zone, block)[position / 64], 1);
+        status = give_run(frames, zone, block, position, lock_block(frames, zone, block));
+    }
+    return status == KVA_OK ? KVA_OK : refuse(frames, status, __func__, first, "first");
+}
+
+/* ------------------------------------------------------------------------------------- many at once */
+
+/** Whether a frame lies in a block of a zone. */
+static inline bool is_in_block(const struct kva_frames *frames, const struct frames_zone *zone,
+                               uint32_t block, uint64_t frame)
+{
+    return frame >= zone->start && frame < zone->end && block_of(frames, zone, frame) == block;
+}
+
+/** Give back the single frames that the list begins with and that lie in one block. Returns how many; then the first other
+ *  entry is to be looked at with more care. */
+static size_t give_singles(const struct kva_frames *frames, const uint64_t *firsts, size_t runs)
+{
+    struct frames_zone *zone = zone_of(frames, firsts[0]);
+
+    if (!zone)
+        return 0;
+    uint32_t block = block_of(frames, zone, firsts[0]);
+    struct frames_word *words = words_of(frames, zone, block);
+    uint64_t before = lock_block(frames, zone, block);
+    uint64_t h = before;
+    size_t count = 0;
+    while (count < runs && is_in_block(frames, zone, block, firsts[count])) {
+        uint32_t w = position_of(frames, firsts[count]) / 64;
+        uint64_t given = 0;
+        /* A row of entries in one word. */
+        for (; count < runs && is_in_block(frames, zone, block, firsts[count]); count++) {
+            uint32_t position = position_of(frames, firsts[count]);
+            uint64_t bit = UINT64_C(1) << position % 64;
+            if (position / 64 != w || (given & bit) || !is_single(&words[w], h, bit))
+                break;
+            given |= bit;
+        }
+        if (given == 0)
+            break;
+        words[w].taken &= ~given;
+        words[w].first &= ~given;
+        h = with_room_in_word(frames, words, with_given(h, count_bits(given)), w);
+    }
+    commit_block(frames, zone, block, before, without_kind_if_unused(h));
+    return count;
+}
+
+enum kva_status kva_frames_free_many(struct kva_frames *frames, const uint64_t *firsts, size_t runs,
+                                     size_t *done)
+{
+    enum kva_status status = KVA_OK;
+    size_t given = 0;
+
+    if (done)
+        *done = 0;
+    if (!frames)
+        return KVA_ENULL;
+    if (!firsts && runs > 0)
+        return refuse(frames, KVA_ENULL, __func__, KVA_NO_FRAME, "firsts");
+    while (given < runs && status == KVA_OK) {
+        size_t singles = give_singles(frames, &firsts[given], runs - given);
+        if (singles == 0)
+            status = kva_frames_free(frames, firsts[given]);
+        given += singles + (singles == 0 && status == KVA_OK);
+    }
+    if (done)
+        *done = given;
+    return status;
+}
+
+/* --------------------------------------------------------------------------------------------- parts */
+
+/** The frames [first, end) of a run, in blocks [low, high] that are locked: the part's own ones, and those beside it that
+ *  have to know. */
+struct part {
+    struct frames_zone *zone;
+    uint64_t first;
+    uint64_t end;
+    uint32_t low;
+    uint32_t high;
+};
+
+/** Whether a frame of a locked block is inside a run. */
+static bool is_inside(const struct kva_frames *frames, const struct part *part, uint64_t frame)
+{
+    uint32_t block = block_of(frames, part->zone, frame);
+    uint64_t h = block_header(&part->zone->headers[block]);
+    uint32_t position = position_of(frames, frame);
+
+    if (whole_of(h) != WHOLE_NOT)
+        return position > 0 || whole_of(h) == WHOLE_INSIDE;
+    return inside_bits(&words_of(frames, part->zone, block)[position / 64]) >> position % 64 & 1;
+}
+
+/** Whether the part lies in one run. */
+static enum kva_status part_status(const struct kva_frames *frames, const struct part *part)
+{
+    uint32_t block = block_of(frames, part->zone, part->first);
+    enum kva_status status =
+        state_status(words_of(frames, part->zone, block), block_header(&part->zone->headers[block]),
+                     position_of(frames, part->first));
+    uint64_t at = part->first + 1;
+
+    if (status != KVA_OK && status != KVA_EINTERIOR)
+        return status;
+    while (at < part->end) {
+        block = block_of(frames, part->zone, at);
+        uint64_t begin = first_frame(frames, part->zone, block);
+        uint32_t from = (uint32_t)(at - begin);
+        uint32_t end = (uint32_t)min_u64(frames->size, part->end - begin);
+        uint64_t h = block_header(&part->zone->headers[block]);
+        bool inside = whole_of(h) == WHOLE_NOT
+                          ? end_of_inside(words_of(frames, part->zone, block), from, end) == end
+                          : from > 0 || whole_of(h) == WHOLE_INSIDE;
+        if (!inside)
+            return KVA_ERANGE;
+        at = begin + end;
+    }
+    return KVA_OK;
+}
+
+/** The frame after the part becomes the first one of what is left. */
+static uint64_t begin_rest(const struct kva_frames *frames, struct frames_word *words, uint64_t h,
+                           uint32_t position)
+{
+    h = spread_whole(frames, words, h);
+    words[position / 64].first |= UINT64_C(1) << position % 64;
+    return h;
+}
+
+/** Give the part back, block by block, and drop the locks. */
+static void give_part(const struct kva_frames *frames, const struct part *part, bool goes_on)
+{
+    for (uint32_t block = part->low; block <= part->high; block++) {
+        struct frames_word *words = words_of(frames, part->zone, block);
+        uint64_t before = block_header(&part->zone->headers[block]);
+        uint64_t begin = first_frame(frames, part->zone, block);
+        uint64_t h = before;
+        if (part->first - begin == frames->size) { /* the block before the part */
+            h &= ~CONT_MASK;
+        } else {
+            uint32_t from = part->first > begin ? (uint32_t)(part->first - begin) : 0;
+            uint32_t end = part->end > begin ? (uint32_t)min_u64(frames->size, part->end - begin) : 0;
+            if (end > from)
+                h = give_frames(frames, words, h, from, end);
+            if (goes_on && end < frames->size)
+                h = begin_rest(frames, words, h, end);
+        }
+        commit_block(frames, part->zone, block, before, h);
+    }
+}
+
+/** The part with its blocks, and the one before or after it if it begins or ends with a block. */
+static struct part part_of(const struct kva_frames *frames, struct frames_zone *zone, uint64_t first,
+                           uint64_t end)
+{
+    struct part part = {zone, first, end, block_of(frames, zone, first), block_of(frames, zone, end - 1)};
+
+    if (position_of(frames, first) == 0 && part.low > 0)
+        part.low--;
+    if (position_of(frames, end) == 0 && end < zone->end)
+        part.high++;
+    return part;
+}
+
+static enum kva_status free_part(const struct kva_frames *frames, const struct part *part)
+{
+    for (uint32_t block = part->low; block <= part->high; block++)
+        (void)lock_block(frames, part->zone, block);
+    enum kva_status status = part_status(frames, part);
+    if (status == KVA_OK) {
+        give_part(frames, part, part->end < part->zone->end && is_inside(frames, part, part->end));
+        return KVA_OK;
+    }
+    for (uint32_t block = part->low; block <= part->high; block++)
+        unlock_block(frames, part->zone, block, block_header(&part->zone->headers[block]));
+    return status;
+}
+
+enum kva_status kva_frames_free_range(struct kva_frames *frames, uint64_t first, uint64_t count)
+{
+    if (!frames)
+        return KVA_ENULL;
+    struct frames_zone *zone = zone_of(frames, first);
+    enum kva_status status = KVA_OK;
+    const char *field = "first";
+    if (count == 0)
+        status = KVA_ESIZE;
+    else if (count > UINT64_MAX - first)
+        status = KVA_EWRAP;
+    if (status != KVA_OK)
+        return refuse(frames, status, __func__, first, "count");
+    if (!zone)
+        status = KVA_EUNKNOWN;
+    else if (count > zone->end - first)
+        status = KVA_ERANGE;
+    else {
+        struct part part = part_of(frames, zone, first, first + count);
+        status = free_part(frames, &part);
+    }
+    if (status == KVA_ERANGE)
+        field = "count";
+    return status == KVA_OK ? KVA_OK : refuse(frames, status, __func__, first, field);
+}

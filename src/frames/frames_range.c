@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * Given ranges: reserved, taken out of the set, added to it; and the drain. They are rare, and take the locks of all CPUs: so a
+ * request that fails at the same time has not missed what they were about to leave free.
+ */
+#include "frames_find.h"
+#include "frames_span.h"
+
+/** The zone of a range; NULL, with the status and the field that is to blame, if there is none. */
+static struct frames_zone *zone_of_range(const struct kva_frames *frames, uint64_t first, uint64_t count,
+                                         enum kva_status *status, const char **field)
+{
+    struct frames_zone *zone = zone_of(frames, first);
+
+    *field = "count";
+    *status = KVA_OK;
+    if (count == 0)
+        *status = KVA_ESIZE;
+    else if (count > UINT64_MAX - first)
+        *status = KVA_EWRAP;
+    else if (zone && count > zone->end - first)
+        *status = KVA_ERANGE;
+    if (*status != KVA_OK)
+        return NULL;
+    *field = "first";
+    *status = zone ? KVA_OK : KVA_ERANGE;
+    return zone;
+}
+
+/** Change a range, with the locks of all CPUs. Returns the lowest frame that is in the way; KVA_NO_FRAME if none is. */
+static uint64_t change_range(const struct kva_frames *frames, struct frames_zone *zone, uint64_t first,
+                             uint64_t count, enum frames_change change, enum frames_kind kind)
+{
+    uint64_t obstacle;
+
+    kva_cpus_take(&frames->locks);
+    (void)kva_span_change(frames, zone, first, first + count, change, kind,
+                          cpu_of(frames, cpu_number(frames)), &obstacle);
+    kva_cpus_drop(&frames->locks);
+    return obstacle;
+}
+
+/** Whether a frame is absent; a moment later it may not be. */
+static bool is_absent(const struct kva_frames *frames, const struct frames_zone *zone, uint64_t frame)
+{
+    uint32_t block = block_of(frames, zone, frame);
+    uint32_t position = position_of(frames, frame);
+    uint64_t h = lock_block(frames, zone, block);
+    bool absent = whole_of(h) == WHOLE_NOT &&
+                  (absent_bits(&words_of(frames, zone, block)[position / 64]) >> position % 64 & 1) != 0;
+
+    unlock_block(frames, zone, block, h);
+    return absent;
+}
+
+/** Take or hide a range of free frames. */
+static enum kva_status claim_range(struct kva_frames *frames, const char *where, uint64_t first,
+                                   uint64_t count, enum frames_change change, enum frames_kind kind,
+                                   enum kva_status in_use, uint64_t *obstacle)
+{
+    enum kva_status status;
+    const char *field;
+    struct frames_zone *zone = zone_of_range(frames, first, count, &status, &field);
+
+    if (!zone)
+        return refuse(frames, status, where, first, field);
+    uint64_t in_the_way = change_range(frames, zone, first, count, change, kind);
+    if (in_the_way == KVA_NO_FRAME)
+        return KVA_OK;
+    if (is_absent(frames, zone, in_the_way))
+        return refuse(frames, KVA_ERANGE, where, in_the_way, "count");
+    if (obstacle)
+        *obstacle = in_the_way;
+    return in_use;
+}
+
+enum kva_status kva_frames_reserve(struct kva_frames *frames, uint64_t first, uint64_t count,
+                                   enum kva_frames_type type, uint64_t *obstacle)
+{
+    if (!frames)
+        return KVA_ENULL;
+    if (type != KVA_MOVABLE && type != KVA_UNMOVABLE)
+        return refuse(frames, KVA_EINVAL, __func__, first, "type");
+    return claim_range(frames, __func__, first, count, CHANGE_TAKE,
+                       type == KVA_MOVABLE ? KIND_MOVABLE : KIND_UNMOVABLE, KVA_EEXIST, obstacle);
+}
+
+enum kva_status kva_frames_offline(struct kva_frames *frames, uint64_t first, uint64_t count,
+                                   uint64_t *obstacle)
+{
+    if (!frames)
+        return KVA_ENULL;
+    return claim_range(frames, __func__, first, count, CHANGE_HIDE, KIND_UNUSED, KVA_EBUSY, obstacle);
+}
+
+enum kva_status kva_frames_online(struct kva_frames *frames, uint64_t first, uint64_t count,
+                                  uint64_t *obstacle)
+{
+    enum kva_status status;
+    const char *field;
+
+    if (!frames)
+        return KVA_ENULL;
+    struct frames_zone *zone = zone_of_range(frames, first, count, &status, &field);
+    if (!zone)
+        return refuse(frames, status, __func__, first, field);
+    uint64_t in_the_way = change_range(frames, zone, first, count, CHANGE_SHOW, KIND_UNUSED);
+    if (in_the_way == KVA_NO_FRAME)
+        return KVA_OK;
+    if (obstacle)
+        *obstacle = in_the_way;
+    return KVA_EEXIST;
+}
+
+enum kva_status kva_frames_drain(struct kva_frames *frames)
+{
+    if (!frames)
+        return KVA_ENULL;
+    kva_cpus_take(&frames->locks);
+    kva_release_held(frames);
+    kva_cpus_drop(&frames->locks);
+    return KVA_OK;
+}

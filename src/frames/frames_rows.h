@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * Rows: for each use that a zone's blocks may have, a bit for each block that has it.
+ *
+ *      level 2                  | root |                          a bit for each word of level 1 that has a bit
+ *      level 1      | word | word | word | ...                    likewise for level 0
+ *      level 0      | word | word | word | word | ...             a bit for each block
+ *
+ * The next block in a row is found in O(levels). Bits change one by one, by atomic operations, under the lock of their
+ * block. Readers hold no lock: what they find may be past, and they look at the block itself.
+ *
+ * A SUMMARY may for a moment lack a bit. A thread that clears the last bit of a word clears the bit above, then looks at the
+ * word again, and sets the bit above anew if another thread has set one meanwhile. Until then a search may miss that one. So
+ * it counts both ends of what it does in `began` and `ended`: a search that was not disturbed reads the same number in
+ * `ended` before as in `began` after.
+ *
+ * What each row is for stands in frames_set.h.
+ */
+#ifndef KVA_FRAMES_ROWS_H
+#define KVA_FRAMES_ROWS_H
+
+#include <stdatomic.h>
+
+#include "../base/arith.h"
+
+/** 2^32 blocks in words of 32 bits. */
+enum { ROW_LEVELS = 7, ROW_BITS = 8 * sizeof(uintptr_t), ROW_SHIFT = sizeof(uintptr_t) == 8 ? 6 : 5 };
+
+/** What the rows of a zone have in common. */
+struct frames_rows {
+    _Atomic uintptr_t *words; /* of all rows, one row after the other */
+    size_t stride;            /* words of a row */
+    uint32_t blocks;
+    unsigned levels;
+    size_t level[ROW_LEVELS]; /* where in a row its levels begin */
+    size_t size[ROW_LEVELS];  /* words of each level */
+    unsigned char apart[KVA_LINE];
+    _Atomic uint32_t began; /* times that a summary's bit was to be cleared */
+    _Atomic uint32_t ended;
+};
+
+/** Lay out rows for so many blocks; the words are set later. */
+static inline void rows_init(struct frames_rows *rows, uint32_t blocks)
+{
+    size_t count = blocks;
+
+    rows->words = NULL;
+    rows->blocks = blocks;
+    rows->stride = 0;
+    rows->levels = 0;
+    do {
+        count = (count + ROW_BITS - 1) >> ROW_SHIFT;
+        rows->level[rows->levels] = rows->stride;
+        rows->size[rows->levels++] = count;
+        rows->stride += count;
+    } while (count > 1);
+}
+
+static inline _Atomic uintptr_t *row_word(const struct frames_rows *rows, unsigned row, unsigned level,
+                                          size_t word)
+{
+    return &rows->words[row * rows->stride + rows->level[level] + word];
+}
+
+static inline bool row_has(const struct frames_rows *rows, unsigned row, uint32_t block)
+{
+    uintptr_t word = atomic_load_explicit(row_word(rows, row, 0, block >> ROW_SHIFT), memory_order_relaxed);
+
+    return word >> (block & (ROW_BITS - 1)) & 1;
+}
+
+/** Set a bit, and those above that are clear. A bit above may be one that another thread is about to set: so all levels are
+ *  looked at. */
+static inline void row_set(struct frames_rows *rows, unsigned row, uint32_t block)
+{
+    size_t at = block;
+
+    for (unsigned level = 0; level < rows->levels; level++) {
+        _Atomic uintptr_t *word = row_word(rows, row, level, at >> ROW_SHIFT);
+        uintptr_t bit = (uintptr_t)1 << (at & (ROW_BITS - 1));
+        if (level == 0 || !(atomic_load(word) & bit))
+            atomic_fetch_or(word, bit);
+        at >>= ROW_SHIFT;
+    }
+}
+
+/** Clear a bit of a summary, unless its word is in use again. Returns what else the summary has. */
+static inline uintptr_t row_clear_summary(struct frames_rows *rows, unsigned row, unsigned level, size_t at)
+{
+    _Atomic uintptr_t *word = row_word(rows, row, level, at >> ROW_SHIFT);
+    uintptr_t bit = (uintptr_t)1 << (at & (ROW_BITS - 1));
+    uintptr_t left = atomic_fetch_and(word, ~bit) & ~bit;
+
+    if (atomic_load(row_word(rows, row, level - 1, at)) == 0)
+        return left;
+    atomic_fetch_or(word, bit);
+    return left | bit;
+}
+
+/** Clear a bit, and those above that stand for nothing any more. */
+static inline void row_clear(struct frames_rows *rows, unsigned row, uint32_t block)
+{
+    size_t at = block >> ROW_SHIFT;
+    uintptr_t bit = (uintptr_t)1 << (block & (ROW_BITS - 1));
+
+    if ((atomic_fetch_and(row_word(rows, row, 0, at), ~bit) & ~bit) != 0 || rows->levels == 1)
+        return;
+    atomic_fetch_add(&rows->began, 1);
+    for (unsigned level = 1; level < rows->levels && row_clear_summary(rows, row, level, at) == 0; level++)
+        at >>= ROW_SHIFT;
+    atomic_fetch_add(&rows->ended, 1);
+}
+
+/** The first block of [from, end) that is in a row; `end` if there is none. */
+static inline uint32_t row_next(const struct frames_rows *rows, unsigned row, uint32_t from, uint32_t end)
+{
+    while (from < end) {
+        size_t at = from;
+        unsigned level = 0;
+        uintptr_t bits;
+        for (;;) {
+            if (at >> ROW_SHIFT >= rows->size[level])
+                return end;
+            bits = atomic_load_explicit(row_word(rows, row, level, at >> ROW_SHIFT), memory_order_relaxed) &
+                   (UINTPTR_MAX << (at & (ROW_BITS - 1)));
+            if (bits != 0)
+                break;
+            if (++level == rows->levels)
+                return end;
+            at = (at >> ROW_SHIFT) + 1;
+        }
+        at = (at & ~(size_t)(ROW_BITS - 1)) + lowest_bit(bits);
+        while (level > 0) {
+            level--;
+            bits = atomic_load_explicit(row_word(rows, row, level, at), memory_order_relaxed);
+            if (bits == 0)
+                break;
+            at = (at << ROW_SHIFT) + lowest_bit(bits);
+        }
+        if (bits != 0)
+            return at < end ? (uint32_t)at : end;
+        /* A summary that stands for nothing: go on after what it summed up. */
+        uint64_t after = (uint64_t)(at + 1) << ROW_SHIFT * (level + 1);
+        from = after < end ? (uint32_t)after : end;
+    }
+    return end;
+}
+
+#endif

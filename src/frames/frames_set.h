@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * A frame set: zones with their blocks and rows, and what each CPU holds for itself.
+ *
+ *      zone    | header | header | header | ...            a header for each block (frames_block.h)
+ *              | states | states | states | ...            the states of its frames
+ *              rows: for each use, a bit for each block    (frames_rows.h)
+ *
+ *      CPU     lock | slots of zone 0 | slots of zone 1 | ...
+ *              a slot for each kind and size class: the block that the CPU takes such frames from at present
+ *
+ * ROWS. A block that no CPU holds is in these rows, and in no others:
+ *
+ *      ROW_EMPTY       it is unused and all its frames are free
+ *      ROW_PARTIAL     it is unused, some frames are free, and others are absent
+ *      row_top(k, t)   it is of kind k, some frames are free, and `top` is t
+ *      row_many(k)     it is of kind k and has `many` free frames or more
+ *
+ * And held or not:
+ *      ROW_HEAD, ROW_TAIL   its first frame, its last frame is free
+ *
+ * So the rows follow from the header alone: rows_of. They change with it, under the block's lock; bits are set before others
+ * are cleared, so that a search which goes from smaller tops to larger ones, and then to unused blocks, meets each block.
+ *
+ * HELD BLOCKS. A CPU takes frames from the block in the slot, and looks for another one when that has no room. The slot is only
+ * where it looks first: what counts is the header, under the lock. Slots are filled with the lock of the CPU.
+ *
+ * ORDER OF LOCKS: the CPUs' locks, in the order of their numbers; then blocks' locks, upwards. An ordinary allocation or free
+ * takes one block's lock only.
+ */
+#ifndef KVA_FRAMES_SET_H
+#define KVA_FRAMES_SET_H
+
+#include <kva/frames.h>
+
+#include "../base/check.h"
+#include "../base/locks.h"
+#include "../base/memory.h"
+#include "frames_bits.h"
+#include "frames_rows.h"
+
+enum { ROW_EMPTY, ROW_PARTIAL, ROW_HEAD, ROW_TAIL, ROW_MANY, ROW_TOP = ROW_MANY + 2 };
+
+/** The most rows of a zone: one bit each in rows_of. */
+enum { ROWS_MOST = ROW_TOP + 2 * KVA_FRAMES_BLOCK_ORDER };
+_Static_assert(ROWS_MOST <= 32, "rows_of returns 32 bits");
+
+/** Size classes of requests that share a block: orders 0 to 2, 3 to 5, 6 and more, and whole blocks. */
+enum { CLASS_BLOCK = 3, CLASSES = 4, SLOTS = 2 * CLASSES };
+
+struct frames_zone {
+    uint64_t start;
+    uint64_t end;
+    uint64_t base; /* the first frame of block 0: at most start */
+    struct frames_header *headers;
+    struct frames_word *words;
+    struct frames_rows rows;
+    unsigned node;
+    uint32_t home_blocks; /* CPU c begins to look at block c * home_blocks */
+};
+
+/** What a CPU has of its own. Its lock stands first: see base/locks.h. */
+struct frames_cpu {
+    struct kva_lock lock;
+    uint64_t *changed; /* for each zone; see struct kva_frames_stats */
+    uint64_t *strayed;
+    uint64_t *elsewhere;
+    _Atomic uint32_t *slots; /* SLOTS for each zone; a block's number plus one, or 0 */
+};
+
+struct kva_frames {
+    struct kva_locks locks; /* main is not used */
+    struct kva_threads threads;
+    struct kva_hooks hooks;
+    struct kva_memory memory;
+    void *block; /* all of the set's memory */
+    size_t bytes;
+    unsigned order; /* of a block */
+    uint32_t size;  /* frames of a block */
+    uint32_t words; /* of a block's states */
+    unsigned hint_shift;
+    uint32_t many; /* see ROW_MANY */
+    unsigned row_count;
+    unsigned node_count;
+    size_t zone_count;
+    struct frames_zone *zones;
+    uint16_t *by_address; /* zones by their start */
+    uint16_t *by_node;    /* for each node, the zones in the order in which requests look at them */
+};
+
+/** A validated request. */
+struct frames_demand {
+    uint64_t count;
+    uint64_t align;
+    uint64_t min; /* the window */
+    uint64_t last;
+    enum frames_kind kind;
+    bool this_node;
+    unsigned node;
+    unsigned group;      /* the run is a group of this order, in one block; NO_GROUP: it is not */
+    unsigned least_top;  /* a block in which it fits has a free group of this order */
+    unsigned size_class; /* which slot */
+};
+
+enum { NO_GROUP = 64 };
+
+/* ------------------------------------------------------------------------------------------ places */
+
+static inline const struct kva_threads *threads_of(const struct kva_frames *frames)
+{
+    return frames->locks.threads;
+}
+
+static inline struct frames_word *words_of(const struct kva_frames *frames, const struct frames_zone *zone,
+                                           uint32_t block)
+{
+    return &zone->words[(size_t)block * frames->words];
+}
+
+static inline uint32_t block_of(const struct kva_frames *frames, const struct frames_zone *zone,
+                                uint64_t frame)
+{
+    return (uint32_t)((frame - zone->base) >> frames->order);
+}
+
+static inline uint32_t position_of(const struct kva_frames *frames, uint64_t frame)
+{
+    return (uint32_t)frame & (frames->size - 1);
+}
+
+static inline uint64_t first_frame(const struct kva_frames *frames, const struct frames_zone *zone,
+                                   uint32_t block)
+{
+    return zone->base + ((uint64_t)block << frames->order);
+}
+
+static inline uint64_t lock_block(const struct kva_frames *frames, const struct frames_zone *zone,
+                                  uint32_t block)
+{
+    return block_lock(&zone->headers[block], threads_of(frames));
+}
+
+static inline void unlock_block(const struct kva_frames *frames, const struct frames_zone *zone,
+                                uint32_t block, uint64_t h)
+{
+    block_unlock(&zone->headers[block], threads_of(frames), h);
+}
+
+/** The zone that holds a frame; NULL if none does. */
+static inline struct frames_zone *zone_of(const struct kva_frames *frames, uint64_t frame)
+{
+    size_t low = 0;
+    size_t high = frames->zone_count;
+
+    while (high - low > 1) {
+        size_t middle = low + (high - low) / 2;
+        if (frames->zones[frames->by_address[middle]].start <= frame)
+            low = middle;
+        else
+            high = middle;
+    }
+    struct frames_zone *zone = &frames->zones[frames->by_address[low]];
+    return frame >= zone->start && frame < zone->end ? zone : NULL;
+}
+
+static inline size_t index_of_zone(const struct kva_frames *frames, const struct frames_zone *zone)
+{
+    return (size_t)(zone - frames->zones);
+}
+
+/** The numbers of a CPU's record, which count from one in headers. */
+static inline struct frames_cpu *cpu_of(const struct kva_frames *frames, unsigned cpu)
+{
+    return cpu_record(&frames->locks, cpu);
+}
+
+static inline unsigned cpu_number(const struct kva_frames *frames)
+{
+    const struct kva_threads *threads = threads_of(frames);
+    unsigned number = threads ? threads->cpu(threads->context) : 0;
+
+    return number < frames->locks.cpu_count ? number : number % frames->locks.cpu_count;
+}
+
+static inline unsigned slot_number(enum frames_kind kind, unsigned size_class)
+{
+    return (kind - 1) * CLASSES + size_class;
+}
+
+/** What the header of a block says that a CPU holds in a slot. */
+#define HOLD_MASK (OWNER_MASK | SLOT_MASK | KIND_MASK)
+
+static inline uint64_t hold_bits(unsigned cpu, unsigned slot, enum frames_kind kind)
+{
+    return (uint64_t)(cpu + 1) << OWNER_AT | (uint64_t)slot << SLOT_AT | (uint64_t)kind << KIND_AT;
+}
+
+static inline _Atomic uint32_t *slot_of(const struct kva_frames *frames, const struct frames_zone *zone,
+                                        unsigned cpu, unsigned slot)
+{
+    return &cpu_of(frames, cpu)->slots[index_of_zone(frames, zone) * SLOTS + slot];
+}
+
+/* ------------------------------------------------------------------------------------------- rows */
+
+static inline unsigned row_top(const struct kva_frames *frames, enum frames_kind kind, unsigned top)
+{
+    return ROW_TOP + (kind - 1) * frames->order + top;
+}
+
+static inline unsigned row_many(enum frames_kind kind)
+{
+    return ROW_MANY + kind - 1;
+}
+
+/** The rows that a block is in: bit r for row r. */
+static inline uint32_t rows_of(const struct kva_frames *frames, uint64_t h)
+{
+    uint32_t rows = header_field(h, HEAD_MASK | TAIL_MASK, HEAD_AT) << ROW_HEAD;
+    enum frames_kind kind = kind_of(h);
+
+    if ((h & OWNER_MASK) != 0 || (h & FREE_MASK) == 0)
+        return rows;
+    if (kind == KIND_UNUSED)
+        return rows | UINT32_C(1) << (free_of(h) == frames->size ? ROW_EMPTY : ROW_PARTIAL);
+    return rows | UINT32_C(1) << row_top(frames, kind, top_of(h)) |
+           (uint32_t)(free_of(h) >= frames->many) << row_many(kind);
+}
+
+/** Move a block, whose lock is held, from the rows of one header to those of another. */
+static inline void move_rows(const struct kva_frames *frames, struct frames_zone *zone, uint32_t block,
+                             uint32_t from, uint32_t to)
+{
+    (void)frames;
+    for (uint32_t more = to & ~from; more != 0; more &= more - 1)
+        row_set(&zone->rows, lowest_bit(more), block);
+    for (uint32_t fewer = from & ~to; fewer != 0; fewer &= fewer - 1)
+        row_clear(&zone->rows, lowest_bit(fewer), block);
+}
+
+/** Write a changed header back, with its rows, and drop the lock. */
+static inline void commit_block(const struct kva_frames *frames, struct frames_zone *zone, uint32_t block,
+                                uint64_t before, uint64_t h)
+{
+    uint32_t from = rows_of(frames, before);
+    uint32_t to = rows_of(frames, h);
+
+    if (from != to)
+        move_rows(frames, zone, block, from, to);
+    unlock_block(frames, zone, block, h);
+}
+
+/* ---------------------------------------------------------------------------------------- misuse */
+
+static inline enum kva_status refuse(const struct kva_frames *frames, enum kva_status status,
+                                     const char *where, uint64_t frame, const char *field)
+{
+    struct kva_bad bad = {field, 0};
+
+    return kva_report_misuse(&frames->hooks, status, where, frame, field ? &bad : NULL);
+}
+
+#endif

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * Ranges over several blocks.
+ *
+ * A RUN THAT NO BLOCK HOLDS ALONE crosses the border of two blocks at least: the last frame of the one and the first frame of the
+ * other are free. So the search goes from border to border, by the row of blocks whose last frame is free, and follows the
+ * free frames from there to both sides:
+ *
+ *      | used ## | free          |    free       | free    ### |
+ *                ^ tail of b       b + 1, empty    ^ head of b + 2
+ *                |------------- one stretch --------|
+ */
+#include "frames_span.h"
+
+/** The part of [first, end) that lies in a block, as positions. */
+static uint32_t part_from(const struct kva_frames *frames, const struct frames_zone *zone, uint32_t block,
+                          uint64_t first)
+{
+    uint64_t begin = first_frame(frames, zone, block);
+
+    return first > begin ? (uint32_t)(first - begin) : 0;
+}
+
+static uint32_t part_end(const struct kva_frames *frames, const struct frames_zone *zone, uint32_t block,
+                         uint64_t end)
+{
+    return (uint32_t)min_u64(frames->size, end - first_frame(frames, zone, block));
+}
+
+/** The first position of [from, end) that is not in the state that a change begins with; `end` if all are. */
+static uint32_t find_obstacle(const struct frames_word *words, uint64_t h, uint32_t from, uint32_t end,
+                              enum frames_change change)
+{
+    if (whole_of(h) != WHOLE_NOT)
+        return from;
+    return end_of_state(words, from, end, change != CHANGE_SHOW);
+}
+
+static uint64_t find_obstacle_in_range(const struct kva_frames *frames, const struct frames_zone *zone,
+                                       uint64_t first, uint64_t end, enum frames_change change)
+{
+    uint32_t last = block_of(frames, zone, end - 1);
+
+    for (uint32_t block = block_of(frames, zone, first); block <= last; block++) {
+        uint32_t until = part_end(frames, zone, block, end);
+        uint32_t position = find_obstacle(words_of(frames, zone, block), block_header(&zone->headers[block]),
+                                          part_from(frames, zone, block, first), until, change);
+        if (position < until)
+            return first_frame(frames, zone, block) + position;
+    }
+    return KVA_NO_FRAME;
+}
+
+/** Change the part of a range that lies in one locked block, and drop the lock. */
+static void change_block(const struct kva_frames *frames, struct frames_zone *zone, uint32_t block,
+                         uint64_t first, uint64_t end, enum frames_change change, enum frames_kind kind,
+                         struct frames_cpu *cpu)
+{
+    struct frames_word *words = words_of(frames, zone, block);
+    uint64_t before = block_header(&zone->headers[block]);
+    uint32_t from = part_from(frames, zone, block, first);
+    uint32_t until = part_end(frames, zone, block, end);
+    uint64_t begin = first_frame(frames, zone, block);
+    uint64_t h = before;
+
+    if (change == CHANGE_TAKE) {
+        h = join_kinds(h, kind, index_of_zone(frames, zone), cpu);
+        h = take_frames(frames, words, h, from, until, begin + from == first, begin + until < end);
+    } else if (change == CHANGE_HIDE) {
+        h = hide_frames(frames, words, h, from, until);
+    } else {
+        h = show_frames(frames, words, h, from, until);
+    }
+    commit_block(frames, zone, block, before, h);
+}
+
+bool kva_span_change(const struct kva_frames *frames, struct frames_zone *zone, uint64_t first, uint64_t end,
+                     enum frames_change change, enum frames_kind kind, struct frames_cpu *cpu,
+                     uint64_t *obstacle)
+{
+    uint32_t from = block_of(frames, zone, first);
+    uint32_t last = block_of(frames, zone, end - 1);
+
+    for (uint32_t block = from; block <= last; block++)
+        (void)lock_block(frames, zone, block);
+    *obstacle = find_obstacle_in_range(frames, zone, first, end, change);
+    for (uint32_t block = from; block <= last; block++) {
+        if (*obstacle == KVA_NO_FRAME)
+            change_block(frames, zone, block, first, end, change, kind, cpu);
+        else
+            unlock_block(frames, zone, block, block_header(&zone->headers[block]));
+    }
+    return *obstacle == KVA_NO_FRAME;
+}
+
+/* ------------------------------------------------------------------------------------------ the search */
+
+/** The first of the free frames at the end of a block; the frame after the block if its last one is in use. */
+static uint64_t begin_of_tail(const struct kva_frames *frames, const struct frames_zone *zone, uint32_t block)
+{
+    uint64_t h = lock_block(frames, zone, block);
+    uint32_t position = whole_of(h) == WHOLE_NOT
+                            ? begin_of_state(words_of(frames, zone, block), frames->size, true)
+                            : frames->size;
+
+    unlock_block(frames, zone, block, h);
+    return first_frame(frames, zone, block) + position;
+}
+
+/** The frame after the free ones at the beginning of a block. */
+static uint64_t end_of_head(const struct kva_frames *frames, const struct frames_zone *zone, uint32_t block)
+{
+    uint64_t h = lock_block(frames, zone, block);
+    uint32_t position =
+        whole_of(h) == WHOLE_NOT ? end_of_state(words_of(frames, zone, block), 0, frames->size, true) : 0;
+
+    unlock_block(frames, zone, block, h);
+    return first_frame(frames, zone, block) + position;
+}
+
+/** Where a run of the demand fits into the free frames [from, end); KVA_NO_FRAME if nowhere. */
+static uint64_t place_in(const struct frames_demand *demand, uint64_t from, uint64_t end)
+{
+    uint64_t place;
+
+    from = max_u64(from, demand->min);
+    if (demand->last < end)
+        end = demand->last + 1;
+    if (!align_up(from, demand->align, &place) || place > end || end - place < demand->count)
+        return KVA_NO_FRAME;
+    return place;
+}
+
+bool kva_span_take(const struct kva_frames *frames, struct frames_zone *zone,
+                   const struct frames_demand *demand, struct frames_cpu *cpu, uint64_t *first)
+{
+    uint32_t block = block_of(frames, zone, max_u64(demand->min, zone->start));
+    uint32_t last = block_of(frames, zone, min_u64(demand->last, zone->end - 1));
+
+    while ((block = row_next(&zone->rows, ROW_TAIL, block, last + 1)) <= last) {
+        uint64_t from = begin_of_tail(frames, zone, block);
+        uint64_t end = first_frame(frames, zone, block) + frames->size;
+        uint64_t place = place_in(demand, from, end);
+        /* Follow the free frames upwards until the run fits, or a block is not free to its end. */
+        while (place == KVA_NO_FRAME && block < last &&
+               end == first_frame(frames, zone, block) + frames->size) {
+            block++;
+            end = end_of_head(frames, zone, block);
+            place = place_in(demand, from, end);
+        }
+        uint64_t obstacle;
+        if (place != KVA_NO_FRAME && kva_span_change(frames, zone, place, place + demand->count, CHANGE_TAKE,
+                                                     demand->kind, cpu, &obstacle)) {
+            *first = place;
+            return true;
+        }
+        /* A block that is free at its beginning only may be free at its end as well. */
+        block += end == first_frame(frames, zone, block) + frames->size;
+    }
+    return false;
+}

@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * Taking frames: requests are validated and turned into demands; most are then served from the block that the CPU holds,
+ * under that block's lock alone. What is not is found by frames_find.c.
+ */
+#include "frames_find.h"
+
+static unsigned class_of_order(const struct kva_frames *frames, unsigned order)
+{
+    if (order >= frames->order)
+        return CLASS_BLOCK;
+    return order < 3 ? 0 : order < 6 ? 1 : 2;
+}
+
+/* ---------------------------------------------------------------------------------------- requests */
+
+static enum kva_status validate(const struct kva_frames *frames, const struct kva_frames_request *request,
+                                const char **field)
+{
+    *field = "order";
+    if (request->order > 63 || (request->order > 0 && request->count > 0))
+        return KVA_EINVAL;
+    *field = "type";
+    if (request->type != KVA_UNMOVABLE && request->type != KVA_MOVABLE)
+        return KVA_EINVAL;
+    *field = "flags";
+    if ((request->flags & ~(unsigned)KVA_FRAMES_THIS_NODE) != 0)
+        return KVA_EINVAL;
+    *field = "node";
+    if (request->node >= frames->node_count)
+        return KVA_EINVAL;
+    *field = "align";
+    if ((request->align & (request->align - 1)) != 0)
+        return KVA_EALIGN;
+    *field = "min";
+    return request->min > request->max && request->max > 0 ? KVA_EWINDOW : KVA_OK;
+}
+
+/** Whether a window holds a frame of some zone. */
+static bool meets_zone(const struct kva_frames *frames, uint64_t min, uint64_t last)
+{
+    for (size_t i = 0; i < frames->zone_count; i++) {
+        const struct frames_zone *zone = &frames->zones[i];
+        if (min < zone->end && last >= zone->start)
+            return true;
+    }
+    return false;
+}
+
+/** The largest order of which each run of so many frames at a multiple of align has a free group. */
+static unsigned least_group(uint64_t count, uint64_t align)
+{
+    unsigned anywhere = highest_bit((count - 1) / 2 + 1); /* floor(log2((count + 1) / 2)) */
+    unsigned aligned = highest_bit(align < count ? align : count);
+
+    return aligned > anywhere ? aligned : anywhere;
+}
+
+static void demand_run(const struct kva_frames *frames, struct frames_demand *demand)
+{
+    unsigned order = highest_bit(demand->count);
+    bool is_group =
+        is_power_of_two(demand->count) && demand->align == demand->count && order <= frames->order;
+    unsigned above = order + !is_power_of_two(demand->count);
+
+    demand->group = is_group ? order : NO_GROUP;
+    demand->least_top = is_group ? order : least_group(demand->count, demand->align);
+    demand->size_class = class_of_order(frames, above);
+}
+
+static enum kva_status demand_of(const struct kva_frames *frames, const struct kva_frames_request *request,
+                                 struct frames_demand *demand, const char **field)
+{
+    enum kva_status status = validate(frames, request, field);
+    bool anywhere = request->min == 0 && request->max == 0;
+
+    if (status != KVA_OK)
+        return status;
+    *demand = (struct frames_demand){
+        .count = request->count ? request->count : UINT64_C(1) << request->order,
+        .align =
+            max_u64(request->align ? request->align : 1, request->count ? 1 : UINT64_C(1) << request->order),
+        .min = request->min,
+        .last = anywhere ? UINT64_MAX : request->max,
+        .kind = request->type == KVA_MOVABLE ? KIND_MOVABLE : KIND_UNMOVABLE,
+        .this_node = (request->flags & KVA_FRAMES_THIS_NODE) != 0,
+        .node = request->node,
+    };
+    demand_run(frames, demand);
+    return meets_zone(frames, demand->min, demand->last) ? KVA_OK : KVA_EWINDOW;
+}
+
+/* --------------------------------------------------------------------------------- the block at hand */
+
+/** Whether a request is one that the block at hand may serve: a group, of no particular place. Others, and bad ones, are
+ *  looked at with more care. */
+static inline bool is_plain(const struct kva_frames *frames, const struct kva_frames_request *request)
+{
+    return (request->count | request->align | request->min | request->max | request->flags) == 0 &&
+           (unsigned)request->type <= KVA_MOVABLE && request->order <= frames->order &&
+           request->node < frames->node_count;
+}
+
+/** The zone that a plain request looks at first, if it is on the request's node; NULL if not. */
+static inline struct frames_zone *first_zone(const struct kva_frames *frames, unsigned node)
+{
+    struct frames_zone *zone = &frames->zones[frames->by_node[node * frames->zone_count]];
+
+    return zone->node == node ? zone : NULL;
+}
+
+/** Lock the block that the caller's CPU holds for such requests. False if it holds none, or another thread has it by now. */
+static inline bool lock_held(const struct kva_frames *frames, struct frames_zone *zone, enum frames_kind kind,
+                             unsigned size_class, uint32_t *block, uint64_t *h)
+{
+    unsigned cpu = cpu_number(frames);
+    unsigned slot = slot_number(kind, size_class);
+    uint32_t held = atomic_load_explicit(slot_of(frames, zone, cpu, slot), memory_order_relaxed);
+
+    if (held == 0)
+        return false;
+    *block = held - 1;
+    *h = lock_block(frames, zone, *block);
+    if ((*h & HOLD_MASK) == hold_bits(cpu, slot, kind))
+        return true;
+    unlock_block(frames, zone, *block, *h);
+    return false;
+}
+
+/** A single frame of a locked block that has free ones: the lowest. */
+static inline uint32_t take_single(const struct kva_frames *frames, struct frames_word *words, uint64_t *h)
+{
+    uint32_t w = hint_of(*h) << frames->hint_shift;
+    uint64_t free = free_bits(&words[w]);
+
+    while (free == 0)
+        free = free_bits(&words[++w]);
+    uint64_t bit = free & (0 - free);
+    words[w].taken |= bit;
+    words[w].first |= bit;
+    *h = with_hint(with_taken(*h, 1), w >> frames->hint_shift);
+    if (top_of(*h) == frames->order)
+        *h = with_top(*h, frames->order - 1);
+    if (w == 0 || w == frames->words - 1)
+        *h = with_ends(frames, words, *h);
+    return w * 64 + lowest_bit(bit);
+}
+
+static inline bool take_at_hand(const struct kva_frames *frames, const struct kva_frames_request *request,
+                                uint64_t *first)
+{
+    enum frames_kind kind = request->type == KVA_MOVABLE ? KIND_MOVABLE : KIND_UNMOVABLE;
+    struct frames_zone *zone = first_zone(frames, request->node);
+    uint32_t block;
+    uint64_t h;
+
+    if (!zone || !lock_held(frames, zone, kind, class_of_order(frames, request->order), &block, &h))
+        return false;
+    uint32_t position = frames->size;
+    if (request->order > 0) {
+        position = take_group(frames, zone, block, h, request->order);
+    } else if (free_of(h) > 0) {
+        uint64_t before = h;
+        position = take_single(frames, words_of(frames, zone, block), &h);
+        commit_block(frames, zone, block, before, h);
+    } else {
+        unlock_block(frames, zone, block, h);
+    }
+    if (position == frames->size)
+        return false;
+    *first = first_frame(frames, zone, block) + position;
+    return true;
+}
+
+enum kva_status kva_frames_alloc(struct kva_frames *frames, const struct kva_frames_request *request,
+                                 uint64_t *first)
+{
+    const char *field;
+    struct frames_demand demand;
+
+    if (!frames)
+        return KVA_ENULL;
+    if (!request || !first)
+        return refuse(frames, KVA_ENULL, __func__, KVA_NO_FRAME, request ? "first" : "request");
+    if (is_plain(frames, request) && take_at_hand(frames, request, first))
+        return KVA_OK;
+    enum kva_status status = demand_of(frames, request, &demand, &field);
+    if (status != KVA_OK)
+        return refuse(frames, status, __func__, request->min, field);
+    return kva_find_and_take(frames, &demand, first);
+}
+
+/* -------------------------------------------------------------------------------------- many at once */
+
+/** Take up to `most` single frames of one locked block. Returns how many. */
+static size_t take_singles(const struct kva_frames *frames, struct frames_word *words, uint64_t begin,
+                           uint64_t *h, size_t most, uint64_t *firsts)
+{
+    uint32_t w = hint_of(*h) << frames->hint_shift;
+    size_t count = 0;
+
+    most = most < free_of(*h) ? most : free_of(*h);
+    for (; count < most; w++) {
+        uint64_t free = free_bits(&words[w]);
+        uint64_t left = free;
+        for (; left != 0 && count < most; left &= left - 1)
+            firsts[count++] = begin + w * 64 + lowest_bit(left);
+        words[w].taken |= free & ~left;
+        words[w].first |= free & ~left;
+        *h = with_hint(*h, w >> frames->hint_shift);
+    }
+    *h = with_ends(frames, words, with_taken(*h, count));
+    if (count > 0 && top_of(*h) == frames->order)
+        *h = with_top(*h, frames->order - 1);
+    return count;
+}
+
+/** Runs from the block at hand: how many it gave. */
+static size_t take_some_at_hand(const struct kva_frames *frames, const struct kva_frames_request *request,
+                                size_t most, uint64_t *firsts)
+{
+    enum frames_kind kind = request->type == KVA_MOVABLE ? KIND_MOVABLE : KIND_UNMOVABLE;
+    struct frames_zone *zone = first_zone(frames, request->node);
+    uint32_t block;
+    uint64_t h;
+
+    if (!is_plain(frames, request))
+        return 0;
+    if (request->order > 0)
+        return take_at_hand(frames, request, firsts);
+    if (!zone || !lock_held(frames, zone, kind, 0, &block, &h))
+        return 0;
+    uint64_t before = h;
+    size_t count = take_singles(frames, words_of(frames, zone, block), first_frame(frames, zone, block), &h,
+                                most, firsts);
+    commit_block(frames, zone, block, before, h);
+    return count;
+}
+
+enum kva_status kva_frames_alloc_many(struct kva_frames *frames, const struct kva_frames_request *request,
+                                      size_t runs, uint64_t *firsts)
+{
+    const char *field;
+    struct frames_demand demand;
+
+    if (!frames)
+        return KVA_ENULL;
+    if (!request || (!firsts && runs > 0))
+        return refuse(frames, KVA_ENULL, __func__, KVA_NO_FRAME, request ? "firsts" : "request");
+    enum kva_status status = demand_of(frames, request, &demand, &field);
+    if (status != KVA_OK)
+        return refuse(frames, status, __func__, request->min, field);
+    size_t taken = 0;
+    while (taken < runs && status == KVA_OK) {
+        size_t at_hand = take_some_at_hand(frames, request, runs - taken, &firsts[taken]);
+        if (at_hand == 0)
+            status = kva_find_and_take(frames, &demand, &firsts[taken]);
+        taken += at_hand + (at_hand == 0 && status == KVA_OK);
+    }
+    if (status != KVA_OK)
+        (void)kva_frames_free_many(frames, firsts, taken, NULL);
+    return status;
+}
