@@ -318,14 +318,11 @@ static void init_hole(const struct kva_frames *frames, const struct kva_frames_r
 static void init_header(const struct kva_frames *frames, struct frames_zone *zone, uint32_t block)
 {
     const struct frames_word *words = words_of(frames, zone, block);
-    unsigned top = frames->order;
     uint64_t h = 0;
 
     for (uint32_t w = 0; w < frames->words; w++)
         h += count_bits(free_bits(&words[w])) << FREE_AT;
-    while (top > 0 && find_group(words, 0, frames->words, top, frames->size) == frames->size)
-        top--;
-    h = with_ends(frames, words, with_top(h, top));
+    h = with_ends(frames, words, with_top(h, largest_group(frames, words)));
     move_rows(frames, zone, block, 0, rows_of(frames, h));
     unlock_block(frames, zone, block, h);
 }

@@ -42,9 +42,7 @@ static inline uint64_t take_frames(const struct kva_frames *frames, struct frame
     else
         mark_run(words, from, end, begins);
     h = with_taken(h, end - from) | (uint64_t)goes_on << CONT_AT;
-    if (from == 0 || end == frames->size)
-        h = with_ends(frames, words, h);
-    return top_of(h) == frames->order ? with_top(h, frames->order - 1) : h;
+    return from == 0 || end == frames->size ? with_ends(frames, words, h) : h;
 }
 
 /** The kind of a block once a run of the wanted kind lies in it, too. `cpu`, whose lock is held, counts what mixes kinds. */
@@ -71,16 +69,37 @@ static inline bool makes_group(const struct frames_word *words, uint32_t from, u
     return inside + size <= end || group_is_free(words, from, order) || group_is_free(words, end - 1, order);
 }
 
-/** [from, end) has become free: raise `top` to the largest group that this makes. */
+/** The order of the largest free group; 0 if no frame is free. */
+static inline unsigned largest_group(const struct kva_frames *frames, const struct frames_word *words)
+{
+    unsigned order = frames->order;
+
+    while (order > 0 && find_group(words, 0, frames->words, order, frames->size) == frames->size)
+        order--;
+    return order;
+}
+
+/** Raise `top` to the largest group that is free now that [from, end) is. A CPU does not look at the `top` of a block that it
+ *  holds: there the bound is loose until the block is given up. */
+static inline uint64_t with_larger_top(const struct kva_frames *frames, const struct frames_word *words,
+                                       uint64_t h, uint32_t from, uint32_t end)
+{
+    unsigned top = top_of(h);
+
+    if ((h & OWNER_MASK) != 0)
+        return with_top(h, frames->order);
+    while (top < frames->order && makes_group(words, from, end, top + 1))
+        top++;
+    return with_top(h, top);
+}
+
+/** [from, end) has become free. */
 static inline uint64_t with_more_room(const struct kva_frames *frames, const struct frames_word *words,
                                       uint64_t h, uint32_t from, uint32_t end)
 {
-    unsigned top = top_of(h);
     uint32_t hint = from >> 6 >> frames->hint_shift;
 
-    while (top < frames->order && makes_group(words, from, end, top + 1))
-        top++;
-    h = with_top(h, top);
+    h = with_larger_top(frames, words, h, from, end);
     if (hint < hint_of(h))
         h = with_hint(h, hint);
     if (from == 0 || end == frames->size)
@@ -142,9 +161,7 @@ static inline uint64_t hide_frames(const struct kva_frames *frames, struct frame
                                    uint32_t from, uint32_t end)
 {
     set_states(words, from, end, false, true);
-    h -= (uint64_t)(end - from) << FREE_AT;
-    h = with_ends(frames, words, h);
-    return top_of(h) == frames->order ? with_top(h, frames->order - 1) : h;
+    return with_ends(frames, words, h - ((uint64_t)(end - from) << FREE_AT));
 }
 
 /** Absent frames become free. */

@@ -71,10 +71,11 @@ static void release_block(const struct kva_frames *frames, struct frames_zone *z
     uint64_t before = lock_block(frames, zone, block);
     uint64_t h = before;
 
-    if ((h & (OWNER_MASK | SLOT_MASK)) == (hold_bits(cpu, slot, KIND_UNUSED) & ~KIND_MASK))
+    if ((h & (OWNER_MASK | SLOT_MASK)) == (hold_bits(cpu, slot, KIND_UNUSED) & ~KIND_MASK)) {
         h = without_kind_if_unused(h & ~OWNER_MASK);
-    if (kind_of(h) != KIND_UNUSED && top_of(h) == frames->order)
-        h = with_top(h, frames->order - 1);
+        if (whole_of(h) == WHOLE_NOT)
+            h = with_top(h, largest_group(frames, words_of(frames, zone, block)));
+    }
     commit_block(frames, zone, block, before, h);
 }
 

@@ -10,14 +10,12 @@
  *      CPU     lock | slots of zone 0 | slots of zone 1 | ...
  *              a slot for each kind and size class: the block that the CPU takes such frames from at present
  *
- * ROWS. A block that no CPU holds is in these rows, and in no others:
+ * ROWS. A block that a CPU holds is in no row. Any other is in these, and in no others:
  *
  *      ROW_EMPTY       it is unused and all its frames are free
  *      ROW_PARTIAL     it is unused, some frames are free, and others are absent
  *      row_top(k, t)   it is of kind k, some frames are free, and `top` is t
  *      row_many(k)     it is of kind k and has `many` free frames or more
- *
- * And held or not:
  *      ROW_HEAD, ROW_TAIL   its first frame, its last frame is free
  *
  * So the rows follow from the header alone: rows_of. They change with it, under the block's lock; bits are set before others
@@ -204,9 +202,10 @@ static inline _Atomic uint32_t *slot_of(const struct kva_frames *frames, const s
 
 /* ------------------------------------------------------------------------------------------- rows */
 
+/** In a block in use no group is the whole block, whatever the bound says. */
 static inline unsigned row_top(const struct kva_frames *frames, enum frames_kind kind, unsigned top)
 {
-    return ROW_TOP + (kind - 1) * frames->order + top;
+    return ROW_TOP + (kind - 1) * frames->order + (top < frames->order ? top : frames->order - 1);
 }
 
 static inline unsigned row_many(enum frames_kind kind)
@@ -220,7 +219,9 @@ static inline uint32_t rows_of(const struct kva_frames *frames, uint64_t h)
     uint32_t rows = header_field(h, HEAD_MASK | TAIL_MASK, HEAD_AT) << ROW_HEAD;
     enum frames_kind kind = kind_of(h);
 
-    if ((h & OWNER_MASK) != 0 || (h & FREE_MASK) == 0)
+    if ((h & OWNER_MASK) != 0)
+        return 0;
+    if ((h & FREE_MASK) == 0)
         return rows;
     if (kind == KIND_UNUSED)
         return rows | UINT32_C(1) << (free_of(h) == frames->size ? ROW_EMPTY : ROW_PARTIAL);

@@ -140,8 +140,6 @@ static inline uint32_t take_single(const struct kva_frames *frames, struct frame
     words[w].taken |= bit;
     words[w].first |= bit;
     *h = with_hint(with_taken(*h, 1), w >> frames->hint_shift);
-    if (top_of(*h) == frames->order)
-        *h = with_top(*h, frames->order - 1);
     if (w == 0 || w == frames->words - 1)
         *h = with_ends(frames, words, *h);
     return w * 64 + lowest_bit(bit);
@@ -211,8 +209,6 @@ static size_t take_singles(const struct kva_frames *frames, struct frames_word *
         *h = with_hint(*h, w >> frames->hint_shift);
     }
     *h = with_ends(frames, words, with_taken(*h, count));
-    if (count > 0 && top_of(*h) == frames->order)
-        *h = with_top(*h, frames->order - 1);
     return count;
 }
 
