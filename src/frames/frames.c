@@ -5,7 +5,7 @@
  *
  * All memory is one block, laid out before it is taken:
  *
- *      | set | zones | by_address | by_node | CPUs | zone 0: headers, words, rows | zone 1: ... |
+ *      | set | zones | by_node | CPUs | zone 0: headers, words, rows | zone 1: ... |
  */
 #include "frames_change.h"
 #include "frames_freeze.h"
@@ -146,7 +146,6 @@ static enum kva_status validate(const struct kva_frames_config *config, struct k
 struct layout {
     uint64_t bytes; /* so far: at most 2^54 */
     uint64_t zones;
-    uint64_t by_address;
     uint64_t by_node;
     uint64_t cpus;
     uint64_t cpu_bytes;
@@ -184,18 +183,24 @@ static void add_zone(struct layout *layout, uint32_t blocks, unsigned order, uin
     *rows = add_room(layout, row_count_of(order), shape.stride * sizeof(uintptr_t));
 }
 
+/** What stands before the counts in a CPU's record. */
+static uint64_t bytes_of_slots(uint64_t zones)
+{
+    return align_down(sizeof(struct frames_cpu) + zones * SLOTS * sizeof(uint32_t) + 7, 8);
+}
+
 static struct layout layout_of(const struct kva_frames_config *config)
 {
     struct layout layout = {0};
     uint64_t zones = config->zone_count;
-    uint64_t each = sizeof(struct frames_cpu) + zones * (3 * sizeof(uint64_t) + SLOTS * sizeof(uint32_t));
+    uint64_t each =
+        sizeof(struct frames_cpu) + zones * (sizeof(struct frames_counts) + SLOTS * sizeof(uint32_t));
     uint64_t headers;
     uint64_t words;
     uint64_t rows;
 
     (void)add_room(&layout, 1, sizeof(struct kva_frames));
     layout.zones = add_room(&layout, zones, sizeof(struct frames_zone));
-    layout.by_address = add_room(&layout, zones, sizeof(uint16_t));
     layout.by_node = add_room(&layout, zones * nodes_of(config), sizeof(uint16_t));
     layout.cpu_bytes = align_down(each + (KVA_LINE - 1), KVA_LINE);
     layout.cpus = add_room(&layout, cpus_of(config), layout.cpu_bytes);
@@ -224,46 +229,41 @@ size_t kva_frames_bytes(const struct kva_frames_config *config)
 
 /* ------------------------------------------------------------------------------------------ building */
 
-/** Sort `count` indexes by a key, smallest first; equal ones stay in order. */
-static void sort_indexes(uint16_t *indexes, size_t count,
-                         uint64_t (*key)(const void *context, uint16_t index), const void *context)
+static unsigned distance(const struct kva_frames_config *config, unsigned from, unsigned to)
 {
-    for (size_t i = 0; i < count; i++) {
+    return config->distances ? config->distances[from * config->node_count + to] : from != to;
+}
+
+/** Whether a request on a node looks at zone a before zone b. */
+static bool comes_before(const struct kva_frames_config *config, unsigned node, const struct frames_zone *a,
+                         const struct frames_zone *b)
+{
+    unsigned to_a = distance(config, node, a->node);
+    unsigned to_b = distance(config, node, b->node);
+
+    return to_a < to_b || (to_a == to_b && a->index < b->index);
+}
+
+static void sort_for_node(struct kva_frames *frames, const struct kva_frames_config *config, unsigned node)
+{
+    uint16_t *order = &frames->by_node[node * frames->zone_count];
+
+    for (size_t i = 0; i < frames->zone_count; i++) {
         size_t at = i;
-        for (; at > 0 && key(context, indexes[at - 1]) > key(context, (uint16_t)i); at--)
-            indexes[at] = indexes[at - 1];
-        indexes[at] = (uint16_t)i;
+        for (; at > 0 && comes_before(config, node, &frames->zones[i], &frames->zones[order[at - 1]]); at--)
+            order[at] = order[at - 1];
+        order[at] = (uint16_t)i;
     }
 }
 
-static uint64_t start_key(const void *context, uint16_t index)
-{
-    return ((const struct kva_frames_config *)context)->zones[index].start;
-}
-
-/** A node that looks for zones. */
-struct looking {
-    const struct kva_frames_config *config;
-    unsigned node;
-};
-
-static uint64_t distance_key(const void *context, uint16_t index)
-{
-    const struct looking *looking = context;
-    const struct kva_frames_config *config = looking->config;
-    unsigned to = config->zones[index].node;
-
-    if (!config->distances)
-        return to != looking->node;
-    return config->distances[looking->node * config->node_count + to];
-}
-
+/** The set's zones by their start, each with its index in the configuration. */
 static void sort_zones(struct kva_frames *frames, const struct kva_frames_config *config)
 {
-    sort_indexes(frames->by_address, frames->zone_count, start_key, config);
-    for (unsigned node = 0; node < frames->node_count; node++) {
-        struct looking looking = {config, node};
-        sort_indexes(&frames->by_node[node * frames->zone_count], frames->zone_count, distance_key, &looking);
+    for (size_t i = 0; i < config->zone_count; i++) {
+        size_t at = i;
+        for (; at > 0 && config->zones[frames->zones[at - 1].index].start > config->zones[i].start; at--)
+            frames->zones[at].index = frames->zones[at - 1].index;
+        frames->zones[at].index = i;
     }
 }
 
@@ -271,10 +271,8 @@ static void init_cpus(struct kva_frames *frames)
 {
     for (unsigned i = 0; i < frames->locks.cpu_count; i++) {
         struct frames_cpu *cpu = cpu_of(frames, i);
-        cpu->changed = (uint64_t *)(void *)(cpu + 1);
-        cpu->strayed = cpu->changed + frames->zone_count;
-        cpu->elsewhere = cpu->strayed + frames->zone_count;
-        cpu->slots = (_Atomic uint32_t *)(void *)(cpu->elsewhere + frames->zone_count);
+        cpu->counts =
+            (struct frames_counts *)(void *)((char *)cpu + (size_t)bytes_of_slots(frames->zone_count));
     }
 }
 
@@ -323,7 +321,7 @@ static void init_header(const struct kva_frames *frames, struct frames_zone *zon
     for (uint32_t w = 0; w < frames->words; w++)
         h += count_bits(free_bits(&words[w])) << FREE_AT;
     h = with_ends(frames, words, with_top(h, largest_group(frames, words)));
-    move_rows(frames, zone, block, 0, rows_of(frames, h));
+    kva_move_rows(zone, block, 0, rows_of(frames, h));
     unlock_block(frames, zone, block, h);
 }
 
@@ -336,6 +334,7 @@ static void init_zone(struct kva_frames *frames, struct frames_zone *zone,
     uint64_t rows;
 
     add_zone(layout, blocks, frames->order, &headers, &words, &rows);
+    zone->slots = (size_t)(zone - frames->zones) * SLOTS;
     zone->start = config->start;
     zone->end = config->end;
     zone->base = align_down(config->start, frames->size);
@@ -347,6 +346,10 @@ static void init_zone(struct kva_frames *frames, struct frames_zone *zone,
     zone->rows.words = (_Atomic uintptr_t *)(void *)(base + rows);
     init_states(frames, zone);
 }
+
+/** For struct frames_locking. */
+static const char always = 1;
+static const char never = 0;
 
 /** Fill in a set whose memory is zero. */
 static struct kva_frames *build(const struct kva_frames_config *config, struct layout layout, void *block)
@@ -362,6 +365,7 @@ static struct kva_frames *build(const struct kva_frames_config *config, struct l
         .bytes = bytes_of(&layout),
         .order = order,
         .size = UINT32_C(1) << order,
+        .word_shift = order > 6 ? order - 6 : 0,
         .words = words_of_block(order),
         .hint_shift = order > 10 ? order - 10 : 0,
         .many = order > 4 ? (UINT32_C(1) << order) / MANY_SHARE : 1,
@@ -369,21 +373,25 @@ static struct kva_frames *build(const struct kva_frames_config *config, struct l
         .node_count = nodes_of(config),
         .zone_count = config->zone_count,
         .zones = (struct frames_zone *)(void *)(base + layout.zones),
-        .by_address = (uint16_t *)(void *)(base + layout.by_address),
         .by_node = (uint16_t *)(void *)(base + layout.by_node),
     };
+    frames->locking.alone = &always;
     if (config->threads) {
         frames->threads = *config->threads;
         frames->locks.threads = &frames->threads;
+        frames->locking.threads = &frames->threads;
+        frames->locking.alone = config->threads->alone ? config->threads->alone : &never;
     }
     frames->locks.cpus = base + layout.cpus;
     frames->locks.cpu_bytes = (size_t)layout.cpu_bytes;
     frames->locks.cpu_count = cpus_of(config);
     init_cpus(frames);
     layout.bytes = layout.blocks;
-    for (size_t i = 0; i < config->zone_count; i++)
-        init_zone(frames, &frames->zones[i], &config->zones[i], &layout, base);
     sort_zones(frames, config);
+    for (size_t i = 0; i < config->zone_count; i++)
+        init_zone(frames, &frames->zones[i], &config->zones[frames->zones[i].index], &layout, base);
+    for (unsigned node = 0; node < frames->node_count; node++)
+        sort_for_node(frames, config, node);
     for (size_t i = 0; i < config->hole_count; i++)
         init_hole(frames, &config->holes[i]);
     for (size_t i = 0; i < config->zone_count; i++) {

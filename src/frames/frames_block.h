@@ -25,8 +25,8 @@
  *      kind         enum frames_kind
  *      whole        enum frames_whole
  *      cont         the run that the last frame is part of goes on in the next block
- *      head, tail   the first, the last frame is free
- *      top          no naturally aligned group of free frames is larger than 2^top (an upper bound)
+ *      head, tail   the first, the last frame is free; of a held block, nothing
+ *      top          no naturally aligned group of free frames is larger than 2^top (an upper bound); of a held block, nothing
  *      slot, owner  the CPU that holds the block for itself, plus one, and in which slot; 0: none does
  *      hint         no frame is free before this sixteenth of the block (words, in blocks of up to 16 words)
  *      free, used   how many frames are; the others are absent
@@ -141,6 +141,11 @@ static inline uint64_t with_kind(uint64_t h, enum frames_kind kind)
     return header_with(h, KIND_MASK, KIND_AT, kind);
 }
 
+static inline bool is_held(uint64_t h)
+{
+    return (h & OWNER_MASK) != 0;
+}
+
 static inline uint64_t with_top(uint64_t h, uint32_t top)
 {
     return header_with(h, TOP_MASK, TOP_AT, top);
@@ -154,42 +159,30 @@ static inline uint64_t with_hint(uint64_t h, uint32_t hint)
 /** `count` frames less are free and as many more in use. */
 static inline uint64_t with_taken(uint64_t h, uint64_t count)
 {
-    return h - (count << FREE_AT) + (count << USED_AT);
+    return h + count * ((UINT64_C(1) << USED_AT) - (UINT64_C(1) << FREE_AT));
 }
 
 static inline uint64_t with_given(uint64_t h, uint64_t count)
 {
-    return h + (count << FREE_AT) - (count << USED_AT);
+    return h - count * ((UINT64_C(1) << USED_AT) - (UINT64_C(1) << FREE_AT));
 }
 
 /* -------------------------------------------------------------------------------------------------- lock */
+
+/** How the blocks of a set are locked. */
+struct frames_locking {
+    const struct kva_threads *threads;
+    const char *alone; /* not 0 while no other thread can see the set: then there is no lock to take */
+};
 
 /** The way in when the lock was not free. */
 void kva_block_wait(struct frames_header *header, const struct kva_threads *threads);
 
 void kva_block_wake(struct frames_header *header, const struct kva_threads *threads);
 
-/** Lock a block, and return its header. */
-static inline uint64_t block_lock(struct frames_header *header, const struct kva_threads *threads)
+static inline bool no_other_thread(const struct frames_locking *locking)
 {
-    uint32_t low = atomic_load_explicit(&header->low, memory_order_relaxed);
-
-    if (!threads)
-        return low | (uint64_t)header->high << 32;
-    sync_point(threads);
-    if (is_alone(threads)) {
-        if (!(low & HEADER_LOCK)) {
-            atomic_store_explicit(&header->low, low | HEADER_LOCK, memory_order_relaxed);
-            return low | (uint64_t)header->high << 32;
-        }
-    } else if (!(low & HEADER_LOCK) &&
-               atomic_compare_exchange_strong_explicit(&header->low, &low, low | HEADER_LOCK,
-                                                       memory_order_acquire, memory_order_relaxed)) {
-        return low | (uint64_t)header->high << 32;
-    }
-    kva_block_wait(header, threads);
-    low = atomic_load_explicit(&header->low, memory_order_relaxed) & ~(HEADER_LOCK | HEADER_MARK);
-    return low | (uint64_t)header->high << 32;
+    return *(const volatile char *)locking->alone != 0;
 }
 
 /** The header of a block that the caller has locked. */
@@ -200,31 +193,34 @@ static inline uint64_t block_header(const struct frames_header *header)
     return (low & ~(HEADER_LOCK | HEADER_MARK)) | (uint64_t)header->high << 32;
 }
 
-/** Set the header of a block that stays locked. */
-static inline void block_set(struct frames_header *header, uint64_t h)
+/** Lock a block, and return its header. No thread comes to be while a lone one is in here: so that one takes no lock. */
+static inline uint64_t block_lock(struct frames_header *header, const struct frames_locking *locking)
 {
     uint32_t low = atomic_load_explicit(&header->low, memory_order_relaxed);
 
-    header->high = (uint32_t)(h >> 32);
-    /* A waiter that marks the word between load and store would be forgotten: exchange the fields alone. */
-    while (!atomic_compare_exchange_weak_explicit(&header->low, &low,
-                                                  (uint32_t)h | (low & (HEADER_LOCK | HEADER_MARK)),
-                                                  memory_order_relaxed, memory_order_relaxed))
-        ;
+    if (!no_other_thread(locking)) {
+        sync_point(locking->threads);
+        low &= ~HEADER_LOCK;
+        if (!atomic_compare_exchange_strong_explicit(&header->low, &low, low | HEADER_LOCK,
+                                                     memory_order_acquire, memory_order_relaxed))
+            kva_block_wait(header, locking->threads);
+        return block_header(header);
+    }
+    return low | (uint64_t)header->high << 32;
 }
 
 /** Set the header and drop the lock. */
-static inline void block_unlock(struct frames_header *header, const struct kva_threads *threads, uint64_t h)
+static inline void block_unlock(struct frames_header *header, const struct frames_locking *locking,
+                                uint64_t h)
 {
     header->high = (uint32_t)(h >> 32);
-    if (!threads || is_alone(threads)) {
+    if (no_other_thread(locking)) {
         atomic_store_explicit(&header->low, (uint32_t)h, memory_order_relaxed);
-        if (!threads)
-            return;
-    } else if (atomic_exchange_explicit(&header->low, (uint32_t)h, memory_order_release) & HEADER_MARK) {
-        kva_block_wake(header, threads);
+        return;
     }
-    sync_point(threads);
+    if (atomic_exchange_explicit(&header->low, (uint32_t)h, memory_order_release) & HEADER_MARK)
+        kva_block_wake(header, locking->threads);
+    sync_point(locking->threads);
 }
 
 #endif

@@ -42,21 +42,21 @@ static inline uint64_t take_frames(const struct kva_frames *frames, struct frame
     else
         mark_run(words, from, end, begins);
     h = with_taken(h, end - from) | (uint64_t)goes_on << CONT_AT;
-    return from == 0 || end == frames->size ? with_ends(frames, words, h) : h;
+    return !is_held(h) && (from == 0 || end == frames->size) ? with_ends(frames, words, h) : h;
 }
 
-/** The kind of a block once a run of the wanted kind lies in it, too. `cpu`, whose lock is held, counts what mixes kinds. */
-static inline uint64_t join_kinds(uint64_t h, enum frames_kind wanted, size_t zone, struct frames_cpu *cpu)
+/** The kind of a block once a run of the wanted kind lies in it, too. `counts` counts what mixes kinds. */
+static inline uint64_t join_kinds(uint64_t h, enum frames_kind wanted, struct frames_counts *counts)
 {
     enum frames_kind kind = kind_of(h);
 
     if (kind == wanted)
         return h;
     if (kind == KIND_UNMOVABLE) {
-        cpu->strayed[zone]++;
+        counts->strayed++;
         return h;
     }
-    cpu->changed[zone] += kind == KIND_MOVABLE && used_of(h) > 0;
+    counts->changed += kind == KIND_MOVABLE && used_of(h) > 0;
     return with_kind(h, wanted);
 }
 
@@ -79,15 +79,12 @@ static inline unsigned largest_group(const struct kva_frames *frames, const stru
     return order;
 }
 
-/** Raise `top` to the largest group that is free now that [from, end) is. A CPU does not look at the `top` of a block that it
- *  holds: there the bound is loose until the block is given up. */
+/** Raise `top` to the largest group that is free now that [from, end) is. */
 static inline uint64_t with_larger_top(const struct kva_frames *frames, const struct frames_word *words,
                                        uint64_t h, uint32_t from, uint32_t end)
 {
     unsigned top = top_of(h);
 
-    if ((h & OWNER_MASK) != 0)
-        return with_top(h, frames->order);
     while (top < frames->order && makes_group(words, from, end, top + 1))
         top++;
     return with_top(h, top);
@@ -99,18 +96,28 @@ static inline uint64_t with_more_room(const struct kva_frames *frames, const str
 {
     uint32_t hint = from >> 6 >> frames->hint_shift;
 
-    h = with_larger_top(frames, words, h, from, end);
     if (hint < hint_of(h))
         h = with_hint(h, hint);
-    if (from == 0 || end == frames->size)
-        h = with_ends(frames, words, h);
-    return h;
+    if (is_held(h))
+        return h;
+    h = with_larger_top(frames, words, h, from, end);
+    return from == 0 || end == frames->size ? with_ends(frames, words, h) : h;
 }
 
 /** A block in which nothing is in use any more is of no kind, unless a CPU holds it. */
 static inline uint64_t without_kind_if_unused(uint64_t h)
 {
     return (h & (USED_MASK | OWNER_MASK)) == 0 ? with_kind(h, KIND_UNUSED) : h;
+}
+
+/** A block that a CPU has held until now: what its header says of head, tail and top is right again. */
+static inline uint64_t without_holder(const struct kva_frames *frames, const struct frames_word *words,
+                                      uint64_t h)
+{
+    h = without_kind_if_unused(h & ~OWNER_MASK);
+    if (whole_of(h) == WHOLE_NOT)
+        h = with_top(h, largest_group(frames, words));
+    return with_ends(frames, words, h);
 }
 
 /** A block becomes free from end to end. */
@@ -127,13 +134,15 @@ static inline uint64_t with_room_in_word(const struct kva_frames *frames, const 
     unsigned most = frames->order < 6 ? frames->order : 6;
     unsigned top = top_of(h);
 
+    if (w >> frames->hint_shift < hint_of(h))
+        h = with_hint(h, w >> frames->hint_shift);
+    if (is_held(h))
+        return h;
     while (top < most && groups_in_word(free, top + 1) != 0)
         top++;
     while (top >= 6 && top < frames->order && group_is_free(words, w * 64, top + 1))
         top++;
     h = with_top(h, top);
-    if (w >> frames->hint_shift < hint_of(h))
-        h = with_hint(h, w >> frames->hint_shift);
     return w == 0 || w == frames->words - 1 ? with_ends(frames, words, h) : h;
 }
 

@@ -96,11 +96,11 @@ static bool check_bounds(const struct view *view)
 {
     const struct kva_frames *frames = view->frames;
 
-    if ((view->h & (HEAD_MASK | TAIL_MASK)) != ends_of(frames, view->words, view->h))
+    if (!is_held(view->h) && (view->h & (HEAD_MASK | TAIL_MASK)) != ends_of(frames, view->words, view->h))
         return broken(view, 0, "F4: a header is wrong about its first or last frame");
     if (is_whole(view) || free_of(view->h) == 0)
         return true;
-    for (unsigned order = top_of(view->h) + 1; order <= frames->order; order++) {
+    for (unsigned order = top_of(view->h) + 1; order <= frames->order && !is_held(view->h); order++) {
         if (find_group(view->words, 0, frames->words, order, frames->size) < frames->size)
             return broken(view, 0, "F5: a free group is larger than the header's bound");
     }
@@ -111,7 +111,7 @@ static bool check_bounds(const struct view *view)
 
 static bool check_kind(const struct view *view)
 {
-    bool held = (view->h & OWNER_MASK) != 0;
+    bool held = is_held(view->h);
     bool unused = kind_of(view->h) == KIND_UNUSED;
 
     if (held)

@@ -39,6 +39,11 @@ struct search {
     uint64_t *first;
 };
 
+static struct frames_counts *counts_of(const struct search *search)
+{
+    return &search->cpu->counts[search->zone - search->frames->zones];
+}
+
 /** How many blocks with many free frames a request for a small group looks at: such a block may have no such group. */
 enum { TRIES_FOR_SMALL_GROUP = 8 };
 
@@ -71,11 +76,8 @@ static void release_block(const struct kva_frames *frames, struct frames_zone *z
     uint64_t before = lock_block(frames, zone, block);
     uint64_t h = before;
 
-    if ((h & (OWNER_MASK | SLOT_MASK)) == (hold_bits(cpu, slot, KIND_UNUSED) & ~KIND_MASK)) {
-        h = without_kind_if_unused(h & ~OWNER_MASK);
-        if (whole_of(h) == WHOLE_NOT)
-            h = with_top(h, largest_group(frames, words_of(frames, zone, block)));
-    }
+    if ((h & (OWNER_MASK | SLOT_MASK)) == (hold_bits(cpu, slot, KIND_UNUSED) & ~KIND_MASK))
+        h = without_holder(frames, words_of(frames, zone, block), h);
     commit_block(frames, zone, block, before, h);
 }
 
@@ -118,16 +120,16 @@ static bool try_block(const struct search *search, uint32_t block, bool other_ki
     uint32_t position = frames->size;
     uint32_t released = 0;
 
-    if ((h & OWNER_MASK) == 0 && (kind_of(h) == KIND_UNUSED || (kind_of(h) == demand->kind) != other_kind))
+    if (!is_held(h) && (kind_of(h) == KIND_UNUSED || (kind_of(h) == demand->kind) != other_kind))
         position = kva_find_place(frames, zone, block, h, demand);
     if (position < frames->size) {
         uint32_t end = position + (uint32_t)demand->count;
-        h = join_kinds(h, demand->kind, index_of_zone(frames, zone), search->cpu);
+        h = join_kinds(h, demand->kind, counts_of(search));
         h = take_frames(frames, words_of(frames, zone, block), h, position, end, true, false);
         if (search->covers && kind_of(h) == demand->kind)
             released = hold_block(search, block, &h);
-    } else if (demand->group != NO_GROUP && search->covers && (h & OWNER_MASK) == 0 &&
-               kind_of(h) != KIND_UNUSED && demand->group > 0 && top_of(h) >= demand->group) {
+    } else if (demand->group != NO_GROUP && search->covers && !is_held(h) && kind_of(h) != KIND_UNUSED &&
+               demand->group > 0 && top_of(h) >= demand->group) {
         h = with_top(h, demand->group - 1);
     }
     commit_block(frames, zone, block, before, h);
@@ -249,7 +251,7 @@ static bool try_other_kind(const struct search *search)
 
 static bool try_across(const struct search *search)
 {
-    return kva_span_take(search->frames, search->zone, search->demand, search->cpu, search->first);
+    return kva_span_take(search->frames, search->zone, search->demand, counts_of(search), search->first);
 }
 
 /* -------------------------------------------------------------------------------------------- zones */
@@ -280,7 +282,7 @@ static bool try_zones(struct search *search, bool (*try)(const struct search *se
         struct frames_zone *zone = &frames->zones[order[i]];
         if (!enter_zone(search, zone) || !try(search))
             continue;
-        search->cpu->elsewhere[order[i]] += zone->node != search->demand->node;
+        counts_of(search)->elsewhere += zone->node != search->demand->node;
         return true;
     }
     return false;

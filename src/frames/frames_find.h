@@ -38,21 +38,14 @@ static inline uint32_t find_free_group(const struct kva_frames *frames, const st
 uint32_t kva_find_place(const struct kva_frames *frames, const struct frames_zone *zone, uint32_t block,
                         uint64_t h, const struct frames_demand *demand);
 
-/** Take a group from a locked block of its kind, and drop the lock. Returns its position; `size` if the block has none: then
- *  `top` is lowered. */
-static inline uint32_t take_group(const struct kva_frames *frames, struct frames_zone *zone, uint32_t block,
-                                  uint64_t before, unsigned order)
+/** Take a group from a held block that is locked. Returns its position; `size` if the block has none. */
+static inline uint32_t take_group(const struct kva_frames *frames, struct frames_word *words, uint64_t *h,
+                                  unsigned order)
 {
-    struct frames_word *words = words_of(frames, zone, block);
-    uint32_t position =
-        free_of(before) >> order == 0 ? frames->size : find_free_group(frames, words, before, order);
-    uint64_t h = before;
+    uint32_t position = free_of(*h) >> order == 0 ? frames->size : find_free_group(frames, words, *h, order);
 
     if (position < frames->size)
-        h = take_frames(frames, words, h, position, position + (UINT32_C(1) << order), true, false);
-    else if (top_of(h) >= order && order > 0)
-        h = with_top(h, order - 1);
-    commit_block(frames, zone, block, before, h);
+        *h = take_frames(frames, words, *h, position, position + (UINT32_C(1) << order), true, false);
     return position;
 }
 

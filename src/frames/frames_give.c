@@ -53,18 +53,6 @@ static void give_long(const struct kva_frames *frames, struct frames_zone *zone,
     }
 }
 
-/** Give a single frame back; its word is known to hold it and the next frame. */
-static inline uint64_t give_single(const struct kva_frames *frames, struct frames_word *words, uint64_t h,
-                                   uint32_t position)
-{
-    uint32_t w = position / 64;
-    uint64_t bit = UINT64_C(1) << position % 64;
-
-    words[w].taken &= ~bit;
-    words[w].first &= ~bit;
-    return without_kind_if_unused(with_more_room(frames, words, with_given(h, 1), position, position + 1));
-}
-
 /** Whether a locked block has a run of one frame there, as far as the frame's own word tells. */
 static inline bool is_single(const struct frames_word *word, uint64_t h, uint64_t bit)
 {
@@ -73,16 +61,13 @@ static inline bool is_single(const struct frames_word *word, uint64_t h, uint64_
 }
 
 /** Give the run back that begins at a position of a block, which is locked, and drop the lock. */
-static enum kva_status give_run(const struct kva_frames *frames, struct frames_zone *zone, uint32_t block,
-                                uint32_t position, uint64_t before)
+__attribute__((noinline)) static enum kva_status give_run(const struct kva_frames *frames,
+                                                          struct frames_zone *zone, uint32_t block,
+                                                          uint32_t position, uint64_t before)
 {
     struct frames_word *words = words_of(frames, zone, block);
     uint64_t h = before;
 
-    if (is_single(&words[position / 64], h, UINT64_C(1) << position % 64)) {
-        commit_block(frames, zone, block, before, give_single(frames, words, h, position));
-        return KVA_OK;
-    }
     enum kva_status status = state_status(words, h, position);
     uint32_t end = status == KVA_OK ? end_in_block(frames, words, h, position) : 0;
     if (status == KVA_OK && end == frames->size && (h & CONT_MASK)) {
@@ -95,18 +80,36 @@ static enum kva_status give_run(const struct kva_frames *frames, struct frames_z
     return status;
 }
 
+/** Give a single frame of a locked block back, and drop the lock. */
+static inline void give_single(const struct kva_frames *frames, struct frames_zone *zone, uint32_t block,
+                               uint32_t position, struct frames_word *word, uint64_t before)
+{
+    uint64_t bit = UINT64_C(1) << position % 64;
+    uint64_t h = with_given(before, 1);
+
+    word->taken &= ~bit;
+    word->first &= ~bit;
+    h = with_more_room(frames, words_of(frames, zone, block), h, position, position + 1);
+    commit_block(frames, zone, block, before, without_kind_if_unused(h));
+}
+
 enum kva_status kva_frames_free(struct kva_frames *frames, uint64_t first)
 {
     if (!frames)
         return KVA_ENULL;
     struct frames_zone *zone = zone_of(frames, first);
-    enum kva_status status = KVA_EUNKNOWN;
-    if (zone) {
-        uint32_t block = block_of(frames, zone, first);
-        uint32_t position = position_of(frames, first);
-        __builtin_prefetch(&words_of(frames, zone, block)[position / 64], 1);
-        status = give_run(frames, zone, block, position, lock_block(frames, zone, block));
+    if (!zone)
+        return refuse(frames, KVA_EUNKNOWN, __func__, first, "first");
+    uint32_t block = block_of(frames, zone, first);
+    uint32_t position = position_of(frames, first);
+    struct frames_word *word = &words_of(frames, zone, block)[position / 64];
+    __builtin_prefetch(word, 1);
+    uint64_t before = lock_block(frames, zone, block);
+    if (is_single(word, before, UINT64_C(1) << position % 64)) {
+        give_single(frames, zone, block, position, word, before);
+        return KVA_OK;
     }
+    enum kva_status status = give_run(frames, zone, block, position, before);
     return status == KVA_OK ? KVA_OK : refuse(frames, status, __func__, first, "first");
 }
 

@@ -76,7 +76,7 @@ enum kva_status kva_frames_find(const struct kva_frames *frames, uint64_t frame,
         .first = first_frame(frames, zone, block) + look.from,
         .count = look.end - look.from,
         .type = look.type,
-        .zone = index_of_zone(frames, zone),
+        .zone = zone->index,
         .node = zone->node,
     };
     struct look beside = look;
@@ -106,9 +106,9 @@ static void add_block(const struct kva_frames *frames, uint64_t h, struct kva_fr
     stats->held_blocks += (h & OWNER_MASK) != 0;
 }
 
-static void add_zone(const struct kva_frames *frames, size_t index, struct kva_frames_stats *stats)
+static void add_zone(const struct kva_frames *frames, const struct frames_zone *zone,
+                     struct kva_frames_stats *stats)
 {
-    const struct frames_zone *zone = &frames->zones[index];
     uint64_t present = stats->free_frames + stats->used_frames;
 
     for (uint32_t block = 0; block < zone->rows.blocks; block++)
@@ -116,39 +116,33 @@ static void add_zone(const struct kva_frames *frames, size_t index, struct kva_f
     present = stats->free_frames + stats->used_frames - present;
     stats->absent_frames += zone->end - zone->start - present;
     for (unsigned i = 0; i < frames->locks.cpu_count; i++) {
-        const struct frames_cpu *cpu = cpu_of(frames, i);
-        stats->changed_blocks += cpu->changed[index];
-        stats->strayed_runs += cpu->strayed[index];
-        stats->elsewhere_runs += cpu->elsewhere[index];
+        const struct frames_counts *counts = &cpu_of(frames, i)->counts[zone - frames->zones];
+        stats->changed_blocks += counts->changed;
+        stats->strayed_runs += counts->strayed;
+        stats->elsewhere_runs += counts->elsewhere;
     }
 }
 
-/** The zones [*from, *end) that a caller names; false if there is no such zone. */
-static bool zones_named(const struct kva_frames *frames, size_t zone, size_t *from, size_t *end)
+static bool is_named(const struct frames_zone *zone, size_t index)
 {
-    bool all = zone == KVA_FRAMES_ALL_ZONES;
-
-    *from = all ? 0 : zone;
-    *end = all ? frames->zone_count : zone + 1;
-    return all || zone < frames->zone_count;
+    return index == KVA_FRAMES_ALL_ZONES || zone->index == index;
 }
 
 enum kva_status kva_frames_stats_read(const struct kva_frames *frames, size_t zone,
                                       struct kva_frames_stats *stats)
 {
-    size_t from;
-    size_t end;
-
     if (!frames)
         return KVA_ENULL;
     if (!stats)
         return refuse(frames, KVA_ENULL, __func__, KVA_NO_FRAME, "stats");
-    if (!zones_named(frames, zone, &from, &end))
+    if (zone != KVA_FRAMES_ALL_ZONES && zone >= frames->zone_count)
         return refuse(frames, KVA_EINVAL, __func__, KVA_NO_FRAME, "zone");
     *stats = (struct kva_frames_stats){.memory_bytes = frames->bytes};
     kva_freeze(frames);
-    for (size_t z = from; z < end; z++)
-        add_zone(frames, z, stats);
+    for (size_t z = 0; z < frames->zone_count; z++) {
+        if (is_named(&frames->zones[z], zone))
+            add_zone(frames, &frames->zones[z], stats);
+    }
     kva_thaw(frames);
     return KVA_OK;
 }
@@ -181,20 +175,18 @@ static void add_groups(const struct kva_frames *frames, const struct frames_zone
 enum kva_status kva_frames_orders_read(const struct kva_frames *frames, size_t zone,
                                        struct kva_frames_orders *orders)
 {
-    size_t from;
-    size_t end;
-
     if (!frames)
         return KVA_ENULL;
     if (!orders)
         return refuse(frames, KVA_ENULL, __func__, KVA_NO_FRAME, "orders");
-    if (!zones_named(frames, zone, &from, &end))
+    if (zone != KVA_FRAMES_ALL_ZONES && zone >= frames->zone_count)
         return refuse(frames, KVA_EINVAL, __func__, KVA_NO_FRAME, "zone");
     *orders = (struct kva_frames_orders){.block_order = frames->order};
     kva_freeze(frames);
-    for (size_t z = from; z < end; z++) {
-        for (uint32_t block = 0; block < frames->zones[z].rows.blocks; block++)
-            add_groups(frames, &frames->zones[z], block, orders);
+    for (size_t z = 0; z < frames->zone_count; z++) {
+        const struct frames_zone *at = &frames->zones[z];
+        for (uint32_t block = 0; block < at->rows.blocks && is_named(at, zone); block++)
+            add_groups(frames, at, block, orders);
     }
     kva_thaw(frames);
     return KVA_OK;

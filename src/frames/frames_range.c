@@ -36,7 +36,7 @@ static uint64_t change_range(const struct kva_frames *frames, struct frames_zone
 
     kva_cpus_take(&frames->locks);
     (void)kva_span_change(frames, zone, first, first + count, change, kind,
-                          cpu_of(frames, cpu_number(frames)), &obstacle);
+                          &cpu_of(frames, 0)->counts[zone - frames->zones], &obstacle);
     kva_cpus_drop(&frames->locks);
     return obstacle;
 }
@@ -82,8 +82,7 @@ enum kva_status kva_frames_reserve(struct kva_frames *frames, uint64_t first, ui
         return KVA_ENULL;
     if (type != KVA_MOVABLE && type != KVA_UNMOVABLE)
         return refuse(frames, KVA_EINVAL, __func__, first, "type");
-    return claim_range(frames, __func__, first, count, CHANGE_TAKE,
-                       type == KVA_MOVABLE ? KIND_MOVABLE : KIND_UNMOVABLE, KVA_EEXIST, obstacle);
+    return claim_range(frames, __func__, first, count, CHANGE_TAKE, kind_of_type(type), KVA_EEXIST, obstacle);
 }
 
 enum kva_status kva_frames_offline(struct kva_frames *frames, uint64_t first, uint64_t count,

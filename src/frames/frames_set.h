@@ -56,35 +56,43 @@ struct frames_zone {
     struct frames_rows rows;
     unsigned node;
     uint32_t home_blocks; /* CPU c begins to look at block c * home_blocks */
+    size_t index;         /* in kva_frames_config.zones */
+    size_t slots;         /* where its slots begin, in each CPU's */
+};
+
+/** How often what happened in a zone; see struct kva_frames_stats. */
+struct frames_counts {
+    uint64_t changed;
+    uint64_t strayed;
+    uint64_t elsewhere;
 };
 
 /** What a CPU has of its own. Its lock stands first: see base/locks.h. */
 struct frames_cpu {
     struct kva_lock lock;
-    uint64_t *changed; /* for each zone; see struct kva_frames_stats */
-    uint64_t *strayed;
-    uint64_t *elsewhere;
-    _Atomic uint32_t *slots; /* SLOTS for each zone; a block's number plus one, or 0 */
+    struct frames_counts *counts; /* for each zone; changed with the lock */
+    _Atomic uint32_t slots[];     /* SLOTS for each zone; a block's number plus one, or 0 */
 };
 
 struct kva_frames {
-    struct kva_locks locks; /* main is not used */
-    struct kva_threads threads;
-    struct kva_hooks hooks;
-    struct kva_memory memory;
-    void *block; /* all of the set's memory */
-    size_t bytes;
+    struct frames_locking locking;
     unsigned order; /* of a block */
-    uint32_t size;  /* frames of a block */
-    uint32_t words; /* of a block's states */
+    unsigned word_shift;
+    uint32_t size;  /* frames of a block: 2^order */
+    uint32_t words; /* of a block's states: 2^word_shift */
     unsigned hint_shift;
     uint32_t many; /* see ROW_MANY */
     unsigned row_count;
     unsigned node_count;
     size_t zone_count;
-    struct frames_zone *zones;
-    uint16_t *by_address; /* zones by their start */
-    uint16_t *by_node;    /* for each node, the zones in the order in which requests look at them */
+    struct frames_zone *zones; /* by their start */
+    uint16_t *by_node;         /* for each node, the zones in the order in which requests look at them */
+    struct kva_locks locks;    /* of the CPUs; main and reclaim are not used */
+    struct kva_threads threads;
+    struct kva_hooks hooks;
+    struct kva_memory memory;
+    void *block; /* all of the set's memory */
+    size_t bytes;
 };
 
 /** A validated request. */
@@ -113,7 +121,7 @@ static inline const struct kva_threads *threads_of(const struct kva_frames *fram
 static inline struct frames_word *words_of(const struct kva_frames *frames, const struct frames_zone *zone,
                                            uint32_t block)
 {
-    return &zone->words[(size_t)block * frames->words];
+    return &zone->words[(size_t)block << frames->word_shift];
 }
 
 static inline uint32_t block_of(const struct kva_frames *frames, const struct frames_zone *zone,
@@ -136,35 +144,27 @@ static inline uint64_t first_frame(const struct kva_frames *frames, const struct
 static inline uint64_t lock_block(const struct kva_frames *frames, const struct frames_zone *zone,
                                   uint32_t block)
 {
-    return block_lock(&zone->headers[block], threads_of(frames));
+    return block_lock(&zone->headers[block], &frames->locking);
 }
 
 static inline void unlock_block(const struct kva_frames *frames, const struct frames_zone *zone,
                                 uint32_t block, uint64_t h)
 {
-    block_unlock(&zone->headers[block], threads_of(frames), h);
+    block_unlock(&zone->headers[block], &frames->locking, h);
 }
 
 /** The zone that holds a frame; NULL if none does. */
 static inline struct frames_zone *zone_of(const struct kva_frames *frames, uint64_t frame)
 {
-    size_t low = 0;
-    size_t high = frames->zone_count;
+    struct frames_zone *zone = frames->zones;
 
-    while (high - low > 1) {
-        size_t middle = low + (high - low) / 2;
-        if (frames->zones[frames->by_address[middle]].start <= frame)
-            low = middle;
-        else
-            high = middle;
+    for (size_t count = frames->zone_count; count > 1;) {
+        size_t half = count / 2;
+        if (zone[half].start <= frame)
+            zone += half;
+        count -= half;
     }
-    struct frames_zone *zone = &frames->zones[frames->by_address[low]];
-    return frame >= zone->start && frame < zone->end ? zone : NULL;
-}
-
-static inline size_t index_of_zone(const struct kva_frames *frames, const struct frames_zone *zone)
-{
-    return (size_t)(zone - frames->zones);
+    return frame - zone->start < zone->end - zone->start ? zone : NULL;
 }
 
 /** The numbers of a CPU's record, which count from one in headers. */
@@ -186,6 +186,11 @@ static inline unsigned slot_number(enum frames_kind kind, unsigned size_class)
     return (kind - 1) * CLASSES + size_class;
 }
 
+static inline enum frames_kind kind_of_type(enum kva_frames_type type)
+{
+    return type == KVA_MOVABLE ? KIND_MOVABLE : KIND_UNMOVABLE;
+}
+
 /** What the header of a block says that a CPU holds in a slot. */
 #define HOLD_MASK (OWNER_MASK | SLOT_MASK | KIND_MASK)
 
@@ -197,7 +202,7 @@ static inline uint64_t hold_bits(unsigned cpu, unsigned slot, enum frames_kind k
 static inline _Atomic uint32_t *slot_of(const struct kva_frames *frames, const struct frames_zone *zone,
                                         unsigned cpu, unsigned slot)
 {
-    return &cpu_of(frames, cpu)->slots[index_of_zone(frames, zone) * SLOTS + slot];
+    return &cpu_of(frames, cpu)->slots[zone->slots + slot];
 }
 
 /* ------------------------------------------------------------------------------------------- rows */
@@ -219,7 +224,7 @@ static inline uint32_t rows_of(const struct kva_frames *frames, uint64_t h)
     uint32_t rows = header_field(h, HEAD_MASK | TAIL_MASK, HEAD_AT) << ROW_HEAD;
     enum frames_kind kind = kind_of(h);
 
-    if ((h & OWNER_MASK) != 0)
+    if (is_held(h))
         return 0;
     if ((h & FREE_MASK) == 0)
         return rows;
@@ -229,26 +234,19 @@ static inline uint32_t rows_of(const struct kva_frames *frames, uint64_t h)
            (uint32_t)(free_of(h) >= frames->many) << row_many(kind);
 }
 
-/** Move a block, whose lock is held, from the rows of one header to those of another. */
-static inline void move_rows(const struct kva_frames *frames, struct frames_zone *zone, uint32_t block,
-                             uint32_t from, uint32_t to)
-{
-    (void)frames;
-    for (uint32_t more = to & ~from; more != 0; more &= more - 1)
-        row_set(&zone->rows, lowest_bit(more), block);
-    for (uint32_t fewer = from & ~to; fewer != 0; fewer &= fewer - 1)
-        row_clear(&zone->rows, lowest_bit(fewer), block);
-}
+/** Move a block, whose lock is held, from some rows to others. */
+void kva_move_rows(struct frames_zone *zone, uint32_t block, uint32_t from, uint32_t to);
 
 /** Write a changed header back, with its rows, and drop the lock. */
 static inline void commit_block(const struct kva_frames *frames, struct frames_zone *zone, uint32_t block,
                                 uint64_t before, uint64_t h)
 {
-    uint32_t from = rows_of(frames, before);
-    uint32_t to = rows_of(frames, h);
-
-    if (from != to)
-        move_rows(frames, zone, block, from, to);
+    if (!is_held(before & h)) {
+        uint32_t from = rows_of(frames, before);
+        uint32_t to = rows_of(frames, h);
+        if (from != to)
+            kva_move_rows(zone, block, from, to);
+    }
     unlock_block(frames, zone, block, h);
 }
 

@@ -55,7 +55,7 @@ static uint64_t find_obstacle_in_range(const struct kva_frames *frames, const st
 /** Change the part of a range that lies in one locked block, and drop the lock. */
 static void change_block(const struct kva_frames *frames, struct frames_zone *zone, uint32_t block,
                          uint64_t first, uint64_t end, enum frames_change change, enum frames_kind kind,
-                         struct frames_cpu *cpu)
+                         struct frames_counts *counts)
 {
     struct frames_word *words = words_of(frames, zone, block);
     uint64_t before = block_header(&zone->headers[block]);
@@ -65,7 +65,7 @@ static void change_block(const struct kva_frames *frames, struct frames_zone *zo
     uint64_t h = before;
 
     if (change == CHANGE_TAKE) {
-        h = join_kinds(h, kind, index_of_zone(frames, zone), cpu);
+        h = join_kinds(h, kind, counts);
         h = take_frames(frames, words, h, from, until, begin + from == first, begin + until < end);
     } else if (change == CHANGE_HIDE) {
         h = hide_frames(frames, words, h, from, until);
@@ -76,7 +76,7 @@ static void change_block(const struct kva_frames *frames, struct frames_zone *zo
 }
 
 bool kva_span_change(const struct kva_frames *frames, struct frames_zone *zone, uint64_t first, uint64_t end,
-                     enum frames_change change, enum frames_kind kind, struct frames_cpu *cpu,
+                     enum frames_change change, enum frames_kind kind, struct frames_counts *counts,
                      uint64_t *obstacle)
 {
     uint32_t from = block_of(frames, zone, first);
@@ -87,7 +87,7 @@ bool kva_span_change(const struct kva_frames *frames, struct frames_zone *zone, 
     *obstacle = find_obstacle_in_range(frames, zone, first, end, change);
     for (uint32_t block = from; block <= last; block++) {
         if (*obstacle == KVA_NO_FRAME)
-            change_block(frames, zone, block, first, end, change, kind, cpu);
+            change_block(frames, zone, block, first, end, change, kind, counts);
         else
             unlock_block(frames, zone, block, block_header(&zone->headers[block]));
     }
@@ -133,7 +133,7 @@ static uint64_t place_in(const struct frames_demand *demand, uint64_t from, uint
 }
 
 bool kva_span_take(const struct kva_frames *frames, struct frames_zone *zone,
-                   const struct frames_demand *demand, struct frames_cpu *cpu, uint64_t *first)
+                   const struct frames_demand *demand, struct frames_counts *counts, uint64_t *first)
 {
     uint32_t block = block_of(frames, zone, max_u64(demand->min, zone->start));
     uint32_t last = block_of(frames, zone, min_u64(demand->last, zone->end - 1));
@@ -151,7 +151,7 @@ bool kva_span_take(const struct kva_frames *frames, struct frames_zone *zone,
         }
         uint64_t obstacle;
         if (place != KVA_NO_FRAME && kva_span_change(frames, zone, place, place + demand->count, CHANGE_TAKE,
-                                                     demand->kind, cpu, &obstacle)) {
+                                                     demand->kind, counts, &obstacle)) {
             *first = place;
             return true;
         }

@@ -15,13 +15,13 @@ enum frames_change {
 
 /** Change the range [first, end) of a zone, if all of it is in the state that the change begins with. Returns true; or false,
  *  with *obstacle the lowest frame that is in another state, and nothing has changed. `kind` is for CHANGE_TAKE.
- *  `cpu`, whose lock is held, counts what changed sides. */
+ *  `counts` counts what changed sides. */
 bool kva_span_change(const struct kva_frames *frames, struct frames_zone *zone, uint64_t first, uint64_t end,
-                     enum frames_change change, enum frames_kind kind, struct frames_cpu *cpu,
+                     enum frames_change change, enum frames_kind kind, struct frames_counts *counts,
                      uint64_t *obstacle);
 
 /** Find and take a run that no block holds alone, in a zone. With the locks of all CPUs, and no block held. */
 bool kva_span_take(const struct kva_frames *frames, struct frames_zone *zone,
-                   const struct frames_demand *demand, struct frames_cpu *cpu, uint64_t *first);
+                   const struct frames_demand *demand, struct frames_counts *counts, uint64_t *first);
 
 #endif

@@ -83,7 +83,7 @@ static enum kva_status demand_of(const struct kva_frames *frames, const struct k
             max_u64(request->align ? request->align : 1, request->count ? 1 : UINT64_C(1) << request->order),
         .min = request->min,
         .last = anywhere ? UINT64_MAX : request->max,
-        .kind = request->type == KVA_MOVABLE ? KIND_MOVABLE : KIND_UNMOVABLE,
+        .kind = kind_of_type(request->type),
         .this_node = (request->flags & KVA_FRAMES_THIS_NODE) != 0,
         .node = request->node,
     };
@@ -128,7 +128,7 @@ static inline bool lock_held(const struct kva_frames *frames, struct frames_zone
     return false;
 }
 
-/** A single frame of a locked block that has free ones: the lowest. */
+/** Take the lowest free frame of a held block that is locked and has one. Its header tells nothing of head, tail and top. */
 static inline uint32_t take_single(const struct kva_frames *frames, struct frames_word *words, uint64_t *h)
 {
     uint32_t w = hint_of(*h) << frames->hint_shift;
@@ -140,31 +140,25 @@ static inline uint32_t take_single(const struct kva_frames *frames, struct frame
     words[w].taken |= bit;
     words[w].first |= bit;
     *h = with_hint(with_taken(*h, 1), w >> frames->hint_shift);
-    if (w == 0 || w == frames->words - 1)
-        *h = with_ends(frames, words, *h);
     return w * 64 + lowest_bit(bit);
 }
 
 static inline bool take_at_hand(const struct kva_frames *frames, const struct kva_frames_request *request,
                                 uint64_t *first)
 {
-    enum frames_kind kind = request->type == KVA_MOVABLE ? KIND_MOVABLE : KIND_UNMOVABLE;
+    enum frames_kind kind = kind_of_type(request->type);
     struct frames_zone *zone = first_zone(frames, request->node);
+    uint32_t position = frames->size;
     uint32_t block;
     uint64_t h;
 
     if (!zone || !lock_held(frames, zone, kind, class_of_order(frames, request->order), &block, &h))
         return false;
-    uint32_t position = frames->size;
-    if (request->order > 0) {
-        position = take_group(frames, zone, block, h, request->order);
-    } else if (free_of(h) > 0) {
-        uint64_t before = h;
+    if (request->order > 0)
+        position = take_group(frames, words_of(frames, zone, block), &h, request->order);
+    else if (free_of(h) > 0)
         position = take_single(frames, words_of(frames, zone, block), &h);
-        commit_block(frames, zone, block, before, h);
-    } else {
-        unlock_block(frames, zone, block, h);
-    }
+    unlock_block(frames, zone, block, h);
     if (position == frames->size)
         return false;
     *first = first_frame(frames, zone, block) + position;
@@ -191,7 +185,7 @@ enum kva_status kva_frames_alloc(struct kva_frames *frames, const struct kva_fra
 
 /* -------------------------------------------------------------------------------------- many at once */
 
-/** Take up to `most` single frames of one locked block. Returns how many. */
+/** Take up to `most` single frames of a held block that is locked. Returns how many. */
 static size_t take_singles(const struct kva_frames *frames, struct frames_word *words, uint64_t begin,
                            uint64_t *h, size_t most, uint64_t *firsts)
 {
@@ -208,7 +202,7 @@ static size_t take_singles(const struct kva_frames *frames, struct frames_word *
         words[w].first |= free & ~left;
         *h = with_hint(*h, w >> frames->hint_shift);
     }
-    *h = with_ends(frames, words, with_taken(*h, count));
+    *h = with_taken(*h, count);
     return count;
 }
 
@@ -216,7 +210,7 @@ static size_t take_singles(const struct kva_frames *frames, struct frames_word *
 static size_t take_some_at_hand(const struct kva_frames *frames, const struct kva_frames_request *request,
                                 size_t most, uint64_t *firsts)
 {
-    enum frames_kind kind = request->type == KVA_MOVABLE ? KIND_MOVABLE : KIND_UNMOVABLE;
+    enum frames_kind kind = kind_of_type(request->type);
     struct frames_zone *zone = first_zone(frames, request->node);
     uint32_t block;
     uint64_t h;

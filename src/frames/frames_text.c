@@ -64,14 +64,22 @@ static void put_share(struct writer *writer, int share)
     put_column(writer, room);
 }
 
+/** The zone of an index in kva_frames_config.zones; there is one. */
+static const struct frames_zone *zone_at(const struct kva_frames *frames, size_t index)
+{
+    const struct frames_zone *zone = frames->zones;
+
+    while (zone->index != index)
+        zone++;
+    return zone;
+}
+
 /* --------------------------------------------------------------------------------------------- dump */
 
-static void write_head(struct writer *writer, const struct kva_frames *frames, size_t index,
+static void write_head(struct writer *writer, const struct frames_zone *zone,
                        const struct kva_frames_stats *stats)
 {
-    const struct frames_zone *zone = &frames->zones[index];
-
-    begin_line(writer, "zone ", index);
+    begin_line(writer, "zone ", zone->index);
     text_put(&writer->text, " node ");
     text_put_decimal(&writer->text, zone->node);
     text_put(&writer->text, " frames ");
@@ -128,7 +136,7 @@ enum kva_status kva_frames_dump(const struct kva_frames *frames, kva_dump_line *
         (void)kva_frames_stats_read(frames, z, &stats);
         (void)kva_frames_orders_read(frames, z, &orders);
         uint64_t unused = stats.blocks - stats.movable_blocks - stats.unmovable_blocks;
-        write_head(&writer, frames, z, &stats);
+        write_head(&writer, zone_at(frames, z), &stats);
         write_groups(&writer, z, " unmovable ", orders.unmovable, orders.block_order, stats.unmovable_blocks);
         write_groups(&writer, z, " movable   ", orders.movable, orders.block_order, stats.movable_blocks);
         write_groups(&writer, z, " unused    ", orders.unused, orders.block_order, unused);
@@ -187,7 +195,8 @@ enum kva_status kva_frames_picture(const struct kva_frames *frames, size_t zone,
         return refuse(frames, KVA_ENULL, __func__, KVA_NO_FRAME, "line");
     if (zone >= frames->zone_count)
         return refuse(frames, KVA_EINVAL, __func__, KVA_NO_FRAME, "zone");
-    for (uint32_t block = 0; block < frames->zones[zone].rows.blocks; block += PICTURE_BLOCKS)
-        write_blocks(&writer, frames, &frames->zones[zone], block);
+    const struct frames_zone *drawn = zone_at(frames, zone);
+    for (uint32_t block = 0; block < drawn->rows.blocks; block += PICTURE_BLOCKS)
+        write_blocks(&writer, frames, drawn, block);
     return KVA_OK;
 }
