@@ -5,7 +5,7 @@
  *
  * All memory is one block, laid out before it is taken:
  *
- *      | set | zones | by_node | CPUs | zone 0: headers, words, rows | zone 1: ... |
+ *      | set | zones | near | by_node | CPUs | zone 0: headers, words, rows | zone 1: ... |
  */
 #include "frames_change.h"
 #include "frames_freeze.h"
@@ -146,6 +146,7 @@ static enum kva_status validate(const struct kva_frames_config *config, struct k
 struct layout {
     uint64_t bytes; /* so far: at most 2^54 */
     uint64_t zones;
+    uint64_t near;
     uint64_t by_node;
     uint64_t cpus;
     uint64_t cpu_bytes;
@@ -201,6 +202,7 @@ static struct layout layout_of(const struct kva_frames_config *config)
 
     (void)add_room(&layout, 1, sizeof(struct kva_frames));
     layout.zones = add_room(&layout, zones, sizeof(struct frames_zone));
+    layout.near = add_room(&layout, nodes_of(config), sizeof(struct frames_zone *));
     layout.by_node = add_room(&layout, zones * nodes_of(config), sizeof(uint16_t));
     layout.cpu_bytes = align_down(each + (KVA_LINE - 1), KVA_LINE);
     layout.cpus = add_room(&layout, cpus_of(config), layout.cpu_bytes);
@@ -254,6 +256,8 @@ static void sort_for_node(struct kva_frames *frames, const struct kva_frames_con
             order[at] = order[at - 1];
         order[at] = (uint16_t)i;
     }
+    if (frames->zones[order[0]].node == node)
+        frames->near[node] = &frames->zones[order[0]];
 }
 
 /** The set's zones by their start, each with its index in the configuration. */
@@ -373,6 +377,7 @@ static struct kva_frames *build(const struct kva_frames_config *config, struct l
         .node_count = nodes_of(config),
         .zone_count = config->zone_count,
         .zones = (struct frames_zone *)(void *)(base + layout.zones),
+        .near = (struct frames_zone **)(void *)(base + layout.near),
         .by_node = (uint16_t *)(void *)(base + layout.by_node),
     };
     frames->locking.alone = &always;

@@ -86,8 +86,10 @@ struct kva_frames {
     unsigned node_count;
     size_t zone_count;
     struct frames_zone *zones; /* by their start */
-    uint16_t *by_node;         /* for each node, the zones in the order in which requests look at them */
-    struct kva_locks locks;    /* of the CPUs; main and reclaim are not used */
+    struct frames_zone *
+        *near;              /* for each node, the zone that requests look at first, if it is on that node */
+    uint16_t *by_node;      /* for each node, the zones in the order in which requests look at them */
+    struct kva_locks locks; /* of the CPUs; main and reclaim are not used */
     struct kva_threads threads;
     struct kva_hooks hooks;
     struct kva_memory memory;
@@ -186,9 +188,12 @@ static inline unsigned slot_number(enum frames_kind kind, unsigned size_class)
     return (kind - 1) * CLASSES + size_class;
 }
 
+_Static_assert(KVA_UNMOVABLE + 1 == KIND_UNMOVABLE && KVA_MOVABLE + 1 == KIND_MOVABLE,
+               "kinds are types, and one more");
+
 static inline enum frames_kind kind_of_type(enum kva_frames_type type)
 {
-    return type == KVA_MOVABLE ? KIND_MOVABLE : KIND_UNMOVABLE;
+    return (enum frames_kind)(type + 1);
 }
 
 /** What the header of a block says that a CPU holds in a slot. */

@@ -102,14 +102,6 @@ static inline bool is_plain(const struct kva_frames *frames, const struct kva_fr
            request->node < frames->node_count;
 }
 
-/** The zone that a plain request looks at first, if it is on the request's node; NULL if not. */
-static inline struct frames_zone *first_zone(const struct kva_frames *frames, unsigned node)
-{
-    struct frames_zone *zone = &frames->zones[frames->by_node[node * frames->zone_count]];
-
-    return zone->node == node ? zone : NULL;
-}
-
 /** Lock the block that the caller's CPU holds for such requests. False if it holds none, or another thread has it by now. */
 static inline bool lock_held(const struct kva_frames *frames, struct frames_zone *zone, enum frames_kind kind,
                              unsigned size_class, uint32_t *block, uint64_t *h)
@@ -143,21 +135,37 @@ static inline uint32_t take_single(const struct kva_frames *frames, struct frame
     return w * 64 + lowest_bit(bit);
 }
 
-static inline bool take_at_hand(const struct kva_frames *frames, const struct kva_frames_request *request,
-                                uint64_t *first)
+static inline bool single_at_hand(const struct kva_frames *frames, const struct kva_frames_request *request,
+                                  uint64_t *first)
 {
-    enum frames_kind kind = kind_of_type(request->type);
-    struct frames_zone *zone = first_zone(frames, request->node);
-    uint32_t position = frames->size;
+    struct frames_zone *zone = frames->near[request->node];
     uint32_t block;
     uint64_t h;
 
-    if (!zone || !lock_held(frames, zone, kind, class_of_order(frames, request->order), &block, &h))
+    if (!zone || !lock_held(frames, zone, kind_of_type(request->type), 0, &block, &h))
         return false;
-    if (request->order > 0)
-        position = take_group(frames, words_of(frames, zone, block), &h, request->order);
-    else if (free_of(h) > 0)
-        position = take_single(frames, words_of(frames, zone, block), &h);
+    if (free_of(h) == 0) {
+        unlock_block(frames, zone, block, h);
+        return false;
+    }
+    uint32_t position = take_single(frames, words_of(frames, zone, block), &h);
+    *first = first_frame(frames, zone, block) + position;
+    unlock_block(frames, zone, block, h);
+    return true;
+}
+
+/** A group of order 1 or more. */
+static bool group_at_hand(const struct kva_frames *frames, const struct kva_frames_request *request,
+                          uint64_t *first)
+{
+    struct frames_zone *zone = frames->near[request->node];
+    uint32_t block;
+    uint64_t h;
+
+    if (!zone || !lock_held(frames, zone, kind_of_type(request->type), class_of_order(frames, request->order),
+                            &block, &h))
+        return false;
+    uint32_t position = take_group(frames, words_of(frames, zone, block), &h, request->order);
     unlock_block(frames, zone, block, h);
     if (position == frames->size)
         return false;
@@ -165,22 +173,36 @@ static inline bool take_at_hand(const struct kva_frames *frames, const struct kv
     return true;
 }
 
-enum kva_status kva_frames_alloc(struct kva_frames *frames, const struct kva_frames_request *request,
-                                 uint64_t *first)
+static inline bool take_at_hand(const struct kva_frames *frames, const struct kva_frames_request *request,
+                                uint64_t *first)
+{
+    return request->order == 0 ? single_at_hand(frames, request, first)
+                               : group_at_hand(frames, request, first);
+}
+
+/** All requests but those that the block at hand serves. */
+static enum kva_status take_elsewhere(const struct kva_frames *frames,
+                                      const struct kva_frames_request *request, uint64_t *first)
 {
     const char *field;
     struct frames_demand demand;
+    enum kva_status status = demand_of(frames, request, &demand, &field);
 
+    if (status != KVA_OK)
+        return refuse(frames, status, "kva_frames_alloc", request->min, field);
+    return kva_find_and_take(frames, &demand, first);
+}
+
+enum kva_status kva_frames_alloc(struct kva_frames *frames, const struct kva_frames_request *request,
+                                 uint64_t *first)
+{
     if (!frames)
         return KVA_ENULL;
     if (!request || !first)
         return refuse(frames, KVA_ENULL, __func__, KVA_NO_FRAME, request ? "first" : "request");
     if (is_plain(frames, request) && take_at_hand(frames, request, first))
         return KVA_OK;
-    enum kva_status status = demand_of(frames, request, &demand, &field);
-    if (status != KVA_OK)
-        return refuse(frames, status, __func__, request->min, field);
-    return kva_find_and_take(frames, &demand, first);
+    return take_elsewhere(frames, request, first);
 }
 
 /* -------------------------------------------------------------------------------------- many at once */
@@ -211,7 +233,7 @@ static size_t take_some_at_hand(const struct kva_frames *frames, const struct kv
                                 size_t most, uint64_t *firsts)
 {
     enum frames_kind kind = kind_of_type(request->type);
-    struct frames_zone *zone = first_zone(frames, request->node);
+    struct frames_zone *zone = frames->near[request->node];
     uint32_t block;
     uint64_t h;
 
