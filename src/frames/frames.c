@@ -385,6 +385,7 @@ static struct kva_frames *build(const struct kva_frames_config *config, struct l
         frames->threads = *config->threads;
         frames->locks.threads = &frames->threads;
         frames->locking.threads = &frames->threads;
+        frames->locking.is_watched = config->threads->point != NULL;
         frames->locking.alone = config->threads->alone ? config->threads->alone : &never;
     }
     frames->locks.cpus = base + layout.cpus;

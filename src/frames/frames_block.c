@@ -7,7 +7,8 @@
  *  nanoseconds; one that stays locked for longer is held by a thread that does not run. */
 enum { LOOKS = 100 };
 
-static bool takes_lock(struct frames_header *header, uint32_t mark)
+/** Take the lock if it is free; with the mark, if the caller has slept, since others may sleep still. */
+static bool take_lock(struct frames_header *header, uint32_t mark)
 {
     uint32_t low = atomic_load_explicit(&header->low, memory_order_relaxed);
 
@@ -16,7 +17,7 @@ static bool takes_lock(struct frames_header *header, uint32_t mark)
                                                    memory_order_acquire, memory_order_relaxed);
 }
 
-/** Mark a lock that is held. Returns the marked word; one without the lock's bit if it has been dropped. */
+/** Mark a lock that is held. Returns the word: marked, or without the lock's bit if it has been dropped. */
 static uint32_t mark_lock(struct frames_header *header)
 {
     uint32_t low = atomic_load_explicit(&header->low, memory_order_relaxed);
@@ -29,22 +30,24 @@ static uint32_t mark_lock(struct frames_header *header)
     return low;
 }
 
-/** A thread that has slept takes the lock with the mark, since others may sleep still. */
 void kva_block_wait(struct frames_header *header, const struct kva_threads *threads)
 {
+    sync_point(threads);
     for (unsigned look = 0; look < LOOKS; look++) {
-        if (takes_lock(header, 0))
+        if (take_lock(header, 0))
             return;
         spin_pause();
     }
-    while (!takes_lock(header, HEADER_MARK)) {
+    while (!take_lock(header, HEADER_MARK)) {
         uint32_t low = mark_lock(header);
         if (low & HEADER_LOCK)
             kva_sync_wait(threads, &header->low, low);
     }
 }
 
-void kva_block_wake(struct frames_header *header, const struct kva_threads *threads)
+void kva_block_wake(struct frames_header *header, const struct kva_threads *threads, bool is_marked)
 {
-    kva_sync_wake(threads, &header->low, false);
+    if (is_marked)
+        kva_sync_wake(threads, &header->low, false);
+    sync_point(threads);
 }

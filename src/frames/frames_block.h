@@ -40,6 +40,10 @@
 #include "../base/arith.h"
 #include "../base/sync.h"
 
+/** What most calls go through, and what they seldom do: the first is worth its copies, the second not its registers. */
+#define FRAMES_HOT static inline __attribute__((always_inline))
+#define FRAMES_RARE static __attribute__((noinline))
+
 enum frames_kind {
     KIND_UNUSED = 0,    /* no frame is in use, and no CPU holds the block */
     KIND_UNMOVABLE = 1, /* some frame may be unmovable */
@@ -171,14 +175,16 @@ static inline uint64_t with_given(uint64_t h, uint64_t count)
 
 /** How the blocks of a set are locked. */
 struct frames_locking {
-    const struct kva_threads *threads;
     const char *alone; /* not 0 while no other thread can see the set: then there is no lock to take */
+    bool is_watched;   /* threads->point is to be called */
+    const struct kva_threads *threads;
 };
 
-/** The way in when the lock was not free. */
+/** The way in when the lock was not free, or is watched. */
 void kva_block_wait(struct frames_header *header, const struct kva_threads *threads);
 
-void kva_block_wake(struct frames_header *header, const struct kva_threads *threads);
+/** After a lock has been dropped that was marked or is watched. */
+void kva_block_wake(struct frames_header *header, const struct kva_threads *threads, bool is_marked);
 
 static inline bool no_other_thread(const struct frames_locking *locking)
 {
@@ -193,34 +199,33 @@ static inline uint64_t block_header(const struct frames_header *header)
     return (low & ~(HEADER_LOCK | HEADER_MARK)) | (uint64_t)header->high << 32;
 }
 
-/** Lock a block, and return its header. No thread comes to be while a lone one is in here: so that one takes no lock. */
-static inline uint64_t block_lock(struct frames_header *header, const struct frames_locking *locking)
+static inline bool block_try(struct frames_header *header)
 {
-    uint32_t low = atomic_load_explicit(&header->low, memory_order_relaxed);
+    uint32_t low = atomic_load_explicit(&header->low, memory_order_relaxed) & ~(HEADER_LOCK | HEADER_MARK);
 
-    if (!no_other_thread(locking)) {
-        sync_point(locking->threads);
-        low &= ~HEADER_LOCK;
-        if (!atomic_compare_exchange_strong_explicit(&header->low, &low, low | HEADER_LOCK,
-                                                     memory_order_acquire, memory_order_relaxed))
-            kva_block_wait(header, locking->threads);
-        return block_header(header);
-    }
-    return low | (uint64_t)header->high << 32;
+    return atomic_compare_exchange_strong_explicit(&header->low, &low, low | HEADER_LOCK,
+                                                   memory_order_acquire, memory_order_relaxed);
+}
+
+/** Lock a block, and return its header. No thread comes to be while a lone one is in here: so that one takes no lock. */
+FRAMES_HOT uint64_t block_lock(struct frames_header *header, const struct frames_locking *locking)
+{
+    if (!no_other_thread(locking) && (locking->is_watched || !block_try(header)))
+        kva_block_wait(header, locking->threads);
+    return block_header(header);
 }
 
 /** Set the header and drop the lock. */
-static inline void block_unlock(struct frames_header *header, const struct frames_locking *locking,
-                                uint64_t h)
+FRAMES_HOT void block_unlock(struct frames_header *header, const struct frames_locking *locking, uint64_t h)
 {
     header->high = (uint32_t)(h >> 32);
     if (no_other_thread(locking)) {
         atomic_store_explicit(&header->low, (uint32_t)h, memory_order_relaxed);
         return;
     }
-    if (atomic_exchange_explicit(&header->low, (uint32_t)h, memory_order_release) & HEADER_MARK)
-        kva_block_wake(header, locking->threads);
-    sync_point(locking->threads);
+    uint32_t low = atomic_exchange_explicit(&header->low, (uint32_t)h, memory_order_release);
+    if ((low & HEADER_MARK) || locking->is_watched)
+        kva_block_wake(header, locking->threads, (low & HEADER_MARK) != 0);
 }
 
 #endif

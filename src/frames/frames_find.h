@@ -42,7 +42,7 @@ uint32_t kva_find_place(const struct kva_frames *frames, const struct frames_zon
 static inline uint32_t take_group(const struct kva_frames *frames, struct frames_word *words, uint64_t *h,
                                   unsigned order)
 {
-    uint32_t position = free_of(*h) >> order == 0 ? frames->size : find_free_group(frames, words, *h, order);
+    uint32_t position = find_free_group(frames, words, *h, order);
 
     if (position < frames->size)
         *h = take_frames(frames, words, *h, position, position + (UINT32_C(1) << order), true, false);

@@ -53,17 +53,20 @@ static void give_long(const struct kva_frames *frames, struct frames_zone *zone,
     }
 }
 
-/** Whether a locked block has a run of one frame there, as far as the frame's own word tells. */
-static inline bool is_single(const struct frames_word *word, uint64_t h, uint64_t bit)
+/** The frames of a run that begins at `bit` of a word and ends before the word does; 0 if there is none, as far as the word
+ *  tells. */
+static inline uint64_t run_in_word(const struct frames_word *word, uint64_t h, uint64_t bit)
 {
-    return (word->taken & word->first & bit & ~(inside_bits(word) >> 1)) != 0 && bit >> 63 == 0 &&
-           (h & WHOLE_MASK) == 0;
+    uint64_t not_inside = ~inside_bits(word) & (0 - (bit << 1)); /* above the bit */
+
+    if ((word->taken & word->first & bit) == 0 || not_inside == 0 || whole_of(h) != WHOLE_NOT)
+        return 0;
+    return (not_inside & (0 - not_inside)) - bit;
 }
 
 /** Give the run back that begins at a position of a block, which is locked, and drop the lock. */
-__attribute__((noinline)) static enum kva_status give_run(const struct kva_frames *frames,
-                                                          struct frames_zone *zone, uint32_t block,
-                                                          uint32_t position, uint64_t before)
+static enum kva_status give_run(const struct kva_frames *frames, struct frames_zone *zone, uint32_t block,
+                                uint32_t position, uint64_t before)
 {
     struct frames_word *words = words_of(frames, zone, block);
     uint64_t h = before;
@@ -80,17 +83,48 @@ __attribute__((noinline)) static enum kva_status give_run(const struct kva_frame
     return status;
 }
 
-/** Give a single frame of a locked block back, and drop the lock. */
-static inline void give_single(const struct kva_frames *frames, struct frames_zone *zone, uint32_t block,
-                               uint32_t position, struct frames_word *word, uint64_t before)
+/** Give a run back that lies in one word, and drop the lock. */
+static inline void give_in_word(const struct kva_frames *frames, struct frames_zone *zone, uint32_t block,
+                                uint32_t position, uint64_t run, uint64_t before)
 {
-    uint64_t bit = UINT64_C(1) << position % 64;
-    uint64_t h = with_given(before, 1);
+    struct frames_word *words = words_of(frames, zone, block);
+    uint32_t end = (position & ~UINT32_C(63)) + highest_bit(run) + 1;
+    uint64_t h = with_given(before, end - position);
 
-    word->taken &= ~bit;
-    word->first &= ~bit;
-    h = with_more_room(frames, words_of(frames, zone, block), h, position, position + 1);
+    words[position / 64].taken &= ~run;
+    words[position / 64].first &= ~run;
+    h = with_more_room(frames, words, h, position, end);
     commit_block(frames, zone, block, before, without_kind_if_unused(h));
+}
+
+/** Give a run back that is a whole block. */
+static inline bool give_whole(const struct kva_frames *frames, struct frames_zone *zone, uint32_t block,
+                              uint32_t position, uint64_t before)
+{
+    if (position != 0 || (before & (WHOLE_MASK | CONT_MASK)) != (uint64_t)WHOLE_FIRST << WHOLE_AT)
+        return false;
+    uint64_t h = with_all_free(frames, with_given(before & ~WHOLE_MASK, frames->size));
+    commit_block(frames, zone, block, before, without_kind_if_unused(h));
+    return true;
+}
+
+/** Any run, with its block locked. */
+FRAMES_RARE enum kva_status give_any(const struct kva_frames *frames, struct frames_zone *zone,
+                                     uint64_t first, uint64_t h)
+{
+    uint32_t block = block_of(frames, zone, first);
+    uint32_t position = position_of(frames, first);
+    uint64_t run =
+        run_in_word(&words_of(frames, zone, block)[position / 64], h, UINT64_C(1) << position % 64);
+
+    if (run != 0) {
+        give_in_word(frames, zone, block, position, run, h);
+        return KVA_OK;
+    }
+    if (give_whole(frames, zone, block, position, h))
+        return KVA_OK;
+    enum kva_status status = give_run(frames, zone, block, position, h);
+    return status == KVA_OK ? KVA_OK : refuse(frames, status, "kva_frames_free", first, "first");
 }
 
 enum kva_status kva_frames_free(struct kva_frames *frames, uint64_t first)
@@ -104,13 +138,17 @@ enum kva_status kva_frames_free(struct kva_frames *frames, uint64_t first)
     uint32_t position = position_of(frames, first);
     struct frames_word *word = &words_of(frames, zone, block)[position / 64];
     __builtin_prefetch(word, 1);
-    uint64_t before = lock_block(frames, zone, block);
-    if (is_single(word, before, UINT64_C(1) << position % 64)) {
-        give_single(frames, zone, block, position, word, before);
-        return KVA_OK;
-    }
-    enum kva_status status = give_run(frames, zone, block, position, before);
-    return status == KVA_OK ? KVA_OK : refuse(frames, status, __func__, first, "first");
+    uint64_t h = lock_block(frames, zone, block);
+    uint64_t bit = UINT64_C(1) << position % 64;
+    /* Most often a single frame of a block that is held: then no row changes. */
+    if (!is_held(h) || run_in_word(word, h, bit) != bit)
+        return give_any(frames, zone, first, h);
+    uint32_t hint = position >> 6 >> frames->hint_shift;
+    word->taken &= ~bit;
+    word->first &= ~bit;
+    h = with_given(h, 1);
+    unlock_block(frames, zone, block, hint < hint_of(h) ? with_hint(h, hint) : h);
+    return KVA_OK;
 }
 
 /* ------------------------------------------------------------------------------------- many at once */
@@ -142,7 +180,7 @@ static size_t give_singles(const struct kva_frames *frames, const uint64_t *firs
         for (; count < runs && is_in_block(frames, zone, block, firsts[count]); count++) {
             uint32_t position = position_of(frames, firsts[count]);
             uint64_t bit = UINT64_C(1) << position % 64;
-            if (position / 64 != w || (given & bit) || !is_single(&words[w], h, bit))
+            if (position / 64 != w || (given & bit) || run_in_word(&words[w], h, bit) != bit)
                 break;
             given |= bit;
         }

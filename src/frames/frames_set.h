@@ -143,14 +143,14 @@ static inline uint64_t first_frame(const struct kva_frames *frames, const struct
     return zone->base + ((uint64_t)block << frames->order);
 }
 
-static inline uint64_t lock_block(const struct kva_frames *frames, const struct frames_zone *zone,
-                                  uint32_t block)
+FRAMES_HOT uint64_t lock_block(const struct kva_frames *frames, const struct frames_zone *zone,
+                               uint32_t block)
 {
     return block_lock(&zone->headers[block], &frames->locking);
 }
 
-static inline void unlock_block(const struct kva_frames *frames, const struct frames_zone *zone,
-                                uint32_t block, uint64_t h)
+FRAMES_HOT void unlock_block(const struct kva_frames *frames, const struct frames_zone *zone, uint32_t block,
+                             uint64_t h)
 {
     block_unlock(&zone->headers[block], &frames->locking, h);
 }

@@ -103,8 +103,8 @@ static inline bool is_plain(const struct kva_frames *frames, const struct kva_fr
 }
 
 /** Lock the block that the caller's CPU holds for such requests. False if it holds none, or another thread has it by now. */
-static inline bool lock_held(const struct kva_frames *frames, struct frames_zone *zone, enum frames_kind kind,
-                             unsigned size_class, uint32_t *block, uint64_t *h)
+FRAMES_HOT bool lock_held(const struct kva_frames *frames, struct frames_zone *zone, enum frames_kind kind,
+                          unsigned size_class, uint32_t *block, uint64_t *h)
 {
     unsigned cpu = cpu_number(frames);
     unsigned slot = slot_number(kind, size_class);
@@ -120,69 +120,65 @@ static inline bool lock_held(const struct kva_frames *frames, struct frames_zone
     return false;
 }
 
-/** Take the lowest free frame of a held block that is locked and has one. Its header tells nothing of head, tail and top. */
-static inline uint32_t take_single(const struct kva_frames *frames, struct frames_word *words, uint64_t *h)
+/** Take the lowest free group of up to 32 frames from a held block that is locked. Its header tells nothing of head, tail and
+ *  top. Returns the position; `size` if there is none. */
+FRAMES_HOT uint32_t take_in_word(const struct kva_frames *frames, struct frames_word *words, uint64_t *h,
+                                 unsigned order)
 {
     uint32_t w = hint_of(*h) << frames->hint_shift;
-    uint64_t free = free_bits(&words[w]);
+    uint64_t groups = groups_in_word(free_bits(&words[w]), order);
 
-    while (free == 0)
-        free = free_bits(&words[++w]);
-    uint64_t bit = free & (0 - free);
-    words[w].taken |= bit;
-    words[w].first |= bit;
-    *h = with_hint(with_taken(*h, 1), w >> frames->hint_shift);
-    return w * 64 + lowest_bit(bit);
-}
-
-static inline bool single_at_hand(const struct kva_frames *frames, const struct kva_frames_request *request,
-                                  uint64_t *first)
-{
-    struct frames_zone *zone = frames->near[request->node];
-    uint32_t block;
-    uint64_t h;
-
-    if (!zone || !lock_held(frames, zone, kind_of_type(request->type), 0, &block, &h))
-        return false;
-    if (free_of(h) == 0) {
-        unlock_block(frames, zone, block, h);
-        return false;
+    while (groups == 0) {
+        if (++w == frames->words)
+            return frames->size;
+        groups = groups_in_word(free_bits(&words[w]), order);
     }
-    uint32_t position = take_single(frames, words_of(frames, zone, block), &h);
-    *first = first_frame(frames, zone, block) + position;
-    unlock_block(frames, zone, block, h);
-    return true;
+    uint64_t first = groups & (0 - groups);
+    words[w].taken |= (first << ((UINT64_C(1) << order) - 1) << 1) - first;
+    words[w].first |= first;
+    *h = with_taken(*h, UINT64_C(1) << order);
+    if (order == 0)
+        *h = with_hint(*h, w >> frames->hint_shift);
+    return w * 64 + lowest_bit(first);
 }
 
-/** A group of order 1 or more. */
-static bool group_at_hand(const struct kva_frames *frames, const struct kva_frames_request *request,
-                          uint64_t *first)
+/** Take a group from the block that the CPU holds for such requests. */
+FRAMES_HOT bool take_order_at_hand(const struct kva_frames *frames, const struct kva_frames_request *request,
+                                   unsigned order, unsigned size_class, uint64_t *first)
 {
     struct frames_zone *zone = frames->near[request->node];
+    uint32_t position = frames->size;
     uint32_t block;
     uint64_t h;
 
-    if (!zone || !lock_held(frames, zone, kind_of_type(request->type), class_of_order(frames, request->order),
-                            &block, &h))
+    if (!zone || !lock_held(frames, zone, kind_of_type(request->type), size_class, &block, &h))
         return false;
-    uint32_t position = take_group(frames, words_of(frames, zone, block), &h, request->order);
+    if (free_of(h) >> order != 0) {
+        struct frames_word *words = words_of(frames, zone, block);
+        position = order < 6 ? take_in_word(frames, words, &h, order) : take_group(frames, words, &h, order);
+    }
+    if (position < frames->size)
+        *first = first_frame(frames, zone, block) + position;
     unlock_block(frames, zone, block, h);
-    if (position == frames->size)
-        return false;
-    *first = first_frame(frames, zone, block) + position;
-    return true;
+    return position < frames->size;
+}
+
+FRAMES_RARE bool group_at_hand(const struct kva_frames *frames, const struct kva_frames_request *request,
+                               uint64_t *first)
+{
+    return take_order_at_hand(frames, request, request->order, class_of_order(frames, request->order), first);
 }
 
 static inline bool take_at_hand(const struct kva_frames *frames, const struct kva_frames_request *request,
                                 uint64_t *first)
 {
-    return request->order == 0 ? single_at_hand(frames, request, first)
+    return request->order == 0 ? take_order_at_hand(frames, request, 0, 0, first)
                                : group_at_hand(frames, request, first);
 }
 
 /** All requests but those that the block at hand serves. */
-static enum kva_status take_elsewhere(const struct kva_frames *frames,
-                                      const struct kva_frames_request *request, uint64_t *first)
+FRAMES_RARE enum kva_status take_elsewhere(const struct kva_frames *frames,
+                                           const struct kva_frames_request *request, uint64_t *first)
 {
     const char *field;
     struct frames_demand demand;
