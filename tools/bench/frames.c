@@ -26,9 +26,11 @@
  *   kva      a set with the host's threads, and as many CPUs as are online
  *   buddy    the binary buddy system of the textbooks, behind one lock (bench/buddy)
  *
- *   Each gets a turn in turn, a third as long as the options say. While a program has but one thread, kva and the C library's
- *   locks take plain steps. A program that has had a second thread never is alone again, so these cases come before all that
- *   start threads, and the report tells if they could not.
+ *   Each gets a turn in turn, a third as long as the options say. Batches in which the system took the CPU away do not count:
+ *   the question is what a call takes, and not how busy the machine is.
+ *
+ *   While a program has but one thread, kva and the C library's locks take plain steps. A program that has had a second thread
+ *   is never alone again. So these cases come before all that start threads, and the report tells if they could not.
  */
 #define _GNU_SOURCE
 #include "frames.h"
@@ -47,6 +49,9 @@
 #define CALLS 256u
 
 #define FAIL_STEP 32
+
+/* Runs between two looks at the clock while a set is filled or freed: some hundred microseconds. */
+#define PIECE 4096u
 
 struct frames_case {
     const char *what;
@@ -189,6 +194,44 @@ static void summarize(struct frames_row *rows)
     }
 }
 
+/* What was timed: all of it, and what was not interrupted. */
+struct tally {
+    struct {
+        double ticks;
+        uint64_t operations;
+    } all, whole;
+};
+
+struct watch {
+    uint64_t preemptions;
+    uint64_t start;
+};
+
+static struct watch watch_start(void)
+{
+    struct watch watch = {.preemptions = machine_preemptions()};
+    watch.start = ticks_now();
+    return watch;
+}
+
+static void watch_stop(const struct watch *watch, struct tally *tally, uint64_t operations)
+{
+    double ticks = (double)(ticks_now() - watch->start);
+    bool whole = machine_preemptions() == watch->preemptions;
+    tally->all.ticks += ticks;
+    tally->all.operations += operations;
+    tally->whole.ticks += whole ? ticks : 0;
+    tally->whole.operations += whole ? operations : 0;
+}
+
+/* If all was interrupted, all counts. */
+static double tally_ns(const struct tally *tally, double ns_per_tick)
+{
+    if (tally->whole.operations > 0)
+        return tally->whole.ticks * ns_per_tick / (double)tally->whole.operations;
+    return tally->all.ticks * ns_per_tick / (double)tally->all.operations;
+}
+
 static double turn_of(const struct race *race)
 {
     return (double)race->options->turn_ns / SHORTER;
@@ -200,17 +243,16 @@ static double turn_of(const struct race *race)
 static double take_turn(const struct frames_case *test, struct frames_set *set, double budget_ns,
                         double ns_per_tick)
 {
-    double ns = 0;
-    uint64_t operations = 0;
+    struct tally tally = {0};
     do {
         size_t steps = test->prepare(set);
-        uint64_t start = ticks_now();
-        operations += test->run(set, steps);
-        ns += (double)(ticks_now() - start) * ns_per_tick;
+        struct watch watch = watch_start();
+        uint64_t operations = test->run(set, steps);
+        watch_stop(&watch, &tally, operations);
         if (test->finish != NULL)
             test->finish(set, steps);
-    } while (ns < budget_ns);
-    return ns / (double)operations;
+    } while (tally.all.ticks * ns_per_tick < budget_ns);
+    return tally_ns(&tally, ns_per_tick);
 }
 
 static void run_turns(const struct race *race, const struct frames_case *test, struct frames_row *rows)
@@ -248,9 +290,8 @@ static void run_case(const struct frames_case *test, uint64_t frames, const stru
 /* -------------------------------------------------------------------------------------- filling and freeing */
 
 struct fill_turn {
-    double fill_ns;
-    double free_ns;
-    uint64_t runs;
+    struct tally fill;
+    struct tally release;
 };
 
 static void must_be_full(const struct frames_set *set)
@@ -260,28 +301,36 @@ static void must_be_full(const struct frames_set *set)
         bench_fatal(TOOL_WRONG, "frames: %s: gave more frames than there are", set->who->name);
 }
 
-static uint64_t fill_timed(struct frames_set *set, size_t runs)
+static void fill(struct frames_set *set, size_t begin, size_t end)
 {
     const struct frames_contender *who = set->who;
-    uint64_t start = ticks_now();
-    for (size_t i = 0; i < runs; i++) {
+    for (size_t i = begin; i < end; i++) {
         enum kva_status status = who->alloc(set->state, &set->request, &set->all[i]);
         if (status != KVA_OK)
             frames_must(set, status, "an allocation");
     }
-    return ticks_now() - start;
 }
 
-static uint64_t free_timed(struct frames_set *set, size_t runs)
+static void release(struct frames_set *set, size_t begin, size_t end)
 {
     const struct frames_contender *who = set->who;
-    uint64_t start = ticks_now();
-    for (size_t i = 0; i < runs; i++) {
+    for (size_t i = begin; i < end; i++) {
         enum kva_status status = who->free(set->state, set->all[i]);
         if (status != KVA_OK)
             frames_must(set, status, "a free");
     }
-    return ticks_now() - start;
+}
+
+/* Piece by piece, so that an interruption does not spoil all. */
+static void run_pieces(struct frames_set *set, size_t runs, struct tally *tally,
+                       void (*run)(struct frames_set *set, size_t begin, size_t end))
+{
+    for (size_t begin = 0, end; begin < runs; begin = end) {
+        end = runs - begin < PIECE ? runs : begin + PIECE;
+        struct watch watch = watch_start();
+        run(set, begin, end);
+        watch_stop(&watch, tally, end - begin);
+    }
 }
 
 static void shuffle(struct frames_set *set, size_t runs)
@@ -300,17 +349,17 @@ static struct fill_turn fill_and_free(struct frames_set *set, double budget_ns, 
     struct fill_turn turn = {0};
     size_t runs = (size_t)(set->frames >> set->request.order);
     do {
-        turn.fill_ns += (double)fill_timed(set, runs) * ns_per_tick;
+        run_pieces(set, runs, &turn.fill, fill);
         must_be_full(set);
         shuffle(set, runs);
-        turn.free_ns += (double)free_timed(set, runs) * ns_per_tick;
-        turn.runs += runs;
-    } while (turn.fill_ns + turn.free_ns < budget_ns);
+        run_pieces(set, runs, &turn.release, release);
+    } while ((turn.fill.all.ticks + turn.release.all.ticks) * ns_per_tick < budget_ns);
     return turn;
 }
 
-/* Both cases at once: fill in the first rows, free in those behind them. */
-static void run_fill_turns(const struct race *race, struct frames_row *fill, struct frames_row *release)
+/* Both cases at once. */
+static void run_fill_turns(const struct race *race, struct frames_row *fill_rows,
+                           struct frames_row *free_rows)
 {
     double ns_per_tick = race->options->clock.ns_per_tick;
     for (size_t number = 0; number <= race->options->reps; number++) {
@@ -319,8 +368,8 @@ static void run_fill_turns(const struct race *race, struct frames_row *fill, str
             struct fill_turn turn = fill_and_free(race->sets[i], turn_of(race), ns_per_tick);
             if (number == 0)
                 continue;
-            times_add(&fill[i].times, turn.fill_ns / (double)turn.runs);
-            times_add(&release[i].times, turn.free_ns / (double)turn.runs);
+            times_add(&fill_rows[i].times, tally_ns(&turn.fill, ns_per_tick));
+            times_add(&free_rows[i].times, tally_ns(&turn.release, ns_per_tick));
         }
     }
 }
@@ -331,12 +380,12 @@ static void run_fill(unsigned order, uint64_t frames, const struct bench_options
     struct race race = {.options = options, .what = FRAMES_FILL, .order = order};
     open_race(&race, frames);
     (void)add_rows(&race, FRAMES_FILL, 0, results);
-    struct frames_row *release = add_rows(&race, FRAMES_FREE, 0, results);
-    struct frames_row *fill = release - FRAMES_CONTENDERS;
-    run_fill_turns(&race, fill, release);
+    struct frames_row *free_rows = add_rows(&race, FRAMES_FREE, 0, results);
+    struct frames_row *fill_rows = free_rows - FRAMES_CONTENDERS;
+    run_fill_turns(&race, fill_rows, free_rows);
     close_race(&race);
-    summarize(fill);
-    summarize(release);
+    summarize(fill_rows);
+    summarize(free_rows);
 }
 
 /* ------------------------------------------------------------------------------------------------ the whole */
