@@ -113,7 +113,7 @@ static void a_frame_has_one_owner(void **state)
             uint64_t takes = 1 + step / 500 % 3; /* of 4: now it grows, now it shrinks */
             unsigned most = step / 1500 % 2 == 0 ? BUDDY_ORDER_MAX : 3;
             if (model.count > 0 && test_below(&rng, 4) >= takes)
-                give(&model, test_below(&rng, model.count));
+                give(&model, (size_t)test_below(&rng, model.count));
             else
                 (void)take(&model, (unsigned)test_below(&rng, most + 1));
             if (test_one_in(&rng, 4))
@@ -135,7 +135,7 @@ static void everything_merges_again(void **state)
             continue;
         assert_int_equal(model.count, sizes[i]);
         while (model.count > 0)
-            give(&model, test_below(&rng, model.count));
+            give(&model, (size_t)test_below(&rng, model.count));
         for (unsigned order = BUDDY_ORDER_MAX + 1; order-- > 0;) {
             size_t before = model.count;
             while (take(&model, order))
@@ -208,7 +208,7 @@ static void hand_over(struct run run, unsigned char from, unsigned char to)
 
 static void give_one(struct thread *thread)
 {
-    size_t index = test_below(&thread->rng, thread->count);
+    size_t index = (size_t)test_below(&thread->rng, thread->count);
     struct run run = thread->runs[index];
     thread->runs[index] = thread->runs[--thread->count];
     hand_over(run, thread->number, NOBODY);

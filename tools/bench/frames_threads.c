@@ -77,12 +77,12 @@ struct busy {
 
 /* Between the two: places in a ring. Only the giver writes `put`, and only the taker `taken`. */
 struct belt {
-    const struct frames_set *set;
+    _Alignas(128) uint64_t first[BELT_PLACES][BELT_FRAMES];
     _Alignas(128) _Atomic uint64_t put;
     struct busy giver;
     _Alignas(128) _Atomic uint64_t taken;
     struct busy taker;
-    _Alignas(128) uint64_t first[BELT_PLACES][BELT_FRAMES];
+    const struct frames_set *set;
 };
 
 static double thread_cpu_ns(void)
