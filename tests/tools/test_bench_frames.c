@@ -14,6 +14,7 @@
 
 #include <fcntl.h>
 #include <math.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -193,9 +194,14 @@ static void mixed_orders_keep_to_their_share(void **state)
     }
 }
 
+/* On one CPU: each has blocks of its own. */
 static void the_seed_decides(void **state)
 {
     (void)state;
+    cpu_set_t before;
+    assert_int_equal(sched_getaffinity(0, sizeof(before), &before), 0);
+    if (machine_pin() < 0)
+        skip();
     for (size_t i = 0; i < FRAMES_CONTENDERS; i++) {
         struct frames_shape shapes[3];
         for (uint64_t seed = 0; seed < 3; seed++) {
@@ -207,6 +213,7 @@ static void the_seed_decides(void **state)
         assert_memory_equal(&shapes[0], &shapes[1], sizeof(shapes[0]));
         assert_memory_not_equal(&shapes[0], &shapes[2], sizeof(shapes[0]));
     }
+    assert_int_equal(sched_setaffinity(0, sizeof(before), &before), 0);
 }
 
 /* Of a full set, every 32nd frame is left: no group of 64 is free, and all of 16 are. */

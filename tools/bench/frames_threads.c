@@ -13,9 +13,9 @@
  *   beside the thread that waits for the turn to end. What two threads do is compared with the second one.
  *
  * TIMES
- *   By the clock, two threads do twice the work of one if both CPUs work on this alone, which a shared machine does not grant. By
- *   CPU time, what counts is the time that the threads have had for an operation; what they slept, waiting for a lock, is not in
- *   it. In the handover, CPU time is that within the calls: not that of waiting for each other.
+ *   By the clock, two threads do twice the work of one if both CPUs work on this alone, which a shared machine does not grant.
+ *   By CPU time, what counts is the time that the threads have had for an operation. What they slept, waiting for a lock, is
+ *   not in it. In the handover, CPU time is that within the calls: not that of waiting for each other.
  */
 #define _GNU_SOURCE
 #include "frames.h"
