@@ -101,6 +101,19 @@ def waits_table:
     (["---", "--:", "--:", "--:", "--:", "--:"] | cells),
     (.waits[] | [.who, (.operations | grouped), (.p50_ns, ."p99.9_ns", .longest_ns, .empty_longest_ns | ns)] | cells);
 
+def frames_table:
+    (["case", "order", "used", "contender", "ns", "× buddy", "free blocks", "of", "refused"] | cells),
+    (["---", "--:", "--:", "---", "--:", "--:", "--:", "--:", "--:"] | cells),
+    (.rows[] | [.case, (.order // "0 to 9"), (if .used_percent == null then "" else (.used_percent | tostring) + " %" end), .who, (.ns | ns), (.ratio | fixed(2)),
+        (.huge_free, .huge_possible | if . == null then "" else grouped end), (if .refused == null then "" else (100 * .refused | fixed(3)) + " %" end)] | cells);
+
+def crews_table:
+    (["case", "threads", "contender", "million op/s", "× one thread", "CPU ns", "× one thread by CPU", "× buddy"] | cells),
+    (["---", "--:", "---", "--:", "--:", "--:", "--:", "--:"] | cells),
+    (.crews[] | [.case, (.threads | tostring) + (if .alone then " alone" else "" end), .who, (1000 / .ns | fixed(2)),
+        (.times_one_thread | if . == null then "-" else fixed(2) end), (.cpu_ns | ns),
+        (.times_one_thread_by_cpu | if . == null then "-" else fixed(2) end), (.ratio | fixed(2))] | cells);
+
 def markdown:
     machine_text, "",
     "![Time per operation by engine: churn against the number of live ranges, and the other workloads](benchmarks.svg)", "",
@@ -115,7 +128,9 @@ def markdown:
     (select(any(.longest[]; .capped)) | "",
         "\\* An engine of O(n), with fewer ranges and operations than the others, with which the row does not compare."),
     (select(.vmalloc != null) | "", "Memory, `kva bench vmalloc`: the aims.", "", (.vmalloc.aims | aims_table)),
-    (select(.threads != null) | .threads | "", "Many threads, `kva bench threads` on the engine " + .engine + ", times of waits in ns.", "", threads_table, "", waits_table, "", (.aims | aims_table));
+    (select(.threads != null) | .threads | "", "Many threads, `kva bench threads` on the engine " + .engine + ", times of waits in ns.", "", threads_table, "", waits_table, "", (.aims | aims_table)),
+    (select(.frames != null) | .frames | "", "Page frames, `kva bench frames`, times in ns; bookkeeping: " + ([.bookkeeping[] | .who + " " + (.bits_per_frame | fixed(2)) + " bits a frame"] | join(", ")) + ".",
+        "", frames_table, "", crews_table, "", (.aims | aims_table));
 
 # Data for gnuplot: a head, then a line for each point; a column for each engine, NaN where it did not run.
 def value_of($rows; $engine): [$rows[] | select(.engine == $engine and (.skipped | not)) | .ns][0] // "NaN" | tostring;

@@ -30,7 +30,7 @@ refuse() {
 }
 
 "$KVA" bench --help >help.txt
-for workload in $workloads vmalloc; do
+for workload in $workloads vmalloc frames; do
     grep -q "^$workload: [A-Z]" help.txt || fail "--help does not document $workload"
 done
 grep -q '^threads: 1, 2, 4, 16 and 64 threads' help.txt || fail '--help does not document threads'
@@ -46,6 +46,7 @@ for phase in 'drain up' 'drain down' 'drain random' aligned unaligned; do
 done
 grep -q '^vmalloc: kva is ' table.txt || fail 'vmalloc is not among all workloads'
 grep -q '^threads: on [0-9]* CPU' table.txt || fail 'threads is not among all workloads'
+grep -q '^frames: on [0-9]* CPU' table.txt || fail 'frames is not among all workloads'
 head -n 2 table.txt | grep -q 'seed 1, 2 turns of 1 ms' || fail 'the head does not describe the run'
 
 # JSON: well-formed, complete, and what does not depend on time is the same for the same seed.
@@ -164,7 +165,58 @@ grep -q '^threads wait: while another thread gives back 40 areas' threads.txt ||
         and (.threads.aims | length) == 11' >/dev/null || fail 'JSON: threads'
 "$KVA" bench hot --turn 1 --n 5 --json | jq -e '.threads == null' >/dev/null || fail 'JSON: threads without being asked for'
 
-refuse 2 'churn, ownerless, holes, aligned, windows, needle, fill-drain, hot, longest, vmalloc, threads' nonsense
+# Page frames: tables of calls, churns and threads, the bookkeeping, aims. What does not depend on time depends on the seed.
+# shellcheck disable=SC2086
+"$KVA" bench frames $tiny --n 8200,5 --output frames.txt >out.txt 2>err.txt
+[ ! -s out.txt ] && [ ! -s err.txt ] || fail "frames into a file also said: $(cat out.txt err.txt)"
+grep -Eq '^frames: on [0-9]+ CPUs?, blocks of 512, one thread is (not )?alone: ' frames.txt || fail 'frames does not say on what'
+for n in 8,192 4,096; do
+    for table in "calls (n = $n frames; times in ns)" "churn (n = $n frames; times in ns)" "threads (n = $n frames, a quarter used)"; do
+        [ "$(grep -cF "frames $table" frames.txt)" = 1 ] || fail "frames: no table '$table'"
+    done
+    for who in kva buddy; do
+        grep -Eq "^ +$n +$who +[0-9,]+ +[0-9]+\.[0-9]+\$" frames.txt || fail "frames: no bookkeeping of $who, n = $n"
+    done
+done
+for who in kva buddy; do
+    for call in 'hot +[0369]' 'bulk +0' 'fail +6' 'fill +[0-9]' 'free +[0-9]'; do
+        grep -Eq "^  $call  $who +[0-9,.]+ +[0-9,]+ % +[0-9,.]+\$" frames.txt || fail "frames: no row for $call, $who"
+    done
+    for churn in '0 +25 %' '0 +50 %' '0 +75 %' '0..9 +50 %' '0..9 +90 %'; do
+        grep -Eq "^  $churn  $who +[0-9,.]+ +[0-9,]+ % +[0-9,.]+ +[0-9]+ +[0-9]+ +[0-9]+ +[0-9]+ +[-0-9.]+\$" frames.txt ||
+            fail "frames: no row for a churn, $churn, $who"
+    done
+    for crew in 'churn +1 alone' 'churn +1' 'churn +2' 'churn +4' 'churn +8' 'churn +16' 'handover +2'; do
+        [ "$(grep -Ec "^  $crew  $who +[0-9,.]+ +[0-9,]+ % +[0-9.-]+ +[0-9,.]+ +[0-9,.]+ +[0-9.-]+ +[0-9]+ %\$" frames.txt)" = 2 ] ||
+            fail "frames: no row for $crew, $who"
+    done
+done
+[ "$(grep -Ec ' at (least|most) .* (met|MISSED|not measured)$' frames.txt)" = 14 ] || fail "frames: aims are missing: $(tail -n 16 frames.txt)"
+for run in 1 2 3; do
+    # shellcheck disable=SC2086
+    "$KVA" bench frames $tiny --n 8192 --seed $((run == 3 ? 8 : 7)) --json >frames.json
+    jq '[.frames.rows[] | select(.used_percent) | {who, order, used_percent, huge_free, huge_possible, huge_taken, refused}]' frames.json >"shapes$run.json"
+done
+# Each CPU has blocks of its own: where the run is not bound to one, the seed is not all that decides.
+cmp shapes1.json shapes2.json || jq -e '.machine.pinned_to == null' frames.json >/dev/null || fail 'frames: the same seed gave another set'
+! cmp -s shapes1.json shapes3.json || fail 'frames: another seed gave the same sets'
+jq -e '.rows == [] and .vmalloc == null and .threads == null and .frames.cpus > 0 and .frames.block == 512
+       and ([.frames.rows[].case] | unique) == ["bulk", "churn", "fail", "fill", "free", "hot", "mixed"]
+       and (.frames.rows | length) == 62
+       and all(.frames.rows[]; .ns > 0 and (.turns_ns | length) == 2 and .frames == 8192)
+       and all(.frames.rows[]; .who != "buddy" or .ratio == 1)
+       and all(.frames.rows[]; (.case == "mixed") == (.order == null))
+       and all(.frames.rows[]; (.case == "mixed" or .case == "churn") == (.used_percent != null))
+       and all(.frames.rows[]; (.used_percent == null) == (.huge_free == null) and .huge_free <= .huge_possible)
+       and (.frames.crews | length) == 14 and ([.frames.crews[] | select(.alone)] | length) == 2
+       and all(.frames.crews[]; .ns > 0 and .cpu_ns > 0 and .cpu_share > 0)
+       and all(.frames.crews[]; .threads > 1 or .alone or .times_one_thread == 1)
+       and all(.frames.bookkeeping[]; .bits_per_frame > 1)
+       and (.frames.aims | length) == 14 and all(.frames.aims[]; (.measured == null) == (.met == null))' frames.json >/dev/null ||
+    fail "JSON: frames: $(cat frames.json)"
+"$KVA" bench hot --turn 1 --n 5 --json | jq -e '.frames == null' >/dev/null || fail 'JSON: frames without being asked for'
+
+refuse 2 'churn, ownerless, holes, aligned, windows, needle, fill-drain, hot, longest, vmalloc, threads, frames' nonsense
 refuse 2 "no engine 'rbb': the engines are bt, rb, scan, or all" --engine rbb
 refuse 2 "no engine 'rbb': the engines are bt, rb, scan, or all" --base rbb
 refuse 2 "'list' is for kva test only: the engines are bt, rb, scan, or all" --engine list

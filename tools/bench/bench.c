@@ -9,6 +9,7 @@
  *      runner.c     turns, statistics, interleaving; longest.c: the longest single operation
  *      threads.c    many threads on one space, or on one instance of vmalloc
  *      vmalloc.c    memory instead of addresses, against whoever else hands it out
+ *      frames.c     page frames, against a buddy system
  *      ticks.c, histogram.c, times.c, machine.c    what measuring needs
  *      sheet.c, report.c                           what comes out, as text and as JSON
  */
@@ -59,12 +60,20 @@ static void run_threads(const struct bench_options *options, struct threads_resu
         threads_report(results, options);
 }
 
+static void run_frames(const struct bench_options *options, struct frames_results *results)
+{
+    frames_run(options, results);
+    if (!options->json)
+        frames_report(results, options);
+}
+
 int kva_cmd_bench(int argc, char **argv)
 {
     struct bench_options options;
     struct results results = {0};
     struct vmalloc_results vmalloc = {0};
     struct threads_results threads = {0};
+    struct frames_results frames = {0};
     struct machine machine;
     bench_options_parse(&options, argc, argv);
     if (options.vmalloc_chosen)
@@ -80,6 +89,8 @@ int kva_cmd_bench(int argc, char **argv)
     for (size_t i = 0; (workload = workload_at(i)) != NULL; i++)
         if (options.workload_chosen[i])
             run_sizes(workload, &options, &results);
+    if (options.frames_chosen) /* before any other thread has been started */
+        run_frames(&options, &frames);
     if (options.vmalloc_chosen)
         run_vmalloc(&options, &vmalloc);
     if (options.threads_chosen)
@@ -89,10 +100,11 @@ int kva_cmd_bench(int argc, char **argv)
     progress_clear(&bench_progress);
     if (!options.json)
         bench_report_preemptions(&results, &options);
-    bool made = !options.json || bench_report_json(&results, &vmalloc, &threads, &machine, &options);
+    bool made = !options.json || bench_report_json(&results, &vmalloc, &threads, &frames, &machine, &options);
     bench_results_destroy(&results);
     vmalloc_results_destroy(&vmalloc);
     threads_results_destroy(&threads);
+    frames_results_destroy(&frames);
     if (!made)
         bench_fatal(TOOL_REFUSED, "no memory for the results");
     if (!bench_options_close(&options))

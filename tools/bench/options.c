@@ -25,9 +25,10 @@
 #define TURN_MS_LIMIT 60000
 #define OPERATIONS_LIMIT 1000000000
 
-/* The workloads that are none of the list: memory, not spaces; and many threads. */
+/* The workloads that are none of the list: memory, not spaces; many threads; and page frames. */
 #define VMALLOC "vmalloc"
 #define THREADS "threads"
+#define FRAMES "frames"
 
 /* A list of sizes is short; a longer one is refused rather than cut. */
 #define SIZES_MAX 32
@@ -126,6 +127,10 @@ static void add_workload(const struct argp_state *state, const char *text)
         options->threads_chosen = true;
         return;
     }
+    if (strcmp(text, FRAMES) == 0) {
+        options->frames_chosen = true;
+        return;
+    }
     for (size_t i = 0; (workload = workload_at(i)) != NULL; i++) {
         if (strcmp(workload->name, text) == 0) {
             options->workload_chosen[i] = true;
@@ -134,20 +139,22 @@ static void add_workload(const struct argp_state *state, const char *text)
         used +=
             (size_t)snprintf(names + used, sizeof(names) - used, "%s%s", i > 0 ? ", " : "", workload->name);
     }
-    argp_error(state, "there is no workload '%s'; there are: %s, " VMALLOC ", " THREADS, text, names);
+    argp_error(state, "there is no workload '%s'; there are: %s, " VMALLOC ", " THREADS ", " FRAMES, text,
+               names);
 }
 
 /* ------------------------------------------------------------------------------------------------ argp */
 
 static void choose_defaults(struct bench_options *options)
 {
-    bool chosen = options->vmalloc_chosen || options->threads_chosen;
+    bool chosen = options->vmalloc_chosen || options->threads_chosen || options->frames_chosen;
     for (size_t i = 0; workload_at(i) != NULL; i++)
         chosen |= options->workload_chosen[i];
     for (size_t i = 0; workload_at(i) != NULL; i++)
         options->workload_chosen[i] |= !chosen;
     options->vmalloc_chosen |= !chosen;
     options->threads_chosen |= !chosen;
+    options->frames_chosen |= !chosen;
     if (options->engines.count == 0)
         engines_all(&options->engines);
 }
@@ -257,6 +264,15 @@ static char *help(int key, const char *text, void *input)
           "while another thread gives back a million areas (a tenth of --operations). At the end, what "
           "should come out and what did. All but 2019 stand on kva's default engine, or on the first of "
           "--engine if that is not among them. n is the number of live ranges: 10000; at least 64.\n",
+          out);
+    fputs("\n" FRAMES
+          ": Page frames, in blocks of 512: allocate and free again at once, fill a set, free all, "
+          "64 by one call, a request that fails; a churn of single frames with a quarter, half and three "
+          "quarters in use, and of mixed orders, order j with probability 2^-(j+1), with half and nine "
+          "tenths in use, and the free blocks that each leaves; then 1 to 16 threads, and frames that the "
+          "other CPU frees; and the bookkeeping for a frame. Rows: kva, and buddy (the binary buddy system "
+          "behind one lock), to which ratios are. At the end, what should come out and what did. No engine "
+          "takes part. n is the number of frames: 1048576; at least 4096, in whole blocks.\n",
           out);
     char names[ENGINES_TEXT];
     struct engines all;

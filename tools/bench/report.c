@@ -204,8 +204,8 @@ void bench_report_longest(const struct longest *longest, size_t count, const str
 /* ------------------------------------------------------------------------------------------- the whole */
 
 bool bench_report_json(const struct results *results, const struct vmalloc_results *vmalloc,
-                       const struct threads_results *threads, const struct machine *machine,
-                       const struct bench_options *options)
+                       const struct threads_results *threads, const struct frames_results *frames,
+                       const struct machine *machine, const struct bench_options *options)
 {
     bool good = true;
     json_t *root = json_begin("kva bench", &options->seed, &good);
@@ -225,5 +225,6 @@ bool bench_report_json(const struct results *results, const struct vmalloc_resul
     json_put(root, "vmalloc", vmalloc->mechanism == NULL ? json_null() : vmalloc_to_json(vmalloc, &good),
              &good);
     json_put(root, "threads", threads->measured ? threads_to_json(threads, &good) : json_null(), &good);
+    json_put(root, "frames", frames->measured ? frames_to_json(frames, &good) : json_null(), &good);
     return json_end(root, options->out, good);
 }

@@ -6,6 +6,7 @@
 #ifndef KVA_TOOLS_BENCH_REPORT_H
 #define KVA_TOOLS_BENCH_REPORT_H
 
+#include "frames.h"
 #include "machine.h"
 #include "runner.h"
 #include "threads.h"
@@ -25,7 +26,7 @@ void bench_report_preemptions(const struct results *results, const struct bench_
 
 /** Everything as JSON. False: no memory. */
 bool bench_report_json(const struct results *results, const struct vmalloc_results *vmalloc,
-                       const struct threads_results *threads, const struct machine *machine,
-                       const struct bench_options *options);
+                       const struct threads_results *threads, const struct frames_results *frames,
+                       const struct machine *machine, const struct bench_options *options);
 
 #endif

@@ -50,6 +50,7 @@ struct bench_options {
     bool workload_chosen[16]; /* by index */
     bool vmalloc_chosen;
     bool threads_chosen;
+    bool frames_chosen;
 };
 
 /** One engine, one phase of one workload, one n. */

@@ -1,0 +1,489 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * kva bench frames: what its sets are after their set-up, that a wrong contender ends the program, which rows there are, and
+ * what is concluded from them. Nothing here depends on how fast the machine is.
+ */
+#define _GNU_SOURCE
+#include "common/harness.h"
+
+#include "tools/bench/frames.h"
+#include "tools/bench/machine.h"
+#include "tools/bench/ticks.h"
+#include "tools/common/exit.h"
+
+#include <fcntl.h>
+#include <math.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define SEED 5
+#define SMALL UINT64_C(16384)
+
+/* ------------------------------------------------------------------------------------------- a whole run */
+
+static const struct frames_row *row_of(const struct frames_results *results, const char *what, unsigned order,
+                                       unsigned percent, const char *who)
+{
+    const struct frames_row *row = frames_find(results, what, order, percent, who);
+    if (row == NULL)
+        fail_msg("no row %s, order %u, %u %%, %s", what, order, percent, who);
+    return row;
+}
+
+static const struct frames_crew *crew_of(const struct frames_results *results, const char *what,
+                                         size_t threads, bool alone, const char *who)
+{
+    const struct frames_crew *crew = frames_find_crew(results, what, threads, alone, who);
+    if (crew == NULL)
+        fail_msg("no row %s, %zu threads, %s", what, threads, who);
+    return crew;
+}
+
+static void check_shape(const struct frames_row *row)
+{
+    const struct frames_shape *shape = &row->shape;
+    bool mixed = strcmp(row->what, FRAMES_MIXED) == 0;
+    uint64_t possible = row->frames * (100 - row->percent) / 100 / FRAMES_BLOCK;
+    /* Single frames come to their share exactly. Where orders are mixed, there may be room for one more run. */
+    assert_true(shape->huge_possible >= possible && (mixed || shape->huge_possible == possible));
+    assert_true(shape->huge_free <= shape->huge_possible);
+    assert_true(shape->huge_taken <= shape->huge_asked && shape->huge_taken <= shape->huge_free);
+    assert_true(shape->huge_asked == (shape->huge_possible < 100 ? shape->huge_possible : 100));
+    assert_true(shape->refused < shape->requests || (!mixed && shape->requests == 0));
+}
+
+static void check_row(const struct frames_results *results, const char *what, unsigned order,
+                      unsigned percent)
+{
+    for (size_t i = 0; i < FRAMES_CONTENDERS; i++) {
+        const struct frames_row *row = row_of(results, what, order, percent, frames_contenders[i].name);
+        assert_int_equal(row->times.turns, 2);
+        assert_true(row->times.median_ns > 0 && row->times.spread >= 0);
+        assert_true(row->frames == SMALL);
+        assert_true(strcmp(row->who, FRAMES_BUDDY) != 0 || fabs(row->times.ratio - 1) < 1e-9);
+        if (percent > 0)
+            check_shape(row);
+        else
+            assert_true(row->shape.huge_possible == 0 && row->shape.huge_asked == 0);
+    }
+}
+
+static void check_crew(const struct frames_results *results, const char *what, size_t threads, bool alone)
+{
+    for (size_t i = 0; i < FRAMES_CONTENDERS; i++) {
+        const struct frames_crew *crew = crew_of(results, what, threads, alone, frames_contenders[i].name);
+        bool is_one = threads == 1 && !alone;
+        assert_int_equal(crew->times.turns, 2);
+        assert_int_equal(crew->cpu.turns, 2);
+        assert_true(crew->times.median_ns > 0 && crew->share > 0);
+        assert_true(!is_one || (fabs(crew->over_one - 1) < 1e-9 && fabs(crew->over_one_cpu - 1) < 1e-9));
+        assert_true(strcmp(what, FRAMES_HANDOVER) != 0 || (crew->over_one < 0 && crew->over_one_cpu < 0));
+        assert_true(strcmp(crew->who, FRAMES_BUDDY) != 0 || fabs(crew->times.ratio - 1) < 1e-9);
+    }
+}
+
+static struct bench_options short_run(size_t *sizes, size_t count)
+{
+    struct bench_options options = {
+        .reps = 2, .turn_ns = 3000000, .seed = SEED, .sizes = sizes, .size_count = count};
+    options.clock = (struct bench_clock){.ns_per_tick = ticks_calibrate(), .cost_ticks = ticks_cost()};
+    return options;
+}
+
+static void all_rows_are_measured(void **state)
+{
+    (void)state;
+    static size_t sizes[] = {SMALL + 3, 5, SMALL,
+                             4096 + 100}; /* the third is the first, and the last the second */
+    struct frames_results results = {0};
+    struct bench_options options = short_run(sizes, 4);
+    const char *alone = kva_threads_host()->alone;
+    bool was_alone = alone != NULL && *alone != 0;
+    frames_run(&options, &results);
+    assert_true(results.measured && results.alone == was_alone);
+    assert_int_equal(results.cpus, machine_cpus());
+    assert_int_equal(results.row_count, (size_t)2 * FRAMES_CONTENDERS * (4 + 2 + 2 * 10 + 3 + 2));
+    for (unsigned order = 0; order <= 9; order += 3)
+        check_row(&results, FRAMES_HOT, order, 0);
+    for (unsigned order = 0; order <= 9; order++) {
+        check_row(&results, FRAMES_FILL, order, 0);
+        check_row(&results, FRAMES_FREE, order, 0);
+    }
+    check_row(&results, FRAMES_BULK, 0, 0);
+    check_row(&results, FRAMES_FAIL, 6, 0);
+    for (unsigned percent = 25; percent <= 75; percent += 25)
+        check_row(&results, FRAMES_CHURN, 0, percent);
+    check_row(&results, FRAMES_MIXED, 0, 50);
+    check_row(&results, FRAMES_MIXED, 0, 90);
+    assert_null(frames_find(&results, FRAMES_HOT, 1, 0, FRAMES_BUDDY));
+    assert_int_equal(results.crew_count, (size_t)2 * FRAMES_CONTENDERS * (1 + 5 + 1));
+    check_crew(&results, FRAMES_CHURN, 1, true);
+    for (size_t threads = 1; threads <= 16; threads *= 2)
+        check_crew(&results, FRAMES_CHURN, threads, false);
+    check_crew(&results, FRAMES_HANDOVER, 2, false);
+    for (size_t i = 0; i < results.crew_count; i++) /* one size after the other */
+        assert_true(results.crews[i].frames == (i < results.crew_count / 2 ? SMALL : FRAMES_LEAST));
+    assert_int_equal(results.memory_count, (size_t)2 * FRAMES_CONTENDERS);
+    for (size_t i = 0; i < results.memory_count; i++)
+        assert_true(results.memory[i].bytes > results.memory[i].frames / 8); /* a bit a frame at least */
+    frames_results_destroy(&results);
+}
+
+static void sizes_are_whole_blocks(void **state)
+{
+    (void)state;
+    assert_true(frames_of_size(1) == FRAMES_LEAST);
+    assert_true(frames_of_size(4096) == 4096 && frames_of_size(4607) == 4096 && frames_of_size(4608) == 4608);
+    assert_true(frames_of_size(FRAMES_USUAL) == FRAMES_USUAL);
+}
+
+/* ------------------------------------------------------------------------------------------------- sets */
+
+static uint64_t frames_in_table(const struct frames_set *set)
+{
+    uint64_t frames = 0;
+    for (size_t i = 0; i < set->count; i++)
+        frames += UINT64_C(1) << set->held[i].order;
+    return frames;
+}
+
+/* The share is exact, and stays so. */
+static void single_frames_come_and_go(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < FRAMES_CONTENDERS; i++) {
+        struct frames_set *set = frames_set_create(&frames_contenders[i], SMALL, SEED);
+        frames_set_churned(set, 25);
+        assert_true(set->used == SMALL / 4 && set->count == SMALL / 4 && frames_in_table(set) == set->used);
+        struct frames_held before = set->held[0];
+        for (size_t batch = 0; batch < 200; batch++) {
+            size_t steps = frames_churn_prepare(set);
+            assert_int_equal(steps, FRAMES_BATCH);
+            assert_true(frames_churn_run(set, steps) == steps);
+            frames_churn_finish(set, steps);
+        }
+        assert_true(set->used == SMALL / 4 && frames_in_table(set) == set->used);
+        assert_true(before.order == 0 && set->held[0].order == 0);
+        (void)frames_set_shape(set); /* which looks for overlaps */
+        frames_set_destroy(set);
+    }
+}
+
+static void mixed_orders_keep_to_their_share(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < FRAMES_CONTENDERS; i++) {
+        size_t of_order[FRAMES_BLOCK_ORDER + 1] = {0};
+        struct frames_set *set = frames_set_create(&frames_contenders[i], 4 * SMALL, SEED);
+        frames_set_mixed(set, 50);
+        assert_true(set->quota == 2 * SMALL && set->used <= set->quota);
+        assert_true(set->used > set->quota - 2 * FRAMES_BLOCK && frames_in_table(set) == set->used);
+        for (size_t run = 0; run < set->count; run++)
+            of_order[set->held[run].order]++;
+        for (unsigned order = 0; order < 5; order++) /* half as many of each as of the one before, about */
+            assert_true(of_order[order] > of_order[order + 1] && of_order[order] < 4 * of_order[order + 1]);
+        struct frames_shape shape = frames_set_shape(set);
+        assert_true(shape.requests > set->count && shape.refused < shape.requests / 2);
+        assert_true(shape.huge_possible == (set->frames - set->used) / FRAMES_BLOCK);
+        frames_set_destroy(set);
+    }
+}
+
+/* On one CPU: each has blocks of its own. */
+static void the_seed_decides(void **state)
+{
+    (void)state;
+    cpu_set_t before;
+    assert_int_equal(sched_getaffinity(0, sizeof(before), &before), 0);
+    if (machine_pin() < 0)
+        skip();
+    for (size_t i = 0; i < FRAMES_CONTENDERS; i++) {
+        struct frames_shape shapes[3];
+        for (uint64_t seed = 0; seed < 3; seed++) {
+            struct frames_set *set = frames_set_create(&frames_contenders[i], SMALL, seed == 2 ? 8 : 7);
+            frames_set_mixed(set, 90);
+            shapes[seed] = frames_set_shape(set);
+            frames_set_destroy(set);
+        }
+        assert_memory_equal(&shapes[0], &shapes[1], sizeof(shapes[0]));
+        assert_memory_not_equal(&shapes[0], &shapes[2], sizeof(shapes[0]));
+    }
+    assert_int_equal(sched_setaffinity(0, sizeof(before), &before), 0);
+}
+
+/* Of a full set, every 32nd frame is left: no group of 64 is free, and all of 16 are. */
+static void a_comb_leaves_small_groups(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < FRAMES_CONTENDERS; i++) {
+        const struct frames_contender *who = &frames_contenders[i];
+        struct frames_set *set = frames_set_create(who, FRAMES_LEAST, SEED);
+        struct kva_frames_request request = {.order = 6, .type = KVA_MOVABLE};
+        uint64_t first;
+        frames_set_fill(set);
+        assert_true(set->used == FRAMES_LEAST);
+        frames_set_comb(set, 32);
+        assert_true(set->used == FRAMES_LEAST / 32);
+        assert_int_equal(who->alloc(set->state, &request, &first), KVA_ENOSPC);
+        request.order = 4;
+        assert_int_equal(who->alloc(set->state, &request, &first), KVA_OK);
+        assert_true(first % 32 == 16);
+        frames_set_destroy(set);
+    }
+}
+
+static void many_are_taken_at_once(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < FRAMES_CONTENDERS; i++) {
+        const struct frames_contender *who = &frames_contenders[i];
+        struct frames_set *set = frames_set_create(who, FRAMES_LEAST, SEED);
+        struct kva_frames_request request = {.order = 9, .type = KVA_MOVABLE};
+        uint64_t firsts[9];
+        assert_int_equal(who->alloc_many(set->state, &request, 9, firsts), KVA_ENOSPC); /* there are 8 */
+        assert_int_equal(who->alloc_many(set->state, &request, 8, firsts), KVA_OK);
+        assert_int_equal(who->alloc(set->state, &request, &firsts[8]), KVA_ENOSPC);
+        assert_int_equal(who->free_many(set->state, firsts, 8), KVA_OK);
+        assert_int_not_equal(who->free_many(set->state, firsts, 1), KVA_OK); /* free already */
+        frames_set_destroy(set);
+    }
+}
+
+/* ---------------------------------------------------------------------------------------- wrong answers */
+
+/** Run `body` in a child, without its messages. Returns the exit code, or -1 when it was killed. */
+static int exit_code_of(void (*body)(void))
+{
+    fflush(NULL);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        int null = open("/dev/null", O_WRONLY);
+        dup2(null, STDERR_FILENO);
+        (void)signal(SIGSEGV, SIG_DFL); /* cmocka's handler would end with the status that is expected */
+        body();
+        _exit(99); /* it should not have come back */
+    }
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+/* The buddy system, but for one call. */
+static struct frames_contender lying(void)
+{
+    return frames_contenders[FRAMES_CONTENDERS - 1];
+}
+
+/* Gives each frame twice. */
+static enum kva_status alloc_twice(void *state, const struct kva_frames_request *request, uint64_t *first)
+{
+    static uint64_t calls;
+    (void)state;
+    (void)request;
+    *first = calls++ / 2;
+    return KVA_OK;
+}
+
+static void give_frames_twice(void)
+{
+    struct frames_contender who = lying();
+    struct frames_set *set = frames_set_create(&who, FRAMES_LEAST, SEED);
+    who.alloc = alloc_twice;
+    frames_set_fill(set);
+    (void)frames_set_shape(set);
+}
+
+static enum kva_status find_nothing(void *state, const struct kva_frames_request *request, uint64_t *first)
+{
+    (void)state;
+    (void)request;
+    (void)first;
+    return KVA_ENOSPC;
+}
+
+static void find_none_where_some_are(void)
+{
+    struct frames_contender who = lying();
+    struct frames_set *set = frames_set_create(&who, FRAMES_LEAST, SEED);
+    who.alloc = find_nothing;
+    frames_set_fill(set);
+}
+
+static enum kva_status refuse_free(void *state, uint64_t first)
+{
+    (void)state;
+    (void)first;
+    return KVA_EDOUBLE;
+}
+
+static void refuse_to_free(void)
+{
+    struct frames_contender who = lying();
+    who.free = refuse_free;
+    frames_set_churned(frames_set_create(&who, FRAMES_LEAST, SEED), 25);
+}
+
+static enum kva_status break_at_the_end(void *state)
+{
+    (void)state;
+    return KVA_ECORRUPT;
+}
+
+static void be_broken_at_the_end(void)
+{
+    struct frames_contender who = lying();
+    who.destroy = break_at_the_end;
+    frames_set_destroy(frames_set_create(&who, FRAMES_LEAST, SEED));
+}
+
+static enum kva_status have_no_memory(uint64_t frames, void **state)
+{
+    (void)frames;
+    (void)state;
+    return KVA_ENOMEM;
+}
+
+static void have_no_memory_for_a_set(void)
+{
+    struct frames_contender who = lying();
+    who.create = have_no_memory;
+    (void)frames_set_create(&who, FRAMES_LEAST, SEED);
+}
+
+static void wrong_answers_end_the_program(void **state)
+{
+    (void)state;
+    assert_int_equal(exit_code_of(give_frames_twice), TOOL_WRONG);
+    assert_int_equal(exit_code_of(find_none_where_some_are), TOOL_WRONG);
+    assert_int_equal(exit_code_of(refuse_to_free), TOOL_WRONG);
+    assert_int_equal(exit_code_of(be_broken_at_the_end), TOOL_WRONG);
+    assert_int_equal(exit_code_of(have_no_memory_for_a_set), TOOL_REFUSED);
+}
+
+/* ------------------------------------------------------------------------------------------ conclusions */
+
+static struct frames_row rows[10];
+static struct frames_crew crews[3];
+
+static struct frames_row made_up(const char *what, unsigned order, unsigned percent, const char *who,
+                                 double ns)
+{
+    struct frames_row row = {
+        .what = what, .who = who, .frames = FRAMES_USUAL, .order = order, .percent = percent};
+    times_add(&row.times, ns);
+    times_summarize(&row.times);
+    return row;
+}
+
+static struct frames_crew made_up_crew(const char *what, size_t threads, double cpu_ns, double over_one_cpu)
+{
+    struct frames_crew crew = {
+        .what = what, .who = FRAMES_KVA, .threads = threads, .over_one_cpu = over_one_cpu};
+    times_add(&crew.cpu, cpu_ns);
+    times_summarize(&crew.cpu);
+    return crew;
+}
+
+static struct frames_results make_up(size_t cpus)
+{
+    rows[0] = made_up(FRAMES_HOT, 0, 0, FRAMES_KVA, 14);
+    rows[1] = made_up(FRAMES_HOT, 9, 0, FRAMES_KVA, 13);
+    rows[2] = made_up(FRAMES_FILL, 0, 0, FRAMES_KVA, 10);
+    rows[3] = made_up(FRAMES_FREE, 0, 0, FRAMES_KVA, 11);
+    rows[4] = made_up(FRAMES_CHURN, 0, 25, FRAMES_KVA, 20);
+    rows[4].shape.huge_free = 1480;
+    rows[5] = made_up(FRAMES_CHURN, 0, 25, FRAMES_BUDDY, 90);
+    rows[6] = made_up(FRAMES_MIXED, 0, 50, FRAMES_KVA, 101);
+    rows[6].shape.huge_free = 599;
+    rows[7] = made_up(FRAMES_FAIL, 6, 0, FRAMES_KVA, 500);
+    rows[8] = made_up(FRAMES_BULK, 0, 0, FRAMES_KVA, 1.25);
+    rows[9] = made_up(FRAMES_HOT, 0, 0, FRAMES_BUDDY, 1);
+    crews[0] = made_up_crew(FRAMES_CHURN, 2, 50, 1.75);
+    crews[1] = made_up_crew(FRAMES_CHURN, 16, 50, 1.6625);
+    crews[2] = made_up_crew(FRAMES_HANDOVER, 2, 99, -1);
+    struct frames_results results = {.measured = true,
+                                     .cpus = cpus,
+                                     .rows = rows,
+                                     .row_count = sizeof(rows) / sizeof(rows[0]),
+                                     .crews = crews,
+                                     .crew_count = sizeof(crews) / sizeof(crews[0])};
+    return results;
+}
+
+static void check_aim(const struct frames_results *results, const char *begin, double measured, bool met)
+{
+    for (size_t i = 0; i < results->aims.count; i++) {
+        const struct aim *aim = &results->aims.aim[i];
+        if (strncmp(aim->what, begin, strlen(begin)) != 0)
+            continue;
+        check_that(fabs(aim->measured - measured) < 1e-9, "%s: %g, not %g", aim->what, aim->measured,
+                   measured);
+        assert_int_equal(aim_is_met(aim), met);
+        return;
+    }
+    fail_msg("no aim begins with '%s'", begin);
+}
+
+static void aims_are_judged(void **state)
+{
+    (void)state;
+    struct frames_results results = make_up(2);
+    frames_judge(&results);
+    assert_int_equal(results.aims.count, 14);
+    check_aim(&results, "one frame", 14, true);
+    check_aim(&results, "order 9", 13, false);
+    check_aim(&results, "fill", 10, true);
+    check_aim(&results, "free them", 11, false);
+    check_aim(&results, "churn, a quarter used", 20, true);
+    check_aim(&results, "churn, a quarter used: free blocks", 1480, true);
+    check_aim(&results, "churn, a quarter used: times", 4.5, false);
+    check_aim(&results, "mixed orders, half used", 101, false);
+    check_aim(&results, "mixed orders, half used: free blocks", 599, false);
+    check_aim(&results, "order 6 that fails", 500, true);
+    check_aim(&results, "64 frames", 1.25, true);
+    check_aim(&results, "churn, 2 threads", 1.75, false);
+    check_aim(&results, "churn, 16 threads", 0.95, true);
+    check_aim(&results, "a frame that the other CPU frees", 99, true);
+}
+
+/* One CPU says nothing about two; other sizes nothing about the blocks of a million frames. */
+static void what_was_not_measured_is_not_judged(void **state)
+{
+    (void)state;
+    struct frames_results results = make_up(1);
+    rows[4].frames = rows[6].frames = SMALL;
+    frames_judge(&results);
+    check_aim(&results, "churn, 2 threads", -1, false);
+    check_aim(&results, "churn, 16 threads", -1, false);
+    check_aim(&results, "a frame that the other CPU frees", -1, false);
+    check_aim(&results, "churn, a quarter used", 20, true);
+    check_aim(&results, "churn, a quarter used: free blocks", -1, false);
+    check_aim(&results, "mixed orders, half used: free blocks", -1, false);
+    struct frames_results nothing = {.measured = true, .cpus = 2};
+    frames_judge(&nothing);
+    for (size_t i = 0; i < nothing.aims.count; i++)
+        assert_true(nothing.aims.aim[i].measured < 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(all_rows_are_measured), /* first, while the program has one thread */
+        cmocka_unit_test(sizes_are_whole_blocks),
+        cmocka_unit_test(single_frames_come_and_go),
+        cmocka_unit_test(mixed_orders_keep_to_their_share),
+        cmocka_unit_test(the_seed_decides),
+        cmocka_unit_test(a_comb_leaves_small_groups),
+        cmocka_unit_test(many_are_taken_at_once),
+        cmocka_unit_test(wrong_answers_end_the_program),
+        cmocka_unit_test(aims_are_judged),
+        cmocka_unit_test(what_was_not_measured_is_not_judged),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * kva bench frames: page frames, beside a buddy system. See frames.c for what is measured and how.
+ *
+ *      frames.c             cases with one thread, turns
+ *      frames_threads.c     cases with many
+ *      frames_set.c         a set at work: filled, thinned, churned
+ *      frames_contenders.c  who takes part
+ *      frames_aims.c        what all figures together should show
+ *      frames_report.c      what comes out
+ */
+#ifndef KVA_TOOLS_BENCH_FRAMES_H
+#define KVA_TOOLS_BENCH_FRAMES_H
+
+#include "aims.h"
+#include "frames_set.h"
+#include "runner.h"
+
+/** Names of cases, as they stand in the tables. */
+#define FRAMES_HOT "hot"
+#define FRAMES_FILL "fill"
+#define FRAMES_FREE "free"
+#define FRAMES_FAIL "fail"
+#define FRAMES_BULK "bulk"
+#define FRAMES_CHURN "churn"
+#define FRAMES_MIXED "mixed"
+#define FRAMES_HANDOVER "handover"
+
+/** Frames of a set unless the command line says otherwise; a set has whole blocks, and this many frames at least. */
+#define FRAMES_USUAL (UINT64_C(1) << 20)
+#define FRAMES_LEAST (8 * FRAMES_BLOCK)
+
+/** One contender, one case, with one thread. */
+struct frames_row {
+    const char *what;
+    const char *who;
+    uint64_t frames;
+    unsigned order;            /* of the requests; nothing in FRAMES_MIXED */
+    unsigned percent;          /* of the frames are in use; 0: not a churn */
+    struct times times;        /* base: the buddy system */
+    struct frames_shape shape; /* of a churn, after its set-up */
+};
+
+/** One contender, one case, one number of threads. */
+struct frames_crew {
+    const char *what;
+    const char *who;
+    uint64_t frames;
+    size_t threads;
+    bool alone; /* the program had no other thread; else there was an idle one at least */
+    struct times
+        times; /* by the clock, an operation of anyone in the crew; base: the buddy system, as many threads */
+    struct times cpu; /* CPU time of all its threads for an operation */
+    double share;     /* of the CPUs that the crew could use, how much it got or wanted, median */
+    double turn_share[REPS_MAX];
+    double
+        over_one; /* work done by the clock, times that of one thread beside an idle one; negative: there is none */
+    double over_one_cpu; /* the same if each CPU worked on this all the time */
+};
+
+/** What the bookkeeping of a set takes. */
+struct frames_memory {
+    const char *who;
+    uint64_t frames;
+    size_t bytes;
+};
+
+struct frames_results {
+    bool measured;
+    bool alone; /* the program had one thread in the cases that are made for one */
+    size_t cpus;
+    struct frames_row *rows;
+    size_t row_count;
+    struct frames_crew *crews;
+    size_t crew_count;
+    struct frames_memory *memory;
+    size_t memory_count;
+    struct aims aims;
+};
+
+/** Measure everything. Ends the program when it cannot be done, or a wrong answer was given. */
+void frames_run(const struct bench_options *options, struct frames_results *results);
+
+/** The frames of a set for a size of the command line. */
+uint64_t frames_of_size(size_t size);
+
+/** The cases with many threads: those for which the program must have no other thread, and the others. */
+void frames_run_alone(uint64_t frames, const struct bench_options *options, struct frames_results *results);
+void frames_run_crews(uint64_t frames, const struct bench_options *options, struct frames_results *results);
+
+/** The row of the first size; NULL when there is none. */
+const struct frames_row *frames_find(const struct frames_results *results, const char *what, unsigned order,
+                                     unsigned percent, const char *who);
+const struct frames_crew *frames_find_crew(const struct frames_results *results, const char *what,
+                                           size_t threads, bool alone, const char *who);
+
+/** The aims, from all there is. */
+void frames_judge(struct frames_results *results);
+
+void frames_report(const struct frames_results *results, const struct bench_options *options);
+json_t *frames_to_json(const struct frames_results *results, bool *good);
+
+void frames_results_destroy(struct frames_results *results);
+
+#endif

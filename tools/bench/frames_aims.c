@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/** What all figures of kva bench frames together should show. */
+#include "frames.h"
+
+#include <string.h>
+
+const struct frames_row *frames_find(const struct frames_results *results, const char *what, unsigned order,
+                                     unsigned percent, const char *who)
+{
+    for (size_t i = 0; i < results->row_count; i++) {
+        const struct frames_row *row = &results->rows[i];
+        if (row->order == order && row->percent == percent && strcmp(row->what, what) == 0 &&
+            strcmp(row->who, who) == 0)
+            return row;
+    }
+    return NULL;
+}
+
+const struct frames_crew *frames_find_crew(const struct frames_results *results, const char *what,
+                                           size_t threads, bool alone, const char *who)
+{
+    for (size_t i = 0; i < results->crew_count; i++) {
+        const struct frames_crew *crew = &results->crews[i];
+        if (crew->threads == threads && crew->alone == alone && strcmp(crew->what, what) == 0 &&
+            strcmp(crew->who, who) == 0)
+            return crew;
+    }
+    return NULL;
+}
+
+static double ns(const struct frames_results *results, const char *what, unsigned order, unsigned percent)
+{
+    const struct frames_row *row = frames_find(results, what, order, percent, FRAMES_KVA);
+    return row == NULL ? -1 : row->times.median_ns;
+}
+
+/* Free blocks; the aims are about a million frames. */
+static double huge(const struct frames_results *results, const char *what, unsigned percent)
+{
+    const struct frames_row *row = frames_find(results, what, 0, percent, FRAMES_KVA);
+    return row == NULL || row->frames != FRAMES_USUAL ? -1 : (double)row->shape.huge_free;
+}
+
+/* How many times as fast as the buddy system kva is. */
+static double faster(const struct frames_results *results, const char *what, unsigned percent)
+{
+    const struct frames_row *kva = frames_find(results, what, 0, percent, FRAMES_KVA);
+    const struct frames_row *buddy = frames_find(results, what, 0, percent, FRAMES_BUDDY);
+    return kva == NULL || buddy == NULL ? -1 : times_quotient(&buddy->times, &kva->times);
+}
+
+/* With one CPU nothing can be said about two threads. */
+static const struct frames_crew *crew_of(const struct frames_results *results, const char *what,
+                                         size_t threads)
+{
+    return results->cpus < 2 ? NULL : frames_find_crew(results, what, threads, false, FRAMES_KVA);
+}
+
+static double over_one(const struct frames_results *results, size_t threads)
+{
+    const struct frames_crew *crew = crew_of(results, FRAMES_CHURN, threads);
+    return crew == NULL ? -1 : crew->over_one_cpu;
+}
+
+static double sixteen_over_two(const struct frames_results *results)
+{
+    double two = over_one(results, 2), sixteen = over_one(results, 16);
+    return two > 0 && sixteen > 0 ? sixteen / two : -1;
+}
+
+static double handover(const struct frames_results *results)
+{
+    const struct frames_crew *crew = crew_of(results, FRAMES_HANDOVER, 2);
+    return crew == NULL ? -1 : crew->cpu.median_ns;
+}
+
+void frames_judge(struct frames_results *results)
+{
+    struct aims *aims = &results->aims;
+    aims_add(aims, "one frame, allocate and free again", "ns", false, 15, ns(results, FRAMES_HOT, 0, 0));
+    aims_add(aims, "order 9, allocate and free again", "ns", false, 12, ns(results, FRAMES_HOT, 9, 0));
+    aims_add(aims, "fill with single frames", "ns", false, 10, ns(results, FRAMES_FILL, 0, 0));
+    aims_add(aims, "free them at random", "ns", false, 10, ns(results, FRAMES_FREE, 0, 0));
+    aims_add(aims, "churn, a quarter used", "ns", false, 35, ns(results, FRAMES_CHURN, 0, 25));
+    aims_add(aims, "churn, a quarter used: free blocks of 1536", "", true, 1480,
+             huge(results, FRAMES_CHURN, 25));
+    aims_add(aims, "churn, a quarter used: times as fast as the buddy system", "x", true, 5,
+             faster(results, FRAMES_CHURN, 25));
+    aims_add(aims, "mixed orders, half used", "ns", false, 100, ns(results, FRAMES_MIXED, 0, 50));
+    aims_add(aims, "mixed orders, half used: free blocks of 1024", "", true, 600,
+             huge(results, FRAMES_MIXED, 50));
+    aims_add(aims, "order 6 that fails", "ns", false, 500, ns(results, FRAMES_FAIL, 6, 0));
+    aims_add(aims, "64 frames by one call and back, a frame", "ns", false, 1.5,
+             ns(results, FRAMES_BULK, 0, 0));
+    aims_add(aims, "churn, 2 threads: times one beside an idle one, by CPU time", "x", true, 1.8,
+             over_one(results, 2));
+    aims_add(aims, "churn, 16 threads: times 2 threads, by CPU time", "x", true, 0.9,
+             sixteen_over_two(results));
+    aims_add(aims, "a frame that the other CPU frees, both calls, by CPU time", "ns", false, 100,
+             handover(results));
+}

@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+#include "frames.h"
+
+#include "fatal.h"
+#include "sheet.h"
+
+#include <string.h>
+
+/* A crew that got less than this of its CPUs shared them with other programs. */
+#define SHARE_LEAST 0.9
+
+/* ------------------------------------------------------------------------------------------- one thread */
+
+static bool is_mixed(const struct frames_row *row)
+{
+    return strcmp(row->what, FRAMES_MIXED) == 0;
+}
+
+/* Only a churn has a shape. */
+static void describe_shape(struct sheet *sheet, const struct frames_row *row)
+{
+    const struct frames_shape *shape = &row->shape;
+    double refused = shape->requests == 0 ? -1 : (double)shape->refused / (double)shape->requests;
+    sheet_absent(sheet, row->percent == 0);
+    sheet_count(sheet, "free blocks", "huge_free", shape->huge_free);
+    sheet_count(sheet, "of", "huge_possible", shape->huge_possible);
+    sheet_count(sheet, "taken", "huge_taken", shape->huge_taken);
+    sheet_count(sheet, "asked", "huge_asked", shape->huge_asked);
+    sheet_measure(sheet, "refused %", NULL, refused < 0 ? -1 : 100 * refused, 1, 3);
+    sheet_measure(sheet, NULL, "refused", refused, 1, 0);
+}
+
+static void describe_times(struct sheet *sheet, const struct frames_row *row)
+{
+    sheet_text(sheet, "who", "who", row->who);
+    sheet_times(sheet, "ns", &row->times);
+    sheet_measure(sheet, "x buddy", "ratio", row->times.ratio, 1, 2);
+}
+
+static void describe_json(struct sheet *sheet, const void *item)
+{
+    const struct frames_row *row = item;
+    sheet_text(sheet, NULL, "case", row->what);
+    sheet_count(sheet, NULL, "frames", row->frames);
+    if (is_mixed(row))
+        sheet_null(sheet, "order");
+    else
+        sheet_count(sheet, NULL, "order", row->order);
+    if (row->percent == 0)
+        sheet_null(sheet, "used_percent");
+    else
+        sheet_count(sheet, NULL, "used_percent", row->percent);
+    describe_times(sheet, row);
+    describe_shape(sheet, row);
+}
+
+static void describe_calls(struct sheet *sheet, const void *item)
+{
+    const struct frames_row *row = item;
+    sheet_text(sheet, "case", NULL, row->what);
+    sheet_count(sheet, "order", NULL, row->order);
+    describe_times(sheet, row);
+}
+
+static void describe_churn(struct sheet *sheet, const void *item)
+{
+    const struct frames_row *row = item;
+    sheet_text(sheet, "orders", NULL, is_mixed(row) ? "0..9" : "0");
+    sheet_cell(sheet, 'r', "used", "%u %%", row->percent);
+    describe_times(sheet, row);
+    describe_shape(sheet, row);
+}
+
+/* How many rows from the first on belong into the same table. */
+static size_t rows_of_table(const struct frames_row *rows, size_t count)
+{
+    size_t same = 1;
+    while (same < count && (rows[same].percent == 0) == (rows->percent == 0) &&
+           rows[same].frames == rows->frames)
+        same++;
+    return same;
+}
+
+static void report_rows(const struct frames_row *rows, size_t count, FILE *out)
+{
+    char frames[NUMBER_ROOM];
+    for (size_t done = 0, same; done < count; done += same, rows += same) {
+        bool churn = rows->percent > 0;
+        same = rows_of_table(rows, count - done);
+        fprintf(out, "\nframes %s (n = %s frames; times in ns)\n", churn ? "churn" : "calls",
+                format_count(frames, rows->frames));
+        sheet_print(churn ? describe_churn : describe_calls, rows, same, sizeof(*rows), out);
+        if (churn)
+            fputs(
+                "  free blocks: in which nothing is in use, of those that all free frames would make. taken: "
+                "requests of order 9\n  that found one, of those asked. refused: of the requests of the "
+                "churn with mixed orders.\n",
+                out);
+    }
+}
+
+/* ------------------------------------------------------------------------------------------ many threads */
+
+static void describe_crew(struct sheet *sheet, const void *item)
+{
+    const struct frames_crew *crew = item;
+    sheet_text(sheet, "case", "case", crew->what);
+    sheet_count(sheet, NULL, "frames", crew->frames);
+    sheet_cell(sheet, 'r', "threads", "%zu%s", crew->threads, crew->alone ? " alone" : "");
+    sheet_count(sheet, NULL, "threads", crew->threads);
+    sheet_flag(sheet, "alone", crew->alone);
+    sheet_text(sheet, "who", "who", crew->who);
+    sheet_measure(sheet, "M op/s", NULL, 1000 / crew->times.median_ns, 1, 2);
+    sheet_times(sheet, NULL, &crew->times);
+    sheet_measure(sheet, "x one", "times_one_thread", crew->over_one, 1, 2);
+    sheet_measure(sheet, "x buddy", "ratio", crew->times.ratio, 1, 2);
+    sheet_measure(sheet, "CPU ns/op", "cpu_ns", crew->cpu.median_ns, 1, 1);
+    sheet_measure(sheet, "x one by CPU", "times_one_thread_by_cpu", crew->over_one_cpu, 1, 2);
+    sheet_share(sheet, "of the CPUs", "cpu_share", crew->share);
+}
+
+static void note_on_others(const struct frames_results *results, FILE *out)
+{
+    double least = 1;
+    for (size_t i = 0; i < results->crew_count; i++) {
+        const struct frames_crew *crew = &results->crews[i];
+        if (strcmp(crew->who, FRAMES_KVA) == 0 && crew->share < least)
+            least = crew->share;
+    }
+    if (least < SHARE_LEAST)
+        fprintf(
+            out,
+            "  Other programs had up to %.0f %% of the CPUs: figures by the clock say little. Trust those "
+            "by CPU time.\n",
+            100 * (1 - least));
+}
+
+static void report_crews(const struct frames_results *results, FILE *out)
+{
+    char frames[NUMBER_ROOM];
+    const struct frames_crew *crews = results->crews;
+    for (size_t done = 0, same; done < results->crew_count; done += same, crews += same) {
+        for (same = 1; done + same < results->crew_count && crews[same].frames == crews->frames;)
+            same++;
+        fprintf(out, "\nframes threads (n = %s frames, a quarter used)\n",
+                format_count(frames, crews->frames));
+        sheet_print(describe_crew, crews, same, sizeof(*crews), out);
+    }
+    fputs("  alone: the program has no other thread. 1: one thread works beside an idle one; \"x one\" is to "
+          "that.\n  handover: each frame is freed by the other CPU; CPU ns/op is the time within both "
+          "calls.\n",
+          out);
+    note_on_others(results, out);
+}
+
+/* ------------------------------------------------------------------------------------------------ memory */
+
+static void describe_memory(struct sheet *sheet, const void *item)
+{
+    const struct frames_memory *memory = item;
+    sheet_count(sheet, "n", "frames", memory->frames);
+    sheet_text(sheet, "who", "who", memory->who);
+    sheet_count(sheet, "bytes", "bytes", memory->bytes);
+    sheet_measure(sheet, "bits/frame", "bits_per_frame", 8 * (double)memory->bytes / (double)memory->frames,
+                  1, 2);
+}
+
+/* ------------------------------------------------------------------------------------------- the whole */
+
+void frames_report(const struct frames_results *results, const struct bench_options *options)
+{
+    FILE *out = options->out;
+    progress_clear(&bench_progress);
+    fprintf(out, "\nframes: on %zu %s, blocks of %u, one thread is %s\n", results->cpus,
+            results->cpus == 1 ? "CPU" : "CPUs", (unsigned)FRAMES_BLOCK,
+            results->alone ? "alone: locks are taken by plain steps"
+                           : "not alone: locks are taken by atomic steps");
+    report_rows(results->rows, results->row_count, out);
+    report_crews(results, out);
+    fputs("\nframes bookkeeping\n", out);
+    sheet_print(describe_memory, results->memory, results->memory_count, sizeof(*results->memory), out);
+    aims_report(&results->aims, "frames", out);
+    fflush(out);
+}
+
+json_t *frames_to_json(const struct frames_results *results, bool *good)
+{
+    json_t *object = json_object();
+    json_put(object, "cpus", json_count(results->cpus), good);
+    json_put(object, "block", json_count(FRAMES_BLOCK), good);
+    json_put(object, "alone", json_boolean(results->alone), good);
+    json_put(object, "rows",
+             sheet_to_json(describe_json, results->rows, results->row_count, sizeof(struct frames_row), good),
+             good);
+    json_put(
+        object, "crews",
+        sheet_to_json(describe_crew, results->crews, results->crew_count, sizeof(struct frames_crew), good),
+        good);
+    json_put(object, "bookkeeping",
+             sheet_to_json(describe_memory, results->memory, results->memory_count,
+                           sizeof(struct frames_memory), good),
+             good);
+    json_put(object, "aims", aims_to_json(&results->aims, good), good);
+    return object;
+}

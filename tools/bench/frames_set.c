@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+#include "frames_set.h"
+
+#include "fatal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Replacements for each live run in a set-up. A random run stays through all of them with probability e^-16: of a million,
+ * none is left where the filling put it. */
+#define ROUNDS 16
+
+/* More huge blocks are not asked for. */
+#define HUGE_ASKED 100
+
+#define ORDERS (FRAMES_BLOCK_ORDER + 1)
+
+static const struct kva_frames_request requests[ORDERS] = {
+    {.order = 0, .type = KVA_MOVABLE}, {.order = 1, .type = KVA_MOVABLE}, {.order = 2, .type = KVA_MOVABLE},
+    {.order = 3, .type = KVA_MOVABLE}, {.order = 4, .type = KVA_MOVABLE}, {.order = 5, .type = KVA_MOVABLE},
+    {.order = 6, .type = KVA_MOVABLE}, {.order = 7, .type = KVA_MOVABLE}, {.order = 8, .type = KVA_MOVABLE},
+    {.order = 9, .type = KVA_MOVABLE},
+};
+
+/* ------------------------------------------------------------------------------------------ life and death */
+
+void frames_must(const struct frames_set *set, enum kva_status status, const char *what)
+{
+    if (status == KVA_ENOMEM)
+        bench_fatal(TOOL_REFUSED, "frames: %s: %s: %s", set->who->name, what, kva_status_text(status));
+    if (status != KVA_OK)
+        bench_fatal(TOOL_WRONG, "frames: %s: %s: refused what is no error: %s", set->who->name, what,
+                    kva_status_text(status));
+}
+
+struct frames_set *frames_set_create(const struct frames_contender *who, uint64_t frames, uint64_t seed)
+{
+    struct frames_set *set = calloc(1, sizeof(*set));
+    if (set != NULL) {
+        set->held = malloc((size_t)frames * sizeof(*set->held));
+        set->all = malloc((size_t)frames * sizeof(*set->all));
+    }
+    if (set == NULL || set->held == NULL || set->all == NULL)
+        bench_fatal(TOOL_REFUSED, "no memory for %zu frame numbers", (size_t)frames);
+    set->who = who;
+    set->frames = frames;
+    set->request = requests[0];
+    rng_seed(&set->rng, seed);
+    frames_must(set, who->create(frames, &set->state), "a set");
+    return set;
+}
+
+void frames_set_destroy(struct frames_set *set)
+{
+    frames_must(set, set->who->destroy(set->state), "the end of a set");
+    free(set->held);
+    free(set->all);
+    free(set);
+}
+
+/* ------------------------------------------------------------------------------------------ the live runs */
+
+static void push(struct frames_set *set, uint64_t first, unsigned order)
+{
+    set->held[set->count++] = (struct frames_held){(uint32_t)first, order};
+    set->used += UINT64_C(1) << order;
+}
+
+/* Take a random one of `count` out, and put the last one in its place. */
+static struct frames_held choose_one(struct frames_held *held, size_t count, struct rng *rng)
+{
+    size_t index = (size_t)rng_below(rng, count);
+    struct frames_held chosen = held[index];
+    held[index] = held[count - 1];
+    held[count - 1] = chosen;
+    return chosen;
+}
+
+static struct frames_held pop_random(struct frames_set *set)
+{
+    struct frames_held chosen = choose_one(set->held, set->count, &set->rng);
+    set->count--;
+    set->used -= UINT64_C(1) << chosen.order;
+    return chosen;
+}
+
+/* Nothing left: KVA_ENOSPC is what a contender may say, and nothing else. */
+static bool take(struct frames_set *set, unsigned order)
+{
+    uint64_t first;
+    enum kva_status status = set->who->alloc(set->state, &requests[order], &first);
+    if (status == KVA_ENOSPC)
+        return false;
+    frames_must(set, status, "an allocation");
+    push(set, first, order);
+    return true;
+}
+
+void frames_set_fill(struct frames_set *set)
+{
+    while (set->used < set->frames)
+        if (!take(set, 0))
+            bench_fatal(TOOL_WRONG, "frames: %s: a free frame was not found", set->who->name);
+}
+
+void frames_set_comb(struct frames_set *set, uint64_t step)
+{
+    set->count = 0;
+    set->used = 0;
+    for (uint64_t frame = 0; frame < set->frames; frame++) {
+        if (frame % step == 0)
+            push(set, frame, 0);
+        else
+            frames_must(set, set->who->free(set->state, frame), "a free");
+    }
+}
+
+static void thin(struct frames_set *set, unsigned percent)
+{
+    set->quota = set->frames * percent / 100;
+    while (set->used > set->quota)
+        frames_must(set, set->who->free(set->state, pop_random(set).first), "a free");
+}
+
+void frames_set_churned(struct frames_set *set, unsigned percent)
+{
+    frames_set_fill(set);
+    thin(set, percent);
+    for (size_t left = ROUNDS * set->count; left > 0;) {
+        size_t steps = frames_churn_prepare(set);
+        (void)frames_churn_run(set, steps);
+        frames_churn_finish(set, steps);
+        left -= steps < left ? steps : left;
+    }
+}
+
+/* The number of trailing zeros of a random number: j with probability 2^-(j+1), so that each order has about as many frames as
+ * any other; the largest one gets what is left, which is twice as much. */
+static unsigned draw_order(struct rng *rng)
+{
+    uint64_t draw = rng_next(rng);
+    unsigned order = 0;
+    while (order < FRAMES_BLOCK_ORDER && (draw >> order & 1) == 0)
+        order++;
+    return order;
+}
+
+/* Each step is a free or an allocation. */
+static void churn_mixed(struct frames_set *set, size_t steps)
+{
+    set->requests = set->refused = 0;
+    for (size_t done = 0; done < steps; done += FRAMES_BATCH) {
+        size_t count = frames_mixed_prepare(set);
+        (void)frames_mixed_run(set, count);
+        frames_mixed_finish(set, count);
+    }
+}
+
+void frames_set_mixed(struct frames_set *set, unsigned percent)
+{
+    while (take(set, draw_order(&set->rng)))
+        continue;
+    thin(set, percent);
+    churn_mixed(set, ROUNDS * set->count);
+    churn_mixed(set, ROUNDS * set->count);
+}
+
+/* ------------------------------------------------------------------------------------------------- shape */
+
+/* Count the blocks in which nothing lives. Two runs over one frame end the program. */
+static uint64_t count_huge(const struct frames_set *set)
+{
+    size_t blocks = (size_t)(set->frames / FRAMES_BLOCK);
+    unsigned char *taken = calloc((size_t)set->frames, 1);
+    uint64_t huge = 0;
+    if (taken == NULL)
+        bench_fatal(TOOL_REFUSED, "no memory for %zu frames", (size_t)set->frames);
+    for (size_t i = 0; i < set->count; i++) {
+        uint64_t first = set->held[i].first, end = first + (UINT64_C(1) << set->held[i].order);
+        for (; first < end; first++)
+            if (first >= set->frames || taken[first]++ != 0)
+                bench_fatal(TOOL_WRONG, "frames: %s: gave a frame that was none, or in use", set->who->name);
+    }
+    for (size_t block = 0; block < blocks; block++)
+        huge += memchr(taken + block * FRAMES_BLOCK, 1, FRAMES_BLOCK) == NULL;
+    free(taken);
+    return huge;
+}
+
+static void ask_for_huge(struct frames_set *set, struct frames_shape *shape)
+{
+    uint64_t first[HUGE_ASKED];
+    shape->huge_asked = shape->huge_possible < HUGE_ASKED ? shape->huge_possible : HUGE_ASKED;
+    while (shape->huge_taken < shape->huge_asked) {
+        enum kva_status status =
+            set->who->alloc(set->state, &requests[FRAMES_BLOCK_ORDER], &first[shape->huge_taken]);
+        if (status == KVA_ENOSPC)
+            break;
+        frames_must(set, status, "an allocation");
+        shape->huge_taken++;
+    }
+    for (size_t i = 0; i < shape->huge_taken; i++)
+        frames_must(set, set->who->free(set->state, first[i]), "a free");
+}
+
+struct frames_shape frames_set_shape(struct frames_set *set)
+{
+    struct frames_shape shape = {
+        .huge_free = count_huge(set),
+        .huge_possible = (set->frames - set->used) / FRAMES_BLOCK,
+        .requests = set->requests,
+        .refused = set->refused,
+    };
+    ask_for_huge(set, &shape);
+    return shape;
+}
+
+/* -------------------------------------------------------------------------------------- single frames */
+
+size_t frames_steps(size_t count, size_t most)
+{
+    size_t half = count / 2 == 0 ? 1 : count / 2;
+    return half < most ? half : most;
+}
+
+void frames_choose(struct frames_held *held, size_t count, size_t steps, uint64_t *first, struct rng *rng)
+{
+    for (size_t i = 0; i < steps; i++)
+        first[i] = choose_one(held, count - i, rng).first;
+}
+
+void frames_replace(const struct frames_set *set, size_t steps, uint64_t *first)
+{
+    const struct frames_contender *who = set->who;
+    void *state = set->state;
+    for (size_t i = 0; i < steps; i++) {
+        enum kva_status status = who->free(state, first[i]);
+        if (status == KVA_OK)
+            status = who->alloc(state, &requests[0], &first[i]);
+        if (status != KVA_OK)
+            frames_must(set, status, "a free and an allocation");
+    }
+}
+
+void frames_enter(struct frames_held *held, size_t count, size_t steps, const uint64_t *first)
+{
+    for (size_t i = 0; i < steps; i++)
+        held[count - 1 - i].first = (uint32_t)first[i];
+}
+
+size_t frames_churn_prepare(struct frames_set *set)
+{
+    size_t steps = frames_steps(set->count, FRAMES_BATCH);
+    frames_choose(set->held, set->count, steps, set->batch.first, &set->rng);
+    return steps;
+}
+
+uint64_t frames_churn_run(struct frames_set *set, size_t steps)
+{
+    frames_replace(set, steps, set->batch.first);
+    return steps;
+}
+
+void frames_churn_finish(struct frames_set *set, size_t steps)
+{
+    frames_enter(set->held, set->count, steps, set->batch.first);
+}
+
+/* ------------------------------------------------------------------------------------------ mixed orders */
+
+/* A step takes a run of the order that was drawn if the quota has room for it; until it has, steps give. What is chosen to be
+ * given back has lived before the batch. */
+size_t frames_mixed_prepare(struct frames_set *set)
+{
+    uint64_t coming = 0;
+    for (size_t i = 0; i < FRAMES_BATCH; i++) {
+        uint64_t next = UINT64_C(1) << set->next_order;
+        if (set->used + coming + next <= set->quota || set->count == 0) {
+            set->batch.order[i] = (unsigned char)set->next_order;
+            set->next_order = draw_order(&set->rng);
+            coming += next;
+        } else {
+            set->batch.order[i] = FRAMES_GIVE;
+            set->batch.first[i] = pop_random(set).first;
+        }
+    }
+    return FRAMES_BATCH;
+}
+
+/* Of two steps, one gives and one takes, in the long run: a pair. */
+uint64_t frames_mixed_run(struct frames_set *set, size_t steps)
+{
+    const struct frames_contender *who = set->who;
+    for (size_t i = 0; i < steps; i++) {
+        unsigned char order = set->batch.order[i];
+        enum kva_status status = order == FRAMES_GIVE
+                                     ? who->free(set->state, set->batch.first[i])
+                                     : who->alloc(set->state, &requests[order], &set->batch.first[i]);
+        if (status == KVA_ENOSPC && order != FRAMES_GIVE)
+            set->batch.first[i] = KVA_NO_FRAME;
+        else if (status != KVA_OK)
+            frames_must(set, status, "a free or an allocation");
+    }
+    return steps / 2;
+}
+
+void frames_mixed_finish(struct frames_set *set, size_t steps)
+{
+    for (size_t i = 0; i < steps; i++) {
+        if (set->batch.order[i] == FRAMES_GIVE)
+            continue;
+        set->requests++;
+        if (set->batch.first[i] == KVA_NO_FRAME)
+            set->refused++;
+        else
+            push(set, set->batch.first[i], set->batch.order[i]);
+    }
+}
