@@ -53,11 +53,15 @@ static void give_long(const struct kva_frames *frames, struct frames_zone *zone,
     }
 }
 
-/** Whether a locked block has a run of one frame there, as far as the frame's own word tells. */
-static inline bool is_single(const struct frames_word *word, uint64_t h, uint64_t bit)
+/** Whether a locked block has a run of one frame there, as far as the frame's own word tells: of the last frame of a word or of
+ *  a block it does not. */
+static inline bool is_single(const struct kva_frames *frames, const struct frames_word *word, uint64_t h,
+                             uint32_t position)
 {
+    uint64_t bit = UINT64_C(1) << position % 64;
+
     return (word->taken & word->first & bit & ~(inside_bits(word) >> 1)) != 0 && bit >> 63 == 0 &&
-           (h & WHOLE_MASK) == 0;
+           position != frames->size - 1 && (h & WHOLE_MASK) == 0;
 }
 
 /** Give the run back that begins at a position of a block, which is locked, and drop the lock. */
@@ -105,7 +109,7 @@ enum kva_status kva_frames_free(struct kva_frames *frames, uint64_t first)
     struct frames_word *word = &words_of(frames, zone, block)[position / 64];
     __builtin_prefetch(word, 1);
     uint64_t before = lock_block(frames, zone, block);
-    if (is_single(word, before, UINT64_C(1) << position % 64)) {
+    if (is_single(frames, word, before, position)) {
         give_single(frames, zone, block, position, word, before);
         return KVA_OK;
     }
@@ -142,7 +146,7 @@ static size_t give_singles(const struct kva_frames *frames, const uint64_t *firs
         for (; count < runs && is_in_block(frames, zone, block, firsts[count]); count++) {
             uint32_t position = position_of(frames, firsts[count]);
             uint64_t bit = UINT64_C(1) << position % 64;
-            if (position / 64 != w || (given & bit) || !is_single(&words[w], h, bit))
+            if (position / 64 != w || (given & bit) || !is_single(frames, &words[w], h, position))
                 break;
             given |= bit;
         }
