@@ -160,6 +160,17 @@ static size_t give_singles(const struct kva_frames *frames, const uint64_t *firs
     return count;
 }
 
+/** Give the run back that begins with a frame, whatever there is. */
+static enum kva_status give_with_care(const struct kva_frames *frames, uint64_t first)
+{
+    struct frames_zone *zone = zone_of(frames, first);
+
+    if (!zone)
+        return KVA_EUNKNOWN;
+    uint32_t block = block_of(frames, zone, first);
+    return give_run(frames, zone, block, position_of(frames, first), lock_block(frames, zone, block));
+}
+
 enum kva_status kva_frames_free_many(struct kva_frames *frames, const uint64_t *firsts, size_t runs,
                                      size_t *done)
 {
@@ -175,12 +186,15 @@ enum kva_status kva_frames_free_many(struct kva_frames *frames, const uint64_t *
     while (given < runs && status == KVA_OK) {
         size_t singles = give_singles(frames, &firsts[given], runs - given);
         if (singles == 0)
-            status = kva_frames_free(frames, firsts[given]);
+            status = give_with_care(frames, firsts[given]);
         given += singles + (singles == 0 && status == KVA_OK);
     }
     if (done)
         *done = given;
-    return status;
+    if (status == KVA_OK)
+        return KVA_OK;
+    struct kva_bad bad = {"firsts[i]", given};
+    return kva_report_misuse(&frames->hooks, status, __func__, firsts[given], &bad);
 }
 
 /* --------------------------------------------------------------------------------------------- parts */
