@@ -292,11 +292,14 @@ static struct part part_of(const struct kva_frames *frames, struct frames_zone *
     return part;
 }
 
-static enum kva_status free_part(const struct kva_frames *frames, const struct part *part)
+/** Give a part back, unless it is to have more frames than `part` tells. */
+static enum kva_status free_part(const struct kva_frames *frames, const struct part *part, bool is_all)
 {
     for (uint32_t block = part->low; block <= part->high; block++)
         (void)lock_block(frames, part->zone, block);
     enum kva_status status = part_status(frames, part);
+    if (status == KVA_OK && !is_all)
+        status = KVA_ERANGE;
     if (status == KVA_OK) {
         give_part(frames, part, part->end < part->zone->end && is_inside(frames, part, part->end));
         return KVA_OK;
@@ -319,13 +322,13 @@ enum kva_status kva_frames_free_range(struct kva_frames *frames, uint64_t first,
         status = KVA_EWRAP;
     if (status != KVA_OK)
         return refuse(frames, status, __func__, first, "count");
-    if (!zone)
+    if (zone) {
+        /* One that passes the zone's end is too long, unless its first frame is free or absent: look at that one. */
+        bool fits = count <= zone->end - first;
+        struct part part = part_of(frames, zone, first, fits ? first + count : first + 1);
+        status = free_part(frames, &part, fits);
+    } else {
         status = KVA_EUNKNOWN;
-    else if (count > zone->end - first)
-        status = KVA_ERANGE;
-    else {
-        struct part part = part_of(frames, zone, first, first + count);
-        status = free_part(frames, &part);
     }
     if (status == KVA_ERANGE)
         field = "count";
