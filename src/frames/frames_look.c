@@ -15,12 +15,18 @@ struct look {
     enum kva_frames_type type;
 };
 
+/** A block in which nothing is in use is shown as movable, whatever the CPU holds it for. */
+static bool is_unmovable(uint64_t h)
+{
+    return used_of(h) > 0 && kind_of(h) == KIND_UNMOVABLE;
+}
+
 static struct look look_in_block(const struct kva_frames *frames, const struct frames_word *words, uint64_t h,
                                  uint32_t position)
 {
     struct look look = {KVA_FRAMES_USED, 0,
                         frames->size,    whole_of(h) == WHOLE_INSIDE,
-                        false,           kind_of(h) == KIND_UNMOVABLE ? KVA_UNMOVABLE : KVA_MOVABLE};
+                        false,           is_unmovable(h) ? KVA_UNMOVABLE : KVA_MOVABLE};
     const struct frames_word *word = &words[position / 64];
     uint64_t bit = UINT64_C(1) << position % 64;
 
