@@ -236,9 +236,12 @@ size_t kva_frames_bytes(const struct kva_frames_config *config)
 
 /* ------------------------------------------------------------------------------------------ building */
 
+/** A node is nearest to itself, whatever the distances say. */
 static unsigned distance(const struct kva_frames_config *config, unsigned from, unsigned to)
 {
-    return config->distances ? config->distances[from * config->node_count + to] : from != to;
+    if (to == from)
+        return 0;
+    return 1 + (config->distances ? config->distances[from * config->node_count + to] : 0U);
 }
 
 /** Whether a request on a node looks at zone a before zone b. */
