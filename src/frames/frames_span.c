@@ -65,6 +65,8 @@ static void change_block(const struct kva_frames *frames, struct frames_zone *zo
     uint64_t h = before;
 
     if (change == CHANGE_TAKE) {
+        if (is_held(h) && kind_of(h) != kind) /* its CPU holds an empty block, or one that is about to change sides */
+            h = without_holder(frames, words, h);
         h = join_kinds(h, kind, counts);
         h = take_frames(frames, words, h, from, until, begin + from == first, begin + until < end);
     } else if (change == CHANGE_HIDE) {
