@@ -30,10 +30,17 @@ enum frames_model_state {
     FRAME_ABSENT  /* in a hole */
 };
 
+/** Of a block, since it was last empty. */
+enum frames_model_side {
+    SIDE_MOVABLE,   /* it has had movable runs only */
+    SIDE_UNMOVABLE, /* it has had an unmovable run */
+    SIDE_UNKNOWN    /* unless a row of unmovable runs that was refused was there */
+};
+
 /** What the model knows of a frame. */
 struct frames_model_entry {
     unsigned char state; /* enum frames_model_state */
-    unsigned char type;  /* of its run, as requested */
+    unsigned char side;  /* enum frames_model_side; of the first frame that a block has in its zone */
 };
 
 struct frames_model_zone {
@@ -61,7 +68,9 @@ struct frames_model {
     unsigned block_order;
     const unsigned char *distances;
     unsigned node_count;
-    uint64_t elsewhere;             /* runs taken from another node than the request's */
+    uint64_t elsewhere; /* as in struct kva_frames_stats, and the next two */
+    uint64_t changed;
+    uint64_t strayed;
     bool lost_some;                 /* a row of runs was refused: the set may have counted some of them */
     struct kva_frames_stats before; /* as last read, for what only grows */
     uint64_t calls;
@@ -95,6 +104,9 @@ bool frames_model_has_place(const struct frames_model *model, size_t zone,
 
 /** How many runs of a request's shape fit beside one another, in all the zones that it may take from. */
 uint64_t frames_model_most(const struct frames_model *model, const struct kva_frames_request *request);
+
+/** A row of runs was refused that was not asked for here: counts and types of blocks may have changed. */
+void frames_model_doubt(struct frames_model *model);
 
 /** How many frames of a zone, or of all, are in a state. */
 uint64_t frames_model_tally_of(const struct frames_model *model, size_t zone, enum frames_model_state state);

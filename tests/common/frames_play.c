@@ -137,10 +137,10 @@ static void draw_nodes(struct kva_frames_config *config)
 
     for (size_t i = 0; i < config->zone_count; i++)
         play.zones[i].node = (unsigned)below(nodes);
-    for (size_t i = 0; i < sizeof(play.distances); i++)
-        play.distances[i] = (unsigned char)(below(6) * 51);
     if (one_in(2))
         return;
+    for (size_t i = 0; i < (size_t)nodes * nodes; i++)
+        play.distances[i] = (unsigned char)(below(6) * 51);
     config->distances = play.distances;
     config->node_count = nodes;
 }
@@ -542,20 +542,31 @@ static void call_other(void)
     }
 }
 
+/** Look at two frames, which a fuzzer does not choose: it would spend its bytes on them. */
+static void look(void)
+{
+    for (unsigned i = 0; i < 2; i++) {
+        uint64_t mixed = (2 * play.model.calls + i) * UINT64_C(0x9e3779b97f4a7c15) >> 20;
+        const struct kva_frames_zone *zone = &play.zones[mixed % play.config.zone_count];
+        uint64_t offset = mixed / ZONES % (zone->end - zone->start + 2);
+        frames_model_find(&play.model, zone->start - 1 + offset);
+    }
+}
+
 /** One call: with the tide, three of four take while it rises, and give while it falls. */
 static void step(void)
 {
     if (one_in(60))
         play.filling = !play.filling;
-    play.cpu = (unsigned)below(4);
+    if (play.config.threads)
+        play.cpu = (unsigned)below(4);
     if (one_in(12))
         call_other();
     else if (one_in(4) != play.filling)
         call_take();
     else
         call_give();
-    frames_model_find(&play.model, any_frame());
-    frames_model_find(&play.model, any_frame());
+    look();
 }
 
 uint64_t frames_play(const struct frames_draw *draw, uint64_t calls)
