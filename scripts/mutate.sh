@@ -132,6 +132,7 @@ control()
         die "cmake fails without a mutation: $(tail -n 3 build.log)"
     build "$1" all || die "the tests do not build without a mutation: $(errors 3)"
     for test in "level$1"/tests/base_test_* "level$1"/tests/engine_test_* "level$1"/tests/space_test_* \
+        "level$1"/tests/frames_test_* \
         "level$1"/tests/vmap_test_* "level$1"/tests/fuzz_test_* "level$1"/tests/threads_test_* \
         "level$1"/tests/cost_test_* "level$1"/tests/hosted_test_*; do
         test=$(basename "$test")

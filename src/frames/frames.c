@@ -109,20 +109,25 @@ static enum kva_status validate_zones(const struct kva_frames_config *config, st
     return status;
 }
 
-static bool lies_in_a_zone(const struct kva_frames_config *config, const struct kva_frames_range *hole)
+/** Whether zones cover all of a hole. It may reach over several that lie beside one another. */
+static bool lies_in_zones(const struct kva_frames_config *config, const struct kva_frames_range *hole)
 {
+    uint64_t covered = 0;
+
+    if (hole->count == 0 || hole->count > UINT64_MAX - hole->first)
+        return false;
     for (size_t i = 0; i < config->zone_count; i++) {
-        const struct kva_frames_zone *zone = &config->zones[i];
-        if (hole->first >= zone->start && hole->first < zone->end)
-            return hole->count > 0 && hole->count <= zone->end - hole->first;
+        uint64_t from = max_u64(config->zones[i].start, hole->first);
+        uint64_t end = min_u64(config->zones[i].end, hole->first + hole->count);
+        covered += from < end ? end - from : 0;
     }
-    return false;
+    return covered == hole->count;
 }
 
 static enum kva_status validate_holes(const struct kva_frames_config *config, struct kva_bad *bad)
 {
     for (size_t i = 0; i < config->hole_count; i++) {
-        if (lies_in_a_zone(config, &config->holes[i]))
+        if (lies_in_zones(config, &config->holes[i]))
             continue;
         *bad = (struct kva_bad){"holes[i]", i};
         return KVA_ERANGE;
@@ -231,9 +236,12 @@ size_t kva_frames_bytes(const struct kva_frames_config *config)
 
 /* ------------------------------------------------------------------------------------------ building */
 
+/** A node is nearest to itself, whatever the distances say. */
 static unsigned distance(const struct kva_frames_config *config, unsigned from, unsigned to)
 {
-    return config->distances ? config->distances[from * config->node_count + to] : from != to;
+    if (to == from)
+        return 0;
+    return 1 + (config->distances ? config->distances[from * config->node_count + to] : 0U);
 }
 
 /** Whether a request on a node looks at zone a before zone b. */
@@ -302,15 +310,16 @@ static void init_states(const struct kva_frames *frames, const struct frames_zon
     }
 }
 
+/** The frames of a hole are absent, in all zones that it reaches over. */
 static void init_hole(const struct kva_frames *frames, const struct kva_frames_range *hole)
 {
-    const struct frames_zone *zone = zone_of(frames, hole->first);
     uint64_t end = hole->first + hole->count;
 
     for (uint64_t at = hole->first; at < end;) {
+        const struct frames_zone *zone = zone_of(frames, at);
         uint32_t block = block_of(frames, zone, at);
         uint64_t begin = first_frame(frames, zone, block);
-        uint32_t until = (uint32_t)min_u64(frames->size, end - begin);
+        uint32_t until = (uint32_t)min_u64(frames->size, min_u64(end, zone->end) - begin);
         set_states(words_of(frames, zone, block), (uint32_t)(at - begin), until, false, true);
         at = begin + until;
     }

@@ -87,9 +87,9 @@ static bool check_runs(const struct view *view, bool goes_on)
             return broken(view, w * 64 + lowest_bit(lost), "F3: the inside of a run without its first frame");
         before = view->words[w].taken >> 63;
     }
-    bool used_at_end = is_whole(view) || before != 0 || view->frames->size < 64;
-    return !(view->h & CONT_MASK) || used_at_end ||
-           broken(view, view->frames->size - 1, "F3: a free frame goes on");
+    uint32_t last = view->frames->size - 1;
+    bool used_at_end = is_whole(view) || (view->words[last / 64].taken >> last % 64 & 1) != 0;
+    return !(view->h & CONT_MASK) || used_at_end || broken(view, last, "F3: a free frame goes on");
 }
 
 static bool check_bounds(const struct view *view)
@@ -132,7 +132,7 @@ static bool check_rows(const struct view *view)
     return true;
 }
 
-/** A held block is named by the slot that its header names. */
+/** A held block is named by the slot that its header names, which is one of its kind. */
 static bool check_hold(const struct view *view)
 {
     unsigned owner = header_field(view->h, OWNER_MASK, OWNER_AT);
@@ -140,7 +140,7 @@ static bool check_hold(const struct view *view)
 
     if (owner == 0)
         return true;
-    return (owner <= view->frames->locks.cpu_count &&
+    return (owner <= view->frames->locks.cpu_count && slot / CLASSES + 1 == kind_of(view->h) &&
             atomic_load(slot_of(view->frames, view->zone, owner - 1, slot)) == view->block + 1) ||
            broken(view, 0, "F9: a block is held, but its holder does not know");
 }

@@ -53,13 +53,13 @@ static void give_long(const struct kva_frames *frames, struct frames_zone *zone,
     }
 }
 
-/** The frames of a run that begins at `bit` of a word and ends before the word does; 0 if there is none, as far as the word
- *  tells. */
+/** The frames of a run that begins at `bit` of a word and ends in it; 0 if there is none, as far as the word tells. Where a
+ *  run goes on in the next block, this does not look closer. */
 static inline uint64_t run_in_word(const struct frames_word *word, uint64_t h, uint64_t bit)
 {
     uint64_t not_inside = ~inside_bits(word) & (0 - (bit << 1)); /* above the bit */
 
-    if ((word->taken & word->first & bit) == 0 || not_inside == 0 || whole_of(h) != WHOLE_NOT)
+    if ((word->taken & word->first & bit) == 0 || not_inside == 0 || (h & (WHOLE_MASK | CONT_MASK)) != 0)
         return 0;
     return (not_inside & (0 - not_inside)) - bit;
 }

@@ -15,12 +15,18 @@ struct look {
     enum kva_frames_type type;
 };
 
+/** A block in which nothing is in use is shown as movable, whatever the CPU holds it for. */
+static bool is_unmovable(uint64_t h)
+{
+    return used_of(h) > 0 && kind_of(h) == KIND_UNMOVABLE;
+}
+
 static struct look look_in_block(const struct kva_frames *frames, const struct frames_word *words, uint64_t h,
                                  uint32_t position)
 {
     struct look look = {KVA_FRAMES_USED, 0,
                         frames->size,    whole_of(h) == WHOLE_INSIDE,
-                        false,           kind_of(h) == KIND_UNMOVABLE ? KVA_UNMOVABLE : KVA_MOVABLE};
+                        false,           is_unmovable(h) ? KVA_UNMOVABLE : KVA_MOVABLE};
     const struct frames_word *word = &words[position / 64];
     uint64_t bit = UINT64_C(1) << position % 64;
 
@@ -207,11 +213,15 @@ static uint64_t frames_in_groups(const struct kva_frames_orders *orders, unsigne
     return sum;
 }
 
-/** part * 1000 / whole, part being at most whole and whole below 2^54. */
+/** part * 1000 / whole, part being at most whole. */
 static unsigned thousandths(uint64_t part, uint64_t whole)
 {
     unsigned result = 0;
 
+    while (whole > UINT64_MAX / 1024) { /* both that large: nothing is lost */
+        part >>= 1;
+        whole >>= 1;
+    }
     for (uint64_t rest = part * 1000; whole > 0 && rest >= whole && result < 1000; result++)
         rest -= whole;
     return result;
@@ -235,8 +245,10 @@ int kva_frames_fragmentation(const struct kva_frames_orders *orders, unsigned or
     uint64_t groups = 0;
     for (unsigned o = 0; o < order; o++)
         groups += groups_of(orders, o);
-    /* 1 - (1 + F / 2^order) / groups = (groups * 2^order - 2^order - F) / (groups * 2^order) */
-    uint64_t whole = groups << order;
-    uint64_t less = (UINT64_C(1) << order) + frames_in_groups(orders, 0, order);
+    /* 1 - (1 + F / 2^order) / groups = (groups * 2^order - 2^order - F) / (groups * 2^order). Where that passes 2^64, F is divided
+     * instead: of so many groups, what a division cuts off is no thousandth. */
+    unsigned shift = groups > UINT64_MAX >> (order + 1) ? 0 : order;
+    uint64_t whole = groups << shift;
+    uint64_t less = (UINT64_C(1) << shift) + (frames_in_groups(orders, 0, order) >> (order - shift));
     return less < whole ? (int)thousandths(whole - less, whole) : 0;
 }

@@ -65,6 +65,8 @@ static void change_block(const struct kva_frames *frames, struct frames_zone *zo
     uint64_t h = before;
 
     if (change == CHANGE_TAKE) {
+        if (is_held(h) && kind_of(h) != kind) /* its CPU holds an empty block, or one that is about to change sides */
+            h = without_holder(frames, words, h);
         h = join_kinds(h, kind, counts);
         h = take_frames(frames, words, h, from, until, begin + from == first, begin + until < end);
     } else if (change == CHANGE_HIDE) {
@@ -81,6 +83,7 @@ bool kva_span_change(const struct kva_frames *frames, struct frames_zone *zone, 
 {
     uint32_t from = block_of(frames, zone, first);
     uint32_t last = block_of(frames, zone, end - 1);
+    uint64_t strayed = counts->strayed;
 
     for (uint32_t block = from; block <= last; block++)
         (void)lock_block(frames, zone, block);
@@ -91,6 +94,8 @@ bool kva_span_change(const struct kva_frames *frames, struct frames_zone *zone, 
         else
             unlock_block(frames, zone, block, block_header(&zone->headers[block]));
     }
+    if (counts->strayed > strayed) /* one run, in however many blocks */
+        counts->strayed = strayed + 1;
     return *obstacle == KVA_NO_FRAME;
 }
 

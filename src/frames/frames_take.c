@@ -34,7 +34,7 @@ static enum kva_status validate(const struct kva_frames *frames, const struct kv
     if ((request->align & (request->align - 1)) != 0)
         return KVA_EALIGN;
     *field = "min";
-    return request->min > request->max && request->max > 0 ? KVA_EWINDOW : KVA_OK;
+    return request->min > request->max ? KVA_EWINDOW : KVA_OK;
 }
 
 /** Whether a window holds a frame of some zone. */

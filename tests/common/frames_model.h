@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * The model of a frame set: an array with an entry for each frame of all zones. It has no block, no bitmap, no count that
+ * is kept, and finds a place by looking at every frame. It is written from the documentation of kva/frames.h alone.
+ *
+ * Each frames_model_... call makes the call of the same name on the set as well, and fails the test unless
+ *   - the status is one that the documentation allows. Where several of its rows apply, any of them is right:
+ *     the header promises no order;
+ *   - what was taken was free, lies in one zone, in the window, on the node, is aligned, and no nearer zone had a block for it;
+ *   - "no space" was returned only where no place exists;
+ *   - outputs were written on KVA_OK only, but for the obstacle;
+ *   - the misuse hook was called once for a bug of the caller, with status and function, and else not at all.
+ * Then it applies the change to the array.
+ */
+#ifndef KVA_TESTS_COMMON_FRAMES_MODEL_H
+#define KVA_TESTS_COMMON_FRAMES_MODEL_H
+
+#include "../../ports/test/failing_memory.h"
+#include "harness.h"
+
+#include <kva/frames.h>
+
+enum { FRAMES_MODEL_FRAMES = 1 << 17, FRAMES_MODEL_ZONES = 64 };
+
+enum frames_model_state {
+    FRAME_FREE,
+    FRAME_START,  /* the first frame of a run */
+    FRAME_INSIDE, /* another frame of a run */
+    FRAME_ABSENT  /* in a hole */
+};
+
+/** Of a block, since it was last empty. */
+enum frames_model_side {
+    SIDE_MOVABLE,   /* it has had movable runs only */
+    SIDE_UNMOVABLE, /* it has had an unmovable run */
+    SIDE_UNKNOWN    /* unless a row of unmovable runs that was refused was there */
+};
+
+/** What the model knows of a frame. */
+struct frames_model_entry {
+    unsigned char state; /* enum frames_model_state */
+    unsigned char side;  /* enum frames_model_side; of the first frame that a block has in its zone */
+};
+
+struct frames_model_zone {
+    uint64_t start;
+    uint64_t end;
+    unsigned node;
+    size_t at; /* the entry of its first frame */
+};
+
+/** What is being done, for a message. */
+struct frames_model_call {
+    const char *name;
+    struct kva_frames_request request;
+    uint64_t first;
+    uint64_t count;
+};
+
+struct frames_model {
+    struct kva_frames *frames; /* the set */
+    const char *name;          /* of the configuration, for messages */
+    struct kva_failing_memory memory;
+    struct frames_model_zone zones[FRAMES_MODEL_ZONES];
+    size_t zone_count;
+    size_t entry_count;
+    unsigned block_order;
+    const unsigned char *distances;
+    unsigned node_count;
+    uint64_t elsewhere; /* as in struct kva_frames_stats, and the next two */
+    uint64_t changed;
+    uint64_t strayed;
+    bool lost_some;                 /* a row of runs was refused: the set may have counted some of them */
+    struct kva_frames_stats before; /* as last read, for what only grows */
+    uint64_t calls;
+    struct frames_model_call call;
+    unsigned misuses; /* calls of the hook since the last call began */
+    struct kva_fault fault;
+    struct frames_model_entry entries[FRAMES_MODEL_FRAMES];
+};
+
+/** Make the set. The configuration's memory and hooks are replaced; it needs no other. */
+void frames_model_create(struct frames_model *model, const struct kva_frames_config *config,
+                         const char *name);
+
+/** End it. */
+void frames_model_destroy(struct frames_model *model);
+
+/* -------------------------------------------------------------------------------------- frames and entries */
+
+/** The entry of a frame; SIZE_MAX where no zone holds it. `zone` may be NULL. */
+size_t frames_model_entry_of(const struct frames_model *model, uint64_t frame, size_t *zone);
+
+/** The frame of an entry. */
+uint64_t frames_model_frame_of(const struct frames_model *model, size_t entry);
+
+/** How many frames a request asks for. */
+uint64_t frames_model_count_of(const struct kva_frames_request *request);
+
+/** Whether any place of a zone satisfies a request. */
+bool frames_model_has_place(const struct frames_model *model, size_t zone,
+                            const struct kva_frames_request *request);
+
+/** How many runs of a request's shape fit beside one another, in all the zones that it may take from. */
+uint64_t frames_model_most(const struct frames_model *model, const struct kva_frames_request *request);
+
+/** A row of runs was refused that was not asked for here: counts and types of blocks may have changed. */
+void frames_model_doubt(struct frames_model *model);
+
+/** How many frames of a zone, or of all, are in a state. */
+uint64_t frames_model_tally_of(const struct frames_model *model, size_t zone, enum frames_model_state state);
+uint64_t frames_model_tally(const struct frames_model *model, enum frames_model_state state);
+
+/* ------------------------------------------------------------------------------------------------ the calls */
+
+/** A request whose `type` may be none: as a number, so that no compiler believes to know it. */
+enum kva_frames_type frames_model_type(unsigned number);
+
+enum kva_status frames_model_alloc(struct frames_model *model, const struct kva_frames_request *request,
+                                   uint64_t *first);
+enum kva_status frames_model_alloc_many(struct frames_model *model, const struct kva_frames_request *request,
+                                        size_t runs, uint64_t *firsts);
+enum kva_status frames_model_reserve(struct frames_model *model, uint64_t first, uint64_t count,
+                                     unsigned type);
+enum kva_status frames_model_free(struct frames_model *model, uint64_t first);
+enum kva_status frames_model_free_many(struct frames_model *model, const uint64_t *firsts, size_t runs);
+enum kva_status frames_model_free_range(struct frames_model *model, uint64_t first, uint64_t count);
+enum kva_status frames_model_offline(struct frames_model *model, uint64_t first, uint64_t count);
+enum kva_status frames_model_online(struct frames_model *model, uint64_t first, uint64_t count);
+void frames_model_drain(struct frames_model *model);
+
+/** Fail unless kva_frames_find returns what the model knows of a frame. */
+void frames_model_find(struct frames_model *model, uint64_t frame);
+
+/** Fail unless all of the set is as the model has it: every run, every gap, the statistics and orders of each zone; and
+ *  kva_frames_check is satisfied. */
+void frames_model_compare(struct frames_model *model);
+
+#endif

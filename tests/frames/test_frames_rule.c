@@ -1,0 +1,403 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * The boundary rule: a step that works on a block of a zone works on the frames that the block and the zone share, all of
+ * them, and on no others. So the last frame of every block is handed out, a run ends where it ends, and of two zones in one
+ * block neither sees the other's frames. Zones here begin and end inside blocks.
+ */
+#include "../common/frames_model.h"
+
+#include <string.h>
+
+static struct frames_model model;
+
+/** Zones of blocks of 8 frames. The first two share the block 16-23, the second one has a hole in the middle of a
+ *  block and one over the end of a block; the last two lie beside one another at the end of all numbers.
+ *
+ *      block   8       16      24      32      40            ..f0    ..f8    ..ff
+ *      zone      000000000011111111111111                    222222333333333
+ *      hole                      xx   xxx
+ */
+#define TOP UINT64_MAX
+
+static const struct kva_frames_zone zones[] = {
+    {10, 20, 0}, {20, 34, 1}, {TOP - 15, TOP - 9, 0}, {TOP - 9, TOP, 1}};
+static const struct kva_frames_range holes[] = {{26, 2}, {31, 3}};
+
+enum { ZONES = sizeof(zones) / sizeof(zones[0]), FRAMES = 10 + 14 - 5 + 6 + 9 };
+
+static void create(unsigned block_order)
+{
+    struct kva_frames_config config = {
+        .zones = zones, .zone_count = ZONES, .holes = holes, .hole_count = 2, .block_order = block_order};
+
+    frames_model_create(&model, &config, "zones that miss their blocks");
+}
+
+/** Take runs of a request until none is left. Returns how many. */
+static size_t take_all(const struct kva_frames_request *request, uint64_t *firsts, size_t most)
+{
+    size_t count = 0;
+    uint64_t first;
+
+    while (frames_model_alloc(&model, request, &first) == KVA_OK) {
+        check_that(count < most, "more than %zu runs", most);
+        firsts[count++] = first;
+    }
+    return count;
+}
+
+static bool is_among(const uint64_t *firsts, size_t count, uint64_t frame)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (firsts[i] == frame)
+            return true;
+    }
+    return false;
+}
+
+/* Every frame that is not in a hole is handed out, once; the last one of each block is among them; and all come back. */
+static void every_frame_is_handed_out(void **state)
+{
+    uint64_t firsts[FRAMES];
+    (void)state;
+
+    for (unsigned order = 1; order <= KVA_FRAMES_BLOCK_ORDER; order++) {
+        for (unsigned type = 0; type < 2; type++) {
+            struct kva_frames_request request = {.type = frames_model_type(type)};
+            create(order);
+            assert_int_equal(take_all(&request, firsts, FRAMES), FRAMES);
+            assert_true(is_among(firsts, FRAMES, 15) && is_among(firsts, FRAMES, 19) &&
+                        is_among(firsts, FRAMES, 20) && is_among(firsts, FRAMES, 23) &&
+                        is_among(firsts, FRAMES, 30) && is_among(firsts, FRAMES, TOP - 1));
+            assert_int_equal(frames_model_tally(&model, FRAME_FREE), 0);
+            frames_model_compare(&model);
+            for (size_t i = 0; i < FRAMES; i++)
+                assert_int_equal(frames_model_free(&model, firsts[i * 7 % FRAMES]), KVA_OK);
+            assert_int_equal(frames_model_tally(&model, FRAME_FREE), FRAMES);
+            frames_model_compare(&model);
+            frames_model_destroy(&model);
+        }
+    }
+}
+
+/* The last frame of each block, each time as the only free frame of all. */
+static void the_last_frame_of_a_block_alone(void **state)
+{
+    static const uint64_t lasts[] = {15, 19, 20, 23, 25, 28, 30, TOP - 10, TOP - 9, TOP - 1};
+    uint64_t firsts[FRAMES];
+    uint64_t first = 0;
+    struct kva_frames_request request = {.type = KVA_MOVABLE};
+    (void)state;
+
+    create(3);
+    assert_int_equal(take_all(&request, firsts, FRAMES), FRAMES);
+    for (size_t i = 0; i < sizeof(lasts) / sizeof(lasts[0]); i++) {
+        for (unsigned way = 0; way < 4; way++) {
+            request = (struct kva_frames_request){.type = frames_model_type(way % 2)};
+            if (way >= 2)
+                request.min = request.max = lasts[i];
+            assert_int_equal(frames_model_free(&model, lasts[i]), KVA_OK);
+            assert_int_equal(frames_model_alloc(&model, &request, &first), KVA_OK);
+            assert_int_equal(first, lasts[i]);
+        }
+    }
+    frames_model_compare(&model);
+    frames_model_destroy(&model);
+}
+
+/* A run that ends exactly at the end of a block, one that crosses it, and one that begins there: each place by itself, asked
+ * for by its window, and freed again. */
+static void runs_at_the_end_of_a_block(void **state)
+{
+    uint64_t first = 0;
+    (void)state;
+
+    for (unsigned order = 1; order <= 4; order++) {
+        uint64_t size = UINT64_C(1) << order;
+        struct kva_frames_zone zone = {3 * size + 1, 8 * size - 1, 0};
+        struct kva_frames_config config = {.zones = &zone, .zone_count = 1, .block_order = order};
+        frames_model_create(&model, &config, "a zone of five blocks");
+        for (uint64_t start = zone.start; start < zone.end; start++) {
+            for (uint64_t count = 1; count <= zone.end - start; count++) {
+                struct kva_frames_request request = {
+                    .count = count, .type = KVA_MOVABLE, .min = start, .max = start + count - 1};
+                assert_int_equal(frames_model_alloc(&model, &request, &first), KVA_OK);
+                assert_int_equal(first, start);
+                for (uint64_t f = zone.start - 1; f <= zone.end; f++)
+                    frames_model_find(&model, f);
+                if (count > 1) /* a place that is one frame short is none */
+                    request.max--;
+                else
+                    request.count++;
+                assert_int_equal(frames_model_alloc(&model, &request, &first), KVA_ENOSPC);
+                assert_int_equal(frames_model_free(&model, start), KVA_OK);
+            }
+        }
+        frames_model_compare(&model);
+        frames_model_destroy(&model);
+    }
+}
+
+/* The largest run of each zone is taken and no larger one: it may cross blocks, but not the end of the zone, not even where
+ * the next zone's frames are free and follow at once. */
+static void no_run_crosses_a_zone(void **state)
+{
+    static const uint64_t largest[ZONES] = {10, 6, 6, 9};
+    (void)state;
+
+    for (unsigned order = 1; order <= 6; order++) {
+        for (size_t zone = 0; zone < ZONES; zone++) {
+            struct kva_frames_request request = {.count = largest[zone] + 1, .type = KVA_MOVABLE};
+            uint64_t first = 0;
+            create(order);
+            request.min = zones[zone].start;
+            request.max = zones[zone].end; /* and one frame beyond */
+            assert_int_equal(frames_model_alloc(&model, &request, &first), KVA_ENOSPC);
+            request.count--;
+            assert_int_equal(frames_model_alloc(&model, &request, &first), KVA_OK);
+            assert_int_equal(first, zones[zone].start);
+            frames_model_compare(&model);
+            frames_model_destroy(&model);
+        }
+    }
+}
+
+/* A hole in the middle of a block: what is on its sides is taken, in one piece each, and the hole is not. */
+static void a_hole_in_the_middle(void **state)
+{
+    uint64_t first = 0;
+    (void)state;
+
+    for (unsigned order = 1; order <= 6; order++) {
+        struct kva_frames_request request = {.count = 5, .type = KVA_MOVABLE, .min = 20, .max = 33};
+        create(order);
+        assert_int_equal(frames_model_reserve(&model, 24, 3, KVA_MOVABLE), KVA_ERANGE);
+        assert_int_equal(frames_model_free(&model, 26), KVA_EUNKNOWN);
+        assert_int_equal(frames_model_offline(&model, 27, 2), KVA_ERANGE);
+        assert_int_equal(frames_model_alloc(&model, &request, &first), KVA_OK);
+        request.count = 4;
+        assert_int_equal(frames_model_alloc(&model, &request, &first), KVA_ENOSPC);
+        request.count = 3;
+        assert_int_equal(frames_model_alloc(&model, &request, &first), KVA_OK);
+        assert_int_equal(first, 28);
+        assert_int_equal(frames_model_free_range(&model, 29, 2), KVA_OK);
+        assert_int_equal(frames_model_free_range(&model, 28, 2), KVA_ERANGE);
+        assert_int_equal(frames_model_offline(&model, 29, 2), KVA_OK);
+        assert_int_equal(frames_model_online(&model, 29, 5), KVA_OK);
+        frames_model_compare(&model);
+        frames_model_destroy(&model);
+    }
+}
+
+/* ------------------------------------------------------------------------------------- two zones in one block */
+
+struct view {
+    struct kva_frames_found found[16];
+    struct kva_frames_stats stats;
+    struct kva_frames_orders orders;
+};
+
+/** All that a caller can see of a zone. */
+static void look_at(size_t zone, struct view *view)
+{
+    memset(view, 0, sizeof(*view));
+    for (uint64_t f = zones[zone].start; f < zones[zone].end; f++) {
+        struct kva_frames_found *found = &view->found[f - zones[zone].start];
+        assert_int_equal(kva_frames_find(model.frames, f, found), KVA_OK);
+    }
+    assert_int_equal(kva_frames_stats_read(model.frames, zone, &view->stats), KVA_OK);
+    assert_int_equal(kva_frames_orders_read(model.frames, zone, &view->orders), KVA_OK);
+}
+
+static void expect_same_view(size_t zone, const struct view *before)
+{
+    struct view after;
+
+    look_at(zone, &after);
+    for (uint64_t i = 0; i < zones[zone].end - zones[zone].start; i++) {
+        const struct kva_frames_found *a = &before->found[i];
+        const struct kva_frames_found *b = &after.found[i];
+        check_that(a->state == b->state && a->first == b->first && a->count == b->count && a->type == b->type,
+                   "frame %#" PRIx64 " of the other zone has changed", zones[zone].start + i);
+    }
+    assert_int_equal(before->stats.free_frames, after.stats.free_frames);
+    assert_int_equal(before->stats.used_frames, after.stats.used_frames);
+    assert_int_equal(before->stats.absent_frames, after.stats.absent_frames);
+    assert_int_equal(before->stats.free_blocks, after.stats.free_blocks);
+    assert_int_equal(before->stats.movable_blocks, after.stats.movable_blocks);
+    assert_int_equal(before->stats.unmovable_blocks, after.stats.unmovable_blocks);
+    for (unsigned order = 0; order <= KVA_FRAMES_BLOCK_ORDER; order++) {
+        assert_int_equal(before->orders.unmovable[order], after.orders.unmovable[order]);
+        assert_int_equal(before->orders.movable[order], after.orders.movable[order]);
+        assert_int_equal(before->orders.unused[order], after.orders.unused[order]);
+    }
+}
+
+/** One call that has to do with one zone only, at or near its border to the other one. */
+static void touch(struct test_rng *rng, size_t zone)
+{
+    uint64_t size = zones[zone].end - zones[zone].start;
+    uint64_t first = zones[zone].start + test_below(rng, size);
+    uint64_t count = 1 + test_below(rng, size);
+    struct kva_frames_request request = {.count = 1 + test_below(rng, 4),
+                                         .type = frames_model_type((unsigned)test_below(rng, 2)),
+                                         .node = zones[zone].node,
+                                         .flags = KVA_FRAMES_THIS_NODE,
+                                         .min = zones[zone].start,
+                                         .max = zones[zone].end - 1};
+
+    switch (test_below(rng, 8)) {
+    case 0:
+        (void)frames_model_reserve(&model, first, count, (unsigned)test_below(rng, 2));
+        break;
+    case 1:
+        (void)frames_model_free_range(&model, first, count);
+        break;
+    case 2:
+        (void)frames_model_offline(&model, first, count);
+        break;
+    case 3:
+        (void)frames_model_online(&model, first, count);
+        break;
+    case 4:
+    case 5:
+        (void)frames_model_free(&model, first);
+        break;
+    default:
+        (void)frames_model_alloc(&model, &request, &first);
+        break;
+    }
+}
+
+/** Whatever is done in one zone, nothing that can be seen of its neighbour in the same block changes. */
+static void play_neighbours(struct test_rng *rng, unsigned order, size_t a, size_t b)
+{
+    struct view view;
+
+    create(order);
+    for (unsigned round = 0; round < 12; round++) {
+        size_t zone = round % 2 != 0 ? a : b;
+        look_at(zone == a ? b : a, &view);
+        for (unsigned i = 0; i < 24; i++) {
+            touch(rng, zone);
+            expect_same_view(zone == a ? b : a, &view);
+        }
+        frames_model_compare(&model);
+    }
+    frames_model_destroy(&model);
+}
+
+static void a_neighbour_is_never_touched(void **state)
+{
+    struct test_rng rng = test_rng_of(8101);
+    uint64_t rounds = test_scaled(20);
+    (void)state;
+
+    for (uint64_t i = 0; i < rounds; i++) {
+        for (unsigned order = 3; order <= 6; order++) {
+            play_neighbours(&rng, order, 0, 1);
+            play_neighbours(&rng, order, 2, 3);
+        }
+    }
+}
+
+/* Two runs that touch at the border of their zones stay two; and no call reaches over the border. */
+static void runs_that_touch_at_a_border(void **state)
+{
+    (void)state;
+
+    for (unsigned order = 1; order <= 6; order++) {
+        create(order);
+        assert_int_equal(frames_model_reserve(&model, 18, 4, KVA_MOVABLE), KVA_ERANGE);
+        assert_int_equal(frames_model_reserve(&model, 18, 2, KVA_MOVABLE), KVA_OK);
+        assert_int_equal(frames_model_reserve(&model, 20, 2, KVA_UNMOVABLE), KVA_OK);
+        for (uint64_t f = 17; f < 23; f++)
+            frames_model_find(&model, f);
+        assert_int_equal(frames_model_free_range(&model, 19, 2), KVA_ERANGE);
+        assert_int_equal(frames_model_offline(&model, 17, 5), KVA_ERANGE);
+        assert_int_equal(frames_model_free(&model, 18), KVA_OK);
+        frames_model_compare(&model);
+        assert_int_equal(frames_model_free(&model, 20), KVA_OK);
+        frames_model_compare(&model);
+        frames_model_destroy(&model);
+    }
+}
+
+/* ------------------------------------------------------------------------------------------------- totals */
+
+/* Frames are neither lost nor made, whatever comes and goes. */
+static void totals_are_conserved(void **state)
+{
+    struct test_rng rng = test_rng_of(8102);
+    uint64_t calls = test_scaled(3000);
+    (void)state;
+
+    create(2);
+    for (uint64_t i = 0; i < calls; i++) {
+        struct kva_frames_stats stats;
+        touch(&rng, (size_t)test_below(&rng, ZONES));
+        assert_int_equal(kva_frames_stats_read(model.frames, KVA_FRAMES_ALL_ZONES, &stats), KVA_OK);
+        assert_int_equal(stats.free_frames, frames_model_tally(&model, FRAME_FREE));
+        assert_int_equal(stats.absent_frames, frames_model_tally(&model, FRAME_ABSENT));
+        assert_int_equal(stats.free_frames + stats.used_frames + stats.absent_frames, model.entry_count);
+    }
+    frames_model_compare(&model);
+    frames_model_destroy(&model);
+}
+
+/* ------------------------------------------------------------------------------------------- zones in order */
+
+/** Take single frames until none is left: each zone is empty before the next one in `order` is begun. */
+static void expect_zones_in_order(unsigned node, const size_t *order, size_t count)
+{
+    struct kva_frames_request request = {.type = KVA_MOVABLE, .node = node};
+    size_t at = 0;
+    uint64_t first;
+
+    while (frames_model_alloc(&model, &request, &first) == KVA_OK) {
+        size_t zone = 0;
+        (void)frames_model_entry_of(&model, first, &zone);
+        while (zone != order[at] && frames_model_tally_of(&model, order[at], FRAME_FREE) == 0)
+            at++;
+        check_that(at < count && zone == order[at], "node %u: zone %zu is %zu of its order", node, zone, at);
+    }
+    assert_int_equal(frames_model_tally(&model, FRAME_FREE), 0);
+    frames_model_compare(&model);
+}
+
+/* A request looks on its own node first, even if the distances say that it is far; then on the nearer ones first; of those that
+ * are equally near, in the order of the configuration. */
+static void zones_are_used_in_order(void **state)
+{
+    static const struct kva_frames_zone four[] = {{100, 130, 2}, {0, 30, 0}, {40, 70, 1}, {30, 40, 0}};
+    static const unsigned char distances[] = {90, 20, 10, 10, 90, 10, 30, 20, 90};
+    static const size_t near[3][4] = {{1, 3, 0, 2}, {2, 0, 1, 3}, {0, 2, 1, 3}};
+    static const size_t equal[3][4] = {{1, 3, 0, 2}, {2, 0, 1, 3}, {0, 1, 2, 3}};
+    (void)state;
+
+    for (unsigned with = 0; with < 2; with++) {
+        for (unsigned node = 0; node < 3; node++) {
+            struct kva_frames_config config = {.zones = four, .zone_count = 4, .block_order = 3};
+            if (with == 1) {
+                config.distances = distances;
+                config.node_count = 3;
+            }
+            frames_model_create(&model, &config, with == 1 ? "with distances" : "without distances");
+            expect_zones_in_order(node, with == 1 ? near[node] : equal[node], 4);
+            frames_model_destroy(&model);
+        }
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_frame_is_handed_out),   cmocka_unit_test(the_last_frame_of_a_block_alone),
+        cmocka_unit_test(runs_at_the_end_of_a_block),  cmocka_unit_test(no_run_crosses_a_zone),
+        cmocka_unit_test(a_hole_in_the_middle),        cmocka_unit_test(a_neighbour_is_never_touched),
+        cmocka_unit_test(runs_that_touch_at_a_border), cmocka_unit_test(totals_are_conserved),
+        cmocka_unit_test(zones_are_used_in_order),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
