@@ -215,6 +215,18 @@ FRAMES_HOT uint64_t block_lock(struct frames_header *header, const struct frames
     return block_header(header);
 }
 
+/** Set the header and keep the lock. A thread that is about to sleep may mark it meanwhile. */
+static inline void block_keep(struct frames_header *header, uint64_t h)
+{
+    uint32_t low = atomic_load_explicit(&header->low, memory_order_relaxed);
+
+    header->high = (uint32_t)(h >> 32);
+    while (!atomic_compare_exchange_weak_explicit(&header->low, &low,
+                                                  (uint32_t)h | (low & (HEADER_LOCK | HEADER_MARK)),
+                                                  memory_order_relaxed, memory_order_relaxed)) {
+    }
+}
+
 /** Set the header and drop the lock. */
 FRAMES_HOT void block_unlock(struct frames_header *header, const struct frames_locking *locking, uint64_t h)
 {

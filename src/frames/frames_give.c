@@ -49,8 +49,9 @@ static void give_long(const struct kva_frames *frames, struct frames_zone *zone,
         uint64_t before = block_header(&zone->headers[b]);
         uint64_t h = give_frames(frames, words_of(frames, zone, b), before, b == block ? position : 0,
                                  b == last ? end : frames->size);
-        commit_block(frames, zone, b, before, h);
+        prepare_block(frames, zone, b, before, h);
     }
+    unlock_blocks(frames, zone, block, last);
 }
 
 /** The frames of a run that begins at `bit` of a word and ends in it; 0 if there is none, as far as the word tells. Where a
@@ -295,8 +296,9 @@ static void give_part(const struct kva_frames *frames, const struct part *part, 
             if (goes_on && end < frames->size)
                 h = begin_rest(frames, words, h, end);
         }
-        commit_block(frames, part->zone, block, before, h);
+        prepare_block(frames, part->zone, block, before, h);
     }
+    unlock_blocks(frames, part->zone, part->low, part->high);
 }
 
 /** The part with its blocks, and the one before or after it if it begins or ends with a block. */
@@ -321,8 +323,7 @@ static enum kva_status free_part(const struct kva_frames *frames, const struct p
         give_part(frames, part, part->end < part->zone->end && is_inside(frames, part, part->end));
         return KVA_OK;
     }
-    for (uint32_t block = part->low; block <= part->high; block++)
-        unlock_block(frames, part->zone, block, block_header(&part->zone->headers[block]));
+    unlock_blocks(frames, part->zone, part->low, part->high);
     return status;
 }
 

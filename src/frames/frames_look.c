@@ -44,14 +44,32 @@ static struct look look_in_block(const struct kva_frames *frames, const struct f
     return look;
 }
 
+/** What a locked block shows. */
 static struct look look_at(const struct kva_frames *frames, const struct frames_zone *zone, uint32_t block,
                            uint32_t position)
 {
-    uint64_t h = lock_block(frames, zone, block);
-    struct look look = look_in_block(frames, words_of(frames, zone, block), h, position);
+    return look_in_block(frames, words_of(frames, zone, block), block_header(&zone->headers[block]),
+                         position);
+}
 
-    unlock_block(frames, zone, block, h);
-    return look;
+/** Lock the block of a frame, and those before it down to the one in which its run begins: upwards, so from further and further
+ *  below, until that one is among them. Returns the lowest that is locked. */
+static uint32_t lock_back(const struct kva_frames *frames, const struct frames_zone *zone, uint32_t block,
+                          uint32_t position)
+{
+    uint32_t low = block;
+
+    for (uint32_t step = 1;; step *= 2) {
+        for (uint32_t b = low; b <= block; b++)
+            (void)lock_block(frames, zone, b);
+        struct look look = look_at(frames, zone, block, position);
+        for (uint32_t b = block; look.goes_back && b > low; b--)
+            look = look_at(frames, zone, b - 1, frames->size - 1);
+        if (!look.goes_back || low == 0)
+            return low;
+        unlock_blocks(frames, zone, low, block);
+        low -= step < low ? step : low;
+    }
 }
 
 /** Cut what lies outside the zone: the absent frames of its first and last block. */
@@ -76,6 +94,8 @@ enum kva_status kva_frames_find(const struct kva_frames *frames, uint64_t frame,
     if (!zone)
         return KVA_ENOENT;
     uint32_t block = block_of(frames, zone, frame);
+    uint32_t low = lock_back(frames, zone, block, position_of(frames, frame));
+    uint32_t high = block;
     struct look look = look_at(frames, zone, block, position_of(frames, frame));
     *found = (struct kva_frames_found){
         .state = look.state,
@@ -91,8 +111,11 @@ enum kva_status kva_frames_find(const struct kva_frames *frames, uint64_t frame,
         found->first = first_frame(frames, zone, b) + beside.from;
     }
     beside = look;
-    for (uint32_t b = block; beside.goes_on; found->count += beside.end)
-        beside = look_at(frames, zone, ++b, 0);
+    for (; beside.goes_on; found->count += beside.end) {
+        (void)lock_block(frames, zone, ++high);
+        beside = look_at(frames, zone, high, 0);
+    }
+    unlock_blocks(frames, zone, low, high);
     cut_to_zone(zone, found);
     return KVA_OK;
 }

@@ -242,9 +242,9 @@ static inline uint32_t rows_of(const struct kva_frames *frames, uint64_t h)
 /** Move a block, whose lock is held, from some rows to others. */
 void kva_move_rows(struct frames_zone *zone, uint32_t block, uint32_t from, uint32_t to);
 
-/** Write a changed header back, with its rows, and drop the lock. */
-static inline void commit_block(const struct kva_frames *frames, struct frames_zone *zone, uint32_t block,
-                                uint64_t before, uint64_t h)
+/** Move a block, whose lock is held, to the rows of its changed header. */
+static inline void follow_header(const struct kva_frames *frames, struct frames_zone *zone, uint32_t block,
+                                 uint64_t before, uint64_t h)
 {
     if (!is_held(before & h)) {
         uint32_t from = rows_of(frames, before);
@@ -252,7 +252,31 @@ static inline void commit_block(const struct kva_frames *frames, struct frames_z
         if (from != to)
             kva_move_rows(zone, block, from, to);
     }
+}
+
+/** Write a changed header back, with its rows, and drop the lock. */
+static inline void commit_block(const struct kva_frames *frames, struct frames_zone *zone, uint32_t block,
+                                uint64_t before, uint64_t h)
+{
+    follow_header(frames, zone, block, before, h);
     unlock_block(frames, zone, block, h);
+}
+
+/** The same, and keep the lock. What becomes free in several blocks shows in the rows of all of them before any is unlocked: else
+ *  a thread could take what is free in the one, and find nothing in the others. */
+static inline void prepare_block(const struct kva_frames *frames, struct frames_zone *zone, uint32_t block,
+                                 uint64_t before, uint64_t h)
+{
+    follow_header(frames, zone, block, before, h);
+    block_keep(&zone->headers[block], h);
+}
+
+/** Drop the locks of the blocks [low, high], whose headers and rows are as they shall be. */
+static inline void unlock_blocks(const struct kva_frames *frames, const struct frames_zone *zone,
+                                 uint32_t low, uint32_t high)
+{
+    for (uint32_t block = low; block <= high; block++)
+        unlock_block(frames, zone, block, block_header(&zone->headers[block]));
 }
 
 /* ---------------------------------------------------------------------------------------- misuse */

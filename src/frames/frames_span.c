@@ -65,7 +65,8 @@ static void change_block(const struct kva_frames *frames, struct frames_zone *zo
     uint64_t h = before;
 
     if (change == CHANGE_TAKE) {
-        if (is_held(h) && kind_of(h) != kind) /* its CPU holds an empty block, or one that is about to change sides */
+        if (is_held(h) &&
+            kind_of(h) != kind) /* its CPU holds an empty block, or one that is about to change sides */
             h = without_holder(frames, words, h);
         h = join_kinds(h, kind, counts);
         h = take_frames(frames, words, h, from, until, begin + from == first, begin + until < end);
@@ -88,14 +89,11 @@ bool kva_span_change(const struct kva_frames *frames, struct frames_zone *zone, 
     for (uint32_t block = from; block <= last; block++)
         (void)lock_block(frames, zone, block);
     *obstacle = find_obstacle_in_range(frames, zone, first, end, change);
-    for (uint32_t block = from; block <= last; block++) {
-        if (*obstacle == KVA_NO_FRAME)
-            change_block(frames, zone, block, first, end, change, kind, counts);
-        else
-            unlock_block(frames, zone, block, block_header(&zone->headers[block]));
-    }
+    for (uint32_t block = from; block <= last && *obstacle == KVA_NO_FRAME; block++)
+        change_block(frames, zone, block, first, end, change, kind, counts);
     if (counts->strayed > strayed) /* one run, in however many blocks */
         counts->strayed = strayed + 1;
+    unlock_blocks(frames, zone, from, last);
     return *obstacle == KVA_NO_FRAME;
 }
 

@@ -1,0 +1,731 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * All schedules of two or three threads of a few operations each, on a tiny frame set (common/schedules.h). A letter of the map is a
+ * frame; '#' is one in a hole. What each call returns must be what it would return alone at some moment between its beginning
+ * and its end. kva_frames_alloc_many is as many requests at moments of their own; where it fails, fewer were free at some moment.
+ */
+#include "common/schedules.h"
+
+#include <kva/frames.h>
+
+#include <string.h>
+
+enum { THREADS_MOST = 3, STEPS_MOST = 4, BEFORE_MOST = 8, SLOTS = 12, MANY_MOST = 4 };
+
+/** What a thread does: one letter, and what it is about. `slot` is where the first frame of a run is kept. */
+struct step {
+    char
+        what; /* A allocate 2^n frames, M the same movable, C allocate n frames in a row, N allocate n frames by one call, R reserve n
+               * frames from x on, F free, G free n frames from the x-th of a run on, O offline, U online n frames from x on, D drain,
+               * X find x, S count all; 0: end */
+    unsigned slot;
+    unsigned n;
+    unsigned x;
+};
+
+struct scenario {
+    const char *name;
+    unsigned frames;
+    unsigned block_order;
+    unsigned cpus;
+    unsigned split; /* a second zone, on node 1, begins there; 0: one zone */
+    unsigned threads;
+    unsigned changes; /* at most; 0: any number */
+    struct step before
+        [BEFORE_MOST]; /* one after the other, before the threads begin; x is the CPU of an allocation */
+    struct step thread[THREADS_MOST][STEPS_MOST];
+};
+
+struct op {
+    struct step step;
+    unsigned began;
+    unsigned ended;
+    enum kva_status status;
+    unsigned at; /* the first frame, or what is meant */
+    unsigned obstacle;
+    struct kva_frames_found found;
+    struct kva_frames_stats stats;
+};
+
+struct play {
+    const struct scenario *scenario;
+    uint64_t first; /* the number of the map's first frame */
+    struct kva_turns *turns;
+    struct kva_threads threads;
+    struct kva_frames *frames;
+    unsigned clock;
+    unsigned count;
+    struct op op[SCHEDULES_OPS];
+    uint64_t slot[SLOTS]; /* KVA_NO_FRAME: empty */
+    char final[SCHEDULES_UNITS + 1];
+    struct schedules_history history;
+};
+
+static unsigned unit_of(const struct play *play, uint64_t frame)
+{
+    return (unsigned)(frame - play->first);
+}
+
+static char letter_of(const struct play *play, const struct op *op)
+{
+    return (char)('A' + (op - play->op));
+}
+
+/* ------------------------------------------------------------------------------------------ what happens */
+
+static bool takes(char what)
+{
+    return strchr("AMCR", what) != NULL;
+}
+
+static unsigned size_of(const struct step *step)
+{
+    return step->what == 'A' || step->what == 'M' ? 1U << step->n : step->n;
+}
+
+static struct kva_frames_request request_of(const struct step *step)
+{
+    struct kva_frames_request request = {.type = step->what == 'M' ? KVA_MOVABLE : KVA_UNMOVABLE};
+
+    if (step->what == 'C')
+        request.count = step->n;
+    else if (step->what != 'N')
+        request.order = step->n;
+    return request;
+}
+
+/** On the frames of a set, an operation of any kind but N. A slot is filled as soon as its run is there, and keeps its number:
+ *  others may free it twice. */
+static void perform(struct play *play, struct op *op)
+{
+    const struct step *step = &op->step;
+    struct kva_frames_request request = request_of(step);
+    uint64_t run = play->slot[step->slot], there = play->first + step->x, obstacle = play->first;
+    struct kva_frames *frames = play->frames;
+
+    op->at = strchr("FG", step->what) ? unit_of(play, run) : step->x;
+    switch (step->what) {
+    case 'A':
+    case 'M':
+    case 'C':
+        op->status = kva_frames_alloc(frames, &request, &there);
+        op->at = unit_of(play, there);
+        break;
+    case 'R':
+        op->status = kva_frames_reserve(frames, there, step->n, KVA_MOVABLE, &obstacle);
+        break;
+    case 'F':
+        op->status = kva_frames_free(frames, run);
+        break;
+    case 'G':
+        op->at += step->x;
+        op->status = kva_frames_free_range(frames, run + step->x, step->n);
+        break;
+    case 'O':
+        op->status = kva_frames_offline(frames, there, step->n, &obstacle);
+        break;
+    case 'U':
+        op->status = kva_frames_online(frames, there, step->n, &obstacle);
+        break;
+    case 'D':
+        op->status = kva_frames_drain(frames);
+        break;
+    case 'S':
+        op->status = kva_frames_stats_read(frames, KVA_FRAMES_ALL_ZONES, &op->stats);
+        break;
+    default:
+        op->status = kva_frames_find(frames, there, &op->found);
+        break;
+    }
+    op->obstacle = unit_of(play, obstacle);
+    if (takes(step->what) && op->status == KVA_OK)
+        play->slot[step->slot] = there;
+}
+
+static struct op *add_op(struct play *play, const struct step *step, unsigned began)
+{
+    struct op *op = &play->op[play->count++];
+
+    assert_true(play->count <= SCHEDULES_OPS);
+    *op = (struct op){.step = *step, .began = began};
+    return op;
+}
+
+/** Each of the runs is an operation of its own, over the whole of the call. */
+static void take_many(struct play *play, const struct step *step)
+{
+    struct kva_frames_request request = request_of(step);
+    uint64_t firsts[MANY_MOST];
+    unsigned began = play->clock++;
+    enum kva_status status = kva_frames_alloc_many(play->frames, &request, step->n, firsts);
+
+    for (unsigned i = 0; i < (status == KVA_OK ? step->n : 1); i++) {
+        struct op *op = add_op(play, step, began);
+        op->status = status;
+        op->ended = play->clock;
+        op->at = status == KVA_OK ? unit_of(play, firsts[i]) : 0;
+        if (status == KVA_OK)
+            play->slot[step->slot + i] = firsts[i];
+    }
+    play->clock++;
+}
+
+static void do_step(struct play *play, const struct step *step)
+{
+    bool wants_slot = step->what == 'F' || step->what == 'G';
+
+    if (wants_slot && play->slot[step->slot] == KVA_NO_FRAME)
+        return; /* there is nothing to do it to */
+    if (step->what == 'N') {
+        take_many(play, step);
+        return;
+    }
+    struct op *op = add_op(play, step, play->clock++);
+    perform(play, op);
+    op->ended = play->clock++;
+}
+
+static void body(void *context, unsigned thread)
+{
+    struct play *play = context;
+    const struct step *step = play->scenario->thread[thread];
+
+    for (unsigned i = 0; i < STEPS_MOST && step[i].what; i++)
+        do_step(play, &step[i]);
+}
+
+/** 'S' where a run starts, 's' where it goes on: nothing tells whose it is. */
+static void picture(struct play *play)
+{
+    struct kva_frames_found found;
+
+    for (unsigned i = 0; i < play->scenario->frames; i++) {
+        assert_int_equal(kva_frames_find(play->frames, play->first + i, &found), KVA_OK);
+        if (found.state == KVA_FRAMES_USED)
+            play->final[i] = found.first == play->first + i ? 'S' : 's';
+        else
+            play->final[i] = found.state == KVA_FRAMES_FREE ? '.' : '#';
+    }
+    play->final[play->scenario->frames] = '\0';
+}
+
+/* ---------------------------------------------------------------------------------------- serial orders */
+
+static bool is_all(const char *at, unsigned n, char letter)
+{
+    while (n > 0 && at[n - 1] == letter)
+        n--;
+    return n == 0;
+}
+
+/** Whether the frames [at, at + n) lie in one zone. */
+static bool is_in_one_zone(const struct scenario *scenario, unsigned at, unsigned n)
+{
+    return at + n <= scenario->frames && (at >= scenario->split || at + n <= scenario->split);
+}
+
+/** Whether a request could have been given the frames from here on. */
+static bool has_place_at(const struct play *play, const char *map, const struct step *step, unsigned at)
+{
+    unsigned size = step->what == 'N' ? 1 : size_of(step);
+    uint64_t align = step->what == 'A' || step->what == 'M' ? size : 1;
+
+    return is_in_one_zone(play->scenario, at, size) && is_all(map + at, size, '.') &&
+           ((play->first + at) & (align - 1)) == 0;
+}
+
+static unsigned places(const struct play *play, const char *map, const struct step *step)
+{
+    unsigned count = 0;
+
+    for (unsigned at = 0; at < play->scenario->frames; at++)
+        count += has_place_at(play, map, step, at);
+    return count;
+}
+
+static bool explain_alloc(const struct play *play, char *map, const struct op *op)
+{
+    unsigned size = op->step.what == 'N' ? 1 : size_of(&op->step);
+
+    if (op->status == KVA_ENOSPC)
+        return places(play, map, &op->step) < (op->step.what == 'N' ? op->step.n : 1);
+    if (op->status != KVA_OK || !has_place_at(play, map, &op->step, op->at))
+        return false;
+    memset(map + op->at, letter_of(play, op), size);
+    return true;
+}
+
+/** Whether the lowest frame that stands in the way is the one that was told. */
+static bool is_obstacle(const struct op *op, const char *map, bool (*stands)(char c))
+{
+    unsigned at = op->at;
+
+    while (at < op->at + op->step.n && !stands(map[at]))
+        at++;
+    return at < op->at + op->step.n && at == op->obstacle;
+}
+
+static bool is_present(char c)
+{
+    return c != '#';
+}
+
+/** Reserve, offline, online: all of a range at once. */
+static bool explain_range(const struct play *play, char *map, const struct op *op)
+{
+    bool adds = op->step.what == 'U';
+    bool meets_hole = memchr(map + op->at, '#', op->step.n) != NULL;
+    char after = op->step.what == 'R' ? letter_of(play, op) : adds ? '.' : '#';
+
+    if (op->status == KVA_ERANGE)
+        return meets_hole && !adds;
+    if (op->status == (op->step.what == 'O' ? KVA_EBUSY : KVA_EEXIST))
+        return is_obstacle(op, map, adds ? is_present : map_is_used);
+    if (op->status != KVA_OK || !is_all(map + op->at, op->step.n, adds ? '#' : '.'))
+        return false;
+    memset(map + op->at, after, op->step.n);
+    return true;
+}
+
+static bool is_inside(const char *map, unsigned at)
+{
+    return at > 0 && map_is_used(map[at]) && map[at - 1] == map[at];
+}
+
+static bool explain_free(char *map, const struct op *op)
+{
+    char *at = map + op->at;
+
+    if (op->status == KVA_EDOUBLE)
+        return *at == '.';
+    if (op->status == KVA_EUNKNOWN)
+        return *at == '#';
+    if (op->status == KVA_EINTERIOR)
+        return is_inside(map, op->at);
+    if (op->status != KVA_OK || !map_is_used(*at) || is_inside(map, op->at))
+        return false;
+    memset(at, '.', map_run(at));
+    return true;
+}
+
+static bool explain_free_range(char *map, const struct op *op)
+{
+    char *at = map + op->at;
+
+    if (op->status == KVA_EDOUBLE)
+        return *at == '.';
+    if (op->status == KVA_EUNKNOWN)
+        return *at == '#';
+    if (!map_is_used(*at))
+        return false;
+    if (op->status == KVA_ERANGE)
+        return map_run(at) < op->step.n;
+    if (op->status != KVA_OK || map_run(at) < op->step.n)
+        return false;
+    memset(at, '.', op->step.n);
+    return true;
+}
+
+static bool explain_find(const struct play *play, const char *map, const struct op *op)
+{
+    unsigned at = op->at;
+
+    if (op->status != KVA_OK)
+        return false;
+    if (op->found.state == KVA_FRAMES_ABSENT)
+        return map[at] == '#';
+    if (op->found.state == KVA_FRAMES_FREE)
+        return map[at] == '.';
+    while (is_inside(map, at))
+        at--;
+    return map_is_used(map[at]) && op->found.first == play->first + at &&
+           op->found.count == map_run(map + at);
+}
+
+static bool explain_count(const char *map, const struct op *op)
+{
+    uint64_t free_frames = 0, absent = 0, used = 0;
+
+    for (; *map; map++) {
+        free_frames += *map == '.';
+        absent += *map == '#';
+        used += map_is_used(*map);
+    }
+    return op->status == KVA_OK && op->stats.free_frames == free_frames &&
+           op->stats.absent_frames == absent && op->stats.used_frames == used;
+}
+
+static bool explain(const void *context, char *map, unsigned number)
+{
+    const struct play *play = context;
+    const struct op *op = &play->op[number];
+
+    switch (op->step.what) {
+    case 'A':
+    case 'M':
+    case 'C':
+    case 'N':
+        return explain_alloc(play, map, op);
+    case 'R':
+    case 'O':
+    case 'U':
+        return explain_range(play, map, op);
+    case 'F':
+        return explain_free(map, op);
+    case 'G':
+        return explain_free_range(map, op);
+    case 'D':
+        return op->status == KVA_OK;
+    case 'S':
+        return explain_count(map, op);
+    default:
+        return explain_find(play, map, op);
+    }
+}
+
+static bool is_final(const void *context, const char *map)
+{
+    const struct play *play = context;
+
+    for (unsigned i = 0; i < play->scenario->frames; i++) {
+        char wanted = !map_is_used(map[i]) ? map[i] : is_inside(map, i) ? 's' : 'S';
+        if (play->final[i] != wanted)
+            return false;
+    }
+    return true;
+}
+
+static bool has_serial_order(struct play *play)
+{
+    struct schedules_history *history = &play->history;
+
+    *history = (struct schedules_history){
+        .count = play->count, .explain = explain, .is_final = is_final, .context = play};
+    for (unsigned i = 0; i < play->count; i++) {
+        history->began[i] = play->op[i].began;
+        history->ended[i] = play->op[i].ended;
+    }
+    return schedules_explain(history, play->scenario->frames);
+}
+
+static void show(const struct play *play)
+{
+    for (unsigned i = 0; i < play->count; i++) {
+        const struct op *op = &play->op[i];
+        print_message("  %c: %2u-%2u %c slot %u n %u x %u: %s at %u, obstacle %u, state %d\n",
+                      letter_of(play, op), op->began, op->ended, op->step.what, op->step.slot, op->step.n,
+                      op->step.x, kva_status_name(op->status), op->at, op->obstacle, (int)op->found.state);
+    }
+    print_message("  left: %s\n", play->final);
+}
+
+/* ------------------------------------------------------------------------------------------------ scenarios */
+
+static const struct scenario scenarios[] = {
+    {.name = "the last frame, wanted by two",
+     .frames = 8,
+     .block_order = 2,
+     .cpus = 2,
+     .threads = 2,
+     .changes = 4,
+     .before = {{'C', 0, 7, 0}},
+     .thread = {{{'A', 1, 0, 0}, {'F', 1, 0, 0}}, {{'A', 2, 0, 0}}}},
+    {.name = "the last frame lies in the other CPU's block",
+     .frames = 8,
+     .block_order = 2,
+     .cpus = 2,
+     .threads = 2,
+     .changes = 4,
+     .before = {{'A', 0, 2, 0}, {'A', 1, 0, 1}, {'A', 2, 0, 1}, {'A', 3, 0, 1}},
+     .thread = {{{'A', 4, 0, 0}}, {{'F', 3, 0, 0}, {'A', 5, 0, 0}}}},
+    {.name = "there is always a free frame, and a request finds it",
+     .frames = 8,
+     .block_order = 1,
+     .cpus = 3,
+     .threads = 3,
+     .changes = 2,
+     .before = {{'C', 0, 4, 0}, {'A', 1, 0, 1}, {'A', 2, 0, 2}, {'A', 3, 0, 0}},
+     .thread = {{{'A', 4, 0, 0}}, {{'F', 1, 0, 0}, {'A', 5, 0, 0}}, {{'F', 2, 0, 0}}}},
+    {.name = "neighbours of a block are given back at once",
+     .frames = 8,
+     .block_order = 2,
+     .cpus = 2,
+     .threads = 2,
+     .changes = 4,
+     .before = {{'A', 0, 2, 0}, {'A', 1, 0, 0}, {'A', 2, 0, 0}, {'A', 3, 1, 0}},
+     .thread = {{{'F', 1, 0, 0}, {'A', 4, 1, 0}}, {{'F', 2, 0, 0}, {'F', 3, 0, 0}}}},
+    {.name = "a large request runs while a block becomes whole",
+     .frames = 8,
+     .block_order = 2,
+     .cpus = 2,
+     .threads = 2,
+     .changes = 4,
+     .before = {{'A', 0, 2, 0}, {'A', 1, 1, 0}, {'A', 2, 1, 0}},
+     .thread = {{{'A', 3, 2, 0}}, {{'F', 1, 0, 0}, {'F', 2, 0, 0}}}},
+    {.name = "a large request, and a small one that spoils the block",
+     .frames = 12,
+     .block_order = 2,
+     .cpus = 2,
+     .threads = 2,
+     .changes = 4,
+     .before = {{'A', 0, 2, 0}, {'A', 1, 2, 0}},
+     .thread = {{{'A', 2, 2, 0}, {'F', 2, 0, 0}}, {{'M', 3, 0, 0}, {'F', 3, 0, 0}}}},
+    {.name = "a double free by two threads",
+     .frames = 8,
+     .block_order = 2,
+     .cpus = 2,
+     .threads = 2,
+     .before = {{'A', 0, 1, 0}},
+     .thread = {{{'F', 0, 0, 0}, {'X', 0, 0, 0}}, {{'F', 0, 0, 0}, {'X', 0, 0, 1}}}},
+    {.name = "a double free of whole blocks, and a request for them",
+     .frames = 8,
+     .block_order = 1,
+     .cpus = 2,
+     .threads = 3,
+     .changes = 2,
+     .before = {{'A', 0, 2, 0}, {'A', 1, 2, 0}},
+     .thread = {{{'F', 0, 0, 0}}, {{'F', 0, 0, 0}}, {{'A', 2, 2, 0}}}},
+    {.name = "part of a run against all of it",
+     .frames = 8,
+     .block_order = 2,
+     .cpus = 2,
+     .threads = 2,
+     .before = {{'C', 0, 3, 0}},
+     .thread = {{{'G', 0, 1, 1}, {'X', 0, 0, 2}}, {{'F', 0, 0, 0}, {'X', 0, 0, 0}}}},
+    {.name = "parts of a run over three blocks",
+     .frames = 8,
+     .block_order = 1,
+     .cpus = 2,
+     .threads = 2,
+     .changes = 3,
+     .before = {{'C', 0, 6, 0}},
+     .thread = {{{'G', 0, 3, 0}, {'A', 1, 1, 0}}, {{'G', 0, 2, 3}, {'F', 0, 0, 0}}}},
+    {.name = "a run over blocks is given back, and the blocks are taken one after the other",
+     .frames = 8,
+     .block_order = 1,
+     .cpus = 2,
+     .threads = 2,
+     .changes = 4,
+     .before = {{'C', 0, 6, 0}, {'A', 1, 1, 0}},
+     .thread = {{{'F', 0, 0, 0}}, {{'A', 2, 1, 0}, {'A', 3, 1, 0}, {'C', 4, 2, 0}}}},
+    {.name = "part of a run over blocks is given back, and its blocks are taken",
+     .frames = 8,
+     .block_order = 1,
+     .cpus = 2,
+     .threads = 2,
+     .changes = 4,
+     .before = {{'C', 0, 7, 0}, {'A', 1, 0, 0}},
+     .thread = {{{'G', 0, 4, 1}}, {{'A', 2, 0, 0}, {'A', 3, 0, 0}, {'A', 4, 1, 0}}}},
+    {.name = "blocks come back, and are taken one after the other",
+     .frames = 8,
+     .block_order = 1,
+     .cpus = 2,
+     .threads = 2,
+     .changes = 4,
+     .before = {{'O', 0, 4, 4}, {'A', 0, 2, 0}},
+     .thread = {{{'U', 0, 4, 4}}, {{'A', 1, 1, 0}, {'A', 2, 1, 0}}}},
+    {.name = "a run over blocks is looked at while it is given back and its frames are taken anew",
+     .frames = 8,
+     .block_order = 1,
+     .cpus = 2,
+     .threads = 2,
+     .changes = 3,
+     .before = {{'C', 0, 6, 0}},
+     .thread = {{{'X', 0, 0, 2}, {'X', 0, 0, 5}}, {{'F', 0, 0, 0}, {'C', 1, 5, 0}, {'A', 2, 0, 0}}}},
+    {.name = "reserve against a request",
+     .frames = 8,
+     .block_order = 2,
+     .cpus = 2,
+     .threads = 2,
+     .changes = 4,
+     .before = {{'A', 0, 0, 0}, {'A', 1, 0, 1}},
+     .thread = {{{'R', 2, 3, 3}, {'F', 2, 0, 0}}, {{'A', 3, 1, 0}, {'F', 0, 0, 0}}}},
+    {.name = "two reserve overlapping ranges",
+     .frames = 8,
+     .block_order = 1,
+     .cpus = 2,
+     .threads = 2,
+     .changes = 3,
+     .thread = {{{'R', 0, 4, 1}, {'S', 0, 0, 0}}, {{'R', 1, 4, 3}, {'X', 0, 0, 4}}}},
+    {.name = "rows over blocks against single frames",
+     .frames = 8,
+     .block_order = 1,
+     .cpus = 2,
+     .threads = 2,
+     .changes = 3,
+     .before = {{'A', 0, 0, 0}},
+     .thread = {{{'C', 1, 5, 0}, {'F', 1, 0, 0}}, {{'A', 2, 0, 0}, {'F', 0, 0, 0}}}},
+    {.name = "frames go offline while others are taken",
+     .frames = 8,
+     .block_order = 2,
+     .cpus = 2,
+     .threads = 2,
+     .changes = 4,
+     .before = {{'A', 0, 2, 0}},
+     .thread = {{{'O', 0, 2, 4}, {'U', 0, 2, 4}}, {{'A', 1, 0, 0}, {'F', 1, 0, 0}}}},
+    {.name = "frames come back while a request looks for them",
+     .frames = 8,
+     .block_order = 1,
+     .cpus = 2,
+     .threads = 2,
+     .changes = 3,
+     .before = {{'O', 0, 4, 4}, {'A', 0, 2, 0}},
+     .thread = {{{'U', 0, 2, 5}, {'S', 0, 0, 0}}, {{'A', 1, 1, 0}, {'A', 2, 0, 0}}}},
+    {.name = "a drain while others take and give",
+     .frames = 8,
+     .block_order = 2,
+     .cpus = 2,
+     .threads = 2,
+     .changes = 4,
+     .before = {{'A', 0, 0, 0}, {'A', 1, 0, 1}},
+     .thread = {{{'D', 0, 0, 0}, {'A', 2, 2, 0}}, {{'F', 1, 0, 0}, {'A', 3, 0, 0}}}},
+    {.name = "many at once, and one that is given back",
+     .frames = 8,
+     .block_order = 1,
+     .cpus = 2,
+     .threads = 2,
+     .changes = 3,
+     .before = {{'C', 0, 4, 0}, {'A', 1, 0, 1}},
+     .thread = {{{'N', 4, 3, 0}}, {{'F', 1, 0, 0}, {'S', 0, 0, 0}}}},
+    {.name = "the counts while frames change hands",
+     .frames = 8,
+     .block_order = 1,
+     .cpus = 2,
+     .threads = 2,
+     .changes = 4,
+     .before = {{'A', 0, 0, 0}},
+     .thread = {{{'S', 0, 0, 0}}, {{'A', 1, 1, 0}, {'F', 0, 0, 0}}}},
+    {.name = "a movable run and an unmovable one for the last block",
+     .frames = 4,
+     .block_order = 1,
+     .cpus = 2,
+     .threads = 2,
+     .changes = 4,
+     .before = {{'A', 0, 0, 0}},
+     .thread = {{{'M', 1, 0, 0}, {'F', 1, 0, 0}}, {{'A', 2, 1, 0}, {'F', 0, 0, 0}}}},
+    {.name = "two zones: the last frame is on the other node",
+     .frames = 8,
+     .block_order = 2,
+     .cpus = 2,
+     .split = 3,
+     .threads = 2,
+     .changes = 4,
+     .before = {{'A', 0, 1, 0}, {'R', 1, 4, 3}},
+     .thread = {{{'A', 2, 0, 0}, {'F', 2, 0, 0}}, {{'A', 3, 0, 0}, {'F', 1, 0, 0}}}},
+    {.name = "three threads, one CPU's blocks",
+     .frames = 6,
+     .block_order = 1,
+     .cpus = 1,
+     .threads = 3,
+     .changes = 3,
+     .before = {{'A', 0, 1, 0}, {'A', 1, 0, 0}},
+     .thread = {{{'A', 2, 0, 0}, {'F', 2, 0, 0}}, {{'F', 1, 0, 0}}, {{'A', 3, 1, 0}}}},
+};
+
+/** The zones of a scenario. Returns how many. */
+static size_t zones_of(const struct play *play, struct kva_frames_zone zone[2])
+{
+    const struct scenario *scenario = play->scenario;
+    uint64_t end = play->first + scenario->frames;
+
+    zone[0] = (struct kva_frames_zone){.start = play->first, .end = end};
+    if (scenario->split == 0)
+        return 1;
+    zone[0].end = play->first + scenario->split;
+    zone[1] = (struct kva_frames_zone){.start = zone[0].end, .end = end, .node = 1};
+    return 2;
+}
+
+static void set_up(void *context)
+{
+    struct play *play = context;
+    const struct scenario *scenario = play->scenario;
+    struct kva_frames_zone zone[2];
+    struct kva_frames_config config = {.zones = zone,
+                                       .zone_count = zones_of(play, zone),
+                                       .block_order = scenario->block_order,
+                                       .memory = kva_memory_host(),
+                                       .cpus = scenario->cpus,
+                                       .threads = &play->threads};
+
+    play->clock = 0;
+    play->count = 0;
+    for (unsigned i = 0; i < SLOTS; i++)
+        play->slot[i] = KVA_NO_FRAME;
+    assert_int_equal(kva_frames_create(&config, &play->frames), KVA_OK);
+    for (unsigned i = 0; i < BEFORE_MOST && scenario->before[i].what; i++) {
+        const struct step *step = &scenario->before[i];
+        kva_turns_set_cpu(play->turns, strchr("AMC", step->what) ? step->x : 0);
+        do_step(play, step);
+    }
+}
+
+static void look_back(void *context, uint64_t schedule)
+{
+    struct play *play = context;
+    struct kva_fault fault;
+    enum kva_status status = kva_frames_check(play->frames, &fault);
+
+    check_that(status == KVA_OK, "%s, from %#" PRIx64 ", schedule %" PRIu64 ": %s at %#" PRIx64,
+               play->scenario->name, play->first, schedule, fault.what, fault.address);
+    picture(play);
+    bool explained = has_serial_order(play);
+    if (!explained)
+        show(play);
+    check_that(explained, "%s, from %#" PRIx64 ", schedule %" PRIu64 ": no serial order explains it",
+               play->scenario->name, play->first, schedule);
+    assert_int_equal(kva_frames_destroy(play->frames), KVA_OK);
+}
+
+static uint64_t enumerate(struct play *play)
+{
+    const struct schedules schedules = {.name = play->scenario->name,
+                                        .changes = play->scenario->changes,
+                                        .set_up = set_up,
+                                        .body = body,
+                                        .look_back = look_back,
+                                        .context = play};
+
+    play->turns = kva_turns_new(play->scenario->threads);
+    play->threads = kva_turns_threads(play->turns);
+    uint64_t count = schedules_run(&schedules, play->turns);
+    kva_turns_drop(play->turns);
+    return count;
+}
+
+/** On a set that begins at `first`; KVA_NO_FRAME: that ends there. */
+static void run_all(uint64_t first)
+{
+    static struct play play;
+    uint64_t sum = 0;
+
+    for (size_t i = 0; i < sizeof(scenarios) / sizeof(scenarios[0]); i++) {
+        play.scenario = &scenarios[i];
+        play.first = first != KVA_NO_FRAME ? first : KVA_NO_FRAME - play.scenario->frames;
+        sum += enumerate(&play);
+    }
+    print_message("%8" PRIu64 " schedules\n", sum);
+}
+
+static void every_schedule_has_a_serial_order(void **state)
+{
+    (void)state;
+    run_all(0x1000);
+}
+
+/** The same again where neither end of the zone is the end of a block, and the last frame is the last of all. */
+static void frames_at_the_top_have_one_too(void **state)
+{
+    (void)state;
+    run_all(KVA_NO_FRAME);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_schedule_has_a_serial_order),
+        cmocka_unit_test(frames_at_the_top_have_one_too),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
