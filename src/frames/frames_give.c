@@ -124,7 +124,12 @@ FRAMES_RARE enum kva_status give_any(const struct kva_frames *frames, struct fra
     }
     if (give_whole(frames, zone, block, position, h))
         return KVA_OK;
-    enum kva_status status = give_run(frames, zone, block, position, h);
+    return give_run(frames, zone, block, position, h);
+}
+
+static inline enum kva_status refuse_unless_ok(const struct kva_frames *frames, enum kva_status status,
+                                               uint64_t first)
+{
     return status == KVA_OK ? KVA_OK : refuse(frames, status, "kva_frames_free", first, "first");
 }
 
@@ -143,7 +148,7 @@ enum kva_status kva_frames_free(struct kva_frames *frames, uint64_t first)
     uint64_t bit = UINT64_C(1) << position % 64;
     /* Most often a single frame of a block that is held: then no row changes. */
     if (!is_held(h) || run_in_word(word, h, bit) != bit)
-        return give_any(frames, zone, first, h);
+        return refuse_unless_ok(frames, give_any(frames, zone, first, h), first);
     uint32_t hint = position >> 6 >> frames->hint_shift;
     word->taken &= ~bit;
     word->first &= ~bit;
@@ -195,6 +200,16 @@ static size_t give_singles(const struct kva_frames *frames, const uint64_t *firs
     return count;
 }
 
+/** Give the run back that begins with a frame, whatever there is. */
+static enum kva_status give_with_care(const struct kva_frames *frames, uint64_t first)
+{
+    struct frames_zone *zone = zone_of(frames, first);
+
+    if (!zone)
+        return KVA_EUNKNOWN;
+    return give_any(frames, zone, first, lock_block(frames, zone, block_of(frames, zone, first)));
+}
+
 enum kva_status kva_frames_free_many(struct kva_frames *frames, const uint64_t *firsts, size_t runs,
                                      size_t *done)
 {
@@ -210,12 +225,15 @@ enum kva_status kva_frames_free_many(struct kva_frames *frames, const uint64_t *
     while (given < runs && status == KVA_OK) {
         size_t singles = give_singles(frames, &firsts[given], runs - given);
         if (singles == 0)
-            status = kva_frames_free(frames, firsts[given]);
+            status = give_with_care(frames, firsts[given]);
         given += singles + (singles == 0 && status == KVA_OK);
     }
     if (done)
         *done = given;
-    return status;
+    if (status == KVA_OK)
+        return KVA_OK;
+    struct kva_bad bad = {"firsts[i]", given};
+    return kva_report_misuse(&frames->hooks, status, __func__, firsts[given], &bad);
 }
 
 /* --------------------------------------------------------------------------------------------- parts */
@@ -314,11 +332,14 @@ static struct part part_of(const struct kva_frames *frames, struct frames_zone *
     return part;
 }
 
-static enum kva_status free_part(const struct kva_frames *frames, const struct part *part)
+/** Give a part back, unless it is to have more frames than `part` tells. */
+static enum kva_status free_part(const struct kva_frames *frames, const struct part *part, bool is_all)
 {
     for (uint32_t block = part->low; block <= part->high; block++)
         (void)lock_block(frames, part->zone, block);
     enum kva_status status = part_status(frames, part);
+    if (status == KVA_OK && !is_all)
+        status = KVA_ERANGE;
     if (status == KVA_OK) {
         give_part(frames, part, part->end < part->zone->end && is_inside(frames, part, part->end));
         return KVA_OK;
@@ -340,13 +361,13 @@ enum kva_status kva_frames_free_range(struct kva_frames *frames, uint64_t first,
         status = KVA_EWRAP;
     if (status != KVA_OK)
         return refuse(frames, status, __func__, first, "count");
-    if (!zone)
+    if (zone) {
+        /* One that passes the zone's end is too long, unless its first frame is free or absent: look at that one. */
+        bool fits = count <= zone->end - first;
+        struct part part = part_of(frames, zone, first, fits ? first + count : first + 1);
+        status = free_part(frames, &part, fits);
+    } else {
         status = KVA_EUNKNOWN;
-    else if (count > zone->end - first)
-        status = KVA_ERANGE;
-    else {
-        struct part part = part_of(frames, zone, first, first + count);
-        status = free_part(frames, &part);
     }
     if (status == KVA_ERANGE)
         field = "count";
