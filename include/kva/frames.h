@@ -73,6 +73,27 @@ struct kva_frames_range {
     uint64_t count;
 };
 
+/** What became of a run that was to be moved. */
+enum kva_frames_moved {
+    KVA_FRAMES_MOVED = 0, /* its contents are at the new place, and so are all references */
+    KVA_FRAMES_PINNED =
+        1, /* it stays where it is, for long: it is in use by a device, or the new place does not suit it */
+    KVA_FRAMES_BUSY = 2, /* it stays where it is, for now */
+    KVA_FRAMES_GONE = 3  /* nobody refers to it any more: it has been given back, or is about to be */
+};
+
+/** Move the run of `count` movable frames at `from` to the frames at `to`, which are the caller's until this returns: copy the
+ *  contents, and let all that refers to the old frames refer to the new ones.
+ *
+ *  The owner of a frame removes its own references before it calls kva_frames_free. So this function, under the lock that
+ *  protects the references, finds whether the run is still in use. If it is not, it returns KVA_FRAMES_GONE and touches
+ *  nothing.
+ *  `to` lies in the same zone; it is a multiple of the run's length, rounded up to a power of two, as far as `from` is.
+ *  Larger alignments and windows of the request are not remembered: return KVA_FRAMES_PINNED where `to` does not suit.
+ *  No lock of the set is held but the one that keeps others from compacting. The function may call the set, but not to compact: a
+ *  request fails instead, and kva_frames_compact returns KVA_EREENTRY. It must not wait for a thread that compacts. */
+typedef enum kva_frames_moved kva_frames_move(void *context, uint64_t from, uint64_t to, uint64_t count);
+
 #define KVA_FRAMES_ZONES 1024 /* the most zones of a set */
 #define KVA_FRAMES_NODES 64   /* the most nodes */
 #define KVA_FRAMES_CPUS 4095  /* the most CPUs that have blocks of their own */
@@ -106,6 +127,9 @@ struct kva_frames_config {
      *  while each takes from its own. 0 stands for threads->cpus, or 1. Without threads: 1. */
     unsigned cpus;
     const struct kva_threads *threads; /* NULL: one thread at a time, and no lock */
+
+    kva_frames_move *move; /* NULL: no frame is ever moved */
+    void *move_context;
 
     kva_hook *on_misuse;     /* NULL: the status alone tells */
     kva_hook *on_corruption; /* NULL: stop the program by a trap instruction */
@@ -161,7 +185,8 @@ enum kva_frames_type {
 };
 
 enum kva_frames_flags {
-    KVA_FRAMES_THIS_NODE = 1 /* from the request's node and from no other */
+    KVA_FRAMES_THIS_NODE = 1, /* from the request's node and from no other */
+    KVA_FRAMES_COMPACT = 2 /* if memory is free but in pieces, move frames out of the way: see COMPACTION */
 };
 
 /** What a request asks for. Zero-initialised, it is a request for one unmovable frame. */
@@ -280,11 +305,81 @@ enum kva_status kva_frames_free_many(struct kva_frames *frames, const uint64_t *
  *           KVA_EUNKNOWN   first lies outside the zones or in a hole
  *           KVA_EDOUBLE    first is free already
  *           KVA_ERANGE     the part reaches beyond the run that first lies in
+ *           KVA_EBUSY      the run is being moved: try again
  *  Cost:    as kva_frames_free; never takes memory
  *  Locking: Blocks, those of the part and the one after it together
  *  Failure: nothing has changed
  */
 enum kva_status kva_frames_free_range(struct kva_frames *frames, uint64_t first, uint64_t count);
+
+/* --------------------------------------------------------------------------------------------- compaction */
+
+/** COMPACTION. Free memory that lies in pieces is of no use to a request for a whole block. Compaction moves the frames of blocks
+ *  with few frames in use into blocks with many, until whole blocks are free:
+ *
+ *      before   | #.#..#.. | ####.### | .#...... | ##.####. |
+ *      after    | ........ | ######## | ........ | ######## | + 1 frame elsewhere
+ *
+ *  Only blocks with movable frames alone take part, and each is treated as what lies in it and in its zone: no frame outside
+ *  is looked at. A run that reaches over the end of its block stays where it is.
+ *
+ *  Who calls for it   A request with KVA_FRAMES_COMPACT that finds no room: directly, until there is room or no more to gain.
+ *                     A program that has time, by kva_frames_compact in slices: from a helper thread, or before it needs
+ *                     large memory.
+ *  When it helps      By a lower bound of the fragmentation index (kva_frames_fragmentation) that takes the headers of the
+ *                     blocks alone. Where the index is below one half, memory is short and not in pieces: nothing is moved.
+ *                     After a direct compaction that did not help, the next 1, 3, 7 ... 63 requests of that order or a
+ *                     larger one do not compact
+ *  One at a time      compacts a set. A request waits for its turn. */
+
+/** What a call of kva_frames_compact has done. */
+struct kva_frames_compacted {
+    uint64_t moved_runs;
+    uint64_t moved_frames;
+    uint64_t freed_blocks; /* became wholly free */
+    uint64_t pinned_runs;  /* were asked for in vain: KVA_FRAMES_PINNED or KVA_FRAMES_BUSY */
+    bool is_finished;      /* nothing more is to be gained at present */
+};
+
+/** For kva_frames_compact: not for one group, but for as many free blocks as there can be. */
+#define KVA_FRAMES_ALL_BLOCKS UINT32_MAX
+
+/** Move frames until there is a free group of some order, or as many free blocks as there can be; but only so many frames.
+ *
+ *  In/Out:  frames
+ *  In:      zone    its index in kva_frames_config.zones, or KVA_FRAMES_ALL_ZONES: until one of them has the group
+ *           order   0 .. block_order, or KVA_FRAMES_ALL_BLOCKS
+ *           most    frames to move in this call, about: the run that reaches it is the last. UINT64_MAX: no limit
+ *  Out:     done    written on KVA_OK; may be NULL
+ *  Returns: KVA_OK         see done->is_finished
+ *           KVA_ENOENT     the set has no function that moves frames
+ *           KVA_ENULL      frames is NULL
+ *           KVA_EINVAL     there is no such zone; order is out of its range
+ *           KVA_EREENTRY   called from inside that function
+ *  Cost:    O(n) for the zones, 8 bytes for each block; then for each move O(log n), and what the move costs
+ *  Locking: Blocks; waits for a compaction under way. The locks of all CPUs are taken at the beginning, for kva_frames_drain
+ *  Failure: nothing has changed
+ */
+enum kva_status kva_frames_compact(struct kva_frames *frames, size_t zone, unsigned order, uint64_t most,
+                                   struct kva_frames_compacted *done);
+
+/** Move all frames out of a given range, and take it as one run.
+ *
+ *  In/Out:  frames
+ *  In:      first, count, type   as for kva_frames_reserve
+ *  Out:     obstacle  on KVA_EBUSY and KVA_ENOSPC the lowest frame that could not be moved; may be NULL
+ *  Returns: KVA_OK
+ *           KVA_EBUSY      a frame is not movable, is pinned or busy
+ *           KVA_ENOSPC     there is no room elsewhere in the zone for a run that is in the way
+ *           KVA_ENOENT     the set has no function that moves frames, and something is in the way
+ *           KVA_EREENTRY   called from inside that function
+ *           KVA_ENULL, KVA_EINVAL, KVA_ESIZE, KVA_EWRAP, KVA_ERANGE   as kva_frames_reserve
+ *  Cost:    O(count / 64 + moves log n), and what the moves cost
+ *  Locking: Blocks; waits for a compaction under way
+ *  Failure: the range is as it was, but for what has been moved out of it
+ */
+enum kva_status kva_frames_evacuate(struct kva_frames *frames, uint64_t first, uint64_t count,
+                                    enum kva_frames_type type, uint64_t *obstacle);
 
 /* --------------------------------------------------------------------------------- memory that comes and goes */
 
