@@ -476,6 +476,8 @@ struct kva_frames_stats {
     uint64_t
         changed_blocks; /* how often a movable block in use became an unmovable one, since nothing else was left */
     uint64_t strayed_runs; /* how often a movable run was put into an unmovable block, for the same reason */
+    uint64_t moved_runs;   /* by compaction */
+    uint64_t moved_frames;
     uint64_t elsewhere_runs; /* how often a run was taken from another node than the request's */
     uint64_t memory_bytes;   /* held for bookkeeping; of the whole set */
 };

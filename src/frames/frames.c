@@ -5,10 +5,10 @@
  *
  * All memory is one block, laid out before it is taken:
  *
- *      | set | zones | near | by_node | CPUs | zone 0: headers, words, rows | zone 1: ... |
+ *      | set | zones | near | by_node | CPUs | compaction | zone 0: headers, words, rows | zone 1: ... |
  */
-#include "frames_change.h"
 #include "frames_freeze.h"
+#include "frames_isolate.h"
 
 enum { DEFAULT_ORDER = 9 };
 
@@ -155,7 +155,8 @@ struct layout {
     uint64_t by_node;
     uint64_t cpus;
     uint64_t cpu_bytes;
-    uint64_t blocks; /* of the first zone's headers */
+    uint64_t compaction; /* 0: there is none */
+    uint64_t blocks;     /* of the first zone's headers */
 };
 
 /** Room for so many elements, on cache lines of their own. */
@@ -195,6 +196,11 @@ static uint64_t bytes_of_slots(uint64_t zones)
     return align_down(sizeof(struct frames_cpu) + zones * SLOTS * sizeof(uint32_t) + 7, 8);
 }
 
+static uint64_t bytes_of_compaction(unsigned order)
+{
+    return sizeof(struct frames_compaction) + ((UINT64_C(1) << order) + 1) * sizeof(uint32_t);
+}
+
 static struct layout layout_of(const struct kva_frames_config *config)
 {
     struct layout layout = {0};
@@ -211,6 +217,8 @@ static struct layout layout_of(const struct kva_frames_config *config)
     layout.by_node = add_room(&layout, zones * nodes_of(config), sizeof(uint16_t));
     layout.cpu_bytes = align_down(each + (KVA_LINE - 1), KVA_LINE);
     layout.cpus = add_room(&layout, cpus_of(config), layout.cpu_bytes);
+    if (config->move)
+        layout.compaction = add_room(&layout, 1, bytes_of_compaction(order_of(config)));
     layout.blocks = layout.bytes;
     for (size_t i = 0; i < zones; i++)
         add_zone(&layout, blocks_of(&config->zones[i], order_of(config)), order_of(config), &headers, &words,
@@ -401,6 +409,11 @@ static struct kva_frames *build(const struct kva_frames_config *config, struct l
     frames->locks.cpu_bytes = (size_t)layout.cpu_bytes;
     frames->locks.cpu_count = cpus_of(config);
     init_cpus(frames);
+    if (config->move) {
+        frames->compaction = (struct frames_compaction *)(void *)(base + layout.compaction);
+        frames->compaction->move = config->move;
+        frames->compaction->context = config->move_context;
+    }
     layout.bytes = layout.blocks;
     sort_zones(frames, config);
     for (size_t i = 0; i < config->zone_count; i++)

@@ -117,6 +117,17 @@ static inline uint32_t next_free(const struct frames_word *words, uint32_t from,
     return end;
 }
 
+/** The first frame of [from, end) that a run begins with; `end` if there is none. */
+static inline uint32_t next_first(const struct frames_word *words, uint32_t from, uint32_t end)
+{
+    for (uint32_t w = from / 64; w * 64 < end; w++) {
+        uint64_t firsts = words[w].taken & words[w].first & bits_within(w, from, end);
+        if (firsts != 0)
+            return w * 64 + lowest_bit(firsts);
+    }
+    return end;
+}
+
 /** The end of the run that goes on inside [from, end): the first frame there that is not inside. */
 static inline uint32_t end_of_inside(const struct frames_word *words, uint32_t from, uint32_t end)
 {

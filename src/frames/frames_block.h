@@ -18,8 +18,8 @@
  *
  *       31    28 27          16 15  13 12   9  8    7    6    5  4  3  2   1    0
  *      | hint   | owner        | slot | top  |tail|head|cont|whole|kind |mark|lock|    low
- *       31    28 27                14 13                                         0
- *      |        | used               | free                                       |    high
+ *       31 30   29     28   27          14 13                                    0
+ *      |     | skip | moving | used       | free                                  |    high
  *
  *      lock, mark   the lock; mark: a thread sleeps until it is dropped. While it is held, the other fields stay in memory
  *      kind         enum frames_kind
@@ -30,6 +30,8 @@
  *      slot, owner  the CPU that holds the block for itself, plus one, and in which slot; 0: none does
  *      hint         no frame is free before this sixteenth of the block (words, in blocks of up to 16 words)
  *      free, used   how many frames are; the others are absent
+ *      moving       runs of the block are isolated: they are about to be moved (frames_isolate.h)
+ *      skip         compaction has looked at all of the block in vain
  *
  * All but the lock and the mark change only under the lock. A header is handled as one 64-bit value, `h` below, without the
  * lock's bits.
@@ -72,6 +74,8 @@ enum {
     HINT_AT = 28,
     FREE_AT = 32,
     USED_AT = 46,
+    MOVING_AT = 60,
+    SKIP_AT = 61,
 };
 
 #define FIELD_MASK(at, bits) (((UINT64_C(1) << (bits)) - 1) << (at))
@@ -86,10 +90,13 @@ enum {
 #define HINT_MASK FIELD_MASK(HINT_AT, 4)
 #define FREE_MASK FIELD_MASK(FREE_AT, 14)
 #define USED_MASK FIELD_MASK(USED_AT, 14)
+#define MOVING_MASK FIELD_MASK(MOVING_AT, 1)
+#define SKIP_MASK FIELD_MASK(SKIP_AT, 1)
 
 struct frames_header {
     _Atomic uint32_t low;
-    uint32_t high;
+    _Atomic uint32_t
+        high; /* changed under the lock; atomic for those that only want to know about how many frames are free */
 };
 
 /** The state of 64 frames. */
@@ -196,7 +203,8 @@ static inline uint64_t block_header(const struct frames_header *header)
 {
     uint32_t low = atomic_load_explicit(&header->low, memory_order_relaxed);
 
-    return (low & ~(HEADER_LOCK | HEADER_MARK)) | (uint64_t)header->high << 32;
+    return (low & ~(HEADER_LOCK | HEADER_MARK)) |
+           (uint64_t)atomic_load_explicit(&header->high, memory_order_relaxed) << 32;
 }
 
 static inline bool block_try(struct frames_header *header)
@@ -220,7 +228,7 @@ static inline void block_keep(struct frames_header *header, uint64_t h)
 {
     uint32_t low = atomic_load_explicit(&header->low, memory_order_relaxed);
 
-    header->high = (uint32_t)(h >> 32);
+    atomic_store_explicit(&header->high, (uint32_t)(h >> 32), memory_order_relaxed);
     while (!atomic_compare_exchange_weak_explicit(&header->low, &low,
                                                   (uint32_t)h | (low & (HEADER_LOCK | HEADER_MARK)),
                                                   memory_order_relaxed, memory_order_relaxed)) {
@@ -230,7 +238,7 @@ static inline void block_keep(struct frames_header *header, uint64_t h)
 /** Set the header and drop the lock. */
 FRAMES_HOT void block_unlock(struct frames_header *header, const struct frames_locking *locking, uint64_t h)
 {
-    header->high = (uint32_t)(h >> 32);
+    atomic_store_explicit(&header->high, (uint32_t)(h >> 32), memory_order_relaxed);
     if (no_other_thread(locking)) {
         atomic_store_explicit(&header->low, (uint32_t)h, memory_order_relaxed);
         return;

@@ -254,6 +254,35 @@ static bool try_across(const struct search *search)
     return kva_span_take(search->frames, search->zone, search->demand, counts_of(search), search->first);
 }
 
+/** Whether a block of a row has a free group of an order; bounds that are too large are put right on the way. */
+static bool row_has_group(const struct kva_frames *frames, struct frames_zone *zone, unsigned row,
+                          unsigned order)
+{
+    for (uint32_t block = 0;
+         (block = row_next(&zone->rows, row, block, zone->rows.blocks)) < zone->rows.blocks; block++) {
+        uint64_t before = lock_block(frames, zone, block);
+        uint64_t h = before;
+        if (whole_of(h) == WHOLE_NOT && free_of(h) > 0 && !is_held(h))
+            h = with_top(h, largest_group(frames, words_of(frames, zone, block)));
+        bool has = free_of(h) > 0 && !is_held(h) && top_of(h) >= order;
+        commit_block(frames, zone, block, before, h);
+        if (has)
+            return true;
+    }
+    return false;
+}
+
+bool kva_has_group(const struct kva_frames *frames, struct frames_zone *zone, unsigned order)
+{
+    bool has =
+        row_has_group(frames, zone, ROW_EMPTY, order) || row_has_group(frames, zone, ROW_PARTIAL, order);
+
+    for (unsigned top = order; top < frames->order && !has; top++)
+        has = row_has_group(frames, zone, row_top(frames, KIND_MOVABLE, top), order) ||
+              row_has_group(frames, zone, row_top(frames, KIND_UNMOVABLE, top), order);
+    return has;
+}
+
 /* -------------------------------------------------------------------------------------------- zones */
 
 /** Whether a zone may serve a demand; then `search` is made ready for it. */

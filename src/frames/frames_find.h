@@ -6,6 +6,15 @@
 
 #include "frames_change.h"
 
+/** The largest order of which each run of so many frames at a multiple of align has a free group. */
+static inline unsigned least_group(uint64_t count, uint64_t align)
+{
+    unsigned anywhere = highest_bit((count - 1) / 2 + 1); /* floor(log2((count + 1) / 2)) */
+    unsigned aligned = highest_bit(align < count ? align : count);
+
+    return aligned > anywhere ? aligned : anywhere;
+}
+
 /** Where a run of count frames at a multiple of align fits into the free ones of [from, end); `end` if nowhere. `begin` is the
  *  number of the block's first frame. */
 static inline uint32_t find_run(const struct frames_word *words, uint64_t begin, uint32_t from, uint32_t end,
@@ -53,6 +62,9 @@ static inline uint32_t take_group(const struct kva_frames *frames, struct frames
  *  nothing is found, those of all CPUs. */
 enum kva_status kva_find_and_take(const struct kva_frames *frames, const struct frames_demand *demand,
                                   uint64_t *first);
+
+/** Whether some block of a zone that no CPU holds has a free group of an order. */
+bool kva_has_group(const struct kva_frames *frames, struct frames_zone *zone, unsigned order);
 
 /** With the locks of all CPUs: give up all held blocks. */
 void kva_release_held(const struct kva_frames *frames);

@@ -9,7 +9,7 @@
  *      | ... first ####### | ################# | ##### next ... |
  *            CONT            WHOLE, CONT         inside, then the end
  */
-#include "frames_change.h"
+#include "frames_isolate.h"
 
 /** What a free of a frame in a locked block returns, as far as its own state tells. */
 static enum kva_status state_status(const struct frames_word *words, uint64_t h, uint32_t position)
@@ -60,9 +60,21 @@ static inline uint64_t run_in_word(const struct frames_word *word, uint64_t h, u
 {
     uint64_t not_inside = ~inside_bits(word) & (0 - (bit << 1)); /* above the bit */
 
-    if ((word->taken & word->first & bit) == 0 || not_inside == 0 || (h & (WHOLE_MASK | CONT_MASK)) != 0)
+    if ((word->taken & word->first & bit) == 0 || not_inside == 0 ||
+        (h & (WHOLE_MASK | CONT_MASK | MOVING_MASK)) != 0)
         return 0;
     return (not_inside & (0 - not_inside)) - bit;
+}
+
+/** A run that is about to be moved becomes free when the batch ends. */
+static enum kva_status give_isolated(const struct kva_frames *frames, struct frames_zone *zone,
+                                     uint32_t block, uint64_t h, struct frames_move *move)
+{
+    enum kva_status status = move->is_given ? KVA_EDOUBLE : KVA_OK;
+
+    move->is_given = true;
+    unlock_block(frames, zone, block, h);
+    return status;
 }
 
 /** Give the run back that begins at a position of a block, which is locked, and drop the lock. */
@@ -74,6 +86,12 @@ static enum kva_status give_run(const struct kva_frames *frames, struct frames_z
 
     enum kva_status status = state_status(words, h, position);
     uint32_t end = status == KVA_OK ? end_in_block(frames, words, h, position) : 0;
+    if (status == KVA_OK && (h & MOVING_MASK)) {
+        struct frames_move *move = kva_find_isolated(frames, first_frame(frames, zone, block) + position,
+                                                     first_frame(frames, zone, block) + position + 1);
+        if (move)
+            return give_isolated(frames, zone, block, h, move);
+    }
     if (status == KVA_OK && end == frames->size && (h & CONT_MASK)) {
         give_long(frames, zone, block, position);
         return KVA_OK;
@@ -102,7 +120,8 @@ static inline void give_in_word(const struct kva_frames *frames, struct frames_z
 static inline bool give_whole(const struct kva_frames *frames, struct frames_zone *zone, uint32_t block,
                               uint32_t position, uint64_t before)
 {
-    if (position != 0 || (before & (WHOLE_MASK | CONT_MASK)) != (uint64_t)WHOLE_FIRST << WHOLE_AT)
+    if (position != 0 || (before & (WHOLE_MASK | CONT_MASK | MOVING_MASK)) != (uint64_t)WHOLE_FIRST
+                                                                                  << WHOLE_AT)
         return false;
     uint64_t h = with_all_free(frames, with_given(before & ~WHOLE_MASK, frames->size));
     commit_block(frames, zone, block, before, without_kind_if_unused(h));
@@ -260,31 +279,44 @@ static bool is_inside(const struct kva_frames *frames, const struct part *part, 
     return inside_bits(&words_of(frames, part->zone, block)[position / 64]) >> position % 64 & 1;
 }
 
-/** Whether the part lies in one run. */
+/** Whether frames [at, end) of a locked block are inside one run, which does not begin there; KVA_EBUSY while it is moved. */
+static enum kva_status inside_status(const struct kva_frames *frames, const struct part *part, uint64_t at,
+                                     uint64_t end)
+{
+    uint32_t block = block_of(frames, part->zone, at);
+    uint32_t from = position_of(frames, at);
+    uint32_t until = from + (uint32_t)(end - at);
+    uint64_t h = block_header(&part->zone->headers[block]);
+    bool inside = whole_of(h) == WHOLE_NOT
+                      ? end_of_inside(words_of(frames, part->zone, block), from, until) == until
+                      : from > 0 || whole_of(h) == WHOLE_INSIDE;
+
+    if ((h & MOVING_MASK) && kva_find_isolated(frames, part->first, part->end))
+        return KVA_EBUSY;
+    return inside ? KVA_OK : KVA_ERANGE;
+}
+
+/** Whether the part lies in one run, and that is not being moved. */
 static enum kva_status part_status(const struct kva_frames *frames, const struct part *part)
 {
     uint32_t block = block_of(frames, part->zone, part->first);
+    uint64_t h = block_header(&part->zone->headers[block]);
     enum kva_status status =
-        state_status(words_of(frames, part->zone, block), block_header(&part->zone->headers[block]),
-                     position_of(frames, part->first));
+        state_status(words_of(frames, part->zone, block), h, position_of(frames, part->first));
     uint64_t at = part->first + 1;
 
     if (status != KVA_OK && status != KVA_EINTERIOR)
         return status;
-    while (at < part->end) {
+    if ((h & MOVING_MASK) && kva_find_isolated(frames, part->first, part->end))
+        return KVA_EBUSY;
+    for (status = KVA_OK; at < part->end && status == KVA_OK;) {
         block = block_of(frames, part->zone, at);
-        uint64_t begin = first_frame(frames, part->zone, block);
-        uint32_t from = (uint32_t)(at - begin);
-        uint32_t end = (uint32_t)min_u64(frames->size, part->end - begin);
-        uint64_t h = block_header(&part->zone->headers[block]);
-        bool inside = whole_of(h) == WHOLE_NOT
-                          ? end_of_inside(words_of(frames, part->zone, block), from, end) == end
-                          : from > 0 || whole_of(h) == WHOLE_INSIDE;
-        if (!inside)
-            return KVA_ERANGE;
-        at = begin + end;
+        uint64_t rest = part->end - first_frame(frames, part->zone, block);
+        uint64_t end = first_frame(frames, part->zone, block) + min_u64(frames->size, rest);
+        status = inside_status(frames, part, at, end);
+        at = end;
     }
-    return KVA_OK;
+    return status;
 }
 
 /** The frame after the part becomes the first one of what is left. */
@@ -371,5 +403,5 @@ enum kva_status kva_frames_free_range(struct kva_frames *frames, uint64_t first,
     }
     if (status == KVA_ERANGE)
         field = "count";
-    return status == KVA_OK ? KVA_OK : refuse(frames, status, __func__, first, field);
+    return status == KVA_OK || status == KVA_EBUSY ? status : refuse(frames, status, __func__, first, field);
 }

@@ -149,6 +149,8 @@ static void add_zone(const struct kva_frames *frames, const struct frames_zone *
         stats->changed_blocks += counts->changed;
         stats->strayed_runs += counts->strayed;
         stats->elsewhere_runs += counts->elsewhere;
+        stats->moved_runs += counts->moved_runs;
+        stats->moved_frames += counts->moved_frames;
     }
 }
 

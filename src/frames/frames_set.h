@@ -24,7 +24,7 @@
  * HELD BLOCKS. A CPU takes frames from the block in the slot, and looks for another one when that has no room. The slot is only
  * where it looks first: what counts is the header, under the lock. Slots are filled with the lock of the CPU.
  *
- * ORDER OF LOCKS: the CPUs' locks, in the order of their numbers; then blocks' locks, upwards. An ordinary allocation or free
+ * ORDER OF LOCKS: the reclaim lock, which a thread holds that moves frames; the CPUs' locks, in the order of their numbers; then blocks' locks, upwards. An ordinary allocation or free
  * takes one block's lock only.
  */
 #ifndef KVA_FRAMES_SET_H
@@ -47,6 +47,8 @@ _Static_assert(ROWS_MOST <= 32, "rows_of returns 32 bits");
 /** Size classes of requests that share a block: orders 0 to 2, 3 to 5, 6 and more, and whole blocks. */
 enum { CLASS_BLOCK = 3, CLASSES = 4, SLOTS = 2 * CLASSES };
 
+struct frames_compaction; /* frames_isolate.h */
+
 struct frames_zone {
     uint64_t start;
     uint64_t end;
@@ -65,6 +67,8 @@ struct frames_counts {
     uint64_t changed;
     uint64_t strayed;
     uint64_t elsewhere;
+    uint64_t moved_runs;
+    uint64_t moved_frames;
 };
 
 /** What a CPU has of its own. Its lock stands first: see base/locks.h. */
@@ -91,6 +95,7 @@ struct kva_frames {
     uint16_t *by_node;      /* for each node, the zones in the order in which requests look at them */
     struct kva_locks locks; /* of the CPUs; main and reclaim are not used */
     struct kva_threads threads;
+    struct frames_compaction *compaction; /* NULL: frames are never moved */
     struct kva_hooks hooks;
     struct kva_memory memory;
     void *block; /* all of the set's memory */
@@ -105,6 +110,7 @@ struct frames_demand {
     uint64_t last;
     enum frames_kind kind;
     bool this_node;
+    bool may_compact;
     unsigned node;
     unsigned group;      /* the run is a group of this order, in one block; NO_GROUP: it is not */
     unsigned least_top;  /* a block in which it fits has a free group of this order */

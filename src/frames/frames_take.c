@@ -4,6 +4,7 @@
  * Taking frames: requests are validated and turned into demands; most are then served from the block that the CPU holds,
  * under that block's lock alone. What is not is found by frames_find.c.
  */
+#include "frames_compact.h"
 #include "frames_find.h"
 
 static unsigned class_of_order(const struct kva_frames *frames, unsigned order)
@@ -25,7 +26,7 @@ static enum kva_status validate(const struct kva_frames *frames, const struct kv
     if (request->type != KVA_UNMOVABLE && request->type != KVA_MOVABLE)
         return KVA_EINVAL;
     *field = "flags";
-    if ((request->flags & ~(unsigned)KVA_FRAMES_THIS_NODE) != 0)
+    if ((request->flags & ~(unsigned)(KVA_FRAMES_THIS_NODE | KVA_FRAMES_COMPACT)) != 0)
         return KVA_EINVAL;
     *field = "node";
     if (request->node >= frames->node_count)
@@ -46,15 +47,6 @@ static bool meets_zone(const struct kva_frames *frames, uint64_t min, uint64_t l
             return true;
     }
     return false;
-}
-
-/** The largest order of which each run of so many frames at a multiple of align has a free group. */
-static unsigned least_group(uint64_t count, uint64_t align)
-{
-    unsigned anywhere = highest_bit((count - 1) / 2 + 1); /* floor(log2((count + 1) / 2)) */
-    unsigned aligned = highest_bit(align < count ? align : count);
-
-    return aligned > anywhere ? aligned : anywhere;
 }
 
 static void demand_run(const struct kva_frames *frames, struct frames_demand *demand)
@@ -85,6 +77,7 @@ static enum kva_status demand_of(const struct kva_frames *frames, const struct k
         .last = anywhere ? UINT64_MAX : request->max,
         .kind = kind_of_type(request->type),
         .this_node = (request->flags & KVA_FRAMES_THIS_NODE) != 0,
+        .may_compact = (request->flags & KVA_FRAMES_COMPACT) != 0,
         .node = request->node,
     };
     demand_run(frames, demand);
@@ -97,7 +90,8 @@ static enum kva_status demand_of(const struct kva_frames *frames, const struct k
  *  looked at with more care. */
 static inline bool is_plain(const struct kva_frames *frames, const struct kva_frames_request *request)
 {
-    return (request->count | request->align | request->min | request->max | request->flags) == 0 &&
+    return (request->count | request->align | request->min | request->max |
+            (request->flags & ~(unsigned)KVA_FRAMES_COMPACT)) == 0 &&
            (unsigned)request->type <= KVA_MOVABLE && request->order <= frames->order &&
            request->node < frames->node_count;
 }
@@ -176,8 +170,19 @@ static inline bool take_at_hand(const struct kva_frames *frames, const struct kv
                                : group_at_hand(frames, request, first);
 }
 
+/** Find room; where memory is in pieces, make some. */
+static enum kva_status take_demand(struct kva_frames *frames, const struct frames_demand *demand,
+                                   uint64_t *first)
+{
+    enum kva_status status = kva_find_and_take(frames, demand, first);
+
+    if (status != KVA_ENOSPC || !demand->may_compact || !kva_compact_for(frames, demand))
+        return status;
+    return kva_find_and_take(frames, demand, first);
+}
+
 /** All requests but those that the block at hand serves. */
-FRAMES_RARE enum kva_status take_elsewhere(const struct kva_frames *frames,
+FRAMES_RARE enum kva_status take_elsewhere(struct kva_frames *frames,
                                            const struct kva_frames_request *request, uint64_t *first)
 {
     const char *field;
@@ -186,7 +191,7 @@ FRAMES_RARE enum kva_status take_elsewhere(const struct kva_frames *frames,
 
     if (status != KVA_OK)
         return refuse(frames, status, "kva_frames_alloc", request->min, field);
-    return kva_find_and_take(frames, &demand, first);
+    return take_demand(frames, &demand, first);
 }
 
 enum kva_status kva_frames_alloc(struct kva_frames *frames, const struct kva_frames_request *request,
@@ -263,7 +268,7 @@ enum kva_status kva_frames_alloc_many(struct kva_frames *frames, const struct kv
     while (taken < runs && status == KVA_OK) {
         size_t at_hand = take_some_at_hand(frames, request, runs - taken, &firsts[taken]);
         if (at_hand == 0)
-            status = kva_find_and_take(frames, &demand, &firsts[taken]);
+            status = take_demand(frames, &demand, &firsts[taken]);
         taken += at_hand + (at_hand == 0 && status == KVA_OK);
     }
     if (status != KVA_OK)

@@ -1,0 +1,508 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * Compaction by counts: which blocks are emptied, and into which.
+ *
+ * THE FEWEST MOVES. If U frames are in use in N movable blocks of S frames, the fullest ceil(U / S) blocks can hold them all, and
+ * the others can be emptied. Each frame that is in use in one of the others has to move once, and no other frame does. So the
+ * blocks are told apart by one LEVEL: blocks with fewer used frames are sources, blocks with more are targets; of
+ * those with just as many, the first ones are sources, as many as it takes.
+ *
+ *      used frames   512 510 490 | 300 | 100  40  3  1        U = 1956, S = 512: four blocks hold all
+ *                    targets           sources
+ *
+ * One pass over the headers counts the blocks of each level, a second one empties the sources: those with the fewest used
+ * frames first, since they give the most room for each move. (In steps of powers of two, lest each level takes a pass.)
+ * Within a block the longest runs go first: they are the hardest to place. A target is one whose largest free group is the
+ * smallest that will do.
+ *
+ * FOR ONE GROUP the block with the fewest used frames is emptied, and then the next one, until a group of the order is free.
+ *
+ * The original's order of visiting, two scanners that meet, is in bench/scanners: a peer to compare with, on the same step
+ * (frames_isolate.h).
+ */
+#include "frames_compact.h"
+
+#include "frames_find.h"
+
+/** The lengths of runs that are moved one after the other. */
+static const uint32_t shortest_runs[] = {64, 8, 1};
+
+enum { RUN_LENGTHS = sizeof shortest_runs / sizeof shortest_runs[0] };
+
+/** What a call moves, where. */
+struct pass {
+    struct frames_targets targets;
+    uint32_t from; /* the blocks that may be emptied */
+    uint32_t end;
+    unsigned
+        order; /* until there is a free group of this order; the block's order: as many blocks as there can be */
+    bool for_all;
+    bool has_group;
+    uint64_t left; /* frames that may be moved */
+    struct kva_frames_compacted done;
+};
+
+/* ----------------------------------------------------------------------------------------- one at a time */
+
+enum kva_status kva_compaction_enter(const struct kva_frames *frames)
+{
+    struct frames_compaction *compaction = frames->compaction;
+    uintptr_t self = thread_self(threads_of(frames));
+
+    if (!compaction)
+        return KVA_ENOENT;
+    if (atomic_load_explicit(&compaction->inside, memory_order_relaxed) == self)
+        return KVA_EREENTRY;
+    lock_take(&lockable(&frames->locks)->reclaim, threads_of(frames));
+    atomic_store_explicit(&compaction->inside, self, memory_order_relaxed);
+    return KVA_OK;
+}
+
+void kva_compaction_leave(const struct kva_frames *frames)
+{
+    atomic_store_explicit(&frames->compaction->inside, 0, memory_order_relaxed);
+    reclaim_drop(&frames->locks);
+}
+
+/* ------------------------------------------------------------------------------------------- headers */
+
+/** A header as it is at some moment of the call, each half for itself: to choose by, not to rely on. */
+static uint64_t peek(const struct frames_zone *zone, uint32_t block)
+{
+    return block_header(&zone->headers[block]);
+}
+
+/** Whether a block has movable frames alone, and no CPU holds it. */
+static bool is_movable(uint64_t h)
+{
+    return kind_of(h) == KIND_MOVABLE && !is_held(h) && used_of(h) > 0;
+}
+
+/** Whether it could be emptied, and would then be a free block. */
+static bool can_be_emptied(const struct kva_frames *frames, uint64_t h)
+{
+    return is_movable(h) && free_of(h) + used_of(h) == frames->size && whole_of(h) == WHOLE_NOT &&
+           (h & SKIP_MASK) == 0;
+}
+
+static bool is_source(const struct frames_targets *targets, uint32_t block, uint64_t h)
+{
+    return used_of(h) < targets->level || (used_of(h) == targets->level && block < targets->cut);
+}
+
+static bool is_target(const struct frames_targets *targets, uint32_t block, uint64_t h)
+{
+    bool excluded = block >= targets->from && block < targets->end;
+
+    return is_movable(h) && free_of(h) > 0 && !excluded && !is_source(targets, block, h);
+}
+
+/* ------------------------------------------------------------------------------------------- targets */
+
+/** Put runs of the batch, from `next` on, into a block. Returns the first that is not placed. */
+static unsigned fill_target(struct frames_targets *targets, uint32_t block, unsigned next)
+{
+    const struct kva_frames *frames = targets->frames;
+    uint64_t before = lock_block(frames, targets->zone, block);
+    uint64_t h = before;
+    unsigned placed = next;
+
+    if (is_target(targets, block, h))
+        placed = kva_isolate_room(frames, targets->zone, block, &h, next);
+    if (placed == next && is_target(targets, block, h) && whole_of(h) == WHOLE_NOT) {
+        /* Its bound was too large. */
+        h = with_top(h, largest_group(frames, words_of(frames, targets->zone, block)));
+        targets->exhausted &= ~(UINT32_C(1) << top_of(h));
+    }
+    commit_block(frames, targets->zone, block, before, h);
+    return placed;
+}
+
+/** Look for a target among the blocks of one `top`, from the last one on and round. */
+static unsigned fill_some_target(struct frames_targets *targets, unsigned top, unsigned next)
+{
+    const struct frames_rows *rows = &targets->zone->rows;
+    unsigned row = row_top(targets->frames, KIND_MOVABLE, top);
+    uint32_t begin = targets->cursor[top];
+
+    for (unsigned round = 0; round < 2; round++) {
+        uint32_t end = round == 0 ? rows->blocks : begin;
+        uint32_t block = row_next(rows, row, round == 0 ? begin : 0, end);
+        for (; block < end; block = row_next(rows, row, block + 1, end)) {
+            if (!is_target(targets, block, peek(targets->zone, block)))
+                continue;
+            unsigned placed = fill_target(targets, block, next);
+            targets->cursor[top] = block;
+            if (placed > next)
+                return placed;
+        }
+    }
+    targets->exhausted |= UINT32_C(1) << top;
+    return next;
+}
+
+/** Place at least the run `next`; returns it if there is no room. */
+static unsigned place_run(struct frames_targets *targets, unsigned next)
+{
+    uint64_t count = targets->frames->compaction->moves[next].count;
+
+    for (unsigned top = least_group(count, 1); top < targets->frames->order; top++) {
+        if (targets->exhausted >> top & 1)
+            continue;
+        unsigned placed = fill_some_target(targets, top, next);
+        if (placed > next)
+            return placed;
+    }
+    return next;
+}
+
+void kva_find_targets(struct frames_targets *targets)
+{
+    const struct frames_compaction *compaction = targets->frames->compaction;
+
+    for (unsigned next = 0; next < compaction->count;) {
+        unsigned placed = place_run(targets, next);
+        next = placed > next ? placed : next + 1; /* a run without room stays where it is */
+    }
+}
+
+/* -------------------------------------------------------------------------------------- one block */
+
+/** Isolate runs of a block and have them moved. Returns true when the block has been looked at to its end. */
+static bool move_some(struct pass *pass, uint32_t block, uint32_t *position, uint32_t shortest)
+{
+    const struct kva_frames *frames = pass->targets.frames;
+    struct frames_zone *zone = pass->targets.zone;
+    uint64_t before = lock_block(frames, zone, block);
+    uint64_t h = before;
+    bool at_end = true;
+
+    if (can_be_emptied(frames, h)) {
+        h = with_top(h, largest_group(frames, words_of(frames, zone, block)));
+        at_end = kva_isolate_runs(frames, zone, block, &h, position, shortest);
+    }
+    commit_block(frames, zone, block, before, h);
+    if (frames->compaction->count == 0)
+        return at_end;
+    kva_find_targets(&pass->targets);
+    struct frames_moves moves = kva_move_batch(frames, zone, block);
+    pass->done.moved_runs += moves.runs;
+    pass->done.moved_frames += moves.frames;
+    pass->done.pinned_runs += moves.refused;
+    pass->left -= min_u64(pass->left, moves.frames);
+    return at_end;
+}
+
+/** Look at what is left of a block. Where all of it has been looked at and something is left, compaction skips it from now on. */
+static void conclude_block(struct pass *pass, uint32_t block, bool at_end)
+{
+    const struct kva_frames *frames = pass->targets.frames;
+    struct frames_zone *zone = pass->targets.zone;
+    uint64_t before = lock_block(frames, zone, block);
+    uint64_t h = before;
+
+    if (!is_held(h) && free_of(h) > 0)
+        h = with_top(h, largest_group(frames, words_of(frames, zone, block)));
+    pass->done.freed_blocks += free_of(h) == frames->size;
+    pass->has_group =
+        pass->has_group || (!pass->for_all && !is_held(h) && free_of(h) > 0 && top_of(h) >= pass->order);
+    if (at_end && can_be_emptied(frames, h))
+        h |= SKIP_MASK;
+    commit_block(frames, zone, block, before, h);
+}
+
+/** Whether a block that is being emptied has a group of the wanted order already. */
+static bool has_group(const struct pass *pass, uint32_t block)
+{
+    uint64_t h = peek(pass->targets.zone, block);
+
+    return !pass->for_all && !is_held(h) && free_of(h) > 0 && top_of(h) >= pass->order;
+}
+
+/** Move the runs of a block elsewhere, the longest first. */
+static void empty_block(struct pass *pass, uint32_t block)
+{
+    bool at_end = false;
+
+    for (unsigned i = 0; i < RUN_LENGTHS; i++) {
+        uint32_t position = 0;
+        at_end = false;
+        while (!at_end && pass->left > 0 && !has_group(pass, block))
+            at_end = move_some(pass, block, &position, shortest_runs[i]);
+    }
+    conclude_block(pass, block, at_end);
+}
+
+/* --------------------------------------------------------------------------------------- for all blocks */
+
+/** Count the blocks of each level. Returns how many can be emptied: all but the fullest that hold what is in use. */
+static uint32_t count_levels(const struct pass *pass)
+{
+    const struct kva_frames *frames = pass->targets.frames;
+    uint32_t *levels = frames->compaction->levels;
+    uint64_t used = 0;
+    uint64_t elsewhere = 0; /* free frames of movable blocks that are not emptied in any case */
+    uint32_t count = 0;
+
+    memset(levels, 0, (frames->size + (size_t)1) * sizeof *levels);
+    for (uint32_t block = pass->from; block < pass->end; block++) {
+        uint64_t h = peek(pass->targets.zone, block);
+        if (can_be_emptied(frames, h)) {
+            levels[used_of(h)]++;
+            used += used_of(h);
+            count++;
+        } else if (is_movable(h)) {
+            elsewhere += free_of(h);
+        }
+    }
+    used -= min_u64(used, elsewhere);
+    uint32_t kept = (uint32_t)((used + frames->size - 1) >> frames->order);
+    return count > kept ? count - kept : 0;
+}
+
+/** Set the level, and where it is cut, so that so many blocks are sources. */
+static void set_level(struct pass *pass, uint32_t sources)
+{
+    const struct kva_frames *frames = pass->targets.frames;
+    const uint32_t *levels = frames->compaction->levels;
+    uint32_t level = 0;
+
+    for (; sources > levels[level]; level++)
+        sources -= levels[level];
+    pass->targets.level = level;
+    pass->targets.cut = pass->from;
+    for (; sources > 0 && pass->targets.cut < pass->end; pass->targets.cut++) {
+        uint64_t h = peek(pass->targets.zone, pass->targets.cut);
+        sources -= can_be_emptied(frames, h) && used_of(h) == level;
+    }
+}
+
+/** Empty the sources with more than `low` and up to `high` used frames. */
+static void empty_level(struct pass *pass, uint32_t low, uint32_t high)
+{
+    for (uint32_t block = pass->from; block < pass->end && pass->left > 0; block++) {
+        uint64_t h = peek(pass->targets.zone, block);
+        if (can_be_emptied(pass->targets.frames, h) && is_source(&pass->targets, block, h) &&
+            used_of(h) > low && used_of(h) <= high)
+            empty_block(pass, block);
+    }
+}
+
+/** When all has been visited, the next pass looks at all blocks again. */
+static void forget_hints(const struct pass *pass)
+{
+    const struct kva_frames *frames = pass->targets.frames;
+
+    for (uint32_t block = pass->from; block < pass->end; block++) {
+        if (!(peek(pass->targets.zone, block) & SKIP_MASK))
+            continue;
+        uint64_t h = lock_block(frames, pass->targets.zone, block);
+        unlock_block(frames, pass->targets.zone, block, h & ~SKIP_MASK);
+    }
+}
+
+static void compact_all(struct pass *pass)
+{
+    uint32_t sources = count_levels(pass);
+
+    if (sources > 0) {
+        set_level(pass, sources);
+        for (uint32_t low = 0, high = 1; low <= pass->targets.level && pass->left > 0; low = high, high *= 2)
+            empty_level(pass, low, high);
+    }
+    pass->done.is_finished = pass->left > 0;
+    if (pass->done.is_finished)
+        forget_hints(pass);
+}
+
+/* ---------------------------------------------------------------------------------------- for one group */
+
+/** What the headers of a zone tell about a request for a group. */
+struct survey {
+    uint64_t free;    /* frames */
+    uint64_t movable; /* free frames of movable blocks */
+    uint64_t groups;  /* at least so many free groups there are */
+    uint32_t emptiest;
+    uint32_t used; /* in the emptiest block; more than a block's frames: there is none */
+};
+
+static struct survey look_around(const struct pass *pass)
+{
+    const struct kva_frames *frames = pass->targets.frames;
+    struct survey survey = {.used = frames->size + 1};
+
+    for (uint32_t block = pass->from; block < pass->end; block++) {
+        uint64_t h = peek(pass->targets.zone, block);
+        unsigned top = top_of(h) < pass->order ? top_of(h) : pass->order;
+        survey.free += free_of(h);
+        survey.groups += (free_of(h) + (UINT64_C(1) << top) - 1) >> top;
+        survey.movable += is_movable(h) ? free_of(h) : 0;
+        if (can_be_emptied(frames, h) && used_of(h) < survey.used) {
+            survey.used = used_of(h);
+            survey.emptiest = block;
+        }
+    }
+    return survey;
+}
+
+/** Whether the fragmentation index is at least one half: 1 - (1 + F / 2^order) / groups >= 1 / 2. */
+static bool is_fragmented(const struct survey *survey, unsigned order)
+{
+    uint64_t size = UINT64_C(1) << order;
+
+    return survey->free >= size && survey->groups >> 1 >= 1 + (survey->free >> order);
+}
+
+/** Empty the emptiest block, and the next one, until there is a group of the order. */
+static void compact_for_group(struct pass *pass)
+{
+    const struct kva_frames *frames = pass->targets.frames;
+
+    while (pass->left > 0 && !pass->has_group) {
+        struct survey survey = look_around(pass);
+        if (survey.used > frames->size || !is_fragmented(&survey, pass->order) ||
+            survey.movable - (frames->size - survey.used) < survey.used)
+            break;
+        pass->targets.level = 0;
+        pass->targets.cut = 0;
+        pass->targets.exhausted = 0;
+        pass->targets.from = survey.emptiest;
+        pass->targets.end = survey.emptiest + 1;
+        empty_block(pass, survey.emptiest);
+    }
+    pass->done.is_finished = pass->has_group || pass->left > 0;
+    if (pass->done.is_finished)
+        forget_hints(pass);
+}
+
+/* --------------------------------------------------------------------------------------------- the calls */
+
+static struct pass pass_of(const struct kva_frames *frames, struct frames_zone *zone, unsigned order,
+                           bool for_all, uint64_t most)
+{
+    struct pass pass = {
+        .targets = {.frames = frames, .zone = zone},
+        .end = zone->rows.blocks,
+        .order = order,
+        .for_all = for_all,
+        .left = most,
+    };
+    return pass;
+}
+
+static void add_done(struct kva_frames_compacted *sum, const struct pass *pass)
+{
+    sum->moved_runs += pass->done.moved_runs;
+    sum->moved_frames += pass->done.moved_frames;
+    sum->freed_blocks += pass->done.freed_blocks;
+    sum->pinned_runs += pass->done.pinned_runs;
+    sum->is_finished = sum->is_finished && pass->done.is_finished;
+}
+
+static void drain(const struct kva_frames *frames)
+{
+    kva_cpus_take(&frames->locks);
+    kva_release_held(frames);
+    kva_cpus_drop(&frames->locks);
+}
+
+enum kva_status kva_frames_compact(struct kva_frames *frames, size_t zone, unsigned order, uint64_t most,
+                                   struct kva_frames_compacted *done)
+{
+    struct kva_frames_compacted sum = {.is_finished = true};
+    bool for_all = order == KVA_FRAMES_ALL_BLOCKS;
+
+    if (!frames)
+        return KVA_ENULL;
+    if (zone != KVA_FRAMES_ALL_ZONES && zone >= frames->zone_count)
+        return refuse(frames, KVA_EINVAL, __func__, KVA_NO_FRAME, "zone");
+    if (!for_all && order > frames->order)
+        return refuse(frames, KVA_EINVAL, __func__, KVA_NO_FRAME, "order");
+    enum kva_status status = kva_compaction_enter(frames);
+    if (status != KVA_OK)
+        return status == KVA_EREENTRY ? refuse(frames, status, __func__, KVA_NO_FRAME, NULL) : status;
+    drain(frames);
+    bool has_group = false;
+    for (size_t z = 0; z < frames->zone_count && !has_group; z++) {
+        if (zone != KVA_FRAMES_ALL_ZONES && frames->zones[z].index != zone)
+            continue;
+        struct pass pass = pass_of(frames, &frames->zones[z], for_all ? frames->order : order, for_all,
+                                   most - min_u64(most, sum.moved_frames));
+        if (for_all)
+            compact_all(&pass);
+        else if (!kva_has_group(frames, pass.targets.zone, order))
+            compact_for_group(&pass);
+        else
+            pass.has_group = pass.done.is_finished = true;
+        has_group = pass.has_group;
+        add_done(&sum, &pass);
+    }
+    kva_compaction_leave(frames);
+    if (done)
+        *done = sum;
+    return KVA_OK;
+}
+
+/* ------------------------------------------------------------------------------------- for a request */
+
+enum { DEFER_MOST = 6 }; /* 2^6 - 1 requests */
+
+/** Whether compaction for an order has not helped of late. */
+static bool is_deferred(struct frames_compaction *compaction, unsigned order)
+{
+    unsigned left = atomic_load_explicit(&compaction->defer_left, memory_order_relaxed);
+
+    if (left == 0 || order < atomic_load_explicit(&compaction->defer_order, memory_order_relaxed))
+        return false;
+    atomic_store_explicit(&compaction->defer_left, left - 1, memory_order_relaxed);
+    return true;
+}
+
+static void note_result(struct frames_compaction *compaction, unsigned order, bool helped)
+{
+    unsigned shift = atomic_load_explicit(&compaction->defer_shift, memory_order_relaxed);
+
+    shift = helped ? 0 : shift < DEFER_MOST ? shift + 1 : shift;
+    atomic_store_explicit(&compaction->defer_shift, shift, memory_order_relaxed);
+    atomic_store_explicit(&compaction->defer_order, order, memory_order_relaxed);
+    atomic_store_explicit(&compaction->defer_left, (1u << shift) - 1, memory_order_relaxed);
+}
+
+/** The blocks of a zone that lie in a demand's window from end to end. */
+static bool set_window(struct pass *pass, const struct frames_demand *demand)
+{
+    const struct kva_frames *frames = pass->targets.frames;
+    const struct frames_zone *zone = pass->targets.zone;
+
+    if ((demand->this_node && zone->node != demand->node) || demand->min >= zone->end ||
+        demand->last < zone->start)
+        return false;
+    if (demand->min > zone->start)
+        pass->from = block_of(frames, zone, demand->min + (frames->size - 1));
+    if (demand->last < zone->end - 1)
+        pass->end = block_of(frames, zone, demand->last + 1);
+    return pass->from < pass->end;
+}
+
+bool kva_compact_for(struct kva_frames *frames, const struct frames_demand *demand)
+{
+    unsigned order = highest_bit(demand->count) + !is_power_of_two(demand->count);
+    bool helped = false;
+
+    if (!frames->compaction || demand->count > frames->size || demand->align > frames->size ||
+        is_deferred(frames->compaction, order) || kva_compaction_enter(frames) != KVA_OK)
+        return false;
+    drain(frames);
+    for (size_t i = 0; i < frames->zone_count && !helped; i++) {
+        struct frames_zone *zone = &frames->zones[frames->by_node[demand->node * frames->zone_count + i]];
+        struct pass pass = pass_of(frames, zone, order, false, UINT64_MAX);
+        if (!set_window(&pass, demand))
+            continue;
+        compact_for_group(&pass);
+        helped = pass.has_group;
+    }
+    note_result(frames->compaction, order, helped);
+    kva_compaction_leave(frames);
+    return helped;
+}

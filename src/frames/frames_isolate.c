@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/** The isolation step, and the batch of moves that follows it. */
+#include "frames_isolate.h"
+
+#include "frames_find.h"
+
+/* ------------------------------------------------------------------------------------------- runs */
+
+/** The next run at or after `position` that begins and ends in the work range; false if there is none. */
+static bool next_run(const struct frames_word *words, uint64_t h, struct frames_work work, uint32_t position,
+                     uint32_t *from, uint32_t *end)
+{
+    if (whole_of(h) != WHOLE_NOT) {
+        *from = work.from;
+        *end = work.end;
+        return position == work.from && whole_of(h) == WHOLE_FIRST && (h & CONT_MASK) == 0;
+    }
+    *from = next_first(words, position, work.end);
+    if (*from == work.end)
+        return false;
+    *end = end_of_inside(words, *from + 1, work.end);
+    return *end < work.end || (h & CONT_MASK) == 0;
+}
+
+static void add_move(struct frames_compaction *compaction, uint64_t from, uint64_t count)
+{
+    compaction->moves[compaction->count++] =
+        (struct frames_move){.from = from, .to = KVA_NO_FRAME, .count = count, .outcome = KVA_FRAMES_BUSY};
+}
+
+bool kva_isolate_runs(const struct kva_frames *frames, const struct frames_zone *zone, uint32_t block,
+                      uint64_t *h, uint32_t *position, uint32_t shortest)
+{
+    struct frames_compaction *compaction = frames->compaction;
+    struct frames_work work = work_range(frames, zone, block);
+    uint32_t from;
+    uint32_t end;
+
+    if (*position < work.from)
+        *position = work.from;
+    while (compaction->count < BATCH_MOVES) {
+        if (!next_run(words_of(frames, zone, block), *h, work, *position, &from, &end))
+            return true;
+        if (end - from >= shortest) {
+            add_move(compaction, first_frame(frames, zone, block) + from, end - from);
+            *h |= MOVING_MASK;
+        }
+        *position = end;
+    }
+    return *position == work.end;
+}
+
+/* ------------------------------------------------------------------------------------------- room */
+
+/** A run keeps its alignment, up to its length rounded up to a power of two. */
+static uint64_t alignment_of(const struct frames_move *move)
+{
+    uint64_t most = UINT64_C(1) << (highest_bit(move->count) + !is_power_of_two(move->count));
+    uint64_t own = move->from & (0 - move->from); /* 0 for frame 0 */
+
+    return own == 0 || own > most ? most : own;
+}
+
+unsigned kva_isolate_room(const struct kva_frames *frames, const struct frames_zone *zone, uint32_t block,
+                          uint64_t *h, unsigned next)
+{
+    struct frames_compaction *compaction = frames->compaction;
+    struct frames_word *words = words_of(frames, zone, block);
+    struct frames_work work = work_range(frames, zone, block);
+    uint64_t begin = first_frame(frames, zone, block);
+
+    for (; next < compaction->count && whole_of(*h) == WHOLE_NOT; next++) {
+        struct frames_move *move = &compaction->moves[next];
+        uint32_t from = find_run(words, begin, work.from, work.end, move->count, alignment_of(move));
+        if (free_of(*h) < move->count || from == work.end)
+            break;
+        *h = take_frames(frames, words, *h, from, from + (uint32_t)move->count, true, false);
+        move->to = begin + from;
+    }
+    return next;
+}
+
+/* ------------------------------------------------------------------------------------------ moves */
+
+struct frames_move *kva_find_isolated(const struct kva_frames *frames, uint64_t first, uint64_t end)
+{
+    struct frames_compaction *compaction = frames->compaction;
+
+    for (unsigned i = 0; compaction && i < compaction->count; i++) {
+        struct frames_move *move = &compaction->moves[i];
+        if (move->from < end && first < move->from + move->count)
+            return move;
+    }
+    return NULL;
+}
+
+/** Give back room that no run has moved to. */
+static void give_room_back(const struct kva_frames *frames, struct frames_zone *zone,
+                           const struct frames_move *move)
+{
+    uint32_t block = block_of(frames, zone, move->to);
+    uint32_t from = position_of(frames, move->to);
+    uint64_t before = lock_block(frames, zone, block);
+    uint64_t h =
+        give_frames(frames, words_of(frames, zone, block), before, from, from + (uint32_t)move->count);
+
+    commit_block(frames, zone, block, before, h);
+}
+
+/** Ask the owner of each run that has somewhere to go. */
+static void ask_owners(struct frames_compaction *compaction)
+{
+    for (unsigned i = 0; i < compaction->count; i++) {
+        struct frames_move *move = &compaction->moves[i];
+        if (move->to != KVA_NO_FRAME)
+            move->outcome = compaction->move(compaction->context, move->from, move->to, move->count);
+    }
+}
+
+/** End the isolation of the batch: runs that were moved, or given back meanwhile, leave their frames. */
+static void leave_block(const struct kva_frames *frames, struct frames_zone *zone, uint32_t block)
+{
+    struct frames_compaction *compaction = frames->compaction;
+    struct frames_word *words = words_of(frames, zone, block);
+    uint64_t before = lock_block(frames, zone, block);
+    uint64_t h = before & ~MOVING_MASK;
+
+    for (unsigned i = 0; i < compaction->count; i++) {
+        const struct frames_move *move = &compaction->moves[i];
+        uint32_t from = position_of(frames, move->from);
+        if (move->outcome == KVA_FRAMES_MOVED || move->is_given)
+            h = give_frames(frames, words, h, from, from + (uint32_t)move->count);
+    }
+    commit_block(frames, zone, block, before, h);
+}
+
+static void count_moves(const struct kva_frames *frames, const struct frames_zone *zone,
+                        struct frames_moves moves)
+{
+    struct frames_cpu *cpu = cpu_of(frames, cpu_number(frames));
+    struct frames_counts *counts = &cpu->counts[zone - frames->zones];
+
+    lock_take(&cpu->lock, threads_of(frames));
+    counts->moved_runs += moves.runs;
+    counts->moved_frames += moves.frames;
+    lock_drop(&cpu->lock, threads_of(frames));
+}
+
+struct frames_moves kva_move_batch(const struct kva_frames *frames, struct frames_zone *zone, uint32_t block)
+{
+    struct frames_compaction *compaction = frames->compaction;
+    struct frames_moves moves = {0};
+
+    ask_owners(compaction);
+    leave_block(frames, zone, block);
+    for (unsigned i = 0; i < compaction->count; i++) {
+        const struct frames_move *move = &compaction->moves[i];
+        bool is_moved = move->outcome == KVA_FRAMES_MOVED;
+        moves.runs += is_moved;
+        moves.frames += is_moved ? move->count : 0;
+        moves.refused += move->to != KVA_NO_FRAME && !is_moved && move->outcome != KVA_FRAMES_GONE;
+        if (!is_moved && move->to != KVA_NO_FRAME)
+            give_room_back(frames, zone, move);
+    }
+    compaction->count = 0;
+    count_moves(frames, zone, moves);
+    return moves;
+}
