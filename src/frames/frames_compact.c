@@ -18,6 +18,9 @@
  *
  * FOR ONE GROUP the block with the fewest used frames is emptied, and then the next one, until a group of the order is free.
  *
+ * Where a block's bound or its free frames become fewer, the lock of the CPU is held: so a request that fails at the same time, with
+ * the locks of all CPUs, has not missed a block that moved from one row to another (frames_find.c).
+ *
  * The original's order of visiting, two scanners that meet, is in bench/scanners: a peer to compare with, on the same step
  * (frames_isolate.h).
  */
@@ -91,114 +94,153 @@ static bool is_source(const struct frames_targets *targets, uint32_t block, uint
     return used_of(h) < targets->level || (used_of(h) == targets->level && block < targets->cut);
 }
 
-static bool is_target(const struct frames_targets *targets, uint32_t block, uint64_t h)
+/** Whether runs may be moved to a block; `if_need_be`, to a source that is fuller than the block that is being emptied. */
+static bool is_target(const struct frames_targets *targets, uint32_t block, uint64_t h, bool if_need_be)
 {
     bool excluded = block >= targets->from && block < targets->end;
+    bool is_fuller = if_need_be && used_of(h) > targets->above;
 
-    return is_movable(h) && free_of(h) > 0 && !excluded && !is_source(targets, block, h);
+    return is_movable(h) && free_of(h) > 0 && !excluded && (!is_source(targets, block, h) || is_fuller);
 }
 
 /* ------------------------------------------------------------------------------------------- targets */
 
+/** A block has come among those of a `top`: there may be room. */
+static void forget_exhaustion(struct frames_targets *targets, unsigned top)
+{
+    targets->first.exhausted &= ~(UINT32_C(1) << top);
+    targets->second.exhausted &= ~(UINT32_C(1) << top);
+}
+
 /** Put runs of the batch, from `next` on, into a block. Returns the first that is not placed. */
-static unsigned fill_target(struct frames_targets *targets, uint32_t block, unsigned next)
+static unsigned fill_target(struct frames_targets *targets, uint32_t block, unsigned next, bool if_need_be)
 {
     const struct kva_frames *frames = targets->frames;
+    struct frames_cpu *cpu = enter_cpu(frames);
     uint64_t before = lock_block(frames, targets->zone, block);
     uint64_t h = before;
     unsigned placed = next;
 
-    if (is_target(targets, block, h))
+    if (is_target(targets, block, h, if_need_be) && whole_of(h) == WHOLE_NOT) {
         placed = kva_isolate_room(frames, targets->zone, block, &h, next);
-    if (placed == next && is_target(targets, block, h) && whole_of(h) == WHOLE_NOT) {
-        /* Its bound was too large. */
-        h = with_top(h, largest_group(frames, words_of(frames, targets->zone, block)));
-        targets->exhausted &= ~(UINT32_C(1) << top_of(h));
+        if (placed == next) { /* its bound was too large */
+            h = with_top(h, largest_group(frames, words_of(frames, targets->zone, block)));
+            forget_exhaustion(targets, top_of(h));
+        }
     }
     commit_block(frames, targets->zone, block, before, h);
+    leave_cpu(frames, cpu);
     return placed;
 }
 
 /** Look for a target among the blocks of one `top`, from the last one on and round. */
-static unsigned fill_some_target(struct frames_targets *targets, unsigned top, unsigned next)
+static unsigned fill_some_target(struct frames_targets *targets, struct frames_round *round, unsigned top,
+                                 unsigned next)
 {
     const struct frames_rows *rows = &targets->zone->rows;
     unsigned row = row_top(targets->frames, KIND_MOVABLE, top);
-    uint32_t begin = targets->cursor[top];
+    uint32_t begin = round->cursor[top];
+    bool if_need_be = round == &targets->second;
 
-    for (unsigned round = 0; round < 2; round++) {
-        uint32_t end = round == 0 ? rows->blocks : begin;
-        uint32_t block = row_next(rows, row, round == 0 ? begin : 0, end);
+    for (unsigned part = 0; part < 2; part++) {
+        uint32_t end = part == 0 ? rows->blocks : begin;
+        uint32_t block = row_next(rows, row, part == 0 ? begin : 0, end);
         for (; block < end; block = row_next(rows, row, block + 1, end)) {
-            if (!is_target(targets, block, peek(targets->zone, block)))
+            if (!is_target(targets, block, peek(targets->zone, block), if_need_be))
                 continue;
-            unsigned placed = fill_target(targets, block, next);
-            targets->cursor[top] = block;
+            unsigned placed = fill_target(targets, block, next, if_need_be);
+            round->cursor[top] = block;
             if (placed > next)
                 return placed;
         }
     }
-    targets->exhausted |= UINT32_C(1) << top;
+    round->exhausted |= UINT32_C(1) << top;
     return next;
 }
 
 /** Place at least the run `next`; returns it if there is no room. */
-static unsigned place_run(struct frames_targets *targets, unsigned next)
+static unsigned place_run(struct frames_targets *targets, struct frames_round *round, unsigned next)
 {
     uint64_t count = targets->frames->compaction->moves[next].count;
 
     for (unsigned top = least_group(count, 1); top < targets->frames->order; top++) {
-        if (targets->exhausted >> top & 1)
-            continue;
-        unsigned placed = fill_some_target(targets, top, next);
+        unsigned placed = round->exhausted >> top & 1 ? next : fill_some_target(targets, round, top, next);
         if (placed > next)
             return placed;
     }
     return next;
 }
 
-void kva_find_targets(struct frames_targets *targets)
+bool kva_find_targets(struct frames_targets *targets)
 {
     const struct frames_compaction *compaction = targets->frames->compaction;
+    uint32_t exhausted = targets->first.exhausted;
 
     for (unsigned next = 0; next < compaction->count;) {
-        unsigned placed = place_run(targets, next);
-        next = placed > next ? placed : next + 1; /* a run without room stays where it is */
+        unsigned placed = place_run(targets, &targets->first, next);
+        if (placed == next && targets->above != UINT32_MAX)
+            placed = place_run(targets, &targets->second, next);
+        if (placed == next) {
+            targets->first.exhausted &= exhausted; /* what has been placed is given back */
+            return false;
+        }
+        next = placed;
     }
+    return true;
 }
 
 /* -------------------------------------------------------------------------------------- one block */
 
-/** Isolate runs of a block and have them moved. Returns true when the block has been looked at to its end. */
-static bool move_some(struct pass *pass, uint32_t block, uint32_t *position, uint32_t shortest)
+/** How far a block has been emptied. */
+struct progress {
+    uint32_t position; /* what is before it has been looked at */
+    bool at_end;
+    bool is_stuck; /* a run stays: so the others would leave in vain */
+};
+
+/** Isolate runs of a block. If need be, they may go to any block that is fuller than this one is by now. */
+static void isolate_some(struct pass *pass, uint32_t block, struct progress *progress, uint32_t shortest)
 {
     const struct kva_frames *frames = pass->targets.frames;
     struct frames_zone *zone = pass->targets.zone;
+    struct frames_cpu *cpu = enter_cpu(frames);
     uint64_t before = lock_block(frames, zone, block);
     uint64_t h = before;
-    bool at_end = true;
 
+    progress->at_end = true;
+    if (pass->for_all)
+        pass->targets.above = used_of(h);
     if (can_be_emptied(frames, h)) {
         h = with_top(h, largest_group(frames, words_of(frames, zone, block)));
-        at_end = kva_isolate_runs(frames, zone, block, &h, position, shortest);
+        progress->at_end = kva_isolate_runs(frames, zone, block, &h, &progress->position, shortest);
     }
     commit_block(frames, zone, block, before, h);
+    leave_cpu(frames, cpu);
+}
+
+/** Have some runs of a block moved. */
+static void move_some(struct pass *pass, uint32_t block, struct progress *progress, uint32_t shortest)
+{
+    const struct kva_frames *frames = pass->targets.frames;
+
+    isolate_some(pass, block, progress, shortest);
     if (frames->compaction->count == 0)
-        return at_end;
-    kva_find_targets(&pass->targets);
-    struct frames_moves moves = kva_move_batch(frames, zone, block);
+        return;
+    bool has_room = kva_find_targets(&pass->targets);
+    struct frames_moves moves = kva_move_batch(frames, pass->targets.zone, block, !has_room);
     pass->done.moved_runs += moves.runs;
     pass->done.moved_frames += moves.frames;
     pass->done.pinned_runs += moves.refused;
     pass->left -= min_u64(pass->left, moves.frames);
-    return at_end;
+    progress->is_stuck = !has_room || moves.refused > 0;
 }
 
 /** Look at what is left of a block. Where all of it has been looked at and something is left, compaction skips it from now on. */
-static void conclude_block(struct pass *pass, uint32_t block, bool at_end)
+static void conclude_block(struct pass *pass, uint32_t block, const struct progress *progress)
 {
     const struct kva_frames *frames = pass->targets.frames;
     struct frames_zone *zone = pass->targets.zone;
+    struct frames_cpu *cpu = enter_cpu(frames);
     uint64_t before = lock_block(frames, zone, block);
     uint64_t h = before;
 
@@ -207,9 +249,10 @@ static void conclude_block(struct pass *pass, uint32_t block, bool at_end)
     pass->done.freed_blocks += free_of(h) == frames->size;
     pass->has_group =
         pass->has_group || (!pass->for_all && !is_held(h) && free_of(h) > 0 && top_of(h) >= pass->order);
-    if (at_end && can_be_emptied(frames, h))
+    if (progress->at_end && can_be_emptied(frames, h))
         h |= SKIP_MASK;
     commit_block(frames, zone, block, before, h);
+    leave_cpu(frames, cpu);
 }
 
 /** Whether a block that is being emptied has a group of the wanted order already. */
@@ -223,15 +266,17 @@ static bool has_group(const struct pass *pass, uint32_t block)
 /** Move the runs of a block elsewhere, the longest first. */
 static void empty_block(struct pass *pass, uint32_t block)
 {
-    bool at_end = false;
+    struct progress progress = {0};
 
-    for (unsigned i = 0; i < RUN_LENGTHS; i++) {
-        uint32_t position = 0;
-        at_end = false;
-        while (!at_end && pass->left > 0 && !has_group(pass, block))
-            at_end = move_some(pass, block, &position, shortest_runs[i]);
+    pass->targets.second.exhausted = 0;
+    for (unsigned i = 0; i < RUN_LENGTHS && !progress.is_stuck; i++) {
+        progress = (struct progress){0};
+        while (!progress.at_end && !progress.is_stuck && pass->left > 0 && !has_group(pass, block))
+            move_some(pass, block, &progress, shortest_runs[i]);
     }
-    conclude_block(pass, block, at_end);
+    while (progress.is_stuck && !progress.at_end) /* no run is that long: the rest is looked at and stays */
+        isolate_some(pass, block, &progress, UINT32_MAX);
+    conclude_block(pass, block, &progress);
 }
 
 /* --------------------------------------------------------------------------------------- for all blocks */
@@ -366,7 +411,7 @@ static void compact_for_group(struct pass *pass)
             break;
         pass->targets.level = 0;
         pass->targets.cut = 0;
-        pass->targets.exhausted = 0;
+        pass->targets.first.exhausted = 0;
         pass->targets.from = survey.emptiest;
         pass->targets.end = survey.emptiest + 1;
         empty_block(pass, survey.emptiest);
@@ -382,7 +427,7 @@ static struct pass pass_of(const struct kva_frames *frames, struct frames_zone *
                            bool for_all, uint64_t most)
 {
     struct pass pass = {
-        .targets = {.frames = frames, .zone = zone},
+        .targets = {.frames = frames, .zone = zone, .above = UINT32_MAX},
         .end = zone->rows.blocks,
         .order = order,
         .for_all = for_all,

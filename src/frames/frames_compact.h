@@ -6,24 +6,31 @@
 
 #include "frames_isolate.h"
 
+/** How far a search for targets has come. */
+struct frames_round {
+    uint32_t exhausted;                      /* bit t: no block whose `top` is t has room */
+    uint32_t cursor[KVA_FRAMES_BLOCK_ORDER]; /* for each top: where the last one was found */
+};
+
 /** Which blocks of a zone runs are moved to. */
 struct frames_targets {
     const struct kva_frames *frames;
     struct frames_zone *zone;
     uint32_t level; /* blocks with more used frames than this; */
     uint32_t cut;   /*   of those with just as many, the ones from here on */
+    uint32_t above; /* and, if need be, those with more used frames than this; UINT32_MAX: none */
     uint32_t from;  /* none of the blocks [from, end) */
     uint32_t end;
-    uint32_t exhausted;                      /* bit t: none of the blocks whose `top` is t */
-    uint32_t cursor[KVA_FRAMES_BLOCK_ORDER]; /* for each top: where the last one was found */
+    struct frames_round first; /* through the targets proper */
+    struct frames_round second;
 };
 
 /** Become the one thread that moves frames; KVA_EREENTRY from inside the function that moves them, KVA_ENOENT without one. */
 enum kva_status kva_compaction_enter(const struct kva_frames *frames);
 void kva_compaction_leave(const struct kva_frames *frames);
 
-/** Find room for the runs of the batch. */
-void kva_find_targets(struct frames_targets *targets);
+/** Find room for the runs of the batch. False if there is none for one of them. */
+bool kva_find_targets(struct frames_targets *targets);
 
 /** Make room for a demand that failed. False if that did not help, or is not tried. */
 bool kva_compact_for(struct kva_frames *frames, const struct frames_demand *demand);

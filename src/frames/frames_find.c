@@ -274,12 +274,14 @@ static bool row_has_group(const struct kva_frames *frames, struct frames_zone *z
 
 bool kva_has_group(const struct kva_frames *frames, struct frames_zone *zone, unsigned order)
 {
+    struct frames_cpu *cpu = enter_cpu(frames);
     bool has =
         row_has_group(frames, zone, ROW_EMPTY, order) || row_has_group(frames, zone, ROW_PARTIAL, order);
 
     for (unsigned top = order; top < frames->order && !has; top++)
         has = row_has_group(frames, zone, row_top(frames, KIND_MOVABLE, top), order) ||
               row_has_group(frames, zone, row_top(frames, KIND_UNMOVABLE, top), order);
+    leave_cpu(frames, cpu);
     return has;
 }
 

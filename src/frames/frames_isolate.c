@@ -108,13 +108,12 @@ static void give_room_back(const struct kva_frames *frames, struct frames_zone *
     commit_block(frames, zone, block, before, h);
 }
 
-/** Ask the owner of each run that has somewhere to go. */
+/** Ask the owners. */
 static void ask_owners(struct frames_compaction *compaction)
 {
     for (unsigned i = 0; i < compaction->count; i++) {
         struct frames_move *move = &compaction->moves[i];
-        if (move->to != KVA_NO_FRAME)
-            move->outcome = compaction->move(compaction->context, move->from, move->to, move->count);
+        move->outcome = compaction->move(compaction->context, move->from, move->to, move->count);
     }
 }
 
@@ -138,28 +137,29 @@ static void leave_block(const struct kva_frames *frames, struct frames_zone *zon
 static void count_moves(const struct kva_frames *frames, const struct frames_zone *zone,
                         struct frames_moves moves)
 {
-    struct frames_cpu *cpu = cpu_of(frames, cpu_number(frames));
+    struct frames_cpu *cpu = enter_cpu(frames);
     struct frames_counts *counts = &cpu->counts[zone - frames->zones];
 
-    lock_take(&cpu->lock, threads_of(frames));
     counts->moved_runs += moves.runs;
     counts->moved_frames += moves.frames;
-    lock_drop(&cpu->lock, threads_of(frames));
+    leave_cpu(frames, cpu);
 }
 
-struct frames_moves kva_move_batch(const struct kva_frames *frames, struct frames_zone *zone, uint32_t block)
+struct frames_moves kva_move_batch(const struct kva_frames *frames, struct frames_zone *zone, uint32_t block,
+                                   bool no_room)
 {
     struct frames_compaction *compaction = frames->compaction;
     struct frames_moves moves = {0};
 
-    ask_owners(compaction);
+    if (!no_room)
+        ask_owners(compaction);
     leave_block(frames, zone, block);
     for (unsigned i = 0; i < compaction->count; i++) {
         const struct frames_move *move = &compaction->moves[i];
         bool is_moved = move->outcome == KVA_FRAMES_MOVED;
         moves.runs += is_moved;
         moves.frames += is_moved ? move->count : 0;
-        moves.refused += move->to != KVA_NO_FRAME && !is_moved && move->outcome != KVA_FRAMES_GONE;
+        moves.refused += !no_room && !is_moved && move->outcome != KVA_FRAMES_GONE;
         if (!is_moved && move->to != KVA_NO_FRAME)
             give_room_back(frames, zone, move);
     }

@@ -33,7 +33,7 @@ enum { BATCH_MOVES = 32 };
 /** A run on its way. */
 struct frames_move {
     uint64_t from;
-    uint64_t to; /* KVA_NO_FRAME: there is no room for it */
+    uint64_t to; /* KVA_NO_FRAME: it has no room yet */
     uint64_t count;
     bool is_given; /* back, by its owner; changed under the lock of its first block */
     enum kva_frames_moved outcome;
@@ -86,8 +86,10 @@ struct frames_moves {
     uint64_t refused; /* runs whose owner did not move them */
 };
 
-/** Have the batch's runs moved, from `block`; give back what they leave, and room that was not used. */
-struct frames_moves kva_move_batch(const struct kva_frames *frames, struct frames_zone *zone, uint32_t block);
+/** Have the batch's runs moved, from `block`, unless there is `no_room` for one of them: then the others would be moved in vain. Give
+ *  back what they leave, and room that was not used. */
+struct frames_moves kva_move_batch(const struct kva_frames *frames, struct frames_zone *zone, uint32_t block,
+                                   bool no_room);
 
 /** The isolated run that has frames in [first, end); NULL if there is none. With the locks of the blocks. */
 struct frames_move *kva_find_isolated(const struct kva_frames *frames, uint64_t first, uint64_t end);

@@ -7,27 +7,6 @@
 #include "frames_find.h"
 #include "frames_span.h"
 
-/** The zone of a range; NULL, with the status and the field that is to blame, if there is none. */
-static struct frames_zone *zone_of_range(const struct kva_frames *frames, uint64_t first, uint64_t count,
-                                         enum kva_status *status, const char **field)
-{
-    struct frames_zone *zone = zone_of(frames, first);
-
-    *field = "count";
-    *status = KVA_OK;
-    if (count == 0)
-        *status = KVA_ESIZE;
-    else if (count > UINT64_MAX - first)
-        *status = KVA_EWRAP;
-    else if (zone && count > zone->end - first)
-        *status = KVA_ERANGE;
-    if (*status != KVA_OK)
-        return NULL;
-    *field = "first";
-    *status = zone ? KVA_OK : KVA_ERANGE;
-    return zone;
-}
-
 /** Change a range, with the locks of all CPUs. Returns the lowest frame that is in the way; KVA_NO_FRAME if none is. */
 static uint64_t change_range(const struct kva_frames *frames, struct frames_zone *zone, uint64_t first,
                              uint64_t count, enum frames_change change, enum frames_kind kind)
@@ -61,7 +40,7 @@ static enum kva_status claim_range(struct kva_frames *frames, const char *where,
 {
     enum kva_status status;
     const char *field;
-    struct frames_zone *zone = zone_of_range(frames, first, count, &status, &field);
+    struct frames_zone *zone = kva_zone_of_range(frames, first, count, &status, &field);
 
     if (!zone)
         return refuse(frames, status, where, first, field);
@@ -101,7 +80,7 @@ enum kva_status kva_frames_online(struct kva_frames *frames, uint64_t first, uin
 
     if (!frames)
         return KVA_ENULL;
-    struct frames_zone *zone = zone_of_range(frames, first, count, &status, &field);
+    struct frames_zone *zone = kva_zone_of_range(frames, first, count, &status, &field);
     if (!zone)
         return refuse(frames, status, __func__, first, field);
     uint64_t in_the_way = change_range(frames, zone, first, count, CHANGE_SHOW, KIND_UNUSED);

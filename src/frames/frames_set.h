@@ -194,6 +194,20 @@ static inline unsigned slot_number(enum frames_kind kind, unsigned size_class)
     return (kind - 1) * CLASSES + size_class;
 }
 
+/** The caller's CPU, locked. While one of these locks is held, no request searches with those of all CPUs. */
+static inline struct frames_cpu *enter_cpu(const struct kva_frames *frames)
+{
+    struct frames_cpu *cpu = cpu_of(frames, cpu_number(frames));
+
+    lock_take(&cpu->lock, threads_of(frames));
+    return cpu;
+}
+
+static inline void leave_cpu(const struct kva_frames *frames, struct frames_cpu *cpu)
+{
+    lock_drop(&cpu->lock, threads_of(frames));
+}
+
 _Static_assert(KVA_UNMOVABLE + 1 == KIND_UNMOVABLE && KVA_MOVABLE + 1 == KIND_MOVABLE,
                "kinds are types, and one more");
 
