@@ -175,6 +175,10 @@ static inline struct frames_zone *zone_of(const struct kva_frames *frames, uint6
     return frame - zone->start < zone->end - zone->start ? zone : NULL;
 }
 
+/** The zone of a range; NULL, with the status and the field that is to blame, if it is none or lies in none. */
+struct frames_zone *kva_zone_of_range(const struct kva_frames *frames, uint64_t first, uint64_t count,
+                                      enum kva_status *status, const char **field);
+
 /** The numbers of a CPU's record, which count from one in headers. */
 static inline struct frames_cpu *cpu_of(const struct kva_frames *frames, unsigned cpu)
 {
