@@ -77,10 +77,21 @@ static void draw_threads(struct kva_frames_config *config)
     config->cpus = one_in(2) ? 0 : 1 + (unsigned)below(3);
 }
 
+/** How large a zone is at most: a few blocks, mostly. The set's rows of bits have a second level from 65 blocks on, a third one
+ *  from 4097 on (of 32 bits: from 33 on, 1025 on). */
+static uint64_t draw_most(unsigned order)
+{
+    uint64_t block = UINT64_C(1) << order;
+
+    if (order <= 5 && one_in(6))
+        return order == 1 && one_in(6) ? 10000 : block * 300;
+    return block * 3 > 96 ? block * 3 : 96;
+}
+
 static uint64_t draw_size(unsigned order, uint64_t at)
 {
     uint64_t block = UINT64_C(1) << order;
-    uint64_t most = block * 3 > 96 ? block * 3 : 96;
+    uint64_t most = draw_most(order);
     uint64_t size = 1 + below(one_in(4) ? 8 : most);
     uint64_t beyond = (at + size) & (block - 1);
 
