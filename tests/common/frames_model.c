@@ -606,7 +606,7 @@ static struct range_case case_of_free_range(const struct frames_model *model, ui
     if (it.allowed != 0)
         return it;
     for (uint64_t i = 0; i < count; i++) {
-        if (is_used(model, it.at + i) && it.obstacle == UNTOUCHED)
+        if (is_used(model, it.at + (size_t)i) && it.obstacle == UNTOUCHED)
             it.obstacle = first + i;
         if (model->entries[it.at + i].state == FRAME_ABSENT)
             it.allowed = ONE(KVA_ERANGE);
