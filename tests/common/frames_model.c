@@ -987,11 +987,79 @@ static void compare_orders(struct frames_model *model, size_t zone, const struct
     }
 }
 
+/* -------------------------------------------------------------------------------------------------- picture */
+
+/** The characters of a picture, as its lines come. */
+struct picture {
+    const struct frames_model *model;
+    uint64_t block; /* the number of the zone's first one */
+    size_t count;
+    char blocks[FRAMES_MODEL_FRAMES];
+};
+
+/** A line: the number of a block's first frame, and 64 characters, but for the last one. It may not call the set. */
+static void take_line(void *context, const char *text, size_t length)
+{
+    struct picture *picture = context;
+    const struct frames_model *model = picture->model;
+    char start[32];
+    uint64_t frame = (picture->block + picture->count) << model->block_order;
+    size_t used = (size_t)snprintf(start, sizeof(start), "0x%016" PRIx64 " ", frame);
+
+    expect(model, length > used && length <= used + 64 && memcmp(text, start, used) == 0, "a line is %.*s",
+           (int)length, text);
+    expect(model, picture->count % 64 == 0, "a line before the last one is too short");
+    memcpy(picture->blocks + picture->count, text + used, length - used);
+    picture->count += length - used;
+}
+
+static char character_of(const struct frames_model *model, struct piece piece)
+{
+    size_t used = used_in(model, piece);
+    size_t present = piece.high - piece.low - in_state(model, piece, FRAME_ABSENT);
+    size_t tenths = present > 0 ? used * 10 / present : 0;
+
+    if (used == 0)
+        return present > 0 ? '.' : ':';
+    if (type_of_piece(model, piece) == KVA_UNMOVABLE)
+        return used == present ? 'U' : 'u';
+    if (used == present)
+        return 'M';
+    return tenths == 9 ? 'm' : (char)('0' + (int)tenths);
+}
+
+static void count_line(void *context, const char *text, size_t length)
+{
+    (void)text;
+    *(size_t *)context += length > 0;
+}
+
+static void compare_picture(struct frames_model *model, size_t zone)
+{
+    static struct picture picture;
+    struct piece piece = {model->zones[zone].at, model->zones[zone].at};
+    size_t block = 0;
+
+    picture.model = model;
+    picture.block = block_of(model, model->zones[zone].start);
+    picture.count = 0;
+    begin(model, "picture", zone, 0);
+    expect(model, kva_frames_picture(model->frames, zone, take_line, &picture) == KVA_OK, "no");
+    while (next_piece(model, zone, zone_limit(model, zone), &piece)) {
+        char want = character_of(model, piece);
+        expect(model, block < picture.count && picture.blocks[block] == want,
+               "block %zu of %zu is %c, not %c", block, picture.count, picture.blocks[block], want);
+        block++;
+    }
+    expect(model, block == picture.count, "%zu blocks, not %zu", picture.count, block);
+}
+
 void frames_model_compare(struct frames_model *model)
 {
     struct kva_frames_stats all_stats = {0};
     struct kva_frames_orders all_orders = {.block_order = model->block_order};
     struct kva_fault fault = {.what = "-"};
+    size_t lines = 0;
 
     begin(model, "check", 0, 0);
     enum kva_status status = kva_frames_check(model->frames, &fault);
@@ -1005,9 +1073,13 @@ void frames_model_compare(struct frames_model *model)
         compare_stats(model, zone, &stats);
         add_orders_of(model, zone, &orders);
         compare_orders(model, zone, &orders);
+        compare_picture(model, zone);
         add_stats_of(model, zone, &all_stats);
         add_orders_of(model, zone, &all_orders);
     }
     compare_stats(model, KVA_FRAMES_ALL_ZONES, &all_stats);
     compare_orders(model, KVA_FRAMES_ALL_ZONES, &all_orders);
+    begin(model, "dump", 0, 0);
+    expect(model, kva_frames_dump(model->frames, count_line, &lines) == KVA_OK, "no");
+    expect(model, lines == 6 * model->zone_count, "%zu lines", lines);
 }

@@ -133,8 +133,8 @@ void frames_model_drain(struct frames_model *model);
 /** Fail unless kva_frames_find returns what the model knows of a frame. */
 void frames_model_find(struct frames_model *model, uint64_t frame);
 
-/** Fail unless all of the set is as the model has it: every run, every gap, the statistics and orders of each zone; and
- *  kva_frames_check is satisfied. */
+/** Fail unless all of the set is as the model has it: every run, every gap, the statistics, orders and picture of each
+ *  zone; and kva_frames_check is satisfied. */
 void frames_model_compare(struct frames_model *model);
 
 #endif
