@@ -421,8 +421,32 @@ static void small_requests_fill_blocks_in_use(void **state)
     }
 }
 
-/* What can be moved and what cannot keep to blocks of their own, as long as there are unused ones; and what is freed in a block
- * is used again before another block is begun. */
+/* What has become free in blocks in use is used again before another block is begun: half of the runs of eight full blocks. */
+static void freed_room_is_used_again(void **state)
+{
+    static const struct kva_frames_zone zone = {0, 16 * 64, 0};
+    struct kva_frames_config config = {.zones = &zone, .zone_count = 1, .block_order = 6};
+    static uint64_t runs[8 * 64];
+    (void)state;
+
+    for (unsigned order = 0; order < 6; order++) {
+        struct kva_frames_request request = {.order = order, .type = KVA_MOVABLE};
+        size_t count = (size_t)8 * 64 >> order;
+        frames_model_create(&model, &config, "16 blocks, 8 of them full");
+        assert_int_equal(frames_model_alloc_many(&model, &request, count, runs), KVA_OK);
+        assert_int_equal(stats_of_all().free_blocks, 8);
+        for (unsigned round = 0; round < 3; round++) {
+            for (size_t i = round % 2; i < count; i += 2)
+                assert_int_equal(frames_model_free(&model, runs[i]), KVA_OK);
+            for (size_t i = round % 2; i < count; i += 2)
+                assert_int_equal(frames_model_alloc(&model, &request, &runs[i]), KVA_OK);
+            assert_int_equal(stats_of_all().free_blocks, 8);
+        }
+        frames_model_destroy(&model);
+    }
+}
+
+/* What can be moved and what cannot keep to blocks of their own, as long as there are unused ones. */
 static void types_keep_to_blocks_of_their_own(void **state)
 {
     static const struct kva_frames_zone zone = {0, 64 * 64, 0};
@@ -455,17 +479,12 @@ static void types_keep_to_blocks_of_their_own(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_frame_is_handed_out),
-        cmocka_unit_test(the_last_frame_of_a_block_alone),
-        cmocka_unit_test(runs_at_the_end_of_a_block),
-        cmocka_unit_test(no_run_crosses_a_zone),
-        cmocka_unit_test(a_hole_in_the_middle),
-        cmocka_unit_test(a_neighbour_is_never_touched),
-        cmocka_unit_test(runs_that_touch_at_a_border),
-        cmocka_unit_test(totals_are_conserved),
-        cmocka_unit_test(zones_are_used_in_order),
-        cmocka_unit_test(small_requests_fill_blocks_in_use),
-        cmocka_unit_test(types_keep_to_blocks_of_their_own),
+        cmocka_unit_test(every_frame_is_handed_out),   cmocka_unit_test(the_last_frame_of_a_block_alone),
+        cmocka_unit_test(runs_at_the_end_of_a_block),  cmocka_unit_test(no_run_crosses_a_zone),
+        cmocka_unit_test(a_hole_in_the_middle),        cmocka_unit_test(a_neighbour_is_never_touched),
+        cmocka_unit_test(runs_that_touch_at_a_border), cmocka_unit_test(totals_are_conserved),
+        cmocka_unit_test(zones_are_used_in_order),     cmocka_unit_test(small_requests_fill_blocks_in_use),
+        cmocka_unit_test(freed_room_is_used_again),    cmocka_unit_test(types_keep_to_blocks_of_their_own),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
