@@ -467,7 +467,8 @@ static uint64_t wrongs_of(const struct frames_model *model, const struct kva_fra
     uint64_t wrongs = 0;
 
     if (request->order > 63 || (request->order != 0 && request->count != 0) ||
-        (unsigned)request->type > KVA_MOVABLE || (request->flags & ~1U) != 0 ||
+        (unsigned)request->type > KVA_MOVABLE ||
+        (request->flags & ~(unsigned)(KVA_FRAMES_THIS_NODE | KVA_FRAMES_COMPACT)) != 0 ||
         !is_node(model, request->node))
         wrongs |= ONE(KVA_EINVAL);
     if ((request->align & (request->align - 1)) != 0)

@@ -339,7 +339,7 @@ static void spoil(struct kva_frames_request *r)
         r->type = frames_model_type(2 + (unsigned)below(2));
         break;
     case 3:
-        r->flags |= 2U << below(31);
+        r->flags |= 4U << below(30);
         break;
     case 4:
         r->node = NODES + (unsigned)below(70);
@@ -384,6 +384,8 @@ static void draw_request(struct kva_frames_request *r)
         r->node = (unsigned)below(play.config.node_count);
     if (one_in(6))
         r->flags = KVA_FRAMES_THIS_NODE;
+    if (one_in(8))
+        r->flags |= KVA_FRAMES_COMPACT;
     if (one_in(24))
         spoil(r);
 }
