@@ -43,5 +43,7 @@ size_t play_frames(const uint8_t *bytes, size_t count)
     struct program program = {bytes, bytes + count, 0};
     struct frames_draw draw = {draw_bits, has_ended, &program};
 
-    return (size_t)frames_play(&draw, 2 * count);
+    uint64_t moved = 0;
+
+    return (size_t)frames_play(&draw, 2 * count, &moved);
 }
