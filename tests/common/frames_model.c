@@ -621,7 +621,7 @@ static enum kva_frames_moved move_run(void *context, uint64_t from, uint64_t to,
     size_t at = frames_model_entry_of(model, from, NULL);
 
     expect_move(model, from, to, count);
-    if (chance < 2) {
+    if (chance < 2 && !model->willing) {
         model->refused_moves++;
         return chance == 0 ? KVA_FRAMES_PINNED : KVA_FRAMES_BUSY;
     }

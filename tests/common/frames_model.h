@@ -74,7 +74,8 @@ struct frames_model {
     uint64_t moved_runs; /* by compaction, and how many frames those had */
     uint64_t moved_frames;
     uint64_t refused_moves;
-    bool moves;                     /* runs can be moved; of eight, one is pinned and one busy */
+    bool moves;                     /* runs can be moved; of eight, one is pinned and one busy ... */
+    bool willing;                   /* ... unless this is set */
     bool lost_some;                 /* a row of runs was refused: the set may have counted some of them */
     struct kva_frames_stats before; /* as last read, for what only grows */
     uint64_t calls;
