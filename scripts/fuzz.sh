@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT
 # SPDX-FileCopyrightText: 2026 The kva authors
 #
-# Fuzz the bt engine against scan, guided by coverage: byte strings are programs; see tests/fuzz/play.h.
+# Fuzz the bt engine against scan, and frame sets against their model, guided by coverage: byte strings are programs; see
+# tests/fuzz/play.h and tests/fuzz/play_frames.h.
 set -eu
 
 usage()
@@ -10,11 +11,13 @@ usage()
     cat <<'END'
 Usage: scripts/fuzz.sh SECONDS [FOLDER]
 
-Build the fuzz target with clang, AddressSanitizer and UndefinedBehaviorSanitizer, and run it for so long. FOLDER
-keeps the build, what is found on the way, and a program that fails (default: build/fuzz). It starts from
-tests/fuzz/corpus, whose programs every test run plays as well.
+Build both fuzz targets with clang, AddressSanitizer and UndefinedBehaviorSanitizer, and run each for half the time. FOLDER
+keeps the build, what is found on the way, and a program that fails (default: build/fuzz). They start from tests/fuzz/corpus
+and tests/fuzz/corpus_frames, whose programs every test run plays as well.
 
-To keep what a long run has found: build/fuzz/fuzz_bt -merge=1 -use_counters=0 tests/fuzz/corpus build/fuzz/found
+To keep what a long run has found:
+    build/fuzz/fuzz_bt -merge=1 -use_counters=0 tests/fuzz/corpus build/fuzz/found
+    build/fuzz/fuzz_frames -merge=1 -use_counters=0 tests/fuzz/corpus_frames build/fuzz/found_frames
 Exits with 0 if nothing failed.
 END
 }
@@ -35,17 +38,30 @@ cd "$(dirname "$0")/.."
 root=$PWD
 folder=${2:-build/fuzz}
 jobs=$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1)
-mkdir -p "$folder/found" "$folder/objects"
+mkdir -p "$folder/found" "$folder/found_frames" "$folder/objects"
 cc=${FUZZ_CC:-clang}
+sanitizers=fuzzer,address,undefined
 rm -f "$folder"/objects/*.o
 common=$root/tests/common
-printf '%s\n' "$root"/src/*/*.c "$root"/ports/linux/*.c "$root"/ports/test/*.c "$common/bt_tiny.c" \
-    "$common/bt_small.c" "$common/harness.c" "$root/tests/fuzz/play.c" "$root/tests/fuzz/fuzz_bt.c" |
+fuzz=$root/tests/fuzz
+printf '%s\n' "$root"/src/*/*.c "$root"/ports/linux/*.c "$root"/ports/test/*.c "$common/bt_tiny.c" "$common/bt_small.c" \
+    "$common/harness.c" "$common/frames_model.c" "$common/frames_play.c" "$fuzz/play.c" "$fuzz/play_frames.c" \
+    "$fuzz/fuzz_bt.c" "$fuzz/fuzz_frames.c" |
     (
         cd "$folder/objects"
-        xargs -n 4 -P "$jobs" "$cc" -std=c11 -g1 -O2 -fsanitize=fuzzer,address,undefined \
+        xargs -n 4 -P "$jobs" "$cc" -std=c11 -g1 -O2 -fsanitize=$sanitizers \
             -fno-sanitize-recover=all -DKVA_CHECK_LEVEL=1 -I"$root" -I"$root/include" -I"$root/src" -I"$root/tests" -c
     )
-"$cc" -fsanitize=fuzzer,address,undefined "$folder"/objects/*.o -lcmocka -o "$folder/fuzz_bt"
-"$folder/fuzz_bt" -max_total_time="$seconds" -max_len=1024 -len_control=20 -timeout=120 -print_final_stats=1 \
-    -artifact_prefix="$folder/" "$folder/found" tests/fuzz/corpus
+
+# fuzz TARGET OTHER FOUND CORPUS SECONDS: link all objects but the other target's, and run.
+fuzz()
+{
+    # shellcheck disable=SC2046  # paths without blanks
+    "$cc" -fsanitize=$sanitizers $(printf '%s\n' "$folder"/objects/*.o | grep -v "/$2\.o$") -lcmocka -o "$folder/$1"
+    "$folder/$1" -max_total_time="$5" -max_len=1024 -len_control=20 -timeout=120 -print_final_stats=1 \
+        -artifact_prefix="$folder/" "$folder/$3" "tests/fuzz/$4"
+}
+
+half=$(((seconds + 1) / 2))
+fuzz fuzz_bt fuzz_frames found corpus "$half"
+fuzz fuzz_frames fuzz_bt found_frames corpus_frames "$half"

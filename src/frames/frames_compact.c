@@ -89,8 +89,11 @@ static bool can_be_emptied(const struct kva_frames *frames, uint64_t h)
            (h & SKIP_MASK) == 0;
 }
 
+/** A block that cannot become free from end to end is no source, however little of it is in use: it has room for others. */
 static bool is_source(const struct frames_targets *targets, uint32_t block, uint64_t h)
 {
+    if (!can_be_emptied(targets->frames, h))
+        return false;
     return used_of(h) < targets->level || (used_of(h) == targets->level && block < targets->cut);
 }
 

@@ -53,6 +53,8 @@ static void note_corruption(void *context, const struct kva_fault *fault)
     expect(model, false, "%s found: %s at %#" PRIx64, fault->where, fault->what, fault->address);
 }
 
+static enum kva_frames_moved move_run(void *context, uint64_t from, uint64_t to, uint64_t count);
+
 static void add_zones(struct frames_model *model, const struct kva_frames_config *config)
 {
     size_t at = 0;
@@ -94,6 +96,9 @@ void frames_model_create(struct frames_model *model, const struct kva_frames_con
     own.on_misuse = note_misuse;
     own.on_corruption = note_corruption;
     own.hook_context = model;
+    model->moves = config->move != NULL;
+    own.move = config->move ? move_run : NULL;
+    own.move_context = model;
     size_t bytes = kva_frames_bytes(&own);
     enum kva_status status = kva_frames_create(&own, &model->frames);
     expect(model, status == KVA_OK, "%s, field %s", kva_status_name(status),
@@ -467,7 +472,8 @@ static uint64_t wrongs_of(const struct frames_model *model, const struct kva_fra
     uint64_t wrongs = 0;
 
     if (request->order > 63 || (request->order != 0 && request->count != 0) ||
-        (unsigned)request->type > KVA_MOVABLE || (request->flags & ~1U) != 0 ||
+        (unsigned)request->type > KVA_MOVABLE ||
+        (request->flags & ~(unsigned)(KVA_FRAMES_THIS_NODE | KVA_FRAMES_COMPACT)) != 0 ||
         !is_node(model, request->node))
         wrongs |= ONE(KVA_EINVAL);
     if ((request->align & (request->align - 1)) != 0)
@@ -521,6 +527,8 @@ enum kva_status frames_model_alloc(struct frames_model *model, const struct kva_
             if (frames_model_has_place(model, i, request))
                 allowed = ONE(KVA_OK);
         }
+        if (model->moves && (request->flags & KVA_FRAMES_COMPACT) != 0)
+            allowed |= ONE(KVA_OK); /* there may be a place when runs have been moved */
     }
     enum kva_status status = kva_frames_alloc(model->frames, request, &taken);
     expect_status(model, status, allowed, "kva_frames_alloc");
@@ -546,11 +554,12 @@ enum kva_status frames_model_alloc_many(struct frames_model *model, const struct
                                         size_t runs, uint64_t *firsts)
 {
     uint64_t allowed = wrongs_of(model, request);
+    bool may_move = model->moves && (request->flags & KVA_FRAMES_COMPACT) != 0;
 
     begin(model, "alloc_many", 0, runs);
     model->call.request = *request;
     if (allowed == 0)
-        allowed = (runs <= frames_model_most(model, request) ? ONE(KVA_OK) : 0) |
+        allowed = (may_move || runs <= frames_model_most(model, request) ? ONE(KVA_OK) : 0) |
                   (runs > surely(model, request) ? ONE(KVA_ENOSPC) : 0);
     enum kva_status status = kva_frames_alloc_many(model->frames, request, runs, firsts);
     expect_status(model, status, allowed, "kva_frames_alloc_many");
@@ -558,6 +567,110 @@ enum kva_status frames_model_alloc_many(struct frames_model *model, const struct
         (void)take_run(model, request, firsts[i]);
     if (status == KVA_ENOSPC)
         frames_model_doubt(model);
+    return status;
+}
+
+/* ------------------------------------------------------------------------------------------------- compaction */
+
+/** How many frames a range begins with that are in a state. */
+static uint64_t length_of_state(const struct frames_model *model, size_t at, uint64_t count,
+                                enum frames_model_state state)
+{
+    uint64_t i = 0;
+
+    while (i < count && model->entries[at + i].state == state)
+        i++;
+    return i;
+}
+
+/** How far `from` is aligned, up to a run's length rounded up to a power of two: so far has `to` to be. */
+static uint64_t kept_alignment(uint64_t from, uint64_t count)
+{
+    uint64_t align = 1;
+
+    while (align < count && (from & align) == 0)
+        align <<= 1;
+    return align;
+}
+
+/** What the set wants to move is what it may move, and where it may. */
+static void expect_move(const struct frames_model *model, uint64_t from, uint64_t to, uint64_t count)
+{
+    size_t zone = 0;
+    size_t zone_to = 0;
+    size_t at = frames_model_entry_of(model, from, &zone);
+    size_t at_to = frames_model_entry_of(model, to, &zone_to);
+
+    expect(model, at != SIZE_MAX && model->entries[at].state == FRAME_START, "%#" PRIx64 " is no run", from);
+    expect(model, run_limit(model, at) - at == count, "%#" PRIx64 " has not %" PRIu64 " frames", from, count);
+    struct piece piece = piece_of(model, zone, from);
+    expect(model, at + count <= piece.high, "the run at %#" PRIx64 " passes the end of its block", from);
+    expect(model, model->entries[piece.low].side != SIDE_UNMOVABLE, "%#" PRIx64 " cannot be moved", from);
+    expect(model, at_to != SIZE_MAX && zone == zone_to && count <= model->zones[zone].end - to,
+           "%#" PRIx64 " is to go to %#" PRIx64 ", outside its zone", from, to);
+    expect(model, length_of_state(model, at_to, count, FRAME_FREE) == count,
+           "%#" PRIx64 " is to go to %#" PRIx64 ", which is in use", from, to);
+    expect(model, (to & (kept_alignment(from, count) - 1)) == 0,
+           "%#" PRIx64 " is to go to %#" PRIx64 ", which is less aligned", from, to);
+}
+
+static enum kva_frames_moved move_run(void *context, uint64_t from, uint64_t to, uint64_t count)
+{
+    struct frames_model *model = context;
+    uint64_t chance = (from * 31 + to + model->calls) * UINT64_C(0x9e3779b97f4a7c15) >> 61;
+    size_t at = frames_model_entry_of(model, from, NULL);
+
+    expect_move(model, from, to, count);
+    if (chance < 2 && !model->willing) {
+        model->refused_moves++;
+        return chance == 0 ? KVA_FRAMES_PINNED : KVA_FRAMES_BUSY;
+    }
+    write_run(model, frames_model_entry_of(model, to, NULL), count, KVA_MOVABLE);
+    for (uint64_t i = 0; i < count; i++)
+        model->entries[at + i].state = FRAME_FREE;
+    model->moved_runs++;
+    model->moved_frames += count;
+    return KVA_FRAMES_MOVED;
+}
+
+static uint64_t free_blocks_of(const struct frames_model *model)
+{
+    struct kva_frames_stats stats;
+
+    (void)kva_frames_stats_read(model->frames, KVA_FRAMES_ALL_ZONES, &stats);
+    return stats.free_blocks;
+}
+
+enum kva_status frames_model_compact(struct frames_model *model, size_t zone, unsigned order, uint64_t most)
+{
+    struct kva_frames_compacted done = {.moved_runs = UNTOUCHED};
+    uint64_t allowed = ONE(model->moves ? KVA_OK : KVA_ENOENT);
+    uint64_t runs = model->moved_runs;
+    uint64_t frames = model->moved_frames;
+    uint64_t refused = model->refused_moves;
+
+    if ((zone >= model->zone_count && zone != KVA_FRAMES_ALL_ZONES) ||
+        (order > model->block_order && order != KVA_FRAMES_ALL_BLOCKS))
+        allowed = ONE(KVA_EINVAL) | (model->moves ? 0 : ONE(KVA_ENOENT));
+    uint64_t free_blocks = free_blocks_of(model);
+    begin(model, "compact", zone, most);
+    model->call.request.order = order;
+    enum kva_status status = kva_frames_compact(model->frames, zone, order, most, &done);
+    expect_status(model, status, allowed, "kva_frames_compact");
+    if (status != KVA_OK) {
+        expect(model, done.moved_runs == UNTOUCHED, "the output was written");
+        return status;
+    }
+    runs = model->moved_runs - runs;
+    frames = model->moved_frames - frames;
+    refused = model->refused_moves - refused;
+    expect(model, done.moved_runs == runs && done.moved_frames == frames && done.pinned_runs == refused,
+           "%" PRIu64 " runs, %" PRIu64 " frames, %" PRIu64 " in vain, not %" PRIu64 ", %" PRIu64
+           ", %" PRIu64,
+           done.moved_runs, done.moved_frames, done.pinned_runs, runs, frames, refused);
+    expect(model, free_blocks_of(model) == free_blocks + done.freed_blocks,
+           "%" PRIu64 " free blocks were %" PRIu64 ", and %" PRIu64 " were freed", free_blocks_of(model),
+           free_blocks, done.freed_blocks);
     return status;
 }
 
@@ -578,17 +691,6 @@ static uint64_t wrongs_of_range(const struct frames_model *model, uint64_t first
     return 0;
 }
 
-/** How many frames a range begins with that are in a state. */
-static uint64_t length_of_state(const struct frames_model *model, size_t at, uint64_t count,
-                                enum frames_model_state state)
-{
-    uint64_t i = 0;
-
-    while (i < count && model->entries[at + i].state == state)
-        i++;
-    return i;
-}
-
 /** Around reserve, offline and online: which statuses are right, and which frame is the obstacle. */
 struct range_case {
     uint64_t allowed;
@@ -606,7 +708,7 @@ static struct range_case case_of_free_range(const struct frames_model *model, ui
     if (it.allowed != 0)
         return it;
     for (uint64_t i = 0; i < count; i++) {
-        if (is_used(model, it.at + i) && it.obstacle == UNTOUCHED)
+        if (is_used(model, it.at + (size_t)i) && it.obstacle == UNTOUCHED)
             it.obstacle = first + i;
         if (model->entries[it.at + i].state == FRAME_ABSENT)
             it.allowed = ONE(KVA_ERANGE);
@@ -927,6 +1029,8 @@ static void compare_stats(struct frames_model *model, size_t zone, const struct 
         EXACT(changed_blocks, model->changed);
         EXACT(strayed_runs, model->strayed);
     }
+    EXACT(moved_runs, model->moved_runs);
+    EXACT(moved_frames, model->moved_frames);
     expect(model,
            got.elsewhere_runs >= model->before.elsewhere_runs &&
                got.changed_blocks >= model->before.changed_blocks &&
@@ -987,11 +1091,79 @@ static void compare_orders(struct frames_model *model, size_t zone, const struct
     }
 }
 
+/* -------------------------------------------------------------------------------------------------- picture */
+
+/** The characters of a picture, as its lines come. */
+struct picture {
+    const struct frames_model *model;
+    uint64_t block; /* the number of the zone's first one */
+    size_t count;
+    char blocks[FRAMES_MODEL_FRAMES];
+};
+
+/** A line: the number of a block's first frame, and 64 characters, but for the last one. It may not call the set. */
+static void take_line(void *context, const char *text, size_t length)
+{
+    struct picture *picture = context;
+    const struct frames_model *model = picture->model;
+    char start[32];
+    uint64_t frame = (picture->block + picture->count) << model->block_order;
+    size_t used = (size_t)snprintf(start, sizeof(start), "0x%016" PRIx64 " ", frame);
+
+    expect(model, length > used && length <= used + 64 && memcmp(text, start, used) == 0, "a line is %.*s",
+           (int)length, text);
+    expect(model, picture->count % 64 == 0, "a line before the last one is too short");
+    memcpy(picture->blocks + picture->count, text + used, length - used);
+    picture->count += length - used;
+}
+
+static char character_of(const struct frames_model *model, struct piece piece)
+{
+    size_t used = used_in(model, piece);
+    size_t present = piece.high - piece.low - in_state(model, piece, FRAME_ABSENT);
+    size_t tenths = present > 0 ? used * 10 / present : 0;
+
+    if (used == 0)
+        return present > 0 ? '.' : ':';
+    if (type_of_piece(model, piece) == KVA_UNMOVABLE)
+        return used == present ? 'U' : 'u';
+    if (used == present)
+        return 'M';
+    return tenths == 9 ? 'm' : (char)('0' + (int)tenths);
+}
+
+static void count_line(void *context, const char *text, size_t length)
+{
+    (void)text;
+    *(size_t *)context += length > 0;
+}
+
+static void compare_picture(struct frames_model *model, size_t zone)
+{
+    static struct picture picture;
+    struct piece piece = {model->zones[zone].at, model->zones[zone].at};
+    size_t block = 0;
+
+    picture.model = model;
+    picture.block = block_of(model, model->zones[zone].start);
+    picture.count = 0;
+    begin(model, "picture", zone, 0);
+    expect(model, kva_frames_picture(model->frames, zone, take_line, &picture) == KVA_OK, "no");
+    while (next_piece(model, zone, zone_limit(model, zone), &piece)) {
+        char want = character_of(model, piece);
+        expect(model, block < picture.count && picture.blocks[block] == want,
+               "block %zu of %zu is %c, not %c", block, picture.count, picture.blocks[block], want);
+        block++;
+    }
+    expect(model, block == picture.count, "%zu blocks, not %zu", picture.count, block);
+}
+
 void frames_model_compare(struct frames_model *model)
 {
     struct kva_frames_stats all_stats = {0};
     struct kva_frames_orders all_orders = {.block_order = model->block_order};
     struct kva_fault fault = {.what = "-"};
+    size_t lines = 0;
 
     begin(model, "check", 0, 0);
     enum kva_status status = kva_frames_check(model->frames, &fault);
@@ -1005,9 +1177,13 @@ void frames_model_compare(struct frames_model *model)
         compare_stats(model, zone, &stats);
         add_orders_of(model, zone, &orders);
         compare_orders(model, zone, &orders);
+        compare_picture(model, zone);
         add_stats_of(model, zone, &all_stats);
         add_orders_of(model, zone, &all_orders);
     }
     compare_stats(model, KVA_FRAMES_ALL_ZONES, &all_stats);
     compare_orders(model, KVA_FRAMES_ALL_ZONES, &all_orders);
+    begin(model, "dump", 0, 0);
+    expect(model, kva_frames_dump(model->frames, count_line, &lines) == KVA_OK, "no");
+    expect(model, lines == 6 * model->zone_count, "%zu lines", lines);
 }

@@ -71,6 +71,11 @@ struct frames_model {
     uint64_t elsewhere; /* as in struct kva_frames_stats, and the next two */
     uint64_t changed;
     uint64_t strayed;
+    uint64_t moved_runs; /* by compaction, and how many frames those had */
+    uint64_t moved_frames;
+    uint64_t refused_moves;
+    bool moves;                     /* runs can be moved; of eight, one is pinned and one busy ... */
+    bool willing;                   /* ... unless this is set */
     bool lost_some;                 /* a row of runs was refused: the set may have counted some of them */
     struct kva_frames_stats before; /* as last read, for what only grows */
     uint64_t calls;
@@ -80,7 +85,7 @@ struct frames_model {
     struct frames_model_entry entries[FRAMES_MODEL_FRAMES];
 };
 
-/** Make the set. The configuration's memory and hooks are replaced; it needs no other. */
+/** Make the set. The configuration's memory, hooks and, if it has one, function that moves are replaced; it needs no other. */
 void frames_model_create(struct frames_model *model, const struct kva_frames_config *config,
                          const char *name);
 
@@ -130,11 +135,15 @@ enum kva_status frames_model_offline(struct frames_model *model, uint64_t first,
 enum kva_status frames_model_online(struct frames_model *model, uint64_t first, uint64_t count);
 void frames_model_drain(struct frames_model *model);
 
+/** Compact. Each run that is moved, here or by a request, was movable, lies in one block, and goes to free frames of its zone, with
+ *  the alignment that it had. */
+enum kva_status frames_model_compact(struct frames_model *model, size_t zone, unsigned order, uint64_t most);
+
 /** Fail unless kva_frames_find returns what the model knows of a frame. */
 void frames_model_find(struct frames_model *model, uint64_t frame);
 
-/** Fail unless all of the set is as the model has it: every run, every gap, the statistics and orders of each zone; and
- *  kva_frames_check is satisfied. */
+/** Fail unless all of the set is as the model has it: every run, every gap, the statistics, orders and picture of each
+ *  zone; and kva_frames_check is satisfied. */
 void frames_model_compare(struct frames_model *model);
 
 #endif

@@ -19,7 +19,8 @@ static struct play {
     unsigned cpu;
     char alone;
     char name[160];
-    bool filling; /* the tide */
+    bool filling;              /* the tide */
+    uint64_t unmovable_one_in; /* of so many requests, one is unmovable */
     uint64_t firsts[RUNS];
 } play;
 
@@ -77,10 +78,21 @@ static void draw_threads(struct kva_frames_config *config)
     config->cpus = one_in(2) ? 0 : 1 + (unsigned)below(3);
 }
 
+/** How large a zone is at most: a few blocks, mostly. The set's rows of bits have a second level from 65 blocks on, a third one
+ *  from 4097 on (of 32 bits: from 33 on, 1025 on). */
+static uint64_t draw_most(unsigned order)
+{
+    uint64_t block = UINT64_C(1) << order;
+
+    if (order <= 5 && one_in(6))
+        return order == 1 && one_in(6) ? 10000 : block * 300;
+    return block * 3 > 96 ? block * 3 : 96;
+}
+
 static uint64_t draw_size(unsigned order, uint64_t at)
 {
     uint64_t block = UINT64_C(1) << order;
-    uint64_t most = block * 3 > 96 ? block * 3 : 96;
+    uint64_t most = draw_most(order);
     uint64_t size = 1 + below(one_in(4) ? 8 : most);
     uint64_t beyond = (at + size) & (block - 1);
 
@@ -170,6 +182,15 @@ static void draw_holes(struct kva_frames_config *config)
     }
 }
 
+/** The model moves runs itself; this only says that it may. */
+static enum kva_frames_moved move_nothing(void *context, uint64_t from, uint64_t to, uint64_t count)
+{
+    (void)context;
+    check_that(false, "%#" PRIx64 " is moved to %#" PRIx64 ", %" PRIu64 " frames, without the model", from,
+               to, count);
+    return KVA_FRAMES_PINNED;
+}
+
 static void draw_set(void)
 {
     static const unsigned orders[] = {1, 2, 3, 5, 6, 7, 9, 10, 13};
@@ -181,6 +202,8 @@ static void draw_set(void)
     draw_nodes(config);
     draw_holes(config);
     draw_threads(config);
+    config->move = one_in(2) ? move_nothing : NULL;
+    play.unmovable_one_in = one_in(2) ? 3 : 200;
     snprintf(play.name, sizeof(play.name),
              "block_order %u, %zu zones, %zu holes, zone 0 from %#" PRIx64 " to %#" PRIx64 ", cpus %u%s",
              config->block_order, config->zone_count, config->hole_count, play.zones[0].start,
@@ -328,7 +351,7 @@ static void spoil(struct kva_frames_request *r)
         r->type = frames_model_type(2 + (unsigned)below(2));
         break;
     case 3:
-        r->flags |= 2U << below(31);
+        r->flags |= 4U << below(30);
         break;
     case 4:
         r->node = NODES + (unsigned)below(70);
@@ -364,7 +387,7 @@ static void spoil(struct kva_frames_request *r)
 
 static void draw_request(struct kva_frames_request *r)
 {
-    *r = (struct kva_frames_request){.type = one_in(3) ? KVA_UNMOVABLE : KVA_MOVABLE};
+    *r = (struct kva_frames_request){.type = one_in(play.unmovable_one_in) ? KVA_UNMOVABLE : KVA_MOVABLE};
     draw_shape(r);
     if (one_in(4))
         draw_window(r);
@@ -373,6 +396,8 @@ static void draw_request(struct kva_frames_request *r)
         r->node = (unsigned)below(play.config.node_count);
     if (one_in(6))
         r->flags = KVA_FRAMES_THIS_NODE;
+    if (one_in(8))
+        r->flags |= KVA_FRAMES_COMPACT;
     if (one_in(24))
         spoil(r);
 }
@@ -452,7 +477,7 @@ static void call_reserve(void)
     uint64_t count;
 
     draw_range(&first, &count);
-    (void)frames_model_reserve(&play.model, first, count, one_in(16) ? 2 : (unsigned)below(2));
+    (void)frames_model_reserve(&play.model, first, count, one_in(16) ? 2 : !one_in(play.unmovable_one_in));
 }
 
 static void call_offline(void)
@@ -521,9 +546,17 @@ static void call_give(void)
     }
 }
 
+static void call_compact(void)
+{
+    size_t zone = one_in(2) ? KVA_FRAMES_ALL_ZONES : (size_t)below(play.config.zone_count + 1);
+    unsigned order = one_in(3) ? KVA_FRAMES_ALL_BLOCKS : (unsigned)below(play.model.block_order + 2);
+
+    (void)frames_model_compact(&play.model, zone, order, one_in(2) ? UINT64_MAX : below(200));
+}
+
 static void call_other(void)
 {
-    switch (below(8)) {
+    switch (below(10)) {
     case 0:
     case 1:
         call_offline();
@@ -535,6 +568,10 @@ static void call_other(void)
     case 4:
     case 5:
         call_refill();
+        break;
+    case 6:
+    case 7:
+        call_compact();
         break;
     default:
         frames_model_drain(&play.model);
@@ -560,7 +597,9 @@ static void step(void)
         play.filling = !play.filling;
     if (play.config.threads)
         play.cpu = (unsigned)below(4);
-    if (one_in(12))
+    if (play.config.move && one_in(16))
+        call_compact();
+    else if (one_in(12))
         call_other();
     else if (one_in(4) != play.filling)
         call_take();
@@ -569,7 +608,7 @@ static void step(void)
     look();
 }
 
-uint64_t frames_play(const struct frames_draw *draw, uint64_t calls)
+uint64_t frames_play(const struct frames_draw *draw, uint64_t calls, uint64_t *moved)
 {
     uint64_t made = 0;
 
@@ -584,5 +623,6 @@ uint64_t frames_play(const struct frames_draw *draw, uint64_t calls)
     }
     frames_model_compare(&play.model);
     frames_model_destroy(&play.model);
+    *moved += play.model.moved_runs;
     return made;
 }

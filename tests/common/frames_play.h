@@ -23,7 +23,7 @@ struct frames_draw {
     void *context;
 };
 
-/** Play up to so many calls on one set. Returns how many were made. */
-uint64_t frames_play(const struct frames_draw *draw, uint64_t calls);
+/** Play up to so many calls on one set. Returns how many were made; of runs that were moved, adds their number to *moved. */
+uint64_t frames_play(const struct frames_draw *draw, uint64_t calls, uint64_t *moved);
 
 #endif

@@ -90,7 +90,7 @@ ALLOC(order_most, r.order = UINT32_MAX)
 ALLOC(order_and_count, (r.order = 1, r.count = 2))
 ALLOC(type_2, r.type = frames_model_type(2))
 ALLOC(type_most, r.type = frames_model_type(0x7fffffff))
-ALLOC(flags_2, r.flags = 2)
+ALLOC(flags_4, r.flags = 4)
 ALLOC(flags_most, r.flags = UINT32_MAX)
 ALLOC(node_3, r.node = 3)
 ALLOC(node_64, r.node = KVA_FRAMES_NODES)
@@ -307,7 +307,7 @@ static const struct row rows[] = {
     BOTH(order_and_count, KVA_EINVAL, "order"),
     BOTH(type_2, KVA_EINVAL, "type"),
     BOTH(type_most, KVA_EINVAL, "type"),
-    BOTH(flags_2, KVA_EINVAL, "flags"),
+    BOTH(flags_4, KVA_EINVAL, "flags"),
     BOTH(flags_most, KVA_EINVAL, "flags"),
     BOTH(node_3, KVA_EINVAL, "node"),
     BOTH(node_64, KVA_EINVAL, "node"),

@@ -255,6 +255,72 @@ static void every_part_of_every_range(void **state)
     end_visit("parts of ranges");
 }
 
+/* ---------------------------------------------------------------------------------------------- compaction */
+
+static enum kva_frames_moved moved_by_the_model(void *context, uint64_t from, uint64_t to, uint64_t count)
+{
+    (void)context;
+    check_that(false, "%#" PRIx64 ", %#" PRIx64 ", %" PRIu64, from, to, count);
+    return KVA_FRAMES_PINNED;
+}
+
+/** How many blocks of a zone can be free from end to end, with so many single frames in use: those fill the blocks first that its
+ *  ends cut, as far as they are in use already. */
+static uint64_t most_free_blocks(uint64_t start, uint64_t end, unsigned set)
+{
+    uint64_t free_blocks = 0;
+    uint64_t room = 0; /* in cut blocks that are in use */
+    uint64_t used = 0;
+
+    for (uint64_t block = start / 4; block <= (end - 1) / 4; block++) {
+        uint64_t frames = 0;
+        uint64_t here = 0;
+        for (uint64_t f = block * 4; f < block * 4 + 4; f++) {
+            frames += f >= start && f < end;
+            here += f >= start && f < end && (set >> (f - start) & 1) != 0;
+        }
+        used += here;
+        free_blocks += frames == 4;
+        room += frames < 4 && here > 0 ? frames : 0;
+    }
+    used = used > room ? used - room : 0;
+    return used > free_blocks * 4 ? 0 : free_blocks - (used + 3) / 4;
+}
+
+/* Every set of single frames in 14 frames of blocks of 4, compacted: as many blocks become free as there can be. */
+static void every_state_compacted(void **state)
+{
+    (void)state;
+    begin_visit();
+    for (uint64_t offset = 0; offset < 4; offset++) {
+        struct kva_frames_zone zone = {4 + offset, 4 + offset + 14, 0};
+        struct kva_frames_config config = {
+            .zones = &zone, .zone_count = 1, .block_order = BLOCK_ORDER, .move = moved_by_the_model};
+        struct layout layout = {.start = zone.start, .count = 14};
+        for (unsigned set = 0; set < 1U << 14; set++) {
+            if (turn++ % test_stride() != 0)
+                continue;
+            struct kva_frames_stats stats;
+            frames_model_create(&model, &config, "a zone to compact");
+            model.willing = true;
+            for (unsigned i = 0; i < layout.count; i++) {
+                if ((set >> i & 1) != 0)
+                    (void)frames_model_reserve(&model, layout.start + i, 1, KVA_MOVABLE);
+            }
+            (void)frames_model_compact(&model, 0, KVA_FRAMES_ALL_BLOCKS, UINT64_MAX);
+            assert_int_equal(kva_frames_stats_read(model.frames, 0, &stats), KVA_OK);
+            uint64_t most = most_free_blocks(zone.start, zone.end, set);
+            check_that(stats.free_blocks == most,
+                       "frames %#" PRIx64 "-, in use %#x: %" PRIu64 " blocks are free, not %" PRIu64,
+                       zone.start, set, stats.free_blocks, most);
+            frames_model_compare(&model);
+            frames_model_destroy(&model);
+            visited++;
+        }
+    }
+    end_visit("states to compact");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -262,6 +328,7 @@ int main(void)
         cmocka_unit_test(zones_that_share_a_block),
         cmocka_unit_test(a_hole_anywhere),
         cmocka_unit_test(every_part_of_every_range),
+        cmocka_unit_test(every_state_compacted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -20,11 +20,12 @@ static void random_sets(void **state)
     struct frames_draw draw = {draw_random, never_ends, &rng};
     uint64_t sets = test_scaled(300);
     uint64_t calls = 0;
+    uint64_t moved = 0;
     (void)state;
 
     for (uint64_t i = 0; i < sets; i++)
-        calls += frames_play(&draw, 400);
-    print_message("%" PRIu64 " sets, %" PRIu64 " calls\n", sets, calls);
+        calls += frames_play(&draw, 400, &moved);
+    print_message("%" PRIu64 " sets, %" PRIu64 " calls, %" PRIu64 " runs moved\n", sets, calls, moved);
     assert_true(calls >= sets);
 }
 
@@ -35,11 +36,12 @@ static void long_lives(void **state)
     struct frames_draw draw = {draw_random, never_ends, &rng};
     uint64_t sets = test_scaled(8);
     uint64_t calls = 0;
+    uint64_t moved = 0;
     (void)state;
 
     for (uint64_t i = 0; i < sets; i++)
-        calls += frames_play(&draw, 6000);
-    print_message("%" PRIu64 " sets, %" PRIu64 " calls\n", sets, calls);
+        calls += frames_play(&draw, 6000, &moved);
+    print_message("%" PRIu64 " sets, %" PRIu64 " calls, %" PRIu64 " runs moved\n", sets, calls, moved);
     assert_true(calls >= sets);
 }
 

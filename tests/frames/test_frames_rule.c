@@ -390,6 +390,92 @@ static void zones_are_used_in_order(void **state)
     }
 }
 
+/* ------------------------------------------------------------------------------------------- blocks kept free */
+
+static struct kva_frames_stats stats_of_all(void)
+{
+    struct kva_frames_stats stats;
+
+    assert_int_equal(kva_frames_stats_read(model.frames, KVA_FRAMES_ALL_ZONES, &stats), KVA_OK);
+    return stats;
+}
+
+/* Small requests fill the blocks that are in use already: with one CPU, no more blocks are begun than have to be. */
+static void small_requests_fill_blocks_in_use(void **state)
+{
+    static const struct kva_frames_zone zone = {0, 16 * 64, 0};
+    struct kva_frames_config config = {.zones = &zone, .zone_count = 1, .block_order = 6};
+    (void)state;
+
+    for (unsigned order = 0; order < 6; order++) {
+        for (unsigned type = 0; type < 2; type++) {
+            struct kva_frames_request request = {.order = order, .type = frames_model_type(type)};
+            uint64_t first;
+            frames_model_create(&model, &config, "16 blocks");
+            for (uint64_t taken = 1; taken << order <= 16 * 64; taken++) {
+                assert_int_equal(frames_model_alloc(&model, &request, &first), KVA_OK);
+                assert_int_equal(stats_of_all().free_blocks, 16 - ((taken << order) + 63) / 64);
+            }
+            frames_model_destroy(&model);
+        }
+    }
+}
+
+/* What has become free in blocks in use is used again before another block is begun: half of the runs of eight full blocks. */
+static void freed_room_is_used_again(void **state)
+{
+    static const struct kva_frames_zone zone = {0, 16 * 64, 0};
+    struct kva_frames_config config = {.zones = &zone, .zone_count = 1, .block_order = 6};
+    static uint64_t runs[8 * 64];
+    (void)state;
+
+    for (unsigned order = 0; order < 6; order++) {
+        struct kva_frames_request request = {.order = order, .type = KVA_MOVABLE};
+        size_t count = (size_t)8 * 64 >> order;
+        frames_model_create(&model, &config, "16 blocks, 8 of them full");
+        assert_int_equal(frames_model_alloc_many(&model, &request, count, runs), KVA_OK);
+        assert_int_equal(stats_of_all().free_blocks, 8);
+        for (unsigned round = 0; round < 3; round++) {
+            for (size_t i = round % 2; i < count; i += 2)
+                assert_int_equal(frames_model_free(&model, runs[i]), KVA_OK);
+            for (size_t i = round % 2; i < count; i += 2)
+                assert_int_equal(frames_model_alloc(&model, &request, &runs[i]), KVA_OK);
+            assert_int_equal(stats_of_all().free_blocks, 8);
+        }
+        frames_model_destroy(&model);
+    }
+}
+
+/* What can be moved and what cannot keep to blocks of their own, as long as there are unused ones. */
+static void types_keep_to_blocks_of_their_own(void **state)
+{
+    static const struct kva_frames_zone zone = {0, 64 * 64, 0};
+    struct kva_frames_config config = {.zones = &zone, .zone_count = 1, .block_order = 6};
+    struct test_rng rng = test_rng_of(8103);
+    static uint64_t runs[2000];
+    size_t count = 0;
+    (void)state;
+
+    frames_model_create(&model, &config, "64 blocks");
+    for (unsigned i = 0; i < 6000; i++) {
+        struct kva_frames_request request = {.type = frames_model_type((unsigned)test_below(&rng, 2))};
+        if (count < 1500 && !test_one_in(&rng, 3)) {
+            assert_int_equal(frames_model_alloc(&model, &request, &runs[count++]), KVA_OK);
+        } else if (count > 0) {
+            size_t at = (size_t)test_below(&rng, count);
+            assert_int_equal(frames_model_free(&model, runs[at]), KVA_OK);
+            runs[at] = runs[--count];
+        }
+        assert_true(stats_of_all().free_blocks > 0);
+    }
+    struct kva_frames_stats stats = stats_of_all();
+    assert_int_equal(stats.changed_blocks, 0);
+    assert_int_equal(stats.strayed_runs, 0);
+    assert_true(stats.movable_blocks > 0 && stats.unmovable_blocks > 0);
+    frames_model_compare(&model);
+    frames_model_destroy(&model);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -397,7 +483,8 @@ int main(void)
         cmocka_unit_test(runs_at_the_end_of_a_block),  cmocka_unit_test(no_run_crosses_a_zone),
         cmocka_unit_test(a_hole_in_the_middle),        cmocka_unit_test(a_neighbour_is_never_touched),
         cmocka_unit_test(runs_that_touch_at_a_border), cmocka_unit_test(totals_are_conserved),
-        cmocka_unit_test(zones_are_used_in_order),
+        cmocka_unit_test(zones_are_used_in_order),     cmocka_unit_test(small_requests_fill_blocks_in_use),
+        cmocka_unit_test(freed_room_is_used_again),    cmocka_unit_test(types_keep_to_blocks_of_their_own),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,11 +2,12 @@
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
  * The programs that fuzzing has found worth keeping are played again in each run of the tests, without a fuzzer;
- * and so are random ones.
+ * and so are random ones. On spaces (play.h) and on frame sets (play_frames.h).
  */
 #define _DEFAULT_SOURCE
 #include "../common/harness.h"
 #include "play.h"
+#include "play_frames.h"
 
 #include <dirent.h>
 #include <stdio.h>
@@ -14,7 +15,9 @@
 
 enum { MOST = 1 << 14 };
 
-static size_t play_file(const char *folder, const char *name)
+typedef size_t player(const uint8_t *bytes, size_t count);
+
+static size_t play_file(player *play, const char *folder, const char *name)
 {
     static uint8_t bytes[MOST];
     char path[4096];
@@ -24,21 +27,20 @@ static size_t play_file(const char *folder, const char *name)
     check_that(file != NULL, "cannot open %s", path);
     size_t count = fread(bytes, 1, sizeof(bytes), file);
     (void)fclose(file);
-    return play_bytes(bytes, count);
+    return play(bytes, count);
 }
 
-static void the_corpus(void **state)
+static void play_folder(player *play, const char *path)
 {
-    DIR *folder = opendir(KVA_CORPUS);
+    DIR *folder = opendir(path);
     size_t operations = 0;
     size_t files = 0;
-    (void)state;
 
-    check_that(folder != NULL, "cannot open %s", KVA_CORPUS);
+    check_that(folder != NULL, "cannot open %s", path);
     for (const struct dirent *entry; (entry = readdir(folder)) != NULL;) {
         if (entry->d_name[0] == '.')
             continue;
-        operations += play_file(KVA_CORPUS, entry->d_name);
+        operations += play_file(play, path, entry->d_name);
         files++;
     }
     closedir(folder);
@@ -46,21 +48,43 @@ static void the_corpus(void **state)
     assert_true(files > 0);
 }
 
-static void random_programs(void **state)
+static void play_random(player *play, uint64_t programs, uint64_t stream)
 {
     enum { BYTES = 1500 };
-    uint64_t programs = test_scaled(80);
     size_t operations = 0;
     uint8_t bytes[BYTES];
-    struct test_rng rng = test_rng_of(700);
-    (void)state;
+    struct test_rng rng = test_rng_of(stream);
 
     for (uint64_t i = 0; i < programs; i++) {
         for (size_t k = 0; k < BYTES; k++)
             bytes[k] = (uint8_t)test_random(&rng);
-        operations += play_bytes(bytes, BYTES);
+        operations += play(bytes, BYTES);
     }
     print_message("%" PRIu64 " programs, %zu operations\n", programs, operations);
+}
+
+static void the_corpus(void **state)
+{
+    (void)state;
+    play_folder(play_bytes, KVA_CORPUS);
+}
+
+static void random_programs(void **state)
+{
+    (void)state;
+    play_random(play_bytes, test_scaled(80), 700);
+}
+
+static void the_corpus_of_frames(void **state)
+{
+    (void)state;
+    play_folder(play_frames, KVA_CORPUS_FRAMES);
+}
+
+static void random_programs_of_frames(void **state)
+{
+    (void)state;
+    play_random(play_frames, test_scaled(60), 701);
 }
 
 int main(void)
@@ -68,6 +92,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_corpus),
         cmocka_unit_test(random_programs),
+        cmocka_unit_test(the_corpus_of_frames),
+        cmocka_unit_test(random_programs_of_frames),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
