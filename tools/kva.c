@@ -21,7 +21,7 @@ static const struct {
     int (*run)(int argc, char **argv);
     const char *about;
 } commands[] = {
-    {"test", "kva test", kva_cmd_test, "run the vmalloc test suite, on real memory or on address ranges"},
+    {"test", "kva test", kva_cmd_test, "run the vmalloc test suite, or drive the page-frame allocator"},
     {"replay", "kva replay", kva_cmd_replay, "play a recorded log of memory calls on each engine"},
     {"bench", "kva bench", kva_cmd_bench, "measure single operations"},
 };

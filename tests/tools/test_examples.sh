@@ -11,13 +11,18 @@ cc=${CC:-cc}
 # The library, once for all.
 "$cc" -std=c11 -O1 -I"$root/include" -c "$root"/src/*/*.c "$root"/ports/linux/*.c
 
-# says PROGRAM TEXT...: build examples/PROGRAM.c, run it, and compare.
+# build PROGRAM: build examples/PROGRAM.c, and run it.
+build()
+{
+    "$cc" -std=c11 -O1 -I"$root/include" "$root/examples/$1.c" ./*.o -o "$1"
+    "./$1" >printed
+}
+
+# says PROGRAM TEXT...: build it, run it, and compare.
 says()
 {
-    program=$1
+    build "$1"
     shift
-    "$cc" -std=c11 -O1 -I"$root/include" "$root/examples/$program.c" ./*.o -o "$program"
-    "./$program" >printed
     printf '%s\n' "$@" | diff -u - printed
 }
 
@@ -32,10 +37,22 @@ says ranges 'KVA_OK ring 0x0 frame 0xffe00000' \
     '0x00000000ffe00000-0x00000000ffe02fff 12288 busy' \
     '0x00000000ffe03000-0x00000000ffffffff 2084864 free'
 
+# Which frames are taken is not defined, but how many are, and where there are none.
+build frames
+for line in '^KVA_OK, aligned: yes$' '^KVA_OK, within reach: yes$' '^the address lies inside a busy segment, not at its start$' \
+    '^0x0000000000000000 [^:]{24}:{8}[^:]{32}$' '^zone 0 node 0 frames 0x100-0x7fff: 28288 present, 25188 free, 4224 absent$' \
+    '^zone 1 node 1 frames 0x10000-0x17fff: 32768 present, 32256 free, 0 absent$'; do
+    grep -Eq "$line" printed || {
+        echo "examples/frames.c does not print '$line':" >&2
+        cat printed >&2
+        exit 1
+    }
+done
+
 # A new example needs a line here or in test_readme.sh.
 for example in "$root"/examples/*.c; do
     case $(basename "$example" .c) in
-    first | ring | ranges) ;;
+    first | frames | ring | ranges) ;;
     *)
         echo "nobody tests $example" >&2
         exit 1

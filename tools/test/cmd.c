@@ -10,6 +10,7 @@
 #include "../common/exit.h"
 #include "../common/nodes.h"
 #include "../common/number.h"
+#include "frames_cmd.h"
 #include "report.h"
 
 #include <argp.h>
@@ -198,7 +199,9 @@ static const struct argp parser = {
     .parser = parse_option,
     .args_doc = "MODE [KEY=VALUE...]\nKEY=VALUE...",
     .doc = "Run the tests of the vmalloc suite: all thirteen on real memory, or the eight of 2019 on address "
-           "ranges, which nothing stands behind.\v",
+           "ranges, which nothing stands behind. Or, with the first word frames, drive the page-frame "
+           "allocator: see "
+           "kva test frames --help.\v",
     .help_filter = help_filter,
 };
 
@@ -265,8 +268,18 @@ static int run(const struct command *command)
     return code;
 }
 
+/* `kva test frames ...` has options of its own. */
+static int run_frames(int argc, char **argv)
+{
+    static char title[] = "kva test frames";
+    argv[1] = title;
+    return frames_cmd(argc - 1, argv + 1);
+}
+
 int kva_cmd_test(int argc, char **argv)
 {
+    if (argc > 1 && strcmp(argv[1], "frames") == 0)
+        return run_frames(argc, argv);
     struct command command = {0};
     long cpus = sysconf(_SC_NPROCESSORS_ONLN);
     command.plan.cpus = cpus < 1 ? 1 : (uint64_t)cpus;

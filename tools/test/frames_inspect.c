@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/** Checks of a set at rest: see frames_inspect.h. */
+#include "frames_inspect.h"
+
+#include "../common/grow.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+static bool expect_count(struct traffic *traffic, const char *what, size_t zone, uint64_t found,
+                         uint64_t wanted)
+{
+    if (found == wanted)
+        return true;
+    if (zone == KVA_FRAMES_ALL_ZONES)
+        return traffic_fail(traffic, "all zones: %" PRIu64 " %s, not %" PRIu64, found, what, wanted);
+    return traffic_fail(traffic, "zone %zu: %" PRIu64 " %s, not %" PRIu64, zone, found, what, wanted);
+}
+
+static bool compare_sums(struct traffic *traffic, size_t zone, const struct traffic_count *count)
+{
+    struct kva_frames_stats stats;
+    enum kva_status status = kva_frames_stats_read(traffic->frames, zone, &stats);
+    return traffic_expect(traffic, "kva_frames_stats_read", 0, 0, status, KVA_OK) &&
+           expect_count(traffic, "free frames", zone, stats.free_frames, count->free) &&
+           expect_count(traffic, "used frames", zone, stats.used_frames, count->used) &&
+           expect_count(traffic, "absent frames", zone, stats.absent_frames, count->absent);
+}
+
+static bool compare_groups(struct traffic *traffic, size_t zone, const struct traffic_count *count)
+{
+    struct kva_frames_orders orders;
+    enum kva_status status = kva_frames_orders_read(traffic->frames, zone, &orders);
+    bool same = traffic_expect(traffic, "kva_frames_orders_read", 0, 0, status, KVA_OK);
+    for (unsigned order = 0; same && order <= traffic->table.shape.block_order; order++) {
+        char what[48];
+        snprintf(what, sizeof(what), "free groups of order %u", order);
+        same = expect_count(traffic, what, zone,
+                            orders.unmovable[order] + orders.movable[order] + orders.unused[order],
+                            count->groups[order]);
+    }
+    return same;
+}
+
+/* A frame that is free, or in a hole, some of each: both kinds of free by number are refused. */
+static bool free_wrongly(struct traffic *traffic, struct rng *rng)
+{
+    const struct traffic_shape *shape = &traffic->table.shape;
+    const struct kva_frames_zone *zone = &shape->zones[rng_below(rng, shape->zone_count)];
+    uint64_t frame = rng_between(rng, zone->start, zone->end - 1);
+    uint32_t owner = traffic_table_owner(&traffic->table, frame);
+    enum kva_status wanted = owner == OWNER_NONE ? KVA_EDOUBLE : KVA_EUNKNOWN;
+    if (owner != OWNER_NONE && owner != OWNER_OFFLINE && owner != OWNER_HOLE)
+        return true;
+    return traffic_expect(traffic, "kva_frames_free", frame, 1, kva_frames_free(traffic->frames, frame),
+                          wanted) &&
+           traffic_expect(traffic, "kva_frames_free_range", frame, 1,
+                          kva_frames_free_range(traffic->frames, frame, 1), wanted);
+}
+
+/* A request that can be served is served, and one that cannot is refused. What was taken goes back. */
+static bool try(struct traffic *traffic, const struct kva_frames_request *request, bool fits)
+{
+    uint64_t first, count = request->count != 0 ? request->count : UINT64_C(1) << request->order;
+    enum kva_status status = kva_frames_alloc(traffic->frames, request, &first);
+    struct traffic_held held = {.count = count, .owner = OWNER_CHECKS};
+    char fault[FRAMES_FAULT];
+    if (!traffic_expect(traffic, "kva_frames_alloc", 0, count, status, fits ? KVA_OK : KVA_ENOSPC))
+        return false;
+    if (!fits)
+        return true;
+    held.first = first;
+    if (!traffic_table_change(&traffic->table, first, count, OWNER_NONE, OWNER_CHECKS, fault))
+        return traffic_fail(traffic, "%s", fault);
+    return traffic_give(traffic, &held);
+}
+
+static bool try_all_sizes(struct traffic *traffic, const struct traffic_count *count, struct rng *rng)
+{
+    bool fits = false;
+    for (unsigned order = traffic->table.shape.block_order + 1; order-- > 0;) {
+        struct kva_frames_request request = {.order = order, .type = (enum kva_frames_type)rng_below(rng, 2)};
+        fits = fits || count->groups[order] != 0;
+        if (!try(traffic, &request, fits))
+            return false;
+    }
+    struct kva_frames_request longest = {.count = count->longest,
+                                         .type = (enum kva_frames_type)rng_below(rng, 2)};
+    struct kva_frames_request longer = {.count = count->longest + 1};
+    return (count->longest == 0 || try(traffic, &longest, true)) && try(traffic, &longer, false);
+}
+
+bool traffic_inspect(struct traffic *traffic, struct rng *rng)
+{
+    struct traffic_count all = {0};
+    for (size_t zone = 0; zone < traffic->table.shape.zone_count; zone++) {
+        struct traffic_count count = {0};
+        traffic_table_count(&traffic->table, zone, &count);
+        traffic_table_count(&traffic->table, zone, &all);
+        if (!compare_sums(traffic, zone, &count) || !compare_groups(traffic, zone, &count))
+            return false;
+    }
+    for (unsigned i = 0; i < 256; i++)
+        if (!free_wrongly(traffic, rng))
+            return false;
+    return compare_sums(traffic, KVA_FRAMES_ALL_ZONES, &all) &&
+           compare_groups(traffic, KVA_FRAMES_ALL_ZONES, &all) && try_all_sizes(traffic, &all, rng) &&
+           compare_sums(traffic, KVA_FRAMES_ALL_ZONES, &all) && traffic_check(traffic);
+}
+
+/* ------------------------------------------------------------------------------------------- an empty set */
+
+/* Take runs of an order until there are no more: as many as there must be. All go back in one call. */
+static bool take_all(struct traffic *traffic, unsigned order, uint64_t wanted, uint64_t *firsts)
+{
+    struct kva_frames_request request = {.order = order, .type = KVA_MOVABLE};
+    enum kva_status status = KVA_OK;
+    uint64_t taken = 0;
+    size_t done;
+    char fault[FRAMES_FAULT];
+    while ((status = kva_frames_alloc(traffic->frames, &request, &firsts[taken])) == KVA_OK) {
+        if (!traffic_table_change(&traffic->table, firsts[taken], UINT64_C(1) << order, OWNER_NONE,
+                                  OWNER_CHECKS, fault))
+            return traffic_fail(traffic, "%s", fault);
+        taken++; /* at most as many as there are words, and the array is one longer */
+    }
+    if (!traffic_expect(traffic, "kva_frames_alloc", 0, UINT64_C(1) << order, status, KVA_ENOSPC))
+        return false;
+    if (taken != wanted)
+        return traffic_fail(traffic, "an empty set gave %" PRIu64 " runs of order %u, not %" PRIu64, taken,
+                            order, wanted);
+    for (uint64_t i = 0; i < taken; i++)
+        traffic_table_change(&traffic->table, firsts[i], UINT64_C(1) << order, OWNER_CHECKS, OWNER_NONE,
+                             fault);
+    status = kva_frames_free_many(traffic->frames, firsts, (size_t)taken, &done);
+    return traffic_expect(traffic, "kva_frames_free_many", firsts[0], taken, status, KVA_OK) &&
+           traffic_check(traffic);
+}
+
+bool traffic_inspect_empty(struct traffic *traffic, bool *has_memory)
+{
+    const struct traffic_shape *shape = &traffic->table.shape;
+    uint64_t *firsts = zeroed_array(traffic->table.present + 1, sizeof(*firsts));
+    struct traffic_count count = {0};
+    *has_memory = firsts != NULL;
+    if (firsts == NULL)
+        return false;
+    for (size_t zone = 0; zone < shape->zone_count; zone++)
+        traffic_table_count(&traffic->table, zone, &count);
+    bool good = expect_count(traffic, "free frames at the end", KVA_FRAMES_ALL_ZONES, count.free,
+                             traffic->table.present) &&
+                compare_sums(traffic, KVA_FRAMES_ALL_ZONES, &count) &&
+                take_all(traffic, shape->block_order, count.groups[shape->block_order], firsts) &&
+                take_all(traffic, 0, count.free, firsts) &&
+                compare_sums(traffic, KVA_FRAMES_ALL_ZONES, &count);
+    free(firsts);
+    return good;
+}

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * Where the frames of a run lie, and which worker has each of them: a word for each frame number, in memory that the
+ * allocator under test knows nothing of. The worker that takes a run changes the words of its frames from 0 to its own
+ * number, one by one, by compare-and-swap; it changes them back BEFORE it gives the run back. So a word that is not what
+ * it should be is a frame that was handed out twice, and it names both workers.
+ *
+ *      frame     0x13 0x14 0x15 0x16 0x17 0x18 ...
+ *      owner        0    3    3    0    7 hole ...         worker 3 has a run of two, worker 7 one of one
+ */
+#ifndef KVA_TOOLS_TEST_FRAMES_TABLE_H
+#define KVA_TOOLS_TEST_FRAMES_TABLE_H
+
+#include <kva/frames.h>
+
+#include <stdatomic.h>
+#include <stdbool.h>
+
+/** Frames of a shape, about. The least makes each zone several blocks long; a word for each of the most takes a GiB. */
+#define FRAMES_LEAST (UINT64_C(1) << 16)
+#define FRAMES_MOST (UINT64_C(1) << 28)
+
+#define FRAMES_SHAPES 3
+#define FRAMES_ZONES_MOST 5
+#define FRAMES_HOLES_MOST 6
+
+/** Zones and holes. */
+struct traffic_shape {
+    const char *name;
+    const char *about;
+    unsigned block_order;
+    unsigned node_count;
+    size_t zone_count;
+    size_t hole_count;
+    struct kva_frames_zone zones[FRAMES_ZONES_MOST];
+    struct kva_frames_range holes[FRAMES_HOLES_MOST];
+};
+
+/** Make shape number `index`, 0 .. FRAMES_SHAPES - 1, of about so many frames. */
+void traffic_shape_make(struct traffic_shape *shape, size_t index, uint64_t frames);
+
+/** What the word of a frame holds: OWNER_NONE, a worker's number from 1 on, or one of the last three. */
+enum { OWNER_NONE = 0 };
+#define OWNER_CHECKS (UINT32_MAX - 2)  /* the checks between rounds have it */
+#define OWNER_OFFLINE (UINT32_MAX - 1) /* a worker has taken it out of the set */
+#define OWNER_HOLE UINT32_MAX          /* it was never there */
+
+/** Room for a sentence about a fault. */
+#define FRAMES_FAULT 240
+
+struct traffic_table {
+    struct traffic_shape shape;
+    uint64_t present;                           /* frames that are in no hole */
+    _Atomic uint32_t *owner[FRAMES_ZONES_MOST]; /* of each zone, by frame number - start */
+};
+
+/** Take memory for the words. False: there is none; nothing was taken. */
+bool traffic_table_init(struct traffic_table *table, const struct traffic_shape *shape);
+void traffic_table_fini(struct traffic_table *table);
+
+/** The index of the zone that holds a frame; zone_count: none does. */
+size_t traffic_table_zone(const struct traffic_table *table, uint64_t frame);
+
+/** What the word of a frame holds; OWNER_HOLE for one outside the zones. */
+uint32_t traffic_table_owner(const struct traffic_table *table, uint64_t frame);
+
+/** Change the words of consecutive frames from one owner to another. False, with the reason in `fault`, if they do not lie
+ *  in one zone or one of them holds something else; the words before that one have been changed. */
+bool traffic_table_change(struct traffic_table *table, uint64_t first, uint64_t count, uint32_t from,
+                          uint32_t to, char fault[FRAMES_FAULT]);
+
+/** What the words of a zone say while no worker runs. */
+struct traffic_count {
+    uint64_t free;
+    uint64_t used;
+    uint64_t absent;
+    uint64_t longest;                            /* free frames in a row */
+    uint64_t groups[KVA_FRAMES_BLOCK_ORDER + 1]; /* as kva_frames_orders counts them, all types together */
+};
+
+/** Add a zone's to *count, which begins as all zero; `longest` becomes the larger one. */
+void traffic_table_count(const struct traffic_table *table, size_t zone, struct traffic_count *count);
+
+#endif
