@@ -48,7 +48,7 @@ struct scenario {
     unsigned changes;
     const char *before;               /* these are in the row */
     const char *thread[THREADS_MOST]; /* what each does; '?': a search for the row's first block */
-    char stays;                       /* this one is in the row throughout, and is the first; 0: none */
+    char stays;                       /* this one is in the row while a search runs; 0: there is no search */
 };
 
 static struct play {
@@ -144,18 +144,18 @@ static const struct scenario scenarios[] = {
      .changes = 3,
      .before = "AC",
      .thread = {"aA", "cD", "B"}},
-    {.name = "a search while others are emptied and filled",
+    {.name = "a search in a word that another thread takes for empty",
+     .threads = 2,
+     .changes = 4,
+     .before = "A",
+     .thread = {"a", "B?"},
+     .stays = 'B'},
+    {.name = "the same, and the summary is taken for empty, too",
      .threads = 3,
      .changes = 3,
-     .before = "BC",
-     .thread = {"Aa", "cD", "?"},
+     .before = "AC",
+     .thread = {"a", "B?", "c"},
      .stays = 'B'},
-    {.name = "two searches beside a word that comes and goes",
-     .threads = 2,
-     .changes = 3,
-     .before = "C",
-     .thread = {"AaBb", "??"},
-     .stays = 'C'},
 };
 
 static void summaries_are_right_in_the_end(void **state)
