@@ -218,7 +218,8 @@ struct kva_frames_request {
  *           KVA_EWINDOW   min > max, or the window and the zones do not meet
  *                         (of these four, the misuse hook is told the field)
  *  Cost:    O(1) from the block that the CPU holds for such requests. Else O(zones + log n) for a request by order up to
- *           block_order, and O(log n) for each zone in which it finds nothing. Other shapes: O(b) on top if one block holds
+ *           block_order, and O(log n) for each zone in which it finds nothing; a block that was taken from in another way (in
+ *           a window, as a given range) may be looked at in vain once. Other shapes: O(b) on top if one block holds
  *           the run, where b counts the blocks whose largest free group may be a quarter of its length or more, and that
  *           have no place for it; else O(n + c / 64), c being the count. A request that finds nothing, or asks for more than
  *           a block, makes all CPUs give up the blocks that they hold: O(CPUs zones)
@@ -475,7 +476,8 @@ struct kva_frames_stats {
     uint64_t movable_blocks;   /* in use, with movable frames only */
     uint64_t unmovable_blocks; /* in use, the others */
     uint64_t held_blocks;      /* held by CPUs for themselves; counted above as well */
-    /** How often a movable block in use became an unmovable one, since nothing else was left or its frames were reserved. */
+    /** How often a movable block in use became an unmovable one: since nothing else was left, for a given range, or for a run of
+     *  more frames than a block has. */
     uint64_t changed_blocks;
     /** How often a movable run was put into an unmovable block, for the same reasons. */
     uint64_t strayed_runs;
