@@ -35,6 +35,12 @@ echo "Static"
 cmake --install build/release --prefix "$work/first" >/dev/null
 mv "$work/first" "$work/static" # nothing in it may remember where it was
 consume "$work/static"
+for header in include/kva/*.h; do
+    [ -e "$work/static/$header" ] || {
+        echo "check-install: $header was not installed" >&2
+        exit 1
+    }
+done
 for page in man/*.1; do
     [ -e "$work/static/share/man/man1/$(basename "$page")" ] || {
         echo "check-install: $page was not installed" >&2

@@ -54,8 +54,10 @@ for compiler in $compilers; do
 done
 [ -z "$failed" ] || exit 1
 
-# The header serves C++, too. clang needs no C++ library to see that.
+# The headers serve C++, too. clang needs no C++ library to see that.
 if command -v clang >/dev/null 2>&1; then
-    echo "kva.h in C++"
-    echo '#include <kva/kva.h>' | clang -x c++ -std=c++11 -Wall -Wextra -Werror -Iinclude -fsyntax-only -
+    for header in include/kva/*.h; do
+        echo "${header##*/} in C++"
+        echo "#include <kva/${header##*/}>" | clang -x c++ -std=c++11 -Wall -Wextra -Werror -Iinclude -fsyntax-only -
+    done
 fi

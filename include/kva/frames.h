@@ -35,7 +35,7 @@
  * unless the block says otherwise; a status other than KVA_OK means that nothing has changed.
  *   Units     Frame numbers and counts are in frames. Numbers run from 0 to 2^64 - 2.
  *   RUN       What one request has taken: consecutive frames of one zone, from their first to their last one.
- *   n         In a Cost row: the number of blocks in all zones.
+ *   n         In a Cost row: the number of blocks in all zones. A step over one block counts as O(1), whatever block_order is.
  *   Locking   In a Locking row,
  *               Blocks  with kva_frames_config.threads, any thread may call at any time: the call locks the blocks that it
  *                       changes, each for some ten instructions. Calls for different blocks do not wait for each
@@ -109,7 +109,8 @@ struct kva_frames_config {
     const struct kva_frames_zone *zones;
     size_t zone_count; /* 1 .. KVA_FRAMES_ZONES */
 
-    /** Frames of the zones that do not exist, in any order; they may overlap. kva_frames_online adds them later. */
+    /** Frames of the zones that do not exist, in any order; they may overlap, and reach over zones that touch.
+     *  kva_frames_online adds them later. */
     const struct kva_frames_range *holes;
     size_t hole_count;
 
@@ -117,7 +118,7 @@ struct kva_frames_config {
     unsigned block_order;
 
     /** How far node `to` is from node `from`: distances[from * node_count + to], in any unit. NULL: all other nodes are
-     *  equally far. */
+     *  equally far. A node is nearest to itself, whatever stands here. */
     const unsigned char *distances;
     unsigned node_count; /* with distances: above every zone's node, at most KVA_FRAMES_NODES */
 
@@ -140,7 +141,7 @@ struct kva_frames_config {
  *
  *  In:      config  as for kva_frames_create
  *  Returns: bytes; 0 if kva_frames_create would refuse the configuration, or if they pass SIZE_MAX
- *  Cost:    O(zones log zones)
+ *  Cost:    O(zones (zones + holes))
  *  Locking: None
  *  Failure: cannot fail
  */
@@ -155,11 +156,11 @@ size_t kva_frames_bytes(const struct kva_frames_config *config);
  *                        function of threads other than point
  *                        (of these and the next three, the misuse hook is told the field: "zones[i].end" ...)
  *           KVA_EINVAL   block_order, zone_count, cpus, node_count or a zone's node is out of its range
- *           KVA_ERANGE   a zone is empty or has too many blocks; a hole is empty or reaches outside the zones that it
- *                        meets
+ *           KVA_ERANGE   a zone is empty or has too many blocks; a hole is empty or has a frame that lies in no
+ *                        zone
  *           KVA_EEXIST   two zones overlap
  *           KVA_ENOMEM   no memory
- *  Cost:    O(zones log zones + n + holes)
+ *  Cost:    O(zones (zones nodes + holes + CPUs) + n + h), h being the blocks that each hole reaches over
  *  Locking: None
  *  Failure: all memory is given back
  */
@@ -216,12 +217,14 @@ struct kva_frames_request {
  *           KVA_EALIGN    align is neither 0 nor a power of two
  *           KVA_EWINDOW   min > max, or the window and the zones do not meet
  *                         (of these four, the misuse hook is told the field)
- *  Cost:    O(1) from the block that the CPU uses at present, else O(log n) for a request by order up to block_order.
- *           Other counts: O(log n + b) if one block holds the run, where b counts the blocks that have a free aligned
- *           run of a quarter of its length but no place for it; else O(n / 64 + c / 64), c being the count.
- *           A request that finds nothing visits every CPU's blocks
- *  Locking: Blocks. One that finds nothing in its CPU's blocks takes the lock of its CPU; one that would fail takes those of
- *           all CPUs
+ *  Cost:    O(1) from the block that the CPU holds for such requests. Else O(zones + log n) for a request by order up to
+ *           block_order, and O(log n) for each zone in which it finds nothing; a block that was taken from in another way (in
+ *           a window, as a given range) may be looked at in vain once. Other shapes: O(b) on top if one block holds
+ *           the run, where b counts the blocks whose largest free group may be a quarter of its length or more, and that
+ *           have no place for it; else O(n + c / 64), c being the count. A request that finds nothing, or asks for more than
+ *           a block, makes all CPUs give up the blocks that they hold: O(CPUs zones)
+ *  Locking: Blocks. One that finds nothing in the block that its CPU holds takes the lock of its CPU; one that would fail, or
+ *           asks for more than a block, takes those of all CPUs
  *  Failure: nothing was taken
  */
 enum kva_status kva_frames_alloc(struct kva_frames *frames, const struct kva_frames_request *request,
@@ -255,9 +258,9 @@ enum kva_status kva_frames_alloc_many(struct kva_frames *frames, const struct kv
  *           KVA_EINVAL   type has an unknown value
  *           KVA_ESIZE    count is 0
  *           KVA_EWRAP    first + count passes 2^64 - 1
- *           KVA_ERANGE   it does not lie in one zone, or meets a hole
- *  Cost:    O(count / 64)
- *  Locking: Blocks, those of the range together
+ *           KVA_ERANGE   it does not lie in one zone, or meets a hole. Where it meets a hole and a run, the lower one counts
+ *  Cost:    O(log zones + CPUs + count / 64), and O(log n) for each block
+ *  Locking: Blocks, those of the range together, and the locks of all CPUs
  *  Failure: nothing has changed
  */
 enum kva_status kva_frames_reserve(struct kva_frames *frames, uint64_t first, uint64_t count,
@@ -272,7 +275,7 @@ enum kva_status kva_frames_reserve(struct kva_frames *frames, uint64_t first, ui
  *           KVA_EUNKNOWN    first lies outside the zones or in a hole
  *           KVA_EINTERIOR   first lies inside a run, not at its start
  *           KVA_EDOUBLE     first is free already
- *  Cost:    O(1 + c / 64) for a run of c frames; O(log n) on top where its block becomes more useful to others
+ *  Cost:    O(log zones + c / 64) for a run of c frames; O(log n) on top for each block that becomes more useful to others
  *  Locking: Blocks, those of the run together
  *  Failure: nothing has changed
  */
@@ -392,8 +395,8 @@ enum kva_status kva_frames_evacuate(struct kva_frames *frames, uint64_t first, u
  *  Returns: KVA_OK
  *           KVA_EBUSY    some of it is in use
  *           KVA_ENULL, KVA_ESIZE, KVA_EWRAP, KVA_ERANGE   as kva_frames_reserve
- *  Cost:    O(count / 64)
- *  Locking: Blocks, those of the range together
+ *  Cost:    O(log zones + CPUs + count / 64), and O(log n) for each block
+ *  Locking: Blocks, those of the range together, and the locks of all CPUs
  *  Failure: nothing has changed
  */
 enum kva_status kva_frames_offline(struct kva_frames *frames, uint64_t first, uint64_t count,
@@ -409,8 +412,8 @@ enum kva_status kva_frames_offline(struct kva_frames *frames, uint64_t first, ui
  *           KVA_EEXIST   some of it is in the set already
  *           KVA_ENULL, KVA_ESIZE, KVA_EWRAP   as kva_frames_reserve
  *           KVA_ERANGE   it does not lie in one zone
- *  Cost:    O(count / 64)
- *  Locking: Blocks, those of the range together
+ *  Cost:    O(log zones + CPUs + count / 64), and O(log n) for each block
+ *  Locking: Blocks, those of the range together, and the locks of all CPUs
  *  Failure: nothing has changed
  */
 enum kva_status kva_frames_online(struct kva_frames *frames, uint64_t first, uint64_t count,
@@ -420,7 +423,7 @@ enum kva_status kva_frames_online(struct kva_frames *frames, uint64_t first, uin
  *
  *  In/Out:  frames
  *  Returns: KVA_OK, or KVA_ENULL when frames is NULL
- *  Cost:    O(CPUs log n)
+ *  Cost:    O(CPUs zones), and O(log n) for each block that is given up
  *  Locking: Blocks, and the locks of all CPUs
  *  Failure: cannot fail
  */
@@ -469,13 +472,15 @@ struct kva_frames_stats {
     uint64_t used_frames;
     uint64_t absent_frames; /* in holes */
     uint64_t blocks;
-    uint64_t free_blocks;      /* all frames of which are free */
+    uint64_t free_blocks;      /* all frames of which are free; a block with a hole in it is none */
     uint64_t movable_blocks;   /* in use, with movable frames only */
     uint64_t unmovable_blocks; /* in use, the others */
     uint64_t held_blocks;      /* held by CPUs for themselves; counted above as well */
-    uint64_t
-        changed_blocks; /* how often a movable block in use became an unmovable one, since nothing else was left */
-    uint64_t strayed_runs; /* how often a movable run was put into an unmovable block, for the same reason */
+    /** How often a movable block in use became an unmovable one: since nothing else was left, for a given range, or for a run of
+     *  more frames than a block has. */
+    uint64_t changed_blocks;
+    /** How often a movable run was put into an unmovable block, for the same reasons. */
+    uint64_t strayed_runs;
     uint64_t moved_runs;   /* by compaction */
     uint64_t moved_frames;
     uint64_t elsewhere_runs; /* how often a run was taken from another node than the request's */
@@ -490,7 +495,7 @@ struct kva_frames_stats {
  *  Returns: KVA_OK
  *           KVA_ENULL    frames or stats is NULL
  *           KVA_EINVAL   there is no such zone
- *  Cost:    O(n) for the zone: 8 bytes are read for each block
+ *  Cost:    O(n + CPUs zones), whichever zone: all blocks are locked
  *  Locking: All, so that the sums are exact
  *  Failure: nothing has changed
  */
@@ -514,7 +519,7 @@ struct kva_frames_orders {
  *  Returns: KVA_OK
  *           KVA_ENULL    frames or orders is NULL
  *           KVA_EINVAL   there is no such zone
- *  Cost:    O(frames / 64)
+ *  Cost:    O(n + CPUs), whichever zone, and O(g) for g free groups
  *  Locking: All
  *  Failure: nothing has changed
  */
@@ -560,8 +565,8 @@ int kva_frames_fragmentation(const struct kva_frames_orders *orders, unsigned or
  *           line     called for each line; it may not call the set
  *           context  handed to it
  *  Returns: KVA_OK, or KVA_ENULL when frames or line is NULL
- *  Cost:    O(frames / 64)
- *  Locking: All, for each zone in turn
+ *  Cost:    O(zones (n + CPUs)), and O(g) for g free groups
+ *  Locking: All, twice for each zone; not while `line` is called
  *  Failure: nothing has changed
  */
 enum kva_status kva_frames_dump(const struct kva_frames *frames, kva_dump_line *line, void *context);
@@ -581,8 +586,8 @@ enum kva_status kva_frames_dump(const struct kva_frames *frames, kva_dump_line *
  *  Returns: KVA_OK
  *           KVA_ENULL    frames or line is NULL
  *           KVA_EINVAL   there is no such zone
- *  Cost:    O(n) for the zone
- *  Locking: All
+ *  Cost:    O(zones + n), n being the zone's
+ *  Locking: Blocks, one by one: what other threads change meanwhile is drawn as it was or as it is
  *  Failure: nothing has changed
  */
 enum kva_status kva_frames_picture(const struct kva_frames *frames, size_t zone, kva_dump_line *line,
@@ -595,7 +600,7 @@ enum kva_status kva_frames_picture(const struct kva_frames *frames, size_t zone,
  *  Returns: KVA_OK
  *           KVA_ECORRUPT   see fault; the corruption hook is not called
  *           KVA_ENULL      frames is NULL
- *  Cost:    O(frames / 64)
+ *  Cost:    O(n + CPUs)
  *  Locking: All
  *  Failure: nothing has changed
  */

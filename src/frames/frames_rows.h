@@ -11,9 +11,9 @@
  * block. Readers hold no lock: what they find may be past, and they look at the block itself.
  *
  * A SUMMARY may for a moment lack a bit. A thread that clears the last bit of a word clears the bit above, then looks at the
- * word again, and sets the bit above anew if another thread has set one meanwhile. Until then a search may miss that one. So
- * it counts both ends of what it does in `began` and `ended`: a search that was not disturbed reads the same number in
- * `ended` before as in `began` after.
+ * word again, and sets the bit above anew if another thread has set one in the word meanwhile. Until then a search may miss
+ * that one. So the thread counts both ends of what it does, in `began` and in `ended`: a search that was not disturbed reads
+ * the same number in `ended` before it begins as in `began` after it.
  *
  * What each row is for stands in frames_set.h.
  */
@@ -70,32 +70,41 @@ static inline bool row_has(const struct frames_rows *rows, unsigned row, uint32_
     return word >> (block & (ROW_BITS - 1)) & 1;
 }
 
-/** Set a bit, and those above that are clear. A bit above may be one that another thread is about to set: so all levels are
- *  looked at. */
-static inline void row_set(struct frames_rows *rows, unsigned row, uint32_t block)
+/** Set the bits of the summaries from a level on, those that are clear. A bit above one that is set may be one that another
+ *  thread is about to set, or to clear: so all levels are looked at. */
+static inline void row_set_above(struct frames_rows *rows, unsigned row, unsigned level, size_t at)
 {
-    size_t at = block;
-
-    for (unsigned level = 0; level < rows->levels; level++) {
+    for (; level < rows->levels; level++, at >>= ROW_SHIFT) {
         _Atomic uintptr_t *word = row_word(rows, row, level, at >> ROW_SHIFT);
         uintptr_t bit = (uintptr_t)1 << (at & (ROW_BITS - 1));
-        if (level == 0 || !(atomic_load(word) & bit))
+        if (!(atomic_load(word) & bit))
             atomic_fetch_or(word, bit);
-        at >>= ROW_SHIFT;
     }
 }
 
-/** Clear a bit of a summary, unless its word is in use again. Returns what else the summary has. */
-static inline uintptr_t row_clear_summary(struct frames_rows *rows, unsigned row, unsigned level, size_t at)
+/** Set a bit, and those above. */
+static inline void row_set(struct frames_rows *rows, unsigned row, uint32_t block)
 {
+    atomic_fetch_or(row_word(rows, row, 0, block >> ROW_SHIFT), (uintptr_t)1 << (block & (ROW_BITS - 1)));
+    row_set_above(rows, row, 1, block >> ROW_SHIFT);
+}
+
+/** Clear a bit of a summary, unless what it sums up is in use again: then this bit and those above are set anew, for other
+ *  threads may have cleared those because of this one. Returns whether the summary has no bit left. */
+static inline bool row_clear_summary(struct frames_rows *rows, unsigned row, unsigned level, size_t at)
+{
+    _Atomic uintptr_t *below = row_word(rows, row, level - 1, at);
     _Atomic uintptr_t *word = row_word(rows, row, level, at >> ROW_SHIFT);
     uintptr_t bit = (uintptr_t)1 << (at & (ROW_BITS - 1));
-    uintptr_t left = atomic_fetch_and(word, ~bit) & ~bit;
 
-    if (atomic_load(row_word(rows, row, level - 1, at)) == 0)
-        return left;
-    atomic_fetch_or(word, bit);
-    return left | bit;
+    for (;;) {
+        uintptr_t left = atomic_fetch_and(word, ~bit) & ~bit;
+        if (atomic_load(below) == 0)
+            return left == 0;
+        row_set_above(rows, row, level, at);
+        if (atomic_load(below) != 0)
+            return false;
+    }
 }
 
 /** Clear a bit, and those above that stand for nothing any more. */
@@ -107,7 +116,7 @@ static inline void row_clear(struct frames_rows *rows, unsigned row, uint32_t bl
     if ((atomic_fetch_and(row_word(rows, row, 0, at), ~bit) & ~bit) != 0 || rows->levels == 1)
         return;
     atomic_fetch_add(&rows->began, 1);
-    for (unsigned level = 1; level < rows->levels && row_clear_summary(rows, row, level, at) == 0; level++)
+    for (unsigned level = 1; level < rows->levels && row_clear_summary(rows, row, level, at); level++)
         at >>= ROW_SHIFT;
     atomic_fetch_add(&rows->ended, 1);
 }

@@ -26,6 +26,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <kva/frames.h>
 #include <kva/kva.h>
 #include <kva/vm.h>
 
@@ -495,6 +496,84 @@ static void play_instances(const struct stage *stage)
     EXPECT_OK(CALL(kva_vm_abandon)(vm, NULL, NULL));
 }
 
+/* --------------------------------------------------------------------------------------------- page frames */
+
+static void play_runs(struct kva_frames *frames)
+{
+    struct kva_frames_request request = {.type = KVA_MOVABLE};
+    uint64_t firsts[200];
+    uint64_t obstacle;
+    uint64_t first;
+    size_t done;
+
+    EXPECT_OK(CALL(kva_frames_alloc_many)(frames, &request, 200, firsts));
+    EXPECT_OK(CALL(kva_frames_free_many)(frames, firsts, 200, &done));
+    EXPECT(done == 200);
+    for (request.order = 0; request.order < 12; request.order++) {
+        EXPECT_OK(CALL(kva_frames_alloc)(frames, &request, &first));
+        EXPECT_OK(CALL(kva_frames_free)(frames, first));
+    }
+    request = (struct kva_frames_request){.count = 700, .max = 4000, .node = 1};
+    EXPECT_OK(CALL(kva_frames_alloc)(frames, &request, &first));
+    EXPECT(CALL(kva_frames_free)(frames, first + 1) == KVA_EINTERIOR);
+    EXPECT_OK(CALL(kva_frames_free_range)(frames, first + 1, 698));
+    EXPECT(CALL(kva_frames_reserve)(frames, first, 2, KVA_UNMOVABLE, &obstacle) == KVA_EEXIST);
+    EXPECT_OK(CALL(kva_frames_free)(frames, first));
+    EXPECT_OK(CALL(kva_frames_free)(frames, first + 699));
+    EXPECT_OK(CALL(kva_frames_offline)(frames, first, 700, NULL));
+    EXPECT_OK(CALL(kva_frames_online)(frames, first, 700, NULL));
+    request = (struct kva_frames_request){.order = 40};
+    EXPECT(CALL(kva_frames_alloc)(frames, &request, &first) == KVA_ENOSPC);
+    EXPECT_OK(CALL(kva_frames_drain)(frames));
+}
+
+static void look_at_frames(struct kva_frames *frames)
+{
+    struct kva_frames_orders orders;
+    struct kva_frames_found at;
+    struct kva_frames_stats stats;
+    struct kva_fault fault;
+    size_t length = 0;
+
+    EXPECT_OK(CALL(kva_frames_find)(frames, 4096, &at));
+    EXPECT_OK(CALL(kva_frames_stats_read)(frames, KVA_FRAMES_ALL_ZONES, &stats));
+    EXPECT_OK(CALL(kva_frames_orders_read)(frames, KVA_FRAMES_ALL_ZONES, &orders));
+    EXPECT(CALL(kva_frames_unusable)(&orders, 9) < 1000);
+    EXPECT(CALL(kva_frames_fragmentation)(&orders, 9) == -1);
+    EXPECT_OK(CALL(kva_frames_dump)(frames, count_line, &length));
+    EXPECT_OK(CALL(kva_frames_picture)(frames, 0, count_line, &length));
+    EXPECT(length > 0);
+    EXPECT_OK(CALL(kva_frames_check)(frames, &fault));
+}
+
+static void play_page_frames(const struct stage *stage)
+{
+    static const struct kva_frames_zone zones[] = {{100, 20000, 0}, {20000, 60000, 1}};
+    static const struct kva_frames_range hole = {5000, 1000};
+    const struct kva_frames_config config = {
+        .zones = zones,
+        .zone_count = 2,
+        .holes = &hole,
+        .hole_count = 1,
+        .memory = memory,
+        .threads = stage->threads ? CALL(kva_threads_host)() : NULL,
+    };
+    struct kva_frames *frames;
+
+    EXPECT(CALL(kva_frames_bytes)(&config) > 0);
+    if (CALL(kva_frames_create)(&config, &frames) != KVA_OK) {
+        note_unmet(__LINE__, "kva_frames_create");
+        return;
+    }
+    play_runs(frames);
+    look_at_frames(frames);
+    EXPECT_OK(CALL(kva_frames_fork_prepare)(frames));
+    EXPECT_OK(CALL(kva_frames_fork_parent)(frames));
+    EXPECT_OK(CALL(kva_frames_fork_prepare)(frames));
+    EXPECT_OK(CALL(kva_frames_fork_child)(frames)); /* none was made: this process may pass for it */
+    EXPECT_OK(CALL(kva_frames_destroy)(frames));
+}
+
 /* ----------------------------------------------------------------------------------------------- the scenes */
 
 static void play_words(void)
@@ -547,6 +626,7 @@ static void play_all(void)
         };
         play_spaces(&stage);
         play_instances(&stage);
+        play_page_frames(&stage);
     }
     (void)heap_watch(false);
 }
@@ -652,6 +732,7 @@ static void test_every_public_function_was_called(void **state)
     (void)state;
     assert_true(expect_all_called(KVA_HEADERS "/kva/kva.h") >= 40);
     assert_true(expect_all_called(KVA_HEADERS "/kva/vm.h") >= 50);
+    assert_true(expect_all_called(KVA_HEADERS "/kva/frames.h") >= 23);
 }
 
 /** The library comes after a thread that will use it. */

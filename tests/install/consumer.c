@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * The smallest program that uses kva: a space in static memory, one range taken and given back. It sees the
- * installed headers and library only.
+ * The smallest program that uses kva: a space in static memory, one range taken and given back; and a frame set, likewise. It
+ * sees the installed headers and library only.
  */
 #include <stdio.h>
 
+#include <kva/frames.h>
 #include <kva/kva.h>
 
 static unsigned char memory[64 * 1024];
@@ -14,6 +15,29 @@ static int failed(const char *call, enum kva_status status)
 {
     fprintf(stderr, "%s: %s (%s)\n", call, kva_status_name(status), kva_status_text(status));
     return 1;
+}
+
+static int use_frames(void)
+{
+    struct kva_arena arena;
+    struct kva_frames_zone zone = {.start = 0x100, .end = 0x1000};
+    struct kva_frames_config config = {.zones = &zone, .zone_count = 1};
+    config.memory = kva_arena_init(&arena, memory, sizeof(memory));
+    struct kva_frames *frames;
+    enum kva_status status = kva_frames_create(&config, &frames);
+    if (status != KVA_OK)
+        return failed("kva_frames_create", status);
+
+    struct kva_frames_request request = {.order = 9};
+    uint64_t first = 0;
+    status = kva_frames_alloc(frames, &request, &first);
+    if (status != KVA_OK)
+        return failed("kva_frames_alloc", status);
+    status = kva_frames_free(frames, first);
+    if (status != KVA_OK)
+        return failed("kva_frames_free", status);
+    status = kva_frames_destroy(frames);
+    return status == KVA_OK ? 0 : failed("kva_frames_destroy", status);
 }
 
 int main(void)
@@ -40,5 +64,5 @@ int main(void)
     if (status != KVA_OK)
         return failed("kva_free", status);
     status = kva_space_fini(&space);
-    return status == KVA_OK ? 0 : failed("kva_space_fini", status);
+    return status == KVA_OK ? use_frames() : failed("kva_space_fini", status);
 }

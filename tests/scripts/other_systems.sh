@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # SPDX-FileCopyrightText: 2026 The kva authors
 #
-# On a system without a port CMake builds the address ranges, and says what it leaves out and why. The
+# On a system without a port CMake builds the address ranges and the page frames, and says what it leaves out and why. The
 # compiler is this system's: no file of floors 0 to 2 looks at the system's name.
 set -eu
 
@@ -29,12 +29,15 @@ cmake --build default >said 2>&1 || fail "it is not built: $(cat said)"
 [ -e default/libkva.a ] || fail "there is no library"
 nm default/libkva.a >symbols 2>/dev/null
 grep -q ' T kva_space_init$' symbols || fail "the address ranges are missing"
+grep -q ' T kva_frames_create$' symbols || fail "the page frames are missing"
 if grep -E ' (T kva_vm_build|[TU] mmap|T kva_space_create)$' symbols; then
     fail "what needs a port is there"
 fi
 [ ! -e default/kva ] || fail "the program was built"
 cmake --install default --prefix installed >said 2>&1 || fail "it is not installed: $(cat said)"
-[ -e installed/include/kva/kva.h ] || fail "its header is missing"
+for header in kva.h frames.h; do
+    [ -e "installed/include/kva/$header" ] || fail "its header $header is missing"
+done
 [ ! -e installed/include/kva/vm.h ] || fail "a header was installed whose functions are missing"
 
 # What was asked for by name and cannot be had is refused.

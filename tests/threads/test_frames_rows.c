@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * All schedules of threads that set and clear bits of one row, with a point before each atomic step. In the end each summary has the
+ * bits that it should have (F10); and a search that its counts call undisturbed finds a block that is in the row all the while.
+ *
+ * A row has three levels here, and blocks lie in two words of one summary, which is not the first one:
+ *
+ *      level 2   | . W |
+ *      level 1   | ... | w0 w1 ... |                 word W
+ *      level 0         | a b ... | c d ... |         words w0 and w1
+ */
+#include "common/schedules.h"
+
+#include <string.h>
+
+#include "base/sync.h"
+
+/* The steps of src/frames/frames_rows.h, each after a point. */
+static void point(void);
+
+#undef atomic_load
+#undef atomic_load_explicit
+#undef atomic_fetch_or
+#undef atomic_fetch_and
+#undef atomic_fetch_add
+#define atomic_load(at) (point(), *(at))
+#define atomic_load_explicit(at, order) (point(), *(at))
+#define atomic_fetch_or(at, bits) (point(), atomic_fetch_or_explicit(at, bits, memory_order_seq_cst))
+#define atomic_fetch_and(at, bits) (point(), atomic_fetch_and_explicit(at, bits, memory_order_seq_cst))
+#define atomic_fetch_add(at, count) (point(), atomic_fetch_add_explicit(at, count, memory_order_seq_cst))
+
+#include "frames/frames_rows.h"
+
+enum { THREADS_MOST = 3, STEPS_MOST = 3, BLOCKS = 2 * ROW_BITS * ROW_BITS, WORDS_MOST = 2 * ROW_BITS + 3 };
+
+/** The blocks that letters stand for; a capital letter sets the bit, a small one clears it. */
+static uint32_t block_of_letter(char letter)
+{
+    static const uint32_t blocks[] = {0, 1, ROW_BITS, ROW_BITS + 1};
+
+    return ROW_BITS * ROW_BITS + blocks[(letter | 0x20) - 'a'];
+}
+
+struct scenario {
+    const char *name;
+    unsigned threads;
+    unsigned changes;
+    const char *before;               /* these are in the row */
+    const char *thread[THREADS_MOST]; /* what each does; '?': a search for the row's first block */
+    char stays;                       /* this one is in the row while a search runs; 0: there is no search */
+};
+
+static struct play {
+    const struct scenario *scenario;
+    struct kva_turns *turns;
+    struct kva_threads threads;
+    struct frames_rows rows;
+    _Atomic uintptr_t words[WORDS_MOST];
+    uint64_t undisturbed; /* searches */
+} play;
+
+static void point(void)
+{
+    play.threads.point(play.threads.context);
+}
+
+/** As frames_find.c counts. A search that is disturbed proves nothing. */
+static void search(void)
+{
+    uint32_t ended = atomic_load(&play.rows.ended);
+    uint32_t found = row_next(&play.rows, 0, 0, BLOCKS);
+
+    if (atomic_load(&play.rows.began) != ended)
+        return;
+    play.undisturbed++;
+    check_that(found <= block_of_letter(play.scenario->stays), "%s: a search missed a block of the row",
+               play.scenario->name);
+}
+
+static void do_steps(const char *steps)
+{
+    for (; *steps; steps++) {
+        if (*steps == '?')
+            search();
+        else if (*steps < 'a')
+            row_set(&play.rows, 0, block_of_letter(*steps));
+        else
+            row_clear(&play.rows, 0, block_of_letter(*steps));
+    }
+}
+
+static void set_up(void *context)
+{
+    (void)context;
+    rows_init(&play.rows, BLOCKS);
+    assert_int_equal(play.rows.levels, 3);
+    assert_true(play.rows.stride <= WORDS_MOST);
+    memset((void *)play.words, 0, sizeof play.words);
+    play.rows.words = play.words;
+    play.rows.began = 0;
+    play.rows.ended = 0;
+    do_steps(play.scenario->before);
+}
+
+static void body(void *context, unsigned thread)
+{
+    (void)context;
+    do_steps(play.scenario->thread[thread]);
+}
+
+static uintptr_t word_at(unsigned level, size_t at)
+{
+    return *row_word(&play.rows, 0, level, at);
+}
+
+static void look_back(void *context, uint64_t schedule)
+{
+    (void)context;
+    for (unsigned level = 1; level < play.rows.levels; level++) {
+        for (size_t at = 0; at < play.rows.size[level - 1]; at++) {
+            bool has = word_at(level, at >> ROW_SHIFT) >> (at & (ROW_BITS - 1)) & 1;
+            check_that(has == (word_at(level - 1, at) != 0),
+                       "%s, schedule %" PRIu64 ": the summary of word %zu of level %u is %d",
+                       play.scenario->name, schedule, at, level - 1, has);
+        }
+    }
+}
+
+static const struct scenario scenarios[] = {
+    {.name = "a word is emptied and filled", .threads = 2, .before = "A", .thread = {"a", "B"}},
+    {.name = "a word is emptied, filled, and emptied again",
+     .threads = 3,
+     .changes = 3,
+     .before = "A",
+     .thread = {"a", "Bb", "C"}},
+    {.name = "two words are emptied, and one is filled meanwhile",
+     .threads = 3,
+     .changes = 3,
+     .before = "AC",
+     .thread = {"a", "B", "c"}},
+    {.name = "two words are emptied and filled",
+     .threads = 3,
+     .changes = 3,
+     .before = "AC",
+     .thread = {"aA", "cD", "B"}},
+    {.name = "a search in a word that another thread takes for empty",
+     .threads = 2,
+     .changes = 4,
+     .before = "A",
+     .thread = {"a", "B?"},
+     .stays = 'B'},
+    {.name = "the same, and the summary is taken for empty, too",
+     .threads = 3,
+     .changes = 3,
+     .before = "AC",
+     .thread = {"a", "B?", "c"},
+     .stays = 'B'},
+};
+
+static void summaries_are_right_in_the_end(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof(scenarios) / sizeof(scenarios[0]); i++) {
+        const struct schedules schedules = {.name = scenarios[i].name,
+                                            .changes = scenarios[i].changes,
+                                            .set_up = set_up,
+                                            .body = body,
+                                            .look_back = look_back};
+        play.scenario = &scenarios[i];
+        play.turns = kva_turns_new(scenarios[i].threads);
+        play.threads = kva_turns_threads(play.turns);
+        play.undisturbed = 0;
+        schedules_run(&schedules, play.turns);
+        check_that(scenarios[i].stays == 0 || play.undisturbed > 0, "%s: each search was disturbed",
+                   scenarios[i].name);
+        kva_turns_drop(play.turns);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(summaries_are_right_in_the_end),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
