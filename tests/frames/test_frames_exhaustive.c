@@ -321,6 +321,43 @@ static void every_state_compacted(void **state)
     end_visit("states to compact");
 }
 
+/** Two runs, from a to b and from c to d, of which the second may be empty, and a frame that stays. */
+static void compact_two(const struct kva_frames_config *config, uint64_t a, uint64_t b, uint64_t c,
+                        uint64_t d)
+{
+    frames_model_create(&model, config, "two runs to compact");
+    model.willing = turn++ % 2 == 0;
+    (void)frames_model_reserve(&model, a, b - a, KVA_MOVABLE);
+    if (d > c)
+        (void)frames_model_reserve(&model, c, d - c, turn % 8 == 0 ? KVA_UNMOVABLE : KVA_MOVABLE);
+    (void)frames_model_reserve(&model, config->zones[0].start, 1, KVA_MOVABLE);
+    (void)frames_model_compact(&model, 0, turn % 3 == 0 ? BLOCK_ORDER : KVA_FRAMES_ALL_BLOCKS, UINT64_MAX);
+    frames_model_compare(&model);
+    frames_model_destroy(&model);
+    visited++;
+}
+
+/* Runs of every length and place, over ends of blocks as well: the model sees what is moved and to where. */
+static void every_two_runs_compacted(void **state)
+{
+    (void)state;
+    begin_visit();
+    for (uint64_t offset = 0; offset < 4; offset++) {
+        struct kva_frames_zone zone = {4 + offset, 4 + offset + 14, 0};
+        struct kva_frames_config config = {
+            .zones = &zone, .zone_count = 1, .block_order = BLOCK_ORDER, .move = moved_by_the_model};
+        for (uint64_t a = zone.start; a < zone.end; a++) {
+            for (uint64_t b = a + 1; b <= zone.end; b++) {
+                for (uint64_t c = b; c < zone.end; c++) {
+                    for (uint64_t d = c; d <= zone.end; d++)
+                        compact_two(&config, a, b, c, d);
+                }
+            }
+        }
+    }
+    end_visit("pairs of runs to compact");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -329,6 +366,7 @@ int main(void)
         cmocka_unit_test(a_hole_anywhere),
         cmocka_unit_test(every_part_of_every_range),
         cmocka_unit_test(every_state_compacted),
+        cmocka_unit_test(every_two_runs_compacted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

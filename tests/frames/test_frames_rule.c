@@ -106,6 +106,37 @@ static void the_last_frame_of_a_block_alone(void **state)
     frames_model_destroy(&model);
 }
 
+/* Of a block that is full, one frame at a time is given back, here and there: it is found again, whether a CPU holds the block or
+ * not, by itself and in a list. */
+static void a_frame_anywhere_in_a_full_block(void **state)
+{
+    static uint64_t firsts[1 << KVA_FRAMES_BLOCK_ORDER];
+    (void)state;
+
+    for (unsigned order = 5; order <= KVA_FRAMES_BLOCK_ORDER; order += 2) {
+        size_t size = (size_t)1 << order;
+        struct kva_frames_zone zone = {size, 2 * size, 0};
+        struct kva_frames_config config = {.zones = &zone, .zone_count = 1, .block_order = order};
+        struct kva_frames_request request = {.type = KVA_MOVABLE};
+        frames_model_create(&model, &config, "a full block");
+        assert_int_equal(take_all(&request, firsts, size), size);
+        for (size_t step = 0; step < 24; step++) {
+            uint64_t frame = size + (size - 1 - step * 29 * size / 700 % size);
+            uint64_t first = 0;
+            if (step % 4 == 3)
+                frames_model_drain(&model);
+            if (step % 2 == 0)
+                assert_int_equal(frames_model_free(&model, frame), KVA_OK);
+            else
+                assert_int_equal(frames_model_free_many(&model, &frame, 1), KVA_OK);
+            assert_int_equal(frames_model_alloc(&model, &request, &first), KVA_OK);
+            assert_int_equal(first, frame);
+        }
+        frames_model_compare(&model);
+        frames_model_destroy(&model);
+    }
+}
+
 /* A run that ends exactly at the end of a block, one that crosses it, and one that begins there: each place by itself, asked
  * for by its window, and freed again. */
 static void runs_at_the_end_of_a_block(void **state)
@@ -479,12 +510,19 @@ static void types_keep_to_blocks_of_their_own(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_frame_is_handed_out),   cmocka_unit_test(the_last_frame_of_a_block_alone),
-        cmocka_unit_test(runs_at_the_end_of_a_block),  cmocka_unit_test(no_run_crosses_a_zone),
-        cmocka_unit_test(a_hole_in_the_middle),        cmocka_unit_test(a_neighbour_is_never_touched),
-        cmocka_unit_test(runs_that_touch_at_a_border), cmocka_unit_test(totals_are_conserved),
-        cmocka_unit_test(zones_are_used_in_order),     cmocka_unit_test(small_requests_fill_blocks_in_use),
-        cmocka_unit_test(freed_room_is_used_again),    cmocka_unit_test(types_keep_to_blocks_of_their_own),
+        cmocka_unit_test(every_frame_is_handed_out),
+        cmocka_unit_test(the_last_frame_of_a_block_alone),
+        cmocka_unit_test(a_frame_anywhere_in_a_full_block),
+        cmocka_unit_test(runs_at_the_end_of_a_block),
+        cmocka_unit_test(no_run_crosses_a_zone),
+        cmocka_unit_test(a_hole_in_the_middle),
+        cmocka_unit_test(a_neighbour_is_never_touched),
+        cmocka_unit_test(runs_that_touch_at_a_border),
+        cmocka_unit_test(totals_are_conserved),
+        cmocka_unit_test(zones_are_used_in_order),
+        cmocka_unit_test(small_requests_fill_blocks_in_use),
+        cmocka_unit_test(freed_room_is_used_again),
+        cmocka_unit_test(types_keep_to_blocks_of_their_own),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
