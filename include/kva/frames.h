@@ -481,7 +481,7 @@ struct kva_frames_stats {
     uint64_t changed_blocks;
     /** How often a movable run was put into an unmovable block, for the same reasons. */
     uint64_t strayed_runs;
-    uint64_t moved_runs;   /* by compaction */
+    uint64_t moved_runs; /* by compaction */
     uint64_t moved_frames;
     uint64_t elsewhere_runs; /* how often a run was taken from another node than the request's */
     uint64_t memory_bytes;   /* held for bookkeeping; of the whole set */
