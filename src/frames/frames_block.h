@@ -207,10 +207,17 @@ static inline bool block_try(struct frames_header *header)
                                                    memory_order_acquire, memory_order_relaxed);
 }
 
-/** Lock a block, and return its header. No thread comes to be while a lone one is in here: so that one takes no lock. */
+/** Whether a block could be locked without a call. No thread comes to be while a lone one is in here: so that one takes no
+ *  lock. */
+FRAMES_HOT bool block_lock_at_once(struct frames_header *header, const struct frames_locking *locking)
+{
+    return no_other_thread(locking) || (!locking->is_watched && block_try(header));
+}
+
+/** Lock a block, and return its header. */
 FRAMES_HOT uint64_t block_lock(struct frames_header *header, const struct frames_locking *locking)
 {
-    if (!no_other_thread(locking) && (locking->is_watched || !block_try(header)))
+    if (!block_lock_at_once(header, locking))
         kva_block_wait(header, locking->threads);
     return block_header(header);
 }

@@ -90,14 +90,19 @@ static inline uint64_t with_larger_top(const struct kva_frames *frames, const st
     return with_top(h, top);
 }
 
+/** A position has become free. */
+static inline uint64_t with_lower_hint(const struct kva_frames *frames, uint64_t h, uint32_t position)
+{
+    uint32_t hint = position >> 6 >> frames->hint_shift;
+
+    return hint < hint_of(h) ? with_hint(h, hint) : h;
+}
+
 /** [from, end) has become free. */
 static inline uint64_t with_more_room(const struct kva_frames *frames, const struct frames_word *words,
                                       uint64_t h, uint32_t from, uint32_t end)
 {
-    uint32_t hint = from >> 6 >> frames->hint_shift;
-
-    if (hint < hint_of(h))
-        h = with_hint(h, hint);
+    h = with_lower_hint(frames, h, from);
     if (is_held(h))
         return h;
     h = with_larger_top(frames, words, h, from, end);
@@ -134,8 +139,7 @@ static inline uint64_t with_room_in_word(const struct kva_frames *frames, const 
     unsigned most = frames->order < 6 ? frames->order : 6;
     unsigned top = top_of(h);
 
-    if (w >> frames->hint_shift < hint_of(h))
-        h = with_hint(h, w >> frames->hint_shift);
+    h = with_lower_hint(frames, h, w * 64);
     if (is_held(h))
         return h;
     while (top < most && groups_in_word(free, top + 1) != 0)

@@ -54,13 +54,16 @@ static void give_long(const struct kva_frames *frames, struct frames_zone *zone,
     unlock_blocks(frames, zone, block, last);
 }
 
-/** The frames of a run that begins at `bit` of a word and ends in it; 0 if there is none, as far as the word tells. Where a
- *  run goes on in the next block, this does not look closer. */
-static inline uint64_t run_in_word(const struct frames_word *word, uint64_t h, uint64_t bit)
+/** The frames of a run that begins at `bit` of word w and ends in it; 0 if there is none, as far as the words tell. Where a run
+ *  goes on in the next block, this does not look closer. */
+static inline uint64_t run_in_word(const struct kva_frames *frames, const struct frames_word *words,
+                                   uint32_t w, uint64_t h, uint64_t bit)
 {
-    uint64_t not_inside = ~inside_bits(word) & (0 - (bit << 1)); /* above the bit */
+    uint64_t not_inside = ~inside_bits(&words[w]) & (0 - (bit << 1)); /* above the bit */
 
-    if ((word->taken & word->first & bit) == 0 || not_inside == 0 || (h & (WHOLE_MASK | CONT_MASK)) != 0)
+    if ((words[w].taken & words[w].first & bit) == 0 || (h & (WHOLE_MASK | CONT_MASK)) != 0)
+        return 0;
+    if (not_inside == 0 && w + 1 < frames->words && (inside_bits(&words[w + 1]) & 1))
         return 0;
     return (not_inside & (0 - not_inside)) - bit;
 }
@@ -85,22 +88,39 @@ static enum kva_status give_run(const struct kva_frames *frames, struct frames_z
 }
 
 /** Give a run back that lies in one word, and drop the lock. */
-static inline void give_in_word(const struct kva_frames *frames, struct frames_zone *zone, uint32_t block,
-                                uint32_t position, uint64_t run, uint64_t before)
+FRAMES_HOT enum kva_status give_in_word(const struct kva_frames *frames, struct frames_zone *zone,
+                                        uint32_t block, uint32_t position, struct frames_word *word,
+                                        uint64_t run, uint32_t count, uint64_t before)
 {
-    struct frames_word *words = words_of(frames, zone, block);
-    uint32_t end = (position & ~UINT32_C(63)) + highest_bit(run) + 1;
-    uint64_t h = with_given(before, end - position);
+    uint64_t h = with_lower_hint(frames, with_given(before, count), position);
 
-    words[position / 64].taken &= ~run;
-    words[position / 64].first &= ~run;
-    h = with_more_room(frames, words, h, position, end);
+    word->taken &= ~run;
+    word->first &= ~run;
+    if (is_held(h)) {
+        unlock_block(frames, zone, block, h);
+        return KVA_OK;
+    }
+    h = with_more_room(frames, words_of(frames, zone, block), h, position, position + count);
     commit_block(frames, zone, block, before, without_kind_if_unused(h));
+    return KVA_OK;
+}
+
+/** The same for a run of any length in the word. A single frame's free does not wait for what the word holds: so most calls are
+ *  served by a copy of their own. */
+FRAMES_HOT enum kva_status give_any_in_word(const struct kva_frames *frames, struct frames_zone *zone,
+                                            uint32_t block, uint32_t position, struct frames_word *word,
+                                            uint64_t run, uint64_t before)
+{
+    uint32_t bit = position % 64;
+
+    if (run == UINT64_C(1) << bit)
+        return give_in_word(frames, zone, block, position, word, UINT64_C(1) << bit, 1, before);
+    return give_in_word(frames, zone, block, position, word, run, highest_bit(run) + 1 - bit, before);
 }
 
 /** Give a run back that is a whole block. */
-static inline bool give_whole(const struct kva_frames *frames, struct frames_zone *zone, uint32_t block,
-                              uint32_t position, uint64_t before)
+FRAMES_HOT bool give_whole(const struct kva_frames *frames, struct frames_zone *zone, uint32_t block,
+                           uint32_t position, uint64_t before)
 {
     if (position != 0 || (before & (WHOLE_MASK | CONT_MASK)) != (uint64_t)WHOLE_FIRST << WHOLE_AT)
         return false;
@@ -115,22 +135,31 @@ FRAMES_RARE enum kva_status give_any(const struct kva_frames *frames, struct fra
 {
     uint32_t block = block_of(frames, zone, first);
     uint32_t position = position_of(frames, first);
-    uint64_t run =
-        run_in_word(&words_of(frames, zone, block)[position / 64], h, UINT64_C(1) << position % 64);
 
-    if (run != 0) {
-        give_in_word(frames, zone, block, position, run, h);
-        return KVA_OK;
-    }
     if (give_whole(frames, zone, block, position, h))
         return KVA_OK;
-    return give_run(frames, zone, block, position, h);
+    uint64_t bit = UINT64_C(1) << position % 64;
+    uint64_t run = run_in_word(frames, words_of(frames, zone, block), position / 64, h, bit);
+    if (run == 0)
+        return give_run(frames, zone, block, position, h);
+    return give_any_in_word(frames, zone, block, position, &words_of(frames, zone, block)[position / 64], run,
+                            h);
 }
 
-static inline enum kva_status refuse_unless_ok(const struct kva_frames *frames, enum kva_status status,
-                                               uint64_t first)
+/** Give the run back that begins with a frame, whatever there is. */
+static enum kva_status give_with_care(const struct kva_frames *frames, uint64_t first)
 {
-    return status == KVA_OK ? KVA_OK : refuse(frames, status, "kva_frames_free", first, "first");
+    struct frames_zone *zone = zone_of(frames, first);
+
+    if (!zone)
+        return KVA_EUNKNOWN;
+    return give_any(frames, zone, first, lock_block(frames, zone, block_of(frames, zone, first)));
+}
+
+FRAMES_RARE enum kva_status refuse_free(const struct kva_frames *frames, enum kva_status status,
+                                        uint64_t first)
+{
+    return refuse(frames, status, "kva_frames_free", first, "first");
 }
 
 enum kva_status kva_frames_free(struct kva_frames *frames, uint64_t first)
@@ -139,22 +168,18 @@ enum kva_status kva_frames_free(struct kva_frames *frames, uint64_t first)
         return KVA_ENULL;
     struct frames_zone *zone = zone_of(frames, first);
     if (!zone)
-        return refuse(frames, KVA_EUNKNOWN, __func__, first, "first");
+        return refuse_free(frames, KVA_EUNKNOWN, first);
     uint32_t block = block_of(frames, zone, first);
     uint32_t position = position_of(frames, first);
     struct frames_word *word = &words_of(frames, zone, block)[position / 64];
     __builtin_prefetch(word, 1);
     uint64_t h = lock_block(frames, zone, block);
     uint64_t bit = UINT64_C(1) << position % 64;
-    /* Most often a single frame of a block that is held: then no row changes. */
-    if (!is_held(h) || run_in_word(word, h, bit) != bit)
-        return refuse_unless_ok(frames, give_any(frames, zone, first, h), first);
-    uint32_t hint = position >> 6 >> frames->hint_shift;
-    word->taken &= ~bit;
-    word->first &= ~bit;
-    h = with_given(h, 1);
-    unlock_block(frames, zone, block, hint < hint_of(h) ? with_hint(h, hint) : h);
-    return KVA_OK;
+    uint64_t run = run_in_word(frames, words_of(frames, zone, block), position / 64, h, bit);
+    if (run != 0)
+        return give_any_in_word(frames, zone, block, position, word, run, h);
+    enum kva_status status = give_any(frames, zone, first, h);
+    return status == KVA_OK ? KVA_OK : refuse_free(frames, status, first);
 }
 
 /* ------------------------------------------------------------------------------------- many at once */
@@ -186,7 +211,7 @@ static size_t give_singles(const struct kva_frames *frames, const uint64_t *firs
         for (; count < runs && is_in_block(frames, zone, block, firsts[count]); count++) {
             uint32_t position = position_of(frames, firsts[count]);
             uint64_t bit = UINT64_C(1) << position % 64;
-            if (position / 64 != w || (given & bit) || run_in_word(&words[w], h, bit) != bit)
+            if (position / 64 != w || (given & bit) || run_in_word(frames, words, w, h, bit) != bit)
                 break;
             given |= bit;
         }
@@ -198,16 +223,6 @@ static size_t give_singles(const struct kva_frames *frames, const uint64_t *firs
     }
     commit_block(frames, zone, block, before, without_kind_if_unused(h));
     return count;
-}
-
-/** Give the run back that begins with a frame, whatever there is. */
-static enum kva_status give_with_care(const struct kva_frames *frames, uint64_t first)
-{
-    struct frames_zone *zone = zone_of(frames, first);
-
-    if (!zone)
-        return KVA_EUNKNOWN;
-    return give_any(frames, zone, first, lock_block(frames, zone, block_of(frames, zone, first)));
 }
 
 enum kva_status kva_frames_free_many(struct kva_frames *frames, const uint64_t *firsts, size_t runs,

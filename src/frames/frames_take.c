@@ -6,7 +6,7 @@
  */
 #include "frames_find.h"
 
-static unsigned class_of_order(const struct kva_frames *frames, unsigned order)
+static inline unsigned class_of_order(const struct kva_frames *frames, unsigned order)
 {
     if (order >= frames->order)
         return CLASS_BLOCK;
@@ -128,18 +128,45 @@ FRAMES_HOT uint32_t take_in_word(const struct kva_frames *frames, struct frames_
     uint32_t w = hint_of(*h) << frames->hint_shift;
     uint64_t groups = groups_in_word(free_bits(&words[w]), order);
 
-    while (groups == 0) {
-        if (++w == frames->words)
-            return frames->size;
-        groups = groups_in_word(free_bits(&words[w]), order);
+    if (groups == 0) {
+        do {
+            if (++w == frames->words)
+                return frames->size;
+            groups = groups_in_word(free_bits(&words[w]), order);
+        } while (groups == 0);
+        if (order == 0)
+            *h = with_hint(*h, w >> frames->hint_shift);
     }
     uint64_t first = groups & (0 - groups);
     words[w].taken |= (first << ((UINT64_C(1) << order) - 1) << 1) - first;
     words[w].first |= first;
     *h = with_taken(*h, UINT64_C(1) << order);
-    if (order == 0)
-        *h = with_hint(*h, w >> frames->hint_shift);
     return w * 64 + lowest_bit(first);
+}
+
+/** Likewise for an order of which a group is several words. */
+FRAMES_HOT uint32_t take_words(const struct kva_frames *frames, struct frames_word *words, uint64_t *h,
+                               unsigned order)
+{
+    uint32_t size = UINT32_C(1) << (order - 6);
+
+    for (uint32_t w = (hint_of(*h) << frames->hint_shift) & ~(size - 1); w < frames->words; w += size) {
+        if (words_are_free(words, w, w + size)) {
+            mark_words(words, w, w + size);
+            *h = with_taken(*h, UINT64_C(64) << (order - 6));
+            return w * 64;
+        }
+    }
+    return frames->size;
+}
+
+/** Likewise for the whole block: its states stay as they are. */
+FRAMES_HOT uint32_t take_whole(const struct kva_frames *frames, uint64_t *h)
+{
+    if (free_of(*h) < frames->size)
+        return frames->size;
+    *h = with_taken(*h, frames->size) | (uint64_t)WHOLE_FIRST << WHOLE_AT;
+    return 0;
 }
 
 /** Take a group from the block that the CPU holds for such requests. */
@@ -155,7 +182,12 @@ FRAMES_HOT bool take_order_at_hand(const struct kva_frames *frames, const struct
         return false;
     if (free_of(h) >> order != 0) {
         struct frames_word *words = words_of(frames, zone, block);
-        position = order < 6 ? take_in_word(frames, words, &h, order) : take_group(frames, words, &h, order);
+        if (size_class == CLASS_BLOCK)
+            position = take_whole(frames, &h);
+        else if (order < 6)
+            position = take_in_word(frames, words, &h, order);
+        else
+            position = take_words(frames, words, &h, order);
     }
     if (position < frames->size)
         *first = first_frame(frames, zone, block) + position;
