@@ -191,8 +191,34 @@ static inline bool is_in_block(const struct kva_frames *frames, const struct fra
     return frame >= zone->start && frame < zone->end && block_of(frames, zone, frame) == block;
 }
 
-/** Give back the single frames that the list begins with and that lie in one block. Returns how many; then the first other
- *  entry is to be looked at with more care. */
+/** The bits of the frames that the list begins with and that lie among the `size` ones from `begin` on; and how many entries
+ *  they are. */
+FRAMES_HOT uint64_t gather(const uint64_t *firsts, size_t runs, uint64_t begin, uint64_t size, size_t *count)
+{
+    uint64_t bits = 0;
+    size_t i = 0;
+
+    for (uint64_t at; i < runs && (at = firsts[i] - begin) < size; i++)
+        bits |= UINT64_C(1) << (at & 63);
+    *count = i;
+    return bits;
+}
+
+/** Whether all these frames of word w are single ones that are in use. Where a run goes on in the next block, this does not look
+ *  closer. */
+static inline bool are_singles(const struct kva_frames *frames, const struct frames_word *words, uint32_t w,
+                               uint64_t h, uint64_t bits)
+{
+    uint64_t inside_after = inside_bits(&words[w]) >> 1;
+
+    if (w + 1 < frames->words)
+        inside_after |= inside_bits(&words[w + 1]) << 63;
+    return (words[w].taken & words[w].first & ~inside_after & bits) == bits &&
+           (h & (WHOLE_MASK | CONT_MASK)) == 0;
+}
+
+/** Give back the single frames that the list begins with and that lie in one block, all entries of a word at once. Returns how
+ *  many; then the first other entry is to be looked at with more care. */
 static size_t give_singles(const struct kva_frames *frames, const uint64_t *firsts, size_t runs)
 {
     struct frames_zone *zone = zone_of(frames, firsts[0]);
@@ -206,20 +232,15 @@ static size_t give_singles(const struct kva_frames *frames, const uint64_t *firs
     size_t count = 0;
     while (count < runs && is_in_block(frames, zone, block, firsts[count])) {
         uint32_t w = position_of(frames, firsts[count]) / 64;
-        uint64_t given = 0;
-        /* A row of entries in one word. */
-        for (; count < runs && is_in_block(frames, zone, block, firsts[count]); count++) {
-            uint32_t position = position_of(frames, firsts[count]);
-            uint64_t bit = UINT64_C(1) << position % 64;
-            if (position / 64 != w || (given & bit) || run_in_word(frames, words, w, h, bit) != bit)
-                break;
-            given |= bit;
-        }
-        if (given == 0)
+        size_t entries;
+        uint64_t bits = gather(&firsts[count], runs - count, first_frame(frames, zone, block) + w * 64,
+                               min_u64(frames->size, 64), &entries);
+        if (count_bits(bits) != entries || !are_singles(frames, words, w, h, bits))
             break;
-        words[w].taken &= ~given;
-        words[w].first &= ~given;
-        h = with_room_in_word(frames, words, with_given(h, count_bits(given)), w);
+        words[w].taken &= ~bits;
+        words[w].first &= ~bits;
+        h = with_room_in_word(frames, words, with_given(h, entries), w);
+        count += entries;
     }
     commit_block(frames, zone, block, before, without_kind_if_unused(h));
     return count;

@@ -246,6 +246,12 @@ static size_t take_singles(const struct kva_frames *frames, struct frames_word *
     for (; count < most; w++) {
         uint64_t free = free_bits(&words[w]);
         uint64_t left = free;
+        if (free == UINT64_MAX && most - count >= 64) {
+            for (uint32_t i = 0; i < 64; i++)
+                firsts[count + i] = begin + w * 64 + i;
+            count += 64;
+            left = 0;
+        }
         for (; left != 0 && count < most; left &= left - 1)
             firsts[count++] = begin + w * 64 + lowest_bit(left);
         words[w].taken |= free & ~left;
