@@ -40,9 +40,10 @@
 #include "../base/arith.h"
 #include "../base/sync.h"
 
-/** What most calls go through, and what they seldom do: the first is worth its copies, the second not its registers. */
+/** What most calls go through is worth its copies; what some of them go through, and others do not, saves registers of its
+ *  own. */
 #define FRAMES_HOT static inline __attribute__((always_inline))
-#define FRAMES_RARE static __attribute__((noinline))
+#define FRAMES_APART static __attribute__((noinline))
 
 enum frames_kind {
     KIND_UNUSED = 0,    /* no frame is in use, and no CPU holds the block */

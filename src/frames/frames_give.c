@@ -88,9 +88,9 @@ static enum kva_status give_run(const struct kva_frames *frames, struct frames_z
 }
 
 /** Give a run back that lies in one word, and drop the lock. */
-FRAMES_HOT enum kva_status give_in_word(const struct kva_frames *frames, struct frames_zone *zone,
-                                        uint32_t block, uint32_t position, struct frames_word *word,
-                                        uint64_t run, uint32_t count, uint64_t before)
+FRAMES_HOT void give_in_word(const struct kva_frames *frames, struct frames_zone *zone, uint32_t block,
+                             uint32_t position, struct frames_word *word, uint64_t run, uint32_t count,
+                             uint64_t before)
 {
     uint64_t h = with_lower_hint(frames, with_given(before, count), position);
 
@@ -98,24 +98,25 @@ FRAMES_HOT enum kva_status give_in_word(const struct kva_frames *frames, struct 
     word->first &= ~run;
     if (is_held(h)) {
         unlock_block(frames, zone, block, h);
-        return KVA_OK;
+    } else {
+        h = with_more_room(frames, words_of(frames, zone, block), h, position, position + count);
+        commit_block(frames, zone, block, before, without_kind_if_unused(h));
     }
-    h = with_more_room(frames, words_of(frames, zone, block), h, position, position + count);
-    commit_block(frames, zone, block, before, without_kind_if_unused(h));
-    return KVA_OK;
 }
 
-/** The same for a run of any length in the word. A single frame's free does not wait for what the word holds: so most calls are
+/** The same for a run of any length in the word. A single frame's free need not wait for what the word holds: so most calls are
  *  served by a copy of their own. */
 FRAMES_HOT enum kva_status give_any_in_word(const struct kva_frames *frames, struct frames_zone *zone,
                                             uint32_t block, uint32_t position, struct frames_word *word,
                                             uint64_t run, uint64_t before)
 {
-    uint32_t bit = position % 64;
+    uint32_t at = position % 64;
 
-    if (run == UINT64_C(1) << bit)
-        return give_in_word(frames, zone, block, position, word, UINT64_C(1) << bit, 1, before);
-    return give_in_word(frames, zone, block, position, word, run, highest_bit(run) + 1 - bit, before);
+    if (run == UINT64_C(1) << at)
+        give_in_word(frames, zone, block, position, word, UINT64_C(1) << at, 1, before);
+    else
+        give_in_word(frames, zone, block, position, word, run, highest_bit(run) + 1 - at, before);
+    return KVA_OK;
 }
 
 /** Give a run back that is a whole block. */
@@ -130,8 +131,8 @@ FRAMES_HOT bool give_whole(const struct kva_frames *frames, struct frames_zone *
 }
 
 /** Any run, with its block locked. */
-FRAMES_RARE enum kva_status give_any(const struct kva_frames *frames, struct frames_zone *zone,
-                                     uint64_t first, uint64_t h)
+FRAMES_APART enum kva_status give_any(const struct kva_frames *frames, struct frames_zone *zone,
+                                      uint64_t first, uint64_t h)
 {
     uint32_t block = block_of(frames, zone, first);
     uint32_t position = position_of(frames, first);
@@ -156,10 +157,19 @@ static enum kva_status give_with_care(const struct kva_frames *frames, uint64_t 
     return give_any(frames, zone, first, lock_block(frames, zone, block_of(frames, zone, first)));
 }
 
-FRAMES_RARE enum kva_status refuse_free(const struct kva_frames *frames, enum kva_status status,
-                                        uint64_t first)
+/** Give the run back that begins with a frame of a zone, whatever there is. */
+FRAMES_APART enum kva_status free_with_care(const struct kva_frames *frames, struct frames_zone *zone,
+                                            uint64_t first, uint64_t h)
 {
-    return refuse(frames, status, "kva_frames_free", first, "first");
+    enum kva_status status = zone ? give_any(frames, zone, first, h) : KVA_EUNKNOWN;
+
+    return status == KVA_OK ? KVA_OK : refuse(frames, status, "kva_frames_free", first, "first");
+}
+
+FRAMES_APART enum kva_status free_after_wait(const struct kva_frames *frames, struct frames_zone *zone,
+                                             uint64_t first)
+{
+    return free_with_care(frames, zone, first, lock_block(frames, zone, block_of(frames, zone, first)));
 }
 
 enum kva_status kva_frames_free(struct kva_frames *frames, uint64_t first)
@@ -168,18 +178,21 @@ enum kva_status kva_frames_free(struct kva_frames *frames, uint64_t first)
         return KVA_ENULL;
     struct frames_zone *zone = zone_of(frames, first);
     if (!zone)
-        return refuse_free(frames, KVA_EUNKNOWN, first);
+        return free_with_care(frames, NULL, first, 0);
     uint32_t block = block_of(frames, zone, first);
     uint32_t position = position_of(frames, first);
-    struct frames_word *word = &words_of(frames, zone, block)[position / 64];
+    struct frames_word *words = words_of(frames, zone, block);
+    struct frames_word *word = &words[position / 64];
     __builtin_prefetch(word, 1);
-    uint64_t h = lock_block(frames, zone, block);
-    uint64_t bit = UINT64_C(1) << position % 64;
-    uint64_t run = run_in_word(frames, words_of(frames, zone, block), position / 64, h, bit);
+    if (!block_lock_at_once(&zone->headers[block], &frames->locking))
+        return free_after_wait(frames, zone, first);
+    uint64_t h = block_header(&zone->headers[block]);
+    uint64_t run = run_in_word(frames, words, position / 64, h, UINT64_C(1) << position % 64);
     if (run != 0)
         return give_any_in_word(frames, zone, block, position, word, run, h);
-    enum kva_status status = give_any(frames, zone, first, h);
-    return status == KVA_OK ? KVA_OK : refuse_free(frames, status, first);
+    if (give_whole(frames, zone, block, position, h))
+        return KVA_OK;
+    return free_with_care(frames, zone, first, h);
 }
 
 /* ------------------------------------------------------------------------------------- many at once */

@@ -170,8 +170,8 @@ FRAMES_HOT uint32_t take_whole(const struct kva_frames *frames, uint64_t *h)
 }
 
 /** Take a group from the block that the CPU holds for such requests. */
-FRAMES_HOT bool take_order_at_hand(const struct kva_frames *frames, const struct kva_frames_request *request,
-                                   unsigned order, unsigned size_class, uint64_t *first)
+FRAMES_HOT bool take_at_hand(const struct kva_frames *frames, const struct kva_frames_request *request,
+                             unsigned order, unsigned size_class, uint64_t *first)
 {
     struct frames_zone *zone = frames->near[request->node];
     uint32_t position = frames->size;
@@ -195,22 +195,9 @@ FRAMES_HOT bool take_order_at_hand(const struct kva_frames *frames, const struct
     return position < frames->size;
 }
 
-FRAMES_RARE bool group_at_hand(const struct kva_frames *frames, const struct kva_frames_request *request,
-                               uint64_t *first)
-{
-    return take_order_at_hand(frames, request, request->order, class_of_order(frames, request->order), first);
-}
-
-static inline bool take_at_hand(const struct kva_frames *frames, const struct kva_frames_request *request,
-                                uint64_t *first)
-{
-    return request->order == 0 ? take_order_at_hand(frames, request, 0, 0, first)
-                               : group_at_hand(frames, request, first);
-}
-
 /** All requests but those that the block at hand serves. */
-FRAMES_RARE enum kva_status take_elsewhere(const struct kva_frames *frames,
-                                           const struct kva_frames_request *request, uint64_t *first)
+FRAMES_APART enum kva_status take_elsewhere(const struct kva_frames *frames,
+                                            const struct kva_frames_request *request, uint64_t *first)
 {
     const char *field;
     struct frames_demand demand;
@@ -221,16 +208,39 @@ FRAMES_RARE enum kva_status take_elsewhere(const struct kva_frames *frames,
     return kva_find_and_take(frames, &demand, first);
 }
 
+/* kva_frames_alloc only tells requests apart, and jumps to one of these: so each saves its own registers only, and once. */
+
+FRAMES_APART enum kva_status take_single(const struct kva_frames *frames,
+                                         const struct kva_frames_request *request, uint64_t *first)
+{
+    return take_at_hand(frames, request, 0, 0, first) ? KVA_OK : take_elsewhere(frames, request, first);
+}
+
+FRAMES_APART enum kva_status take_group(const struct kva_frames *frames,
+                                        const struct kva_frames_request *request, uint64_t *first)
+{
+    unsigned size_class = class_of_order(frames, request->order);
+
+    return take_at_hand(frames, request, request->order, size_class, first)
+               ? KVA_OK
+               : take_elsewhere(frames, request, first);
+}
+
+FRAMES_APART enum kva_status refuse_null(const struct kva_frames *frames, const char *field)
+{
+    return refuse(frames, KVA_ENULL, "kva_frames_alloc", KVA_NO_FRAME, field);
+}
+
 enum kva_status kva_frames_alloc(struct kva_frames *frames, const struct kva_frames_request *request,
                                  uint64_t *first)
 {
     if (!frames)
         return KVA_ENULL;
     if (!request || !first)
-        return refuse(frames, KVA_ENULL, __func__, KVA_NO_FRAME, request ? "first" : "request");
-    if (is_plain(frames, request) && take_at_hand(frames, request, first))
-        return KVA_OK;
-    return take_elsewhere(frames, request, first);
+        return refuse_null(frames, request ? "first" : "request");
+    if (!is_plain(frames, request))
+        return take_elsewhere(frames, request, first);
+    return request->order == 0 ? take_single(frames, request, first) : take_group(frames, request, first);
 }
 
 /* -------------------------------------------------------------------------------------- many at once */
@@ -274,7 +284,7 @@ static size_t take_some_at_hand(const struct kva_frames *frames, const struct kv
     if (!is_plain(frames, request))
         return 0;
     if (request->order > 0)
-        return take_at_hand(frames, request, firsts);
+        return take_at_hand(frames, request, request->order, class_of_order(frames, request->order), firsts);
     if (!zone || !lock_held(frames, zone, kind, 0, &block, &h))
         return 0;
     uint64_t before = h;
