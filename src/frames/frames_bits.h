@@ -54,11 +54,9 @@ static inline uint64_t groups_in_word(uint64_t free, unsigned order)
 /** Whether words [from, end) are all free. */
 static inline bool words_are_free(const struct frames_word *words, uint32_t from, uint32_t end)
 {
-    uint64_t others = 0;
-
-    for (uint32_t w = from; w < end; w++)
-        others |= words[w].taken | words[w].first;
-    return others == 0;
+    while (from < end && (words[from].taken | words[from].first) == 0)
+        from++;
+    return from == end;
 }
 
 /** Whether the group of an order that holds a position is free. */
@@ -71,7 +69,7 @@ static inline bool group_is_free(const struct frames_word *words, uint32_t posit
     }
     uint32_t size = UINT32_C(1) << (order - 6);
     uint32_t from = position / 64 & ~(size - 1);
-    return words_are_free(words, from, from + size);
+    return free_bits(&words[position / 64]) == UINT64_MAX && words_are_free(words, from, from + size);
 }
 
 /** The first position of a free group; `none` if there is none in words [from, count). */
@@ -195,6 +193,13 @@ static inline void mark_run(struct frames_word *words, uint32_t from, uint32_t e
     set_states(words, from, end, true, false);
     if (begins)
         words[from / 64].first |= UINT64_C(1) << from % 64;
+}
+
+/** Mark a run that is words [from, end). */
+static inline void mark_words(struct frames_word *words, uint32_t from, uint32_t end)
+{
+    for (uint32_t w = from; w < end; w++)
+        words[w] = (struct frames_word){UINT64_MAX, w == from};
 }
 
 #endif

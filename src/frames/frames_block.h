@@ -42,9 +42,10 @@
 #include "../base/arith.h"
 #include "../base/sync.h"
 
-/** What most calls go through, and what they seldom do: the first is worth its copies, the second not its registers. */
+/** What most calls go through is worth its copies; what some of them go through, and others do not, saves registers of its
+ *  own. */
 #define FRAMES_HOT static inline __attribute__((always_inline))
-#define FRAMES_RARE static __attribute__((noinline))
+#define FRAMES_APART static __attribute__((noinline))
 
 enum frames_kind {
     KIND_UNUSED = 0,    /* no frame is in use, and no CPU holds the block */
@@ -215,10 +216,17 @@ static inline bool block_try(struct frames_header *header)
                                                    memory_order_acquire, memory_order_relaxed);
 }
 
-/** Lock a block, and return its header. No thread comes to be while a lone one is in here: so that one takes no lock. */
+/** Whether a block could be locked without a call. No thread comes to be while a lone one is in here: so that one takes no
+ *  lock. */
+FRAMES_HOT bool block_lock_at_once(struct frames_header *header, const struct frames_locking *locking)
+{
+    return no_other_thread(locking) || (!locking->is_watched && block_try(header));
+}
+
+/** Lock a block, and return its header. */
 FRAMES_HOT uint64_t block_lock(struct frames_header *header, const struct frames_locking *locking)
 {
-    if (!no_other_thread(locking) && (locking->is_watched || !block_try(header)))
+    if (!block_lock_at_once(header, locking))
         kva_block_wait(header, locking->threads);
     return block_header(header);
 }

@@ -69,14 +69,28 @@ static inline bool makes_group(const struct frames_word *words, uint32_t from, u
     return inside + size <= end || group_is_free(words, from, order) || group_is_free(words, end - 1, order);
 }
 
+/** The order of the largest free group that has frames in word w, if that is above `top`; else `top`. */
+static inline unsigned top_with_word(const struct kva_frames *frames, const struct frames_word *words,
+                                     uint32_t w, unsigned top)
+{
+    uint64_t free = free_bits(&words[w]);
+    unsigned most = frames->order < 6 ? frames->order : 6;
+
+    while (top < most && groups_in_word(free, top + 1) != 0)
+        top++;
+    while (top >= 6 && top < frames->order && group_is_free(words, w * 64, top + 1))
+        top++;
+    return top;
+}
+
 /** The order of the largest free group; 0 if no frame is free. */
 static inline unsigned largest_group(const struct kva_frames *frames, const struct frames_word *words)
 {
-    unsigned order = frames->order;
+    unsigned top = 0;
 
-    while (order > 0 && find_group(words, 0, frames->words, order, frames->size) == frames->size)
-        order--;
-    return order;
+    for (uint32_t w = 0; w < frames->words; w++)
+        top = top_with_word(frames, words, w, top);
+    return top;
 }
 
 /** Raise `top` to the largest group that is free now that [from, end) is. */
@@ -90,14 +104,19 @@ static inline uint64_t with_larger_top(const struct kva_frames *frames, const st
     return with_top(h, top);
 }
 
+/** A position has become free. */
+static inline uint64_t with_lower_hint(const struct kva_frames *frames, uint64_t h, uint32_t position)
+{
+    uint32_t hint = position >> 6 >> frames->hint_shift;
+
+    return hint < hint_of(h) ? with_hint(h, hint) : h;
+}
+
 /** [from, end) has become free. */
 static inline uint64_t with_more_room(const struct kva_frames *frames, const struct frames_word *words,
                                       uint64_t h, uint32_t from, uint32_t end)
 {
-    uint32_t hint = from >> 6 >> frames->hint_shift;
-
-    if (hint < hint_of(h))
-        h = with_hint(h, hint);
+    h = with_lower_hint(frames, h, from);
     if (is_held(h))
         return h;
     h = with_larger_top(frames, words, h, from, end);
@@ -130,19 +149,10 @@ static inline uint64_t with_all_free(const struct kva_frames *frames, uint64_t h
 static inline uint64_t with_room_in_word(const struct kva_frames *frames, const struct frames_word *words,
                                          uint64_t h, uint32_t w)
 {
-    uint64_t free = free_bits(&words[w]);
-    unsigned most = frames->order < 6 ? frames->order : 6;
-    unsigned top = top_of(h);
-
-    if (w >> frames->hint_shift < hint_of(h))
-        h = with_hint(h, w >> frames->hint_shift);
+    h = with_lower_hint(frames, h, w * 64);
     if (is_held(h))
         return h;
-    while (top < most && groups_in_word(free, top + 1) != 0)
-        top++;
-    while (top >= 6 && top < frames->order && group_is_free(words, w * 64, top + 1))
-        top++;
-    h = with_top(h, top);
+    h = with_top(h, top_with_word(frames, words, w, top_of(h)));
     return w == 0 || w == frames->words - 1 ? with_ends(frames, words, h) : h;
 }
 

@@ -533,7 +533,7 @@ static bool set_window(struct pass *pass, const struct frames_demand *demand)
     return pass->from < pass->end;
 }
 
-bool kva_compact_for(struct kva_frames *frames, const struct frames_demand *demand)
+bool kva_compact_for(const struct kva_frames *frames, const struct frames_demand *demand)
 {
     unsigned order = highest_bit(demand->count) + !is_power_of_two(demand->count);
     bool helped = false;

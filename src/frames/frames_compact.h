@@ -33,6 +33,6 @@ void kva_compaction_leave(const struct kva_frames *frames);
 bool kva_find_targets(struct frames_targets *targets);
 
 /** Make room for a demand that failed. False if that did not help, or is not tried. */
-bool kva_compact_for(struct kva_frames *frames, const struct frames_demand *demand);
+bool kva_compact_for(const struct kva_frames *frames, const struct frames_demand *demand);
 
 #endif

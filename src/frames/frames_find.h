@@ -47,17 +47,6 @@ static inline uint32_t find_free_group(const struct kva_frames *frames, const st
 uint32_t kva_find_place(const struct kva_frames *frames, const struct frames_zone *zone, uint32_t block,
                         uint64_t h, const struct frames_demand *demand);
 
-/** Take a group from a held block that is locked. Returns its position; `size` if the block has none. */
-static inline uint32_t take_group(const struct kva_frames *frames, struct frames_word *words, uint64_t *h,
-                                  unsigned order)
-{
-    uint32_t position = find_free_group(frames, words, *h, order);
-
-    if (position < frames->size)
-        *h = take_frames(frames, words, *h, position, position + (UINT32_C(1) << order), true, false);
-    return position;
-}
-
 /** Find and take a run, in any zone that the demand allows; the CPU's slots are filled. Takes the lock of the CPU; and, if
  *  nothing is found, those of all CPUs. */
 enum kva_status kva_find_and_take(const struct kva_frames *frames, const struct frames_demand *demand,

@@ -54,14 +54,16 @@ static void give_long(const struct kva_frames *frames, struct frames_zone *zone,
     unlock_blocks(frames, zone, block, last);
 }
 
-/** The frames of a run that begins at `bit` of a word and ends in it; 0 if there is none, as far as the word tells. Where a
- *  run goes on in the next block, this does not look closer. */
-static inline uint64_t run_in_word(const struct frames_word *word, uint64_t h, uint64_t bit)
+/** The frames of a run that begins at `bit` of word w and ends in it; 0 if there is none, as far as the words tell. Where a run
+ *  goes on in the next block, this does not look closer. */
+static inline uint64_t run_in_word(const struct kva_frames *frames, const struct frames_word *words,
+                                   uint32_t w, uint64_t h, uint64_t bit)
 {
-    uint64_t not_inside = ~inside_bits(word) & (0 - (bit << 1)); /* above the bit */
+    uint64_t not_inside = ~inside_bits(&words[w]) & (0 - (bit << 1)); /* above the bit */
 
-    if ((word->taken & word->first & bit) == 0 || not_inside == 0 ||
-        (h & (WHOLE_MASK | CONT_MASK | MOVING_MASK)) != 0)
+    if ((words[w].taken & words[w].first & bit) == 0 || (h & (WHOLE_MASK | CONT_MASK | MOVING_MASK)) != 0)
+        return 0;
+    if (not_inside == 0 && w + 1 < frames->words && (inside_bits(&words[w + 1]) & 1))
         return 0;
     return (not_inside & (0 - not_inside)) - bit;
 }
@@ -103,22 +105,40 @@ static enum kva_status give_run(const struct kva_frames *frames, struct frames_z
 }
 
 /** Give a run back that lies in one word, and drop the lock. */
-static inline void give_in_word(const struct kva_frames *frames, struct frames_zone *zone, uint32_t block,
-                                uint32_t position, uint64_t run, uint64_t before)
+FRAMES_HOT void give_in_word(const struct kva_frames *frames, struct frames_zone *zone, uint32_t block,
+                             uint32_t position, struct frames_word *word, uint64_t run, uint32_t count,
+                             uint64_t before)
 {
-    struct frames_word *words = words_of(frames, zone, block);
-    uint32_t end = (position & ~UINT32_C(63)) + highest_bit(run) + 1;
-    uint64_t h = with_given(before, end - position);
+    uint64_t h = with_lower_hint(frames, with_given(before, count), position);
 
-    words[position / 64].taken &= ~run;
-    words[position / 64].first &= ~run;
-    h = with_more_room(frames, words, h, position, end);
-    commit_block(frames, zone, block, before, without_kind_if_unused(h));
+    word->taken &= ~run;
+    word->first &= ~run;
+    if (is_held(h)) {
+        unlock_block(frames, zone, block, h);
+    } else {
+        h = with_more_room(frames, words_of(frames, zone, block), h, position, position + count);
+        commit_block(frames, zone, block, before, without_kind_if_unused(h));
+    }
+}
+
+/** The same for a run of any length in the word. A single frame's free need not wait for what the word holds: so most calls are
+ *  served by a copy of their own. */
+FRAMES_HOT enum kva_status give_any_in_word(const struct kva_frames *frames, struct frames_zone *zone,
+                                            uint32_t block, uint32_t position, struct frames_word *word,
+                                            uint64_t run, uint64_t before)
+{
+    uint32_t at = position % 64;
+
+    if (run == UINT64_C(1) << at)
+        give_in_word(frames, zone, block, position, word, UINT64_C(1) << at, 1, before);
+    else
+        give_in_word(frames, zone, block, position, word, run, highest_bit(run) + 1 - at, before);
+    return KVA_OK;
 }
 
 /** Give a run back that is a whole block. */
-static inline bool give_whole(const struct kva_frames *frames, struct frames_zone *zone, uint32_t block,
-                              uint32_t position, uint64_t before)
+FRAMES_HOT bool give_whole(const struct kva_frames *frames, struct frames_zone *zone, uint32_t block,
+                           uint32_t position, uint64_t before)
 {
     if (position != 0 || (before & (WHOLE_MASK | CONT_MASK | MOVING_MASK)) != (uint64_t)WHOLE_FIRST
                                                                                   << WHOLE_AT)
@@ -129,27 +149,45 @@ static inline bool give_whole(const struct kva_frames *frames, struct frames_zon
 }
 
 /** Any run, with its block locked. */
-FRAMES_RARE enum kva_status give_any(const struct kva_frames *frames, struct frames_zone *zone,
-                                     uint64_t first, uint64_t h)
+FRAMES_APART enum kva_status give_any(const struct kva_frames *frames, struct frames_zone *zone,
+                                      uint64_t first, uint64_t h)
 {
     uint32_t block = block_of(frames, zone, first);
     uint32_t position = position_of(frames, first);
-    uint64_t run =
-        run_in_word(&words_of(frames, zone, block)[position / 64], h, UINT64_C(1) << position % 64);
 
-    if (run != 0) {
-        give_in_word(frames, zone, block, position, run, h);
-        return KVA_OK;
-    }
     if (give_whole(frames, zone, block, position, h))
         return KVA_OK;
-    return give_run(frames, zone, block, position, h);
+    uint64_t bit = UINT64_C(1) << position % 64;
+    uint64_t run = run_in_word(frames, words_of(frames, zone, block), position / 64, h, bit);
+    if (run == 0)
+        return give_run(frames, zone, block, position, h);
+    return give_any_in_word(frames, zone, block, position, &words_of(frames, zone, block)[position / 64], run,
+                            h);
 }
 
-static inline enum kva_status refuse_unless_ok(const struct kva_frames *frames, enum kva_status status,
-                                               uint64_t first)
+/** Give the run back that begins with a frame, whatever there is. */
+static enum kva_status give_with_care(const struct kva_frames *frames, uint64_t first)
 {
+    struct frames_zone *zone = zone_of(frames, first);
+
+    if (!zone)
+        return KVA_EUNKNOWN;
+    return give_any(frames, zone, first, lock_block(frames, zone, block_of(frames, zone, first)));
+}
+
+/** Give the run back that begins with a frame of a zone, whatever there is. */
+FRAMES_APART enum kva_status free_with_care(const struct kva_frames *frames, struct frames_zone *zone,
+                                            uint64_t first, uint64_t h)
+{
+    enum kva_status status = zone ? give_any(frames, zone, first, h) : KVA_EUNKNOWN;
+
     return status == KVA_OK ? KVA_OK : refuse(frames, status, "kva_frames_free", first, "first");
+}
+
+FRAMES_APART enum kva_status free_after_wait(const struct kva_frames *frames, struct frames_zone *zone,
+                                             uint64_t first)
+{
+    return free_with_care(frames, zone, first, lock_block(frames, zone, block_of(frames, zone, first)));
 }
 
 enum kva_status kva_frames_free(struct kva_frames *frames, uint64_t first)
@@ -158,22 +196,21 @@ enum kva_status kva_frames_free(struct kva_frames *frames, uint64_t first)
         return KVA_ENULL;
     struct frames_zone *zone = zone_of(frames, first);
     if (!zone)
-        return refuse(frames, KVA_EUNKNOWN, __func__, first, "first");
+        return free_with_care(frames, NULL, first, 0);
     uint32_t block = block_of(frames, zone, first);
     uint32_t position = position_of(frames, first);
-    struct frames_word *word = &words_of(frames, zone, block)[position / 64];
+    struct frames_word *words = words_of(frames, zone, block);
+    struct frames_word *word = &words[position / 64];
     __builtin_prefetch(word, 1);
-    uint64_t h = lock_block(frames, zone, block);
-    uint64_t bit = UINT64_C(1) << position % 64;
-    /* Most often a single frame of a block that is held: then no row changes. */
-    if (!is_held(h) || run_in_word(word, h, bit) != bit)
-        return refuse_unless_ok(frames, give_any(frames, zone, first, h), first);
-    uint32_t hint = position >> 6 >> frames->hint_shift;
-    word->taken &= ~bit;
-    word->first &= ~bit;
-    h = with_given(h, 1);
-    unlock_block(frames, zone, block, hint < hint_of(h) ? with_hint(h, hint) : h);
-    return KVA_OK;
+    if (!block_lock_at_once(&zone->headers[block], &frames->locking))
+        return free_after_wait(frames, zone, first);
+    uint64_t h = block_header(&zone->headers[block]);
+    uint64_t run = run_in_word(frames, words, position / 64, h, UINT64_C(1) << position % 64);
+    if (run != 0)
+        return give_any_in_word(frames, zone, block, position, word, run, h);
+    if (give_whole(frames, zone, block, position, h))
+        return KVA_OK;
+    return free_with_care(frames, zone, first, h);
 }
 
 /* ------------------------------------------------------------------------------------- many at once */
@@ -185,8 +222,34 @@ static inline bool is_in_block(const struct kva_frames *frames, const struct fra
     return frame >= zone->start && frame < zone->end && block_of(frames, zone, frame) == block;
 }
 
-/** Give back the single frames that the list begins with and that lie in one block. Returns how many; then the first other
- *  entry is to be looked at with more care. */
+/** The bits of the frames that the list begins with and that lie among the `size` ones from `begin` on; and how many entries
+ *  they are. */
+FRAMES_HOT uint64_t gather(const uint64_t *firsts, size_t runs, uint64_t begin, uint64_t size, size_t *count)
+{
+    uint64_t bits = 0;
+    size_t i = 0;
+
+    for (uint64_t at; i < runs && (at = firsts[i] - begin) < size; i++)
+        bits |= UINT64_C(1) << (at & 63);
+    *count = i;
+    return bits;
+}
+
+/** Whether all these frames of word w are single ones that are in use. Where a run goes on in the next block, this does not look
+ *  closer. */
+static inline bool are_singles(const struct kva_frames *frames, const struct frames_word *words, uint32_t w,
+                               uint64_t h, uint64_t bits)
+{
+    uint64_t inside_after = inside_bits(&words[w]) >> 1;
+
+    if (w + 1 < frames->words)
+        inside_after |= inside_bits(&words[w + 1]) << 63;
+    return (words[w].taken & words[w].first & ~inside_after & bits) == bits &&
+           (h & (WHOLE_MASK | CONT_MASK)) == 0;
+}
+
+/** Give back the single frames that the list begins with and that lie in one block, all entries of a word at once. Returns how
+ *  many; then the first other entry is to be looked at with more care. */
 static size_t give_singles(const struct kva_frames *frames, const uint64_t *firsts, size_t runs)
 {
     struct frames_zone *zone = zone_of(frames, firsts[0]);
@@ -200,33 +263,18 @@ static size_t give_singles(const struct kva_frames *frames, const uint64_t *firs
     size_t count = 0;
     while (count < runs && is_in_block(frames, zone, block, firsts[count])) {
         uint32_t w = position_of(frames, firsts[count]) / 64;
-        uint64_t given = 0;
-        /* A row of entries in one word. */
-        for (; count < runs && is_in_block(frames, zone, block, firsts[count]); count++) {
-            uint32_t position = position_of(frames, firsts[count]);
-            uint64_t bit = UINT64_C(1) << position % 64;
-            if (position / 64 != w || (given & bit) || run_in_word(&words[w], h, bit) != bit)
-                break;
-            given |= bit;
-        }
-        if (given == 0)
+        size_t entries;
+        uint64_t bits = gather(&firsts[count], runs - count, first_frame(frames, zone, block) + w * 64,
+                               min_u64(frames->size, 64), &entries);
+        if (count_bits(bits) != entries || !are_singles(frames, words, w, h, bits))
             break;
-        words[w].taken &= ~given;
-        words[w].first &= ~given;
-        h = with_room_in_word(frames, words, with_given(h, count_bits(given)), w);
+        words[w].taken &= ~bits;
+        words[w].first &= ~bits;
+        h = with_room_in_word(frames, words, with_given(h, entries), w);
+        count += entries;
     }
     commit_block(frames, zone, block, before, without_kind_if_unused(h));
     return count;
-}
-
-/** Give the run back that begins with a frame, whatever there is. */
-static enum kva_status give_with_care(const struct kva_frames *frames, uint64_t first)
-{
-    struct frames_zone *zone = zone_of(frames, first);
-
-    if (!zone)
-        return KVA_EUNKNOWN;
-    return give_any(frames, zone, first, lock_block(frames, zone, block_of(frames, zone, first)));
 }
 
 enum kva_status kva_frames_free_many(struct kva_frames *frames, const uint64_t *firsts, size_t runs,

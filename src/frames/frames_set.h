@@ -263,6 +263,16 @@ static inline uint32_t rows_of(const struct kva_frames *frames, uint64_t h)
            (uint32_t)(free_of(h) >= frames->many) << row_many(kind);
 }
 
+/** Whether a change of a header can change the rows that follow from it: most only count a few frames more or less. */
+static inline bool may_change_rows(const struct kva_frames *frames, uint64_t before, uint64_t h)
+{
+    uint32_t least = free_of(before) < free_of(h) ? free_of(before) : free_of(h);
+    uint32_t most = free_of(before) < free_of(h) ? free_of(h) : free_of(before);
+
+    return ((before ^ h) & (OWNER_MASK | KIND_MASK | TOP_MASK | HEAD_MASK | TAIL_MASK)) != 0 || least == 0 ||
+           (least < frames->many && most >= frames->many) || kind_of(h) == KIND_UNUSED;
+}
+
 /** Move a block, whose lock is held, from some rows to others. */
 void kva_move_rows(struct frames_zone *zone, uint32_t block, uint32_t from, uint32_t to);
 
@@ -270,12 +280,8 @@ void kva_move_rows(struct frames_zone *zone, uint32_t block, uint32_t from, uint
 static inline void follow_header(const struct kva_frames *frames, struct frames_zone *zone, uint32_t block,
                                  uint64_t before, uint64_t h)
 {
-    if (!is_held(before & h)) {
-        uint32_t from = rows_of(frames, before);
-        uint32_t to = rows_of(frames, h);
-        if (from != to)
-            kva_move_rows(zone, block, from, to);
-    }
+    if (!is_held(before & h) && may_change_rows(frames, before, h))
+        kva_move_rows(zone, block, rows_of(frames, before), rows_of(frames, h));
 }
 
 /** Write a changed header back, with its rows, and drop the lock. */

@@ -7,7 +7,7 @@
 #include "frames_compact.h"
 #include "frames_find.h"
 
-static unsigned class_of_order(const struct kva_frames *frames, unsigned order)
+static inline unsigned class_of_order(const struct kva_frames *frames, unsigned order)
 {
     if (order >= frames->order)
         return CLASS_BLOCK;
@@ -122,23 +122,50 @@ FRAMES_HOT uint32_t take_in_word(const struct kva_frames *frames, struct frames_
     uint32_t w = hint_of(*h) << frames->hint_shift;
     uint64_t groups = groups_in_word(free_bits(&words[w]), order);
 
-    while (groups == 0) {
-        if (++w == frames->words)
-            return frames->size;
-        groups = groups_in_word(free_bits(&words[w]), order);
+    if (groups == 0) {
+        do {
+            if (++w == frames->words)
+                return frames->size;
+            groups = groups_in_word(free_bits(&words[w]), order);
+        } while (groups == 0);
+        if (order == 0)
+            *h = with_hint(*h, w >> frames->hint_shift);
     }
     uint64_t first = groups & (0 - groups);
     words[w].taken |= (first << ((UINT64_C(1) << order) - 1) << 1) - first;
     words[w].first |= first;
     *h = with_taken(*h, UINT64_C(1) << order);
-    if (order == 0)
-        *h = with_hint(*h, w >> frames->hint_shift);
     return w * 64 + lowest_bit(first);
 }
 
+/** Likewise for an order of which a group is several words. */
+FRAMES_HOT uint32_t take_words(const struct kva_frames *frames, struct frames_word *words, uint64_t *h,
+                               unsigned order)
+{
+    uint32_t size = UINT32_C(1) << (order - 6);
+
+    for (uint32_t w = (hint_of(*h) << frames->hint_shift) & ~(size - 1); w < frames->words; w += size) {
+        if (words_are_free(words, w, w + size)) {
+            mark_words(words, w, w + size);
+            *h = with_taken(*h, UINT64_C(64) << (order - 6));
+            return w * 64;
+        }
+    }
+    return frames->size;
+}
+
+/** Likewise for the whole block: its states stay as they are. */
+FRAMES_HOT uint32_t take_whole(const struct kva_frames *frames, uint64_t *h)
+{
+    if (free_of(*h) < frames->size)
+        return frames->size;
+    *h = with_taken(*h, frames->size) | (uint64_t)WHOLE_FIRST << WHOLE_AT;
+    return 0;
+}
+
 /** Take a group from the block that the CPU holds for such requests. */
-FRAMES_HOT bool take_order_at_hand(const struct kva_frames *frames, const struct kva_frames_request *request,
-                                   unsigned order, unsigned size_class, uint64_t *first)
+FRAMES_HOT bool take_at_hand(const struct kva_frames *frames, const struct kva_frames_request *request,
+                             unsigned order, unsigned size_class, uint64_t *first)
 {
     struct frames_zone *zone = frames->near[request->node];
     uint32_t position = frames->size;
@@ -149,7 +176,12 @@ FRAMES_HOT bool take_order_at_hand(const struct kva_frames *frames, const struct
         return false;
     if (free_of(h) >> order != 0) {
         struct frames_word *words = words_of(frames, zone, block);
-        position = order < 6 ? take_in_word(frames, words, &h, order) : take_group(frames, words, &h, order);
+        if (size_class == CLASS_BLOCK)
+            position = take_whole(frames, &h);
+        else if (order < 6)
+            position = take_in_word(frames, words, &h, order);
+        else
+            position = take_words(frames, words, &h, order);
     }
     if (position < frames->size)
         *first = first_frame(frames, zone, block) + position;
@@ -157,21 +189,8 @@ FRAMES_HOT bool take_order_at_hand(const struct kva_frames *frames, const struct
     return position < frames->size;
 }
 
-FRAMES_RARE bool group_at_hand(const struct kva_frames *frames, const struct kva_frames_request *request,
-                               uint64_t *first)
-{
-    return take_order_at_hand(frames, request, request->order, class_of_order(frames, request->order), first);
-}
-
-static inline bool take_at_hand(const struct kva_frames *frames, const struct kva_frames_request *request,
-                                uint64_t *first)
-{
-    return request->order == 0 ? take_order_at_hand(frames, request, 0, 0, first)
-                               : group_at_hand(frames, request, first);
-}
-
 /** Find room; where memory is in pieces, make some. */
-static enum kva_status take_demand(struct kva_frames *frames, const struct frames_demand *demand,
+static enum kva_status take_demand(const struct kva_frames *frames, const struct frames_demand *demand,
                                    uint64_t *first)
 {
     enum kva_status status = kva_find_and_take(frames, demand, first);
@@ -182,8 +201,8 @@ static enum kva_status take_demand(struct kva_frames *frames, const struct frame
 }
 
 /** All requests but those that the block at hand serves. */
-FRAMES_RARE enum kva_status take_elsewhere(struct kva_frames *frames,
-                                           const struct kva_frames_request *request, uint64_t *first)
+FRAMES_APART enum kva_status take_elsewhere(const struct kva_frames *frames,
+                                            const struct kva_frames_request *request, uint64_t *first)
 {
     const char *field;
     struct frames_demand demand;
@@ -194,16 +213,39 @@ FRAMES_RARE enum kva_status take_elsewhere(struct kva_frames *frames,
     return take_demand(frames, &demand, first);
 }
 
+/* kva_frames_alloc only tells requests apart, and jumps to one of these: so each saves its own registers only, and once. */
+
+FRAMES_APART enum kva_status take_single(const struct kva_frames *frames,
+                                         const struct kva_frames_request *request, uint64_t *first)
+{
+    return take_at_hand(frames, request, 0, 0, first) ? KVA_OK : take_elsewhere(frames, request, first);
+}
+
+FRAMES_APART enum kva_status take_group(const struct kva_frames *frames,
+                                        const struct kva_frames_request *request, uint64_t *first)
+{
+    unsigned size_class = class_of_order(frames, request->order);
+
+    return take_at_hand(frames, request, request->order, size_class, first)
+               ? KVA_OK
+               : take_elsewhere(frames, request, first);
+}
+
+FRAMES_APART enum kva_status refuse_null(const struct kva_frames *frames, const char *field)
+{
+    return refuse(frames, KVA_ENULL, "kva_frames_alloc", KVA_NO_FRAME, field);
+}
+
 enum kva_status kva_frames_alloc(struct kva_frames *frames, const struct kva_frames_request *request,
                                  uint64_t *first)
 {
     if (!frames)
         return KVA_ENULL;
     if (!request || !first)
-        return refuse(frames, KVA_ENULL, __func__, KVA_NO_FRAME, request ? "first" : "request");
-    if (is_plain(frames, request) && take_at_hand(frames, request, first))
-        return KVA_OK;
-    return take_elsewhere(frames, request, first);
+        return refuse_null(frames, request ? "first" : "request");
+    if (!is_plain(frames, request))
+        return take_elsewhere(frames, request, first);
+    return request->order == 0 ? take_single(frames, request, first) : take_group(frames, request, first);
 }
 
 /* -------------------------------------------------------------------------------------- many at once */
@@ -219,6 +261,12 @@ static size_t take_singles(const struct kva_frames *frames, struct frames_word *
     for (; count < most; w++) {
         uint64_t free = free_bits(&words[w]);
         uint64_t left = free;
+        if (free == UINT64_MAX && most - count >= 64) {
+            for (uint32_t i = 0; i < 64; i++)
+                firsts[count + i] = begin + w * 64 + i;
+            count += 64;
+            left = 0;
+        }
         for (; left != 0 && count < most; left &= left - 1)
             firsts[count++] = begin + w * 64 + lowest_bit(left);
         words[w].taken |= free & ~left;
@@ -241,7 +289,7 @@ static size_t take_some_at_hand(const struct kva_frames *frames, const struct kv
     if (!is_plain(frames, request))
         return 0;
     if (request->order > 0)
-        return take_at_hand(frames, request, firsts);
+        return take_at_hand(frames, request, request->order, class_of_order(frames, request->order), firsts);
     if (!zone || !lock_held(frames, zone, kind, 0, &block, &h))
         return 0;
     uint64_t before = h;
