@@ -394,12 +394,41 @@ static struct survey look_around(const struct pass *pass)
     return survey;
 }
 
-/** Whether the fragmentation index is at least one half: 1 - (1 + F / 2^order) / groups >= 1 / 2. */
+/** Whether the fragmentation index is at least one half: 1 - (1 + F / 2^order) / groups >= 1 / 2. (A zone has fewer than 2^46 frames.) */
 static bool is_fragmented(const struct survey *survey, unsigned order)
 {
     uint64_t size = UINT64_C(1) << order;
 
-    return survey->free >= size && survey->groups >> 1 >= 1 + (survey->free >> order);
+    return survey->free >= size && survey->groups << order >= 2 * (size + survey->free);
+}
+
+/** Put the bounds of the largest groups right: where frames have been taken as given ranges or in windows, they may be far too large, and
+ *  then the groups seem few. */
+static void tighten_bounds(const struct pass *pass)
+{
+    const struct kva_frames *frames = pass->targets.frames;
+    struct frames_zone *zone = pass->targets.zone;
+
+    for (uint32_t block = pass->from; block < pass->end; block++) {
+        struct frames_cpu *cpu = enter_cpu(frames);
+        uint64_t before = lock_block(frames, zone, block);
+        uint64_t h = before;
+        if (!is_held(h) && free_of(h) > 0)
+            h = with_top(h, largest_group(frames, words_of(frames, zone, block)));
+        commit_block(frames, zone, block, before, h);
+        leave_cpu(frames, cpu);
+    }
+}
+
+/** Look around; more closely, if there seem to be few groups. */
+static bool is_worth_it(const struct pass *pass, struct survey *survey)
+{
+    *survey = look_around(pass);
+    if (!is_fragmented(survey, pass->order)) {
+        tighten_bounds(pass);
+        *survey = look_around(pass);
+    }
+    return is_fragmented(survey, pass->order);
 }
 
 /** Empty the emptiest block, and the next one, until there is a group of the order. */
@@ -408,8 +437,8 @@ static void compact_for_group(struct pass *pass)
     const struct kva_frames *frames = pass->targets.frames;
 
     while (pass->left > 0 && !pass->has_group) {
-        struct survey survey = look_around(pass);
-        if (survey.used > frames->size || !is_fragmented(&survey, pass->order) ||
+        struct survey survey;
+        if (!is_worth_it(pass, &survey) || survey.used > frames->size ||
             survey.movable - (frames->size - survey.used) < survey.used)
             break;
         pass->targets.level = 0;
