@@ -201,6 +201,23 @@ struct progress {
     bool is_stuck; /* a run stays: so the others would leave in vain */
 };
 
+/** The run that reaches what is left to be moved is the last one of the batch: the others are as if they had not been looked at. */
+static bool cut_batch(const struct pass *pass, uint32_t *position)
+{
+    struct frames_compaction *compaction = pass->targets.frames->compaction;
+    uint64_t frames = 0;
+
+    for (unsigned i = 0; i < compaction->count; i++) {
+        if (frames >= pass->left) {
+            *position = position_of(pass->targets.frames, compaction->moves[i].from);
+            compaction->count = i;
+            return true;
+        }
+        frames += compaction->moves[i].count;
+    }
+    return false;
+}
+
 /** Isolate runs of a block. If need be, they may go to any block that is fuller than this one is by now. */
 static void isolate_some(struct pass *pass, uint32_t block, struct progress *progress, uint32_t shortest)
 {
@@ -216,6 +233,8 @@ static void isolate_some(struct pass *pass, uint32_t block, struct progress *pro
     if (can_be_emptied(frames, h)) {
         h = with_top(h, largest_group(frames, words_of(frames, zone, block)));
         progress->at_end = kva_isolate_runs(frames, zone, block, &h, &progress->position, shortest);
+        if (cut_batch(pass, &progress->position))
+            progress->at_end = false;
     }
     commit_block(frames, zone, block, before, h);
     leave_cpu(frames, cpu);
