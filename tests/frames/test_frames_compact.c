@@ -90,6 +90,10 @@ static void destroy(void)
 {
     struct kva_fault fault;
 
+    for (size_t z = 0; z < frames->zone_count; z++) {
+        for (uint32_t block = 0; block < frames->zones[z].rows.blocks; block++)
+            assert_true((block_header(&frames->zones[z].headers[block]) & MOVING_MASK) == 0);
+    }
     check_that(kva_frames_check(frames, &fault) == KVA_OK, "%s at %#" PRIx64, fault.what, fault.address);
     assert_int_equal(kva_frames_destroy(frames), KVA_OK);
 }
@@ -377,6 +381,21 @@ static void hints_wait_for_the_whole_block(void **state)
     destroy();
 }
 
+/* Where a run stays, its block stays in use: the others would leave in vain. Those of the same batch have been asked for. */
+static void a_run_that_stays_ends_it(void **state)
+{
+    (void)state;
+    create_zone(7, 3);
+    for (uint64_t i = 0; i < 3 * 128; i += 2)
+        use(BASE + i, 1);
+    for (uint64_t i = 0; i < 3 * 128; i += 128)
+        is_pinned[i] = true;
+    struct kva_frames_compacted done = compact(KVA_FRAMES_ALL_BLOCKS, UINT64_MAX);
+    assert_true(done.is_finished && done.pinned_runs > 0 && done.freed_blocks == 0);
+    check_that(owner.asked <= 32, "%u runs were asked for", owner.asked);
+    destroy();
+}
+
 /* ---------------------------------------------------------------------------------------- what the owner may do */
 
 /** A block with one run that is to go to the other block. */
@@ -613,6 +632,18 @@ static void a_smaller_group(void **state)
     struct kva_frames_request group = {.order = 2, .type = KVA_MOVABLE};
     uint64_t first;
     assert_int_equal(kva_frames_alloc(frames, &group, &first), KVA_OK);
+    destroy();
+}
+
+/* A block turns out to have less room in one piece than it seemed. What is left of it takes smaller runs. */
+static void room_that_is_smaller_than_it_seemed(void **state)
+{
+    (void)state;
+    create_zone(4, 3);
+    draw(BASE, "....RRRRRRRRRRRRRRRR....RRRRRRRRR...Rrrr...R....");
+    struct kva_frames_compacted done = compact(4, UINT64_MAX);
+    assert_true(done.moved_frames == 6 && done.freed_blocks == 1);
+    expect_picture(BASE, "RR..RRRRRRRRRRRRRRRRRrrrRRRRRRRR................");
     destroy();
 }
 
@@ -874,6 +905,7 @@ int main(void)
         cmocka_unit_test(runs_over_blocks_stay),
         cmocka_unit_test(hints_come_last_and_go),
         cmocka_unit_test(hints_wait_for_the_whole_block),
+        cmocka_unit_test(a_run_that_stays_ends_it),
         cmocka_unit_test(runs_that_stay),
         cmocka_unit_test(runs_given_back_while_they_are_moved),
         cmocka_unit_test(runs_given_back_before_their_turn),
@@ -883,6 +915,7 @@ int main(void)
         cmocka_unit_test(no_memory),
         cmocka_unit_test(one_group),
         cmocka_unit_test(a_smaller_group),
+        cmocka_unit_test(room_that_is_smaller_than_it_seemed),
         cmocka_unit_test(requests_compact_where_they_would_fail),
         cmocka_unit_test(requests_with_a_window),
         cmocka_unit_test(requests_for_a_node),
