@@ -329,8 +329,9 @@ enum kva_status kva_frames_free_range(struct kva_frames *frames, uint64_t first,
  *  Who calls for it   A request with KVA_FRAMES_COMPACT that finds no room: directly, until there is room or no more to gain.
  *                     A program that has time, by kva_frames_compact in slices: from a helper thread, or before it needs
  *                     large memory.
- *  When it helps      By a lower bound of the fragmentation index (kva_frames_fragmentation) that takes the headers of the
- *                     blocks alone. Where the index is below one half, memory is short and not in pieces: nothing is moved.
+ *  When it helps      By a lower bound of the fragmentation index (kva_frames_fragmentation) that takes how many frames are free in
+ *                     each block, and their largest group. Where the index is below one half, memory is short and not in pieces:
+ *                     nothing is moved.
  *                     After a direct compaction that did not help, the next 1, 3, 7 ... 63 requests of that order or a
  *                     larger one do not compact
  *  One at a time      compacts a set. A request waits for its turn. */

@@ -201,6 +201,23 @@ struct progress {
     bool is_stuck; /* a run stays: so the others would leave in vain */
 };
 
+/** The run that reaches what is left to be moved is the last one of the batch: the others are as if they had not been looked at. */
+static bool cut_batch(const struct pass *pass, uint32_t *position)
+{
+    struct frames_compaction *compaction = pass->targets.frames->compaction;
+    uint64_t frames = 0;
+
+    for (unsigned i = 0; i < compaction->count; i++) {
+        if (frames >= pass->left) {
+            *position = position_of(pass->targets.frames, compaction->moves[i].from);
+            compaction->count = i;
+            return true;
+        }
+        frames += compaction->moves[i].count;
+    }
+    return false;
+}
+
 /** Isolate runs of a block. If need be, they may go to any block that is fuller than this one is by now. */
 static void isolate_some(struct pass *pass, uint32_t block, struct progress *progress, uint32_t shortest)
 {
@@ -216,6 +233,8 @@ static void isolate_some(struct pass *pass, uint32_t block, struct progress *pro
     if (can_be_emptied(frames, h)) {
         h = with_top(h, largest_group(frames, words_of(frames, zone, block)));
         progress->at_end = kva_isolate_runs(frames, zone, block, &h, &progress->position, shortest);
+        if (cut_batch(pass, &progress->position))
+            progress->at_end = false;
     }
     commit_block(frames, zone, block, before, h);
     leave_cpu(frames, cpu);
@@ -394,12 +413,41 @@ static struct survey look_around(const struct pass *pass)
     return survey;
 }
 
-/** Whether the fragmentation index is at least one half: 1 - (1 + F / 2^order) / groups >= 1 / 2. */
+/** Whether the fragmentation index is at least one half: 1 - (1 + F / 2^order) / groups >= 1 / 2. (A zone has fewer than 2^46 frames.) */
 static bool is_fragmented(const struct survey *survey, unsigned order)
 {
     uint64_t size = UINT64_C(1) << order;
 
-    return survey->free >= size && survey->groups >> 1 >= 1 + (survey->free >> order);
+    return survey->free >= size && survey->groups << order >= 2 * (size + survey->free);
+}
+
+/** Put the bounds of the largest groups right: where frames have been taken as given ranges or in windows, they may be far too large, and
+ *  then the groups seem few. */
+static void tighten_bounds(const struct pass *pass)
+{
+    const struct kva_frames *frames = pass->targets.frames;
+    struct frames_zone *zone = pass->targets.zone;
+
+    for (uint32_t block = pass->from; block < pass->end; block++) {
+        struct frames_cpu *cpu = enter_cpu(frames);
+        uint64_t before = lock_block(frames, zone, block);
+        uint64_t h = before;
+        if (!is_held(h) && free_of(h) > 0)
+            h = with_top(h, largest_group(frames, words_of(frames, zone, block)));
+        commit_block(frames, zone, block, before, h);
+        leave_cpu(frames, cpu);
+    }
+}
+
+/** Look around; more closely, if there seem to be few groups. */
+static bool is_worth_it(const struct pass *pass, struct survey *survey)
+{
+    *survey = look_around(pass);
+    if (!is_fragmented(survey, pass->order)) {
+        tighten_bounds(pass);
+        *survey = look_around(pass);
+    }
+    return is_fragmented(survey, pass->order);
 }
 
 /** Empty the emptiest block, and the next one, until there is a group of the order. */
@@ -408,8 +456,8 @@ static void compact_for_group(struct pass *pass)
     const struct kva_frames *frames = pass->targets.frames;
 
     while (pass->left > 0 && !pass->has_group) {
-        struct survey survey = look_around(pass);
-        if (survey.used > frames->size || !is_fragmented(&survey, pass->order) ||
+        struct survey survey;
+        if (!is_worth_it(pass, &survey) || survey.used > frames->size ||
             survey.movable - (frames->size - survey.used) < survey.used)
             break;
         pass->targets.level = 0;
