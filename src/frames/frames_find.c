@@ -289,13 +289,13 @@ static bool try_zones(struct search *search, bool (*try)(const struct search *se
 }
 
 /** How often, in all zones, a summary's bit was to be cleared, or has been. */
-static uint32_t count_clears(const struct kva_frames *frames, bool ended)
+static uintptr_t count_clears(const struct kva_frames *frames, bool ended)
 {
-    uint32_t sum = 0;
+    uintptr_t sum = 0;
 
     for (size_t z = 0; z < frames->zone_count; z++) {
         const struct frames_rows *rows = &frames->zones[z].rows;
-        sum += atomic_load(ended ? &rows->ended : &rows->began);
+        sum += atomic_load(ended ? rows_ended(rows) : rows_began(rows));
     }
     return sum;
 }
@@ -306,7 +306,7 @@ static bool take_exactly(struct search *search)
     const struct kva_frames *frames = search->frames;
     bool in_block = search->demand->count <= frames->size;
     bool found;
-    uint32_t ended;
+    uintptr_t ended;
 
     kva_cpus_take(&frames->locks);
     kva_release_held(frames);
