@@ -184,10 +184,10 @@ static void add_zone(struct layout *layout, uint32_t blocks, unsigned order, uin
 {
     struct frames_rows shape;
 
-    rows_init(&shape, blocks);
+    rows_init(&shape, row_count_of(order), blocks);
     *headers = add_room(layout, blocks, sizeof(struct frames_header));
     *words = add_room(layout, blocks, words_of_block(order) * sizeof(struct frames_word));
-    *rows = add_room(layout, row_count_of(order), shape.stride * sizeof(uintptr_t));
+    *rows = add_room(layout, shape.count, sizeof(uintptr_t));
 }
 
 /** What stands before the counts in a CPU's record. */
@@ -363,7 +363,7 @@ static void init_zone(struct kva_frames *frames, struct frames_zone *zone,
     zone->home_blocks = home_blocks_of(blocks, frames->locks.cpu_count);
     zone->headers = (struct frames_header *)(void *)(base + headers);
     zone->words = (struct frames_word *)(void *)(base + words);
-    rows_init(&zone->rows, blocks);
+    rows_init(&zone->rows, frames->row_count, blocks);
     zone->rows.words = (_Atomic uintptr_t *)(void *)(base + rows);
     init_states(frames, zone);
 }

@@ -109,6 +109,19 @@ static uint32_t hold_block(const struct search *search, uint32_t block, uint64_t
     return before;
 }
 
+/** Whether the CPU is to hold the block that it has taken from. It serves the next requests of this class from there, whether they
+ *  fit well or not: quick, but it breaks up large groups. So where no block is empty any more, a block that had just a group of
+ *  the right size is not held, and the next request looks for its own best fit. */
+static bool is_worth_holding(const struct search *search, uint64_t h)
+{
+    const struct frames_demand *demand = search->demand;
+
+    if (!search->covers || kind_of(h) != demand->kind)
+        return false;
+    return demand->size_class == 0 || demand->size_class == CLASS_BLOCK || top_of(h) > demand->least_top ||
+           row_next(&search->zone->rows, ROW_EMPTY, search->from, search->end) < search->end;
+}
+
 /** Look at one block, and take the run if it fits there. */
 static bool try_block(const struct search *search, uint32_t block, bool other_kind)
 {
@@ -126,8 +139,10 @@ static bool try_block(const struct search *search, uint32_t block, bool other_ki
         uint32_t end = position + (uint32_t)demand->count;
         h = join_kinds(h, demand->kind, counts_of(search));
         h = take_frames(frames, words_of(frames, zone, block), h, position, end, true, false);
-        if (search->covers && kind_of(h) == demand->kind)
+        if (is_worth_holding(search, h))
             released = hold_block(search, block, &h);
+        else if (whole_of(h) == WHOLE_NOT)
+            h = with_top(h, largest_group(frames, words_of(frames, zone, block)));
     } else if (demand->group != NO_GROUP && search->covers && !is_held(h) && kind_of(h) != KIND_UNUSED &&
                demand->group > 0 && top_of(h) >= demand->group) {
         h = with_top(h, demand->group - 1);
@@ -320,13 +335,13 @@ static bool try_zones(struct search *search, bool (*try)(const struct search *se
 }
 
 /** How often, in all zones, a summary's bit was to be cleared, or has been. */
-static uint32_t count_clears(const struct kva_frames *frames, bool ended)
+static uintptr_t count_clears(const struct kva_frames *frames, bool ended)
 {
-    uint32_t sum = 0;
+    uintptr_t sum = 0;
 
     for (size_t z = 0; z < frames->zone_count; z++) {
         const struct frames_rows *rows = &frames->zones[z].rows;
-        sum += atomic_load(ended ? &rows->ended : &rows->began);
+        sum += atomic_load(ended ? rows_ended(rows) : rows_began(rows));
     }
     return sum;
 }
@@ -337,7 +352,7 @@ static bool take_exactly(struct search *search)
     const struct kva_frames *frames = search->frames;
     bool in_block = search->demand->count <= frames->size;
     bool found;
-    uint32_t ended;
+    uintptr_t ended;
 
     kva_cpus_take(&frames->locks);
     kva_release_held(frames);

@@ -61,7 +61,7 @@ static inline uint64_t run_in_word(const struct kva_frames *frames, const struct
 {
     uint64_t not_inside = ~inside_bits(&words[w]) & (0 - (bit << 1)); /* above the bit */
 
-    if ((words[w].taken & words[w].first & bit) == 0 || (h & (WHOLE_MASK | CONT_MASK | MOVING_MASK)) != 0)
+    if ((h & (WHOLE_MASK | CONT_MASK | MOVING_MASK)) != 0 || (words[w].taken & words[w].first & bit) == 0)
         return 0;
     if (not_inside == 0 && w + 1 < frames->words && (inside_bits(&words[w + 1]) & 1))
         return 0;
@@ -143,8 +143,11 @@ FRAMES_HOT bool give_whole(const struct kva_frames *frames, struct frames_zone *
     if (position != 0 || (before & (WHOLE_MASK | CONT_MASK | MOVING_MASK)) != (uint64_t)WHOLE_FIRST
                                                                                   << WHOLE_AT)
         return false;
-    uint64_t h = with_all_free(frames, with_given(before & ~WHOLE_MASK, frames->size));
-    commit_block(frames, zone, block, before, without_kind_if_unused(h));
+    uint64_t h = with_given(before & ~(WHOLE_MASK | HINT_MASK), frames->size);
+    if (is_held(h))
+        unlock_block(frames, zone, block, h);
+    else
+        commit_block(frames, zone, block, before, with_kind(with_all_free(frames, h), KIND_UNUSED));
     return true;
 }
 

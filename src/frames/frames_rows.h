@@ -27,40 +27,55 @@
 /** 2^32 blocks in words of 32 bits. */
 enum { ROW_LEVELS = 7, ROW_BITS = 8 * sizeof(uintptr_t), ROW_SHIFT = sizeof(uintptr_t) == 8 ? 6 : 5 };
 
-/** What the rows of a zone have in common. */
+/** The rows of a zone. Level 0 of all rows comes first, where each CPU mostly changes a part of its own; then, from a line of
+ *  their own on, what all CPUs change: two counters, level 1 of all rows, level 2, and so on. The first rows change most often:
+ *  their summaries share the counters' line, so that a change brings in one line from another CPU, and not three. */
 struct frames_rows {
-    _Atomic uintptr_t *words; /* of all rows, one row after the other */
-    size_t stride;            /* words of a row */
+    _Atomic uintptr_t *words;
+    size_t count; /* of words in all */
     uint32_t blocks;
     unsigned levels;
-    size_t level[ROW_LEVELS]; /* where in a row its levels begin */
-    size_t size[ROW_LEVELS];  /* words of each level */
-    unsigned char apart[KVA_LINE];
-    _Atomic uint32_t began; /* times that a summary's bit was to be cleared */
-    _Atomic uint32_t ended;
+    size_t clears;            /* where the counters are */
+    size_t level[ROW_LEVELS]; /* where the levels begin */
+    size_t size[ROW_LEVELS];  /* words of each level, in one row */
 };
 
-/** Lay out rows for so many blocks; the words are set later. */
-static inline void rows_init(struct frames_rows *rows, uint32_t blocks)
+/** Lay out so many rows for so many blocks; the words are set later. */
+static inline void rows_init(struct frames_rows *rows, unsigned row_count, uint32_t blocks)
 {
-    size_t count = blocks;
+    size_t line = KVA_LINE / sizeof(uintptr_t);
+    size_t size = ((size_t)blocks + ROW_BITS - 1) >> ROW_SHIFT;
 
     rows->words = NULL;
     rows->blocks = blocks;
-    rows->stride = 0;
-    rows->levels = 0;
-    do {
-        count = (count + ROW_BITS - 1) >> ROW_SHIFT;
-        rows->level[rows->levels] = rows->stride;
-        rows->size[rows->levels++] = count;
-        rows->stride += count;
-    } while (count > 1);
+    rows->levels = 1;
+    rows->level[0] = 0;
+    rows->size[0] = size;
+    rows->clears = (size * row_count + line - 1) & ~(line - 1);
+    rows->count = rows->clears + 2;
+    while (size > 1) {
+        size = (size + ROW_BITS - 1) >> ROW_SHIFT;
+        rows->level[rows->levels] = rows->count;
+        rows->size[rows->levels++] = size;
+        rows->count += size * row_count;
+    }
+}
+
+/** How often a summary's bit was to be cleared. */
+static inline _Atomic uintptr_t *rows_began(const struct frames_rows *rows)
+{
+    return &rows->words[rows->clears];
+}
+
+static inline _Atomic uintptr_t *rows_ended(const struct frames_rows *rows)
+{
+    return &rows->words[rows->clears + 1];
 }
 
 static inline _Atomic uintptr_t *row_word(const struct frames_rows *rows, unsigned row, unsigned level,
                                           size_t word)
 {
-    return &rows->words[row * rows->stride + rows->level[level] + word];
+    return &rows->words[rows->level[level] + row * rows->size[level] + word];
 }
 
 static inline bool row_has(const struct frames_rows *rows, unsigned row, uint32_t block)
@@ -115,10 +130,10 @@ static inline void row_clear(struct frames_rows *rows, unsigned row, uint32_t bl
 
     if ((atomic_fetch_and(row_word(rows, row, 0, at), ~bit) & ~bit) != 0 || rows->levels == 1)
         return;
-    atomic_fetch_add(&rows->began, 1);
+    atomic_fetch_add(rows_began(rows), 1);
     for (unsigned level = 1; level < rows->levels && row_clear_summary(rows, row, level, at); level++)
         at >>= ROW_SHIFT;
-    atomic_fetch_add(&rows->ended, 1);
+    atomic_fetch_add(rows_ended(rows), 1);
 }
 
 /** The first block of [from, end) that is in a row; `end` if there is none. */
