@@ -87,7 +87,7 @@ enum kva_frames_moved {
  *
  *  The owner of a frame removes its own references before it calls kva_frames_free. So this function, under the lock that
  *  protects the references, finds whether the run is still in use. If it is not, it returns KVA_FRAMES_GONE and touches
- *  nothing.
+ *  nothing. So it does if the run is not in use yet: the call that takes it has not returned.
  *  `to` lies in the same zone; it is a multiple of the run's length, rounded up to a power of two, as far as `from` is.
  *  Larger alignments and windows of the request are not remembered: return KVA_FRAMES_PINNED where `to` does not suit.
  *  No lock of the set is held but the one that keeps others from compacting. The function may call the set, but not to compact: a
@@ -324,7 +324,7 @@ enum kva_status kva_frames_free_range(struct kva_frames *frames, uint64_t first,
  *      after    | ........ | ######## | ........ | ######## | + 1 frame elsewhere
  *
  *  Only blocks with movable frames alone take part, and each is treated as what lies in it and in its zone: no frame outside
- *  is looked at. A run that reaches over the end of its block stays where it is.
+ *  is looked at. A run that reaches over the end of its block stays where it is; only an evacuation moves it.
  *
  *  Who calls for it   A request with KVA_FRAMES_COMPACT that finds no room: directly, until there is room or no more to gain.
  *                     A program that has time, by kva_frames_compact in slices: from a helper thread, or before it needs
@@ -332,6 +332,9 @@ enum kva_status kva_frames_free_range(struct kva_frames *frames, uint64_t first,
  *  When it helps      By a lower bound of the fragmentation index (kva_frames_fragmentation) that takes how many frames are free in
  *                     each block, and their largest group. Where the index is below one half, memory is short and not in pieces:
  *                     nothing is moved.
+ *                     A request for more than a block needs blocks in a row, of which the index tells nothing. For it, the
+ *                     blocks with the fewest used frames that suit are evacuated, if so many frames are free in the zone;
+ *                     a pinned run is gone round three times in each zone.
  *                     After a direct compaction that did not help, the next 1, 3, 7 ... 63 requests of that order or a
  *                     larger one do not compact
  *  One at a time      compacts a set. A request waits for its turn. */
@@ -373,13 +376,15 @@ enum kva_status kva_frames_compact(struct kva_frames *frames, size_t zone, unsig
  *  In:      first, count, type   as for kva_frames_reserve
  *  Out:     obstacle  on KVA_EBUSY and KVA_ENOSPC the lowest frame that could not be moved; may be NULL
  *  Returns: KVA_OK
- *           KVA_EBUSY      a frame is not movable, is pinned or busy
- *           KVA_ENOSPC     there is no room elsewhere in the zone for a run that is in the way
+ *           KVA_EBUSY      a frame is not movable, is pinned or busy, or is about to be given back. If a frame of the range lies in
+ *                          a block with unmovable ones, nothing is moved, and the obstacle is that frame
+ *           KVA_ENOSPC     there is no room in the zone, outside the range, for a run that is in the way
  *           KVA_ENOENT     the set has no function that moves frames, and something is in the way
- *           KVA_EREENTRY   called from inside that function
+ *           KVA_EREENTRY   called from inside that function, and something is in the way
  *           KVA_ENULL, KVA_EINVAL, KVA_ESIZE, KVA_EWRAP, KVA_ERANGE   as kva_frames_reserve
- *  Cost:    O(count / 64 + moves log n), and what the moves cost
- *  Locking: Blocks; waits for a compaction under way
+ *  Cost:    as kva_frames_reserve if nothing is in the way. Else O(CPUs zones + count / 64) and, for each block and each move,
+ *           O(log n), and what the moves cost; a move for which no block of movable frames has room costs as kva_frames_alloc in a window
+ *  Locking: Blocks, those of a run together, and the locks of all CPUs at the beginning; waits for a compaction under way
  *  Failure: the range is as it was, but for what has been moved out of it
  */
 enum kva_status kva_frames_evacuate(struct kva_frames *frames, uint64_t first, uint64_t count,

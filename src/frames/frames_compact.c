@@ -356,17 +356,21 @@ static void empty_level(struct pass *pass, uint32_t low, uint32_t high)
     }
 }
 
+void kva_forget_hints(const struct kva_frames *frames, const struct frames_zone *zone, uint32_t from,
+                      uint32_t end)
+{
+    for (uint32_t block = from; block < end; block++) {
+        if (!(peek(zone, block) & SKIP_MASK))
+            continue;
+        uint64_t h = lock_block(frames, zone, block);
+        unlock_block(frames, zone, block, h & ~SKIP_MASK);
+    }
+}
+
 /** When all has been visited, the next pass looks at all blocks again. */
 static void forget_hints(const struct pass *pass)
 {
-    const struct kva_frames *frames = pass->targets.frames;
-
-    for (uint32_t block = pass->from; block < pass->end; block++) {
-        if (!(peek(pass->targets.zone, block) & SKIP_MASK))
-            continue;
-        uint64_t h = lock_block(frames, pass->targets.zone, block);
-        unlock_block(frames, pass->targets.zone, block, h & ~SKIP_MASK);
-    }
+    kva_forget_hints(pass->targets.frames, pass->targets.zone, pass->from, pass->end);
 }
 
 static void compact_all(struct pass *pass)
@@ -496,13 +500,6 @@ static void add_done(struct kva_frames_compacted *sum, const struct pass *pass)
     sum->is_finished = sum->is_finished && pass->done.is_finished;
 }
 
-static void drain(const struct kva_frames *frames)
-{
-    kva_cpus_take(&frames->locks);
-    kva_release_held(frames);
-    kva_cpus_drop(&frames->locks);
-}
-
 enum kva_status kva_frames_compact(struct kva_frames *frames, size_t zone, unsigned order, uint64_t most,
                                    struct kva_frames_compacted *done)
 {
@@ -518,7 +515,7 @@ enum kva_status kva_frames_compact(struct kva_frames *frames, size_t zone, unsig
     enum kva_status status = kva_compaction_enter(frames);
     if (status != KVA_OK)
         return status == KVA_EREENTRY ? refuse(frames, status, __func__, KVA_NO_FRAME, NULL) : status;
-    drain(frames);
+    kva_drain(frames);
     bool has_group = false;
     for (size_t z = 0; z < frames->zone_count && !has_group; z++) {
         if (zone != KVA_FRAMES_ALL_ZONES && frames->zones[z].index != zone)
@@ -544,8 +541,7 @@ enum kva_status kva_frames_compact(struct kva_frames *frames, size_t zone, unsig
 
 enum { DEFER_MOST = 6 }; /* 2^6 - 1 requests */
 
-/** Whether compaction for an order has not helped of late. */
-static bool is_deferred(struct frames_compaction *compaction, unsigned order)
+bool kva_compaction_is_deferred(struct frames_compaction *compaction, unsigned order)
 {
     unsigned left = atomic_load_explicit(&compaction->defer_left, memory_order_relaxed);
 
@@ -555,7 +551,7 @@ static bool is_deferred(struct frames_compaction *compaction, unsigned order)
     return true;
 }
 
-static void note_result(struct frames_compaction *compaction, unsigned order, bool helped)
+void kva_compaction_note(struct frames_compaction *compaction, unsigned order, bool helped)
 {
     unsigned shift = atomic_load_explicit(&compaction->defer_shift, memory_order_relaxed);
 
@@ -586,10 +582,10 @@ bool kva_compact_for(const struct kva_frames *frames, const struct frames_demand
     unsigned order = highest_bit(demand->count) + !is_power_of_two(demand->count);
     bool helped = false;
 
-    if (!frames->compaction || demand->count > frames->size || demand->align > frames->size ||
-        is_deferred(frames->compaction, order) || kva_compaction_enter(frames) != KVA_OK)
+    if (!frames->compaction || kva_compaction_is_deferred(frames->compaction, order) ||
+        kva_compaction_enter(frames) != KVA_OK)
         return false;
-    drain(frames);
+    kva_drain(frames);
     for (size_t i = 0; i < frames->zone_count && !helped; i++) {
         struct frames_zone *zone = &frames->zones[frames->by_node[demand->node * frames->zone_count + i]];
         struct pass pass = pass_of(frames, zone, order, false, UINT64_MAX);
@@ -598,7 +594,7 @@ bool kva_compact_for(const struct kva_frames *frames, const struct frames_demand
         compact_for_group(&pass);
         helped = pass.has_group;
     }
-    note_result(frames->compaction, order, helped);
+    kva_compaction_note(frames->compaction, order, helped);
     kva_compaction_leave(frames);
     return helped;
 }

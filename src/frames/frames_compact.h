@@ -32,7 +32,15 @@ void kva_compaction_leave(const struct kva_frames *frames);
 /** Find room for the runs of the batch. False if there is none for one of them. */
 bool kva_find_targets(struct frames_targets *targets);
 
-/** Make room for a demand that failed. False if that did not help, or is not tried. */
+/** Blocks that compaction skips are looked at again. */
+void kva_forget_hints(const struct kva_frames *frames, const struct frames_zone *zone, uint32_t from,
+                      uint32_t end);
+
+/** Whether compaction for requests of an order has not helped of late; and whether it has helped now. */
+bool kva_compaction_is_deferred(struct frames_compaction *compaction, unsigned order);
+void kva_compaction_note(struct frames_compaction *compaction, unsigned order, bool helped);
+
+/** Make room for a demand of up to a block that failed. False if that did not help, or is not tried. */
 bool kva_compact_for(const struct kva_frames *frames, const struct frames_demand *demand);
 
 #endif

@@ -49,6 +49,18 @@ enum { TRIES_FOR_SMALL_GROUP = 8 };
 
 /* ------------------------------------------------------------------------------------------ one block */
 
+void kva_shape_demand(const struct kva_frames *frames, struct frames_demand *demand)
+{
+    unsigned order = highest_bit(demand->count);
+    bool is_group =
+        is_power_of_two(demand->count) && demand->align == demand->count && order <= frames->order;
+    unsigned above = order + !is_power_of_two(demand->count);
+
+    demand->group = is_group ? order : NO_GROUP;
+    demand->least_top = is_group ? order : least_group(demand->count, demand->align);
+    demand->size_class = class_of_order(frames, above);
+}
+
 uint32_t kva_find_place(const struct kva_frames *frames, const struct frames_zone *zone, uint32_t block,
                         uint64_t h, const struct frames_demand *demand)
 {
@@ -81,7 +93,8 @@ static void release_block(const struct kva_frames *frames, struct frames_zone *z
     commit_block(frames, zone, block, before, h);
 }
 
-void kva_release_held(const struct kva_frames *frames)
+/** With the locks of all CPUs: give up all held blocks. */
+static void release_held(const struct kva_frames *frames)
 {
     for (unsigned cpu = 0; cpu < frames->locks.cpu_count; cpu++) {
         for (size_t z = 0; z < frames->zone_count; z++) {
@@ -95,6 +108,13 @@ void kva_release_held(const struct kva_frames *frames)
             }
         }
     }
+}
+
+void kva_drain(const struct kva_frames *frames)
+{
+    kva_cpus_take(&frames->locks);
+    release_held(frames);
+    kva_cpus_drop(&frames->locks);
 }
 
 /** Name a locked block in the slot of its kind and the demand's size class. Returns the slot's block until now, plus one. */
@@ -355,7 +375,7 @@ static bool take_exactly(struct search *search)
     uintptr_t ended;
 
     kva_cpus_take(&frames->locks);
-    kva_release_held(frames);
+    release_held(frames);
     do {
         ended = count_clears(frames, true);
         found = (in_block && (try_zones(search, try_own_kind) || try_zones(search, try_other_kind))) ||

@@ -15,6 +15,14 @@ static inline unsigned least_group(uint64_t count, uint64_t align)
     return aligned > anywhere ? aligned : anywhere;
 }
 
+/** The size class of requests for groups of an order. */
+static inline unsigned class_of_order(const struct kva_frames *frames, unsigned order)
+{
+    if (order >= frames->order)
+        return CLASS_BLOCK;
+    return order < 3 ? 0 : order < 6 ? 1 : 2;
+}
+
 /** Where a run of count frames at a multiple of align fits into the free ones of [from, end); `end` if nowhere. `begin` is the
  *  number of the block's first frame. */
 static inline uint32_t find_run(const struct frames_word *words, uint64_t begin, uint32_t from, uint32_t end,
@@ -43,6 +51,9 @@ static inline uint32_t find_free_group(const struct kva_frames *frames, const st
     return find_group(words, hint_of(h) << frames->hint_shift, frames->words, order, frames->size);
 }
 
+/** Fill in what follows from a demand's count and align. */
+void kva_shape_demand(const struct kva_frames *frames, struct frames_demand *demand);
+
 /** Where a demand fits in a locked block; `size` if nowhere. */
 uint32_t kva_find_place(const struct kva_frames *frames, const struct frames_zone *zone, uint32_t block,
                         uint64_t h, const struct frames_demand *demand);
@@ -55,7 +66,7 @@ enum kva_status kva_find_and_take(const struct kva_frames *frames, const struct 
 /** Whether some block of a zone that no CPU holds has a free group of an order. */
 bool kva_has_group(const struct kva_frames *frames, struct frames_zone *zone, unsigned order);
 
-/** With the locks of all CPUs: give up all held blocks. */
-void kva_release_held(const struct kva_frames *frames);
+/** Give up all held blocks. Takes the locks of all CPUs. */
+void kva_drain(const struct kva_frames *frames);
 
 #endif

@@ -9,6 +9,8 @@
  *      | ... first ####### | ################# | ##### next ... |
  *            CONT            WHOLE, CONT         inside, then the end
  */
+#include "frames_give.h"
+
 #include "frames_isolate.h"
 
 /** What a free of a frame in a locked block returns, as far as its own state tells. */
@@ -168,8 +170,7 @@ FRAMES_APART enum kva_status give_any(const struct kva_frames *frames, struct fr
                             h);
 }
 
-/** Give the run back that begins with a frame, whatever there is. */
-static enum kva_status give_with_care(const struct kva_frames *frames, uint64_t first)
+enum kva_status kva_give_run(const struct kva_frames *frames, uint64_t first)
 {
     struct frames_zone *zone = zone_of(frames, first);
 
@@ -295,7 +296,7 @@ enum kva_status kva_frames_free_many(struct kva_frames *frames, const uint64_t *
     while (given < runs && status == KVA_OK) {
         size_t singles = give_singles(frames, &firsts[given], runs - given);
         if (singles == 0)
-            status = give_with_care(frames, firsts[given]);
+            status = kva_give_run(frames, firsts[given]);
         given += singles + (singles == 0 && status == KVA_OK);
     }
     if (done)

@@ -23,12 +23,6 @@ static bool next_run(const struct frames_word *words, uint64_t h, struct frames_
     return *end < work.end || (h & CONT_MASK) == 0;
 }
 
-static void add_move(struct frames_compaction *compaction, uint64_t from, uint64_t count)
-{
-    compaction->moves[compaction->count++] =
-        (struct frames_move){.from = from, .to = KVA_NO_FRAME, .count = count, .outcome = KVA_FRAMES_BUSY};
-}
-
 bool kva_isolate_runs(const struct kva_frames *frames, const struct frames_zone *zone, uint32_t block,
                       uint64_t *h, uint32_t *position, uint32_t shortest)
 {
@@ -52,15 +46,6 @@ bool kva_isolate_runs(const struct kva_frames *frames, const struct frames_zone 
 }
 
 /* ------------------------------------------------------------------------------------------- room */
-
-/** A run keeps its alignment, up to its length rounded up to a power of two. */
-static uint64_t alignment_of(const struct frames_move *move)
-{
-    uint64_t most = UINT64_C(1) << (highest_bit(move->count) + !is_power_of_two(move->count));
-    uint64_t own = move->from & (0 - move->from); /* 0 for frame 0 */
-
-    return own == 0 || own > most ? most : own;
-}
 
 unsigned kva_isolate_room(const struct kva_frames *frames, const struct frames_zone *zone, uint32_t block,
                           uint64_t *h, unsigned next)

@@ -69,6 +69,22 @@ static inline struct frames_work work_range(const struct kva_frames *frames, con
     };
 }
 
+/** A run keeps its alignment, up to its length rounded up to a power of two. */
+static inline uint64_t alignment_of(const struct frames_move *move)
+{
+    uint64_t most = UINT64_C(1) << (highest_bit(move->count) + !is_power_of_two(move->count));
+    uint64_t own = move->from & (0 - move->from); /* 0 for frame 0 */
+
+    return own == 0 || own > most ? most : own;
+}
+
+/** Enter a run in the batch. With the locks of its blocks, which are marked as MOVING. */
+static inline void add_move(struct frames_compaction *compaction, uint64_t from, uint64_t count)
+{
+    compaction->moves[compaction->count++] =
+        (struct frames_move){.from = from, .to = KVA_NO_FRAME, .count = count, .outcome = KVA_FRAMES_BUSY};
+}
+
 /** Isolate runs of at least `shortest` frames of a locked block, as many as the batch has room for, from *position on; there the
  *  next call goes on. Returns true when all of the work range has been looked at. */
 bool kva_isolate_runs(const struct kva_frames *frames, const struct frames_zone *zone, uint32_t block,

@@ -95,8 +95,6 @@ enum kva_status kva_frames_drain(struct kva_frames *frames)
 {
     if (!frames)
         return KVA_ENULL;
-    kva_cpus_take(&frames->locks);
-    kva_release_held(frames);
-    kva_cpus_drop(&frames->locks);
+    kva_drain(frames);
     return KVA_OK;
 }

@@ -13,21 +13,6 @@
  */
 #include "frames_span.h"
 
-/** The part of [first, end) that lies in a block, as positions. */
-static uint32_t part_from(const struct kva_frames *frames, const struct frames_zone *zone, uint32_t block,
-                          uint64_t first)
-{
-    uint64_t begin = first_frame(frames, zone, block);
-
-    return first > begin ? (uint32_t)(first - begin) : 0;
-}
-
-static uint32_t part_end(const struct kva_frames *frames, const struct frames_zone *zone, uint32_t block,
-                         uint64_t end)
-{
-    return (uint32_t)min_u64(frames->size, end - first_frame(frames, zone, block));
-}
-
 /** The first position of [from, end) that is not in the state that a change begins with; `end` if all are. */
 static uint32_t find_obstacle(const struct frames_word *words, uint64_t h, uint32_t from, uint32_t end,
                               enum frames_change change)

@@ -13,6 +13,21 @@ enum frames_change {
     CHANGE_SHOW  /* absent frames become free */
 };
 
+/** The part of [first, end) that lies in a block, as positions. */
+static inline uint32_t part_from(const struct kva_frames *frames, const struct frames_zone *zone,
+                                 uint32_t block, uint64_t first)
+{
+    uint64_t begin = first_frame(frames, zone, block);
+
+    return first > begin ? (uint32_t)(first - begin) : 0;
+}
+
+static inline uint32_t part_end(const struct kva_frames *frames, const struct frames_zone *zone,
+                                uint32_t block, uint64_t end)
+{
+    return (uint32_t)min_u64(frames->size, end - first_frame(frames, zone, block));
+}
+
 /** Change the range [first, end) of a zone, if all of it is in the state that the change begins with. Returns true; or false,
  *  with *obstacle the lowest frame that is in another state, and nothing has changed. `kind` is for CHANGE_TAKE.
  *  `counts` counts what changed sides. */

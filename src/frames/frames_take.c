@@ -5,14 +5,8 @@
  * under that block's lock alone. What is not is found by frames_find.c.
  */
 #include "frames_compact.h"
+#include "frames_evacuate.h"
 #include "frames_find.h"
-
-static inline unsigned class_of_order(const struct kva_frames *frames, unsigned order)
-{
-    if (order >= frames->order)
-        return CLASS_BLOCK;
-    return order < 3 ? 0 : order < 6 ? 1 : 2;
-}
 
 /* ---------------------------------------------------------------------------------------- requests */
 
@@ -49,18 +43,6 @@ static bool meets_zone(const struct kva_frames *frames, uint64_t min, uint64_t l
     return false;
 }
 
-static void demand_run(const struct kva_frames *frames, struct frames_demand *demand)
-{
-    unsigned order = highest_bit(demand->count);
-    bool is_group =
-        is_power_of_two(demand->count) && demand->align == demand->count && order <= frames->order;
-    unsigned above = order + !is_power_of_two(demand->count);
-
-    demand->group = is_group ? order : NO_GROUP;
-    demand->least_top = is_group ? order : least_group(demand->count, demand->align);
-    demand->size_class = class_of_order(frames, above);
-}
-
 static enum kva_status demand_of(const struct kva_frames *frames, const struct kva_frames_request *request,
                                  struct frames_demand *demand, const char **field)
 {
@@ -80,7 +62,7 @@ static enum kva_status demand_of(const struct kva_frames *frames, const struct k
         .may_compact = (request->flags & KVA_FRAMES_COMPACT) != 0,
         .node = request->node,
     };
-    demand_run(frames, demand);
+    kva_shape_demand(frames, demand);
     return meets_zone(frames, demand->min, demand->last) ? KVA_OK : KVA_EWINDOW;
 }
 
@@ -195,9 +177,11 @@ static enum kva_status take_demand(const struct kva_frames *frames, const struct
 {
     enum kva_status status = kva_find_and_take(frames, demand, first);
 
-    if (status != KVA_ENOSPC || !demand->may_compact || !kva_compact_for(frames, demand))
+    if (status != KVA_ENOSPC || !demand->may_compact)
         return status;
-    return kva_find_and_take(frames, demand, first);
+    if (demand->count > frames->size || demand->align > frames->size)
+        return kva_evacuate_for(frames, demand, first) ? KVA_OK : status;
+    return kva_compact_for(frames, demand) ? kva_find_and_take(frames, demand, first) : status;
 }
 
 /** All requests but those that the block at hand serves. */

@@ -593,6 +593,22 @@ static uint64_t kept_alignment(uint64_t from, uint64_t count)
     return align;
 }
 
+/** Whether the call is a request that no block can serve. */
+static bool may_evacuate(const struct frames_model *model)
+{
+    const struct kva_frames_request *request = &model->call.request;
+    uint64_t size = UINT64_C(1) << model->block_order;
+
+    return strcmp(model->call.name, "compact") != 0 &&
+           (frames_model_count_of(request) > size || align_of(request) > size);
+}
+
+/** Whether a run has been taken by the call under way, and the model is yet to hear of it. */
+static bool is_not_known(const struct frames_model *model, size_t at)
+{
+    return strcmp(model->call.name, "alloc_many") == 0 && model->entries[at].state == FRAME_FREE;
+}
+
 /** What the set wants to move is what it may move, and where it may. */
 static void expect_move(const struct frames_model *model, uint64_t from, uint64_t to, uint64_t count)
 {
@@ -603,9 +619,13 @@ static void expect_move(const struct frames_model *model, uint64_t from, uint64_
 
     expect(model, at != SIZE_MAX && model->entries[at].state == FRAME_START, "%#" PRIx64 " is no run", from);
     expect(model, run_limit(model, at) - at == count, "%#" PRIx64 " has not %" PRIu64 " frames", from, count);
-    struct piece piece = piece_of(model, zone, from);
-    expect(model, at + count <= piece.high, "the run at %#" PRIx64 " passes the end of its block", from);
-    expect(model, model->entries[piece.low].side != SIDE_UNMOVABLE, "%#" PRIx64 " cannot be moved", from);
+    expect(model, at + count <= piece_of(model, zone, from).high || may_evacuate(model),
+           "the run at %#" PRIx64 " passes the end of its block", from);
+    for (size_t i = at; i < at + count;) {
+        struct piece piece = piece_of(model, zone, from + (i - at));
+        expect(model, model->entries[piece.low].side != SIDE_UNMOVABLE, "%#" PRIx64 " cannot be moved", from);
+        i = piece.high;
+    }
     expect(model, at_to != SIZE_MAX && zone == zone_to && count <= model->zones[zone].end - to,
            "%#" PRIx64 " is to go to %#" PRIx64 ", outside its zone", from, to);
     expect(model, length_of_state(model, at_to, count, FRAME_FREE) == count,
@@ -620,6 +640,8 @@ static enum kva_frames_moved move_run(void *context, uint64_t from, uint64_t to,
     uint64_t chance = (from * 31 + to + model->calls) * UINT64_C(0x9e3779b97f4a7c15) >> 61;
     size_t at = frames_model_entry_of(model, from, NULL);
 
+    if (is_not_known(model, at))
+        return KVA_FRAMES_GONE;
     expect_move(model, from, to, count);
     if (chance < 2 && !model->willing) {
         model->refused_moves++;
