@@ -48,7 +48,7 @@ steps=(
     "all mutations:./dev mutate"
     "all states of the models:./dev prove"
     "coverage:./dev coverage"
-    "an hour of stress:./dev stress 1h"
+    "an hour of stress, and one on page frames:./dev stress 1h"
     "an hour of fuzzing:./dev fuzz 3600"
 )
 child=

@@ -46,6 +46,9 @@ jq -r '.testPresets[] | select(.environment.KVA_TEST_SCALE and .name != "coverag
 sed -n 's/^test \([a-z0-9]*\) at [1-9].*/\1/p' tree/asked | sort | diff presets - >&2 ||
     fail "presets are missing"
 
+grep -q '^stress 1h at ' tree/asked || fail 'no stress'
+grep -q 'kva test frames stress --time' "$KVA_SOURCE/dev" || fail 'dev stress leaves page frames out'
+
 BAD=mutate long 1
 [ "$(tail -n 1 out)" = "$((3 * tests + others - 1)) passed, 1 failed" ] || fail "a failure: $(cat out)"
 grep -q '^all mutations: FAILED, see build/long/' out || fail "the step that failed is not named: $(cat out)"

@@ -49,10 +49,26 @@ for line in '^KVA_OK, aligned: yes$' '^KVA_OK, within reach: yes$' '^the address
     }
 done
 
+# One block in 64 is taken; 4096 frames, about, are left in nine or ten.
+build compact
+for line in '^0x0000000000000000 [0-3]{64}$' '^fragmentation 9[0-9]{2} of 1000: KVA_ENOSPC$' '^compacting: KVA_OK$' \
+    '^0x0000000000000000 [.MmU0-9]{64}$'; do
+    grep -Eq "$line" printed || {
+        echo "examples/compact.c does not print '$line':" >&2
+        cat printed >&2
+        exit 1
+    }
+done
+free=$(tail -n 1 printed | tr -cd '.')
+[ "${#free}" -ge 52 ] || {
+    echo "examples/compact.c: ${#free} blocks are free at the end" >&2
+    exit 1
+}
+
 # A new example needs a line here or in test_readme.sh.
 for example in "$root"/examples/*.c; do
     case $(basename "$example" .c) in
-    first | frames | ring | ranges) ;;
+    compact | first | frames | ring | ranges) ;;
     *)
         echo "nobody tests $example" >&2
         exit 1

@@ -45,10 +45,10 @@ grep -q '^Mode: frames smoke threads=3 frames=65536 cpus=[0-9]*$' text.txt || fa
 grep -q '^Time: 0.300 seconds for all shapes$' text.txt || fail 'the time is not printed'
 grep -q '^Seed: 42$' text.txt || fail 'the seed is not printed'
 for shape in plain zones small; do
-    grep -Eq "^Summary: $shape failed: 0 rounds: [1-9][0-9]* operations: [1-9][0-9]* frames: 6[0-9]{4} used at most: [0-9]+ % bookkeeping: [1-9][0-9]* bytes$" text.txt ||
+    grep -Eq "^Summary: $shape failed: 0 rounds: [1-9][0-9]* operations: [1-9][0-9]* frames: 6[0-9]{4} used at most: [0-9]+ % moved: [1-9][0-9]* runs, [1-9][0-9]* frames bookkeeping: [1-9][0-9]* bytes$" text.txt ||
         fail "no summary of $shape"
 done
-for operation in take give swap look; do
+for operation in take give swap look compact; do
     [ "$(grep -Ec "^$operation +[1-9][0-9,]* +[0-9,]+$" text.txt)" = 3 ] || fail "'$operation' was not done on each shape"
 done
 
@@ -62,7 +62,7 @@ grep -q '^Mode: frames stress threads=40 frames=100000 ' many.txt || fail 'optio
 [ ! -s err.txt ] || fail "--json wrote to standard error: $(cat err.txt)"
 jq -e '.command == "kva test frames" and .seed == "18446744073709551615" and .mode == "smoke" and .time_nanoseconds == 100000000
     and .threads >= 2 and (.shapes | map(.name)) == ["plain", "zones", "small"]
-    and all(.shapes[]; .fault == null and .rounds > 0 and .frames > 60000 and .bookkeeping_bytes > 0 and .used_at_most > 0)
+    and all(.shapes[]; .fault == null and .rounds > 0 and .frames > 60000 and .bookkeeping_bytes > 0 and .moved_frames >= .moved_runs and .used_at_most > 0)
     and (.shapes[0].operations[0] | .name == "take" and .done > 0) and .shapes[1].block_order == 9 and .shapes[2].block_order == 3
     and (.shapes[1].zones | map(.node)) == [1, 0, 0, 1, 0]
     and .shapes[1].zones[4].end == "0xffffffffffffffff"' out.json >/dev/null || fail "JSON: $(cat out.json)"

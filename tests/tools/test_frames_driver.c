@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * `kva test frames` on allocators that are wrong. The linker puts the functions below in the place of three of the set's
- * (--wrap); each defect must be found out and be put into the right words, and without one nothing is found.
+ * `kva test frames` on allocators that are wrong. The linker puts the functions below in the place of five of the set's
+ * (--wrap), and one more between compaction and the owners of what it moves; each defect must be found out and be put into the right words, and without one nothing is found.
  */
 #include "common/harness.h"
 
 #include <string.h>
 
+#include "tools/test/frames_move.h"
 #include "tools/test/frames_run.h"
 
 enum defect {
@@ -17,16 +18,32 @@ enum defect {
     REFUSES,
     LOSES_FREES,
     TAKES_DOUBLE_FREES,
-    FINDS_TOO_MUCH
+    FINDS_TOO_MUCH,
+    MOVES_TWICE,
+    MOVES_PARTS,
+    MOVES_THE_UNMOVABLE,
+    MOVES_WITHOUT_CONTENTS,
+    KEEPS_THE_OLD_PLACE,
+    GIVES_UP_THE_NEW_PLACE
 };
 
 static enum defect defect;
+
+/** What compaction asks, and where the run was that this thread moved last. */
+static kva_frames_move *real_move;
+static _Thread_local struct kva_frames_range left;
 
 enum kva_status __real_kva_frames_alloc(struct kva_frames *frames, const struct kva_frames_request *request,
                                         uint64_t *first);
 enum kva_status __real_kva_frames_free(struct kva_frames *frames, uint64_t first);
 enum kva_status __real_kva_frames_find(const struct kva_frames *frames, uint64_t frame,
                                        struct kva_frames_found *found);
+enum kva_status __real_kva_frames_create(const struct kva_frames_config *config, struct kva_frames **frames);
+enum kva_status __real_kva_frames_compact(struct kva_frames *frames, size_t zone, unsigned order,
+                                          uint64_t most, struct kva_frames_compacted *done);
+enum kva_status __wrap_kva_frames_create(const struct kva_frames_config *config, struct kva_frames **frames);
+enum kva_status __wrap_kva_frames_compact(struct kva_frames *frames, size_t zone, unsigned order,
+                                          uint64_t most, struct kva_frames_compacted *done);
 enum kva_status __wrap_kva_frames_alloc(struct kva_frames *frames, const struct kva_frames_request *request,
                                         uint64_t *first);
 enum kva_status __wrap_kva_frames_free(struct kva_frames *frames, uint64_t first);
@@ -46,6 +63,16 @@ static enum kva_status alloc_off_alignment(struct kva_frames *frames,
     return status;
 }
 
+/** So that compaction takes part of what it must not. */
+static enum kva_status alloc_as_movable(struct kva_frames *frames, const struct kva_frames_request *request,
+                                        uint64_t *first)
+{
+    struct kva_frames_request movable = *request;
+
+    movable.type = KVA_MOVABLE;
+    return __real_kva_frames_alloc(frames, &movable, first);
+}
+
 enum kva_status __wrap_kva_frames_alloc(struct kva_frames *frames, const struct kva_frames_request *request,
                                         uint64_t *first)
 {
@@ -53,6 +80,8 @@ enum kva_status __wrap_kva_frames_alloc(struct kva_frames *frames, const struct 
         return KVA_ENOSPC;
     if (defect == MISSES_THE_ALIGNMENT && request->order == 2)
         return alloc_off_alignment(frames, request, first);
+    if (defect == MOVES_THE_UNMOVABLE)
+        return alloc_as_movable(frames, request, first);
     enum kva_status status = __real_kva_frames_alloc(frames, request, first);
     if (status == KVA_OK && defect == HANDS_OUT_TWICE)
         return __real_kva_frames_free(frames, *first);
@@ -83,6 +112,54 @@ enum kva_status __wrap_kva_frames_find(const struct kva_frames *frames, uint64_t
     return status;
 }
 
+/** Change the last word of a run that has been moved, unless its owner uses it at the moment. */
+static void spoil_contents(struct traffic *traffic, uint64_t first, uint64_t count)
+{
+    uint32_t number = atomic_load(traffic_table_holder(&traffic->table, first));
+    struct traffic_held *held = &traffic->held[number - (number != 0)];
+
+    if (number == 0 || atomic_exchange_explicit(&held->locked, true, memory_order_acquire))
+        return;
+    if (held->first == first && held->count == count)
+        traffic_table_contents(&traffic->table, first)[count - 1]++;
+    traffic_drop(held);
+}
+
+/** Compaction as it is wrong: what it asks of owners, and what it makes of what they return. */
+static enum kva_frames_moved wrong_move(void *context, uint64_t from, uint64_t to, uint64_t count)
+{
+    bool is_short = defect == MOVES_PARTS && count > 1;
+    enum kva_frames_moved moved = real_move(context, from, to, is_short ? count - 1 : count);
+
+    if (moved != KVA_FRAMES_MOVED)
+        return moved;
+    if (defect == MOVES_TWICE)
+        (void)real_move(context, from, to, count);
+    if (defect == MOVES_WITHOUT_CONTENTS)
+        spoil_contents(context, to, count);
+    left = (struct kva_frames_range){.first = from, .count = count};
+    return defect == GIVES_UP_THE_NEW_PLACE ? KVA_FRAMES_PINNED : moved;
+}
+
+enum kva_status __wrap_kva_frames_create(const struct kva_frames_config *config, struct kva_frames **frames)
+{
+    struct kva_frames_config wrong = *config;
+
+    real_move = config->move;
+    wrong.move = wrong_move;
+    return __real_kva_frames_create(&wrong, frames);
+}
+
+enum kva_status __wrap_kva_frames_compact(struct kva_frames *frames, size_t zone, unsigned order,
+                                          uint64_t most, struct kva_frames_compacted *done)
+{
+    enum kva_status status = __real_kva_frames_compact(frames, zone, order, most, done);
+
+    if (status == KVA_OK && done && done->moved_runs > 0 && defect == KEEPS_THE_OLD_PLACE)
+        (void)kva_frames_reserve(frames, left.first, left.count, KVA_MOVABLE, NULL);
+    return status;
+}
+
 static void run(size_t shape, uint64_t threads, struct traffic_report *report)
 {
     struct traffic_plan plan = {.mode = "smoke",
@@ -105,6 +182,7 @@ static void a_sound_allocator_passes(void **state)
     for (size_t shape = 0; shape < FRAMES_SHAPES; shape++) {
         run(shape, 2, &report);
         check_that(report.fault[0] == '\0', "%s: %s", report.shape.name, report.fault);
+        assert_true(report.moved_runs > 0 && report.moved_frames >= report.moved_runs);
         assert_true(report.rounds > 0 && report.operations > 0 && report.used_at_most > 0);
     }
 }
@@ -121,6 +199,12 @@ static void each_defect_is_found(void **state)
         {LOSES_FREES, "free frames, not "},
         {TAKES_DOUBLE_FREES, "returned KVA_OK, not KVA_EDOUBLE"},
         {FINDS_TOO_MUCH, "kva_frames_find of 0x"},
+        {MOVES_TWICE, "was handed out twice: to compaction, and to worker 0, which has it still"},
+        {MOVES_PARTS, "was to be moved as one of "},
+        {MOVES_THE_UNMOVABLE, "was to be moved, and is unmovable"},
+        {MOVES_WITHOUT_CONTENTS, "has lost its contents"},
+        {KEEPS_THE_OLD_PLACE, "free frames, not "},
+        {GIVES_UP_THE_NEW_PLACE, "0x"} /* what is noticed first depends on chance */,
     };
     struct traffic_report report;
 

@@ -103,7 +103,8 @@ static const struct argp parser = {
            "returns."
            "\vThree shapes have the same time each: one zone; five zones on two nodes, with holes and uneven "
            "ends; and "
-           "these in small blocks. After each round nothing runs, and the set is compared with what the "
+           "these in small blocks. Compaction moves frames meanwhile. After each round nothing runs, and the "
+           "set is compared with what the "
            "threads hold.\n\n"
            "Exit status: 0 passed, 1 a fault was found, 2 usage, 3 the system refused.",
 };

@@ -4,6 +4,7 @@
 #include "frames_inspect.h"
 
 #include "../common/grow.h"
+#include "frames_move.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -41,6 +42,45 @@ static bool compare_groups(struct traffic *traffic, size_t zone, const struct tr
                             count->groups[order]);
     }
     return same;
+}
+
+/* What compaction has moved is what owners were asked for, each run once. */
+static bool compare_moves(struct traffic *traffic)
+{
+    struct kva_frames_stats stats;
+    enum kva_status status = kva_frames_stats_read(traffic->frames, KVA_FRAMES_ALL_ZONES, &stats);
+    return traffic_expect(traffic, "kva_frames_stats_read", 0, 0, status, KVA_OK) &&
+           expect_count(traffic, "moved runs", KVA_FRAMES_ALL_ZONES, stats.moved_runs, traffic->moves.runs) &&
+           expect_count(traffic, "moved frames", KVA_FRAMES_ALL_ZONES, stats.moved_frames,
+                        traffic->moves.frames);
+}
+
+/* A run is where its record says, in the table and in the set, and holds what was written into it. */
+static bool verify_record(struct traffic *traffic, const struct traffic_held *held)
+{
+    struct kva_frames_found found;
+    if (held->count == 0 || held->owner == OWNER_OFFLINE)
+        return true;
+    for (uint64_t i = 0; i < held->count; i++)
+        if (traffic_table_owner(&traffic->table, held->first + i) != held->owner)
+            return traffic_fail(traffic,
+                                "frame 0x%" PRIx64 " of a run from 0x%" PRIx64 " on has another owner",
+                                held->first + i, held->first);
+    enum kva_status status = kva_frames_find(traffic->frames, held->first, &found);
+    if (!traffic_expect(traffic, "kva_frames_find", held->first, held->count, status, KVA_OK))
+        return false;
+    if (found.state == KVA_FRAMES_USED && found.first == held->first && found.count == held->count)
+        return traffic_verify_contents(traffic, held);
+    return traffic_fail(traffic, "the run of %" PRIu64 " frames at 0x%" PRIx64 " is not in the set",
+                        held->count, held->first);
+}
+
+static bool verify_records(struct traffic *traffic)
+{
+    for (size_t i = 0; i < traffic->held_count; i++)
+        if (!verify_record(traffic, &traffic->held[i]))
+            return false;
+    return true;
 }
 
 /* A frame that is free, or in a hole, some of each: both kinds of free by number are refused. */
@@ -104,7 +144,8 @@ bool traffic_inspect(struct traffic *traffic, struct rng *rng)
     for (unsigned i = 0; i < 256; i++)
         if (!free_wrongly(traffic, rng))
             return false;
-    return compare_sums(traffic, KVA_FRAMES_ALL_ZONES, &all) &&
+    return verify_records(traffic) && compare_moves(traffic) &&
+           compare_sums(traffic, KVA_FRAMES_ALL_ZONES, &all) &&
            compare_groups(traffic, KVA_FRAMES_ALL_ZONES, &all) && try_all_sizes(traffic, &all, rng) &&
            compare_sums(traffic, KVA_FRAMES_ALL_ZONES, &all) && traffic_check(traffic);
 }

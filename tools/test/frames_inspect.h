@@ -8,7 +8,7 @@
 
 #include "frames_traffic.h"
 
-/** Compare the set with the words: sums, free groups, double frees, and whether each request is served exactly when it can be.
+/** Compare the set with the words: sums, free groups, moves, each run and its contents, double frees, and whether each request is served exactly when it can be.
  *  False: see the fault. */
 bool traffic_inspect(struct traffic *traffic, struct rng *rng);
 

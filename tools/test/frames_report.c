@@ -47,9 +47,10 @@ bool traffic_report_shape(const struct traffic_report *report)
            1U << report->shape.block_order);
     bool printed = print_operations(report);
     printf("Summary: %s failed: %d rounds: %" PRIu64 " operations: %" PRIu64 " frames: %" PRIu64
-           " used at most: %u %% bookkeeping: %" PRIu64 " bytes\n",
+           " used at most: %u %% moved: %" PRIu64 " runs, %" PRIu64 " frames bookkeeping: %" PRIu64
+           " bytes\n",
            report->shape.name, report->fault[0] != '\0', report->rounds, report->operations, report->present,
-           used_at_most(report), report->bytes);
+           used_at_most(report), report->moved_runs, report->moved_frames, report->bytes);
     return printed;
 }
 
@@ -99,6 +100,8 @@ static json_t *json_shape(const struct traffic_report *report, bool *good)
     json_put(object, "frames", json_count(report->present), good);
     json_put(object, "bookkeeping_bytes", json_count(report->bytes), good);
     json_put(object, "used_at_most", json_count(report->used_at_most), good);
+    json_put(object, "moved_runs", json_count(report->moved_runs), good);
+    json_put(object, "moved_frames", json_count(report->moved_frames), good);
     json_put(object, "rounds", json_count(report->rounds), good);
     json_put(object, "operations", json_operations(report, good), good);
     json_put(object, "fault", report->fault[0] == '\0' ? json_null() : json_string(report->fault), good);

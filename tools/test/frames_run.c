@@ -7,6 +7,10 @@
  *   hold through the next round, in a new thread. After the last round each gives back all it has, all at once; the set must
  *   then be as new.
  *
+ * COMPACTION
+ *   One more thread compacts in slices while the workers run, as a kernel's would: a slice, and a pause when there is nothing more to
+ *   gain. Workers do so, too, and ask for it in requests.
+ *
  * RANDOMNESS
  *   Each worker has a stream of its own of the seed, for each shape, which goes on from round to round. What comes of it also
  *   depends on the other threads: the seed repeats the requests, not the run.
@@ -17,10 +21,16 @@
 #include "../common/clock.h"
 #include "../common/progress.h"
 #include "frames_inspect.h"
+#include "frames_move.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+
+/* Frames that the helper moves at a time, and its pause. */
+#define SLICE 256
+#define PAUSE_NS 1000000
 
 #define ROUND_NS UINT64_C(250000000)
 
@@ -34,8 +44,9 @@ struct crew {
     pthread_t *threads;
     uint64_t end_ns; /* of the round; 0: give all back */
     struct progress progress;
-    uint64_t begin_ns; /* of the shape */
-    struct rng rng;    /* of the checks between rounds */
+    uint64_t begin_ns;  /* of the shape */
+    struct rng rng;     /* of the checks between rounds */
+    atomic_bool at_end; /* of the round: the helper ends */
     struct traffic_report *report;
 };
 
@@ -48,9 +59,12 @@ struct duty {
 
 static void give_all(struct traffic_worker *worker)
 {
-    for (size_t i = 0; i < worker->slots; i++)
-        if (!traffic_give(worker->traffic, &worker->held[i]))
-            return;
+    bool good = true;
+    for (size_t i = 0; i < worker->slots && good; i++) {
+        traffic_hold(worker->held[i]);
+        good = traffic_give(worker->traffic, worker->held[i]);
+        traffic_drop(worker->held[i]);
+    }
 }
 
 static void go_round(const struct crew *crew, struct traffic_worker *worker)
@@ -71,10 +85,26 @@ static void *duty_main(void *argument)
     return NULL;
 }
 
+/* ------------------------------------------------------------------------------------------- the helper */
+
+static void *helper_main(void *argument)
+{
+    struct crew *crew = argument;
+    struct traffic *traffic = crew->traffic;
+    while (!atomic_load(&crew->at_end) && !atomic_load(&traffic->failed)) {
+        struct kva_frames_compacted done = {0};
+        enum kva_status status =
+            kva_frames_compact(traffic->frames, KVA_FRAMES_ALL_ZONES, KVA_FRAMES_ALL_BLOCKS, SLICE, &done);
+        traffic_expect(traffic, "kva_frames_compact", 0, SLICE, status, KVA_OK);
+        if (done.is_finished)
+            nanosleep(&(struct timespec){.tv_nsec = PAUSE_NS}, NULL);
+    }
+    return NULL;
+}
+
 /* ------------------------------------------------------------------------------------------- all workers */
 
-/* Returns false if the system starts fewer threads than there are to be. */
-static bool run_threads(struct crew *crew)
+static bool run_workers(struct crew *crew)
 {
     size_t count = (size_t)crew->plan->threads, made = 0;
     struct duty *duties = calloc(count, sizeof(*duties));
@@ -86,6 +116,19 @@ static bool run_threads(struct crew *crew)
         pthread_join(crew->threads[i], NULL);
     free(duties);
     return made == count;
+}
+
+/* Returns false if the system starts fewer threads than there are to be. */
+static bool run_threads(struct crew *crew)
+{
+    pthread_t helper;
+    atomic_store(&crew->at_end, false);
+    if (pthread_create(&helper, NULL, helper_main, crew) != 0)
+        return false;
+    bool made = run_workers(crew);
+    atomic_store(&crew->at_end, true);
+    pthread_join(helper, NULL);
+    return made;
 }
 
 static void count_operations(struct crew *crew)
@@ -133,6 +176,8 @@ static const char *run_rounds(struct crew *crew)
         if (!run_threads(crew))
             return no_threads;
         count_operations(crew);
+        crew->report->moved_runs = crew->traffic->moves.runs;
+        crew->report->moved_frames = crew->traffic->moves.frames;
         look_how_full(crew);
         show(crew);
         if (atomic_load(&crew->traffic->failed) || !traffic_inspect(crew->traffic, &crew->rng))
@@ -150,7 +195,7 @@ static const char *empty(struct crew *crew)
     if (!run_threads(crew))
         return no_threads;
     for (size_t i = 0; i < TRAFFIC_EXCHANGE; i++)
-        if (!traffic_give(crew->traffic, &crew->traffic->exchange[i]))
+        if (!traffic_give(crew->traffic, crew->traffic->exchange[i]))
             return NULL;
     if (!atomic_load(&crew->traffic->failed) && traffic_inspect(crew->traffic, &crew->rng))
         (void)traffic_inspect_empty(crew->traffic, &has_memory);
@@ -167,38 +212,57 @@ static size_t slots_of(const struct traffic_plan *plan)
     return (size_t)(slots < 64 ? 64 : slots);
 }
 
+/* A record for each slot, and for each place of the exchange. */
+static bool make_records(struct crew *crew)
+{
+    struct traffic *traffic = crew->traffic;
+    size_t slots = slots_of(crew->plan) * (size_t)crew->plan->threads;
+    traffic->held_count = slots + TRAFFIC_EXCHANGE;
+    traffic->held = calloc(traffic->held_count, sizeof(*traffic->held));
+    for (size_t i = 0; traffic->held != NULL && i < TRAFFIC_EXCHANGE; i++)
+        traffic->exchange[i] = &traffic->held[slots + i];
+    return traffic->held != NULL;
+}
+
+static bool make_worker(const struct crew *crew, size_t shape, size_t index)
+{
+    struct traffic_worker *worker = &crew->workers[index];
+    *worker = (struct traffic_worker){
+        .traffic = crew->traffic, .owner = (uint32_t)index + 1, .slots = slots_of(crew->plan), .fills = true};
+    worker->held = calloc(worker->slots, sizeof(struct traffic_held *));
+    for (size_t i = 0; worker->held != NULL && i < worker->slots; i++)
+        worker->held[i] = &crew->traffic->held[index * worker->slots + i];
+    rng_seed_stream(&worker->rng, crew->plan->seed, (uint64_t)shape << 32 | index);
+    return worker->held != NULL;
+}
+
 static bool make_workers(struct crew *crew, size_t shape)
 {
     const struct traffic_plan *plan = crew->plan;
-    bool made = true;
+    bool made = make_records(crew);
     crew->workers = calloc((size_t)plan->threads, sizeof(*crew->workers));
     crew->threads = calloc((size_t)plan->threads, sizeof(*crew->threads));
-    if (crew->workers == NULL || crew->threads == NULL)
+    if (!made || crew->workers == NULL || crew->threads == NULL)
         return false;
     rng_seed_stream(&crew->rng, plan->seed, UINT64_MAX - shape);
-    for (uint64_t i = 0; i < plan->threads; i++) {
-        struct traffic_worker *worker = &crew->workers[i];
-        *worker = (struct traffic_worker){
-            .traffic = crew->traffic, .owner = (uint32_t)i + 1, .slots = slots_of(plan)};
-        worker->held = calloc(worker->slots, sizeof(*worker->held));
-        worker->fills = true;
-        made = made && worker->held != NULL;
-        rng_seed_stream(&worker->rng, plan->seed, (uint64_t)shape << 32 | i);
-    }
+    rng_seed_stream(&crew->traffic->moves.rng, plan->seed, UINT64_MAX - FRAMES_SHAPES - shape);
+    for (size_t i = 0; i < plan->threads; i++)
+        made = make_worker(crew, shape, i) && made;
     return made;
 }
 
 static void drop_workers(struct crew *crew)
 {
     for (uint64_t i = 0; crew->workers != NULL && i < crew->plan->threads; i++)
-        free(crew->workers[i].held);
+        free((void *)crew->workers[i].held);
     free(crew->workers);
     free(crew->threads);
+    free(crew->traffic->held);
 }
 
-static enum kva_status make_set(const struct traffic_plan *plan, const struct traffic_shape *shape,
-                                struct kva_frames **frames)
+static enum kva_status make_set(const struct traffic_plan *plan, struct traffic *traffic)
 {
+    const struct traffic_shape *shape = &traffic->table.shape;
     static const unsigned char distances[] = {10, 20, 20, 10};
     struct kva_frames_config config = {
         .zones = shape->zones,
@@ -211,9 +275,11 @@ static enum kva_status make_set(const struct traffic_plan *plan, const struct tr
         .memory = kva_memory_host(),
         .cpus = plan->cpus,
         .threads = kva_threads_host(),
+        .move = traffic_move,
+        .move_context = traffic,
         .on_corruption = kva_corruption_host,
     };
-    return kva_frames_create(&config, frames);
+    return kva_frames_create(&config, &traffic->frames);
 }
 
 /* With the table and the set in place. */
@@ -237,7 +303,7 @@ static const char *run_on_table(const struct traffic_plan *plan, size_t index, s
                                 struct traffic_report *report)
 {
     struct kva_frames_stats stats;
-    enum kva_status status = make_set(plan, &traffic->table.shape, &traffic->frames);
+    enum kva_status status = make_set(plan, traffic);
     if (status != KVA_OK)
         return kva_status_text(status);
     report->present = traffic->table.present;

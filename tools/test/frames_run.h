@@ -26,6 +26,8 @@ struct traffic_report {
     uint64_t rounds;       /* each ended with all checks */
     uint64_t operations;   /* all of the next two */
     uint64_t used_at_most; /* frames, of those seen at the ends of rounds */
+    uint64_t moved_runs;   /* by compaction */
+    uint64_t moved_frames;
     uint64_t done[TRAFFIC_KINDS];
     uint64_t refused[TRAFFIC_KINDS];
     char fault[FRAMES_FAULT]; /* "": none */

@@ -89,6 +89,18 @@ uint32_t traffic_table_owner(const struct traffic_table *table, uint64_t frame)
     return zone == table->shape.zone_count ? OWNER_HOLE : atomic_load(word_of(table, zone, frame));
 }
 
+_Atomic uint32_t *traffic_table_holder(const struct traffic_table *table, uint64_t frame)
+{
+    size_t zone = traffic_table_zone(table, frame);
+    return &table->holder[zone][(size_t)(frame - table->shape.zones[zone].start)];
+}
+
+uint32_t *traffic_table_contents(const struct traffic_table *table, uint64_t frame)
+{
+    size_t zone = traffic_table_zone(table, frame);
+    return &table->contents[zone][(size_t)(frame - table->shape.zones[zone].start)];
+}
+
 /* Holes overlap, and reach over the ends of zones. */
 static void mark_hole(struct traffic_table *table, const struct kva_frames_range *hole)
 {
@@ -108,7 +120,9 @@ bool traffic_table_init(struct traffic_table *table, const struct traffic_shape 
         uint64_t count = shape->zones[i].end - shape->zones[i].start;
         table->present += count;
         table->owner[i] = zeroed_array(count, sizeof(*table->owner[i]));
-        made = made && table->owner[i] != NULL;
+        table->holder[i] = zeroed_array(count, sizeof(*table->holder[i]));
+        table->contents[i] = zeroed_array(count, sizeof(*table->contents[i]));
+        made = made && table->owner[i] != NULL && table->holder[i] != NULL && table->contents[i] != NULL;
     }
     for (size_t i = 0; made && i < shape->hole_count; i++)
         mark_hole(table, &shape->holes[i]);
@@ -121,7 +135,10 @@ void traffic_table_fini(struct traffic_table *table)
 {
     for (size_t i = 0; i < table->shape.zone_count; i++) {
         free(table->owner[i]);
-        table->owner[i] = NULL;
+        free(table->holder[i]);
+        free(table->contents[i]);
+        table->owner[i] = table->holder[i] = NULL;
+        table->contents[i] = NULL;
     }
 }
 
@@ -133,6 +150,7 @@ static const char *owner_text(char text[32], uint32_t owner)
         const char *text;
     } names[] = {{OWNER_NONE, "nobody"},
                  {OWNER_CHECKS, "the checks"},
+                 {OWNER_MOVES, "compaction"},
                  {OWNER_OFFLINE, "offline"},
                  {OWNER_HOLE, "in a hole"}};
     snprintf(text, 32, "worker %" PRIu32, owner - 1);

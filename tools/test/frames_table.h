@@ -8,6 +8,10 @@
  *
  *      frame     0x13 0x14 0x15 0x16 0x17 0x18 ...
  *      owner        0    3    3    0    7 hole ...         worker 3 has a run of two, worker 7 one of one
+ *      holder       0   41    0    0   12    0 ...         which record refers to the run that begins here
+ *      contents     ?   80   81    ?   23    ? ...         what the run's owner has written into its frames
+ *
+ * The last two are what compaction moves (frames_move.h).
  */
 #ifndef KVA_TOOLS_TEST_FRAMES_TABLE_H
 #define KVA_TOOLS_TEST_FRAMES_TABLE_H
@@ -17,7 +21,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
-/** Frames of a shape, about. The least makes each zone several blocks long; a word for each of the most takes a GiB. */
+/** Frames of a shape, about. The least makes each zone several blocks long; three words for each of the most take 3 GiB. */
 #define FRAMES_LEAST (UINT64_C(1) << 16)
 #define FRAMES_MOST (UINT64_C(1) << 28)
 
@@ -40,8 +44,9 @@ struct traffic_shape {
 /** Make shape number `index`, 0 .. FRAMES_SHAPES - 1, of about so many frames. */
 void traffic_shape_make(struct traffic_shape *shape, size_t index, uint64_t frames);
 
-/** What the word of a frame holds: OWNER_NONE, a worker's number from 1 on, or one of the last three. */
+/** What the word of a frame holds: OWNER_NONE, a worker's number from 1 on, or one of the last four. */
 enum { OWNER_NONE = 0 };
+#define OWNER_MOVES (UINT32_MAX - 3)   /* compaction has them, for a run that it moves */
 #define OWNER_CHECKS (UINT32_MAX - 2)  /* the checks between rounds have it */
 #define OWNER_OFFLINE (UINT32_MAX - 1) /* a worker has taken it out of the set */
 #define OWNER_HOLE UINT32_MAX          /* it was never there */
@@ -52,7 +57,10 @@ enum { OWNER_NONE = 0 };
 struct traffic_table {
     struct traffic_shape shape;
     uint64_t present;                           /* frames that are in no hole */
-    _Atomic uint32_t *owner[FRAMES_ZONES_MOST]; /* of each zone, by frame number - start */
+    _Atomic uint32_t *owner[FRAMES_ZONES_MOST]; /* of each zone, by frame number - start; likewise: */
+    _Atomic uint32_t *holder[FRAMES_ZONES_MOST];
+    uint32_t *
+        contents[FRAMES_ZONES_MOST]; /* no atomics: what orders them is the set, and the lock of the record */
 };
 
 /** Take memory for the words. False: there is none; nothing was taken. */
@@ -69,6 +77,10 @@ uint32_t traffic_table_owner(const struct traffic_table *table, uint64_t frame);
  *  in one zone or one of them holds something else; the words before that one have been changed. */
 bool traffic_table_change(struct traffic_table *table, uint64_t first, uint64_t count, uint32_t from,
                           uint32_t to, char fault[FRAMES_FAULT]);
+
+/** Of a frame that lies in a zone: the word for what refers to the run that begins there, and what its owner has written. */
+_Atomic uint32_t *traffic_table_holder(const struct traffic_table *table, uint64_t frame);
+uint32_t *traffic_table_contents(const struct traffic_table *table, uint64_t frame);
 
 /** What the words of a zone say while no worker runs. */
 struct traffic_count {

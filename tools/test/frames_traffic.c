@@ -12,11 +12,15 @@
  *   A run that is handed out is aligned, in the window, on the node that was insisted on, in one zone, and nobody's
  *   (frames_table.h). Each status is one that the call may return; where only one is right, it is that one. Frees that
  *   are wrong must be refused with the status that kva/frames.h names, and change nothing. A double free can only be tried
- *   while no worker runs, since the frames may be handed out anew at any moment: frames_inspect.c does that.
+ *   while no worker runs, since the frames may be handed out anew at any moment: frames_inspect.c does that. Runs carry
+ *   contents, and movable ones are moved meanwhile: see frames_move.c.
  */
 #include "frames_traffic.h"
 
+#include "frames_move.h"
+
 #include <inttypes.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -128,6 +132,7 @@ static struct kva_frames_request some_request(struct traffic_worker *worker)
         choose_window(worker, &request);
     request.node = (unsigned)rng_below(&worker->rng, worker->traffic->table.shape.node_count);
     request.flags = one_in(&worker->rng, 8) ? KVA_FRAMES_THIS_NODE : 0;
+    request.flags |= one_in(&worker->rng, 4) ? KVA_FRAMES_COMPACT : 0;
     request.type = one_in(&worker->rng, 3) ? KVA_UNMOVABLE : KVA_MOVABLE;
     return request;
 }
@@ -156,13 +161,43 @@ static uint64_t frames_of(const struct kva_frames_request *request)
     return request->count != 0 ? request->count : UINT64_C(1) << request->order;
 }
 
+/* The records of other slots than the one that the operation is about. */
+static void hold(struct traffic_worker *worker, struct traffic_held *held)
+{
+    if (held != worker->held[worker->at])
+        traffic_hold(held);
+}
+
+static void drop(struct traffic_worker *worker, struct traffic_held *held)
+{
+    if (held != worker->held[worker->at])
+        traffic_drop(held);
+}
+
+/* Frames that have been taken are written down in a record that is locked, and is empty. */
+static bool record(struct traffic_worker *worker, struct traffic_held *held, uint64_t first, uint64_t count,
+                   uint32_t owner, enum kva_frames_type type)
+{
+    held->first = first;
+    held->count = count;
+    held->owner = owner;
+    held->is_movable = type == KVA_MOVABLE;
+    held->contents = (uint32_t)rng_next(&worker->rng);
+    if (!change(worker->traffic, first, count, OWNER_NONE, owner))
+        return false;
+    if (owner != OWNER_OFFLINE)
+        traffic_publish(worker->traffic, held);
+    return true;
+}
+
 /* The words are changed first: what they say about a run is worth more than what is said about its place. */
-static bool verify(struct traffic_worker *worker, const struct kva_frames_request *request, uint64_t first)
+static bool verify(struct traffic_worker *worker, const struct kva_frames_request *request, uint64_t first,
+                   struct traffic_held *held)
 {
     struct traffic *traffic = worker->traffic;
     uint64_t count = frames_of(request);
     uint64_t align = request->align != 0 ? request->align : UINT64_C(1) << request->order;
-    if (!change(traffic, first, count, OWNER_NONE, worker->owner))
+    if (!record(worker, held, first, count, worker->owner, request->type))
         return false;
     const struct kva_frames_zone *zone =
         &traffic->table.shape.zones[traffic_table_zone(&traffic->table, first)];
@@ -194,46 +229,57 @@ static bool take(struct traffic_worker *worker, struct traffic_held *held)
         return traffic_expect(traffic, "kva_frames_alloc", 0, frames_of(&request), status,
                               wanted_refusal(traffic, &request)) &&
                refuse(worker, TRAFFIC_TAKE);
-    *held = (struct traffic_held){.first = first, .count = frames_of(&request), .owner = worker->owner};
-    return verify(worker, &request, first);
+    return verify(worker, &request, first, held);
 }
 
-/* Up to MANY slots that hold something, or nothing. Returns how many; those are different ones, since the search goes on from
- * a random one without coming back. */
+/* Up to MANY slots that hold something, or nothing: their records, locked. Returns how many; those are different ones, since the
+ * search goes on from a random one without coming back. */
 static size_t find_slots(struct traffic_worker *worker, bool used, struct traffic_held *slot[MANY])
 {
     size_t found = 0, looked = 0, wanted = (size_t)rng_between(&worker->rng, 2, MANY);
     size_t at = (size_t)rng_below(&worker->rng, worker->slots);
     for (; looked < 4 * MANY && looked < worker->slots && found < wanted; looked++) {
-        struct traffic_held *held = &worker->held[(at + looked) % worker->slots];
-        if (held->count == 0 ? !used : used && held->owner != OWNER_OFFLINE)
-            slot[found++] = held;
+        struct traffic_held *held = worker->held[(at + looked) % worker->slots];
+        if (held->count == 0 ? used : !used || held->owner == OWNER_OFFLINE)
+            continue;
+        hold(worker, held);
+        slot[found++] = held;
     }
     return found;
 }
 
-static bool take_many(struct traffic_worker *worker, struct traffic_held *held)
+static void drop_slots(struct traffic_worker *worker, struct traffic_held *slot[MANY], size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        drop(worker, slot[i]);
+}
+
+static bool take_runs(struct traffic_worker *worker, struct traffic_held *slot[MANY], size_t runs)
 {
     struct traffic *traffic = worker->traffic;
-    struct traffic_held *slot[MANY];
     uint64_t firsts[MANY];
     struct kva_frames_request request = some_request(worker);
-    (void)held;
     if (one_in(&worker->rng, 2))
         request.order = 0;
-    size_t runs = find_slots(worker, false, slot);
     enum kva_status status = kva_frames_alloc_many(traffic->frames, &request, runs, firsts);
     if (status != KVA_OK)
         return traffic_expect(traffic, "kva_frames_alloc_many", 0, frames_of(&request), status,
                               wanted_refusal(traffic, &request)) &&
                refuse(worker, TRAFFIC_TAKE_MANY);
-    for (size_t i = 0; i < runs; i++) {
-        *slot[i] =
-            (struct traffic_held){.first = firsts[i], .count = frames_of(&request), .owner = worker->owner};
-        if (!verify(worker, &request, firsts[i]))
+    for (size_t i = 0; i < runs; i++)
+        if (!verify(worker, &request, firsts[i], slot[i]))
             return false;
-    }
     return true;
+}
+
+static bool take_many(struct traffic_worker *worker, struct traffic_held *held)
+{
+    struct traffic_held *slot[MANY];
+    size_t runs = find_slots(worker, false, slot);
+    (void)held;
+    bool good = take_runs(worker, slot, runs);
+    drop_slots(worker, slot, runs);
+    return good;
 }
 
 /* A random range of a zone, mostly short. */
@@ -277,10 +323,8 @@ static bool claim(struct traffic_worker *worker, struct traffic_held *held, enum
         return refuse(worker, kind);
     if (meets_a_hole(&traffic->table, &range))
         return traffic_expect(traffic, call, range.first, range.count, status, KVA_ERANGE);
-    *held = (struct traffic_held){.first = range.first, .count = range.count};
-    held->owner = takes ? worker->owner : OWNER_OFFLINE;
     return traffic_expect(traffic, call, range.first, range.count, status, KVA_OK) &&
-           change(traffic, held->first, held->count, OWNER_NONE, held->owner);
+           record(worker, held, range.first, range.count, takes ? worker->owner : OWNER_OFFLINE, type);
 }
 
 static bool reserve(struct traffic_worker *worker, struct traffic_held *held)
@@ -293,26 +337,30 @@ static bool take_offline(struct traffic_worker *worker, struct traffic_held *hel
     return claim(worker, held, TRAFFIC_OFFLINE);
 }
 
-/* Before the call, so that the next owner finds the words empty. */
+/* Before the call, so that the next owner finds the words empty, and nothing refers to the run if it is being moved. */
 static bool disown(struct traffic *traffic, struct traffic_held *held)
 {
-    struct traffic_held was = *held;
+    uint64_t count = held->count;
+    bool has_contents = held->owner != OWNER_OFFLINE && held->owner != OWNER_CHECKS;
+    if (has_contents && !traffic_verify_contents(traffic, held))
+        return false;
+    traffic_withdraw(traffic, held);
     held->count = 0;
-    return change(traffic, was.first, was.count, was.owner, OWNER_NONE);
+    return change(traffic, held->first, count, held->owner, OWNER_NONE);
 }
 
 bool traffic_give(struct traffic *traffic, struct traffic_held *held)
 {
-    struct traffic_held was = *held;
-    if (was.count == 0)
+    uint64_t count = held->count;
+    if (count == 0)
         return true;
     if (!disown(traffic, held))
         return false;
-    if (was.owner == OWNER_OFFLINE)
-        return traffic_expect(traffic, "kva_frames_online", was.first, was.count,
-                              kva_frames_online(traffic->frames, was.first, was.count, NULL), KVA_OK);
-    return traffic_expect(traffic, "kva_frames_free", was.first, was.count,
-                          kva_frames_free(traffic->frames, was.first), KVA_OK);
+    if (held->owner == OWNER_OFFLINE)
+        return traffic_expect(traffic, "kva_frames_online", held->first, count,
+                              kva_frames_online(traffic->frames, held->first, count, NULL), KVA_OK);
+    return traffic_expect(traffic, "kva_frames_free", held->first, count,
+                          kva_frames_free(traffic->frames, held->first), KVA_OK);
 }
 
 static bool give(struct traffic_worker *worker, struct traffic_held *held)
@@ -324,15 +372,13 @@ static bool give(struct traffic_worker *worker, struct traffic_held *held)
 #define NOWHERE (UINT64_C(1) << 50)
 
 /* Now and then with a wrong number among them: what stands before it is free then, and nothing else. */
-static bool give_many(struct traffic_worker *worker, struct traffic_held *held)
+static bool give_runs(struct traffic_worker *worker, struct traffic_held *slot[MANY], size_t runs)
 {
     struct traffic *traffic = worker->traffic;
-    struct traffic_held *slot[MANY];
     uint64_t firsts[MANY + 1] = {0};
-    size_t done = SIZE_MAX, runs = find_slots(worker, true, slot);
+    size_t done = SIZE_MAX;
     size_t wrong_at = one_in(&worker->rng, 8) ? (size_t)rng_below(&worker->rng, runs + 1) : SIZE_MAX;
     bool is_wrong = wrong_at != SIZE_MAX;
-    (void)held;
     for (size_t i = 0, at = 0; i < runs + is_wrong; i++)
         firsts[i] = i == wrong_at ? NOWHERE : slot[at++]->first;
     for (size_t i = 0; i < runs; i++)
@@ -351,33 +397,83 @@ static bool give_many(struct traffic_worker *worker, struct traffic_held *held)
     return traffic_expect(traffic, "kva_frames_free_many", firsts[wrong_at], runs - wrong_at, status, KVA_OK);
 }
 
+static bool give_many(struct traffic_worker *worker, struct traffic_held *held)
+{
+    struct traffic_held *slot[MANY];
+    size_t runs = find_slots(worker, true, slot);
+    (void)held;
+    bool good = give_runs(worker, slot, runs);
+    drop_slots(worker, slot, runs);
+    return good;
+}
+
+/* A run that is being moved cannot be divided; that ends soon, whatever becomes of the run. */
+static enum kva_status free_range(struct traffic *traffic, uint64_t first, uint64_t count)
+{
+    enum kva_status status;
+    while ((status = kva_frames_free_range(traffic->frames, first, count)) == KVA_EBUSY)
+        sched_yield();
+    return status;
+}
+
+/* What is left of a run: `from` frames in, so many. */
+static void keep_part(struct traffic *traffic, struct traffic_held *held, const struct traffic_held *was,
+                      uint64_t from, uint64_t count)
+{
+    held->first = was->first + from;
+    held->count = count;
+    held->owner = was->owner;
+    held->is_movable = was->is_movable;
+    held->contents = was->contents + (uint32_t)from;
+    if (count != 0)
+        traffic_publish(traffic, held);
+}
+
+/* Give back frames [before, before + part) of a run; what is after them goes into `rest`. */
+static bool cut(struct traffic *traffic, struct traffic_held *held, struct traffic_held *rest,
+                uint64_t before, uint64_t part)
+{
+    struct traffic_held was = {.first = held->first,
+                               .count = held->count,
+                               .owner = held->owner,
+                               .is_movable = held->is_movable,
+                               .contents = held->contents};
+    traffic_withdraw(traffic, held);
+    if (!traffic_verify_contents(traffic, held) ||
+        !change(traffic, was.first + before, part, was.owner, OWNER_NONE) ||
+        !traffic_expect(traffic, "kva_frames_free_range", was.first + before, part,
+                        free_range(traffic, was.first + before, part), KVA_OK))
+        return false;
+    keep_part(traffic, held, &was, 0, before);
+    if (before + part < was.count)
+        keep_part(traffic, rest, &was, before + part, was.count - before - part);
+    return true;
+}
+
 /* The head of a run, its tail, or a part between: then what is after it needs a slot. */
 static bool give_part(struct traffic_worker *worker, struct traffic_held *held)
 {
-    struct traffic *traffic = worker->traffic;
-    struct traffic_held was = *held, *rest = &worker->held[rng_below(&worker->rng, worker->slots)];
-    uint64_t before = rng_below(&worker->rng, was.count);
-    uint64_t part = 1 + rng_below(&worker->rng, was.count - before);
+    struct traffic_held *rest = worker->held[rng_below(&worker->rng, worker->slots)];
+    uint64_t before = rng_below(&worker->rng, held->count);
+    uint64_t part = 1 + rng_below(&worker->rng, held->count - before);
     if (before != 0 && rest->count != 0)
-        part = was.count - before;
-    uint64_t after = was.count - before - part;
-    held->count = before;
-    if (after != 0)
-        *(before != 0 ? rest : held) = (struct traffic_held){was.first + before + part, after, was.owner};
-    return change(traffic, was.first + before, part, was.owner, OWNER_NONE) &&
-           traffic_expect(traffic, "kva_frames_free_range", was.first + before, part,
-                          kva_frames_free_range(traffic->frames, was.first + before, part), KVA_OK);
+        part = held->count - before;
+    if (before == 0)
+        rest = held;
+    hold(worker, rest);
+    bool good = cut(worker->traffic, held, rest, before, part);
+    drop(worker, rest);
+    return good;
 }
 
-/* Change what the slot holds for what lies in the exchange. Most runs are given back by another worker than took them. */
+/* Change the slot's record for one that lies in the exchange. Most runs are given back by another worker than took them. */
 static bool swap(struct traffic_worker *worker, struct traffic_held *held)
 {
     struct traffic *traffic = worker->traffic;
     size_t place = (size_t)rng_below(&worker->rng, TRAFFIC_EXCHANGE);
-    struct traffic_held mine = *held;
     pthread_mutex_lock(&traffic->lock[place]);
-    *held = traffic->exchange[place];
-    traffic->exchange[place] = mine;
+    worker->held[worker->at] = traffic->exchange[place];
+    traffic->exchange[place] = held;
     pthread_mutex_unlock(&traffic->lock[place]);
     return true;
 }
@@ -397,7 +493,7 @@ static bool look(struct traffic_worker *worker, struct traffic_held *held)
     if (found.state == (offline ? KVA_FRAMES_ABSENT : KVA_FRAMES_USED) && found.zone == zone &&
         found.node == traffic->table.shape.zones[zone].node &&
         (offline || (found.first == held->first && found.count == held->count)))
-        return true;
+        return offline || traffic_verify_contents(traffic, held);
     return traffic_fail(traffic,
                         "kva_frames_find of 0x%" PRIx64 ", of a run of %" PRIu64 " from 0x%" PRIx64
                         " on: state %d, %" PRIu64 " frames from 0x%" PRIx64 " on, zone %zu, node %u",
@@ -437,6 +533,27 @@ static bool drain(struct traffic_worker *worker, struct traffic_held *held)
                           kva_frames_drain(worker->traffic->frames), KVA_OK);
 }
 
+/* A slice: for a group of some order or all blocks, in some zone or all of them. */
+static bool compact(struct traffic_worker *worker, struct traffic_held *held)
+{
+    struct traffic *traffic = worker->traffic;
+    const struct traffic_shape *shape = &traffic->table.shape;
+    size_t zone = (size_t)rng_below(&worker->rng, shape->zone_count + 1);
+    unsigned order = one_in(&worker->rng, 2) ? KVA_FRAMES_ALL_BLOCKS
+                                             : (unsigned)rng_below(&worker->rng, shape->block_order + 1);
+    uint64_t most = 1 + rng_below(&worker->rng, 512);
+    struct kva_frames_compacted done = {0};
+    (void)held;
+    zone = zone == shape->zone_count ? KVA_FRAMES_ALL_ZONES : zone;
+    enum kva_status status = kva_frames_compact(traffic->frames, zone, order, most, &done);
+    if (!traffic_expect(traffic, "kva_frames_compact", 0, most, status, KVA_OK))
+        return false;
+    if (done.moved_frames >= done.moved_runs && (done.moved_frames != 0) == (done.moved_runs != 0))
+        return true;
+    return traffic_fail(traffic, "kva_frames_compact moved %" PRIu64 " frames in %" PRIu64 " runs",
+                        done.moved_frames, done.moved_runs);
+}
+
 /* -------------------------------------------------------------------------------------------- wrong calls */
 
 /* On frames that are in no zone, or in a hole that stays. */
@@ -471,7 +588,7 @@ static bool wrong_on_run(struct traffic_worker *worker, const struct traffic_hel
                                            kva_frames_free(frames, inside), KVA_EINTERIOR))
         return false;
     return traffic_expect(traffic, "kva_frames_free_range", inside, beyond,
-                          kva_frames_free_range(frames, inside, beyond), wraps) &&
+                          free_range(traffic, inside, beyond), wraps) &&
            traffic_expect(traffic, "kva_frames_free_range", first, 0, kva_frames_free_range(frames, first, 0),
                           KVA_ESIZE) &&
            traffic_expect(traffic, "kva_frames_reserve", inside, 1,
@@ -517,6 +634,7 @@ static const struct {
     [TRAFFIC_OFFLINE] = {"offline", take_offline, {{10, 0, 0}, {5, 0, 0}}},
     [TRAFFIC_ONLINE] = {"online", give, {{0, 0, 200}, {0, 0, 200}}},
     [TRAFFIC_DRAIN] = {"drain", drain, {{1, 0, 0}, {1, 0, 0}}},
+    [TRAFFIC_COMPACT] = {"compact", compact, {{2, 1, 0}, {2, 1, 0}}},
     [TRAFFIC_COUNT] = {"count", read_counts, {{1, 0, 0}, {1, 0, 0}}},
     [TRAFFIC_CHECK] = {"check", check, {{1, 0, 0}, {1, 0, 0}}},
 };
@@ -539,11 +657,15 @@ static enum traffic_kind draw(struct traffic_worker *worker, enum situation situ
 
 bool traffic_step(struct traffic_worker *worker)
 {
-    struct traffic_held *held = &worker->held[rng_below(&worker->rng, worker->slots)];
+    worker->at = (size_t)rng_below(&worker->rng, worker->slots);
+    struct traffic_held *held = worker->held[worker->at];
+    traffic_hold(held);
     enum situation situation = held->count == 0 ? EMPTY : held->owner == OWNER_OFFLINE ? OFFLINE : RUN;
     enum traffic_kind kind = draw(worker, situation);
     if (one_in(&worker->rng, 16 * worker->slots)) /* the mix has long settled by then */
         worker->fills = !worker->fills;
     worker->done[kind]++;
-    return rows[kind].step(worker, held);
+    bool good = rows[kind].step(worker, held);
+    traffic_drop(held);
+    return good;
 }

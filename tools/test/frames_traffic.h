@@ -25,6 +25,7 @@ enum traffic_kind {
     TRAFFIC_OFFLINE,
     TRAFFIC_ONLINE,
     TRAFFIC_DRAIN,
+    TRAFFIC_COMPACT,
     TRAFFIC_COUNT,
     TRAFFIC_CHECK,
     TRAFFIC_KINDS
@@ -33,21 +34,36 @@ enum traffic_kind {
 /** Their names, for reports. */
 const char *traffic_name(enum traffic_kind kind);
 
-/** Frames that a worker has: a run, or a range that it has taken out of the set. */
+/** A record of frames that a worker has: a run, or a range that it has taken out of the set. It is the one reference to the run:
+ *  compaction changes `first`. So the lock is held while the record is used; to change hands, records do, not what is in them. */
 struct traffic_held {
+    atomic_bool locked;
+    bool is_movable;
+    uint32_t owner;    /* whose number the words hold; OWNER_OFFLINE: out of the set */
+    uint32_t contents; /* of the first frame; the next one has one more, and so on */
     uint64_t first;
     uint64_t count; /* 0: nothing */
-    uint32_t owner; /* whose number the words hold; OWNER_OFFLINE: out of the set */
 };
 
 /** Where runs change hands. Each place has a lock. */
 #define TRAFFIC_EXCHANGE 64
 
+/** What the function that moves runs keeps: no two threads may be in it at once. */
+struct traffic_moves {
+    atomic_bool inside;
+    struct rng rng;
+    uint64_t runs; /* that were moved */
+    uint64_t frames;
+};
+
 struct traffic {
     struct traffic_table table;
     struct kva_frames *frames;
-    struct traffic_held exchange[TRAFFIC_EXCHANGE];
+    struct traffic_held *held; /* all records: those of the slots, then those in the exchange */
+    size_t held_count;
+    struct traffic_held *exchange[TRAFFIC_EXCHANGE];
     pthread_mutex_t lock[TRAFFIC_EXCHANGE];
+    struct traffic_moves moves;
     atomic_bool failed; /* all workers end at their next operation */
     pthread_mutex_t fault_lock;
     char fault[FRAMES_FAULT]; /* the first; "" without one */
@@ -59,7 +75,8 @@ struct traffic_worker {
     uint32_t owner; /* its number, from 1 */
     bool fills;     /* it takes more than it gives, or the other way round */
     size_t slots;
-    struct traffic_held *held;
+    size_t at; /* the slot that the operation is about; its record is locked */
+    struct traffic_held **held;
     uint64_t done[TRAFFIC_KINDS];
     uint64_t refused[TRAFFIC_KINDS]; /* for want of free frames, or since frames were in use */
 };
@@ -74,7 +91,7 @@ bool traffic_expect(struct traffic *traffic, const char *call, uint64_t first, u
 /** Do one operation. False: something was wrong, see the fault. */
 bool traffic_step(struct traffic_worker *worker);
 
-/** Give back what is held, if anything, or put it into the set again. */
+/** Give back what is held, if anything, or put it into the set again. The caller has the record's lock. */
 bool traffic_give(struct traffic *traffic, struct traffic_held *held);
 
 /** Whether kva_frames_check finds nothing. */
