@@ -72,10 +72,17 @@ static inline bool makes_group(const struct frames_word *words, uint32_t from, u
 /** The order of the largest free group; 0 if no frame is free. */
 static inline unsigned largest_group(const struct kva_frames *frames, const struct frames_word *words)
 {
-    unsigned order = frames->order;
+    unsigned in_word = frames->order < 6 ? frames->order : 6;
+    unsigned order = 0;
 
-    while (order > 0 && find_group(words, 0, frames->words, order, frames->size) == frames->size)
-        order--;
+    for (uint32_t w = 0; w < frames->words && order < in_word; w++) {
+        uint64_t free = free_bits(&words[w]);
+        while (order < in_word && groups_in_word(free, order + 1) != 0)
+            order++;
+    }
+    while (order >= 6 && order < frames->order &&
+           find_group(words, 0, frames->words, order + 1, frames->size) < frames->size)
+        order++;
     return order;
 }
 
@@ -163,6 +170,25 @@ static inline uint64_t give_frames(const struct kva_frames *frames, struct frame
         h &= ~CONT_MASK;
     return without_kind_if_unused(is_all ? with_all_free(frames, h)
                                          : with_more_room(frames, words, h, from, end));
+}
+
+/** Several runs of a block have been given back, `count` frames in all, none before `from`; their states show it already. `top` is
+ *  raised alone, as by give_frames. */
+static inline uint64_t with_given_runs(const struct kva_frames *frames, const struct frames_word *words,
+                                       uint64_t h, uint32_t from, uint64_t count)
+{
+    uint32_t hint = from >> 6 >> frames->hint_shift;
+
+    h = with_given(h, count);
+    if (free_of(h) == frames->size)
+        return without_kind_if_unused(with_all_free(frames, h));
+    if (hint < hint_of(h))
+        h = with_hint(h, hint);
+    if (!is_held(h)) {
+        unsigned top = largest_group(frames, words);
+        h = with_ends(frames, words, top > top_of(h) ? with_top(h, top) : h);
+    }
+    return without_kind_if_unused(h);
 }
 
 /** Free frames become absent. */

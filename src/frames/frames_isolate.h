@@ -35,7 +35,8 @@ struct frames_move {
     uint64_t from;
     uint64_t to; /* KVA_NO_FRAME: it has no room yet */
     uint64_t count;
-    bool is_given; /* back, by its owner; changed under the lock of its first block */
+    uint64_t align; /* of `to` */
+    bool is_given;  /* back, by its owner; changed under the lock of its first block */
     enum kva_frames_moved outcome;
 };
 
@@ -47,6 +48,7 @@ struct frames_compaction {
     _Atomic unsigned defer_left; /* so many requests of defer_order or larger are not to compact */
     _Atomic unsigned defer_shift;
     _Atomic unsigned defer_order;
+    bool has_hints; /* some block may be marked to be skipped */
     unsigned count; /* of moves in the batch */
     struct frames_move moves[BATCH_MOVES];
     uint32_t levels[]; /* a count of blocks for each number of used frames */
