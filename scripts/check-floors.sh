@@ -14,8 +14,9 @@
 #
 # Further: src/ and the public headers include no system header but those that a freestanding compiler
 # brings, and nothing outside src/ and include/. The four memory functions are declared in src/base alone.
-# Ports may use src/base, and so may the peers in bench/; examples and tools/ see what users see, the public
-# headers. Each offence is named as FILE:LINE; the status is 1 if there was any, 2 if there is no tree.
+# Ports may use src/base, and so may the peers in bench/. A peer of one part of a floor uses that floor, too:
+# bench/scanners uses src/frames. Examples and tools/ see what users see, the public headers. Each offence is
+# named as FILE:LINE; the status is 1 if there was any, 2 if there is no tree.
 set -eu
 
 root=${1:-$(dirname "$0")/..}
@@ -35,6 +36,7 @@ find $folders -name '*.[ch]' | LC_ALL=C sort | xargs awk '
 BEGIN {
     floor["base"] = 0; floor["engine"] = 1; floor["space"] = 2; floor["frames"] = 2
     floor["vmap"] = 3; floor["observe"] = 4
+    peer["scanners"] = "frames" # bench/scanners stands on this floor
     # What compilers bring for vector instructions; bt_simd.h keeps them out of freestanding builds.
     count = split("arm_neon cpuid immintrin float iso646 limits stdalign stdarg stdatomic stdbool stddef stdint stdnoreturn", names, " ")
     for (i = 1; i <= count; i++)
@@ -113,6 +115,14 @@ function check_within_src(target,    own, other)
         offence(own " includes " target ": neighbours on floor " floor[own] " do not know each other")
 }
 
+# Ports and peers: src/base, and the floor that a peer is a peer of.
+function check_beside_src(target,    own)
+{
+    own = folder_of(FILENAME)
+    if (FILENAME !~ /^bench\// || !(own in peer) || folder_of(target) != peer[own])
+        offence("a port or a peer includes " target ", above src/base")
+}
+
 function check_quoted(name,    target)
 {
     target = resolve(name)
@@ -125,7 +135,7 @@ function check_quoted(name,    target)
     else if (FILENAME ~ /^tools\// && target ~ /^src\//)
         offence("a tool includes " target ", which users do not have")
     else if (FILENAME ~ /^(ports|bench)\// && target ~ /^src\// && target !~ /^src\/base\//)
-        offence("a port or a peer includes " target ", above src/base")
+        check_beside_src(target)
 }
 
 function check_system(name)

@@ -175,6 +175,25 @@ static inline uint64_t give_frames(const struct kva_frames *frames, struct frame
                                          : with_more_room(frames, words, h, from, end));
 }
 
+/** Several runs of a block have been given back, `count` frames in all, none before `from`; their states show it already. `top` is
+ *  raised alone, as by give_frames. */
+static inline uint64_t with_given_runs(const struct kva_frames *frames, const struct frames_word *words,
+                                       uint64_t h, uint32_t from, uint64_t count)
+{
+    uint32_t hint = from >> 6 >> frames->hint_shift;
+
+    h = with_given(h, count);
+    if (free_of(h) == frames->size)
+        return without_kind_if_unused(with_all_free(frames, h));
+    if (hint < hint_of(h))
+        h = with_hint(h, hint);
+    if (!is_held(h)) {
+        unsigned top = largest_group(frames, words);
+        h = with_ends(frames, words, top > top_of(h) ? with_top(h, top) : h);
+    }
+    return without_kind_if_unused(h);
+}
+
 /** Free frames become absent. */
 static inline uint64_t hide_frames(const struct kva_frames *frames, struct frames_word *words, uint64_t h,
                                    uint32_t from, uint32_t end)

@@ -85,8 +85,8 @@ static bool is_movable(uint64_t h)
 /** Whether it could be emptied, and would then be a free block. */
 static bool can_be_emptied(const struct kva_frames *frames, uint64_t h)
 {
-    return is_movable(h) && free_of(h) + used_of(h) == frames->size && whole_of(h) == WHOLE_NOT &&
-           (h & SKIP_MASK) == 0;
+    return (h & (KIND_MASK | OWNER_MASK | WHOLE_MASK | SKIP_MASK)) == (uint64_t)KIND_MOVABLE << KIND_AT &&
+           used_of(h) > 0 && free_of(h) + used_of(h) == frames->size;
 }
 
 /** A block that cannot become free from end to end is no source, however little of it is in use: it has room for others. */
@@ -126,7 +126,7 @@ static unsigned fill_target(struct frames_targets *targets, uint32_t block, unsi
 
     if (is_target(targets, block, h, if_need_be) && whole_of(h) == WHOLE_NOT) {
         placed = kva_isolate_room(frames, targets->zone, block, &h, next);
-        if (placed == next) { /* its bound was too large */
+        if (placed == next) { /* its bound is too large */
             h = with_top(h, largest_group(frames, words_of(frames, targets->zone, block)));
             forget_exhaustion(targets, top_of(h));
         }
@@ -164,9 +164,9 @@ static unsigned fill_some_target(struct frames_targets *targets, struct frames_r
 /** Place at least the run `next`; returns it if there is no room. */
 static unsigned place_run(struct frames_targets *targets, struct frames_round *round, unsigned next)
 {
-    uint64_t count = targets->frames->compaction->moves[next].count;
+    const struct frames_move *move = &targets->frames->compaction->moves[next];
 
-    for (unsigned top = least_group(count, 1); top < targets->frames->order; top++) {
+    for (unsigned top = least_group(move->count, move->align); top < targets->frames->order; top++) {
         unsigned placed = round->exhausted >> top & 1 ? next : fill_some_target(targets, round, top, next);
         if (placed > next)
             return placed;
@@ -177,14 +177,13 @@ static unsigned place_run(struct frames_targets *targets, struct frames_round *r
 bool kva_find_targets(struct frames_targets *targets)
 {
     const struct frames_compaction *compaction = targets->frames->compaction;
-    uint32_t exhausted = targets->first.exhausted;
 
     for (unsigned next = 0; next < compaction->count;) {
         unsigned placed = place_run(targets, &targets->first, next);
         if (placed == next && targets->above != UINT32_MAX)
             placed = place_run(targets, &targets->second, next);
         if (placed == next) {
-            targets->first.exhausted &= exhausted; /* what has been placed is given back */
+            targets->first.exhausted = 0; /* what has been placed is given back */
             return false;
         }
         next = placed;
@@ -271,8 +270,10 @@ static void conclude_block(struct pass *pass, uint32_t block, const struct progr
     pass->done.freed_blocks += free_of(h) == frames->size;
     pass->has_group =
         pass->has_group || (!pass->for_all && !is_held(h) && free_of(h) > 0 && top_of(h) >= pass->order);
-    if (progress->at_end && can_be_emptied(frames, h))
+    if (progress->at_end && can_be_emptied(frames, h)) {
         h |= SKIP_MASK;
+        frames->compaction->has_hints = true;
+    }
     commit_block(frames, zone, block, before, h);
     leave_cpu(frames, cpu);
 }
@@ -285,13 +286,31 @@ static bool has_group(const struct pass *pass, uint32_t block)
     return !pass->for_all && !is_held(h) && free_of(h) > 0 && top_of(h) >= pass->order;
 }
 
+/** No run of a block is longer than this. */
+static uint32_t longest_run(const struct pass *pass, uint32_t block)
+{
+    const struct kva_frames *frames = pass->targets.frames;
+    const struct frames_zone *zone = pass->targets.zone;
+    uint64_t h = lock_block(frames, zone, block);
+    const struct frames_word *words = words_of(frames, zone, block);
+    uint32_t runs = 0;
+
+    for (uint32_t w = 0; w < frames->words; w++)
+        runs += (uint32_t)count_bits(words[w].taken & words[w].first);
+    unlock_block(frames, zone, block, h);
+    return used_of(h) - runs + 1;
+}
+
 /** Move the runs of a block elsewhere, the longest first. */
 static void empty_block(struct pass *pass, uint32_t block)
 {
     struct progress progress = {0};
+    uint32_t longest = longest_run(pass, block);
 
     pass->targets.second.exhausted = 0;
     for (unsigned i = 0; i < RUN_LENGTHS && !progress.is_stuck; i++) {
+        if (longest < shortest_runs[i])
+            continue;
         progress = (struct progress){0};
         while (!progress.at_end && !progress.is_stuck && pass->left > 0 && !has_group(pass, block))
             move_some(pass, block, &progress, shortest_runs[i]);
@@ -370,7 +389,8 @@ void kva_forget_hints(const struct kva_frames *frames, const struct frames_zone 
 /** When all has been visited, the next pass looks at all blocks again. */
 static void forget_hints(const struct pass *pass)
 {
-    kva_forget_hints(pass->targets.frames, pass->targets.zone, pass->from, pass->end);
+    if (pass->targets.frames->compaction->has_hints)
+        kva_forget_hints(pass->targets.frames, pass->targets.zone, pass->from, pass->end);
 }
 
 static void compact_all(struct pass *pass)
@@ -405,6 +425,8 @@ static struct survey look_around(const struct pass *pass)
 
     for (uint32_t block = pass->from; block < pass->end; block++) {
         uint64_t h = peek(pass->targets.zone, block);
+        if (free_of(h) == 0)
+            continue;
         unsigned top = top_of(h) < pass->order ? top_of(h) : pass->order;
         survey.free += free_of(h);
         survey.groups += (free_of(h) + (UINT64_C(1) << top) - 1) >> top;

@@ -294,7 +294,7 @@ static bool take_room(const struct evacuation *evacuation, struct frames_move *m
 {
     struct frames_demand demand = {
         .count = move->count,
-        .align = alignment_of(move),
+        .align = move->align,
         .min = min,
         .last = last,
         .kind = KIND_MOVABLE,

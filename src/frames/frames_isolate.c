@@ -47,6 +47,15 @@ bool kva_isolate_runs(const struct kva_frames *frames, const struct frames_zone 
 
 /* ------------------------------------------------------------------------------------------- room */
 
+/** Where a run fits into the work range, from `from` on; its end if nowhere. */
+static uint32_t find_room(const struct kva_frames *frames, const struct frames_word *words, uint64_t begin,
+                          uint32_t from, struct frames_work work, const struct frames_move *move)
+{
+    if (move->align != move->count || work.end - work.from < frames->size)
+        return find_run(words, begin, from, work.end, move->count, move->align);
+    return find_group(words, from / 64, frames->words, highest_bit(move->align), work.end);
+}
+
 unsigned kva_isolate_room(const struct kva_frames *frames, const struct frames_zone *zone, uint32_t block,
                           uint64_t *h, unsigned next)
 {
@@ -54,14 +63,21 @@ unsigned kva_isolate_room(const struct kva_frames *frames, const struct frames_z
     struct frames_word *words = words_of(frames, zone, block);
     struct frames_work work = work_range(frames, zone, block);
     uint64_t begin = first_frame(frames, zone, block);
+    uint64_t group = 0; /* the length of the group that was placed last: no other one fits before it */
+    uint32_t from = work.from;
 
     for (; next < compaction->count && whole_of(*h) == WHOLE_NOT; next++) {
         struct frames_move *move = &compaction->moves[next];
-        uint32_t from = find_run(words, begin, work.from, work.end, move->count, alignment_of(move));
-        if (free_of(*h) < move->count || from == work.end)
+        bool is_group = move->align == move->count;
+        if (free_of(*h) < move->count)
+            break;
+        from =
+            find_room(frames, words, begin, is_group && group == move->count ? from : work.from, work, move);
+        if (from == work.end)
             break;
         *h = take_frames(frames, words, *h, from, from + (uint32_t)move->count, true, false);
         move->to = begin + from;
+        group = is_group ? move->count : 0;
     }
     return next;
 }
@@ -109,13 +125,20 @@ static void leave_block(const struct kva_frames *frames, struct frames_zone *zon
     struct frames_word *words = words_of(frames, zone, block);
     uint64_t before = lock_block(frames, zone, block);
     uint64_t h = before & ~MOVING_MASK;
+    uint64_t count = 0;
+    uint32_t first = 0;
 
-    for (unsigned i = 0; i < compaction->count; i++) {
+    for (unsigned i = compaction->count; i-- > 0;) {
         const struct frames_move *move = &compaction->moves[i];
-        uint32_t from = position_of(frames, move->from);
-        if (move->outcome == KVA_FRAMES_MOVED || move->is_given)
-            h = give_frames(frames, words, h, from, from + (uint32_t)move->count);
+        if (move->outcome != KVA_FRAMES_MOVED && !move->is_given)
+            continue;
+        first = position_of(frames, move->from);
+        h = spread_whole(frames, words, h);
+        set_states(words, first, first + (uint32_t)move->count, false, false);
+        count += move->count;
     }
+    if (count > 0)
+        h = with_given_runs(frames, words, h, first, count);
     commit_block(frames, zone, block, before, h);
 }
 

@@ -35,7 +35,8 @@ struct frames_move {
     uint64_t from;
     uint64_t to; /* KVA_NO_FRAME: it has no room yet */
     uint64_t count;
-    bool is_given; /* back, by its owner; changed under the lock of its first block */
+    uint64_t align; /* of `to` */
+    bool is_given;  /* back, by its owner; changed under the lock of its first block */
     enum kva_frames_moved outcome;
 };
 
@@ -47,6 +48,7 @@ struct frames_compaction {
     _Atomic unsigned defer_left; /* so many requests of defer_order or larger are not to compact */
     _Atomic unsigned defer_shift;
     _Atomic unsigned defer_order;
+    bool has_hints; /* some block may be marked to be skipped */
     unsigned count; /* of moves in the batch */
     struct frames_move moves[BATCH_MOVES];
     uint32_t levels[]; /* a count of blocks for each number of used frames */
@@ -70,19 +72,22 @@ static inline struct frames_work work_range(const struct kva_frames *frames, con
 }
 
 /** A run keeps its alignment, up to its length rounded up to a power of two. */
-static inline uint64_t alignment_of(const struct frames_move *move)
+static inline uint64_t alignment_of(uint64_t from, uint64_t count)
 {
-    uint64_t most = UINT64_C(1) << (highest_bit(move->count) + !is_power_of_two(move->count));
-    uint64_t own = move->from & (0 - move->from); /* 0 for frame 0 */
+    uint64_t most = UINT64_C(1) << (highest_bit(count) + !is_power_of_two(count));
+    uint64_t own = from & (0 - from); /* 0 for frame 0 */
 
     return own == 0 || own > most ? most : own;
 }
 
-/** Enter a run in the batch. With the locks of its blocks, which are marked as MOVING. */
+/** Put a run into the batch, which has room for it. */
 static inline void add_move(struct frames_compaction *compaction, uint64_t from, uint64_t count)
 {
-    compaction->moves[compaction->count++] =
-        (struct frames_move){.from = from, .to = KVA_NO_FRAME, .count = count, .outcome = KVA_FRAMES_BUSY};
+    compaction->moves[compaction->count++] = (struct frames_move){.from = from,
+                                                                  .to = KVA_NO_FRAME,
+                                                                  .count = count,
+                                                                  .align = alignment_of(from, count),
+                                                                  .outcome = KVA_FRAMES_BUSY};
 }
 
 /** Isolate runs of at least `shortest` frames of a locked block, as many as the batch has room for, from *position on; there the

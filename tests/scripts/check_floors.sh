@@ -17,7 +17,7 @@ fresh_tree()
 {
     rm -rf tree
     mkdir -p tree/include/kva tree/src/base tree/src/engine tree/src/space tree/src/frames tree/src/vmap \
-        tree/src/observe tree/ports/linux tree/examples tree/tools tree/bench
+        tree/src/observe tree/ports/linux tree/examples tree/tools tree/bench/scanners
     echo '#include <stdint.h>' >tree/include/kva/kva.h
     echo '#include <kva/kva.h>' >tree/src/base/list.h
     echo 'void *memcpy(void *restrict to, const void *restrict from, size_t bytes);' >tree/src/base/memory.h
@@ -30,6 +30,7 @@ fresh_tree()
     printf '#include <stdio.h>\n#include <kva/kva.h>\n' >tree/examples/example.c
     echo '#include "stdio.h"' >tree/tools/kva.c
     echo '#include "../src/base/list.h"' >tree/bench/walk.c
+    printf '#include "../../src/frames/frames.h"\n#include "../../src/base/list.h"\n' >tree/bench/scanners/scanners.c
 }
 
 # accepts: the tree as it stands must pass without a word.
@@ -76,6 +77,8 @@ refuses ports/linux/memory.c '#include "../../src/engine/engine.h"' 'above src/b
 refuses examples/example.c '#include "../src/base/list.h"' 'users do not have'
 refuses tools/kva.c '#include "../src/base/list.h"' 'users do not have'
 refuses bench/walk.c '#include "../src/engine/engine.h"' 'above src/base'
+refuses bench/walk.c '#include "../src/frames/frames.h"' 'above src/base'
+refuses bench/scanners/scanners.c '#include "../../src/space/space.h"' 'above src/base'
 
 fresh_tree
 mkdir tree/src/attic

@@ -171,7 +171,7 @@ grep -q '^threads wait: while another thread gives back 40 areas' threads.txt ||
 [ ! -s out.txt ] && [ ! -s err.txt ] || fail "frames into a file also said: $(cat out.txt err.txt)"
 grep -Eq '^frames: on [0-9]+ CPUs?, blocks of 512, one thread is (not )?alone: ' frames.txt || fail 'frames does not say on what'
 for n in 8,192 4,096; do
-    for table in "calls (n = $n frames; times in ns)" "churn (n = $n frames; times in ns)" "threads (n = $n frames, a quarter used)"; do
+    for table in "calls (n = $n frames; times in ns)" "churn (n = $n frames; times in ns)" "compaction (n = $n frames)" "threads (n = $n frames, a quarter used)"; do
         [ "$(grep -cF "frames $table" frames.txt)" = 1 ] || fail "frames: no table '$table'"
     done
     for who in kva buddy; do
@@ -191,7 +191,13 @@ for who in kva buddy; do
             fail "frames: no row for $crew, $who"
     done
 done
-[ "$(grep -Ec ' at (least|most) .* (met|MISSED|not measured)$' frames.txt)" = 14 ] || fail "frames: aims are missing: $(tail -n 16 frames.txt)"
+for packing in 'thinned  0' 'thinned  0..9' 'churned  0' 'churned  0..9' 'traffic  0'; do
+    for who in counts scanners; do
+        grep -Eq "^  $packing +[257][05] %  $who +([0-9,]+ +){6}[-0-9.]+ +[-0-9.]+ +[-0-9,.]+ +[-0-9,.]+ +[-0-9,.]+ +[-0-9,.]+\$" frames.txt ||
+            fail "frames: no row for a compaction, $packing, $who"
+    done
+done
+[ "$(grep -Ec ' at (least|most) .* (met|MISSED|not measured)$' frames.txt)" = 20 ] || fail "frames: aims are missing: $(tail -n 22 frames.txt)"
 for run in 1 2 3; do
     # shellcheck disable=SC2086
     "$KVA" bench frames $tiny --n 8192 --seed $((run == 3 ? 8 : 7)) --json >frames.json
@@ -212,7 +218,12 @@ jq -e '.rows == [] and .vmalloc == null and .threads == null and .frames.cpus > 
        and all(.frames.crews[]; .ns > 0 and .cpu_ns > 0 and .cpu_share > 0)
        and all(.frames.crews[]; .threads > 1 or .alone or .times_one_thread == 1)
        and all(.frames.bookkeeping[]; .bits_per_frame > 1)
-       and (.frames.aims | length) == 14 and all(.frames.aims[]; (.measured == null) == (.met == null))' frames.json >/dev/null ||
+       and (.frames.compaction | length) == 26 and ([.frames.compaction[].who] | unique) == ["counts", "scanners"]
+       and ([.frames.compaction[].set_up] | unique) == ["churned", "thinned", "traffic"]
+       and all(.frames.compaction[]; .huge_free_after <= .huge_possible and .moved_frames >= .moved_runs)
+       and all(.frames.compaction[]; .set_up == "traffic" or .mixed or .who != "counts" or .moved_frames == .fewest_frames)
+       and all(.frames.compaction[]; .set_up != "thinned" or .who != "counts" or (.ns > 0 and .one_ns > 0 and .bookkeeping_ns >= 0))
+       and (.frames.aims | length) == 20 and all(.frames.aims[]; (.measured == null) == (.met == null))' frames.json >/dev/null ||
     fail "JSON: frames: $(cat frames.json)"
 "$KVA" bench hot --turn 1 --n 5 --json | jq -e '.frames == null' >/dev/null || fail 'JSON: frames without being asked for'
 

@@ -87,6 +87,30 @@ static void check_crew(const struct frames_results *results, const char *what, s
     }
 }
 
+static void check_compaction(const struct compaction_results *results, const char *set_up, bool mixed,
+                             unsigned percent)
+{
+    bool traffic = strcmp(set_up, COMPACTION_TRAFFIC) == 0;
+    bool thinned = strcmp(set_up, COMPACTION_THINNED) == 0;
+    const struct compaction_row *counts = compaction_find(results, set_up, mixed, percent, COMPACTION_COUNTS);
+    const struct compaction_row *scanners =
+        compaction_find(results, set_up, mixed, percent, COMPACTION_SCANNERS);
+    assert_true(counts != NULL && scanners != NULL && counts->frames == SMALL && scanners->frames == SMALL);
+    assert_true(counts->after.huge_free <= counts->after.huge_possible);
+    assert_true(counts->after.huge_free >= counts->before.huge_free || traffic);
+    assert_true(counts->moved_frames >= counts->moved_runs &&
+                (mixed || counts->moved_frames == counts->moved_runs));
+    assert_true(traffic || (counts->pinned_runs == 0 && scanners->pinned_runs == 0));
+    assert_true((counts->run.turns == 2) == (counts->moved_runs > 0 && !traffic));
+    assert_true(counts->alone.turns == counts->run.turns && scanners->one.turns == 0);
+    assert_true(!thinned || (counts->one.turns == 2 && counts->one.median_ns > 0));
+    if (!mixed && !traffic) { /* as many blocks as can be free, with the fewest moves */
+        assert_true(counts->after.huge_free == counts->after.huge_possible);
+        assert_true(counts->moved_frames == counts->fewest && scanners->moved_frames >= scanners->fewest);
+        assert_true(scanners->after.huge_free == scanners->after.huge_possible);
+    }
+}
+
 static struct bench_options short_run(size_t *sizes, size_t count)
 {
     struct bench_options options = {
@@ -131,6 +155,13 @@ static void all_rows_are_measured(void **state)
     assert_int_equal(results.memory_count, (size_t)2 * FRAMES_CONTENDERS);
     for (size_t i = 0; i < results.memory_count; i++)
         assert_true(results.memory[i].bytes > results.memory[i].frames / 8); /* a bit a frame at least */
+    assert_int_equal(results.compaction.count, (size_t)2 * COMPACTION_WAYS * (2 * 2 * 3 + 1));
+    for (unsigned percent = 25; percent <= 75; percent += 25)
+        for (int mixed = 0; mixed < 2; mixed++) {
+            check_compaction(&results.compaction, COMPACTION_THINNED, mixed != 0, percent);
+            check_compaction(&results.compaction, COMPACTION_CHURNED, mixed != 0, percent);
+        }
+    check_compaction(&results.compaction, COMPACTION_TRAFFIC, false, 50);
     frames_results_destroy(&results);
 }
 
@@ -390,8 +421,32 @@ static struct frames_crew made_up_crew(const char *what, size_t threads, double 
     return crew;
 }
 
+static struct compaction_row packings[4];
+
+static struct compaction_row made_up_packing(const char *who, const char *set_up, bool mixed,
+                                             unsigned percent, uint64_t moved, double run_ns)
+{
+    struct compaction_row row = {.who = who,
+                                 .state = set_up,
+                                 .mixed = mixed,
+                                 .percent = percent,
+                                 .moved_frames = moved,
+                                 .fewest = 1000};
+    times_add(&row.run, run_ns);
+    times_add(&row.alone, 5);
+    times_add(&row.one, 1000 * run_ns);
+    times_summarize(&row.run);
+    times_summarize(&row.alone);
+    times_summarize(&row.one);
+    return row;
+}
+
 static struct frames_results make_up(size_t cpus)
 {
+    packings[0] = made_up_packing(COMPACTION_COUNTS, COMPACTION_THINNED, false, 25, 1010, 35);
+    packings[1] = made_up_packing(COMPACTION_SCANNERS, COMPACTION_THINNED, false, 25, 1500, 99);
+    packings[2] = made_up_packing(COMPACTION_COUNTS, COMPACTION_THINNED, true, 75, 1030, 105.5);
+    packings[3] = made_up_packing(COMPACTION_COUNTS, COMPACTION_TRAFFIC, false, 50, 1250, 400);
     rows[0] = made_up(FRAMES_HOT, 0, 0, FRAMES_KVA, 14);
     rows[1] = made_up(FRAMES_HOT, 9, 0, FRAMES_KVA, 13);
     rows[2] = made_up(FRAMES_FILL, 0, 0, FRAMES_KVA, 10);
@@ -411,6 +466,7 @@ static struct frames_results make_up(size_t cpus)
                                      .cpus = cpus,
                                      .rows = rows,
                                      .row_count = sizeof(rows) / sizeof(rows[0]),
+                                     .compaction = {packings, sizeof(packings) / sizeof(packings[0])},
                                      .crews = crews,
                                      .crew_count = sizeof(crews) / sizeof(crews[0])};
     return results;
@@ -435,7 +491,7 @@ static void aims_are_judged(void **state)
     (void)state;
     struct frames_results results = make_up(2);
     frames_judge(&results);
-    assert_int_equal(results.aims.count, 14);
+    assert_int_equal(results.aims.count, 20);
     check_aim(&results, "one frame", 14, true);
     check_aim(&results, "order 9", 13, false);
     check_aim(&results, "fill", 10, true);
@@ -450,6 +506,12 @@ static void aims_are_judged(void **state)
     check_aim(&results, "churn, 2 threads", 1.75, false);
     check_aim(&results, "churn, 16 threads", 0.95, true);
     check_aim(&results, "a frame that the other CPU frees", 99, true);
+    check_aim(&results, "compaction of single frames: moves", 1.01, true);
+    check_aim(&results, "compaction of mixed orders: moves", 1.03, false);
+    check_aim(&results, "compaction in traffic", 1.25, true);
+    check_aim(&results, "compaction of single frames: a move", 30, true);
+    check_aim(&results, "compaction of mixed orders: a move", 100.5, false);
+    check_aim(&results, "compaction for one request", 35, false);
 }
 
 /* One CPU says nothing about two; other sizes nothing about the blocks of a million frames. */

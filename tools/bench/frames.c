@@ -22,6 +22,8 @@
  *
  * CASES WITH MANY THREADS: see frames_threads.c.
  *
+ * COMPACTION: see frames_compaction.h.
+ *
  * CONTENDERS
  *   kva      a set with the host's threads, and as many CPUs as are online
  *   buddy    the binary buddy system of the textbooks, behind one lock (bench/buddy)
@@ -36,8 +38,9 @@
 #include "frames.h"
 
 #include "fatal.h"
+#include "frames_compaction.h"
 #include "machine.h"
-#include "ticks.h"
+#include "tally.h"
 
 #include <stdlib.h>
 
@@ -192,44 +195,6 @@ static void summarize(struct frames_row *rows)
         times_summarize(&rows[i].times);
         rows[i].times.ratio = times_quotient(&rows[FRAMES_CONTENDERS - 1].times, &rows[i].times);
     }
-}
-
-/* What was timed: all of it, and what was not interrupted. */
-struct tally {
-    struct {
-        double ticks;
-        uint64_t operations;
-    } all, whole;
-};
-
-struct watch {
-    uint64_t preemptions;
-    uint64_t start;
-};
-
-static struct watch watch_start(void)
-{
-    struct watch watch = {.preemptions = machine_preemptions()};
-    watch.start = ticks_now();
-    return watch;
-}
-
-static void watch_stop(const struct watch *watch, struct tally *tally, uint64_t operations)
-{
-    double ticks = (double)(ticks_now() - watch->start);
-    bool whole = machine_preemptions() == watch->preemptions;
-    tally->all.ticks += ticks;
-    tally->all.operations += operations;
-    tally->whole.ticks += whole ? ticks : 0;
-    tally->whole.operations += whole ? operations : 0;
-}
-
-/* If all was interrupted, all counts. */
-static double tally_ns(const struct tally *tally, double ns_per_tick)
-{
-    if (tally->whole.operations > 0)
-        return tally->whole.ticks * ns_per_tick / (double)tally->whole.operations;
-    return tally->all.ticks * ns_per_tick / (double)tally->all.operations;
 }
 
 static double turn_of(const struct race *race)
@@ -413,6 +378,7 @@ static void run_one_thread(uint64_t frames, const struct bench_options *options,
         run_fill(order, frames, options, results);
     for (size_t i = 0; i < sizeof(churns) / sizeof(churns[0]); i++)
         run_case(&churns[i], frames, options, results);
+    frames_compaction_run(frames, options, &results->compaction);
     frames_run_alone(frames, options, results);
     measure_memory(frames, options, results);
 }
@@ -477,6 +443,7 @@ void frames_run(const struct bench_options *options, struct frames_results *resu
 void frames_results_destroy(struct frames_results *results)
 {
     free(results->rows);
+    free(results->compaction.rows);
     free(results->crews);
     free(results->memory);
 }

@@ -6,6 +6,7 @@
  *      frames.c             cases with one thread, turns
  *      frames_threads.c     cases with many
  *      frames_set.c         a set at work: filled, thinned, churned
+ *      frames_compaction.c  compaction, beside that by two scanners
  *      frames_contenders.c  who takes part
  *      frames_aims.c        what all figures together should show
  *      frames_report.c      what comes out
@@ -14,6 +15,7 @@
 #define KVA_TOOLS_BENCH_FRAMES_H
 
 #include "aims.h"
+#include "frames_compaction.h"
 #include "frames_set.h"
 #include "runner.h"
 
@@ -74,6 +76,7 @@ struct frames_results {
     size_t row_count;
     struct frames_crew *crews;
     size_t crew_count;
+    struct compaction_results compaction;
     struct frames_memory *memory;
     size_t memory_count;
     struct aims aims;

@@ -75,6 +75,57 @@ static double handover(const struct frames_results *results)
     return crew == NULL ? -1 : crew->cpu.median_ns;
 }
 
+static const struct compaction_row *counts(const struct frames_results *results, const char *state,
+                                           bool mixed, unsigned percent)
+{
+    return compaction_find(&results->compaction, state, mixed, percent, COMPACTION_COUNTS);
+}
+
+/* The most of what any thinned set-up of the first size takes, of single frames or of mixed orders. After a churn so few moves are left that what
+ * counts is how often all headers are looked at. */
+static double most(const struct frames_results *results, bool mixed,
+                   double (*figure)(const struct compaction_row *row))
+{
+    double most = -1;
+    for (size_t i = 0; i < results->compaction.count; i++) {
+        const struct compaction_row *row = &results->compaction.rows[i];
+        if (row->frames == results->compaction.rows[0].frames && row->mixed == mixed &&
+            strcmp(row->who, COMPACTION_COUNTS) == 0 && strcmp(row->state, COMPACTION_THINNED) == 0 &&
+            figure(row) > most)
+            most = figure(row);
+    }
+    return most;
+}
+
+static double excess_in_traffic(const struct frames_results *results)
+{
+    const struct compaction_row *row = counts(results, COMPACTION_TRAFFIC, false, 50);
+    return row == NULL ? -1 : compaction_excess(row);
+}
+
+static double one_block(const struct frames_results *results)
+{
+    const struct compaction_row *row = counts(results, COMPACTION_THINNED, false, 25);
+    return row == NULL || row->one.turns == 0 ? -1 : row->one.median_ns / 1000;
+}
+
+static void judge_compaction(struct frames_results *results)
+{
+    struct aims *aims = &results->aims;
+    aims_add(aims, "compaction of single frames: moves over the fewest", "x", false, 1.02,
+             most(results, false, compaction_excess));
+    aims_add(aims, "compaction of mixed orders: moves over the fewest", "x", false, 1.02,
+             most(results, true, compaction_excess));
+    aims_add(aims, "compaction in traffic, 1 % pinned: moves over the fewest", "x", false, 1.25,
+             excess_in_traffic(results));
+    aims_add(aims, "compaction of single frames: a move without its function", "ns", false, 30,
+             most(results, false, compaction_bookkeeping));
+    aims_add(aims, "compaction of mixed orders: a move without its function", "ns", false, 100,
+             most(results, true, compaction_bookkeeping));
+    aims_add(aims, "compaction for one request of order 9, a quarter used", "us", false, 10,
+             one_block(results));
+}
+
 void frames_judge(struct frames_results *results)
 {
     struct aims *aims = &results->aims;
@@ -99,4 +150,5 @@ void frames_judge(struct frames_results *results)
              sixteen_over_two(results));
     aims_add(aims, "a frame that the other CPU frees, both calls, by CPU time", "ns", false, 100,
              handover(results));
+    judge_compaction(results);
 }

@@ -20,8 +20,7 @@ static unsigned cpus_online(void)
     return online < KVA_FRAMES_CPUS ? (unsigned)online : KVA_FRAMES_CPUS;
 }
 
-/* The zone must live as long as what is returned. */
-static struct kva_frames_config config_of(const struct kva_frames_zone *zone)
+struct kva_frames_config frames_kva_config(const struct kva_frames_zone *zone)
 {
     return (struct kva_frames_config){
         .zones = zone,
@@ -36,7 +35,7 @@ static struct kva_frames_config config_of(const struct kva_frames_zone *zone)
 static enum kva_status create_kva(uint64_t frames, void **state)
 {
     struct kva_frames_zone zone = {.start = 0, .end = frames};
-    struct kva_frames_config config = config_of(&zone);
+    struct kva_frames_config config = frames_kva_config(&zone);
     struct kva_frames *made;
     enum kva_status status = kva_frames_create(&config, &made);
     if (status == KVA_OK)
@@ -76,7 +75,7 @@ static enum kva_status free_many_of_kva(void *state, const uint64_t *firsts, siz
 static size_t bytes_of_kva(void *state, uint64_t frames)
 {
     struct kva_frames_zone zone = {.start = 0, .end = frames};
-    struct kva_frames_config config = config_of(&zone);
+    struct kva_frames_config config = frames_kva_config(&zone);
     (void)state;
     return kva_frames_bytes(&config);
 }

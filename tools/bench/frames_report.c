@@ -154,6 +154,64 @@ static void report_crews(const struct frames_results *results, FILE *out)
     note_on_others(results, out);
 }
 
+/* -------------------------------------------------------------------------------------------- compaction */
+
+static double ns_of(const struct times *times)
+{
+    return times->turns == 0 ? -1 : times->median_ns;
+}
+
+static void describe_compaction(struct sheet *sheet, const void *item)
+{
+    const struct compaction_row *row = item;
+    uint64_t freed = row->after.huge_free - row->before.huge_free;
+    double each =
+        row->after.huge_free <= row->before.huge_free ? -1 : (double)row->moved_frames / (double)freed;
+    double one = ns_of(&row->one);
+    sheet_text(sheet, "set-up", "set_up", row->state);
+    sheet_count(sheet, NULL, "frames", row->frames);
+    sheet_text(sheet, "orders", NULL, row->mixed ? "0..9" : "0");
+    sheet_flag(sheet, "mixed", row->mixed);
+    sheet_cell(sheet, 'r', "used", "%u %%", row->percent);
+    sheet_count(sheet, NULL, "used_percent", row->percent);
+    sheet_text(sheet, "who", "who", row->who);
+    sheet_count(sheet, "free", "huge_free_before", row->before.huge_free);
+    sheet_count(sheet, "after", "huge_free_after", row->after.huge_free);
+    sheet_count(sheet, "of", "huge_possible", row->after.huge_possible);
+    sheet_count(sheet, "taken", "huge_taken_before", row->before.huge_taken);
+    sheet_count(sheet, "after", "huge_taken_after", row->after.huge_taken);
+    sheet_count(sheet, NULL, "huge_asked", row->after.huge_asked);
+    sheet_count(sheet, NULL, "moved_runs", row->moved_runs);
+    sheet_count(sheet, "frames moved", "moved_frames", row->moved_frames);
+    sheet_count(sheet, NULL, "refused_runs", row->pinned_runs);
+    sheet_measure(sheet, "a block", "frames_per_block", each, 1, 1);
+    sheet_count(sheet, NULL, "fewest_frames", row->fewest);
+    sheet_measure(sheet, "x fewest", "over_fewest", compaction_excess(row), 1, 4);
+    sheet_measure(sheet, "ns/run", "ns", ns_of(&row->run), 1, 1);
+    sheet_measure(sheet, "alone", "function_ns", ns_of(&row->alone), 1, 1);
+    sheet_measure(sheet, "less that", "bookkeeping_ns", compaction_bookkeeping(row), 1, 1);
+    sheet_measure(sheet, "us one", NULL, one < 0 ? -1 : one, 1000, 2);
+    sheet_measure(sheet, NULL, "one_ns", one, 1, 0);
+}
+
+static void report_compaction(const struct compaction_results *results, FILE *out)
+{
+    char frames[NUMBER_ROOM];
+    const struct compaction_row *rows = results->rows;
+    for (size_t done = 0, same; done < results->count; done += same, rows += same) {
+        for (same = 1; done + same < results->count && rows[same].frames == rows->frames;)
+            same++;
+        fprintf(out, "\nframes compaction (n = %s frames)\n", format_count(frames, rows->frames));
+        sheet_print(describe_compaction, rows, same, sizeof(*rows), out);
+    }
+    fputs("  free: blocks in which nothing is in use, before and after, of those that all free frames would "
+          "make. taken: of a\n  hundred requests of order 9, before and after. x fewest: frames moved, over "
+          "the fewest for so many blocks.\n  alone: of the time of a run, the function that changes its "
+          "owner's reference; no contents are copied.\n  us one: a request of order 9 that compaction makes "
+          "room for.\n",
+          out);
+}
+
 /* ------------------------------------------------------------------------------------------------ memory */
 
 static void describe_memory(struct sheet *sheet, const void *item)
@@ -177,6 +235,7 @@ void frames_report(const struct frames_results *results, const struct bench_opti
             results->alone ? "alone: locks are taken by plain steps"
                            : "not alone: locks are taken by atomic steps");
     report_rows(results->rows, results->row_count, out);
+    report_compaction(&results->compaction, out);
     report_crews(results, out);
     fputs("\nframes bookkeeping\n", out);
     sheet_print(describe_memory, results->memory, results->memory_count, sizeof(*results->memory), out);
@@ -197,6 +256,10 @@ json_t *frames_to_json(const struct frames_results *results, bool *good)
         object, "crews",
         sheet_to_json(describe_crew, results->crews, results->crew_count, sizeof(struct frames_crew), good),
         good);
+    json_put(object, "compaction",
+             sheet_to_json(describe_compaction, results->compaction.rows, results->compaction.count,
+                           sizeof(struct compaction_row), good),
+             good);
     json_put(object, "bookkeeping",
              sheet_to_json(describe_memory, results->memory, results->memory_count,
                            sizeof(struct frames_memory), good),

@@ -116,25 +116,6 @@ void frames_set_comb(struct frames_set *set, uint64_t step)
     }
 }
 
-static void thin(struct frames_set *set, unsigned percent)
-{
-    set->quota = set->frames * percent / 100;
-    while (set->used > set->quota)
-        frames_must(set, set->who->free(set->state, pop_random(set).first), "a free");
-}
-
-void frames_set_churned(struct frames_set *set, unsigned percent)
-{
-    frames_set_fill(set);
-    thin(set, percent);
-    for (size_t left = ROUNDS * set->count; left > 0;) {
-        size_t steps = frames_churn_prepare(set);
-        (void)frames_churn_run(set, steps);
-        frames_churn_finish(set, steps);
-        left -= steps < left ? steps : left;
-    }
-}
-
 /* The number of trailing zeros of a random number: j with probability 2^-(j+1), so that each order has about as many frames as
  * any other; the largest one gets what is left, which is twice as much. */
 static unsigned draw_order(struct rng *rng)
@@ -144,6 +125,33 @@ static unsigned draw_order(struct rng *rng)
     while (order < FRAMES_BLOCK_ORDER && (draw >> order & 1) == 0)
         order++;
     return order;
+}
+
+static void thin(struct frames_set *set, unsigned percent)
+{
+    set->quota = set->frames * percent / 100;
+    while (set->used > set->quota)
+        frames_must(set, set->who->free(set->state, pop_random(set).first), "a free");
+}
+
+void frames_set_thinned(struct frames_set *set, unsigned percent, bool mixed)
+{
+    if (!mixed)
+        frames_set_fill(set);
+    while (mixed && take(set, draw_order(&set->rng)))
+        continue;
+    thin(set, percent);
+}
+
+void frames_set_churned(struct frames_set *set, unsigned percent)
+{
+    frames_set_thinned(set, percent, false);
+    for (size_t left = ROUNDS * set->count; left > 0;) {
+        size_t steps = frames_churn_prepare(set);
+        (void)frames_churn_run(set, steps);
+        frames_churn_finish(set, steps);
+        left -= steps < left ? steps : left;
+    }
 }
 
 /* Each step is a free or an allocation. */
@@ -159,9 +167,7 @@ static void churn_mixed(struct frames_set *set, size_t steps)
 
 void frames_set_mixed(struct frames_set *set, unsigned percent)
 {
-    while (take(set, draw_order(&set->rng)))
-        continue;
-    thin(set, percent);
+    frames_set_thinned(set, percent, true);
     churn_mixed(set, ROUNDS * set->count);
     churn_mixed(set, ROUNDS * set->count);
 }

@@ -51,6 +51,9 @@ struct frames_contender {
 #define FRAMES_CONTENDERS 2
 extern const struct frames_contender frames_contenders[FRAMES_CONTENDERS];
 
+/** kva's configuration for one zone, which must live as long as what is returned. */
+struct kva_frames_config frames_kva_config(const struct kva_frames_zone *zone);
+
 /* ------------------------------------------------------------------------------------------------- sets */
 
 /** A live run. No set has more than 2^32 frames. */
@@ -108,6 +111,9 @@ void frames_set_comb(struct frames_set *set, uint64_t step);
  *  2^-(j+1)), from which random ones were freed until `percent` were left, and in which every frame was then replaced. */
 void frames_set_churned(struct frames_set *set, unsigned percent);
 void frames_set_mixed(struct frames_set *set, unsigned percent);
+
+/** The same without replacing: what is left lies where it was put first, with holes everywhere. */
+void frames_set_thinned(struct frames_set *set, unsigned percent, bool mixed);
 
 /** Look at it. */
 struct frames_shape frames_set_shape(struct frames_set *set);

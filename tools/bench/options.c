@@ -265,15 +265,17 @@ static char *help(int key, const char *text, void *input)
           "should come out and what did. All but 2019 stand on kva's default engine, or on the first of "
           "--engine if that is not among them. n is the number of live ranges: 10000; at least 64.\n",
           out);
-    fputs("\n" FRAMES
-          ": Page frames, in blocks of 512: allocate and free again at once, fill a set, free all, "
-          "64 by one call, a request that fails; a churn of single frames with a quarter, half and three "
-          "quarters in use, and of mixed orders, order j with probability 2^-(j+1), with half and nine "
-          "tenths in use, and the free blocks that each leaves; then 1 to 16 threads, and frames that the "
-          "other CPU frees; and the bookkeeping for a frame. Rows: kva, and buddy (the binary buddy system "
-          "behind one lock), to which ratios are. At the end, what should come out and what did. No engine "
-          "takes part. n is the number of frames: 1048576; at least 4096, in whole blocks.\n",
-          out);
+    fputs(
+        "\n" FRAMES ": Page frames, in blocks of 512: allocate and free again at once, fill a set, free all, "
+        "64 by one call, a request that fails; a churn of single frames with a quarter, half and three "
+        "quarters in use, and of mixed orders, order j with probability 2^-(j+1), with half and nine "
+        "tenths in use, and the free blocks that each leaves; then 1 to 16 threads, and frames that the "
+        "other CPU frees; and the bookkeeping for a frame. Compaction of such sets, by counts (kva's) and by "
+        "two scanners: free blocks, moves over the fewest possible, time of a move without a copy, and of a "
+        "request that compaction makes room for. Rows: kva, and buddy (the binary buddy system "
+        "behind one lock), to which ratios are. At the end, what should come out and what did. No engine "
+        "takes part. n is the number of frames: 1048576; at least 4096, in whole blocks.\n",
+        out);
     char names[ENGINES_TEXT];
     struct engines all;
     engines_all(&all);
