@@ -158,6 +158,12 @@ static inline bool is_held(uint64_t h)
     return (h & OWNER_MASK) != 0;
 }
 
+/** Whether all runs of a block begin and end in it, and are to be found in its states, and none is about to be moved. */
+static inline bool has_plain_runs(uint64_t h)
+{
+    return (h & (WHOLE_MASK | CONT_MASK | MOVING_MASK)) == 0;
+}
+
 static inline uint64_t with_top(uint64_t h, uint32_t top)
 {
     return header_with(h, TOP_MASK, TOP_AT, top);

@@ -601,7 +601,8 @@ static bool set_window(struct pass *pass, const struct frames_demand *demand)
 
 bool kva_compact_for(const struct kva_frames *frames, const struct frames_demand *demand)
 {
-    unsigned order = highest_bit(demand->count) + !is_power_of_two(demand->count);
+    unsigned order = highest_bit(max_u64(demand->count, demand->align)) +
+                     (demand->align <= demand->count && !is_power_of_two(demand->count));
     bool helped = false;
 
     if (!frames->compaction || kva_compaction_is_deferred(frames->compaction, order) ||

@@ -153,7 +153,9 @@ static bool try_block(const struct search *search, uint32_t block, bool other_ki
     uint32_t position = frames->size;
     uint32_t released = 0;
 
-    if (!is_held(h) && (kind_of(h) == KIND_UNUSED || (kind_of(h) == demand->kind) != other_kind))
+    bool is_searched =
+        !is_held(h) && (kind_of(h) == KIND_UNUSED || (kind_of(h) == demand->kind) != other_kind);
+    if (is_searched)
         position = kva_find_place(frames, zone, block, h, demand);
     if (position < frames->size) {
         uint32_t end = position + (uint32_t)demand->count;
@@ -163,7 +165,7 @@ static bool try_block(const struct search *search, uint32_t block, bool other_ki
             released = hold_block(search, block, &h);
         else if (whole_of(h) == WHOLE_NOT)
             h = with_top(h, largest_group(frames, words_of(frames, zone, block)));
-    } else if (demand->group != NO_GROUP && search->covers && !is_held(h) && kind_of(h) != KIND_UNUSED &&
+    } else if (is_searched && demand->group != NO_GROUP && search->covers && kind_of(h) != KIND_UNUSED &&
                demand->group > 0 && top_of(h) >= demand->group) {
         h = with_top(h, demand->group - 1);
     }

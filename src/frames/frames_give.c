@@ -63,7 +63,7 @@ static inline uint64_t run_in_word(const struct kva_frames *frames, const struct
 {
     uint64_t not_inside = ~inside_bits(&words[w]) & (0 - (bit << 1)); /* above the bit */
 
-    if ((h & (WHOLE_MASK | CONT_MASK | MOVING_MASK)) != 0 || (words[w].taken & words[w].first & bit) == 0)
+    if (!has_plain_runs(h) || (words[w].taken & words[w].first & bit) == 0)
         return 0;
     if (not_inside == 0 && w + 1 < frames->words && (inside_bits(&words[w + 1]) & 1))
         return 0;
@@ -248,8 +248,7 @@ static inline bool are_singles(const struct kva_frames *frames, const struct fra
 
     if (w + 1 < frames->words)
         inside_after |= inside_bits(&words[w + 1]) << 63;
-    return (words[w].taken & words[w].first & ~inside_after & bits) == bits &&
-           (h & (WHOLE_MASK | CONT_MASK)) == 0;
+    return (words[w].taken & words[w].first & ~inside_after & bits) == bits && has_plain_runs(h);
 }
 
 /** Give back the single frames that the list begins with and that lie in one block, all entries of a word at once. Returns how
@@ -331,7 +330,7 @@ static bool is_inside(const struct kva_frames *frames, const struct part *part, 
     return inside_bits(&words_of(frames, part->zone, block)[position / 64]) >> position % 64 & 1;
 }
 
-/** Whether frames [at, end) of a locked block are inside one run, which does not begin there; KVA_EBUSY while it is moved. */
+/** Whether frames [at, end) of a locked block are inside one run, which does not begin there. */
 static enum kva_status inside_status(const struct kva_frames *frames, const struct part *part, uint64_t at,
                                      uint64_t end)
 {
@@ -343,8 +342,6 @@ static enum kva_status inside_status(const struct kva_frames *frames, const stru
                       ? end_of_inside(words_of(frames, part->zone, block), from, until) == until
                       : from > 0 || whole_of(h) == WHOLE_INSIDE;
 
-    if ((h & MOVING_MASK) && kva_find_isolated(frames, part->first, part->end))
-        return KVA_EBUSY;
     return inside ? KVA_OK : KVA_ERANGE;
 }
 
@@ -359,8 +356,7 @@ static enum kva_status part_status(const struct kva_frames *frames, const struct
 
     if (status != KVA_OK && status != KVA_EINTERIOR)
         return status;
-    if ((h & MOVING_MASK) && kva_find_isolated(frames, part->first, part->end))
-        return KVA_EBUSY;
+    bool is_moving = (h & MOVING_MASK) && kva_find_isolated(frames, part->first, part->first + 1);
     for (status = KVA_OK; at < part->end && status == KVA_OK;) {
         block = block_of(frames, part->zone, at);
         uint64_t rest = part->end - first_frame(frames, part->zone, block);
@@ -368,7 +364,7 @@ static enum kva_status part_status(const struct kva_frames *frames, const struct
         status = inside_status(frames, part, at, end);
         at = end;
     }
-    return status;
+    return status == KVA_OK && is_moving ? KVA_EBUSY : status;
 }
 
 /** The frame after the part becomes the first one of what is left. */

@@ -167,7 +167,7 @@ struct frames_moves kva_move_batch(const struct kva_frames *frames, struct frame
         bool is_moved = move->outcome == KVA_FRAMES_MOVED;
         moves.runs += is_moved;
         moves.frames += is_moved ? move->count : 0;
-        moves.refused += !no_room && !is_moved && move->outcome != KVA_FRAMES_GONE;
+        moves.refused += !no_room && !is_moved && !move->is_given && move->outcome != KVA_FRAMES_GONE;
         if (!is_moved && move->to != KVA_NO_FRAME)
             give_room_back(frames, zone, move);
     }

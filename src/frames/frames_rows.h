@@ -136,7 +136,8 @@ static inline void row_clear(struct frames_rows *rows, unsigned row, uint32_t bl
     atomic_fetch_add(rows_ended(rows), 1);
 }
 
-/** The first block of [from, end) that is in a row; `end` if there is none. */
+/** The first block of [from, end) that is in a row; `end` if there is none. A search that finds a bit cleared sees what was
+ *  written before, the bit in another row among it; and it reads `began` after all bits. */
 static inline uint32_t row_next(const struct frames_rows *rows, unsigned row, uint32_t from, uint32_t end)
 {
     while (from < end) {
@@ -146,7 +147,7 @@ static inline uint32_t row_next(const struct frames_rows *rows, unsigned row, ui
         for (;;) {
             if (at >> ROW_SHIFT >= rows->size[level])
                 return end;
-            bits = atomic_load_explicit(row_word(rows, row, level, at >> ROW_SHIFT), memory_order_relaxed) &
+            bits = atomic_load_explicit(row_word(rows, row, level, at >> ROW_SHIFT), memory_order_acquire) &
                    (UINTPTR_MAX << (at & (ROW_BITS - 1)));
             if (bits != 0)
                 break;
@@ -157,7 +158,7 @@ static inline uint32_t row_next(const struct frames_rows *rows, unsigned row, ui
         at = (at & ~(size_t)(ROW_BITS - 1)) + lowest_bit(bits);
         while (level > 0) {
             level--;
-            bits = atomic_load_explicit(row_word(rows, row, level, at), memory_order_relaxed);
+            bits = atomic_load_explicit(row_word(rows, row, level, at), memory_order_acquire);
             if (bits == 0)
                 break;
             at = (at << ROW_SHIFT) + lowest_bit(bits);

@@ -37,7 +37,7 @@ static uint64_t find_obstacle_in_range(const struct kva_frames *frames, const st
     return KVA_NO_FRAME;
 }
 
-/** Change the part of a range that lies in one locked block, and drop the lock. */
+/** Change the part of a range that lies in one locked block, which stays locked. */
 static void change_block(const struct kva_frames *frames, struct frames_zone *zone, uint32_t block,
                          uint64_t first, uint64_t end, enum frames_change change, enum frames_kind kind,
                          struct frames_counts *counts)
@@ -60,7 +60,7 @@ static void change_block(const struct kva_frames *frames, struct frames_zone *zo
     } else {
         h = show_frames(frames, words, h, from, until);
     }
-    commit_block(frames, zone, block, before, h);
+    prepare_block(frames, zone, block, before, h);
 }
 
 bool kva_span_change(const struct kva_frames *frames, struct frames_zone *zone, uint64_t first, uint64_t end,

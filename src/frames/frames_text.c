@@ -196,7 +196,7 @@ enum kva_status kva_frames_picture(const struct kva_frames *frames, size_t zone,
     if (zone >= frames->zone_count)
         return refuse(frames, KVA_EINVAL, __func__, KVA_NO_FRAME, "zone");
     const struct frames_zone *drawn = zone_at(frames, zone);
-    for (uint32_t block = 0; block < drawn->rows.blocks; block += PICTURE_BLOCKS)
-        write_blocks(&writer, frames, drawn, block);
+    for (uint64_t block = 0; block < drawn->rows.blocks; block += PICTURE_BLOCKS)
+        write_blocks(&writer, frames, drawn, (uint32_t)block);
     return KVA_OK;
 }
