@@ -244,9 +244,7 @@ enum kva_status scanners_compact(struct scanners *scanners, uint64_t most, struc
 
     if (status != KVA_OK)
         return status;
-    kva_cpus_take(&scanners->frames->locks);
-    kva_release_held(scanners->frames);
-    kva_cpus_drop(&scanners->frames->locks);
+    kva_drain(scanners->frames);
     scan(scanners, most, &sum);
     kva_compaction_leave(scanners->frames);
     if (done)
