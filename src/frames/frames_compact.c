@@ -421,17 +421,21 @@ struct survey {
 static struct survey look_around(const struct pass *pass)
 {
     const struct kva_frames *frames = pass->targets.frames;
+    const struct frames_header *headers = pass->targets.zone->headers;
     struct survey survey = {.used = frames->size + 1};
+    unsigned order = pass->order;
 
-    for (uint32_t block = pass->from; block < pass->end; block++) {
-        uint64_t h = peek(pass->targets.zone, block);
-        if (free_of(h) == 0)
+    for (uint32_t block = pass->from, end = pass->end; block < end; block++) {
+        uint64_t h = block_header(&headers[block]);
+        uint32_t free = free_of(h);
+        if (free == 0)
             continue;
-        unsigned top = top_of(h) < pass->order ? top_of(h) : pass->order;
-        survey.free += free_of(h);
-        survey.groups += (free_of(h) + (UINT64_C(1) << top) - 1) >> top;
-        survey.movable += is_movable(h) ? free_of(h) : 0;
-        if (can_be_emptied(frames, h) && used_of(h) < survey.used) {
+        survey.free += free;
+        survey.groups += ((free - 1) >> (top_of(h) < order ? top_of(h) : order)) + 1;
+        if (!is_movable(h))
+            continue;
+        survey.movable += free;
+        if (used_of(h) < survey.used && can_be_emptied(frames, h)) {
             survey.used = used_of(h);
             survey.emptiest = block;
         }

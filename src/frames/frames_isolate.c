@@ -47,11 +47,12 @@ bool kva_isolate_runs(const struct kva_frames *frames, const struct frames_zone 
 
 /* ------------------------------------------------------------------------------------------- room */
 
-/** Where a run fits into the work range, from `from` on; its end if nowhere. */
+/** Where a run fits into the work range, from `from` on; its end if nowhere. Groups are looked for by whole words: so only where
+ *  all frames of the words lie in the work range. */
 static uint32_t find_room(const struct kva_frames *frames, const struct frames_word *words, uint64_t begin,
                           uint32_t from, struct frames_work work, const struct frames_move *move)
 {
-    if (move->align != move->count || work.end - work.from < frames->size)
+    if (move->align != move->count || frames->order < 6 || work.end - work.from < frames->size)
         return find_run(words, begin, from, work.end, move->count, move->align);
     return find_group(words, from / 64, frames->words, highest_bit(move->align), work.end);
 }

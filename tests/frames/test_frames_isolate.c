@@ -263,11 +263,23 @@ static void expect_room(const struct frames_move *move, struct frames_work work,
     }
 }
 
+/** The alignment that a run has, up to its length rounded up to a power of two. */
+static uint64_t own_alignment(const struct wanted *wanted)
+{
+    uint64_t align = 1;
+
+    while (align < wanted->count && (wanted->from & align) == 0)
+        align *= 2;
+    return align;
+}
+
 static void add_wanted(const struct wanted *wanted, unsigned count)
 {
     for (unsigned i = 0; i < count; i++)
-        frames->compaction->moves[i] =
-            (struct frames_move){.from = wanted[i].from, .to = KVA_NO_FRAME, .count = wanted[i].count};
+        frames->compaction->moves[i] = (struct frames_move){.from = wanted[i].from,
+                                                            .to = KVA_NO_FRAME,
+                                                            .count = wanted[i].count,
+                                                            .align = own_alignment(&wanted[i])};
     frames->compaction->count = count;
 }
 
@@ -549,10 +561,7 @@ static void runs_at_random(void **state)
 /** The lowest place for a run in a picture; count if there is none. */
 static uint32_t place_in(const char *picture, uint32_t count, uint64_t begin, const struct wanted *wanted)
 {
-    uint64_t align = 1;
-
-    while (align < wanted->count && (wanted->from & align) == 0)
-        align *= 2;
+    uint64_t align = own_alignment(wanted);
     for (uint32_t at = 0; wanted->count <= count && at <= count - wanted->count; at++) {
         uint32_t i = 0;
         while (i < wanted->count && picture[at + i] == '.')
