@@ -382,8 +382,9 @@ enum kva_status kva_frames_compact(struct kva_frames *frames, size_t zone, unsig
  *           KVA_ENOENT     the set has no function that moves frames, and something is in the way
  *           KVA_EREENTRY   called from inside that function, and something is in the way
  *           KVA_ENULL, KVA_EINVAL, KVA_ESIZE, KVA_EWRAP, KVA_ERANGE   as kva_frames_reserve
- *  Cost:    as kva_frames_reserve if nothing is in the way. Else O(CPUs zones + count / 64) and, for each block and each move,
- *           O(log n), and what the moves cost; a move for which no block of movable frames has room costs as kva_frames_alloc in a window
+ *  Cost:    as kva_frames_reserve if nothing is in the way. Else
+ *           O(CPUs zones + count / 64) and, for each block and each move, O(log n), and what the moves cost; a move for which no block
+ *           of movable frames has room costs as kva_frames_alloc in a window
  *  Locking: Blocks, those of a run together, and the locks of all CPUs at the beginning; waits for a compaction under way
  *  Failure: the range is as it was, but for what has been moved out of it
  */

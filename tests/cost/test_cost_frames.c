@@ -343,6 +343,89 @@ static void reserve_a_long_run(uint64_t round)
     reserve(run, length_of_run());
 }
 
+/* ------------------------------------------------------------------------------------------- evacuation */
+
+static uint64_t moved_to;
+
+static enum kva_frames_moved move_there(void *context, uint64_t from, uint64_t to, uint64_t count)
+{
+    (void)context;
+    (void)from;
+    (void)count;
+    moved_to = to;
+    return KVA_FRAMES_MOVED;
+}
+
+static void many_blocks_to_move(uint64_t size)
+{
+    plan(size, 1, size);
+    config.move = move_there;
+    make();
+}
+
+static void many_zones_to_move(uint64_t size)
+{
+    plan(size, (size_t)size, 2);
+    config.move = move_there;
+    make();
+}
+
+static void many_cpus_to_move(uint64_t size)
+{
+    plan_cpus(size);
+    config.move = move_there;
+    make();
+}
+
+static void a_long_run_to_move(uint64_t size)
+{
+    many_blocks_to_move(size + 3);
+    size_now = size;
+    run = BLOCK - 7;
+}
+
+/** A frame in the middle of a range is in use. */
+static void evacuate(uint64_t first, uint64_t count)
+{
+    enum kva_status status;
+
+    assert_int_equal(kva_frames_reserve(frames, first + count / 2, 1, KVA_MOVABLE, NULL), KVA_OK);
+    counting(status = kva_frames_evacuate(frames, first, count, KVA_MOVABLE, NULL));
+    assert_int_equal(status, KVA_OK);
+    give(first);
+    give(moved_to);
+}
+
+static void evacuate_a_frame(uint64_t round)
+{
+    evacuate(some_block(round), 1);
+}
+
+static void evacuate_a_long_run(uint64_t round)
+{
+    (void)round;
+    evacuate(run, length_of_run());
+}
+
+/** `size` single frames of a block, to be moved. */
+static void evacuate_many(uint64_t round)
+{
+    enum kva_status status;
+
+    (void)round;
+    for (uint64_t i = 0; i < size_now; i++)
+        assert_int_equal(kva_frames_reserve(frames, 2 * i, 1, KVA_MOVABLE, NULL), KVA_OK);
+    counting(status = kva_frames_evacuate(frames, 0, 2 * size_now, KVA_MOVABLE, NULL));
+    assert_int_equal(status, KVA_OK);
+}
+
+static void many_runs_to_move(uint64_t size)
+{
+    plan(size, 1, 64);
+    config.move = move_there;
+    make();
+}
+
 static void hide(uint64_t first, uint64_t count)
 {
     enum kva_status status;
@@ -635,6 +718,8 @@ static void fork_child(uint64_t round)
 
 #define GIVEN_RANGE "O(log zones + CPUs + count / 64), and O(log n) for each block"
 
+#define EVACUATION "O(CPUs zones + count / 64) and, for each block and each move, O(log n)"
+
 static const struct cost_line lines[] = {
     COST_LINE("kva_frames_bytes", "O(zones (zones + holes))", "pairs of zones", COST_LINEAR,
               plan_pairs_of_zones, ask_for_bytes, .few = 256, .many = 65536, SELDOM),
@@ -681,6 +766,16 @@ static const struct cost_line lines[] = {
               .rounds = 8),
     COST_LINE("kva_frames_reserve", GIVEN_RANGE, "blocks of a run", COST_LINEAR, a_long_run,
               reserve_a_long_run),
+    COST_LINE("kva_frames_evacuate", EVACUATION, "blocks", COST_LOGARITHM, many_blocks_to_move,
+              evacuate_a_frame),
+    COST_LINE("kva_frames_evacuate", EVACUATION, "zones", COST_LINEAR, many_zones_to_move, evacuate_a_frame,
+              ZONES),
+    COST_LINE("kva_frames_evacuate", EVACUATION, "CPUs", COST_LINEAR, many_cpus_to_move, evacuate_a_frame,
+              CPUS, .rounds = 8),
+    COST_LINE("kva_frames_evacuate", EVACUATION, "blocks of a range", COST_LINEAR, a_long_run_to_move,
+              evacuate_a_long_run),
+    COST_LINE("kva_frames_evacuate", EVACUATION, "moves", COST_LINEAR, many_runs_to_move, evacuate_many,
+              .few = 256, .many = 8192, .rounds = 1),
     COST_LINE("kva_frames_free", "O(log n) on top for each block", "blocks", COST_LOGARITHM, many_full_blocks,
               free_a_block),
     COST_LINE("kva_frames_free", "O(log zones + c / 64)", "zones", COST_LOGARITHM, many_full_zones,
