@@ -21,7 +21,8 @@ void test_fail(const char *file, int line, const char *condition, const char *fo
     vsnprintf(text, sizeof(text), format, arguments);
     va_end(arguments);
     print_error("%s\n    %s (seed %" PRIu64 ")\n", condition, text, test_seed());
-    _fail(file, line);
+    _fail(file, line); /* jumps out of the test */
+    abort();
 }
 
 /* A factor; 1 unless it is set to a number above 0. */

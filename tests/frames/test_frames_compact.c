@@ -635,6 +635,40 @@ static void a_smaller_group(void **state)
     destroy();
 }
 
+/* One zone by its place in the configuration, which is not that of its frames; or all of them. */
+static void zones_by_their_place(void **state)
+{
+    static const struct kva_frames_zone zones[] = {{BASE + 24, BASE + 48, 0}, {BASE, BASE + 24, 0}};
+    static const struct kva_frames_config config = {.zones = zones, .zone_count = 2, .block_order = 3};
+    struct kva_frames_compacted done;
+    (void)state;
+
+    create(&config);
+    draw(BASE, "R.......RR......RRR.....R.R.R...RR..R.R.RR..R.R.");
+    assert_int_equal(kva_frames_compact(frames, 1, KVA_FRAMES_ALL_BLOCKS, UINT64_MAX, &done), KVA_OK);
+    assert_true(done.moved_frames == 3 && done.freed_blocks == 2 && done.is_finished);
+    expect_picture(BASE + 24, "R.R.R...RR..R.R.RR..R.R.");
+    assert_int_equal(kva_frames_compact(frames, 0, 3, UINT64_MAX, &done), KVA_OK);
+    assert_true(done.moved_frames == 3 && done.freed_blocks == 1 && owner.last_from == BASE + 28);
+    destroy();
+
+    create(&config);
+    draw(BASE, "R.R.R.R.RR..R.R.RR..R.R.R.R.R.R.RR..R.R.RR..R...");
+    assert_int_equal(kva_frames_compact(frames, KVA_FRAMES_ALL_ZONES, 3, UINT64_MAX, &done), KVA_OK);
+    assert_true(done.freed_blocks == 1 && done.is_finished);
+    destroy();
+
+    create(&config);
+    draw(BASE, "RR......RRR.....RRRR....RR......RRR.....RRRR....");
+    for (uint64_t calls = 1; calls <= 3; calls++) {
+        assert_int_equal(kva_frames_compact(frames, KVA_FRAMES_ALL_ZONES, KVA_FRAMES_ALL_BLOCKS, 2, &done),
+                         KVA_OK);
+        assert_true(done.moved_frames == (calls < 3 ? 2 : 0) && done.is_finished == (calls == 3));
+    }
+    assert_int_equal(free_blocks(), 2);
+    destroy();
+}
+
 /* A block turns out to have less room in one piece than it seemed. What is left of it takes smaller runs. */
 static void room_that_is_smaller_than_it_seemed(void **state)
 {
@@ -888,7 +922,7 @@ static void every_layout_compacted(void **state)
         for (uint64_t start = 4; start < 8; start++) {
             for (unsigned cut = 0; cut < count; cut++) {
                 for (unsigned hole = 0; hole <= count; hole++)
-                    compact_layout(start, count, cut, hole, 31 * stride);
+                    compact_layout(start, count, cut, hole, 11 * stride);
             }
             compact_layout(start, count, 0, count, stride);
         }
@@ -915,6 +949,7 @@ int main(void)
         cmocka_unit_test(no_memory),
         cmocka_unit_test(one_group),
         cmocka_unit_test(a_smaller_group),
+        cmocka_unit_test(zones_by_their_place),
         cmocka_unit_test(room_that_is_smaller_than_it_seemed),
         cmocka_unit_test(requests_compact_where_they_would_fail),
         cmocka_unit_test(requests_with_a_window),

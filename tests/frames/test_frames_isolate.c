@@ -82,6 +82,8 @@ static void set_up(const struct scene *scene, unsigned noise)
     copy = get(memory_words, sizeof(*copy));
     for (size_t w = 0; w < memory_words; w++)
         memory[w] = (struct frames_word){noise_word(noise, false), noise_word(noise, true)};
+    for (size_t w = 0; frames->size < 64 && w < memory_words; w++)
+        set_states(&memory[w], frames->size, 64, false, true); /* bits that stand for no frame */
     zone->words = memory + around * frames->words;
 }
 
@@ -263,24 +265,11 @@ static void expect_room(const struct frames_move *move, struct frames_work work,
     }
 }
 
-/** The alignment that a run has, up to its length rounded up to a power of two. */
-static uint64_t own_alignment(const struct wanted *wanted)
-{
-    uint64_t align = 1;
-
-    while (align < wanted->count && (wanted->from & align) == 0)
-        align *= 2;
-    return align;
-}
-
 static void add_wanted(const struct wanted *wanted, unsigned count)
 {
+    frames->compaction->count = 0;
     for (unsigned i = 0; i < count; i++)
-        frames->compaction->moves[i] = (struct frames_move){.from = wanted[i].from,
-                                                            .to = KVA_NO_FRAME,
-                                                            .count = wanted[i].count,
-                                                            .align = own_alignment(&wanted[i])};
-    frames->compaction->count = count;
+        add_move(frames->compaction, wanted[i].from, wanted[i].count);
 }
 
 static void room_with(const struct scene *scene, const char *before, const struct wanted *wanted,
@@ -556,6 +545,16 @@ static void runs_at_random(void **state)
         expect_isolated(before, count, shortest, after);
         isolate(&scene, before, shortest, after);
     }
+}
+
+/** The alignment that a run has, up to its length rounded up to a power of two. */
+static uint64_t own_alignment(const struct wanted *wanted)
+{
+    uint64_t align = 1;
+
+    while (align < wanted->count && (wanted->from & align) == 0)
+        align *= 2;
+    return align;
 }
 
 /** The lowest place for a run in a picture; count if there is none. */
