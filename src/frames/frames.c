@@ -459,11 +459,19 @@ enum kva_status kva_frames_destroy(struct kva_frames *frames)
 
 /* --------------------------------------------------------------------------------------------- forks */
 
+/** A batch under way ends first: its thread is none of the child's. A fork from inside the move function is the exception; there
+ *  parent and child both end the batch. */
 enum kva_status kva_frames_fork_prepare(struct kva_frames *frames)
 {
     if (!frames)
         return KVA_ENULL;
+    bool is_inside =
+        frames->compaction && atomic_load_explicit(&frames->compaction->inside, memory_order_relaxed) ==
+                                  thread_self(threads_of(frames));
+    if (!is_inside)
+        lock_take(&frames->locks.reclaim, threads_of(frames));
     kva_freeze(frames);
+    frames->fork_waits = !is_inside;
     return KVA_OK;
 }
 
@@ -471,7 +479,10 @@ enum kva_status kva_frames_fork_parent(struct kva_frames *frames)
 {
     if (!frames)
         return KVA_ENULL;
+    bool has_reclaim = frames->fork_waits;
     kva_thaw(frames);
+    if (has_reclaim)
+        reclaim_drop(&frames->locks);
     return KVA_OK;
 }
 

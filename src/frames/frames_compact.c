@@ -109,10 +109,27 @@ static bool is_target(const struct frames_targets *targets, uint32_t block, uint
 /* ------------------------------------------------------------------------------------------- targets */
 
 /** A block has come among those of a `top`: there may be room. */
-static void forget_exhaustion(struct frames_targets *targets, unsigned top)
+static void forget_failure(struct frames_targets *targets, unsigned top)
 {
-    targets->first.exhausted &= ~(UINT32_C(1) << top);
-    targets->second.exhausted &= ~(UINT32_C(1) << top);
+    targets->first.failed[top] = (struct frames_failed){0};
+    targets->second.failed[top] = (struct frames_failed){0};
+}
+
+/** Whether a run is known to find no room among the blocks of a `top`. */
+static bool will_fail(const struct frames_round *round, unsigned top, const struct frames_move *move)
+{
+    const struct frames_failed *failed = &round->failed[top];
+
+    return failed->count > 0 && move->count >= failed->count && move->align >= failed->align;
+}
+
+static void note_failure(struct frames_round *round, unsigned top, const struct frames_move *move)
+{
+    struct frames_failed *failed = &round->failed[top];
+
+    if (failed->count == 0 || move->count < failed->count ||
+        (move->count == failed->count && move->align < failed->align))
+        *failed = (struct frames_failed){(uint32_t)move->count, (uint32_t)move->align};
 }
 
 /** Put runs of the batch, from `next` on, into a block. Returns the first that is not placed. */
@@ -128,7 +145,7 @@ static unsigned fill_target(struct frames_targets *targets, uint32_t block, unsi
         placed = kva_isolate_room(frames, targets->zone, block, &h, next);
         if (placed == next) { /* its bound is too large */
             h = with_top(h, largest_group(frames, words_of(frames, targets->zone, block)));
-            forget_exhaustion(targets, top_of(h));
+            forget_failure(targets, top_of(h));
         }
     }
     commit_block(frames, targets->zone, block, before, h);
@@ -157,7 +174,7 @@ static unsigned fill_some_target(struct frames_targets *targets, struct frames_r
                 return placed;
         }
     }
-    round->exhausted |= UINT32_C(1) << top;
+    note_failure(round, top, &targets->frames->compaction->moves[next]);
     return next;
 }
 
@@ -167,7 +184,7 @@ static unsigned place_run(struct frames_targets *targets, struct frames_round *r
     const struct frames_move *move = &targets->frames->compaction->moves[next];
 
     for (unsigned top = least_group(move->count, move->align); top < targets->frames->order; top++) {
-        unsigned placed = round->exhausted >> top & 1 ? next : fill_some_target(targets, round, top, next);
+        unsigned placed = will_fail(round, top, move) ? next : fill_some_target(targets, round, top, next);
         if (placed > next)
             return placed;
     }
@@ -183,7 +200,7 @@ bool kva_find_targets(struct frames_targets *targets)
         if (placed == next && targets->above != UINT32_MAX)
             placed = place_run(targets, &targets->second, next);
         if (placed == next) {
-            targets->first.exhausted = 0; /* what has been placed is given back */
+            forget_failures(&targets->first); /* what has been placed is given back */
             return false;
         }
         next = placed;
@@ -307,7 +324,7 @@ static void empty_block(struct pass *pass, uint32_t block)
     struct progress progress = {0};
     uint32_t longest = longest_run(pass, block);
 
-    pass->targets.second.exhausted = 0;
+    forget_failures(&pass->targets.second);
     for (unsigned i = 0; i < RUN_LENGTHS && !progress.is_stuck; i++) {
         if (longest < shortest_runs[i])
             continue;
@@ -480,22 +497,35 @@ static bool is_worth_it(const struct pass *pass, struct survey *survey)
     return is_fragmented(survey, pass->order);
 }
 
-/** Empty the emptiest block, and the next one, until there is a group of the order. */
+/** Empty a block into all others, if they have that much room. */
+static void empty_for_group(struct pass *pass, uint32_t block, uint64_t movable)
+{
+    uint64_t h = peek(pass->targets.zone, block);
+
+    if (!can_be_emptied(pass->targets.frames, h) || movable - min_u64(movable, free_of(h)) < used_of(h))
+        return;
+    pass->targets.from = block;
+    pass->targets.end = block + 1;
+    forget_failures(&pass->targets.first); /* the block that was emptied before this one may be a target */
+    empty_block(pass, block);
+}
+
+/** Empty the emptiest block; and if something stays there, others, those with few used frames first, until there is a group of the
+ *  order. */
 static void compact_for_group(struct pass *pass)
 {
-    const struct kva_frames *frames = pass->targets.frames;
+    uint32_t size = pass->targets.frames->size;
+    struct survey survey;
+    bool is_worth = is_worth_it(pass, &survey) && survey.used <= size;
 
-    while (pass->left > 0 && !pass->has_group) {
-        struct survey survey;
-        if (!is_worth_it(pass, &survey) || survey.used > frames->size ||
-            survey.movable - (frames->size - survey.used) < survey.used)
-            break;
-        pass->targets.level = 0;
-        pass->targets.cut = 0;
-        pass->targets.first.exhausted = 0;
-        pass->targets.from = survey.emptiest;
-        pass->targets.end = survey.emptiest + 1;
-        empty_block(pass, survey.emptiest);
+    if (is_worth)
+        empty_for_group(pass, survey.emptiest, survey.movable);
+    for (uint32_t low = 0, high = 1; low < size && is_worth; low = high, high *= 2) {
+        for (uint32_t block = pass->from; block < pass->end && pass->left > 0 && !pass->has_group; block++) {
+            uint32_t used = used_of(peek(pass->targets.zone, block));
+            if (used > low && used <= high)
+                empty_for_group(pass, block, survey.movable);
+        }
     }
     pass->done.is_finished = pass->has_group || pass->left > 0;
     if (pass->done.is_finished)

@@ -6,11 +6,22 @@
 
 #include "frames_isolate.h"
 
-/** How far a search for targets has come. */
-struct frames_round {
-    uint32_t exhausted;                      /* bit t: no block whose `top` is t has room */
-    uint32_t cursor[KVA_FRAMES_BLOCK_ORDER]; /* for each top: where the last one was found */
+/** A run that has found no room; count 0: none. As long as that is so, none that is as long and as aligned, or more, finds any. */
+struct frames_failed {
+    uint32_t count;
+    uint32_t align;
 };
+
+/** How far a search for targets has come: for each `top`, what has failed and where the last target was found. */
+struct frames_round {
+    struct frames_failed failed[KVA_FRAMES_BLOCK_ORDER];
+    uint32_t cursor[KVA_FRAMES_BLOCK_ORDER];
+};
+
+static inline void forget_failures(struct frames_round *round)
+{
+    memset(round->failed, 0, sizeof round->failed);
+}
 
 /** Which blocks of a zone runs are moved to. */
 struct frames_targets {

@@ -39,7 +39,6 @@ struct evacuation {
     uint64_t first;
     uint64_t end;
     uint64_t at;
-    uint64_t shortest; /* of the runs for which targets were looked for */
     enum frames_kind kind;
     struct frames_targets targets;
 };
@@ -311,9 +310,6 @@ static bool find_room(struct evacuation *evacuation)
     const struct frames_zone *zone = evacuation->zone;
     struct frames_move *move = &evacuation->frames->compaction->moves[0];
 
-    if (move->count < evacuation->shortest) /* what had no room for longer runs may have some */
-        evacuation->targets.first.exhausted = 0;
-    evacuation->shortest = move->count;
     return kva_find_targets(&evacuation->targets) ||
            (evacuation->first > zone->start &&
             take_room(evacuation, move, zone->start, evacuation->first - 1)) ||

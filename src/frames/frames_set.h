@@ -96,6 +96,7 @@ struct kva_frames {
     struct kva_locks locks; /* of the CPUs; main and reclaim are not used */
     struct kva_threads threads;
     struct frames_compaction *compaction; /* NULL: frames are never moved */
+    bool fork_waits;                      /* a fork has taken the reclaim lock; changed with all locks */
     struct kva_hooks hooks;
     struct kva_memory memory;
     void *block; /* all of the set's memory */
