@@ -304,6 +304,7 @@ enum { UNITS_MOST = 16, RUNS_MOST = 12, BLOCK_ORDER = 2 };
  *      S   take a frame, which has to be there                          G   take a free block, which has to be there
  *      g   take a free block: with compaction, which may be in vain
  *      D   give run 0 back, twice
+ *      E   move all out of the first block, and take it
  *      X   find run 0                    T   count
  */
 struct scenario {
@@ -427,6 +428,17 @@ static void compact_on_stage(struct stage *stage, unsigned order, uint64_t most)
     must(kva_frames_compact(stage->frames, 0, order, most, NULL) == KVA_OK);
 }
 
+/** What was in the block is elsewhere by then, contents and all. */
+static void evacuate_on_stage(struct stage *stage)
+{
+    uint64_t count = UINT64_C(1) << BLOCK_ORDER;
+    enum kva_status status = kva_frames_evacuate(stage->frames, stage->first, count, KVA_MOVABLE, NULL);
+
+    must(status == KVA_OK || status == KVA_EBUSY || status == KVA_ENOSPC);
+    if (status == KVA_OK)
+        add_run(stage, stage->first, count);
+}
+
 static void do_letter(struct stage *stage, char letter)
 {
     switch (letter) {
@@ -438,6 +450,9 @@ static void do_letter(struct stage *stage, char letter)
         break;
     case 'B':
         compact_on_stage(stage, BLOCK_ORDER, UINT64_MAX);
+        break;
+    case 'E':
+        evacuate_on_stage(stage);
         break;
     case 'D':
         give_twice(stage, &stage->run[0]);
@@ -556,6 +571,8 @@ static const struct scenario scenarios[] = {
     {"two requests compact", "R.R.R.R.R.R.R.R.", {"g", "g"}, 3, 0},
     {"a request compacts while a run is given back", "R.R.R.R.R.R.", {"g", "0"}, 3, 0},
     {"a request compacts while frames are taken", "R.R.R.R.R.R.", {"g", "SS"}, 3, 0},
+    {"a block is evacuated beside compaction", "R...RR......", {"E", "C"}, 3, 0},
+    {"a block is evacuated while its run is given back", "RR..R...", {"E", "0"}, 4, 0},
     {"part of a run is given back while it is moved", "Rr..RR..", {"C", "P"}, 4, 0},
     {"a run is looked at while it is moved", "Rr..RR..", {"C", "XT"}, 3, 0},
 };
