@@ -318,6 +318,22 @@ static uint32_t longest_run(const struct pass *pass, uint32_t block)
     return used_of(h) - runs + 1;
 }
 
+/** Put the bound of a block's largest group right: where frames have been taken as given ranges or in windows, it may be far too
+ *  large. */
+static void tighten_bound(const struct pass *pass, uint32_t block)
+{
+    const struct kva_frames *frames = pass->targets.frames;
+    struct frames_zone *zone = pass->targets.zone;
+    struct frames_cpu *cpu = enter_cpu(frames);
+    uint64_t before = lock_block(frames, zone, block);
+    uint64_t h = before;
+
+    if (!is_held(h) && free_of(h) > 0)
+        h = with_top(h, largest_group(frames, words_of(frames, zone, block)));
+    commit_block(frames, zone, block, before, h);
+    leave_cpu(frames, cpu);
+}
+
 /** Move the runs of a block elsewhere, the longest first. */
 static void empty_block(struct pass *pass, uint32_t block)
 {
@@ -468,22 +484,11 @@ static bool is_fragmented(const struct survey *survey, unsigned order)
     return survey->free >= size && survey->groups << order >= 2 * (size + survey->free);
 }
 
-/** Put the bounds of the largest groups right: where frames have been taken as given ranges or in windows, they may be far too large, and
- *  then the groups seem few. */
+/** Put the bounds of the largest groups right: else the groups seem few. */
 static void tighten_bounds(const struct pass *pass)
 {
-    const struct kva_frames *frames = pass->targets.frames;
-    struct frames_zone *zone = pass->targets.zone;
-
-    for (uint32_t block = pass->from; block < pass->end; block++) {
-        struct frames_cpu *cpu = enter_cpu(frames);
-        uint64_t before = lock_block(frames, zone, block);
-        uint64_t h = before;
-        if (!is_held(h) && free_of(h) > 0)
-            h = with_top(h, largest_group(frames, words_of(frames, zone, block)));
-        commit_block(frames, zone, block, before, h);
-        leave_cpu(frames, cpu);
-    }
+    for (uint32_t block = pass->from; block < pass->end; block++)
+        tighten_bound(pass, block);
 }
 
 /** Look around; more closely, if there seem to be few groups. */
