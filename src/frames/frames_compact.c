@@ -340,6 +340,7 @@ static void empty_block(struct pass *pass, uint32_t block)
     struct progress progress = {0};
     uint32_t longest = longest_run(pass, block);
 
+    tighten_bound(pass, block);
     forget_failures(&pass->targets.second);
     for (unsigned i = 0; i < RUN_LENGTHS && !progress.is_stuck; i++) {
         if (longest < shortest_runs[i])
