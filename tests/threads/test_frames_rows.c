@@ -32,7 +32,7 @@ static void point(void);
 
 #include "frames/frames_rows.h"
 
-enum { THREADS_MOST = 3, STEPS_MOST = 3, BLOCKS = 2 * ROW_BITS * ROW_BITS, WORDS_MOST = 2 * ROW_BITS + 3 };
+enum { THREADS_MOST = 3, STEPS_MOST = 3, BLOCKS = 2 * ROW_BITS * ROW_BITS, WORDS_MOST = 2 * ROW_BITS + 5 };
 
 /** The blocks that letters stand for; a capital letter sets the bit, a small one clears it. */
 static uint32_t block_of_letter(char letter)
@@ -68,10 +68,10 @@ static void point(void)
 /** As frames_find.c counts. A search that is disturbed proves nothing. */
 static void search(void)
 {
-    uint32_t ended = atomic_load(&play.rows.ended);
+    uintptr_t ended = atomic_load(rows_ended(&play.rows));
     uint32_t found = row_next(&play.rows, 0, 0, BLOCKS);
 
-    if (atomic_load(&play.rows.began) != ended)
+    if (atomic_load(rows_began(&play.rows)) != ended)
         return;
     play.undisturbed++;
     check_that(found <= block_of_letter(play.scenario->stays), "%s: a search missed a block of the row",
@@ -93,13 +93,11 @@ static void do_steps(const char *steps)
 static void set_up(void *context)
 {
     (void)context;
-    rows_init(&play.rows, BLOCKS);
+    rows_init(&play.rows, 1, BLOCKS);
     assert_int_equal(play.rows.levels, 3);
-    assert_true(play.rows.stride <= WORDS_MOST);
+    assert_true(play.rows.count <= WORDS_MOST);
     memset((void *)play.words, 0, sizeof play.words);
     play.rows.words = play.words;
-    play.rows.began = 0;
-    play.rows.ended = 0;
     do_steps(play.scenario->before);
 }
 
