@@ -4,6 +4,7 @@
  * Compaction by one thread: how few moves it takes, what the owner of a run may do meanwhile, when a request compacts. Every
  * frame has a tag, its contents; the function that moves runs moves the tags.
  */
+#include "../../ports/test/failing_memory.h"
 #include "../common/frames_model.h"
 
 #include "frames/frames_set.h"
@@ -14,6 +15,7 @@
 enum { FRAMES_MOST = 4096, BASE = 0x40000 };
 
 /** A set whose first zone begins at BASE, the contents of its frames, and what its owner does when asked. */
+static struct kva_failing_memory set_memory; /* a malloc that any host has */
 static struct kva_frames *frames;
 static unsigned tags[FRAMES_MOST]; /* 0: no frame of ours */
 static bool is_pinned[FRAMES_MOST];
@@ -71,7 +73,7 @@ static void create(const struct kva_frames_config *wanted)
     memset(is_pinned, 0, sizeof(is_pinned));
     memset(&owner, 0, sizeof(owner));
     misuses = 0;
-    config.memory = kva_memory_host();
+    config.memory = kva_failing_memory_init(&set_memory);
     config.move = move;
     config.move_context = &owner;
     config.on_misuse = note_misuse;
@@ -548,7 +550,7 @@ static void without_a_function(void **state)
     struct kva_frames_config config = {.zones = &zone,
                                        .zone_count = 1,
                                        .block_order = 3,
-                                       .memory = kva_memory_host(),
+                                       .memory = kva_failing_memory_init(&set_memory),
                                        .on_misuse = note_misuse};
     struct kva_frames_request group = {.order = 3, .flags = KVA_FRAMES_COMPACT};
     struct kva_frames_compacted done = {.moved_runs = 77};

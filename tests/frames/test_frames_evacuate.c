@@ -11,6 +11,7 @@
  *
  * The model is a list of runs, which the function that moves them changes. After each call every frame is looked at.
  */
+#include "../../ports/test/failing_memory.h"
 #include "../common/harness.h"
 
 #include <kva/frames.h>
@@ -28,6 +29,7 @@ struct run {
     enum kva_frames_type type;
 };
 
+static struct kva_failing_memory set_memory; /* a malloc that any host has */
 static struct kva_frames *frames;
 static struct run runs[RUNS_MOST];
 static size_t run_count;
@@ -171,7 +173,7 @@ static void create(uint64_t offset, uint64_t count, bool may_move)
     struct kva_frames_config config = {.zones = zones,
                                        .zone_count = 2,
                                        .block_order = block_size == BLOCK ? 2 : 7,
-                                       .memory = kva_memory_host(),
+                                       .memory = kva_failing_memory_init(&set_memory),
                                        .move = may_move ? move_run : NULL,
                                        .on_misuse = count_misuse};
 

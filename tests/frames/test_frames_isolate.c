@@ -14,6 +14,7 @@
  * leave it as it is: so nothing outside matters. In a last turn the states of the zone's blocks are a piece of memory of their own,
  * with nothing after it: AddressSanitizer and Valgrind see one read beyond.
  */
+#include "../../ports/test/failing_memory.h"
 #include "../common/harness.h"
 
 #include "frames/frames_find.h"
@@ -32,6 +33,7 @@ struct scene {
     uint64_t frame; /* one of the block */
 };
 
+static struct kva_failing_memory set_memory; /* a malloc that any host has */
 static struct kva_frames *frames;
 static struct frames_zone *zone;
 static struct frames_word
@@ -71,7 +73,7 @@ static void set_up(const struct scene *scene, unsigned noise)
     struct kva_frames_config config = {.zones = &one,
                                        .zone_count = 1,
                                        .block_order = scene->block_order,
-                                       .memory = kva_memory_host(),
+                                       .memory = kva_failing_memory_init(&set_memory),
                                        .move = move_nothing};
     size_t around = noise == ALONE ? 0 : 1;
 
