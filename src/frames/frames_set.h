@@ -150,6 +150,16 @@ static inline uint64_t first_frame(const struct kva_frames *frames, const struct
     return zone->base + ((uint64_t)block << frames->order);
 }
 
+/** What is at a position of a locked block. */
+static inline enum kva_frames_state state_at(const struct frames_word *words, uint64_t h, uint32_t position)
+{
+    uint64_t bit = UINT64_C(1) << position % 64;
+
+    if (whole_of(h) != WHOLE_NOT || (words[position / 64].taken & bit))
+        return KVA_FRAMES_USED;
+    return words[position / 64].first & bit ? KVA_FRAMES_ABSENT : KVA_FRAMES_FREE;
+}
+
 FRAMES_HOT uint64_t lock_block(const struct kva_frames *frames, const struct frames_zone *zone,
                                uint32_t block)
 {
