@@ -104,8 +104,8 @@ typedef enum kva_frames_moved kva_frames_move(void *context, uint64_t from, uint
 /** What a set is made with. Zero-initialise it, then set at least `zones`, `zone_count` and `memory`. */
 struct kva_frames_config {
     /** Zones that do not overlap, in any order of addresses. Of zones that are equally near, a request takes the one that
-     *  stands first here: so put memory that every device can reach last. Two zones may share a block: each
-     *  keeps its own part. A zone has at most 2^32 - 2 blocks. */
+     *  stands first here: so put memory that every device can reach last. See kva_frames_request.node for what this does
+     *  not hold for. Two zones may share a block: each keeps its own part. A zone has at most 2^32 - 2 blocks. */
     const struct kva_frames_zone *zones;
     size_t zone_count; /* 1 .. KVA_FRAMES_ZONES */
 
@@ -197,7 +197,11 @@ struct kva_frames_request {
     uint64_t align; /* the first number is a multiple of this power of two; 0 stands for 1 */
     uint64_t min;   /* the window, both ends included, in which all the frames lie. */
     uint64_t max;   /*   min = max = 0 stands for all frames. A device's mask is a max */
-    unsigned node;  /* where to look first; then on the other nodes, the nearer the earlier */
+    /** Where to look first; then on the other nodes, the nearer the earlier. A node need not have zones. In this order all
+     *  zones are looked at for room in blocks of the request's type and in unused ones, but not in those that other CPUs hold.
+     *  Only if no zone has any, not even a far one, all are looked at again: first for what CPUs held, then for room in blocks of the
+     *  other type, then for runs that reach over several blocks. */
+    unsigned node;
     enum kva_frames_type type;
     unsigned flags; /* of enum kva_frames_flags */
 };
@@ -210,10 +214,11 @@ struct kva_frames_request {
  *  In:      request  see above
  *  Out:     first    the number of the first frame
  *  Returns: KVA_OK
- *           KVA_ENOSPC    no such frames are free: true of one moment of the call, after all CPUs' blocks have been looked at
+ *           KVA_ENOSPC    no such frames are free: true of one moment of the call, after all CPUs' blocks have been looked at.
+ *                         While a thread compacts, runs under way are in use twice: see COMPACTION
  *           KVA_ENULL     frames, request or first is NULL
  *           KVA_EINVAL    order is above 63; order and count are both given; type or flags has an unknown value; node is
- *                         none of the set's
+ *                         above the largest node of a zone; with distances, not below node_count
  *           KVA_EALIGN    align is neither 0 nor a power of two
  *           KVA_EWINDOW   min > max, or the window and the zones do not meet
  *                         (of these four, the misuse hook is told the field)
@@ -240,7 +245,9 @@ enum kva_status kva_frames_alloc(struct kva_frames *frames, const struct kva_fra
  *           call, fewer were free
  *  Cost:    a lock for each block that single frames are taken from; other shapes as `runs` calls of kva_frames_alloc
  *  Locking: as kva_frames_alloc
- *  Failure: nothing was taken; other threads may have been refused meanwhile what this call had in hand
+ *  Failure: nothing is left taken; other threads may have been refused meanwhile what this call had in hand. Blocks that unmovable
+ *           runs were in may count as unmovable until nothing is in use in them, and what was taken and given back stays
+ *           counted in changed_blocks, strayed_runs and elsewhere_runs
  */
 enum kva_status kva_frames_alloc_many(struct kva_frames *frames, const struct kva_frames_request *request,
                                       size_t runs, uint64_t *firsts);
@@ -253,12 +260,13 @@ enum kva_status kva_frames_alloc_many(struct kva_frames *frames, const struct kv
  *           type      of the run
  *  Out:     obstacle  on KVA_EEXIST the lowest frame of the range that is in use; may be NULL
  *  Returns: KVA_OK
- *           KVA_EEXIST   some of it is in use
+ *           KVA_EEXIST   some of it is in use, or is room that was taken for a run under way: see COMPACTION
  *           KVA_ENULL    frames is NULL
  *           KVA_EINVAL   type has an unknown value
  *           KVA_ESIZE    count is 0
  *           KVA_EWRAP    first + count passes 2^64 - 1
- *           KVA_ERANGE   it does not lie in one zone, or meets a hole. Where it meets a hole and a run, the lower one counts
+ *           KVA_ERANGE   it does not lie in one zone, or meets a hole. Where it meets both a hole and a frame in use, the
+ *                        lower one decides: KVA_ERANGE or KVA_EEXIST
  *  Cost:    O(log zones + CPUs + count / 64), and O(log n) for each block
  *  Locking: Blocks, those of the range together, and the locks of all CPUs
  *  Failure: nothing has changed
@@ -270,13 +278,14 @@ enum kva_status kva_frames_reserve(struct kva_frames *frames, uint64_t first, ui
  *
  *  In/Out:  frames
  *  In:      first   the number of its first frame
- *  Returns: KVA_OK
+ *  Returns: KVA_OK          the run is free. One that is being moved becomes free when the moves under way end, and so does the room
+ *                           that was taken for it: see COMPACTION
  *           KVA_ENULL       frames is NULL
  *           KVA_EUNKNOWN    first lies outside the zones or in a hole
  *           KVA_EINTERIOR   first lies inside a run, not at its start
- *           KVA_EDOUBLE     first is free already
+ *           KVA_EDOUBLE     first is free already, or has been given back while it is being moved
  *  Cost:    O(log zones + c / 64) for a run of c frames; O(log n) on top for each block that becomes more useful to others
- *  Locking: Blocks, those of the run together
+ *  Locking: Blocks, those of the run together. Never waits for a move
  *  Failure: nothing has changed
  */
 enum kva_status kva_frames_free(struct kva_frames *frames, uint64_t first);
@@ -291,7 +300,7 @@ enum kva_status kva_frames_free(struct kva_frames *frames, uint64_t first);
  *           firsts is NULL
  *  Cost:    a lock for each row of single frames of one block; else as `runs` calls of kva_frames_free
  *  Locking: as kva_frames_free
- *  Failure: the runs before firsts[*done] are free, that one and all after it are as they were
+ *  Failure: the runs before firsts[*done] have been given back, that one and all after it are as they were
  */
 enum kva_status kva_frames_free_many(struct kva_frames *frames, const uint64_t *firsts, size_t runs,
                                      size_t *done);
@@ -310,7 +319,8 @@ enum kva_status kva_frames_free_many(struct kva_frames *frames, const uint64_t *
  *           KVA_ERANGE     the part reaches beyond the run that first lies in
  *           KVA_EBUSY      the run is being moved: try again
  *  Cost:    as kva_frames_free; never takes memory
- *  Locking: Blocks, those of the part and the one after it together
+ *  Locking: Blocks, those of the part together, with the one before a part that begins with a block and the one after a part that
+ *           ends with one
  *  Failure: nothing has changed
  */
 enum kva_status kva_frames_free_range(struct kva_frames *frames, uint64_t first, uint64_t count);
@@ -337,7 +347,12 @@ enum kva_status kva_frames_free_range(struct kva_frames *frames, uint64_t first,
  *                     a pinned run is gone round three times in each zone.
  *                     After a direct compaction that did not help, the next 1, 3, 7 ... 63 requests of that order or a
  *                     larger one do not compact
- *  One at a time      compacts a set. A request waits for its turn. */
+ *  One at a time      compacts a set. A request waits for its turn.
+ *  Runs under way     While a thread compacts, up to 32 runs are being moved together, each in one block; while it evacuates, one run of any
+ *                     length. Until all of them have been moved, each is in use twice: at its old place, and as the room that was taken
+ *                     for it. So other requests may find too little free, and given ranges something in use; kva_frames_find
+ *                     and the statistics show two runs. A run that is given back meanwhile becomes free, with its
+ *                     room, when these moves end */
 
 /** What a call of kva_frames_compact has done. */
 struct kva_frames_compacted {
@@ -345,7 +360,7 @@ struct kva_frames_compacted {
     uint64_t moved_frames;
     uint64_t freed_blocks; /* became wholly free */
     uint64_t pinned_runs;  /* were asked for in vain: KVA_FRAMES_PINNED or KVA_FRAMES_BUSY */
-    bool is_finished;      /* nothing more is to be gained at present */
+    bool is_finished;      /* nothing more is to be gained at present; false where `most` was reached */
 };
 
 /** For kva_frames_compact: not for one group, but for as many free blocks as there can be. */
@@ -356,14 +371,16 @@ struct kva_frames_compacted {
  *  In/Out:  frames
  *  In:      zone    its index in kva_frames_config.zones, or KVA_FRAMES_ALL_ZONES: until one of them has the group
  *           order   0 .. block_order, or KVA_FRAMES_ALL_BLOCKS
- *           most    frames to move in this call, about: the run that reaches it is the last. UINT64_MAX: no limit
+ *           most    frames to move in this call: the run that reaches this number is the last one. Only what is moved counts. 0: none
+ *                   is moved; UINT64_MAX: no limit
  *  Out:     done    written on KVA_OK; may be NULL
  *  Returns: KVA_OK         see done->is_finished
  *           KVA_ENOENT     the set has no function that moves frames
  *           KVA_ENULL      frames is NULL
  *           KVA_EINVAL     there is no such zone; order is out of its range
  *           KVA_EREENTRY   called from inside that function
- *  Cost:    O(n) for the zones, 8 bytes for each block; then for each move O(log n), and what the move costs
+ *  Cost:    as kva_frames_drain; O(n) for the zones, 8 bytes for each block, but O(n block_order) where many frames are in use in the
+ *           blocks that are to be emptied, or many blocks cannot be; then for each move O(log n), and what the move costs
  *  Locking: Blocks; waits for a compaction under way. The locks of all CPUs are taken at the beginning, for kva_frames_drain
  *  Failure: nothing has changed
  */
@@ -400,8 +417,9 @@ enum kva_status kva_frames_evacuate(struct kva_frames *frames, uint64_t first, u
  *           count     1 ..
  *  Out:     obstacle  on KVA_EBUSY the lowest frame of the range that is in use; may be NULL
  *  Returns: KVA_OK
- *           KVA_EBUSY    some of it is in use
- *           KVA_ENULL, KVA_ESIZE, KVA_EWRAP, KVA_ERANGE   as kva_frames_reserve
+ *           KVA_EBUSY    some of it is in use, or is room that was taken for a run under way: see COMPACTION
+ *           KVA_ENULL, KVA_ESIZE, KVA_EWRAP, KVA_ERANGE   as kva_frames_reserve: of a hole and a frame in use the lower one
+ *                        decides
  *  Cost:    O(log zones + CPUs + count / 64), and O(log n) for each block
  *  Locking: Blocks, those of the range together, and the locks of all CPUs
  *  Failure: nothing has changed
@@ -455,7 +473,7 @@ struct kva_frames_found {
     unsigned node;
 };
 
-/** Find what is at a number.
+/** Find what is at a number. A run under way is found in use at both of its places, also if it has been given back: see COMPACTION.
  *
  *  In:      frames
  *           frame   any
@@ -476,13 +494,14 @@ enum kva_status kva_frames_find(const struct kva_frames *frames, uint64_t frame,
 /** What a zone, or the set, holds. */
 struct kva_frames_stats {
     uint64_t free_frames;
-    uint64_t used_frames;
+    uint64_t used_frames;   /* of a run under way both places: see COMPACTION */
     uint64_t absent_frames; /* in holes */
     uint64_t blocks;
-    uint64_t free_blocks;      /* all frames of which are free; a block with a hole in it is none */
-    uint64_t movable_blocks;   /* in use, with movable frames only */
-    uint64_t unmovable_blocks; /* in use, the others */
-    uint64_t held_blocks;      /* held by CPUs for themselves; counted above as well */
+    uint64_t free_blocks;    /* all frames of which are free; a block with a hole in it is none */
+    uint64_t movable_blocks; /* in use, with movable frames only */
+    uint64_t
+        unmovable_blocks; /* in use, the others: also those of which all unmovable frames have been given back */
+    uint64_t held_blocks; /* held by CPUs for themselves; counted above as well */
     /** How often a movable block in use became an unmovable one: since nothing else was left, for a given range, or for a run of
      *  more frames than a block has. */
     uint64_t changed_blocks;
@@ -618,10 +637,14 @@ enum kva_status kva_frames_check(const struct kva_frames *frames, struct kva_fau
 /** Before a fork of a program with threads: lock all of the set, so that the child finds it whole. In the three handlers
  *  of pthread_atfork, call these three for each set that the child will use. Without threads they do nothing.
  *
+ *  It waits for moves under way, unless the function that moves frames calls it. So take a lock that this function takes AFTER this
+ *  call: else the move waits for the lock, and the fork for the move. (The prepare handlers run in the reverse order of
+ *  their registration: so register the lock's handlers first.)
+ *
  *  In/Out:  frames
  *  Returns: KVA_OK, and the set is locked; or KVA_ENULL when frames is NULL
  *  Cost:    O(n + CPUs)
- *  Locking: All; held until the fork is over
+ *  Locking: All; waits for a compaction under way; held until the fork is over
  *  Failure: cannot fail
  */
 enum kva_status kva_frames_fork_prepare(struct kva_frames *frames);

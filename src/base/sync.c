@@ -3,12 +3,6 @@
 /** The slow paths of sync.h. */
 #include "sync.h"
 
-/** How often to look before going to sleep. A lock is held for some hundred nanoseconds, a look takes some
- *  ten with the pause; to sleep and be woken costs some microseconds. So what has not come free after 100
- *  looks, about a microsecond, is held by a thread that does not run, and looking on would only keep it from
- *  running. */
-enum { LOOKS = 100 };
-
 void kva_sync_pause(void)
 {
     for (unsigned i = 0; i < 16; i++)
@@ -27,7 +21,7 @@ void kva_sync_wake(const struct kva_threads *threads, const _Atomic uint32_t *wo
 
 static bool comes_free(struct kva_lock *lock)
 {
-    for (int look = 0; look < LOOKS; look++) {
+    for (unsigned look = 0; look < LOCK_LOOKS; look++) {
         uint32_t state = atomic_load_explicit(&lock->word, memory_order_relaxed);
         if (state == KVA_LOCK_FREE &&
             atomic_compare_exchange_weak_explicit(&lock->word, &state, KVA_LOCK_HELD, memory_order_acquire,

@@ -311,10 +311,9 @@ static void init_states(const struct kva_frames *frames, const struct frames_zon
 {
     for (uint32_t block = 0; block < zone->rows.blocks; block++) {
         struct frames_word *words = words_of(frames, zone, block);
-        uint64_t begin = first_frame(frames, zone, block);
-        uint32_t from = zone->start > begin ? (uint32_t)(zone->start - begin) : 0;
+        struct frames_work work = work_range(frames, zone, block);
         set_states(words, 0, frames->words * 64, false, true);
-        set_states(words, from, (uint32_t)min_u64(frames->size, zone->end - begin), false, false);
+        set_states(words, work.from, work.end, false, false);
     }
 }
 

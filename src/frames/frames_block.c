@@ -3,10 +3,6 @@
 /** The slow path of a block's lock. */
 #include "frames_block.h"
 
-/** How often to look before going to sleep: about a microsecond, as in base/sync.c. A block is locked for some ten
- *  nanoseconds; one that stays locked for longer is held by a thread that does not run. */
-enum { LOOKS = 100 };
-
 /** Take the lock if it is free; with the mark, if the caller has slept, since others may sleep still. */
 static bool take_lock(struct frames_header *header, uint32_t mark)
 {
@@ -33,7 +29,7 @@ static uint32_t mark_lock(struct frames_header *header)
 void kva_block_wait(struct frames_header *header, const struct kva_threads *threads)
 {
     sync_point(threads);
-    for (unsigned look = 0; look < LOOKS; look++) {
+    for (unsigned look = 0; look < LOCK_LOOKS; look++) {
         if (take_lock(header, 0))
             return;
         spin_pause();

@@ -54,14 +54,12 @@ static bool check_counts(const struct view *view)
 /** What lies outside the zone is absent. */
 static bool check_zone_ends(const struct view *view)
 {
-    uint64_t begin = first_frame(view->frames, view->zone, view->block);
-    uint64_t in_zone = view->zone->end - begin;
-    uint32_t from = view->zone->start > begin ? (uint32_t)(view->zone->start - begin) : 0;
-    uint32_t end = (uint32_t)min_u64(in_zone, view->frames->size);
-    bool absent = !is_whole(view) && end_of_state(view->words, 0, from, false) == from &&
-                  end_of_state(view->words, end, view->frames->size, false) == view->frames->size;
+    uint32_t size = view->frames->size;
+    struct frames_work work = work_range(view->frames, view->zone, view->block);
+    bool absent = !is_whole(view) && end_of_state(view->words, 0, work.from, false) == work.from &&
+                  end_of_state(view->words, work.end, size, false) == size;
 
-    return absent || (from == 0 && end == view->frames->size) ||
+    return absent || (work.from == 0 && work.end == size) ||
            broken(view, 0, "F2: a frame outside the zone is not absent");
 }
 

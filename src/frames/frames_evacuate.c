@@ -81,16 +81,6 @@ static uint64_t join_run(const struct evacuation *evacuation, uint32_t block, ui
     return take_frames(frames, words, h, from, end, begin + from == evacuation->first, begin + end < until);
 }
 
-/** What is at a position of a locked block. */
-static enum kva_frames_state state_at(const struct frames_word *words, uint64_t h, uint32_t position)
-{
-    uint64_t bit = UINT64_C(1) << position % 64;
-
-    if (whole_of(h) != WHOLE_NOT || (words[position / 64].taken & bit))
-        return KVA_FRAMES_USED;
-    return words[position / 64].first & bit ? KVA_FRAMES_ABSENT : KVA_FRAMES_FREE;
-}
-
 /** If the next frame is free, take it and those after it. Returns the state that it was in. */
 static enum kva_frames_state take_free(struct evacuation *evacuation)
 {
@@ -420,7 +410,7 @@ static bool take_range(const struct evacuation *evacuation)
 {
     const struct kva_frames *frames = evacuation->frames;
     struct frames_zone *zone = evacuation->zone;
-    uint64_t obstacle;
+    struct frames_obstacle obstacle;
 
     kva_cpus_take(&frames->locks);
     bool taken =

@@ -61,8 +61,9 @@ void kva_shape_demand(const struct kva_frames *frames, struct frames_demand *dem
     demand->size_class = class_of_order(frames, above);
 }
 
-uint32_t kva_find_place(const struct kva_frames *frames, const struct frames_zone *zone, uint32_t block,
-                        uint64_t h, const struct frames_demand *demand)
+/** Where a demand fits in a locked block; `size` if nowhere. */
+static uint32_t find_place(const struct kva_frames *frames, const struct frames_zone *zone, uint32_t block,
+                           uint64_t h, const struct frames_demand *demand)
 {
     const struct frames_word *words = words_of(frames, zone, block);
     uint64_t begin = first_frame(frames, zone, block);
@@ -156,7 +157,7 @@ static bool try_block(const struct search *search, uint32_t block, bool other_ki
     bool is_searched =
         !is_held(h) && (kind_of(h) == KIND_UNUSED || (kind_of(h) == demand->kind) != other_kind);
     if (is_searched)
-        position = kva_find_place(frames, zone, block, h, demand);
+        position = find_place(frames, zone, block, h, demand);
     if (position < frames->size) {
         uint32_t end = position + (uint32_t)demand->count;
         h = join_kinds(h, demand->kind, counts_of(search));
@@ -193,7 +194,7 @@ static bool try_held(const struct search *search)
     uint64_t h = before;
     uint32_t position = frames->size;
     if ((h & HOLD_MASK) == hold_bits(search->number, slot, demand->kind))
-        position = kva_find_place(frames, zone, held - 1, h, demand);
+        position = find_place(frames, zone, held - 1, h, demand);
     if (position < frames->size) {
         uint32_t end = position + (uint32_t)demand->count;
         h = take_frames(frames, words_of(frames, zone, held - 1), h, position, end, true, false);

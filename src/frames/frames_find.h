@@ -54,10 +54,6 @@ static inline uint32_t find_free_group(const struct kva_frames *frames, const st
 /** Fill in what follows from a demand's count and align. */
 void kva_shape_demand(const struct kva_frames *frames, struct frames_demand *demand);
 
-/** Where a demand fits in a locked block; `size` if nowhere. */
-uint32_t kva_find_place(const struct kva_frames *frames, const struct frames_zone *zone, uint32_t block,
-                        uint64_t h, const struct frames_demand *demand);
-
 /** Find and take a run, in any zone that the demand allows; the CPU's slots are filled. Takes the lock of the CPU; and, if
  *  nothing is found, those of all CPUs. */
 enum kva_status kva_find_and_take(const struct kva_frames *frames, const struct frames_demand *demand,

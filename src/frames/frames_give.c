@@ -35,7 +35,7 @@ static uint32_t end_in_block(const struct kva_frames *frames, const struct frame
 
 /* ------------------------------------------------------------------------------------- whole runs */
 
-/** Give back the rest of a run, which goes on from a locked block whose new header is h. */
+/** Give back a run that begins at a position of a locked block and goes on in the next one, and drop the lock. */
 static void give_long(const struct kva_frames *frames, struct frames_zone *zone, uint32_t block,
                       uint32_t position)
 {

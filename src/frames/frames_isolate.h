@@ -54,23 +54,6 @@ struct frames_compaction {
     uint32_t levels[]; /* a count of blocks for each number of used frames */
 };
 
-/** Positions [from, end) of a block that lie in the zone: never empty. */
-struct frames_work {
-    uint32_t from;
-    uint32_t end;
-};
-
-static inline struct frames_work work_range(const struct kva_frames *frames, const struct frames_zone *zone,
-                                            uint32_t block)
-{
-    uint64_t begin = first_frame(frames, zone, block);
-
-    return (struct frames_work){
-        .from = zone->start > begin ? (uint32_t)(zone->start - begin) : 0,
-        .end = (uint32_t)min_u64(frames->size, zone->end - begin),
-    };
-}
-
 /** A run keeps its alignment, up to its length rounded up to a power of two. */
 static inline uint64_t alignment_of(uint64_t from, uint64_t count)
 {

@@ -7,30 +7,18 @@
 #include "frames_find.h"
 #include "frames_span.h"
 
-/** Change a range, with the locks of all CPUs. Returns the lowest frame that is in the way; KVA_NO_FRAME if none is. */
-static uint64_t change_range(const struct kva_frames *frames, struct frames_zone *zone, uint64_t first,
-                             uint64_t count, enum frames_change change, enum frames_kind kind)
+/** Change a range, with the locks of all CPUs. Returns what is in the way. */
+static struct frames_obstacle change_range(const struct kva_frames *frames, struct frames_zone *zone,
+                                           uint64_t first, uint64_t count, enum frames_change change,
+                                           enum frames_kind kind)
 {
-    uint64_t obstacle;
+    struct frames_obstacle obstacle;
 
     kva_cpus_take(&frames->locks);
     (void)kva_span_change(frames, zone, first, first + count, change, kind,
                           &cpu_of(frames, 0)->counts[zone - frames->zones], &obstacle);
     kva_cpus_drop(&frames->locks);
     return obstacle;
-}
-
-/** Whether a frame is absent; a moment later it may not be. */
-static bool is_absent(const struct kva_frames *frames, const struct frames_zone *zone, uint64_t frame)
-{
-    uint32_t block = block_of(frames, zone, frame);
-    uint32_t position = position_of(frames, frame);
-    uint64_t h = lock_block(frames, zone, block);
-    bool absent = whole_of(h) == WHOLE_NOT &&
-                  (absent_bits(&words_of(frames, zone, block)[position / 64]) >> position % 64 & 1) != 0;
-
-    unlock_block(frames, zone, block, h);
-    return absent;
 }
 
 /** Take or hide a range of free frames. */
@@ -44,13 +32,13 @@ static enum kva_status claim_range(struct kva_frames *frames, const char *where,
 
     if (!zone)
         return refuse(frames, status, where, first, field);
-    uint64_t in_the_way = change_range(frames, zone, first, count, change, kind);
-    if (in_the_way == KVA_NO_FRAME)
+    struct frames_obstacle in_the_way = change_range(frames, zone, first, count, change, kind);
+    if (in_the_way.frame == KVA_NO_FRAME)
         return KVA_OK;
-    if (is_absent(frames, zone, in_the_way))
-        return refuse(frames, KVA_ERANGE, where, in_the_way, "count");
+    if (in_the_way.is_absent)
+        return refuse(frames, KVA_ERANGE, where, in_the_way.frame, "count");
     if (obstacle)
-        *obstacle = in_the_way;
+        *obstacle = in_the_way.frame;
     return in_use;
 }
 
@@ -83,11 +71,11 @@ enum kva_status kva_frames_online(struct kva_frames *frames, uint64_t first, uin
     struct frames_zone *zone = kva_zone_of_range(frames, first, count, &status, &field);
     if (!zone)
         return refuse(frames, status, __func__, first, field);
-    uint64_t in_the_way = change_range(frames, zone, first, count, CHANGE_SHOW, KIND_UNUSED);
-    if (in_the_way == KVA_NO_FRAME)
+    struct frames_obstacle in_the_way = change_range(frames, zone, first, count, CHANGE_SHOW, KIND_UNUSED);
+    if (in_the_way.frame == KVA_NO_FRAME)
         return KVA_OK;
     if (obstacle)
-        *obstacle = in_the_way;
+        *obstacle = in_the_way.frame;
     return KVA_EEXIST;
 }
 

@@ -24,8 +24,8 @@
  * HELD BLOCKS. A CPU takes frames from the block in the slot, and looks for another one when that has no room. The slot is only
  * where it looks first: what counts is the header, under the lock. Slots are filled with the lock of the CPU.
  *
- * ORDER OF LOCKS: the reclaim lock, which a thread holds that moves frames; the CPUs' locks, in the order of their numbers; then blocks' locks, upwards. An ordinary allocation or free
- * takes one block's lock only.
+ * ORDER OF LOCKS: the reclaim lock, which a thread holds that moves frames; the CPUs' locks, in the order of their numbers; then
+ * blocks' locks, upwards. An ordinary allocation or free takes one block's lock only.
  */
 #ifndef KVA_FRAMES_SET_H
 #define KVA_FRAMES_SET_H
@@ -93,7 +93,7 @@ struct kva_frames {
     struct frames_zone *
         *near;              /* for each node, the zone that requests look at first, if it is on that node */
     uint16_t *by_node;      /* for each node, the zones in the order in which requests look at them */
-    struct kva_locks locks; /* of the CPUs; main and reclaim are not used */
+    struct kva_locks locks; /* of the CPUs; reclaim, for moves; main is not used */
     struct kva_threads threads;
     struct frames_compaction *compaction; /* NULL: frames are never moved */
     bool fork_waits;                      /* a fork has taken the reclaim lock; changed with all locks */
@@ -148,6 +148,34 @@ static inline uint64_t first_frame(const struct kva_frames *frames, const struct
                                    uint32_t block)
 {
     return zone->base + ((uint64_t)block << frames->order);
+}
+
+/** Positions [from, end) of a block that lie in the zone: never empty. */
+struct frames_work {
+    uint32_t from;
+    uint32_t end;
+};
+
+/** The work range of a block: see frames_isolate.h. */
+static inline struct frames_work work_range(const struct kva_frames *frames, const struct frames_zone *zone,
+                                            uint32_t block)
+{
+    uint64_t begin = first_frame(frames, zone, block);
+
+    return (struct frames_work){
+        .from = zone->start > begin ? (uint32_t)(zone->start - begin) : 0,
+        .end = (uint32_t)min_u64(frames->size, zone->end - begin),
+    };
+}
+
+/** What is at a position of a locked block. */
+static inline enum kva_frames_state state_at(const struct frames_word *words, uint64_t h, uint32_t position)
+{
+    uint64_t bit = UINT64_C(1) << position % 64;
+
+    if (whole_of(h) != WHOLE_NOT || (words[position / 64].taken & bit))
+        return KVA_FRAMES_USED;
+    return words[position / 64].first & bit ? KVA_FRAMES_ABSENT : KVA_FRAMES_FREE;
 }
 
 FRAMES_HOT uint64_t lock_block(const struct kva_frames *frames, const struct frames_zone *zone,

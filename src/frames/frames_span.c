@@ -22,19 +22,22 @@ static uint32_t find_obstacle(const struct frames_word *words, uint64_t h, uint3
     return end_of_state(words, from, end, change != CHANGE_SHOW);
 }
 
-static uint64_t find_obstacle_in_range(const struct kva_frames *frames, const struct frames_zone *zone,
-                                       uint64_t first, uint64_t end, enum frames_change change)
+static struct frames_obstacle find_obstacle_in_range(const struct kva_frames *frames,
+                                                     const struct frames_zone *zone, uint64_t first,
+                                                     uint64_t end, enum frames_change change)
 {
     uint32_t last = block_of(frames, zone, end - 1);
 
     for (uint32_t block = block_of(frames, zone, first); block <= last; block++) {
+        const struct frames_word *words = words_of(frames, zone, block);
+        uint64_t h = block_header(&zone->headers[block]);
         uint32_t until = part_end(frames, zone, block, end);
-        uint32_t position = find_obstacle(words_of(frames, zone, block), block_header(&zone->headers[block]),
-                                          part_from(frames, zone, block, first), until, change);
+        uint32_t position = find_obstacle(words, h, part_from(frames, zone, block, first), until, change);
         if (position < until)
-            return first_frame(frames, zone, block) + position;
+            return (struct frames_obstacle){first_frame(frames, zone, block) + position,
+                                            state_at(words, h, position) == KVA_FRAMES_ABSENT};
     }
-    return KVA_NO_FRAME;
+    return (struct frames_obstacle){.frame = KVA_NO_FRAME};
 }
 
 /** Change the part of a range that lies in one locked block, which stays locked. */
@@ -65,7 +68,7 @@ static void change_block(const struct kva_frames *frames, struct frames_zone *zo
 
 bool kva_span_change(const struct kva_frames *frames, struct frames_zone *zone, uint64_t first, uint64_t end,
                      enum frames_change change, enum frames_kind kind, struct frames_counts *counts,
-                     uint64_t *obstacle)
+                     struct frames_obstacle *obstacle)
 {
     uint32_t from = block_of(frames, zone, first);
     uint32_t last = block_of(frames, zone, end - 1);
@@ -74,12 +77,12 @@ bool kva_span_change(const struct kva_frames *frames, struct frames_zone *zone, 
     for (uint32_t block = from; block <= last; block++)
         (void)lock_block(frames, zone, block);
     *obstacle = find_obstacle_in_range(frames, zone, first, end, change);
-    for (uint32_t block = from; block <= last && *obstacle == KVA_NO_FRAME; block++)
+    for (uint32_t block = from; block <= last && obstacle->frame == KVA_NO_FRAME; block++)
         change_block(frames, zone, block, first, end, change, kind, counts);
     if (counts->strayed > strayed) /* one run, in however many blocks */
         counts->strayed = strayed + 1;
     unlock_blocks(frames, zone, from, last);
-    return *obstacle == KVA_NO_FRAME;
+    return obstacle->frame == KVA_NO_FRAME;
 }
 
 /* ------------------------------------------------------------------------------------------ the search */
@@ -137,7 +140,7 @@ bool kva_span_take(const struct kva_frames *frames, struct frames_zone *zone,
             end = end_of_head(frames, zone, block);
             place = place_in(demand, from, end);
         }
-        uint64_t obstacle;
+        struct frames_obstacle obstacle;
         if (place != KVA_NO_FRAME && kva_span_change(frames, zone, place, place + demand->count, CHANGE_TAKE,
                                                      demand->kind, counts, &obstacle)) {
             *first = place;

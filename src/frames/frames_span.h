@@ -28,12 +28,18 @@ static inline uint32_t part_end(const struct kva_frames *frames, const struct fr
     return (uint32_t)min_u64(frames->size, end - first_frame(frames, zone, block));
 }
 
+/** What keeps a range from a change: the lowest frame that is in another state than the change begins with. */
+struct frames_obstacle {
+    uint64_t frame; /* KVA_NO_FRAME: none is */
+    bool is_absent;
+};
+
 /** Change the range [first, end) of a zone, if all of it is in the state that the change begins with. Returns true; or false,
- *  with *obstacle the lowest frame that is in another state, and nothing has changed. `kind` is for CHANGE_TAKE.
- *  `counts` counts what changed sides. */
+ *  with the obstacle as it was under the locks, and nothing has changed. `kind` is for CHANGE_TAKE. `counts` counts what
+ *  changed sides. */
 bool kva_span_change(const struct kva_frames *frames, struct frames_zone *zone, uint64_t first, uint64_t end,
                      enum frames_change change, enum frames_kind kind, struct frames_counts *counts,
-                     uint64_t *obstacle);
+                     struct frames_obstacle *obstacle);
 
 /** Find and take a run that no block holds alone, in a zone. With the locks of all CPUs, and no block held. */
 bool kva_span_take(const struct kva_frames *frames, struct frames_zone *zone,

@@ -426,6 +426,96 @@ static void many_runs_to_move(uint64_t size)
     make();
 }
 
+/* ------------------------------------------------------------------------------------------- compaction */
+
+static void hold_movable(uint64_t first, uint64_t count)
+{
+    assert_int_equal(kva_frames_reserve(frames, first, count, KVA_MOVABLE, NULL), KVA_OK);
+}
+
+/** A frame in block `from` goes to a block that has more in use. */
+static void compact(uint64_t from, uint64_t to)
+{
+    struct kva_frames_compacted done;
+    enum kva_status status;
+
+    hold_movable(from * BLOCK, 1);
+    hold_movable(to * BLOCK, 3);
+    counting(status =
+                 kva_frames_compact(frames, KVA_FRAMES_ALL_ZONES, KVA_FRAMES_ALL_BLOCKS, UINT64_MAX, &done));
+    assert_int_equal(status, KVA_OK);
+    assert_int_equal(done.moved_runs, 1);
+    assert_int_equal(moved_to / BLOCK, to);
+    give(moved_to);
+    give(to * BLOCK);
+}
+
+static void compact_two_blocks(uint64_t round)
+{
+    compact(round % 2, blocks_now - 1);
+}
+
+/** In the last zone. */
+static void compact_a_zone(uint64_t round)
+{
+    (void)round;
+    compact(blocks_now - 2, blocks_now - 1);
+}
+
+/** Of 64 blocks one half has `size` single frames; in the other half there is just the room for them. */
+static void compact_many(uint64_t round)
+{
+    uint64_t each = size_now / 32;
+    struct kva_frames_compacted done;
+    enum kva_status status;
+
+    (void)round;
+    for (uint64_t block = 0; block < 32; block++) {
+        for (uint64_t i = 0; i < each; i++)
+            hold_movable(block * BLOCK + 2 * i, 1);
+        hold_movable((32 + block) * BLOCK, BLOCK - each);
+    }
+    counting(status = kva_frames_compact(frames, 0, KVA_FRAMES_ALL_BLOCKS, UINT64_MAX, &done));
+    assert_int_equal(status, KVA_OK);
+    assert_int_equal(done.moved_runs, size_now);
+    assert_int_equal(done.freed_blocks, 32);
+}
+
+static enum kva_frames_moved refuse_to_move(void *context, uint64_t from, uint64_t to, uint64_t count)
+{
+    (void)context;
+    (void)from;
+    (void)to;
+    (void)count;
+    return KVA_FRAMES_PINNED;
+}
+
+/** Three pinned frames in each block, far from each other, so that no block is free. */
+static void many_pinned_blocks(uint64_t size)
+{
+    plan(size, 1, size);
+    config.move = refuse_to_move;
+    make();
+    for (uint64_t block = 0; block < size; block++) {
+        for (uint64_t i = 1; i < 4; i++)
+            hold_movable(block * BLOCK + i * BLOCK / 4, 1);
+    }
+}
+
+static void compact_in_vain(uint64_t round)
+{
+    struct kva_frames_compacted done;
+    enum kva_status status;
+
+    (void)round;
+    counting(status = kva_frames_compact(frames, 0, 9, UINT64_MAX, &done));
+    assert_int_equal(status, KVA_OK);
+    assert_true(done.pinned_runs >= size_now);
+    assert_int_equal(done.moved_runs, 0);
+}
+
+/* ------------------------------------------------------------------------------ memory that comes and goes */
+
 static void hide(uint64_t first, uint64_t count)
 {
     enum kva_status status;
@@ -718,6 +808,8 @@ static void fork_child(uint64_t round)
 
 #define GIVEN_RANGE "O(log zones + CPUs + count / 64), and O(log n) for each block"
 
+#define COMPACTION "O(n) for the zones, 8 bytes for each block"
+
 #define EVACUATION "O(CPUs zones + count / 64) and, for each block and each move, O(log n)"
 
 static const struct cost_line lines[] = {
@@ -766,6 +858,16 @@ static const struct cost_line lines[] = {
               .rounds = 8),
     COST_LINE("kva_frames_reserve", GIVEN_RANGE, "blocks of a run", COST_LINEAR, a_long_run,
               reserve_a_long_run),
+    COST_LINE("kva_frames_compact", COMPACTION, "blocks", COST_LINEAR, many_blocks_to_move,
+              compact_two_blocks, SELDOM),
+    COST_LINE("kva_frames_compact", "as kva_frames_drain", "zones of two blocks", COST_LINEAR,
+              many_zones_to_move, compact_a_zone, ZONES, SELDOM),
+    COST_LINE("kva_frames_compact", "as kva_frames_drain", "CPUs", COST_LINEAR, many_cpus_to_move,
+              compact_two_blocks, CPUS, .rounds = 8),
+    COST_LINE("kva_frames_compact", "O(n block_order)", "blocks that cannot be emptied", COST_LINEAR,
+              many_pinned_blocks, compact_in_vain, SELDOM),
+    COST_LINE("kva_frames_compact", "for each move O(log n)", "moves", COST_LINEAR, many_runs_to_move,
+              compact_many, .few = 256, .many = 8192, .rounds = 1),
     COST_LINE("kva_frames_evacuate", EVACUATION, "blocks", COST_LOGARITHM, many_blocks_to_move,
               evacuate_a_frame),
     COST_LINE("kva_frames_evacuate", EVACUATION, "zones", COST_LINEAR, many_zones_to_move, evacuate_a_frame,

@@ -527,6 +527,33 @@ static void play_runs(struct kva_frames *frames)
     EXPECT_OK(CALL(kva_frames_drain)(frames));
 }
 
+/** Where the frames of this set have been moved to: nobody refers to them. */
+static enum kva_frames_moved note_move(void *context, uint64_t from, uint64_t to, uint64_t count)
+{
+    (void)from;
+    (void)count;
+    *(uint64_t *)context = to;
+    return KVA_FRAMES_MOVED;
+}
+
+static void play_moves(struct kva_frames *frames, const uint64_t *moved_to)
+{
+    struct kva_frames_compacted done;
+    uint64_t obstacle;
+
+    EXPECT_OK(CALL(kva_frames_reserve)(frames, 20 * 512 + 7, 1, KVA_MOVABLE, NULL));
+    EXPECT_OK(CALL(kva_frames_reserve)(frames, 21 * 512, 300, KVA_MOVABLE, NULL));
+    EXPECT_OK(
+        CALL(kva_frames_compact)(frames, KVA_FRAMES_ALL_ZONES, KVA_FRAMES_ALL_BLOCKS, UINT64_MAX, &done));
+    EXPECT(done.moved_runs == 1 && *moved_to / 512 == 21);
+    uint64_t first = *moved_to;
+    EXPECT_OK(CALL(kva_frames_evacuate)(frames, first, 2, KVA_UNMOVABLE, &obstacle));
+    EXPECT(*moved_to - first >= 2);
+    EXPECT_OK(CALL(kva_frames_free)(frames, first));
+    EXPECT_OK(CALL(kva_frames_free)(frames, *moved_to));
+    EXPECT_OK(CALL(kva_frames_free)(frames, 21 * 512));
+}
+
 static void look_at_frames(struct kva_frames *frames)
 {
     struct kva_frames_orders orders;
@@ -550,6 +577,7 @@ static void play_page_frames(const struct stage *stage)
 {
     static const struct kva_frames_zone zones[] = {{100, 20000, 0}, {20000, 60000, 1}};
     static const struct kva_frames_range hole = {5000, 1000};
+    uint64_t moved_to = 0;
     const struct kva_frames_config config = {
         .zones = zones,
         .zone_count = 2,
@@ -557,6 +585,8 @@ static void play_page_frames(const struct stage *stage)
         .hole_count = 1,
         .memory = memory,
         .threads = stage->threads ? CALL(kva_threads_host)() : NULL,
+        .move = note_move,
+        .move_context = &moved_to,
     };
     struct kva_frames *frames;
 
@@ -566,6 +596,7 @@ static void play_page_frames(const struct stage *stage)
         return;
     }
     play_runs(frames);
+    play_moves(frames, &moved_to);
     look_at_frames(frames);
     EXPECT_OK(CALL(kva_frames_fork_prepare)(frames));
     EXPECT_OK(CALL(kva_frames_fork_parent)(frames));
@@ -732,7 +763,7 @@ static void test_every_public_function_was_called(void **state)
     (void)state;
     assert_true(expect_all_called(KVA_HEADERS "/kva/kva.h") >= 40);
     assert_true(expect_all_called(KVA_HEADERS "/kva/vm.h") >= 50);
-    assert_true(expect_all_called(KVA_HEADERS "/kva/frames.h") >= 23);
+    assert_true(expect_all_called(KVA_HEADERS "/kva/frames.h") >= 25);
 }
 
 /** The library comes after a thread that will use it. */
