@@ -25,8 +25,8 @@
             test_fail(__FILE__, __LINE__, #condition, __VA_ARGS__);                                          \
     } while (0)
 
-__attribute__((noreturn, format(__printf__, 4, 5))) void test_fail(const char *file, int line, const char *condition,
-                                                         const char *format, ...);
+__attribute__((noreturn, format(__printf__, 4, 5))) void
+test_fail(const char *file, int line, const char *condition, const char *format, ...);
 
 /** How often to do what is done `count` times at scale 1; at least once. KVA_TEST_SCALE may be a fraction. */
 uint64_t test_scaled(uint64_t count);
