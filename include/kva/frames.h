@@ -190,18 +190,19 @@ enum kva_frames_flags {
     KVA_FRAMES_COMPACT = 2 /* if memory is free but in pieces, move frames out of the way: see COMPACTION */
 };
 
-/** What a request asks for. Zero-initialised, it is a request for one unmovable frame. */
+/** What a request asks for. Zero-initialised, it is a request for one unmovable frame.
+ *
+ *  All zones are looked at for room in blocks of the request's type and in unused ones, first those of its node, then the nearer
+ *  ones before the farther ones; but not in blocks that other CPUs hold. Only if no zone has any room, not even a far one, all are
+ *  looked at again: first for what CPUs held, then for room in blocks of the other type, then for runs that reach over several
+ *  blocks. */
 struct kva_frames_request {
     unsigned order; /* 2^order frames, their first number a multiple of 2^order; 0 .. 63 */
+    unsigned node;  /* where to look first. A node need not have zones */
     uint64_t count; /* 0: 2^order frames. Else that many consecutive frames, and order is 0 */
     uint64_t align; /* the first number is a multiple of this power of two; 0 stands for 1 */
     uint64_t min;   /* the window, both ends included, in which all the frames lie. */
     uint64_t max;   /*   min = max = 0 stands for all frames. A device's mask is a max */
-    /** Where to look first; then on the other nodes, the nearer the earlier. A node need not have zones. In this order all
-     *  zones are looked at for room in blocks of the request's type and in unused ones, but not in those that other CPUs hold.
-     *  Only if no zone has any, not even a far one, all are looked at again: first for what CPUs held, then for room in blocks of the
-     *  other type, then for runs that reach over several blocks. */
-    unsigned node;
     enum kva_frames_type type;
     unsigned flags; /* of enum kva_frames_flags */
 };
@@ -340,8 +341,8 @@ enum kva_status kva_frames_free_range(struct kva_frames *frames, uint64_t first,
  *                     A program that has time, by kva_frames_compact in slices: from a helper thread, or before it needs
  *                     large memory.
  *  When it helps      By a lower bound of the fragmentation index (kva_frames_fragmentation) that takes how many frames are free in
- *                     each block, and their largest group. Where the index is below one half, memory is short and not in pieces:
- *                     nothing is moved.
+ *                     each block, and their largest group. Where it is not above 0, memory is short and not in pieces: nothing is
+ *                     moved. Nor is it for a window that has no whole block in it.
  *                     A request for more than a block needs blocks in a row, of which the index tells nothing. For it, the
  *                     blocks with the fewest used frames that suit are evacuated, if so many frames are free in the zone;
  *                     a pinned run is gone round three times in each zone.

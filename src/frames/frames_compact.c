@@ -289,7 +289,6 @@ static void conclude_block(struct pass *pass, uint32_t block, const struct progr
         pass->has_group || (!pass->for_all && !is_held(h) && free_of(h) > 0 && top_of(h) >= pass->order);
     if (progress->at_end && can_be_emptied(frames, h)) {
         h |= SKIP_MASK;
-        frames->compaction->has_hints = true;
     }
     commit_block(frames, zone, block, before, h);
     leave_cpu(frames, cpu);
@@ -423,8 +422,7 @@ void kva_forget_hints(const struct kva_frames *frames, const struct frames_zone 
 /** When all has been visited, the next pass looks at all blocks again. */
 static void forget_hints(const struct pass *pass)
 {
-    if (pass->targets.frames->compaction->has_hints)
-        kva_forget_hints(pass->targets.frames, pass->targets.zone, pass->from, pass->end);
+    kva_forget_hints(pass->targets.frames, pass->targets.zone, pass->from, pass->end);
 }
 
 static void compact_all(struct pass *pass)
@@ -437,8 +435,6 @@ static void compact_all(struct pass *pass)
             empty_level(pass, low, high);
     }
     pass->done.is_finished = pass->left > 0;
-    if (pass->done.is_finished)
-        forget_hints(pass);
 }
 
 /* ---------------------------------------------------------------------------------------- for one group */
@@ -477,12 +473,13 @@ static struct survey look_around(const struct pass *pass)
     return survey;
 }
 
-/** Whether the fragmentation index is at least one half: 1 - (1 + F / 2^order) / groups >= 1 / 2. (A zone has fewer than 2^46 frames.) */
+/** Whether the fragmentation index is above 0: 1 - (1 + F / 2^order) / groups > 0. (A zone has fewer than 2^46 frames.) Linux asks
+ *  for one half; but blocks that are half free each have an index below that, and a few moves help. */
 static bool is_fragmented(const struct survey *survey, unsigned order)
 {
     uint64_t size = UINT64_C(1) << order;
 
-    return survey->free >= size && survey->groups << order >= 2 * (size + survey->free);
+    return survey->free >= size && survey->groups << order > size + survey->free;
 }
 
 /** Put the bounds of the largest groups right: else the groups seem few. */
@@ -534,8 +531,6 @@ static void compact_for_group(struct pass *pass)
         }
     }
     pass->done.is_finished = pass->has_group || pass->left > 0;
-    if (pass->done.is_finished)
-        forget_hints(pass);
 }
 
 /* --------------------------------------------------------------------------------------------- the calls */
@@ -579,19 +574,25 @@ enum kva_status kva_frames_compact(struct kva_frames *frames, size_t zone, unsig
         return status == KVA_EREENTRY ? refuse(frames, status, __func__, KVA_NO_FRAME, NULL) : status;
     kva_drain(frames);
     bool has_group = false;
+    for (size_t z = 0; z < frames->zone_count && !for_all && !has_group; z++)
+        has_group = is_named(&frames->zones[z], zone) && kva_has_group(frames, &frames->zones[z], order);
     for (size_t z = 0; z < frames->zone_count && !has_group; z++) {
-        if (zone != KVA_FRAMES_ALL_ZONES && frames->zones[z].index != zone)
+        if (!is_named(&frames->zones[z], zone))
             continue;
         struct pass pass = pass_of(frames, &frames->zones[z], for_all ? frames->order : order, for_all,
                                    most - min_u64(most, sum.moved_frames));
         if (for_all)
             compact_all(&pass);
-        else if (!kva_has_group(frames, pass.targets.zone, order))
-            compact_for_group(&pass);
         else
-            pass.has_group = pass.done.is_finished = true;
+            compact_for_group(&pass);
         has_group = pass.has_group;
         add_done(&sum, &pass);
+        sum.is_finished = sum.is_finished || has_group;
+    }
+    /* Not before: a zone that has ended would be begun anew with each slice of another one. */
+    for (size_t z = 0; z < frames->zone_count && sum.is_finished; z++) {
+        if (is_named(&frames->zones[z], zone))
+            kva_forget_hints(frames, &frames->zones[z], 0, frames->zones[z].rows.blocks);
     }
     kva_compaction_leave(frames);
     if (done)
@@ -617,6 +618,8 @@ void kva_compaction_note(struct frames_compaction *compaction, unsigned order, b
 {
     unsigned shift = atomic_load_explicit(&compaction->defer_shift, memory_order_relaxed);
 
+    if (helped && order < atomic_load_explicit(&compaction->defer_order, memory_order_relaxed))
+        return;
     shift = helped ? 0 : shift < DEFER_MOST ? shift + 1 : shift;
     atomic_store_explicit(&compaction->defer_shift, shift, memory_order_relaxed);
     atomic_store_explicit(&compaction->defer_order, order, memory_order_relaxed);
@@ -644,6 +647,7 @@ bool kva_compact_for(const struct kva_frames *frames, const struct frames_demand
     unsigned order = highest_bit(max_u64(demand->count, demand->align)) +
                      (demand->align <= demand->count && !is_power_of_two(demand->count));
     bool helped = false;
+    bool has_tried = false;
 
     if (!frames->compaction || kva_compaction_is_deferred(frames->compaction, order) ||
         kva_compaction_enter(frames) != KVA_OK)
@@ -655,9 +659,12 @@ bool kva_compact_for(const struct kva_frames *frames, const struct frames_demand
         if (!set_window(&pass, demand))
             continue;
         compact_for_group(&pass);
+        forget_hints(&pass);
         helped = pass.has_group;
+        has_tried = has_tried || pass.done.moved_runs + pass.done.pinned_runs > 0;
     }
-    kva_compaction_note(frames->compaction, order, helped);
+    if (helped || has_tried)
+        kva_compaction_note(frames->compaction, order, helped);
     kva_compaction_leave(frames);
-    return helped;
+    return true;
 }

@@ -543,6 +543,14 @@ static bool evacuate_in_zone(const struct kva_frames *frames, struct frames_zone
     return status == KVA_OK;
 }
 
+static void count_elsewhere(const struct kva_frames *frames, const struct frames_zone *zone)
+{
+    struct frames_cpu *cpu = enter_cpu(frames);
+
+    cpu->counts[zone - frames->zones].elsewhere++;
+    leave_cpu(frames, cpu);
+}
+
 bool kva_evacuate_for(const struct kva_frames *frames, const struct frames_demand *demand, uint64_t *first)
 {
     unsigned order = highest_bit(demand->count) + !is_power_of_two(demand->count);
@@ -556,6 +564,8 @@ bool kva_evacuate_for(const struct kva_frames *frames, const struct frames_deman
         struct frames_zone *zone = &frames->zones[frames->by_node[demand->node * frames->zone_count + i]];
         if (!demand->this_node || zone->node == demand->node)
             helped = evacuate_in_zone(frames, zone, demand, first);
+        if (helped && zone->node != demand->node)
+            count_elsewhere(frames, zone);
     }
     kva_compaction_note(frames->compaction, order, helped);
     kva_compaction_leave(frames);

@@ -48,7 +48,6 @@ struct frames_compaction {
     _Atomic unsigned defer_left; /* so many requests of defer_order or larger are not to compact */
     _Atomic unsigned defer_shift;
     _Atomic unsigned defer_order;
-    bool has_hints; /* some block may be marked to be skipped */
     unsigned count; /* of moves in the batch */
     struct frames_move moves[BATCH_MOVES];
     uint32_t levels[]; /* a count of blocks for each number of used frames */

@@ -154,11 +154,6 @@ static void add_zone(const struct kva_frames *frames, const struct frames_zone *
     }
 }
 
-static bool is_named(const struct frames_zone *zone, size_t index)
-{
-    return index == KVA_FRAMES_ALL_ZONES || zone->index == index;
-}
-
 enum kva_status kva_frames_stats_read(const struct kva_frames *frames, size_t zone,
                                       struct kva_frames_stats *stats)
 {

@@ -204,6 +204,12 @@ static inline struct frames_zone *zone_of(const struct kva_frames *frames, uint6
     return frame - zone->start < zone->end - zone->start ? zone : NULL;
 }
 
+/** Whether a caller means a zone: by its index in kva_frames_config.zones, or with all others. */
+static inline bool is_named(const struct frames_zone *zone, size_t index)
+{
+    return index == KVA_FRAMES_ALL_ZONES || zone->index == index;
+}
+
 /** The zone of a range; NULL, with the status and the field that is to blame, if it is none or lies in none. */
 struct frames_zone *kva_zone_of_range(const struct kva_frames *frames, uint64_t first, uint64_t count,
                                       enum kva_status *status, const char **field);

@@ -179,9 +179,13 @@ static enum kva_status take_demand(const struct kva_frames *frames, const struct
 
     if (status != KVA_ENOSPC || !demand->may_compact)
         return status;
-    if (demand->count > frames->size || demand->align > frames->size)
-        return kva_evacuate_for(frames, demand, first) ? KVA_OK : status;
-    return kva_compact_for(frames, demand) ? kva_find_and_take(frames, demand, first) : status;
+    if (demand->count > frames->size || demand->align > frames->size) {
+        if (kva_evacuate_for(frames, demand, first))
+            return KVA_OK;
+    } else if (!kva_compact_for(frames, demand)) {
+        return status;
+    }
+    return kva_find_and_take(frames, demand, first); /* owners may have given frames back meanwhile, too */
 }
 
 /** All requests but those that the block at hand serves. */
