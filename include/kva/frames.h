@@ -75,11 +75,10 @@ struct kva_frames_range {
 
 /** What became of a run that was to be moved. */
 enum kva_frames_moved {
-    KVA_FRAMES_MOVED = 0, /* its contents are at the new place, and so are all references */
-    KVA_FRAMES_PINNED =
-        1, /* it stays where it is, for long: it is in use by a device, or the new place does not suit it */
-    KVA_FRAMES_BUSY = 2, /* it stays where it is, for now */
-    KVA_FRAMES_GONE = 3  /* nobody refers to it any more: it has been given back, or is about to be */
+    KVA_FRAMES_MOVED = 0,  /* its contents are at the new place, and so are all references */
+    KVA_FRAMES_PINNED = 1, /* it stays for long: a device uses it, or the new place does not suit it */
+    KVA_FRAMES_BUSY = 2,   /* it stays for now */
+    KVA_FRAMES_GONE = 3    /* nobody refers to it any more: it has been given back, or is about to be */
 };
 
 /** Move the run of `count` movable frames at `from` to the frames at `to`, which are the caller's until this returns: copy the
@@ -180,9 +179,8 @@ enum kva_status kva_frames_destroy(struct kva_frames *frames);
 
 /** Whether the contents of frames can be moved elsewhere. */
 enum kva_frames_type {
-    KVA_UNMOVABLE =
-        0, /* the owner cannot be asked to move them: page tables, buffers of devices, a kernel's objects */
-    KVA_MOVABLE = 1 /* the owner refers to them in ways that can be changed */
+    KVA_UNMOVABLE = 0, /* they stay where they are: page tables, buffers of devices, a kernel's objects */
+    KVA_MOVABLE = 1    /* the owner refers to them in ways that can be changed */
 };
 
 enum kva_frames_flags {
@@ -466,8 +464,7 @@ enum kva_frames_state {
 /** What is at a number. */
 struct kva_frames_found {
     enum kva_frames_state state;
-    uint64_t
-        first; /* used: the run. Free or absent: the consecutive frames in that state of its block and zone */
+    uint64_t first; /* used: the run. Else: the consecutive frames of its block and zone in that state */
     uint64_t count;
     enum kva_frames_type type; /* of its block; KVA_MOVABLE where the block is unused */
     size_t zone;               /* the index of its zone in kva_frames_config.zones */
@@ -498,11 +495,10 @@ struct kva_frames_stats {
     uint64_t used_frames;   /* of a run under way both places: see COMPACTION */
     uint64_t absent_frames; /* in holes */
     uint64_t blocks;
-    uint64_t free_blocks;    /* all frames of which are free; a block with a hole in it is none */
-    uint64_t movable_blocks; /* in use, with movable frames only */
-    uint64_t
-        unmovable_blocks; /* in use, the others: also those of which all unmovable frames have been given back */
-    uint64_t held_blocks; /* held by CPUs for themselves; counted above as well */
+    uint64_t free_blocks;      /* all frames of which are free; a block with a hole in it is none */
+    uint64_t movable_blocks;   /* in use, with movable frames only */
+    uint64_t unmovable_blocks; /* in use, the others: until nothing is in use in them */
+    uint64_t held_blocks;      /* held by CPUs for themselves; counted above as well */
     /** How often a movable block in use became an unmovable one: since nothing else was left, for a given range, or for a run of
      *  more frames than a block has. */
     uint64_t changed_blocks;

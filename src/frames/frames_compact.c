@@ -8,15 +8,16 @@
  * blocks are told apart by one LEVEL: blocks with fewer used frames are sources, blocks with more are targets; of
  * those with just as many, the first ones are sources, as many as it takes.
  *
- *      used frames   512 510 490 | 300 | 100  40  3  1        U = 1956, S = 512: four blocks hold all
- *                    targets           sources
+ *      used frames   512 510 490 300 | 100 40 3 1        U = 1956, S = 512: four blocks hold all
+ *                    targets           sources             the level is 100
  *
  * One pass over the headers counts the blocks of each level, a second one empties the sources: those with the fewest used
  * frames first, since they give the most room for each move. (In steps of powers of two, lest each level takes a pass.)
  * Within a block the longest runs go first: they are the hardest to place. A target is one whose largest free group is the
  * smallest that will do.
  *
- * FOR ONE GROUP the block with the fewest used frames is emptied, and then the next one, until a group of the order is free.
+ * FOR ONE GROUP the block with the fewest used frames is emptied. If something stays in it, others follow, in steps of powers of two
+ * as well, until a group of the order is free.
  *
  * Where a block's bound or its free frames become fewer, the lock of the CPU is held: so a request that fails at the same time, with
  * the locks of all CPUs, has not missed a block that moved from one row to another (frames_find.c).
@@ -38,8 +39,7 @@ struct pass {
     struct frames_targets targets;
     uint32_t from; /* the blocks that may be emptied */
     uint32_t end;
-    unsigned
-        order; /* until there is a free group of this order; the block's order: as many blocks as there can be */
+    unsigned order; /* until there is a free group of this order, unless for_all */
     bool for_all;
     bool has_group;
     uint64_t left; /* frames that may be moved */
