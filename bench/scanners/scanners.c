@@ -79,16 +79,6 @@ static uint64_t peek(const struct scanners *scanners, uint32_t block)
     return block_header(&scanners->zone->headers[block]);
 }
 
-static void forget_hints(const struct scanners *scanners)
-{
-    for (uint32_t block = 0; block < scanners->zone->rows.blocks; block++) {
-        if (peek(scanners, block) & SKIP_MASK) {
-            uint64_t h = lock_block(scanners->frames, scanners->zone, block);
-            unlock_block(scanners->frames, scanners->zone, block, h & ~SKIP_MASK);
-        }
-    }
-}
-
 /* --------------------------------------------------------------------------------------- the free scanner */
 
 /** Isolate room in one block for runs of the batch, from `next` on. Returns the first that has none. */
@@ -234,7 +224,7 @@ static void scan(struct scanners *scanners, uint64_t most, struct kva_frames_com
         move_some(scanners, done);
     done->is_finished = scanners->have_met;
     if (scanners->have_met)
-        forget_hints(scanners);
+        kva_forget_hints(scanners->frames, scanners->zone, 0, scanners->zone->rows.blocks);
 }
 
 enum kva_status scanners_compact(struct scanners *scanners, uint64_t most, struct kva_frames_compacted *done)

@@ -129,14 +129,19 @@ static inline uint64_t without_kind_if_unused(uint64_t h)
     return (h & (USED_MASK | OWNER_MASK)) == 0 ? with_kind(h, KIND_UNUSED) : h;
 }
 
+/** The bound of the largest free group as small as it can be; of a held block, nothing. */
+static inline uint64_t with_exact_top(const struct kva_frames *frames, const struct frames_word *words,
+                                      uint64_t h)
+{
+    return is_held(h) || free_of(h) == 0 ? h : with_top(h, largest_group(frames, words));
+}
+
 /** A block that a CPU has held until now: what its header says of head, tail and top is right again. */
 static inline uint64_t without_holder(const struct kva_frames *frames, const struct frames_word *words,
                                       uint64_t h)
 {
     h = without_kind_if_unused(h & ~OWNER_MASK);
-    if (whole_of(h) == WHOLE_NOT)
-        h = with_top(h, largest_group(frames, words));
-    return with_ends(frames, words, h);
+    return with_ends(frames, words, with_exact_top(frames, words, h));
 }
 
 /** A block becomes free from end to end. */

@@ -144,7 +144,7 @@ static unsigned fill_target(struct frames_targets *targets, uint32_t block, unsi
     if (is_target(targets, block, h, if_need_be) && whole_of(h) == WHOLE_NOT) {
         placed = kva_isolate_room(frames, targets->zone, block, &h, next);
         if (placed == next) { /* its bound is too large */
-            h = with_top(h, largest_group(frames, words_of(frames, targets->zone, block)));
+            h = with_exact_top(frames, words_of(frames, targets->zone, block), h);
             forget_failure(targets, top_of(h));
         }
     }
@@ -247,7 +247,7 @@ static void isolate_some(struct pass *pass, uint32_t block, struct progress *pro
     if (pass->for_all)
         pass->targets.above = used_of(h);
     if (can_be_emptied(frames, h)) {
-        h = with_top(h, largest_group(frames, words_of(frames, zone, block)));
+        h = with_exact_top(frames, words_of(frames, zone, block), h);
         progress->at_end = kva_isolate_runs(frames, zone, block, &h, &progress->position, shortest);
         if (cut_batch(pass, &progress->position))
             progress->at_end = false;
@@ -282,14 +282,12 @@ static void conclude_block(struct pass *pass, uint32_t block, const struct progr
     uint64_t before = lock_block(frames, zone, block);
     uint64_t h = before;
 
-    if (!is_held(h) && free_of(h) > 0)
-        h = with_top(h, largest_group(frames, words_of(frames, zone, block)));
+    h = with_exact_top(frames, words_of(frames, zone, block), h);
     pass->done.freed_blocks += free_of(h) == frames->size;
     pass->has_group =
         pass->has_group || (!pass->for_all && !is_held(h) && free_of(h) > 0 && top_of(h) >= pass->order);
-    if (progress->at_end && can_be_emptied(frames, h)) {
+    if (progress->at_end && can_be_emptied(frames, h))
         h |= SKIP_MASK;
-    }
     commit_block(frames, zone, block, before, h);
     leave_cpu(frames, cpu);
 }
@@ -325,11 +323,8 @@ static void tighten_bound(const struct pass *pass, uint32_t block)
     struct frames_zone *zone = pass->targets.zone;
     struct frames_cpu *cpu = enter_cpu(frames);
     uint64_t before = lock_block(frames, zone, block);
-    uint64_t h = before;
 
-    if (!is_held(h) && free_of(h) > 0)
-        h = with_top(h, largest_group(frames, words_of(frames, zone, block)));
-    commit_block(frames, zone, block, before, h);
+    commit_block(frames, zone, block, before, with_exact_top(frames, words_of(frames, zone, block), before));
     leave_cpu(frames, cpu);
 }
 

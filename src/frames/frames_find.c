@@ -164,8 +164,8 @@ static bool try_block(const struct search *search, uint32_t block, bool other_ki
         h = take_frames(frames, words_of(frames, zone, block), h, position, end, true, false);
         if (is_worth_holding(search, h))
             released = hold_block(search, block, &h);
-        else if (whole_of(h) == WHOLE_NOT)
-            h = with_top(h, largest_group(frames, words_of(frames, zone, block)));
+        else
+            h = with_exact_top(frames, words_of(frames, zone, block), h);
     } else if (is_searched && demand->group != NO_GROUP && search->covers && kind_of(h) != KIND_UNUSED &&
                demand->group > 0 && top_of(h) >= demand->group) {
         h = with_top(h, demand->group - 1);
@@ -299,9 +299,7 @@ static bool row_has_group(const struct kva_frames *frames, struct frames_zone *z
     for (uint32_t block = 0;
          (block = row_next(&zone->rows, row, block, zone->rows.blocks)) < zone->rows.blocks; block++) {
         uint64_t before = lock_block(frames, zone, block);
-        uint64_t h = before;
-        if (whole_of(h) == WHOLE_NOT && free_of(h) > 0 && !is_held(h))
-            h = with_top(h, largest_group(frames, words_of(frames, zone, block)));
+        uint64_t h = with_exact_top(frames, words_of(frames, zone, block), before);
         bool has = free_of(h) > 0 && !is_held(h) && top_of(h) >= order;
         commit_block(frames, zone, block, before, h);
         if (has)
