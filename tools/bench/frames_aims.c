@@ -72,7 +72,8 @@ static double sixteen_over_two(const struct frames_results *results)
 static double handover(const struct frames_results *results)
 {
     const struct frames_crew *crew = crew_of(results, FRAMES_HANDOVER, 2);
-    return crew == NULL ? -1 : crew->cpu.median_ns;
+    /* 0: in such a short time no batch was handed over. */
+    return crew == NULL || crew->cpu.median_ns <= 0 ? -1 : crew->cpu.median_ns;
 }
 
 static const struct compaction_row *counts(const struct frames_results *results, const char *state,
