@@ -287,7 +287,7 @@ static struct tally run(unsigned threads, unsigned compacting, unsigned block_or
     return (struct tally){crowd.moved, crowd.refused};
 }
 
-/** Which runs are moved depends on when threads run; that some are, on all of them together. */
+/** Which runs are moved depends on when threads run; that some are, at full scale, on all of them together. */
 static void traffic_beside_compaction(void **state)
 {
     (void)state;
@@ -305,7 +305,8 @@ static void traffic_beside_compaction(void **state)
         all.moved += tally.moved;
         all.refused += tally.refused;
     }
-    check_that(all.moved > 0 && all.refused > 0, "%" PRIu64 ", %" PRIu64, all.moved, all.refused);
+    if (test_stride() == 1)
+        check_that(all.moved > 0 && all.refused > 0, "%" PRIu64 ", %" PRIu64, all.moved, all.refused);
 }
 
 /* ------------------------------------------------------------------------------------------------ schedules */

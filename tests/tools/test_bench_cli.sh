@@ -187,7 +187,7 @@ for who in kva buddy; do
             fail "frames: no row for a churn, $churn, $who"
     done
     for crew in 'churn +1 alone' 'churn +1' 'churn +2' 'churn +4' 'churn +8' 'churn +16' 'handover +2'; do
-        [ "$(grep -Ec "^  $crew  $who +[0-9,.]+ +[0-9,]+ % +[0-9.-]+ +[0-9,.]+ +[0-9,.]+ +[0-9.-]+ +[0-9]+ %\$" frames.txt)" = 2 ] ||
+        [ "$(grep -Ec "^  $crew  $who +[0-9,.]+ +[0-9,]+ % +[-0-9,.]+ +[-0-9,.]+ +[-0-9,.]+ +[-0-9,.]+ +[0-9]+ %\$" frames.txt)" = 2 ] ||
             fail "frames: no row for $crew, $who"
     done
 done
