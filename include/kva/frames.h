@@ -77,7 +77,7 @@ struct kva_frames_range {
 enum kva_frames_moved {
     KVA_FRAMES_MOVED = 0,  /* its contents are at the new place, and so are all references */
     KVA_FRAMES_PINNED = 1, /* it stays for long: a device uses it, or the new place does not suit it */
-    KVA_FRAMES_BUSY = 2,   /* it stays for now */
+    KVA_FRAMES_BUSY = 2,   /* it stays this time */
     KVA_FRAMES_GONE = 3    /* nobody refers to it any more: it has been given back, or is about to be */
 };
 
