@@ -45,7 +45,8 @@
  * KINDS OF MEMORY
  *   vmalloc    private pages, zero-filled when they are first used
  *   vmap       FRAMES mapped by their numbers, in any order and any number of times: a write through one map is read
- *              through all. Frames come from a pool (kva_vm_frames_create)
+ *              through all. Frames come from a set of them (kva_vm_frames_create), which may be movable: then kva moves
+ *              them together, under their maps, until large contiguous memory is free (kva_vm_frames_compact)
  *   map_ram    as vmap, for maps that are small and short-lived
  *   per-CPU    congruent areas: an object has one address for each CPU, at distances that never change
  *
@@ -87,6 +88,7 @@
 #ifndef KVA_VM_H
 #define KVA_VM_H
 
+#include <kva/frames.h>
 #include <kva/kva.h>
 
 #ifdef __cplusplus
@@ -191,6 +193,31 @@ struct kva_pages_view {
     void *context;
 };
 
+/** Pages that show frames which are to be moved. */
+struct kva_pages_map {
+    uint64_t start; /* the address of the first page */
+    uint64_t frame; /* the frame that it shows, counted from the first one that is moved */
+    uint64_t count; /* pages, which show consecutive frames */
+};
+
+/** A move of `count` frames of a pool, from number `from` on to number `to` on. The ranges do not meet, nothing is mapped that shows
+ *  the new place, and the new place reads as zero.
+ *
+ *  From a moment on, no store reaches the old place: a thread that tries waits. Then the contents are copied, all maps show the
+ *  new place, the waiting threads go on there, and the old place is drained. A thread that loads meanwhile sees the same contents
+ *  at either place. KVA_ENOENT: the pages are mapped, and the source has no way to hold stores back. After any failure all is as
+ *  before the call. */
+struct kva_pages_move {
+    void *pool;
+    uint64_t from;
+    uint64_t to;
+    uint64_t count;
+
+    /** All maps of the frames, one after the other, in the same order each time. *cursor: 0 begins; false: that was the last. */
+    bool (*next)(void *context, uint64_t *cursor, struct kva_pages_map *map);
+    void *context;
+};
+
 /** Where an instance takes pages from: a table of functions. Every call gets `context`. None may call back into the
  *  instance. For one stretch, one call runs at a time (but this_cpu and descriptor); for different stretches, any number. The Linux
  *  port has one (kva_pages_host); a kernel brings its own.
@@ -227,7 +254,12 @@ struct kva_pages_view {
  *  settle    close what is closed weakly, as much of it as the system allows now. Every call above but `bind` tries it for a few
  *            pages; this one for all. May be NULL
  *  weak      whether any page of a range is closed weakly at present. May be NULL
- *  pool      make a pool of `count` frames that read as zero and take memory when they are written
+ *  collapse  ask the system to put the frames that a range of whole huge pages shows, if they are whole huge pages of the pool,
+ *            on huge pages. May do nothing, and may be NULL
+ *  move      move frames of a movable pool to places that are free, with what they hold: see struct kva_pages_move. May be NULL:
+ *            none is ever moved
+ *  pool      make a pool of `count` frames that read as zero and take memory when they are written. With `movable`, its maps are
+ *            not inherited by a child of fork, where the system can see to it
  *  drain     forget what `count` frames from `frame` on hold: their memory goes back, they read as zero. What a program has said of
  *            the nodes that their pages come from is forgotten, too, as far as the system allows that
  *  drop      end a pool; none of its frames is mapped, or the stretch is about to be released
@@ -255,9 +287,12 @@ struct kva_pages {
     enum kva_status (*map)(void *context, void *stretch, uint64_t start, void *pool, uint64_t frame,
                            uint64_t count);
     void (*unmap)(void *context, void *stretch, uint64_t start, uint64_t bytes);
-    void (*settle)(void *context, void *stretch);                               /* may be NULL */
-    bool (*weak)(void *context, void *stretch, uint64_t start, uint64_t bytes); /* may be NULL */
-    enum kva_status (*pool)(void *context, void *stretch, uint64_t count, void **pool);
+    void (*settle)(void *context, void *stretch);                                   /* may be NULL */
+    bool (*weak)(void *context, void *stretch, uint64_t start, uint64_t bytes);     /* may be NULL */
+    void (*collapse)(void *context, void *stretch, uint64_t start, uint64_t bytes); /* may be NULL */
+    enum kva_status (*move)(void *context, void *stretch,
+                            const struct kva_pages_move *move); /* may be NULL */
+    enum kva_status (*pool)(void *context, void *stretch, uint64_t count, bool movable, void **pool);
     void (*drain)(void *context, void *stretch, void *pool, uint64_t frame, uint64_t count);
     void (*drop)(void *context, void *stretch, void *pool);
     enum kva_status (*piece)(void *context, void *stretch, uint32_t *number);
@@ -423,8 +458,9 @@ struct kva_vm_config {
  *      of an area that kva_vrealloc was moving is such an area; the old place holds the contents, and is the area)
  *    - an area that waits for a grace period goes on waiting. Whether that period ends in the child is for config.grace to say;
  *      where kva_vfree_later slept for want of a record, it does not, and the area stays "later" until the instance ends
- *    - frames are shared with the parent, but each side counts its own maps of them
- *  Without threads these functions lock nothing.
+ *    - frames are shared with the parent, but each side counts its own maps of them. Those of a movable set are lost: its maps
+ *      stay areas, closed ones, until the child ends them; kva_vm_frames_alloc and kva_vm_map return KVA_ENOENT for the set
+ *  Without threads these functions lock nothing, but they are needed if a set of frames is movable.
  *
  *  Where the owner of a marked area (kva_vm_mark_foreign) has kept its pages from children (MADV_DONTFORK), the child has
  *  a hole there, which the system may give to whatever the child maps. Such areas that are parked are purged before the fork, so
@@ -837,96 +873,234 @@ void kva_vfree_ready(struct kva_later *record);
 
 /* -------------------------------------------------------------------------------------- frames, vmap, map_ram */
 
-/** A pool of page frames, numbered from 0: memory that can be mapped at several addresses. (Linux: a memfd.) */
+/** A set of page frames: memory that can be mapped at several addresses. (Linux: a memfd.) A frame is known by its NUMBER,
+ *  from 0 to the set's count less one, and lies at a PLACE in the set's file. CONSECUTIVE frames lie at places in a row: mapped
+ *  in that order, they take one mapping, and where they are aligned, they may share a huge page. A frame's number never
+ *  changes. Its place is its number, unless the set is movable.
+ *
+ *  MOVABLE FRAMES. A set that is made with `movable` lets kva move frames to other places, while their maps are in use:
+ *
+ *      places     |#.#..#..|###.####|.#......|        before
+ *                  |   \________      /
+ *      places     |........|########|#.#.....|        after kva_vm_frames_compact: the first block is free
+ *
+ *  Threads that store to a frame under way wait in the kernel for the some 10 us that it takes; loads go on. No plain load or store
+ *  is lost, and no address changes. What the owner of a movable set gives up in exchange:
+ *    - the file descriptor: kva_vm_frames_descriptor returns -1;
+ *    - forks: the set's maps are not inherited (MADV_DONTFORK). In the child its frames are lost, and a touch of its maps
+ *      faults. A child that uses or ends the instance needs the three calls of kva_vm_fork_prepare, with one thread, too;
+ *    - and for frames that are not pinned (kva_vm_pin):
+ *      - system calls that write to them: while a frame is under way they return EFAULT, and what they have read may be lost;
+ *      - pinned I/O (O_DIRECT, io_uring's registered buffers, RDMA, VFIO), which goes on writing to the old place;
+ *      - locks and condition variables in them that are shared between processes, or futexes without FUTEX_PRIVATE_FLAG:
+ *        they wait at the old place;
+ *      - what the owner does to their maps, which comes undone: mprotect, mlock, madvise, mbind, or another mapping put over
+ *        them.
+ *  The thread that compacts must not need a frame of the set to go on: its stack is not in one, nor is the instance's own memory.
+ *  Meanwhile it blocks all signals, so that no handler of its own waits for it.
+ *
+ *  This takes userfaultfd with write protection of shared memory: Linux 5.19 on x86-64, 6.10 on ARM64, and a system that does
+ *  not forbid it (a seccomp filter of some containers does). Elsewhere only frames are moved that no map shows. */
 struct kva_vm_frames;
 
-/** Make a pool of frames for an instance.
+/** What a set is made with. Zero-initialise it, then set at least `count`. */
+struct kva_vm_frames_config {
+    uint64_t count; /* 1 .. 2^32 - 2 frames; memory is taken only as they are written to */
+    bool movable;   /* see MOVABLE FRAMES */
+};
+
+/** Make a set of frames for an instance.
  *
  *  In/Out:  vm
- *  In:      count   1 .. 2^32 - 2 frames; memory is taken only as they are written to
- *  Out:     frames  the pool
+ *  In:      config  see above
+ *  Out:     frames  the set
  *  Returns: KVA_OK
- *           KVA_ENULL    vm or frames is NULL
+ *           KVA_ENULL    vm, config or frames is NULL
  *           KVA_ESIZE    count is 0 or too large
- *           KVA_ENOMEM   no memory for its bookkeeping, or the system has none, or no file descriptor (Linux: each pool
- *                        keeps one)
- *  Cost:    O(1), five calls; 4 bytes a frame, taken as frames are used
+ *           KVA_ENOMEM   no memory for its bookkeeping, or the system has none, or no file descriptor (Linux: each set keeps
+ *                        one, and a movable one that has been compacted shares a second with the instance's others)
+ *  Cost:    O(1), some calls. Bookkeeping: 2.2 bits a frame, for the first 2^20 frames at once, then for twice as many whenever
+ *           all are taken; 4 bytes a frame, 20 if it is movable, as frames are used
  *  Locking: Instance
  *  Failure: nothing has changed
  */
-enum kva_status kva_vm_frames_create(struct kva_vm *vm, uint64_t count, struct kva_vm_frames **frames);
+enum kva_status kva_vm_frames_create(struct kva_vm *vm, const struct kva_vm_frames_config *config,
+                                     struct kva_vm_frames **frames);
 
-/** End a pool and give all its frames back. Parked maps of it are unmapped first.
+/** End a set and give all its frames back. Parked maps of it are unmapped first.
  *
  *  In:      frames  afterwards a dangling pointer
  *  Returns: KVA_OK
  *           KVA_ENULL   frames is NULL
- *           KVA_EBUSY   some are mapped by live areas: the pool lives on
+ *           KVA_EBUSY   some are mapped by live areas, or a thread compacts the set: it lives on
  *  Cost:    as kva_vm_flush, and a call
  *  Locking: Instance
  *  Failure: nothing has changed
  */
 enum kva_status kva_vm_frames_destroy(struct kva_vm_frames *frames);
 
-/** Take frames: the lowest numbers that are free, in ascending order, so that they are neighbours if possible. They
- *  read as zero.
+/** Take frames. They read as zero. Of many, as many as possible are consecutive: they are taken by whole blocks (see
+ *  kva/frames.h) as long as there are free ones.
  *
  *  In/Out:  frames
  *  In:      count    1 ..
- *  Out:     numbers  `count` frame numbers
+ *  Out:     numbers  `count` frame numbers; on failure, its contents are undefined
  *  Returns: KVA_OK
  *           KVA_ENULL    frames or numbers is NULL
  *           KVA_ESIZE    count is 0
  *           KVA_ENOSPC   fewer are free
- *  Cost:    O(count), and the search for free ones above the lowest
+ *           KVA_ENOMEM   no memory for bookkeeping, which grows
+ *           KVA_ENOENT   the set is movable, and a process above has forked since: its frames are lost
+ *  Cost:    O(count + log n), n being the set's frames
  *  Locking: Instance
  *  Failure: nothing was taken
  */
-enum kva_status kva_vm_frames_alloc(struct kva_vm_frames *frames, size_t count, uint32_t *numbers);
+enum kva_status kva_vm_frames_alloc(struct kva_vm_frames *frames, size_t count, uint64_t *numbers);
+
+/** Take consecutive frames, the first at a place that is a multiple of `align`. They read as zero. A map of them takes one
+ *  mapping; of whole blocks (align at least 2 MiB on most machines), with KVA_VM_HUGE, huge pages.
+ *
+ *  Where memory is free but in pieces, this fails: kva_vm_frames_compact makes room.
+ *
+ *  In/Out:  frames
+ *  In:      count    1 ..
+ *           align    in frames; a power of two; 0 stands for 1
+ *  Out:     numbers  `count` frame numbers, in the order of their places: consecutive numbers, too, if the set is not movable
+ *  Returns: as kva_vm_frames_alloc, and
+ *           KVA_EALIGN   align is neither 0 nor a power of two
+ *           KVA_ENOSPC   no such frames are free. A set of more than 2^20 frames is divided at 2^20, 2^21 ... : no run crosses that
+ *  Cost:    as kva_frames_alloc, and O(count)
+ *  Locking: Instance
+ *  Failure: nothing was taken
+ */
+enum kva_status kva_vm_frames_alloc_run(struct kva_vm_frames *frames, size_t count, uint64_t align,
+                                        uint64_t *numbers);
 
 /** Give frames back; their memory goes back to the system. A stale pointer through a parked map sees zeroes, and later
  *  what the next user writes: call kva_vm_flush before, where that matters.
  *
  *  In/Out:  frames
- *  In:      numbers  `count` of them, in any order
+ *  In:      numbers  `count` of them, in any order, however they were taken
  *           count    0: nothing is done
  *  Returns: KVA_OK
  *           KVA_ENULL    frames or numbers is NULL
- *           KVA_ERANGE   a number that the pool does not have
+ *           KVA_ERANGE   a number that the set does not have
  *           KVA_EDOUBLE  one of them is free already (or named twice)
- *           KVA_EBUSY    one of them is mapped by a live area: none was given back
+ *           KVA_EBUSY    one of them is mapped by a live area, or pinned: none was given back
  *  Cost:    O(count), a call for each run of neighbours; on a machine with several nodes five, since a policy that the program has
- *           given frames (Linux: mbind of a map of them) belongs to the pool, and is forgotten. Where the system refuses a
+ *           given frames (Linux: mbind of a map of them) belongs to the set, and is forgotten. Where the system refuses a
  *           mapping for that, they keep it. The first such call on an instance asks the system for its nodes, unless a
  *           request with nodes has: a call, and some more where the system does not let the program choose
  *  Locking: Instance
  *  Failure: nothing has changed
  */
-enum kva_status kva_vm_frames_free(struct kva_vm_frames *frames, const uint32_t *numbers, size_t count);
+enum kva_status kva_vm_frames_free(struct kva_vm_frames *frames, const uint64_t *numbers, size_t count);
 
-/** The file descriptor behind a pool: frame i is the page at offset i * page size. To share the frames with another
- *  process, or to map them by hand. It ends with the pool.
+/** The file descriptor of a set: frame i is the page at offset i * page size. To share the frames with another
+ *  process, or to map them by hand. It ends with the set.
  *
- *  Returns: the descriptor; -1 where the page source has none, or frames is NULL
+ *  Returns: the descriptor; -1 where the page source has none, the set is movable, or frames is NULL
  *  Cost:    O(1). Locking: None. Failure: cannot fail
  */
 intptr_t kva_vm_frames_descriptor(const struct kva_vm_frames *frames);
 
+/** Move frames of a movable set together, until consecutive ones are free. The places that become free hold no memory.
+ *
+ *  In/Out:  frames
+ *  In:      order  until 2^order free places lie in a row, the first a multiple of 2^order: up to a block (kva/frames.h); or
+ *                  KVA_FRAMES_ALL_BLOCKS: until as many whole blocks are free as there can be
+ *           most   frames to move in this call: the run that reaches this number is the last one. UINT64_MAX: no limit
+ *  Out:     done   as kva_frames_compact has it; pinned_runs counts also what could not be moved this time. May be NULL
+ *  Returns: KVA_OK        see done->is_finished
+ *           KVA_ENULL     frames is NULL
+ *           KVA_EINVAL    order is out of its range
+ *           KVA_ENOENT    the set is not movable, or lost (a fork's child)
+ *           KVA_EREENTRY  called from inside a reclaim callback
+ *  Cost:    a purge of all that is idle, as kva_vm_flush. Then, for each slice of some 32 frames, as kva_frames_compact; and for each
+ *           run of frames that is moved, three calls that copy it and give the old place back, and five for each range of
+ *           pages that shows it. A frame that is in more than 64 maps, or has no map while
+ *           the page source cannot hold writers back, counts as pinned
+ *  Locking: Instance, dropped between slices. Any thread may call meanwhile, and several may compact
+ *  Failure: nothing has changed
+ */
+enum kva_status kva_vm_frames_compact(struct kva_vm_frames *frames, unsigned order, uint64_t most,
+                                      struct kva_frames_compacted *done);
+
+/** Keep the frames that a range of memory shows at their places, so that the kernel or a device may write to them. Pins
+ *  are counted, for each frame: each takes a kva_vm_unpin. Memory that kva never moves anyway needs none, and takes none.
+ *
+ *      if (kva_vm_pin(vm, buffer, length) == KVA_OK) {
+ *          got = read(file, buffer, length);
+ *          kva_vm_unpin(vm, buffer, length);
+ *      }
+ *
+ *  In/Out:  vm
+ *  In:      memory  anywhere in a live area
+ *           bytes   1 .. up to the end of the area's last page
+ *  Returns: KVA_OK
+ *           KVA_ENULL     vm or memory is NULL
+ *           KVA_ESIZE     bytes is 0
+ *           KVA_EUNKNOWN  memory does not lie in a live area
+ *           KVA_ERANGE    the range reaches beyond the area
+ *           KVA_ENOSPC    a frame has 2^32 - 1 pins
+ *  Cost:    O(log n), and O(1) for each page of the range if the area shows movable frames
+ *  Locking: Instance. Waits for a frame that is being moved
+ *  Failure: nothing has changed
+ */
+enum kva_status kva_vm_pin(struct kva_vm *vm, const void *memory, size_t bytes);
+
+/** Take back what one kva_vm_pin did. To be called before the map ends: pins belong to the frames, and outlive it.
+ *
+ *  In/Out:  vm
+ *  In:      memory, bytes   as for kva_vm_pin
+ *  Returns: as kva_vm_pin, and
+ *           KVA_EDOUBLE   a frame of the range has no pin
+ *  Cost:    as kva_vm_pin
+ *  Locking: Instance
+ *  Failure: nothing has changed
+ */
+enum kva_status kva_vm_unpin(struct kva_vm *vm, const void *memory, size_t bytes);
+
+/** What a set holds: frames that are free and in use, whole blocks that are free, what was moved.
+ *
+ *  In:      frames
+ *  Out:     stats  as kva_frames_stats_read has it, for all zones; of frames of whose bookkeeping there is none yet, too
+ *  Returns: KVA_OK, or KVA_ENULL when frames or stats is NULL
+ *  Cost:    O(n / 512), n being the set's frames
+ *  Locking: Instance
+ *  Failure: nothing has changed
+ */
+enum kva_status kva_vm_frames_stats_read(const struct kva_vm_frames *frames, struct kva_frames_stats *stats);
+
+/** Draw a set, a character for each block: see kva_frames_picture. Blocks that were never in use are not drawn.
+ *
+ *  In:      frames
+ *           line     called for each line; it may not call the instance
+ *           context  handed to it
+ *  Returns: KVA_OK, or KVA_ENULL when frames or line is NULL
+ *  Cost:    O(n / 512)
+ *  Locking: Instance
+ *  Failure: nothing has changed
+ */
+enum kva_status kva_vm_frames_picture(const struct kva_vm_frames *frames, kva_dump_line *line, void *context);
+
 /** Map frames side by side, in the order given. A frame may be in many maps, and several times in one.
  *
  *  In/Out:  vm
- *  In:      frames   a pool of this instance
+ *  In:      frames   a set of this instance
  *           numbers  `count` frames that were taken from it
  *           count    1 ..
- *           flags    KVA_VM_NO_BLOCK, or 0
+ *           flags    KVA_VM_NO_BLOCK; KVA_VM_HUGE: the map begins at a multiple of a huge page, and wherever whole aligned
+ *                    blocks of frames fall on whole huge pages of addresses, the system is asked to make each of them one
+ *                    huge page (Linux 6.1: MADV_COLLAPSE, unless shmem_enabled forbids it). That it refuses is no failure
  *  Out:     memory   the first byte
  *  Returns: KVA_OK
  *           KVA_ENULL    vm, frames, numbers or memory is NULL
  *           KVA_ESIZE    count is 0
  *           KVA_EWRAP    count pages pass SIZE_MAX
- *           KVA_EINVAL   the pool is another instance's, or flags has other bits
- *           KVA_ERANGE   a number that the pool does not have
- *           KVA_ENOENT   a frame that was not taken from the pool
+ *           KVA_EINVAL   the set is another instance's, or flags has other bits
+ *           KVA_ERANGE   a number that the set does not have
+ *           KVA_ENOENT   a frame that was not taken from the set, or a set that is lost (a fork's child)
  *           KVA_ENOSPC, KVA_ENOMEM, KVA_ELIMIT   as kva_vm_alloc. KVA_ENOSPC also when one frame would be in more than 2^32 - 2
  *                        maps, those that other threads are making included
  *  Cost:    O(log n + count), a call for each run of consecutive numbers; and for tables, two more at most where no map has been
@@ -934,11 +1108,11 @@ intptr_t kva_vm_frames_descriptor(const struct kva_vm_frames *frames);
  *  Locking: Instance
  *  Failure: nothing was mapped; but what was cached or parked may have been purged
  */
-enum kva_status kva_vm_map(struct kva_vm *vm, struct kva_vm_frames *frames, const uint32_t *numbers,
+enum kva_status kva_vm_map(struct kva_vm *vm, struct kva_vm_frames *frames, const uint64_t *numbers,
                            size_t count, unsigned flags, void **memory);
 
 /** Map frames side by side. Short form of kva_vm_map: NULL on failure. */
-void *kva_vmap(struct kva_vm *vm, struct kva_vm_frames *frames, const uint32_t *numbers, size_t count);
+void *kva_vmap(struct kva_vm *vm, struct kva_vm_frames *frames, const uint64_t *numbers, size_t count);
 
 /** End a map: its addresses are parked, or, in a hardened instance, unmapped. The frames stay the caller's.
  *
@@ -975,14 +1149,14 @@ enum kva_status kva_vunmap(struct kva_vm *vm, void *memory);
  *  Locking: Instance
  *  Failure: as kva_vm_map
  */
-enum kva_status kva_vm_map_ram(struct kva_vm *vm, struct kva_vm_frames *frames, const uint32_t *numbers,
+enum kva_status kva_vm_map_ram(struct kva_vm *vm, struct kva_vm_frames *frames, const uint64_t *numbers,
                                size_t count, void **memory);
 
 /** The most frames in a map that can be found again: an eighth of the pages that one page table maps. */
 #define KVA_MAP_RAM_MOST 64
 
 /** Map frames for a short time. Short form of kva_vm_map_ram: NULL on failure. */
-void *kva_map_ram(struct kva_vm *vm, struct kva_vm_frames *frames, const uint32_t *numbers, size_t count);
+void *kva_map_ram(struct kva_vm *vm, struct kva_vm_frames *frames, const uint64_t *numbers, size_t count);
 
 /** End a short-lived map. What the caller did to the pages must be undone before, as kva_vunmap says.
  *
