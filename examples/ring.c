@@ -25,7 +25,7 @@ struct ring {
 /* One frame number behind the other, twice: 0 1 2 3 0 1 2 3. */
 static enum kva_status ring_create(struct kva_vm *vm, struct kva_vm_frames *frames, struct ring *ring)
 {
-    uint32_t numbers[2 * FRAMES];
+    uint64_t numbers[2 * FRAMES];
     struct kva_vm_area area;
     enum kva_status status = kva_vm_frames_alloc(frames, FRAMES, numbers);
     if (status != KVA_OK)
@@ -77,7 +77,8 @@ int main(void)
 
     if (kva_vm_create(NULL, &vm) != KVA_OK)
         return 1;
-    if (kva_vm_frames_create(vm, FRAMES, &frames) != KVA_OK || ring_create(vm, frames, &ring) != KVA_OK)
+    if (kva_vm_frames_create(vm, &(struct kva_vm_frames_config){.count = FRAMES}, &frames) != KVA_OK ||
+        ring_create(vm, frames, &ring) != KVA_OK)
         return 1;
     ring.bytes[0] = 42;
     printf("byte 0 again, one ring further: %d\n", ring.bytes[ring.size]);

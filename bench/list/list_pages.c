@@ -201,7 +201,7 @@ enum kva_status list_pages_congruent(struct list_pages *list, const struct kva_p
 
 enum kva_status list_pages_pool(struct list_pages *list, uint64_t count, void **pool)
 {
-    return list->pages.pool(list->pages.context, list->stretch.handle, count, pool);
+    return list->pages.pool(list->pages.context, list->stretch.handle, count, false, pool);
 }
 
 void list_pages_drop(struct list_pages *list, void *pool)

@@ -12,12 +12,13 @@
 #include "pages_pieces.h"
 #include "pages_settle.h"
 
-enum kva_status kva_port_make_pool(void *context, void *handle, uint64_t count, void **pool)
+enum kva_status kva_port_make_pool(void *context, void *handle, uint64_t count, bool movable, void **pool)
 {
     struct stretch *stretch = handle;
     int file = memfd_create("kva", MFD_CLOEXEC);
 
     (void)context;
+    (void)movable;
     pay_some(stretch);
     stretch->stats.calls.pool += 2;
     if (file < 0)

@@ -6,7 +6,7 @@
 
 #include <kva/vm.h>
 
-enum kva_status kva_port_make_pool(void *context, void *handle, uint64_t count, void **pool);
+enum kva_status kva_port_make_pool(void *context, void *handle, uint64_t count, bool movable, void **pool);
 void kva_port_drop_pool(void *context, void *handle, void *pool);
 void kva_port_drain_pool(void *context, void *handle, void *pool, uint64_t frame, uint64_t count);
 intptr_t kva_port_descriptor(void *context, void *pool);

@@ -244,14 +244,14 @@ static bool is_weak(void *context, void *handle, uint64_t start, uint64_t bytes)
 
 /* ---------------------------------------------------------------------------------------- pools and tables */
 
-static enum kva_status make_pool(void *context, void *handle, uint64_t count, void **pool)
+static enum kva_status make_pool(void *context, void *handle, uint64_t count, bool movable, void **pool)
 {
     struct kva_failing_pages *pages = context;
     struct kva_failing_stretch *stretch = handle;
 
     if (must_fail(pages))
         return pages->status;
-    enum kva_status status = pages->inner.pool(pages->inner.context, stretch->inner, count, pool);
+    enum kva_status status = pages->inner.pool(pages->inner.context, stretch->inner, count, movable, pool);
     pages->pools += status == KVA_OK;
     return status;
 }

@@ -20,6 +20,9 @@
  *   V11 Of each part of the table of areas it is known how many entries are in use. [vm_table]
  *   V12 A district is one segment of the space. An area lies inside one district, and has its number of
  *       nodes; or it lies outside all districts, and has number 0. [vm_district]
+ *   V13 Of a pool's places, as many are taken as the page-frame allocator has given out. [vm_stock]
+ *   V14 In a movable pool, the places are a permutation of the numbers; and the chain of a number holds the
+ *       pages of live and ended maps that show its frame. [vm_names]
  *
  * The others are checked here: they take a walk over all segments.
  */

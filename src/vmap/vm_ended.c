@@ -50,15 +50,15 @@ void kva_end_ended(struct kva_vm *vm)
 
 /** Two numbers of frames, each shifted by its place, so that order counts. The sum of such products is NH,
  *  the hash of UMAC (Black, Halevi, Krawczyk, Krovetz and Rogaway, 1999), but the keys are not secret. */
-static uint64_t product(uint32_t first, uint32_t second, uint32_t place)
+static uint64_t product(uint64_t first, uint64_t second, uint32_t place)
 {
-    return (uint64_t)(first + place) * (second - place);
+    return (uint64_t)((uint32_t)first + place) * ((uint32_t)second - place);
 }
 
 /** The chain for maps of these frames: bits of the upper half of the sum's product with 2^64 over the golden
  *  ratio, each of which depends on all bits below it. */
 static struct kva_descriptor **chain_of(const struct kva_vm *vm, const struct kva_vm_frames *frames,
-                                        const uint32_t *numbers, size_t count)
+                                        const uint64_t *numbers, size_t count)
 {
     uint64_t key = (uintptr_t)frames ^ count;
     uint32_t place = PLACE;
@@ -73,19 +73,17 @@ static struct kva_descriptor **chain_of(const struct kva_vm *vm, const struct kv
 
 static struct kva_descriptor **chain_of_map(const struct kva_vm *vm, const struct kva_descriptor *map)
 {
-    uint32_t copy[KVA_MAP_RAM_MOST];
+    uint64_t numbers[KVA_MAP_RAM_MOST];
 
-    return chain_of(vm, map->of.frames, numbers_of(vm, map, copy), map->pages);
+    kva_copy_numbers(vm, map, numbers);
+    return chain_of(vm, map->of.frames, numbers, map->pages);
 }
 
 /** Whether a map is one of just these frames, in this order. */
 static bool maps_same_frames(const struct kva_vm *vm, const struct kva_descriptor *map,
-                             const struct kva_vm_frames *frames, const uint32_t *numbers, size_t count)
+                             const struct kva_vm_frames *frames, const uint64_t *numbers, size_t count)
 {
-    uint32_t copy[KVA_MAP_RAM_MOST];
-
-    return map->pages == count && map->of.frames == frames &&
-           memcmp(numbers_of(vm, map, copy), numbers, count * sizeof *numbers) == 0;
+    return map->pages == count && map->of.frames == frames && kva_has_numbers(vm, map, numbers);
 }
 
 /** The pointer to an ended map in its chain. */
@@ -113,7 +111,7 @@ static struct kva_descriptor *stop_keeping(struct kva_vm *vm, struct kva_descrip
 }
 
 struct kva_descriptor *kva_revive_map(struct kva_vm *vm, const struct kva_vm_frames *frames,
-                                      const uint32_t *numbers, size_t count, const void *caller,
+                                      const uint64_t *numbers, size_t count, const void *caller,
                                       struct kva_descriptor ***chain)
 {
     struct kva_descriptor **link = *chain = chain_of(vm, frames, numbers, count);
@@ -137,13 +135,19 @@ struct kva_descriptor *kva_reuse_ended(struct kva_vm *vm, size_t count)
 
     if (!exceeds_ended(vm, then) || oldest == &vm->ended.ring || oldest->pages != count)
         return NULL;
+    kva_unlink_pages(oldest->of.frames, start_of(oldest), oldest->pages);
     return stop_keeping(vm, link_of(vm, oldest));
 }
 
-/** Park the map that ended first. */
+void kva_park_ended(struct kva_vm *vm, struct kva_descriptor *map)
+{
+    kva_unlink_pages(map->of.frames, start_of(map), map->pages);
+    kva_park_area(vm, stop_keeping(vm, link_of(vm, map)));
+}
+
 static void park_oldest(struct kva_vm *vm)
 {
-    kva_park_area(vm, stop_keeping(vm, link_of(vm, vm->ended.ring.next)));
+    kva_park_ended(vm, vm->ended.ring.next);
 }
 
 /** One map ends at a time, so that no more pages make room than it has. */

@@ -4,6 +4,7 @@
 #ifndef KVA_VMAP_VM_ENDED_H
 #define KVA_VMAP_VM_ENDED_H
 
+#include "vm_names.h"
 #include "vm_park.h"
 
 /** Pages of ended maps that are kept. With those that are parked they make 4096. If each page is a mapping of
@@ -20,7 +21,7 @@ void kva_end_ended(struct kva_vm *vm);
 /** Make an ended map of just these frames, in this order, live again; NULL if none is kept. *chain is their
  *  chain of the index: a live short-lived map has to know it. */
 struct kva_descriptor *kva_revive_map(struct kva_vm *vm, const struct kva_vm_frames *frames,
-                                      const uint32_t *numbers, size_t count, const void *caller,
+                                      const uint64_t *numbers, size_t count, const void *caller,
                                       struct kva_descriptor ***chain);
 
 /** Take the map that ended first for a fresh one of as many pages, instead of parking it when that one ends:
@@ -54,6 +55,9 @@ static inline bool keep_map(struct kva_vm *vm, struct kva_descriptor *map)
     kva_trim_ended(vm);
     return true;
 }
+
+/** Park an ended map: it is not found again. */
+void kva_park_ended(struct kva_vm *vm, struct kva_descriptor *map);
 
 /** Park all ended maps; returns whether there was any. The lock is dropped in between. */
 bool kva_ended_park_all(struct kva_vm *vm);

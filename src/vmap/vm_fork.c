@@ -6,12 +6,23 @@
  * No foreign area is parked across a fork. Where its owner has kept its pages from children, the child has a
  * hole there, which the system may give to whatever the child maps: a purge would map over that. So these
  * areas are purged before; and one that a thread was about to free, in the child, before that maps anything.
+ * Maps of movable frames are such holes, too: what is parked is purged if there may be any among that.
  */
 #include "vm_cache.h"
 #include "vm_congruent.h"
+#include "vm_move.h"
 #include "vm_pcpu.h"
 #include "vm_retire.h"
 #include "vm_shown.h"
+
+static bool has_movable(const struct kva_vm *vm)
+{
+    const struct kva_vm_frames *frames = vm->pools;
+
+    while (frames && !frames->movable)
+        frames = frames->next;
+    return frames;
+}
 
 enum kva_status kva_vm_fork_prepare(struct kva_vm *vm)
 {
@@ -20,6 +31,8 @@ enum kva_status kva_vm_fork_prepare(struct kva_vm *vm)
     if (enter_exclusive(vm, __func__) != KVA_OK)
         return KVA_EREENTRY;
     (void)kva_reclaim_take(&vm->locks);
+    if (has_movable(vm))
+        kva_purge_parked(vm);
     kva_purge_foreign(vm);
     kva_cpus_take(&vm->locks);
     return KVA_OK;
@@ -81,6 +94,7 @@ static void finish_calls(struct kva_vm *vm)
     kva_forget_plans(vm);
     kva_pcpu_forget_growing(vm);
     kva_forget_pending(vm);
+    kva_lose_movable(vm);
     /* A free that was claimed has had its area cached under the CPU's lock, or has come to the instance's:
        else it waits for it. */
     if (vm->resizing > 0 || count_claims(vm) != vm->claims_met)

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /** Pools of frames: making and ending them, taking and giving frames back. The page source keeps what the
- *  frames hold. */
+ *  frames hold, vm_stock.c knows which places are free. */
 #include "vm_frames.h"
 
+#include "vm_move.h"
 #include "vm_retire.h"
 #include "vm_shown.h"
 
@@ -15,40 +16,49 @@ static uint64_t bytes_of_uses(const struct kva_vm_frames *frames)
     return frames->count * sizeof *frames->uses;
 }
 
-/** The pool's memory and its table; the page source's part is still missing. */
-static struct kva_vm_frames *take_pool(struct kva_vm *vm, uint64_t count)
+static void give_pool(struct kva_vm_frames *frames)
+{
+    struct kva_vm *vm = frames->vm;
+    struct kva_memory *source = &vm->ledger.memory;
+
+    kva_stock_end(&frames->stock);
+    kva_end_names(frames);
+    if (frames->uses)
+        vm->pages.untable(vm->pages.context, frames->uses, bytes_of_uses(frames));
+    source->give(source->context, frames, sizeof *frames);
+}
+
+/** The pool's memory and its tables; the page source's part is still missing. */
+static struct kva_vm_frames *take_pool(struct kva_vm *vm, const struct kva_vm_frames_config *config)
 {
     struct kva_memory *source = &vm->ledger.memory;
     struct kva_vm_frames *frames = source->take(source->context, sizeof *frames);
 
     if (!frames)
         return NULL;
-    *frames = (struct kva_vm_frames){.vm = vm, .count = count};
+    *frames = (struct kva_vm_frames){.vm = vm, .count = config->count};
+    frames->stock = (struct kva_stock){
+        .count = config->count,
+        .move = config->movable ? kva_move_frames : NULL,
+        .move_context = frames,
+    };
     frames->uses = vm->pages.table(vm->pages.context, bytes_of_uses(frames));
-    if (frames->uses)
+    if (frames->uses && (!config->movable || kva_ready_names(frames) == KVA_OK))
         return frames;
-    source->give(source->context, frames, sizeof *frames);
+    give_pool(frames);
     return NULL;
 }
 
-static void give_pool(struct kva_vm_frames *frames)
+static enum kva_status create(struct kva_vm *vm, const struct kva_vm_frames_config *config,
+                              struct kva_vm_frames **frames, struct kva_bad *bad)
 {
-    struct kva_vm *vm = frames->vm;
-    struct kva_memory *source = &vm->ledger.memory;
-
-    vm->pages.untable(vm->pages.context, frames->uses, bytes_of_uses(frames));
-    source->give(source->context, frames, sizeof *frames);
-}
-
-static enum kva_status create(struct kva_vm *vm, uint64_t count, struct kva_vm_frames **frames,
-                              struct kva_bad *bad)
-{
-    if (count == 0 || count > most_frames)
-        return bad_field(bad, KVA_ESIZE, "count");
-    struct kva_vm_frames *made = take_pool(vm, count);
+    if (config->count == 0 || config->count > most_frames)
+        return bad_field(bad, KVA_ESIZE, "config.count");
+    struct kva_vm_frames *made = take_pool(vm, config);
     if (!made)
         return KVA_ENOMEM;
-    enum kva_status status = vm->pages.pool(vm->pages.context, vm->reservation, count, &made->pool);
+    enum kva_status status =
+        vm->pages.pool(vm->pages.context, vm->reservation, config->count, config->movable, &made->pool);
     if (status != KVA_OK) {
         give_pool(made);
         return status;
@@ -62,15 +72,16 @@ static enum kva_status create(struct kva_vm *vm, uint64_t count, struct kva_vm_f
     return KVA_OK;
 }
 
-enum kva_status kva_vm_frames_create(struct kva_vm *vm, uint64_t count, struct kva_vm_frames **frames)
+enum kva_status kva_vm_frames_create(struct kva_vm *vm, const struct kva_vm_frames_config *config,
+                                     struct kva_vm_frames **frames)
 {
     if (!vm)
         return KVA_ENULL;
-    if (!frames)
-        return refuse_null(vm, __func__, 0, "frames");
+    if (!config || !frames)
+        return refuse_null(vm, __func__, 0, config ? "frames" : "config");
     struct kva_bad bad = {NULL, 0};
     main_take(&vm->locks);
-    enum kva_status status = create(vm, count, frames, &bad);
+    enum kva_status status = create(vm, config, frames, &bad);
     status = finish(vm, status, __func__, 0, &bad);
     main_drop(&vm->locks);
     return status;
@@ -87,7 +98,7 @@ static void end_pool(struct kva_vm_frames *frames)
 /** With the lock, which is dropped during the purge. */
 static enum kva_status destroy(struct kva_vm *vm, struct kva_vm_frames *frames)
 {
-    if (frames->shown > 0)
+    if (frames->shown > 0 || frames->compacting > 0)
         return KVA_EBUSY;
     (void)kva_purge_idle(vm);
     *frames->link = frames->next;
@@ -115,37 +126,51 @@ void kva_vm_frames_end(struct kva_vm *vm)
         vm->pools = frames->next;
         end_pool(frames);
     }
+    kva_end_links(vm);
 }
 
 intptr_t kva_vm_frames_descriptor(const struct kva_vm_frames *frames)
 {
-    if (!frames || !frames->vm->pages.descriptor)
+    if (!frames || frames->movable || !frames->vm->pages.descriptor)
         return -1;
     return frames->vm->pages.descriptor(frames->vm->pages.context, frames->pool);
 }
 
-/* ------------------------------------------------------------------------------------------ take and give */
+/* --------------------------------------------------------------------------------------------------- take */
 
-static enum kva_status take(struct kva_vm_frames *frames, size_t count, uint32_t *numbers,
-                            struct kva_bad *bad)
+/** Places become numbers that are taken. */
+static void mark_taken(struct kva_vm_frames *frames, uint64_t *numbers, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        numbers[i] = number_at(frames, numbers[i]);
+        frames->uses[numbers[i]] = 1;
+    }
+    frames->taken += count;
+}
+
+/** Whether so many frames may be taken. */
+static enum kva_status validate_take(const struct kva_vm_frames *frames, size_t count, struct kva_bad *bad)
 {
     if (count == 0)
         return bad_field(bad, KVA_ESIZE, "count");
-    if (count > frames->count - frames->taken)
-        return KVA_ENOSPC;
-    uint64_t at = frames->lowest;
-    for (size_t i = 0; i < count; at++) {
-        if (frames->uses[at] == 0) {
-            frames->uses[at] = 1;
-            numbers[i++] = (uint32_t)at;
-        }
-    }
-    frames->lowest = at;
-    frames->taken += count;
-    return KVA_OK;
+    if (frames->is_lost)
+        return KVA_ENOENT;
+    return count > frames->count - frames->taken ? KVA_ENOSPC : KVA_OK;
 }
 
-enum kva_status kva_vm_frames_alloc(struct kva_vm_frames *frames, size_t count, uint32_t *numbers)
+static enum kva_status take(struct kva_vm_frames *frames, size_t count, uint64_t *numbers,
+                            struct kva_bad *bad)
+{
+    enum kva_status status = validate_take(frames, count, bad);
+
+    if (status == KVA_OK)
+        status = kva_stock_take(frames->vm, &frames->stock, count, numbers);
+    if (status == KVA_OK)
+        mark_taken(frames, numbers, count);
+    return status;
+}
+
+enum kva_status kva_vm_frames_alloc(struct kva_vm_frames *frames, size_t count, uint64_t *numbers)
 {
     if (!frames)
         return KVA_ENULL;
@@ -159,35 +184,78 @@ enum kva_status kva_vm_frames_alloc(struct kva_vm_frames *frames, size_t count, 
     return status;
 }
 
-/** Mark frames free; stops at the first that cannot be, which *bad counts. */
-static enum kva_status mark_free(struct kva_vm_frames *frames, const uint32_t *numbers, size_t count,
+static enum kva_status take_run(struct kva_vm_frames *frames, size_t count, uint64_t align, uint64_t *numbers,
+                                struct kva_bad *bad)
+{
+    uint64_t first;
+
+    if (!has_one_bit_at_most(align))
+        return bad_field(bad, KVA_EALIGN, "align");
+    enum kva_status status = validate_take(frames, count, bad);
+    if (status == KVA_OK)
+        status = kva_stock_take_run(frames->vm, &frames->stock, count, align, &first);
+    if (status != KVA_OK)
+        return status;
+    for (size_t i = 0; i < count; i++)
+        numbers[i] = first + i;
+    mark_taken(frames, numbers, count);
+    return KVA_OK;
+}
+
+enum kva_status kva_vm_frames_alloc_run(struct kva_vm_frames *frames, size_t count, uint64_t align,
+                                        uint64_t *numbers)
+{
+    if (!frames)
+        return KVA_ENULL;
+    if (!numbers)
+        return refuse_null(frames->vm, __func__, 0, "numbers");
+    struct kva_bad bad = {NULL, 0};
+    main_take(&frames->vm->locks);
+    enum kva_status status = take_run(frames, count, align, numbers, &bad);
+    status = finish(frames->vm, status, __func__, 0, &bad);
+    main_drop(&frames->vm->locks);
+    return status;
+}
+
+/* --------------------------------------------------------------------------------------------------- give */
+
+static bool is_pinned(const struct kva_vm_frames *frames, uint64_t number)
+{
+    return frames->movable && frames->movable[number].pins > 0;
+}
+
+/** Mark frames free; stops at the first that cannot be, which *done counts. */
+static enum kva_status mark_free(struct kva_vm_frames *frames, const uint64_t *numbers, size_t count,
                                  size_t *done)
 {
     for (*done = 0; *done < count; ++*done) {
-        uint32_t number = numbers[*done];
+        uint64_t number = numbers[*done];
         if (number >= frames->count)
             return KVA_ERANGE;
         if (frames->uses[number] == 0)
             return KVA_EDOUBLE;
-        if (frames->uses[number] > 1)
+        if (frames->uses[number] > 1 || is_pinned(frames, number))
             return KVA_EBUSY;
         frames->uses[number] = 0;
     }
     return KVA_OK;
 }
 
-static void drain_runs(struct kva_vm_frames *frames, const uint32_t *numbers, size_t count)
+/** The frames of a lost pool are its parent's. */
+static void give_runs(struct kva_vm_frames *frames, const uint64_t *numbers, size_t count)
 {
     struct kva_vm *vm = frames->vm;
 
     for (size_t i = 0, run; i < count; i += run) {
-        run = kva_run_of(&numbers[i], count - i);
-        vm->pages.drain(vm->pages.context, vm->reservation, frames->pool, numbers[i], run);
-        frames->lowest = min_u64(frames->lowest, numbers[i]);
+        uint64_t place = place_of(frames, numbers[i]);
+        run = kva_run_of(frames, &numbers[i], count - i);
+        if (!frames->is_lost)
+            vm->pages.drain(vm->pages.context, vm->reservation, frames->pool, place, run);
+        kva_stock_give(&frames->stock, place, run);
     }
 }
 
-static enum kva_status give(struct kva_vm_frames *frames, const uint32_t *numbers, size_t count,
+static enum kva_status give(struct kva_vm_frames *frames, const uint64_t *numbers, size_t count,
                             struct kva_bad *bad)
 {
     size_t done;
@@ -199,12 +267,12 @@ static enum kva_status give(struct kva_vm_frames *frames, const uint32_t *number
             frames->uses[numbers[done]] = 1;
         return status;
     }
-    drain_runs(frames, numbers, count);
+    give_runs(frames, numbers, count);
     frames->taken -= count;
     return KVA_OK;
 }
 
-enum kva_status kva_vm_frames_free(struct kva_vm_frames *frames, const uint32_t *numbers, size_t count)
+enum kva_status kva_vm_frames_free(struct kva_vm_frames *frames, const uint64_t *numbers, size_t count)
 {
     if (!frames)
         return KVA_ENULL;
@@ -218,4 +286,31 @@ enum kva_status kva_vm_frames_free(struct kva_vm_frames *frames, const uint32_t 
     status = finish(frames->vm, status, __func__, 0, &bad);
     main_drop(&frames->vm->locks);
     return status;
+}
+
+/* --------------------------------------------------------------------------------------------------- look */
+
+enum kva_status kva_vm_frames_stats_read(const struct kva_vm_frames *frames, struct kva_frames_stats *stats)
+{
+    if (!frames)
+        return KVA_ENULL;
+    if (!stats)
+        return refuse_look(frames->vm, __func__, "stats");
+    main_take(&frames->vm->locks);
+    kva_stock_stats(frames->vm, &frames->stock, stats);
+    main_drop(&frames->vm->locks);
+    return KVA_OK;
+}
+
+enum kva_status kva_vm_frames_picture(const struct kva_vm_frames *frames, kva_dump_line *line, void *context)
+{
+    if (!frames)
+        return KVA_ENULL;
+    if (!line)
+        return refuse_look(frames->vm, __func__, "line");
+    main_take(&frames->vm->locks);
+    for (unsigned set = 0; set < KVA_STOCK_SETS && frames->stock.sets[set]; set++)
+        (void)kva_frames_picture(frames->stock.sets[set], 0, line, context);
+    main_drop(&frames->vm->locks);
+    return KVA_OK;
 }

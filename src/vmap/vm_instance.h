@@ -164,7 +164,8 @@ struct kva_vm {
     struct kva_history history;
     struct kva_ended ended;
 
-    struct kva_vm_frames *pools; /* vm_shown */
+    struct kva_vm_frames *pools; /* vm_names */
+    struct kva_page_link *links; /* vm_names: a table with an entry for each page of the frames part */
 
     /* vm_ready */
     struct kva_nodes records; /* struct kva_later for kva_vfree_later without one */

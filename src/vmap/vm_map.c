@@ -21,12 +21,13 @@ static uint64_t last_for_map(const struct kva_vm *vm, uint8_t guard)
     return vm->first + (uint64_t)(vm->bytes - 1) - bytes_of_pages(vm, (uint64_t)vm->guard - guard);
 }
 
-enum kva_status kva_take_map(struct kva_vm *vm, struct kva_vm_frames *frames, const uint32_t *numbers,
+enum kva_status kva_take_map(struct kva_vm *vm, struct kva_vm_frames *frames, const uint64_t *numbers,
                              size_t count, unsigned flags, enum kva_vm_kind kind, const void *caller,
                              struct kva_descriptor **map)
 {
+    const bool huge = (flags & KVA_VM_HUGE) && vm->pages.huge != 0;
     struct kva_spec spec = {
-        .align = page_of(vm),
+        .align = huge ? vm->pages.huge : page_of(vm),
         .min = vm->frames_first,
         .size = count << vm->page_shift,
         .pages = (uint32_t)min_u64(count, UINT32_MAX),
@@ -44,13 +45,13 @@ enum kva_status kva_take_map(struct kva_vm *vm, struct kva_vm_frames *frames, co
     return kva_take_fresh(vm, &spec, map);
 }
 
-static enum kva_status map_frames(struct kva_vm *vm, struct kva_vm_frames *frames, const uint32_t *numbers,
+static enum kva_status map_frames(struct kva_vm *vm, struct kva_vm_frames *frames, const uint64_t *numbers,
                                   size_t count, unsigned flags, const void *caller, void **memory,
                                   struct kva_bad *bad)
 {
     struct kva_descriptor *map;
 
-    if ((flags & ~(unsigned)KVA_VM_NO_BLOCK) != 0)
+    if ((flags & ~(unsigned)(KVA_VM_NO_BLOCK | KVA_VM_HUGE)) != 0)
         return bad_field(bad, KVA_EINVAL, "flags");
     enum kva_status status = kva_use_frames(vm, frames, numbers, count, bad);
     if (status != KVA_OK)
@@ -65,7 +66,7 @@ static enum kva_status map_frames(struct kva_vm *vm, struct kva_vm_frames *frame
     return status;
 }
 
-static enum kva_status map_locked(struct kva_vm *vm, struct kva_vm_frames *frames, const uint32_t *numbers,
+static enum kva_status map_locked(struct kva_vm *vm, struct kva_vm_frames *frames, const uint64_t *numbers,
                                   size_t count, unsigned flags, const void *caller, void **memory)
 {
     struct kva_bad bad = {NULL, 0};
@@ -78,7 +79,7 @@ static enum kva_status map_locked(struct kva_vm *vm, struct kva_vm_frames *frame
     return status;
 }
 
-enum kva_status kva_vm_map(struct kva_vm *vm, struct kva_vm_frames *frames, const uint32_t *numbers,
+enum kva_status kva_vm_map(struct kva_vm *vm, struct kva_vm_frames *frames, const uint64_t *numbers,
                            size_t count, unsigned flags, void **memory)
 {
     if (!vm)
@@ -88,7 +89,7 @@ enum kva_status kva_vm_map(struct kva_vm *vm, struct kva_vm_frames *frames, cons
     return map_locked(vm, frames, numbers, count, flags, CALLER(), memory);
 }
 
-void *kva_vmap(struct kva_vm *vm, struct kva_vm_frames *frames, const uint32_t *numbers, size_t count)
+void *kva_vmap(struct kva_vm *vm, struct kva_vm_frames *frames, const uint64_t *numbers, size_t count)
 {
     void *memory = NULL;
 
@@ -108,7 +109,7 @@ enum kva_status kva_vunmap(struct kva_vm *vm, void *memory)
     main_take(&vm->locks);
     struct kva_descriptor *area = kva_live_area(vm, memory, KVA_VM_VMAP, &status);
     if (area) {
-        kva_unuse_map(vm, area);
+        unshow_map(vm, area);
         kva_retire_area(vm, area, CALLER());
         kva_purge_excess(vm);
         status = KVA_OK;

@@ -7,7 +7,7 @@
 #include "vm_shown.h"
 
 /** A fresh map of frames that were counted. */
-enum kva_status kva_take_map(struct kva_vm *vm, struct kva_vm_frames *frames, const uint32_t *numbers,
+enum kva_status kva_take_map(struct kva_vm *vm, struct kva_vm_frames *frames, const uint64_t *numbers,
                              size_t count, unsigned flags, enum kva_vm_kind kind, const void *caller,
                              struct kva_descriptor **map);
 

@@ -93,7 +93,7 @@ enum kva_status kva_fill_area(struct kva_vm *vm, const struct kva_spec *spec, ui
 
     if (status == KVA_OK)
         status = spec->frames
-                     ? kva_map_runs(vm, start, spec->frames, spec->numbers, spec->pages)
+                     ? kva_map_runs(vm, start, spec->frames, spec->numbers, spec->pages, spec->flags)
                      : vm->pages.open(vm->pages.context, vm->reservation, start,
                                       bytes_of_pages(vm, spec->pages), (spec->flags & KVA_VM_HUGE) != 0);
     if (status == KVA_OK)

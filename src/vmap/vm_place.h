@@ -29,7 +29,7 @@ struct kva_spec {
     const struct kva_stripes
         *stripes;                 /* of a per-CPU chunk: where its groups' pages come from; NULL: `node` */
     struct kva_vm_frames *frames; /* of a map: the pool, and the frames' numbers; NULL: pages of its own */
-    const uint32_t *numbers;
+    const uint64_t *numbers;
 };
 
 /** How far hardened areas are strewn: 2^18 pages of 4 KiB for an attacker to guess among, and yet, should

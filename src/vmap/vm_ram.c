@@ -35,14 +35,14 @@ static enum kva_status attempt_index(void *instance, void *context)
 /** A fresh map over the one that ended first. NULL if that does not serve. Where the page source refuses,
  *  both are gone: the area is closed and dropped, with the numbers that it would have shown. */
 static struct kva_descriptor *map_over(struct kva_vm *vm, struct kva_vm_frames *frames,
-                                       const uint32_t *numbers, size_t count, const void *caller)
+                                       const uint64_t *numbers, size_t count, const void *caller)
 {
     struct kva_descriptor *map = kva_reuse_ended(vm, count);
 
     if (!map)
         return NULL;
     kva_note_numbers(vm, start_of(map), NULL, count);
-    if (kva_map_runs(vm, start_of(map), frames, numbers, count) != KVA_OK) {
+    if (kva_map_runs(vm, start_of(map), frames, numbers, count, 0) != KVA_OK) {
         kva_note_numbers(vm, start_of(map), numbers, count);
         kva_drop_area(vm, map);
         return NULL;
@@ -55,7 +55,7 @@ static struct kva_descriptor *map_over(struct kva_vm *vm, struct kva_vm_frames *
 }
 
 /** A map that is kept when it ends: found again, or fresh. */
-static enum kva_status map_short(struct kva_vm *vm, struct kva_vm_frames *frames, const uint32_t *numbers,
+static enum kva_status map_short(struct kva_vm *vm, struct kva_vm_frames *frames, const uint64_t *numbers,
                                  size_t count, const void *caller, struct kva_descriptor **map)
 {
     struct kva_descriptor **chain;
@@ -78,7 +78,7 @@ static enum kva_status map_short(struct kva_vm *vm, struct kva_vm_frames *frames
     return KVA_OK;
 }
 
-static enum kva_status map_ram(struct kva_vm *vm, struct kva_vm_frames *frames, const uint32_t *numbers,
+static enum kva_status map_ram(struct kva_vm *vm, struct kva_vm_frames *frames, const uint64_t *numbers,
                                size_t count, const void *caller, void **memory, struct kva_bad *bad)
 {
     struct kva_descriptor *map;
@@ -98,7 +98,7 @@ static enum kva_status map_ram(struct kva_vm *vm, struct kva_vm_frames *frames, 
     return status;
 }
 
-static enum kva_status map_locked(struct kva_vm *vm, struct kva_vm_frames *frames, const uint32_t *numbers,
+static enum kva_status map_locked(struct kva_vm *vm, struct kva_vm_frames *frames, const uint64_t *numbers,
                                   size_t count, const void *caller, void **memory)
 {
     struct kva_bad bad = {NULL, 0};
@@ -111,7 +111,7 @@ static enum kva_status map_locked(struct kva_vm *vm, struct kva_vm_frames *frame
     return status;
 }
 
-enum kva_status kva_vm_map_ram(struct kva_vm *vm, struct kva_vm_frames *frames, const uint32_t *numbers,
+enum kva_status kva_vm_map_ram(struct kva_vm *vm, struct kva_vm_frames *frames, const uint64_t *numbers,
                                size_t count, void **memory)
 {
     if (!vm)
@@ -121,7 +121,7 @@ enum kva_status kva_vm_map_ram(struct kva_vm *vm, struct kva_vm_frames *frames, 
     return map_locked(vm, frames, numbers, count, CALLER(), memory);
 }
 
-void *kva_map_ram(struct kva_vm *vm, struct kva_vm_frames *frames, const uint32_t *numbers, size_t count)
+void *kva_map_ram(struct kva_vm *vm, struct kva_vm_frames *frames, const uint64_t *numbers, size_t count)
 {
     void *memory = NULL;
 
@@ -134,11 +134,13 @@ static void unmap(struct kva_vm *vm, struct kva_descriptor *map, const void *by)
 {
     bool parks = true;
 
-    kva_unuse_map(vm, map);
-    if (is_short_map(vm, KVA_VM_RAM, map->pages))
+    if (is_short_map(vm, KVA_VM_RAM, map->pages)) {
+        kva_unuse_map(vm, map);
         parks = keep_map(vm, map);
-    else
+    } else {
+        unshow_map(vm, map);
         kva_retire_area(vm, map, by);
+    }
     if (parks)
         kva_purge_excess(vm);
 }

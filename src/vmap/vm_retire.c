@@ -88,14 +88,19 @@ bool kva_purge_idle(struct kva_vm *vm)
     return any;
 }
 
+void kva_purge_parked(struct kva_vm *vm)
+{
+    vm->parked.purges += vm->parked.count.areas > 0;
+    while (kva_purge_some(vm, vm->parked.tickets))
+        continue;
+}
+
 void kva_purge_frozen(struct kva_vm *vm)
 {
     kva_cpus_take(&vm->locks);
     kva_cache_park_frozen(vm);
     kva_ended_park_frozen(vm);
-    vm->parked.purges += vm->parked.count.areas > 0;
-    while (kva_purge_some(vm, vm->parked.tickets))
-        continue;
+    kva_purge_parked(vm);
     while (vm->quarantine.head)
         kva_leave_quarantine(vm);
     (void)kva_trim_districts(vm);

@@ -5,25 +5,25 @@
 
 /* ---------------------------------------------------------------------------------------------- counting */
 
-static void lower_uses(struct kva_vm_frames *frames, const uint32_t *numbers, size_t count)
+static void lower_uses(struct kva_vm_frames *frames, const uint64_t *numbers, size_t count)
 {
     for (size_t i = 0; i < count; i++)
         frames->uses[numbers[i]]--;
 }
 
-void kva_unuse_frames(struct kva_vm_frames *frames, const uint32_t *numbers, size_t count)
+void kva_unuse_frames(struct kva_vm_frames *frames, const uint64_t *numbers, size_t count)
 {
     lower_uses(frames, numbers, count);
     frames->shown -= count;
 }
 
 /** Whether one more map of a frame can be counted: it is taken, and its count is not at its end. */
-static bool can_be_used(const struct kva_vm_frames *frames, uint32_t number)
+static bool can_be_used(const struct kva_vm_frames *frames, uint64_t number)
 {
     return number < frames->count && frames->uses[number] - 1 < UINT32_MAX - 1;
 }
 
-static enum kva_status why_not_used(const struct kva_vm_frames *frames, uint32_t number)
+static enum kva_status why_not_used(const struct kva_vm_frames *frames, uint64_t number)
 {
     if (number >= frames->count)
         return KVA_ERANGE;
@@ -32,18 +32,20 @@ static enum kva_status why_not_used(const struct kva_vm_frames *frames, uint32_t
 
 /** Whether what is to be mapped is in order, but for the numbers. */
 static enum kva_status validate_map(const struct kva_vm *vm, const struct kva_vm_frames *frames,
-                                    const uint32_t *numbers, size_t count, struct kva_bad *bad)
+                                    const uint64_t *numbers, size_t count, struct kva_bad *bad)
 {
     if (!frames || !numbers)
         return bad_field(bad, KVA_ENULL, frames ? "numbers" : "frames");
     if (frames->vm != vm)
         return bad_field(bad, KVA_EINVAL, "frames");
+    if (frames->is_lost)
+        return KVA_ENOENT;
     if (count == 0)
         return bad_field(bad, KVA_ESIZE, "count");
     return count > SIZE_MAX >> vm->page_shift ? bad_field(bad, KVA_EWRAP, "count") : KVA_OK;
 }
 
-enum kva_status kva_use_frames(const struct kva_vm *vm, struct kva_vm_frames *frames, const uint32_t *numbers,
+enum kva_status kva_use_frames(const struct kva_vm *vm, struct kva_vm_frames *frames, const uint64_t *numbers,
                                size_t count, struct kva_bad *bad)
 {
     enum kva_status status = validate_map(vm, frames, numbers, count, bad);
@@ -65,40 +67,82 @@ enum kva_status kva_use_frames(const struct kva_vm *vm, struct kva_vm_frames *fr
 
 void kva_unuse_map(const struct kva_vm *vm, const struct kva_descriptor *map)
 {
+    struct kva_vm_frames *frames = map->of.frames;
     uint64_t start = start_of(map);
 
     for (size_t run, left = map->pages; left > 0; left -= run, start += bytes_of_pages(vm, run)) {
         run = left;
         const uint32_t *noted = numbers_at(vm, start, &run);
-        kva_unuse_frames(map->of.frames, noted, run);
+        for (size_t i = 0; i < run; i++)
+            frames->uses[noted[i]]--;
     }
+    frames->shown -= map->pages;
 }
 
 /* ------------------------------------------------------------------------------------------------ mapping */
 
-size_t kva_run_of(const uint32_t *numbers, size_t count)
+size_t kva_run_of(const struct kva_vm_frames *frames, const uint64_t *numbers, size_t count)
 {
+    const uint64_t first = place_of(frames, numbers[0]);
     size_t run = 1;
 
-    while (run < count && numbers[run] == (uint64_t)numbers[0] + run)
+    while (run < count && place_of(frames, numbers[run]) == first + run)
         run++;
     return run;
 }
 
-enum kva_status kva_map_runs(struct kva_vm *vm, uint64_t start, const struct kva_vm_frames *frames,
-                             const uint32_t *numbers, size_t count)
+/** Ask for huge pages where a run that is mapped at an address covers whole ones, of both addresses and
+ *  places. */
+static void collapse_run(struct kva_vm *vm, uint64_t start, uint64_t place, uint64_t count)
+{
+    const struct kva_pages *pages = &vm->pages;
+    const uint64_t offset = bytes_of_pages(vm, place);
+    const uint64_t end = align_down(start + bytes_of_pages(vm, count), pages->huge);
+    uint64_t from;
+
+    if ((start ^ offset) % pages->huge == 0 && align_up(start, pages->huge, &from) && from < end)
+        pages->collapse(pages->context, vm->reservation, from, end - from);
+}
+
+static void collapse_runs(struct kva_vm *vm, uint64_t start, const struct kva_vm_frames *frames,
+                          const uint64_t *numbers, size_t count)
+{
+    if (vm->pages.huge == 0 || vm->huge == KVA_HUGE_NEVER || !vm->pages.collapse)
+        return;
+    for (size_t i = 0, run; i < count; i += run) {
+        run = kva_run_of(frames, &numbers[i], count - i);
+        collapse_run(vm, start + bytes_of_pages(vm, i), place_of(frames, numbers[i]), run);
+    }
+}
+
+static enum kva_status map_all_runs(struct kva_vm *vm, uint64_t start, const struct kva_vm_frames *frames,
+                                    const uint64_t *numbers, size_t count)
 {
     for (size_t i = 0, run; i < count; i += run) {
-        run = kva_run_of(&numbers[i], count - i);
-        enum kva_status status = vm->pages.map(vm->pages.context, vm->reservation,
-                                               start + bytes_of_pages(vm, i), frames->pool, numbers[i], run);
+        run = kva_run_of(frames, &numbers[i], count - i);
+        enum kva_status status =
+            vm->pages.map(vm->pages.context, vm->reservation, start + bytes_of_pages(vm, i), frames->pool,
+                          place_of(frames, numbers[i]), run);
         if (status == KVA_OK)
             continue;
         if (i > 0)
             vm->pages.unmap(vm->pages.context, vm->reservation, start, bytes_of_pages(vm, i));
         return status;
     }
+    return KVA_OK;
+}
+
+enum kva_status kva_map_runs(struct kva_vm *vm, uint64_t start, struct kva_vm_frames *frames,
+                             const uint64_t *numbers, size_t count, unsigned flags)
+{
+    enum kva_status status = map_all_runs(vm, start, frames, numbers, count);
+
+    if (status != KVA_OK)
+        return status;
     kva_note_numbers(vm, start, numbers, count);
+    kva_link_pages(frames, start, count);
+    if (flags & KVA_VM_HUGE)
+        collapse_runs(vm, start, frames, numbers, count);
     return KVA_OK;
 }
 
@@ -108,13 +152,14 @@ enum kva_status kva_map_runs(struct kva_vm *vm, uint64_t start, const struct kva
 static void use_map(struct kva_vm_frames *frames, const struct kva_descriptor *map)
 {
     uint64_t start = start_of(map);
-    struct kva_bad bad;
 
     for (size_t run, left = map->pages; left > 0; left -= run, start += bytes_of_pages(frames->vm, run)) {
         run = left;
         const uint32_t *noted = numbers_at(frames->vm, start, &run);
-        (void)kva_use_frames(frames->vm, frames, noted, run, &bad);
+        for (size_t i = 0; i < run; i++)
+            frames->uses[noted[i]]++;
     }
+    frames->shown += map->pages;
 }
 
 /** The first live map of a pool's frames that starts at or after an address; NULL if there is none. */
@@ -167,18 +212,42 @@ static uint64_t live_map_pages(const struct kva_vm_frames *frames)
     return pages;
 }
 
+/** How many pages of ended maps show frames of a pool. */
+static uint64_t ended_map_pages(const struct kva_vm_frames *frames)
+{
+    const struct kva_descriptor *ring = &frames->vm->ended.ring;
+    uint64_t pages = 0;
+
+    for (const struct kva_descriptor *map = ring->next; map != ring; map = map->next)
+        pages += map->of.frames == frames ? map->pages : 0;
+    return pages;
+}
+
+/** V7: the counts of a pool. */
+static const char *check_uses(const struct kva_vm_frames *frames)
+{
+    uint64_t uses = 0;
+    uint64_t taken = 0;
+
+    for (uint64_t i = 0; i < frames->count && taken < frames->taken; i++) {
+        taken += frames->uses[i] != 0;
+        uses += frames->uses[i] != 0 ? frames->uses[i] - 1 : 0;
+    }
+    if (taken != frames->taken || uses != frames->shown || uses != live_map_pages(frames) + frames->pending)
+        return "V7: the frames' counts are not those of the live maps";
+    return NULL;
+}
+
 const char *kva_check_shown(const struct kva_vm *vm)
 {
-    for (const struct kva_vm_frames *frames = vm->pools; frames; frames = frames->next) {
-        uint64_t uses = 0;
-        uint64_t taken = 0;
-        for (uint64_t i = 0; i < frames->count && taken < frames->taken; i++) {
-            taken += frames->uses[i] != 0;
-            uses += frames->uses[i] != 0 ? frames->uses[i] - 1 : 0;
-        }
-        if (taken != frames->taken || uses != frames->shown ||
-            uses != live_map_pages(frames) + frames->pending)
-            return "V7: the frames' counts are not those of the live maps";
+    const char *broken = NULL;
+
+    for (const struct kva_vm_frames *frames = vm->pools; frames && !broken; frames = frames->next) {
+        broken = check_uses(frames);
+        if (!broken)
+            broken = kva_stock_check(&frames->stock);
+        if (!broken && !frames->is_lost)
+            broken = kva_check_names(frames, live_map_pages(frames) + ended_map_pages(frames));
     }
-    return NULL;
+    return broken;
 }

@@ -70,28 +70,40 @@ bool kva_trim_tables(struct kva_vm *vm)
 
 /* -------------------------------------------------------------------------------------------- the numbers */
 
-void kva_note_numbers(struct kva_vm *vm, uint64_t start, const uint32_t *numbers, size_t count)
+void kva_note_numbers(struct kva_vm *vm, uint64_t start, const uint64_t *numbers, size_t count)
 {
     for (size_t run; count > 0; count -= run, start += bytes_of_pages(vm, run)) {
         run = count;
         uint32_t *noted = numbers_at(vm, start, &run);
-        if (numbers) {
-            memcpy(noted, numbers, run * sizeof *noted);
-            numbers += run;
-        }
+        for (size_t i = 0; numbers && i < run; i++)
+            noted[i] = (uint32_t)numbers[i];
+        numbers = numbers ? numbers + run : NULL;
         sparse_count(&vm->numbers, frame_page(vm, start) / PIECE_NUMBERS, numbers ? (uint32_t)run : 0,
                      numbers ? 0 : (uint32_t)run);
     }
 }
 
-const uint32_t *kva_copy_numbers(const struct kva_vm *vm, const struct kva_descriptor *map, uint32_t *copy)
+void kva_copy_numbers(const struct kva_vm *vm, const struct kva_descriptor *map, uint64_t *copy)
 {
     for (size_t done = 0, run; done < map->pages; done += run) {
         run = map->pages - done;
         const uint32_t *noted = numbers_at(vm, start_of(map) + bytes_of_pages(vm, done), &run);
-        memcpy(&copy[done], noted, run * sizeof *copy);
+        for (size_t i = 0; i < run; i++)
+            copy[done + i] = noted[i];
     }
-    return copy;
+}
+
+bool kva_has_numbers(const struct kva_vm *vm, const struct kva_descriptor *map, const uint64_t *numbers)
+{
+    for (size_t done = 0, run; done < map->pages; done += run) {
+        run = map->pages - done;
+        const uint32_t *noted = numbers_at(vm, start_of(map) + bytes_of_pages(vm, done), &run);
+        for (size_t i = 0; i < run; i++) {
+            if (noted[i] != numbers[done + i])
+                return false;
+        }
+    }
+    return true;
 }
 
 /* ------------------------------------------------------------------------------------------------- checks */

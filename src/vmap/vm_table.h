@@ -95,21 +95,14 @@ static inline uint32_t *numbers_at(const struct kva_vm *vm, uint64_t start, size
     return &numbers[sparse_place(&vm->numbers, page, PIECE_NUMBERS)];
 }
 
-/** The numbers of the frames of a map that lie in two pieces, copied to lie side by side. */
-const uint32_t *kva_copy_numbers(const struct kva_vm *vm, const struct kva_descriptor *map, uint32_t *copy);
+/** Copy the numbers of the frames of a map. */
+void kva_copy_numbers(const struct kva_vm *vm, const struct kva_descriptor *map, uint64_t *copy);
 
-/** The numbers of the frames of a map, side by side: in `copy`, if they have to be copied. */
-static inline const uint32_t *numbers_of(const struct kva_vm *vm, const struct kva_descriptor *map,
-                                         uint32_t *copy)
-{
-    size_t run = map->pages;
-    const uint32_t *noted = numbers_at(vm, start_of(map), &run);
-
-    return run == map->pages ? noted : kva_copy_numbers(vm, map, copy);
-}
+/** Whether a map is of just these frames, `map->pages` of them, in this order. */
+bool kva_has_numbers(const struct kva_vm *vm, const struct kva_descriptor *map, const uint64_t *numbers);
 
 /** Note the numbers of the frames of the pages from `start` on, which are mapped now; or, with NULL, are no
  *  longer. */
-void kva_note_numbers(struct kva_vm *vm, uint64_t start, const uint32_t *numbers, size_t count);
+void kva_note_numbers(struct kva_vm *vm, uint64_t start, const uint64_t *numbers, size_t count);
 
 #endif

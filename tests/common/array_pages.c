@@ -78,11 +78,12 @@ static enum kva_status map(void *context, void *stretch, uint64_t start, void *p
     return KVA_ENOMEM;
 }
 
-static enum kva_status make_pool(void *context, void *stretch, uint64_t count, void **pool)
+static enum kva_status make_pool(void *context, void *stretch, uint64_t count, bool movable, void **pool)
 {
     (void)context;
     (void)stretch;
     (void)count;
+    (void)movable;
     (void)pool;
     return KVA_ENOMEM;
 }

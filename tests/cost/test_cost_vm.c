@@ -26,7 +26,7 @@ static struct kva_vm_frames *frames;
 static struct kva_pcpu *pcpu;
 static struct kva_vm_reclaim *reclaims;
 static struct kva_part *parts;
-static uint32_t *numbers;
+static uint64_t *numbers;
 static void **held;
 static size_t held_count;
 static uint64_t size_now;
@@ -589,7 +589,8 @@ static void make_ready(uint64_t round)
 
 static void take_frames(uint64_t count)
 {
-    assert_int_equal(kva_vm_frames_create(vm, count, &frames), KVA_OK);
+    assert_int_equal(kva_vm_frames_create(vm, &(struct kva_vm_frames_config){.count = count}, &frames),
+                     KVA_OK);
     numbers = calloc((size_t)count, sizeof *numbers);
     assert_non_null(numbers);
     assert_int_equal(kva_vm_frames_alloc(frames, (size_t)count, numbers), KVA_OK);
@@ -618,7 +619,7 @@ static void create_pool(uint64_t round)
     enum kva_status status;
 
     (void)round;
-    counting(status = kva_vm_frames_create(vm, size_now, &made));
+    counting(status = kva_vm_frames_create(vm, &(struct kva_vm_frames_config){.count = size_now}, &made));
     assert_int_equal(status, KVA_OK);
     assert_int_equal(kva_vm_frames_destroy(made), KVA_OK);
 }
@@ -627,10 +628,11 @@ static void destroy_pool(uint64_t round)
 {
     struct kva_vm_frames *made;
     enum kva_status status;
-    uint32_t *taken = calloc((size_t)size_now, sizeof *taken);
+    uint64_t *taken = calloc((size_t)size_now, sizeof *taken);
 
     (void)round;
-    assert_int_equal(kva_vm_frames_create(vm, size_now, &made), KVA_OK);
+    assert_int_equal(kva_vm_frames_create(vm, &(struct kva_vm_frames_config){.count = size_now}, &made),
+                     KVA_OK);
     assert_int_equal(kva_vm_frames_alloc(made, (size_t)size_now, taken), KVA_OK);
     counting(status = kva_vm_frames_destroy(made));
     assert_int_equal(status, KVA_OK);
@@ -644,14 +646,15 @@ static void many_pools(uint64_t size)
     begin(&config, FRAMES);
     for (uint64_t i = 0; i < size; i++) {
         struct kva_vm_frames *other;
-        assert_int_equal(kva_vm_frames_create(vm, FRAMES, &other), KVA_OK);
+        assert_int_equal(kva_vm_frames_create(vm, &(struct kva_vm_frames_config){.count = FRAMES}, &other),
+                         KVA_OK);
     }
 }
 
 static void free_three_runs(uint64_t round)
 {
-    const uint32_t which[6] = {5, 1, 2, 3, 9, 10};
-    uint32_t again[6];
+    const uint64_t which[6] = {5, 1, 2, 3, 9, 10};
+    uint64_t again[6];
     enum kva_status status;
 
     (void)round;
@@ -685,7 +688,7 @@ static void allocate_frames(uint64_t round)
 /** Taken frames do not matter to the one at the end that is free. */
 static void free_and_allocate_one_frame(uint64_t round)
 {
-    uint32_t last = (uint32_t)size_now - 1;
+    uint64_t last = (uint64_t)size_now - 1;
     enum kva_status freed;
     enum kva_status taken;
 
@@ -754,7 +757,7 @@ static void unmap_one_frame(uint64_t round)
 /** Three runs. */
 static void map_three_runs(uint64_t round)
 {
-    const uint32_t which[6] = {numbers[5], numbers[1], numbers[2], numbers[3], numbers[4], numbers[0]};
+    const uint64_t which[6] = {numbers[5], numbers[1], numbers[2], numbers[3], numbers[4], numbers[0]};
     void *map;
 
     (void)round;
@@ -789,10 +792,10 @@ static void many_short_maps_and_ended_ones(uint64_t size)
 /** Of frames in another order, so that no ended map serves. It takes two runs. */
 static void map_afresh(uint64_t round)
 {
-    uint32_t which[FRAMES];
+    uint64_t which[FRAMES];
     void *map;
 
-    for (uint32_t i = 0; i < FRAMES; i++)
+    for (uint64_t i = 0; i < FRAMES; i++)
         which[i] = numbers[(i + 1 + round) % FRAMES];
     counting(map = kva_map_ram(vm, frames, which, FRAMES));
     assert_non_null(map);
@@ -824,7 +827,7 @@ static void many_ended_maps(uint64_t size)
     take_frames(size + FRAMES);
     make_room_to_hold(size);
     for (held_count = 0; held_count < size; held_count++) {
-        const uint32_t which[2] = {numbers[held_count % 8], numbers[FRAMES + held_count]};
+        const uint64_t which[2] = {numbers[held_count % 8], numbers[FRAMES + held_count]};
         held[held_count] = kva_map_ram(vm, frames, which, 2);
         assert_non_null(held[held_count]);
     }
@@ -908,7 +911,7 @@ static void many_short_maps_and_all_kept(uint64_t size)
 
 static void map_again(uint64_t round)
 {
-    const uint32_t which[2] = {numbers[some(round) % 8], numbers[FRAMES + some(round)]};
+    const uint64_t which[2] = {numbers[some(round) % 8], numbers[FRAMES + some(round)]};
     void *map;
 
     counting(map = kva_map_ram(vm, frames, which, 2));
@@ -1178,7 +1181,9 @@ static void add_pools(uint64_t count)
 {
     for (uint64_t i = 0; i < count; i++) {
         struct kva_vm_frames *other;
-        assert_int_equal(kva_vm_frames_create(vm, FRAMES, i == 0 ? &frames : &other), KVA_OK);
+        assert_int_equal(kva_vm_frames_create(vm, &(struct kva_vm_frames_config){.count = FRAMES},
+                                              i == 0 ? &frames : &other),
+                         KVA_OK);
     }
 }
 

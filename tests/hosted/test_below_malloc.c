@@ -333,10 +333,10 @@ static void play_parts(struct kva_vm *vm)
 static void play_frames(struct kva_vm *vm)
 {
     struct kva_vm_frames *frames;
-    uint32_t numbers[100];
+    uint64_t numbers[100];
     void *map;
 
-    EXPECT_OK(CALL(kva_vm_frames_create)(vm, 1000, &frames));
+    EXPECT_OK(CALL(kva_vm_frames_create)(vm, &(struct kva_vm_frames_config){.count = 1000}, &frames));
     EXPECT(CALL(kva_vm_frames_descriptor)(frames) >= 0);
     EXPECT_OK(CALL(kva_vm_frames_alloc)(frames, 100, numbers));
     EXPECT_OK(CALL(kva_vm_map)(vm, frames, numbers, 100, 0, &map));

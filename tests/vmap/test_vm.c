@@ -332,9 +332,10 @@ static void a_reserve_without_tables_is_halved(enum kva_mechanism mechanism)
 static void usable_sizes_are_whole_pages(struct bench *bench)
 {
     struct kva_vm_frames *frames;
-    uint32_t numbers[2];
+    uint64_t numbers[2];
 
-    assert_int_equal(kva_vm_frames_create(bench->vm, 2, &frames), KVA_OK);
+    assert_int_equal(kva_vm_frames_create(bench->vm, &(struct kva_vm_frames_config){.count = 2}, &frames),
+                     KVA_OK);
     assert_int_equal(kva_vm_frames_alloc(frames, 2, numbers), KVA_OK);
     char *map = kva_vmap(bench->vm, frames, numbers, 2);
     char *ram = kva_map_ram(bench->vm, frames, numbers, 1);
@@ -448,12 +449,13 @@ static void shrinking_purges_for_a_node(enum kva_mechanism mechanism)
 static void maps_of_a_frame_agree(struct bench *bench)
 {
     struct kva_vm_frames *frames;
-    uint32_t numbers[4];
+    uint64_t numbers[4];
 
-    assert_int_equal(kva_vm_frames_create(bench->vm, 4, &frames), KVA_OK);
+    assert_int_equal(kva_vm_frames_create(bench->vm, &(struct kva_vm_frames_config){.count = 4}, &frames),
+                     KVA_OK);
     assert_int_equal(kva_vm_frames_alloc(frames, 5, numbers), KVA_ENOSPC);
     assert_int_equal(kva_vm_frames_alloc(frames, 4, numbers), KVA_OK);
-    uint32_t ring[4] = {numbers[2], numbers[0], numbers[2], numbers[0]};
+    uint64_t ring[4] = {numbers[2], numbers[0], numbers[2], numbers[0]};
     char *memory = kva_vmap(bench->vm, frames, ring, 4);
     assert_non_null(memory);
     strcpy(memory + 2 * PAGE - 4, "across the end");
@@ -483,11 +485,12 @@ static void maps_of_a_frame_agree(struct bench *bench)
 static void short_lived_maps_are_flushed_in_batches(struct bench *bench)
 {
     enum { FRAMES = 16384, LENGTH = 16 };
-    static uint32_t numbers[FRAMES];
+    static uint64_t numbers[FRAMES];
     static size_t *maps[FRAMES / LENGTH];
     struct kva_vm_frames *frames;
 
-    assert_int_equal(kva_vm_frames_create(bench->vm, FRAMES, &frames), KVA_OK);
+    assert_int_equal(
+        kva_vm_frames_create(bench->vm, &(struct kva_vm_frames_config){.count = FRAMES}, &frames), KVA_OK);
     assert_int_equal(kva_vm_frames_alloc(frames, FRAMES, numbers), KVA_OK);
     uint32_t *held = kva_map_ram(bench->vm, frames, numbers, 3);
     assert_non_null(held);
@@ -875,12 +878,13 @@ static void hardened_areas_of_every_kind_are_strewn(enum kva_mechanism mechanism
     struct bench bench;
     char *maps[8];
     char *parts[8];
-    uint32_t number;
+    uint64_t number;
 
     begin_hardened(&bench, mechanism);
     if (!bench.vm)
         return;
-    assert_int_equal(kva_vm_frames_create(bench.vm, 1, &frames), KVA_OK);
+    assert_int_equal(kva_vm_frames_create(bench.vm, &(struct kva_vm_frames_config){.count = 1}, &frames),
+                     KVA_OK);
     assert_int_equal(kva_vm_frames_alloc(frames, 1, &number), KVA_OK);
     for (size_t i = 0; i < 8; i++) {
         void *start;
@@ -1018,7 +1022,7 @@ static enum kva_status do_everything(struct bench *bench)
 {
     struct kva_vm_request request = kva_vm_request_of(700 * PAGE);
     struct kva_part parts[2] = {{0, 2 * PAGE}, {4 * PAGE, PAGE}};
-    uint32_t numbers[3] = {0, 0, 0};
+    uint64_t numbers[3] = {0, 0, 0};
     struct kva_vm_frames *frames = NULL;
     struct kva_pcpu *pcpu = NULL;
     void *taken[2] = {NULL, NULL};
@@ -1031,10 +1035,10 @@ static enum kva_status do_everything(struct bench *bench)
     if (status == KVA_OK)
         status = kva_vm_realloc(bench->vm, memory, 1500 * PAGE, 0, &memory);
     if (status == KVA_OK)
-        status = kva_vm_frames_create(bench->vm, 3, &frames);
+        status = kva_vm_frames_create(bench->vm, &(struct kva_vm_frames_config){.count = 3}, &frames);
     if (status == KVA_OK)
         status = kva_vm_frames_alloc(frames, 3, numbers);
-    uint32_t order[3] = {numbers[2], numbers[1], numbers[0]};
+    uint64_t order[3] = {numbers[2], numbers[1], numbers[0]};
     if (status == KVA_OK)
         status = kva_vm_map(bench->vm, frames, order, 3, 0, &map);
     if (status == KVA_OK)

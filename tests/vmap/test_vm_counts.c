@@ -13,7 +13,7 @@ enum { FRAMES = 4 };
 
 static struct test_vm test;
 static struct kva_vm_frames *frames;
-static uint32_t numbers[FRAMES];
+static uint64_t numbers[FRAMES];
 
 static int set_up(void **state)
 {
@@ -21,7 +21,8 @@ static int set_up(void **state)
 
     (void)state;
     test_vm_create(&test, &config);
-    assert_int_equal(kva_vm_frames_create(test.vm, FRAMES, &frames), KVA_OK);
+    assert_int_equal(kva_vm_frames_create(test.vm, &(struct kva_vm_frames_config){.count = FRAMES}, &frames),
+                     KVA_OK);
     assert_int_equal(kva_vm_frames_alloc(frames, FRAMES, numbers), KVA_OK);
     return 0;
 }
@@ -34,28 +35,28 @@ static int tear_down(void **state)
 }
 
 /** Other threads are just mapping a frame so many times. */
-static void begin_maps_of_others(uint32_t number, uint32_t maps)
+static void begin_maps_of_others(uint64_t number, uint32_t maps)
 {
     frames->uses[number] += maps;
     frames->shown += maps;
     frames->pending += maps;
 }
 
-static void end_maps_of_others(uint32_t number, uint32_t maps)
+static void end_maps_of_others(uint64_t number, uint32_t maps)
 {
     frames->uses[number] -= maps;
     frames->shown -= maps;
     frames->pending -= maps;
 }
 
-typedef enum kva_status mapping(size_t count, const uint32_t *which, void **memory);
+typedef enum kva_status mapping(size_t count, const uint64_t *which, void **memory);
 
-static enum kva_status by_vmap(size_t count, const uint32_t *which, void **memory)
+static enum kva_status by_vmap(size_t count, const uint64_t *which, void **memory)
 {
     return kva_vm_map(test.vm, frames, which, count, 0, memory);
 }
 
-static enum kva_status by_map_ram(size_t count, const uint32_t *which, void **memory)
+static enum kva_status by_map_ram(size_t count, const uint64_t *which, void **memory)
 {
     return kva_vm_map_ram(test.vm, frames, which, count, memory);
 }
@@ -64,8 +65,8 @@ static enum kva_status by_map_ram(size_t count, const uint32_t *which, void **me
 static void expect_last_map(mapping *map, enum kva_status (*unmap)(struct kva_vm *, void *))
 {
     const uint32_t others = UINT32_MAX - 3;
-    const uint32_t two[4] = {numbers[0], numbers[1], numbers[1], numbers[0]};
-    const uint32_t three[4] = {numbers[1], numbers[1], numbers[0], numbers[1]};
+    const uint64_t two[4] = {numbers[0], numbers[1], numbers[1], numbers[0]};
+    const uint64_t three[4] = {numbers[1], numbers[1], numbers[0], numbers[1]};
     void *memory = NULL;
     void *more = NULL;
 

@@ -49,7 +49,7 @@ struct stage {
     size_t count;
     struct kva_vm_frames *frames[3];
     size_t pools;
-    uint32_t numbers[FRAMES]; /* of the first pool, all taken */
+    uint64_t numbers[FRAMES]; /* of the first pool, all taken */
     struct kva_pcpu *pcpu;
     void *objects[OBJECTS];
     size_t object_count;
@@ -220,13 +220,14 @@ static enum kva_status do_pool(struct stage *stage, struct test_rng rng)
     (void)rng;
     if (stage->pools == 3)
         return KVA_OK;
-    enum kva_status status = kva_vm_frames_create(stage->vm, FRAMES, &stage->frames[stage->pools]);
+    enum kva_status status = kva_vm_frames_create(stage->vm, &(struct kva_vm_frames_config){.count = FRAMES},
+                                                  &stage->frames[stage->pools]);
     stage->pools += status == KVA_OK;
     return status;
 }
 
 /** Frames of the first pool, in up to four runs. */
-static size_t some_frames(struct stage *stage, struct test_rng *rng, uint32_t *numbers, size_t count)
+static size_t some_frames(struct stage *stage, struct test_rng *rng, uint64_t *numbers, size_t count)
 {
     size_t run = count / 4 + 1;
     size_t at = 0;
@@ -241,7 +242,7 @@ static size_t some_frames(struct stage *stage, struct test_rng *rng, uint32_t *n
 
 static enum kva_status do_vmap(struct stage *stage, struct test_rng rng)
 {
-    uint32_t numbers[24];
+    uint64_t numbers[24];
     size_t count = some_frames(stage, &rng, numbers, 1 + (size_t)test_below(&rng, 12));
     void *memory;
     enum kva_status status = kva_vm_map(stage->vm, stage->frames[0], numbers, count, 0, &memory);
@@ -253,7 +254,7 @@ static enum kva_status do_vmap(struct stage *stage, struct test_rng rng)
 
 static enum kva_status map_ram(struct stage *stage, struct test_rng *rng, size_t count)
 {
-    uint32_t numbers[KVA_MAP_RAM_MOST + 20];
+    uint64_t numbers[KVA_MAP_RAM_MOST + 20];
     void *memory;
 
     some_frames(stage, rng, numbers, count);
@@ -501,7 +502,9 @@ static void begin(struct stage *stage, const struct refusal *refusal)
 
     test_vm_create(&stage->test, &config);
     stage->vm = stage->test.vm;
-    assert_int_equal(kva_vm_frames_create(stage->vm, FRAMES, &stage->frames[stage->pools++]), KVA_OK);
+    assert_int_equal(kva_vm_frames_create(stage->vm, &(struct kva_vm_frames_config){.count = FRAMES},
+                                          &stage->frames[stage->pools++]),
+                     KVA_OK);
     assert_int_equal(kva_vm_frames_alloc(stage->frames[0], FRAMES, stage->numbers), KVA_OK);
 }
 
@@ -830,7 +833,7 @@ static void test_all_kinds_ask(void **state)
 {
     struct helped scene;
     struct kva_vm_frames *frames;
-    uint32_t numbers[80];
+    uint64_t numbers[80];
     void *memory = NULL;
     size_t page = test_page();
 
@@ -843,7 +846,8 @@ static void test_all_kinds_ask(void **state)
         void *pair[2];
         struct kva_pcpu *pcpu;
         enum kva_status status = KVA_OK;
-        assert_int_equal(kva_vm_frames_create(vm, 80, &frames), KVA_OK);
+        assert_int_equal(kva_vm_frames_create(vm, &(struct kva_vm_frames_config){.count = 80}, &frames),
+                         KVA_OK);
         assert_int_equal(kva_vm_frames_alloc(frames, 80, numbers), KVA_OK);
         assert_int_equal(kva_pcpu_create(vm, NULL, &pcpu), KVA_OK);
         void *old = kva_vmalloc(vm, page);
@@ -886,7 +890,7 @@ static void test_all_kinds_ask(void **state)
 struct taker {
     struct test_vm test;
     struct kva_vm_frames *frames;
-    uint32_t numbers[80];
+    uint64_t numbers[80];
     unsigned asked;
 };
 
@@ -917,7 +921,8 @@ static void test_frames_stay_while_they_are_mapped(void **state)
         test_vm_create(&taker.test, &config);
         struct kva_vm *vm = taker.test.vm;
         assert_int_equal(kva_vm_add_reclaim(vm, &reclaim), KVA_OK);
-        assert_int_equal(kva_vm_frames_create(vm, 80, &taker.frames), KVA_OK);
+        assert_int_equal(kva_vm_frames_create(vm, &(struct kva_vm_frames_config){.count = 80}, &taker.frames),
+                         KVA_OK);
         assert_int_equal(kva_vm_frames_alloc(taker.frames, 80, taker.numbers), KVA_OK);
         for (size_t count = 2; count <= 80; count += 39) { /* also more than a block has */
             kva_failing_pages_fail(&taker.test.pages, 1, true);

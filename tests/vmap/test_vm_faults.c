@@ -45,18 +45,18 @@ static void give(struct kva_vm *vm, void *memory)
     child_that(kva_vfree(vm, memory) == KVA_OK);
 }
 
-static struct kva_vm_frames *frames_of(struct kva_vm *vm, size_t count, uint32_t *numbers)
+static struct kva_vm_frames *frames_of(struct kva_vm *vm, size_t count, uint64_t *numbers)
 {
     struct kva_vm_frames *frames;
 
-    child_that(kva_vm_frames_create(vm, count, &frames) == KVA_OK);
+    child_that(kva_vm_frames_create(vm, &(struct kva_vm_frames_config){.count = count}, &frames) == KVA_OK);
     child_that(kva_vm_frames_alloc(frames, count, numbers) == KVA_OK);
     return frames;
 }
 
 static unsigned char *map(struct kva_vm *vm, size_t count)
 {
-    uint32_t numbers[128];
+    uint64_t numbers[128];
     struct kva_vm_frames *frames = frames_of(vm, count, numbers);
     unsigned char *memory = kva_vmap(vm, frames, numbers, count);
 
@@ -67,7 +67,7 @@ static unsigned char *map(struct kva_vm *vm, size_t count)
 
 static unsigned char *map_ram(struct kva_vm *vm, size_t count)
 {
-    uint32_t numbers[128];
+    uint64_t numbers[128];
     struct kva_vm_frames *frames = frames_of(vm, count, numbers);
     unsigned char *memory = kva_map_ram(vm, frames, numbers, count);
 
@@ -709,13 +709,13 @@ static void test_sentences_of_short_lived_maps(void **state)
     struct kva_vm_config config = with_symbols(KVA_MECHANISM_BEST);
     struct kva_vm_frames *frames;
     struct kva_vm *vm;
-    uint32_t numbers[8];
+    uint64_t numbers[8];
     char text[256];
 
     (void)state;
     config.cpus = 1;
     assert_int_equal(kva_vm_create(&config, &vm), KVA_OK);
-    assert_int_equal(kva_vm_frames_create(vm, 8, &frames), KVA_OK);
+    assert_int_equal(kva_vm_frames_create(vm, &(struct kva_vm_frames_config){.count = 8}, &frames), KVA_OK);
     assert_int_equal(kva_vm_frames_alloc(frames, 8, numbers), KVA_OK);
     unsigned char *first = kva_map_ram(vm, frames, numbers, 2);
     unsigned char *between = kva_map_ram(vm, frames, numbers, 3);
@@ -988,7 +988,7 @@ static int fault_by_truncation(void *context)
 {
     struct report *report = context;
     struct kva_vm *vm;
-    uint32_t numbers[4];
+    uint64_t numbers[4];
     char text[256];
 
     child_that(kva_vm_create(&report->config, &vm) == KVA_OK);

@@ -180,12 +180,13 @@ static void test_what_cannot_be_marked(void **state)
     struct test_vm test;
     struct kva_vm_config config = test_vm_config(&test, KVA_MECHANISM_BEST);
     struct kva_vm_frames *frames;
-    uint32_t number;
+    uint64_t number;
 
     (void)state;
     config.pages.dismiss = NULL;
     test_vm_create(&test, &config);
-    assert_int_equal(kva_vm_frames_create(test.vm, 1, &frames), KVA_OK);
+    assert_int_equal(kva_vm_frames_create(test.vm, &(struct kva_vm_frames_config){.count = 1}, &frames),
+                     KVA_OK);
     assert_int_equal(kva_vm_frames_alloc(frames, 1, &number), KVA_OK);
     void *map = kva_vmap(test.vm, frames, &number, 1);
     assert_int_equal(kva_vm_mark_foreign(test.vm, map), KVA_EINVAL);

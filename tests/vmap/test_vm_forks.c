@@ -24,7 +24,7 @@ struct stage {
     struct stepper worker;
     struct kva_vm_frames *frames;
     struct kva_pcpu *pcpu;
-    uint32_t numbers[NUMBERS];
+    uint64_t numbers[NUMBERS];
     void *held[HELD]; /* live areas of 3 pages */
 };
 
@@ -98,7 +98,9 @@ static void set_up(struct stage *stage)
     config.lazy_bytes = UINT64_C(1) << 40;
     test_vm_create(&stage->test, &config);
     assert_int_equal(kva_pcpu_create(stage->test.vm, &pcpu, &stage->pcpu), KVA_OK);
-    assert_int_equal(kva_vm_frames_create(stage->test.vm, NUMBERS, &stage->frames), KVA_OK);
+    assert_int_equal(kva_vm_frames_create(stage->test.vm, &(struct kva_vm_frames_config){.count = NUMBERS},
+                                          &stage->frames),
+                     KVA_OK);
     assert_int_equal(kva_vm_frames_alloc(stage->frames, NUMBERS, stage->numbers), KVA_OK);
     park_most(stage);
 }
@@ -187,7 +189,7 @@ static void map(void *context)
 static void map_one_many_times(void *context)
 {
     struct stage *stage = context;
-    uint32_t same[20];
+    uint64_t same[20];
 
     for (size_t i = 0; i < 20; i++)
         same[i] = stage->numbers[1];
@@ -251,7 +253,7 @@ static void end_a_pool(void *context)
     struct stage *stage = context;
     struct kva_vm_frames *frames;
 
-    must(kva_vm_frames_create(stage->test.vm, 3, &frames) == KVA_OK);
+    must(kva_vm_frames_create(stage->test.vm, &(struct kva_vm_frames_config){.count = 3}, &frames) == KVA_OK);
     must(kva_vm_frames_destroy(frames) == KVA_OK);
 }
 

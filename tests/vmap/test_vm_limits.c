@@ -348,15 +348,15 @@ static int cross_with_maps(void *context)
     struct kva_vm *vm;
     struct kva_vm_frames *frames;
     struct kva_vm_stats stats;
-    uint32_t numbers[2000];
+    uint64_t numbers[2000];
     size_t count = 0;
 
     child_that(test_crowd_in(left).first != NULL);
     child_that(kva_vm_create(config, &vm) == KVA_OK);
-    child_that(kva_vm_frames_create(vm, 2000, &frames) == KVA_OK);
+    child_that(kva_vm_frames_create(vm, &(struct kva_vm_frames_config){.count = 2000}, &frames) == KVA_OK);
     child_that(kva_vm_frames_alloc(frames, 2000, numbers) == KVA_OK);
     for (size_t i = 0; i < 1000; i++) { /* backwards: each frame a run of its own */
-        uint32_t number = numbers[i];
+        uint64_t number = numbers[i];
         numbers[i] = numbers[1999 - i];
         numbers[1999 - i] = number;
     }
@@ -391,13 +391,13 @@ static int end_above_the_limit(void *context)
     struct kva_vm *vm;
     struct kva_vm_frames *frames;
     struct kva_vm_stats stats;
-    uint32_t numbers[4];
+    uint64_t numbers[4];
     unsigned char *maps[50];
 
     child_that(kva_vm_create(config, &vm) == KVA_OK);
-    child_that(kva_vm_frames_create(vm, 16, &frames) == KVA_OK);
+    child_that(kva_vm_frames_create(vm, &(struct kva_vm_frames_config){.count = 16}, &frames) == KVA_OK);
     child_that(kva_vm_frames_alloc(frames, 4, numbers) == KVA_OK);
-    uint32_t apart[2] = {numbers[0], numbers[2]};
+    uint64_t apart[2] = {numbers[0], numbers[2]};
     for (size_t i = 0; i < 50; i++)
         child_that(kva_vm_map(vm, frames, apart, 2, 0, (void **)&maps[i]) == KVA_OK);
     unsigned char *area = kva_vmalloc(vm, 200 * page);
@@ -585,14 +585,15 @@ static int run_out_of_descriptors(void *context)
     struct kva_vm_config config = plain_config(*(enum kva_mechanism *)context, 64);
     struct kva_vm *vm;
     struct kva_vm_frames *frames = NULL;
-    uint32_t number;
+    uint64_t number;
 
     child_that(kva_vm_create(&config, &vm) == KVA_OK);
     child_that(limit(RLIMIT_NOFILE, 3));
-    child_that(kva_vm_frames_create(vm, 10, &frames) == KVA_ENOMEM && frames == NULL);
+    child_that(kva_vm_frames_create(vm, &(struct kva_vm_frames_config){.count = 10}, &frames) == KVA_ENOMEM &&
+               frames == NULL);
     child_that(kva_vm_status(vm) == KVA_ENOMEM);
     child_that(unlimit(RLIMIT_NOFILE));
-    child_that(kva_vm_frames_create(vm, 10, &frames) == KVA_OK);
+    child_that(kva_vm_frames_create(vm, &(struct kva_vm_frames_config){.count = 10}, &frames) == KVA_OK);
     child_that(kva_vm_frames_alloc(frames, 1, &number) == KVA_OK);
     child_that(kva_vmap(vm, frames, &number, 1) != NULL);
     child_that(kva_vm_destroy(vm, NULL, NULL) == KVA_EBUSY);
@@ -750,7 +751,7 @@ static void test_runs_end_where_the_frames_begin(void **state)
     enum kva_mechanism mechanism;
     struct test_vm test;
     struct kva_vm_frames *frames;
-    uint32_t number;
+    uint64_t number;
 
     (void)state;
     for_each_mechanism (mechanism, k) {
@@ -761,7 +762,8 @@ static void test_runs_end_where_the_frames_begin(void **state)
         void *memory =
             kva_vmalloc(test.vm, (size_t)(32 * TEST_MIB) - page); /* with its guard: all there is */
         assert_non_null(memory);
-        assert_int_equal(kva_vm_frames_create(test.vm, 1, &frames), KVA_OK);
+        assert_int_equal(kva_vm_frames_create(test.vm, &(struct kva_vm_frames_config){.count = 1}, &frames),
+                         KVA_OK);
         assert_int_equal(kva_vm_frames_alloc(frames, 1, &number), KVA_OK);
         unsigned char *map = kva_vmap(test.vm, frames, &number, 1);
         assert_ptr_equal(map, (unsigned char *)memory + 32 * TEST_MIB);
@@ -781,7 +783,7 @@ static void test_frames_part_is_full(void **state)
     enum kva_mechanism mechanism;
     struct test_vm test;
     struct kva_vm_frames *frames;
-    uint32_t numbers[64];
+    uint64_t numbers[64];
     void *maps[1024];
 
     (void)state;
@@ -791,7 +793,8 @@ static void test_frames_part_is_full(void **state)
         config.reserve = 16 * TEST_MIB;
         config.frames_part = 4 * TEST_MIB;
         test_vm_create(&test, &config);
-        assert_int_equal(kva_vm_frames_create(test.vm, 64, &frames), KVA_OK);
+        assert_int_equal(kva_vm_frames_create(test.vm, &(struct kva_vm_frames_config){.count = 64}, &frames),
+                         KVA_OK);
         assert_int_equal(kva_vm_frames_alloc(frames, 64, numbers), KVA_OK);
         void *ram = kva_map_ram(test.vm, frames, numbers, 8);
         assert_non_null(ram);
@@ -848,9 +851,9 @@ static void set_up_keeper(struct test_vm *test, enum kva_mechanism mechanism, bo
 }
 
 /** Maps of most of the frames' part are made and ended. */
-static void park_maps(struct kva_vm *vm, struct kva_vm_frames *frames, const uint32_t *number)
+static void park_maps(struct kva_vm *vm, struct kva_vm_frames *frames, const uint64_t *number)
 {
-    uint32_t numbers[149];
+    uint64_t numbers[149];
 
     for (size_t i = 0; i < 149; i++)
         numbers[i] = *number;
@@ -863,10 +866,10 @@ static void park_maps(struct kva_vm *vm, struct kva_vm_frames *frames, const uin
 
 /** Too large for what is free, until what waits is purged. */
 static void expect_refusals_without_block(struct kva_vm *vm, struct kva_vm_frames *frames,
-                                          const uint32_t *number, void *live)
+                                          const uint64_t *number, void *live)
 {
     struct kva_vm_request request = kva_vm_request_of(500 * page);
-    uint32_t numbers[400];
+    uint64_t numbers[400];
     void *memory;
 
     for (size_t i = 0; i < 400; i++)
@@ -896,7 +899,7 @@ static void test_no_block_never_flushes(void **state)
     enum kva_mechanism mechanism;
     struct test_vm test;
     struct kva_vm_frames *frames;
-    uint32_t number;
+    uint64_t number;
     unsigned asked = 0;
     struct kva_vm_reclaim reclaim = {never_asked, &asked, {NULL}};
 
@@ -904,7 +907,8 @@ static void test_no_block_never_flushes(void **state)
     for_each_mechanism (mechanism, k) {
         set_up_keeper(&test, mechanism, false);
         assert_int_equal(kva_vm_add_reclaim(test.vm, &reclaim), KVA_OK);
-        assert_int_equal(kva_vm_frames_create(test.vm, 1, &frames), KVA_OK);
+        assert_int_equal(kva_vm_frames_create(test.vm, &(struct kva_vm_frames_config){.count = 1}, &frames),
+                         KVA_OK);
         assert_int_equal(kva_vm_frames_alloc(frames, 1, &number), KVA_OK);
         struct areas areas = {.vm = test.vm, .pages = 150};
         take_most(&areas, 6); /* 6 x 151 of 1024 pages */
@@ -1084,10 +1088,11 @@ static void test_largest_pool(void **state)
     struct kva_vm_config config = plain_config(KVA_MECHANISM_BEST, 64);
     struct kva_vm *vm = plain(&config);
     struct kva_vm_frames *frames;
-    uint32_t numbers[3];
+    uint64_t numbers[3];
 
     (void)state;
-    enum kva_status status = kva_vm_frames_create(vm, UINT32_MAX - 1, &frames);
+    enum kva_status status =
+        kva_vm_frames_create(vm, &(struct kva_vm_frames_config){.count = UINT32_MAX - 1}, &frames);
     if (sizeof(void *) < 8 || status == KVA_ENOMEM) { /* 16 GiB of numbers, 16 TiB of frames */
         assert_int_equal(status, KVA_ENOMEM);
         print_message("left out: 2^32 - 2 frames, for which the system has no addresses\n");
@@ -1196,13 +1201,14 @@ static void test_end_with_live_areas(void **state)
             struct kva_later record;
             struct kva_vm_frames *frames;
             struct kva_pcpu *pcpu;
-            uint32_t numbers[100];
+            uint64_t numbers[100];
             void *object;
             config.grace.after = keep_record;
             test_vm_create(&test, &config);
             size_t mappings = test_mappings();
             struct kva_vm *vm = test.vm;
-            assert_int_equal(kva_vm_frames_create(vm, 100, &frames), KVA_OK);
+            assert_int_equal(kva_vm_frames_create(vm, &(struct kva_vm_frames_config){.count = 100}, &frames),
+                             KVA_OK);
             assert_int_equal(kva_vm_frames_alloc(frames, 100, numbers), KVA_OK);
             assert_int_equal(kva_pcpu_create(vm, &(struct kva_pcpu_config){.cpus = 2, .unit = page}, &pcpu),
                              KVA_OK);
@@ -1262,7 +1268,7 @@ static int use_much_and_flush(void *context)
     struct kva_vm_frames *frames;
     struct kva_pcpu *pcpu;
     const size_t many = KVA_CHECK_LEVEL >= 3 ? 1500 : 8192;
-    static uint32_t numbers[4096];
+    static uint64_t numbers[4096];
     static void *maps[400];
     static void *objects[2000];
 
@@ -1279,7 +1285,8 @@ static int use_much_and_flush(void *context)
         void *large = kva_vzalloc(vm, (size_t)(20 * TEST_MIB));
         child_that(large != NULL);
         memset(large, 1, (size_t)(20 * TEST_MIB));
-        child_that(kva_vm_frames_create(vm, 4096, &frames) == KVA_OK);
+        child_that(kva_vm_frames_create(vm, &(struct kva_vm_frames_config){.count = 4096}, &frames) ==
+                   KVA_OK);
         child_that(kva_vm_frames_alloc(frames, 4096, numbers) == KVA_OK);
         for (size_t i = 0; i < 400; i++) {
             maps[i] = (i % 2 ? kva_vmap : kva_map_ram)(vm, frames, numbers + 10 * i, 10);
@@ -1330,7 +1337,7 @@ struct forked {
     unsigned char *map;
     unsigned char *alias;
     struct kva_vm_frames *frames;
-    uint32_t numbers[8];
+    uint64_t numbers[8];
 };
 
 /** The child sees what was there, writes over it, and uses the instance as its own. */
@@ -1374,7 +1381,9 @@ static void test_fork(void **state)
         struct forked forked = {.vm = plain(&config)};
         forked.area = kva_vmalloc(forked.vm, 4 * page);
         forked.cached = kva_vmalloc(forked.vm, 2 * page);
-        assert_int_equal(kva_vm_frames_create(forked.vm, 8, &forked.frames), KVA_OK);
+        assert_int_equal(
+            kva_vm_frames_create(forked.vm, &(struct kva_vm_frames_config){.count = 8}, &forked.frames),
+            KVA_OK);
         assert_int_equal(kva_vm_frames_alloc(forked.frames, 8, forked.numbers), KVA_OK);
         forked.map = kva_vmap(forked.vm, forked.frames, forked.numbers, 8);
         forked.alias = kva_map_ram(forked.vm, forked.frames, forked.numbers, 1);
@@ -1412,7 +1421,7 @@ static void test_too_many_cpus(void **state)
     enum kva_mechanism mechanism;
     struct test_vm test;
     struct kva_vm_frames *frames;
-    uint32_t number;
+    uint64_t number;
 
     (void)state;
     for_each_mechanism (mechanism, k) {
@@ -1421,7 +1430,8 @@ static void test_too_many_cpus(void **state)
             config.cpus = cpus[i];
             config.one_thread = true; /* else the instance itself has a part for each */
             test_vm_create(&test, &config);
-            assert_int_equal(kva_vm_frames_create(test.vm, 1, &frames), KVA_OK);
+            assert_int_equal(
+                kva_vm_frames_create(test.vm, &(struct kva_vm_frames_config){.count = 1}, &frames), KVA_OK);
             assert_int_equal(kva_vm_frames_alloc(frames, 1, &number), KVA_OK);
             test.memory.largest = TEST_MIB;
             void *map = kva_map_ram(test.vm, frames, &number, 1);
@@ -1456,7 +1466,7 @@ static void live(struct kva_vm *vm, bool has_descriptors)
     struct kva_vm_frames *frames;
     struct kva_pcpu *pcpu;
     void *object;
-    uint32_t numbers[4];
+    uint64_t numbers[4];
     struct kva_vm_stats stats;
 
     take_most(&areas, 100);
@@ -1464,7 +1474,7 @@ static void live(struct kva_vm *vm, bool has_descriptors)
     child_that(kva_pcpu_create(vm, NULL, &pcpu) == KVA_OK);
     child_that(kva_pcpu_alloc(pcpu, 100, 8, &object) == KVA_OK && kva_pcpu_free(pcpu, object) == KVA_OK);
     child_that(kva_pcpu_destroy(pcpu) == KVA_OK);
-    enum kva_status status = kva_vm_frames_create(vm, 100, &frames);
+    enum kva_status status = kva_vm_frames_create(vm, &(struct kva_vm_frames_config){.count = 100}, &frames);
     child_that(status == (has_descriptors ? KVA_OK : KVA_ENOMEM));
     if (status == KVA_OK) {
         child_that(kva_vm_frames_alloc(frames, 4, numbers) == KVA_OK);

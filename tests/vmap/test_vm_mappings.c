@@ -508,7 +508,7 @@ static void test_guards_and_holes(void **state)
 struct maps {
     struct test_vm test;
     struct kva_vm_frames *frames;
-    uint32_t numbers[MOST_PAGES];
+    uint64_t numbers[MOST_PAGES];
 };
 
 static void set_up_maps(struct maps *maps, enum kva_mechanism mechanism)
@@ -517,7 +517,9 @@ static void set_up_maps(struct maps *maps, enum kva_mechanism mechanism)
 
     config.cpus = 1;
     test_vm_create(&maps->test, &config);
-    assert_int_equal(kva_vm_frames_create(maps->test.vm, MOST_PAGES, &maps->frames), KVA_OK);
+    assert_int_equal(kva_vm_frames_create(maps->test.vm, &(struct kva_vm_frames_config){.count = MOST_PAGES},
+                                          &maps->frames),
+                     KVA_OK);
     assert_int_equal(kva_vm_frames_alloc(maps->frames, MOST_PAGES, maps->numbers), KVA_OK);
 }
 
@@ -530,7 +532,7 @@ static void map_frames_again(const struct maps *maps, unsigned char *memory, siz
 /** The deed, once to a map of kva_vmap and once to one of kva_map_ram, between two others that stay live. */
 static void tamper_with_map(struct maps *maps, const struct deed *deed, size_t pages, bool ram)
 {
-    void *(*map)(struct kva_vm *, struct kva_vm_frames *, const uint32_t *, size_t) =
+    void *(*map)(struct kva_vm *, struct kva_vm_frames *, const uint64_t *, size_t) =
         ram ? kva_map_ram : kva_vmap;
     enum kva_status (*unmap)(struct kva_vm *, void *) = ram ? kva_unmap_ram : kva_vunmap;
     struct kva_vm *vm = maps->test.vm;
@@ -584,7 +586,7 @@ static void test_a_purge_that_stands_still(void **state)
 {
     enum kva_mechanism mechanism;
     const size_t count = 3000; /* of 4 KiB: one piece of 8 MiB, and more */
-    uint32_t *numbers = malloc(count * sizeof(*numbers));
+    uint64_t *numbers = malloc(count * sizeof(*numbers));
 
     (void)state;
     assert_non_null(numbers);
@@ -594,7 +596,8 @@ static void test_a_purge_that_stands_still(void **state)
         struct kva_vm_frames *frames;
         config.cache_bytes = KVA_VM_NONE;
         test_vm_create(&test, &config);
-        assert_int_equal(kva_vm_frames_create(test.vm, count, &frames), KVA_OK);
+        assert_int_equal(
+            kva_vm_frames_create(test.vm, &(struct kva_vm_frames_config){.count = count}, &frames), KVA_OK);
         assert_int_equal(kva_vm_frames_alloc(frames, count, numbers), KVA_OK);
         void *map = kva_vmap(test.vm, frames, numbers, count);
         assert_non_null(map);
@@ -620,11 +623,11 @@ static int be_busy(void *context)
     struct kva_vm_config *config = context;
     struct kva_vm *vm;
     struct kva_vm_frames *frames;
-    uint32_t numbers[100];
+    uint64_t numbers[100];
     struct kva_fault fault = {.what = ""};
 
     child_that(kva_vm_create(config, &vm) == KVA_OK);
-    child_that(kva_vm_frames_create(vm, 100, &frames) == KVA_OK);
+    child_that(kva_vm_frames_create(vm, &(struct kva_vm_frames_config){.count = 100}, &frames) == KVA_OK);
     child_that(kva_vm_frames_alloc(frames, 100, numbers) == KVA_OK);
     for (size_t i = 0; i < 200; i++) {
         unsigned char *memory = kva_vmalloc(vm, (i * 7 % 150 + 1) * page);

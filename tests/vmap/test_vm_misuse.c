@@ -46,8 +46,8 @@ struct stage {
     struct kva_later record;
     struct kva_vm_frames *frames;
     struct kva_vm_frames *other_frames;
-    uint32_t numbers[FRAMES];
-    uint32_t other_numbers[4];
+    uint64_t numbers[FRAMES];
+    uint64_t other_numbers[4];
     struct kva_pcpu *pcpu;
     struct kva_pcpu *other_pcpu;
     unsigned char *object; /* 64 bytes */
@@ -115,7 +115,8 @@ static void set_up_maps(struct stage *stage)
 {
     struct kva_vm *vm = stage->vm;
 
-    assert_int_equal(kva_vm_frames_create(vm, FRAMES, &stage->frames), KVA_OK);
+    assert_int_equal(
+        kva_vm_frames_create(vm, &(struct kva_vm_frames_config){.count = FRAMES}, &stage->frames), KVA_OK);
     assert_int_equal(kva_vm_frames_alloc(stage->frames, FRAMES - 1, stage->numbers), KVA_OK);
     stage->map = kva_vmap(vm, stage->frames, stage->numbers, 4);
     stage->parked_map = kva_vmap(vm, stage->frames, stage->numbers + 4, 4);
@@ -155,7 +156,9 @@ static void set_up_others(struct stage *stage)
     assert_int_equal(kva_vm_create(&config, &stage->without_grace), KVA_OK);
     stage->foreign = kva_vmalloc(stage->other, stage->page);
     assert_non_null(stage->foreign);
-    assert_int_equal(kva_vm_frames_create(stage->other, 4, &stage->other_frames), KVA_OK);
+    assert_int_equal(
+        kva_vm_frames_create(stage->other, &(struct kva_vm_frames_config){.count = 4}, &stage->other_frames),
+        KVA_OK);
     assert_int_equal(kva_vm_frames_alloc(stage->other_frames, 4, stage->other_numbers), KVA_OK);
 }
 
@@ -536,26 +539,26 @@ static enum kva_status pcpu_with(struct stage *s, unsigned cpus, unsigned groups
     return kva_pcpu_create(s->vm, &config, &pcpu);
 }
 
-static enum kva_status map_numbers(struct stage *s, const uint32_t *numbers, size_t count, unsigned flags)
+static enum kva_status map_numbers(struct stage *s, const uint64_t *numbers, size_t count, unsigned flags)
 {
     return kva_vm_map(s->vm, s->frames, numbers, count, flags, &s->out[0]);
 }
 
-static enum kva_status map_number(struct stage *s, uint32_t number)
+static enum kva_status map_number(struct stage *s, uint64_t number)
 {
-    const uint32_t numbers[] = {s->numbers[0], number};
+    const uint64_t numbers[] = {s->numbers[0], number};
     return map_numbers(s, numbers, 2, 0);
 }
 
-static enum kva_status map_ram_number(struct stage *s, uint32_t number)
+static enum kva_status map_ram_number(struct stage *s, uint64_t number)
 {
-    const uint32_t numbers[] = {s->numbers[0], number};
+    const uint64_t numbers[] = {s->numbers[0], number};
     return kva_vm_map_ram(s->vm, s->frames, numbers, 2, &s->out[0]);
 }
 
-static enum kva_status free_two(struct stage *s, uint32_t number)
+static enum kva_status free_two(struct stage *s, uint64_t number)
 {
-    const uint32_t numbers[] = {s->numbers[150], number};
+    const uint64_t numbers[] = {s->numbers[150], number};
     return kva_vm_frames_free(s->frames, numbers, 2);
 }
 
@@ -590,7 +593,7 @@ static enum kva_status vfree_later_without_grace(struct stage *s)
 
 static enum kva_status too_many_frames(struct stage *s)
 {
-    uint32_t numbers[2];
+    uint64_t numbers[2];
     return kva_vm_frames_alloc(s->frames, 2, numbers);
 }
 
@@ -664,16 +667,20 @@ CASE(congruent_huge, congruent_with(s, ((struct kva_part){8 * s->page, 1}), 1, K
 CASE(congruent_no_block, congruent_with(s, ((struct kva_part){8 * s->page, 1}), 1, KVA_VM_NO_BLOCK))
 CASE(congruent_wraps, congruent_with(s, ((struct kva_part){UINT64_MAX - s->page + 1, s->page}), 1, 0))
 
-CASE(frames_without_instance, kva_vm_frames_create(NULL, 1, &(struct kva_vm_frames *){NULL}))
-CASE(frames_without_answer, kva_vm_frames_create(s->vm, 1, NULL))
-CASE(frames_none, kva_vm_frames_create(s->vm, 0, &(struct kva_vm_frames *){NULL}))
-CASE(frames_too_many, kva_vm_frames_create(s->vm, UINT32_MAX, &(struct kva_vm_frames *){NULL}))
-CASE(frames_far_too_many, kva_vm_frames_create(s->vm, UINT64_MAX, &(struct kva_vm_frames *){NULL}))
+CASE(frames_without_instance,
+     kva_vm_frames_create(NULL, &(struct kva_vm_frames_config){.count = 1}, &(struct kva_vm_frames *){NULL}))
+CASE(frames_without_answer, kva_vm_frames_create(s->vm, &(struct kva_vm_frames_config){.count = 1}, NULL))
+CASE(frames_none,
+     kva_vm_frames_create(s->vm, &(struct kva_vm_frames_config){.count = 0}, &(struct kva_vm_frames *){NULL}))
+CASE(frames_too_many, kva_vm_frames_create(s->vm, &(struct kva_vm_frames_config){.count = UINT32_MAX},
+                                           &(struct kva_vm_frames *){NULL}))
+CASE(frames_far_too_many, kva_vm_frames_create(s->vm, &(struct kva_vm_frames_config){.count = UINT64_MAX},
+                                               &(struct kva_vm_frames *){NULL}))
 CASE(frames_destroy_none, kva_vm_frames_destroy(NULL))
 CASE(frames_destroy_mapped, kva_vm_frames_destroy(s->frames))
-CASE(frames_alloc_from_none, kva_vm_frames_alloc(NULL, 1, &(uint32_t){0}))
+CASE(frames_alloc_from_none, kva_vm_frames_alloc(NULL, 1, &(uint64_t){0}))
 CASE(frames_alloc_without_numbers, kva_vm_frames_alloc(s->frames, 1, NULL))
-CASE(frames_alloc_nothing, kva_vm_frames_alloc(s->frames, 0, &(uint32_t){0}))
+CASE(frames_alloc_nothing, kva_vm_frames_alloc(s->frames, 0, &(uint64_t){0}))
 CASE(frames_free_to_none, kva_vm_frames_free(NULL, s->numbers, 1))
 CASE(frames_free_without_numbers, kva_vm_frames_free(s->frames, NULL, 1))
 CASE(frames_free_out_of_range, free_two(s, FRAMES))
@@ -695,7 +702,7 @@ CASE(map_unknown_flag, map_numbers(s, s->numbers, 1, 16))
 CASE(map_out_of_range, map_number(s, FRAMES))
 CASE(map_not_taken, map_number(s, FRAMES - 1))
 CASE(map_others, kva_vm_map(s->vm, s->other_frames, s->other_numbers, 1, 0, &s->out[0]))
-CASE(vmap_not_taken, status_without(s, kva_vmap(s->vm, s->frames, &(uint32_t){FRAMES - 1}, 1)))
+CASE(vmap_not_taken, status_without(s, kva_vmap(s->vm, s->frames, &(uint64_t){FRAMES - 1}, 1)))
 CASE(vunmap_without_instance, kva_vunmap(NULL, s->map))
 
 CASE(map_ram_without_instance, kva_vm_map_ram(NULL, s->frames, s->numbers, 1, &s->out[0]))
@@ -1033,7 +1040,7 @@ static void test_quarantined_areas(void **state)
 {
     enum kva_mechanism mechanism;
     struct test_vm test;
-    uint32_t number;
+    uint64_t number;
     struct kva_vm_frames *frames;
 
     (void)state;
@@ -1041,7 +1048,8 @@ static void test_quarantined_areas(void **state)
         struct kva_vm_config config = test_vm_config(&test, mechanism);
         config.hardened = true;
         test_vm_create(&test, &config);
-        assert_int_equal(kva_vm_frames_create(test.vm, 1, &frames), KVA_OK);
+        assert_int_equal(kva_vm_frames_create(test.vm, &(struct kva_vm_frames_config){.count = 1}, &frames),
+                         KVA_OK);
         assert_int_equal(kva_vm_frames_alloc(frames, 1, &number), KVA_OK);
         void *area = kva_vmalloc(test.vm, 1);
         void *map = kva_vmap(test.vm, frames, &number, 1);
@@ -1286,7 +1294,8 @@ static void test_descriptors_are_optional(void **state)
     (void)state;
     config.pages.descriptor = NULL;
     test_vm_create(&test, &config);
-    assert_int_equal(kva_vm_frames_create(test.vm, 1, &frames), KVA_OK);
+    assert_int_equal(kva_vm_frames_create(test.vm, &(struct kva_vm_frames_config){.count = 1}, &frames),
+                     KVA_OK);
     assert_int_equal(kva_vm_frames_descriptor(frames), -1);
     test_vm_destroy(&test);
 }

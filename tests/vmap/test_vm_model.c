@@ -40,13 +40,13 @@ struct area {
     struct kva_vm_nodes node; /* as kva_vm_find is to say */
     struct kva_later record;
     size_t count; /* maps: frames */
-    uint32_t numbers[MAP_MOST];
+    uint64_t numbers[MAP_MOST];
 };
 
 /** Frames of a short-lived map, kept so that it is asked for again. */
 struct list {
     size_t count;
-    uint32_t numbers[MAP_MOST];
+    uint64_t numbers[MAP_MOST];
 };
 
 struct object {
@@ -536,12 +536,12 @@ static void end_grace(struct world *world)
 /** Take frames, or give some back that nobody maps. */
 static void play_frames(struct world *world)
 {
-    uint32_t numbers[16];
+    uint64_t numbers[16];
     size_t count = 1 + (size_t)test_below(&world->rng, 16);
     size_t found = 0;
 
     if (test_one_in(&world->rng, 3)) {
-        for (uint32_t i = 0; i < FRAMES && found < count; i++) {
+        for (uint64_t i = 0; i < FRAMES && found < count; i++) {
             if (!world->frame_taken[i] || world->frame_maps[i] > 0 || test_one_in(&world->rng, 2))
                 continue;
             numbers[found++] = i;
@@ -556,28 +556,28 @@ static void play_frames(struct world *world)
         return;
     }
     for (size_t i = 0; i < count; i++) {
-        check_that(!world->frame_taken[numbers[i]], "%s: frame %u", world->name, numbers[i]);
+        check_that(!world->frame_taken[numbers[i]], "%s: frame %u", world->name, (unsigned)numbers[i]);
         world->frame_taken[numbers[i]] = true;
         world->frame_word[numbers[i]] = 0;
     }
 }
 
 /** Frames that are taken: neighbours or not, some of them twice. */
-static size_t random_frames(struct world *world, uint32_t *numbers)
+static size_t random_frames(struct world *world, uint64_t *numbers)
 {
     size_t count = 1 + (size_t)test_below(&world->rng, test_one_in(&world->rng, 6) ? MAP_MOST : 12);
-    uint32_t at = (uint32_t)test_below(&world->rng, FRAMES);
+    uint64_t at = (uint64_t)test_below(&world->rng, FRAMES);
     size_t found = 0;
 
     for (size_t tries = 0; tries < FRAMES && found < count; tries++) {
         if (world->frame_taken[at])
             numbers[found++] = at;
-        at = test_one_in(&world->rng, 5) ? (uint32_t)test_below(&world->rng, FRAMES) : (at + 1) % FRAMES;
+        at = test_one_in(&world->rng, 5) ? test_below(&world->rng, FRAMES) : (at + 1) % FRAMES;
     }
     return found;
 }
 
-static void adopt_map(struct world *world, unsigned char *memory, const uint32_t *numbers, size_t count,
+static void adopt_map(struct world *world, unsigned char *memory, const uint64_t *numbers, size_t count,
                       enum kva_vm_kind kind)
 {
     check_that((uintptr_t)memory > world->last, "%s: %p", world->name, (void *)memory);
@@ -592,7 +592,7 @@ static void adopt_map(struct world *world, unsigned char *memory, const uint32_t
 
 static void play_vmap(struct world *world)
 {
-    uint32_t numbers[MAP_MOST];
+    uint64_t numbers[MAP_MOST];
     size_t count = random_frames(world, numbers);
 
     if (count == 0)
@@ -860,7 +860,7 @@ static void begin(struct world *world, enum kva_mechanism mechanism, const struc
     static const struct kva_vm_nodes nodes[] = {{KVA_VM_NODES_BOUND, 1}, {KVA_VM_NODES_PREFERRED, 1}};
     const struct kva_pcpu_config objects = {
         .cpus = OBJECT_CPUS, .groups = 2, .unit = 2 * test_page(), .nodes = mode->nodes ? nodes : NULL};
-    uint32_t numbers[FRAMES / 2];
+    uint64_t numbers[FRAMES / 2];
 
     config.engine = engine;
     config.without_guards = mode->without_guards;
@@ -885,7 +885,9 @@ static void begin(struct world *world, enum kva_mechanism mechanism, const struc
     world->first = (uintptr_t)stats.reserve_first;
     world->last = (uintptr_t)(stats.reserve_last - 32 * TEST_MIB);
     assert_int_equal(stats.reserve_last - stats.reserve_first + 1, config.reserve);
-    assert_int_equal(kva_vm_frames_create(world->vm, FRAMES, &world->frames), KVA_OK);
+    assert_int_equal(
+        kva_vm_frames_create(world->vm, &(struct kva_vm_frames_config){.count = FRAMES}, &world->frames),
+        KVA_OK);
     assert_int_equal(kva_vm_frames_alloc(world->frames, FRAMES / 2, numbers), KVA_OK);
     for (size_t i = 0; i < FRAMES / 2; i++)
         world->frame_taken[numbers[i]] = true;

@@ -1063,7 +1063,7 @@ static void test_frames_forget(void **state)
 {
     struct test_vm test;
     struct kva_vm_frames *frames;
-    uint32_t numbers[8];
+    uint64_t numbers[8];
     int a;
     int b;
 
@@ -1071,7 +1071,8 @@ static void test_frames_forget(void **state)
     if (!two_nodes(&a, &b))
         return;
     make(&test, KVA_MECHANISM_BEST);
-    assert_int_equal(kva_vm_frames_create(test.vm, 64, &frames), KVA_OK);
+    assert_int_equal(kva_vm_frames_create(test.vm, &(struct kva_vm_frames_config){.count = 64}, &frames),
+                     KVA_OK);
     for (unsigned round = 0; round < 2; round++) {
         const unsigned long mask = 1UL << (round == 0 ? b : a);
         assert_int_equal(kva_vm_frames_alloc(frames, 8, numbers), KVA_OK);

@@ -744,8 +744,8 @@ static struct frames frames_with(enum kva_mechanism mechanism, bool strict)
     struct frames frames = {.source = source_with(mechanism, 16, 8, strict)};
     struct source *source = &frames.source;
 
-    assert_int_equal(source->pages.pool(source->pages.context, source->stretch.handle, 64, &frames.pool),
-                     KVA_OK);
+    assert_int_equal(
+        source->pages.pool(source->pages.context, source->stretch.handle, 64, false, &frames.pool), KVA_OK);
     frames.first = (source->stretch.bytes - source->stretch.frames) / page;
     return frames;
 }
@@ -1563,7 +1563,7 @@ static void calls_are_refused(struct pressed *test)
     close_any(test, 1024, 512);
     child_that(test_mappings() <= mappings + 2); /* where the markers of a grain are now */
     mappings = test_mappings();
-    child_that(source->pages.pool(context, source->stretch.handle, 10, &pool) == KVA_OK);
+    child_that(source->pages.pool(context, source->stretch.handle, 10, false, &pool) == KVA_OK);
     source->pages.drain(context, source->stretch.handle, pool, 0, 10);
     source->pages.drop(context, source->stretch.handle, pool);
     unsigned char *table = source->pages.table(context, 64 * page);

@@ -17,7 +17,7 @@ enum { FRAMES = 8192 };
 static struct test_vm test;
 static struct kva_vm *vm;
 static struct kva_vm_frames *frames;
-static uint32_t numbers[FRAMES];
+static uint64_t numbers[FRAMES];
 static void *maps[FRAMES];
 static size_t page;
 
@@ -36,7 +36,8 @@ static void begin(const struct kva_vm_config *config)
 {
     test_vm_create(&test, config);
     vm = test.vm;
-    assert_int_equal(kva_vm_frames_create(vm, FRAMES, &frames), KVA_OK);
+    assert_int_equal(kva_vm_frames_create(vm, &(struct kva_vm_frames_config){.count = FRAMES}, &frames),
+                     KVA_OK);
     assert_int_equal(kva_vm_frames_alloc(frames, FRAMES, numbers), KVA_OK);
 }
 
@@ -50,7 +51,7 @@ static void end(void)
     test_vm_destroy(&test);
 }
 
-static void *map(const uint32_t *which, size_t count)
+static void *map(const uint64_t *which, size_t count)
 {
     void *memory = kva_map_ram(vm, frames, which, count);
 
@@ -64,7 +65,7 @@ static void unmap(void *memory)
 }
 
 /** Map frames; whether an ended map was found, for which there must be no call. */
-static bool is_found(const uint32_t *which, size_t count, void **memory)
+static bool is_found(const uint64_t *which, size_t count, void **memory)
 {
     uint64_t hits = test_vm_stats(vm).ram_hits;
     uint64_t calls = test.pages.calls;
@@ -75,7 +76,7 @@ static bool is_found(const uint32_t *which, size_t count, void **memory)
     return found;
 }
 
-static void expect_found(const uint32_t *which, size_t count, const void *expected)
+static void expect_found(const uint64_t *which, size_t count, const void *expected)
 {
     void *memory;
 
@@ -83,7 +84,7 @@ static void expect_found(const uint32_t *which, size_t count, const void *expect
     assert_ptr_equal(memory, expected);
 }
 
-static void expect_fresh(const uint32_t *which, size_t count)
+static void expect_fresh(const uint64_t *which, size_t count)
 {
     void *memory;
 
@@ -99,11 +100,12 @@ static void test_exact_match(void **state)
     static const size_t lengths[] = {1, 2, 3, 8, 9, 17, KVA_MAP_RAM_MOST - 1, KVA_MAP_RAM_MOST};
     struct kva_vm_config config = plain();
     struct kva_vm_frames *others;
-    uint32_t which[KVA_MAP_RAM_MOST];
+    uint64_t which[KVA_MAP_RAM_MOST];
 
     (void)state;
     begin(&config);
-    assert_int_equal(kva_vm_frames_create(vm, FRAMES, &others), KVA_OK);
+    assert_int_equal(kva_vm_frames_create(vm, &(struct kva_vm_frames_config){.count = FRAMES}, &others),
+                     KVA_OK);
     assert_int_equal(kva_vm_frames_alloc(others, FRAMES, numbers), KVA_OK); /* the same numbers */
     for (size_t i = 0; i < sizeof lengths / sizeof lengths[0]; i++) {
         const size_t length = lengths[i];
@@ -417,7 +419,7 @@ static void test_no_reuse(void **state)
 static void test_refused_reuse(void **state)
 {
     struct kva_vm_config config = plain();
-    uint32_t which[2];
+    uint64_t which[2];
 
     (void)state;
     for (unsigned play = 0; play < 4; play++) {
@@ -561,7 +563,7 @@ static void test_something_is_short(void **state)
     for (size_t i = 0; i + 3 * KVA_MAP_RAM_MOST <= FRAMES; i += KVA_MAP_RAM_MOST)
         unmap(map(&numbers[i], KVA_MAP_RAM_MOST));
     assert_true(test_vm_stats(vm).ram_parked > 1);
-    uint32_t *many = calloc(all, sizeof *many);
+    uint64_t *many = calloc(all, sizeof *many);
     assert_non_null(many);
     for (size_t i = 0; i < all; i++)
         many[i] = numbers[i % FRAMES];

@@ -443,7 +443,7 @@ static int core_of_little(void *context)
     uint64_t before = core_bytes(0, 0);
     struct kva_vm *vm = instance(*(enum kva_mechanism *)context, most_reserve());
     struct kva_vm_frames *frames;
-    uint32_t number;
+    uint64_t number;
 
     child_that(vm != NULL && before > 0);
     struct kva_vm_stats stats = test_vm_stats(vm);
@@ -452,7 +452,8 @@ static int core_of_little(void *context)
     memory[0] = 1;
     child_that(core_bytes(0, 0) >= before + page);         /* what is in the area */
     child_that(core_bytes(0, 0) <= before + 4 * TEST_MIB); /* a grain is 2 MiB */
-    child_that(kva_vm_frames_create(vm, UINT64_C(1) << 22, &frames) == KVA_OK);
+    child_that(kva_vm_frames_create(vm, &(struct kva_vm_frames_config){.count = UINT64_C(1) << 22},
+                                    &frames) == KVA_OK);
     child_that(kva_vm_frames_alloc(frames, 1, &number) == KVA_OK && kva_vmap(vm, frames, &number, 1) != NULL);
     child_that(strew(vm, 5 * apart(), areas, 1000) > 0); /* 64 MiB of tables, on a 64-bit host */
     child_that(core_bytes(stats.reserve_first, stats.reserve_last) <= before + 4 * TEST_MIB);
@@ -724,7 +725,7 @@ static void test_one_large_area(void **state)
 static void test_many_numbers(void **state)
 {
     enum { FRAMES = 50, MAP = 6000, MAPS = 6 };
-    static uint32_t numbers[MAP];
+    static uint64_t numbers[MAP];
     struct test_vm test;
 
     (void)state;
@@ -732,11 +733,12 @@ static void test_many_numbers(void **state)
     config.reserve = 16 * (uint64_t)MAP * page;
     config.frames_part = config.reserve / 2;
     struct kva_vm_frames *frames;
-    uint32_t taken[FRAMES];
+    uint64_t taken[FRAMES];
     void *maps[MAPS];
     void *ram[MAPS];
     test_vm_create(&test, &config);
-    assert_int_equal(kva_vm_frames_create(test.vm, FRAMES, &frames), KVA_OK);
+    assert_int_equal(kva_vm_frames_create(test.vm, &(struct kva_vm_frames_config){.count = FRAMES}, &frames),
+                     KVA_OK);
     assert_int_equal(kva_vm_frames_alloc(frames, FRAMES, taken), KVA_OK);
     for (size_t i = 0; i < MAP; i++)
         numbers[i] = taken[i % FRAMES];
@@ -775,7 +777,7 @@ static bool refuse_one(enum kva_mechanism mechanism, uint64_t n)
     struct test_vm test;
     struct kva_vm_config config = test_vm_config(&test, mechanism);
     struct kva_vm_request anywhere = kva_vm_request_of(1);
-    uint32_t taken[2];
+    uint64_t taken[2];
     struct kva_vm_frames *frames;
     unsigned refusals = 0;
 
@@ -784,7 +786,8 @@ static bool refuse_one(enum kva_mechanism mechanism, uint64_t n)
     config.reserve_least = config.reserve;
     config.cache_bytes = KVA_VM_NONE;
     test_vm_create(&test, &config);
-    assert_int_equal(kva_vm_frames_create(test.vm, 2, &frames), KVA_OK);
+    assert_int_equal(kva_vm_frames_create(test.vm, &(struct kva_vm_frames_config){.count = 2}, &frames),
+                     KVA_OK);
     assert_int_equal(kva_vm_frames_alloc(frames, 2, taken), KVA_OK);
     kva_failing_pages_fail(&test.pages, n, false);
     test.pages.status = n % 2 == 0 ? KVA_ENOMEM : KVA_ELIMIT;
@@ -892,7 +895,7 @@ struct groups {
 enum { MOST_MAPS = 17 * 512 };
 
 /** Make the maps, and leave one in each group: the first. */
-static void map_and_unmap(struct kva_vm *vm, struct kva_vm_frames *frames, const uint32_t *numbers,
+static void map_and_unmap(struct kva_vm *vm, struct kva_vm_frames *frames, const uint64_t *numbers,
                           const struct groups *groups, bool is_first_round)
 {
     static void *maps[MOST_MAPS];
@@ -921,10 +924,11 @@ static void test_flush_between_maps(void **state)
         for (size_t i = 0; i < sizeof layouts / sizeof layouts[0]; i++) {
             struct kva_vm *vm = instance(mechanism, 1024 * TEST_MIB);
             struct kva_vm_frames *frames;
-            uint32_t numbers[64];
+            uint64_t numbers[64];
             if (!vm)
                 continue;
-            assert_int_equal(kva_vm_frames_create(vm, 64, &frames), KVA_OK);
+            assert_int_equal(kva_vm_frames_create(vm, &(struct kva_vm_frames_config){.count = 64}, &frames),
+                             KVA_OK);
             assert_int_equal(kva_vm_frames_alloc(frames, 64, numbers), KVA_OK);
             for (unsigned round = 0; round < 3; round++) {
                 map_and_unmap(vm, frames, numbers, &layouts[i], round == 0);

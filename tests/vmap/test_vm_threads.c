@@ -118,7 +118,7 @@ struct held {
     size_t bytes;
     uint64_t stamp;
     enum kind kind;
-    uint32_t frame[4];
+    uint64_t frame[4];
 };
 
 struct crowd {
@@ -424,7 +424,9 @@ static void run_crowd(struct crowd *crowd, const char *name, unsigned threads, u
     crowd->operations = test_scaled(operations / threads);
     assert_int_equal(pthread_mutex_init(&crowd->lock, NULL), 0);
     begin(&crowd->stage);
-    assert_int_equal(kva_vm_frames_create(crowd->stage.vm, FRAMES, &crowd->frames), KVA_OK);
+    assert_int_equal(kva_vm_frames_create(crowd->stage.vm, &(struct kva_vm_frames_config){.count = FRAMES},
+                                          &crowd->frames),
+                     KVA_OK);
     assert_int_equal(kva_pcpu_create(crowd->stage.vm, &shape, &crowd->pcpu), KVA_OK);
     for (unsigned i = 0; i < threads; i++) {
         workers[i] = (struct worker){.crowd = crowd, .rng = test_rng_of(7000 * threads + i)};
@@ -668,12 +670,12 @@ static void *map_first(void *context)
 {
     struct first_maps *first = context;
     struct kva_vm_area area;
-    uint32_t number;
+    uint64_t number;
 
     must(kva_vm_frames_alloc(first->frames, 1, &number) == KVA_OK);
     (void)pthread_barrier_wait(&first->barrier);
     for (unsigned i = 0; i < 4; i++) {
-        uint32_t *map = kva_map_ram(first->stage.vm, first->frames, &number, 1);
+        uint64_t *map = kva_map_ram(first->stage.vm, first->frames, &number, 1);
         must(map != NULL);
         must(*map == (i == 0 ? 0 : number + 1));
         *map = number + 1;
@@ -696,7 +698,9 @@ static void test_a_block_is_not_published_before_it_is_initialised(void **state)
         struct team team = {.count = 0};
         set_up(&first.stage);
         begin(&first.stage);
-        assert_int_equal(kva_vm_frames_create(first.stage.vm, FRAMES, &first.frames), KVA_OK);
+        assert_int_equal(kva_vm_frames_create(first.stage.vm, &(struct kva_vm_frames_config){.count = FRAMES},
+                                              &first.frames),
+                         KVA_OK);
         for (unsigned i = 0; i < threads; i++)
             team_start(&team, map_first, &first);
         team_join(&team);

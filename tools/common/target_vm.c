@@ -105,7 +105,7 @@ static enum kva_status vm_free_later(void *state, uint64_t addr, struct kva_late
 
 struct vm_frames {
     struct kva_vm_frames *pool;
-    uint32_t *numbers;
+    uint64_t *numbers;
     uint64_t count;
 };
 
@@ -122,7 +122,8 @@ static enum kva_status vm_frames_give(void *state, void *frames)
 /* A pool of as many frames, all of them taken. */
 static enum kva_status fill_pool(struct kva_vm *vm, struct vm_frames *own)
 {
-    enum kva_status status = kva_vm_frames_create(vm, own->count, &own->pool);
+    enum kva_status status =
+        kva_vm_frames_create(vm, &(struct kva_vm_frames_config){.count = own->count}, &own->pool);
     if (status != KVA_OK)
         return status;
     status = kva_vm_frames_alloc(own->pool, (size_t)own->count, own->numbers);

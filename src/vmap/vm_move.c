@@ -1,0 +1,348 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * Moving the frames of a movable pool together, while their maps are in use.
+ *
+ *      kva_vm_frames_compact       purge what is idle; then slices, and others have the lock in between
+ *           v
+ *      kva_frames_compact          chooses which run goes where (kva/frames.h)
+ *           v
+ *      kva_move_frames             may it move? ended maps of it are parked
+ *           v
+ *      the page source's move      holds stores back, copies, maps all that shows it anew
+ *           v
+ *      kva_swap_places             the number goes with the contents
+ *
+ * All of one move is done under one hold of the lock, so whoever else takes the lock finds each frame at one
+ * place, shown by all its maps. Only maps that live, or can be found again, follow a frame: what is parked
+ * shows the old place, as it may after a free.
+ */
+#include "vm_move.h"
+
+#include "vm_ended.h"
+#include "vm_retire.h"
+#include "vm_shown.h"
+
+/** A frame in more maps stays where it is: to map it anew would keep everybody waiting. */
+enum { MOST_MAPS = 64 };
+
+/** Frames that are moved under one hold of the lock: some 20 us each. */
+enum { SLICE_FRAMES = 32 };
+
+/* ------------------------------------------------------------------------------------------------ its maps */
+
+static struct kva_descriptor *map_of_page(const struct kva_vm *vm, uint32_t page)
+{
+    return kva_area_around(vm, (uintptr_t)address_of_page(vm, page));
+}
+
+/** Whether a page lies in a map and shows the frame at a place. */
+static bool shows(const struct kva_vm_frames *frames, const struct kva_descriptor *map, uint64_t address,
+                  uint64_t place)
+{
+    size_t one = 1;
+
+    return address - start_of(map) < area_bytes(frames->vm, map) &&
+           *numbers_at(frames->vm, address, &one) == number_at(frames, place);
+}
+
+/** A run of frames that is to be moved. */
+struct moving {
+    struct kva_vm_frames *frames;
+    uint64_t from; /* a place */
+    uint64_t count;
+};
+
+/** The pages from one on that show consecutive frames from frame `at` of the run on, in one map; an empty one
+ *  if the page before begins them. */
+static struct kva_pages_map pages_from(const struct moving *moving, uint32_t page, uint64_t at)
+{
+    const struct kva_vm_frames *frames = moving->frames;
+    const struct kva_descriptor *map = map_of_page(frames->vm, page);
+    const uint64_t size = page_of(frames->vm);
+    struct kva_pages_map pages = {.start = address_of_page(frames->vm, page), .frame = at};
+
+    if (at > 0 && shows(frames, map, pages.start - size, moving->from + at - 1))
+        return pages;
+    do
+        pages.count++;
+    while (at + pages.count < moving->count &&
+           shows(frames, map, pages.start + pages.count * size, moving->from + at + pages.count));
+    return pages;
+}
+
+/** kva_pages_move.next. The cursor is the frame, and the page that was looked at last:
+ *
+ *      | frame of the run (32 bits) | page, plus one (32 bits) |
+ */
+static bool next_pages(void *context, uint64_t *cursor, struct kva_pages_map *pages)
+{
+    const struct moving *moving = context;
+    const struct kva_vm_frames *frames = moving->frames;
+    uint64_t at = *cursor >> 32;
+    uint32_t page = (uint32_t)*cursor;
+
+    for (; at < moving->count; at++, page = 0) {
+        page = page != 0 ? page_after(frames->vm, page)
+                         : first_page_of(frames, number_at(frames, moving->from + at));
+        for (; page != 0; page = page_after(frames->vm, page)) {
+            *pages = pages_from(moving, page, at);
+            *cursor = at << 32 | page;
+            if (pages->count > 0)
+                return true;
+        }
+    }
+    return false;
+}
+
+/** Park the ended maps that show frames of a run: they do not follow them. Of free places, there are no other
+ *  maps. */
+static void park_ended_maps(struct kva_vm_frames *frames, uint64_t from, uint64_t count)
+{
+    for (uint64_t i = 0; i < count; i++) {
+        uint32_t page = first_page_of(frames, number_at(frames, from + i));
+        while (page != 0) {
+            struct kva_descriptor *map = map_of_page(frames->vm, page);
+            bool has_ended = state_of(map) == KVA_VM_ENDED;
+            if (has_ended)
+                kva_park_ended(frames->vm, map);
+            page =
+                has_ended ? first_page_of(frames, number_at(frames, from + i)) : page_after(frames->vm, page);
+        }
+    }
+}
+
+/* ------------------------------------------------------------------------------------------------- a move */
+
+static bool stays(const struct kva_vm_frames *frames, uint64_t from, uint64_t count)
+{
+    for (uint64_t i = 0; i < count; i++) {
+        uint64_t number = number_at(frames, from + i);
+        if (frames->movable[number].pins > 0 || frames->uses[number] - 1 > MOST_MAPS)
+            return true;
+    }
+    return false;
+}
+
+enum kva_frames_moved kva_move_frames(void *context, uint64_t from, uint64_t to, uint64_t count)
+{
+    struct moving moving = {context, from, count};
+    const struct kva_vm *vm = moving.frames->vm;
+    const struct kva_pages_move move = {moving.frames->pool, from, to, count, next_pages, &moving};
+
+    if (!vm->pages.move || stays(moving.frames, from, count))
+        return KVA_FRAMES_PINNED;
+    park_ended_maps(moving.frames, from, count);
+    park_ended_maps(moving.frames, to, count);
+    enum kva_status status = vm->pages.move(vm->pages.context, vm->reservation, &move);
+    if (status != KVA_OK)
+        return status == KVA_ENOENT ? KVA_FRAMES_PINNED : KVA_FRAMES_BUSY;
+    kva_swap_places(moving.frames, from, to, count);
+    return KVA_FRAMES_MOVED;
+}
+
+/* ---------------------------------------------------------------------------------------------- compaction */
+
+/** Whether a frame set has 2^order consecutive free frames, aligned. */
+static bool has_group(const struct kva_frames *set, unsigned order)
+{
+    struct kva_frames_orders orders;
+    uint64_t groups = 0;
+
+    if (kva_frames_orders_read(set, 0, &orders) != KVA_OK)
+        return false;
+    for (unsigned i = order; i <= orders.block_order; i++)
+        groups += orders.movable[i] + orders.unused[i];
+    return groups > 0;
+}
+
+static void add_compacted(struct kva_frames_compacted *sum, const struct kva_frames_compacted *part)
+{
+    sum->moved_runs += part->moved_runs;
+    sum->moved_frames += part->moved_frames;
+    sum->freed_blocks += part->freed_blocks;
+    sum->pinned_runs = part->pinned_runs; /* each slice asks anew */
+    sum->is_finished = part->is_finished;
+}
+
+/** Compact one frame set slice by slice, until done->moved_frames is `most`. */
+static enum kva_status compact_set(struct kva_vm *vm, struct kva_frames *set, unsigned order, uint64_t most,
+                                   struct kva_frames_compacted *done)
+{
+    do {
+        struct kva_frames_compacted part;
+        uint64_t slice = min_u64(SLICE_FRAMES, most - min_u64(most, done->moved_frames));
+        enum kva_status status = kva_frames_compact(set, 0, order, slice, &part);
+        if (status != KVA_OK)
+            return status;
+        add_compacted(done, &part);
+        kva_purge_excess(vm); /* of ended maps that were parked */
+        main_yield(&vm->locks);
+    } while (!done->is_finished && done->moved_frames < most);
+    return KVA_OK;
+}
+
+/** Each frame moves once if nobody else changes anything; twice as many moves are the end, whatever others
+ *  do. Places of which there is no bookkeeping yet are free. */
+static enum kva_status compact_sets(struct kva_vm *vm, struct kva_vm_frames *frames, unsigned order,
+                                    uint64_t most, struct kva_frames_compacted *done)
+{
+    const bool all = order == KVA_FRAMES_ALL_BLOCKS;
+    const uint64_t limit = min_u64(most, 2 * frames->taken + 1);
+    struct kva_frames *set;
+    uint64_t pinned = 0;
+
+    for (unsigned i = 0; i < KVA_STOCK_SETS && (set = frames->stock.sets[i]); i++) {
+        enum kva_status status = compact_set(vm, set, order, limit, done);
+        if (status != KVA_OK)
+            return status;
+        done->pinned_runs = pinned += done->pinned_runs;
+        if (!done->is_finished || (!all && has_group(set, order)))
+            break;
+    }
+    return KVA_OK;
+}
+
+static enum kva_status compact(struct kva_vm_frames *frames, unsigned order, uint64_t most,
+                               struct kva_frames_compacted *done, struct kva_bad *bad)
+{
+    struct kva_vm *vm = frames->vm;
+
+    if (order > kva_stock_block_order(vm) && order != KVA_FRAMES_ALL_BLOCKS)
+        return bad_field(bad, KVA_EINVAL, "order");
+    if (!frames->movable || frames->is_lost)
+        return KVA_ENOENT;
+    *done = (struct kva_frames_compacted){.is_finished = true};
+    frames->compacting++;
+    (void)kva_purge_idle(vm);
+    enum kva_status status = compact_sets(vm, frames, order, most, done);
+    frames->compacting--;
+    return status;
+}
+
+enum kva_status kva_vm_frames_compact(struct kva_vm_frames *frames, unsigned order, uint64_t most,
+                                      struct kva_frames_compacted *done)
+{
+    struct kva_frames_compacted here;
+    struct kva_bad bad = {NULL, 0};
+
+    if (!frames)
+        return KVA_ENULL;
+    struct kva_vm *vm = frames->vm;
+    if (enter_exclusive(vm, __func__) != KVA_OK)
+        return KVA_EREENTRY;
+    enum kva_status status = finish(vm, compact(frames, order, most, &here, &bad), __func__, 0, &bad);
+    main_drop(&vm->locks);
+    if (status == KVA_OK && done)
+        *done = here;
+    return status;
+}
+
+/* --------------------------------------------------------------------------------------------------- pins */
+
+/** How many pages from an address on lie in a range, and side by side in the table of numbers. */
+static const uint32_t *numbers_in(const struct kva_vm *vm, uint64_t start, uint64_t end, size_t *run)
+{
+    *run = (size_t)((end - start) >> vm->page_shift);
+    return numbers_at(vm, start, run);
+}
+
+/** Pin the frames of pages, or take pins back, as far as the first that cannot be: *end. */
+static enum kva_status change_pins(struct kva_vm_frames *frames, uint64_t start, uint64_t *end, bool pin)
+{
+    for (size_t run; start < *end; start += bytes_of_pages(frames->vm, run)) {
+        const uint32_t *noted = numbers_in(frames->vm, start, *end, &run);
+        for (size_t i = 0; i < run; i++) {
+            uint32_t *pins = &frames->movable[noted[i]].pins;
+            if (*pins != (pin ? UINT32_MAX : 0)) {
+                *pins += pin ? 1 : UINT32_MAX;
+                continue;
+            }
+            *end = start + bytes_of_pages(frames->vm, i);
+            return pin ? KVA_ENOSPC : KVA_EDOUBLE;
+        }
+    }
+    return KVA_OK;
+}
+
+static enum kva_status pin_or_unpin(struct kva_vm *vm, const void *memory, size_t bytes, bool pin,
+                                    struct kva_bad *bad)
+{
+    const uintptr_t address = (uintptr_t)memory;
+    uint64_t last;
+
+    if (bytes == 0)
+        return bad_field(bad, KVA_ESIZE, "bytes");
+    const struct kva_descriptor *area = is_in_reserve(vm, address) ? kva_area_around(vm, address) : NULL;
+    if (!area || !is_live(area) || address - start_of(area) >= area_bytes(vm, area))
+        return KVA_EUNKNOWN;
+    if (!last_of_range(address, bytes, &last) || last - start_of(area) >= area_bytes(vm, area))
+        return bad_field(bad, KVA_ERANGE, "bytes");
+    if (!is_live_map(area) || !area->of.frames->movable)
+        return KVA_OK;
+    const uint64_t start = align_down(address, page_of(vm));
+    uint64_t end = align_down(last, page_of(vm)) + page_of(vm);
+    enum kva_status status = change_pins(area->of.frames, start, &end, pin);
+    if (status != KVA_OK)
+        (void)change_pins(area->of.frames, start, &end, !pin);
+    return status;
+}
+
+static enum kva_status pin_locked(struct kva_vm *vm, const void *memory, size_t bytes, bool pins,
+                                  const char *where)
+{
+    struct kva_bad bad = {NULL, 0};
+
+    if (!vm)
+        return KVA_ENULL;
+    if (!memory)
+        return refuse_null(vm, where, 0, "memory");
+    main_take(&vm->locks);
+    enum kva_status status = pin_or_unpin(vm, memory, bytes, pins, &bad);
+    status = finish(vm, status, where, (uintptr_t)memory, &bad);
+    main_drop(&vm->locks);
+    return status;
+}
+
+enum kva_status kva_vm_pin(struct kva_vm *vm, const void *memory, size_t bytes)
+{
+    return pin_locked(vm, memory, bytes, true, __func__);
+}
+
+enum kva_status kva_vm_unpin(struct kva_vm *vm, const void *memory, size_t bytes)
+{
+    return pin_locked(vm, memory, bytes, false, __func__);
+}
+
+/* -------------------------------------------------------------------------------------------------- forks */
+
+/** The page source closes the hole that the system has left. The mark keeps everybody from expecting frames
+ *  there once the area is parked. */
+static void lose_map(struct kva_vm *vm, struct kva_descriptor *map)
+{
+    kva_unlink_pages(map->of.frames, start_of(map), map->pages);
+    map->flags |= KVA_VM_FOREIGN;
+    vm->pages.unmap(vm->pages.context, vm->reservation, start_of(map), area_bytes(vm, map));
+}
+
+static bool is_of_lost(const struct kva_descriptor *area)
+{
+    return (is_live_map(area) || state_of(area) == KVA_VM_ENDED) && area->of.frames->is_lost;
+}
+
+void kva_lose_movable(struct kva_vm *vm)
+{
+    struct kva_descriptor *area;
+    bool any = false;
+
+    for (struct kva_vm_frames *frames = vm->pools; frames; frames = frames->next) {
+        any = any || (frames->movable && !frames->is_lost);
+        frames->is_lost = frames->movable;
+        frames->compacting = 0;
+    }
+    for (uint64_t at = vm->frames_first; any && (area = kva_area_from(vm, at));) {
+        at = start_of(area) + (uint64_t)segment_bytes(vm, area);
+        if (is_of_lost(area))
+            lose_map(vm, area);
+    }
+}

@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/** The places of a pool's frames: see vm_stock.h. */
+#include "vm_stock.h"
+
+/* ---------------------------------------------------------------------------------------- sets of frames */
+
+unsigned kva_stock_block_order(const struct kva_vm *vm)
+{
+    const unsigned usual = 9;
+
+    if (vm->pages.huge <= page_of(vm))
+        return usual;
+    return (unsigned)min_u64(lowest_bit(vm->pages.huge) - vm->page_shift, KVA_FRAMES_BLOCK_ORDER);
+}
+
+/** The bookkeeping lies in a table of the page source, since it may be large. */
+static void *take_table(void *context, size_t bytes)
+{
+    const struct kva_vm *vm = context;
+
+    return vm->pages.table(vm->pages.context, bytes);
+}
+
+static void give_table(void *context, void *table, size_t bytes)
+{
+    const struct kva_vm *vm = context;
+
+    vm->pages.untable(vm->pages.context, table, bytes);
+}
+
+/** Have a set; the instance's lock stands for one of its own. */
+static enum kva_status ready_set(struct kva_vm *vm, struct kva_stock *stock, unsigned set)
+{
+    if (stock->sets[set])
+        return KVA_OK;
+    const struct kva_frames_zone zone = {.start = stock_start(stock, set), .end = stock_end(stock, set)};
+    const struct kva_frames_config config = {
+        .zones = &zone,
+        .zone_count = 1,
+        .block_order = kva_stock_block_order(vm),
+        .memory = {take_table, give_table, vm},
+        .move = stock->move,
+        .move_context = stock->move_context,
+        .on_corruption = vm->ledger.hooks.on_corruption,
+        .hook_context = vm->ledger.hooks.context,
+    };
+    return kva_frames_create(&config, &stock->sets[set]);
+}
+
+/** The set that a place is in. */
+static unsigned set_of(uint64_t place)
+{
+    uint64_t above = place >> KVA_STOCK_SHIFT;
+
+    return above == 0 ? 0 : highest_bit(above) + 1;
+}
+
+static uint64_t free_in(const struct kva_stock *stock, unsigned set)
+{
+    return stock_end(stock, set) - stock_start(stock, set) - stock->taken[set];
+}
+
+/** How many of these places from the first on are consecutive, and of one set. */
+static size_t run_of(const uint64_t *places, size_t count)
+{
+    size_t run = 1;
+
+    while (run < count && places[run] == places[0] + run && set_of(places[run]) == set_of(places[0]))
+        run++;
+    return run;
+}
+
+static void give_all(struct kva_stock *stock, const uint64_t *places, size_t count)
+{
+    for (size_t i = 0, run; i < count; i += run) {
+        run = run_of(&places[i], count - i);
+        kva_stock_give(stock, places[i], run);
+    }
+}
+
+/* --------------------------------------------------------------------------------------------------- take */
+
+static enum kva_frames_type type_of(const struct kva_stock *stock)
+{
+    return stock->move ? KVA_MOVABLE : KVA_UNMOVABLE;
+}
+
+/** Take whole blocks as long as there are any; returns how many places that makes. */
+static size_t take_blocks(struct kva_stock *stock, unsigned set, unsigned order, size_t count,
+                          uint64_t *places)
+{
+    const struct kva_frames_request request = {.order = order, .type = type_of(stock)};
+    const size_t block = (size_t)1 << order;
+    size_t done = 0;
+
+    while (count - done >= block && kva_frames_alloc(stock->sets[set], &request, &places[done]) == KVA_OK) {
+        for (size_t i = 1; i < block; i++)
+            places[done + i] = places[done] + i;
+        done += block;
+    }
+    stock->taken[set] += done;
+    return done;
+}
+
+/** Take places of one set, in which so many are free. */
+static enum kva_status take_from(struct kva_vm *vm, struct kva_stock *stock, unsigned set, size_t count,
+                                 uint64_t *places)
+{
+    const struct kva_frames_request single = {.type = type_of(stock)};
+    enum kva_status status = ready_set(vm, stock, set);
+
+    if (status != KVA_OK)
+        return status;
+    size_t done = take_blocks(stock, set, kva_stock_block_order(vm), count, places);
+    status = kva_frames_alloc_many(stock->sets[set], &single, count - done, &places[done]);
+    if (status == KVA_OK)
+        stock->taken[set] += count - done;
+    else
+        give_all(stock, places, done);
+    return status;
+}
+
+enum kva_status kva_stock_take(struct kva_vm *vm, struct kva_stock *stock, size_t count, uint64_t *places)
+{
+    enum kva_status status = KVA_OK;
+    size_t done = 0;
+
+    for (unsigned set = 0; set < KVA_STOCK_SETS && done < count && status == KVA_OK; set++) {
+        size_t part = (size_t)min_u64(count - done, free_in(stock, set));
+        if (part == 0)
+            continue;
+        status = take_from(vm, stock, set, part, &places[done]);
+        done += status == KVA_OK ? part : 0;
+    }
+    if (status == KVA_OK && done < count)
+        status = KVA_ENOSPC;
+    if (status != KVA_OK)
+        give_all(stock, places, done);
+    return status;
+}
+
+enum kva_status kva_stock_take_run(struct kva_vm *vm, struct kva_stock *stock, uint64_t count, uint64_t align,
+                                   uint64_t *first)
+{
+    struct kva_frames_request request = {.count = count, .align = align, .type = type_of(stock)};
+
+    if (is_power_of_two(count) && count == align) /* an order is found faster */
+        request = (struct kva_frames_request){.order = lowest_bit(count), .type = type_of(stock)};
+    for (unsigned set = 0; set < KVA_STOCK_SETS; set++) {
+        if (free_in(stock, set) < count)
+            continue;
+        enum kva_status status = ready_set(vm, stock, set);
+        if (status == KVA_OK)
+            status = kva_frames_alloc(stock->sets[set], &request, first);
+        if (status == KVA_OK)
+            stock->taken[set] += count;
+        if (status != KVA_ENOSPC)
+            return status;
+    }
+    return KVA_ENOSPC;
+}
+
+/* --------------------------------------------------------------------------------------------------- give */
+
+/** Whatever one request has taken is a run of the frame set: what is given may be parts of several. */
+void kva_stock_give(struct kva_stock *stock, uint64_t first, uint64_t count)
+{
+    const uint64_t end = first + count;
+
+    while (first < end) {
+        const unsigned set = set_of(first);
+        struct kva_frames_found found = {.first = first, .count = 1};
+        (void)kva_frames_find(stock->sets[set], first, &found);
+        uint64_t part = min_u64(end, found.first + found.count) - first;
+        (void)kva_frames_free_range(stock->sets[set], first, part);
+        stock->taken[set] -= part;
+        first += part;
+    }
+}
+
+void kva_stock_end(struct kva_stock *stock)
+{
+    for (unsigned set = 0; set < KVA_STOCK_SETS; set++) {
+        if (stock->sets[set])
+            (void)kva_frames_destroy(stock->sets[set]);
+        stock->sets[set] = NULL;
+    }
+}
+
+static void add_stats(struct kva_frames_stats *sum, const struct kva_frames_stats *part)
+{
+    sum->free_frames += part->free_frames;
+    sum->used_frames += part->used_frames;
+    sum->blocks += part->blocks;
+    sum->free_blocks += part->free_blocks;
+    sum->movable_blocks += part->movable_blocks;
+    sum->unmovable_blocks += part->unmovable_blocks;
+    sum->held_blocks += part->held_blocks;
+    sum->moved_runs += part->moved_runs;
+    sum->moved_frames += part->moved_frames;
+    sum->memory_bytes += part->memory_bytes;
+}
+
+void kva_stock_stats(const struct kva_vm *vm, const struct kva_stock *stock, struct kva_frames_stats *stats)
+{
+    const unsigned order = kva_stock_block_order(vm);
+    const uint64_t left = stock->count - stock_used_end(stock);
+    const uint64_t block = UINT64_C(1) << order;
+
+    *stats = (struct kva_frames_stats){
+        .free_frames = left, .blocks = (left + block - 1) >> order, .free_blocks = left >> order};
+    for (unsigned set = 0; set < KVA_STOCK_SETS && stock->sets[set]; set++) {
+        struct kva_frames_stats part;
+        if (kva_frames_stats_read(stock->sets[set], 0, &part) == KVA_OK)
+            add_stats(stats, &part);
+    }
+}
+
+const char *kva_stock_check(const struct kva_stock *stock)
+{
+    for (unsigned set = 0; set < KVA_STOCK_SETS; set++) {
+        struct kva_fault fault;
+        struct kva_frames_stats stats = {0};
+        if (!stock->sets[set]) {
+            if (stock->taken[set] > 0)
+                return "V13: places are taken of which there is no bookkeeping";
+            continue;
+        }
+        if (kva_frames_check(stock->sets[set], &fault) != KVA_OK)
+            return fault.what;
+        (void)kva_frames_stats_read(stock->sets[set], 0, &stats);
+        if (stats.used_frames != stock->taken[set])
+            return "V13: other places are taken than are counted";
+    }
+    return NULL;
+}
