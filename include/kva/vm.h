@@ -919,7 +919,7 @@ struct kva_vm_frames_config {
  *           KVA_ESIZE    count is 0 or too large
  *           KVA_ENOMEM   no memory for its bookkeeping, or the system has none, or no file descriptor (Linux: each set keeps
  *                        one, and a movable one that has been compacted shares a second with the instance's others)
- *  Cost:    O(1), some calls. Bookkeeping: 2.2 bits a frame, for the first 2^20 frames at once, then for twice as many whenever
+ *  Cost:    O(1), five calls; eight if it is movable, eleven for the first such one. Bookkeeping: 2.2 bits a frame, for the first 2^20 frames at once, then for twice as many whenever
  *           all are taken; 4 bytes a frame, 20 if it is movable, as frames are used
  *  Locking: Instance
  *  Failure: nothing has changed
@@ -939,8 +939,8 @@ enum kva_status kva_vm_frames_create(struct kva_vm *vm, const struct kva_vm_fram
  */
 enum kva_status kva_vm_frames_destroy(struct kva_vm_frames *frames);
 
-/** Take frames. They read as zero. Of many, as many as possible are consecutive: they are taken by whole blocks (see
- *  kva/frames.h) as long as there are free ones.
+/** Take frames. They read as zero. More than a block (see kva/frames.h) are consecutive if that can be; else, and in a movable
+ *  set, they are taken by whole blocks as long as there are free ones.
  *
  *  In/Out:  frames
  *  In:      count    1 ..
@@ -951,7 +951,7 @@ enum kva_status kva_vm_frames_destroy(struct kva_vm_frames *frames);
  *           KVA_ENOSPC   fewer are free
  *           KVA_ENOMEM   no memory for bookkeeping, which grows
  *           KVA_ENOENT   the set is movable, and a process above has forked since: its frames are lost
- *  Cost:    O(count + log n), n being the set's frames
+ *  Cost:    O(count + log n) up to a block, O(count + n / 512) for more, n being the set's frames
  *  Locking: Instance
  *  Failure: nothing was taken
  */

@@ -53,7 +53,7 @@ static enum kva_status create(struct kva_vm *vm, const struct kva_vm_frames_conf
                               struct kva_vm_frames **frames, struct kva_bad *bad)
 {
     if (config->count == 0 || config->count > most_frames)
-        return bad_field(bad, KVA_ESIZE, "config.count");
+        return bad_field(bad, KVA_ESIZE, "count");
     struct kva_vm_frames *made = take_pool(vm, config);
     if (!made)
         return KVA_ENOMEM;

@@ -86,6 +86,21 @@ static enum kva_frames_type type_of(const struct kva_stock *stock)
     return stock->move ? KVA_MOVABLE : KVA_UNMOVABLE;
 }
 
+/** Take consecutive places, if they are more than a block. Not of movable frames: what remains of such a run when
+ *  parts of it are free may reach over the end of a block, and then it is never moved. */
+static size_t take_whole(struct kva_stock *stock, unsigned set, unsigned order, size_t count,
+                         uint64_t *places)
+{
+    const struct kva_frames_request request = {.count = count};
+
+    if (stock->move || count >> order == 0 || kva_frames_alloc(stock->sets[set], &request, places) != KVA_OK)
+        return 0;
+    for (size_t i = 1; i < count; i++)
+        places[i] = places[0] + i;
+    stock->taken[set] += count;
+    return count;
+}
+
 /** Take whole blocks as long as there are any; returns how many places that makes. */
 static size_t take_blocks(struct kva_stock *stock, unsigned set, unsigned order, size_t count,
                           uint64_t *places)
@@ -112,7 +127,8 @@ static enum kva_status take_from(struct kva_vm *vm, struct kva_stock *stock, uns
 
     if (status != KVA_OK)
         return status;
-    size_t done = take_blocks(stock, set, kva_stock_block_order(vm), count, places);
+    size_t done = take_whole(stock, set, kva_stock_block_order(vm), count, places);
+    done += take_blocks(stock, set, kva_stock_block_order(vm), count - done, &places[done]);
     status = kva_frames_alloc_many(stock->sets[set], &single, count - done, &places[done]);
     if (status == KVA_OK)
         stock->taken[set] += count - done;

@@ -697,6 +697,92 @@ static void free_and_allocate_one_frame(uint64_t round)
     assert_int_equal(freed | taken, KVA_OK);
 }
 
+/** A movable pool of `size` frames, all of them taken; and a map of all of them. */
+static void many_movable_frames(uint64_t size)
+{
+    struct kva_vm_config config = plain();
+
+    begin(&config, size);
+    assert_int_equal(
+        kva_vm_frames_create(vm, &(struct kva_vm_frames_config){.count = size, .movable = true}, &frames),
+        KVA_OK);
+    numbers = calloc((size_t)size, sizeof *numbers);
+    assert_non_null(numbers);
+    assert_int_equal(kva_vm_frames_alloc(frames, (size_t)size, numbers), KVA_OK);
+    make_room_to_hold(1);
+    held[held_count++] = kva_vmap(vm, frames, numbers, (size_t)size);
+    assert_non_null(held[0]);
+}
+
+static void allocate_run(uint64_t round)
+{
+    enum kva_status status;
+
+    (void)round;
+    assert_int_equal(kva_vm_frames_free(frames, numbers, (size_t)size_now), KVA_OK);
+    counting(status = kva_vm_frames_alloc_run(frames, (size_t)size_now, 1, numbers));
+    assert_int_equal(status, KVA_OK);
+}
+
+/** There is nothing to be gained: what is measured is to find that. */
+static void compact_nothing(uint64_t round)
+{
+    struct kva_frames_compacted done;
+    enum kva_status status;
+
+    (void)round;
+    counting(status = kva_vm_frames_compact(frames, KVA_FRAMES_ALL_BLOCKS, UINT64_MAX, &done));
+    assert_int_equal(status, KVA_OK);
+    assert_int_equal(done.moved_frames, 0);
+}
+
+static void pin_all_frames(uint64_t round)
+{
+    enum kva_status status;
+
+    (void)round;
+    counting(status = kva_vm_pin(vm, held[0], (size_t)size_now * page));
+    assert_int_equal(status, KVA_OK);
+    counting(status = kva_vm_unpin(vm, held[0], (size_t)size_now * page));
+    assert_int_equal(status, KVA_OK);
+}
+
+static void pin_one_frame(uint64_t round)
+{
+    enum kva_status status;
+
+    counting(status = kva_vm_pin(vm, held[some(round)], 1));
+    assert_int_equal(status, KVA_OK);
+    counting(status = kva_vm_unpin(vm, held[some(round)], 1));
+    assert_int_equal(status, KVA_OK);
+}
+
+static void see_line(void *context, const char *text, size_t length)
+{
+    (void)context;
+    (void)text;
+    (void)length;
+}
+
+static void look_at_frames(uint64_t round)
+{
+    struct kva_frames_stats stats;
+    enum kva_status status;
+
+    (void)round;
+    counting(status = kva_vm_frames_stats_read(frames, &stats));
+    assert_int_equal(status, KVA_OK);
+}
+
+static void picture_frames(uint64_t round)
+{
+    enum kva_status status;
+
+    (void)round;
+    counting(status = kva_vm_frames_picture(frames, see_line, NULL));
+    assert_int_equal(status, KVA_OK);
+}
+
 static void map_all_frames(uint64_t round)
 {
     void *map;
@@ -1379,10 +1465,23 @@ static const struct cost_line lines[] = {
               many_frames, destroy_pool),
     COST_LINE("kva_vm_frames_destroy", "as kva_vm_flush, and a call", "pools", COST_CONSTANT, many_pools,
               destroy_pool, .few = 16, .many = 400),
-    COST_LINE("kva_vm_frames_alloc", "O(count)", "frames", COST_LINEAR, many_frames, allocate_frames, SELDOM,
-              NO_CALL),
-    COST_LINE("kva_vm_frames_alloc", "O(count)", "frames that are taken", COST_CONSTANT, many_frames,
+    COST_LINE("kva_vm_frames_alloc", "O(count + n / 512)", "frames", COST_LINEAR, many_frames,
+              allocate_frames, SELDOM, NO_CALL),
+    COST_LINE("kva_vm_frames_alloc", "O(count + log n)", "frames that are taken", COST_LOGARITHM, many_frames,
               free_and_allocate_one_frame),
+    COST_LINE("kva_vm_frames_alloc_run", "and O(count)", "frames", COST_LINEAR, many_frames, allocate_run,
+              SELDOM, NO_CALL),
+    COST_LINE("kva_vm_frames_compact", "as kva_frames_compact", "frames that are taken", COST_LINEAR,
+              many_movable_frames, compact_nothing, SELDOM, NO_CALL),
+    COST_LINE("kva_vm_pin", "O(1) for each page", "pages", COST_LINEAR, many_movable_frames, pin_all_frames,
+              SELDOM, NO_CALL),
+    COST_LINE("kva_vm_pin", "O(log n)", "maps", COST_LOGARITHM, many_maps, pin_one_frame, NO_CALL),
+    COST_LINE("kva_vm_unpin", "as kva_vm_pin", "pages", COST_LINEAR, many_movable_frames, pin_all_frames,
+              SELDOM, NO_CALL),
+    COST_LINE("kva_vm_frames_stats_read", "O(n / 512)", "frames", COST_LINEAR, many_frames, look_at_frames,
+              NO_CALL),
+    COST_LINE("kva_vm_frames_picture", "O(n / 512)", "frames", COST_LINEAR, many_frames, picture_frames,
+              NO_CALL),
     COST_LINE("kva_vm_frames_free", "O(count), a call for each run of neighbours", "frames", COST_LINEAR,
               many_frames_one_freed, free_and_allocate_frames, SELDOM, .most_calls = 1),
     COST_LINE("kva_vm_frames_free", "asks the system for its nodes", "frames, freed for the first time",

@@ -350,6 +350,38 @@ static void play_frames(struct kva_vm *vm)
     EXPECT_OK(CALL(kva_vm_frames_destroy)(frames));
 }
 
+static void see_line(void *context, const char *text, size_t length)
+{
+    (void)text;
+    (void)length;
+    ++*(unsigned *)context;
+}
+
+static void play_movable_frames(struct kva_vm *vm)
+{
+    const struct kva_vm_frames_config config = {.count = 2000, .movable = true};
+    struct kva_vm_frames *frames;
+    struct kva_frames_stats stats;
+    struct kva_frames_compacted done;
+    uint64_t numbers[1000];
+    unsigned lines = 0;
+
+    EXPECT_OK(CALL(kva_vm_frames_create)(vm, &config, &frames));
+    EXPECT_OK(CALL(kva_vm_frames_alloc)(frames, 996, numbers));
+    EXPECT_OK(CALL(kva_vm_frames_alloc_run)(frames, 4, 4, numbers + 996));
+    void *map = CALL(kva_vmap)(vm, frames, numbers + 990, 10);
+    EXPECT_OK(CALL(kva_vm_frames_free)(frames, numbers, 990));
+    EXPECT_OK(CALL(kva_vm_pin)(vm, map, 1));
+    EXPECT_OK(CALL(kva_vm_unpin)(vm, map, 1));
+    EXPECT_OK(CALL(kva_vm_frames_compact)(frames, KVA_FRAMES_ALL_BLOCKS, UINT64_MAX, &done));
+    EXPECT_OK(CALL(kva_vm_frames_stats_read)(frames, &stats));
+    EXPECT_OK(CALL(kva_vm_frames_picture)(frames, see_line, &lines));
+    EXPECT(stats.used_frames == 10 && lines > 0);
+    EXPECT_OK(CALL(kva_vunmap)(vm, map));
+    EXPECT_OK(CALL(kva_vm_frames_free)(frames, numbers + 990, 10));
+    EXPECT_OK(CALL(kva_vm_frames_destroy)(frames));
+}
+
 static void play_per_cpu(struct kva_vm *vm)
 {
     static const struct kva_vm_nodes nodes = {KVA_VM_NODES_PREFERRED, 1};
@@ -452,6 +484,7 @@ static void play_instance(struct kva_vm *vm)
     play_areas(vm);
     play_parts(vm);
     play_frames(vm);
+    play_movable_frames(vm);
     play_per_cpu(vm);
     look_at_instance(vm);
     play_shortage_of_room(vm);
