@@ -391,10 +391,12 @@ static void expect_maps(struct kva_failing_stretch *stretch, const struct kva_pa
 
     while (move->next(move->context, &cursor, &map))
         pages += expect_shown(stretch, move, &map);
-    if (pages != shown_of(stretch, move->pool, move->from, move->count))
-        stop("a page that shows a frame that moves is not named");
-    if (shown_of(stretch, move->pool, move->to, move->count) != 0)
-        stop("frames were moved to a place that is mapped");
+    if (!stretch->pages->parked_pages_show) {
+        if (pages != shown_of(stretch, move->pool, move->from, move->count))
+            stop("a page that shows a frame that moves is not named");
+        if (shown_of(stretch, move->pool, move->to, move->count) != 0)
+            stop("frames were moved to a place that is mapped");
+    }
     cursor = 0;
     while (move->next(move->context, &cursor, &map)) {
         if (!move->next(move->context, &second, &again) || again.start != map.start ||

@@ -40,6 +40,8 @@ struct kva_failing_pages {
     uint64_t mapped_pages;  /* pages of the frames part that are mapped */
     unsigned cpu;           /* what this_cpu says, if `fixed_cpu` */
     bool fixed_cpu;
+    bool
+        parked_pages_show; /* a move need not name all: maps end meanwhile, and what is parked shows the old places */
     struct kva_failing_stretch *stretch; /* private: those that are outstanding, the last one first */
     struct kva_failing_pool *pool;       /* private: likewise */
 };

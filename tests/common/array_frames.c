@@ -92,8 +92,13 @@ static enum kva_status reserve(void *context, struct kva_stretch *wish)
 {
     struct kva_array_frames *frames = context;
     const struct kva_pages array = kva_array_pages_of(&frames->array);
-    enum kva_status status = array.reserve(array.context, wish);
+    const uint64_t align = wish->align;
 
+    if (align > KVA_ARRAY_BLOCK * KVA_ARRAY_PAGE)
+        return KVA_ENOSPC;
+    wish->align = KVA_ARRAY_PAGE; /* the array begins one page above such a multiple */
+    enum kva_status status = array.reserve(array.context, wish);
+    wish->align = align;
     frames->count = 0;
     memset(frames->shown, 0, sizeof frames->shown);
     return status;

@@ -69,6 +69,12 @@ static bool keep_one(uint64_t place, uint64_t block)
     return place % block == place / block * 3;
 }
 
+/** Three in block 0, one in each other. */
+static bool keep_three_or_one(uint64_t place, uint64_t block)
+{
+    return place % block < (place < block ? 3 : 1);
+}
+
 /** Where a file holds memory next, from an offset on; the end if it holds none. */
 static off_t next_data(int file, off_t from, off_t end)
 {
@@ -644,46 +650,50 @@ static void expect_unpin(const void *memory, size_t bytes, enum kva_status statu
     test_vm_forgive(&stage.test);
 }
 
-/** Both frames stay where they are if both are pinned. */
+/** Three frames in one block and one in another: that one moves as soon as it has no pin. */
 static void test_pinned_frames_stay(void **state)
 {
     enum kva_mechanism mechanism;
-    unsigned char *maps[2];
+    unsigned char *maps[4];
+    uint64_t places[4];
 
     (void)state;
     assert_true(test_mechanism(0, &mechanism));
     test_movable_begin(&stage, mechanism, 2);
-    assert_int_equal(test_movable_scatter(&stage, keep_one, kept), 2);
-    for (unsigned i = 0; i < 2; i++) {
+    assert_int_equal(test_movable_scatter(&stage, keep_three_or_one, kept), 4);
+    for (unsigned i = 0; i < 4; i++) {
         maps[i] = test_movable_map(&stage, &kept[i], 1);
+        places[i] = kva_failing_pages_place(&stage.test.pages, maps[i]);
         expect_pin(maps[i] + 5, 1, KVA_OK);
         expect_pin(maps[i], stage.page, KVA_OK);
     }
-    for (unsigned times = 2; times > 0; times--) { /* pins are counted */
+    for (unsigned times = 0; times < 2; times++) { /* pins are counted */
         struct kva_frames_compacted done = compact(KVA_FRAMES_ALL_BLOCKS, UINT64_MAX);
         assert_true(done.moved_frames == 0 && done.freed_blocks == 0 && done.pinned_runs > 0);
-        expect_unpin(maps[1], 1, KVA_OK);
-        if (times == 1)
-            break;
+        expect_unpin(maps[3], 1, KVA_OK);
     }
-    uint64_t place = kva_failing_pages_place(&stage.test.pages, maps[0]);
     struct kva_frames_compacted done = compact(KVA_FRAMES_ALL_BLOCKS, UINT64_MAX);
-    assert_true(done.moved_frames == 1 && done.freed_blocks == 1);
-    assert_int_equal(kva_failing_pages_place(&stage.test.pages, maps[0]), place);
-    expect_unpin(maps[1], 1, KVA_EDOUBLE);
+    assert_true(done.moved_frames == 1 && done.freed_blocks == 1 && done.pinned_runs == 0);
+    for (unsigned i = 0; i < 4; i++)
+        assert_int_equal(kva_failing_pages_place(&stage.test.pages, maps[i]) == places[i], i < 3);
+    expect_unpin(maps[3], 1, KVA_EDOUBLE);
 
     unmap(maps[0]); /* pins outlive the map */
-    assert_int_equal(kva_vm_frames_free(stage.frames, kept, 2), KVA_EBUSY);
+    unmap(maps[3]);
     assert_int_equal(kva_vm_frames_free(stage.frames, kept, 1), KVA_EBUSY);
+    const uint64_t both[] = {kept[3], kept[0]};
+    assert_int_equal(kva_vm_frames_free(stage.frames, both, 2), KVA_EBUSY);
     test_vm_forgive(&stage.test);
-    maps[0] = test_movable_map(&stage, kept, 1);
-    assert_int_equal(kva_failing_pages_place(&stage.test.pages, maps[0]), place);
-    expect_unpin(maps[0], stage.page, KVA_OK);
-    expect_unpin(maps[0], stage.page, KVA_OK);
-    expect_unpin(maps[0], stage.page, KVA_EDOUBLE);
-    unmap(maps[0]);
-    unmap(maps[1]);
-    give(kept, 2);
+    for (unsigned i = 0; i < 3; i++) {
+        if (i == 0)
+            maps[0] = test_movable_map(&stage, kept, 1);
+        assert_int_equal(kva_failing_pages_place(&stage.test.pages, maps[i]), places[i]);
+        expect_unpin(maps[i], stage.page, KVA_OK);
+        expect_unpin(maps[i], stage.page, KVA_OK);
+        expect_unpin(maps[i], stage.page, KVA_EDOUBLE);
+        unmap(maps[i]);
+    }
+    give(kept, 4);
     end();
 }
 

@@ -24,7 +24,7 @@ enum { PAGE = KVA_ARRAY_PAGE, BLOCKS = 3, FRAMES = BLOCKS * KVA_ARRAY_BLOCK, SLO
 /** What a thread does with the frame of a slot:
  *    A take it   F give it back   M map it   U end the map   R map it for a short time   V end that   W store to it   P pin   Q unpin
  *  and without one:
- *    C compact   G compact until there is a group of `order`   L flush   K check   0 end */
+ *    C compact   S compact, a frame at a time   G compact until there is a group of `order`   L flush   K check   0 end */
 struct step {
     char what;
     unsigned slot;
@@ -135,6 +135,19 @@ static enum kva_status compact(struct play *play, unsigned order)
     return status;
 }
 
+/** Others may come between any two. */
+static enum kva_status compact_in_slices(struct play *play)
+{
+    struct kva_frames_compacted done = {0};
+    enum kva_status status = KVA_OK;
+
+    for (unsigned i = 0; i < 2 * FRAMES && status == KVA_OK && !done.is_finished; i++) {
+        status = kva_vm_frames_compact(play->frames, KVA_FRAMES_ALL_BLOCKS, 1, &done);
+        play->moved += done.moved_frames;
+    }
+    return status;
+}
+
 static enum kva_status perform(struct play *play, const struct step *step)
 {
     struct slot *slot = &play->slot[step->slot];
@@ -161,6 +174,8 @@ static enum kva_status perform(struct play *play, const struct step *step)
         return unpin(play, step);
     case 'C':
         return compact(play, KVA_FRAMES_ALL_BLOCKS);
+    case 'S':
+        return compact_in_slices(play);
     case 'G':
         return compact(play, step->order);
     case 'L':
@@ -172,8 +187,8 @@ static enum kva_status perform(struct play *play, const struct step *step)
 
 static void do_step(struct play *play, const struct step *step)
 {
+    play->threads.point(play->threads.context);
     enum kva_status status = perform(play, step);
-
     expect(play, status == KVA_OK, step, kva_status_name(status));
     if (strchr("MRWP", step->what))
         verify(play, step);
@@ -194,13 +209,21 @@ static const struct scenario scenarios[] = {
     {.name = "mapped while it moves",
      .changes = 3,
      .thread = {{{'C', 0, 0}}, {{'M', 0, 0}, {'W', 0, 0}, {'U', 0, 0}}}},
-    {.name = "mapped before, unmapped while it moves, and mapped again",
+    {.name = "unmapped while it moves, and mapped again",
      .changes = 3,
      .before = {{'M', 0, 0}, {'M', 1, 0}},
      .thread = {{{'C', 0, 0}}, {{'U', 0, 0}, {'M', 0, 0}, {'W', 0, 0}}}},
+    {.name = "unmapped and mapped between two moves",
+     .changes = 3,
+     .before = {{'M', 0, 0}, {'M', 1, 0}, {'M', 2, 0}},
+     .thread = {{{'S', 0, 0}}, {{'U', 0, 0}, {'U', 1, 0}, {'M', 0, 0}, {'M', 1, 0}}}},
     {.name = "given back while it moves, and another one is taken",
      .changes = 3,
      .thread = {{{'C', 0, 0}}, {{'F', 0, 0}, {'A', 3, 0}, {'M', 3, 0}, {'W', 3, 0}}}},
+    {.name = "given back and taken between two moves",
+     .changes = 3,
+     .before = {{'R', 1, 0}, {'V', 1, 0}},
+     .thread = {{{'S', 0, 0}}, {{'F', 1, 0}, {'A', 3, 0}, {'R', 3, 0}, {'W', 3, 0}, {'V', 3, 0}}}},
     {.name = "all are given back",
      .changes = 3,
      .thread = {{{'C', 0, 0}}, {{'F', 1, 0}, {'F', 2, 0}, {'F', 0, 0}}}},
@@ -208,22 +231,26 @@ static const struct scenario scenarios[] = {
      .changes = 3,
      .before = {{'M', 0, 0}, {'M', 1, 0}},
      .thread = {{{'C', 0, 0}, {'C', 0, 0}}, {{'P', 0, 0}, {'P', 1, 0}, {'Q', 0, 0}, {'W', 1, 0}}}},
+    {.name = "pinned between two moves",
+     .changes = 3,
+     .before = {{'M', 0, 0}, {'M', 1, 0}, {'M', 2, 0}},
+     .thread = {{{'S', 0, 0}}, {{'P', 0, 0}, {'P', 1, 0}, {'W', 1, 0}, {'Q', 0, 0}}}},
     {.name = "mapped for a short time, again and again",
      .changes = 3,
      .before = {{'R', 0, 0}, {'V', 0, 0}},
-     .thread = {{{'C', 0, 0}}, {{'R', 0, 0}, {'W', 0, 0}, {'V', 0, 0}, {'R', 0, 0}, {'V', 0, 0}}}},
+     .thread = {{{'S', 0, 0}}, {{'R', 0, 0}, {'W', 0, 0}, {'V', 0, 0}, {'R', 0, 0}, {'V', 0, 0}}}},
     {.name = "stores while all of them move",
      .changes = 3,
      .before = {{'M', 0, 0}, {'M', 1, 0}, {'M', 2, 0}},
-     .thread = {{{'C', 0, 0}}, {{'W', 0, 0}, {'W', 1, 0}, {'W', 2, 0}, {'W', 0, 0}}}},
+     .thread = {{{'S', 0, 0}}, {{'W', 0, 0}, {'W', 1, 0}, {'W', 2, 0}, {'W', 0, 0}}}},
     {.name = "two compact",
      .changes = 3,
      .before = {{'M', 1, 0}},
-     .thread = {{{'C', 0, 0}, {'W', 1, 0}}, {{'G', 0, 2}, {'M', 0, 0}, {'W', 0, 0}}}},
+     .thread = {{{'S', 0, 0}, {'W', 1, 0}}, {{'G', 0, 2}, {'M', 0, 0}, {'W', 0, 0}}}},
     {.name = "checked and flushed while it moves",
-     .changes = 3,
+     .changes = 2,
      .before = {{'M', 0, 0}, {'M', 1, 0}},
-     .thread = {{{'C', 0, 0}}, {{'U', 1, 0}, {'K', 0, 0}, {'L', 0, 0}, {'K', 0, 0}}}},
+     .thread = {{{'S', 0, 0}}, {{'U', 1, 0}, {'K', 0, 0}, {'L', 0, 0}, {'K', 0, 0}}}},
 };
 
 static void count_fault(void *context, const struct kva_fault *fault)
@@ -279,6 +306,7 @@ static void set_up(void *context)
         .hook_context = play,
     };
 
+    play->pages.parked_pages_show = true;
     play->faults = 0;
     play->words = 0;
     memset(play->slot, 0, sizeof play->slot);
