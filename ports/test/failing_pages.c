@@ -7,7 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum page_state { CLOSED = 0, OPEN = 1, MAPPED = 2 };
+enum page_state { CLOSED = 0, OPEN = 1, MAPPED = 2, NAMED = 3 /* mapped, and named by a map of a move */ };
+
+/** The frame that a page shows; pool NULL: none. */
+struct shown {
+    const void *pool;
+    uint64_t frame;
+};
 
 struct kva_failing_stretch {
     struct kva_failing_pages *pages;
@@ -17,7 +23,17 @@ struct kva_failing_stretch {
     uint64_t count;  /* pages */
     uint64_t frames; /* pages, of these, at the end */
     unsigned char *state;
-    uint64_t pieces; /* of the tables, outstanding */
+    struct shown *shown;  /* for each page of the frames' part; NULL: it is not recorded */
+    uint64_t shown_count; /* no page from this one on shows anything */
+    uint64_t pieces;      /* of the tables, outstanding */
+    struct kva_failing_stretch *next;
+};
+
+struct kva_failing_pool {
+    void *pool;
+    uint64_t count; /* frames */
+    bool movable;
+    struct kva_failing_pool *next;
 };
 
 static void stop(const char *why)
@@ -59,6 +75,8 @@ static enum kva_status reserve(void *context, struct kva_stretch *wish)
     if (!stretch->state)
         abort();
     wish->handle = stretch;
+    stretch->next = pages->stretch;
+    pages->stretch = stretch;
     pages->stretches++;
     return KVA_OK;
 }
@@ -84,6 +102,11 @@ static void release(void *context, void *handle)
     pages->pieces -= stretch->pieces;
     for (uint64_t i = 0; i < stretch->count; i++)
         count_page(pages, stretch->state[i], -1);
+    struct kva_failing_stretch **at = &pages->stretch;
+    while (*at != stretch)
+        at = &(*at)->next;
+    *at = stretch->next;
+    free(stretch->shown);
     free(stretch->state);
     free(stretch);
 }
@@ -196,6 +219,43 @@ static bool has_nodes(void *context, void *handle, const struct kva_vm_nodes *no
     return pages->inner.has_nodes(pages->inner.context, stretch->inner, nodes);
 }
 
+static const struct kva_failing_pool *pool_of(const struct kva_failing_pages *pages, const void *pool)
+{
+    const struct kva_failing_pool *at = pages->pool;
+
+    while (at && at->pool != pool)
+        at = at->next;
+    return at;
+}
+
+/** From the first map of a movable pool on, what each page shows is recorded. */
+static void begin_to_record(struct kva_failing_stretch *stretch, const void *pool)
+{
+    const struct kva_failing_pool *known = pool_of(stretch->pages, pool);
+
+    if (!known)
+        stop("frames of a pool were mapped that was not made");
+    if (stretch->shown || !known->movable)
+        return;
+    stretch->shown = calloc((size_t)stretch->frames, sizeof *stretch->shown);
+    if (!stretch->shown)
+        abort();
+}
+
+/** Pages of a stretch, numbered from its first one, show frames from now on, or nothing. */
+static void record(struct kva_failing_stretch *stretch, uint64_t from, uint64_t count, const void *pool,
+                   uint64_t frame)
+{
+    uint64_t first = from - (stretch->count - stretch->frames);
+
+    if (!stretch->shown)
+        return;
+    for (uint64_t i = 0; i < count; i++)
+        stretch->shown[first + i] = (struct shown){pool, frame + i};
+    if (pool && first + count > stretch->shown_count)
+        stretch->shown_count = first + count;
+}
+
 static enum kva_status map_frames(void *context, void *handle, uint64_t start, void *pool, uint64_t frame,
                                   uint64_t count)
 {
@@ -204,13 +264,17 @@ static enum kva_status map_frames(void *context, void *handle, uint64_t start, v
     uint64_t from;
 
     (void)pages_of(stretch, start, count * pages->inner.page, true, &from);
+    begin_to_record(stretch, pool);
     if (must_fail(pages))
         return pages->status;
     enum kva_status status =
         pages->inner.map(pages->inner.context, stretch->inner, start, pool, frame, count);
-    if (status == KVA_OK)
-        set_state(stretch, from, count, MAPPED);
-    return status;
+    if (status != KVA_OK)
+        return status;
+    pages->maps++;
+    set_state(stretch, from, count, MAPPED);
+    record(stretch, from, count, pool, frame);
+    return KVA_OK;
 }
 
 static void unmap_frames(void *context, void *handle, uint64_t start, uint64_t bytes)
@@ -223,6 +287,7 @@ static void unmap_frames(void *context, void *handle, uint64_t start, uint64_t b
     pages->closes++;
     pages->inner.unmap(pages->inner.context, stretch->inner, start, bytes);
     set_state(stretch, from, count, CLOSED);
+    record(stretch, from, count, NULL, 0);
 }
 
 static void settle(void *context, void *handle)
@@ -242,6 +307,158 @@ static bool is_weak(void *context, void *handle, uint64_t start, uint64_t bytes)
     return pages->inner.weak && pages->inner.weak(pages->inner.context, stretch->inner, start, bytes);
 }
 
+static void collapse(void *context, void *handle, uint64_t start, uint64_t bytes)
+{
+    struct kva_failing_pages *pages = context;
+    struct kva_failing_stretch *stretch = handle;
+    uint64_t from;
+    uint64_t count = pages_of(stretch, start, bytes, true, &from);
+
+    if (pages->inner.huge == 0 || (start | bytes) % pages->inner.huge != 0)
+        stop("a range was to be collapsed that is not whole huge pages");
+    for (uint64_t i = 0; i < count; i++) {
+        if (stretch->state[from + i] != MAPPED)
+            stop("a page was to be collapsed that shows nothing");
+    }
+    pages->collapses++;
+    pages->inner.collapse(pages->inner.context, stretch->inner, start, bytes);
+}
+
+/* ------------------------------------------------------------------------------------------------- moves */
+
+static void expect_places(const struct kva_failing_pages *pages, const struct kva_pages_move *move)
+{
+    const struct kva_failing_pool *pool = pool_of(pages, move->pool);
+
+    if (!pool || !pool->movable)
+        stop("frames were moved of a pool that is not movable, or was not made");
+    if (move->count == 0 || move->count > pool->count || move->from > pool->count - move->count ||
+        move->to > pool->count - move->count)
+        stop("frames were moved that the pool does not have");
+    if (move->from < move->to + move->count && move->to < move->from + move->count)
+        stop("frames were moved to where they are");
+}
+
+/** The pages of a map of frames that move, as numbers. */
+static uint64_t pages_of_map(const struct kva_failing_stretch *stretch, const struct kva_pages_map *map,
+                             uint64_t *from)
+{
+    return pages_of(stretch, map->start, map->count * stretch->pages->inner.page, true, from);
+}
+
+/** A map of frames that move shows what was mapped there, and no other map has named it. Returns how many pages it has. */
+static uint64_t expect_shown(struct kva_failing_stretch *stretch, const struct kva_pages_move *move,
+                             const struct kva_pages_map *map)
+{
+    uint64_t from;
+    uint64_t count = pages_of_map(stretch, map, &from);
+
+    if (map->frame >= move->count || count > move->count - map->frame)
+        stop("a map shows frames that do not move");
+    for (uint64_t i = 0; i < count; i++) {
+        const struct shown *shown =
+            stretch->shown ? &stretch->shown[from + i - (stretch->count - stretch->frames)] : NULL;
+        if (stretch->state[from + i] != MAPPED || !shown || shown->pool != move->pool ||
+            shown->frame != move->from + map->frame + i)
+            stop("a page does not show the frame that is said to move under it");
+        stretch->state[from + i] = NAMED;
+    }
+    return count;
+}
+
+/** How many pages show frames of a range. */
+static uint64_t shown_of(const struct kva_failing_stretch *stretch, const void *pool, uint64_t frame,
+                         uint64_t count)
+{
+    uint64_t pages = 0;
+
+    for (uint64_t i = 0; i < stretch->shown_count; i++) {
+        const struct shown *shown = &stretch->shown[i];
+        pages += shown->pool == pool && shown->frame >= frame && shown->frame - frame < count;
+    }
+    return pages;
+}
+
+/** Each page that shows a frame is named by one map alone, and the maps come in the same order each time. */
+static void expect_maps(struct kva_failing_stretch *stretch, const struct kva_pages_move *move)
+{
+    struct kva_pages_map map;
+    struct kva_pages_map again;
+    uint64_t cursor = 0;
+    uint64_t second = 0;
+    uint64_t pages = 0;
+    uint64_t from;
+
+    while (move->next(move->context, &cursor, &map))
+        pages += expect_shown(stretch, move, &map);
+    if (!stretch->pages->parked_pages_show) {
+        if (pages != shown_of(stretch, move->pool, move->from, move->count))
+            stop("a page that shows a frame that moves is not named");
+        if (shown_of(stretch, move->pool, move->to, move->count) != 0)
+            stop("frames were moved to a place that is mapped");
+    }
+    cursor = 0;
+    while (move->next(move->context, &cursor, &map)) {
+        if (!move->next(move->context, &second, &again) || again.start != map.start ||
+            again.frame != map.frame || again.count != map.count)
+            stop("the maps of frames that move are others at another look");
+        uint64_t count = pages_of_map(stretch, &map, &from);
+        pages -= count;
+        memset(&stretch->state[from], MAPPED, (size_t)count);
+    }
+    if (pages != 0 || move->next(move->context, &second, &again))
+        stop("the maps of frames that move are more or fewer at another look");
+}
+
+static void record_move(struct kva_failing_stretch *stretch, const struct kva_pages_move *move)
+{
+    struct kva_pages_map map;
+    uint64_t cursor = 0;
+    uint64_t from;
+
+    while (move->next(move->context, &cursor, &map)) {
+        uint64_t count = pages_of_map(stretch, &map, &from);
+        record(stretch, from, count, move->pool, move->to + map.frame);
+    }
+}
+
+static enum kva_status move_frames(void *context, void *handle, const struct kva_pages_move *move)
+{
+    struct kva_failing_pages *pages = context;
+    struct kva_failing_stretch *stretch = handle;
+
+    expect_places(pages, move);
+    expect_maps(stretch, move);
+    if (must_fail(pages))
+        return pages->status;
+    enum kva_status status = pages->inner.move(pages->inner.context, stretch->inner, move);
+    if (status != KVA_OK)
+        return status;
+    record_move(stretch, move);
+    pages->moves++;
+    pages->moved_frames += move->count;
+    return KVA_OK;
+}
+
+uint64_t kva_failing_pages_place(const struct kva_failing_pages *pages, const void *address)
+{
+    for (const struct kva_failing_stretch *stretch = pages->stretch; stretch; stretch = stretch->next) {
+        uint64_t page = ((uintptr_t)address - stretch->first) / pages->inner.page;
+        uint64_t private_count = stretch->count - stretch->frames;
+        if ((uintptr_t)address < stretch->first || page >= stretch->count || page < private_count ||
+            !stretch->shown)
+            continue;
+        const struct shown *shown = &stretch->shown[page - private_count];
+        return shown->pool ? shown->frame : UINT64_MAX;
+    }
+    return UINT64_MAX;
+}
+
+void *kva_failing_pages_pool(const struct kva_failing_pages *pages)
+{
+    return pages->pool ? pages->pool->pool : NULL;
+}
+
 /* ---------------------------------------------------------------------------------------- pools and tables */
 
 static enum kva_status make_pool(void *context, void *handle, uint64_t count, bool movable, void **pool)
@@ -252,8 +469,15 @@ static enum kva_status make_pool(void *context, void *handle, uint64_t count, bo
     if (must_fail(pages))
         return pages->status;
     enum kva_status status = pages->inner.pool(pages->inner.context, stretch->inner, count, movable, pool);
-    pages->pools += status == KVA_OK;
-    return status;
+    if (status != KVA_OK)
+        return status;
+    struct kva_failing_pool *made = calloc(1, sizeof *made);
+    if (!made)
+        abort();
+    *made = (struct kva_failing_pool){*pool, count, movable, pages->pool};
+    pages->pool = made;
+    pages->pools++;
+    return KVA_OK;
 }
 
 static void drain_pool(void *context, void *handle, void *pool, uint64_t frame, uint64_t count)
@@ -269,8 +493,14 @@ static void drop_pool(void *context, void *handle, void *pool)
     struct kva_failing_pages *pages = context;
     struct kva_failing_stretch *stretch = handle;
 
-    if (pages->pools == 0)
+    struct kva_failing_pool **at = &pages->pool;
+    while (*at && (*at)->pool != pool)
+        at = &(*at)->next;
+    if (!*at)
         stop("a pool was dropped that was not made");
+    struct kva_failing_pool *gone = *at;
+    *at = gone->next;
+    free(gone);
     pages->inner.drop(pages->inner.context, stretch->inner, pool);
     pages->pools--;
 }
@@ -389,6 +619,8 @@ struct kva_pages kva_failing_pages_init(struct kva_failing_pages *pages, const s
         .unmap = unmap_frames,
         .settle = settle,
         .weak = is_weak,
+        .collapse = inner->collapse ? collapse : NULL,
+        .move = inner->move ? move_frames : NULL,
         .pool = make_pool,
         .drain = drain_pool,
         .drop = drop_pool,

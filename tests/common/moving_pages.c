@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/** Moves by hand: see moving_pages.h. All but `move` goes to the other source as it comes. */
+#define _DEFAULT_SOURCE
+#define _FILE_OFFSET_BITS 64 /* pools of more than 2 GiB on 32-bit hosts */
+#include "moving_pages.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+static enum kva_status reserve(void *context, struct kva_stretch *wish)
+{
+    struct kva_moving_pages *pages = context;
+    return pages->inner.reserve(pages->inner.context, wish);
+}
+
+static void release(void *context, void *stretch)
+{
+    struct kva_moving_pages *pages = context;
+    pages->inner.release(pages->inner.context, stretch);
+}
+
+static enum kva_status open_pages(void *context, void *stretch, uint64_t start, uint64_t bytes, bool huge)
+{
+    struct kva_moving_pages *pages = context;
+    return pages->inner.open(pages->inner.context, stretch, start, bytes, huge);
+}
+
+static void close_pages(void *context, void *stretch, uint64_t start, uint64_t bytes)
+{
+    struct kva_moving_pages *pages = context;
+    pages->inner.close(pages->inner.context, stretch, start, bytes);
+}
+
+static void dismiss(void *context, void *stretch, uint64_t start, uint64_t bytes)
+{
+    struct kva_moving_pages *pages = context;
+    pages->inner.dismiss(pages->inner.context, stretch, start, bytes);
+}
+
+static enum kva_status bind_pages(void *context, void *stretch, uint64_t start, uint64_t bytes,
+                                  const struct kva_vm_nodes *nodes)
+{
+    struct kva_moving_pages *pages = context;
+    return pages->inner.bind(pages->inner.context, stretch, start, bytes, nodes);
+}
+
+static bool has_nodes(void *context, void *stretch, const struct kva_vm_nodes *nodes)
+{
+    struct kva_moving_pages *pages = context;
+    return pages->inner.has_nodes(pages->inner.context, stretch, nodes);
+}
+
+static enum kva_status map_frames(void *context, void *stretch, uint64_t start, void *pool, uint64_t frame,
+                                  uint64_t count)
+{
+    struct kva_moving_pages *pages = context;
+    return pages->inner.map(pages->inner.context, stretch, start, pool, frame, count);
+}
+
+static void unmap_frames(void *context, void *stretch, uint64_t start, uint64_t bytes)
+{
+    struct kva_moving_pages *pages = context;
+    pages->inner.unmap(pages->inner.context, stretch, start, bytes);
+}
+
+static void settle(void *context, void *stretch)
+{
+    struct kva_moving_pages *pages = context;
+    pages->inner.settle(pages->inner.context, stretch);
+}
+
+static bool is_weak(void *context, void *stretch, uint64_t start, uint64_t bytes)
+{
+    struct kva_moving_pages *pages = context;
+    return pages->inner.weak(pages->inner.context, stretch, start, bytes);
+}
+
+static void collapse(void *context, void *stretch, uint64_t start, uint64_t bytes)
+{
+    struct kva_moving_pages *pages = context;
+    pages->inner.collapse(pages->inner.context, stretch, start, bytes);
+}
+
+static enum kva_status make_pool(void *context, void *stretch, uint64_t count, bool movable, void **pool)
+{
+    struct kva_moving_pages *pages = context;
+    return pages->inner.pool(pages->inner.context, stretch, count, movable, pool);
+}
+
+static void drain_pool(void *context, void *stretch, void *pool, uint64_t frame, uint64_t count)
+{
+    struct kva_moving_pages *pages = context;
+    pages->inner.drain(pages->inner.context, stretch, pool, frame, count);
+}
+
+static void drop_pool(void *context, void *stretch, void *pool)
+{
+    struct kva_moving_pages *pages = context;
+    pages->inner.drop(pages->inner.context, stretch, pool);
+}
+
+static enum kva_status take_piece(void *context, void *stretch, uint32_t *number)
+{
+    struct kva_moving_pages *pages = context;
+    return pages->inner.piece(pages->inner.context, stretch, number);
+}
+
+static void give_piece(void *context, void *stretch, uint32_t number)
+{
+    struct kva_moving_pages *pages = context;
+    pages->inner.unpiece(pages->inner.context, stretch, number);
+}
+
+static void trim(void *context, void *stretch)
+{
+    struct kva_moving_pages *pages = context;
+    pages->inner.trim(pages->inner.context, stretch);
+}
+
+static void *take_table(void *context, uint64_t bytes)
+{
+    struct kva_moving_pages *pages = context;
+    return pages->inner.table(pages->inner.context, bytes);
+}
+
+static void give_table(void *context, void *table, uint64_t bytes)
+{
+    struct kva_moving_pages *pages = context;
+    pages->inner.untable(pages->inner.context, table, bytes);
+}
+
+static unsigned this_cpu(void *context)
+{
+    struct kva_moving_pages *pages = context;
+    return pages->inner.this_cpu(pages->inner.context);
+}
+
+static void read_stats(void *context, void *stretch, struct kva_pages_stats *stats)
+{
+    struct kva_moving_pages *pages = context;
+    pages->inner.stats(pages->inner.context, stretch, stats);
+}
+
+static const char *check(void *context, void *stretch, const struct kva_pages_view *view, uint64_t *address)
+{
+    struct kva_moving_pages *pages = context;
+    return pages->inner.check(pages->inner.context, stretch, view, address);
+}
+
+static intptr_t descriptor(void *context, void *pool)
+{
+    struct kva_moving_pages *pages = context;
+    return pages->inner.descriptor(pages->inner.context, pool);
+}
+
+/* --------------------------------------------------------------------------------------------- by hand */
+
+static bool is_zero(const unsigned char *bytes, size_t count)
+{
+    return bytes[0] == 0 && memcmp(bytes, bytes + 1, count - 1) == 0;
+}
+
+/** Copy frames of a pool. What reads as zero takes no memory. False: the system has no room for the maps. */
+static bool copy(const struct kva_moving_pages *pages, const struct kva_pages_move *move)
+{
+    int file = (int)pages->inner.descriptor(pages->inner.context, move->pool);
+    size_t page = (size_t)pages->inner.page;
+    size_t bytes = (size_t)move->count * page;
+    unsigned char *from = mmap(NULL, bytes, PROT_READ, MAP_SHARED, file, (off_t)(move->from * page));
+    unsigned char *to = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file, (off_t)(move->to * page));
+    bool is_mapped = from != MAP_FAILED && to != MAP_FAILED;
+
+    for (size_t at = 0; is_mapped && at < bytes; at += page) {
+        if (!is_zero(from + at, page))
+            memcpy(to + at, from + at, page);
+    }
+    if (from != MAP_FAILED)
+        munmap(from, bytes);
+    if (to != MAP_FAILED)
+        munmap(to, bytes);
+    return is_mapped;
+}
+
+/** Let the first `most` maps show the frames at `place`; *done: how many of them do. */
+static enum kva_status show(const struct kva_moving_pages *pages, void *stretch,
+                            const struct kva_pages_move *move, uint64_t place, uint64_t most, uint64_t *done)
+{
+    struct kva_pages_map map;
+    uint64_t cursor = 0;
+
+    *done = 0;
+    while (*done < most && move->next(move->context, &cursor, &map)) {
+        enum kva_status status = pages->inner.map(pages->inner.context, stretch, map.start, move->pool,
+                                                  place + map.frame, map.count);
+        if (status != KVA_OK)
+            return status;
+        (*done)++;
+    }
+    return KVA_OK;
+}
+
+/** The old place is shown again where the new one was; mapping that cannot take more than there was before. */
+static void undo(const struct kva_moving_pages *pages, void *stretch, const struct kva_pages_move *move,
+                 uint64_t maps)
+{
+    uint64_t done;
+
+    if (show(pages, stretch, move, move->from, maps, &done) != KVA_OK)
+        abort();
+    pages->inner.drain(pages->inner.context, stretch, move->pool, move->to, move->count);
+}
+
+static enum kva_status move_by_hand(struct kva_moving_pages *pages, void *stretch,
+                                    const struct kva_pages_move *move)
+{
+    uint64_t done;
+
+    if (!copy(pages, move))
+        return KVA_ENOMEM;
+    enum kva_status status = show(pages, stretch, move, move->to, UINT64_MAX, &done);
+    if (status != KVA_OK) {
+        undo(pages, stretch, move, done);
+        return status;
+    }
+    pages->inner.drain(pages->inner.context, stretch, move->pool, move->from, move->count);
+    pages->by_hand++;
+    return KVA_OK;
+}
+
+static enum kva_status move_frames(void *context, void *stretch, const struct kva_pages_move *move)
+{
+    struct kva_moving_pages *pages = context;
+    enum kva_status status = KVA_ENOENT;
+
+    if (pages->inner.move && !pages->always_by_hand)
+        status = pages->inner.move(pages->inner.context, stretch, move);
+    return status == KVA_ENOENT ? move_by_hand(pages, stretch, move) : status;
+}
+
+struct kva_pages kva_moving_pages_init(struct kva_moving_pages *pages, const struct kva_pages *inner)
+{
+    *pages = (struct kva_moving_pages){.inner = *inner};
+    return (struct kva_pages){
+        .reserve = reserve,
+        .release = release,
+        .open = open_pages,
+        .close = close_pages,
+        .dismiss = inner->dismiss ? dismiss : NULL,
+        .bind = inner->bind ? bind_pages : NULL,
+        .has_nodes = inner->has_nodes ? has_nodes : NULL,
+        .map = map_frames,
+        .unmap = unmap_frames,
+        .settle = inner->settle ? settle : NULL,
+        .weak = inner->weak ? is_weak : NULL,
+        .collapse = inner->collapse ? collapse : NULL,
+        .move = move_frames,
+        .pool = make_pool,
+        .drain = drain_pool,
+        .drop = drop_pool,
+        .piece = take_piece,
+        .unpiece = give_piece,
+        .trim = trim,
+        .table = take_table,
+        .untable = give_table,
+        .this_cpu = this_cpu,
+        .stats = read_stats,
+        .check = inner->check ? check : NULL,
+        .descriptor = inner->descriptor ? descriptor : NULL,
+        .page = inner->page,
+        .huge = inner->huge,
+        .context = pages,
+    };
+}

@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * A fork at every point of every call on a movable set that another thread has under way (as test_vm_forks.c does for the rest).
+ * The set is lost to the child, which ends it and the instance; and whatever the child gives back, the parent's frames hold
+ * what they held.
+ */
+#define _GNU_SOURCE
+#include "../common/harness.h"
+#include "../common/movable.h"
+#include "../common/stepper.h"
+#include "../threads/stamps.h"
+
+#include <stdio.h>
+
+enum { BLOCKS = 2, KEPT_MOST = 2 * 8192, SHOWN = 3 };
+
+struct stage {
+    struct test_movable movable;
+    struct stepper worker;
+    uint64_t kept[KEPT_MOST];
+    size_t count;
+    unsigned char *map; /* of the first few that are kept */
+    uint64_t taken[4];  /* by the worker's call */
+};
+
+static struct stage stage;
+
+/** So few that no call has very many points. */
+static bool keep_three(uint64_t place, uint64_t block)
+{
+    return place % block % 5 == 0 && place % block < 15;
+}
+
+static void set_up(void)
+{
+    struct kva_vm_config config = test_movable_config(&stage.movable, KVA_MECHANISM_BEST, BLOCKS);
+
+    stepper_init(&stage.worker);
+    config.threads = &stage.worker.threads;
+    test_movable_create(&stage.movable, &config);
+    stage.count = test_movable_scatter(&stage.movable, keep_three, stage.kept);
+    assert_int_equal(stage.count, 6);
+    stage.map = test_movable_map(&stage.movable, stage.kept, SHOWN);
+}
+
+/* ------------------------------------------------------------------------------------------------ the child */
+
+static void end_all_maps(struct kva_vm *vm)
+{
+    struct kva_vm_area area = {0};
+
+    while (kva_vm_next(vm, &area) == KVA_OK) {
+        if (area.state != KVA_VM_LIVE)
+            continue;
+        child_that(test_is_closed((void *)area.start));
+        child_that((area.kind == KVA_VM_VMAP ? kva_vunmap(vm, (void *)area.start)
+                                             : kva_unmap_ram(vm, (void *)area.start)) == KVA_OK);
+    }
+}
+
+static int end_it(void *context)
+{
+    struct kva_vm *vm = stage.movable.vm;
+    struct kva_vm_frames *frames = stage.movable.frames;
+    uint64_t one;
+
+    (void)context;
+    child_that(kva_vm_fork_child(vm) == KVA_OK);
+    child_that(kva_vm_check(vm, NULL) == KVA_OK);
+    child_that(kva_vm_frames_alloc(frames, 1, &one) == KVA_ENOENT);
+    child_that(kva_vm_frames_compact(frames, 0, 1, NULL) == KVA_ENOENT);
+    end_all_maps(vm);
+    child_that(kva_vm_check(vm, NULL) == KVA_OK);
+    for (size_t i = 0; i < stage.count;
+         i++) { /* the worker may have been giving some back, or have pinned some */
+        enum kva_status status = kva_vm_frames_free(frames, &stage.kept[i], 1);
+        child_that(status == KVA_OK || status == KVA_EDOUBLE || status == KVA_EBUSY);
+    }
+    child_that(kva_vm_flush(vm) == KVA_OK);
+    child_that(kva_vm_frames_destroy(frames) == KVA_OK);
+    child_that(kva_vm_check(vm, NULL) == KVA_OK);
+    child_that(kva_vm_destroy(vm, NULL, NULL) == KVA_OK);
+    child_that(stage.movable.test.memory.blocks == 0 && stage.movable.test.pages.stretches == 0);
+    return 0;
+}
+
+/* ------------------------------------------------------------------------------------------------ the calls */
+
+static void compact(void *context)
+{
+    (void)context;
+    must(kva_vm_frames_compact(stage.movable.frames, KVA_FRAMES_ALL_BLOCKS, UINT64_MAX, NULL) == KVA_OK);
+}
+
+static void map(void *context)
+{
+    (void)context;
+    must(kva_vmap(stage.movable.vm, stage.movable.frames, stage.kept, stage.count) != NULL);
+}
+
+static void map_and_unmap_for_a_short_time(void *context)
+{
+    (void)context;
+    void *memory = kva_map_ram(stage.movable.vm, stage.movable.frames, stage.kept, stage.count);
+    must(memory && kva_unmap_ram(stage.movable.vm, memory) == KVA_OK);
+}
+
+static void unmap(void *context)
+{
+    (void)context;
+    must(kva_vunmap(stage.movable.vm, stage.map) == KVA_OK);
+    stage.map = NULL;
+}
+
+static void give(void *context)
+{
+    (void)context;
+    must(kva_vm_frames_free(stage.movable.frames, &stage.kept[SHOWN], stage.count - SHOWN) == KVA_OK);
+    stage.count = SHOWN;
+}
+
+static void take(void *context)
+{
+    (void)context;
+    must(kva_vm_frames_alloc(stage.movable.frames, 4, stage.taken) == KVA_OK);
+}
+
+static void take_a_run(void *context)
+{
+    (void)context;
+    must(kva_vm_frames_alloc_run(stage.movable.frames, 4, 4, stage.taken) == KVA_OK);
+}
+
+static void pin_and_unpin(void *context)
+{
+    const size_t bytes = SHOWN * stage.movable.page;
+
+    (void)context;
+    must(kva_vm_pin(stage.movable.vm, stage.map, bytes) == KVA_OK);
+    must(kva_vm_unpin(stage.movable.vm, stage.map, bytes) == KVA_OK);
+}
+
+static void make_another_set(void *context)
+{
+    const struct kva_vm_frames_config config = {.count = 3, .movable = true};
+    struct kva_vm_frames *frames;
+
+    (void)context;
+    must(kva_vm_frames_create(stage.movable.vm, &config, &frames) == KVA_OK);
+    must(kva_vm_frames_destroy(frames) == KVA_OK);
+}
+
+/* --------------------------------------------------------------------------------------------------- tests */
+
+static void tear_down(const char *name)
+{
+    test_vm_expect_sound(&stage.movable.test, name);
+    if (stage.map)
+        test_movable_expect(&stage.movable, stage.map, stage.kept, SHOWN);
+    (void)test_movable_map(&stage.movable, stage.kept, stage.count);
+    (void)kva_vm_abandon(stage.movable.vm, NULL, NULL);
+    test_vm_expect_nothing_lost(&stage.movable.test, name);
+}
+
+/** Fork at the worker's n-th point; false if the call was over before. */
+static bool fork_at(const char *name, void (*call)(void *context), unsigned n)
+{
+    char what[64];
+
+    set_up();
+    stepper_start(&stage.worker, call, NULL, n);
+    bool is_under_way = stepper_step(&stage.worker);
+    if (is_under_way) {
+        assert_int_equal(kva_vm_fork_prepare(stage.movable.vm), KVA_OK);
+        struct test_child child = test_in_child(end_it, NULL);
+        assert_int_equal(kva_vm_fork_parent(stage.movable.vm), KVA_OK);
+        snprintf(what, sizeof what, "%s, point %u", name, n);
+        test_expect_success(&child, what);
+    }
+    stepper_finish(&stage.worker);
+    tear_down(name);
+    return is_under_way;
+}
+
+static void test_a_child_ends_what_was_under_way(void **state)
+{
+    static const struct {
+        const char *name;
+        void (*call)(void *context);
+    } calls[] = {
+        {"a compaction", compact},
+        {"a map", map},
+        {"a short-lived map", map_and_unmap_for_a_short_time},
+        {"the end of a map", unmap},
+        {"frames are given back", give},
+        {"frames are taken", take},
+        {"a run is taken", take_a_run},
+        {"pins", pin_and_unpin},
+        {"a set is made and ends", make_another_set},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
+        unsigned n = 1;
+        while (fork_at(calls[i].name, calls[i].call, n))
+            n += (unsigned)test_stride();
+        print_message("%s: %u points\n", calls[i].name, n - 1);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_child_ends_what_was_under_way),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
