@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include "frames_maps_set.h"
 
+#include "delays.h"
 #include "fatal.h"
 #include "tally.h"
 
@@ -14,40 +15,62 @@
 /* Each turn takes a set-up. */
 #define TURNS_MOST 3
 
-/* Frames that are moved between two looks at the clock: some ten milliseconds. Each call looks at all blocks. */
-#define SLICE 2048u
+/* Frames that are moved between two looks at the clock: as many as kva moves before it lets others have the lock. */
+#define SLICE 32u
 
 static const unsigned shares[] = {25, 50};
 #define SHARES (sizeof(shares) / sizeof(shares[0]))
 
+/* ---------------------------------------------------------------------------------------- stretches of time */
+
+struct stretch {
+    uint64_t begin; /* ticks */
+    uint64_t end;
+    uint64_t lost_ns; /* of it, the thread was ready and had no CPU */
+};
+
+/** The first of them that there were. */
+struct stretches {
+    struct stretch *list;
+    size_t count;
+    size_t room;
+};
+
+static struct stretches stretches_of(size_t room)
+{
+    return (struct stretches){.list = maps_memory(room, sizeof(struct stretch)), .room = room};
+}
+
+static void note(struct stretches *stretches, uint64_t begin, uint64_t end, uint64_t lost_ns)
+{
+    if (stretches->count < stretches->room)
+        stretches->list[stretches->count++] = (struct stretch){begin, end, lost_ns};
+}
+
+static bool meets_one(const struct stretches *stretches, const struct stretch *one)
+{
+    for (size_t i = 0; i < stretches->count; i++)
+        if (one->begin <= stretches->list[i].end && one->end >= stretches->list[i].begin)
+            return true;
+    return false;
+}
+
 /* ---------------------------------------------------------------------------------------- a thread that stores */
 
-enum storer_phase { PHASE_BEGIN, PHASE_COMPACTION, PHASE_QUIET, PHASE_OVER, PHASES };
+/* A shorter time between two stores is not looked at; and as many longer ones are kept. */
+#define GAP_NS 5000
+#define GAPS_MOST 65536u
 
 /** It stores to random pages without pause. What it has stored, and where, only it knows. */
 struct storer {
     struct maps_set *set;
     pthread_t thread;
-    _Atomic int phase;
-    _Atomic uint64_t begun;   /* stores, so that the others know that it runs */
-    uint64_t *stored;         /* for each page, what it must hold */
-    uint64_t longest[PHASES]; /* ticks between two stores, unless the system took the CPU away */
-    uint64_t stores[PHASES];
-    uint64_t long_ticks; /* what is shorter is not asked about */
+    _Atomic bool over;
+    _Atomic uint64_t stores;
+    uint64_t *stored;      /* for each page, what it must hold */
+    struct stretches gaps; /* from one store to the next */
+    uint64_t gap_ticks;
 };
-
-/* A gap counts unless the thread had no CPU. To ask takes less than a microsecond, and only long gaps ask. */
-static void note_gap(struct storer *storer, int phase, uint64_t ticks, uint64_t *preemptions)
-{
-    if (ticks > storer->longest[phase] && ticks > storer->long_ticks) {
-        uint64_t now = machine_preemptions();
-        if (now == *preemptions)
-            storer->longest[phase] = ticks;
-        *preemptions = now;
-    } else if (ticks > storer->longest[phase]) {
-        storer->longest[phase] = ticks;
-    }
-}
 
 static void *storer_main(void *argument)
 {
@@ -56,40 +79,39 @@ static void *storer_main(void *argument)
     struct rng rng;
     rng_seed(&rng, set->count);
     (void)machine_pin_to(1);
-    uint64_t preemptions = machine_preemptions();
+    struct delays delays = delays_open();
     uint64_t last = ticks_now();
-    for (int phase; (phase = atomic_load_explicit(&storer->phase, memory_order_relaxed)) != PHASE_OVER;) {
+    while (!atomic_load_explicit(&storer->over, memory_order_relaxed)) {
         size_t page = (size_t)rng_below(&rng, set->used);
         uint64_t value = ++storer->stored[page];
         set->page[page]->stored = value;
         uint64_t now = ticks_now();
-        note_gap(storer, phase, now - last, &preemptions);
+        if (now - last > storer->gap_ticks) {
+            note(&storer->gaps, last, now, delays_since_last(&delays));
+            now = ticks_now();
+        }
         last = now;
-        storer->stores[phase]++;
-        atomic_store_explicit(&storer->begun, 1, memory_order_relaxed);
+        atomic_fetch_add_explicit(&storer->stores, 1, memory_order_relaxed);
     }
+    delays_close(&delays);
     return NULL;
 }
 
 static void storer_begin(struct storer *storer, struct maps_set *set, double ns_per_tick)
 {
-    *storer = (struct storer){.set = set, .long_ticks = (uint64_t)(5000 / ns_per_tick)};
+    *storer = (struct storer){.set = set, .gap_ticks = (uint64_t)(GAP_NS / ns_per_tick)};
     storer->stored = maps_memory(set->used, sizeof(*storer->stored));
+    storer->gaps = stretches_of(GAPS_MOST);
     if (pthread_create(&storer->thread, NULL, storer_main, storer) != 0)
         bench_fatal(TOOL_REFUSED, "no thread");
-    while (atomic_load_explicit(&storer->begun, memory_order_relaxed) == 0)
+    while (atomic_load(&storer->stores) == 0)
         continue;
-}
-
-static void storer_enter(struct storer *storer, enum storer_phase phase)
-{
-    atomic_store_explicit(&storer->phase, phase, memory_order_relaxed);
 }
 
 /* No store may be lost. */
 static void storer_end(struct storer *storer)
 {
-    storer_enter(storer, PHASE_OVER);
+    atomic_store(&storer->over, true);
     pthread_join(storer->thread, NULL);
     for (size_t i = 0; i < storer->set->used; i++)
         if (storer->set->page[i]->stored != storer->stored[i])
@@ -97,10 +119,26 @@ static void storer_end(struct storer *storer)
     free(storer->stored);
 }
 
+/* The longest gap that begins between two moments, in nanoseconds. It does not count if the compacting thread had no CPU
+ * meanwhile; nor does what the storing thread waited for one. */
+static double longest_gap(const struct stretches *gaps, const struct stretches *spoilt, uint64_t begin,
+                          uint64_t end, double ns_per_tick)
+{
+    double longest = 0;
+    for (size_t i = 0; i < gaps->count; i++) {
+        const struct stretch *gap = &gaps->list[i];
+        double ns = (double)(gap->end - gap->begin) * ns_per_tick - (double)gap->lost_ns;
+        if (ns > longest && gap->begin >= begin && gap->begin < end && !meets_one(spoilt, gap))
+            longest = ns;
+    }
+    return longest;
+}
+
 /* ------------------------------------------------------------------------------------------------ to compact */
 
-/* Returns the nanoseconds of a moved frame; negative: none was moved. */
-static double compact(struct maps_set *set, struct maps_row *row, double ns_per_tick)
+/* Returns the nanoseconds of a moved frame; negative: none was moved. Slices in which the system took the CPU away are noted. */
+static double compact(struct maps_set *set, struct maps_row *row, struct stretches *spoilt,
+                      double ns_per_tick)
 {
     struct kva_frames_compacted done = {0};
     struct tally tally = {0};
@@ -109,49 +147,50 @@ static double compact(struct maps_set *set, struct maps_row *row, double ns_per_
         struct watch watch = watch_start();
         maps_must(kva_vm_frames_compact(set->frames, KVA_FRAMES_ALL_BLOCKS, SLICE, &done), "a compaction");
         watch_stop(&watch, &tally, done.moved_frames);
+        if (machine_preemptions() != watch.preemptions)
+            note(spoilt, watch.start, ticks_now(), 0);
         row->moved_frames += done.moved_frames;
-        row->pinned_runs += done.pinned_runs;
+        row->pinned_runs = done.pinned_runs;
     }
     return row->moved_frames == 0 ? -1 : tally_ns(&tally, ns_per_tick);
 }
 
-static void wait_ticks(uint64_t ticks)
-{
-    uint64_t start = ticks_now();
-    while (ticks_now() - start < ticks)
-        continue;
-}
-
 /* With another thread that stores all the time, and then without a compaction for as long. */
-static double compact_beside(struct maps_set *set, struct maps_row *row, double ns_per_tick)
+static double compact_beside(struct maps_set *set, struct maps_row *row, struct stretches *spoilt,
+                             double ns_per_tick)
 {
+    static const struct stretches none;
     struct storer storer;
     storer_begin(&storer, set, ns_per_tick);
-    uint64_t start = ticks_now();
-    storer_enter(&storer, PHASE_COMPACTION);
-    double ns = compact(set, row, ns_per_tick);
-    storer_enter(&storer, PHASE_QUIET);
-    wait_ticks(ticks_now() - start);
+    uint64_t before = atomic_load(&storer.stores);
+    uint64_t begin = ticks_now();
+    double ns = compact(set, row, spoilt, ns_per_tick);
+    uint64_t end = ticks_now();
+    row->stores += atomic_load(&storer.stores) - before;
+    while (ticks_now() - end < end - begin)
+        continue;
     storer_end(&storer);
     if (ns >= 0) {
-        times_add(&row->gap, (double)storer.longest[PHASE_COMPACTION] * ns_per_tick);
-        times_add(&row->quiet, (double)storer.longest[PHASE_QUIET] * ns_per_tick);
-        row->stores += storer.stores[PHASE_COMPACTION];
+        times_add(&row->gap, longest_gap(&storer.gaps, spoilt, begin, end, ns_per_tick));
+        times_add(&row->quiet, longest_gap(&storer.gaps, &none, end, UINT64_MAX, ns_per_tick));
     }
+    free(storer.gaps.list);
     return ns;
 }
 
-/* The last turn's set stays, for the views of it. */
+/* The set stays, for the views of it. */
 static struct maps_set *take_turn(const struct bench_options *options, struct maps_row *row)
 {
     double ns_per_tick = options->clock.ns_per_tick;
     struct maps_set *set = maps_set_create(row->frames, row->percent, row->mapped, options->seed);
+    struct stretches spoilt = stretches_of((size_t)row->frames / SLICE);
     row->before = maps_set_state(set);
-    double ns = row->mapped && machine_cpus() > 1 ? compact_beside(set, row, ns_per_tick)
-                                                  : compact(set, row, ns_per_tick);
+    double ns = row->mapped && machine_cpus() > 1 ? compact_beside(set, row, &spoilt, ns_per_tick)
+                                                  : compact(set, row, &spoilt, ns_per_tick);
     row->after = maps_set_state(set);
     if (ns >= 0)
         times_add(&row->each, ns);
+    free(spoilt.list);
     return set;
 }
 
