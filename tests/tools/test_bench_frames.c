@@ -111,6 +111,34 @@ static void check_compaction(const struct compaction_results *results, const cha
     }
 }
 
+/* How many frames are moved depends on where the system lets mapped ones move; that none is lost, the benchmark verifies. */
+static void check_maps(const struct maps_results *maps)
+{
+    assert_int_equal(maps->row_count, 2 * 2);
+    for (unsigned percent = 25; percent <= 50; percent += 25) {
+        const struct maps_row *row = maps_find(maps, percent);
+        assert_true(row != NULL && row->frames == SMALL);
+        assert_true(row->possible == SMALL * (100 - percent) / 100 / FRAMES_BLOCK);
+        assert_true(row->moved_frames > 0 && row->each.turns == 2 && row->each.median_ns > 0);
+        assert_true(row->gap.turns == (row->mapped && machine_cpus() > 1 ? 2 : 0));
+        assert_true(row->after.free_blocks > row->before.free_blocks);
+        assert_true(row->after.free_blocks <= row->possible);
+        assert_true(row->after.runs_taken >= row->after.free_blocks &&
+                    row->after.runs_taken <= row->possible);
+    }
+    const struct maps_view *scattered = maps_find_view(maps, FRAMES_BLOCK, MAPS_SCATTERED);
+    const struct maps_view *runs = maps_find_view(maps, FRAMES_BLOCK, MAPS_RUNS);
+    const struct maps_view *huge = maps_find_view(maps, FRAMES_BLOCK, MAPS_HUGE);
+    assert_true(scattered != NULL && runs != NULL && huge != NULL && maps->view_count == 2 * 3);
+    assert_true(scattered->mappings > FRAMES_BLOCK / 2 && runs->mappings == 1 && huge->mappings == 1);
+    assert_true(scattered->huge_bytes == 0 && huge->touch.turns == 2);
+    assert_int_equal(maps->cost_count, 2 * 8);
+    const struct maps_cost *again = maps_find_cost(maps, MAPS_RAM_AGAIN, 16, MAPS_MOVABLE);
+    const struct maps_cost *fresh = maps_find_cost(maps, MAPS_MAP, 512, MAPS_FIXED);
+    assert_true(again != NULL && again->calls < 0.5 && again->times.turns == 2);
+    assert_true(fresh != NULL && fresh->calls >= 1 && fabs(fresh->times.ratio - 1) < 1e-9);
+}
+
 static struct bench_options short_run(size_t *sizes, size_t count)
 {
     struct bench_options options = {
@@ -162,6 +190,7 @@ static void all_rows_are_measured(void **state)
             check_compaction(&results.compaction, COMPACTION_CHURNED, mixed != 0, percent);
         }
     check_compaction(&results.compaction, COMPACTION_TRAFFIC, false, 50);
+    check_maps(&results.maps);
     frames_results_destroy(&results);
 }
 

@@ -65,10 +65,26 @@ free=$(tail -n 1 printed | tr -cd '.')
     exit 1
 }
 
+# Whether frames are moved while they are mapped depends on the system. Of 32 blocks, of which an eighth is in use, four in a row are
+# free then at least; the objects are intact anyway.
+build movable
+for line in '^0x0000000000000000 [0-3]{32}$' '^a buffer of 2048 frames: KVA_ENOSPC$' \
+    '^frames were moved: (yes|no); objects that are intact: all$'; do
+    grep -Eq "$line" printed || {
+        echo "examples/movable.c does not print '$line':" >&2
+        cat printed >&2
+        exit 1
+    }
+done
+if grep -q '^frames were moved: yes' printed; then
+    tail -n 2 printed >end
+    printf '%s\n' 'a buffer of 2048 frames: KVA_OK' 'read into it, pinned: yes' | diff -u - end
+fi
+
 # A new example needs a line here or in test_readme.sh.
 for example in "$root"/examples/*.c; do
     case $(basename "$example" .c) in
-    compact | first | frames | ring | ranges) ;;
+    compact | first | frames | movable | ring | ranges) ;;
     *)
         echo "nobody tests $example" >&2
         exit 1

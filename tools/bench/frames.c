@@ -22,7 +22,7 @@
  *
  * CASES WITH MANY THREADS: see frames_threads.c.
  *
- * COMPACTION: see frames_compaction.h.
+ * COMPACTION: see frames_compaction.h. MAPS: see frames_maps.h.
  *
  * CONTENDERS
  *   kva      a set with the host's threads, and as many CPUs as are online
@@ -435,6 +435,8 @@ void frames_run(const struct bench_options *options, struct frames_results *resu
         run_one_thread(sizes[i], options, results);
     for (size_t i = 0; i < count; i++)
         frames_run_crews(sizes[i], options, results);
+    for (size_t i = 0; i < count; i++)
+        frames_maps_run(sizes[i], options, &results->maps);
     sort_crews(results, sizes, count);
     free(sizes);
     frames_judge(results);
@@ -444,6 +446,7 @@ void frames_results_destroy(struct frames_results *results)
 {
     free(results->rows);
     free(results->compaction.rows);
+    maps_results_destroy(&results->maps);
     free(results->crews);
     free(results->memory);
 }

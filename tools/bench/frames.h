@@ -7,6 +7,7 @@
  *      frames_threads.c     cases with many
  *      frames_set.c         a set at work: filled, thinned, churned
  *      frames_compaction.c  compaction, beside that by two scanners
+ *      frames_maps.c        movable frames of kva/vm.h, compacted under their maps (see frames_maps.h)
  *      frames_contenders.c  who takes part
  *      frames_aims.c        what all figures together should show
  *      frames_report.c      what comes out
@@ -16,6 +17,7 @@
 
 #include "aims.h"
 #include "frames_compaction.h"
+#include "frames_maps.h"
 #include "frames_set.h"
 #include "runner.h"
 
@@ -77,6 +79,7 @@ struct frames_results {
     struct frames_crew *crews;
     size_t crew_count;
     struct compaction_results compaction;
+    struct maps_results maps;
     struct frames_memory *memory;
     size_t memory_count;
     struct aims aims;

@@ -212,6 +212,116 @@ static void report_compaction(const struct compaction_results *results, FILE *ou
           out);
 }
 
+/* -------------------------------------------------------------------------------------------------- maps */
+
+#define MEBIBYTE 1048576.0
+
+static void describe_times_of_map(struct sheet *sheet, const char *head, const struct times *times)
+{
+    sheet_times(sheet, head, times);
+    sheet_measure(sheet, "x", "ratio", times->ratio, 1, 2);
+}
+
+static void describe_maps(struct sheet *sheet, const void *item)
+{
+    const struct maps_row *row = item;
+    sheet_cell(sheet, 'r', "used", "%u %%", row->percent);
+    sheet_count(sheet, NULL, "frames", row->frames);
+    sheet_count(sheet, NULL, "used_percent", row->percent);
+    sheet_flag(sheet, "mapped", row->mapped);
+    sheet_count(sheet, "mappings", "mappings_before", row->before.mappings);
+    sheet_count(sheet, "after", "mappings_after", row->after.mappings);
+    sheet_measure(sheet, "MiB", NULL, (double)row->before.bytes, MEBIBYTE, 1);
+    sheet_measure(sheet, "after", NULL, (double)row->after.bytes, MEBIBYTE, 1);
+    sheet_count(sheet, NULL, "bytes_before", row->before.bytes);
+    sheet_count(sheet, NULL, "bytes_after", row->after.bytes);
+    sheet_count(sheet, "free", "huge_free_before", row->before.free_blocks);
+    sheet_count(sheet, "after", "huge_free_after", row->after.free_blocks);
+    sheet_count(sheet, "of", "huge_possible", row->possible);
+    sheet_count(sheet, "taken", "huge_taken_before", row->before.runs_taken);
+    sheet_count(sheet, "after", "huge_taken_after", row->after.runs_taken);
+    sheet_count(sheet, "moved", "moved_frames", row->moved_frames);
+    sheet_count(sheet, NULL, "refused_runs", row->pinned_runs);
+    sheet_measure(sheet, "us each", NULL, ns_of(&row->each), 1000, 2);
+    sheet_measure(sheet, NULL, "ns", ns_of(&row->each), 1, 1);
+    sheet_measure(sheet, "us wait", NULL, ns_of(&row->gap), 1000, 0);
+    sheet_measure(sheet, "without", NULL, ns_of(&row->quiet), 1000, 0);
+    sheet_measure(sheet, NULL, "longest_wait_ns", ns_of(&row->gap), 1, 0);
+    sheet_measure(sheet, NULL, "longest_wait_without_ns", ns_of(&row->quiet), 1, 0);
+    sheet_count(sheet, "stores", "stores", row->stores);
+}
+
+static void describe_view(struct sheet *sheet, const void *item)
+{
+    const struct maps_view *view = item;
+    sheet_count(sheet, "pages", "pages", view->pages);
+    sheet_count(sheet, NULL, "frames", view->frames);
+    sheet_text(sheet, "frames", "who", view->who);
+    sheet_count(sheet, "mappings", "mappings", view->mappings);
+    sheet_measure(sheet, "MiB huge", NULL, (double)view->huge_bytes, MEBIBYTE, 0);
+    sheet_count(sheet, NULL, "huge_bytes", view->huge_bytes);
+    describe_times_of_map(sheet, "ns/touch", &view->touch);
+}
+
+static void describe_cost(struct sheet *sheet, const void *item)
+{
+    const struct maps_cost *cost = item;
+    sheet_text(sheet, "case", "case", cost->what);
+    sheet_count(sheet, "pages", "pages", cost->pages);
+    sheet_text(sheet, "set", "who", cost->who);
+    describe_times_of_map(sheet, "ns", &cost->times);
+    sheet_measure(sheet, "calls", "calls", cost->calls, 1, 2);
+}
+
+/* What the system allows is the same for all. */
+static void note_on_maps(const struct maps_results *maps, FILE *out)
+{
+    if (maps->rows[0].mapped)
+        fputs("  MiB: of the set's memory. taken: requests for 512 aligned frames that found some. us wait: "
+              "the "
+              "longest time between\n  two stores of a thread that stores to random frames all the time, and "
+              "without "
+              "a compaction.\n",
+              out);
+    else
+        fputs("  This system cannot hold back stores to shared memory (userfaultfd with write protection), "
+              "so no frame "
+              "is moved while it\n  is mapped. These were not mapped.\n",
+              out);
+}
+
+static void report_maps(const struct maps_results *maps, FILE *out)
+{
+    char frames[NUMBER_ROOM];
+    for (size_t i = 0; i < maps->row_count; i++) {
+        size_t same = 1;
+        while (i + same < maps->row_count && maps->rows[i + same].frames == maps->rows[i].frames)
+            same++;
+        fprintf(out, "\nframes maps: compaction (n = %s frames, %s)\n",
+                format_count(frames, maps->rows[i].frames), maps->rows[i].mapped ? "mapped" : "not mapped");
+        sheet_print(describe_maps, maps->rows + i, same, sizeof(*maps->rows), out);
+        i += same - 1;
+    }
+    if (maps->row_count > 0)
+        note_on_maps(maps, out);
+    fputs("\nframes maps: views\n", out);
+    sheet_print(describe_view, maps->views, maps->view_count, sizeof(*maps->views), out);
+    fputs("\nframes maps: costs of a map and its end\n", out);
+    sheet_print(describe_cost, maps->costs, maps->cost_count, sizeof(*maps->costs), out);
+}
+
+static json_t *maps_to_json(const struct maps_results *maps, bool *good)
+{
+    json_t *object = json_object();
+    json_put(object, "compaction",
+             sheet_to_json(describe_maps, maps->rows, maps->row_count, sizeof(*maps->rows), good), good);
+    json_put(object, "views",
+             sheet_to_json(describe_view, maps->views, maps->view_count, sizeof(*maps->views), good), good);
+    json_put(object, "costs",
+             sheet_to_json(describe_cost, maps->costs, maps->cost_count, sizeof(*maps->costs), good), good);
+    return object;
+}
+
 /* ------------------------------------------------------------------------------------------------ memory */
 
 static void describe_memory(struct sheet *sheet, const void *item)
@@ -237,6 +347,7 @@ void frames_report(const struct frames_results *results, const struct bench_opti
     report_rows(results->rows, results->row_count, out);
     report_compaction(&results->compaction, out);
     report_crews(results, out);
+    report_maps(&results->maps, out);
     fputs("\nframes bookkeeping\n", out);
     sheet_print(describe_memory, results->memory, results->memory_count, sizeof(*results->memory), out);
     aims_report(&results->aims, "frames", out);
@@ -260,6 +371,7 @@ json_t *frames_to_json(const struct frames_results *results, bool *good)
              sheet_to_json(describe_compaction, results->compaction.rows, results->compaction.count,
                            sizeof(struct compaction_row), good),
              good);
+    json_put(object, "maps", maps_to_json(&results->maps, good), good);
     json_put(object, "bookkeeping",
              sheet_to_json(describe_memory, results->memory, results->memory_count,
                            sizeof(struct frames_memory), good),

@@ -272,7 +272,10 @@ static char *help(int key, const char *text, void *input)
         "tenths in use, and the free blocks that each leaves; then 1 to 16 threads, and frames that the "
         "other CPU frees; and the bookkeeping for a frame. Compaction of such sets, by counts (kva's) and by "
         "two scanners: free blocks, moves over the fewest possible, time of a move without a copy, and of a "
-        "request that compaction makes room for. Rows: kva, and buddy (the binary buddy system "
+        "request that compaction makes room for. Movable frames, compacted while a thread stores to them "
+        "through their maps: free blocks, mappings, time of a move, the longest wait; maps of scattered "
+        "frames, of runs and of huge pages; what a map costs in a set that is movable. Rows: kva, and buddy "
+        "(the binary buddy system "
         "behind one lock), to which ratios are. At the end, what should come out and what did. No engine "
         "takes part. n is the number of frames: 1048576; at least 4096, in whole blocks.\n",
         out);

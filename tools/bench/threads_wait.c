@@ -25,17 +25,16 @@
 #include "threads.h"
 
 #include "../common/grow.h"
+#include "delays.h"
 #include "fatal.h"
 #include "machine.h"
 #include "threads_space.h"
 #include "ticks.h"
 
-#include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define PASSES 3
 
@@ -105,8 +104,7 @@ struct bout {
     double purge_ns;
     /* The waiter's. */
     struct rng rng;
-    int delays; /* the file that tells how long this thread waited for a CPU; negative: none */
-    uint64_t delay_ns;
+    struct delays delays;
     struct histogram waits;
     struct histogram empty;
     double longest;
@@ -129,28 +127,12 @@ static void *purger_main(void *argument)
     return NULL;
 }
 
-/* "run delay slices": nanoseconds on a CPU, ready but not on one; and how often. */
-static uint64_t delay_since_last(struct bout *bout)
-{
-    char text[96];
-    ssize_t length = bout->delays < 0 ? -1 : pread(bout->delays, text, sizeof(text) - 1, 0);
-    if (length <= 0)
-        return 0;
-    text[length] = '\0';
-    char *end;
-    (void)strtoull(text, &end, 10);
-    uint64_t delay = strtoull(end, NULL, 10);
-    uint64_t since = delay - bout->delay_ns;
-    bout->delay_ns = delay;
-    return since;
-}
-
 static void book(struct bout *bout, struct histogram *histogram, double *longest, uint64_t ticks)
 {
     double ns = (double)ticks * bout->ns_per_tick;
     histogram_add(histogram, ticks);
     if (ns > LONG_NS)
-        ns -= (double)delay_since_last(bout);
+        ns -= (double)delays_since_last(&bout->delays);
     if (ns > *longest)
         *longest = ns;
 }
@@ -188,24 +170,23 @@ static void *waiter_main(void *argument)
     uint64_t held[HELD];
     uint16_t pages[HELD];
     (void)machine_pin_to(1);
-    bout->delays = open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC);
+    bout->delays = delays_open();
     for (size_t i = 0; i < HELD; i++) {
         pages[i] = 1;
         held[i] = take(bout->subject, 1);
     }
     pthread_barrier_wait(&bout->gate);
     while (!atomic_load(&bout->over)) {
-        (void)delay_since_last(bout);
+        (void)delays_since_last(&bout->delays);
         uint64_t begin = ticks_now();
         timed_batch(bout, held, pages);
         uint64_t duration = ticks_now() - begin;
-        (void)delay_since_last(bout);
+        (void)delays_since_last(&bout->delays);
         empty_batch(bout, duration);
     }
     for (size_t i = 0; i < HELD; i++)
         give(bout->subject, held[i], pages[i]);
-    if (bout->delays >= 0)
-        close(bout->delays);
+    delays_close(&bout->delays);
     return NULL;
 }
 
@@ -213,7 +194,6 @@ static void run_pass(struct bout *bout)
 {
     pthread_t purger, waiter;
     bout->longest = 0;
-    bout->delay_ns = 0;
     atomic_store(&bout->over, false);
     if (pthread_barrier_init(&bout->gate, NULL, 2) != 0 ||
         pthread_create(&purger, NULL, purger_main, bout) != 0 ||
@@ -262,7 +242,7 @@ static void measure(struct subject_of_wait *subject, const struct course *course
     wait->empty_max = (double)bout.empty.max * course->ns_per_tick;
     wait->empty_longest = bout.empty_longest;
     wait->purge_ns = median_of(purge_ns, PASSES);
-    wait->delays_known = bout.delays >= 0;
+    wait->delays_known = bout.delays.file >= 0;
 }
 
 static void measure_space(const char *who, const char *engine, struct sharing sharing,
