@@ -118,8 +118,8 @@ struct expected {
     bool wants_huge;
 };
 
-/** The attributes that we have given such pages. That children inherit a map of movable frames is not wrong: not every
- *  system can see to it that they do not. */
+/** The attributes that we have given such pages. That children inherit a map of movable frames is not wrong:
+ *  not every system can see to it that they do not. */
 static unsigned attributes_of(const struct comparison *comparison, struct expected expected)
 {
     if (expected.has_frames)

@@ -1,22 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * The gate: a userfaultfd that nobody reads. A thread that touches a page in a way that is held back waits in the
- * kernel until somebody says UFFDIO_WAKE; then it tries again, with whatever is mapped there by then.
+ * The gate: a userfaultfd that nobody reads. A thread that touches a page in a way that is held back waits in
+ * the kernel until somebody says UFFDIO_WAKE; then it tries again, with whatever is mapped there by then.
  *
- *      stores  write protection of shared memory (Linux 5.19 on x86-64, 6.10 on ARM64). It holds for pages that are not
- *              in the page tables, too: the kernel puts markers there
- *      loads   faults on pages that are in the file (MINOR) or are not (MISSING), once none is in the page tables
+ *      stores  write protection of shared memory (Linux 5.19 on x86-64, 6.10 on ARM64). It holds for pages
+ *              that are not in the page tables, too: the kernel puts markers there
+ *      loads   faults on pages that are in the file (MINOR) or are not (MISSING), once none is in the page
+ *              tables
  *
- * A range is registered only while it is held, so that its mapping merges with its neighbours at all other times.
- * Registering and unregistering do that by themselves.
+ * A range is registered only while it is held, so that its mapping merges with its neighbours at all other
+ * times. Registering and unregistering do that by themselves.
  *
- * WITHOUT PRIVILEGE a userfaultfd holds back threads of the program only (UFFD_USER_MODE_ONLY): a system call that
- * touches such a page returns EFAULT.
+ * WITHOUT PRIVILEGE a userfaultfd holds back threads of the program only (UFFD_USER_MODE_ONLY): a system call
+ * that touches such a page returns EFAULT.
  *
- * A CHILD OF FORK inherits the descriptor, and with it a gate that holds back its parent's threads, not its own. So
- * the process that has opened it is remembered: in a word that a child reads as 0, as numbers of processes may come
- * again in another namespace.
+ * A CHILD OF FORK inherits the descriptor, and with it a gate that holds back its parent's threads, not its
+ * own. So the process that has opened it is remembered: in a word that a child reads as 0, as numbers of
+ * processes may come again in another namespace.
  */
 #define _GNU_SOURCE
 #include "pages_gate.h"
@@ -52,7 +53,7 @@ struct uffdio_writeprotect {
 #define UFFDIO_WRITEPROTECT_MODE_WP ((uint64_t)1 << 0)
 #endif
 
-/* ------------------------------------------------------------------------------------------------ its life */
+/* ---------------------------------------------------------------------------------------------- its life */
 
 static int gate_file(const struct gate *gate)
 {
@@ -85,8 +86,8 @@ static int new_file(uint64_t *calls)
 #endif
 }
 
-/** Whether a userfaultfd can all that is needed here. Some kernels accept a wish for what they do not have, but none
- *  says that it has it. */
+/** Whether a userfaultfd can all that is needed here. Some kernels accept a wish for what they do not have,
+ *  but none says that it has it. */
 static bool can_hold(int file, uint64_t *calls)
 {
     const uint64_t wish =
@@ -131,16 +132,16 @@ bool kva_port_gate_open(struct gate *gate, uint64_t *calls)
     return gate->file != 0;
 }
 
-/* -------------------------------------------------------------------------------------------- what it does */
+/* ------------------------------------------------------------------------------------------ what it does */
 
-/** Whether to ask again after a refusal: the kernel puts things off while the process' mappings change, and signals
- *  may interrupt it. What lets threads go is insisted on. */
+/** Whether to ask again after a refusal: the kernel puts things off while the process' mappings change, and
+ *  signals may interrupt it. What lets threads go is insisted on. */
 static bool is_worth_asking(int error, bool insists)
 {
     return error == EAGAIN || error == EINTR || (insists && error == ENOMEM);
 }
 
-/** Ask until the kernel does not put it off any longer. The bound is there for a kernel that is out of order. */
+/** Ask until the kernel does not put it off any longer. The bound is for a kernel that is out of order. */
 static bool ask(const struct gate *gate, unsigned long request, void *argument, bool insists, uint64_t *calls)
 {
     const unsigned most = 1000;
@@ -187,8 +188,8 @@ bool kva_port_hold_stores(const struct gate *gate, struct gated range, uint64_t 
     return false;
 }
 
-/** The page tables are emptied after the range was registered: so every load from then on is a fault. The kernel maps
- *  no pages around one where that is registered. */
+/** The page tables are emptied after the range was registered: so every load from then on is a fault. The
+ *  kernel maps no pages around one where that is registered. */
 bool kva_port_hold_loads(const struct gate *gate, struct gated range, uint64_t *calls)
 {
     const uint64_t modes =

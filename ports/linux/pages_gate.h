@@ -9,10 +9,9 @@
 
 /** A userfaultfd, opened when it is first needed. */
 struct gate {
-    uint64_t file; /* its descriptor, and one; 0: none */
-    uint64_t *
-        owner; /* the process that has opened it, or has been refused it. The word reads as 0 in a child of fork */
-    bool refused; /* for good */
+    uint64_t file;   /* its descriptor, and one; 0: none */
+    uint64_t *owner; /* the process that has opened it, or was refused it; reads as 0 in a child of fork */
+    bool refused;    /* for good */
 };
 
 /** Have a gate that is this process' own. False: the system has none for us. */
@@ -20,7 +19,7 @@ bool kva_port_gate_open(struct gate *gate, uint64_t *calls);
 
 void kva_port_gate_close(struct gate *gate);
 
-/** A range of addresses, in which no mapping ends that is not the stretch's. */
+/** A range of addresses: whole pages. */
 struct gated {
     uint64_t start;
     uint64_t bytes;
@@ -29,7 +28,7 @@ struct gated {
 /** From now on, threads that store to the range wait. False: refused; all is as before. */
 bool kva_port_hold_stores(const struct gate *gate, struct gated range, uint64_t *calls);
 
-/** The same of threads that load, or store. Stores are held already. False: refused; stores are still held. */
+/** The same of threads that load, or store. Stores are held already. False: refused; stores are still. */
 bool kva_port_hold_loads(const struct gate *gate, struct gated range, uint64_t *calls);
 
 /** Hold nobody any more in a range, which may have been replaced, or never held. Cannot fail. */

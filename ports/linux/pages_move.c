@@ -13,28 +13,29 @@
  *      6  drain                                                 old
  *
  * WHY IN THIS ORDER
- *   - Copy after hold: when write protection has been set, the page tables of all CPUs say so, and no store is under
- *     way. What is copied stays as it is.
- *   - Hold loads before the first map shows the new place: it is not held (the kernel has no call that maps and protects at
- *     once), so threads may store there at once, and a load through a map that still shows the old place would miss that.
- *     With a single map nobody can see the difference.
+ *   - Copy after hold: when write protection has been set, the page tables of all CPUs say so, and no store
+ *     is under way. What is copied stays as it is.
+ *   - Hold loads before the first map shows the new place: it is not held (the kernel has no call that maps
+ *     and protects at once), so threads may store there at once, and a load through a map that still shows
+ *     the old place would miss that. With a single map nobody can see the difference.
  *   - Wake after all maps show the new place: a thread that is woken earlier only waits again.
- *   - One wake for each map reaches all who wait there: a fault keeps the mapping from being replaced until the thread
- *     stands in the queue of those who wait. So when mmap returns, all who have found the old map are in the queue; later
- *     ones find the new map. It is not registered: they do not wait.
+ *   - One wake for each map reaches all who wait there: a fault keeps the mapping from being replaced until
+ *     the thread stands in the queue of those who wait. So when mmap returns, all who have found the old map
+ *     are in the queue; later ones find the new map. It is not registered: they do not wait.
  *   - Drain last: until then the old place can be shown again.
  *
- * SIGNALS of this thread are blocked from before 1 until after 5: a handler that stores to a frame under way would wait
- * for the thread that it interrupts. Other threads wait so that signals are handled meanwhile.
+ * SIGNALS of this thread are blocked from before 1 until after 5: a handler that stores to a frame under way
+ * would wait for the thread that it interrupts. Other threads wait so that signals are handled meanwhile.
  *
- * SYSTEM CALLS that store to the frames return EFAULT from 1 until their map shows the new place; from 3 on, those that load,
- * too (pages_gate.c).
+ * SYSTEM CALLS that store to the frames return EFAULT from 1 until their map shows the new place; from 3 on,
+ * those that load, too (pages_gate.c).
  *
- * FAILURE. Up to 3 nothing has changed, and who waits is let go. From 4 on threads may have stored at the new place. Each mmap
- * replaces just what was registered, which is a mapping or several by then: so it makes mappings no more. Should it be
- * refused all the same, for memory, or because other threads have taken the process over its limit, the frames move back:
- * the same steps with the places exchanged, for the maps that show the new place. They need nothing that was not granted before,
- * but memory for pages that have been stored to since. A refusal is asked again, many times; there is nothing else left to do.
+ * FAILURE. Up to 3 nothing has changed, and who waits is let go. From 4 on threads may have stored at the new
+ * place. Each mmap replaces just what was registered, which is a mapping or several by then: so it makes
+ * mappings no more. Should it be refused all the same, for memory, or because other threads have taken the
+ * process over its limit, the frames move back: the same steps with the places exchanged, for the maps that
+ * show the new place. They need nothing that was not granted before, but memory for pages that have been
+ * stored to since. A refusal is asked again, many times; there is nothing else left to do.
  */
 #define _GNU_SOURCE
 #define _FILE_OFFSET_BITS 64 /* as in pages_frames.c */
@@ -58,10 +59,10 @@ struct course {
     bool copied;    /* something may have been written to the new place */
 };
 
-/* ------------------------------------------------------------------------------------------------ the maps */
+/* ---------------------------------------------------------------------------------------------- the maps */
 
-/** What is done to a map: a run of pages that shows frames from number `frame` on, counted from the first that is moved.
- *  False: refused. */
+/** What is done to a map: a run of pages that shows frames from number `frame` on, counted from the first
+ *  that is moved. False: refused. */
 typedef bool map_step(struct course *course, struct run run, uint64_t frame);
 
 /** Take a step for each of the first `most` maps, until it is refused. Returns for how many it was not. */
@@ -128,8 +129,8 @@ static bool wake(struct course *course, struct run run, uint64_t frame)
     return true;
 }
 
-/** Show frames of the pool. Above the limit on mappings not even one that takes none more is granted, but the spare makes
- *  room for it. */
+/** Show frames of the pool. Above the limit on mappings not even one that takes none more is granted, but the
+ *  spare makes room for it. */
 static bool show(struct course *course, struct run run, uint64_t frame, bool *mapped)
 {
     struct stretch *stretch = course->stretch;
@@ -159,7 +160,7 @@ static bool show_old(struct course *course, struct run run, uint64_t frame)
     return show(course, run, course->move->from + frame, &mapped);
 }
 
-/* ------------------------------------------------------------------------------------------------- copying */
+/* ----------------------------------------------------------------------------------------------- copying */
 
 /** Bytes of a file, and where they are to be. */
 struct copy {
@@ -203,8 +204,8 @@ static bool copy_data(struct copy copy, uint64_t *calls)
     return true;
 }
 
-/** The data that come next, before `end`; empty after the last. What was never written to is a hole of the file. False:
- *  refused. */
+/** The data that come next, before `end`; empty after the last. What was never written to is a hole of the
+ *  file. False: refused. */
 static bool find_data(int file, off_t *from, off_t *to, off_t end, uint64_t *calls)
 {
     ++*calls;
@@ -262,7 +263,7 @@ static void drain(struct course *course, uint64_t from)
     kva_port_drain_pool(NULL, course->stretch, course->move->pool, from, course->move->count);
 }
 
-/* ---------------------------------------------------------------------------------------------- the way back */
+/* ------------------------------------------------------------------------------------------ the way back */
 
 /** How often to ask for what has been granted before. */
 enum { MANY = 1000 };
@@ -289,7 +290,7 @@ static void go_back(struct course *course)
     insist(course, show_old);
 }
 
-/* ------------------------------------------------------------------------------------------------- the move */
+/* ---------------------------------------------------------------------------------------------- the move */
 
 static enum kva_status why_refused(struct course *course)
 {

@@ -7,8 +7,8 @@
  *      | closed | words| own  | zero |  1  |  2  |  3  |  4  | closed ...                  | closed |
  *                 (1)    (2)    (3)    \____ pieces ___/  \_ the rest of the pieces _/
  *
- *      (1) a page with a word that is 1 in this process and 0 in a child of it, and one for the caller that becomes 0 in
- *          a child
+ *      (1) a page with a word that is 1 in this process and 0 in a child of it, and one for the caller that
+ *          becomes 0 in a child
  *      (2) memory for the caller, and a byte for each piece: whether it is taken
  *      (3) piece 0, which can only be read
  *

@@ -3,13 +3,13 @@
 /**
  * Moving frames under their maps: the Linux page source alone, without an instance over it.
  *
- * The linker binds this program's calls to the functions below (--wrap), as in test_vm_pages.c. In the thread that moves they
- * are the points at which it is stopped, refused or interrupted; so every moment between two of its system calls is
- * seen by the other threads.
+ * The linker binds this program's calls to the functions below (--wrap), as in test_vm_pages.c. In the thread
+ * that moves they are the points at which it is stopped, refused or interrupted; so every moment between two
+ * of its system calls is seen by the other threads.
  *
- * Where the system cannot hold stores back (32-bit kernels, 64-bit Arm before Linux 6.10, emulators), mapped frames do not
- * move, which is what is tested there. Under valgrind the calls are refused: it runs one thread at a time, and a thread that
- * waits for a page would keep the others from running.
+ * Where the system cannot hold stores back (32-bit kernels, 64-bit Arm before Linux 6.10, emulators), mapped
+ * frames do not move, which is what is tested there. Under valgrind the calls are refused: it runs one thread
+ * at a time, and a thread that waits for a page would keep the others from running.
  */
 #define _GNU_SOURCE
 #include "../common/harness.h"
@@ -34,7 +34,7 @@
 
 static size_t page; /* bytes */
 
-/* ----------------------------------------------------------------------------- the system calls of the mover */
+/* ------------------------------------------------------------------------- the system calls of the mover */
 
 enum call { MMAP, MADVISE, READ, WRITE, SEEK, PUNCH, NEW_GATE, CONTROL };
 
@@ -96,8 +96,8 @@ static bool refused(enum call call)
         return after;                                                                                        \
     } while (0)
 
-/** A call that is passed on unless it is refused. The names with 64 are those that a host with offsets of 32 bits
- *  calls. */
+/** A call that is passed on unless it is refused. The names with 64 are those that a host with offsets of 32
+ *  bits calls. */
 #define WRAP(kind, type, failed, name, parameters, arguments)                                                \
     type __real_##name parameters;                                                                           \
     type __wrap_##name parameters;                                                                           \
@@ -173,7 +173,7 @@ static bool has_gate(void)
     return has;
 }
 
-/* --------------------------------------------------------------------------------------------- the frames */
+/* -------------------------------------------------------------------------------------------- the frames */
 
 enum { PLACES = 256, PAGES = 64, MAPS = 8 };
 
@@ -198,12 +198,20 @@ static _Atomic uint64_t *word(const struct world *world, uint64_t number, unsign
     return (_Atomic uint64_t *)(uintptr_t)address(world, number) + index;
 }
 
-static uint64_t load(const struct world *world, uint64_t number, unsigned index)
+/** ThreadSanitizer takes an mmap for a store to all that it maps; so it does not see loads and stores of
+ *  frames under way. */
+#ifdef __SANITIZE_THREAD__
+#define UNSEEN __attribute__((no_sanitize_thread, noinline))
+#else
+#define UNSEEN
+#endif
+
+UNSEEN static uint64_t load(const struct world *world, uint64_t number, unsigned index)
 {
     return atomic_load_explicit(word(world, number, index), memory_order_relaxed);
 }
 
-static void store(const struct world *world, uint64_t number, unsigned index, uint64_t value)
+UNSEEN static void store(const struct world *world, uint64_t number, unsigned index, uint64_t value)
 {
     atomic_store_explicit(word(world, number, index), value, memory_order_relaxed);
 }
@@ -320,7 +328,7 @@ static struct kva_pages_stats stats_of(const struct world *world)
     return stats;
 }
 
-/* -------------------------------------------------------------------------------------- the kernel's word */
+/* ------------------------------------------------------------------------------------- the kernel's word */
 
 /** The mappings that lie in the stretch. */
 static uint64_t mappings_in(const struct world *world)
@@ -337,8 +345,8 @@ static uint64_t mappings_in(const struct world *world)
     return count;
 }
 
-/** Fail unless each page shows the place that it should, and is registered nowhere. Where the kernel is emulated, what
- *  it says may be about the emulator. */
+/** Fail unless each page shows the place that it should, and is registered nowhere. Where the kernel is
+ *  emulated, what it says may be about the emulator. */
 static void expect_maps(const struct world *world, const char *what)
 {
     if (test_is_emulated() || test_under_valgrind())
@@ -408,8 +416,8 @@ static void expect_sound(struct world *world, const char *what)
     expect_maps(world, what);
 }
 
-/** Two maps of frames at places 10 .. 13, one of them in two parts, and a single page; what they hold. The last frame is
- *  not written to. */
+/** Two maps of frames at places 10 .. 13, one of them in two parts, and a single page; what they hold. The
+ *  last frame is not written to. */
 static void lay_out(struct world *world)
 {
     begin(world);
@@ -432,10 +440,10 @@ static void expect_contents(const struct world *world, const char *what)
     check_that(load(world, 40, 0) == 1001, "%s: %" PRIu64, what, load(world, 40, 0));
 }
 
-/* -------------------------------------------------------------------------------------------------- moving */
+/* ------------------------------------------------------------------------------------------------ moving */
 
-/** Contents and holes get to the new place, all maps show it, the old one is drained; and a store through one map is
- *  read through the others. Without a gate nothing happens. */
+/** Contents and holes get to the new place, all maps show it, the old one is drained; and a store through one
+ *  map is read through the others. Without a gate nothing happens. */
 static void test_frames_move_under_their_maps(void **state)
 {
     struct world world;
@@ -517,8 +525,8 @@ static void test_holes_stay_holes(void **state)
     finish(&world);
 }
 
-/** What is counted, against the kernel's own list. Where frames come to lie in a row again, the kernel merges their maps,
- *  which is not counted. */
+/** What is counted, against the kernel's own list. Where frames come to lie in a row again, the kernel merges
+ *  their maps, which is not counted. */
 static void test_mappings_are_counted(void **state)
 {
     struct world world;
@@ -656,12 +664,13 @@ static void test_collapse_changes_nothing(void **state)
     pages.release(pages.context, stretch.handle);
 }
 
-/* ------------------------------------------------------------------------------------------- beside threads */
+/* ---------------------------------------------------------------------------------------- beside threads */
 
 enum { THREADS = 4 };
 
-/** A thread that stores to words of its own through one map and loads them through another, without pause; and sees
- *  others' words grow. The last one keeps to the frame with three maps, so that no other holds it up. */
+/** A thread that stores to words of its own through one map and loads them through another, without pause;
+ *  and sees others' words grow. The last one keeps to the frame with three maps, so that no other holds it
+ *  up. */
 struct traffic {
     const struct world *world;
     unsigned number; /* of the thread: its word in each frame, from 1 */
@@ -809,8 +818,8 @@ static void expect_status(enum kva_status status, unsigned k)
                kva_status_name(status));
 }
 
-/** The call number k is refused beside threads, and the mover is slow from there on: the move is made, or nothing has
- *  happened; and then it is made. Returns whether there was such a call. */
+/** The call number k is refused beside threads, and the mover is slow from there on: the move is made, or
+ *  nothing has happened; and then it is made. Returns whether there was such a call. */
 static bool refuse_one(unsigned k, int refusal)
 {
     struct world world;
@@ -856,7 +865,7 @@ static void test_each_call_is_refused(void **state)
     print_message("visited %u refusals\n", visited);
 }
 
-/* ------------------------------------------------------------------------------------- signals, system calls */
+/* --------------------------------------------------------------------------------- signals, system calls */
 
 static const struct world *signalled;
 static volatile sig_atomic_t signals;
@@ -874,7 +883,8 @@ static void interrupt(enum call call)
     (void)raise(SIGUSR1);
 }
 
-/** A handler in the mover's thread that stores to the frames, due at every moment of the move: it runs when it can. */
+/** A handler in the mover's thread that stores to the frames, due at every moment of the move: it runs when
+ *  it can. */
 static void test_handlers_may_store(void **state)
 {
     struct world world;
@@ -936,7 +946,7 @@ static void test_system_calls_get_efault(void **state)
     finish(&world);
 }
 
-/* ------------------------------------------------------------------------------------------ forks, limits */
+/* ----------------------------------------------------------------------------------------- forks, limits */
 
 /** Whether nothing is mapped at a page. */
 static bool is_hole(const struct world *world, uint64_t number)
@@ -946,7 +956,8 @@ static bool is_hole(const struct world *world, uint64_t number)
     return mincore((void *)(uintptr_t)address(world, number), page, &in_memory) != 0 && errno == ENOMEM;
 }
 
-/** A child has holes in place of the maps. It closes them, and moves frames of its own by a gate of its own. */
+/** A child has holes in place of the maps. It closes them, and moves frames of its own by a gate of its own.
+ *  */
 static int be_a_child(void *context)
 {
     struct world *world = context;
@@ -1012,8 +1023,8 @@ static void unmap_rest(const struct world *world)
                        world->stretch.frames - PAGES * page);
 }
 
-/** Where mappings run short, a part of a map stays where it is: be it that the source leaves the last ones to others, or
- *  that others have taken them, so that the kernel refuses. What takes no mapping moves. */
+/** Where mappings run short, a part of a map stays where it is: be it that the source leaves the last ones to
+ *  others, or that others have taken them, so that the kernel refuses. What takes no mapping moves. */
 static void test_the_limit_on_mappings(void **state)
 {
     const uint64_t left_to_others = test_number_in("/proc/sys/vm/max_map_count", 0) / 16;
