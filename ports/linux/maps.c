@@ -64,7 +64,7 @@ static unsigned attribute_of(const char *letters)
         {"mg", KVA_ATTRIBUTE_MERGEABLE}, {"nh", KVA_ATTRIBUTE_OTHER}, /* MADV_NOHUGEPAGE */
         {"sr", KVA_ATTRIBUTE_OTHER},                                  /* MADV_SEQUENTIAL */
         {"rr", KVA_ATTRIBUTE_OTHER},                                  /* MADV_RANDOM */
-        {"dc", KVA_ATTRIBUTE_OTHER},                                  /* MADV_DONTFORK */
+        {"dc", KVA_ATTRIBUTE_OWN},                                    /* MADV_DONTFORK */
         {"dd", KVA_ATTRIBUTE_OTHER},                                  /* MADV_DONTDUMP */
         {"wf", KVA_ATTRIBUTE_OTHER},                                  /* MADV_WIPEONFORK */
         {"um", KVA_ATTRIBUTE_OTHER},                                  /* userfaultfd: missing pages, */

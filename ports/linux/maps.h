@@ -18,7 +18,8 @@ enum kva_attribute {
     KVA_ATTRIBUTE_LOCKED = 1,
     KVA_ATTRIBUTE_HUGE = 2, /* MADV_HUGEPAGE */
     KVA_ATTRIBUTE_MERGEABLE = 4,
-    KVA_ATTRIBUTE_OTHER = 8 /* any other that a fresh mapping does not have */
+    KVA_ATTRIBUTE_OTHER = 8, /* any other that a fresh mapping does not have */
+    KVA_ATTRIBUTE_OWN = 16   /* not inherited by a child of fork: MADV_DONTFORK */
 };
 
 struct kva_mapping {

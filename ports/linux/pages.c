@@ -10,10 +10,10 @@
 #include "pages_dismiss.h"
 #include "pages_frames.h"
 #include "pages_life.h"
+#include "pages_move.h"
 #include "pages_open.h"
 #include "pages_pieces.h"
 #include "pages_settle.h"
-#include "reader.h"
 
 static void read_stats(void *context, void *handle, struct kva_pages_stats *stats)
 {
@@ -33,15 +33,6 @@ static bool is_weak(void *context, void *handle, uint64_t start, uint64_t bytes)
 
     (void)context;
     return stretch->stats.weak_pages > 0 && row_first(&stretch->rows, ROW_WEAK, run.from, run.end) < run.end;
-}
-
-/** The size of a huge page that anonymous memory may have; 0 if there are none, or none that grains would
- *  fill. */
-static uint64_t huge_page(uint64_t page)
-{
-    uint64_t huge = read_number("/sys/kernel/mm/transparent_hugepage/hpage_pmd_size");
-
-    return is_power_of_two(huge) && huge % (GRAIN_PAGES * page) == 0 ? huge : 0;
 }
 
 struct kva_pages kva_pages_host(enum kva_mechanism mechanism)
@@ -64,6 +55,8 @@ struct kva_pages kva_pages_host(enum kva_mechanism mechanism)
         .unmap = kva_port_unmap_frames,
         .settle = kva_port_settle,
         .weak = is_weak,
+        .collapse = kva_port_collapse,
+        .move = kva_port_move_frames,
         .pool = kva_port_make_pool,
         .drain = kva_port_drain_pool,
         .drop = kva_port_drop_pool,

@@ -29,6 +29,7 @@ struct comparison {
     const struct kva_pages_view *view;
     uint64_t at;      /* all pages before this are as they should be; where one is not, it is the one here */
     struct stat pool; /* of the pool that was seen last */
+    bool is_movable;  /* that pool */
     bool has_asked_for_locks;
     bool locks_all;
 };
@@ -69,9 +70,9 @@ static bool executes_all(void)
 }
 
 /** Whether a mapping has attributes other than those that we, or the program as a whole, have given it. */
-static bool has_strange_attributes(struct comparison *comparison, unsigned attributes, bool wants_huge)
+static bool has_strange_attributes(struct comparison *comparison, unsigned attributes, unsigned own)
 {
-    unsigned rest = attributes & ~(wants_huge ? (unsigned)KVA_ATTRIBUTE_HUGE : 0);
+    unsigned rest = attributes & ~own;
 
     if ((rest & KVA_ATTRIBUTE_LOCKED) && is_all_locked(comparison))
         rest &= ~(unsigned)KVA_ATTRIBUTE_LOCKED;
@@ -97,8 +98,10 @@ static bool shows_frames(struct comparison *comparison, const struct kva_mapping
     if (is_mapped_from(&comparison->pool, mapping))
         return true;
     for (size_t i = 0; (pool = view->pool(view->context, i)); i++) {
-        if (fstat(file_of(pool), &comparison->pool) == 0 && is_mapped_from(&comparison->pool, mapping))
-            return true;
+        if (fstat(file_of(pool), &comparison->pool) != 0 || !is_mapped_from(&comparison->pool, mapping))
+            continue;
+        comparison->is_movable = is_movable(pool);
+        return true;
     }
     return false;
 }
@@ -115,6 +118,15 @@ struct expected {
     bool wants_huge;
 };
 
+/** The attributes that we have given such pages. That children inherit a map of movable frames is not wrong:
+ *  not every system can see to it that they do not. */
+static unsigned attributes_of(const struct comparison *comparison, struct expected expected)
+{
+    if (expected.has_frames)
+        return comparison->is_movable ? (unsigned)KVA_ATTRIBUTE_OWN : 0;
+    return expected.wants_huge ? (unsigned)KVA_ATTRIBUTE_HUGE : 0;
+}
+
 /** What is wrong with a mapping; NULL if nothing is. */
 static const char *what_is_wrong(struct comparison *comparison, const struct kva_mapping *mapping,
                                  struct expected expected)
@@ -124,7 +136,7 @@ static const char *what_is_wrong(struct comparison *comparison, const struct kva
         return "V10: pages of the reserve that nobody owns have another protection than kva gave them";
     if (expected.has_frames ? !shows_frames(comparison, mapping) : !is_anonymous(mapping))
         return "V10: a file is mapped over pages of the reserve that nobody owns, and not by kva";
-    if (has_strange_attributes(comparison, mapping->attributes, expected.wants_huge))
+    if (has_strange_attributes(comparison, mapping->attributes, attributes_of(comparison, expected)))
         return "V10: pages of the reserve that nobody owns are locked, or advised of, and not by kva";
     return NULL;
 }

@@ -18,7 +18,6 @@ enum kva_status kva_port_make_pool(void *context, void *handle, uint64_t count, 
     int file = memfd_create("kva", MFD_CLOEXEC);
 
     (void)context;
-    (void)movable;
     pay_some(stretch);
     stretch->stats.calls.pool += 2;
     if (file < 0)
@@ -27,7 +26,7 @@ enum kva_status kva_port_make_pool(void *context, void *handle, uint64_t count, 
         (void)close(file);
         return KVA_ENOMEM;
     }
-    *pool = (void *)((intptr_t)file + 1); /* see file_of */
+    *pool = pool_of(file, movable);
     return KVA_OK;
 }
 
@@ -109,6 +108,21 @@ intptr_t kva_port_descriptor(void *context, void *pool)
     return file_of(pool);
 }
 
+bool kva_port_show(struct stretch *stretch, struct run run, const void *pool, uint64_t frame, uint64_t now,
+                   bool *mapped)
+{
+    uint64_t *calls = &stretch->stats.calls.map;
+
+    ++*calls;
+    void *mapping = mmap(start_of(stretch, run), bytes_of(stretch, run), PROT_READ | PROT_WRITE,
+                         MAP_SHARED | MAP_FIXED, file_of(pool), (off_t)(frame * stretch->page));
+    *mapped = mapping != MAP_FAILED;
+    if (!*mapped)
+        return false;
+    kva_port_note_run(stretch, run, true, now);
+    return !is_movable(pool) || advise(stretch, run, MADV_DONTFORK, calls);
+}
+
 enum kva_status kva_port_map_frames(void *context, void *handle, uint64_t start, void *pool, uint64_t frame,
                                     uint64_t count)
 {
@@ -123,13 +137,16 @@ enum kva_status kva_port_map_frames(void *context, void *handle, uint64_t start,
     enum kva_status status = kva_port_prepare_rows(stretch, run);
     if (status != KVA_OK)
         return status;
-    stretch->stats.calls.map++;
-    void *mapping = mmap(start_of(stretch, run), bytes_of(stretch, run), PROT_READ | PROT_WRITE,
-                         MAP_SHARED | MAP_FIXED, file_of(pool), (off_t)(frame * stretch->page));
-    if (mapping == MAP_FAILED)
-        return kva_port_why_refused(&stretch->budget);
-    kva_port_note_run(stretch, run, true, now);
-    return KVA_OK;
+    bool was_shut = is_all_shut(stretch, run);
+    bool mapped;
+    if (kva_port_show(stretch, run, pool, frame, now, &mapped))
+        return KVA_OK;
+    if (mapped && !was_shut) /* what it has shown before is not known here */
+        return KVA_OK;
+    status = kva_port_why_refused(&stretch->budget);
+    if (mapped)
+        kva_port_close_frames(stretch, run);
+    return status;
 }
 
 void kva_port_unmap_frames(void *context, void *handle, uint64_t start, uint64_t bytes)
@@ -137,4 +154,19 @@ void kva_port_unmap_frames(void *context, void *handle, uint64_t start, uint64_t
     (void)context;
     kva_port_close_frames(handle, run_at(handle, start, bytes));
     pay_some(handle);
+}
+
+/** One by one: what cannot be on a huge page does not keep the others from it. */
+void kva_port_collapse(void *context, void *handle, uint64_t start, uint64_t bytes)
+{
+    struct stretch *stretch = handle;
+    const uint64_t huge = huge_page(stretch->page);
+
+    (void)context;
+    if (huge == 0)
+        return;
+    for (struct run run = run_at(stretch, start, huge); bytes >= huge; bytes -= huge) {
+        (void)advise(stretch, run, MADV_COLLAPSE, &stretch->stats.calls.map);
+        run = (struct run){run.end, run.end + length(run)};
+    }
 }

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** Pools of frames and their maps: kva_pages.pool, .drop, .drain, .descriptor, .map and .unmap. */
+/** Pools of frames and their maps: kva_pages.pool, .drop, .drain, .descriptor, .map, .unmap and .collapse. */
 #ifndef KVA_PORTS_LINUX_PAGES_FRAMES_H
 #define KVA_PORTS_LINUX_PAGES_FRAMES_H
 
 #include <kva/vm.h>
+
+#include "pages_stretch.h"
 
 enum kva_status kva_port_make_pool(void *context, void *handle, uint64_t count, bool movable, void **pool);
 void kva_port_drop_pool(void *context, void *handle, void *pool);
@@ -14,11 +16,30 @@ enum kva_status kva_port_map_frames(void *context, void *handle, uint64_t start,
                                     uint64_t count);
 void kva_port_unmap_frames(void *context, void *handle, uint64_t start, uint64_t bytes);
 
+/** Ask for huge pages for what a range of whole huge pages shows. */
+void kva_port_collapse(void *context, void *handle, uint64_t start, uint64_t bytes);
+
+/** Show `count` frames, from number `frame` on, where others are shown, or nothing is. *mapped: whether they
+ *  are; false is returned, too, where they are, but a child would inherit a map of movable ones. Errors are
+ *  in errno. `now`: the ends of mappings in the run (pages_count.h). */
+bool kva_port_show(struct stretch *stretch, struct run run, const void *pool, uint64_t frame, uint64_t now,
+                   bool *mapped);
+
 /** A pool is a file in memory. Its handle is the file descriptor's number, and one: 0 is a descriptor, NULL
- *  is no handle. */
+ *  is no handle. Twice that, and one more if its frames are movable. */
+static inline void *pool_of(int file, bool movable)
+{
+    return (void *)(((uintptr_t)file + 1) * 2 + movable);
+}
+
 static inline int file_of(const void *pool)
 {
-    return (int)((intptr_t)pool - 1);
+    return (int)((uintptr_t)pool / 2 - 1);
+}
+
+static inline bool is_movable(const void *pool)
+{
+    return ((uintptr_t)pool & 1) != 0;
 }
 
 #endif

@@ -68,6 +68,7 @@ static struct stretch *take_stretch(struct kva_stretch *wish, uint64_t page, boo
         (void)munmap(stretch, sizeof *stretch);
         return NULL;
     }
+    stretch->gate.owner = stretch->tables.own_process;
     take_spare(&stretch->spare, page, &stretch->stats.calls.reserve);
     kva_port_budget_look(&stretch->budget);
     return stretch;
@@ -111,6 +112,7 @@ void kva_port_end(void *context, void *handle)
     size_t bytes = (size_t)(stretch->bytes + stretch->front);
 
     (void)context;
+    kva_port_gate_close(&stretch->gate);
     give_spare(&stretch->spare);
     kva_port_end_bindings(&stretch->bindings);
     kva_port_tables_end(&stretch->tables);

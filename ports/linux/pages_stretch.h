@@ -18,14 +18,25 @@
 #include <kva/vm.h>
 
 #include "pages_budget.h"
+#include "pages_gate.h"
 #include "pages_nodes.h"
 #include "pages_spare.h"
+#include "reader.h"
 #include "rows.h"
 #include "system.h"
 #include "tables.h"
 
 /** A grain is what one page table maps. */
 enum { GRAIN_PAGES = 512 };
+
+/** The size of a huge page that anonymous memory may have; 0 if there are none, or none that grains would
+ *  fill. */
+static inline uint64_t huge_page(uint64_t page)
+{
+    uint64_t huge = read_number("/sys/kernel/mm/transparent_hugepage/hpage_pmd_size");
+
+    return is_power_of_two(huge) && huge % (GRAIN_PAGES * page) == 0 ? huge : 0;
+}
 
 struct stretch {
     char *first;    /* a multiple of a grain; page 0 begins here */
@@ -41,6 +52,7 @@ struct stretch {
     unsigned apart;   /* so many openings get a mapping each, since markers were refused */
     struct spare spare;
     struct budget budget;
+    struct gate gate;
     struct bindings bindings;
     struct tables tables;
     struct sparse rows; /* bits for each page:

@@ -20,6 +20,9 @@
 #ifndef MADV_DONTNEED_LOCKED
 #define MADV_DONTNEED_LOCKED 24 /* MADV_DONTNEED for locked pages, too: Linux 5.18 */
 #endif
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25 /* Linux 6.1 */
+#endif
 #ifndef MADV_GUARD_INSTALL
 #define MADV_GUARD_INSTALL 102 /* Linux 6.13; include/uapi/asm-generic/mman-common.h */
 #define MADV_GUARD_REMOVE 103

@@ -73,6 +73,7 @@ static bool open_first(struct tables *tables, uint64_t page)
 static void set_word(struct tables *tables, uint64_t page)
 {
     tables->is_first_process = (uint64_t *)(void *)(tables->mapping + page);
+    tables->own_process = tables->is_first_process + 1;
     if (advise_memory(tables->mapping + page, (size_t)page, MADV_WIPEONFORK, &tables->calls))
         *tables->is_first_process = 1;
 }

@@ -4,10 +4,11 @@
  * Where a stretch and its instance keep what they know of pages: one mapping, which begins and ends with a
  * closed page, and of which as much is open as is in use.
  *
- *      | closed | word | own  | zero |  1  |  2  |  3  |  4  | closed ...                  | closed |
+ *      | closed | words| own  | zero |  1  |  2  |  3  |  4  | closed ...                  | closed |
  *                 (1)    (2)    (3)    \____ pieces ___/  \_ the rest of the pieces _/
  *
- *      (1) a page with a word that is 1 in this process and 0 in a child of it
+ *      (1) a page with a word that is 1 in this process and 0 in a child of it, and one for the caller that
+ *          becomes 0 in a child
  *      (2) memory for the caller, and a byte for each piece: whether it is taken
  *      (3) piece 0, which can only be read
  *
@@ -31,14 +32,15 @@ struct tables {
     uint64_t bytes; /* of the mapping */
     void *own;      /* the caller's memory; zero */
     uint64_t *is_first_process;
-    char *pieces;         /* piece 0 */
-    unsigned char *state; /* of each piece */
-    uint32_t end;         /* pieces 1 .. end - 1 may be taken */
-    uint32_t open;        /* pieces below this are open */
-    uint32_t least;       /* so many stay open */
-    uint32_t lowest;      /* no piece below this is free */
-    uint32_t dirty;       /* pieces that are free, but hold something */
-    uint64_t calls;       /* of the system that this has made */
+    uint64_t *own_process; /* the caller's word, where the kernel knows MADV_WIPEONFORK (Linux 4.14) */
+    char *pieces;          /* piece 0 */
+    unsigned char *state;  /* of each piece */
+    uint32_t end;          /* pieces 1 .. end - 1 may be taken */
+    uint32_t open;         /* pieces below this are open */
+    uint32_t least;        /* so many stay open */
+    uint32_t lowest;       /* no piece below this is free */
+    uint32_t dirty;        /* pieces that are free, but hold something */
+    uint64_t calls;        /* of the system that this has made */
 };
 
 /** What a table is to hold. */

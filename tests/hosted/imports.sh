@@ -15,10 +15,10 @@ set -eu
 allowed='
     malloc free dladdr
     memcpy memmove memset memcmp bcmp memchr strlen strncmp strrchr
-    mmap mmap64 munmap mprotect madvise open open64 close read write pwrite pwrite64
+    mmap mmap64 munmap mprotect madvise open open64 close read write pread pread64 pwrite pwrite64 lseek lseek64
     fallocate fallocate64 ftruncate ftruncate64 memfd_create fstat fstat64 __fstat64_time64 msync
     syscall personality prctl clock_gettime __clock_gettime64 uname sched_getcpu sysconf getauxval __getauxval getenv
-    sigaction raise
+    sigaction raise sigfillset sigprocmask getpid sched_yield
     __errno_location __libc_single_threaded __rseq_offset __rseq_size
     __stack_chk_fail __stack_chk_guard __memcpy_chk __memmove_chk __memset_chk __read_chk
     __cxa_finalize __gmon_start__ _ITM_deregisterTMCloneTable _ITM_registerTMCloneTable

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * The gate: a userfaultfd that nobody reads. A thread that touches a page in a way that is held back waits in
+ * the kernel until somebody says UFFDIO_WAKE; then it tries again, with whatever is mapped there by then.
+ *
+ *      stores  write protection of shared memory (Linux 5.19 on x86-64, 6.10 on ARM64). It holds for pages
+ *              that are not in the page tables, too: the kernel puts markers there
+ *      loads   faults on pages that are in the file (MINOR) or are not (MISSING), once none is in the page
+ *              tables
+ *
+ * A range is registered only while it is held, so that its mapping merges with its neighbours at all other
+ * times. Registering and unregistering do that by themselves.
+ *
+ * WITHOUT PRIVILEGE a userfaultfd holds back threads of the program only (UFFD_USER_MODE_ONLY): a system call
+ * that touches such a page returns EFAULT.
+ *
+ * A CHILD OF FORK inherits the descriptor, and with it a gate that holds back its parent's threads, not its
+ * own. So the process that has opened it is remembered: in a word that a child reads as 0, as numbers of
+ * processes may come again in another namespace.
+ */
+#define _GNU_SOURCE
+#include "pages_gate.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/userfaultfd.h>
+#include <sched.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+
+#include "system.h"
+
+/* What older headers lack. */
+#ifndef UFFD_USER_MODE_ONLY
+#define UFFD_USER_MODE_ONLY 1 /* Linux 5.11 */
+#endif
+#ifndef UFFD_FEATURE_MINOR_SHMEM
+#define UFFD_FEATURE_MINOR_SHMEM (1 << 10) /* Linux 5.14 */
+#endif
+#ifndef UFFD_FEATURE_WP_HUGETLBFS_SHMEM
+#define UFFD_FEATURE_WP_HUGETLBFS_SHMEM (1 << 12) /* Linux 5.19 */
+#endif
+#ifndef UFFDIO_REGISTER_MODE_MINOR
+#define UFFDIO_REGISTER_MODE_MINOR ((uint64_t)1 << 2) /* Linux 5.13 */
+#endif
+#ifndef UFFDIO_WRITEPROTECT /* Linux 5.7 */
+struct uffdio_writeprotect {
+    struct uffdio_range range;
+    uint64_t mode;
+};
+#define UFFDIO_WRITEPROTECT _IOWR(UFFDIO, 0x06, struct uffdio_writeprotect)
+#define UFFDIO_WRITEPROTECT_MODE_WP ((uint64_t)1 << 0)
+#endif
+
+/* ---------------------------------------------------------------------------------------------- its life */
+
+static int gate_file(const struct gate *gate)
+{
+    return (int)gate->file - 1;
+}
+
+void kva_port_gate_close(struct gate *gate)
+{
+    if (gate->file != 0)
+        (void)close(gate_file(gate));
+    gate->file = 0;
+}
+
+/** An ioctl: C libraries do not agree on the type of its second argument. */
+static bool control(int file, unsigned long request, void *argument)
+{
+    return syscall(SYS_ioctl, (long)file, request, argument) == 0;
+}
+
+/** A new userfaultfd; negative if the system refuses, or does not know it. */
+static int new_file(uint64_t *calls)
+{
+#ifdef SYS_userfaultfd
+    ++*calls;
+    return (int)syscall(SYS_userfaultfd, (long)O_CLOEXEC | O_NONBLOCK | UFFD_USER_MODE_ONLY);
+#else
+    (void)calls;
+    errno = ENOSYS;
+    return -1;
+#endif
+}
+
+/** Whether a userfaultfd can all that is needed here. Some kernels accept a wish for what they do not have,
+ *  but none says that it has it. */
+static bool can_hold(int file, uint64_t *calls)
+{
+    const uint64_t wish =
+        UFFD_FEATURE_WP_HUGETLBFS_SHMEM | UFFD_FEATURE_MINOR_SHMEM | UFFD_FEATURE_MISSING_SHMEM;
+    struct uffdio_api api = {.api = UFFD_API, .features = wish};
+
+    ++*calls;
+    errno = ENOSYS; /* for a kernel that lacks something and does not fail */
+    return control(file, UFFDIO_API, &api) && (api.features & wish) == wish;
+}
+
+/** Whether what was refused may be granted later: the program has too many files, or the system no memory. */
+static bool is_passing(int error)
+{
+    return error == EMFILE || error == ENFILE || error == ENOMEM || error == EAGAIN || error == EINTR;
+}
+
+static void open_file(struct gate *gate, uint64_t *calls)
+{
+    int file = new_file(calls);
+
+    if (file >= 0 && can_hold(file, calls)) {
+        gate->file = (uint64_t)file + 1;
+        return;
+    }
+    gate->refused = !is_passing(errno);
+    if (file >= 0)
+        (void)close(file);
+}
+
+bool kva_port_gate_open(struct gate *gate, uint64_t *calls)
+{
+    uint64_t process = (uint64_t)getpid();
+
+    if (*gate->owner != process) {
+        kva_port_gate_close(gate); /* the parent's */
+        gate->refused = false;
+        *gate->owner = process;
+    }
+    if (gate->file == 0 && !gate->refused)
+        open_file(gate, calls);
+    return gate->file != 0;
+}
+
+/* ------------------------------------------------------------------------------------------ what it does */
+
+/** Whether to ask again after a refusal: the kernel puts things off while the process' mappings change, and
+ *  signals may interrupt it. What lets threads go is insisted on. */
+static bool is_worth_asking(int error, bool insists)
+{
+    return error == EAGAIN || error == EINTR || (insists && error == ENOMEM);
+}
+
+/** Ask until the kernel does not put it off any longer. The bound is for a kernel that is out of order. */
+static bool ask(const struct gate *gate, unsigned long request, void *argument, bool insists, uint64_t *calls)
+{
+    const unsigned most = 1000;
+
+    for (unsigned tries = 0; tries < most; tries++) {
+        ++*calls;
+        if (control(gate_file(gate), request, argument))
+            return true;
+        if (!is_worth_asking(errno, insists))
+            return false;
+        (void)sched_yield();
+    }
+    return false;
+}
+
+static struct uffdio_range range_of(struct gated range)
+{
+    return (struct uffdio_range){range.start, range.bytes};
+}
+
+static bool enter(const struct gate *gate, struct gated range, uint64_t modes, uint64_t *calls)
+{
+    struct uffdio_register entry = {.range = range_of(range), .mode = modes};
+
+    return ask(gate, UFFDIO_REGISTER, &entry, false, calls);
+}
+
+static bool write_protect(const struct gate *gate, struct gated range, bool on, uint64_t *calls)
+{
+    struct uffdio_writeprotect change = {range_of(range), on ? UFFDIO_WRITEPROTECT_MODE_WP : 0};
+
+    return ask(gate, UFFDIO_WRITEPROTECT, &change, !on, calls);
+}
+
+bool kva_port_hold_stores(const struct gate *gate, struct gated range, uint64_t *calls)
+{
+    if (!enter(gate, range, UFFDIO_REGISTER_MODE_WP, calls))
+        return false;
+    if (write_protect(gate, range, true, calls))
+        return true;
+    int error = errno;
+    kva_port_let_go(gate, range, calls);
+    errno = error;
+    return false;
+}
+
+/** The page tables are emptied after the range was registered: so every load from then on is a fault. The
+ *  kernel maps no pages around one where that is registered. */
+bool kva_port_hold_loads(const struct gate *gate, struct gated range, uint64_t *calls)
+{
+    const uint64_t modes =
+        UFFDIO_REGISTER_MODE_WP | UFFDIO_REGISTER_MODE_MINOR | UFFDIO_REGISTER_MODE_MISSING;
+
+    return enter(gate, range, modes, calls) &&
+           drop_memory((void *)(uintptr_t)range.start, (size_t)range.bytes, calls);
+}
+
+void kva_port_wake(const struct gate *gate, struct gated range, uint64_t *calls)
+{
+    struct uffdio_range woken = range_of(range);
+
+    (void)ask(gate, UFFDIO_WAKE, &woken, true, calls);
+}
+
+/** Unregistering removes the protection, too, on most kernels; and wakes on some. */
+void kva_port_let_go(const struct gate *gate, struct gated range, uint64_t *calls)
+{
+    struct uffdio_range left = range_of(range);
+
+    (void)write_protect(gate, range, false, calls);
+    (void)ask(gate, UFFDIO_UNREGISTER, &left, true, calls);
+    kva_port_wake(gate, range, calls);
+}
