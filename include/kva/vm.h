@@ -205,7 +205,7 @@ struct kva_pages_map {
  *
  *  From a moment on, no store reaches the old place: a thread that tries waits. Then the contents are copied, all maps show the
  *  new place, the waiting threads go on there, and the old place is drained. A thread that loads meanwhile sees the same contents
- *  at either place. KVA_ENOENT: the pages are mapped, and the source has no way to hold stores back. After any failure all is as
+ *  at either place, or waits. KVA_ENOENT: the pages are mapped, and the source has no way to hold stores back. After any failure all is as
  *  before the call. */
 struct kva_pages_move {
     void *pool;
@@ -884,13 +884,14 @@ void kva_vfree_ready(struct kva_later *record);
  *                  |   \________      /
  *      places     |........|########|#.#.....|        after kva_vm_frames_compact: the first block is free
  *
- *  Threads that store to a frame under way wait in the kernel for the some 10 us that it takes; loads go on. No plain load or store
- *  is lost, and no address changes. What the owner of a movable set gives up in exchange:
+ *  Threads that store to a frame under way wait in the kernel for the some 20 us that it takes. So do loads for a part of that, if
+ *  several pages show the frame; else they go on. No plain load or store is lost, and no address changes. What the owner of a movable set gives up in exchange:
  *    - the file descriptor: kva_vm_frames_descriptor returns -1;
  *    - forks: the set's maps are not inherited (MADV_DONTFORK). In the child its frames are lost, and a touch of its maps
  *      faults. A child that uses or ends the instance needs the three calls of kva_vm_fork_prepare, with one thread, too;
  *    - and for frames that are not pinned (kva_vm_pin):
- *      - system calls that write to them: while a frame is under way they return EFAULT, and what they have read may be lost;
+ *      - system calls that write to them: while a frame is under way they return EFAULT, and what they have read may be lost. If
+ *        several pages show the frame, system calls that read it return EFAULT, too;
  *      - pinned I/O (O_DIRECT, io_uring's registered buffers, RDMA, VFIO), which goes on writing to the old place;
  *      - locks and condition variables in them that are shared between processes, or futexes without FUTEX_PRIVATE_FLAG:
  *        they wait at the old place;
