@@ -179,19 +179,58 @@ enum kva_status kva_stock_take_run(struct kva_vm *vm, struct kva_stock *stock, u
 
 /* --------------------------------------------------------------------------------------------------- give */
 
-/** Whatever one request has taken is a run of the frame set: what is given may be parts of several. */
+/** Free places that make whole runs of a frame set: by many at a time, since most runs are single places. What
+ *  comes after the start of a longer one is free by then. */
+static void free_whole_runs(struct kva_frames *set, uint64_t at, uint64_t end)
+{
+    uint64_t firsts[64];
+
+    while (at < end) {
+        const size_t count = (size_t)min_u64(end - at, sizeof firsts / sizeof firsts[0]);
+        struct kva_frames_found found = {.count = 1};
+        size_t done = 0;
+        for (size_t i = 0; i < count; i++)
+            firsts[i] = at + i;
+        (void)kva_frames_free_many(set, firsts, count, &done);
+        at += done;
+        if (done < count && kva_frames_find(set, at, &found) == KVA_OK)
+            at = found.first + found.count;
+    }
+}
+
+/** Free the part of a run that a place lies in, as far as a range reaches, if the run reaches beyond it. */
+static void free_part(struct kva_frames *set, uint64_t place, uint64_t *first, uint64_t *end)
+{
+    struct kva_frames_found run;
+
+    if (*first == *end || kva_frames_find(set, place, &run) != KVA_OK ||
+        (run.first >= *first && run.first + run.count <= *end))
+        return;
+    const uint64_t from = max_u64(run.first, *first);
+    const uint64_t to = min_u64(run.first + run.count, *end);
+    (void)kva_frames_free_range(set, from, to - from);
+    if (from == *first)
+        *first = to;
+    else
+        *end = from;
+}
+
+/** Whatever one request has taken is a run of the frame set: what is given may begin and end inside of
+ *  some. */
+static void give_to(struct kva_frames *set, uint64_t first, uint64_t end)
+{
+    free_part(set, first, &first, &end);
+    free_part(set, end - 1, &first, &end);
+    free_whole_runs(set, first, end);
+}
+
 void kva_stock_give(struct kva_stock *stock, uint64_t first, uint64_t count)
 {
-    const uint64_t end = first + count;
-
-    while (first < end) {
+    for (uint64_t part; count > 0; first += part, count -= part) {
         const unsigned set = set_of(first);
-        struct kva_frames_found found = {.first = first, .count = 1};
-        (void)kva_frames_find(stock->sets[set], first, &found);
-        uint64_t part = min_u64(end, found.first + found.count) - first;
-        (void)kva_frames_free_range(stock->sets[set], first, part);
+        part = min_u64(count, stock_end(stock, set) - first);
+        give_to(stock->sets[set], first, first + part);
         stock->taken[set] -= part;
-        first += part;
     }
 }
 

@@ -95,15 +95,15 @@ void kva_copy_numbers(const struct kva_vm *vm, const struct kva_descriptor *map,
 
 bool kva_has_numbers(const struct kva_vm *vm, const struct kva_descriptor *map, const uint64_t *numbers)
 {
+    uint64_t difference = 0; /* without an exit from the loop, which can take several numbers at a time */
+
     for (size_t done = 0, run; done < map->pages; done += run) {
         run = map->pages - done;
         const uint32_t *noted = numbers_at(vm, start_of(map) + bytes_of_pages(vm, done), &run);
-        for (size_t i = 0; i < run; i++) {
-            if (noted[i] != numbers[done + i])
-                return false;
-        }
+        for (size_t i = 0; i < run; i++)
+            difference |= noted[i] ^ numbers[done + i];
     }
-    return true;
+    return difference == 0;
 }
 
 /* ------------------------------------------------------------------------------------------------- checks */
