@@ -156,7 +156,8 @@ void kva_port_unmap_frames(void *context, void *handle, uint64_t start, uint64_t
     pay_some(handle);
 }
 
-/** One by one: what cannot be on a huge page does not keep the others from it. */
+/** One by one: what cannot be on a huge page does not keep the others from it. The kernel refuses (EINVAL)
+ *  where no page of a huge page is there yet, as with frames that were just taken: so one is made. */
 void kva_port_collapse(void *context, void *handle, uint64_t start, uint64_t bytes)
 {
     struct stretch *stretch = handle;
@@ -166,6 +167,8 @@ void kva_port_collapse(void *context, void *handle, uint64_t start, uint64_t byt
     if (huge == 0)
         return;
     for (struct run run = run_at(stretch, start, huge); bytes >= huge; bytes -= huge) {
+        const struct run first = {run.from, run.from + 1};
+        (void)advise(stretch, first, MADV_POPULATE_READ, &stretch->stats.calls.map);
         (void)advise(stretch, run, MADV_COLLAPSE, &stretch->stats.calls.map);
         run = (struct run){run.end, run.end + length(run)};
     }
