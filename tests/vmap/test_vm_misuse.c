@@ -45,6 +45,9 @@ struct stage {
     unsigned char *foreign; /* an area of the other instance */
     struct kva_later record;
     struct kva_vm_frames *frames;
+    struct kva_vm_frames *movable;
+    uint64_t movable_numbers[3];
+    unsigned char *movable_map; /* 3 pages, of which the first is pinned */
     struct kva_vm_frames *other_frames;
     uint64_t numbers[FRAMES];
     uint64_t other_numbers[4];
@@ -111,6 +114,17 @@ static void set_up_private(struct stage *stage)
     memory[0] = 0x5a;
 }
 
+static void set_up_movable(struct stage *stage)
+{
+    const struct kva_vm_frames_config config = {.count = FRAMES, .movable = true};
+
+    assert_int_equal(kva_vm_frames_create(stage->vm, &config, &stage->movable), KVA_OK);
+    assert_int_equal(kva_vm_frames_alloc(stage->movable, 3, stage->movable_numbers), KVA_OK);
+    stage->movable_map = kva_vmap(stage->vm, stage->movable, stage->movable_numbers, 3);
+    assert_non_null(stage->movable_map);
+    assert_int_equal(kva_vm_pin(stage->vm, stage->movable_map, 1), KVA_OK);
+}
+
 static void set_up_maps(struct stage *stage)
 {
     struct kva_vm *vm = stage->vm;
@@ -175,6 +189,7 @@ static struct stage *set_up(enum kva_mechanism mechanism)
     test_vm_create(&stage->test, &config);
     stage->vm = stage->test.vm;
     set_up_private(stage);
+    set_up_movable(stage); /* first, as some addresses after the other maps are tried */
     set_up_maps(stage);
     set_up_objects(stage);
     set_up_others(stage);
@@ -190,6 +205,8 @@ static void tear_down(struct stage *stage)
 
     assert_int_equal(kva_vfree(vm, stage->live), KVA_OK);
     assert_int_equal(kva_vunmap(vm, stage->map), KVA_OK);
+    assert_int_equal(kva_vm_unpin(vm, stage->movable_map, 1), KVA_OK);
+    assert_int_equal(kva_vunmap(vm, stage->movable_map), KVA_OK);
     assert_int_equal(kva_unmap_ram(vm, stage->ram), KVA_OK);
     assert_int_equal(kva_unmap_ram(vm, stage->long_ram), KVA_OK);
     assert_int_equal(kva_pcpu_free(stage->pcpu, stage->object), KVA_OK);
@@ -597,6 +614,17 @@ static enum kva_status too_many_frames(struct stage *s)
     return kva_vm_frames_alloc(s->frames, 2, numbers);
 }
 
+static enum kva_status run_from(struct kva_vm_frames *frames, size_t count, uint64_t align)
+{
+    static uint64_t numbers[FRAMES];
+    return kva_vm_frames_alloc_run(frames, count, align, numbers);
+}
+
+static enum kva_status free_a_pinned_one(struct stage *s)
+{
+    return kva_vm_frames_free(s->movable, s->movable_numbers, 1);
+}
+
 /* The private part ends in the middle of the reserve. */
 #define FIRST(s) (test_vm_stats((s)->vm).reserve_first)
 #define LAST(s) (test_vm_stats((s)->vm).reserve_last)
@@ -676,6 +704,43 @@ CASE(frames_too_many, kva_vm_frames_create(s->vm, &(struct kva_vm_frames_config)
                                            &(struct kva_vm_frames *){NULL}))
 CASE(frames_far_too_many, kva_vm_frames_create(s->vm, &(struct kva_vm_frames_config){.count = UINT64_MAX},
                                                &(struct kva_vm_frames *){NULL}))
+CASE(frames_without_config, kva_vm_frames_create(s->vm, NULL, &(struct kva_vm_frames *){NULL}))
+CASE(run_from_none, run_from(NULL, 1, 1))
+CASE(run_without_numbers, kva_vm_frames_alloc_run(s->frames, 1, 1, NULL))
+CASE(run_of_nothing, run_from(s->frames, 0, 1))
+CASE(run_align_3, run_from(s->frames, 1, 3))
+CASE(run_align_all, run_from(s->movable, 1, UINT64_MAX))
+CASE(run_too_long, run_from(s->frames, 2, 1))
+CASE(run_nowhere_aligned, run_from(s->movable, 1, UINT64_C(1) << 40))
+CASE(run_far_too_long, run_from(s->movable, SIZE_MAX, 1))
+CASE(compact_none, kva_vm_frames_compact(NULL, 0, 1, NULL))
+CASE(compact_large_order, kva_vm_frames_compact(s->movable, 14, 1, NULL))
+CASE(compact_nearly_all_blocks, kva_vm_frames_compact(s->movable, KVA_FRAMES_ALL_BLOCKS - 1, 1, NULL))
+CASE(compact_unmovable, kva_vm_frames_compact(s->frames, 0, 1, NULL))
+CASE(pin_without_instance, kva_vm_pin(NULL, s->movable_map, 1))
+CASE(pin_without_memory, kva_vm_pin(s->vm, NULL, 1))
+CASE(pin_no_bytes, kva_vm_pin(s->vm, s->movable_map, 0))
+CASE(pin_outside, kva_vm_pin(s->vm, s, 1))
+CASE(pin_foreign, kva_vm_pin(s->vm, s->foreign, 1))
+CASE(pin_cached, kva_vm_pin(s->vm, s->cached, 1))
+CASE(pin_parked_map, kva_vm_pin(s->vm, s->parked_map, 1))
+CASE(pin_ended_ram, kva_vm_pin(s->vm, s->parked_ram, 1))
+CASE(pin_a_guard, kva_vm_pin(s->vm, s->movable_map + 3 * s->page, 1))
+CASE(pin_beyond, kva_vm_pin(s->vm, s->movable_map + 1, 3 * s->page))
+CASE(pin_beyond_private, kva_vm_pin(s->vm, s->live, 3 * s->page + 1))
+CASE(pin_wraps, kva_vm_pin(s->vm, s->movable_map, SIZE_MAX))
+CASE(unpin_without_instance, kva_vm_unpin(NULL, s->movable_map, 1))
+CASE(unpin_without_memory, kva_vm_unpin(s->vm, NULL, 1))
+CASE(unpin_no_bytes, kva_vm_unpin(s->vm, s->movable_map, 0))
+CASE(unpin_outside, kva_vm_unpin(s->vm, s, 1))
+CASE(unpin_parked_map, kva_vm_unpin(s->vm, s->parked_map, 1))
+CASE(unpin_beyond, kva_vm_unpin(s->vm, s->movable_map, 3 * s->page + 1))
+CASE(unpin_what_has_no_pin, kva_vm_unpin(s->vm, s->movable_map + s->page, 1))
+CASE(unpin_more_than_is_pinned, kva_vm_unpin(s->vm, s->movable_map, 2 * s->page))
+CASE(frames_stats_of_none, kva_vm_frames_stats_read(NULL, &(struct kva_frames_stats){0}))
+CASE(frames_stats_without_answer, kva_vm_frames_stats_read(s->movable, NULL))
+CASE(picture_of_none, kva_vm_frames_picture(NULL, line_of_none, NULL))
+CASE(picture_without_line, kva_vm_frames_picture(s->movable, NULL, NULL))
 CASE(frames_destroy_none, kva_vm_frames_destroy(NULL))
 CASE(frames_destroy_mapped, kva_vm_frames_destroy(s->frames))
 CASE(frames_alloc_from_none, kva_vm_frames_alloc(NULL, 1, &(uint64_t){0}))
@@ -840,6 +905,44 @@ static const struct row {
     FIELD(frames_none, KVA_ESIZE, HOOK_AND_STATUS, "count"),
     FIELD(frames_too_many, KVA_ESIZE, HOOK_AND_STATUS, "count"),
     FIELD(frames_far_too_many, KVA_ESIZE, HOOK_AND_STATUS, "count"),
+    FIELD(frames_without_config, KVA_ENULL, HOOK_AND_STATUS, "config"),
+    ROW(run_from_none, KVA_ENULL, NOBODY),
+    FIELD(run_without_numbers, KVA_ENULL, HOOK_AND_STATUS, "numbers"),
+    FIELD(run_of_nothing, KVA_ESIZE, HOOK_AND_STATUS, "count"),
+    FIELD(run_align_3, KVA_EALIGN, HOOK_AND_STATUS, "align"),
+    FIELD(run_align_all, KVA_EALIGN, HOOK_AND_STATUS, "align"),
+    ROW(run_too_long, KVA_ENOSPC, HOOK_AND_STATUS),
+    ROW(run_nowhere_aligned, KVA_ENOSPC, HOOK_AND_STATUS),
+    ROW(run_far_too_long, KVA_ENOSPC, HOOK_AND_STATUS),
+    ROW(compact_none, KVA_ENULL, NOBODY),
+    FIELD(compact_large_order, KVA_EINVAL, HOOK_AND_STATUS, "order"),
+    FIELD(compact_nearly_all_blocks, KVA_EINVAL, HOOK_AND_STATUS, "order"),
+    ROW(compact_unmovable, KVA_ENOENT, HOOK_AND_STATUS),
+    ROW(pin_without_instance, KVA_ENULL, NOBODY),
+    FIELD(pin_without_memory, KVA_ENULL, HOOK_AND_STATUS, "memory"),
+    FIELD(pin_no_bytes, KVA_ESIZE, HOOK_AND_STATUS, "bytes"),
+    ROW(pin_outside, KVA_EUNKNOWN, HOOK_AND_STATUS),
+    ROW(pin_foreign, KVA_EUNKNOWN, HOOK_AND_STATUS),
+    ROW(pin_cached, KVA_EUNKNOWN, HOOK_AND_STATUS),
+    ROW(pin_parked_map, KVA_EUNKNOWN, HOOK_AND_STATUS),
+    ROW(pin_ended_ram, KVA_EUNKNOWN, HOOK_AND_STATUS),
+    ROW(pin_a_guard, KVA_EUNKNOWN, HOOK_AND_STATUS),
+    FIELD(pin_beyond, KVA_ERANGE, HOOK_AND_STATUS, "bytes"),
+    FIELD(pin_beyond_private, KVA_ERANGE, HOOK_AND_STATUS, "bytes"),
+    FIELD(pin_wraps, KVA_ERANGE, HOOK_AND_STATUS, "bytes"),
+    ROW(unpin_without_instance, KVA_ENULL, NOBODY),
+    FIELD(unpin_without_memory, KVA_ENULL, HOOK_AND_STATUS, "memory"),
+    FIELD(unpin_no_bytes, KVA_ESIZE, HOOK_AND_STATUS, "bytes"),
+    ROW(unpin_outside, KVA_EUNKNOWN, HOOK_AND_STATUS),
+    ROW(unpin_parked_map, KVA_EUNKNOWN, HOOK_AND_STATUS),
+    FIELD(unpin_beyond, KVA_ERANGE, HOOK_AND_STATUS, "bytes"),
+    ROW(unpin_what_has_no_pin, KVA_EDOUBLE, HOOK_AND_STATUS),
+    ROW(unpin_more_than_is_pinned, KVA_EDOUBLE, HOOK_AND_STATUS),
+    ROW(free_a_pinned_one, KVA_EBUSY, HOOK_AND_STATUS),
+    ROW(frames_stats_of_none, KVA_ENULL, NOBODY),
+    FIELD(frames_stats_without_answer, KVA_ENULL, HOOK, "stats"),
+    ROW(picture_of_none, KVA_ENULL, NOBODY),
+    FIELD(picture_without_line, KVA_ENULL, HOOK, "line"),
     ROW(frames_destroy_none, KVA_ENULL, NOBODY),
     ROW(frames_destroy_mapped, KVA_EBUSY, HOOK_AND_STATUS),
     ROW(frames_alloc_from_none, KVA_ENULL, NOBODY),
