@@ -12,7 +12,7 @@
 
 #include "array_pages.h"
 
-enum { KVA_ARRAY_FRAMES = 64, KVA_ARRAY_BLOCK = 4 /* pages of a huge page */ };
+enum { KVA_ARRAY_FRAMES = 256, KVA_ARRAY_BLOCK = 4 /* pages of a huge page */ };
 
 struct kva_array_frames {
     _Alignas(KVA_ARRAY_BLOCK *KVA_ARRAY_PAGE) struct kva_array_pages array;

@@ -34,6 +34,7 @@ struct step {
 struct scenario {
     const char *name;
     unsigned changes;
+    unsigned more; /* blocks with a frame each that nobody maps: with many, one call moves several slices */
     struct step before[STEPS_MOST]; /* when the three frames of slots 0 to 2 are there */
     struct step thread[2][STEPS_MOST];
 };
@@ -206,6 +207,11 @@ static void body(void *context, unsigned thread)
 /* ------------------------------------------------------------------------------------------------ scenarios */
 
 static const struct scenario scenarios[] = {
+    {.name = "an ended map of what is given back between two slices",
+     .changes = 3,
+     .more = 57,
+     .thread = {{{'C', 0, 0}},
+                {{'R', 1, 0}, {'V', 1, 0}, {'F', 1, 0}, {'R', 2, 0}, {'V', 2, 0}, {'F', 2, 0}}}},
     {.name = "mapped while it moves",
      .changes = 3,
      .thread = {{{'C', 0, 0}}, {{'M', 0, 0}, {'W', 0, 0}, {'U', 0, 0}}}},
@@ -261,29 +267,42 @@ static void count_fault(void *context, const struct kva_fault *fault)
     play->faults++;
 }
 
-/** All frames are taken and mapped; those of places 0, 5 and 10 stay, as slots 0 to 2. */
-static void scatter(struct play *play)
+static unsigned frames_of(const struct play *play)
 {
-    uint64_t numbers[FRAMES];
+    return FRAMES + play->scenario->more * KVA_ARRAY_BLOCK;
+}
+
+/** What is kept of the frames at some places, which are mapped for a moment: those of places 0, 5 and 10, as slots 0 to 2, and
+ *  the first one of each other block. */
+static void keep_some(struct play *play, const uint64_t *numbers, bool *is_kept)
+{
     void *map;
 
-    assert_int_equal(kva_vm_frames_alloc(play->frames, FRAMES, numbers), KVA_OK);
-    assert_int_equal(kva_vm_map(play->vm, play->frames, numbers, FRAMES, 0, &map), KVA_OK);
-    for (unsigned i = 0; i < FRAMES; i++) {
-        uint64_t place = kva_failing_pages_place(&play->pages, (char *)map + (size_t)i * PAGE);
-        struct slot *slot = &play->slot[place / (KVA_ARRAY_BLOCK + 1)];
-        if (place % (KVA_ARRAY_BLOCK + 1) != 0)
+    assert_int_equal(kva_vm_map(play->vm, play->frames, numbers, KVA_ARRAY_BLOCK, 0, &map), KVA_OK);
+    for (unsigned i = 0; i < KVA_ARRAY_BLOCK; i++) {
+        char *page = (char *)map + (size_t)i * PAGE;
+        uint64_t place = kva_failing_pages_place(&play->pages, page);
+        is_kept[i] = place < FRAMES ? place % (KVA_ARRAY_BLOCK + 1) == 0 : place % KVA_ARRAY_BLOCK == 0;
+        if (place >= FRAMES || !is_kept[i])
             continue;
+        struct slot *slot = &play->slot[place / (KVA_ARRAY_BLOCK + 1)];
         *slot = (struct slot){true, numbers[i], ++play->words, NULL, UINT64_MAX};
-        *kva_array_frames_word(&play->array, (char *)map + (size_t)i * PAGE) = slot->word;
+        *kva_array_frames_word(&play->array, page) = slot->word;
     }
     assert_int_equal(kva_vunmap(play->vm, map), KVA_OK);
+}
+
+static void scatter(struct play *play)
+{
+    uint64_t numbers[KVA_ARRAY_FRAMES];
+    bool is_kept[KVA_ARRAY_FRAMES];
+
+    assert_int_equal(kva_vm_frames_alloc(play->frames, frames_of(play), numbers), KVA_OK);
+    for (unsigned i = 0; i < frames_of(play); i += KVA_ARRAY_BLOCK)
+        keep_some(play, &numbers[i], &is_kept[i]);
     assert_int_equal(kva_vm_flush(play->vm), KVA_OK);
-    for (unsigned i = 0; i < FRAMES; i++) {
-        bool is_kept = false;
-        for (unsigned k = 0; k < BLOCKS; k++)
-            is_kept |= play->slot[k].number == numbers[i];
-        if (!is_kept)
+    for (unsigned i = 0; i < frames_of(play); i++) {
+        if (!is_kept[i])
             assert_int_equal(kva_vm_frames_free(play->frames, &numbers[i], 1), KVA_OK);
     }
 }
@@ -292,7 +311,7 @@ static void set_up(void *context)
 {
     struct play *play = context;
     const struct kva_pages array = kva_array_frames_of(&play->array);
-    const struct kva_vm_frames_config set = {.count = FRAMES, .movable = true};
+    const struct kva_vm_frames_config set = {.count = frames_of(play), .movable = true};
     struct kva_vm_config config = {
         .reserve = KVA_ARRAY_PAGES * PAGE,
         .frames_part = (KVA_ARRAY_PAGES - 8) * PAGE,
@@ -319,13 +338,30 @@ static void set_up(void *context)
         do_step(play, &play->scenario->before[i]);
 }
 
+/** All that is free is taken again: what map_ram finds shows the frame where it is. */
+static void expect_short_maps(struct play *play, uint64_t count)
+{
+    uint64_t numbers[KVA_ARRAY_FRAMES];
+    void *map[2];
+
+    assert_int_equal(kva_vm_frames_alloc(play->frames, (size_t)count, numbers), KVA_OK);
+    for (uint64_t i = 0; i < count; i++) {
+        assert_int_equal(kva_vm_map_ram(play->vm, play->frames, &numbers[i], 1, &map[0]), KVA_OK);
+        assert_int_equal(kva_vm_map(play->vm, play->frames, &numbers[i], 1, 0, &map[1]), KVA_OK);
+        check_that(kva_array_frames_word(&play->array, map[0]) == kva_array_frames_word(&play->array, map[1]),
+                   "%s: frame %" PRIu64 " by map_ram", play->scenario->name, numbers[i]);
+        assert_int_equal(kva_unmap_ram(play->vm, map[0]), KVA_OK);
+        assert_int_equal(kva_vunmap(play->vm, map[1]), KVA_OK);
+    }
+}
+
 /** Every frame that is left holds what its owner knows; and can be given back. */
 static void look_back(void *context, uint64_t schedule)
 {
     struct play *play = context;
     struct kva_fault fault = {.what = ""};
     struct kva_frames_stats stats;
-    uint64_t taken = 0;
+    uint64_t taken = play->scenario->more;
 
     enum kva_status status = kva_vm_check(play->vm, &fault);
     check_that(status == KVA_OK && play->faults == 0, "%s, schedule %" PRIu64 ": %s", play->scenario->name,
@@ -335,6 +371,7 @@ static void look_back(void *context, uint64_t schedule)
     assert_int_equal(kva_vm_frames_stats_read(play->frames, &stats), KVA_OK);
     check_that(stats.used_frames == taken, "%s, schedule %" PRIu64 ": %" PRIu64 " used", play->scenario->name,
                schedule, stats.used_frames);
+    expect_short_maps(play, frames_of(play) - taken);
     for (unsigned i = 0; i < SLOTS; i++) {
         const struct step look[] = {{'M', i, 0}, {'Q', i, 0}, {'U', i, 0}, {'F', i, 0}};
         struct slot *slot = &play->slot[i];
