@@ -272,8 +272,16 @@ static unsigned frames_of(const struct play *play)
     return FRAMES + play->scenario->more * KVA_ARRAY_BLOCK;
 }
 
-/** What is kept of the frames at some places, which are mapped for a moment: those of places 0, 5 and 10, as slots 0 to 2, and
- *  the first one of each other block. */
+/** Which slot the frame at a place is: those of places 0, 5 and 10; or, with more blocks, of places 0, 1 and 2, so that their block
+ *  is the one that others move to. SLOTS: none. */
+static unsigned slot_at(const struct play *play, uint64_t place)
+{
+    unsigned step = play->scenario->more > 0 ? 1 : KVA_ARRAY_BLOCK + 1;
+
+    return place % step == 0 && place / step < BLOCKS ? (unsigned)place / step : SLOTS;
+}
+
+/** What is kept of the frames of a block, which are mapped for a moment: the slots', and the first one of each further block. */
 static void keep_some(struct play *play, const uint64_t *numbers, bool *is_kept)
 {
     void *map;
@@ -282,10 +290,11 @@ static void keep_some(struct play *play, const uint64_t *numbers, bool *is_kept)
     for (unsigned i = 0; i < KVA_ARRAY_BLOCK; i++) {
         char *page = (char *)map + (size_t)i * PAGE;
         uint64_t place = kva_failing_pages_place(&play->pages, page);
-        is_kept[i] = place < FRAMES ? place % (KVA_ARRAY_BLOCK + 1) == 0 : place % KVA_ARRAY_BLOCK == 0;
-        if (place >= FRAMES || !is_kept[i])
+        unsigned number = slot_at(play, place);
+        is_kept[i] = number < SLOTS || (place >= FRAMES && place % KVA_ARRAY_BLOCK == 0);
+        if (number == SLOTS)
             continue;
-        struct slot *slot = &play->slot[place / (KVA_ARRAY_BLOCK + 1)];
+        struct slot *slot = &play->slot[number];
         *slot = (struct slot){true, numbers[i], ++play->words, NULL, UINT64_MAX};
         *kva_array_frames_word(&play->array, page) = slot->word;
     }
