@@ -68,14 +68,20 @@ static enum kva_status demand_of(const struct kva_frames *frames, const struct k
 
 /* --------------------------------------------------------------------------------- the block at hand */
 
-/** Whether a request is one that the block at hand may serve: a group, of no particular place. Others, and bad ones, are
+/** Whether a request's window, if it has one, covers the zone that is looked at first. */
+static inline bool is_wide(const struct frames_zone *zone, const struct kva_frames_request *request)
+{
+    return (request->min | request->max) == 0 ||
+           (zone && request->min <= zone->start && request->max >= zone->end - 1);
+}
+
+/** Whether a request is one that the block at hand may serve: a group, of no particular place in its zone. Others, and bad ones, are
  *  looked at with more care. */
 static inline bool is_plain(const struct kva_frames *frames, const struct kva_frames_request *request)
 {
-    return (request->count | request->align | request->min | request->max |
-            (request->flags & ~(unsigned)KVA_FRAMES_COMPACT)) == 0 &&
+    return (request->count | request->align | (request->flags & ~(unsigned)KVA_FRAMES_COMPACT)) == 0 &&
            (unsigned)request->type <= KVA_MOVABLE && request->order <= frames->order &&
-           request->node < frames->node_count;
+           request->node < frames->node_count && is_wide(frames->near[request->node], request);
 }
 
 /** The block that a CPU holds for such requests, plus one, as far as the CPU knows; 0: none. */
