@@ -68,20 +68,29 @@ static enum kva_status demand_of(const struct kva_frames *frames, const struct k
 
 /* --------------------------------------------------------------------------------- the block at hand */
 
-/** Whether a request's window, if it has one, covers the zone that is looked at first. */
-static inline bool is_wide(const struct frames_zone *zone, const struct kva_frames_request *request)
+/** Whether a request is for a group, of no particular place but for its window, and a good one as far as that goes. */
+static inline bool is_group(const struct kva_frames *frames, const struct kva_frames_request *request,
+                            uint64_t window)
 {
-    return (request->min | request->max) == 0 ||
-           (zone && request->min <= zone->start && request->max >= zone->end - 1);
+    return (request->count | request->align | window | (request->flags & ~(unsigned)KVA_FRAMES_COMPACT)) ==
+               0 &&
+           (unsigned)request->type <= KVA_MOVABLE && request->order <= frames->order &&
+           request->node < frames->node_count;
 }
 
-/** Whether a request is one that the block at hand may serve: a group, of no particular place in its zone. Others, and bad ones, are
- *  looked at with more care. */
+/** Whether a request is one that the block at hand may serve: a group without a window. Others, and bad ones, are looked at with more
+ *  care. */
 static inline bool is_plain(const struct kva_frames *frames, const struct kva_frames_request *request)
 {
-    return (request->count | request->align | (request->flags & ~(unsigned)KVA_FRAMES_COMPACT)) == 0 &&
-           (unsigned)request->type <= KVA_MOVABLE && request->order <= frames->order &&
-           request->node < frames->node_count && is_wide(frames->near[request->node], request);
+    return is_group(frames, request, request->min | request->max);
+}
+
+/** Whether it may serve a request since its window covers the zone that is looked at first. */
+static bool is_wide(const struct kva_frames *frames, const struct kva_frames_request *request)
+{
+    const struct frames_zone *zone = is_group(frames, request, 0) ? frames->near[request->node] : NULL;
+
+    return zone && request->min <= zone->start && request->max >= zone->end - 1;
 }
 
 /** The block that a CPU holds for such requests, plus one, as far as the CPU knows; 0: none. */
@@ -247,6 +256,13 @@ FRAMES_APART enum kva_status take_group(const struct kva_frames *frames,
     return take_at_hand(frames, request, request->order, class_of_order(frames, request->order), first);
 }
 
+FRAMES_APART enum kva_status take_with_care(const struct kva_frames *frames,
+                                            const struct kva_frames_request *request, uint64_t *first)
+{
+    return is_wide(frames, request) ? take_group(frames, request, first)
+                                    : take_elsewhere(frames, request, first);
+}
+
 FRAMES_APART enum kva_status refuse_null(const struct kva_frames *frames, const char *field)
 {
     return refuse(frames, KVA_ENULL, "kva_frames_alloc", KVA_NO_FRAME, field);
@@ -260,7 +276,7 @@ enum kva_status kva_frames_alloc(struct kva_frames *frames, const struct kva_fra
     if (!request || !first)
         return refuse_null(frames, request ? "first" : "request");
     if (!is_plain(frames, request))
-        return take_elsewhere(frames, request, first);
+        return take_with_care(frames, request, first);
     return request->order == 0 ? take_single(frames, request, first) : take_group(frames, request, first);
 }
 
@@ -328,8 +344,9 @@ enum kva_status kva_frames_alloc_many(struct kva_frames *frames, const struct kv
     enum kva_status status = demand_of(frames, request, &demand, &field);
     if (status != KVA_OK)
         return refuse(frames, status, __func__, request->min, field);
-    bool singles = request->order == 0 && is_plain(frames, request);
-    bool groups = request->order > 0 && is_plain(frames, request);
+    bool at_hand_first = is_plain(frames, request) || is_wide(frames, request);
+    bool singles = at_hand_first && request->order == 0;
+    bool groups = at_hand_first && request->order > 0;
     size_t taken = 0;
     while (taken < runs && status == KVA_OK) {
         size_t at_hand = 0;
