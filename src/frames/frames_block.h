@@ -214,12 +214,10 @@ static inline uint64_t block_header(const struct frames_header *header)
            (uint64_t)atomic_load_explicit(&header->high, memory_order_relaxed) << 32;
 }
 
+/** Take the lock if it is free. No look before: it would bring the line in to be read, and once more to be written. */
 static inline bool block_try(struct frames_header *header)
 {
-    uint32_t low = atomic_load_explicit(&header->low, memory_order_relaxed) & ~(HEADER_LOCK | HEADER_MARK);
-
-    return atomic_compare_exchange_strong_explicit(&header->low, &low, low | HEADER_LOCK,
-                                                   memory_order_acquire, memory_order_relaxed);
+    return (atomic_fetch_or_explicit(&header->low, HEADER_LOCK, memory_order_acquire) & HEADER_LOCK) == 0;
 }
 
 /** Whether a block could be locked without a call. No thread comes to be while a lone one is in here: so that one takes no

@@ -250,6 +250,19 @@ static bool try_part(const struct search *search, uint32_t from, uint32_t end)
     return try_row(search, ROW_EMPTY, from, end, UINT32_MAX, false);
 }
 
+/** Whether some block that no CPU holds may have room, as far as the highest summaries tell. So a zone that is full is passed over
+ *  by a few loads. */
+static bool may_have_room(const struct search *search)
+{
+    const struct frames_rows *rows = &search->zone->rows;
+    enum frames_kind kind = search->demand->kind;
+    uintptr_t bits = row_root(rows, ROW_EMPTY) | row_root(rows, ROW_PARTIAL);
+
+    for (unsigned top = search->demand->least_top; top < search->frames->order; top++)
+        bits |= row_root(rows, row_top(search->frames, kind, top));
+    return bits != 0;
+}
+
 /** Steps 1 to 3: what the CPU holds already; its home, what is after it, what is before it; what is left. */
 static bool try_zone(const struct search *search)
 {
@@ -264,9 +277,12 @@ static bool try_zone(const struct search *search)
         home_end = home;
     if (home_end > end || search->number + 1 == search->frames->locks.cpu_count)
         home_end = end;
-    return try_held(search) || try_part(search, home, home_end) || try_part(search, home_end, end) ||
-           try_part(search, from, home) || try_tops(search, kind, home, end) ||
-           try_tops(search, kind, from, home) || try_row(search, ROW_PARTIAL, from, end, UINT32_MAX, false);
+    if (try_held(search))
+        return true;
+    return may_have_room(search) &&
+           (try_part(search, home, home_end) || try_part(search, home_end, end) ||
+            try_part(search, from, home) || try_tops(search, kind, home, end) ||
+            try_tops(search, kind, from, home) || try_row(search, ROW_PARTIAL, from, end, UINT32_MAX, false));
 }
 
 static bool try_unused(const struct search *search)

@@ -85,6 +85,12 @@ static inline bool row_has(const struct frames_rows *rows, unsigned row, uint32_
     return word >> (block & (ROW_BITS - 1)) & 1;
 }
 
+/** The highest summary of a row: 0 if no block is in it. */
+static inline uintptr_t row_root(const struct frames_rows *rows, unsigned row)
+{
+    return atomic_load_explicit(row_word(rows, row, rows->levels - 1, 0), memory_order_acquire);
+}
+
 /** Set the bits of the summaries from a level on, those that are clear. A bit above one that is set may be one that another
  *  thread is about to set, or to clear: so all levels are looked at. */
 static inline void row_set_above(struct frames_rows *rows, unsigned row, unsigned level, size_t at)

@@ -144,6 +144,13 @@ static inline uint32_t position_of(const struct kva_frames *frames, uint64_t fra
     return (uint32_t)frame & (frames->size - 1);
 }
 
+/** The word of a frame: words_of, without a look at the block. */
+static inline struct frames_word *word_of(const struct kva_frames *frames, const struct frames_zone *zone,
+                                          uint64_t frame)
+{
+    return &zone->words[(frame - zone->base) >> (frames->order - frames->word_shift)];
+}
+
 static inline uint64_t first_frame(const struct kva_frames *frames, const struct frames_zone *zone,
                                    uint32_t block)
 {

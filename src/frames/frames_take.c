@@ -68,32 +68,36 @@ static enum kva_status demand_of(const struct kva_frames *frames, const struct k
 
 /* --------------------------------------------------------------------------------- the block at hand */
 
-/** Whether a request is one that the block at hand may serve: a group, of no particular place. Others, and bad ones, are
- *  looked at with more care. */
-static inline bool is_plain(const struct kva_frames *frames, const struct kva_frames_request *request)
+/** Whether a request is for a group, of no particular place but for its window, and a good one as far as that goes. */
+static inline bool is_group(const struct kva_frames *frames, const struct kva_frames_request *request,
+                            uint64_t window)
 {
-    return (request->count | request->align | request->min | request->max |
-            (request->flags & ~(unsigned)KVA_FRAMES_COMPACT)) == 0 &&
+    return (request->count | request->align | window | (request->flags & ~(unsigned)KVA_FRAMES_COMPACT)) ==
+               0 &&
            (unsigned)request->type <= KVA_MOVABLE && request->order <= frames->order &&
            request->node < frames->node_count;
 }
 
-/** Lock the block that the caller's CPU holds for such requests. False if it holds none, or another thread has it by now. */
-FRAMES_HOT bool lock_held(const struct kva_frames *frames, struct frames_zone *zone, enum frames_kind kind,
-                          unsigned size_class, uint32_t *block, uint64_t *h)
+/** Whether a request is one that the block at hand may serve: a group without a window. Others, and bad ones, are looked at with more
+ *  care. */
+static inline bool is_plain(const struct kva_frames *frames, const struct kva_frames_request *request)
 {
-    unsigned cpu = cpu_number(frames);
-    unsigned slot = slot_number(kind, size_class);
-    uint32_t held = atomic_load_explicit(slot_of(frames, zone, cpu, slot), memory_order_relaxed);
+    return is_group(frames, request, request->min | request->max);
+}
 
-    if (held == 0)
-        return false;
-    *block = held - 1;
-    *h = lock_block(frames, zone, *block);
-    if ((*h & HOLD_MASK) == hold_bits(cpu, slot, kind))
-        return true;
-    unlock_block(frames, zone, *block, *h);
-    return false;
+/** Whether it may serve a request since its window covers the zone that is looked at first. */
+static bool is_wide(const struct kva_frames *frames, const struct kva_frames_request *request)
+{
+    const struct frames_zone *zone = is_group(frames, request, 0) ? frames->near[request->node] : NULL;
+
+    return zone && request->min <= zone->start && request->max >= zone->end - 1;
+}
+
+/** The block that a CPU holds for such requests, plus one, as far as the CPU knows; 0: none. */
+static inline uint32_t held_block(const struct kva_frames *frames, const struct frames_zone *zone,
+                                  unsigned cpu, unsigned slot)
+{
+    return zone ? atomic_load_explicit(slot_of(frames, zone, cpu, slot), memory_order_relaxed) : 0;
 }
 
 /** Take the lowest free group of up to 32 frames from a held block that is locked. Its header tells nothing of head, tail and
@@ -145,32 +149,6 @@ FRAMES_HOT uint32_t take_whole(const struct kva_frames *frames, uint64_t *h)
     return 0;
 }
 
-/** Take a group from the block that the CPU holds for such requests. */
-FRAMES_HOT bool take_at_hand(const struct kva_frames *frames, const struct kva_frames_request *request,
-                             unsigned order, unsigned size_class, uint64_t *first)
-{
-    struct frames_zone *zone = frames->near[request->node];
-    uint32_t position = frames->size;
-    uint32_t block;
-    uint64_t h;
-
-    if (!zone || !lock_held(frames, zone, kind_of_type(request->type), size_class, &block, &h))
-        return false;
-    if (free_of(h) >> order != 0) {
-        struct frames_word *words = words_of(frames, zone, block);
-        if (size_class == CLASS_BLOCK)
-            position = take_whole(frames, &h);
-        else if (order < 6)
-            position = take_in_word(frames, words, &h, order);
-        else
-            position = take_words(frames, words, &h, order);
-    }
-    if (position < frames->size)
-        *first = first_frame(frames, zone, block) + position;
-    unlock_block(frames, zone, block, h);
-    return position < frames->size;
-}
-
 /** Find room; where memory is in pieces, make some. */
 static enum kva_status take_demand(const struct kva_frames *frames, const struct frames_demand *demand,
                                    uint64_t *first)
@@ -201,22 +179,88 @@ FRAMES_APART enum kva_status take_elsewhere(const struct kva_frames *frames,
     return take_demand(frames, &demand, first);
 }
 
-/* kva_frames_alloc only tells requests apart, and jumps to one of these: so each saves its own registers only, and once. */
+/** The same, after a look at a block, whose lock is dropped. */
+FRAMES_APART enum kva_status leave_held(const struct kva_frames *frames, const struct frames_zone *zone,
+                                        uint32_t block, uint64_t h, const struct kva_frames_request *request,
+                                        uint64_t *first)
+{
+    unlock_block(frames, zone, block, h);
+    return take_elsewhere(frames, request, first);
+}
+
+/** Take a group from a block, which is locked, if the CPU holds it for such requests and it has one; else from elsewhere. */
+FRAMES_HOT enum kva_status take_locked(const struct kva_frames *frames, const struct frames_zone *zone,
+                                       uint32_t block, uint64_t hold,
+                                       const struct kva_frames_request *request, unsigned order,
+                                       unsigned size_class, uint64_t *first)
+{
+    struct frames_word *words = words_of(frames, zone, block);
+    uint64_t h = block_header(&zone->headers[block]);
+    uint32_t position;
+
+    if ((h & HOLD_MASK) != hold || free_of(h) >> order == 0)
+        return leave_held(frames, zone, block, h, request, first);
+    if (size_class == CLASS_BLOCK)
+        position = take_whole(frames, &h);
+    else if (order < 6)
+        position = take_in_word(frames, words, &h, order);
+    else
+        position = take_words(frames, words, &h, order);
+    if (position == frames->size)
+        return leave_held(frames, zone, block, h, request, first);
+    *first = first_frame(frames, zone, block) + position;
+    unlock_block(frames, zone, block, h);
+    return KVA_OK;
+}
+
+/** The rest of take_at_hand where the block's lock is not free. */
+FRAMES_APART enum kva_status take_after_wait(const struct kva_frames *frames, const struct frames_zone *zone,
+                                             uint32_t block, uint64_t hold,
+                                             const struct kva_frames_request *request, uint64_t *first)
+{
+    (void)lock_block(frames, zone, block);
+    return take_locked(frames, zone, block, hold, request, request->order,
+                       class_of_order(frames, request->order), first);
+}
+
+/** Take a group, from the block that the CPU holds for such requests if it has one. */
+FRAMES_HOT enum kva_status take_at_hand(const struct kva_frames *frames,
+                                        const struct kva_frames_request *request, unsigned order,
+                                        unsigned size_class, uint64_t *first)
+{
+    unsigned cpu = cpu_number(frames);
+    const struct frames_zone *zone = frames->near[request->node];
+    enum frames_kind kind = kind_of_type(request->type);
+    unsigned slot = slot_number(kind, size_class);
+    uint32_t held = held_block(frames, zone, cpu, slot);
+
+    if (held == 0)
+        return take_elsewhere(frames, request, first);
+    if (!block_lock_at_once(&zone->headers[held - 1], &frames->locking))
+        return take_after_wait(frames, zone, held - 1, hold_bits(cpu, slot, kind), request, first);
+    return take_locked(frames, zone, held - 1, hold_bits(cpu, slot, kind), request, order, size_class, first);
+}
+
+/* kva_frames_alloc only tells requests apart, and jumps to one of these; what is not at hand they leave to others, to which they
+ * jump as well: so each saves its own registers only, and once. */
 
 FRAMES_APART enum kva_status take_single(const struct kva_frames *frames,
                                          const struct kva_frames_request *request, uint64_t *first)
 {
-    return take_at_hand(frames, request, 0, 0, first) ? KVA_OK : take_elsewhere(frames, request, first);
+    return take_at_hand(frames, request, 0, 0, first);
 }
 
 FRAMES_APART enum kva_status take_group(const struct kva_frames *frames,
                                         const struct kva_frames_request *request, uint64_t *first)
 {
-    unsigned size_class = class_of_order(frames, request->order);
+    return take_at_hand(frames, request, request->order, class_of_order(frames, request->order), first);
+}
 
-    return take_at_hand(frames, request, request->order, size_class, first)
-               ? KVA_OK
-               : take_elsewhere(frames, request, first);
+FRAMES_APART enum kva_status take_with_care(const struct kva_frames *frames,
+                                            const struct kva_frames_request *request, uint64_t *first)
+{
+    return is_wide(frames, request) ? take_group(frames, request, first)
+                                    : take_elsewhere(frames, request, first);
 }
 
 FRAMES_APART enum kva_status refuse_null(const struct kva_frames *frames, const char *field)
@@ -232,7 +276,7 @@ enum kva_status kva_frames_alloc(struct kva_frames *frames, const struct kva_fra
     if (!request || !first)
         return refuse_null(frames, request ? "first" : "request");
     if (!is_plain(frames, request))
-        return take_elsewhere(frames, request, first);
+        return take_with_care(frames, request, first);
     return request->order == 0 ? take_single(frames, request, first) : take_group(frames, request, first);
 }
 
@@ -265,25 +309,25 @@ static size_t take_singles(const struct kva_frames *frames, struct frames_word *
     return count;
 }
 
-/** Runs from the block at hand: how many it gave. */
+/** Single frames from the block at hand: how many it gave. */
 static size_t take_some_at_hand(const struct kva_frames *frames, const struct kva_frames_request *request,
                                 size_t most, uint64_t *firsts)
 {
-    enum frames_kind kind = kind_of_type(request->type);
     struct frames_zone *zone = frames->near[request->node];
-    uint32_t block;
-    uint64_t h;
+    enum frames_kind kind = kind_of_type(request->type);
+    unsigned cpu = cpu_number(frames);
+    unsigned slot = slot_number(kind, 0);
+    uint32_t held = held_block(frames, zone, cpu, slot);
+    size_t count = 0;
 
-    if (!is_plain(frames, request))
+    if (held == 0)
         return 0;
-    if (request->order > 0)
-        return take_at_hand(frames, request, request->order, class_of_order(frames, request->order), firsts);
-    if (!zone || !lock_held(frames, zone, kind, 0, &block, &h))
-        return 0;
-    uint64_t before = h;
-    size_t count = take_singles(frames, words_of(frames, zone, block), first_frame(frames, zone, block), &h,
-                                most, firsts);
-    commit_block(frames, zone, block, before, h);
+    uint64_t before = lock_block(frames, zone, held - 1);
+    uint64_t h = before;
+    if ((h & HOLD_MASK) == hold_bits(cpu, slot, kind))
+        count = take_singles(frames, words_of(frames, zone, held - 1), first_frame(frames, zone, held - 1),
+                             &h, most, firsts);
+    commit_block(frames, zone, held - 1, before, h);
     return count;
 }
 
@@ -300,11 +344,17 @@ enum kva_status kva_frames_alloc_many(struct kva_frames *frames, const struct kv
     enum kva_status status = demand_of(frames, request, &demand, &field);
     if (status != KVA_OK)
         return refuse(frames, status, __func__, request->min, field);
+    bool at_hand_first = is_plain(frames, request) || is_wide(frames, request);
+    bool singles = at_hand_first && request->order == 0;
+    bool groups = at_hand_first && request->order > 0;
     size_t taken = 0;
     while (taken < runs && status == KVA_OK) {
-        size_t at_hand = take_some_at_hand(frames, request, runs - taken, &firsts[taken]);
+        size_t at_hand = 0;
+        if (singles)
+            at_hand = take_some_at_hand(frames, request, runs - taken, &firsts[taken]);
         if (at_hand == 0)
-            status = take_demand(frames, &demand, &firsts[taken]);
+            status = groups ? take_group(frames, request, &firsts[taken])
+                            : take_demand(frames, &demand, &firsts[taken]);
         taken += at_hand + (at_hand == 0 && status == KVA_OK);
     }
     if (status != KVA_OK)

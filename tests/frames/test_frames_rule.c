@@ -137,6 +137,35 @@ static void a_frame_anywhere_in_a_full_block(void **state)
     }
 }
 
+/* A window that begins and ends with the zone, or a frame before or after that: the block at hand serves it only if all the zone
+ * lies inside. `before`: how many frames were taken without a window, so that each block is the one at hand in turn; the first of
+ * them is free again. */
+static void windows_about_as_long_as_the_zone(void **state)
+{
+    uint64_t firsts[FRAMES];
+    (void)state;
+
+    for (unsigned node = 0; node < 2; node++) {
+        const struct kva_frames_zone *zone = &zones[node];
+        for (unsigned i = 0; i < 9 * (zone->end - zone->start); i++) {
+            uint64_t before = i / 9;
+            struct kva_frames_request request = {.node = node, .type = KVA_MOVABLE};
+            create(3);
+            for (uint64_t k = 0; k < before; k++)
+                (void)frames_model_alloc(&model, &request, &firsts[k]);
+            if (before > 0)
+                assert_int_equal(frames_model_free(&model, firsts[0]), KVA_OK);
+            request.min = zone->start - 1 + i % 3;
+            request.max = zone->end - 2 + i / 3 % 3;
+            if (frames_model_alloc_many(&model, &request, 3, firsts) == KVA_OK)
+                assert_int_equal(frames_model_free(&model, firsts[0]), KVA_OK);
+            (void)take_all(&request, firsts, FRAMES);
+            frames_model_compare(&model);
+            frames_model_destroy(&model);
+        }
+    }
+}
+
 /* A run that ends exactly at the end of a block, one that crosses it, and one that begins there: each place by itself, asked
  * for by its window, and freed again. */
 static void runs_at_the_end_of_a_block(void **state)
@@ -513,6 +542,7 @@ int main(void)
         cmocka_unit_test(every_frame_is_handed_out),
         cmocka_unit_test(the_last_frame_of_a_block_alone),
         cmocka_unit_test(a_frame_anywhere_in_a_full_block),
+        cmocka_unit_test(windows_about_as_long_as_the_zone),
         cmocka_unit_test(runs_at_the_end_of_a_block),
         cmocka_unit_test(no_run_crosses_a_zone),
         cmocka_unit_test(a_hole_in_the_middle),

@@ -171,7 +171,7 @@ grep -q '^threads wait: while another thread gives back 40 areas' threads.txt ||
 [ ! -s out.txt ] && [ ! -s err.txt ] || fail "frames into a file also said: $(cat out.txt err.txt)"
 grep -Eq '^frames: on [0-9]+ CPUs?, blocks of 512, one thread is (not )?alone: ' frames.txt || fail 'frames does not say on what'
 for n in 8,192 4,096; do
-    for table in "calls (n = $n frames; times in ns)" "churn (n = $n frames; times in ns)" "compaction (n = $n frames)" "threads (n = $n frames, a quarter used)"; do
+    for table in "calls (n = $n frames; times in ns)" "places (n = $n frames; times in ns)" "churn (n = $n frames; times in ns)" "compaction (n = $n frames)" "threads (n = $n frames, a quarter used)"; do
         [ "$(grep -cF "frames $table" frames.txt)" = 1 ] || fail "frames: no table '$table'"
     done
     for who in kva buddy; do
@@ -191,29 +191,35 @@ for who in kva buddy; do
             fail "frames: no row for $crew, $who"
     done
 done
+for who in zones window plain; do
+    for call in 'hot +[09] +0 %' 'bulk +0 +0 %' 'fail +6 +0 %' 'fill +0 +0 %' 'free +0 +0 %' 'churn +0 +25 %' 'mixed +0..9 +50 %'; do
+        grep -Eq "^  $call  $who +[0-9,.]+ +[0-9,]+ % +[0-9,.]+\$" frames.txt || fail "frames: no row for $call, $who"
+    done
+    grep -Fqx "frames, $who: aims" frames.txt || fail "frames: no aims of $who"
+done
 for packing in 'thinned  0' 'thinned  0..9' 'churned  0' 'churned  0..9' 'traffic  0'; do
     for who in counts scanners; do
         grep -Eq "^  $packing +[257][05] %  $who +([0-9,]+ +){6}[-0-9.]+ +[-0-9.]+ +[-0-9,.]+ +[-0-9,.]+ +[-0-9,.]+ +[-0-9,.]+\$" frames.txt ||
             fail "frames: no row for a compaction, $packing, $who"
     done
 done
-[ "$(grep -Ec ' at (least|most) .* (met|MISSED|not measured)$' frames.txt)" = 20 ] || fail "frames: aims are missing: $(tail -n 22 frames.txt)"
+[ "$(grep -Ec ' at (least|most) .* (met|MISSED|not measured)$' frames.txt)" = 44 ] || fail "frames: aims are missing: $(tail -n 22 frames.txt)"
 for run in 1 2 3; do
     # shellcheck disable=SC2086
     "$KVA" bench frames $tiny --n 8192 --seed $((run == 3 ? 8 : 7)) --json >frames.json
-    jq '[.frames.rows[] | select(.used_percent) | {who, order, used_percent, huge_free, huge_possible, huge_taken, refused}]' frames.json >"shapes$run.json"
+    jq '[.frames.rows[] | select(.used_percent and (.places | not)) | {who, order, used_percent, huge_free, huge_possible, huge_taken, refused}]' frames.json >"shapes$run.json"
 done
 # Each CPU has blocks of its own: where the run is not bound to one, the seed is not all that decides.
 cmp shapes1.json shapes2.json || jq -e '.machine.pinned_to == null' frames.json >/dev/null || fail 'frames: the same seed gave another set'
 ! cmp -s shapes1.json shapes3.json || fail 'frames: another seed gave the same sets'
 jq -e '.rows == [] and .vmalloc == null and .threads == null and .frames.cpus > 0 and .frames.block == 512
        and ([.frames.rows[].case] | unique) == ["bulk", "churn", "fail", "fill", "free", "hot", "mixed"]
-       and (.frames.rows | length) == 62
+       and (.frames.rows | length) == 86 and ([.frames.rows[] | select(.places) | .who] | unique) == ["plain", "window", "zones"]
        and all(.frames.rows[]; .ns > 0 and (.turns_ns | length) == 2 and .frames == 8192)
-       and all(.frames.rows[]; .who != "buddy" or .ratio == 1)
+       and all(.frames.rows[]; (.who != "buddy" and .who != "plain") or .ratio == 1)
        and all(.frames.rows[]; (.case == "mixed") == (.order == null))
        and all(.frames.rows[]; (.case == "mixed" or .case == "churn") == (.used_percent != null))
-       and all(.frames.rows[]; (.used_percent == null) == (.huge_free == null) and .huge_free <= .huge_possible)
+       and all(.frames.rows[]; (.used_percent == null or .places) == (.huge_free == null) and .huge_free <= .huge_possible)
        and (.frames.crews | length) == 14 and ([.frames.crews[] | select(.alone)] | length) == 2
        and all(.frames.crews[]; .ns > 0 and (.case == "handover" or .cpu_ns > 0) and .cpu_share > 0)
        and all(.frames.crews[]; .threads > 1 or .alone or .times_one_thread == 1)
@@ -223,7 +229,8 @@ jq -e '.rows == [] and .vmalloc == null and .threads == null and .frames.cpus > 
        and all(.frames.compaction[]; .huge_free_after <= .huge_possible and .moved_frames >= .moved_runs)
        and all(.frames.compaction[]; .set_up == "traffic" or .mixed or .who != "counts" or .moved_frames == .fewest_frames)
        and all(.frames.compaction[]; .set_up != "thinned" or .who != "counts" or (.ns > 0 and .one_ns > 0 and .bookkeeping_ns >= 0))
-       and (.frames.aims | length) == 20 and all(.frames.aims[]; (.measured == null) == (.met == null))' frames.json >/dev/null ||
+       and (.frames.aims | length) == 20 and all(.frames.aims[]; (.measured == null) == (.met == null))
+       and (.frames.place_aims | keys) == ["plain", "window", "zones"] and all(.frames.place_aims[]; length == 8)' frames.json >/dev/null ||
     fail "JSON: frames: $(cat frames.json)"
 "$KVA" bench hot --turn 1 --n 5 --json | jq -e '.frames == null' >/dev/null || fail 'JSON: frames without being asked for'
 

@@ -73,6 +73,18 @@ static void check_row(const struct frames_results *results, const char *what, un
     }
 }
 
+/* In each place, and nowhere else. */
+static void check_places(const struct frames_results *results, const char *what, unsigned order,
+                         unsigned percent)
+{
+    for (size_t i = 0; i < FRAMES_PLACES; i++) {
+        const struct frames_row *row = row_of(results, what, order, percent, frames_places[i].name);
+        assert_true(row->places && row->times.turns == 2 && row->times.median_ns > 0);
+        assert_true(row->frames == SMALL && row->shape.huge_possible == 0);
+        assert_true(strcmp(row->who, FRAMES_PLAIN) != 0 || fabs(row->times.ratio - 1) < 1e-9);
+    }
+}
+
 static void check_crew(const struct frames_results *results, const char *what, size_t threads, bool alone)
 {
     for (size_t i = 0; i < FRAMES_CONTENDERS; i++) {
@@ -159,7 +171,8 @@ static void all_rows_are_measured(void **state)
     frames_run(&options, &results);
     assert_true(results.measured && results.alone == was_alone);
     assert_int_equal(results.cpus, machine_cpus());
-    assert_int_equal(results.row_count, (size_t)2 * FRAMES_CONTENDERS * (4 + 2 + 2 * 10 + 3 + 2));
+    assert_int_equal(results.row_count,
+                     (size_t)2 * (FRAMES_CONTENDERS * (4 + 2 + 2 * 10 + 3 + 2) + FRAMES_PLACES * 8));
     for (unsigned order = 0; order <= 9; order += 3)
         check_row(&results, FRAMES_HOT, order, 0);
     for (unsigned order = 0; order <= 9; order++) {
@@ -173,6 +186,17 @@ static void all_rows_are_measured(void **state)
     check_row(&results, FRAMES_MIXED, 0, 50);
     check_row(&results, FRAMES_MIXED, 0, 90);
     assert_null(frames_find(&results, FRAMES_HOT, 1, 0, FRAMES_BUDDY));
+    check_places(&results, FRAMES_HOT, 0, 0);
+    check_places(&results, FRAMES_HOT, 9, 0);
+    check_places(&results, FRAMES_BULK, 0, 0);
+    check_places(&results, FRAMES_FAIL, 6, 0);
+    check_places(&results, FRAMES_FILL, 0, 0);
+    check_places(&results, FRAMES_FREE, 0, 0);
+    check_places(&results, FRAMES_CHURN, 0, 25);
+    check_places(&results, FRAMES_MIXED, 0, 50);
+    for (size_t i = 0; i < FRAMES_PLACES; i++)
+        for (size_t aim = 0; aim < results.place_aims[i].count; aim++)
+            assert_true(results.place_aims[i].aim[aim].measured > 0);
     assert_int_equal(results.crew_count, (size_t)2 * FRAMES_CONTENDERS * (1 + 5 + 1));
     check_crew(&results, FRAMES_CHURN, 1, true);
     for (size_t threads = 1; threads <= 16; threads *= 2)

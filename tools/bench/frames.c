@@ -20,6 +20,9 @@
  *   sixteen times. So a contender finds the worst that there is, a set with no free block, and has had all the time it needs to
  *   leave it. Then the free blocks are counted, and a hundred of them asked for: that depends on the seed alone.
  *
+ * PLACES: most of these once more, in a set of four zones on two nodes, with holes, whose borders lie inside blocks; in the same
+ *   for a device that cannot reach the end of one zone; and in the plain set beside them, since only what ran in turn compares.
+ *
  * CASES WITH MANY THREADS: see frames_threads.c.
  *
  * COMPACTION: see frames_compaction.h. MAPS: see frames_maps.h.
@@ -60,6 +63,7 @@ struct frames_case {
     const char *what;
     unsigned order;
     unsigned percent;
+    bool places;                                              /* measured in all places, too */
     void (*set_up)(struct frames_set *set, unsigned percent); /* NULL: it stays empty */
     size_t (*prepare)(struct frames_set *set);                /* returns the steps of the batch */
     uint64_t (*run)(struct frames_set *set, size_t steps);    /* timed; returns the operations */
@@ -125,49 +129,68 @@ static uint64_t take_and_give_many(struct frames_set *set, size_t steps)
 }
 
 static const struct frames_case calls[] = {
-    {FRAMES_HOT, 0, 0, NULL, prepare_calls, allocate_and_free, NULL},
-    {FRAMES_HOT, 3, 0, NULL, prepare_calls, allocate_and_free, NULL},
-    {FRAMES_HOT, 6, 0, NULL, prepare_calls, allocate_and_free, NULL},
-    {FRAMES_HOT, 9, 0, NULL, prepare_calls, allocate_and_free, NULL},
-    {FRAMES_BULK, 0, 0, NULL, prepare_calls, take_and_give_many, NULL},
-    {FRAMES_FAIL, 6, 0, set_up_comb, prepare_calls, fail, NULL},
+    {FRAMES_HOT, 0, 0, true, NULL, prepare_calls, allocate_and_free, NULL},
+    {FRAMES_HOT, 3, 0, false, NULL, prepare_calls, allocate_and_free, NULL},
+    {FRAMES_HOT, 6, 0, false, NULL, prepare_calls, allocate_and_free, NULL},
+    {FRAMES_HOT, 9, 0, true, NULL, prepare_calls, allocate_and_free, NULL},
+    {FRAMES_BULK, 0, 0, true, NULL, prepare_calls, take_and_give_many, NULL},
+    {FRAMES_FAIL, 6, 0, true, set_up_comb, prepare_calls, fail, NULL},
 };
 
 static const struct frames_case churns[] = {
-    {FRAMES_CHURN, 0, 25, frames_set_churned, frames_churn_prepare, frames_churn_run, frames_churn_finish},
-    {FRAMES_CHURN, 0, 50, frames_set_churned, frames_churn_prepare, frames_churn_run, frames_churn_finish},
-    {FRAMES_CHURN, 0, 75, frames_set_churned, frames_churn_prepare, frames_churn_run, frames_churn_finish},
-    {FRAMES_MIXED, 0, 50, frames_set_mixed, frames_mixed_prepare, frames_mixed_run, frames_mixed_finish},
-    {FRAMES_MIXED, 0, 90, frames_set_mixed, frames_mixed_prepare, frames_mixed_run, frames_mixed_finish},
+    {FRAMES_CHURN, 0, 25, true, frames_set_churned, frames_churn_prepare, frames_churn_run,
+     frames_churn_finish},
+    {FRAMES_CHURN, 0, 50, false, frames_set_churned, frames_churn_prepare, frames_churn_run,
+     frames_churn_finish},
+    {FRAMES_CHURN, 0, 75, false, frames_set_churned, frames_churn_prepare, frames_churn_run,
+     frames_churn_finish},
+    {FRAMES_MIXED, 0, 50, true, frames_set_mixed, frames_mixed_prepare, frames_mixed_run,
+     frames_mixed_finish},
+    {FRAMES_MIXED, 0, 90, false, frames_set_mixed, frames_mixed_prepare, frames_mixed_run,
+     frames_mixed_finish},
 };
 
 /* ------------------------------------------------------------------------------------------------- races */
 
-/* All contenders, side by side. */
+/* Those who are compared, side by side; the last one is the base. */
+struct line_up {
+    const struct frames_contender *who;
+    size_t count;
+    bool places;
+};
+
+#define RACERS_MAX 3
+_Static_assert(FRAMES_CONTENDERS <= RACERS_MAX && FRAMES_PLACES <= RACERS_MAX, "a race has room for all");
+
+static const struct line_up contenders = {frames_contenders, FRAMES_CONTENDERS, false};
+static const struct line_up places = {frames_places, FRAMES_PLACES, true};
+
 struct race {
     const struct bench_options *options;
+    const struct line_up *line_up;
+    uint64_t frames;
     const char *what;
     unsigned order;
-    struct frames_set *sets[FRAMES_CONTENDERS];
+    struct frames_set *sets[RACERS_MAX];
 };
 
 static void show(const struct race *race, size_t number, const char *step, size_t done, size_t all)
 {
     progress_show(&bench_progress, "frames %s, order %u: %s, %s %zu/%zu", race->what, race->order,
-                  frames_contenders[number].name, step, done, all);
+                  race->line_up->who[number].name, step, done, all);
 }
 
-static void open_race(struct race *race, uint64_t frames)
+static void open_race(struct race *race)
 {
-    for (size_t i = 0; i < FRAMES_CONTENDERS; i++) {
-        race->sets[i] = frames_set_create(&frames_contenders[i], frames, race->options->seed);
-        race->sets[i]->request.order = race->order;
+    for (size_t i = 0; i < race->line_up->count; i++) {
+        race->sets[i] = frames_set_create(&race->line_up->who[i], race->frames, race->options->seed);
+        frames_set_order(race->sets[i], race->order);
     }
 }
 
 static void close_race(const struct race *race)
 {
-    for (size_t i = 0; i < FRAMES_CONTENDERS; i++)
+    for (size_t i = 0; i < race->line_up->count; i++)
         frames_set_destroy(race->sets[i]);
 }
 
@@ -175,26 +198,28 @@ static void close_race(const struct race *race)
 static struct frames_row *add_rows(const struct race *race, const char *what, unsigned percent,
                                    struct frames_results *results)
 {
+    const struct line_up *line_up = race->line_up;
     size_t first = results->row_count;
     results->rows =
-        bench_add_rows(results->rows, &results->row_count, FRAMES_CONTENDERS, sizeof(*results->rows));
+        bench_add_rows(results->rows, &results->row_count, line_up->count, sizeof(*results->rows));
     struct frames_row *rows = results->rows + first;
-    for (size_t i = 0; i < FRAMES_CONTENDERS; i++) {
+    for (size_t i = 0; i < line_up->count; i++) {
         rows[i].what = what;
-        rows[i].who = frames_contenders[i].name;
-        rows[i].frames = race->sets[i]->frames;
+        rows[i].who = line_up->who[i].name;
+        rows[i].places = line_up->places;
+        rows[i].frames = race->frames;
         rows[i].order = race->order;
         rows[i].percent = percent;
     }
     return rows;
 }
 
-static void summarize(struct frames_row *rows)
+static void summarize(const struct line_up *line_up, struct frames_row *rows)
 {
-    for (size_t i = 0; i < FRAMES_CONTENDERS; i++) {
+    for (size_t i = 0; i < line_up->count; i++)
         times_summarize(&rows[i].times);
-        rows[i].times.ratio = times_quotient(&rows[FRAMES_CONTENDERS - 1].times, &rows[i].times);
-    }
+    for (size_t i = 0; i < line_up->count; i++)
+        rows[i].times.ratio = times_quotient(&rows[line_up->count - 1].times, &rows[i].times);
 }
 
 static double turn_of(const struct race *race)
@@ -224,7 +249,7 @@ static void run_turns(const struct race *race, const struct frames_case *test, s
 {
     double ns_per_tick = race->options->clock.ns_per_tick;
     for (size_t number = 0; number <= race->options->reps; number++) {
-        for (size_t i = 0; i < FRAMES_CONTENDERS; i++) {
+        for (size_t i = 0; i < race->line_up->count; i++) {
             show(race, i, "turn", number, race->options->reps);
             (void)take_turn(test, race->sets[i], turn_of(race) / LEAD_IN, ns_per_tick);
             double ns = take_turn(test, race->sets[i], turn_of(race), ns_per_tick);
@@ -234,22 +259,23 @@ static void run_turns(const struct race *race, const struct frames_case *test, s
     }
 }
 
-static void run_case(const struct frames_case *test, uint64_t frames, const struct bench_options *options,
-                     struct frames_results *results)
+static void run_case(const struct frames_case *test, const struct line_up *line_up, uint64_t frames,
+                     const struct bench_options *options, struct frames_results *results)
 {
-    struct race race = {.options = options, .what = test->what, .order = test->order};
-    open_race(&race, frames);
+    struct race race = {
+        .options = options, .line_up = line_up, .frames = frames, .what = test->what, .order = test->order};
+    open_race(&race);
     struct frames_row *rows = add_rows(&race, test->what, test->percent, results);
-    for (size_t i = 0; i < FRAMES_CONTENDERS; i++) {
-        show(&race, i, "set-up", i + 1, FRAMES_CONTENDERS);
+    for (size_t i = 0; i < line_up->count; i++) {
+        show(&race, i, "set-up", i + 1, line_up->count);
         if (test->set_up != NULL)
             test->set_up(race.sets[i], test->percent);
-        if (test->percent > 0)
+        if (test->percent > 0 && !line_up->places)
             rows[i].shape = frames_set_shape(race.sets[i]);
     }
     run_turns(&race, test, rows);
     close_race(&race);
-    summarize(rows);
+    summarize(line_up, rows);
 }
 
 /* -------------------------------------------------------------------------------------- filling and freeing */
@@ -328,7 +354,7 @@ static void run_fill_turns(const struct race *race, struct frames_row *fill_rows
 {
     double ns_per_tick = race->options->clock.ns_per_tick;
     for (size_t number = 0; number <= race->options->reps; number++) {
-        for (size_t i = 0; i < FRAMES_CONTENDERS; i++) {
+        for (size_t i = 0; i < race->line_up->count; i++) {
             show(race, i, "turn", number, race->options->reps);
             struct fill_turn turn = fill_and_free(race->sets[i], turn_of(race), ns_per_tick);
             if (number == 0)
@@ -339,18 +365,19 @@ static void run_fill_turns(const struct race *race, struct frames_row *fill_rows
     }
 }
 
-static void run_fill(unsigned order, uint64_t frames, const struct bench_options *options,
-                     struct frames_results *results)
+static void run_fill(unsigned order, const struct line_up *line_up, uint64_t frames,
+                     const struct bench_options *options, struct frames_results *results)
 {
-    struct race race = {.options = options, .what = FRAMES_FILL, .order = order};
-    open_race(&race, frames);
+    struct race race = {
+        .options = options, .line_up = line_up, .frames = frames, .what = FRAMES_FILL, .order = order};
+    open_race(&race);
     (void)add_rows(&race, FRAMES_FILL, 0, results);
     struct frames_row *free_rows = add_rows(&race, FRAMES_FREE, 0, results);
-    struct frames_row *fill_rows = free_rows - FRAMES_CONTENDERS;
+    struct frames_row *fill_rows = free_rows - line_up->count;
     run_fill_turns(&race, fill_rows, free_rows);
     close_race(&race);
-    summarize(fill_rows);
-    summarize(free_rows);
+    summarize(line_up, fill_rows);
+    summarize(line_up, free_rows);
 }
 
 /* ------------------------------------------------------------------------------------------------ the whole */
@@ -359,25 +386,36 @@ static void measure_memory(uint64_t frames, const struct bench_options *options,
                            struct frames_results *results)
 {
     size_t first = results->memory_count;
-    struct race race = {.options = options, .what = "memory"};
+    struct race race = {.options = options, .line_up = &contenders, .frames = frames, .what = "memory"};
     results->memory =
         bench_add_rows(results->memory, &results->memory_count, FRAMES_CONTENDERS, sizeof(*results->memory));
-    open_race(&race, frames);
+    open_race(&race);
     for (size_t i = 0; i < FRAMES_CONTENDERS; i++)
         results->memory[first + i] = (struct frames_memory){
             frames_contenders[i].name, frames, frames_contenders[i].bytes(race.sets[i]->state, frames)};
     close_race(&race);
 }
 
+/* Of one line-up; in all places the cases that are marked, and the fill with single frames: larger ones leave frames over where a
+ * zone's border lies inside a block. */
+static void run_line_up(const struct line_up *line_up, uint64_t frames, const struct bench_options *options,
+                        struct frames_results *results)
+{
+    for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++)
+        if (calls[i].places || !line_up->places)
+            run_case(&calls[i], line_up, frames, options, results);
+    for (unsigned order = 0; order <= (line_up->places ? 0 : FRAMES_BLOCK_ORDER); order++)
+        run_fill(order, line_up, frames, options, results);
+    for (size_t i = 0; i < sizeof(churns) / sizeof(churns[0]); i++)
+        if (churns[i].places || !line_up->places)
+            run_case(&churns[i], line_up, frames, options, results);
+}
+
 static void run_one_thread(uint64_t frames, const struct bench_options *options,
                            struct frames_results *results)
 {
-    for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++)
-        run_case(&calls[i], frames, options, results);
-    for (unsigned order = 0; order <= FRAMES_BLOCK_ORDER; order++)
-        run_fill(order, frames, options, results);
-    for (size_t i = 0; i < sizeof(churns) / sizeof(churns[0]); i++)
-        run_case(&churns[i], frames, options, results);
+    run_line_up(&contenders, frames, options, results);
+    run_line_up(&places, frames, options, results);
     frames_compaction_run(frames, options, &results->compaction);
     frames_run_alone(frames, options, results);
     measure_memory(frames, options, results);

@@ -42,6 +42,7 @@ struct frames_row {
     uint64_t frames;
     unsigned order;            /* of the requests; nothing in FRAMES_MIXED */
     unsigned percent;          /* of the frames are in use; 0: not a churn */
+    bool places;               /* one of frames_places; then the base is the plain set */
     struct times times;        /* base: the buddy system */
     struct frames_shape shape; /* of a churn, after its set-up */
 };
@@ -83,6 +84,7 @@ struct frames_results {
     struct frames_memory *memory;
     size_t memory_count;
     struct aims aims;
+    struct aims place_aims[FRAMES_PLACES];
 };
 
 /** Measure everything. Ends the program when it cannot be done, or a wrong answer was given. */

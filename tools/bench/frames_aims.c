@@ -29,10 +29,30 @@ const struct frames_crew *frames_find_crew(const struct frames_results *results,
     return NULL;
 }
 
-static double ns(const struct frames_results *results, const char *what, unsigned order, unsigned percent)
+/* What a call is to take at most, in a set of any zones. */
+static void judge_calls(const struct frames_results *results, const char *who, struct aims *aims)
 {
-    const struct frames_row *row = frames_find(results, what, order, percent, FRAMES_KVA);
-    return row == NULL ? -1 : row->times.median_ns;
+    static const struct {
+        const char *text;
+        double ns;
+        const char *what;
+        unsigned order;
+        unsigned percent;
+    } calls[] = {
+        {"one frame, allocate and free again", 15, FRAMES_HOT, 0, 0},
+        {"order 9, allocate and free again", 12, FRAMES_HOT, 9, 0},
+        {"fill with single frames", 10, FRAMES_FILL, 0, 0},
+        {"free them at random", 10, FRAMES_FREE, 0, 0},
+        {"churn, a quarter used", 35, FRAMES_CHURN, 0, 25},
+        {"mixed orders, half used", 100, FRAMES_MIXED, 0, 50},
+        {"order 6 that fails", 500, FRAMES_FAIL, 6, 0},
+        {"64 frames by one call and back, a frame", 1.5, FRAMES_BULK, 0, 0},
+    };
+    for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
+        const struct frames_row *row =
+            frames_find(results, calls[i].what, calls[i].order, calls[i].percent, who);
+        aims_add(aims, calls[i].text, "ns", false, calls[i].ns, row == NULL ? -1 : row->times.median_ns);
+    }
 }
 
 /* Free blocks; the aims are about a million frames. */
@@ -130,21 +150,15 @@ static void judge_compaction(struct frames_results *results)
 void frames_judge(struct frames_results *results)
 {
     struct aims *aims = &results->aims;
-    aims_add(aims, "one frame, allocate and free again", "ns", false, 15, ns(results, FRAMES_HOT, 0, 0));
-    aims_add(aims, "order 9, allocate and free again", "ns", false, 12, ns(results, FRAMES_HOT, 9, 0));
-    aims_add(aims, "fill with single frames", "ns", false, 10, ns(results, FRAMES_FILL, 0, 0));
-    aims_add(aims, "free them at random", "ns", false, 10, ns(results, FRAMES_FREE, 0, 0));
-    aims_add(aims, "churn, a quarter used", "ns", false, 35, ns(results, FRAMES_CHURN, 0, 25));
+    judge_calls(results, FRAMES_KVA, aims);
+    for (size_t i = 0; i < FRAMES_PLACES; i++)
+        judge_calls(results, frames_places[i].name, &results->place_aims[i]);
     aims_add(aims, "churn, a quarter used: free blocks of 1536", "", true, 1480,
              huge(results, FRAMES_CHURN, 25));
     aims_add(aims, "churn, a quarter used: times as fast as the buddy system", "x", true, 5,
              faster(results, FRAMES_CHURN, 25));
-    aims_add(aims, "mixed orders, half used", "ns", false, 100, ns(results, FRAMES_MIXED, 0, 50));
     aims_add(aims, "mixed orders, half used: free blocks of 1024", "", true, 600,
              huge(results, FRAMES_MIXED, 50));
-    aims_add(aims, "order 6 that fails", "ns", false, 500, ns(results, FRAMES_FAIL, 6, 0));
-    aims_add(aims, "64 frames by one call and back, a frame", "ns", false, 1.5,
-             ns(results, FRAMES_BULK, 0, 0));
     aims_add(aims, "churn, 2 threads: times one beside an idle one, by CPU time", "x", true, 1.8,
              over_one(results, 2));
     aims_add(aims, "churn, 16 threads: times 2 threads, by CPU time", "x", true, 0.9,

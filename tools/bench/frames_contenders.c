@@ -80,6 +80,56 @@ static size_t bytes_of_kva(void *state, uint64_t frames)
     return kva_frames_bytes(&config);
 }
 
+/* ------------------------------------------------------------------------------------- kva in several zones
+ * Four zones on two nodes, with as many frames in all as the plain set has. Their borders lie inside blocks:
+ *
+ *      node 0                             node 1
+ *      | zone 0   | zone 1 -- hole --  | zone 2 |             | zone 3 -- hole --     |
+ *      0x100      n / 8 + 0x80         n / 4 + 0x33  3 n / 4  n              window's end
+ */
+
+#define ZONES 4
+#define HOLES 2
+
+static enum kva_status create_zones(uint64_t frames, void **state)
+{
+    uint64_t n = frames;
+    const struct kva_frames_zone zones[ZONES] = {
+        {.start = 0x100, .end = n / 8 + 0x80, .node = 0},
+        {.start = n / 8 + 0x80, .end = n / 4 + 0x33, .node = 0},
+        {.start = n / 4 + 0x33, .end = 3 * n / 4, .node = 1},
+        {.start = n, .end = n + n / 4 + n / 16 + 0x100, .node = 1},
+    };
+    const struct kva_frames_range holes[HOLES] = {{.first = n / 8 + n / 16 + 7, .count = n / 32},
+                                                  {.first = n + n / 16 + 9, .count = n / 32}};
+    struct kva_frames_config config = frames_kva_config(zones);
+    struct kva_frames *made;
+    config.zone_count = ZONES;
+    config.holes = holes;
+    config.hole_count = HOLES;
+    enum kva_status status = kva_frames_create(&config, &made);
+    if (status == KVA_OK)
+        *state = made;
+    return status;
+}
+
+/* Of node 1, whose nearer zone has about half of the frames: at a quarter used it serves all requests, a fill goes past it. */
+static void ask_node(struct frames_set *set)
+{
+    for (unsigned order = 0; order <= FRAMES_BLOCK_ORDER; order++)
+        set->requests[order].node = 1;
+}
+
+/* A device that cannot reach the end of zone 3. */
+static void ask_in_window(struct frames_set *set)
+{
+    uint64_t n = set->frames;
+    ask_node(set);
+    for (unsigned order = 0; order <= FRAMES_BLOCK_ORDER; order++)
+        set->requests[order].max = n + n / 4 - 1;
+    set->frames = n - n / 16 - 0x100;
+}
+
 /* --------------------------------------------------------------------------------------- the buddy system */
 
 static enum kva_status create_buddy(uint64_t frames, void **state)
@@ -136,7 +186,16 @@ static size_t bytes_of_buddy(void *state, uint64_t frames)
 
 const struct frames_contender frames_contenders[FRAMES_CONTENDERS] = {
     {FRAMES_KVA, create_kva, destroy_kva, alloc_of_kva, free_of_kva, alloc_many_of_kva, free_many_of_kva,
-     bytes_of_kva},
+     bytes_of_kva, NULL},
     {FRAMES_BUDDY, create_buddy, destroy_buddy, alloc_of_buddy, free_of_buddy, alloc_many_of_buddy,
-     free_many_of_buddy, bytes_of_buddy},
+     free_many_of_buddy, bytes_of_buddy, NULL},
+};
+
+const struct frames_contender frames_places[FRAMES_PLACES] = {
+    {"zones", create_zones, destroy_kva, alloc_of_kva, free_of_kva, alloc_many_of_kva, free_many_of_kva, NULL,
+     ask_node},
+    {"window", create_zones, destroy_kva, alloc_of_kva, free_of_kva, alloc_many_of_kva, free_many_of_kva,
+     NULL, ask_in_window},
+    {FRAMES_PLAIN, create_kva, destroy_kva, alloc_of_kva, free_of_kva, alloc_many_of_kva, free_many_of_kva,
+     bytes_of_kva, NULL},
 };

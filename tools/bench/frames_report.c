@@ -22,7 +22,7 @@ static void describe_shape(struct sheet *sheet, const struct frames_row *row)
 {
     const struct frames_shape *shape = &row->shape;
     double refused = shape->requests == 0 ? -1 : (double)shape->refused / (double)shape->requests;
-    sheet_absent(sheet, row->percent == 0);
+    sheet_absent(sheet, row->percent == 0 || row->places);
     sheet_count(sheet, "free blocks", "huge_free", shape->huge_free);
     sheet_count(sheet, "of", "huge_possible", shape->huge_possible);
     sheet_count(sheet, "taken", "huge_taken", shape->huge_taken);
@@ -35,7 +35,7 @@ static void describe_times(struct sheet *sheet, const struct frames_row *row)
 {
     sheet_text(sheet, "who", "who", row->who);
     sheet_times(sheet, "ns", &row->times);
-    sheet_measure(sheet, "x buddy", "ratio", row->times.ratio, 1, 2);
+    sheet_measure(sheet, row->places ? "x plain" : "x buddy", "ratio", row->times.ratio, 1, 2);
 }
 
 static void describe_json(struct sheet *sheet, const void *item)
@@ -43,6 +43,7 @@ static void describe_json(struct sheet *sheet, const void *item)
     const struct frames_row *row = item;
     sheet_text(sheet, NULL, "case", row->what);
     sheet_count(sheet, NULL, "frames", row->frames);
+    sheet_flag(sheet, "places", row->places);
     if (is_mixed(row))
         sheet_null(sheet, "order");
     else
@@ -63,6 +64,18 @@ static void describe_calls(struct sheet *sheet, const void *item)
     describe_times(sheet, row);
 }
 
+static void describe_place(struct sheet *sheet, const void *item)
+{
+    const struct frames_row *row = item;
+    sheet_text(sheet, "case", NULL, row->what);
+    if (is_mixed(row))
+        sheet_cell(sheet, 'r', "order", "0..9");
+    else
+        sheet_cell(sheet, 'r', "order", "%u", row->order);
+    sheet_cell(sheet, 'r', "used", "%u %%", row->percent);
+    describe_times(sheet, row);
+}
+
 static void describe_churn(struct sheet *sheet, const void *item)
 {
     const struct frames_row *row = item;
@@ -76,7 +89,8 @@ static void describe_churn(struct sheet *sheet, const void *item)
 static size_t rows_of_table(const struct frames_row *rows, size_t count)
 {
     size_t same = 1;
-    while (same < count && (rows[same].percent == 0) == (rows->percent == 0) &&
+    while (same < count && rows[same].places == rows->places &&
+           (rows->places || (rows[same].percent == 0) == (rows->percent == 0)) &&
            rows[same].frames == rows->frames)
         same++;
     return same;
@@ -88,10 +102,21 @@ static void report_rows(const struct frames_row *rows, size_t count, FILE *out)
     for (size_t done = 0, same; done < count; done += same, rows += same) {
         bool churn = rows->percent > 0;
         same = rows_of_table(rows, count - done);
-        fprintf(out, "\nframes %s (n = %s frames; times in ns)\n", churn ? "churn" : "calls",
+        fprintf(out, "\nframes %s (n = %s frames; times in ns)\n",
+                rows->places ? "places"
+                : churn      ? "churn"
+                             : "calls",
                 format_count(frames, rows->frames));
-        sheet_print(churn ? describe_churn : describe_calls, rows, same, sizeof(*rows), out);
-        if (churn)
+        sheet_print(rows->places ? describe_place
+                    : churn      ? describe_churn
+                                 : describe_calls,
+                    rows, same, sizeof(*rows), out);
+        if (rows->places)
+            fputs("  zones: four zones on two nodes, with holes, whose borders lie inside blocks. window: "
+                  "there, "
+                  "below a number inside\n  a zone.\n",
+                  out);
+        else if (churn)
             fputs(
                 "  free blocks: in which nothing is in use, of those that all free frames would make. taken: "
                 "requests of order 9\n  that found one, of those asked. refused: of the requests of the "
@@ -351,6 +376,11 @@ void frames_report(const struct frames_results *results, const struct bench_opti
     fputs("\nframes bookkeeping\n", out);
     sheet_print(describe_memory, results->memory, results->memory_count, sizeof(*results->memory), out);
     aims_report(&results->aims, "frames", out);
+    for (size_t i = 0; i < FRAMES_PLACES; i++) {
+        char title[NUMBER_ROOM];
+        snprintf(title, sizeof(title), "frames, %s:", frames_places[i].name);
+        aims_report(&results->place_aims[i], title, out);
+    }
     fflush(out);
 }
 
@@ -377,5 +407,9 @@ json_t *frames_to_json(const struct frames_results *results, bool *good)
                            sizeof(struct frames_memory), good),
              good);
     json_put(object, "aims", aims_to_json(&results->aims, good), good);
+    json_t *places = json_object();
+    for (size_t i = 0; i < FRAMES_PLACES; i++)
+        json_put(places, frames_places[i].name, aims_to_json(&results->place_aims[i], good), good);
+    json_put(object, "place_aims", places, good);
     return object;
 }

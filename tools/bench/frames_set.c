@@ -16,13 +16,6 @@
 
 #define ORDERS (FRAMES_BLOCK_ORDER + 1)
 
-static const struct kva_frames_request requests[ORDERS] = {
-    {.order = 0, .type = KVA_MOVABLE}, {.order = 1, .type = KVA_MOVABLE}, {.order = 2, .type = KVA_MOVABLE},
-    {.order = 3, .type = KVA_MOVABLE}, {.order = 4, .type = KVA_MOVABLE}, {.order = 5, .type = KVA_MOVABLE},
-    {.order = 6, .type = KVA_MOVABLE}, {.order = 7, .type = KVA_MOVABLE}, {.order = 8, .type = KVA_MOVABLE},
-    {.order = 9, .type = KVA_MOVABLE},
-};
-
 /* ------------------------------------------------------------------------------------------ life and death */
 
 void frames_must(const struct frames_set *set, enum kva_status status, const char *what)
@@ -45,10 +38,19 @@ struct frames_set *frames_set_create(const struct frames_contender *who, uint64_
         bench_fatal(TOOL_REFUSED, "no memory for %zu frame numbers", (size_t)frames);
     set->who = who;
     set->frames = frames;
-    set->request = requests[0];
+    for (unsigned order = 0; order < ORDERS; order++)
+        set->requests[order] = (struct kva_frames_request){.order = order, .type = KVA_MOVABLE};
+    if (who->place != NULL)
+        who->place(set);
+    frames_set_order(set, 0);
     rng_seed(&set->rng, seed);
     frames_must(set, who->create(frames, &set->state), "a set");
     return set;
+}
+
+void frames_set_order(struct frames_set *set, unsigned order)
+{
+    set->request = set->requests[order];
 }
 
 void frames_set_destroy(struct frames_set *set)
@@ -89,7 +91,7 @@ static struct frames_held pop_random(struct frames_set *set)
 static bool take(struct frames_set *set, unsigned order)
 {
     uint64_t first;
-    enum kva_status status = set->who->alloc(set->state, &requests[order], &first);
+    enum kva_status status = set->who->alloc(set->state, &set->requests[order], &first);
     if (status == KVA_ENOSPC)
         return false;
     frames_must(set, status, "an allocation");
@@ -106,9 +108,11 @@ void frames_set_fill(struct frames_set *set)
 
 void frames_set_comb(struct frames_set *set, uint64_t step)
 {
+    size_t count = set->count;
     set->count = 0;
     set->used = 0;
-    for (uint64_t frame = 0; frame < set->frames; frame++) {
+    for (size_t i = 0; i < count; i++) {
+        uint64_t frame = set->held[i].first;
         if (frame % step == 0)
             push(set, frame, 0);
         else
@@ -157,7 +161,7 @@ void frames_set_churned(struct frames_set *set, unsigned percent)
 /* Each step is a free or an allocation. */
 static void churn_mixed(struct frames_set *set, size_t steps)
 {
-    set->requests = set->refused = 0;
+    set->asked = set->refused = 0;
     for (size_t done = 0; done < steps; done += FRAMES_BATCH) {
         size_t count = frames_mixed_prepare(set);
         (void)frames_mixed_run(set, count);
@@ -200,7 +204,7 @@ static void ask_for_huge(struct frames_set *set, struct frames_shape *shape)
     shape->huge_asked = shape->huge_possible < HUGE_ASKED ? shape->huge_possible : HUGE_ASKED;
     while (shape->huge_taken < shape->huge_asked) {
         enum kva_status status =
-            set->who->alloc(set->state, &requests[FRAMES_BLOCK_ORDER], &first[shape->huge_taken]);
+            set->who->alloc(set->state, &set->requests[FRAMES_BLOCK_ORDER], &first[shape->huge_taken]);
         if (status == KVA_ENOSPC)
             break;
         frames_must(set, status, "an allocation");
@@ -215,7 +219,7 @@ struct frames_shape frames_set_shape(struct frames_set *set)
     struct frames_shape shape = {
         .huge_free = count_huge(set),
         .huge_possible = (set->frames - set->used) / FRAMES_BLOCK,
-        .requests = set->requests,
+        .requests = set->asked,
         .refused = set->refused,
     };
     ask_for_huge(set, &shape);
@@ -243,7 +247,7 @@ void frames_replace(const struct frames_set *set, size_t steps, uint64_t *first)
     for (size_t i = 0; i < steps; i++) {
         enum kva_status status = who->free(state, first[i]);
         if (status == KVA_OK)
-            status = who->alloc(state, &requests[0], &first[i]);
+            status = who->alloc(state, &set->requests[0], &first[i]);
         if (status != KVA_OK)
             frames_must(set, status, "a free and an allocation");
     }
@@ -302,7 +306,7 @@ uint64_t frames_mixed_run(struct frames_set *set, size_t steps)
         unsigned char order = set->batch.order[i];
         enum kva_status status = order == FRAMES_GIVE
                                      ? who->free(set->state, set->batch.first[i])
-                                     : who->alloc(set->state, &requests[order], &set->batch.first[i]);
+                                     : who->alloc(set->state, &set->requests[order], &set->batch.first[i]);
         if (status == KVA_ENOSPC && order != FRAMES_GIVE)
             set->batch.first[i] = KVA_NO_FRAME;
         else if (status != KVA_OK)
@@ -316,7 +320,7 @@ void frames_mixed_finish(struct frames_set *set, size_t steps)
     for (size_t i = 0; i < steps; i++) {
         if (set->batch.order[i] == FRAMES_GIVE)
             continue;
-        set->requests++;
+        set->asked++;
         if (set->batch.first[i] == KVA_NO_FRAME)
             set->refused++;
         else

@@ -31,7 +31,9 @@
 
 /* ------------------------------------------------------------------------------------------- contenders */
 
-/** Somebody who hands out the frames [0, frames). */
+struct frames_set;
+
+/** Somebody who hands out frames: [0, frames), unless `place` says otherwise. */
 struct frames_contender {
     const char *name;
     enum kva_status (*create)(uint64_t frames, void **state);
@@ -42,6 +44,8 @@ struct frames_contender {
                                   uint64_t *firsts);
     enum kva_status (*free_many)(void *state, const uint64_t *firsts, size_t runs);
     size_t (*bytes)(void *state, uint64_t frames); /* of bookkeeping, for so many frames */
+    void (*place)(
+        struct frames_set *set); /* where requests are to look, and how many frames that is; or NULL */
 };
 
 #define FRAMES_KVA "kva"
@@ -50,6 +54,11 @@ struct frames_contender {
 /** All of them; the last one is the base of all ratios. */
 #define FRAMES_CONTENDERS 2
 extern const struct frames_contender frames_contenders[FRAMES_CONTENDERS];
+
+/** Where kva hands them out: in several zones, there within a window, in one zone. Again the last one is the base. */
+#define FRAMES_PLAIN "plain"
+#define FRAMES_PLACES 3
+extern const struct frames_contender frames_places[FRAMES_PLACES];
 
 /** kva's configuration for one zone, which must live as long as what is returned. */
 struct kva_frames_config frames_kva_config(const struct kva_frames_zone *zone);
@@ -75,16 +84,17 @@ struct frames_shape {
 struct frames_set {
     const struct frames_contender *who;
     void *state;
-    uint64_t frames;
-    struct kva_frames_request request; /* of cases with one order */
-    uint64_t quota;                    /* frames to be in use */
-    uint64_t used;                     /* in use */
-    struct frames_held *held;          /* the live runs, `count` of them; room for `frames` */
+    uint64_t frames;                                            /* that requests can have */
+    struct kva_frames_request requests[FRAMES_BLOCK_ORDER + 1]; /* by order */
+    struct kva_frames_request request;                          /* of cases with one order */
+    uint64_t quota;                                             /* frames to be in use */
+    uint64_t used;                                              /* in use */
+    struct frames_held *held; /* the live runs, `count` of them; room for `frames` */
     size_t count;
     uint64_t *all; /* room for as many numbers */
     struct rng rng;
     unsigned next_order; /* to be asked for next, in a mixed churn */
-    uint64_t requests;
+    uint64_t asked;
     uint64_t refused;
     struct {
         uint64_t first[FRAMES_BATCH];      /* to be freed, or what was given */
@@ -94,8 +104,9 @@ struct frames_set {
 
 #define FRAMES_GIVE 0xff
 
-/** An empty set. */
+/** An empty set, for requests of an order where a case has one. */
 struct frames_set *frames_set_create(const struct frames_contender *who, uint64_t frames, uint64_t seed);
+void frames_set_order(struct frames_set *set, unsigned order);
 
 /** Also ends the program if the contender finds itself broken. */
 void frames_set_destroy(struct frames_set *set);
