@@ -71,7 +71,7 @@
  *               thread at a time, and they must not call the instance.
  *   Waiting     The instance's lock is held for one call of the page source at most; while purging, on no more than 2 MiB of
  *               small areas, or 8 MiB of a larger one: some 0.1 ms, or 0.3 ms, if all of it was touched, in pages of 4 KiB. A
- *               purge drops it after each such slice, and lets in who waits. It is held for longer where one
+ *               purge drops it after each such slice, and lets in who waits; so does kva_vm_frames_compact after some 32 frames. It is held for longer where one
  *               request is large in itself: a map of many runs of frames, giving back many frames, a large area's shrinking or its
  *               end in a hardened instance; where somebody wants to see all (kva_vm_check); where kva_vm_flush gives tables back; in
  *               the last purge of a request that finds no room, which takes what others have freed during the purge before; and in a
@@ -200,13 +200,13 @@ struct kva_pages_map {
     uint64_t count; /* pages, which show consecutive frames */
 };
 
-/** A move of `count` frames of a pool, from number `from` on to number `to` on. The ranges do not meet, nothing is mapped that shows
- *  the new place, and the new place reads as zero.
+/** A move of `count` frames of a pool, from place `from` on to place `to` on. The places do not meet, and the new ones read as
+ *  zero. No map that lives, or can be found again, shows the new places; parked areas may show either.
  *
  *  From a moment on, no store reaches the old place: a thread that tries waits. Then the contents are copied, all maps show the
  *  new place, the waiting threads go on there, and the old place is drained. A thread that loads meanwhile sees the same contents
- *  at either place, or waits. KVA_ENOENT: the pages are mapped, and the source has no way to hold stores back. After any failure all is as
- *  before the call. */
+ *  at either place, or waits. KVA_ENOENT: the pages are mapped, and the source has no way to hold stores back. After any failure
+ *  all is as before the call. */
 struct kva_pages_move {
     void *pool;
     uint64_t from;
@@ -460,7 +460,8 @@ struct kva_vm_config {
  *      where kva_vfree_later slept for want of a record, it does not, and the area stays "later" until the instance ends
  *    - frames are shared with the parent, but each side counts its own maps of them. Those of a movable set are lost: its maps
  *      stay areas, closed ones, until the child ends them; kva_vm_frames_alloc and kva_vm_map return KVA_ENOENT for the set
- *  Without threads these functions lock nothing, but they are needed if a set of frames is movable.
+ *  Without threads these functions lock nothing, but they are needed if a set of frames is movable. Its maps are holes in the
+ *  child, until kva_vm_fork_child closes them: handlers that run before it must not map memory.
  *
  *  Where the owner of a marked area (kva_vm_mark_foreign) has kept its pages from children (MADV_DONTFORK), the child has
  *  a hole there, which the system may give to whatever the child maps. Such areas that are parked are purged before the fork, so
@@ -471,8 +472,9 @@ struct kva_vm_config {
  *  Returns: KVA_OK, and the instance is locked
  *           KVA_ENULL      vm is NULL
  *           KVA_EREENTRY   called from inside a reclaim callback
- *  Cost:    O(CPUs). A reclaim under way, or a slice of a purge, comes on top; and, where marked areas are parked, a purge of
- *           these and of all that was parked before them
+ *  Cost:    O(CPUs + sets of frames). A reclaim under way, or a slice of a purge or a compaction, comes on top; and, where marked
+ *           areas are parked, a purge of these and of all that was parked before them; where a set of frames is movable, of
+ *           all that is parked
  *  Locking: Instance, all CPUs' locks, and the reclaim lock: held until the fork is over
  *  Failure: nothing has changed
  */
@@ -933,15 +935,15 @@ enum kva_status kva_vm_frames_create(struct kva_vm *vm, const struct kva_vm_fram
  *  In:      frames  afterwards a dangling pointer
  *  Returns: KVA_OK
  *           KVA_ENULL   frames is NULL
- *           KVA_EBUSY   some are mapped by live areas, or a thread compacts the set: it lives on
+ *           KVA_EBUSY   some are mapped by live areas, or a thread compacts the set: it lives on. Pins do not keep it
  *  Cost:    as kva_vm_flush, and a call
  *  Locking: Instance
  *  Failure: nothing has changed
  */
 enum kva_status kva_vm_frames_destroy(struct kva_vm_frames *frames);
 
-/** Take frames. They read as zero. More than a block (see kva/frames.h) are consecutive if that can be; else, and in a movable
- *  set, they are taken by whole blocks as long as there are free ones.
+/** Take frames. They read as zero. A block or more (see kva/frames.h) are consecutive if that can be; else they are taken by
+ *  whole blocks as long as there are free ones.
  *
  *  In/Out:  frames
  *  In:      count    1 ..
@@ -961,7 +963,9 @@ enum kva_status kva_vm_frames_alloc(struct kva_vm_frames *frames, size_t count, 
 /** Take consecutive frames, the first at a place that is a multiple of `align`. They read as zero. A map of them takes one
  *  mapping; of whole blocks (align at least 2 MiB on most machines), with KVA_VM_HUGE, huge pages.
  *
- *  Where memory is free but in pieces, this fails: kva_vm_frames_compact makes room.
+ *  Where memory is free but in pieces, this fails: kva_vm_frames_compact makes room. In a movable set, they move together; then
+ *  the first is at a multiple of their count, rounded up to a power of two, as far as `align` was a multiple of that, and no
+ *  more. Whole blocks never move.
  *
  *  In/Out:  frames
  *  In:      count    1 ..
@@ -1017,10 +1021,10 @@ intptr_t kva_vm_frames_descriptor(const struct kva_vm_frames *frames);
  *           KVA_EINVAL    order is out of its range
  *           KVA_ENOENT    the set is not movable, or lost (a fork's child)
  *           KVA_EREENTRY  called from inside a reclaim callback
- *  Cost:    a purge of all that is idle, as kva_vm_flush. Then, for each slice of some 32 frames, as kva_frames_compact; and for each
- *           run of frames that is moved, three calls that copy it and give the old place back, and five for each range of
- *           pages that shows it. A frame that is in more than 64 maps, or has no map while
- *           the page source cannot hold writers back, counts as pinned
+ *  Cost:    a purge of all that is idle, as kva_vm_flush. Then, for each slice of 32 frames (in sets of more than 2^23 frames, of one
+ *           for 2^18 frames), as kva_frames_compact; and for each run of frames that is moved five calls that copy it and give
+ *           the old place back, and five for each range of pages that shows it, seven if several pages show a frame.
+ *           A run that more than 64 ranges show, or any does while the page source cannot hold stores back, counts as pinned
  *  Locking: Instance, dropped between slices. Any thread may call meanwhile, and several may compact
  *  Failure: nothing has changed
  */

@@ -193,8 +193,7 @@ static const char *check_all(const struct kva_vm *vm, uint64_t *at)
     if (broken)
         return broken;
     *at = vm->first;
-    if (!broken)
-        broken = check_counts(vm, &walk);
+    broken = check_counts(vm, &walk);
     if (!broken)
         broken = kva_check_tables(vm);
     if (!broken)

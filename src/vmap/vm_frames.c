@@ -95,12 +95,12 @@ static void end_pool(struct kva_vm_frames *frames)
     give_pool(frames);
 }
 
-/** With the lock, which is dropped during the purge. */
+/** With the lock, which is dropped during the purge: so who uses the pool is asked after it. */
 static enum kva_status destroy(struct kva_vm *vm, struct kva_vm_frames *frames)
 {
+    (void)kva_purge_idle(vm);
     if (frames->shown > 0 || frames->compacting > 0)
         return KVA_EBUSY;
-    (void)kva_purge_idle(vm);
     *frames->link = frames->next;
     if (frames->next)
         frames->next->link = frames->link;
@@ -158,63 +158,52 @@ static enum kva_status validate_take(const struct kva_vm_frames *frames, size_t 
     return count > frames->count - frames->taken ? KVA_ENOSPC : KVA_OK;
 }
 
-static enum kva_status take(struct kva_vm_frames *frames, size_t count, uint64_t *numbers,
+/** What a request for frames asks for. */
+struct wish {
+    size_t count;
+    bool is_run;
+    uint64_t align; /* of a run */
+};
+
+static enum kva_status take(struct kva_vm_frames *frames, const struct wish *wish, uint64_t *numbers,
                             struct kva_bad *bad)
 {
-    enum kva_status status = validate_take(frames, count, bad);
+    if (!has_one_bit_at_most(wish->align))
+        return bad_field(bad, KVA_EALIGN, "align");
+    enum kva_status status = validate_take(frames, wish->count, bad);
+    if (status != KVA_OK)
+        return status;
+    status = wish->is_run ? kva_stock_take_run(frames->vm, &frames->stock, wish->count, wish->align, numbers)
+                          : kva_stock_take(frames->vm, &frames->stock, wish->count, numbers);
+    if (status == KVA_OK)
+        mark_taken(frames, numbers, wish->count);
+    return status;
+}
 
-    if (status == KVA_OK)
-        status = kva_stock_take(frames->vm, &frames->stock, count, numbers);
-    if (status == KVA_OK)
-        mark_taken(frames, numbers, count);
+static enum kva_status take_locked(struct kva_vm_frames *frames, const struct wish *wish, uint64_t *numbers,
+                                   const char *where)
+{
+    struct kva_bad bad = {NULL, 0};
+
+    if (!frames)
+        return KVA_ENULL;
+    if (!numbers)
+        return refuse_null(frames->vm, where, 0, "numbers");
+    main_take(&frames->vm->locks);
+    enum kva_status status = finish(frames->vm, take(frames, wish, numbers, &bad), where, 0, &bad);
+    main_drop(&frames->vm->locks);
     return status;
 }
 
 enum kva_status kva_vm_frames_alloc(struct kva_vm_frames *frames, size_t count, uint64_t *numbers)
 {
-    if (!frames)
-        return KVA_ENULL;
-    if (!numbers)
-        return refuse_null(frames->vm, __func__, 0, "numbers");
-    struct kva_bad bad = {NULL, 0};
-    main_take(&frames->vm->locks);
-    enum kva_status status = take(frames, count, numbers, &bad);
-    status = finish(frames->vm, status, __func__, 0, &bad);
-    main_drop(&frames->vm->locks);
-    return status;
-}
-
-static enum kva_status take_run(struct kva_vm_frames *frames, size_t count, uint64_t align, uint64_t *numbers,
-                                struct kva_bad *bad)
-{
-    uint64_t first;
-
-    if (!has_one_bit_at_most(align))
-        return bad_field(bad, KVA_EALIGN, "align");
-    enum kva_status status = validate_take(frames, count, bad);
-    if (status == KVA_OK)
-        status = kva_stock_take_run(frames->vm, &frames->stock, count, align, &first);
-    if (status != KVA_OK)
-        return status;
-    for (size_t i = 0; i < count; i++)
-        numbers[i] = first + i;
-    mark_taken(frames, numbers, count);
-    return KVA_OK;
+    return take_locked(frames, &(struct wish){.count = count}, numbers, __func__);
 }
 
 enum kva_status kva_vm_frames_alloc_run(struct kva_vm_frames *frames, size_t count, uint64_t align,
                                         uint64_t *numbers)
 {
-    if (!frames)
-        return KVA_ENULL;
-    if (!numbers)
-        return refuse_null(frames->vm, __func__, 0, "numbers");
-    struct kva_bad bad = {NULL, 0};
-    main_take(&frames->vm->locks);
-    enum kva_status status = take_run(frames, count, align, numbers, &bad);
-    status = finish(frames->vm, status, __func__, 0, &bad);
-    main_drop(&frames->vm->locks);
-    return status;
+    return take_locked(frames, &(struct wish){count, true, align}, numbers, __func__);
 }
 
 /* --------------------------------------------------------------------------------------------------- give */

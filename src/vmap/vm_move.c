@@ -23,11 +23,13 @@
 #include "vm_retire.h"
 #include "vm_shown.h"
 
-/** A frame in more maps stays where it is: to map it anew would keep everybody waiting. */
-enum { MOST_MAPS = 64 };
+/** A run that more ranges of pages show stays where it is: to map it anew, some 10 us for each, would keep
+ *  everybody waiting. */
+enum { MOST_RANGES = 64 };
 
-/** Frames that are moved under one hold of the lock: some 20 us each. */
-enum { SLICE_FRAMES = 32 };
+/** Frames that are moved under one hold of the lock: 20 us for one that a single page shows. A hold is made
+ *  shorter when it has mapped more ranges than this anew. */
+enum { SLICE_FRAMES = 32, SLICE_RANGES = 64 };
 
 /* ------------------------------------------------------------------------------------------------ its maps */
 
@@ -114,14 +116,26 @@ static void park_ended_maps(struct kva_vm_frames *frames, uint64_t from, uint64_
 
 /* ------------------------------------------------------------------------------------------------- a move */
 
-static bool stays(const struct kva_vm_frames *frames, uint64_t from, uint64_t count)
+static bool is_any_pinned(const struct moving *moving)
 {
-    for (uint64_t i = 0; i < count; i++) {
-        uint64_t number = number_at(frames, from + i);
-        if (frames->movable[number].pins > 0 || frames->uses[number] - 1 > MOST_MAPS)
+    for (uint64_t i = 0; i < moving->count; i++) {
+        uint64_t number = number_at(moving->frames, moving->from + i);
+        if (moving->frames->movable[number].pins > 0)
             return true;
     }
     return false;
+}
+
+/** How many ranges of pages show a run; MOST_RANGES + 1 if there are more than that. */
+static unsigned count_ranges(struct moving *moving)
+{
+    struct kva_pages_map pages;
+    uint64_t cursor = 0;
+    unsigned count = 0;
+
+    while (count <= MOST_RANGES && next_pages(moving, &cursor, &pages))
+        count++;
+    return count;
 }
 
 enum kva_frames_moved kva_move_frames(void *context, uint64_t from, uint64_t to, uint64_t count)
@@ -130,10 +144,14 @@ enum kva_frames_moved kva_move_frames(void *context, uint64_t from, uint64_t to,
     const struct kva_vm *vm = moving.frames->vm;
     const struct kva_pages_move move = {moving.frames->pool, from, to, count, next_pages, &moving};
 
-    if (!vm->pages.move || stays(moving.frames, from, count))
+    if (!vm->pages.move || is_any_pinned(&moving))
         return KVA_FRAMES_PINNED;
     park_ended_maps(moving.frames, from, count);
     park_ended_maps(moving.frames, to, count);
+    unsigned ranges = count_ranges(&moving);
+    if (ranges > MOST_RANGES)
+        return KVA_FRAMES_PINNED;
+    moving.frames->ranges_moved += ranges;
     enum kva_status status = vm->pages.move(vm->pages.context, vm->reservation, &move);
     if (status != KVA_OK)
         return status == KVA_ENOENT ? KVA_FRAMES_PINNED : KVA_FRAMES_BUSY;
@@ -144,7 +162,7 @@ enum kva_frames_moved kva_move_frames(void *context, uint64_t from, uint64_t to,
 /* ---------------------------------------------------------------------------------------------- compaction */
 
 /** Whether a frame set has 2^order consecutive free frames, aligned. */
-static bool has_group(const struct kva_frames *set, unsigned order)
+static bool set_has_group(const struct kva_frames *set, unsigned order)
 {
     struct kva_frames_orders orders;
     uint64_t groups = 0;
@@ -156,51 +174,75 @@ static bool has_group(const struct kva_frames *set, unsigned order)
     return groups > 0;
 }
 
+/** Whether the pool has it. Places of which there is no bookkeeping yet are free. */
+static bool has_group(const struct kva_vm_frames *frames, unsigned order)
+{
+    const struct kva_stock *stock = &frames->stock;
+    const uint64_t length = UINT64_C(1) << order;
+
+    for (unsigned i = 0; i < KVA_STOCK_SETS && stock->sets[i]; i++) {
+        if (set_has_group(stock->sets[i], order))
+            return true;
+    }
+    return stock->count >= length && align_down(stock->count - length, length) >= stock_used_end(stock);
+}
+
 static void add_compacted(struct kva_frames_compacted *sum, const struct kva_frames_compacted *part)
 {
     sum->moved_runs += part->moved_runs;
     sum->moved_frames += part->moved_frames;
     sum->freed_blocks += part->freed_blocks;
-    sum->pinned_runs = part->pinned_runs; /* each slice asks anew */
+    sum->pinned_runs += part->pinned_runs;
     sum->is_finished = part->is_finished;
 }
 
-/** Compact one frame set slice by slice, until done->moved_frames is `most`. */
-static enum kva_status compact_set(struct kva_vm *vm, struct kva_frames *set, unsigned order, uint64_t most,
-                                   struct kva_frames_compacted *done)
+/** The most frames of a slice. Each slice looks at all blocks, some 25 ns each: so many frames take as
+ *  long. */
+static uint64_t most_of_slice(const struct kva_vm *vm, unsigned set, const struct kva_stock *stock)
 {
+    uint64_t blocks = (stock_end(stock, set) - stock_start(stock, set)) >> kva_stock_block_order(vm);
+
+    return max_u64(SLICE_FRAMES, blocks / 512);
+}
+
+/** Compact one frame set slice by slice, until done->moved_frames is `most`. */
+static void compact_set(struct kva_vm_frames *frames, unsigned set, unsigned order, uint64_t most,
+                        struct kva_frames_compacted *done)
+{
+    struct kva_vm *vm = frames->vm;
+    uint64_t slice = 1;
+
     do {
-        struct kva_frames_compacted part;
-        uint64_t slice = min_u64(SLICE_FRAMES, most - min_u64(most, done->moved_frames));
-        enum kva_status status = kva_frames_compact(set, 0, order, slice, &part);
-        if (status != KVA_OK)
-            return status;
+        struct kva_frames_compacted part = {.is_finished = true};
+        frames->ranges_moved = 0;
+        (void)kva_frames_compact(frames->stock.sets[set], 0, order, min_u64(slice, most - done->moved_frames),
+                                 &part);
         add_compacted(done, &part);
+        slice = frames->ranges_moved > SLICE_RANGES
+                    ? max_u64(slice / 2, 1)
+                    : min_u64(2 * slice, most_of_slice(vm, set, &frames->stock));
         kva_purge_excess(vm); /* of ended maps that were parked */
         main_yield(&vm->locks);
     } while (!done->is_finished && done->moved_frames < most);
-    return KVA_OK;
 }
 
 /** Each frame moves once if nobody else changes anything; twice as many moves are the end, whatever others
- *  do. Places of which there is no bookkeeping yet are free. */
-static enum kva_status compact_sets(struct kva_vm *vm, struct kva_vm_frames *frames, unsigned order,
-                                    uint64_t most, struct kva_frames_compacted *done)
+ *  do. */
+static void compact_sets(struct kva_vm_frames *frames, unsigned order, uint64_t most,
+                         struct kva_frames_compacted *done)
 {
     const bool all = order == KVA_FRAMES_ALL_BLOCKS;
     const uint64_t limit = min_u64(most, 2 * frames->taken + 1);
-    struct kva_frames *set;
-    uint64_t pinned = 0;
 
-    for (unsigned i = 0; i < KVA_STOCK_SETS && (set = frames->stock.sets[i]); i++) {
-        enum kva_status status = compact_set(vm, set, order, limit, done);
-        if (status != KVA_OK)
-            return status;
-        done->pinned_runs = pinned += done->pinned_runs;
-        if (!done->is_finished || (!all && has_group(set, order)))
-            break;
+    for (unsigned set = 0; set < KVA_STOCK_SETS && frames->stock.sets[set]; set++) {
+        if (!all && has_group(frames, order))
+            return;
+        if (set > 0 && done->moved_frames >= limit) {
+            done->is_finished = false;
+            return;
+        }
+        compact_set(frames, set, order, limit, done);
     }
-    return KVA_OK;
 }
 
 static enum kva_status compact(struct kva_vm_frames *frames, unsigned order, uint64_t most,
@@ -215,9 +257,9 @@ static enum kva_status compact(struct kva_vm_frames *frames, unsigned order, uin
     *done = (struct kva_frames_compacted){.is_finished = true};
     frames->compacting++;
     (void)kva_purge_idle(vm);
-    enum kva_status status = compact_sets(vm, frames, order, most, done);
+    compact_sets(frames, order, most, done);
     frames->compacting--;
-    return status;
+    return KVA_OK;
 }
 
 enum kva_status kva_vm_frames_compact(struct kva_vm_frames *frames, unsigned order, uint64_t most,
@@ -320,9 +362,10 @@ enum kva_status kva_vm_unpin(struct kva_vm *vm, const void *memory, size_t bytes
  *  there once the area is parked. */
 static void lose_map(struct kva_vm *vm, struct kva_descriptor *map)
 {
-    kva_unlink_pages(map->of.frames, start_of(map), map->pages);
     map->flags |= KVA_VM_FOREIGN;
     vm->pages.unmap(vm->pages.context, vm->reservation, start_of(map), area_bytes(vm, map));
+    if (state_of(map) == KVA_VM_ENDED)
+        kva_park_ended(vm, map);
 }
 
 static bool is_of_lost(const struct kva_descriptor *area)

@@ -94,7 +94,7 @@ static void change_pages(struct kva_vm_frames *frames, uint64_t start, size_t co
 {
     const struct kva_vm *vm = frames->vm;
 
-    if (!frames->movable)
+    if (!frames->movable || frames->is_lost)
         return;
     for (size_t run; count > 0; count -= run, start += bytes_of_pages(vm, run)) {
         run = count;

@@ -49,6 +49,7 @@ struct kva_vm_frames {
     struct kva_movable *movable; /* a table; NULL: the pool is not movable */
     bool is_lost;                /* movable, and inherited by a child of fork, which cannot have the maps */
     unsigned compacting;         /* threads that are compacting it */
+    unsigned ranges_moved;       /* of pages, that were mapped anew in the slice under way */
     uint64_t count;
     uint64_t taken;
     uint64_t pending; /* frames that are counted for maps which are not there yet, once for each map */
@@ -79,7 +80,7 @@ void kva_end_names(struct kva_vm_frames *frames);
 void kva_end_links(struct kva_vm *vm);
 
 /** The pages from an address on show their noted frames from now on; or no longer, and do not follow them any
- *  more. Nothing is done for a pool that is not movable. */
+ *  more. Nothing is done for a pool that is not movable, or is lost. */
 void kva_link_pages(struct kva_vm_frames *frames, uint64_t start, size_t count);
 void kva_unlink_pages(struct kva_vm_frames *frames, uint64_t start, size_t count);
 

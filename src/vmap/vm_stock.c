@@ -29,11 +29,9 @@ static void give_table(void *context, void *table, size_t bytes)
     vm->pages.untable(vm->pages.context, table, bytes);
 }
 
-/** Have a set; the instance's lock stands for one of its own. */
-static enum kva_status ready_set(struct kva_vm *vm, struct kva_stock *stock, unsigned set)
+/** Make a set; the instance's lock stands for one of its own. */
+static enum kva_status make_set(struct kva_vm *vm, struct kva_stock *stock, unsigned set)
 {
-    if (stock->sets[set])
-        return KVA_OK;
     const struct kva_frames_zone zone = {.start = stock_start(stock, set), .end = stock_end(stock, set)};
     const struct kva_frames_config config = {
         .zones = &zone,
@@ -46,6 +44,18 @@ static enum kva_status ready_set(struct kva_vm *vm, struct kva_stock *stock, uns
         .hook_context = vm->ledger.hooks.context,
     };
     return kva_frames_create(&config, &stock->sets[set]);
+}
+
+/** Have a set, and all before it. */
+static enum kva_status ready_set(struct kva_vm *vm, struct kva_stock *stock, unsigned set)
+{
+    enum kva_status status = KVA_OK;
+
+    for (unsigned i = 0; i <= set && status == KVA_OK; i++) {
+        if (!stock->sets[i])
+            status = make_set(vm, stock, i);
+    }
+    return status;
 }
 
 /** The set that a place is in. */
@@ -86,78 +96,9 @@ static enum kva_frames_type type_of(const struct kva_stock *stock)
     return stock->move ? KVA_MOVABLE : KVA_UNMOVABLE;
 }
 
-/** Take consecutive places, if they are more than a block. Not of movable frames: what remains of such a run when
- *  parts of it are free may reach over the end of a block, and then it is never moved. */
-static size_t take_whole(struct kva_stock *stock, unsigned set, unsigned order, size_t count,
-                         uint64_t *places)
-{
-    const struct kva_frames_request request = {.count = count};
-
-    if (stock->move || count >> order == 0 || kva_frames_alloc(stock->sets[set], &request, places) != KVA_OK)
-        return 0;
-    for (size_t i = 1; i < count; i++)
-        places[i] = places[0] + i;
-    stock->taken[set] += count;
-    return count;
-}
-
-/** Take whole blocks as long as there are any; returns how many places that makes. */
-static size_t take_blocks(struct kva_stock *stock, unsigned set, unsigned order, size_t count,
-                          uint64_t *places)
-{
-    const struct kva_frames_request request = {.order = order, .type = type_of(stock)};
-    const size_t block = (size_t)1 << order;
-    size_t done = 0;
-
-    while (count - done >= block && kva_frames_alloc(stock->sets[set], &request, &places[done]) == KVA_OK) {
-        for (size_t i = 1; i < block; i++)
-            places[done + i] = places[done] + i;
-        done += block;
-    }
-    stock->taken[set] += done;
-    return done;
-}
-
-/** Take places of one set, in which so many are free. */
-static enum kva_status take_from(struct kva_vm *vm, struct kva_stock *stock, unsigned set, size_t count,
-                                 uint64_t *places)
-{
-    const struct kva_frames_request single = {.type = type_of(stock)};
-    enum kva_status status = ready_set(vm, stock, set);
-
-    if (status != KVA_OK)
-        return status;
-    size_t done = take_whole(stock, set, kva_stock_block_order(vm), count, places);
-    done += take_blocks(stock, set, kva_stock_block_order(vm), count - done, &places[done]);
-    status = kva_frames_alloc_many(stock->sets[set], &single, count - done, &places[done]);
-    if (status == KVA_OK)
-        stock->taken[set] += count - done;
-    else
-        give_all(stock, places, done);
-    return status;
-}
-
-enum kva_status kva_stock_take(struct kva_vm *vm, struct kva_stock *stock, size_t count, uint64_t *places)
-{
-    enum kva_status status = KVA_OK;
-    size_t done = 0;
-
-    for (unsigned set = 0; set < KVA_STOCK_SETS && done < count && status == KVA_OK; set++) {
-        size_t part = (size_t)min_u64(count - done, free_in(stock, set));
-        if (part == 0)
-            continue;
-        status = take_from(vm, stock, set, part, &places[done]);
-        done += status == KVA_OK ? part : 0;
-    }
-    if (status == KVA_OK && done < count)
-        status = KVA_ENOSPC;
-    if (status != KVA_OK)
-        give_all(stock, places, done);
-    return status;
-}
-
-enum kva_status kva_stock_take_run(struct kva_vm *vm, struct kva_stock *stock, uint64_t count, uint64_t align,
-                                   uint64_t *first)
+/** Take consecutive places: one run of a frame set. */
+static enum kva_status take_run(struct kva_vm *vm, struct kva_stock *stock, uint64_t count, uint64_t align,
+                                uint64_t *first)
 {
     struct kva_frames_request request = {.count = count, .align = align, .type = type_of(stock)};
 
@@ -175,6 +116,95 @@ enum kva_status kva_stock_take_run(struct kva_vm *vm, struct kva_stock *stock, u
             return status;
     }
     return KVA_ENOSPC;
+}
+
+/** Note the places of a run; `split`: they count as single ones from now on. */
+static void note_run(const struct kva_stock *stock, uint64_t *places, size_t count, bool split)
+{
+    if (split)
+        (void)kva_frames_split(stock->sets[set_of(places[0])], places[0]);
+    for (size_t i = 1; i < count; i++)
+        places[i] = places[0] + i;
+}
+
+/** Take whole blocks of a set as long as there are any, as far as bookkeeping can be had; returns how many
+ *  places that makes. */
+static size_t take_blocks(struct kva_vm *vm, struct kva_stock *stock, unsigned set, size_t count,
+                          uint64_t *places)
+{
+    const unsigned order = kva_stock_block_order(vm);
+    const struct kva_frames_request request = {.order = order, .type = type_of(stock)};
+    const size_t block = (size_t)1 << order;
+    size_t done = 0;
+
+    if (count < block || free_in(stock, set) < block || ready_set(vm, stock, set) != KVA_OK)
+        return 0;
+    for (; count - done >= block; done += block) {
+        if (kva_frames_alloc(stock->sets[set], &request, &places[done]) != KVA_OK)
+            break;
+        note_run(stock, &places[done], block, true);
+    }
+    stock->taken[set] += done;
+    return done;
+}
+
+/** Take a block or more at once: as one run; else by blocks. Returns how many places were taken. */
+static size_t take_large(struct kva_vm *vm, struct kva_stock *stock, size_t count, uint64_t *places)
+{
+    size_t done = 0;
+
+    if (count >> kva_stock_block_order(vm) == 0)
+        return 0;
+    if (take_run(vm, stock, count, 1, places) == KVA_OK) {
+        note_run(stock, places, count, true);
+        return count;
+    }
+    for (unsigned set = 0; set < KVA_STOCK_SETS; set++)
+        done += take_blocks(vm, stock, set, count - done, &places[done]);
+    return done;
+}
+
+/** Take single places of a set, in which so many are free. */
+static enum kva_status take_single(struct kva_vm *vm, struct kva_stock *stock, unsigned set, size_t count,
+                                   uint64_t *places)
+{
+    const struct kva_frames_request request = {.type = type_of(stock)};
+    enum kva_status status = ready_set(vm, stock, set);
+
+    if (status == KVA_OK)
+        status = kva_frames_alloc_many(stock->sets[set], &request, count, places);
+    if (status == KVA_OK)
+        stock->taken[set] += count;
+    return status;
+}
+
+enum kva_status kva_stock_take(struct kva_vm *vm, struct kva_stock *stock, size_t count, uint64_t *places)
+{
+    size_t done = take_large(vm, stock, count, places);
+    enum kva_status status = KVA_OK;
+
+    for (unsigned set = 0; set < KVA_STOCK_SETS && done < count && status == KVA_OK; set++) {
+        size_t part = (size_t)min_u64(count - done, free_in(stock, set));
+        if (part > 0)
+            status = take_single(vm, stock, set, part, &places[done]);
+        done += status == KVA_OK ? part : 0;
+    }
+    if (status == KVA_OK && done < count)
+        status = KVA_ENOSPC;
+    if (status != KVA_OK)
+        give_all(stock, places, done);
+    return status;
+}
+
+/** What cannot move need not stay together. */
+enum kva_status kva_stock_take_run(struct kva_vm *vm, struct kva_stock *stock, size_t count, uint64_t align,
+                                   uint64_t *places)
+{
+    enum kva_status status = take_run(vm, stock, count, align, places);
+
+    if (status == KVA_OK)
+        note_run(stock, places, count, !stock->move);
+    return status;
 }
 
 /* --------------------------------------------------------------------------------------------------- give */
@@ -215,8 +245,7 @@ static void free_part(struct kva_frames *set, uint64_t place, uint64_t *first, u
         *end = from;
 }
 
-/** Whatever one request has taken is a run of the frame set: what is given may begin and end inside of
- *  some. */
+/** Of runs that were taken as such, what is given may be a part. */
 static void give_to(struct kva_frames *set, uint64_t first, uint64_t end)
 {
     free_part(set, first, &first, &end);

@@ -18,7 +18,7 @@
 enum { KVA_STOCK_SHIFT = 20, KVA_STOCK_SETS = 32 - KVA_STOCK_SHIFT + 1 };
 
 struct kva_stock {
-    struct kva_frames *sets[KVA_STOCK_SETS]; /* NULL: nothing was ever taken from it, or from those after */
+    struct kva_frames *sets[KVA_STOCK_SETS]; /* NULL: there is none yet, nor any after it */
     uint64_t taken[KVA_STOCK_SETS];          /* places of each set that are not free */
     uint64_t count;                          /* places in all */
     kva_frames_move *move;                   /* NULL: frames are not movable */
@@ -49,12 +49,14 @@ static inline uint64_t stock_used_end(const struct kva_stock *stock)
 /** The order of a block: a huge page, where there are any. */
 unsigned kva_stock_block_order(const struct kva_vm *vm);
 
-/** Take `count` places, all or none, as many as possible in whole blocks: KVA_OK, KVA_ENOSPC or KVA_ENOMEM. */
+/** Take `count` single places, all or none: consecutive ones, or at least in whole blocks, if they are a block
+ *  or more and that can be. KVA_OK, KVA_ENOSPC or KVA_ENOMEM. */
 enum kva_status kva_stock_take(struct kva_vm *vm, struct kva_stock *stock, size_t count, uint64_t *places);
 
-/** Take consecutive places, the first a multiple of a power of two: KVA_OK, KVA_ENOSPC or KVA_ENOMEM. */
-enum kva_status kva_stock_take_run(struct kva_vm *vm, struct kva_stock *stock, uint64_t count, uint64_t align,
-                                   uint64_t *first);
+/** Take consecutive places, the first a multiple of a power of two, which move together: KVA_OK, KVA_ENOSPC or
+ *  KVA_ENOMEM. */
+enum kva_status kva_stock_take_run(struct kva_vm *vm, struct kva_stock *stock, size_t count, uint64_t align,
+                                   uint64_t *places);
 
 /** Give back consecutive places, however they were taken. */
 void kva_stock_give(struct kva_stock *stock, uint64_t first, uint64_t count);
