@@ -324,6 +324,22 @@ enum kva_status kva_frames_free_many(struct kva_frames *frames, const uint64_t *
  */
 enum kva_status kva_frames_free_range(struct kva_frames *frames, uint64_t first, uint64_t count);
 
+/** Divide a run into single frames: each becomes a run of its own. (What Linux calls split_page.) Nothing becomes free.
+ *
+ *  In/Out:  frames
+ *  In:      first   the number of its first frame
+ *  Returns: KVA_OK          also for a run of one frame
+ *           KVA_ENULL       frames is NULL
+ *           KVA_EUNKNOWN    first lies outside the zones or in a hole
+ *           KVA_EINTERIOR   first lies inside a run, not at its start
+ *           KVA_EDOUBLE     first is free, or has been given back while it is being moved
+ *           KVA_EBUSY       the run is being moved: try again
+ *  Cost:    O(log zones + c / 64) for a run of c frames; never takes memory
+ *  Locking: Blocks, those of the run together. Never waits for a move
+ *  Failure: nothing has changed
+ */
+enum kva_status kva_frames_split(struct kva_frames *frames, uint64_t first);
+
 /* --------------------------------------------------------------------------------------------- compaction */
 
 /** COMPACTION. Free memory that lies in pieces is of no use to a request for a whole block. Compaction moves the frames of blocks

@@ -13,40 +13,15 @@
 
 #include "frames_isolate.h"
 
-/** What a free of a frame in a locked block returns, as far as its own state tells. */
-static enum kva_status state_status(const struct frames_word *words, uint64_t h, uint32_t position)
-{
-    uint64_t bit = UINT64_C(1) << position % 64;
-    const struct frames_word *word = &words[position / 64];
-
-    if (whole_of(h) != WHOLE_NOT)
-        return position == 0 && whole_of(h) == WHOLE_FIRST ? KVA_OK : KVA_EINTERIOR;
-    if (word->taken & bit)
-        return word->first & bit ? KVA_OK : KVA_EINTERIOR;
-    return word->first & bit ? KVA_EUNKNOWN : KVA_EDOUBLE;
-}
-
-/** The end of the run that position is part of, in its block. */
-static uint32_t end_in_block(const struct kva_frames *frames, const struct frames_word *words, uint64_t h,
-                             uint32_t position)
-{
-    return whole_of(h) != WHOLE_NOT ? frames->size : end_of_inside(words, position + 1, frames->size);
-}
-
 /* ------------------------------------------------------------------------------------- whole runs */
 
 /** Give back a run that begins at a position of a locked block and goes on in the next one, and drop the lock. */
 static void give_long(const struct kva_frames *frames, struct frames_zone *zone, uint32_t block,
                       uint32_t position)
 {
-    uint32_t last = block;
-    uint32_t end = frames->size;
+    uint32_t end;
+    uint32_t last = lock_rest(frames, zone, block, position, &end);
 
-    while (end == frames->size && (block_header(&zone->headers[last]) & CONT_MASK)) {
-        uint64_t h = lock_block(frames, zone, ++last);
-        end = whole_of(h) != WHOLE_NOT ? frames->size
-                                       : end_of_inside(words_of(frames, zone, last), 0, frames->size);
-    }
     for (uint32_t b = block; b <= last; b++) {
         uint64_t before = block_header(&zone->headers[b]);
         uint64_t h = give_frames(frames, words_of(frames, zone, b), before, b == block ? position : 0,

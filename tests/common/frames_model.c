@@ -897,6 +897,20 @@ enum kva_status frames_model_free_range(struct frames_model *model, uint64_t fir
     return status;
 }
 
+enum kva_status frames_model_split(struct frames_model *model, uint64_t first)
+{
+    begin(model, "split", first, 0);
+    enum kva_status status = kva_frames_split(model->frames, first);
+    expect_status(model, status, ONE(status_of_free(model, first)), "kva_frames_split");
+    expect(model, !is_misuse(status) || model->fault.address == first, "the hook was told of %#" PRIx64,
+           model->fault.address);
+    if (status == KVA_OK) {
+        size_t at = frames_model_entry_of(model, first, NULL);
+        write_state(model, at, run_limit(model, at) - at, FRAME_START);
+    }
+    return status;
+}
+
 /* --------------------------------------------------------------------------------------------------- look */
 
 static size_t in_state(const struct frames_model *model, struct piece piece, enum frames_model_state state)

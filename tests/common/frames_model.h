@@ -131,6 +131,7 @@ enum kva_status frames_model_reserve(struct frames_model *model, uint64_t first,
 enum kva_status frames_model_free(struct frames_model *model, uint64_t first);
 enum kva_status frames_model_free_many(struct frames_model *model, const uint64_t *firsts, size_t runs);
 enum kva_status frames_model_free_range(struct frames_model *model, uint64_t first, uint64_t count);
+enum kva_status frames_model_split(struct frames_model *model, uint64_t first);
 enum kva_status frames_model_offline(struct frames_model *model, uint64_t first, uint64_t count);
 enum kva_status frames_model_online(struct frames_model *model, uint64_t first, uint64_t count);
 void frames_model_drain(struct frames_model *model);

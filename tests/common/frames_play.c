@@ -456,6 +456,11 @@ static void call_free_range(void)
                                   one_in(2) ? count - before : below(count - before + 2));
 }
 
+static void call_split(void)
+{
+    (void)frames_model_split(&play.model, one_in(8) ? any_frame() : any_run());
+}
+
 /** A range: of any length, or just what is at a frame; now and then of no frames, or past the end of all numbers. */
 static void draw_range(uint64_t *first, uint64_t *count)
 {
@@ -572,6 +577,9 @@ static void call_other(void)
     case 6:
     case 7:
         call_compact();
+        break;
+    case 8:
+        call_split();
         break;
     default:
         frames_model_drain(&play.model);

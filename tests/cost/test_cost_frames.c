@@ -323,6 +323,28 @@ static void free_a_long_part(uint64_t round)
     hold(run, length_of_run());
 }
 
+static void divide(uint64_t first, uint64_t count)
+{
+    enum kva_status status;
+
+    counting(status = kva_frames_split(frames, first));
+    assert_int_equal(status, KVA_OK);
+    for (uint64_t frame = first; frame < first + count; frame++)
+        give(frame);
+    hold(first, count);
+}
+
+static void divide_a_block(uint64_t round)
+{
+    divide(some(round) % (size_now - 1) * BLOCK, BLOCK);
+}
+
+static void divide_a_long_run(uint64_t round)
+{
+    (void)round;
+    divide(run, length_of_run());
+}
+
 static void reserve(uint64_t first, uint64_t count)
 {
     enum kva_status status;
@@ -888,6 +910,12 @@ static const struct cost_line lines[] = {
               free_a_frame_of_a_block),
     COST_LINE("kva_frames_free_range", "as kva_frames_free", "blocks of a part", COST_LINEAR,
               a_long_run_in_use, free_a_long_part),
+    COST_LINE("kva_frames_split", "O(log zones + c / 64)", "blocks", COST_CONSTANT, many_full_blocks,
+              divide_a_block),
+    COST_LINE("kva_frames_split", "O(log zones + c / 64)", "zones", COST_LOGARITHM, many_full_zones,
+              divide_a_block, ZONES),
+    COST_LINE("kva_frames_split", "O(log zones + c / 64)", "blocks of a run", COST_LINEAR, a_long_run_in_use,
+              divide_a_long_run),
     COST_LINE("kva_frames_offline", GIVEN_RANGE, "blocks", COST_LOGARITHM, many_blocks, hide_a_frame),
     COST_LINE("kva_frames_offline", GIVEN_RANGE, "zones", COST_LOGARITHM, many_zones, hide_a_frame, ZONES),
     COST_LINE("kva_frames_offline", GIVEN_RANGE, "CPUs", COST_LINEAR, many_cpus, hide_a_frame, CPUS,

@@ -240,6 +240,14 @@ CALL(part_too_long, kva_frames_free_range(model.frames, A, 5))
 CALL(part_too_long_inside, kva_frames_free_range(model.frames, A + 3, 2))
 CALL(part_too_long_in_next_block, kva_frames_free_range(model.frames, B + 10, 15))
 
+CALL(split_below, kva_frames_split(model.frames, A - 1))
+CALL(split_above, kva_frames_split(model.frames, OTHER_END))
+CALL(split_top, kva_frames_split(model.frames, TOP))
+CALL(split_hole, kva_frames_split(model.frames, HOLE))
+CALL(split_interior, kva_frames_split(model.frames, A + 1))
+CALL(split_interior_of_next_block, kva_frames_split(model.frames, B + 16))
+CALL(split_free, kva_frames_split(model.frames, FREE))
+
 CALL(find_below, kva_frames_find(model.frames, A - 1, &out.found))
 CALL(find_between, kva_frames_find(model.frames, END, &out.found))
 CALL(find_above, kva_frames_find(model.frames, OTHER_END, &out.found))
@@ -383,6 +391,14 @@ static const struct row rows[] = {
     FIELD(part_too_long_inside, KVA_ERANGE, kva_frames_free_range, "count"),
     FIELD(part_too_long_in_next_block, KVA_ERANGE, kva_frames_free_range, "count"),
 
+    FIELD(split_below, KVA_EUNKNOWN, kva_frames_split, "first"),
+    FIELD(split_above, KVA_EUNKNOWN, kva_frames_split, "first"),
+    FIELD(split_top, KVA_EUNKNOWN, kva_frames_split, "first"),
+    FIELD(split_hole, KVA_EUNKNOWN, kva_frames_split, "first"),
+    FIELD(split_interior, KVA_EINTERIOR, kva_frames_split, "first"),
+    FIELD(split_interior_of_next_block, KVA_EINTERIOR, kva_frames_split, "first"),
+    FIELD(split_free, KVA_EDOUBLE, kva_frames_split, "first"),
+
     ROW(find_below, KVA_ENOENT, kva_frames_find),
     ROW(find_between, KVA_ENOENT, kva_frames_find),
     ROW(find_above, KVA_ENOENT, kva_frames_find),
@@ -511,6 +527,7 @@ static void no_set(void **state)
     assert_int_equal(kva_frames_free_many(NULL, &first, 1, &done), KVA_ENULL);
     assert_int_equal(done, 0); /* whatever is returned */
     assert_int_equal(kva_frames_free_range(NULL, 0, 1), KVA_ENULL);
+    assert_int_equal(kva_frames_split(NULL, 0), KVA_ENULL);
     assert_int_equal(kva_frames_offline(NULL, 0, 1, &first), KVA_ENULL);
     assert_int_equal(kva_frames_online(NULL, 0, 1, &first), KVA_ENULL);
     assert_int_equal(kva_frames_drain(NULL), KVA_ENULL);

@@ -454,12 +454,14 @@ static enum kva_frames_moved give_back(uint64_t from, uint64_t to, uint64_t coun
     assert_int_equal(kva_frames_free_range(frames, from, 1), KVA_EBUSY);
     assert_int_equal(kva_frames_free_range(frames, from + count - 1, 1), KVA_EBUSY);
     assert_int_equal(kva_frames_free_range(frames, from, count), KVA_EBUSY);
+    assert_int_equal(kva_frames_split(frames, from), KVA_EBUSY);
     assert_int_equal(misuses, 0);
     assert_int_equal(kva_frames_free(frames, from), KVA_OK);
     assert_int_equal(misuses, 0);
     assert_int_equal(kva_frames_free(frames, from), KVA_EDOUBLE);
     assert_int_equal(kva_frames_free_many(frames, &from, 1, &done), KVA_EDOUBLE);
-    assert_int_equal(misuses, 2);
+    assert_int_equal(kva_frames_split(frames, from), KVA_EDOUBLE);
+    assert_int_equal(misuses, 3);
     assert_int_equal(kva_frames_find(frames, from, &found), KVA_OK);
     assert_int_equal(found.state, KVA_FRAMES_USED);
     assert_int_equal(kva_frames_free(frames, from + 1), KVA_EINTERIOR);

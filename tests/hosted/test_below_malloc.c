@@ -553,6 +553,10 @@ static void play_runs(struct kva_frames *frames)
     EXPECT(CALL(kva_frames_reserve)(frames, first, 2, KVA_UNMOVABLE, &obstacle) == KVA_EEXIST);
     EXPECT_OK(CALL(kva_frames_free)(frames, first));
     EXPECT_OK(CALL(kva_frames_free)(frames, first + 699));
+    EXPECT_OK(CALL(kva_frames_reserve)(frames, first, 700, KVA_UNMOVABLE, NULL));
+    EXPECT_OK(CALL(kva_frames_split)(frames, first));
+    for (uint64_t frame = first; frame < first + 700; frame++)
+        EXPECT_OK(CALL(kva_frames_free)(frames, frame));
     EXPECT_OK(CALL(kva_frames_offline)(frames, first, 700, NULL));
     EXPECT_OK(CALL(kva_frames_online)(frames, first, 700, NULL));
     request = (struct kva_frames_request){.order = 40};

@@ -17,8 +17,8 @@ enum { THREADS_MOST = 3, STEPS_MOST = 4, BEFORE_MOST = 8, SLOTS = 12, MANY_MOST 
 struct step {
     char
         what; /* A allocate 2^n frames, M the same movable, C allocate n frames in a row, N allocate n frames by one call, R reserve n
-               * frames from x on, F free, G free n frames from the x-th of a run on, O offline, U online n frames from x on, D drain,
-               * X find x, S count all; 0: end */
+               * frames from x on, F free, G free n frames from the x-th of a run on, P divide into single frames, O offline, U online n
+               * frames from x on, D drain, X find x, S count all; 0: end */
     unsigned slot;
     unsigned n;
     unsigned x;
@@ -104,7 +104,7 @@ static void perform(struct play *play, struct op *op)
     uint64_t run = play->slot[step->slot], there = play->first + step->x, obstacle = play->first;
     struct kva_frames *frames = play->frames;
 
-    op->at = strchr("FG", step->what) ? unit_of(play, run) : step->x;
+    op->at = strchr("FGP", step->what) ? unit_of(play, run) : step->x;
     switch (step->what) {
     case 'A':
     case 'M':
@@ -121,6 +121,9 @@ static void perform(struct play *play, struct op *op)
     case 'G':
         op->at += step->x;
         op->status = kva_frames_free_range(frames, run + step->x, step->n);
+        break;
+    case 'P':
+        op->status = kva_frames_split(frames, run);
         break;
     case 'O':
         op->status = kva_frames_offline(frames, there, step->n, &obstacle);
@@ -293,19 +296,37 @@ static bool is_inside(const char *map, unsigned at)
     return at > 0 && map_is_used(map[at]) && map[at - 1] == map[at];
 }
 
+/** A free, or a division, that was refused. */
+static bool explain_refusal(const char *map, const struct op *op)
+{
+    if (op->status == KVA_EDOUBLE)
+        return map[op->at] == '.';
+    if (op->status == KVA_EUNKNOWN)
+        return map[op->at] == '#';
+    return op->status == KVA_EINTERIOR && is_inside(map, op->at);
+}
+
 static bool explain_free(char *map, const struct op *op)
 {
     char *at = map + op->at;
 
-    if (op->status == KVA_EDOUBLE)
-        return *at == '.';
-    if (op->status == KVA_EUNKNOWN)
-        return *at == '#';
-    if (op->status == KVA_EINTERIOR)
-        return is_inside(map, op->at);
-    if (op->status != KVA_OK || !map_is_used(*at) || is_inside(map, op->at))
+    if (op->status != KVA_OK)
+        return explain_refusal(map, op);
+    if (!map_is_used(*at) || is_inside(map, op->at))
         return false;
     memset(at, '.', map_run(at));
+    return true;
+}
+
+/** Single frames have one of two letters that no operation has, so that no two of them look like a run. */
+static bool explain_split(char *map, const struct op *op)
+{
+    if (op->status != KVA_OK)
+        return explain_refusal(map, op);
+    if (!map_is_used(map[op->at]) || is_inside(map, op->at))
+        return false;
+    for (unsigned at = op->at, end = at + map_run(map + at); at < end; at++)
+        map[at] = at % 2 != 0 ? 'Y' : 'Z';
     return true;
 }
 
@@ -375,6 +396,8 @@ static bool explain(const void *context, char *map, unsigned number)
         return explain_free(map, op);
     case 'G':
         return explain_free_range(map, op);
+    case 'P':
+        return explain_split(map, op);
     case 'D':
         return op->status == KVA_OK;
     case 'S':
@@ -517,6 +540,22 @@ static const struct scenario scenarios[] = {
      .changes = 4,
      .before = {{'C', 0, 7, 0}, {'A', 1, 0, 0}},
      .thread = {{{'G', 0, 4, 1}}, {{'A', 2, 0, 0}, {'A', 3, 0, 0}, {'A', 4, 1, 0}}}},
+    {.name = "a run over blocks is divided, and its first frame is given back as it was",
+     .frames = 8,
+     .block_order = 1,
+     .cpus = 2,
+     .threads = 2,
+     .changes = 4,
+     .before = {{'C', 0, 6, 0}},
+     .thread = {{{'P', 0, 0, 0}, {'X', 0, 0, 3}}, {{'F', 0, 0, 0}, {'X', 0, 0, 4}, {'A', 1, 1, 0}}}},
+    {.name = "a run over blocks is divided while a part of it is given back",
+     .frames = 8,
+     .block_order = 1,
+     .cpus = 2,
+     .threads = 2,
+     .changes = 4,
+     .before = {{'C', 0, 7, 0}},
+     .thread = {{{'P', 0, 0, 0}, {'F', 0, 0, 0}}, {{'G', 0, 2, 3}, {'X', 0, 0, 6}, {'S', 0, 0, 0}}}},
     {.name = "blocks come back, and are taken one after the other",
      .frames = 8,
      .block_order = 1,
