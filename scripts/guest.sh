@@ -80,7 +80,7 @@ done
 # The machine: the preset that builds for it, Debian's name of it and of its kernel, and QEMU's.
 case $machine in
 amd64)
-    preset=dev debian=amd64 kernel=linux-image-amd64 prefix=
+    preset=release debian=amd64 kernel=linux-image-amd64 prefix=
     qemu="qemu-system-x86_64 -machine q35 -cpu max" console=ttyS0
     ;;
 i686)
@@ -118,8 +118,14 @@ trap clean EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 
+now()
+{
+    date +%s
+}
+
 # ------------------------------------------------------------------------------------------ the initramfs
 
+packing=$(now)
 root=$run/root
 mkdir -p "$root/bin" "$root/lib" "$root/guest/bin" "$root$here"
 
@@ -238,6 +244,7 @@ if [ "$nodes" -gt 1 ]; then
 fi
 kernel=$(find "$sysroot/boot" -name 'vmlinuz-*' | LC_ALL=C sort -V | tail -n 1)
 mkfifo "$run/console"
+booting=$(now)
 # shellcheck disable=SC2086  # a command and its arguments
 timeout -k 10 "$timeout" $qemu "$@" -accel tcg,thread=multi \
     -display none -vga none -nic none -monitor none -serial stdio -no-reboot \
@@ -251,7 +258,10 @@ return=$(printf '\r')
 while IFS= read -r line; do
     line=${line%"$return"}
     case $line in
-    *"$mark begins"*) began=yes ;;
+    *"$mark begins"*)
+        began=yes
+        echo "guest: packed in $((booting - packing)) s, up after $(($(now) - booting)) s more"
+        ;;
     *"$mark ends "*)
         status=${line##*"$mark ends "}
         status=${status%% *}
