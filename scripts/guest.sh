@@ -20,12 +20,13 @@ Usage: ./dev guest [amd64|i686|arm64] [--nodes N] [--memory MB] [--tests REGEX] 
 
 Boot the kernel of Debian 12 for that machine (default: amd64) under QEMU, with N NUMA nodes (default: 1), as
 many CPUs, but at least 2, and MB megabytes of memory (default: 1024). Run the tests there: all test programs, or
-those whose names match REGEX (such as '^(vmap|threads)/'); then kva test smoke, and what ./dev demo shows, with
-a fraction of a second for each of their tests. Or run COMMAND, in the source tree, with kva and the test programs
+those whose names match REGEX (such as '^(vmap|threads)/'); kva test smoke, with a fraction of a second for each of its
+tests; and a replay of a recorded program. Or run COMMAND, in the source tree, with kva and the test programs
 on PATH. In the guest are busybox, the build, include/ and tests/; there is no network and no compiler.
 
 Variables named KVA_* reach the guest. An emulator is slow: unless they are set, KVA_TEST_SCALE is 0.01 there
-and KVA_TEST_PATIENCE 5. With KVA_TEST_SCALE=1 the commands of kva go through all their loops, too.
+and KVA_TEST_PATIENCE 5. With KVA_TEST_SCALE=1 kva test smoke goes through all its loops, and ./dev demo takes the
+place of the replay.
 
 The exit status is that of the tests, or of COMMAND; 1 if the guest ends without one (a panic, or SECONDS are
 over; default: 3600). The last line is "N passed, N failed, N skipped"; with COMMAND, it counts 1.

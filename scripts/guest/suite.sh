@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: MIT
 # SPDX-FileCopyrightText: 2026 The kva authors
 #
-# What a guest runs if it is given no command: all test programs, as many at once as there are CPUs; then `kva
-# test smoke` and what `./dev demo` shows. The last line counts them. /guest/tests has one line for each entry
-# of ctest, which calls one of the two functions below; this script calls itself for a line.
+# What a guest runs if it is given no command: all test programs, as many at once as there are CPUs; and `kva
+# test smoke` and what `./dev demo` shows, or its last part. The last line counts them. /guest/tests has one line for
+# each entry of ctest, which calls one of the two functions below; this script calls itself for a line.
 set -u
 results=/run/results
 
@@ -81,13 +81,19 @@ run()
     xargs -r -P "$(nproc)" -n 1 sh "$0"
 }
 
-# An emulator takes many minutes for all loops: only at full scale it goes through them.
-smoke=
-budget=
-if [ "$KVA_TEST_SCALE" != 1 ]; then
-    smoke="--budget 0.2 test_repeat_count=1"
-    budget=0.05
-fi
+# An emulator takes many minutes for all loops of kva's own tests, and half of one for a short demonstration. So only at
+# full scale there is more than a short smoke test, and the last part of the demonstration.
+show_kva()
+{
+    if [ "$KVA_TEST_SCALE" = 1 ]; then
+        show smoke "kva test smoke" kva test smoke
+        show demo "./dev demo" sh scripts/demo.sh kva
+    else
+        show smoke "kva test smoke" kva test smoke --budget 0.2 test_repeat_count=1
+        show demo "kva replay" kva replay tests/traces/python.strace
+    fi
+}
+
 # Tests that bring a process to its limit on mappings count them again and again, which is most of the time that they
 # take in an emulator. For those of vmap/ the limit is a quarter of what it is by default: the least that they accept
 # (test_can_reach_map_limit in tests/common/vmap.c). One has as many areas as fit the default. What takes longest begins.
@@ -103,11 +109,7 @@ wide='vmap/test_vm_nodes'
     lines_of "vmap/.*" "$slowest|$slow|$wide"
 } | run
 echo "$usual" >$limit
-# shellcheck disable=SC2086  # no word, or several
-{
-    show smoke "kva test smoke" kva test smoke $smoke
-    show demo "./dev demo" sh scripts/demo.sh kva $budget
-} &
+show_kva &
 {
     lines_of "$wide"
     lines_of ".*" "vmap/.*"
