@@ -11,7 +11,7 @@ usage()
     cat <<'END'
 Usage: scripts/fuzz.sh SECONDS [FOLDER]
 
-Build both fuzz targets with clang, AddressSanitizer and UndefinedBehaviorSanitizer, and run each for half the time. FOLDER
+Build both fuzz targets with clang, AddressSanitizer and UndefinedBehaviorSanitizer, and run both at once for so long. FOLDER
 keeps the build, what is found on the way, and a program that fails (default: build/fuzz). They start from tests/fuzz/corpus
 and tests/fuzz/corpus_frames, whose programs every test run plays as well.
 
@@ -53,15 +53,19 @@ printf '%s\n' "$root"/src/*/*.c "$root"/ports/linux/*.c "$root"/ports/test/*.c "
             -fno-sanitize-recover=all -DKVA_CHECK_LEVEL=1 -I"$root" -I"$root/include" -I"$root/src" -I"$root/tests" -c
     )
 
-# fuzz TARGET OTHER FOUND CORPUS SECONDS: link all objects but the other target's, and run.
+# fuzz TARGET OTHER FOUND CORPUS: link all objects but the other target's, and run. Its status goes to a file.
 fuzz()
 {
+    status=0
     # shellcheck disable=SC2046  # paths without blanks
-    "$cc" -fsanitize=$sanitizers $(printf '%s\n' "$folder"/objects/*.o | grep -v "/$2\.o$") -lcmocka -o "$folder/$1"
-    "$folder/$1" -max_total_time="$5" -max_len=1024 -len_control=20 -timeout=120 -print_final_stats=1 \
-        -artifact_prefix="$folder/" "$folder/$3" "tests/fuzz/$4"
+    "$cc" -fsanitize=$sanitizers $(printf '%s\n' "$folder"/objects/*.o | grep -v "/$2\.o$") -lcmocka -o "$folder/$1" &&
+        "$folder/$1" -max_total_time="$seconds" -max_len=1024 -len_control=20 -timeout=120 -print_final_stats=1 \
+            -artifact_prefix="$folder/" "$folder/$3" "tests/fuzz/$4" || status=$?
+    echo "$status" >"$folder/$1.status"
 }
 
-half=$(((seconds + 1) / 2))
-fuzz fuzz_bt fuzz_frames found corpus "$half"
-fuzz fuzz_frames fuzz_bt found_frames corpus_frames "$half"
+rm -f "$folder"/*.status
+fuzz fuzz_bt fuzz_frames found corpus 2>&1 | sed -u 's/^/bt: /' &
+fuzz fuzz_frames fuzz_bt found_frames corpus_frames 2>&1 | sed -u 's/^/frames: /' &
+wait
+[ "$(cat "$folder/fuzz_bt.status" "$folder/fuzz_frames.status")" = "$(printf '0\n0')" ]

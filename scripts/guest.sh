@@ -20,12 +20,13 @@ Usage: ./dev guest [amd64|i686|arm64] [--nodes N] [--memory MB] [--tests REGEX] 
 
 Boot the kernel of Debian 12 for that machine (default: amd64) under QEMU, with N NUMA nodes (default: 1), as
 many CPUs, but at least 2, and MB megabytes of memory (default: 1024). Run the tests there: all test programs, or
-those whose names match REGEX (such as '^(vmap|threads)/'); then kva test smoke, and what ./dev demo shows, with
-a fraction of a second for each of their tests. Or run COMMAND, in the source tree, with kva and the test programs
+those whose names match REGEX (such as '^(vmap|threads)/'); kva test smoke, with a fraction of a second for each of its
+tests; and a replay of a recorded program. Or run COMMAND, in the source tree, with kva and the test programs
 on PATH. In the guest are busybox, the build, include/ and tests/; there is no network and no compiler.
 
 Variables named KVA_* reach the guest. An emulator is slow: unless they are set, KVA_TEST_SCALE is 0.01 there
-and KVA_TEST_PATIENCE 5. With KVA_TEST_SCALE=1 the commands of kva go through all their loops, too.
+and KVA_TEST_PATIENCE 5. With KVA_TEST_SCALE=1 kva test smoke goes through all its loops, and ./dev demo takes the
+place of the replay.
 
 The exit status is that of the tests, or of COMMAND; 1 if the guest ends without one (a panic, or SECONDS are
 over; default: 3600). The last line is "N passed, N failed, N skipped"; with COMMAND, it counts 1.
@@ -80,7 +81,7 @@ done
 # The machine: the preset that builds for it, Debian's name of it and of its kernel, and QEMU's.
 case $machine in
 amd64)
-    preset=dev debian=amd64 kernel=linux-image-amd64 prefix=
+    preset=release debian=amd64 kernel=linux-image-amd64 prefix=
     qemu="qemu-system-x86_64 -machine q35 -cpu max" console=ttyS0
     ;;
 i686)
@@ -118,8 +119,14 @@ trap clean EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 
+now()
+{
+    date +%s
+}
+
 # ------------------------------------------------------------------------------------------ the initramfs
 
+packing=$(now)
 root=$run/root
 mkdir -p "$root/bin" "$root/lib" "$root/guest/bin" "$root$here"
 
@@ -238,6 +245,7 @@ if [ "$nodes" -gt 1 ]; then
 fi
 kernel=$(find "$sysroot/boot" -name 'vmlinuz-*' | LC_ALL=C sort -V | tail -n 1)
 mkfifo "$run/console"
+booting=$(now)
 # shellcheck disable=SC2086  # a command and its arguments
 timeout -k 10 "$timeout" $qemu "$@" -accel tcg,thread=multi \
     -display none -vga none -nic none -monitor none -serial stdio -no-reboot \
@@ -251,7 +259,10 @@ return=$(printf '\r')
 while IFS= read -r line; do
     line=${line%"$return"}
     case $line in
-    *"$mark begins"*) began=yes ;;
+    *"$mark begins"*)
+        began=yes
+        echo "guest: packed in $((booting - packing)) s, up after $(($(now) - booting)) s more"
+        ;;
     *"$mark ends "*)
         status=${line##*"$mark ends "}
         status=${status%% *}

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: MIT
 # SPDX-FileCopyrightText: 2026 The kva authors
 #
-# What a guest runs if it is given no command: all test programs, as many at once as there are CPUs; then `kva
-# test smoke` and what `./dev demo` shows. The last line counts them. /guest/tests has one line for each entry
-# of ctest, which calls one of the two functions below; this script calls itself for a line.
+# What a guest runs if it is given no command: all test programs, as many at once as there are CPUs; and `kva
+# test smoke` and what `./dev demo` shows, or its last part. The last line counts them. /guest/tests has one line for
+# each entry of ctest, which calls one of the two functions below; this script calls itself for a line.
 set -u
 results=/run/results
 
@@ -36,6 +36,7 @@ report()
     until mkdir "$results/lock" 2>/dev/null; do
         sleep 0.1
     done
+    echo "$3 $1" >>"$results/times"
     if [ "$2" -eq 0 ]; then
         printf 'ok       %s  %s s\n' "$1" "$3"
         echo "$1" >>"$results/passed"
@@ -47,14 +48,15 @@ report()
     rmdir "$results/lock"
 }
 
-# show NAME COMMAND...: one that is worth reading when it passes, too
+# show FILE NAME COMMAND...: one that is worth reading when it passes, too. What it prints goes to FILE.
 show()
 {
-    name=$1
-    shift
-    printf '\n==== %s\n' "$name"
+    output=$results/$1
+    name=$2
+    shift 2
+    printf '\n==== %s\n' "$name" >"$output"
     began=$(date +%s)
-    "$@"
+    "$@" >>"$output" 2>&1
     report "$name" $? $(($(date +%s) - began)) "$results/nothing"
 }
 
@@ -64,25 +66,58 @@ if [ $# -eq 1 ]; then
 fi
 
 mkdir -p $results
-for kind in passed failed skipped nothing; do
+for kind in passed failed skipped times nothing; do
     : >$results/$kind
 done
+# lines_of NAMES [OTHERS]: the numbers of the lines of the tests that have such names, and not those
+lines_of()
+{
+    awk -F "'" -v names="^($1)\$" -v others="^(${2:-})\$" '$4 ~ names && $4 !~ others { print NR }' /guest/tests
+}
+
+# run: the tests of the lines that are read, as many at once as there are CPUs
+run()
+{
+    xargs -r -P "$(nproc)" -n 1 sh "$0"
+}
+
+# An emulator takes many minutes for all loops of kva's own tests, and half of one for a short demonstration. So only at
+# full scale there is more than a short smoke test, and the last part of the demonstration.
+show_kva()
+{
+    if [ "$KVA_TEST_SCALE" = 1 ]; then
+        show smoke "kva test smoke" kva test smoke
+        show demo "./dev demo" sh scripts/demo.sh kva
+    else
+        show smoke "kva test smoke" kva test smoke --budget 0.2 test_repeat_count=1
+        show demo "kva replay" kva replay tests/traces/python.strace
+    fi
+}
+
 # Tests that bring a process to its limit on mappings count them again and again, which is most of the time that they
-# take in an emulator. For them the limit is half of what it is by default, and no lower than they want it.
+# take in an emulator. For those of vmap/ the limit is a quarter of what it is by default: the least that they accept
+# (test_can_reach_map_limit in tests/common/vmap.c). One has as many areas as fit the default. What takes longest begins.
 limit=/proc/sys/vm/max_map_count
 usual=$(cat $limit)
-echo 32768 >$limit
-seq "$(wc -l </guest/tests)" | xargs -P "$(nproc)" -n 1 sh "$0"
+echo 16384 >$limit
+slowest='vmap/test_vm_pages'
+slow='vmap/test_vm_(joined|limits|tables)'
+wide='vmap/test_vm_nodes'
+{
+    lines_of "$slowest"
+    lines_of "$slow"
+    lines_of "vmap/.*" "$slowest|$slow|$wide"
+} | run
 echo "$usual" >$limit
-# An emulator takes many minutes for all loops: only at full scale it goes through them.
-if [ "$KVA_TEST_SCALE" = 1 ]; then
-    show "kva test smoke" kva test smoke
-    show "./dev demo" sh scripts/demo.sh kva
-else
-    show "kva test smoke" kva test smoke --budget 0.2 test_repeat_count=1
-    show "./dev demo" sh scripts/demo.sh kva 0.05
-fi
-
+show_kva &
+{
+    lines_of "$wide"
+    lines_of ".*" "vmap/.*"
+} | run
+wait
+cat $results/smoke $results/demo
+printf '\nThe slowest, in seconds:\n'
+sort -rn $results/times | head -n 10 | sed 's/^/    /'
 echo
 if [ -s $results/failed ]; then
     echo "Failed:"

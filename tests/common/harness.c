@@ -55,6 +55,11 @@ uint64_t test_stride(void)
     return value >= 1.0 ? 1 : (uint64_t)(1.0 / value);
 }
 
+bool test_is_brief(void)
+{
+    return scale() < 0.1;
+}
+
 static uint64_t seed_from_environment(void)
 {
     const char *text = getenv("KVA_TEST_SEED");

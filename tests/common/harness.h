@@ -38,6 +38,9 @@ unsigned test_patience(unsigned seconds);
 /** At scale 1 or more: 1. Below: every how manieth case of an exhaustive test to visit. */
 uint64_t test_stride(void);
 
+/** Whether the scale is below 0.1: as in emulators. What has no scale of its own may then visit fewer cases. */
+bool test_is_brief(void);
+
 /** The seed: KVA_TEST_SEED if set ("random": from the clock), else the same in every run. Printed once. */
 uint64_t test_seed(void);
 

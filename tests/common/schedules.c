@@ -7,15 +7,16 @@
 
 /* ------------------------------------------------------------------------------------------------ schedules */
 
-uint64_t schedules_run(const struct schedules *schedules, struct kva_turns *turns)
+uint64_t schedules_run(const struct schedules *schedules)
 {
+    struct kva_turns *turns = kva_turns_new(schedules->threads);
     uint64_t most = test_stride() == 1 ? UINT64_MAX : test_scaled(10000);
     uint64_t count = 0;
     bool more = true;
 
     kva_turns_begin(turns, schedules->changes);
     for (; more && count < most; count++) {
-        schedules->set_up(schedules->context);
+        schedules->set_up(schedules->context, turns);
         kva_turns_run(turns, schedules->body, schedules->context);
         schedules->look_back(schedules->context, count);
         more = kva_turns_next(turns);
@@ -24,10 +25,30 @@ uint64_t schedules_run(const struct schedules *schedules, struct kva_turns *turn
     if (schedules->changes > 0)
         print_message(" with up to %u preemptions", schedules->changes);
     print_message(": %s\n", schedules->name);
+    kva_turns_drop(turns);
     return count;
 }
 
 /* ---------------------------------------------------------------------------------------------- serial orders */
+
+unsigned schedules_begin(struct schedules_history *history)
+{
+    unsigned number = history->count++;
+
+    assert_true(number < SCHEDULES_OPS);
+    history->began[number] = history->clock++;
+    return number;
+}
+
+void schedules_end(struct schedules_history *history, unsigned number)
+{
+    history->ended[number] = history->clock++;
+}
+
+bool schedules_overlap(const struct schedules_history *history, unsigned one, unsigned other)
+{
+    return history->began[one] < history->ended[other] && history->began[other] < history->ended[one];
+}
 
 /** An order that has been begun. */
 struct serial {
@@ -64,15 +85,27 @@ static bool can_be_ended(const struct serial *serial)
         if (history->explain(history->context, next.map, i) && can_be_ended(&next))
             return true;
     }
-    return all && history->is_final(history->context, serial->map);
+    return all && history->matches(serial->map, history->found);
 }
 
-bool schedules_explain(const struct schedules_history *history, unsigned units)
+static void show(const struct schedules_history *history)
+{
+    for (unsigned i = 0; i < history->count; i++) {
+        print_message("  %c: %2u-%2u ", 'A' + (int)i, history->began[i], history->ended[i]);
+        history->show(history->context, i);
+    }
+    print_message("  left: %s\n", history->found);
+}
+
+void schedules_expect_order(const struct schedules_history *history, const char *name, uint64_t schedule)
 {
     struct serial serial = {.history = history};
 
-    memset(serial.map, '.', units);
-    return can_be_ended(&serial);
+    memset(serial.map, '.', history->units);
+    bool explained = can_be_ended(&serial);
+    if (!explained)
+        show(history);
+    check_that(explained, "%s, schedule %" PRIu64 ": no serial order explains it", name, schedule);
 }
 
 /* -------------------------------------------------------------------------------------------------- the map */
@@ -98,10 +131,10 @@ void map_free_idle(char *map)
         *map = map_is_idle(*map) ? '.' : *map;
 }
 
-void map_free_older(char *map, const struct schedules_history *history, unsigned began)
+void map_free_older(char *map, const struct schedules_history *history, unsigned number)
 {
     for (unsigned i = 0; i < history->count; i++) {
-        if (history->ended[i] < began)
+        if (history->ended[i] < history->began[number])
             map_free_letter(map, (char)('a' + i));
     }
 }

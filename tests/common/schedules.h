@@ -27,34 +27,52 @@ enum { SCHEDULES_OPS = 24, SCHEDULES_UNITS = 40 };
 /** What is run on each schedule. */
 struct schedules {
     const char *name;
+    unsigned threads;
     unsigned changes; /* of threads that could go on, at most; 0: any number */
-    void (*set_up)(void *context);
+    void (*set_up)(void *context, struct kva_turns *turns);
     void (*body)(void *context, unsigned thread);
     void (*look_back)(void *context, uint64_t schedule);
     void *context;
 };
 
 /** Run all schedules at scale 1; below, as many as the scale lets. Says how many, and returns that. */
-uint64_t schedules_run(const struct schedules *schedules, struct kva_turns *turns);
+uint64_t schedules_run(const struct schedules *schedules);
 
 /* ---------------------------------------------------------------------------------------------- serial orders */
 
-/** What has happened on one schedule. */
+/** What has happened on one schedule. The first part begins empty, and the functions below fill it; the test
+ *  sets the rest. */
 struct schedules_history {
     unsigned count; /* of operations */
+    unsigned clock;
     unsigned began[SCHEDULES_OPS];
     unsigned ended[SCHEDULES_OPS];
+    char found[SCHEDULES_UNITS + 1]; /* the map in the end, as the test has found it */
 
-    /** Whether operation `number`, done now, answers as it has; the map is then as it leaves it. */
+    unsigned units; /* of the map; to begin with, all are free */
+    const void *context;
+
+    /** Whether operation `number`, done now, returns what it has returned; it changes the map accordingly. */
     bool (*explain)(const void *context, char *map, unsigned number);
 
-    /** Whether the map is what was found in the end. */
-    bool (*is_final)(const void *context, const char *map);
-    const void *context;
+    /** Whether a map is what was found. */
+    bool (*matches)(const char *map, const char *found);
+
+    /** Print what operation `number` was and what it has returned: the rest of a line. */
+    void (*show)(const void *context, unsigned number);
 };
 
-/** Whether a serial order explains the history, which began with so many free units. */
-bool schedules_explain(const struct schedules_history *history, unsigned units);
+/** An operation begins. Returns its number. */
+unsigned schedules_begin(struct schedules_history *history);
+
+/** Operation `number` ends. */
+void schedules_end(struct schedules_history *history, unsigned number);
+
+/** Whether two operations overlap in time. */
+bool schedules_overlap(const struct schedules_history *history, unsigned one, unsigned other);
+
+/** Fail the test, and print the history, unless some serial order explains it. */
+void schedules_expect_order(const struct schedules_history *history, const char *name, uint64_t schedule);
 
 /* -------------------------------------------------------------------------------------------------- the map */
 
@@ -77,8 +95,8 @@ void map_free_letter(char *map, char letter);
 /** All that is idle becomes free. */
 void map_free_idle(char *map);
 
-/** What the operations gave back that had ended before `began` becomes free. */
-void map_free_older(char *map, const struct schedules_history *history, unsigned began);
+/** What the operations gave back that had ended before operation `number` began becomes free. */
+void map_free_older(char *map, const struct schedules_history *history, unsigned number);
 
 /** The lowest run of n free units; the map's length when there is none. */
 unsigned map_lowest_run(const char *map, unsigned n);

@@ -68,6 +68,18 @@ bool test_is_on_its_own(const char *what)
     return other == NULL;
 }
 
+bool test_can_reach_map_limit(const char *what)
+{
+    uint64_t allowed = test_number_in("/proc/sys/vm/max_map_count", 0);
+    bool is_usual = allowed >= 16384 && allowed <= 200000;
+
+    if (!test_is_on_its_own(what))
+        return false;
+    if (!is_usual)
+        print_message("left out, as the limit on mappings is %" PRIu64 " here: %s\n", allowed, what);
+    return is_usual;
+}
+
 size_t test_page(void)
 {
     return (size_t)sysconf(_SC_PAGESIZE);

@@ -41,6 +41,10 @@ bool test_is_emulated(void);
  *  not, `what` is said to be left out, and why; NULL: nothing is said. */
 bool test_is_on_its_own(const char *what);
 
+/** Whether a test can bring a process to its limit on mappings: it is on its own, and the limit is not so low that there is no
+ *  room for the test, nor so high that it takes for ever. If not, `what` is said to be left out. */
+bool test_can_reach_map_limit(const char *what);
+
 size_t test_page(void);
 
 /* ---------------------------------------------------------------------------------------------- instances */

@@ -335,7 +335,6 @@ struct scenario {
 struct stage {
     const struct scenario *scenario;
     uint64_t first;
-    struct kva_turns *turns;
     struct kva_threads threads;
     struct kva_frames *frames;
     unsigned runs;
@@ -506,7 +505,7 @@ static void body(void *context, unsigned thread)
         do_letter(stage, *letter);
 }
 
-static void set_up(void *context)
+static void set_up(void *context, struct kva_turns *turns)
 {
     struct stage *stage = context;
     const char *picture = stage->scenario->picture;
@@ -520,6 +519,7 @@ static void set_up(void *context)
                                        .move = move_on_stage,
                                        .move_context = stage};
 
+    stage->threads = kva_turns_threads(turns);
     assert_int_equal(kva_frames_create(&config, &stage->frames), KVA_OK);
     stage->runs = 0;
     stage->held = false;
@@ -601,6 +601,7 @@ static void every_schedule(void **state)
 
     for (size_t i = 0; i < sizeof(scenarios) / sizeof(scenarios[0]); i++) {
         const struct schedules schedules = {.name = scenarios[i].name,
+                                            .threads = 2,
                                             .changes = scenarios[i].changes,
                                             .set_up = set_up,
                                             .body = body,
@@ -608,10 +609,7 @@ static void every_schedule(void **state)
                                             .context = &stage};
         stage.scenario = &scenarios[i];
         stage.first = BASE;
-        stage.turns = kva_turns_new(2);
-        stage.threads = kva_turns_threads(stage.turns);
-        (void)schedules_run(&schedules, stage.turns);
-        kva_turns_drop(stage.turns);
+        (void)schedules_run(&schedules);
     }
 }
 

@@ -23,7 +23,6 @@ struct run {
 };
 
 struct play {
-    struct kva_turns *turns;
     struct kva_threads threads;
     struct kva_frames *frames;
     enum deed deed;
@@ -49,7 +48,7 @@ static enum kva_frames_moved move_run(void *context, uint64_t from, uint64_t to,
     return KVA_FRAMES_GONE;
 }
 
-static void set_up(void *context)
+static void set_up(void *context, struct kva_turns *turns)
 {
     struct play *play = context;
     struct kva_frames_zone zone = {BASE, BASE + FRAMES, 0};
@@ -62,6 +61,7 @@ static void set_up(void *context)
                                        .move = move_run,
                                        .move_context = play};
 
+    play->threads = kva_turns_threads(turns);
     assert_int_equal(kva_frames_create(&config, &play->frames), KVA_OK);
     play->runs[0] = (struct run){BASE + 1, 2, true};
     play->runs[1] = (struct run){BASE + (play->crosses ? 3 : 4), 3, true};
@@ -174,24 +174,23 @@ static void look_back(void *context, uint64_t schedule)
 
 static void every_schedule(void **state)
 {
-    struct play play = {.turns = kva_turns_new(2)};
+    struct play play = {0};
     (void)state;
 
-    play.threads = kva_turns_threads(play.turns);
     for (unsigned deed = FREES; deed <= EVACUATES; deed++) {
         play.deed = (enum deed)deed;
         for (unsigned crosses = 0; crosses < 2; crosses++) {
             struct schedules schedules = {.name = "evacuation",
+                                          .threads = 2,
                                           .changes = 3,
                                           .set_up = set_up,
                                           .body = body,
                                           .look_back = look_back,
                                           .context = &play};
             play.crosses = crosses != 0;
-            assert_true(schedules_run(&schedules, play.turns) >= 100);
+            assert_true(schedules_run(&schedules) >= 100);
         }
     }
-    kva_turns_drop(play.turns);
 }
 
 int main(void)

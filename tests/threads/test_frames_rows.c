@@ -53,7 +53,6 @@ struct scenario {
 
 static struct play {
     const struct scenario *scenario;
-    struct kva_turns *turns;
     struct kva_threads threads;
     struct frames_rows rows;
     _Atomic uintptr_t words[WORDS_MOST];
@@ -90,9 +89,10 @@ static void do_steps(const char *steps)
     }
 }
 
-static void set_up(void *context)
+static void set_up(void *context, struct kva_turns *turns)
 {
     (void)context;
+    play.threads = kva_turns_threads(turns);
     rows_init(&play.rows, 1, BLOCKS);
     assert_int_equal(play.rows.levels, 3);
     assert_true(play.rows.count <= WORDS_MOST);
@@ -161,18 +161,16 @@ static void summaries_are_right_in_the_end(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof(scenarios) / sizeof(scenarios[0]); i++) {
         const struct schedules schedules = {.name = scenarios[i].name,
+                                            .threads = scenarios[i].threads,
                                             .changes = scenarios[i].changes,
                                             .set_up = set_up,
                                             .body = body,
                                             .look_back = look_back};
         play.scenario = &scenarios[i];
-        play.turns = kva_turns_new(scenarios[i].threads);
-        play.threads = kva_turns_threads(play.turns);
         play.undisturbed = 0;
-        schedules_run(&schedules, play.turns);
+        (void)schedules_run(&schedules);
         check_that(scenarios[i].stays == 0 || play.undisturbed > 0, "%s: each search was disturbed",
                    scenarios[i].name);
-        kva_turns_drop(play.turns);
     }
 }
 

@@ -39,8 +39,6 @@ struct scenario {
 
 struct op {
     struct step step;
-    unsigned began;
-    unsigned ended;
     enum kva_status status;
     unsigned at; /* the first frame, or what is meant */
     unsigned obstacle;
@@ -51,14 +49,10 @@ struct op {
 struct play {
     const struct scenario *scenario;
     uint64_t first; /* the number of the map's first frame */
-    struct kva_turns *turns;
     struct kva_threads threads;
     struct kva_frames *frames;
-    unsigned clock;
-    unsigned count;
     struct op op[SCHEDULES_OPS];
     uint64_t slot[SLOTS]; /* KVA_NO_FRAME: empty */
-    char final[SCHEDULES_UNITS + 1];
     struct schedules_history history;
 };
 
@@ -146,32 +140,25 @@ static void perform(struct play *play, struct op *op)
         play->slot[step->slot] = there;
 }
 
-static struct op *add_op(struct play *play, const struct step *step, unsigned began)
-{
-    struct op *op = &play->op[play->count++];
-
-    assert_true(play->count <= SCHEDULES_OPS);
-    *op = (struct op){.step = *step, .began = began};
-    return op;
-}
-
 /** Each of the runs is an operation of its own, over the whole of the call. */
 static void take_many(struct play *play, const struct step *step)
 {
     struct kva_frames_request request = request_of(step);
+    struct schedules_history *history = &play->history;
     uint64_t firsts[MANY_MOST];
-    unsigned began = play->clock++;
+    unsigned call = schedules_begin(history);
     enum kva_status status = kva_frames_alloc_many(play->frames, &request, step->n, firsts);
 
     for (unsigned i = 0; i < (status == KVA_OK ? step->n : 1); i++) {
-        struct op *op = add_op(play, step, began);
-        op->status = status;
-        op->ended = play->clock;
-        op->at = status == KVA_OK ? unit_of(play, firsts[i]) : 0;
-        if (status == KVA_OK)
+        unsigned number = i == 0 ? call : schedules_begin(history);
+        history->began[number] = history->began[call];
+        play->op[number] = (struct op){.step = *step, .status = status};
+        if (status == KVA_OK) {
+            play->op[number].at = unit_of(play, firsts[i]);
             play->slot[step->slot + i] = firsts[i];
+        }
+        schedules_end(history, number);
     }
-    play->clock++;
 }
 
 static void do_step(struct play *play, const struct step *step)
@@ -184,9 +171,10 @@ static void do_step(struct play *play, const struct step *step)
         take_many(play, step);
         return;
     }
-    struct op *op = add_op(play, step, play->clock++);
-    perform(play, op);
-    op->ended = play->clock++;
+    unsigned number = schedules_begin(&play->history);
+    play->op[number] = (struct op){.step = *step};
+    perform(play, &play->op[number]);
+    schedules_end(&play->history, number);
 }
 
 static void body(void *context, unsigned thread)
@@ -206,11 +194,11 @@ static void picture(struct play *play)
     for (unsigned i = 0; i < play->scenario->frames; i++) {
         assert_int_equal(kva_frames_find(play->frames, play->first + i, &found), KVA_OK);
         if (found.state == KVA_FRAMES_USED)
-            play->final[i] = found.first == play->first + i ? 'S' : 's';
+            play->history.found[i] = found.first == play->first + i ? 'S' : 's';
         else
-            play->final[i] = found.state == KVA_FRAMES_FREE ? '.' : '#';
+            play->history.found[i] = found.state == KVA_FRAMES_FREE ? '.' : '#';
     }
-    play->final[play->scenario->frames] = '\0';
+    play->history.found[play->scenario->frames] = '\0';
 }
 
 /* ---------------------------------------------------------------------------------------- serial orders */
@@ -407,40 +395,24 @@ static bool explain(const void *context, char *map, unsigned number)
     }
 }
 
-static bool is_final(const void *context, const char *map)
+static bool matches(const char *map, const char *found)
 {
-    const struct play *play = context;
-
-    for (unsigned i = 0; i < play->scenario->frames; i++) {
+    for (unsigned i = 0; map[i]; i++) {
         char wanted = !map_is_used(map[i]) ? map[i] : is_inside(map, i) ? 's' : 'S';
-        if (play->final[i] != wanted)
+        if (found[i] != wanted)
             return false;
     }
     return true;
 }
 
-static bool has_serial_order(struct play *play)
+static void show(const void *context, unsigned number)
 {
-    struct schedules_history *history = &play->history;
+    const struct play *play = context;
+    const struct op *op = &play->op[number];
 
-    *history = (struct schedules_history){
-        .count = play->count, .explain = explain, .is_final = is_final, .context = play};
-    for (unsigned i = 0; i < play->count; i++) {
-        history->began[i] = play->op[i].began;
-        history->ended[i] = play->op[i].ended;
-    }
-    return schedules_explain(history, play->scenario->frames);
-}
-
-static void show(const struct play *play)
-{
-    for (unsigned i = 0; i < play->count; i++) {
-        const struct op *op = &play->op[i];
-        print_message("  %c: %2u-%2u %c slot %u n %u x %u: %s at %u, obstacle %u, state %d\n",
-                      letter_of(play, op), op->began, op->ended, op->step.what, op->step.slot, op->step.n,
-                      op->step.x, kva_status_name(op->status), op->at, op->obstacle, (int)op->found.state);
-    }
-    print_message("  left: %s\n", play->final);
+    print_message("%c slot %u n %u x %u: %s at %u, obstacle %u, state %d\n", op->step.what, op->step.slot,
+                  op->step.n, op->step.x, kva_status_name(op->status), op->at, op->obstacle,
+                  (int)op->found.state);
 }
 
 /* ------------------------------------------------------------------------------------------------ scenarios */
@@ -684,7 +656,7 @@ static size_t zones_of(const struct play *play, struct kva_frames_zone zone[2])
     return 2;
 }
 
-static void set_up(void *context)
+static void set_up(void *context, struct kva_turns *turns)
 {
     struct play *play = context;
     const struct scenario *scenario = play->scenario;
@@ -696,14 +668,15 @@ static void set_up(void *context)
                                        .cpus = scenario->cpus,
                                        .threads = &play->threads};
 
-    play->clock = 0;
-    play->count = 0;
+    play->threads = kva_turns_threads(turns);
+    play->history = (struct schedules_history){
+        .units = scenario->frames, .context = play, .explain = explain, .matches = matches, .show = show};
     for (unsigned i = 0; i < SLOTS; i++)
         play->slot[i] = KVA_NO_FRAME;
     assert_int_equal(kva_frames_create(&config, &play->frames), KVA_OK);
     for (unsigned i = 0; i < BEFORE_MOST && scenario->before[i].what; i++) {
         const struct step *step = &scenario->before[i];
-        kva_turns_set_cpu(play->turns, strchr("AMC", step->what) ? step->x : 0);
+        kva_turns_set_cpu(turns, strchr("AMC", step->what) ? step->x : 0);
         do_step(play, step);
     }
 }
@@ -717,28 +690,21 @@ static void look_back(void *context, uint64_t schedule)
     check_that(status == KVA_OK, "%s, from %#" PRIx64 ", schedule %" PRIu64 ": %s at %#" PRIx64,
                play->scenario->name, play->first, schedule, fault.what, fault.address);
     picture(play);
-    bool explained = has_serial_order(play);
-    if (!explained)
-        show(play);
-    check_that(explained, "%s, from %#" PRIx64 ", schedule %" PRIu64 ": no serial order explains it",
-               play->scenario->name, play->first, schedule);
+    schedules_expect_order(&play->history, play->scenario->name, schedule);
     assert_int_equal(kva_frames_destroy(play->frames), KVA_OK);
 }
 
 static uint64_t enumerate(struct play *play)
 {
     const struct schedules schedules = {.name = play->scenario->name,
+                                        .threads = play->scenario->threads,
                                         .changes = play->scenario->changes,
                                         .set_up = set_up,
                                         .body = body,
                                         .look_back = look_back,
                                         .context = play};
 
-    play->turns = kva_turns_new(play->scenario->threads);
-    play->threads = kva_turns_threads(play->turns);
-    uint64_t count = schedules_run(&schedules, play->turns);
-    kva_turns_drop(play->turns);
-    return count;
+    return schedules_run(&schedules);
 }
 
 /** On a set that begins at `first`; KVA_NO_FRAME: that ends there. */

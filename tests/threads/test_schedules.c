@@ -37,8 +37,6 @@ struct scenario {
 
 struct op {
     struct step step;
-    unsigned began;
-    unsigned ended;
     enum kva_status status;
     unsigned at; /* where an allocation starts, or what is meant, in quanta */
     unsigned size;
@@ -51,14 +49,10 @@ struct play {
     uint64_t first;
     uint64_t quantum;
     const struct kva_engine *engine;
-    struct kva_turns *turns;
     struct kva_threads threads;
     struct kva_space space;
-    unsigned clock;
-    unsigned count;
     struct op op[SCHEDULES_OPS];
     uint64_t slot[SLOTS]; /* 0: empty */
-    char final[SCHEDULES_UNITS + 1];
     struct schedules_history history;
 };
 
@@ -150,11 +144,10 @@ static void do_step(struct play *play, const struct step *step)
         play->threads.point(play->threads.context);
     if (step->what == 'P' || (wants_slot && play->slot[step->slot] == 0))
         return; /* there is nothing to do it to */
-    struct op *op = &play->op[play->count++];
-    op->step = *step;
-    op->began = play->clock++;
-    perform(play, op);
-    op->ended = play->clock++;
+    unsigned number = schedules_begin(&play->history);
+    play->op[number].step = *step;
+    perform(play, &play->op[number]);
+    schedules_end(&play->history, number);
 }
 
 static void body(void *context, unsigned thread)
@@ -184,9 +177,10 @@ static void picture(struct play *play)
 
     for (unsigned i = 0; i < play->scenario->quanta; i++) {
         assert_int_equal(kva_find(&play->space, address_of(play, i), &segment), KVA_OK);
-        play->final[i] = segment.state == KVA_BUSY ? letter_found(play, &segment) : letters[segment.state];
+        play->history.found[i] =
+            segment.state == KVA_BUSY ? letter_found(play, &segment) : letters[segment.state];
     }
-    play->final[play->scenario->quanta] = '\0';
+    play->history.found[play->scenario->quanta] = '\0';
 }
 
 /* ---------------------------------------------------------------------------------------- serial orders */
@@ -223,14 +217,14 @@ static bool any_is_used(const char *at, unsigned n)
     return n > 0;
 }
 
-static bool explain_taking(const struct play *play, char *map, const struct op *op)
+static bool explain_taking(const struct play *play, char *map, const struct op *op, unsigned number)
 {
     bool exact = op->step.what == 'R';
 
     if (op->status == KVA_EEXIST)
         return any_is_used(map + op->at, op->size);
     if (op->status == KVA_ENOSPC) {
-        map_free_older(map, &play->history, op->began);
+        map_free_older(map, &play->history, number);
         return map_lowest_run(map, op->size) == strlen(map);
     }
     bool fits =
@@ -311,7 +305,7 @@ static bool explain(const void *context, char *map, unsigned number)
     switch (op->step.what) {
     case 'A':
     case 'R':
-        return explain_taking(play, map, op);
+        return explain_taking(play, map, op, number);
     case 'C':
         return explain_pair(play, map, op);
     case 'F':
@@ -320,7 +314,7 @@ static bool explain(const void *context, char *map, unsigned number)
     case 'S':
         return explain_resize(map, op);
     case 'L':
-        map_free_older(map, &play->history, op->began);
+        map_free_older(map, &play->history, number);
         return op->status == KVA_OK;
     case 'T':
         return op->status == KVA_OK;
@@ -329,35 +323,13 @@ static bool explain(const void *context, char *map, unsigned number)
     }
 }
 
-static bool is_final(const void *context, const char *map)
+static void show(const void *context, unsigned number)
 {
     const struct play *play = context;
+    const struct op *op = &play->op[number];
 
-    return map_matches(map, play->final);
-}
-
-static bool has_serial_order(struct play *play)
-{
-    struct schedules_history *history = &play->history;
-
-    *history = (struct schedules_history){
-        .count = play->count, .explain = explain, .is_final = is_final, .context = play};
-    for (unsigned i = 0; i < play->count; i++) {
-        history->began[i] = play->op[i].began;
-        history->ended[i] = play->op[i].ended;
-    }
-    return schedules_explain(history, play->scenario->quanta);
-}
-
-static void show(const struct play *play)
-{
-    for (unsigned i = 0; i < play->count; i++) {
-        const struct op *op = &play->op[i];
-        print_message("  %c: %2u-%2u %c slot %u n %u x %u: %s at %u state %d\n", letter_of(play, op),
-                      op->began, op->ended, op->step.what, op->step.slot, op->step.n, op->step.x,
-                      kva_status_name(op->status), op->at, (int)op->state);
-    }
-    print_message("  left: %s\n", play->final);
+    print_message("%c slot %u n %u x %u: %s at %u state %d\n", op->step.what, op->step.slot, op->step.n,
+                  op->step.x, kva_status_name(op->status), op->at, (int)op->state);
 }
 
 /* ------------------------------------------------------------------------------------------------ scenarios */
@@ -483,7 +455,7 @@ static const struct scenario scenarios[] = {
      .thread = {{{'S', 0, 2, 0}}, {{'A', 1, 1, 0}}}},
 };
 
-static void set_up(void *context)
+static void set_up(void *context, struct kva_turns *turns)
 {
     struct play *play = context;
     const struct scenario *scenario = play->scenario;
@@ -498,12 +470,13 @@ static void set_up(void *context)
                                 .flush_context = play,
                                 .deferred_limit = UINT64_MAX};
 
-    play->clock = 0;
-    play->count = 0;
+    play->threads = kva_turns_threads(turns);
+    play->history = (struct schedules_history){
+        .units = scenario->quanta, .context = play, .explain = explain, .matches = map_matches, .show = show};
     memset(play->slot, 0, sizeof(play->slot));
     assert_int_equal(kva_space_init(&play->space, &config), KVA_OK);
     for (unsigned i = 0; i < BEFORE_MOST && scenario->before[i].what; i++) {
-        kva_turns_set_cpu(play->turns, scenario->before[i].what == 'A' ? scenario->before[i].x : 0);
+        kva_turns_set_cpu(turns, scenario->before[i].what == 'A' ? scenario->before[i].x : 0);
         do_step(play, &scenario->before[i]);
     }
 }
@@ -516,28 +489,21 @@ static void look_back(void *context, uint64_t schedule)
 
     check_that(status == KVA_OK, "%s, schedule %" PRIu64 ": %s", play->scenario->name, schedule, fault.what);
     picture(play);
-    bool explained = has_serial_order(play);
-    if (!explained)
-        show(play);
-    check_that(explained, "%s, schedule %" PRIu64 ": no serial order explains it", play->scenario->name,
-               schedule);
+    schedules_expect_order(&play->history, play->scenario->name, schedule);
     assert_int_equal(kva_space_abandon(&play->space), KVA_OK);
 }
 
 static uint64_t enumerate(struct play *play)
 {
     const struct schedules schedules = {.name = play->scenario->name,
+                                        .threads = play->scenario->threads,
                                         .changes = play->scenario->changes,
                                         .set_up = set_up,
                                         .body = body,
                                         .look_back = look_back,
                                         .context = play};
 
-    play->turns = kva_turns_new(play->scenario->threads);
-    play->threads = kva_turns_threads(play->turns);
-    uint64_t count = schedules_run(&schedules, play->turns);
-    kva_turns_drop(play->turns);
-    return count;
+    return schedules_run(&schedules);
 }
 
 /** On a space that begins at `first`; 0: that ends at 2^64 - 1. Engines take turns, of which `turn` is the first. */

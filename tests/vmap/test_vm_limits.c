@@ -157,17 +157,6 @@ static void expect_fault(void *address, const char *what)
 
 /* --------------------------------------------------------------------------------------------------- mappings */
 
-/** The limit is the kernel's, and as high as it usually is. */
-static bool has_usual_map_limit(void)
-{
-    uint64_t allowed = test_number_in("/proc/sys/vm/max_map_count", 0);
-
-    if (allowed >= 32768 && allowed <= 200000)
-        return true;
-    print_message("left out: crossing the limit on mappings, which is %" PRIu64 " here\n", allowed);
-    return false;
-}
-
 /** How many single pages are live at once: as many as in the second test of the suite, which with their guards are more
  *  than a process may have mappings. Where each change takes long, fewer, and others have taken most mappings. */
 static size_t very_many(void)
@@ -475,7 +464,7 @@ static void test_limit_on_mappings(void **state)
     enum kva_mechanism mechanism;
 
     (void)state;
-    if (!test_is_on_its_own("crossing the limit on mappings") || !has_usual_map_limit())
+    if (!test_can_reach_map_limit("crossing the limit on mappings"))
         return;
     config.hardened = true;
     struct test_child child = test_in_child(cross_with_areas, &config);

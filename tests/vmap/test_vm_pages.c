@@ -1192,11 +1192,10 @@ static void test_limit_on_mappings(void **state)
 {
     static test_child_work *const works[] = {make_room, share_the_limit, count_the_looks, keep_the_limit};
     static const char *const names[] = {"room again", "two stretches", "looks", "no descriptor"};
-    uint64_t allowed = test_number_in("/proc/sys/vm/max_map_count", 0);
     enum kva_mechanism mechanism;
 
     (void)state;
-    if (!test_is_on_its_own("the limit on mappings") || allowed < 32768 || allowed > 200000)
+    if (!test_can_reach_map_limit("the limit on mappings"))
         return;
     for_each_mechanism (mechanism, k) {
         for (unsigned i = 0; i < 4; i++) {
@@ -1866,11 +1865,10 @@ static int dismiss_a_file(void *context)
  *  and when there is room again, so has the weakness. */
 static void test_calls_at_the_limit(void **state)
 {
-    uint64_t allowed = test_number_in("/proc/sys/vm/max_map_count", 0);
     enum kva_mechanism mechanism;
 
     (void)state;
-    if (!test_is_on_its_own("calls at the limit on mappings") || allowed < 32768 || allowed > 200000)
+    if (!test_can_reach_map_limit("calls at the limit on mappings"))
         return;
     for_each_mechanism (mechanism, k) {
         struct test_child child = test_in_child(each_by_itself, &mechanism);
@@ -1895,10 +1893,9 @@ static void test_calls_at_the_limit(void **state)
 /** Works of children that are near the limit on mappings. */
 static void at_the_limit(const char *what, int (*work)(void *context))
 {
-    uint64_t allowed = test_number_in("/proc/sys/vm/max_map_count", 0);
     enum kva_mechanism mechanism;
 
-    if (!test_is_on_its_own(what) || allowed < 32768 || allowed > 200000)
+    if (!test_can_reach_map_limit(what))
         return;
     for_each_mechanism (mechanism, k) {
         struct test_child child = test_in_child(work, &mechanism);

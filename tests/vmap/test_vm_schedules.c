@@ -52,8 +52,6 @@ struct scenario {
 
 struct op {
     struct step step;
-    unsigned began;
-    unsigned ended;
     enum kva_status status;
     unsigned from; /* F, S, M, U: the page that is meant */
     unsigned at;   /* A, S: where the area is then */
@@ -65,7 +63,6 @@ struct play {
     struct kva_array_pages array;
     const struct scenario *scenario;
     const struct kva_engine *engine;
-    struct kva_turns *turns;
     struct kva_threads threads;
     struct kva_failing_pages pages;
     struct kva_failing_memory memory;
@@ -73,11 +70,8 @@ struct play {
     struct kva_vm_reclaim reclaim;
     bool is_reclaiming;
     unsigned corruptions;
-    unsigned clock;
-    unsigned count;
     struct op op[SCHEDULES_OPS];
     unsigned char *slot[SLOTS]; /* NULL: empty */
-    char final[SCHEDULES_UNITS + 1];
     struct schedules_history history;
 };
 
@@ -192,10 +186,10 @@ static void do_step(struct play *play, const struct step *step)
 {
     if (strchr("FSMU", step->what) && !play->slot[step->slot])
         return; /* there is nothing to do it to */
-    struct op *op = &play->op[play->count++];
-    *op = (struct op){.step = *step, .began = play->clock++};
-    perform(play, op);
-    op->ended = play->clock++;
+    unsigned number = schedules_begin(&play->history);
+    play->op[number] = (struct op){.step = *step};
+    perform(play, &play->op[number]);
+    schedules_end(&play->history, number);
 }
 
 static void body(void *context, unsigned thread)
@@ -231,14 +225,14 @@ static void picture(struct play *play)
 
     for (unsigned i = 0; i < play->scenario->pages; i++) {
         const unsigned char *page = &play->array.memory[i * PAGE];
-        play->final[i] = '.';
+        play->history.found[i] = '.';
         if (kva_vm_find(play->vm, page, &area) != KVA_OK)
             continue;
-        play->final[i] = area.state == KVA_VM_LIVE ? letter_of(&area) : 'z';
+        play->history.found[i] = area.state == KVA_VM_LIVE ? letter_of(&area) : 'z';
         if (area.state == KVA_VM_LIVE && (uintptr_t)page == area.start)
             expect_stamp(play, page, area.size, (unsigned char)letter_of(&area));
     }
-    play->final[play->scenario->pages] = '\0';
+    play->history.found[play->scenario->pages] = '\0';
 }
 
 /* ---------------------------------------------------------------------------------------- serial orders */
@@ -270,11 +264,11 @@ static bool explain_taking(char *map, const struct op *op, unsigned number)
 /** Whether another thread was freeing the same area, and did, or was changing its size, in the meantime. */
 static bool overlaps(const struct play *play, const struct op *op, char what)
 {
-    for (unsigned i = 0; i < play->count; i++) {
+    for (unsigned i = 0; i < play->history.count; i++) {
         const struct op *other = &play->op[i];
         bool succeeds = other->status == KVA_OK || what != 'F';
         if (other != op && other->step.what == what && succeeds && other->from == op->from &&
-            other->began < op->ended && op->began < other->ended)
+            schedules_overlap(&play->history, i, number_of(play, op)))
             return true;
     }
     return false;
@@ -376,43 +370,21 @@ static bool explain(const void *context, char *map, unsigned number)
     case 'X':
         return explain_find(play, map, op);
     case 'L':
-        map_free_older(map, &play->history, op->began);
+        map_free_older(map, &play->history, number);
         return op->status == KVA_OK;
     default:
         return op->status == KVA_OK;
     }
 }
 
-static bool is_final(const void *context, const char *map)
+static void show(const void *context, unsigned number)
 {
     const struct play *play = context;
+    const struct op *op = &play->op[number];
 
-    return map_matches(map, play->final);
-}
-
-static bool has_serial_order(struct play *play)
-{
-    struct schedules_history *history = &play->history;
-
-    *history = (struct schedules_history){
-        .count = play->count, .explain = explain, .is_final = is_final, .context = play};
-    for (unsigned i = 0; i < play->count; i++) {
-        history->began[i] = play->op[i].began;
-        history->ended[i] = play->op[i].ended;
-    }
-    return schedules_explain(history, play->scenario->pages);
-}
-
-static void show(const struct play *play)
-{
-    for (unsigned i = 0; i < play->count; i++) {
-        const struct op *op = &play->op[i];
-        print_message("  %c: %2u-%2u %c slot %u n %u x %u: %s, from %u, at %u, usable %zu, state %d\n",
-                      'A' + (int)i, op->began, op->ended, op->step.what, op->step.slot, op->step.n,
-                      op->step.x, kva_status_name(op->status), op->from, op->at, op->usable,
-                      (int)op->area.state);
-    }
-    print_message("  left: %s\n", play->final);
+    print_message("%c slot %u n %u x %u: %s, from %u, at %u, usable %zu, state %d\n", op->step.what,
+                  op->step.slot, op->step.n, op->step.x, kva_status_name(op->status), op->from, op->at,
+                  op->usable, (int)op->area.state);
 }
 
 /* ------------------------------------------------------------------------------------------------ scenarios */
@@ -583,7 +555,7 @@ static void count_corruption(void *context, const struct kva_fault *fault)
     play->corruptions += fault->status == KVA_ECORRUPT;
 }
 
-static void set_up(void *context)
+static void set_up(void *context, struct kva_turns *turns)
 {
     struct play *play = context;
     const struct scenario *scenario = play->scenario;
@@ -604,8 +576,9 @@ static void set_up(void *context)
         .hook_context = play,
     };
 
-    play->clock = 0;
-    play->count = 0;
+    play->threads = kva_turns_threads(turns);
+    play->history = (struct schedules_history){
+        .units = scenario->pages, .context = play, .explain = explain, .matches = map_matches, .show = show};
     memset(play->slot, 0, sizeof(play->slot));
     assert_int_equal(kva_vm_build(&config, &play->vm), KVA_OK);
     play->reclaim = (struct kva_vm_reclaim){.callback = on_reclaim, .context = play};
@@ -613,7 +586,7 @@ static void set_up(void *context)
     if (scenario->reclaims)
         assert_int_equal(kva_vm_add_reclaim(play->vm, &play->reclaim), KVA_OK);
     for (unsigned i = 0; i < BEFORE_MOST && scenario->before[i].what; i++) {
-        kva_turns_set_cpu(play->turns, scenario->before[i].x);
+        kva_turns_set_cpu(turns, scenario->before[i].x);
         do_step(play, &scenario->before[i]);
     }
 }
@@ -627,11 +600,7 @@ static void look_back(void *context, uint64_t schedule)
     check_that(status == KVA_OK && play->corruptions == 0, "%s, schedule %" PRIu64 ": %s",
                play->scenario->name, schedule, fault.what);
     picture(play);
-    bool explained = has_serial_order(play);
-    if (!explained)
-        show(play);
-    check_that(explained, "%s, schedule %" PRIu64 ": no serial order explains it", play->scenario->name,
-               schedule);
+    schedules_expect_order(&play->history, play->scenario->name, schedule);
     for (unsigned i = 0; i < SLOTS; i++)
         (void)kva_vfree(play->vm, play->slot[i]); /* some are gone */
     assert_int_equal(kva_vm_destroy(play->vm, NULL, NULL), KVA_OK);
@@ -642,17 +611,14 @@ static void look_back(void *context, uint64_t schedule)
 static uint64_t enumerate(struct play *play)
 {
     const struct schedules schedules = {.name = play->scenario->name,
+                                        .threads = play->scenario->threads,
                                         .changes = play->scenario->changes,
                                         .set_up = set_up,
                                         .body = body,
                                         .look_back = look_back,
                                         .context = play};
 
-    play->turns = kva_turns_new(play->scenario->threads);
-    play->threads = kva_turns_threads(play->turns);
-    uint64_t count = schedules_run(&schedules, play->turns);
-    kva_turns_drop(play->turns);
-    return count;
+    return schedules_run(&schedules);
 }
 
 static void every_schedule_has_a_serial_order(void **state)

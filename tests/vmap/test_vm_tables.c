@@ -671,7 +671,7 @@ static void test_strewn_areas(void **state)
         uint64_t tables = test_vm_stats(vm).table_bytes;
         size_t mappings = mappings_elsewhere(vm);
         for (unsigned round = 0; round < 2; round++) { /* the second time pieces are used again */
-            size_t count = strew(vm, apart() * (round + 3), areas, STREWN);
+            size_t count = strew(vm, apart() * (round + 3), areas, test_is_brief() ? STREWN / 10 : STREWN);
             assert_true(count >= 2);
             assert_in_range(mappings_elsewhere(vm), 1, mappings + 8);
             assert_true(test_vm_stats(vm).table_bytes >= tables + (count - 1) * KVA_VM_PIECE);
@@ -916,7 +916,8 @@ static void map_and_unmap(struct kva_vm *vm, struct kva_vm_frames *frames, const
 /** With one map left in each group, the rest of the pieces goes back at a flush, and is there again when maps come. */
 static void test_flush_between_maps(void **state)
 {
-    static const struct groups layouts[] = {{17, 512, 1}, {33, 8, 64}};
+    const uint32_t pages = test_is_brief() ? 8 : 1;
+    const struct groups layouts[] = {{17, 512 / pages, pages}, {33, 8, 64}};
     enum kva_mechanism mechanism;
 
     (void)state;
