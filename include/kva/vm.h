@@ -472,7 +472,7 @@ struct kva_vm_config {
  *  Returns: KVA_OK, and the instance is locked
  *           KVA_ENULL      vm is NULL
  *           KVA_EREENTRY   called from inside a reclaim callback
- *  Cost:    O(CPUs + sets of frames). A reclaim under way, or a slice of a purge or a compaction, comes on top; and, where marked
+ *  Cost:    O(CPUs), and O(sets of frames). A reclaim under way, or a slice of a purge or a compaction, comes on top; and, where marked
  *           areas are parked, a purge of these and of all that was parked before them; where a set of frames is movable, of
  *           all that is parked
  *  Locking: Instance, all CPUs' locks, and the reclaim lock: held until the fork is over

@@ -95,11 +95,18 @@ static void end_pool(struct kva_vm_frames *frames)
     give_pool(frames);
 }
 
-/** With the lock, which is dropped during the purge: so who uses the pool is asked after it. */
+static bool is_in_use(const struct kva_vm_frames *frames)
+{
+    return frames->shown > 0 || frames->compacting > 0;
+}
+
+/** With the lock, which is dropped during the purge: another thread may begin to use the pool then. */
 static enum kva_status destroy(struct kva_vm *vm, struct kva_vm_frames *frames)
 {
+    if (is_in_use(frames))
+        return KVA_EBUSY;
     (void)kva_purge_idle(vm);
-    if (frames->shown > 0 || frames->compacting > 0)
+    if (is_in_use(frames))
         return KVA_EBUSY;
     *frames->link = frames->next;
     if (frames->next)

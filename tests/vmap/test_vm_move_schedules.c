@@ -50,7 +50,6 @@ struct slot {
 struct play {
     struct kva_array_frames array;
     const struct scenario *scenario;
-    struct kva_turns *turns;
     struct kva_threads threads;
     struct kva_failing_pages pages;
     struct kva_failing_memory memory;
@@ -316,7 +315,7 @@ static void scatter(struct play *play)
     }
 }
 
-static void set_up(void *context)
+static void set_up(void *context, struct kva_turns *turns)
 {
     struct play *play = context;
     const struct kva_pages array = kva_array_frames_of(&play->array);
@@ -337,6 +336,7 @@ static void set_up(void *context)
     play->pages.parked_pages_show = true;
     play->faults = 0;
     play->words = 0;
+    play->threads = kva_turns_threads(turns);
     memset(play->slot, 0, sizeof play->slot);
     for (unsigned i = 0; i < SLOTS; i++)
         play->slot[i].pin = UINT64_MAX;
@@ -404,15 +404,13 @@ static void no_schedule_mixes_up_frames(void **state)
         play.scenario = &scenarios[i];
         play.moved = 0;
         const struct schedules schedules = {.name = play.scenario->name,
+                                            .threads = 2,
                                             .changes = play.scenario->changes,
                                             .set_up = set_up,
                                             .body = body,
                                             .look_back = look_back,
                                             .context = &play};
-        play.turns = kva_turns_new(2);
-        play.threads = kva_turns_threads(play.turns);
-        sum += schedules_run(&schedules, play.turns);
-        kva_turns_drop(play.turns);
+        sum += schedules_run(&schedules);
         assert_true(play.moved > 0);
     }
     print_message("%8" PRIu64 " schedules\n", sum);
