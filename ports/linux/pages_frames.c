@@ -11,10 +11,12 @@
 #include "pages_count.h"
 #include "pages_pieces.h"
 #include "pages_settle.h"
+#include "peace.h"
 
 enum kva_status kva_port_make_pool(void *context, void *handle, uint64_t count, bool movable, void **pool)
 {
     struct stretch *stretch = handle;
+    struct peace peace;
     int file = memfd_create("kva", MFD_CLOEXEC);
 
     (void)context;
@@ -22,7 +24,10 @@ enum kva_status kva_port_make_pool(void *context, void *handle, uint64_t count, 
     stretch->stats.calls.pool += 2;
     if (file < 0)
         return KVA_ENOMEM;
-    if (ftruncate(file, (off_t)(count * stretch->page)) != 0) {
+    begin_peace(&peace);
+    bool is_made = ftruncate(file, (off_t)(count * stretch->page)) == 0;
+    end_peace(&peace);
+    if (!is_made) {
         (void)close(file);
         return KVA_ENOMEM;
     }
@@ -40,14 +45,17 @@ void kva_port_drop_pool(void *context, void *handle, void *pool)
     (void)close(file_of(pool));
 }
 
-/** Write zeroes, page by page. What cannot be written has no memory: it is a hole, and reads as zero
- *  already. */
+/** Write zeroes, page by page. What cannot be written has no memory: it is a hole, and reads as zero already;
+ *  or it lies beyond RLIMIT_FSIZE. */
 static void write_zeroes(int file, off_t from, off_t bytes)
 {
     static const char zeroes[4096];
+    struct peace peace;
 
+    begin_peace(&peace);
     for (off_t at = from; at < from + bytes; at += (off_t)sizeof zeroes)
         (void)!pwrite(file, zeroes, sizeof zeroes, at);
+    end_peace(&peace);
 }
 
 /** Forget what the program has said of the nodes of a piece of a file: that belongs to the file, by offsets,
@@ -108,19 +116,25 @@ intptr_t kva_port_descriptor(void *context, void *pool)
     return file_of(pool);
 }
 
-bool kva_port_show(struct stretch *stretch, struct run run, const void *pool, uint64_t frame, uint64_t now,
-                   bool *mapped)
+bool kva_port_keep_from_child(struct stretch *stretch, struct run run)
 {
-    uint64_t *calls = &stretch->stats.calls.map;
+    return advise(stretch, run, MADV_DONTFORK, &stretch->stats.calls.map);
+}
 
-    ++*calls;
+/** Show frames where others are shown, or nothing is. `now`: the ends of mappings in the run (pages_count.h).
+ *  *mapped: whether they are; false is returned, too, where they are, but a child would inherit a map of
+ *  movable ones. */
+static bool show(struct stretch *stretch, struct run run, const void *pool, uint64_t frame, uint64_t now,
+                 bool *mapped)
+{
+    stretch->stats.calls.map++;
     void *mapping = mmap(start_of(stretch, run), bytes_of(stretch, run), PROT_READ | PROT_WRITE,
                          MAP_SHARED | MAP_FIXED, file_of(pool), (off_t)(frame * stretch->page));
     *mapped = mapping != MAP_FAILED;
     if (!*mapped)
         return false;
     kva_port_note_run(stretch, run, true, now);
-    return !is_movable(pool) || advise(stretch, run, MADV_DONTFORK, calls);
+    return !is_movable(pool) || kva_port_keep_from_child(stretch, run);
 }
 
 enum kva_status kva_port_map_frames(void *context, void *handle, uint64_t start, void *pool, uint64_t frame,
@@ -139,7 +153,7 @@ enum kva_status kva_port_map_frames(void *context, void *handle, uint64_t start,
         return status;
     bool was_shut = is_all_shut(stretch, run);
     bool mapped;
-    if (kva_port_show(stretch, run, pool, frame, now, &mapped))
+    if (show(stretch, run, pool, frame, now, &mapped))
         return KVA_OK;
     if (mapped && !was_shut) /* what it has shown before is not known here */
         return KVA_OK;

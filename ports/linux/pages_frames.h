@@ -19,11 +19,9 @@ void kva_port_unmap_frames(void *context, void *handle, uint64_t start, uint64_t
 /** Ask for huge pages for what a range of whole huge pages shows. */
 void kva_port_collapse(void *context, void *handle, uint64_t start, uint64_t bytes);
 
-/** Show `count` frames, from number `frame` on, where others are shown, or nothing is. *mapped: whether they
- *  are; false is returned, too, where they are, but a child would inherit a map of movable ones. Errors are
- *  in errno. `now`: the ends of mappings in the run (pages_count.h). */
-bool kva_port_show(struct stretch *stretch, struct run run, const void *pool, uint64_t frame, uint64_t now,
-                   bool *mapped);
+/** See to it that a child of fork does not inherit maps of movable frames. False: refused, or nothing is mapped
+ *  in a part of the run. */
+bool kva_port_keep_from_child(struct stretch *stretch, struct run run);
 
 /** A pool is a file in memory. Its handle is the file descriptor's number, and one: 0 is a descriptor, NULL
  *  is no handle. Twice that, and one more if its frames are movable. */

@@ -4,13 +4,20 @@
  * The gate: a userfaultfd that nobody reads. A thread that touches a page in a way that is held back waits in
  * the kernel until somebody says UFFDIO_WAKE; then it tries again, with whatever is mapped there by then.
  *
- *      stores  write protection of shared memory (Linux 5.19 on x86-64, 6.10 on ARM64). It holds for pages
+ *      stores  write protection of shared memory (Linux 6.1 on x86-64, 6.10 on ARM64). It holds for pages
  *              that are not in the page tables, too: the kernel puts markers there
  *      loads   faults on pages that are in the file (MINOR) or are not (MISSING), once none is in the page
  *              tables
  *
  * A range is registered only while it is held, so that its mapping merges with its neighbours at all other
  * times. Registering and unregistering do that by themselves.
+ *
+ * NEIGHBOURS that are registered alike become one mapping, as others do. To let go of a part of it would divide
+ * it, which takes a mapping; so who lets go names all of it (pages_move.c).
+ *
+ * A RANGE OF SEVERAL MAPPINGS, as an owner may make of a map, is registered piece by piece, so that a refusal
+ * may leave a part of it registered. Before Linux 6.3 the kernel protects a single mapping only, and such a
+ * range cannot be held.
  *
  * WITHOUT PRIVILEGE a userfaultfd holds back threads of the program only (UFFD_USER_MODE_ONLY): a system call
  * that touches such a page returns EFAULT.
@@ -29,6 +36,7 @@
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
 
+#include "peace.h"
 #include "system.h"
 
 /* What older headers lack. */
@@ -118,7 +126,7 @@ static void open_file(struct gate *gate, uint64_t *calls)
         (void)close(file);
 }
 
-bool kva_port_gate_open(struct gate *gate, uint64_t *calls)
+enum kva_status kva_port_gate_open(struct gate *gate, uint64_t *calls)
 {
     uint64_t process = (uint64_t)getpid();
 
@@ -129,20 +137,16 @@ bool kva_port_gate_open(struct gate *gate, uint64_t *calls)
     }
     if (gate->file == 0 && !gate->refused)
         open_file(gate, calls);
-    return gate->file != 0;
+    if (gate->file != 0)
+        return KVA_OK;
+    return gate->refused ? KVA_ENOENT : KVA_ENOMEM;
 }
 
 /* ------------------------------------------------------------------------------------------ what it does */
 
-/** Whether to ask again after a refusal: the kernel puts things off while the process' mappings change, and
- *  signals may interrupt it. What lets threads go is insisted on. */
-static bool is_worth_asking(int error, bool insists)
-{
-    return error == EAGAIN || error == EINTR || (insists && error == ENOMEM);
-}
-
-/** Ask until the kernel does not put it off any longer. The bound is for a kernel that is out of order. */
-static bool ask(const struct gate *gate, unsigned long request, void *argument, bool insists, uint64_t *calls)
+/** Ask until the kernel does not put it off any longer, as it does while the process' mappings change. The
+ *  bound is for a kernel that is out of order. */
+static bool ask(const struct gate *gate, unsigned long request, void *argument, uint64_t *calls)
 {
     const unsigned most = 1000;
 
@@ -150,11 +154,24 @@ static bool ask(const struct gate *gate, unsigned long request, void *argument, 
         ++*calls;
         if (control(gate_file(gate), request, argument))
             return true;
-        if (!is_worth_asking(errno, insists))
+        if (errno != EAGAIN && errno != EINTR)
             return false;
         (void)sched_yield();
     }
     return false;
+}
+
+/** Ask until it is granted. False: it never will be. */
+static bool insist(const struct gate *gate, unsigned long request, void *argument, uint64_t *calls)
+{
+    for (unsigned tries = 0;; tries++) {
+        ++*calls;
+        if (control(gate_file(gate), request, argument))
+            return true;
+        if (!is_passing(errno))
+            return false;
+        wait_to_try_again(tries);
+    }
 }
 
 static struct uffdio_range range_of(struct gated range)
@@ -166,25 +183,19 @@ static bool enter(const struct gate *gate, struct gated range, uint64_t modes, u
 {
     struct uffdio_register entry = {.range = range_of(range), .mode = modes};
 
-    return ask(gate, UFFDIO_REGISTER, &entry, false, calls);
+    return ask(gate, UFFDIO_REGISTER, &entry, calls);
 }
 
-static bool write_protect(const struct gate *gate, struct gated range, bool on, uint64_t *calls)
+/** The kernel looks at all of a range before it registers any: what it refuses then (EINVAL, EBUSY) is not
+ *  for us to hold, and not held. */
+bool kva_port_hold_stores(const struct gate *gate, struct gated range, bool *touched, uint64_t *calls)
 {
-    struct uffdio_writeprotect change = {range_of(range), on ? UFFDIO_WRITEPROTECT_MODE_WP : 0};
+    struct uffdio_writeprotect change = {range_of(range), UFFDIO_WRITEPROTECT_MODE_WP};
 
-    return ask(gate, UFFDIO_WRITEPROTECT, &change, !on, calls);
-}
-
-bool kva_port_hold_stores(const struct gate *gate, struct gated range, uint64_t *calls)
-{
-    if (!enter(gate, range, UFFDIO_REGISTER_MODE_WP, calls))
-        return false;
-    if (write_protect(gate, range, true, calls))
-        return true;
-    int error = errno;
-    kva_port_let_go(gate, range, calls);
-    errno = error;
+    *touched = true;
+    if (enter(gate, range, UFFDIO_REGISTER_MODE_WP, calls))
+        return ask(gate, UFFDIO_WRITEPROTECT, &change, calls);
+    *touched = errno != EINVAL && errno != EBUSY;
     return false;
 }
 
@@ -199,19 +210,17 @@ bool kva_port_hold_loads(const struct gate *gate, struct gated range, uint64_t *
            drop_memory((void *)(uintptr_t)range.start, (size_t)range.bytes, calls);
 }
 
-void kva_port_wake(const struct gate *gate, struct gated range, uint64_t *calls)
+bool kva_port_wake(const struct gate *gate, struct gated range, uint64_t *calls)
 {
     struct uffdio_range woken = range_of(range);
 
-    (void)ask(gate, UFFDIO_WAKE, &woken, true, calls);
+    return insist(gate, UFFDIO_WAKE, &woken, calls);
 }
 
-/** Unregistering removes the protection, too, on most kernels; and wakes on some. */
-void kva_port_let_go(const struct gate *gate, struct gated range, uint64_t *calls)
+/** Unregistering removes the protection, too; and wakes on some kernels. */
+bool kva_port_let_go(const struct gate *gate, struct gated range, uint64_t *calls)
 {
     struct uffdio_range left = range_of(range);
 
-    (void)write_protect(gate, range, false, calls);
-    (void)ask(gate, UFFDIO_UNREGISTER, &left, true, calls);
-    kva_port_wake(gate, range, calls);
+    return insist(gate, UFFDIO_UNREGISTER, &left, calls) && kva_port_wake(gate, range, calls);
 }

@@ -4,6 +4,7 @@
 #ifndef KVA_PORTS_LINUX_PAGES_GATE_H
 #define KVA_PORTS_LINUX_PAGES_GATE_H
 
+#include <kva/kva.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -14,9 +15,11 @@ struct gate {
     bool refused;    /* for good */
 };
 
-/** Have a gate that is this process' own. False: the system has none for us. */
-bool kva_port_gate_open(struct gate *gate, uint64_t *calls);
+/** Have a gate that is this process' own. KVA_ENOENT: the system has none for us; KVA_ENOMEM: it has no
+ *  memory for one, or no descriptor. */
+enum kva_status kva_port_gate_open(struct gate *gate, uint64_t *calls);
 
+/** Whoever is held goes on, unless a child of fork has the gate, too. */
 void kva_port_gate_close(struct gate *gate);
 
 /** A range of addresses: whole pages. */
@@ -25,16 +28,20 @@ struct gated {
     uint64_t bytes;
 };
 
-/** From now on, threads that store to the range wait. False: refused; all is as before. */
-bool kva_port_hold_stores(const struct gate *gate, struct gated range, uint64_t *calls);
+/** From now on, threads that store to the range wait. False: refused; *touched: a part of it may be held. */
+bool kva_port_hold_stores(const struct gate *gate, struct gated range, bool *touched, uint64_t *calls);
 
-/** The same of threads that load, or store. Stores are held already. False: refused; stores are still. */
-bool kva_port_hold_loads(const struct gate *gate, struct gated range, uint64_t *calls);
+/** What is done to a range whose stores are held, or have been. False: refused. */
+typedef bool kva_gate_step(const struct gate *gate, struct gated range, uint64_t *calls);
 
-/** Hold nobody any more in a range, which may have been replaced, or never held. Cannot fail. */
-void kva_port_let_go(const struct gate *gate, struct gated range, uint64_t *calls);
+/** Threads that load wait, too. False: some of them may. */
+kva_gate_step kva_port_hold_loads;
+
+/** Hold nobody any more. The range is not a part of a longer one that is held. It is asked for until it is
+ *  granted; false: it never will be. */
+kva_gate_step kva_port_let_go;
 
 /** Wake who waits, to try again. */
-void kva_port_wake(const struct gate *gate, struct gated range, uint64_t *calls);
+kva_gate_step kva_port_wake;
 
 #endif

@@ -6,7 +6,7 @@
  *                     A shows   B shows   stores     loads
  *      1  hold        old       old       wait       go on
  *      2  copy        old       old       wait       go on      old -> new
- *      3  hold loads  old       old       wait       wait       only if there are several maps
+ *      3  hold loads  old       old       wait       wait       only if a frame is shown twice
  *      4  show        new       old       at A: go on; at B: wait
  *                     new       new       go on      go on
  *      5  wake        new       new       who has waited goes on
@@ -17,69 +17,163 @@
  *     is under way. What is copied stays as it is.
  *   - Hold loads before the first map shows the new place: it is not held (the kernel has no call that maps
  *     and protects at once), so threads may store there at once, and a load through a map that still shows
- *     the old place would miss that. With a single map nobody can see the difference.
+ *     the old place would miss that. Where no frame is shown twice nobody can see the difference.
  *   - Wake after all maps show the new place: a thread that is woken earlier only waits again.
  *   - One wake for each map reaches all who wait there: a fault keeps the mapping from being replaced until
  *     the thread stands in the queue of those who wait. So when mmap returns, all who have found the old map
  *     are in the queue; later ones find the new map. It is not registered: they do not wait.
  *   - Drain last: until then the old place can be shown again.
  *
- * SIGNALS of this thread are blocked from before 1 until after 5: a handler that stores to a frame under way
- * would wait for the thread that it interrupts. Other threads wait so that signals are handled meanwhile.
+ * PEACE (peace.h) lasts all the while: a handler of this thread that stores to a frame under way would wait for
+ * the thread that it interrupts, and a thread that is cancelled would leave others waiting for ever. Other
+ * threads wait so that signals are handled meanwhile.
  *
  * SYSTEM CALLS that store to the frames return EFAULT from 1 until their map shows the new place; from 3 on,
  * those that load, too (pages_gate.c).
  *
- * FAILURE. Up to 3 nothing has changed, and who waits is let go. From 4 on threads may have stored at the new
- * place. Each mmap replaces just what was registered, which is a mapping or several by then: so it makes
- * mappings no more. Should it be refused all the same, for memory, or because other threads have taken the
- * process over its limit, the frames move back: the same steps with the places exchanged, for the maps that
- * show the new place. They need nothing that was not granted before, but memory for pages that have been
- * stored to since. A refusal is asked again, many times; there is nothing else left to do.
+ * FAILURE. Until the first map shows the new place nothing has changed, and who waits is let go. From then on
+ * threads may have stored there, and there is no way back that would take less than the way on: so the move
+ * goes on, and asks for what is refused until it is granted.
+ *
+ * WHAT MUST BE GRANTED makes no mapping more. Maps that are neighbours, and show neighbours, are one mapping
+ * while they are held alike:
+ *
+ *         map A   map B
+ *      ..|-------|-------|..        one range, when it is to be let go, or to be shown at last
+ *
+ * To let go of A alone would divide it, and the kernel would refuse that at the limit on mappings. Just above
+ * it the kernel refuses all; the spare (pages_spare.h) takes the process below it.
  */
 #define _GNU_SOURCE
 #define _FILE_OFFSET_BITS 64 /* as in pages_frames.c */
 #include "pages_move.h"
 
 #include <errno.h>
-#include <sched.h>
-#include <signal.h>
 
 #include "pages_count.h"
 #include "pages_frames.h"
 #include "pages_settle.h"
+#include "peace.h"
 
 /** A move under way. */
 struct course {
     struct stretch *stretch;
     const struct kva_pages_move *move;
-    uint64_t maps;  /* that there are */
-    uint64_t shown; /* of these, the first that show the new place */
-    uint64_t more;  /* ends of mappings that the move may make */
-    bool copied;    /* something may have been written to the new place */
+    uint64_t maps;       /* that there are */
+    uint64_t touched;    /* of these, the first: they may be held */
+    uint64_t more;       /* ends of mappings that the move may make */
+    uint64_t end;        /* behind the last of the frames that have been counted */
+    bool is_shown_twice; /* some frame */
+    bool is_copied;      /* something may have been written to the new place */
 };
 
 /* ---------------------------------------------------------------------------------------------- the maps */
 
-/** What is done to a map: a run of pages that shows frames from number `frame` on, counted from the first
- *  that is moved. False: refused. */
+/** Maps by their numbers, in the order in which they are named: [first, end). */
+struct window {
+    uint64_t first;
+    uint64_t end;
+};
+
+/** The next map to be named, and its number. All zero: the first. */
+struct walk {
+    uint64_t cursor;
+    uint64_t number;
+};
+
+static bool next_map(const struct course *course, struct window window, struct walk *walk,
+                     struct kva_pages_map *map)
+{
+    while (walk->number < window.end && course->move->next(course->move->context, &walk->cursor, map)) {
+        if (walk->number++ >= window.first)
+            return true;
+    }
+    return false;
+}
+
+/** What is done to maps: a run of pages that shows frames from number `frame` on, counted from the first that
+ *  is moved. False: refused. */
 typedef bool map_step(struct course *course, struct run run, uint64_t frame);
 
-/** Take a step for each of the first `most` maps, until it is refused. Returns for how many it was not. */
-static uint64_t each_map(struct course *course, map_step *step, uint64_t most)
+static bool take_step(struct course *course, map_step *step, const struct kva_pages_map *map)
 {
-    const struct kva_pages_move *move = course->move;
     struct stretch *stretch = course->stretch;
+
+    return step(course, run_at(stretch, map->start, map->count * stretch->page), map->frame);
+}
+
+/** Take a step for one map after the other, until it is refused. Returns for how many it was not. */
+static uint64_t each_map(struct course *course, map_step *step)
+{
+    const struct window all = {0, UINT64_MAX};
+    struct walk walk = {0, 0};
     struct kva_pages_map map;
-    uint64_t cursor = 0;
     uint64_t done = 0;
 
-    while (done < most && move->next(move->context, &cursor, &map)) {
-        if (!step(course, run_at(stretch, map.start, map.count * stretch->page), map.frame))
-            break;
+    while (next_map(course, all, &walk, &map) && take_step(course, step, &map))
         done++;
+    return done;
+}
+
+/** Whether b goes on where a ends, in addresses and in frames. */
+static bool follows(const struct course *course, const struct kva_pages_map *a, const struct kva_pages_map *b)
+{
+    return a->start + a->count * course->stretch->page == b->start && a->frame + a->count == b->frame;
+}
+
+static bool is_continued(const struct course *course, struct window window, const struct kva_pages_map *map,
+                         struct kva_pages_map *by)
+{
+    struct walk walk = {0, 0};
+
+    while (next_map(course, window, &walk, by)) {
+        if (follows(course, map, by))
+            return true;
+    }
+    return false;
+}
+
+static bool continues_another(const struct course *course, struct window window,
+                              const struct kva_pages_map *map)
+{
+    struct walk walk = {0, 0};
+    struct kva_pages_map other;
+
+    while (next_map(course, window, &walk, &other)) {
+        if (follows(course, &other, map))
+            return true;
+    }
+    return false;
+}
+
+/** Take a step for maps of a window, neighbours together. This looks at each pair of maps: only failures do
+ *  it. Returns whether none was refused. */
+static bool each_union(struct course *course, map_step *step, struct window window)
+{
+    struct walk walk = {0, 0};
+    struct kva_pages_map map, other;
+    bool done = true;
+
+    while (next_map(course, window, &walk, &map)) {
+        if (continues_another(course, window, &map))
+            continue;
+        while (is_continued(course, window, &map, &other))
+            map.count += other.count;
+        done = take_step(course, step, &map) && done;
     }
     return done;
+}
+
+/* --------------------------------------------------------------------------------------------- the steps */
+
+/** Each map may become a mapping of its own. A frame is shown twice if a map begins before the end of one that
+ *  was named before it. (In another order of names than that of the frames, it may not be, which is no harm.) */
+static bool count_map(struct course *course, struct run run, uint64_t frame)
+{
+    course->more += 2 - min_u64(2, kva_port_ends_in(course->stretch, run));
+    course->is_shown_twice = course->is_shown_twice || frame < course->end;
+    course->end = max_u64(course->end, frame + length(run));
+    return true;
 }
 
 static struct gated gated_of(const struct stretch *stretch, struct run run)
@@ -87,77 +181,105 @@ static struct gated gated_of(const struct stretch *stretch, struct run run)
     return (struct gated){(uintptr_t)start_of(stretch, run), bytes_of(stretch, run)};
 }
 
-/** Each map may become a mapping of its own. */
-static bool count_map(struct course *course, struct run run, uint64_t frame)
-{
-    (void)frame;
-    course->more += 2 - min_u64(2, kva_port_ends_in(course->stretch, run));
-    return true;
-}
-
 static bool hold_stores(struct course *course, struct run run, uint64_t frame)
 {
     struct stretch *stretch = course->stretch;
+    bool touched;
 
     (void)frame;
-    return kva_port_hold_stores(&stretch->gate, gated_of(stretch, run), &stretch->stats.calls.map);
+    bool done =
+        kva_port_hold_stores(&stretch->gate, gated_of(stretch, run), &touched, &stretch->stats.calls.map);
+    course->touched += touched;
+    return done;
+}
+
+static bool at_gate(struct course *course, struct run run, kva_gate_step *step)
+{
+    struct stretch *stretch = course->stretch;
+
+    return step(&stretch->gate, gated_of(stretch, run), &stretch->stats.calls.map);
 }
 
 static bool hold_loads(struct course *course, struct run run, uint64_t frame)
 {
-    struct stretch *stretch = course->stretch;
-
     (void)frame;
-    return kva_port_hold_loads(&stretch->gate, gated_of(stretch, run), &stretch->stats.calls.map);
-}
-
-static bool let_go(struct course *course, struct run run, uint64_t frame)
-{
-    struct stretch *stretch = course->stretch;
-
-    (void)frame;
-    kva_port_let_go(&stretch->gate, gated_of(stretch, run), &stretch->stats.calls.map);
-    return true;
+    return at_gate(course, run, kva_port_hold_loads);
 }
 
 static bool wake(struct course *course, struct run run, uint64_t frame)
 {
-    struct stretch *stretch = course->stretch;
-
     (void)frame;
-    kva_port_wake(&stretch->gate, gated_of(stretch, run), &stretch->stats.calls.map);
-    return true;
+    return at_gate(course, run, kva_port_wake);
 }
 
-/** Show frames of the pool. Above the limit on mappings not even one that takes none more is granted, but the
- *  spare makes room for it. */
-static bool show(struct course *course, struct run run, uint64_t frame, bool *mapped)
+static bool let_go(struct course *course, struct run run, uint64_t frame)
+{
+    (void)frame;
+    return at_gate(course, run, kva_port_let_go);
+}
+
+/** Give back the mapping in hand: other threads have taken the process to its limit, or above it. */
+static void lower_spare(struct stretch *stretch)
+{
+    set_spare(&stretch->spare, false, &stretch->stats.calls.map);
+}
+
+/** Show frames of the pool from a place on. */
+static bool show(struct course *course, struct run run, uint64_t place)
 {
     struct stretch *stretch = course->stretch;
     const uint64_t now = kva_port_ends_in(stretch, run);
 
-    if (kva_port_show(stretch, run, course->move->pool, frame, now, mapped))
-        return true;
-    if (*mapped || !stretch->spare.is_up)
+    if (!map_file_in_use(start_of(stretch, run), bytes_of(stretch, run), file_of(course->move->pool),
+                         (off_t)(place * stretch->page), &stretch->stats.calls.map))
         return false;
-    set_spare(&stretch->spare, false, &stretch->stats.calls.map);
-    return kva_port_show(stretch, run, course->move->pool, frame, now, mapped);
+    kva_port_note_run(stretch, run, true, now);
+    return true;
 }
 
 static bool show_new(struct course *course, struct run run, uint64_t frame)
 {
-    bool mapped;
-    bool done = show(course, run, course->move->to + frame, &mapped);
+    const uint64_t place = course->move->to + frame;
 
-    course->shown += mapped;
-    return done;
+    if (show(course, run, place))
+        return true;
+    lower_spare(course->stretch);
+    return show(course, run, place);
 }
 
-static bool show_old(struct course *course, struct run run, uint64_t frame)
+static bool show_at_last(struct course *course, struct run run, uint64_t place)
 {
-    bool mapped;
+    for (unsigned tries = 0; !show(course, run, place); tries++)
+        wait_to_try_again(tries);
+    return true;
+}
 
-    return show(course, run, course->move->from + frame, &mapped);
+static bool show_new_at_last(struct course *course, struct run run, uint64_t frame)
+{
+    return show_at_last(course, run, course->move->to + frame);
+}
+
+/** Maps that show the new place are mapped anew: as all maps of the pool, they are for this process only. Until
+ *  then they merge with no others, so that nothing had to divide them. What is refused is asked for once
+ *  more, with less mappings; the move is done in any case. */
+static bool keep_from_child(struct course *course, struct run run, uint64_t frame)
+{
+    (void)frame;
+    if (kva_port_keep_from_child(course->stretch, run))
+        return true;
+    lower_spare(course->stretch);
+    (void)kva_port_keep_from_child(course->stretch, run);
+    return true;
+}
+
+/** Before Linux 6.12, an mmap that is refused may leave a hole. Only of a hole is said again in vain that it is
+ *  not for children. */
+static bool mend(struct course *course, struct run run, uint64_t frame)
+{
+    if (kva_port_keep_from_child(course->stretch, run))
+        return true;
+    (void)show_at_last(course, run, course->move->from + frame);
+    return keep_from_child(course, run, frame);
 }
 
 /* ----------------------------------------------------------------------------------------------- copying */
@@ -187,7 +309,7 @@ static bool write_all(int file, const char *bytes, size_t count, off_t at)
 
 static bool copy_data(struct copy copy, uint64_t *calls)
 {
-    char buffer[16384];
+    char buffer[4096]; /* of the caller's stack */
 
     while (copy.bytes > 0) {
         size_t most = (size_t)min_u64((uint64_t)copy.bytes, sizeof buffer);
@@ -239,126 +361,111 @@ static bool copy_all(struct copy copy, uint64_t *calls)
     return true;
 }
 
-static bool copy_frames(struct course *course, uint64_t from, uint64_t to)
-{
-    const uint64_t page = course->stretch->page;
-    const struct kva_pages_move *move = course->move;
-
-    return copy_all((struct copy){.file = file_of(move->pool),
-                                  .from = (off_t)(from * page),
-                                  .to = (off_t)(to * page),
-                                  .bytes = (off_t)(move->count * page)},
-                    &course->stretch->stats.calls.pool);
-}
-
-/** From the old place to the new one. */
-static bool copy_there(struct course *course)
-{
-    course->copied = true;
-    return copy_frames(course, course->move->from, course->move->to);
-}
-
 static void drain(struct course *course, uint64_t from)
 {
     kva_port_drain_pool(NULL, course->stretch, course->move->pool, from, course->move->count);
 }
 
-/* ------------------------------------------------------------------------------------------ the way back */
-
-/** How often to ask for what has been granted before. */
-enum { MANY = 1000 };
-
-/** Take a step for all maps that show the new place, if it is granted sooner or later. */
-static void insist(struct course *course, map_step *step)
-{
-    for (unsigned i = 0; i < MANY && each_map(course, step, course->shown) < course->shown; i++)
-        (void)sched_yield();
-}
-
-/** Show the old place again, with what was stored at the new one. */
-static void go_back(struct course *course)
-{
-    const struct kva_pages_move *move = course->move;
-
-    if (course->shown == 0)
-        return;
-    insist(course, hold_stores);
-    for (unsigned i = 0; i < MANY && !copy_frames(course, move->to, move->from); i++)
-        (void)sched_yield();
-    if (course->maps > 1)
-        insist(course, hold_loads);
-    insist(course, show_old);
-}
-
 /* ---------------------------------------------------------------------------------------------- the move */
 
-static enum kva_status why_refused(struct course *course)
+static bool copy_there(struct course *course)
 {
-    return kva_port_why_refused(&course->stretch->budget);
+    const uint64_t page = course->stretch->page;
+    const struct kva_pages_move *move = course->move;
+
+    course->is_copied = true;
+    return copy_all((struct copy){.file = file_of(move->pool),
+                                  .from = (off_t)(move->from * page),
+                                  .to = (off_t)(move->to * page),
+                                  .bytes = (off_t)(move->count * page)},
+                    &course->stretch->stats.calls.pool);
 }
 
-/** Steps 2 to 4, with stores held. */
-static enum kva_status copy_and_show(struct course *course)
+/** Step 4. Refused at the first map, nothing has changed. */
+static bool show_all(struct course *course)
 {
+    const uint64_t shown = each_map(course, show_new);
+
+    if (shown == 0) {
+        (void)each_union(course, mend, (struct window){0, 1});
+        return false;
+    }
+    if (shown < course->maps)
+        (void)each_union(course, show_new_at_last, (struct window){shown, course->maps});
+    return true;
+}
+
+/** Steps 1 to 4. KVA_ELIMIT: a call on mappings was refused, for whatever reason. */
+static enum kva_status hold_and_show(struct course *course)
+{
+    if (each_map(course, hold_stores) < course->maps)
+        return KVA_ELIMIT;
     if (!copy_there(course))
         return KVA_ENOMEM;
-    if (course->maps > 1 && each_map(course, hold_loads, course->maps) < course->maps)
-        return why_refused(course);
-    if (each_map(course, show_new, course->maps) == course->maps)
-        return KVA_OK;
-    enum kva_status status = why_refused(course);
-    go_back(course);
-    return status;
+    if (course->is_shown_twice && each_map(course, hold_loads) < course->maps)
+        return KVA_ELIMIT;
+    return show_all(course) ? KVA_OK : KVA_ELIMIT;
+}
+
+/** Should the kernel say that it will never let go of a range, it must when the gate is closed. */
+static void let_all_go(struct course *course)
+{
+    struct stretch *stretch = course->stretch;
+
+    lower_spare(stretch);
+    if (!each_union(course, let_go, (struct window){0, course->touched}))
+        kva_port_gate_close(&stretch->gate);
 }
 
 /** Steps 1 to 5. */
 static enum kva_status move_maps(struct course *course)
 {
-    uint64_t held = each_map(course, hold_stores, course->maps);
-    enum kva_status status = held == course->maps ? copy_and_show(course) : why_refused(course);
+    enum kva_status status = hold_and_show(course);
 
-    (void)each_map(course, status == KVA_OK ? wake : let_go, held);
-    return status;
-}
-
-/** The same, with signals blocked. */
-static enum kva_status move_in_peace(struct course *course)
-{
-    sigset_t all, before;
-
-    (void)sigfillset(&all);
-    (void)sigprocmask(SIG_SETMASK, &all, &before);
-    enum kva_status status = move_maps(course);
-    (void)sigprocmask(SIG_SETMASK, &before, NULL);
-    return status;
+    if (status != KVA_OK) {
+        let_all_go(course);
+        return status == KVA_ELIMIT ? kva_port_why_refused(&course->stretch->budget) : status;
+    }
+    (void)each_map(course, wake);
+    (void)each_map(course, keep_from_child);
+    return KVA_OK;
 }
 
 /** The same, if the system can hold threads back, and there is room for the mappings. */
 static enum kva_status move_mapped(struct course *course)
 {
     struct stretch *stretch = course->stretch;
+    enum kva_status status = kva_port_gate_open(&stretch->gate, &stretch->stats.calls.map);
 
-    if (!kva_port_gate_open(&stretch->gate, &stretch->stats.calls.map))
-        return KVA_ENOENT;
-    if (!has_room_for(&stretch->budget, course->more))
-        return KVA_ELIMIT;
-    return move_in_peace(course);
+    if (status != KVA_OK)
+        return status;
+    return has_room_for(&stretch->budget, course->more) ? move_maps(course) : KVA_ELIMIT;
+}
+
+static enum kva_status move_frames(struct course *course)
+{
+    const struct kva_pages_move *move = course->move;
+    enum kva_status status;
+
+    pay_some(course->stretch);
+    course->maps = each_map(course, count_map);
+    if (course->maps > 0)
+        status = move_mapped(course);
+    else
+        status = copy_there(course) ? KVA_OK : KVA_ENOMEM;
+    if (course->is_copied)
+        drain(course, status == KVA_OK ? move->from : move->to);
+    return status;
 }
 
 enum kva_status kva_port_move_frames(void *context, void *handle, const struct kva_pages_move *move)
 {
-    struct stretch *stretch = handle;
-    struct course course = {.stretch = stretch, .move = move};
-    enum kva_status status;
+    struct course course = {.stretch = handle, .move = move};
+    struct peace peace;
 
     (void)context;
-    pay_some(stretch);
-    course.maps = each_map(&course, count_map, UINT64_MAX);
-    if (course.maps > 0)
-        status = move_mapped(&course);
-    else
-        status = copy_there(&course) ? KVA_OK : KVA_ENOMEM;
-    if (course.copied)
-        drain(&course, status == KVA_OK ? move->from : move->to);
+    begin_peace(&peace);
+    enum kva_status status = move_frames(&course);
+    end_peace(&peace);
     return status;
 }

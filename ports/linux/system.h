@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "../../src/base/arith.h"
@@ -73,6 +74,22 @@ static inline bool drop_memory(void *at, size_t bytes, uint64_t *calls)
 {
     return advise_memory(at, bytes, MADV_DONTNEED, calls) ||
            advise_memory(at, bytes, MADV_DONTNEED_LOCKED, calls);
+}
+
+/** Map a part of a file over a range that threads may be using. ThreadSanitizer takes a call of mmap for a store
+ *  to all of the range, at which these threads would race with it: so it is not told, where the system call
+ *  is as plain as the function. */
+static inline bool map_file_in_use(void *at, size_t bytes, int file, off_t offset, uint64_t *calls)
+{
+    const int protection = PROT_READ | PROT_WRITE;
+    const int flags = MAP_SHARED | MAP_FIXED;
+
+    ++*calls;
+#if defined(__LP64__) && (defined(__x86_64__) || defined(__aarch64__))
+    return syscall(SYS_mmap, at, bytes, (long)protection, (long)flags, (long)file, offset) != -1;
+#else
+    return mmap(at, bytes, protection, flags, file, offset) != MAP_FAILED;
+#endif
 }
 
 /** Map `bytes` at a multiple of align, and `front` bytes before them. All are whole pages. Map as much more

@@ -18,7 +18,9 @@ allowed='
     mmap mmap64 munmap mprotect madvise open open64 close read write pread pread64 pwrite pwrite64 lseek lseek64
     fallocate fallocate64 ftruncate ftruncate64 memfd_create fstat fstat64 __fstat64_time64 msync
     syscall personality prctl clock_gettime __clock_gettime64 uname sched_getcpu sysconf getauxval __getauxval getenv
-    sigaction raise sigfillset sigprocmask getpid sched_yield
+    sigaction raise sigemptyset sigfillset sigaddset sigismember sigprocmask sigpending
+    sigtimedwait __sigtimedwait64 __sigtimedwait_time64 pthread_setcancelstate
+    getpid sched_yield nanosleep __nanosleep64 __nanosleep_time64
     __errno_location __libc_single_threaded __rseq_offset __rseq_size
     __stack_chk_fail __stack_chk_guard __memcpy_chk __memmove_chk __memset_chk __read_chk
     __cxa_finalize __gmon_start__ _ITM_deregisterTMCloneTable _ITM_registerTMCloneTable

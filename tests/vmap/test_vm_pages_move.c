@@ -27,6 +27,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -43,8 +44,10 @@ static _Thread_local struct plan {
     bool on;           /* this thread is the mover */
     unsigned calls;    /* so far */
     unsigned refuse;   /* this call, from 1; 0: none */
+    unsigned more;     /* so many after it, too */
     int refusal;       /* errno */
-    enum call refused; /* what that was */
+    unsigned refused;  /* what these were: bits by enum call */
+    bool leaves_holes; /* an mmap that is refused unmaps what was there, as before Linux 6.12 */
     unsigned stop;     /* at this point, from 1; there is one before each call, and one after it */
     unsigned points;
     void (*at_point)(enum call call); /* at each */
@@ -79,9 +82,10 @@ static bool refused(enum call call)
     point(call);
     if (!plan.on)
         return false;
-    if (++plan.calls != plan.refuse)
+    plan.calls++;
+    if (plan.refuse == 0 || plan.calls < plan.refuse || plan.calls > plan.refuse + plan.more)
         return false;
-    plan.refused = call;
+    plan.refused |= 1U << call;
     errno = plan.refusal;
     return true;
 }
@@ -95,6 +99,11 @@ static bool refused(enum call call)
         errno = error;                                                                                       \
         return after;                                                                                        \
     } while (0)
+
+static bool was_refused(enum call call)
+{
+    return (plan.refused >> call & 1) != 0;
+}
 
 /** A call that is passed on unless it is refused. The names with 64 are those that a host with offsets of 32
  *  bits calls. */
@@ -129,28 +138,46 @@ WRAP(PUNCH, int, -1, fallocate64, (int file, int mode, off64_t at, off64_t bytes
 long __real_syscall(long number, ...);
 long __wrap_syscall(long number, ...);
 
+/** Which of the calls a number is: the library maps what is in use by it. */
+static bool is_watched(long number, enum call *call)
+{
+    *call = number == SYS_userfaultfd ? NEW_GATE : CONTROL;
+#ifdef SYS_mmap
+    if (number == SYS_mmap)
+        *call = MMAP;
+    return number == SYS_ioctl || number == SYS_userfaultfd || number == SYS_mmap;
+#else
+    return number == SYS_ioctl || number == SYS_userfaultfd;
+#endif
+}
+
 long __wrap_syscall(long number, ...)
 {
     va_list list;
     long arguments[6];
+    enum call call;
 
     va_start(list, number);
     for (unsigned i = 0; i < 6; i++)
         arguments[i] = va_arg(list, long);
     va_end(list);
-    enum call call = number == SYS_ioctl ? CONTROL : NEW_GATE;
-    bool is_ours = number == SYS_ioctl || number == SYS_userfaultfd;
+    bool watched = is_watched(number, &call);
     gates_opened += number == SYS_userfaultfd;
-    if (is_ours && no_gates) {
+    if (watched && call != MMAP && no_gates) {
         errno = ENOSYS;
         return -1;
     }
-    if (is_ours && refused(call))
+    if (watched && refused(call)) {
+        int error = errno;
+        if (call == MMAP && plan.leaves_holes)
+            (void)munmap((void *)arguments[0], (size_t)arguments[1]);
+        errno = error;
         return -1;
+    }
     long result = __real_syscall(number, arguments[0], arguments[1], arguments[2], arguments[3], arguments[4],
                                  arguments[5]);
     int error = errno;
-    if (is_ours)
+    if (watched)
         point(call);
     errno = error;
     return result;
@@ -177,6 +204,8 @@ static bool has_gate(void)
 
 enum { PLACES = 256, PAGES = 64, MAPS = 8 };
 
+static enum kva_mechanism mechanism = KVA_MECHANISM_BEST;
+
 /** A stretch, a movable pool, and maps of it. */
 struct world {
     struct kva_pages pages;
@@ -185,6 +214,7 @@ struct world {
     uint64_t place_of[PAGES]; /* that a page shows; UINT64_MAX: it is closed */
     struct kva_pages_map maps[MAPS];
     size_t map_count;
+    uint64_t apart; /* the page that a map begins with in any case */
 };
 
 static uint64_t address(const struct world *world, uint64_t number)
@@ -198,20 +228,12 @@ static _Atomic uint64_t *word(const struct world *world, uint64_t number, unsign
     return (_Atomic uint64_t *)(uintptr_t)address(world, number) + index;
 }
 
-/** ThreadSanitizer takes an mmap for a store to all that it maps; so it does not see loads and stores of
- *  frames under way. */
-#ifdef __SANITIZE_THREAD__
-#define UNSEEN __attribute__((no_sanitize_thread, noinline))
-#else
-#define UNSEEN
-#endif
-
-UNSEEN static uint64_t load(const struct world *world, uint64_t number, unsigned index)
+static uint64_t load(const struct world *world, uint64_t number, unsigned index)
 {
     return atomic_load_explicit(word(world, number, index), memory_order_relaxed);
 }
 
-UNSEEN static void store(const struct world *world, uint64_t number, unsigned index, uint64_t value)
+static void store(const struct world *world, uint64_t number, unsigned index, uint64_t value)
 {
     atomic_store_explicit(word(world, number, index), value, memory_order_relaxed);
 }
@@ -219,7 +241,7 @@ UNSEEN static void store(const struct world *world, uint64_t number, unsigned in
 static void begin(struct world *world)
 {
     *world = (struct world){
-        .pages = kva_pages_host(KVA_MECHANISM_BEST),
+        .pages = kva_pages_host(mechanism),
         .stretch = {.bytes = 8 * TEST_MIB, .least = 8 * TEST_MIB, .max = UINT64_MAX, .frames = 4 * TEST_MIB},
     };
     for (unsigned i = 0; i < PAGES; i++)
@@ -261,7 +283,7 @@ static void find_maps(struct world *world, uint64_t from, uint64_t count)
         struct kva_pages_map *last = world->map_count > 0 ? &world->maps[world->map_count - 1] : NULL;
         if (place == UINT64_MAX || place < from || place >= from + count)
             continue;
-        if (last && last->start + last->count * page == address(world, i) &&
+        if (last && last->start + last->count * page == address(world, i) && i != world->apart &&
             last->frame + last->count == place - from) {
             last->count++;
             continue;
@@ -474,13 +496,10 @@ static void test_frames_move_under_their_maps(void **state)
 }
 
 /** Some of the frames of a map: the others stay. */
-static void test_parts_of_maps_move(void **state)
+static void move_parts_of_maps(void)
 {
     struct world world;
 
-    (void)state;
-    if (!has_gate())
-        return;
     for (uint64_t from = 10; from < 14; from++) {
         for (uint64_t count = 1; from + count <= 14; count++) {
             lay_out(&world);
@@ -493,6 +512,16 @@ static void test_parts_of_maps_move(void **state)
             finish(&world);
         }
     }
+}
+
+static void test_parts_of_maps_move(void **state)
+{
+    (void)state;
+    if (!has_gate())
+        return;
+    for_each_mechanism (mechanism, index)
+        move_parts_of_maps();
+    mechanism = KVA_MECHANISM_BEST;
 }
 
 /** More than a buffer's worth, with holes: no page is in the file that was not. */
@@ -600,7 +629,7 @@ static void test_systems_without_a_gate(void **state)
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         lay_out(&world);
         plan = (struct plan){.refuse = 1, .refusal = rows[i].refusal};
-        assert_int_equal(move(&world, 10, 100, 4), KVA_ENOENT);
+        assert_int_equal(move(&world, 10, 100, 4), rows[i].passes ? KVA_ENOMEM : KVA_ENOENT);
         plan = (struct plan){.on = false};
         expect_sound(&world, "refused");
         assert_int_equal(move(&world, 10, 100, 4), rows[i].passes ? KVA_OK : KVA_ENOENT);
@@ -662,6 +691,90 @@ static void test_collapse_changes_nothing(void **state)
     pages.unmap(pages.context, stretch.handle, at, 2 * huge);
     pages.drop(pages.context, stretch.handle, pool);
     pages.release(pages.context, stretch.handle);
+}
+
+enum { HUGE_BLOCKS = 4 };
+
+/** Two maps of whole huge pages: the first block of a pool. */
+struct huge_world {
+    struct world world; /* its maps are these */
+    uint64_t huge;
+    uint64_t at[2];
+};
+
+static uint64_t *huge_word(const struct huge_world *huge, unsigned map, uint64_t number)
+{
+    return (uint64_t *)(uintptr_t)(huge->at[map] + number * page);
+}
+
+static void begin_huge(struct huge_world *huge)
+{
+    struct world *world = &huge->world;
+    struct kva_pages *pages = &world->pages;
+    const uint64_t bytes = huge->huge;
+
+    world->stretch = (struct kva_stretch){
+        .bytes = 12 * bytes, .least = 12 * bytes, .max = UINT64_MAX, .frames = 8 * bytes, .align = bytes};
+    assert_int_equal(pages->reserve(pages->context, &world->stretch), KVA_OK);
+    assert_int_equal(
+        pages->pool(pages->context, world->stretch.handle, HUGE_BLOCKS * bytes / page, true, &world->pool),
+        KVA_OK);
+    for (unsigned i = 0; i < 2; i++) {
+        huge->at[i] = ((world->stretch.first + 6 * bytes) & ~(bytes - 1)) + i * 2 * bytes;
+        assert_int_equal(
+            pages->map(pages->context, world->stretch.handle, huge->at[i], world->pool, 0, bytes / page),
+            KVA_OK);
+    }
+    for (uint64_t i = 0; i < bytes / page; i += 3)
+        *huge_word(huge, 0, i) = i + 1;
+    for (unsigned i = 0; i < 2; i++)
+        pages->collapse(pages->context, world->stretch.handle, huge->at[i], bytes);
+}
+
+static void expect_huge(const struct huge_world *huge)
+{
+    for (uint64_t i = 0; i < huge->huge / page; i++) {
+        const uint64_t value = i % 3 == 0 ? i + 1 : 0;
+        assert_int_equal(*huge_word(huge, 0, i), value);
+        assert_int_equal(*huge_word(huge, 1, i), value);
+    }
+}
+
+/** Move some of the pages from block to block. */
+static void move_huge(struct huge_world *huge, uint64_t first, uint64_t count, uint64_t from, uint64_t to)
+{
+    struct world *world = &huge->world;
+    const uint64_t block = huge->huge / page;
+    const struct kva_pages_move wish = {
+        world->pool, from * block + first, to * block + first, count, next_map, world};
+
+    world->map_count = 2;
+    for (unsigned i = 0; i < 2; i++)
+        world->maps[i] = (struct kva_pages_map){huge->at[i] + first * page, 0, count};
+    assert_int_equal(world->pages.move(world->pages.context, world->stretch.handle, &wish), KVA_OK);
+}
+
+/** Maps by huge pages, where the system gives them, move as a whole and in parts. */
+static void test_huge_maps_move(void **state)
+{
+    struct huge_world huge = {.world = {.pages = kva_pages_host(KVA_MECHANISM_BEST)}};
+    const uint64_t part = 32;
+
+    (void)state;
+    huge.huge = huge.world.pages.huge;
+    if (!has_gate() || huge.huge == 0 || huge.huge > 4 * TEST_MIB)
+        return;
+    begin_huge(&huge);
+    expect_huge(&huge);
+    move_huge(&huge, 0, huge.huge / page, 0, 1);
+    expect_huge(&huge);
+    for (uint64_t i = 0; i < huge.huge / page; i += part) {
+        move_huge(&huge, i, part, 1, 2);
+        if (i == part)
+            expect_huge(&huge);
+    }
+    expect_huge(&huge);
+    finish(&huge.world);
 }
 
 /* ---------------------------------------------------------------------------------------- beside threads */
@@ -811,58 +924,226 @@ static void test_a_mover_that_stops_anywhere(void **state)
     print_message("visited %u points\n", visited);
 }
 
-/** Whether a refusal of a kind can be got over: by another way, or by asking again. */
-static void expect_status(enum kva_status status, unsigned k)
+/** Threads that wait for the mover to stop, then store to a frame that nobody has written to through one map
+ *  and load it through the other. */
+struct first_store {
+    const struct world *world;
+    unsigned number; /* of the thread: its word in the frame */
+    uint64_t to;     /* the page it stores to */
+    uint64_t from;   /* the one it loads */
+    uint64_t before; /* what it has loaded before its store, and after it */
+    uint64_t after;
+};
+
+static atomic_uint turn;
+static unsigned turn_at;
+
+static void *store_first(void *argument)
 {
-    check_that(status == KVA_OK || status == KVA_ENOMEM || (status == KVA_ENOENT && k <= 2), "call %u: %s", k,
-               kva_status_name(status));
+    struct first_store *first = argument;
+
+    while (atomic_load(&turn) == 0)
+        (void)sched_yield();
+    first->before = load(first->world, first->from, first->number);
+    store(first->world, first->to, first->number, 5);
+    first->after = load(first->world, first->from, first->number);
+    return NULL;
 }
 
-/** The call number k is refused beside threads, and the mover is slow from there on: the move is made, or
- *  nothing has happened; and then it is made. Returns whether there was such a call. */
-static bool refuse_one(unsigned k, int refusal)
+static void give_turn(enum call call)
+{
+    (void)call;
+    if (plan.points + 1 < turn_at)
+        return;
+    atomic_store(&turn, 1);
+    sleep_a_little();
+}
+
+/** Holes are seen alike through all maps, too: the first store may come at any moment of a move. */
+static void test_holes_are_seen_alike(void **state)
+{
+    struct world world;
+    bool reached = true;
+
+    (void)state;
+    if (!has_gate())
+        return;
+    for (turn_at = 1; reached; turn_at += (unsigned)test_stride()) {
+        struct first_store firsts[2] = {{&world, 1, 5, 23, 0, 0}, {&world, 2, 23, 5, 0, 0}};
+        pthread_t threads[2];
+        lay_out(&world);
+        atomic_store(&turn, 0);
+        for (unsigned i = 0; i < 2; i++)
+            assert_int_equal(pthread_create(&threads[i], NULL, store_first, &firsts[i]), 0);
+        plan = (struct plan){.at_point = give_turn};
+        assert_int_equal(move(&world, 10, 100, 4), KVA_OK);
+        reached = plan.points >= turn_at;
+        plan = (struct plan){.on = false};
+        atomic_store(&turn, 1);
+        for (unsigned i = 0; i < 2; i++) {
+            assert_int_equal(pthread_join(threads[i], NULL), 0);
+            check_that(firsts[i].before == 0 && firsts[i].after == 5,
+                       "point %u: thread %u has loaded %" PRIu64 ", and %" PRIu64 " after its store", turn_at,
+                       i, firsts[i].before, firsts[i].after);
+        }
+        expect_contents(&world, "holes beside threads");
+        finish(&world);
+    }
+}
+
+/** Memory that the owner has locked, also a part of a map: it moves, and is locked no more. */
+static void test_locked_maps_move(void **state)
+{
+    struct world world;
+    struct crew crew;
+
+    (void)state;
+    if (!has_gate())
+        return;
+    lay_out(&world);
+    start(&crew, &world);
+    const uint64_t moves = test_scaled(200);
+    for (uint64_t i = 0; i < moves; i++) {
+        const uint64_t from = i % 2 == 0 ? 10 : 100;
+        for (uint64_t number = 2; i % 3 == 0 && number <= 20; number += 18)
+            (void)mlock((void *)(uintptr_t)address(&world, number), (i % 4 + 1) * page);
+        assert_int_equal(move(&world, from, 110 - from, 4), KVA_OK);
+    }
+    stop(&crew, &world, "locked", 0);
+    expect_contents(&world, "locked");
+    (void)munlock((void *)(uintptr_t)address(&world, 0), PAGES * page);
+    expect_sound(&world, "locked");
+    finish(&world);
+}
+
+/** What a plan's refusals cannot but leave behind: a map without the mark, if that is refused for good; and what
+ *  could neither be drained nor cleared. */
+static bool is_all_marked(void)
+{
+    return !was_refused(MADVISE) || plan.more == 0;
+}
+
+static bool is_all_drained(void)
+{
+    return !was_refused(PUNCH) || !was_refused(WRITE);
+}
+
+static void expect_drained(const struct world *world, uint64_t place)
+{
+    for (unsigned i = 0; i < 4; i++)
+        assert_int_equal(word_at(world, place + i), 0);
+}
+
+/** Call number k of a move is refused, and so many after it: the move is made, or nothing has happened; and then
+ *  it is made. */
+static void move_by_plan(struct world *world)
+{
+    enum kva_status status = move(world, 10, 100, 4);
+    const bool marked = is_all_marked();
+    const bool drained = is_all_drained();
+
+    check_that(status == KVA_OK || status == KVA_ENOMEM, "call %u, and %u: %s", plan.refuse, plan.more,
+               kva_status_name(status));
+    plan.refuse = 0;
+    plan.stop = 0;
+    if (marked)
+        expect_sound(world, "refused");
+    if (drained)
+        expect_drained(world, status == KVA_OK ? 10 : 100);
+    if (status == KVA_OK)
+        return;
+    assert_int_equal(move(world, 10, 100, 4), KVA_OK);
+    expect_sound(world, "after a refusal");
+    if (drained)
+        expect_drained(world, 10);
+}
+
+/** The same beside threads, and the mover is slow from there on. Returns whether there was such a call. */
+static bool refuse_some(unsigned k, unsigned more, int refusal)
 {
     struct world world;
     struct crew crew;
 
     lay_out(&world);
     start(&crew, &world);
-    plan = (struct plan){.refuse = k, .refusal = refusal};
-    enum kva_status status = move(&world, 10, 100, 4);
-    bool reached = plan.calls >= k;
-    enum call call = plan.refused;
+    plan = (struct plan){.refuse = k, .more = more, .refusal = refusal};
+    move_by_plan(&world);
+    bool reached = plan.refused != 0;
     plan = (struct plan){.on = false};
-    expect_status(status, k);
-    if (status == KVA_OK && !(reached && call == MADVISE))
-        expect_sound(&world, "refused, and done all the same");
-    if (status != KVA_OK) {
-        expect_sound(&world, "refused");
-        for (unsigned i = 0; i < 4; i++)
-            assert_int_equal(word_at(&world, 100 + i), 0);
-        assert_int_equal(move(&world, 10, 100, 4), KVA_OK);
-        expect_sound(&world, "after a refusal");
-    }
     stop(&crew, &world, "refused call", k);
     expect_contents(&world, "refused");
-    for (unsigned i = 0; i < 4; i++)
-        assert_int_equal(word_at(&world, 10 + i), 0);
     finish(&world);
     return reached;
 }
 
 static void test_each_call_is_refused(void **state)
 {
-    static const int refusals[] = {ENOMEM, EAGAIN, EINTR};
+    static const struct {
+        int refusal;
+        unsigned more;
+    } rows[] = {{ENOMEM, 0}, {EAGAIN, 0}, {EINTR, 0}, {ENOMEM, 1}, {ENOMEM, 20}, {EAGAIN, 20}};
     unsigned visited = 0;
 
     (void)state;
     if (!has_gate())
         return;
-    for (size_t i = 0; i < sizeof refusals / sizeof refusals[0]; i++) {
-        for (unsigned k = 1; refuse_one(k, refusals[i]); k += (unsigned)test_stride())
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        for (unsigned k = 1; refuse_some(k, rows[i].more, rows[i].refusal); k += (unsigned)test_stride())
             visited++;
     }
     print_message("visited %u refusals\n", visited);
+}
+
+/** A refusal that lasts: who has begun to show the new place does not give up. */
+static void test_a_refusal_that_lasts(void **state)
+{
+    const unsigned tries = 1 + (unsigned)test_scaled(1100);
+
+    (void)state;
+    if (!has_gate())
+        return;
+    for (unsigned k = 1;; k++) {
+        struct world world;
+        lay_out(&world);
+        plan = (struct plan){.refuse = k, .refusal = ENOMEM};
+        (void)move(&world, 10, 100, 4);
+        bool is_mmap = was_refused(MMAP);
+        plan = (struct plan){.on = false};
+        finish(&world);
+        if (!is_mmap)
+            continue;
+        lay_out(&world);
+        plan = (struct plan){.refuse = k + 1, .more = tries, .refusal = ENOMEM};
+        assert_int_equal(move(&world, 10, 100, 4), KVA_OK);
+        plan = (struct plan){.on = false};
+        expect_contents(&world, "a refusal that lasts");
+        expect_sound(&world, "a refusal that lasts");
+        finish(&world);
+        break;
+    }
+}
+
+/** Kernels on which a refused mmap unmaps what was there. */
+static void test_refusals_that_leave_holes(void **state)
+{
+    bool reached = true;
+
+    (void)state;
+    if (!has_gate())
+        return;
+    for (unsigned more = 0; more < 3; more++) {
+        reached = true;
+        for (unsigned k = 1; reached; k++) {
+            struct world world;
+            lay_out(&world);
+            plan = (struct plan){.refuse = k, .more = more, .refusal = ENOMEM, .leaves_holes = true};
+            move_by_plan(&world);
+            reached = plan.refused != 0;
+            plan = (struct plan){.on = false};
+            expect_contents(&world, "holes");
+            finish(&world);
+        }
+    }
 }
 
 /* --------------------------------------------------------------------------------- signals, system calls */
@@ -944,6 +1225,152 @@ static void test_system_calls_get_efault(void **state)
     (void)close(pipe_ends[0]);
     (void)close(pipe_ends[1]);
     finish(&world);
+}
+
+/** A system call that reads a frame, at every moment of a move. */
+static void write_from_frame(enum call call)
+{
+    char bytes[8];
+
+    (void)call;
+    if (write(pipe_ends[1], (const void *)word(signalled, 2, 0), sizeof bytes) < 0)
+        faulted += errno == EFAULT;
+    else
+        assert_int_equal(read(pipe_ends[0], bytes, sizeof bytes), sizeof bytes);
+}
+
+/** Loads are held only where a frame is shown twice: else nobody can see a difference. */
+static void test_loads_go_on(void **state)
+{
+    struct world world;
+
+    (void)state;
+    if (!has_gate())
+        return;
+    for (unsigned twice = 0; twice < 2; twice++) {
+        begin(&world);
+        map(&world, 2, 10, 2);
+        map(&world, 20, 12, 2);
+        if (twice == 1)
+            map(&world, 30, 11, 1);
+        store(&world, 2, 0, 7);
+        signalled = &world;
+        faulted = 0;
+        assert_int_equal(pipe(pipe_ends), 0);
+        plan = (struct plan){.at_point = write_from_frame};
+        assert_int_equal(move(&world, 10, 100, 4), KVA_OK);
+        plan = (struct plan){.on = false};
+        check_that((faulted > 0) == (twice == 1), "shown twice: %u, failed: %u", twice, faulted);
+        assert_int_equal(load(&world, 2, 0), 7);
+        expect_sound(&world, "loads go on");
+        (void)close(pipe_ends[0]);
+        (void)close(pipe_ends[1]);
+        finish(&world);
+    }
+}
+
+static void cancel_me(enum call call)
+{
+    (void)call;
+    if (plan.points == 0)
+        (void)pthread_cancel(pthread_self());
+}
+
+static enum kva_status cancelled_move;
+
+static void *move_cancelled(void *argument)
+{
+    int state = -1;
+
+    cancelled_move = KVA_EBUSY;
+    plan = (struct plan){.at_point = cancel_me};
+    cancelled_move = move(argument, 10, 100, 4);
+    (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+    check_that(state == PTHREAD_CANCEL_ENABLE, "cancelling is %d", state);
+    return NULL;
+}
+
+/** A thread that is cancelled while it moves frames is so after the move. */
+static void test_a_cancelled_mover(void **state)
+{
+    struct world world;
+    pthread_t thread;
+
+    (void)state;
+    for (unsigned mapped = has_gate() ? 2 : 1; mapped-- > 0;) {
+        lay_out(&world);
+        if (mapped == 0)
+            unmap(&world, 0, PAGES);
+        assert_int_equal(pthread_create(&thread, NULL, move_cancelled, &world), 0);
+        assert_int_equal(pthread_join(thread, NULL), 0);
+        assert_int_equal(cancelled_move, KVA_OK);
+        assert_int_equal(word_at(&world, 101), 1001);
+        if (mapped == 1)
+            expect_contents(&world, "cancelled");
+        expect_sound(&world, "cancelled");
+        finish(&world);
+    }
+}
+
+static bool is_too_large_pending(void)
+{
+    sigset_t pending;
+
+    assert_int_equal(sigpending(&pending), 0);
+    return sigismember(&pending, SIGXFSZ) == 1;
+}
+
+/** Moves that write beyond the limit on the size of files: refused, and that is all. */
+static void move_beyond_the_limit(struct world *world)
+{
+    struct rlimit before;
+    void *pool;
+
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    const struct rlimit limit = {50 * page, before.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    enum kva_status status = move(world, 10, 100, 4);
+    enum kva_status made =
+        world->pages.pool(world->pages.context, world->stretch.handle, PLACES, true, &pool);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    assert_int_equal(status, KVA_ENOMEM);
+    assert_int_equal(made, KVA_ENOMEM);
+}
+
+/** SIGXFSZ ends a process that does not expect it. One that was there before stays. */
+static void test_the_limit_on_files(void **state)
+{
+    struct world world;
+    sigset_t one, before;
+    int number;
+
+    (void)state;
+    if (!test_is_on_its_own("the limit on the size of files"))
+        return;
+    for (unsigned mapped = has_gate() ? 2 : 1; mapped-- > 0;) {
+        lay_out(&world);
+        if (mapped == 0)
+            unmap(&world, 0, PAGES);
+        const uint64_t used = pages_in_file(&world);
+        move_beyond_the_limit(&world);
+        (void)sigemptyset(&one);
+        (void)sigaddset(&one, SIGXFSZ);
+        assert_int_equal(pthread_sigmask(SIG_BLOCK, &one, &before), 0);
+        move_beyond_the_limit(&world);
+        assert_false(is_too_large_pending());
+        assert_int_equal(raise(SIGXFSZ), 0);
+        move_beyond_the_limit(&world);
+        assert_true(is_too_large_pending());
+        assert_int_equal(sigwait(&one, &number), 0);
+        assert_int_equal(pthread_sigmask(SIG_SETMASK, &before, NULL), 0);
+        assert_int_equal(pages_in_file(&world), used);
+        for (unsigned i = 0; i < 3; i++)
+            assert_int_equal(word_at(&world, 10 + i), 1000 + i);
+        if (mapped == 1)
+            expect_contents(&world, "beyond the limit");
+        expect_sound(&world, "beyond the limit");
+        finish(&world);
+    }
 }
 
 /* ----------------------------------------------------------------------------------------- forks, limits */
@@ -1057,6 +1484,132 @@ static void test_the_limit_on_mappings(void **state)
     }
 }
 
+enum { FEW = 200 };
+
+/** Mappings that another thread takes and gives back, as it were. */
+static struct {
+    void *pages[FEW];
+    unsigned count;
+    unsigned from; /* the points of the mover at which all that there are are taken */
+    unsigned times;
+    unsigned until; /* the one at which they are given back */
+} others;
+
+/** As many as the kernel grants: it allows one more than the limit. */
+static void take_mappings(void)
+{
+    while (others.count < FEW) {
+        const int protection = others.count % 2 == 0 ? PROT_READ : PROT_NONE;
+        void *at = __real_mmap(NULL, page, protection, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        if (at == MAP_FAILED)
+            return;
+        others.pages[others.count++] = at;
+    }
+}
+
+static void give_mappings(void)
+{
+    while (others.count > 0)
+        (void)munmap(others.pages[--others.count], page);
+}
+
+static void meddle(enum call call)
+{
+    const unsigned now = plan.points + 1;
+
+    (void)call;
+    if (now >= others.from && now < others.from + others.times)
+        take_mappings();
+    if (now == others.until)
+        give_mappings();
+}
+
+/** Maps that are neighbours, and show neighbours: pages 2 and 3, of which the last will be the neighbour of one
+ *  that stays; and a range of three mappings, by what its owner has done. */
+static void lay_out_neighbours(struct world *world)
+{
+    begin(world);
+    map(world, 2, 10, 1);
+    map(world, 3, 11, 1);
+    map(world, 4, 102, 1);
+    map(world, 20, 10, 2);
+    map(world, 30, 8, 6);
+    world->apart = 3;
+    store(world, 2, 0, 1);
+    store(world, 3, 0, 2);
+    assert_int_equal(move(world, 50, 51, 1), KVA_OK);
+    assert_int_equal(move(world, 10, 60, 1), KVA_OK);
+    assert_int_equal(move(world, 60, 10, 1), KVA_OK);
+}
+
+static void expect_neighbours(const struct world *world, unsigned k)
+{
+    for (unsigned i = 0; i < 2; i++) {
+        const uint64_t values[] = {load(world, 2 + i, 0), load(world, 20 + i, 0), load(world, 32 + i, 0)};
+        check_that(values[0] == i + 1 && values[1] == i + 1 && values[2] == i + 1,
+                   "point %u: frame %u holds %" PRIu64 ", %" PRIu64 ", %" PRIu64, k, i, values[0], values[1],
+                   values[2]);
+        store(world, 2 + i, 1, k);
+        store(world, 20 + i, 2, k);
+        store(world, 32 + i, 3, k);
+    }
+}
+
+/** A move while others take all mappings from point k on, once or several times, and give them back after a
+ *  while. Returns whether the move has come so far. */
+static bool move_beside_takers(struct world *world, unsigned k, unsigned times)
+{
+    others.from = k;
+    others.times = times;
+    others.until = k + 40;
+    plan = (struct plan){.at_point = meddle};
+    enum kva_status status = move(world, 10, 100, 2);
+    const bool reached = plan.points >= k;
+    plan = (struct plan){.on = false};
+    expect_neighbours(world, k);
+    give_mappings();
+    check_that(status == KVA_OK || status == KVA_ENOMEM || status == KVA_ELIMIT, "point %u: %s", k,
+               kva_status_name(status));
+    if (status == KVA_OK)
+        assert_int_equal(move(world, 100, 10, 2), KVA_OK);
+    expect_neighbours(world, k);
+    return reached;
+}
+
+/** Other threads take all the mappings there are at any moment of a move, and the one that the mover gives back,
+ *  too: nothing is lost, and nobody waits. */
+static void meet_takers(unsigned times, bool divided)
+{
+    struct world world;
+    unsigned visited = 0;
+
+    lay_out_neighbours(&world);
+    struct test_crowd crowd = test_crowd_in(FEW / 2);
+    for (unsigned k = 1;; k += (unsigned)test_stride()) {
+        if (divided)
+            assert_int_equal(madvise((void *)(uintptr_t)address(&world, 31), 2 * page, MADV_SEQUENTIAL), 0);
+        const bool reached = move_beside_takers(&world, k, times);
+        visited++;
+        if (!reached)
+            break;
+    }
+    test_leave(&crowd);
+    assert_int_equal(madvise((void *)(uintptr_t)address(&world, 31), 2 * page, MADV_NORMAL), 0);
+    expect_sound(&world, "beside takers");
+    print_message("visited %u points\n", visited);
+    finish(&world);
+}
+
+static void test_mappings_taken_meanwhile(void **state)
+{
+    (void)state;
+    if (!has_gate() || !test_is_on_its_own("the limit on mappings"))
+        return;
+    meet_takers(1, false);
+    meet_takers(1, true);
+    meet_takers(30, false);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -1068,13 +1621,22 @@ int main(void)
         cmocka_unit_test(test_systems_without_a_gate),
         cmocka_unit_test(test_check_knows_movable_maps),
         cmocka_unit_test(test_collapse_changes_nothing),
+        cmocka_unit_test(test_huge_maps_move),
         cmocka_unit_test(test_no_store_is_lost),
         cmocka_unit_test(test_a_mover_that_stops_anywhere),
+        cmocka_unit_test(test_holes_are_seen_alike),
+        cmocka_unit_test(test_locked_maps_move),
         cmocka_unit_test(test_each_call_is_refused),
+        cmocka_unit_test(test_a_refusal_that_lasts),
+        cmocka_unit_test(test_refusals_that_leave_holes),
         cmocka_unit_test(test_handlers_may_store),
         cmocka_unit_test(test_system_calls_get_efault),
+        cmocka_unit_test(test_loads_go_on),
+        cmocka_unit_test(test_a_cancelled_mover),
+        cmocka_unit_test(test_the_limit_on_files),
         cmocka_unit_test(test_children_have_their_own),
         cmocka_unit_test(test_the_limit_on_mappings),
+        cmocka_unit_test(test_mappings_taken_meanwhile),
     };
 
     page = test_page();

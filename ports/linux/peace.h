@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * Peace: a time in which nothing ends or diverts a thread. Others may be waiting for it meanwhile.
+ *
+ *   - Signals are blocked: no handler runs.
+ *   - Requests to cancel the thread (pthread_cancel) are put off, though its system calls are points where
+ *     it would end.
+ *   - SIGXFSZ, which the kernel sends to a thread that writes to a file beyond RLIMIT_FSIZE, is taken away:
+ *     the call has failed, and that is all that the program is to see.
+ *
+ * A file that includes this defines _GNU_SOURCE first.
+ */
+#ifndef KVA_PORTS_LINUX_PEACE_H
+#define KVA_PORTS_LINUX_PEACE_H
+
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <time.h>
+
+/** What was in force before. */
+struct peace {
+    sigset_t signals;
+    int cancel;
+    bool was_too_large; /* SIGXFSZ was pending */
+};
+
+static inline bool is_pending(int number)
+{
+    sigset_t pending;
+
+    (void)sigemptyset(&pending);
+    (void)sigpending(&pending);
+    return sigismember(&pending, number) == 1;
+}
+
+static inline void begin_peace(struct peace *peace)
+{
+    sigset_t all;
+
+    (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &peace->cancel);
+    (void)sigfillset(&all);
+    (void)sigprocmask(SIG_SETMASK, &all, &peace->signals);
+    peace->was_too_large = is_pending(SIGXFSZ);
+}
+
+static inline void end_peace(const struct peace *peace)
+{
+    const struct timespec none = {0, 0};
+    sigset_t too_large;
+
+    (void)sigemptyset(&too_large);
+    (void)sigaddset(&too_large, SIGXFSZ);
+    if (!peace->was_too_large)
+        (void)sigtimedwait(&too_large, NULL, &none);
+    (void)sigprocmask(SIG_SETMASK, &peace->signals, NULL);
+    (void)pthread_setcancelstate(peace->cancel, NULL);
+}
+
+/** Between two tries of what the kernel has refused and must grant: others may have to end something first.
+ *  `tries`: how many there were. */
+static inline void wait_to_try_again(unsigned tries)
+{
+    const unsigned at_once = 100;
+    const struct timespec millisecond = {0, 1000000};
+
+    if (tries < at_once)
+        (void)sched_yield();
+    else
+        (void)nanosleep(&millisecond, NULL);
+}
+
+#endif
