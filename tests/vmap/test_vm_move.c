@@ -1133,6 +1133,48 @@ static void test_forks(void **state)
     }
 }
 
+/** What a child ends of a lost set's maps is no business of its own sets, whose maps lie where others of the lost
+ *  set were. */
+static int map_in_place_of_lost(void *context)
+{
+    unsigned char *const *lost = context; /* maps of a frame, side by side; the first was made first */
+    const struct kva_vm_frames_config config = {.count = 1, .movable = true};
+    struct kva_vm_frames *own;
+    uint64_t twice[2];
+
+    child_that(kva_vm_fork_child(stage.vm) == KVA_OK);
+    child_that(kva_vunmap(stage.vm, lost[1]) == KVA_OK);
+    child_that(kva_vm_flush(stage.vm) == KVA_OK);
+    child_that(kva_vm_frames_create(stage.vm, &config, &own) == KVA_OK);
+    child_that(kva_vm_frames_alloc(own, 1, &twice[0]) == KVA_OK);
+    twice[1] = twice[0];
+    child_that(kva_vmap(stage.vm, own, twice, 2) != NULL);
+    child_that(kva_vmap(stage.vm, own, twice, 1) == lost[1]);
+    child_that(kva_vunmap(stage.vm, lost[0]) == KVA_OK);
+    child_that(kva_vm_check(stage.vm, NULL) == KVA_OK);
+    return 0;
+}
+
+static void test_maps_in_place_of_lost_ones(void **state)
+{
+    unsigned char *maps[3];
+
+    (void)state;
+    begin();
+    assert_int_equal(test_movable_scatter(&stage, keep_one, kept), BLOCKS);
+    assert_int_equal(kva_vm_flush(stage.vm), KVA_OK);
+    for (unsigned i = 0; i < 3; i++)
+        maps[i] = test_movable_map(&stage, kept, 1);
+    assert_int_equal(kva_vm_fork_prepare(stage.vm), KVA_OK);
+    struct test_child child = test_in_child(map_in_place_of_lost, maps);
+    assert_int_equal(kva_vm_fork_parent(stage.vm), KVA_OK);
+    test_expect_success(&child, "a child with a set of its own");
+    for (unsigned i = 0; i < 3; i++)
+        unmap(maps[i]);
+    unmap(test_movable_map(&stage, kept, BLOCKS));
+    end();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -1161,6 +1203,7 @@ int main(void)
         cmocka_unit_test(test_picture),
         cmocka_unit_test(test_large_sets),
         cmocka_unit_test(test_forks),
+        cmocka_unit_test(test_maps_in_place_of_lost_ones),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
