@@ -818,15 +818,16 @@ static void expect_status(enum kva_status status, unsigned k)
                kva_status_name(status));
 }
 
-/** The call number k is refused beside threads, and the mover is slow from there on: the move is made, or
- *  nothing has happened; and then it is made. Returns whether there was such a call. */
-static bool refuse_one(unsigned k, int refusal)
+/** The call number k is refused, beside threads or without any, and the mover is slow from there on: the move is
+ *  made, or nothing has happened; and then it is made. Returns whether there was such a call. */
+static bool refuse_one(unsigned k, int refusal, bool is_crowded)
 {
     struct world world;
     struct crew crew;
 
     lay_out(&world);
-    start(&crew, &world);
+    if (is_crowded)
+        start(&crew, &world);
     plan = (struct plan){.refuse = k, .refusal = refusal};
     enum kva_status status = move(&world, 10, 100, 4);
     bool reached = plan.calls >= k;
@@ -842,7 +843,8 @@ static bool refuse_one(unsigned k, int refusal)
         assert_int_equal(move(&world, 10, 100, 4), KVA_OK);
         expect_sound(&world, "after a refusal");
     }
-    stop(&crew, &world, "refused call", k);
+    if (is_crowded)
+        stop(&crew, &world, "refused call", k);
     expect_contents(&world, "refused");
     for (unsigned i = 0; i < 4; i++)
         assert_int_equal(word_at(&world, 10 + i), 0);
@@ -859,9 +861,11 @@ static void test_each_call_is_refused(void **state)
     if (!has_gate())
         return;
     for (size_t i = 0; i < sizeof refusals / sizeof refusals[0]; i++) {
-        for (unsigned k = 1; refuse_one(k, refusals[i]); k += (unsigned)test_stride())
+        for (unsigned k = 1; refuse_one(k, refusals[i], true); k += (unsigned)test_stride())
             visited++;
     }
+    for (unsigned k = 1; refuse_one(k, ENOMEM, false); k++) /* all of them, since this is quick */
+        visited++;
     print_message("visited %u refusals\n", visited);
 }
 
@@ -946,6 +950,177 @@ static void test_system_calls_get_efault(void **state)
     finish(&world);
 }
 
+/* ------------------------------------------------------------------------- when the first map is elsewhere */
+
+/** What happens before the mover's calls, in this order. */
+static struct moments {
+    bool is_after; /* the next point is the one after a call */
+    unsigned maps; /* calls of mmap so far, this one included */
+    unsigned refused;
+    bool goes_back; /* frames are copied after a refusal */
+} moments;
+
+/** Whether a point is one before a call; counts them. */
+static bool is_before(enum call call)
+{
+    moments.is_after = !moments.is_after;
+    if (!moments.is_after)
+        return false;
+    moments.maps += call == MMAP;
+    moments.goes_back |= call == READ && moments.refused > 0;
+    return true;
+}
+
+/** At a point before a call: refuse it. */
+static void refuse_now(int refusal)
+{
+    plan.refuse = plan.calls + 1;
+    plan.refusal = refusal;
+    moments.refused++;
+    moments.is_after = false; /* there will be none */
+}
+
+/** A thread that loads what two frames hold, one of which was a hole, through the second map. */
+static struct look {
+    pthread_t thread;
+    atomic_bool has_begun;
+    uint64_t values[2];
+} look;
+
+static void *look_through_another_map(void *argument)
+{
+    const struct world *world = argument;
+
+    atomic_store(&look.has_begun, true);
+    look.values[0] = load(world, 21, 9);
+    look.values[1] = load(world, 23, 9);
+    return NULL;
+}
+
+/** When the first map shows the new place, and the second one does not yet: store through the first. */
+static void store_when_one_is_there(enum call call)
+{
+    if (!is_before(call) || call != MMAP || moments.maps != 2)
+        return;
+    store(signalled, 3, 9, 77);
+    store(signalled, 5, 9, 78);
+    assert_int_equal(
+        pthread_create(&look.thread, NULL, look_through_another_map, (void *)(uintptr_t)signalled), 0);
+    while (!atomic_load(&look.has_begun))
+        (void)sched_yield();
+    for (unsigned i = 0; i < 3; i++)
+        sleep_a_little();
+}
+
+/** What was stored through a map that shows the new place is loaded through one that shows the old one: the load
+ *  waits until that shows the new one, too. */
+static void test_loads_wait_for_their_map(void **state)
+{
+    struct world world;
+
+    (void)state;
+    if (!has_gate())
+        return;
+    for (unsigned round = 0; round < 6; round++) {
+        begin(&world);
+        map(&world, 2, 10, 4);
+        map(&world, 20, 10, 4);
+        if (round % 2 != 0)
+            map(&world, 40, 11, 1);
+        store(&world, 2, 0, 1);
+        if (round >= 2)
+            store(&world, 3, 0, 1);
+        assert_int_equal(load(&world, 21, 0), round >= 2); /* in the page tables */
+        signalled = &world;
+        moments = (struct moments){.maps = 0};
+        atomic_store(&look.has_begun, false);
+        plan = (struct plan){.at_point = store_when_one_is_there};
+        assert_int_equal(move(&world, 10, 100, 4), KVA_OK);
+        plan = (struct plan){.on = false};
+        assert_true(atomic_load(&look.has_begun));
+        assert_int_equal(pthread_join(look.thread, NULL), 0);
+        assert_int_equal(look.values[0], 77);
+        assert_int_equal(look.values[1], 78);
+        expect_sound(&world, "loads");
+        finish(&world);
+    }
+}
+
+/** The second map is refused, for good, when something was stored through the first; so the move is undone. Stores
+ *  are held meanwhile. */
+static void refuse_the_second_map(enum call call)
+{
+    if (!is_before(call))
+        return;
+    if (call == READ && moments.goes_back) {
+        char byte = 'x';
+        assert_int_equal(write(pipe_ends[1], &byte, 1), 1);
+        ssize_t got = read(pipe_ends[0], (void *)(uintptr_t)address(signalled, 2), 1);
+        faulted += got < 0 && errno == EFAULT;
+    }
+    if (call != MMAP || moments.maps < 2 || moments.goes_back)
+        return;
+    if (moments.maps == 2)
+        store(signalled, 3, 9, 77);
+    refuse_now(ENOMEM);
+}
+
+static void test_stores_come_back(void **state)
+{
+    struct world world;
+
+    (void)state;
+    if (!has_gate())
+        return;
+    lay_out(&world);
+    signalled = &world;
+    moments = (struct moments){.maps = 0};
+    faulted = 0;
+    assert_int_equal(pipe(pipe_ends), 0);
+    plan = (struct plan){.at_point = refuse_the_second_map};
+    assert_int_equal(move(&world, 10, 100, 4), KVA_ENOMEM);
+    plan = (struct plan){.on = false};
+    assert_true(moments.goes_back && faulted > 0);
+    (void)close(pipe_ends[0]);
+    (void)close(pipe_ends[1]);
+    for (unsigned round = 0; round < 2; round++) {
+        assert_int_equal(load(&world, 3, 9), 77);
+        assert_int_equal(load(&world, 21, 9), 77);
+        assert_int_equal(load(&world, 40, 9), 77);
+        expect_contents(&world, "back again");
+        expect_sound(&world, "back again");
+        if (round == 0)
+            assert_int_equal(move(&world, 10, 100, 4), KVA_OK);
+    }
+    finish(&world);
+}
+
+static void refuse_first_advice(enum call call)
+{
+    if (is_before(call) && call == MADVISE && moments.refused == 0)
+        refuse_now(EINVAL);
+}
+
+/** A map that cannot be kept from children is refused, and nothing is there. */
+static void test_maps_that_children_would_have(void **state)
+{
+    struct world world;
+
+    (void)state;
+    begin(&world);
+    moments = (struct moments){.maps = 0};
+    plan = (struct plan){.at_point = refuse_first_advice, .on = true};
+    enum kva_status status =
+        world.pages.map(world.pages.context, world.stretch.handle, address(&world, 2), world.pool, 10, 4);
+    plan = (struct plan){.on = false};
+    assert_int_equal(moments.refused, 1);
+    assert_int_not_equal(status, KVA_OK);
+    expect_sound(&world, "refused");
+    map(&world, 2, 10, 4);
+    expect_sound(&world, "granted");
+    finish(&world);
+}
+
 /* ----------------------------------------------------------------------------------------- forks, limits */
 
 /** Whether nothing is mapped at a page. */
@@ -1006,6 +1181,30 @@ static void test_children_have_their_own(void **state)
     finish(&world);
 }
 
+/** A child asks for itself. */
+static int be_a_child_of_a_refused(void *context)
+{
+    no_gates = test_under_valgrind();
+    return be_a_child(context);
+}
+
+static void test_children_of_a_refused_process(void **state)
+{
+    struct world world;
+    const bool had_none = no_gates;
+
+    (void)state;
+    lay_out(&world);
+    no_gates = true;
+    assert_int_equal(move(&world, 10, 100, 4), KVA_ENOENT);
+    struct world copy = world;
+    struct test_child child = test_in_child(be_a_child_of_a_refused, &copy);
+    test_expect_success(&child, "a child of a refused process");
+    assert_int_equal(move(&world, 10, 100, 4), KVA_ENOENT);
+    no_gates = had_none;
+    finish(&world);
+}
+
 /** Map single frames, until there is no room for more mappings. */
 static void use_up_mappings(struct world *world)
 {
@@ -1038,6 +1237,7 @@ static void test_the_limit_on_mappings(void **state)
         if (late == 0)
             crowd = test_crowd_in(left_to_others + 80);
         lay_out(&world);
+        map(&world, 50, 30, 1);
         assert_int_equal(move(&world, 10, 60, 1), KVA_OK);
         assert_int_equal(move(&world, 60, 10, 1), KVA_OK);
         if (late == 1)
@@ -1045,6 +1245,7 @@ static void test_the_limit_on_mappings(void **state)
         if (crowd.first != NULL) {
             if (late == 0)
                 use_up_mappings(&world);
+            check_that(move(&world, 30, 110, 1) == KVA_OK, "a map of its own, late: %u", late);
             check_that(move(&world, 12, 100, 1) == KVA_ELIMIT, "late: %u", late);
             expect_contents(&world, "at the limit");
             test_leave(&crowd);
@@ -1073,7 +1274,11 @@ int main(void)
         cmocka_unit_test(test_each_call_is_refused),
         cmocka_unit_test(test_handlers_may_store),
         cmocka_unit_test(test_system_calls_get_efault),
+        cmocka_unit_test(test_loads_wait_for_their_map),
+        cmocka_unit_test(test_stores_come_back),
+        cmocka_unit_test(test_maps_that_children_would_have),
         cmocka_unit_test(test_children_have_their_own),
+        cmocka_unit_test(test_children_of_a_refused_process),
         cmocka_unit_test(test_the_limit_on_mappings),
     };
 
