@@ -957,7 +957,8 @@ static struct moments {
     bool is_after; /* the next point is the one after a call */
     unsigned maps; /* calls of mmap so far, this one included */
     unsigned refused;
-    bool goes_back; /* frames are copied after a refusal */
+    bool goes_back;    /* frames are copied after a refusal */
+    unsigned controls; /* calls to the gate since then */
 } moments;
 
 /** Whether a point is one before a call; counts them. */
@@ -980,21 +981,30 @@ static void refuse_now(int refusal)
     moments.is_after = false; /* there will be none */
 }
 
-/** A thread that loads what two frames hold, one of which was a hole, through the second map. */
+/** Threads that load what two frames hold, one of which is a hole, through the second map. */
 static struct look {
     pthread_t thread;
+    uint64_t page;
     atomic_bool has_begun;
-    uint64_t values[2];
-} look;
+    uint64_t value;
+} looks[2];
 
 static void *look_through_another_map(void *argument)
 {
-    const struct world *world = argument;
+    struct look *look = argument;
 
-    atomic_store(&look.has_begun, true);
-    look.values[0] = load(world, 21, 9);
-    look.values[1] = load(world, 23, 9);
+    atomic_store(&look->has_begun, true);
+    look->value = load(signalled, look->page, 9);
     return NULL;
+}
+
+static void begin_to_look(struct look *look, uint64_t number)
+{
+    look->page = number;
+    atomic_store(&look->has_begun, false);
+    assert_int_equal(pthread_create(&look->thread, NULL, look_through_another_map, look), 0);
+    while (!atomic_load(&look->has_begun))
+        (void)sched_yield();
 }
 
 /** When the first map shows the new place, and the second one does not yet: store through the first. */
@@ -1004,10 +1014,8 @@ static void store_when_one_is_there(enum call call)
         return;
     store(signalled, 3, 9, 77);
     store(signalled, 5, 9, 78);
-    assert_int_equal(
-        pthread_create(&look.thread, NULL, look_through_another_map, (void *)(uintptr_t)signalled), 0);
-    while (!atomic_load(&look.has_begun))
-        (void)sched_yield();
+    begin_to_look(&looks[0], 21);
+    begin_to_look(&looks[1], 23);
     for (unsigned i = 0; i < 3; i++)
         sleep_a_little();
 }
@@ -1033,21 +1041,22 @@ static void test_loads_wait_for_their_map(void **state)
         assert_int_equal(load(&world, 21, 0), round >= 2); /* in the page tables */
         signalled = &world;
         moments = (struct moments){.maps = 0};
-        atomic_store(&look.has_begun, false);
+        atomic_store(&looks[1].has_begun, false);
         plan = (struct plan){.at_point = store_when_one_is_there};
         assert_int_equal(move(&world, 10, 100, 4), KVA_OK);
         plan = (struct plan){.on = false};
-        assert_true(atomic_load(&look.has_begun));
-        assert_int_equal(pthread_join(look.thread, NULL), 0);
-        assert_int_equal(look.values[0], 77);
-        assert_int_equal(look.values[1], 78);
+        assert_true(atomic_load(&looks[1].has_begun));
+        for (unsigned i = 0; i < 2; i++) {
+            assert_int_equal(pthread_join(looks[i].thread, NULL), 0);
+            assert_int_equal(looks[i].value, 77 + i);
+        }
         expect_sound(&world, "loads");
         finish(&world);
     }
 }
 
 /** The second map is refused, for good, when something was stored through the first; so the move is undone. Stores
- *  are held meanwhile. */
+ *  are held meanwhile. On the way back the gate refuses every other call: it is asked again. */
 static void refuse_the_second_map(enum call call)
 {
     if (!is_before(call))
@@ -1058,6 +1067,8 @@ static void refuse_the_second_map(enum call call)
         ssize_t got = read(pipe_ends[0], (void *)(uintptr_t)address(signalled, 2), 1);
         faulted += got < 0 && errno == EFAULT;
     }
+    if (call == CONTROL && moments.goes_back && moments.controls++ % 2 == 0)
+        refuse_now(ENOMEM);
     if (call != MMAP || moments.maps < 2 || moments.goes_back)
         return;
     if (moments.maps == 2)
@@ -1091,6 +1102,37 @@ static void test_stores_come_back(void **state)
         expect_sound(&world, "back again");
         if (round == 0)
             assert_int_equal(move(&world, 10, 100, 4), KVA_OK);
+    }
+    finish(&world);
+}
+
+static void refuse_first_map(enum call call)
+{
+    if (is_before(call) && call == MMAP && moments.refused == 0)
+        refuse_now(ENOMEM);
+}
+
+/** Above the limit the system refuses a map that takes no mapping: then it is made in place of the source's
+ *  spare. */
+static void test_the_spare_makes_room(void **state)
+{
+    struct world world;
+
+    (void)state;
+    if (!has_gate() || !test_is_on_its_own("the limit on mappings"))
+        return;
+    lay_out(&world);
+    for (uint64_t i = 0; i < 2; i++) {
+        moments = (struct moments){.maps = 0};
+        plan = (struct plan){.at_point = refuse_first_map};
+        enum kva_status status = move(&world, i == 0 ? 10 : 100, i == 0 ? 100 : 10, 4);
+        plan = (struct plan){.on = false};
+        assert_int_equal(status, KVA_OK);
+        assert_int_equal(moments.refused, 1);
+        expect_contents(&world, "with the spare's room");
+        expect_sound(&world, "with the spare's room");
+        map(&world, 60, 20, 1); /* which has the spare again */
+        unmap(&world, 60, 1);
     }
     finish(&world);
 }
@@ -1276,6 +1318,7 @@ int main(void)
         cmocka_unit_test(test_system_calls_get_efault),
         cmocka_unit_test(test_loads_wait_for_their_map),
         cmocka_unit_test(test_stores_come_back),
+        cmocka_unit_test(test_the_spare_makes_room),
         cmocka_unit_test(test_maps_that_children_would_have),
         cmocka_unit_test(test_children_have_their_own),
         cmocka_unit_test(test_children_of_a_refused_process),
