@@ -9,10 +9,12 @@
 #define _FILE_OFFSET_BITS 64
 #include "../common/harness.h"
 #include "../common/movable.h"
+#include "../common/stepper.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -196,6 +198,24 @@ static void test_as_many_frames_as_asked_for(void **state)
     end();
 }
 
+/** However many are asked for, no call moves a run more than that takes. */
+static void test_no_more_frames_than_asked_for(void **state)
+{
+    static const uint64_t most[] = {31, 32, 33, 40, 63, 64, 65};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof most / sizeof most[0]; i++) {
+        begin();
+        size_t count = test_movable_scatter(&stage, keep_few, kept);
+        unsigned char *map = test_movable_map(&stage, kept, count);
+        struct kva_frames_compacted done = compact(KVA_FRAMES_ALL_BLOCKS, most[i]);
+        assert_in_range(done.moved_frames, most[i], most[i] + 4); /* a run may be five frames long */
+        test_movable_expect(&stage, map, kept, count);
+        unmap(map);
+        end();
+    }
+}
+
 /** Until there is a group of the order, and no further. */
 static void test_until_a_group_is_free(void **state)
 {
@@ -270,6 +290,58 @@ static void test_not_from_inside_a_reclaim_callback(void **state)
     assert_int_equal(kva_vm_remove_reclaim(stage.vm, &reclaim), KVA_OK);
     test_vm_forgive(&stage.test);
     unmap(test_movable_map(&stage, kept, count));
+    end();
+}
+
+static void compact_all(void *context)
+{
+    enum kva_status *status = context;
+
+    *status = kva_vm_frames_compact(stage.frames, KVA_FRAMES_ALL_BLOCKS, UINT64_MAX, NULL);
+}
+
+/** Another thread compacts all, and this one has its turn between two slices. Returns how many there were. */
+static unsigned compact_beside(void (*between_slices)(void))
+{
+    static struct stepper worker; /* the instance has its threads until it ends */
+    enum kva_mechanism mechanism;
+    enum kva_status status = KVA_ENOMEM;
+    uint64_t before = 0;
+    unsigned slices = 0;
+
+    stepper_init(&worker);
+    assert_true(test_mechanism(0, &mechanism));
+    struct kva_vm_config config = test_movable_config(&stage, mechanism, BLOCKS);
+    config.threads = &worker.threads;
+    test_movable_create(&stage, &config);
+    const uint64_t all = test_movable_scatter(&stage, keep_few, kept) / BLOCKS * (BLOCKS - 1);
+    stepper_start(&worker, compact_all, &status, 1);
+    while (stepper_step(&worker)) {
+        uint64_t moved = test_frames_stats(stage.frames).moved_frames;
+        slices += moved > before;
+        if (moved > before && moved < all)
+            between_slices();
+        before = moved;
+    }
+    stepper_finish(&worker);
+    assert_int_equal(status, KVA_OK);
+    assert_int_equal(test_frames_stats(stage.frames).free_blocks, BLOCKS - 1);
+    test_vm_expect_sound(&stage.test, "compacted by another thread");
+    assert_in_range(slices, all / 40, all); /* of some 32 frames */
+    return slices;
+}
+
+/** The set stays until the compaction is over. */
+static void destroy_in_vain(void)
+{
+    assert_int_equal(kva_vm_frames_destroy(stage.frames), KVA_EBUSY);
+    test_vm_forgive(&stage.test);
+}
+
+static void test_others_come_in_between(void **state)
+{
+    (void)state;
+    assert_in_range(compact_beside(destroy_in_vain), 3, BLOCKS * BLOCK_MOST);
     end();
 }
 
@@ -460,6 +532,76 @@ static void test_numbers_used_again(void **state)
         play_reused_numbers(i % 2 != 0, &rng);
 }
 
+static uint64_t
+    meanwhile[BLOCKS * BLOCK_MOST]; /* frames that were taken between two slices, and given back */
+static size_t meanwhile_count;
+
+/** Two short-lived maps of each second pair, which show what vmap shows; more than 2000 pages are not kept. */
+static void expect_pairs(uint64_t word)
+{
+    for (size_t i = 0; i + 1 < meanwhile_count && i < 2000; i += 4) {
+        const uint64_t pair[] = {meanwhile[i], meanwhile[i + 1], meanwhile[i]};
+        expect_shown_by_ram(pair, 2, word + i);
+        expect_shown_by_ram(pair + 1, 2, word + i);
+    }
+}
+
+/** Ended maps of all that is free, once. */
+static void leave_ended_maps(void)
+{
+    if (meanwhile_count > 0)
+        return;
+    stage.test.pages.parked_pages_show = true;
+    meanwhile_count = (size_t)test_frames_stats(stage.frames).free_frames;
+    assert_int_equal(kva_vm_frames_alloc(stage.frames, meanwhile_count, meanwhile), KVA_OK);
+    expect_pairs(1000);
+    give(meanwhile, meanwhile_count);
+}
+
+/** Frames move to places of frames that were given back, but which ended maps show still. When those frames are taken
+ *  again they lie elsewhere, and no such map is found. */
+static void test_ended_maps_of_free_frames(void **state)
+{
+    (void)state;
+    meanwhile_count = 0;
+    (void)compact_beside(leave_ended_maps);
+    assert_in_range(meanwhile_count, 1, stage.count);
+    assert_int_equal(kva_vm_frames_alloc(stage.frames, meanwhile_count, run), KVA_OK); /* all again */
+    expect_pairs(9000);
+    test_vm_expect_sound(&stage.test, "ended maps of free frames");
+    end();
+}
+
+/** More short-lived maps than are kept: where one takes the place of another, its pages show its own frames only. */
+static void test_maps_in_place_of_ended_ones(void **state)
+{
+    enum { LENGTH = 16, ROUNDS = 2 * 4096 / LENGTH };
+    uint64_t numbers[LENGTH];
+    unsigned char *ram;
+
+    (void)state;
+    begin();
+    size_t count = test_movable_scatter(&stage, keep_few, kept);
+    for (size_t round = 0; round < ROUNDS; round++) {
+        for (size_t i = 0; i < LENGTH; i++)
+            numbers[i] = kept[(round + i * (1 + round / count)) % count];
+        ram = kva_map_ram(stage.vm, stage.frames, numbers, LENGTH);
+        assert_non_null(ram);
+        test_movable_expect(&stage, ram, numbers, LENGTH);
+        assert_int_equal(kva_unmap_ram(stage.vm, ram), KVA_OK);
+    }
+    test_vm_expect_sound(&stage.test, "maps in place of ended ones");
+    ram = kva_map_ram(stage.vm, stage.frames, kept, LENGTH);
+    unsigned char *map = test_movable_map(&stage, kept, count);
+    assert_non_null(ram);
+    (void)compact(KVA_FRAMES_ALL_BLOCKS, UINT64_MAX);
+    test_movable_expect(&stage, ram, kept, LENGTH);
+    test_movable_expect(&stage, map, kept, count);
+    unmap(map);
+    assert_int_equal(kva_unmap_ram(stage.vm, ram), KVA_OK);
+    end();
+}
+
 /* ---------------------------------------------------------------------------------------------------- runs */
 
 static struct kva_vm_frames *unmovable_set(uint64_t count)
@@ -607,9 +749,9 @@ static void test_huge_maps(void **state)
     memcpy(&kept[1], run, 2 * block * sizeof run[0]);
     const bool has_huge = huge == block * stage.page;
     for (unsigned i = 0; i < 3; i++) {
-        /* both blocks; one with a part of the other; none on whole huge pages of addresses */
+        /* both blocks; one with a part of the other; both, but none on whole huge pages of addresses */
         const uint64_t *numbers = i == 2 ? kept : run;
-        const size_t count = i == 0 ? 2 * block : i == 1 ? block + 1 : block;
+        const size_t count = i == 1 ? block + 1 : 2 * block;
         uint64_t collapses = stage.test.pages.collapses;
         assert_int_equal(kva_vm_map(stage.vm, stage.frames, numbers, count, KVA_VM_HUGE, &memory), KVA_OK);
         if (huge != 0)
@@ -957,13 +1099,58 @@ static void play_large_set(bool movable)
     free(numbers);
 }
 
+/** Of these places, one in each block stays taken; the others are given back. */
+static void leave_one_in_each_block(struct kva_vm_frames *frames, const uint64_t *numbers, size_t count)
+{
+    const size_t block = (size_t)stage.block;
+
+    for (size_t i = 0; i < count; i += block)
+        assert_int_equal(kva_vm_frames_free(frames, &numbers[i + 1], block - 1), KVA_OK);
+}
+
+/** A run is taken from a later part where the first has no such run, though frames enough. And where the first has a
+ *  free block, the later ones are not compacted for another. */
+static void play_scattered_parts(bool movable)
+{
+    const size_t part = (size_t)1 << 20;
+    const struct kva_vm_frames_config config = {.count = 2 * part, .movable = movable};
+    struct kva_vm_frames *frames;
+    uint64_t *numbers = many(part);
+    uint64_t first = 0;
+    struct kva_frames_compacted done;
+
+    assert_int_equal(kva_vm_frames_create(stage.vm, &config, &frames), KVA_OK);
+    for (unsigned i = 0; i < 2; i++) { /* the second time, in the second part */
+        assert_int_equal(kva_vm_frames_alloc_run(frames, part, part, numbers), KVA_OK);
+        leave_one_in_each_block(frames, numbers, part);
+        if (i == 1)
+            break;
+        const size_t two_blocks = 2 * (size_t)stage.block;
+        assert_int_equal(kva_vm_frames_alloc_run(frames, two_blocks, 1, run), KVA_OK);
+        assert_true(movable || run[0] >= part);
+        assert_int_equal(kva_vm_frames_free(frames, run, two_blocks), KVA_OK);
+        first = numbers[0];
+    }
+    assert_int_equal(kva_vm_frames_free(frames, &first, 1), KVA_OK);
+    if (movable) {
+        assert_int_equal(kva_vm_frames_compact(frames, block_order(), UINT64_MAX, &done), KVA_OK);
+        assert_true(done.is_finished && done.moved_frames == 0);
+    }
+    test_vm_expect_sound(&stage.test, "scattered parts");
+    assert_int_equal(kva_vm_frames_destroy(frames), KVA_OK);
+    free(numbers);
+}
+
 static void test_large_sets(void **state)
 {
     (void)state;
     begin();
     play_large_set(false);
-    if (sizeof(void *) > 4 || test_stride() == 1)
+    play_scattered_parts(false);
+    if (sizeof(void *) > 4 || test_stride() == 1) {
         play_large_set(true);
+        play_scattered_parts(true);
+    }
     end();
 }
 
@@ -991,6 +1178,14 @@ static void work_with_unmovable(const struct family *family)
     child_that(kva_vm_frames_free(family->unmovable, &one, 1) == KVA_OK);
 }
 
+/** Closed, and not a hole, which the system could give to anybody. */
+static bool is_closed_area(unsigned char *memory)
+{
+    unsigned char in_memory;
+
+    return test_is_closed(memory) && mincore(memory, stage.page, &in_memory) == 0;
+}
+
 /** The set is lost: its maps are closed, and it gives nothing. */
 static void look_at_what_is_lost(const struct family *family)
 {
@@ -999,8 +1194,8 @@ static void look_at_what_is_lost(const struct family *family)
 
     child_that(kva_vm_check(stage.vm, NULL) == KVA_OK);
     for (size_t i = 0; i < family->count; i++)
-        child_that(test_is_closed(family->map + i * stage.page));
-    child_that(test_is_closed(family->ram) && test_is_closed(family->ram + 2 * stage.page - 1));
+        child_that(is_closed_area(family->map + i * stage.page));
+    child_that(is_closed_area(family->ram) && is_closed_area(family->ram + stage.page));
     child_that(kva_vm_frames_alloc(stage.frames, 1, &one) == KVA_ENOENT);
     child_that(kva_vm_frames_alloc_run(stage.frames, 1, 0, &one) == KVA_ENOENT);
     child_that(kva_vm_map(stage.vm, stage.frames, kept, 1, 0, &memory) == KVA_ENOENT);
@@ -1096,6 +1291,7 @@ static void set_up_family(struct family *family, enum kva_mechanism mechanism, b
     assert_true(family->ram != NULL && parked != NULL);
     assert_int_equal(kva_unmap_ram(stage.vm, parked), KVA_OK);
     family->unmovable = unmovable_set(10);
+    (void)unmovable_set(1);
     assert_int_equal(kva_vm_frames_alloc(family->unmovable, 4, family->numbers), KVA_OK);
     family->unmovable_map = kva_vmap(stage.vm, family->unmovable, family->numbers, 4);
     assert_non_null(family->unmovable_map);
@@ -1133,18 +1329,64 @@ static void test_forks(void **state)
     }
 }
 
+/** What a child ends of a lost set's maps is no business of its own sets, whose maps lie where others of the lost
+ *  set were. */
+static int map_in_place_of_lost(void *context)
+{
+    unsigned char *const *lost = context; /* maps of a frame, side by side; the first was made first */
+    const struct kva_vm_frames_config config = {.count = 1, .movable = true};
+    struct kva_vm_frames *own;
+    uint64_t twice[2];
+
+    child_that(kva_vm_fork_child(stage.vm) == KVA_OK);
+    child_that(kva_vunmap(stage.vm, lost[1]) == KVA_OK);
+    child_that(kva_vm_flush(stage.vm) == KVA_OK);
+    child_that(kva_vm_frames_create(stage.vm, &config, &own) == KVA_OK);
+    child_that(kva_vm_frames_alloc(own, 1, &twice[0]) == KVA_OK);
+    twice[1] = twice[0];
+    child_that(kva_vmap(stage.vm, own, twice, 2) != NULL);
+    child_that(kva_vmap(stage.vm, own, twice, 1) == lost[1]);
+    child_that(kva_vunmap(stage.vm, lost[0]) == KVA_OK);
+    child_that(kva_vm_check(stage.vm, NULL) == KVA_OK);
+    return 0;
+}
+
+static void test_maps_in_place_of_lost_ones(void **state)
+{
+    unsigned char *maps[3];
+
+    (void)state;
+    begin();
+    assert_int_equal(test_movable_scatter(&stage, keep_one, kept), BLOCKS);
+    assert_int_equal(kva_vm_flush(stage.vm), KVA_OK);
+    for (unsigned i = 0; i < 3; i++)
+        maps[i] = test_movable_map(&stage, kept, 1);
+    assert_int_equal(kva_vm_fork_prepare(stage.vm), KVA_OK);
+    struct test_child child = test_in_child(map_in_place_of_lost, maps);
+    assert_int_equal(kva_vm_fork_parent(stage.vm), KVA_OK);
+    test_expect_success(&child, "a child with a set of its own");
+    for (unsigned i = 0; i < 3; i++)
+        unmap(maps[i]);
+    unmap(test_movable_map(&stage, kept, BLOCKS));
+    end();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_compaction_frees_blocks),
         cmocka_unit_test(test_as_many_frames_as_asked_for),
+        cmocka_unit_test(test_no_more_frames_than_asked_for),
         cmocka_unit_test(test_until_a_group_is_free),
         cmocka_unit_test(test_bad_compactions),
         cmocka_unit_test(test_not_from_inside_a_reclaim_callback),
+        cmocka_unit_test(test_others_come_in_between),
         cmocka_unit_test(test_many_maps_pin_a_frame),
         cmocka_unit_test(test_a_frame_many_times_in_a_map),
         cmocka_unit_test(test_ended_maps_after_compaction),
         cmocka_unit_test(test_numbers_used_again),
+        cmocka_unit_test(test_ended_maps_of_free_frames),
+        cmocka_unit_test(test_maps_in_place_of_ended_ones),
         cmocka_unit_test(test_runs),
         cmocka_unit_test(test_parts_of_runs),
         cmocka_unit_test(test_runs_that_there_are_not),
@@ -1161,6 +1403,7 @@ int main(void)
         cmocka_unit_test(test_picture),
         cmocka_unit_test(test_large_sets),
         cmocka_unit_test(test_forks),
+        cmocka_unit_test(test_maps_in_place_of_lost_ones),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
