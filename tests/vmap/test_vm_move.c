@@ -1371,6 +1371,160 @@ static void test_maps_in_place_of_lost_ones(void **state)
     end();
 }
 
+/* ---------------------------------------------------------------------------- what a child has at the same pages */
+
+enum { SAME = 8 };
+
+/** What a child of fork finds. */
+struct heirs {
+    void *map[SAME]; /* each of kept[0] alone */
+    struct kva_vm_frames *unmovable;
+    uint64_t numbers[KVA_MAP_RAM_MOST]; /* of that set */
+};
+
+/** How many maps of the child's begin where a map of the parent's did. */
+static unsigned count_same(const struct heirs *heirs, unsigned char *const *own)
+{
+    unsigned count = 0;
+
+    for (unsigned i = 0; i < SAME; i++) {
+        for (unsigned k = 0; k < SAME; k++)
+            count += heirs->map[i] == own[k];
+    }
+    return count;
+}
+
+/** All maps show one frame. */
+static void child_expects_one_frame(unsigned char *const *maps, uint64_t word)
+{
+    for (unsigned i = 0; i < SAME; i++) {
+        test_put_word(maps[i], word + i);
+        for (unsigned k = 0; k < SAME; k++)
+            child_that(test_word(maps[k]) == word + i);
+    }
+}
+
+/** A frame of a set of the child's own, which moves as soon as `full` gives room in a block that is fuller. */
+static struct kva_vm_frames *set_with_a_frame_to_move(uint64_t *full, uint64_t *one)
+{
+    const struct kva_vm_frames_config config = {.count = 2 * stage.block, .movable = true};
+    struct kva_vm_frames *own;
+
+    child_that(kva_vm_frames_create(stage.vm, &config, &own) == KVA_OK);
+    child_that(kva_vm_frames_alloc(own, (size_t)stage.block, full) == KVA_OK);
+    child_that(kva_vm_frames_alloc(own, 1, one) == KVA_OK);
+    return own;
+}
+
+/** Lost maps end one by one. Where they were, maps of the child's own set lie side by side with those that are left. */
+static int use_pages_again(void *context)
+{
+    const struct heirs *heirs = context;
+    struct kva_frames_compacted done;
+    unsigned char *own[SAME];
+    uint64_t one;
+
+    child_that(kva_vm_fork_child(stage.vm) == KVA_OK);
+    for (unsigned i = 1; i < SAME; i += 2)
+        child_that(kva_vunmap(stage.vm, heirs->map[i]) == KVA_OK);
+    child_that(kva_vm_flush(stage.vm) == KVA_OK);
+    struct kva_vm_frames *frames = set_with_a_frame_to_move(run, &one);
+    for (unsigned i = 0; i < SAME; i++)
+        child_that((own[i] = kva_vmap(stage.vm, frames, &one, 1)) != NULL);
+    child_that(count_same(heirs, own) > 1);
+    child_that(kva_vm_check(stage.vm, NULL) == KVA_OK);
+    for (unsigned i = 0; i < SAME; i += 2) {
+        child_that(kva_vunmap(stage.vm, heirs->map[i]) == KVA_OK);
+        child_that(kva_vm_check(stage.vm, NULL) == KVA_OK);
+    }
+    child_expects_one_frame(own, 1);
+    child_that(kva_vm_frames_free(frames, run, (size_t)stage.block / 4) == KVA_OK);
+    child_that(kva_vm_frames_compact(frames, KVA_FRAMES_ALL_BLOCKS, UINT64_MAX, &done) == KVA_OK);
+    child_that(done.moved_frames == 1 && done.freed_blocks == 1);
+    child_expects_one_frame(own, 100);
+    for (unsigned i = 0; i < SAME; i++)
+        child_that(kva_vunmap(stage.vm, own[i]) == KVA_OK);
+    child_that(kva_vm_check(stage.vm, NULL) == KVA_OK);
+    child_that(kva_vm_frames_destroy(frames) == KVA_OK);
+    return 0;
+}
+
+static void test_pages_used_again_in_a_child(void **state)
+{
+    struct heirs heirs;
+
+    (void)state;
+    begin();
+    (void)test_movable_scatter(&stage, keep_few, kept);
+    assert_int_equal(kva_vm_flush(stage.vm), KVA_OK);
+    for (unsigned i = 0; i < SAME; i++)
+        heirs.map[i] = test_movable_map(&stage, kept, 1);
+    assert_int_equal(kva_vm_fork_prepare(stage.vm), KVA_OK);
+    struct test_child child = test_in_child(use_pages_again, &heirs);
+    assert_int_equal(kva_vm_fork_parent(stage.vm), KVA_OK);
+    test_expect_success(&child, "pages used again");
+    (void)compact(KVA_FRAMES_ALL_BLOCKS, UINT64_MAX);
+    for (unsigned i = 0; i < SAME; i++) {
+        test_movable_expect(&stage, heirs.map[i], kept, 1);
+        unmap(heirs.map[i]);
+    }
+    end();
+}
+
+/** As many pages of short-lived maps as can be kept when they end, and some more. */
+enum { SHORT_MAPS = 4096 / KVA_MAP_RAM_MOST };
+
+struct short_maps {
+    struct heirs heirs;
+    void *map[SHORT_MAPS];
+};
+
+/** None of the lost set's short-lived maps is kept, and what is mapped over one of them is no stranger's. */
+static int map_for_a_short_time(void *context)
+{
+    const struct short_maps *maps = context;
+    const struct heirs *heirs = &maps->heirs;
+    struct kva_vm_area area;
+    struct kva_vm_stats stats;
+    void *memory[SHORT_MAPS];
+
+    child_that(kva_vm_fork_child(stage.vm) == KVA_OK);
+    child_that(kva_vm_check(stage.vm, NULL) == KVA_OK);
+    child_that(kva_vm_stats_read(stage.vm, &stats) == KVA_OK && stats.ram_parked == 0);
+    for (unsigned i = 0; i < SHORT_MAPS; i++) {
+        child_that(kva_vm_map_ram(stage.vm, heirs->unmovable, heirs->numbers, KVA_MAP_RAM_MOST, &memory[i]) ==
+                   KVA_OK);
+        child_that(kva_vm_find(stage.vm, memory[i], &area) == KVA_OK && !(area.flags & KVA_VM_FOREIGN));
+        test_put_word(memory[i], i);
+        child_that(test_word(memory[0]) == i);
+    }
+    for (unsigned i = 0; i < SHORT_MAPS; i++)
+        child_that(kva_unmap_ram(stage.vm, memory[i]) == KVA_OK);
+    child_that(kva_vm_check(stage.vm, NULL) == KVA_OK);
+    return 0;
+}
+
+/** They are kept for their frames; a child has no such frames. */
+static void test_short_maps_in_a_child(void **state)
+{
+    struct short_maps maps;
+
+    (void)state;
+    begin();
+    assert_int_equal(kva_vm_frames_alloc(stage.frames, KVA_MAP_RAM_MOST, kept), KVA_OK);
+    maps.heirs.unmovable = unmovable_set(KVA_MAP_RAM_MOST);
+    assert_int_equal(kva_vm_frames_alloc(maps.heirs.unmovable, KVA_MAP_RAM_MOST, maps.heirs.numbers), KVA_OK);
+    for (unsigned i = 0; i < SHORT_MAPS; i++)
+        assert_non_null(maps.map[i] = kva_map_ram(stage.vm, stage.frames, kept, KVA_MAP_RAM_MOST));
+    for (unsigned i = 0; i < SHORT_MAPS; i++)
+        assert_int_equal(kva_unmap_ram(stage.vm, maps.map[i]), KVA_OK);
+    assert_int_equal(kva_vm_fork_prepare(stage.vm), KVA_OK);
+    struct test_child child = test_in_child(map_for_a_short_time, &maps);
+    assert_int_equal(kva_vm_fork_parent(stage.vm), KVA_OK);
+    test_expect_success(&child, "ended maps");
+    end();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -1404,6 +1558,8 @@ int main(void)
         cmocka_unit_test(test_large_sets),
         cmocka_unit_test(test_forks),
         cmocka_unit_test(test_maps_in_place_of_lost_ones),
+        cmocka_unit_test(test_pages_used_again_in_a_child),
+        cmocka_unit_test(test_short_maps_in_a_child),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
