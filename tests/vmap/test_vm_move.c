@@ -950,6 +950,85 @@ static void test_a_set_ends_with_its_pins(void **state)
     end();
 }
 
+/** In the second of two blocks: a run of which the first few are left. All of the block was free. */
+static void take_run_in_free_block(size_t left)
+{
+    const size_t block = (size_t)stage.block;
+
+    assert_int_equal(kva_vm_frames_alloc_run(stage.frames, block, block, run), KVA_OK);
+    give(&run[left], block - left);
+}
+
+/** A frame that has moved, so that its number is not its place, is pinned as well as any. */
+static void test_pinned_after_a_move(void **state)
+{
+    enum kva_mechanism mechanism;
+
+    (void)state;
+    assert_true(test_mechanism(0, &mechanism));
+    test_movable_begin(&stage, mechanism, 2);
+    assert_int_equal(test_movable_scatter(&stage, keep_three_or_one, kept), 4);
+    assert_int_equal(compact(KVA_FRAMES_ALL_BLOCKS, UINT64_MAX).moved_frames, 1);
+    give(kept, 3);
+    take_run_in_free_block(8);
+    unsigned char *map = test_movable_map(&stage, &kept[3], 1);
+    const uint64_t place = kva_failing_pages_place(&stage.test.pages, map);
+    expect_pin(map, 1, KVA_OK);
+    assert_int_equal(compact(KVA_FRAMES_ALL_BLOCKS, UINT64_MAX).pinned_runs > 0, true);
+    assert_int_equal(kva_failing_pages_place(&stage.test.pages, map), place);
+    expect_unpin(map, 1, KVA_OK);
+    unmap(map);
+    end();
+}
+
+static bool keep_few_of_first(uint64_t place, uint64_t block)
+{
+    return place < block && place % 64 < 5;
+}
+
+/** A run moves as one, among single frames. */
+static void test_runs_stay_together(void **state)
+{
+    enum kva_mechanism mechanism;
+
+    (void)state;
+    assert_true(test_mechanism(0, &mechanism));
+    test_movable_begin(&stage, mechanism, 2);
+    assert_in_range(test_movable_scatter(&stage, keep_few_of_first, kept), 9, stage.block);
+    take_run_in_free_block(8);
+    struct kva_frames_compacted done = compact(KVA_FRAMES_ALL_BLOCKS, UINT64_MAX);
+    assert_int_equal(done.moved_frames, 8);
+    assert_int_equal(done.moved_runs, 1);
+    uint64_t first = test_movable_place(&stage, run[0]);
+    for (size_t i = 0; i < 8; i++)
+        assert_int_equal(test_movable_place(&stage, run[i]), first + i);
+    end();
+}
+
+/** Of many frames that were taken at once, what is left at the borders of blocks moves. */
+static void test_frames_at_borders_move(void **state)
+{
+    size_t left = 0;
+    uint64_t one;
+
+    (void)state;
+    begin();
+    const size_t many_frames = 2 * (size_t)stage.block;
+    assert_int_equal(kva_vm_frames_alloc(stage.frames, 1, &one), KVA_OK);
+    assert_int_equal(kva_vm_frames_alloc(stage.frames, many_frames, run), KVA_OK);
+    for (size_t i = 0; i < many_frames; i++) {
+        uint64_t in_block = run[i] % stage.block;
+        if (in_block == 0 || in_block == stage.block - 1)
+            left++;
+        else
+            give(&run[i], 1);
+    }
+    assert_in_range(left, 2, 6);
+    assert_true(compact(KVA_FRAMES_ALL_BLOCKS, UINT64_MAX).is_finished);
+    assert_int_equal(test_frames_stats(stage.frames).free_blocks, BLOCKS - 1);
+    end();
+}
+
 /* ------------------------------------------------------------------------------------------- sets and figures */
 
 static void test_bad_sets(void **state)
@@ -1141,10 +1220,33 @@ static void play_scattered_parts(bool movable)
     free(numbers);
 }
 
+/** A run that only the last part has room for: the bookkeeping of those before is made, too, and all is counted. */
+static void play_run_in_last_part(void)
+{
+    const size_t part = (size_t)1 << 21;
+    const struct kva_vm_frames_config config = {.count = 2 * part};
+    struct kva_vm_frames *frames;
+    uint64_t *numbers = many(part);
+    uint64_t one;
+
+    assert_int_equal(kva_vm_frames_create(stage.vm, &config, &frames), KVA_OK);
+    assert_int_equal(kva_vm_frames_alloc_run(frames, part, 1, numbers), KVA_OK);
+    assert_int_equal(numbers[0], part);
+    assert_int_equal(test_frames_stats(frames).used_frames, part);
+    assert_int_equal(test_frames_stats(frames).free_frames, part);
+    assert_int_equal(kva_vm_frames_alloc(frames, 1, &one), KVA_OK);
+    assert_int_equal(test_frames_stats(frames).used_frames, part + 1);
+    test_vm_expect_sound(&stage.test, "a run in the last part");
+    assert_int_equal(kva_vm_frames_destroy(frames), KVA_OK);
+    free(numbers);
+}
+
 static void test_large_sets(void **state)
 {
     (void)state;
     begin();
+    if (sizeof(void *) > 4)
+        play_run_in_last_part();
     play_large_set(false);
     play_scattered_parts(false);
     if (sizeof(void *) > 4 || test_stride() == 1) {
@@ -1551,6 +1653,9 @@ int main(void)
         cmocka_unit_test(test_pins_of_what_never_moves),
         cmocka_unit_test(test_pins_belong_to_frames),
         cmocka_unit_test(test_a_set_ends_with_its_pins),
+        cmocka_unit_test(test_pinned_after_a_move),
+        cmocka_unit_test(test_runs_stay_together),
+        cmocka_unit_test(test_frames_at_borders_move),
         cmocka_unit_test(test_bad_sets),
         cmocka_unit_test(test_descriptors),
         cmocka_unit_test(test_statistics_of_large_sets),
