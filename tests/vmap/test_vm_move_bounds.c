@@ -236,6 +236,18 @@ static void shuffle(struct test_rng *rng, uint64_t *numbers, size_t count)
     }
 }
 
+/** Two blocks that are not neighbours, at once. */
+static void take_blocks_again(uint64_t *numbers)
+{
+    const size_t block = (size_t)stage.block;
+
+    give(stage.frames, numbers, block);
+    give(stage.frames, &numbers[2 * block], block);
+    memcpy(numbers, &numbers[block], block * sizeof *numbers);
+    memcpy(&numbers[block], &numbers[3 * block], block * sizeof *numbers);
+    take(stage.frames, 2 * block, &numbers[2 * block]);
+}
+
 /** Frames that were taken as whole blocks move one by one: as many blocks get free as there can be. */
 static void test_blocks_move_frame_by_frame(void **state)
 {
@@ -249,6 +261,8 @@ static void test_blocks_move_frame_by_frame(void **state)
         const size_t count = BLOCKS * block;
         uint64_t *numbers = numbers_of(count);
         take(stage.frames, count, numbers);
+        if (round == 1)
+            take_blocks_again(numbers);
         shuffle(&rng, numbers, count);
         size_t freed = round == 0 ? count / 2 : 1 + (size_t)test_below(&rng, count - 1);
         give(stage.frames, numbers, freed);
