@@ -264,6 +264,30 @@ static void test_blocks_move_frame_by_frame(void **state)
     }
 }
 
+/** Two blocks that are not neighbours, at once: what is left of them would fit nowhere as one run. */
+static void test_blocks_apart_move_frame_by_frame(void **state)
+{
+    (void)state;
+    begin(4);
+    const size_t block = (size_t)stage.block;
+    uint64_t *numbers = numbers_of(4 * block);
+    take(stage.frames, 4 * block, numbers);
+    give(stage.frames, numbers, block);
+    give(stage.frames, &numbers[2 * block], block);
+    memcpy(numbers, &numbers[3 * block], block * sizeof *numbers);
+    take(stage.frames, 2 * block, &numbers[2 * block]);
+    for (size_t i = 0; i < 4; i++) {
+        const size_t kept = block * (i < 2 ? 6 : 5) / 8;
+        give(stage.frames, &numbers[i * block + kept], block - kept);
+    }
+    struct kva_frames_compacted done = compact(stage.frames, KVA_FRAMES_ALL_BLOCKS);
+    assert_true(done.is_finished && done.pinned_runs == 0);
+    assert_int_equal(done.moved_frames, block * 5 / 8);
+    assert_int_equal(test_frames_stats(stage.frames).free_blocks, 1);
+    free(numbers);
+    end();
+}
+
 /* ------------------------------------------------------------------------------------------ where sets divide */
 
 static void count_line(void *context, const char *line, size_t length)
@@ -551,16 +575,42 @@ static void test_any_parts(void **state)
     play_parts(true);
 }
 
+/** Neighbouring runs, of which one range of places covers some, and parts of those at its ends. */
+static void test_parts_of_neighbours(void **state)
+{
+    enum { RUNS = 4, LENGTH = 10, ALL = RUNS * LENGTH };
+    uint64_t numbers[ALL];
+
+    (void)state;
+    begin(1);
+    for (size_t from = 0; from < ALL; from += 9) {
+        for (size_t count = 1; count <= ALL - from; count++) {
+            for (size_t i = 0; i < RUNS; i++)
+                take_run(stage.frames, LENGTH, 1, &numbers[i * LENGTH]);
+            assert_true(are_consecutive(numbers, ALL));
+            give(stage.frames, &numbers[from], count);
+            assert_int_equal(test_frames_stats(stage.frames).used_frames, ALL - count);
+            test_vm_expect_sound(&stage.test, "parts of neighbours");
+            give(stage.frames, numbers, from);
+            give(stage.frames, &numbers[from + count], ALL - from - count);
+            assert_int_equal(test_frames_stats(stage.frames).used_frames, 0);
+        }
+    }
+    end();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_refused_runs_add_up),
         cmocka_unit_test(test_ranges_pin_a_run),
         cmocka_unit_test(test_blocks_move_frame_by_frame),
+        cmocka_unit_test(test_blocks_apart_move_frame_by_frame),
         cmocka_unit_test(test_first_request_is_large),
         cmocka_unit_test(test_blocks_before_fragments),
         cmocka_unit_test(test_a_group_in_another_part),
         cmocka_unit_test(test_any_parts),
+        cmocka_unit_test(test_parts_of_neighbours),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
