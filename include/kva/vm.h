@@ -71,8 +71,8 @@
  *               thread at a time, and they must not call the instance.
  *   Waiting     The instance's lock is held for one call of the page source at most; while purging, on no more than 2 MiB of
  *               small areas, or 8 MiB of a larger one: some 0.1 ms, or 0.3 ms, if all of it was touched, in pages of 4 KiB. A
- *               purge drops it after each such slice, and lets in who waits; so does kva_vm_frames_compact after some 32 frames. It is held for longer where one
- *               request is large in itself: a map of many runs of frames, giving back many frames, a large area's shrinking or its
+ *               purge drops it after each such slice, and lets in who waits; so does kva_vm_frames_compact, after some 32 frames.
+ *               It is held for longer where one request is large in itself: a map of many runs of frames, giving back many frames, a large area's shrinking or its
  *               end in a hardened instance; where somebody wants to see all (kva_vm_check); where kva_vm_flush gives tables back; in
  *               the last purge of a request that finds no room, which takes what others have freed during the purge before; and in a
  *               flush after the system has refused to close pages, for one call for each run of them.
@@ -886,24 +886,27 @@ void kva_vfree_ready(struct kva_later *record);
  *                  |   \________      /
  *      places     |........|########|#.#.....|        after kva_vm_frames_compact: the first block is free
  *
- *  Threads that store to a frame under way wait in the kernel for the some 20 us that it takes. So do loads for a part of that, if
- *  several pages show the frame; else they go on. No plain load or store is lost, and no address changes. What the owner of a movable set gives up in exchange:
+ *  A thread that stores to a frame under way waits in the kernel for the 20 us or so that this takes; longer, if many frames were
+ *  taken together (kva_vm_frames_alloc_run). Loads wait for a part of that time, if several pages show the frame. No load or
+ *  store of a thread is lost, and no address changes. In exchange, the owner of a movable set gives up
  *    - the file descriptor: kva_vm_frames_descriptor returns -1;
- *    - forks: the set's maps are not inherited (MADV_DONTFORK). In the child its frames are lost, and a touch of its maps
- *      faults. A child that uses or ends the instance needs the three calls of kva_vm_fork_prepare, with one thread, too;
+ *    - forks: a child does not inherit the set's maps (MADV_DONTFORK). The set is LOST to it, and a touch of the maps faults. A
+ *      child that uses or ends the instance needs the three calls of kva_vm_fork_prepare, also in a program of one thread;
  *    - and for frames that are not pinned (kva_vm_pin):
- *      - system calls that write to them: while a frame is under way they return EFAULT, and what they have read may be lost. If
- *        several pages show the frame, system calls that read it return EFAULT, too;
- *      - pinned I/O (O_DIRECT, io_uring's registered buffers, RDMA, VFIO), which goes on writing to the old place;
- *      - locks and condition variables in them that are shared between processes, or futexes without FUTEX_PRIVATE_FLAG:
- *        they wait at the old place;
- *      - what the owner does to their maps, which comes undone: mprotect, mlock, madvise, mbind, or another mapping put over
- *        them.
- *  The thread that compacts must not need a frame of the set to go on: its stack is not in one, nor is the instance's own memory.
- *  Meanwhile it blocks all signals, so that no handler of its own waits for it.
+ *      - system calls that store to them: if one meets a frame under way, it returns EFAULT, and what it has read until then
+ *        may be lost. If several pages show the frame, so do system calls that load from it;
+ *      - I/O by devices that have been given the pages (O_DIRECT, registered buffers of io_uring, RDMA, VFIO): they go on
+ *        with the old place;
+ *      - locks, condition variables and semaphores in them: the system calls behind these fail on a frame under way, and who
+ *        waits at the old place is not woken;
+ *      - stacks, signal stacks and thread-local memory in them: the kernel cannot deliver a signal there;
+ *      - what the owner does to their maps. It comes undone when a frame moves: mprotect, mlock, madvise, mbind, or another
+ *        mapping put over them.
+ *  The thread that compacts must not need a frame of the set to go on; nor may the instance's own memory lie in one. That thread
+ *  blocks signals and cancellation while it moves a frame.
  *
- *  This takes userfaultfd with write protection of shared memory: Linux 5.19 on x86-64, 6.10 on ARM64, and a system that does
- *  not forbid it (a seccomp filter of some containers does). Elsewhere only frames are moved that no map shows. */
+ *  Moving mapped frames takes userfaultfd with write protection of shared memory: Linux 6.1 on x86-64, 6.10 on ARM64, and a
+ *  system that does not forbid it, as the seccomp filters of some containers do. Elsewhere only frames move that no map shows. */
 struct kva_vm_frames;
 
 /** What a set is made with. Zero-initialise it, then set at least `count`. */
@@ -922,8 +925,9 @@ struct kva_vm_frames_config {
  *           KVA_ESIZE    count is 0 or too large
  *           KVA_ENOMEM   no memory for its bookkeeping, or the system has none, or no file descriptor (Linux: each set keeps
  *                        one, and a movable one that has been compacted shares a second with the instance's others)
- *  Cost:    O(1), five calls; eight if it is movable, eleven for the first such one. Bookkeeping: 2.2 bits a frame, for the first 2^20 frames at once, then for twice as many whenever
- *           all are taken; 4 bytes a frame, 20 if it is movable, as frames are used
+ *  Cost:    O(1), five calls; eight if it is movable, eleven for the first such one. Bookkeeping takes 2.2 bits a frame: for the
+ *           first 2^20 frames when one is taken, then for as many again whenever all are taken. And 4 bytes a frame, or 20 if
+ *           the set is movable, as frames are used
  *  Locking: Instance
  *  Failure: nothing has changed
  */
@@ -953,7 +957,7 @@ enum kva_status kva_vm_frames_destroy(struct kva_vm_frames *frames);
  *           KVA_ESIZE    count is 0
  *           KVA_ENOSPC   fewer are free
  *           KVA_ENOMEM   no memory for bookkeeping, which grows
- *           KVA_ENOENT   the set is movable, and a process above has forked since: its frames are lost
+ *           KVA_ENOENT   the set is lost: it is movable, and this is a child of the process that made it
  *  Cost:    O(count + log n) up to a block, O(count + n / 512) for more, n being the set's frames
  *  Locking: Instance
  *  Failure: nothing was taken
@@ -963,9 +967,9 @@ enum kva_status kva_vm_frames_alloc(struct kva_vm_frames *frames, size_t count, 
 /** Take consecutive frames, the first at a place that is a multiple of `align`. They read as zero. A map of them takes one
  *  mapping; of whole blocks (align at least 2 MiB on most machines), with KVA_VM_HUGE, huge pages.
  *
- *  Where memory is free but in pieces, this fails: kva_vm_frames_compact makes room. In a movable set, they move together; then
- *  the first is at a multiple of their count, rounded up to a power of two, as far as `align` was a multiple of that, and no
- *  more. Whole blocks never move.
+ *  Where memory is free but in pieces, this fails: kva_vm_frames_compact makes room. In a movable set the frames move together.
+ *  Their new place is aligned to their count, rounded up to a power of two, but to no more than the old one: a larger `align`
+ *  does not outlive a move. Runs of whole blocks never move.
  *
  *  In/Out:  frames
  *  In:      count    1 ..
