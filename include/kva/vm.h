@@ -885,23 +885,29 @@ void kva_vfree_ready(struct kva_later *record);
  *      places     |........|########|#.#.....|        after kva_vm_frames_compact: the first block is free
  *
  *  Threads that store to a frame under way wait in the kernel for the some 20 us that it takes. So do loads for a part of that, if
- *  several pages show the frame; else they go on. No plain load or store is lost, and no address changes. What the owner of a movable set gives up in exchange:
+ *  several pages show one of the frames that move together; else they go on. No plain load or store is lost, and no address changes. What the owner of a movable set gives up in exchange:
  *    - the file descriptor: kva_vm_frames_descriptor returns -1;
  *    - forks: the set's maps are not inherited (MADV_DONTFORK). In the child its frames are lost, and a touch of its maps
  *      faults. A child that uses or ends the instance needs the three calls of kva_vm_fork_prepare, with one thread, too;
  *    - and for frames that are not pinned (kva_vm_pin):
  *      - system calls that write to them: while a frame is under way they return EFAULT, and what they have read may be lost. If
- *        several pages show the frame, system calls that read it return EFAULT, too;
+ *        several pages show one of the frames that move together, system calls that read them return EFAULT, too;
  *      - pinned I/O (O_DIRECT, io_uring's registered buffers, RDMA, VFIO), which goes on writing to the old place;
- *      - locks and condition variables in them that are shared between processes, or futexes without FUTEX_PRIVATE_FLAG:
- *        they wait at the old place;
+ *      - locks, condition variables and semaphores in them, those of the program's own threads, too: a futex call that meets
+ *        a frame under way fails (EFAULT), and one without FUTEX_PRIVATE_FLAG waits at the old place;
+ *      - stacks: no thread's stack, alternate signal stack or thread-local memory lies in them. The kernel cannot write the
+ *        frame of a signal to a page that is held back;
  *      - what the owner does to their maps, which comes undone: mprotect, mlock, madvise, mbind, or another mapping put over
  *        them.
  *  The thread that compacts must not need a frame of the set to go on: its stack is not in one, nor is the instance's own memory.
- *  Meanwhile it blocks all signals, so that no handler of its own waits for it.
+ *  Meanwhile it blocks all signals, so that no handler of its own waits for it, and puts off its cancellation. From the first map
+ *  that shows the new place on, a move must end: should the kernel refuse the rest, as for a process that is above its limit on
+ *  mappings all the time, it is asked until it grants it.
  *
- *  This takes userfaultfd with write protection of shared memory: Linux 5.19 on x86-64, 6.10 on ARM64, and a system that does
- *  not forbid it (a seccomp filter of some containers does). Elsewhere only frames are moved that no map shows. */
+ *  This takes userfaultfd with write protection of shared memory: Linux 6.1 on x86-64, 6.10 on ARM64, and a system that does
+ *  not forbid it (a seccomp filter of some containers does). Elsewhere only frames are moved that no map shows. Before 6.3, a
+ *  frame does not move whose owner has divided the map by mprotect, mlock or madvise. Do not rely on 5.19 and 6.0, which have
+ *  the calls, too: there the kernel itself may lose the protection of a page that it moves. */
 struct kva_vm_frames;
 
 /** What a set is made with. Zero-initialise it, then set at least `count`. */
