@@ -77,7 +77,7 @@
  *               the last purge of a request that finds no room, which takes what others have freed during the purge before; and in a
  *               flush after the system has refused to close pages, for one call for each run of them.
  *   Fork        The child has its own copy of an instance and goes on with it: private pages are copied when
- *               written, frames stay shared between both. In a program of one thread nothing needs to be done, unless it keeps
+ *               written, frames stay shared between both. In a program of one thread nothing needs to be done, unless a set of frames is movable, or it keeps
  *               pages of marked areas from children; then, and with more threads, see kva_vm_fork_prepare. The kernel merges less in a child, so mappings are counted higher there, and
  *               large areas take mappings of their own less often. The end of a thread needs nothing: nothing belongs to one.
  *   State       There is none outside the instances, but for the fault reporter's list of them.
@@ -877,36 +877,40 @@ void kva_vfree_ready(struct kva_later *record);
 
 /** A set of page frames: memory that can be mapped at several addresses. (Linux: a memfd.) A frame is known by its NUMBER,
  *  from 0 to the set's count less one, and lies at a PLACE in the set's file. CONSECUTIVE frames lie at places in a row: mapped
- *  in that order, they take one mapping, and where they are aligned, they may share a huge page. A frame's number never
- *  changes. Its place is its number, unless the set is movable.
+ *  in that order, they take one mapping. A BLOCK is an aligned group of as many frames as a huge page covers: of 512 (order 9)
+ *  on most machines, and where there are no huge pages; of 8192 at most. A frame's number never changes. Its place is its
+ *  number, unless the set is movable.
  *
  *  MOVABLE FRAMES. A set that is made with `movable` lets kva move frames to other places, while their maps are in use:
  *
  *      places     |#.#..#..|###.####|.#......|        before
- *                  |   \________      /
- *      places     |........|########|#.#.....|        after kva_vm_frames_compact: the first block is free
+ *      places     |........|########|.##..#..|        after kva_vm_frames_compact: the first block is free
  *
- *  A thread that stores to a frame under way waits in the kernel for the 20 us or so that this takes; longer, if many frames were
- *  taken together (kva_vm_frames_alloc_run). Loads wait for a part of that time, if several pages show the frame. No load or
- *  store of a thread is lost, and no address changes. In exchange, the owner of a movable set gives up
+ *  A thread that stores to a frame under way waits in the kernel for the 20 us or so that this takes; for longer, if many pages
+ *  show the frame (some 10 us for each range of them, 64 at most), or many frames were taken together (kva_vm_frames_alloc_run).
+ *  Loads wait for a part of that time, if several pages show one of the frames that move together. No load or store of a
+ *  thread is lost, and no address changes. In exchange, the owner of a movable set gives up
  *    - the file descriptor: kva_vm_frames_descriptor returns -1;
  *    - forks: a child does not inherit the set's maps (MADV_DONTFORK). The set is LOST to it, and a touch of the maps faults. A
  *      child that uses or ends the instance needs the three calls of kva_vm_fork_prepare, also in a program of one thread;
  *    - and for frames that are not pinned (kva_vm_pin):
  *      - system calls that store to them: if one meets a frame under way, it returns EFAULT, and what it has read until then
- *        may be lost. If several pages show the frame, so do system calls that load from it;
+ *        may be lost. If several pages show one of the frames that move together, so do system calls that load from them;
  *      - I/O by devices that have been given the pages (O_DIRECT, registered buffers of io_uring, RDMA, VFIO): they go on
  *        with the old place;
- *      - locks, condition variables and semaphores in them: the system calls behind these fail on a frame under way, and who
- *        waits at the old place is not woken;
+ *      - locks, condition variables and semaphores in them. If processes share them, who waits at the old place is not woken.
+ *        If only the threads of one do, the system calls behind them may return EFAULT;
  *      - stacks, signal stacks and thread-local memory in them: the kernel cannot deliver a signal there;
  *      - what the owner does to their maps. It comes undone when a frame moves: mprotect, mlock, madvise, mbind, or another
  *        mapping put over them.
  *  The thread that compacts must not need a frame of the set to go on; nor may the instance's own memory lie in one. That thread
- *  blocks signals and cancellation while it moves a frame.
+ *  puts off signals and cancellation while it moves a frame. Once a map shows the new place, the move is completed: what the
+ *  system refuses from then on is asked for again until it is granted.
  *
  *  Moving mapped frames takes userfaultfd with write protection of shared memory: Linux 6.1 on x86-64, 6.10 on ARM64, and a
- *  system that does not forbid it, as the seccomp filters of some containers do. Elsewhere only frames move that no map shows. */
+ *  system that does not forbid it, as the seccomp filters of some containers do. (Linux 5.19 and 6.0 have it, too, but may lose
+ *  the protection of pages that they move themselves. Before 6.3, a frame stays whose map the owner has divided by mprotect,
+ *  mlock or madvise.) Elsewhere only frames move that no map shows. */
 struct kva_vm_frames;
 
 /** What a set is made with. Zero-initialise it, then set at least `count`. */
@@ -965,11 +969,11 @@ enum kva_status kva_vm_frames_destroy(struct kva_vm_frames *frames);
 enum kva_status kva_vm_frames_alloc(struct kva_vm_frames *frames, size_t count, uint64_t *numbers);
 
 /** Take consecutive frames, the first at a place that is a multiple of `align`. They read as zero. A map of them takes one
- *  mapping; of whole blocks (align at least 2 MiB on most machines), with KVA_VM_HUGE, huge pages.
+ *  mapping; and of whole blocks (align: a block), with KVA_VM_HUGE, huge pages.
  *
  *  Where memory is free but in pieces, this fails: kva_vm_frames_compact makes room. In a movable set the frames move together.
  *  Their new place is aligned to their count, rounded up to a power of two, but to no more than the old one: a larger `align`
- *  does not outlive a move. Runs of whole blocks never move.
+ *  does not outlive a move. Only runs move that lie in one block and do not fill it.
  *
  *  In/Out:  frames
  *  In:      count    1 ..
@@ -1016,7 +1020,7 @@ intptr_t kva_vm_frames_descriptor(const struct kva_vm_frames *frames);
 /** Move frames of a movable set together, until consecutive ones are free. The places that become free hold no memory.
  *
  *  In/Out:  frames
- *  In:      order  until 2^order free places lie in a row, the first a multiple of 2^order: up to a block (kva/frames.h); or
+ *  In:      order  until 2^order free places lie in a row, the first a multiple of 2^order; up to the order of a block; or
  *                  KVA_FRAMES_ALL_BLOCKS: until as many whole blocks are free as there can be
  *           most   frames to move in this call: the run that reaches this number is the last one. UINT64_MAX: no limit
  *  Out:     done   as kva_frames_compact has it; pinned_runs counts also what could not be moved this time. May be NULL
@@ -1025,8 +1029,8 @@ intptr_t kva_vm_frames_descriptor(const struct kva_vm_frames *frames);
  *           KVA_EINVAL    order is out of its range
  *           KVA_ENOENT    the set is not movable, or lost (a fork's child)
  *           KVA_EREENTRY  called from inside a reclaim callback
- *  Cost:    a purge of all that is idle, as kva_vm_flush. Then, for each slice of 32 frames (in sets of more than 2^23 frames, of one
- *           for 2^18 frames), as kva_frames_compact; and for each run of frames that is moved five calls that copy it and give
+ *  Cost:    a purge of what is parked. Then, for each slice of up to 32 frames (in sets of more than 2^23 frames, of one for 2^18
+ *           frames), as kva_frames_compact; and for each run of frames that is moved five calls that copy it and give
  *           the old place back, and five for each range of pages that shows it, seven if several pages show a frame.
  *           A run that more than 64 ranges show, or any does while the page source cannot hold stores back, counts as pinned
  *  Locking: Instance, dropped between slices. Any thread may call meanwhile, and several may compact
@@ -1073,7 +1077,7 @@ enum kva_status kva_vm_unpin(struct kva_vm *vm, const void *memory, size_t bytes
 /** What a set holds: frames that are free and in use, whole blocks that are free, what was moved.
  *
  *  In:      frames
- *  Out:     stats  as kva_frames_stats_read has it, for all zones; of frames of whose bookkeeping there is none yet, too
+ *  Out:     stats  as kva_frames_stats_read has it, for all zones; frames that have no bookkeeping yet count as free
  *  Returns: KVA_OK, or KVA_ENULL when frames or stats is NULL
  *  Cost:    O(n / 512), n being the set's frames
  *  Locking: Instance
@@ -1112,7 +1116,7 @@ enum kva_status kva_vm_frames_picture(const struct kva_vm_frames *frames, kva_du
  *           KVA_ENOENT   a frame that was not taken from the set, or a set that is lost (a fork's child)
  *           KVA_ENOSPC, KVA_ENOMEM, KVA_ELIMIT   as kva_vm_alloc. KVA_ENOSPC also when one frame would be in more than 2^32 - 2
  *                        maps, those that other threads are making included
- *  Cost:    O(log n + count), a call for each run of consecutive numbers; and for tables, two more at most where no map has been
+ *  Cost:    O(log n + count), a call for each run of consecutive frames, two if the set is movable; and for tables, two more at most where no map has been
  *           near (of a map of many GiB, one for each eighth by which they grow)
  *  Locking: Instance
  *  Failure: nothing was mapped; but what was cached or parked may have been purged
@@ -1153,7 +1157,7 @@ enum kva_status kva_vunmap(struct kva_vm *vm, void *memory);
  *  In:      frames, numbers, count   as kva_vm_map
  *  Out:     memory   the first byte
  *  Returns: as kva_vm_map
- *  Cost:    found again: O(count), no call. Else O(log n + count), a call for each run of consecutive numbers, for tables as
+ *  Cost:    found again: O(count), no call. Else O(log n + count), a call for each run of consecutive frames, two if the set is movable, for tables as
  *           kva_vm_map
  *  Locking: Instance
  *  Failure: as kva_vm_map

@@ -65,6 +65,7 @@ struct course {
     uint64_t end;        /* behind the last of the frames that have been counted */
     bool is_shown_twice; /* some frame */
     bool is_copied;      /* something may have been written to the new place */
+    bool is_begun;       /* a map shows the new place */
 };
 
 /* ---------------------------------------------------------------------------------------------- the maps */
@@ -146,22 +147,22 @@ static bool continues_another(const struct course *course, struct window window,
     return false;
 }
 
-/** Take a step for maps of a window, neighbours together. This looks at each pair of maps: only failures do
- *  it. Returns whether none was refused. */
+/** Take a step for maps of a window, neighbours together, until it is refused. This looks at each pair of maps:
+ *  only failures do it. Returns whether none was refused. */
 static bool each_union(struct course *course, map_step *step, struct window window)
 {
     struct walk walk = {0, 0};
     struct kva_pages_map map, other;
-    bool done = true;
 
     while (next_map(course, window, &walk, &map)) {
         if (continues_another(course, window, &map))
             continue;
         while (is_continued(course, window, &map, &other))
             map.count += other.count;
-        done = take_step(course, step, &map) && done;
+        if (!take_step(course, step, &map))
+            return false;
     }
-    return done;
+    return true;
 }
 
 /* --------------------------------------------------------------------------------------------- the steps */
@@ -239,24 +240,21 @@ static bool show(struct course *course, struct run run, uint64_t place)
 
 static bool show_new(struct course *course, struct run run, uint64_t frame)
 {
-    const uint64_t place = course->move->to + frame;
+    bool done = show(course, run, course->move->to + frame);
 
-    if (show(course, run, place))
-        return true;
-    lower_spare(course->stretch);
-    return show(course, run, place);
+    course->is_begun = course->is_begun || done;
+    return done;
 }
 
-static bool show_at_last(struct course *course, struct run run, uint64_t place)
-{
-    for (unsigned tries = 0; !show(course, run, place); tries++)
-        wait_to_try_again(tries);
-    return true;
-}
-
+/** Once the new place is shown, it must be shown by all maps. */
 static bool show_new_at_last(struct course *course, struct run run, uint64_t frame)
 {
-    return show_at_last(course, run, course->move->to + frame);
+    for (unsigned tries = 0; !show_new(course, run, frame); tries++) {
+        if (!course->is_begun)
+            return false;
+        wait_to_try_again(tries);
+    }
+    return true;
 }
 
 /** Maps that show the new place are mapped anew: as all maps of the pool, they are for this process only. Until
@@ -278,7 +276,8 @@ static bool mend(struct course *course, struct run run, uint64_t frame)
 {
     if (kva_port_keep_from_child(course->stretch, run))
         return true;
-    (void)show_at_last(course, run, course->move->from + frame);
+    for (unsigned tries = 0; !show(course, run, course->move->from + frame); tries++)
+        wait_to_try_again(tries);
     return keep_from_child(course, run, frame);
 }
 
@@ -381,18 +380,19 @@ static bool copy_there(struct course *course)
                     &course->stretch->stats.calls.pool);
 }
 
-/** Step 4. Refused at the first map, nothing has changed. */
+/** Step 4. One map after the other may take mappings, where neighbours are divided; all that is refused, then,
+ *  with the spare, and neighbours together. False: no map shows the new place. */
 static bool show_all(struct course *course)
 {
     const uint64_t shown = each_map(course, show_new);
 
-    if (shown == 0) {
-        (void)each_union(course, mend, (struct window){0, 1});
-        return false;
-    }
-    if (shown < course->maps)
-        (void)each_union(course, show_new_at_last, (struct window){shown, course->maps});
-    return true;
+    if (shown == course->maps)
+        return true;
+    lower_spare(course->stretch);
+    if (each_union(course, show_new_at_last, (struct window){shown, course->maps}))
+        return true;
+    (void)each_union(course, mend, (struct window){0, course->maps});
+    return false;
 }
 
 /** Steps 1 to 4. KVA_ELIMIT: a call on mappings was refused, for whatever reason. */
@@ -407,7 +407,7 @@ static enum kva_status hold_and_show(struct course *course)
     return show_all(course) ? KVA_OK : KVA_ELIMIT;
 }
 
-/** Should the kernel say that it will never let go of a range, it must when the gate is closed. */
+/** Should the kernel say that it will never let go of a range, it does when the gate is closed. */
 static void let_all_go(struct course *course)
 {
     struct stretch *stretch = course->stretch;

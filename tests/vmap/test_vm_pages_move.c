@@ -936,6 +936,7 @@ struct first_store {
 };
 
 static atomic_uint turn;
+static atomic_uint turns_done;
 static unsigned turn_at;
 
 static void *store_first(void *argument)
@@ -947,16 +948,19 @@ static void *store_first(void *argument)
     first->before = load(first->world, first->from, first->number);
     store(first->world, first->to, first->number, 5);
     first->after = load(first->world, first->from, first->number);
+    atomic_fetch_add(&turns_done, 1);
     return NULL;
 }
 
+/** Both threads have time to come as far as the mover lets them. */
 static void give_turn(enum call call)
 {
     (void)call;
-    if (plan.points + 1 < turn_at)
+    if (plan.points + 1 != turn_at)
         return;
     atomic_store(&turn, 1);
-    sleep_a_little();
+    for (unsigned i = 0; i < 20 && atomic_load(&turns_done) < 2; i++)
+        sleep_a_little();
 }
 
 /** Holes are seen alike through all maps, too: the first store may come at any moment of a move. */
@@ -973,6 +977,7 @@ static void test_holes_are_seen_alike(void **state)
         pthread_t threads[2];
         lay_out(&world);
         atomic_store(&turn, 0);
+        atomic_store(&turns_done, 0);
         for (unsigned i = 0; i < 2; i++)
             assert_int_equal(pthread_create(&threads[i], NULL, store_first, &firsts[i]), 0);
         plan = (struct plan){.at_point = give_turn};
@@ -1555,13 +1560,13 @@ static void expect_neighbours(const struct world *world, unsigned k)
     }
 }
 
-/** A move while others take all mappings from point k on, once or several times, and give them back after a
- *  while. Returns whether the move has come so far. */
+/** A move while others take all mappings at point k: once, and keep them; or several times, and give them back
+ *  after a while, as nothing can be done without one. Returns whether the move has come so far. */
 static bool move_beside_takers(struct world *world, unsigned k, unsigned times)
 {
     others.from = k;
     others.times = times;
-    others.until = k + 40;
+    others.until = times == 1 ? 0 : k + times + 10;
     plan = (struct plan){.at_point = meddle};
     enum kva_status status = move(world, 10, 100, 2);
     const bool reached = plan.points >= k;
