@@ -378,7 +378,8 @@ struct kva_frames_compacted {
     bool is_finished;      /* nothing more is to be gained at present; false where `most` was reached */
 };
 
-/** For kva_frames_compact: not for one group, but for as many free blocks as there can be. */
+/** For kva_frames_compact: not for one group, but for as many free blocks as there can be. A block that a pinned or busy run keeps
+ *  in use is room for others, and another one is emptied in its place; each call asks anew. */
 #define KVA_FRAMES_ALL_BLOCKS UINT32_MAX
 
 /** Move frames until there is a free group of some order, or as many free blocks as there can be; but only so many frames.
@@ -395,7 +396,8 @@ struct kva_frames_compacted {
  *           KVA_EINVAL     there is no such zone; order is out of its range
  *           KVA_EREENTRY   called from inside that function
  *  Cost:    as kva_frames_drain; O(n) for the zones, 8 bytes for each block, but O(n block_order) where many frames are in use in the
- *           blocks that are to be emptied, or many blocks cannot be; then for each move O(log n), and what the move costs
+ *           blocks that are to be emptied, or many blocks cannot be, and O(n block_order log n) where pinned runs keep many; then for
+ *           each move O(log n), and what the move costs
  *  Locking: Blocks; waits for a compaction under way. The locks of all CPUs are taken at the beginning, for kva_frames_drain
  *  Failure: nothing has changed
  */

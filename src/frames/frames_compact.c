@@ -16,6 +16,13 @@
  * Within a block the longest runs go first: they are the hardest to place. A target is one whose largest free group is the
  * smallest that will do.
  *
+ * PINNED RUNS. A block in which a run stays is skipped: it is no source any more, and what is free in it is
+ * room. So in the next ROUND there is more room for fewer frames, and the blocks that are the cheapest by
+ * then are emptied in its place; until nothing more is to be gained, or no run was pinned. The first rounds
+ * end with the first pinned run: so fewer targets are filled that become sources later. But a round costs a
+ * look at all headers, and each block may hold a pinned run. So that the rounds are few, each later one has
+ * twice as many sources at least as the one before; it ends as soon as it has freed as many blocks as can be.
+ *
  * FOR ONE GROUP the block with the fewest used frames is emptied. If something stays in it, others follow, in steps of powers of two
  * as well, until a group of the order is free.
  *
@@ -42,7 +49,10 @@ struct pass {
     unsigned order; /* until there is a free group of this order, unless for_all */
     bool for_all;
     bool has_group;
-    uint64_t left; /* frames that may be moved */
+    uint64_t left;     /* frames that may be moved */
+    uint64_t enough;   /* free blocks: with so many a round ends, */
+    uint64_t too_many; /* and with so many pinned runs */
+    bool spare; /* more sources than blocks to free: if need be, any block but the source is a target */
     struct kva_frames_compacted done;
 };
 
@@ -245,7 +255,7 @@ static void isolate_some(struct pass *pass, uint32_t block, struct progress *pro
 
     progress->at_end = true;
     if (pass->for_all)
-        pass->targets.above = used_of(h);
+        pass->targets.above = pass->spare ? 0 : used_of(h);
     if (can_be_emptied(frames, h)) {
         h = with_exact_top(frames, words_of(frames, zone, block), h);
         progress->at_end = kva_isolate_runs(frames, zone, block, &h, &progress->position, shortest);
@@ -350,8 +360,9 @@ static void empty_block(struct pass *pass, uint32_t block)
 
 /* --------------------------------------------------------------------------------------- for all blocks */
 
-/** Count the blocks of each level. Returns how many can be emptied: all but the fullest that hold what is in use. */
-static uint32_t count_levels(const struct pass *pass)
+/** Count the blocks of each level, and all of them. Returns how many can be emptied: all but the fullest
+ *  that hold what is in use. */
+static uint32_t count_levels(const struct pass *pass, uint32_t *blocks)
 {
     const struct kva_frames *frames = pass->targets.frames;
     uint32_t *levels = frames->compaction->levels;
@@ -370,6 +381,7 @@ static uint32_t count_levels(const struct pass *pass)
             elsewhere += free_of(h);
         }
     }
+    *blocks = count;
     used -= min_u64(used, elsewhere);
     uint32_t kept = (uint32_t)((used + frames->size - 1) >> frames->order);
     return count > kept ? count - kept : 0;
@@ -392,14 +404,22 @@ static void set_level(struct pass *pass, uint32_t sources)
     }
 }
 
+static bool round_has_ended(const struct pass *pass)
+{
+    return pass->left == 0 || pass->done.freed_blocks >= pass->enough ||
+           pass->done.pinned_runs >= pass->too_many;
+}
+
 /** Empty the sources with more than `low` and up to `high` used frames. */
 static void empty_level(struct pass *pass, uint32_t low, uint32_t high)
 {
-    for (uint32_t block = pass->from; block < pass->end && pass->left > 0; block++) {
+    for (uint32_t block = pass->from; block < pass->end && !round_has_ended(pass); block++) {
         uint64_t h = peek(pass->targets.zone, block);
-        if (can_be_emptied(pass->targets.frames, h) && is_source(&pass->targets, block, h) &&
-            used_of(h) > low && used_of(h) <= high)
-            empty_block(pass, block);
+        if (!is_source(&pass->targets, block, h) || used_of(h) <= low || used_of(h) > high)
+            continue;
+        pass->targets.from = block;
+        pass->targets.end = block + 1;
+        empty_block(pass, block);
     }
 }
 
@@ -420,15 +440,43 @@ static void forget_hints(const struct pass *pass)
     kva_forget_hints(pass->targets.frames, pass->targets.zone, pass->from, pass->end);
 }
 
+enum {
+    CAREFUL_ROUNDS = 4,          /* these end with the first pinned run */
+    ROUNDS = CAREFUL_ROUNDS + 33 /* the last one tries all blocks */
+};
+
+/** How many sources a round has at least. */
+static uint64_t least_sources(unsigned round)
+{
+    return round < CAREFUL_ROUNDS ? 1 : UINT64_C(1) << (round - CAREFUL_ROUNDS);
+}
+
+/** Empty the blocks with the fewest used frames: as many as can be freed. Returns whether a pinned run has
+ *  kept one of them, so that others may be emptied in its place. */
+static bool empty_cheapest(struct pass *pass, unsigned round)
+{
+    uint64_t pinned = pass->done.pinned_runs;
+    uint32_t blocks;
+    uint32_t gain = count_levels(pass, &blocks);
+    uint32_t sources = (uint32_t)min_u64(max_u64(gain, least_sources(round)), blocks);
+
+    if (gain == 0)
+        return false;
+    pass->spare = sources > gain;
+    pass->enough = pass->done.freed_blocks + gain;
+    pass->too_many = round < CAREFUL_ROUNDS ? pinned + 1 : UINT64_MAX;
+    forget_failures(&pass->targets.first); /* what has been skipped is a target */
+    set_level(pass, sources);
+    for (uint32_t low = 0, high = 1; low <= pass->targets.level && !round_has_ended(pass);
+         low = high, high *= 2)
+        empty_level(pass, low, high);
+    return pass->left > 0 && pass->done.pinned_runs > pinned;
+}
+
 static void compact_all(struct pass *pass)
 {
-    uint32_t sources = count_levels(pass);
-
-    if (sources > 0) {
-        set_level(pass, sources);
-        for (uint32_t low = 0, high = 1; low <= pass->targets.level && pass->left > 0; low = high, high *= 2)
-            empty_level(pass, low, high);
-    }
+    for (unsigned round = 0; round < ROUNDS && empty_cheapest(pass, round);)
+        round++;
     pass->done.is_finished = pass->left > 0;
 }
 

@@ -29,8 +29,8 @@ static inline uint32_t end_in_block(const struct kva_frames *frames, const struc
     return whole_of(h) != WHOLE_NOT ? frames->size : end_of_inside(words, position + 1, frames->size);
 }
 
-/** Lock the other blocks of a run that begins at a position of a locked block. Returns the last one, and where the run ends in
- *  it. */
+/** Lock the other blocks of a run that begins at a position of a locked block. Returns the last one, and
+ *  where the run ends in it. */
 static inline uint32_t lock_rest(const struct kva_frames *frames, const struct frames_zone *zone,
                                  uint32_t block, uint32_t position, uint32_t *end)
 {

@@ -536,6 +536,18 @@ static void compact_in_vain(uint64_t round)
     assert_int_equal(done.moved_runs, 0);
 }
 
+static void compact_all_in_vain(uint64_t round)
+{
+    struct kva_frames_compacted done;
+    enum kva_status status;
+
+    (void)round;
+    counting(status = kva_frames_compact(frames, 0, KVA_FRAMES_ALL_BLOCKS, UINT64_MAX, &done));
+    assert_int_equal(status, KVA_OK);
+    assert_true(done.pinned_runs >= size_now && done.is_finished);
+    assert_int_equal(done.moved_runs, 0);
+}
+
 /* ------------------------------------------------------------------------------ memory that comes and goes */
 
 static void hide(uint64_t first, uint64_t count)
@@ -888,6 +900,8 @@ static const struct cost_line lines[] = {
               compact_two_blocks, CPUS, .rounds = 8),
     COST_LINE("kva_frames_compact", "O(n block_order)", "blocks that cannot be emptied", COST_LINEAR,
               many_pinned_blocks, compact_in_vain, SELDOM),
+    COST_LINE("kva_frames_compact", "O(n block_order log n)", "blocks that are pinned", COST_N_LOG_N,
+              many_pinned_blocks, compact_all_in_vain, SELDOM),
     COST_LINE("kva_frames_compact", "for each move O(log n)", "moves", COST_LINEAR, many_runs_to_move,
               compact_many, .few = 256, .many = 8192, .rounds = 1),
     COST_LINE("kva_frames_evacuate", EVACUATION, "blocks", COST_LOGARITHM, many_blocks_to_move,

@@ -175,6 +175,16 @@ static uint64_t sum_of_tags(uint64_t count)
     return sum;
 }
 
+/** Which blocks are marked to be skipped. */
+static unsigned skipped_blocks(void)
+{
+    unsigned set = 0;
+
+    for (uint32_t block = 0; block < frames->zones[0].rows.blocks; block++)
+        set |= (unsigned)((block_header(&frames->zones[0].headers[block]) & SKIP_MASK) != 0) << block;
+    return set;
+}
+
 /* ---------------------------------------------------------------------------------------- the fewest moves */
 
 enum { BLOCKS = 24 };
@@ -267,8 +277,32 @@ static void slices_end_where_one_call_does(void **state)
     }
 }
 
-/* One frame in a hundred is pinned. No frame moves that a pinned one keeps from being of use, but for those that were asked before
- * it. */
+/** Pin some of the frames in use. What there is to gain is less then: blocks with pinned frames stay. */
+static struct best pin_some(unsigned block_order, unsigned one_in, struct best best)
+{
+    unsigned used[BLOCKS] = {0}, loose = 0;
+
+    for (unsigned block = 0; block < BLOCKS; block++) {
+        bool keeps = false;
+        used[loose] = 0;
+        for (unsigned i = block << block_order; i < (block + 1) << block_order; i++) {
+            used[loose] += tags[i] != 0;
+            is_pinned[i] = tags[i] != 0 && test_one_in(&rng, one_in);
+            keeps = keeps || is_pinned[i];
+        }
+        loose += !keeps;
+    }
+    qsort(used, loose, sizeof(used[0]), compare_counts);
+    if (loose < best.free_blocks)
+        best.free_blocks = loose;
+    best.moves = 0;
+    for (unsigned block = 0; block < best.free_blocks; block++)
+        best.moves += used[block];
+    return best;
+}
+
+/* One frame in some hundred is pinned. The fewest moves are those of one that knows which. Others are
+ * moved in vain, and some twice. */
 static void pinned_frames_cost_few_moves(void **state)
 {
     uint64_t moves = 0, fewest = 0;
@@ -276,19 +310,94 @@ static void pinned_frames_cost_few_moves(void **state)
 
     for (uint64_t turns = 20 + test_scaled(40); turns > 0; turns--) {
         create_zone(5, BLOCKS);
-        for (unsigned i = 0; i < BLOCKS << 5; i++)
-            is_pinned[i] = test_one_in(&rng, 100);
-        struct best best = use_some(5);
+        struct best best = pin_some(5, 100, use_some(5));
         uint64_t before = free_blocks();
         struct kva_frames_compacted done = compact(KVA_FRAMES_ALL_BLOCKS, UINT64_MAX);
         assert_true(done.is_finished);
         assert_int_equal(done.freed_blocks, free_blocks() - before);
+        assert_int_equal(free_blocks(), best.free_blocks);
         moves += done.moved_frames;
         fewest += best.moves;
         destroy();
     }
-    print_message("%" PRIu64 " moves; without pinned frames %" PRIu64 "\n", moves, fewest);
-    check_that(moves * 4 <= fewest * 5, "%" PRIu64 " moves, where %" PRIu64 " would do", moves, fewest);
+    print_message("%" PRIu64 " moves; at least %" PRIu64 "\n", moves, fewest);
+    check_that(moves * 2 <= fewest * 3, "%" PRIu64 " moves, where %" PRIu64 " would do", moves, fewest);
+}
+
+/* The emptiest block is kept by a pinned run: so another one is emptied, into that. */
+static void a_pinned_block_is_gone_round(void **state)
+{
+    static const unsigned moves[] = {3, 1 + 3, 2};
+    (void)state;
+
+    for (unsigned pinned = 0; pinned < 3; pinned++) {
+        create_zone(3, 3);
+        draw(BASE, "R.......R.......RR......");
+        is_pinned[8 * pinned] = true;
+        struct kva_frames_compacted done = compact(KVA_FRAMES_ALL_BLOCKS, UINT64_MAX);
+        assert_true(done.is_finished && done.freed_blocks == 2);
+        assert_int_equal(done.moved_frames, moves[pinned]);
+        assert_int_equal(done.pinned_runs, pinned < 2);
+        done = compact(KVA_FRAMES_ALL_BLOCKS, UINT64_MAX);
+        assert_true(done.moved_frames == 0 && done.pinned_runs == 0 && done.is_finished);
+        destroy();
+    }
+}
+
+/* Of twelve blocks that are all alike three have no pinned frame (P is one). When it is their turn, there
+ * is no room but in blocks that are to be emptied, too, and are not fuller. */
+static void pinned_blocks_among_their_likes(void **state)
+{
+    static const char picture[] = "RPP.RPP.PRR.RRR.PPR.PPP.PPR.RRR.RRP.RRR.RRP.RPR.";
+    (void)state;
+
+    create_zone(2, 12);
+    for (unsigned i = 0; i < sizeof(picture) - 1; i++) {
+        if (picture[i] != '.')
+            use(BASE + i, 1);
+        is_pinned[i] = picture[i] == 'P';
+    }
+    struct kva_frames_compacted done = compact(KVA_FRAMES_ALL_BLOCKS, UINT64_MAX);
+    assert_true(done.is_finished);
+    assert_int_equal(done.freed_blocks, 3);
+    destroy();
+}
+
+/** Compact in slices to the end. Returns the moves. */
+static uint64_t compact_to_the_end(uint64_t slice)
+{
+    uint64_t moves = 0;
+    struct kva_frames_compacted done;
+
+    do {
+        done = compact(KVA_FRAMES_ALL_BLOCKS, slice);
+        moves += done.moved_frames;
+    } while (!done.is_finished);
+    return moves;
+}
+
+/* However many runs are pinned: what is in use takes so many blocks, and the pinned ones keep theirs. All
+ * others become free, since single frames fit wherever one is free; and another call finds nothing more. */
+static void pinned_frames_keep_their_blocks_alone(void **state)
+{
+    static const uint64_t slices[] = {UINT64_MAX, UINT64_MAX, 1, 10};
+    static const unsigned one_in[] = {2, 10, 40, 150, 500};
+    (void)state;
+
+    for (uint64_t turn = 0, turns = test_scaled(400); turn < turns; turn++) {
+        unsigned order = 1 + (unsigned)test_below(&rng, 7);
+        create_zone(order, BLOCKS);
+        struct best best = pin_some(order, one_in[turn % 5], use_some(order));
+        uint64_t sum = sum_of_tags((uint64_t)BLOCKS << order);
+        uint64_t moves = compact_to_the_end(slices[turn % 4]);
+        check_that(free_blocks() == best.free_blocks,
+                   "turn %" PRIu64 ", order %u: %" PRIu64 " free blocks, not %" PRIu64 "; %" PRIu64 " moves",
+                   turn, order, free_blocks(), best.free_blocks, moves);
+        assert_int_equal(sum_of_tags((uint64_t)BLOCKS << order), sum);
+        assert_int_equal(compact(KVA_FRAMES_ALL_BLOCKS, UINT64_MAX).freed_blocks, 0);
+        assert_int_equal(skipped_blocks(), 0);
+        destroy();
+    }
 }
 
 /* ------------------------------------------------------------------------------------------- the rule, as a whole */
@@ -326,16 +435,7 @@ static void runs_over_blocks_stay(void **state)
     destroy();
 }
 
-/** While a run is asked for: which blocks are marked to be skipped. */
-static unsigned skipped_blocks(void)
-{
-    unsigned set = 0;
-
-    for (uint32_t block = 0; block < frames->zones[0].rows.blocks; block++)
-        set |= (unsigned)((block_header(&frames->zones[0].headers[block]) & SKIP_MASK) != 0) << block;
-    return set;
-}
-
+/** While a run is asked for. */
 static unsigned skipped_before;
 
 static enum kva_frames_moved look_at_hints(uint64_t from, uint64_t to, uint64_t count)
@@ -394,7 +494,7 @@ static void a_run_that_stays_ends_it(void **state)
         is_pinned[i] = true;
     struct kva_frames_compacted done = compact(KVA_FRAMES_ALL_BLOCKS, UINT64_MAX);
     assert_true(done.is_finished && done.pinned_runs > 0 && done.freed_blocks == 0);
-    check_that(owner.asked <= 32, "%u runs were asked for", owner.asked);
+    check_that(owner.asked <= 3 * 32, "%u runs were asked for", owner.asked);
     destroy();
 }
 
@@ -424,14 +524,14 @@ static void runs_that_stay(void **state)
 {
     (void)state;
     create_one_to_move();
-    is_pinned[0] = true;
-    assert_int_equal(compact(KVA_FRAMES_ALL_BLOCKS, UINT64_MAX).pinned_runs, 1);
-    is_pinned[0] = false;
+    memset(is_pinned, true, sizeof(is_pinned));
+    assert_int_equal(compact(KVA_FRAMES_ALL_BLOCKS, UINT64_MAX).pinned_runs, 4);
+    memset(is_pinned, false, sizeof(is_pinned));
     owner.act = stay_busy;
-    assert_int_equal(compact(KVA_FRAMES_ALL_BLOCKS, UINT64_MAX).pinned_runs, 1);
+    assert_int_equal(compact(KVA_FRAMES_ALL_BLOCKS, UINT64_MAX).pinned_runs, 4);
     owner.act = stay_gone;
     assert_int_equal(compact(KVA_FRAMES_ALL_BLOCKS, UINT64_MAX).pinned_runs, 0);
-    assert_int_equal(owner.asked, 3);
+    assert_int_equal(owner.asked, 4 + 4 + 1);
     expect_picture(BASE, "Rr......RrRR............");
     owner.act = NULL;
     assert_int_equal(compact(KVA_FRAMES_ALL_BLOCKS, UINT64_MAX).moved_frames, 2);
@@ -939,6 +1039,9 @@ int main(void)
         cmocka_unit_test(single_frames_take_the_fewest_moves),
         cmocka_unit_test(slices_end_where_one_call_does),
         cmocka_unit_test(pinned_frames_cost_few_moves),
+        cmocka_unit_test(a_pinned_block_is_gone_round),
+        cmocka_unit_test(pinned_blocks_among_their_likes),
+        cmocka_unit_test(pinned_frames_keep_their_blocks_alone),
         cmocka_unit_test(some_runs_stay),
         cmocka_unit_test(runs_over_blocks_stay),
         cmocka_unit_test(hints_come_last_and_go),

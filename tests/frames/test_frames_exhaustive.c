@@ -210,7 +210,8 @@ static void free_part(uint64_t a, uint64_t b, uint64_t c, uint64_t d)
     visited++;
 }
 
-/** Divide a run [a, b), which nothing but its first frame is good for; look at all of it, and give it back frame by frame. */
+/** Divide a run [a, b), which nothing but its first frame is good for; look at all of it, and give it back
+ *  frame by frame. */
 static void divide(uint64_t a, uint64_t b)
 {
     if (frames_model_reserve(&model, a, b - a, turn % 2) != KVA_OK)
@@ -224,8 +225,8 @@ static void divide(uint64_t a, uint64_t b)
     visited++;
 }
 
-/** Every range of a layout and one frame on both sides: reserved, freed in every part, divided; taken out of the set and put
- *  back. The model says which of them may. */
+/** Every range of a layout and one frame on both sides: reserved, freed in every part, divided; taken out
+ *  of the set and put back. The model says which of them may. */
 static void play_ranges(const struct layout *layout)
 {
     uint64_t low = layout->start - 1;

@@ -411,13 +411,16 @@ static void give_twice(struct stage *stage, struct run *run)
 
 static void give_last_of(struct stage *stage, struct run *run)
 {
+    unsigned *contents = &stage->contents[run->first - stage->first + (run->count - 1)];
+
     stage->held = true;
+    *contents = 0; /* before: another run may come there at once */
     enum kva_status status = kva_frames_free_range(stage->frames, run->first + (run->count - 1), 1);
     must(status == KVA_OK || status == KVA_EBUSY);
-    if (status == KVA_OK) {
-        stage->contents[run->first - stage->first + (run->count - 1)] = 0;
+    if (status == KVA_OK)
         run->count--;
-    }
+    else
+        *contents = run->id;
     stage->held = false;
 }
 
