@@ -6,8 +6,11 @@
  * addresses and their contents, and the buffer is one mapping, on huge pages where the system lets it.
  *
  *      addresses   |A A|g|B|g|C C C|g|          the same before and after: pointers stay valid
- *      frames      |A.B..CA...C..C.|........|   before: scattered
- *      frames      |.......|ABCACC..........|   after
+ *      places      |A.B..CA.|..C..C..|   before: scattered
+ *      places      |ACBC.CA.|........|   after: a block is free
+ *
+ * In the pictures that it prints, each character is a block: . is free, 0 to 8 is how many tenths of it are used, m and M are
+ * nearly full and full.
  */
 #include <fcntl.h>
 #include <kva/vm.h>
@@ -39,15 +42,17 @@ static void print(void *context, const char *line, size_t length)
     puts(line);
 }
 
-/* The first byte of an object tells which one it is. False: the memory is full. */
+/* The first word of each page of an object tells which one it is. False: the memory is full. */
 static int enter(struct kva_vm *vm, struct kva_vm_frames *frames, struct object *object)
 {
     object->frames = 1 + below(LARGEST);
     if (kva_vm_frames_alloc(frames, object->frames, object->number) != KVA_OK)
         return 0;
     object->bytes = kva_vmap(vm, frames, object->number, object->frames);
-    if (object->bytes != NULL)
-        *object->bytes = (unsigned char)(object - objects);
+    if (object->bytes == NULL)
+        kva_vm_frames_free(frames, object->number, object->frames);
+    for (size_t i = 0; object->bytes != NULL && i < object->frames; i++)
+        *(size_t *)(void *)(object->bytes + i * page_bytes) = (size_t)(object - objects);
     return object->bytes != NULL;
 }
 
@@ -61,8 +66,12 @@ static void leave(struct kva_vm *vm, struct kva_vm_frames *frames, struct object
 static size_t count_intact(void)
 {
     size_t intact = 0;
-    for (size_t i = 0; i < count; i++)
-        intact += objects[i].bytes == NULL || *objects[i].bytes == (unsigned char)i;
+    for (size_t i = 0; i < count; i++) {
+        size_t right = 0;
+        for (size_t k = 0; objects[i].bytes != NULL && k < objects[i].frames; k++)
+            right += *(size_t *)(void *)(objects[i].bytes + k * page_bytes) == i;
+        intact += objects[i].bytes == NULL || right == objects[i].frames;
+    }
     return intact;
 }
 
@@ -90,7 +99,8 @@ int main(void)
     page_bytes = (size_t)sysconf(_SC_PAGESIZE);
     if (kva_vm_create(NULL, &vm) != KVA_OK || kva_vm_frames_create(vm, &config, &frames) != KVA_OK)
         return 1;
-    while (enter(vm, frames, &objects[count])) /* all of the memory; then, of eight objects, seven leave */
+    while (count < FRAMES &&
+           enter(vm, frames, &objects[count])) /* all of the memory; then, of eight objects, seven leave */
         count++;
     for (size_t i = 0; i < count; i++)
         if (below(8) != 0)

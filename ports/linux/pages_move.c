@@ -246,12 +246,25 @@ static bool show_new(struct course *course, struct run run, uint64_t frame)
     return done;
 }
 
+/** Unlock the pages of a map, if that is why it was refused: the kernel counts what a locked mapping will lock
+ *  before it drops what the old one has. (A new one is locked again, if the program locks all that it maps.) */
+static void unlock(struct course *course, struct run run)
+{
+    struct stretch *stretch = course->stretch;
+
+    if (errno != EAGAIN)
+        return;
+    stretch->stats.calls.map++;
+    (void)munlock(start_of(stretch, run), bytes_of(stretch, run));
+}
+
 /** Once the new place is shown, it must be shown by all maps. */
 static bool show_new_at_last(struct course *course, struct run run, uint64_t frame)
 {
     for (unsigned tries = 0; !show_new(course, run, frame); tries++) {
         if (!course->is_begun)
             return false;
+        unlock(course, run);
         wait_to_try_again(tries);
     }
     return true;
@@ -276,8 +289,10 @@ static bool mend(struct course *course, struct run run, uint64_t frame)
 {
     if (kva_port_keep_from_child(course->stretch, run))
         return true;
-    for (unsigned tries = 0; !show(course, run, course->move->from + frame); tries++)
+    for (unsigned tries = 0; !show(course, run, course->move->from + frame); tries++) {
+        unlock(course, run);
         wait_to_try_again(tries);
+    }
     return keep_from_child(course, run, frame);
 }
 

@@ -3,7 +3,7 @@
 /**
  * Moving the frames of a movable pool together, while their maps are in use.
  *
- *      kva_vm_frames_compact       purge what is idle; then slices, and others have the lock in between
+ *      kva_vm_frames_compact       purge ended maps; then slices, and others have the lock in between
  *           v
  *      kva_frames_compact          chooses which run goes where (kva/frames.h)
  *           v
@@ -97,21 +97,35 @@ static bool next_pages(void *context, uint64_t *cursor, struct kva_pages_map *pa
     return false;
 }
 
-/** Park the ended maps that show frames of a run: they do not follow them. Of free places, there are no other
- *  maps. */
-static void park_ended_maps(struct kva_vm_frames *frames, uint64_t from, uint64_t count)
+/** Park the ended maps that show the frame at a place: they do not follow it. False: more than MOST_RANGES pages
+ *  of live maps show it. (At a free place there are none.) */
+static bool park_ended_at(struct kva_vm_frames *frames, uint64_t place)
+{
+    const uint64_t number = number_at(frames, place);
+    unsigned live = 0;
+    uint32_t before = 0; /* the last page that stays */
+
+    for (uint32_t page;
+         (page = before != 0 ? page_after(frames->vm, before) : first_page_of(frames, number)) != 0;) {
+        struct kva_descriptor *map = map_of_page(frames->vm, page);
+        if (state_of(map) == KVA_VM_ENDED) {
+            kva_park_ended(frames->vm, map);
+            continue;
+        }
+        if (++live > MOST_RANGES)
+            return false;
+        before = page;
+    }
+    return true;
+}
+
+static bool park_ended_maps(struct kva_vm_frames *frames, uint64_t from, uint64_t count)
 {
     for (uint64_t i = 0; i < count; i++) {
-        uint32_t page = first_page_of(frames, number_at(frames, from + i));
-        while (page != 0) {
-            struct kva_descriptor *map = map_of_page(frames->vm, page);
-            bool has_ended = state_of(map) == KVA_VM_ENDED;
-            if (has_ended)
-                kva_park_ended(frames->vm, map);
-            page =
-                has_ended ? first_page_of(frames, number_at(frames, from + i)) : page_after(frames->vm, page);
-        }
+        if (!park_ended_at(frames, from + i))
+            return false;
     }
+    return true;
 }
 
 /* ------------------------------------------------------------------------------------------------- a move */
@@ -144,17 +158,22 @@ enum kva_frames_moved kva_move_frames(void *context, uint64_t from, uint64_t to,
     const struct kva_vm *vm = moving.frames->vm;
     const struct kva_pages_move move = {moving.frames->pool, from, to, count, next_pages, &moving};
 
-    if (!vm->pages.move || is_any_pinned(&moving))
+    if (moving.frames->is_refused)
+        return KVA_FRAMES_BUSY;
+    if (!vm->pages.move || is_any_pinned(&moving) || !park_ended_maps(moving.frames, from, count))
         return KVA_FRAMES_PINNED;
-    park_ended_maps(moving.frames, from, count);
-    park_ended_maps(moving.frames, to, count);
+    (void)park_ended_maps(moving.frames, to, count);
     unsigned ranges = count_ranges(&moving);
     if (ranges > MOST_RANGES)
         return KVA_FRAMES_PINNED;
     moving.frames->ranges_moved += ranges;
     enum kva_status status = vm->pages.move(vm->pages.context, vm->reservation, &move);
-    if (status != KVA_OK)
-        return status == KVA_ENOENT ? KVA_FRAMES_PINNED : KVA_FRAMES_BUSY;
+    if (status == KVA_ENOENT)
+        return KVA_FRAMES_PINNED;
+    if (status != KVA_OK) {
+        moving.frames->is_refused = true; /* so would the next ones be, each after some system calls */
+        return KVA_FRAMES_BUSY;
+    }
     kva_swap_places(moving.frames, from, to, count);
     return KVA_FRAMES_MOVED;
 }
@@ -215,6 +234,7 @@ static void compact_set(struct kva_vm_frames *frames, unsigned set, unsigned ord
     do {
         struct kva_frames_compacted part = {.is_finished = true};
         frames->ranges_moved = 0;
+        frames->is_refused = false;
         (void)kva_frames_compact(frames->stock.sets[set], 0, order, min_u64(slice, most - done->moved_frames),
                                  &part);
         add_compacted(done, &part);
@@ -234,8 +254,11 @@ static void compact_sets(struct kva_vm_frames *frames, unsigned order, uint64_t 
     const bool all = order == KVA_FRAMES_ALL_BLOCKS;
     const uint64_t limit = min_u64(most, 2 * frames->taken + 1);
 
+    if (!all && has_group(frames, order))
+        return;
+    kva_purge_maps(frames->vm);
     for (unsigned set = 0; set < KVA_STOCK_SETS && frames->stock.sets[set]; set++) {
-        if (!all && has_group(frames, order))
+        if (set > 0 && !all && has_group(frames, order))
             return;
         if (set > 0 && done->moved_frames >= limit) {
             done->is_finished = false;
@@ -256,7 +279,6 @@ static enum kva_status compact(struct kva_vm_frames *frames, unsigned order, uin
         return KVA_ENOENT;
     *done = (struct kva_frames_compacted){.is_finished = true};
     frames->compacting++;
-    (void)kva_purge_idle(vm);
     compact_sets(frames, order, most, done);
     frames->compacting--;
     return KVA_OK;
@@ -282,7 +304,7 @@ enum kva_status kva_vm_frames_compact(struct kva_vm_frames *frames, unsigned ord
 
 /* --------------------------------------------------------------------------------------------------- pins */
 
-/** How many pages from an address on lie in a range, and side by side in the table of numbers. */
+/** The numbers of the frames of pages from one address to another: of *run, which lie side by side. */
 static const uint32_t *numbers_in(const struct kva_vm *vm, uint64_t start, uint64_t end, size_t *run)
 {
     *run = (size_t)((end - start) >> vm->page_shift);

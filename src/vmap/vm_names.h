@@ -49,6 +49,7 @@ struct kva_vm_frames {
     struct kva_movable *movable; /* a table; NULL: the pool is not movable */
     bool is_lost;                /* movable, and inherited by a child of fork, which cannot have the maps */
     unsigned compacting;         /* threads that are compacting it */
+    bool is_refused;             /* the system has refused a move in the slice under way */
     unsigned ranges_moved;       /* of pages, that were mapped anew in the slice under way */
     uint64_t count;
     uint64_t taken;

@@ -42,6 +42,12 @@ static void purge_parked(struct kva_vm *vm)
         main_yield(&vm->locks);
 }
 
+void kva_purge_maps(struct kva_vm *vm)
+{
+    (void)kva_ended_park_all(vm);
+    purge_parked(vm);
+}
+
 /** A thread that finds a purge under way takes one slice of it: so what is parked does not grow, and no
  *  thread does the work of others alone. */
 static void purge_excess_parked(struct kva_vm *vm)

@@ -25,6 +25,9 @@ bool kva_purge_idle(struct kva_vm *vm);
  *  kva_purge_idle was at work. */
 void kva_purge_frozen(struct kva_vm *vm);
 
+/** Purge all that is parked, with all maps that have ended. The lock is dropped between slices. */
+void kva_purge_maps(struct kva_vm *vm);
+
 /** Purge all that is parked. The lock is not dropped. */
 void kva_purge_parked(struct kva_vm *vm);
 

@@ -105,7 +105,9 @@ static enum kva_status take_run(struct kva_vm *vm, struct kva_stock *stock, uint
     if (is_power_of_two(count) && count == align) /* an order is found faster */
         request = (struct kva_frames_request){.order = lowest_bit(count), .type = type_of(stock)};
     for (unsigned set = 0; set < KVA_STOCK_SETS; set++) {
-        if (free_in(stock, set) < count)
+        uint64_t start;
+        if (free_in(stock, set) < count || !align_up(stock_start(stock, set), max_u64(align, 1), &start) ||
+            start > stock_end(stock, set) - count)
             continue;
         enum kva_status status = ready_set(vm, stock, set);
         if (status == KVA_OK)

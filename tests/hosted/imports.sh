@@ -16,7 +16,7 @@ allowed='
     malloc free dladdr
     memcpy memmove memset memcmp bcmp memchr strlen strncmp strrchr
     mmap mmap64 munmap mprotect madvise open open64 close read write pread pread64 pwrite pwrite64 lseek lseek64
-    fallocate fallocate64 ftruncate ftruncate64 memfd_create fstat fstat64 __fstat64_time64 msync
+    fallocate fallocate64 ftruncate ftruncate64 memfd_create fstat fstat64 __fstat64_time64 msync munlock
     syscall personality prctl clock_gettime __clock_gettime64 uname sched_getcpu sysconf getauxval __getauxval getenv
     sigaction raise sigemptyset sigfillset sigaddset sigismember sigprocmask sigpending
     sigtimedwait __sigtimedwait64 __sigtimedwait_time64 pthread_setcancelstate
