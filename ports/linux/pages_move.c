@@ -283,8 +283,8 @@ static bool keep_from_child(struct course *course, struct run run, uint64_t fram
     return true;
 }
 
-/** Before Linux 6.12, an mmap that is refused may leave a hole. Only of a hole is said again in vain that it is
- *  not for children. */
+/** Before Linux 6.12, an mmap that is refused may leave a hole. That children do not inherit the map is said
+ *  once more: this changes nothing, and is refused for a hole. */
 static bool mend(struct course *course, struct run run, uint64_t frame)
 {
     if (kva_port_keep_from_child(course->stretch, run))

@@ -1011,7 +1011,7 @@ static void test_locked_maps_move(void **state)
     for (uint64_t i = 0; i < moves; i++) {
         const uint64_t from = i % 2 == 0 ? 10 : 100;
         for (uint64_t number = 2; i % 3 == 0 && number <= 20; number += 18)
-            (void)mlock((void *)(uintptr_t)address(&world, number), (i % 4 + 1) * page);
+            (void)mlock((void *)(uintptr_t)address(&world, number), (size_t)(i % 4 + 1) * page);
         assert_int_equal(move(&world, from, 110 - from, 4), KVA_OK);
     }
     stop(&crew, &world, "locked", 0);
@@ -1138,7 +1138,7 @@ static void test_refusals_that_leave_holes(void **state)
         return;
     for (unsigned more = 0; more < 3; more++) {
         reached = true;
-        for (unsigned k = 1; reached; k++) {
+        for (unsigned k = 1; reached; k += (unsigned)test_stride()) {
             struct world world;
             lay_out(&world);
             plan = (struct plan){.refuse = k, .more = more, .refusal = ENOMEM, .leaves_holes = true};
@@ -1610,7 +1610,6 @@ static void test_mappings_taken_meanwhile(void **state)
     (void)state;
     if (!has_gate() || !test_is_on_its_own("the limit on mappings"))
         return;
-    meet_takers(1, false);
     meet_takers(1, true);
     meet_takers(30, false);
 }
