@@ -19,8 +19,8 @@ void kva_port_unmap_frames(void *context, void *handle, uint64_t start, uint64_t
 /** Ask for huge pages for what a range of whole huge pages shows. */
 void kva_port_collapse(void *context, void *handle, uint64_t start, uint64_t bytes);
 
-/** See to it that a child of fork does not inherit maps of movable frames. False: refused, or nothing is mapped
- *  in a part of the run. */
+/** See to it that a child of fork does not inherit maps of movable frames. False: refused, or nothing is
+ *  mapped in a part of the run. */
 bool kva_port_keep_from_child(struct stretch *stretch, struct run run);
 
 /** A pool is a file in memory. Its handle is the file descriptor's number, and one: 0 is a descriptor, NULL

@@ -12,8 +12,8 @@
  * A range is registered only while it is held, so that its mapping merges with its neighbours at all other
  * times. Registering and unregistering do that by themselves.
  *
- * NEIGHBOURS that are registered alike become one mapping, as others do. To let go of a part of it would divide
- * it, which takes a mapping; so who lets go names all of it (pages_move.c).
+ * NEIGHBOURS that are registered alike become one mapping, as others do. To let go of a part of it would
+ * divide it, which takes a mapping; so who lets go names all of it (pages_move.c).
  *
  * A RANGE OF SEVERAL MAPPINGS, as an owner may make of a map, is registered piece by piece, so that a refusal
  * may leave a part of it registered. Before Linux 6.3 the kernel protects a single mapping only, and such a

@@ -24,9 +24,9 @@
  *     are in the queue; later ones find the new map. It is not registered: they do not wait.
  *   - Drain last: until then the old place can be shown again.
  *
- * PEACE (peace.h) lasts all the while: a handler of this thread that stores to a frame under way would wait for
- * the thread that it interrupts, and a thread that is cancelled would leave others waiting for ever. Other
- * threads wait so that signals are handled meanwhile.
+ * PEACE (peace.h) lasts all the while: a handler of this thread that stores to a frame under way would wait
+ * for the thread that it interrupts, and a thread that is cancelled would leave others waiting for ever.
+ * Other threads wait so that signals are handled meanwhile.
  *
  * SYSTEM CALLS that store to the frames return EFAULT from 1 until their map shows the new place; from 3 on,
  * those that load, too (pages_gate.c).
@@ -147,8 +147,8 @@ static bool continues_another(const struct course *course, struct window window,
     return false;
 }
 
-/** Take a step for maps of a window, neighbours together, until it is refused. This looks at each pair of maps:
- *  only failures do it. Returns whether none was refused. */
+/** Take a step for maps of a window, neighbours together, until it is refused. This looks at each pair of
+ *  maps: only failures do it. Returns whether none was refused. */
 static bool each_union(struct course *course, map_step *step, struct window window)
 {
     struct walk walk = {0, 0};
@@ -167,8 +167,9 @@ static bool each_union(struct course *course, map_step *step, struct window wind
 
 /* --------------------------------------------------------------------------------------------- the steps */
 
-/** Each map may become a mapping of its own. A frame is shown twice if a map begins before the end of one that
- *  was named before it. (In another order of names than that of the frames, it may not be, which is no harm.) */
+/** Each map may become a mapping of its own. A frame is shown twice if a map begins before the end of one
+ *  that was named before it. (In another order of names than that of the frames, it may not be, which is no
+ *  harm.) */
 static bool count_map(struct course *course, struct run run, uint64_t frame)
 {
     course->more += 2 - min_u64(2, kva_port_ends_in(course->stretch, run));
@@ -270,9 +271,9 @@ static bool show_new_at_last(struct course *course, struct run run, uint64_t fra
     return true;
 }
 
-/** Maps that show the new place are mapped anew: as all maps of the pool, they are for this process only. Until
- *  then they merge with no others, so that nothing had to divide them. What is refused is asked for once
- *  more, with less mappings; the move is done in any case. */
+/** Maps that show the new place are mapped anew: as all maps of the pool, they are for this process only.
+ *  Until then they merge with no others, so that nothing had to divide them. What is refused is asked for
+ *  once more, with less mappings; the move is done in any case. */
 static bool keep_from_child(struct course *course, struct run run, uint64_t frame)
 {
     (void)frame;
@@ -395,8 +396,8 @@ static bool copy_there(struct course *course)
                     &course->stretch->stats.calls.pool);
 }
 
-/** Step 4. One map after the other may take mappings, where neighbours are divided; all that is refused, then,
- *  with the spare, and neighbours together. False: no map shows the new place. */
+/** Step 4. One map after the other may take mappings, where neighbours are divided; all that is refused,
+ *  then, with the spare, and neighbours together. False: no map shows the new place. */
 static bool show_all(struct course *course)
 {
     const uint64_t shown = each_map(course, show_new);

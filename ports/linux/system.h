@@ -76,9 +76,9 @@ static inline bool drop_memory(void *at, size_t bytes, uint64_t *calls)
            advise_memory(at, bytes, MADV_DONTNEED_LOCKED, calls);
 }
 
-/** Map a part of a file over a range that threads may be using. ThreadSanitizer takes a call of mmap for a store
- *  to all of the range, at which these threads would race with it: so it is not told, where the system call
- *  is as plain as the function. */
+/** Map a part of a file over a range that threads may be using. ThreadSanitizer takes a call of mmap for a
+ *  store to all of the range, at which these threads would race with it: so it is not told, where the system
+ *  call is as plain as the function. */
 static inline bool map_file_in_use(void *at, size_t bytes, int file, off_t offset, uint64_t *calls)
 {
     const int protection = PROT_READ | PROT_WRITE;

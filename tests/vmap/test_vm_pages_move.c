@@ -1021,8 +1021,8 @@ static void test_locked_maps_move(void **state)
     finish(&world);
 }
 
-/** What a plan's refusals cannot but leave behind: a map without the mark, if that is refused for good; and what
- *  could neither be drained nor cleared. */
+/** What a plan's refusals cannot but leave behind: a map without the mark, if that is refused for good; and
+ *  what could neither be drained nor cleared. */
 static bool is_all_marked(void)
 {
     return !was_refused(MADVISE) || plan.more == 0;
@@ -1039,8 +1039,8 @@ static void expect_drained(const struct world *world, uint64_t place)
         assert_int_equal(word_at(world, place + i), 0);
 }
 
-/** Call number k of a move is refused, and so many after it: the move is made, or nothing has happened; and then
- *  it is made. */
+/** Call number k of a move is refused, and so many after it: the move is made, or nothing has happened; and
+ *  then it is made. */
 static void move_by_plan(struct world *world)
 {
     enum kva_status status = move(world, 10, 100, 4);
@@ -1529,8 +1529,8 @@ static void meddle(enum call call)
         give_mappings();
 }
 
-/** Maps that are neighbours, and show neighbours: pages 2 and 3, of which the last will be the neighbour of one
- *  that stays; and a range of three mappings, by what its owner has done. */
+/** Maps that are neighbours, and show neighbours: pages 2 and 3, of which the last will be the neighbour of
+ *  one that stays; and a range of three mappings, by what its owner has done. */
 static void lay_out_neighbours(struct world *world)
 {
     begin(world);
@@ -1560,8 +1560,8 @@ static void expect_neighbours(const struct world *world, unsigned k)
     }
 }
 
-/** A move while others take all mappings at point k: once, and keep them; or several times, and give them back
- *  after a while, as nothing can be done without one. Returns whether the move has come so far. */
+/** A move while others take all mappings at point k: once, and keep them; or several times, and give them
+ *  back after a while, as nothing can be done without one. Returns whether the move has come so far. */
 static bool move_beside_takers(struct world *world, unsigned k, unsigned times)
 {
     others.from = k;
@@ -1581,8 +1581,8 @@ static bool move_beside_takers(struct world *world, unsigned k, unsigned times)
     return reached;
 }
 
-/** Other threads take all the mappings there are at any moment of a move, and the one that the mover gives back,
- *  too: nothing is lost, and nobody waits. */
+/** Other threads take all the mappings there are at any moment of a move, and the one that the mover gives
+ *  back, too: nothing is lost, and nobody waits. */
 static void meet_takers(unsigned times, bool divided)
 {
     struct world world;
