@@ -1166,7 +1166,8 @@ static void child_expects_one_frame(unsigned char *const *maps, uint64_t word)
     }
 }
 
-/** A frame of a set of the child's own, which moves as soon as `full` gives room in a block that is fuller. */
+/** A frame of a set of the child's own, which moves as soon as `full` gives room in a block that is
+ *  fuller. */
 static struct kva_vm_frames *set_with_a_frame_to_move(uint64_t *full, uint64_t *one)
 {
     const struct kva_vm_frames_config config = {.count = 2 * stage.block, .movable = true};
@@ -1178,7 +1179,8 @@ static struct kva_vm_frames *set_with_a_frame_to_move(uint64_t *full, uint64_t *
     return own;
 }
 
-/** Lost maps end one by one. Where they were, maps of the child's own set lie side by side with those that are left. */
+/** Lost maps end one by one. Where they were, maps of the child's own set lie side by side with those that
+ *  are left. */
 static int use_pages_again(void *context)
 {
     const struct heirs *heirs = context;
@@ -1236,8 +1238,8 @@ static void test_pages_used_again_in_a_child(void **state)
 /** As many pages of short-lived maps as can be kept when they end, and some more. */
 enum { SHORT_MAPS = 4096 / KVA_MAP_RAM_MOST };
 
-/** Maps of the other set lie between the short-lived ones. So a child has no hole that is large enough for a thread's stack:
- *  ThreadSanitizer makes a thread there before the holes are closed. */
+/** Maps of the other set lie between the short-lived ones. So a child has no hole that is large enough for a
+ *  thread's stack: ThreadSanitizer makes a thread there before the holes are closed. */
 struct short_maps {
     struct heirs heirs;
     void *map[SHORT_MAPS];
