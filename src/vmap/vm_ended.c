@@ -145,6 +145,18 @@ void kva_park_ended(struct kva_vm *vm, struct kva_descriptor *map)
     kva_park_area(vm, stop_keeping(vm, link_of(vm, map)));
 }
 
+void kva_park_ended_of(struct kva_vm *vm, const struct kva_vm_frames *frames)
+{
+    struct kva_descriptor *map = vm->ended.ring.next;
+
+    while (map != &vm->ended.ring) {
+        struct kva_descriptor *next = map->next;
+        if (map->of.frames == frames)
+            kva_park_ended(vm, map);
+        map = next;
+    }
+}
+
 static void park_oldest(struct kva_vm *vm)
 {
     kva_park_ended(vm, vm->ended.ring.next);

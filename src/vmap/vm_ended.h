@@ -59,6 +59,9 @@ static inline bool keep_map(struct kva_vm *vm, struct kva_descriptor *map)
 /** Park an ended map: it is not found again. */
 void kva_park_ended(struct kva_vm *vm, struct kva_descriptor *map);
 
+/** Park the ended maps of a pool. */
+void kva_park_ended_of(struct kva_vm *vm, const struct kva_vm_frames *frames);
+
 /** Park all ended maps; returns whether there was any. The lock is dropped in between. */
 bool kva_ended_park_all(struct kva_vm *vm);
 

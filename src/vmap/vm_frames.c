@@ -4,6 +4,7 @@
  *  frames hold, vm_stock.c knows which places are free. */
 #include "vm_frames.h"
 
+#include "vm_ended.h"
 #include "vm_move.h"
 #include "vm_retire.h"
 #include "vm_shown.h"
@@ -108,6 +109,8 @@ static enum kva_status destroy(struct kva_vm *vm, struct kva_vm_frames *frames)
     (void)kva_purge_idle(vm);
     if (is_in_use(frames))
         return KVA_EBUSY;
+    kva_park_ended_of(vm, frames); /* that have begun and ended meanwhile */
+    kva_purge_parked(vm);
     *frames->link = frames->next;
     if (frames->next)
         frames->next->link = frames->link;

@@ -137,6 +137,10 @@ static void unmap(struct kva_vm *vm, struct kva_descriptor *map, const void *by)
     if (is_short_map(vm, KVA_VM_RAM, map->pages)) {
         kva_unuse_map(vm, map);
         parks = keep_map(vm, map);
+        if (map->of.frames->is_lost) { /* never to be found again */
+            kva_park_ended(vm, map);
+            parks = true;
+        }
     } else {
         unshow_map(vm, map);
         kva_retire_area(vm, map, by);

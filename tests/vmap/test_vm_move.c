@@ -1506,7 +1506,8 @@ static void child_expects_one_frame(unsigned char *const *maps, uint64_t word)
     }
 }
 
-/** A frame of a set of the child's own, which moves as soon as `full` gives room in a block that is fuller. */
+/** A frame of a set of the child's own, which moves as soon as `full` gives room in a block that is
+ *  fuller. */
 static struct kva_vm_frames *set_with_a_frame_to_move(uint64_t *full, uint64_t *one)
 {
     const struct kva_vm_frames_config config = {.count = 2 * stage.block, .movable = true};
@@ -1518,7 +1519,8 @@ static struct kva_vm_frames *set_with_a_frame_to_move(uint64_t *full, uint64_t *
     return own;
 }
 
-/** Lost maps end one by one. Where they were, maps of the child's own set lie side by side with those that are left. */
+/** Lost maps end one by one. Where they were, maps of the child's own set lie side by side with those that
+ *  are left. */
 static int use_pages_again(void *context)
 {
     const struct heirs *heirs = context;
@@ -1576,9 +1578,12 @@ static void test_pages_used_again_in_a_child(void **state)
 /** As many pages of short-lived maps as can be kept when they end, and some more. */
 enum { SHORT_MAPS = 4096 / KVA_MAP_RAM_MOST };
 
+/** Maps of the other set lie between the short-lived ones. So a child has no hole that is large enough for a
+ *  thread's stack: ThreadSanitizer makes a thread there before the holes are closed. */
 struct short_maps {
     struct heirs heirs;
     void *map[SHORT_MAPS];
+    void *between[SHORT_MAPS]; /* of the other set */
 };
 
 /** None of the lost set's short-lived maps is kept, and what is mapped over one of them is no stranger's. */
@@ -1616,14 +1621,18 @@ static void test_short_maps_in_a_child(void **state)
     assert_int_equal(kva_vm_frames_alloc(stage.frames, KVA_MAP_RAM_MOST, kept), KVA_OK);
     maps.heirs.unmovable = unmovable_set(KVA_MAP_RAM_MOST);
     assert_int_equal(kva_vm_frames_alloc(maps.heirs.unmovable, KVA_MAP_RAM_MOST, maps.heirs.numbers), KVA_OK);
-    for (unsigned i = 0; i < SHORT_MAPS; i++)
+    for (unsigned i = 0; i < SHORT_MAPS; i++) {
         assert_non_null(maps.map[i] = kva_map_ram(stage.vm, stage.frames, kept, KVA_MAP_RAM_MOST));
+        assert_non_null(maps.between[i] = kva_map_ram(stage.vm, maps.heirs.unmovable, maps.heirs.numbers, 1));
+    }
     for (unsigned i = 0; i < SHORT_MAPS; i++)
         assert_int_equal(kva_unmap_ram(stage.vm, maps.map[i]), KVA_OK);
     assert_int_equal(kva_vm_fork_prepare(stage.vm), KVA_OK);
     struct test_child child = test_in_child(map_for_a_short_time, &maps);
     assert_int_equal(kva_vm_fork_parent(stage.vm), KVA_OK);
     test_expect_success(&child, "ended maps");
+    for (unsigned i = 0; i < SHORT_MAPS; i++)
+        assert_int_equal(kva_unmap_ram(stage.vm, maps.between[i]), KVA_OK);
     end();
 }
 

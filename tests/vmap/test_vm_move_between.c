@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Calls on a set of frames that drop the lock on their way, and what another thread does at each such point: to frames between the
- * slices of a compaction, and to a set that is about to end.
+ * Calls on a set of frames that drop the lock on their way, and what another thread does at each such point:
+ * to frames between the slices of a compaction, and to a set that is about to end.
  */
 #include "../common/harness.h"
 #include "../common/movable.h"
@@ -49,7 +49,8 @@ static void give(const uint64_t *numbers, size_t count)
     assert_int_equal(kva_vm_frames_free(stage.movable.frames, numbers, count), KVA_OK);
 }
 
-/** Whether nobody has the instance's lock: if the worker had it, this thread's call would let the worker run. */
+/** Whether nobody has the instance's lock: if the worker had it, this thread's call would let the worker
+ *  run. */
 static bool is_lock_free(void)
 {
     const unsigned points = stage.worker.points;
@@ -66,7 +67,8 @@ static void compact(void *context)
     stage.status = kva_vm_frames_compact(stage.movable.frames, KVA_FRAMES_ALL_BLOCKS, UINT64_MAX, NULL);
 }
 
-/** Keep some frames of each block, most of the first one: the others are emptied into it. None has a neighbour. */
+/** Keep some frames of each block, most of the first one: the others are emptied into it. None has a
+ *  neighbour. */
 static void scatter(void)
 {
     const size_t block = (size_t)stage.movable.block;
@@ -178,8 +180,8 @@ static void expect_alive(void *map)
     assert_int_equal(kva_vunmap(stage.movable.vm, map), KVA_OK);
 }
 
-/** Map a frame at the n-th point, if the set is still there and nobody has the lock. *purged: counts the times when the purge was
- *  under way by then. False if the call was over before. */
+/** Map a frame at the n-th point, if the set is still there and nobody has the lock. *purged: counts the
+ *  times when the purge was under way by then. False if the call was over before. */
 static bool map_at(unsigned n, unsigned *purged)
 {
     void *map = NULL;

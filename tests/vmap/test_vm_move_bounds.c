@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Movable frames at their bounds: how many ranges of pages a run that moves may have, what a compaction of several slices reports,
- * and sets whose bookkeeping is divided (at 2^20 frames, 2^21 ...). Few frames of the large sets are touched.
+ * Movable frames at their bounds: how many ranges of pages a run that moves may have, what a compaction of
+ * several slices reports, and sets whose bookkeeping is divided (at 2^20 frames, 2^21 ...). Few frames of the
+ * large sets are touched.
  */
 #include "../common/harness.h"
 #include "../common/movable.h"
@@ -132,8 +133,8 @@ static enum kva_status refuse_some(void *context, void *stretch, const struct kv
     return KVA_ENOENT;
 }
 
-/** Four blocks with three frames each that cannot move are tried first; then, in many slices, blocks with sixty each are
- *  emptied. All that was asked for in vain is in the sum. */
+/** Four blocks with three frames each that cannot move are tried first; then, in many slices, blocks with
+ *  sixty each are emptied. All that was asked for in vain is in the sum. */
 static void test_refused_runs_add_up(void **state)
 {
     enum { BLOCKS = 8, FEW = 3, MANY = 60 };
@@ -166,9 +167,9 @@ static void test_refused_runs_add_up(void **state)
 
 /* -------------------------------------------------------------------------------------------------- ranges */
 
-/** A run lies in a block of its own, and another block, which is fuller, has just enough room for it. It is shown by `maps`
- *  maps, forwards or backwards: whether it moves is up to the ranges of pages, not to how many pages these have. If it stays, the
- *  other block's frames come to it. */
+/** A run lies in a block of its own, and another block, which is fuller, has just enough room for it. It is
+ *  shown by `maps` maps, forwards or backwards: whether it moves is up to the ranges of pages, not to how
+ *  many pages these have. If it stays, the other block's frames come to it. */
 static void play_ranges(size_t length, unsigned maps, bool backwards)
 {
     const unsigned ranges = backwards ? maps * (unsigned)length : maps;
@@ -395,7 +396,8 @@ static void test_blocks_before_fragments(void **state)
         play_fragments(true);
 }
 
-/** Nothing moves for a group that is there: in a later part of the set, or among places that were never used. */
+/** Nothing moves for a group that is there: in a later part of the set, or among places that were never
+ *  used. */
 static void test_a_group_in_another_part(void **state)
 {
     const size_t few = 40;
@@ -432,7 +434,8 @@ static void test_a_group_in_another_part(void **state)
 
 /* ----------------------------------------------------------------------------------------------- any parts */
 
-/** A set of which all but the last frames of its first part are taken, and a model of the rest: which frames are held. */
+/** A set of which all but the last frames of its first part are taken, and a model of the rest: which frames
+ *  are held. */
 struct traffic {
     struct kva_vm_frames *frames;
     struct test_rng rng;
@@ -554,7 +557,8 @@ static void expect_figures(const struct traffic *traffic)
         assert_int_equal(stats.free_blocks, free_blocks_of(traffic));
 }
 
-/** Of runs and of what was taken in bulk, any frames are given back in one call, in any order, on both sides of the border. */
+/** Of runs and of what was taken in bulk, any frames are given back in one call, in any order, on both sides
+ *  of the border. */
 static void play_parts(bool movable)
 {
     struct traffic traffic;
