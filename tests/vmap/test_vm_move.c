@@ -1584,6 +1584,7 @@ struct short_maps {
     struct heirs heirs;
     void *map[SHORT_MAPS];
     void *between[SHORT_MAPS]; /* of the other set */
+    bool are_live;
 };
 
 /** None of the lost set's short-lived maps is kept, and what is mapped over one of them is no stranger's. */
@@ -1596,6 +1597,8 @@ static int map_for_a_short_time(void *context)
     void *memory[SHORT_MAPS];
 
     child_that(kva_vm_fork_child(stage.vm) == KVA_OK);
+    for (unsigned i = 0; maps->are_live && i < SHORT_MAPS; i++)
+        child_that(kva_unmap_ram(stage.vm, maps->map[i]) == KVA_OK);
     child_that(kva_vm_check(stage.vm, NULL) == KVA_OK);
     child_that(kva_vm_stats_read(stage.vm, &stats) == KVA_OK && stats.ram_parked == 0);
     for (unsigned i = 0; i < SHORT_MAPS; i++) {
@@ -1612,11 +1615,10 @@ static int map_for_a_short_time(void *context)
 }
 
 /** They are kept for their frames; a child has no such frames. */
-static void test_short_maps_in_a_child(void **state)
+static void play_short_maps_in_a_child(bool are_live)
 {
-    struct short_maps maps;
+    struct short_maps maps = {.are_live = are_live};
 
-    (void)state;
     begin();
     assert_int_equal(kva_vm_frames_alloc(stage.frames, KVA_MAP_RAM_MOST, kept), KVA_OK);
     maps.heirs.unmovable = unmovable_set(KVA_MAP_RAM_MOST);
@@ -1625,15 +1627,24 @@ static void test_short_maps_in_a_child(void **state)
         assert_non_null(maps.map[i] = kva_map_ram(stage.vm, stage.frames, kept, KVA_MAP_RAM_MOST));
         assert_non_null(maps.between[i] = kva_map_ram(stage.vm, maps.heirs.unmovable, maps.heirs.numbers, 1));
     }
-    for (unsigned i = 0; i < SHORT_MAPS; i++)
+    for (unsigned i = 0; !are_live && i < SHORT_MAPS; i++)
         assert_int_equal(kva_unmap_ram(stage.vm, maps.map[i]), KVA_OK);
     assert_int_equal(kva_vm_fork_prepare(stage.vm), KVA_OK);
     struct test_child child = test_in_child(map_for_a_short_time, &maps);
     assert_int_equal(kva_vm_fork_parent(stage.vm), KVA_OK);
-    test_expect_success(&child, "ended maps");
+    test_expect_success(&child, are_live ? "live maps" : "ended maps");
+    for (unsigned i = 0; are_live && i < SHORT_MAPS; i++)
+        assert_int_equal(kva_unmap_ram(stage.vm, maps.map[i]), KVA_OK);
     for (unsigned i = 0; i < SHORT_MAPS; i++)
         assert_int_equal(kva_unmap_ram(stage.vm, maps.between[i]), KVA_OK);
     end();
+}
+
+static void test_short_maps_in_a_child(void **state)
+{
+    (void)state;
+    play_short_maps_in_a_child(false);
+    play_short_maps_in_a_child(true);
 }
 
 int main(void)
