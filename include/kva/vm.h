@@ -71,7 +71,8 @@
  *               thread at a time, and they must not call the instance.
  *   Waiting     The instance's lock is held for one call of the page source at most; while purging, on no more than 2 MiB of
  *               small areas, or 8 MiB of a larger one: some 0.1 ms, or 0.3 ms, if all of it was touched, in pages of 4 KiB. A
- *               purge drops it after each such slice, and lets in who waits; so does kva_vm_frames_compact, after some 32 frames.
+ *               purge drops it after each such slice, and lets in who waits; so does kva_vm_frames_compact, after some 32 frames,
+ *               for which it looks at all blocks of the set, and asks for what may be pinned.
  *               It is held for longer where one request is large in itself: a map of many runs of frames, giving back many frames, a large area's shrinking or its
  *               end in a hardened instance; where somebody wants to see all (kva_vm_check); where kva_vm_flush gives tables back; in
  *               the last purge of a request that finds no room, which takes what others have freed during the purge before; and in a
