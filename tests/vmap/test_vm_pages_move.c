@@ -1274,6 +1274,97 @@ static void test_loads_go_on(void **state)
     }
 }
 
+/** Threads that load what two frames hold through the second map of them. */
+static struct look {
+    pthread_t thread;
+    uint64_t page;
+    atomic_bool has_begun;
+    uint64_t value;
+} looks[2];
+
+static void *look_through_another_map(void *argument)
+{
+    struct look *look = argument;
+
+    atomic_store(&look->has_begun, true);
+    look->value = load(signalled, look->page, 9);
+    return NULL;
+}
+
+static void begin_to_look(struct look *look, uint64_t number)
+{
+    look->page = number;
+    atomic_store(&look->has_begun, false);
+    assert_int_equal(pthread_create(&look->thread, NULL, look_through_another_map, look), 0);
+    while (!atomic_load(&look->has_begun))
+        (void)sched_yield();
+}
+
+/** A system call does not wait: it fails where a thread would. */
+static void expect_held(uint64_t number)
+{
+    const ssize_t done = write(pipe_ends[1], (const void *)word(signalled, number, 9), 8);
+
+    check_that(done < 0 && errno == EFAULT, "page %" PRIu64 " is loaded from", number);
+}
+
+static unsigned points_at_mmap;
+
+/** When the first map shows the new place, and the second one does not yet: the third of the points before
+ *  and after the calls that show it. What is stored through the first is looked for through the second. */
+static void store_when_one_is_there(enum call call)
+{
+    if (call != MMAP || ++points_at_mmap != 3)
+        return;
+    store(signalled, 3, 9, 77);
+    store(signalled, 5, 9, 78);
+    expect_held(21);
+    expect_held(23);
+    begin_to_look(&looks[0], 21);
+    begin_to_look(&looks[1], 23);
+    for (unsigned i = 0; i < 3; i++)
+        sleep_a_little();
+}
+
+/** What was stored through a map that shows the new place is loaded through one that shows the old one: the
+ *  load waits until that shows the new one, too. Of the two frames the second is a hole, and the first may
+ *  be; it may be in the page tables; and a third map may show it. */
+static void test_loads_wait_for_their_map(void **state)
+{
+    struct world world;
+
+    (void)state;
+    if (!has_gate())
+        return;
+    assert_int_equal(pipe(pipe_ends), 0);
+    for (unsigned round = 0; round < 4; round++) {
+        begin(&world);
+        map(&world, 2, 10, 4);
+        map(&world, 20, 10, 4);
+        if (round % 2 == 1)
+            map(&world, 40, 11, 1);
+        store(&world, 2, 0, 1);
+        if (round >= 2) {
+            store(&world, 3, 0, 1);
+            assert_int_equal(load(&world, 21, 0), 1); /* in the page tables */
+        }
+        signalled = &world;
+        points_at_mmap = 0;
+        plan = (struct plan){.at_point = store_when_one_is_there};
+        assert_int_equal(move(&world, 10, 100, 4), KVA_OK);
+        plan = (struct plan){.on = false};
+        assert_true(points_at_mmap > 3);
+        for (unsigned i = 0; i < 2; i++) {
+            assert_int_equal(pthread_join(looks[i].thread, NULL), 0);
+            assert_int_equal(looks[i].value, 77 + i);
+        }
+        expect_sound(&world, "loads");
+        finish(&world);
+    }
+    (void)close(pipe_ends[0]);
+    (void)close(pipe_ends[1]);
+}
+
 static void cancel_me(enum call call)
 {
     (void)call;
@@ -1380,6 +1471,32 @@ static void test_the_limit_on_files(void **state)
 
 /* ----------------------------------------------------------------------------------------- forks, limits */
 
+static void refuse_first_advice(enum call call)
+{
+    if (call == MADVISE && plan.refuse == 0)
+        plan.refuse = plan.calls + 1;
+}
+
+/** A map that cannot be kept from children is refused, and nothing is there. */
+static void test_maps_that_children_would_have(void **state)
+{
+    struct world world;
+
+    (void)state;
+    begin(&world);
+    plan = (struct plan){.on = true, .refusal = EINVAL, .at_point = refuse_first_advice};
+    const enum kva_status status =
+        world.pages.map(world.pages.context, world.stretch.handle, address(&world, 2), world.pool, 10, 4);
+    const bool reached = was_refused(MADVISE);
+    plan = (struct plan){.on = false};
+    assert_true(reached);
+    assert_int_equal(status, KVA_ENOMEM);
+    expect_sound(&world, "refused");
+    map(&world, 2, 10, 4);
+    expect_sound(&world, "granted");
+    finish(&world);
+}
+
 /** Whether nothing is mapped at a page. */
 static bool is_hole(const struct world *world, uint64_t number)
 {
@@ -1438,6 +1555,31 @@ static void test_children_have_their_own(void **state)
     finish(&world);
 }
 
+/** A child asks for itself. */
+static int be_a_child_of_a_refused(void *context)
+{
+    no_gates = test_under_valgrind();
+    return be_a_child(context);
+}
+
+/** The system has refused the parent for good; a child it may not. */
+static void test_children_of_a_refused_process(void **state)
+{
+    struct world world;
+    const bool had_none = no_gates;
+
+    (void)state;
+    lay_out(&world);
+    no_gates = true;
+    assert_int_equal(move(&world, 10, 100, 4), KVA_ENOENT);
+    struct world copy = world;
+    struct test_child child = test_in_child(be_a_child_of_a_refused, &copy);
+    test_expect_success(&child, "a child of a refused process");
+    assert_int_equal(move(&world, 10, 100, 4), KVA_ENOENT);
+    no_gates = had_none;
+    finish(&world);
+}
+
 /** Map single frames, until there is no room for more mappings. */
 static void use_up_mappings(struct world *world)
 {
@@ -1470,6 +1612,7 @@ static void test_the_limit_on_mappings(void **state)
         if (late == 0)
             crowd = test_crowd_in(left_to_others + 80);
         lay_out(&world);
+        map(&world, 50, 30, 1);
         assert_int_equal(move(&world, 10, 60, 1), KVA_OK);
         assert_int_equal(move(&world, 60, 10, 1), KVA_OK);
         if (late == 1)
@@ -1477,6 +1620,7 @@ static void test_the_limit_on_mappings(void **state)
         if (crowd.first != NULL) {
             if (late == 0)
                 use_up_mappings(&world);
+            check_that(move(&world, 30, 110, 1) == KVA_OK, "a map of its own, late: %u", late);
             check_that(move(&world, 12, 100, 1) == KVA_ELIMIT, "late: %u", late);
             expect_contents(&world, "at the limit");
             test_leave(&crowd);
@@ -1636,9 +1780,12 @@ int main(void)
         cmocka_unit_test(test_handlers_may_store),
         cmocka_unit_test(test_system_calls_get_efault),
         cmocka_unit_test(test_loads_go_on),
+        cmocka_unit_test(test_loads_wait_for_their_map),
         cmocka_unit_test(test_a_cancelled_mover),
         cmocka_unit_test(test_the_limit_on_files),
+        cmocka_unit_test(test_maps_that_children_would_have),
         cmocka_unit_test(test_children_have_their_own),
+        cmocka_unit_test(test_children_of_a_refused_process),
         cmocka_unit_test(test_the_limit_on_mappings),
         cmocka_unit_test(test_mappings_taken_meanwhile),
     };
