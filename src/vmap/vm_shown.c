@@ -100,7 +100,7 @@ static void collapse_run(struct kva_vm *vm, uint64_t start, uint64_t place, uint
     const uint64_t end = align_down(start + bytes_of_pages(vm, count), pages->huge);
     uint64_t from;
 
-    if ((start ^ offset) % pages->huge == 0 && align_up(start, pages->huge, &from) && from < end)
+    if (((start ^ offset) & (pages->huge - 1)) == 0 && align_up(start, pages->huge, &from) && from < end)
         pages->collapse(pages->context, vm->reservation, from, end - from);
 }
 
