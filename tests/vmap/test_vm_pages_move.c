@@ -24,6 +24,7 @@
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -378,9 +379,8 @@ static void expect_maps(const struct world *world, const char *what)
 
     assert_non_null(smaps);
     while (test_next_mapping(smaps, &mapping)) {
-        unsigned long offset = 0;
         test_mapping_details(smaps, &mapping);
-        (void)sscanf(mapping.about, " %*s %lx", &offset);
+        const uint64_t offset = strtoull(mapping.about + strlen(" rw-s "), NULL, 16);
         for (uint64_t i = 0; i < PAGES; i++) {
             uint64_t at = address(world, i);
             if (at < mapping.first || at > mapping.last)

@@ -39,7 +39,12 @@ void *maps_memory(size_t count, size_t bytes)
 /* The range of a line of /proc/self/maps, or of the first line of a mapping in /proc/self/smaps. */
 static bool read_range(const char *line, uintptr_t *start, uintptr_t *end)
 {
-    return sscanf(line, "%" SCNxPTR "-%" SCNxPTR " ", start, end) == 2;
+    char *at;
+    *start = (uintptr_t)strtoull(line, &at, 16);
+    if (at == line || *at != '-')
+        return false;
+    *end = (uintptr_t)strtoull(at + 1, &at, 16);
+    return *at == ' ';
 }
 
 uint64_t maps_count_mappings(uintptr_t first, uintptr_t last)
@@ -61,7 +66,8 @@ uint64_t maps_count_mappings(uintptr_t first, uintptr_t last)
 uint64_t maps_huge_bytes(uintptr_t first, uintptr_t last)
 {
     FILE *list = fopen("/proc/self/smaps", "re");
-    uint64_t sum = 0, kibibytes;
+    const char *name = "ShmemPmdMapped:";
+    uint64_t sum = 0;
     uintptr_t start, end;
     bool inside = false;
     char *line = NULL;
@@ -69,8 +75,8 @@ uint64_t maps_huge_bytes(uintptr_t first, uintptr_t last)
     while (list != NULL && getline(&line, &room, list) > 0) {
         if (read_range(line, &start, &end))
             inside = start <= last && end > first;
-        else if (inside && sscanf(line, "ShmemPmdMapped: %" SCNu64, &kibibytes) == 1)
-            sum += 1024 * kibibytes;
+        else if (inside && strncmp(line, name, strlen(name)) == 0)
+            sum += 1024 * strtoull(line + strlen(name), NULL, 10);
     }
     free(line);
     if (list != NULL)
