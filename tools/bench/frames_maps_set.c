@@ -118,7 +118,7 @@ struct kva_vm *maps_vm(void)
 
 static void shuffle(struct maps_set *set)
 {
-    for (size_t left = set->count; left > 1; left--) {
+    for (size_t left = (size_t)set->count; left > 1; left--) {
         size_t other = (size_t)rng_below(&set->rng, left);
         uint64_t number = set->number[left - 1];
         set->number[left - 1] = set->number[other];
