@@ -31,35 +31,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/userfaultfd.h>
 #include <sched.h>
-#include <sys/ioctl.h>
 #include <sys/syscall.h>
 
 #include "peace.h"
 #include "system.h"
-
-/* What older headers lack. */
-#ifndef UFFD_USER_MODE_ONLY
-#define UFFD_USER_MODE_ONLY 1 /* Linux 5.11 */
-#endif
-#ifndef UFFD_FEATURE_MINOR_SHMEM
-#define UFFD_FEATURE_MINOR_SHMEM (1 << 10) /* Linux 5.14 */
-#endif
-#ifndef UFFD_FEATURE_WP_HUGETLBFS_SHMEM
-#define UFFD_FEATURE_WP_HUGETLBFS_SHMEM (1 << 12) /* Linux 5.19 */
-#endif
-#ifndef UFFDIO_REGISTER_MODE_MINOR
-#define UFFDIO_REGISTER_MODE_MINOR ((uint64_t)1 << 2) /* Linux 5.13 */
-#endif
-#ifndef UFFDIO_WRITEPROTECT /* Linux 5.7 */
-struct uffdio_writeprotect {
-    struct uffdio_range range;
-    uint64_t mode;
-};
-#define UFFDIO_WRITEPROTECT _IOWR(UFFDIO, 0x06, struct uffdio_writeprotect)
-#define UFFDIO_WRITEPROTECT_MODE_WP ((uint64_t)1 << 0)
-#endif
+#include "userfault.h"
 
 /* ---------------------------------------------------------------------------------------------- its life */
 

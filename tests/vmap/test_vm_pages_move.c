@@ -12,12 +12,12 @@
  * at a time, and a thread that waits for a page would keep the others from running.
  */
 #define _GNU_SOURCE
+#include "../../ports/linux/userfault.h"
 #include "../common/harness.h"
 #include "../common/vmap.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/userfaultfd.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -26,7 +26,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
