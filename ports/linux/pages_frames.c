@@ -175,9 +175,11 @@ void kva_port_unmap_frames(void *context, void *handle, uint64_t start, uint64_t
 void kva_port_collapse(void *context, void *handle, uint64_t start, uint64_t bytes)
 {
     struct stretch *stretch = handle;
-    const uint64_t huge = huge_page(stretch->page);
 
     (void)context;
+    if (stretch->huge == 0)
+        stretch->huge = huge_page(stretch->page);
+    const uint64_t huge = stretch->huge;
     if (huge == 0)
         return;
     for (struct run run = run_at(stretch, start, huge); bytes >= huge; bytes -= huge) {

@@ -43,6 +43,7 @@ struct stretch {
     uint64_t bytes; /* from there */
     uint64_t front; /* bytes in front of that, closed: a page, or none where page 0 stays closed instead */
     uint64_t page;
+    uint64_t huge;    /* bytes of a huge page, once it was asked for; 0: it was not, or there are none */
     uint64_t pages;   /* of the private part; then come the frames */
     bool guards;      /* the mechanism: see pages_open.c */
     bool strict;      /* no closed page may be left touchable for want of mappings: see pages_join.c */

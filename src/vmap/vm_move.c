@@ -304,29 +304,33 @@ enum kva_status kva_vm_frames_compact(struct kva_vm_frames *frames, unsigned ord
 
 /* --------------------------------------------------------------------------------------------------- pins */
 
-/** The numbers of the frames of pages from one address to another: of *run, which lie side by side. */
-static const uint32_t *numbers_in(const struct kva_vm *vm, uint64_t start, uint64_t end, size_t *run)
+/** Pin the frames of pages, or take pins back, as far as the first that cannot be. Returns how many pages that
+ *  makes. */
+static size_t change_pins(struct kva_vm_frames *frames, uint64_t start, size_t pages, bool pin)
 {
-    *run = (size_t)((end - start) >> vm->page_shift);
-    return numbers_at(vm, start, run);
-}
+    const uint32_t end = pin ? UINT32_MAX : 0;
+    size_t done = 0;
 
-/** Pin the frames of pages, or take pins back, as far as the first that cannot be: *end. */
-static enum kva_status change_pins(struct kva_vm_frames *frames, uint64_t start, uint64_t *end, bool pin)
-{
-    for (size_t run; start < *end; start += bytes_of_pages(frames->vm, run)) {
-        const uint32_t *noted = numbers_in(frames->vm, start, *end, &run);
-        for (size_t i = 0; i < run; i++) {
-            uint32_t *pins = &frames->movable[noted[i]].pins;
-            if (*pins != (pin ? UINT32_MAX : 0)) {
-                *pins += pin ? 1 : UINT32_MAX;
-                continue;
-            }
-            *end = start + bytes_of_pages(frames->vm, i);
-            return pin ? KVA_ENOSPC : KVA_EDOUBLE;
+    for (struct noted noted = noted_from(start, pages); next_noted(frames->vm, &noted);) {
+        for (size_t i = 0; i < noted.count; i++, done++) {
+            uint32_t *pins = &frames->movable[noted.numbers[i]].pins;
+            if (*pins == end)
+                return done;
+            *pins += pin ? 1 : UINT32_MAX;
         }
     }
-    return KVA_OK;
+    return done;
+}
+
+/** All, or none. */
+static enum kva_status pin_pages(struct kva_vm_frames *frames, uint64_t start, size_t pages, bool pin)
+{
+    size_t done = change_pins(frames, start, pages, pin);
+
+    if (done == pages)
+        return KVA_OK;
+    (void)change_pins(frames, start, done, !pin);
+    return pin ? KVA_ENOSPC : KVA_EDOUBLE;
 }
 
 static enum kva_status pin_or_unpin(struct kva_vm *vm, const void *memory, size_t bytes, bool pin,
@@ -345,11 +349,7 @@ static enum kva_status pin_or_unpin(struct kva_vm *vm, const void *memory, size_
     if (!is_live_map(area) || !area->of.frames->movable)
         return KVA_OK;
     const uint64_t start = align_down(address, page_of(vm));
-    uint64_t end = align_down(last, page_of(vm)) + page_of(vm);
-    enum kva_status status = change_pins(area->of.frames, start, &end, pin);
-    if (status != KVA_OK)
-        (void)change_pins(area->of.frames, start, &end, !pin);
-    return status;
+    return pin_pages(area->of.frames, start, (size_t)((last - start) >> vm->page_shift) + 1, pin);
 }
 
 static enum kva_status pin_locked(struct kva_vm *vm, const void *memory, size_t bytes, bool pins,

@@ -96,12 +96,10 @@ static void change_pages(struct kva_vm_frames *frames, uint64_t start, size_t co
 
     if (!frames->movable || frames->is_lost)
         return;
-    for (size_t run; count > 0; count -= run, start += bytes_of_pages(vm, run)) {
-        run = count;
-        const uint32_t *noted = numbers_at(vm, start, &run);
-        const uint32_t first = (uint32_t)frame_page(vm, start) + 1;
-        for (size_t i = 0; i < run; i++)
-            change(frames, first + (uint32_t)i, noted[i]);
+    for (struct noted noted = noted_from(start, count); next_noted(vm, &noted);) {
+        const uint32_t first = (uint32_t)frame_page(vm, noted.start) + 1;
+        for (size_t i = 0; i < noted.count; i++)
+            change(frames, first + (uint32_t)i, noted.numbers[i]);
     }
 }
 

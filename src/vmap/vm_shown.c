@@ -68,13 +68,10 @@ enum kva_status kva_use_frames(const struct kva_vm *vm, struct kva_vm_frames *fr
 void kva_unuse_map(const struct kva_vm *vm, const struct kva_descriptor *map)
 {
     struct kva_vm_frames *frames = map->of.frames;
-    uint64_t start = start_of(map);
 
-    for (size_t run, left = map->pages; left > 0; left -= run, start += bytes_of_pages(vm, run)) {
-        run = left;
-        const uint32_t *noted = numbers_at(vm, start, &run);
-        for (size_t i = 0; i < run; i++)
-            frames->uses[noted[i]]--;
+    for (struct noted noted = noted_from(start_of(map), map->pages); next_noted(vm, &noted);) {
+        for (size_t i = 0; i < noted.count; i++)
+            frames->uses[noted.numbers[i]]--;
     }
     frames->shown -= map->pages;
 }
@@ -151,13 +148,9 @@ enum kva_status kva_map_runs(struct kva_vm *vm, uint64_t start, struct kva_vm_fr
 /** Count one live map more of each of the frames of a map. */
 static void use_map(struct kva_vm_frames *frames, const struct kva_descriptor *map)
 {
-    uint64_t start = start_of(map);
-
-    for (size_t run, left = map->pages; left > 0; left -= run, start += bytes_of_pages(frames->vm, run)) {
-        run = left;
-        const uint32_t *noted = numbers_at(frames->vm, start, &run);
-        for (size_t i = 0; i < run; i++)
-            frames->uses[noted[i]]++;
+    for (struct noted noted = noted_from(start_of(map), map->pages); next_noted(frames->vm, &noted);) {
+        for (size_t i = 0; i < noted.count; i++)
+            frames->uses[noted.numbers[i]]++;
     }
     frames->shown += map->pages;
 }

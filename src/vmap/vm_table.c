@@ -72,24 +72,20 @@ bool kva_trim_tables(struct kva_vm *vm)
 
 void kva_note_numbers(struct kva_vm *vm, uint64_t start, const uint64_t *numbers, size_t count)
 {
-    for (size_t run; count > 0; count -= run, start += bytes_of_pages(vm, run)) {
-        run = count;
-        uint32_t *noted = numbers_at(vm, start, &run);
-        for (size_t i = 0; numbers && i < run; i++)
-            noted[i] = (uint32_t)numbers[i];
-        numbers = numbers ? numbers + run : NULL;
-        sparse_count(&vm->numbers, frame_page(vm, start) / PIECE_NUMBERS, numbers ? (uint32_t)run : 0,
-                     numbers ? 0 : (uint32_t)run);
+    for (struct noted noted = noted_from(start, count); next_noted(vm, &noted);) {
+        const uint32_t some = (uint32_t)noted.count;
+        for (size_t i = 0; numbers && i < noted.count; i++)
+            noted.numbers[i] = (uint32_t)*numbers++;
+        sparse_count(&vm->numbers, frame_page(vm, noted.start) / PIECE_NUMBERS, numbers ? some : 0,
+                     numbers ? 0 : some);
     }
 }
 
 void kva_copy_numbers(const struct kva_vm *vm, const struct kva_descriptor *map, uint64_t *copy)
 {
-    for (size_t done = 0, run; done < map->pages; done += run) {
-        run = map->pages - done;
-        const uint32_t *noted = numbers_at(vm, start_of(map) + bytes_of_pages(vm, done), &run);
-        for (size_t i = 0; i < run; i++)
-            copy[done + i] = noted[i];
+    for (struct noted noted = noted_from(start_of(map), map->pages); next_noted(vm, &noted);) {
+        for (size_t i = 0; i < noted.count; i++)
+            *copy++ = noted.numbers[i];
     }
 }
 
@@ -97,11 +93,10 @@ bool kva_has_numbers(const struct kva_vm *vm, const struct kva_descriptor *map, 
 {
     uint64_t difference = 0; /* without an exit from the loop, which can take several numbers at a time */
 
-    for (size_t done = 0, run; done < map->pages; done += run) {
-        run = map->pages - done;
-        const uint32_t *noted = numbers_at(vm, start_of(map) + bytes_of_pages(vm, done), &run);
-        for (size_t i = 0; i < run; i++)
-            difference |= noted[i] ^ numbers[done + i];
+    for (struct noted noted = noted_from(start_of(map), map->pages); next_noted(vm, &noted);) {
+        for (size_t i = 0; i < noted.count; i++)
+            difference |= noted.numbers[i] ^ numbers[i];
+        numbers += noted.count;
     }
     return difference == 0;
 }

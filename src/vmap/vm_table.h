@@ -95,6 +95,35 @@ static inline uint32_t *numbers_at(const struct kva_vm *vm, uint64_t start, size
     return &numbers[sparse_place(&vm->numbers, page, PIECE_NUMBERS)];
 }
 
+/** A walk over the noted numbers of pages that are mapped: as many at a time as lie side by side.
+ *
+ *      for (struct noted noted = noted_from(start, pages); next_noted(vm, &noted);)
+ *          for (size_t i = 0; i < noted.count; i++)
+ *              use(noted.numbers[i]);
+ */
+struct noted {
+    uint64_t start; /* the address of the first page of these */
+    size_t left;    /* pages from there on */
+    size_t count;
+    uint32_t *numbers;
+};
+
+static inline struct noted noted_from(uint64_t start, size_t pages)
+{
+    return (struct noted){.start = start, .left = pages};
+}
+
+static inline bool next_noted(const struct kva_vm *vm, struct noted *noted)
+{
+    noted->start += bytes_of_pages(vm, noted->count);
+    noted->left -= noted->count;
+    noted->count = noted->left;
+    if (noted->left == 0)
+        return false;
+    noted->numbers = numbers_at(vm, noted->start, &noted->count);
+    return true;
+}
+
 /** Copy the numbers of the frames of a map. */
 void kva_copy_numbers(const struct kva_vm *vm, const struct kva_descriptor *map, uint64_t *copy);
 

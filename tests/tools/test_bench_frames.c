@@ -116,6 +116,7 @@ static void check_compaction(const struct compaction_results *results, const cha
     /* A turn in which nothing is moved does not count: that may be up to the CPUs that the thread runs on. */
     assert_true(counts->run.turns <= (traffic ? 0 : 2));
     assert_true(counts->run.turns > 0 || counts->moved_runs == 0 || traffic);
+    assert_true(!thinned || counts->run.turns == 2);
     assert_true(counts->alone.turns == counts->run.turns && scanners->one.turns == 0);
     assert_true(!thinned || (counts->one.turns == 2 && counts->one.median_ns > 0));
     if (!mixed && !traffic) { /* as many blocks as can be free, with the fewest moves */

@@ -26,6 +26,21 @@ says()
     printf '%s\n' "$@" | diff -u - printed
 }
 
+# prints PROGRAM PATTERN...: build it, run it, and look for a line of each kind.
+prints()
+{
+    program=$1
+    build "$program"
+    shift
+    for line; do
+        grep -Eq "$line" printed || {
+            echo "examples/$program.c does not print '$line':" >&2
+            cat printed >&2
+            exit 1
+        }
+    done
+}
+
 # 16384 bytes, gone round ten times: 163840 is no multiple of 16384 bytes in messages of 100, so each end falls into one.
 says ring 'byte 0 again, one ring further: 42' 'messages across the end, all intact: 10'
 says ranges 'KVA_OK ring 0x0 frame 0xffe00000' \
@@ -38,27 +53,13 @@ says ranges 'KVA_OK ring 0x0 frame 0xffe00000' \
     '0x00000000ffe03000-0x00000000ffffffff 2084864 free'
 
 # Which frames are taken is not defined, but how many are, and where there are none.
-build frames
-for line in '^KVA_OK, aligned: yes$' '^KVA_OK, within reach: yes$' '^the address lies inside a busy segment, not at its start$' \
+prints frames '^KVA_OK, aligned: yes$' '^KVA_OK, within reach: yes$' '^the address lies inside a busy segment, not at its start$' \
     '^0x0000000000000000 [^:]{24}:{8}[^:]{32}$' '^zone 0 node 0 frames 0x100-0x7fff: 28288 present, 25188 free, 4224 absent$' \
-    '^zone 1 node 1 frames 0x10000-0x17fff: 32768 present, 32256 free, 0 absent$'; do
-    grep -Eq "$line" printed || {
-        echo "examples/frames.c does not print '$line':" >&2
-        cat printed >&2
-        exit 1
-    }
-done
+    '^zone 1 node 1 frames 0x10000-0x17fff: 32768 present, 32256 free, 0 absent$'
 
 # One block in 64 is taken; 4096 frames, about, are left in nine or ten.
-build compact
-for line in '^0x0000000000000000 [0-3]{64}$' '^fragmentation 9[0-9]{2} of 1000: KVA_ENOSPC$' '^compacting: KVA_OK$' \
-    '^0x0000000000000000 [.MmU0-9]{64}$'; do
-    grep -Eq "$line" printed || {
-        echo "examples/compact.c does not print '$line':" >&2
-        cat printed >&2
-        exit 1
-    }
-done
+prints compact '^0x0000000000000000 [0-3]{64}$' '^fragmentation 9[0-9]{2} of 1000: KVA_ENOSPC$' '^compacting: KVA_OK$' \
+    '^0x0000000000000000 [.MmU0-9]{64}$'
 free=$(tail -n 1 printed | tr -cd '.')
 [ "${#free}" -ge 52 ] || {
     echo "examples/compact.c: ${#free} blocks are free at the end" >&2
@@ -67,15 +68,8 @@ free=$(tail -n 1 printed | tr -cd '.')
 
 # Whether frames are moved while they are mapped depends on the system. Of 32 blocks, of which an eighth is in use, four in a row are
 # free then at least; the objects are intact anyway.
-build movable
-for line in '^0x0000000000000000 [0-3]{32}$' '^a buffer of 2048 frames: KVA_ENOSPC$' \
-    '^frames were moved: (yes|no); objects that are intact: all$'; do
-    grep -Eq "$line" printed || {
-        echo "examples/movable.c does not print '$line':" >&2
-        cat printed >&2
-        exit 1
-    }
-done
+prints movable '^0x0000000000000000 [0-3]{32}$' '^a buffer of 2048 frames: KVA_ENOSPC$' \
+    '^frames were moved: (yes|no); objects that are intact: all$'
 if grep -q '^frames were moved: yes' printed; then
     tail -n 2 printed >end
     printf '%s\n' 'a buffer of 2048 frames: KVA_OK' 'read into it, pinned: yes' | diff -u - end

@@ -192,19 +192,20 @@ static void each_defect_is_found(void **state)
     static const struct {
         enum defect defect;
         const char *words;
+        const char *or_words; /* where it is noticed first depends on chance; NULL: it does not */
     } defects[] = {
-        {HANDS_OUT_TWICE, "was handed out twice: to worker 0, and to worker 0, which has it still"},
-        {MISSES_THE_ALIGNMENT, "off its alignment"},
-        {REFUSES, "kva_frames_alloc of 2 frames from 0x0 on returned KVA_ENOSPC, not KVA_OK"},
-        {LOSES_FREES, "free frames, not "},
-        {TAKES_DOUBLE_FREES, "returned KVA_OK, not KVA_EDOUBLE"},
-        {FINDS_TOO_MUCH, "0x"} /* where it is noticed first depends on chance */,
-        {MOVES_TWICE, "was handed out twice: to compaction, and to worker 0, which has it still"},
-        {MOVES_PARTS, "was to be moved as one of "},
-        {MOVES_THE_UNMOVABLE, "was to be moved, and is unmovable"},
-        {MOVES_WITHOUT_CONTENTS, "has lost its contents"},
-        {KEEPS_THE_OLD_PLACE, "free frames, not "},
-        {GIVES_UP_THE_NEW_PLACE, "0x"} /* and here */,
+        {HANDS_OUT_TWICE, "was handed out twice: to worker 0, and to worker 0, which has it still", NULL},
+        {MISSES_THE_ALIGNMENT, "off its alignment", NULL},
+        {REFUSES, "kva_frames_alloc of 2 frames from 0x0 on returned KVA_ENOSPC, not KVA_OK", NULL},
+        {LOSES_FREES, "free frames, not ", NULL},
+        {TAKES_DOUBLE_FREES, "returned KVA_OK, not KVA_EDOUBLE", NULL},
+        {FINDS_TOO_MUCH, "kva_frames_find of 0x", "was to be moved to 0x"},
+        {MOVES_TWICE, "was handed out twice: to compaction, and to worker 0, which has it still", NULL},
+        {MOVES_PARTS, "was to be moved as one of ", NULL},
+        {MOVES_THE_UNMOVABLE, "was to be moved, and is unmovable", NULL},
+        {MOVES_WITHOUT_CONTENTS, "has lost its contents", NULL},
+        {KEEPS_THE_OLD_PLACE, "free frames, not ", NULL},
+        {GIVES_UP_THE_NEW_PLACE, "0x", NULL} /* what is noticed first depends on chance */,
     };
     struct traffic_report report;
 
@@ -212,8 +213,10 @@ static void each_defect_is_found(void **state)
     for (size_t i = 0; i < sizeof(defects) / sizeof(defects[0]); i++) {
         defect = defects[i].defect;
         run(i % FRAMES_SHAPES, 1, &report);
-        check_that(strstr(report.fault, defects[i].words) != NULL, "'%s' and not '%s'", report.fault,
-                   defects[i].words);
+        const char *or_words = defects[i].or_words;
+        bool found =
+            strstr(report.fault, defects[i].words) != NULL || (or_words && strstr(report.fault, or_words));
+        check_that(found, "'%s' and not '%s'", report.fault, defects[i].words);
     }
 }
 
