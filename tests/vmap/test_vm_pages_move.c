@@ -1551,6 +1551,62 @@ static int be_a_child(void *context)
     return 0;
 }
 
+/** How much memory is locked, as RLIMIT_MEMLOCK counts it. */
+static rlim_t locked_bytes(void)
+{
+    FILE *file = fopen("/proc/self/status", "r");
+    rlim_t kib = 0;
+    char line[256];
+
+    child_that(file != NULL);
+    while (fgets(line, sizeof line, file) != NULL)
+        kib = strncmp(line, "VmLck:", 6) == 0 ? (rlim_t)strtoull(line + 6, NULL, 10) : kib;
+    fclose(file);
+    return 1024 * kib;
+}
+
+/** A program that locks all that it maps, as far as an unprivileged one may. There is room for the first map to
+ *  be mapped again, but not for the second one, whose old pages count until they are gone. */
+static int be_short_of_locked_memory(void *context)
+{
+    struct world *world = context;
+    struct kva_pages *pages = &world->pages;
+    struct kva_pages_move wish = {world->pool, 10, 100, 4, next_map, world};
+    const uint64_t numbers[] = {2, 20};
+    const uint64_t counts[] = {1, 4};
+
+    child_that(geteuid() != 0 || setresuid(65534, 65534, 65534) == 0);
+    if (mlockall(MCL_FUTURE) != 0) /* not even that is allowed */
+        return 0;
+    for (unsigned i = 0; i < 2; i++) {
+        child_that(pages->map(pages->context, world->stretch.handle, address(world, numbers[i]), world->pool,
+                              10, counts[i]) == KVA_OK);
+        world->maps[i] = (struct kva_pages_map){address(world, numbers[i]), 0, counts[i]};
+    }
+    world->map_count = 2;
+    store(world, 20, 0, 7);
+    const rlim_t most = locked_bytes() + 2 * page;
+    child_that(setrlimit(RLIMIT_MEMLOCK, &(struct rlimit){most, most}) == 0);
+    child_that(pages->move(pages->context, world->stretch.handle, &wish) == KVA_OK);
+    child_that(load(world, 2, 0) == 7 && load(world, 20, 0) == 7);
+    store(world, 2, 0, 8);
+    child_that(load(world, 20, 0) == 8);
+    return 0;
+}
+
+static void test_all_is_locked(void **state)
+{
+    struct world world;
+
+    (void)state;
+    if (!has_gate() || test_is_emulated())
+        return;
+    begin(&world);
+    struct test_child child = test_in_child(be_short_of_locked_memory, &world);
+    test_expect_success(&child, "locked");
+    finish(&world);
+}
+
 static void test_children_have_their_own(void **state)
 {
     struct world world;
@@ -1789,6 +1845,7 @@ int main(void)
         cmocka_unit_test(test_a_mover_that_stops_anywhere),
         cmocka_unit_test(test_holes_are_seen_alike),
         cmocka_unit_test(test_locked_maps_move),
+        cmocka_unit_test(test_all_is_locked),
         cmocka_unit_test(test_each_call_is_refused),
         cmocka_unit_test(test_a_refusal_that_lasts),
         cmocka_unit_test(test_refusals_that_leave_holes),
