@@ -144,7 +144,7 @@ struct kva_frames_config {
  *  Locking: None
  *  Failure: cannot fail
  */
-size_t kva_frames_bytes(const struct kva_frames_config *config);
+KVA_API size_t kva_frames_bytes(const struct kva_frames_config *config);
 
 /** Make a set in which every frame but those in holes is free.
  *
@@ -163,7 +163,7 @@ size_t kva_frames_bytes(const struct kva_frames_config *config);
  *  Locking: None
  *  Failure: all memory is given back
  */
-enum kva_status kva_frames_create(const struct kva_frames_config *config, struct kva_frames **frames);
+KVA_API enum kva_status kva_frames_create(const struct kva_frames_config *config, struct kva_frames **frames);
 
 /** End a set and give its memory back, whatever frames are in use.
  *
@@ -173,7 +173,7 @@ enum kva_status kva_frames_create(const struct kva_frames_config *config, struct
  *  Locking: Sole
  *  Failure: cannot fail
  */
-enum kva_status kva_frames_destroy(struct kva_frames *frames);
+KVA_API enum kva_status kva_frames_destroy(struct kva_frames *frames);
 
 /* --------------------------------------------------------------------------------------- take and give back */
 
@@ -231,8 +231,8 @@ struct kva_frames_request {
  *           asks for more than a block, takes those of all CPUs
  *  Failure: nothing was taken
  */
-enum kva_status kva_frames_alloc(struct kva_frames *frames, const struct kva_frames_request *request,
-                                 uint64_t *first);
+KVA_API enum kva_status kva_frames_alloc(struct kva_frames *frames, const struct kva_frames_request *request,
+                                         uint64_t *first);
 
 /** Take many runs of the same shape, all or none: the fastest way to many single frames.
  *
@@ -248,8 +248,9 @@ enum kva_status kva_frames_alloc(struct kva_frames *frames, const struct kva_fra
  *           runs were in may count as unmovable until nothing is in use in them, and what was taken and given back stays
  *           counted in changed_blocks, strayed_runs and elsewhere_runs
  */
-enum kva_status kva_frames_alloc_many(struct kva_frames *frames, const struct kva_frames_request *request,
-                                      size_t runs, uint64_t *firsts);
+KVA_API enum kva_status kva_frames_alloc_many(struct kva_frames *frames,
+                                              const struct kva_frames_request *request, size_t runs,
+                                              uint64_t *firsts);
 
 /** Take a given range as one run, if all of it is free.
  *
@@ -270,8 +271,8 @@ enum kva_status kva_frames_alloc_many(struct kva_frames *frames, const struct kv
  *  Locking: Blocks, those of the range together, and the locks of all CPUs
  *  Failure: nothing has changed
  */
-enum kva_status kva_frames_reserve(struct kva_frames *frames, uint64_t first, uint64_t count,
-                                   enum kva_frames_type type, uint64_t *obstacle);
+KVA_API enum kva_status kva_frames_reserve(struct kva_frames *frames, uint64_t first, uint64_t count,
+                                           enum kva_frames_type type, uint64_t *obstacle);
 
 /** Give a run back.
  *
@@ -287,7 +288,7 @@ enum kva_status kva_frames_reserve(struct kva_frames *frames, uint64_t first, ui
  *  Locking: Blocks, those of the run together. Never waits for a move
  *  Failure: nothing has changed
  */
-enum kva_status kva_frames_free(struct kva_frames *frames, uint64_t first);
+KVA_API enum kva_status kva_frames_free(struct kva_frames *frames, uint64_t first);
 
 /** Give many runs back.
  *
@@ -301,8 +302,8 @@ enum kva_status kva_frames_free(struct kva_frames *frames, uint64_t first);
  *  Locking: as kva_frames_free
  *  Failure: the runs before firsts[*done] have been given back, that one and all after it are as they were
  */
-enum kva_status kva_frames_free_many(struct kva_frames *frames, const uint64_t *firsts, size_t runs,
-                                     size_t *done);
+KVA_API enum kva_status kva_frames_free_many(struct kva_frames *frames, const uint64_t *firsts, size_t runs,
+                                             size_t *done);
 
 /** Give part of a run back. What is left before and after the part become runs of their own.
  *
@@ -322,7 +323,7 @@ enum kva_status kva_frames_free_many(struct kva_frames *frames, const uint64_t *
  *           ends with one
  *  Failure: nothing has changed
  */
-enum kva_status kva_frames_free_range(struct kva_frames *frames, uint64_t first, uint64_t count);
+KVA_API enum kva_status kva_frames_free_range(struct kva_frames *frames, uint64_t first, uint64_t count);
 
 /** Divide a run into single frames: each becomes a run of its own. (What Linux calls split_page.) Nothing becomes free.
  *
@@ -338,7 +339,7 @@ enum kva_status kva_frames_free_range(struct kva_frames *frames, uint64_t first,
  *  Locking: Blocks, those of the run together. Never waits for a move
  *  Failure: nothing has changed
  */
-enum kva_status kva_frames_split(struct kva_frames *frames, uint64_t first);
+KVA_API enum kva_status kva_frames_split(struct kva_frames *frames, uint64_t first);
 
 /* --------------------------------------------------------------------------------------------- compaction */
 
@@ -401,8 +402,8 @@ struct kva_frames_compacted {
  *  Locking: Blocks; waits for a compaction under way. The locks of all CPUs are taken at the beginning, for kva_frames_drain
  *  Failure: nothing has changed
  */
-enum kva_status kva_frames_compact(struct kva_frames *frames, size_t zone, unsigned order, uint64_t most,
-                                   struct kva_frames_compacted *done);
+KVA_API enum kva_status kva_frames_compact(struct kva_frames *frames, size_t zone, unsigned order,
+                                           uint64_t most, struct kva_frames_compacted *done);
 
 /** Move all frames out of a given range, and take it as one run.
  *
@@ -422,8 +423,8 @@ enum kva_status kva_frames_compact(struct kva_frames *frames, size_t zone, unsig
  *  Locking: Blocks, those of a run together, and the locks of all CPUs at the beginning; waits for a compaction under way
  *  Failure: the range is as it was, but for what has been moved out of it
  */
-enum kva_status kva_frames_evacuate(struct kva_frames *frames, uint64_t first, uint64_t count,
-                                    enum kva_frames_type type, uint64_t *obstacle);
+KVA_API enum kva_status kva_frames_evacuate(struct kva_frames *frames, uint64_t first, uint64_t count,
+                                            enum kva_frames_type type, uint64_t *obstacle);
 
 /* --------------------------------------------------------------------------------- memory that comes and goes */
 
@@ -441,8 +442,8 @@ enum kva_status kva_frames_evacuate(struct kva_frames *frames, uint64_t first, u
  *  Locking: Blocks, those of the range together, and the locks of all CPUs
  *  Failure: nothing has changed
  */
-enum kva_status kva_frames_offline(struct kva_frames *frames, uint64_t first, uint64_t count,
-                                   uint64_t *obstacle);
+KVA_API enum kva_status kva_frames_offline(struct kva_frames *frames, uint64_t first, uint64_t count,
+                                           uint64_t *obstacle);
 
 /** Add memory where there was a hole: its frames become free.
  *
@@ -458,8 +459,8 @@ enum kva_status kva_frames_offline(struct kva_frames *frames, uint64_t first, ui
  *  Locking: Blocks, those of the range together, and the locks of all CPUs
  *  Failure: nothing has changed
  */
-enum kva_status kva_frames_online(struct kva_frames *frames, uint64_t first, uint64_t count,
-                                  uint64_t *obstacle);
+KVA_API enum kva_status kva_frames_online(struct kva_frames *frames, uint64_t first, uint64_t count,
+                                          uint64_t *obstacle);
 
 /** Give up the blocks that CPUs hold for themselves, so that each is found by all.
  *
@@ -469,7 +470,7 @@ enum kva_status kva_frames_online(struct kva_frames *frames, uint64_t first, uin
  *  Locking: Blocks, and the locks of all CPUs
  *  Failure: cannot fail
  */
-enum kva_status kva_frames_drain(struct kva_frames *frames);
+KVA_API enum kva_status kva_frames_drain(struct kva_frames *frames);
 
 /* ----------------------------------------------------------------------------------------- look and count */
 
@@ -501,8 +502,8 @@ struct kva_frames_found {
  *  Locking: Blocks, those of the run together
  *  Failure: nothing has changed
  */
-enum kva_status kva_frames_find(const struct kva_frames *frames, uint64_t frame,
-                                struct kva_frames_found *found);
+KVA_API enum kva_status kva_frames_find(const struct kva_frames *frames, uint64_t frame,
+                                        struct kva_frames_found *found);
 
 /** For kva_frames_stats_read and others: not one zone but all. */
 #define KVA_FRAMES_ALL_ZONES SIZE_MAX
@@ -540,8 +541,8 @@ struct kva_frames_stats {
  *  Locking: All, so that the sums are exact
  *  Failure: nothing has changed
  */
-enum kva_status kva_frames_stats_read(const struct kva_frames *frames, size_t zone,
-                                      struct kva_frames_stats *stats);
+KVA_API enum kva_status kva_frames_stats_read(const struct kva_frames *frames, size_t zone,
+                                              struct kva_frames_stats *stats);
 
 /** Free frames by order: how many naturally aligned groups of 2^order they make, each frame counted in the largest one
  *  that it is part of; groups of whole blocks count as blocks. */
@@ -564,8 +565,8 @@ struct kva_frames_orders {
  *  Locking: All
  *  Failure: nothing has changed
  */
-enum kva_status kva_frames_orders_read(const struct kva_frames *frames, size_t zone,
-                                       struct kva_frames_orders *orders);
+KVA_API enum kva_status kva_frames_orders_read(const struct kva_frames *frames, size_t zone,
+                                               struct kva_frames_orders *orders);
 
 /** How much of the free memory is of no use to a request of an order, because it lies in smaller groups. (The measure of
  *  Linux's /sys/kernel/debug/extfrag/unusable_index.)
@@ -577,7 +578,7 @@ enum kva_status kva_frames_orders_read(const struct kva_frames *frames, size_t z
  *  Locking: None
  *  Failure: cannot fail
  */
-unsigned kva_frames_unusable(const struct kva_frames_orders *orders, unsigned order);
+KVA_API unsigned kva_frames_unusable(const struct kva_frames_orders *orders, unsigned order);
 
 /** Why a request of an order fails: towards 0 because memory is short, towards 1000 because it is fragmented, so that
  *  compaction would help. (Linux's extfrag_index: 1 - (1 + F / 2^order) / (number of groups), F being the free frames.)
@@ -589,7 +590,7 @@ unsigned kva_frames_unusable(const struct kva_frames_orders *orders, unsigned or
  *  Locking: None
  *  Failure: cannot fail
  */
-int kva_frames_fragmentation(const struct kva_frames_orders *orders, unsigned order);
+KVA_API int kva_frames_fragmentation(const struct kva_frames_orders *orders, unsigned order);
 
 /* ---------------------------------------------------------------------------------------- text and checks */
 
@@ -610,7 +611,7 @@ int kva_frames_fragmentation(const struct kva_frames_orders *orders, unsigned or
  *  Locking: All, twice for each zone; not while `line` is called
  *  Failure: nothing has changed
  */
-enum kva_status kva_frames_dump(const struct kva_frames *frames, kva_dump_line *line, void *context);
+KVA_API enum kva_status kva_frames_dump(const struct kva_frames *frames, kva_dump_line *line, void *context);
 
 /** Draw a zone, a character for each block, 64 to a line:
  *
@@ -631,8 +632,8 @@ enum kva_status kva_frames_dump(const struct kva_frames *frames, kva_dump_line *
  *  Locking: Blocks, one by one: what other threads change meanwhile is drawn as it was or as it is
  *  Failure: nothing has changed
  */
-enum kva_status kva_frames_picture(const struct kva_frames *frames, size_t zone, kva_dump_line *line,
-                                   void *context);
+KVA_API enum kva_status kva_frames_picture(const struct kva_frames *frames, size_t zone, kva_dump_line *line,
+                                           void *context);
 
 /** Verify every invariant of the set: docs/theory/frames.md names them.
  *
@@ -645,7 +646,7 @@ enum kva_status kva_frames_picture(const struct kva_frames *frames, size_t zone,
  *  Locking: All
  *  Failure: nothing has changed
  */
-enum kva_status kva_frames_check(const struct kva_frames *frames, struct kva_fault *fault);
+KVA_API enum kva_status kva_frames_check(const struct kva_frames *frames, struct kva_fault *fault);
 
 /* ------------------------------------------------------------------------------------------------- forks */
 
@@ -662,7 +663,7 @@ enum kva_status kva_frames_check(const struct kva_frames *frames, struct kva_fau
  *  Locking: All; waits for a compaction under way; held until the fork is over
  *  Failure: cannot fail
  */
-enum kva_status kva_frames_fork_prepare(struct kva_frames *frames);
+KVA_API enum kva_status kva_frames_fork_prepare(struct kva_frames *frames);
 
 /** After a fork, in the parent: unlock what kva_frames_fork_prepare has locked.
  *
@@ -672,7 +673,7 @@ enum kva_status kva_frames_fork_prepare(struct kva_frames *frames);
  *  Locking: ends kva_frames_fork_prepare's
  *  Failure: cannot fail
  */
-enum kva_status kva_frames_fork_parent(struct kva_frames *frames);
+KVA_API enum kva_status kva_frames_fork_parent(struct kva_frames *frames);
 
 /** After a fork, in the child: likewise, where the threads that waited for the locks no longer exist.
  *
@@ -682,7 +683,7 @@ enum kva_status kva_frames_fork_parent(struct kva_frames *frames);
  *  Locking: ends kva_frames_fork_prepare's
  *  Failure: cannot fail
  */
-enum kva_status kva_frames_fork_child(struct kva_frames *frames);
+KVA_API enum kva_status kva_frames_fork_child(struct kva_frames *frames);
 
 #ifdef __cplusplus
 }

@@ -56,6 +56,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <kva/export.h>
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -104,7 +106,7 @@ enum kva_status {
  *  Locking: None
  *  Failure: cannot fail
  */
-const char *kva_status_name(enum kva_status status);
+KVA_API const char *kva_status_name(enum kva_status status);
 
 /** Say in a few words what a status means, for an error message.
  *
@@ -114,7 +116,7 @@ const char *kva_status_name(enum kva_status status);
  *  Locking: None
  *  Failure: cannot fail
  */
-const char *kva_status_text(enum kva_status status);
+KVA_API const char *kva_status_text(enum kva_status status);
 
 /** What went wrong, where: handed to the hooks, and filled in by kva_space_check. */
 struct kva_fault {
@@ -171,7 +173,7 @@ struct kva_arena {
  *  Locking: None; spaces that share an arena are one space as far as locking goes
  *  Failure: cannot fail
  */
-struct kva_memory kva_arena_init(struct kva_arena *arena, void *block, size_t bytes);
+KVA_API struct kva_memory kva_arena_init(struct kva_arena *arena, void *block, size_t bytes);
 
 /* ------------------------------------------------------------------------------------------ threads */
 
@@ -209,7 +211,7 @@ struct kva_threads {
  *  Locking: None
  *  Failure: cannot fail
  */
-const struct kva_threads *kva_threads_host(void);
+KVA_API const struct kva_threads *kva_threads_host(void);
 
 /* ------------------------------------------------------------------------------------------ engines */
 
@@ -220,16 +222,16 @@ struct kva_engine;
 /** Free ranges in an augmented red-black tree and an address-ordered list, busy ones in a second tree: the
  *  design that Linux took up in 2019 for vmalloc ("keep track of free blocks for vmap allocation"), made
  *  exact under alignment and windows. O(log n). 64 bytes a segment. The one for a kernel: small code, little stack. */
-extern const struct kva_engine kva_engine_rb;
+KVA_API extern const struct kva_engine kva_engine_rb;
 
 /** One sorted array, searched linearly: the oracle that the others are tested against, and the version to
  *  read first. O(n). 24 to 48 bytes a segment. */
-extern const struct kva_engine kva_engine_scan;
+KVA_API extern const struct kva_engine kva_engine_scan;
 
 /** One B+tree of the ranges in use, laid out for the cache; a hole is what lies between two of them. O(log n) with few
  *  misses; 14 bytes a live range, 29 with owners. Two to eight times as fast as rb. In hosted builds it uses the best vector
  *  instructions that the machine has. Where a leaf is divided or merged, it takes up to 6 KiB of the stack. */
-extern const struct kva_engine kva_engine_bt;
+KVA_API extern const struct kva_engine kva_engine_bt;
 
 /** The bt engine in one of its forms.
  *
@@ -239,7 +241,7 @@ extern const struct kva_engine kva_engine_bt;
  *  Locking: None
  *  Failure: cannot fail
  */
-const struct kva_engine *kva_engine_bt_form(const char *instructions);
+KVA_API const struct kva_engine *kva_engine_bt_form(const char *instructions);
 
 /** Hosted builds: the engine of a program that names none. kva_space_create and kva_vm_create take it where they are given
  *  none, or kva_engine_bt.
@@ -250,7 +252,7 @@ const struct kva_engine *kva_engine_bt_form(const char *instructions);
  *  Locking: None; it reads the environment
  *  Failure: cannot fail
  */
-const struct kva_engine *kva_engine_host(void);
+KVA_API const struct kva_engine *kva_engine_host(void);
 
 /** Find an engine by its name. A program that calls this, or kva_engine_name, links all engines; one that names its engine by
  *  symbol links that one alone (and bt, if it calls kva_space_create or kva_vm_create).
@@ -262,7 +264,7 @@ const struct kva_engine *kva_engine_host(void);
  *  Locking: None
  *  Failure: cannot fail
  */
-const struct kva_engine *kva_engine_by_name(const char *name);
+KVA_API const struct kva_engine *kva_engine_by_name(const char *name);
 
 /** Enumerate the engines in this build, the one for most programs first: bt in hosted builds, rb in freestanding ones.
  *
@@ -272,7 +274,7 @@ const struct kva_engine *kva_engine_by_name(const char *name);
  *  Locking: None
  *  Failure: cannot fail
  */
-const char *kva_engine_name(size_t index);
+KVA_API const char *kva_engine_name(size_t index);
 
 /* ------------------------------------------------------------------------------------ words of a call */
 
@@ -414,7 +416,7 @@ struct kva_config {
  *  What is seen      What pools hold are KVA_POOLED segments, one for each range; they may lie side by side
  *  Bound             pool_bytes is what the CPUs' pools may hold in all. Beyond that, ranges of one size lie together in spans
  *                    that are partly in use: KVA_POOLED, too
- *  Idle pools        are emptied by the busy ones, now and then; or all at once with kva_pools_trim */
+ *  Idle pools        are emptied by the busy ones, now and then; or all at once with kva_pools_drain */
 
 /** Set up a space in the caller's memory.
  *
@@ -437,7 +439,7 @@ struct kva_config {
  *  Locking: Sole
  *  Failure: all memory is given back
  */
-enum kva_status kva_space_init(struct kva_space *space, const struct kva_config *config);
+KVA_API enum kva_status kva_space_init(struct kva_space *space, const struct kva_config *config);
 
 /** End a space that holds no busy segment; deferred ones are flushed first.
  *
@@ -450,7 +452,7 @@ enum kva_status kva_space_init(struct kva_space *space, const struct kva_config 
  *  Locking: Sole
  *  Failure: nothing has changed
  */
-enum kva_status kva_space_fini(struct kva_space *space);
+KVA_API enum kva_status kva_space_fini(struct kva_space *space);
 
 /** End a space whatever it holds: the addresses are forgotten, not freed, and no callback is called.
  *
@@ -462,7 +464,7 @@ enum kva_status kva_space_fini(struct kva_space *space);
  *  Locking: Sole
  *  Failure: nothing has changed
  */
-enum kva_status kva_space_abandon(struct kva_space *space);
+KVA_API enum kva_status kva_space_abandon(struct kva_space *space);
 
 /** Hosted builds: take memory for a space, and set it up.
  *
@@ -480,7 +482,7 @@ enum kva_status kva_space_abandon(struct kva_space *space);
  *  Locking: None
  *  Failure: all memory is given back
  */
-enum kva_status kva_space_create(const struct kva_config *config, struct kva_space **space);
+KVA_API enum kva_status kva_space_create(const struct kva_config *config, struct kva_space **space);
 
 /** Hosted builds: end a space that kva_space_create made, or free one that has ended already.
  *
@@ -492,7 +494,7 @@ enum kva_status kva_space_create(const struct kva_config *config, struct kva_spa
  *  Locking: Sole
  *  Failure: nothing has changed
  */
-enum kva_status kva_space_destroy(struct kva_space *space);
+KVA_API enum kva_status kva_space_destroy(struct kva_space *space);
 
 /** Hosted builds: the host's node memory, for kva_config.memory. malloc for small chunks; from 2 MiB on,
  *  mappings that ask for huge pages.
@@ -502,14 +504,14 @@ enum kva_status kva_space_destroy(struct kva_space *space);
  *  Locking: None
  *  Failure: cannot fail
  */
-struct kva_memory kva_memory_host(void);
+KVA_API struct kva_memory kva_memory_host(void);
 
 /** Hosted builds: the host's corruption hook, for kva_config.on_corruption. It writes one line to standard error, and stops
  *  the program by a trap instruction:
  *
  *      kva: kva_free: I6: a busy segment is found by one way and not by another, at 0x0000000000003000
  *
- *  kva_space_create and kva_vm_create take it where they are given none; kva_space_init and kva_vm_build do not.
+ *  kva_space_create and kva_vm_create take it where they are given none; kva_space_init and kva_vm_create_from do not.
  *
  *  In:      context  not used
  *           fault    what is broken, and where
@@ -518,7 +520,7 @@ struct kva_memory kva_memory_host(void);
  *  Locking: None; async-signal-safe: it uses neither the heap nor stdio
  *  Failure: where nothing can be written, it stops the program all the same
  */
-void kva_corruption_host(void *context, const struct kva_fault *fault);
+KVA_API void kva_corruption_host(void *context, const struct kva_fault *fault);
 
 /** Move the ends of a space outwards. What is added is free.
  *
@@ -535,7 +537,7 @@ void kva_corruption_host(void *context, const struct kva_fault *fault);
  *  Locking: Space
  *  Failure: nothing has changed
  */
-enum kva_status kva_space_grow(struct kva_space *space, uint64_t first, uint64_t last);
+KVA_API enum kva_status kva_space_grow(struct kva_space *space, uint64_t first, uint64_t last);
 
 /* -------------------------------------------------------------------------------------- take and give */
 
@@ -570,7 +572,8 @@ enum kva_status kva_space_grow(struct kva_space *space, uint64_t first, uint64_t
  *  Failure: nothing was taken. On KVA_ENOSPC deferred segments have become free and callbacks have run; on
  *           KVA_ENOMEM they may have
  */
-enum kva_status kva_alloc(struct kva_space *space, const struct kva_request *request, uint64_t *start);
+KVA_API enum kva_status kva_alloc(struct kva_space *space, const struct kva_request *request,
+                                  uint64_t *start);
 
 /** Take several ranges at fixed distances from one base, all or none: parts[i] becomes the busy segment
  *  that starts at base + parts[i].offset. This is how a kernel lays out per-CPU areas for several nodes.
@@ -591,8 +594,8 @@ enum kva_status kva_alloc(struct kva_space *space, const struct kva_request *req
  *  Locking: Space
  *  Failure: as kva_alloc
  */
-enum kva_status kva_alloc_congruent(struct kva_space *space, const struct kva_request *request,
-                                    const struct kva_part *parts, size_t count, uint64_t *base);
+KVA_API enum kva_status kva_alloc_congruent(struct kva_space *space, const struct kva_request *request,
+                                            const struct kva_part *parts, size_t count, uint64_t *base);
 
 /** Take exactly [start, start + size - 1].
  *
@@ -619,8 +622,8 @@ enum kva_status kva_alloc_congruent(struct kva_space *space, const struct kva_re
  *  Locking: Space; dropped during a flush. With pools, all CPUs' locks at once for the last look
  *  Failure: nothing has changed; except that KVA_ENOMEM, and with threads KVA_EEXIST, may come after a flush
  */
-enum kva_status kva_reserve(struct kva_space *space, uint64_t start, uint64_t size, void *owner,
-                            struct kva_segment *conflict);
+KVA_API enum kva_status kva_reserve(struct kva_space *space, uint64_t start, uint64_t size, void *owner,
+                                    struct kva_segment *conflict);
 
 /** Give a busy segment back. It merges with the free segments that it touches.
  *
@@ -637,7 +640,7 @@ enum kva_status kva_reserve(struct kva_space *space, uint64_t start, uint64_t si
  *  Locking: Space
  *  Failure: nothing has changed
  */
-enum kva_status kva_free(struct kva_space *space, uint64_t start);
+KVA_API enum kva_status kva_free(struct kva_space *space, uint64_t start);
 
 /** Give part of one busy segment back; what is left on either side stays busy with the same owner.
  *
@@ -661,7 +664,7 @@ enum kva_status kva_free(struct kva_space *space, uint64_t start);
  *  Locking: Space
  *  Failure: nothing has changed
  */
-enum kva_status kva_free_range(struct kva_space *space, uint64_t start, uint64_t size);
+KVA_API enum kva_status kva_free_range(struct kva_space *space, uint64_t start, uint64_t size);
 
 /** Change the size of a busy segment where it stands: give the tail back, or grow into free space behind.
  *
@@ -683,7 +686,7 @@ enum kva_status kva_free_range(struct kva_space *space, uint64_t start, uint64_t
  *  Locking: Space; with pools, all CPUs' locks for a drain
  *  Failure: nothing has changed
  */
-enum kva_status kva_resize(struct kva_space *space, uint64_t start, uint64_t size);
+KVA_API enum kva_status kva_resize(struct kva_space *space, uint64_t start, uint64_t size);
 
 /* ------------------------------------------------------------------------------ deferred free, reclaim */
 
@@ -697,7 +700,7 @@ enum kva_status kva_resize(struct kva_space *space, uint64_t start, uint64_t siz
  *  Locking: Space; dropped during a flush. Does not wait for one that another thread has begun
  *  Failure: nothing has changed
  */
-enum kva_status kva_free_deferred(struct kva_space *space, uint64_t start);
+KVA_API enum kva_status kva_free_deferred(struct kva_space *space, uint64_t start);
 
 /** Give all deferred segments back, after ONE call of the flush callback with the range that covers them.
  *  With none deferred the callback is not called.
@@ -711,7 +714,7 @@ enum kva_status kva_free_deferred(struct kva_space *space, uint64_t start);
  *           before the call is free, whichever thread has flushed it
  *  Failure: nothing has changed
  */
-enum kva_status kva_flush(struct kva_space *space);
+KVA_API enum kva_status kva_flush(struct kva_space *space);
 
 /** Set how many bytes may wait before kva_free_deferred flushes by itself.
  *
@@ -727,7 +730,7 @@ enum kva_status kva_flush(struct kva_space *space);
  *  Locking: Space
  *  Failure: nothing has changed
  */
-enum kva_status kva_set_deferred_limit(struct kva_space *space, uint64_t bytes);
+KVA_API enum kva_status kva_set_deferred_limit(struct kva_space *space, uint64_t bytes);
 
 /** Register a callback to be asked for space when a request would fail.
  *
@@ -741,7 +744,7 @@ enum kva_status kva_set_deferred_limit(struct kva_space *space, uint64_t bytes);
  *  Locking: Space; waits for a reclaim under way
  *  Failure: nothing has changed
  */
-enum kva_status kva_reclaim_add(struct kva_space *space, struct kva_reclaim *reclaim);
+KVA_API enum kva_status kva_reclaim_add(struct kva_space *space, struct kva_reclaim *reclaim);
 
 /** Remove a reclaim callback.
  *
@@ -755,7 +758,7 @@ enum kva_status kva_reclaim_add(struct kva_space *space, struct kva_reclaim *rec
  *  Locking: Space; waits for a reclaim under way: behind it, the callback does not run any more
  *  Failure: nothing has changed
  */
-enum kva_status kva_reclaim_remove(struct kva_space *space, struct kva_reclaim *reclaim);
+KVA_API enum kva_status kva_reclaim_remove(struct kva_space *space, struct kva_reclaim *reclaim);
 
 /** Give back to the space what its pools keep and do not need: what CPUs hold, and spans that are wholly free.
  *
@@ -767,7 +770,7 @@ enum kva_status kva_reclaim_remove(struct kva_space *space, struct kva_reclaim *
  *  Locking: Space, and all CPUs' locks
  *  Failure: nothing has changed
  */
-enum kva_status kva_pools_trim(struct kva_space *space);
+KVA_API enum kva_status kva_pools_drain(struct kva_space *space);
 
 /** Before a fork of a program with threads: wait until no flush or reclaim is under way, and lock all of the space, so that
  *  the child finds it whole. In the three handlers of pthread_atfork, call these three for each space that the child will
@@ -781,7 +784,7 @@ enum kva_status kva_pools_trim(struct kva_space *space);
  *  Locking: Space, all CPUs' locks, and the reclaim lock: held until the fork is over
  *  Failure: nothing has changed
  */
-enum kva_status kva_space_fork_prepare(struct kva_space *space);
+KVA_API enum kva_status kva_space_fork_prepare(struct kva_space *space);
 
 /** After a fork, in the parent: unlock what kva_space_fork_prepare has locked.
  *
@@ -791,7 +794,7 @@ enum kva_status kva_space_fork_prepare(struct kva_space *space);
  *  Locking: ends kva_space_fork_prepare's
  *  Failure: cannot fail
  */
-enum kva_status kva_space_fork_parent(struct kva_space *space);
+KVA_API enum kva_status kva_space_fork_parent(struct kva_space *space);
 
 /** After a fork, in the child: likewise, where the threads that waited for the locks are no more.
  *
@@ -801,7 +804,7 @@ enum kva_status kva_space_fork_parent(struct kva_space *space);
  *  Locking: ends kva_space_fork_prepare's
  *  Failure: cannot fail
  */
-enum kva_status kva_space_fork_child(struct kva_space *space);
+KVA_API enum kva_status kva_space_fork_child(struct kva_space *space);
 
 /** Take node memory now, so that the next operations need none.
  *
@@ -817,7 +820,7 @@ enum kva_status kva_space_fork_child(struct kva_space *space);
  *  Locking: Space
  *  Failure: no segment has changed
  */
-enum kva_status kva_preload(struct kva_space *space, size_t operations);
+KVA_API enum kva_status kva_preload(struct kva_space *space, size_t operations);
 
 /* ------------------------------------------------------------------------------------------ look and check */
 
@@ -835,7 +838,8 @@ enum kva_status kva_preload(struct kva_space *space, size_t operations);
  *           pooled and of a size that pools serve, or with another engine: Query
  *  Failure: nothing has changed
  */
-enum kva_status kva_find(const struct kva_space *space, uint64_t address, struct kva_segment *segment);
+KVA_API enum kva_status kva_find(const struct kva_space *space, uint64_t address,
+                                 struct kva_segment *segment);
 
 /** Begin an iteration in address order: the lowest segment.
  *
@@ -850,7 +854,7 @@ enum kva_status kva_find(const struct kva_space *space, uint64_t address, struct
  *  Locking: Query
  *  Failure: nothing has changed
  */
-enum kva_status kva_first(const struct kva_space *space, struct kva_segment *segment);
+KVA_API enum kva_status kva_first(const struct kva_space *space, struct kva_segment *segment);
 
 /** Go on with an iteration. The space may change in between: the answer is the segment that now holds the
  *  address behind segment->last, wherever it begins.
@@ -864,7 +868,7 @@ enum kva_status kva_first(const struct kva_space *space, struct kva_segment *seg
  *  Locking: Query
  *  Failure: nothing has changed
  */
-enum kva_status kva_next(const struct kva_space *space, struct kva_segment *segment);
+KVA_API enum kva_status kva_next(const struct kva_space *space, struct kva_segment *segment);
 
 /** What a space holds. Bytes saturate at 2^64 - 1, which only all 2^64 addresses in one state exceed. */
 struct kva_stats {
@@ -890,7 +894,7 @@ struct kva_stats {
  *  Locking: Query; with pools, all CPUs' locks at once, so that the sums are exact
  *  Failure: nothing has changed
  */
-enum kva_status kva_stats_read(const struct kva_space *space, struct kva_stats *stats);
+KVA_API enum kva_status kva_stats_read(const struct kva_space *space, struct kva_stats *stats);
 
 /** Verify every invariant of the space and of its engine.
  *
@@ -903,7 +907,7 @@ enum kva_status kva_stats_read(const struct kva_space *space, struct kva_stats *
  *  Locking: Query
  *  Failure: nothing has changed
  */
-enum kva_status kva_space_check(const struct kva_space *space, struct kva_fault *fault);
+KVA_API enum kva_status kva_space_check(const struct kva_space *space, struct kva_fault *fault);
 
 /** Called by kva_space_dump with one line of text, without a line feed; `text` ends with a zero byte. */
 typedef void kva_dump_line(void *context, const char *text, size_t length);
@@ -922,7 +926,7 @@ typedef void kva_dump_line(void *context, const char *text, size_t length);
  *           follow as kva_next says
  *  Failure: nothing has changed
  */
-enum kva_status kva_space_dump(const struct kva_space *space, kva_dump_line *line, void *context);
+KVA_API enum kva_status kva_space_dump(const struct kva_space *space, kva_dump_line *line, void *context);
 
 /* ----------------------------------------------------------------------------------------- private part */
 

@@ -27,7 +27,7 @@
  *   cached   still mapped, contents and all; serves the next request of exactly that many pages
  *   parked   waits for the next purge, contents and all. A purge unmaps all that is parked: neighbours are merged,
  *            and each run costs one system call. It happens when more than a limit is parked, when space or memory
- *            is short, and when kva_vm_flush asks for it
+ *            is short, and when kva_vm_purge asks for it
  *   free     unmapped: a touch faults, and the memory has gone back to the system
  *
  * WHAT A STALE POINTER SEES. Through a pointer to a cached or parked area, its old contents can still be read and
@@ -40,7 +40,7 @@
  * (KVA_MECHANISM_MAPPINGS). There areas are joined when the process has many thousands of them: what is closed between
  * two joined areas, guard pages and freed pages, can still be touched. It holds nothing, and what is written there
  * reaches no owner; kva_vm_stats counts these pages (weak_pages), kva_vm_area and the report mark the areas. When there
- * are mappings again, later calls and kva_vm_flush make them fault. A hardened instance refuses with KVA_ELIMIT instead.
+ * are mappings again, later calls and kva_vm_purge make them fault. A hardened instance refuses with KVA_ELIMIT instead.
  *
  * KINDS OF MEMORY
  *   vmalloc    private pages, zero-filled when they are first used
@@ -74,7 +74,7 @@
  *               purge drops it after each such slice, and lets in who waits; so does kva_vm_frames_compact, after some 32 frames,
  *               for which it looks at all blocks of the set, and asks for what may be pinned.
  *               It is held for longer where one request is large in itself: a map of many runs of frames, giving back many frames, a large area's shrinking or its
- *               end in a hardened instance; where somebody wants to see all (kva_vm_check); where kva_vm_flush gives tables back; in
+ *               end in a hardened instance; where somebody wants to see all (kva_vm_check); where kva_vm_purge gives tables back; in
  *               the last purge of a request that finds no room, which takes what others have freed during the purge before; and in a
  *               flush after the system has refused to close pages, for one call for each run of them.
  *   Fork        The child has its own copy of an instance and goes on with it: private pages are copied when
@@ -336,7 +336,7 @@ enum kva_mechanism {
  *  Locking: None
  *  Failure: cannot fail
  */
-struct kva_pages kva_pages_host(enum kva_mechanism mechanism);
+KVA_API struct kva_pages kva_pages_host(enum kva_mechanism mechanism);
 
 /* ------------------------------------------------------------------------------------------ life cycle */
 
@@ -411,7 +411,7 @@ struct kva_vm_config {
      *  default. KVA_VM_NONE: no quarantine. */
     uint64_t quarantine_bytes;
 
-    /** Hardened: of the random placement. 0: the host's randomness (kva_vm_build: a fixed number). */
+    /** Hardened: of the random placement. 0: the host's randomness (kva_vm_create_from: a fixed number). */
     uint64_t seed;
 
     enum kva_huge_policy huge;
@@ -435,7 +435,7 @@ struct kva_vm_config {
     unsigned cpus; /* 0 stands for 1 (kva_vm_create asks the system) */
 
     /** As in kva_config. NULL: kva_vm_create takes kva_threads_host(), unless one_thread says that only one thread at a time will
-     *  use the instance; kva_vm_build takes no locks then. */
+     *  use the instance; kva_vm_create_from takes no locks then. */
     const struct kva_threads *threads;
     bool one_thread; /* kva_vm_create: no locks, whatever `threads` is */
 
@@ -479,7 +479,7 @@ struct kva_vm_config {
  *  Locking: Instance, all CPUs' locks, and the reclaim lock: held until the fork is over
  *  Failure: nothing has changed
  */
-enum kva_status kva_vm_fork_prepare(struct kva_vm *vm);
+KVA_API enum kva_status kva_vm_fork_prepare(struct kva_vm *vm);
 
 /** After a fork, in the parent: unlock what kva_vm_fork_prepare has locked.
  *
@@ -489,7 +489,7 @@ enum kva_status kva_vm_fork_prepare(struct kva_vm *vm);
  *  Locking: ends kva_vm_fork_prepare's
  *  Failure: cannot fail
  */
-enum kva_status kva_vm_fork_parent(struct kva_vm *vm);
+KVA_API enum kva_status kva_vm_fork_parent(struct kva_vm *vm);
 
 /** After a fork, in the child: likewise, where the threads that waited for the locks are no more; and end their calls.
  *
@@ -500,7 +500,7 @@ enum kva_status kva_vm_fork_parent(struct kva_vm *vm);
  *  Locking: ends kva_vm_fork_prepare's
  *  Failure: cannot fail
  */
-enum kva_status kva_vm_fork_child(struct kva_vm *vm);
+KVA_API enum kva_status kva_vm_fork_child(struct kva_vm *vm);
 
 /** Make an instance from what the config holds, without a host. Reserves addresses; no page is opened.
  *
@@ -523,18 +523,18 @@ enum kva_status kva_vm_fork_child(struct kva_vm *vm);
  *  Locking: None
  *  Failure: everything is given back
  */
-enum kva_status kva_vm_build(const struct kva_vm_config *config, struct kva_vm **vm);
+KVA_API enum kva_status kva_vm_create_from(const struct kva_vm_config *config, struct kva_vm **vm);
 
 /** Hosted builds: make an instance; what the config leaves zero is taken from the host.
  *
  *  In:      config  NULL stands for one that is all zero
  *  Out:     vm      the new instance
- *  Returns: as kva_vm_build
- *  Cost:    as kva_vm_build
+ *  Returns: as kva_vm_create_from
+ *  Cost:    as kva_vm_create_from
  *  Locking: None
  *  Failure: everything is given back
  */
-enum kva_status kva_vm_create(const struct kva_vm_config *config, struct kva_vm **vm);
+KVA_API enum kva_status kva_vm_create(const struct kva_vm_config *config, struct kva_vm **vm);
 
 struct kva_vm_area;
 
@@ -555,11 +555,11 @@ typedef void kva_vm_leak(void *context, const struct kva_vm_area *area);
  *           KVA_EBUSY      there are such areas: the instance lives on
  *           KVA_ENULL      vm is NULL
  *           KVA_EREENTRY   called from inside a reclaim callback
- *  Cost:    O(n log n), as kva_vm_flush, and some calls
+ *  Cost:    O(n log n), as kva_vm_purge, and some calls
  *  Locking: Sole; leak may look at the instance, and must not change it
  *  Failure: nothing has changed, but areas whose grace period is over have been freed
  */
-enum kva_status kva_vm_destroy(struct kva_vm *vm, kva_vm_leak *leak, void *context);
+KVA_API enum kva_status kva_vm_destroy(struct kva_vm *vm, kva_vm_leak *leak, void *context);
 
 /** End an instance whatever is live in it, and give everything back. What its areas held is gone.
  *
@@ -575,23 +575,23 @@ enum kva_status kva_vm_destroy(struct kva_vm *vm, kva_vm_leak *leak, void *conte
  *  Locking: Sole; leak may look at the instance, and must not change it
  *  Failure: nothing has changed
  */
-enum kva_status kva_vm_abandon(struct kva_vm *vm, kva_vm_leak *leak, void *context);
+KVA_API enum kva_status kva_vm_abandon(struct kva_vm *vm, kva_vm_leak *leak, void *context);
 
 /** Why the last call on an instance that failed did so; KVA_OK if none has. With threads that is whichever thread's call; who
  *  wants to know for sure uses the forms that return a status.
  *
  *  Cost:    O(1). Locking: None. Failure: cannot fail; KVA_ENULL for a NULL instance
  */
-enum kva_status kva_vm_status(const struct kva_vm *vm);
+KVA_API enum kva_status kva_vm_status(const struct kva_vm *vm);
 
 /** The space behind an instance, to be looked at: kva_stats_read, kva_first, kva_space_dump. Never to be changed. The
- *  pointer is good until the next kva_vm_flush, which may put another space in its place. A district (see kva_vm_alloc) is one
+ *  pointer is good until the next kva_vm_purge, which may put another space in its place. A district (see kva_vm_alloc) is one
  *  busy segment of it, whatever lies there.
  *
  *  Cost:    O(1). Locking: None; what is then done with it: Sole, as that space has no lock. Failure: cannot fail; NULL for a
  *  NULL instance
  */
-const struct kva_space *kva_vm_space(const struct kva_vm *vm);
+KVA_API const struct kva_space *kva_vm_space(const struct kva_vm *vm);
 
 /* -------------------------------------------------------------------------------------- private memory */
 
@@ -647,7 +647,7 @@ static inline struct kva_vm_request kva_vm_request_of(size_t size)
  *  of the private part, at least a huge page, or what the area needs; each further one is as large as all before
  *  it, but no larger than a sixteenth of the private part unless an area is. Where there is no room for that, it
  *  is smaller. Its free addresses serve no other nodes. A purge gives back the districts in which nothing is
- *  left, but for one for each value of request.node; a purge of all that is idle (kva_vm_flush; when anything is
+ *  left, but for one for each value of request.node; a purge of all that is idle (kva_vm_purge; when anything is
  *  short), those, too. The cache serves a request only with areas of the same nodes. An instance knows 255
  *  different values of request.node at most, of requests that have been granted; groups of per-CPU allocators
  *  count as requests. One that equals config.node is no wish, and does not count.
@@ -664,7 +664,7 @@ static inline struct kva_vm_request kva_vm_request_of(size_t size)
  *           KVA_ENULL      vm, request or memory is NULL
  *           KVA_ESIZE      size is 0
  *           KVA_EALIGN     align is neither 0 nor a power of two
- *           KVA_EINVAL     flags has bits that are none; or node is not in order, as kva_vm_build says of config.node
+ *           KVA_EINVAL     flags has bits that are none; or node is not in order, as kva_vm_create_from says of config.node
  *           KVA_EWRAP      size, rounded up, passes SIZE_MAX
  *           KVA_EWINDOW    min > max, or the window and the private part of the reserve do not meet
  *                          (of these six, the misuse hook is told the field)
@@ -682,19 +682,19 @@ static inline struct kva_vm_request kva_vm_request_of(size_t size)
  *           other threads have freed during the first purge, the second holds all locks
  *  Failure: nothing was taken; but what was cached or parked may have been purged
  */
-enum kva_status kva_vm_alloc(struct kva_vm *vm, const struct kva_vm_request *request, void **memory);
+KVA_API enum kva_status kva_vm_alloc(struct kva_vm *vm, const struct kva_vm_request *request, void **memory);
 
 /** Allocate `size` bytes. Contents: anything. Short form of kva_vm_alloc: NULL on failure. */
-void *kva_vmalloc(struct kva_vm *vm, size_t size);
+KVA_API void *kva_vmalloc(struct kva_vm *vm, size_t size);
 
 /** Allocate `size` bytes that read as zero. Short form of kva_vm_alloc: NULL on failure. */
-void *kva_vzalloc(struct kva_vm *vm, size_t size);
+KVA_API void *kva_vzalloc(struct kva_vm *vm, size_t size);
 
 /** Allocate `size` bytes in huge pages where that pays. Short form of kva_vm_alloc: NULL on failure. */
-void *kva_vmalloc_huge(struct kva_vm *vm, size_t size);
+KVA_API void *kva_vmalloc_huge(struct kva_vm *vm, size_t size);
 
 /** Allocate `size` bytes at a multiple of `align`, where 0 stands for 1. Short form of kva_vm_alloc: NULL on failure. */
-void *kva_vmalloc_aligned(struct kva_vm *vm, size_t size, size_t align);
+KVA_API void *kva_vmalloc_aligned(struct kva_vm *vm, size_t size, size_t align);
 
 /** Change the size of an area, where it stands if possible. Contents up to the smaller size are kept.
  *
@@ -723,10 +723,11 @@ void *kva_vmalloc_aligned(struct kva_vm *vm, size_t size, size_t align);
  *  Locking: Instance
  *  Failure: nothing has changed, but what was cached or parked may have been purged
  */
-enum kva_status kva_vm_realloc(struct kva_vm *vm, void *memory, size_t size, unsigned flags, void **moved);
+KVA_API enum kva_status kva_vm_realloc(struct kva_vm *vm, void *memory, size_t size, unsigned flags,
+                                       void **moved);
 
 /** Change the size of an area. Short form of kva_vm_realloc: NULL on failure, and for size 0. */
-void *kva_vrealloc(struct kva_vm *vm, void *memory, size_t size, unsigned flags);
+KVA_API void *kva_vrealloc(struct kva_vm *vm, void *memory, size_t size, unsigned flags);
 
 /** Free an area.
  *
@@ -762,12 +763,12 @@ void *kva_vrealloc(struct kva_vm *vm, void *memory, size_t size, unsigned flags)
  *           KVA_EINVAL      the area is of another kind: use kva_vunmap, kva_unmap_ram or kva_pcpu_free
  *  Cost:    into the cache O(1), no call. Parked: O(log n), no call; never takes memory. A purge of m areas comes on
  *           top at times: O(m log n), one call for each run of neighbours; with nodes, and for marked areas, as many as
- *           kva_vm_flush makes. With threads, runs end with each 2 MiB, those of one area with each 8 MiB, and a free that finds
+ *           kva_vm_purge makes. With threads, runs end with each 2 MiB, those of one area with each 8 MiB, and a free that finds
  *           another thread's purge under way takes one run of it. A call comes on top for each district that is given back
  *  Locking: CPU where the cache serves, else Instance. Of frees of one area at the same time one wins, and the others are told
  *  Failure: nothing has changed
  */
-enum kva_status kva_vfree(struct kva_vm *vm, void *memory);
+KVA_API enum kva_status kva_vfree(struct kva_vm *vm, void *memory);
 
 /** Say that the program changes by itself how the pages of an area are mapped, or has done so: by mprotect, madvise, mbind, mlock,
  *  mmap over them. Then nothing of that need be undone before the area is freed. It is never cached; when it is purged, its
@@ -789,7 +790,7 @@ enum kva_status kva_vfree(struct kva_vm *vm, void *memory);
  *  Locking: Instance
  *  Failure: nothing has changed
  */
-enum kva_status kva_vm_mark_foreign(struct kva_vm *vm, void *memory);
+KVA_API enum kva_status kva_vm_mark_foreign(struct kva_vm *vm, void *memory);
 
 /** The bytes from an area's start to the end of its last page: all may be used. (In a build for AddressSanitizer, which
  *  watches the rest of the last page: the size that was asked for.)
@@ -801,7 +802,7 @@ enum kva_status kva_vm_mark_foreign(struct kva_vm *vm, void *memory);
  *  Locking: CPU
  *  Failure: cannot fail
  */
-size_t kva_vm_usable_size(const struct kva_vm *vm, const void *memory);
+KVA_API size_t kva_vm_usable_size(const struct kva_vm *vm, const void *memory);
 
 /** Allocate several areas at fixed distances, all or none: memory[i] = memory[0] + parts[i].offset. Each has a
  *  guard page of its own and is freed on its own, with kva_vfree.
@@ -817,8 +818,8 @@ size_t kva_vm_usable_size(const struct kva_vm *vm, const void *memory);
  *  Locking: Instance
  *  Failure: as kva_vm_alloc; memory was not written
  */
-enum kva_status kva_vm_alloc_congruent(struct kva_vm *vm, const struct kva_vm_request *request,
-                                       const struct kva_part *parts, size_t count, void **memory);
+KVA_API enum kva_status kva_vm_alloc_congruent(struct kva_vm *vm, const struct kva_vm_request *request,
+                                               const struct kva_part *parts, size_t count, void **memory);
 
 /* ------------------------------------------------------------------------------------------ grace periods */
 
@@ -863,7 +864,7 @@ struct kva_later {
  *  Locking: Instance
  *  Failure: nothing has changed
  */
-enum kva_status kva_vfree_later(struct kva_vm *vm, void *memory, struct kva_later *record);
+KVA_API enum kva_status kva_vfree_later(struct kva_vm *vm, void *memory, struct kva_later *record);
 
 /** Say that a record's grace period is over. The record must not be used any more.
  *
@@ -872,7 +873,7 @@ enum kva_status kva_vfree_later(struct kva_vm *vm, void *memory, struct kva_late
  *  Locking: None: from any thread, at any time before the instance ends
  *  Failure: cannot fail
  */
-void kva_vfree_ready(struct kva_later *record);
+KVA_API void kva_vfree_ready(struct kva_later *record);
 
 /* -------------------------------------------------------------------------------------- frames, vmap, map_ram */
 
@@ -936,8 +937,8 @@ struct kva_vm_frames_config {
  *  Locking: Instance
  *  Failure: nothing has changed
  */
-enum kva_status kva_vm_frames_create(struct kva_vm *vm, const struct kva_vm_frames_config *config,
-                                     struct kva_vm_frames **frames);
+KVA_API enum kva_status kva_vm_frames_create(struct kva_vm *vm, const struct kva_vm_frames_config *config,
+                                             struct kva_vm_frames **frames);
 
 /** End a set and give all its frames back. Parked maps of it are unmapped first.
  *
@@ -945,11 +946,11 @@ enum kva_status kva_vm_frames_create(struct kva_vm *vm, const struct kva_vm_fram
  *  Returns: KVA_OK
  *           KVA_ENULL   frames is NULL
  *           KVA_EBUSY   some are mapped by live areas, or a thread compacts the set: it lives on. Pins do not keep it
- *  Cost:    as kva_vm_flush, and a call
+ *  Cost:    as kva_vm_purge, and a call
  *  Locking: Instance
  *  Failure: nothing has changed
  */
-enum kva_status kva_vm_frames_destroy(struct kva_vm_frames *frames);
+KVA_API enum kva_status kva_vm_frames_destroy(struct kva_vm_frames *frames);
 
 /** Take frames. They read as zero. A block or more (see kva/frames.h) are consecutive if that can be; else they are taken by
  *  whole blocks as long as there are free ones.
@@ -967,7 +968,7 @@ enum kva_status kva_vm_frames_destroy(struct kva_vm_frames *frames);
  *  Locking: Instance
  *  Failure: nothing was taken
  */
-enum kva_status kva_vm_frames_alloc(struct kva_vm_frames *frames, size_t count, uint64_t *numbers);
+KVA_API enum kva_status kva_vm_frames_alloc(struct kva_vm_frames *frames, size_t count, uint64_t *numbers);
 
 /** Take consecutive frames, the first at a place that is a multiple of `align`. They read as zero. A map of them takes one
  *  mapping; and of whole blocks (align: a block), with KVA_VM_HUGE, huge pages.
@@ -987,11 +988,11 @@ enum kva_status kva_vm_frames_alloc(struct kva_vm_frames *frames, size_t count, 
  *  Locking: Instance
  *  Failure: nothing was taken
  */
-enum kva_status kva_vm_frames_alloc_run(struct kva_vm_frames *frames, size_t count, uint64_t align,
-                                        uint64_t *numbers);
+KVA_API enum kva_status kva_vm_frames_alloc_run(struct kva_vm_frames *frames, size_t count, uint64_t align,
+                                                uint64_t *numbers);
 
 /** Give frames back; their memory goes back to the system. A stale pointer through a parked map sees zeroes, and later
- *  what the next user writes: call kva_vm_flush before, where that matters.
+ *  what the next user writes: call kva_vm_purge before, where that matters.
  *
  *  In/Out:  frames
  *  In:      numbers  `count` of them, in any order, however they were taken
@@ -1008,7 +1009,8 @@ enum kva_status kva_vm_frames_alloc_run(struct kva_vm_frames *frames, size_t cou
  *  Locking: Instance
  *  Failure: nothing has changed
  */
-enum kva_status kva_vm_frames_free(struct kva_vm_frames *frames, const uint64_t *numbers, size_t count);
+KVA_API enum kva_status kva_vm_frames_free(struct kva_vm_frames *frames, const uint64_t *numbers,
+                                           size_t count);
 
 /** The file descriptor of a set: frame i is the page at offset i * page size. To share the frames with another
  *  process, or to map them by hand. It ends with the set.
@@ -1016,7 +1018,7 @@ enum kva_status kva_vm_frames_free(struct kva_vm_frames *frames, const uint64_t 
  *  Returns: the descriptor; -1 where the page source has none, the set is movable, or frames is NULL
  *  Cost:    O(1). Locking: None. Failure: cannot fail
  */
-intptr_t kva_vm_frames_descriptor(const struct kva_vm_frames *frames);
+KVA_API intptr_t kva_vm_frames_descriptor(const struct kva_vm_frames *frames);
 
 /** Move frames of a movable set together, until consecutive ones are free. The places that become free hold no memory.
  *
@@ -1037,8 +1039,8 @@ intptr_t kva_vm_frames_descriptor(const struct kva_vm_frames *frames);
  *  Locking: Instance, dropped between slices. Any thread may call meanwhile, and several may compact
  *  Failure: nothing has changed
  */
-enum kva_status kva_vm_frames_compact(struct kva_vm_frames *frames, unsigned order, uint64_t most,
-                                      struct kva_frames_compacted *done);
+KVA_API enum kva_status kva_vm_frames_compact(struct kva_vm_frames *frames, unsigned order, uint64_t most,
+                                              struct kva_frames_compacted *done);
 
 /** Keep the frames that a range of memory shows at their places, so that the kernel or a device may write to them. Pins
  *  are counted, for each frame: each takes a kva_vm_unpin. Memory that kva never moves anyway needs none, and takes none.
@@ -1061,7 +1063,7 @@ enum kva_status kva_vm_frames_compact(struct kva_vm_frames *frames, unsigned ord
  *  Locking: Instance. Waits for a frame that is being moved
  *  Failure: nothing has changed
  */
-enum kva_status kva_vm_pin(struct kva_vm *vm, const void *memory, size_t bytes);
+KVA_API enum kva_status kva_vm_pin(struct kva_vm *vm, const void *memory, size_t bytes);
 
 /** Take back what one kva_vm_pin did. To be called before the map ends: pins belong to the frames, and outlive it.
  *
@@ -1073,7 +1075,7 @@ enum kva_status kva_vm_pin(struct kva_vm *vm, const void *memory, size_t bytes);
  *  Locking: Instance
  *  Failure: nothing has changed
  */
-enum kva_status kva_vm_unpin(struct kva_vm *vm, const void *memory, size_t bytes);
+KVA_API enum kva_status kva_vm_unpin(struct kva_vm *vm, const void *memory, size_t bytes);
 
 /** What a set holds: frames that are free and in use, whole blocks that are free, what was moved.
  *
@@ -1084,7 +1086,8 @@ enum kva_status kva_vm_unpin(struct kva_vm *vm, const void *memory, size_t bytes
  *  Locking: Instance
  *  Failure: nothing has changed
  */
-enum kva_status kva_vm_frames_stats_read(const struct kva_vm_frames *frames, struct kva_frames_stats *stats);
+KVA_API enum kva_status kva_vm_frames_stats_read(const struct kva_vm_frames *frames,
+                                                 struct kva_frames_stats *stats);
 
 /** Draw a set, a character for each block: see kva_frames_picture. Blocks that were never in use are not drawn.
  *
@@ -1096,7 +1099,8 @@ enum kva_status kva_vm_frames_stats_read(const struct kva_vm_frames *frames, str
  *  Locking: Instance
  *  Failure: nothing has changed
  */
-enum kva_status kva_vm_frames_picture(const struct kva_vm_frames *frames, kva_dump_line *line, void *context);
+KVA_API enum kva_status kva_vm_frames_picture(const struct kva_vm_frames *frames, kva_dump_line *line,
+                                              void *context);
 
 /** Map frames side by side, in the order given. A frame may be in many maps, and several times in one.
  *
@@ -1122,11 +1126,12 @@ enum kva_status kva_vm_frames_picture(const struct kva_vm_frames *frames, kva_du
  *  Locking: Instance
  *  Failure: nothing was mapped; but what was cached or parked may have been purged
  */
-enum kva_status kva_vm_map(struct kva_vm *vm, struct kva_vm_frames *frames, const uint64_t *numbers,
-                           size_t count, unsigned flags, void **memory);
+KVA_API enum kva_status kva_vm_map(struct kva_vm *vm, struct kva_vm_frames *frames, const uint64_t *numbers,
+                                   size_t count, unsigned flags, void **memory);
 
 /** Map frames side by side. Short form of kva_vm_map: NULL on failure. */
-void *kva_vmap(struct kva_vm *vm, struct kva_vm_frames *frames, const uint64_t *numbers, size_t count);
+KVA_API void *kva_vmap(struct kva_vm *vm, struct kva_vm_frames *frames, const uint64_t *numbers,
+                       size_t count);
 
 /** End a map: its addresses are parked, or, in a hardened instance, unmapped. The frames stay the caller's.
  *
@@ -1140,7 +1145,7 @@ void *kva_vmap(struct kva_vm *vm, struct kva_vm_frames *frames, const uint64_t *
  *  Locking: Instance
  *  Failure: nothing has changed
  */
-enum kva_status kva_vunmap(struct kva_vm *vm, void *memory);
+KVA_API enum kva_status kva_vunmap(struct kva_vm *vm, void *memory);
 
 /** Map frames for a short time. As kva_vmap, but
  *
@@ -1163,14 +1168,15 @@ enum kva_status kva_vunmap(struct kva_vm *vm, void *memory);
  *  Locking: Instance
  *  Failure: as kva_vm_map
  */
-enum kva_status kva_vm_map_ram(struct kva_vm *vm, struct kva_vm_frames *frames, const uint64_t *numbers,
-                               size_t count, void **memory);
+KVA_API enum kva_status kva_vm_map_ram(struct kva_vm *vm, struct kva_vm_frames *frames,
+                                       const uint64_t *numbers, size_t count, void **memory);
 
 /** The most frames in a map that can be found again: an eighth of the pages that one page table maps. */
 #define KVA_MAP_RAM_MOST 64
 
 /** Map frames for a short time. Short form of kva_vm_map_ram: NULL on failure. */
-void *kva_map_ram(struct kva_vm *vm, struct kva_vm_frames *frames, const uint64_t *numbers, size_t count);
+KVA_API void *kva_map_ram(struct kva_vm *vm, struct kva_vm_frames *frames, const uint64_t *numbers,
+                          size_t count);
 
 /** End a short-lived map. What the caller did to the pages must be undone before, as kva_vunmap says.
  *
@@ -1181,7 +1187,7 @@ void *kva_map_ram(struct kva_vm *vm, struct kva_vm_frames *frames, const uint64_
  *  Locking: Instance
  *  Failure: nothing has changed
  */
-enum kva_status kva_unmap_ram(struct kva_vm *vm, void *memory);
+KVA_API enum kva_status kva_unmap_ram(struct kva_vm *vm, void *memory);
 
 /* ---------------------------------------------------------------------------------------------- per CPU */
 
@@ -1216,7 +1222,7 @@ struct kva_pcpu_config {
  *  Out:     pcpu
  *  Returns: KVA_OK
  *           KVA_ENULL    vm or pcpu is NULL
- *           KVA_EINVAL   groups > cpus; or one of nodes is not in order, as kva_vm_build says of config.node
+ *           KVA_EINVAL   groups > cpus; or one of nodes is not in order, as kva_vm_create_from says of config.node
  *           KVA_EWRAP    unit, rounded up, passes 2^64 - 1
  *           KVA_ENOSPC   the reserve is too short for one chunk
  *           KVA_ENOMEM   no memory
@@ -1224,8 +1230,8 @@ struct kva_pcpu_config {
  *  Locking: Instance
  *  Failure: nothing has changed
  */
-enum kva_status kva_pcpu_create(struct kva_vm *vm, const struct kva_pcpu_config *config,
-                                struct kva_pcpu **pcpu);
+KVA_API enum kva_status kva_pcpu_create(struct kva_vm *vm, const struct kva_pcpu_config *config,
+                                        struct kva_pcpu **pcpu);
 
 /** End a per-CPU allocator and free its chunks.
  *
@@ -1238,7 +1244,7 @@ enum kva_status kva_pcpu_create(struct kva_vm *vm, const struct kva_pcpu_config 
  *  Locking: Instance
  *  Failure: nothing has changed
  */
-enum kva_status kva_pcpu_destroy(struct kva_pcpu *pcpu);
+KVA_API enum kva_status kva_pcpu_destroy(struct kva_pcpu *pcpu);
 
 /** Allocate an object: `size` bytes for each CPU, which read as zero.
  *
@@ -1257,7 +1263,7 @@ enum kva_status kva_pcpu_destroy(struct kva_pcpu *pcpu);
  *  Locking: Instance
  *  Failure: nothing was taken
  */
-enum kva_status kva_pcpu_alloc(struct kva_pcpu *pcpu, size_t size, size_t align, void **object);
+KVA_API enum kva_status kva_pcpu_alloc(struct kva_pcpu *pcpu, size_t size, size_t align, void **object);
 
 /** Free an object. A chunk without objects is freed, too, if there is another such.
  *
@@ -1272,7 +1278,7 @@ enum kva_status kva_pcpu_alloc(struct kva_pcpu *pcpu, size_t size, size_t align,
  *  Locking: Instance
  *  Failure: nothing has changed
  */
-enum kva_status kva_pcpu_free(struct kva_pcpu *pcpu, void *object);
+KVA_API enum kva_status kva_pcpu_free(struct kva_pcpu *pcpu, void *object);
 
 /** The address of one CPU's copy. `object` may point inside an object.
  *
@@ -1284,7 +1290,7 @@ enum kva_status kva_pcpu_free(struct kva_pcpu *pcpu, void *object);
  *  Locking: None
  *  Failure: cannot fail
  */
-void *kva_pcpu_of(const struct kva_pcpu *pcpu, void *object, unsigned cpu);
+KVA_API void *kva_pcpu_of(const struct kva_pcpu *pcpu, void *object, unsigned cpu);
 
 /** The address of the copy of the CPU that the caller runs on; the thread may move on to another at any time.
  *
@@ -1294,7 +1300,7 @@ void *kva_pcpu_of(const struct kva_pcpu *pcpu, void *object, unsigned cpu);
  *  Locking: None
  *  Failure: cannot fail
  */
-void *kva_pcpu_here(const struct kva_pcpu *pcpu, void *object);
+KVA_API void *kva_pcpu_here(const struct kva_pcpu *pcpu, void *object);
 
 /* ---------------------------------------------------------------------------------------------- looking */
 
@@ -1344,7 +1350,7 @@ struct kva_vm_area {
  *  Locking: Look
  *  Failure: nothing has changed
  */
-enum kva_status kva_vm_find(const struct kva_vm *vm, const void *address, struct kva_vm_area *area);
+KVA_API enum kva_status kva_vm_find(const struct kva_vm *vm, const void *address, struct kva_vm_area *area);
 
 /** The next area in address order, of whatever state. The instance may change in between.
  *
@@ -1361,7 +1367,7 @@ enum kva_status kva_vm_find(const struct kva_vm *vm, const void *address, struct
  *  Locking: Look
  *  Failure: nothing has changed
  */
-enum kva_status kva_vm_next(const struct kva_vm *vm, struct kva_vm_area *area);
+KVA_API enum kva_status kva_vm_next(const struct kva_vm *vm, struct kva_vm_area *area);
 
 /** Write one line for each area, in address order, then totals:
  *
@@ -1382,7 +1388,7 @@ enum kva_status kva_vm_next(const struct kva_vm *vm, struct kva_vm_area *area);
  *           kva_vm_next says
  *  Failure: nothing has changed
  */
-enum kva_status kva_vm_report(const struct kva_vm *vm, kva_dump_line *line, void *context);
+KVA_API enum kva_status kva_vm_report(const struct kva_vm *vm, kva_dump_line *line, void *context);
 
 /** What an instance holds and has done. Bytes are whole pages without guards. */
 struct kva_vm_stats {
@@ -1421,7 +1427,7 @@ struct kva_vm_stats {
  *  Locking: Look
  *  Failure: nothing has changed
  */
-enum kva_status kva_vm_stats_read(const struct kva_vm *vm, struct kva_vm_stats *stats);
+KVA_API enum kva_status kva_vm_stats_read(const struct kva_vm *vm, struct kva_vm_stats *stats);
 
 /** Verify every invariant of the instance and of its space. The names are those in docs/theory/vmap.md.
  *
@@ -1440,7 +1446,7 @@ enum kva_status kva_vm_stats_read(const struct kva_vm *vm, struct kva_vm_stats *
  *  Locking: Look
  *  Failure: nothing has changed
  */
-enum kva_status kva_vm_check(const struct kva_vm *vm, struct kva_fault *fault);
+KVA_API enum kva_status kva_vm_check(const struct kva_vm *vm, struct kva_fault *fault);
 
 /* ------------------------------------------------------------------------------------- giving memory back */
 
@@ -1461,11 +1467,11 @@ enum kva_status kva_vm_check(const struct kva_vm *vm, struct kva_fault *fault);
  *           is unmapped when it returns, whichever thread has done it
  *  Failure: nothing has changed
  */
-enum kva_status kva_vm_flush(struct kva_vm *vm);
+KVA_API enum kva_status kva_vm_purge(struct kva_vm *vm);
 
 /** Asked when addresses, pages, mappings or the memory for an area's bookkeeping are short, after a purge: give areas of
  *  `vm` back and return true, or return false. It may make every call on the instance but kva_vm_destroy,
- *  kva_vm_abandon, kva_vm_flush, and those that change the list of callbacks; the area that is being resized, and the per-CPU allocator that is growing,
+ *  kva_vm_abandon, kva_vm_purge, and those that change the list of callbacks; the area that is being resized, and the per-CPU allocator that is growing,
  *  answer KVA_EREENTRY when it is they that are to go. An allocation that fails inside is not reclaimed for again. Making
  *  a pool of frames or an allocator, and the bookkeeping of per-CPU objects, asks nobody.
  *  With threads: one thread at a time asks, and the instance is not locked meanwhile. Others that are short wait, and try again
@@ -1491,18 +1497,18 @@ struct kva_vm_reclaim {
  *  Locking: Instance; waits for a reclaim under way
  *  Failure: nothing has changed
  */
-enum kva_status kva_vm_add_reclaim(struct kva_vm *vm, struct kva_vm_reclaim *reclaim);
+KVA_API enum kva_status kva_vm_reclaim_add(struct kva_vm *vm, struct kva_vm_reclaim *reclaim);
 
 /** Remove a reclaim callback.
  *
  *  In/Out:  vm
  *           reclaim   as registered
- *  Returns: KVA_OK, KVA_ENOENT (it is not registered), KVA_ENULL, KVA_EREENTRY as kva_vm_add_reclaim
+ *  Returns: KVA_OK, KVA_ENOENT (it is not registered), KVA_ENULL, KVA_EREENTRY as kva_vm_reclaim_add
  *  Cost:    O(callbacks)
  *  Locking: Instance; waits for a reclaim under way: behind it, the callback does not run any more
  *  Failure: nothing has changed
  */
-enum kva_status kva_vm_remove_reclaim(struct kva_vm *vm, struct kva_vm_reclaim *reclaim);
+KVA_API enum kva_status kva_vm_reclaim_remove(struct kva_vm *vm, struct kva_vm_reclaim *reclaim);
 
 /* ------------------------------------------------------------------------------------------------- faults */
 
@@ -1532,12 +1538,12 @@ enum kva_status kva_vm_remove_reclaim(struct kva_vm *vm, struct kva_vm_reclaim *
  *           it, or a pointer is NULL
  *  Cost:    O(pages of the longest area that there was + KVA_VM_HISTORY)
  *  Locking: None; async-signal-safe, if config.symbol is (see there for the default). Should the instance be in the middle of a
- *           change, by this thread or another, the answer may be wrong. A kva_vm_flush that comes meanwhile keeps the memory
+ *           change, by this thread or another, the answer may be wrong. A kva_vm_purge that comes meanwhile keeps the memory
  *           of the bookkeeping
  *  Failure: cannot fail
  */
-size_t kva_vm_fault_describe(const struct kva_vm *vm, const void *address, bool write, char *text,
-                             size_t bytes);
+KVA_API size_t kva_vm_fault_describe(const struct kva_vm *vm, const void *address, bool write, char *text,
+                                     size_t bytes);
 
 /** How many purged areas kva_vm_fault_describe knows: an instance remembers them in 8 KiB. */
 #define KVA_VM_HISTORY 256
@@ -1558,7 +1564,7 @@ size_t kva_vm_fault_describe(const struct kva_vm *vm, const void *address, bool 
  *  Locking: Sole, among these two functions for whatever instance
  *  Failure: nothing has changed
  */
-enum kva_status kva_fault_reporter_install(struct kva_vm *vm);
+KVA_API enum kva_status kva_fault_reporter_add(struct kva_vm *vm);
 
 /** Hosted builds: no longer report on an instance. To be called before kva_vm_destroy
  *  or kva_vm_abandon.
@@ -1569,7 +1575,7 @@ enum kva_status kva_fault_reporter_install(struct kva_vm *vm);
  *  Locking: Sole, among these two functions for whatever instance
  *  Failure: nothing has changed
  */
-enum kva_status kva_fault_reporter_remove(struct kva_vm *vm);
+KVA_API enum kva_status kva_fault_reporter_remove(struct kva_vm *vm);
 
 #ifdef __cplusplus
 }

@@ -202,7 +202,7 @@ static size_t find_instance(const struct kva_vm *vm)
     return i;
 }
 
-enum kva_status kva_fault_reporter_install(struct kva_vm *vm)
+enum kva_status kva_fault_reporter_add(struct kva_vm *vm)
 {
     size_t place = find_instance(NULL);
 

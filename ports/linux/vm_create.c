@@ -55,7 +55,7 @@ size_t kva_port_symbol(void *context, const void *address, char *text, size_t by
 
 /**
  * Memory for bookkeeping that goes back to the system as soon as it is given back: what an instance has grown
- * to is given back by kva_vm_flush, and malloc would keep it. Small blocks come from malloc all the same,
+ * to is given back by kva_vm_purge, and malloc would keep it. Small blocks come from malloc all the same,
  * whole huge pages from kva_memory_host; what lies between is mapped.
  */
 static const size_t least_mapped = (size_t)64 << 10;
@@ -111,5 +111,5 @@ enum kva_status kva_vm_create(const struct kva_vm_config *config, struct kva_vm 
         hosted.threads = NULL;
     if (hosted.hardened && hosted.seed == 0)
         hosted.seed = kva_port_random();
-    return kva_vm_build(&hosted, vm);
+    return kva_vm_create_from(&hosted, vm);
 }

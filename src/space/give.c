@@ -148,7 +148,7 @@ enum kva_status kva_resize(struct kva_space *space, uint64_t start, uint64_t siz
     return leave(space, status);
 }
 
-enum kva_status kva_pools_trim(struct kva_space *space)
+enum kva_status kva_pools_drain(struct kva_space *space)
 {
     enum kva_status status = enter_change(space, __func__);
 

@@ -272,7 +272,7 @@ static void give_instance(const struct kva_vm *vm)
     memory.give(memory.context, vm->taken, vm->taken_bytes);
 }
 
-enum kva_status kva_vm_build(const struct kva_vm_config *config, struct kva_vm **vm)
+enum kva_status kva_vm_create_from(const struct kva_vm_config *config, struct kva_vm **vm)
 {
     struct kva_stretch reservation;
 
@@ -415,10 +415,10 @@ static void verify_mappings(const struct kva_vm *vm)
     const char *broken = KVA_CHECK_LEVEL >= 3 ? kva_check_mappings(vm, &at) : NULL;
 
     if (broken)
-        kva_report_corruption(&vm->ledger.hooks, "kva_vm_flush", broken, at);
+        kva_report_corruption(&vm->ledger.hooks, "kva_vm_purge", broken, at);
 }
 
-enum kva_status kva_vm_flush(struct kva_vm *vm)
+enum kva_status kva_vm_purge(struct kva_vm *vm)
 {
     if (!vm)
         return KVA_ENULL;

@@ -12,7 +12,7 @@
  *   1. An entry is set, with release, when the descriptor is whole; a thread that reads it with acquire sees
  *      all of it.
  *   2. Descriptors are type-stable: one that was dropped may be read, and its key matches no address until it
- *      is used again. Its memory goes back to the system only with all CPUs' locks held (kva_vm_flush), and
+ *      is used again. Its memory goes back to the system only with all CPUs' locks held (kva_vm_purge), and
  *      readers hold one.
  *   3. The key holds the start, the kind and the state in one word. So where the step succeeds, a live
  *      vmalloc area starts at p at that moment, whatever has become of the descriptor since the entry was

@@ -8,7 +8,7 @@
  * It runs in signal handlers: it takes no memory and no lock, and changes nothing but the count of threads
  * that look. Other threads may go on meanwhile, so nothing is followed but the table's entries, which point
  * to descriptors or are NULL: the space, whose nodes may be in the middle of a change, is not asked. While
- * a thread looks, kva_vm_flush gives back neither tables nor descriptors.
+ * a thread looks, kva_vm_purge gives back neither tables nor descriptors.
  */
 #include "vm_look.h"
 #include "vm_table.h"

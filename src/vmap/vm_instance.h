@@ -143,7 +143,7 @@ struct kva_vm {
     _Atomic int status;
 
     /* vm_place */
-    struct kva_space *space; /* one of `spaces`; the other serves kva_vm_flush, which makes it anew */
+    struct kva_space *space; /* one of `spaces`; the other serves kva_vm_purge, which makes it anew */
     struct kva_space spaces[2];
     struct kva_config space_config;
     uint64_t random;

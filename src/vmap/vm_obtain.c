@@ -154,14 +154,14 @@ static enum kva_status change_reclaim(struct kva_vm *vm, struct kva_vm_reclaim *
     return status;
 }
 
-enum kva_status kva_vm_add_reclaim(struct kva_vm *vm, struct kva_vm_reclaim *reclaim)
+enum kva_status kva_vm_reclaim_add(struct kva_vm *vm, struct kva_vm_reclaim *reclaim)
 {
     const char *missing = !reclaim ? "reclaim" : !reclaim->callback ? "reclaim.callback" : NULL;
 
     return vm ? change_reclaim(vm, reclaim, missing, kva_callbacks_add, __func__) : KVA_ENULL;
 }
 
-enum kva_status kva_vm_remove_reclaim(struct kva_vm *vm, struct kva_vm_reclaim *reclaim)
+enum kva_status kva_vm_reclaim_remove(struct kva_vm *vm, struct kva_vm_reclaim *reclaim)
 {
     const char *missing = reclaim ? NULL : "reclaim";
 

@@ -8,7 +8,7 @@
  *                    piece serves 32 MiB of pages of 4 KiB
  *      the numbers   for each page of the frames part that is mapped, the number of the frame there
  *
- * A call that takes addresses has pieces for them first (kva_ready_tables); kva_vm_flush gives back those in
+ * A call that takes addresses has pieces for them first (kva_ready_tables); kva_vm_purge gives back those in
  * which nothing is left. Entries are read without the instance's lock: vm_area.h says why that is right. The
  * numbers are not.
  */

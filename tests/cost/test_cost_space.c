@@ -570,7 +570,7 @@ static void trim(uint64_t round)
     enum kva_status status;
 
     (void)round;
-    counting(status = kva_pools_trim(&space));
+    counting(status = kva_pools_drain(&space));
     assert_int_equal(status, KVA_OK);
 }
 
@@ -711,10 +711,10 @@ static const struct cost_line lines[] = {
               SELDOM),
     COST_LINE("kva_reclaim_remove", "O(callbacks)", "callbacks", COST_LINEAR, many_callbacks, remove_callback,
               SELDOM),
-    COST_LINE("kva_pools_trim", "O(p log n)", "live objects", COST_LOGARITHM, many_live_objects, trim,
+    COST_LINE("kva_pools_drain", "O(p log n)", "live objects", COST_LOGARITHM, many_live_objects, trim,
               SELDOM),
-    COST_LINE("kva_pools_trim", "O(p log n)", "pooled objects", COST_N_LOG_N, many_pooled, trim, SELDOM),
-    COST_LINE("kva_pools_trim", "O(p log n)", "pooled objects in free spans", COST_N_LOG_N, many_free_spans,
+    COST_LINE("kva_pools_drain", "O(p log n)", "pooled objects", COST_N_LOG_N, many_pooled, trim, SELDOM),
+    COST_LINE("kva_pools_drain", "O(p log n)", "pooled objects in free spans", COST_N_LOG_N, many_free_spans,
               trim, SELDOM),
     COST_LINE("kva_space_fork_prepare", "O(CPUs)", "CPUs", COST_LINEAR, many_cpus, fork_prepare, CPUS),
     COST_LINE("kva_space_fork_prepare", "O(CPUs)", "objects", COST_CONSTANT, many_pooled, fork_prepare,

@@ -96,7 +96,7 @@ static void hold_areas(uint64_t count)
 static void make_hole(uint64_t at)
 {
     assert_int_equal(kva_vfree(vm, held[at]), KVA_OK);
-    assert_int_equal(kva_vm_flush(vm), KVA_OK);
+    assert_int_equal(kva_vm_purge(vm), KVA_OK);
 }
 
 static void fill_hole(uint64_t at)
@@ -418,7 +418,7 @@ static void short_holes(uint64_t size)
     }
     for (uint64_t i = 1; i < 2 * size; i += 2)
         assert_int_equal(kva_vfree(vm, held[i]), KVA_OK);
-    assert_int_equal(kva_vm_flush(vm), KVA_OK);
+    assert_int_equal(kva_vm_purge(vm), KVA_OK);
 }
 
 static void allocate_aligned(size_t size, size_t align)
@@ -478,7 +478,7 @@ static void flush(uint64_t round)
     enum kva_status status;
 
     (void)round;
-    counting(status = kva_vm_flush(vm));
+    counting(status = kva_vm_purge(vm));
     assert_int_equal(status, KVA_OK);
 }
 
@@ -488,7 +488,7 @@ static void flush_one(uint64_t round)
     enum kva_status status;
 
     assert_int_equal(kva_vfree(vm, held[some(round)]), KVA_OK);
-    counting(status = kva_vm_flush(vm));
+    counting(status = kva_vm_purge(vm));
     assert_int_equal(status, KVA_OK);
     fill_hole(some(round));
 }
@@ -524,7 +524,7 @@ static void allocate_parts(uint64_t round)
     assert_int_equal(status, KVA_OK);
     for (uint64_t i = 0; i < size_now; i++)
         assert_int_equal(kva_vfree(vm, held[i]), KVA_OK);
-    assert_int_equal(kva_vm_flush(vm), KVA_OK);
+    assert_int_equal(kva_vm_purge(vm), KVA_OK);
 }
 
 static void two_parts(uint64_t size)
@@ -573,7 +573,7 @@ static void free_later(uint64_t round)
     counting(status = kva_vfree_later(vm, held[some(round)], NULL));
     assert_int_equal(status, KVA_OK);
     kva_vfree_ready(last_record);
-    assert_int_equal(kva_vm_flush(vm), KVA_OK);
+    assert_int_equal(kva_vm_purge(vm), KVA_OK);
     fill_hole(some(round));
 }
 
@@ -581,7 +581,7 @@ static void make_ready(uint64_t round)
 {
     assert_int_equal(kva_vfree_later(vm, held[some(round)], NULL), KVA_OK);
     counting(kva_vfree_ready(last_record));
-    assert_int_equal(kva_vm_flush(vm), KVA_OK);
+    assert_int_equal(kva_vm_purge(vm), KVA_OK);
     fill_hole(some(round));
 }
 
@@ -791,7 +791,7 @@ static void map_all_frames(uint64_t round)
     counting(map = kva_vmap(vm, frames, numbers, (size_t)size_now));
     assert_non_null(map);
     assert_int_equal(kva_vunmap(vm, map), KVA_OK);
-    assert_int_equal(kva_vm_flush(vm), KVA_OK);
+    assert_int_equal(kva_vm_purge(vm), KVA_OK);
 }
 
 static void unmap_all_frames(uint64_t round)
@@ -803,7 +803,7 @@ static void unmap_all_frames(uint64_t round)
     assert_non_null(map);
     counting(status = kva_vunmap(vm, map));
     assert_int_equal(status, KVA_OK);
-    assert_int_equal(kva_vm_flush(vm), KVA_OK);
+    assert_int_equal(kva_vm_purge(vm), KVA_OK);
 }
 
 /** Maps of one frame. */
@@ -825,7 +825,7 @@ static void map_one_frame(uint64_t round)
     void *map;
 
     assert_int_equal(kva_vunmap(vm, held[some(round)]), KVA_OK);
-    assert_int_equal(kva_vm_flush(vm), KVA_OK);
+    assert_int_equal(kva_vm_purge(vm), KVA_OK);
     counting(map = kva_vmap(vm, frames, numbers, 1));
     assert_ptr_equal(map, held[some(round)]);
 }
@@ -900,7 +900,7 @@ static void flush_ended_map(uint64_t round)
     enum kva_status status;
 
     assert_int_equal(kva_unmap_ram(vm, held[some(round)]), KVA_OK);
-    counting(status = kva_vm_flush(vm));
+    counting(status = kva_vm_purge(vm));
     assert_int_equal(status, KVA_OK);
 }
 
@@ -1204,7 +1204,7 @@ static void many_callbacks(uint64_t size)
     for (uint64_t i = 0; i < size + 1; i++)
         reclaims[i].callback = give_nothing;
     for (uint64_t i = 0; i < size; i++)
-        assert_int_equal(kva_vm_add_reclaim(vm, &reclaims[i]), KVA_OK);
+        assert_int_equal(kva_vm_reclaim_add(vm, &reclaims[i]), KVA_OK);
 }
 
 static void add_callback(uint64_t round)
@@ -1212,9 +1212,9 @@ static void add_callback(uint64_t round)
     enum kva_status status;
 
     (void)round;
-    counting(status = kva_vm_add_reclaim(vm, &reclaims[size_now]));
+    counting(status = kva_vm_reclaim_add(vm, &reclaims[size_now]));
     assert_int_equal(status, KVA_OK);
-    assert_int_equal(kva_vm_remove_reclaim(vm, &reclaims[size_now]), KVA_OK);
+    assert_int_equal(kva_vm_reclaim_remove(vm, &reclaims[size_now]), KVA_OK);
 }
 
 static void remove_callback(uint64_t round)
@@ -1222,8 +1222,8 @@ static void remove_callback(uint64_t round)
     enum kva_status status;
 
     (void)round;
-    assert_int_equal(kva_vm_add_reclaim(vm, &reclaims[size_now]), KVA_OK);
-    counting(status = kva_vm_remove_reclaim(vm, &reclaims[size_now]));
+    assert_int_equal(kva_vm_reclaim_add(vm, &reclaims[size_now]), KVA_OK);
+    counting(status = kva_vm_reclaim_remove(vm, &reclaims[size_now]));
     assert_int_equal(status, KVA_OK);
 }
 
@@ -1331,7 +1331,7 @@ static void build(uint64_t round)
     (void)round;
     config.engine = &kva_engine_bt;
     config.reserve = size_now << 20;
-    counting(status = kva_vm_build(&config, &vm));
+    counting(status = kva_vm_create_from(&config, &vm));
     assert_int_equal(status, KVA_OK);
     assert_int_equal(kva_vm_destroy(vm, NULL, NULL), KVA_OK);
     vm = NULL;
@@ -1348,7 +1348,7 @@ static void many_reporters(uint64_t size)
     config.reserve = 16 * TEST_MIB;
     for (uint64_t i = 0; i < size; i++) {
         assert_int_equal(kva_vm_create(&config, &listed[i]), KVA_OK);
-        assert_int_equal(kva_fault_reporter_install(listed[i]), KVA_OK);
+        assert_int_equal(kva_fault_reporter_add(listed[i]), KVA_OK);
     }
     begin(&config, size);
 }
@@ -1368,7 +1368,7 @@ static void install_reporter(uint64_t round)
     enum kva_status status;
 
     (void)round;
-    counting(status = kva_fault_reporter_install(vm));
+    counting(status = kva_fault_reporter_add(vm));
     assert_int_equal(status, KVA_OK);
     assert_int_equal(kva_fault_reporter_remove(vm), KVA_OK);
 }
@@ -1378,7 +1378,7 @@ static void remove_reporter(uint64_t round)
     enum kva_status status;
 
     (void)round;
-    assert_int_equal(kva_fault_reporter_install(vm), KVA_OK);
+    assert_int_equal(kva_fault_reporter_add(vm), KVA_OK);
     counting(status = kva_fault_reporter_remove(vm));
     assert_int_equal(status, KVA_OK);
 }
@@ -1404,7 +1404,7 @@ static const struct cost_line lines[] = {
     COST_LINE("kva_vm_fork_child", "allocators of per-CPU objects", "allocators", COST_LINEAR,
               many_allocators_with_threads, fork_child),
     COST_LINE("kva_vm_fork_child", "O(CPUs", "areas", COST_CONSTANT, many_areas_with_threads, fork_child),
-    COST_LINE("kva_vm_build", "some calls", "MiB of a reserve", COST_CONSTANT, sizes_of_a_reserve, build,
+    COST_LINE("kva_vm_create_from", "some calls", "MiB of a reserve", COST_CONSTANT, sizes_of_a_reserve, build,
               .few = 64, .many = sizeof(void *) == 8 ? 65536 : 256, .most_calls = 40),
     COST_LINE("kva_vm_destroy", "O(n log n)", "areas", COST_N_LOG_N, many_areas, destroy, .rounds = 1,
               .most_calls = 20),
@@ -1461,9 +1461,9 @@ static const struct cost_line lines[] = {
 
     COST_LINE("kva_vm_frames_create", "O(1), five calls", "frames", COST_CONSTANT, many_frames, create_pool,
               .most_calls = 5),
-    COST_LINE("kva_vm_frames_destroy", "as kva_vm_flush, and a call", "frames that are taken", COST_CONSTANT,
+    COST_LINE("kva_vm_frames_destroy", "as kva_vm_purge, and a call", "frames that are taken", COST_CONSTANT,
               many_frames, destroy_pool),
-    COST_LINE("kva_vm_frames_destroy", "as kva_vm_flush, and a call", "pools", COST_CONSTANT, many_pools,
+    COST_LINE("kva_vm_frames_destroy", "as kva_vm_purge, and a call", "pools", COST_CONSTANT, many_pools,
               destroy_pool, .few = 16, .many = 400),
     COST_LINE("kva_vm_frames_alloc", "O(count + n / 512)", "frames", COST_LINEAR, many_frames,
               allocate_frames, SELDOM, NO_CALL),
@@ -1543,35 +1543,35 @@ static const struct cost_line lines[] = {
     COST_LINE("kva_vm_report", "O(n log n)", "areas", COST_N_LOG_N, many_areas, report, SELDOM, NO_CALL),
     COST_LINE("kva_vm_stats_read", "O(1)", "areas", COST_CONSTANT, many_areas, statistics, NO_CALL),
     COST_LINE("kva_vm_check", "O(n log n)", "areas", COST_N_LOG_N, many_areas, check, SELDOM),
-    COST_LINE("kva_vm_flush", "O(m log n), one call for each run of neighbours", "parked areas, one run",
+    COST_LINE("kva_vm_purge", "O(m log n), one call for each run of neighbours", "parked areas, one run",
               COST_N_LOG_N, many_parked, flush, .rounds = 1, .most_calls = 8),
-    COST_LINE("kva_vm_flush", "O(m log n), one call for each run of neighbours", "parked areas", COST_N_LOG_N,
+    COST_LINE("kva_vm_purge", "O(m log n), one call for each run of neighbours", "parked areas", COST_N_LOG_N,
               many_runs, flush, .rounds = 1, .many = 4096, .most_calls = 4096),
-    COST_LINE("kva_vm_flush", "O(m log n), one call for each run of neighbours", "areas, one parked",
+    COST_LINE("kva_vm_purge", "O(m log n), one call for each run of neighbours", "areas, one parked",
               COST_LOGARITHM, many_areas, flush_one, .most_calls = 1),
-    COST_LINE("kva_vm_flush", "with nodes (config.node or request.node) two", "areas with nodes, one parked",
+    COST_LINE("kva_vm_purge", "with nodes (config.node or request.node) two", "areas with nodes, one parked",
               COST_LOGARITHM, many_bound_areas, flush_one, .most_calls = 2),
-    COST_LINE("kva_vm_flush", "for marked areas two", "areas, a marked one parked", COST_LOGARITHM,
+    COST_LINE("kva_vm_purge", "for marked areas two", "areas, a marked one parked", COST_LOGARITHM,
               many_areas, flush_a_marked_one, .most_calls = 2),
-    COST_LINE("kva_vm_flush", "for marked areas two, with nodes three",
+    COST_LINE("kva_vm_purge", "for marked areas two, with nodes three",
               "areas with nodes, a marked one parked", COST_LOGARITHM, many_bound_areas, flush_a_marked_one,
               .most_calls = 3),
-    COST_LINE("kva_vm_flush", "O(1) for each piece of the tables", "short maps, one ended", COST_LINEAR,
+    COST_LINE("kva_vm_purge", "O(1) for each piece of the tables", "short maps, one ended", COST_LINEAR,
               many_short_maps, flush_ended_map, SHORT_MAPS, .most_calls = 1 + 2),
-    COST_LINE("kva_vm_flush", "O(m log n), one call for each run of neighbours", "cached areas, one run",
+    COST_LINE("kva_vm_purge", "O(m log n), one call for each run of neighbours", "cached areas, one run",
               COST_N_LOG_N, many_cached, flush, .rounds = 1, .most_calls = 8),
-    COST_LINE("kva_vm_flush", "with threads, runs end with each 2 MiB", "parked areas, one run", COST_N_LOG_N,
+    COST_LINE("kva_vm_purge", "with threads, runs end with each 2 MiB", "parked areas, one run", COST_N_LOG_N,
               many_parked_with_threads, flush, .rounds = 1, .many = 2048, .most_calls = 16),
-    COST_LINE("kva_vm_add_reclaim", "O(callbacks)", "callbacks", COST_LINEAR, many_callbacks, add_callback,
+    COST_LINE("kva_vm_reclaim_add", "O(callbacks)", "callbacks", COST_LINEAR, many_callbacks, add_callback,
               SELDOM),
-    COST_LINE("kva_vm_remove_reclaim", "O(callbacks)", "callbacks", COST_LINEAR, many_callbacks,
+    COST_LINE("kva_vm_reclaim_remove", "O(callbacks)", "callbacks", COST_LINEAR, many_callbacks,
               remove_callback, SELDOM),
     COST_LINE("kva_vm_fault_describe", "O(pages of the longest area that there was + KVA_VM_HISTORY)",
               "areas", COST_CONSTANT, many_areas, describe, NO_CALL),
 };
 
 static const struct cost_line lines_of_reporters[] = {
-    COST_LINE("kva_fault_reporter_install", "O(list)", "instances", COST_LINEAR, many_reporters,
+    COST_LINE("kva_fault_reporter_add", "O(list)", "instances", COST_LINEAR, many_reporters,
               install_reporter, .few = 4, .many = LISTED, SELDOM),
     COST_LINE("kva_fault_reporter_remove", "O(list)", "instances", COST_LINEAR, many_reporters,
               remove_reporter, .few = 4, .many = LISTED, SELDOM),

@@ -253,7 +253,7 @@ static void answer(struct kva_space *space, const struct call *call, struct answ
         answer->status = kva_preload(space, (size_t)call->a);
         break;
     case TRIM:
-        answer->status = kva_pools_trim(space);
+        answer->status = kva_pools_drain(space);
         break;
     }
 }

@@ -207,7 +207,7 @@ static void play_shortage(struct kva_space *space)
     EXPECT(CALL(kva_alloc)(space, &request, &start) == KVA_ENOSPC);
     EXPECT(asked == 1);
     EXPECT_OK(CALL(kva_reclaim_remove)(space, &reclaim));
-    EXPECT_OK(CALL(kva_pools_trim)(space));
+    EXPECT_OK(CALL(kva_pools_drain)(space));
     EXPECT_OK(CALL(kva_set_deferred_limit)(space, 4 * MIB));
     EXPECT_OK(CALL(kva_space_grow)(space, 0, 2048 * MIB - 1));
 }
@@ -345,7 +345,7 @@ static void play_frames(struct kva_vm *vm)
     EXPECT_OK(CALL(kva_vm_map_ram)(vm, frames, numbers, 5, &map));
     EXPECT_OK(CALL(kva_unmap_ram)(vm, map));
     EXPECT_OK(CALL(kva_unmap_ram)(vm, CALL(kva_map_ram)(vm, frames, numbers + 5, 5)));
-    EXPECT_OK(CALL(kva_vm_flush)(vm));
+    EXPECT_OK(CALL(kva_vm_purge)(vm));
     EXPECT_OK(CALL(kva_vm_frames_free)(frames, numbers, 100));
     EXPECT_OK(CALL(kva_vm_frames_destroy)(frames));
 }
@@ -437,11 +437,11 @@ static void play_shortage_of_room(struct kva_vm *vm)
     unsigned asked = 0;
     struct kva_vm_reclaim reclaim = {.callback = refuse_instance, .context = &asked};
 
-    EXPECT_OK(CALL(kva_vm_add_reclaim)(vm, &reclaim));
+    EXPECT_OK(CALL(kva_vm_reclaim_add)(vm, &reclaim));
     EXPECT(!CALL(kva_vmalloc)(vm, 900 * MIB));
     EXPECT(CALL(kva_vm_status)(vm) == KVA_ENOSPC);
     EXPECT(asked > 0);
-    EXPECT_OK(CALL(kva_vm_remove_reclaim)(vm, &reclaim));
+    EXPECT_OK(CALL(kva_vm_reclaim_remove)(vm, &reclaim));
 }
 
 /** In a child: what its parent had, and a fault that is reported to nowhere. */
@@ -453,9 +453,9 @@ _Noreturn static void live_and_die(struct kva_vm *vm, char *guard)
     (void)signal(SIGBUS, SIG_DFL);
     EXPECT_OK(CALL(kva_vm_fork_child)(vm));
     play_areas(vm);
-    EXPECT_OK(CALL(kva_fault_reporter_install)(vm));
+    EXPECT_OK(CALL(kva_fault_reporter_add)(vm));
     EXPECT_OK(CALL(kva_fault_reporter_remove)(vm));
-    EXPECT_OK(CALL(kva_fault_reporter_install)(vm));
+    EXPECT_OK(CALL(kva_fault_reporter_add)(vm));
     EXPECT(dup2(nowhere, STDERR_FILENO) >= 0);
     *(volatile char *)guard = 1;
     _exit(0);
@@ -489,7 +489,7 @@ static void play_instance(struct kva_vm *vm)
     look_at_instance(vm);
     play_shortage_of_room(vm);
     play_fork(vm);
-    EXPECT_OK(CALL(kva_vm_flush)(vm));
+    EXPECT_OK(CALL(kva_vm_purge)(vm));
 }
 
 static struct kva_vm_config config_of_instance(const struct stage *stage)
@@ -522,7 +522,7 @@ static void play_instances(const struct stage *stage)
     play_instance(vm);
     EXPECT_OK(CALL(kva_vm_destroy)(vm, NULL, NULL));
     config.threads = CALL(kva_threads_host)();
-    EXPECT_OK(CALL(kva_vm_build)(&config, &vm));
+    EXPECT_OK(CALL(kva_vm_create_from)(&config, &vm));
     void *live = CALL(kva_vmalloc)(vm, 1);
     EXPECT(live != NULL);
     EXPECT(CALL(kva_vm_destroy)(vm, NULL, NULL) == KVA_EBUSY);

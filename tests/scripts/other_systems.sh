@@ -30,7 +30,7 @@ cmake --build default >said 2>&1 || fail "it is not built: $(cat said)"
 nm default/libkva.a >symbols 2>/dev/null
 grep -q ' T kva_space_init$' symbols || fail "the address ranges are missing"
 grep -q ' T kva_frames_create$' symbols || fail "the page frames are missing"
-if grep -E ' (T kva_vm_build|[TU] mmap|T kva_space_create)$' symbols; then
+if grep -E ' (T kva_vm_create_from|[TU] mmap|T kva_space_create)$' symbols; then
     fail "what needs a port is there"
 fi
 [ ! -e default/kva ] || fail "the program was built"

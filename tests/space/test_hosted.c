@@ -262,7 +262,7 @@ static int corrupt_an_instance(void *context)
     config.hook_context = context;
     child_that(kva_vm_create(&config, &vm) == KVA_OK);
     child_that(kva_vfree(vm, kva_vmalloc(vm, 1)) == KVA_OK);
-    (void)kva_vm_flush(vm);
+    (void)kva_vm_purge(vm);
     return 1; /* not reached */
 }
 

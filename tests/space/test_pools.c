@@ -320,7 +320,7 @@ static void objects_are_segments_of_their_own(void **state)
         assert_int_equal(kva_space_fini(&rig.space), KVA_EBUSY);
         assert_int_equal(kva_free(&rig.space, start), KVA_OK);
         test_expect_sound(&rig.space, rig.first, address_of(&rig, 4096) - 1);
-        assert_int_equal(kva_pools_trim(&rig.space), KVA_OK);
+        assert_int_equal(kva_pools_drain(&rig.space), KVA_OK);
         assert_int_equal(kva_stats_read(&rig.space, &stats), KVA_OK);
         assert_int_equal(stats.pooled_segments, 0);
         assert_int_equal(stats.free_segments, 1);
@@ -543,7 +543,7 @@ static void long_random_programs(void **state)
             while (rig.count > 0)
                 give(&rig, 0);
             assert_int_equal(kva_flush(&rig.space), KVA_OK);
-            assert_int_equal(kva_pools_trim(&rig.space), KVA_OK);
+            assert_int_equal(kva_pools_drain(&rig.space), KVA_OK);
             expect_map(&rig);
             struct kva_stats stats;
             assert_int_equal(kva_stats_read(&rig.space, &stats), KVA_OK);
@@ -593,7 +593,7 @@ static void without_memory_nothing_breaks(void **state)
                 assert_int_equal(
                     i % 2 ? kva_free(&rig.space, start[i]) : kva_free_deferred(&rig.space, start[i]), KVA_OK);
             assert_int_equal(kva_flush(&rig.space), KVA_OK);
-            assert_int_equal(kva_pools_trim(&rig.space), KVA_OK);
+            assert_int_equal(kva_pools_drain(&rig.space), KVA_OK);
             assert_int_equal(rig.memory.takes, takes);
             test_expect_sound(&rig.space, rig.first, address_of(&rig, 1024) - 1);
             tear_down(&rig);
@@ -826,7 +826,7 @@ static void who_leaves_last_locks_up(void **state)
             assert_int_equal(kva_alloc(&rig.space, &request, &start[i]), KVA_OK);
         assert_int_equal(kva_free(&rig.space, start[0]), KVA_OK);
         assert_int_equal(kva_free(&rig.space, start[2]), KVA_OK);
-        assert_int_equal(kva_pools_trim(&rig.space), KVA_OK); /* all but one are in the span */
+        assert_int_equal(kva_pools_drain(&rig.space), KVA_OK); /* all but one are in the span */
         assert_int_equal(kva_resize(&rig.space, start[1], rig.quantum), KVA_OK);
         assert_int_equal(kva_stats_read(&rig.space, &stats), KVA_OK);
         assert_int_equal(stats.pooled_segments, 0);
@@ -857,7 +857,7 @@ static void what_is_live_keeps_its_piece(void **state)
                 struct range live = rig.held[kept];
                 while (rig.count > 1)
                     give(&rig, rig.held[0].at == live.at ? 1 : 0);
-                assert_int_equal(kva_pools_trim(&rig.space), KVA_OK);
+                assert_int_equal(kva_pools_drain(&rig.space), KVA_OK);
                 expect_letters(&rig);
                 while (fits_somewhere(&rig, 1))
                     alloc(&rig, 1, KVA_HIGHEST);
@@ -947,7 +947,7 @@ static void all_addresses_may_be_trimmed(void **state)
                 give(&rig, rig.count - 1);
             assert_int_equal(stats_of(&rig).pooled_segments, quanta);
             assert_true(stats_of(&rig).pooled_bytes == UINT64_MAX);
-            assert_int_equal(kva_pools_trim(&rig.space), KVA_OK);
+            assert_int_equal(kva_pools_drain(&rig.space), KVA_OK);
             assert_int_equal(stats_of(&rig).pooled_segments, 0);
             assert_true(stats_of(&rig).largest_free == UINT64_MAX);
             tear_down(&rig);
@@ -1021,7 +1021,7 @@ static void spans_are_used_again(void **state)
                 alloc_plain(&rig, 1 + round % 30);
             while (rig.count > 0)
                 give(&rig, rig.count - 1);
-            assert_int_equal(kva_pools_trim(&rig.space), KVA_OK);
+            assert_int_equal(kva_pools_drain(&rig.space), KVA_OK);
             assert_int_equal(kva_stats_read(&rig.space, round == 29 ? &early : &late), KVA_OK);
         }
         assert_int_equal(early.memory_bytes, late.memory_bytes);

@@ -671,7 +671,7 @@ static enum kva_status add_and_remove(struct dry *d)
 static enum kva_status free_and_trim(struct dry *d)
 {
     enum kva_status status = kva_free(&d->space, d->r);
-    return status == KVA_OK ? kva_pools_trim(&d->space) : status;
+    return status == KVA_OK ? kva_pools_drain(&d->space) : status;
 }
 
 #define DRY(name, expression)                                                                                \
@@ -702,7 +702,7 @@ static const struct dry_row {
     size_t preloaded; /* operations, where it is kva_preload that promises it */
 } dry_rows[] = {
     {"kva_free", dry_free, true, 0},
-    {"kva_free, kva_pools_trim", free_and_trim, true, 0},
+    {"kva_free, kva_pools_drain", free_and_trim, true, 0},
     {"kva_free_range, all of it", dry_free_whole, true, 0},
     {"kva_free_range, all of it by rounding", dry_free_whole_rounded, true, 0},
     {"kva_free_range, the head beside a free page", dry_free_head, false, 0},

@@ -230,7 +230,7 @@ static void *trim_again_and_again(void *context)
     struct fixture *f = context;
 
     while (!f->done)
-        must(kva_pools_trim(&f->space) == KVA_OK);
+        must(kva_pools_drain(&f->space) == KVA_OK);
     return NULL;
 }
 
@@ -270,7 +270,7 @@ static void two_decays_at_once_lose_nothing(void **state)
         join(first);
         join(second);
         assert_int_equal(kva_space_check(&f.space, NULL), KVA_OK);
-        assert_int_equal(kva_pools_trim(&f.space), KVA_OK);
+        assert_int_equal(kva_pools_drain(&f.space), KVA_OK);
         assert_int_equal(kva_stats_read(&f.space, &stats), KVA_OK);
         assert_int_equal(stats.free_bytes, PAGES * PAGE);
         assert_int_equal(stats.free_segments, 1);
@@ -362,7 +362,7 @@ static void use_in_child(struct fixture *f)
     must(kva_alloc(&f->space, &request, &at) == KVA_OK);
     must(kva_free_deferred(&f->space, at) == KVA_OK);
     must(kva_flush(&f->space) == KVA_OK);
-    must(kva_pools_trim(&f->space) == KVA_OK);
+    must(kva_pools_drain(&f->space) == KVA_OK);
     _exit(7);
 }
 

@@ -181,7 +181,7 @@ static void trim(void *context)
 {
     struct stage *stage = context;
 
-    must(kva_pools_trim(&stage->space) == KVA_OK);
+    must(kva_pools_drain(&stage->space) == KVA_OK);
 }
 
 /* --------------------------------------------------------------------------------------------------- tests */

@@ -245,7 +245,7 @@ static void come_and_go(struct stage *stage)
                 assert_int_equal(kva_free(&stage->space, held[k]), KVA_OK);
             is_held[k] = false;
         }
-        assert_int_equal(kva_pools_trim(&stage->space), KVA_OK);
+        assert_int_equal(kva_pools_drain(&stage->space), KVA_OK);
     }
 }
 

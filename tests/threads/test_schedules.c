@@ -121,7 +121,7 @@ static void perform(struct play *play, struct op *op)
         op->status = kva_flush(&play->space);
         break;
     case 'T':
-        op->status = kva_pools_trim(&play->space);
+        op->status = kva_pools_drain(&play->space);
         break;
     default:
         op->status = kva_find(&play->space, address_of(play, step->x), &segment);

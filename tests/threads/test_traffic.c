@@ -254,7 +254,7 @@ static void expect_empty(struct crowd *crowd)
 
     assert_int_equal(kva_space_check(&crowd->space, NULL), KVA_OK);
     assert_int_equal(kva_flush(&crowd->space), KVA_OK);
-    assert_int_equal(kva_pools_trim(&crowd->space), KVA_OK);
+    assert_int_equal(kva_pools_drain(&crowd->space), KVA_OK);
     assert_int_equal(kva_space_check(&crowd->space, NULL), KVA_OK);
     assert_int_equal(kva_stats_read(&crowd->space, &stats), KVA_OK);
     check_that(stats.free_bytes == test_place_bytes(&crowd->place, QUANTA),

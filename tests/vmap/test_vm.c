@@ -113,7 +113,7 @@ static void an_area_goes_from_live_to_cached_to_free(struct bench *bench)
     assert_int_equal(kva_vfree(vm, memory), KVA_OK);
     assert_int_equal(stats_of(bench).cache_hits, 1);
 
-    assert_int_equal(kva_vm_flush(vm), KVA_OK);
+    assert_int_equal(kva_vm_purge(vm), KVA_OK);
     assert_int_equal(bench->pages.open_pages, 0);
     assert_int_equal(stats_of(bench).cached_areas, 0);
 }
@@ -137,7 +137,7 @@ static void wrong_frees_are_told_apart(struct bench *bench)
     assert_int_equal(kva_vfree(vm, memory), KVA_EDOUBLE); /* cached */
     assert_int_equal(kva_vfree(vm, large), KVA_OK);
     assert_int_equal(kva_vfree(vm, large), KVA_EDEFERRED); /* parked */
-    assert_int_equal(kva_vm_flush(vm), KVA_OK);
+    assert_int_equal(kva_vm_purge(vm), KVA_OK);
     assert_int_equal(kva_vfree(vm, large), KVA_EDOUBLE); /* purged */
 }
 
@@ -210,7 +210,7 @@ static void parked_areas_are_purged_in_batches(enum kva_mechanism mechanism)
         assert_int_equal(kva_vfree(bench.vm, memory[i]), KVA_OK);
     assert_int_equal(stats_of(&bench).parked_areas, AREAS);
     expect_sound(&bench);
-    assert_int_equal(kva_vm_flush(bench.vm), KVA_OK);
+    assert_int_equal(kva_vm_purge(bench.vm), KVA_OK);
     assert_int_equal(stats_of(&bench).purged_runs, 1);
     assert_int_equal(bench.pages.closes, 1);
     assert_int_equal(bench.pages.open_pages, 0);
@@ -511,7 +511,7 @@ static void short_lived_maps_are_flushed_in_batches(struct bench *bench)
                 bench->pages.closes <= 2 * FRAMES / 512); /* runs end with each 2 MiB */
     assert_int_equal(*held, 12345);
     assert_int_equal(kva_unmap_ram(bench->vm, held), KVA_OK);
-    assert_int_equal(kva_vm_flush(bench->vm), KVA_OK);
+    assert_int_equal(kva_vm_purge(bench->vm), KVA_OK);
     assert_int_equal(bench->pages.mapped_pages, 0);
     assert_int_equal(stats_of(bench).live_areas, 0);
     assert_int_equal(kva_vm_frames_destroy(frames), KVA_OK);
@@ -568,7 +568,7 @@ static void objects_that_cannot_be_leave_no_chunk(struct bench *bench)
         if (status == KVA_OK)
             assert_int_equal(kva_pcpu_free(pcpu, object), KVA_OK);
         assert_int_equal(kva_pcpu_destroy(pcpu), KVA_OK);
-        assert_int_equal(kva_vm_flush(bench->vm), KVA_OK);
+        assert_int_equal(kva_vm_purge(bench->vm), KVA_OK);
     }
 }
 
@@ -597,7 +597,7 @@ static void objects_may_be_taken_while_reclaiming(struct bench *bench)
     struct kva_pcpu_config config = {.cpus = 2};
     void *object;
 
-    assert_int_equal(kva_vm_add_reclaim(bench->vm, &reclaim), KVA_OK);
+    assert_int_equal(kva_vm_reclaim_add(bench->vm, &reclaim), KVA_OK);
     assert_int_equal(kva_pcpu_create(bench->vm, &config, &taking.pcpu), KVA_OK);
     kva_failing_pages_fail(&bench->pages, 1, true); /* until somebody is asked */
     assert_int_equal(kva_pcpu_alloc(taking.pcpu, 64, 8, &object), KVA_OK);
@@ -609,7 +609,7 @@ static void objects_may_be_taken_while_reclaiming(struct bench *bench)
     assert_int_equal(kva_pcpu_free(taking.pcpu, taking.object), KVA_OK);
     assert_int_equal(kva_pcpu_destroy(taking.pcpu), KVA_OK);
     assert_int_equal(stats_of(bench).live_areas, 0);
-    assert_int_equal(kva_vm_remove_reclaim(bench->vm, &reclaim), KVA_OK);
+    assert_int_equal(kva_vm_reclaim_remove(bench->vm, &reclaim), KVA_OK);
 }
 
 /* -------------------------------------------------------------------------------------------- grace periods */
@@ -646,7 +646,7 @@ static void later_areas_stay_until_they_are_ready(enum kva_mechanism mechanism)
     kva_vfree_ready(waiting.record[1]);
     kva_vfree_ready(waiting.record[0]);
     assert_int_equal(stats_of(&bench).later_areas, 2);
-    assert_int_equal(kva_vm_flush(bench.vm), KVA_OK);
+    assert_int_equal(kva_vm_purge(bench.vm), KVA_OK);
     assert_int_equal(stats_of(&bench).later_areas, 0);
     assert_int_equal(bench.pages.open_pages, 0);
     end(&bench);
@@ -731,7 +731,7 @@ static void reports_name_who_allocated(enum kva_mechanism mechanism)
     assert_string_equal(text, expected);
     assert_int_equal(length, strlen(expected));
     assert_int_equal(kva_vfree(bench.vm, memory), KVA_OK);
-    assert_int_equal(kva_vm_flush(bench.vm), KVA_OK);
+    assert_int_equal(kva_vm_purge(bench.vm), KVA_OK);
     kva_vm_fault_describe(bench.vm, memory + 40, true, text, sizeof text);
     snprintf(expected, sizeof expected,
              "write 40 bytes into the 3-page area 0x%" PRIxPTR
@@ -936,7 +936,7 @@ static void callbacks_cannot_pull_the_rug_away(struct bench *bench)
     void *behind = kva_vmalloc(bench->vm, PAGE);
     void *object;
 
-    assert_int_equal(kva_vm_add_reclaim(bench->vm, &reclaim), KVA_OK);
+    assert_int_equal(kva_vm_reclaim_add(bench->vm, &reclaim), KVA_OK);
     spoiler.memory = memory;
     kva_failing_pages_fail(&bench->pages, 1, true);
     assert_int_equal(kva_vm_realloc(bench->vm, memory, 5 * PAGE, 0, &memory), KVA_ENOMEM);
@@ -950,7 +950,7 @@ static void callbacks_cannot_pull_the_rug_away(struct bench *bench)
     assert_int_equal(kva_pcpu_alloc(spoiler.pcpu, 64, 8, &object), KVA_ENOMEM);
     assert_true(spoiler.asked > 0);
     kva_failing_pages_fail(&bench->pages, 0, false);
-    assert_int_equal(kva_vm_remove_reclaim(bench->vm, &reclaim), KVA_OK);
+    assert_int_equal(kva_vm_reclaim_remove(bench->vm, &reclaim), KVA_OK);
     assert_int_equal(kva_pcpu_destroy(spoiler.pcpu), KVA_OK);
     assert_int_equal(kva_vfree(bench->vm, memory), KVA_OK);
     assert_int_equal(kva_vfree(bench->vm, behind), KVA_OK);
@@ -1084,7 +1084,7 @@ static void fail_everything(enum kva_mechanism mechanism, bool of_memory, bool f
         if (status == KVA_OK) {
             status = do_everything(&bench);
             expect_sound(&bench);
-            assert_int_equal(kva_vm_flush(bench.vm), KVA_OK);
+            assert_int_equal(kva_vm_purge(bench.vm), KVA_OK);
             check_that(bench.pages.open_pages == 0 && bench.pages.mapped_pages == 0,
                        "call %" PRIu64 " failed: %" PRIu64 " pages open, %" PRIu64 " mapped", n,
                        bench.pages.open_pages, bench.pages.mapped_pages);

@@ -58,7 +58,7 @@ static void set_up(struct play *play, unsigned pages, unsigned live, bool guards
         .cpus = 2,
         .threads = &play->other.threads,
     };
-    assert_int_equal(kva_vm_build(&config, &play->vm), KVA_OK);
+    assert_int_equal(kva_vm_create_from(&config, &play->vm), KVA_OK);
     play->other.locks = &play->vm->locks;
     play->live = live;
 }
@@ -97,7 +97,7 @@ static void fence(struct play *play, void **mine, size_t count)
     }
     for (size_t i = 0; i < count; i++)
         assert_int_equal(kva_vfree(play->vm, between[i]), KVA_OK);
-    assert_int_equal(kva_vm_flush(play->vm), KVA_OK);
+    assert_int_equal(kva_vm_purge(play->vm), KVA_OK);
     for (unsigned i = 0; i < play->live; i++)
         assert_non_null(play->area[i] = kva_vmalloc(play->vm, PAGE));
 }
@@ -145,7 +145,7 @@ static void reclaim_callbacks_do_not_prolong_it(void **state)
 
     set_up(&play, 8, OTHERS, false, false);
     for (int i = 0; i < 2; i++)
-        assert_int_equal(kva_vm_add_reclaim(play.vm, &callbacks[i]), KVA_OK);
+        assert_int_equal(kva_vm_reclaim_add(play.vm, &callbacks[i]), KVA_OK);
     fence(&play, mine, 4);
     uint64_t before = purges(play.vm);
     play.other.step = step;

@@ -389,7 +389,7 @@ static enum kva_status do_object_free(struct stage *stage, struct test_rng rng)
 static enum kva_status do_flush(struct stage *stage, struct test_rng rng)
 {
     if (test_one_in(&rng, 4))
-        assert_int_equal(kva_vm_flush(stage->vm), KVA_OK);
+        assert_int_equal(kva_vm_purge(stage->vm), KVA_OK);
     return KVA_OK;
 }
 
@@ -399,7 +399,7 @@ static enum kva_status do_ready(struct stage *stage, struct test_rng rng)
     for (size_t i = 0; i < stage->waiting_count; i++)
         kva_vfree_ready(stage->waiting[i]);
     stage->waiting_count = 0;
-    assert_int_equal(kva_vm_flush(stage->vm), KVA_OK);
+    assert_int_equal(kva_vm_purge(stage->vm), KVA_OK);
     return KVA_OK;
 }
 
@@ -558,7 +558,7 @@ static void free_everything(struct stage *stage)
         assert_int_equal(kva_pcpu_destroy(stage->pcpu), KVA_OK);
     while (stage->pools > 0)
         assert_int_equal(kva_vm_frames_destroy(stage->frames[--stage->pools]), KVA_OK);
-    assert_int_equal(kva_vm_flush(stage->vm), KVA_OK);
+    assert_int_equal(kva_vm_purge(stage->vm), KVA_OK);
     assert_int_equal(stage->test.pages.open_pages, 0);
     assert_int_equal(stage->test.pages.mapped_pages, 0);
 }
@@ -714,11 +714,11 @@ static bool give_one(void *context, struct kva_vm *vm, size_t size)
     }
     if (giver->reenter) {
         struct test_hooks *hooks = &giver->scene->test.hooks;
-        assert_int_equal(kva_vm_flush(vm), KVA_EREENTRY);
+        assert_int_equal(kva_vm_purge(vm), KVA_EREENTRY);
         assert_int_equal(kva_vm_destroy(vm, NULL, NULL), KVA_EREENTRY);
         assert_int_equal(kva_vm_abandon(vm, NULL, NULL), KVA_EREENTRY);
-        assert_int_equal(kva_vm_add_reclaim(vm, &giver->reclaim), KVA_EREENTRY);
-        assert_int_equal(kva_vm_remove_reclaim(vm, &giver->reclaim), KVA_EREENTRY);
+        assert_int_equal(kva_vm_reclaim_add(vm, &giver->reclaim), KVA_EREENTRY);
+        assert_int_equal(kva_vm_reclaim_remove(vm, &giver->reclaim), KVA_EREENTRY);
         assert_int_equal(hooks->misuses, 5);
         test_vm_forgive(&giver->scene->test);
     }
@@ -739,14 +739,14 @@ static void set_up_helped(struct helped *scene, enum kva_mechanism mechanism)
     test_vm_create(&scene->test, &config);
     for (size_t i = 0; i < 2; i++) {
         scene->givers[i] = (struct giver){.reclaim = {give_one, &scene->givers[i], {NULL}}, .scene = scene};
-        assert_int_equal(kva_vm_add_reclaim(scene->test.vm, &scene->givers[i].reclaim), KVA_OK);
+        assert_int_equal(kva_vm_reclaim_add(scene->test.vm, &scene->givers[i].reclaim), KVA_OK);
     }
 }
 
 static void tear_down_helped(struct helped *scene)
 {
     for (size_t i = 0; i < 2; i++)
-        assert_int_equal(kva_vm_remove_reclaim(scene->test.vm, &scene->givers[i].reclaim), KVA_OK);
+        assert_int_equal(kva_vm_reclaim_remove(scene->test.vm, &scene->givers[i].reclaim), KVA_OK);
     test_vm_expect_sound(&scene->test, "helped");
     test_vm_destroy(&scene->test);
 }
@@ -920,7 +920,7 @@ static void test_frames_stay_while_they_are_mapped(void **state)
         taker.asked = 0;
         test_vm_create(&taker.test, &config);
         struct kva_vm *vm = taker.test.vm;
-        assert_int_equal(kva_vm_add_reclaim(vm, &reclaim), KVA_OK);
+        assert_int_equal(kva_vm_reclaim_add(vm, &reclaim), KVA_OK);
         assert_int_equal(kva_vm_frames_create(vm, &(struct kva_vm_frames_config){.count = 80}, &taker.frames),
                          KVA_OK);
         assert_int_equal(kva_vm_frames_alloc(taker.frames, 80, taker.numbers), KVA_OK);

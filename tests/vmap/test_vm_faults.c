@@ -37,7 +37,7 @@ static unsigned char *live(struct kva_vm *vm, size_t pages)
 
 static void flush(struct kva_vm *vm)
 {
-    child_that(kva_vm_flush(vm) == KVA_OK);
+    child_that(kva_vm_purge(vm) == KVA_OK);
 }
 
 static void give(struct kva_vm *vm, void *memory)
@@ -599,7 +599,7 @@ static void test_sentences_of_areas(void **state)
     const char *freed_sentence =
         "write 40 bytes into the 3-page area 0x%" PRIxPTR ", allocated at here+0x1, freed: yes, at here+0x1";
     expect_sentence(vm, memory + 40, true, about(text, freed_sentence, memory)); /* cached */
-    assert_int_equal(kva_vm_flush(vm), KVA_OK);
+    assert_int_equal(kva_vm_purge(vm), KVA_OK);
     expect_sentence(vm, memory + 40, true, about(text, freed_sentence, memory)); /* purged, remembered */
     unsigned char *far = memory + (256 + 4) * page;
     expect_sentence(vm, far, false,
@@ -683,7 +683,7 @@ static void test_sentences_beside_the_past(void **state)
     assert_int_equal(kva_vfree(vm, area[1]), KVA_OK);
     assert_int_equal(kva_vfree(vm, area[2]), KVA_OK);
     expect_place(vm, area[2] - 1, 1, "before", area[2], 3, true); /* cached */
-    assert_int_equal(kva_vm_flush(vm), KVA_OK);
+    assert_int_equal(kva_vm_purge(vm), KVA_OK);
     expect_place(vm, area[1] - 1, page, past_the_end, area[0], 3, false); /* a live area's guard */
     expect_place(vm, area[1] + page, page, "into", area[1], 3, true);
     expect_place(vm, area[1] + 3 * page, 1, past_the_end, area[1], 3, true);
@@ -724,7 +724,7 @@ static void test_sentences_of_short_lived_maps(void **state)
     expect_place(vm, first - 1, 1, "before", first, 2, false);
     expect_place(vm, second + 4 * page, 1, past_the_end, second, 4, false);
     assert_int_equal(kva_unmap_ram(vm, between), KVA_OK);
-    assert_int_equal(kva_vm_flush(vm), KVA_OK);
+    assert_int_equal(kva_vm_purge(vm), KVA_OK);
     expect_place(vm, between - 1, 2 * page - 1, "into", first, 2, false);
     expect_sentence(
         vm, between + 5, false,
@@ -887,9 +887,9 @@ static int fault_with_reporter(void *context)
     child_that(kva_vm_create(&report->config, &vm) == KVA_OK);
     if (report->twist == SECOND_INSTANCE) {
         child_that(kva_vm_create(&report->config, &other) == KVA_OK);
-        child_that(kva_fault_reporter_install(other) == KVA_OK);
+        child_that(kva_fault_reporter_add(other) == KVA_OK);
     }
-    child_that(kva_fault_reporter_install(vm) == KVA_OK);
+    child_that(kva_fault_reporter_add(vm) == KVA_OK);
     unsigned char *address = report->entry->play(vm);
     if (report->twist == OUTSIDE)
         address = (unsigned char *)16;
@@ -992,7 +992,7 @@ static int fault_by_truncation(void *context)
     char text[256];
 
     child_that(kva_vm_create(&report->config, &vm) == KVA_OK);
-    child_that(kva_fault_reporter_install(vm) == KVA_OK);
+    child_that(kva_fault_reporter_add(vm) == KVA_OK);
     struct kva_vm_frames *frames = frames_of(vm, 4, numbers);
     unsigned char *memory = kva_vmap(vm, frames, numbers, 4);
     child_that(memory != NULL);
@@ -1031,15 +1031,15 @@ static int fill_the_list(void *context)
     for (size_t i = 0; i < 65; i++)
         child_that(kva_vm_create(&config, &vm[i]) == KVA_OK);
     for (size_t i = 0; i < 64; i++)
-        child_that(kva_fault_reporter_install(vm[i]) == KVA_OK);
-    child_that(kva_fault_reporter_install(vm[64]) == KVA_ENOSPC);
-    child_that(kva_fault_reporter_install(vm[7]) == KVA_EEXIST);
-    child_that(kva_fault_reporter_install(NULL) == KVA_ENULL);
+        child_that(kva_fault_reporter_add(vm[i]) == KVA_OK);
+    child_that(kva_fault_reporter_add(vm[64]) == KVA_ENOSPC);
+    child_that(kva_fault_reporter_add(vm[7]) == KVA_EEXIST);
+    child_that(kva_fault_reporter_add(NULL) == KVA_ENULL);
     child_that(kva_fault_reporter_remove(vm[64]) == KVA_ENOENT);
     child_that(kva_fault_reporter_remove(NULL) == KVA_ENULL);
     child_that(kva_fault_reporter_remove(vm[7]) == KVA_OK);
     child_that(kva_fault_reporter_remove(vm[7]) == KVA_ENOENT);
-    child_that(kva_fault_reporter_install(vm[64]) == KVA_OK);
+    child_that(kva_fault_reporter_add(vm[64]) == KVA_OK);
     for (size_t i = 0; i < 65; i++)
         child_that(kva_fault_reporter_remove(vm[i]) == (i == 7 ? KVA_ENOENT : KVA_OK));
     child_that(sigaction(SIGSEGV, NULL, &after_all) == 0);

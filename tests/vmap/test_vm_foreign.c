@@ -68,7 +68,7 @@ static void test_marked_areas_are_dismissed(void **state)
         assert_int_equal(test_vm_stats(test.vm).cached_areas, 1);
         assert_int_equal(test_vm_stats(test.vm).parked_areas, 4);
         expect_dismissals(&test, 0, 0);
-        assert_int_equal(kva_vm_flush(test.vm), KVA_OK);
+        assert_int_equal(kva_vm_purge(test.vm), KVA_OK);
         expect_dismissals(&test, 1, 2);
         test_vm_expect_sound(&test, "flushed");
         test_vm_destroy(&test);
@@ -89,7 +89,7 @@ static void test_the_cache_serves_marked_requests(void **state)
     assert_ptr_equal(take(test.vm, 1, KVA_VM_FOREIGN), memory);
     assert_int_equal(kva_vfree(test.vm, memory), KVA_OK);
     assert_int_equal(test_vm_stats(test.vm).cached_areas, 0);
-    assert_int_equal(kva_vm_flush(test.vm), KVA_OK);
+    assert_int_equal(kva_vm_purge(test.vm), KVA_OK);
     expect_dismissals(&test, 1, 1);
     /* The mark ends with the area. */
     assert_ptr_equal(take(test.vm, 1, 0), memory);
@@ -135,7 +135,7 @@ static void test_resizing_keeps_the_mark(void **state)
     assert_int_equal(kva_vm_realloc(test.vm, memory, 100 * page, 0, &moved), KVA_OK);
     assert_ptr_not_equal(moved, memory);
     assert_int_equal(flags_at(test.vm, moved) & KVA_VM_FOREIGN, KVA_VM_FOREIGN);
-    assert_int_equal(kva_vm_flush(test.vm), KVA_OK);
+    assert_int_equal(kva_vm_purge(test.vm), KVA_OK);
     expect_dismissals(&test, 2, 2);
     assert_int_equal(kva_vfree(test.vm, moved), KVA_OK);
     assert_int_equal(kva_vfree(test.vm, wall), KVA_OK);
@@ -166,7 +166,7 @@ static void test_marked_areas_can_wait(void **state)
     assert_int_equal(kva_vm_mark_foreign(test.vm, memory), KVA_EDEFERRED);
     test_vm_forgive(&test);
     kva_vfree_ready(waiting);
-    assert_int_equal(kva_vm_flush(test.vm), KVA_OK);
+    assert_int_equal(kva_vm_purge(test.vm), KVA_OK);
     expect_dismissals(&test, 1, 1);
     test_vm_expect_sound(&test, "after its wait");
     assert_int_equal(kva_vm_mark_foreign(test.vm, memory), KVA_EDOUBLE);
@@ -195,7 +195,7 @@ static void test_what_cannot_be_marked(void **state)
     void *memory = take(test.vm, 2, KVA_VM_FOREIGN);
     assert_int_equal(kva_vfree(test.vm, memory), KVA_OK);
     assert_int_equal(test_vm_stats(test.vm).cached_areas, 0);
-    assert_int_equal(kva_vm_flush(test.vm), KVA_OK);
+    assert_int_equal(kva_vm_purge(test.vm), KVA_OK);
     assert_int_equal(kva_vm_frames_destroy(frames), KVA_OK);
     test_vm_destroy(&test);
 }

@@ -157,7 +157,7 @@ static int start_clean(void *context)
 
     child_that(kva_vm_fork_child(vm) == KVA_OK);
     child_that(kva_vm_check(vm, NULL) == KVA_OK);
-    child_that(kva_vm_flush(vm) == KVA_OK);
+    child_that(kva_vm_purge(vm) == KVA_OK);
     size_t pcpu_areas = free_all(vm);
     child_that(kva_vm_check(vm, NULL) == KVA_OK);
     void *map = kva_vmap(vm, stage->frames, stage->numbers, NUMBERS);
@@ -245,7 +245,7 @@ static void flush(void *context)
 {
     struct stage *stage = context;
 
-    must(kva_vm_flush(stage->test.vm) == KVA_OK);
+    must(kva_vm_purge(stage->test.vm) == KVA_OK);
 }
 
 static void end_a_pool(void *context)

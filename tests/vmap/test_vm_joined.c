@@ -134,7 +134,7 @@ static void end(struct play *play)
 {
     child_that(kva_vm_check(play->vm, NULL) == KVA_OK);
     give_all(play);
-    child_that(kva_vm_flush(play->vm) == KVA_OK);
+    child_that(kva_vm_purge(play->vm) == KVA_OK);
     child_that(stats_of(play->vm).pages.mappings == 1);
     child_that(kva_vm_destroy(play->vm, NULL, NULL) == KVA_OK);
 }
@@ -195,7 +195,7 @@ static int go_on_for_long(void *context)
         child_that(test_mappings() <= allowed - allowed / 4);
         child_that(kva_vm_check(play.vm, NULL) == KVA_OK);
         if (round % 2 == 0)
-            child_that(kva_vm_flush(play.vm) == KVA_OK);
+            child_that(kva_vm_purge(play.vm) == KVA_OK);
         else
             take_all(&play);
     }
@@ -218,11 +218,11 @@ static int mend_when_there_is_room(void *context)
         take_all(&play);
         uint64_t weak = stats_of(play.vm).pages.weak_pages;
         child_that(weak > many / 2);
-        child_that(kva_vm_flush(play.vm) == KVA_OK); /* nothing has changed */
+        child_that(kva_vm_purge(play.vm) == KVA_OK); /* nothing has changed */
         child_that(stats_of(play.vm).pages.weak_pages == weak);
         test_leave(&crowd);
         if (by_flush) {
-            child_that(kva_vm_flush(play.vm) == KVA_OK);
+            child_that(kva_vm_purge(play.vm) == KVA_OK);
         } else {
             sleep(2); /* a look may be some time old */
             for (unsigned n = 0; n < many; n++) {
@@ -255,7 +255,7 @@ static int refuse_when_hardened(void *context)
     expect_all_held(&play);
     give_all(&play);
     child_that(stats_of(play.vm).pages.weak_pages == 0);
-    child_that(kva_vm_flush(play.vm) == KVA_OK && kva_vm_destroy(play.vm, NULL, NULL) == KVA_OK);
+    child_that(kva_vm_purge(play.vm) == KVA_OK && kva_vm_destroy(play.vm, NULL, NULL) == KVA_OK);
     test_leave(&crowd);
     return 0;
 }
@@ -398,7 +398,7 @@ static int go_on_in_a_child(void *context)
     take_all(&play);
     expect_all_held(&play);
     test_leave(&crowd);
-    child_that(kva_vm_flush(play.vm) == KVA_OK);
+    child_that(kva_vm_purge(play.vm) == KVA_OK);
     child_that(stats_of(play.vm).pages.weak_pages == 0 && count_marked(&play) == 0);
     end(&play);
     if (child == 0)

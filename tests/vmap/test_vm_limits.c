@@ -216,11 +216,11 @@ static void test_32768_guarded_pages(void **state)
         expect_guard(&areas, areas.count / 2, "a guard among many");
         expect_guard(&areas, areas.count - 1, "the last guard");
         assert_true(give_some(&areas, 3));
-        assert_int_equal(kva_vm_flush(areas.vm), KVA_OK);
+        assert_int_equal(kva_vm_purge(areas.vm), KVA_OK);
         for (size_t i = 0; i < areas.count; i++)
             assert_true(areas.memory[i] == NULL || has_stamp(&areas, i));
         assert_true(give_all(&areas));
-        assert_int_equal(kva_vm_flush(areas.vm), KVA_OK);
+        assert_int_equal(kva_vm_purge(areas.vm), KVA_OK);
         if (own)
             assert_in_range(test_mappings(), 1, mappings + 4); /* malloc's */
         assert_int_equal(kva_vm_destroy(areas.vm, NULL, NULL), KVA_OK);
@@ -292,10 +292,10 @@ static int take_large_areas(void *context)
     child_that(stats.pages.mappings + 1 >=
                test_mappings() - before); /* it counts at least as many as there are */
     child_that(test_is_closed(areas.memory[0] + 65 * page) && test_is_closed(areas.memory[899] + 65 * page));
-    child_that(give_some(&areas, 2) && kva_vm_flush(areas.vm) == KVA_OK);
+    child_that(give_some(&areas, 2) && kva_vm_purge(areas.vm) == KVA_OK);
     for (size_t i = 0; i < areas.count; i++)
         child_that(areas.memory[i] == NULL || has_stamp(&areas, i));
-    child_that(give_all(&areas) && kva_vm_flush(areas.vm) == KVA_OK);
+    child_that(give_all(&areas) && kva_vm_purge(areas.vm) == KVA_OK);
     child_that(test_mappings() < before + 200);
     child_that(kva_vm_destroy(areas.vm, NULL, NULL) == KVA_OK);
     return 0;
@@ -402,7 +402,7 @@ static int end_above_the_limit(void *context)
 
     for (size_t i = 0; i < 50; i++)
         child_that(kva_vunmap(vm, maps[i]) == KVA_OK);
-    child_that(kva_vm_flush(vm) == KVA_OK);
+    child_that(kva_vm_purge(vm) == KVA_OK);
     child_that(test_is_closed(maps[0]) && test_is_closed(maps[49] + page));
     child_that(test_mappings() <= full - 150); /* each took two, and the guard another */
     void *others = single();
@@ -410,7 +410,7 @@ static int end_above_the_limit(void *context)
     child_that(kva_vm_frames_free(frames, numbers + 3, 1) == KVA_OK);
     while (single() != MAP_FAILED)
         continue;
-    child_that(kva_vfree(vm, area) == KVA_OK && kva_vm_flush(vm) == KVA_OK);
+    child_that(kva_vfree(vm, area) == KVA_OK && kva_vm_purge(vm) == KVA_OK);
     child_that(test_is_closed(area) && test_is_closed(area + 199 * page));
     child_that(kva_vm_stats_read(vm, &stats) == KVA_OK);
     child_that(stats.pages.weak_pages == 0 && stats.pages.weak_closes == 0);
@@ -445,11 +445,11 @@ static int flush_what_was_weak(void *context)
     child_that(kva_vm_stats_read(vm, &stats) == KVA_OK);
     child_that(stats.pages.weak_pages == (test_is_closed(area + 40 * page) ? 0 : 60));
     child_that(stats.pages.weak_closes == (stats.pages.weak_pages > 0));
-    child_that(kva_vm_flush(vm) == KVA_OK && area[0] == 1 && area[40 * page - 1] == 1);
+    child_that(kva_vm_purge(vm) == KVA_OK && area[0] == 1 && area[40 * page - 1] == 1);
     while (count > 0)
         child_that(munmap(singles[--count], page) == 0);
     test_leave(&crowd);
-    child_that(kva_vm_flush(vm) == KVA_OK);
+    child_that(kva_vm_purge(vm) == KVA_OK);
     child_that(kva_vm_stats_read(vm, &stats) == KVA_OK && stats.pages.weak_pages == 0);
     child_that(test_is_closed(area + 40 * page) && test_is_closed(area + 99 * page));
     child_that(area[0] == 1 && area[40 * page - 1] == 1);
@@ -630,7 +630,7 @@ static int free_locked_pages(void *context)
         return 77; /* not allowed here */
     child_that(!test_is_closed(memory) && test_is_closed(memory + 3 * page));
     child_that(kva_vfree(vm, memory) == KVA_OK);
-    child_that(kva_vm_flush(vm) == KVA_OK);
+    child_that(kva_vm_purge(vm) == KVA_OK);
     child_that(kva_vm_stats_read(vm, &stats) == KVA_OK);
     child_that(stats.pages.weak_closes == 0);
     child_that(test_is_closed(memory) && test_is_closed(memory + 3 * page - 1) &&
@@ -759,7 +759,7 @@ static void test_runs_end_where_the_frames_begin(void **state)
         assert_int_equal(kva_vfree(test.vm, memory), KVA_OK);
         assert_int_equal(kva_vunmap(test.vm, map), KVA_OK);
         assert_int_equal(test_vm_stats(test.vm).parked_areas, 2);
-        assert_int_equal(kva_vm_flush(test.vm), KVA_OK);
+        assert_int_equal(kva_vm_purge(test.vm), KVA_OK);
         assert_int_equal(test_vm_stats(test.vm).purged_runs, 2);
         assert_int_equal(test.pages.open_pages + test.pages.mapped_pages, 0);
         test_vm_destroy(&test);
@@ -895,7 +895,7 @@ static void test_no_block_never_flushes(void **state)
     (void)state;
     for_each_mechanism (mechanism, k) {
         set_up_keeper(&test, mechanism, false);
-        assert_int_equal(kva_vm_add_reclaim(test.vm, &reclaim), KVA_OK);
+        assert_int_equal(kva_vm_reclaim_add(test.vm, &reclaim), KVA_OK);
         assert_int_equal(kva_vm_frames_create(test.vm, &(struct kva_vm_frames_config){.count = 1}, &frames),
                          KVA_OK);
         assert_int_equal(kva_vm_frames_alloc(frames, 1, &number), KVA_OK);
@@ -1063,7 +1063,7 @@ static void test_alignments_up_to_the_space(void **state)
                 check_that(memory != NULL || kva_vm_status(test.vm) == KVA_ENOSPC, "2^%u", shift);
                 found += memory != NULL;
                 assert_int_equal(kva_vfree(test.vm, memory), KVA_OK);
-                assert_int_equal(kva_vm_flush(test.vm), KVA_OK);
+                assert_int_equal(kva_vm_purge(test.vm), KVA_OK);
             }
         }
         assert_true(found >= 70); /* up to 2 MiB each size has its place */
@@ -1262,7 +1262,7 @@ static int use_much_and_flush(void *context)
     static void *objects[2000];
 
     child_that(kva_vm_create(&config, &vm) == KVA_OK);
-    child_that(kva_vm_flush(vm) == KVA_OK);
+    child_that(kva_vm_purge(vm) == KVA_OK);
     memset(numbers, 1, sizeof(numbers)); /* the test's own memory does not count */
     memset(maps, 1, sizeof(maps));
     memset(objects, 1, sizeof(objects));
@@ -1296,7 +1296,7 @@ static int use_much_and_flush(void *context)
         child_that(kva_vm_frames_destroy(frames) == KVA_OK);
         child_that(kva_vfree(vm, large) == KVA_OK);
         child_that(give_all(&areas));
-        child_that(kva_vm_flush(vm) == KVA_OK);
+        child_that(kva_vm_purge(vm) == KVA_OK);
         uint64_t after = test_resident();
         if (after > before + kept)
             fprintf(stderr, "round %u: %" PRIu64 " KiB more\n", round, (after - before) / TEST_KIB);
@@ -1355,7 +1355,7 @@ static int work_in_the_child(void *context)
     third[0] = 15; /* frame 2 */
     child_that(kva_vunmap(vm, third) == KVA_OK && kva_vunmap(vm, forked->alias) == KVA_OK);
     child_that(kva_vfree(vm, moved) == KVA_OK);
-    child_that(kva_vm_flush(vm) == KVA_OK);
+    child_that(kva_vm_purge(vm) == KVA_OK);
     child_that(kva_vm_check(vm, NULL) == KVA_OK);
     child_that(kva_vm_destroy(vm, NULL, NULL) == KVA_EBUSY);
     child_that(kva_vm_abandon(vm, NULL, NULL) == KVA_OK);
@@ -1476,7 +1476,7 @@ static void live(struct kva_vm *vm, bool has_descriptors)
     child_that(kva_vm_stats_read(vm, &stats) == KVA_OK && stats.pages.mappings_limit == 0);
     child_that(kva_vm_check(vm, NULL) == KVA_OK);
     child_that(give_all(&areas));
-    child_that(kva_vm_flush(vm) == KVA_OK);
+    child_that(kva_vm_purge(vm) == KVA_OK);
 }
 
 static void live_in(const struct kva_vm_config *config, bool has_descriptors)

@@ -217,7 +217,7 @@ static void tamper_and_undo(enum kva_mechanism mechanism, const struct deed *dee
         expect_named(test.vm, memory + deed->where * (pages - 1) * page, deed->words, what);
         assert_true(deed->undo(memory, pages * page));
         expect_sound(test.vm, what);
-        assert_int_equal(kva_vm_flush(test.vm), KVA_OK);
+        assert_int_equal(kva_vm_purge(test.vm), KVA_OK);
         expect_sound(test.vm, what);
     } else {
         print_message("left out, as the system refuses it: %s\n", what);
@@ -284,7 +284,7 @@ static bool tamper_and_flush(enum kva_mechanism mechanism, const struct deed *de
     unsigned char *memory = kva_vmalloc(test.vm, pages * page);
     bool done = deed->change(memory, pages * page);
     assert_int_equal(kva_vfree(test.vm, memory), KVA_OK);
-    assert_int_equal(kva_vm_flush(test.vm), KVA_OK);
+    assert_int_equal(kva_vm_purge(test.vm), KVA_OK);
     bool named = kva_vm_check(test.vm, &fault) == KVA_ECORRUPT;
     assert_int_equal(test.hooks.corruptions, named && KVA_CHECK_LEVEL >= 3);
     if (named) {
@@ -352,7 +352,7 @@ static void tamper_with_marked(enum kva_mechanism mechanism, const struct deed *
     (void)deed->change(memory, pages * page);
     assert_int_equal(kva_vfree(test.vm, memory), KVA_OK);
     expect_sound(test.vm, deed->name);
-    assert_int_equal(kva_vm_flush(test.vm), KVA_OK);
+    assert_int_equal(kva_vm_purge(test.vm), KVA_OK);
     expect_sound(test.vm, deed->name);
     assert_int_equal(test.hooks.corruptions, 0);
     assert_int_equal(test_vm_stats(test.vm).pages.weak_pages, 0);
@@ -410,7 +410,7 @@ static int map_and_flush(void *context)
         mmap(left->memory, left->bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     child_that(own != MAP_FAILED);
     memset(own, 1, left->bytes);
-    child_that(kva_vm_flush(left->vm) == KVA_OK);
+    child_that(kva_vm_purge(left->vm) == KVA_OK);
     for (size_t at = 0; at < left->bytes; at += page)
         child_that(own[at] == 1);
     if (kva_vm_check(left->vm, &fault) != KVA_OK) {
@@ -551,7 +551,7 @@ static void tamper_with_map(struct maps *maps, const struct deed *deed, size_t p
     assert_int_equal(unmap(vm, before), KVA_OK);
     assert_int_equal(unmap(vm, behind), KVA_OK);
     expect_sound(vm, deed->name);
-    assert_int_equal(kva_vm_flush(vm), KVA_OK);
+    assert_int_equal(kva_vm_purge(vm), KVA_OK);
     expect_sound(vm, deed->name);
 }
 
@@ -640,7 +640,7 @@ static int be_busy(void *context)
         child_that(i % 3 == 0 || kva_vfree(vm, memory) == KVA_OK);
         child_that(i % 5 == 0 || kva_vunmap(vm, map) == KVA_OK);
         child_that(i % 4 == 0 || kva_unmap_ram(vm, ram) == KVA_OK);
-        child_that(i % 70 != 0 || kva_vm_flush(vm) == KVA_OK);
+        child_that(i % 70 != 0 || kva_vm_purge(vm) == KVA_OK);
         if (i % 10 == 0 && kva_vm_check(vm, &fault) != KVA_OK) {
             fprintf(stderr, "%zu: %s at %#" PRIx64 "\n", i, fault.what, fault.address);
             return 1;
@@ -687,7 +687,7 @@ static int lock_everything(void *context)
         child_that(before != NULL && kept != NULL && memory != NULL);
         child_that(kva_vfree(vm, before) == KVA_OK && kva_vfree(vm, memory) == KVA_OK);
         child_that(kva_vm_check(vm, NULL) == KVA_OK);
-        child_that(kva_vm_flush(vm) == KVA_OK);
+        child_that(kva_vm_purge(vm) == KVA_OK);
         child_that(kva_vm_check(vm, NULL) == KVA_OK);
         child_that(munlockall() == 0);
         child_that(kva_vm_check(vm, NULL) == KVA_OK);
@@ -716,7 +716,7 @@ static int check_in_a_child(void *context)
     child_that(kva_vfree(vm, memory) == KVA_OK);
     child_that(kva_vm_check(vm, &fault) == KVA_ECORRUPT && fault.address == (uintptr_t)memory);
     child_that(make_usual(memory, 20 * page) && kva_vm_check(vm, NULL) == KVA_OK);
-    child_that(kva_vm_flush(vm) == KVA_OK && kva_vm_check(vm, NULL) == KVA_OK);
+    child_that(kva_vm_purge(vm) == KVA_OK && kva_vm_check(vm, NULL) == KVA_OK);
     return 0;
 }
 

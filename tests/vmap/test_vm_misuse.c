@@ -94,7 +94,7 @@ static unsigned char *take_and_purge(struct stage *stage)
     request.min = (uintptr_t)test_vm_stats(stage->vm).reserve_first + 30 * TEST_MIB;
     assert_int_equal(kva_vm_alloc(stage->vm, &request, &memory), KVA_OK);
     assert_int_equal(kva_vfree(stage->vm, memory), KVA_OK);
-    assert_int_equal(kva_vm_flush(stage->vm), KVA_OK);
+    assert_int_equal(kva_vm_purge(stage->vm), KVA_OK);
     return memory;
 }
 
@@ -194,7 +194,7 @@ static struct stage *set_up(enum kva_mechanism mechanism)
     set_up_objects(stage);
     set_up_others(stage);
     stage->reclaim = (struct kva_vm_reclaim){give_nothing, NULL, {NULL}};
-    assert_int_equal(kva_vm_add_reclaim(stage->vm, &stage->reclaim), KVA_OK);
+    assert_int_equal(kva_vm_reclaim_add(stage->vm, &stage->reclaim), KVA_OK);
     return stage;
 }
 
@@ -210,7 +210,7 @@ static void tear_down(struct stage *stage)
     assert_int_equal(kva_unmap_ram(vm, stage->ram), KVA_OK);
     assert_int_equal(kva_unmap_ram(vm, stage->long_ram), KVA_OK);
     assert_int_equal(kva_pcpu_free(stage->pcpu, stage->object), KVA_OK);
-    assert_int_equal(kva_vm_remove_reclaim(vm, &stage->reclaim), KVA_OK);
+    assert_int_equal(kva_vm_reclaim_remove(vm, &stage->reclaim), KVA_OK);
     kva_vfree_ready(&stage->record);
     test_vm_expect_sound(&stage->test, "torn down");
     assert_int_equal(stage->test.hooks.misuses, 0);
@@ -589,13 +589,13 @@ static void line_of_none(void *context, const char *line, size_t length)
 static enum kva_status add_without_callback(struct stage *s)
 {
     struct kva_vm_reclaim none = {NULL, NULL, {NULL}};
-    return kva_vm_add_reclaim(s->vm, &none);
+    return kva_vm_reclaim_add(s->vm, &none);
 }
 
 static enum kva_status remove_a_stranger(struct stage *s)
 {
     struct kva_vm_reclaim stranger = {give_nothing, NULL, {NULL}};
-    return kva_vm_remove_reclaim(s->vm, &stranger);
+    return kva_vm_reclaim_remove(s->vm, &stranger);
 }
 
 static enum kva_status vfree_later_without_grace(struct stage *s)
@@ -819,16 +819,16 @@ CASE(report_without_line, kva_vm_report(s->vm, NULL, NULL))
 CASE(stats_without_instance, kva_vm_stats_read(NULL, &(struct kva_vm_stats){0}))
 CASE(stats_without_answer, kva_vm_stats_read(s->vm, NULL))
 CASE(check_without_instance, kva_vm_check(NULL, NULL))
-CASE(flush_without_instance, kva_vm_flush(NULL))
+CASE(flush_without_instance, kva_vm_purge(NULL))
 CASE(status_without_instance, kva_vm_status(NULL))
 CASE(destroy_without_instance, kva_vm_destroy(NULL, NULL, NULL))
 CASE(destroy_busy, kva_vm_destroy(s->vm, NULL, NULL))
 CASE(abandon_without_instance, kva_vm_abandon(NULL, NULL, NULL))
-CASE(add_to_none, kva_vm_add_reclaim(NULL, &s->reclaim))
-CASE(add_nothing, kva_vm_add_reclaim(s->vm, NULL))
-CASE(add_twice, kva_vm_add_reclaim(s->vm, &s->reclaim))
-CASE(remove_from_none, kva_vm_remove_reclaim(NULL, &s->reclaim))
-CASE(remove_nothing, kva_vm_remove_reclaim(s->vm, NULL))
+CASE(add_to_none, kva_vm_reclaim_add(NULL, &s->reclaim))
+CASE(add_nothing, kva_vm_reclaim_add(s->vm, NULL))
+CASE(add_twice, kva_vm_reclaim_add(s->vm, &s->reclaim))
+CASE(remove_from_none, kva_vm_reclaim_remove(NULL, &s->reclaim))
+CASE(remove_nothing, kva_vm_reclaim_remove(s->vm, NULL))
 
 /** Whom the call can tell: nobody without an instance. What only looks cannot note a status. */
 enum told { NOBODY, HOOK, HOOK_AND_STATUS };
@@ -1166,7 +1166,7 @@ static void test_quarantined_areas(void **state)
         assert_int_equal(kva_vunmap(test.vm, map), KVA_EDEFERRED);
         assert_int_equal(kva_unmap_ram(test.vm, ram), KVA_EDEFERRED);
         assert_int_equal(test.hooks.misuses, 4);
-        assert_int_equal(kva_vm_flush(test.vm), KVA_OK);
+        assert_int_equal(kva_vm_purge(test.vm), KVA_OK);
         assert_int_equal(kva_vfree(test.vm, area), KVA_EDOUBLE);
         assert_int_equal(kva_vunmap(test.vm, map), KVA_EDOUBLE);
         assert_int_equal(test.hooks.misuses, 6);
@@ -1200,7 +1200,7 @@ static void test_double_frees(void **state)
         assert_int_equal(kva_vfree(test.vm, first), KVA_OK);
         assert_int_equal(kva_vfree(test.vm, second), KVA_OK);
         test_vm_expect_sound(&test, "freed twice");
-        assert_int_equal(kva_vm_flush(test.vm), KVA_OK);
+        assert_int_equal(kva_vm_purge(test.vm), KVA_OK);
     }
     assert_int_equal(test.hooks.misuses, 27);
     test_vm_forgive(&test);
@@ -1360,7 +1360,7 @@ static void test_configs(void **state)
         struct kva_vm *vm = NULL;
         config.engine = &kva_engine_bt;
         configs[i].with(&config);
-        enum kva_status status = kva_vm_build(&config, &vm);
+        enum kva_status status = kva_vm_create_from(&config, &vm);
         check_that(status == configs[i].status, "%s: %s", configs[i].name, kva_status_name(status));
         check_that(vm == NULL, "%s", configs[i].name);
         check_that(test.hooks.misuses == (is_misuse_status(status) ? 1 : 0), "%s: the hook was told %u times",
@@ -1377,8 +1377,8 @@ static void test_configs_of_the_host(void **state)
     struct kva_vm *vm = NULL;
 
     (void)state;
-    assert_int_equal(kva_vm_build(NULL, &vm), KVA_ENULL);
-    assert_int_equal(kva_vm_build(&config, &vm), KVA_ENULL); /* neither engine, memory nor pages */
+    assert_int_equal(kva_vm_create_from(NULL, &vm), KVA_ENULL);
+    assert_int_equal(kva_vm_create_from(&config, &vm), KVA_ENULL); /* neither engine, memory nor pages */
     assert_int_equal(kva_vm_create(&config, NULL), KVA_ENULL);
     assert_int_equal(kva_vm_create(NULL, NULL), KVA_ENULL);
     assert_null(vm);

@@ -797,7 +797,7 @@ static void expect_all(struct world *world)
 
 static void play_flush(struct world *world)
 {
-    assert_int_equal(kva_vm_flush(world->vm), KVA_OK);
+    assert_int_equal(kva_vm_purge(world->vm), KVA_OK);
     struct kva_vm_stats stats = test_vm_stats(world->vm);
     check_that(stats.cached_areas == 0 && stats.parked_areas == 0 && stats.quarantined_areas == 0 &&
                    stats.ram_parked == 0,

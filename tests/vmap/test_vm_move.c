@@ -282,12 +282,12 @@ static void test_not_from_inside_a_reclaim_callback(void **state)
     (void)state;
     begin();
     size_t count = test_movable_scatter(&stage, keep_few, kept);
-    assert_int_equal(kva_vm_add_reclaim(stage.vm, &reclaim), KVA_OK);
+    assert_int_equal(kva_vm_reclaim_add(stage.vm, &reclaim), KVA_OK);
     reclaimed_status = KVA_OK;
     assert_null(kva_vmalloc(stage.vm, (size_t)(64 * TEST_MIB)));
     assert_int_equal(reclaimed_status, KVA_EREENTRY);
     assert_int_equal(stage.test.pages.moves, 0);
-    assert_int_equal(kva_vm_remove_reclaim(stage.vm, &reclaim), KVA_OK);
+    assert_int_equal(kva_vm_reclaim_remove(stage.vm, &reclaim), KVA_OK);
     test_vm_forgive(&stage.test);
     unmap(test_movable_map(&stage, kept, count));
     end();
@@ -878,7 +878,7 @@ static void test_ranges_of_pins(void **state)
     unmap(map);
     expect_pin(map, 1, KVA_EUNKNOWN);
     expect_unpin(map, 1, KVA_EUNKNOWN);
-    assert_int_equal(kva_vm_flush(stage.vm), KVA_OK);
+    assert_int_equal(kva_vm_purge(stage.vm), KVA_OK);
     expect_pin(map, 1, KVA_EUNKNOWN);
     expect_pin(&map, 1, KVA_EUNKNOWN);
     expect_unpin(&map, 1, KVA_EUNKNOWN);
@@ -1320,7 +1320,7 @@ static void end_what_is_lost(const struct family *family)
     child_that(kva_unmap_ram(stage.vm, family->ram) == KVA_OK);
     child_that(kva_vm_check(stage.vm, NULL) == KVA_OK);
     child_that(kva_vm_frames_free(stage.frames, kept, family->count / 2) == KVA_OK);
-    child_that(kva_vm_flush(stage.vm) == KVA_OK);
+    child_that(kva_vm_purge(stage.vm) == KVA_OK);
     child_that(kva_vm_frames_free(stage.frames, &kept[family->count / 2],
                                   family->count - family->count / 2) == KVA_OK);
     child_that(kva_vm_check(stage.vm, NULL) == KVA_OK);
@@ -1446,7 +1446,7 @@ static int map_in_place_of_lost(void *context)
 
     child_that(kva_vm_fork_child(stage.vm) == KVA_OK);
     child_that(kva_vunmap(stage.vm, lost[1]) == KVA_OK);
-    child_that(kva_vm_flush(stage.vm) == KVA_OK);
+    child_that(kva_vm_purge(stage.vm) == KVA_OK);
     child_that(kva_vm_frames_create(stage.vm, &config, &own) == KVA_OK);
     child_that(kva_vm_frames_alloc(own, 1, &twice[0]) == KVA_OK);
     twice[1] = twice[0];
@@ -1464,7 +1464,7 @@ static void test_maps_in_place_of_lost_ones(void **state)
     (void)state;
     begin();
     assert_int_equal(test_movable_scatter(&stage, keep_one, kept), BLOCKS);
-    assert_int_equal(kva_vm_flush(stage.vm), KVA_OK);
+    assert_int_equal(kva_vm_purge(stage.vm), KVA_OK);
     for (unsigned i = 0; i < 3; i++)
         maps[i] = test_movable_map(&stage, kept, 1);
     assert_int_equal(kva_vm_fork_prepare(stage.vm), KVA_OK);
@@ -1535,7 +1535,7 @@ static int use_pages_again(void *context)
     child_that(kva_vm_fork_child(stage.vm) == KVA_OK);
     for (unsigned i = 1; i < SAME; i += 2)
         child_that(kva_vunmap(stage.vm, heirs->map[i]) == KVA_OK);
-    child_that(kva_vm_flush(stage.vm) == KVA_OK);
+    child_that(kva_vm_purge(stage.vm) == KVA_OK);
     struct kva_vm_frames *frames = set_with_a_frame_to_move(run, &one);
     for (unsigned i = 0; i < SAME; i++)
         child_that((own[i] = kva_vmap(stage.vm, frames, &one, 1)) != NULL);
@@ -1564,7 +1564,7 @@ static void test_pages_used_again_in_a_child(void **state)
     (void)state;
     begin();
     (void)test_movable_scatter(&stage, keep_few, kept);
-    assert_int_equal(kva_vm_flush(stage.vm), KVA_OK);
+    assert_int_equal(kva_vm_purge(stage.vm), KVA_OK);
     for (unsigned i = 0; i < SAME; i++)
         heirs.map[i] = test_movable_map(&stage, kept, 1);
     assert_int_equal(kva_vm_fork_prepare(stage.vm), KVA_OK);

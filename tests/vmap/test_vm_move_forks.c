@@ -77,7 +77,7 @@ static int end_it(void *context)
         enum kva_status status = kva_vm_frames_free(frames, &stage.kept[i], 1);
         child_that(status == KVA_OK || status == KVA_EDOUBLE || status == KVA_EBUSY);
     }
-    child_that(kva_vm_flush(vm) == KVA_OK);
+    child_that(kva_vm_purge(vm) == KVA_OK);
     child_that(kva_vm_frames_destroy(frames) == KVA_OK);
     child_that(kva_vm_check(vm, NULL) == KVA_OK);
     child_that(kva_vm_destroy(vm, NULL, NULL) == KVA_OK);

@@ -565,7 +565,7 @@ static void play_compact(struct world *w)
 
 static void play_flush(struct world *w)
 {
-    assert_int_equal(kva_vm_flush(w->stage.vm), KVA_OK);
+    assert_int_equal(kva_vm_purge(w->stage.vm), KVA_OK);
 }
 
 static void look(struct world *w)

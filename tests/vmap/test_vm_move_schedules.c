@@ -179,7 +179,7 @@ static enum kva_status perform(struct play *play, const struct step *step)
     case 'G':
         return compact(play, step->order);
     case 'L':
-        return kva_vm_flush(play->vm);
+        return kva_vm_purge(play->vm);
     default:
         return kva_vm_check(play->vm, NULL);
     }
@@ -308,7 +308,7 @@ static void scatter(struct play *play)
     assert_int_equal(kva_vm_frames_alloc(play->frames, frames_of(play), numbers), KVA_OK);
     for (unsigned i = 0; i < frames_of(play); i += KVA_ARRAY_BLOCK)
         keep_some(play, &numbers[i], &is_kept[i]);
-    assert_int_equal(kva_vm_flush(play->vm), KVA_OK);
+    assert_int_equal(kva_vm_purge(play->vm), KVA_OK);
     for (unsigned i = 0; i < frames_of(play); i++) {
         if (!is_kept[i])
             assert_int_equal(kva_vm_frames_free(play->frames, &numbers[i], 1), KVA_OK);
@@ -340,7 +340,7 @@ static void set_up(void *context, struct kva_turns *turns)
     memset(play->slot, 0, sizeof play->slot);
     for (unsigned i = 0; i < SLOTS; i++)
         play->slot[i].pin = UINT64_MAX;
-    assert_int_equal(kva_vm_build(&config, &play->vm), KVA_OK);
+    assert_int_equal(kva_vm_create_from(&config, &play->vm), KVA_OK);
     assert_int_equal(kva_vm_frames_create(play->vm, &set, &play->frames), KVA_OK);
     scatter(play);
     for (unsigned i = 0; i < STEPS_MOST && play->scenario->before[i].what; i++)

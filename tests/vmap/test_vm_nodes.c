@@ -142,7 +142,7 @@ static void test_node_0_is_everywhere(void **state)
                 give(test.vm, memory);
             }
             test_vm_expect_sound(&test, "cached");
-            assert_int_equal(kva_vm_flush(test.vm), KVA_OK);
+            assert_int_equal(kva_vm_purge(test.vm), KVA_OK);
             assert_int_equal(test_vm_stats(test.vm).districts, 0);
             test_vm_destroy(&test);
         }
@@ -264,7 +264,7 @@ static void test_many_groups_with_few_values(void **state)
         if (status == KVA_OK)
             assert_int_equal(kva_pcpu_free(pcpu, object), KVA_OK);
         assert_int_equal(kva_pcpu_destroy(pcpu), KVA_OK);
-        assert_int_equal(kva_vm_flush(test.vm), KVA_OK);
+        assert_int_equal(kva_vm_purge(test.vm), KVA_OK);
         assert_int_equal(test_vm_stats(test.vm).districts, 0);
     }
     test_vm_destroy(&test);
@@ -353,7 +353,7 @@ static void test_missing_nodes_come_first(void **state)
     memory[1] = take(test.vm, page, none);
     give(test.vm, memory[1]);
     assert_int_equal(test_vm_stats(test.vm).parked_areas, 1);
-    assert_int_equal(kva_vm_add_reclaim(test.vm, &reclaim), KVA_OK);
+    assert_int_equal(kva_vm_reclaim_add(test.vm, &reclaim), KVA_OK);
     assert_int_equal(kva_vm_alloc(test.vm, &request, &memory[1]), KVA_ENOENT);
     request.size = rest;
     assert_int_equal(kva_vm_alloc(test.vm, &request, &memory[1]), KVA_ENOENT);
@@ -367,7 +367,7 @@ static void test_missing_nodes_come_first(void **state)
     request.node = bound_0;
     assert_int_equal(kva_vm_alloc(test.vm, &request, &memory[1]), KVA_ENOSPC);
     assert_int_equal(asked, 1);
-    assert_int_equal(kva_vm_remove_reclaim(test.vm, &reclaim), KVA_OK);
+    assert_int_equal(kva_vm_reclaim_remove(test.vm, &reclaim), KVA_OK);
     assert_int_equal(kva_pcpu_destroy(pcpu), KVA_OK);
     give(test.vm, memory[0]);
     test_vm_destroy(&test);
@@ -409,7 +409,7 @@ static void test_areas_lie_together(void **state)
             give(test.vm, with[i]);
             give(test.vm, without[i]);
         }
-        assert_int_equal(kva_vm_flush(test.vm), KVA_OK);
+        assert_int_equal(kva_vm_purge(test.vm), KVA_OK);
         assert_int_equal(test_vm_stats(test.vm).districts, 0);
         assert_int_equal(test_vm_stats(test.vm).district_bytes, 0);
         test_vm_destroy(&test);
@@ -596,7 +596,7 @@ static void test_a_binding_that_cannot_be_undone(void **state)
                 assert_int_equal(kva_pcpu_free(pcpu, object), KVA_OK);
             assert_int_equal(kva_pcpu_destroy(pcpu), KVA_OK);
             refusal.last = 0;
-            assert_int_equal(kva_vm_flush(test.vm), KVA_OK);
+            assert_int_equal(kva_vm_purge(test.vm), KVA_OK);
             assert_int_equal(test_vm_stats(test.vm).districts, 0);
             expect_policy((unsigned char *)(uintptr_t)stats.reserve_first, rest, 1);
             plain = take(test.vm, rest - page, none);
@@ -684,7 +684,7 @@ static void test_refusals(void **state)
         for (uint64_t n = 1; !done; n++) {
             const struct kva_vm_request request = request_of(3 * page, interleaved_0);
             void *memory;
-            assert_int_equal(kva_vm_flush(test.vm), KVA_OK);
+            assert_int_equal(kva_vm_purge(test.vm), KVA_OK);
             kva_failing_pages_fail(&test.pages, n, true);
             enum kva_status status = kva_vm_alloc(test.vm, &request, &memory);
             kva_failing_pages_fail(&test.pages, 0, false);
@@ -699,7 +699,7 @@ static void test_refusals(void **state)
         for (uint64_t n = 1; !done; n++) {
             const struct kva_vm_request request = request_of(3 * page, preferred_0);
             void *memory;
-            assert_int_equal(kva_vm_flush(test.vm), KVA_OK);
+            assert_int_equal(kva_vm_purge(test.vm), KVA_OK);
             kva_failing_memory_fail(&test.memory, n, true);
             enum kva_status status = kva_vm_alloc(test.vm, &request, &memory);
             kva_failing_memory_fail(&test.memory, 0, false);
@@ -805,7 +805,7 @@ static void test_policy_stays(void **state)
                 assert_int_equal(policy_at(plain), usual);
             }
             give(test.vm, edge);
-            assert_int_equal(kva_vm_flush(test.vm), KVA_OK);
+            assert_int_equal(kva_vm_purge(test.vm), KVA_OK);
             assert_int_equal(policy_at(edge), usual);
             test_vm_destroy(&test);
         }
@@ -841,7 +841,7 @@ static void test_ten_thousand_areas(void **state)
                 assert_int_equal(policy_at(areas[i]), i % 2 == 0 ? 2 : 3);
             for (size_t i = 0; i < AREAS; i++)
                 give(vm, areas[i]);
-            assert_int_equal(kva_vm_flush(vm), KVA_OK);
+            assert_int_equal(kva_vm_purge(vm), KVA_OK);
             assert_int_equal(kva_vm_check(vm, NULL), KVA_OK);
             assert_in_range(test_mappings(), before - 8, before + HEAP);
             assert_int_equal(kva_vm_destroy(vm, NULL, NULL), KVA_OK);
@@ -879,7 +879,7 @@ static void test_foreign_policy_ends_with_the_area(void **state)
             give(test.vm, memory);
             assert_int_equal(test_vm_stats(test.vm).cached_areas, 0);
             assert_int_equal(test_vm_stats(test.vm).parked_areas, 1);
-            assert_int_equal(kva_vm_flush(test.vm), KVA_OK);
+            assert_int_equal(kva_vm_purge(test.vm), KVA_OK);
             struct kva_vm_request request = kva_vm_request_of(bytes);
             void *next;
             request.min = (uintptr_t)memory;
@@ -931,7 +931,7 @@ static void test_groups_have_nodes(void **state)
                 assert_int_equal(kva_pcpu_free(pcpu, objects[i]), KVA_OK);
             assert_int_equal(kva_pcpu_destroy(pcpu), KVA_OK);
             test_vm_expect_sound(&test, "parked");
-            assert_int_equal(kva_vm_flush(test.vm), KVA_OK);
+            assert_int_equal(kva_vm_purge(test.vm), KVA_OK);
             assert_int_equal(test_vm_stats(test.vm).districts, 0);
             test_vm_destroy(&test);
         }
@@ -1030,7 +1030,7 @@ static void test_pages_are_where_they_should_be(void **state)
                 give(test.vm, wish);
             }
             if (round % 2 == 1)
-                assert_int_equal(kva_vm_flush(test.vm), KVA_OK);
+                assert_int_equal(kva_vm_purge(test.vm), KVA_OK);
         }
         test_vm_destroy(&test);
     }
@@ -1083,7 +1083,7 @@ static void test_frames_forget(void **state)
         memset(map, 1, 8 * page);
         expect_pages_on(map, 8 * page, round == 0 ? b : a);
         assert_int_equal(kva_vunmap(test.vm, map), KVA_OK);
-        assert_int_equal(kva_vm_flush(test.vm), KVA_OK);
+        assert_int_equal(kva_vm_purge(test.vm), KVA_OK);
         assert_int_equal(kva_vm_frames_free(frames, numbers, 8), KVA_OK);
     }
     assert_int_equal(kva_vm_frames_destroy(frames), KVA_OK);

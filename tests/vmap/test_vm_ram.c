@@ -109,7 +109,7 @@ static void test_exact_match(void **state)
     assert_int_equal(kva_vm_frames_alloc(others, FRAMES, numbers), KVA_OK); /* the same numbers */
     for (size_t i = 0; i < sizeof lengths / sizeof lengths[0]; i++) {
         const size_t length = lengths[i];
-        assert_int_equal(kva_vm_flush(vm), KVA_OK);
+        assert_int_equal(kva_vm_purge(vm), KVA_OK);
         void *memory = map(numbers, length);
         unmap(memory);
         for (size_t k = 0; k < length; k++) { /* one other frame, anywhere */
@@ -216,7 +216,7 @@ static void test_what_is_told(void **state)
     struct kva_vm_stats stats = test_vm_stats(vm);
     assert_int_equal(stats.live_areas + stats.live_bytes + stats.parked_areas + stats.parked_bytes, 0);
     assert_int_equal(stats.allocations + stats.frees, 0);
-    assert_int_equal(kva_vm_flush(vm), KVA_OK);
+    assert_int_equal(kva_vm_purge(vm), KVA_OK);
     assert_int_equal(kva_vm_find(vm, memory + 3 * page, &area), KVA_ENOENT);
     assert_int_equal(kva_unmap_ram(vm, memory), KVA_EDOUBLE);
     test_vm_forgive(&test);
@@ -478,7 +478,7 @@ static void test_purge(void **state)
     unmap(purged);
     expect_found(numbers, 2, kept);
     kept[0] = 5;
-    assert_int_equal(kva_vm_flush(vm), KVA_OK);
+    assert_int_equal(kva_vm_purge(vm), KVA_OK);
     assert_int_equal(test.pages.mapped_pages, 2);
     assert_int_equal(kept[0], 5);
     assert_int_equal(test_vm_stats(vm).ram_parked, 0);
@@ -531,7 +531,7 @@ static void test_runs(void **state)
             unmap(maps[k]);
     }
     uint64_t closes = test.pages.closes;
-    assert_int_equal(kva_vm_flush(vm), KVA_OK);
+    assert_int_equal(kva_vm_purge(vm), KVA_OK);
     assert_int_equal(test.pages.closes - closes, 5);
     assert_int_equal(test.pages.mapped_pages, 4 * 3);
     for (size_t k = 5; k < MAPS; k += 10)
@@ -557,7 +557,7 @@ static void test_something_is_short(void **state)
         assert_int_equal(test.pages.mapped_pages, 0);
         assert_int_equal(test_vm_stats(vm).ram_parked, 0);
         assert_int_equal(kva_vfree(vm, memory), KVA_OK);
-        assert_int_equal(kva_vm_flush(vm), KVA_OK);
+        assert_int_equal(kva_vm_purge(vm), KVA_OK);
     }
     kva_failing_pages_fail(&test.pages, 0, false);
     const size_t all = (size_t)(config.frames_part / page);
@@ -593,20 +593,20 @@ static void test_memory_of_the_index(void **state)
 
     (void)state;
     begin(&config);
-    assert_int_equal(kva_vm_flush(vm), KVA_OK);
+    assert_int_equal(kva_vm_purge(vm), KVA_OK);
     kva_failing_memory_fail(&test.memory, 1, true);
     assert_null(kva_map_ram(vm, frames, numbers, 1));
     assert_int_equal(kva_vm_status(vm), KVA_ENOMEM);
     assert_int_equal(kva_vm_frames_free(frames, &numbers[0], 1), KVA_OK); /* it is not counted */
     assert_int_equal(kva_vm_frames_alloc(frames, 1, &numbers[0]), KVA_OK);
     test_vm_expect_sound(&test, "refused");
-    assert_int_equal(kva_vm_add_reclaim(vm, &reclaim), KVA_OK);
+    assert_int_equal(kva_vm_reclaim_add(vm, &reclaim), KVA_OK);
     void *memory = map(numbers, 1);
     assert_int_equal(asked, 1);
     unmap(memory);
     expect_found(numbers, 1, memory);
     unmap(memory);
-    assert_int_equal(kva_vm_remove_reclaim(vm, &reclaim), KVA_OK);
+    assert_int_equal(kva_vm_reclaim_remove(vm, &reclaim), KVA_OK);
     end();
 }
 

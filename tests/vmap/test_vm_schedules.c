@@ -174,7 +174,7 @@ static void perform(struct play *play, struct op *op)
         op->status = kva_vm_find(play->vm, &play->array.memory[op->step.x * PAGE], &op->area);
         break;
     case 'L':
-        op->status = kva_vm_flush(play->vm);
+        op->status = kva_vm_purge(play->vm);
         break;
     default:
         op->status = kva_vm_check(play->vm, NULL);
@@ -580,11 +580,11 @@ static void set_up(void *context, struct kva_turns *turns)
     play->history = (struct schedules_history){
         .units = scenario->pages, .context = play, .explain = explain, .matches = map_matches, .show = show};
     memset(play->slot, 0, sizeof(play->slot));
-    assert_int_equal(kva_vm_build(&config, &play->vm), KVA_OK);
+    assert_int_equal(kva_vm_create_from(&config, &play->vm), KVA_OK);
     play->reclaim = (struct kva_vm_reclaim){.callback = on_reclaim, .context = play};
     play->is_reclaiming = false;
     if (scenario->reclaims)
-        assert_int_equal(kva_vm_add_reclaim(play->vm, &play->reclaim), KVA_OK);
+        assert_int_equal(kva_vm_reclaim_add(play->vm, &play->reclaim), KVA_OK);
     for (unsigned i = 0; i < BEFORE_MOST && scenario->before[i].what; i++) {
         kva_turns_set_cpu(turns, scenario->before[i].x);
         do_step(play, &scenario->before[i]);

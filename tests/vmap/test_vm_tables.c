@@ -369,7 +369,7 @@ static int lock_all(void *context)
     child_that(memory != NULL);
     memory[0] = 1;
     child_that(test_resident() <= before + TEST_MIB);
-    child_that(kva_vfree(vm, memory) == KVA_OK && kva_vm_flush(vm) == KVA_OK);
+    child_that(kva_vfree(vm, memory) == KVA_OK && kva_vm_purge(vm) == KVA_OK);
     child_that(test_resident() <= before + TEST_MIB);
     child_that(kva_vm_check(vm, NULL) == KVA_OK && kva_vm_destroy(vm, NULL, NULL) == KVA_OK);
     return 0;
@@ -599,7 +599,7 @@ static void test_calls_for_tables(void **state)
         assert_in_range(test_vm_stats(vm).pages.calls.tables, tables,
                         tables + 4); /* with those of the rows */
         tables = test_vm_stats(vm).pages.calls.tables;
-        assert_int_equal(kva_vm_flush(vm), KVA_OK);
+        assert_int_equal(kva_vm_purge(vm), KVA_OK);
         assert_int_equal(test_vm_stats(vm).pages.calls.tables, tables);
         assert_int_equal(kva_vm_abandon(vm, NULL, NULL), KVA_OK);
     }
@@ -627,7 +627,7 @@ static int inherit(void *context)
         child_that(kva_vfree(heirs->vm, more[i]) == KVA_OK);
     for (size_t i = 0; i < heirs->count; i++)
         child_that(kva_vfree(heirs->vm, heirs->areas[i]) == KVA_OK);
-    child_that(kva_vm_flush(heirs->vm) == KVA_OK && kva_vm_check(heirs->vm, NULL) == KVA_OK);
+    child_that(kva_vm_purge(heirs->vm) == KVA_OK && kva_vm_check(heirs->vm, NULL) == KVA_OK);
     return 0;
 }
 
@@ -666,7 +666,7 @@ static void test_strewn_areas(void **state)
         struct kva_vm *vm = instance(mechanism, most_reserve());
         assert_non_null(vm);
         assert_int_equal(kva_vfree(vm, kva_vmalloc(vm, page)), KVA_OK);
-        assert_int_equal(kva_vm_flush(vm), KVA_OK);
+        assert_int_equal(kva_vm_purge(vm), KVA_OK);
         uint64_t before = test_resident();
         uint64_t tables = test_vm_stats(vm).table_bytes;
         size_t mappings = mappings_elsewhere(vm);
@@ -677,11 +677,11 @@ static void test_strewn_areas(void **state)
             assert_true(test_vm_stats(vm).table_bytes >= tables + (count - 1) * KVA_VM_PIECE);
             assert_int_equal(kva_vm_check(vm, NULL), KVA_OK);
             gather(vm, areas, count / 2, count);
-            assert_int_equal(kva_vm_flush(vm), KVA_OK);
+            assert_int_equal(kva_vm_purge(vm), KVA_OK);
             assert_int_equal(kva_vm_check(vm, NULL), KVA_OK);
             assert_in_range(test_vm_stats(vm).table_bytes, tables, tables + count / 2 * KVA_VM_PIECE);
             gather(vm, areas, 0, count / 2);
-            assert_int_equal(kva_vm_flush(vm), KVA_OK);
+            assert_int_equal(kva_vm_purge(vm), KVA_OK);
             assert_int_equal(test_vm_stats(vm).table_bytes, tables);
             assert_in_range(test_resident(), 0, before + TEST_MIB);
             assert_in_range(mappings_elsewhere(vm), 1, mappings + 8);
@@ -704,7 +704,7 @@ static void test_one_large_area(void **state)
         struct kva_vm *vm = instance(mechanism, most_reserve());
         assert_non_null(vm);
         assert_int_equal(kva_vfree(vm, kva_vmalloc(vm, page)), KVA_OK);
-        assert_int_equal(kva_vm_flush(vm), KVA_OK);
+        assert_int_equal(kva_vm_purge(vm), KVA_OK);
         uint64_t before = test_resident();
         unsigned char *memory = kva_vmalloc(vm, (size_t)(most_reserve() / 2));
         if (memory == NULL) { /* where the system forbids to promise so much */
@@ -714,7 +714,7 @@ static void test_one_large_area(void **state)
             assert_int_equal(kva_vm_usable_size(vm, memory), most_reserve() / 2);
             assert_int_equal(kva_vfree(vm, memory), KVA_OK);
         }
-        assert_int_equal(kva_vm_flush(vm), KVA_OK);
+        assert_int_equal(kva_vm_purge(vm), KVA_OK);
         assert_in_range(test_resident(), 0, before + TEST_MIB);
         assert_int_equal(kva_vm_check(vm, NULL), KVA_OK);
         assert_int_equal(kva_vm_destroy(vm, NULL, NULL), KVA_OK);
@@ -759,7 +759,7 @@ static void test_many_numbers(void **state)
         test_vm_expect_sound(&test, "unmapped");
     }
     assert_int_equal(kva_vm_frames_free(frames, taken, FRAMES), KVA_OK); /* nobody maps them any more */
-    assert_int_equal(kva_vm_flush(test.vm), KVA_OK);
+    assert_int_equal(kva_vm_purge(test.vm), KVA_OK);
     test_vm_expect_sound(&test, "flushed");
     assert_in_range(test_vm_stats(test.vm).table_bytes, 0, tables + KVA_VM_PIECE);
     assert_int_equal(kva_vm_frames_destroy(frames), KVA_OK);
@@ -933,7 +933,7 @@ static void test_flush_between_maps(void **state)
             assert_int_equal(kva_vm_frames_alloc(frames, 64, numbers), KVA_OK);
             for (unsigned round = 0; round < 3; round++) {
                 map_and_unmap(vm, frames, numbers, &layouts[i], round == 0);
-                assert_int_equal(kva_vm_flush(vm), KVA_OK);
+                assert_int_equal(kva_vm_purge(vm), KVA_OK);
                 assert_int_equal(kva_vm_check(vm, NULL), KVA_OK);
             }
             assert_int_equal(kva_vm_abandon(vm, NULL, NULL), KVA_OK);

@@ -77,7 +77,7 @@ static void end(struct stage *stage)
 {
     expect_sound(stage);
     assert_int_equal(stats_of(stage).live_areas, 0);
-    assert_int_equal(kva_vm_flush(stage->vm), KVA_OK);
+    assert_int_equal(kva_vm_purge(stage->vm), KVA_OK);
     expect_sound(stage);
     struct kva_vm_stats stats = stats_of(stage);
     assert_int_equal(stats.cached_areas + stats.parked_areas + stats.later_areas + stats.quarantined_areas,
@@ -361,7 +361,7 @@ static void oversee(struct worker *worker)
     else if (which == 1)
         must_be_sound(vm);
     else if (which < 6)
-        must(kva_vm_flush(vm) == KVA_OK);
+        must(kva_vm_purge(vm) == KVA_OK);
     else
         must(stats_of(&worker->crowd->stage).live_areas <= THREADS_MOST * HELD * 4 + EXCHANGE);
 }
@@ -758,7 +758,7 @@ static void *decay_at_once(void *context)
     struct decay *decay = context;
 
     (void)pthread_barrier_wait(&decay->barrier);
-    must(kva_vm_flush(decay->stage.vm) == KVA_OK);
+    must(kva_vm_purge(decay->stage.vm) == KVA_OK);
     return NULL;
 }
 
@@ -813,7 +813,7 @@ static bool relieve(void *context, struct kva_vm *vm, size_t size)
 
     (void)size;
     atomic_fetch_add(&pressure->asked, 1);
-    must(kva_vm_flush(vm) == KVA_EREENTRY);
+    must(kva_vm_purge(vm) == KVA_EREENTRY);
     must(kva_vm_fork_prepare(vm) == KVA_EREENTRY);
     if (pressure->count == 0)
         return false;
@@ -855,7 +855,7 @@ static void test_a_purge_does_not_wait_for_itself_under_memory_pressure(void **s
     begin(&pressure.stage);
     while (pressure.count < 64 && (pressure.kept[pressure.count] = kva_vmalloc(pressure.stage.vm, page)))
         pressure.count++;
-    assert_int_equal(kva_vm_add_reclaim(pressure.stage.vm, &reclaim), KVA_OK);
+    assert_int_equal(kva_vm_reclaim_add(pressure.stage.vm, &reclaim), KVA_OK);
     kva_failing_memory_fail(&pressure.stage.memory, 1, true);
     for (unsigned i = 0; i < 3; i++)
         team_start(&team, press, &pressure);
@@ -865,7 +865,7 @@ static void test_a_purge_does_not_wait_for_itself_under_memory_pressure(void **s
     while (pressure.count > 0)
         assert_int_equal(kva_vfree(pressure.stage.vm, pressure.kept[--pressure.count]), KVA_OK);
     kva_failing_memory_fail(&pressure.stage.memory, 0, false);
-    assert_int_equal(kva_vm_remove_reclaim(pressure.stage.vm, &reclaim), KVA_OK);
+    assert_int_equal(kva_vm_reclaim_remove(pressure.stage.vm, &reclaim), KVA_OK);
     end(&pressure.stage);
 }
 
@@ -974,7 +974,7 @@ static void *churn(void *context)
         memory[0] = 1;
         must(kva_vfree(forking->stage.vm, memory) == KVA_OK);
         if (i % 64 == 0)
-            must(kva_vm_flush(forking->stage.vm) == KVA_OK);
+            must(kva_vm_purge(forking->stage.vm) == KVA_OK);
     }
     return NULL;
 }
@@ -988,7 +988,7 @@ static void go_on_in_child(struct kva_vm *vm)
         must(memory != NULL && memory[0] == 0);
         must(kva_vfree(vm, memory) == KVA_OK);
     }
-    must(kva_vm_flush(vm) == KVA_OK);
+    must(kva_vm_purge(vm) == KVA_OK);
     must(kva_vm_check(vm, NULL) == KVA_OK);
     _exit(0);
 }

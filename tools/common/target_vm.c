@@ -200,7 +200,7 @@ static enum kva_status vm_pcpu_free(void *pcpu, uint64_t addr)
 
 static enum kva_status vm_flush(void *state)
 {
-    return kva_vm_flush(state);
+    return kva_vm_purge(state);
 }
 
 static bool vm_calls(void *state, struct target_calls *calls)
