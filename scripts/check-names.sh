@@ -4,19 +4,21 @@
 #
 # Refuse a public name that comes, goes or moves unnoticed. Usage: scripts/check-names.sh [--write | --moved] [ROOT]
 #
-# docs/names.txt is the record of all public names that there are or have been; scripts/names.awk reads them from the headers.
-# docs/migrating.md says what became of those that are gone. Its tables are known by the first line:
+# docs/names.txt is the record of all public names that there are or have been; scripts/names.awk reads those
+# that there are from the headers. docs/migrating.md says what became of those that are gone. Its tables are known
+# by their first lines:
 #
-#     | Old name | Now | ...                        an old name, and names that there are
-#     | Old name | ...                              an old name without a successor
-#     | Name | Was declared by | Include now |      a name that a program which includes the old header does not get any more
-#     | Name | ...                                  a name that means something else than before
+#     | Old name | Now | ...                      an old name, and names that there are
+#     | Old name | ...                            an old name without a successor
+#     | Name | Was declared by | Include now |    a name that the old header does not bring any more
+#     | Name | ...                                a name that means something else than before
 #
-# The record has to be what the headers say. An old name must be in a table, and nowhere in the tree besides; all other names
-# must exist. A member goes with its structure. Each offence is named as FILE:LINE; the status is 1 if there was any, 2 if
-# the tree or the usage is wrong.
+# The record has to be what the headers say. An old name must be in a table, and nowhere in the tree besides; all
+# other names must exist. A member goes with its structure. Each offence is named as FILE:LINE; the status is 1 if
+# there was any, 2 if the tree or the usage is wrong.
 #
-#     --write   bring the record up to date. A name stays in it when it goes; refused as long as docs/migrating.md is not right
+#     --write   bring the record up to date. A name stays in it when it goes. Refused as long as there is an
+#               offence of another kind
 #     --moved   print what the table of moved names has to hold
 set -eu
 
@@ -163,10 +165,15 @@ function trimmed(text)
     return text
 }
 
+function header_in(text)
+{
+    return match(text, /kva\/[A-Za-z0-9_]+[.]h/) ? substr(text, RSTART, RLENGTH) : ""
+}
+
 function read_names(text, role, was, header,    name)
 {
-    gsub(/[` ]/, "", was)
-    gsub(/[` ]/, "", header)
+    was = header_in(was)
+    header = header_in(header)
     while (match(text, identifier)) {
         name = substr(text, RSTART, RLENGTH)
         text = substr(text, RSTART + RLENGTH)
@@ -208,8 +215,19 @@ function compare(key, name, kind)
     print name, kind, (key in is_at ? declares[key] : "-"), before(key) >(room "/record")
     if (key in is_at ? is_moved(key, name, kind) : is_gone(key, name))
         return
-    if (mode == "check" && (!(key in record_line) || recorded[key] != (key in is_at ? declares[key] : "-")))
-        offence(key in is_at ? is_at[key] : record_line[key], name (key in record_line ? " has changed" : " is new") again)
+    if (mode == "check")
+        is_stale(key, name, kind)
+}
+
+# is_stale: whether the record does not have a name as it is. Members move with their structure.
+function is_stale(key, name, kind)
+{
+    if (!(key in record_line) || (key in is_at && recorded[key] == "-"))
+        offence(is_at[key], name " is new" again)
+    else if (!(key in is_at) && recorded[key] != "-")
+        offence(record_line[key], name " is not recorded as gone" again)
+    else if (key in is_at && recorded[key] != declares[key] && kind != "member")
+        offence(is_at[key], name " was declared by " recorded[key] again)
 }
 
 # is_gone: whether the guide does not say what became of a name that is declared no more.
@@ -226,7 +244,7 @@ function is_gone(key, name,    outer)
 # is_moved: whether the guide does not say which header a program has to include for a name that it had from another.
 function is_moved(key, name, kind,    part, count, i, result)
 {
-    if (kind == "member" || kind == "enumerator" || (name, "changed") in told)
+    if (kind == "member" || kind == "enumerator")
         return 0
     count = split(before(key), part, ",")
     for (i = 1; i <= count; i++) {
@@ -244,7 +262,7 @@ function is_moved(key, name, kind,    part, count, i, result)
     >"$room/offences" || touch "$room/failed"
 
 if [ "$mode" = moved ]; then
-    sort "$room/offences"
+    sort -t '|' -k 4,4 -k 2,2 "$room/offences"
     exit 0
 fi
 
@@ -270,8 +288,8 @@ fi
 # SPDX-License-Identifier: MIT
 # SPDX-FileCopyrightText: 2026 The kva authors
 #
-# The public names, written by scripts/check-names.sh --write: NAME KIND HEADER BEFORE. HEADER declares it ("-": none does
-# any more); BEFORE has declared it, and does not any more. docs/migrating.md says what became of names that are gone.
+# The public names, written by scripts/check-names.sh --write: NAME KIND HEADER BEFORE. HEADER declares it ("-":
+# none does any more); BEFORE has declared it, and does not any more. docs/migrating.md says what became of it then.
 END
     sort "$room/record"
 } >"$record"

@@ -7,15 +7,16 @@
 #
 # Output, in no order, tabs between the fields:
 #
-#     name  NAME  KIND  HEADER  LINE      KIND: function, object, macro, enumerator, struct, enum, union, type, member
+#     name  NAME  KIND  HEADER  LINE
 #     into  HEADER  HEADER                the first includes the second
 #
-# A tag that is declared and nowhere defined is a name of each header that declares it. A member is STRUCT.MEMBER.
-# Left out are include guards, what stands in #ifdef __cplusplus, and members that are marked /* private */ or belong to a
-# structure that is private as a whole.
+# KIND is function, object, macro, enumerator, struct, enum, union, type or member. A tag that is declared and
+# nowhere defined is a name of each header that declares it. A member is STRUCT.MEMBER. Left out are include guards,
+# what stands in #ifdef __cplusplus, and members that are marked /* private */ or belong to a structure that is
+# private as a whole.
 #
-# Reading C takes two steps. cut reduces a line to tokens; at the end of each file, declaration reads one declaration after the
-# other by recursive descent.
+# Reading C takes two steps: cut divides lines into tokens; at the end of each file, declaration reads one
+# declaration after the other by recursive descent.
 
 BEGIN {
     OFS = "\t"
@@ -102,7 +103,8 @@ function cut(line)
             line = substr(line, 3)
             in_comment = 1
         } else {
-            if (!match(line, /^"([^"\\]|\\.)*"/) && !match(line, /^'([^'\\]|\\.)*'/) && !match(line, /^[A-Za-z_0-9]+/))
+            if (!match(line, /^"([^"\\]|\\.)*"/) && !match(line, /^'([^'\\]|\\.)*'/) &&
+                !match(line, /^[A-Za-z_0-9]+/))
                 RLENGTH = 1
             add(substr(line, 1, RLENGTH))
             line = substr(line, RLENGTH + 1)
