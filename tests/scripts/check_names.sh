@@ -41,7 +41,8 @@ END
 struct kva_space;
 #define KVA_MOST 3 /* KVA_COMMENT */
 #define KVA_TWICE(x) \
-    (KVA_OTHER(x) * 2)
+    void kva_twice_##x(void); \
+    void kva_thrice(void)
 enum kva_kind { KVA_ONE = 1, KVA_TWO = (1 << 1) };
 union kva_word { int whole; };
 struct kva_part { int a, b; int *list[4]; void (*call)(int x, void *y); unsigned bit : 1; int hidden; /* private */ };
@@ -151,6 +152,11 @@ accepts --write
 accepts
 grep -q '^kva_new function kva/low.h -$' tree/docs/names.txt || fail "a new name should be recorded"
 
+# What a check does not write.
+echo '# a remark' >>tree/docs/names.txt
+accepts
+grep -q 'a remark' tree/docs/names.txt || fail "a check should leave the record alone"
+
 # A name goes: the record keeps it, and does not let it go without a word in the guide.
 for gone in kva_low KVA_TWO kva_part.list kva_line; do
     fresh_tree
@@ -201,6 +207,12 @@ edit docs/migrating.md "\$ a $line"
 refuses include/kva/side.h:3 'kva_low was declared by kva/low.h; run'
 accepts --write
 accepts
+
+# A structure speaks for its members.
+fresh_tree
+edit include/kva/main.h '/kva_word/d'
+echo 'union kva_word { int whole; };' >>tree/include/kva/low.h
+refuses include/kva/low.h:12 'kva_word was declared by kva/main.h'
 
 # It moves to a header that the old one includes: programs see no difference.
 fresh_tree
