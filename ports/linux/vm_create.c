@@ -2,6 +2,7 @@
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /** Instances of vmap with what a hosted program has: its memory, its pages, its CPUs, its symbols. */
 #define _GNU_SOURCE
+#include <kva/threads.h>
 #include <kva/vm.h>
 
 #include <dlfcn.h>

@@ -28,7 +28,7 @@
 #ifndef KVA_BASE_SYNC_H
 #define KVA_BASE_SYNC_H
 
-#include <kva/kva.h>
+#include <kva/threads.h>
 
 #include <stdatomic.h>
 

@@ -6,6 +6,10 @@
 #include "machine.h"
 #include "subject.h"
 
+#include <kva/deferred.h>
+#include <kva/engine.h>
+#include <kva/threads.h>
+
 /* A CPU may hold a full magazine, 32 ranges, of each of 64 sizes: 32 * 2080 pages, 272 MB. */
 #define POOL_BYTES_OF_CPU (UINT64_C(512) << 20)
 
