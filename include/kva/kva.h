@@ -32,9 +32,9 @@
  *               says otherwise. "Nothing" in a Failure row means: the space is as it was, byte for byte.
  *   n           In a Cost row: the number of segments. Costs are those of the rb and bt engines; the scan
  *               engine takes O(n) wherever they say O(log n).
- *   Locking     A space that is made with kva_config.threads locks for itself: any thread may call at any time. One that
- *               is made without takes no lock, and pays nothing for it: one thread at a time may use it. Different spaces
- *               are independent. In a Locking row,
+ *   Locking     A space that is made with kva_config.threads, as kva_space_create does by itself, locks for itself: any
+ *               thread may call at any time. One that is made without takes no lock, and pays nothing for it: one thread at
+ *               a time may use it. Different spaces are independent. In a Locking row,
  *                 Space   with threads, takes the space's lock and drops it before it returns; without, the caller
  *                         serializes the call with every other one on the same space;
  *                 Query   as Space; without threads, it may also run beside other Query calls;
@@ -392,7 +392,12 @@ struct kva_config {
     uint64_t deferred_limit; /* bytes that may wait for a flush; 0 stands for the default, see
                                  kva_set_deferred_limit */
     unsigned cpus;           /* for that default; 0 stands for 1 (kva_space_create asks the system) */
-    const struct kva_threads *threads; /* NULL: one thread at a time, and no lock */
+
+    /** NULL: kva_space_create takes kva_threads_host(), unless one_thread says that only one thread at a time will use the
+     *  space; kva_space_init takes no locks then. */
+    const struct kva_threads *threads;
+    bool one_thread; /* no locks, whatever `threads` is */
+
     uint64_t
         pool_bytes; /* 0: no pools, and every answer is the lowest (highest) address. Else: see POOLS below */
     kva_hook *on_misuse; /* NULL: the status alone tells */
@@ -468,14 +473,13 @@ KVA_API enum kva_status kva_space_abandon(struct kva_space *space);
 
 /** Hosted builds: take memory for a space, and set it up.
  *
- *  A SPACE IS NOT THREAD-SAFE BY DEFAULT: it takes no lock unless config->threads is set, to kva_threads_host() for example.
- *  (kva_vm_create of kva/vm.h is the other way round: its instances lock for themselves unless they are told not to.)
+ *  The space locks for itself, as an instance of kva_vm_create does, unless config->one_thread is set.
  *
  *  In:      config  as for kva_space_init; engine may be left NULL for kva_engine_host(), memory zero for the host's own
- *                   (huge pages where they pay), cpus for the number that are online, on_corruption for kva_corruption_host.
- *                   threads that are left NULL stay NULL: one thread at a time. The space itself is taken from
- *                   config.memory, too: with a source of the caller's own, neither this call nor any other on the space
- *                   uses the program's heap or stdio, so the space can serve a malloc
+ *                   (huge pages where they pay), cpus for the number that are online, on_corruption for kva_corruption_host,
+ *                   threads for kva_threads_host(). The space itself is taken from config.memory, too: with a source of
+ *                   the caller's own, neither this call nor any other on the space uses the program's heap or stdio, so
+ *                   the space can serve a malloc
  *  Out:     space   the new space
  *  Returns: as kva_space_init, and KVA_ENOMEM when there is no memory for the space itself
  *  Cost:    as kva_space_init
