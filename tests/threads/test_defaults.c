@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Which locks a space or an instance has when its configuration names no threads, a table of them, or says that one thread at a
- * time will use it. The four functions that make one follow one rule; kva_space_create once made spaces without locks where
- * kva_vm_create made instances with them, and two threads broke such a space.
+ * Which locks a space or an instance has when its configuration names no threads, gives a table of them, or
+ * says that one thread at a time will use it. The four functions that make one follow one rule.
+ * kva_space_create once made spaces without locks where kva_vm_create made instances with them, and two
+ * threads broke such a space.
  */
 #include "stamps.h"
 
@@ -17,9 +18,10 @@
 #define PAGE UINT64_C(0x1000)
 #define MIB (UINT64_C(1) << 20)
 
-/* ------------------------------------------------------------------------------ inside and beside a callback */
+/* -------------------------------------------------------------------------- inside and beside a callback */
 
-/** A call from inside a callback is refused; one from another thread meanwhile is served, if threads are told apart. */
+/** A call from inside a callback is refused; one from another thread meanwhile is served, if threads are told
+ *  apart. */
 struct visit {
     enum kva_status (*call)(void *instance);
     void *instance;
@@ -249,7 +251,8 @@ static void expect_locks(const struct way *way, const struct kva_threads *thread
                making.bytes, bare.bytes);
 }
 
-/** NULL is the host's table where there is a host, and none where there is none; one_thread is none everywhere. */
+/** NULL is the host's table where there is a host, and none where there is none; one_thread is none
+ *  everywhere. */
 static void test_one_rule_for_all(void **state)
 {
     struct kva_threads given = *kva_threads_host();
