@@ -32,6 +32,8 @@ static struct kva_config hosted_config(const struct kva_config *config)
     hosted.engine = kva_port_engine(hosted.engine);
     if (hosted.cpus == 0)
         hosted.cpus = kva_port_cpus();
+    if (!hosted.threads)
+        hosted.threads = kva_threads_host();
     if (!hosted.on_corruption)
         hosted.on_corruption = kva_corruption_host;
     return hosted;
