@@ -2,6 +2,7 @@
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /** Spaces in memory that a hosted program's source, or its own, gives. */
 #include <kva/kva.h>
+#include <kva/threads.h>
 
 #include "../port.h"
 

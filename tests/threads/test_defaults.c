@@ -11,6 +11,9 @@
 #include <pthread.h>
 #include <string.h>
 
+#include <kva/deferred.h>
+#include <kva/engine.h>
+#include <kva/threads.h>
 #include <kva/vm.h>
 
 #include "../../ports/test/failing_memory.h"

@@ -8,6 +8,7 @@
 #include "../common/vmap.h"
 
 #if TEST_ASAN
+#include <kva/vmap.h>
 #include <sanitizer/asan_interface.h>
 #endif
 
