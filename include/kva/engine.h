@@ -27,7 +27,7 @@ extern "C" {
 struct kva_engine;
 
 /** One B+tree of the ranges in use, laid out for the cache; a hole is what lies between two of them. O(log n) with few
- *  misses; 14 bytes a live range, 29 with owners. Two to eight times as fast as rb. In hosted builds it uses the best vector
+ *  misses; 14 bytes a live range, 29 with owners. Three to five times as fast as rb under churn. In hosted builds it uses the best vector
  *  instructions that the machine has. Where a leaf is divided or merged, it takes up to 6 KiB of the stack. */
 KVA_API extern const struct kva_engine kva_engine_bt;
 
@@ -75,7 +75,7 @@ KVA_API const struct kva_engine *kva_engine_bt_form(const char *instructions);
 /** Hosted builds: the engine of a program that names none. kva_space_create and kva_vm_create take it where they are given
  *  none, or kva_engine_bt.
  *
- *  Returns: kva_engine_bt; or the form of it that the environment variable KVA_SIMD asks for ("scalar", or "avx2"), if
+ *  Returns: kva_engine_bt; or the form of it that the environment variable KVA_SIMD asks for ("scalar", "avx2", "avx512", "neon"), if
  *           this machine can run that
  *  Cost:    O(1)
  *  Locking: None; it reads the environment

@@ -59,9 +59,13 @@ struct kva_config;
 
 /** Create a space on a system with a port (Linux). What the configuration leaves 0 is taken from the system.
  *
- *  In:      config  at least last; first and quantum; the rest: see struct kva_config
+ *  Any thread may use the space, unless config.one_thread is set. With config.memory, neither this call nor any other on the
+ *  space uses the program's heap or stdio, so it can serve a malloc: the space itself is taken from there, too.
+ *
+ *  In:      config  at least last, mostly first and quantum; the rest: see struct kva_config. NULL or 0 in engine, memory,
+ *                   threads, cpus and on_corruption stand for the system's: kva_engine_host() and its kin
  *  Out:     space   the new space, all of it free
- *  Returns: as kva_space_init
+ *  Returns: as kva_space_init, and KVA_ENOMEM when there is no memory for the space itself
  *  Cost:    as kva_space_init
  *  Locking: None
  *  Failure: all memory is given back
@@ -417,9 +421,14 @@ struct kva_config {
     uint64_t deferred_limit; /* bytes that may wait for a flush; 0 stands for the default, see
                                  kva_set_deferred_limit */
     unsigned cpus;           /* for that default; 0 stands for 1 (kva_space_create asks the system) */
-    const struct kva_threads *threads; /* NULL: one thread at a time, and no lock */
-    uint64_t
-        pool_bytes; /* 0: no pools, and every answer is the lowest (highest) address. Else: see POOLS in kva/threads.h */
+
+    /** NULL: kva_space_create takes kva_threads_host(), unless one_thread says that only one thread at a time will use the
+     *  space; kva_space_init takes no locks then. */
+    const struct kva_threads *threads;
+    bool one_thread; /* no locks, whatever `threads` is */
+
+    /** 0: no pools, and every result is the lowest (highest) address. Else see POOLS in kva/threads.h */
+    uint64_t pool_bytes;
     kva_hook *on_misuse; /* NULL: the status alone tells */
 
     /** NULL: stop the program by a trap instruction; with kva_space_create, after one line on standard error: see

@@ -780,7 +780,7 @@ struct kva_vm_config {
     /** As in kva_config. NULL: kva_vm_create takes kva_threads_host(), unless one_thread says that only one thread at a time will
      *  use the instance; kva_vm_create_from takes no locks then. */
     const struct kva_threads *threads;
-    bool one_thread; /* kva_vm_create: no locks, whatever `threads` is */
+    bool one_thread; /* no locks, whatever `threads` is */
 
     kva_hook *on_misuse;     /* as in kva_config */
     kva_hook *on_corruption; /* NULL: a trap instruction; kva_vm_create: kva_corruption_host */

@@ -52,6 +52,12 @@ struct kva_lock {
  *  have. */
 const char *kva_missing_in_threads(const struct kva_threads *threads);
 
+/** The threads that a configuration of a space or of an instance asks for; NULL: one thread, and no lock. */
+static inline const struct kva_threads *threads_asked(const struct kva_threads *threads, bool one_thread)
+{
+    return one_thread ? NULL : threads;
+}
+
 /** How often to look before going to sleep. A lock is held for some hundred nanoseconds, a look takes some
  *  ten with the pause; to sleep and be woken costs some microseconds. So what has not come free after 100
  *  looks, about a microsecond, is held by a thread that does not run, and looking on would only keep it from

@@ -27,7 +27,7 @@ void shared_open(struct shared_space *shared, const char *engine, const struct s
         .last = SPACE_LAST,
         .quantum = PAGE,
         .engine = kva_engine_by_name(engine),
-        .threads = sharing->threads ? kva_threads_host() : NULL,
+        .one_thread = !sharing->threads,
         .pool_bytes = sharing->pools ? machine_cpus() * POOL_BYTES_OF_CPU : 0,
     };
     threads_must(kva_space_create(&config, &shared->space), "a space");
