@@ -4,6 +4,7 @@
  * A kernel for a 32-bit PC: no C library, and kva for its addresses and its page frames. It hands out some of
  * both, shows what is where, gives all back, makes a mistake with each, and ends the machine.
  */
+#include <kva/engine.h>
 #include <kva/frames.h>
 #include <kva/kva.h>
 

@@ -15,7 +15,7 @@
  * it up is for one thread at a time.
  */
 #define _GNU_SOURCE
-#include <kva/vm.h>
+#include <kva/report.h>
 
 #include <errno.h>
 #include <signal.h>

@@ -10,7 +10,7 @@
  * stack. Neither the heap nor stdio is used.
  */
 #define _GNU_SOURCE
-#include <kva/kva.h>
+#include <kva/status.h>
 
 #include <errno.h>
 #include <unistd.h>

@@ -8,7 +8,7 @@
  * 2 MiB. So large chunks are mapped on their own, aligned to a huge page and marked for one.
  */
 #define _GNU_SOURCE
-#include <kva/kva.h>
+#include <kva/memory.h>
 
 #include <stdlib.h>
 

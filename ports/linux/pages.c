@@ -3,7 +3,8 @@
 /** The Linux page source: its functions, each from the file that it belongs to. README.md has the files in
  *  their order. */
 #define _GNU_SOURCE
-#include <kva/vm.h>
+#include <kva/pages.h>
+#include <kva/threads.h>
 
 #include "pages_bind.h"
 #include "pages_check.h"

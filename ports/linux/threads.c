@@ -8,7 +8,7 @@
  * takes a load or two; to ask sched_getcpu takes some ten times as long.
  */
 #define _GNU_SOURCE
-#include <kva/kva.h>
+#include <kva/threads.h>
 
 #include <sched.h>
 #include <sys/syscall.h>
