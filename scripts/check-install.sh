@@ -59,7 +59,7 @@ consume "$work/shared"
 echo "Inside another project"
 mkdir "$work/outer"
 cat >"$work/outer/CMakeLists.txt" <<END
-cmake_minimum_required(VERSION 3.25)
+cmake_minimum_required(VERSION 3.16)
 project(outer LANGUAGES C)
 add_subdirectory($root kva)
 add_executable(consumer $root/tests/install/consumer.c)
