@@ -15,12 +15,12 @@
 #include "../port.h"
 #include "system.h"
 
-static const size_t huge_page = (size_t)2 << 20;
+static const size_t least_huge = (size_t)2 << 20;
 
 static void *map_huge(size_t bytes)
 {
     uint64_t calls = 0; /* not counted */
-    char *mapping = map_aligned(bytes, huge_page, 0, PROT_READ | PROT_WRITE, &calls);
+    char *mapping = map_aligned(bytes, least_huge, 0, PROT_READ | PROT_WRITE, &calls);
 
     if (mapping)
         (void)advise_memory(mapping, bytes, MADV_HUGEPAGE, &calls); /* a wish: small pages serve as well */
@@ -30,7 +30,7 @@ static void *map_huge(size_t bytes)
 /** Whole pages only: munmap would not do with less. */
 static bool is_mapped(size_t bytes)
 {
-    return bytes >= huge_page && bytes % huge_page == 0;
+    return bytes >= least_huge && bytes % least_huge == 0;
 }
 
 static void *host_take(void *context, size_t bytes)

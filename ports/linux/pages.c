@@ -15,7 +15,7 @@
 #include "pages_pieces.h"
 #include "pages_settle.h"
 
-static void read_stats(void *context, void *handle, struct kva_pages_stats *stats)
+static void read_pages_stats(void *context, void *handle, struct kva_pages_stats *stats)
 {
     const struct stretch *stretch = handle;
 
@@ -66,7 +66,7 @@ struct kva_pages kva_pages_host(enum kva_mechanism mechanism)
         .table = kva_port_table_take,
         .untable = kva_port_table_give,
         .this_cpu = kva_threads_host()->cpu,
-        .stats = read_stats,
+        .stats = read_pages_stats,
         .check = kva_port_check,
         .descriptor = kva_port_descriptor,
         .page = page_size(),

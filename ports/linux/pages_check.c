@@ -100,7 +100,7 @@ static bool shows_frames(struct comparison *comparison, const struct kva_mapping
     for (size_t i = 0; (pool = view->pool(view->context, i)); i++) {
         if (fstat(file_of(pool), &comparison->pool) != 0 || !is_mapped_from(&comparison->pool, mapping))
             continue;
-        comparison->is_movable = is_movable(pool);
+        comparison->is_movable = pool_is_movable(pool);
         return true;
     }
     return false;
@@ -177,7 +177,7 @@ static const char *compare_idle(struct comparison *comparison, uint64_t end, enu
             break;
         run.from = next;
     }
-    comparison->at = (uintptr_t)start_of(stretch, run);
+    comparison->at = (uintptr_t)run_address(stretch, run);
     return wrong;
 }
 

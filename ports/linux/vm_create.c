@@ -66,7 +66,7 @@ static bool is_mapped_here(size_t bytes)
     return bytes >= least_mapped && bytes % huge_page != 0;
 }
 
-static void *take(void *context, size_t bytes)
+static void *take_bookkeeping(void *context, size_t bytes)
 {
     const struct kva_memory host = kva_memory_host();
 
@@ -77,7 +77,7 @@ static void *take(void *context, size_t bytes)
     return block == MAP_FAILED ? NULL : block;
 }
 
-static void give(void *context, void *block, size_t bytes)
+static void give_bookkeeping(void *context, void *block, size_t bytes)
 {
     const struct kva_memory host = kva_memory_host();
 
@@ -95,7 +95,7 @@ enum kva_status kva_vm_create(const struct kva_vm_config *config, struct kva_vm 
     bool is_below = hosted.memory.take || hosted.memory.give; /* the program's malloc, maybe */
 
     if (!is_below)
-        hosted.memory = (struct kva_memory){take, give, NULL};
+        hosted.memory = (struct kva_memory){take_bookkeeping, give_bookkeeping, NULL};
     if (!hosted.pages.reserve && hosted.pages.page == 0)
         hosted.pages = kva_pages_host(KVA_MECHANISM_BEST);
     if (!hosted.symbol && !is_below) /* dladdr takes a lock under which the dynamic linker calls malloc */
