@@ -9,7 +9,8 @@
  * The program's memory is known to be broken, and any lock may be held: so there is one write, of text on the
  * stack. Neither the heap nor stdio is used.
  */
-#define _GNU_SOURCE
+#include "gnu.h"
+
 #include <kva/status.h>
 
 #include <errno.h>
@@ -18,9 +19,9 @@
 #include "../../src/base/text.h"
 
 /** Any sentence of the library's with the names around it; a longer one is cut. */
-enum { LINE_BYTES = 256 };
+enum { SENTENCE_BYTES = 256 };
 
-static void write_all(const char *text, size_t length)
+static void write_to_stderr(const char *text, size_t length)
 {
     while (length > 0) {
         ssize_t written = write(STDERR_FILENO, text, length);
@@ -35,7 +36,7 @@ static void write_all(const char *text, size_t length)
 
 void kva_corruption_host(void *context, const struct kva_fault *fault)
 {
-    char room[LINE_BYTES];
+    char room[SENTENCE_BYTES];
     struct kva_text line = text_of(room, sizeof room - 1); /* and the line feed */
 
     (void)context;
@@ -46,6 +47,6 @@ void kva_corruption_host(void *context, const struct kva_fault *fault)
     text_put(&line, ", at ");
     text_put_hex(&line, fault->address, 16);
     room[line.length] = '\n';
-    write_all(room, line.length + 1);
+    write_to_stderr(room, line.length + 1);
     __builtin_trap();
 }

@@ -2,7 +2,8 @@
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /** The Linux page source: its functions, each from the file that it belongs to. README.md has the files in
  *  their order. */
-#define _GNU_SOURCE
+#include "gnu.h"
+
 #include <kva/pages.h>
 #include <kva/threads.h>
 
@@ -16,7 +17,7 @@
 #include "pages_pieces.h"
 #include "pages_settle.h"
 
-static void read_stats(void *context, void *handle, struct kva_pages_stats *stats)
+static void read_pages_stats(void *context, void *handle, struct kva_pages_stats *stats)
 {
     const struct stretch *stretch = handle;
 
@@ -67,7 +68,7 @@ struct kva_pages kva_pages_host(enum kva_mechanism mechanism)
         .table = kva_port_table_take,
         .untable = kva_port_table_give,
         .this_cpu = kva_threads_host()->cpu,
-        .stats = read_stats,
+        .stats = read_pages_stats,
         .check = kva_port_check,
         .descriptor = kva_port_descriptor,
         .page = page_size(),

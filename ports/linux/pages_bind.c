@@ -2,7 +2,8 @@
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /** Binding private pages of a stretch to nodes: bindings (pages_nodes.c), and what they make of the count of
  *  mappings. */
-#define _GNU_SOURCE
+#include "gnu.h"
+
 #include "pages_bind.h"
 
 #include "pages_count.h"
@@ -65,9 +66,9 @@ enum kva_status kva_port_bind(void *context, void *handle, uint64_t start, uint6
 
 static struct addresses addresses_of(const struct stretch *stretch, struct run run)
 {
-    uintptr_t start = (uintptr_t)start_of(stretch, run);
+    uintptr_t start = (uintptr_t)run_address(stretch, run);
 
-    return (struct addresses){start, start + bytes_of(stretch, run)};
+    return (struct addresses){start, start + run_bytes(stretch, run)};
 }
 
 /** Bind what was lost of a gap, in the bindings that a part of it lies in. */

@@ -5,8 +5,8 @@
  * nobody owns must be mapped as kva has left them. What a page is used for, the caller knows; whether it is
  * open, and how, the rows do.
  */
-#define _GNU_SOURCE
-#define _FILE_OFFSET_BITS 64 /* as in pages_frames.c */
+#include "gnu.h"
+
 #include "pages_check.h"
 
 #include <errno.h>
@@ -100,7 +100,7 @@ static bool shows_frames(struct comparison *comparison, const struct kva_mapping
     for (size_t i = 0; (pool = view->pool(view->context, i)); i++) {
         if (fstat(file_of(pool), &comparison->pool) != 0 || !is_mapped_from(&comparison->pool, mapping))
             continue;
-        comparison->is_movable = is_movable(pool);
+        comparison->is_movable = pool_is_movable(pool);
         return true;
     }
     return false;
@@ -177,7 +177,7 @@ static const char *compare_idle(struct comparison *comparison, uint64_t end, enu
             break;
         run.from = next;
     }
-    comparison->at = (uintptr_t)start_of(stretch, run);
+    comparison->at = (uintptr_t)run_address(stretch, run);
     return wrong;
 }
 

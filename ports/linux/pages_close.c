@@ -7,7 +7,8 @@
  * which drop the pages. Whatever makes mappings fewer is shut, together with what is idle beside it. What the
  * kernel refuses is left as a debt.
  */
-#define _GNU_SOURCE
+#include "gnu.h"
+
 #include "pages_close.h"
 
 #include "pages_count.h"
@@ -98,7 +99,7 @@ void kva_port_close_run(struct stretch *stretch, struct run range)
 
     if (length(all) == 0)
         return;
-    row_set(&stretch->rows, ROW_USED, all.from, all.end, false);
+    row_set_pages(&stretch->rows, ROW_USED, all.from, all.end, false);
     struct run wide = worth_shutting(stretch, all);
     uint64_t now = kva_port_ends_in(stretch, wide);
     if (pays_to_shut(stretch, all, wide, now) && may_split(stretch, wide, now, ends_if_shut(stretch, wide)) &&
@@ -115,7 +116,7 @@ void kva_port_close_run(struct stretch *stretch, struct run range)
 
 /** Close a piece of frames, which no seam divides. Markers on it do not outlive the mapping, so it stays
  *  owed. */
-static void close_piece(struct stretch *stretch, struct run piece)
+static void close_frames_piece(struct stretch *stretch, struct run piece)
 {
     if (kva_port_shut_at_any_price(stretch, piece, kva_port_ends_of(stretch, piece)) ||
         kva_port_deny(stretch, piece))
@@ -138,6 +139,6 @@ void kva_port_close_frames(struct stretch *stretch, struct run range)
         piece = alike(stretch, piece.end, all.end);
         piece.end = row_first(&stretch->rows, ROW_SEAMS, piece.from + 1, piece.end);
         if (!is_shut(stretch, piece))
-            close_piece(stretch, piece);
+            close_frames_piece(stretch, piece);
     }
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /** Debts: see pages_debts.h. */
-#define _GNU_SOURCE
+#include "gnu.h"
+
 #include "pages_debts.h"
 
 /** A bit of `blocks` stands for so many pages of 4 KiB that all blocks of 512 GiB are 512 words: to look
@@ -14,7 +15,7 @@ uint64_t kva_port_blocks_bytes(uint64_t pages)
     return (pages / BLOCK_PAGES / 64 + 2) * sizeof(uint64_t);
 }
 
-static struct run blocks_of(struct run run)
+static struct run blocks_of_run(struct run run)
 {
     return (struct run){run.from / BLOCK_PAGES, length(run) == 0 ? 0 : (run.end - 1) / BLOCK_PAGES + 1};
 }
@@ -28,7 +29,7 @@ static uint64_t first_debt(const struct stretch *stretch, uint64_t from, uint64_
 
 bool kva_port_is_among_debts(const struct stretch *stretch, struct run run)
 {
-    struct run blocks = blocks_of(run);
+    struct run blocks = blocks_of_run(run);
 
     return bits_first(stretch->blocks, blocks.from, blocks.end) < blocks.end &&
            first_debt(stretch, run.from, run.end) < run.end;
@@ -42,18 +43,18 @@ bool kva_port_has_strange(const struct stretch *stretch, struct run run)
 void kva_port_note_strange(struct stretch *stretch, struct run run)
 {
     kva_port_note_debt(stretch, run, WEAK);
-    row_set(&stretch->rows, ROW_STRANGE, run.from, run.end, true);
+    row_set_pages(&stretch->rows, ROW_STRANGE, run.from, run.end, true);
 }
 
 void kva_port_note_debt(struct stretch *stretch, struct run run, enum debt debt)
 {
-    struct run blocks = blocks_of(run);
+    struct run blocks = blocks_of_run(run);
     stretch->stats.weak_pages -= row_count(&stretch->rows, ROW_WEAK, run.from, run.end);
     stretch->owed_count -= row_count(&stretch->rows, ROW_OWED, run.from, run.end);
-    row_set(&stretch->rows, ROW_WEAK, run.from, run.end, debt == WEAK);
-    row_set(&stretch->rows, ROW_OWED, run.from, run.end, debt == OWED);
+    row_set_pages(&stretch->rows, ROW_WEAK, run.from, run.end, debt == WEAK);
+    row_set_pages(&stretch->rows, ROW_OWED, run.from, run.end, debt == OWED);
     if (debt == NO_DEBT)
-        row_set(&stretch->rows, ROW_STRANGE, run.from, run.end, false);
+        row_set_pages(&stretch->rows, ROW_STRANGE, run.from, run.end, false);
     stretch->stats.weak_pages += debt == WEAK ? length(run) : 0;
     stretch->owed_count += debt == OWED ? length(run) : 0;
     if (debt != NO_DEBT)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /** Frames: pages of a file in memory, mapped anywhere in the frames' part of a stretch. */
-#define _GNU_SOURCE
-#define _FILE_OFFSET_BITS 64 /* pools of more than 2 GiB on 32-bit hosts */
+#include "gnu.h"
+
 #include "pages_frames.h"
 
 #include <fcntl.h>
@@ -124,17 +124,17 @@ bool kva_port_keep_from_child(struct stretch *stretch, struct run run)
 /** Show frames where others are shown, or nothing is. `now`: the ends of mappings in the run (pages_count.h).
  *  *mapped: whether they are; false is returned, too, where they are, but a child would inherit a map of
  *  movable ones. */
-static bool show(struct stretch *stretch, struct run run, const void *pool, uint64_t frame, uint64_t now,
-                 bool *mapped)
+static bool show_pool(struct stretch *stretch, struct run run, const void *pool, uint64_t frame, uint64_t now,
+                      bool *mapped)
 {
     stretch->stats.calls.map++;
-    void *mapping = mmap(start_of(stretch, run), bytes_of(stretch, run), PROT_READ | PROT_WRITE,
+    void *mapping = mmap(run_address(stretch, run), run_bytes(stretch, run), PROT_READ | PROT_WRITE,
                          MAP_SHARED | MAP_FIXED, file_of(pool), (off_t)(frame * stretch->page));
     *mapped = mapping != MAP_FAILED;
     if (!*mapped)
         return false;
     kva_port_note_run(stretch, run, true, now);
-    return !is_movable(pool) || kva_port_keep_from_child(stretch, run);
+    return !pool_is_movable(pool) || kva_port_keep_from_child(stretch, run);
 }
 
 enum kva_status kva_port_map_frames(void *context, void *handle, uint64_t start, void *pool, uint64_t frame,
@@ -153,7 +153,7 @@ enum kva_status kva_port_map_frames(void *context, void *handle, uint64_t start,
         return status;
     bool was_shut = is_all_shut(stretch, run);
     bool mapped;
-    if (show(stretch, run, pool, frame, now, &mapped))
+    if (show_pool(stretch, run, pool, frame, now, &mapped))
         return KVA_OK;
     if (mapped && !was_shut) /* what it has shown before is not known here */
         return KVA_OK;

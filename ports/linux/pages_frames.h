@@ -35,7 +35,7 @@ static inline int file_of(const void *pool)
     return (int)((uintptr_t)pool / 2 - 1);
 }
 
-static inline bool is_movable(const void *pool)
+static inline bool pool_is_movable(const void *pool)
 {
     return ((uintptr_t)pool & 1) != 0;
 }

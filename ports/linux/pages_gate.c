@@ -26,7 +26,8 @@
  * own. So the process that has opened it is remembered: in a word that a child reads as 0, as numbers of
  * processes may come again in another namespace.
  */
-#define _GNU_SOURCE
+#include "gnu.h"
+
 #include "pages_gate.h"
 
 #include <errno.h>
@@ -123,7 +124,7 @@ enum kva_status kva_port_gate_open(struct gate *gate, uint64_t *calls)
 
 /** Ask until the kernel does not put it off any longer, as it does while the process' mappings change. The
  *  bound is for a kernel that is out of order. */
-static bool ask(const struct gate *gate, unsigned long request, void *argument, uint64_t *calls)
+static bool ask_kernel(const struct gate *gate, unsigned long request, void *argument, uint64_t *calls)
 {
     const unsigned most = 1000;
 
@@ -156,11 +157,11 @@ static struct uffdio_range range_of(struct gated range)
     return (struct uffdio_range){range.start, range.bytes};
 }
 
-static bool enter(const struct gate *gate, struct gated range, uint64_t modes, uint64_t *calls)
+static bool register_range(const struct gate *gate, struct gated range, uint64_t modes, uint64_t *calls)
 {
     struct uffdio_register entry = {.range = range_of(range), .mode = modes};
 
-    return ask(gate, UFFDIO_REGISTER, &entry, calls);
+    return ask_kernel(gate, UFFDIO_REGISTER, &entry, calls);
 }
 
 /** The kernel looks at all of a range before it registers any: what it refuses then (EINVAL, EBUSY) is not
@@ -170,8 +171,8 @@ bool kva_port_hold_stores(const struct gate *gate, struct gated range, bool *tou
     struct uffdio_writeprotect change = {range_of(range), UFFDIO_WRITEPROTECT_MODE_WP};
 
     *touched = true;
-    if (enter(gate, range, UFFDIO_REGISTER_MODE_WP, calls))
-        return ask(gate, UFFDIO_WRITEPROTECT, &change, calls);
+    if (register_range(gate, range, UFFDIO_REGISTER_MODE_WP, calls))
+        return ask_kernel(gate, UFFDIO_WRITEPROTECT, &change, calls);
     *touched = errno != EINVAL && errno != EBUSY;
     return false;
 }
@@ -183,7 +184,7 @@ bool kva_port_hold_loads(const struct gate *gate, struct gated range, uint64_t *
     const uint64_t modes =
         UFFDIO_REGISTER_MODE_WP | UFFDIO_REGISTER_MODE_MINOR | UFFDIO_REGISTER_MODE_MISSING;
 
-    return enter(gate, range, modes, calls) &&
+    return register_range(gate, range, modes, calls) &&
            drop_memory((void *)(uintptr_t)range.start, (size_t)range.bytes, calls);
 }
 

@@ -23,7 +23,8 @@
  * the usual 65,530; for 4,096 runs that are so far from each other 8,192 are enough. Where even they are
  * spent, an area is joined over up to a 64th of the stretch.
  */
-#define _GNU_SOURCE
+#include "gnu.h"
+
 #include "pages_join.h"
 
 #include "pages_close.h"
@@ -38,7 +39,7 @@ static void close_half_open(struct stretch *stretch, struct run run, uint64_t no
 {
     uint64_t *calls = &stretch->stats.calls.open;
 
-    if (replace(stretch, run, PROT_NONE, calls) || protect(stretch, run, PROT_NONE, calls))
+    if (replace(stretch, run, PROT_NONE, calls) || protect_run(stretch, run, PROT_NONE, calls))
         return;
     kva_port_note_run(stretch, run, true, now);
     kva_port_close_open(stretch, run);
@@ -51,7 +52,7 @@ static enum kva_status map_run(struct stretch *stretch, struct run run)
 
     if (!has_room_for_ends(&stretch->budget, now, kva_port_ends_if_fresh(stretch, run)))
         return KVA_ELIMIT;
-    if (!protect(stretch, run, PROT_READ | PROT_WRITE, &stretch->stats.calls.open)) {
+    if (!protect_run(stretch, run, PROT_READ | PROT_WRITE, &stretch->stats.calls.open)) {
         enum kva_status status = kva_port_why_refused(&stretch->budget);
         close_half_open(stretch, run, now);
         return status;
@@ -75,7 +76,7 @@ static struct run nearest_gap(const struct stretch *stretch, struct run run, uin
 
 /** Map a shut run together with the gap beside it. Where the program locks all that it maps, the kernel puts
  *  memory into the gap, which is dropped unless it is a guard page. */
-static enum kva_status join(struct stretch *stretch, struct run run, uint64_t far)
+static enum kva_status join_with_gap(struct stretch *stretch, struct run run, uint64_t far)
 {
     struct run gap = nearest_gap(stretch, run, far);
     struct run whole = {min_u64(gap.from, run.from), max_u64(gap.end, run.end)};
@@ -101,9 +102,9 @@ enum kva_status kva_port_map_shut(struct stretch *stretch, struct run run)
         return map_run(stretch, run);
     bool plenty = has_plenty_for_ends(&stretch->budget, kva_port_ends_of(stretch, run),
                                       kva_port_ends_if_fresh(stretch, run));
-    enum kva_status status = plenty ? map_run(stretch, run) : join(stretch, run, far_pages(stretch));
+    enum kva_status status = plenty ? map_run(stretch, run) : join_with_gap(stretch, run, far_pages(stretch));
     if (status == KVA_OK || (!plenty && map_run(stretch, run) == KVA_OK) ||
-        join(stretch, run, max_u64(stretch->pages / 64, GRAIN_PAGES)) == KVA_OK)
+        join_with_gap(stretch, run, max_u64(stretch->pages / 64, GRAIN_PAGES)) == KVA_OK)
         return KVA_OK;
     return status;
 }

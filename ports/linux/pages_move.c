@@ -44,8 +44,8 @@
  * To let go of A alone would divide it, and the kernel would refuse that at the limit on mappings. Just above
  * it the kernel refuses all; the spare (pages_spare.h) takes the process below it.
  */
-#define _GNU_SOURCE
-#define _FILE_OFFSET_BITS 64 /* as in pages_frames.c */
+#include "gnu.h"
+
 #include "pages_move.h"
 
 #include <errno.h>
@@ -77,12 +77,12 @@ struct window {
 };
 
 /** The next map to be named, and its number. All zero: the first. */
-struct walk {
+struct moving_walk {
     uint64_t cursor;
     uint64_t number;
 };
 
-static bool next_map(const struct course *course, struct window window, struct walk *walk,
+static bool next_map(const struct course *course, struct window window, struct moving_walk *walk,
                      struct kva_pages_map *map)
 {
     while (walk->number < window.end && course->move->next(course->move->context, &walk->cursor, map)) {
@@ -107,7 +107,7 @@ static bool take_step(struct course *course, map_step *step, const struct kva_pa
 static uint64_t each_map(struct course *course, map_step *step)
 {
     const struct window all = {0, UINT64_MAX};
-    struct walk walk = {0, 0};
+    struct moving_walk walk = {0, 0};
     struct kva_pages_map map;
     uint64_t done = 0;
 
@@ -125,7 +125,7 @@ static bool follows(const struct course *course, const struct kva_pages_map *a, 
 static bool is_continued(const struct course *course, struct window window, const struct kva_pages_map *map,
                          struct kva_pages_map *by)
 {
-    struct walk walk = {0, 0};
+    struct moving_walk walk = {0, 0};
 
     while (next_map(course, window, &walk, by)) {
         if (follows(course, map, by))
@@ -137,7 +137,7 @@ static bool is_continued(const struct course *course, struct window window, cons
 static bool continues_another(const struct course *course, struct window window,
                               const struct kva_pages_map *map)
 {
-    struct walk walk = {0, 0};
+    struct moving_walk walk = {0, 0};
     struct kva_pages_map other;
 
     while (next_map(course, window, &walk, &other)) {
@@ -151,7 +151,7 @@ static bool continues_another(const struct course *course, struct window window,
  *  maps: only failures do it. Returns whether none was refused. */
 static bool each_union(struct course *course, map_step *step, struct window window)
 {
-    struct walk walk = {0, 0};
+    struct moving_walk walk = {0, 0};
     struct kva_pages_map map, other;
 
     while (next_map(course, window, &walk, &map)) {
@@ -180,7 +180,7 @@ static bool count_map(struct course *course, struct run run, uint64_t frame)
 
 static struct gated gated_of(const struct stretch *stretch, struct run run)
 {
-    return (struct gated){(uintptr_t)start_of(stretch, run), bytes_of(stretch, run)};
+    return (struct gated){(uintptr_t)run_address(stretch, run), run_bytes(stretch, run)};
 }
 
 static bool hold_stores(struct course *course, struct run run, uint64_t frame)
@@ -227,12 +227,12 @@ static void lower_spare(struct stretch *stretch)
 }
 
 /** Show frames of the pool from a place on. */
-static bool show(struct course *course, struct run run, uint64_t place)
+static bool show_places(struct course *course, struct run run, uint64_t place)
 {
     struct stretch *stretch = course->stretch;
     const uint64_t now = kva_port_ends_in(stretch, run);
 
-    if (!map_file_in_use(start_of(stretch, run), bytes_of(stretch, run), file_of(course->move->pool),
+    if (!map_file_in_use(run_address(stretch, run), run_bytes(stretch, run), file_of(course->move->pool),
                          (off_t)(place * stretch->page), &stretch->stats.calls.map))
         return false;
     kva_port_note_run(stretch, run, true, now);
@@ -241,7 +241,7 @@ static bool show(struct course *course, struct run run, uint64_t place)
 
 static bool show_new(struct course *course, struct run run, uint64_t frame)
 {
-    bool done = show(course, run, course->move->to + frame);
+    bool done = show_places(course, run, course->move->to + frame);
 
     course->is_begun = course->is_begun || done;
     return done;
@@ -256,7 +256,7 @@ static void unlock(struct course *course, struct run run)
     if (errno != EAGAIN)
         return;
     stretch->stats.calls.map++;
-    (void)munlock(start_of(stretch, run), bytes_of(stretch, run));
+    (void)munlock(run_address(stretch, run), run_bytes(stretch, run));
 }
 
 /** Once the new place is shown, it must be shown by all maps. */
@@ -290,7 +290,7 @@ static bool mend(struct course *course, struct run run, uint64_t frame)
 {
     if (kva_port_keep_from_child(course->stretch, run))
         return true;
-    for (unsigned tries = 0; !show(course, run, course->move->from + frame); tries++) {
+    for (unsigned tries = 0; !show_places(course, run, course->move->from + frame); tries++) {
         unlock(course, run);
         wait_to_try_again(tries);
     }
@@ -307,7 +307,7 @@ struct copy {
     off_t bytes;
 };
 
-static bool write_all(int file, const char *bytes, size_t count, off_t at)
+static bool write_all_at(int file, const char *bytes, size_t count, off_t at)
 {
     while (count > 0) {
         ssize_t done = pwrite(file, bytes, count, at);
@@ -332,7 +332,7 @@ static bool copy_data(struct copy copy, uint64_t *calls)
         *calls += 2;
         if (count < 0 && errno == EINTR)
             continue;
-        if (count <= 0 || !write_all(copy.file, buffer, (size_t)count, copy.to))
+        if (count <= 0 || !write_all_at(copy.file, buffer, (size_t)count, copy.to))
             return false;
         copy.from += count;
         copy.to += count;

@@ -21,7 +21,8 @@
  * after the kernel has agreed. Neighbours of the same nodes become one binding, as the kernel makes one
  * mapping of them.
  */
-#define _GNU_SOURCE
+#include "gnu.h"
+
 #include "pages_nodes.h"
 
 #include <errno.h>
@@ -55,7 +56,7 @@ bool kva_port_is_binding_end(const struct binding_list *list, uintptr_t address)
 
 /** Make room for both lists, one after the other, each with two entries more: a binding, and what it leaves
  *  of one that it divides. */
-static bool make_room(struct bindings *bindings)
+static bool make_room_for_bindings(struct bindings *bindings)
 {
     uint64_t calls = 0; /* bookkeeping is none of the stretch's calls */
     struct binding *old = bindings->memory;
@@ -84,7 +85,7 @@ static bool are_same(const struct kva_vm_nodes *a, const struct kva_vm_nodes *b)
 
 /** Add a binding after all others, unless there is nothing of it. An end that two of them share counts
  *  once. */
-static void append(struct binding_list *list, struct binding binding)
+static void append_binding(struct binding_list *list, struct binding binding)
 {
     struct binding *last = list->count == 0 ? NULL : &list->at[list->count - 1];
     bool meets = last && last->end == binding.start;
@@ -115,7 +116,7 @@ static void append_part(struct binding_list *list, struct binding binding, uintp
 {
     binding.start = higher(binding.start, start);
     binding.end = lower(binding.end, end);
-    append(list, binding);
+    append_binding(list, binding);
 }
 
 /** Write the next list: the present one, and a range of it bound to some nodes.
@@ -133,7 +134,7 @@ static void write_next(struct bindings *bindings, struct binding range)
     next->ends = 0;
     for (size_t i = 0; i < now->count; i++)
         append_part(next, now->at[i], 0, range.start);
-    append(next, range);
+    append_binding(next, range);
     for (size_t i = 0; i < now->count; i++)
         append_part(next, now->at[i], range.end, UINTPTR_MAX);
 }
@@ -141,7 +142,7 @@ static void write_next(struct bindings *bindings, struct binding range)
 bool kva_port_plan_binding(struct bindings *bindings, uintptr_t start, uintptr_t end,
                            const struct kva_vm_nodes *nodes)
 {
-    if (!make_room(bindings))
+    if (!make_room_for_bindings(bindings))
         return false;
     write_next(bindings, (struct binding){start, end, false, *nodes});
     return true;

@@ -29,7 +29,8 @@
  * So from 64 pages on it is a mapping. Each takes up to two of the mappings that a process may have: they may
  * use an eighth of them, and where that is spent, large areas are opened as small ones are.
  */
-#define _GNU_SOURCE
+#include "gnu.h"
+
 #include "pages_open.h"
 
 #include "pages_bind.h"
@@ -153,7 +154,7 @@ static void want_huge(struct stretch *stretch, struct run run)
     if (!(may_join(stretch) ? kva_port_has_plenty : has_room_for)(&stretch->budget, 2))
         return;
     if (advise(stretch, run, MADV_HUGEPAGE, &stretch->stats.calls.open)) {
-        row_set(&stretch->rows, ROW_HUGE, run.from, run.end, true);
+        row_set_pages(&stretch->rows, ROW_HUGE, run.from, run.end, true);
         stretch->has_huge = true;
     }
     kva_port_fence(stretch, run);
@@ -171,7 +172,7 @@ enum kva_status kva_port_open(void *context, void *handle, uint64_t start, uint6
     enum kva_status status = open_bound(stretch, run);
     if (status != KVA_OK)
         return status;
-    row_set(&stretch->rows, ROW_USED, run.from, run.end, true);
+    row_set_pages(&stretch->rows, ROW_USED, run.from, run.end, true);
     if (huge)
         want_huge(stretch, run);
     return KVA_OK;

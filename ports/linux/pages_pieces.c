@@ -5,7 +5,8 @@
  * debts, which are there from the beginning. The rows have pieces where pages are not shut. What a change
  * writes to is there before the change begins.
  */
-#define _GNU_SOURCE
+#include "gnu.h"
+
 #include "pages_pieces.h"
 
 #include "pages_count.h"
@@ -49,8 +50,8 @@ void kva_port_give_piece(void *context, void *handle, uint32_t number)
 
 enum kva_status kva_port_prepare_rows(struct stretch *stretch, struct run run)
 {
-    return sparse_ensure(&stretch->rows, run.from / ROW_BITS, run.end / ROW_BITS + 1, kva_port_take_piece,
-                         NULL, stretch);
+    return sparse_ensure(&stretch->rows, run.from / ROW_PART_BITS, run.end / ROW_PART_BITS + 1,
+                         kva_port_take_piece, NULL, stretch);
 }
 
 /** Shut what is open in private pages that no area reaches into. */
@@ -76,7 +77,7 @@ static bool is_idle(const struct stretch *stretch, struct run part)
 static void trim_rows(struct stretch *stretch)
 {
     for (uint64_t i = max_u64(stretch->rows.from, 1); i < stretch->rows.end; i++) {
-        struct run part = {i * ROW_BITS, (i + 1) * ROW_BITS};
+        struct run part = {i * ROW_PART_BITS, (i + 1) * ROW_PART_BITS};
         if (!sparse_has(&stretch->rows, i))
             continue;
         if (row_first(&stretch->rows, ROW_USED, part.from, part.end) == part.end)

@@ -26,7 +26,8 @@
  *
  * Denied and weak pages are debts (pages_debts.h), and so are frames' pages with markers.
  */
-#define _GNU_SOURCE
+#include "gnu.h"
+
 #include "pages_steps.h"
 
 #include "pages_count.h"
@@ -83,7 +84,7 @@ bool kva_port_make_markable(struct stretch *stretch, struct run run, uint64_t *c
     if (!is_in_debt(stretch, run))
         return true;
     return is_strange(stretch, run) ? kva_port_renew(stretch, run, calls)
-                                    : protect(stretch, run, PROT_READ | PROT_WRITE, calls);
+                                    : protect_run(stretch, run, PROT_READ | PROT_WRITE, calls);
 }
 
 /** Locked pages take no markers, so these are replaced first. */
@@ -99,7 +100,7 @@ bool kva_port_mark(struct stretch *stretch, struct run run)
  *  the program locks all that it maps, the kernel puts memory into them at once. */
 bool kva_port_drop(struct stretch *stretch, struct run run, uint64_t *calls)
 {
-    return drop_memory(start_of(stretch, run), bytes_of(stretch, run), calls) ||
+    return drop_memory(run_address(stretch, run), run_bytes(stretch, run), calls) ||
            kva_port_renew(stretch, run, calls);
 }
 
@@ -118,11 +119,11 @@ bool kva_port_deny(struct stretch *stretch, struct run run)
     uint64_t *calls = closing_calls(stretch, run);
     bool is_private = !is_of_frames(stretch, run);
 
-    bool done = protect(stretch, run, PROT_NONE, calls);
+    bool done = protect_run(stretch, run, PROT_NONE, calls);
     if (!done && is_one_mapping(stretch, run))
         return false;
     if (done && is_private)
-        (void)drop_memory(start_of(stretch, run), bytes_of(stretch, run), calls);
+        (void)drop_memory(run_address(stretch, run), run_bytes(stretch, run), calls);
     stretch->merges_less = stretch->merges_less || is_private;
     kva_port_fence(stretch, run);
     kva_port_note_debt(stretch, run, OWED);
@@ -131,7 +132,7 @@ bool kva_port_deny(struct stretch *stretch, struct run run)
 
 bool kva_port_permit(struct stretch *stretch, struct run run, uint64_t *calls)
 {
-    if (protect(stretch, run, PROT_READ | PROT_WRITE, calls))
+    if (protect_run(stretch, run, PROT_READ | PROT_WRITE, calls))
         return true;
     if (!kva_port_deny(stretch, run)) /* what was permitted of it */
         kva_port_note_debt(stretch, run, WEAK);

@@ -133,12 +133,12 @@ static inline bool after_is_open(const struct stretch *stretch, struct run run)
     return row_bit(&stretch->rows, ROW_OPEN, run.end);
 }
 
-static inline char *start_of(const struct stretch *stretch, struct run run)
+static inline char *run_address(const struct stretch *stretch, struct run run)
 {
     return stretch->first + run.from * stretch->page;
 }
 
-static inline size_t bytes_of(const struct stretch *stretch, struct run run)
+static inline size_t run_bytes(const struct stretch *stretch, struct run run)
 {
     return (size_t)(length(run) * stretch->page);
 }
@@ -146,12 +146,13 @@ static inline size_t bytes_of(const struct stretch *stretch, struct run run)
 /** Put or remove markers, or another advice; nothing to do for an empty run. */
 static inline bool advise(const struct stretch *stretch, struct run run, int advice, uint64_t *calls)
 {
-    return length(run) == 0 || advise_memory(start_of(stretch, run), bytes_of(stretch, run), advice, calls);
+    return length(run) == 0 ||
+           advise_memory(run_address(stretch, run), run_bytes(stretch, run), advice, calls);
 }
 
-static inline bool protect(const struct stretch *stretch, struct run run, int protection, uint64_t *calls)
+static inline bool protect_run(const struct stretch *stretch, struct run run, int protection, uint64_t *calls)
 {
-    return protect_memory(start_of(stretch, run), bytes_of(stretch, run), protection, calls);
+    return protect_memory(run_address(stretch, run), run_bytes(stretch, run), protection, calls);
 }
 
 /** After a change of the bindings: count what they may take of the mappings. `before` is what they took. */
@@ -165,11 +166,11 @@ static inline void note_binding_ends(struct stretch *stretch, uint64_t before)
 static inline void rebind(struct stretch *stretch, struct run run)
 {
     uint64_t before = binding_ends(&stretch->bindings);
-    uintptr_t start = (uintptr_t)start_of(stretch, run);
+    uintptr_t start = (uintptr_t)run_address(stretch, run);
 
     if (before == 0)
         return;
-    kva_port_rebind(&stretch->bindings, start, start + bytes_of(stretch, run), &stretch->stats.calls.nodes);
+    kva_port_rebind(&stretch->bindings, start, start + run_bytes(stretch, run), &stretch->stats.calls.nodes);
     stretch->merges_less = stretch->merges_less || binding_ends(&stretch->bindings) > before;
     note_binding_ends(stretch, before);
 }
@@ -177,7 +178,7 @@ static inline void rebind(struct stretch *stretch, struct run run)
 /** Replace a run by fresh pages that may be touched or not. */
 static inline bool replace(struct stretch *stretch, struct run run, int protection, uint64_t *calls)
 {
-    if (!replace_memory(start_of(stretch, run), bytes_of(stretch, run), protection, calls))
+    if (!replace_memory(run_address(stretch, run), run_bytes(stretch, run), protection, calls))
         return false;
     rebind(stretch, run);
     return true;

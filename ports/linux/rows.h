@@ -20,13 +20,13 @@ enum row { ROW_OPEN, ROW_USED, ROW_SEAMS, ROW_HUGE, ROW_WEAK, ROW_OWED, ROW_STRA
 enum {
     PIECE_WORDS = SPARSE_PIECE / sizeof(uint64_t),
     ROW_WORDS = PIECE_WORDS / 8,
-    ROW_BITS = 64 * ROW_WORDS
+    ROW_PART_BITS = 64 * ROW_WORDS
 };
 
 /** The bytes of rows for so many pages, and the bit after the last. */
 static inline uint64_t rows_bytes(uint64_t pages)
 {
-    return (pages / ROW_BITS + 1) * SPARSE_PIECE;
+    return (pages / ROW_PART_BITS + 1) * SPARSE_PIECE;
 }
 
 /** A row's bits in one piece, and of a range [from, end) the part that lies there, counted from the piece's
@@ -49,10 +49,11 @@ static inline uint64_t *row_words(const struct sparse *rows, enum row row, uint6
 /** The part of a range that lies in the piece of its first bit. */
 static inline struct row_part first_part(const struct sparse *rows, enum row row, uint64_t from, uint64_t end)
 {
-    uint64_t part = from / ROW_BITS;
-    uint64_t first = part * ROW_BITS;
+    uint64_t part = from / ROW_PART_BITS;
+    uint64_t first = part * ROW_PART_BITS;
 
-    return (struct row_part){row_words(rows, row, part), first, from - first, min_u64(end - first, ROW_BITS)};
+    return (struct row_part){row_words(rows, row, part), first, from - first,
+                             min_u64(end - first, ROW_PART_BITS)};
 }
 
 /** For the long forms of what follows: ranges that lie in several parts are rare, and their code is kept out
@@ -63,18 +64,18 @@ static inline struct row_part first_part(const struct sparse *rows, enum row row
  *  whether there is a piece. */
 static inline bool is_one_part(uint64_t from, uint64_t end)
 {
-    return (from ^ (end - 1)) < ROW_BITS;
+    return (from ^ (end - 1)) < ROW_PART_BITS;
 }
 
 /** Whether a part has a piece. Where it has none it need not be looked at, and must not be written to. */
 static inline bool has_rows(const struct sparse *rows, uint64_t at)
 {
-    return sparse_has(rows, at / ROW_BITS);
+    return sparse_has(rows, at / ROW_PART_BITS);
 }
 
 static inline bool row_bit(const struct sparse *rows, enum row row, uint64_t at)
 {
-    return bit_is_set(row_words(rows, row, at / ROW_BITS), at % ROW_BITS);
+    return bit_is_set(row_words(rows, row, at / ROW_PART_BITS), at % ROW_PART_BITS);
 }
 
 ROW_APART static void row_set_in_parts(struct sparse *rows, enum row row, uint64_t from, uint64_t end,
@@ -138,10 +139,10 @@ ROW_APART static uint64_t row_last_end_in_parts(const struct sparse *rows, enum 
                                                 uint64_t from, uint64_t end)
 {
     while (end > from) {
-        uint64_t first = align_down(end - 1, ROW_BITS);
+        uint64_t first = align_down(end - 1, ROW_PART_BITS);
         uint64_t low = from > first ? from - first : 0;
         if (has_rows(rows, first)) {
-            uint64_t *words = row_words(rows, row, first / ROW_BITS);
+            uint64_t *words = row_words(rows, row, first / ROW_PART_BITS);
             uint64_t at = bits_last_end(words, value, low, end - first);
             if (at > low)
                 return first + at;
@@ -175,53 +176,54 @@ ROW_APART static uint64_t row_end_of_run_in_parts(const struct sparse *rows, enu
 
 /* ------------------------------------------------------------------------------------- ranges in one part */
 
-static inline void row_set(struct sparse *rows, enum row row, uint64_t from, uint64_t end, bool value)
+static inline void row_set_pages(struct sparse *rows, enum row row, uint64_t from, uint64_t end, bool value)
 {
-    uint64_t part = from / ROW_BITS;
+    uint64_t part = from / ROW_PART_BITS;
 
     if (!is_one_part(from, end) || !sparse_has(rows, part))
         row_set_in_parts(rows, row, from, end, value);
     else
-        bits_set(row_words(rows, row, part), from % ROW_BITS, end - part * ROW_BITS, value);
+        bits_set(row_words(rows, row, part), from % ROW_PART_BITS, end - part * ROW_PART_BITS, value);
 }
 
 static inline uint64_t row_count_changes(const struct sparse *rows, enum row row, uint64_t from, uint64_t end)
 {
-    uint64_t part = from / ROW_BITS;
+    uint64_t part = from / ROW_PART_BITS;
 
-    if (!is_one_part(from, end) || from % ROW_BITS == 0)
+    if (!is_one_part(from, end) || from % ROW_PART_BITS == 0)
         return row_count_changes_in_parts(rows, row, from, end);
-    return bits_count_changes(row_words(rows, row, part), from % ROW_BITS, end - part * ROW_BITS);
+    return bits_count_changes(row_words(rows, row, part), from % ROW_PART_BITS, end - part * ROW_PART_BITS);
 }
 
 static inline uint64_t row_first(const struct sparse *rows, enum row row, uint64_t from, uint64_t end)
 {
-    uint64_t part = from / ROW_BITS;
+    uint64_t part = from / ROW_PART_BITS;
 
     if (!is_one_part(from, end))
         return row_first_in_parts(rows, row, from, end);
-    return part * ROW_BITS + bits_first(row_words(rows, row, part), from % ROW_BITS, end - part * ROW_BITS);
+    return part * ROW_PART_BITS +
+           bits_first(row_words(rows, row, part), from % ROW_PART_BITS, end - part * ROW_PART_BITS);
 }
 
 static inline uint64_t row_last_end(const struct sparse *rows, enum row row, bool value, uint64_t from,
                                     uint64_t end)
 {
-    uint64_t part = from / ROW_BITS;
+    uint64_t part = from / ROW_PART_BITS;
 
     if (!is_one_part(from, end))
         return row_last_end_in_parts(rows, row, value, from, end);
-    return part * ROW_BITS +
-           bits_last_end(row_words(rows, row, part), value, from % ROW_BITS, end - part * ROW_BITS);
+    return part * ROW_PART_BITS +
+           bits_last_end(row_words(rows, row, part), value, from % ROW_PART_BITS, end - part * ROW_PART_BITS);
 }
 
 static inline uint64_t row_end_of_run(const struct sparse *rows, enum row row, uint64_t from, uint64_t end)
 {
-    uint64_t part = from / ROW_BITS;
+    uint64_t part = from / ROW_PART_BITS;
 
     if (!is_one_part(from, end))
         return row_end_of_run_in_parts(rows, row, from, end);
-    return part * ROW_BITS +
-           bits_end_of_run(row_words(rows, row, part), from % ROW_BITS, end - part * ROW_BITS);
+    return part * ROW_PART_BITS +
+           bits_end_of_run(row_words(rows, row, part), from % ROW_PART_BITS, end - part * ROW_PART_BITS);
 }
 
 #endif

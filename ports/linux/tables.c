@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /** Memory for tables: see tables.h. */
-#define _GNU_SOURCE
+#include "gnu.h"
+
 #include "tables.h"
 
 #include <string.h>
@@ -25,7 +26,7 @@ static size_t bytes_between(uint32_t from, uint32_t end)
     return (size_t)(end - from) << SPARSE_SHIFT;
 }
 
-static bool protect(struct tables *tables, char *from, size_t bytes, int protection)
+static bool protect_tables(struct tables *tables, char *from, size_t bytes, int protection)
 {
     return protect_memory(from, bytes, protection, &tables->calls);
 }
@@ -40,7 +41,7 @@ static void advise_of_contents(struct tables *tables, void *from, size_t bytes)
 /* -------------------------------------------------------------------------------------- life of a mapping */
 
 /** Where everything lies, by the wish; false if that is more than there are addresses. */
-static bool lay_out(struct tables *tables, const struct tables_wish *wish, uint64_t *pieces_at)
+static bool lay_out_tables(struct tables *tables, const struct tables_wish *wish, uint64_t *pieces_at)
 {
     const uint64_t page = wish->page;
     const uint64_t end = 1 + wish->given + SPARE + wish->pieces;
@@ -64,8 +65,9 @@ static bool open_first(struct tables *tables, uint64_t page)
 
     tables->open = alone ? tables->least : tables->end;
     tables->least = tables->open;
-    return protect(tables, from, (size_t)(at_piece(tables, tables->open) - from), PROT_READ | PROT_WRITE) &&
-           (!alone || protect(tables, tables->pieces, SPARSE_PIECE, PROT_READ));
+    return protect_tables(tables, from, (size_t)(at_piece(tables, tables->open) - from),
+                          PROT_READ | PROT_WRITE) &&
+           (!alone || protect_tables(tables, tables->pieces, SPARSE_PIECE, PROT_READ));
 }
 
 /** The word that tells a child of fork from its parent (Linux 4.14; before that it is 0 always: what is done
@@ -83,7 +85,7 @@ bool kva_port_tables_make(struct tables *tables, const struct tables_wish *wish)
     uint64_t pieces_at;
 
     *tables = (struct tables){.calls = 0};
-    if (!lay_out(tables, wish, &pieces_at))
+    if (!lay_out_tables(tables, wish, &pieces_at))
         return false;
     tables->mapping = map_shut(NULL, tables->bytes, 0, &tables->calls);
     if (!tables->mapping)
@@ -150,7 +152,7 @@ void kva_port_tables_trim(struct tables *tables)
     while (open > tables->least && tables->state[open - 1] == CLEAN)
         open--;
     if (open < tables->open &&
-        protect(tables, at_piece(tables, open), bytes_between(open, tables->open), PROT_NONE))
+        protect_tables(tables, at_piece(tables, open), bytes_between(open, tables->open), PROT_NONE))
         tables->open = open;
 }
 
@@ -166,15 +168,15 @@ void kva_port_tables_give(struct tables *tables, uint32_t piece)
 
 static bool open_to(struct tables *tables, uint32_t end)
 {
-    if (!protect(tables, at_piece(tables, tables->open), bytes_between(tables->open, end),
-                 PROT_READ | PROT_WRITE))
+    if (!protect_tables(tables, at_piece(tables, tables->open), bytes_between(tables->open, end),
+                        PROT_READ | PROT_WRITE))
         return false;
     tables->open = end;
     return true;
 }
 
 /** Open an eighth more, so that many pieces take few calls; or else one. */
-static bool grow(struct tables *tables)
+static bool open_more(struct tables *tables)
 {
     uint32_t left = tables->end - tables->open;
     uint32_t more = tables->open / 8 > 1 ? tables->open / 8 : 1;
@@ -190,7 +192,7 @@ bool kva_port_tables_take(struct tables *tables, uint32_t *piece)
     while (tables->lowest < tables->open && tables->state[tables->lowest] == TAKEN)
         tables->lowest++;
     uint32_t taken = tables->lowest;
-    if (taken == tables->open && !grow(tables))
+    if (taken == tables->open && !open_more(tables))
         return false;
     if (tables->state[taken] == DIRTY) {
         if (!drop(tables, taken, taken + 1))

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /** Instances of vmap with what a hosted program has: its memory, its pages, its CPUs, its symbols. */
-#define _GNU_SOURCE
+#include "gnu.h"
+
 #include <kva/threads.h>
 #include <kva/vm.h>
 
@@ -15,6 +16,7 @@
 
 #include "../../src/base/text.h"
 #include "../port.h"
+#include "system.h"
 
 uint64_t kva_port_random(void)
 {
@@ -60,14 +62,13 @@ size_t kva_port_symbol(void *context, const void *address, char *text, size_t by
  * whole huge pages from kva_memory_host; what lies between is mapped.
  */
 static const size_t least_mapped = (size_t)64 << 10;
-static const size_t huge_page = (size_t)2 << 20;
 
 static bool is_mapped_here(size_t bytes)
 {
-    return bytes >= least_mapped && bytes % huge_page != 0;
+    return bytes >= least_mapped && bytes % HOST_HUGE_BYTES != 0;
 }
 
-static void *take(void *context, size_t bytes)
+static void *take_bookkeeping(void *context, size_t bytes)
 {
     const struct kva_memory host = kva_memory_host();
 
@@ -78,7 +79,7 @@ static void *take(void *context, size_t bytes)
     return block == MAP_FAILED ? NULL : block;
 }
 
-static void give(void *context, void *block, size_t bytes)
+static void give_bookkeeping(void *context, void *block, size_t bytes)
 {
     const struct kva_memory host = kva_memory_host();
 
@@ -96,7 +97,7 @@ enum kva_status kva_vm_create(const struct kva_vm_config *config, struct kva_vm 
     bool is_below = hosted.memory.take || hosted.memory.give; /* the program's malloc, maybe */
 
     if (!is_below)
-        hosted.memory = (struct kva_memory){take, give, NULL};
+        hosted.memory = (struct kva_memory){take_bookkeeping, give_bookkeeping, NULL};
     if (!hosted.pages.reserve && hosted.pages.page == 0)
         hosted.pages = kva_pages_host(KVA_MECHANISM_BEST);
     if (!hosted.symbol && !is_below) /* dladdr takes a lock under which the dynamic linker calls malloc */

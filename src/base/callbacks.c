@@ -6,7 +6,7 @@
 /* ------------------------------------------------------------------------------------------------- asking */
 
 /** Ask one callback. Whatever it returns, what it has given to the instance counts, too. */
-static bool ask(const struct kva_shortage *shortage, struct kva_link *link)
+static bool ask_one(const struct kva_shortage *shortage, struct kva_link *link)
 {
     struct kva_callbacks *callbacks = shortage->callbacks;
 
@@ -29,7 +29,7 @@ enum kva_status kva_callbacks_ask(const struct kva_shortage *shortage, enum kva_
             status = shortage->attempt(shortage->instance, shortage->operation);
         if (!shortage->is_short(status) || !link)
             break;
-        more = ask(shortage, link);
+        more = ask_one(shortage, link);
     }
     reclaim_drop(shortage->locks);
     return status;
@@ -38,7 +38,7 @@ enum kva_status kva_callbacks_ask(const struct kva_shortage *shortage, enum kva_
 /* ----------------------------------------------------------------------------------------------- the list */
 
 /** What points to a callback, or to the end of the list. */
-static struct kva_link **find(struct kva_callbacks *callbacks, struct kva_link *link)
+static struct kva_link **find_link(struct kva_callbacks *callbacks, struct kva_link *link)
 {
     struct kva_link **at = &callbacks->first;
 
@@ -51,7 +51,7 @@ enum kva_status kva_callbacks_add(struct kva_callbacks *callbacks, const struct 
                                   struct kva_link *link)
 {
     (void)kva_reclaim_take(locks);
-    struct kva_link **at = find(callbacks, link);
+    struct kva_link **at = find_link(callbacks, link);
     bool is_new = !*at;
     if (is_new) {
         link->next = NULL;
@@ -65,7 +65,7 @@ enum kva_status kva_callbacks_remove(struct kva_callbacks *callbacks, const stru
                                      struct kva_link *link)
 {
     (void)kva_reclaim_take(locks);
-    struct kva_link **at = find(callbacks, link);
+    struct kva_link **at = find_link(callbacks, link);
     bool was_there = *at;
     if (was_there)
         *at = link->next;

@@ -3,11 +3,11 @@
 /** Names and texts of the statuses: one row each. */
 #include <kva/status.h>
 
-static const struct row {
+static const struct status_words {
     enum kva_status status;
     const char *name;
     const char *text;
-} rows[] = {
+} status_words[] = {
     {KVA_OK, "KVA_OK", "done"},
     {KVA_ENOSPC, "KVA_ENOSPC", "no free range satisfies the request"},
     {KVA_ENOMEM, "KVA_ENOMEM", "no memory for the operation"},
@@ -31,23 +31,23 @@ static const struct row {
     {KVA_ECORRUPT, "KVA_ECORRUPT", "an invariant is broken"},
 };
 
-static const struct row *find_row(enum kva_status status)
+static const struct status_words *words_of_status(enum kva_status status)
 {
-    static const struct row unknown = {KVA_OK, "KVA_E?", "not a status of kva"};
+    static const struct status_words unknown = {KVA_OK, "KVA_E?", "not a status of kva"};
 
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        if (rows[i].status == status)
-            return &rows[i];
+    for (size_t i = 0; i < sizeof status_words / sizeof status_words[0]; i++) {
+        if (status_words[i].status == status)
+            return &status_words[i];
     }
     return &unknown;
 }
 
 const char *kva_status_name(enum kva_status status)
 {
-    return find_row(status)->name;
+    return words_of_status(status)->name;
 }
 
 const char *kva_status_text(enum kva_status status)
 {
-    return find_row(status)->text;
+    return words_of_status(status)->text;
 }

@@ -7,6 +7,8 @@
 #ifndef KVA_BASE_TEXT_H
 #define KVA_BASE_TEXT_H
 
+#include <kva/kva.h>
+
 #include "assumptions.h"
 
 struct kva_text {
@@ -92,6 +94,30 @@ static inline void text_put_decimal(struct kva_text *text, uint64_t value)
         piece[--at] = (char)('0' + text_divide_by_ten(&value));
     while (value > 0);
     text_put(text, &piece[at]);
+}
+
+/** The longest line of a report: it has the totals of an instance, ten numbers of at most 20 digits and some
+ *  120 characters around them. */
+enum { TEXT_LINE_BYTES = 512 };
+
+/** What hands out a report, line by line. */
+struct kva_line_writer {
+    kva_dump_line *line;
+    void *context;
+    char room[TEXT_LINE_BYTES];
+    struct kva_text text;
+};
+
+/** Begin the next line, empty. */
+static inline void line_begin(struct kva_line_writer *writer)
+{
+    writer->text = text_of(writer->room, sizeof writer->room);
+}
+
+/** Hand the line out. */
+static inline void line_end(struct kva_line_writer *writer)
+{
+    writer->line(writer->context, writer->room, writer->text.length);
 }
 
 #endif

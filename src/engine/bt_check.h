@@ -48,9 +48,9 @@ static const char *walk_entry(struct bt_walk *walk, const struct bt_path *path, 
 
     if (gap_at(bt, path, g, &start, &last)) {
         broken = walk_segment(walk, start, last, KVA_FREE);
-        for (unsigned class = 0; class < bt->classes; class ++)
-            summary->largest[class] =
-                max_u64(summary->largest[class], aligned_run(start, last, bt->align[class]));
+        for (unsigned align_class = 0; align_class < bt->classes; align_class++)
+            summary->largest[align_class] =
+                max_u64(summary->largest[align_class], aligned_run(start, last, bt->align[align_class]));
     }
     if (!broken && g < leaf->count) {
         broken = walk_segment(walk, entry_start(bt, leaf, g), entry_last(bt, leaf, g),
@@ -91,10 +91,10 @@ static const char *compare_summary(struct bt_walk *walk, const struct bt_summary
                                    const struct bt_summary *seen, uint64_t address)
 {
     walk->address = address;
-    for (unsigned class = 0; class < walk->bt->classes; class ++) {
-        if (claimed->largest[class] != seen->largest[class])
-            return class == 0 ? "I4: a cached maximum is not the true one"
-                              : "I4: the cached maximum of an alignment class is not the true one";
+    for (unsigned align_class = 0; align_class < walk->bt->classes; align_class++) {
+        if (claimed->largest[align_class] != seen->largest[align_class])
+            return align_class == 0 ? "I4: a cached maximum is not the true one"
+                                    : "I4: the cached maximum of an alignment class is not the true one";
     }
     return memcmp(claimed->deferred, seen->deferred, sizeof claimed->deferred) == 0
                ? NULL
@@ -137,8 +137,8 @@ static const char *walk_inner(struct bt_walk *walk, const struct bt_inner *inner
         if (!is_last && inner->low[i + 1] <= inner->low[i])
             return "I6: the children of a node are out of order";
         broken = walk_child(walk, inner, i, level, is_last ? high : inner->low[i + 1] - 1, &seen);
-        for (unsigned class = 0; class < walk->bt->classes; class ++)
-            summary->largest[class] = max_u64(summary->largest[class], seen.largest[class]);
+        for (unsigned align_class = 0; align_class < walk->bt->classes; align_class++)
+            summary->largest[align_class] = max_u64(summary->largest[align_class], seen.largest[align_class]);
         for (unsigned colour = 0; colour < KVA_COLOURS; colour++)
             summary->deferred[colour] |= seen.deferred[colour];
     }
@@ -185,8 +185,8 @@ static const char *bt_check_near(const struct kva_tiling *tiling, uint64_t at, u
     descend_to(bt, at, &path);
     struct bt_walk walk = {.bt = bt, .next = path.low};
     const char *broken = walk_leaf(&walk, &path, &seen);
-    for (unsigned class = 0; class < bt->classes && !broken; class ++) {
-        if (known_largest(bt, &path, bt->height, class) != seen.largest[class])
+    for (unsigned align_class = 0; align_class < bt->classes && !broken; align_class++) {
+        if (known_largest(bt, &path, bt->height, align_class) != seen.largest[align_class])
             broken = "I4: a cached maximum is not the true one";
     }
     *address = walk.address;

@@ -263,10 +263,10 @@ BT_HOT uint64_t aligned_run(uint64_t start, uint64_t last, uint64_t align)
 }
 
 /** The same at an alignment class: the first is the quantum, where every hole begins. */
-BT_HOT uint64_t run_of(const struct bt_tiling *bt, unsigned class, uint64_t start, uint64_t last)
+BT_HOT uint64_t run_of(const struct bt_tiling *bt, unsigned align_class, uint64_t start, uint64_t last)
 {
-    if (class > 0)
-        return aligned_run(start, last, bt->align[class]);
+    if (align_class > 0)
+        return aligned_run(start, last, bt->align[align_class]);
     return size_saturated(start, last);
 }
 
@@ -288,17 +288,17 @@ BT_HOT bool fit_of(const struct bt_tiling *bt, const struct bt_leaf *leaf, uint6
 enum { BT_NO_GAP = BT_ENTRIES + 1 };
 
 /** The run of a class in gap g; 0 if it has none, or is gap `except`. */
-BT_HOT uint64_t run_of_gap_but(const struct bt_tiling *bt, const struct bt_path *path, unsigned class,
+BT_HOT uint64_t run_of_gap_but(const struct bt_tiling *bt, const struct bt_path *path, unsigned align_class,
                                unsigned g, unsigned except)
 {
     uint64_t start;
     uint64_t last;
 
-    return g != except && gap_at(bt, path, g, &start, &last) ? run_of(bt, class, start, last) : 0;
+    return g != except && gap_at(bt, path, g, &start, &last) ? run_of(bt, align_class, start, last) : 0;
 }
 
 /** The longest run of a class in a leaf, but for gap `except`. */
-BT_HOT uint64_t leaf_largest(const struct bt_tiling *bt, const struct bt_path *path, unsigned class,
+BT_HOT uint64_t leaf_largest(const struct bt_tiling *bt, const struct bt_path *path, unsigned align_class,
                              unsigned except)
 {
     const struct bt_leaf *leaf = path->leaf;
@@ -307,27 +307,27 @@ BT_HOT uint64_t leaf_largest(const struct bt_tiling *bt, const struct bt_path *p
     struct bt_fit fit;
 
     if (is_first_leaf(bt, path))
-        most = run_of_gap_but(bt, path, class, 0, except);
+        most = run_of_gap_but(bt, path, align_class, 0, except);
     if (count == 0)
         return most;
-    most = max_u64(most, run_of_gap_but(bt, path, class, count, except));
-    if (class == 0 && !leaf->is_wide)
+    most = max_u64(most, run_of_gap_but(bt, path, align_class, count, except));
+    if (align_class == 0 && !leaf->is_wide)
         return max_u64(most, (uint64_t)greatest_gap(leaf->compact.start, leaf->compact.last, count, except)
                                  << bt->shift);
-    if (fit_of(bt, leaf, 0, bt->align[class], &fit))
+    if (fit_of(bt, leaf, 0, bt->align[align_class], &fit))
         return max_u64(most,
                        (uint64_t)greatest_run(leaf->compact.start, leaf->compact.last, count, except, &fit)
                            << bt->shift);
     for (unsigned g = 1; g < count; g++)
-        most = max_u64(most, run_of_gap_but(bt, path, class, g, except));
+        most = max_u64(most, run_of_gap_but(bt, path, align_class, g, except));
     return most;
 }
 
 static inline void summarise_leaf(const struct bt_tiling *bt, const struct bt_path *path,
                                   struct bt_summary *summary)
 {
-    for (unsigned class = 0; class < bt->classes; class ++)
-        summary->largest[class] = leaf_largest(bt, path, class, BT_NO_GAP);
+    for (unsigned align_class = 0; align_class < bt->classes; align_class++)
+        summary->largest[align_class] = leaf_largest(bt, path, align_class, BT_NO_GAP);
     for (unsigned colour = 0; colour < KVA_COLOURS; colour++)
         summary->deferred[colour] = ((const struct bt_leaf *)path->leaf)->parked[colour] != 0;
 }

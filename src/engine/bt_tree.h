@@ -107,15 +107,15 @@ BT_HOT void descend_to(const struct bt_tiling *bt, uint64_t address, struct bt_p
 
 /** From `node` on `level` down to the outermost leaf, on the policy's side, whose largest run of a class is at
  *  least `size`; there is one. */
-BT_HOT void descend_by_size(const struct bt_tiling *bt, void *node, unsigned level, unsigned class,
+BT_HOT void descend_by_size(const struct bt_tiling *bt, void *node, unsigned level, unsigned align_class,
                             const struct kva_demand *demand, struct bt_path *path)
 {
     for (; level < bt->height; level++) {
         struct bt_inner *inner = node;
         unsigned count = (unsigned)inner->count;
         unsigned index = demand->policy == KVA_LOWEST
-                             ? first_at_least(inner->largest[class], 0, count, demand->size)
-                             : past_last_at_least(inner->largest[class], count, demand->size) - 1;
+                             ? first_at_least(inner->largest[align_class], 0, count, demand->size)
+                             : past_last_at_least(inner->largest[align_class], count, demand->size) - 1;
         path->step[level] = (struct bt_step){inner, index};
         node = inner->child[index];
     }
@@ -125,21 +125,21 @@ BT_HOT void descend_by_size(const struct bt_tiling *bt, void *node, unsigned lev
 }
 
 /** The next leaf, in the direction of the search, whose largest run of a class suffices. */
-BT_RARE bool next_by_size(const struct bt_tiling *bt, unsigned class, const struct kva_demand *demand,
+BT_RARE bool next_by_size(const struct bt_tiling *bt, unsigned align_class, const struct kva_demand *demand,
                           struct bt_path *path)
 {
     for (unsigned level = bt->height; level-- > 0;) {
         struct bt_inner *inner = path->step[level].node;
         unsigned index = path->step[level].index;
         unsigned count = (unsigned)inner->count;
-        const uint64_t *largest = inner->largest[class];
+        const uint64_t *largest = inner->largest[align_class];
         if (demand->policy == KVA_LOWEST)
             index = first_at_least(largest, index + 1, count, demand->size);
         else
             index = past_last_at_least(largest, index, demand->size) - 1; /* none: wraps beyond count */
         if (index < count) {
             path->step[level].index = index;
-            descend_by_size(bt, inner->child[index], level + 1, class, demand, path);
+            descend_by_size(bt, inner->child[index], level + 1, align_class, demand, path);
             return true;
         }
     }
@@ -151,11 +151,11 @@ BT_RARE bool next_by_size(const struct bt_tiling *bt, unsigned class, const stru
 /** The coarsest class that every answer to an alignment must satisfy. */
 BT_HOT unsigned class_of(const struct bt_tiling *bt, uint64_t align)
 {
-    unsigned class = bt->classes - 1;
+    unsigned align_class = bt->classes - 1;
 
-    while (bt->align[class] > align)
-        class --;
-    return class;
+    while (bt->align[align_class] > align)
+        align_class--;
+    return align_class;
 }
 
 /** The gap of a leaf at which to begin, on the side of a policy. */
@@ -165,16 +165,16 @@ BT_HOT unsigned outermost_gap(const struct bt_tiling *bt, const struct bt_path *
 }
 
 /** The leaf where a search begins, and the gap in it. */
-BT_HOT bool first_place(const struct bt_tiling *bt, unsigned class, const struct kva_demand *demand,
+BT_HOT bool first_place(const struct bt_tiling *bt, unsigned align_class, const struct kva_demand *demand,
                         struct bt_path *path, unsigned *gap)
 {
     bool lowest = demand->policy == KVA_LOWEST;
     bool unbounded = lowest ? demand->min == bt->common.first : demand->max == bt->common.last;
 
-    if (bt->top.largest[class] < demand->size)
+    if (bt->top.largest[align_class] < demand->size)
         return false;
     if (unbounded) {
-        descend_by_size(bt, bt->root, 0, class, demand, path);
+        descend_by_size(bt, bt->root, 0, align_class, demand, path);
         *gap = outermost_gap(bt, path, lowest);
         return true;
     }
@@ -196,13 +196,13 @@ static enum kva_status bt_search(struct kva_tiling *tiling, const struct kva_dem
 {
     struct bt_tiling *bt = bt_of(tiling);
     struct bt_path *path = &bt->found.path;
-    unsigned class = class_of(bt, demand->align);
+    unsigned align_class = class_of(bt, demand->align);
     unsigned gap;
 
-    if (!first_place(bt, class, demand, path, &gap))
+    if (!first_place(bt, align_class, demand, path, &gap))
         return KVA_ENOSPC;
     while (!fit_in_leaf(bt, demand, gap, &bt->found, &place->start)) {
-        if (!next_by_size(bt, class, demand, path) || is_beyond(path, demand))
+        if (!next_by_size(bt, align_class, demand, path) || is_beyond(path, demand))
             return KVA_ENOSPC;
         gap = outermost_gap(bt, path, demand->policy == KVA_LOWEST);
     }
@@ -230,25 +230,25 @@ static enum kva_status bt_locate(struct kva_tiling *tiling, uint64_t start, uint
 
 /** What is known, above it, of the node that a path passes on `level`. */
 BT_HOT uint64_t known_largest(const struct bt_tiling *bt, const struct bt_path *path, unsigned level,
-                              unsigned class)
+                              unsigned align_class)
 {
     if (level == 0)
-        return bt->top.largest[class];
+        return bt->top.largest[align_class];
     const struct bt_step *step = &path->step[level - 1];
-    return ((const struct bt_inner *)step->node)->largest[class][step->index];
+    return ((const struct bt_inner *)step->node)->largest[align_class][step->index];
 }
 
 /** The node on `level` has another largest run of a class: tell its parents; stop where nothing changes. Only if it was the
  *  greatest among its siblings, and shrank, does anyone have to look at the others. */
-BT_HOT void climb_largest(struct bt_tiling *bt, const struct bt_path *path, unsigned level, unsigned class,
-                          uint64_t now)
+BT_HOT void climb_largest(struct bt_tiling *bt, const struct bt_path *path, unsigned level,
+                          unsigned align_class, uint64_t now)
 {
     while (level-- > 0) {
         struct bt_inner *inner = path->step[level].node;
         unsigned index = path->step[level].index;
-        uint64_t *largest = inner->largest[class];
+        uint64_t *largest = inner->largest[align_class];
         uint64_t before = largest[index];
-        uint64_t most = known_largest(bt, path, level, class);
+        uint64_t most = known_largest(bt, path, level, align_class);
 
         if (now == before)
             return;
@@ -260,7 +260,7 @@ BT_HOT void climb_largest(struct bt_tiling *bt, const struct bt_path *path, unsi
             return;
         now = max_u64(now, other);
     }
-    bt->top.largest[class] = now;
+    bt->top.largest[align_class] = now;
 }
 
 /** The same for the mark that something below is deferred in a colour. */
@@ -282,8 +282,8 @@ BT_RARE void climb_deferred(struct bt_tiling *bt, const struct bt_path *path, un
 static void climb(struct bt_tiling *bt, const struct bt_path *path, unsigned level,
                   const struct bt_summary *now)
 {
-    for (unsigned class = 0; class < bt->classes; class ++)
-        climb_largest(bt, path, level, class, now->largest[class]);
+    for (unsigned align_class = 0; align_class < bt->classes; align_class++)
+        climb_largest(bt, path, level, align_class, now->largest[align_class]);
     for (unsigned colour = 0; colour < KVA_COLOURS; colour++)
         climb_deferred(bt, path, level, colour, now->deferred[colour]);
 }
@@ -298,29 +298,29 @@ struct remainder {
 
 /** A part of gap g of the leaf is about to be taken: what had this hole as its maximum needs another. If what is left of the
  *  hole is no shorter than all that the leaf answers for beside it, nothing in the leaf can be longer; else look. */
-BT_HOT void gap_shrinks_in(struct bt_tiling *bt, const struct bt_path *path, unsigned class, unsigned g,
+BT_HOT void gap_shrinks_in(struct bt_tiling *bt, const struct bt_path *path, unsigned align_class, unsigned g,
                            const struct remainder *rest)
 {
     uint64_t beside = (path->high - path->low) - (rest->hole_last - rest->hole_start);
-    uint64_t run = run_of(bt, class, rest->hole_start, rest->hole_last);
+    uint64_t run = run_of(bt, align_class, rest->hole_start, rest->hole_last);
     uint64_t now = 0;
 
-    if (run == 0 || run != known_largest(bt, path, bt->height, class))
+    if (run == 0 || run != known_largest(bt, path, bt->height, align_class))
         return;
     if (rest->hole_start < rest->start)
-        now = run_of(bt, class, rest->hole_start, rest->start - 1);
+        now = run_of(bt, align_class, rest->hole_start, rest->start - 1);
     if (rest->last < rest->hole_last)
-        now = max_u64(now, run_of(bt, class, rest->last + 1, rest->hole_last));
+        now = max_u64(now, run_of(bt, align_class, rest->last + 1, rest->hole_last));
     if (now < beside)
-        now = max_u64(now, leaf_largest(bt, path, class, g));
-    climb_largest(bt, path, bt->height, class, now);
+        now = max_u64(now, leaf_largest(bt, path, align_class, g));
+    climb_largest(bt, path, bt->height, align_class, now);
 }
 
 BT_RARE void gap_shrinks_in_declared(struct bt_tiling *bt, const struct bt_path *path, unsigned g,
                                      const struct remainder *rest)
 {
-    for (unsigned class = 1; class < bt->classes; class ++)
-        gap_shrinks_in(bt, path, class, g, rest);
+    for (unsigned align_class = 1; align_class < bt->classes; align_class++)
+        gap_shrinks_in(bt, path, align_class, g, rest);
 }
 
 /** In all classes. All spaces have the quantum, and most no other: it goes first and alone, so that what is known of it is known to the
@@ -333,20 +333,20 @@ BT_HOT void gap_shrinks(struct bt_tiling *bt, const struct bt_path *path, unsign
         gap_shrinks_in_declared(bt, path, g, rest);
 }
 
-BT_HOT void gap_grew_in(struct bt_tiling *bt, const struct bt_path *path, unsigned class, uint64_t start,
-                        uint64_t last)
+BT_HOT void gap_grew_in(struct bt_tiling *bt, const struct bt_path *path, unsigned align_class,
+                        uint64_t start, uint64_t last)
 {
-    uint64_t run = run_of(bt, class, start, last);
+    uint64_t run = run_of(bt, align_class, start, last);
 
-    if (run > known_largest(bt, path, bt->height, class))
-        climb_largest(bt, path, bt->height, class, run);
+    if (run > known_largest(bt, path, bt->height, align_class))
+        climb_largest(bt, path, bt->height, align_class, run);
 }
 
 BT_RARE void gap_grew_in_declared(struct bt_tiling *bt, const struct bt_path *path, uint64_t start,
                                   uint64_t last)
 {
-    for (unsigned class = 1; class < bt->classes; class ++)
-        gap_grew_in(bt, path, class, start, last);
+    for (unsigned align_class = 1; align_class < bt->classes; align_class++)
+        gap_grew_in(bt, path, align_class, start, last);
 }
 
 /** A gap of the leaf has grown to [start, last]. */
@@ -414,8 +414,8 @@ static void set_child(const struct bt_tiling *bt, struct bt_inner *inner, size_t
         inner->deferred[colour] &= ~bit;
         inner->deferred[colour] |= child->summary.deferred[colour] ? bit : 0;
     }
-    for (unsigned class = 0; class < bt->classes; class ++)
-        inner->largest[class][i] = child->summary.largest[class];
+    for (unsigned align_class = 0; align_class < bt->classes; align_class++)
+        inner->largest[align_class][i] = child->summary.largest[align_class];
 }
 
 static void get_child(const struct bt_tiling *bt, const struct bt_inner *inner, size_t i, struct child *child)
@@ -425,8 +425,8 @@ static void get_child(const struct bt_tiling *bt, const struct bt_inner *inner, 
     child->size = inner->size[i];
     for (unsigned colour = 0; colour < KVA_COLOURS; colour++)
         child->summary.deferred[colour] = inner->deferred[colour] >> i & 1;
-    for (unsigned class = 0; class < bt->classes; class ++)
-        child->summary.largest[class] = inner->largest[class][i];
+    for (unsigned align_class = 0; align_class < bt->classes; align_class++)
+        child->summary.largest[align_class] = inner->largest[align_class][i];
 }
 
 static void insert_child(const struct bt_tiling *bt, struct bt_inner *inner, unsigned i,
@@ -435,8 +435,8 @@ static void insert_child(const struct bt_tiling *bt, struct bt_inner *inner, uns
     OPEN_PLACE(inner->child, i, inner->count);
     OPEN_PLACE(inner->low, i, inner->count);
     OPEN_PLACE(inner->size, i, inner->count);
-    for (unsigned class = 0; class < bt->classes; class ++)
-        OPEN_PLACE(inner->largest[class], i, inner->count);
+    for (unsigned align_class = 0; align_class < bt->classes; align_class++)
+        OPEN_PLACE(inner->largest[align_class], i, inner->count);
     for (unsigned colour = 0; colour < KVA_COLOURS; colour++)
         inner->deferred[colour] = open_bit(inner->deferred[colour], i);
     inner->count++;
@@ -448,8 +448,8 @@ static void remove_child(const struct bt_tiling *bt, struct bt_inner *inner, uns
     CLOSE_PLACE(inner->child, i, inner->count);
     CLOSE_PLACE(inner->low, i, inner->count);
     CLOSE_PLACE(inner->size, i, inner->count);
-    for (unsigned class = 0; class < bt->classes; class ++)
-        CLOSE_PLACE(inner->largest[class], i, inner->count);
+    for (unsigned align_class = 0; align_class < bt->classes; align_class++)
+        CLOSE_PLACE(inner->largest[align_class], i, inner->count);
     for (unsigned colour = 0; colour < KVA_COLOURS; colour++)
         inner->deferred[colour] = close_bit(inner->deferred[colour], i);
     inner->count--;
@@ -463,8 +463,9 @@ static void describe_inner(const struct bt_tiling *bt, struct bt_inner *inner, s
     child->size = inner->count;
     for (unsigned colour = 0; colour < KVA_COLOURS; colour++)
         child->summary.deferred[colour] = inner->deferred[colour] != 0;
-    for (unsigned class = 0; class < bt->classes; class ++)
-        child->summary.largest[class] = greatest(inner->largest[class], (unsigned)inner->count, BT_CHILDREN);
+    for (unsigned align_class = 0; align_class < bt->classes; align_class++)
+        child->summary.largest[align_class] =
+            greatest(inner->largest[align_class], (unsigned)inner->count, BT_CHILDREN);
 }
 
 static struct bt_inner *new_inner(struct bt_tiling *bt)
@@ -726,8 +727,9 @@ static bool merge_children(struct bt_tiling *bt, struct bt_inner *parent, unsign
     left.size += right.size;
     for (unsigned colour = 0; colour < KVA_COLOURS; colour++)
         left.summary.deferred[colour] |= right.summary.deferred[colour];
-    for (unsigned class = 0; class < bt->classes; class ++)
-        left.summary.largest[class] = max_u64(left.summary.largest[class], right.summary.largest[class]);
+    for (unsigned align_class = 0; align_class < bt->classes; align_class++)
+        left.summary.largest[align_class] =
+            max_u64(left.summary.largest[align_class], right.summary.largest[align_class]);
     remove_child(bt, parent, i + 1);
     set_child(bt, parent, i, &left);
     return true;

@@ -149,7 +149,7 @@ static void link_busy(struct rb_tiling *rb, struct rb_segment *segment, void *ow
 }
 
 /** Move a used segment to the free side, where `slot` is its slot. */
-static void make_free(struct rb_tiling *rb, struct rb_segment *segment, enum kva_state from,
+static void make_hole(struct rb_tiling *rb, struct rb_segment *segment, enum kva_state from,
                       struct rb_slot slot)
 {
     kva_tally_move_bytes(&rb->common.tally, from, KVA_FREE, span_of(segment) + 1);
@@ -275,7 +275,7 @@ static enum kva_status rb_release(struct kva_tiling *tiling, uint64_t start)
         hole = step_to_slot(&slot, hole, start);
     if (!used || state_of_used(segment_of_link(used)) != KVA_BUSY)
         return KVA_ENOENT;
-    make_free(rb, segment_of_link(used), KVA_BUSY, slot);
+    make_hole(rb, segment_of_link(used), KVA_BUSY, slot);
     return KVA_OK;
 }
 
@@ -325,7 +325,7 @@ static struct rb_segment *hole_behind(const struct rb_tiling *rb, uint64_t last)
 }
 
 /** Move a segment's end up, into the hole behind it. */
-static enum kva_status enlarge(struct rb_tiling *rb, struct rb_segment *segment, uint64_t last)
+static enum kva_status enlarge_segment(struct rb_tiling *rb, struct rb_segment *segment, uint64_t last)
 {
     struct rb_segment *hole = hole_behind(rb, segment->last);
 
@@ -343,7 +343,7 @@ static enum kva_status enlarge(struct rb_tiling *rb, struct rb_segment *segment,
 }
 
 /** Move a segment's end down; the hole behind it grows, or a new one appears. */
-static enum kva_status shrink(struct rb_tiling *rb, struct rb_segment *segment, uint64_t last)
+static enum kva_status shrink_segment(struct rb_tiling *rb, struct rb_segment *segment, uint64_t last)
 {
     struct rb_segment *hole = hole_behind(rb, segment->last);
 
@@ -366,8 +366,8 @@ static enum kva_status rb_resize(struct kva_tiling *tiling, uint64_t start, uint
     if (!segment)
         return KVA_ENOENT;
     if (last > segment->last)
-        return enlarge(rb, segment, last);
-    return last < segment->last ? shrink(rb, segment, last) : KVA_OK;
+        return enlarge_segment(rb, segment, last);
+    return last < segment->last ? shrink_segment(rb, segment, last) : KVA_OK;
 }
 
 static enum kva_status rb_park(struct kva_tiling *tiling, uint64_t start, unsigned colour, uint64_t *last)
@@ -391,7 +391,7 @@ static void rb_unpark(struct kva_tiling *tiling, unsigned colour, uint64_t most)
         struct rb_segment *segment = segment_of_order(rb->parked[colour].next);
         list_remove(&segment->order);
         tiling->tally.parked[colour]--;
-        make_free(rb, segment, KVA_DEFERRED, find_slot(&rb->holes, segment->start));
+        make_hole(rb, segment, KVA_DEFERRED, find_slot(&rb->holes, segment->start));
     }
 }
 

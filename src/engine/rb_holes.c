@@ -160,7 +160,7 @@ static struct rb_segment *first_candidate(const struct rb_tiling *rb, const stru
 }
 
 /** Whether a hole, and so every one further on, begins (ends) too late for the window. */
-static bool is_beyond(const struct rb_segment *hole, const struct kva_demand *demand, uint64_t span)
+static bool hole_is_beyond(const struct rb_segment *hole, const struct kva_demand *demand, uint64_t span)
 {
     return demand->policy == KVA_LOWEST ? hole->start > demand->max - span : hole->last < demand->min + span;
 }
@@ -171,7 +171,7 @@ bool kva_rb_holes_search(struct rb_tiling *rb, const struct kva_demand *demand, 
     uint64_t span = demand->size - 1;
     struct rb_segment *hole = first_candidate(rb, demand, span);
 
-    for (; hole && !is_beyond(hole, demand, span); hole = next_of_span(hole, span, side)) {
+    for (; hole && !hole_is_beyond(hole, demand, span); hole = next_of_span(hole, span, side)) {
         if (kva_fit_in_hole(hole->start, hole->last, demand, &place->start)) {
             place->last = place->start + span;
             rb->found = hole;

@@ -55,7 +55,7 @@ static uint64_t last_of(const struct scan_tiling *scan, size_t index)
     return index + 1 < scan->count ? scan->entries[index + 1].start - 1 : scan->common.last;
 }
 
-static uint64_t bytes_of(const struct scan_tiling *scan, size_t index)
+static uint64_t entry_bytes(const struct scan_tiling *scan, size_t index)
 {
     return last_of(scan, index) - scan->entries[index].start + 1;
 }
@@ -143,7 +143,7 @@ static enum kva_status scan_create(const struct kva_tiling *common, struct kva_t
 /* ----------------------------------------------------------------------------------- the three steps */
 
 /** Look: the index of the busy segment that starts at `start`. */
-static bool find_busy(const struct scan_tiling *scan, uint64_t start, size_t *index)
+static bool find_busy_entry(const struct scan_tiling *scan, uint64_t start, size_t *index)
 {
     *index = index_of(scan, start);
     return scan->entries[*index].start == start && scan->entries[*index].state == KVA_BUSY;
@@ -170,12 +170,12 @@ static void join(struct scan_tiling *scan, size_t index)
     scan->count--;
 }
 
-static void set_state(struct scan_tiling *scan, size_t index, enum kva_state state, void *owner)
+static void set_entry_state(struct scan_tiling *scan, size_t index, enum kva_state state, void *owner)
 {
     struct entry *entry = &scan->entries[index];
     struct kva_tally *tally = &scan->common.tally;
 
-    kva_tally_move_bytes(tally, entry->state, state, bytes_of(scan, index));
+    kva_tally_move_bytes(tally, entry->state, state, entry_bytes(scan, index));
     tally->segments[entry->state]--;
     tally->segments[state]++;
     entry->state = state;
@@ -190,7 +190,7 @@ static bool is_free(const struct scan_tiling *scan, size_t index)
 /** Make the segment at `index` free, and join it with free neighbours (I3). */
 static void make_free(struct scan_tiling *scan, size_t index)
 {
-    set_state(scan, index, KVA_FREE, NULL);
+    set_entry_state(scan, index, KVA_FREE, NULL);
     if (is_free(scan, index + 1))
         join(scan, index);
     if (index > 0 && is_free(scan, index - 1))
@@ -243,7 +243,7 @@ static enum kva_status scan_occupy(struct kva_tiling *tiling, const struct kva_p
         cut(scan, index, place->last + 1);
     if (cut_left)
         cut(scan, index++, place->start);
-    set_state(scan, index, KVA_BUSY, tiling->owners ? owner : NULL);
+    set_entry_state(scan, index, KVA_BUSY, tiling->owners ? owner : NULL);
     return KVA_OK;
 }
 
@@ -251,7 +251,7 @@ static enum kva_status scan_release(struct kva_tiling *tiling, uint64_t start)
 {
     size_t index;
 
-    if (!find_busy(scan_of(tiling), start, &index))
+    if (!find_busy_entry(scan_of(tiling), start, &index))
         return KVA_ENOENT;
     make_free(scan_of(tiling), index);
     return KVA_OK;
@@ -262,7 +262,7 @@ static enum kva_status scan_punch(struct kva_tiling *tiling, uint64_t start, uin
     struct scan_tiling *scan = scan_of(tiling);
     size_t index;
 
-    if (!find_busy(scan, start, &index))
+    if (!find_busy_entry(scan, start, &index))
         return KVA_ENOENT;
     if (!reserve_entries(scan, 2))
         return KVA_ENOMEM;
@@ -277,7 +277,7 @@ static enum kva_status scan_trim(struct kva_tiling *tiling, uint64_t start, uint
     struct scan_tiling *scan = scan_of(tiling);
     size_t index;
 
-    if (!find_busy(scan, start, &index))
+    if (!find_busy_entry(scan, start, &index))
         return KVA_ENOENT;
     if (index > 0 && is_free(scan, index - 1)) {
         scan->entries[index].start = first;
@@ -292,7 +292,7 @@ static enum kva_status scan_trim(struct kva_tiling *tiling, uint64_t start, uint
 }
 
 /** The busy segment at `index` takes [end + 1, last] from the hole behind it. */
-static enum kva_status enlarge(struct scan_tiling *scan, size_t index, uint64_t last)
+static enum kva_status enlarge_entry(struct scan_tiling *scan, size_t index, uint64_t last)
 {
     uint64_t more = last - last_of(scan, index);
 
@@ -307,7 +307,7 @@ static enum kva_status enlarge(struct scan_tiling *scan, size_t index, uint64_t 
 }
 
 /** The busy segment at `index` gives [last + 1, end] to the hole behind it, or to a new one. */
-static enum kva_status shrink(struct scan_tiling *scan, size_t index, uint64_t last)
+static enum kva_status shrink_entry(struct scan_tiling *scan, size_t index, uint64_t last)
 {
     if (is_free(scan, index + 1)) {
         kva_tally_move_bytes(&scan->common.tally, KVA_BUSY, KVA_FREE, last_of(scan, index) - last);
@@ -326,11 +326,11 @@ static enum kva_status scan_resize(struct kva_tiling *tiling, uint64_t start, ui
     struct scan_tiling *scan = scan_of(tiling);
     size_t index;
 
-    if (!find_busy(scan, start, &index))
+    if (!find_busy_entry(scan, start, &index))
         return KVA_ENOENT;
     if (last > last_of(scan, index))
-        return enlarge(scan, index, last);
-    return last < last_of(scan, index) ? shrink(scan, index, last) : KVA_OK;
+        return enlarge_entry(scan, index, last);
+    return last < last_of(scan, index) ? shrink_entry(scan, index, last) : KVA_OK;
 }
 
 static enum kva_status scan_park(struct kva_tiling *tiling, uint64_t start, unsigned colour, uint64_t *last)
@@ -338,11 +338,11 @@ static enum kva_status scan_park(struct kva_tiling *tiling, uint64_t start, unsi
     struct scan_tiling *scan = scan_of(tiling);
     size_t index;
 
-    if (!find_busy(scan, start, &index))
+    if (!find_busy_entry(scan, start, &index))
         return KVA_ENOENT;
     scan->entries[index].state = KVA_DEFERRED;
     scan->entries[index].colour = colour;
-    kva_tally_park(&tiling->tally, colour, bytes_of(scan, index));
+    kva_tally_park(&tiling->tally, colour, entry_bytes(scan, index));
     *last = last_of(scan, index);
     return KVA_OK;
 }
@@ -358,7 +358,7 @@ static void scan_unpark(struct kva_tiling *tiling, unsigned colour, uint64_t mos
     for (size_t i = 0; i < scan->count; i++) {
         struct entry entry = scan->entries[i];
         if (entry.state == KVA_DEFERRED && entry.colour == colour && freed < most) {
-            kva_tally_move_bytes(tally, KVA_DEFERRED, KVA_FREE, bytes_of(scan, i));
+            kva_tally_move_bytes(tally, KVA_DEFERRED, KVA_FREE, entry_bytes(scan, i));
             entry = (struct entry){entry.start, NULL, KVA_FREE, 0};
             freed++;
         }
@@ -415,7 +415,7 @@ static bool scan_largest(const struct kva_tiling *tiling, uint64_t *span)
     *span = 0;
     for (size_t i = 0; i < scan->count; i++) {
         if (is_free(scan, i)) {
-            *span = max_u64(*span, bytes_of(scan, i) - 1);
+            *span = max_u64(*span, entry_bytes(scan, i) - 1);
             any = true;
         }
     }
@@ -454,7 +454,7 @@ static const char *scan_check(const struct kva_tiling *tiling, uint64_t *address
         if (scan->entries[i].state == KVA_DEFERRED)
             tally.parked[scan->entries[i].colour]++;
         tally.segments[scan->entries[i].state]++;
-        tally.bytes[scan->entries[i].state] += bytes_of(scan, i);
+        tally.bytes[scan->entries[i].state] += entry_bytes(scan, i);
     }
     *address = 0;
     if (memcmp(&tally, &tiling->tally, sizeof tally) != 0)

@@ -24,7 +24,7 @@ static unsigned order_of(const struct kva_frames_config *config)
     return config->block_order ? config->block_order : DEFAULT_ORDER;
 }
 
-static uint32_t blocks_of(const struct kva_frames_zone *zone, unsigned order)
+static uint32_t blocks_of_zone(const struct kva_frames_zone *zone, unsigned order)
 {
     return (uint32_t)(((zone->end - 1) >> order) - (zone->start >> order)) + 1;
 }
@@ -53,7 +53,7 @@ static unsigned nodes_of(const struct kva_frames_config *config)
 
 /* --------------------------------------------------------------------------------------- validation */
 
-static const char *null_pointer_in(const struct kva_frames_config *config)
+static const char *null_in_frames_config(const struct kva_frames_config *config)
 {
     if (!config->zones)
         return "zones";
@@ -135,9 +135,9 @@ static enum kva_status validate_holes(const struct kva_frames_config *config, st
     return KVA_OK;
 }
 
-static enum kva_status validate(const struct kva_frames_config *config, struct kva_bad *bad)
+static enum kva_status validate_frames_config(const struct kva_frames_config *config, struct kva_bad *bad)
 {
-    const char *missing = null_pointer_in(config);
+    const char *missing = null_in_frames_config(config);
     enum kva_status status = missing ? bad_field(bad, KVA_ENULL, missing) : validate_numbers(config, bad);
 
     if (status == KVA_OK)
@@ -179,8 +179,8 @@ static uint32_t words_of_block(unsigned order)
 }
 
 /** A zone's three arrays, from `at` on. */
-static void add_zone(struct layout *layout, uint32_t blocks, unsigned order, uint64_t *headers,
-                     uint64_t *words, uint64_t *rows)
+static void lay_out_zone(struct layout *layout, uint32_t blocks, unsigned order, uint64_t *headers,
+                         uint64_t *words, uint64_t *rows)
 {
     struct frames_rows shape;
 
@@ -221,13 +221,13 @@ static struct layout layout_of(const struct kva_frames_config *config)
         layout.compaction = add_room(&layout, 1, bytes_of_compaction(order_of(config)));
     layout.blocks = layout.bytes;
     for (size_t i = 0; i < zones; i++)
-        add_zone(&layout, blocks_of(&config->zones[i], order_of(config)), order_of(config), &headers, &words,
-                 &rows);
+        lay_out_zone(&layout, blocks_of_zone(&config->zones[i], order_of(config)), order_of(config), &headers,
+                     &words, &rows);
     return layout;
 }
 
 /** What is taken: a line more, to begin on one. 0 if that passes SIZE_MAX. */
-static size_t bytes_of(const struct layout *layout)
+static size_t bytes_to_take(const struct layout *layout)
 {
     return layout->bytes > SIZE_MAX - KVA_LINE ? 0 : (size_t)layout->bytes + KVA_LINE;
 }
@@ -236,10 +236,10 @@ size_t kva_frames_bytes(const struct kva_frames_config *config)
 {
     struct kva_bad bad;
 
-    if (!config || validate(config, &bad) != KVA_OK)
+    if (!config || validate_frames_config(config, &bad) != KVA_OK)
         return 0;
     struct layout layout = layout_of(config);
-    return bytes_of(&layout);
+    return bytes_to_take(&layout);
 }
 
 /* ------------------------------------------------------------------------------------------ building */
@@ -348,12 +348,12 @@ static void init_header(const struct kva_frames *frames, struct frames_zone *zon
 static void init_zone(struct kva_frames *frames, struct frames_zone *zone,
                       const struct kva_frames_zone *config, struct layout *layout, char *base)
 {
-    uint32_t blocks = blocks_of(config, frames->order);
+    uint32_t blocks = blocks_of_zone(config, frames->order);
     uint64_t headers;
     uint64_t words;
     uint64_t rows;
 
-    add_zone(layout, blocks, frames->order, &headers, &words, &rows);
+    lay_out_zone(layout, blocks, frames->order, &headers, &words, &rows);
     zone->slots = (size_t)(zone - frames->zones) * SLOTS;
     zone->start = config->start;
     zone->end = config->end;
@@ -372,7 +372,7 @@ static const char always = 1;
 static const char never = 0;
 
 /** Fill in a set whose memory is zero. */
-static struct kva_frames *build(const struct kva_frames_config *config, struct layout layout, void *block)
+static struct kva_frames *build_set(const struct kva_frames_config *config, struct layout layout, void *block)
 {
     char *base = (char *)round_to_line((uintptr_t)block);
     struct kva_frames *frames = (struct kva_frames *)(void *)base;
@@ -382,7 +382,7 @@ static struct kva_frames *build(const struct kva_frames_config *config, struct l
         .hooks = {config->on_misuse, config->on_corruption, config->hook_context},
         .memory = config->memory,
         .block = block,
-        .bytes = bytes_of(&layout),
+        .bytes = bytes_to_take(&layout),
         .order = order,
         .size = UINT32_C(1) << order,
         .word_shift = order > 6 ? order - 6 : 0,
@@ -434,16 +434,16 @@ enum kva_status kva_frames_create(const struct kva_frames_config *config, struct
         return KVA_ENULL;
     struct kva_hooks hooks = {config->on_misuse, config->on_corruption, config->hook_context};
     struct kva_bad bad = {"frames", 0};
-    enum kva_status status = frames ? validate(config, &bad) : KVA_ENULL;
+    enum kva_status status = frames ? validate_frames_config(config, &bad) : KVA_ENULL;
     if (status != KVA_OK)
         return kva_report_misuse(&hooks, status, __func__, KVA_NO_FRAME, &bad);
     struct layout layout = layout_of(config);
-    size_t bytes = bytes_of(&layout);
+    size_t bytes = bytes_to_take(&layout);
     void *block = bytes > 0 ? config->memory.take(config->memory.context, bytes) : NULL;
     if (!block)
         return KVA_ENOMEM;
     memset(block, 0, bytes);
-    *frames = build(config, layout, block);
+    *frames = build_set(config, layout, block);
     return KVA_OK;
 }
 
@@ -466,9 +466,9 @@ enum kva_status kva_frames_fork_prepare(struct kva_frames *frames)
         return KVA_ENULL;
     bool is_inside =
         frames->compaction && atomic_load_explicit(&frames->compaction->inside, memory_order_relaxed) ==
-                                  thread_self(threads_of(frames));
+                                  thread_self(threads_of_set(frames));
     if (!is_inside)
-        lock_take(&frames->locks.reclaim, threads_of(frames));
+        lock_take(&frames->locks.reclaim, threads_of_set(frames));
     kva_freeze(frames);
     frames->fork_waits = !is_inside;
     return KVA_OK;

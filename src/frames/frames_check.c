@@ -31,7 +31,7 @@ static bool is_whole(const struct view *view)
 }
 
 /** The frames of a block in three states. */
-static void count_states(const struct view *view, uint32_t *free, uint32_t *used)
+static void count_frame_states(const struct view *view, uint32_t *free, uint32_t *used)
 {
     *free = 0;
     *used = is_whole(view) ? view->frames->size : 0;
@@ -41,12 +41,12 @@ static void count_states(const struct view *view, uint32_t *free, uint32_t *used
     }
 }
 
-static bool check_counts(const struct view *view)
+static bool check_header_counts(const struct view *view)
 {
     uint32_t free;
     uint32_t used;
 
-    count_states(view, &free, &used);
+    count_frame_states(view, &free, &used);
     return (free == free_of(view->h) && used == used_of(view->h)) ||
            broken(view, 0, "F1: a header counts other frames than the states show");
 }
@@ -145,8 +145,8 @@ static bool check_hold(const struct view *view)
 
 static bool check_block(const struct view *view, bool goes_on)
 {
-    return check_counts(view) && check_zone_ends(view) && check_runs(view, goes_on) && check_bounds(view) &&
-           check_kind(view) && check_rows(view) && check_hold(view);
+    return check_header_counts(view) && check_zone_ends(view) && check_runs(view, goes_on) &&
+           check_bounds(view) && check_kind(view) && check_rows(view) && check_hold(view);
 }
 
 /** Each summary's bit stands for a word that is not zero, and each such word has one. */

@@ -61,13 +61,13 @@ struct pass {
 enum kva_status kva_compaction_enter(const struct kva_frames *frames)
 {
     struct frames_compaction *compaction = frames->compaction;
-    uintptr_t self = thread_self(threads_of(frames));
+    uintptr_t self = thread_self(threads_of_set(frames));
 
     if (!compaction)
         return KVA_ENOENT;
     if (atomic_load_explicit(&compaction->inside, memory_order_relaxed) == self)
         return KVA_EREENTRY;
-    lock_take(&lockable(&frames->locks)->reclaim, threads_of(frames));
+    lock_take(&lockable(&frames->locks)->reclaim, threads_of_set(frames));
     atomic_store_explicit(&compaction->inside, self, memory_order_relaxed);
     return KVA_OK;
 }
@@ -81,13 +81,13 @@ void kva_compaction_leave(const struct kva_frames *frames)
 /* ------------------------------------------------------------------------------------------- headers */
 
 /** A header as it is at some moment of the call, each half for itself: to choose by, not to rely on. */
-static uint64_t peek(const struct frames_zone *zone, uint32_t block)
+static uint64_t peek_header(const struct frames_zone *zone, uint32_t block)
 {
     return block_header(&zone->headers[block]);
 }
 
 /** Whether a block has movable frames alone, and no CPU holds it. */
-static bool is_movable(uint64_t h)
+static bool is_movable_block(uint64_t h)
 {
     return kind_of(h) == KIND_MOVABLE && !is_held(h) && used_of(h) > 0;
 }
@@ -113,7 +113,7 @@ static bool is_target(const struct frames_targets *targets, uint32_t block, uint
     bool excluded = block >= targets->from && block < targets->end;
     bool is_fuller = if_need_be && used_of(h) > targets->above;
 
-    return is_movable(h) && free_of(h) > 0 && !excluded && (!is_source(targets, block, h) || is_fuller);
+    return is_movable_block(h) && free_of(h) > 0 && !excluded && (!is_source(targets, block, h) || is_fuller);
 }
 
 /* ------------------------------------------------------------------------------------------- targets */
@@ -176,7 +176,7 @@ static unsigned fill_some_target(struct frames_targets *targets, struct frames_r
         uint32_t end = part == 0 ? rows->blocks : begin;
         uint32_t block = row_next(rows, row, part == 0 ? begin : 0, end);
         for (; block < end; block = row_next(rows, row, block + 1, end)) {
-            if (!is_target(targets, block, peek(targets->zone, block), if_need_be))
+            if (!is_target(targets, block, peek_header(targets->zone, block), if_need_be))
                 continue;
             unsigned placed = fill_target(targets, block, next, if_need_be);
             round->cursor[top] = block;
@@ -303,9 +303,9 @@ static void conclude_block(struct pass *pass, uint32_t block, const struct progr
 }
 
 /** Whether a block that is being emptied has a group of the wanted order already. */
-static bool has_group(const struct pass *pass, uint32_t block)
+static bool block_has_group(const struct pass *pass, uint32_t block)
 {
-    uint64_t h = peek(pass->targets.zone, block);
+    uint64_t h = peek_header(pass->targets.zone, block);
 
     return !pass->for_all && !is_held(h) && free_of(h) > 0 && top_of(h) >= pass->order;
 }
@@ -350,7 +350,7 @@ static void empty_block(struct pass *pass, uint32_t block)
         if (longest < shortest_runs[i])
             continue;
         progress = (struct progress){0};
-        while (!progress.at_end && !progress.is_stuck && pass->left > 0 && !has_group(pass, block))
+        while (!progress.at_end && !progress.is_stuck && pass->left > 0 && !block_has_group(pass, block))
             move_some(pass, block, &progress, shortest_runs[i]);
     }
     while (progress.is_stuck && !progress.at_end) /* no run is that long: the rest is looked at and stays */
@@ -372,12 +372,12 @@ static uint32_t count_levels(const struct pass *pass, uint32_t *blocks)
 
     memset(levels, 0, (frames->size + (size_t)1) * sizeof *levels);
     for (uint32_t block = pass->from; block < pass->end; block++) {
-        uint64_t h = peek(pass->targets.zone, block);
+        uint64_t h = peek_header(pass->targets.zone, block);
         if (can_be_emptied(frames, h)) {
             levels[used_of(h)]++;
             used += used_of(h);
             count++;
-        } else if (is_movable(h)) {
+        } else if (is_movable_block(h)) {
             elsewhere += free_of(h);
         }
     }
@@ -399,7 +399,7 @@ static void set_level(struct pass *pass, uint32_t sources)
     pass->targets.level = level;
     pass->targets.cut = pass->from;
     for (; sources > 0 && pass->targets.cut < pass->end; pass->targets.cut++) {
-        uint64_t h = peek(pass->targets.zone, pass->targets.cut);
+        uint64_t h = peek_header(pass->targets.zone, pass->targets.cut);
         sources -= can_be_emptied(frames, h) && used_of(h) == level;
     }
 }
@@ -414,7 +414,7 @@ static bool round_has_ended(const struct pass *pass)
 static void empty_level(struct pass *pass, uint32_t low, uint32_t high)
 {
     for (uint32_t block = pass->from; block < pass->end && !round_has_ended(pass); block++) {
-        uint64_t h = peek(pass->targets.zone, block);
+        uint64_t h = peek_header(pass->targets.zone, block);
         if (!is_source(&pass->targets, block, h) || used_of(h) <= low || used_of(h) > high)
             continue;
         pass->targets.from = block;
@@ -427,7 +427,7 @@ void kva_forget_hints(const struct kva_frames *frames, const struct frames_zone 
                       uint32_t end)
 {
     for (uint32_t block = from; block < end; block++) {
-        if (!(peek(zone, block) & SKIP_MASK))
+        if (!(peek_header(zone, block) & SKIP_MASK))
             continue;
         uint64_t h = lock_block(frames, zone, block);
         unlock_block(frames, zone, block, h & ~SKIP_MASK);
@@ -505,7 +505,7 @@ static struct survey look_around(const struct pass *pass)
             continue;
         survey.free += free;
         survey.groups += ((free - 1) >> (top_of(h) < order ? top_of(h) : order)) + 1;
-        if (!is_movable(h))
+        if (!is_movable_block(h))
             continue;
         survey.movable += free;
         if (used_of(h) < survey.used && can_be_emptied(frames, h)) {
@@ -546,7 +546,7 @@ static bool is_worth_it(const struct pass *pass, struct survey *survey)
 /** Empty a block into all others, if they have that much room. */
 static void empty_for_group(struct pass *pass, uint32_t block, uint64_t movable)
 {
-    uint64_t h = peek(pass->targets.zone, block);
+    uint64_t h = peek_header(pass->targets.zone, block);
 
     if (!can_be_emptied(pass->targets.frames, h) || movable - min_u64(movable, free_of(h)) < used_of(h))
         return;
@@ -568,7 +568,7 @@ static void compact_for_group(struct pass *pass)
         empty_for_group(pass, survey.emptiest, survey.movable);
     for (uint32_t low = 0, high = 1; low < size && is_worth; low = high, high *= 2) {
         for (uint32_t block = pass->from; block < pass->end && pass->left > 0 && !pass->has_group; block++) {
-            uint32_t used = used_of(peek(pass->targets.zone, block));
+            uint32_t used = used_of(peek_header(pass->targets.zone, block));
             if (used > low && used <= high)
                 empty_for_group(pass, block, survey.movable);
         }

@@ -356,14 +356,14 @@ static bool enter_zone(struct search *search, struct frames_zone *zone)
 }
 
 /** Search the zones that a demand may use, in its node's order. */
-static bool try_zones(struct search *search, bool (*try)(const struct search *search))
+static bool try_zones(struct search *search, bool (*search_zone)(const struct search *search))
 {
     const struct kva_frames *frames = search->frames;
     const uint16_t *order = &frames->by_node[search->demand->node * frames->zone_count];
 
     for (size_t i = 0; i < frames->zone_count; i++) {
         struct frames_zone *zone = &frames->zones[order[i]];
-        if (!enter_zone(search, zone) || !try(search))
+        if (!enter_zone(search, zone) || !search_zone(search))
             continue;
         counts_of(search)->elsewhere += zone->node != search->demand->node;
         return true;
@@ -411,9 +411,9 @@ enum kva_status kva_find_and_take(const struct kva_frames *frames, const struct 
     bool found = false;
 
     if (demand->count <= frames->size) {
-        lock_take(&search.cpu->lock, threads_of(frames));
+        lock_take(&search.cpu->lock, threads_of_set(frames));
         found = try_zones(&search, try_zone);
-        lock_drop(&search.cpu->lock, threads_of(frames));
+        lock_drop(&search.cpu->lock, threads_of_set(frames));
     }
     return found || take_exactly(&search) ? KVA_OK : KVA_ENOSPC;
 }

@@ -6,7 +6,7 @@
 /* --------------------------------------------------------------------------------------------- find */
 
 /** What a block shows of the frames around a position. */
-struct look {
+struct surroundings {
     enum kva_frames_state state;
     uint32_t from; /* the run; or the frames that are in the same state, free or absent */
     uint32_t end;
@@ -21,12 +21,12 @@ static bool is_unmovable(uint64_t h)
     return used_of(h) > 0 && kind_of(h) == KIND_UNMOVABLE;
 }
 
-static struct look look_in_block(const struct kva_frames *frames, const struct frames_word *words, uint64_t h,
-                                 uint32_t position)
+static struct surroundings look_in_block(const struct kva_frames *frames, const struct frames_word *words,
+                                         uint64_t h, uint32_t position)
 {
-    struct look look = {KVA_FRAMES_USED, 0,
-                        frames->size,    whole_of(h) == WHOLE_INSIDE,
-                        false,           is_unmovable(h) ? KVA_UNMOVABLE : KVA_MOVABLE};
+    struct surroundings look = {KVA_FRAMES_USED, 0,
+                                frames->size,    whole_of(h) == WHOLE_INSIDE,
+                                false,           is_unmovable(h) ? KVA_UNMOVABLE : KVA_MOVABLE};
     const struct frames_word *word = &words[position / 64];
     uint64_t bit = UINT64_C(1) << position % 64;
 
@@ -45,8 +45,8 @@ static struct look look_in_block(const struct kva_frames *frames, const struct f
 }
 
 /** What a locked block shows. */
-static struct look look_at(const struct kva_frames *frames, const struct frames_zone *zone, uint32_t block,
-                           uint32_t position)
+static struct surroundings look_at(const struct kva_frames *frames, const struct frames_zone *zone,
+                                   uint32_t block, uint32_t position)
 {
     return look_in_block(frames, words_of(frames, zone, block), block_header(&zone->headers[block]),
                          position);
@@ -62,7 +62,7 @@ static uint32_t lock_back(const struct kva_frames *frames, const struct frames_z
     for (uint32_t step = 1;; step *= 2) {
         for (uint32_t b = low; b <= block; b++)
             (void)lock_block(frames, zone, b);
-        struct look look = look_at(frames, zone, block, position);
+        struct surroundings look = look_at(frames, zone, block, position);
         for (uint32_t b = block; look.goes_back && b > low; b--)
             look = look_at(frames, zone, b - 1, frames->size - 1);
         if (!look.goes_back || low == 0)
@@ -96,7 +96,7 @@ enum kva_status kva_frames_find(const struct kva_frames *frames, uint64_t frame,
     uint32_t block = block_of(frames, zone, frame);
     uint32_t low = lock_back(frames, zone, block, position_of(frames, frame));
     uint32_t high = block;
-    struct look look = look_at(frames, zone, block, position_of(frames, frame));
+    struct surroundings look = look_at(frames, zone, block, position_of(frames, frame));
     *found = (struct kva_frames_found){
         .state = look.state,
         .first = first_frame(frames, zone, block) + look.from,
@@ -105,7 +105,7 @@ enum kva_status kva_frames_find(const struct kva_frames *frames, uint64_t frame,
         .zone = zone->index,
         .node = zone->node,
     };
-    struct look beside = look;
+    struct surroundings beside = look;
     for (uint32_t b = block; beside.goes_back && b > 0; found->count += beside.end - beside.from) {
         beside = look_at(frames, zone, --b, frames->size - 1);
         found->first = first_frame(frames, zone, b) + beside.from;
@@ -135,8 +135,8 @@ static void add_block(const struct kva_frames *frames, uint64_t h, struct kva_fr
     stats->held_blocks += (h & OWNER_MASK) != 0;
 }
 
-static void add_zone(const struct kva_frames *frames, const struct frames_zone *zone,
-                     struct kva_frames_stats *stats)
+static void count_zone(const struct kva_frames *frames, const struct frames_zone *zone,
+                       struct kva_frames_stats *stats)
 {
     uint64_t present = stats->free_frames + stats->used_frames;
 
@@ -167,7 +167,7 @@ enum kva_status kva_frames_stats_read(const struct kva_frames *frames, size_t zo
     kva_freeze(frames);
     for (size_t z = 0; z < frames->zone_count; z++) {
         if (is_named(&frames->zones[z], zone))
-            add_zone(frames, &frames->zones[z], stats);
+            count_zone(frames, &frames->zones[z], stats);
     }
     kva_thaw(frames);
     return KVA_OK;

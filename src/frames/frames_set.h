@@ -123,7 +123,7 @@ enum { NO_GROUP = 64 };
 
 /* ------------------------------------------------------------------------------------------ places */
 
-static inline const struct kva_threads *threads_of(const struct kva_frames *frames)
+static inline const struct kva_threads *threads_of_set(const struct kva_frames *frames)
 {
     return frames->locks.threads;
 }
@@ -230,7 +230,7 @@ static inline struct frames_cpu *cpu_of(const struct kva_frames *frames, unsigne
 
 static inline unsigned cpu_number(const struct kva_frames *frames)
 {
-    const struct kva_threads *threads = threads_of(frames);
+    const struct kva_threads *threads = threads_of_set(frames);
     unsigned number = threads ? threads->cpu(threads->context) : 0;
 
     return number < frames->locks.cpu_count ? number : number % frames->locks.cpu_count;
@@ -246,13 +246,13 @@ static inline struct frames_cpu *enter_cpu(const struct kva_frames *frames)
 {
     struct frames_cpu *cpu = cpu_of(frames, cpu_number(frames));
 
-    lock_take(&cpu->lock, threads_of(frames));
+    lock_take(&cpu->lock, threads_of_set(frames));
     return cpu;
 }
 
 static inline void leave_cpu(const struct kva_frames *frames, struct frames_cpu *cpu)
 {
-    lock_drop(&cpu->lock, threads_of(frames));
+    lock_drop(&cpu->lock, threads_of_set(frames));
 }
 
 _Static_assert(KVA_UNMOVABLE + 1 == KIND_UNMOVABLE && KVA_MOVABLE + 1 == KIND_MOVABLE,

@@ -111,7 +111,7 @@ static uint64_t end_of_head(const struct kva_frames *frames, const struct frames
 }
 
 /** Where a run of the demand fits into the free frames [from, end); KVA_NO_FRAME if nowhere. */
-static uint64_t place_in(const struct frames_demand *demand, uint64_t from, uint64_t end)
+static uint64_t place_in_free(const struct frames_demand *demand, uint64_t from, uint64_t end)
 {
     uint64_t place;
 
@@ -132,13 +132,13 @@ bool kva_span_take(const struct kva_frames *frames, struct frames_zone *zone,
     while ((block = row_next(&zone->rows, ROW_TAIL, block, last + 1)) <= last) {
         uint64_t from = begin_of_tail(frames, zone, block);
         uint64_t end = first_frame(frames, zone, block) + frames->size;
-        uint64_t place = place_in(demand, from, end);
+        uint64_t place = place_in_free(demand, from, end);
         /* Follow the free frames upwards until the run fits, or a block is not free to its end. */
         while (place == KVA_NO_FRAME && block < last &&
                end == first_frame(frames, zone, block) + frames->size) {
             block++;
             end = end_of_head(frames, zone, block);
-            place = place_in(demand, from, end);
+            place = place_in_free(demand, from, end);
         }
         struct frames_obstacle obstacle;
         if (place != KVA_NO_FRAME && kva_span_change(frames, zone, place, place + demand->count, CHANGE_TAKE,

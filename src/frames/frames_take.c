@@ -10,8 +10,8 @@
 
 /* ---------------------------------------------------------------------------------------- requests */
 
-static enum kva_status validate(const struct kva_frames *frames, const struct kva_frames_request *request,
-                                const char **field)
+static enum kva_status validate_frames_request(const struct kva_frames *frames,
+                                               const struct kva_frames_request *request, const char **field)
 {
     *field = "order";
     if (request->order > 63 || (request->order > 0 && request->count > 0))
@@ -43,10 +43,11 @@ static bool meets_zone(const struct kva_frames *frames, uint64_t min, uint64_t l
     return false;
 }
 
-static enum kva_status demand_of(const struct kva_frames *frames, const struct kva_frames_request *request,
-                                 struct frames_demand *demand, const char **field)
+static enum kva_status frames_demand_of(const struct kva_frames *frames,
+                                        const struct kva_frames_request *request,
+                                        struct frames_demand *demand, const char **field)
 {
-    enum kva_status status = validate(frames, request, field);
+    enum kva_status status = validate_frames_request(frames, request, field);
     bool anywhere = request->min == 0 && request->max == 0;
 
     if (status != KVA_OK)
@@ -172,7 +173,7 @@ FRAMES_APART enum kva_status take_elsewhere(const struct kva_frames *frames,
 {
     const char *field;
     struct frames_demand demand;
-    enum kva_status status = demand_of(frames, request, &demand, &field);
+    enum kva_status status = frames_demand_of(frames, request, &demand, &field);
 
     if (status != KVA_OK)
         return refuse(frames, status, "kva_frames_alloc", request->min, field);
@@ -189,10 +190,10 @@ FRAMES_APART enum kva_status leave_held(const struct kva_frames *frames, const s
 }
 
 /** Take a group from a block, which is locked, if the CPU holds it for such requests and it has one; else from elsewhere. */
-FRAMES_HOT enum kva_status take_locked(const struct kva_frames *frames, const struct frames_zone *zone,
-                                       uint32_t block, uint64_t hold,
-                                       const struct kva_frames_request *request, unsigned order,
-                                       unsigned size_class, uint64_t *first)
+FRAMES_HOT enum kva_status take_from_locked(const struct kva_frames *frames, const struct frames_zone *zone,
+                                            uint32_t block, uint64_t hold,
+                                            const struct kva_frames_request *request, unsigned order,
+                                            unsigned size_class, uint64_t *first)
 {
     struct frames_word *words = words_of(frames, zone, block);
     uint64_t h = block_header(&zone->headers[block]);
@@ -219,8 +220,8 @@ FRAMES_APART enum kva_status take_after_wait(const struct kva_frames *frames, co
                                              const struct kva_frames_request *request, uint64_t *first)
 {
     (void)lock_block(frames, zone, block);
-    return take_locked(frames, zone, block, hold, request, request->order,
-                       class_of_order(frames, request->order), first);
+    return take_from_locked(frames, zone, block, hold, request, request->order,
+                            class_of_order(frames, request->order), first);
 }
 
 /** Take a group, from the block that the CPU holds for such requests if it has one. */
@@ -238,7 +239,8 @@ FRAMES_HOT enum kva_status take_at_hand(const struct kva_frames *frames,
         return take_elsewhere(frames, request, first);
     if (!block_lock_at_once(&zone->headers[held - 1], &frames->locking))
         return take_after_wait(frames, zone, held - 1, hold_bits(cpu, slot, kind), request, first);
-    return take_locked(frames, zone, held - 1, hold_bits(cpu, slot, kind), request, order, size_class, first);
+    return take_from_locked(frames, zone, held - 1, hold_bits(cpu, slot, kind), request, order, size_class,
+                            first);
 }
 
 /* kva_frames_alloc only tells requests apart, and jumps to one of these; what is not at hand they leave to others, to which they
@@ -263,7 +265,7 @@ FRAMES_APART enum kva_status take_with_care(const struct kva_frames *frames,
                                     : take_elsewhere(frames, request, first);
 }
 
-FRAMES_APART enum kva_status refuse_null(const struct kva_frames *frames, const char *field)
+FRAMES_APART enum kva_status refuse_null_alloc(const struct kva_frames *frames, const char *field)
 {
     return refuse(frames, KVA_ENULL, "kva_frames_alloc", KVA_NO_FRAME, field);
 }
@@ -274,7 +276,7 @@ enum kva_status kva_frames_alloc(struct kva_frames *frames, const struct kva_fra
     if (!frames)
         return KVA_ENULL;
     if (!request || !first)
-        return refuse_null(frames, request ? "first" : "request");
+        return refuse_null_alloc(frames, request ? "first" : "request");
     if (!is_plain(frames, request))
         return take_with_care(frames, request, first);
     return request->order == 0 ? take_single(frames, request, first) : take_group(frames, request, first);
@@ -341,7 +343,7 @@ enum kva_status kva_frames_alloc_many(struct kva_frames *frames, const struct kv
         return KVA_ENULL;
     if (!request || (!firsts && runs > 0))
         return refuse(frames, KVA_ENULL, __func__, KVA_NO_FRAME, request ? "firsts" : "request");
-    enum kva_status status = demand_of(frames, request, &demand, &field);
+    enum kva_status status = frames_demand_of(frames, request, &demand, &field);
     if (status != KVA_OK)
         return refuse(frames, status, __func__, request->min, field);
     bool at_hand_first = is_plain(frames, request) || is_wide(frames, request);

@@ -4,29 +4,17 @@
 #include "../base/text.h"
 #include "frames_freeze.h"
 
-enum { LINE_BYTES = 400, NUMBER_WIDTH = 9, PICTURE_BLOCKS = 64 };
+enum { NUMBER_WIDTH = 9, PICTURE_BLOCKS = 64 };
 
-struct writer {
-    kva_dump_line *line;
-    void *context;
-    char room[LINE_BYTES];
-    struct kva_text text;
-};
-
-static void begin_line(struct writer *writer, const char *words, size_t zone)
+static void begin_zone_line(struct kva_line_writer *writer, size_t zone)
 {
-    writer->text = text_of(writer->room, sizeof writer->room);
-    text_put(&writer->text, words);
+    line_begin(writer);
+    text_put(&writer->text, "zone ");
     text_put_decimal(&writer->text, zone);
 }
 
-static void end_line(struct writer *writer)
-{
-    writer->line(writer->context, writer->room, writer->text.length);
-}
-
 /** Text in a column of its own, to the right. */
-static void put_column(struct writer *writer, const char *piece)
+static void put_column(struct kva_line_writer *writer, const char *piece)
 {
     size_t length = 0;
 
@@ -38,7 +26,7 @@ static void put_column(struct writer *writer, const char *piece)
     text_put(&writer->text, piece);
 }
 
-static void put_number(struct writer *writer, uint64_t number)
+static void put_number(struct kva_line_writer *writer, uint64_t number)
 {
     char room[24];
     struct kva_text text = text_of(room, sizeof room);
@@ -48,7 +36,7 @@ static void put_number(struct writer *writer, uint64_t number)
 }
 
 /** A share in thousandths, as 0.125; below 0, a dash. */
-static void put_share(struct writer *writer, int share)
+static void put_share(struct kva_line_writer *writer, int share)
 {
     char room[8];
     struct kva_text text = text_of(room, sizeof room);
@@ -76,10 +64,10 @@ static const struct frames_zone *zone_at(const struct kva_frames *frames, size_t
 
 /* --------------------------------------------------------------------------------------------- dump */
 
-static void write_head(struct writer *writer, const struct frames_zone *zone,
+static void write_head(struct kva_line_writer *writer, const struct frames_zone *zone,
                        const struct kva_frames_stats *stats)
 {
-    begin_line(writer, "zone ", zone->index);
+    begin_zone_line(writer, zone->index);
     text_put(&writer->text, " node ");
     text_put_decimal(&writer->text, zone->node);
     text_put(&writer->text, " frames ");
@@ -93,38 +81,38 @@ static void write_head(struct writer *writer, const struct frames_zone *zone,
     text_put(&writer->text, " free, ");
     text_put_decimal(&writer->text, stats->absent_frames);
     text_put(&writer->text, " absent");
-    end_line(writer);
+    line_end(writer);
 }
 
-static void write_groups(struct writer *writer, size_t zone, const char *name, const uint64_t *groups,
-                         unsigned orders, uint64_t blocks)
+static void write_groups(struct kva_line_writer *writer, size_t zone, const char *name,
+                         const uint64_t *groups, unsigned orders, uint64_t blocks)
 {
-    begin_line(writer, "zone ", zone);
+    begin_zone_line(writer, zone);
     text_put(&writer->text, name);
     for (unsigned order = 0; order <= orders; order++)
         put_number(writer, groups[order]);
     text_put(&writer->text, "   blocks ");
     text_put_decimal(&writer->text, blocks);
-    end_line(writer);
+    line_end(writer);
 }
 
-static void write_indexes(struct writer *writer, size_t zone, const struct kva_frames_orders *orders)
+static void write_indexes(struct kva_line_writer *writer, size_t zone, const struct kva_frames_orders *orders)
 {
-    begin_line(writer, "zone ", zone);
+    begin_zone_line(writer, zone);
     text_put(&writer->text, " unusable  ");
     for (unsigned order = 0; order <= orders->block_order; order++)
         put_share(writer, (int)kva_frames_unusable(orders, order));
-    end_line(writer);
-    begin_line(writer, "zone ", zone);
+    line_end(writer);
+    begin_zone_line(writer, zone);
     text_put(&writer->text, " fragmented");
     for (unsigned order = 0; order <= orders->block_order; order++)
         put_share(writer, kva_frames_fragmentation(orders, order));
-    end_line(writer);
+    line_end(writer);
 }
 
 enum kva_status kva_frames_dump(const struct kva_frames *frames, kva_dump_line *line, void *context)
 {
-    struct writer writer = {.line = line, .context = context};
+    struct kva_line_writer writer = {.line = line, .context = context};
     struct kva_frames_orders orders;
     struct kva_frames_stats stats;
 
@@ -167,12 +155,12 @@ static char picture_of(uint64_t h)
 }
 
 /** A line of the picture: up to 64 blocks, each looked at under its lock. */
-static void write_blocks(struct writer *writer, const struct kva_frames *frames,
+static void write_blocks(struct kva_line_writer *writer, const struct kva_frames *frames,
                          const struct frames_zone *zone, uint32_t from)
 {
     uint32_t end = (uint32_t)min_u64(zone->rows.blocks, (uint64_t)from + PICTURE_BLOCKS);
 
-    writer->text = text_of(writer->room, sizeof writer->room);
+    line_begin(writer);
     text_put_hex(&writer->text, first_frame(frames, zone, from), 16);
     text_put(&writer->text, " ");
     for (uint32_t block = from; block < end; block++) {
@@ -181,13 +169,13 @@ static void write_blocks(struct writer *writer, const struct kva_frames *frames,
         unlock_block(frames, zone, block, h);
         text_put(&writer->text, piece);
     }
-    end_line(writer);
+    line_end(writer);
 }
 
 enum kva_status kva_frames_picture(const struct kva_frames *frames, size_t zone, kva_dump_line *line,
                                    void *context)
 {
-    struct writer writer = {.line = line, .context = context};
+    struct kva_line_writer writer = {.line = line, .context = context};
 
     if (!frames)
         return KVA_ENULL;

@@ -60,7 +60,7 @@ void kva_defer_init(struct kva_space *space, const struct kva_config *config)
 /** How many segments a slice gives back. One takes about 0.2 us where all is in the cache, and a few where
  *  nothing is: 32 take 10 to 100 us at worst, and cost one more lock operation in 32 steps. With one thread
  *  no other waits. */
-enum { SLICE = 32 };
+enum { DEFER_SLICE = 32 };
 
 /** The flush under way has got on: let the threads that wait for it look. */
 static void announce(struct kva_space *space)
@@ -114,7 +114,7 @@ static void begin_flush(struct kva_space *space)
 static void give_slice(struct kva_space *space)
 {
     unsigned old = space->colour ^ 1;
-    uint64_t slice = threads_of(space) ? SLICE : UINT64_MAX;
+    uint64_t slice = threads_of(space) ? DEFER_SLICE : UINT64_MAX;
 
     space->tiling->engine->unpark(space->tiling, old, slice);
     kva_pools_unpark(space, old, slice);

@@ -107,7 +107,7 @@ static enum kva_status attempt_resize(void *instance, void *operation)
 
 /** The segment that starts there is busy, and may be an object of a pool. At its size an object stays what it
  *  is; else it becomes an ordinary segment, which can grow and shrink. */
-static enum kva_status change_size(struct kva_space *space, struct resizing *resizing)
+static enum kva_status resize_busy(struct kva_space *space, struct resizing *resizing)
 {
     enum kva_status status = KVA_OK;
     struct kva_object object;
@@ -138,7 +138,7 @@ enum kva_status kva_resize(struct kva_space *space, uint64_t start, uint64_t siz
     if (status == KVA_OK)
         status = kva_range_of(space->tiling->quantum, start, size, &kva_range_plain, &resizing.last, &bad);
     if (status == KVA_OK)
-        status = change_size(space, &resizing);
+        status = resize_busy(space, &resizing);
     if (is_misuse(status))
         (void)misuse_of(space, status, __func__, start, &bad);
     if (status == KVA_ENOENT) /* another thread has just given it back: somebody's bug */

@@ -5,7 +5,8 @@
 #include "lookup.h"
 
 /** The segment that holds `address`; the space is locked. */
-static enum kva_status find(const struct kva_space *space, uint64_t address, struct kva_segment *segment)
+static enum kva_status find_segment(const struct kva_space *space, uint64_t address,
+                                    struct kva_segment *segment)
 {
     if (!core_holds(space->tiling, address))
         return KVA_ENOENT;
@@ -28,8 +29,8 @@ enum kva_status kva_find(const struct kva_space *space, uint64_t address, struct
     enum kva_status status = enter(space);
     if (status != KVA_OK)
         return status;
-    return leave(space,
-                 segment ? find(space, address, segment) : misuse_null(space, __func__, address, "segment"));
+    return leave(space, segment ? find_segment(space, address, segment)
+                                : misuse_null(space, __func__, address, "segment"));
 }
 
 enum kva_status kva_first(const struct kva_space *space, struct kva_segment *segment)
@@ -38,7 +39,7 @@ enum kva_status kva_first(const struct kva_space *space, struct kva_segment *seg
 
     if (status != KVA_OK)
         return status;
-    return leave(space, segment ? find(space, space->tiling->first, segment)
+    return leave(space, segment ? find_segment(space, space->tiling->first, segment)
                                 : misuse_null(space, __func__, 0, "segment"));
 }
 
@@ -52,10 +53,10 @@ enum kva_status kva_next(const struct kva_space *space, struct kva_segment *segm
         return leave(space, misuse_null(space, __func__, 0, "segment"));
     if (segment->last >= space->tiling->last)
         return leave(space, KVA_ENOENT);
-    return leave(space, find(space, segment->last + 1, segment));
+    return leave(space, find_segment(space, segment->last + 1, segment));
 }
 
-static void read_stats(const struct kva_space *space, struct kva_stats *stats)
+static void read_space_stats(const struct kva_space *space, struct kva_stats *stats)
 {
     uint64_t span = 0;
     uint64_t pooled_bytes;
@@ -85,7 +86,7 @@ enum kva_status kva_stats_read(const struct kva_space *space, struct kva_stats *
     if (!stats)
         return misuse_null(space, __func__, 0, "stats");
     freeze(space);
-    read_stats(space, stats);
+    read_space_stats(space, stats);
     thaw(space);
     return KVA_OK;
 }
@@ -94,7 +95,7 @@ enum kva_status kva_stats_read(const struct kva_space *space, struct kva_stats *
 
 /** The longest line: two addresses, a size, a state, an owner, and the signs between them:
  *  18 + 1 + 18 + 1 + 20 + 1 + 8 + 7 + 18, and the zero byte. */
-enum { LINE_BYTES = 96, DIGITS = 16 };
+enum { DUMP_LINE_BYTES = 96, DIGITS = 16 };
 
 static void put_size(struct kva_text *line, const struct kva_segment *segment)
 {
@@ -132,7 +133,7 @@ enum kva_status kva_space_dump(const struct kva_space *space, kva_dump_line *wri
         return misuse_null(space, __func__, 0, "line");
     for (enum kva_status status = kva_first(space, &segment); status == KVA_OK;
          status = kva_next(space, &segment)) {
-        char room[LINE_BYTES];
+        char room[DUMP_LINE_BYTES];
         struct kva_text line = text_of(room, sizeof room);
         put_segment(&line, &segment);
         write(context, room, line.length);

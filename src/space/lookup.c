@@ -5,11 +5,11 @@
 
 /* ------------------------------------------------------------------------------------------ with the lock */
 
-static enum kva_state state_of(const struct kva_object *object)
+static enum kva_state object_state(const struct kva_object *object)
 {
     const struct kva_span *span = object->span;
 
-    if (is_live(object))
+    if (object_is_live(object))
         return KVA_BUSY;
     for (unsigned colour = 0; colour < KVA_COLOURS; colour++) {
         if (bit_is_set(span->is_deferred[colour], object->index))
@@ -29,9 +29,9 @@ void kva_lookup(const struct kva_space *space, uint64_t address, struct kva_segm
     segment->start = object_start(&object);
     segment->last = segment->start + (object.span->bytes - 1);
     do { /* again, if its life has ended meanwhile: the owner is not that of the next */
-        segment->state = state_of(&object);
+        segment->state = object_state(&object);
         segment->owner = segment->state != KVA_POOLED ? object_owner(&object) : NULL;
-    } while (segment->state == KVA_BUSY && !is_live(&object));
+    } while (segment->state == KVA_BUSY && !object_is_live(&object));
 }
 
 enum kva_status kva_diagnose_start(const struct kva_space *space, uint64_t start)
@@ -78,7 +78,7 @@ static bool peek_once(const struct kva_space *space, uint64_t address, struct kv
 
 /** What the tree has. False if a span of a pool lies there, if it was changed too close by, twice, or if the
  *  engine cannot tell. */
-static bool peek(const struct kva_space *space, uint64_t address, struct kva_segment *segment)
+static bool peek_twice(const struct kva_space *space, uint64_t address, struct kva_segment *segment)
 {
     if (!space->tiling->engine->peeks)
         return false;
@@ -91,14 +91,14 @@ static bool peek(const struct kva_space *space, uint64_t address, struct kva_seg
 static bool look_at_object(const struct kva_space *space, const struct kva_object *object,
                            struct kva_segment *segment)
 {
-    if (!is_live(object))
+    if (!object_is_live(object))
         return false;
     segment->state = KVA_BUSY;
     segment->start = object_start(object);
     segment->last = segment->start + (object->span->bytes - 1);
     segment->owner = object_owner(object);
     sync_point(threads_of(space));
-    return is_live(object);
+    return object_is_live(object);
 }
 
 /** With the caller's CPU's lock, under which the directory may be read. */
@@ -107,8 +107,8 @@ static bool look_in_pools(const struct kva_space *space, uint64_t address, struc
     struct kva_cpu *cpu = cpu_lock(space);
     struct kva_object object;
     bool is_object = kva_object_at(space->shared->pools, address, &object);
-    bool found =
-        is_object ? look_at_object(space, &object, segment) : !object.span && peek(space, address, segment);
+    bool found = is_object ? look_at_object(space, &object, segment)
+                           : !object.span && peek_twice(space, address, segment);
 
     cpu_unlock(space, cpu);
     return found;
@@ -116,7 +116,7 @@ static bool look_in_pools(const struct kva_space *space, uint64_t address, struc
 
 bool kva_lookup_unlocked(const struct kva_space *space, uint64_t address, struct kva_segment *segment)
 {
-    return pools_of(space) ? look_in_pools(space, address, segment) : peek(space, address, segment);
+    return pools_of(space) ? look_in_pools(space, address, segment) : peek_twice(space, address, segment);
 }
 
 /* ------------------------------------------------------------------------------------------------- counts */

@@ -254,8 +254,8 @@ static void begin_life(const struct kva_space *space, const struct kva_object *o
 }
 
 /** Hand out an object of a CPU's magazine, if there is one. */
-static inline bool take(const struct kva_space *space, struct kva_cpu *cpu, uint32_t quanta, void *owner,
-                        uint64_t *start)
+static inline bool take_from_magazine(const struct kva_space *space, struct kva_cpu *cpu, uint32_t quanta,
+                                      void *owner, uint64_t *start)
 {
     struct kva_magazine *magazine = cpu->magazine[quanta - 1];
 
@@ -279,19 +279,20 @@ bool kva_pool_alloc(struct kva_space *space, const struct kva_request *request, 
         return false;
     uint32_t quanta = (uint32_t)((request->size - 1) >> pools->quantum_shift) + 1;
     struct kva_cpu *cpu = cpu_lock(space);
-    bool some = take(space, cpu, quanta, request->owner, start);
+    bool some = take_from_magazine(space, cpu, quanta, request->owner, start);
     cpu_unlock(space, cpu);
     if (some)
         return true;
     lock_both(space, cpu);
     if (!cpu->magazine[quanta - 1] || cpu->magazine[quanta - 1]->count == 0)
         refill(space, cpu, quanta);
-    some = take(space, cpu, quanta, request->owner, start);
+    some = take_from_magazine(space, cpu, quanta, request->owner, start);
     unlock_both(space, cpu);
     return some;
 }
 
-static inline bool has_room(const struct kva_space *space, const struct kva_cpu *cpu, uint32_t quanta)
+static inline bool magazine_has_room(const struct kva_space *space, const struct kva_cpu *cpu,
+                                     uint32_t quanta)
 {
     const struct kva_magazine *magazine = cpu->magazine[quanta - 1];
 
@@ -299,8 +300,8 @@ static inline bool has_room(const struct kva_space *space, const struct kva_cpu 
 }
 
 /** Make room in a magazine that is full, or whose CPU holds all that it may. The space is locked, too. */
-static void make_room(struct kva_space *space, struct kva_cpu *cpu, struct kva_magazine *magazine,
-                      uint32_t quanta)
+static void make_magazine_room(struct kva_space *space, struct kva_cpu *cpu, struct kva_magazine *magazine,
+                               uint32_t quanta)
 {
     if (magazine->count == KVA_MAGAZINE)
         spill(space, cpu, magazine, KVA_BATCH);
@@ -324,7 +325,8 @@ static void put(struct kva_cpu *cpu, struct kva_magazine *magazine, const struct
 }
 
 /** Put a live object into the CPU's magazine, which has room for it; false if it was live no more. */
-static bool give(const struct kva_space *space, struct kva_cpu *cpu, const struct kva_object *object)
+static bool give_to_magazine(const struct kva_space *space, struct kva_cpu *cpu,
+                             const struct kva_object *object)
 {
     uint32_t quanta = object->span->quanta;
 
@@ -349,8 +351,8 @@ static bool give_with_room(struct kva_space *space, struct kva_cpu *cpu, const s
         kva_span_give(space, object);
         return true;
     }
-    if (!has_room(space, cpu, quanta))
-        make_room(space, cpu, magazine, quanta);
+    if (!magazine_has_room(space, cpu, quanta))
+        make_magazine_room(space, cpu, magazine, quanta);
     put(cpu, magazine, object);
     return true;
 }
@@ -371,9 +373,9 @@ bool kva_pool_free(struct kva_space *space, uint64_t start)
         return false;
     struct kva_cpu *cpu = cpu_lock(space);
     bool found = starts_at(pools, start, &object);
-    bool room = found && has_room(space, cpu, object.span->quanta);
+    bool room = found && magazine_has_room(space, cpu, object.span->quanta);
     if (room)
-        given = give(space, cpu, &object);
+        given = give_to_magazine(space, cpu, &object);
     cpu_unlock(space, cpu);
     if (!found || room)
         return given;

@@ -12,14 +12,14 @@ static bool flush(void *instance)
     return kva_flush_all(instance);
 }
 
-static bool call(void *instance, struct kva_link *link, uint64_t size)
+static bool call_reclaim(void *instance, struct kva_link *link, uint64_t size)
 {
     const struct kva_reclaim *entry = kva_container_of(link, struct kva_reclaim, link);
 
     return entry->callback(entry->context, instance, size);
 }
 
-static bool is_short(enum kva_status status)
+static bool is_no_space(enum kva_status status)
 {
     return status == KVA_ENOSPC;
 }
@@ -41,7 +41,8 @@ enum kva_status kva_retry(struct kva_space *space, uint64_t size, kva_attempt *a
 {
     struct drained drained = {attempt, operation};
     const struct kva_shortage shortage = {
-        &space->reclaim, locks_of(space), space, &drained, size, attempt_drained, is_short, flush, call,
+        &space->reclaim, locks_of(space), space, &drained,     size,
+        attempt_drained, is_no_space,     flush, call_reclaim,
     };
     enum kva_status status = KVA_ENOSPC;
 

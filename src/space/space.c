@@ -12,7 +12,7 @@
 
 /* ------------------------------------------------------------------------------------------ arguments */
 
-static const char *null_pointer_in(const struct kva_config *config)
+static const char *null_in_space_config(const struct kva_config *config)
 {
     if (!config->memory.take)
         return "memory.take";
@@ -38,9 +38,10 @@ static enum kva_status validate_classes(const struct kva_config *config, struct 
     return KVA_OK;
 }
 
-static enum kva_status validate_config(const struct kva_config *config, uint64_t quantum, struct kva_bad *bad)
+static enum kva_status validate_space_config(const struct kva_config *config, uint64_t quantum,
+                                             struct kva_bad *bad)
 {
-    const char *missing = null_pointer_in(config);
+    const char *missing = null_in_space_config(config);
 
     if (missing)
         return bad_field(bad, KVA_ENULL, missing);
@@ -136,7 +137,7 @@ static void destroy_shared(struct kva_memory memory, struct kva_shared *shared)
 }
 
 /** After the last way out: no thread may come in any more. */
-static void end(struct kva_space *space)
+static void end_space(struct kva_space *space)
 {
     struct kva_memory memory = space->tiling->ledger.memory;
 
@@ -167,7 +168,7 @@ enum kva_status kva_space_init(struct kva_space *space, const struct kva_config 
     };
     uint64_t at = config->first;
     struct kva_bad bad = {"space", 0};
-    enum kva_status status = space ? validate_config(config, common.quantum, &bad) : KVA_ENULL;
+    enum kva_status status = space ? validate_space_config(config, common.quantum, &bad) : KVA_ENULL;
     if (status == KVA_OK) {
         declare_classes(config, common.quantum, common.align_class);
         status = create_shared(config, &shared);
@@ -186,7 +187,7 @@ enum kva_status kva_space_init(struct kva_space *space, const struct kva_config 
     if (status == KVA_OK)
         verify_change(space, __func__, config->first);
     else
-        end(space);
+        end_space(space);
     return status;
 }
 
@@ -202,7 +203,7 @@ enum kva_status kva_space_fini(struct kva_space *space)
         return leave(space, KVA_EBUSY);
     (void)kva_flush_all(space);
     unlock_space(space);
-    end(space);
+    end_space(space);
     return KVA_OK;
 }
 
@@ -213,7 +214,7 @@ enum kva_status kva_space_abandon(struct kva_space *space)
     if (status != KVA_OK)
         return status;
     unlock_space(space);
-    end(space);
+    end_space(space);
     return KVA_OK;
 }
 

@@ -8,7 +8,7 @@
 static const uint32_t kind_objects[KVA_SPAN_KINDS] = {32, 128, KVA_SPAN_QUANTA};
 
 /** The smallest kind of descriptor that has room for so many objects. */
-static unsigned kind_of(uint32_t count)
+static unsigned kind_for(uint32_t count)
 {
     unsigned kind = 0;
 
@@ -18,7 +18,7 @@ static unsigned kind_of(uint32_t count)
 }
 
 /** The words of one row of bits. */
-static uint32_t words_of(uint32_t objects)
+static uint32_t words_for(uint32_t objects)
 {
     return (objects + 63) / 64;
 }
@@ -39,14 +39,14 @@ void kva_spans_init(struct kva_pools *pools, struct kva_ledger *ledger)
     pools->taken_out.start = UINT64_MAX; /* a multiple of no span's size */
     for (unsigned kind = 0; kind < KVA_SPAN_KINDS; kind++) {
         uint32_t objects = kind_objects[kind];
-        size_t bits = (2 + KVA_COLOURS) * words_of(objects) * sizeof(uint64_t);
+        size_t bits = (2 + KVA_COLOURS) * words_for(objects) * sizeof(uint64_t);
         size_t bytes = sizeof(struct kva_span) + objects * sizeof(struct kva_life) + bits;
         kva_nodes_init(&pools->span_nodes[kind], ledger, round_to_line(bytes));
     }
 }
 
 /** Fibonacci hashing: 2^64 over the golden ratio. The upper half of the product depends on all bits. */
-static size_t slot_of(const struct kva_directory *directory, uint64_t number)
+static size_t hash_slot(const struct kva_directory *directory, uint64_t number)
 {
     return (size_t)(number * UINT64_C(0x9e3779b97f4a7c15) >> 32) & directory->mask;
 }
@@ -58,7 +58,7 @@ struct kva_span *kva_span_find(const struct kva_pools *pools, uint64_t address)
 
     if (!directory)
         return NULL;
-    for (size_t i = slot_of(directory, start >> pools->span_shift);; i = (i + 1) & directory->mask) {
+    for (size_t i = hash_slot(directory, start >> pools->span_shift);; i = (i + 1) & directory->mask) {
         struct kva_span *span = atomic_load_explicit(&directory->slot[i], memory_order_acquire);
         if (!span || span->start == start)
             return span;
@@ -68,7 +68,7 @@ struct kva_span *kva_span_find(const struct kva_pools *pools, uint64_t address)
 /** Into the first slot that is empty or taken out. There is one, and no span with this number yet. */
 static void insert(const struct kva_pools *pools, struct kva_directory *directory, struct kva_span *span)
 {
-    size_t i = slot_of(directory, span->start >> pools->span_shift);
+    size_t i = hash_slot(directory, span->start >> pools->span_shift);
 
     for (;; i = (i + 1) & directory->mask) {
         struct kva_span *other = atomic_load_explicit(&directory->slot[i], memory_order_relaxed);
@@ -89,7 +89,7 @@ static void put_in(struct kva_pools *pools, struct kva_span *span)
 static void take_out(struct kva_pools *pools, struct kva_span *span)
 {
     struct kva_directory *directory = atomic_load_explicit(&pools->directory, memory_order_relaxed);
-    size_t i = slot_of(directory, span->start >> pools->span_shift);
+    size_t i = hash_slot(directory, span->start >> pools->span_shift);
 
     while (atomic_load_explicit(&directory->slot[i], memory_order_relaxed) != span)
         i = (i + 1) & directory->mask;
@@ -134,10 +134,10 @@ static bool make_slot(struct kva_space *space)
 /* ------------------------------------------------------------------------------------------------- spans */
 
 /** Cut the node of a span into its arrays; all objects are free. */
-static void lay_out(struct kva_span *span)
+static void lay_out_span(struct kva_span *span)
 {
-    uint32_t objects = kind_objects[kind_of(span->count)];
-    uint32_t words = words_of(objects);
+    uint32_t objects = kind_objects[kind_for(span->count)];
+    uint32_t words = words_for(objects);
 
     span->life = (struct kva_life *)(void *)(span + 1);
     span->is_free = (uint64_t *)(void *)(span->life + objects);
@@ -206,7 +206,7 @@ static struct kva_span *make_span(struct kva_space *space, const struct kva_cpu 
 {
     struct kva_pools *pools = space->shared->pools;
     uint32_t count = pools->span_quanta / quanta;
-    unsigned kind = kind_of(count);
+    unsigned kind = kind_for(count);
     struct kva_place place;
 
     if (!prepare_span(space, kind, &place))
@@ -218,7 +218,7 @@ static struct kva_span *make_span(struct kva_space *space, const struct kva_cpu 
                               .count = (uint16_t)count,
                               .home = (uint32_t)(cpu - pools->cpu),
                               .free = count};
-    lay_out(span);
+    lay_out_span(span);
     list_span(pools, span);
     begin_compound(space);
     put_in(pools, span);
@@ -241,7 +241,7 @@ void kva_spans_end_limbo(struct kva_pools *pools)
     while (!list_is_empty(&pools->limbo)) {
         struct kva_span *span = kva_container_of(pools->limbo.next, struct kva_span, link);
         list_remove(&span->link);
-        kva_nodes_push(&pools->span_nodes[kind_of(span->count)], span);
+        kva_nodes_push(&pools->span_nodes[kind_for(span->count)], span);
     }
 }
 
@@ -275,7 +275,7 @@ static struct kva_span *adopt(struct kva_pools *pools, const struct kva_cpu *cpu
 /** Whether a CPU can spare the first of its spans of a size: it has another, and half of this one is free at
  *  least, so that there will not be much of both CPUs in it. Were the last one taken, two CPUs that use one
  *  size would share it for ever. */
-static bool is_spare(const struct kva_span *span)
+static bool is_spare_span(const struct kva_span *span)
 {
     return span->link.next != span->link.prev && 2 * span->free >= span->count;
 }
@@ -300,7 +300,7 @@ static struct kva_span *span_with_free(struct kva_space *space, struct kva_cpu *
     if (span || pools->cpus == 1)
         return span ? span : make_span(space, cpu, quanta);
     span = first_span(next_host(pools, cpu), quanta);
-    if (span && is_spare(span))
+    if (span && is_spare_span(span))
         return adopt(pools, cpu, span);
     span = make_span(space, cpu, quanta);
     if (span)

@@ -191,7 +191,7 @@ static inline struct kva_life *life_of(const struct kva_object *object)
     return &object->span->life[object->index];
 }
 
-static inline bool is_live(const struct kva_object *object)
+static inline bool object_is_live(const struct kva_object *object)
 {
     return atomic_load_explicit(&life_of(object)->live, memory_order_acquire) != 0;
 }

@@ -169,7 +169,7 @@ static enum kva_status attempt_congruent(void *instance, void *operation)
 
 /** The bytes from the first part's start to the last one's end, saturated: what reclaim callbacks are
  *  told. */
-static uint64_t extent_of(const struct kva_part *parts, size_t count)
+static uint64_t extent_of_parts(const struct kva_part *parts, size_t count)
 {
     return add_saturated(parts[count - 1].offset, parts[count - 1].size);
 }
@@ -192,7 +192,7 @@ enum kva_status kva_alloc_congruent(struct kva_space *space, const struct kva_re
     };
     status = attempt_congruent(space, &allocation);
     if (status == KVA_ENOSPC)
-        status = kva_retry(space, extent_of(parts, count), attempt_congruent, &allocation);
+        status = kva_retry(space, extent_of_parts(parts, count), attempt_congruent, &allocation);
     if (is_misuse(status))
         (void)misuse_of(space, status, __func__, request->min, &allocation.bad);
     if (status == KVA_OK) {

@@ -54,7 +54,7 @@ static const char *check_deferred(const struct kva_space *space)
 /* -------------------------------------------------------------------------------------------------- pools */
 
 /** What a walk over the spans, or the magazines, counts. */
-struct walk {
+struct pool_walk {
     uint64_t objects;
     uint64_t quanta;
     uint64_t live;
@@ -66,12 +66,12 @@ struct walk {
 
 /** I8 for one object: in one state, and in a busy segment of the tree unless it is gone. */
 static const char *check_object(const struct kva_space *space, const struct kva_object *object,
-                                struct walk *walk)
+                                struct pool_walk *walk)
 {
     const struct kva_span *span = object->span;
     uint32_t i = object->index;
     bool gone = bit_is_set(span->is_gone, i);
-    int states = gone + bit_is_set(span->is_free, i) + is_live(object);
+    int states = gone + bit_is_set(span->is_free, i) + object_is_live(object);
     struct kva_segment piece;
 
     for (unsigned colour = 0; colour < KVA_COLOURS; colour++) {
@@ -80,7 +80,7 @@ static const char *check_object(const struct kva_space *space, const struct kva_
     }
     if (states > 1)
         return "I8: an object is in two states";
-    walk->live += is_live(object);
+    walk->live += object_is_live(object);
     walk->pooled += states == 0;
     if (gone)
         return NULL;
@@ -91,7 +91,7 @@ static const char *check_object(const struct kva_space *space, const struct kva_
     return inside ? NULL : "I8: an object is not in a busy segment of the tree";
 }
 
-static const char *check_span(const struct kva_space *space, struct kva_span *span, struct walk *walk)
+static const char *check_span(const struct kva_space *space, struct kva_span *span, struct pool_walk *walk)
 {
     uint32_t free = 0;
     uint32_t gone = 0;
@@ -129,7 +129,7 @@ static const char *check_magazines(const struct kva_pools *pools, uint64_t *pool
             const struct kva_magazine *magazine = pools->cpu[c].magazine[q];
             for (uint32_t i = 0; magazine && i < magazine->count; i++) {
                 const struct kva_object *object = &magazine->object[i];
-                if (is_live(object) || bit_is_set(object->span->is_free, object->index))
+                if (object_is_live(object) || bit_is_set(object->span->is_free, object->index))
                     return "I8: an object in a magazine is live or free";
                 held += object->span->quanta;
                 ++*pooled;
@@ -145,7 +145,7 @@ static const char *check_spans(const struct kva_space *space, uint64_t *address)
 {
     const struct kva_pools *pools = space->shared->pools;
     const struct kva_directory *directory = atomic_load_explicit(&pools->directory, memory_order_relaxed);
-    struct walk walk = {0};
+    struct pool_walk walk = {0};
     uint64_t pooled = 0;
 
     for (size_t i = 0; directory && i <= directory->mask; i++) {

@@ -62,7 +62,7 @@ static const char *missing_in_pages(const struct kva_pages *pages)
     return NULL;
 }
 
-static const char *null_pointer_in(const struct kva_vm_config *config)
+static const char *null_in_vm_config(const struct kva_vm_config *config)
 {
     if (!config->memory.take || !config->memory.give)
         return config->memory.take ? "memory.give" : "memory.take";
@@ -73,10 +73,10 @@ static const char *null_pointer_in(const struct kva_vm_config *config)
     return missing || !threads ? missing : kva_missing_in_threads(threads);
 }
 
-static enum kva_status validate_config(const struct kva_vm_config *config, struct kva_bad *bad)
+static enum kva_status validate_vm_config(const struct kva_vm_config *config, struct kva_bad *bad)
 {
     const struct kva_pages *pages = &config->pages;
-    const char *missing = null_pointer_in(config);
+    const char *missing = null_in_vm_config(config);
 
     if (missing)
         return bad_field(bad, KVA_ENULL, missing);
@@ -224,8 +224,8 @@ static enum kva_status reserve(struct kva_vm *vm, const struct kva_vm_config *co
 }
 
 /** Where there is no memory for the tables of a reservation, there may be for those of half of it. */
-static enum kva_status build(struct kva_vm *vm, const struct kva_vm_config *config,
-                             struct kva_stretch *reservation)
+static enum kva_status build_instance(struct kva_vm *vm, const struct kva_vm_config *config,
+                                      struct kva_stretch *reservation)
 {
     const uint64_t page = page_of(vm);
 
@@ -282,7 +282,7 @@ enum kva_status kva_vm_create_from(const struct kva_vm_config *config, struct kv
         return KVA_ENULL;
     struct kva_hooks hooks = {config->on_misuse, config->on_corruption, config->hook_context};
     struct kva_bad bad;
-    enum kva_status status = validate_config(config, &bad);
+    enum kva_status status = validate_vm_config(config, &bad);
     if (status == KVA_OK)
         status = reservation_of(config, &reservation, &bad);
     if (status != KVA_OK)
@@ -291,7 +291,7 @@ enum kva_status kva_vm_create_from(const struct kva_vm_config *config, struct kv
     if (!made)
         return KVA_ENOMEM;
     set_up_fields(made, config);
-    status = build(made, config, &reservation);
+    status = build_instance(made, config, &reservation);
     if (status == KVA_OK)
         *vm = made;
     else
@@ -338,7 +338,7 @@ static enum kva_status begin_to_end(struct kva_vm *vm, const char *where)
 {
     if (!vm)
         return KVA_ENULL;
-    if (enter_exclusive(vm, where) != KVA_OK)
+    if (lock_unless_reclaiming(vm, where) != KVA_OK)
         return KVA_EREENTRY;
     kva_free_ready(vm);
     main_drop(&vm->locks);
@@ -346,7 +346,7 @@ static enum kva_status begin_to_end(struct kva_vm *vm, const char *where)
 }
 
 /** End an instance, whatever is live in it. */
-static void end(struct kva_vm *vm)
+static void end_instance(struct kva_vm *vm)
 {
     main_take(&vm->locks);
     kva_pcpu_trim(vm);
@@ -369,8 +369,8 @@ enum kva_status kva_vm_destroy(struct kva_vm *vm, kva_vm_leak *leak, void *conte
     if (status != KVA_OK)
         return status;
     if (report_leaks(vm, leak, context))
-        return refuse(vm, KVA_EBUSY, __func__, 0, NULL);
-    end(vm);
+        return refuse_unlocked(vm, KVA_EBUSY, __func__, 0, NULL);
+    end_instance(vm);
     return KVA_OK;
 }
 
@@ -382,7 +382,7 @@ enum kva_status kva_vm_abandon(struct kva_vm *vm, kva_vm_leak *leak, void *conte
         return status;
     if (leak)
         (void)report_leaks(vm, leak, context);
-    end(vm);
+    end_instance(vm);
     return KVA_OK;
 }
 
@@ -399,7 +399,7 @@ static void restart_nodes(struct kva_vm *vm)
 
 /** Give back what the bookkeeping does not need. Calls that read it hold a CPU's lock, but for
  *  kva_vm_fault_describe: if that is looking, what it may have found stays. With all CPUs' locks. */
-static void give_back(struct kva_vm *vm)
+static void give_back_bookkeeping(struct kva_vm *vm)
 {
     bool is_read = kva_trim_tables(vm);
 
@@ -424,14 +424,14 @@ enum kva_status kva_vm_purge(struct kva_vm *vm)
 {
     if (!vm)
         return KVA_ENULL;
-    if (enter_exclusive(vm, __func__) != KVA_OK)
+    if (lock_unless_reclaiming(vm, __func__) != KVA_OK)
         return KVA_EREENTRY;
     kva_free_ready(vm);
     (void)kva_purge_idle(vm);
     if (vm->pages.settle)
         vm->pages.settle(vm->pages.context, vm->reservation);
     kva_cpus_take(&vm->locks); /* no free looks at a table or a descriptor now */
-    give_back(vm);
+    give_back_bookkeeping(vm);
     verify_mappings(vm);
     kva_cpus_drop(&vm->locks);
     vm->pages.trim(vm->pages.context, vm->reservation);

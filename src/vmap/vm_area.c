@@ -42,7 +42,7 @@ enum kva_status kva_why_not_live(const struct kva_vm *vm, uintptr_t address, enu
     }
     if (start_of(area) != address)
         return KVA_EINTERIOR;
-    return kind_of(area) == kind ? KVA_EDOUBLE : KVA_EINVAL; /* by another thread, a moment ago */
+    return area_kind(area) == kind ? KVA_EDOUBLE : KVA_EINVAL; /* by another thread, a moment ago */
 }
 
 struct kva_descriptor *kva_live_area(const struct kva_vm *vm, const void *memory, enum kva_vm_kind kind,
@@ -122,6 +122,6 @@ void kva_forget_area(struct kva_vm *vm, struct kva_descriptor *area)
 void kva_drop_area(struct kva_vm *vm, struct kva_descriptor *area)
 {
     kva_close_range(vm, start_of(area), segment_bytes(vm, area), false); /* nobody has had it yet */
-    vm->slow_allocations -= is_counted(kind_of(area));
+    vm->slow_allocations -= is_counted(area_kind(area));
     kva_forget_area(vm, area);
 }

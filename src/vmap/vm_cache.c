@@ -73,7 +73,7 @@ static struct kva_bin *coldest_bin(struct kva_vm_cpu *cpu, const struct kva_bin 
 
 /** Make room in a CPU's share for an area: park what is in the coldest bins, so that sizes that are no longer
  *  asked for make way for those that are. Fails when the area's own bin would have to give. */
-static bool make_room(struct kva_vm *vm, struct kva_vm_cpu *cpu, const struct kva_descriptor *area)
+static bool make_cache_room(struct kva_vm *vm, struct kva_vm_cpu *cpu, const struct kva_descriptor *area)
 {
     size_t bytes = area_bytes(vm, area);
 
@@ -94,7 +94,7 @@ bool kva_cache_put(struct kva_vm *vm, struct kva_descriptor *area, const void *b
     struct kva_vm_cpu *cpu = cpu_here(&vm->locks);
 
     lock_take(&cpu->lock, vm->locks.threads);
-    bool has_room = make_room(vm, cpu, area);
+    bool has_room = make_cache_room(vm, cpu, area);
     if (has_room)
         cache_push(vm, cpu, area, by);
     lock_drop(&cpu->lock, vm->locks.threads);
@@ -136,16 +136,16 @@ static uint64_t count_cached(struct kva_vm *vm, struct kva_vm_cpu *cpu)
 }
 
 /** To park an area takes some 50 ns, if its descriptor is in no cache: so many take 13 us in all. */
-enum { SLICE = 256 };
+enum { CACHE_SLICE = 256 };
 
 /** Park all that a CPU has, in as many slices as that is now. What is freed there meanwhile goes with the
  *  last: were it to add slices, threads that free all the time could keep this one at work for ever. */
 static void park_cpu(struct kva_vm *vm, struct kva_vm_cpu *cpu)
 {
-    uint64_t slices = count_cached(vm, cpu) / SLICE;
+    uint64_t slices = count_cached(vm, cpu) / CACHE_SLICE;
     size_t bin = 0;
 
-    while (slices-- > 0 && park_slice(vm, cpu, &bin, SLICE))
+    while (slices-- > 0 && park_slice(vm, cpu, &bin, CACHE_SLICE))
         main_yield(&vm->locks);
     (void)park_slice(vm, cpu, &bin, SIZE_MAX);
 }

@@ -36,7 +36,7 @@
 /* ------------------------------------------------------------------------------------------- the segments */
 
 /** What a walk over the segments finds, to be held against the counts. */
-struct walk {
+struct area_walk {
     struct kva_count all;
     struct kva_count state[KVA_VM_QUARANTINED + 1]; /* parked: without ended maps */
     struct kva_count ended;
@@ -46,7 +46,7 @@ struct walk {
 
 static bool is_part_right(const struct kva_vm *vm, const struct kva_descriptor *area)
 {
-    bool private_memory = kind_of(area) == KVA_VM_VMALLOC || kind_of(area) == KVA_VM_PCPU;
+    bool private_memory = area_kind(area) == KVA_VM_VMALLOC || area_kind(area) == KVA_VM_PCPU;
 
     return private_memory == !is_in_frames_part(vm, start_of(area));
 }
@@ -56,29 +56,30 @@ static bool are_nodes_right(const struct kva_vm *vm, const struct kva_descriptor
 {
     const struct kva_district *district = district_at(vm, start_of(area));
 
-    return district && district->owner != 0 ? kind_of(area) == KVA_VM_PCPU
+    return district && district->owner != 0 ? area_kind(area) == KVA_VM_PCPU
                                             : area->nodes == (district ? district->number : 0);
 }
 
 /** Short-lived maps have counts of their own. */
-static void count_short_map(const struct kva_vm *vm, const struct kva_descriptor *area, struct walk *walk)
+static void count_short_map(const struct kva_vm *vm, const struct kva_descriptor *area,
+                            struct area_walk *walk)
 {
     walk->ram_live += is_live(area);
     walk->parked_ram += state_of(area) == KVA_VM_PARKED ? area_bytes(vm, area) : 0;
 }
 
-static void count_area(const struct kva_vm *vm, const struct kva_descriptor *area, struct walk *walk)
+static void count_area(const struct kva_vm *vm, const struct kva_descriptor *area, struct area_walk *walk)
 {
     bool has_ended = state_of(area) == KVA_VM_ENDED;
 
     count_in(&walk->all, area_bytes(vm, area));
     count_in(has_ended ? &walk->ended : &walk->state[public_state(area)], area_bytes(vm, area));
-    if (is_short_map(vm, kind_of(area), area->pages))
+    if (is_short_map(vm, area_kind(area), area->pages))
         count_short_map(vm, area, walk);
 }
 
 static const char *check_segment(const struct kva_vm *vm, const struct kva_segment *segment,
-                                 struct walk *walk)
+                                 struct area_walk *walk)
 {
     const struct kva_descriptor *area = slot_read(vm, (uintptr_t)segment->start);
 
@@ -96,7 +97,7 @@ static const char *check_segment(const struct kva_vm *vm, const struct kva_segme
     return NULL;
 }
 
-static const char *check_counts(const struct kva_vm *vm, const struct walk *walk)
+static const char *check_area_counts(const struct kva_vm *vm, const struct area_walk *walk)
 {
     bool right = same_count(&vm->all, &walk->all) && same_count(&vm->later, &walk->state[KVA_VM_LATER]) &&
                  same_count(&vm->parked.count, &walk->state[KVA_VM_PARKED]) &&
@@ -170,7 +171,7 @@ const char *kva_check_mappings(const struct kva_vm *vm, uint64_t *address)
 
 static const char *check_all(const struct kva_vm *vm, uint64_t *at)
 {
-    struct walk walk = {0};
+    struct area_walk walk = {0};
     struct kva_segment segment = {.last = vm->first - 1};
     const char *broken = NULL;
 
@@ -193,7 +194,7 @@ static const char *check_all(const struct kva_vm *vm, uint64_t *at)
     if (broken)
         return broken;
     *at = vm->first;
-    broken = check_counts(vm, &walk);
+    broken = check_area_counts(vm, &walk);
     if (!broken)
         broken = kva_check_tables(vm);
     if (!broken)

@@ -62,7 +62,7 @@ static enum kva_status place_and_enter(struct kva_vm *vm, struct plan *plan)
     return status;
 }
 
-static enum kva_status attempt_congruent(void *instance, void *context)
+static enum kva_status attempt_areas(void *instance, void *context)
 {
     return kva_end_attempt(instance, place_and_enter(instance, context));
 }
@@ -116,8 +116,8 @@ void kva_forget_plans(struct kva_vm *vm)
         give_plan(vm, kva_container_of(vm->plans.next, struct plan, link));
 }
 
-static enum kva_status validate(const struct kva_vm *vm, const struct kva_vm_request *request, size_t count,
-                                struct kva_spec *spec, struct kva_bad *bad)
+static enum kva_status validate_congruent(const struct kva_vm *vm, const struct kva_vm_request *request,
+                                          size_t count, struct kva_spec *spec, struct kva_bad *bad)
 {
     struct kva_vm_request base = *request;
 
@@ -135,7 +135,7 @@ enum kva_status kva_take_congruent(struct kva_vm *vm, const struct kva_vm_reques
                                    const struct kva_stripes *stripes, void **memory, struct kva_bad *bad)
 {
     struct kva_spec spec;
-    enum kva_status status = validate(vm, request, count, &spec, bad);
+    enum kva_status status = validate_congruent(vm, request, count, &spec, bad);
 
     if (status != KVA_OK)
         return status;
@@ -149,7 +149,7 @@ enum kva_status kva_take_congruent(struct kva_vm *vm, const struct kva_vm_reques
     plan->count = count;
     status = round_parts(vm, plan, bad);
     if (status == KVA_OK)
-        status = kva_obtain(vm, (size_t)plan->with_guard[0].size, spec.flags, attempt_congruent, plan);
+        status = kva_obtain(vm, (size_t)plan->with_guard[0].size, spec.flags, attempt_areas, plan);
     for (size_t i = 0; status == KVA_OK && i < count; i++)
         memory[i] = (void *)(uintptr_t)(plan->base + parts[i].offset);
     give_plan(vm, plan);

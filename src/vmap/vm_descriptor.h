@@ -78,7 +78,7 @@ static inline void *memory_of(const struct kva_descriptor *area)
     return (void *)start_of(area);
 }
 
-static inline unsigned kind_of(const struct kva_descriptor *area)
+static inline unsigned area_kind(const struct kva_descriptor *area)
 {
     return (unsigned)(area_key(area) >> KEY_KIND_SHIFT & KEY_STATE);
 }
@@ -119,7 +119,7 @@ static inline bool is_foreign(const struct kva_descriptor *area)
 /** Whether an area is a live map of frames. */
 static inline bool is_live_map(const struct kva_descriptor *area)
 {
-    return (kind_of(area) == KVA_VM_VMAP || kind_of(area) == KVA_VM_RAM) && is_live(area);
+    return (area_kind(area) == KVA_VM_VMAP || area_kind(area) == KVA_VM_RAM) && is_live(area);
 }
 
 /** Make an area the last of a ring, whose head is no area itself. */

@@ -63,7 +63,7 @@ enum kva_status kva_bind_pages(struct kva_vm *vm, uint64_t start, uint64_t bytes
 /* ------------------------------------------------------------------------------------------- beginning */
 
 /** What the change ahead takes: an entry of the list, and the second space. */
-static enum kva_status prepare(struct kva_vm *vm)
+static enum kva_status prepare_districts(struct kva_vm *vm)
 {
     struct kva_districts *districts = &vm->districts;
     struct kva_memory *source = &vm->ledger.memory;
@@ -137,7 +137,7 @@ static bool unbind(struct kva_vm *vm, uint64_t start, uint64_t bytes)
     return bytes == 0 || kva_bind_pages(vm, start, bytes, &vm->districts.nodes[0]) == KVA_OK;
 }
 
-static struct kva_district *enter(struct kva_vm *vm, struct kva_district district)
+static struct kva_district *enter_district(struct kva_vm *vm, struct kva_district district)
 {
     struct kva_districts *districts = &vm->districts;
     size_t at = districts->count;
@@ -151,8 +151,8 @@ static struct kva_district *enter(struct kva_vm *vm, struct kva_district distric
 }
 
 /** Take addresses for a district, all else being there, and bind them. */
-static enum kva_status take(struct kva_vm *vm, const struct kva_demand *demand,
-                            const struct kva_stripes *stripes, struct kva_district **district)
+static enum kva_status take_district(struct kva_vm *vm, const struct kva_demand *demand,
+                                     const struct kva_stripes *stripes, struct kva_district **district)
 {
     struct kva_district taken = {.owner = stripes->owner};
     uint64_t bound;
@@ -164,13 +164,13 @@ static enum kva_status take(struct kva_vm *vm, const struct kva_demand *demand,
     taken.number = (uint8_t)number_among(vm, &stripes->nodes[0], vm->districts.promised);
     status = bind_stripes(vm, taken.start, stripes, &bound);
     if (status == KVA_OK) {
-        *district = enter(vm, taken);
+        *district = enter_district(vm, taken);
         vm->districts.fresh = taken.start;
     } else if (unbind(vm, taken.start, bound)) {
         (void)core_free(vm->space->tiling, taken.start);
     } else {
         taken.owner = KVA_DISTRICT_NOBODYS;
-        (void)enter(vm, taken);
+        (void)enter_district(vm, taken);
     }
     verify_change(vm->space, "kva_take_district", taken.start);
     return status;
@@ -207,7 +207,7 @@ enum kva_status kva_take_district(struct kva_vm *vm, const struct kva_demand *de
     enum kva_status status = number_all(vm, &stripe);
 
     if (status == KVA_OK)
-        status = prepare(vm);
+        status = prepare_districts(vm);
     if (status != KVA_OK)
         return status;
     if (demand->max - demand->min < demand->size - 1)
@@ -217,13 +217,13 @@ enum kva_status kva_take_district(struct kva_vm *vm, const struct kva_demand *de
     for (uint64_t bytes = usual_bytes(vm, nodes); bytes > demand->size;
          bytes = align_down(bytes / 2, unit_of(vm))) {
         stripe.step = larger.size = bytes;
-        status = take(vm, &larger, &stripe, district);
+        status = take_district(vm, &larger, &stripe, district);
         if (status != KVA_ENOSPC)
             return status;
     }
     larger.align = demand->align;
     stripe.step = larger.size = demand->size;
-    return take(vm, &larger, &stripe, district);
+    return take_district(vm, &larger, &stripe, district);
 }
 
 enum kva_status kva_take_stripes(struct kva_vm *vm, const struct kva_stripes *stripes,
@@ -239,16 +239,17 @@ enum kva_status kva_take_stripes(struct kva_vm *vm, const struct kva_stripes *st
     enum kva_status status = number_all(vm, stripes);
 
     if (status == KVA_OK)
-        status = prepare(vm);
+        status = prepare_districts(vm);
     if (status != KVA_OK)
         return status;
-    return demand.size <= vm->frames_first - vm->first ? take(vm, &demand, stripes, district) : KVA_ENOSPC;
+    return demand.size <= vm->frames_first - vm->first ? take_district(vm, &demand, stripes, district)
+                                                       : KVA_ENOSPC;
 }
 
 /* ------------------------------------------------------------------------------------------------- ending */
 
 /** Give an empty district back; false if the system refuses to let its pages come from elsewhere again. */
-static bool give_back(struct kva_vm *vm, size_t at)
+static bool give_back_district(struct kva_vm *vm, size_t at)
 {
     struct kva_districts *districts = &vm->districts;
     const struct kva_district district = districts->list[at];
@@ -268,12 +269,12 @@ bool kva_trim_districts(struct kva_vm *vm)
     bool any = false;
 
     for (size_t i = vm->districts.count; i-- > 0;)
-        any = (vm->districts.list[i].areas == 0 && give_back(vm, i)) || any;
+        any = (vm->districts.list[i].areas == 0 && give_back_district(vm, i)) || any;
     return any;
 }
 
 /** Whether an empty district is the first such for its nodes. */
-static bool is_spare(const struct kva_vm *vm, size_t at)
+static bool is_spare_district(const struct kva_vm *vm, size_t at)
 {
     const struct kva_district *list = vm->districts.list;
 
@@ -290,8 +291,8 @@ void kva_trim_emptied(struct kva_vm *vm)
         return;
     vm->districts.emptied = false;
     for (size_t i = vm->districts.count; i-- > 0;) {
-        if (vm->districts.list[i].areas == 0 && !is_spare(vm, i))
-            (void)give_back(vm, i);
+        if (vm->districts.list[i].areas == 0 && !is_spare_district(vm, i))
+            (void)give_back_district(vm, i);
     }
 }
 
@@ -310,7 +311,7 @@ static void leave_fresh(struct kva_vm *vm)
     struct kva_districts *districts = &vm->districts;
     struct kva_district *fresh = districts->fresh != 0 ? kva_find_district(vm, districts->fresh) : NULL;
 
-    if (fresh && !give_back(vm, (size_t)(fresh - districts->list)))
+    if (fresh && !give_back_district(vm, (size_t)(fresh - districts->list)))
         fresh->owner = KVA_DISTRICT_NOBODYS;
     districts->promised = atomic_load_explicit(&districts->numbered, memory_order_relaxed);
     kva_end_districts(vm, false);

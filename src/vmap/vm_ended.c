@@ -23,7 +23,7 @@ _Static_assert((CHAINS & (CHAINS - 1)) == 0, "a chain's number is some bits of a
 #define PLACE UINT32_C(0x9e3779b9)
 
 /** To park a map takes some 50 ns, if its descriptor is in no cache: so many take 13 us in all. */
-enum { SLICE = 256 };
+enum { ENDED_SLICE = 256 };
 
 /* ---------------------------------------------------------------------------------------------- the index */
 
@@ -176,7 +176,7 @@ bool kva_ended_park_all(struct kva_vm *vm)
 
     for (uint64_t left = vm->ended.count.areas; left > 0 && vm->ended.count.areas > 0; left--) {
         park_oldest(vm);
-        if (left % SLICE == 0)
+        if (left % ENDED_SLICE == 0)
             main_yield(&vm->locks);
     }
     return any;
@@ -191,12 +191,12 @@ void kva_ended_park_frozen(struct kva_vm *vm)
 /* ------------------------------------------------------------------------------------------------- checks */
 
 /** How many maps a chain holds; `most` + 1 if one of them does not belong there. */
-static uint64_t count_chain(const struct kva_vm *vm, struct kva_descriptor **chain, uint64_t most)
+static uint64_t count_maps_in_chain(const struct kva_vm *vm, struct kva_descriptor **chain, uint64_t most)
 {
     uint64_t count = 0;
 
     for (const struct kva_descriptor *map = *chain; map && count <= most; map = map->by.chain) {
-        bool right = kind_of(map) == KVA_VM_RAM && state_of(map) == KVA_VM_ENDED &&
+        bool right = area_kind(map) == KVA_VM_RAM && state_of(map) == KVA_VM_ENDED &&
                      area_at(vm, start_of(map)) == map && chain_of_map(vm, map) == chain;
         count = right ? count + 1 : most + 1;
     }
@@ -222,7 +222,7 @@ const char *kva_check_ended(const struct kva_vm *vm)
     uint64_t left = vm->ended.count.areas;
 
     for (size_t i = 0; vm->ended.index && i < CHAINS; i++) {
-        uint64_t count = count_chain(vm, &vm->ended.index[i], left);
+        uint64_t count = count_maps_in_chain(vm, &vm->ended.index[i], left);
         if (count > left)
             return "V6: the index holds a map that has not ended, or holds one in another's chain";
         left -= count;

@@ -118,7 +118,7 @@ static const struct kva_descriptor *area_before(const struct kva_vm *vm, uintptr
 }
 
 /** The first area that begins on a later page than the address', if it is near. */
-static const struct kva_descriptor *area_after(const struct kva_vm *vm, uintptr_t address)
+static const struct kva_descriptor *near_area_after(const struct kva_vm *vm, uintptr_t address)
 {
     const struct kva_descriptor *area = NULL;
     uint64_t at = is_in_front(vm, address) ? 0 : page_at(vm, address) + 1;
@@ -213,7 +213,7 @@ static bool find_nearest(const struct kva_vm *vm, uintptr_t address, struct subj
         offer(&nearest, present(vm, before));
     if (!nearest.found ||
         nearest.distance > 0) /* not inside an area: others may be in the middle of a change */
-        after = area_after(vm, address);
+        after = near_area_after(vm, address);
     if (after)
         offer(&nearest, present(vm, after));
     if (!is_held)
@@ -223,7 +223,7 @@ static bool find_nearest(const struct kva_vm *vm, uintptr_t address, struct subj
 }
 
 /** Look, and be counted meanwhile, so that nothing that is found is given back. */
-static bool look(const struct kva_vm *vm, uintptr_t address, struct subject *subject)
+static bool look_counted(const struct kva_vm *vm, uintptr_t address, struct subject *subject)
 {
     struct kva_vm *counted = without_const(vm);
 
@@ -245,7 +245,7 @@ size_t kva_vm_fault_describe(const struct kva_vm *vm, const void *address, bool 
     if (!vm || !(is_in_reserve(vm, at) || is_in_front(vm, at)))
         return 0;
     text_put(&sentence, write ? "write " : "read ");
-    if (look(vm, at, &subject)) {
+    if (look_counted(vm, at, &subject)) {
         put_subject(&sentence, vm, &subject, at);
     } else {
         text_put(&sentence, "of ");

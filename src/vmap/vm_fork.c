@@ -28,7 +28,7 @@ enum kva_status kva_vm_fork_prepare(struct kva_vm *vm)
 {
     if (!vm)
         return KVA_ENULL;
-    if (enter_exclusive(vm, __func__) != KVA_OK)
+    if (lock_unless_reclaiming(vm, __func__) != KVA_OK)
         return KVA_EREENTRY;
     (void)kva_reclaim_take(&vm->locks);
     if (has_movable(vm))

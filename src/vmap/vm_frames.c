@@ -50,8 +50,8 @@ static struct kva_vm_frames *take_pool(struct kva_vm *vm, const struct kva_vm_fr
     return NULL;
 }
 
-static enum kva_status create(struct kva_vm *vm, const struct kva_vm_frames_config *config,
-                              struct kva_vm_frames **frames, struct kva_bad *bad)
+static enum kva_status create_pool(struct kva_vm *vm, const struct kva_vm_frames_config *config,
+                                   struct kva_vm_frames **frames, struct kva_bad *bad)
 {
     if (config->count == 0 || config->count > most_frames)
         return bad_field(bad, KVA_ESIZE, "count");
@@ -82,7 +82,7 @@ enum kva_status kva_vm_frames_create(struct kva_vm *vm, const struct kva_vm_fram
         return refuse_null(vm, __func__, 0, config ? "frames" : "config");
     struct kva_bad bad = {NULL, 0};
     main_take(&vm->locks);
-    enum kva_status status = create(vm, config, frames, &bad);
+    enum kva_status status = create_pool(vm, config, frames, &bad);
     status = finish(vm, status, __func__, 0, &bad);
     main_drop(&vm->locks);
     return status;
@@ -102,7 +102,7 @@ static bool is_in_use(const struct kva_vm_frames *frames)
 }
 
 /** With the lock, which is dropped during the purge: another thread may begin to use the pool then. */
-static enum kva_status destroy(struct kva_vm *vm, struct kva_vm_frames *frames)
+static enum kva_status destroy_pool(struct kva_vm *vm, struct kva_vm_frames *frames)
 {
     if (is_in_use(frames))
         return KVA_EBUSY;
@@ -124,7 +124,7 @@ enum kva_status kva_vm_frames_destroy(struct kva_vm_frames *frames)
         return KVA_ENULL;
     struct kva_vm *vm = frames->vm;
     main_take(&vm->locks);
-    enum kva_status status = finish(vm, destroy(vm, frames), __func__, 0, NULL);
+    enum kva_status status = finish(vm, destroy_pool(vm, frames), __func__, 0, NULL);
     main_drop(&vm->locks);
     return status;
 }
@@ -175,8 +175,8 @@ struct wish {
     uint64_t align; /* of a run */
 };
 
-static enum kva_status take(struct kva_vm_frames *frames, const struct wish *wish, uint64_t *numbers,
-                            struct kva_bad *bad)
+static enum kva_status take_numbers(struct kva_vm_frames *frames, const struct wish *wish, uint64_t *numbers,
+                                    struct kva_bad *bad)
 {
     if (!has_one_bit_at_most(wish->align))
         return bad_field(bad, KVA_EALIGN, "align");
@@ -190,8 +190,8 @@ static enum kva_status take(struct kva_vm_frames *frames, const struct wish *wis
     return status;
 }
 
-static enum kva_status take_locked(struct kva_vm_frames *frames, const struct wish *wish, uint64_t *numbers,
-                                   const char *where)
+static enum kva_status take_numbers_locked(struct kva_vm_frames *frames, const struct wish *wish,
+                                           uint64_t *numbers, const char *where)
 {
     struct kva_bad bad = {NULL, 0};
 
@@ -200,20 +200,20 @@ static enum kva_status take_locked(struct kva_vm_frames *frames, const struct wi
     if (!numbers)
         return refuse_null(frames->vm, where, 0, "numbers");
     main_take(&frames->vm->locks);
-    enum kva_status status = finish(frames->vm, take(frames, wish, numbers, &bad), where, 0, &bad);
+    enum kva_status status = finish(frames->vm, take_numbers(frames, wish, numbers, &bad), where, 0, &bad);
     main_drop(&frames->vm->locks);
     return status;
 }
 
 enum kva_status kva_vm_frames_alloc(struct kva_vm_frames *frames, size_t count, uint64_t *numbers)
 {
-    return take_locked(frames, &(struct wish){.count = count}, numbers, __func__);
+    return take_numbers_locked(frames, &(struct wish){.count = count}, numbers, __func__);
 }
 
 enum kva_status kva_vm_frames_alloc_run(struct kva_vm_frames *frames, size_t count, uint64_t align,
                                         uint64_t *numbers)
 {
-    return take_locked(frames, &(struct wish){count, true, align}, numbers, __func__);
+    return take_numbers_locked(frames, &(struct wish){count, true, align}, numbers, __func__);
 }
 
 /* --------------------------------------------------------------------------------------------------- give */
@@ -254,8 +254,8 @@ static void give_runs(struct kva_vm_frames *frames, const uint64_t *numbers, siz
     }
 }
 
-static enum kva_status give(struct kva_vm_frames *frames, const uint64_t *numbers, size_t count,
-                            struct kva_bad *bad)
+static enum kva_status give_numbers(struct kva_vm_frames *frames, const uint64_t *numbers, size_t count,
+                                    struct kva_bad *bad)
 {
     size_t done;
     enum kva_status status = mark_free(frames, numbers, count, &done);
@@ -281,7 +281,7 @@ enum kva_status kva_vm_frames_free(struct kva_vm_frames *frames, const uint64_t 
         return refuse_null(frames->vm, __func__, 0, "numbers");
     struct kva_bad bad = {NULL, 0};
     main_take(&frames->vm->locks);
-    enum kva_status status = give(frames, numbers, count, &bad);
+    enum kva_status status = give_numbers(frames, numbers, count, &bad);
     status = finish(frames->vm, status, __func__, 0, &bad);
     main_drop(&frames->vm->locks);
     return status;

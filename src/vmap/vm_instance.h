@@ -272,7 +272,7 @@ static inline enum kva_status finish(struct kva_vm *vm, enum kva_status status, 
 }
 
 /** Take the lock; KVA_EREENTRY, and no lock, inside a reclaim callback of the instance. */
-static inline enum kva_status enter_exclusive(struct kva_vm *vm, const char *where)
+static inline enum kva_status lock_unless_reclaiming(struct kva_vm *vm, const char *where)
 {
     main_take(&vm->locks);
     if (!is_reclaiming(vm))
@@ -283,8 +283,8 @@ static inline enum kva_status enter_exclusive(struct kva_vm *vm, const char *whe
 }
 
 /** finish() for a failure, with the lock taken for it. */
-static inline enum kva_status refuse(struct kva_vm *vm, enum kva_status status, const char *where,
-                                     uint64_t address, const struct kva_bad *bad)
+static inline enum kva_status refuse_unlocked(struct kva_vm *vm, enum kva_status status, const char *where,
+                                              uint64_t address, const struct kva_bad *bad)
 {
     main_take(&vm->locks);
     (void)finish(vm, status, where, address, bad);
@@ -296,7 +296,7 @@ static inline enum kva_status refuse(struct kva_vm *vm, enum kva_status status, 
 static inline enum kva_status refuse_null(struct kva_vm *vm, const char *where, uint64_t address,
                                           const char *field)
 {
-    return refuse(vm, KVA_ENULL, where, address, &(struct kva_bad){field, 0});
+    return refuse_unlocked(vm, KVA_ENULL, where, address, &(struct kva_bad){field, 0});
 }
 
 /** The same for a call that looks: the instance stays as it is. */

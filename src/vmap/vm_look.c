@@ -11,7 +11,7 @@
 /** What the library keeps in the word for the owner is no user's. */
 static bool has_owner(const struct kva_descriptor *area)
 {
-    return is_live(area) && (kind_of(area) == KVA_VM_VMALLOC || kind_of(area) == KVA_VM_VMAP);
+    return is_live(area) && (area_kind(area) == KVA_VM_VMALLOC || area_kind(area) == KVA_VM_VMAP);
 }
 
 /** Whether it is known what code freed an area. It is not of a short-lived map that can be found again. */
@@ -28,7 +28,7 @@ void kva_describe_area(const struct kva_vm *vm, const struct kva_descriptor *are
         .guard = (uintptr_t)bytes_of_pages(vm, area->guard),
         .size = area->size,
         .pages = area->pages,
-        .kind = (enum kva_vm_kind)kind_of(area),
+        .kind = (enum kva_vm_kind)area_kind(area),
         .state = public_state(area),
         .flags = area->flags,
         .caller = area->caller,
@@ -100,7 +100,8 @@ enum kva_status kva_vm_next(const struct kva_vm *vm, struct kva_vm_area *area)
 
 /* --------------------------------------------------------------------------------------------- statistics */
 
-static void count_states(const struct kva_vm *vm, const struct kva_count *cached, struct kva_vm_stats *stats)
+static void count_area_states(const struct kva_vm *vm, const struct kva_count *cached,
+                              struct kva_vm_stats *stats)
 {
     stats->later_areas = vm->later.areas;
     stats->later_bytes = vm->later.bytes;
@@ -141,7 +142,7 @@ static void sum_up(const struct kva_vm *vm, struct kva_vm_stats *stats)
         .district_bytes = vm->districts.bytes,
         .table_bytes = (vm->table.taken + vm->numbers.taken) * KVA_VM_PIECE,
     };
-    count_states(vm, &sums.cached, stats);
+    count_area_states(vm, &sums.cached, stats);
     for (const struct kva_vm_frames *frames = vm->pools; frames; frames = frames->next)
         stats->frames_taken += frames->taken;
     stats->memory_bytes = vm->taken_bytes + vm->ledger.bytes + memory_of_places(vm);

@@ -194,7 +194,7 @@ static bool set_has_group(const struct kva_frames *set, unsigned order)
 }
 
 /** Whether the pool has it. Places of which there is no bookkeeping yet are free. */
-static bool has_group(const struct kva_vm_frames *frames, unsigned order)
+static bool pool_has_group(const struct kva_vm_frames *frames, unsigned order)
 {
     const struct kva_stock *stock = &frames->stock;
     const uint64_t length = UINT64_C(1) << order;
@@ -254,11 +254,11 @@ static void compact_sets(struct kva_vm_frames *frames, unsigned order, uint64_t 
     const bool all = order == KVA_FRAMES_ALL_BLOCKS;
     const uint64_t limit = min_u64(most, 2 * frames->taken + 1);
 
-    if (!all && has_group(frames, order))
+    if (!all && pool_has_group(frames, order))
         return;
     kva_purge_maps(frames->vm);
     for (unsigned set = 0; set < KVA_STOCK_SETS && frames->stock.sets[set]; set++) {
-        if (set > 0 && !all && has_group(frames, order))
+        if (set > 0 && !all && pool_has_group(frames, order))
             return;
         if (set > 0 && done->moved_frames >= limit) {
             done->is_finished = false;
@@ -293,7 +293,7 @@ enum kva_status kva_vm_frames_compact(struct kva_vm_frames *frames, unsigned ord
     if (!frames)
         return KVA_ENULL;
     struct kva_vm *vm = frames->vm;
-    if (enter_exclusive(vm, __func__) != KVA_OK)
+    if (lock_unless_reclaiming(vm, __func__) != KVA_OK)
         return KVA_EREENTRY;
     enum kva_status status = finish(vm, compact(frames, order, most, &here, &bad), __func__, 0, &bad);
     main_drop(&vm->locks);

@@ -116,7 +116,7 @@ void kva_unlink_pages(struct kva_vm_frames *frames, uint64_t start, size_t count
 /* ------------------------------------------------------------------------------------------------- checks */
 
 /** How many pages a number's chain holds; `most` + 1 if one of them does not belong there. */
-static uint64_t count_chain(const struct kva_vm_frames *frames, uint64_t number, uint64_t most)
+static uint64_t count_pages_in_chain(const struct kva_vm_frames *frames, uint64_t number, uint64_t most)
 {
     const struct kva_vm *vm = frames->vm;
     uint64_t count = 0;
@@ -141,7 +141,7 @@ const char *kva_check_names(const struct kva_vm_frames *frames, uint64_t pages)
         uint64_t place = place_of(frames, number);
         if (place >= frames->count || number_at(frames, place) != number)
             return "V14: the places of frames are not a permutation of their numbers";
-        uint64_t shown = count_chain(frames, number, pages);
+        uint64_t shown = count_pages_in_chain(frames, number, pages);
         if (shown > pages)
             return "V14: a chain of pages is broken, or holds more than the maps that there are";
         pages -= shown;

@@ -16,7 +16,7 @@
 /* -------------------------------------------------------------------------------------- attempt and retry */
 
 /** Whether purging or reclaiming may help. */
-static bool is_short(enum kva_status status)
+static bool is_shortage(enum kva_status status)
 {
     return status == KVA_ENOSPC || status == KVA_ENOMEM || status == KVA_ELIMIT;
 }
@@ -42,12 +42,12 @@ static enum kva_status purge_and_attempt(struct kva_vm *vm, kva_attempt *attempt
     const bool others = vm->locks.threads;
     const uintptr_t ticket = vm->parked.tickets;
 
-    while (others && is_short(status) && kva_purge_some(vm, ticket)) {
+    while (others && is_shortage(status) && kva_purge_some(vm, ticket)) {
         status = attempt(vm, context);
-        if (is_short(status))
+        if (is_shortage(status))
             main_yield(&vm->locks);
     }
-    if (!is_short(status))
+    if (!is_shortage(status))
         return status;
     if (kva_purge_idle(vm) || others)
         status = attempt(vm, context);
@@ -59,7 +59,7 @@ static bool relieve(void *instance)
     return kva_purge_idle(instance);
 }
 
-static bool call(void *instance, struct kva_link *link, uint64_t size)
+static bool call_vm_reclaim(void *instance, struct kva_link *link, uint64_t size)
 {
     const struct kva_vm_reclaim *entry = kva_container_of(link, struct kva_vm_reclaim, link);
 
@@ -70,15 +70,15 @@ enum kva_status kva_obtain(struct kva_vm *vm, size_t size, unsigned flags, kva_a
                            void *context)
 {
     const struct kva_shortage shortage = {
-        &vm->reclaim, &vm->locks, vm, context, size, attempt, is_short, relieve, call,
+        &vm->reclaim, &vm->locks, vm, context, size, attempt, is_shortage, relieve, call_vm_reclaim,
     };
     enum kva_status status = attempt(vm, context);
 
-    if (!is_short(status) || (flags & KVA_VM_NO_BLOCK))
+    if (!is_shortage(status) || (flags & KVA_VM_NO_BLOCK))
         return status;
     vm->retries++;
     status = purge_and_attempt(vm, attempt, context, status);
-    if (!is_short(status) || !vm->reclaim.first || is_reclaiming(vm))
+    if (!is_shortage(status) || !vm->reclaim.first || is_reclaiming(vm))
         return status;
     status = kva_callbacks_ask(&shortage, status);
     return attempt_for_good(vm, attempt, context, status);

@@ -46,7 +46,7 @@ void kva_park_area(struct kva_vm *vm, struct kva_descriptor *area)
     area->of.ticket = vm->parked.tickets++;
     vm->parked.span += segment_bytes(vm, area);
     vm->parked.foreign += is_foreign(area);
-    if (is_short_map(vm, kind_of(area), area->pages))
+    if (is_short_map(vm, area_kind(area), area->pages))
         vm->parked.short_bytes += area_bytes(vm, area);
     count_in(&vm->parked.count, area_bytes(vm, area));
     poison(memory_of(area), area_bytes(vm, area));
@@ -74,7 +74,7 @@ static void unpark(struct kva_vm *vm, struct kva_descriptor *area)
     ring_remove(area);
     vm->parked.span -= segment_bytes(vm, area);
     vm->parked.foreign -= is_foreign(area);
-    if (is_short_map(vm, kind_of(area), area->pages))
+    if (is_short_map(vm, area_kind(area), area->pages))
         vm->parked.short_bytes -= area_bytes(vm, area);
     count_out(&vm->parked.count, area_bytes(vm, area));
     remember(vm, area);
@@ -123,17 +123,17 @@ static struct kva_descriptor *parked_neighbour(const struct kva_vm *vm, uintptr_
     return area && state_of(area) == KVA_VM_PARKED && is_foreign(area) == is_foreign(of) ? area : NULL;
 }
 
-struct run {
+struct parked_run {
     uintptr_t start;
     uintptr_t end; /* the last byte's successor */
 };
 
 /** The run of parked neighbours around an area that is no longer than a slice. All lie in one grain, or it is
  *  alone. */
-static struct run run_around(const struct kva_vm *vm, const struct kva_descriptor *area)
+static struct parked_run run_around(const struct kva_vm *vm, const struct kva_descriptor *area)
 {
     const uintptr_t of = start_of(area);
-    struct run run = {of, of + segment_bytes(vm, area)};
+    struct parked_run run = {of, of + segment_bytes(vm, area)};
     struct kva_descriptor *next;
 
     if (!is_same_grain(vm, of, run.end - 1))
@@ -152,7 +152,7 @@ static struct run run_around(const struct kva_vm *vm, const struct kva_descripto
 }
 
 /** Drop what was parked in a run, whose pages are closed. */
-static void unpark_run(struct kva_vm *vm, struct run run)
+static void unpark_run(struct kva_vm *vm, struct parked_run run)
 {
     while (run.start < run.end) {
         struct kva_descriptor *area = slot_read(vm, run.start);
@@ -173,7 +173,7 @@ static void unpark_run(struct kva_vm *vm, struct run run)
 enum { PIECE_SLICES = 4 };
 
 /** Close the next piece of an area. */
-static void close_piece(struct kva_vm *vm, struct kva_descriptor *area)
+static void close_next_piece(struct kva_vm *vm, struct kva_descriptor *area)
 {
     const uint64_t most = PIECE_SLICES * vm->parked.slice_bytes;
     uint64_t start = start_of(area) + vm->parked.head_closed;
@@ -192,10 +192,10 @@ static void close_piece(struct kva_vm *vm, struct kva_descriptor *area)
 static void purge_slice(struct kva_vm *vm, struct kva_descriptor *first)
 {
     if (segment_bytes(vm, first) > vm->parked.slice_bytes) {
-        close_piece(vm, first);
+        close_next_piece(vm, first);
         return;
     }
-    struct run run = run_around(vm, first);
+    struct parked_run run = run_around(vm, first);
     kva_close_range(vm, run.start, run.end - run.start, is_foreign(first));
     unpark_run(vm, run);
 }

@@ -137,7 +137,7 @@ static uint64_t bytes_of_pcpu(const struct shape *shape)
  *      | unit | unit |g| unit | unit |g| unit |g|        5 CPUs in groups of 2
  *
  *  Groups with nodes lie a step apart: see vm_district.c. */
-static void lay_out(struct kva_pcpu *pcpu)
+static void lay_out_chunk(struct kva_pcpu *pcpu)
 {
     uint64_t guard = bytes_of_pages(pcpu->vm, pcpu->vm->guard);
     uint64_t offset = 0;
@@ -196,12 +196,12 @@ static struct kva_pcpu *take_pcpu(struct kva_vm *vm, const struct shape *shape)
     pcpu->areas = (void **)&pcpu->distance[shape->cpus];
     pcpu->parts = (struct kva_part *)(void *)((char *)pcpu + pcpu->bytes) - shape->groups;
     set_up_stripes(pcpu, shape->nodes);
-    lay_out(pcpu);
+    lay_out_chunk(pcpu);
     return pcpu;
 }
 
 /** With the lock held. */
-static enum kva_status create(struct kva_vm *vm, const struct shape *shape, struct kva_pcpu **pcpu)
+static enum kva_status create_pcpu(struct kva_vm *vm, const struct shape *shape, struct kva_pcpu **pcpu)
 {
     struct kva_pcpu *made = take_pcpu(vm, shape);
 
@@ -231,7 +231,7 @@ enum kva_status kva_pcpu_create(struct kva_vm *vm, const struct kva_pcpu_config 
     enum kva_status status = shape_of(vm, config ? config : &usual, &shape, &bad);
     main_take(&vm->locks);
     if (status == KVA_OK)
-        status = create(vm, &shape, pcpu);
+        status = create_pcpu(vm, &shape, pcpu);
     status = finish(vm, status, __func__, 0, &bad);
     main_drop(&vm->locks);
     return status;
@@ -322,7 +322,7 @@ bool kva_pcpu_is_empty(const struct kva_vm *vm, uintptr_t start)
     return pcpu->chunks[area->by.chunk].objects == 0;
 }
 
-static void destroy(struct kva_pcpu *pcpu, const void *by)
+static void destroy_pcpu(struct kva_pcpu *pcpu, const void *by)
 {
     retire_empty_chunks(pcpu, by);
     *pcpu->link = pcpu->next;
@@ -344,7 +344,7 @@ enum kva_status kva_pcpu_destroy(struct kva_pcpu *pcpu)
     else if (pcpu->growing > 0)
         status = KVA_EREENTRY;
     else
-        destroy(pcpu, CALLER());
+        destroy_pcpu(pcpu, CALLER());
     status = finish(vm, status, __func__, 0, NULL);
     kva_purge_excess(vm);
     main_drop(&vm->locks);
@@ -396,7 +396,7 @@ static enum kva_status extend_offsets(struct kva_pcpu *pcpu)
 }
 
 /** Have nodes for so many changes of the offsets. */
-static enum kva_status prepare(struct kva_pcpu *pcpu, size_t operations)
+static enum kva_status prepare_offsets(struct kva_pcpu *pcpu, size_t operations)
 {
     return pcpu->offsets.tiling->engine->prepare(pcpu->offsets.tiling, operations);
 }
@@ -433,14 +433,14 @@ static enum kva_status free_offsets(struct kva_pcpu *pcpu, uint64_t start)
 }
 
 /** Add the offsets of one more chunk, absent: both the unit and the page after it are busy. */
-static enum kva_status add_chunk(struct kva_pcpu *pcpu)
+static enum kva_status add_absent_chunk(struct kva_pcpu *pcpu)
 {
     uint64_t start = (uint64_t)pcpu->chunk_count * pcpu->stride;
     const size_t operations = 3; /* grow, and two reservations */
 
     if (!grow_chunks(pcpu))
         return KVA_ENOMEM;
-    if (pcpu->chunk_count > 0 && prepare(pcpu, operations) != KVA_OK)
+    if (pcpu->chunk_count > 0 && prepare_offsets(pcpu, operations) != KVA_OK)
         return KVA_ENOMEM;
     enum kva_status status = extend_offsets(pcpu);
     if (status != KVA_OK)
@@ -461,9 +461,9 @@ static enum kva_status add_chunk(struct kva_pcpu *pcpu)
 static enum kva_status prepare_chunk(struct kva_pcpu *pcpu)
 {
     const size_t operations = 2;
-    enum kva_status status = pcpu->absent == no_chunk ? add_chunk(pcpu) : KVA_OK;
+    enum kva_status status = pcpu->absent == no_chunk ? add_absent_chunk(pcpu) : KVA_OK;
 
-    return status == KVA_OK ? prepare(pcpu, operations) : status;
+    return status == KVA_OK ? prepare_offsets(pcpu, operations) : status;
 }
 
 /** Memory for a chunk is there, and so is all else: make an absent one present. */
@@ -597,7 +597,7 @@ enum kva_status kva_pcpu_alloc(struct kva_pcpu *pcpu, size_t size, size_t align,
 /** Whether an area is a chunk's, and so knows its allocator. */
 static bool is_live_chunk(const struct kva_descriptor *area)
 {
-    return kind_of(area) == KVA_VM_PCPU && state_of(area) == KVA_VM_LIVE;
+    return area_kind(area) == KVA_VM_PCPU && state_of(area) == KVA_VM_LIVE;
 }
 
 /** The chunk whose unit for CPU 0 holds an address; false if none does. */

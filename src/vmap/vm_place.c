@@ -159,7 +159,7 @@ struct cargo {
 };
 
 /** The bytes that it takes from its first address to its last. */
-static uint64_t extent_of(const struct kva_spec *spec, const struct cargo *cargo)
+static uint64_t extent_of_cargo(const struct kva_spec *spec, const struct cargo *cargo)
 {
     if (cargo->count == 0)
         return spec->bytes;
@@ -168,8 +168,9 @@ static uint64_t extent_of(const struct kva_spec *spec, const struct cargo *cargo
 }
 
 /** Place it in a district, in what the window leaves of that. */
-static enum kva_status place_in(struct kva_vm *vm, const struct kva_spec *spec, const struct cargo *cargo,
-                                struct kva_district *district, uint64_t *start)
+static enum kva_status place_in_district(struct kva_vm *vm, const struct kva_spec *spec,
+                                         const struct cargo *cargo, struct kva_district *district,
+                                         uint64_t *start)
 {
     struct kva_space *space = &vm->districts.space;
     struct kva_spec inside = *spec;
@@ -179,7 +180,7 @@ static enum kva_status place_in(struct kva_vm *vm, const struct kva_spec *spec, 
     inside.max = min_u64(spec->max, district->end - 1);
     if (spec->stripes) /* the first group has as many CPUs as any: no group's area passes its stripe's end */
         inside.max -= cargo->parts[0].size - cargo->parts[cargo->count - 1].size;
-    if (inside.max < inside.min || inside.max - inside.min < extent_of(spec, cargo) - 1)
+    if (inside.max < inside.min || inside.max - inside.min < extent_of_cargo(spec, cargo) - 1)
         return KVA_ENOSPC;
     const struct kva_demand demand = {spec->bytes, spec->align, inside.min, inside.max, KVA_LOWEST};
     if (cargo->count > 0)
@@ -204,7 +205,8 @@ static bool serves(const struct kva_vm *vm, const struct kva_district *district,
 static enum kva_status take_district_for(struct kva_vm *vm, const struct kva_spec *spec,
                                          const struct cargo *cargo, struct kva_district **district)
 {
-    const struct kva_demand demand = {extent_of(spec, cargo), spec->align, spec->min, spec->max, KVA_HIGHEST};
+    const struct kva_demand demand = {extent_of_cargo(spec, cargo), spec->align, spec->min, spec->max,
+                                      KVA_HIGHEST};
 
     return spec->stripes ? kva_take_stripes(vm, spec->stripes, district)
                          : kva_take_district(vm, &demand, &spec->node, district);
@@ -219,12 +221,12 @@ static enum kva_status place_in_districts(struct kva_vm *vm, const struct kva_sp
     for (size_t i = 0; i < vm->districts.count; i++) {
         district = &vm->districts.list[i];
         enum kva_status status =
-            serves(vm, district, spec) ? place_in(vm, spec, cargo, district, start) : KVA_ENOSPC;
+            serves(vm, district, spec) ? place_in_district(vm, spec, cargo, district, start) : KVA_ENOSPC;
         if (status != KVA_ENOSPC)
             return status;
     }
     enum kva_status status = take_district_for(vm, spec, cargo, &district);
-    return status == KVA_OK ? place_in(vm, spec, cargo, district, start) : status;
+    return status == KVA_OK ? place_in_district(vm, spec, cargo, district, start) : status;
 }
 
 /* ----------------------------------------------------------------------------------------- either of both */

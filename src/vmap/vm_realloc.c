@@ -35,8 +35,8 @@ static bool wants_zero(const struct kva_vm *vm, const struct change *change)
 
 /** Take over the new size. What is added to the old one reads as zero if that is wanted; from `dirty_end` on
  *  it does by itself, as nobody has used it yet. */
-static void set_size(struct kva_vm *vm, struct kva_descriptor *area, const struct change *change,
-                     uint64_t dirty_end)
+static void commit_size(struct kva_vm *vm, struct kva_descriptor *area, const struct change *change,
+                        uint64_t dirty_end)
 {
     size_t old = area->size;
     size_t end = area_bytes(vm, area);
@@ -74,7 +74,8 @@ static enum kva_status attempt_shrink(void *instance, void *context)
     return resize_place(vm, start_of(area), bytes_with_guard(vm, area, shrinking->pages));
 }
 
-static enum kva_status shrink(struct kva_vm *vm, struct kva_descriptor *area, const struct change *change)
+static enum kva_status shrink_area(struct kva_vm *vm, struct kva_descriptor *area,
+                                   const struct change *change)
 {
     uint64_t end = start_of(area) + segment_bytes(vm, area);
     uint64_t cut = start_of(area) + bytes_of_pages(vm, change->pages);
@@ -85,7 +86,7 @@ static enum kva_status shrink(struct kva_vm *vm, struct kva_descriptor *area, co
         return status;
     kva_close_range(vm, cut, end - cut, is_foreign(area));
     set_pages(vm, area, change->pages);
-    set_size(vm, area, change, 0);
+    commit_size(vm, area, change, 0);
     return KVA_OK;
 }
 
@@ -108,7 +109,7 @@ static enum kva_status grow_in_place(struct kva_vm *vm, struct kva_descriptor *a
         return status;
     }
     set_pages(vm, area, change->pages);
-    set_size(vm, area, change, old_bytes);
+    commit_size(vm, area, change, old_bytes);
     vm->grown++;
     return KVA_OK;
 }
@@ -158,8 +159,8 @@ static enum kva_status move(struct kva_vm *vm, struct kva_descriptor *old, const
 
 /** In place, or else moved. Where there is no room for that either, what was purged on the way may have come
  *  after the area. */
-static enum kva_status grow(struct kva_vm *vm, struct kva_descriptor *area, const struct change *change,
-                            void **moved)
+static enum kva_status grow_area(struct kva_vm *vm, struct kva_descriptor *area, const struct change *change,
+                                 void **moved)
 {
     if (grow_in_place(vm, area, change) == KVA_OK)
         return KVA_OK;
@@ -180,15 +181,15 @@ static enum kva_status resize(struct kva_vm *vm, struct kva_descriptor *area, st
     if (status != KVA_OK)
         return status;
     if (change->pages < area->pages)
-        return shrink(vm, area, change);
+        return shrink_area(vm, area, change);
     if (change->pages > area->pages)
-        return grow(vm, area, change, moved);
-    set_size(vm, area, change, area_bytes(vm, area));
+        return grow_area(vm, area, change, moved);
+    commit_size(vm, area, change, area_bytes(vm, area));
     return KVA_OK;
 }
 
-static enum kva_status change_size(struct kva_vm *vm, struct kva_descriptor *area, struct change *change,
-                                   void **moved)
+static enum kva_status change_area_size(struct kva_vm *vm, struct kva_descriptor *area, struct change *change,
+                                        void **moved)
 {
     void *const before = memory_of(area);
     void *now = before;
@@ -215,7 +216,7 @@ static enum kva_status change_claimed(struct kva_vm *vm, struct kva_descriptor *
         kva_retire_area(vm, area, change->caller);
         *moved = NULL;
     } else {
-        status = change_size(vm, area, change, moved);
+        status = change_area_size(vm, area, change, moved);
     }
     if (!(change->flags & KVA_VM_NO_BLOCK)) /* else as much is parked as there is */
         kva_purge_excess(vm);
@@ -239,7 +240,7 @@ static enum kva_status reallocate_or_take(struct kva_vm *vm, void *memory, struc
                                           const char *where, void **moved)
 {
     if (change->flags & ~(unsigned)KVA_VM_KNOWN_FLAGS)
-        return refuse(vm, KVA_EINVAL, where, (uintptr_t)memory, &(struct kva_bad){"flags", 0});
+        return refuse_unlocked(vm, KVA_EINVAL, where, (uintptr_t)memory, &(struct kva_bad){"flags", 0});
     if (memory)
         return reallocate(vm, memory, change, where, moved);
     if (change->size == 0) {

@@ -3,28 +3,8 @@
 /** Reports: a line for each area, and totals. */
 #include "vm_words.h"
 
-/** The longest line has the totals: ten numbers of at most 20 digits, and some 120 characters around them. */
-enum { LINE_BYTES = 512 };
-
-static const char *const kinds[] = {"vmalloc", "vmap", "map_ram", "percpu"};
-static const char *const states[] = {"live", "later", "cached", "parked", "quarantined"};
-
-struct writer {
-    kva_dump_line *line;
-    void *context;
-    char room[LINE_BYTES];
-    struct kva_text text;
-};
-
-static void begin_line(struct writer *writer)
-{
-    writer->text = text_of(writer->room, sizeof writer->room);
-}
-
-static void end_line(struct writer *writer)
-{
-    writer->line(writer->context, writer->room, writer->text.length);
-}
+static const char *const kind_names[] = {"vmalloc", "vmap", "map_ram", "percpu"};
+static const char *const state_names[] = {"live", "later", "cached", "parked", "quarantined"};
 
 static void put_range(struct kva_text *text, const struct kva_vm_area *area)
 {
@@ -55,9 +35,9 @@ static void put_area(struct kva_text *text, const struct kva_vm *vm, const struc
     text_put(text, " pages=");
     text_put_decimal(text, area->pages);
     text_put(text, " ");
-    text_put(text, kinds[area->kind]);
+    text_put(text, kind_names[area->kind]);
     text_put(text, " ");
-    text_put(text, states[area->state]);
+    text_put(text, state_names[area->state]);
     if (area->flags & KVA_VM_HUGE)
         text_put(text, " huge");
     if (area->flags & KVA_VM_ZERO)
@@ -102,7 +82,7 @@ static void put_totals(struct kva_text *text, const struct kva_vm_stats *stats)
 
 enum kva_status kva_vm_report(const struct kva_vm *vm, kva_dump_line *line, void *context)
 {
-    struct writer writer = {.line = line, .context = context};
+    struct kva_line_writer writer = {.line = line, .context = context};
     struct kva_vm_area area = {0};
     struct kva_vm_stats stats;
 
@@ -111,13 +91,13 @@ enum kva_status kva_vm_report(const struct kva_vm *vm, kva_dump_line *line, void
     if (!line)
         return refuse_look(vm, __func__, "line");
     while (kva_vm_next(vm, &area) == KVA_OK) {
-        begin_line(&writer);
+        line_begin(&writer);
         put_area(&writer.text, vm, &area);
-        end_line(&writer);
+        line_end(&writer);
     }
     (void)kva_vm_stats_read(vm, &stats);
-    begin_line(&writer);
+    line_begin(&writer);
     put_totals(&writer.text, &stats);
-    end_line(&writer);
+    line_end(&writer);
     return KVA_OK;
 }

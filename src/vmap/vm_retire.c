@@ -22,9 +22,9 @@
 
 void kva_retire_area(struct kva_vm *vm, struct kva_descriptor *area, const void *by)
 {
-    vm->slow_frees += is_counted(kind_of(area));
+    vm->slow_frees += is_counted(area_kind(area));
     area->by.freed_by = by;
-    if (kind_of(area) == KVA_VM_VMALLOC && is_cacheable(vm, area) && kva_cache_put(vm, area, by))
+    if (area_kind(area) == KVA_VM_VMALLOC && is_cacheable(vm, area) && kva_cache_put(vm, area, by))
         return;
     if (vm->hardened)
         kva_quarantine_area(vm, area);

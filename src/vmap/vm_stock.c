@@ -72,7 +72,7 @@ static uint64_t free_in(const struct kva_stock *stock, unsigned set)
 }
 
 /** How many of these places from the first on are consecutive, and of one set. */
-static size_t run_of(const uint64_t *places, size_t count)
+static size_t consecutive_places(const uint64_t *places, size_t count)
 {
     size_t run = 1;
 
@@ -84,7 +84,7 @@ static size_t run_of(const uint64_t *places, size_t count)
 static void give_all(struct kva_stock *stock, const uint64_t *places, size_t count)
 {
     for (size_t i = 0, run; i < count; i += run) {
-        run = run_of(&places[i], count - i);
+        run = consecutive_places(&places[i], count - i);
         kva_stock_give(stock, places[i], run);
     }
 }
@@ -167,8 +167,8 @@ static size_t take_large(struct kva_vm *vm, struct kva_stock *stock, size_t coun
 }
 
 /** Take single places of a set, in which so many are free. */
-static enum kva_status take_single(struct kva_vm *vm, struct kva_stock *stock, unsigned set, size_t count,
-                                   uint64_t *places)
+static enum kva_status take_single_places(struct kva_vm *vm, struct kva_stock *stock, unsigned set,
+                                          size_t count, uint64_t *places)
 {
     const struct kva_frames_request request = {.type = type_of(stock)};
     enum kva_status status = ready_set(vm, stock, set);
@@ -188,7 +188,7 @@ enum kva_status kva_stock_take(struct kva_vm *vm, struct kva_stock *stock, size_
     for (unsigned set = 0; set < KVA_STOCK_SETS && done < count && status == KVA_OK; set++) {
         size_t part = (size_t)min_u64(count - done, free_in(stock, set));
         if (part > 0)
-            status = take_single(vm, stock, set, part, &places[done]);
+            status = take_single_places(vm, stock, set, part, &places[done]);
         done += status == KVA_OK ? part : 0;
     }
     if (status == KVA_OK && done < count)
@@ -231,7 +231,7 @@ static void free_whole_runs(struct kva_frames *set, uint64_t at, uint64_t end)
 }
 
 /** Free the part of a run that a place lies in, as far as a range reaches, if the run reaches beyond it. */
-static void free_part(struct kva_frames *set, uint64_t place, uint64_t *first, uint64_t *end)
+static void free_run_part(struct kva_frames *set, uint64_t place, uint64_t *first, uint64_t *end)
 {
     struct kva_frames_found run;
 
@@ -250,8 +250,8 @@ static void free_part(struct kva_frames *set, uint64_t place, uint64_t *first, u
 /** Of runs that were taken as such, what is given may be a part. */
 static void give_to(struct kva_frames *set, uint64_t first, uint64_t end)
 {
-    free_part(set, first, &first, &end);
-    free_part(set, end - 1, &first, &end);
+    free_run_part(set, first, &first, &end);
+    free_run_part(set, end - 1, &first, &end);
     free_whole_runs(set, first, end);
 }
 

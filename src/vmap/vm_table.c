@@ -47,7 +47,7 @@ static enum kva_status ready_table(struct kva_vm *vm, struct sparse *table, uint
 enum kva_status kva_ready_tables(struct kva_vm *vm, uint64_t start, uint64_t areas, uint64_t frames)
 {
     enum kva_status status =
-        ready_table(vm, &vm->table, slot_number(vm, (uintptr_t)start), areas, PIECE_SLOTS);
+        ready_table(vm, &vm->table, entry_number(vm, (uintptr_t)start), areas, PIECE_SLOTS);
 
     if (status != KVA_OK || frames == 0)
         return status;

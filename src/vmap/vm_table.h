@@ -45,7 +45,7 @@ const char *kva_check_tables(const struct kva_vm *vm);
 /* ------------------------------------------------------------------------------------- the table of areas */
 
 /** The number of the table's entry for an address. */
-static inline size_t slot_number(const struct kva_vm *vm, uintptr_t address)
+static inline size_t entry_number(const struct kva_vm *vm, uintptr_t address)
 {
     return (address - vm->first) >> vm->page_shift;
 }
@@ -55,7 +55,7 @@ static inline _Atomic(struct kva_descriptor *) *table_slot(const struct kva_vm *
 {
     _Atomic(struct kva_descriptor *) *slots = (void *)vm->table.pieces;
 
-    return &slots[sparse_place(&vm->table, slot_number(vm, address), PIECE_SLOTS)];
+    return &slots[sparse_place(&vm->table, entry_number(vm, address), PIECE_SLOTS)];
 }
 
 static inline struct kva_descriptor *slot_read(const struct kva_vm *vm, uintptr_t address)
@@ -66,7 +66,7 @@ static inline struct kva_descriptor *slot_read(const struct kva_vm *vm, uintptr_
 /** Let an area be found that is whole, at an address at which there is none; or, with NULL, no longer. */
 static inline void slot_write(struct kva_vm *vm, uintptr_t address, struct kva_descriptor *area)
 {
-    sparse_count(&vm->table, slot_number(vm, address) / PIECE_SLOTS, area != NULL, area == NULL);
+    sparse_count(&vm->table, entry_number(vm, address) / PIECE_SLOTS, area != NULL, area == NULL);
     atomic_store_explicit(table_slot(vm, address), area, memory_order_release);
 }
 

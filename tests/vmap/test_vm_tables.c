@@ -56,7 +56,7 @@ static enum kva_status take_at(struct kva_vm *vm, uint64_t offset, size_t size, 
 
 /* ------------------------------------------------------------------------------------------------- rows of bits */
 
-enum { TEST_BITS = 3 * ROW_BITS + 100, PIECES = 6 };
+enum { TEST_BITS = 3 * ROW_PART_BITS + 100, PIECES = 6 };
 
 struct row_model {
     struct sparse rows;
@@ -124,7 +124,7 @@ static uint64_t some_bit(struct test_rng *rng)
     uint64_t at = test_below(rng, TEST_BITS);
 
     if (test_one_in(rng, 2))
-        at = ROW_BITS * (1 + test_below(rng, 3)) + test_below(rng, 9) - 4;
+        at = ROW_PART_BITS * (1 + test_below(rng, 3)) + test_below(rng, 9) - 4;
     return at;
 }
 
@@ -154,9 +154,9 @@ static void test_rows(void **state)
             assert_int_equal(sparse_ensure(&model->rows, 2, 3, next_piece, NULL, model), KVA_OK);
         if (i == rounds / 2)
             assert_int_equal(sparse_ensure(&model->rows, 0, 4, next_piece, NULL, model), KVA_OK);
-        row_set(&model->rows, row == 0 ? ROW_OPEN : ROW_OWED, from, end, value);
+        row_set_pages(&model->rows, row == 0 ? ROW_OPEN : ROW_OWED, from, end, value);
         for (uint64_t k = from; k < end; k++)
-            model->bit[row][k] = value && sparse_has(&model->rows, k / ROW_BITS);
+            model->bit[row][k] = value && sparse_has(&model->rows, k / ROW_PART_BITS);
         a = some_bit(&rng);
         b = some_bit(&rng);
         expect_same_answers(model, row, min_u64(a, b), max_u64(a, b) + 1);
