@@ -14,7 +14,8 @@
  * What runs in the handler takes no lock and no memory, so the list is an array of atomic pointers. Setting
  * it up is for one thread at a time.
  */
-#define _GNU_SOURCE
+#include "gnu.h"
+
 #include <kva/vm.h>
 
 #include <errno.h>

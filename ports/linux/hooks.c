@@ -9,7 +9,8 @@
  * The program's memory is known to be broken, and any lock may be held: so there is one write, of text on the
  * stack. Neither the heap nor stdio is used.
  */
-#define _GNU_SOURCE
+#include "gnu.h"
+
 #include <kva/kva.h>
 
 #include <errno.h>

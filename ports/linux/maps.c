@@ -10,17 +10,18 @@
  *
  *      VmFlags: rd wr mr mw me ac
  */
-#define _GNU_SOURCE
+#include "gnu.h"
+
 #include "maps.h"
 
 #include <string.h>
 
-static const char list[] = "/proc/self/maps";
+static const char maps_file[] = "/proc/self/maps";
 
 bool kva_maps_open(struct kva_maps *maps, bool with_attributes)
 {
     maps->with_attributes = with_attributes;
-    return reader_open(&maps->reader, with_attributes ? "/proc/self/smaps" : list);
+    return reader_open(&maps->reader, with_attributes ? "/proc/self/smaps" : maps_file);
 }
 
 void kva_maps_close(struct kva_maps *maps)
@@ -142,7 +143,7 @@ uint64_t kva_maps_count(void)
     struct reader reader;
     uint64_t lines = 0;
 
-    if (!reader_open(&reader, list))
+    if (!reader_open(&reader, maps_file))
         return 0;
     while (reader_skip(&reader, '\n'))
         lines++;

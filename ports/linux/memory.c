@@ -7,7 +7,8 @@
  * misses of the TLB. A million nodes span 16,000 pages of 4 KiB, more than any TLB holds, but only 31 of
  * 2 MiB. So large chunks are mapped on their own, aligned to a huge page and marked for one.
  */
-#define _GNU_SOURCE
+#include "gnu.h"
+
 #include <kva/kva.h>
 
 #include <stdlib.h>
@@ -15,12 +16,10 @@
 #include "../port.h"
 #include "system.h"
 
-static const size_t least_huge = (size_t)2 << 20;
-
 static void *map_huge(size_t bytes)
 {
     uint64_t calls = 0; /* not counted */
-    char *mapping = map_aligned(bytes, least_huge, 0, PROT_READ | PROT_WRITE, &calls);
+    char *mapping = map_aligned(bytes, HOST_HUGE_BYTES, 0, PROT_READ | PROT_WRITE, &calls);
 
     if (mapping)
         (void)advise_memory(mapping, bytes, MADV_HUGEPAGE, &calls); /* a wish: small pages serve as well */
@@ -30,7 +29,7 @@ static void *map_huge(size_t bytes)
 /** Whole pages only: munmap would not do with less. */
 static bool is_mapped(size_t bytes)
 {
-    return bytes >= least_huge && bytes % least_huge == 0;
+    return bytes >= HOST_HUGE_BYTES && bytes % HOST_HUGE_BYTES == 0;
 }
 
 static void *host_take(void *context, size_t bytes)

@@ -10,7 +10,8 @@
  * The only node may have any number, where node 0 has no memory, or the program may not use it. A request for
  * node 0 means it, too. The kernel knows no node 0 then, and there is nothing to tell it.
  */
-#define _GNU_SOURCE
+#include "gnu.h"
+
 #include "numa.h"
 
 #include <errno.h>

@@ -2,7 +2,8 @@
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /** The Linux page source: its functions, each from the file that it belongs to. README.md has the files in
  *  their order. */
-#define _GNU_SOURCE
+#include "gnu.h"
+
 #include <kva/vm.h>
 
 #include "pages_bind.h"

@@ -2,7 +2,8 @@
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /** Binding private pages of a stretch to nodes: bindings (pages_nodes.c), and what they make of the count of
  *  mappings. */
-#define _GNU_SOURCE
+#include "gnu.h"
+
 #include "pages_bind.h"
 
 #include "pages_count.h"

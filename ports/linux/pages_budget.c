@@ -16,7 +16,8 @@
  * Up to the limit the stretch takes what it cannot do without. What it can do without (pages_join.c), it
  * takes only as long as a quarter is left to the rest of the program.
  */
-#define _GNU_SOURCE
+#include "gnu.h"
+
 #include "pages_budget.h"
 
 #include <time.h>

@@ -5,8 +5,8 @@
  * nobody owns must be mapped as kva has left them. What a page is used for, the caller knows; whether it is
  * open, and how, the rows do.
  */
-#define _GNU_SOURCE
-#define _FILE_OFFSET_BITS 64 /* as in pages_frames.c */
+#include "gnu.h"
+
 #include "pages_check.h"
 
 #include <errno.h>

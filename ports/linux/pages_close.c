@@ -7,7 +7,8 @@
  * which drop the pages. Whatever makes mappings fewer is shut, together with what is idle beside it. What the
  * kernel refuses is left as a debt.
  */
-#define _GNU_SOURCE
+#include "gnu.h"
+
 #include "pages_close.h"
 
 #include "pages_count.h"

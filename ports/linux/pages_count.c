@@ -18,7 +18,8 @@
  * them was denied once and remembers its pages. A look (pages_budget.c) counts all these as the program's,
  * and when all is shut it is made one mapping again (pages_settle.c).
  */
-#define _GNU_SOURCE
+#include "gnu.h"
+
 #include "pages_count.h"
 
 #include "pages_debts.h"

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /** Debts: see pages_debts.h. */
-#define _GNU_SOURCE
+#include "gnu.h"
+
 #include "pages_debts.h"
 
 /** A bit of `blocks` stands for so many pages of 4 KiB that all blocks of 512 GiB are 512 words: to look

@@ -5,7 +5,8 @@
  * beginning, and closed as others are. A fresh mapping ends that; any other close leaves a debt, and the
  * pages stay strange until it is paid.
  */
-#define _GNU_SOURCE
+#include "gnu.h"
+
 #include "pages_dismiss.h"
 
 #include "pages_close.h"

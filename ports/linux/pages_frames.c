@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /** Frames: pages of a file in memory, mapped anywhere in the frames' part of a stretch. */
-#define _GNU_SOURCE
-#define _FILE_OFFSET_BITS 64 /* pools of more than 2 GiB on 32-bit hosts */
+#include "gnu.h"
+
 #include "pages_frames.h"
 
 #include <fcntl.h>

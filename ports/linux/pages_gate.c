@@ -26,7 +26,8 @@
  * own. So the process that has opened it is remembered: in a word that a child reads as 0, as numbers of
  * processes may come again in another namespace.
  */
-#define _GNU_SOURCE
+#include "gnu.h"
+
 #include "pages_gate.h"
 
 #include <errno.h>

@@ -23,7 +23,8 @@
  * the usual 65,530; for 4,096 runs that are so far from each other 8,192 are enough. Where even they are
  * spent, an area is joined over up to a 64th of the stretch.
  */
-#define _GNU_SOURCE
+#include "gnu.h"
+
 #include "pages_join.h"
 
 #include "pages_close.h"

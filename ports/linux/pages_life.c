@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /** The life of a stretch: its mechanism, its addresses, its bookkeeping; and the end of all that. */
-#define _GNU_SOURCE
+#include "gnu.h"
+
 #include "pages_life.h"
 
 #include <errno.h>

@@ -44,8 +44,8 @@
  * To let go of A alone would divide it, and the kernel would refuse that at the limit on mappings. Just above
  * it the kernel refuses all; the spare (pages_spare.h) takes the process below it.
  */
-#define _GNU_SOURCE
-#define _FILE_OFFSET_BITS 64 /* as in pages_frames.c */
+#include "gnu.h"
+
 #include "pages_move.h"
 
 #include <errno.h>

@@ -21,7 +21,8 @@
  * after the kernel has agreed. Neighbours of the same nodes become one binding, as the kernel makes one
  * mapping of them.
  */
-#define _GNU_SOURCE
+#include "gnu.h"
+
 #include "pages_nodes.h"
 
 #include <errno.h>

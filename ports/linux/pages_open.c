@@ -29,7 +29,8 @@
  * So from 64 pages on it is a mapping. Each takes up to two of the mappings that a process may have: they may
  * use an eighth of them, and where that is spent, large areas are opened as small ones are.
  */
-#define _GNU_SOURCE
+#include "gnu.h"
+
 #include "pages_open.h"
 
 #include "pages_bind.h"

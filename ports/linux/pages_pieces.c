@@ -5,7 +5,8 @@
  * debts, which are there from the beginning. The rows have pieces where pages are not shut. What a change
  * writes to is there before the change begins.
  */
-#define _GNU_SOURCE
+#include "gnu.h"
+
 #include "pages_pieces.h"
 
 #include "pages_count.h"

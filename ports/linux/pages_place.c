@@ -6,7 +6,8 @@
  * In a window it is the lowest gap that the list of the process' mappings shows. Without the list (no /proc,
  * or no file descriptor to read it by) places are tried one by one.
  */
-#define _GNU_SOURCE
+#include "gnu.h"
+
 #include "pages_place.h"
 
 #include <errno.h>

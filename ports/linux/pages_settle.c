@@ -2,7 +2,8 @@
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /** Paying debts (pages_debts.h): every call tries to pay some, by closing them once more; `settle` tries
  *  all. */
-#define _GNU_SOURCE
+#include "gnu.h"
+
 #include "pages_settle.h"
 
 #include "pages_bind.h"

@@ -26,7 +26,8 @@
  *
  * Denied and weak pages are debts (pages_debts.h), and so are frames' pages with markers.
  */
-#define _GNU_SOURCE
+#include "gnu.h"
+
 #include "pages_steps.h"
 
 #include "pages_count.h"

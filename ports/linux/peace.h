@@ -9,7 +9,7 @@
  *   - SIGXFSZ, which the kernel sends to a thread that writes to a file beyond RLIMIT_FSIZE, is taken away:
  *     the call has failed, and that is all that the program is to see.
  *
- * A file that includes this defines _GNU_SOURCE first.
+ * A file that includes this includes gnu.h first.
  */
 #ifndef KVA_PORTS_LINUX_PEACE_H
 #define KVA_PORTS_LINUX_PEACE_H

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * System calls on memory. Each adds itself to the caller's count. A file that includes this defines
- * _GNU_SOURCE first.
+ * System calls on memory. Each adds itself to the caller's count. A file that includes this includes gnu.h
+ * first.
  */
 #ifndef KVA_PORTS_LINUX_SYSTEM_H
 #define KVA_PORTS_LINUX_SYSTEM_H
@@ -31,6 +31,9 @@
 #define MADV_GUARD_INSTALL 102 /* Linux 6.13; include/uapi/asm-generic/mman-common.h */
 #define MADV_GUARD_REMOVE 103
 #endif
+
+/** From here on, kva_memory_host maps whole multiples of it: the size of a huge page on most machines. */
+enum { HOST_HUGE_BYTES = 2 << 20 };
 
 static inline uint64_t page_size(void)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /** Memory for tables: see tables.h. */
-#define _GNU_SOURCE
+#include "gnu.h"
+
 #include "tables.h"
 
 #include <string.h>

@@ -7,7 +7,8 @@
  * CPU's number in a structure beside the thread pointer, up to date whenever the thread runs. To read it
  * takes a load or two; to ask sched_getcpu takes some ten times as long.
  */
-#define _GNU_SOURCE
+#include "gnu.h"
+
 #include <kva/kva.h>
 
 #include <sched.h>

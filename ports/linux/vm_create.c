@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /** Instances of vmap with what a hosted program has: its memory, its pages, its CPUs, its symbols. */
-#define _GNU_SOURCE
+#include "gnu.h"
+
 #include <kva/vm.h>
 
 #include <dlfcn.h>
@@ -14,6 +15,7 @@
 
 #include "../../src/base/text.h"
 #include "../port.h"
+#include "system.h"
 
 uint64_t kva_port_random(void)
 {
@@ -59,11 +61,10 @@ size_t kva_port_symbol(void *context, const void *address, char *text, size_t by
  * whole huge pages from kva_memory_host; what lies between is mapped.
  */
 static const size_t least_mapped = (size_t)64 << 10;
-static const size_t huge_page = (size_t)2 << 20;
 
 static bool is_mapped_here(size_t bytes)
 {
-    return bytes >= least_mapped && bytes % huge_page != 0;
+    return bytes >= least_mapped && bytes % HOST_HUGE_BYTES != 0;
 }
 
 static void *take_bookkeeping(void *context, size_t bytes)

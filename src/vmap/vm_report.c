@@ -3,8 +3,8 @@
 /** Reports: a line for each area, and totals. */
 #include "vm_words.h"
 
-static const char *const kinds[] = {"vmalloc", "vmap", "map_ram", "percpu"};
-static const char *const states[] = {"live", "later", "cached", "parked", "quarantined"};
+static const char *const kind_names[] = {"vmalloc", "vmap", "map_ram", "percpu"};
+static const char *const state_names[] = {"live", "later", "cached", "parked", "quarantined"};
 
 static void put_range(struct kva_text *text, const struct kva_vm_area *area)
 {
@@ -35,9 +35,9 @@ static void put_area(struct kva_text *text, const struct kva_vm *vm, const struc
     text_put(text, " pages=");
     text_put_decimal(text, area->pages);
     text_put(text, " ");
-    text_put(text, kinds[area->kind]);
+    text_put(text, kind_names[area->kind]);
     text_put(text, " ");
-    text_put(text, states[area->state]);
+    text_put(text, state_names[area->state]);
     if (area->flags & KVA_VM_HUGE)
         text_put(text, " huge");
     if (area->flags & KVA_VM_ZERO)

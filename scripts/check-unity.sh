@@ -1,0 +1,81 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# SPDX-FileCopyrightText: 2026 The kva authors
+#
+# Show that kva can be compiled as one file: no two of its files use one name for two things, and none of them needs
+# a macro that only it defines. gcc and clang, whichever are there, build it with CMake's unity build, with all
+# warnings: hosted, as a static and a shared library; and without a port, with floor 3 and without. Two examples are
+# linked with the hosted ones and run. Where gcc is there, it also looks for names that are keywords of C++: a
+# program in C++ may include the one file.
+set -eu
+
+cd "$(dirname "$0")/.."
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+trap 'exit 1' HUP INT TERM
+
+# build NAME OPTIONS...: the library by $compiler, in $work/$compiler-NAME.
+build()
+{
+    folder=$work/$compiler-$1
+    echo "$compiler: $*"
+    shift
+    cmake -S . -B "$folder" -DCMAKE_C_COMPILER="$compiler" -DCMAKE_C_FLAGS=-Werror -DCMAKE_UNITY_BUILD=ON \
+        -DCMAKE_UNITY_BUILD_BATCH_SIZE=0 -DKVA_BUILD_TOOLS=OFF -DKVA_BUILD_TESTS=OFF "$@" >"$folder.log" &&
+        cmake --build "$folder" --target kva >>"$folder.log" || {
+        cat "$folder.log"
+        return 1
+    }
+}
+
+# run_examples LIBRARY: with the library that was built last.
+run_examples()
+{
+    for example in first ranges; do
+        "$compiler" -std=c11 -Iinclude "examples/$example.c" "$folder/$1" "-Wl,-rpath,$folder" \
+            -o "$folder/$example" || return 1
+        "$folder/$example" >"$folder.log" || return 1
+    done
+}
+
+# check_keywords: in the one file that gcc has compiled.
+check_keywords()
+{
+    echo "gcc: keywords of C++"
+    gcc -std=c11 -D_GNU_SOURCE -Iinclude -Wc++-compat -fsyntax-only \
+        "$work/gcc-static/CMakeFiles/kva.dir/Unity/unity_0_c.c" 2>"$work/compat" || return 1
+    ! grep -E 'C\+\+ keyword|operator name in C\+\+' "$work/compat"
+}
+
+# try: all that one compiler builds. Each check level is compiled by one of the two at least.
+try()
+{
+    case $compiler in
+    gcc) levels="3 1 2 0" ;;
+    *) levels="2 0 1 3" ;;
+    esac
+    # shellcheck disable=SC2086  # four words
+    set -- $levels
+    build static -DKVA_CHECK_LEVEL="$1" && run_examples libkva.a &&
+        build shared -DKVA_CHECK_LEVEL="$2" -DBUILD_SHARED_LIBS=ON && run_examples libkva.so &&
+        build portless -DKVA_CHECK_LEVEL="$3" -DKVA_HOSTED=OFF &&
+        build ranges -DKVA_CHECK_LEVEL="$4" -DKVA_HOSTED=OFF -DKVA_VMAP=OFF &&
+        { [ "$compiler" != gcc ] || check_keywords; }
+}
+
+compilers=
+for compiler in gcc clang; do
+    command -v "$compiler" >/dev/null 2>&1 || continue
+    try >"$work/$compiler.log" 2>&1 &
+    compilers="$compilers $compiler=$!"
+done
+if [ -z "$compilers" ]; then
+    echo "check-unity: neither gcc nor clang is there" >&2
+    exit 1
+fi
+failed=
+for compiler in $compilers; do
+    wait "${compiler#*=}" || failed=yes
+    cat "$work/${compiler%=*}.log"
+done
+[ -z "$failed" ]
