@@ -84,7 +84,8 @@ function load(path,    line, count)
         note_template(path)
 }
 
-# Licences are said once, at the top, and so is _GNU_SOURCE.
+# Licences are said once, at the top. So is what the port asks the C library's headers for, in the header that defines
+# _GNU_SOURCE: it must come before the first of them.
 function note_directive(path, at, line,    words)
 {
     if (at <= 2 && line ~ /^\/\* SPDX-/)
@@ -93,9 +94,9 @@ function note_directive(path, at, line,    words)
         return
     split(line, words, /[ \t(]+/)
     if (line ~ /^#define _GNU_SOURCE/) {
-        left_out[path, at] = 1
-        if (text[path, at - 1] ~ /^#ifndef _GNU_SOURCE/)
-            left_out[path, at - 1] = left_out[path, at + 1] = 1
+        requests = requests == "" ? path : requests
+        if (requests != path)
+            offence(path, at, "_GNU_SOURCE is defined in " requests ", too; the C library is asked in one header")
     } else if (line ~ /^#define [A-Z_]+ static/) {
         static_macro[words[2]] = 1
     } else if (line ~ /^#define BT_SIMD /) {
@@ -603,7 +604,8 @@ function put_use()
     put(" *     KVA_VMAP             kva_vm.h as well where there is no port; you write the source of pages")
     put(" *     KVA_CHECK_LEVEL=N    checks, from 0 (none) to 3 (the whole structure after each change); 1 by default")
     put(" *")
-    put(" * Include it into another source only if nothing is included before it, as it defines _GNU_SOURCE.")
+    put(" * Include it into another source only if nothing is included before it, as it begins by asking the")
+    put(" * headers of the C library for what they declare.")
 }
 
 function put_switches()
@@ -611,9 +613,8 @@ function put_switches()
     put("")
     put("#if defined(__linux__) && __STDC_HOSTED__ && !defined(KVA_FREESTANDING)")
     put("#define KVA_HAS_PORT 1")
-    put("#ifndef _GNU_SOURCE")
-    put("#define _GNU_SOURCE")
-    put("#endif")
+    if (requests != "" && is_new(requests))
+        put_file(requests)
     put("#else")
     put("#define KVA_HAS_PORT 0")
     put("#endif")
