@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** The example of the README: allocate, grow, look around, make a mistake, free. */
+/** The example of the README: allocate, grow, find, make a mistake, free. */
 #include <kva/vm.h>
 #include <stdio.h>
 
@@ -11,7 +11,7 @@ int main(void)
 
     if (kva_vm_create(NULL, &vm) != KVA_OK) /* a terabyte of addresses, and no memory yet */
         return 1;
-    void *text = kva_vzalloc(vm, 10000); /* 3 pages of zeroes, and a guard page behind them */
+    void *text = kva_vzalloc(vm, 10000); /* 3 pages of zeroes, and a guard page after them */
     enum kva_status status = kva_vm_realloc(vm, text, 50000, 0, &text); /* grown in place, to 13 */
     if (status != KVA_OK || kva_vm_find(vm, (char *)text + 45000, &area) != KVA_OK)
         return 1;

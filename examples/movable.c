@@ -13,7 +13,7 @@
  * nearly full and full.
  */
 #include <fcntl.h>
-#include <kva/vm.h>
+#include <kva/vmap.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>

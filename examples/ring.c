@@ -9,7 +9,7 @@
  *
  * kva_vmap maps frames in any order and any number of times; here each of them twice.
  */
-#include <kva/vm.h>
+#include <kva/vmap.h>
 #include <stdio.h>
 #include <string.h>
 

@@ -9,7 +9,7 @@
 #ifndef KVA_BENCH_BUDDY_H
 #define KVA_BENCH_BUDDY_H
 
-#include <kva/kva.h>
+#include <kva/status.h>
 
 /** The largest order: 1024 frames. */
 #define BUDDY_ORDER_MAX 10

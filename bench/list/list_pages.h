@@ -9,7 +9,8 @@
 #ifndef KVA_BENCH_LIST_PAGES_H
 #define KVA_BENCH_LIST_PAGES_H
 
-#include <kva/vm.h>
+#include <kva/kva.h>
+#include <kva/pages.h>
 
 struct list_pages;
 

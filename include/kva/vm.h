@@ -1,17 +1,166 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * kva/vm.h: vmalloc for user space. Address ranges, joined to real pages.
+ * kva/vm.h: vmalloc for user space. Address ranges joined to real memory.
  *
  * An INSTANCE owns a stretch of virtual memory, reserved at once and backed by nothing (the RESERVE), a space
- * (kva/kva.h) over it, and a page source. It hands out AREAS: whole pages, each area followed by a guard page
- * that faults when touched (short-lived maps, which lie side by side in larger areas, have none between them). In front of
- * the first area there is a page that faults, too:
+ * (kva/kva.h) over it, and a page source. It allocates AREAS: whole pages, each area followed by a guard page
+ * that faults when touched, and one such page in front of the first:
  *
  *      |c|  area A         |g|   area B  |g|         free          |  area C                      |g|  free ...
  *         ^ kva_vmalloc returns this                                guard pages: not part of the area's size
  *
- * THE LIFE OF AN AREA. Unmapping costs a system call and a TLB flush, so a freed area takes its time:
+ *      struct kva_vm *vm;
+ *
+ *      if (kva_vm_create(NULL, &vm) != KVA_OK)         // 1 TiB of addresses; no memory yet
+ *          return 1;
+ *      char *text = kva_vzalloc(vm, 10000);            // 3 pages of zeroes, and a guard page
+ *      if (!text)
+ *          return kva_vm_status(vm);
+ *      kva_vfree(vm, text);                            // unmapped later, with others
+ *      kva_vm_destroy(vm, NULL, NULL);
+ *
+ * A freed area may stay mapped for a while, to be allocated again without a system call; a stale pointer can read and
+ * write it until then. A HARDENED instance (kva_vm_config.hardened) unmaps at once. See THE LIFE OF AN AREA.
+ *
+ * This header begins with what everybody needs: create, allocate, resize, free, destroy. CONVENTIONS, after that, define
+ * the terms of the blocks, in addition to those of kva/kva.h; then comes the rest of an instance. Further headers:
+ *
+ *      kva/vmap.h     the same pages at several addresses; frame sets, compaction under maps
+ *      kva/pcpu.h     objects with one copy for each CPU
+ *      kva/report.h   reports of all areas; sentences about addresses that fault
+ *      kva/pages.h    where pages come from: Linux's ways, and the table for a kernel's own
+ */
+#ifndef KVA_VM_H
+#define KVA_VM_H
+
+#include <kva/kva.h>
+#include <kva/pages.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct kva_vm;
+struct kva_vm_config;
+struct kva_vm_area;
+
+/** Create an instance on a system with a port (Linux). What the configuration leaves 0 is taken from the system. Reserves
+ *  addresses; no page is opened. Any thread may use it, unless config.one_thread is set.
+ *
+ *  In:      config  NULL stands for one that is all zero; see struct kva_vm_config
+ *  Out:     vm      the new instance
+ *  Returns: as kva_vm_create_from
+ *  Cost:    as kva_vm_create_from
+ *  Locking: None
+ *  Failure: everything is given back
+ */
+KVA_API enum kva_status kva_vm_create(const struct kva_vm_config *config, struct kva_vm **vm);
+
+/** Allocate `size` bytes: whole pages, and a guard page after them. Their contents are undefined.
+ *
+ *  This and the functions down to kva_vmalloc_aligned are short forms of kva_vm_alloc, which has requests, costs and locking.
+ *
+ *  In/Out:  vm
+ *  In:      size    1 .. bytes; rounded up to whole pages
+ *  Returns: the first byte; NULL on failure, and kva_vm_status then returns why
+ */
+KVA_API void *kva_vmalloc(struct kva_vm *vm, size_t size);
+
+/** Allocate `size` bytes that read as zero. Otherwise as kva_vmalloc. */
+KVA_API void *kva_vzalloc(struct kva_vm *vm, size_t size);
+
+/** Allocate `size` bytes in huge pages where that pays. Otherwise as kva_vmalloc. */
+KVA_API void *kva_vmalloc_huge(struct kva_vm *vm, size_t size);
+
+/** Allocate `size` bytes at a multiple of `align`, a power of two; 0 stands for 1. Otherwise as kva_vmalloc. */
+KVA_API void *kva_vmalloc_aligned(struct kva_vm *vm, size_t size, size_t align);
+
+/** Change the size of an area: in place if it can be, else by moving it. Contents up to the smaller size are kept. A short form of
+ *  kva_vm_realloc.
+ *
+ *  In/Out:  vm
+ *  In:      memory  as kva_vmalloc returned it, or NULL: allocate
+ *           size    the new size; 0: free the area, and return NULL
+ *           flags   KVA_VM_ZERO: bytes that are added read as zero
+ *  Returns: the first byte, now; NULL on failure: then the area is as it was, and kva_vm_status returns why
+ */
+KVA_API void *kva_vrealloc(struct kva_vm *vm, void *memory, size_t size, unsigned flags);
+
+/** Free an area.
+ *
+ *  The pages may stay mapped for the next owner. So what the caller did to them must be undone before, unless the area is marked
+ *  as foreign (kva_vm_mark_foreign):
+ *
+ *      done to the pages                            undone by
+ *      mprotect, pkey_mprotect                      mprotect(PROT_READ | PROT_WRITE); pkey_mprotect with key 0
+ *      mlock, mlock2                                munlock
+ *      madvise: MADV_DONTFORK, MADV_DONTDUMP        MADV_DOFORK, MADV_DODUMP
+ *               MADV_WIPEONFORK, MADV_MERGEABLE     MADV_KEEPONFORK, MADV_UNMERGEABLE
+ *               MADV_RANDOM, MADV_SEQUENTIAL        MADV_NORMAL
+ *               MADV_GUARD_INSTALL                  MADV_GUARD_REMOVE
+ *      mbind                                        mbind(MPOL_DEFAULT), or as config.node or request.node has it
+ *      userfaultfd                                  UFFDIO_UNREGISTER
+ *      mmap(MAP_FIXED), mremap, munmap, and         mmap of just these pages: PROT_READ | PROT_WRITE, MAP_FIXED | MAP_PRIVATE |
+ *      MADV_HUGEPAGE, MADV_NOHUGEPAGE, which        MAP_ANONYMOUS | MAP_NORESERVE. It undoes all that stands above, too
+ *      no advice undoes
+ *      mseal                                        nothing: never seal a part of the reserve
+ *
+ *  kva_vm_check finds what was forgotten, but for protection keys, markers and policies, which it cannot see.
+ *
+ *  In/Out:  vm
+ *  In:      memory  as kva_vmalloc, kva_vm_alloc_congruent and their kin returned it; NULL: nothing is done
+ *  Returns: KVA_OK
+ *           KVA_ENULL       vm is NULL
+ *           KVA_EUNKNOWN    no area of this instance: the address lies outside the reserve
+ *           KVA_EINTERIOR   an address inside an area or in its guard page, not its start
+ *           KVA_EDOUBLE     no live area: freed before, and cached or purged since; or another thread is just freeing it
+ *           KVA_EDEFERRED   freed before: it is parked, in quarantine, or waits for a grace period
+ *           KVA_EREENTRY    kva_vrealloc is at work on the area: in another thread, or it has called the reclaim callback
+ *                           that this is called from
+ *           KVA_EINVAL      the area is of another kind: use kva_vunmap, kva_unmap_ram or kva_pcpu_free
+ *  Cost:    into the cache O(1), no call. Parked: O(log n), no call; never takes memory. A purge of m areas comes on
+ *           top at times: O(m log n), one call for each run of neighbours; with nodes, and for marked areas, as many as
+ *           kva_vm_purge makes. With threads, runs end with each 2 MiB, those of one area with each 8 MiB, and a free that finds
+ *           another thread's purge under way takes one run of it. A call comes on top for each district that is given back
+ *  Locking: CPU where the cache serves, else Instance. Of frees of one area at the same time one wins, and the others are told
+ *  Failure: nothing has changed
+ */
+KVA_API enum kva_status kva_vfree(struct kva_vm *vm, void *memory);
+
+/** Why the last call on an instance that failed did so; KVA_OK if none has. With threads that is whichever thread's call; who
+ *  wants to know for sure uses the forms that return a status.
+ *
+ *  Cost:    O(1). Locking: None. Failure: cannot fail; KVA_ENULL for a NULL instance
+ */
+KVA_API enum kva_status kva_vm_status(const struct kva_vm *vm);
+
+/** Called for each area that is still live, or waits for a grace period, when its instance is to end. */
+typedef void kva_vm_leak(void *context, const struct kva_vm_area *area);
+
+/** End an instance of which no area is live, nor waits for a grace period, and give everything back: its addresses, its
+ *  pages, its memory.
+ *
+ *  Areas count, of every kind: allocated, mapped, and those of a per-CPU allocator that has objects in them. Frame pools
+ *  and per-CPU allocators end with the instance, with whatever frames are taken. Where areas are live, free them, or
+ *  call kva_vm_abandon.
+ *
+ *  In:      vm       on KVA_OK a dangling pointer
+ *           leak     called for each area that is still live or later, lowest address first; may be NULL
+ *           context  handed to it
+ *  Returns: KVA_OK
+ *           KVA_EBUSY      there are such areas: the instance lives on
+ *           KVA_ENULL      vm is NULL
+ *           KVA_EREENTRY   called from inside a reclaim callback
+ *  Cost:    O(n log n), as kva_vm_purge, and some calls
+ *  Locking: Sole; leak may look at the instance, and must not change it
+ *  Failure: nothing has changed, but areas whose grace period is over have been freed
+ */
+KVA_API enum kva_status kva_vm_destroy(struct kva_vm *vm, kva_vm_leak *leak, void *context);
+
+/* --------------------------------------------------------------------------------- life of an area, conventions */
+
+/** THE LIFE OF AN AREA. Unmapping costs a system call and a TLB flush, so a freed area takes its time:
  *
  *                 kva_vmalloc                          kva_vfree
  *      free -------------------------------> live ---------------------+----------------> cached
@@ -40,19 +189,10 @@
  * (KVA_MECHANISM_MAPPINGS). There areas are joined when the process has many thousands of them: what is closed between
  * two joined areas, guard pages and freed pages, can still be touched. It holds nothing, and what is written there
  * reaches no owner; kva_vm_stats counts these pages (weak_pages), kva_vm_area and the report mark the areas. When there
- * are mappings again, later calls and kva_vm_purge make them fault. A hardened instance refuses with KVA_ELIMIT instead.
- *
- * KINDS OF MEMORY
- *   vmalloc    private pages, zero-filled when they are first used
- *   vmap       FRAMES mapped by their numbers, in any order and any number of times: a write through one map is read
- *              through all. Frames come from a set of them (kva_vm_frames_create), which may be movable: then kva moves
- *              them together, under their maps, until large contiguous memory is free (kva_vm_frames_compact)
- *   map_ram    as vmap, for maps that are small and short-lived
- *   per-CPU    congruent areas: an object has one address for each CPU, at distances that never change
- *
- * CONVENTIONS are those of kva/kva.h, and
+ * are mappings again, later calls and kva_vm_purge make them fault. A hardened instance refuses with KVA_ELIMIT instead. */
+
+/** CONVENTIONS are those of kva/kva.h, and
  *   Memory      is a void pointer to its first byte. NULL is never an answer.
- *   Short       kva_vmalloc and its kin return the pointer, and NULL on failure; kva_vm_status then says why.
  *   Caller      Every area remembers who asked for it: the return address of the call, unless the request says
  *               otherwise. Reports name it.
  *   n, m        In a Cost row: areas; areas that are parked. A "call" is a system call.
@@ -86,19 +226,19 @@
  *               heap, stdio or the dynamic linker, at any time, in any thread. So an instance can serve a malloc. The shared
  *               library's thread-local data is of the initial-exec model (glibc), for the same reason.
  */
-#ifndef KVA_VM_H
-#define KVA_VM_H
 
-#include <kva/frames.h>
-#include <kva/kva.h>
+/* ------------------------------------------------------------------------------------------- requests */
 
-#ifdef __cplusplus
-extern "C" {
-#endif
-
-struct kva_vm;
-
-/* --------------------------------------------------------------------------------------------- nodes */
+enum kva_vm_flag {
+    /** The bytes that are asked for read as zero. Without this they may hold what an earlier area left; and what is behind
+     *  them up to the end of the last page may in either case. */
+    KVA_VM_ZERO = 1,
+    KVA_VM_HUGE = 2, /* in huge pages, if it is at least one; the pages are rounded up to whole ones */
+    /** Take what is at hand and refuse otherwise: nothing is flushed, purged, reclaimed or waited for. The
+     *  calls that open pages are made. */
+    KVA_VM_NO_BLOCK = 4,
+    KVA_VM_FOREIGN = 8 /* as if kva_vm_mark_foreign were called with the area */
+};
 
 enum kva_vm_nodes_policy {
     KVA_VM_NODES_ANY = 0,        /* as the thread has it that touches a page first; no set */
@@ -117,493 +257,6 @@ enum kva_vm_nodes_policy {
 struct kva_vm_nodes {
     enum kva_vm_nodes_policy policy;
     uint64_t set; /* bit n: node n. Nodes from 64 on cannot be named */
-};
-
-/* ------------------------------------------------------------------------------------- the page source */
-
-/** System calls that a page source has made, by what they were for. */
-struct kva_vm_calls {
-    uint64_t reserve; /* taking and releasing a stretch, probing the system */
-    uint64_t open;    /* making pages usable */
-    uint64_t close;   /* taking pages away: the ones that flush TLBs */
-    uint64_t map;     /* mapping frames */
-    uint64_t unmap;   /* unmapping frames */
-    uint64_t pool;    /* making frame pools, giving frames back to the system */
-    uint64_t tables;  /* opening and closing the tables that all this is kept in */
-    uint64_t nodes;   /* saying which nodes pages come from */
-};
-
-/** How a page source works, and how near it is to the system's limits. */
-struct kva_pages_stats {
-    struct kva_vm_calls calls;
-    const char *mechanism; /* in a few words: "guard regions" or "protected mappings" on Linux */
-
-    /** That the stretch takes up: as counted, at most. In a child of fork there may be far fewer. */
-    uint64_t mappings;
-
-    /** That it could take up, as counted, when it was last looked at what others leave; there is another look before KVA_ELIMIT.
-     *  0: no such limit, or none that is known (on Linux without /proc, or a file descriptor to read it by). */
-    uint64_t mappings_limit;
-
-    uint64_t weak_closes; /* closes, so far, after which a touch may not have faulted: see `close` */
-    uint64_t weak_pages;  /* pages that are closed at present, but so that a touch may not fault */
-};
-
-/** An instance's tables come in PIECES of this many bytes, in which they are opened and given back. */
-#define KVA_VM_PIECE 65536
-
-/** The stretch that a page source is asked to reserve, and gets:
- *
- *      | closed | private pages                                   | frames              |
- *               ^ first                                                                 ^ first + bytes
- *
- *      | zero |  1  |  2  | ... |  given  | ...                         |  given + pieces  |
- *      ^ tables     usable from the beginning         each usable once it was taken
- */
-struct kva_stretch {
-    /** In: as asked for. Out: a multiple of the page; less where the system refuses, or where the window leaves no room for the
-     *  closed page in front. */
-    uint64_t bytes;
-    uint64_t least;  /* in: fewer bytes than this are of no use */
-    uint64_t min;    /* in: the window, both ends included */
-    uint64_t max;    /* in */
-    uint64_t align;  /* in: of the stretch; a power of two, at least the page */
-    uint64_t frames; /* in, out: of these, bytes at the upper end that are for frames; halved with `bytes` */
-    bool strict;     /* in: `open` returns KVA_ELIMIT rather than let a closed page be touched */
-    uint64_t first;  /* out: lowest address; a multiple of align, or one page above such a multiple */
-    uint64_t given;  /* in: pieces of tables that are taken from the beginning: numbers 1 .. given */
-    uint64_t pieces; /* in: so many more will be taken at most: numbers up to given + pieces */
-    void *tables;    /* out: piece 0, which reads as zero and is never written; see KVA_VM_PIECE */
-    void *handle;    /* out: the source's own; handed to its other functions as `stretch` */
-};
-
-/** Whose the pages of a stretch are, for `check` of struct kva_pages. */
-enum kva_pages_use {
-    KVA_PAGES_OWNED = 0, /* an owner's, which may have changed them */
-    KVA_PAGES_IDLE =
-        1, /* nobody's: private pages as the source has left them, open or closed; pages for frames: closed */
-    KVA_PAGES_MAPPED = 2 /* nobody's, but frames are mapped there */
-};
-
-/** What an instance tells `check` of struct kva_pages. */
-struct kva_pages_view {
-    /** Whose the page at an address of the stretch is; *end: where the pages end that follow it and are of the same use. */
-    enum kva_pages_use (*use)(void *context, uint64_t address, uint64_t *end);
-    void *(*pool)(void *context,
-                  size_t number); /* the pools that there are, from 0 on; NULL after the last */
-    void *context;
-};
-
-/** Pages that show frames which are to be moved. */
-struct kva_pages_map {
-    uint64_t start; /* the address of the first page */
-    uint64_t frame; /* the frame that it shows, counted from the first one that is moved */
-    uint64_t count; /* pages, which show consecutive frames */
-};
-
-/** A move of `count` frames of a pool, from place `from` on to place `to` on. The places do not meet, and the new ones read as
- *  zero. No map that lives, or can be found again, shows the new places; parked areas may show either.
- *
- *  From a moment on, no store reaches the old place: a thread that tries waits. Then the contents are copied, all maps show the
- *  new place, the waiting threads go on there, and the old place is drained. A thread that loads meanwhile sees the same contents
- *  at either place, or waits. KVA_ENOENT: the pages are mapped, and the source has no way to hold stores back. After any failure
- *  all is as before the call. */
-struct kva_pages_move {
-    void *pool;
-    uint64_t from;
-    uint64_t to;
-    uint64_t count;
-
-    /** All maps of the frames, one after the other, in the same order each time. *cursor: 0 begins; false: that was the last. */
-    bool (*next)(void *context, uint64_t *cursor, struct kva_pages_map *map);
-    void *context;
-};
-
-/** Where an instance takes pages from: a table of functions. Every call gets `context`. None may call back into the
- *  instance. For one stretch, one call runs at a time (but this_cpu and descriptor); for different stretches, any number. The Linux
- *  port has one (kva_pages_host); a kernel brings its own.
- *
- *  Ranges are whole pages inside the stretch. A status is KVA_OK, KVA_ENOMEM (the system has no memory), or
- *  KVA_ELIMIT (a limit on mappings); after a failure everything is as it was before the call.
- *
- *  reserve   take a stretch of addresses, in which the frames have at least a page, and less than all. Every page of it
- *            is CLOSED: a touch faults. So is the page in front of it, which belongs to the stretch, too, and is never opened.
- *            And take addresses for tables, whose pieces cost nothing before they are taken
- *  release   give it back, whatever is open or mapped in it
- *  open      make closed private pages usable: read-write and zero-filled. With `huge`, the range is whole huge
- *            pages, and huge pages are wanted. Where mappings run short, closed pages beside the range may become weak (see
- *            `close`), unless the stretch is strict
- *  close     close private pages again, open ones and closed ones alike; their memory goes back. Cannot fail: where
- *            the system refuses every way to close them, or mappings run short, their memory goes back, but a touch may not
- *            fault. That is a weak close, counted in weak_closes, and its pages in weak_pages as long as they stay so: until a
- *            later call closes them, or until they are opened again, which drops whatever they hold then, or fails
- *  dismiss   close, as `close` does, open private pages whose owner may have changed how they are mapped (kva_vm_mark_foreign),
- *            and see to it that no page of that mapping is opened again: it is replaced by a fresh one. Cannot fail: where the
- *            system refuses the replacement, the pages are closed in another way, and `open` replaces them, or fails.
- *            May be NULL: `close` leaves nothing of what an owner can do to pages
- *  bind      from now on, pages of this private range come from those nodes, whatever is opened and closed in it, until another
- *            call says otherwise (KVA_VM_NODES_ANY: none). All of it is closed. Returns KVA_ENOENT if the machine lacks one of the
- *            nodes, or the program may not use it; KVA_ELIMIT and KVA_ENOMEM as `open`. Undoing a binding takes no mapping,
- *            unless it divides another. May be NULL: there is one node, and it is node 0
- *  has_nodes whether the machine has all of these nodes, and the program may use them, as far as can be told before pages are bound.
- *            May be NULL: `bind` tells
- *  map       map `count` frames from number `frame` on, read-write, over pages of the frames' part: closed ones, or ones that
- *            show other frames and from then on do not
- *  unmap     close a range of the frames' part, whatever is mapped in it. As close, it cannot fail; a stale write to a page
- *            that is closed weakly reaches the frame. (On Linux only a part of a mapping is ever closed weakly, while the
- *            process has as many mappings as it may)
- *  settle    close what is closed weakly, as much of it as the system allows now. Every call above but `bind` tries it for a few
- *            pages; this one for all. May be NULL
- *  weak      whether any page of a range is closed weakly at present. May be NULL
- *  collapse  ask the system to put the frames that a range of whole huge pages shows, if they are whole huge pages of the pool,
- *            on huge pages. May do nothing, and may be NULL
- *  move      move frames of a movable pool to places that are free, with what they hold: see struct kva_pages_move. May be NULL:
- *            none is ever moved
- *  pool      make a pool of `count` frames that read as zero and take memory when they are written. With `movable`, its maps are
- *            not inherited by a child of fork, where the system can see to it
- *  drain     forget what `count` frames from `frame` on hold: their memory goes back, they read as zero. What a program has said of
- *            the nodes that their pages come from is forgotten, too, as far as the system allows that
- *  drop      end a pool; none of its frames is mapped, or the stretch is about to be released
- *  piece     take a piece of the tables; it reads as zero. The lowest numbers first, so that what is in use stays together
- *  unpiece   give a piece back, whatever it holds. Cannot fail
- *  trim      make what was given back, and what the source's own bookkeeping no longer needs, cost nothing again. What the
- *            system refuses to take stays until it is needed. Cannot fail
- *  table     take a table of its own, `bytes` of memory that reads as zero and takes room only where it is written; or NULL
- *  untable   give such a table back
- *  check     compare the system's mappings of the stretch with what the source knows of them: where nobody owns the pages, each
- *            must have the protection, the file and the attributes that the source gave it. Returns NULL if all do, or
- *            if that cannot be known; else what is wrong, in words that begin with the invariant's name, and *address. May be NULL
- *  this_cpu  the CPU that the caller runs on, from 0; may be out of date when it is used
- *  stats     how it works, and what it has done for this stretch
- */
-struct kva_pages {
-    enum kva_status (*reserve)(void *context, struct kva_stretch *wish);
-    void (*release)(void *context, void *stretch);
-    enum kva_status (*open)(void *context, void *stretch, uint64_t start, uint64_t bytes, bool huge);
-    void (*close)(void *context, void *stretch, uint64_t start, uint64_t bytes);
-    void (*dismiss)(void *context, void *stretch, uint64_t start, uint64_t bytes); /* may be NULL */
-    enum kva_status (*bind)(void *context, void *stretch, uint64_t start, uint64_t bytes,
-                            const struct kva_vm_nodes *nodes);                         /* may be NULL */
-    bool (*has_nodes)(void *context, void *stretch, const struct kva_vm_nodes *nodes); /* may be NULL */
-    enum kva_status (*map)(void *context, void *stretch, uint64_t start, void *pool, uint64_t frame,
-                           uint64_t count);
-    void (*unmap)(void *context, void *stretch, uint64_t start, uint64_t bytes);
-    void (*settle)(void *context, void *stretch);                                   /* may be NULL */
-    bool (*weak)(void *context, void *stretch, uint64_t start, uint64_t bytes);     /* may be NULL */
-    void (*collapse)(void *context, void *stretch, uint64_t start, uint64_t bytes); /* may be NULL */
-    enum kva_status (*move)(void *context, void *stretch,
-                            const struct kva_pages_move *move); /* may be NULL */
-    enum kva_status (*pool)(void *context, void *stretch, uint64_t count, bool movable, void **pool);
-    void (*drain)(void *context, void *stretch, void *pool, uint64_t frame, uint64_t count);
-    void (*drop)(void *context, void *stretch, void *pool);
-    enum kva_status (*piece)(void *context, void *stretch, uint32_t *number);
-    void (*unpiece)(void *context, void *stretch, uint32_t number);
-    void (*trim)(void *context, void *stretch);
-    void *(*table)(void *context, uint64_t bytes);
-    void (*untable)(void *context, void *table, uint64_t bytes);
-    unsigned (*this_cpu)(void *context);
-    void (*stats)(void *context, void *stretch, struct kva_pages_stats *stats);
-    const char *(*check)(void *context, void *stretch, const struct kva_pages_view *view, uint64_t *address);
-    intptr_t (*descriptor)(void *context, void *pool); /* the pool's file descriptor, or -1; may be NULL */
-    uint64_t page;                                     /* bytes of a page: a power of two, at least 64 */
-    uint64_t huge;                                     /* bytes of a huge page; 0: there are none */
-    void *context;
-};
-
-/** Ways in which the Linux page source can keep closed pages closed. */
-enum kva_mechanism {
-    KVA_MECHANISM_BEST = 0, /* the lightest that the running kernel has */
-
-    /** Readable and writable mappings, in which every page that is not open carries a guard marker (MADV_GUARD_INSTALL;
-     *  Linux 6.13 and later). Guards split no mapping: any number of areas fits. */
-    KVA_MECHANISM_GUARDS = 1,
-
-    /** A mapping of its own for each area, with inaccessible ones between: any Linux. An area takes two of the mappings that a
-     *  process may have: vm.max_map_count, 65530 unless it was raised. Where that would leave less than a quarter of
-     *  them to the program, areas share mappings, so that any number of them fits: see "Where mappings run short" at the
-     *  top. What is farther than a 4096th of the reserve from all other areas takes mappings all the same, up to 15/16 of
-     *  them; and so do maps of frames, of which there are some 30,000 at most. */
-    KVA_MECHANISM_MAPPINGS = 2
-};
-
-/** Hosted builds: the system's page source.
- *
- *  In:      mechanism  KVA_MECHANISM_BEST, or one in particular
- *  Returns: the source; it may be shared by any number of instances. Its reserve answers KVA_ENOENT when the
- *           kernel lacks the mechanism. For a value that is none of its kind, a source without functions, which
- *           kva_vm_create refuses with KVA_ENULL
- *  Cost:    O(1)
- *  Locking: None
- *  Failure: cannot fail
- */
-KVA_API struct kva_pages kva_pages_host(enum kva_mechanism mechanism);
-
-/* ------------------------------------------------------------------------------------------ life cycle */
-
-/** Called by the library when an area was given to kva_vfree_later; see there. */
-struct kva_later;
-
-/** How to wait until no reader can hold an old pointer any more: RCU, or what else the program has.
- *
- *  after   arrange that kva_vfree_ready(record) is called, once, from any thread, when a grace period has passed
- *          that begins now or later. It must not fail, block, or call it at once
- *  wait    return when such a grace period has passed; needed only by kva_vfree_later without a record, when there
- *          is no memory. NULL: KVA_ENOMEM then
- *
- *  Both are called without a lock, and by any number of threads. */
-struct kva_grace {
-    void (*after)(void *context, struct kva_later *record);
-    void (*wait)(void *context);
-    void *context;
-};
-
-/** Write what is known of a code address ("main+0x1c") into `text`, at most `bytes` with the zero byte; returns the
- *  length, or 0 if nothing is known. For reports, and for kva_vm_fault_describe: it may run in a signal handler. Any bytes will
- *  do: a line of text has a question mark in place of each control character. */
-typedef size_t kva_symbol(void *context, const void *address, char *text, size_t bytes);
-
-enum kva_huge_policy {
-    KVA_HUGE_ASKED = 0, /* huge pages for kva_vmalloc_huge and KVA_VM_HUGE */
-    KVA_HUGE_NEVER = 1, /* such requests get small pages */
-    KVA_HUGE_LARGE = 2  /* for every request of at least a huge page without a window, too */
-};
-
-/** Asks for no cache, or for a purge at each free. (0 stands for the default, as everywhere.) */
-#define KVA_VM_NONE UINT64_MAX
-
-/** What an instance is made with. Zero-initialise it, then set what is to differ; with kva_vm_create all of it may
- *  stay zero. */
-struct kva_vm_config {
-    /** Bytes of address range. 0: 1 TiB on a 64-bit host, 512 MiB on a 32-bit one. Less is taken where the system
-     *  refuses that, or memory for its tables, down to `reserve_least`; 0: 16 MiB, or `reserve` if that is less. Never
-     *  more than 2^31 pages (8 TiB in pages of 4 KiB), and on a 32-bit host 2 GiB: a larger `reserve` counts as that, and a
-     *  larger `reserve_least` is KVA_ENOSPC. A `reserve` below `reserve_least` counts as `reserve_least`. The closed page in
-     *  front of the first area comes on top; where the window has no room for it, the reserve is a page shorter (than `reserve_least`,
-     *  too) and begins a page later. Tables take memory for what areas need (kva_vm_stats.table_bytes). */
-    uint64_t reserve;
-    uint64_t reserve_least;
-
-    /** The window for the reserve, both ends included; max 0: no upper end. On Linux the reserve begins at a multiple of 512
-     *  pages and of a huge page, and is the lowest that fits, as /proc/self/maps has it. Where that cannot be read (no /proc, or no file
-     *  descriptor left), places are tried: all that there are, lowest first, if they are 4096 or fewer; else as many, spread
-     *  evenly, the lowest and the highest among them. */
-    uint64_t min;
-    uint64_t max;
-
-    /** Bytes at the reserve's upper end that are kept for vmap and map_ram. 0: a quarter. If less is reserved than was
-     *  asked for, this shrinks with it. */
-    uint64_t frames_part;
-
-    bool without_guards; /* no guard page behind each area */
-    bool zero_always;    /* every allocation is zeroed, as if by kva_vzalloc */
-    bool hardened;       /* no cache, unmap at once, place at random, quarantine; see the top */
-
-    /** Purge when more than this is parked. 0: kva_set_deferred_limit's default, 32 MiB times the binary digits of
-     *  the CPU count. KVA_VM_NONE: purge at each free that the cache does not take. */
-    uint64_t lazy_bytes;
-
-    /** Keep at most this much cached. 0: lazy_bytes' default. KVA_VM_NONE: no cache. An area of more than 127 pages is cached
-     *  if it takes no more than a quarter of this. When the cache is full, the sizes that were freed longest ago are
-     *  parked. With threads, each CPU has an equal share, for which this holds; what one keeps serves the others, too. */
-    uint64_t cache_bytes;
-
-    /** Hardened: a freed area's addresses are kept out of use until this many bytes were freed after it. 0: lazy_bytes'
-     *  default. KVA_VM_NONE: no quarantine. */
-    uint64_t quarantine_bytes;
-
-    /** Hardened: of the random placement. 0: the host's randomness (kva_vm_create_from: a fixed number). */
-    uint64_t seed;
-
-    enum kva_huge_policy huge;
-
-    /** Where the pages of all areas come from that do not ask for others: vmalloc and per-CPU ones. It holds as long as the
-     *  instance does. Frames have none: what the program says of them by mbind holds until they are given back. */
-    struct kva_vm_nodes node;
-
-    const struct kva_engine *engine; /* of the space; kva_vm_create: NULL for kva_engine_host() */
-    struct kva_memory memory; /* for descriptors and nodes; kva_vm_create: zero for the host's. See "Heap" */
-    struct kva_pages pages;   /* kva_vm_create: zero for kva_pages_host(KVA_MECHANISM_BEST) */
-    struct kva_grace grace;   /* for kva_vfree_later; zero: that answers KVA_ENOENT */
-
-    /** Names code in reports. NULL: numbers; kva_vm_create without `memory`: the names that the dynamic linker knows (those of
-     *  shared libraries, and of programs that are linked with -rdynamic). dladdr takes the linker's lock for them, so in a
-     *  signal handler it may have to wait until another thread is done with dlopen; a function of your own avoids that. With
-     *  `memory`, the default is numbers: dlopen calls malloc while it holds that lock, and malloc may call the instance. */
-    kva_symbol *symbol;
-    void *symbol_context;
-
-    unsigned cpus; /* 0 stands for 1 (kva_vm_create asks the system) */
-
-    /** As in kva_config. NULL: kva_vm_create takes kva_threads_host(), unless one_thread says that only one thread at a time will
-     *  use the instance; kva_vm_create_from takes no locks then. */
-    const struct kva_threads *threads;
-    bool one_thread; /* kva_vm_create: no locks, whatever `threads` is */
-
-    kva_hook *on_misuse;     /* as in kva_config */
-    kva_hook *on_corruption; /* NULL: a trap instruction; kva_vm_create: kva_corruption_host */
-    void *hook_context;
-};
-
-/** Before a fork of a program with threads: lock all of an instance, so that the child finds it whole. In the three handlers
- *  of pthread_atfork, call these three for each instance that the child will use, in the same order of instances:
- *
- *      static void before(void) { kva_vm_fork_prepare(vm); }
- *      static void in_parent(void) { kva_vm_fork_parent(vm); }
- *      static void in_child(void) { kva_vm_fork_child(vm); }
- *      ... pthread_atfork(before, in_parent, in_child);
- *
- *  In the child, the calls that other threads had under way are over. An area whose size was being changed is as it was before;
- *  one that was about to be freed is freed (a marked one is purged at once); a map, or a chunk of per-CPU objects, that was being made is not there. What remains
- *  of other threads in the child:
- *    - whatever they had been given, down to what a call was about to return, stays live: nobody may know of it. (The new place
- *      of an area that kva_vrealloc was moving is such an area; the old place holds the contents, and is the area)
- *    - an area that waits for a grace period goes on waiting. Whether that period ends in the child is for config.grace to say;
- *      where kva_vfree_later slept for want of a record, it does not, and the area stays "later" until the instance ends
- *    - frames are shared with the parent, but each side counts its own maps of them. Those of a movable set are lost: its maps
- *      stay areas, closed ones, until the child ends them; kva_vm_frames_alloc and kva_vm_map return KVA_ENOENT for the set
- *  Without threads these functions lock nothing, but they are needed if a set of frames is movable. Its maps are holes in the
- *  child, until kva_vm_fork_child closes them: handlers that run before it must not map memory.
- *
- *  Where the owner of a marked area (kva_vm_mark_foreign) has kept its pages from children (MADV_DONTFORK), the child has
- *  a hole there, which the system may give to whatever the child maps. Such areas that are parked are purged before the fork, so
- *  that no later purge maps over that. Of those that are live, or wait for a grace period, the child must free none, nor end the
- *  instance, before it has mapped private memory over the hole again (MAP_FIXED, in the third handler).
- *
- *  In/Out:  vm
- *  Returns: KVA_OK, and the instance is locked
- *           KVA_ENULL      vm is NULL
- *           KVA_EREENTRY   called from inside a reclaim callback
- *  Cost:    O(CPUs), and O(sets of frames). A reclaim under way, or a slice of a purge or a compaction, comes on top; and, where marked
- *           areas are parked, a purge of these and of all that was parked before them; where a set of frames is movable, of
- *           all that is parked
- *  Locking: Instance, all CPUs' locks, and the reclaim lock: held until the fork is over
- *  Failure: nothing has changed
- */
-KVA_API enum kva_status kva_vm_fork_prepare(struct kva_vm *vm);
-
-/** After a fork, in the parent: unlock what kva_vm_fork_prepare has locked.
- *
- *  In/Out:  vm
- *  Returns: KVA_OK, or KVA_ENULL when vm is NULL
- *  Cost:    O(CPUs)
- *  Locking: ends kva_vm_fork_prepare's
- *  Failure: cannot fail
- */
-KVA_API enum kva_status kva_vm_fork_parent(struct kva_vm *vm);
-
-/** After a fork, in the child: likewise, where the threads that waited for the locks are no more; and end their calls.
- *
- *  In/Out:  vm
- *  Returns: KVA_OK, or KVA_ENULL when vm is NULL
- *  Cost:    O(CPUs + pools of frames + allocators of per-CPU objects). Where another thread was changing a size, was about to free
- *           an area, or was mapping frames, a look at all areas comes on top: O(n log n), and O(frames) of the pool
- *  Locking: ends kva_vm_fork_prepare's
- *  Failure: cannot fail
- */
-KVA_API enum kva_status kva_vm_fork_child(struct kva_vm *vm);
-
-/** Make an instance from what the config holds, without a host. Reserves addresses; no page is opened.
- *
- *  In:      config  engine, memory and pages must be set
- *  Out:     vm      the new instance
- *  Returns: KVA_OK
- *           KVA_ENULL    config, vm or engine is NULL, or a function of memory or pages is, or one of threads other
- *                        than point
- *                        (of these and the next four, the misuse hook is told the field: "pages.page", "frames_part" ...)
- *           KVA_EINVAL   huge is none of its kind; or node.policy is; or node.set has no bit, more than one with
- *                        KVA_VM_NODES_PREFERRED, or any with KVA_VM_NODES_ANY
- *           KVA_EALIGN   pages.page or pages.huge is no power of two, or the page too small
- *           KVA_EWINDOW  min > max, with max not 0
- *           KVA_ESIZE    frames_part leaves no room for private pages
- *           KVA_ENOSPC   not even reserve_least bytes of addresses can be had, or it is more than there ever are
- *           KVA_ENOMEM   no memory
- *           KVA_ELIMIT   the process has as many mappings as the system allows (Linux: raise vm.max_map_count)
- *           KVA_ENOENT   the system lacks the mechanism asked for; or a node of node.set, or does not let the program use it
- *  Cost:    some calls
- *  Locking: None
- *  Failure: everything is given back
- */
-KVA_API enum kva_status kva_vm_create_from(const struct kva_vm_config *config, struct kva_vm **vm);
-
-/** Hosted builds: make an instance; what the config leaves zero is taken from the host.
- *
- *  In:      config  NULL stands for one that is all zero
- *  Out:     vm      the new instance
- *  Returns: as kva_vm_create_from
- *  Cost:    as kva_vm_create_from
- *  Locking: None
- *  Failure: everything is given back
- */
-KVA_API enum kva_status kva_vm_create(const struct kva_vm_config *config, struct kva_vm **vm);
-
-struct kva_vm_area;
-
-/** Called for each area that is still live, or waits for a grace period, when its instance is to end. */
-typedef void kva_vm_leak(void *context, const struct kva_vm_area *area);
-
-/** End an instance of which no area is live, nor waits for a grace period, and give everything back: its addresses, its
- *  pages, its memory.
- *
- *  Areas count, of every kind: allocated, mapped, and those of a per-CPU allocator that has objects in them. Frame pools
- *  and per-CPU allocators end with the instance, with whatever frames are taken. Where areas are live, free them, or
- *  call kva_vm_abandon.
- *
- *  In:      vm       on KVA_OK a dangling pointer
- *           leak     called for each area that is still live or later, lowest address first; may be NULL
- *           context  handed to it
- *  Returns: KVA_OK
- *           KVA_EBUSY      there are such areas: the instance lives on
- *           KVA_ENULL      vm is NULL
- *           KVA_EREENTRY   called from inside a reclaim callback
- *  Cost:    O(n log n), as kva_vm_purge, and some calls
- *  Locking: Sole; leak may look at the instance, and must not change it
- *  Failure: nothing has changed, but areas whose grace period is over have been freed
- */
-KVA_API enum kva_status kva_vm_destroy(struct kva_vm *vm, kva_vm_leak *leak, void *context);
-
-/** End an instance whatever is live in it, and give everything back. What its areas held is gone.
- *
- *  Nobody may be about to call kva_vfree_ready for it: let all grace periods end first (liburcu: rcu_barrier()).
- *
- *  In:      vm       afterwards a dangling pointer
- *           leak     as for kva_vm_destroy
- *           context  handed to it
- *  Returns: KVA_OK
- *           KVA_ENULL      vm is NULL
- *           KVA_EREENTRY   called from inside a reclaim callback
- *  Cost:    O(n log n), as kva_vm_destroy
- *  Locking: Sole; leak may look at the instance, and must not change it
- *  Failure: nothing has changed
- */
-KVA_API enum kva_status kva_vm_abandon(struct kva_vm *vm, kva_vm_leak *leak, void *context);
-
-/** Why the last call on an instance that failed did so; KVA_OK if none has. With threads that is whichever thread's call; who
- *  wants to know for sure uses the forms that return a status.
- *
- *  Cost:    O(1). Locking: None. Failure: cannot fail; KVA_ENULL for a NULL instance
- */
-KVA_API enum kva_status kva_vm_status(const struct kva_vm *vm);
-
-/** The space behind an instance, to be looked at: kva_stats_read, kva_first, kva_space_dump. Never to be changed. The
- *  pointer is good until the next kva_vm_purge, which may put another space in its place. A district (see kva_vm_alloc) is one
- *  busy segment of it, whatever lies there.
- *
- *  Cost:    O(1). Locking: None; what is then done with it: Sole, as that space has no lock. Failure: cannot fail; NULL for a
- *  NULL instance
- */
-KVA_API const struct kva_space *kva_vm_space(const struct kva_vm *vm);
-
-/* -------------------------------------------------------------------------------------- private memory */
-
-enum kva_vm_flag {
-    /** The bytes that are asked for read as zero. Without this they may hold what an earlier area left; and what is behind
-     *  them up to the end of the last page may in either case. */
-    KVA_VM_ZERO = 1,
-    KVA_VM_HUGE = 2, /* in huge pages, if it is at least one; the pages are rounded up to whole ones */
-    /** Take what is at hand and refuse otherwise: nothing is flushed, purged, reclaimed or waited for. The
-     *  calls that open pages are made. */
-    KVA_VM_NO_BLOCK = 4,
-    KVA_VM_FOREIGN = 8 /* as if kva_vm_mark_foreign were called with the area */
 };
 
 /** What an allocation asks for. Fields that are left at 0 stand for the usual values, which kva_vm_request_of spells out. */
@@ -684,18 +337,6 @@ static inline struct kva_vm_request kva_vm_request_of(size_t size)
  */
 KVA_API enum kva_status kva_vm_alloc(struct kva_vm *vm, const struct kva_vm_request *request, void **memory);
 
-/** Allocate `size` bytes. Contents: anything. Short form of kva_vm_alloc: NULL on failure. */
-KVA_API void *kva_vmalloc(struct kva_vm *vm, size_t size);
-
-/** Allocate `size` bytes that read as zero. Short form of kva_vm_alloc: NULL on failure. */
-KVA_API void *kva_vzalloc(struct kva_vm *vm, size_t size);
-
-/** Allocate `size` bytes in huge pages where that pays. Short form of kva_vm_alloc: NULL on failure. */
-KVA_API void *kva_vmalloc_huge(struct kva_vm *vm, size_t size);
-
-/** Allocate `size` bytes at a multiple of `align`, where 0 stands for 1. Short form of kva_vm_alloc: NULL on failure. */
-KVA_API void *kva_vmalloc_aligned(struct kva_vm *vm, size_t size, size_t align);
-
 /** Change the size of an area, where it stands if possible. Contents up to the smaller size are kept.
  *
  *  Shrinking gives the pages behind the new end back, and moves the guard page down to it. Growing takes free addresses
@@ -726,49 +367,17 @@ KVA_API void *kva_vmalloc_aligned(struct kva_vm *vm, size_t size, size_t align);
 KVA_API enum kva_status kva_vm_realloc(struct kva_vm *vm, void *memory, size_t size, unsigned flags,
                                        void **moved);
 
-/** Change the size of an area. Short form of kva_vm_realloc: NULL on failure, and for size 0. */
-KVA_API void *kva_vrealloc(struct kva_vm *vm, void *memory, size_t size, unsigned flags);
-
-/** Free an area.
+/** The bytes from an area's start to the end of its last page: all may be used. (In a build for AddressSanitizer, which
+ *  watches the rest of the last page: the size that was asked for.)
  *
- *  The pages may stay mapped for the next owner. So what the caller did to them must be undone before, unless the area is marked
- *  as foreign (kva_vm_mark_foreign):
- *
- *      done to the pages                            undone by
- *      mprotect, pkey_mprotect                      mprotect(PROT_READ | PROT_WRITE); pkey_mprotect with key 0
- *      mlock, mlock2                                munlock
- *      madvise: MADV_DONTFORK, MADV_DONTDUMP        MADV_DOFORK, MADV_DODUMP
- *               MADV_WIPEONFORK, MADV_MERGEABLE     MADV_KEEPONFORK, MADV_UNMERGEABLE
- *               MADV_RANDOM, MADV_SEQUENTIAL        MADV_NORMAL
- *               MADV_GUARD_INSTALL                  MADV_GUARD_REMOVE
- *      mbind                                        mbind(MPOL_DEFAULT), or as config.node or request.node has it
- *      userfaultfd                                  UFFDIO_UNREGISTER
- *      mmap(MAP_FIXED), mremap, munmap, and         mmap of just these pages: PROT_READ | PROT_WRITE, MAP_FIXED | MAP_PRIVATE |
- *      MADV_HUGEPAGE, MADV_NOHUGEPAGE, which        MAP_ANONYMOUS | MAP_NORESERVE. It undoes all that stands above, too
- *      no advice undoes
- *      mseal                                        nothing: never seal a part of the reserve
- *
- *  kva_vm_check finds what was forgotten, but for protection keys, markers and policies, which it cannot see.
- *
- *  In/Out:  vm
- *  In:      memory  as kva_vmalloc, kva_vm_alloc_congruent and their kin returned it; NULL: nothing is done
- *  Returns: KVA_OK
- *           KVA_ENULL       vm is NULL
- *           KVA_EUNKNOWN    no area of this instance: the address lies outside the reserve
- *           KVA_EINTERIOR   an address inside an area or in its guard page, not its start
- *           KVA_EDOUBLE     no live area: freed before, and cached or purged since; or another thread is just freeing it
- *           KVA_EDEFERRED   freed before: it is parked, in quarantine, or waits for a grace period
- *           KVA_EREENTRY    kva_vrealloc is at work on the area: in another thread, or it has called the reclaim callback
- *                           that this is called from
- *           KVA_EINVAL      the area is of another kind: use kva_vunmap, kva_unmap_ram or kva_pcpu_free
- *  Cost:    into the cache O(1), no call. Parked: O(log n), no call; never takes memory. A purge of m areas comes on
- *           top at times: O(m log n), one call for each run of neighbours; with nodes, and for marked areas, as many as
- *           kva_vm_purge makes. With threads, runs end with each 2 MiB, those of one area with each 8 MiB, and a free that finds
- *           another thread's purge under way takes one run of it. A call comes on top for each district that is given back
- *  Locking: CPU where the cache serves, else Instance. Of frees of one area at the same time one wins, and the others are told
- *  Failure: nothing has changed
+ *  In:      vm
+ *           memory  a live area's first byte: of memory that was allocated or mapped, not of a per-CPU object
+ *  Returns: the bytes, or 0 if no such area starts there
+ *  Cost:    O(1)
+ *  Locking: CPU
+ *  Failure: cannot fail
  */
-KVA_API enum kva_status kva_vfree(struct kva_vm *vm, void *memory);
+KVA_API size_t kva_vm_usable_size(const struct kva_vm *vm, const void *memory);
 
 /** Say that the program changes by itself how the pages of an area are mapped, or has done so: by mprotect, madvise, mbind, mlock,
  *  mmap over them. Then nothing of that need be undone before the area is freed. It is never cached; when it is purged, its
@@ -792,18 +401,6 @@ KVA_API enum kva_status kva_vfree(struct kva_vm *vm, void *memory);
  */
 KVA_API enum kva_status kva_vm_mark_foreign(struct kva_vm *vm, void *memory);
 
-/** The bytes from an area's start to the end of its last page: all may be used. (In a build for AddressSanitizer, which
- *  watches the rest of the last page: the size that was asked for.)
- *
- *  In:      vm
- *           memory  a live area's first byte: of memory that was allocated or mapped, not of a per-CPU object
- *  Returns: the bytes, or 0 if no such area starts there
- *  Cost:    O(1)
- *  Locking: CPU
- *  Failure: cannot fail
- */
-KVA_API size_t kva_vm_usable_size(const struct kva_vm *vm, const void *memory);
-
 /** Allocate several areas at fixed distances, all or none: memory[i] = memory[0] + parts[i].offset. Each has a
  *  guard page of its own and is freed on its own, with kva_vfree.
  *
@@ -821,488 +418,7 @@ KVA_API size_t kva_vm_usable_size(const struct kva_vm *vm, const void *memory);
 KVA_API enum kva_status kva_vm_alloc_congruent(struct kva_vm *vm, const struct kva_vm_request *request,
                                                const struct kva_part *parts, size_t count, void **memory);
 
-/* ------------------------------------------------------------------------------------------ grace periods */
-
-/** One freed area on its way to the end of a grace period. It lies in memory that nobody else writes to until the area
- *  is freed: most simply in the area itself.
- *
- *  `room` is for config.grace.after: space for what the program's RCU keeps there. With liburcu:
- *
- *      static void ready(struct rcu_head *head)
- *      {
- *          kva_vfree_ready((struct kva_later *)head);          // room stands first
- *      }
- *
- *      static void after(void *context, struct kva_later *record)
- *      {
- *          call_rcu((struct rcu_head *)record->room, ready);   // struct rcu_head: two pointers
- *      }
- */
-struct kva_later {
-    void *room[4];          /* config.grace.after's */
-    struct kva_vm *vm;      /* private */
-    void *memory;           /* private */
-    struct kva_later *next; /* private */
-};
-
-/** Free an area once nobody can still be reading it: when a grace period is over.
- *
- *  What the caller did to its pages must be undone before this call, as kva_vfree says. The area can be read until then, also by
- *  those who find the pointer; it is freed by the first call after
- *  kva_vfree_ready that allocates, maps, resizes or frees areas, flushes, or ends the instance; but not by one that must
- *  not block (KVA_VM_NO_BLOCK).
- *
- *  In/Out:  vm
- *  In:      memory  as for kva_vfree; NULL: nothing is done
- *           record  memory for the record, inside the area or elsewhere: this never sleeps. NULL: the library takes
- *                   memory for one; if there is none, it sleeps for a grace period and frees the area at once
- *  Returns: KVA_OK
- *           KVA_ENOENT     the instance was made without config.grace.after
- *           KVA_ENOMEM     no record, no memory for one, and no config.grace.wait
- *           and as kva_vfree
- *  Cost:    O(1), and what config.grace.after costs
- *  Locking: Instance
- *  Failure: nothing has changed
- */
-KVA_API enum kva_status kva_vfree_later(struct kva_vm *vm, void *memory, struct kva_later *record);
-
-/** Say that a record's grace period is over. The record must not be used any more.
- *
- *  In:      record  as config.grace.after was given it
- *  Cost:    O(1); no lock, no wait
- *  Locking: None: from any thread, at any time before the instance ends
- *  Failure: cannot fail
- */
-KVA_API void kva_vfree_ready(struct kva_later *record);
-
-/* -------------------------------------------------------------------------------------- frames, vmap, map_ram */
-
-/** A set of page frames: memory that can be mapped at several addresses. (Linux: a memfd.) A frame is known by its NUMBER,
- *  from 0 to the set's count less one, and lies at a PLACE in the set's file. CONSECUTIVE frames lie at places in a row: mapped
- *  in that order, they take one mapping. A BLOCK is an aligned group of as many frames as a huge page covers: of 512 (order 9)
- *  on most machines, and where there are no huge pages; of 8192 at most. A frame's number never changes. Its place is its
- *  number, unless the set is movable.
- *
- *  MOVABLE FRAMES. A set that is made with `movable` lets kva move frames to other places, while their maps are in use:
- *
- *      places     |#.#..#..|###.####|.#......|        before
- *      places     |........|########|.##..#..|        after kva_vm_frames_compact: the first block is free
- *
- *  A thread that stores to a frame under way waits in the kernel for the 20 us or so that this takes; for longer, if many pages
- *  show the frame (some 10 us for each range of them, 64 at most), or many frames were taken together (kva_vm_frames_alloc_run).
- *  Loads wait for a part of that time, if several pages show one of the frames that move together. No load or store of a
- *  thread is lost, and no address changes. In exchange, the owner of a movable set gives up
- *    - the file descriptor: kva_vm_frames_descriptor returns -1;
- *    - forks: a child does not inherit the set's maps (MADV_DONTFORK). The set is LOST to it, and a touch of the maps faults. A
- *      child that uses or ends the instance needs the three calls of kva_vm_fork_prepare, also in a program of one thread;
- *    - and for frames that are not pinned (kva_vm_pin):
- *      - system calls that store to them: if one meets a frame under way, it returns EFAULT, and what it has read until then
- *        may be lost. If several pages show one of the frames that move together, so do system calls that load from them;
- *      - I/O by devices that have been given the pages (O_DIRECT, registered buffers of io_uring, RDMA, VFIO): they go on
- *        with the old place;
- *      - locks, condition variables and semaphores in them. If processes share them, who waits at the old place is not woken.
- *        If only the threads of one do, the system calls behind them may return EFAULT;
- *      - stacks, signal stacks and thread-local memory in them: the kernel cannot deliver a signal there;
- *      - what the owner does to their maps. It comes undone when a frame moves: mprotect, mlock, madvise, mbind, or another
- *        mapping put over them.
- *  The thread that compacts must not need a frame of the set to go on; nor may the instance's own memory lie in one. That thread
- *  puts off signals and cancellation while it moves a frame. Once a map shows the new place, the move is completed: what the
- *  system refuses from then on is asked for again until it is granted.
- *
- *  Moving mapped frames takes userfaultfd with write protection of shared memory: Linux 6.1 on x86-64, 6.10 on ARM64, and a
- *  system that does not forbid it, as the seccomp filters of some containers do. (Linux 5.19 and 6.0 have it, too, but may lose
- *  the protection of pages that they move themselves. Before 6.3, a frame stays whose map the owner has divided by mprotect,
- *  mlock or madvise.) Elsewhere only frames move that no map shows. */
-struct kva_vm_frames;
-
-/** What a set is made with. Zero-initialise it, then set at least `count`. */
-struct kva_vm_frames_config {
-    uint64_t count; /* 1 .. 2^32 - 2 frames; memory is taken only as they are written to */
-    bool movable;   /* see MOVABLE FRAMES */
-};
-
-/** Make a set of frames for an instance.
- *
- *  In/Out:  vm
- *  In:      config  see above
- *  Out:     frames  the set
- *  Returns: KVA_OK
- *           KVA_ENULL    vm, config or frames is NULL
- *           KVA_ESIZE    count is 0 or too large
- *           KVA_ENOMEM   no memory for its bookkeeping, or the system has none, or no file descriptor (Linux: each set keeps
- *                        one, and a movable one that has been compacted shares a second with the instance's others)
- *  Cost:    O(1), five calls; eight if it is movable, eleven for the first such one. Bookkeeping takes 2.2 bits a frame: for the
- *           first 2^20 frames when one is taken, then for as many again whenever all are taken. And 4 bytes a frame, or 20 if
- *           the set is movable, as frames are used
- *  Locking: Instance
- *  Failure: nothing has changed
- */
-KVA_API enum kva_status kva_vm_frames_create(struct kva_vm *vm, const struct kva_vm_frames_config *config,
-                                             struct kva_vm_frames **frames);
-
-/** End a set and give all its frames back. Parked maps of it are unmapped first.
- *
- *  In:      frames  afterwards a dangling pointer
- *  Returns: KVA_OK
- *           KVA_ENULL   frames is NULL
- *           KVA_EBUSY   some are mapped by live areas, or a thread compacts the set: it lives on. Pins do not keep it
- *  Cost:    as kva_vm_purge, and a call
- *  Locking: Instance
- *  Failure: nothing has changed
- */
-KVA_API enum kva_status kva_vm_frames_destroy(struct kva_vm_frames *frames);
-
-/** Take frames. They read as zero. A block or more (see kva/frames.h) are consecutive if that can be; else they are taken by
- *  whole blocks as long as there are free ones.
- *
- *  In/Out:  frames
- *  In:      count    1 ..
- *  Out:     numbers  `count` frame numbers; on failure, its contents are undefined
- *  Returns: KVA_OK
- *           KVA_ENULL    frames or numbers is NULL
- *           KVA_ESIZE    count is 0
- *           KVA_ENOSPC   fewer are free
- *           KVA_ENOMEM   no memory for bookkeeping, which grows
- *           KVA_ENOENT   the set is lost: it is movable, and this is a child of the process that made it
- *  Cost:    O(count + log n) up to a block, O(count + n / 512) for more, n being the set's frames
- *  Locking: Instance
- *  Failure: nothing was taken
- */
-KVA_API enum kva_status kva_vm_frames_alloc(struct kva_vm_frames *frames, size_t count, uint64_t *numbers);
-
-/** Take consecutive frames, the first at a place that is a multiple of `align`. They read as zero. A map of them takes one
- *  mapping; and of whole blocks (align: a block), with KVA_VM_HUGE, huge pages.
- *
- *  Where memory is free but in pieces, this fails: kva_vm_frames_compact makes room. In a movable set the frames move together.
- *  Their new place is aligned to their count, rounded up to a power of two, but to no more than the old one: a larger `align`
- *  does not outlive a move. Only runs move that lie in one block and do not fill it.
- *
- *  In/Out:  frames
- *  In:      count    1 ..
- *           align    in frames; a power of two; 0 stands for 1
- *  Out:     numbers  `count` frame numbers, in the order of their places: consecutive numbers, too, if the set is not movable
- *  Returns: as kva_vm_frames_alloc, and
- *           KVA_EALIGN   align is neither 0 nor a power of two
- *           KVA_ENOSPC   no such frames are free. A set of more than 2^20 frames is divided at 2^20, 2^21 ... : no run crosses that
- *  Cost:    as kva_frames_alloc, and O(count)
- *  Locking: Instance
- *  Failure: nothing was taken
- */
-KVA_API enum kva_status kva_vm_frames_alloc_run(struct kva_vm_frames *frames, size_t count, uint64_t align,
-                                                uint64_t *numbers);
-
-/** Give frames back; their memory goes back to the system. A stale pointer through a parked map sees zeroes, and later
- *  what the next user writes: call kva_vm_purge before, where that matters.
- *
- *  In/Out:  frames
- *  In:      numbers  `count` of them, in any order, however they were taken
- *           count    0: nothing is done
- *  Returns: KVA_OK
- *           KVA_ENULL    frames or numbers is NULL
- *           KVA_ERANGE   a number that the set does not have
- *           KVA_EDOUBLE  one of them is free already (or named twice)
- *           KVA_EBUSY    one of them is mapped by a live area, or pinned: none was given back
- *  Cost:    O(count), a call for each run of neighbours; on a machine with several nodes five, since a policy that the program has
- *           given frames (Linux: mbind of a map of them) belongs to the set, and is forgotten. Where the system refuses a
- *           mapping for that, they keep it. The first such call on an instance asks the system for its nodes, unless a
- *           request with nodes has: a call, and some more where the system does not let the program choose
- *  Locking: Instance
- *  Failure: nothing has changed
- */
-KVA_API enum kva_status kva_vm_frames_free(struct kva_vm_frames *frames, const uint64_t *numbers,
-                                           size_t count);
-
-/** The file descriptor of a set: frame i is the page at offset i * page size. To share the frames with another
- *  process, or to map them by hand. It ends with the set.
- *
- *  Returns: the descriptor; -1 where the page source has none, the set is movable, or frames is NULL
- *  Cost:    O(1). Locking: None. Failure: cannot fail
- */
-KVA_API intptr_t kva_vm_frames_descriptor(const struct kva_vm_frames *frames);
-
-/** Move frames of a movable set together, until consecutive ones are free. The places that become free hold no memory.
- *
- *  In/Out:  frames
- *  In:      order  until 2^order free places lie in a row, the first a multiple of 2^order; up to the order of a block; or
- *                  KVA_FRAMES_ALL_BLOCKS: until as many whole blocks are free as there can be
- *           most   frames to move in this call: the run that reaches this number is the last one. UINT64_MAX: no limit
- *  Out:     done   as kva_frames_compact has it; pinned_runs counts also what could not be moved this time. May be NULL
- *  Returns: KVA_OK        see done->is_finished
- *           KVA_ENULL     frames is NULL
- *           KVA_EINVAL    order is out of its range
- *           KVA_ENOENT    the set is not movable, or lost (a fork's child)
- *           KVA_EREENTRY  called from inside a reclaim callback
- *  Cost:    a purge of what is parked. Then, for each slice of up to 32 frames (in sets of more than 2^23 frames, of one for 2^18
- *           frames), as kva_frames_compact; and for each run of frames that is moved five calls that copy it and give
- *           the old place back, and five for each range of pages that shows it, seven if several pages show a frame.
- *           A run that more than 64 ranges show, or any does while the page source cannot hold stores back, counts as pinned
- *  Locking: Instance, dropped between slices. Any thread may call meanwhile, and several may compact
- *  Failure: nothing has changed
- */
-KVA_API enum kva_status kva_vm_frames_compact(struct kva_vm_frames *frames, unsigned order, uint64_t most,
-                                              struct kva_frames_compacted *done);
-
-/** Keep the frames that a range of memory shows at their places, so that the kernel or a device may write to them. Pins
- *  are counted, for each frame: each takes a kva_vm_unpin. Memory that kva never moves anyway needs none, and takes none.
- *
- *      if (kva_vm_pin(vm, buffer, length) == KVA_OK) {
- *          got = read(file, buffer, length);
- *          kva_vm_unpin(vm, buffer, length);
- *      }
- *
- *  In/Out:  vm
- *  In:      memory  anywhere in a live area
- *           bytes   1 .. up to the end of the area's last page
- *  Returns: KVA_OK
- *           KVA_ENULL     vm or memory is NULL
- *           KVA_ESIZE     bytes is 0
- *           KVA_EUNKNOWN  memory does not lie in a live area
- *           KVA_ERANGE    the range reaches beyond the area
- *           KVA_ENOSPC    a frame has 2^32 - 1 pins
- *  Cost:    O(log n), and O(1) for each page of the range if the area shows movable frames
- *  Locking: Instance. Waits for a frame that is being moved
- *  Failure: nothing has changed
- */
-KVA_API enum kva_status kva_vm_pin(struct kva_vm *vm, const void *memory, size_t bytes);
-
-/** Take back what one kva_vm_pin did. To be called before the map ends: pins belong to the frames, and outlive it.
- *
- *  In/Out:  vm
- *  In:      memory, bytes   as for kva_vm_pin
- *  Returns: as kva_vm_pin, and
- *           KVA_EDOUBLE   a frame of the range has no pin
- *  Cost:    as kva_vm_pin
- *  Locking: Instance
- *  Failure: nothing has changed
- */
-KVA_API enum kva_status kva_vm_unpin(struct kva_vm *vm, const void *memory, size_t bytes);
-
-/** What a set holds: frames that are free and in use, whole blocks that are free, what was moved.
- *
- *  In:      frames
- *  Out:     stats  as kva_frames_stats_read has it, for all zones; frames that have no bookkeeping yet count as free
- *  Returns: KVA_OK, or KVA_ENULL when frames or stats is NULL
- *  Cost:    O(n / 512), n being the set's frames
- *  Locking: Instance
- *  Failure: nothing has changed
- */
-KVA_API enum kva_status kva_vm_frames_stats_read(const struct kva_vm_frames *frames,
-                                                 struct kva_frames_stats *stats);
-
-/** Draw a set, a character for each block: see kva_frames_picture. Blocks that were never in use are not drawn.
- *
- *  In:      frames
- *           line     called for each line; it may not call the instance
- *           context  handed to it
- *  Returns: KVA_OK, or KVA_ENULL when frames or line is NULL
- *  Cost:    O(n / 512)
- *  Locking: Instance
- *  Failure: nothing has changed
- */
-KVA_API enum kva_status kva_vm_frames_picture(const struct kva_vm_frames *frames, kva_dump_line *line,
-                                              void *context);
-
-/** Map frames side by side, in the order given. A frame may be in many maps, and several times in one.
- *
- *  In/Out:  vm
- *  In:      frames   a set of this instance
- *           numbers  `count` frames that were taken from it
- *           count    1 ..
- *           flags    KVA_VM_NO_BLOCK; KVA_VM_HUGE: the map begins at a multiple of a huge page, and wherever whole aligned
- *                    blocks of frames fall on whole huge pages of addresses, the system is asked to make each of them one
- *                    huge page (Linux 6.1: MADV_COLLAPSE, unless shmem_enabled forbids it). That it refuses is no failure
- *  Out:     memory   the first byte
- *  Returns: KVA_OK
- *           KVA_ENULL    vm, frames, numbers or memory is NULL
- *           KVA_ESIZE    count is 0
- *           KVA_EWRAP    count pages pass SIZE_MAX
- *           KVA_EINVAL   the set is another instance's, or flags has other bits
- *           KVA_ERANGE   a number that the set does not have
- *           KVA_ENOENT   a frame that was not taken from the set, or a set that is lost (a fork's child)
- *           KVA_ENOSPC, KVA_ENOMEM, KVA_ELIMIT   as kva_vm_alloc. KVA_ENOSPC also when one frame would be in more than 2^32 - 2
- *                        maps, those that other threads are making included
- *  Cost:    O(log n + count), a call for each run of consecutive frames, two if the set is movable; and for tables, two more at most where no map has been
- *           near (of a map of many GiB, one for each eighth by which they grow)
- *  Locking: Instance
- *  Failure: nothing was mapped; but what was cached or parked may have been purged
- */
-KVA_API enum kva_status kva_vm_map(struct kva_vm *vm, struct kva_vm_frames *frames, const uint64_t *numbers,
-                                   size_t count, unsigned flags, void **memory);
-
-/** Map frames side by side. Short form of kva_vm_map: NULL on failure. */
-KVA_API void *kva_vmap(struct kva_vm *vm, struct kva_vm_frames *frames, const uint64_t *numbers,
-                       size_t count);
-
-/** End a map: its addresses are parked, or, in a hardened instance, unmapped. The frames stay the caller's.
- *
- *  What the caller did to the pages must be undone before, as kva_vfree says; but pages over which something else was mapped
- *  must show their frames again: mmap(MAP_FIXED | MAP_SHARED) of kva_vm_frames_descriptor.
- *
- *  In/Out:  vm
- *  In:      memory  as kva_vmap returned it; NULL: nothing is done
- *  Returns: as kva_vfree
- *  Cost:    O(log n + count), no call; a purge comes on top at times
- *  Locking: Instance
- *  Failure: nothing has changed
- */
-KVA_API enum kva_status kva_vunmap(struct kva_vm *vm, void *memory);
-
-/** Map frames for a short time. As kva_vmap, but
- *
- *    - maps of up to KVA_MAP_RAM_MOST frames have no guard page, so that those which are mapped one after the other lie side by
- *      side. Beyond the end of one lies whatever comes next;
- *    - such a map stays mapped when it ends, and mapping the same frames in the same order finds it again without a call.
- *      Up to 3584 pages are kept so. Then the map that ended first makes room, and is not found any more: a fresh map of
- *      its length is made in its place; else it is parked. A purge follows when 512 pages of such maps are parked, or more than
- *      lazy_bytes in all. So less than 4096 pages are idle because of map_ram, but for what other threads are purging at the
- *      moment.
- *
- *  In a hardened instance, and of more frames, maps are as kva_vmap's.
- *
- *  In/Out:  vm
- *  In:      frames, numbers, count   as kva_vm_map
- *  Out:     memory   the first byte
- *  Returns: as kva_vm_map
- *  Cost:    found again: O(count), no call. Else O(log n + count), a call for each run of consecutive frames, two if the set is movable, for tables as
- *           kva_vm_map
- *  Locking: Instance
- *  Failure: as kva_vm_map
- */
-KVA_API enum kva_status kva_vm_map_ram(struct kva_vm *vm, struct kva_vm_frames *frames,
-                                       const uint64_t *numbers, size_t count, void **memory);
-
-/** The most frames in a map that can be found again: an eighth of the pages that one page table maps. */
-#define KVA_MAP_RAM_MOST 64
-
-/** Map frames for a short time. Short form of kva_vm_map_ram: NULL on failure. */
-KVA_API void *kva_map_ram(struct kva_vm *vm, struct kva_vm_frames *frames, const uint64_t *numbers,
-                          size_t count);
-
-/** End a short-lived map. What the caller did to the pages must be undone before, as kva_vunmap says.
- *
- *  In/Out:  vm
- *  In:      memory  as kva_map_ram returned it; NULL: nothing is done
- *  Returns: as kva_vfree
- *  Cost:    O(count), no call; a purge comes on top at times. More than KVA_MAP_RAM_MOST frames: as kva_vunmap
- *  Locking: Instance
- *  Failure: nothing has changed
- */
-KVA_API enum kva_status kva_unmap_ram(struct kva_vm *vm, void *memory);
-
-/* ---------------------------------------------------------------------------------------------- per CPU */
-
-/** An allocator of small objects that have one copy for each CPU. Its memory comes in CHUNKS of congruent areas:
- *
- *      group 0                     group 1                     the CPUs of a group (a NUMA node) lie side by side
- *      | cpu 0 | cpu 1 |g|         | cpu 2 | cpu 3 |g|         a unit holds one CPU's copies of many objects
- *        ^obj            ^obj        ^obj    ^obj
- *      base              base + distance of cpu 2: the same for every chunk
- *
- *  so that a copy's address is the object's plus a distance that depends on the CPU alone. */
-struct kva_pcpu;
-
-struct kva_pcpu_config {
-    unsigned cpus;   /* 0: the instance's */
-    unsigned groups; /* 1 .. cpus; 0: 1. The first cpus / groups (rounded up) CPUs are the first, and so on */
-    size_t unit;     /* bytes of a chunk for each CPU; rounded up to whole pages; 0: 64 KiB */
-
-    /** Where the pages of each group come from, `groups` values; NULL: as the instance has it. Then groups lie far apart, so that
-     *  the areas of one group in many chunks lie side by side, in districts:
-     *
-     *      district of group 0               district of group 1
-     *      | chunk 0 |g| chunk 1 |g| ...     | chunk 0 |g| chunk 1 |g| ...
-     */
-    const struct kva_vm_nodes *nodes;
-};
-
-/** Make a per-CPU allocator.
- *
- *  In/Out:  vm
- *  In:      config  NULL: all zero
- *  Out:     pcpu
- *  Returns: KVA_OK
- *           KVA_ENULL    vm or pcpu is NULL
- *           KVA_EINVAL   groups > cpus; or one of nodes is not in order, as kva_vm_create_from says of config.node
- *           KVA_EWRAP    unit, rounded up, passes 2^64 - 1
- *           KVA_ENOSPC   the reserve is too short for one chunk
- *           KVA_ENOMEM   no memory
- *  Cost:    O(cpus); no chunk is taken yet
- *  Locking: Instance
- *  Failure: nothing has changed
- */
-KVA_API enum kva_status kva_pcpu_create(struct kva_vm *vm, const struct kva_pcpu_config *config,
-                                        struct kva_pcpu **pcpu);
-
-/** End a per-CPU allocator and free its chunks.
- *
- *  In:      pcpu    afterwards a dangling pointer
- *  Returns: KVA_OK
- *           KVA_EBUSY    there are live objects: the allocator lives on
- *           KVA_EREENTRY   called from inside a reclaim callback that is asked on behalf of this allocator
- *           KVA_ENULL    pcpu is NULL
- *  Cost:    as kva_vfree for each chunk and group
- *  Locking: Instance
- *  Failure: nothing has changed
- */
-KVA_API enum kva_status kva_pcpu_destroy(struct kva_pcpu *pcpu);
-
-/** Allocate an object: `size` bytes for each CPU, which read as zero.
- *
- *  In/Out:  pcpu
- *  In:      size    1 .. the unit's bytes
- *           align   a power of two, at most the page
- *  Out:     object  the address of CPU 0's copy
- *  Returns: KVA_OK
- *           KVA_ENULL    pcpu or object is NULL
- *           KVA_ESIZE    size is 0, or more than a unit holds
- *           KVA_EALIGN   align is no power of two, or more than a page
- *           KVA_ENOSPC, KVA_ENOMEM, KVA_ELIMIT, KVA_ENOENT   a new chunk was needed: as kva_vm_alloc_congruent
- *  Cost:    O(log objects), of as many as there ever were at once, and clearing cpus * size bytes. At an alignment above 16, the
- *           search is kva_alloc's, O((k + 1) log objects). A new chunk comes on top at times, as kva_vm_alloc_congruent, and with
- *           nodes a new district, a call for each group
- *  Locking: Instance
- *  Failure: nothing was taken
- */
-KVA_API enum kva_status kva_pcpu_alloc(struct kva_pcpu *pcpu, size_t size, size_t align, void **object);
-
-/** Free an object. A chunk without objects is freed, too, if there is another such.
- *
- *  In/Out:  pcpu
- *  In:      object  as kva_pcpu_alloc gave it; NULL: nothing is done
- *  Returns: KVA_OK
- *           KVA_ENULL       pcpu is NULL
- *           KVA_EUNKNOWN    an address in none of its chunks (for CPU 0)
- *           KVA_EINTERIOR   inside an object
- *           KVA_EDOUBLE     no object: freed before
- *  Cost:    O(log n + log objects), of as many objects as there ever were at once
- *  Locking: Instance
- *  Failure: nothing has changed
- */
-KVA_API enum kva_status kva_pcpu_free(struct kva_pcpu *pcpu, void *object);
-
-/** The address of one CPU's copy. `object` may point inside an object.
- *
- *  In:      pcpu
- *           object  an address that kva_pcpu_alloc gave, or inside that object
- *           cpu     0 .. cpus - 1
- *  Returns: the address; NULL if cpu is out of range
- *  Cost:    O(1)
- *  Locking: None
- *  Failure: cannot fail
- */
-KVA_API void *kva_pcpu_of(const struct kva_pcpu *pcpu, void *object, unsigned cpu);
-
-/** The address of the copy of the CPU that the caller runs on; the thread may move on to another at any time.
- *
- *  In:      as kva_pcpu_of
- *  Returns: the address; on a CPU whose number is not below cpus: that of CPU number modulo cpus
- *  Cost:    O(1), and finding out the CPU
- *  Locking: None
- *  Failure: cannot fail
- */
-KVA_API void *kva_pcpu_here(const struct kva_pcpu *pcpu, void *object);
-
-/* ---------------------------------------------------------------------------------------------- looking */
+/* ----------------------------------------------------------------------------------------- find and look */
 
 enum kva_vm_kind {
     KVA_VM_VMALLOC = 0, /* private pages */
@@ -1352,14 +468,27 @@ struct kva_vm_area {
  */
 KVA_API enum kva_status kva_vm_find(const struct kva_vm *vm, const void *address, struct kva_vm_area *area);
 
-/** The next area in address order, of whatever state. The instance may change in between.
+/** Begin an iteration in address order: the lowest area, of whatever state.
  *
- *      struct kva_vm_area area = {0};
- *      while (kva_vm_next(vm, &area) == KVA_OK)
+ *      struct kva_vm_area area;
+ *      for (enum kva_status s = kva_vm_first(vm, &area); s == KVA_OK; s = kva_vm_next(vm, &area))
  *          use(&area);
  *
  *  In:      vm
- *  In/Out:  area   as the last step gave it; all zero to begin with
+ *  Out:     area
+ *  Returns: KVA_OK
+ *           KVA_ENOENT   there is no area
+ *           KVA_ENULL    vm or area is NULL
+ *  Cost:    O(log n)
+ *  Locking: Look
+ *  Failure: nothing has changed
+ */
+KVA_API enum kva_status kva_vm_first(const struct kva_vm *vm, struct kva_vm_area *area);
+
+/** Go on with an iteration: the next area, of whatever state. The instance may change in between.
+ *
+ *  In:      vm
+ *  In/Out:  area   as the last step gave it; all zero: the first
  *  Returns: KVA_OK
  *           KVA_ENOENT   that was the last
  *           KVA_ENULL    vm or area is NULL
@@ -1368,27 +497,6 @@ KVA_API enum kva_status kva_vm_find(const struct kva_vm *vm, const void *address
  *  Failure: nothing has changed
  */
 KVA_API enum kva_status kva_vm_next(const struct kva_vm *vm, struct kva_vm_area *area);
-
-/** Write one line for each area, in address order, then totals:
- *
- *      0x00007f0000000000-0x00007f0000003fff 12288 load_table+0x1c pages=3 vmalloc live
- *      0x00007f0000004000-0x00007f0000005fff 4096 0x000055d0c2a41136 pages=1 vmalloc cached
- *      total: 1 live area, 12288 bytes; 1 cached, 4096 bytes; 0 parked, 0 bytes
- *
- *  (the range with its guard page, the size as asked for, the caller, the pages, the kind, the state, then "huge",
- *  "zero", "foreign", "weak" (its guard can be touched: see "Where mappings run short"), "nodes preferred 0x..." (or bound,
- *  interleaved: the set) and "owner 0x..." where they apply).
- *
- *  In:      vm
- *           line      called for each line
- *           context   handed to it
- *  Returns: KVA_OK, or KVA_ENULL when vm or line is NULL
- *  Cost:    O(n log n)
- *  Locking: Look, once for each line; line may look at the instance, and with threads change it, too: the lines then follow as
- *           kva_vm_next says
- *  Failure: nothing has changed
- */
-KVA_API enum kva_status kva_vm_report(const struct kva_vm *vm, kva_dump_line *line, void *context);
 
 /** What an instance holds and has done. Bytes are whole pages without guards. */
 struct kva_vm_stats {
@@ -1447,6 +555,15 @@ KVA_API enum kva_status kva_vm_stats_read(const struct kva_vm *vm, struct kva_vm
  *  Failure: nothing has changed
  */
 KVA_API enum kva_status kva_vm_check(const struct kva_vm *vm, struct kva_fault *fault);
+
+/** The space behind an instance, to be looked at: kva_stats_read, kva_first, kva_space_dump. Never to be changed. The
+ *  pointer is good until the next kva_vm_purge, which may put another space in its place. A district (see kva_vm_alloc) is one
+ *  busy segment of it, whatever lies there.
+ *
+ *  Cost:    O(1). Locking: None; what is then done with it: Sole, as that space has no lock. Failure: cannot fail; NULL for a
+ *  NULL instance
+ */
+KVA_API const struct kva_space *kva_vm_space(const struct kva_vm *vm);
 
 /* ------------------------------------------------------------------------------------- giving memory back */
 
@@ -1510,72 +627,262 @@ KVA_API enum kva_status kva_vm_reclaim_add(struct kva_vm *vm, struct kva_vm_recl
  */
 KVA_API enum kva_status kva_vm_reclaim_remove(struct kva_vm *vm, struct kva_vm_reclaim *reclaim);
 
-/* ------------------------------------------------------------------------------------------------- faults */
+/* ------------------------------------------------------------------------------------------ grace periods */
 
-/** Say in one sentence what an address that faulted has to do with an instance:
+struct kva_later;
+
+/** How to wait until no reader can hold an old pointer any more: RCU, or what else the program has.
  *
- *      read 12 bytes past the end of the 3-page area 0x7f0000000000, allocated at load_table+0x1c, freed: no
- *      write 1 byte before the 1-page area 0x7f0000004000, allocated at main+0x52, freed: no
- *      write 40 bytes into the 1-page area 0x7f0000004000, allocated at main+0x52, freed: yes, at main+0x71
- *      read of 0x7f0000800000, in the reserve of an instance of kva, where no area is or was of late
+ *  after   arrange that kva_vfree_ready(record) is called, once, from any thread, when a grace period has passed
+ *          that begins now or later. It must not fail, block, or call it at once
+ *  wait    return when such a grace period has passed; needed only by kva_vfree_later without a record, when there
+ *          is no memory. NULL: KVA_ENOMEM then
  *
- *  "past the end" counts from the end of the last page, so 1 byte past is the guard page's first; "before" counts from the
- *  first byte, so p[-1] is 1 byte before. Which area is named:
+ *  Both are called without a lock, and by any number of threads. */
+struct kva_grace {
+    void (*after)(void *context, struct kva_later *record);
+    void (*wait)(void *context);
+    void *context;
+};
+
+/** One freed area on its way to the end of a grace period. It lies in memory that nobody else writes to until the area
+ *  is freed: most simply in the area itself.
  *
- *      in an area's pages     that area
- *      in a guard page        the nearer one of the area that it belongs to and the area after it
- *      where nothing is       the area that was purged there last; else the nearest one, there or purged, of two at the same
- *                             distance the one that is there. No area is named that is more than 256 pages away
+ *  `room` is for config.grace.after: space for what the program's RCU keeps there. With liburcu:
  *
- *  The last KVA_VM_HISTORY areas that were purged are remembered for this.
+ *      static void ready(struct rcu_head *head)
+ *      {
+ *          kva_vfree_ready((struct kva_later *)head);          // room stands first
+ *      }
  *
- *  In:      vm
- *           address   that faulted
- *           write     whether it was written to
- *           bytes     of text
- *  Out:     text      the sentence, without a line feed, cut to fit, with a zero byte
- *  Returns: its length; 0 (and an empty text) if the address lies neither in the reserve nor in the closed page in front of
- *           it, or a pointer is NULL
- *  Cost:    O(pages of the longest area that there was + KVA_VM_HISTORY)
- *  Locking: None; async-signal-safe, if config.symbol is (see there for the default). Should the instance be in the middle of a
- *           change, by this thread or another, the answer may be wrong. A kva_vm_purge that comes meanwhile keeps the memory
- *           of the bookkeeping
+ *      static void after(void *context, struct kva_later *record)
+ *      {
+ *          call_rcu((struct rcu_head *)record->room, ready);   // struct rcu_head: two pointers
+ *      }
+ */
+struct kva_later {
+    void *room[4];          /* config.grace.after's */
+    struct kva_vm *vm;      /* private */
+    void *memory;           /* private */
+    struct kva_later *next; /* private */
+};
+
+/** Free an area once nobody can still be reading it: when a grace period is over.
+ *
+ *  What the caller did to its pages must be undone before this call, as kva_vfree says. The area can be read until then, also by
+ *  those who find the pointer; it is freed by the first call after
+ *  kva_vfree_ready that allocates, maps, resizes or frees areas, flushes, or ends the instance; but not by one that must
+ *  not block (KVA_VM_NO_BLOCK).
+ *
+ *  In/Out:  vm
+ *  In:      memory  as for kva_vfree; NULL: nothing is done
+ *           record  memory for the record, inside the area or elsewhere: this never sleeps. NULL: the library takes
+ *                   memory for one; if there is none, it sleeps for a grace period and frees the area at once
+ *  Returns: KVA_OK
+ *           KVA_ENOENT     the instance was made without config.grace.after
+ *           KVA_ENOMEM     no record, no memory for one, and no config.grace.wait
+ *           and as kva_vfree
+ *  Cost:    O(1), and what config.grace.after costs
+ *  Locking: Instance
+ *  Failure: nothing has changed
+ */
+KVA_API enum kva_status kva_vfree_later(struct kva_vm *vm, void *memory, struct kva_later *record);
+
+/** Say that a record's grace period is over. The record must not be used any more.
+ *
+ *  In:      record  as config.grace.after was given it
+ *  Cost:    O(1); no lock, no wait
+ *  Locking: None: from any thread, at any time before the instance ends
  *  Failure: cannot fail
  */
-KVA_API size_t kva_vm_fault_describe(const struct kva_vm *vm, const void *address, bool write, char *text,
-                                     size_t bytes);
+KVA_API void kva_vfree_ready(struct kva_later *record);
 
-/** How many purged areas kva_vm_fault_describe knows: an instance remembers them in 8 KiB. */
-#define KVA_VM_HISTORY 256
+/* ---------------------------------------------------------------------------------- the life of an instance */
 
-/** Hosted builds: from now on a SIGSEGV or SIGBUS at an address in the reserve writes the sentence above and a line feed to
- *  standard error, and then takes its usual way: the handler that was there before is called, or the program ends by
- *  the signal. Where the processor does not say whether it was a write (it does on x86 and 64-bit Arm), the sentence
- *  says "read". The handler runs on the alternate signal stack, where the thread has one (sigaltstack). The list of
- *  instances that are reported on is the library's only state outside instances.
+/** Write what is known of a code address ("main+0x1c") into `text`, at most `bytes` with the zero byte; returns the
+ *  length, or 0 if nothing is known. For reports, and for kva_vm_fault_describe: it may run in a signal handler. Any bytes will
+ *  do: a line of text has a question mark in place of each control character. */
+typedef size_t kva_symbol(void *context, const void *address, char *text, size_t bytes);
+
+enum kva_huge_policy {
+    KVA_HUGE_ASKED = 0, /* huge pages for kva_vmalloc_huge and KVA_VM_HUGE */
+    KVA_HUGE_NEVER = 1, /* such requests get small pages */
+    KVA_HUGE_LARGE = 2  /* for every request of at least a huge page without a window, too */
+};
+
+/** Asks for no cache, or for a purge at each free. (0 stands for the default, as everywhere.) */
+#define KVA_VM_NONE UINT64_MAX
+
+/** What an instance is made with. Zero-initialise it, then set what is to differ; with kva_vm_create all of it may
+ *  stay zero. */
+struct kva_vm_config {
+    /** Bytes of address range. 0: 1 TiB on a 64-bit host, 512 MiB on a 32-bit one. Less is taken where the system
+     *  refuses that, or memory for its tables, down to `reserve_least`; 0: 16 MiB, or `reserve` if that is less. Never
+     *  more than 2^31 pages (8 TiB in pages of 4 KiB), and on a 32-bit host 2 GiB: a larger `reserve` counts as that, and a
+     *  larger `reserve_least` is KVA_ENOSPC. A `reserve` below `reserve_least` counts as `reserve_least`. The closed page in
+     *  front of the first area comes on top; where the window has no room for it, the reserve is a page shorter (than `reserve_least`,
+     *  too) and begins a page later. Tables take memory for what areas need (kva_vm_stats.table_bytes). */
+    uint64_t reserve;
+    uint64_t reserve_least;
+
+    /** The window for the reserve, both ends included; max 0: no upper end. On Linux the reserve begins at a multiple of 512
+     *  pages and of a huge page, and is the lowest that fits, as /proc/self/maps has it. Where that cannot be read (no /proc, or no file
+     *  descriptor left), places are tried: all that there are, lowest first, if they are 4096 or fewer; else as many, spread
+     *  evenly, the lowest and the highest among them. */
+    uint64_t min;
+    uint64_t max;
+
+    /** Bytes at the reserve's upper end that are kept for vmap and map_ram. 0: a quarter. If less is reserved than was
+     *  asked for, this shrinks with it. */
+    uint64_t frames_part;
+
+    bool without_guards; /* no guard page behind each area */
+    bool zero_always;    /* every allocation is zeroed, as if by kva_vzalloc */
+    bool hardened;       /* no cache, unmap at once, place at random, quarantine: see THE LIFE OF AN AREA */
+
+    /** Purge when more than this is parked. 0: kva_set_deferred_limit's default, 32 MiB times the binary digits of
+     *  the CPU count. KVA_VM_NONE: purge at each free that the cache does not take. */
+    uint64_t lazy_bytes;
+
+    /** Keep at most this much cached. 0: lazy_bytes' default. KVA_VM_NONE: no cache. An area of more than 127 pages is cached
+     *  if it takes no more than a quarter of this. When the cache is full, the sizes that were freed longest ago are
+     *  parked. With threads, each CPU has an equal share, for which this holds; what one keeps serves the others, too. */
+    uint64_t cache_bytes;
+
+    /** Hardened: a freed area's addresses are kept out of use until this many bytes were freed after it. 0: lazy_bytes'
+     *  default. KVA_VM_NONE: no quarantine. */
+    uint64_t quarantine_bytes;
+
+    /** Hardened: of the random placement. 0: the host's randomness (kva_vm_create_from: a fixed number). */
+    uint64_t seed;
+
+    enum kva_huge_policy huge;
+
+    /** Where the pages of all areas come from that do not ask for others: vmalloc and per-CPU ones. It holds as long as the
+     *  instance does. Frames have none: what the program says of them by mbind holds until they are given back. */
+    struct kva_vm_nodes node;
+
+    const struct kva_engine *engine; /* of the space; kva_vm_create: NULL for kva_engine_host() */
+    struct kva_memory
+        memory; /* for descriptors and nodes; kva_vm_create: zero for the host's. See Heap in CONVENTIONS */
+    struct kva_pages pages; /* kva_vm_create: zero for kva_pages_host(KVA_MECHANISM_BEST) */
+    struct kva_grace grace; /* for kva_vfree_later; zero: that answers KVA_ENOENT */
+
+    /** Names code in reports. NULL: numbers; kva_vm_create without `memory`: the names that the dynamic linker knows (those of
+     *  shared libraries, and of programs that are linked with -rdynamic). dladdr takes the linker's lock for them, so in a
+     *  signal handler it may have to wait until another thread is done with dlopen; a function of your own avoids that. With
+     *  `memory`, the default is numbers: dlopen calls malloc while it holds that lock, and malloc may call the instance. */
+    kva_symbol *symbol;
+    void *symbol_context;
+
+    unsigned cpus; /* 0 stands for 1 (kva_vm_create asks the system) */
+
+    /** As in kva_config. NULL: kva_vm_create takes kva_threads_host(), unless one_thread says that only one thread at a time will
+     *  use the instance; kva_vm_create_from takes no locks then. */
+    const struct kva_threads *threads;
+    bool one_thread; /* no locks, whatever `threads` is */
+
+    kva_hook *on_misuse;     /* as in kva_config */
+    kva_hook *on_corruption; /* NULL: a trap instruction; kva_vm_create: kva_corruption_host */
+    void *hook_context;
+};
+
+/** Make an instance from what the config holds, without a host. Reserves addresses; no page is opened.
  *
- *  In:      vm
+ *  In:      config  engine, memory and pages must be set
+ *  Out:     vm      the new instance
  *  Returns: KVA_OK
- *           KVA_ENULL    vm is NULL
- *           KVA_EEXIST   it is on the list already
- *           KVA_ENOSPC   the list is full: it holds 64 instances
- *           KVA_ENOMEM   the system refused a signal handler
- *  Cost:    O(list); a call or two with the first instance
- *  Locking: Sole, among these two functions for whatever instance
- *  Failure: nothing has changed
+ *           KVA_ENULL    config, vm or engine is NULL, or a function of memory or pages is, or one of threads other
+ *                        than point
+ *                        (of these and the next four, the misuse hook is told the field: "pages.page", "frames_part" ...)
+ *           KVA_EINVAL   huge is none of its kind; or node.policy is; or node.set has no bit, more than one with
+ *                        KVA_VM_NODES_PREFERRED, or any with KVA_VM_NODES_ANY
+ *           KVA_EALIGN   pages.page or pages.huge is no power of two, or the page too small
+ *           KVA_EWINDOW  min > max, with max not 0
+ *           KVA_ESIZE    frames_part leaves no room for private pages
+ *           KVA_ENOSPC   not even reserve_least bytes of addresses can be had, or it is more than there ever are
+ *           KVA_ENOMEM   no memory
+ *           KVA_ELIMIT   the process has as many mappings as the system allows (Linux: raise vm.max_map_count)
+ *           KVA_ENOENT   the system lacks the mechanism asked for; or a node of node.set, or does not let the program use it
+ *  Cost:    some calls
+ *  Locking: None
+ *  Failure: everything is given back
  */
-KVA_API enum kva_status kva_fault_reporter_add(struct kva_vm *vm);
+KVA_API enum kva_status kva_vm_create_from(const struct kva_vm_config *config, struct kva_vm **vm);
 
-/** Hosted builds: no longer report on an instance. To be called before kva_vm_destroy
- *  or kva_vm_abandon.
+/** End an instance whatever is live in it, and give everything back. What its areas held is gone.
  *
- *  In:      vm
- *  Returns: KVA_OK, KVA_ENULL (vm is NULL), KVA_ENOENT (it is not on the list)
- *  Cost:    O(list); the handlers that were there before are put back with the last, unless others have been set since
- *  Locking: Sole, among these two functions for whatever instance
+ *  Nobody may be about to call kva_vfree_ready for it: let all grace periods end first (liburcu: rcu_barrier()).
+ *
+ *  In:      vm       afterwards a dangling pointer
+ *           leak     as for kva_vm_destroy
+ *           context  handed to it
+ *  Returns: KVA_OK
+ *           KVA_ENULL      vm is NULL
+ *           KVA_EREENTRY   called from inside a reclaim callback
+ *  Cost:    O(n log n), as kva_vm_destroy
+ *  Locking: Sole; leak may look at the instance, and must not change it
  *  Failure: nothing has changed
  */
-KVA_API enum kva_status kva_fault_reporter_remove(struct kva_vm *vm);
+KVA_API enum kva_status kva_vm_abandon(struct kva_vm *vm, kva_vm_leak *leak, void *context);
+
+/** Before a fork of a program with threads: lock all of an instance, so that the child finds it whole. In the three handlers
+ *  of pthread_atfork, call these three for each instance that the child will use, in the same order of instances:
+ *
+ *      static void before(void) { kva_vm_fork_prepare(vm); }
+ *      static void in_parent(void) { kva_vm_fork_parent(vm); }
+ *      static void in_child(void) { kva_vm_fork_child(vm); }
+ *      ... pthread_atfork(before, in_parent, in_child);
+ *
+ *  In the child, the calls that other threads had under way are over. An area whose size was being changed is as it was before;
+ *  one that was about to be freed is freed (a marked one is purged at once); a map, or a chunk of per-CPU objects, that was being made is not there. What remains
+ *  of other threads in the child:
+ *    - whatever they had been given, down to what a call was about to return, stays live: nobody may know of it. (The new place
+ *      of an area that kva_vrealloc was moving is such an area; the old place holds the contents, and is the area)
+ *    - an area that waits for a grace period goes on waiting. Whether that period ends in the child is for config.grace to say;
+ *      where kva_vfree_later slept for want of a record, it does not, and the area stays "later" until the instance ends
+ *    - frames are shared with the parent, but each side counts its own maps of them. Those of a movable set are lost: its maps
+ *      stay areas, closed ones, until the child ends them; kva_vm_frames_alloc and kva_vm_map return KVA_ENOENT for the set
+ *  Without threads these functions lock nothing, but they are needed if a set of frames is movable. Its maps are holes in the
+ *  child, until kva_vm_fork_child closes them: handlers that run before it must not map memory.
+ *
+ *  Where the owner of a marked area (kva_vm_mark_foreign) has kept its pages from children (MADV_DONTFORK), the child has
+ *  a hole there, which the system may give to whatever the child maps. Such areas that are parked are purged before the fork, so
+ *  that no later purge maps over that. Of those that are live, or wait for a grace period, the child must free none, nor end the
+ *  instance, before it has mapped private memory over the hole again (MAP_FIXED, in the third handler).
+ *
+ *  In/Out:  vm
+ *  Returns: KVA_OK, and the instance is locked
+ *           KVA_ENULL      vm is NULL
+ *           KVA_EREENTRY   called from inside a reclaim callback
+ *  Cost:    O(CPUs), and O(sets of frames). A reclaim under way, or a slice of a purge or a compaction, comes on top; and, where marked
+ *           areas are parked, a purge of these and of all that was parked before them; where a set of frames is movable, of
+ *           all that is parked
+ *  Locking: Instance, all CPUs' locks, and the reclaim lock: held until the fork is over
+ *  Failure: nothing has changed
+ */
+KVA_API enum kva_status kva_vm_fork_prepare(struct kva_vm *vm);
+
+/** After a fork, in the parent: unlock what kva_vm_fork_prepare has locked.
+ *
+ *  In/Out:  vm
+ *  Returns: KVA_OK, or KVA_ENULL when vm is NULL
+ *  Cost:    O(CPUs)
+ *  Locking: ends kva_vm_fork_prepare's
+ *  Failure: cannot fail
+ */
+KVA_API enum kva_status kva_vm_fork_parent(struct kva_vm *vm);
+
+/** After a fork, in the child: likewise, where the threads that waited for the locks are no more; and end their calls.
+ *
+ *  In/Out:  vm
+ *  Returns: KVA_OK, or KVA_ENULL when vm is NULL
+ *  Cost:    O(CPUs + pools of frames + allocators of per-CPU objects). Where another thread was changing a size, was about to free
+ *           an area, or was mapping frames, a look at all areas comes on top: O(n log n), and O(frames) of the pool
+ *  Locking: ends kva_vm_fork_prepare's
+ *  Failure: cannot fail
+ */
+KVA_API enum kva_status kva_vm_fork_child(struct kva_vm *vm);
 
 #ifdef __cplusplus
 }

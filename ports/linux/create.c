@@ -2,6 +2,7 @@
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /** Spaces in memory that a hosted program's source, or its own, gives. */
 #include <kva/kva.h>
+#include <kva/threads.h>
 
 #include "../port.h"
 
@@ -32,6 +33,8 @@ static struct kva_config hosted_config(const struct kva_config *config)
     hosted.engine = kva_port_engine(hosted.engine);
     if (hosted.cpus == 0)
         hosted.cpus = kva_port_cpus();
+    if (!hosted.threads)
+        hosted.threads = kva_threads_host();
     if (!hosted.on_corruption)
         hosted.on_corruption = kva_corruption_host;
     return hosted;

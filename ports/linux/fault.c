@@ -16,7 +16,7 @@
  */
 #include "gnu.h"
 
-#include <kva/vm.h>
+#include <kva/report.h>
 
 #include <errno.h>
 #include <signal.h>

@@ -11,7 +11,7 @@
  */
 #include "gnu.h"
 
-#include <kva/kva.h>
+#include <kva/status.h>
 
 #include <errno.h>
 #include <unistd.h>

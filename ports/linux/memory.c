@@ -9,7 +9,7 @@
  */
 #include "gnu.h"
 
-#include <kva/kva.h>
+#include <kva/memory.h>
 
 #include <stdlib.h>
 

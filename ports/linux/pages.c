@@ -4,7 +4,8 @@
  *  their order. */
 #include "gnu.h"
 
-#include <kva/vm.h>
+#include <kva/pages.h>
+#include <kva/threads.h>
 
 #include "pages_bind.h"
 #include "pages_check.h"

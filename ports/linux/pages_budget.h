@@ -4,7 +4,7 @@
 #ifndef KVA_PORTS_LINUX_PAGES_BUDGET_H
 #define KVA_PORTS_LINUX_PAGES_BUDGET_H
 
-#include <kva/kva.h>
+#include <kva/status.h>
 #include <stdbool.h>
 #include <stdint.h>
 

@@ -4,7 +4,7 @@
 #ifndef KVA_PORTS_LINUX_PAGES_CHECK_H
 #define KVA_PORTS_LINUX_PAGES_CHECK_H
 
-#include <kva/vm.h>
+#include <kva/pages.h>
 
 const char *kva_port_check(void *context, void *handle, const struct kva_pages_view *view, uint64_t *address);
 

@@ -4,7 +4,7 @@
 #ifndef KVA_PORTS_LINUX_PAGES_FRAMES_H
 #define KVA_PORTS_LINUX_PAGES_FRAMES_H
 
-#include <kva/vm.h>
+#include <kva/status.h>
 
 #include "pages_stretch.h"
 

@@ -4,7 +4,7 @@
 #ifndef KVA_PORTS_LINUX_PAGES_GATE_H
 #define KVA_PORTS_LINUX_PAGES_GATE_H
 
-#include <kva/kva.h>
+#include <kva/status.h>
 #include <stdbool.h>
 #include <stdint.h>
 

@@ -4,7 +4,7 @@
 #ifndef KVA_PORTS_LINUX_PAGES_LIFE_H
 #define KVA_PORTS_LINUX_PAGES_LIFE_H
 
-#include <kva/vm.h>
+#include <kva/pages.h>
 
 /** The context points to an enum kva_mechanism. */
 enum kva_status kva_port_begin(void *context, struct kva_stretch *wish);

@@ -4,7 +4,7 @@
 #ifndef KVA_PORTS_LINUX_PAGES_MOVE_H
 #define KVA_PORTS_LINUX_PAGES_MOVE_H
 
-#include <kva/vm.h>
+#include <kva/pages.h>
 
 enum kva_status kva_port_move_frames(void *context, void *handle, const struct kva_pages_move *move);
 

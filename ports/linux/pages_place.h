@@ -4,7 +4,7 @@
 #ifndef KVA_PORTS_LINUX_PAGES_PLACE_H
 #define KVA_PORTS_LINUX_PAGES_PLACE_H
 
-#include <kva/vm.h>
+#include <kva/pages.h>
 
 /** Reserve as much of the wish as the system grants, halving its bytes and frames; NULL if that is too
  *  little. The first address is a multiple of align. *front: the closed bytes before it, a page or none. */

@@ -15,7 +15,7 @@
 #ifndef KVA_PORTS_LINUX_PAGES_STRETCH_H
 #define KVA_PORTS_LINUX_PAGES_STRETCH_H
 
-#include <kva/vm.h>
+#include <kva/pages.h>
 
 #include "pages_budget.h"
 #include "pages_gate.h"

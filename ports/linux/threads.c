@@ -9,7 +9,7 @@
  */
 #include "gnu.h"
 
-#include <kva/kva.h>
+#include <kva/threads.h>
 
 #include <sched.h>
 #include <sys/syscall.h>

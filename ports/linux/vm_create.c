@@ -3,6 +3,7 @@
 /** Instances of vmap with what a hosted program has: its memory, its pages, its CPUs, its symbols. */
 #include "gnu.h"
 
+#include <kva/threads.h>
 #include <kva/vm.h>
 
 #include <dlfcn.h>
@@ -108,8 +109,6 @@ enum kva_status kva_vm_create(const struct kva_vm_config *config, struct kva_vm 
         hosted.cpus = kva_port_cpus();
     if (!hosted.threads)
         hosted.threads = kva_threads_host();
-    if (hosted.one_thread)
-        hosted.threads = NULL;
     if (hosted.hardened && hosted.seed == 0)
         hosted.seed = kva_port_random();
     return kva_vm_create_from(&hosted, vm);

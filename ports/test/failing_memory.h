@@ -11,7 +11,9 @@
 #ifndef KVA_PORTS_TEST_FAILING_MEMORY_H
 #define KVA_PORTS_TEST_FAILING_MEMORY_H
 
-#include <kva/kva.h>
+#include <kva/memory.h>
+#include <stdbool.h>
+#include <stdint.h>
 
 struct kva_failing_block;
 

@@ -3,6 +3,7 @@
 /** The page source of failing_pages.h: a byte for each page of a stretch says what state the page is in. */
 #include "failing_pages.h"
 
+#include <kva/vm.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -13,7 +13,7 @@
 #ifndef KVA_PORTS_TEST_FAILING_PAGES_H
 #define KVA_PORTS_TEST_FAILING_PAGES_H
 
-#include <kva/vm.h>
+#include <kva/pages.h>
 
 struct kva_failing_stretch;
 struct kva_failing_pool;

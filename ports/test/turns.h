@@ -18,7 +18,7 @@
 #ifndef KVA_PORTS_TEST_TURNS_H
 #define KVA_PORTS_TEST_TURNS_H
 
-#include <kva/kva.h>
+#include <kva/threads.h>
 
 struct kva_turns;
 

@@ -7,7 +7,7 @@
 #ifndef KVA_PORTS_TEST_YIELDING_H
 #define KVA_PORTS_TEST_YIELDING_H
 
-#include <kva/kva.h>
+#include <kva/threads.h>
 
 /** A table for kva_config.threads. They yield at one point in `one_in` (0: never). CPU numbers are 0, 2, 4 ... below
  *  2 * cpus, at random at each call; `cpus` is also what the table says there are. */

@@ -10,7 +10,8 @@
  * back is reused if it was the last block taken. That is enough: nodes are reused by the space that has them,
  * and a space that ends gives everything back, last taken first.
  */
-#include <kva/kva.h>
+#include <kva/memory.h>
+#include <stdint.h>
 
 enum { ALIGN = _Alignof(max_align_t) };
 

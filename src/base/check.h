@@ -18,7 +18,8 @@
 #ifndef KVA_BASE_CHECK_H
 #define KVA_BASE_CHECK_H
 
-#include <kva/kva.h>
+#include <kva/status.h>
+#include <stdbool.h>
 
 #ifndef KVA_CHECK_LEVEL
 #define KVA_CHECK_LEVEL 1

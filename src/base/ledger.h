@@ -6,6 +6,8 @@
 
 #include "check.h"
 
+#include <kva/memory.h>
+
 struct kva_chunk;
 
 struct kva_ledger {

@@ -23,7 +23,7 @@
 #ifndef KVA_BASE_SPARSE_H
 #define KVA_BASE_SPARSE_H
 
-#include <kva/kva.h>
+#include <kva/status.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /** Names and texts of the statuses: one row each. */
-#include <kva/kva.h>
+#include <kva/status.h>
 
 static const struct status_words {
     enum kva_status status;

@@ -28,7 +28,7 @@
 #ifndef KVA_BASE_SYNC_H
 #define KVA_BASE_SYNC_H
 
-#include <kva/kva.h>
+#include <kva/threads.h>
 
 #include <stdatomic.h>
 
@@ -51,6 +51,12 @@ struct kva_lock {
 /** The function that a port's table lacks, as a field of the configuration; NULL if it has all that it must
  *  have. */
 const char *kva_missing_in_threads(const struct kva_threads *threads);
+
+/** The threads that a configuration of a space or of an instance asks for; NULL: one thread, and no lock. */
+static inline const struct kva_threads *threads_asked(const struct kva_threads *threads, bool one_thread)
+{
+    return one_thread ? NULL : threads;
+}
 
 /** How often to look before going to sleep. A lock is held for some hundred nanoseconds, a look takes some
  *  ten with the pause; to sleep and be woken costs some microseconds. So what has not come free after 100

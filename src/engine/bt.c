@@ -14,6 +14,7 @@
 #include "bt_engine.h"
 
 #if BT_HAS_X86
+#include <kva/engine.h>
 #include <cpuid.h>
 #include <stdatomic.h>
 

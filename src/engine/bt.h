@@ -41,6 +41,8 @@
 #include "../base/memory.h"
 #include "engine.h"
 
+#include <kva/kva.h>
+
 #ifndef BT_ENTRIES /* the tests build this engine with tiny nodes as well */
 #define BT_ENTRIES 47
 #define BT_CHILDREN 64

@@ -41,6 +41,8 @@
 #include "../base/arith.h"
 #include "../base/nodes.h"
 
+#include <kva/kva.h>
+
 struct kva_tiling;
 
 /** What to search for. The space has made it plausible: size is a multiple of the quantum and not 0, align

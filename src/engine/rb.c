@@ -30,6 +30,8 @@
  */
 #include "rb_tiling.h"
 
+#include <kva/engine.h>
+
 static struct rb_tiling *rb_of(struct kva_tiling *tiling)
 {
     return (struct rb_tiling *)tiling;

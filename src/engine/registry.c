@@ -5,6 +5,8 @@
 #include "../base/text.h"
 #include "engine.h"
 
+#include <kva/engine.h>
+
 /* The one for most programs first. Freestanding, bt has no vector unit to win with, and takes kilobytes of a stack that may not
  * have many when it splits a leaf: so rb. */
 #if __STDC_HOSTED__ && !defined(KVA_FREESTANDING)

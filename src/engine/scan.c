@@ -20,6 +20,8 @@
 #include "../base/memory.h"
 #include "engine.h"
 
+#include <kva/engine.h>
+
 struct entry {
     uint64_t start;
     void *owner;

@@ -31,6 +31,7 @@
 #define KVA_FRAMES_SET_H
 
 #include <kva/frames.h>
+#include <kva/threads.h>
 
 #include "../base/check.h"
 #include "../base/locks.h"

@@ -32,6 +32,8 @@
 #include "../base/limit.h"
 #include "verify.h"
 
+#include <kva/deferred.h>
+
 static void forget_deferred_range(struct kva_space *space)
 {
     space->deferred_start = UINT64_MAX;

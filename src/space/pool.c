@@ -19,18 +19,19 @@ uint32_t kva_pools_span_quanta(const struct kva_config *config)
     return config->pool_bytes > 0 && quanta >= 4 ? quanta : 0;
 }
 
-static unsigned count_cpus(const struct kva_config *config)
+static unsigned count_cpus(const struct kva_space *space, const struct kva_config *config)
 {
-    unsigned cpus = config->threads && config->threads->cpus ? config->threads->cpus : config->cpus;
+    const struct kva_threads *threads = threads_of(space);
+    unsigned cpus = threads && threads->cpus ? threads->cpus : config->cpus;
 
-    return config->threads && cpus > 0 ? cpus : 1; /* one thread needs one pool */
+    return threads && cpus > 0 ? cpus : 1; /* one thread needs one pool */
 }
 
 enum kva_status kva_pools_create(struct kva_space *space, const struct kva_config *config)
 {
     struct kva_tiling *tiling = space->tiling;
     uint32_t quanta = kva_pools_span_quanta(config);
-    unsigned cpus = count_cpus(config);
+    unsigned cpus = count_cpus(space, config);
     size_t bytes;
 
     if (quanta == 0)

@@ -5,6 +5,8 @@
 
 #include "../base/list.h"
 
+#include <kva/deferred.h>
+
 static bool flush(void *instance)
 {
     return kva_flush_all(instance);

@@ -22,7 +22,8 @@ static const char *null_in_space_config(const struct kva_config *config)
         return "engine";
     if (config->busy_count > 0 && !config->busy)
         return "busy";
-    return config->threads ? kva_missing_in_threads(config->threads) : NULL;
+    const struct kva_threads *threads = threads_asked(config->threads, config->one_thread);
+    return threads ? kva_missing_in_threads(threads) : NULL;
 }
 
 static enum kva_status validate_classes(const struct kva_config *config, struct kva_bad *bad)
@@ -113,15 +114,17 @@ static enum kva_status create_tiling(const struct kva_config *config, const stru
  *  one thread and no pool. */
 static enum kva_status create_shared(const struct kva_config *config, struct kva_shared **shared)
 {
+    const struct kva_threads *threads = threads_asked(config->threads, config->one_thread);
+
     *shared = NULL;
-    if (!config->threads && kva_pools_span_quanta(config) == 0)
+    if (!threads && kva_pools_span_quanta(config) == 0)
         return KVA_OK;
     *shared = config->memory.take(config->memory.context, sizeof **shared);
     if (!*shared)
         return KVA_ENOMEM;
     memset(*shared, 0, sizeof **shared);
-    if (config->threads) {
-        (*shared)->threads = *config->threads;
+    if (threads) {
+        (*shared)->threads = *threads;
         (*shared)->locks.threads = &(*shared)->threads;
     }
     return KVA_OK;

@@ -69,7 +69,8 @@ static const char *null_in_vm_config(const struct kva_vm_config *config)
     if (!config->engine)
         return "engine";
     const char *missing = missing_in_pages(&config->pages);
-    return missing || !config->threads ? missing : kva_missing_in_threads(config->threads);
+    const struct kva_threads *threads = threads_asked(config->threads, config->one_thread);
+    return missing || !threads ? missing : kva_missing_in_threads(threads);
 }
 
 static enum kva_status validate_vm_config(const struct kva_vm_config *config, struct kva_bad *bad)
@@ -166,7 +167,7 @@ static void set_up_idle(struct kva_vm *vm, const struct kva_vm_config *config)
     vm->fast_bytes = config->zero_always || config->hardened ? 0 : KVA_VM_CLASSES * (size_t)page_of(vm);
     vm->parked.ring.next = vm->parked.ring.prev = &vm->parked.ring;
     vm->parked.limit = limit_of(config->lazy_bytes, vm->cpus);
-    vm->parked.slice_bytes = config->threads ? bytes_of_pages(vm, SLICE_PAGES) : UINT64_C(1) << 61;
+    vm->parked.slice_bytes = vm->locks.threads ? bytes_of_pages(vm, SLICE_PAGES) : UINT64_C(1) << 61;
     vm->quarantine.tail = &vm->quarantine.head;
     vm->quarantine.limit = config->hardened ? limit_of(config->quarantine_bytes, vm->cpus) : 0;
     vm->ended.ring.next = vm->ended.ring.prev = &vm->ended.ring;
@@ -175,7 +176,6 @@ static void set_up_idle(struct kva_vm *vm, const struct kva_vm_config *config)
 static void set_up_fields(struct kva_vm *vm, const struct kva_vm_config *config)
 {
     vm->cpus = config->cpus != 0 ? config->cpus : 1;
-    vm->locks.threads = config->threads;
     while (page_of(vm) < config->pages.page)
         vm->page_shift++;
     vm->guard = config->without_guards ? 0 : 1;
@@ -246,10 +246,11 @@ static enum kva_status build_instance(struct kva_vm *vm, const struct kva_vm_con
  */
 static struct kva_vm *take_instance(const struct kva_vm_config *config)
 {
+    const struct kva_threads *threads = threads_asked(config->threads, config->one_thread);
     unsigned cpus = 1;
 
-    if (config->threads)
-        cpus = config->threads->cpus != 0 ? config->threads->cpus : config->cpus != 0 ? config->cpus : 1;
+    if (threads)
+        cpus = threads->cpus != 0 ? threads->cpus : config->cpus != 0 ? config->cpus : 1;
     const size_t own = (size_t)round_to_line(sizeof(struct kva_vm));
     uint64_t bytes = own + cpus * (uint64_t)sizeof(struct kva_vm_cpu) + KVA_LINE;
     void *taken = bytes <= SIZE_MAX ? config->memory.take(config->memory.context, (size_t)bytes) : NULL;
@@ -259,6 +260,7 @@ static struct kva_vm *take_instance(const struct kva_vm_config *config)
     struct kva_vm *vm = (void *)round_to_line((uintptr_t)taken);
     vm->taken = taken;
     vm->taken_bytes = (size_t)bytes;
+    vm->locks.threads = threads;
     vm->locks.cpus = (char *)vm + own;
     vm->locks.cpu_bytes = sizeof(struct kva_vm_cpu);
     vm->locks.cpu_count = cpus;

@@ -26,6 +26,8 @@
 #include "../base/sparse.h"
 #include "vm_descriptor.h"
 
+#include <kva/report.h>
+
 /** How many areas are in some state, and the bytes of their pages. */
 struct kva_count {
     uint64_t areas;

@@ -6,6 +6,8 @@
 
 #include "vm_names.h"
 
+#include <kva/frames.h>
+
 /** Move what lies at `count` places from `from` on, which one request has taken, to free places from `to` on:
  *  kva_frames_config.move of a movable pool, which is the context. */
 enum kva_frames_moved kva_move_frames(void *context, uint64_t from, uint64_t to, uint64_t count);

@@ -9,6 +9,8 @@
 
 #include "vm_area.h"
 
+#include <kva/vmap.h>
+
 /** When so many pages of short-lived maps are parked, they are purged: as many as one page table maps. If
  *  they are neighbours, that is one call, or two. */
 enum { KVA_VM_PARKED_RAM = 512 };

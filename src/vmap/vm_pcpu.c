@@ -34,6 +34,8 @@
 #include "vm_district.h"
 #include "vm_retire.h"
 
+#include <kva/pcpu.h>
+
 /** Offsets are multiples of this: what malloc aligns to on 64-bit hosts. */
 enum { QUANTUM = 16 };
 

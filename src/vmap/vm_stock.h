@@ -13,6 +13,8 @@
 
 #include "vm_instance.h"
 
+#include <kva/frames.h>
+
 /** The places of the first set, as a power of two: 2^20 frames take 280 KB of bookkeeping. And how many sets
  *  2^32 places make. */
 enum { KVA_STOCK_SHIFT = 20, KVA_STOCK_SETS = 32 - KVA_STOCK_SHIFT + 1 };

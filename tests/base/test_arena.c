@@ -3,6 +3,7 @@
 /** The fixed arena: aligned, disjoint blocks inside what it was given, and an honest NULL at the end. */
 #include "../common/harness.h"
 
+#include <kva/engine.h>
 #include <string.h>
 
 #define ROOM 4096

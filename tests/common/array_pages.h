@@ -7,7 +7,7 @@
 #ifndef KVA_TESTS_COMMON_ARRAY_PAGES_H
 #define KVA_TESTS_COMMON_ARRAY_PAGES_H
 
-#include <kva/vm.h>
+#include <kva/pages.h>
 
 enum { KVA_ARRAY_PAGE = 64, KVA_ARRAY_PAGES = 64, KVA_ARRAY_PIECES = 8 };
 

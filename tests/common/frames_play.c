@@ -3,6 +3,7 @@
 /** The player of frames_play.h. */
 #include "frames_play.h"
 
+#include <kva/threads.h>
 #include <stdio.h>
 #include <string.h>
 

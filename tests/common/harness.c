@@ -3,6 +3,7 @@
 /** Seed, scale, randomness and failure messages for all tests. */
 #include "harness.h"
 
+#include <kva/engine.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -3,6 +3,7 @@
 /** Movable sets of frames: see movable.h. */
 #include "movable.h"
 
+#include <kva/vmap.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -10,6 +10,8 @@
 #include "moving_pages.h"
 #include "vmap.h"
 
+#include <kva/frames.h>
+
 struct test_movable {
     struct test_vm test;
     struct kva_moving_pages moving;

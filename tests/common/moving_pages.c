@@ -5,6 +5,7 @@
 #define _FILE_OFFSET_BITS 64 /* pools of more than 2 GiB on 32-bit hosts */
 #include "moving_pages.h"
 
+#include <kva/vm.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>

@@ -12,7 +12,7 @@
 #ifndef KVA_TESTS_COMMON_MOVING_PAGES_H
 #define KVA_TESTS_COMMON_MOVING_PAGES_H
 
-#include <kva/vm.h>
+#include <kva/pages.h>
 
 struct kva_moving_pages {
     struct kva_pages inner;

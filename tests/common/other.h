@@ -10,7 +10,7 @@
 
 #include "harness.h"
 
-#include <kva/kva.h>
+#include <kva/threads.h>
 
 #include "base/locks.h"
 

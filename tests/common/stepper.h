@@ -21,7 +21,7 @@
 #include <pthread.h>
 #include <semaphore.h>
 
-#include <kva/kva.h>
+#include <kva/threads.h>
 
 struct stepper {
     struct kva_threads threads;

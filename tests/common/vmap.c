@@ -4,6 +4,7 @@
 #define _DEFAULT_SOURCE
 #include "vmap.h"
 
+#include <kva/report.h>
 #include <signal.h>
 #include <stdio.h>
 #include <errno.h>

@@ -120,7 +120,7 @@ static void churn(struct kva_space *space, bool watch_free)
 /** A space without threads and pools. */
 static void watch_space(const char *call, bool watch_free)
 {
-    struct kva_config config = {.last = UINT32_MAX, .quantum = 4096};
+    struct kva_config config = {.last = UINT32_MAX, .quantum = 4096, .one_thread = true};
     struct kva_space *space;
 
     check(kva_space_create(&config, &space));

@@ -184,13 +184,12 @@ static void expect_lines_for(const char *name, const char *row, const struct cos
     check_that(found > 0 || !makes_claim(row), "%s is not measured: %s", name, row);
 }
 
-void cost_expect_complete(const char *header, const struct cost_line *lines, size_t count)
+/** The Cost rows of one header; returns how many there are. */
+static size_t expect_rows_of(const char *header, const struct cost_line *lines, size_t count, bool *seen)
 {
     char *text = text_of_file(header);
-    bool *seen = calloc(count, sizeof *seen);
     size_t rows = 0;
 
-    assert_non_null(seen);
     for (const char *at = text; (at = strstr(at, "/**")) != NULL;) {
         const char *end = strstr(at, "*/");
         char name[64];
@@ -204,8 +203,19 @@ void cost_expect_complete(const char *header, const struct cost_line *lines, siz
         at = end;
     }
     free(text);
+    return rows;
+}
+
+void cost_expect_complete(const char *const *headers, const struct cost_line *lines, size_t count)
+{
+    bool *seen = calloc(count, sizeof *seen);
+    size_t rows = 0;
+
+    assert_non_null(seen);
+    for (size_t i = 0; headers[i]; i++)
+        rows += expect_rows_of(headers[i], lines, count, seen);
     print_message("%zu Cost rows, %zu lines\n", rows, count);
     for (size_t i = 0; i < count; i++)
-        check_that(seen[i], "%s has no %s", header, lines[i].function);
+        check_that(seen[i], "no header has %s", lines[i].function);
     free(seen);
 }

@@ -53,7 +53,8 @@ struct cost_line {
 /** Measure all lines; `tear_down` follows on each size. `label` says under which conditions, for messages. */
 void cost_measure(const struct cost_line *lines, size_t count, void (*tear_down)(void), const char *label);
 
-/** Fail unless each function of the header whose Cost row makes a claim has a line, and each line's claim stands in its row. */
-void cost_expect_complete(const char *header, const struct cost_line *lines, size_t count);
+/** Fail unless each function of these headers (a list that ends with NULL) whose Cost row makes a claim has a line, and each
+ *  line's claim stands in its row. */
+void cost_expect_complete(const char *const *headers, const struct cost_line *lines, size_t count);
 
 #endif

@@ -4,6 +4,7 @@
 #include "rows.h"
 
 #include <kva/frames.h>
+#include <kva/threads.h>
 
 #include <stdlib.h>
 #include <string.h>
@@ -996,7 +997,9 @@ static void test_costs(void **state)
 static void test_every_row_has_a_line(void **state)
 {
     (void)state;
-    cost_expect_complete(KVA_INCLUDE "/kva/frames.h", lines, sizeof(lines) / sizeof(lines[0]));
+    static const char *const headers[] = {KVA_INCLUDE "/kva/frames.h", NULL};
+
+    cost_expect_complete(headers, lines, sizeof(lines) / sizeof(lines[0]));
 }
 
 int main(void)

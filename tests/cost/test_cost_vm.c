@@ -8,7 +8,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <kva/vm.h>
+#include <kva/engine.h>
+#include <kva/pcpu.h>
+#include <kva/report.h>
+#include <kva/threads.h>
+#include <kva/vmap.h>
 
 #include "../common/vmap.h"
 
@@ -284,6 +288,16 @@ static void find(uint64_t round)
     enum kva_status status;
 
     counting(status = kva_vm_find(vm, (char *)held[some(round)] + 1, &area));
+    assert_int_equal(status, KVA_OK);
+}
+
+static void first(uint64_t round)
+{
+    struct kva_vm_area area;
+    enum kva_status status;
+
+    (void)round;
+    counting(status = kva_vm_first(vm, &area));
     assert_int_equal(status, KVA_OK);
 }
 
@@ -1404,8 +1418,8 @@ static const struct cost_line lines[] = {
     COST_LINE("kva_vm_fork_child", "allocators of per-CPU objects", "allocators", COST_LINEAR,
               many_allocators_with_threads, fork_child),
     COST_LINE("kva_vm_fork_child", "O(CPUs", "areas", COST_CONSTANT, many_areas_with_threads, fork_child),
-    COST_LINE("kva_vm_create_from", "some calls", "MiB of a reserve", COST_CONSTANT, sizes_of_a_reserve, build,
-              .few = 64, .many = sizeof(void *) == 8 ? 65536 : 256, .most_calls = 40),
+    COST_LINE("kva_vm_create_from", "some calls", "MiB of a reserve", COST_CONSTANT, sizes_of_a_reserve,
+              build, .few = 64, .many = sizeof(void *) == 8 ? 65536 : 256, .most_calls = 40),
     COST_LINE("kva_vm_destroy", "O(n log n)", "areas", COST_N_LOG_N, many_areas, destroy, .rounds = 1,
               .most_calls = 20),
     COST_LINE("kva_vm_abandon", "O(n log n)", "areas", COST_N_LOG_N, many_areas, abandon, .rounds = 1,
@@ -1539,6 +1553,7 @@ static const struct cost_line lines[] = {
               free_no_object),
 
     COST_LINE("kva_vm_find", "O(log n)", "areas", COST_LOGARITHM, many_areas, find, NO_CALL),
+    COST_LINE("kva_vm_first", "O(log n)", "areas", COST_LOGARITHM, many_areas, first, NO_CALL),
     COST_LINE("kva_vm_next", "O(log n)", "areas", COST_LOGARITHM, many_areas, next, NO_CALL),
     COST_LINE("kva_vm_report", "O(n log n)", "areas", COST_N_LOG_N, many_areas, report, SELDOM, NO_CALL),
     COST_LINE("kva_vm_stats_read", "O(1)", "areas", COST_CONSTANT, many_areas, statistics, NO_CALL),
@@ -1571,8 +1586,8 @@ static const struct cost_line lines[] = {
 };
 
 static const struct cost_line lines_of_reporters[] = {
-    COST_LINE("kva_fault_reporter_add", "O(list)", "instances", COST_LINEAR, many_reporters,
-              install_reporter, .few = 4, .many = LISTED, SELDOM),
+    COST_LINE("kva_fault_reporter_add", "O(list)", "instances", COST_LINEAR, many_reporters, install_reporter,
+              .few = 4, .many = LISTED, SELDOM),
     COST_LINE("kva_fault_reporter_remove", "O(list)", "instances", COST_LINEAR, many_reporters,
               remove_reporter, .few = 4, .many = LISTED, SELDOM),
 };
@@ -1611,7 +1626,12 @@ static void test_every_row_has_a_line(void **state)
     (void)state;
     memcpy(all, lines, sizeof(lines));
     memcpy(all + LINES, lines_of_reporters, sizeof(lines_of_reporters));
-    cost_expect_complete(KVA_INCLUDE "/kva/vm.h", all, LINES + REPORTERS);
+    static const char *const headers[] = {
+        KVA_INCLUDE "/kva/vm.h",   KVA_INCLUDE "/kva/pages.h",  KVA_INCLUDE "/kva/vmap.h",
+        KVA_INCLUDE "/kva/pcpu.h", KVA_INCLUDE "/kva/report.h", NULL,
+    };
+
+    cost_expect_complete(headers, all, LINES + REPORTERS);
 }
 
 int main(void)

@@ -10,6 +10,7 @@
  */
 #include "../common/harness.h"
 
+#include <kva/deferred.h>
 #include <string.h>
 
 /* As in common/bt_tiny.c, whose structures these are. */

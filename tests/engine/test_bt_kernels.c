@@ -13,6 +13,7 @@
 #include "../../ports/test/lines.h"
 #include "engine/bt_kernels.h"
 
+#include <kva/engine.h>
 #include <string.h>
 
 static const uint64_t edges[] = {

@@ -9,6 +9,7 @@
  */
 #include "../common/harness.h"
 
+#include <kva/engine.h>
 #include <string.h>
 
 #include "../../ports/test/failing_memory.h"

@@ -20,6 +20,8 @@
 #include "../../ports/test/failing_memory.h"
 #include "engine/rb_tiling.h"
 
+#include <kva/engine.h>
+
 #define HOLES 200
 #define ROOM 64 /* each hole has so many addresses, of which it leaves some to the busy segment behind it */
 

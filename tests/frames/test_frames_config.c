@@ -6,6 +6,7 @@
  */
 #include "../common/frames_model.h"
 
+#include <kva/threads.h>
 #include <string.h>
 
 #define TOP UINT64_MAX

@@ -3,6 +3,9 @@
 /** The player of play.h. */
 #include "play.h"
 
+#include <kva/deferred.h>
+#include <kva/engine.h>
+#include <kva/threads.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -6,8 +6,8 @@
  */
 #include <stdio.h>
 
+#include <kva/engine.h>
 #include <kva/frames.h>
-#include <kva/kva.h>
 
 static unsigned char memory[64 * 1024];
 

@@ -35,10 +35,12 @@ if grep -E ' (T kva_vm_create_from|[TU] mmap|T kva_space_create)$' symbols; then
 fi
 [ ! -e default/kva ] || fail "the program was built"
 cmake --install default --prefix installed >said 2>&1 || fail "it is not installed: $(cat said)"
-for header in kva.h frames.h; do
+for header in kva.h status.h memory.h deferred.h threads.h engine.h frames.h; do
     [ -e "installed/include/kva/$header" ] || fail "its header $header is missing"
 done
-[ ! -e installed/include/kva/vm.h ] || fail "a header was installed whose functions are missing"
+for header in vm.h pages.h vmap.h pcpu.h report.h; do
+    [ ! -e "installed/include/kva/$header" ] || fail "$header was installed, whose functions are missing"
+done
 
 # What was asked for by name and cannot be had is refused.
 if configure hosted -DCMAKE_SYSTEM_NAME=FreeBSD -DKVA_HOSTED=ON; then

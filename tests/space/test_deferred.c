@@ -7,6 +7,7 @@
 #include "../common/harness.h"
 #include "../common/picture.h"
 
+#include <kva/deferred.h>
 #include <string.h>
 
 #include "../../ports/test/failing_memory.h"

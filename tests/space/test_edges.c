@@ -4,6 +4,8 @@
 #include "../common/harness.h"
 #include "../common/picture.h"
 
+#include <kva/deferred.h>
+#include <kva/engine.h>
 #include <stdlib.h>
 #include <string.h>
 

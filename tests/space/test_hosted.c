@@ -6,6 +6,8 @@
 #include "../common/picture.h"
 #include "../common/vmap.h"
 
+#include <kva/deferred.h>
+#include <kva/engine.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

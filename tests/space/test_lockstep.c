@@ -21,6 +21,8 @@
 #include "../common/picture.h"
 #include "../common/place.h"
 
+#include <kva/deferred.h>
+#include <kva/engine.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -19,6 +19,8 @@
 #include "../common/harness.h"
 #include "../common/picture.h"
 
+#include <kva/deferred.h>
+#include <kva/engine.h>
 #include <string.h>
 
 #include "../../ports/test/failing_memory.h"

@@ -9,6 +9,8 @@
 #include "common/picture.h"
 #include "common/place.h"
 
+#include <kva/deferred.h>
+#include <kva/engine.h>
 #include <string.h>
 
 #include "../../ports/test/failing_memory.h"

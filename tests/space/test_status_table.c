@@ -16,6 +16,8 @@
 #include "../common/other.h"
 #include "../common/picture.h"
 
+#include <kva/deferred.h>
+#include <kva/engine.h>
 #include <string.h>
 
 #include "../../ports/test/failing_memory.h"

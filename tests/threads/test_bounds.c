@@ -5,6 +5,7 @@
  */
 #include "common/other.h"
 
+#include <kva/deferred.h>
 #include <stdlib.h>
 #include <string.h>
 

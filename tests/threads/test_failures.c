@@ -7,6 +7,7 @@
 #define _DEFAULT_SOURCE
 #include "stamps.h"
 
+#include <kva/deferred.h>
 #include <pthread.h>
 #include <sched.h>
 #include <string.h>

@@ -8,6 +8,7 @@
 #define _GNU_SOURCE
 #include "../common/harness.h"
 
+#include <kva/deferred.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>

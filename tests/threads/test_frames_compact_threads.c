@@ -11,6 +11,7 @@
 #include "../../ports/test/yielding.h"
 
 #include <kva/frames.h>
+#include <kva/threads.h>
 
 #include <pthread.h>
 #include <string.h>

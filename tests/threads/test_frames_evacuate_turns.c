@@ -10,6 +10,7 @@
 #include "common/schedules.h"
 
 #include <kva/frames.h>
+#include <kva/threads.h>
 
 enum { FRAMES = 20, BASE = 64, RANGE = 8, RUNS = 3 };
 

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include <kva/frames.h>
+#include <kva/threads.h>
 
 #include "../../ports/test/yielding.h"
 #include "../common/stepper.h"

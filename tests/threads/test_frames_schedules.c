@@ -8,6 +8,7 @@
 #include "common/schedules.h"
 
 #include <kva/frames.h>
+#include <kva/threads.h>
 
 #include <string.h>
 

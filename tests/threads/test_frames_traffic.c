@@ -8,6 +8,7 @@
 #include "stamps.h"
 
 #include <kva/frames.h>
+#include <kva/threads.h>
 
 #include <pthread.h>
 #include <string.h>

@@ -13,6 +13,8 @@
  */
 #include "common/place.h"
 
+#include <kva/deferred.h>
+#include <kva/engine.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>

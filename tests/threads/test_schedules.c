@@ -7,6 +7,8 @@
  */
 #include "common/schedules.h"
 
+#include <kva/deferred.h>
+#include <kva/engine.h>
 #include <string.h>
 
 enum { THREADS_MOST = 3, STEPS_MOST = 4, BEFORE_MOST = 8, SLOTS = 12 };

@@ -7,6 +7,7 @@
  */
 #include "stamps.h"
 
+#include <kva/deferred.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>

@@ -11,6 +11,7 @@
 #include "tools/common/exit.h"
 #include "tools/common/number.h"
 
+#include <kva/engine.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/wait.h>

@@ -12,6 +12,7 @@
 #include "tools/bench/ticks.h"
 #include "tools/common/exit.h"
 
+#include <kva/threads.h>
 #include <fcntl.h>
 #include <math.h>
 #include <sched.h>

@@ -5,6 +5,7 @@
  * allocator that fails or lies on purpose. A suite that passes such an allocator would be worth nothing.
  */
 #define _GNU_SOURCE
+#include <kva/engine.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

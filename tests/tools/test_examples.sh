@@ -78,7 +78,7 @@ fi
 # A new example needs a line here or in test_readme.sh.
 for example in "$root"/examples/*.c; do
     case $(basename "$example" .c) in
-    compact | first | frames | movable | ring | ranges) ;;
+    bugs | compact | first | frames | movable | ring | ranges) ;;
     *)
         echo "nobody tests $example" >&2
         exit 1

@@ -8,6 +8,7 @@
 #include "common/harness.h"
 #include "replay/player.h"
 
+#include <kva/engine.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -9,6 +9,7 @@
 
 #include "bench/scanners/scanners.h"
 
+#include <kva/threads.h>
 #include <string.h>
 
 #define BLOCK 64u

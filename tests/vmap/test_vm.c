@@ -6,7 +6,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include <kva/vm.h>
+#include <kva/engine.h>
+#include <kva/pcpu.h>
+#include <kva/report.h>
+#include <kva/vmap.h>
 
 #include "ports/test/failing_memory.h"
 #include "ports/test/failing_pages.h"

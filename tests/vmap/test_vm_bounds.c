@@ -8,6 +8,7 @@
  * So something of it is idle whenever the first thread looks, for as long as that thread tries.
  */
 
+#include <kva/engine.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -9,6 +9,8 @@
 
 #include "vmap/vm_shown.h"
 
+#include <kva/vmap.h>
+
 enum { FRAMES = 4 };
 
 static struct test_vm test;

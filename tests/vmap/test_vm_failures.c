@@ -21,6 +21,8 @@
 #include "../common/harness.h"
 #include "../common/vmap.h"
 
+#include <kva/pcpu.h>
+#include <kva/vmap.h>
 #include <stdlib.h>
 #include <string.h>
 

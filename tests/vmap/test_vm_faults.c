@@ -14,6 +14,9 @@
 #include "../common/harness.h"
 #include "../common/vmap.h"
 
+#include <kva/pcpu.h>
+#include <kva/report.h>
+#include <kva/vmap.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>

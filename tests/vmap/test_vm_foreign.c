@@ -9,6 +9,7 @@
 #include "../common/harness.h"
 #include "../common/vmap.h"
 
+#include <kva/vmap.h>
 #include <string.h>
 #include <sys/mman.h>
 

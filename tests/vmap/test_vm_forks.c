@@ -14,6 +14,8 @@
 #include "../common/vmap.h"
 #include "../threads/stamps.h"
 
+#include <kva/pcpu.h>
+#include <kva/vmap.h>
 #include <stdio.h>
 
 enum { NUMBERS = 40, UNIT_PAGES = 16, HELD = 4 };

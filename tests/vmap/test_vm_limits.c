@@ -13,6 +13,8 @@
 #include "../common/harness.h"
 #include "../common/vmap.h"
 
+#include <kva/pcpu.h>
+#include <kva/vmap.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>

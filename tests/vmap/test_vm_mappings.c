@@ -11,6 +11,7 @@
 #include "../common/harness.h"
 #include "../common/vmap.h"
 
+#include <kva/vmap.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -14,6 +14,11 @@
 #include "../common/harness.h"
 #include "../common/vmap.h"
 
+#include <kva/engine.h>
+#include <kva/pcpu.h>
+#include <kva/report.h>
+#include <kva/threads.h>
+#include <kva/vmap.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -812,6 +817,8 @@ CASE(object_free_a_variable, kva_pcpu_free(s->pcpu, s))
 
 CASE(find_without_instance, kva_vm_find(NULL, s->live, &(struct kva_vm_area){0}))
 CASE(find_without_answer, kva_vm_find(s->vm, s->live, NULL))
+CASE(first_without_instance, kva_vm_first(NULL, &(struct kva_vm_area){0}))
+CASE(first_without_answer, kva_vm_first(s->vm, NULL))
 CASE(next_without_instance, kva_vm_next(NULL, &(struct kva_vm_area){0}))
 CASE(next_without_answer, kva_vm_next(s->vm, NULL))
 CASE(report_without_instance, kva_vm_report(NULL, line_of_none, NULL))
@@ -1011,6 +1018,8 @@ static const struct row {
     ROW(object_free_a_variable, KVA_EUNKNOWN, HOOK_AND_STATUS),
     ROW(find_without_instance, KVA_ENULL, NOBODY),
     FIELD(find_without_answer, KVA_ENULL, HOOK, "area"),
+    ROW(first_without_instance, KVA_ENULL, NOBODY),
+    FIELD(first_without_answer, KVA_ENULL, HOOK, "area"),
     ROW(next_without_instance, KVA_ENULL, NOBODY),
     FIELD(next_without_answer, KVA_ENULL, HOOK, "area"),
     ROW(report_without_instance, KVA_ENULL, NOBODY),

@@ -23,6 +23,8 @@
 #include "../common/harness.h"
 #include "../common/vmap.h"
 
+#include <kva/pcpu.h>
+#include <kva/vmap.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -713,11 +715,12 @@ static bool is_short_map(const struct world *world, const struct kva_vm_area *ar
 
 static void sum_up(struct world *world, struct sums *sums)
 {
-    struct kva_vm_area area = {0};
+    struct kva_vm_area area;
     uintptr_t end = 0;
 
     memset(sums, 0, sizeof(*sums));
-    while (kva_vm_next(world->vm, &area) == KVA_OK) {
+    for (enum kva_status status = kva_vm_first(world->vm, &area); status == KVA_OK;
+         status = kva_vm_next(world->vm, &area)) {
         bool is_short = is_short_map(world, &area);
         check_that(area.start >= end, "%s: %#" PRIxPTR, world->name, area.start);
         check_that(area.guard == (is_short || !world->guards ? 0 : world->page), "%s: %#" PRIxPTR,

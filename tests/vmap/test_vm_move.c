@@ -11,6 +11,7 @@
 #include "../common/movable.h"
 #include "../common/stepper.h"
 
+#include <kva/vmap.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

@@ -8,6 +8,7 @@
 #include "../common/movable.h"
 #include "../common/stepper.h"
 
+#include <kva/vmap.h>
 #include <stdlib.h>
 
 enum { BLOCKS = 3, KEPT = 20, KEPT_ELSEWHERE = 9, GIVEN = 3, IDLE = 6 };

@@ -10,6 +10,7 @@
 #include "../common/harness.h"
 #include "../common/movable.h"
 
+#include <kva/vmap.h>
 #include <stdlib.h>
 #include <string.h>
 

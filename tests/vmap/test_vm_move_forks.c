@@ -11,6 +11,7 @@
 #include "../common/stepper.h"
 #include "../threads/stamps.h"
 
+#include <kva/vmap.h>
 #include <stdio.h>
 
 enum { BLOCKS = 2, KEPT_MOST = 2 * 8192, SHOWN = 3 };

@@ -21,6 +21,8 @@
 #include "../common/harness.h"
 #include "../common/movable.h"
 
+#include <kva/threads.h>
+#include <kva/vmap.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -13,7 +13,9 @@
 
 #include <string.h>
 
-#include <kva/vm.h>
+#include <kva/engine.h>
+#include <kva/threads.h>
+#include <kva/vmap.h>
 
 #include "common/array_frames.h"
 #include "../../ports/test/failing_memory.h"

@@ -17,7 +17,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <kva/vm.h>
+#include <kva/threads.h>
+#include <kva/vmap.h>
 
 #include "../../ports/test/failing_memory.h"
 #include "../../ports/test/failing_pages.h"

@@ -9,6 +9,9 @@
 #include "../common/harness.h"
 #include "../common/vmap.h"
 
+#include <kva/pcpu.h>
+#include <kva/report.h>
+#include <kva/vmap.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

@@ -6,6 +6,7 @@
 #include "../common/harness.h"
 #include "../common/vmap.h"
 
+#include <kva/vmap.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -15,6 +15,8 @@
 
 #include <string.h>
 
+#include <kva/engine.h>
+#include <kva/threads.h>
 #include <kva/vm.h>
 
 #include "common/array_pages.h"

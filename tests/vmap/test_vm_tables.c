@@ -12,6 +12,7 @@
 #include "../common/harness.h"
 #include "../common/vmap.h"
 
+#include <kva/vmap.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>

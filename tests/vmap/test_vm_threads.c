@@ -16,7 +16,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <kva/vm.h>
+#include <kva/pcpu.h>
+#include <kva/report.h>
+#include <kva/threads.h>
+#include <kva/vmap.h>
 
 #include "../../ports/test/failing_memory.h"
 #include "../../ports/test/failing_pages.h"

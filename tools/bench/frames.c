@@ -45,6 +45,7 @@
 #include "machine.h"
 #include "tally.h"
 
+#include <kva/threads.h>
 #include <stdlib.h>
 
 /* A turn is the options' over this. */

@@ -7,6 +7,7 @@
 #include "fatal.h"
 #include "tally.h"
 
+#include <kva/vmap.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>

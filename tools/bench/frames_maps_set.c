@@ -5,6 +5,7 @@
 
 #include "fatal.h"
 
+#include <kva/vmap.h>
 #include <dirent.h>
 #include <fcntl.h>
 #include <inttypes.h>

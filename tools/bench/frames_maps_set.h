@@ -7,7 +7,7 @@
 #include "frames_maps.h"
 #include "frames_set.h"
 
-#include <kva/vm.h>
+#include <kva/status.h>
 
 /** A page, as the program sees it. */
 struct maps_page {

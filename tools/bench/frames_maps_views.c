@@ -5,6 +5,7 @@
 #include "fatal.h"
 #include "tally.h"
 
+#include <kva/vmap.h>
 #include <stdlib.h>
 
 /* A turn is the options' over this. */

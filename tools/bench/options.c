@@ -6,6 +6,7 @@
 #include "../common/number.h"
 #include "fatal.h"
 
+#include <kva/engine.h>
 #include <argp.h>
 #include <errno.h>
 #include <stdlib.h>

@@ -4,6 +4,7 @@
 
 #include "fatal.h"
 
+#include <kva/engine.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>

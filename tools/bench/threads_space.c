@@ -6,6 +6,10 @@
 #include "machine.h"
 #include "subject.h"
 
+#include <kva/deferred.h>
+#include <kva/engine.h>
+#include <kva/threads.h>
+
 /* A CPU may hold a full magazine, 32 ranges, of each of 64 sizes: 32 * 2080 pages, 272 MB. */
 #define POOL_BYTES_OF_CPU (UINT64_C(512) << 20)
 
@@ -23,7 +27,7 @@ void shared_open(struct shared_space *shared, const char *engine, const struct s
         .last = SPACE_LAST,
         .quantum = PAGE,
         .engine = kva_engine_by_name(engine),
-        .threads = sharing->threads ? kva_threads_host() : NULL,
+        .one_thread = !sharing->threads,
         .pool_bytes = sharing->pools ? machine_cpus() * POOL_BYTES_OF_CPU : 0,
     };
     threads_must(kva_space_create(&config, &shared->space), "a space");

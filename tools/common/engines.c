@@ -2,7 +2,7 @@
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 #include "engines.h"
 
-#include <kva/kva.h>
+#include <kva/engine.h>
 
 #include <stdio.h>
 #include <string.h>

@@ -8,6 +8,7 @@
 
 #include "grace.h"
 
+#include <kva/engine.h>
 #include <stdio.h>
 #include <string.h>
 

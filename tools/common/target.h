@@ -28,7 +28,6 @@
 
 #include "engines.h"
 
-#include <kva/kva.h>
 #include <kva/vm.h>
 
 #include <pthread.h>

@@ -8,6 +8,8 @@
 
 #include "../../bench/list/list_walk.h"
 
+#include <kva/engine.h>
+#include <kva/threads.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>

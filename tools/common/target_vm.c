@@ -11,6 +11,9 @@
 #include "grace.h"
 #include "grow.h"
 
+#include <kva/engine.h>
+#include <kva/pcpu.h>
+#include <kva/vmap.h>
 #include <stdlib.h>
 
 static void *pointer_of(uint64_t addr)

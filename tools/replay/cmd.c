@@ -17,6 +17,7 @@
 #include "format.h"
 #include "report.h"
 
+#include <kva/engine.h>
 #include <argp.h>
 #include <errno.h>
 #include <stdlib.h>

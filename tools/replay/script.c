@@ -6,6 +6,7 @@
 #include "copy.h"
 #include "pidmap.h"
 
+#include <kva/engine.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -13,6 +13,7 @@
 #include "frames_cmd.h"
 #include "report.h"
 
+#include <kva/engine.h>
 #include <argp.h>
 #include <inttypes.h>
 #include <stdlib.h>

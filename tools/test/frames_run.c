@@ -23,6 +23,7 @@
 #include "frames_inspect.h"
 #include "frames_move.h"
 
+#include <kva/threads.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>

@@ -32,6 +32,7 @@
 #include "../common/grow.h"
 #include "suite.h"
 
+#include <kva/engine.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * kva/deferred.h: ranges that are freed now and reusable later, and callbacks that make room.
+ *
+ * Where something may still refer to a range that is freed (a TLB, an IOTLB, a device, a fence), kva_free_deferred puts it
+ * aside. A FLUSH calls the space's flush callback ONCE for the range that covers all of them, and then frees them, merged:
+ *
+ *      | busy | deferred | busy | deferred | free |        kva_config.flush(context, start, last)
+ *             ^ start                     ^ last
+ *      | busy |   free   | busy |       free      |
+ *
+ * A flush happens when kva_flush asks for it, when more than a limit is deferred, and before a request returns KVA_ENOSPC. A
+ * request that then still finds no room asks the RECLAIM callbacks, one by one.
+ */
+#ifndef KVA_DEFERRED_H
+#define KVA_DEFERRED_H
+
+#include <kva/kva.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** Park a busy segment until the next flush: it cannot be used any more, and is not handed out yet.
+ *  Flushes by itself once more than the limit is parked.
+ *
+ *  In/Out:  space
+ *  In:      start   the start of a busy segment
+ *  Returns: as kva_free
+ *  Cost:    O(log n); never takes memory. A flush comes on top
+ *  Locking: Space; dropped during a flush. Does not wait for one that another thread has begun
+ *  Failure: nothing has changed
+ */
+KVA_API enum kva_status kva_free_deferred(struct kva_space *space, uint64_t start);
+
+/** Give all deferred segments back, after ONE call of the flush callback with the range that covers them.
+ *  With none deferred the callback is not called.
+ *
+ *  In/Out:  space
+ *  Returns: KVA_OK
+ *           KVA_ENULL      space is NULL or not initialised
+ *           KVA_EREENTRY   called from inside the flush callback
+ *  Cost:    O(m log n) for m deferred segments; never takes memory
+ *  Locking: Space; dropped while the callback runs, and between slices of some ten segments. On return, all that was parked
+ *           before the call is free, whichever thread has flushed it
+ *  Failure: nothing has changed
+ */
+KVA_API enum kva_status kva_flush(struct kva_space *space);
+
+/** Set how many bytes may wait before kva_free_deferred flushes by itself.
+ *
+ *  The default is 32 MiB times the number of binary digits of the CPU count (1 CPU: 32 MiB, 2: 64, 4: 96,
+ *  64: 224): Linux's choice for lazily unmapped areas, a batch that grows with the price of a flush.
+ *
+ *  In/Out:  space
+ *  In:      bytes   flush when MORE than this waits: 0 flushes at each deferred free, UINT64_MAX never
+ *  Returns: KVA_OK
+ *           KVA_ENULL      space is NULL or not initialised
+ *           KVA_EREENTRY   called from inside the flush callback
+ *  Cost:    O(1); takes effect at the next kva_free_deferred
+ *  Locking: Space
+ *  Failure: nothing has changed
+ */
+KVA_API enum kva_status kva_set_deferred_limit(struct kva_space *space, uint64_t bytes);
+
+/* ----------------------------------------------------------------------------------------- reclaim */
+
+/** Called when nothing fits, after a flush: make room for `size` bytes (as asked for; for a congruent request
+ *  from the first part's start to the last one's end) and return true, or return false. It may call on this very
+ *  space whatever an ordinary caller may, but end it or change the list of callbacks; a request that fails inside
+ *  is not reclaimed for again. What it defers is flushed, whatever it returns.
+ *  With threads: one thread at a time asks, and the space is not locked. Others that find no room meanwhile wait, and try
+ *  again before they ask; so the callback must not wait for them, nor two callbacks each want room in the other's space. */
+typedef bool kva_reclaim_callback(void *context, struct kva_space *space, uint64_t size);
+
+/** A reclaim callback's registration; the caller's memory, to be kept until it is removed. */
+struct kva_reclaim {
+    kva_reclaim_callback *callback;
+    void *context;
+    struct kva_link link; /* private */
+};
+
+/** Register a callback to be asked for space when a request would fail.
+ *
+ *  In/Out:  space
+ *           reclaim   the caller's memory, callback and context set; kept until it is removed
+ *  Returns: KVA_OK
+ *           KVA_ENULL    space, reclaim or its callback is NULL, or the space is not initialised
+ *           KVA_EEXIST   this registration is on the list already
+ *           KVA_EREENTRY   called from inside a flush or reclaim callback
+ *  Cost:    O(callbacks)
+ *  Locking: Space; waits for a reclaim under way
+ *  Failure: nothing has changed
+ */
+KVA_API enum kva_status kva_reclaim_add(struct kva_space *space, struct kva_reclaim *reclaim);
+
+/** Remove a reclaim callback.
+ *
+ *  In/Out:  space
+ *           reclaim   as registered
+ *  Returns: KVA_OK
+ *           KVA_ENULL    space or reclaim is NULL, or the space is not initialised
+ *           KVA_ENOENT   it is not registered
+ *           KVA_EREENTRY   called from inside a flush or reclaim callback
+ *  Cost:    O(callbacks)
+ *  Locking: Space; waits for a reclaim under way: behind it, the callback does not run any more
+ *  Failure: nothing has changed
+ */
+KVA_API enum kva_status kva_reclaim_remove(struct kva_space *space, struct kva_reclaim *reclaim);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,376 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * Which locks a space or an instance has when its configuration names no threads, gives a table of them, or
+ * says that one thread at a time will use it. The four functions that make one follow one rule.
+ * kva_space_create once made spaces without locks where kva_vm_create made instances with them, and two
+ * threads broke such a space.
+ */
+#include "stamps.h"
+
+#include <pthread.h>
+#include <string.h>
+
+#include <kva/deferred.h>
+#include <kva/engine.h>
+#include <kva/threads.h>
+#include <kva/vm.h>
+
+#include "../../ports/test/failing_memory.h"
+
+#define PAGE UINT64_C(0x1000)
+#define MIB (UINT64_C(1) << 20)
+
+/* -------------------------------------------------------------------------- inside and beside a callback */
+
+/** A call from inside a callback is refused; one from another thread meanwhile is served, if threads are told
+ *  apart. */
+struct visit {
+    enum kva_status (*call)(void *instance);
+    void *instance;
+    enum kva_status inside;
+    enum kva_status beside;
+};
+
+static void *call_beside(void *context)
+{
+    struct visit *visit = context;
+
+    visit->beside = visit->call(visit->instance);
+    return NULL;
+}
+
+static void pay_visit(struct visit *visit)
+{
+    pthread_t thread;
+
+    visit->inside = visit->call(visit->instance);
+    must(pthread_create(&thread, NULL, call_beside, visit) == 0);
+    must(pthread_join(thread, NULL) == 0);
+}
+
+/** Whether threads were told apart; fails unless the visit was paid. */
+static bool told_apart(const struct visit *visit)
+{
+    assert_int_equal(visit->inside, KVA_EREENTRY);
+    assert_true(visit->beside == KVA_OK || visit->beside == KVA_EREENTRY);
+    return visit->beside == KVA_OK;
+}
+
+static enum kva_status alloc_page(void *space)
+{
+    struct kva_request request = kva_request_of(PAGE);
+    uint64_t start;
+
+    return kva_alloc(space, &request, &start);
+}
+
+static enum kva_status purge(void *vm)
+{
+    return kva_vm_purge(vm);
+}
+
+static void visit_in_flush(void *context, uint64_t start, uint64_t last)
+{
+    (void)start;
+    (void)last;
+    pay_visit(context);
+}
+
+static bool visit_in_reclaim(void *context, struct kva_vm *vm, size_t size)
+{
+    (void)vm;
+    (void)size;
+    pay_visit(context);
+    return false;
+}
+
+/* ------------------------------------------------------------------------------------- the four functions */
+
+enum { CPUS = 3 };
+
+/** What was asked for, and what is seen of the locks of what was made. */
+struct making {
+    const struct kva_threads *threads;
+    bool one_thread;
+    bool is_apart;   /* threads are told apart */
+    unsigned points; /* passed in a given table, test_one_rule_for_all's */
+    size_t bytes;    /* of memory: each CPU's pool or cache takes some */
+};
+
+static unsigned points_passed;
+
+static void count_point(void *context)
+{
+    ++*(unsigned *)context;
+}
+
+static void look_at_space(struct kva_space *space, struct visit *visit, struct making *making)
+{
+    uint64_t start;
+    struct kva_request request = kva_request_of(PAGE);
+
+    points_passed = 0;
+    visit->call = alloc_page;
+    visit->instance = space;
+    assert_int_equal(kva_alloc(space, &request, &start), KVA_OK);
+    assert_int_equal(kva_free_deferred(space, start), KVA_OK);
+    assert_int_equal(kva_flush(space), KVA_OK);
+    making->is_apart = told_apart(visit);
+    making->points = points_passed;
+    assert_int_equal(kva_space_abandon(space), KVA_OK);
+}
+
+static struct kva_config config_of_space(const struct making *making, struct visit *visit,
+                                         struct kva_memory memory)
+{
+    return (struct kva_config){.last = 64 * MIB - 1,
+                               .quantum = PAGE,
+                               .memory = memory,
+                               .flush = visit_in_flush,
+                               .flush_context = visit,
+                               .cpus = CPUS,
+                               .threads = making->threads,
+                               .one_thread = making->one_thread,
+                               .pool_bytes = MIB};
+}
+
+static enum kva_status make_by_space_create(struct making *making)
+{
+    struct kva_failing_memory memory;
+    struct visit visit = {0};
+    const struct kva_config config = config_of_space(making, &visit, kva_failing_memory_init(&memory));
+    struct kva_space *space;
+    enum kva_status status = kva_space_create(&config, &space);
+
+    if (status != KVA_OK)
+        return status;
+    making->bytes = memory.bytes;
+    look_at_space(space, &visit, making);
+    return kva_space_destroy(space);
+}
+
+static enum kva_status make_by_space_init(struct making *making)
+{
+    struct kva_failing_memory memory;
+    struct visit visit = {0};
+    struct kva_config config = config_of_space(making, &visit, kva_failing_memory_init(&memory));
+    struct kva_space space;
+
+    config.engine = kva_engine_host();
+    enum kva_status status = kva_space_init(&space, &config);
+    if (status != KVA_OK)
+        return status;
+    making->bytes = memory.bytes;
+    look_at_space(&space, &visit, making);
+    return KVA_OK;
+}
+
+static void look_at_instance(struct kva_vm *vm, struct making *making)
+{
+    struct visit visit = {.call = purge, .instance = vm};
+    struct kva_vm_reclaim reclaim = {.callback = visit_in_reclaim, .context = &visit};
+
+    points_passed = 0;
+    assert_int_equal(kva_vm_reclaim_add(vm, &reclaim), KVA_OK);
+    assert_null(kva_vmalloc(vm, 64 * MIB));
+    assert_int_equal(kva_vm_reclaim_remove(vm, &reclaim), KVA_OK);
+    making->is_apart = told_apart(&visit);
+    making->points = points_passed;
+}
+
+static struct kva_vm_config config_of_instance(const struct making *making, struct kva_memory memory)
+{
+    return (struct kva_vm_config){.reserve = 64 * MIB,
+                                  .memory = memory,
+                                  .cpus = CPUS,
+                                  .threads = making->threads,
+                                  .one_thread = making->one_thread};
+}
+
+static enum kva_status make_by_vm_create(struct making *making)
+{
+    struct kva_failing_memory memory;
+    const struct kva_vm_config config = config_of_instance(making, kva_failing_memory_init(&memory));
+    struct kva_vm *vm;
+    enum kva_status status = kva_vm_create(&config, &vm);
+
+    if (status != KVA_OK)
+        return status;
+    making->bytes = memory.bytes;
+    look_at_instance(vm, making);
+    return kva_vm_destroy(vm, NULL, NULL);
+}
+
+static enum kva_status make_by_vm_create_from(struct making *making)
+{
+    struct kva_failing_memory memory;
+    struct kva_vm_config config = config_of_instance(making, kva_failing_memory_init(&memory));
+    struct kva_vm *vm;
+
+    config.engine = kva_engine_host();
+    config.pages = kva_pages_host(KVA_MECHANISM_BEST);
+    enum kva_status status = kva_vm_create_from(&config, &vm);
+    if (status != KVA_OK)
+        return status;
+    making->bytes = memory.bytes;
+    look_at_instance(vm, making);
+    return kva_vm_destroy(vm, NULL, NULL);
+}
+
+/* ----------------------------------------------------------------------------------------------- the rule */
+
+static const struct way {
+    const char *name;
+    enum kva_status (*make)(struct making *making);
+    bool has_host;
+} ways[] = {
+    {"kva_space_create", make_by_space_create, true},
+    {"kva_space_init", make_by_space_init, false},
+    {"kva_vm_create", make_by_vm_create, true},
+    {"kva_vm_create_from", make_by_vm_create_from, false},
+};
+
+enum { WAYS = sizeof ways / sizeof ways[0] };
+
+/** Make one; fail unless it has locks as expected, and records for as many CPUs. */
+static void expect_locks(const struct way *way, const struct kva_threads *threads, bool one_thread)
+{
+    const bool has_locks = !one_thread && (threads || way->has_host);
+    const bool uses_given = !one_thread && threads;
+    struct making bare = {.one_thread = true};
+    struct making making = {.threads = threads, .one_thread = one_thread};
+    const char *given = threads ? "given" : "NULL";
+
+    assert_int_equal(way->make(&bare), KVA_OK);
+    enum kva_status status = way->make(&making);
+    check_that(status == KVA_OK, "%s, threads %s, one_thread %d: %s", way->name, given, one_thread,
+               kva_status_name(status));
+    check_that(making.is_apart == has_locks, "%s, threads %s, one_thread %d", way->name, given, one_thread);
+    check_that((making.points > 0) == uses_given, "%s, threads %s, one_thread %d: %u points", way->name,
+               given, one_thread, making.points);
+    check_that((making.bytes > bare.bytes) == has_locks && making.bytes >= bare.bytes,
+               "%s, threads %s, one_thread %d: %zu bytes, %zu without locks", way->name, given, one_thread,
+               making.bytes, bare.bytes);
+}
+
+/** NULL is the host's table where there is a host, and none where there is none; one_thread is none
+ *  everywhere. */
+static void test_one_rule_for_all(void **state)
+{
+    struct kva_threads given = *kva_threads_host();
+
+    (void)state;
+    given.point = count_point;
+    given.context = &points_passed;
+    for (size_t i = 0; i < WAYS; i++) {
+        for (unsigned one_thread = 0; one_thread < 2; one_thread++) {
+            expect_locks(&ways[i], NULL, one_thread);
+            expect_locks(&ways[i], &given, one_thread);
+        }
+    }
+}
+
+/** With one_thread the table is not looked at: one that would be refused does not matter. */
+static void test_one_thread_needs_no_table(void **state)
+{
+    const struct kva_threads empty = {0};
+    struct making making = {.threads = &empty};
+
+    (void)state;
+    for (size_t i = 0; i < WAYS; i++) {
+        assert_int_equal(ways[i].make(&making), KVA_ENULL);
+        expect_locks(&ways[i], &empty, true);
+    }
+}
+
+/* ------------------------------------------------------------------------------------- threads on a space */
+
+enum { THREADS = 4, PAGES = 1024, HELD = 8 };
+
+struct crowd {
+    struct kva_space *space;
+    struct stamps stamps;
+    uint64_t rounds; /* of each thread */
+};
+
+struct worker {
+    struct crowd *crowd;
+    struct test_rng rng;
+    pthread_t thread;
+    uint64_t start[HELD];
+    uint64_t last[HELD];
+    uint16_t stamp;
+};
+
+static void take(struct worker *worker, unsigned i)
+{
+    struct kva_request request = kva_request_of((1 + test_below(&worker->rng, 8)) * PAGE);
+
+    must(kva_alloc(worker->crowd->space, &request, &worker->start[i]) == KVA_OK); /* there is room for all */
+    worker->last[i] = worker->start[i] + request.size - 1;
+    stamps_change(&worker->crowd->stamps, worker->start[i], worker->last[i], 0, worker->stamp);
+}
+
+static void give(struct worker *worker, unsigned i)
+{
+    stamps_change(&worker->crowd->stamps, worker->start[i], worker->last[i], worker->stamp, 0);
+    must(kva_free(worker->crowd->space, worker->start[i]) == KVA_OK);
+}
+
+static void *work(void *context)
+{
+    struct worker *worker = context;
+
+    for (unsigned i = 0; i < HELD; i++)
+        take(worker, i);
+    for (uint64_t round = 0; round < worker->crowd->rounds; round++) {
+        unsigned i = (unsigned)test_below(&worker->rng, HELD);
+        give(worker, i);
+        take(worker, i);
+    }
+    for (unsigned i = 0; i < HELD; i++)
+        give(worker, i);
+    return NULL;
+}
+
+static void play_crowd(uint64_t pool_bytes)
+{
+    const struct kva_config config = {.last = PAGES * PAGE - 1, .quantum = PAGE, .pool_bytes = pool_bytes};
+    struct crowd crowd = {.stamps = stamps_make(0, PAGE, PAGES), .rounds = test_scaled(50000)};
+    struct worker workers[THREADS];
+    struct kva_fault fault = {0};
+
+    assert_int_equal(kva_space_create(&config, &crowd.space), KVA_OK);
+    memset(workers, 0, sizeof workers);
+    for (unsigned i = 0; i < THREADS; i++) {
+        workers[i].crowd = &crowd;
+        workers[i].rng = test_rng_of(i);
+        workers[i].stamp = (uint16_t)(i + 1);
+        assert_int_equal(pthread_create(&workers[i].thread, NULL, work, &workers[i]), 0);
+    }
+    for (unsigned i = 0; i < THREADS; i++)
+        assert_int_equal(pthread_join(workers[i].thread, NULL), 0);
+    check_that(kva_space_check(crowd.space, &fault) == KVA_OK, "%s: %s", fault.where, fault.what);
+    stamps_drop(&crowd.stamps);
+    assert_int_equal(kva_space_destroy(crowd.space), KVA_OK); /* nothing is busy */
+}
+
+/** Threads on a space that was made with nothing but its end. */
+static void test_threads_share_a_default_space(void **state)
+{
+    (void)state;
+    play_crowd(0);
+    play_crowd(MIB);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_one_rule_for_all),
+        cmocka_unit_test(test_one_thread_needs_no_table),
+        cmocka_unit_test(test_threads_share_a_default_space),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
