@@ -50,17 +50,17 @@ function sort_in(path)
 function load_all(    i)
 {
     for (i = 1; i <= header_count; i++)
-        load(headers[i])
+        load(headers[i], headers[i], 1)
     for (i = 1; i <= lower_count; i++)
-        load(lower[i])
+        load(lower[i], lower[i], 1)
     for (i = 1; i <= third_count; i++)
-        load(third[i])
+        load(third[i], third[i], 1)
     for (i = 1; i <= port_count; i++)
-        load(port[i])
+        load(port[i], port[i], 1)
 }
 
-# Read a file and what it includes, once.
-function load(path,    line, count)
+# Read a file and what it includes, once; `asker` includes it.
+function load(path, asker, at,    line, count)
 {
     if (path in length_of)
         return
@@ -72,7 +72,7 @@ function load(path,    line, count)
     close(path)
     length_of[path] = count + 0
     if (!count) {
-        offence(path, 1, "is empty, or cannot be read")
+        offence(asker, at, path " is empty, or cannot be read")
         return
     }
     if (path ~ /^include\//)
@@ -125,7 +125,7 @@ function load_included(path,    i, target)
         target = target_of(text[path, i], path)
         if (target == "")
             continue
-        load(target)
+        load(target, path, i)
         includes[path] = includes[path] " " target
         if (is_template[target])
             is_template[path] = 1

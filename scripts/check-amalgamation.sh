@@ -11,11 +11,10 @@
 #   the same    tests that compare all engines with the oracle, frames with their model and instances with theirs pass
 #               with it in the place of the library
 #
-# Compilers that are missing are left out, but for gcc or clang. Where gcc is, the tests need cmocka.
+# What is missing is left out: compilers, of which gcc or clang must be there, and cmocka for the tests.
 set -eu
 
 cd "$(dirname "$0")/.."
-root=$PWD
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 trap 'exit 1' HUP INT TERM
@@ -64,7 +63,7 @@ amalgamated()
     shift
     mkdir -p "$into"
     for source in "$@"; do
-        sed 's|#include <kva/vm.h>|#include "kva_vm.h"|; s|#include <kva/.*>|#include "kva.h"|' "$source" >"$into/${source##*/}"
+        sed -f "$work/includes" "$source" >"$into/${source##*/}"
     done
 }
 
@@ -75,6 +74,10 @@ scripts/amalgamate.sh "$work/again"
 for name in kva.c kva.h kva_vm.h; do
     cmp "$work/$name" "$work/again/$name"
 done
+# What says for each header of the tree which of the two holds it.
+for name in kva kva_vm; do
+    sed -n "s|^/\* ---- \(kva/.*\) \*/$|s:<\1>:\"$name.h\":|p" "$work/$name.h"
+done >"$work/includes"
 
 # ------------------------------------------------------------------------------------------------- built
 
@@ -200,16 +203,17 @@ if ! echo '#include <cmocka.h>' | $cc -include stdarg.h -include stddef.h -inclu
 fi
 
 # The tests have engines of their own, with tiny nodes; these need some internal functions, which kva.c does not export.
-export root
-export flags='-std=c11 -O0 -I"$root" -I"$root/include" -I"$root/src" -I"$root/tests" -DKVA_CHECK_LEVEL=1 -DKVA_TEST_HOSTED=1'
+ln -s "$PWD" "$work/tree"
+export flags="-std=c11 -O0 -Itree -Itree/include -Itree/src -Itree/tests -DKVA_CHECK_LEVEL=1 -DKVA_TEST_HOSTED=1"
+corpus="-DKVA_CORPUS='\"tree/tests/fuzz/corpus\"' -DKVA_CORPUS_FRAMES='\"tree/tests/fuzz/corpus_frames\"'"
 for source in tests/common/*.c tests/fuzz/play*.c ports/test/*.c src/base/nodes.c src/base/check.c; do
-    later "$cc $flags -c $root/$source -o support-$(basename "$source" .c).o"
+    later "$cc \$flags -c tree/$source -o support-$(basename "$source" .c).o"
 done
 run_all
 ar rc "$work/support.a" "$work"/support-*.o
 for test in space/test_lockstep frames/test_frames_lockstep vmap/test_vm_model fuzz/test_corpus; do
     name=${test#*/}
-    later "$cc $flags $root/tests/$test.c support.a $cc.o support.a -lcmocka -lpthread -o $name &&" \
+    later "$cc \$flags $corpus tree/tests/$test.c support.a $cc.o support.a -lcmocka -lpthread -o $name &&" \
         "KVA_TEST_SCALE=0.05 ./$name >$name.out 2>&1 || { cat $name.out; exit 1; }"
 done
 run_all
