@@ -7,8 +7,9 @@
 #include "../common/harness.h"
 #include "../common/vmap.h"
 
-#if TEST_ASAN
 #include <kva/vmap.h>
+
+#if TEST_ASAN
 #include <sanitizer/asan_interface.h>
 #endif
 
