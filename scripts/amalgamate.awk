@@ -162,13 +162,15 @@ function normal(path,    parts, count, kept, top, i, result)
 }
 
 # The name after each KVA_API, and the version.
-function note_public(path,    i, gathered)
+function note_public(path,    i, words, gathered)
 {
     for (i = 1; i <= length_of[path]; i++) {
-        if (text[path, i] ~ /^#define KVA_VERSION_(MAJOR|MINOR|PATCH) /)
-            version = version (version == "" ? "" : ".") substr(text[path, i], index(text[path, i], " KVA") + 19) + 0
+        if (text[path, i] ~ /^#define KVA_VERSION_(MAJOR|MINOR|PATCH) /) {
+            split(text[path, i], words, " ")
+            version = version (version == "" ? "" : ".") words[3]
+        }
         if (text[path, i] ~ /^KVA_API /)
-            gathered = "  "
+            gathered = " "
         if (gathered != "")
             gathered = gathered " " without_attributes(code_of(text[path, i]))
         if (gathered != "" && match(gathered, name_pattern "[[(;]")) {
@@ -271,7 +273,7 @@ function see_construct(kind,    name, is_type)
     name = last_name(head)
     is_type = kind == "{" || head ~ /^ *(typedef|_Static_assert)/ || head ~ /^ *(struct|union|enum) [A-Za-z0-9_]+ *$/
     if (gathering)
-        gather(kind, name, is_type)
+        gather(name)
     else if (!is_type)
         see_name(name, kind)
 }
@@ -319,7 +321,7 @@ function is_static(words,    parts, count, i)
 
 # --------------------------------------------------------------------------------------- templates and forms
 
-# What a template defines: in_template[], and its macros.
+# Take down what a template defines: names of functions, objects, types and constants; and its macros, which end with the form.
 function note_template(path,    i, line)
 {
     gathering = 1
@@ -329,9 +331,7 @@ function note_template(path,    i, line)
         if (line ~ /^#define / && !((path, i) in left_out))
             template_macros[++template_macro_count] = macro_of(line)
         follow(line, i)
-        if (decided == "{" && head ~ /^ *enum/)
-            gather_constants(code_of(line))
-        else if (line ~ /^enum \{.*\};$/)
+        if (line ~ /^enum \{.*\};$/ || (decided == "{" && head ~ /^ *enum/))
             gather_constants(line)
     }
     gathering = 0
@@ -344,15 +344,16 @@ function macro_of(line)
     return line
 }
 
-function gather(kind, name, is_type)
+function gather(name)
 {
     if (head !~ /_Static_assert/ && name !~ /^(struct|union|enum|BT_ENGINE)$/ && head !~ /^ *extern /)
         in_template[name] = 1
 }
 
-# Each name that begins an item of a list.
+# Each name that begins an item of an enum's list.
 function gather_constants(code,    items, count, i)
 {
+    sub(/\/\*.*/, "", code)
     sub(/.*\{/, "", code)
     sub(/\}.*/, "", code)
     count = split(code, items, ",")
@@ -568,7 +569,7 @@ function put_headers(list, count,    i, k)
 
 # ------------------------------------------------------------------------------------------------- writing
 
-function put_top(purpose,    line)
+function put_top(purpose)
 {
     out_count = 0
     put(text["include/kva/kva.h", 1])
