@@ -6,10 +6,15 @@ include(CMakePackageConfigHelpers)
 
 set(kva_cmake_dir ${CMAKE_INSTALL_LIBDIR}/cmake/kva)
 
+# The headers of floor 3. A name that is not there yet does no harm.
+set(kva_vmap_headers vm.h pages.h vmap.h pcpu.h report.h)
+
 install(TARGETS kva EXPORT kvaTargets)
 file(GLOB kva_headers CONFIGURE_DEPENDS include/kva/*.h)
 if(NOT KVA_VMAP)
-  list(FILTER kva_headers EXCLUDE REGEX "/(vm|pages|vmap|pcpu|report)\\.h$")
+  foreach(header IN LISTS kva_vmap_headers)
+    list(REMOVE_ITEM kva_headers ${PROJECT_SOURCE_DIR}/include/kva/${header})
+  endforeach()
 endif()
 install(FILES ${kva_headers} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/kva)
 install(EXPORT kvaTargets NAMESPACE kva:: DESTINATION ${kva_cmake_dir})
@@ -24,8 +29,14 @@ install(FILES ${PROJECT_BINARY_DIR}/kvaConfig.cmake ${PROJECT_BINARY_DIR}/kvaCon
 # The way from kva.pc up to the prefix, so that an installed tree may be moved.
 file(RELATIVE_PATH kva_pc_prefix
   ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig ${CMAKE_INSTALL_PREFIX})
+set(kva_pc_cflags)
+if(kva_type STREQUAL "SHARED_LIBRARY")
+  set(kva_pc_cflags " -DKVA_SHARED")
+endif()
 configure_file(cmake/kva.pc.in kva.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/kva.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+
+install(FILES LICENSE README.md CHANGELOG.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
 
 if(KVA_BUILD_TOOLS)
   install(TARGETS kva_program)

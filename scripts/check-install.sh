@@ -3,7 +3,8 @@
 # SPDX-FileCopyrightText: 2026 The kva authors
 #
 # Install the release build, move the tree elsewhere, and build the project in tests/install against it: with
-# find_package, with pkg-config, and with a shared library. Needs build/release (./dev build release).
+# find_package, with pkg-config, as a part of plug-ins, and with a shared library, for Windows too where its compiler is
+# here. Needs build/release (./dev build release).
 set -eu
 
 cd "$(dirname "$0")/.."
@@ -13,6 +14,31 @@ trap 'rm -rf "$work"' EXIT
 trap 'exit 1' HUP INT TERM
 
 export CMAKE_GENERATOR=Ninja # as the presets; make may not be there
+
+fail()
+{
+    echo "check-install: $*" >&2
+    exit 1
+}
+
+# installed PREFIX FOLDER FILE...: the files are in the tree.
+installed()
+{
+    folder=$1/$2
+    shift 2
+    for file in "$@"; do
+        [ -e "$folder/${file##*/}" ] || fail "$file was not installed in $folder"
+    done
+}
+
+# whole PREFIX: each installed header includes no other than installed ones.
+whole()
+{
+    for header in "$1"/include/kva/*.h; do
+        echo "#include <kva/${header##*/}>" | cc -std=c11 -fsyntax-only -I"$1/include" -x c - ||
+            fail "${header##*/} needs a header that was not installed"
+    done
+}
 
 # consume PREFIX: the two ways to find an installed kva.
 consume()
@@ -35,19 +61,25 @@ echo "Static"
 cmake --install build/release --prefix "$work/first" >/dev/null
 mv "$work/first" "$work/static" # nothing in it may remember where it was
 consume "$work/static"
-for header in include/kva/*.h; do
-    [ -e "$work/static/$header" ] || {
-        echo "check-install: $header was not installed" >&2
-        exit 1
-    }
-done
-for page in man/*.1; do
-    [ -e "$work/static/share/man/man1/$(basename "$page")" ] || {
-        echo "check-install: $page was not installed" >&2
-        exit 1
-    }
-done
+installed "$work/static" include/kva include/kva/*.h
+installed "$work/static" share/man/man1 man/*.1
+installed "$work/static" share/doc/kva LICENSE README.md CHANGELOG.md
+whole "$work/static"
 "$work/static/bin/kva" --help >/dev/null
+
+echo "Plug-ins, each with a static library in it"
+libdir=$(dirname "$(find "$work/static" -name libkva.a)")
+cc -std=c11 -pthread tests/install/host.c -ldl -o "$work/host"
+plugins=
+for number in 1 2; do
+    plugin=$work/plugin$number.so
+    cc -std=c11 -fPIC -shared -Wl,-z,defs -I"$work/static/include" tests/install/plugin.c -L"$libdir" -lkva -o "$plugin"
+    exports=$(nm -D --defined-only "$plugin" | sed 's/.* //; /^_init$/d; /^_fini$/d')
+    [ "$exports" = plugin_run ] || fail "a plug-in exports not its own function alone, but $exports"
+    plugins="$plugins $plugin"
+done
+# shellcheck disable=SC2086  # a list of names
+"$work/host" $plugins
 
 echo "Shared"
 cmake -S . -B "$work/build" -DBUILD_SHARED_LIBS=ON -DCMAKE_BUILD_TYPE=Release -DKVA_BUILD_TOOLS=OFF \
@@ -55,11 +87,45 @@ cmake -S . -B "$work/build" -DBUILD_SHARED_LIBS=ON -DCMAKE_BUILD_TYPE=Release -D
 cmake --build "$work/build" >/dev/null
 cmake --install "$work/build" --prefix "$work/shared" >/dev/null
 consume "$work/shared"
+library=$(find "$work/shared" -name libkva.so)
+minor=$(pkg-config --modversion "$(dirname "$library")/pkgconfig/kva.pc" | sed 's/\.[^.]*$//')
+[ "$(objdump -p "$library" | awk '$1 == "SONAME" { print $2 }')" = "libkva.so.$minor" ] || fail "the soname of $library"
+
+echo "Without floor 3 and without a port"
+cmake -S . -B "$work/floors" -DCMAKE_BUILD_TYPE=Release -DKVA_HOSTED=OFF -DKVA_VMAP=OFF -DKVA_BUILD_TOOLS=OFF \
+    -DKVA_BUILD_TESTS=OFF >/dev/null
+cmake --build "$work/floors" >/dev/null
+cmake --install "$work/floors" --prefix "$work/low" >/dev/null
+[ ! -e "$work/low/include/kva/vm.h" ] || fail "kva/vm.h was installed without what it declares"
+whole "$work/low"
+consume "$work/low"
+
+# The DLL exports the public names that the floors define; what a port defines is not there on Windows.
+if command -v x86_64-w64-mingw32-gcc >/dev/null 2>&1; then
+    echo "DLL"
+    toolchain=-DCMAKE_TOOLCHAIN_FILE=$root/cmake/mingw.cmake
+    cmake -S . -B "$work/windows" "$toolchain" -DBUILD_SHARED_LIBS=ON -DCMAKE_BUILD_TYPE=Release >/dev/null
+    cmake --build "$work/windows" >/dev/null
+    cmake --install "$work/windows" --prefix "$work/dll" >/dev/null
+    whole "$work/dll"
+    scripts/public-names.sh "$work/dll/include" x86_64-w64-mingw32-gcc >"$work/public"
+    find "$work/windows/CMakeFiles/kva.dir" -name '*.obj' -exec x86_64-w64-mingw32-nm --defined-only {} + |
+        awk '$2 ~ /^[A-Z]$/ { print $3 }' | LC_ALL=C sort -u | LC_ALL=C comm -12 "$work/public" - >"$work/expected"
+    x86_64-w64-mingw32-objdump -p "$work/dll/bin/libkva.dll" |
+        awk '/Name Pointer\] Table/ { table = 1; next } table && NF == 0 { exit } table { print $NF }' |
+        LC_ALL=C sort >"$work/exports"
+    [ -s "$work/expected" ] || fail "no public name is in the objects of libkva.dll"
+    diff "$work/expected" "$work/exports" || fail "the exports of libkva.dll are not the public names"
+    cmake -S tests/install -B "$work/importer" "$toolchain" -Dkva_DIR="$work/dll/lib/cmake/kva" >/dev/null
+    cmake --build "$work/importer" >/dev/null
+    x86_64-w64-mingw32-nm "$(find "$work/importer" -name 'consumer*.obj')" | grep -q ' U __imp_kva_alloc$' ||
+        fail "a program that uses libkva.dll does not import from it directly"
+fi
 
 echo "Inside another project"
 mkdir "$work/outer"
 cat >"$work/outer/CMakeLists.txt" <<END
-cmake_minimum_required(VERSION 3.25)
+cmake_minimum_required(VERSION 3.16)
 project(outer LANGUAGES C)
 add_subdirectory($root kva)
 add_executable(consumer $root/tests/install/consumer.c)

@@ -59,12 +59,12 @@ struct kva_config;
 
 /** Create a space on a system with a port (Linux). What the configuration leaves 0 is taken from the system.
  *
- *  Any thread may use the space, unless config.one_thread is set. With config.memory, neither this call nor any other on the
- *  space uses the program's heap or stdio, so it can serve a malloc: the space itself is taken from there, too.
+ *  Any thread may use the space, unless config.one_thread is set. The space itself lies in memory from config.memory. If
+ *  the caller sets that, no call on the space uses the program's heap or stdio, so the space can serve a malloc.
  *
- *  In:      config  at least last, mostly first and quantum; the rest: see struct kva_config. NULL or 0 in engine, memory,
- *                   threads, cpus and on_corruption stand for the system's: kva_engine_host() and its kin
- *  Out:     space   the new space, all of it free
+ *  In:      config  last must be set; usually first and quantum are, too. NULL or 0 in engine, memory, threads, cpus
+ *                   and on_corruption stand for the system's (kva_engine_host() and the like); see struct kva_config
+ *  Out:     space   the new space; all of it is free, but for config.busy
  *  Returns: as kva_space_init, and KVA_ENOMEM when there is no memory for the space itself
  *  Cost:    as kva_space_init
  *  Locking: None
@@ -77,21 +77,20 @@ enum kva_policy {
     KVA_HIGHEST = 1 /* the largest address that fits */
 };
 
-/** What an allocation asks for. Fields that are left at 0 stand for the usual values, which kva_request_of spells out. */
+/** What an allocation asks for. A field that is 0 has its usual value. */
 struct kva_request {
-    uint64_t size;  /* 1 .. 2^64 - 1 bytes; rounded up to the quantum */
-    uint64_t align; /* a power of two, 1 .. 2^63, or 0 for 1; below the quantum it counts as the quantum */
-    uint64_t min;   /* the window, both ends included; it is cut to the space and need not be aligned to */
-    uint64_t max;   /*   anything. min = max = 0 stands for the whole space, whatever its ends; to take
-                                 address 0 and no other, call kva_reserve */
-    void *owner;    /* the caller's, any value; kept with the segment, never followed */
+    uint64_t size;     /* 1 .. 2^64 - 1; rounded up to the quantum */
+    uint64_t align;    /* a power of two, 1 .. 2^63, or 0 for 1; below the quantum it counts as the quantum */
+    uint64_t min, max; /* the window, both ends included, of any alignment; it is cut to the space.
+                               min = max = 0 stands for the whole space (for address 0 alone: kva_reserve) */
+    void *owner;       /* any value; kept with the segment, never followed */
     enum kva_policy policy; /* KVA_LOWEST or KVA_HIGHEST */
 };
 
-/** Take the lowest (or highest) free range that satisfies a request.
+/** Allocate the lowest (or highest) free range that satisfies a request.
  *
- *  When nothing fits and segments are deferred, they are flushed and the search is repeated; then the
- *  reclaim callbacks are asked in the order of their registration, with a search after each that gave something.
+ *  When nothing fits, deferred segments are flushed and the search is repeated. Then the reclaim callbacks are
+ *  called in the order of their registration, with a search after each that made room.
  *
  *  In/Out:  space
  *  In:      request  see struct kva_request
@@ -108,21 +107,21 @@ struct kva_request {
  *                          (of these six, the misuse hook is told the field)
  *           KVA_EREENTRY   called from inside the flush callback
  *  Cost:    O(log n) when align is at most the quantum. Beyond that O((k + 1) log n), where k counts the
- *           holes in the window before the answer that are long enough (size) yet too short to hold size
+ *           holes in the window before the result that are long enough (size) yet too short to hold size
  *           bytes at every offset (size + align - quantum); see docs/theory/rb.md. With the bt engine k = 0
- *           at a declared alignment class. Flushing and reclaiming come on top: whatever other threads do, there are
- *           at most four searches and four flushes, and for each reclaim callback one search and two flushes more. With
- *           pools, each search but the first follows a drain: O(p log n) for p pooled segments
- *  Locking: Space; dropped while callbacks run. KVA_ENOSPC is returned only when all that was parked before the call, by any
- *           thread, has become free, and is true of one moment of the call: with pools, the search follows a drain, and
- *           all CPUs' locks are held for both
- *  Failure: nothing was taken. On KVA_ENOSPC deferred segments have become free and callbacks have run; on
+ *           at a declared alignment class. Flushing and reclaiming come on top: whatever other threads do,
+ *           there are at most four searches and four flushes, and for each reclaim callback one search and two
+ *           flushes more. With pools, each search but the first follows a drain: O(p log n) for p pooled segments
+ *  Locking: Space; dropped while callbacks run. KVA_ENOSPC holds for one moment of the call, after all that any
+ *           thread had deferred before the call has become free. (With pools, that search follows a drain, under
+ *           all CPUs' locks)
+ *  Failure: nothing was allocated. On KVA_ENOSPC deferred segments have become free and callbacks have run; on
  *           KVA_ENOMEM they may have
  */
 KVA_API enum kva_status kva_alloc(struct kva_space *space, const struct kva_request *request,
                                   uint64_t *start);
 
-/** Give a busy segment back. It merges with the free segments that it touches.
+/** Free a busy segment. It merges with the free segments that it touches.
  *
  *  In/Out:  space
  *  In:      start   the start of a busy segment
@@ -162,10 +161,10 @@ struct kva_segment {
  *  Returns: KVA_OK
  *           KVA_ENOENT   the address lies outside the space
  *           KVA_ENULL    space or segment is NULL, or the space is not initialised
- *  Cost:    O(log n); O(1) for a busy segment that a pool has handed out
- *  Locking: with bt, mostly none (with pools, the lock of the caller's CPU): the answer held at one moment of the call, and nobody's
- *           allocation or free elsewhere is waited for. If the tree was changed close by, twice, or the segment is deferred or
- *           pooled and of a size that pools serve, or with another engine: Query
+ *  Cost:    O(log n); O(1) for a busy segment that was allocated from a pool
+ *  Locking: with bt, usually lock-free (with pools, the current CPU's lock) and linearizable. Query after two
+ *           conflicting updates, for a segment that is deferred, or pooled and of a size that pools serve, and with
+ *           other engines
  *  Failure: nothing has changed
  */
 KVA_API enum kva_status kva_find(const struct kva_space *space, uint64_t address,
@@ -186,11 +185,11 @@ KVA_API enum kva_status kva_find(const struct kva_space *space, uint64_t address
  */
 KVA_API enum kva_status kva_first(const struct kva_space *space, struct kva_segment *segment);
 
-/** Go on with an iteration. The space may change in between: the answer is the segment that now holds the
- *  address behind segment->last, wherever it begins.
+/** Go on with an iteration. The space may change in between: the result is the segment that now holds the
+ *  address after segment->last, wherever it begins.
  *
  *  In:      space
- *  In/Out:  segment   the one that the last step gave
+ *  In/Out:  segment   as the last step returned it
  *  Returns: KVA_OK
  *           KVA_ENOENT   that was the highest segment
  *           KVA_ENULL    space or segment is NULL, or the space is not initialised

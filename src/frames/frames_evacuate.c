@@ -527,7 +527,7 @@ static bool evacuate_in_zone(const struct kva_frames *frames, struct frames_zone
 {
     enum kva_status status = KVA_EBUSY;
     unsigned tries = 0;
-    uint64_t begin;
+    uint64_t begin = 0;
 
     while (status == KVA_EBUSY && tries++ < TRIES_FOR_REQUEST && find_stretch(frames, zone, demand, &begin)) {
         struct evacuation evacuation = evacuation_of(frames, zone, begin, demand->count, demand->kind);

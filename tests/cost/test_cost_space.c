@@ -729,7 +729,7 @@ static const struct cost_line lines[] = {
     COST_LINE("kva_preload", "O(operations)", "operations", COST_LINEAR, empty_space, preload, .rounds = 1),
 
     COST_LINE("kva_find", "O(log n)", "segments", COST_LOGARITHM, many_segments, find),
-    COST_LINE("kva_find", "O(1) for a busy segment that a pool has handed out", "objects", COST_CONSTANT,
+    COST_LINE("kva_find", "O(1) for a busy segment that was allocated from a pool", "objects", COST_CONSTANT,
               many_live_objects, find_object, .at_times = true),
     COST_LINE("kva_first", "O(log n)", "segments", COST_LOGARITHM, many_segments, first),
     COST_LINE("kva_next", "O(log n)", "segments", COST_LOGARITHM, many_segments, next),
