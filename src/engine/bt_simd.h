@@ -2,7 +2,8 @@
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
  * Which forms of the bt engine this build holds. Vector instructions are for hosted builds: a kernel may not save
- * the vector registers, so freestanding builds are plain C.
+ * the vector registers, so freestanding builds are plain C. So is a build with KVA_FREESTANDING, whatever the
+ * compiler was told.
  */
 #ifndef KVA_ENGINE_BT_SIMD_H
 #define KVA_ENGINE_BT_SIMD_H
@@ -14,13 +15,19 @@
 #define BT_AVX512 2
 #define BT_NEON 3
 
-#if __STDC_HOSTED__ && defined(__GNUC__) && defined(__x86_64__)
+#if __STDC_HOSTED__ && !defined(KVA_FREESTANDING) && defined(__GNUC__)
+#define BT_MAY_USE_VECTORS 1
+#else
+#define BT_MAY_USE_VECTORS 0
+#endif
+
+#if BT_MAY_USE_VECTORS && defined(__x86_64__)
 #define BT_HAS_X86 1
 #else
 #define BT_HAS_X86 0
 #endif
 
-#if __STDC_HOSTED__ && defined(__GNUC__) && defined(__aarch64__)
+#if BT_MAY_USE_VECTORS && defined(__aarch64__)
 #define BT_HAS_NEON 1
 #else
 #define BT_HAS_NEON 0

@@ -9,7 +9,7 @@
 
 /* The one for most programs first. Freestanding, bt has no vector unit to win with, and takes kilobytes of a stack that may not
  * have many when it splits a leaf: so rb. */
-#if __STDC_HOSTED__
+#if __STDC_HOSTED__ && !defined(KVA_FREESTANDING)
 static const struct kva_engine *const engines[] = {&kva_engine_bt, &kva_engine_rb, &kva_engine_scan};
 #else
 static const struct kva_engine *const engines[] = {&kva_engine_rb, &kva_engine_bt, &kva_engine_scan};
