@@ -48,7 +48,7 @@ static enum kva_status find_gap(uint64_t min, uint64_t max, uint64_t front, uint
 {
     struct kva_maps maps;
     uint64_t last;
-    bool any;
+    bool any = false;
 
     if (!place_after(min, front, align, at))
         return KVA_ENOSPC;
