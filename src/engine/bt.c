@@ -13,8 +13,9 @@
 #include "bt_simd.h"
 #include "bt_engine.h"
 
-#if BT_HAS_X86
 #include <kva/engine.h>
+
+#if BT_HAS_X86
 #include <cpuid.h>
 #include <stdatomic.h>
 
