@@ -99,7 +99,7 @@ void kva_port_close_run(struct stretch *stretch, struct run range)
 
     if (length(all) == 0)
         return;
-    row_set_pages(&stretch->rows, ROW_USED, all.from, all.end, false);
+    row_set_range(&stretch->rows, ROW_USED, all.from, all.end, false);
     struct run wide = worth_shutting(stretch, all);
     uint64_t now = kva_port_ends_in(stretch, wide);
     if (pays_to_shut(stretch, all, wide, now) && may_split(stretch, wide, now, ends_if_shut(stretch, wide)) &&

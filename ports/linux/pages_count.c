@@ -93,7 +93,7 @@ uint64_t kva_port_ends_if_fresh(const struct stretch *stretch, struct run run)
 static void set_seam(struct stretch *stretch, uint64_t at)
 {
     stretch->seam_count += !row_bit(&stretch->rows, ROW_SEAMS, at);
-    row_set_pages(&stretch->rows, ROW_SEAMS, at, at + 1, true);
+    row_set_range(&stretch->rows, ROW_SEAMS, at, at + 1, true);
 }
 
 static void set_seams(struct stretch *stretch, struct run run, struct seams seams)
@@ -127,14 +127,14 @@ void kva_port_note_run(struct stretch *stretch, struct run run, bool is_open, ui
         seams = seams_of_fresh(stretch, run);
     stretch->budget.taken -= now;
     stretch->budget.taken += is_open ? ends_with(stretch, run, seams) : ends_if_shut(stretch, run);
-    row_set_pages(&stretch->rows, ROW_OPEN, run.from, run.end, is_open);
+    row_set_range(&stretch->rows, ROW_OPEN, run.from, run.end, is_open);
     uint64_t gone = seams_in(stretch, run);
     if (gone > 0) {
         stretch->seam_count -= gone;
-        row_set_pages(&stretch->rows, ROW_SEAMS, run.from, run.end + 1, false);
+        row_set_range(&stretch->rows, ROW_SEAMS, run.from, run.end + 1, false);
     }
     set_seams(stretch, run, seams);
     if (stretch->has_huge && !is_of_frames(stretch, run))
-        row_set_pages(&stretch->rows, ROW_HUGE, run.from, run.end, false);
+        row_set_range(&stretch->rows, ROW_HUGE, run.from, run.end, false);
     forget_debt(stretch, run);
 }

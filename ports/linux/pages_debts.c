@@ -43,7 +43,7 @@ bool kva_port_has_strange(const struct stretch *stretch, struct run run)
 void kva_port_note_strange(struct stretch *stretch, struct run run)
 {
     kva_port_note_debt(stretch, run, WEAK);
-    row_set_pages(&stretch->rows, ROW_STRANGE, run.from, run.end, true);
+    row_set_range(&stretch->rows, ROW_STRANGE, run.from, run.end, true);
 }
 
 void kva_port_note_debt(struct stretch *stretch, struct run run, enum debt debt)
@@ -51,10 +51,10 @@ void kva_port_note_debt(struct stretch *stretch, struct run run, enum debt debt)
     struct run blocks = blocks_of_run(run);
     stretch->stats.weak_pages -= row_count(&stretch->rows, ROW_WEAK, run.from, run.end);
     stretch->owed_count -= row_count(&stretch->rows, ROW_OWED, run.from, run.end);
-    row_set_pages(&stretch->rows, ROW_WEAK, run.from, run.end, debt == WEAK);
-    row_set_pages(&stretch->rows, ROW_OWED, run.from, run.end, debt == OWED);
+    row_set_range(&stretch->rows, ROW_WEAK, run.from, run.end, debt == WEAK);
+    row_set_range(&stretch->rows, ROW_OWED, run.from, run.end, debt == OWED);
     if (debt == NO_DEBT)
-        row_set_pages(&stretch->rows, ROW_STRANGE, run.from, run.end, false);
+        row_set_range(&stretch->rows, ROW_STRANGE, run.from, run.end, false);
     stretch->stats.weak_pages += debt == WEAK ? length(run) : 0;
     stretch->owed_count += debt == OWED ? length(run) : 0;
     if (debt != NO_DEBT)

@@ -4,7 +4,7 @@
 #ifndef KVA_PORTS_LINUX_PAGES_DISMISS_H
 #define KVA_PORTS_LINUX_PAGES_DISMISS_H
 
-#include <kva/kva.h>
+#include <stdint.h>
 
 void kva_port_dismiss(void *context, void *handle, uint64_t start, uint64_t bytes);
 

@@ -124,8 +124,8 @@ bool kva_port_keep_from_child(struct stretch *stretch, struct run run)
 /** Show frames where others are shown, or nothing is. `now`: the ends of mappings in the run (pages_count.h).
  *  *mapped: whether they are; false is returned, too, where they are, but a child would inherit a map of
  *  movable ones. */
-static bool show_pool(struct stretch *stretch, struct run run, const void *pool, uint64_t frame, uint64_t now,
-                      bool *mapped)
+static bool show_pool_frames(struct stretch *stretch, struct run run, const void *pool, uint64_t frame,
+                             uint64_t now, bool *mapped)
 {
     stretch->stats.calls.map++;
     void *mapping = mmap(run_address(stretch, run), run_bytes(stretch, run), PROT_READ | PROT_WRITE,
@@ -153,7 +153,7 @@ enum kva_status kva_port_map_frames(void *context, void *handle, uint64_t start,
         return status;
     bool was_shut = is_all_shut(stretch, run);
     bool mapped;
-    if (show_pool(stretch, run, pool, frame, now, &mapped))
+    if (show_pool_frames(stretch, run, pool, frame, now, &mapped))
         return KVA_OK;
     if (mapped && !was_shut) /* what it has shown before is not known here */
         return KVA_OK;

@@ -77,12 +77,12 @@ struct window {
 };
 
 /** The next map to be named, and its number. All zero: the first. */
-struct moving_walk {
+struct map_walk {
     uint64_t cursor;
     uint64_t number;
 };
 
-static bool next_map(const struct course *course, struct window window, struct moving_walk *walk,
+static bool next_map(const struct course *course, struct window window, struct map_walk *walk,
                      struct kva_pages_map *map)
 {
     while (walk->number < window.end && course->move->next(course->move->context, &walk->cursor, map)) {
@@ -107,7 +107,7 @@ static bool take_step(struct course *course, map_step *step, const struct kva_pa
 static uint64_t each_map(struct course *course, map_step *step)
 {
     const struct window all = {0, UINT64_MAX};
-    struct moving_walk walk = {0, 0};
+    struct map_walk walk = {0, 0};
     struct kva_pages_map map;
     uint64_t done = 0;
 
@@ -125,7 +125,7 @@ static bool follows(const struct course *course, const struct kva_pages_map *a, 
 static bool is_continued(const struct course *course, struct window window, const struct kva_pages_map *map,
                          struct kva_pages_map *by)
 {
-    struct moving_walk walk = {0, 0};
+    struct map_walk walk = {0, 0};
 
     while (next_map(course, window, &walk, by)) {
         if (follows(course, map, by))
@@ -137,7 +137,7 @@ static bool is_continued(const struct course *course, struct window window, cons
 static bool continues_another(const struct course *course, struct window window,
                               const struct kva_pages_map *map)
 {
-    struct moving_walk walk = {0, 0};
+    struct map_walk walk = {0, 0};
     struct kva_pages_map other;
 
     while (next_map(course, window, &walk, &other)) {
@@ -151,7 +151,7 @@ static bool continues_another(const struct course *course, struct window window,
  *  maps: only failures do it. Returns whether none was refused. */
 static bool each_union(struct course *course, map_step *step, struct window window)
 {
-    struct moving_walk walk = {0, 0};
+    struct map_walk walk = {0, 0};
     struct kva_pages_map map, other;
 
     while (next_map(course, window, &walk, &map)) {

@@ -154,7 +154,7 @@ static void want_huge(struct stretch *stretch, struct run run)
     if (!(may_join(stretch) ? kva_port_has_plenty : has_room_for)(&stretch->budget, 2))
         return;
     if (advise(stretch, run, MADV_HUGEPAGE, &stretch->stats.calls.open)) {
-        row_set_pages(&stretch->rows, ROW_HUGE, run.from, run.end, true);
+        row_set_range(&stretch->rows, ROW_HUGE, run.from, run.end, true);
         stretch->has_huge = true;
     }
     kva_port_fence(stretch, run);
@@ -172,7 +172,7 @@ enum kva_status kva_port_open(void *context, void *handle, uint64_t start, uint6
     enum kva_status status = open_bound(stretch, run);
     if (status != KVA_OK)
         return status;
-    row_set_pages(&stretch->rows, ROW_USED, run.from, run.end, true);
+    row_set_range(&stretch->rows, ROW_USED, run.from, run.end, true);
     if (huge)
         want_huge(stretch, run);
     return KVA_OK;

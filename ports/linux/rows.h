@@ -176,7 +176,7 @@ ROW_APART static uint64_t row_end_of_run_in_parts(const struct sparse *rows, enu
 
 /* ------------------------------------------------------------------------------------- ranges in one part */
 
-static inline void row_set_pages(struct sparse *rows, enum row row, uint64_t from, uint64_t end, bool value)
+static inline void row_set_range(struct sparse *rows, enum row row, uint64_t from, uint64_t end, bool value)
 {
     uint64_t part = from / ROW_PART_BITS;
 

@@ -32,7 +32,7 @@
 #define MADV_GUARD_REMOVE 103
 #endif
 
-/** From here on, kva_memory_host maps whole multiples of it: the size of a huge page on most machines. */
+/** kva_memory_host maps whole multiples of this, the size of a huge page on most machines. */
 enum { HOST_HUGE_BYTES = 2 << 20 };
 
 static inline uint64_t page_size(void)

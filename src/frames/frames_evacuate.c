@@ -295,7 +295,7 @@ static bool take_room(const struct evacuation *evacuation, struct frames_move *m
     return kva_find_and_take(evacuation->frames, &demand, &move->to) == KVA_OK;
 }
 
-static bool find_other_room(struct evacuation *evacuation)
+static bool find_room_outside(struct evacuation *evacuation)
 {
     const struct frames_zone *zone = evacuation->zone;
     struct frames_move *move = &evacuation->frames->compaction->moves[0];
@@ -316,7 +316,7 @@ static enum kva_status move_run(struct evacuation *evacuation)
 
     if (status != KVA_OK || run.end == 0)
         return status;
-    bool has_room = find_other_room(evacuation);
+    bool has_room = find_room_outside(evacuation);
     if (has_room)
         move->outcome = compaction->move(compaction->context, move->from, move->to, move->count);
     bool has_left = leave_run(evacuation, &run);

@@ -49,9 +49,9 @@ bool kva_isolate_runs(const struct kva_frames *frames, const struct frames_zone 
 
 /** Where a run fits into the work range, from `from` on; its end if nowhere. Groups are looked for by whole words: so only where
  *  all frames of the words lie in the work range. */
-static uint32_t find_work_room(const struct kva_frames *frames, const struct frames_word *words,
-                               uint64_t begin, uint32_t from, struct frames_work work,
-                               const struct frames_move *move)
+static uint32_t find_room_in_work(const struct kva_frames *frames, const struct frames_word *words,
+                                  uint64_t begin, uint32_t from, struct frames_work work,
+                                  const struct frames_move *move)
 {
     if (move->align != move->count || frames->order < 6 || work.end - work.from < frames->size)
         return find_run(words, begin, from, work.end, move->count, move->align);
@@ -73,8 +73,8 @@ unsigned kva_isolate_room(const struct kva_frames *frames, const struct frames_z
         bool is_group = move->align == move->count;
         if (free_of(*h) < move->count)
             break;
-        from = find_work_room(frames, words, begin, is_group && group == move->count ? from : work.from, work,
-                              move);
+        from = find_room_in_work(frames, words, begin, is_group && group == move->count ? from : work.from,
+                                 work, move);
         if (from == work.end)
             break;
         *h = take_frames(frames, words, *h, from, from + (uint32_t)move->count, true, false);

@@ -135,8 +135,8 @@ static void add_block(const struct kva_frames *frames, uint64_t h, struct kva_fr
     stats->held_blocks += (h & OWNER_MASK) != 0;
 }
 
-static void count_zone(const struct kva_frames *frames, const struct frames_zone *zone,
-                       struct kva_frames_stats *stats)
+static void add_zone_stats(const struct kva_frames *frames, const struct frames_zone *zone,
+                           struct kva_frames_stats *stats)
 {
     uint64_t present = stats->free_frames + stats->used_frames;
 
@@ -167,7 +167,7 @@ enum kva_status kva_frames_stats_read(const struct kva_frames *frames, size_t zo
     kva_freeze(frames);
     for (size_t z = 0; z < frames->zone_count; z++) {
         if (is_named(&frames->zones[z], zone))
-            count_zone(frames, &frames->zones[z], stats);
+            add_zone_stats(frames, &frames->zones[z], stats);
     }
     kva_thaw(frames);
     return KVA_OK;

@@ -8,7 +8,7 @@
 static const uint32_t kind_objects[KVA_SPAN_KINDS] = {32, 128, KVA_SPAN_QUANTA};
 
 /** The smallest kind of descriptor that has room for so many objects. */
-static unsigned kind_for(uint32_t count)
+static unsigned descriptor_kind(uint32_t count)
 {
     unsigned kind = 0;
 
@@ -18,7 +18,7 @@ static unsigned kind_for(uint32_t count)
 }
 
 /** The words of one row of bits. */
-static uint32_t words_for(uint32_t objects)
+static uint32_t words_in_row(uint32_t objects)
 {
     return (objects + 63) / 64;
 }
@@ -39,7 +39,7 @@ void kva_spans_init(struct kva_pools *pools, struct kva_ledger *ledger)
     pools->taken_out.start = UINT64_MAX; /* a multiple of no span's size */
     for (unsigned kind = 0; kind < KVA_SPAN_KINDS; kind++) {
         uint32_t objects = kind_objects[kind];
-        size_t bits = (2 + KVA_COLOURS) * words_for(objects) * sizeof(uint64_t);
+        size_t bits = (2 + KVA_COLOURS) * words_in_row(objects) * sizeof(uint64_t);
         size_t bytes = sizeof(struct kva_span) + objects * sizeof(struct kva_life) + bits;
         kva_nodes_init(&pools->span_nodes[kind], ledger, round_to_line(bytes));
     }
@@ -136,8 +136,8 @@ static bool make_slot(struct kva_space *space)
 /** Cut the node of a span into its arrays; all objects are free. */
 static void lay_out_span(struct kva_span *span)
 {
-    uint32_t objects = kind_objects[kind_for(span->count)];
-    uint32_t words = words_for(objects);
+    uint32_t objects = kind_objects[descriptor_kind(span->count)];
+    uint32_t words = words_in_row(objects);
 
     span->life = (struct kva_life *)(void *)(span + 1);
     span->is_free = (uint64_t *)(void *)(span->life + objects);
@@ -206,7 +206,7 @@ static struct kva_span *make_span(struct kva_space *space, const struct kva_cpu 
 {
     struct kva_pools *pools = space->shared->pools;
     uint32_t count = pools->span_quanta / quanta;
-    unsigned kind = kind_for(count);
+    unsigned kind = descriptor_kind(count);
     struct kva_place place;
 
     if (!prepare_span(space, kind, &place))
@@ -241,7 +241,7 @@ void kva_spans_end_limbo(struct kva_pools *pools)
     while (!list_is_empty(&pools->limbo)) {
         struct kva_span *span = kva_container_of(pools->limbo.next, struct kva_span, link);
         list_remove(&span->link);
-        kva_nodes_push(&pools->span_nodes[kind_for(span->count)], span);
+        kva_nodes_push(&pools->span_nodes[descriptor_kind(span->count)], span);
     }
 }
 

@@ -369,7 +369,7 @@ enum kva_status kva_vm_destroy(struct kva_vm *vm, kva_vm_leak *leak, void *conte
     if (status != KVA_OK)
         return status;
     if (report_leaks(vm, leak, context))
-        return refuse_unlocked(vm, KVA_EBUSY, __func__, 0, NULL);
+        return lock_and_refuse(vm, KVA_EBUSY, __func__, 0, NULL);
     end_instance(vm);
     return KVA_OK;
 }

@@ -97,7 +97,7 @@ enum kva_status kva_take_area(struct kva_vm *vm, const struct kva_vm_request *re
     enum kva_status status = kva_spec_of(vm, request, &spec, &bad);
 
     if (status != KVA_OK)
-        return refuse_unlocked(vm, status, where, request->min, &bad);
+        return lock_and_refuse(vm, status, where, request->min, &bad);
     bool cacheable = spec.anywhere && spec.pages <= vm->cache_pages && !(spec.flags & KVA_VM_HUGE);
     if (cacheable && kva_cache_take(vm, &spec, taken))
         return KVA_OK;

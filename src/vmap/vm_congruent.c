@@ -62,7 +62,7 @@ static enum kva_status place_and_enter(struct kva_vm *vm, struct plan *plan)
     return status;
 }
 
-static enum kva_status attempt_areas(void *instance, void *context)
+static enum kva_status attempt_plan(void *instance, void *context)
 {
     return kva_end_attempt(instance, place_and_enter(instance, context));
 }
@@ -149,7 +149,7 @@ enum kva_status kva_take_congruent(struct kva_vm *vm, const struct kva_vm_reques
     plan->count = count;
     status = round_parts(vm, plan, bad);
     if (status == KVA_OK)
-        status = kva_obtain(vm, (size_t)plan->with_guard[0].size, spec.flags, attempt_areas, plan);
+        status = kva_obtain(vm, (size_t)plan->with_guard[0].size, spec.flags, attempt_plan, plan);
     for (size_t i = 0; status == KVA_OK && i < count; i++)
         memory[i] = (void *)(uintptr_t)(plan->base + parts[i].offset);
     give_plan(vm, plan);

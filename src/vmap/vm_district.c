@@ -151,7 +151,7 @@ static struct kva_district *enter_district(struct kva_vm *vm, struct kva_distric
 }
 
 /** Take addresses for a district, all else being there, and bind them. */
-static enum kva_status take_district(struct kva_vm *vm, const struct kva_demand *demand,
+static enum kva_status take_and_bind(struct kva_vm *vm, const struct kva_demand *demand,
                                      const struct kva_stripes *stripes, struct kva_district **district)
 {
     struct kva_district taken = {.owner = stripes->owner};
@@ -217,13 +217,13 @@ enum kva_status kva_take_district(struct kva_vm *vm, const struct kva_demand *de
     for (uint64_t bytes = usual_bytes(vm, nodes); bytes > demand->size;
          bytes = align_down(bytes / 2, unit_of(vm))) {
         stripe.step = larger.size = bytes;
-        status = take_district(vm, &larger, &stripe, district);
+        status = take_and_bind(vm, &larger, &stripe, district);
         if (status != KVA_ENOSPC)
             return status;
     }
     larger.align = demand->align;
     stripe.step = larger.size = demand->size;
-    return take_district(vm, &larger, &stripe, district);
+    return take_and_bind(vm, &larger, &stripe, district);
 }
 
 enum kva_status kva_take_stripes(struct kva_vm *vm, const struct kva_stripes *stripes,
@@ -242,7 +242,7 @@ enum kva_status kva_take_stripes(struct kva_vm *vm, const struct kva_stripes *st
         status = prepare_districts(vm);
     if (status != KVA_OK)
         return status;
-    return demand.size <= vm->frames_first - vm->first ? take_district(vm, &demand, stripes, district)
+    return demand.size <= vm->frames_first - vm->first ? take_and_bind(vm, &demand, stripes, district)
                                                        : KVA_ENOSPC;
 }
 

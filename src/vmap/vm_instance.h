@@ -283,7 +283,7 @@ static inline enum kva_status lock_unless_reclaiming(struct kva_vm *vm, const ch
 }
 
 /** finish() for a failure, with the lock taken for it. */
-static inline enum kva_status refuse_unlocked(struct kva_vm *vm, enum kva_status status, const char *where,
+static inline enum kva_status lock_and_refuse(struct kva_vm *vm, enum kva_status status, const char *where,
                                               uint64_t address, const struct kva_bad *bad)
 {
     main_take(&vm->locks);
@@ -296,7 +296,7 @@ static inline enum kva_status refuse_unlocked(struct kva_vm *vm, enum kva_status
 static inline enum kva_status refuse_null(struct kva_vm *vm, const char *where, uint64_t address,
                                           const char *field)
 {
-    return refuse_unlocked(vm, KVA_ENULL, where, address, &(struct kva_bad){field, 0});
+    return lock_and_refuse(vm, KVA_ENULL, where, address, &(struct kva_bad){field, 0});
 }
 
 /** The same for a call that looks: the instance stays as it is. */

@@ -240,7 +240,7 @@ static enum kva_status reallocate_or_take(struct kva_vm *vm, void *memory, struc
                                           const char *where, void **moved)
 {
     if (change->flags & ~(unsigned)KVA_VM_KNOWN_FLAGS)
-        return refuse_unlocked(vm, KVA_EINVAL, where, (uintptr_t)memory, &(struct kva_bad){"flags", 0});
+        return lock_and_refuse(vm, KVA_EINVAL, where, (uintptr_t)memory, &(struct kva_bad){"flags", 0});
     if (memory)
         return reallocate(vm, memory, change, where, moved);
     if (change->size == 0) {

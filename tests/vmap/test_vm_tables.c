@@ -154,7 +154,7 @@ static void test_rows(void **state)
             assert_int_equal(sparse_ensure(&model->rows, 2, 3, next_piece, NULL, model), KVA_OK);
         if (i == rounds / 2)
             assert_int_equal(sparse_ensure(&model->rows, 0, 4, next_piece, NULL, model), KVA_OK);
-        row_set_pages(&model->rows, row == 0 ? ROW_OPEN : ROW_OWED, from, end, value);
+        row_set_range(&model->rows, row == 0 ? ROW_OPEN : ROW_OWED, from, end, value);
         for (uint64_t k = from; k < end; k++)
             model->bit[row][k] = value && sparse_has(&model->rows, k / ROW_PART_BITS);
         a = some_bit(&rng);
