@@ -6,7 +6,7 @@ include(CMakePackageConfigHelpers)
 
 set(kva_cmake_dir ${CMAKE_INSTALL_LIBDIR}/cmake/kva)
 
-# The headers of floor 3. A name that is not there yet does no harm.
+# The headers of floor 3.
 set(kva_vmap_headers vm.h pages.h vmap.h pcpu.h report.h)
 
 install(TARGETS kva EXPORT kvaTargets)

@@ -14,6 +14,8 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 trap 'exit 1' HUP INT TERM
 
+export CMAKE_GENERATOR=Ninja # as the presets; make may not be there
+
 # build NAME OPTIONS...: the library by $compiler, in $work/$compiler-NAME.
 build()
 {
@@ -74,6 +76,15 @@ if [ -z "$compilers" ]; then
     exit 1
 fi
 failed=
+# The program and the tests are compiled file by file, whatever is asked for.
+cmake -S . -B "$work/all" -DCMAKE_UNITY_BUILD=ON >"$work/all.log" 2>&1 || {
+    cat "$work/all.log"
+    failed=yes
+}
+if find "$work/all" -path '*/Unity/*' | grep -v '/CMakeFiles/kva\.dir/'; then
+    echo "check-unity: these files are of a unity build that is not the library's" >&2
+    failed=yes
+fi
 for compiler in $compilers; do
     wait "${compiler#*=}" || failed=yes
     cat "$work/${compiler%=*}.log"

@@ -7,11 +7,12 @@
 # CFLAGS are further flags; KVA_SOURCE is another source tree. `run.sh FOLDER` leaves kernel.elf in FOLDER.
 set -eu
 
+folder=${1:+$(cd "$1" && pwd)}
 cd "${KVA_SOURCE:-$(dirname "$0")/../..}"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 trap 'exit 1' HUP INT TERM
-image=${1:-$work}/kernel.elf
+image=${folder:-$work}/kernel.elf
 
 # works COMPILER: whether it makes such code, and brings the headers. Debian's `gcc -m32` on its own does not: its
 # <limits.h> wants the 32-bit C library's.

@@ -6,7 +6,7 @@
  *
  *      engine   structure                                          search     bytes a segment      for
  *      bt       one B+tree of the ranges in use, vector code       O(log n)   14, 29 with owners   most programs
- *      rb       two red-black trees and a list                     O(log n)   64                   kernels: small code, little stack
+ *      rb       two red-black trees and a list                     O(log n)   64                   kernels: small code and stack
  *      scan     one sorted array                                   O(n)       24 to 48             a dozen ranges; the oracle
  *
  * All keep one contract and return the same addresses for the same calls.
@@ -22,13 +22,13 @@
 extern "C" {
 #endif
 
-/** An engine: how a space finds and keeps its segments. All keep one contract and give the same answers;
+/** An engine: how a space finds and keeps its segments. All keep one contract and return the same addresses;
  *  they differ in speed, in memory, and in how easy they are to read. */
 struct kva_engine;
 
 /** One B+tree of the ranges in use, laid out for the cache; a hole is what lies between two of them. O(log n) with few
- *  misses; 14 bytes a live range, 29 with owners. Three to five times as fast as rb under churn. In hosted builds it uses the best vector
- *  instructions that the machine has. Where a leaf is divided or merged, it takes up to 6 KiB of the stack. */
+ *  misses; 14 bytes a live range, 29 with owners. Three to five times as fast as rb under churn. In hosted builds it uses the
+ *  best vector instructions that the machine has. Where a leaf is divided or merged, it takes up to 6 KiB of the stack. */
 KVA_API extern const struct kva_engine kva_engine_bt;
 
 /** Free ranges in an augmented red-black tree and an address-ordered list, busy ones in a second tree: the
@@ -75,8 +75,8 @@ KVA_API const struct kva_engine *kva_engine_bt_form(const char *instructions);
 /** Hosted builds: the engine of a program that names none. kva_space_create and kva_vm_create take it where they are given
  *  none, or kva_engine_bt.
  *
- *  Returns: kva_engine_bt; or the form of it that the environment variable KVA_SIMD asks for ("scalar", "avx2", "avx512", "neon"), if
- *           this machine can run that
+ *  Returns: kva_engine_bt; or the form of it that the environment variable KVA_SIMD asks for ("scalar", "avx2", "avx512",
+ *           "neon"), if this machine can run that
  *  Cost:    O(1)
  *  Locking: None; it reads the environment
  *  Failure: cannot fail

@@ -232,7 +232,7 @@ struct kva_pages {
 /** Hosted builds: the system's page source.
  *
  *  In:      mechanism  KVA_MECHANISM_BEST, or one in particular
- *  Returns: the source; it may be shared by any number of instances. Its reserve answers KVA_ENOENT when the
+ *  Returns: the source; it may be shared by any number of instances. Its reserve returns KVA_ENOENT when the
  *           kernel lacks the mechanism. For a value that is none of its kind, a source without functions, which
  *           kva_vm_create refuses with KVA_ENULL
  *  Cost:    O(1)

@@ -61,7 +61,7 @@ KVA_API enum kva_status kva_vm_report(const struct kva_vm *vm, kva_dump_line *li
  *           it, or a pointer is NULL
  *  Cost:    O(pages of the longest area that there was + KVA_VM_HISTORY)
  *  Locking: None; async-signal-safe, if config.symbol is (see there for the default). Should the instance be in the middle of a
- *           change, by this thread or another, the answer may be wrong. A kva_vm_purge that comes meanwhile keeps the memory
+ *           change, by this thread or another, the sentence may be wrong. A kva_vm_purge that comes meanwhile keeps the memory
  *           of the bookkeeping
  *  Failure: cannot fail
  */

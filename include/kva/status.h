@@ -15,11 +15,11 @@
 extern "C" {
 #endif
 
-/** What a call answers. The numbers are stable; new ones are added at the end of their class. */
+/** What a call returns. The numbers are stable; new ones are added at the end of their class. */
 enum kva_status {
     KVA_OK = 0,
 
-    /* The environment's: ordinary answers that a correct program must expect. */
+    /* The environment's: ordinary results that a correct program must expect. */
     KVA_ENOSPC = 1, /* no free range satisfies the request */
     KVA_ENOMEM = 2, /* no memory: for the operation's bookkeeping, or (kva/vm.h) from the system */
     KVA_EEXIST = 3, /* the range asked for is not wholly free */

@@ -60,7 +60,7 @@ KVA_API const struct kva_threads *kva_threads_host(void);
  *                    quantum; a quarter of a span at most, which is 1024 quanta long, or less in a space that is smaller than
  *                    four of them. A space of fewer than 16 quanta has no pools. A request with any other window, even one as
  *                    large as the space, is served as if there were no pools
- *  What changes      Their answers are free ranges, but not the lowest. KVA_ENOSPC and KVA_EEXIST are said exactly when they
+ *  What changes      Their results are free ranges, but not the lowest. KVA_ENOSPC and KVA_EEXIST are said exactly when they
  *                    would be without pools: all that pools hold goes back first. KVA_ENOMEM may be said instead, if there
  *                    is no memory to give it back in pieces
  *  What is seen      What pools hold are KVA_POOLED segments, one for each range; they may lie side by side

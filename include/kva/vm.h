@@ -141,7 +141,7 @@ typedef void kva_vm_leak(void *context, const struct kva_vm_area *area);
 /** End an instance of which no area is live, nor waits for a grace period, and give everything back: its addresses, its
  *  pages, its memory.
  *
- *  Areas count, of every kind: allocated, mapped, and those of a per-CPU allocator that has objects in them. Frame pools
+ *  Areas count, of every kind: allocated, mapped, and those of a per-CPU allocator that has objects in them. Frame sets
  *  and per-CPU allocators end with the instance, with whatever frames are taken. Where areas are live, free them, or
  *  call kva_vm_abandon.
  *
@@ -192,7 +192,7 @@ KVA_API enum kva_status kva_vm_destroy(struct kva_vm *vm, kva_vm_leak *leak, voi
  * are mappings again, later calls and kva_vm_purge make them fault. A hardened instance refuses with KVA_ELIMIT instead. */
 
 /** CONVENTIONS are those of kva/kva.h, and
- *   Memory      is a void pointer to its first byte. NULL is never an answer.
+ *   Memory      is a void pointer to its first byte. No area begins at NULL.
  *   Caller      Every area remembers who asked for it: the return address of the call, unless the request says
  *               otherwise. Reports name it.
  *   n, m        In a Cost row: areas; areas that are parked. A "call" is a system call.
@@ -216,7 +216,7 @@ KVA_API enum kva_status kva_vm_destroy(struct kva_vm *vm, kva_vm_leak *leak, voi
  *               It is held for longer where one request is large in itself: a map of many runs of frames, giving back many frames, a large area's shrinking or its
  *               end in a hardened instance; where somebody wants to see all (kva_vm_check); where kva_vm_purge gives tables back; in
  *               the last purge of a request that finds no room, which takes what others have freed during the purge before; and in a
- *               flush after the system has refused to close pages, for one call for each run of them.
+ *               purge after the system has refused to close pages, for one call for each run of them.
  *   Fork        The child has its own copy of an instance and goes on with it: private pages are copied when
  *               written, frames stay shared between both. In a program of one thread nothing needs to be done, unless a set of frames is movable, or it keeps
  *               pages of marked areas from children; then, and with more threads, see kva_vm_fork_prepare. The kernel merges less in a child, so mappings are counted higher there, and
@@ -510,7 +510,7 @@ struct kva_vm_stats {
     /** Maps of map_ram: live ones that it can find again once they have ended, and ended ones that it can find now. The latter
      *  count nowhere else. */
     uint64_t ram_live, ram_parked;
-    uint64_t frames_taken;              /* of all pools */
+    uint64_t frames_taken;              /* of all sets */
     uint64_t allocations, frees;        /* that succeeded, of every kind but map_ram */
     uint64_t cache_hits, cache_misses;  /* of requests that the cache could have served */
     uint64_t ram_hits, ram_misses;      /* of map_ram: found again, mapped afresh */
@@ -549,7 +549,7 @@ KVA_API enum kva_status kva_vm_stats_read(const struct kva_vm *vm, struct kva_vm
  *  Out:     fault   on KVA_ECORRUPT: which invariant is broken, and at which address; may be NULL
  *  Returns: KVA_OK, KVA_ECORRUPT, or KVA_ENULL when vm is NULL
  *  Cost:    O(n log n), and KVA_VM_PIECE bytes to be read for each piece of the tables. And reading the list: three calls, one for
- *           each 4 KiB of it, and, where a parked map is of another pool than the one before, one for each pool at most. For the
+ *           each 4 KiB of it, and, where a parked map is of another set than the one before, one for each set at most. For the
  *           list, the kernel visits all pages of the process that are resident
  *  Locking: Look
  *  Failure: nothing has changed
@@ -580,7 +580,7 @@ KVA_API const struct kva_space *kva_vm_space(const struct kva_vm *vm);
  *           afresh is bound again; for marked areas two, with nodes three; with threads, runs end with each 2 MiB, those of one area
  *           with each 8 MiB. Then a call for each district in which nothing is left, O(1) for each piece of the tables, a call for each run of pieces that goes back, and one for each
  *           2 MiB that were kept open for small areas, if there is none within 256 MiB
- *  Locking: Instance, dropped between runs; any number of threads may flush at once. What was cached or parked before the call
+ *  Locking: Instance, dropped between runs; any number of threads may purge at once. What was cached or parked before the call
  *           is unmapped when it returns, whichever thread has done it
  *  Failure: nothing has changed
  */
@@ -589,8 +589,8 @@ KVA_API enum kva_status kva_vm_purge(struct kva_vm *vm);
 /** Asked when addresses, pages, mappings or the memory for an area's bookkeeping are short, after a purge: give areas of
  *  `vm` back and return true, or return false. It may make every call on the instance but kva_vm_destroy,
  *  kva_vm_abandon, kva_vm_purge, and those that change the list of callbacks; the area that is being resized, and the per-CPU allocator that is growing,
- *  answer KVA_EREENTRY when it is they that are to go. An allocation that fails inside is not reclaimed for again. Making
- *  a pool of frames or an allocator, and the bookkeeping of per-CPU objects, asks nobody.
+ *  return KVA_EREENTRY when it is they that are to go. An allocation that fails inside is not reclaimed for again. Making
+ *  a set of frames or an allocator, and the bookkeeping of per-CPU objects, asks nobody.
  *  With threads: one thread at a time asks, and the instance is not locked meanwhile. Others that are short wait, and try again
  *  before they ask; so the callback must not wait for them. */
 typedef bool kva_vm_reclaim_callback(void *context, struct kva_vm *vm, size_t size);
@@ -671,7 +671,7 @@ struct kva_later {
  *
  *  What the caller did to its pages must be undone before this call, as kva_vfree says. The area can be read until then, also by
  *  those who find the pointer; it is freed by the first call after
- *  kva_vfree_ready that allocates, maps, resizes or frees areas, flushes, or ends the instance; but not by one that must
+ *  kva_vfree_ready that allocates, maps, resizes or frees areas, purges, or ends the instance; but not by one that must
  *  not block (KVA_VM_NO_BLOCK).
  *
  *  In/Out:  vm
@@ -766,7 +766,7 @@ struct kva_vm_config {
     struct kva_memory
         memory; /* for descriptors and nodes; kva_vm_create: zero for the host's. See Heap in CONVENTIONS */
     struct kva_pages pages; /* kva_vm_create: zero for kva_pages_host(KVA_MECHANISM_BEST) */
-    struct kva_grace grace; /* for kva_vfree_later; zero: that answers KVA_ENOENT */
+    struct kva_grace grace; /* for kva_vfree_later; zero: that returns KVA_ENOENT */
 
     /** Names code in reports. NULL: numbers; kva_vm_create without `memory`: the names that the dynamic linker knows (those of
      *  shared libraries, and of programs that are linked with -rdynamic). dladdr takes the linker's lock for them, so in a
@@ -877,8 +877,8 @@ KVA_API enum kva_status kva_vm_fork_parent(struct kva_vm *vm);
  *
  *  In/Out:  vm
  *  Returns: KVA_OK, or KVA_ENULL when vm is NULL
- *  Cost:    O(CPUs + pools of frames + allocators of per-CPU objects). Where another thread was changing a size, was about to free
- *           an area, or was mapping frames, a look at all areas comes on top: O(n log n), and O(frames) of the pool
+ *  Cost:    O(CPUs + sets of frames + allocators of per-CPU objects). Where another thread was changing a size, was about to free
+ *           an area, or was mapping frames, a look at all areas comes on top: O(n log n), and O(frames) of the set
  *  Locking: ends kva_vm_fork_prepare's
  *  Failure: cannot fail
  */

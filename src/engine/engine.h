@@ -113,7 +113,9 @@ static inline void end_tiling(struct kva_tiling *tiling, size_t bytes)
  *  that grows at both ends. */
 enum { KVA_SEGMENTS_PER_OPERATION = 2 };
 
-/** Every engine has all of these functions. */
+/** Every engine has all of these functions. Its size is a part of the shared library's ABI, though no public header tells
+ *  it: a program that is linked to a fixed address gets a copy of each engine that it names, as large as the engine was
+ *  when the program was linked. So nothing is added or removed within a minor version. */
 struct kva_engine {
     const char *name;
 
