@@ -22,8 +22,8 @@
 extern "C" {
 #endif
 
-/** Park a busy segment until the next flush: it cannot be used any more, and is not handed out yet.
- *  Flushes by itself once more than the limit is parked.
+/** Free a busy segment at the next flush. Until then it is deferred: it must not be used any more, and is not
+ *  allocated yet. This flushes by itself if more than the limit is deferred.
  *
  *  In/Out:  space
  *  In:      start   the start of a busy segment
@@ -34,27 +34,27 @@ extern "C" {
  */
 KVA_API enum kva_status kva_free_deferred(struct kva_space *space, uint64_t start);
 
-/** Give all deferred segments back, after ONE call of the flush callback with the range that covers them.
- *  With none deferred the callback is not called.
+/** Free all deferred segments, after ONE call of the flush callback with the range that covers them. If there are none,
+ *  the callback is not called.
  *
  *  In/Out:  space
  *  Returns: KVA_OK
  *           KVA_ENULL      space is NULL or not initialised
  *           KVA_EREENTRY   called from inside the flush callback
  *  Cost:    O(m log n) for m deferred segments; never takes memory
- *  Locking: Space; dropped while the callback runs, and between slices of some ten segments. On return, all that was parked
+ *  Locking: Space; dropped while the callback runs, and between slices of some ten segments. On return, all that was deferred
  *           before the call is free, whichever thread has flushed it
  *  Failure: nothing has changed
  */
 KVA_API enum kva_status kva_flush(struct kva_space *space);
 
-/** Set how many bytes may wait before kva_free_deferred flushes by itself.
+/** Set how many bytes may be deferred before kva_free_deferred flushes by itself.
  *
  *  The default is 32 MiB times the number of binary digits of the CPU count (1 CPU: 32 MiB, 2: 64, 4: 96,
  *  64: 224): Linux's choice for lazily unmapped areas, a batch that grows with the price of a flush.
  *
  *  In/Out:  space
- *  In:      bytes   flush when MORE than this waits: 0 flushes at each deferred free, UINT64_MAX never
+ *  In:      bytes   flush when MORE than this is deferred: 0 flushes at each deferred free, UINT64_MAX never
  *  Returns: KVA_OK
  *           KVA_ENULL      space is NULL or not initialised
  *           KVA_EREENTRY   called from inside the flush callback

@@ -162,7 +162,7 @@ struct kva_segment {
  *           KVA_ENOENT   the address lies outside the space
  *           KVA_ENULL    space or segment is NULL, or the space is not initialised
  *  Cost:    O(log n); O(1) for a busy segment that was allocated from a pool
- *  Locking: with bt, usually lock-free (with pools, the current CPU's lock) and linearizable. Query after two
+ *  Locking: with bt, usually takes no lock (with pools, the current CPU's), and is linearizable. Query after two
  *           conflicting updates, for a segment that is deferred, or pooled and of a size that pools serve, and with
  *           other engines
  *  Failure: nothing has changed
@@ -267,10 +267,10 @@ static inline struct kva_request kva_request_of(uint64_t size)
  *           size      1 ..; rounded up to the quantum
  *           owner     kept with the segment
  *  Out:     conflict  on KVA_EEXIST, the lowest busy segment in the way; may be NULL. With threads, perhaps one that has
- *                     been parked since, and is KVA_DEFERRED
+ *                     been freed since, and is KVA_DEFERRED
  *  Returns: KVA_OK
  *           KVA_EEXIST     part of the range is busy. Where only deferred segments are in the way, they
- *                          are flushed and the range is taken; but with threads, what another thread has parked there
+ *                          are flushed and the range is taken; but with threads, what another thread has deferred there
  *                          since the call began was busy meanwhile, and counts as such
  *           KVA_ENOMEM     no node memory
  *           KVA_ENULL      space is NULL or not initialised
@@ -604,7 +604,7 @@ struct kva_space {
     uint64_t flush_last;
     uint64_t begun;   /* flushes */
     uint64_t flushes; /* that have ended */
-    unsigned colour;  /* of what is parked now */
+    unsigned colour;  /* of what is deferred now */
 };
 
 #ifdef __cplusplus
