@@ -5,7 +5,7 @@
 # Show that the files of scripts/amalgamate.sh are all that a program needs, and are kva.
 #
 #   built       without a warning: by gcc and clang, in several standards and at all check levels, hosted, freestanding and
-#               with 32 bits; the headers in C++17, too
+#               with 32 bits; the headers in C++17, too. What cannot build it is told why
 #   linked      freestanding, with nothing but memcpy, memmove, memset and memcmp; hosted, with examples, in C and C++
 #   closed      the object exports what the headers declare, and nothing else
 #   the same    tests that compare all engines with the oracle, frames with their model and instances with theirs pass
@@ -54,6 +54,14 @@ compile()
 look()
 {
     later "$* \$strict -fsyntax-only kva.c"
+}
+
+# refuse WORDS COMPILER [FLAGS]: the first error has these words
+refuse()
+{
+    words=$1
+    shift
+    later "$* -fsyntax-only kva.c 2>&1 | grep -m 1 error | grep '$words'"
 }
 
 # Copies of C files that include the amalgamated headers: amalgamated FOLDER FILES...
@@ -107,6 +115,7 @@ if have gcc; then
     freestanding gcc-hosted-free gcc -O0 # the macro alone
     look gcc -std=c17
     look gcc -std=gnu11 -DKVA_CHECK_LEVEL=0
+    refuse "needs C11" gcc -std=gnu99
 fi
 if have clang; then
     compile clang.o clang -std=c11 -O1
@@ -121,6 +130,7 @@ if have i686-linux-gnu-gcc; then
 fi
 for compiler in "g++ -x c++" "clang -x c++"; do
     have "${compiler%% *}" || continue
+    refuse "is C:" "$compiler"
     for header in kva.h kva_vm.h; do
         later "echo '#include \"$header\"' | $compiler -std=c++17 \$strict -I. -fsyntax-only -"
     done

@@ -47,7 +47,7 @@ static enum kva_status find_gap(uint64_t min, uint64_t max, uint64_t front, uint
                                 uint64_t *at)
 {
     struct kva_maps maps;
-    uint64_t last;
+    uint64_t last = 0;
     bool any = false;
 
     if (!place_after(min, front, align, at))
