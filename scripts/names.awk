@@ -10,7 +10,7 @@
 #     name  NAME  KIND  HEADER  LINE
 #     into  HEADER  HEADER                the first includes the second
 #
-# KIND is function, object, macro, enumerator, struct, enum, union, type or member. A tag that is declared and
+# KIND is function, inline (a function with a body), object, macro, enumerator, struct, enum, union, type or member. A tag that is declared and
 # nowhere defined is a name of each header that declares it. A member is STRUCT.MEMBER. Left out are include guards,
 # what stands in #ifdef __cplusplus, and members that are marked /* private */ or belong to a structure that is
 # private as a whole.
@@ -133,10 +133,11 @@ function past(from,    open)
     return from
 }
 
-# declaration: the one at `at`, which is moved behind it.
-function declaration(    is_type, is_function, name, where)
+# declaration: the one at `at`, which is moved to what follows.
+function declaration(    is_type, is_function, kind, name, where)
 {
     is_type = is_function = 0
+    kind = "function"
     name = ""
     for (; at <= tokens && token[at] != ";"; ) {
         if (token[at] == "typedef") {
@@ -155,7 +156,8 @@ function declaration(    is_type, is_function, name, where)
             at = past(at)
         } else if (token[at] == "[") {
             at = past(at)
-        } else if (token[at] == "{") { # the body of an inline function
+        } else if (token[at] == "{") { # the body
+            kind = "inline"
             at = past(at)
             break
         } else {
@@ -169,7 +171,7 @@ function declaration(    is_type, is_function, name, where)
     if (token[at] == ";")
         at++
     if (name != "")
-        put(name, is_type ? "type" : is_function ? "function" : "object", where)
+        put(name, is_type ? "type" : is_function ? kind : "object", where)
 }
 
 # tagged: struct, union or enum, with its tag and its body if they are there.

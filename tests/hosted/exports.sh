@@ -13,7 +13,9 @@ fail()
     exit 1
 }
 
-"$KVA_SOURCE/scripts/public-names.sh" "$KVA_SOURCE/include" "$CC" >public
+# scripts/check-names.sh compares this list with the headers.
+awk '$2 ~ /^(function|object)$/ && $3 != "-" { print $1 }' "$KVA_SOURCE/docs/names.txt" | sort >public
+test -s public
 
 # same FILE WHAT: FILE has the public names.
 same()

@@ -123,7 +123,7 @@ KVA_MOST macro kva/main.h -
 KVA_ONE enumerator kva/main.h -
 KVA_TWICE macro kva/main.h -
 KVA_TWO enumerator kva/main.h -
-kva_body function kva/main.h -
+kva_body inline kva/main.h -
 kva_flush function - kva/main.h
 kva_kind enum kva/main.h -
 kva_line type kva/main.h -
