@@ -80,11 +80,15 @@ enum kva_policy {
 /** What an allocation asks for. A field that is 0 has its usual value. */
 struct kva_request {
     uint64_t size;     /* 1 .. 2^64 - 1; rounded up to the quantum */
-    uint64_t align;    /* a power of two, 1 .. 2^63, or 0 for 1; below the quantum it counts as the quantum */
+    uint64_t align;    /* the start is a multiple of this: a power of two, or any multiple of the quantum; 0
+                          stands for 1; a power of two below the quantum counts as the quantum */
     uint64_t min, max; /* the window, both ends included, of any alignment; it is cut to the space.
-                               min = max = 0 stands for the whole space (for address 0 alone: kva_reserve) */
+                          min = max = 0 stands for the whole space (for address 0 alone: kva_reserve) */
     void *owner;       /* any value; kept with the segment, never followed */
     enum kva_policy policy; /* KVA_LOWEST or KVA_HIGHEST */
+    uint64_t phase;         /* start % align: below align, a multiple of the quantum */
+    uint64_t nocross; /* no multiple of this lies inside the range (at its start it may): a power of two, at
+                               least the size, rounded up; 0: any may */
 };
 
 /** Allocate the lowest (or highest) free range that satisfies a request.
@@ -100,8 +104,9 @@ struct kva_request {
  *           KVA_ENOMEM     no node memory
  *           KVA_ENULL      space, request or start is NULL, or the space is not initialised
  *           KVA_EINVAL     policy is neither KVA_LOWEST nor KVA_HIGHEST
- *           KVA_ESIZE      size is 0
- *           KVA_EALIGN     align is neither 0 nor a power of two
+ *           KVA_ESIZE      size is 0; or nocross is below the size, rounded up, and not 0
+ *           KVA_EALIGN     align is no power of two, no multiple of the quantum, and not 0; phase is not below align, or no
+ *                          multiple of the quantum; or nocross is neither 0 nor a power of two
  *           KVA_EWRAP      size, rounded up to the quantum, passes 2^64 - 1
  *           KVA_EWINDOW    min > max, or the window and the space do not meet
  *                          (of these six, the misuse hook is told the field)
@@ -257,6 +262,8 @@ static inline struct kva_request kva_request_of(uint64_t size)
     request.max = UINT64_MAX;
     request.owner = NULL;
     request.policy = KVA_LOWEST;
+    request.phase = 0;
+    request.nocross = 0;
     return request;
 }
 

@@ -142,18 +142,36 @@ static inline unsigned highest_bit(uint64_t bits)
 
 #endif
 
-/** value / by, by shifts and subtractions: a 32-bit host without a library has no 64-bit division. */
-static inline uint64_t divide_u64(uint64_t value, uint32_t by)
+/** A quotient and what is left. */
+struct division {
+    uint64_t quotient;
+    uint64_t rest; /* below the divisor */
+};
+
+/** Divide by a number that is not 0. A 32-bit host without a library has no 64-bit division: there, by shifts and
+ *  subtractions, in 64 steps. */
+static inline struct division divide(uint64_t value, uint64_t by)
 {
-    uint64_t quotient = 0;
-    uint64_t rest = 0;
+#if UINTPTR_MAX > UINT32_MAX
+    return (struct division){value / by, value % by};
+#else
+    struct division division = {0, 0};
 
     for (unsigned bit = 64; bit-- > 0;) {
-        rest = rest << 1 | (value >> bit & 1);
-        quotient = quotient << 1 | (rest >= by);
-        rest -= rest >= by ? by : 0;
+        bool carry = division.rest >> 63; /* then the shifted rest is above any divisor */
+        division.rest = division.rest << 1 | (value >> bit & 1);
+        bool fits = carry || division.rest >= by;
+        division.rest -= fits ? by : 0;
+        division.quotient = division.quotient << 1 | fits;
     }
-    return quotient;
+    return division;
+#endif
+}
+
+/** Whether `value` is a multiple of `of`, which is not 0. */
+static inline bool is_multiple(uint64_t value, uint64_t of)
+{
+    return is_power_of_two(of) ? is_aligned(value, of) : divide(value, of).rest == 0;
 }
 
 /** The first multiple of a cache line that is at least `value`: a size, or an address in the host's memory.

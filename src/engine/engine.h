@@ -38,22 +38,10 @@
 #ifndef KVA_ENGINE_ENGINE_H
 #define KVA_ENGINE_ENGINE_H
 
-#include "../base/arith.h"
 #include "../base/nodes.h"
-
-#include <kva/kva.h>
+#include "fit.h"
 
 struct kva_tiling;
-
-/** What to search for. The space has made it plausible: size is a multiple of the quantum and not 0, align
- *  is a power of two of at least the quantum, [min, max] lies inside the tiling and is at least size long. */
-struct kva_demand {
-    uint64_t size;
-    uint64_t align;
-    uint64_t min;
-    uint64_t max;
-    enum kva_policy policy;
-};
 
 /** A range [start, last] inside one hole. */
 struct kva_place {
@@ -204,31 +192,6 @@ static inline bool cannot_peek(const struct kva_tiling *tiling, uint64_t address
     (void)address;
     (void)segment;
     return false;
-}
-
-/** The lowest or highest start in the hole [start, last] that meets the demand; false when there is none.
- *
- *      start      min                        max     last
- *        |---------|==========================|--------|      the hole, cut to the window
- *                      |a         a + size - 1|               highest: as far right as it goes, then down
- *                  |->  a                                     lowest: as far left as it goes, then up
- */
-static inline bool kva_fit_in_hole(uint64_t start, uint64_t last, const struct kva_demand *demand,
-                                   uint64_t *at)
-{
-    uint64_t low = max_u64(start, demand->min);
-    uint64_t high = min_u64(last, demand->max);
-    uint64_t span = demand->size - 1;
-    uint64_t a = low;
-
-    if (low > high || high - low < span)
-        return false;
-    if (demand->policy == KVA_HIGHEST)
-        a = align_down(high - span, demand->align);
-    else if (!align_up(low, demand->align, &a))
-        return false;
-    *at = a;
-    return a >= low && a <= high && high - a >= span;
 }
 
 static inline void kva_tally_move_bytes(struct kva_tally *tally, enum kva_state from, enum kva_state to,

@@ -49,10 +49,34 @@ static enum kva_status validate_request(const struct kva_request *request, struc
 {
     if (request->policy != KVA_LOWEST && request->policy != KVA_HIGHEST)
         return bad_field(bad, KVA_EINVAL, "policy");
-    if (request->size == 0)
-        return bad_field(bad, KVA_ESIZE, "size");
-    if (!has_one_bit_at_most(request->align)) /* 0 stands for 1, which counts as the quantum */
+    return request->size == 0 ? bad_field(bad, KVA_ESIZE, "size") : KVA_OK;
+}
+
+/** Whether a request says more of its start than a power of two of which that is a multiple. */
+static inline bool has_shape(const struct kva_request *request)
+{
+    return (request->phase | request->nocross | (request->align & (request->align - 1))) != 0;
+}
+
+/** The shape of a request, for a demand whose size and alignment (a power of two, if the request's is one) are known. */
+static __attribute__((noinline)) enum kva_status shape_of(const struct kva_tiling *tiling,
+                                                          const struct kva_request *request,
+                                                          struct kva_demand *demand, struct kva_bad *bad)
+{
+    uint64_t stride = max_u64(request->align, tiling->quantum);
+
+    if (!is_aligned(stride, tiling->quantum))
         return bad_field(bad, KVA_EALIGN, "align");
+    if (request->phase >= stride || !is_aligned(request->phase, tiling->quantum))
+        return bad_field(bad, KVA_EALIGN, "phase");
+    if (!has_one_bit_at_most(request->nocross))
+        return bad_field(bad, KVA_EALIGN, "nocross");
+    if (request->nocross != 0 && request->nocross < demand->size)
+        return bad_field(bad, KVA_ESIZE, "nocross");
+    demand->align = UINT64_C(1) << lowest_bit(stride | request->phase);
+    demand->stride = stride;
+    demand->phase = request->phase;
+    demand->nocross = request->nocross;
     return KVA_OK;
 }
 
@@ -83,7 +107,8 @@ static inline enum kva_status demand_of(const struct kva_tiling *tiling, const s
     demand->min = max_u64(request->min, tiling->first);
     demand->max = min_u64(max, tiling->last);
     demand->policy = request->policy;
-    return KVA_OK;
+    demand->stride = 0;
+    return has_shape(request) ? shape_of(tiling, request, demand, bad) : KVA_OK;
 }
 
 enum kva_status kva_demand_of(const struct kva_tiling *tiling, const struct kva_request *request,

@@ -49,7 +49,7 @@ enum kva_status kva_pools_create(struct kva_space *space, const struct kva_confi
     pools->most_quanta = quanta / 4;
     pools->cpus = cpus;
     pools->share =
-        (uint32_t)min_u64(divide_u64(config->pool_bytes, cpus) >> pools->quantum_shift, KVA_HELD_MOST);
+        (uint32_t)min_u64(divide(config->pool_bytes, cpus).quotient >> pools->quantum_shift, KVA_HELD_MOST);
     pools->owners = tiling->owners;
     pools->cpu = (struct kva_cpu *)(void *)((unsigned char *)pools + round_to_line(sizeof *pools));
     kva_spans_init(pools, &tiling->ledger);
@@ -240,7 +240,7 @@ static bool is_poolable(const struct kva_space *space, const struct kva_request 
     return request->min == 0 && request->max - 1 >= UINT64_MAX - 1 && request->policy == KVA_LOWEST &&
            request->size - 1 < (uint64_t)pools->most_quanta << pools->quantum_shift &&
            has_one_bit_at_most(request->align) && request->align >> pools->quantum_shift <= 1 &&
-           !is_flusher(space);
+           (request->phase | request->nocross) == 0 && !is_flusher(space);
 }
 
 /** The object becomes live. It was in the caller's magazine: no other thread has it. */

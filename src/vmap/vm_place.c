@@ -108,7 +108,8 @@ static enum kva_status place(struct kva_vm *vm, struct kva_tiling *tiling, uint6
 
 static enum kva_status place_outside(struct kva_vm *vm, const struct kva_spec *spec, uint64_t *start)
 {
-    const struct kva_demand demand = {spec->bytes, spec->align, spec->min, spec->max, KVA_LOWEST};
+    const struct kva_demand demand = {
+        .size = spec->bytes, .align = spec->align, .min = spec->min, .max = spec->max};
     uint64_t scatter = is_in_frames_part(vm, spec->min) ? vm->scatter_frames : vm->scatter;
     enum kva_status status =
         place(vm, vm->space->tiling, scatter, &demand, vm->hardened && spec->anywhere, start);
@@ -122,7 +123,7 @@ static enum kva_status place_outside(struct kva_vm *vm, const struct kva_spec *s
 static enum kva_status place_parts_from(const struct kva_spec *spec, struct kva_space *space, uint64_t min,
                                         const struct kva_part *parts, size_t count, uint64_t *base)
 {
-    struct kva_request request = {1, spec->align, min, spec->max, NULL, KVA_LOWEST};
+    struct kva_request request = {.size = 1, .align = spec->align, .min = min, .max = spec->max};
     struct kva_congruence congruence = {.parts = parts, .count = count};
     struct kva_demand demand;
     struct kva_bad bad; /* the parts and the window are in order */
@@ -182,7 +183,8 @@ static enum kva_status place_in_district(struct kva_vm *vm, const struct kva_spe
         inside.max -= cargo->parts[0].size - cargo->parts[cargo->count - 1].size;
     if (inside.max < inside.min || inside.max - inside.min < extent_of_cargo(spec, cargo) - 1)
         return KVA_ENOSPC;
-    const struct kva_demand demand = {spec->bytes, spec->align, inside.min, inside.max, KVA_LOWEST};
+    const struct kva_demand demand = {
+        .size = spec->bytes, .align = spec->align, .min = inside.min, .max = inside.max};
     if (cargo->count > 0)
         status = place_parts(vm, &inside, space, inside.min, cargo->parts, cargo->count, start);
     else
@@ -205,8 +207,11 @@ static bool serves(const struct kva_vm *vm, const struct kva_district *district,
 static enum kva_status take_district_for(struct kva_vm *vm, const struct kva_spec *spec,
                                          const struct cargo *cargo, struct kva_district **district)
 {
-    const struct kva_demand demand = {extent_of_cargo(spec, cargo), spec->align, spec->min, spec->max,
-                                      KVA_HIGHEST};
+    const struct kva_demand demand = {.size = extent_of_cargo(spec, cargo),
+                                      .align = spec->align,
+                                      .min = spec->min,
+                                      .max = spec->max,
+                                      .policy = KVA_HIGHEST};
 
     return spec->stripes ? kva_take_stripes(vm, spec->stripes, district)
                          : kva_take_district(vm, &demand, &spec->node, district);

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * Shapes: an alignment that is any number, its phase, and boundaries that are not to be crossed, all in one hole.
+ *
+ * THE LOWEST START a at or above `low` with a % stride == phase is one division away. If a range may not cross a multiple
+ * of N (nocross), its place in its block of N decides:
+ *
+ *        0              N - size     N
+ *        |==================|--------|        a % N in [0, N - size]: it fits. Above: it would cross
+ *
+ * and the candidates a, a + stride, a + 2 stride ... take places that step by stride modulo N. Trying them one by one may
+ * take N / size steps and more: 2^30 bytes at a stride of 2^32 - 1, with N = 2^32, take a thousand million. Instead: with
+ * b = a % N above N - size, look for
+ *
+ *        the least k with (b + k stride) % N <= N - size,
+ *        that is, l <= k stride % N <= r, for l = N - b and r = l + N - size
+ *
+ * FIRST HIT. The least k with l <= k a % m <= r (0 < l <= r < m, a < m) comes by Euclid's algorithm:
+ *
+ *   1. If a > m / 2, look from the other end: steps of m - a, and the window [m - r, m - l]. Now a <= m / 2.
+ *   2. If a multiple of a lies in [l, r], the first one is the hit: nothing has wrapped yet.
+ *   3. Otherwise the window lies between two multiples of a. A hit k wraps j times: l <= k a - j m <= r, so j m, modulo a, lies
+ *      in [-r, -l] modulo a, which does not wrap, as no multiple of a lies in between. The least such j gives the least k. It is
+ *      a first hit again, with m % a for a and a for m; then k a is the first multiple of a from j m + l on.
+ *
+ *   Each level has at most half of the m before it: 64 levels at most, some divisions each. On the way back, k a and j m do not
+ *   fit 64 bits; but k and j do, and how often the inner hit has wrapped is known, so that what is divided is short:
+ *
+ *        j m = j (m / a) a + j (m % a), and j (m % a) = wraps a + c, c < a
+ *        k = j (m / a) + wraps + (l + c) / a, rounded up
+ *
+ * THE HIGHEST START is the lowest in a mirror: x -> 2^64 - 1 - x. Blocks of N become blocks of N, as N divides 2^64. The start a
+ * becomes the end, so the mirrored range begins at 2^64 - size - a, and its phase is (2^64 - size - phase) % stride.
+ */
+#include "fit.h"
+
+/* ------------------------------------------------------------------------------------------- first hit */
+
+/** What a level leaves for the way back. */
+struct level {
+    uint64_t a;
+    uint64_t m;
+    uint64_t l;
+    bool mirrored;
+};
+
+/** The least k of a level, and how often k a has wrapped at m. */
+struct hit {
+    uint64_t k;
+    uint64_t wraps;
+};
+
+static uint64_t divide_up(uint64_t value, uint64_t by)
+{
+    struct division division = divide(value, by);
+
+    return division.quotient + (division.rest != 0);
+}
+
+/** -value modulo `by`. */
+static uint64_t minus_modulo(uint64_t value, uint64_t by)
+{
+    uint64_t rest = divide(value, by).rest;
+
+    return rest == 0 ? 0 : by - rest;
+}
+
+/** k and j of a level whose own values are those after step 1. */
+static struct hit hit_of(const struct level *level, uint64_t k, uint64_t j)
+{
+    return (struct hit){.k = k, .wraps = level->mirrored ? k - j - 1 : j};
+}
+
+/** From the hit of the level below to the one of this level. */
+static struct hit come_back(const struct level *level, const struct hit *inner)
+{
+    struct division division = divide(level->m, level->a);
+    uint64_t c = inner->k * division.rest - inner->wraps * level->a;
+    uint64_t k = inner->k * division.quotient + inner->wraps + divide_up(level->l + c, level->a);
+
+    return hit_of(level, k, inner->k);
+}
+
+/** The least k with l <= k a % m <= r, where 0 < l <= r < m <= 2^63 and a < m; false when there is none. */
+static bool first_hit(uint64_t a, uint64_t m, uint64_t l, uint64_t r, uint64_t *k)
+{
+    struct level levels[64];
+    unsigned depth = 0;
+
+    for (;; depth++) {
+        if (a == 0)
+            return false;
+        struct level level = {.a = a, .m = m, .l = l, .mirrored = a > m - a};
+        if (level.mirrored) {
+            level.a = a = m - a;
+            level.l = m - r;
+            r = m - l;
+            l = level.l;
+        }
+        levels[depth] = level;
+        uint64_t first = divide_up(l, a);
+        if (first * a <= r) {
+            struct hit hit = hit_of(&level, first, 0);
+            while (depth-- > 0)
+                hit = come_back(&levels[depth], &hit);
+            *k = hit.k;
+            return true;
+        }
+        uint64_t inner_l = minus_modulo(r, a);
+        r = minus_modulo(l, a);
+        l = inner_l;
+        a = divide(m, a).rest;
+        m = level.a;
+    }
+}
+
+/* ----------------------------------------------------------------------------------------------- shapes */
+
+/** The lowest start in [low, high - span] with a % stride == phase that does not cross. */
+static bool lowest_of_shape(uint64_t low, uint64_t high, const struct kva_demand *demand, uint64_t phase,
+                            uint64_t *at)
+{
+    uint64_t stride = demand->stride;
+    uint64_t rest = divide(low, stride).rest;
+    uint64_t most = high - (demand->size - 1);
+    uint64_t a;
+
+    if (!add_checked(low, rest <= phase ? phase - rest : stride - (rest - phase), &a) || a > most)
+        return false;
+    *at = a;
+    if (demand->nocross == 0)
+        return true;
+    uint64_t place = a & (demand->nocross - 1);
+    uint64_t last_place = demand->nocross - demand->size;
+    uint64_t k;
+    if (place <= last_place)
+        return true;
+    if (!first_hit(stride & (demand->nocross - 1), demand->nocross, demand->nocross - place,
+                   demand->nocross - place + last_place, &k) ||
+        k > divide(most - a, stride).quotient)
+        return false;
+    *at = a + k * stride;
+    return true;
+}
+
+/** (2^64 - size - phase) % stride: the phase in the mirror. */
+static uint64_t mirrored_phase(const struct kva_demand *demand)
+{
+    uint64_t stride = demand->stride;
+    uint64_t size = divide(demand->size, stride).rest;
+    uint64_t whole = divide(UINT64_MAX - (stride - 1), stride).rest; /* 2^64 - stride */
+    uint64_t rest = whole >= size ? whole - size : whole + (stride - size);
+
+    return rest >= demand->phase ? rest - demand->phase : rest + (stride - demand->phase);
+}
+
+bool kva_fit_shape(uint64_t low, uint64_t high, const struct kva_demand *demand, uint64_t *at)
+{
+    uint64_t mirrored;
+
+    if (demand->policy == KVA_LOWEST)
+        return lowest_of_shape(low, high, demand, demand->phase, at);
+    if (!lowest_of_shape(~high, ~low, demand, mirrored_phase(demand), &mirrored))
+        return false;
+    *at = ~(mirrored + (demand->size - 1));
+    return true;
+}
