@@ -111,10 +111,13 @@ struct kva_request {
  *           KVA_EWINDOW    min > max, or the window and the space do not meet
  *                          (of these six, the misuse hook is told the field)
  *           KVA_EREENTRY   called from inside the flush callback
- *  Cost:    O(log n) when align is at most the quantum. Beyond that O((k + 1) log n), where k counts the
- *           holes in the window before the result that are long enough (size) yet too short to hold size
- *           bytes at every offset (size + align - quantum); see docs/theory/rb.md. With the bt engine k = 0
- *           at a declared alignment class. Flushing and reclaiming come on top: whatever other threads do,
+ *  Cost:    O(log n) when align is at most the quantum and nocross is 0. For a larger power of two O((k + 1) log n),
+ *           where k counts the holes in the window before the result that are long enough (size) yet too short to
+ *           hold size bytes at every offset (size + align - quantum); see docs/theory/rb.md. With the bt engine k = 0
+ *           at a declared alignment class. For any other align, a phase or nocross O((k + 1) (log n + log nocross)),
+ *           where k counts the holes in the window before the result that are long enough (size) and hold no such
+ *           range: each takes a few divisions, and with nocross at most six for each bit of it.
+ *           Flushing and reclaiming come on top: whatever other threads do,
  *           there are at most four searches and four flushes, and for each reclaim callback one search and two
  *           flushes more. With pools, each search but the first follows a drain: O(p log n) for p pooled segments
  *  Locking: Space; dropped while callbacks run. KVA_ENOSPC holds for one moment of the call, after all that any
@@ -343,7 +346,8 @@ KVA_API enum kva_status kva_resize(struct kva_space *space, uint64_t start, uint
 
 /** One of several ranges at fixed distances from a common base; see kva_alloc_congruent. */
 struct kva_part {
-    uint64_t offset; /* from the base: 0 for the first part, then ascending without overlap */
+    uint64_t offset; /* from the base: 0 for the first part, then ascending without overlap; a multiple of the
+                        request's align and of the quantum */
     uint64_t size;   /* 1 ..; rounded up to the quantum */
 };
 
@@ -351,14 +355,16 @@ struct kva_part {
  *  that starts at base + parts[i].offset. This is how a kernel lays out per-CPU areas for several nodes.
  *
  *  In/Out:  space
- *  In:      request  align, window, policy and owner are used; size is not read. The window holds all
- *                    parts; align holds for the base
- *           parts    see struct kva_part; each offset a multiple of align and of the quantum
+ *  In:      request  all is used but size, which is not read. The window holds all parts. align and phase hold for the
+ *                    base, and so for the start of every part. nocross holds for each part by itself: no multiple of it
+ *                    lies inside a part, while two parts may lie on either side of one
+ *           parts    see struct kva_part
  *           count    1 ..
  *  Out:     base     the lowest (highest) base at which every part is free
  *  Returns: as kva_alloc, and
  *           KVA_ENULL      parts is NULL
  *           KVA_EINVAL     count is 0, the first offset is not 0, or parts overlap or do not ascend
+ *           KVA_ESIZE      the size of a part is 0; or nocross is below the size of a part, rounded up, and not 0
  *           KVA_EALIGN     an offset is no multiple of align or of the quantum
  *           KVA_EWRAP      offset + size of a part passes 2^64 - 1
  *  Cost:    O(count (s + 1)) searches as of kva_alloc, for s moves of the base; each move passes a hole that no

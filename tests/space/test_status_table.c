@@ -180,7 +180,23 @@ ALLOC(alloc_policy, request.policy = (enum kva_policy)2)
 ALLOC(alloc_policy_large, request.policy = (enum kva_policy)0x7fffffff)
 ALLOC(alloc_align_3, request.align = 3)
 ALLOC(alloc_align_top, request.align = TOP)
-ALLOC(alloc_align_two_bits, request.align = (UINT64_C(1) << 63) | PAGE)
+ALLOC(alloc_align_two_bits, request.align = (UINT64_C(1) << 63) | (PAGE / 2))
+ALLOC(alloc_align_below_two_pages, request.align = 2 * PAGE - 1)
+ALLOC(alloc_align_page_and_a_half, request.align = PAGE + PAGE / 2)
+ALLOC(alloc_phase_is_align, (request.align = 3 * PAGE, request.phase = 3 * PAGE))
+ALLOC(alloc_phase_is_page, request.phase = PAGE)
+ALLOC(alloc_phase_above_align, (request.align = 2 * PAGE, request.phase = 3 * PAGE))
+ALLOC(alloc_phase_at_the_top, (request.align = 2 * PAGE, request.phase = TOP - PAGE + 1))
+ALLOC(alloc_phase_misses_quantum, (request.align = 4 * PAGE, request.phase = PAGE + 1))
+ALLOC(alloc_phase_below_quantum, request.phase = PAGE / 2)
+ALLOC(alloc_phase_without_align, (request.align = 0, request.phase = PAGE))
+ALLOC(alloc_phase_1_without_align, (request.align = 0, request.phase = 1))
+ALLOC(alloc_phase_at_a_small_align, (request.align = PAGE / 2, request.phase = PAGE))
+ALLOC(alloc_nocross_3, request.nocross = 3)
+ALLOC(alloc_nocross_3_pages, request.nocross = 3 * PAGE)
+ALLOC(alloc_nocross_top, request.nocross = TOP)
+ALLOC(alloc_nocross_below_size, (request.size = 1, request.nocross = PAGE / 2))
+ALLOC(alloc_nocross_1, (request.size = 1, request.nocross = 1))
 ALLOC(alloc_window_reversed, (request.min = HOLE + 1, request.max = HOLE))
 ALLOC(alloc_window_reversed_at_the_ends, (request.min = TOP, request.max = 0))
 ALLOC(alloc_window_below, (request.min = 0, request.max = FIRST - 1))
@@ -202,6 +218,15 @@ static enum kva_status alloc_of(struct fixture *f, uint64_t size)
 CALL(alloc_size_0, alloc_of(f, 0))
 CALL(alloc_size_wraps, alloc_of(f, TOP))
 CALL(alloc_size_wraps_just, alloc_of(f, TOP - PAGE + 2))
+
+/* The size is rounded up before it is compared. */
+static enum kva_status alloc_nocross_below_rounded_size(struct fixture *f)
+{
+    struct kva_request request = good();
+    request.size = 4 * PAGE + 1;
+    request.nocross = 4 * PAGE;
+    return alloc(f, request);
+}
 
 static enum kva_status congruent_with(struct fixture *f, uint64_t offset, uint64_t size)
 {
@@ -253,6 +278,34 @@ static enum kva_status congruent_offset_misses_align(struct fixture *f)
     return congruent(f, request, two_parts[1]);
 }
 
+static enum kva_status congruent_offset_misses_strange_align(struct fixture *f)
+{
+    struct kva_request request = good();
+    request.align = 3 * PAGE;
+    return congruent(f, request, two_parts[1]);
+}
+
+/* The power of two that divides the alignment is not enough, and the phase does not make up for the rest. */
+static enum kva_status congruent_offset_is_phase(struct fixture *f)
+{
+    struct kva_request request = good();
+    request.align = 6 * PAGE;
+    request.phase = 2 * PAGE;
+    return congruent(f, request, two_parts[1]);
+}
+
+static enum kva_status congruent_nocross_below(struct fixture *f, uint64_t first, uint64_t second)
+{
+    struct kva_request request = good();
+    struct kva_part parts[2] = {{0, 0}, {4 * PAGE, 0}};
+    request.nocross = 2 * PAGE;
+    parts[0].size = first;
+    parts[1].size = second;
+    return kva_alloc_congruent(&f->space, &request, parts, 2, &f->start);
+}
+
+CALL(congruent_nocross_below_first, congruent_nocross_below(f, 2 * PAGE + 1, PAGE))
+CALL(congruent_nocross_below_second, congruent_nocross_below(f, PAGE, 2 * PAGE + 1))
 CALL(congruent_size_0, congruent_with(f, 2 * PAGE, 0))
 CALL(congruent_overlap, congruent_with(f, 0, PAGE))
 CALL(congruent_offset_misses_quantum, congruent_with(f, 2 * PAGE + 1, PAGE))
@@ -414,6 +467,23 @@ static const struct row rows[] = {
     BOTH(alloc_align_3, KVA_EALIGN, "align"),
     BOTH(alloc_align_top, KVA_EALIGN, "align"),
     BOTH(alloc_align_two_bits, KVA_EALIGN, "align"),
+    BOTH(alloc_align_below_two_pages, KVA_EALIGN, "align"),
+    BOTH(alloc_align_page_and_a_half, KVA_EALIGN, "align"),
+    BOTH(alloc_phase_is_align, KVA_EALIGN, "phase"),
+    BOTH(alloc_phase_is_page, KVA_EALIGN, "phase"),
+    BOTH(alloc_phase_above_align, KVA_EALIGN, "phase"),
+    BOTH(alloc_phase_at_the_top, KVA_EALIGN, "phase"),
+    BOTH(alloc_phase_misses_quantum, KVA_EALIGN, "phase"),
+    BOTH(alloc_phase_below_quantum, KVA_EALIGN, "phase"),
+    BOTH(alloc_phase_without_align, KVA_EALIGN, "phase"),
+    BOTH(alloc_phase_1_without_align, KVA_EALIGN, "phase"),
+    BOTH(alloc_phase_at_a_small_align, KVA_EALIGN, "phase"),
+    BOTH(alloc_nocross_3, KVA_EALIGN, "nocross"),
+    BOTH(alloc_nocross_3_pages, KVA_EALIGN, "nocross"),
+    BOTH(alloc_nocross_top, KVA_EALIGN, "nocross"),
+    BOTH(alloc_nocross_below_size, KVA_ESIZE, "nocross"),
+    BOTH(alloc_nocross_1, KVA_ESIZE, "nocross"),
+    FIELD(alloc_nocross_below_rounded_size, KVA_ESIZE, kva_alloc, ANY, "nocross"),
     FIELD(alloc_size_wraps, KVA_EWRAP, kva_alloc, ANY, "size"),
     FIELD(alloc_size_wraps_just, KVA_EWRAP, kva_alloc, ANY, "size"),
     BOTH(alloc_window_reversed, KVA_EWINDOW, "max"),
@@ -433,6 +503,11 @@ static const struct row rows[] = {
     ELEMENT(congruent_descending, KVA_EINVAL, kva_alloc_congruent, ANY, "parts[i].offset", 2),
     ELEMENT(congruent_offset_misses_quantum, KVA_EALIGN, kva_alloc_congruent, ANY, "parts[i].offset", 1),
     ELEMENT(congruent_offset_misses_align, KVA_EALIGN, kva_alloc_congruent, ANY, "parts[i].offset", 1),
+    ELEMENT(congruent_offset_misses_strange_align, KVA_EALIGN, kva_alloc_congruent, ANY, "parts[i].offset",
+            1),
+    ELEMENT(congruent_offset_is_phase, KVA_EALIGN, kva_alloc_congruent, ANY, "parts[i].offset", 1),
+    FIELD(congruent_nocross_below_first, KVA_ESIZE, kva_alloc_congruent, ANY, "nocross"),
+    FIELD(congruent_nocross_below_second, KVA_ESIZE, kva_alloc_congruent, ANY, "nocross"),
     ELEMENT(congruent_size_wraps, KVA_EWRAP, kva_alloc_congruent, ANY, "parts[i].size", 1),
     ELEMENT(congruent_end_wraps, KVA_EWRAP, kva_alloc_congruent, ANY, "parts[i].size", 1),
 
@@ -750,6 +825,58 @@ static void where_no_memory_is_needed(void **state)
             play_dry_row(&dry_rows[i], engine, 0);
             play_dry_row(&dry_rows[i], engine, UINT64_C(1) << 20);
         }
+    }
+}
+
+/** What a space of single bytes says to a shape; nothing is allocated. */
+static void expect_shape(struct fixture *fixture, struct kva_request request, enum kva_status status,
+                         const char *field)
+{
+    const struct kva_part part = {0, request.size};
+
+    for (unsigned i = 0; i < 2; i++) {
+        clear_outputs(fixture);
+        enum kva_status got = i ? kva_alloc_congruent(&fixture->space, &request, &part, 1, &fixture->start)
+                                : alloc(fixture, request);
+        check_that(got == status && fixture->start == UNTOUCHED, "%s, want %s", kva_status_name(got),
+                   kva_status_name(status));
+        assert_int_equal(fixture->misuse.calls, 1);
+        assert_true(is_same_text(fixture->misuse.fault.field, field));
+    }
+}
+
+/* With a quantum of 1 every alignment will do, and only phase and nocross can be wrong. */
+static void shapes_with_a_quantum_of_1(void **state)
+{
+    const struct kva_engine *engine;
+    (void)state;
+
+    for_each_engine (engine, e) {
+        static struct fixture fixture;
+
+        memset(&fixture, 0, sizeof(fixture));
+        struct kva_config config = usual_config(&fixture, engine);
+        config.quantum = 1;
+        assert_int_equal(kva_space_init(&fixture.space, &config), KVA_OK);
+        expect_shape(&fixture, (struct kva_request){.size = 1, .phase = 1}, KVA_EALIGN, "phase");
+        expect_shape(&fixture, (struct kva_request){.size = 1, .align = 1, .phase = 1}, KVA_EALIGN, "phase");
+        expect_shape(&fixture, (struct kva_request){.size = 1, .align = 7, .phase = 7}, KVA_EALIGN, "phase");
+        expect_shape(&fixture, (struct kva_request){.size = 1, .align = 7, .phase = TOP}, KVA_EALIGN,
+                     "phase");
+        expect_shape(&fixture, (struct kva_request){.size = 1, .align = TOP, .phase = TOP}, KVA_EALIGN,
+                     "phase");
+        expect_shape(&fixture, (struct kva_request){.size = 1, .nocross = 3}, KVA_EALIGN, "nocross");
+        expect_shape(&fixture, (struct kva_request){.size = 5, .nocross = 4}, KVA_ESIZE, "nocross");
+        clear_outputs(&fixture);
+        for (uint64_t align = 0; align <= 64; align++) {
+            struct kva_request request = {.size = 1, .align = align, .nocross = 1};
+            request.phase = align ? align - 1 : 0; /* the largest that there is */
+            assert_int_equal(alloc(&fixture, request), KVA_OK);
+            assert_true(align == 0 || fixture.start % align == align - 1);
+            assert_int_equal(kva_free(&fixture.space, fixture.start), KVA_OK);
+        }
+        assert_int_equal(fixture.misuse.calls, 0);
+        tear_down(&fixture);
     }
 }
 
@@ -1122,7 +1249,7 @@ int main(void)
         cmocka_unit_test(no_hook_is_needed), cmocka_unit_test(reserve_reports_the_lowest_conflict),
         cmocka_unit_test(no_space),          cmocka_unit_test(a_space_after_its_end),
         cmocka_unit_test(every_bad_config),  cmocka_unit_test(init_without_space_or_config),
-        cmocka_unit_test(engines_by_name),
+        cmocka_unit_test(engines_by_name),   cmocka_unit_test(shapes_with_a_quantum_of_1),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
