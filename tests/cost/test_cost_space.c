@@ -373,6 +373,127 @@ static void allocate_at_a_declared_class(uint64_t round)
     allocate(2 * DECLARED - 2 * SIZE, DECLARED, 0, KVA_LOWEST);
 }
 
+/** Holes of seven pages, which a multiple of eight pages cuts into three and four.
+ *
+ *      0         5    8      12        16     pages, 16 of them for each hole; so it goes on
+ *      | busy    |    :       | busy    |
+ */
+static void cut_holes(uint64_t size)
+{
+    struct kva_config config = plain();
+
+    begin(&config, size);
+    assert_int_equal(kva_reserve(&space, 0, 5 * SIZE, NULL, NULL), KVA_OK);
+    for (uint64_t i = 0; i < size; i++)
+        assert_int_equal(kva_reserve(&space, (16 * i + 12) * SIZE, 9 * SIZE, NULL, NULL), KVA_OK);
+}
+
+/** Five pages fit into no hole but the last one, at most `most` pages above its multiple of 16. */
+static void allocate_beyond_holes(struct kva_request request, uint64_t most)
+{
+    enum kva_status status;
+    uint64_t start;
+
+    request.size = 5 * SIZE;
+    counting(status = kva_alloc(&space, &request, &start));
+    assert_int_equal(status, KVA_OK);
+    assert_true(start >= 16 * size_now * SIZE && start <= (16 * size_now + most) * SIZE);
+    assert_int_equal(kva_free(&space, start), KVA_OK);
+}
+
+static void allocate_between_boundaries(uint64_t round)
+{
+    (void)round;
+    allocate_beyond_holes((struct kva_request){.nocross = 8 * SIZE}, 8);
+}
+
+/** Page 12 of each 16 is busy. */
+static void allocate_at_a_phase(uint64_t round)
+{
+    (void)round;
+    allocate_beyond_holes((struct kva_request){.align = 16 * SIZE, .phase = 12 * SIZE}, 12);
+}
+
+/** A multiple of 12 pages is page 0, 4, 8 or 12 of its 16. */
+static void allocate_at_an_odd_alignment(uint64_t round)
+{
+    (void)round;
+    allocate_beyond_holes((struct kva_request){.align = 12 * SIZE}, 5 + 12);
+}
+
+/** All 2^64 addresses, free: the size is that of the numbers in a request. */
+static void large_numbers(uint64_t size)
+{
+    struct kva_config config = plain();
+
+    config.last = UINT64_MAX;
+    config.quantum = 1;
+    begin(&config, size);
+}
+
+static enum kva_status allocate_a_shape(struct kva_request request, uint64_t *start)
+{
+    enum kva_status status;
+
+    counting(status = kva_alloc(&space, &request, start));
+    return status;
+}
+
+/** The k-th multiple of nocross - 1 lies k below a multiple of nocross: the first that has a quarter of nocross after it is
+ *  number nocross / 4. */
+static void allocate_far_away(uint64_t round)
+{
+    const uint64_t stride = size_now - 1;
+    const uint64_t want = size_now / 4 * stride;
+    struct kva_request request = {.size = size_now / 4,
+                                  .align = stride,
+                                  .min = stride,
+                                  .max = want + (size_now / 4 - 1),
+                                  .nocross = size_now};
+    uint64_t start;
+
+    request.policy = round % 2 ? KVA_LOWEST : KVA_HIGHEST;
+    assert_int_equal(allocate_a_shape(request, &start), KVA_OK);
+    assert_int_equal(start, want);
+    assert_int_equal(kva_free(&space, start), KVA_OK);
+}
+
+/** Small steps: from where a range of a quarter of nocross would begin to cross on, to the next multiple of nocross; 2^40 of them
+ *  at the larger size. */
+static void allocate_by_small_steps(uint64_t round)
+{
+    const uint64_t stride = (UINT64_C(1) << 20) + 1;
+    struct kva_request request = {.size = size_now / 4,
+                                  .align = stride,
+                                  .min = size_now - size_now / 4 + 1,
+                                  .max = UINT64_MAX,
+                                  .nocross = size_now};
+    uint64_t start;
+
+    (void)round;
+    assert_int_equal(allocate_a_shape(request, &start), KVA_OK);
+    assert_true(start >= size_now && start < size_now + stride && start % stride == 0);
+    assert_int_equal(kva_free(&space, start), KVA_OK);
+}
+
+/** An odd number near the golden section of nocross, with which Euclid's algorithm takes longest, and a range as long as
+ *  nocross: the only multiple of both in reach is 0, which lies outside the window. */
+static void allocate_a_shape_in_vain(uint64_t round)
+{
+    struct kva_request request = {.size = size_now, .min = 1, .max = 2 * size_now - 1, .nocross = size_now};
+    uint64_t before = 1;
+    uint64_t start;
+
+    for (request.align = 1; request.align < size_now / 2;) {
+        uint64_t sum = request.align + before;
+        before = request.align;
+        request.align = sum;
+    }
+    request.align |= 1;
+    request.policy = round % 2 ? KVA_LOWEST : KVA_HIGHEST;
+    assert_int_equal(allocate_a_shape(request, &start), KVA_ENOSPC);
+}
+
 static void many_parts(uint64_t size)
 {
     struct kva_config config = plain();
@@ -661,6 +782,11 @@ static void fork_child(uint64_t round)
 /* The designated fields of a line that are not usual. */
 #define CPUS .few = 4, .many = 128
 #define SELDOM .rounds = 2
+#define STEPPED .few = 1 << 16, .many = UINT64_C(1) << 32, .rounds = 2 /* trying one start after another */
+#define LARGE                                                                                                \
+    .few = UINT64_C(1) << 32, .many = UINT64_C(1) << 62, .rounds = 2 /* would take 2^30 steps, and more */
+
+#define SHAPES "O((k + 1) (log n + log nocross))"
 
 static const struct cost_line lines[] = {
     COST_LINE("kva_space_init", "O(1 + busy_count log busy_count)", "busy ranges", COST_N_LOG_N, many_ranges,
@@ -683,6 +809,18 @@ static const struct cost_line lines[] = {
               allocate_too_much, SELDOM),
     COST_LINE("kva_alloc", "O((k + 1) log n)", "holes that are too short", COST_N_LOG_N, short_holes,
               allocate_beyond_short_holes, SELDOM),
+    COST_LINE("kva_alloc", SHAPES, "holes that a boundary cuts", COST_N_LOG_N, cut_holes,
+              allocate_between_boundaries, SELDOM),
+    COST_LINE("kva_alloc", SHAPES, "holes without the phase", COST_N_LOG_N, cut_holes, allocate_at_a_phase,
+              SELDOM),
+    COST_LINE("kva_alloc", SHAPES, "holes that miss an odd alignment", COST_N_LOG_N, cut_holes,
+              allocate_at_an_odd_alignment, SELDOM),
+    COST_LINE("kva_alloc", SHAPES, "nocross, far away in one hole", COST_LOGARITHM, large_numbers,
+              allocate_far_away, STEPPED),
+    COST_LINE("kva_alloc", SHAPES, "nocross, small steps in one hole", COST_LOGARITHM, large_numbers,
+              allocate_by_small_steps, LARGE),
+    COST_LINE("kva_alloc", SHAPES, "nocross, in vain in one hole", COST_LOGARITHM, large_numbers,
+              allocate_a_shape_in_vain, LARGE),
     COST_LINE("kva_alloc_congruent", "O(count (s + 1)) searches as of kva_alloc", "parts", COST_N_LOG_N,
               many_parts, allocate_parts, SELDOM),
     COST_LINE("kva_alloc_congruent", "O(count (s + 1)) searches as of kva_alloc", "moves of the base",

@@ -189,7 +189,7 @@ ON_EACH_ENGINE(a_hole_of_one_phase)
 
 /* ---------------------------------------------------------------------------------------- from practice */
 
-/* A base address register decodes a power of two, at a multiple of it. A boundary of that size says it, too. */
+/* A base address register decodes a power of two at a multiple of it. A boundary of that size says it too. */
 ON_EACH_ENGINE(registers_of_devices)
 {
     static const struct {
@@ -358,7 +358,7 @@ ON_EACH_ENGINE(a_start_far_away)
     tear_down(f);
 }
 
-/** A space of 16 quanta: `want` are all the quanta at which the request, which counts in quanta, can begin. */
+/** A space of 16 quanta: `want` are all those at which the request, which counts in quanta, can begin. */
 static void expect_quanta(struct fixture *f, const struct kva_engine *engine, uint64_t quantum,
                           struct kva_request request, const unsigned *want, size_t count)
 {
