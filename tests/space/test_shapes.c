@@ -410,6 +410,26 @@ ON_EACH_ENGINE(small_words_in_a_coarse_quantum)
     tear_down(f);
 }
 
+/* A declared class helps only where every start is a multiple of it. */
+ON_EACH_ENGINE(alignment_classes_promise_no_more)
+{
+    struct kva_config config = {.last = 1023, .quantum = 1, .engine = engine, .align_class = {8, 4, 64}};
+
+    memset(f, 0, sizeof(*f));
+    f->last = config.last;
+    config.memory = kva_failing_memory_init(&f->memory);
+    assert_int_equal(kva_space_init(&f->space, &config), KVA_OK);
+    reserve(f, 0, 36);
+    reserve(f, 40, 1024 - 40); /* there is no multiple of 8 in the hole */
+    expect_would_be_at(f, (struct kva_request){.size = 4, .align = 12}, 36);
+    expect_would_be_at(f, (struct kva_request){.size = 4, .align = 8, .phase = 4}, 36);
+    expect_would_be_at(f, (struct kva_request){.size = 3, .align = 8, .phase = 5}, 37);
+    expect_would_be_at(f, highest((struct kva_request){.size = 2, .align = 9, .phase = 2}), 38);
+    expect_would_be_at(f, (struct kva_request){.size = 4, .align = 100, .phase = 36}, 36);
+    expect_would_be_at(f, (struct kva_request){.size = 4, .nocross = 4}, 36);
+    tear_down(f);
+}
+
 /* -------------------------------------------------------------------------- congruent, flushed, preloaded */
 
 static enum kva_status two_parts(struct fixture *f, struct kva_request request, uint64_t *base)
@@ -542,6 +562,7 @@ int main(void)
         cmocka_unit_test(a_start_far_away),
         cmocka_unit_test(any_quantum),
         cmocka_unit_test(small_words_in_a_coarse_quantum),
+        cmocka_unit_test(alignment_classes_promise_no_more),
         cmocka_unit_test(parts_have_the_shape),
         cmocka_unit_test(a_flush_makes_room_for_it),
         cmocka_unit_test(preloaded_shapes_need_no_memory),
