@@ -17,7 +17,7 @@ struct steps {
     uint64_t place;
 };
 
-/** How many steps there are from the place to the first one at which nothing is crossed; false if there is none. */
+/** How many steps lie between the place and the first one at which nothing is crossed; false if none is. */
 static bool try_steps(const struct steps *steps, uint64_t *count)
 {
     for (*count = 0; *count < steps->nocross; ++*count)
