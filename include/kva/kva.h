@@ -116,10 +116,10 @@ struct kva_request {
  *           hold size bytes at every offset (size + align - quantum); see docs/theory/rb.md. With the bt engine k = 0
  *           at a declared alignment class. For any other align, a phase or nocross O((k + 1) (log n + log nocross)),
  *           where k counts the holes in the window before the result that are long enough (size) and hold no such
- *           range: each takes a few divisions, and with nocross at most six for each bit of it.
- *           Flushing and reclaiming come on top: whatever other threads do,
- *           there are at most four searches and four flushes, and for each reclaim callback one search and two
- *           flushes more. With pools, each search but the first follows a drain: O(p log n) for p pooled segments
+ *           range: each takes a few divisions, and with nocross at most six for each bit of it. Flushing and reclaiming
+ *           come on top: whatever other threads do, there are at most four searches and four flushes, and for each
+ *           reclaim callback one search and two flushes more. With pools, each search but the first follows a drain:
+ *           O(p log n) for p pooled segments
  *  Locking: Space; dropped while callbacks run. KVA_ENOSPC holds for one moment of the call, after all that any
  *           thread had deferred before the call has become free. (With pools, that search follows a drain, under
  *           all CPUs' locks)
