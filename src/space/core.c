@@ -65,7 +65,7 @@ static __attribute__((noinline)) enum kva_status shape_of(const struct kva_tilin
 {
     uint64_t stride = max_u64(request->align, tiling->quantum);
 
-    if (!is_aligned(stride, tiling->quantum))
+    if (!has_one_bit_at_most(request->align) && !is_aligned(request->align, tiling->quantum))
         return bad_field(bad, KVA_EALIGN, "align");
     if (request->phase >= stride || !is_aligned(request->phase, tiling->quantum))
         return bad_field(bad, KVA_EALIGN, "phase");
