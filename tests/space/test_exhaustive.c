@@ -17,7 +17,8 @@
  *
  * SHAPES   One constraint at a time, in each layout of 12 units: every alignment from 1 to 12 with every phase,
  *   and every boundary. Two at a time, in each layout of 8 units: alignment and phase, boundary, window. All
- *   three, over fewer layouts, in four places.
+ *   three, over fewer layouts, in four places. And in one hole of 2048 units: every boundary up to 32, every
+ *   size up to it, every alignment a little beyond it, from each place between two boundaries.
  */
 #include "../common/harness.h"
 #include "../common/picture.h"
@@ -549,13 +550,94 @@ static void shapes_in_full(void **state)
         visit(&places[i], try_all_three);
 }
 
+/* --------------------------------------------------------------------------------- boundaries, one hole */
+
+enum { HOLE = 2048 };
+
+/** The start that trial finds from `a` on, step by step, upwards or downwards; false when it leaves the hole. */
+static bool step_to_fit(uint64_t first, const struct kva_request *request, uint64_t *a)
+{
+    for (uint64_t at = *a - first; at <= HOLE - request->size; /* wraps, and so ends, below 0 */
+         at += request->policy == KVA_LOWEST ? request->align : -request->align) {
+        uint64_t start = first + at;
+        if (start / request->nocross != (start + (request->size - 1)) / request->nocross)
+            continue;
+        *a = start;
+        return true;
+    }
+    return false;
+}
+
+/** The candidates begin at `a` itself, which is an end of the window. */
+static void try_steps(struct kva_space *space, uint64_t first, struct kva_request request, uint64_t a)
+{
+    uint64_t start = 0, want = a;
+
+    request.phase = a % request.align;
+    request.min = request.policy == KVA_LOWEST ? a : first;
+    request.max = request.policy == KVA_LOWEST ? first + (HOLE - 1) : a + (request.size - 1);
+    bool fits = step_to_fit(first, &request, &want);
+    enum kva_status status = kva_alloc(space, &request, &start);
+    check_that(status == (fits ? KVA_OK : KVA_ENOSPC) && (!fits || start == want),
+               "size %" PRIu64 " align %" PRIu64 " nocross %" PRIu64 " policy %d from %#" PRIx64
+               " gave %s, %#" PRIx64 "; want %#" PRIx64,
+               request.size, request.align, request.nocross, (int)request.policy, a, kva_status_name(status),
+               start, want);
+    if (status == KVA_OK)
+        assert_int_equal(kva_free(space, start), KVA_OK);
+}
+
+static void try_steps_from_each_residue(struct kva_space *space, uint64_t first, struct kva_request request)
+{
+    for (uint64_t i = 0; i < request.nocross; i++) {
+        request.policy = KVA_LOWEST;
+        try_steps(space, first, request, first + i);
+        request.policy = KVA_HIGHEST;
+        try_steps(space, first, request, first + (HOLE - request.size) - i);
+    }
+}
+
+/* Sizes near the boundary leave few places in a block, which steps reach after many blocks: Euclid's algorithm goes deep. */
+static void many_steps_to_the_next_fit(void **state)
+{
+    static const uint64_t firsts[] = {0, UINT64_MAX - (HOLE - 1)};
+    uint64_t most = test_is_brief() ? 16 : 32;
+    const struct kva_engine *engine;
+    (void)state;
+    for_each_engine (engine, e) {
+        struct kva_failing_memory memory;
+        struct kva_space space;
+        uint64_t first = firsts[e % 2];
+        struct kva_config config = {.first = first,
+                                    .last = first + (HOLE - 1),
+                                    .quantum = 1,
+                                    .engine = engine,
+                                    .memory = kva_failing_memory_init(&memory)};
+        struct kva_request request = {.size = 0};
+
+        assert_int_equal(kva_space_init(&space, &config), KVA_OK);
+        for (request.nocross = 8; request.nocross <= most; request.nocross *= 2) {
+            for (request.align = 1; request.align <= request.nocross + 3; request.align++) {
+                for (request.size = 1; request.size <= request.nocross; request.size++)
+                    try_steps_from_each_residue(&space, first, request);
+            }
+        }
+        assert_int_equal(kva_space_fini(&space), KVA_OK);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(at_the_bottom),   cmocka_unit_test(one_segment_per_unit),
-        cmocka_unit_test(at_the_top),      cmocka_unit_test(at_the_top_in_pages),
-        cmocka_unit_test(in_pages),        cmocka_unit_test(shapes_alone),
-        cmocka_unit_test(shapes_in_pairs), cmocka_unit_test(shapes_in_full),
+        cmocka_unit_test(at_the_bottom),
+        cmocka_unit_test(one_segment_per_unit),
+        cmocka_unit_test(at_the_top),
+        cmocka_unit_test(at_the_top_in_pages),
+        cmocka_unit_test(in_pages),
+        cmocka_unit_test(shapes_alone),
+        cmocka_unit_test(shapes_in_pairs),
+        cmocka_unit_test(shapes_in_full),
+        cmocka_unit_test(many_steps_to_the_next_fit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
