@@ -148,13 +148,23 @@ static bool is_free(const struct model *model, const struct kva_request *request
     return true;
 }
 
-static bool parts_are_free(const struct model *model, const struct kva_request *request, uint64_t base,
-                           const struct kva_part *parts, size_t count)
+/** Whether a multiple of nocross lies inside `count` units from `address`, at the start excepted. */
+static bool crosses(const struct model *model, const struct kva_request *request, uint64_t address,
+                    uint64_t count)
+{
+    uint64_t last = address + (count * model->quantum - 1);
+
+    return request->nocross != 0 && address / request->nocross != last / request->nocross;
+}
+
+static bool parts_fit(const struct model *model, const struct kva_request *request, uint64_t base,
+                      const struct kva_part *parts, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         uint64_t units;
         (void)units_for(model, parts[i].size, &units);
-        if (parts[i].offset > UINT64_MAX - base || !is_free(model, request, base + parts[i].offset, units))
+        if (parts[i].offset > UINT64_MAX - base || !is_free(model, request, base + parts[i].offset, units) ||
+            crosses(model, request, base + parts[i].offset, units))
             return false;
     }
     return true;
@@ -166,7 +176,7 @@ static bool search(const struct model *model, const struct kva_request *request,
     for (size_t i = 0; i <= model->high - model->low; i++) {
         size_t unit = request->policy == KVA_LOWEST ? model->low + i : model->high - i;
         uint64_t address = address_of(model, unit);
-        if (address % request->align == 0 && parts_are_free(model, request, address, parts, count)) {
+        if (address % request->align == request->phase && parts_fit(model, request, address, parts, count)) {
             *base = address;
             return true;
         }
@@ -200,6 +210,19 @@ static enum kva_status check_window(const struct model *model, const struct kva_
     return KVA_OK;
 }
 
+/** The alignment, the phase and the boundary, for a range of so many units; for congruent parts, of one unit. */
+static enum kva_status check_shape(const struct model *model, const struct kva_request *request,
+                                   uint64_t units)
+{
+    if (!is_power(request->align) && request->align % model->quantum != 0)
+        return KVA_EALIGN;
+    if (request->phase != 0 && (request->phase >= request->align || request->phase % model->quantum != 0))
+        return KVA_EALIGN;
+    if (request->nocross != 0 && !is_power(request->nocross))
+        return KVA_EALIGN;
+    return request->nocross != 0 && request->nocross < units * model->quantum ? KVA_ESIZE : KVA_OK;
+}
+
 static bool is_policy(enum kva_policy policy)
 {
     return policy == KVA_LOWEST || policy == KVA_HIGHEST;
@@ -221,18 +244,20 @@ enum kva_status model_alloc(struct model *model, const struct kva_request *reque
 {
     struct kva_request full = spelt_out(request);
     struct kva_part part = {0, request->size};
+    enum kva_status status;
     uint64_t units;
 
     if (!is_policy(full.policy))
         return KVA_EINVAL;
     if (full.size == 0)
         return KVA_ESIZE;
-    if (!is_power(full.align))
-        return KVA_EALIGN;
     if (!units_for(model, full.size, &units))
         return KVA_EWRAP;
     if (check_window(model, &full) != KVA_OK)
         return KVA_EWINDOW;
+    status = check_shape(model, &full, units);
+    if (status != KVA_OK)
+        return status;
     return take(model, &full, &part, 1, start);
 }
 
@@ -259,6 +284,19 @@ static enum kva_status check_parts(const struct model *model, const struct kva_r
     return KVA_OK;
 }
 
+/** No part is longer than what lies between two boundaries. */
+static enum kva_status check_boundary(const struct model *model, const struct kva_request *request,
+                                      const struct kva_part *parts, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        uint64_t units;
+        (void)units_for(model, parts[i].size, &units);
+        if (request->nocross != 0 && request->nocross < units * model->quantum)
+            return KVA_ESIZE;
+    }
+    return KVA_OK;
+}
+
 enum kva_status model_alloc_congruent(struct model *model, const struct kva_request *request,
                                       const struct kva_part *parts, size_t count, uint64_t *base)
 {
@@ -267,11 +305,13 @@ enum kva_status model_alloc_congruent(struct model *model, const struct kva_requ
 
     if (!is_policy(full.policy))
         return KVA_EINVAL;
-    if (!is_power(full.align))
-        return KVA_EALIGN;
     if (check_window(model, &full) != KVA_OK)
         return KVA_EWINDOW;
-    status = check_parts(model, &full, parts, count);
+    status = check_shape(model, &full, 1);
+    if (status == KVA_OK)
+        status = check_parts(model, &full, parts, count);
+    if (status == KVA_OK)
+        status = check_boundary(model, &full, parts, count);
     if (status != KVA_OK)
         return status;
     return take(model, &full, parts, count, base);

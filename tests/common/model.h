@@ -6,9 +6,10 @@
  * free. Every answer is found by trying all addresses. It is written from the documentation of kva.h alone
  * and answers every call as that says, bad calls included.
  *
- * Where several rows of a status table apply, the order is: the request (policy, size, alignment, wrap,
- * window), then the parts one by one; for given ranges the size, the start, the wrap, then what the space
- * holds; for a resize, the segment first. kva.h promises no order; the engines share this one.
+ * Where several rows of a status table apply, the order is: the request (policy, size, wrap, window,
+ * alignment, phase, boundary), then the parts one by one, then the boundary against them; for given ranges
+ * the size, the start, the wrap, then what the space holds; for a resize, the segment first. kva.h promises
+ * no order; the engines share this one.
  */
 #ifndef KVA_TESTS_COMMON_MODEL_H
 #define KVA_TESTS_COMMON_MODEL_H

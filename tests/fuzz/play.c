@@ -36,6 +36,7 @@ struct play {
     size_t operations;
     bool without_memory; /* the operation at hand */
     bool small_chunks;   /* of memory */
+    bool shapes;         /* requests may have them */
     bool pooled;         /* the second member has pools, and there are two */
     struct kva_threads threads;
     unsigned cpu;
@@ -132,6 +133,41 @@ static uint64_t any_size(struct play *play)
     return ((UINT64_C(1) << 40) + few) * play->quantum;
 }
 
+/** Some number of quanta, from 1 to 256, or of units. */
+static uint64_t any_stride(struct play *play)
+{
+    unsigned code = byte(play);
+    uint64_t few = 1 + byte(play);
+
+    return code & 1 && few <= UINT64_MAX / play->unit ? few * play->unit
+           : few <= UINT64_MAX / play->quantum        ? few * play->quantum
+                                                      : play->quantum;
+}
+
+/** A power of two, from `least` on if there is one; now and then it is too small, or none. */
+static uint64_t any_boundary(struct play *play, uint64_t least)
+{
+    unsigned code = byte(play);
+    uint64_t boundary = play->quantum << code % 16;
+
+    if (code >= 0xf0)
+        return boundary + (code & 1);
+    while (boundary < least && boundary != 0)
+        boundary <<= 1;
+    return boundary;
+}
+
+/** An alignment of any number of quanta, a phase, which may be one that is refused, a boundary: what `code` says. */
+static void any_shape(struct play *play, unsigned code, struct kva_request *request)
+{
+    if (code & 1)
+        request->align = any_stride(play);
+    if (code & 2)
+        request->phase = byte(play) % (1 + request->align / play->quantum) * play->quantum;
+    if (code & 4)
+        request->nocross = any_boundary(play, request->size);
+}
+
 static void any_request(struct play *play, struct kva_request *request)
 {
     unsigned code = byte(play);
@@ -151,18 +187,28 @@ static void any_request(struct play *play, struct kva_request *request)
         request->align = code & 2 ? request->align : 0;
         request->max = code & 4 ? request->max : 0;
     }
+    if (play->shapes && (code & 2) == 0)
+        any_shape(play, code >> 4 & 7, request);
 }
 
+/** The parts lie at multiples of the alignment. Each boundary that the base passes may cost a move: there are 256 at most. */
 static void any_parts(struct play *play, struct call *call)
 {
+    struct kva_request *request = &call->request;
     uint64_t offset = 0;
 
-    call->request.align = call->request.align == 0 ? 0 : play->quantum;
+    if (request->phase == 0 && has_one_bit_at_most(request->align))
+        request->align = request->align == 0 ? 0 : play->quantum;
+    uint64_t step = max_u64(request->align, play->quantum);
+    while (request->nocross != 0 && request->nocross <= span(play) / 256)
+        request->nocross <<= 1;
     call->part_count = 1 + byte(play) % PARTS;
     for (size_t i = 0; i < call->part_count; i++) {
         call->parts[i].offset = offset;
         call->parts[i].size = (1 + byte(play) % 8) * play->quantum;
         offset += call->parts[i].size + (byte(play) % 4) * play->quantum;
+        uint64_t rest = offset % step;
+        offset += rest == 0 ? 0 : step - rest;
     }
 }
 
@@ -359,12 +405,36 @@ __attribute__((noreturn)) static void differ_by(const struct play *play, const s
                                                 const struct answer *answer, const struct answer *of_scan)
 {
     differ(play,
-           "call %d(%#" PRIx64 ", %#" PRIx64 ") size %#" PRIx64 " align %#" PRIx64 " window [%#" PRIx64
-           ", %#" PRIx64 "] policy %d: %s says %s, %#" PRIx64 "; scan says %s, %#" PRIx64,
-           (int)call->kind, call->a, call->b, call->request.size, call->request.align, call->request.min,
-           call->request.max, (int)call->request.policy, play->members[i].name,
-           kva_status_name(answer->status), answer->address, kva_status_name(of_scan->status),
-           of_scan->address);
+           "call %d(%#" PRIx64 ", %#" PRIx64 ") size %#" PRIx64 " align %#" PRIx64 " phase %#" PRIx64
+           " nocross %#" PRIx64 " window [%#" PRIx64 ", %#" PRIx64 "] policy %d: %s says %s, %#" PRIx64
+           "; scan says %s, %#" PRIx64,
+           (int)call->kind, call->a, call->b, call->request.size, call->request.align, call->request.phase,
+           call->request.nocross, call->request.min, call->request.max, (int)call->request.policy,
+           play->members[i].name, kva_status_name(answer->status), answer->address,
+           kva_status_name(of_scan->status), of_scan->address);
+}
+
+/** The range from `start`, so many bytes, is one that was asked for. */
+static void expect_asked(const struct play *play, const struct kva_request *request, uint64_t start,
+                         uint64_t bytes)
+{
+    uint64_t last = start + (bytes - 1);
+    bool is_in_phase = request->align == 0 || start % request->align == request->phase;
+    bool crosses = request->nocross != 0 && start / request->nocross != last / request->nocross;
+    bool is_anywhere = request->min == 0 && request->max == 0;
+
+    if (!is_in_phase || crosses || last < start ||
+        (!is_anywhere && (start < request->min || last > request->max)))
+        differ(play, "%#" PRIx64 "..%#" PRIx64 " is not what was asked for", start, last);
+}
+
+/** All that a call has taken, from `start` or that base on, is what it asked for. */
+static void expect_all_asked(const struct play *play, const struct call *call, uint64_t start)
+{
+    if (call->kind == ALLOC)
+        expect_asked(play, &call->request, start, call->request.size);
+    for (size_t i = 0; call->kind == CONGRUENT && i < call->part_count; i++)
+        expect_asked(play, &call->request, start + call->parts[i].offset, call->parts[i].size);
 }
 
 /** Everyone's answer is that of scan. */
@@ -380,6 +450,8 @@ static enum kva_status play_alike(struct play *play, const struct call *call)
             !same_segment(&answers[i].segment, &answers[0].segment))
             differ_by(play, call, i, &answers[i], &answers[0]);
     }
+    if (answers[0].status == KVA_OK)
+        expect_all_asked(play, call, answers[0].address);
     return answers[0].status;
 }
 
@@ -397,12 +469,7 @@ static uint64_t flushes_of(const struct player_member *member)
 static enum kva_status take_there(struct play *play, const struct kva_request *request, uint64_t start,
                                   uint64_t bytes)
 {
-    uint64_t last = start + (bytes - 1);
-    bool is_aligned = request->align == 0 || (start & (request->align - 1)) == 0;
-    bool is_anywhere = request->min == 0 && request->max == 0;
-
-    if (!is_aligned || last < start || (!is_anywhere && (start < request->min || last > request->max)))
-        differ(play, "%#" PRIx64 "..%#" PRIx64 " is not what was asked for", start, last);
+    expect_asked(play, request, start, bytes);
     return kva_reserve(&play->members[0].space, start, bytes, request->owner, NULL);
 }
 
@@ -548,7 +615,7 @@ static void add_any(struct play *play, unsigned number, struct kva_config *confi
     add_member(play, test_engine(number % engines), test_engine_name(number % engines), config);
 }
 
-/** Quantum, unit, place, how large. */
+/** Quantum, unit, place, how large; and whether requests have shapes. */
 static void choose_place(struct play *play, struct kva_config *config)
 {
     enum { FROM_0, TO_THE_TOP, BETWEEN, ALL };
@@ -560,6 +627,7 @@ static void choose_place(struct play *play, struct kva_config *config)
     unsigned quantum = place == ALL ? quanta_of_all[code % 4] : quanta[code % 4];
     unsigned unit = quantum + units[code / 4 % 6];
 
+    play->shapes = code / 96 == 2;
     play->quantum = UINT64_C(1) << quantum;
     play->unit = unit > 50 && quantum < 50 ? UINT64_C(1) << 50 : UINT64_C(1) << (unit > 60 ? 60 : unit);
     uint64_t bytes = (16 + byte(play) * UINT64_C(16)) * play->unit;

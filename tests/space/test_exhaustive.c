@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Everything that can be asked of a space of 12 units.
+ * Everything that can be asked of a space of 12 units, and of shapes in one of 8 or 12.
  *
  * A LAYOUT is a 12-bit mask: bit u is set where unit u is busy. For each of the 4096 layouts, each request
  * is made (every size, alignment, window and policy), and each range is reserved, given back in part, and
@@ -14,6 +14,11 @@
  *
  * PLACES   All of it at [0, 11]; then, over fewer layouts, at the very top of the 64-bit range and with a
  *   quantum of 4096.
+ *
+ * SHAPES   One constraint at a time, in each layout of 12 units: every alignment from 1 to 12 with every phase,
+ *   and every boundary. Two at a time, in each layout of 8 units: alignment and phase, boundary, window. All
+ *   three, over fewer layouts, in four places. And in one hole of 2048 units: every boundary up to 32, every
+ *   size up to it, every alignment a little beyond it, from each place between two boundaries.
  */
 #include "../common/harness.h"
 #include "../common/picture.h"
@@ -22,12 +27,11 @@
 
 #include "../../ports/test/failing_memory.h"
 
-#define UNITS 12U
-#define LAYOUTS (1U << UNITS)
-#define ALL (LAYOUTS - 1)
+#define UNITS 12U /* the most */
 
 struct place {
     const char *name;
+    unsigned units;
     uint64_t base; /* address of unit 0 */
     uint64_t quantum;
     unsigned stride; /* visit every how manieth layout */
@@ -61,10 +65,10 @@ static void *owner_of(unsigned unit)
 /* -------------------------------------------------------------------------------------------- layouts */
 
 /** The last unit of the run of equal units that begins at `unit`. */
-static unsigned end_of_run(unsigned layout, unsigned unit)
+static unsigned end_of_run(const struct world *world, unsigned unit)
 {
-    unsigned bit = layout >> unit & 1;
-    while (unit + 1 < UNITS && (layout >> (unit + 1) & 1) == bit)
+    unsigned bit = world->layout >> unit & 1;
+    while (unit + 1 < world->place->units && (world->layout >> (unit + 1) & 1) == bit)
         unit++;
     return unit;
 }
@@ -74,8 +78,8 @@ static size_t busy_ranges(const struct world *world, struct kva_range *ranges)
 {
     size_t count = 0;
 
-    for (unsigned unit = 0; unit < UNITS; unit++) {
-        unsigned end = world->place->per_unit ? unit : end_of_run(world->layout, unit);
+    for (unsigned unit = 0; unit < world->place->units; unit++) {
+        unsigned end = world->place->per_unit ? unit : end_of_run(world, unit);
         if (world->layout >> unit & 1) {
             ranges[count].start = address_of(world, unit);
             ranges[count].size = (end - unit + 1) * world->place->quantum;
@@ -88,7 +92,7 @@ static size_t busy_ranges(const struct world *world, struct kva_range *ranges)
 
 static void expect_layout(const struct world *world)
 {
-    for (unsigned unit = 0; unit < UNITS; unit++) {
+    for (unsigned unit = 0; unit < world->place->units; unit++) {
         struct kva_segment segment;
         assert_int_equal(kva_find(&world->space, address_of(world, unit), &segment), KVA_OK);
         assert_int_equal(segment.state, world->layout >> unit & 1 ? KVA_BUSY : KVA_FREE);
@@ -102,7 +106,7 @@ static void set_up(struct world *world, const struct kva_engine *engine, unsigne
 
     world->layout = layout;
     config.first = address_of(world, 0);
-    config.last = last_address_of(world, UNITS - 1);
+    config.last = last_address_of(world, world->place->units - 1);
     config.quantum = world->place->quantum;
     config.engine = engine;
     config.memory = kva_failing_memory_init(&world->memory);
@@ -123,19 +127,32 @@ static void tear_down(struct world *world)
 /* ------------------------------------------------------------------------------------------- allocation */
 
 /** The units at which `size` units are free: bit u is set if u .. u + size - 1 are. */
-static unsigned places_that_fit(unsigned layout, unsigned size)
+static unsigned places_that_fit(const struct world *world, unsigned size)
 {
-    unsigned places = ALL;
+    unsigned all = (1U << world->place->units) - 1;
+    unsigned places = all;
     for (unsigned i = 0; i < size; i++)
-        places &= (ALL & ~layout) >> i;
+        places &= (all & ~world->layout) >> i;
     return places;
 }
 
-static unsigned aligned_places(const struct world *world, uint64_t align)
+static unsigned aligned_places(const struct world *world, uint64_t align, uint64_t phase)
 {
     unsigned places = 0;
-    for (unsigned unit = 0; unit < UNITS; unit++) {
-        if (address_of(world, unit) % align == 0)
+    for (unsigned unit = 0; unit < world->place->units; unit++) {
+        if (address_of(world, unit) % align == phase)
+            places |= 1U << unit;
+    }
+    return places;
+}
+
+/** The units at which the first and the last of `size` units lie between the same two multiples of nocross. */
+static unsigned places_between(const struct world *world, unsigned size, uint64_t nocross)
+{
+    unsigned places = 0;
+    for (unsigned unit = 0; unit + size <= world->place->units; unit++) {
+        if (nocross == 0 ||
+            address_of(world, unit) / nocross == last_address_of(world, unit + size - 1) / nocross)
             places |= 1U << unit;
     }
     return places;
@@ -176,10 +193,11 @@ static void try_request(struct world *world, const struct kva_request *request, 
         want = address_of(world, request->policy == KVA_LOWEST ? lowest_bit(places) : highest_bit(places));
     world->requests++;
     check_that(status == (places != 0 ? KVA_OK : KVA_ENOSPC) && start == want,
-               "%s, layout %#x: size %" PRIu64 " align %" PRIu64 " window [%#" PRIx64 ", %#" PRIx64
-               "] policy %d gave %s, %#" PRIx64 "; want %#" PRIx64,
-               world->place->name, world->layout, request->size, request->align, request->min, request->max,
-               (int)request->policy, kva_status_name(status), start, want);
+               "%s, layout %#x: size %" PRIu64 " align %" PRIu64 " phase %" PRIu64 " nocross %" PRIu64
+               " window [%#" PRIx64 ", %#" PRIx64 "] policy %d gave %s, %#" PRIx64 "; want %#" PRIx64,
+               world->place->name, world->layout, request->size, request->align, request->phase,
+               request->nocross, request->min, request->max, (int)request->policy, kva_status_name(status),
+               start, want);
     if (status == KVA_OK) {
         assert_int_equal(kva_free(&world->space, start), KVA_OK);
         test_expect_same(&world->before, &world->space, "after an allocation and its free");
@@ -205,8 +223,8 @@ static void try_left_out(struct world *world, struct kva_request request, unsign
 
 static void try_windows(struct world *world, struct kva_request *request, unsigned size, unsigned candidates)
 {
-    for (unsigned min = 0; min < UNITS; min++) {
-        for (unsigned max = min; max < UNITS; max++) {
+    for (unsigned min = 0; min < world->place->units; min++) {
+        for (unsigned max = min; max < world->place->units; max++) {
             request->min = address_of(world, min);
             request->max = last_address_of(world, max);
             if (request->max == 0)
@@ -216,17 +234,96 @@ static void try_windows(struct world *world, struct kva_request *request, unsign
     }
 }
 
-static void try_all_requests(struct world *world)
+static void try_plain_requests(struct world *world)
 {
-    for (unsigned size = 1; size <= UNITS; size++) {
+    for (unsigned size = 1; size <= world->place->units; size++) {
         for (unsigned shift = 0; shift <= 4; shift++) {
             struct kva_request request = kva_request_of(size * world->place->quantum);
             request.align = world->place->quantum << shift;
-            unsigned candidates = places_that_fit(world->layout, size) & aligned_places(world, request.align);
+            unsigned candidates =
+                places_that_fit(world, size) & aligned_places(world, request.align, request.phase);
             try_windows(world, &request, size, candidates);
             try_left_out(world, request, candidates);
         }
     }
+}
+
+/* ---------------------------------------------------------------------------------------------- shapes */
+
+/** What is asked of the start, in units; 0: nothing. */
+struct shape {
+    unsigned align;
+    unsigned phase;
+    unsigned nocross;
+};
+
+/** Every size that the boundary admits, in every window or in none. */
+static void try_shape(struct world *world, const struct shape *shape, bool windows)
+{
+    uint64_t quantum = world->place->quantum;
+    unsigned units = world->place->units;
+    unsigned most = shape->nocross != 0 && shape->nocross < units ? shape->nocross : units;
+
+    for (unsigned size = 1; size <= most && size <= UINT64_MAX / quantum; size++) {
+        struct kva_request request = kva_request_of(size * quantum);
+        request.align = shape->align * quantum;
+        request.phase = shape->phase * quantum;
+        request.nocross = shape->nocross * quantum;
+        unsigned candidates = places_that_fit(world, size) & places_between(world, size, request.nocross);
+        if (shape->align != 0)
+            candidates &= aligned_places(world, request.align, request.phase);
+        if (windows)
+            try_windows(world, &request, size, candidates);
+        else
+            try_left_out(world, request, candidates);
+    }
+}
+
+/** Every alignment from 1 unit to all of them, if there is such a number, with every phase. */
+static void try_phases(struct world *world, unsigned nocross, bool windows)
+{
+    struct shape shape = {.nocross = nocross};
+
+    for (shape.align = 1; shape.align <= world->place->units; shape.align++) {
+        if (shape.align > UINT64_MAX / world->place->quantum)
+            return;
+        for (shape.phase = 0; shape.phase < shape.align; shape.phase++)
+            try_shape(world, &shape, windows);
+    }
+}
+
+static void try_any_place(struct world *world, unsigned nocross, bool windows)
+{
+    struct shape shape = {.nocross = nocross};
+
+    try_shape(world, &shape, windows);
+}
+
+/** Every boundary from 1 unit to the first one that is not below all of them, if there is such a number. */
+static void try_boundaries(struct world *world, void (*try)(struct world *, unsigned, bool), bool windows)
+{
+    for (unsigned nocross = 1; nocross < 2 * world->place->units; nocross *= 2) {
+        if (nocross <= UINT64_MAX / world->place->quantum)
+            try(world, nocross, windows);
+    }
+}
+
+static void try_shapes_alone(struct world *world)
+{
+    try_phases(world, 0, false);
+    try_boundaries(world, try_any_place, false);
+}
+
+static void try_pairs(struct world *world)
+{
+    try_phases(world, 0, true);
+    try_boundaries(world, try_any_place, true);
+    try_boundaries(world, try_phases, false);
+}
+
+static void try_all_three(struct world *world)
+{
+    try_boundaries(world, try_phases, true);
 }
 
 /* ---------------------------------------------------------------------------------------- given ranges */
@@ -334,12 +431,12 @@ static void try_resize(struct world *world, unsigned begin, unsigned end, unsign
 
 static void try_all_ranges(struct world *world)
 {
-    for (unsigned from = 0; from < UNITS; from++) {
-        for (unsigned size = 1; from + size <= UNITS; size++)
+    for (unsigned from = 0; from < world->place->units; from++) {
+        for (unsigned size = 1; from + size <= world->place->units; size++)
             try_reserve(world, from, size);
     }
-    for (unsigned begin = 0; begin < UNITS; begin++) {
-        unsigned run = end_of_run(world->layout, begin);
+    for (unsigned begin = 0; begin < world->place->units; begin++) {
+        unsigned run = end_of_run(world, begin);
         unsigned end = world->place->per_unit ? begin : run;
         unsigned room = end - begin + 1;
 
@@ -347,13 +444,13 @@ static void try_all_ranges(struct world *world)
             begin = run;
             continue;
         }
-        if (end + 1 < UNITS && (world->layout >> (end + 1) & 1) == 0)
-            room += end_of_run(world->layout, end + 1) - end;
+        if (end + 1 < world->place->units && (world->layout >> (end + 1) & 1) == 0)
+            room += end_of_run(world, end + 1) - end;
         for (unsigned from = begin; from <= end; from++) {
-            for (unsigned size = 1; from + size <= UNITS + 1; size++)
+            for (unsigned size = 1; from + size <= world->place->units + 1; size++)
                 try_free_range(world, begin, end, from, size);
         }
-        for (unsigned size = 1; begin + size <= UNITS + 1; size++)
+        for (unsigned size = 1; begin + size <= world->place->units + 1; size++)
             try_resize(world, begin, end, room, size);
         begin = end;
     }
@@ -361,7 +458,13 @@ static void try_all_ranges(struct world *world)
 
 /* ---------------------------------------------------------------------------------------------- the test */
 
-static void visit(const struct place *place)
+static void try_plain(struct world *world)
+{
+    try_plain_requests(world);
+    try_all_ranges(world);
+}
+
+static void visit(const struct place *place, void (*try)(struct world *))
 {
     static struct world world;
     const struct kva_engine *engine;
@@ -371,10 +474,9 @@ static void visit(const struct place *place)
     memset(&world, 0, sizeof(world));
     world.place = place;
     for_each_engine (engine, i) {
-        for (unsigned layout = 0; layout < LAYOUTS; layout += stride) {
+        for (unsigned layout = 0; layout < 1U << place->units; layout += stride) {
             set_up(&world, engine, layout);
-            try_all_requests(&world);
-            try_all_ranges(&world);
+            try(&world);
             tear_down(&world);
             layouts++;
         }
@@ -386,47 +488,156 @@ static void visit(const struct place *place)
 
 static void at_the_bottom(void **state)
 {
-    static const struct place place = {"12 units from 0", 0, 1, 1, false};
+    static const struct place place = {"12 units from 0", UNITS, 0, 1, 1, false};
     (void)state;
-    visit(&place);
+    visit(&place, try_plain);
 }
 
 /* Strides are odd, so that a subset does not favour layouts whose low units are free. */
 static void one_segment_per_unit(void **state)
 {
-    static const struct place place = {"12 units from 0, one segment each", 0, 1, 9, true};
+    static const struct place place = {"12 units from 0, one segment each", UNITS, 0, 1, 9, true};
     (void)state;
-    visit(&place);
+    visit(&place, try_plain);
 }
 
 static void at_the_top(void **state)
 {
-    static const struct place place = {"12 units up to 2^64 - 1", UINT64_MAX - UNITS + 1, 1, 9, false};
+    static const struct place place = {"12 units up to 2^64 - 1", UNITS, UINT64_MAX - UNITS + 1, 1, 9, false};
     (void)state;
-    visit(&place);
+    visit(&place, try_plain);
 }
 
 static void at_the_top_in_pages(void **state)
 {
-    static const struct place place = {"12 quanta of 4096 up to 2^64 - 1", UINT64_MAX - UNITS * 4096 + 1,
-                                       4096, 11, false};
+    static const struct place place = {
+        "12 quanta of 4096 up to 2^64 - 1", UNITS, UINT64_MAX - UNITS * 4096 + 1, 4096, 11, false};
     (void)state;
-    visit(&place);
+    visit(&place, try_plain);
 }
 
 static void in_pages(void **state)
 {
-    static const struct place place = {"12 quanta of 4096 from 0x3000", 0x3000, 4096, 13, true};
+    static const struct place place = {"12 quanta of 4096 from 0x3000", UNITS, 0x3000, 4096, 13, true};
     (void)state;
-    visit(&place);
+    visit(&place, try_plain);
+}
+
+static void shapes_alone(void **state)
+{
+    static const struct place place = {"one constraint, 12 units from 0", UNITS, 0, 1, 1, false};
+    (void)state;
+    visit(&place, try_shapes_alone);
+}
+
+static void shapes_in_pairs(void **state)
+{
+    static const struct place place = {"two constraints, 8 units from 0", 8, 0, 1, 1, false};
+    (void)state;
+    visit(&place, try_pairs);
+}
+
+static void shapes_in_full(void **state)
+{
+    static const struct place places[] = {
+        {"three constraints, 8 units from 0", 8, 0, 1, 19, true},
+        {"three constraints, 8 units up to 2^64 - 1", 8, UINT64_MAX - 8 + 1, 1, 21, false},
+        {"three constraints, 8 quanta of 4096 from 0x5000", 8, 0x5000, 4096, 23, false},
+        {"three constraints, 8 quanta of 2^61: all addresses", 8, 0, UINT64_C(1) << 61, 7, false},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++)
+        visit(&places[i], try_all_three);
+}
+
+/* --------------------------------------------------------------------------------- boundaries, one hole */
+
+enum { HOLE = 2048 };
+
+/** The start that trial finds from `a` on, step by step, upwards or downwards; false when it leaves the hole. */
+static bool step_to_fit(uint64_t first, const struct kva_request *request, uint64_t *a)
+{
+    for (uint64_t at = *a - first; at <= HOLE - request->size; /* wraps, and so ends, below 0 */
+         at += request->policy == KVA_LOWEST ? request->align : -request->align) {
+        uint64_t start = first + at;
+        if (start / request->nocross != (start + (request->size - 1)) / request->nocross)
+            continue;
+        *a = start;
+        return true;
+    }
+    return false;
+}
+
+/** The candidates begin at `a` itself, which is an end of the window. */
+static void try_steps(struct kva_space *space, uint64_t first, struct kva_request request, uint64_t a)
+{
+    uint64_t start = 0, want = a;
+
+    request.phase = a % request.align;
+    request.min = request.policy == KVA_LOWEST ? a : first;
+    request.max = request.policy == KVA_LOWEST ? first + (HOLE - 1) : a + (request.size - 1);
+    bool fits = step_to_fit(first, &request, &want);
+    enum kva_status status = kva_alloc(space, &request, &start);
+    check_that(status == (fits ? KVA_OK : KVA_ENOSPC) && (!fits || start == want),
+               "size %" PRIu64 " align %" PRIu64 " nocross %" PRIu64 " policy %d from %#" PRIx64
+               " gave %s, %#" PRIx64 "; want %#" PRIx64,
+               request.size, request.align, request.nocross, (int)request.policy, a, kva_status_name(status),
+               start, want);
+    if (status == KVA_OK)
+        assert_int_equal(kva_free(space, start), KVA_OK);
+}
+
+static void try_steps_from_each_residue(struct kva_space *space, uint64_t first, struct kva_request request)
+{
+    for (uint64_t i = 0; i < request.nocross; i++) {
+        request.policy = KVA_LOWEST;
+        try_steps(space, first, request, first + i);
+        request.policy = KVA_HIGHEST;
+        try_steps(space, first, request, first + (HOLE - request.size) - i);
+    }
+}
+
+/* Sizes near the boundary leave few places in a block, which steps reach after many blocks: Euclid's algorithm goes deep. */
+static void many_steps_to_the_next_fit(void **state)
+{
+    static const uint64_t firsts[] = {0, UINT64_MAX - (HOLE - 1)};
+    uint64_t most = test_is_brief() ? 16 : 32;
+    const struct kva_engine *engine;
+    (void)state;
+    for_each_engine (engine, e) {
+        struct kva_failing_memory memory;
+        struct kva_space space;
+        uint64_t first = firsts[e % 2];
+        struct kva_config config = {.first = first,
+                                    .last = first + (HOLE - 1),
+                                    .quantum = 1,
+                                    .engine = engine,
+                                    .memory = kva_failing_memory_init(&memory)};
+        struct kva_request request = {.size = 0};
+
+        assert_int_equal(kva_space_init(&space, &config), KVA_OK);
+        for (request.nocross = 8; request.nocross <= most; request.nocross *= 2) {
+            for (request.align = 1; request.align <= request.nocross + 3; request.align++) {
+                for (request.size = 1; request.size <= request.nocross; request.size++)
+                    try_steps_from_each_residue(&space, first, request);
+            }
+        }
+        assert_int_equal(kva_space_fini(&space), KVA_OK);
+    }
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(at_the_bottom), cmocka_unit_test(one_segment_per_unit),
-        cmocka_unit_test(at_the_top),    cmocka_unit_test(at_the_top_in_pages),
+        cmocka_unit_test(at_the_bottom),
+        cmocka_unit_test(one_segment_per_unit),
+        cmocka_unit_test(at_the_top),
+        cmocka_unit_test(at_the_top_in_pages),
         cmocka_unit_test(in_pages),
+        cmocka_unit_test(shapes_alone),
+        cmocka_unit_test(shapes_in_pairs),
+        cmocka_unit_test(shapes_in_full),
+        cmocka_unit_test(many_steps_to_the_next_fit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -88,9 +88,10 @@ static void describe(const struct operation *op, char *text, size_t bytes)
     const struct kva_request *r = &op->request;
     if (op->kind == ALLOC || op->kind == CONGRUENT)
         snprintf(text, bytes,
-                 "%s size %#" PRIx64 " align %#" PRIx64 " window [%#" PRIx64 ", %#" PRIx64
-                 "] policy %d parts %zu",
-                 kind_names[op->kind], r->size, r->align, r->min, r->max, (int)r->policy, op->count);
+                 "%s size %#" PRIx64 " align %#" PRIx64 " phase %#" PRIx64 " nocross %#" PRIx64
+                 " window [%#" PRIx64 ", %#" PRIx64 "] policy %d parts %zu",
+                 kind_names[op->kind], r->size, r->align, r->phase, r->nocross, r->min, r->max,
+                 (int)r->policy, op->count);
     else
         snprintf(text, bytes, "%s(%#" PRIx64 ", %#" PRIx64 ")", kind_names[op->kind], op->a, op->b);
 }
@@ -218,6 +219,7 @@ struct team {
     struct test_rng rng;
     bool rising;              /* the tide: more is taken than given back */
     uint64_t seen[KINDS][65]; /* how often an operation of a kind had a status */
+    uint64_t shaped[KINDS];   /* how often a request with a shape was served */
 };
 
 static void log_flush(void *context, uint64_t start, uint64_t last)
@@ -283,7 +285,7 @@ static void compare_outcomes(const struct team *team, size_t number, const struc
                              const struct outcome *a, const char *name_a, const struct outcome *b,
                              const char *name_b)
 {
-    char text[200];
+    char text[300];
 
     if (a->status == b->status && a->address == b->address && test_same_segment(&a->segment, &b->segment))
         return;
@@ -436,39 +438,133 @@ static void any_request(struct team *team, struct operation *op)
         op->request.align = 0;
     if (test_one_in(&team->rng, 8))
         op->request.min = op->request.max = 0;
-    if (!test_one_in(&team->rng, 24))
-        return;
-    switch (test_below(&team->rng, 6)) { /* spoil one field */
+}
+
+/** An alignment of a few quanta, or, rarely, of any number of them; and a phase. */
+static void any_steps(struct team *team, struct kva_request *request)
+{
+    uint64_t quantum = team->geometry->quantum;
+
+    request->align = test_one_in(&team->rng, 16) ? test_random(&team->rng) & ~(quantum - 1)
+                                                 : (1 + test_below(&team->rng, 24)) * quantum;
+    if (request->align == 0)
+        request->align = quantum;
+    if (!test_one_in(&team->rng, 3))
+        request->phase = test_below(&team->rng, request->align) & ~(quantum - 1);
+}
+
+/** A boundary that a range of `least` bytes, rounded up, may heed: within a few times its size, or, rarely, any. */
+static uint64_t any_boundary(struct team *team, uint64_t least)
+{
+    uint64_t quantum = team->geometry->quantum;
+    uint64_t boundary = quantum;
+    uint64_t doublings = test_one_in(&team->rng, 16) ? test_below(&team->rng, 64) : test_below(&team->rng, 4);
+
+    while (boundary < least && boundary <= UINT64_MAX / 2)
+        boundary *= 2;
+    if (boundary < least)
+        return 0;
+    while (doublings-- > 0 && boundary <= UINT64_MAX / 2)
+        boundary *= 2;
+    return boundary;
+}
+
+/** Alignment and phase, or a boundary, or all three. */
+static void any_shape(struct team *team, struct kva_request *request)
+{
+    uint64_t what = test_below(&team->rng, 4);
+
+    if (what != 0)
+        any_steps(team, request);
+    if (what <= 1)
+        request->nocross = any_boundary(team, request->size);
+}
+
+/** A shape that is refused: each row of the table has its turn. */
+static void spoil_shape(struct team *team, struct kva_request *request)
+{
+    uint64_t quantum = team->geometry->quantum;
+
+    switch (test_below(&team->rng, 6)) {
     case 0:
-        op->request.size = 0;
+        request->align = 3 * quantum + quantum / 2; /* with a quantum of 1 it is one */
         break;
     case 1:
-        op->request.size = UINT64_MAX - test_below(&team->rng, 2 * team->geometry->quantum);
+        request->align = 3; /* with a quantum of 1 or 2, too */
         break;
     case 2:
-        op->request.align = 3 * team->geometry->quantum;
+        request->phase = request->align + quantum;
         break;
     case 3:
-        op->request.min = op->request.max;
-        op->request.max = any_address(team);
+        request->phase |= quantum / 2 + 1;
         break;
     case 4:
-        op->request.min = team->last;
-        op->request.max = UINT64_MAX;
+        request->nocross = 3 * quantum;
         break;
     default:
-        op->request.policy = (enum kva_policy)(2 + test_below(&team->rng, 9));
+        request->nocross = quantum << test_below(&team->rng, 4);
         break;
     }
+}
+
+/** Now and then one field that makes no sense. */
+static void spoil_request(struct team *team, struct kva_request *request)
+{
+    if (!test_one_in(&team->rng, 24))
+        return;
+    switch (test_below(&team->rng, 6)) {
+    case 0:
+        request->size = 0;
+        break;
+    case 1:
+        request->size = UINT64_MAX - test_below(&team->rng, 2 * team->geometry->quantum);
+        break;
+    case 2:
+        spoil_shape(team, request);
+        break;
+    case 3:
+        request->min = request->max;
+        request->max = any_address(team);
+        break;
+    case 4:
+        request->min = team->last;
+        request->max = UINT64_MAX;
+        break;
+    default:
+        request->policy = (enum kva_policy)(2 + test_below(&team->rng, 9));
+        break;
+    }
+}
+
+/** An alignment that is a power of two, or a shape without a boundary. */
+static void any_steps_of_parts(struct team *team, struct kva_request *request)
+{
+    uint64_t quantum = team->geometry->quantum;
+
+    request->align = quantum << test_below(&team->rng, 3);
+    if (test_one_in(&team->rng, 4)) {
+        request->align = (1 + test_below(&team->rng, 7)) * quantum;
+        request->phase = test_below(&team->rng, request->align) & ~(quantum - 1);
+    }
+    if (request->align == 0)
+        request->align = quantum;
+}
+
+/** A boundary for the longest part. Each one that the base passes may cost a move, so there are 256 in a space at most. */
+static uint64_t any_boundary_of_parts(struct team *team, const struct operation *op)
+{
+    uint64_t least = (team->last - team->first) / 256;
+
+    for (size_t i = 0; i < op->count; i++)
+        least = op->parts[i].size > least ? op->parts[i].size : least;
+    return any_boundary(team, least);
 }
 
 static void any_parts(struct team *team, struct operation *op)
 {
     uint64_t offset = 0;
 
-    op->request.align = team->geometry->quantum << test_below(&team->rng, 3);
-    if (op->request.align == 0)
-        op->request.align = team->geometry->quantum;
+    any_steps_of_parts(team, &op->request);
     uint64_t step = op->request.align;
     op->count = 1 + (size_t)test_below(&team->rng, PARTS);
     for (size_t i = 0; i < op->count; i++) {
@@ -477,6 +573,8 @@ static void any_parts(struct team *team, struct operation *op)
         uint64_t room = op->parts[i].size / step + (op->parts[i].size % step != 0);
         offset += (room + test_below(&team->rng, 4)) * step;
     }
+    if (test_one_in(&team->rng, 4))
+        op->request.nocross = any_boundary_of_parts(team, op);
     if (test_one_in(&team->rng, 8))
         op->request.align = 0;
     if (test_one_in(&team->rng, 16)) {
@@ -541,6 +639,8 @@ static void any_range(struct team *team, struct operation *op)
         if (op->kind == FREE_RANGE && units != 0)
             op->a += (1 + test_below(&team->rng, units)) % (units + (units != UINT64_MAX)) * quantum;
         op->b = any_size(team, 1 + (segment.last - op->a) / quantum % (UINT64_MAX - 1));
+        if (op->kind == FREE_RANGE && test_one_in(&team->rng, 16))
+            op->b += quantum; /* may end after the segment */
         if (op->kind == RESIZE && test_one_in(&team->rng, 2))
             op->b = any_size(team, team->geometry->largest);
     }
@@ -571,10 +671,14 @@ static void generate(struct team *team, struct operation *op)
     switch (op->kind) {
     case ALLOC:
         any_request(team, op);
+        if (test_one_in(&team->rng, 3))
+            any_shape(team, &op->request);
+        spoil_request(team, &op->request);
         break;
     case CONGRUENT:
         any_request(team, op);
         any_parts(team, op);
+        spoil_request(team, &op->request);
         break;
     case RESERVE:
     case FREE_RANGE:
@@ -624,6 +728,8 @@ static void step(struct team *team, size_t number)
     }
     compare_flushes(team, number);
     team->seen[op.kind][reference.status]++;
+    if (reference.status == KVA_OK && (op.request.phase | op.request.nocross) != 0)
+        team->shaped[op.kind]++;
     if (op.kind == GROW && reference.status == KVA_OK) {
         team->first = op.a;
         team->last = op.b;
@@ -646,6 +752,8 @@ static void expect_variety(const struct team *team)
     for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++)
         check_that(team->seen[wanted[i].kind][wanted[i].status] > 0, "%s: no %s was answered with %s",
                    team->geometry->name, kind_names[wanted[i].kind], kva_status_name(wanted[i].status));
+    check_that(team->shaped[ALLOC] > 0 && team->shaped[CONGRUENT] > 0, "%s: no shape was served",
+               team->geometry->name);
 }
 
 static void run(const struct geometry *geometry, uint64_t stream)
@@ -673,10 +781,11 @@ static void run(const struct geometry *geometry, uint64_t stream)
         expect_variety(&team);
     for (int kind = 0; kind < KINDS; kind++)
         successes += team.seen[kind][KVA_OK];
-    print_message("%s: %" PRIu64 " operations (%" PRIu64 " successful) on %zu engines%s, up to %" PRIu64
-                  " busy segments, %" PRIu64 " flushes\n",
-                  geometry->name, operations, successes, team.count,
-                  team.model != NULL ? " and the model" : "", most, team.members[0].log.calls);
+    print_message("%s: %" PRIu64 " operations (%" PRIu64 " successful, %" PRIu64
+                  " with a phase or a boundary) on %zu engines%s, up to %" PRIu64 " busy segments, %" PRIu64
+                  " flushes\n",
+                  geometry->name, operations, successes, team.shaped[ALLOC] + team.shaped[CONGRUENT],
+                  team.count, team.model != NULL ? " and the model" : "", most, team.members[0].log.calls);
     disband(&team);
 }
 

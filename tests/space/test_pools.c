@@ -361,6 +361,74 @@ static void other_requests_get_the_lowest_address(void **state)
     }
 }
 
+/** The lowest place from `from` on that has the shape of a request. */
+static uint32_t lowest_of_shape(const struct rig *rig, const struct kva_request *request, uint32_t from)
+{
+    for (;; from++) {
+        uint64_t start = address_of(rig, from);
+        uint64_t last = start + (request->size - 1);
+        bool crosses = request->nocross != 0 && start / request->nocross != last / request->nocross;
+        if (start % request->align == request->phase && !crosses)
+            return from;
+    }
+}
+
+static void expect_place(struct rig *rig, const struct kva_request *request, uint32_t at)
+{
+    uint64_t start;
+
+    assert_int_equal(kva_alloc(&rig->space, request, &start), KVA_OK);
+    assert_int_equal(start, address_of(rig, at));
+}
+
+/* Pools hold the first 1023 quanta, in threes of which one is live. A shape is found behind them; when there is nothing left
+ * behind them, they are drained. */
+static void expect_no_object(struct rig *rig, const struct kva_request *shape)
+{
+    struct kva_request request = kva_request_of(3 * rig->quantum);
+    struct kva_stats stats;
+
+    expect_place(rig, &request, 0);
+    request.align = shape->align * rig->quantum;
+    request.phase = shape->phase * rig->quantum;
+    request.nocross = shape->nocross * rig->quantum;
+    uint32_t place = lowest_of_shape(rig, &request, 1023);
+    expect_place(rig, &request, place);
+    assert_int_equal(rig->space.shared->pools->spans, 1);
+    assert_int_equal(kva_free(&rig->space, address_of(rig, place)), KVA_OK);
+    assert_int_equal(
+        kva_reserve(&rig->space, address_of(rig, 1023), (4096 - 1023) * rig->quantum, NULL, NULL), KVA_OK);
+    assert_int_equal(kva_stats_read(&rig->space, &stats), KVA_OK);
+    assert_int_equal(stats.pooled_segments, 1024 / 3 - 1);
+    expect_place(rig, &request, lowest_of_shape(rig, &request, 3));
+    assert_int_equal(kva_stats_read(&rig->space, &stats), KVA_OK);
+    assert_int_equal(stats.pooled_segments, 0);
+}
+
+static void shapes_get_the_lowest_address(void **state)
+{
+    static const struct kva_request shapes[] = {
+        /* in quanta */
+        {.align = 3},
+        {.align = 5, .phase = 2},
+        {.align = 8, .phase = 3},
+        {.align = 1, .nocross = 4},
+        {.align = 1, .nocross = 8},
+        {.align = 3, .phase = 1, .nocross = 4},
+    };
+    const struct kva_engine *engine;
+    (void)state;
+    for_each_engine (engine, e) {
+        static struct rig rig;
+
+        for (size_t i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++) {
+            set_up(&rig, engine, 4096, 4096);
+            expect_no_object(&rig, &shapes[i]);
+            tear_down(&rig);
+        }
+    }
+}
+
 /* A request as a designated initialiser leaves it has no window and no alignment: pools serve it as they serve any such. */
 static void what_is_left_out_is_no_window(void **state)
 {
@@ -1036,6 +1104,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(objects_are_segments_of_their_own),
         cmocka_unit_test(other_requests_get_the_lowest_address),
+        cmocka_unit_test(shapes_get_the_lowest_address),
         cmocka_unit_test(what_is_left_out_is_no_window),
         cmocka_unit_test(the_next_best_windows_are_windows),
         cmocka_unit_test(small_spaces_have_small_spans_or_none),
