@@ -117,7 +117,7 @@ struct kva_engine {
     /** Take memory so that `operations` further operations need none. KVA_OK, KVA_ENOMEM. */
     enum kva_status (*prepare)(struct kva_tiling *tiling, size_t operations);
 
-    /** Find the lowest or highest place for a demand; exact at any alignment and window. KVA_OK, KVA_ENOSPC. */
+    /** Find the lowest or highest place for a demand; exact at any alignment, shape and window (fit.h). KVA_OK, KVA_ENOSPC. */
     enum kva_status (*search)(struct kva_tiling *tiling, const struct kva_demand *demand,
                               struct kva_place *place);
 

@@ -203,9 +203,10 @@ static enum kva_status scan_search(struct kva_tiling *tiling, const struct kva_d
                                    struct kva_place *place)
 {
     struct scan_tiling *scan = scan_of(tiling);
+    bool lowest = demand->policy == KVA_LOWEST;
+    size_t step = lowest ? 1 : SIZE_MAX; /* one up; or one down, from 0 past all indices */
 
-    for (size_t i = 0; i < scan->count; i++) {
-        size_t index = demand->policy == KVA_LOWEST ? i : scan->count - 1 - i;
+    for (size_t index = lowest ? 0 : scan->count - 1; index < scan->count; index += step) {
         if (!is_free(scan, index) ||
             !kva_fit_in_hole(scan->entries[index].start, last_of(scan, index), demand, &place->start))
             continue;

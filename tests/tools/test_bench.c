@@ -137,6 +137,41 @@ static void narrow_windows_may_find_nothing(void **state)
     subject_destroy(subject);
 }
 
+/** Each phase of shapes on its own asks for its kind, and gets it: the same addresses on each engine. */
+static void shapes_are_kept(void **state)
+{
+    (void)state;
+    for (size_t p = 0; p < workload_shapes.phase_count; p++) {
+        const struct phase *phase = &workload_shapes.phases[p];
+        bool shaped = false;
+        struct sample first = {0};
+        for (size_t e = 0; kva_engine_name(e) != NULL; e++) {
+            struct sample sample;
+            struct subject *subject = workload_open(&workload_shapes, kva_engine_name(e), 100, SEED);
+            phase->enter(subject);
+            for (size_t i = 0; i < 200; i++) {
+                const struct step *step = &subject->batch.step[0];
+                phase->prepare(subject, 1);
+                phase->run(subject, 0, 1);
+                phase->finish(subject, 1);
+                uint64_t page = subject->batch.address[step->slot] / PAGE;
+                uint64_t last = page + step->size / PAGE - 1;
+                check_that(page % (step->align / PAGE) == step->phase_pages, "%s", phase->name);
+                check_that(step->nocross_pages == 0 ||
+                               page / step->nocross_pages == last / step->nocross_pages,
+                           "%s", phase->name);
+                shaped |= step->align > PAGE || step->nocross_pages > 0;
+            }
+            subject_sample(subject, &sample);
+            subject_destroy(subject);
+            first = e == 0 ? sample : first;
+            check_that(sample.fingerprint == first.fingerprint, "%s", phase->name);
+            check_that(sample.live == 100, "%s", phase->name);
+        }
+        check_that(shaped == (p > 0), "%s", phase->name);
+    }
+}
+
 /** All phases of fill-drain in an order of its own: each leaves what the next one's enter expects. */
 static void fill_drain_turns_are_whole(void **state)
 {
@@ -267,6 +302,7 @@ int main(void)
         cmocka_unit_test(holes_are_single_pages),
         cmocka_unit_test(the_needle_is_one_of_equals),
         cmocka_unit_test(narrow_windows_may_find_nothing),
+        cmocka_unit_test(shapes_are_kept),
         cmocka_unit_test(fill_drain_turns_are_whole),
         cmocka_unit_test(batches_do_not_matter),
         cmocka_unit_test(wrong_answers_end_the_program),

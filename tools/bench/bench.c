@@ -4,7 +4,8 @@
  * kva bench: measure the engines.
  *
  *      options.c    the command line
- *      workload.c   the list of workloads: replace.c, lifo.c, needle.c, fill_drain.c
+ *      workload.c   the list of workloads: replace.c, shapes.c, lifo.c, needle.c,
+ *                   fill_drain.c
  *      subject.c    one engine at work on one workload
  *      runner.c     turns, statistics, interleaving; longest.c: the longest single operation
  *      threads.c    many threads on one space, or on one instance of vmalloc

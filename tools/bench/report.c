@@ -98,9 +98,10 @@ static void describe_row(struct sheet *sheet, const void *item)
 {
     const struct row *row = item;
     const struct workload *workload = row->workload;
-    char per_unit[16], times_base[32];
+    char per_unit[16], times_base[32], times_first[32];
     snprintf(per_unit, sizeof(per_unit), "ns/%s", workload->unit);
     snprintf(times_base, sizeof(times_base), "x %s", row->base);
+    snprintf(times_first, sizeof(times_first), "x %s", workload->phases[0].name);
     sheet_text(sheet, NULL, "workload", workload->name);
     sheet_text(sheet, workload->phase_count > 1 ? "phase" : NULL, "phase", row->phase->name);
     sheet_text(sheet, NULL, "unit", workload->unit);
@@ -113,6 +114,7 @@ static void describe_row(struct sheet *sheet, const void *item)
     sheet_ns(sheet, NULL, "warmup_ns", row->warmup_ns);
     sheet_times(sheet, per_unit, &row->times);
     sheet_measure(sheet, times_base, "ratio", row->times.ratio, 1, 2);
+    sheet_measure(sheet, workload->beside_first ? times_first : NULL, "times_first", row->times_first, 1, 2);
     sheet_latency(sheet, "p99", "max", &row->latency);
     sheet_measure(sheet, "bytes/live", NULL, bytes_per_live(&row->sample), 1, 1);
     sheet_measure(sheet, "used/live", NULL, fragmentation(&row->sample, workload->scattered), 1, 4);

@@ -260,11 +260,21 @@ static void fill_in_ratios(struct bout *bout)
     }
 }
 
+/** Phases follow one another, so no two turns of theirs stand side by side: the medians are divided. */
+static void compare_with_first(struct bout *bout, const struct row *first)
+{
+    for (size_t i = 0; i < bout->options->engines.count; i++) {
+        bool compared = bout->workload->beside_first && !bout->rows[i].skipped;
+        bout->rows[i].times_first = compared ? first[i].times.median_ns / bout->rows[i].times.median_ns : -1;
+    }
+}
+
 void bench_run_workload(const struct workload *workload, size_t n, const struct bench_options *options,
                         struct results *results)
 {
     struct bout bout = {.workload = workload, .options = options, .n = n};
     struct row models[ENGINES_MAX];
+    size_t first_phase = results->row_count;
     open_subjects(&bout, models);
     compare_samples(&bout, models);
     for (size_t p = 0; p < workload->phase_count; p++) {
@@ -279,6 +289,7 @@ void bench_run_workload(const struct workload *workload, size_t n, const struct 
         measure_throughput(&bout, phase);
         measure_latency(&bout, phase);
         fill_in_ratios(&bout);
+        compare_with_first(&bout, results->rows + first_phase);
     }
     for (size_t i = 0; i < options->engines.count; i++)
         if (bout.subjects[i] != NULL)

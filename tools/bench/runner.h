@@ -65,6 +65,7 @@ struct row {
     double setup_ns;
     double warmup_ns; /* per operation */
     struct times times;
+    double times_first; /* as fast as in the workload's first phase; negative: not compared */
     struct latency latency;
 };
 

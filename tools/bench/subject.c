@@ -195,6 +195,11 @@ static void replace_many(struct subject *subject, uint64_t pairs)
     }
 }
 
+void subject_replace_settle(struct subject *subject)
+{
+    replace_many(subject, 2 * (uint64_t)subject->n);
+}
+
 void subject_replace_setup(struct subject *subject)
 {
     struct step step = step_of_pages(1);
@@ -202,7 +207,7 @@ void subject_replace_setup(struct subject *subject)
         subject->draw(subject, &step);
         replace_take(subject, &step, &subject->live[i]);
     }
-    replace_many(subject, 2 * (uint64_t)subject->n);
+    subject_replace_settle(subject);
 }
 
 /* ------------------------------------------------------------------------------------------ LIFO pairs */

@@ -44,6 +44,8 @@ struct step {
     uint64_t align;
     uint64_t min;
     uint64_t max;
+    uint16_t phase_pages;
+    uint16_t nocross_pages;
     uint32_t slot;
 };
 
@@ -130,7 +132,7 @@ static inline void subject_give(struct subject *subject, uint64_t address)
 /** A step that asks for `pages` pages anywhere. */
 static inline struct step step_of_pages(uint64_t pages)
 {
-    struct step step = {.size = pages * PAGE, .align = PAGE, .min = 0, .max = UINT64_MAX, .slot = 0};
+    struct step step = {.size = pages * PAGE, .align = PAGE, .min = 0, .max = UINT64_MAX};
     return step;
 }
 
@@ -140,6 +142,8 @@ static inline struct kva_request step_request(const struct step *step)
     request.align = step->align;
     request.min = step->min;
     request.max = step->max;
+    request.phase = step->phase_pages * PAGE;
+    request.nocross = step->nocross_pages * PAGE;
     return request;
 }
 
@@ -150,6 +154,9 @@ static inline struct kva_request step_request(const struct step *step)
 /** Fill the space with n ranges, then replace twice as many: by then each range has been replaced about
  *  twice, and the holes have come to their steady state. */
 void subject_replace_setup(struct subject *subject);
+
+/** Replace twice as many ranges as live, by what `draw` asks for. */
+void subject_replace_settle(struct subject *subject);
 
 void subject_replace_prepare(struct subject *subject, size_t count);
 void subject_replace_run(struct subject *subject, size_t begin, size_t end);

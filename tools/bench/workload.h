@@ -35,6 +35,7 @@ struct workload {
     size_t sizes[WORKLOAD_SIZES];
     bool scattered;       /* addresses are spread on purpose: fragmentation has no meaning */
     bool single;          /* measured by longest.c instead of the runner */
+    bool beside_first;    /* each phase is compared with the first one, too */
     uint64_t align_class; /* that the space declares; 0: none */
     bool without_owners;  /* the space keeps none */
     /* The space's last address for a size; NULL: SPACE_LAST. */
@@ -55,6 +56,7 @@ extern const struct workload workload_ownerless;
 extern const struct workload workload_holes;
 extern const struct workload workload_aligned;
 extern const struct workload workload_windows;
+extern const struct workload workload_shapes;
 extern const struct workload workload_needle;
 extern const struct workload workload_fill_drain;
 extern const struct workload workload_hot;
