@@ -281,33 +281,39 @@ static void fits_in_a_hole(void **state)
 {
     static const struct {
         uint64_t start, last;
-        struct kva_demand demand;
+        uint64_t size, align, min, max;
+        enum kva_policy policy;
         bool fits;
         uint64_t at;
     } cases[] = {
-        {10, 19, {10, 1, 0, 99, KVA_LOWEST}, true, 10},
-        {10, 19, {11, 1, 0, 99, KVA_LOWEST}, false, 0},
-        {10, 19, {4, 4, 0, 99, KVA_LOWEST}, true, 12},
-        {10, 19, {4, 4, 0, 99, KVA_HIGHEST}, true, 16},
-        {10, 19, {5, 4, 0, 99, KVA_HIGHEST}, true, 12},
-        {10, 19, {4, 8, 0, 99, KVA_HIGHEST}, true, 16},
-        {10, 19, {5, 8, 0, 99, KVA_HIGHEST}, false, 0},
-        {10, 19, {5, 8, 0, 99, KVA_LOWEST}, false, 0},
-        {10, 19, {2, 1, 15, 16, KVA_LOWEST}, true, 15},
-        {10, 19, {2, 1, 15, 16, KVA_HIGHEST}, true, 15},
-        {10, 19, {3, 1, 15, 16, KVA_HIGHEST}, false, 0},
-        {10, 19, {1, 1, 20, 99, KVA_LOWEST}, false, 0},
-        {10, 19, {1, 1, 0, 9, KVA_HIGHEST}, false, 0},
-        {0, UINT64_MAX, {UINT64_MAX, 1, 0, UINT64_MAX, KVA_HIGHEST}, true, 1},
-        {1, UINT64_MAX, {1, UINT64_C(1) << 63, 0, UINT64_MAX, KVA_LOWEST}, true, UINT64_C(1) << 63},
-        {(UINT64_C(1) << 63) + 1, UINT64_MAX, {1, UINT64_C(1) << 63, 0, UINT64_MAX, KVA_LOWEST}, false, 0},
-        {(UINT64_C(1) << 63) + 1, UINT64_MAX, {1, UINT64_C(1) << 63, 0, UINT64_MAX, KVA_HIGHEST}, false, 0},
-        {UINT64_MAX, UINT64_MAX, {1, 1, 0, UINT64_MAX, KVA_LOWEST}, true, UINT64_MAX},
+        {10, 19, 10, 1, 0, 99, KVA_LOWEST, true, 10},
+        {10, 19, 11, 1, 0, 99, KVA_LOWEST, false, 0},
+        {10, 19, 4, 4, 0, 99, KVA_LOWEST, true, 12},
+        {10, 19, 4, 4, 0, 99, KVA_HIGHEST, true, 16},
+        {10, 19, 5, 4, 0, 99, KVA_HIGHEST, true, 12},
+        {10, 19, 4, 8, 0, 99, KVA_HIGHEST, true, 16},
+        {10, 19, 5, 8, 0, 99, KVA_HIGHEST, false, 0},
+        {10, 19, 5, 8, 0, 99, KVA_LOWEST, false, 0},
+        {10, 19, 2, 1, 15, 16, KVA_LOWEST, true, 15},
+        {10, 19, 2, 1, 15, 16, KVA_HIGHEST, true, 15},
+        {10, 19, 3, 1, 15, 16, KVA_HIGHEST, false, 0},
+        {10, 19, 1, 1, 20, 99, KVA_LOWEST, false, 0},
+        {10, 19, 1, 1, 0, 9, KVA_HIGHEST, false, 0},
+        {0, UINT64_MAX, UINT64_MAX, 1, 0, UINT64_MAX, KVA_HIGHEST, true, 1},
+        {1, UINT64_MAX, 1, UINT64_C(1) << 63, 0, UINT64_MAX, KVA_LOWEST, true, UINT64_C(1) << 63},
+        {(UINT64_C(1) << 63) + 1, UINT64_MAX, 1, UINT64_C(1) << 63, 0, UINT64_MAX, KVA_LOWEST, false, 0},
+        {(UINT64_C(1) << 63) + 1, UINT64_MAX, 1, UINT64_C(1) << 63, 0, UINT64_MAX, KVA_HIGHEST, false, 0},
+        {UINT64_MAX, UINT64_MAX, 1, 1, 0, UINT64_MAX, KVA_LOWEST, true, UINT64_MAX},
     };
     (void)state;
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         uint64_t at = 77;
-        bool fits = kva_fit_in_hole(cases[i].start, cases[i].last, &cases[i].demand, &at);
+        const struct kva_demand demand = {.size = cases[i].size,
+                                          .align = cases[i].align,
+                                          .min = cases[i].min,
+                                          .max = cases[i].max,
+                                          .policy = cases[i].policy};
+        bool fits = kva_fit_in_hole(cases[i].start, cases[i].last, &demand, &at);
         check_that(fits == cases[i].fits && (!fits || at == cases[i].at), "case %zu: %d at %" PRIu64, i, fits,
                    at);
     }
