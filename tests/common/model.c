@@ -210,7 +210,7 @@ static enum kva_status check_window(const struct model *model, const struct kva_
     return KVA_OK;
 }
 
-/** The alignment, the phase and the boundary, for a range of so many units; for congruent parts, of one unit. */
+/** Alignment, phase and boundary, for a range of so many units; of one unit for congruent parts. */
 static enum kva_status check_shape(const struct model *model, const struct kva_request *request,
                                    uint64_t units)
 {

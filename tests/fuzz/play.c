@@ -157,7 +157,7 @@ static uint64_t any_boundary(struct play *play, uint64_t least)
     return boundary;
 }
 
-/** An alignment of any number of quanta, a phase, which may be one that is refused, a boundary: what `code` says. */
+/** What `code` says: an alignment of any number of quanta, a phase, which may be too large, a boundary. */
 static void any_shape(struct play *play, unsigned code, struct kva_request *request)
 {
     if (code & 1)
@@ -191,7 +191,8 @@ static void any_request(struct play *play, struct kva_request *request)
         any_shape(play, code >> 4 & 7, request);
 }
 
-/** The parts lie at multiples of the alignment. Each boundary that the base passes may cost a move: there are 256 at most. */
+/** The parts lie at multiples of the alignment. Each boundary that the base passes may cost a move: there
+ *  are 256 at most. */
 static void any_parts(struct play *play, struct call *call)
 {
     struct kva_request *request = &call->request;

@@ -19,8 +19,8 @@
  * MEMORY   An operation may be told to do without. Then bt may answer KVA_ENOMEM, if it has changed nothing and the
  *   same call succeeds with memory; giving back may not.
  *
- * SHAPES   If the header says so, requests may ask for an alignment of any number of quanta, a phase and a boundary, alone or
- *   together.
+ * SHAPES   If the header says so, requests may ask for an alignment of any number of quanta, a phase and a
+ *   boundary, alone or together.
  *
  * Any byte string is a program: what is missing at the end is 0, and each number is taken modulo what there is.
  */

@@ -15,10 +15,10 @@
  * PLACES   All of it at [0, 11]; then, over fewer layouts, at the very top of the 64-bit range and with a
  *   quantum of 4096.
  *
- * SHAPES   One constraint at a time, in each layout of 12 units: every alignment from 1 to 12 with every phase,
- *   and every boundary. Two at a time, in each layout of 8 units: alignment and phase, boundary, window. All
- *   three, over fewer layouts, in four places. And in one hole of 2048 units: every boundary up to 32, every
- *   size up to it, every alignment a little beyond it, from each place between two boundaries.
+ * SHAPES   One constraint at a time, in each layout of 12 units: every alignment from 1 to 12 with every
+ *   phase, and every boundary. Two at a time, in each layout of 8 units: alignment and phase, boundary,
+ *   window. All three, over fewer layouts, in four places. And in one hole of 2048 units: boundaries of 8, 16
+ *   and 32, every size up to that, every alignment up to a little more, from each place between two of them.
  */
 #include "../common/harness.h"
 #include "../common/picture.h"
@@ -146,7 +146,7 @@ static unsigned aligned_places(const struct world *world, uint64_t align, uint64
     return places;
 }
 
-/** The units at which the first and the last of `size` units lie between the same two multiples of nocross. */
+/** The units at which the first and the last of `size` units lie between the same multiples of nocross. */
 static unsigned places_between(const struct world *world, unsigned size, uint64_t nocross)
 {
     unsigned places = 0;
@@ -554,7 +554,7 @@ static void shapes_in_full(void **state)
 
 enum { HOLE = 2048 };
 
-/** The start that trial finds from `a` on, step by step, upwards or downwards; false when it leaves the hole. */
+/** The start that trial finds from `a` on, upwards or downwards; false when it leaves the hole. */
 static bool step_to_fit(uint64_t first, const struct kva_request *request, uint64_t *a)
 {
     for (uint64_t at = *a - first; at <= HOLE - request->size; /* wraps, and so ends, below 0 */
@@ -597,7 +597,8 @@ static void try_steps_from_each_residue(struct kva_space *space, uint64_t first,
     }
 }
 
-/* Sizes near the boundary leave few places in a block, which steps reach after many blocks: Euclid's algorithm goes deep. */
+/* Sizes near the boundary leave few places in a block, and steps reach those after many blocks: Euclid's
+ * algorithm goes deep. */
 static void many_steps_to_the_next_fit(void **state)
 {
     static const uint64_t firsts[] = {0, UINT64_MAX - (HOLE - 1)};

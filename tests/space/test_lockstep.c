@@ -453,7 +453,7 @@ static void any_steps(struct team *team, struct kva_request *request)
         request->phase = test_below(&team->rng, request->align) & ~(quantum - 1);
 }
 
-/** A boundary that a range of `least` bytes, rounded up, may heed: within a few times its size, or, rarely, any. */
+/** A boundary for a range of `least` bytes, rounded up: a few times its size at most, or, rarely, any. */
 static uint64_t any_boundary(struct team *team, uint64_t least)
 {
     uint64_t quantum = team->geometry->quantum;
@@ -550,7 +550,8 @@ static void any_steps_of_parts(struct team *team, struct kva_request *request)
         request->align = quantum;
 }
 
-/** A boundary for the longest part. Each one that the base passes may cost a move, so there are 256 in a space at most. */
+/** A boundary for the longest part. Each one that the base passes may cost a move, so there are 256 in a
+ *  space at most. */
 static uint64_t any_boundary_of_parts(struct team *team, const struct operation *op)
 {
     uint64_t least = (team->last - team->first) / 256;

@@ -381,8 +381,8 @@ static void expect_place(struct rig *rig, const struct kva_request *request, uin
     assert_int_equal(start, address_of(rig, at));
 }
 
-/* Pools hold the first 1023 quanta, in threes of which one is live. A shape is found behind them; when there is nothing left
- * behind them, they are drained. */
+/* Pools hold the first 1023 quanta, in objects of 3, one of them live. A shape is found after them; when
+ * nothing is left there, they are drained. */
 static void expect_no_object(struct rig *rig, const struct kva_request *shape)
 {
     struct kva_request request = kva_request_of(3 * rig->quantum);
