@@ -97,7 +97,7 @@ static const struct phase phases[] = {
 
 const struct workload workload_needle = {
     .name = "needle",
-    .align_class = HUGE,
+    .align_class = {HUGE},
     .purpose = "Holes of 512 pages that miss 2 MiB alignment by one page, and behind them one that does not. "
                "512 pages are asked for at 2 MiB alignment, and without. The answer is verified each time: a "
                "search for size + alignment would miss it.",

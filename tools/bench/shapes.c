@@ -7,6 +7,8 @@
  *      a phase     one kind alone; before it is timed, seven of eight live ranges have been replaced by that kind,
  *                  so it finds the holes that it leaves itself
  *
+ * The space declares the powers of two as alignment classes, as a program does that often asks for them.
+ *
  * All numbers are small multiples of a page, so that each kind finds its places among holes that are about as long as the
  * ranges. Of larger alignments, and of how many holes miss them, aligned and needle tell.
  */
@@ -117,6 +119,7 @@ static const struct phase phases[] = {
 
 const struct workload workload_shapes = {
     .name = "shapes",
+    .align_class = {2 * PAGE, 4 * PAGE, 8 * PAGE, 16 * PAGE},
     .purpose = "Churn of 1 to 64 pages, plain, and with a shape: at multiples of 2 to 16 pages, at odd ones "
                "(3 to 15 pages), at a "
                "random phase of the former, and without crossing multiples of 64 to 512 pages. Shows what a "

@@ -35,9 +35,9 @@ struct subject *workload_open(const struct workload *workload, const char *engin
 {
     struct kva_config config = {
         .last = workload->last == NULL ? SPACE_LAST : workload->last(n),
-        .align_class = {workload->align_class},
         .without_owners = workload->without_owners,
     };
+    memcpy(config.align_class, workload->align_class, sizeof(config.align_class));
     struct subject *subject = subject_create(engine, &config, n, seed);
     subject->draw = workload->draw;
     workload->setup(subject);

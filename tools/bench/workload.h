@@ -33,11 +33,11 @@ struct workload {
     const char *counts;  /* what n is the number of */
     const char *unit;    /* what is timed: "pair" or "op" */
     size_t sizes[WORKLOAD_SIZES];
-    bool scattered;       /* addresses are spread on purpose: fragmentation has no meaning */
-    bool single;          /* measured by longest.c instead of the runner */
-    bool beside_first;    /* each phase is compared with the first one, too */
-    uint64_t align_class; /* that the space declares; 0: none */
-    bool without_owners;  /* the space keeps none */
+    bool scattered;    /* addresses are spread on purpose: fragmentation has no meaning */
+    bool single;       /* measured by longest.c instead of the runner */
+    bool beside_first; /* each phase is compared with the first one, too */
+    uint64_t align_class[KVA_ALIGN_CLASSES]; /* that the space declares; 0: none */
+    bool without_owners;                     /* the space keeps none */
     /* The space's last address for a size; NULL: SPACE_LAST. */
     uint64_t (*last)(size_t n);
     draw_step *draw; /* of the subject, unless a phase sets another; NULL: the workload has none */
