@@ -10,10 +10,10 @@
  *      | busy A | free          | busy B | deferred | free | busy C |    free       |
  *      0x1000   0x3000          0x9000   0xa000     0xb000 0xc000   0xd000
  *
- * A REQUEST is a size, an alignment, a window [min, max], a policy and an owner. Its result is unique:
+ * A REQUEST is a size, an alignment with a phase, a window [min, max], a policy and an owner. Its result is unique:
  *
- *      lowest    the smallest address a with a % align == 0, min <= a, a + size - 1 <= max, and
- *                [a, a + size - 1] wholly free
+ *      lowest    the smallest address a with a % align == phase, min <= a, a + size - 1 <= max, and
+ *                [a, a + size - 1] wholly free (and not across a multiple of nocross, if that is given)
  *      highest   the largest such a
  *
  * So every engine returns the same addresses for the same calls, and KVA_ENOSPC means that no such a exists.
@@ -355,16 +355,15 @@ struct kva_part {
  *  that starts at base + parts[i].offset. This is how a kernel lays out per-CPU areas for several nodes.
  *
  *  In/Out:  space
- *  In:      request  all is used but size, which is not read. The window holds all parts. align and phase hold for the
- *                    base, and so for the start of every part. nocross holds for each part by itself: no multiple of it
- *                    lies inside a part, while two parts may lie on either side of one
+ *  In:      request  all is used but size, which is not read, and nocross, which must be 0. The window holds all
+ *                    parts. align and phase hold for the base, and so for the start of every part
  *           parts    see struct kva_part
  *           count    1 ..
  *  Out:     base     the lowest (highest) base at which every part is free
  *  Returns: as kva_alloc, and
  *           KVA_ENULL      parts is NULL
- *           KVA_EINVAL     count is 0, the first offset is not 0, or parts overlap or do not ascend
- *           KVA_ESIZE      the size of a part is 0; or nocross is below the size of a part, rounded up, and not 0
+ *           KVA_EINVAL     count is 0, the first offset is not 0, parts overlap or do not ascend, or nocross is not 0
+ *           KVA_ESIZE      the size of a part is 0
  *           KVA_EALIGN     an offset is no multiple of align or of the quantum
  *           KVA_EWRAP      offset + size of a part passes 2^64 - 1
  *  Cost:    O(count (s + 1)) searches as of kva_alloc, for s moves of the base; each move passes a hole that no

@@ -19,7 +19,7 @@ static const struct status_words {
     {KVA_EINVAL, "KVA_EINVAL", "a field holds a value that is none of its kind"},
     {KVA_ESIZE, "KVA_ESIZE", "the size is 0"},
     {KVA_EALIGN, "KVA_EALIGN",
-     "the alignment is neither 0 nor a power of two, or an address misses the quantum"},
+     "an alignment, a phase or a boundary is malformed, or an address misses the quantum"},
     {KVA_EWRAP, "KVA_EWRAP", "the size or the end of the range passes 2^64 - 1"},
     {KVA_EWINDOW, "KVA_EWINDOW", "the window is reversed, or wholly outside the space"},
     {KVA_ERANGE, "KVA_ERANGE", "the range reaches outside the space or its segment"},

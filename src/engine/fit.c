@@ -58,12 +58,10 @@ static uint64_t divide_up(uint64_t value, uint64_t by)
     return division.quotient + (division.rest != 0);
 }
 
-/** -value modulo `by`. */
+/** -value modulo `by`, of which value is no multiple. */
 static uint64_t minus_modulo(uint64_t value, uint64_t by)
 {
-    uint64_t rest = divide(value, by).rest;
-
-    return rest == 0 ? 0 : by - rest;
+    return by - divide(value, by).rest;
 }
 
 /** k and j of a level whose own values are those after step 1. */

@@ -36,25 +36,6 @@ enum kva_status kva_validate_parts(const struct kva_part *parts, size_t count, u
     return KVA_OK;
 }
 
-/** The bytes that a part takes, which has been validated. */
-static uint64_t bytes_of_part(const struct kva_tiling *tiling, const struct kva_part *part)
-{
-    uint64_t bytes = 0;
-
-    (void)align_up(part->size, tiling->quantum, &bytes);
-    return bytes;
-}
-
-/** No part may be longer than what must not be crossed. */
-static enum kva_status validate_boundary(const struct kva_tiling *tiling, const struct kva_part *parts,
-                                         size_t count, uint64_t nocross, struct kva_bad *bad)
-{
-    for (size_t i = 0; i < count; i++)
-        if (bytes_of_part(tiling, &parts[i]) > nocross)
-            return bad_field(bad, KVA_ESIZE, "nocross");
-    return KVA_OK;
-}
-
 enum kva_status kva_congruent_demand_of(const struct kva_tiling *tiling, const struct kva_request *request,
                                         const struct kva_part *parts, size_t count, struct kva_demand *demand,
                                         struct kva_bad *bad)
@@ -62,13 +43,13 @@ enum kva_status kva_congruent_demand_of(const struct kva_tiling *tiling, const s
     struct kva_request for_base = *request;
     uint64_t extent = 0;
 
+    if (request->nocross != 0)
+        return bad_field(bad, KVA_EINVAL, "nocross");
     for_base.size = 1; /* the parts have sizes */
     enum kva_status status = kva_demand_of(tiling, &for_base, demand, bad);
     if (status == KVA_OK)
         status = kva_validate_parts(parts, count, max_u64(demand->align, demand->stride), tiling->quantum,
                                     &extent, bad);
-    if (status == KVA_OK && demand->stride != 0 && demand->nocross != 0)
-        status = validate_boundary(tiling, parts, count, demand->nocross, bad);
     if (status != KVA_OK)
         return status;
     if (demand->max - demand->min < extent)
@@ -78,6 +59,15 @@ enum kva_status kva_congruent_demand_of(const struct kva_tiling *tiling, const s
 }
 
 /* --------------------------------------------------------------------------------------------- the search */
+
+/** The bytes that a part takes, which has been validated. */
+static uint64_t bytes_of_part(const struct kva_tiling *tiling, const struct kva_part *part)
+{
+    uint64_t bytes = 0;
+
+    (void)align_up(part->size, tiling->quantum, &bytes);
+    return bytes;
+}
 
 /** The lowest or highest base, in the demand's window for the base, at which one part fits. */
 static enum kva_status fit_part(struct kva_tiling *tiling, const struct kva_demand *base_demand,

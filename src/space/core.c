@@ -59,9 +59,9 @@ static inline bool has_shape(const struct kva_request *request)
 }
 
 /** The shape of a request, for a demand whose size and alignment (a power of two, if the request's is one) are known. */
-static __attribute__((noinline)) enum kva_status shape_of(const struct kva_tiling *tiling,
-                                                          const struct kva_request *request,
-                                                          struct kva_demand *demand, struct kva_bad *bad)
+static __attribute__((noinline)) enum kva_status demand_shape(const struct kva_tiling *tiling,
+                                                              const struct kva_request *request,
+                                                              struct kva_demand *demand, struct kva_bad *bad)
 {
     uint64_t stride = max_u64(request->align, tiling->quantum);
 
@@ -108,7 +108,7 @@ static inline enum kva_status demand_of(const struct kva_tiling *tiling, const s
     demand->max = min_u64(max, tiling->last);
     demand->policy = request->policy;
     demand->stride = 0;
-    return has_shape(request) ? shape_of(tiling, request, demand, bad) : KVA_OK;
+    return has_shape(request) ? demand_shape(tiling, request, demand, bad) : KVA_OK;
 }
 
 enum kva_status kva_demand_of(const struct kva_tiling *tiling, const struct kva_request *request,

@@ -284,34 +284,19 @@ static enum kva_status check_parts(const struct model *model, const struct kva_r
     return KVA_OK;
 }
 
-/** No part is longer than what lies between two boundaries. */
-static enum kva_status check_boundary(const struct model *model, const struct kva_request *request,
-                                      const struct kva_part *parts, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        uint64_t units;
-        (void)units_for(model, parts[i].size, &units);
-        if (request->nocross != 0 && request->nocross < units * model->quantum)
-            return KVA_ESIZE;
-    }
-    return KVA_OK;
-}
-
 enum kva_status model_alloc_congruent(struct model *model, const struct kva_request *request,
                                       const struct kva_part *parts, size_t count, uint64_t *base)
 {
     struct kva_request full = spelt_out(request);
     enum kva_status status;
 
-    if (!is_policy(full.policy))
+    if (full.nocross != 0 || !is_policy(full.policy))
         return KVA_EINVAL;
     if (check_window(model, &full) != KVA_OK)
         return KVA_EWINDOW;
     status = check_shape(model, &full, 1);
     if (status == KVA_OK)
         status = check_parts(model, &full, parts, count);
-    if (status == KVA_OK)
-        status = check_boundary(model, &full, parts, count);
     if (status != KVA_OK)
         return status;
     return take(model, &full, parts, count, base);

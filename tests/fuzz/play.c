@@ -191,8 +191,7 @@ static void any_request(struct play *play, struct kva_request *request)
         any_shape(play, code >> 4 & 7, request);
 }
 
-/** The parts lie at multiples of the alignment. Each boundary that the base passes may cost a move: there
- *  are 256 at most. */
+/** The parts lie at multiples of the alignment. */
 static void any_parts(struct play *play, struct call *call)
 {
     struct kva_request *request = &call->request;
@@ -201,8 +200,6 @@ static void any_parts(struct play *play, struct call *call)
     if (request->phase == 0 && has_one_bit_at_most(request->align))
         request->align = request->align == 0 ? 0 : play->quantum;
     uint64_t step = max_u64(request->align, play->quantum);
-    while (request->nocross != 0 && request->nocross <= span(play) / 256)
-        request->nocross <<= 1;
     call->part_count = 1 + byte(play) % PARTS;
     for (size_t i = 0; i < call->part_count; i++) {
         call->parts[i].offset = offset;

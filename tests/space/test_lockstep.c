@@ -550,17 +550,6 @@ static void any_steps_of_parts(struct team *team, struct kva_request *request)
         request->align = quantum;
 }
 
-/** A boundary for the longest part. Each one that the base passes may cost a move, so there are 256 in a
- *  space at most. */
-static uint64_t any_boundary_of_parts(struct team *team, const struct operation *op)
-{
-    uint64_t least = (team->last - team->first) / 256;
-
-    for (size_t i = 0; i < op->count; i++)
-        least = op->parts[i].size > least ? op->parts[i].size : least;
-    return any_boundary(team, least);
-}
-
 static void any_parts(struct team *team, struct operation *op)
 {
     uint64_t offset = 0;
@@ -574,8 +563,7 @@ static void any_parts(struct team *team, struct operation *op)
         uint64_t room = op->parts[i].size / step + (op->parts[i].size % step != 0);
         offset += (room + test_below(&team->rng, 4)) * step;
     }
-    if (test_one_in(&team->rng, 4))
-        op->request.nocross = any_boundary_of_parts(team, op);
+    op->request.nocross = test_one_in(&team->rng, 32) ? team->geometry->quantum : 0; /* refused */
     if (test_one_in(&team->rng, 8))
         op->request.align = 0;
     if (test_one_in(&team->rng, 16)) {
