@@ -10,10 +10,10 @@
  *      | busy A | free          | busy B | deferred | free | busy C |    free       |
  *      0x1000   0x3000          0x9000   0xa000     0xb000 0xc000   0xd000
  *
- * A REQUEST is a size, an alignment with a phase, a window [min, max], a policy and an owner. Its result is unique:
+ * A REQUEST is a size, an alignment with a phase, a boundary, a window [min, max], a policy and an owner. Its result is unique:
  *
  *      lowest    the smallest address a with a % align == phase, min <= a, a + size - 1 <= max, and
- *                [a, a + size - 1] wholly free (and not across a multiple of nocross, if that is given)
+ *                [a, a + size - 1] wholly free (and not across a multiple of nocross, the boundary, if there is one)
  *      highest   the largest such a
  *
  * So every engine returns the same addresses for the same calls, and KVA_ENOSPC means that no such a exists.

@@ -10,8 +10,8 @@
  *        |==================|--------|        a % N in [0, N - size]: it fits. Above: it would cross
  *
  * and the candidates a, a + stride, a + 2 stride ... take places that step by stride modulo N. Trying them one by one may
- * take N / size steps and more: 2^30 bytes at a stride of 2^32 - 1, with N = 2^32, take a thousand million. Instead: with
- * b = a % N above N - size, look for
+ * lead through all size - 1 places above N - size: 2^30 bytes at a stride of 2^32 - 1, with N = 2^32, take a thousand million
+ * steps. Instead: with b = a % N above N - size, look for
  *
  *        the least k with (b + k stride) % N <= N - size,
  *        that is, l <= k stride % N <= r, for l = N - b and r = l + N - size

@@ -20,8 +20,7 @@
  *                               nocross: a power of two, at least size */
 struct kva_demand {
     uint64_t size;
-    uint64_t
-        align; /* a power of two, at least the quantum, of which every start that meets the demand is a multiple */
+    uint64_t align; /* a power of two, at least the quantum, that divides every start that meets the demand */
     uint64_t min;
     uint64_t max;
     enum kva_policy policy;

@@ -58,7 +58,7 @@ static inline bool has_shape(const struct kva_request *request)
     return (request->phase | request->nocross | (request->align & (request->align - 1))) != 0;
 }
 
-/** The shape of a request, for a demand whose size and alignment (a power of two, if the request's is one) are known. */
+/** The shape of a request, for a demand whose size is known. Not inline: plain requests do not carry it along. */
 static __attribute__((noinline)) enum kva_status demand_shape(const struct kva_tiling *tiling,
                                                               const struct kva_request *request,
                                                               struct kva_demand *demand, struct kva_bad *bad)

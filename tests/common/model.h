@@ -7,9 +7,9 @@
  * and answers every call as that says, bad calls included.
  *
  * Where several rows of a status table apply, the order is: the request (policy, size, wrap, window,
- * alignment, phase, boundary), then the parts one by one, then the boundary against them; for given ranges
- * the size, the start, the wrap, then what the space holds; for a resize, the segment first. kva.h promises
- * no order; the engines share this one.
+ * alignment, phase, boundary), then the parts one by one, which refuse a boundary before all else; for given
+ * ranges the size, the start, the wrap, then what the space holds; for a resize, the segment first. kva.h
+ * promises no order; the engines share this one.
  */
 #ifndef KVA_TESTS_COMMON_MODEL_H
 #define KVA_TESTS_COMMON_MODEL_H

@@ -81,7 +81,7 @@ static void small_numbers_are_right(void **state)
                         in_hole(base[b] + offset, base[b] + offset + (length - 1), stride, phase);
 }
 
-/** A step of one of the ways that a start can be: the least one is right, and those before it are not. */
+/** A start that is found meets the demand, and the hundred candidates before it do not. */
 static void large_numbers_are_right(void **state)
 {
     struct test_rng random = test_rng_of(1);

@@ -120,11 +120,10 @@ static const struct phase phases[] = {
 const struct workload workload_shapes = {
     .name = "shapes",
     .align_class = {2 * PAGE, 4 * PAGE, 8 * PAGE, 16 * PAGE},
-    .purpose = "Churn of 1 to 64 pages, plain, and with a shape: at multiples of 2 to 16 pages, at odd ones "
-               "(3 to 15 pages), at a "
-               "random phase of the former, and without crossing multiples of 64 to 512 pages. Shows what a "
-               "shape costs beside "
-               "the plain request.",
+    .purpose =
+        "Churn of 1 to 64 pages, plain, and with a shape: at multiples of 2 to 16 pages, at odd ones "
+        "(3 to 15 pages), at a random phase of the former, and without crossing multiples of 64 to 512 "
+        "pages. Shows what a shape costs beside the plain request.",
     .counts = "live ranges",
     .unit = "pair",
     .sizes = {10000, 100000},
