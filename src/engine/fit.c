@@ -153,10 +153,14 @@ static uint64_t mirrored_phase(const struct kva_demand *demand)
     return rest >= demand->phase ? rest - demand->phase : rest + (stride - demand->phase);
 }
 
-bool kva_fit_shape(uint64_t low, uint64_t high, const struct kva_demand *demand, uint64_t *at)
+bool kva_fit_shape(uint64_t start, uint64_t last, const struct kva_demand *demand, uint64_t *at)
 {
+    uint64_t low = max_u64(start, demand->min);
+    uint64_t high = min_u64(last, demand->max);
     uint64_t mirrored;
 
+    if (low > high || high - low < demand->size - 1)
+        return false;
     if (demand->policy == KVA_LOWEST)
         return lowest_of_shape(low, high, demand, demand->phase, at);
     if (!lowest_of_shape(~high, ~low, demand, mirrored_phase(demand), &mirrored))

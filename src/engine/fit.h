@@ -29,9 +29,9 @@ struct kva_demand {
     uint64_t nocross;
 };
 
-/** The lowest or highest start in [low, high], which is at least size long, that meets a demand with a shape; false when there
- *  is none. */
-bool kva_fit_shape(uint64_t low, uint64_t high, const struct kva_demand *demand, uint64_t *at);
+/** kva_fit_in_hole for a demand with a shape. */
+__attribute__((cold)) bool kva_fit_shape(uint64_t start, uint64_t last, const struct kva_demand *demand,
+                                         uint64_t *at);
 
 /** The lowest or highest start in the hole [start, last] that meets the demand; false when there is none.
  *
@@ -48,10 +48,10 @@ static inline bool kva_fit_in_hole(uint64_t start, uint64_t last, const struct k
     uint64_t span = demand->size - 1;
     uint64_t a = low;
 
+    if (__builtin_expect(demand->stride != 0, 0))
+        return kva_fit_shape(start, last, demand, at);
     if (low > high || high - low < span)
         return false;
-    if (demand->stride != 0)
-        return kva_fit_shape(low, high, demand, at);
     if (demand->policy == KVA_HIGHEST)
         a = align_down(high - span, demand->align);
     else if (!align_up(low, demand->align, &a))
