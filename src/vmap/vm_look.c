@@ -72,10 +72,12 @@ static uint64_t end_of(const struct kva_vm *vm, const struct kva_vm_area *area)
     return area->last + 1 + area->guard;
 }
 
-static enum kva_status describe_from(const struct kva_vm *vm, uint64_t address, struct kva_vm_area *area)
+/** The first area after one that was described before; NULL: the first of all. */
+static enum kva_status describe_next(const struct kva_vm *vm, const struct kva_vm_area *before,
+                                     struct kva_vm_area *area)
 {
     kva_locks_freeze(&vm->locks);
-    const struct kva_descriptor *next = kva_area_from(vm, address);
+    const struct kva_descriptor *next = kva_area_from(vm, before ? end_of(vm, before) : vm->first);
     if (next)
         describe(vm, next, area);
     kva_locks_thaw(&vm->locks);
@@ -86,7 +88,7 @@ enum kva_status kva_vm_first(const struct kva_vm *vm, struct kva_vm_area *area)
 {
     if (!vm)
         return KVA_ENULL;
-    return area ? describe_from(vm, vm->first, area) : refuse_look(vm, __func__, "area");
+    return area ? describe_next(vm, NULL, area) : refuse_look(vm, __func__, "area");
 }
 
 enum kva_status kva_vm_next(const struct kva_vm *vm, struct kva_vm_area *area)
@@ -95,7 +97,7 @@ enum kva_status kva_vm_next(const struct kva_vm *vm, struct kva_vm_area *area)
         return KVA_ENULL;
     if (!area)
         return refuse_look(vm, __func__, "area");
-    return describe_from(vm, area->pages == 0 ? vm->first : end_of(vm, area), area);
+    return describe_next(vm, area->pages == 0 ? NULL : area, area);
 }
 
 /* --------------------------------------------------------------------------------------------- statistics */
