@@ -25,7 +25,7 @@ if ! mkdir -p -- "$folder" 2>/dev/null; then
 fi
 folder=$(cd -- "$folder" && pwd)
 
-work=$(mktemp -d "$folder/.amalgamate.XXXXXX")
+work=$(TMPDIR=$folder mktemp -d)
 trap 'rm -rf "$work"' EXIT
 trap 'exit 1' HUP INT TERM
 cd "$source"
