@@ -29,7 +29,7 @@ enum kva_status {
 
     /* The caller's bugs: reported to the misuse hook as well. */
     KVA_ENULL = 32,     /* a required pointer is NULL, or the space is not initialised */
-    KVA_EINVAL = 33,    /* a field holds a value that is none of its kind */
+    KVA_EINVAL = 33,    /* a field has an invalid value */
     KVA_ESIZE = 34,     /* a size of 0; a boundary below the size */
     KVA_EALIGN = 35,    /* a malformed alignment, phase or boundary; an address that misses the quantum */
     KVA_EWRAP = 36,     /* a size, rounded up, or a range's end would pass 2^64 - 1 */
