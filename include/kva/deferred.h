@@ -64,15 +64,46 @@ KVA_API enum kva_status kva_flush(struct kva_space *space);
  */
 KVA_API enum kva_status kva_set_deferred_limit(struct kva_space *space, uint64_t bytes);
 
+/** From inside the flush callback: list the ranges that this flush is about to free, merged, in address order. The callback is
+ *  told the smallest range that covers them; where invalidating that would hit much else, it can go through them one by one:
+ *
+ *      struct kva_segment range;
+ *      for (enum kva_status s = kva_flush_first(space, &range); s == KVA_OK; s = kva_flush_next(space, &range))
+ *          invalidate(range.start, range.last);
+ *
+ *  In:      space
+ *  Out:     range   the lowest: start and last; owner NULL, state KVA_DEFERRED. Adjacent segments are one range
+ *  Returns: KVA_OK
+ *           KVA_ENOENT     called from anywhere but the flush callback
+ *           KVA_ENULL      space or range is NULL, or the space is not initialised
+ *  Cost:    with bt O(k log n) for k segments in the range; with other engines, and with pools, O(k log n) for k segments, of any
+ *           state, from the last range on
+ *  Locking: Query
+ *  Failure: nothing has changed
+ */
+KVA_API enum kva_status kva_flush_first(const struct kva_space *space, struct kva_segment *range);
+
+/** Go on with the list.
+ *
+ *  In:      space
+ *  In/Out:  range   as the last step returned it
+ *  Returns: KVA_OK
+ *           KVA_ENOENT     that was the highest; or called from anywhere but the flush callback
+ *           KVA_ENULL      space or range is NULL, or the space is not initialised
+ *  Cost, Locking, Failure: as kva_flush_first
+ */
+KVA_API enum kva_status kva_flush_next(const struct kva_space *space, struct kva_segment *range);
+
 /* ----------------------------------------------------------------------------------------- reclaim */
 
-/** Called when nothing fits, after a flush: make room for `size` bytes (as asked for; for a congruent request
- *  from the first part's start to the last one's end) and return true, or return false. It may call on this very
- *  space whatever an ordinary caller may, but end it or change the list of callbacks; a request that fails inside
- *  is not reclaimed for again. What it defers is flushed, whatever it returns.
+/** Called when nothing fits, after a flush: make room for the request and return true, or return false. It is told the whole
+ *  request, as it was asked for (for a congruent one, size is from the first part's start to the last one's end): window,
+ *  alignment and policy say where room helps, kva_search says whether there is enough, and kva/evict.h finds what to free. It may
+ *  call on this very space whatever an ordinary caller may, but end it or change the list of callbacks; a request that fails
+ *  inside is not reclaimed for again. What it defers is flushed, whatever it returns.
  *  With threads: one thread at a time asks, and the space is not locked. Others that find no room meanwhile wait, and try
  *  again before they ask; so the callback must not wait for them, nor two callbacks each want room in the other's space. */
-typedef bool kva_reclaim_callback(void *context, struct kva_space *space, uint64_t size);
+typedef bool kva_reclaim_callback(void *context, struct kva_space *space, const struct kva_request *request);
 
 /** A reclaim callback's registration; the caller's memory, to be kept until it is removed. */
 struct kva_reclaim {

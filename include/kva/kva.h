@@ -10,13 +10,17 @@
  *      | busy A | free          | busy B | deferred | free | busy C |    free       |
  *      0x1000   0x3000          0x9000   0xa000     0xb000 0xc000   0xd000
  *
- * A REQUEST is a size, an alignment with a phase, a boundary, a window [min, max], a policy and an owner. Its result is unique:
+ * A REQUEST is a size, an alignment with a phase, a boundary, a window [min, max], a policy and an owner. A start a FITS
+ * if a % align == phase, min <= a, a + size - 1 <= max, [a, a + size - 1] is wholly free, and it does not lie across a
+ * multiple of nocross, the boundary, if there is one. The policy chooses among the starts that fit, and its choice is unique:
  *
- *      lowest    the smallest address a with a % align == phase, min <= a, a + size - 1 <= max, and
- *                [a, a + size - 1] wholly free (and not across a multiple of nocross, the boundary, if there is one)
- *      highest   the largest such a
+ *      lowest    the smallest
+ *      highest   the largest
+ *      nearest   the one with the smallest distance to a target; of two, the lower
+ *      best      the smallest in the smallest free segment that has one; of segments of one size, in the lowest
+ *      random    the smallest at or above a place that 64 random bits of the caller's denote; if there is none, the smallest
  *
- * So every engine returns the same addresses for the same calls, and KVA_ENOSPC means that no such a exists.
+ * So every engine returns the same addresses for the same calls, and KVA_ENOSPC means that no start fits.
  * Addresses stand for anything: virtual or physical memory, I/O addresses, a file, sectors. They are never
  * touched: all bookkeeping lies in memory outside the range.
  *
@@ -36,8 +40,10 @@
  *
  *      kva/status.h    what calls return          kva/engine.h   the engines
  *      kva/deferred.h  deferred free, reclaim     kva/memory.h   where memory for bookkeeping comes from
- *      kva/threads.h   threads, pools, forks      kva/frames.h   page frames
- *                                                 kva/vm.h       vmalloc: ranges joined to real memory
+ *      kva/ranges.h    clear, split, join, move;  kva/frames.h   page frames
+ *                      holes; spans               kva/vm.h       vmalloc: ranges joined to real memory
+ *      kva/evict.h     what to give up for room
+ *      kva/threads.h   threads, pools, forks
  */
 #ifndef KVA_KVA_H
 #define KVA_KVA_H
@@ -72,9 +78,38 @@ struct kva_config;
  */
 KVA_API enum kva_status kva_space_create(const struct kva_config *config, struct kva_space **space);
 
+/** Which of the starts that fit is taken; the head of this file defines each. */
 enum kva_policy {
-    KVA_LOWEST = 0, /* the smallest address that fits */
-    KVA_HIGHEST = 1 /* the largest address that fits */
+    KVA_LOWEST = 0,
+    KVA_HIGHEST = 1,
+    KVA_NEAREST = 2, /* to request.target */
+    KVA_BEST = 3,    /* O(log n) in a space with kva_config.best_fit */
+    KVA_RANDOM = 4   /* from the place that request.random denotes */
+};
+
+/** A free segment that a search considers; see kva_hole_filter. */
+struct kva_hole {
+    uint64_t start; /* In: the segment. Out: the part of it that may be used */
+    uint64_t last;
+    const struct kva_segment *before; /* what ends at start - 1 and begins at last + 1; NULL at an end of the */
+    const struct kva_segment *after;  /* space, and beside an absent range. Valid during the call */
+};
+
+/** A caller's word on free segments: to keep a gap beside some neighbours, to keep kinds of ranges apart. A search calls it
+ *  for each free segment of sufficient size that it considers: upwards for KVA_LOWEST, downwards for KVA_HIGHEST; for
+ *  KVA_NEAREST downwards from the target, then upwards from it; for KVA_BEST from the smallest segment to the largest, and
+ *  those of one size upwards; for KVA_RANDOM upwards from its place, then upwards from the lowest.
+ *
+ *  It returns false to refuse the segment. Otherwise it may raise hole->start and lower hole->last, and only what lies between
+ *  them is used. Its result must be a function of the hole and its neighbours: a search may ask more than once. It runs with
+ *  the space's lock, so it must not call the space and must not wait. */
+typedef bool kva_hole_filter(void *context, struct kva_hole *hole);
+
+/** Flags of a request. */
+enum {
+    /** Do not wait and call nobody back: no flush, no drain of the pools, no reclaim callback. Where nothing fits, and one of
+     *  these might have made room, the result is KVA_EAGAIN */
+    KVA_NO_BLOCK = 1
 };
 
 /** What an allocation asks for. A field that is 0 has its usual value. */
@@ -85,13 +120,20 @@ struct kva_request {
     uint64_t min, max; /* the window, both ends included, of any alignment; it is cut to the space.
                           min = max = 0 stands for the whole space (for address 0 alone: kva_reserve) */
     void *owner;       /* any value; kept with the segment, never followed */
-    enum kva_policy policy; /* KVA_LOWEST or KVA_HIGHEST */
+    enum kva_policy policy;
     uint64_t phase;         /* start % align: below align, a multiple of the quantum */
     uint64_t nocross; /* no multiple of this lies inside the range (at its start it may): a power of two, at
                                least the size, rounded up; 0: any may */
+    uint64_t target; /* KVA_NEAREST: any address, inside the window or not. The distance of a start a is |a - target| */
+    uint64_t random; /* KVA_RANDOM: 64 bits that the caller draws. Of the starts s_0 < s_1 < ... < s_(N-1) in the window that
+                        align and phase allow, free or not, they denote s_i, for i = random * N / 2^64, rounded down:
+                        so each start is denoted by as many values of random as any other, or by one more */
+    kva_hole_filter *filter; /* NULL: every free segment may be used, all of it */
+    void *filter_context;
+    unsigned flags; /* KVA_NO_BLOCK, or 0 */
 };
 
-/** Allocate the lowest (or highest) free range that satisfies a request.
+/** Allocate the free range that satisfies a request, as its policy chooses.
  *
  *  When nothing fits, deferred segments are flushed and the search is repeated. Then the reclaim callbacks are
  *  called in the order of their registration, with a search after each that made room.
@@ -101,9 +143,10 @@ struct kva_request {
  *  Out:     start    first address of the range
  *  Returns: KVA_OK
  *           KVA_ENOSPC     nothing fits: no such range exists
+ *           KVA_EAGAIN     with KVA_NO_BLOCK: nothing fits, but deferred or pooled ranges or reclaim callbacks might make room
  *           KVA_ENOMEM     no node memory
  *           KVA_ENULL      space, request or start is NULL, or the space is not initialised
- *           KVA_EINVAL     policy is neither KVA_LOWEST nor KVA_HIGHEST
+ *           KVA_EINVAL     policy or flags has an unknown value
  *           KVA_ESIZE      size is 0; or nocross is below the size, rounded up, and not 0
  *           KVA_EALIGN     align is no power of two, no multiple of the quantum, and not 0; phase is not below align, or no
  *                          multiple of the quantum; or nocross is neither 0 nor a power of two
@@ -116,8 +159,12 @@ struct kva_request {
  *           hold size bytes at every offset (size + align - quantum); see docs/theory/rb.md. With the bt engine k = 0
  *           at a declared alignment class. For any other align, a phase or nocross O((k + 1) (log n + log nocross)),
  *           where k counts the holes in the window before the result that are long enough (size) and hold no such
- *           range: each takes a few divisions, and with nocross at most six for each bit of it. Flushing and reclaiming
- *           come on top: whatever other threads do, there are at most four searches and four flushes, and for each
+ *           range: each takes a few divisions, and with nocross at most six for each bit of it. KVA_NEAREST and KVA_RANDOM
+ *           take two such searches at most. KVA_BEST takes O(log n) in a space with best_fit, if the request has neither
+ *           window nor filter, no alignment above the quantum, phase or boundary; otherwise there O((k + 1) log n), k
+ *           counting the smaller or equal holes that are long enough and miss; in a space without, O((k + 1) log n), k counting
+ *           all holes in the window that are long enough. With a filter, k counts the holes that it is asked about. Flushing and
+ *           reclaiming come on top: whatever other threads do, there are at most four searches and four flushes, and for each
  *           reclaim callback one search and two flushes more. With pools, each search but the first follows a drain:
  *           O(p log n) for p pooled segments
  *  Locking: Space; dropped while callbacks run. KVA_ENOSPC holds for one moment of the call, after all that any
@@ -255,6 +302,25 @@ KVA_API enum kva_status kva_space_destroy(struct kva_space *space);
 
 /* ------------------------------------------------------------------------------------- further requests */
 
+/** Find where a request would go, without allocating it.
+ *
+ *  Nothing is flushed or drained and no callback is called. What is free in a pool does not count; and kva_alloc may take a
+ *  range from a pool where this returns another one.
+ *
+ *  In/Out:  space    not changed
+ *  In:      request  see struct kva_request; owner and flags make no difference
+ *  Out:     start    what kva_alloc would return, if it needed neither flush nor callback and used no pool
+ *  Returns: KVA_OK
+ *           KVA_ENOSPC   nothing fits
+ *           KVA_EAGAIN   nothing fits, but deferred or pooled ranges or reclaim callbacks might make room
+ *           KVA_ENULL, KVA_EINVAL, KVA_ESIZE, KVA_EALIGN, KVA_EWRAP, KVA_EWINDOW   as kva_alloc
+ *  Cost:    one search, as of kva_alloc
+ *  Locking: Space
+ *  Failure: nothing has changed
+ */
+KVA_API enum kva_status kva_search(struct kva_space *space, const struct kva_request *request,
+                                   uint64_t *start);
+
 /** The usual request: `size` bytes, anywhere, lowest address, no alignment beyond the quantum, no owner. */
 static inline struct kva_request kva_request_of(uint64_t size)
 {
@@ -267,6 +333,11 @@ static inline struct kva_request kva_request_of(uint64_t size)
     request.policy = KVA_LOWEST;
     request.phase = 0;
     request.nocross = 0;
+    request.target = 0;
+    request.random = 0;
+    request.filter = NULL;
+    request.filter_context = NULL;
+    request.flags = 0;
     return request;
 }
 
@@ -355,14 +426,16 @@ struct kva_part {
  *  that starts at base + parts[i].offset. This is how a kernel lays out per-CPU areas for several nodes.
  *
  *  In/Out:  space
- *  In:      request  all is used but size, which is not read, and nocross, which must be 0. The window holds all
- *                    parts. align and phase hold for the base, and so for the start of every part
+ *  In:      request  all is used but size, which is not read. policy must be KVA_LOWEST or KVA_HIGHEST, nocross 0 and
+ *                    filter NULL. The window holds all parts. align and phase hold for the base, and so for the start
+ *                    of every part
  *           parts    see struct kva_part
  *           count    1 ..
  *  Out:     base     the lowest (highest) base at which every part is free
  *  Returns: as kva_alloc, and
  *           KVA_ENULL      parts is NULL
- *           KVA_EINVAL     count is 0, the first offset is not 0, parts overlap or do not ascend, or nocross is not 0
+ *           KVA_EINVAL     count is 0, the first offset is not 0, parts overlap or do not ascend, policy is another than
+ *                          these two, nocross is not 0, or filter is not NULL
  *           KVA_ESIZE      the size of a part is 0
  *           KVA_EALIGN     an offset is no multiple of align or of the quantum
  *           KVA_EWRAP      offset + size of a part passes 2^64 - 1
@@ -446,6 +519,10 @@ struct kva_config {
      *  kva_corruption_host */
     kva_hook *on_corruption;
     void *hook_context;
+
+    /** Keep the free segments in an index by size, too: KVA_BEST finds its segment in O(log n). It takes up to BEST_BYTES bytes
+     *  for each busy segment, and makes each change of a segment slower (docs/performance.md) */
+    bool best_fit;
 };
 
 /** Set up a space in the caller's memory.

@@ -207,6 +207,8 @@ static enum kva_status bt_search(struct kva_tiling *tiling, const struct kva_dem
         gap = outermost_gap(bt, path, demand->policy == KVA_LOWEST);
     }
     place->last = place->start + (demand->size - 1);
+    place->hole_start = bt->found.hole_start;
+    place->hole_last = bt->found.hole_last;
     return KVA_OK;
 }
 
@@ -221,8 +223,7 @@ static enum kva_status bt_locate(struct kva_tiling *tiling, uint64_t start, uint
     bool is_hole = gap_at(bt, &cursor->path, cursor->gap, &cursor->hole_start, &cursor->hole_last);
     if (!is_hole || start < cursor->hole_start || last > cursor->hole_last)
         return KVA_EEXIST;
-    place->start = start;
-    place->last = last;
+    *place = (struct kva_place){start, last, cursor->hole_start, cursor->hole_last};
     return KVA_OK;
 }
 

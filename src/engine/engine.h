@@ -43,10 +43,12 @@
 
 struct kva_tiling;
 
-/** A range [start, last] inside one hole. */
+/** A range [start, last] inside one hole, and all of that hole. */
 struct kva_place {
     uint64_t start;
     uint64_t last;
+    uint64_t hole_start;
+    uint64_t hole_last;
 };
 
 /** Of deferred segments: one waits for the flush under way, the other for the next one. */
@@ -117,7 +119,8 @@ struct kva_engine {
     /** Take memory so that `operations` further operations need none. KVA_OK, KVA_ENOMEM. */
     enum kva_status (*prepare)(struct kva_tiling *tiling, size_t operations);
 
-    /** Find the lowest or highest place for a demand; exact at any alignment, shape and window (fit.h). KVA_OK, KVA_ENOSPC. */
+    /** Find the lowest or highest place for a demand; exact at any alignment, shape and window (fit.h). The other policies and
+     *  filters are the space's (policy.h), and not looked at here. KVA_OK, KVA_ENOSPC. */
     enum kva_status (*search)(struct kva_tiling *tiling, const struct kva_demand *demand,
                               struct kva_place *place);
 

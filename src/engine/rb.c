@@ -250,8 +250,7 @@ static enum kva_status rb_locate(struct kva_tiling *tiling, uint64_t start, uint
 
     if (!hole || hole->last < last)
         return KVA_EEXIST;
-    place->start = start;
-    place->last = last;
+    *place = (struct kva_place){start, last, hole->start, hole->last};
     rb->found = hole;
     return KVA_OK;
 }

@@ -174,6 +174,8 @@ bool kva_rb_holes_search(struct rb_tiling *rb, const struct kva_demand *demand, 
     for (; hole && !hole_is_beyond(hole, demand, span); hole = next_of_span(hole, span, side)) {
         if (kva_fit_in_hole(hole->start, hole->last, demand, &place->start)) {
             place->last = place->start + span;
+            place->hole_start = hole->start;
+            place->hole_last = hole->last;
             rb->found = hole;
             return true;
         }

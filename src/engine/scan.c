@@ -199,6 +199,14 @@ static void make_free(struct scan_tiling *scan, size_t index)
 
 /* --------------------------------------------------------------------------------- taking and giving */
 
+/** [start, last] in the hole at `index` is the place that was found last. */
+static void set_place(struct scan_tiling *scan, size_t index, uint64_t start, uint64_t last,
+                      struct kva_place *place)
+{
+    *place = (struct kva_place){start, last, scan->entries[index].start, last_of(scan, index)};
+    scan->found = index;
+}
+
 static enum kva_status scan_search(struct kva_tiling *tiling, const struct kva_demand *demand,
                                    struct kva_place *place)
 {
@@ -210,8 +218,7 @@ static enum kva_status scan_search(struct kva_tiling *tiling, const struct kva_d
         if (!is_free(scan, index) ||
             !kva_fit_in_hole(scan->entries[index].start, last_of(scan, index), demand, &place->start))
             continue;
-        place->last = place->start + (demand->size - 1);
-        scan->found = index;
+        set_place(scan, index, place->start, place->start + (demand->size - 1), place);
         return KVA_OK;
     }
     return KVA_ENOSPC;
@@ -225,9 +232,7 @@ static enum kva_status scan_locate(struct kva_tiling *tiling, uint64_t start, ui
 
     if (!is_free(scan, index) || last_of(scan, index) < last)
         return KVA_EEXIST;
-    place->start = start;
-    place->last = last;
-    scan->found = index;
+    set_place(scan, index, start, last, place);
     return KVA_OK;
 }
 

@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * kva/ranges.h: what a manager of address ranges does beside allocating and freeing them.
+ *
+ *      kva_clear          free whatever is busy in a range             as munmap does
+ *      kva_reserve_over   take a range, whatever is busy in it         as mmap with MAP_FIXED does
+ *      kva_split          one busy segment becomes two                 as mprotect of a part does
+ *      kva_join           two busy segments become one
+ *      kva_set_owner      another owner
+ *      kva_move           a busy segment goes to another place         as a device does whose window is programmed
+ *      kva_free_sized     free a segment whose size is known           as C23's free_sized does
+ *
+ * Walks: backwards (kva_last, kva_prev), over the free segments alone (kva_first_hole ...), and over those that meet a range
+ * (kva_first_in, kva_next_in).
+ *
+ * A space can consist of SPANS: ranges with ABSENT ones in between, which do not belong to it:
+ *
+ *      first                                                      last
+ *      | busy | free | busy |      absent      | free | busy | free |       kva_space_add, kva_space_remove,
+ *      |<---- a span ------>|                  |<---- a span ------>|       kva_space_shrink
+ *
+ * An absent range is never allocated. It counts as neither free nor busy, kva_find returns KVA_ENOENT there, walks
+ * pass over it, and calls that name it return KVA_ERANGE. The space's ends are never absent.
+ *
+ * Each call of this header is one step for other threads: they see all of it or nothing.
+ */
+#ifndef KVA_RANGES_H
+#define KVA_RANGES_H
+
+#include <kva/kva.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** Free whatever is busy in a range. Of a busy segment that reaches out of the range, what is outside stays busy with the same
+ *  owner. Free and deferred segments stay what they are.
+ *
+ *  In/Out:  space
+ *  In:      start   a multiple of the quantum
+ *           size    1 ..; rounded up to the quantum
+ *  Out:     bytes   how many were busy; may be NULL. Saturated at 2^64 - 1
+ *  Returns: KVA_OK (also when nothing was busy)
+ *           KVA_ENOMEM     no node memory; cannot happen after kva_preload, where a whole call counts as one operation. (With
+ *                          pools, one more for each range in it that a pool has handed out)
+ *           KVA_ENULL      space is NULL or not initialised
+ *           KVA_ESIZE      size is 0
+ *           KVA_EALIGN     start misses the quantum
+ *           KVA_EWRAP      the end passes 2^64 - 1
+ *           KVA_ERANGE     part of the range lies outside the space, or is absent
+ *           KVA_EREENTRY   called from inside the flush callback
+ *  Cost:    O(k log n) for k segments in the range; with bt O(k + log n). With pools, a drain comes on top, as with kva_alloc
+ *  Locking: Space; with pools, all CPUs' locks at once
+ *  Failure: nothing has changed
+ */
+KVA_API enum kva_status kva_clear(struct kva_space *space, uint64_t start, uint64_t size, uint64_t *bytes);
+
+/** Take exactly [start, start + size - 1], whatever is busy in it: kva_clear and kva_reserve in one step. Deferred segments in
+ *  the range are flushed first.
+ *
+ *  In/Out:  space
+ *  In:      start, size   as kva_clear
+ *           owner         kept with the segment
+ *  Out:     bytes         how many were busy; may be NULL. Saturated at 2^64 - 1
+ *  Returns: as kva_clear, and
+ *           KVA_EAGAIN     with threads: another one has deferred something in the range since it was flushed
+ *  Cost:    as kva_clear. A flush comes on top
+ *  Locking: as kva_clear; dropped during a flush
+ *  Failure: nothing has changed; except that KVA_ENOMEM and KVA_EAGAIN may come after a flush
+ */
+KVA_API enum kva_status kva_reserve_over(struct kva_space *space, uint64_t start, uint64_t size, void *owner,
+                                         uint64_t *bytes);
+
+/** Split a busy segment in two. Both have its owner.
+ *
+ *  In/Out:  space
+ *  In:      at     where the second is to begin: inside a busy segment, a multiple of the quantum
+ *  Returns: KVA_OK (also when a busy segment begins there already)
+ *           KVA_ENOMEM      no node memory; cannot happen after kva_preload
+ *           KVA_ENULL       space is NULL or not initialised
+ *           KVA_EALIGN      at misses the quantum
+ *           KVA_EUNKNOWN    at lies outside the space, or in an absent range
+ *           KVA_EDOUBLE     at is free
+ *           KVA_EDEFERRED   at lies in a deferred segment
+ *           KVA_EREENTRY    called from inside the flush callback
+ *  Cost:    O(log n)
+ *  Locking: Space
+ *  Failure: nothing has changed
+ */
+KVA_API enum kva_status kva_split(struct kva_space *space, uint64_t at);
+
+/** Join a busy segment with the next one. The result has the first one's owner.
+ *
+ *  In/Out:  space
+ *  In:      start   the start of a busy segment
+ *  Returns: KVA_OK
+ *           KVA_ENOENT     no busy segment begins where that one ends
+ *           KVA_ENOMEM     no node memory; only with bt, where ranges lie 2^31 quanta apart, and with pools. Cannot happen after
+ *                          kva_preload
+ *           KVA_ENULL, KVA_EUNKNOWN, KVA_EINTERIOR, KVA_EDOUBLE, KVA_EDEFERRED, KVA_EREENTRY   as kva_free
+ *  Cost:    O(log n)
+ *  Locking: Space
+ *  Failure: nothing has changed
+ */
+KVA_API enum kva_status kva_join(struct kva_space *space, uint64_t start);
+
+/** Give a busy segment another owner.
+ *
+ *  In/Out:  space
+ *  In:      start   the start of a busy segment
+ *           owner   any value; of no effect in a space without owners
+ *  Returns: KVA_OK
+ *           KVA_ENULL, KVA_EUNKNOWN, KVA_EINTERIOR, KVA_EDOUBLE, KVA_EDEFERRED, KVA_EREENTRY   as kva_free
+ *  Cost:    O(log n); never takes memory
+ *  Locking: Space. A lookup of another thread sees the old owner or the new one
+ *  Failure: nothing has changed
+ */
+KVA_API enum kva_status kva_set_owner(struct kva_space *space, uint64_t start, void *owner);
+
+/** Move a busy segment to another place, which may overlap the old one. Owner and size stay. Nothing is copied: addresses
+ *  stand for anything.
+ *
+ *  In/Out:  space
+ *  In:      start     the start of a busy segment
+ *           to        where it is to begin: a multiple of the quantum
+ *  Out:     conflict  on KVA_EEXIST, as of kva_reserve; may be NULL
+ *  Returns: KVA_OK (also when it is there already)
+ *           KVA_EEXIST     part of the new place is busy with something else: the segment stays where it is. Where
+ *                          only deferred segments are in the way, they are flushed
+ *           KVA_ENOMEM     no node memory; cannot happen after kva_preload
+ *           KVA_EALIGN     to misses the quantum
+ *           KVA_EWRAP      the new end passes 2^64 - 1
+ *           KVA_ERANGE     part of the new place lies outside the space, or is absent
+ *           KVA_ENULL, KVA_EUNKNOWN, KVA_EINTERIOR, KVA_EDOUBLE, KVA_EDEFERRED, KVA_EREENTRY   as kva_free
+ *  Cost:    O(log n). Flushing and draining come on top, as with kva_reserve
+ *  Locking: as kva_reserve. Another thread finds the segment at its old place or at the new one
+ *  Failure: nothing has changed; except that KVA_ENOMEM and KVA_EEXIST may come after a flush
+ */
+KVA_API enum kva_status kva_move(struct kva_space *space, uint64_t start, uint64_t to,
+                                 struct kva_segment *conflict);
+
+/** Free a busy segment whose size the caller knows.
+ *
+ *  In/Out:  space
+ *  In:      start   the start of a busy segment
+ *           size    its size; rounded up to the quantum
+ *  Returns: as kva_free, and
+ *           KVA_ESIZE   size, rounded up, is not the segment's size
+ *  Cost:    O(log n); never takes memory
+ *  Locking: Space
+ *  Failure: nothing has changed
+ */
+KVA_API enum kva_status kva_free_sized(struct kva_space *space, uint64_t start, uint64_t size);
+
+/* ----------------------------------------------------------------------------------------------- walks */
+
+/** Begin an iteration in descending order: the highest segment. Like kva_first, it may be one of any state.
+ *
+ *  In:      space
+ *  Out:     segment
+ *  Returns: KVA_OK, or KVA_ENULL when space or segment is NULL, or the space is not initialised
+ *  Cost:    O(log n)
+ *  Locking: Query
+ *  Failure: nothing has changed
+ */
+KVA_API enum kva_status kva_last(const struct kva_space *space, struct kva_segment *segment);
+
+/** Go on in descending order: the segment that now holds the highest address below segment->start, wherever it begins.
+ *
+ *  In:      space
+ *  In/Out:  segment   as the last step returned it
+ *  Returns: KVA_OK
+ *           KVA_ENOENT   that was the lowest segment
+ *           KVA_ENULL    space or segment is NULL, or the space is not initialised
+ *  Cost:    O(log n)
+ *  Locking: Query
+ *  Failure: nothing has changed
+ */
+KVA_API enum kva_status kva_prev(const struct kva_space *space, struct kva_segment *segment);
+
+/** The lowest free segment of at least a size.
+ *
+ *      struct kva_segment hole;
+ *      for (enum kva_status s = kva_first_hole(space, 1, &hole); s == KVA_OK; s = kva_next_hole(space, 1, &hole))
+ *          use(&hole);
+ *
+ *  In:      space
+ *           least   the fewest bytes that it may have; 0 and 1 stand for any
+ *  Out:     hole    state KVA_FREE. (What is free in a pool is no hole)
+ *  Returns: KVA_OK
+ *           KVA_ENOENT   there is none
+ *           KVA_ENULL    space or hole is NULL, or the space is not initialised
+ *  Cost:    O(log n), however many shorter ones are passed over
+ *  Locking: Space
+ *  Failure: nothing has changed
+ */
+KVA_API enum kva_status kva_first_hole(struct kva_space *space, uint64_t least, struct kva_segment *hole);
+
+/** The next higher free segment of at least a size: the lowest that has so many bytes above hole->last.
+ *
+ *  In:      space
+ *           least
+ *  In/Out:  hole   as the last step returned it; or any segment of the space
+ *  Returns, Cost, Locking, Failure: as kva_first_hole
+ */
+KVA_API enum kva_status kva_next_hole(struct kva_space *space, uint64_t least, struct kva_segment *hole);
+
+/** The highest free segment of at least a size, and the next lower one. As kva_first_hole and kva_next_hole. */
+KVA_API enum kva_status kva_last_hole(struct kva_space *space, uint64_t least, struct kva_segment *hole);
+KVA_API enum kva_status kva_prev_hole(struct kva_space *space, uint64_t least, struct kva_segment *hole);
+
+/** Begin an iteration over the segments that meet a range: the lowest of them, whole.
+ *
+ *  In:      space
+ *           start     any address
+ *           last      any address, included
+ *  Out:     segment   of any state; it may begin before start and end after last
+ *  Returns: KVA_OK
+ *           KVA_ENOENT    none: start > last, or all of the range lies outside the space or is absent
+ *           KVA_ENULL     space or segment is NULL, or the space is not initialised
+ *  Cost:    O(log n)
+ *  Locking: Query
+ *  Failure: nothing has changed
+ */
+KVA_API enum kva_status kva_first_in(const struct kva_space *space, uint64_t start, uint64_t last,
+                                     struct kva_segment *segment);
+
+/** Go on with it: as kva_next, as long as the segment begins at or below `last`.
+ *
+ *  In:      space
+ *           last
+ *  In/Out:  segment   as the last step returned it
+ *  Returns, Cost, Locking, Failure: as kva_first_in
+ */
+KVA_API enum kva_status kva_next_in(const struct kva_space *space, uint64_t last, struct kva_segment *segment);
+
+/* ----------------------------------------------------------------------------------------------- spans */
+
+/** Add a range to the space, as a free one: outside its ends, next to it or apart from it; or in an absent range. What then lies
+ *  between the space and a range apart from it is absent.
+ *
+ *  In/Out:  space
+ *  In:      start   a multiple of the quantum
+ *           size    1 ..; rounded up to the quantum
+ *  Returns: KVA_OK
+ *           KVA_EEXIST     part of the range belongs to the space already
+ *           KVA_ENOMEM     no node memory
+ *           KVA_ENULL      space is NULL or not initialised
+ *           KVA_ESIZE      size is 0
+ *           KVA_EALIGN     start misses the quantum
+ *           KVA_EWRAP      the end passes 2^64 - 1
+ *           KVA_EREENTRY   called from inside the flush callback
+ *  Cost:    O(log n)
+ *  Locking: Space
+ *  Failure: nothing has changed
+ */
+KVA_API enum kva_status kva_space_add(struct kva_space *space, uint64_t start, uint64_t size);
+
+/** Take a free range away from the space: it becomes absent. Where the space's end is taken away, the space ends where what is
+ *  left of it does. Deferred segments in the range are flushed first, and pools drained.
+ *
+ *  In/Out:  space
+ *  In:      start, size   as kva_space_add
+ *  Returns: KVA_OK
+ *           KVA_EBUSY      part of the range is busy; or nothing would be left of the space
+ *           KVA_ERANGE     part of the range lies outside the space, or is absent
+ *           KVA_ENOMEM, KVA_ENULL, KVA_ESIZE, KVA_EALIGN, KVA_EWRAP, KVA_EREENTRY   as kva_space_add
+ *  Cost:    O(log n). Flushing and draining come on top
+ *  Locking: Space; dropped during a flush
+ *  Failure: nothing has changed; except that it may come after a flush
+ */
+KVA_API enum kva_status kva_space_remove(struct kva_space *space, uint64_t start, uint64_t size);
+
+/** Move the ends of a space inwards: take away what is below `first` and above `last`, which must be free or absent.
+ *
+ *  In/Out:  space
+ *  In:      first   the new lowest address: at least the old one, a multiple of the quantum
+ *           last    the new highest address: at most the old one; last + 1 a multiple of the quantum
+ *  Returns: KVA_OK (also when nothing changes). Where a new end is absent, the space ends where its nearest span does
+ *           KVA_EBUSY      part of what is to go is busy; or nothing would be left of the space
+ *           KVA_EALIGN     first or last + 1 misses the quantum
+ *           KVA_ERANGE     first > last, or it would grow at either end
+ *           KVA_ENULL, KVA_EREENTRY   as kva_space_add
+ *  Cost, Locking, Failure: as kva_space_remove
+ */
+KVA_API enum kva_status kva_space_shrink(struct kva_space *space, uint64_t first, uint64_t last);
+
+/** Free all that is busy or deferred, and what pools hold. The flush callback is called for what is deferred, as by kva_flush;
+ *  absent ranges stay absent. Owners, preloaded memory and registered callbacks stay.
+ *
+ *  In/Out:  space   all of it is free afterwards
+ *  Returns: KVA_OK
+ *           KVA_ENULL      space is NULL or not initialised
+ *           KVA_EREENTRY   called from inside a flush or reclaim callback
+ *           KVA_ENOMEM     only with pools: no node memory to drain them
+ *  Cost:    O(n); with rb and scan as kva_clear
+ *  Locking: Sole
+ *  Failure: nothing has changed
+ */
+KVA_API enum kva_status kva_space_reset(struct kva_space *space);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
