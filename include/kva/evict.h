@@ -45,7 +45,7 @@ struct kva_candidate {
     uint64_t start;
     uint64_t last;
     void *owner;
-    struct kva_candidate *run; /* a candidate that stands for all of the hole that would arise, or one nearer to it */
+    struct kva_candidate *run; /* one that stands for all of the hole that would arise, or leads to it */
     uint64_t run_start;        /* that hole, if this one stands for it */
     uint64_t run_last;
 };

@@ -91,8 +91,11 @@ enum kva_policy {
 struct kva_hole {
     uint64_t start; /* In: the segment. Out: the part of it that may be used */
     uint64_t last;
-    const struct kva_segment *before; /* what ends at start - 1 and begins at last + 1; NULL at an end of the */
-    const struct kva_segment *after;  /* space, and beside an absent range. Valid during the call */
+
+    /** What ends at start - 1 and what begins at last + 1, valid during the call. NULL at an end of the space, and beside an
+     *  absent range (kva/ranges.h) */
+    const struct kva_segment *before;
+    const struct kva_segment *after;
 };
 
 /** A caller's word on free segments: to keep a gap beside some neighbours, to keep kinds of ranges apart. A search calls it
@@ -121,13 +124,18 @@ struct kva_request {
                           min = max = 0 stands for the whole space (for address 0 alone: kva_reserve) */
     void *owner;       /* any value; kept with the segment, never followed */
     enum kva_policy policy;
-    uint64_t phase;         /* start % align: below align, a multiple of the quantum */
+    uint64_t phase;   /* start % align: below align, a multiple of the quantum */
     uint64_t nocross; /* no multiple of this lies inside the range (at its start it may): a power of two, at
                                least the size, rounded up; 0: any may */
-    uint64_t target; /* KVA_NEAREST: any address, inside the window or not. The distance of a start a is |a - target| */
-    uint64_t random; /* KVA_RANDOM: 64 bits that the caller draws. Of the starts s_0 < s_1 < ... < s_(N-1) in the window that
-                        align and phase allow, free or not, they denote s_i, for i = random * N / 2^64, rounded down:
-                        so each start is denoted by as many values of random as any other, or by one more */
+
+    /** KVA_NEAREST: any address, inside the window or not. The distance of a start a is |a - target| */
+    uint64_t target;
+
+    /** KVA_RANDOM: 64 bits that the caller draws. Of the N starts s_0 < s_1 < ... in the window that align and phase allow,
+     *  free or not, they denote s_i with i = random * N / 2^64, rounded down. So each start is denoted by as many values of
+     *  random as any other, or by one more */
+    uint64_t random;
+
     kva_hole_filter *filter; /* NULL: every free segment may be used, all of it */
     void *filter_context;
     unsigned flags; /* KVA_NO_BLOCK, or 0 */

@@ -233,7 +233,8 @@ KVA_API enum kva_status kva_first_in(const struct kva_space *space, uint64_t sta
  *  In/Out:  segment   as the last step returned it
  *  Returns, Cost, Locking, Failure: as kva_first_in
  */
-KVA_API enum kva_status kva_next_in(const struct kva_space *space, uint64_t last, struct kva_segment *segment);
+KVA_API enum kva_status kva_next_in(const struct kva_space *space, uint64_t last,
+                                    struct kva_segment *segment);
 
 /* ----------------------------------------------------------------------------------------------- spans */
 

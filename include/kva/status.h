@@ -26,7 +26,7 @@ enum kva_status {
     KVA_ENOENT = 4, /* no such segment, engine or callback */
     KVA_EBUSY = 5,  /* something of it is still in use: it lives on, and nothing has changed */
     KVA_ELIMIT = 6, /* a limit of the system on mappings (kva/vm.h; Linux: vm.max_map_count) */
-    KVA_EAGAIN = 7, /* not everything was tried (KVA_NO_BLOCK, kva_search); or the space has changed meanwhile (kva/evict.h) */
+    KVA_EAGAIN = 7, /* not everything was tried, or the space has changed meanwhile: trying again may help */
 
     /* The caller's bugs: reported to the misuse hook as well. */
     KVA_ENULL = 32,     /* a required pointer is NULL, or the space is not initialised */

@@ -12,7 +12,7 @@ static bool ask_one(const struct kva_shortage *shortage, struct kva_link *link)
 
     callbacks->inside = thread_self(shortage->locks ? shortage->locks->threads : NULL);
     main_drop(shortage->locks);
-    bool gave = shortage->call(shortage->instance, link, shortage->size);
+    bool gave = shortage->call(shortage->instance, link, shortage->request);
     main_take(shortage->locks);
     callbacks->inside = 0;
     return shortage->relieve(shortage->instance) || gave;

@@ -31,11 +31,11 @@ struct kva_shortage {
     const struct kva_locks *locks;
     void *instance;
     void *operation;
-    uint64_t size; /* of the operation, for the callbacks */
+    const void *request; /* what the operation asks for, for the callbacks */
     kva_attempt *attempt;
-    bool (*is_short)(enum kva_status status);                           /* whether more might help */
-    bool (*relieve)(void *instance);                                    /* true: there was something */
-    bool (*call)(void *instance, struct kva_link *link, uint64_t size); /* one callback's result */
+    bool (*is_short)(enum kva_status status);                                 /* whether more might help */
+    bool (*relieve)(void *instance);                                          /* true: there was something */
+    bool (*call)(void *instance, struct kva_link *link, const void *request); /* one callback's result */
 };
 
 /** Ask the callbacks one by one until the attempt succeeds, or fails for another reason. Returns the last

@@ -10,6 +10,9 @@
 
 #include <kva/kva.h>
 
+/** Find the segment that holds an address. */
+typedef void kva_look(const void *where, uint64_t address, struct kva_segment *segment);
+
 /** What to search for. The space has made it plausible: size is a multiple of the quantum and not 0, [min, max] lies inside
  *  the tiling and is at least size long.
  *
@@ -27,6 +30,15 @@ struct kva_demand {
     uint64_t stride;
     uint64_t phase;
     uint64_t nocross;
+
+    /* What only the space looks at (policy.h). */
+    bool is_elaborate; /* another policy than lowest or highest, or a filter: what follows is set */
+    uint64_t target;
+    uint64_t random;
+    kva_hole_filter *filter;
+    void *filter_context;
+    kva_look *look; /* how a filter's neighbours are found */
+    const void *look_where;
 };
 
 /** kva_fit_in_hole for a demand with a shape. */

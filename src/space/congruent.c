@@ -43,8 +43,12 @@ enum kva_status kva_congruent_demand_of(const struct kva_tiling *tiling, const s
     struct kva_request for_base = *request;
     uint64_t extent = 0;
 
+    if ((unsigned)request->policy > KVA_HIGHEST)
+        return bad_field(bad, KVA_EINVAL, "policy");
     if (request->nocross != 0)
         return bad_field(bad, KVA_EINVAL, "nocross");
+    if (request->filter)
+        return bad_field(bad, KVA_EINVAL, "filter");
     for_base.size = 1; /* the parts have sizes */
     enum kva_status status = kva_demand_of(tiling, &for_base, demand, bad);
     if (status == KVA_OK)

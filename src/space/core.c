@@ -45,23 +45,22 @@ enum kva_status kva_validate_bounds(uint64_t first, uint64_t last, uint64_t quan
 
 /* ------------------------------------------------------------------------------------------ requests */
 
-static enum kva_status validate_request(const struct kva_request *request, struct kva_bad *bad)
+/** Whether a request says no more than the common ones do: lowest or highest, a power of two that divides the start. */
+static inline bool is_plain(const struct kva_request *request)
 {
-    if (request->policy != KVA_LOWEST && request->policy != KVA_HIGHEST)
-        return bad_field(bad, KVA_EINVAL, "policy");
-    return request->size == 0 ? bad_field(bad, KVA_ESIZE, "size") : KVA_OK;
+    return (request->phase | request->nocross | (request->align & (request->align - 1)) |
+            ((unsigned)request->policy & ~1U) | request->flags) == 0 &&
+           !request->filter;
 }
 
-/** Whether a request says more of its start than a power of two of which that is a multiple. */
-static inline bool has_shape(const struct kva_request *request)
+static void look_at_tiling(const void *tiling, uint64_t address, struct kva_segment *segment)
 {
-    return (request->phase | request->nocross | (request->align & (request->align - 1))) != 0;
+    core_find(tiling, address, segment);
 }
 
-/** The shape of a request, for a demand whose size is known. Not inline: plain requests do not carry it along. */
-static __attribute__((noinline)) enum kva_status demand_shape(const struct kva_tiling *tiling,
-                                                              const struct kva_request *request,
-                                                              struct kva_demand *demand, struct kva_bad *bad)
+/** The shape of a request, for a demand whose size is known. */
+static enum kva_status demand_shape(const struct kva_tiling *tiling, const struct kva_request *request,
+                                    struct kva_demand *demand, struct kva_bad *bad)
 {
     uint64_t stride = max_u64(request->align, tiling->quantum);
 
@@ -73,11 +72,34 @@ static __attribute__((noinline)) enum kva_status demand_shape(const struct kva_t
         return bad_field(bad, KVA_EALIGN, "nocross");
     if (request->nocross != 0 && request->nocross < demand->size)
         return bad_field(bad, KVA_ESIZE, "nocross");
+    if ((request->phase | request->nocross | (request->align & (request->align - 1))) == 0)
+        return KVA_OK;
     demand->align = UINT64_C(1) << lowest_bit(stride | request->phase);
     demand->stride = stride;
     demand->phase = request->phase;
     demand->nocross = request->nocross;
     return KVA_OK;
+}
+
+/** What a request says beyond the common, for a demand whose size and window are known. Not inline: plain requests do not
+ *  carry it along. */
+static __attribute__((noinline)) enum kva_status demand_further(const struct kva_tiling *tiling,
+                                                                const struct kva_request *request,
+                                                                struct kva_demand *demand,
+                                                                struct kva_bad *bad)
+{
+    if ((unsigned)request->policy > KVA_RANDOM)
+        return bad_field(bad, KVA_EINVAL, "policy");
+    if (request->flags & ~(unsigned)KVA_NO_BLOCK)
+        return bad_field(bad, KVA_EINVAL, "flags");
+    demand->is_elaborate = (unsigned)request->policy > KVA_HIGHEST || request->filter;
+    demand->target = request->target;
+    demand->random = request->random;
+    demand->filter = request->filter;
+    demand->filter_context = request->filter_context;
+    demand->look = look_at_tiling;
+    demand->look_where = tiling;
+    return demand_shape(tiling, request, demand, bad);
 }
 
 /** The window of a request, [request->min, max], and the tiling must meet. */
@@ -94,13 +116,12 @@ static inline enum kva_status demand_of(const struct kva_tiling *tiling, const s
                                         struct kva_demand *demand, struct kva_bad *bad)
 {
     uint64_t max = (request->min | request->max) == 0 ? UINT64_MAX : request->max;
-    enum kva_status status = validate_request(request, bad);
 
-    if (status != KVA_OK)
-        return status;
+    if (request->size == 0)
+        return bad_field(bad, KVA_ESIZE, "size");
     if (!align_up(request->size, tiling->quantum, &demand->size))
         return bad_field(bad, KVA_EWRAP, "size");
-    status = validate_window(tiling, request->min, max, bad);
+    enum kva_status status = validate_window(tiling, request->min, max, bad);
     if (status != KVA_OK)
         return status;
     demand->align = max_u64(request->align, tiling->quantum);
@@ -108,7 +129,8 @@ static inline enum kva_status demand_of(const struct kva_tiling *tiling, const s
     demand->max = min_u64(max, tiling->last);
     demand->policy = request->policy;
     demand->stride = 0;
-    return has_shape(request) ? demand_shape(tiling, request, demand, bad) : KVA_OK;
+    demand->is_elaborate = false;
+    return is_plain(request) ? KVA_OK : demand_further(tiling, request, demand, bad);
 }
 
 enum kva_status kva_demand_of(const struct kva_tiling *tiling, const struct kva_request *request,

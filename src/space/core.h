@@ -14,7 +14,7 @@
 #ifndef KVA_SPACE_CORE_H
 #define KVA_SPACE_CORE_H
 
-#include "../engine/engine.h"
+#include "policy.h"
 
 /** What a caller calls the two values of a range, for kva_fault.field. */
 struct kva_range_names {
@@ -40,15 +40,23 @@ enum kva_status kva_validate_bounds(uint64_t first, uint64_t last, uint64_t quan
 enum kva_status kva_demand_of(const struct kva_tiling *tiling, const struct kva_request *request,
                               struct kva_demand *demand, struct kva_bad *bad);
 
+/** Find the place that a demand describes. KVA_OK, KVA_ENOSPC. */
+static inline enum kva_status core_search(struct kva_tiling *tiling, const struct kva_demand *demand,
+                                          struct kva_place *place)
+{
+    if (demand->max - demand->min < demand->size - 1)
+        return KVA_ENOSPC;
+    if (__builtin_expect(demand->is_elaborate, false))
+        return kva_policy_search(tiling, demand, place);
+    return tiling->engine->search(tiling, demand, place);
+}
+
 /** Allocate the range that a demand describes. KVA_OK and *start; KVA_ENOSPC, KVA_ENOMEM. */
 static inline enum kva_status core_alloc(struct kva_tiling *tiling, const struct kva_demand *demand,
                                          void *owner, uint64_t *start)
 {
     struct kva_place place;
-
-    if (demand->max - demand->min < demand->size - 1)
-        return KVA_ENOSPC;
-    enum kva_status status = tiling->engine->search(tiling, demand, &place);
+    enum kva_status status = core_search(tiling, demand, &place);
     if (status != KVA_OK)
         return status;
     *start = place.start;

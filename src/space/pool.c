@@ -231,7 +231,7 @@ static void refill(struct kva_space *space, struct kva_cpu *cpu, uint32_t quanta
 
 /* ------------------------------------------------------------------------------------------ take, give */
 
-/** What the pools serve: no window, lowest first, up to the largest object. All else is the tree's. For the
+/** What the pools serve: no window, no filter, lowest first, up to the largest object. All else is the tree's. For the
  *  window's upper end and the alignment, 0 stands for no limit and for 1. */
 static bool is_poolable(const struct kva_space *space, const struct kva_request *request)
 {
@@ -240,7 +240,8 @@ static bool is_poolable(const struct kva_space *space, const struct kva_request 
     return request->min == 0 && request->max - 1 >= UINT64_MAX - 1 && request->policy == KVA_LOWEST &&
            request->size - 1 < (uint64_t)pools->most_quanta << pools->quantum_shift &&
            has_one_bit_at_most(request->align) && request->align >> pools->quantum_shift <= 1 &&
-           (request->phase | request->nocross) == 0 && !is_flusher(space);
+           (request->phase | request->nocross) == 0 && !request->filter &&
+           (request->flags & ~(unsigned)KVA_NO_BLOCK) == 0 && !is_flusher(space);
 }
 
 /** The object becomes live. It was in the caller's magazine: no other thread has it. */

@@ -12,11 +12,11 @@ static bool flush(void *instance)
     return kva_flush_all(instance);
 }
 
-static bool call_reclaim(void *instance, struct kva_link *link, uint64_t size)
+static bool call_reclaim(void *instance, struct kva_link *link, const void *request)
 {
     const struct kva_reclaim *entry = kva_container_of(link, struct kva_reclaim, link);
 
-    return entry->callback(entry->context, instance, size);
+    return entry->callback(entry->context, instance, request);
 }
 
 static bool is_no_space(enum kva_status status)
@@ -37,20 +37,41 @@ static enum kva_status attempt_drained(void *instance, void *operation)
     return kva_attempt_drained(instance, drained->attempt, drained->operation);
 }
 
-enum kva_status kva_retry(struct kva_space *space, uint64_t size, kva_attempt *attempt, void *operation)
+/** Whether reclaim callbacks may be asked: by a caller that is not one of them. */
+static bool can_ask(const struct kva_space *space)
+{
+    return space->reclaim.first && !inside_reclaim(space);
+}
+
+bool kva_can_make_room(const struct kva_space *space)
+{
+    return pools_of(space) || kva_waiting(space, 0) + kva_waiting(space, 1) > 0 || can_ask(space);
+}
+
+enum kva_status kva_retry(struct kva_space *space, const struct kva_request *request, kva_attempt *attempt,
+                          void *operation)
 {
     struct drained drained = {attempt, operation};
     const struct kva_shortage shortage = {
-        &space->reclaim, locks_of(space), space, &drained,     size,
-        attempt_drained, is_no_space,     flush, call_reclaim,
+        .callbacks = &space->reclaim,
+        .locks = locks_of(space),
+        .instance = space,
+        .operation = &drained,
+        .request = request,
+        .attempt = attempt_drained,
+        .is_short = is_no_space,
+        .relieve = flush,
+        .call = call_reclaim,
     };
     enum kva_status status = KVA_ENOSPC;
 
+    if (request->flags & KVA_NO_BLOCK)
+        return kva_can_make_room(space) ? KVA_EAGAIN : KVA_ENOSPC;
     if (pools_of(space))
         status = attempt_drained(space, &drained);
     if (status == KVA_ENOSPC && flush(space))
         status = attempt_drained(space, &drained);
-    if (status == KVA_ENOSPC && space->reclaim.first && !inside_reclaim(space))
+    if (status == KVA_ENOSPC && can_ask(space))
         status = kva_callbacks_ask(&shortage, status);
     return status;
 }

@@ -15,9 +15,13 @@
 
 #include "defer.h"
 
-/** An operation on `size` bytes has just failed for want of space: make room and attempt it again, step by
- *  step; the last attempt's status. With the space's lock, which is not held all the time; from the last
- *  attempt on it is. */
-enum kva_status kva_retry(struct kva_space *space, uint64_t size, kva_attempt *attempt, void *operation);
+/** A request has just failed for want of space: make room and attempt it again, step by step; the last attempt's status. If
+ *  it may not block, KVA_EAGAIN where there is anything to try, else KVA_ENOSPC. With the space's lock, which is not held all
+ *  the time; from the last attempt on it is. */
+enum kva_status kva_retry(struct kva_space *space, const struct kva_request *request, kva_attempt *attempt,
+                          void *operation);
+
+/** Whether a flush, a drain or a reclaim callback might make room. With the space's lock. */
+bool kva_can_make_room(const struct kva_space *space);
 
 #endif

@@ -13,12 +13,40 @@ struct allocation {
     struct kva_bad bad; /* written only with a status that is the caller's bug */
 };
 
+static void look_at_space(const void *space, uint64_t address, struct kva_segment *segment)
+{
+    kva_lookup(space, address, segment);
+}
+
+/** The demand of a request whose filter is to see the objects of pools beside a hole. */
+static enum kva_status demand_with_pools(const struct kva_space *space, const struct kva_request *request,
+                                         struct kva_demand *demand, struct kva_bad *bad)
+{
+    enum kva_status status = kva_demand_of(space->tiling, request, demand, bad);
+
+    demand->look = look_at_space;
+    demand->look_where = space;
+    return status;
+}
+
+static enum kva_status alloc_filtered(struct kva_space *space, struct allocation *allocation)
+{
+    struct kva_demand demand;
+    enum kva_status status = demand_with_pools(space, allocation->request, &demand, &allocation->bad);
+
+    return status == KVA_OK
+               ? core_alloc(space->tiling, &demand, allocation->request->owner, &allocation->start)
+               : status;
+}
+
 /** Each attempt looks at the space anew: a reclaim callback may have made it grow. */
 static enum kva_status attempt_alloc(void *instance, void *operation)
 {
     struct kva_space *space = instance;
     struct allocation *allocation = operation;
 
+    if (pools_of(space) && allocation->request->filter)
+        return alloc_filtered(space, allocation);
     return kva_core_alloc(space->tiling, allocation->request, &allocation->start, &allocation->bad);
 }
 
@@ -36,7 +64,7 @@ enum kva_status kva_alloc(struct kva_space *space, const struct kva_request *req
     allocation.request = request;
     status = attempt_alloc(space, &allocation);
     if (status == KVA_ENOSPC)
-        status = kva_retry(space, request->size, attempt_alloc, &allocation);
+        status = kva_retry(space, request, attempt_alloc, &allocation);
     if (is_misuse(status))
         (void)misuse_of(space, status, __func__, request->min, &allocation.bad);
     if (status == KVA_OK) {
@@ -44,6 +72,26 @@ enum kva_status kva_alloc(struct kva_space *space, const struct kva_request *req
         verify_change(space, __func__, allocation.start);
     }
     return leave(space, status);
+}
+
+enum kva_status kva_search(struct kva_space *space, const struct kva_request *request, uint64_t *start)
+{
+    enum kva_status status = enter(space);
+    struct kva_demand demand;
+    struct kva_place place;
+    struct kva_bad bad;
+
+    if (status != KVA_OK)
+        return status;
+    if (!request || !start)
+        return leave(space, misuse_null(space, __func__, 0, request ? "start" : "request"));
+    status = demand_with_pools(space, request, &demand, &bad);
+    if (is_misuse(status))
+        return leave(space, misuse_of(space, status, __func__, request->min, &bad));
+    status = core_search(space->tiling, &demand, &place);
+    if (status == KVA_OK)
+        *start = place.start;
+    return leave(space, status == KVA_ENOSPC && kva_can_make_room(space) ? KVA_EAGAIN : status);
 }
 
 /* ---------------------------------------------------------------------------------------- at an address */
@@ -167,11 +215,14 @@ static enum kva_status attempt_congruent(void *instance, void *operation)
     return status;
 }
 
-/** The bytes from the first part's start to the last one's end, saturated: what reclaim callbacks are
- *  told. */
-static uint64_t extent_of_parts(const struct kva_part *parts, size_t count)
+/** The request as reclaim callbacks are told it: its size is from the first part's start to the last one's end, saturated. */
+static struct kva_request whole_request(const struct kva_request *request, const struct kva_part *parts,
+                                        size_t count)
 {
-    return add_saturated(parts[count - 1].offset, parts[count - 1].size);
+    struct kva_request whole = *request;
+
+    whole.size = add_saturated(parts[count - 1].offset, parts[count - 1].size);
+    return whole;
 }
 
 enum kva_status kva_alloc_congruent(struct kva_space *space, const struct kva_request *request,
@@ -191,8 +242,10 @@ enum kva_status kva_alloc_congruent(struct kva_space *space, const struct kva_re
         .congruence = {.parts = parts, .count = count, .owner = request->owner},
     };
     status = attempt_congruent(space, &allocation);
-    if (status == KVA_ENOSPC)
-        status = kva_retry(space, extent_of_parts(parts, count), attempt_congruent, &allocation);
+    if (status == KVA_ENOSPC) {
+        struct kva_request whole = whole_request(request, parts, count);
+        status = kva_retry(space, &whole, attempt_congruent, &allocation);
+    }
     if (is_misuse(status))
         (void)misuse_of(space, status, __func__, request->min, &allocation.bad);
     if (status == KVA_OK) {

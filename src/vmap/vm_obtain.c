@@ -59,18 +59,18 @@ static bool relieve(void *instance)
     return kva_purge_idle(instance);
 }
 
-static bool call_vm_reclaim(void *instance, struct kva_link *link, uint64_t size)
+static bool call_vm_reclaim(void *instance, struct kva_link *link, const void *size)
 {
     const struct kva_vm_reclaim *entry = kva_container_of(link, struct kva_vm_reclaim, link);
 
-    return entry->callback(entry->context, instance, (size_t)size);
+    return entry->callback(entry->context, instance, *(const size_t *)size);
 }
 
 enum kva_status kva_obtain(struct kva_vm *vm, size_t size, unsigned flags, kva_attempt *attempt,
                            void *context)
 {
     const struct kva_shortage shortage = {
-        &vm->reclaim, &vm->locks, vm, context, size, attempt, is_shortage, relieve, call_vm_reclaim,
+        &vm->reclaim, &vm->locks, vm, context, &size, attempt, is_shortage, relieve, call_vm_reclaim,
     };
     enum kva_status status = attempt(vm, context);
 

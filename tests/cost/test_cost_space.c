@@ -590,11 +590,11 @@ static void init(uint64_t round)
     assert_int_equal(kva_space_abandon(&space), KVA_OK);
 }
 
-static bool give_nothing(void *context, struct kva_space *of, uint64_t size)
+static bool give_nothing(void *context, struct kva_space *of, const struct kva_request *request)
 {
     (void)context;
     (void)of;
-    (void)size;
+    (void)request;
     return false;
 }
 

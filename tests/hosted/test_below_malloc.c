@@ -149,10 +149,10 @@ static void ignore_flush(void *context, uint64_t start, uint64_t last)
 
 /* ------------------------------------------------------------------------------------------------- spaces */
 
-static bool refuse_space(void *context, struct kva_space *space, uint64_t size)
+static bool refuse_space(void *context, struct kva_space *space, const struct kva_request *request)
 {
     (void)space;
-    (void)size;
+    (void)request;
     ++*(unsigned *)context;
     return false;
 }

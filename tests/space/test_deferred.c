@@ -513,12 +513,12 @@ static void try_changes(struct fixture *f)
 }
 
 /** A reclaimer that tries what would pull the space, or the list of reclaimers, from under the allocation. */
-static bool try_to_end(void *context, struct kva_space *space, uint64_t size)
+static bool try_to_end(void *context, struct kva_space *space, const struct kva_request *request)
 {
     struct fixture *f = context;
     struct kva_reclaim another = {.callback = try_to_end};
 
-    (void)size;
+    (void)request;
     expect_reentry(f, kva_space_fini(space));
     expect_reentry(f, kva_space_abandon(space));
     expect_reentry(f, kva_reclaim_add(space, &another));
@@ -527,10 +527,10 @@ static bool try_to_end(void *context, struct kva_space *space, uint64_t size)
 }
 
 /** A reclaimer that makes the space larger, at both ends: the request's window is cut to the new ends. */
-static bool grow_the_space(void *context, struct kva_space *space, uint64_t size)
+static bool grow_the_space(void *context, struct kva_space *space, const struct kva_request *request)
 {
     (void)context;
-    (void)size;
+    (void)request;
     return kva_space_grow(space, 16 * PAGE, 48 * PAGE - 1) == KVA_OK;
 }
 
@@ -570,10 +570,10 @@ static void a_reclaimer_may_grow_the_space(void **state)
 }
 
 /** A reclaimer that parks a segment and says that it gave nothing. */
-static bool defer_and_decline(void *context, struct kva_space *space, uint64_t size)
+static bool defer_and_decline(void *context, struct kva_space *space, const struct kva_request *request)
 {
     (void)context;
-    (void)size;
+    (void)request;
     (void)kva_free_deferred(space, 2 * PAGE);
     return false;
 }
@@ -697,14 +697,14 @@ struct reclaimer {
 
 static unsigned turns;
 
-static bool reclaim(void *context, struct kva_space *space, uint64_t size)
+static bool reclaim(void *context, struct kva_space *space, const struct kva_request *request)
 {
     struct reclaimer *r = context;
     uint64_t start;
 
     r->calls++;
     r->turn = ++turns;
-    r->size = size;
+    r->size = request->size;
     if (r->asks_itself)
         assert_int_equal(alloc_pages(r->fixture, 2, &start), KVA_ENOSPC);
     if (r->gives != 0)

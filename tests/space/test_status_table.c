@@ -68,11 +68,11 @@ static void count_flush(void *context, uint64_t start, uint64_t last)
     fixture->flushes++;
 }
 
-static bool reclaim_nothing(void *context, struct kva_space *space, uint64_t size)
+static bool reclaim_nothing(void *context, struct kva_space *space, const struct kva_request *request)
 {
     (void)context;
     (void)space;
-    (void)size;
+    (void)request;
     return false;
 }
 

@@ -193,10 +193,10 @@ static void an_allocation_waits_for_the_flush_of_another(void **state)
 
 /* -------------------------------------------------------------------------------------------- known failures */
 
-static bool flush_and_give(void *context, struct kva_space *space, uint64_t size)
+static bool flush_and_give(void *context, struct kva_space *space, const struct kva_request *request)
 {
     (void)context;
-    (void)size;
+    (void)request;
     must(kva_free_deferred(space, 0) == KVA_OK);
     must(kva_flush(space) == KVA_OK);
     return true;

@@ -39,11 +39,11 @@ static void look_on(void *context, uint64_t start, uint64_t last)
     stage->worker.threads.point(&stage->worker);
 }
 
-static bool give_one(void *context, struct kva_space *space, uint64_t size)
+static bool give_one(void *context, struct kva_space *space, const struct kva_request *request)
 {
     struct stage *stage = context;
 
-    (void)size;
+    (void)request;
     stage->worker.threads.point(&stage->worker);
     return kva_free(space, stage->held[1]) == KVA_OK;
 }

@@ -56,12 +56,12 @@ static void on_flush(void *context, uint64_t start, uint64_t last)
     must(kva_free(&crowd->space, start) == KVA_EREENTRY);
 }
 
-static bool give_nothing(void *context, struct kva_space *space, uint64_t size)
+static bool give_nothing(void *context, struct kva_space *space, const struct kva_request *request)
 {
     struct kva_segment segment;
 
     (void)context;
-    (void)size;
+    (void)request;
     must(kva_first(space, &segment) == KVA_OK);
     return false;
 }
