@@ -48,9 +48,10 @@ enum kva_status kva_validate_bounds(uint64_t first, uint64_t last, uint64_t quan
 /** Whether a request says no more than the common ones do: lowest or highest, a power of two that divides the start. */
 static inline bool is_plain(const struct kva_request *request)
 {
-    return (request->phase | request->nocross | (request->align & (request->align - 1)) |
-            ((unsigned)request->policy & ~1U) | request->flags) == 0 &&
-           !request->filter;
+    uint64_t shape = request->phase | request->nocross | (request->align & (request->align - 1));
+    unsigned rest = ((unsigned)request->policy & ~1U) | request->flags;
+
+    return (shape | rest | (uintptr_t)request->filter) == 0;
 }
 
 static void look_at_tiling(const void *tiling, uint64_t address, struct kva_segment *segment)

@@ -29,7 +29,8 @@ static enum kva_status demand_with_pools(const struct kva_space *space, const st
     return status;
 }
 
-static enum kva_status alloc_filtered(struct kva_space *space, struct allocation *allocation)
+static __attribute__((cold, noinline)) enum kva_status alloc_filtered(struct kva_space *space,
+                                                                      struct allocation *allocation)
 {
     struct kva_demand demand;
     enum kva_status status = demand_with_pools(space, allocation->request, &demand, &allocation->bad);
@@ -39,15 +40,18 @@ static enum kva_status alloc_filtered(struct kva_space *space, struct allocation
                : status;
 }
 
+/** Inline, since most allocations need no other attempt. */
+static inline enum kva_status alloc_once(struct kva_space *space, struct allocation *allocation)
+{
+    if (__builtin_expect(allocation->request->filter && pools_of(space), false))
+        return alloc_filtered(space, allocation);
+    return kva_core_alloc(space->tiling, allocation->request, &allocation->start, &allocation->bad);
+}
+
 /** Each attempt looks at the space anew: a reclaim callback may have made it grow. */
 static enum kva_status attempt_alloc(void *instance, void *operation)
 {
-    struct kva_space *space = instance;
-    struct allocation *allocation = operation;
-
-    if (pools_of(space) && allocation->request->filter)
-        return alloc_filtered(space, allocation);
-    return kva_core_alloc(space->tiling, allocation->request, &allocation->start, &allocation->bad);
+    return alloc_once(instance, operation);
 }
 
 enum kva_status kva_alloc(struct kva_space *space, const struct kva_request *request, uint64_t *start)
@@ -62,7 +66,7 @@ enum kva_status kva_alloc(struct kva_space *space, const struct kva_request *req
     if (!request || !start)
         return leave(space, misuse_null(space, __func__, 0, request ? "start" : "request"));
     allocation.request = request;
-    status = attempt_alloc(space, &allocation);
+    status = alloc_once(space, &allocation);
     if (status == KVA_ENOSPC)
         status = kva_retry(space, request, attempt_alloc, &allocation);
     if (is_misuse(status))
