@@ -4,7 +4,7 @@
 #ifndef KVA_ENGINE_BT_CHECK_H
 #define KVA_ENGINE_BT_CHECK_H
 
-#include "bt_tree.h"
+#include "bt_clear.h"
 
 /** What a walk over the tree has seen so far. */
 struct bt_walk {

@@ -20,7 +20,7 @@
  * CHANGES are made in two steps. First an operation obtains all the memory that it may need and looks up
  * all that it depends on; then it commits, and the commit cannot fail. Hence:
  *   E1  An operation that does not return KVA_OK has changed nothing.
- *   E2  release, park and unpark never take memory.
+ *   E2  release, clear, park and unpark never take memory.
  *   E3  KVA_ENOMEM is returned only if the change at hand needs more memory than there is.
  *
  * A PLACE is what a search found. The tiling keeps the way there, in whatever form suits the engine: so only the place
@@ -146,6 +146,9 @@ struct kva_engine {
     /** Let the busy segment that starts at `start` end at `last`, at the cost or to the benefit of the hole
      *  after it. KVA_OK, KVA_ENOENT, KVA_ENOSPC (no such hole, or too short), KVA_ENOMEM. */
     enum kva_status (*resize)(struct kva_tiling *tiling, uint64_t start, uint64_t last);
+
+    /** Make every busy segment free that lies wholly inside [first, last]; deferred ones stay. Never takes memory. */
+    void (*clear)(struct kva_tiling *tiling, uint64_t first, uint64_t last);
 
     /** Make the busy segment that starts at `start` deferred, in a colour; *last is where it ends. KVA_OK,
      *  KVA_ENOENT. */

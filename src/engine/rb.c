@@ -369,6 +369,32 @@ static enum kva_status rb_resize(struct kva_tiling *tiling, uint64_t start, uint
     return last < segment->last ? shrink_segment(rb, segment, last) : KVA_OK;
 }
 
+/** The used segment with the lowest start that is at least `address`; NULL when there is none. */
+static struct rb_segment *used_from(const struct rb_tiling *rb, uint64_t address)
+{
+    struct rb_segment *segment = floor_segment(&rb->used, address);
+
+    if (segment && segment->start == address)
+        return segment;
+    struct kva_rb_node *link =
+        segment ? kva_rb_neighbour(&segment->link, KVA_RB_RIGHT) : kva_rb_outermost(&rb->used, KVA_RB_LEFT);
+    return link ? segment_of_link(link) : NULL;
+}
+
+/** Those that are freed leave the used tree: its order is followed before. */
+static void rb_clear(struct kva_tiling *tiling, uint64_t first, uint64_t last)
+{
+    struct rb_tiling *rb = rb_of(tiling);
+    struct rb_segment *next;
+
+    for (struct rb_segment *at = used_from(rb, first); at && at->last <= last; at = next) {
+        struct kva_rb_node *link = kva_rb_neighbour(&at->link, KVA_RB_RIGHT);
+        next = link ? segment_of_link(link) : NULL;
+        if (state_of_used(at) == KVA_BUSY)
+            make_hole(rb, at, KVA_BUSY, find_slot(&rb->holes, at->start));
+    }
+}
+
 static enum kva_status rb_park(struct kva_tiling *tiling, uint64_t start, unsigned colour, uint64_t *last)
 {
     struct rb_tiling *rb = rb_of(tiling);
@@ -435,6 +461,7 @@ const struct kva_engine kva_engine_rb = {
     .punch = rb_punch,
     .trim = rb_trim,
     .resize = rb_resize,
+    .clear = rb_clear,
     .park = rb_park,
     .unpark = rb_unpark,
     .extend = rb_extend,

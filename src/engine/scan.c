@@ -339,6 +339,17 @@ static enum kva_status scan_resize(struct kva_tiling *tiling, uint64_t start, ui
     return last < last_of(scan, index) ? shrink_entry(scan, index, last) : KVA_OK;
 }
 
+/** Downwards, so that a join moves no index that is still to come. */
+static void scan_clear(struct kva_tiling *tiling, uint64_t first, uint64_t last)
+{
+    struct scan_tiling *scan = scan_of(tiling);
+
+    for (size_t i = scan->count; i-- > 0;) {
+        if (scan->entries[i].state == KVA_BUSY && scan->entries[i].start >= first && last_of(scan, i) <= last)
+            make_free(scan, i);
+    }
+}
+
 static enum kva_status scan_park(struct kva_tiling *tiling, uint64_t start, unsigned colour, uint64_t *last)
 {
     struct scan_tiling *scan = scan_of(tiling);
@@ -494,6 +505,7 @@ const struct kva_engine kva_engine_scan = {
     .punch = scan_punch,
     .trim = scan_trim,
     .resize = scan_resize,
+    .clear = scan_clear,
     .park = scan_park,
     .unpark = scan_unpark,
     .extend = scan_extend,
