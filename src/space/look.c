@@ -32,9 +32,13 @@ static enum kva_status find_upwards(const struct kva_space *space, uint64_t addr
 /** Where other threads may hold the lock, and the segment can be found without it. */
 static bool find_unlocked(const struct kva_space *space, uint64_t address, struct kva_segment *segment)
 {
-    if (!is_initialised(space) || !threads_of(space) || !segment)
+    struct kva_segment found;
+
+    if (!is_initialised(space) || !threads_of(space) || !segment ||
+        !kva_lookup_unlocked(space, address, &found))
         return false;
-    return kva_lookup_unlocked(space, address, segment);
+    *segment = found;
+    return true;
 }
 
 enum kva_status kva_find(const struct kva_space *space, uint64_t address, struct kva_segment *segment)
