@@ -849,15 +849,21 @@ static enum kva_status bt_occupy(struct kva_tiling *tiling, const struct kva_pla
     return KVA_OK;
 }
 
-/** The path to the busy entry that starts at `start` and its index: false when there is none. */
-BT_HOT bool find_busy(const struct bt_tiling *bt, uint64_t start, struct bt_path *path, unsigned *index)
+/** The path to the entry that starts at `start` and its index: false when there is none. */
+BT_HOT bool find_used(const struct bt_tiling *bt, uint64_t start, struct bt_path *path, unsigned *index)
 {
     descend_to(bt, start, path);
     unsigned count = entries_up_to(bt, path->leaf, start);
     if (count == 0 || entry_start(bt, path->leaf, count - 1) != start)
         return false;
     *index = count - 1;
-    return !entry_is_parked(path->leaf, count - 1);
+    return true;
+}
+
+/** The same, if the entry is busy. */
+BT_HOT bool find_busy(const struct bt_tiling *bt, uint64_t start, struct bt_path *path, unsigned *index)
+{
+    return find_used(bt, start, path, index) && !entry_is_parked(path->leaf, *index);
 }
 
 /** The hole before entry i, wherever it lies: in the leaf, or at the end of the one before. */
@@ -1070,8 +1076,26 @@ static enum kva_status bt_park(struct kva_tiling *tiling, uint64_t start, unsign
     leaf->parked[colour] |= (uint64_t)1 << i;
     end_edit(leaf);
     *last = entry_last(bt, leaf, i);
-    marks_changed(bt, &path);
+    if (colour < KVA_COLOURS)
+        marks_changed(bt, &path);
     kva_tally_park(&tiling->tally, colour, *last - start + 1);
+    return KVA_OK;
+}
+
+static enum kva_status bt_wake(struct kva_tiling *tiling, uint64_t start)
+{
+    struct bt_tiling *bt = bt_of(tiling);
+    struct bt_path path;
+    unsigned i;
+
+    if (start < tiling->first || start > tiling->last || !find_used(bt, start, &path, &i) ||
+        !entry_is_absent(path.leaf, i))
+        return KVA_ENOENT;
+    struct bt_leaf *leaf = path.leaf;
+    begin_edit(leaf);
+    leaf->parked[KVA_COLOUR_ABSENT] &= ~((uint64_t)1 << i);
+    end_edit(leaf);
+    kva_tally_wake(&tiling->tally, entry_last(bt, leaf, i) - start + 1);
     return KVA_OK;
 }
 
@@ -1136,6 +1160,73 @@ static enum kva_status bt_extend(struct kva_tiling *tiling, uint64_t first, uint
     return KVA_OK;
 }
 
+/** Whether all below `first` and above `last` is free. */
+static bool ends_are_holes(const struct bt_tiling *bt, uint64_t first, uint64_t last)
+{
+    struct bt_path path;
+    uint64_t start;
+    uint64_t end;
+
+    descend_to(bt, bt->common.first, &path);
+    if (first > bt->common.first && (!gap_at(bt, &path, 0, &start, &end) || end < first - 1))
+        return false;
+    descend_to(bt, bt->common.last, &path);
+    unsigned behind = ((const struct bt_leaf *)path.leaf)->count;
+    return last == bt->common.last || (gap_at(bt, &path, behind, &start, &end) && start <= last + 1);
+}
+
+/** Cut the lowest hole off below `first`. Where it was all that the first leaf answered for, the leaf goes, too: there is
+ *  another one then, which begins at `first` with an entry. */
+static void raise_first(struct bt_tiling *bt, uint64_t first)
+{
+    struct bt_path path;
+    uint64_t start;
+    uint64_t end;
+
+    descend_to(bt, bt->common.first, &path);
+    (void)gap_at(bt, &path, 0, &start, &end);
+    const struct remainder rest = {start, start, first - 1, end};
+    gap_shrinks(bt, &path, 0, &rest);
+    bt->common.tally.segments[KVA_FREE] -= end == first - 1;
+    bt->common.first = first;
+    if (path.high == first - 1)
+        remove_leaf(bt, &path);
+    else
+        set_low(&path, bt->height, first);
+}
+
+/** Cut the highest hole off above `last`. */
+static void lower_last(struct bt_tiling *bt, uint64_t last)
+{
+    struct bt_path path;
+    uint64_t start;
+    uint64_t end;
+
+    descend_to(bt, bt->common.last, &path);
+    unsigned behind = ((const struct bt_leaf *)path.leaf)->count;
+    (void)gap_at(bt, &path, behind, &start, &end);
+    const struct remainder rest = {start, last + 1, end, end};
+    gap_shrinks(bt, &path, behind, &rest);
+    bt->common.tally.segments[KVA_FREE] -= start == last + 1;
+    bt->common.last = last;
+}
+
+static enum kva_status bt_narrow(struct kva_tiling *tiling, uint64_t first, uint64_t last)
+{
+    struct bt_tiling *bt = bt_of(tiling);
+
+    if (!ends_are_holes(bt, first, last))
+        return KVA_EBUSY;
+    tiling->tally.bytes[KVA_FREE] -= (first - tiling->first) + (tiling->last - last);
+    begin_reshape(bt);
+    if (first > tiling->first)
+        raise_first(bt, first);
+    if (last < tiling->last)
+        lower_last(bt, last);
+    end_reshape(bt);
+    return KVA_OK;
+}
+
 /* ----------------------------------------------------------------------------------------------- looking */
 
 /** What holds an address, in the leaf that answers for it, but for the owner: true if it is the entry *index. */
@@ -1150,7 +1241,7 @@ BT_HOT bool find_in_leaf(const struct bt_tiling *bt, const struct bt_path *path,
     if (count > 0 && address <= entry_last(bt, leaf, count - 1)) {
         segment->start = entry_start(bt, leaf, count - 1);
         segment->last = entry_last(bt, leaf, count - 1);
-        segment->state = entry_is_parked(leaf, count - 1) ? KVA_DEFERRED : KVA_BUSY;
+        segment->state = entry_state(leaf, count - 1);
         return true;
     }
     (void)gap_at(bt, path, count, &segment->start, &segment->last);
@@ -1230,7 +1321,8 @@ BT_UNLOCKED bool bt_peek(const struct kva_tiling *tiling, uint64_t address, stru
 static bool bt_largest(const struct kva_tiling *tiling, uint64_t *span)
 {
     const struct bt_tiling *bt = bt_of_const(tiling);
-    bool is_whole = tiling->tally.segments[KVA_BUSY] + tiling->tally.segments[KVA_DEFERRED] == 0;
+    const uint64_t *segments = tiling->tally.segments;
+    bool is_whole = segments[KVA_BUSY] + segments[KVA_DEFERRED] + segments[KVA_ABSENT] == 0;
 
     if (bt->top.largest[0] == 0)
         return false;

@@ -3,15 +3,15 @@
 /**
  * The contract that every engine keeps.
  *
- * An engine keeps a TILING: it cuts the addresses [first, last] into segments that are free (a HOLE), busy
- * or deferred. The space above it validates what users ask, rounds it to the quantum, calls their callbacks
+ * An engine keeps a TILING: it cuts the addresses [first, last] into segments that are free (a HOLE), busy,
+ * deferred or absent. The space above it validates what users ask, rounds it to the quantum, calls their callbacks
  * and speaks their language; the engine only finds, splits and merges. Because the result of each search is
  * unique, two engines that keep this contract cannot be told apart but by a clock.
  *
  * INVARIANTS, true between any two calls. The checkers cite them by these names.
  *   I1  The segments cover [first, last] without gap or overlap, in ascending order.
  *   I2  Every segment starts on a multiple of the quantum and is a multiple of it long.
- *   I3  No two adjacent segments are both free.
+ *   I3  No two adjacent segments are both free, and no two both absent. The first and the last are not absent.
  *   I4  Every cached maximum equals the true maximum.
  *   I5  The tally equals what a walk over the segments counts.
  *   I6  Every index (tree, list, array) is in order, well-formed, and holds each of its segments once.
@@ -20,7 +20,7 @@
  * CHANGES are made in two steps. First an operation obtains all the memory that it may need and looks up
  * all that it depends on; then it commits, and the commit cannot fail. Hence:
  *   E1  An operation that does not return KVA_OK has changed nothing.
- *   E2  release, clear, park and unpark never take memory.
+ *   E2  release, clear, park, unpark, wake and narrow never take memory.
  *   E3  KVA_ENOMEM is returned only if the change at hand needs more memory than there is.
  *
  * A PLACE is what a search found. The tiling keeps the way there, in whatever form suits the engine: so only the place
@@ -29,6 +29,13 @@
  * COLOURS. While a flush calls its callback, more may be parked, which this flush must not give back: the callback has
  * not been told of it. So what is parked has a colour, one of two: a flush turns the colour that is parked in, and then
  * gives back what has the old one, piece by piece if others must not wait for all of it.
+ *
+ * ABSENT segments are those that do not belong to the space: what lies between two parts of it (kva/ranges.h). They are parked
+ * in a colour of their own, which no flush gives back, and are woken before they are anything else. I3 is the caller's to
+ * keep here, between any two of its own calls.
+ *
+ *      first                                            last
+ *      | busy | free | busy |  absent  | busy |  free   |
  *
  * SPANS. A range's span is last - start, one less than its size: it fits 64 bits even for all addresses.
  *
@@ -51,13 +58,17 @@ struct kva_place {
     uint64_t hole_last;
 };
 
-/** Of deferred segments: one waits for the flush under way, the other for the next one. */
-enum { KVA_COLOURS = 2 };
+enum {
+    KVA_COLOURS = 2, /* of deferred segments: one waits for the flush under way, the other for the next one */
+    KVA_COLOUR_ABSENT = 2, /* of absent ones */
+    KVA_PARKED = 3,        /* all of these */
+    KVA_STATES = 5         /* of enum kva_state. No engine knows KVA_POOLED */
+};
 
 /** How many segments of each state there are, and how many bytes they hold (modulo 2^64). */
 struct kva_tally {
-    uint64_t segments[3];
-    uint64_t bytes[3];
+    uint64_t segments[KVA_STATES];
+    uint64_t bytes[KVA_STATES];
     uint64_t parked[KVA_COLOURS]; /* deferred segments by colour */
 };
 
@@ -150,7 +161,7 @@ struct kva_engine {
     /** Make every busy segment free that lies wholly inside [first, last]; deferred ones stay. Never takes memory. */
     void (*clear)(struct kva_tiling *tiling, uint64_t first, uint64_t last);
 
-    /** Make the busy segment that starts at `start` deferred, in a colour; *last is where it ends. KVA_OK,
+    /** Make the busy segment that starts at `start` deferred, in a colour, or absent; *last is where it ends. KVA_OK,
      *  KVA_ENOENT. */
     enum kva_status (*park)(struct kva_tiling *tiling, uint64_t start, unsigned colour, uint64_t *last);
 
@@ -158,8 +169,14 @@ struct kva_engine {
      *  what is left. */
     void (*unpark)(struct kva_tiling *tiling, unsigned colour, uint64_t most);
 
+    /** Make the absent segment that starts at `start` busy. KVA_OK, KVA_ENOENT. */
+    enum kva_status (*wake)(struct kva_tiling *tiling, uint64_t start);
+
     /** Move the ends of the tiling outwards; what is added is free. KVA_OK, KVA_ENOMEM. */
     enum kva_status (*extend)(struct kva_tiling *tiling, uint64_t first, uint64_t last);
+
+    /** Move the ends of the tiling inwards, to [first, last]. KVA_OK, KVA_EBUSY (what would go is not wholly free). */
+    enum kva_status (*narrow)(struct kva_tiling *tiling, uint64_t first, uint64_t last);
 
     /** The segment that holds `address`, which lies inside the tiling. */
     void (*find)(const struct kva_tiling *tiling, uint64_t address, struct kva_segment *segment);
@@ -181,14 +198,32 @@ struct kva_engine {
     const char *(*check_near)(const struct kva_tiling *tiling, uint64_t at, uint64_t *address);
 };
 
-/** A segment of `bytes` bytes that was busy waits in a colour; or one that waited is free. */
+/** What a segment is that is parked in a colour. */
+static inline enum kva_state state_of_colour(unsigned colour)
+{
+    return colour == KVA_COLOUR_ABSENT ? KVA_ABSENT : KVA_DEFERRED;
+}
+
+/** A segment of `bytes` bytes that was busy is parked in a colour. */
 static inline void kva_tally_park(struct kva_tally *tally, unsigned colour, uint64_t bytes)
 {
+    enum kva_state state = state_of_colour(colour);
+
     tally->bytes[KVA_BUSY] -= bytes;
-    tally->bytes[KVA_DEFERRED] += bytes;
+    tally->bytes[state] += bytes;
     tally->segments[KVA_BUSY]--;
-    tally->segments[KVA_DEFERRED]++;
-    tally->parked[colour]++;
+    tally->segments[state]++;
+    if (state == KVA_DEFERRED)
+        tally->parked[colour]++;
+}
+
+/** A segment of `bytes` bytes that was absent is busy. */
+static inline void kva_tally_wake(struct kva_tally *tally, uint64_t bytes)
+{
+    tally->bytes[KVA_ABSENT] -= bytes;
+    tally->bytes[KVA_BUSY] += bytes;
+    tally->segments[KVA_ABSENT]--;
+    tally->segments[KVA_BUSY]++;
 }
 
 /** peek of an engine that cannot. */

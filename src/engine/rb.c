@@ -128,6 +128,37 @@ static enum kva_status rb_extend(struct kva_tiling *tiling, uint64_t first, uint
     return KVA_OK;
 }
 
+/** A hole at an end of the tiling, all of which goes. */
+static void drop_hole(struct rb_tiling *rb, struct rb_segment *hole)
+{
+    kva_rb_holes_remove(rb, hole);
+    kva_nodes_push(&rb->nodes, hole);
+}
+
+static enum kva_status rb_narrow(struct kva_tiling *tiling, uint64_t first, uint64_t last)
+{
+    struct rb_tiling *rb = rb_of(tiling);
+    struct rb_segment *lowest = first > tiling->first ? hole_at_end(rb, KVA_RB_LEFT) : NULL;
+    struct rb_segment *highest = last < tiling->last ? hole_at_end(rb, KVA_RB_RIGHT) : NULL;
+
+    if (first > tiling->first && (!lowest || lowest->last < first - 1))
+        return KVA_EBUSY;
+    if (last < tiling->last && (!highest || highest->start > last + 1))
+        return KVA_EBUSY;
+    if (lowest && lowest->last == first - 1)
+        drop_hole(rb, lowest);
+    else if (lowest)
+        kva_rb_hole_set_start(lowest, first);
+    if (highest && highest->start == last + 1)
+        drop_hole(rb, highest);
+    else if (highest)
+        kva_rb_hole_set_last(highest, last);
+    tiling->tally.bytes[KVA_FREE] -= (first - tiling->first) + (tiling->last - last);
+    tiling->first = first;
+    tiling->last = last;
+    return KVA_OK;
+}
+
 /* ----------------------------------------------------------------------------------------- used tree */
 
 static struct rb_segment *busy_at(const struct rb_tiling *rb, uint64_t start)
@@ -402,7 +433,10 @@ static enum kva_status rb_park(struct kva_tiling *tiling, uint64_t start, unsign
 
     if (!segment)
         return KVA_ENOENT;
-    list_insert_before(&rb->parked[colour], &segment->order);
+    if (colour == KVA_COLOUR_ABSENT)
+        list_init(&segment->order);
+    else
+        list_insert_before(&rb->parked[colour], &segment->order);
     kva_tally_park(&tiling->tally, colour, span_of(segment) + 1);
     *last = segment->last;
     return KVA_OK;
@@ -418,6 +452,17 @@ static void rb_unpark(struct kva_tiling *tiling, unsigned colour, uint64_t most)
         tiling->tally.parked[colour]--;
         make_hole(rb, segment, KVA_DEFERRED, find_slot(&rb->holes, segment->start));
     }
+}
+
+static enum kva_status rb_wake(struct kva_tiling *tiling, uint64_t start)
+{
+    struct rb_segment *segment = floor_segment(&rb_of(tiling)->used, start);
+
+    if (!segment || segment->start != start || state_of_used(segment) != KVA_ABSENT)
+        return KVA_ENOENT;
+    list_clear(&segment->order);
+    kva_tally_wake(&tiling->tally, span_of(segment) + 1);
+    return KVA_OK;
 }
 
 /* --------------------------------------------------------------------------------------------- looking */
@@ -464,7 +509,9 @@ const struct kva_engine kva_engine_rb = {
     .clear = rb_clear,
     .park = rb_park,
     .unpark = rb_unpark,
+    .wake = rb_wake,
     .extend = rb_extend,
+    .narrow = rb_narrow,
     .find = rb_find,
     .peeks = false,
     .peek = cannot_peek,

@@ -26,7 +26,7 @@ struct entry {
     uint64_t start;
     void *owner;
     enum kva_state state;
-    unsigned colour; /* of a deferred one */
+    unsigned colour; /* of one that is parked */
 };
 
 struct scan_tiling {
@@ -357,7 +357,7 @@ static enum kva_status scan_park(struct kva_tiling *tiling, uint64_t start, unsi
 
     if (!find_busy_entry(scan, start, &index))
         return KVA_ENOENT;
-    scan->entries[index].state = KVA_DEFERRED;
+    scan->entries[index].state = state_of_colour(colour);
     scan->entries[index].colour = colour;
     kva_tally_park(&tiling->tally, colour, entry_bytes(scan, index));
     *last = last_of(scan, index);
@@ -388,6 +388,19 @@ static void scan_unpark(struct kva_tiling *tiling, unsigned colour, uint64_t mos
     scan->count = kept;
 }
 
+static enum kva_status scan_wake(struct kva_tiling *tiling, uint64_t start)
+{
+    struct scan_tiling *scan = scan_of(tiling);
+    size_t index = index_of(scan, start);
+    struct entry *entry = &scan->entries[index];
+
+    if (entry->start != start || entry->state != KVA_ABSENT)
+        return KVA_ENOENT;
+    entry->state = KVA_BUSY;
+    kva_tally_wake(&tiling->tally, entry_bytes(scan, index));
+    return KVA_OK;
+}
+
 static enum kva_status scan_extend(struct kva_tiling *tiling, uint64_t first, uint64_t last)
 {
     struct scan_tiling *scan = scan_of(tiling);
@@ -406,6 +419,35 @@ static enum kva_status scan_extend(struct kva_tiling *tiling, uint64_t first, ui
     scan->entries[0].start = first;
     tiling->tally.segments[KVA_FREE] += (uint64_t)new_below + new_above;
     tiling->tally.bytes[KVA_FREE] += (tiling->first - first) + (last - tiling->last);
+    tiling->first = first;
+    tiling->last = last;
+    return KVA_OK;
+}
+
+/** Whether all below `first` and above `last` is free. */
+static bool ends_are_free(const struct scan_tiling *scan, uint64_t first, uint64_t last)
+{
+    size_t top = scan->count - 1;
+    bool below = first == scan->common.first || (is_free(scan, 0) && last_of(scan, 0) >= first - 1);
+    bool above = last == scan->common.last || (is_free(scan, top) && scan->entries[top].start <= last + 1);
+
+    return below && above;
+}
+
+static enum kva_status scan_narrow(struct kva_tiling *tiling, uint64_t first, uint64_t last)
+{
+    struct scan_tiling *scan = scan_of(tiling);
+
+    if (!ends_are_free(scan, first, last))
+        return KVA_EBUSY;
+    bool drop_lowest = first > tiling->first && last_of(scan, 0) == first - 1;
+    bool drop_highest = last < tiling->last && scan->entries[scan->count - 1].start == last + 1;
+    scan->count -= (size_t)drop_lowest + drop_highest;
+    if (drop_lowest)
+        memmove(scan->entries, scan->entries + 1, scan->count * sizeof *scan->entries);
+    scan->entries[0].start = first;
+    tiling->tally.segments[KVA_FREE] -= (uint64_t)drop_lowest + drop_highest;
+    tiling->tally.bytes[KVA_FREE] -= (first - tiling->first) + (tiling->last - last);
     tiling->first = first;
     tiling->last = last;
     return KVA_OK;
@@ -449,13 +491,17 @@ static const char *check_entry(const struct scan_tiling *scan, size_t index)
         return "I6: the array is out of order";
     if (!is_aligned(entry->start, scan->common.quantum))
         return "I2: a segment misses the quantum";
-    if (entry->state > KVA_DEFERRED)
+    if (entry->state > KVA_DEFERRED && entry->state != KVA_ABSENT)
         return "I6: an entry has no such state";
     if (entry->state == KVA_DEFERRED && entry->colour >= KVA_COLOURS)
         return "I7: a deferred segment waits in no colour";
     if (index > 0 && is_free(scan, index) && is_free(scan, index - 1))
         return "I3: two adjacent free segments";
-    return NULL;
+    if (entry->state != KVA_ABSENT)
+        return NULL;
+    if (index == 0 || index + 1 == scan->count)
+        return "I3: an end of the space is absent";
+    return entry[-1].state == KVA_ABSENT ? "I3: two adjacent absent segments" : NULL;
 }
 
 static const char *scan_check(const struct kva_tiling *tiling, uint64_t *address)
@@ -508,7 +554,9 @@ const struct kva_engine kva_engine_scan = {
     .clear = scan_clear,
     .park = scan_park,
     .unpark = scan_unpark,
+    .wake = scan_wake,
     .extend = scan_extend,
+    .narrow = scan_narrow,
     .find = scan_find,
     .peeks = false,
     .peek = cannot_peek,
