@@ -833,6 +833,8 @@ static enum kva_status bt_occupy(struct kva_tiling *tiling, const struct kva_pla
     check_contract(&tiling->ledger.hooks,
                    cursor->hole_start <= place->start && place->last <= cursor->hole_last, __func__,
                    "a place outside its hole", place->start);
+    if (!index_is_ready(tiling, 1))
+        return KVA_ENOMEM;
     if (has_room(bt, leaf, place->start, place->last)) {
         gap_shrinks(bt, path, gap, &rest);
         begin_edit(leaf);
@@ -842,6 +844,7 @@ static enum kva_status bt_occupy(struct kva_tiling *tiling, const struct kva_pla
     } else if (add_by_rewriting(bt, path, gap, place->start, place->last, owner, UINT64_MAX) != KVA_OK) {
         return KVA_ENOMEM;
     }
+    hole_lost(tiling, rest.hole_start, rest.hole_last, rest.start, rest.last);
     kva_tally_move_bytes(tally, KVA_FREE, KVA_BUSY, place->last - place->start + 1);
     tally->segments[KVA_BUSY]++;
     tally->segments[KVA_FREE] += (uint64_t)(place->start > rest.hole_start) + (place->last < rest.hole_last);
@@ -926,6 +929,7 @@ BT_HOT void remove_used(struct bt_tiling *bt, struct bt_path *path, unsigned i, 
         hole_start = entry_last(bt, leaf, i - 1) + 1;
     else if (is_first_leaf(bt, path) || !hole_before(bt, path, i, &hole_start))
         hole_start = path->low;
+    hole_gained(&bt->common, hole_start, hole_last, start, last);
     kva_tally_move_bytes(tally, from, KVA_FREE, last - start + 1);
     tally->segments[from]--;
     tally->segments[KVA_FREE] += 1 - (uint64_t)(hole_start < start) - (uint64_t)(last < hole_last);
@@ -964,6 +968,8 @@ static enum kva_status bt_punch(struct kva_tiling *tiling, uint64_t start, uint6
 
     if (!find_busy(bt, start, &path, &i))
         return KVA_ENOENT;
+    if (!index_is_ready(tiling, 1))
+        return KVA_ENOMEM;
     struct bt_leaf *leaf = path.leaf;
     uint64_t end = entry_last(bt, leaf, i);
     void *owner = entry_owner(bt, leaf, i);
@@ -977,6 +983,7 @@ static enum kva_status bt_punch(struct kva_tiling *tiling, uint64_t start, uint6
     } else if (add_by_rewriting(bt, &path, i + 1, last + 1, end, owner, first - 1) != KVA_OK) {
         return KVA_ENOMEM;
     }
+    hole_gained(tiling, first, last, first, last);
     kva_tally_move_bytes(tally, KVA_BUSY, KVA_FREE, last - first + 1);
     tally->segments[KVA_BUSY]++;
     tally->segments[KVA_FREE]++;
@@ -1003,6 +1010,7 @@ static enum kva_status bt_trim(struct kva_tiling *tiling, uint64_t start, uint64
         set_low(&path, bt->height, first);
     end_change(count);
     hole_grew_at(bt, start);
+    hole_gained(tiling, had_hole ? hole_start : start, first - 1, start, first - 1);
     kva_tally_move_bytes(&tiling->tally, KVA_BUSY, KVA_FREE, first - start);
     tiling->tally.segments[KVA_FREE] += !had_hole;
     return KVA_OK;
@@ -1052,11 +1060,13 @@ static enum kva_status bt_resize(struct kva_tiling *tiling, uint64_t start, uint
     if (last < old_last) {
         end_entry_at(bt, path.leaf, i, last);
         gap_grew(bt, &path, last + 1, hole_behind ? hole_last : old_last);
+        hole_gained(tiling, last + 1, hole_behind ? hole_last : old_last, last + 1, old_last);
         tally->segments[KVA_FREE] += !hole_behind;
     } else {
         const struct remainder rest = {hole_start, hole_start, last, hole_last};
         if (raise_last(bt, &path, i, &rest) != KVA_OK)
             return KVA_ENOMEM;
+        hole_lost(tiling, hole_start, hole_last, hole_start, last);
         tally->segments[KVA_FREE] -= hole_last == last;
     }
     kva_tally_move_bytes(tally, KVA_FREE, KVA_BUSY, last - old_last); /* modulo 2^64 when it shrinks */
@@ -1144,6 +1154,8 @@ static enum kva_status bt_extend(struct kva_tiling *tiling, uint64_t first, uint
     path.low = first;
     if (gap_at(bt, &path, 0, &start, &end)) {
         gap_grew(bt, &path, start, end);
+        if (first < old_first)
+            hole_gained(tiling, start, end, first, old_first - 1);
         tiling->tally.segments[KVA_FREE] += !had_below;
     }
     descend_to(bt, old_last, &path);
@@ -1153,6 +1165,8 @@ static enum kva_status bt_extend(struct kva_tiling *tiling, uint64_t first, uint
     path.high = last;
     if (gap_at(bt, &path, behind, &start, &end)) {
         gap_grew(bt, &path, start, end);
+        if (last > old_last)
+            hole_gained(tiling, start, end, old_last + 1, last);
         tiling->tally.segments[KVA_FREE] += !had_above;
     }
     tiling->tally.bytes[KVA_FREE] += (old_first - first) + (last - old_last);
@@ -1375,6 +1389,7 @@ static enum kva_status bt_create(const struct kva_tiling *common, struct kva_til
     summarise_leaf(bt, &path, &bt->top);
     bt->common.tally.segments[KVA_FREE] = 1;
     bt->common.tally.bytes[KVA_FREE] = common->last - common->first + 1;
+    hole_gained(&bt->common, common->first, common->last, common->first, common->last);
     *tiling = &bt->common;
     return KVA_OK;
 }
@@ -1421,7 +1436,8 @@ static enum kva_status bt_prepare(struct kva_tiling *tiling, size_t operations)
         return KVA_ENOMEM;
     size_t leaves = most_leaves(bt, operations);
     bool ready = kva_nodes_ensure(&bt->leaves, leaves) &&
-                 kva_nodes_ensure(&bt->inners, most_inners(bt, operations, leaves));
+                 kva_nodes_ensure(&bt->inners, most_inners(bt, operations, leaves)) &&
+                 index_is_ready(tiling, operations);
     return ready ? KVA_OK : KVA_ENOMEM;
 }
 

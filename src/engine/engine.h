@@ -16,6 +16,7 @@
  *   I5  The tally equals what a walk over the segments counts.
  *   I6  Every index (tree, list, array) is in order, well-formed, and holds each of its segments once.
  *   I7  The segments that wait for a flush are exactly the deferred ones, each in one colour.
+ *   I9  The index by size, if there is one, holds exactly the holes. (I8 is of the pools: src/space/span.h)
  *
  * CHANGES are made in two steps. First an operation obtains all the memory that it may need and looks up
  * all that it depends on; then it commits, and the commit cannot fail. Hence:
@@ -39,6 +40,10 @@
  *
  * SPANS. A range's span is last - start, one less than its size: it fits 64 bits even for all addresses.
  *
+ * THE INDEX BY SIZE (sizes.h) is kept where the space wants one. An engine only tells it of two events, at each change of its
+ * holes: hole_lost and hole_gained, below. There is a hole beside each segment in use, and one more, at most. So whatever adds
+ * a segment in use first obtains what the index needs for as many holes (index_is_ready), and nothing else does (E2).
+ *
  * An engine trusts its caller: ranges are inside the tiling, aligned to the quantum, not reversed. It owns
  * no lock and calls nothing but its memory source and, when a check fails, the corruption hook.
  */
@@ -47,6 +52,7 @@
 
 #include "../base/nodes.h"
 #include "fit.h"
+#include "sizes.h"
 
 struct kva_tiling;
 
@@ -80,33 +86,65 @@ struct kva_tiling {
     uint64_t quantum;
     uint64_t align_class[KVA_ALIGN_CLASSES]; /* ascending, above the quantum; 0: none (at the end) */
     bool owners;                             /* whether they are kept */
+    bool by_size;                            /* whether there is an index by size */
     unsigned char
         apart[KVA_LINE]; /* lookups without the lock read the lines above, and changes write those below */
     struct kva_ledger ledger;
+    struct kva_sizes *sizes; /* the index by size; NULL: none */
     struct kva_tally tally;
 };
 
-/** The memory of a tiling, whose engine keeps it in `bytes`, and which begins with a copy of `common`; NULL when the
- *  source refuses. */
-static inline void *new_tiling(const struct kva_tiling *common, size_t bytes)
-{
-    struct kva_ledger ledger = common->ledger;
-    struct kva_tiling *tiling = ledger_take(&ledger, bytes);
-
-    if (tiling) {
-        *tiling = *common;
-        tiling->ledger = ledger;
-    }
-    return tiling;
-}
-
-/** Give that memory back, and all that node caches on the tiling's ledger have taken. */
+/** Give a tiling's memory back, and all that node caches on the tiling's ledger have taken. */
 static inline void end_tiling(struct kva_tiling *tiling, size_t bytes)
 {
     struct kva_ledger ledger = tiling->ledger;
 
     kva_nodes_fini(&ledger);
     ledger_give(&ledger, tiling, bytes);
+}
+
+/** The memory of a tiling, whose engine keeps it in `bytes`, and which begins with a copy of `common`; with an index by size
+ *  that is ready for the first hole, if there is to be one. NULL when the source refuses. */
+static inline void *new_tiling(const struct kva_tiling *common, size_t bytes)
+{
+    struct kva_ledger ledger = common->ledger;
+    struct kva_tiling *tiling = ledger_take(&ledger, bytes);
+
+    if (!tiling)
+        return NULL;
+    *tiling = *common;
+    tiling->ledger = ledger;
+    tiling->sizes = common->by_size ? kva_sizes_create(&tiling->ledger) : NULL;
+    if (common->by_size && !tiling->sizes) {
+        end_tiling(tiling, bytes);
+        return NULL;
+    }
+    return tiling;
+}
+
+/** Obtain what the index by size needs when there are `more` further segments in use. */
+static inline bool index_is_ready(const struct kva_tiling *tiling, size_t more)
+{
+    const struct kva_tally *tally = &tiling->tally;
+    uint64_t used = tally->segments[KVA_BUSY] + tally->segments[KVA_DEFERRED];
+
+    return __builtin_expect(!tiling->sizes, 1) || kva_sizes_ensure(tiling->sizes, (size_t)used + more + 1);
+}
+
+/** Tell the index by size that the hole [hole_start, hole_last] has lost [start, last]. */
+static inline void hole_lost(const struct kva_tiling *tiling, uint64_t hole_start, uint64_t hole_last,
+                             uint64_t start, uint64_t last)
+{
+    if (__builtin_expect(tiling->sizes != NULL, 0))
+        kva_sizes_lost(tiling->sizes, hole_start, hole_last, start, last);
+}
+
+/** Tell it that [start, last] has become free, and is now a part of the hole [hole_start, hole_last]. */
+static inline void hole_gained(const struct kva_tiling *tiling, uint64_t hole_start, uint64_t hole_last,
+                               uint64_t start, uint64_t last)
+{
+    if (__builtin_expect(tiling->sizes != NULL, 0))
+        kva_sizes_gained(tiling->sizes, hole_start, hole_last, start, last);
 }
 
 /** The most segments that one operation can add: a hole that is split in its middle becomes three segments,
@@ -240,6 +278,33 @@ static inline void kva_tally_move_bytes(struct kva_tally *tally, enum kva_state 
 {
     tally->bytes[from] -= bytes;
     tally->bytes[to] += bytes;
+}
+
+/** Verify I9 where I1-I7 hold: each hole of the index is one of the tiling, and they are as many. NULL, or what is wrong,
+ *  and where. */
+static inline const char *check_sizes(const struct kva_tiling *tiling, uint64_t *address)
+{
+    struct kva_size size;
+
+    if (!tiling->sizes)
+        return NULL;
+    const char *broken = kva_sizes_check(tiling->sizes, address);
+    if (broken)
+        return broken;
+    for (bool more = kva_sizes_first(tiling->sizes, 0, &size); more;
+         more = kva_sizes_next(tiling->sizes, &size)) {
+        struct kva_segment segment = {.state = KVA_BUSY};
+        *address = size.start;
+        if (size.start >= tiling->first && size.start <= tiling->last)
+            tiling->engine->find(tiling, size.start, &segment);
+        if (segment.state != KVA_FREE || segment.start != size.start ||
+            segment.last - segment.start != size.span)
+            return "I9: what the index by size holds is not a hole";
+    }
+    *address = 0;
+    return tiling->sizes->count == tiling->tally.segments[KVA_FREE]
+               ? NULL
+               : "I9: a hole is not in the index by size";
 }
 
 #endif

@@ -56,6 +56,19 @@ static void add_hole(struct rb_tiling *rb, struct rb_segment *segment)
     kva_rb_holes_add(rb, segment, find_slot(&rb->holes, segment->start));
 }
 
+/** A hole takes over what lies before it, or after it. */
+static void lower_hole_start(struct rb_tiling *rb, struct rb_segment *hole, uint64_t start)
+{
+    hole_gained(&rb->common, start, hole->last, start, hole->start - 1);
+    kva_rb_hole_set_start(hole, start);
+}
+
+static void raise_hole_last(struct rb_tiling *rb, struct rb_segment *hole, uint64_t last)
+{
+    hole_gained(&rb->common, hole->start, last, hole->last + 1, last);
+    kva_rb_hole_set_last(hole, last);
+}
+
 /* ---------------------------------------------------------------------------------------- life cycle */
 
 static void rb_destroy(struct kva_tiling *tiling)
@@ -89,7 +102,8 @@ static enum kva_status rb_prepare(struct kva_tiling *tiling, size_t operations)
 {
     if (operations > SIZE_MAX / KVA_SEGMENTS_PER_OPERATION)
         return KVA_ENOMEM;
-    bool ready = kva_nodes_ensure(&rb_of(tiling)->nodes, operations * KVA_SEGMENTS_PER_OPERATION);
+    bool ready = kva_nodes_ensure(&rb_of(tiling)->nodes, operations * KVA_SEGMENTS_PER_OPERATION) &&
+                 index_is_ready(tiling, operations);
     return ready ? KVA_OK : KVA_ENOMEM;
 }
 
@@ -116,12 +130,12 @@ static enum kva_status rb_extend(struct kva_tiling *tiling, uint64_t first, uint
         return KVA_ENOMEM;
     if (new_below)
         add_hole(rb, new_segment(rb, first, tiling->first - 1));
-    else if (lowest)
-        kva_rb_hole_set_start(lowest, first);
+    else if (first < tiling->first)
+        lower_hole_start(rb, lowest, first);
     if (new_above)
         add_hole(rb, new_segment(rb, tiling->last + 1, last));
-    else if (highest)
-        kva_rb_hole_set_last(highest, last);
+    else if (last > tiling->last)
+        raise_hole_last(rb, highest, last);
     tiling->tally.bytes[KVA_FREE] += (tiling->first - first) + (last - tiling->last);
     tiling->first = first;
     tiling->last = last;
@@ -234,8 +248,9 @@ static enum kva_status rb_occupy(struct kva_tiling *tiling, const struct kva_pla
 
     check_contract(&tiling->ledger.hooks, hole->start <= place->start && place->last <= hole->last, __func__,
                    "a place outside its hole", place->start);
-    if (!kva_nodes_ensure(&rb->nodes, nodes_for(fit)))
+    if (!kva_nodes_ensure(&rb->nodes, nodes_for(fit)) || !index_is_ready(tiling, 1))
         return KVA_ENOMEM;
+    hole_lost(tiling, hole->start, hole->last, place->start, place->last);
     link_busy(rb, carve(rb, hole, place, fit), owner);
     kva_tally_move_bytes(&tiling->tally, KVA_FREE, KVA_BUSY, place->last - place->start + 1);
     return KVA_OK;
@@ -316,7 +331,7 @@ static enum kva_status rb_punch(struct kva_tiling *tiling, uint64_t start, uint6
 
     if (!segment)
         return KVA_ENOENT;
-    if (!kva_nodes_ensure(&rb->nodes, 2))
+    if (!kva_nodes_ensure(&rb->nodes, 2) || !index_is_ready(tiling, 1))
         return KVA_ENOMEM;
     link_busy(rb, new_segment(rb, last + 1, segment->last), segment->owner);
     segment->last = first - 1;
@@ -338,7 +353,7 @@ static enum kva_status rb_trim(struct kva_tiling *tiling, uint64_t start, uint64
         return KVA_ENOMEM;
     segment->start = first; /* its place in the order stays */
     if (touches)
-        kva_rb_hole_set_last(before, first - 1);
+        raise_hole_last(rb, before, first - 1);
     else
         add_hole(rb, new_segment(rb, start, first - 1));
     kva_tally_move_bytes(&tiling->tally, KVA_BUSY, KVA_FREE, first - start);
@@ -361,6 +376,7 @@ static enum kva_status enlarge_segment(struct rb_tiling *rb, struct rb_segment *
 
     if (!hole || hole->last < last)
         return KVA_ENOSPC;
+    hole_lost(&rb->common, hole->start, hole->last, hole->start, last);
     kva_tally_move_bytes(&rb->common.tally, KVA_FREE, KVA_BUSY, last - segment->last);
     segment->last = last;
     if (hole->last > last) {
@@ -381,7 +397,7 @@ static enum kva_status shrink_segment(struct rb_tiling *rb, struct rb_segment *s
         return KVA_ENOMEM;
     kva_tally_move_bytes(&rb->common.tally, KVA_BUSY, KVA_FREE, segment->last - last);
     if (hole)
-        kva_rb_hole_set_start(hole, last + 1);
+        lower_hole_start(rb, hole, last + 1);
     else
         add_hole(rb, new_segment(rb, last + 1, segment->last));
     segment->last = last;

@@ -167,6 +167,7 @@ enum kva_status kva_space_init(struct kva_space *space, const struct kva_config 
         .last = config->last,
         .quantum = config->quantum ? config->quantum : 1,
         .owners = !config->without_owners,
+        .by_size = config->best_fit,
     };
     uint64_t at = config->first;
     struct kva_bad bad = {"space", 0};

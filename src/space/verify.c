@@ -176,6 +176,8 @@ static enum kva_status check(const struct kva_space *space, struct kva_fault *fa
     uint64_t address = 0;
     const char *broken = space->tiling->engine->check(space->tiling, &address);
     if (!broken)
+        broken = check_sizes(space->tiling, &address);
+    if (!broken)
         broken = check_deferred(space);
     if (!broken)
         return KVA_OK;
