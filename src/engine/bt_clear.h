@@ -51,6 +51,8 @@ static void count_run_out(struct bt_tiling *bt, const struct bt_leaf *leaf, unsi
         uint64_t start = entry_start(bt, leaf, k);
         uint64_t last = entry_last(bt, leaf, k);
         gaps += start > end;
+        hole_gained(&bt->common, hole_start, k + 1 < j ? entry_start(bt, leaf, k + 1) - 1 : hole_last, start,
+                    last);
         end = last + 1; /* wraps after the last address, where no gap follows */
         kva_tally_move_bytes(tally, KVA_BUSY, KVA_FREE, last - start + 1);
     }

@@ -1201,6 +1201,7 @@ static void raise_first(struct bt_tiling *bt, uint64_t first)
     (void)gap_at(bt, &path, 0, &start, &end);
     const struct remainder rest = {start, start, first - 1, end};
     gap_shrinks(bt, &path, 0, &rest);
+    hole_lost(&bt->common, start, end, start, first - 1);
     bt->common.tally.segments[KVA_FREE] -= end == first - 1;
     bt->common.first = first;
     if (path.high == first - 1)
@@ -1221,6 +1222,7 @@ static void lower_last(struct bt_tiling *bt, uint64_t last)
     (void)gap_at(bt, &path, behind, &start, &end);
     const struct remainder rest = {start, last + 1, end, end};
     gap_shrinks(bt, &path, behind, &rest);
+    hole_lost(&bt->common, start, end, last + 1, end);
     bt->common.tally.segments[KVA_FREE] -= start == last + 1;
     bt->common.last = last;
 }

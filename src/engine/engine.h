@@ -126,7 +126,7 @@ static inline void *new_tiling(const struct kva_tiling *common, size_t bytes)
 static inline bool index_is_ready(const struct kva_tiling *tiling, size_t more)
 {
     const struct kva_tally *tally = &tiling->tally;
-    uint64_t used = tally->segments[KVA_BUSY] + tally->segments[KVA_DEFERRED];
+    uint64_t used = tally->segments[KVA_BUSY] + tally->segments[KVA_DEFERRED] + tally->segments[KVA_ABSENT];
 
     return __builtin_expect(!tiling->sizes, 1) || kva_sizes_ensure(tiling->sizes, (size_t)used + more + 1);
 }

@@ -159,10 +159,14 @@ static enum kva_status rb_narrow(struct kva_tiling *tiling, uint64_t first, uint
         return KVA_EBUSY;
     if (last < tiling->last && (!highest || highest->start > last + 1))
         return KVA_EBUSY;
+    if (lowest)
+        hole_lost(tiling, lowest->start, lowest->last, lowest->start, first - 1);
     if (lowest && lowest->last == first - 1)
         drop_hole(rb, lowest);
     else if (lowest)
         kva_rb_hole_set_start(lowest, first);
+    if (highest)
+        hole_lost(tiling, highest->start, highest->last, last + 1, highest->last);
     if (highest && highest->start == last + 1)
         drop_hole(rb, highest);
     else if (highest)

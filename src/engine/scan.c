@@ -462,6 +462,11 @@ static enum kva_status scan_narrow(struct kva_tiling *tiling, uint64_t first, ui
         return KVA_EBUSY;
     bool drop_lowest = first > tiling->first && last_of(scan, 0) == first - 1;
     bool drop_highest = last < tiling->last && scan->entries[scan->count - 1].start == last + 1;
+    if (first > tiling->first)
+        hole_lost(tiling, tiling->first, last_of(scan, 0), tiling->first, first - 1);
+    if (last < tiling->last)
+        hole_lost(tiling, max_u64(scan->entries[scan->count - 1].start, first), tiling->last, last + 1,
+                  tiling->last);
     scan->count -= (size_t)drop_lowest + drop_highest;
     if (drop_lowest)
         memmove(scan->entries, scan->entries + 1, scan->count * sizeof *scan->entries);

@@ -33,6 +33,7 @@ static struct kva_tiling *make(const struct kva_engine *engine, struct kva_faili
     common.last = last;
     common.quantum = quantum;
     common.owners = true;
+    common.by_size = engine != &kva_engine_scan;
     assert_int_equal(engine->create(&common, &tiling), KVA_OK);
     return tiling;
 }
@@ -119,6 +120,8 @@ static void expect_same(const struct twins *twins)
     uint64_t spans[2] = {0, 0};
     const char *broken = engine->check(twins->one, &address);
 
+    if (!broken)
+        broken = check_sizes(twins->one, &address);
     check_that(broken == NULL, "%s: %s at %" PRIu64, engine->name, broken, address);
     assert_memory_equal(&twins->one->tally, &twins->oracle->tally, sizeof twins->one->tally);
     assert_int_equal(engine->largest(twins->one, &spans[0]),
