@@ -369,6 +369,16 @@ static enum kva_status rb_resize(struct kva_tiling *tiling, uint64_t start, uint
     return last < segment->last ? shrink_segment(rb, segment, last) : KVA_OK;
 }
 
+static enum kva_status rb_own(struct kva_tiling *tiling, uint64_t start, void *owner)
+{
+    struct rb_segment *segment = busy_at(rb_of(tiling), start);
+
+    if (!segment)
+        return KVA_ENOENT;
+    segment->owner = tiling->owners ? owner : NULL;
+    return KVA_OK;
+}
+
 static enum kva_status rb_park(struct kva_tiling *tiling, uint64_t start, unsigned colour, uint64_t *last)
 {
     struct rb_tiling *rb = rb_of(tiling);
@@ -435,6 +445,7 @@ const struct kva_engine kva_engine_rb = {
     .punch = rb_punch,
     .trim = rb_trim,
     .resize = rb_resize,
+    .own = rb_own,
     .park = rb_park,
     .unpark = rb_unpark,
     .extend = rb_extend,

@@ -339,6 +339,17 @@ static enum kva_status scan_resize(struct kva_tiling *tiling, uint64_t start, ui
     return last < last_of(scan, index) ? shrink_entry(scan, index, last) : KVA_OK;
 }
 
+static enum kva_status scan_own(struct kva_tiling *tiling, uint64_t start, void *owner)
+{
+    struct scan_tiling *scan = scan_of(tiling);
+    size_t index;
+
+    if (!find_busy_entry(scan, start, &index))
+        return KVA_ENOENT;
+    scan->entries[index].owner = tiling->owners ? owner : NULL;
+    return KVA_OK;
+}
+
 static enum kva_status scan_park(struct kva_tiling *tiling, uint64_t start, unsigned colour, uint64_t *last)
 {
     struct scan_tiling *scan = scan_of(tiling);
@@ -494,6 +505,7 @@ const struct kva_engine kva_engine_scan = {
     .punch = scan_punch,
     .trim = scan_trim,
     .resize = scan_resize,
+    .own = scan_own,
     .park = scan_park,
     .unpark = scan_unpark,
     .extend = scan_extend,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /** Taking ranges: by policy, at an address, several at once. */
+#include "conflict.h"
 #include "congruent.h"
 #include "retry.h"
 #include "verify.h"
@@ -48,32 +49,6 @@ enum kva_status kva_alloc(struct kva_space *space, const struct kva_request *req
 
 /* ---------------------------------------------------------------------------------------- at an address */
 
-/** Whether one state is more in the way of a reserve than another: free gives way at once, pooled to a drain,
- *  deferred to a flush, busy to nothing. */
-static bool is_worse(enum kva_state state, enum kva_state than)
-{
-    static const unsigned char rank[] = {
-        [KVA_FREE] = 0, [KVA_POOLED] = 1, [KVA_DEFERRED] = 2, [KVA_BUSY] = 3};
-
-    return rank[state] > rank[than];
-}
-
-/** What is most in the way in [start, last]: the lowest segment of the worst state. */
-static void find_conflict(const struct kva_space *space, uint64_t start, uint64_t last,
-                          struct kva_segment *conflict)
-{
-    struct kva_segment segment;
-
-    conflict->state = KVA_FREE;
-    for (uint64_t at = start;; at = segment.last + 1) {
-        kva_lookup(space, at, &segment);
-        if (is_worse(segment.state, conflict->state))
-            *conflict = segment;
-        if (segment.state == KVA_BUSY || segment.last >= last)
-            return;
-    }
-}
-
 /** A range that is wanted, and its place if it is free; else what is in the way. */
 struct spot {
     uint64_t start;
@@ -90,25 +65,8 @@ static enum kva_status attempt_locate(void *instance, void *operation)
 
     if (tiling->engine->locate(tiling, spot->start, spot->last, &spot->place) == KVA_OK)
         return KVA_OK;
-    find_conflict(space, spot->start, spot->last, &spot->conflict);
+    kva_find_conflict(space, spot->start, spot->last, NULL, &spot->conflict);
     return KVA_ENOSPC;
-}
-
-/** Find the place; drain the pools, and flush once, if only that is in the way. What is deferred there after
- *  the flush was parked since this began: so part of the range was busy meanwhile, and KVA_EEXIST is true of
- *  that moment. Without that bound, threads that take and park ranges there could keep this at work for
- *  ever. */
-static enum kva_status make_place(struct kva_space *space, struct spot *spot)
-{
-    enum kva_status status = attempt_locate(space, spot);
-
-    if (status == KVA_ENOSPC && spot->conflict.state != KVA_BUSY && spot->conflict.state != KVA_DEFERRED)
-        status = kva_attempt_drained(space, attempt_locate, spot);
-    if (status == KVA_ENOSPC && spot->conflict.state == KVA_DEFERRED) {
-        (void)kva_flush_all(space);
-        status = kva_attempt_drained(space, attempt_locate, spot);
-    }
-    return status == KVA_ENOSPC ? KVA_EEXIST : status;
 }
 
 enum kva_status kva_reserve(struct kva_space *space, uint64_t start, uint64_t size, void *owner,
@@ -124,7 +82,7 @@ enum kva_status kva_reserve(struct kva_space *space, uint64_t start, uint64_t si
     status = kva_range_inside(tiling, start, size, &kva_range_plain, &spot.last, &bad);
     if (status != KVA_OK)
         return leave(space, misuse_of(space, status, __func__, start, &bad));
-    status = make_place(space, &spot);
+    status = kva_attempt_place(space, attempt_locate, &spot, &spot.conflict);
     if (status == KVA_EEXIST && conflict)
         *conflict = spot.conflict;
     if (status == KVA_OK)
