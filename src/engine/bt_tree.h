@@ -1073,6 +1073,23 @@ static enum kva_status bt_resize(struct kva_tiling *tiling, uint64_t start, uint
     return KVA_OK;
 }
 
+static enum kva_status bt_own(struct kva_tiling *tiling, uint64_t start, void *owner)
+{
+    struct bt_tiling *bt = bt_of(tiling);
+    struct bt_path path;
+    unsigned i;
+
+    if (start < tiling->first || start > tiling->last || !find_busy(bt, start, &path, &i))
+        return KVA_ENOENT;
+    if (!tiling->owners)
+        return KVA_OK;
+    struct bt_owners *owners = owners_of(path.leaf);
+    begin_edit(path.leaf);
+    owners->owner[owners->slot[i]] = owner;
+    end_edit(path.leaf);
+    return KVA_OK;
+}
+
 static enum kva_status bt_park(struct kva_tiling *tiling, uint64_t start, unsigned colour, uint64_t *last)
 {
     struct bt_tiling *bt = bt_of(tiling);

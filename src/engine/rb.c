@@ -446,6 +446,16 @@ static void rb_clear(struct kva_tiling *tiling, uint64_t first, uint64_t last)
     }
 }
 
+static enum kva_status rb_own(struct kva_tiling *tiling, uint64_t start, void *owner)
+{
+    struct rb_segment *segment = busy_at(rb_of(tiling), start);
+
+    if (!segment)
+        return KVA_ENOENT;
+    segment->owner = tiling->owners ? owner : NULL;
+    return KVA_OK;
+}
+
 static enum kva_status rb_park(struct kva_tiling *tiling, uint64_t start, unsigned colour, uint64_t *last)
 {
     struct rb_tiling *rb = rb_of(tiling);
@@ -527,6 +537,7 @@ const struct kva_engine kva_engine_rb = {
     .trim = rb_trim,
     .resize = rb_resize,
     .clear = rb_clear,
+    .own = rb_own,
     .park = rb_park,
     .unpark = rb_unpark,
     .wake = rb_wake,

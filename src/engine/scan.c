@@ -362,6 +362,17 @@ static void scan_clear(struct kva_tiling *tiling, uint64_t first, uint64_t last)
     }
 }
 
+static enum kva_status scan_own(struct kva_tiling *tiling, uint64_t start, void *owner)
+{
+    struct scan_tiling *scan = scan_of(tiling);
+    size_t index;
+
+    if (!find_busy_entry(scan, start, &index))
+        return KVA_ENOENT;
+    scan->entries[index].owner = tiling->owners ? owner : NULL;
+    return KVA_OK;
+}
+
 static enum kva_status scan_park(struct kva_tiling *tiling, uint64_t start, unsigned colour, uint64_t *last)
 {
     struct scan_tiling *scan = scan_of(tiling);
@@ -577,6 +588,7 @@ const struct kva_engine kva_engine_scan = {
     .trim = scan_trim,
     .resize = scan_resize,
     .clear = scan_clear,
+    .own = scan_own,
     .park = scan_park,
     .unpark = scan_unpark,
     .wake = scan_wake,
