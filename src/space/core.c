@@ -177,6 +177,8 @@ enum kva_status kva_status_of_start(const struct kva_segment *segment, uint64_t 
         return KVA_EDOUBLE;
     case KVA_DEFERRED:
         return KVA_EDEFERRED;
+    case KVA_ABSENT:
+        return KVA_EUNKNOWN;
     case KVA_BUSY:
         break;
     }
