@@ -677,6 +677,12 @@ KVA_API uint32_t kva_version(void);
 
 /* ----------------------------------------------------------------------------------------- private part */
 
+/** Private: a node of a tree, in the memory of a caller (kva/evict.h). */
+struct kva_rb_node {
+    uintptr_t parent_and_colour;
+    struct kva_rb_node *child[2];
+};
+
 /** Private: a list of registered callbacks. */
 struct kva_link {
     struct kva_link *next;
