@@ -244,6 +244,7 @@ static void add_member(struct team *team, const struct kva_engine *engine, const
     config.flush = log_flush;
     config.flush_context = &member->log;
     config.deferred_limit = UINT64_MAX;
+    config.best_fit = (team->rng.state ^ team->count) & 1; /* every other member of a team */
     assert_int_equal(kva_space_init(&member->space, &config), KVA_OK);
     /* scan moves its array when it grows; the others keep their memory to the end. */
     member->memory.give_is_a_bug = engine != &kva_engine_scan;
