@@ -293,6 +293,11 @@ static enum kva_status clear_tail_and_head(struct stage *stage)
     return kva_clear(&stage->space, at(P) + 1, BYTES, NULL);
 }
 
+static enum kva_status clear_tail(struct stage *stage)
+{
+    return kva_clear(&stage->space, at(P) + 1, BYTES - 1, NULL);
+}
+
 static enum kva_status clear_around_deferred(struct stage *stage)
 {
     return kva_clear(&stage->space, at(S) + 1, 2 * BYTES, NULL);
@@ -397,6 +402,7 @@ static const struct {
     {"congruent", congruent, MUST},
     {"clear, whole", clear_whole, NEVER},
     {"clear, tail and head", clear_tail_and_head, MUST},
+    {"clear, tail", clear_tail, MUST},
     {"clear, around deferred", clear_around_deferred, MUST},
     {"clear, middle", clear_middle, MUST},
     {"reserve over, middle", over_middle, MUST},
