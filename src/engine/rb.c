@@ -463,10 +463,12 @@ static enum kva_status rb_park(struct kva_tiling *tiling, uint64_t start, unsign
 
     if (!segment)
         return KVA_ENOENT;
-    if (colour == KVA_COLOUR_ABSENT)
+    if (colour == KVA_COLOUR_ABSENT) {
         list_init(&segment->order);
-    else
+    } else {
         list_insert_before(&rb->parked[colour], &segment->order);
+        rb_set_mark(&segment->link, colour != 0);
+    }
     kva_tally_park(&tiling->tally, colour, span_of(segment) + 1);
     *last = segment->last;
     return KVA_OK;
@@ -496,6 +498,26 @@ static enum kva_status rb_wake(struct kva_tiling *tiling, uint64_t start)
 }
 
 /* --------------------------------------------------------------------------------------------- looking */
+
+/** Walk the used tree: the list of what is deferred is not in the order of addresses. */
+static enum kva_status rb_next_parked(const struct kva_tiling *tiling, unsigned colour, uint64_t from,
+                                      struct kva_segment *found)
+{
+    const struct rb_tiling *rb = rb_of_const(tiling);
+    struct rb_segment *segment = floor_segment(&rb->used, from);
+    const struct kva_rb_node *link =
+        segment ? &segment->link : kva_rb_outermost(&rb->used, KVA_RB_LEFT); /* at most one too low */
+
+    for (; link; link = kva_rb_neighbour(link, KVA_RB_RIGHT)) {
+        segment = segment_of_link(link);
+        if (state_of_used(segment) != KVA_DEFERRED || colour_of_parked(segment) != colour ||
+            segment->start < from)
+            continue;
+        *found = (struct kva_segment){segment->start, segment->last, segment->owner, KVA_DEFERRED};
+        return KVA_OK;
+    }
+    return KVA_ENOENT;
+}
 
 static void rb_find(const struct kva_tiling *tiling, uint64_t address, struct kva_segment *found)
 {
@@ -541,6 +563,7 @@ const struct kva_engine kva_engine_rb = {
     .park = rb_park,
     .unpark = rb_unpark,
     .wake = rb_wake,
+    .next_parked = rb_next_parked,
     .extend = rb_extend,
     .narrow = rb_narrow,
     .find = rb_find,
