@@ -199,7 +199,8 @@ KVA_API enum kva_status kva_prev(const struct kva_space *space, struct kva_segme
  */
 KVA_API enum kva_status kva_first_hole(struct kva_space *space, uint64_t least, struct kva_segment *hole);
 
-/** The next higher free segment of at least a size: the lowest that has so many bytes above hole->last.
+/** The next higher free segment of at least a size: the lowest that has so many bytes above hole->last. The result is the
+ *  whole segment: if the space has changed, it may begin at or below hole->last.
  *
  *  In:      space
  *           least
@@ -208,7 +209,8 @@ KVA_API enum kva_status kva_first_hole(struct kva_space *space, uint64_t least, 
  */
 KVA_API enum kva_status kva_next_hole(struct kva_space *space, uint64_t least, struct kva_segment *hole);
 
-/** The highest free segment of at least a size, and the next lower one. As kva_first_hole and kva_next_hole. */
+/** The highest free segment of at least a size; and the next lower one: the highest that has so many bytes below hole->start,
+ *  whole. As kva_first_hole and kva_next_hole. */
 KVA_API enum kva_status kva_last_hole(struct kva_space *space, uint64_t least, struct kva_segment *hole);
 KVA_API enum kva_status kva_prev_hole(struct kva_space *space, uint64_t least, struct kva_segment *hole);
 

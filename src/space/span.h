@@ -258,6 +258,11 @@ void kva_spans_end_limbo(struct kva_pools *pools);
  *  CPU's. */
 bool kva_object_at(const struct kva_pools *pools, uint64_t address, struct kva_object *object);
 
+/** The lowest object deferred in a colour that starts at or above an address; false when there is none. It looks at every span
+ *  that has objects deferred in the colour. */
+bool kva_spans_next_parked(const struct kva_pools *pools, unsigned colour, uint64_t from,
+                           struct kva_object *object);
+
 /** The object, not gone, that holds an address; the space may have no pools. */
 static inline bool kva_pool_object(const struct kva_space *space, uint64_t address, struct kva_object *object)
 {
