@@ -4,7 +4,7 @@
  * kva/evict.h: find out which few ranges to give up so that a request fits.
  *
  * Freeing the least recently used ranges until a request fits frees many for nothing: a hole needs neighbours. An EVICTION asks
- * instead. The caller feeds it candidates, busy segments, in the order in which he would give them up. After each, it knows the
+ * instead. The caller feeds it candidates, busy segments, in the order in which they would be given up. After each, it knows the
  * hole that would arise if all candidates so far were free; once that satisfies the request, it names the few that must go:
  *
  *      fed first, second, third       |  3  | free |  1  | busy |  2  | busy |
@@ -38,15 +38,22 @@ extern "C" {
 
 struct kva_eviction;
 
-/** A candidate: the caller's memory, one for each segment that he feeds. Put it into the structure that describes what the range
+/** Private: a node of a tree. */
+struct kva_rb_node {
+    uintptr_t parent_and_colour;
+    struct kva_rb_node *child[2];
+};
+
+/** A candidate: the caller's memory, one for each segment that is fed. Put it into the structure that describes what the range
  *  holds. All of it is private, and need not be initialised. */
 struct kva_candidate {
-    uintptr_t link[3]; /* in the tree of candidates by address */
-    uint64_t start;
+    struct kva_rb_node node; /* in the tree of candidates by address */
+    uint64_t start;          /* the segment, as it was fed */
     uint64_t last;
     void *owner;
-    struct kva_candidate *run; /* one that stands for all of the hole that would arise, or leads to it */
-    uint64_t run_start;        /* that hole, if this one stands for it */
+    struct kva_candidate *
+        other; /* of a hole that would arise, its lowest candidate has its highest one here, and the highest */
+    uint64_t run_start; /* the lowest; and both have that hole. All between them have NULL */
     uint64_t run_last;
 };
 
@@ -128,12 +135,15 @@ KVA_API enum kva_status kva_evict_finish(struct kva_eviction *eviction, uint64_t
 
 /** Private: an eviction, declared in full so that it can live in the caller's memory. */
 struct kva_eviction {
-    struct kva_space *space;
+    struct kva_space *space; /* NULL: not begun */
     struct kva_request request;
-    struct kva_candidate *root; /* of the tree */
-    uint64_t start;             /* where the request will go, once found */
+    struct kva_rb_node *root; /* of the tree of candidates */
+    uint64_t start;           /* where the request will go, once that is known */
     uint64_t last;
-    int found;
+    uint64_t
+        clear_start; /* the candidates that meet this range must go: it holds that place, and with a filter what has to */
+    uint64_t clear_last; /* be free beside it */
+    int stage;
 };
 
 #ifdef __cplusplus
