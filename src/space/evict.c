@@ -156,6 +156,104 @@ static void record_run(const struct run *run)
     run->low->run_last = run->high->run_last = run->last;
 }
 
+/* ----------------------------------------------------------------------------------------- what fits in a run */
+
+static void look_in_space(const void *space, uint64_t address, struct kva_segment *segment)
+{
+    kva_lookup(space, address, segment);
+}
+
+/** What the eviction's request asks for in the space as it is now, which may have grown or shrunk; false if nothing can
+ *  satisfy that. */
+static bool eviction_demand(const struct kva_eviction *eviction, struct kva_demand *demand)
+{
+    struct kva_bad bad;
+
+    if (kva_demand_of(eviction->space->tiling, &eviction->request, demand, &bad) != KVA_OK)
+        return false;
+    demand->look = look_in_space;
+    demand->look_where = eviction->space;
+    return demand->max - demand->min >= demand->size - 1;
+}
+
+static bool fits_in_hole(const struct kva_space *space, const struct kva_demand *demand, uint64_t start,
+                         uint64_t last, uint64_t *at)
+{
+    return demand->is_elaborate ? kva_policy_in_hole(space->tiling, demand, start, last, at)
+                                : kva_fit_in_hole(start, last, demand, at);
+}
+
+/** Whether the request's filter lets the place be used, where it lies in the hole [start, last]. */
+static bool filter_admits(const struct kva_eviction *eviction, uint64_t start, uint64_t last)
+{
+    struct kva_demand demand;
+    uint64_t at;
+
+    if (!eviction->request.filter)
+        return true;
+    if (!eviction_demand(eviction, &demand))
+        return false;
+    demand.policy = KVA_LOWEST;
+    demand.min = eviction->start;
+    demand.max = eviction->last;
+    return fits_in_hole(eviction->space, &demand, start, last, &at);
+}
+
+/** The nearest candidate of a run that stays, below or above what is cleared; NULL if there is none. */
+static struct kva_candidate *stays_below(const struct kva_eviction *eviction, const struct run *run)
+{
+    struct kva_candidate *candidate = candidate_below(eviction, eviction->clear_start);
+
+    if (candidate && candidate->last >= eviction->clear_start)
+        candidate = candidate_beside(candidate, KVA_RB_LEFT);
+    return candidate && candidate->start >= run->start ? candidate : NULL;
+}
+
+static struct kva_candidate *stays_above(const struct kva_eviction *eviction, const struct run *run)
+{
+    struct kva_candidate *candidate = candidate_below(eviction, eviction->clear_last);
+
+    candidate = candidate ? candidate_beside(candidate, KVA_RB_RIGHT) : lowest_candidate(eviction);
+    return candidate && candidate->last <= run->last ? candidate : NULL;
+}
+
+/** Whether the filter lets the place be used beside the candidates of the run that stay. */
+static bool is_admitted(const struct kva_eviction *eviction, const struct run *run)
+{
+    const struct kva_candidate *below = stays_below(eviction, run);
+    const struct kva_candidate *above = stays_above(eviction, run);
+
+    return filter_admits(eviction, below ? below->last + 1 : run->start,
+                         above ? above->start - 1 : run->last);
+}
+
+/** The filter has let the place be used in all of the run. The candidates that stay lie nearer to it: where the filter does
+ *  not let it be used beside one of them, that has to go, too; of two, the lower one, if that will do. */
+static void clear_for_filter(struct kva_eviction *eviction, const struct run *run)
+{
+    while (!is_admitted(eviction, run)) {
+        const struct kva_candidate *below = stays_below(eviction, run);
+        const struct kva_candidate *above = stays_above(eviction, run);
+        uint64_t start = eviction->clear_start;
+
+        if (!below && !above)
+            return;
+        if (below) {
+            eviction->clear_start = below->start;
+            if (is_admitted(eviction, run))
+                return;
+        }
+        if (above) {
+            eviction->clear_start = start;
+            eviction->clear_last = above->last;
+            if (is_admitted(eviction, run))
+                return;
+        }
+        if (below)
+            eviction->clear_start = below->start;
+    }
+}
+
 /* -------------------------------------------------------------------------------------------- begin, feed */
 
 enum kva_status kva_evict_begin(struct kva_space *space, const struct kva_request *request,
@@ -178,20 +276,19 @@ enum kva_status kva_evict_begin(struct kva_space *space, const struct kva_reques
     return leave(space, KVA_OK);
 }
 
-/** Choose the place in a run, if the request fits. The space may have grown since the eviction began. */
+/** Choose the place in a run, if the request fits. */
 static bool find_in_run(struct kva_eviction *eviction, const struct run *run)
 {
     struct kva_demand demand;
-    struct kva_bad bad;
 
-    if (kva_demand_of(eviction->space->tiling, &eviction->request, &demand, &bad) != KVA_OK ||
-        demand.max - demand.min < demand.size - 1 ||
-        !kva_fit_in_hole(run->start, run->last, &demand, &eviction->start))
+    if (!eviction_demand(eviction, &demand) ||
+        !fits_in_hole(eviction->space, &demand, run->start, run->last, &eviction->start))
         return false;
     eviction->last = eviction->start + (demand.size - 1);
     eviction->clear_start = eviction->start;
     eviction->clear_last = eviction->last;
     eviction->stage = EVICTION_FOUND;
+    clear_for_filter(eviction, run);
     return true;
 }
 
@@ -311,6 +408,29 @@ static enum kva_status verify_candidates(const struct kva_eviction *eviction)
     }
 }
 
+/** Whether the filter still lets the place be used, in the hole that will be there. */
+static bool is_still_admitted(const struct kva_eviction *eviction)
+{
+    const struct kva_space *space = eviction->space;
+    struct kva_segment segment;
+
+    if (!eviction->request.filter)
+        return true;
+    kva_lookup(space, eviction->clear_start, &segment);
+    uint64_t start = segment.start;
+    kva_lookup(space, eviction->clear_last, &segment);
+    uint64_t last = segment.last;
+    if (start > space->tiling->first) {
+        kva_lookup(space, start - 1, &segment);
+        start = segment.state == KVA_FREE ? segment.start : start;
+    }
+    if (last < space->tiling->last) {
+        kva_lookup(space, last + 1, &segment);
+        last = segment.state == KVA_FREE ? segment.last : last;
+    }
+    return filter_admits(eviction, start, last);
+}
+
 /** Those that a pool has handed out become ordinary segments, which nobody can see. */
 static enum kva_status move_candidates_to_tree(const struct kva_eviction *eviction)
 {
@@ -351,6 +471,8 @@ static enum kva_status attempt_eviction(void *instance, void *operation)
     const struct kva_eviction *eviction = operation;
     enum kva_status status = verify_candidates(eviction);
 
+    if (status == KVA_OK && !is_still_admitted(eviction))
+        return KVA_EAGAIN;
     if (status == KVA_OK)
         status = move_candidates_to_tree(eviction);
     if (status == KVA_OK)
