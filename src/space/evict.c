@@ -435,29 +435,34 @@ static bool is_still_admitted(const struct kva_eviction *eviction)
 static enum kva_status move_candidates_to_tree(const struct kva_eviction *eviction)
 {
     struct kva_space *space = eviction->space;
-    struct kva_candidate *candidate = pools_of(space) ? kva_evict_first(eviction) : NULL;
+    struct kva_segment segment;
     struct kva_object object;
-    enum kva_status status = KVA_OK;
 
-    for (; candidate && status == KVA_OK; candidate = kva_evict_next(eviction, candidate)) {
-        if (kva_pool_object(space, candidate->start, &object))
-            status = kva_span_move_to_tree(space, &object);
+    for (uint64_t at = eviction->clear_start; pools_of(space); at = segment.last + 1) {
+        kva_lookup(space, at, &segment);
+        enum kva_status status =
+            kva_pool_object(space, at, &object) ? kva_span_move_to_tree(space, &object) : KVA_OK;
+        if (status != KVA_OK || segment.last >= eviction->clear_last)
+            return status;
     }
-    return status;
+    return KVA_OK;
 }
 
-/** Free those that must go (the caller may have freed some), and take their place: what that needs has been prepared. */
+/** Free what is left of those that must go, and take their place: what that needs has been prepared. Not by their starts: of one
+ *  that has shrunk, what still begins there may lie outside. */
 static enum kva_status replace_candidates(const struct kva_eviction *eviction)
 {
     const struct kva_space *space = eviction->space;
     struct kva_tiling *tiling = space->tiling;
+    struct kva_segment segment = {.last = eviction->clear_start - 1};
 
     begin_compound(space);
-    for (const struct kva_candidate *candidate = kva_evict_first(eviction); candidate;
-         candidate = kva_evict_next(eviction, candidate)) {
-        (void)core_free(tiling, candidate->start);
+    do {
+        core_find(tiling, segment.last + 1, &segment);
+        if (segment.state == KVA_BUSY)
+            (void)core_free(tiling, segment.start);
         sync_point(threads_of(space));
-    }
+    } while (segment.last < eviction->clear_last);
     enum kva_status status = core_reserve(tiling, eviction->start, eviction->last, eviction->request.owner);
     check_contract(&tiling->ledger.hooks, status == KVA_OK, __func__, "E1: what was prepared for has failed",
                    eviction->start);
