@@ -10,20 +10,20 @@
  *             |<------- a run ------------->|        |<- a run -->|
  *                    low          .     high         low = high
  *
- * A new candidate is busy, so it lies between two runs, never inside one. It joins the runs that it touches, or
- * that only a hole parts it from. So the candidates of a run are neighbours in the tree, and what is known of the
- * run needs to be right at its lowest and at its highest candidate alone: each of the two has its range, and the
- * way to the other.
+ * A new candidate is busy, so it lies between two runs, never inside one. It joins the runs that it
+ * touches, or that only a hole parts it from. So the candidates of a run are neighbours in the tree, and
+ * what is known of the run needs to be right at its lowest and at its highest candidate alone: each of the
+ * two has its range, and the way to the other.
  *
- *      feed 5:   low ... high  | free |  5  | free |  low ... high      the high one on the left and the low
- *                low ......................................... high     one on the right become inner ones: O(1)
+ *      feed 5:   low ... high  | free |  5  | free |  low ... high      the high one on the left, and the
+ *                low ......................................... high     low one on the right, are inner now
  *
  * Only the run of the new candidate has grown. If the request did not fit before, it fits there or nowhere.
  *
- * WHEN THE SPACE CHANGES between two calls, a run may be wider than what would be free, or not as wide as it
- * could be. kva_evict_finish looks at every segment again, under the lock, and returns KVA_EAGAIN where one is
- * neither free nor a candidate as it was fed. No other decision depends on a run: a wrong one costs a call, and
- * breaks nothing.
+ * WHEN THE SPACE CHANGES between two calls, a run may be wider than what would be free, or not as wide as
+ * it could be. kva_evict_finish looks at every segment again, under the lock, and returns KVA_EAGAIN where
+ * one is neither free nor a candidate as it was fed. No other decision depends on a run: a wrong one costs
+ * a call, and breaks nothing.
  */
 #include "../base/rbtree.h"
 #include "pool.h"
@@ -37,7 +37,7 @@ enum {
     EVICTION_OVER,
 };
 
-/* ---------------------------------------------------------------------------------- the tree of candidates */
+/* ------------------------------------------------------------------------------- the tree of candidates */
 
 static inline struct kva_candidate *candidate_of(struct kva_rb_node *node)
 {
@@ -85,7 +85,7 @@ static void insert_candidate(struct kva_eviction *eviction, struct kva_candidate
     eviction->root = tree.root;
 }
 
-/* -------------------------------------------------------------------------------------------------- runs */
+/* ----------------------------------------------------------------------------------------------- runs */
 
 struct eviction_run {
     uint64_t start;
@@ -158,7 +158,7 @@ static void record_run(const struct eviction_run *run)
     run->low->run_last = run->high->run_last = run->last;
 }
 
-/* -------------------------------------------------------------------------------------- what fits in a run */
+/* ----------------------------------------------------------------------------------- what fits in a run */
 
 static void look_in_space(const void *space, uint64_t address, struct kva_segment *segment)
 {
@@ -257,7 +257,7 @@ static void clear_for_filter(struct kva_eviction *eviction, const struct evictio
     }
 }
 
-/* -------------------------------------------------------------------------------------------- begin, feed */
+/* ----------------------------------------------------------------------------------------- begin, feed */
 
 enum kva_status kva_evict_begin(struct kva_space *space, const struct kva_request *request,
                                 struct kva_eviction *eviction)
@@ -356,7 +356,7 @@ enum kva_status kva_evict_add(struct kva_eviction *eviction, struct kva_candidat
     return leave(space, status);
 }
 
-/* ------------------------------------------------------------------------------------------- what must go */
+/* ---------------------------------------------------------------------------------------- what must go */
 
 /** The candidate itself if it must go: its neighbours below end before the range that is cleared. */
 static struct kva_candidate *if_it_must_go(const struct kva_eviction *eviction,
@@ -385,7 +385,7 @@ struct kva_candidate *kva_evict_next(const struct kva_eviction *eviction,
     return if_it_must_go(eviction, candidate_beside(candidate, KVA_RB_RIGHT));
 }
 
-/* ----------------------------------------------------------------------------------------------- the end */
+/* -------------------------------------------------------------------------------------------- the end */
 
 /** Whether all that is to be cleared is free, or a candidate as it was fed: KVA_OK; KVA_EAGAIN; KVA_ENOSPC
  *  where a pool has kept something for want of memory. */
