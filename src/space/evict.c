@@ -3,25 +3,27 @@
 /**
  * Evictions: which few busy segments have to go so that a request fits (kva/evict.h).
  *
- * RUNS. The candidates are in a tree by address. A RUN is a maximal range of candidates, and of free addresses between
- * and beside them: a hole that would arise if all candidates were freed.
+ * RUNS. The candidates are in a tree by address. A RUN is a maximal range of candidates, and of free
+ * addresses between and beside them: a hole that would arise if all candidates were freed.
  *
  *      | busy | free |  1  | free |  3  |  2  | busy | free |  4  | deferred |
  *             |<------- a run ------------->|        |<- a run -->|
  *                    low          .     high         low = high
  *
- * A new candidate is busy, so it lies between two runs, never inside one. It joins the runs that it touches, or that only
- * a hole parts it from. So the candidates of a run are neighbours in the tree, and what is known of the run needs to be
- * right at its lowest and at its highest candidate alone: each of the two has its range, and the way to the other.
+ * A new candidate is busy, so it lies between two runs, never inside one. It joins the runs that it
+ * touches, or that only a hole parts it from. So the candidates of a run are neighbours in the tree, and
+ * what is known of the run needs to be right at its lowest and at its highest candidate alone: each of the
+ * two has its range, and the way to the other.
  *
- *      feed 5:   low ... high  | free |  5  | free |  low ... high      the high one on the left and the low one on the
- *                low ......................................... high     right become inner ones: O(1)
+ *      feed 5:   low ... high  | free |  5  | free |  low ... high      the high one on the left, and the
+ *                low ......................................... high     low one on the right, are inner now
  *
  * Only the run of the new candidate has grown. If the request did not fit before, it fits there or nowhere.
  *
- * WHEN THE SPACE CHANGES between two calls, a run may be wider than what would be free, or not as wide as it could be.
- * kva_evict_finish looks at every segment again, under the lock, and returns KVA_EAGAIN where one is neither free nor a
- * candidate as it was fed. No other decision depends on a run: a wrong one costs a call, and breaks nothing.
+ * WHEN THE SPACE CHANGES between two calls, a run may be wider than what would be free, or not as wide as
+ * it could be. kva_evict_finish looks at every segment again, under the lock, and returns KVA_EAGAIN where
+ * one is neither free nor a candidate as it was fed. No other decision depends on a run: a wrong one costs
+ * a call, and breaks nothing.
  */
 #include "../base/rbtree.h"
 #include "pool.h"
@@ -35,7 +37,7 @@ enum {
     EVICTION_OVER,
 };
 
-/* ------------------------------------------------------------------------------------- the tree of candidates */
+/* ------------------------------------------------------------------------------- the tree of candidates */
 
 static inline struct kva_candidate *candidate_of(struct kva_rb_node *node)
 {
@@ -69,8 +71,8 @@ static struct kva_candidate *candidate_below(const struct kva_eviction *eviction
     return below;
 }
 
-/** Put a candidate between two neighbours in the tree, either of which may be missing. One of them has no child on this
- *  side. */
+/** Put a candidate between two neighbours in the tree, either of which may be missing. One of them has no
+ *  child on this side. */
 static void insert_candidate(struct kva_eviction *eviction, struct kva_candidate *candidate,
                              struct kva_candidate *below, struct kva_candidate *above)
 {
@@ -83,9 +85,9 @@ static void insert_candidate(struct kva_eviction *eviction, struct kva_candidate
     eviction->root = tree.root;
 }
 
-/* -------------------------------------------------------------------------------------------------- runs */
+/* ----------------------------------------------------------------------------------------------- runs */
 
-struct run {
+struct eviction_run {
     uint64_t start;
     uint64_t last;
     struct kva_candidate *low; /* its lowest candidate, and its highest one */
@@ -103,9 +105,9 @@ static inline bool is_free_or_pooled(const struct kva_segment *segment)
     return segment->state == KVA_FREE || segment->state == KVA_POOLED;
 }
 
-/** Let a run begin as far down as it does: join the run below where the two touch, else take in what is free. The ends that
- *  meet become inner ones. */
-static void extend_down(const struct kva_space *space, struct run *run)
+/** Let a run begin as far down as it does: join the run below where the two touch, else take in what is
+ *  free. The ends that meet become inner ones. */
+static void extend_down(const struct kva_space *space, struct eviction_run *run)
 {
     struct kva_candidate *below = candidate_beside(run->low, KVA_RB_LEFT);
     struct kva_segment segment;
@@ -127,7 +129,7 @@ static void extend_down(const struct kva_space *space, struct run *run)
 }
 
 /** The same upwards. */
-static void extend_up(const struct kva_space *space, struct run *run)
+static void extend_up(const struct kva_space *space, struct eviction_run *run)
 {
     struct kva_candidate *above = candidate_beside(run->high, KVA_RB_RIGHT);
     struct kva_segment segment;
@@ -148,7 +150,7 @@ static void extend_up(const struct kva_space *space, struct run *run)
     }
 }
 
-static void record_run(const struct run *run)
+static void record_run(const struct eviction_run *run)
 {
     run->low->other = run->high;
     run->high->other = run->low;
@@ -156,15 +158,15 @@ static void record_run(const struct run *run)
     run->low->run_last = run->high->run_last = run->last;
 }
 
-/* ----------------------------------------------------------------------------------------- what fits in a run */
+/* ----------------------------------------------------------------------------------- what fits in a run */
 
 static void look_in_space(const void *space, uint64_t address, struct kva_segment *segment)
 {
     kva_lookup(space, address, segment);
 }
 
-/** What the eviction's request asks for in the space as it is now, which may have grown or shrunk; false if nothing can
- *  satisfy that. */
+/** What the eviction's request asks for in the space as it is now, which may have grown or shrunk; false if
+ *  nothing can satisfy that. */
 static bool eviction_demand(const struct kva_eviction *eviction, struct kva_demand *demand)
 {
     struct kva_bad bad;
@@ -200,7 +202,7 @@ static bool filter_admits(const struct kva_eviction *eviction, uint64_t start, u
 }
 
 /** The nearest candidate of a run that stays, below or above what is cleared; NULL if there is none. */
-static struct kva_candidate *stays_below(const struct kva_eviction *eviction, const struct run *run)
+static struct kva_candidate *stays_below(const struct kva_eviction *eviction, const struct eviction_run *run)
 {
     struct kva_candidate *candidate = candidate_below(eviction, eviction->clear_start);
 
@@ -209,7 +211,7 @@ static struct kva_candidate *stays_below(const struct kva_eviction *eviction, co
     return candidate && candidate->start >= run->start ? candidate : NULL;
 }
 
-static struct kva_candidate *stays_above(const struct kva_eviction *eviction, const struct run *run)
+static struct kva_candidate *stays_above(const struct kva_eviction *eviction, const struct eviction_run *run)
 {
     struct kva_candidate *candidate = candidate_below(eviction, eviction->clear_last);
 
@@ -218,7 +220,7 @@ static struct kva_candidate *stays_above(const struct kva_eviction *eviction, co
 }
 
 /** Whether the filter lets the place be used beside the candidates of the run that stay. */
-static bool is_admitted(const struct kva_eviction *eviction, const struct run *run)
+static bool is_admitted(const struct kva_eviction *eviction, const struct eviction_run *run)
 {
     const struct kva_candidate *below = stays_below(eviction, run);
     const struct kva_candidate *above = stays_above(eviction, run);
@@ -227,9 +229,10 @@ static bool is_admitted(const struct kva_eviction *eviction, const struct run *r
                          above ? above->start - 1 : run->last);
 }
 
-/** The filter has let the place be used in all of the run. The candidates that stay lie nearer to it: where the filter does
- *  not let it be used beside one of them, that has to go, too; of two, the lower one, if that will do. */
-static void clear_for_filter(struct kva_eviction *eviction, const struct run *run)
+/** The filter has let the place be used in all of the run. The candidates that stay lie nearer to it: where
+ *  the filter does not let it be used beside one of them, that has to go, too; of two, the lower one, if
+ *  that will do. */
+static void clear_for_filter(struct kva_eviction *eviction, const struct eviction_run *run)
 {
     while (!is_admitted(eviction, run)) {
         const struct kva_candidate *below = stays_below(eviction, run);
@@ -254,7 +257,7 @@ static void clear_for_filter(struct kva_eviction *eviction, const struct run *ru
     }
 }
 
-/* -------------------------------------------------------------------------------------------- begin, feed */
+/* ----------------------------------------------------------------------------------------- begin, feed */
 
 enum kva_status kva_evict_begin(struct kva_space *space, const struct kva_request *request,
                                 struct kva_eviction *eviction)
@@ -277,7 +280,7 @@ enum kva_status kva_evict_begin(struct kva_space *space, const struct kva_reques
 }
 
 /** Choose the place in a run, if the request fits. */
-static bool find_in_run(struct kva_eviction *eviction, const struct run *run)
+static bool find_in_run(struct kva_eviction *eviction, const struct eviction_run *run)
 {
     struct kva_demand demand;
 
@@ -298,12 +301,13 @@ static inline bool is_as_fed(const struct kva_candidate *candidate, const struct
            candidate->owner == segment->owner;
 }
 
-/** A busy segment becomes a candidate. One inside a run was free when the run was looked at: the run stays as it is. */
+/** A busy segment becomes a candidate. One inside a run was free when the run was looked at: the run stays
+ *  as it is. */
 static enum kva_status feed(struct kva_eviction *eviction, struct kva_candidate *candidate,
                             const struct kva_segment *segment)
 {
     struct kva_candidate *below = candidate_below(eviction, segment->last);
-    struct run run = {segment->start, segment->last, candidate, candidate};
+    struct eviction_run run = {segment->start, segment->last, candidate, candidate};
 
     if (below && below->last >= segment->start)
         return is_as_fed(below, segment) ? KVA_EEXIST : KVA_EAGAIN;
@@ -352,7 +356,7 @@ enum kva_status kva_evict_add(struct kva_eviction *eviction, struct kva_candidat
     return leave(space, status);
 }
 
-/* ------------------------------------------------------------------------------------------- what must go */
+/* ---------------------------------------------------------------------------------------- what must go */
 
 /** The candidate itself if it must go: its neighbours below end before the range that is cleared. */
 static struct kva_candidate *if_it_must_go(const struct kva_eviction *eviction,
@@ -381,19 +385,21 @@ struct kva_candidate *kva_evict_next(const struct kva_eviction *eviction,
     return if_it_must_go(eviction, candidate_beside(candidate, KVA_RB_RIGHT));
 }
 
-/* ----------------------------------------------------------------------------------------------- the end */
+/* -------------------------------------------------------------------------------------------- the end */
 
-/** Whether all that is to be cleared is free, or a candidate as it was fed: KVA_OK; KVA_EAGAIN; KVA_ENOSPC where a pool has
- *  kept something for want of memory. */
-static enum kva_status verify_candidates(const struct kva_eviction *eviction)
+/** Whether all that is to be cleared is free, or a candidate as it was fed: KVA_OK, and `whole` is the same
+ *  range with all of the segments at its ends; KVA_EAGAIN; KVA_ENOSPC where a pool has kept something for want
+ *  of memory. */
+static enum kva_status verify_candidates(const struct kva_eviction *eviction, struct kva_segment *whole)
 {
     const struct kva_space *space = eviction->space;
     struct kva_segment segment;
 
     if (!core_holds(space->tiling, eviction->clear_start) || !core_holds(space->tiling, eviction->clear_last))
         return KVA_EAGAIN;
-    for (uint64_t at = eviction->clear_start;; at = segment.last + 1) {
-        kva_lookup(space, at, &segment);
+    kva_lookup(space, eviction->clear_start, &segment);
+    whole->start = segment.start;
+    for (;; kva_lookup(space, segment.last + 1, &segment)) {
         if (segment.state == KVA_POOLED)
             return KVA_ENOSPC;
         if (segment.state == KVA_BUSY) {
@@ -404,22 +410,22 @@ static enum kva_status verify_candidates(const struct kva_eviction *eviction)
             return KVA_EAGAIN;
         }
         if (segment.last >= eviction->clear_last)
-            return KVA_OK;
+            break;
     }
+    whole->last = segment.last;
+    return KVA_OK;
 }
 
 /** Whether the filter still lets the place be used, in the hole that will be there. */
-static bool is_still_admitted(const struct kva_eviction *eviction)
+static bool is_still_admitted(const struct kva_eviction *eviction, const struct kva_segment *whole)
 {
     const struct kva_space *space = eviction->space;
+    uint64_t start = whole->start;
+    uint64_t last = whole->last;
     struct kva_segment segment;
 
     if (!eviction->request.filter)
         return true;
-    kva_lookup(space, eviction->clear_start, &segment);
-    uint64_t start = segment.start;
-    kva_lookup(space, eviction->clear_last, &segment);
-    uint64_t last = segment.last;
     if (start > space->tiling->first) {
         kva_lookup(space, start - 1, &segment);
         start = segment.state == KVA_FREE ? segment.start : start;
@@ -432,37 +438,30 @@ static bool is_still_admitted(const struct kva_eviction *eviction)
 }
 
 /** Those that a pool has handed out become ordinary segments, which nobody can see. */
-static enum kva_status move_candidates_to_tree(const struct kva_eviction *eviction)
+static enum kva_status move_candidates_to_tree(struct kva_space *space, const struct kva_segment *whole)
 {
-    struct kva_space *space = eviction->space;
-    struct kva_segment segment;
-    struct kva_object object;
+    enum kva_status status = KVA_OK;
+    struct kva_segment segment = {.last = whole->start - 1};
 
-    for (uint64_t at = eviction->clear_start; pools_of(space); at = segment.last + 1) {
-        kva_lookup(space, at, &segment);
-        enum kva_status status =
-            kva_pool_object(space, at, &object) ? kva_span_move_to_tree(space, &object) : KVA_OK;
-        if (status != KVA_OK || segment.last >= eviction->clear_last)
-            return status;
+    while (pools_of(space) && status == KVA_OK) {
+        kva_lookup(space, segment.last + 1, &segment);
+        status = leave_pool(space, segment.start);
+        if (segment.last >= whole->last)
+            break;
     }
-    return KVA_OK;
+    return status;
 }
 
-/** Free what is left of those that must go, and take their place: what that needs has been prepared. Not by their starts: of one
- *  that has shrunk, what still begins there may lie outside. */
-static enum kva_status replace_candidates(const struct kva_eviction *eviction)
+/** Free those that must go, and take their place. What that needs has been prepared. */
+static enum kva_status replace_candidates(const struct kva_eviction *eviction,
+                                          const struct kva_segment *whole)
 {
     const struct kva_space *space = eviction->space;
     struct kva_tiling *tiling = space->tiling;
-    struct kva_segment segment = {.last = eviction->clear_start - 1};
 
     begin_compound(space);
-    do {
-        core_find(tiling, segment.last + 1, &segment);
-        if (segment.state == KVA_BUSY)
-            (void)core_free(tiling, segment.start);
-        sync_point(threads_of(space));
-    } while (segment.last < eviction->clear_last);
+    tiling->engine->clear(tiling, whole->start, whole->last);
+    sync_point(threads_of(space));
     enum kva_status status = core_reserve(tiling, eviction->start, eviction->last, eviction->request.owner);
     check_contract(&tiling->ledger.hooks, status == KVA_OK, __func__, "E1: what was prepared for has failed",
                    eviction->start);
@@ -472,17 +471,18 @@ static enum kva_status replace_candidates(const struct kva_eviction *eviction)
 
 static enum kva_status attempt_eviction(void *instance, void *operation)
 {
-    const struct kva_space *space = instance;
+    struct kva_space *space = instance;
     const struct kva_eviction *eviction = operation;
-    enum kva_status status = verify_candidates(eviction);
+    struct kva_segment whole;
+    enum kva_status status = verify_candidates(eviction, &whole);
 
-    if (status == KVA_OK && !is_still_admitted(eviction))
+    if (status == KVA_OK && !is_still_admitted(eviction, &whole))
         return KVA_EAGAIN;
     if (status == KVA_OK)
-        status = move_candidates_to_tree(eviction);
+        status = move_candidates_to_tree(space, &whole);
     if (status == KVA_OK)
         status = space->tiling->engine->prepare(space->tiling, 1);
-    return status == KVA_OK ? replace_candidates(eviction) : status;
+    return status == KVA_OK ? replace_candidates(eviction, &whole) : status;
 }
 
 enum kva_status kva_evict_finish(struct kva_eviction *eviction, uint64_t *start)
@@ -502,5 +502,6 @@ enum kva_status kva_evict_finish(struct kva_eviction *eviction, uint64_t *start)
     eviction->stage = EVICTION_OVER;
     *start = eviction->start;
     verify_change(space, __func__, eviction->start);
+    verify_change(space, __func__, eviction->last);
     return leave(space, KVA_OK);
 }
