@@ -172,6 +172,64 @@ static void shapes_are_kept(void **state)
     }
 }
 
+/** Run `pairs` pairs of a phase, one by one. */
+static void run_pairs(struct subject *subject, const struct phase *phase, size_t pairs)
+{
+    for (size_t i = 0; i < pairs; i++) {
+        phase->prepare(subject, 1);
+        phase->run(subject, 0, 1);
+        phase->finish(subject, 1);
+    }
+}
+
+/** Each policy, in its space: the same addresses on each engine, and the best with an index and without. */
+static void policies_are_kept(void **state)
+{
+    (void)state;
+    struct sample best = {0};
+    for (size_t p = 0; p < workload_policies.phase_count; p++) {
+        const struct phase *phase = &workload_policies.phases[p];
+        struct sample first = {0};
+        for (size_t e = 0; kva_engine_name(e) != NULL; e++) {
+            struct sample sample;
+            struct subject *subject =
+                workload_open_phase(&workload_policies, phase, kva_engine_name(e), 100, SEED);
+            run_pairs(subject, phase, 200);
+            subject_sample(subject, &sample);
+            subject_destroy(subject);
+            first = e == 0 ? sample : first;
+            check_that(sample.fingerprint == first.fingerprint, "%s", phase->name);
+            check_that(sample.live == 100 && sample.requests == 500, "%s", phase->name);
+        }
+        if (phase->best_fit_setup)
+            best = first;
+        check_that(!phase->best_fit || first.fingerprint == best.fingerprint, "%s", phase->name);
+    }
+    assert_true(best.live == 100);
+}
+
+/** A target may be anywhere; the window reaches 2 GiB from it, and is cut at 0. */
+static void targets_have_their_reach(void **state)
+{
+    (void)state;
+    const uint64_t reach = UINT64_C(1) << 31;
+    const struct phase *phase = &workload_policies.phases[2];
+    struct subject *subject = workload_open_phase(&workload_policies, phase, kva_engine_name(0), 9000, SEED);
+    bool low = false;
+    bool high = false;
+    for (size_t i = 0; i < 500; i++) {
+        struct step step;
+        phase->draw(subject, &step);
+        assert_true(step.policy == KVA_NEAREST && step.place <= subject->last);
+        assert_true(step.max - step.place == reach - 1);
+        assert_true(step.min == 0 ? step.place < reach : step.place - step.min == reach);
+        low |= step.min == 0;
+        high |= step.min > 0;
+    }
+    assert_true(low && high);
+    subject_destroy(subject);
+}
+
 /** All phases of fill-drain in an order of its own: each leaves what the next one's enter expects. */
 static void fill_drain_turns_are_whole(void **state)
 {
@@ -303,6 +361,8 @@ int main(void)
         cmocka_unit_test(the_needle_is_one_of_equals),
         cmocka_unit_test(narrow_windows_may_find_nothing),
         cmocka_unit_test(shapes_are_kept),
+        cmocka_unit_test(policies_are_kept),
+        cmocka_unit_test(targets_have_their_reach),
         cmocka_unit_test(fill_drain_turns_are_whole),
         cmocka_unit_test(batches_do_not_matter),
         cmocka_unit_test(wrong_answers_end_the_program),

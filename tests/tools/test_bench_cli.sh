@@ -15,7 +15,7 @@ command -v jq >/dev/null || fail 'jq is missing, which reads the JSON here'
 
 # Everything tiny: this is about what comes out, not about speed.
 tiny='--turn 1 --reps 2 --operations 400'
-workloads='churn ownerless holes aligned windows shapes needle fill-drain hot longest'
+workloads='churn ownerless holes aligned windows shapes policies needle fill-drain hot longest'
 
 # The exit code and the words of a call that must fail.
 refuse() {
@@ -41,9 +41,11 @@ grep -q '^threads: 1, 2, 4, 16 and 64 threads' help.txt || fail '--help does not
 for workload in $workloads; do
     grep -q "^$workload (n = " table.txt || fail "no table for $workload"
 done
-for phase in 'drain up' 'drain down' 'drain random' aligned unaligned plain 'power of two' odd phase nocross; do
+for phase in 'drain up' 'drain down' 'drain random' aligned unaligned plain 'power of two' odd phase nocross \
+    lowest highest nearest 'lowest in reach' random best 'best, index'; do
     grep -q "^  $phase " table.txt || fail "no row for the phase $phase"
 done
+[ "$(sed -n '/^policies aims/,/^$/p' table.txt | grep -Ec '^  (bt|rb), .* at most +2 x .* (met|MISSED)$')" = 6 ] || fail 'policies: aims are missing'
 grep -q '^vmalloc: kva is ' table.txt || fail 'vmalloc is not among all workloads'
 grep -q '^threads: on [0-9]* CPU' table.txt || fail 'threads is not among all workloads'
 grep -q '^frames: on [0-9]* CPU' table.txt || fail 'frames is not among all workloads'
@@ -67,8 +69,13 @@ jq -e 'all(.rows[]; .skipped or (.ns > 0 and (.turns_ns | length) == 2
            and .latency_ns.p50 <= .latency_ns.p99 and .latency_ns.p99 <= .latency_ns.max))' run1.json \
     >/dev/null || fail 'JSON: a row is incomplete or its quantiles do not ascend'
 jq -e 'all(.rows[]; .engine != "rb" or .ratio == 1)' run1.json >/dev/null || fail 'JSON: the base is not 1'
-jq -e 'all(.rows[]; (.workload == "shapes") == (.times_first != null) and (.phase != "plain" or .times_first == 1))' run1.json \
+jq -e 'all(.rows[]; ([.workload] | inside(["shapes", "policies"])) == (.times_first != null)
+           and (([.phase] | inside(["plain", "lowest"]) | not) or .times_first == 1))' run1.json \
     >/dev/null || fail 'JSON: what is compared with the first phase'
+jq -e '([.rows[] | select(.workload == "policies")] | length) == 21 and (.aims | length) == 6 and all(.aims[]; .at_most > 0 and .met != null)' run1.json \
+    >/dev/null || fail 'JSON: policies and aims'
+jq -e '[.rows[] | select(.workload == "policies" and (.phase | test("^best"))) | .used_bytes] | unique | length == 1' run1.json \
+    >/dev/null || fail 'JSON: the best fit depends on its index'
 jq -e 'all(.longest[]; .operations == 400 and .repeated_max_ns <= .latency_ns.max * 1.01)' run1.json \
     >/dev/null || fail 'JSON: the longest of two is longer than that of one'
 
@@ -236,7 +243,7 @@ jq -e '.rows == [] and .vmalloc == null and .threads == null and .frames.cpus > 
     fail "JSON: frames: $(cat frames.json)"
 "$KVA" bench hot --turn 1 --n 5 --json | jq -e '.frames == null' >/dev/null || fail 'JSON: frames without being asked for'
 
-refuse 2 'churn, ownerless, holes, aligned, windows, shapes, needle, fill-drain, hot, longest, vmalloc, threads, frames' nonsense
+refuse 2 'churn, ownerless, holes, aligned, windows, shapes, policies, needle, fill-drain, hot, longest, vmalloc, threads, frames' nonsense
 refuse 2 "no engine 'rbb': the engines are bt, rb, scan, or all" --engine rbb
 refuse 2 "no engine 'rbb': the engines are bt, rb, scan, or all" --base rbb
 refuse 2 "'list' is for kva test only: the engines are bt, rb, scan, or all" --engine list

@@ -4,10 +4,11 @@
  * kva bench: measure the engines.
  *
  *      options.c    the command line
- *      workload.c   the list of workloads: replace.c, shapes.c, lifo.c, needle.c,
+ *      workload.c   the list of workloads: replace.c, shapes.c, policies.c, lifo.c, needle.c,
  *                   fill_drain.c
  *      subject.c    one engine at work on one workload
  *      runner.c     turns, statistics, interleaving; longest.c: the longest single operation
+ *      goals.c      what the figures of these should be
  *      threads.c    many threads on one space, or on one instance of vmalloc
  *      vmalloc.c    memory instead of addresses, against whoever else hands it out
  *      frames.c     page frames, against a buddy system
@@ -38,6 +39,9 @@ static void run_sizes(const struct workload *workload, const struct bench_option
         else
             bench_run_workload(workload, sizes[i], options, results);
     }
+    struct aims aims = {0};
+    bench_judge(results->rows + first_row, results->row_count - first_row, &aims);
+    aims_append(&results->aims, &aims);
     if (options->json)
         return;
     if (workload->single)
@@ -45,6 +49,8 @@ static void run_sizes(const struct workload *workload, const struct bench_option
                              options);
     else
         bench_report_rows(results->rows + first_row, results->row_count - first_row, options);
+    if (aims.count > 0)
+        aims_report(&aims, workload->name, options->out);
 }
 
 static void run_vmalloc(const struct bench_options *options, struct vmalloc_results *results)
