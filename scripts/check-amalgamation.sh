@@ -216,7 +216,7 @@ fi
 ln -s "$PWD" "$work/tree"
 export flags="-std=c11 -O0 -Itree -Itree/include -Itree/src -Itree/tests -DKVA_CHECK_LEVEL=1 -DKVA_TEST_HOSTED=1"
 corpus="-DKVA_CORPUS='\"tree/tests/fuzz/corpus\"' -DKVA_CORPUS_FRAMES='\"tree/tests/fuzz/corpus_frames\"'"
-for source in tests/common/*.c tests/fuzz/play*.c ports/test/*.c src/base/nodes.c src/base/check.c src/engine/fit.c; do
+for source in tests/common/*.c tests/fuzz/play*.c ports/test/*.c src/base/nodes.c src/base/check.c src/engine/fit.c src/engine/sizes.c; do
     later "$cc \$flags -c tree/$source -o support-$(basename "$source" .c).o"
 done
 run_all

@@ -205,7 +205,8 @@ enum kva_state {
     KVA_FREE = 0,     /* may be allocated */
     KVA_BUSY = 1,     /* allocated, or reserved */
     KVA_DEFERRED = 2, /* freed with kva_free_deferred; reusable after the next flush (kva/deferred.h) */
-    KVA_POOLED = 3    /* free, and kept in a pool: allocated before KVA_ENOSPC is returned (kva/threads.h) */
+    KVA_POOLED = 3,   /* free, and kept in a pool: allocated before KVA_ENOSPC is returned (kva/threads.h) */
+    KVA_ABSENT = 4    /* not of the space (kva/ranges.h). No call returns it */
 };
 
 /** One segment: the addresses [start, last], both included. */

@@ -294,8 +294,7 @@ KVA_API enum kva_status kva_space_shrink(struct kva_space *space, uint64_t first
  *  Returns: KVA_OK
  *           KVA_ENULL      space is NULL or not initialised
  *           KVA_EREENTRY   called from inside a flush or reclaim callback
- *           KVA_ENOMEM     only with pools: no node memory to drain them
- *  Cost:    O(n); with rb and scan as kva_clear
+ *  Cost:    O(n log n); never takes memory
  *  Locking: Sole
  *  Failure: nothing has changed
  */

@@ -7,8 +7,8 @@
  * LEAF, 7 cache lines, or 14 if the space keeps owners. Up to 47 entries in order, in one of two forms. The compact one
  * counts in quanta from `base`; the wide one holds addresses, half as many, for ranges that lie too far apart:
  *
- *      compact   | start[48] 32 bits | last[48] 32 bits | base parked[2] count wide version | owners
- *      wide      | start[24] 64 bits | last[24] 64 bits | base parked[2] count wide version | owners
+ *      compact   | start[48] 32 bits | last[48] 32 bits | base parked[3] count wide version | owners
+ *      wide      | start[24] 64 bits | last[24] 64 bits | base parked[3] count wide version | owners
  *
  *   48 places are 3 vectors of 16, 6 of 8 or 12 of 4, and 3 lines. One stays empty, so that a full leaf and one more
  *   entry make two halves of 24, which the wide form holds: a split always succeeds with one new leaf.
@@ -85,8 +85,8 @@ struct bt_leaf {
         struct bt_compact compact;
         struct bt_wide wide;
     };
-    uint64_t base;                /* what the compact form counts from; a multiple of the quantum */
-    uint64_t parked[KVA_COLOURS]; /* bit i: entry i is deferred in this colour; in one at most */
+    uint64_t base;               /* what the compact form counts from; a multiple of the quantum */
+    uint64_t parked[KVA_PARKED]; /* bit i: entry i is parked in this colour; in one at most */
     uint32_t count;
     bool is_wide;
     _Atomic uint32_t version; /* of the entries: bt_version.h */

@@ -4,16 +4,16 @@
 #ifndef KVA_ENGINE_BT_CHECK_H
 #define KVA_ENGINE_BT_CHECK_H
 
-#include "bt_tree.h"
+#include "bt_clear.h"
 
 /** What a walk over the tree has seen so far. */
 struct bt_walk {
     const struct bt_tiling *bt;
     struct kva_tally tally;
-    uint64_t next; /* the first address not yet seen in a segment */
-    bool at_end;   /* it would be last + 1 */
-    bool free_before;
-    uint64_t address; /* where something is wrong */
+    uint64_t next;         /* the first address not yet seen in a segment */
+    bool at_end;           /* it would be last + 1 */
+    enum kva_state before; /* the state of the last one; KVA_BUSY before the first */
+    uint64_t address;      /* where something is wrong */
 };
 
 /** I1, I2, I3 for the next segment of the walk. */
@@ -26,11 +26,15 @@ static const char *walk_segment(struct bt_walk *walk, uint64_t start, uint64_t l
         return "I1: a gap, an overlap, or a segment outside the space";
     if (!is_aligned(start, common->quantum) || !is_aligned(last + 1, common->quantum))
         return "I2: a segment misses the quantum";
-    if (state == KVA_FREE && walk->free_before)
+    if (state == KVA_FREE && walk->before == KVA_FREE)
         return "I3: two adjacent free segments";
+    if (state == KVA_ABSENT && walk->before == KVA_ABSENT)
+        return "I3: two adjacent absent segments";
+    if (state == KVA_ABSENT && (start == common->first || last == common->last))
+        return "I3: an end of the space is absent";
     walk->tally.segments[state]++;
     walk->tally.bytes[state] += last - start + 1;
-    walk->free_before = state == KVA_FREE;
+    walk->before = state;
     walk->at_end = last == common->last;
     walk->next = last + 1;
     return NULL;
@@ -53,8 +57,7 @@ static const char *walk_entry(struct bt_walk *walk, const struct bt_path *path, 
                 max_u64(summary->largest[align_class], aligned_run(start, last, bt->align[align_class]));
     }
     if (!broken && g < leaf->count) {
-        broken = walk_segment(walk, entry_start(bt, leaf, g), entry_last(bt, leaf, g),
-                              entry_is_parked(leaf, g) ? KVA_DEFERRED : KVA_BUSY);
+        broken = walk_segment(walk, entry_start(bt, leaf, g), entry_last(bt, leaf, g), entry_state(leaf, g));
         for (unsigned colour = 0; colour < KVA_COLOURS; colour++)
             walk->tally.parked[colour] += leaf->parked[colour] >> g & 1;
     }
@@ -75,10 +78,12 @@ static const char *walk_leaf(struct bt_walk *walk, const struct bt_path *path, s
     if (path->low != walk->bt->common.first &&
         (leaf->count == 0 || entry_start(walk->bt, leaf, 0) != path->low))
         return "I6: a leaf does not begin where its parent says";
-    if ((leaf->parked[0] | leaf->parked[1]) >> leaf->count != 0)
+    if (parked_entries(leaf) >> leaf->count != 0)
         return "I7: more is marked as deferred than there are entries";
     if ((leaf->parked[0] & leaf->parked[1]) != 0)
         return "I7: an entry is deferred in two colours";
+    if ((leaf->parked[KVA_COLOUR_ABSENT] & (leaf->parked[0] | leaf->parked[1])) != 0)
+        return "I7: an entry is deferred and absent";
     for (unsigned g = 0; g <= leaf->count && !broken; g++)
         broken = walk_entry(walk, path, g, summary);
     for (unsigned colour = 0; colour < KVA_COLOURS; colour++)
@@ -157,7 +162,7 @@ static const char *walk_node(struct bt_walk *walk, void *node, unsigned level, u
 static const char *bt_check(const struct kva_tiling *tiling, uint64_t *address)
 {
     const struct bt_tiling *bt = bt_of_const(tiling);
-    struct bt_walk walk = {.bt = bt, .next = tiling->first};
+    struct bt_walk walk = {.bt = bt, .next = tiling->first, .before = KVA_BUSY};
     struct bt_summary seen = {{0}, {false}};
     const char *broken = walk_node(&walk, bt->root, 0, tiling->first, tiling->last, &seen);
 
@@ -183,7 +188,7 @@ static const char *bt_check_near(const struct kva_tiling *tiling, uint64_t at, u
     struct bt_path path;
 
     descend_to(bt, at, &path);
-    struct bt_walk walk = {.bt = bt, .next = path.low};
+    struct bt_walk walk = {.bt = bt, .next = path.low, .before = KVA_BUSY};
     const char *broken = walk_leaf(&walk, &path, &seen);
     for (unsigned align_class = 0; align_class < bt->classes && !broken; align_class++) {
         if (known_largest(bt, &path, bt->height, align_class) != seen.largest[align_class])

@@ -33,20 +33,37 @@ BT_HOT void *entry_owner(const struct bt_tiling *bt, const struct bt_leaf *leaf,
     return bt->common.owners ? owners_of(leaf)->owner[owners_of(leaf)->slot[i]] : NULL;
 }
 
+/** Which entries are parked in any colour. */
+BT_HOT uint64_t parked_entries(const struct bt_leaf *leaf)
+{
+    return leaf->parked[0] | leaf->parked[1] | leaf->parked[KVA_COLOUR_ABSENT];
+}
+
 BT_HOT bool entry_is_parked(const struct bt_leaf *leaf, unsigned i)
 {
-    return (leaf->parked[0] | leaf->parked[1]) >> i & 1;
+    return parked_entries(leaf) >> i & 1;
 }
 
-BT_HOT bool has_parked(const struct bt_leaf *leaf)
+BT_HOT bool entry_is_absent(const struct bt_leaf *leaf, unsigned i)
 {
-    return (leaf->parked[0] | leaf->parked[1]) != 0;
+    return leaf->parked[KVA_COLOUR_ABSENT] >> i & 1;
 }
 
-/** Bit c: entry i is deferred in colour c. */
+BT_HOT enum kva_state entry_state(const struct bt_leaf *leaf, unsigned i)
+{
+    if (!entry_is_parked(leaf, i))
+        return KVA_BUSY;
+    return entry_is_absent(leaf, i) ? KVA_ABSENT : KVA_DEFERRED;
+}
+
+/** Bit c: entry i is parked in colour c. */
 static inline uint8_t entry_marks(const struct bt_leaf *leaf, unsigned i)
 {
-    return (uint8_t)((leaf->parked[0] >> i & 1) | (leaf->parked[1] >> i & 1) << 1);
+    unsigned marks = 0;
+
+    for (unsigned colour = 0; colour < KVA_PARKED; colour++)
+        marks |= (unsigned)(leaf->parked[colour] >> i & 1) << colour;
+    return (uint8_t)marks;
 }
 
 /** How many entries start at `address` or below. */
@@ -175,13 +192,13 @@ BT_HOT void remove_owner(struct bt_owners *owners, unsigned i)
 /** Most leaves have no marks to shift. */
 BT_RARE void open_marks(struct bt_leaf *leaf, unsigned i)
 {
-    for (unsigned colour = 0; colour < KVA_COLOURS; colour++)
+    for (unsigned colour = 0; colour < KVA_PARKED; colour++)
         leaf->parked[colour] = open_bit(leaf->parked[colour], i);
 }
 
 BT_RARE void close_marks(struct bt_leaf *leaf, unsigned i)
 {
-    for (unsigned colour = 0; colour < KVA_COLOURS; colour++)
+    for (unsigned colour = 0; colour < KVA_PARKED; colour++)
         leaf->parked[colour] = close_bit(leaf->parked[colour], i);
 }
 
@@ -200,7 +217,7 @@ BT_HOT void insert_entry(const struct bt_tiling *bt, struct bt_leaf *leaf, unsig
     }
     if (bt->common.owners)
         insert_owner(owners_of(leaf), i, owner);
-    if (has_parked(leaf))
+    if (parked_entries(leaf) != 0)
         open_marks(leaf, i);
     leaf->count++;
 }
@@ -216,7 +233,7 @@ BT_HOT void remove_entry(const struct bt_tiling *bt, struct bt_leaf *leaf, unsig
     }
     if (bt->common.owners)
         remove_owner(owners_of(leaf), i);
-    if (has_parked(leaf))
+    if (parked_entries(leaf) != 0)
         close_marks(leaf, i);
     leaf->count--;
 }
@@ -365,7 +382,7 @@ struct bt_entries {
     uint64_t start[2 * BT_ENTRIES + 1];
     uint64_t last[2 * BT_ENTRIES + 1];
     void *owner[2 * BT_ENTRIES + 1];
-    uint8_t marks[2 * BT_ENTRIES + 1]; /* bit c: deferred in colour c */
+    uint8_t marks[2 * BT_ENTRIES + 1]; /* bit c: parked in colour c */
 };
 
 /** Add a leaf's entries to what is there. */
@@ -380,14 +397,24 @@ static inline void unpack(const struct bt_tiling *bt, const struct bt_leaf *leaf
     }
 }
 
-/** Add others to what is there. */
+/** Add entries [from, to) of others to what is there. */
+static inline void append_some(struct bt_entries *entries, const struct bt_entries *others, unsigned from,
+                               unsigned to)
+{
+    unsigned at = entries->count;
+    size_t count = to - from;
+
+    memcpy(&entries->start[at], &others->start[from], count * sizeof others->start[0]);
+    memcpy(&entries->last[at], &others->last[from], count * sizeof others->last[0]);
+    memcpy(&entries->owner[at], &others->owner[from], count * sizeof others->owner[0]);
+    memcpy(&entries->marks[at], &others->marks[from], count * sizeof others->marks[0]);
+    entries->count += to - from;
+}
+
+/** Add all others to what is there. */
 static inline void append(struct bt_entries *entries, const struct bt_entries *others)
 {
-    memcpy(&entries->start[entries->count], others->start, others->count * sizeof others->start[0]);
-    memcpy(&entries->last[entries->count], others->last, others->count * sizeof others->last[0]);
-    memcpy(&entries->owner[entries->count], others->owner, others->count * sizeof others->owner[0]);
-    memcpy(&entries->marks[entries->count], others->marks, others->count * sizeof others->marks[0]);
-    entries->count += others->count;
+    append_some(entries, others, 0, others->count);
 }
 
 /** Put a busy entry in at index i. */
@@ -451,7 +478,7 @@ static inline void pack(const struct bt_tiling *bt, struct bt_leaf *leaf, const 
     atomic_store_explicit(&leaf->version, 0, memory_order_relaxed); /* bt_version.h, point 5 */
     memset(leaf->parked, 0, sizeof leaf->parked);
     for (unsigned i = from; i < to; i++) {
-        for (unsigned colour = 0; colour < KVA_COLOURS; colour++)
+        for (unsigned colour = 0; colour < KVA_PARKED; colour++)
             leaf->parked[colour] |= (uint64_t)(entries->marks[i] >> colour & 1) << (i - from);
         set_entry_start(bt, leaf, i - from, entries->start[i]);
         set_entry_last(bt, leaf, i - from, entries->last[i]);

@@ -833,6 +833,8 @@ static enum kva_status bt_occupy(struct kva_tiling *tiling, const struct kva_pla
     check_contract(&tiling->ledger.hooks,
                    cursor->hole_start <= place->start && place->last <= cursor->hole_last, __func__,
                    "a place outside its hole", place->start);
+    if (!index_is_ready(tiling, 1))
+        return KVA_ENOMEM;
     if (has_room(bt, leaf, place->start, place->last)) {
         gap_shrinks(bt, path, gap, &rest);
         begin_edit(leaf);
@@ -842,6 +844,7 @@ static enum kva_status bt_occupy(struct kva_tiling *tiling, const struct kva_pla
     } else if (add_by_rewriting(bt, path, gap, place->start, place->last, owner, UINT64_MAX) != KVA_OK) {
         return KVA_ENOMEM;
     }
+    hole_lost(tiling, rest.hole_start, rest.hole_last, rest.start, rest.last);
     kva_tally_move_bytes(tally, KVA_FREE, KVA_BUSY, place->last - place->start + 1);
     tally->segments[KVA_BUSY]++;
     tally->segments[KVA_FREE] += (uint64_t)(place->start > rest.hole_start) + (place->last < rest.hole_last);
@@ -849,15 +852,21 @@ static enum kva_status bt_occupy(struct kva_tiling *tiling, const struct kva_pla
     return KVA_OK;
 }
 
-/** The path to the busy entry that starts at `start` and its index: false when there is none. */
-BT_HOT bool find_busy(const struct bt_tiling *bt, uint64_t start, struct bt_path *path, unsigned *index)
+/** The path to the entry that starts at `start` and its index: false when there is none. */
+BT_HOT bool find_used(const struct bt_tiling *bt, uint64_t start, struct bt_path *path, unsigned *index)
 {
     descend_to(bt, start, path);
     unsigned count = entries_up_to(bt, path->leaf, start);
     if (count == 0 || entry_start(bt, path->leaf, count - 1) != start)
         return false;
     *index = count - 1;
-    return !entry_is_parked(path->leaf, count - 1);
+    return true;
+}
+
+/** The same, if the entry is busy. */
+BT_HOT bool find_busy(const struct bt_tiling *bt, uint64_t start, struct bt_path *path, unsigned *index)
+{
+    return find_used(bt, start, path, index) && !entry_is_parked(path->leaf, *index);
 }
 
 /** The hole before entry i, wherever it lies: in the leaf, or at the end of the one before. */
@@ -920,6 +929,7 @@ BT_HOT void remove_used(struct bt_tiling *bt, struct bt_path *path, unsigned i, 
         hole_start = entry_last(bt, leaf, i - 1) + 1;
     else if (is_first_leaf(bt, path) || !hole_before(bt, path, i, &hole_start))
         hole_start = path->low;
+    hole_gained(&bt->common, hole_start, hole_last, start, last);
     kva_tally_move_bytes(tally, from, KVA_FREE, last - start + 1);
     tally->segments[from]--;
     tally->segments[KVA_FREE] += 1 - (uint64_t)(hole_start < start) - (uint64_t)(last < hole_last);
@@ -958,6 +968,8 @@ static enum kva_status bt_punch(struct kva_tiling *tiling, uint64_t start, uint6
 
     if (!find_busy(bt, start, &path, &i))
         return KVA_ENOENT;
+    if (!index_is_ready(tiling, 1))
+        return KVA_ENOMEM;
     struct bt_leaf *leaf = path.leaf;
     uint64_t end = entry_last(bt, leaf, i);
     void *owner = entry_owner(bt, leaf, i);
@@ -971,6 +983,7 @@ static enum kva_status bt_punch(struct kva_tiling *tiling, uint64_t start, uint6
     } else if (add_by_rewriting(bt, &path, i + 1, last + 1, end, owner, first - 1) != KVA_OK) {
         return KVA_ENOMEM;
     }
+    hole_gained(tiling, first, last, first, last);
     kva_tally_move_bytes(tally, KVA_BUSY, KVA_FREE, last - first + 1);
     tally->segments[KVA_BUSY]++;
     tally->segments[KVA_FREE]++;
@@ -997,6 +1010,7 @@ static enum kva_status bt_trim(struct kva_tiling *tiling, uint64_t start, uint64
         set_low(&path, bt->height, first);
     end_change(count);
     hole_grew_at(bt, start);
+    hole_gained(tiling, had_hole ? hole_start : start, first - 1, start, first - 1);
     kva_tally_move_bytes(&tiling->tally, KVA_BUSY, KVA_FREE, first - start);
     tiling->tally.segments[KVA_FREE] += !had_hole;
     return KVA_OK;
@@ -1046,11 +1060,13 @@ static enum kva_status bt_resize(struct kva_tiling *tiling, uint64_t start, uint
     if (last < old_last) {
         end_entry_at(bt, path.leaf, i, last);
         gap_grew(bt, &path, last + 1, hole_behind ? hole_last : old_last);
+        hole_gained(tiling, last + 1, hole_behind ? hole_last : old_last, last + 1, old_last);
         tally->segments[KVA_FREE] += !hole_behind;
     } else {
         const struct remainder rest = {hole_start, hole_start, last, hole_last};
         if (raise_last(bt, &path, i, &rest) != KVA_OK)
             return KVA_ENOMEM;
+        hole_lost(tiling, hole_start, hole_last, hole_start, last);
         tally->segments[KVA_FREE] -= hole_last == last;
     }
     kva_tally_move_bytes(tally, KVA_FREE, KVA_BUSY, last - old_last); /* modulo 2^64 when it shrinks */
@@ -1070,8 +1086,26 @@ static enum kva_status bt_park(struct kva_tiling *tiling, uint64_t start, unsign
     leaf->parked[colour] |= (uint64_t)1 << i;
     end_edit(leaf);
     *last = entry_last(bt, leaf, i);
-    marks_changed(bt, &path);
+    if (colour < KVA_COLOURS)
+        marks_changed(bt, &path);
     kva_tally_park(&tiling->tally, colour, *last - start + 1);
+    return KVA_OK;
+}
+
+static enum kva_status bt_wake(struct kva_tiling *tiling, uint64_t start)
+{
+    struct bt_tiling *bt = bt_of(tiling);
+    struct bt_path path;
+    unsigned i;
+
+    if (start < tiling->first || start > tiling->last || !find_used(bt, start, &path, &i) ||
+        !entry_is_absent(path.leaf, i))
+        return KVA_ENOENT;
+    struct bt_leaf *leaf = path.leaf;
+    begin_edit(leaf);
+    leaf->parked[KVA_COLOUR_ABSENT] &= ~((uint64_t)1 << i);
+    end_edit(leaf);
+    kva_tally_wake(&tiling->tally, entry_last(bt, leaf, i) - start + 1);
     return KVA_OK;
 }
 
@@ -1120,6 +1154,8 @@ static enum kva_status bt_extend(struct kva_tiling *tiling, uint64_t first, uint
     path.low = first;
     if (gap_at(bt, &path, 0, &start, &end)) {
         gap_grew(bt, &path, start, end);
+        if (first < old_first)
+            hole_gained(tiling, start, end, first, old_first - 1);
         tiling->tally.segments[KVA_FREE] += !had_below;
     }
     descend_to(bt, old_last, &path);
@@ -1129,9 +1165,80 @@ static enum kva_status bt_extend(struct kva_tiling *tiling, uint64_t first, uint
     path.high = last;
     if (gap_at(bt, &path, behind, &start, &end)) {
         gap_grew(bt, &path, start, end);
+        if (last > old_last)
+            hole_gained(tiling, start, end, old_last + 1, last);
         tiling->tally.segments[KVA_FREE] += !had_above;
     }
     tiling->tally.bytes[KVA_FREE] += (old_first - first) + (last - old_last);
+    end_reshape(bt);
+    return KVA_OK;
+}
+
+/** Whether all below `first` and above `last` is free. */
+static bool ends_are_holes(const struct bt_tiling *bt, uint64_t first, uint64_t last)
+{
+    struct bt_path path;
+    uint64_t start;
+    uint64_t end;
+
+    descend_to(bt, bt->common.first, &path);
+    if (first > bt->common.first && (!gap_at(bt, &path, 0, &start, &end) || end < first - 1))
+        return false;
+    descend_to(bt, bt->common.last, &path);
+    unsigned behind = ((const struct bt_leaf *)path.leaf)->count;
+    return last == bt->common.last || (gap_at(bt, &path, behind, &start, &end) && start <= last + 1);
+}
+
+/** Cut the lowest hole off below `first`. Where it was all that the first leaf answered for, the leaf goes, too: there is
+ *  another one then, which begins at `first` with an entry. */
+static void raise_first(struct bt_tiling *bt, uint64_t first)
+{
+    struct bt_path path;
+    uint64_t start;
+    uint64_t end;
+
+    descend_to(bt, bt->common.first, &path);
+    (void)gap_at(bt, &path, 0, &start, &end);
+    const struct remainder rest = {start, start, first - 1, end};
+    gap_shrinks(bt, &path, 0, &rest);
+    hole_lost(&bt->common, start, end, start, first - 1);
+    bt->common.tally.segments[KVA_FREE] -= end == first - 1;
+    bt->common.first = first;
+    if (path.high == first - 1)
+        remove_leaf(bt, &path);
+    else
+        set_low(&path, bt->height, first);
+}
+
+/** Cut the highest hole off above `last`. */
+static void lower_last(struct bt_tiling *bt, uint64_t last)
+{
+    struct bt_path path;
+    uint64_t start;
+    uint64_t end;
+
+    descend_to(bt, bt->common.last, &path);
+    unsigned behind = ((const struct bt_leaf *)path.leaf)->count;
+    (void)gap_at(bt, &path, behind, &start, &end);
+    const struct remainder rest = {start, last + 1, end, end};
+    gap_shrinks(bt, &path, behind, &rest);
+    hole_lost(&bt->common, start, end, last + 1, end);
+    bt->common.tally.segments[KVA_FREE] -= start == last + 1;
+    bt->common.last = last;
+}
+
+static enum kva_status bt_narrow(struct kva_tiling *tiling, uint64_t first, uint64_t last)
+{
+    struct bt_tiling *bt = bt_of(tiling);
+
+    if (!ends_are_holes(bt, first, last))
+        return KVA_EBUSY;
+    tiling->tally.bytes[KVA_FREE] -= (first - tiling->first) + (tiling->last - last);
+    begin_reshape(bt);
+    if (first > tiling->first)
+        raise_first(bt, first);
+    if (last < tiling->last)
+        lower_last(bt, last);
     end_reshape(bt);
     return KVA_OK;
 }
@@ -1150,7 +1257,7 @@ BT_HOT bool find_in_leaf(const struct bt_tiling *bt, const struct bt_path *path,
     if (count > 0 && address <= entry_last(bt, leaf, count - 1)) {
         segment->start = entry_start(bt, leaf, count - 1);
         segment->last = entry_last(bt, leaf, count - 1);
-        segment->state = entry_is_parked(leaf, count - 1) ? KVA_DEFERRED : KVA_BUSY;
+        segment->state = entry_state(leaf, count - 1);
         return true;
     }
     (void)gap_at(bt, path, count, &segment->start, &segment->last);
@@ -1230,7 +1337,8 @@ BT_UNLOCKED bool bt_peek(const struct kva_tiling *tiling, uint64_t address, stru
 static bool bt_largest(const struct kva_tiling *tiling, uint64_t *span)
 {
     const struct bt_tiling *bt = bt_of_const(tiling);
-    bool is_whole = tiling->tally.segments[KVA_BUSY] + tiling->tally.segments[KVA_DEFERRED] == 0;
+    const uint64_t *segments = tiling->tally.segments;
+    bool is_whole = segments[KVA_BUSY] + segments[KVA_DEFERRED] + segments[KVA_ABSENT] == 0;
 
     if (bt->top.largest[0] == 0)
         return false;
@@ -1283,6 +1391,7 @@ static enum kva_status bt_create(const struct kva_tiling *common, struct kva_til
     summarise_leaf(bt, &path, &bt->top);
     bt->common.tally.segments[KVA_FREE] = 1;
     bt->common.tally.bytes[KVA_FREE] = common->last - common->first + 1;
+    hole_gained(&bt->common, common->first, common->last, common->first, common->last);
     *tiling = &bt->common;
     return KVA_OK;
 }
@@ -1329,7 +1438,8 @@ static enum kva_status bt_prepare(struct kva_tiling *tiling, size_t operations)
         return KVA_ENOMEM;
     size_t leaves = most_leaves(bt, operations);
     bool ready = kva_nodes_ensure(&bt->leaves, leaves) &&
-                 kva_nodes_ensure(&bt->inners, most_inners(bt, operations, leaves));
+                 kva_nodes_ensure(&bt->inners, most_inners(bt, operations, leaves)) &&
+                 index_is_ready(tiling, operations);
     return ready ? KVA_OK : KVA_ENOMEM;
 }
 

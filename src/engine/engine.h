@@ -3,24 +3,25 @@
 /**
  * The contract that every engine keeps.
  *
- * An engine keeps a TILING: it cuts the addresses [first, last] into segments that are free (a HOLE), busy
- * or deferred. The space above it validates what users ask, rounds it to the quantum, calls their callbacks
+ * An engine keeps a TILING: it cuts the addresses [first, last] into segments that are free (a HOLE), busy,
+ * deferred or absent. The space above it validates what users ask, rounds it to the quantum, calls their callbacks
  * and speaks their language; the engine only finds, splits and merges. Because the result of each search is
  * unique, two engines that keep this contract cannot be told apart but by a clock.
  *
  * INVARIANTS, true between any two calls. The checkers cite them by these names.
  *   I1  The segments cover [first, last] without gap or overlap, in ascending order.
  *   I2  Every segment starts on a multiple of the quantum and is a multiple of it long.
- *   I3  No two adjacent segments are both free.
+ *   I3  No two adjacent segments are both free, and no two both absent. The first and the last are not absent.
  *   I4  Every cached maximum equals the true maximum.
  *   I5  The tally equals what a walk over the segments counts.
  *   I6  Every index (tree, list, array) is in order, well-formed, and holds each of its segments once.
  *   I7  The segments that wait for a flush are exactly the deferred ones, each in one colour.
+ *   I9  The index by size, if there is one, holds exactly the holes. (I8 is of the pools: src/space/span.h)
  *
  * CHANGES are made in two steps. First an operation obtains all the memory that it may need and looks up
  * all that it depends on; then it commits, and the commit cannot fail. Hence:
  *   E1  An operation that does not return KVA_OK has changed nothing.
- *   E2  release, park and unpark never take memory.
+ *   E2  release, clear, park, unpark, wake and narrow never take memory.
  *   E3  KVA_ENOMEM is returned only if the change at hand needs more memory than there is.
  *
  * A PLACE is what a search found. The tiling keeps the way there, in whatever form suits the engine: so only the place
@@ -30,7 +31,18 @@
  * not been told of it. So what is parked has a colour, one of two: a flush turns the colour that is parked in, and then
  * gives back what has the old one, piece by piece if others must not wait for all of it.
  *
+ * ABSENT segments are those that do not belong to the space: what lies between two parts of it (kva/ranges.h). They are parked
+ * in a colour of their own, which no flush gives back, and are woken before they are anything else. I3 is the caller's to
+ * keep here, between any two of its own calls.
+ *
+ *      first                                            last
+ *      | busy | free | busy |  absent  | busy |  free   |
+ *
  * SPANS. A range's span is last - start, one less than its size: it fits 64 bits even for all addresses.
+ *
+ * THE INDEX BY SIZE (sizes.h) is kept where the space wants one. An engine only tells it of two events, at each change of its
+ * holes: hole_lost and hole_gained, below. There is a hole beside each segment in use, and one more, at most. So whatever adds
+ * a segment in use first obtains what the index needs for as many holes (index_is_ready), and nothing else does (E2).
  *
  * An engine trusts its caller: ranges are inside the tiling, aligned to the quantum, not reversed. It owns
  * no lock and calls nothing but its memory source and, when a check fails, the corruption hook.
@@ -40,6 +52,7 @@
 
 #include "../base/nodes.h"
 #include "fit.h"
+#include "sizes.h"
 
 struct kva_tiling;
 
@@ -51,13 +64,17 @@ struct kva_place {
     uint64_t hole_last;
 };
 
-/** Of deferred segments: one waits for the flush under way, the other for the next one. */
-enum { KVA_COLOURS = 2 };
+enum {
+    KVA_COLOURS = 2, /* of deferred segments: one waits for the flush under way, the other for the next one */
+    KVA_COLOUR_ABSENT = 2, /* of absent ones */
+    KVA_PARKED = 3,        /* all of these */
+    KVA_STATES = 5         /* of enum kva_state. No engine knows KVA_POOLED */
+};
 
 /** How many segments of each state there are, and how many bytes they hold (modulo 2^64). */
 struct kva_tally {
-    uint64_t segments[3];
-    uint64_t bytes[3];
+    uint64_t segments[KVA_STATES];
+    uint64_t bytes[KVA_STATES];
     uint64_t parked[KVA_COLOURS]; /* deferred segments by colour */
 };
 
@@ -69,33 +86,65 @@ struct kva_tiling {
     uint64_t quantum;
     uint64_t align_class[KVA_ALIGN_CLASSES]; /* ascending, above the quantum; 0: none (at the end) */
     bool owners;                             /* whether they are kept */
+    bool by_size;                            /* whether there is an index by size */
     unsigned char
         apart[KVA_LINE]; /* lookups without the lock read the lines above, and changes write those below */
     struct kva_ledger ledger;
+    struct kva_sizes *sizes; /* the index by size; NULL: none */
     struct kva_tally tally;
 };
 
-/** The memory of a tiling, whose engine keeps it in `bytes`, and which begins with a copy of `common`; NULL when the
- *  source refuses. */
-static inline void *new_tiling(const struct kva_tiling *common, size_t bytes)
-{
-    struct kva_ledger ledger = common->ledger;
-    struct kva_tiling *tiling = ledger_take(&ledger, bytes);
-
-    if (tiling) {
-        *tiling = *common;
-        tiling->ledger = ledger;
-    }
-    return tiling;
-}
-
-/** Give that memory back, and all that node caches on the tiling's ledger have taken. */
+/** Give a tiling's memory back, and all that node caches on the tiling's ledger have taken. */
 static inline void end_tiling(struct kva_tiling *tiling, size_t bytes)
 {
     struct kva_ledger ledger = tiling->ledger;
 
     kva_nodes_fini(&ledger);
     ledger_give(&ledger, tiling, bytes);
+}
+
+/** The memory of a tiling, whose engine keeps it in `bytes`, and which begins with a copy of `common`; with an index by size
+ *  that is ready for the first hole, if there is to be one. NULL when the source refuses. */
+static inline void *new_tiling(const struct kva_tiling *common, size_t bytes)
+{
+    struct kva_ledger ledger = common->ledger;
+    struct kva_tiling *tiling = ledger_take(&ledger, bytes);
+
+    if (!tiling)
+        return NULL;
+    *tiling = *common;
+    tiling->ledger = ledger;
+    tiling->sizes = common->by_size ? kva_sizes_create(&tiling->ledger) : NULL;
+    if (common->by_size && !tiling->sizes) {
+        end_tiling(tiling, bytes);
+        return NULL;
+    }
+    return tiling;
+}
+
+/** Obtain what the index by size needs when there are `more` further segments in use. */
+static inline bool index_is_ready(const struct kva_tiling *tiling, size_t more)
+{
+    const struct kva_tally *tally = &tiling->tally;
+    uint64_t used = tally->segments[KVA_BUSY] + tally->segments[KVA_DEFERRED] + tally->segments[KVA_ABSENT];
+
+    return __builtin_expect(!tiling->sizes, 1) || kva_sizes_ensure(tiling->sizes, (size_t)used + more + 1);
+}
+
+/** Tell the index by size that the hole [hole_start, hole_last] has lost [start, last]. */
+static inline void hole_lost(const struct kva_tiling *tiling, uint64_t hole_start, uint64_t hole_last,
+                             uint64_t start, uint64_t last)
+{
+    if (__builtin_expect(tiling->sizes != NULL, 0))
+        kva_sizes_lost(tiling->sizes, hole_start, hole_last, start, last);
+}
+
+/** Tell it that [start, last] has become free, and is now a part of the hole [hole_start, hole_last]. */
+static inline void hole_gained(const struct kva_tiling *tiling, uint64_t hole_start, uint64_t hole_last,
+                               uint64_t start, uint64_t last)
+{
+    if (__builtin_expect(tiling->sizes != NULL, 0))
+        kva_sizes_gained(tiling->sizes, hole_start, hole_last, start, last);
 }
 
 /** The most segments that one operation can add: a hole that is split in its middle becomes three segments,
@@ -147,7 +196,10 @@ struct kva_engine {
      *  after it. KVA_OK, KVA_ENOENT, KVA_ENOSPC (no such hole, or too short), KVA_ENOMEM. */
     enum kva_status (*resize)(struct kva_tiling *tiling, uint64_t start, uint64_t last);
 
-    /** Make the busy segment that starts at `start` deferred, in a colour; *last is where it ends. KVA_OK,
+    /** Make every busy segment free that lies wholly inside [first, last]; deferred ones stay. Never takes memory. */
+    void (*clear)(struct kva_tiling *tiling, uint64_t first, uint64_t last);
+
+    /** Make the busy segment that starts at `start` deferred, in a colour, or absent; *last is where it ends. KVA_OK,
      *  KVA_ENOENT. */
     enum kva_status (*park)(struct kva_tiling *tiling, uint64_t start, unsigned colour, uint64_t *last);
 
@@ -155,8 +207,14 @@ struct kva_engine {
      *  what is left. */
     void (*unpark)(struct kva_tiling *tiling, unsigned colour, uint64_t most);
 
+    /** Make the absent segment that starts at `start` busy. KVA_OK, KVA_ENOENT. */
+    enum kva_status (*wake)(struct kva_tiling *tiling, uint64_t start);
+
     /** Move the ends of the tiling outwards; what is added is free. KVA_OK, KVA_ENOMEM. */
     enum kva_status (*extend)(struct kva_tiling *tiling, uint64_t first, uint64_t last);
+
+    /** Move the ends of the tiling inwards, to [first, last]. KVA_OK, KVA_EBUSY (what would go is not wholly free). */
+    enum kva_status (*narrow)(struct kva_tiling *tiling, uint64_t first, uint64_t last);
 
     /** The segment that holds `address`, which lies inside the tiling. */
     void (*find)(const struct kva_tiling *tiling, uint64_t address, struct kva_segment *segment);
@@ -178,14 +236,32 @@ struct kva_engine {
     const char *(*check_near)(const struct kva_tiling *tiling, uint64_t at, uint64_t *address);
 };
 
-/** A segment of `bytes` bytes that was busy waits in a colour; or one that waited is free. */
+/** What a segment is that is parked in a colour. */
+static inline enum kva_state state_of_colour(unsigned colour)
+{
+    return colour == KVA_COLOUR_ABSENT ? KVA_ABSENT : KVA_DEFERRED;
+}
+
+/** A segment of `bytes` bytes that was busy is parked in a colour. */
 static inline void kva_tally_park(struct kva_tally *tally, unsigned colour, uint64_t bytes)
 {
+    enum kva_state state = state_of_colour(colour);
+
     tally->bytes[KVA_BUSY] -= bytes;
-    tally->bytes[KVA_DEFERRED] += bytes;
+    tally->bytes[state] += bytes;
     tally->segments[KVA_BUSY]--;
-    tally->segments[KVA_DEFERRED]++;
-    tally->parked[colour]++;
+    tally->segments[state]++;
+    if (state == KVA_DEFERRED)
+        tally->parked[colour]++;
+}
+
+/** A segment of `bytes` bytes that was absent is busy. */
+static inline void kva_tally_wake(struct kva_tally *tally, uint64_t bytes)
+{
+    tally->bytes[KVA_ABSENT] -= bytes;
+    tally->bytes[KVA_BUSY] += bytes;
+    tally->segments[KVA_ABSENT]--;
+    tally->segments[KVA_BUSY]++;
 }
 
 /** peek of an engine that cannot. */
@@ -202,6 +278,33 @@ static inline void kva_tally_move_bytes(struct kva_tally *tally, enum kva_state 
 {
     tally->bytes[from] -= bytes;
     tally->bytes[to] += bytes;
+}
+
+/** Verify I9 where I1-I7 hold: each hole of the index is one of the tiling, and they are as many. NULL, or what is wrong,
+ *  and where. */
+static inline const char *check_sizes(const struct kva_tiling *tiling, uint64_t *address)
+{
+    struct kva_size size;
+
+    if (!tiling->sizes)
+        return NULL;
+    const char *broken = kva_sizes_check(tiling->sizes, address);
+    if (broken)
+        return broken;
+    for (bool more = kva_sizes_first(tiling->sizes, 0, &size); more;
+         more = kva_sizes_next(tiling->sizes, &size)) {
+        struct kva_segment segment = {.state = KVA_BUSY};
+        *address = size.start;
+        if (size.start >= tiling->first && size.start <= tiling->last)
+            tiling->engine->find(tiling, size.start, &segment);
+        if (segment.state != KVA_FREE || segment.start != size.start ||
+            segment.last - segment.start != size.span)
+            return "I9: what the index by size holds is not a hole";
+    }
+    *address = 0;
+    return tiling->sizes->count == tiling->tally.segments[KVA_FREE]
+               ? NULL
+               : "I9: a hole is not in the index by size";
 }
 
 #endif

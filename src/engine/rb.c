@@ -56,6 +56,19 @@ static void add_hole(struct rb_tiling *rb, struct rb_segment *segment)
     kva_rb_holes_add(rb, segment, find_slot(&rb->holes, segment->start));
 }
 
+/** A hole takes over what lies before it, or after it. */
+static void lower_hole_start(struct rb_tiling *rb, struct rb_segment *hole, uint64_t start)
+{
+    hole_gained(&rb->common, start, hole->last, start, hole->start - 1);
+    kva_rb_hole_set_start(hole, start);
+}
+
+static void raise_hole_last(struct rb_tiling *rb, struct rb_segment *hole, uint64_t last)
+{
+    hole_gained(&rb->common, hole->start, last, hole->last + 1, last);
+    kva_rb_hole_set_last(hole, last);
+}
+
 /* ---------------------------------------------------------------------------------------- life cycle */
 
 static void rb_destroy(struct kva_tiling *tiling)
@@ -89,7 +102,8 @@ static enum kva_status rb_prepare(struct kva_tiling *tiling, size_t operations)
 {
     if (operations > SIZE_MAX / KVA_SEGMENTS_PER_OPERATION)
         return KVA_ENOMEM;
-    bool ready = kva_nodes_ensure(&rb_of(tiling)->nodes, operations * KVA_SEGMENTS_PER_OPERATION);
+    bool ready = kva_nodes_ensure(&rb_of(tiling)->nodes, operations * KVA_SEGMENTS_PER_OPERATION) &&
+                 index_is_ready(tiling, operations);
     return ready ? KVA_OK : KVA_ENOMEM;
 }
 
@@ -116,13 +130,48 @@ static enum kva_status rb_extend(struct kva_tiling *tiling, uint64_t first, uint
         return KVA_ENOMEM;
     if (new_below)
         add_hole(rb, new_segment(rb, first, tiling->first - 1));
-    else if (lowest)
-        kva_rb_hole_set_start(lowest, first);
+    else if (first < tiling->first)
+        lower_hole_start(rb, lowest, first);
     if (new_above)
         add_hole(rb, new_segment(rb, tiling->last + 1, last));
+    else if (last > tiling->last)
+        raise_hole_last(rb, highest, last);
+    tiling->tally.bytes[KVA_FREE] += (tiling->first - first) + (last - tiling->last);
+    tiling->first = first;
+    tiling->last = last;
+    return KVA_OK;
+}
+
+/** A hole at an end of the tiling, all of which goes. */
+static void drop_hole(struct rb_tiling *rb, struct rb_segment *hole)
+{
+    kva_rb_holes_remove(rb, hole);
+    kva_nodes_push(&rb->nodes, hole);
+}
+
+static enum kva_status rb_narrow(struct kva_tiling *tiling, uint64_t first, uint64_t last)
+{
+    struct rb_tiling *rb = rb_of(tiling);
+    struct rb_segment *lowest = first > tiling->first ? hole_at_end(rb, KVA_RB_LEFT) : NULL;
+    struct rb_segment *highest = last < tiling->last ? hole_at_end(rb, KVA_RB_RIGHT) : NULL;
+
+    if (first > tiling->first && (!lowest || lowest->last < first - 1))
+        return KVA_EBUSY;
+    if (last < tiling->last && (!highest || highest->start > last + 1))
+        return KVA_EBUSY;
+    if (lowest)
+        hole_lost(tiling, lowest->start, lowest->last, lowest->start, first - 1);
+    if (lowest && lowest->last == first - 1)
+        drop_hole(rb, lowest);
+    else if (lowest)
+        kva_rb_hole_set_start(lowest, first);
+    if (highest)
+        hole_lost(tiling, highest->start, highest->last, last + 1, highest->last);
+    if (highest && highest->start == last + 1)
+        drop_hole(rb, highest);
     else if (highest)
         kva_rb_hole_set_last(highest, last);
-    tiling->tally.bytes[KVA_FREE] += (tiling->first - first) + (last - tiling->last);
+    tiling->tally.bytes[KVA_FREE] -= (first - tiling->first) + (tiling->last - last);
     tiling->first = first;
     tiling->last = last;
     return KVA_OK;
@@ -203,8 +252,9 @@ static enum kva_status rb_occupy(struct kva_tiling *tiling, const struct kva_pla
 
     check_contract(&tiling->ledger.hooks, hole->start <= place->start && place->last <= hole->last, __func__,
                    "a place outside its hole", place->start);
-    if (!kva_nodes_ensure(&rb->nodes, nodes_for(fit)))
+    if (!kva_nodes_ensure(&rb->nodes, nodes_for(fit)) || !index_is_ready(tiling, 1))
         return KVA_ENOMEM;
+    hole_lost(tiling, hole->start, hole->last, place->start, place->last);
     link_busy(rb, carve(rb, hole, place, fit), owner);
     kva_tally_move_bytes(&tiling->tally, KVA_FREE, KVA_BUSY, place->last - place->start + 1);
     return KVA_OK;
@@ -285,7 +335,7 @@ static enum kva_status rb_punch(struct kva_tiling *tiling, uint64_t start, uint6
 
     if (!segment)
         return KVA_ENOENT;
-    if (!kva_nodes_ensure(&rb->nodes, 2))
+    if (!kva_nodes_ensure(&rb->nodes, 2) || !index_is_ready(tiling, 1))
         return KVA_ENOMEM;
     link_busy(rb, new_segment(rb, last + 1, segment->last), segment->owner);
     segment->last = first - 1;
@@ -307,7 +357,7 @@ static enum kva_status rb_trim(struct kva_tiling *tiling, uint64_t start, uint64
         return KVA_ENOMEM;
     segment->start = first; /* its place in the order stays */
     if (touches)
-        kva_rb_hole_set_last(before, first - 1);
+        raise_hole_last(rb, before, first - 1);
     else
         add_hole(rb, new_segment(rb, start, first - 1));
     kva_tally_move_bytes(&tiling->tally, KVA_BUSY, KVA_FREE, first - start);
@@ -330,6 +380,7 @@ static enum kva_status enlarge_segment(struct rb_tiling *rb, struct rb_segment *
 
     if (!hole || hole->last < last)
         return KVA_ENOSPC;
+    hole_lost(&rb->common, hole->start, hole->last, hole->start, last);
     kva_tally_move_bytes(&rb->common.tally, KVA_FREE, KVA_BUSY, last - segment->last);
     segment->last = last;
     if (hole->last > last) {
@@ -350,7 +401,7 @@ static enum kva_status shrink_segment(struct rb_tiling *rb, struct rb_segment *s
         return KVA_ENOMEM;
     kva_tally_move_bytes(&rb->common.tally, KVA_BUSY, KVA_FREE, segment->last - last);
     if (hole)
-        kva_rb_hole_set_start(hole, last + 1);
+        lower_hole_start(rb, hole, last + 1);
     else
         add_hole(rb, new_segment(rb, last + 1, segment->last));
     segment->last = last;
@@ -369,6 +420,32 @@ static enum kva_status rb_resize(struct kva_tiling *tiling, uint64_t start, uint
     return last < segment->last ? shrink_segment(rb, segment, last) : KVA_OK;
 }
 
+/** The used segment with the lowest start that is at least `address`; NULL when there is none. */
+static struct rb_segment *used_from(const struct rb_tiling *rb, uint64_t address)
+{
+    struct rb_segment *segment = floor_segment(&rb->used, address);
+
+    if (segment && segment->start == address)
+        return segment;
+    struct kva_rb_node *link =
+        segment ? kva_rb_neighbour(&segment->link, KVA_RB_RIGHT) : kva_rb_outermost(&rb->used, KVA_RB_LEFT);
+    return link ? segment_of_link(link) : NULL;
+}
+
+/** Those that are freed leave the used tree: its order is followed before. */
+static void rb_clear(struct kva_tiling *tiling, uint64_t first, uint64_t last)
+{
+    struct rb_tiling *rb = rb_of(tiling);
+    struct rb_segment *next;
+
+    for (struct rb_segment *at = used_from(rb, first); at && at->last <= last; at = next) {
+        struct kva_rb_node *link = kva_rb_neighbour(&at->link, KVA_RB_RIGHT);
+        next = link ? segment_of_link(link) : NULL;
+        if (state_of_used(at) == KVA_BUSY)
+            make_hole(rb, at, KVA_BUSY, find_slot(&rb->holes, at->start));
+    }
+}
+
 static enum kva_status rb_park(struct kva_tiling *tiling, uint64_t start, unsigned colour, uint64_t *last)
 {
     struct rb_tiling *rb = rb_of(tiling);
@@ -376,7 +453,10 @@ static enum kva_status rb_park(struct kva_tiling *tiling, uint64_t start, unsign
 
     if (!segment)
         return KVA_ENOENT;
-    list_insert_before(&rb->parked[colour], &segment->order);
+    if (colour == KVA_COLOUR_ABSENT)
+        list_init(&segment->order);
+    else
+        list_insert_before(&rb->parked[colour], &segment->order);
     kva_tally_park(&tiling->tally, colour, span_of(segment) + 1);
     *last = segment->last;
     return KVA_OK;
@@ -392,6 +472,17 @@ static void rb_unpark(struct kva_tiling *tiling, unsigned colour, uint64_t most)
         tiling->tally.parked[colour]--;
         make_hole(rb, segment, KVA_DEFERRED, find_slot(&rb->holes, segment->start));
     }
+}
+
+static enum kva_status rb_wake(struct kva_tiling *tiling, uint64_t start)
+{
+    struct rb_segment *segment = floor_segment(&rb_of(tiling)->used, start);
+
+    if (!segment || segment->start != start || state_of_used(segment) != KVA_ABSENT)
+        return KVA_ENOENT;
+    list_clear(&segment->order);
+    kva_tally_wake(&tiling->tally, span_of(segment) + 1);
+    return KVA_OK;
 }
 
 /* --------------------------------------------------------------------------------------------- looking */
@@ -435,9 +526,12 @@ const struct kva_engine kva_engine_rb = {
     .punch = rb_punch,
     .trim = rb_trim,
     .resize = rb_resize,
+    .clear = rb_clear,
     .park = rb_park,
     .unpark = rb_unpark,
+    .wake = rb_wake,
     .extend = rb_extend,
+    .narrow = rb_narrow,
     .find = rb_find,
     .peeks = false,
     .peek = cannot_peek,

@@ -88,6 +88,17 @@ static struct finding check_parked(const struct rb_tiling *rb)
 
 /* ---------------------------------------------------------------------------------------------- tiling */
 
+/** I3 for an absent segment, which is never the first. */
+static struct finding check_absent(const struct rb_tiling *rb, const struct rb_segment *before,
+                                   bool before_is_free, const struct rb_segment *segment)
+{
+    if (!before || segment->last == rb->common.last)
+        return found("I3: an end of the space is absent", segment);
+    if (!before_is_free && state_of_used(before) == KVA_ABSENT)
+        return found("I3: two adjacent absent segments", segment);
+    return fine;
+}
+
 /** I2 for one segment, and I1, I3 against the one before it (NULL: none). */
 static struct finding check_tile(const struct rb_tiling *rb, const struct rb_segment *before,
                                  bool before_is_free, const struct rb_segment *segment, bool is_free)
@@ -104,6 +115,8 @@ static struct finding check_tile(const struct rb_tiling *rb, const struct rb_seg
         return found("I2: a segment misses the quantum", segment);
     if (is_free && before_is_free)
         return found("I3: two adjacent free segments", segment);
+    if (!is_free && state_of_used(segment) == KVA_ABSENT)
+        return check_absent(rb, before, before_is_free, segment);
     return fine;
 }
 
@@ -119,7 +132,7 @@ static bool same_tally(const struct kva_tally *a, const struct kva_tally *b)
 {
     bool same = true;
 
-    for (int state = KVA_FREE; state <= KVA_DEFERRED; state++)
+    for (int state = KVA_FREE; state < KVA_STATES; state++)
         same = same && a->segments[state] == b->segments[state] && a->bytes[state] == b->bytes[state];
     return same;
 }

@@ -260,6 +260,8 @@ void kva_rb_holes_add(struct rb_tiling *rb, struct rb_segment *node, struct rb_s
     bool touches_before = before && node->start - before->last == 1;
     bool touches_after = after && after->start - node->last == 1;
 
+    hole_gained(&rb->common, touches_before ? before->start : node->start,
+                touches_after ? after->last : node->last, node->start, node->last);
     if (!touches_before && !touches_after) {
         list_insert_after(position, &node->order);
         link_hole(rb, node, slot.parent, slot.side);

@@ -3,13 +3,15 @@
 /**
  * The rb engine's data: what rb.c (operations), rb_holes.c (the free side) and rb_check.c share.
  *
- *      holes: augmented tree by start                  used: plain tree by start, busy and deferred
+ *      holes: augmented tree by start                  used: plain tree by start, all that is not free
  *
  *               [20-2f] 1f                                      [30-3f]
  *              /       \                                       /       \
  *      [00-0f] 0f     [60-7f] 1f                         [10-1f]       [40-5f]
  *
  *      order:  [00-0f] <-> [20-2f] <-> [60-7f]           parked:  [40-5f]   (deferred; a list per colour)
+ *
+ * An absent segment is in the used tree, too; its node is linked to itself.
  *
  * A segment's node moves between the two sides when the segment is taken or given back; hence giving back
  * needs no memory: the node that the busy range had becomes the hole's, or is left over by a merge.
@@ -32,9 +34,10 @@ struct rb_segment {
     uint64_t last;
     union {
         uint64_t largest; /* a hole: the largest span in its subtree */
-        void *owner;      /* busy or deferred */
+        void *owner;      /* of any other */
     };
-    struct kva_list order; /* a hole: its neighbours by address; deferred: its `parked`; busy: on no list */
+    struct kva_list
+        order; /* a hole: its neighbours by address; deferred: its `parked`; absent: itself; busy: none */
 };
 
 enum { RB_NODE_BYTES = 64 };
@@ -67,7 +70,9 @@ static inline uint64_t span_of(const struct rb_segment *segment)
 
 static inline enum kva_state state_of_used(const struct rb_segment *segment)
 {
-    return list_is_linked(&segment->order) ? KVA_DEFERRED : KVA_BUSY;
+    if (!list_is_linked(&segment->order))
+        return KVA_BUSY;
+    return segment->order.next == &segment->order ? KVA_ABSENT : KVA_DEFERRED;
 }
 
 /** The segment of a tree with the greatest start that is at most `address`; NULL when there is none. */

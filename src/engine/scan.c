@@ -26,7 +26,7 @@ struct entry {
     uint64_t start;
     void *owner;
     enum kva_state state;
-    unsigned colour; /* of a deferred one */
+    unsigned colour; /* of one that is parked */
 };
 
 struct scan_tiling {
@@ -105,7 +105,8 @@ static enum kva_status scan_prepare(struct kva_tiling *tiling, size_t operations
 {
     if (operations > SIZE_MAX / KVA_SEGMENTS_PER_OPERATION)
         return KVA_ENOMEM;
-    bool ready = reserve_entries(scan_of(tiling), operations * KVA_SEGMENTS_PER_OPERATION);
+    bool ready = reserve_entries(scan_of(tiling), operations * KVA_SEGMENTS_PER_OPERATION) &&
+                 index_is_ready(tiling, operations);
     return ready ? KVA_OK : KVA_ENOMEM;
 }
 
@@ -136,6 +137,7 @@ static enum kva_status scan_create(const struct kva_tiling *common, struct kva_t
     scan->count = 1;
     scan->common.tally.segments[KVA_FREE] = 1;
     scan->common.tally.bytes[KVA_FREE] = common->last - common->first + 1;
+    hole_gained(&scan->common, common->first, common->last, common->first, common->last);
     *tiling = &scan->common;
     return KVA_OK;
 }
@@ -190,10 +192,15 @@ static bool is_free(const struct scan_tiling *scan, size_t index)
 /** Make the segment at `index` free, and join it with free neighbours (I3). */
 static void make_free(struct scan_tiling *scan, size_t index)
 {
+    bool joins_before = index > 0 && is_free(scan, index - 1);
+
+    hole_gained(&scan->common, scan->entries[index - joins_before].start,
+                last_of(scan, index + is_free(scan, index + 1)), scan->entries[index].start,
+                last_of(scan, index));
     set_entry_state(scan, index, KVA_FREE, NULL);
     if (is_free(scan, index + 1))
         join(scan, index);
-    if (index > 0 && is_free(scan, index - 1))
+    if (joins_before)
         join(scan, index - 1);
 }
 
@@ -243,8 +250,9 @@ static enum kva_status scan_occupy(struct kva_tiling *tiling, const struct kva_p
     bool cut_left = place->start > scan->entries[index].start;
     bool cut_right = place->last < last_of(scan, index);
 
-    if (!reserve_entries(scan, (size_t)cut_left + cut_right))
+    if (!reserve_entries(scan, (size_t)cut_left + cut_right) || !index_is_ready(tiling, 1))
         return KVA_ENOMEM;
+    hole_lost(tiling, scan->entries[index].start, last_of(scan, index), place->start, place->last);
     if (cut_right)
         cut(scan, index, place->last + 1);
     if (cut_left)
@@ -270,7 +278,7 @@ static enum kva_status scan_punch(struct kva_tiling *tiling, uint64_t start, uin
 
     if (!find_busy_entry(scan, start, &index))
         return KVA_ENOENT;
-    if (!reserve_entries(scan, 2))
+    if (!reserve_entries(scan, 2) || !index_is_ready(tiling, 1))
         return KVA_ENOMEM;
     cut(scan, index, last + 1);
     cut(scan, index, first);
@@ -286,6 +294,7 @@ static enum kva_status scan_trim(struct kva_tiling *tiling, uint64_t start, uint
     if (!find_busy_entry(scan, start, &index))
         return KVA_ENOENT;
     if (index > 0 && is_free(scan, index - 1)) {
+        hole_gained(tiling, scan->entries[index - 1].start, first - 1, start, first - 1);
         scan->entries[index].start = first;
         kva_tally_move_bytes(&tiling->tally, KVA_BUSY, KVA_FREE, first - start);
         return KVA_OK;
@@ -304,6 +313,8 @@ static enum kva_status enlarge_entry(struct scan_tiling *scan, size_t index, uin
 
     if (!is_free(scan, index + 1) || last_of(scan, index + 1) < last)
         return KVA_ENOSPC;
+    uint64_t hole_start = scan->entries[index + 1].start;
+    hole_lost(&scan->common, hole_start, last_of(scan, index + 1), hole_start, last);
     kva_tally_move_bytes(&scan->common.tally, KVA_FREE, KVA_BUSY, more);
     if (last_of(scan, index + 1) == last)
         join(scan, index);
@@ -316,6 +327,7 @@ static enum kva_status enlarge_entry(struct scan_tiling *scan, size_t index, uin
 static enum kva_status shrink_entry(struct scan_tiling *scan, size_t index, uint64_t last)
 {
     if (is_free(scan, index + 1)) {
+        hole_gained(&scan->common, last + 1, last_of(scan, index + 1), last + 1, last_of(scan, index));
         kva_tally_move_bytes(&scan->common.tally, KVA_BUSY, KVA_FREE, last_of(scan, index) - last);
         scan->entries[index + 1].start = last + 1;
         return KVA_OK;
@@ -339,6 +351,17 @@ static enum kva_status scan_resize(struct kva_tiling *tiling, uint64_t start, ui
     return last < last_of(scan, index) ? shrink_entry(scan, index, last) : KVA_OK;
 }
 
+/** Downwards, so that a join moves no index that is still to come. */
+static void scan_clear(struct kva_tiling *tiling, uint64_t first, uint64_t last)
+{
+    struct scan_tiling *scan = scan_of(tiling);
+
+    for (size_t i = scan->count; i-- > 0;) {
+        if (scan->entries[i].state == KVA_BUSY && scan->entries[i].start >= first && last_of(scan, i) <= last)
+            make_free(scan, i);
+    }
+}
+
 static enum kva_status scan_park(struct kva_tiling *tiling, uint64_t start, unsigned colour, uint64_t *last)
 {
     struct scan_tiling *scan = scan_of(tiling);
@@ -346,7 +369,7 @@ static enum kva_status scan_park(struct kva_tiling *tiling, uint64_t start, unsi
 
     if (!find_busy_entry(scan, start, &index))
         return KVA_ENOENT;
-    scan->entries[index].state = KVA_DEFERRED;
+    scan->entries[index].state = state_of_colour(colour);
     scan->entries[index].colour = colour;
     kva_tally_park(&tiling->tally, colour, entry_bytes(scan, index));
     *last = last_of(scan, index);
@@ -364,6 +387,9 @@ static void scan_unpark(struct kva_tiling *tiling, unsigned colour, uint64_t mos
     for (size_t i = 0; i < scan->count; i++) {
         struct entry entry = scan->entries[i];
         if (entry.state == KVA_DEFERRED && entry.colour == colour && freed < most) {
+            bool joins_before = kept > 0 && scan->entries[kept - 1].state == KVA_FREE;
+            hole_gained(tiling, joins_before ? scan->entries[kept - 1].start : entry.start,
+                        last_of(scan, i + is_free(scan, i + 1)), entry.start, last_of(scan, i));
             kva_tally_move_bytes(tally, KVA_DEFERRED, KVA_FREE, entry_bytes(scan, i));
             entry = (struct entry){entry.start, NULL, KVA_FREE, 0};
             freed++;
@@ -377,6 +403,19 @@ static void scan_unpark(struct kva_tiling *tiling, unsigned colour, uint64_t mos
     scan->count = kept;
 }
 
+static enum kva_status scan_wake(struct kva_tiling *tiling, uint64_t start)
+{
+    struct scan_tiling *scan = scan_of(tiling);
+    size_t index = index_of(scan, start);
+    struct entry *entry = &scan->entries[index];
+
+    if (entry->start != start || entry->state != KVA_ABSENT)
+        return KVA_ENOENT;
+    entry->state = KVA_BUSY;
+    kva_tally_wake(&tiling->tally, entry_bytes(scan, index));
+    return KVA_OK;
+}
+
 static enum kva_status scan_extend(struct kva_tiling *tiling, uint64_t first, uint64_t last)
 {
     struct scan_tiling *scan = scan_of(tiling);
@@ -385,6 +424,9 @@ static enum kva_status scan_extend(struct kva_tiling *tiling, uint64_t first, ui
 
     if (!reserve_entries(scan, (size_t)new_below + new_above))
         return KVA_ENOMEM;
+    if (first < tiling->first)
+        hole_gained(tiling, first, new_below ? tiling->first - 1 : last_of(scan, 0), first,
+                    tiling->first - 1);
     if (new_above)
         scan->entries[scan->count++] = (struct entry){tiling->last + 1, NULL, KVA_FREE, 0};
     if (new_below) {
@@ -393,8 +435,44 @@ static enum kva_status scan_extend(struct kva_tiling *tiling, uint64_t first, ui
         scan->count++;
     }
     scan->entries[0].start = first;
+    if (last > tiling->last)
+        hole_gained(tiling, scan->entries[scan->count - 1].start, last, tiling->last + 1, last);
     tiling->tally.segments[KVA_FREE] += (uint64_t)new_below + new_above;
     tiling->tally.bytes[KVA_FREE] += (tiling->first - first) + (last - tiling->last);
+    tiling->first = first;
+    tiling->last = last;
+    return KVA_OK;
+}
+
+/** Whether all below `first` and above `last` is free. */
+static bool ends_are_free(const struct scan_tiling *scan, uint64_t first, uint64_t last)
+{
+    size_t top = scan->count - 1;
+    bool below = first == scan->common.first || (is_free(scan, 0) && last_of(scan, 0) >= first - 1);
+    bool above = last == scan->common.last || (is_free(scan, top) && scan->entries[top].start <= last + 1);
+
+    return below && above;
+}
+
+static enum kva_status scan_narrow(struct kva_tiling *tiling, uint64_t first, uint64_t last)
+{
+    struct scan_tiling *scan = scan_of(tiling);
+
+    if (!ends_are_free(scan, first, last))
+        return KVA_EBUSY;
+    bool drop_lowest = first > tiling->first && last_of(scan, 0) == first - 1;
+    bool drop_highest = last < tiling->last && scan->entries[scan->count - 1].start == last + 1;
+    if (first > tiling->first)
+        hole_lost(tiling, tiling->first, last_of(scan, 0), tiling->first, first - 1);
+    if (last < tiling->last)
+        hole_lost(tiling, max_u64(scan->entries[scan->count - 1].start, first), tiling->last, last + 1,
+                  tiling->last);
+    scan->count -= (size_t)drop_lowest + drop_highest;
+    if (drop_lowest)
+        memmove(scan->entries, scan->entries + 1, scan->count * sizeof *scan->entries);
+    scan->entries[0].start = first;
+    tiling->tally.segments[KVA_FREE] -= (uint64_t)drop_lowest + drop_highest;
+    tiling->tally.bytes[KVA_FREE] -= (first - tiling->first) + (tiling->last - last);
     tiling->first = first;
     tiling->last = last;
     return KVA_OK;
@@ -438,13 +516,17 @@ static const char *check_entry(const struct scan_tiling *scan, size_t index)
         return "I6: the array is out of order";
     if (!is_aligned(entry->start, scan->common.quantum))
         return "I2: a segment misses the quantum";
-    if (entry->state > KVA_DEFERRED)
+    if (entry->state > KVA_DEFERRED && entry->state != KVA_ABSENT)
         return "I6: an entry has no such state";
     if (entry->state == KVA_DEFERRED && entry->colour >= KVA_COLOURS)
         return "I7: a deferred segment waits in no colour";
     if (index > 0 && is_free(scan, index) && is_free(scan, index - 1))
         return "I3: two adjacent free segments";
-    return NULL;
+    if (entry->state != KVA_ABSENT)
+        return NULL;
+    if (index == 0 || index + 1 == scan->count)
+        return "I3: an end of the space is absent";
+    return entry[-1].state == KVA_ABSENT ? "I3: two adjacent absent segments" : NULL;
 }
 
 static const char *scan_check(const struct kva_tiling *tiling, uint64_t *address)
@@ -494,9 +576,12 @@ const struct kva_engine kva_engine_scan = {
     .punch = scan_punch,
     .trim = scan_trim,
     .resize = scan_resize,
+    .clear = scan_clear,
     .park = scan_park,
     .unpark = scan_unpark,
+    .wake = scan_wake,
     .extend = scan_extend,
+    .narrow = scan_narrow,
     .find = scan_find,
     .peeks = false,
     .peek = cannot_peek,

@@ -22,16 +22,37 @@ enum kva_status kva_range_of(uint64_t quantum, uint64_t start, uint64_t size,
     return KVA_OK;
 }
 
+static enum kva_status validate_inside(const struct kva_tiling *tiling, uint64_t start, uint64_t last,
+                                       const struct kva_range_names *names, struct kva_bad *bad)
+{
+    if (start < tiling->first || start > tiling->last)
+        return bad_field(bad, KVA_ERANGE, names->start);
+    return last > tiling->last ? bad_field(bad, KVA_ERANGE, names->size) : KVA_OK;
+}
+
 enum kva_status kva_range_inside(const struct kva_tiling *tiling, uint64_t start, uint64_t size,
                                  const struct kva_range_names *names, uint64_t *last, struct kva_bad *bad)
 {
     enum kva_status status = kva_range_of(tiling->quantum, start, size, names, last, bad);
 
-    if (status != KVA_OK)
+    return status == KVA_OK ? validate_inside(tiling, start, *last, names, bad) : status;
+}
+
+enum kva_status kva_range_present(const struct kva_tiling *tiling, uint64_t start, uint64_t last,
+                                  const struct kva_range_names *names, struct kva_bad *bad)
+{
+    enum kva_status status = validate_inside(tiling, start, last, names, bad);
+    struct kva_segment segment;
+
+    if (status != KVA_OK || tiling->tally.segments[KVA_ABSENT] == 0)
         return status;
-    if (start < tiling->first || start > tiling->last)
-        return bad_field(bad, KVA_ERANGE, names->start);
-    return *last > tiling->last ? bad_field(bad, KVA_ERANGE, names->size) : KVA_OK;
+    for (uint64_t at = start;; at = segment.last + 1) {
+        core_find(tiling, at, &segment);
+        if (segment.state == KVA_ABSENT)
+            return bad_field(bad, KVA_ERANGE, at == start ? names->start : names->size);
+        if (segment.last >= last)
+            return KVA_OK;
+    }
 }
 
 enum kva_status kva_validate_bounds(uint64_t first, uint64_t last, uint64_t quantum, struct kva_bad *bad)
@@ -48,9 +69,10 @@ enum kva_status kva_validate_bounds(uint64_t first, uint64_t last, uint64_t quan
 /** Whether a request says no more than the common ones do: lowest or highest, a power of two that divides the start. */
 static inline bool is_plain(const struct kva_request *request)
 {
-    return (request->phase | request->nocross | (request->align & (request->align - 1)) |
-            ((unsigned)request->policy & ~1U) | request->flags) == 0 &&
-           !request->filter;
+    uint64_t shape = request->phase | request->nocross | (request->align & (request->align - 1));
+    unsigned rest = ((unsigned)request->policy & ~1U) | request->flags;
+
+    return (shape | rest | (uintptr_t)request->filter) == 0;
 }
 
 static void look_at_tiling(const void *tiling, uint64_t address, struct kva_segment *segment)
@@ -176,6 +198,8 @@ enum kva_status kva_status_of_start(const struct kva_segment *segment, uint64_t 
         return KVA_EDOUBLE;
     case KVA_DEFERRED:
         return KVA_EDEFERRED;
+    case KVA_ABSENT:
+        return KVA_EUNKNOWN;
     case KVA_BUSY:
         break;
     }

@@ -32,6 +32,11 @@ enum kva_status kva_range_of(uint64_t quantum, uint64_t start, uint64_t size,
 enum kva_status kva_range_inside(const struct kva_tiling *tiling, uint64_t start, uint64_t size,
                                  const struct kva_range_names *names, uint64_t *last, struct kva_bad *bad);
 
+/** Whether all of [start, last] belongs to the tiling: KVA_OK; or KVA_ERANGE if part of it lies outside, or is absent, and *bad.
+ *  O(1) where nothing is absent; else a look at each segment in the range. */
+enum kva_status kva_range_present(const struct kva_tiling *tiling, uint64_t start, uint64_t last,
+                                  const struct kva_range_names *names, struct kva_bad *bad);
+
 /** Whether [first, last] may be the bounds of a tiling: KVA_OK; or KVA_EALIGN, KVA_ERANGE, and *bad. */
 enum kva_status kva_validate_bounds(uint64_t first, uint64_t last, uint64_t quantum, struct kva_bad *bad);
 

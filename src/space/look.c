@@ -8,18 +8,37 @@
 static enum kva_status find_segment(const struct kva_space *space, uint64_t address,
                                     struct kva_segment *segment)
 {
+    struct kva_segment found;
+
     if (!core_holds(space->tiling, address))
         return KVA_ENOENT;
-    kva_lookup(space, address, segment);
+    kva_lookup(space, address, &found);
+    if (found.state == KVA_ABSENT)
+        return KVA_ENOENT;
+    *segment = found;
+    return KVA_OK;
+}
+
+/** The same; but where that lies below the space, or is absent, what comes after it. */
+static enum kva_status find_upwards(const struct kva_space *space, uint64_t address,
+                                    struct kva_segment *segment)
+{
+    if (address > space->tiling->last)
+        return KVA_ENOENT;
+    lookup_upwards(space, max_u64(address, space->tiling->first), segment);
     return KVA_OK;
 }
 
 /** Where other threads may hold the lock, and the segment can be found without it. */
 static bool find_unlocked(const struct kva_space *space, uint64_t address, struct kva_segment *segment)
 {
-    if (!is_initialised(space) || !threads_of(space) || !segment)
+    struct kva_segment found;
+
+    if (!is_initialised(space) || !threads_of(space) || !segment ||
+        !kva_lookup_unlocked(space, address, &found))
         return false;
-    return kva_lookup_unlocked(space, address, segment);
+    *segment = found;
+    return true;
 }
 
 enum kva_status kva_find(const struct kva_space *space, uint64_t address, struct kva_segment *segment)
@@ -39,7 +58,7 @@ enum kva_status kva_first(const struct kva_space *space, struct kva_segment *seg
 
     if (status != KVA_OK)
         return status;
-    return leave(space, segment ? find_segment(space, space->tiling->first, segment)
+    return leave(space, segment ? find_upwards(space, space->tiling->first, segment)
                                 : misuse_null(space, __func__, 0, "segment"));
 }
 
@@ -53,7 +72,7 @@ enum kva_status kva_next(const struct kva_space *space, struct kva_segment *segm
         return leave(space, misuse_null(space, __func__, 0, "segment"));
     if (segment->last >= space->tiling->last)
         return leave(space, KVA_ENOENT);
-    return leave(space, find_segment(space, segment->last + 1, segment));
+    return leave(space, find_upwards(space, segment->last + 1, segment));
 }
 
 static void read_space_stats(const struct kva_space *space, struct kva_stats *stats)

@@ -70,7 +70,7 @@ static bool peek_once(const struct kva_space *space, uint64_t address, struct kv
     if (!begin_reading(&space->shared->compound, &compound))
         return false;
     sync_point(threads_of(space));
-    if (!tiling->engine->peek(tiling, address, segment))
+    if (!tiling->engine->peek(tiling, address, segment) || segment->state == KVA_ABSENT)
         return false;
     sync_point(threads_of(space));
     return (!pools || !kva_span_find(pools, address)) && is_unchanged(&space->shared->compound, compound);

@@ -15,8 +15,26 @@
 /** The segment that holds `address`, which is inside the space. With the space's lock. */
 void kva_lookup(const struct kva_space *space, uint64_t address, struct kva_segment *segment);
 
-/** The same without the space's lock. False if that cannot be told: the address is outside, its neighbourhood
- *  was being changed, it is an object that is not live, or the engine has no such lookup. */
+/** The same; but where that is absent, what comes after it, or before it. There is something, as the space's ends are never
+ *  absent; and it is not absent, as no two absent segments touch (engine.h, I1). */
+static inline void lookup_upwards(const struct kva_space *space, uint64_t address,
+                                  struct kva_segment *segment)
+{
+    kva_lookup(space, address, segment);
+    if (segment->state == KVA_ABSENT)
+        kva_lookup(space, segment->last + 1, segment);
+}
+
+static inline void lookup_downwards(const struct kva_space *space, uint64_t address,
+                                    struct kva_segment *segment)
+{
+    kva_lookup(space, address, segment);
+    if (segment->state == KVA_ABSENT)
+        kva_lookup(space, segment->start - 1, segment);
+}
+
+/** As kva_lookup, without the space's lock. False if that cannot be told: the address is outside, or absent,
+ *  its neighbourhood was being changed, it is an object that is not live, or the engine has no such lookup. */
 bool kva_lookup_unlocked(const struct kva_space *space, uint64_t address, struct kva_segment *segment);
 
 /** Why no busy segment starts at `start`: one of kva_free's statuses; KVA_OK if one does. */

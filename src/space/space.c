@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * The life of a space: init, fini, grow, preload.
+ * The life of a space: init, fini, reset, preload.
  *
  * A space is a tiling, kept by an engine, and what users want around it, in layers: src/README.md draws them.
  * This folder knows nothing of how an engine works; the engines know nothing of users.
  */
+#include <kva/ranges.h>
+
 #include "../base/memory.h"
 #include "defer.h"
 #include "verify.h"
@@ -165,6 +167,7 @@ enum kva_status kva_space_init(struct kva_space *space, const struct kva_config 
         .last = config->last,
         .quantum = config->quantum ? config->quantum : 1,
         .owners = !config->without_owners,
+        .by_size = config->best_fit,
     };
     uint64_t at = config->first;
     struct kva_bad bad = {"space", 0};
@@ -218,27 +221,36 @@ enum kva_status kva_space_abandon(struct kva_space *space)
     return KVA_OK;
 }
 
-enum kva_status kva_space_grow(struct kva_space *space, uint64_t first, uint64_t last)
+/** Free all that is busy, in the tree and in the pools. That takes no memory: an object goes to its span, and what is wholly
+ *  free of a span goes back to the tree in one piece. */
+static void free_all(struct kva_space *space)
 {
-    enum kva_status status = enter_change(space, __func__);
+    struct kva_tiling *tiling = space->tiling;
+    struct kva_segment segment;
+    struct kva_object object;
+
+    for (uint64_t at = tiling->first;; at = segment.last + 1) {
+        kva_lookup(space, at, &segment);
+        if (segment.state == KVA_BUSY && kva_pool_object(space, at, &object))
+            (void)kva_pool_release(space, &object);
+        else if (segment.state == KVA_BUSY)
+            (void)core_free(tiling, at);
+        if (segment.last >= tiling->last)
+            break;
+    }
+    kva_pools_give_back(space);
+}
+
+enum kva_status kva_space_reset(struct kva_space *space)
+{
+    enum kva_status status = enter_exclusive(space, __func__);
 
     if (status != KVA_OK)
         return status;
-    struct kva_tiling *tiling = space->tiling;
-    struct kva_bad bad;
-    status = kva_validate_bounds(first, last, tiling->quantum, &bad);
-    if (status == KVA_OK && first > tiling->first)
-        status = bad_field(&bad, KVA_ERANGE, "first");
-    if (status == KVA_OK && last < tiling->last)
-        status = bad_field(&bad, KVA_ERANGE, "last");
-    if (status != KVA_OK)
-        return leave(space, misuse_of(space, status, __func__, first, &bad));
-    status = tiling->engine->extend(tiling, first, last);
-    if (status == KVA_OK) {
-        verify_change(space, __func__, first);
-        verify_change(space, __func__, last);
-    }
-    return leave(space, status);
+    (void)kva_flush_all(space);
+    free_all(space);
+    verify_change(space, __func__, space->tiling->first);
+    return leave(space, KVA_OK);
 }
 
 enum kva_status kva_preload(struct kva_space *space, size_t operations)

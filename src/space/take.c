@@ -3,6 +3,7 @@
 /** Taking ranges: by policy, at an address, several at once. */
 #include "congruent.h"
 #include "retry.h"
+#include "spot.h"
 #include "verify.h"
 
 /* -------------------------------------------------------------------------------------------- by policy */
@@ -29,7 +30,8 @@ static enum kva_status demand_with_pools(const struct kva_space *space, const st
     return status;
 }
 
-static enum kva_status alloc_filtered(struct kva_space *space, struct allocation *allocation)
+static __attribute__((cold, noinline)) enum kva_status alloc_filtered(struct kva_space *space,
+                                                                      struct allocation *allocation)
 {
     struct kva_demand demand;
     enum kva_status status = demand_with_pools(space, allocation->request, &demand, &allocation->bad);
@@ -39,15 +41,18 @@ static enum kva_status alloc_filtered(struct kva_space *space, struct allocation
                : status;
 }
 
+/** Inline, since most allocations need no other attempt. */
+static inline enum kva_status alloc_once(struct kva_space *space, struct allocation *allocation)
+{
+    if (__builtin_expect(allocation->request->filter && pools_of(space), false))
+        return alloc_filtered(space, allocation);
+    return kva_core_alloc(space->tiling, allocation->request, &allocation->start, &allocation->bad);
+}
+
 /** Each attempt looks at the space anew: a reclaim callback may have made it grow. */
 static enum kva_status attempt_alloc(void *instance, void *operation)
 {
-    struct kva_space *space = instance;
-    struct allocation *allocation = operation;
-
-    if (pools_of(space) && allocation->request->filter)
-        return alloc_filtered(space, allocation);
-    return kva_core_alloc(space->tiling, allocation->request, &allocation->start, &allocation->bad);
+    return alloc_once(instance, operation);
 }
 
 enum kva_status kva_alloc(struct kva_space *space, const struct kva_request *request, uint64_t *start)
@@ -62,7 +67,7 @@ enum kva_status kva_alloc(struct kva_space *space, const struct kva_request *req
     if (!request || !start)
         return leave(space, misuse_null(space, __func__, 0, request ? "start" : "request"));
     allocation.request = request;
-    status = attempt_alloc(space, &allocation);
+    status = alloc_once(space, &allocation);
     if (status == KVA_ENOSPC)
         status = kva_retry(space, request, attempt_alloc, &allocation);
     if (is_misuse(status))
@@ -96,83 +101,20 @@ enum kva_status kva_search(struct kva_space *space, const struct kva_request *re
 
 /* ---------------------------------------------------------------------------------------- at an address */
 
-/** Whether one state is more in the way of a reserve than another: free gives way at once, pooled to a drain,
- *  deferred to a flush, busy to nothing. */
-static bool is_worse(enum kva_state state, enum kva_state than)
-{
-    static const unsigned char rank[] = {
-        [KVA_FREE] = 0, [KVA_POOLED] = 1, [KVA_DEFERRED] = 2, [KVA_BUSY] = 3};
-
-    return rank[state] > rank[than];
-}
-
-/** What is most in the way in [start, last]: the lowest segment of the worst state. */
-static void find_conflict(const struct kva_space *space, uint64_t start, uint64_t last,
-                          struct kva_segment *conflict)
-{
-    struct kva_segment segment;
-
-    conflict->state = KVA_FREE;
-    for (uint64_t at = start;; at = segment.last + 1) {
-        kva_lookup(space, at, &segment);
-        if (is_worse(segment.state, conflict->state))
-            *conflict = segment;
-        if (segment.state == KVA_BUSY || segment.last >= last)
-            return;
-    }
-}
-
-/** A range that is wanted, and its place if it is free; else what is in the way. */
-struct spot {
-    uint64_t start;
-    uint64_t last;
-    struct kva_place place;
-    struct kva_segment conflict;
-};
-
-static enum kva_status attempt_locate(void *instance, void *operation)
-{
-    struct kva_space *space = instance;
-    struct spot *spot = operation;
-    struct kva_tiling *tiling = space->tiling;
-
-    if (tiling->engine->locate(tiling, spot->start, spot->last, &spot->place) == KVA_OK)
-        return KVA_OK;
-    find_conflict(space, spot->start, spot->last, &spot->conflict);
-    return KVA_ENOSPC;
-}
-
-/** Find the place; drain the pools, and flush once, if only that is in the way. What is deferred there after
- *  the flush was parked since this began: so part of the range was busy meanwhile, and KVA_EEXIST is true of
- *  that moment. Without that bound, threads that take and park ranges there could keep this at work for
- *  ever. */
-static enum kva_status make_place(struct kva_space *space, struct spot *spot)
-{
-    enum kva_status status = attempt_locate(space, spot);
-
-    if (status == KVA_ENOSPC && spot->conflict.state != KVA_BUSY && spot->conflict.state != KVA_DEFERRED)
-        status = kva_attempt_drained(space, attempt_locate, spot);
-    if (status == KVA_ENOSPC && spot->conflict.state == KVA_DEFERRED) {
-        (void)kva_flush_all(space);
-        status = kva_attempt_drained(space, attempt_locate, spot);
-    }
-    return status == KVA_ENOSPC ? KVA_EEXIST : status;
-}
-
 enum kva_status kva_reserve(struct kva_space *space, uint64_t start, uint64_t size, void *owner,
                             struct kva_segment *conflict)
 {
     enum kva_status status = enter_change(space, __func__);
-    struct spot spot = {.start = start};
-    struct kva_bad bad;
+    struct kva_spot spot = {.start = start};
 
     if (status != KVA_OK)
         return status;
     struct kva_tiling *tiling = space->tiling;
-    status = kva_range_inside(tiling, start, size, &kva_range_plain, &spot.last, &bad);
-    if (status != KVA_OK)
-        return leave(space, misuse_of(space, status, __func__, start, &bad));
-    status = make_place(space, &spot);
+    status = kva_range_of(tiling->quantum, start, size, &kva_range_plain, &spot.last, &spot.bad);
+    if (status == KVA_OK)
+        status = kva_spot_find(space, &spot);
+    if (is_misuse(status))
+        return leave(space, misuse_of(space, status, __func__, start, &spot.bad));
     if (status == KVA_EEXIST && conflict)
         *conflict = spot.conflict;
     if (status == KVA_OK)

@@ -176,6 +176,8 @@ static enum kva_status check(const struct kva_space *space, struct kva_fault *fa
     uint64_t address = 0;
     const char *broken = space->tiling->engine->check(space->tiling, &address);
     if (!broken)
+        broken = check_sizes(space->tiling, &address);
+    if (!broken)
         broken = check_deferred(space);
     if (!broken)
         return KVA_OK;
@@ -209,6 +211,12 @@ enum kva_status kva_space_check(const struct kva_space *space, struct kva_fault 
     return status;
 }
 
+/** The address, or the end of the tiling next to it: the space may end elsewhere than it did when the address was noted. */
+static uint64_t clamp_to(const struct kva_tiling *tiling, uint64_t address)
+{
+    return min_u64(max_u64(address, tiling->first), tiling->last);
+}
+
 void kva_verify_change(const struct kva_space *space, const char *where, uint64_t address)
 {
     const struct kva_tiling *tiling = space->tiling;
@@ -217,7 +225,7 @@ void kva_verify_change(const struct kva_space *space, const char *where, uint64_
     if (KVA_CHECK_LEVEL >= 3)
         (void)check(space, &fault);
     else
-        fault.what = tiling->engine->check_near(tiling, address, &fault.address);
+        fault.what = tiling->engine->check_near(tiling, clamp_to(tiling, address), &fault.address);
     if (fault.what)
         kva_report_corruption(&tiling->ledger.hooks, where, fault.what, fault.address);
 }

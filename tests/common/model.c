@@ -355,8 +355,10 @@ static enum kva_status check_busy(const struct model *model, uint64_t address)
     if (!holds(model, address))
         return KVA_EUNKNOWN;
     switch (model->units[unit_of(model, address)].state) {
+    case KVA_ABSENT: /* the model has none, */
+        return KVA_EUNKNOWN;
     case KVA_FREE:
-    case KVA_POOLED: /* the model has none */
+    case KVA_POOLED: /* nor of these */
         return KVA_EDOUBLE;
     case KVA_DEFERRED:
         return KVA_EDEFERRED;

@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * What a space consists of: its ends, and the absent ranges between its spans.
+ *
+ *      first                                                      last
+ *      | busy | free | busy |      absent      | free | busy | free |
+ *      |<---- a span ------>|                  |<---- a span ------>|
+ *
+ * An absent range is a segment of the tree that is parked in a colour of its own (engine.h, ABSENT). All there is to do is
+ * made of what an engine does anyway; two rules make the segments one and only one way to say what belongs to a space:
+ *
+ *   The ends are not absent     what is taken away at an end is cut off (narrow), and so is an absent range that
+ *                               would be outermost then
+ *   No two absent ranges touch  what is taken away beside one becomes one with it
+ *
+ *      add       outside:   | space |                         extend ->  | space |   free         |
+ *                                                    occupy, park gap ->  | space | absent | free |
+ *                inside:    | absent                 |   wake, give a part back, park the rest
+ *                           | absent | free | absent |
+ *      remove    middle:    | absent |   free   | absent |    wake, give back, occupy all, park
+ *                           |          absent            |
+ *                at an end: |   free   | absent | busy        wake, give back, narrow
+ *                                               | busy
+ *
+ * ONE STEP. Where there are several changes, the memory for all is at hand before the first one, or the only change that
+ * takes some is undone; and lookups without the lock see them at once (enter.h, begin_compound).
+ */
+#include <kva/ranges.h>
+
+#include "spot.h"
+#include "verify.h"
+
+/* ------------------------------------------------------------------------------------------------ changes */
+
+/** The free range [start, last] becomes absent. KVA_OK, KVA_ENOMEM. */
+static enum kva_status make_absent(struct kva_space *space, uint64_t start, uint64_t last)
+{
+    struct kva_tiling *tiling = space->tiling;
+    enum kva_status status = core_reserve(tiling, start, last, NULL);
+
+    sync_point(threads_of(space));
+    if (status == KVA_OK)
+        (void)tiling->engine->park(tiling, start, KVA_COLOUR_ABSENT, &last);
+    return status;
+}
+
+/** The absent range that starts at `start` becomes free. */
+static void free_absent(struct kva_space *space, uint64_t start)
+{
+    (void)space->tiling->engine->wake(space->tiling, start);
+    sync_point(threads_of(space));
+    (void)core_free(space->tiling, start);
+}
+
+/** Whether an address of the space lies in an absent range, and which. */
+static bool find_absent(const struct kva_tiling *tiling, uint64_t address, struct kva_segment *absent)
+{
+    core_find(tiling, address, absent);
+    return absent->state == KVA_ABSENT;
+}
+
+/* ------------------------------------------------------------------------------------------------- adding */
+
+/** [start, last] lies wholly below the space, or above it. */
+static enum kva_status add_outside(struct kva_space *space, uint64_t start, uint64_t last)
+{
+    struct kva_tiling *tiling = space->tiling;
+    uint64_t gap_start = start > tiling->last ? tiling->last + 1 : last + 1;
+    uint64_t gap_last = start > tiling->last ? start - 1 : tiling->first - 1;
+    uint64_t first = min_u64(tiling->first, start);
+    bool apart = start > tiling->last ? start - tiling->last > 1 : tiling->first - last > 1;
+
+    last = max_u64(tiling->last, last);
+    if (!apart)
+        return tiling->engine->extend(tiling, first, last);
+    if (tiling->engine->prepare(tiling, 2) != KVA_OK)
+        return KVA_ENOMEM;
+    (void)tiling->engine->extend(tiling, first, last);
+    sync_point(threads_of(space));
+    return make_absent(space, gap_start, gap_last);
+}
+
+/** [start, last] lies in an absent range. The part is given back before the rest is parked again: if there is no memory for
+ *  that, all of it is. */
+static enum kva_status add_inside(struct kva_space *space, const struct kva_segment *absent, uint64_t start,
+                                  uint64_t last)
+{
+    struct kva_tiling *tiling = space->tiling;
+    uint64_t end;
+
+    (void)tiling->engine->wake(tiling, absent->start);
+    sync_point(threads_of(space));
+    enum kva_status status = kva_core_free_part(tiling, absent, start, last);
+    sync_point(threads_of(space));
+    if (status != KVA_OK || absent->start < start)
+        (void)tiling->engine->park(tiling, absent->start, KVA_COLOUR_ABSENT, &end);
+    if (status == KVA_OK && absent->last > last)
+        (void)tiling->engine->park(tiling, last + 1, KVA_COLOUR_ABSENT, &end);
+    return status;
+}
+
+static enum kva_status add_range(struct kva_space *space, uint64_t start, uint64_t last)
+{
+    const struct kva_tiling *tiling = space->tiling;
+    struct kva_segment absent;
+
+    if (last < tiling->first || start > tiling->last)
+        return add_outside(space, start, last);
+    if (start < tiling->first || !find_absent(tiling, start, &absent) || absent.last < last)
+        return KVA_EEXIST;
+    return add_inside(space, &absent, start, last);
+}
+
+enum kva_status kva_space_add(struct kva_space *space, uint64_t start, uint64_t size)
+{
+    enum kva_status status = enter_change(space, __func__);
+    struct kva_bad bad;
+    uint64_t last;
+
+    if (status != KVA_OK)
+        return status;
+    status = kva_range_of(space->tiling->quantum, start, size, &kva_range_plain, &last, &bad);
+    if (status != KVA_OK)
+        return leave(space, misuse_of(space, status, __func__, start, &bad));
+    begin_compound(space);
+    status = add_range(space, start, last);
+    end_compound(space);
+    if (status == KVA_OK)
+        verify_change(space, __func__, start);
+    return leave(space, status);
+}
+
+enum kva_status kva_space_grow(struct kva_space *space, uint64_t first, uint64_t last)
+{
+    enum kva_status status = enter_change(space, __func__);
+
+    if (status != KVA_OK)
+        return status;
+    struct kva_tiling *tiling = space->tiling;
+    struct kva_bad bad;
+    status = kva_validate_bounds(first, last, tiling->quantum, &bad);
+    if (status == KVA_OK && first > tiling->first)
+        status = bad_field(&bad, KVA_ERANGE, "first");
+    if (status == KVA_OK && last < tiling->last)
+        status = bad_field(&bad, KVA_ERANGE, "last");
+    if (status != KVA_OK)
+        return leave(space, misuse_of(space, status, __func__, first, &bad));
+    status = tiling->engine->extend(tiling, first, last);
+    if (status == KVA_OK) {
+        verify_change(space, __func__, first);
+        verify_change(space, __func__, last);
+    }
+    return leave(space, status);
+}
+
+/* ----------------------------------------------------------------------------------------------- removing */
+
+/** The free range [start, last], not all of the space, goes; and `below` and `above`, the absent ranges that it touches
+ *  (NULL: none), become one with it. */
+static enum kva_status cut_out_range(struct kva_space *space, uint64_t start, uint64_t last,
+                                     const struct kva_segment *below, const struct kva_segment *above)
+{
+    struct kva_tiling *tiling = space->tiling;
+    uint64_t from = below ? below->start : start;
+    uint64_t to = above ? above->last : last;
+    bool is_lowest = start == tiling->first;
+    bool is_highest = last == tiling->last;
+
+    if ((below || above) && !is_lowest && !is_highest && tiling->engine->prepare(tiling, 1) != KVA_OK)
+        return KVA_ENOMEM;
+    if (below)
+        free_absent(space, from);
+    if (above)
+        free_absent(space, above->start);
+    if (is_lowest)
+        return tiling->engine->narrow(tiling, to + 1, tiling->last);
+    if (is_highest)
+        return tiling->engine->narrow(tiling, tiling->first, from - 1);
+    return make_absent(space, from, to);
+}
+
+static enum kva_status remove_range(struct kva_space *space, uint64_t start, uint64_t last)
+{
+    const struct kva_tiling *tiling = space->tiling;
+    struct kva_segment below;
+    struct kva_segment above;
+
+    if (start == tiling->first && last == tiling->last)
+        return KVA_EBUSY;
+    bool touches_below = start > tiling->first && find_absent(tiling, start - 1, &below);
+    bool touches_above = last < tiling->last && find_absent(tiling, last + 1, &above);
+    begin_compound(space);
+    enum kva_status status =
+        cut_out_range(space, start, last, touches_below ? &below : NULL, touches_above ? &above : NULL);
+    end_compound(space);
+    return status;
+}
+
+enum kva_status kva_space_remove(struct kva_space *space, uint64_t start, uint64_t size)
+{
+    enum kva_status status = enter_change(space, __func__);
+    struct kva_spot spot = {.start = start};
+
+    if (status != KVA_OK)
+        return status;
+    status = kva_range_of(space->tiling->quantum, start, size, &kva_range_plain, &spot.last, &spot.bad);
+    if (status == KVA_OK)
+        status = kva_spot_find(space, &spot);
+    if (is_misuse(status))
+        return leave(space, misuse_of(space, status, __func__, start, &spot.bad));
+    if (status == KVA_EEXIST)
+        return leave(space, KVA_EBUSY);
+    if (status == KVA_OK)
+        status = remove_range(space, start, spot.last);
+    if (status == KVA_OK)
+        verify_change(space, __func__, start);
+    return leave(space, status);
+}
+
+/* ---------------------------------------------------------------------------------------------- shrinking */
+
+/** New ends, and what is in the way of them. */
+struct shrinking {
+    uint64_t first; /* as they are asked for */
+    uint64_t last;
+    uint64_t nearest_first; /* what is not absent, next to them */
+    uint64_t nearest_last;
+    enum kva_state in_the_way;
+    struct kva_bad bad;
+};
+
+static enum kva_status validate_shrinking(const struct kva_tiling *tiling, struct shrinking *shrinking)
+{
+    enum kva_status status =
+        kva_validate_bounds(shrinking->first, shrinking->last, tiling->quantum, &shrinking->bad);
+
+    if (status == KVA_OK && shrinking->first < tiling->first)
+        status = bad_field(&shrinking->bad, KVA_ERANGE, "first");
+    if (status == KVA_OK && shrinking->last > tiling->last)
+        status = bad_field(&shrinking->bad, KVA_ERANGE, "last");
+    return status;
+}
+
+/** What is most in the way between the end `inner`, which stays, and the end `outer`, which goes; they may be one. */
+static enum kva_state worst_state(const struct kva_space *space, uint64_t inner, uint64_t outer)
+{
+    struct kva_segment conflict;
+
+    if (inner == outer)
+        return KVA_FREE;
+    if (inner > outer)
+        kva_find_conflict(space, outer, inner - 1, &conflict);
+    else
+        kva_find_conflict(space, inner + 1, outer, &conflict);
+    return conflict.state;
+}
+
+static enum kva_status attempt_shrink(void *instance, void *operation)
+{
+    const struct kva_space *space = instance;
+    const struct kva_tiling *tiling = space->tiling;
+    struct shrinking *shrinking = operation;
+    struct kva_segment absent;
+    enum kva_status status = validate_shrinking(tiling, shrinking);
+
+    if (status != KVA_OK)
+        return status;
+    bool absent_first = find_absent(tiling, shrinking->first, &absent);
+    shrinking->nearest_first = absent_first ? absent.last + 1 : shrinking->first;
+    bool absent_last = find_absent(tiling, shrinking->last, &absent);
+    shrinking->nearest_last = absent_last ? absent.start - 1 : shrinking->last;
+    if (shrinking->nearest_first > shrinking->nearest_last)
+        return KVA_EBUSY;
+    shrinking->in_the_way = worst_state(space, shrinking->nearest_first, tiling->first);
+    enum kva_state above = worst_state(space, shrinking->nearest_last, tiling->last);
+    if (kva_is_worse(above, shrinking->in_the_way))
+        shrinking->in_the_way = above;
+    return shrinking->in_the_way == KVA_FREE ? KVA_OK : KVA_ENOSPC;
+}
+
+/** All absent ranges in [start, last] become free. */
+static void free_absent_in(struct kva_space *space, uint64_t start, uint64_t last)
+{
+    struct kva_segment segment;
+
+    for (uint64_t at = start;; at = segment.last + 1) {
+        if (find_absent(space->tiling, at, &segment))
+            free_absent(space, segment.start);
+        if (segment.last >= last)
+            return;
+    }
+}
+
+/** Cut off what is free or absent below `first` and above `last`. */
+static void cut_ends(struct kva_space *space, uint64_t first, uint64_t last)
+{
+    struct kva_tiling *tiling = space->tiling;
+
+    begin_compound(space);
+    if (first > tiling->first)
+        free_absent_in(space, tiling->first, first - 1);
+    if (last < tiling->last)
+        free_absent_in(space, last + 1, tiling->last);
+    (void)tiling->engine->narrow(tiling, first, last);
+    end_compound(space);
+}
+
+enum kva_status kva_space_shrink(struct kva_space *space, uint64_t first, uint64_t last)
+{
+    enum kva_status status = enter_change(space, __func__);
+    struct shrinking shrinking = {.first = first, .last = last};
+
+    if (status != KVA_OK)
+        return status;
+    status = kva_make_way(space, attempt_shrink, &shrinking, &shrinking.in_the_way);
+    if (is_misuse(status))
+        return leave(space, misuse_of(space, status, __func__, first, &shrinking.bad));
+    if (status == KVA_ENOSPC)
+        return leave(space, KVA_EBUSY);
+    if (status == KVA_OK) {
+        cut_ends(space, shrinking.nearest_first, shrinking.nearest_last);
+        verify_change(space, __func__, shrinking.nearest_first);
+        verify_change(space, __func__, shrinking.nearest_last);
+    }
+    return leave(space, status);
+}

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/** The steps before a range is said not to be free; see spot.h. */
+#include "spot.h"
+
+bool kva_is_worse(enum kva_state state, enum kva_state than)
+{
+    static const unsigned char rank[] = {
+        [KVA_FREE] = 0, [KVA_ABSENT] = 0, [KVA_POOLED] = 1, [KVA_DEFERRED] = 2, [KVA_BUSY] = 3};
+
+    return rank[state] > rank[than];
+}
+
+void kva_find_conflict(const struct kva_space *space, uint64_t start, uint64_t last,
+                       struct kva_segment *conflict)
+{
+    struct kva_segment segment;
+
+    conflict->state = KVA_FREE;
+    for (uint64_t at = start;; at = segment.last + 1) {
+        kva_lookup(space, at, &segment);
+        if (kva_is_worse(segment.state, conflict->state))
+            *conflict = segment;
+        if (segment.state == KVA_BUSY || segment.last >= last)
+            return;
+    }
+}
+
+enum kva_status kva_make_way(struct kva_space *space, kva_attempt *attempt, void *operation,
+                             const enum kva_state *in_the_way)
+{
+    enum kva_status status = attempt(space, operation);
+
+    if (status == KVA_ENOSPC && *in_the_way != KVA_BUSY && *in_the_way != KVA_DEFERRED)
+        status = kva_attempt_drained(space, attempt, operation);
+    if (status == KVA_ENOSPC && *in_the_way == KVA_DEFERRED) {
+        (void)kva_flush_all(space);
+        status = kva_attempt_drained(space, attempt, operation);
+    }
+    return status;
+}
+
+static enum kva_status attempt_locate(void *instance, void *operation)
+{
+    struct kva_space *space = instance;
+    struct kva_spot *spot = operation;
+    struct kva_tiling *tiling = space->tiling;
+    bool inside = spot->start >= tiling->first && spot->last <= tiling->last;
+
+    if (inside && tiling->engine->locate(tiling, spot->start, spot->last, &spot->place) == KVA_OK)
+        return KVA_OK;
+    enum kva_status status = kva_range_present(tiling, spot->start, spot->last, &kva_range_plain, &spot->bad);
+    if (status != KVA_OK)
+        return status;
+    kva_find_conflict(space, spot->start, spot->last, &spot->conflict);
+    return KVA_ENOSPC;
+}
+
+enum kva_status kva_spot_find(struct kva_space *space, struct kva_spot *spot)
+{
+    enum kva_status status = kva_make_way(space, attempt_locate, spot, &spot->conflict.state);
+
+    return status == KVA_ENOSPC ? KVA_EEXIST : status;
+}

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * clear, of each engine, against a release of each segment by the linear engine: the same tiling, at every step.
+ */
+#include "../common/harness.h"
+
+#include <string.h>
+
+#include "../../ports/test/failing_memory.h"
+#include "engine/engine.h"
+
+#include <kva/engine.h>
+
+/** A tiling, and the linear one beside it, which frees one by one. */
+struct twins {
+    struct kva_tiling *one;
+    struct kva_tiling *oracle;
+    struct kva_failing_memory memory[2];
+    int owners[64];
+};
+
+static struct kva_tiling *make(const struct kva_engine *engine, struct kva_failing_memory *memory,
+                               uint64_t first, uint64_t last, uint64_t quantum)
+{
+    struct kva_tiling common;
+    struct kva_tiling *tiling;
+
+    memset(&common, 0, sizeof common);
+    common.engine = engine;
+    common.ledger.memory = kva_failing_memory_init(memory);
+    common.first = first;
+    common.last = last;
+    common.quantum = quantum;
+    common.owners = true;
+    common.by_size = engine != &kva_engine_scan;
+    assert_int_equal(engine->create(&common, &tiling), KVA_OK);
+    return tiling;
+}
+
+static void make_twins(struct twins *twins, const struct kva_engine *engine, uint64_t first, uint64_t last,
+                       uint64_t quantum)
+{
+    twins->one = make(engine, &twins->memory[0], first, last, quantum);
+    twins->oracle = make(&kva_engine_scan, &twins->memory[1], first, last, quantum);
+}
+
+static void end_twins(struct twins *twins)
+{
+    twins->one->engine->destroy(twins->one);
+    twins->oracle->engine->destroy(twins->oracle);
+    assert_int_equal(twins->memory[0].blocks, 0);
+    assert_int_equal(twins->memory[1].blocks, 0);
+}
+
+static void occupy(struct kva_tiling *tiling, uint64_t start, uint64_t last, void *owner)
+{
+    struct kva_place place;
+
+    assert_int_equal(tiling->engine->locate(tiling, start, last, &place), KVA_OK);
+    assert_int_equal(tiling->engine->occupy(tiling, &place, owner), KVA_OK);
+}
+
+static void park(struct kva_tiling *tiling, uint64_t start, unsigned colour)
+{
+    uint64_t last;
+
+    assert_int_equal(tiling->engine->park(tiling, start, colour, &last), KVA_OK);
+}
+
+/** Where nothing is in use, put ranges at random, with gaps or without; some wait for a flush. */
+static void fill(struct twins *twins, struct test_rng *rng, uint64_t span, unsigned one_in_parked)
+{
+    struct kva_tiling *one = twins->one;
+    uint64_t quantum = one->quantum;
+
+    for (uint64_t at = one->first;;) {
+        struct kva_segment segment;
+        one->engine->find(one, at, &segment);
+        uint64_t start = at + test_below(rng, 3) * quantum;
+        uint64_t last = start + (1 + test_below(rng, span)) * quantum - 1;
+        if (segment.state != KVA_FREE)
+            last = segment.last;
+        else if (start > last || last > segment.last || start < at)
+            last = segment.last;
+        else {
+            void *owner = &twins->owners[test_below(rng, 64)];
+            occupy(one, start, last, owner);
+            occupy(twins->oracle, start, last, owner);
+            if (test_one_in(rng, one_in_parked)) {
+                unsigned colour = test_one_in(rng, 2);
+                park(one, start, colour);
+                park(twins->oracle, start, colour);
+            }
+        }
+        if (last >= one->last)
+            return;
+        at = last + 1;
+    }
+}
+
+/** Free one by one what lies wholly inside. */
+static void release_each(struct kva_tiling *tiling, uint64_t first, uint64_t last)
+{
+    for (uint64_t at = first;;) {
+        struct kva_segment segment;
+        tiling->engine->find(tiling, at, &segment);
+        if (segment.state == KVA_BUSY && segment.start >= first && segment.last <= last)
+            assert_int_equal(tiling->engine->release(tiling, segment.start), KVA_OK);
+        if (segment.last >= last)
+            return;
+        at = segment.last + 1;
+    }
+}
+
+static void expect_same(const struct twins *twins)
+{
+    const struct kva_engine *engine = twins->one->engine;
+    uint64_t address = 0;
+    uint64_t spans[2] = {0, 0};
+    const char *broken = engine->check(twins->one, &address);
+
+    if (!broken)
+        broken = check_sizes(twins->one, &address);
+    check_that(broken == NULL, "%s: %s at %" PRIu64, engine->name, broken, address);
+    assert_memory_equal(&twins->one->tally, &twins->oracle->tally, sizeof twins->one->tally);
+    assert_int_equal(engine->largest(twins->one, &spans[0]),
+                     kva_engine_scan.largest(twins->oracle, &spans[1]));
+    assert_true(spans[0] == spans[1]);
+    for (uint64_t at = twins->one->first;;) {
+        struct kva_segment one;
+        struct kva_segment oracle;
+        engine->find(twins->one, at, &one);
+        twins->oracle->engine->find(twins->oracle, at, &oracle);
+        check_that(one.start == oracle.start && one.last == oracle.last && one.state == oracle.state &&
+                       one.owner == oracle.owner,
+                   "%s: another segment at %" PRIu64, engine->name, at);
+        if (one.last == twins->one->last)
+            return;
+        at = one.last + 1;
+    }
+}
+
+static void clear_both(struct twins *twins, uint64_t first, uint64_t last)
+{
+    uint64_t takes = twins->memory[0].takes;
+
+    twins->one->engine->clear(twins->one, first, last);
+    assert_true(twins->memory[0].takes == takes);
+    release_each(twins->oracle, first, last);
+    expect_same(twins);
+}
+
+static uint64_t some_address(const struct kva_tiling *tiling, struct test_rng *rng)
+{
+    return tiling->first +
+           test_below(rng, (tiling->last - tiling->first) / tiling->quantum + 1) * tiling->quantum;
+}
+
+/** Ranges of every length, over and over. */
+static void play(const struct kva_engine *engine, struct test_rng *rng, uint64_t quantum, uint64_t quanta,
+                 uint64_t first, unsigned one_in_parked)
+{
+    static struct twins twins;
+
+    make_twins(&twins, engine, first, first + (quanta * quantum - 1), quantum);
+    for (uint64_t round = 0; round < test_scaled(24); round++) {
+        fill(&twins, rng, 1 + test_below(rng, 4), one_in_parked);
+        for (unsigned i = 0; i < 4; i++) {
+            uint64_t a = some_address(twins.one, rng);
+            uint64_t b = some_address(twins.one, rng);
+            clear_both(&twins, a < b ? a : b, (a < b ? b : a) + (quantum - 1));
+        }
+        if (test_one_in(rng, 4))
+            clear_both(&twins, twins.one->first, twins.one->last);
+    }
+    end_twins(&twins);
+}
+
+static void as_one_release_each(void **state)
+{
+    const struct kva_engine *engine;
+    struct test_rng rng = test_rng_of(1);
+    (void)state;
+
+    for_each_engine (engine, e) {
+        play(engine, &rng, 1, 60, 100, 4);
+        play(engine, &rng, 1, 3000, 100, 40);
+        play(engine, &rng, 4096, 900, 0, 1000000);
+        play(engine, &rng, UINT64_C(1) << 58, 64, 0, 10);                  /* all 2^64 addresses */
+        play(engine, &rng, UINT64_C(1) << 33, 500, UINT64_C(1) << 40, 10); /* far apart */
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(as_one_release_each),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

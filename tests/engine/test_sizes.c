@@ -1,0 +1,508 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * The index of holes by size (sizes.h), against a plain array: as it is, and with nodes so small that those of every level are
+ * spread, divided and merged all the time.
+ */
+#include "../common/harness.h"
+
+#include <string.h>
+
+#include "../../ports/test/failing_memory.h"
+#include "engine/sizes.h"
+
+/** The set as the library has it, or as this file does. */
+struct form {
+    const char *name;
+    size_t least; /* keys of a leaf */
+    struct kva_sizes *(*create)(struct kva_ledger *ledger);
+    bool (*fill)(struct kva_sizes *sizes, size_t holes);
+    void (*insert)(struct kva_sizes *sizes, uint64_t start, uint64_t last);
+    void (*remove)(struct kva_sizes *sizes, uint64_t start, uint64_t last);
+    void (*lost)(struct kva_sizes *sizes, uint64_t hole_start, uint64_t hole_last, uint64_t start,
+                 uint64_t last);
+    void (*gained)(struct kva_sizes *sizes, uint64_t hole_start, uint64_t hole_last, uint64_t start,
+                   uint64_t last);
+    bool (*first)(const struct kva_sizes *sizes, uint64_t span, struct kva_size *found);
+    bool (*next)(const struct kva_sizes *sizes, struct kva_size *at);
+    const char *(*check)(const struct kva_sizes *sizes, uint64_t *address);
+};
+
+static const struct form usual = {
+    .name = "31 places",
+    .least = 19,
+    .create = kva_sizes_create,
+    .fill = kva_sizes_fill,
+    .insert = kva_sizes_insert,
+    .remove = kva_sizes_remove,
+    .lost = kva_sizes_lost,
+    .gained = kva_sizes_gained,
+    .first = kva_sizes_first,
+    .next = kva_sizes_next,
+    .check = kva_sizes_check,
+};
+
+#define SIZES_PLACES 8
+#define kva_sizes_create tiny_sizes_create
+#define kva_sizes_fill tiny_sizes_fill
+#define kva_sizes_insert tiny_sizes_insert
+#define kva_sizes_remove tiny_sizes_remove
+#define kva_sizes_lost tiny_sizes_lost
+#define kva_sizes_gained tiny_sizes_gained
+#define kva_sizes_first tiny_sizes_first
+#define kva_sizes_next tiny_sizes_next
+#define kva_sizes_check tiny_sizes_check
+struct kva_sizes *tiny_sizes_create(struct kva_ledger *ledger);
+bool tiny_sizes_fill(struct kva_sizes *sizes, size_t holes);
+void tiny_sizes_insert(struct kva_sizes *sizes, uint64_t start, uint64_t last);
+void tiny_sizes_remove(struct kva_sizes *sizes, uint64_t start, uint64_t last);
+void tiny_sizes_lost(struct kva_sizes *sizes, uint64_t hole_start, uint64_t hole_last, uint64_t start,
+                     uint64_t last);
+void tiny_sizes_gained(struct kva_sizes *sizes, uint64_t hole_start, uint64_t hole_last, uint64_t start,
+                       uint64_t last);
+bool tiny_sizes_first(const struct kva_sizes *sizes, uint64_t span, struct kva_size *found);
+bool tiny_sizes_next(const struct kva_sizes *sizes, struct kva_size *at);
+const char *tiny_sizes_check(const struct kva_sizes *sizes, uint64_t *address);
+#include "engine/sizes.c"
+
+static const struct form tiny = {
+    .name = "8 places",
+    .least = SIZES_LEAST,
+    .create = tiny_sizes_create,
+    .fill = tiny_sizes_fill,
+    .insert = tiny_sizes_insert,
+    .remove = tiny_sizes_remove,
+    .lost = tiny_sizes_lost,
+    .gained = tiny_sizes_gained,
+    .first = tiny_sizes_first,
+    .next = tiny_sizes_next,
+    .check = tiny_sizes_check,
+};
+
+static const struct form *const forms[] = {&usual, &tiny};
+enum { FORMS = 2, MOST = 4000 };
+
+/** A set, and the same holes in an array, in order. */
+struct fixture {
+    const struct form *form;
+    struct kva_sizes *sizes;
+    struct kva_failing_memory memory;
+    struct kva_ledger ledger;
+    struct kva_size hole[MOST];
+    size_t count;
+    uint64_t reports; /* of corruption */
+};
+
+static void note_report(void *context, const struct kva_fault *fault)
+{
+    struct fixture *f = context;
+
+    assert_non_null(fault->what);
+    f->reports++;
+}
+
+static void set_up(struct fixture *f, const struct form *form)
+{
+    memset(f, 0, sizeof *f);
+    f->form = form;
+    f->ledger.memory = kva_failing_memory_init(&f->memory);
+    f->ledger.hooks.on_corruption = note_report;
+    f->ledger.hooks.context = f;
+    f->sizes = form->create(&f->ledger);
+    assert_non_null(f->sizes);
+}
+
+static void check_fixture(const struct fixture *f)
+{
+    uint64_t address = 0;
+    const char *broken = f->form->check(f->sizes, &address);
+
+    check_that(broken == NULL, "%s, %zu holes: %s at %" PRIu64, f->form->name, f->count, broken, address);
+    assert_int_equal(f->reports, 0);
+    assert_int_equal(f->sizes->count, f->count);
+    size_t most = f->count / f->form->least + 1;
+    check_that(f->sizes->leaves.in_use <= most, "%s, %zu holes: %zu leaves", f->form->name, f->count,
+               f->sizes->leaves.in_use);
+}
+
+static void tear_down(struct fixture *f)
+{
+    check_fixture(f);
+    kva_nodes_fini(&f->ledger);
+    assert_int_equal(f->memory.blocks, 0);
+}
+
+/** The first hole of the array that is not smaller. */
+static size_t place_of(const struct fixture *f, uint64_t span, uint64_t start)
+{
+    size_t i = 0;
+
+    while (i < f->count && (f->hole[i].span < span || (f->hole[i].span == span && f->hole[i].start < start)))
+        i++;
+    return i;
+}
+
+/** False if it is there already. */
+static bool add(struct fixture *f, uint64_t span, uint64_t start)
+{
+    size_t i = place_of(f, span, start);
+
+    if (i < f->count && f->hole[i].span == span && f->hole[i].start == start)
+        return false;
+    memmove(f->hole + i + 1, f->hole + i, (f->count - i) * sizeof *f->hole);
+    f->hole[i] = (struct kva_size){span, start};
+    f->count++;
+    f->form->insert(f->sizes, start, start + span);
+    return true;
+}
+
+static void take_out(struct fixture *f, size_t i)
+{
+    f->form->remove(f->sizes, f->hole[i].start, f->hole[i].start + f->hole[i].span);
+    f->count--;
+    memmove(f->hole + i, f->hole + i + 1, (f->count - i) * sizeof *f->hole);
+}
+
+/** The set returns the array's holes one by one, from the first of at least a span on. */
+static void compare_from(const struct fixture *f, uint64_t span)
+{
+    size_t i = place_of(f, span, 0);
+    struct kva_size at;
+
+    for (bool more = f->form->first(f->sizes, span, &at); more; more = f->form->next(f->sizes, &at), i++) {
+        check_that(i < f->count && at.span == f->hole[i].span && at.start == f->hole[i].start,
+                   "%s: hole %zu of %zu is %" PRIu64 ", %" PRIu64, f->form->name, i, f->count, at.span,
+                   at.start);
+    }
+    assert_int_equal(i, f->count);
+}
+
+/** One of many spans, or of few, so that starts decide, at the ends of 64 bits, too. */
+static uint64_t some_span(struct test_rng *rng)
+{
+    switch (test_below(rng, 4)) {
+    case 0:
+        return test_below(rng, 3);
+    case 1:
+        return UINT64_MAX - 1 - test_below(rng, 3);
+    default:
+        return test_below(rng, 1000);
+    }
+}
+
+static uint64_t some_start(struct test_rng *rng, uint64_t span)
+{
+    uint64_t most = UINT64_MAX - span;
+    uint64_t offset = test_below(rng, 500);
+
+    return test_one_in(rng, 2) ? (offset < most ? offset : most) : most - (offset < most ? offset : most);
+}
+
+/* Phases of growth and of shrinking, compared all the time. */
+static void holes_come_and_go(void **state)
+{
+    struct test_rng rng = test_rng_of(690);
+    (void)state;
+    for (size_t k = 0; k < FORMS; k++) {
+        static struct fixture f;
+        uint64_t steps = test_scaled(20000);
+        uint64_t odds = 50;
+
+        set_up(&f, forms[k]);
+        for (uint64_t step = 0; step < steps; step++) {
+            if (step % 701 == 0)
+                odds = test_below(&rng, 101);
+            if (f.count > 0 && (f.count == MOST || test_below(&rng, 100) >= odds)) {
+                take_out(&f, test_below(&rng, f.count));
+            } else {
+                uint64_t span = some_span(&rng);
+                assert_true(forms[k]->fill(f.sizes, f.count + 1));
+                (void)add(&f, span, some_start(&rng, span));
+            }
+            if (step % 16 == 0)
+                check_fixture(&f);
+            if (step % 64 == 0)
+                compare_from(&f, some_span(&rng));
+        }
+        compare_from(&f, 0);
+        while (f.count > 0) {
+            take_out(&f, f.count / 2);
+            check_fixture(&f);
+        }
+        compare_from(&f, 0);
+        tear_down(&f);
+    }
+}
+
+/* Every order in which up to two levels fill: upwards, downwards, from the middle; and are emptied in each. */
+static void all_ends_fill_and_empty(void **state)
+{
+    enum { HOLES = 1300 };
+    (void)state;
+    for (size_t k = 0; k < FORMS; k++) {
+        for (unsigned order = 0; order < 9; order++) {
+            static struct fixture f;
+
+            set_up(&f, forms[k]);
+            assert_true(forms[k]->fill(f.sizes, HOLES));
+            for (uint64_t i = 0; i < HOLES; i++) {
+                uint64_t middle = i % 2 ? HOLES + i : HOLES - i;
+                assert_true(add(&f, order % 3 == 0 ? i : order % 3 == 1 ? HOLES - i : middle, 7));
+                if (i % 8 == 0)
+                    check_fixture(&f);
+            }
+            compare_from(&f, HOLES / 2);
+            while (f.count > 0) {
+                take_out(&f, order / 3 == 0 ? 0 : order / 3 == 1 ? f.count - 1 : f.count / 2);
+                if (f.count % 8 == 0)
+                    check_fixture(&f);
+            }
+            tear_down(&f);
+        }
+    }
+}
+
+static void both_ends_of_64_bits(void **state)
+{
+    (void)state;
+    for (size_t k = 0; k < FORMS; k++) {
+        static struct fixture f;
+
+        set_up(&f, forms[k]);
+        assert_true(forms[k]->fill(f.sizes, 4));
+        compare_from(&f, 0);
+        assert_true(add(&f, UINT64_MAX, 0)); /* all addresses */
+        compare_from(&f, 0);
+        compare_from(&f, UINT64_MAX);
+        assert_true(add(&f, 0, UINT64_MAX)); /* the last one */
+        assert_true(add(&f, 0, 0));
+        assert_true(add(&f, 1, 0));
+        compare_from(&f, 0);
+        compare_from(&f, 1);
+        compare_from(&f, 2);
+        tear_down(&f);
+    }
+}
+
+/* What a hole loses, or gains, at either end, at both, at none, and all of it. */
+static void events_say_what_was_and_what_is(void **state)
+{
+    (void)state;
+    for (size_t k = 0; k < FORMS; k++) {
+        for (uint64_t start = 10; start <= 12; start++) {
+            for (uint64_t last = start; last <= 12; last++) {
+                static struct fixture f;
+
+                set_up(&f, forms[k]);
+                assert_true(forms[k]->fill(f.sizes, 3));
+                assert_true(add(&f, 2, 10)); /* [10, 12] */
+                assert_true(add(&f, 5, 20));
+                forms[k]->lost(f.sizes, 10, 12, start, last);
+                f.count = 0;
+                if (start > 10)
+                    f.hole[f.count++] = (struct kva_size){start - 1 - 10, 10};
+                if (last < 12)
+                    f.hole[f.count++] = (struct kva_size){12 - last - 1, last + 1};
+                if (f.count == 2 && f.hole[0].span > f.hole[1].span) {
+                    f.hole[2] = f.hole[0];
+                    f.hole[0] = f.hole[1];
+                    f.hole[1] = f.hole[2];
+                }
+                f.hole[f.count++] = (struct kva_size){5, 20};
+                check_fixture(&f);
+                compare_from(&f, 0);
+                forms[k]->gained(f.sizes, 10, 12, start, last);
+                f.hole[0] = (struct kva_size){2, 10};
+                f.hole[1] = (struct kva_size){5, 20};
+                f.count = 2;
+                compare_from(&f, 0);
+                tear_down(&f);
+            }
+        }
+    }
+}
+
+static void what_is_not_there_is_reported(void **state)
+{
+    (void)state;
+    for (size_t k = 0; k < FORMS; k++) {
+        static struct fixture f;
+
+        set_up(&f, forms[k]);
+        assert_true(add(&f, 5, 100));
+        forms[k]->remove(f.sizes, 100, 104);
+        forms[k]->remove(f.sizes, 101, 106);
+        forms[k]->remove(f.sizes, 200, 205);
+        assert_int_equal(f.reports, KVA_CHECK_LEVEL >= 1 ? 3 : 0);
+        f.reports = 0;
+        tear_down(&f);
+    }
+}
+
+/* ------------------------------------------------------------------------------------------------ memory */
+
+/** Change holes within `most` of them and without memory, so that nodes are as empty as they can be: with `greedy`, holes go
+ *  where a leaf is fuller than it must be, and come where one is full. */
+static void hug_the_limit(struct fixture *f, size_t most, struct test_rng *rng, bool greedy)
+{
+    uint64_t steps = test_scaled(300) + 30;
+
+    for (uint64_t step = 0; step < steps; step++) {
+        size_t at = f->count > 0 ? test_below(rng, f->count) : 0;
+        if (f->count == most) {
+            take_out(f, at);
+            if (greedy) /* thin out: one here, one there */
+                for (size_t i = at; i < f->count && f->count > most / 2; i += f->form->least / 2 + 1)
+                    take_out(f, i);
+        } else {
+            uint64_t span = greedy && f->count > 0 ? f->hole[at].span : test_below(rng, 2000);
+            while (f->count < most)
+                (void)add(f, span, test_below(rng, 1000000));
+        }
+        check_fixture(f);
+    }
+}
+
+/* Nodes for n holes suffice for every state with n holes, however it came about. */
+static void what_is_ensured_suffices(void **state)
+{
+    struct test_rng rng = test_rng_of(691);
+    (void)state;
+    for (size_t k = 0; k < FORMS; k++) {
+        size_t stride = k == 0 ? 23 : 7;
+        for (size_t most = 1; most <= (k == 0 ? 900u : 400u); most += stride * test_stride()) {
+            static struct fixture f;
+
+            for (int greedy = 0; greedy < 2; greedy++) {
+                set_up(&f, forms[k]);
+                assert_true(forms[k]->fill(f.sizes, most));
+                uint64_t takes = f.memory.takes;
+                hug_the_limit(&f, most, &rng, greedy);
+                assert_int_equal(f.memory.takes, takes);
+                tear_down(&f);
+            }
+        }
+    }
+}
+
+/* The same where exactly that many nodes are there, and no more. */
+static void not_a_node_too_few(void **state)
+{
+    struct test_rng rng = test_rng_of(692);
+    (void)state;
+    for (size_t most = 1; most <= 160; most += test_stride()) {
+        static struct fixture f;
+
+        for (int greedy = 0; greedy < 2; greedy++) {
+            set_up(&f, &tiny);
+            assert_true(tiny.fill(f.sizes, most));
+            size_t leaves = most / SIZES_LEAST + 1;
+            f.sizes->leaves.available = leaves - f.sizes->leaves.in_use;
+            f.sizes->inners.available = inners_above(leaves);
+            hug_the_limit(&f, most, &rng, greedy);
+            tear_down(&f);
+        }
+    }
+}
+
+static void a_refusal_changes_nothing(void **state)
+{
+    (void)state;
+    for (size_t k = 0; k < FORMS; k++) {
+        static struct fixture f;
+
+        for (uint64_t n = 1; n <= 2; n++) {
+            memset(&f, 0, sizeof f);
+            f.ledger.memory = kva_failing_memory_init(&f.memory);
+            kva_failing_memory_fail(&f.memory, n, true);
+            assert_null(forms[k]->create(&f.ledger));
+            kva_nodes_fini(&f.ledger);
+            assert_int_equal(f.memory.blocks, 0);
+        }
+        set_up(&f, forms[k]);
+        size_t ready = f.sizes->ready;
+        for (uint64_t n = 1;; n++) {
+            kva_failing_memory_fail(&f.memory, n, true);
+            if (forms[k]->fill(f.sizes, 2000))
+                break;
+            assert_int_equal(f.sizes->ready, ready);
+            assert_true(kva_sizes_ensure(f.sizes, ready)); /* as before */
+        }
+        assert_true(f.sizes->ready >= 2000);
+        kva_failing_memory_fail(&f.memory, 1, true);
+        uint64_t takes = f.memory.takes;
+        for (uint64_t i = 0; i < 2000; i++)
+            assert_true(add(&f, i * 7 % 2000, i));
+        assert_int_equal(f.memory.takes, takes);
+        tear_down(&f);
+    }
+}
+
+/* ------------------------------------------------------------------------------------------------ checks */
+
+static void expect_broken(const struct fixture *f, const char *what)
+{
+    uint64_t address;
+    const char *broken = f->form->check(f->sizes, &address);
+
+    check_that(broken && strstr(broken, what), "%s instead of %s", broken ? broken : "nothing", what);
+}
+
+static void the_check_names_what_is_broken(void **state)
+{
+    static struct fixture f;
+    (void)state;
+    set_up(&f, &tiny);
+    assert_true(tiny.fill(f.sizes, 100));
+    for (uint64_t i = 0; i < 100; i++)
+        assert_true(add(&f, 10 * i, 1000));
+    check_fixture(&f);
+    assert_int_equal(f.sizes->height, 2);
+    struct size_inner *root = inner_of(f.sizes->root);
+    struct size_inner *inner = inner_of(root->child[1]);
+    struct size_node *leaf = inner->child[1];
+
+    leaf->key[1].span -= 10;
+    expect_broken(&f, "out of order");
+    leaf->key[1].span += 10;
+    leaf->key[0].span = inner->node.key[1].span - 1;
+    expect_broken(&f, "outside its bounds");
+    leaf->key[0].span = inner->node.key[1].span;
+    uint64_t bound = inner->node.key[2].span;
+    inner->node.key[2].span = leaf->key[leaf->count - 1].span;
+    inner->node.key[2].start = leaf->key[leaf->count - 1].start;
+    expect_broken(&f, "outside its bounds");
+    inner->node.key[2] = (struct kva_size){bound, 1000};
+    uint32_t count = leaf->count;
+    leaf->count = SIZES_LEAST - 1;
+    expect_broken(&f, "too few keys");
+    leaf->count = SIZES_MOST + 1;
+    expect_broken(&f, "too many");
+    leaf->count = count;
+    f.sizes->count++;
+    expect_broken(&f, "counts its holes wrong");
+    f.sizes->count--;
+    f.sizes->leaves.in_use++;
+    expect_broken(&f, "is lost");
+    f.sizes->leaves.in_use--;
+    f.sizes->inners.in_use--;
+    expect_broken(&f, "is lost");
+    f.sizes->inners.in_use++;
+    tear_down(&f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(holes_come_and_go),
+        cmocka_unit_test(all_ends_fill_and_empty),
+        cmocka_unit_test(both_ends_of_64_bits),
+        cmocka_unit_test(events_say_what_was_and_what_is),
+        cmocka_unit_test(what_is_not_there_is_reported),
+        cmocka_unit_test(what_is_ensured_suffices),
+        cmocka_unit_test(not_a_node_too_few),
+        cmocka_unit_test(a_refusal_changes_nothing),
+        cmocka_unit_test(the_check_names_what_is_broken),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
