@@ -65,7 +65,7 @@ KVA_API enum kva_status kva_flush(struct kva_space *space);
 KVA_API enum kva_status kva_set_deferred_limit(struct kva_space *space, uint64_t bytes);
 
 /** From inside the flush callback: list the ranges that this flush is about to free, merged, in address order. The callback is
- *  told the smallest range that covers them; where invalidating that would hit much else, it can go through them one by one:
+ *  told the smallest range that covers them. Where invalidating that would hit much else, it can go through them one by one:
  *
  *      struct kva_segment range;
  *      for (enum kva_status s = kva_flush_first(space, &range); s == KVA_OK; s = kva_flush_next(space, &range))
@@ -76,8 +76,9 @@ KVA_API enum kva_status kva_set_deferred_limit(struct kva_space *space, uint64_t
  *  Returns: KVA_OK
  *           KVA_ENOENT     called from anywhere but the flush callback
  *           KVA_ENULL      space or range is NULL, or the space is not initialised
- *  Cost:    with bt O(k log n) for k segments in the range; with other engines, and with pools, O(k log n) for k segments, of any
- *           state, from the last range on
+ *  Cost:    with bt O((k + 1) log n) for k deferred segments in the range; with rb O(k log n), with scan O(k n), for k segments,
+ *           of any state, up to the end of the range and on to the next one. With pools, for each deferred segment in the range it
+ *           looks at all spans of the pools in which something is deferred, too (kva/threads.h)
  *  Locking: Query
  *  Failure: nothing has changed
  */

@@ -40,18 +40,18 @@ extern "C" {
  *  In/Out:  space
  *  In:      start   a multiple of the quantum
  *           size    1 ..; rounded up to the quantum
- *  Out:     bytes   how many were busy; may be NULL. Saturated at 2^64 - 1
+ *  Out:     bytes   how many were busy; may be NULL
  *  Returns: KVA_OK (also when nothing was busy)
- *           KVA_ENOMEM     no node memory; cannot happen after kva_preload, where a whole call counts as one operation. (With
- *                          pools, one more for each range in it that a pool has handed out)
+ *           KVA_ENOMEM     no node memory; cannot happen where both ends of the range lie between busy segments, nor after
+ *                          kva_preload, where a whole call counts as one operation; with pools, as two
  *           KVA_ENULL      space is NULL or not initialised
  *           KVA_ESIZE      size is 0
  *           KVA_EALIGN     start misses the quantum
  *           KVA_EWRAP      the end passes 2^64 - 1
  *           KVA_ERANGE     part of the range lies outside the space, or is absent
  *           KVA_EREENTRY   called from inside the flush callback
- *  Cost:    O(k log n) for k segments in the range; with bt O(k + log n). With pools, a drain comes on top, as with kva_alloc
- *  Locking: Space; with pools, all CPUs' locks at once
+ *  Cost:    O(k log n) for k segments in the range; with bt O(k + log n)
+ *  Locking: Space; with pools, all CPUs' locks at once. Pools need no drain for this
  *  Failure: nothing has changed
  */
 KVA_API enum kva_status kva_clear(struct kva_space *space, uint64_t start, uint64_t size, uint64_t *bytes);
@@ -62,10 +62,13 @@ KVA_API enum kva_status kva_clear(struct kva_space *space, uint64_t start, uint6
  *  In/Out:  space
  *  In:      start, size   as kva_clear
  *           owner         kept with the segment
- *  Out:     bytes         how many were busy; may be NULL. Saturated at 2^64 - 1
+ *  Out:     bytes         how many were busy; may be NULL
  *  Returns: as kva_clear, and
+ *           KVA_ENOMEM     no node memory; without pools it cannot happen after kva_preload, where a whole call counts as two
+ *                          operations. (With pools, each range in it that a pool has handed out counts as one more; and the
+ *                          drain may have taken what was preloaded, or find no memory)
  *           KVA_EAGAIN     with threads: another one has deferred something in the range since it was flushed
- *  Cost:    as kva_clear. A flush comes on top
+ *  Cost:    as kva_clear. A flush comes on top; with pools, a drain, as with kva_alloc
  *  Locking: as kva_clear; dropped during a flush
  *  Failure: nothing has changed; except that KVA_ENOMEM and KVA_EAGAIN may come after a flush
  */
@@ -96,8 +99,7 @@ KVA_API enum kva_status kva_split(struct kva_space *space, uint64_t at);
  *  In:      start   the start of a busy segment
  *  Returns: KVA_OK
  *           KVA_ENOENT     no busy segment begins where that one ends
- *           KVA_ENOMEM     no node memory; only with bt, where ranges lie 2^31 quanta apart, and with pools. Cannot happen after
- *                          kva_preload
+ *           KVA_ENOMEM     no node memory; cannot happen after kva_preload. (With pools, the call counts as two operations)
  *           KVA_ENULL, KVA_EUNKNOWN, KVA_EINTERIOR, KVA_EDOUBLE, KVA_EDEFERRED, KVA_EREENTRY   as kva_free
  *  Cost:    O(log n)
  *  Locking: Space
@@ -197,7 +199,8 @@ KVA_API enum kva_status kva_prev(const struct kva_space *space, struct kva_segme
  */
 KVA_API enum kva_status kva_first_hole(struct kva_space *space, uint64_t least, struct kva_segment *hole);
 
-/** The next higher free segment of at least a size: the lowest that has so many bytes above hole->last.
+/** The next higher free segment of at least a size: the lowest that has so many bytes above hole->last. The result is the
+ *  whole segment: if the space has changed, it may begin at or below hole->last.
  *
  *  In:      space
  *           least
@@ -206,7 +209,8 @@ KVA_API enum kva_status kva_first_hole(struct kva_space *space, uint64_t least, 
  */
 KVA_API enum kva_status kva_next_hole(struct kva_space *space, uint64_t least, struct kva_segment *hole);
 
-/** The highest free segment of at least a size, and the next lower one. As kva_first_hole and kva_next_hole. */
+/** The highest free segment of at least a size; and the next lower one: the highest that has so many bytes below hole->start,
+ *  whole. As kva_first_hole and kva_next_hole. */
 KVA_API enum kva_status kva_last_hole(struct kva_space *space, uint64_t least, struct kva_segment *hole);
 KVA_API enum kva_status kva_prev_hole(struct kva_space *space, uint64_t least, struct kva_segment *hole);
 

@@ -17,7 +17,7 @@ static enum kva_rb_side opposite(enum kva_rb_side side)
 
 static unsigned colour_of(const struct kva_rb_node *node)
 {
-    return (unsigned)(node->parent_and_colour & 1);
+    return (unsigned)(node->parent_and_colour & KVA_RB_COLOUR);
 }
 
 /** Missing children count as black. */
@@ -28,12 +28,13 @@ static bool is_red(const struct kva_rb_node *node)
 
 static void set_colour(struct kva_rb_node *node, unsigned colour)
 {
-    node->parent_and_colour = (node->parent_and_colour & ~(uintptr_t)1) | colour;
+    node->parent_and_colour = (node->parent_and_colour & ~(uintptr_t)KVA_RB_COLOUR) | colour;
 }
 
+/** Colour and mark stay. */
 static void set_parent(struct kva_rb_node *node, struct kva_rb_node *parent)
 {
-    node->parent_and_colour = (uintptr_t)parent | colour_of(node);
+    node->parent_and_colour = (uintptr_t)parent | (node->parent_and_colour & (KVA_RB_COLOUR | KVA_RB_MARK));
 }
 
 static enum kva_rb_side side_of(const struct kva_rb_node *node, const struct kva_rb_node *parent)
@@ -244,7 +245,8 @@ static struct gap unlink_inner(struct kva_rb_tree *tree, struct kva_rb_node *nod
     successor->child[KVA_RB_LEFT] = node->child[KVA_RB_LEFT];
     set_parent(successor->child[KVA_RB_LEFT], successor);
     relink(tree, rb_parent(node), node, successor);
-    successor->parent_and_colour = node->parent_and_colour;
+    set_parent(successor, rb_parent(node));
+    set_colour(successor, colour_of(node));
 
     if (tree->augment) {
         /* Two stretches, so that an early stop in the lower one cannot skip the successor: the value
@@ -264,7 +266,8 @@ void kva_rb_erase(struct kva_rb_tree *tree, struct kva_rb_node *node)
 
     if (gap.child) {
         /* By T2 an only child is red, and what it replaces is black: blackening it restores T2. */
-        gap.child->parent_and_colour = (uintptr_t)gap.parent | BLACK;
+        set_parent(gap.child, gap.parent);
+        set_colour(gap.child, BLACK);
     } else if (gap.colour == BLACK) {
         rebalance_after_erase(tree, gap.parent, gap.side);
     }

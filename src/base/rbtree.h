@@ -41,7 +41,8 @@
 
 enum kva_rb_side { KVA_RB_LEFT = 0, KVA_RB_RIGHT = 1 };
 
-/** One node. The lowest bit of `parent_and_colour` is the colour (0 red, 1 black), the rest is the parent. */
+/** One node. The lowest bit of `parent_and_colour` is the colour (0 red, 1 black), the next one is a MARK of the caller's,
+ *  the rest is the parent. */
 struct kva_rb_node {
     uintptr_t parent_and_colour;
     struct kva_rb_node *child[2];
@@ -58,9 +59,24 @@ struct kva_rb_tree {
     const struct kva_rb_augment *augment; /* NULL: a plain tree */
 };
 
+enum { KVA_RB_COLOUR = 1, KVA_RB_MARK = 2 };
+_Static_assert(_Alignof(struct kva_rb_node) >= 4, "two bits of a pointer to a node are 0");
+
 static inline struct kva_rb_node *rb_parent(const struct kva_rb_node *node)
 {
-    return (struct kva_rb_node *)(node->parent_and_colour & ~(uintptr_t)1);
+    return (struct kva_rb_node *)(node->parent_and_colour & ~(uintptr_t)(KVA_RB_COLOUR | KVA_RB_MARK));
+}
+
+/** The mark of a node in a tree. It is off when the node has been inserted; then the tree keeps it as it is. */
+static inline bool rb_is_marked(const struct kva_rb_node *node)
+{
+    return (node->parent_and_colour & KVA_RB_MARK) != 0;
+}
+
+static inline void rb_set_mark(struct kva_rb_node *node, bool mark)
+{
+    node->parent_and_colour &= ~(uintptr_t)KVA_RB_MARK;
+    node->parent_and_colour |= mark ? KVA_RB_MARK : 0;
 }
 
 /** Link `node` as the `side` child of `parent` (NULL: as the root), where there is none yet, and rebalance.

@@ -1073,6 +1073,23 @@ static enum kva_status bt_resize(struct kva_tiling *tiling, uint64_t start, uint
     return KVA_OK;
 }
 
+static enum kva_status bt_own(struct kva_tiling *tiling, uint64_t start, void *owner)
+{
+    struct bt_tiling *bt = bt_of(tiling);
+    struct bt_path path;
+    unsigned i;
+
+    if (start < tiling->first || start > tiling->last || !find_busy(bt, start, &path, &i))
+        return KVA_ENOENT;
+    if (!tiling->owners)
+        return KVA_OK;
+    struct bt_owners *owners = owners_of(path.leaf);
+    begin_edit(path.leaf);
+    owners->owner[owners->slot[i]] = owner;
+    end_edit(path.leaf);
+    return KVA_OK;
+}
+
 static enum kva_status bt_park(struct kva_tiling *tiling, uint64_t start, unsigned colour, uint64_t *last)
 {
     struct bt_tiling *bt = bt_of(tiling);
@@ -1109,12 +1126,11 @@ static enum kva_status bt_wake(struct kva_tiling *tiling, uint64_t start)
     return KVA_OK;
 }
 
-/** The path to the first leaf with something deferred in a colour; there is one. */
-static void descend_to_deferred(const struct bt_tiling *bt, unsigned colour, struct bt_path *path)
+/** From `node` on `level` down to the first leaf with something deferred in a colour; there is one. */
+static void descend_to_deferred(const struct bt_tiling *bt, void *node, unsigned level, unsigned colour,
+                                struct bt_path *path)
 {
-    void *node = bt->root;
-
-    for (unsigned level = 0; level < bt->height; level++) {
+    for (; level < bt->height; level++) {
         struct bt_inner *inner = node;
         unsigned index = lowest_bit(inner->deferred[colour]);
         path->step[level] = (struct bt_step){inner, index};
@@ -1130,11 +1146,49 @@ static void bt_unpark(struct kva_tiling *tiling, unsigned colour, uint64_t most)
 
     for (; bt->top.deferred[colour] && most > 0; most--) {
         struct bt_path path;
-        descend_to_deferred(bt, colour, &path);
+        descend_to_deferred(bt, bt->root, 0, colour, &path);
         const struct bt_leaf *leaf = path.leaf;
         tiling->tally.parked[colour]--;
         remove_used(bt, &path, lowest_bit(leaf->parked[colour]), KVA_DEFERRED);
     }
+}
+
+/** The next leaf above the end of a path with something deferred in a colour. */
+static bool next_deferred_leaf(const struct bt_tiling *bt, unsigned colour, struct bt_path *path)
+{
+    for (unsigned level = bt->height; level-- > 0;) {
+        struct bt_inner *inner = path->step[level].node;
+        uint64_t above = inner->deferred[colour] & ~(((uint64_t)2 << path->step[level].index) - 1);
+        if (above == 0)
+            continue;
+        path->step[level].index = lowest_bit(above);
+        descend_to_deferred(bt, inner->child[lowest_bit(above)], level + 1, colour, path);
+        return true;
+    }
+    return false;
+}
+
+static enum kva_status bt_next_parked(const struct kva_tiling *tiling, unsigned colour, uint64_t from,
+                                      struct kva_segment *segment)
+{
+    const struct bt_tiling *bt = bt_of_const(tiling);
+    struct bt_path path;
+
+    descend_to(bt, from, &path);
+    const struct bt_leaf *leaf = path.leaf;
+    unsigned i = entries_up_to(bt, leaf, from);
+    i -= i > 0 && entry_start(bt, leaf, i - 1) == from;
+    uint64_t parked = leaf->parked[colour] >> i << i;
+    if (parked == 0) {
+        if (!next_deferred_leaf(bt, colour, &path))
+            return KVA_ENOENT;
+        leaf = path.leaf;
+        parked = leaf->parked[colour];
+    }
+    i = lowest_bit(parked);
+    *segment = (struct kva_segment){entry_start(bt, leaf, i), entry_last(bt, leaf, i),
+                                    entry_owner(bt, leaf, i), state_of_colour(colour)};
+    return KVA_OK;
 }
 
 static enum kva_status bt_extend(struct kva_tiling *tiling, uint64_t first, uint64_t last)

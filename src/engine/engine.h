@@ -21,7 +21,7 @@
  * CHANGES are made in two steps. First an operation obtains all the memory that it may need and looks up
  * all that it depends on; then it commits, and the commit cannot fail. Hence:
  *   E1  An operation that does not return KVA_OK has changed nothing.
- *   E2  release, clear, park, unpark, wake and narrow never take memory.
+ *   E2  release, clear, own, park, unpark, wake and narrow never take memory.
  *   E3  KVA_ENOMEM is returned only if the change at hand needs more memory than there is.
  *
  * A PLACE is what a search found. The tiling keeps the way there, in whatever form suits the engine: so only the place
@@ -165,7 +165,10 @@ struct kva_engine {
     /** Give all memory back, whatever the tiling holds. */
     void (*destroy)(struct kva_tiling *tiling);
 
-    /** Take memory so that `operations` further operations need none. KVA_OK, KVA_ENOMEM. */
+    /** Take memory so that `operations` further operations need none. KVA_OK, KVA_ENOMEM.
+     *
+     *  A longer series needs none either, if at most `operations` of it are an occupy, a punch, or a resize that
+     *  grows, and if there are never more than operations * KVA_SEGMENTS_PER_OPERATION segments more than now. */
     enum kva_status (*prepare)(struct kva_tiling *tiling, size_t operations);
 
     /** Find the lowest or highest place for a demand; exact at any alignment, shape and window (fit.h). The other policies and
@@ -196,6 +199,10 @@ struct kva_engine {
      *  after it. KVA_OK, KVA_ENOENT, KVA_ENOSPC (no such hole, or too short), KVA_ENOMEM. */
     enum kva_status (*resize)(struct kva_tiling *tiling, uint64_t start, uint64_t last);
 
+    /** Give the busy segment that starts at `start` another owner; nothing is kept where the tiling keeps no owners.
+     *  KVA_OK, KVA_ENOENT. */
+    enum kva_status (*own)(struct kva_tiling *tiling, uint64_t start, void *owner);
+
     /** Make every busy segment free that lies wholly inside [first, last]; deferred ones stay. Never takes memory. */
     void (*clear)(struct kva_tiling *tiling, uint64_t first, uint64_t last);
 
@@ -209,6 +216,11 @@ struct kva_engine {
 
     /** Make the absent segment that starts at `start` busy. KVA_OK, KVA_ENOENT. */
     enum kva_status (*wake)(struct kva_tiling *tiling, uint64_t start);
+
+    /** The lowest segment parked in a colour (deferred, or absent) that starts at or above `from`, which lies inside the tiling. KVA_OK,
+     *  KVA_ENOENT (there is none). */
+    enum kva_status (*next_parked)(const struct kva_tiling *tiling, unsigned colour, uint64_t from,
+                                   struct kva_segment *segment);
 
     /** Move the ends of the tiling outwards; what is added is free. KVA_OK, KVA_ENOMEM. */
     enum kva_status (*extend)(struct kva_tiling *tiling, uint64_t first, uint64_t last);

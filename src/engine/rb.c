@@ -446,6 +446,16 @@ static void rb_clear(struct kva_tiling *tiling, uint64_t first, uint64_t last)
     }
 }
 
+static enum kva_status rb_own(struct kva_tiling *tiling, uint64_t start, void *owner)
+{
+    struct rb_segment *segment = busy_at(rb_of(tiling), start);
+
+    if (!segment)
+        return KVA_ENOENT;
+    segment->owner = tiling->owners ? owner : NULL;
+    return KVA_OK;
+}
+
 static enum kva_status rb_park(struct kva_tiling *tiling, uint64_t start, unsigned colour, uint64_t *last)
 {
     struct rb_tiling *rb = rb_of(tiling);
@@ -457,6 +467,7 @@ static enum kva_status rb_park(struct kva_tiling *tiling, uint64_t start, unsign
         list_init(&segment->order);
     else
         list_insert_before(&rb->parked[colour], &segment->order);
+    rb_set_mark(&segment->link, colour == 1); /* of an absent one it is not read */
     kva_tally_park(&tiling->tally, colour, span_of(segment) + 1);
     *last = segment->last;
     return KVA_OK;
@@ -486,6 +497,27 @@ static enum kva_status rb_wake(struct kva_tiling *tiling, uint64_t start)
 }
 
 /* --------------------------------------------------------------------------------------------- looking */
+
+/** Walk the used tree: the list of what is deferred is not in the order of addresses. */
+static enum kva_status rb_next_parked(const struct kva_tiling *tiling, unsigned colour, uint64_t from,
+                                      struct kva_segment *found)
+{
+    const struct rb_tiling *rb = rb_of_const(tiling);
+    struct rb_segment *segment = floor_segment(&rb->used, from);
+    const struct kva_rb_node *link =
+        segment ? &segment->link : kva_rb_outermost(&rb->used, KVA_RB_LEFT); /* at most one too low */
+
+    for (; link; link = kva_rb_neighbour(link, KVA_RB_RIGHT)) {
+        segment = segment_of_link(link);
+        enum kva_state state = state_of_used(segment);
+        if (state != state_of_colour(colour) || segment->start < from ||
+            (state == KVA_DEFERRED && colour_of_parked(segment) != colour))
+            continue;
+        *found = (struct kva_segment){segment->start, segment->last, segment->owner, state};
+        return KVA_OK;
+    }
+    return KVA_ENOENT;
+}
 
 static void rb_find(const struct kva_tiling *tiling, uint64_t address, struct kva_segment *found)
 {
@@ -527,9 +559,11 @@ const struct kva_engine kva_engine_rb = {
     .trim = rb_trim,
     .resize = rb_resize,
     .clear = rb_clear,
+    .own = rb_own,
     .park = rb_park,
     .unpark = rb_unpark,
     .wake = rb_wake,
+    .next_parked = rb_next_parked,
     .extend = rb_extend,
     .narrow = rb_narrow,
     .find = rb_find,

@@ -66,6 +66,8 @@ static struct finding check_list(const struct rb_tiling *rb, unsigned colour)
             return found("I7: the list of deferred segments is broken", segment);
         if (floor_segment(&rb->used, segment->start) != segment)
             return found("I7: a deferred segment is not in use", segment);
+        if (colour_of_parked(segment) != colour)
+            return found("I7: a deferred segment is marked with another colour than its list's", segment);
         if (++count > rb->common.tally.parked[colour])
             return found("I7: more segments wait for a flush than are deferred", segment);
     }

@@ -29,7 +29,7 @@
  *      | link     | start  | last   | largest / owner  | order        |
  */
 struct rb_segment {
-    struct kva_rb_node link; /* in `holes` or in `used` */
+    struct kva_rb_node link; /* in `holes` or in `used`; its mark is the colour of a deferred one */
     uint64_t start;
     uint64_t last;
     union {
@@ -74,6 +74,13 @@ static inline enum kva_state state_of_used(const struct rb_segment *segment)
         return KVA_BUSY;
     return segment->order.next == &segment->order ? KVA_ABSENT : KVA_DEFERRED;
 }
+
+/** Of a deferred one: whether its node is marked. Which list it is on cannot be told from its links. */
+static inline unsigned colour_of_parked(const struct rb_segment *segment)
+{
+    return rb_is_marked(&segment->link);
+}
+_Static_assert(KVA_COLOURS == 2, "a mark is one of two colours");
 
 /** The segment of a tree with the greatest start that is at most `address`; NULL when there is none. */
 static inline struct rb_segment *floor_segment(const struct kva_rb_tree *tree, uint64_t address)

@@ -362,6 +362,17 @@ static void scan_clear(struct kva_tiling *tiling, uint64_t first, uint64_t last)
     }
 }
 
+static enum kva_status scan_own(struct kva_tiling *tiling, uint64_t start, void *owner)
+{
+    struct scan_tiling *scan = scan_of(tiling);
+    size_t index;
+
+    if (!find_busy_entry(scan, start, &index))
+        return KVA_ENOENT;
+    scan->entries[index].owner = tiling->owners ? owner : NULL;
+    return KVA_OK;
+}
+
 static enum kva_status scan_park(struct kva_tiling *tiling, uint64_t start, unsigned colour, uint64_t *last)
 {
     struct scan_tiling *scan = scan_of(tiling);
@@ -480,15 +491,34 @@ static enum kva_status scan_narrow(struct kva_tiling *tiling, uint64_t first, ui
 
 /* ------------------------------------------------------------------------------------------- looking */
 
-static void scan_find(const struct kva_tiling *tiling, uint64_t address, struct kva_segment *segment)
+static void show_entry(const struct scan_tiling *scan, size_t index, struct kva_segment *segment)
 {
-    const struct scan_tiling *scan = scan_of_const(tiling);
-    size_t index = index_of(scan, address);
-
     segment->start = scan->entries[index].start;
     segment->last = last_of(scan, index);
     segment->owner = scan->entries[index].owner;
     segment->state = scan->entries[index].state;
+}
+
+static void scan_find(const struct kva_tiling *tiling, uint64_t address, struct kva_segment *segment)
+{
+    const struct scan_tiling *scan = scan_of_const(tiling);
+
+    show_entry(scan, index_of(scan, address), segment);
+}
+
+static enum kva_status scan_next_parked(const struct kva_tiling *tiling, unsigned colour, uint64_t from,
+                                        struct kva_segment *segment)
+{
+    const struct scan_tiling *scan = scan_of_const(tiling);
+
+    for (size_t i = index_of(scan, from); i < scan->count; i++) {
+        const struct entry *entry = &scan->entries[i];
+        if (entry->state != state_of_colour(colour) || entry->colour != colour || entry->start < from)
+            continue;
+        show_entry(scan, i, segment);
+        return KVA_OK;
+    }
+    return KVA_ENOENT;
 }
 
 static bool scan_largest(const struct kva_tiling *tiling, uint64_t *span)
@@ -577,9 +607,11 @@ const struct kva_engine kva_engine_scan = {
     .trim = scan_trim,
     .resize = scan_resize,
     .clear = scan_clear,
+    .own = scan_own,
     .park = scan_park,
     .unpark = scan_unpark,
     .wake = scan_wake,
+    .next_parked = scan_next_parked,
     .extend = scan_extend,
     .narrow = scan_narrow,
     .find = scan_find,

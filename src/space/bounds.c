@@ -250,9 +250,9 @@ static enum kva_state worst_state(const struct kva_space *space, uint64_t inner,
     if (inner == outer)
         return KVA_FREE;
     if (inner > outer)
-        kva_find_conflict(space, outer, inner - 1, &conflict);
+        kva_find_conflict(space, outer, inner - 1, NULL, &conflict);
     else
-        kva_find_conflict(space, inner + 1, outer, &conflict);
+        kva_find_conflict(space, inner + 1, outer, NULL, &conflict);
     return conflict.state;
 }
 

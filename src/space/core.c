@@ -46,13 +46,11 @@ enum kva_status kva_range_present(const struct kva_tiling *tiling, uint64_t star
 
     if (status != KVA_OK || tiling->tally.segments[KVA_ABSENT] == 0)
         return status;
-    for (uint64_t at = start;; at = segment.last + 1) {
-        core_find(tiling, at, &segment);
-        if (segment.state == KVA_ABSENT)
-            return bad_field(bad, KVA_ERANGE, at == start ? names->start : names->size);
-        if (segment.last >= last)
-            return KVA_OK;
-    }
+    core_find(tiling, start, &segment);
+    if (segment.state == KVA_ABSENT)
+        return bad_field(bad, KVA_ERANGE, names->start);
+    status = tiling->engine->next_parked(tiling, KVA_COLOUR_ABSENT, start, &segment);
+    return status == KVA_OK && segment.start <= last ? bad_field(bad, KVA_ERANGE, names->size) : KVA_OK;
 }
 
 enum kva_status kva_validate_bounds(uint64_t first, uint64_t last, uint64_t quantum, struct kva_bad *bad)

@@ -220,6 +220,63 @@ enum kva_status kva_flush(struct kva_space *space)
     return leave(space, KVA_OK);
 }
 
+/* ------------------------------------------------------------------------- the list, for the callback */
+
+/** The lowest of what the flush under way is about to free that starts at or above `from`: a segment of the tree, or an
+ *  object of a pool. */
+static bool next_of_flush(const struct kva_space *space, uint64_t from, struct kva_segment *next)
+{
+    const struct kva_tiling *tiling = space->tiling;
+    const struct kva_pools *pools = pools_of(space);
+    unsigned old = space->colour ^ 1;
+    bool found = tiling->engine->next_parked(tiling, old, from, next) == KVA_OK;
+    struct kva_object object;
+
+    if (!pools || !kva_spans_next_parked(pools, old, from, &object) ||
+        (found && next->start < object_start(&object)))
+        return found;
+    next->start = object_start(&object);
+    next->last = next->start + (object.span->bytes - 1);
+    return true;
+}
+
+/** The lowest range of the list from `from` on. Nothing of the old colour comes or goes while the callback runs. */
+static enum kva_status next_range(const struct kva_space *space, uint64_t from, struct kva_segment *range)
+{
+    struct kva_segment next;
+
+    if (!inside_flush(space) || from > space->flush_last || !next_of_flush(space, from, &next))
+        return KVA_ENOENT;
+    *range = (struct kva_segment){next.start, next.last, NULL, KVA_DEFERRED};
+    while (range->last < space->flush_last && next_of_flush(space, range->last + 1, &next) &&
+           next.start == range->last + 1)
+        range->last = next.last;
+    return KVA_OK;
+}
+
+enum kva_status kva_flush_first(const struct kva_space *space, struct kva_segment *range)
+{
+    enum kva_status status = enter(space);
+
+    if (status != KVA_OK)
+        return status;
+    return leave(space, range ? next_range(space, space->flush_start, range)
+                              : misuse_null(space, __func__, 0, "range"));
+}
+
+enum kva_status kva_flush_next(const struct kva_space *space, struct kva_segment *range)
+{
+    enum kva_status status = enter(space);
+
+    if (status != KVA_OK)
+        return status;
+    if (!range)
+        return leave(space, misuse_null(space, __func__, 0, "range"));
+    if (range->last == UINT64_MAX)
+        return leave(space, KVA_ENOENT);
+    return leave(space, next_range(space, range->last + 1, range));
+}
+
 enum kva_status kva_set_deferred_limit(struct kva_space *space, uint64_t bytes)
 {
     enum kva_status status = enter_change(space, __func__);

@@ -4,6 +4,8 @@
 #include "pool.h"
 #include "verify.h"
 
+#include <kva/ranges.h>
+
 /** With the space locked: give a segment of the tree back, or find out why there is none. */
 static enum kva_status release(struct kva_space *space, uint64_t start)
 {
@@ -85,6 +87,35 @@ enum kva_status kva_free_range(struct kva_space *space, uint64_t start, uint64_t
         status = find_whole(space, start, last, &whole, &bad);
     if (status == KVA_OK)
         status = release_range(space, &whole, start, last);
+    if (is_misuse(status))
+        (void)misuse_of(space, status, __func__, start, &bad);
+    if (status == KVA_OK)
+        verify_change(space, __func__, start);
+    return leave(space, status);
+}
+
+/** Whether a segment is as large as a caller says. In spans, since a segment may have 2^64 bytes, and a size be rounded up
+ *  to that. */
+static bool has_size(const struct kva_segment *segment, uint64_t size, uint64_t quantum)
+{
+    return size != 0 && ((size - 1) | (quantum - 1)) == segment->last - segment->start;
+}
+
+enum kva_status kva_free_sized(struct kva_space *space, uint64_t start, uint64_t size)
+{
+    enum kva_status status = enter_change(space, __func__);
+    struct kva_bad bad = {NULL, 0};
+    struct kva_segment whole;
+
+    if (status != KVA_OK)
+        return status;
+    status = kva_diagnose_start(space, start);
+    if (status == KVA_OK) {
+        kva_lookup(space, start, &whole);
+        status = has_size(&whole, size, space->tiling->quantum)
+                     ? release_range(space, &whole, start, whole.last)
+                     : bad_field(&bad, KVA_ESIZE, kva_range_plain.size);
+    }
     if (is_misuse(status))
         (void)misuse_of(space, status, __func__, start, &bad);
     if (status == KVA_OK)

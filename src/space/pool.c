@@ -396,6 +396,19 @@ bool kva_pool_release(struct kva_space *space, const struct kva_object *object)
     return true;
 }
 
+/** Another thread may end this life meanwhile, and begin the next one: then the owner is that of the next one, as if
+ *  it had been set after that began; or it is overwritten when that begins, as if it had been set before. */
+bool kva_pool_set_owner(const struct kva_space *space, const struct kva_object *object, void *owner)
+{
+    if (!object_is_live(object))
+        return false;
+    sync_point(threads_of(space));
+    if (space->shared->pools
+            ->owners) /* an exchange: who reads it sees what came before the one that it replaces */
+        (void)atomic_exchange_explicit(&life_of(object)->owner, owner, memory_order_acq_rel);
+    return true;
+}
+
 bool kva_pool_park(struct kva_space *space, const struct kva_object *object)
 {
     struct kva_pools *pools = space->shared->pools;

@@ -45,6 +45,9 @@ bool kva_pool_free(struct kva_space *space, uint64_t start);
  *  With the space's lock. */
 bool kva_pool_release(struct kva_space *space, const struct kva_object *object);
 
+/** A live object gets another owner: false if it was not live. With the space's lock. */
+bool kva_pool_set_owner(const struct kva_space *space, const struct kva_object *object, void *owner);
+
 /** A live object is deferred, in the present colour: false if it was not live. With the space's lock. */
 bool kva_pool_park(struct kva_space *space, const struct kva_object *object);
 

@@ -418,6 +418,41 @@ bool kva_object_at(const struct kva_pools *pools, uint64_t address, struct kva_o
     return object->index < object->span->count;
 }
 
+/** The same in one span, of which some object is deferred in the colour. */
+static bool next_parked_in_span(const struct kva_pools *pools, struct kva_span *span, unsigned colour,
+                                uint64_t from, struct kva_object *object)
+{
+    uint64_t index = 0;
+
+    if (from > span->start + (pools->span_bytes - 1))
+        return false;
+    if (from > span->start) /* of the objects, the first that starts there or above */
+        index = ((uint32_t)((from - 1 - span->start) >> pools->quantum_shift)) / span->quanta + 1;
+    if (index >= span->count)
+        return false;
+    index = bits_first(span->is_deferred[colour], index, span->count);
+    *object = (struct kva_object){span, (uint32_t)index};
+    return index < span->count;
+}
+
+bool kva_spans_next_parked(const struct kva_pools *pools, unsigned colour, uint64_t from,
+                           struct kva_object *object)
+{
+    const struct kva_list *head = &pools->parked[colour];
+    struct kva_object lowest;
+    bool any = false;
+
+    for (const struct kva_list *link = head->next; link != head; link = link->next) {
+        struct kva_span *span = kva_container_of(link, struct kva_span, parked[colour]);
+        if ((any && span->start > object->span->start) ||
+            !next_parked_in_span(pools, span, colour, from, &lowest))
+            continue;
+        *object = lowest;
+        any = true;
+    }
+    return any;
+}
+
 bool kva_object_count_out(const struct kva_space *space, const struct kva_object *object)
 {
     struct kva_pools *pools = space->shared->pools;

@@ -47,7 +47,7 @@
  *      owner is written (release) before it becomes live, and read (acquire) between two looks at `live`. If
  *      both find it set, the owner is that of a life that the second look has seen: had the object been given
  *      back and taken again in between, then a thread that reads the new owner also sees the word that was
- *      cleared before it, or set after it.
+ *      cleared before it, or set after it. An owner that is set during a life is seen, or the one before it is.
  *   7. What the tree tells a lookup without the space's lock is a user's, not a piece of a span, if the
  *      directory has no span there at the same moment. Spans and the tree change together, in a COMPOUND
  *      change (enter.h); a lookup that met one begins anew.
@@ -258,6 +258,11 @@ void kva_spans_end_limbo(struct kva_pools *pools);
  *  CPU's. */
 bool kva_object_at(const struct kva_pools *pools, uint64_t address, struct kva_object *object);
 
+/** The lowest object deferred in a colour that starts at or above an address; false when there is none. It looks at every span
+ *  that has objects deferred in the colour. */
+bool kva_spans_next_parked(const struct kva_pools *pools, unsigned colour, uint64_t from,
+                           struct kva_object *object);
+
 /** The object, not gone, that holds an address; the space may have no pools. */
 static inline bool kva_pool_object(const struct kva_space *space, uint64_t address, struct kva_object *object)
 {
@@ -275,7 +280,16 @@ static inline bool object_end_life(const struct kva_space *space, const struct k
     return atomic_exchange_explicit(&life_of(object)->live, 0, memory_order_acq_rel) != 0;
 }
 
-/** The same, and it is counted out of what is live on CPUs. */
+/** The busy segment that starts there becomes an ordinary one, if it is an object. KVA_OK; or KVA_EDOUBLE,
+ *  KVA_ENOMEM as of kva_span_move_to_tree. */
+static inline enum kva_status leave_pool(struct kva_space *space, uint64_t start)
+{
+    struct kva_object object;
+
+    return kva_pool_object(space, start, &object) ? kva_span_move_to_tree(space, &object) : KVA_OK;
+}
+
+/** object_end_life, and it is counted out of what is live on CPUs. */
 bool kva_object_count_out(const struct kva_space *space, const struct kva_object *object);
 
 /** What is live, all CPUs summed, with all locks held. */

@@ -12,16 +12,17 @@ bool kva_is_worse(enum kva_state state, enum kva_state than)
 }
 
 void kva_find_conflict(const struct kva_space *space, uint64_t start, uint64_t last,
-                       struct kva_segment *conflict)
+                       const struct kva_segment *own, struct kva_segment *conflict)
 {
     struct kva_segment segment;
 
     conflict->state = KVA_FREE;
     for (uint64_t at = start;; at = segment.last + 1) {
         kva_lookup(space, at, &segment);
-        if (kva_is_worse(segment.state, conflict->state))
+        bool counts = !own || segment.start != own->start;
+        if (counts && kva_is_worse(segment.state, conflict->state))
             *conflict = segment;
-        if (segment.state == KVA_BUSY || segment.last >= last)
+        if ((counts && segment.state == KVA_BUSY) || segment.last >= last)
             return;
     }
 }
@@ -52,7 +53,7 @@ static enum kva_status attempt_locate(void *instance, void *operation)
     enum kva_status status = kva_range_present(tiling, spot->start, spot->last, &kva_range_plain, &spot->bad);
     if (status != KVA_OK)
         return status;
-    kva_find_conflict(space, spot->start, spot->last, &spot->conflict);
+    kva_find_conflict(space, spot->start, spot->last, NULL, &spot->conflict);
     return KVA_ENOSPC;
 }
 

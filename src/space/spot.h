@@ -19,10 +19,10 @@
  *  flush, busy to nothing. */
 bool kva_is_worse(enum kva_state state, enum kva_state than);
 
-/** What is most in the way in [start, last], inside the space: the lowest segment of the worst state. KVA_FREE: nothing
- *  is; absent segments are not. */
+/** What is most in the way in [start, last], inside the space: the lowest segment of the worst state, but for `own`, a busy
+ *  segment that is not in the way (NULL: none). KVA_FREE: nothing is; absent segments are not. */
 void kva_find_conflict(const struct kva_space *space, uint64_t start, uint64_t last,
-                       struct kva_segment *conflict);
+                       const struct kva_segment *own, struct kva_segment *conflict);
 
 /** Attempt something that returns KVA_ENOSPC when a segment of the state `in_the_way` is; make way for it, and attempt it
  *  again. The last attempt's status; KVA_ENOMEM instead of KVA_ENOSPC if there was no memory to drain the pools.

@@ -31,6 +31,7 @@ struct item {
     unsigned value;
     unsigned max; /* cached: the largest value in the subtree */
     struct kva_rb_node rb;
+    bool marked; /* as its node is to be */
 };
 
 static struct item *item_of(const struct kva_rb_node *node)
@@ -144,6 +145,7 @@ static void expect_tree(const struct kva_rb_tree *tree, struct item *const *orde
     for (size_t i = 0; i < count; i++) {
         check_that(node == &order[i]->rb, "order at %zu, from shape %s", i, code);
         check_that(back == &order[count - 1 - i]->rb, "order back at %zu, from shape %s", i, code);
+        check_that(rb_is_marked(node) == order[i]->marked, "mark at %zu, from shape %s", i, code);
         node = kva_rb_neighbour(node, KVA_RB_RIGHT);
         back = kva_rb_neighbour(back, KVA_RB_LEFT);
     }
@@ -225,8 +227,11 @@ static void make(struct fixture *fixture, const char *code, size_t pattern, size
     fixture->tree.augment = augmented ? &augment : NULL;
     (void)build(fixture, code, NULL, &fixture->tree.root, &used);
     size_t total = fixture->count + (left_out < ITEMS);
-    for (size_t i = 0; i < fixture->count; i++)
+    for (size_t i = 0; i < fixture->count; i++) {
         fixture->order[i]->value = value_of(pattern, i + (i >= left_out), total);
+        fixture->order[i]->marked = (pattern * 5 + i) % 3 == 0;
+        rb_set_mark(&fixture->order[i]->rb, fixture->order[i]->marked);
+    }
     set_maxima(fixture->tree.root);
     memset(&counted, 0, sizeof(counted));
 }
@@ -259,6 +264,7 @@ static void try_insert(struct fixture *fixture, const char *code, size_t pattern
     make(fixture, code, pattern, place, augmented);
     struct item *item = &fixture->items[ITEMS - 1];
     item->value = value_of(pattern, place, fixture->count + 1);
+    rb_set_mark(&item->rb, true); /* off when it is in */
     insert_at(fixture, item, place);
     expect_tree(&fixture->tree, fixture->order, fixture->count, code);
     check_that(counted.rotations <= 2, "%u rotations, insert at %zu of %s", counted.rotations, place, code);

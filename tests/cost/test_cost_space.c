@@ -5,6 +5,7 @@
 
 #include <kva/deferred.h>
 #include <kva/engine.h>
+#include <kva/ranges.h>
 #include <kva/threads.h>
 #include <stdlib.h>
 #include <string.h>
@@ -103,6 +104,81 @@ static void next(uint64_t round)
     assert_int_equal(kva_find(&space, some(round) * STEP, &segment), KVA_OK);
     counting((void)kva_next(&space, &segment));
     assert_int_equal(segment.start, some(round) * STEP + SIZE);
+}
+
+static void last(uint64_t round)
+{
+    struct kva_segment segment;
+
+    (void)round;
+    counting((void)kva_last(&space, &segment));
+    assert_int_equal(segment.last, (size_now + 1) * STEP - 1);
+}
+
+static void prev(uint64_t round)
+{
+    struct kva_segment segment;
+
+    assert_int_equal(kva_find(&space, some(round) * STEP + SIZE, &segment), KVA_OK);
+    counting((void)kva_prev(&space, &segment));
+    assert_int_equal(segment.start, some(round) * STEP);
+}
+
+static void first_in(uint64_t round)
+{
+    struct kva_segment segment;
+
+    counting((void)kva_first_in(&space, some(round) * STEP + 1, UINT64_MAX, &segment));
+    assert_int_equal(segment.start, some(round) * STEP);
+}
+
+static void next_in(uint64_t round)
+{
+    struct kva_segment segment;
+
+    assert_int_equal(kva_find(&space, some(round) * STEP, &segment), KVA_OK);
+    counting((void)kva_next_in(&space, UINT64_MAX, &segment));
+    assert_int_equal(segment.start, some(round) * STEP + SIZE);
+}
+
+static void first_hole(uint64_t round)
+{
+    struct kva_segment hole;
+
+    (void)round;
+    counting((void)kva_first_hole(&space, SIZE, &hole));
+    assert_int_equal(hole.start, SIZE);
+}
+
+/** Of all holes, only the last one is as long. */
+static void next_hole(uint64_t round)
+{
+    struct kva_segment hole;
+
+    assert_int_equal(kva_find(&space, some(round) / 2 * STEP, &hole), KVA_OK);
+    counting((void)kva_next_hole(&space, STEP, &hole));
+    assert_int_equal(hole.last, (size_now + 1) * STEP - 1);
+}
+
+static void last_hole(uint64_t round)
+{
+    struct kva_segment hole;
+
+    (void)round;
+    counting((void)kva_last_hole(&space, STEP, &hole));
+    assert_int_equal(hole.last, (size_now + 1) * STEP - 1);
+}
+
+/** In vain, or to the neighbour. */
+static void prev_hole(uint64_t round)
+{
+    uint64_t least = round % 2 == 0 ? STEP : SIZE;
+    struct kva_segment hole;
+    enum kva_status status;
+
+    assert_int_equal(kva_find(&space, (some(round) + 1) / 2 * STEP + STEP, &hole), KVA_OK);
+    counting(status = kva_prev_hole(&space, least, &hole));
+    assert_int_equal(status, round % 2 == 0 ? KVA_ENOENT : KVA_OK);
 }
 
 static void reserve(uint64_t round)
@@ -329,6 +405,101 @@ static void flush_all(uint64_t round)
     }
     counting(status = kva_flush(&space));
     assert_int_equal(status, KVA_OK);
+}
+
+/** The callback's look at its list: the first range, or the one after it. */
+static void read_first(void *context, uint64_t start, uint64_t last)
+{
+    struct kva_segment range = {0};
+    enum kva_status status;
+
+    (void)context;
+    (void)last;
+    counting(status = kva_flush_first(&space, &range));
+    assert_int_equal(status, KVA_OK);
+    assert_int_equal(range.start, start);
+}
+
+static void read_next(void *context, uint64_t start, uint64_t last)
+{
+    struct kva_segment range = {0};
+    enum kva_status status;
+
+    (void)context;
+    (void)start;
+    assert_int_equal(kva_flush_first(&space, &range), KVA_OK);
+    counting(status = kva_flush_next(&space, &range));
+    assert_int_equal(status, KVA_OK);
+    assert_int_equal(range.last, last);
+}
+
+static void many_segments_and_a_reader(uint64_t size)
+{
+    struct kva_config config = plain();
+
+    config.flush = read_first;
+    begin(&config, size);
+    for (uint64_t i = 0; i < size; i++)
+        assert_int_equal(kva_reserve(&space, i * STEP, SIZE, NULL, NULL), KVA_OK);
+}
+
+/** Two deferred segments, far from each other. */
+static void list_far(kva_flush_callback *read, uint64_t round)
+{
+    uint64_t half = size_now / 2;
+    uint64_t at[] = {round % half * STEP, (round % half + half) * STEP};
+
+    space.flush = read;
+    assert_int_equal(kva_free_deferred(&space, at[1]), KVA_OK);
+    assert_int_equal(kva_free_deferred(&space, at[0]), KVA_OK);
+    assert_int_equal(kva_flush(&space), KVA_OK);
+    assert_int_equal(kva_reserve(&space, at[0], SIZE, NULL, NULL), KVA_OK);
+    assert_int_equal(kva_reserve(&space, at[1], SIZE, NULL, NULL), KVA_OK);
+}
+
+static void list_first(uint64_t round)
+{
+    list_far(read_first, round);
+}
+
+static void list_next(uint64_t round)
+{
+    list_far(read_next, round);
+}
+
+/** `size` deferred segments side by side, and one at a distance before them. */
+static void list_side_by_side(kva_flush_callback *read, uint64_t segments, uint64_t before)
+{
+    space.flush = read;
+    for (uint64_t i = 0; i < segments; i++)
+        assert_int_equal(kva_reserve(&space, STEP + i * SIZE, SIZE, NULL, NULL), KVA_OK);
+    for (uint64_t i = 0; i < segments; i++)
+        assert_int_equal(kva_free_deferred(&space, STEP + i * SIZE), KVA_OK);
+    if (before > 0) {
+        assert_int_equal(kva_reserve(&space, 0, before, NULL, NULL), KVA_OK);
+        assert_int_equal(kva_free_deferred(&space, 0), KVA_OK);
+    }
+    assert_int_equal(kva_flush(&space), KVA_OK);
+}
+
+static void list_one_range(uint64_t round)
+{
+    (void)round;
+    list_side_by_side(read_first, size_now, 0);
+}
+
+static void list_one_range_after(uint64_t round)
+{
+    (void)round;
+    list_side_by_side(read_next, size_now, SIZE);
+}
+
+static void a_reader(uint64_t size)
+{
+    struct kva_config config = plain();
+
+    config.flush = read_first;
+    begin(&config, size);
 }
 
 static void end_all(uint64_t round)
@@ -787,6 +958,7 @@ static void fork_child(uint64_t round)
     .few = UINT64_C(1) << 32, .many = UINT64_C(1) << 62, .rounds = 2 /* would take 2^30 steps, and more */
 
 #define SHAPES "O((k + 1) (log n + log nocross))"
+#define LIST "with bt O((k + 1) log n) for k deferred segments in the range; with rb O(k log n)"
 
 static const struct cost_line lines[] = {
     COST_LINE("kva_space_init", "O(1 + busy_count log busy_count)", "busy ranges", COST_N_LOG_N, many_ranges,
@@ -848,6 +1020,14 @@ static const struct cost_line lines[] = {
               defer_one_more),
     COST_LINE("kva_flush", "O(m log n)", "segments", COST_LOGARITHM, many_segments, flush_one),
     COST_LINE("kva_flush", "O(m log n)", "deferred segments", COST_N_LOG_N, many_deferred, flush_all, SELDOM),
+    COST_LINE("kva_flush_first", LIST, "segments side by side", COST_N_LOG_N, a_reader, list_one_range,
+              SELDOM),
+    COST_LINE("kva_flush_first", LIST, "segments side by side, of the next range", COST_N_LOG_N, a_reader,
+              list_one_range_after, SELDOM),
+    COST_LINE("kva_flush_first", LIST, "busy segments up to the next range", COST_N_LOG_N,
+              many_segments_and_a_reader, list_first),
+    COST_LINE("kva_flush_first", LIST, "busy segments before the next range, and after it", COST_N_LOG_N,
+              many_segments_and_a_reader, list_next),
     COST_LINE("kva_reclaim_add", "O(callbacks)", "callbacks", COST_LINEAR, many_callbacks, add_callback,
               SELDOM),
     COST_LINE("kva_reclaim_remove", "O(callbacks)", "callbacks", COST_LINEAR, many_callbacks, remove_callback,
@@ -885,6 +1065,22 @@ static const struct cost_line lines[] = {
 static const struct cost_line lines_of_bt[] = {
     COST_LINE("kva_alloc", "With the bt engine k = 0 at a declared alignment class",
               "holes that are too short", COST_LOGARITHM, short_holes, allocate_at_a_declared_class),
+    COST_LINE("kva_flush_first", LIST, "busy segments up to the next range", COST_LOGARITHM,
+              many_segments_and_a_reader, list_first),
+    COST_LINE("kva_flush_first", LIST, "busy segments before the next range, and after it", COST_LOGARITHM,
+              many_segments_and_a_reader, list_next),
+};
+
+/** Of kva/ranges.h. */
+static const struct cost_line lines_of_walks[] = {
+    COST_LINE("kva_last", "O(log n)", "segments", COST_LOGARITHM, many_segments, last),
+    COST_LINE("kva_prev", "O(log n)", "segments", COST_LOGARITHM, many_segments, prev),
+    COST_LINE("kva_first_in", "O(log n)", "segments", COST_LOGARITHM, many_segments, first_in),
+    COST_LINE("kva_next_in", "O(log n)", "segments", COST_LOGARITHM, many_segments, next_in),
+    COST_LINE("kva_first_hole", "O(log n)", "segments", COST_LOGARITHM, many_segments, first_hole),
+    COST_LINE("kva_next_hole", "O(log n)", "shorter holes", COST_LOGARITHM, many_segments, next_hole),
+    COST_LINE("kva_last_hole", "O(log n)", "shorter holes", COST_LOGARITHM, many_segments, last_hole),
+    COST_LINE("kva_prev_hole", "O(log n)", "shorter holes", COST_LOGARITHM, many_segments, prev_hole),
 };
 
 static void test_costs_with_rb(void **state)
@@ -892,6 +1088,7 @@ static void test_costs_with_rb(void **state)
     (void)state;
     engine = &kva_engine_rb;
     cost_measure(lines, sizeof(lines) / sizeof(lines[0]), tear_down, "rb");
+    cost_measure(lines_of_walks, sizeof(lines_of_walks) / sizeof(lines_of_walks[0]), tear_down, "rb");
 }
 
 static void test_costs_with_bt(void **state)
@@ -899,6 +1096,7 @@ static void test_costs_with_bt(void **state)
     (void)state;
     engine = &kva_engine_bt;
     cost_measure(lines, sizeof(lines) / sizeof(lines[0]), tear_down, "bt");
+    cost_measure(lines_of_walks, sizeof(lines_of_walks) / sizeof(lines_of_walks[0]), tear_down, "bt");
     cost_measure(lines_of_bt, sizeof(lines_of_bt) / sizeof(lines_of_bt[0]), tear_down, "bt");
 }
 

@@ -277,6 +277,122 @@ static void a_slice_gives_back_one_colour_only(void **state)
     }
 }
 
+/** What is parked where: an array of the contract's words. */
+struct parked_map {
+    unsigned segments; /* of 10 units each, from FIRST on */
+    int colour[100];   /* -1: busy; -2: free */
+};
+
+static void expect_next_parked(const struct fixture *f, const struct parked_map *map, unsigned colour,
+                               uint64_t from)
+{
+    struct kva_segment segment = {0};
+    unsigned i = 0;
+
+    while (i < map->segments && (FIRST + 10 * i < from || map->colour[i] != (int)colour))
+        i++;
+    enum kva_status status = f->engine->next_parked(f->tiling, colour, from, &segment);
+    check_that(status == (i < map->segments ? KVA_OK : KVA_ENOENT), "%s: colour %u from %" PRIu64 ": %s",
+               f->engine->name, colour, from, kva_status_name(status));
+    if (status != KVA_OK)
+        return;
+    check_that(segment.start == FIRST + 10 * i && segment.last == FIRST + 10 * i + 9 &&
+                   segment.state == KVA_DEFERRED && segment.owner == (const void *)f,
+               "%s: colour %u from %" PRIu64 ": [%" PRIu64 ", %" PRIu64 "]", f->engine->name, colour, from,
+               segment.start, segment.last);
+}
+
+static void expect_all_parked(struct fixture *f, const struct parked_map *map)
+{
+    for (uint64_t from = FIRST; from <= LAST; from++) {
+        expect_next_parked(f, map, 0, from);
+        expect_next_parked(f, map, 1, from);
+    }
+    check(f);
+}
+
+/** One random change: park or free a busy segment, or take one again. */
+static void change_parked(struct fixture *f, struct parked_map *map, struct test_rng *rng)
+{
+    unsigned i = (unsigned)test_below(rng, map->segments);
+    uint64_t start = FIRST + 10 * i, last;
+
+    if (map->colour[i] == -2) {
+        take(f, start, start + 9);
+        map->colour[i] = -1;
+    } else if (map->colour[i] == -1 && test_one_in(rng, 3)) {
+        assert_int_equal(f->engine->release(f->tiling, start), KVA_OK);
+        map->colour[i] = -2;
+    } else if (map->colour[i] == -1) {
+        map->colour[i] = (int)test_below(rng, 2);
+        assert_int_equal(f->engine->park(f->tiling, start, (unsigned)map->colour[i], &last), KVA_OK);
+        assert_int_equal(last, start + 9);
+    }
+}
+
+static void unpark_all(struct fixture *f, struct parked_map *map, unsigned colour)
+{
+    f->engine->unpark(f->tiling, colour, UINT64_MAX);
+    for (unsigned i = 0; i < map->segments; i++)
+        map->colour[i] = map->colour[i] == (int)colour ? -2 : map->colour[i];
+}
+
+/* The next one that is deferred in a colour, from each address, while segments come and go and trees turn. */
+static void the_next_one_parked_is_found(void **state)
+{
+    const struct kva_engine *engine;
+    (void)state;
+    for_each_engine (engine, e) {
+        struct test_rng rng = test_rng_of(31);
+        for (uint64_t round = 0; round < test_scaled(12); round++) {
+            static struct fixture f;
+            struct parked_map map = {.segments = round % 3 == 0 ? 7 : 100};
+
+            set_up(&f, engine);
+            for (unsigned i = 0; i < map.segments; i++)
+                map.colour[i] = -2;
+            expect_all_parked(&f, &map);
+            for (unsigned i = 0; i < 600; i++) {
+                change_parked(&f, &map, &rng);
+                if (i % 97 == 0)
+                    expect_all_parked(&f, &map);
+                if (i % 211 == 210)
+                    unpark_all(&f, &map, (unsigned)test_below(&rng, 2));
+            }
+            expect_all_parked(&f, &map);
+            tear_down(&f);
+        }
+    }
+}
+
+/* A tiling that ends where addresses do, and one segment parked at each end. */
+static void the_next_one_parked_at_the_ends(void **state)
+{
+    const struct kva_engine *engine;
+    (void)state;
+    for_each_engine (engine, e) {
+        static struct fixture f;
+        struct kva_segment segment;
+        uint64_t last;
+
+        set_up(&f, engine);
+        assert_int_equal(engine->extend(f.tiling, 0, UINT64_MAX), KVA_OK);
+        take(&f, 0, 0);
+        take(&f, UINT64_MAX, UINT64_MAX);
+        assert_int_equal(engine->park(f.tiling, 0, 1, &last), KVA_OK);
+        assert_int_equal(engine->park(f.tiling, UINT64_MAX, 1, &last), KVA_OK);
+        assert_int_equal(engine->next_parked(f.tiling, 1, 0, &segment), KVA_OK);
+        assert_int_equal(segment.start, 0);
+        assert_int_equal(engine->next_parked(f.tiling, 1, 1, &segment), KVA_OK);
+        assert_int_equal(segment.start, UINT64_MAX);
+        assert_int_equal(engine->next_parked(f.tiling, 1, UINT64_MAX, &segment), KVA_OK);
+        assert_int_equal(segment.last, UINT64_MAX);
+        assert_int_equal(engine->next_parked(f.tiling, 0, 0, &segment), KVA_ENOENT);
+        f.engine->destroy(f.tiling);
+        assert_int_equal(f.memory.blocks, 0);
+    }
+}
+
 static void fits_in_a_hole(void **state)
 {
     static const struct {
@@ -328,6 +444,8 @@ int main(void)
         cmocka_unit_test(the_largest_hole_follows_every_change),
         cmocka_unit_test(unparking_merges_all),
         cmocka_unit_test(a_slice_gives_back_one_colour_only),
+        cmocka_unit_test(the_next_one_parked_is_found),
+        cmocka_unit_test(the_next_one_parked_at_the_ends),
         cmocka_unit_test(fits_in_a_hole),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

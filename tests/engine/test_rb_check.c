@@ -287,6 +287,16 @@ static void a_deferred_segment_that_does_not_wait(void **state)
     tear_down(&fixture);
 }
 
+static void a_deferred_segment_marked_with_the_other_colour(void **state)
+{
+    struct fixture fixture;
+    (void)state;
+    set_up(&fixture);
+    rb_set_mark(&fixture.deferred->link, true);
+    expect_named(&fixture, "I7", 0x40);
+    tear_down(&fixture);
+}
+
 static void a_stray_that_waits(void **state)
 {
     struct fixture fixture;
@@ -327,6 +337,7 @@ int main(void)
         cmocka_unit_test(a_listed_hole_that_is_in_no_tree),
         cmocka_unit_test(a_wrong_colour),
         cmocka_unit_test(a_deferred_segment_that_does_not_wait),
+        cmocka_unit_test(a_deferred_segment_marked_with_the_other_colour),
         cmocka_unit_test(a_stray_that_waits),
         cmocka_unit_test(a_parked_list_with_a_broken_back_link),
     };

@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * Freeing whatever is busy in a range, and taking a range whatever is busy in it.
+ *
+ *                      start                                last
+ *      |====== A ======|=====|  free  |== B ==|  deferred  |=====|=== C ===|
+ *      |====== A ======|         free         |  deferred  |free |=== C ===|      kva_clear
+ *
+ * At most two busy segments are CUT, those that the range's ends lie in; all others are freed whole, which takes no memory.
+ * So what may be needed is known beforehand, and at hand before the first change. Then nothing can fail, and the changes
+ * are hidden from lookups without the lock until all are made.
+ *
+ * WITH POOLS. An object can be given back with its CPU's lock alone, and lookups find it by its own word. So all CPUs'
+ * locks are held here, and no lookup is under way then: each takes one of them. kva_clear gives objects that lie in the
+ * range back to their spans, and needs no drain. kva_reserve_over needs the range in the tree: it drains the pools and
+ * makes ordinary segments of what objects are left in the range, which nobody can see; if there is no memory for that, it ends.
+ */
+#include <kva/ranges.h>
+
+#include "defer.h"
+#include "verify.h"
+
+/* ------------------------------------------------------------------------------------- the ends of a range */
+
+/** Whether a busy segment begins before `at` and goes on there: to divide things at `at` cuts it. */
+static bool is_cut_before(const struct kva_space *space, uint64_t at, struct kva_segment *segment)
+{
+    kva_lookup(space, at, segment);
+    return segment->state == KVA_BUSY && segment->start < at;
+}
+
+/** The same for the address after `last`. */
+static bool is_cut_after(const struct kva_space *space, uint64_t last, struct kva_segment *segment)
+{
+    kva_lookup(space, last, segment);
+    return segment->state == KVA_BUSY && segment->last > last;
+}
+
+/** Prepare to cut the busy segments that reach out of [start, last]: they are ordinary ones then, and the memory is at hand.
+ *  KVA_OK; KVA_ENOMEM. With all CPUs' locks. */
+static enum kva_status prepare_cuts(struct kva_space *space, uint64_t start, uint64_t last)
+{
+    struct kva_segment first;
+    struct kva_segment second;
+    enum kva_status status = KVA_OK;
+    bool before = is_cut_before(space, start, &first);
+    bool after = is_cut_after(space, last, &second);
+
+    if (before)
+        status = leave_pool(space, first.start);
+    if (after && status == KVA_OK) /* they may be the same: then it has left already */
+        status = leave_pool(space, second.start);
+    return (before || after) && status == KVA_OK ? space->tiling->engine->prepare(space->tiling, 1) : status;
+}
+
+/* ------------------------------------------------------------------------------------------------- clear */
+
+struct clearing {
+    uint64_t start;
+    uint64_t last;
+    uint64_t bytes; /* that were busy. No range has 2^64 */
+    void *owner;    /* of what takes their place */
+};
+
+/** Free the part of a busy segment that begins at `start` and ends at `last`. It is whole, or an ordinary segment. */
+static void free_piece(struct kva_space *space, const struct kva_segment *segment, uint64_t start,
+                       uint64_t last)
+{
+    struct kva_object object;
+
+    if (kva_pool_object(space, start, &object))
+        (void)kva_pool_release(space, &object);
+    else
+        (void)kva_core_free_part(space->tiling, segment, start, last);
+}
+
+/** Free what is busy in [start, last], with the memory for it at hand; how many bytes that was. Without objects in the
+ *  range, all of this is about the tree. */
+static uint64_t free_busy(struct kva_space *space, uint64_t start, uint64_t last)
+{
+    struct kva_segment segment;
+    uint64_t bytes = 0;
+
+    for (uint64_t at = start;; at = segment.last + 1) {
+        kva_lookup(space, at, &segment);
+        uint64_t end = min_u64(segment.last, last);
+        if (segment.state == KVA_BUSY) {
+            bytes += end - at + 1;
+            free_piece(space, &segment, at, end);
+        }
+        if (segment.last >= last)
+            return bytes;
+    }
+}
+
+/** As one step for lookups. Spans that objects go back to hide their own changes: so with pools there must be no compound
+ *  around those; nor is one needed. */
+static enum kva_status clear_hidden(struct kva_space *space, struct clearing *clearing)
+{
+    bool pools = pools_of(space) != NULL;
+
+    if (pools)
+        kva_cpus_take(locks_of(space));
+    enum kva_status status = prepare_cuts(space, clearing->start, clearing->last);
+    if (status == KVA_OK) {
+        if (!pools)
+            begin_compound(space);
+        clearing->bytes = free_busy(space, clearing->start, clearing->last);
+        if (!pools)
+            end_compound(space);
+    }
+    if (pools)
+        kva_cpus_drop(locks_of(space));
+    return status;
+}
+
+/** The way in of both calls. */
+static enum kva_status enter_clearing(struct kva_space *space, const char *where, struct clearing *clearing,
+                                      uint64_t size)
+{
+    enum kva_status status = enter_change(space, where);
+    struct kva_bad bad;
+
+    if (status != KVA_OK)
+        return status;
+    status =
+        kva_range_of(space->tiling->quantum, clearing->start, size, &kva_range_plain, &clearing->last, &bad);
+    if (status == KVA_OK)
+        status = kva_range_present(space->tiling, clearing->start, clearing->last, &kva_range_plain, &bad);
+    if (status != KVA_OK)
+        return leave(space, misuse_of(space, status, where, clearing->start, &bad));
+    return KVA_OK;
+}
+
+/** The way out. */
+static enum kva_status leave_clearing(struct kva_space *space, const char *where,
+                                      const struct clearing *clearing, enum kva_status status,
+                                      uint64_t *bytes)
+{
+    if (status == KVA_OK) {
+        verify_change(space, where, clearing->start);
+        verify_change(space, where, clearing->last);
+    }
+    if (status == KVA_OK && bytes)
+        *bytes = clearing->bytes;
+    return leave(space, status);
+}
+
+enum kva_status kva_clear(struct kva_space *space, uint64_t start, uint64_t size, uint64_t *bytes)
+{
+    struct clearing clearing = {.start = start};
+    enum kva_status status = enter_clearing(space, __func__, &clearing, size);
+
+    if (status != KVA_OK)
+        return status;
+    return leave_clearing(space, __func__, &clearing, clear_hidden(space, &clearing), bytes);
+}
+
+/* ------------------------------------------------------------------------------------------ reserve over */
+
+/** What in [start, last] does not give way to a range that is taken over it: KVA_EAGAIN if something is deferred,
+ *  KVA_ENOSPC if a drain has left something in a pool. */
+static enum kva_status find_unyielding(const struct kva_space *space, uint64_t start, uint64_t last)
+{
+    enum kva_status status = KVA_OK;
+    struct kva_segment segment;
+
+    for (uint64_t at = start;; at = segment.last + 1) {
+        kva_lookup(space, at, &segment);
+        if (segment.state == KVA_DEFERRED)
+            return KVA_EAGAIN;
+        if (segment.state == KVA_POOLED)
+            status = KVA_ENOSPC;
+        if (segment.last >= last)
+            return status;
+    }
+}
+
+/** All objects in [start, last] become ordinary segments. Nothing else is in a pool there. */
+static enum kva_status move_objects_to_tree(struct kva_space *space, uint64_t start, uint64_t last)
+{
+    enum kva_status status = KVA_OK;
+    struct kva_segment segment;
+
+    if (!pools_of(space))
+        return KVA_OK;
+    for (uint64_t at = start; status == KVA_OK; at = segment.last + 1) {
+        kva_lookup(space, at, &segment);
+        status = leave_pool(space, segment.start);
+        if (segment.last >= last)
+            break;
+    }
+    return status;
+}
+
+/** Two changes may add a busy segment: the punch, if the range lies inside one segment, and the occupation. */
+static enum kva_status prepare_over(struct kva_space *space, const struct clearing *clearing)
+{
+    struct kva_tiling *tiling = space->tiling;
+    struct kva_segment segment;
+
+    core_find(tiling, clearing->start, &segment);
+    bool inside =
+        segment.state == KVA_BUSY && segment.start < clearing->start && segment.last > clearing->last;
+    return tiling->engine->prepare(tiling, inside ? 2 : 1);
+}
+
+/** With all CPUs' locks, and the pools drained. */
+static enum kva_status attempt_over(void *instance, void *operation)
+{
+    struct kva_space *space = instance;
+    struct clearing *clearing = operation;
+    enum kva_status status = find_unyielding(space, clearing->start, clearing->last);
+
+    if (status == KVA_OK)
+        status = move_objects_to_tree(space, clearing->start, clearing->last);
+    if (status == KVA_OK)
+        status = prepare_over(space, clearing);
+    if (status != KVA_OK)
+        return status;
+    begin_compound(space);
+    clearing->bytes = free_busy(space, clearing->start, clearing->last);
+    sync_point(threads_of(space));
+    (void)core_reserve(space->tiling, clearing->start, clearing->last, clearing->owner);
+    end_compound(space);
+    return KVA_OK;
+}
+
+enum kva_status kva_reserve_over(struct kva_space *space, uint64_t start, uint64_t size, void *owner,
+                                 uint64_t *bytes)
+{
+    struct clearing clearing = {.start = start, .owner = owner};
+    enum kva_status status = enter_clearing(space, __func__, &clearing, size);
+
+    if (status != KVA_OK)
+        return status;
+    status = kva_attempt_drained(space, attempt_over, &clearing);
+    if (status == KVA_EAGAIN) { /* once: others could defer there for ever */
+        (void)kva_flush_all(space);
+        status = kva_attempt_drained(space, attempt_over, &clearing);
+    }
+    return leave_clearing(space, __func__, &clearing, status, bytes);
+}

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * One busy segment becomes two, two become one, and one gets another owner.
+ *
+ *      split    |========= A =========|        shrink, then occupy the rest again
+ *               |=== A ===|=== A =====|
+ *
+ *      join     |=== A ===|=== B =====|        release the second, then let the first grow over it
+ *               |========= A =========|
+ *
+ * Each of the two is made of two changes of the tree, in a compound: lookups without the lock see both or neither. The
+ * memory for them is at hand before the first one, and no other thread comes in between: so neither can fail. An object
+ * of a pool becomes an ordinary segment first, which nobody can see.
+ */
+#include <kva/ranges.h>
+
+#include "pool.h"
+#include "verify.h"
+
+/* ------------------------------------------------------------------------------------------------- split */
+
+/** `at` lies inside a busy segment, not at its start. */
+static enum kva_status split_busy(struct kva_space *space, uint64_t at)
+{
+    struct kva_tiling *tiling = space->tiling;
+    struct kva_segment segment;
+
+    kva_lookup(space, at, &segment);
+    enum kva_status status = leave_pool(space, segment.start);
+    if (status == KVA_OK)
+        status = tiling->engine->prepare(tiling, 1);
+    if (status != KVA_OK)
+        return status;
+    core_find(tiling, at, &segment); /* the owner may have changed until it left its pool */
+    begin_compound(space);
+    (void)core_resize(tiling, segment.start, at - 1);
+    sync_point(threads_of(space));
+    (void)core_reserve(tiling, at, segment.last, segment.owner);
+    end_compound(space);
+    return KVA_OK;
+}
+
+enum kva_status kva_split(struct kva_space *space, uint64_t at)
+{
+    enum kva_status status = enter_change(space, __func__);
+    struct kva_bad bad = {NULL, 0};
+
+    if (status != KVA_OK)
+        return status;
+    status = is_aligned(at, space->tiling->quantum) ? kva_diagnose_start(space, at)
+                                                    : bad_field(&bad, KVA_EALIGN, "at");
+    if (status == KVA_EINTERIOR)
+        status = split_busy(space, at);
+    if (is_misuse(status))
+        (void)misuse_of(space, status, __func__, at, &bad);
+    if (status == KVA_OK)
+        verify_change(space, __func__, at);
+    return leave(space, status);
+}
+
+/* -------------------------------------------------------------------------------------------------- join */
+
+/** The busy segment that begins where the one at `start` ends: false when there is none. */
+static bool find_next_busy(const struct kva_space *space, uint64_t start, struct kva_segment *next)
+{
+    kva_lookup(space, start, next);
+    if (next->last == space->tiling->last)
+        return false;
+    kva_lookup(space, next->last + 1, next);
+    return next->state == KVA_BUSY;
+}
+
+/** A busy segment begins at `start`. The next one may be given back by another thread until it has left its pool: then
+ *  there is none. */
+static enum kva_status join_busy(struct kva_space *space, uint64_t start)
+{
+    struct kva_tiling *tiling = space->tiling;
+    struct kva_segment next;
+
+    if (!find_next_busy(space, start, &next))
+        return KVA_ENOENT;
+    enum kva_status status = leave_pool(space, next.start);
+    if (status != KVA_OK)
+        return status == KVA_EDOUBLE ? KVA_ENOENT : status;
+    status = leave_pool(space, start);
+    if (status == KVA_OK)
+        status = tiling->engine->prepare(tiling, 1);
+    if (status != KVA_OK)
+        return status;
+    begin_compound(space);
+    (void)core_free(tiling, next.start);
+    sync_point(threads_of(space));
+    (void)core_resize(tiling, start, next.last);
+    end_compound(space);
+    return KVA_OK;
+}
+
+enum kva_status kva_join(struct kva_space *space, uint64_t start)
+{
+    enum kva_status status = enter_change(space, __func__);
+
+    if (status != KVA_OK)
+        return status;
+    status = kva_diagnose_start(space, start);
+    if (status == KVA_OK)
+        status = join_busy(space, start);
+    if (is_misuse(status))
+        (void)misuse(space, status, __func__, start);
+    if (status == KVA_OK)
+        verify_change(space, __func__, start);
+    return leave(space, status);
+}
+
+/* ------------------------------------------------------------------------------------------------- owner */
+
+/** An object may be given back, and handed out again, between two looks: then once more. */
+static enum kva_status change_owner(struct kva_space *space, uint64_t start, void *owner)
+{
+    struct kva_object object;
+
+    for (;;) {
+        enum kva_status status = kva_diagnose_start(space, start);
+        if (status != KVA_OK)
+            return misuse(space, status, "kva_set_owner", start);
+        if (!kva_pool_object(space, start, &object))
+            return space->tiling->engine->own(space->tiling, start, owner);
+        if (kva_pool_set_owner(space, &object, owner))
+            return KVA_OK;
+    }
+}
+
+enum kva_status kva_set_owner(struct kva_space *space, uint64_t start, void *owner)
+{
+    enum kva_status status = enter_change(space, __func__);
+
+    if (status != KVA_OK)
+        return status;
+    status = change_owner(space, start, owner);
+    if (status == KVA_OK)
+        verify_change(space, __func__, start);
+    return leave(space, status);
+}

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * Walks: backwards, over the segments that meet a range, over the holes of at least a size. Nothing here changes a space.
+ *
+ * A STEP KNOWS ONLY WHERE THE LAST ONE ENDED. So the space may change in between, and each step goes on from that
+ * address, not from a segment that may be gone. It makes progress whatever has changed: upwards, each segment ends above the one
+ * before; downwards, it begins below it.
+ *
+ *      |---- A ----|--- free ---|-- B --|             the step returned A
+ *                  ^ goes on here
+ *      |---- A ----|------- B' ---------|             the next one returns B', wherever it begins
+ *      |------------- A' -------|-- B --|             and here A', once more: it is longer now
+ *
+ * A HOLE OF AT LEAST A SIZE is where a plain demand for that size finds room in the part of the space that is left to
+ * walk. The engine passes over all shorter ones in O(log n), and tells the whole hole with the place.
+ *
+ *      |- free -|##|------- free -------|##|-- free --|
+ *                           ^ hole->last      the part above it is what counts: of a hole that reaches over that
+ *                           |--- least ---|   address, too. The result is the whole hole
+ */
+#include "lookup.h"
+
+#include <kva/ranges.h>
+
+/* ----------------------------------------------------------------------------------- backwards, ranges */
+
+/** The segment that holds the highest address of the space at or below `address`. */
+static enum kva_status find_downwards(const struct kva_space *space, uint64_t address,
+                                      struct kva_segment *segment)
+{
+    if (address < space->tiling->first)
+        return KVA_ENOENT;
+    lookup_downwards(space, min_u64(address, space->tiling->last), segment);
+    return KVA_OK;
+}
+
+enum kva_status kva_last(const struct kva_space *space, struct kva_segment *segment)
+{
+    enum kva_status status = enter(space);
+
+    if (status != KVA_OK)
+        return status;
+    if (!segment)
+        return leave(space, misuse_null(space, __func__, 0, "segment"));
+    return leave(space, find_downwards(space, space->tiling->last, segment));
+}
+
+enum kva_status kva_prev(const struct kva_space *space, struct kva_segment *segment)
+{
+    enum kva_status status = enter(space);
+
+    if (status != KVA_OK)
+        return status;
+    if (!segment)
+        return leave(space, misuse_null(space, __func__, 0, "segment"));
+    if (segment->start == 0)
+        return leave(space, KVA_ENOENT);
+    return leave(space, find_downwards(space, segment->start - 1, segment));
+}
+
+/** The lowest segment that holds an address of [from, last]. */
+static enum kva_status lowest_in(const struct kva_space *space, uint64_t from, uint64_t last,
+                                 struct kva_segment *segment)
+{
+    struct kva_segment lowest;
+
+    if (from > last || from > space->tiling->last)
+        return KVA_ENOENT;
+    lookup_upwards(space, max_u64(from, space->tiling->first), &lowest);
+    if (lowest.start > last)
+        return KVA_ENOENT;
+    *segment = lowest;
+    return KVA_OK;
+}
+
+enum kva_status kva_first_in(const struct kva_space *space, uint64_t start, uint64_t last,
+                             struct kva_segment *segment)
+{
+    enum kva_status status = enter(space);
+
+    if (status != KVA_OK)
+        return status;
+    return leave(space, segment ? lowest_in(space, start, last, segment)
+                                : misuse_null(space, __func__, start, "segment"));
+}
+
+enum kva_status kva_next_in(const struct kva_space *space, uint64_t last, struct kva_segment *segment)
+{
+    enum kva_status status = enter(space);
+
+    if (status != KVA_OK)
+        return status;
+    if (!segment)
+        return leave(space, misuse_null(space, __func__, 0, "segment"));
+    if (segment->last == UINT64_MAX)
+        return leave(space, KVA_ENOENT);
+    return leave(space, lowest_in(space, segment->last + 1, last, segment));
+}
+
+/* ------------------------------------------------------------------------------------------------ holes */
+
+/** The outermost hole, on the side of a policy, that has `least` bytes in the part [min, max] of the space. A size that
+ *  passes 2^64 - 1 when it is rounded up is a special case: only all 2^64 addresses are as long. What is asked for is then one
+ *  quantum less than that, and the part of the hole has to be compared with the size itself. */
+static enum kva_status outermost_hole(const struct kva_space *space, uint64_t min, uint64_t max,
+                                      enum kva_policy policy, uint64_t least, struct kva_segment *hole)
+{
+    struct kva_tiling *tiling = space->tiling;
+    struct kva_demand demand = {.align = tiling->quantum, .min = min, .max = max, .policy = policy};
+    uint64_t span = max_u64(least, 1) - 1;
+    struct kva_place place;
+
+    if (!align_up(span + 1, tiling->quantum, &demand.size))
+        demand.size = align_down(UINT64_MAX, tiling->quantum);
+    if (max - min < demand.size - 1 || tiling->engine->search(tiling, &demand, &place) != KVA_OK)
+        return KVA_ENOENT;
+    if (min_u64(place.hole_last, max) - max_u64(place.hole_start, min) < span)
+        return KVA_ENOENT;
+    *hole = (struct kva_segment){place.hole_start, place.hole_last, NULL, KVA_FREE};
+    return KVA_OK;
+}
+
+enum kva_status kva_first_hole(struct kva_space *space, uint64_t least, struct kva_segment *hole)
+{
+    enum kva_status status = enter(space);
+
+    if (status != KVA_OK)
+        return status;
+    if (!hole)
+        return leave(space, misuse_null(space, __func__, 0, "hole"));
+    return leave(space,
+                 outermost_hole(space, space->tiling->first, space->tiling->last, KVA_LOWEST, least, hole));
+}
+
+enum kva_status kva_last_hole(struct kva_space *space, uint64_t least, struct kva_segment *hole)
+{
+    enum kva_status status = enter(space);
+
+    if (status != KVA_OK)
+        return status;
+    if (!hole)
+        return leave(space, misuse_null(space, __func__, 0, "hole"));
+    return leave(space,
+                 outermost_hole(space, space->tiling->first, space->tiling->last, KVA_HIGHEST, least, hole));
+}
+
+enum kva_status kva_next_hole(struct kva_space *space, uint64_t least, struct kva_segment *hole)
+{
+    enum kva_status status = enter(space);
+
+    if (status != KVA_OK)
+        return status;
+    if (!hole)
+        return leave(space, misuse_null(space, __func__, 0, "hole"));
+    const struct kva_tiling *tiling = space->tiling;
+    if (hole->last >= tiling->last)
+        return leave(space, KVA_ENOENT);
+    uint64_t min = max_u64(hole->last + 1, tiling->first);
+    return leave(space, outermost_hole(space, min, tiling->last, KVA_LOWEST, least, hole));
+}
+
+enum kva_status kva_prev_hole(struct kva_space *space, uint64_t least, struct kva_segment *hole)
+{
+    enum kva_status status = enter(space);
+
+    if (status != KVA_OK)
+        return status;
+    if (!hole)
+        return leave(space, misuse_null(space, __func__, 0, "hole"));
+    const struct kva_tiling *tiling = space->tiling;
+    if (hole->start <= tiling->first)
+        return leave(space, KVA_ENOENT);
+    uint64_t max = min_u64(hole->start - 1, tiling->last);
+    return leave(space, outermost_hole(space, tiling->first, max, KVA_HIGHEST, least, hole));
+}
