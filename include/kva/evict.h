@@ -4,7 +4,7 @@
  * kva/evict.h: find out which few ranges to give up so that a request fits.
  *
  * Freeing the least recently used ranges until a request fits frees many for nothing: a hole needs neighbours. An EVICTION asks
- * instead. The caller feeds it candidates, busy segments, in the order in which he would give them up. After each, it knows the
+ * instead. The caller feeds it candidates, busy segments, in the order in which they would be given up. After each, it knows the
  * hole that would arise if all candidates so far were free; once that satisfies the request, it names the few that must go:
  *
  *      fed first, second, third       |  3  | free |  1  | busy |  2  | busy |
@@ -24,8 +24,8 @@
  *      status = kva_evict_finish(&eviction, &start);                                   // frees them, and takes the range
  *
  * The state and the candidates are the caller's memory. They refer to each other, so they must stay where they are until the
- * eviction is over; there is no call to end one. One thread at a time uses an eviction, but others may change the space meanwhile:
- * kva_evict_finish looks again, and returns KVA_EAGAIN if that has made the difference.
+ * eviction is over; there is no call to end one. One thread at a time uses an eviction, but others may change the space
+ * meanwhile: kva_evict_finish looks again, and returns KVA_EAGAIN if that has made the difference.
  */
 #ifndef KVA_EVICT_H
 #define KVA_EVICT_H
@@ -38,23 +38,31 @@ extern "C" {
 
 struct kva_eviction;
 
-/** A candidate: the caller's memory, one for each segment that he feeds. Put it into the structure that describes what the range
+/** Private: a node of a tree. */
+struct kva_rb_node {
+    uintptr_t parent_and_colour;
+    struct kva_rb_node *child[2];
+};
+
+/** A candidate: the caller's memory, one for each segment that is fed. Put it into the structure that describes what the range
  *  holds. All of it is private, and need not be initialised. */
 struct kva_candidate {
-    uintptr_t link[3]; /* in the tree of candidates by address */
-    uint64_t start;
+    struct kva_rb_node node; /* in the tree of candidates by address */
+    uint64_t start;          /* the segment, as it was fed */
     uint64_t last;
     void *owner;
-    struct kva_candidate *run; /* one that stands for all of the hole that would arise, or leads to it */
-    uint64_t run_start;        /* that hole, if this one stands for it */
+    /* Of a hole that would arise, the lowest and the highest candidate know the hole and each other; those between have NULL. */
+    struct kva_candidate *other;
+    uint64_t run_start;
     uint64_t run_last;
 };
 
 /** Begin an eviction. The space is not searched: ask kva_alloc or kva_search first.
  *
  *  In:      space
- *           request    what is to fit; a copy of it is kept. Its policy chooses the place in the hole that arises
- *  Out:     eviction   the caller's memory, any content
+ *           request    what is to fit; a copy of it is kept. Its policy chooses the place in the hole that arises. (KVA_NO_BLOCK
+ *                      makes no difference: nothing is flushed, and only kva_evict_finish drains pools)
+ *  Out:     eviction   the caller's memory, any content; on failure it holds an eviction that was not begun
  *  Returns: KVA_OK
  *           KVA_ENULL     space, request or eviction is NULL, or the space is not initialised
  *           KVA_EINVAL, KVA_ESIZE, KVA_EALIGN, KVA_EWRAP, KVA_EWINDOW   as kva_alloc
@@ -75,17 +83,18 @@ KVA_API enum kva_status kva_evict_begin(struct kva_space *space, const struct kv
  *           KVA_EEXIST     this segment was fed already; as if it had not been fed again
  *           KVA_EAGAIN     the space has changed underneath: what is there now overlaps a segment that was fed. Begin again
  *           KVA_ENULL      eviction or candidate is NULL, or eviction was not begun
- *           KVA_EINVAL     an earlier call returned KVA_OK already
+ *           KVA_EINVAL     an earlier call returned KVA_OK already, or the eviction is over
  *           KVA_EUNKNOWN, KVA_EINTERIOR, KVA_EDOUBLE, KVA_EDEFERRED, KVA_EREENTRY   as kva_free
  *  Cost:    O(log n), and what a fit in one hole takes, as with kva_alloc. With pools, for each pooled segment beside the
- *           candidate O(1) more
+ *           candidate O(1) more. With a filter, once it fits, as much for each candidate that must go for the filter's sake
  *  Locking: Space
  *  Failure: nothing has changed, in the space or in the eviction
  */
 KVA_API enum kva_status kva_evict_add(struct kva_eviction *eviction, struct kva_candidate *candidate,
                                       uint64_t start);
 
-/** The lowest candidate that must go, once kva_evict_add has returned KVA_OK; NULL before.
+/** The lowest candidate that must go, once kva_evict_add has returned KVA_OK; NULL before. Those must go that meet the place; and
+ *  with a filter, those beside it that the filter does not want there. They can still be listed when the eviction is over.
  *
  *  In:      eviction
  *  Returns: the candidate, or NULL: also when eviction is NULL or was not begun
@@ -108,17 +117,17 @@ KVA_API struct kva_candidate *kva_evict_next(const struct kva_eviction *eviction
                                              const struct kva_candidate *candidate);
 
 /** Free the candidates that must go, and allocate the range for the request, in one step. The caller may have freed some of them
- *  himself.
+ *  already.
  *
  *  In/Out:  eviction   over with KVA_OK
  *  Out:     start      first address of the range
  *  Returns: KVA_OK
  *           KVA_EAGAIN     the space has changed underneath: in the range is something else than free addresses and these
- *                          candidates as they were fed (start, last and owner). Begin again
- *           KVA_ENOMEM     no node memory; cannot happen after kva_preload. (With pools, one operation more for each candidate that
- *                          a pool has handed out)
+ *                          candidates as they were fed (start, last and owner); or the filter refuses it now. Begin again
+ *           KVA_ENOMEM     no node memory; cannot happen after kva_preload. (With pools, one operation more for each
+ *                          candidate that a pool has handed out, and a drain)
  *           KVA_ENULL      eviction or start is NULL, or eviction was not begun
- *           KVA_EINVAL     kva_evict_add has not returned KVA_OK yet
+ *           KVA_EINVAL     kva_evict_add has not returned KVA_OK yet, or the eviction is over
  *           KVA_EREENTRY   called from inside the flush callback
  *  Cost:    O((k + 1) log n) for k candidates that must go. With pools, a drain comes on top
  *  Locking: Space; with pools, all CPUs' locks at once
@@ -128,12 +137,15 @@ KVA_API enum kva_status kva_evict_finish(struct kva_eviction *eviction, uint64_t
 
 /** Private: an eviction, declared in full so that it can live in the caller's memory. */
 struct kva_eviction {
-    struct kva_space *space;
+    struct kva_space *space; /* NULL: not begun */
     struct kva_request request;
-    struct kva_candidate *root; /* of the tree */
-    uint64_t start;             /* where the request will go, once found */
+    struct kva_rb_node *root; /* of the tree of candidates */
+    uint64_t start;           /* where the request will go, once that is known */
     uint64_t last;
-    int found;
+    uint64_t
+        clear_start; /* the candidates that meet this range must go: it holds that place, and with a filter what has to */
+    uint64_t clear_last; /* be free beside it */
+    int stage;
 };
 
 #ifdef __cplusplus

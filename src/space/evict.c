@@ -1,0 +1,510 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The kva authors */
+/**
+ * Evictions: which few busy segments have to go so that a request fits (kva/evict.h).
+ *
+ * RUNS. The candidates are in a tree by address. A RUN is a maximal range of candidates, and of free
+ * addresses between and beside them: a hole that would arise if all candidates were freed.
+ *
+ *      | busy | free |  1  | free |  3  |  2  | busy | free |  4  | deferred |
+ *             |<------- a run ------------->|        |<- a run -->|
+ *                    low          .     high         low = high
+ *
+ * A new candidate is busy, so it lies between two runs, never inside one. It joins the runs that it
+ * touches, or that only a hole parts it from. So the candidates of a run are neighbours in the tree, and
+ * what is known of the run needs to be right at its lowest and at its highest candidate alone: each of the
+ * two has its range, and the way to the other.
+ *
+ *      feed 5:   low ... high  | free |  5  | free |  low ... high      the high one on the left, and the
+ *                low ......................................... high     low one on the right, are inner now
+ *
+ * Only the run of the new candidate has grown. If the request did not fit before, it fits there or nowhere.
+ *
+ * WHEN THE SPACE CHANGES between two calls, a run may be wider than what would be free, or not as wide as
+ * it could be. kva_evict_finish looks at every segment again, under the lock, and returns KVA_EAGAIN where
+ * one is neither free nor a candidate as it was fed. No other decision depends on a run: a wrong one costs
+ * a call, and breaks nothing.
+ */
+#include "../base/rbtree.h"
+#include "pool.h"
+#include "verify.h"
+
+#include <kva/evict.h>
+
+enum {
+    EVICTION_FEEDS, /* what a zeroed eviction is in, too; it has no space */
+    EVICTION_FOUND,
+    EVICTION_OVER,
+};
+
+/* ------------------------------------------------------------------------------- the tree of candidates */
+
+static inline struct kva_candidate *candidate_of(struct kva_rb_node *node)
+{
+    return node ? kva_container_of(node, struct kva_candidate, node) : NULL;
+}
+
+static inline struct kva_candidate *candidate_beside(const struct kva_candidate *candidate,
+                                                     enum kva_rb_side side)
+{
+    return candidate_of(kva_rb_neighbour(&candidate->node, side));
+}
+
+static inline struct kva_candidate *lowest_candidate(const struct kva_eviction *eviction)
+{
+    return candidate_of(kva_rb_outermost(&(struct kva_rb_tree){eviction->root, NULL}, KVA_RB_LEFT));
+}
+
+/** The highest candidate that starts at or below an address; NULL if none does. */
+static struct kva_candidate *candidate_below(const struct kva_eviction *eviction, uint64_t address)
+{
+    struct kva_candidate *below = NULL;
+    struct kva_rb_node *node = eviction->root;
+
+    while (node) {
+        struct kva_candidate *candidate = candidate_of(node);
+        bool is_below = candidate->start <= address;
+        if (is_below)
+            below = candidate;
+        node = node->child[is_below ? KVA_RB_RIGHT : KVA_RB_LEFT];
+    }
+    return below;
+}
+
+/** Put a candidate between two neighbours in the tree, either of which may be missing. One of them has no
+ *  child on this side. */
+static void insert_candidate(struct kva_eviction *eviction, struct kva_candidate *candidate,
+                             struct kva_candidate *below, struct kva_candidate *above)
+{
+    struct kva_rb_tree tree = {eviction->root, NULL};
+
+    if (below && !below->node.child[KVA_RB_RIGHT])
+        kva_rb_insert(&tree, &candidate->node, &below->node, KVA_RB_RIGHT);
+    else
+        kva_rb_insert(&tree, &candidate->node, above ? &above->node : NULL, KVA_RB_LEFT);
+    eviction->root = tree.root;
+}
+
+/* ----------------------------------------------------------------------------------------------- runs */
+
+struct eviction_run {
+    uint64_t start;
+    uint64_t last;
+    struct kva_candidate *low; /* its lowest candidate, and its highest one */
+    struct kva_candidate *high;
+};
+
+/** Whether the run of a candidate goes on above it. */
+static bool goes_on_above(const struct kva_candidate *candidate)
+{
+    return !candidate->other || candidate->other->start > candidate->start;
+}
+
+static inline bool is_free_or_pooled(const struct kva_segment *segment)
+{
+    return segment->state == KVA_FREE || segment->state == KVA_POOLED;
+}
+
+/** Let a run begin as far down as it does: join the run below where the two touch, else take in what is
+ *  free. The ends that meet become inner ones. */
+static void extend_down(const struct kva_space *space, struct eviction_run *run)
+{
+    struct kva_candidate *below = candidate_beside(run->low, KVA_RB_LEFT);
+    struct kva_segment segment;
+
+    while (run->start > space->tiling->first) {
+        if (below && below->run_last >= run->start - 1) {
+            run->start = below->run_start;
+            run->low->other = NULL;
+            run->low = below->other;
+            below->other = NULL;
+            below = candidate_beside(run->low, KVA_RB_LEFT);
+            continue;
+        }
+        kva_lookup(space, run->start - 1, &segment);
+        if (!is_free_or_pooled(&segment))
+            return;
+        run->start = below ? max_u64(segment.start, below->run_last + 1) : segment.start;
+    }
+}
+
+/** The same upwards. */
+static void extend_up(const struct kva_space *space, struct eviction_run *run)
+{
+    struct kva_candidate *above = candidate_beside(run->high, KVA_RB_RIGHT);
+    struct kva_segment segment;
+
+    while (run->last < space->tiling->last) {
+        if (above && above->run_start <= run->last + 1) {
+            run->last = above->run_last;
+            run->high->other = NULL;
+            run->high = above->other;
+            above->other = NULL;
+            above = candidate_beside(run->high, KVA_RB_RIGHT);
+            continue;
+        }
+        kva_lookup(space, run->last + 1, &segment);
+        if (!is_free_or_pooled(&segment))
+            return;
+        run->last = above ? min_u64(segment.last, above->run_start - 1) : segment.last;
+    }
+}
+
+static void record_run(const struct eviction_run *run)
+{
+    run->low->other = run->high;
+    run->high->other = run->low;
+    run->low->run_start = run->high->run_start = run->start;
+    run->low->run_last = run->high->run_last = run->last;
+}
+
+/* ----------------------------------------------------------------------------------- what fits in a run */
+
+static void look_in_space(const void *space, uint64_t address, struct kva_segment *segment)
+{
+    kva_lookup(space, address, segment);
+}
+
+/** What the eviction's request asks for in the space as it is now, which may have grown or shrunk; false if
+ *  nothing can satisfy that. */
+static bool eviction_demand(const struct kva_eviction *eviction, struct kva_demand *demand)
+{
+    struct kva_bad bad;
+
+    if (kva_demand_of(eviction->space->tiling, &eviction->request, demand, &bad) != KVA_OK)
+        return false;
+    demand->look = look_in_space;
+    demand->look_where = eviction->space;
+    return demand->max - demand->min >= demand->size - 1;
+}
+
+static bool fits_in_hole(const struct kva_space *space, const struct kva_demand *demand, uint64_t start,
+                         uint64_t last, uint64_t *at)
+{
+    return demand->is_elaborate ? kva_policy_in_hole(space->tiling, demand, start, last, at)
+                                : kva_fit_in_hole(start, last, demand, at);
+}
+
+/** Whether the request's filter lets the place be used, where it lies in the hole [start, last]. */
+static bool filter_admits(const struct kva_eviction *eviction, uint64_t start, uint64_t last)
+{
+    struct kva_demand demand;
+    uint64_t at;
+
+    if (!eviction->request.filter)
+        return true;
+    if (!eviction_demand(eviction, &demand))
+        return false;
+    demand.policy = KVA_LOWEST;
+    demand.min = eviction->start;
+    demand.max = eviction->last;
+    return fits_in_hole(eviction->space, &demand, start, last, &at);
+}
+
+/** The nearest candidate of a run that stays, below or above what is cleared; NULL if there is none. */
+static struct kva_candidate *stays_below(const struct kva_eviction *eviction, const struct eviction_run *run)
+{
+    struct kva_candidate *candidate = candidate_below(eviction, eviction->clear_start);
+
+    if (candidate && candidate->last >= eviction->clear_start)
+        candidate = candidate_beside(candidate, KVA_RB_LEFT);
+    return candidate && candidate->start >= run->start ? candidate : NULL;
+}
+
+static struct kva_candidate *stays_above(const struct kva_eviction *eviction, const struct eviction_run *run)
+{
+    struct kva_candidate *candidate = candidate_below(eviction, eviction->clear_last);
+
+    candidate = candidate ? candidate_beside(candidate, KVA_RB_RIGHT) : lowest_candidate(eviction);
+    return candidate && candidate->last <= run->last ? candidate : NULL;
+}
+
+/** Whether the filter lets the place be used beside the candidates of the run that stay. */
+static bool is_admitted(const struct kva_eviction *eviction, const struct eviction_run *run)
+{
+    const struct kva_candidate *below = stays_below(eviction, run);
+    const struct kva_candidate *above = stays_above(eviction, run);
+
+    return filter_admits(eviction, below ? below->last + 1 : run->start,
+                         above ? above->start - 1 : run->last);
+}
+
+/** The filter has let the place be used in all of the run. The candidates that stay lie nearer to it: where
+ *  the filter does not let it be used beside one of them, that has to go, too; of two, the lower one, if
+ *  that will do. */
+static void clear_for_filter(struct kva_eviction *eviction, const struct eviction_run *run)
+{
+    while (!is_admitted(eviction, run)) {
+        const struct kva_candidate *below = stays_below(eviction, run);
+        const struct kva_candidate *above = stays_above(eviction, run);
+        uint64_t start = eviction->clear_start;
+
+        if (!below && !above)
+            return;
+        if (below) {
+            eviction->clear_start = below->start;
+            if (is_admitted(eviction, run))
+                return;
+        }
+        if (above) {
+            eviction->clear_start = start;
+            eviction->clear_last = above->last;
+            if (is_admitted(eviction, run))
+                return;
+        }
+        if (below)
+            eviction->clear_start = below->start;
+    }
+}
+
+/* ----------------------------------------------------------------------------------------- begin, feed */
+
+enum kva_status kva_evict_begin(struct kva_space *space, const struct kva_request *request,
+                                struct kva_eviction *eviction)
+{
+    struct kva_demand demand;
+    struct kva_bad bad;
+
+    if (eviction)
+        eviction->space = NULL;
+    enum kva_status status = enter(space);
+    if (status != KVA_OK)
+        return status;
+    if (!request || !eviction)
+        return leave(space, misuse_null(space, __func__, 0, request ? "eviction" : "request"));
+    status = kva_demand_of(space->tiling, request, &demand, &bad);
+    if (status != KVA_OK)
+        return leave(space, misuse_of(space, status, __func__, request->min, &bad));
+    *eviction = (struct kva_eviction){.space = space, .request = *request, .stage = EVICTION_FEEDS};
+    return leave(space, KVA_OK);
+}
+
+/** Choose the place in a run, if the request fits. */
+static bool find_in_run(struct kva_eviction *eviction, const struct eviction_run *run)
+{
+    struct kva_demand demand;
+
+    if (!eviction_demand(eviction, &demand) ||
+        !fits_in_hole(eviction->space, &demand, run->start, run->last, &eviction->start))
+        return false;
+    eviction->last = eviction->start + (demand.size - 1);
+    eviction->clear_start = eviction->start;
+    eviction->clear_last = eviction->last;
+    eviction->stage = EVICTION_FOUND;
+    clear_for_filter(eviction, run);
+    return true;
+}
+
+static inline bool is_as_fed(const struct kva_candidate *candidate, const struct kva_segment *segment)
+{
+    return candidate->start == segment->start && candidate->last == segment->last &&
+           candidate->owner == segment->owner;
+}
+
+/** A busy segment becomes a candidate. One inside a run was free when the run was looked at: the run stays
+ *  as it is. */
+static enum kva_status feed(struct kva_eviction *eviction, struct kva_candidate *candidate,
+                            const struct kva_segment *segment)
+{
+    struct kva_candidate *below = candidate_below(eviction, segment->last);
+    struct eviction_run run = {segment->start, segment->last, candidate, candidate};
+
+    if (below && below->last >= segment->start)
+        return is_as_fed(below, segment) ? KVA_EEXIST : KVA_EAGAIN;
+    candidate->start = segment->start;
+    candidate->last = segment->last;
+    candidate->owner = segment->owner;
+    candidate->other = NULL;
+    insert_candidate(eviction, candidate, below,
+                     below ? candidate_beside(below, KVA_RB_RIGHT) : lowest_candidate(eviction));
+    if (below && goes_on_above(below))
+        return KVA_ENOSPC;
+    extend_down(eviction->space, &run);
+    extend_up(eviction->space, &run);
+    record_run(&run);
+    return find_in_run(eviction, &run) ? KVA_OK : KVA_ENOSPC;
+}
+
+/** The busy segment that starts at an address is fed; or it is the caller's bug. */
+static enum kva_status feed_start(struct kva_eviction *eviction, struct kva_candidate *candidate,
+                                  uint64_t start)
+{
+    const struct kva_space *space = eviction->space;
+    struct kva_segment segment;
+
+    if (!core_holds(space->tiling, start))
+        return KVA_EUNKNOWN;
+    kva_lookup(space, start, &segment);
+    enum kva_status status = kva_status_of_start(&segment, start);
+    return status == KVA_OK ? feed(eviction, candidate, &segment) : status;
+}
+
+enum kva_status kva_evict_add(struct kva_eviction *eviction, struct kva_candidate *candidate, uint64_t start)
+{
+    struct kva_space *space = eviction ? eviction->space : NULL;
+    enum kva_status status = enter_change(space, __func__);
+
+    if (status != KVA_OK)
+        return status;
+    if (!candidate)
+        return leave(space, misuse_null(space, __func__, start, "candidate"));
+    if (eviction->stage != EVICTION_FEEDS)
+        return leave(space, misuse(space, KVA_EINVAL, __func__, start));
+    status = feed_start(eviction, candidate, start);
+    if (is_misuse(status))
+        (void)misuse(space, status, __func__, start);
+    return leave(space, status);
+}
+
+/* ---------------------------------------------------------------------------------------- what must go */
+
+/** The candidate itself if it must go: its neighbours below end before the range that is cleared. */
+static struct kva_candidate *if_it_must_go(const struct kva_eviction *eviction,
+                                           struct kva_candidate *candidate)
+{
+    return candidate && candidate->start <= eviction->clear_last ? candidate : NULL;
+}
+
+struct kva_candidate *kva_evict_first(const struct kva_eviction *eviction)
+{
+    if (!eviction || !eviction->space || eviction->stage == EVICTION_FEEDS)
+        return NULL;
+    struct kva_candidate *candidate = candidate_below(eviction, eviction->clear_start);
+    if (!candidate)
+        candidate = lowest_candidate(eviction);
+    else if (candidate->last < eviction->clear_start)
+        candidate = candidate_beside(candidate, KVA_RB_RIGHT);
+    return if_it_must_go(eviction, candidate);
+}
+
+struct kva_candidate *kva_evict_next(const struct kva_eviction *eviction,
+                                     const struct kva_candidate *candidate)
+{
+    if (!eviction || !candidate)
+        return NULL;
+    return if_it_must_go(eviction, candidate_beside(candidate, KVA_RB_RIGHT));
+}
+
+/* -------------------------------------------------------------------------------------------- the end */
+
+/** Whether all that is to be cleared is free, or a candidate as it was fed: KVA_OK; KVA_EAGAIN; KVA_ENOSPC
+ *  where a pool has kept something for want of memory. */
+static enum kva_status verify_candidates(const struct kva_eviction *eviction)
+{
+    const struct kva_space *space = eviction->space;
+    struct kva_segment segment;
+
+    if (!core_holds(space->tiling, eviction->clear_start) || !core_holds(space->tiling, eviction->clear_last))
+        return KVA_EAGAIN;
+    for (uint64_t at = eviction->clear_start;; at = segment.last + 1) {
+        kva_lookup(space, at, &segment);
+        if (segment.state == KVA_POOLED)
+            return KVA_ENOSPC;
+        if (segment.state == KVA_BUSY) {
+            const struct kva_candidate *candidate = candidate_below(eviction, segment.start);
+            if (!candidate || !is_as_fed(candidate, &segment))
+                return KVA_EAGAIN;
+        } else if (segment.state != KVA_FREE) {
+            return KVA_EAGAIN;
+        }
+        if (segment.last >= eviction->clear_last)
+            return KVA_OK;
+    }
+}
+
+/** Whether the filter still lets the place be used, in the hole that will be there. */
+static bool is_still_admitted(const struct kva_eviction *eviction)
+{
+    const struct kva_space *space = eviction->space;
+    struct kva_segment segment;
+
+    if (!eviction->request.filter)
+        return true;
+    kva_lookup(space, eviction->clear_start, &segment);
+    uint64_t start = segment.start;
+    kva_lookup(space, eviction->clear_last, &segment);
+    uint64_t last = segment.last;
+    if (start > space->tiling->first) {
+        kva_lookup(space, start - 1, &segment);
+        start = segment.state == KVA_FREE ? segment.start : start;
+    }
+    if (last < space->tiling->last) {
+        kva_lookup(space, last + 1, &segment);
+        last = segment.state == KVA_FREE ? segment.last : last;
+    }
+    return filter_admits(eviction, start, last);
+}
+
+/** Those that a pool has handed out become ordinary segments, which nobody can see. */
+static enum kva_status move_candidates_to_tree(const struct kva_eviction *eviction)
+{
+    struct kva_space *space = eviction->space;
+    struct kva_segment segment;
+    struct kva_object object;
+
+    for (uint64_t at = eviction->clear_start; pools_of(space); at = segment.last + 1) {
+        kva_lookup(space, at, &segment);
+        enum kva_status status =
+            kva_pool_object(space, at, &object) ? kva_span_move_to_tree(space, &object) : KVA_OK;
+        if (status != KVA_OK || segment.last >= eviction->clear_last)
+            return status;
+    }
+    return KVA_OK;
+}
+
+/** Free what is left of those that must go, and take their place: what that needs has been prepared. Not by
+ *  their starts: of one that has shrunk, what still begins there may lie outside. */
+static enum kva_status replace_candidates(const struct kva_eviction *eviction)
+{
+    const struct kva_space *space = eviction->space;
+    struct kva_tiling *tiling = space->tiling;
+    struct kva_segment segment = {.last = eviction->clear_start - 1};
+
+    begin_compound(space);
+    do {
+        core_find(tiling, segment.last + 1, &segment);
+        if (segment.state == KVA_BUSY)
+            (void)core_free(tiling, segment.start);
+        sync_point(threads_of(space));
+    } while (segment.last < eviction->clear_last);
+    enum kva_status status = core_reserve(tiling, eviction->start, eviction->last, eviction->request.owner);
+    check_contract(&tiling->ledger.hooks, status == KVA_OK, __func__, "E1: what was prepared for has failed",
+                   eviction->start);
+    end_compound(space);
+    return status;
+}
+
+static enum kva_status attempt_eviction(void *instance, void *operation)
+{
+    const struct kva_space *space = instance;
+    const struct kva_eviction *eviction = operation;
+    enum kva_status status = verify_candidates(eviction);
+
+    if (status == KVA_OK && !is_still_admitted(eviction))
+        return KVA_EAGAIN;
+    if (status == KVA_OK)
+        status = move_candidates_to_tree(eviction);
+    if (status == KVA_OK)
+        status = space->tiling->engine->prepare(space->tiling, 1);
+    return status == KVA_OK ? replace_candidates(eviction) : status;
+}
+
+enum kva_status kva_evict_finish(struct kva_eviction *eviction, uint64_t *start)
+{
+    struct kva_space *space = eviction ? eviction->space : NULL;
+    enum kva_status status = enter_change(space, __func__);
+
+    if (status != KVA_OK)
+        return status;
+    if (!start)
+        return leave(space, misuse_null(space, __func__, 0, "start"));
+    if (eviction->stage != EVICTION_FOUND)
+        return leave(space, misuse(space, KVA_EINVAL, __func__, 0));
+    status = kva_attempt_drained(space, attempt_eviction, eviction);
+    if (status != KVA_OK)
+        return leave(space, status);
+    eviction->stage = EVICTION_OVER;
+    *start = eviction->start;
+    verify_change(space, __func__, eviction->start);
+    return leave(space, KVA_OK);
+}
