@@ -17,6 +17,8 @@ static const struct goal {
     {"policies", "highest", "bt", "bt, highest, worst size: times lowest's time", true, 2},
     {"policies", "nearest", "bt", "bt, nearest, worst size: times lowest's time", true, 2},
     {"policies", "best, index", "bt", "bt, best with index, worst size: times lowest's time", true, 2},
+    {"ranges", "hole up", "bt", "bt, a step from hole to hole, worst size", false, 100},
+    {"ranges", "hole up", "rb", "rb, a step from hole to hole, worst size", false, 100},
     {"policies", "highest", "rb", "rb, highest, worst size: times lowest's time", true, 2},
     {"policies", "nearest", "rb", "rb, nearest, worst size: times lowest's time", true, 2},
     {"policies", "best, index", "rb", "rb, best with index, worst size: times lowest's time", true, 2},

@@ -206,9 +206,10 @@ void bench_report_longest(const struct longest *longest, size_t count, const str
 
 /* ------------------------------------------------------------------------------------------- the whole */
 
-bool bench_report_json(const struct results *results, const struct vmalloc_results *vmalloc,
-                       const struct threads_results *threads, const struct frames_results *frames,
-                       const struct machine *machine, const struct bench_options *options)
+bool bench_report_json(const struct results *results, const struct evictions_results *evictions,
+                       const struct vmalloc_results *vmalloc, const struct threads_results *threads,
+                       const struct frames_results *frames, const struct machine *machine,
+                       const struct bench_options *options)
 {
     bool good = true;
     json_t *root = json_begin("kva bench", &options->seed, &good);
@@ -226,6 +227,8 @@ bool bench_report_json(const struct results *results, const struct vmalloc_resul
                            &good),
              &good);
     json_put(root, "aims", aims_to_json(&results->aims, &good), &good);
+    json_put(root, "evictions", evictions->measured ? evictions_to_json(evictions, &good) : json_null(),
+             &good);
     json_put(root, "vmalloc", vmalloc->mechanism == NULL ? json_null() : vmalloc_to_json(vmalloc, &good),
              &good);
     json_put(root, "threads", threads->measured ? threads_to_json(threads, &good) : json_null(), &good);

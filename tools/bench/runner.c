@@ -96,7 +96,7 @@ static void batch(struct subject *subject, const struct phase *phase, size_t cou
 
 static void adapt_batch(struct subject *subject, double ns)
 {
-    if (ns < BATCH_NS_MIN && subject->batch_count < BATCH)
+    if (ns < BATCH_NS_MIN && 2 * subject->batch_count <= subject->batch_limit)
         subject->batch_count *= 2;
     if (ns > BATCH_NS_MAX && subject->batch_count > 1)
         subject->batch_count /= 2;
@@ -128,7 +128,13 @@ static struct turn whole_turn(struct subject *subject, const struct phase *phase
     return turn;
 }
 
-/** One turn of one subject: nanoseconds per operation. */
+/** Nanoseconds of a tick's share in one part of an operation. */
+static double ns_of_part(const struct subject *subject, const struct phase *phase, double ns_per_tick)
+{
+    return phase->parts == NULL ? ns_per_tick : ns_per_tick / (double)phase->parts(subject);
+}
+
+/** One turn of one subject: nanoseconds per operation, or per part of one. */
 static double take_turn(struct subject *subject, const struct phase *phase, uint64_t turn_ns,
                         double ns_per_tick, struct histogram *histogram)
 {
@@ -141,7 +147,7 @@ static double take_turn(struct subject *subject, const struct phase *phase, uint
         lasting_turn(subject, phase, (double)turn_ns / LEAD_IN, ns_per_tick, NULL);
         turn = lasting_turn(subject, phase, (double)turn_ns, ns_per_tick, histogram);
     }
-    return (double)turn.ticks * ns_per_tick / (double)turn.operations;
+    return (double)turn.ticks * ns_of_part(subject, phase, ns_per_tick) / (double)turn.operations;
 }
 
 /* --------------------------------------------------------------------------------------- one workload, one n */
@@ -249,8 +255,12 @@ static void measure_latency(struct bout *bout)
                       &histograms[i]);
         }
     }
-    for (size_t i = 0; i < options->engines.count; i++)
-        bout->rows[i].latency = latency_of(&histograms[i], bout->options->clock.ns_per_tick);
+    for (size_t i = 0; i < options->engines.count; i++) {
+        double ns_per_tick = options->clock.ns_per_tick;
+        if (!bout->rows[i].skipped)
+            ns_per_tick = ns_of_part(bout->subjects[i], bout->phase, ns_per_tick);
+        bout->rows[i].latency = latency_of(&histograms[i], ns_per_tick);
+    }
 }
 
 static void fill_in_ratios(struct bout *bout)

@@ -56,6 +56,7 @@ struct bench_options {
     bool vmalloc_chosen;
     bool threads_chosen;
     bool frames_chosen;
+    bool evictions_chosen;
 };
 
 /** One engine, one phase of one workload, one n. */

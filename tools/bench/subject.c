@@ -59,6 +59,7 @@ struct subject *subject_create(const char *engine, const struct kva_config *kind
     subject->live = table_of(n);
     subject->expected = NO_ADDRESS;
     subject->batch_count = 1;
+    subject->batch_limit = BATCH;
     rng_seed(&subject->rng, seed);
     open_space(subject, kind);
     return subject;

@@ -69,17 +69,21 @@ struct subject {
     struct kva_space space;
     uint64_t last; /* the space is [0, last] */
     struct rng rng;
-    draw_step *draw;    /* the workload's */
-    size_t n;           /* the size of the workload; what it counts, the workload says */
-    uint64_t *live;     /* n addresses of live ranges */
-    uint64_t *order;    /* fill-drain: n addresses in the order of their freeing; else NULL */
-    size_t cursor;      /* fill-drain: operations done in this turn */
-    bool full;          /* fill-drain: all n are allocated */
-    bool may_miss;      /* KVA_ENOSPC is an ordinary answer of this workload */
-    uint64_t expected;  /* the only right address for a LIFO pair, or NO_ADDRESS where any will do */
-    uint64_t requests;  /* allocations asked for through subject_replace */
-    uint64_t no_fit;    /* of these: found no fit */
-    size_t batch_count; /* steps in a batch; adapts to the engine's speed */
+    draw_step *draw;         /* the workload's */
+    size_t n;                /* the size of the workload; what it counts, the workload says */
+    uint64_t *live;          /* n addresses of live ranges */
+    uint64_t *order;         /* fill-drain: n addresses in the order of their freeing; else NULL */
+    size_t cursor;           /* fill-drain: operations done in this turn; ranges: the place of the next */
+    bool full;               /* fill-drain: all n are allocated */
+    bool may_miss;           /* KVA_ENOSPC is an ordinary answer of this workload */
+    uint64_t expected;       /* the only right address for a LIFO pair, or NO_ADDRESS where any will do */
+    uint64_t requests;       /* allocations asked for through subject_replace */
+    uint64_t no_fit;         /* of these: found no fit */
+    size_t batch_count;      /* steps in a batch; adapts to the engine's speed */
+    size_t batch_limit;      /* no batch has more */
+    size_t group;            /* ranges: how many are cleared at once, */
+    size_t stride;           /* from which place to which, */
+    struct kva_segment hole; /* and where the walk is; last 0: nowhere */
     struct batch batch;
 };
 

@@ -5,9 +5,9 @@
 #include <string.h>
 
 static const struct workload *const workloads[] = {
-    &workload_churn,      &workload_ownerless, &workload_holes,    &workload_aligned,
-    &workload_windows,    &workload_shapes,    &workload_policies, &workload_needle,
-    &workload_fill_drain, &workload_hot,       &workload_longest,
+    &workload_churn,   &workload_ownerless,  &workload_holes,    &workload_aligned,
+    &workload_windows, &workload_shapes,     &workload_policies, &workload_ranges,
+    &workload_needle,  &workload_fill_drain, &workload_hot,      &workload_longest,
 };
 
 const struct phase replace_phase = {

@@ -25,6 +25,8 @@ struct phase {
     bool best_fit_setup; /* its space is set up in one that is */
     /* Untimed work in front of each turn; NULL: none. */
     void (*enter)(struct subject *subject);
+    /* How many parts an operation has, once entered: the times are those of one. NULL: 1. */
+    size_t (*parts)(const struct subject *subject);
     /* A turn is exactly n operations; else it lasts as long as the runner likes. */
     bool whole;
     /* Ready the next `count` operations, outside the timed part; NULL: nothing to ready. */
@@ -67,6 +69,7 @@ extern const struct workload workload_aligned;
 extern const struct workload workload_windows;
 extern const struct workload workload_shapes;
 extern const struct workload workload_policies;
+extern const struct workload workload_ranges;
 extern const struct workload workload_needle;
 extern const struct workload workload_fill_drain;
 extern const struct workload workload_hot;
