@@ -6,6 +6,7 @@
  */
 #include "common/harness.h"
 
+#include "tools/bench/evictions.h"
 #include "tools/bench/options.h"
 #include "tools/bench/workload.h"
 #include "tools/common/exit.h"
@@ -172,6 +173,141 @@ static void shapes_are_kept(void **state)
     }
 }
 
+/** Run `pairs` pairs of a phase, one by one. */
+static void run_pairs(struct subject *subject, const struct phase *phase, size_t pairs)
+{
+    for (size_t i = 0; i < pairs; i++) {
+        phase->prepare(subject, 1);
+        phase->run(subject, 0, 1);
+        phase->finish(subject, 1);
+    }
+}
+
+/** Each policy, in its space: the same addresses on each engine, and the best with an index and without. */
+static void policies_are_kept(void **state)
+{
+    (void)state;
+    struct sample best = {0};
+    for (size_t p = 0; p < workload_policies.phase_count; p++) {
+        const struct phase *phase = &workload_policies.phases[p];
+        struct sample first = {0};
+        for (size_t e = 0; kva_engine_name(e) != NULL; e++) {
+            struct sample sample;
+            struct subject *subject =
+                workload_open_phase(&workload_policies, phase, kva_engine_name(e), 100, SEED);
+            run_pairs(subject, phase, 200);
+            subject_sample(subject, &sample);
+            subject_destroy(subject);
+            first = e == 0 ? sample : first;
+            check_that(sample.fingerprint == first.fingerprint, "%s", phase->name);
+            check_that(sample.live == 100 && sample.requests == 500, "%s", phase->name);
+        }
+        if (phase->best_fit_setup)
+            best = first;
+        check_that(!phase->best_fit || first.fingerprint == best.fingerprint, "%s", phase->name);
+    }
+    assert_true(best.live == 100);
+}
+
+/** A target may be anywhere; the window reaches 2 GiB from it, and is cut at 0. */
+static void targets_have_their_reach(void **state)
+{
+    (void)state;
+    const uint64_t reach = UINT64_C(1) << 31;
+    const struct phase *phase = &workload_policies.phases[2];
+    struct subject *subject = workload_open_phase(&workload_policies, phase, kva_engine_name(0), 9000, SEED);
+    bool low = false;
+    bool high = false;
+    for (size_t i = 0; i < 500; i++) {
+        struct step step;
+        phase->draw(subject, &step);
+        assert_true(step.policy == KVA_NEAREST && step.place <= subject->last);
+        assert_true(step.max - step.place == reach - 1);
+        assert_true(step.min == 0 ? step.place < reach : step.place - step.min == reach);
+        low |= step.min == 0;
+        high |= step.min > 0;
+    }
+    assert_true(low && high);
+    subject_destroy(subject);
+}
+
+/** What a call clears comes back, so each batch finds the same space; and a batch has no more calls than places. */
+static void cleared_ranges_come_back(void **state)
+{
+    (void)state;
+    struct sample before;
+    struct sample after;
+    struct subject *subject = workload_open(&workload_ranges, kva_engine_name(0), 250, SEED);
+    subject_sample(subject, &before);
+    for (size_t p = 0; p < workload_ranges.phase_count; p++) {
+        const struct phase *phase = &workload_ranges.phases[p];
+        phase->enter(subject);
+        if (phase->parts == NULL)
+            continue;
+        size_t parts = phase->parts(subject);
+        assert_true(parts >= 1 && parts <= 250 && subject->batch_limit * parts <= 250);
+        for (int batch = 0; batch < 3; batch++) {
+            phase->prepare(subject, subject->batch_limit);
+            phase->run(subject, 0, subject->batch_limit);
+            uint64_t busy = 250 - (uint64_t)(subject->batch_limit * parts);
+            check_that(stats_of(subject).busy_segments == busy, "%s", phase->name);
+            phase->finish(subject, subject->batch_limit);
+        }
+        subject_sample(subject, &after);
+        check_that(after.live == 250 && after.live_bytes == before.live_bytes, "%s", phase->name);
+        check_that(stats_of(subject).free_segments == 250, "%s", phase->name);
+    }
+    subject_destroy(subject);
+}
+
+/** n steps lead over n holes; the next one begins again, at the other end where the direction has changed. */
+static void walks_go_round(void **state)
+{
+    (void)state;
+    for (size_t p = 0; p < workload_ranges.phase_count; p++) {
+        const struct phase *phase = &workload_ranges.phases[p];
+        struct subject *subject = workload_open(&workload_ranges, kva_engine_name(0), 40, SEED);
+        phase->enter(subject);
+        if (phase->parts == NULL) {
+            phase->run(subject, 0, 1);
+            uint64_t first = subject->hole.start;
+            for (size_t i = 1; i < 40; i++) {
+                phase->run(subject, i, i + 1);
+                assert_true(subject->hole.start != first && subject->hole.state == KVA_FREE);
+            }
+            phase->run(subject, 40, 41);
+            assert_true(subject->hole.start == first);
+        }
+        subject_destroy(subject);
+    }
+}
+
+/** All engines give up the same; the scan gives up less than it looks at, and less than whoever does not look. */
+static void a_scan_gives_up_less(void **state)
+{
+    (void)state;
+    size_t sizes[] = {1, 50};
+    struct bench_options options = {
+        .sizes = sizes, .size_count = 2, .seed = SEED, .reps = 2, .clock = {1, 0}};
+    struct evictions_results results = {0};
+    engines_all(&options.engines);
+    evictions_run(&options, &results);
+    assert_true(results.row_count == 4 * options.engines.count);
+    for (size_t i = 0; i < results.row_count; i += 2) {
+        const struct evicted *lru = &results.rows[i];
+        const struct evicted *scan = &results.rows[i + 1];
+        assert_string_equal(lru->way, "lru");
+        assert_string_equal(scan->way, "scan");
+        assert_true(lru->n ==
+                    (i < results.row_count / 2 ? 2 : 50)); /* one alone would have nothing to evict */
+        assert_true(lru->successes == 40 && scan->successes == 40);
+        assert_true(lru->candidates == lru->evictions && scan->evictions >= 40);
+        assert_true(scan->candidates >= scan->evictions);
+        assert_true(lru->n == 2 || (scan->candidates > scan->evictions && scan->evictions < lru->evictions));
+    }
+    evictions_results_destroy(&results);
+}
+
 /** All phases of fill-drain in an order of its own: each leaves what the next one's enter expects. */
 static void fill_drain_turns_are_whole(void **state)
 {
@@ -303,6 +439,11 @@ int main(void)
         cmocka_unit_test(the_needle_is_one_of_equals),
         cmocka_unit_test(narrow_windows_may_find_nothing),
         cmocka_unit_test(shapes_are_kept),
+        cmocka_unit_test(policies_are_kept),
+        cmocka_unit_test(targets_have_their_reach),
+        cmocka_unit_test(cleared_ranges_come_back),
+        cmocka_unit_test(walks_go_round),
+        cmocka_unit_test(a_scan_gives_up_less),
         cmocka_unit_test(fill_drain_turns_are_whole),
         cmocka_unit_test(batches_do_not_matter),
         cmocka_unit_test(wrong_answers_end_the_program),

@@ -15,7 +15,7 @@ command -v jq >/dev/null || fail 'jq is missing, which reads the JSON here'
 
 # Everything tiny: this is about what comes out, not about speed.
 tiny='--turn 1 --reps 2 --operations 400'
-workloads='churn ownerless holes aligned windows shapes needle fill-drain hot longest'
+workloads='churn ownerless holes aligned windows shapes policies ranges needle fill-drain hot longest'
 
 # The exit code and the words of a call that must fail.
 refuse() {
@@ -30,7 +30,7 @@ refuse() {
 }
 
 "$KVA" bench --help >help.txt
-for workload in $workloads vmalloc frames; do
+for workload in $workloads evictions vmalloc frames; do
     grep -q "^$workload: [A-Z]" help.txt || fail "--help does not document $workload"
 done
 grep -q '^threads: 1, 2, 4, 16 and 64 threads' help.txt || fail '--help does not document threads'
@@ -41,16 +41,27 @@ grep -q '^threads: 1, 2, 4, 16 and 64 threads' help.txt || fail '--help does not
 for workload in $workloads; do
     grep -q "^$workload (n = " table.txt || fail "no table for $workload"
 done
-for phase in 'drain up' 'drain down' 'drain random' aligned unaligned plain 'power of two' odd phase nocross; do
+for phase in 'drain up' 'drain down' 'drain random' aligned unaligned plain 'power of two' odd phase nocross \
+    lowest highest nearest 'lowest in reach' random best 'best, index' \
+    free 'clear 1' 'clear 10' 'clear 100' 'clear 1000' 'clear 10000' 'hole up' 'hole down'; do
     grep -q "^  $phase " table.txt || fail "no row for the phase $phase"
 done
+[ "$(sed -n '/^policies aims/,/^$/p' table.txt | grep -Ec '^  (bt|rb), .* at most +2 x .* (met|MISSED)$')" = 6 ] || fail 'policies: aims are missing'
+[ "$(sed -n '/^ranges aims/,/^$/p' table.txt | grep -Ec '^  (bt|rb), .* at most +100 ns .* (met|MISSED)$')" = 2 ] || fail 'ranges: aims are missing'
+for engine in bt rb scan; do
+    for n in 20 3; do
+        grep -Eq "^ +$n  $engine +lru +([0-9.]+) +\\1 +[0-9]+ % +[0-9,.]+ +[0-9,]+ % +1.00 +-\$" table.txt || fail "evictions: no row for lru, $engine"
+        grep -Eq "^ +$n  $engine +scan +[0-9.]+ +[0-9.]+ +[0-9]+ % +[0-9,.]+ +[0-9,]+ % +[0-9.]+ +[0-9,.]+\$" table.txt || fail "evictions: no row for scan, $engine"
+    done
+done
+[ "$(sed -n '/^evictions aims/,/^$/p' table.txt | grep -Ec '^  (bt|rb): .* at most +1000 ns .* (met|MISSED)$')" = 2 ] || fail 'evictions: aims are missing'
 grep -q '^vmalloc: kva is ' table.txt || fail 'vmalloc is not among all workloads'
 grep -q '^threads: on [0-9]* CPU' table.txt || fail 'threads is not among all workloads'
 grep -q '^frames: on [0-9]* CPU' table.txt || fail 'frames is not among all workloads'
 head -n 2 table.txt | grep -q 'seed 1, 2 turns of 1 ms' || fail 'the head does not describe the run'
 
 # JSON: well-formed, complete, and what does not depend on time is the same for the same seed.
-facts='[.rows[], .longest[] | {workload, phase, n, engine, live, live_bytes, memory_bytes, used_bytes, no_fit}]'
+facts='[.rows[], .longest[], .evictions.rows[] | {workload, phase, n, engine, live, live_bytes, memory_bytes, used_bytes, no_fit, way, evictions, bound}]'
 for run in 1 2 3; do
     seed=$((run == 3 ? 8 : 7))
     # shellcheck disable=SC2086
@@ -67,8 +78,17 @@ jq -e 'all(.rows[]; .skipped or (.ns > 0 and (.turns_ns | length) == 2
            and .latency_ns.p50 <= .latency_ns.p99 and .latency_ns.p99 <= .latency_ns.max))' run1.json \
     >/dev/null || fail 'JSON: a row is incomplete or its quantiles do not ascend'
 jq -e 'all(.rows[]; .engine != "rb" or .ratio == 1)' run1.json >/dev/null || fail 'JSON: the base is not 1'
-jq -e 'all(.rows[]; (.workload == "shapes") == (.times_first != null) and (.phase != "plain" or .times_first == 1))' run1.json \
+jq -e 'all(.rows[]; ([.workload] | inside(["shapes", "policies"])) == (.times_first != null)
+           and (([.phase] | inside(["plain", "lowest"]) | not) or .times_first == 1))' run1.json \
     >/dev/null || fail 'JSON: what is compared with the first phase'
+jq -e '([.rows[] | select(.workload == "policies")] | length) == 21 and (.aims | length) == 8 and all(.aims[]; .at_most > 0 and .met != null)' run1.json \
+    >/dev/null || fail 'JSON: policies and aims'
+jq -e '(.evictions.aims | length) == 2 and (.evictions.rows | length) == 6
+       and ([.evictions.rows[] | {way, successes, candidates, evictions}] | unique | length) == 2
+       and all(.evictions.rows[]; .successes == 40 and .evictions <= .candidates and (.turns_ns | length) == 2
+               and .bound <= 1 and (.way == "lru") == (.candidate_ns == null))' run1.json >/dev/null || fail 'JSON: evictions'
+jq -e '[.rows[] | select(.workload == "policies" and (.phase | test("^best"))) | .used_bytes] | unique | length == 1' run1.json \
+    >/dev/null || fail 'JSON: the best fit depends on its index'
 jq -e 'all(.longest[]; .operations == 400 and .repeated_max_ns <= .latency_ns.max * 1.01)' run1.json \
     >/dev/null || fail 'JSON: the longest of two is longer than that of one'
 
@@ -165,7 +185,7 @@ grep -q '^threads wait: while another thread gives back 40 areas' threads.txt ||
         and all(.threads.rows[]; (.case == "vmalloc") == (.n == null))
         and (.threads.waits | length) == 4 and all(.threads.waits[]; .areas == 40)
         and (.threads.aims | length) == 11' >/dev/null || fail 'JSON: threads'
-"$KVA" bench hot --turn 1 --n 5 --json | jq -e '.threads == null' >/dev/null || fail 'JSON: threads without being asked for'
+"$KVA" bench hot --turn 1 --n 5 --json | jq -e '.threads == null and .evictions == null and .aims == []' >/dev/null || fail 'JSON: threads without being asked for'
 
 # Page frames: tables of calls, churns and threads, the bookkeeping, aims. What does not depend on time depends on the seed.
 # shellcheck disable=SC2086
@@ -236,7 +256,7 @@ jq -e '.rows == [] and .vmalloc == null and .threads == null and .frames.cpus > 
     fail "JSON: frames: $(cat frames.json)"
 "$KVA" bench hot --turn 1 --n 5 --json | jq -e '.frames == null' >/dev/null || fail 'JSON: frames without being asked for'
 
-refuse 2 'churn, ownerless, holes, aligned, windows, shapes, needle, fill-drain, hot, longest, vmalloc, threads, frames' nonsense
+refuse 2 'churn, ownerless, holes, aligned, windows, shapes, policies, ranges, needle, fill-drain, hot, longest, evictions, vmalloc, threads, frames' nonsense
 refuse 2 "no engine 'rbb': the engines are bt, rb, scan, or all" --engine rbb
 refuse 2 "no engine 'rbb': the engines are bt, rb, scan, or all" --base rbb
 refuse 2 "'list' is for kva test only: the engines are bt, rb, scan, or all" --engine list

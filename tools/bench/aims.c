@@ -11,6 +11,12 @@ void aims_add(struct aims *aims, const char *what, const char *unit, bool at_lea
         aims->aim[aims->count++] = (struct aim){what, unit, at_least, wanted, measured};
 }
 
+void aims_append(struct aims *aims, const struct aims *more)
+{
+    for (size_t i = 0; i < more->count && aims->count < AIMS_MAX; i++)
+        aims->aim[aims->count++] = more->aim[i];
+}
+
 bool aim_is_met(const struct aim *aim)
 {
     if (aim->measured < 0)

@@ -30,6 +30,9 @@ struct aims {
 void aims_add(struct aims *aims, const char *what, const char *unit, bool at_least, double wanted,
               double measured);
 
+/** Add those of `more`, as far as there is room. */
+void aims_append(struct aims *aims, const struct aims *more);
+
 /** Whether an aim was measured and met. */
 bool aim_is_met(const struct aim *aim);
 

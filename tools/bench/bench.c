@@ -4,10 +4,12 @@
  * kva bench: measure the engines.
  *
  *      options.c    the command line
- *      workload.c   the list of workloads: replace.c, shapes.c, lifo.c, needle.c,
- *                   fill_drain.c
+ *      workload.c   the list of workloads: replace.c, shapes.c, policies.c, ranges.c, lifo.c,
+ *                   needle.c, fill_drain.c
  *      subject.c    one engine at work on one workload
  *      runner.c     turns, statistics, interleaving; longest.c: the longest single operation
+ *      goals.c      what the figures of these should be
+ *      evictions.c  what has to be given up for room
  *      threads.c    many threads on one space, or on one instance of vmalloc
  *      vmalloc.c    memory instead of addresses, against whoever else hands it out
  *      frames.c     page frames, against a buddy system
@@ -38,6 +40,9 @@ static void run_sizes(const struct workload *workload, const struct bench_option
         else
             bench_run_workload(workload, sizes[i], options, results);
     }
+    struct aims aims = {0};
+    bench_judge(results->rows + first_row, results->row_count - first_row, &aims);
+    aims_append(&results->aims, &aims);
     if (options->json)
         return;
     if (workload->single)
@@ -45,6 +50,15 @@ static void run_sizes(const struct workload *workload, const struct bench_option
                              options);
     else
         bench_report_rows(results->rows + first_row, results->row_count - first_row, options);
+    if (aims.count > 0)
+        aims_report(&aims, workload->name, options->out);
+}
+
+static void run_evictions(const struct bench_options *options, struct evictions_results *results)
+{
+    evictions_run(options, results);
+    if (!options->json)
+        evictions_report(results, options);
 }
 
 static void run_vmalloc(const struct bench_options *options, struct vmalloc_results *results)
@@ -72,6 +86,7 @@ int kva_cmd_bench(int argc, char **argv)
 {
     struct bench_options options;
     struct results results = {0};
+    struct evictions_results evictions = {0};
     struct vmalloc_results vmalloc = {0};
     struct threads_results threads = {0};
     struct frames_results frames = {0};
@@ -90,6 +105,8 @@ int kva_cmd_bench(int argc, char **argv)
     for (size_t i = 0; (workload = workload_at(i)) != NULL; i++)
         if (options.workload_chosen[i])
             run_sizes(workload, &options, &results);
+    if (options.evictions_chosen)
+        run_evictions(&options, &evictions);
     if (options.frames_chosen) /* before any other thread has been started */
         run_frames(&options, &frames);
     if (options.vmalloc_chosen)
@@ -101,8 +118,10 @@ int kva_cmd_bench(int argc, char **argv)
     progress_clear(&bench_progress);
     if (!options.json)
         bench_report_preemptions(&results, &options);
-    bool made = !options.json || bench_report_json(&results, &vmalloc, &threads, &frames, &machine, &options);
+    bool made = !options.json ||
+                bench_report_json(&results, &evictions, &vmalloc, &threads, &frames, &machine, &options);
     bench_results_destroy(&results);
+    evictions_results_destroy(&evictions);
     vmalloc_results_destroy(&vmalloc);
     threads_results_destroy(&threads);
     frames_results_destroy(&frames);

@@ -26,7 +26,8 @@
 #define TURN_MS_LIMIT 60000
 #define OPERATIONS_LIMIT 1000000000
 
-/* The workloads that are none of the list: memory, not spaces; many threads; and page frames. */
+/* The workloads that are none of the list: evictions; memory, not spaces; many threads; and page frames. */
+#define EVICTIONS "evictions"
 #define VMALLOC "vmalloc"
 #define THREADS "threads"
 #define FRAMES "frames"
@@ -124,6 +125,10 @@ static void add_workload(const struct argp_state *state, const char *text)
         options->vmalloc_chosen = true;
         return;
     }
+    if (strcmp(text, EVICTIONS) == 0) {
+        options->evictions_chosen = true;
+        return;
+    }
     if (strcmp(text, THREADS) == 0) {
         options->threads_chosen = true;
         return;
@@ -140,15 +145,17 @@ static void add_workload(const struct argp_state *state, const char *text)
         used +=
             (size_t)snprintf(names + used, sizeof(names) - used, "%s%s", i > 0 ? ", " : "", workload->name);
     }
-    argp_error(state, "there is no workload '%s'; there are: %s, " VMALLOC ", " THREADS ", " FRAMES, text,
-               names);
+    argp_error(state,
+               "there is no workload '%s'; there are: %s, " EVICTIONS ", " VMALLOC ", " THREADS ", " FRAMES,
+               text, names);
 }
 
 /* ------------------------------------------------------------------------------------------------ argp */
 
 static void choose_defaults(struct bench_options *options)
 {
-    bool chosen = options->vmalloc_chosen || options->threads_chosen || options->frames_chosen;
+    bool chosen = options->vmalloc_chosen || options->threads_chosen || options->frames_chosen ||
+                  options->evictions_chosen;
     for (size_t i = 0; workload_at(i) != NULL; i++)
         chosen |= options->workload_chosen[i];
     for (size_t i = 0; workload_at(i) != NULL; i++)
@@ -156,6 +163,7 @@ static void choose_defaults(struct bench_options *options)
     options->vmalloc_chosen |= !chosen;
     options->threads_chosen |= !chosen;
     options->frames_chosen |= !chosen;
+    options->evictions_chosen |= !chosen;
     if (options->engines.count == 0)
         engines_all(&options->engines);
 }
@@ -250,6 +258,13 @@ static char *help(int key, const char *text, void *input)
                     s + 1 < WORKLOAD_SIZES && workload->sizes[s + 1] != 0 ? "," : "");
         fputs(".\n", out);
     }
+    fputs("\n" EVICTIONS
+          ": Textures of 1 to 256 pages in a space that holds half of them. One after the other, a random "
+          "one is wanted; where its range does not fit, others lose theirs, least recently wanted first: one "
+          "by one until it fits (lru), or those that the eviction scan names (scan). Evictions and "
+          "candidates for each success, and their times. A turn has a thousandth of --operations "
+          "successes. n is the number of textures: 200, 10000; at least 2.\n",
+          out);
     fputs("\n" VMALLOC ": Memory, not addresses: allocate, touch and free areas of 1 page to 64 MiB, in "
           "steady state, cold, and beside 50,000 others (--areas); map frames; kva test's eight tests of "
           "2019 against the list walk; resident "

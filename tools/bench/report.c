@@ -98,6 +98,7 @@ static void describe_row(struct sheet *sheet, const void *item)
 {
     const struct row *row = item;
     const struct workload *workload = row->workload;
+    bool scattered = workload->scattered || row->phase->scattered;
     char per_unit[16], times_base[32], times_first[32];
     snprintf(per_unit, sizeof(per_unit), "ns/%s", workload->unit);
     snprintf(times_base, sizeof(times_base), "x %s", row->base);
@@ -109,7 +110,7 @@ static void describe_row(struct sheet *sheet, const void *item)
     sheet_text(sheet, "engine", "engine", row->engine);
     sheet_flag(sheet, "skipped", row->skipped);
     sheet_absent(sheet, row->skipped);
-    describe_sample(sheet, &row->sample, workload->scattered);
+    describe_sample(sheet, &row->sample, scattered);
     sheet_ns(sheet, NULL, "setup_ns", row->setup_ns);
     sheet_ns(sheet, NULL, "warmup_ns", row->warmup_ns);
     sheet_times(sheet, per_unit, &row->times);
@@ -117,7 +118,7 @@ static void describe_row(struct sheet *sheet, const void *item)
     sheet_measure(sheet, workload->beside_first ? times_first : NULL, "times_first", row->times_first, 1, 2);
     sheet_latency(sheet, "p99", "max", &row->latency);
     sheet_measure(sheet, "bytes/live", NULL, bytes_per_live(&row->sample), 1, 1);
-    sheet_measure(sheet, "used/live", NULL, fragmentation(&row->sample, workload->scattered), 1, 4);
+    sheet_measure(sheet, "used/live", NULL, fragmentation(&row->sample, scattered), 1, 4);
 }
 
 /** Why rows are empty (once for each engine), and how many requests found no fit. */
@@ -205,9 +206,10 @@ void bench_report_longest(const struct longest *longest, size_t count, const str
 
 /* ------------------------------------------------------------------------------------------- the whole */
 
-bool bench_report_json(const struct results *results, const struct vmalloc_results *vmalloc,
-                       const struct threads_results *threads, const struct frames_results *frames,
-                       const struct machine *machine, const struct bench_options *options)
+bool bench_report_json(const struct results *results, const struct evictions_results *evictions,
+                       const struct vmalloc_results *vmalloc, const struct threads_results *threads,
+                       const struct frames_results *frames, const struct machine *machine,
+                       const struct bench_options *options)
 {
     bool good = true;
     json_t *root = json_begin("kva bench", &options->seed, &good);
@@ -223,6 +225,9 @@ bool bench_report_json(const struct results *results, const struct vmalloc_resul
     json_put(root, "longest",
              sheet_to_json(describe_longest, results->longest, results->longest_count, sizeof(struct longest),
                            &good),
+             &good);
+    json_put(root, "aims", aims_to_json(&results->aims, &good), &good);
+    json_put(root, "evictions", evictions->measured ? evictions_to_json(evictions, &good) : json_null(),
              &good);
     json_put(root, "vmalloc", vmalloc->mechanism == NULL ? json_null() : vmalloc_to_json(vmalloc, &good),
              &good);

@@ -6,6 +6,7 @@
 #ifndef KVA_TOOLS_BENCH_REPORT_H
 #define KVA_TOOLS_BENCH_REPORT_H
 
+#include "evictions.h"
 #include "frames.h"
 #include "machine.h"
 #include "runner.h"
@@ -25,8 +26,9 @@ void bench_report_longest(const struct longest *longest, size_t count, const str
 void bench_report_preemptions(const struct results *results, const struct bench_options *options);
 
 /** Everything as JSON. False: no memory. */
-bool bench_report_json(const struct results *results, const struct vmalloc_results *vmalloc,
-                       const struct threads_results *threads, const struct frames_results *frames,
-                       const struct machine *machine, const struct bench_options *options);
+bool bench_report_json(const struct results *results, const struct evictions_results *evictions,
+                       const struct vmalloc_results *vmalloc, const struct threads_results *threads,
+                       const struct frames_results *frames, const struct machine *machine,
+                       const struct bench_options *options);
 
 #endif

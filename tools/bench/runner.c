@@ -96,7 +96,7 @@ static void batch(struct subject *subject, const struct phase *phase, size_t cou
 
 static void adapt_batch(struct subject *subject, double ns)
 {
-    if (ns < BATCH_NS_MIN && subject->batch_count < BATCH)
+    if (ns < BATCH_NS_MIN && 2 * subject->batch_count <= subject->batch_limit)
         subject->batch_count *= 2;
     if (ns > BATCH_NS_MAX && subject->batch_count > 1)
         subject->batch_count /= 2;
@@ -128,7 +128,13 @@ static struct turn whole_turn(struct subject *subject, const struct phase *phase
     return turn;
 }
 
-/** One turn of one subject: nanoseconds per operation. */
+/** Nanoseconds of a tick's share in one part of an operation. */
+static double ns_of_part(const struct subject *subject, const struct phase *phase, double ns_per_tick)
+{
+    return phase->parts == NULL ? ns_per_tick : ns_per_tick / (double)phase->parts(subject);
+}
+
+/** One turn of one subject: nanoseconds per operation, or per part of one. */
 static double take_turn(struct subject *subject, const struct phase *phase, uint64_t turn_ns,
                         double ns_per_tick, struct histogram *histogram)
 {
@@ -141,7 +147,7 @@ static double take_turn(struct subject *subject, const struct phase *phase, uint
         lasting_turn(subject, phase, (double)turn_ns / LEAD_IN, ns_per_tick, NULL);
         turn = lasting_turn(subject, phase, (double)turn_ns, ns_per_tick, histogram);
     }
-    return (double)turn.ticks * ns_per_tick / (double)turn.operations;
+    return (double)turn.ticks * ns_of_part(subject, phase, ns_per_tick) / (double)turn.operations;
 }
 
 /* --------------------------------------------------------------------------------------- one workload, one n */
@@ -149,19 +155,28 @@ static double take_turn(struct subject *subject, const struct phase *phase, uint
 /** The engines of one measurement, side by side; a NULL subject is skipped. */
 struct bout {
     const struct workload *workload;
+    const struct phase *phase; /* the current one; NULL before the first */
     const struct bench_options *options;
     size_t n;
     struct subject *subjects[ENGINES_MAX];
     struct row *rows; /* of the current phase: one for each engine */
 };
 
-static void show(const struct bout *bout, const char *engine, const struct phase *phase, const char *what,
-                 size_t number, size_t count)
+static void show(const struct bout *bout, const char *engine, const char *what, size_t number, size_t count)
 {
+    const struct phase *phase = bout->phase;
     progress_show(&bench_progress, "%s%s%s n=%zu %s: %s %zu/%zu", bout->workload->name,
                   phase != NULL && phase->name != NULL ? " " : "",
                   phase != NULL && phase->name != NULL ? phase->name : "", bout->n, engine, what, number,
                   count);
+}
+
+static struct subject *open_subject(const struct bout *bout, const char *engine)
+{
+    const struct workload *workload = bout->workload;
+    uint64_t seed = bout->options->seed;
+    return workload->apart ? workload_open_phase(workload, bout->phase, engine, bout->n, seed)
+                           : workload_open(workload, engine, bout->n, seed);
 }
 
 static void open_subjects(struct bout *bout, struct row *models)
@@ -177,9 +192,9 @@ static void open_subjects(struct bout *bout, struct row *models)
         model->skipped = bout->n > bench_engine_cap(model->engine) && !options->uncapped;
         if (model->skipped)
             continue;
-        show(bout, model->engine, NULL, "set-up", i + 1, options->engines.count);
+        show(bout, model->engine, "set-up", i + 1, options->engines.count);
         uint64_t start = clock_ns();
-        bout->subjects[i] = workload_open(bout->workload, model->engine, bout->n, options->seed);
+        bout->subjects[i] = open_subject(bout, model->engine);
         model->setup_ns = (double)(clock_ns() - start);
         subject_sample(bout->subjects[i], &model->sample);
     }
@@ -207,27 +222,25 @@ static void compare_samples(const struct bout *bout, const struct row *models)
     }
 }
 
-/** All throughput turns of a phase, the warm-up in front. */
-static void measure_throughput(struct bout *bout, const struct phase *phase)
+/** One throughput turn of a phase for each engine; turn 0 is the warm-up. */
+static void measure_turn(struct bout *bout, size_t turn)
 {
     const struct bench_options *options = bout->options;
-    for (size_t turn = 0; turn <= options->reps; turn++) {
-        for (size_t i = 0; i < options->engines.count; i++) {
-            struct row *row = &bout->rows[i];
-            if (row->skipped)
-                continue;
-            show(bout, row->engine, phase, "turn", turn, options->reps);
-            double ns =
-                take_turn(bout->subjects[i], phase, options->turn_ns, bout->options->clock.ns_per_tick, NULL);
-            if (turn == 0)
-                row->warmup_ns = ns;
-            else
-                times_add(&row->times, ns);
-        }
+    for (size_t i = 0; i < options->engines.count; i++) {
+        struct row *row = &bout->rows[i];
+        if (row->skipped)
+            continue;
+        show(bout, row->engine, "turn", turn, options->reps);
+        double ns =
+            take_turn(bout->subjects[i], bout->phase, options->turn_ns, options->clock.ns_per_tick, NULL);
+        if (turn == 0)
+            row->warmup_ns = ns;
+        else
+            times_add(&row->times, ns);
     }
 }
 
-static void measure_latency(struct bout *bout, const struct phase *phase)
+static void measure_latency(struct bout *bout)
 {
     static struct histogram histograms[ENGINES_MAX]; /* half a megabyte: too much for a stack */
     const struct bench_options *options = bout->options;
@@ -237,13 +250,17 @@ static void measure_latency(struct bout *bout, const struct phase *phase)
         for (size_t i = 0; i < options->engines.count; i++) {
             if (bout->rows[i].skipped)
                 continue;
-            show(bout, bout->rows[i].engine, phase, "latency", turn + 1, LATENCY_TURNS);
-            take_turn(bout->subjects[i], phase, options->turn_ns, bout->options->clock.ns_per_tick,
+            show(bout, bout->rows[i].engine, "latency", turn + 1, LATENCY_TURNS);
+            take_turn(bout->subjects[i], bout->phase, options->turn_ns, options->clock.ns_per_tick,
                       &histograms[i]);
         }
     }
-    for (size_t i = 0; i < options->engines.count; i++)
-        bout->rows[i].latency = latency_of(&histograms[i], bout->options->clock.ns_per_tick);
+    for (size_t i = 0; i < options->engines.count; i++) {
+        double ns_per_tick = options->clock.ns_per_tick;
+        if (!bout->rows[i].skipped)
+            ns_per_tick = ns_of_part(bout->subjects[i], bout->phase, ns_per_tick);
+        bout->rows[i].latency = latency_of(&histograms[i], ns_per_tick);
+    }
 }
 
 static void fill_in_ratios(struct bout *bout)
@@ -260,12 +277,82 @@ static void fill_in_ratios(struct bout *bout)
     }
 }
 
-/** Phases follow one another, so no two turns of theirs stand side by side: the medians are divided. */
+/** Where phases follow one another, no two turns of theirs stand side by side: the medians are divided. */
 static void compare_with_first(struct bout *bout, const struct row *first)
 {
     for (size_t i = 0; i < bout->options->engines.count; i++) {
-        bool compared = bout->workload->beside_first && !bout->rows[i].skipped;
-        bout->rows[i].times_first = compared ? first[i].times.median_ns / bout->rows[i].times.median_ns : -1;
+        struct row *row = &bout->rows[i];
+        row->times_first = -1;
+        if (!bout->workload->beside_first || row->skipped)
+            continue;
+        row->times_first = bout->workload->apart ? times_quotient(&first[i].times, &row->times)
+                                                 : first[i].times.median_ns / row->times.median_ns;
+    }
+}
+
+/** Add the rows of the current phase, as yet without figures. */
+static void add_rows(struct bout *bout, const struct row *models, struct results *results)
+{
+    size_t engines = bout->options->engines.count;
+    size_t first = results->row_count;
+    results->rows = bench_add_rows(results->rows, &results->row_count, engines, sizeof(*models));
+    bout->rows = results->rows + first;
+    memcpy(bout->rows, models, engines * sizeof(*models));
+    for (size_t i = 0; i < engines; i++)
+        bout->rows[i].phase = bout->phase;
+}
+
+static void close_subjects(struct bout *bout)
+{
+    for (size_t i = 0; i < bout->options->engines.count; i++)
+        if (bout->subjects[i] != NULL)
+            subject_destroy(bout->subjects[i]);
+}
+
+/** Phase after phase, on the same subjects. */
+static void run_together(struct bout *bout, struct results *results)
+{
+    struct row models[ENGINES_MAX];
+    size_t first_phase = results->row_count;
+    open_subjects(bout, models);
+    compare_samples(bout, models);
+    for (size_t p = 0; p < bout->workload->phase_count; p++) {
+        bout->phase = &bout->workload->phases[p];
+        add_rows(bout, models, results);
+        for (size_t turn = 0; turn <= bout->options->reps; turn++)
+            measure_turn(bout, turn);
+        measure_latency(bout);
+        fill_in_ratios(bout);
+        compare_with_first(bout, results->rows + first_phase);
+    }
+    close_subjects(bout);
+}
+
+/** All phases at once, each on subjects of its own. */
+static void run_apart(const struct bout *model, struct results *results)
+{
+    static struct bout bouts[APART_MAX];
+    size_t count = model->workload->phase_count;
+    size_t engines = model->options->engines.count;
+    size_t first_phase = results->row_count;
+    for (size_t p = 0; p < count; p++) {
+        struct row models[ENGINES_MAX];
+        bouts[p] = *model;
+        bouts[p].phase = &model->workload->phases[p];
+        open_subjects(&bouts[p], models);
+        compare_samples(&bouts[p], models);
+        add_rows(&bouts[p], models, results);
+    }
+    for (size_t p = 0; p < count; p++) /* the rows have stopped moving */
+        bouts[p].rows = results->rows + first_phase + p * engines;
+    for (size_t turn = 0; turn <= model->options->reps; turn++)
+        for (size_t p = 0; p < count; p++)
+            measure_turn(&bouts[p], turn);
+    for (size_t p = 0; p < count; p++) {
+        measure_latency(&bouts[p]);
+        fill_in_ratios(&bouts[p]);
+        compare_with_first(&bouts[p], bouts[0].rows);
+        close_subjects(&bouts[p]);
     }
 }
 
@@ -273,27 +360,10 @@ void bench_run_workload(const struct workload *workload, size_t n, const struct 
                         struct results *results)
 {
     struct bout bout = {.workload = workload, .options = options, .n = n};
-    struct row models[ENGINES_MAX];
-    size_t first_phase = results->row_count;
-    open_subjects(&bout, models);
-    compare_samples(&bout, models);
-    for (size_t p = 0; p < workload->phase_count; p++) {
-        const struct phase *phase = &workload->phases[p];
-        size_t first = results->row_count;
-        results->rows =
-            bench_add_rows(results->rows, &results->row_count, options->engines.count, sizeof(*models));
-        bout.rows = results->rows + first;
-        memcpy(bout.rows, models, options->engines.count * sizeof(*models));
-        for (size_t i = 0; i < options->engines.count; i++)
-            bout.rows[i].phase = phase;
-        measure_throughput(&bout, phase);
-        measure_latency(&bout, phase);
-        fill_in_ratios(&bout);
-        compare_with_first(&bout, results->rows + first_phase);
-    }
-    for (size_t i = 0; i < options->engines.count; i++)
-        if (bout.subjects[i] != NULL)
-            subject_destroy(bout.subjects[i]);
+    if (workload->apart)
+        run_apart(&bout, results);
+    else
+        run_together(&bout, results);
 }
 
 void bench_results_destroy(struct results *results)

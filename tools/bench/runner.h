@@ -9,6 +9,10 @@
  *      throughput    A B  A B  A B ...    a turn is timed as a whole, batch by batch
  *      latency       A B  A B             each operation is timed by itself, into a histogram
  *
+ * Where phases stand apart, each has subjects of its own, and all phases are measured at once, as more engines would be:
+ *
+ *      throughput    1A 1B 2A 2B 3A 3B  1A 1B 2A 2B 3A 3B ...
+ *
  * A turn lasts about as long as the options say; in front of it the engine runs untimed for an eighth of
  * that, to find its way back into the caches after its neighbour. Engines take turns, so that what changes
  * in the machine (its clock rate, its neighbours) meets all of them alike; the ratio of two engines is the
@@ -20,6 +24,7 @@
 #define KVA_TOOLS_BENCH_RUNNER_H
 
 #include "../common/engines.h"
+#include "aims.h"
 #include "times.h"
 #include "workload.h"
 
@@ -51,6 +56,7 @@ struct bench_options {
     bool vmalloc_chosen;
     bool threads_chosen;
     bool frames_chosen;
+    bool evictions_chosen;
 };
 
 /** One engine, one phase of one workload, one n. */
@@ -65,7 +71,9 @@ struct row {
     double setup_ns;
     double warmup_ns; /* per operation */
     struct times times;
-    double times_first; /* as fast as in the workload's first phase; negative: not compared */
+    double
+        times_first; /* as fast as in the workload's first phase, by turns where they stood side by side; negative: not
+                           compared */
     struct latency latency;
 };
 
@@ -91,6 +99,7 @@ struct results {
     size_t row_count;
     struct longest *longest;
     size_t longest_count;
+    struct aims aims;     /* of all rows */
     uint64_t preemptions; /* how often the system took the CPU away during the run */
 };
 
@@ -110,6 +119,9 @@ void bench_run_longest(const struct workload *workload, size_t n, const struct b
 /** Two subjects of equal workload, n and seed must hold the same ranges; else the program ends. */
 void bench_require_equal_samples(const struct workload *workload, size_t n, const char *engine_a,
                                  const struct sample *a, const char *engine_b, const struct sample *b);
+
+/** Judge the rows of a workload, of all its sizes: add what they should come out at, if that is laid down. */
+void bench_judge(const struct row *rows, size_t count, struct aims *aims);
 
 void bench_results_destroy(struct results *results);
 

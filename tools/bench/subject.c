@@ -59,9 +59,32 @@ struct subject *subject_create(const char *engine, const struct kva_config *kind
     subject->live = table_of(n);
     subject->expected = NO_ADDRESS;
     subject->batch_count = 1;
+    subject->batch_limit = BATCH;
     rng_seed(&subject->rng, seed);
     open_space(subject, kind);
     return subject;
+}
+
+struct subject *subject_moved(struct subject *subject, const struct kva_config *kind)
+{
+    struct subject *moved = subject_create(subject->engine, kind, subject->n, 0);
+    struct kva_segment segment;
+    memcpy(moved->live, subject->live, subject->n * sizeof(*moved->live));
+    moved->rng = subject->rng;
+    moved->draw = subject->draw;
+    moved->may_miss = subject->may_miss;
+    moved->requests = subject->requests;
+    moved->no_fit = subject->no_fit;
+    for (enum kva_status s = kva_first(&subject->space, &segment); s == KVA_OK;
+         s = kva_next(&subject->space, &segment)) {
+        if (segment.state != KVA_BUSY)
+            continue;
+        s = kva_reserve(&moved->space, segment.start, segment.last - segment.start + 1, segment.owner, NULL);
+        if (s != KVA_OK)
+            subject_wrong(moved, "kva_reserve", segment.start, s);
+    }
+    subject_destroy(subject);
+    return moved;
 }
 
 void subject_destroy(struct subject *subject)
@@ -92,15 +115,21 @@ static uint64_t fingerprint_of(const struct subject *subject)
     return print;
 }
 
-/** Bytes from the start of the space, 0, to the end of its highest busy range: the highest segment is that
- *  range, or the free one behind it. */
+/** Bytes from the start of the lowest busy range to the end of the highest: each is the outermost segment, or the one beside
+ *  it, as that is free. There is a busy range. */
 static uint64_t used_bytes(const struct subject *subject)
 {
+    struct kva_segment lowest;
     struct kva_segment highest;
-    enum kva_status status = kva_find(&subject->space, subject->last, &highest);
+    enum kva_status status = kva_find(&subject->space, 0, &lowest);
+    if (status != KVA_OK)
+        subject_wrong(subject, "kva_find", 0, status);
+    status = kva_find(&subject->space, subject->last, &highest);
     if (status != KVA_OK)
         subject_wrong(subject, "kva_find", subject->last, status);
-    return highest.state == KVA_FREE ? highest.start : highest.last + 1;
+    uint64_t start = lowest.state == KVA_FREE ? lowest.last + 1 : lowest.start;
+    uint64_t end = highest.state == KVA_FREE ? highest.start : highest.last + 1;
+    return end - start;
 }
 
 void subject_sample(const struct subject *subject, struct sample *sample)
@@ -147,7 +176,7 @@ void subject_replace_prepare(struct subject *subject, size_t count)
     for (size_t i = 0; i < count; i++) {
         uint32_t victim = (uint32_t)rng_below(&subject->rng, subject->n);
         subject->draw(subject, &batch->step[i]);
-        batch->step[i].slot = dense_entry(subject, victim);
+        batch->step[i].slot = (uint16_t)dense_entry(subject, victim);
     }
 }
 

@@ -13,7 +13,7 @@
  *      finish    copies the new addresses back into the table
  *
  * One victim may be chosen twice in a batch: both steps then share one dense entry, so the choice stays
- * exactly uniform. A batch of 256 steps takes 12 KiB, which leaves the caches to the engine; reading the
+ * exactly uniform. A batch of 256 steps takes 17 KiB, which leaves the caches to the engine; reading the
  * stopwatch twice a batch adds less than half a nanosecond to each step.
  *
  * Every status is checked. What no correct engine can answer ends the program with TOOL_WRONG and a message.
@@ -44,9 +44,11 @@ struct step {
     uint64_t align;
     uint64_t min;
     uint64_t max;
+    uint64_t place; /* the target, or the random bits, as the policy wants them */
     uint16_t phase_pages;
     uint16_t nocross_pages;
-    uint32_t slot;
+    uint16_t policy;
+    uint16_t slot;
 };
 
 struct batch {
@@ -67,17 +69,21 @@ struct subject {
     struct kva_space space;
     uint64_t last; /* the space is [0, last] */
     struct rng rng;
-    draw_step *draw;    /* the workload's */
-    size_t n;           /* the size of the workload; what it counts, the workload says */
-    uint64_t *live;     /* n addresses of live ranges */
-    uint64_t *order;    /* fill-drain: n addresses in the order of their freeing; else NULL */
-    size_t cursor;      /* fill-drain: operations done in this turn */
-    bool full;          /* fill-drain: all n are allocated */
-    bool may_miss;      /* KVA_ENOSPC is an ordinary answer of this workload */
-    uint64_t expected;  /* the only right address for a LIFO pair, or NO_ADDRESS where any will do */
-    uint64_t requests;  /* allocations asked for through subject_replace */
-    uint64_t no_fit;    /* of these: found no fit */
-    size_t batch_count; /* steps in a batch; adapts to the engine's speed */
+    draw_step *draw;         /* the workload's */
+    size_t n;                /* the size of the workload; what it counts, the workload says */
+    uint64_t *live;          /* n addresses of live ranges */
+    uint64_t *order;         /* fill-drain: n addresses in the order of their freeing; else NULL */
+    size_t cursor;           /* fill-drain: operations done in this turn; ranges: the place of the next */
+    bool full;               /* fill-drain: all n are allocated */
+    bool may_miss;           /* KVA_ENOSPC is an ordinary answer of this workload */
+    uint64_t expected;       /* the only right address for a LIFO pair, or NO_ADDRESS where any will do */
+    uint64_t requests;       /* allocations asked for through subject_replace */
+    uint64_t no_fit;         /* of these: found no fit */
+    size_t batch_count;      /* steps in a batch; adapts to the engine's speed */
+    size_t batch_limit;      /* no batch has more */
+    size_t group;            /* ranges: how many are cleared at once, */
+    size_t stride;           /* from which place to which, */
+    struct kva_segment hole; /* and where the walk is; last 0: nowhere */
     struct batch batch;
 };
 
@@ -86,15 +92,19 @@ struct sample {
     uint64_t live;         /* busy ranges */
     uint64_t live_bytes;   /* their bytes */
     uint64_t memory_bytes; /* node memory held by the space */
-    uint64_t used_bytes;   /* from the start of the space to the end of the highest busy range */
+    uint64_t used_bytes;   /* from the start of the lowest busy range to the end of the highest */
     uint64_t fingerprint;  /* of the table of live ranges: equal for all engines, or one of them is wrong */
     uint64_t requests;     /* allocations asked for through subject_replace so far */
     uint64_t no_fit;       /* of these: found no fit */
 };
 
-/** Create a subject with an empty space of a kind (last, align_class and without_owners are read), quantum PAGE, and n
- *  table entries, all NO_ADDRESS. */
+/** Create a subject with an empty space of a kind (last, align_class, without_owners and best_fit are read), quantum PAGE,
+ *  and n table entries, all NO_ADDRESS. */
 struct subject *subject_create(const char *engine, const struct kva_config *kind, size_t n, uint64_t seed);
+
+/** A subject that goes on where another one has stopped, with the same ranges in a space of another kind. The other one is
+ *  destroyed. */
+struct subject *subject_moved(struct subject *subject, const struct kva_config *kind);
 
 /** Verify the space's invariants and give everything back. */
 void subject_destroy(struct subject *subject);
@@ -144,6 +154,9 @@ static inline struct kva_request step_request(const struct step *step)
     request.max = step->max;
     request.phase = step->phase_pages * PAGE;
     request.nocross = step->nocross_pages * PAGE;
+    request.policy = (enum kva_policy)step->policy;
+    request.target = step->place;
+    request.random = step->place;
     return request;
 }
 

@@ -5,8 +5,9 @@
 #include <string.h>
 
 static const struct workload *const workloads[] = {
-    &workload_churn,  &workload_ownerless, &workload_holes,      &workload_aligned, &workload_windows,
-    &workload_shapes, &workload_needle,    &workload_fill_drain, &workload_hot,     &workload_longest,
+    &workload_churn,   &workload_ownerless,  &workload_holes,    &workload_aligned,
+    &workload_windows, &workload_shapes,     &workload_policies, &workload_ranges,
+    &workload_needle,  &workload_fill_drain, &workload_hot,      &workload_longest,
 };
 
 const struct phase replace_phase = {
@@ -31,14 +32,36 @@ const struct workload *workload_by_name(const char *name)
     return NULL;
 }
 
-struct subject *workload_open(const struct workload *workload, const char *engine, size_t n, uint64_t seed)
+static struct kva_config kind_of(const struct workload *workload, size_t n)
 {
-    struct kva_config config = {
+    struct kva_config kind = {
         .last = workload->last == NULL ? SPACE_LAST : workload->last(n),
         .without_owners = workload->without_owners,
     };
-    memcpy(config.align_class, workload->align_class, sizeof(config.align_class));
-    struct subject *subject = subject_create(engine, &config, n, seed);
+    memcpy(kind.align_class, workload->align_class, sizeof(kind.align_class));
+    return kind;
+}
+
+struct subject *workload_open_phase(const struct workload *workload, const struct phase *phase,
+                                    const char *engine, size_t n, uint64_t seed)
+{
+    struct kva_config kind = kind_of(workload, n);
+    kind.best_fit = phase->best_fit || phase->best_fit_setup;
+    struct subject *subject = subject_create(engine, &kind, n, seed);
+    subject->draw = phase->draw;
+    workload->setup(subject);
+    if (kind.best_fit == phase->best_fit)
+        return subject;
+    kind.best_fit = phase->best_fit;
+    return subject_moved(subject, &kind);
+}
+
+struct subject *workload_open(const struct workload *workload, const char *engine, size_t n, uint64_t seed)
+{
+    if (workload->apart)
+        return workload_open_phase(workload, &workload->phases[0], engine, n, seed);
+    struct kva_config kind = kind_of(workload, n);
+    struct subject *subject = subject_create(engine, &kind, n, seed);
     subject->draw = workload->draw;
     workload->setup(subject);
     return subject;

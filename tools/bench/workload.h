@@ -13,10 +13,20 @@
 /** No workload has more default sizes than this; the rest of the array is 0. */
 #define WORKLOAD_SIZES 4
 
+/** No workload whose phases stand apart has more of them. */
+#define APART_MAX 8
+
 struct phase {
     const char *name; /* NULL when it is the only one */
+    /* Where phases stand apart: */
+    draw_step *draw;     /* of its subject */
+    bool scattered;      /* as in struct workload */
+    bool best_fit;       /* its space is declared for KVA_BEST */
+    bool best_fit_setup; /* its space is set up in one that is */
     /* Untimed work in front of each turn; NULL: none. */
     void (*enter)(struct subject *subject);
+    /* How many parts an operation has, once entered: the times are those of one. NULL: 1. */
+    size_t (*parts)(const struct subject *subject);
     /* A turn is exactly n operations; else it lasts as long as the runner likes. */
     bool whole;
     /* Ready the next `count` operations, outside the timed part; NULL: nothing to ready. */
@@ -36,6 +46,7 @@ struct workload {
     bool scattered;    /* addresses are spread on purpose: fragmentation has no meaning */
     bool single;       /* measured by longest.c instead of the runner */
     bool beside_first; /* each phase is compared with the first one, too */
+    bool apart;        /* each phase has a space of its own, and phases take turns as engines do */
     uint64_t align_class[KVA_ALIGN_CLASSES]; /* that the space declares; 0: none */
     bool without_owners;                     /* the space keeps none */
     /* The space's last address for a size; NULL: SPACE_LAST. */
@@ -57,6 +68,8 @@ extern const struct workload workload_holes;
 extern const struct workload workload_aligned;
 extern const struct workload workload_windows;
 extern const struct workload workload_shapes;
+extern const struct workload workload_policies;
+extern const struct workload workload_ranges;
 extern const struct workload workload_needle;
 extern const struct workload workload_fill_drain;
 extern const struct workload workload_hot;
@@ -68,7 +81,11 @@ const struct workload *workload_at(size_t index);
 /** NULL when there is none of that name. */
 const struct workload *workload_by_name(const char *name);
 
-/** A subject of the workload, set up. */
+/** A subject of the workload, set up; where phases stand apart, that of the first. */
 struct subject *workload_open(const struct workload *workload, const char *engine, size_t n, uint64_t seed);
+
+/** The same of a phase, where phases stand apart. */
+struct subject *workload_open_phase(const struct workload *workload, const struct phase *phase,
+                                    const char *engine, size_t n, uint64_t seed);
 
 #endif
