@@ -74,7 +74,7 @@ static enum kva_status add_outside(struct kva_space *space, uint64_t start, uint
     last = max_u64(tiling->last, last);
     if (!apart)
         return tiling->engine->extend(tiling, first, last);
-    if (tiling->engine->prepare(tiling, 2) != KVA_OK)
+    if (tiling->engine->prepare(tiling, 1) != KVA_OK) /* two segments more, as of one operation */
         return KVA_ENOMEM;
     (void)tiling->engine->extend(tiling, first, last);
     sync_point(threads_of(space));
