@@ -198,6 +198,7 @@ static void the_largest_hole_follows_every_change(void **state)
         assert_int_equal(engine->resize(f.tiling, 1300, 1309), KVA_OK);
         assert_true(engine->largest(f.tiling, &span));
         assert_int_equal(span, 689);
+        check(&f);
         assert_int_equal(engine->extend(f.tiling, 0, LAST), KVA_OK);
         assert_true(engine->largest(f.tiling, &span));
         assert_int_equal(span, 1299);
