@@ -5,6 +5,7 @@
 
 #include <kva/deferred.h>
 #include <kva/engine.h>
+#include <kva/evict.h>
 #include <kva/ranges.h>
 #include <kva/threads.h>
 #include <stdlib.h>
@@ -26,6 +27,7 @@ static struct kva_part *parts;
 static struct kva_reclaim *reclaims;
 static uint64_t *starts;
 static uint64_t size_now;
+static struct kva_candidate *candidates;
 
 static struct kva_config plain(void)
 {
@@ -54,6 +56,8 @@ static void tear_down(void)
     free(parts);
     free(reclaims);
     free(starts);
+    free(candidates);
+    candidates = NULL;
     ranges = NULL;
     parts = NULL;
     reclaims = NULL;
@@ -948,6 +952,137 @@ static void fork_child(uint64_t round)
     assert_int_equal(status, KVA_OK);
 }
 
+/* ----------------------------------------------------------------------------------------------- evictions */
+
+static struct kva_eviction eviction;
+
+static void begin_eviction(uint64_t bytes)
+{
+    struct kva_request request = kva_request_of(bytes);
+
+    candidates = calloc((size_t)size_now, sizeof *candidates);
+    assert_non_null(candidates);
+    assert_int_equal(kva_evict_begin(&space, &request, &eviction), KVA_OK);
+}
+
+/** All segments are fed but each 61st, so that each one of these joins two runs. */
+static void many_candidates(uint64_t size)
+{
+    many_segments(size);
+    begin_eviction(UINT64_C(1) << 62);
+    for (uint64_t i = 0; i < size; i++) {
+        if (i % 61 != 1)
+            assert_int_equal(kva_evict_add(&eviction, &candidates[i], i * STEP), KVA_ENOSPC);
+    }
+}
+
+static void begin_another_eviction(uint64_t round)
+{
+    struct kva_request request = kva_request_of(SIZE);
+    struct kva_eviction another;
+    enum kva_status status;
+
+    (void)round;
+    counting(status = kva_evict_begin(&space, &request, &another));
+    assert_int_equal(status, KVA_OK);
+}
+
+static void feed_one(uint64_t round)
+{
+    uint64_t i = round * 61 + 1;
+    enum kva_status status;
+
+    counting(status = kva_evict_add(&eviction, &candidates[i], i * STEP));
+    assert_int_equal(status, KVA_ENOSPC);
+}
+
+/** Two neighbours have to go for what lies between: at half the height of the space. */
+static void many_candidates_and_a_place(uint64_t size)
+{
+    struct kva_request request = {.size = 2 * STEP, .min = size / 2 * STEP, .max = (size / 2 + 2) * STEP - 1};
+
+    many_segments(size);
+    begin_eviction(SIZE);
+    assert_int_equal(kva_evict_begin(&space, &request, &eviction), KVA_OK);
+    for (uint64_t i = 0; i < size; i++) {
+        if (i != size / 2)
+            assert_int_equal(kva_evict_add(&eviction, &candidates[i], i * STEP), KVA_ENOSPC);
+    }
+    assert_int_equal(kva_evict_add(&eviction, &candidates[size / 2], size / 2 * STEP), KVA_OK);
+}
+
+static void first_that_must_go(uint64_t round)
+{
+    struct kva_candidate *candidate;
+
+    (void)round;
+    counting(candidate = kva_evict_first(&eviction));
+    assert_ptr_equal(candidate, &candidates[size_now / 2]);
+}
+
+static void next_that_must_go(uint64_t round)
+{
+    struct kva_candidate *candidate = &candidates[size_now / 2];
+
+    (void)round;
+    counting(candidate = kva_evict_next(&eviction, candidate));
+    assert_ptr_equal(candidate, &candidates[size_now / 2 + 1]);
+}
+
+/** The place is taken, and then it is as before. */
+static void finish_in_a_row(uint64_t round)
+{
+    enum kva_status status;
+    uint64_t start;
+
+    (void)round;
+    counting(status = kva_evict_finish(&eviction, &start));
+    assert_int_equal(status, KVA_OK);
+}
+
+/** Half of the segments have to go. */
+static void many_that_must_go(uint64_t size)
+{
+    struct kva_request request = {.size = size / 2 * STEP};
+
+    many_segments(size);
+    begin_eviction(SIZE);
+    assert_int_equal(kva_evict_begin(&space, &request, &eviction), KVA_OK);
+    for (uint64_t i = 0; i <= size / 2; i++) {
+        if (kva_evict_add(&eviction, &candidates[i], i * STEP) == KVA_OK)
+            break;
+    }
+    assert_non_null(kva_evict_first(&eviction));
+}
+
+static void all_that_must_go(uint64_t round)
+{
+    uint64_t count = 0;
+
+    (void)round;
+    counting(for (struct kva_candidate *c = kva_evict_first(&eviction); c; c = kva_evict_next(&eviction, c))
+                 count++);
+    assert_true(count >= size_now / 2 - 1);
+}
+
+/** A candidate beside many objects that a pool keeps: each other one is fed, the others are free. */
+static void many_pooled_beside(uint64_t size)
+{
+    many_live_objects(size);
+    begin_eviction(UINT64_C(1) << 62);
+    for (uint64_t i = 0; i + 1 < size; i++)
+        assert_int_equal(kva_free(&space, starts[i]), KVA_OK);
+}
+
+static void feed_beside_pooled(uint64_t round)
+{
+    enum kva_status status;
+
+    (void)round;
+    counting(status = kva_evict_add(&eviction, &candidates[0], starts[size_now - 1]));
+    assert_int_equal(status, KVA_ENOSPC);
+}
+
 /* --------------------------------------------------------------------------------------------------- lines */
 
 /* The designated fields of a line that are not usual. */
@@ -1059,6 +1194,22 @@ static const struct cost_line lines[] = {
     COST_LINE("kva_space_check", "O(n log n)", "pooled objects", COST_N_LOG_N, many_pooled, check, SELDOM),
     COST_LINE("kva_space_dump", "O(n log n)", "segments", COST_N_LOG_N, many_segments, dump, SELDOM),
     COST_LINE("kva_space_dump", "O(n log n)", "pooled objects", COST_N_LOG_N, many_pooled, dump, SELDOM),
+
+    COST_LINE("kva_evict_begin", "O(1)", "segments", COST_CONSTANT, many_segments, begin_another_eviction),
+    COST_LINE("kva_evict_add", "O(log n)", "candidates, which join two runs", COST_LOGARITHM, many_candidates,
+              feed_one, .few = 1024, .rounds = 16),
+    COST_LINE("kva_evict_add", "for each pooled segment beside the", "pooled objects", COST_LINEAR,
+              many_pooled_beside, feed_beside_pooled, .rounds = 1),
+    COST_LINE("kva_evict_first", "O(log candidates)", "candidates", COST_LOGARITHM,
+              many_candidates_and_a_place, first_that_must_go),
+    COST_LINE("kva_evict_next", "O(log candidates)", "candidates", COST_LOGARITHM,
+              many_candidates_and_a_place, next_that_must_go),
+    COST_LINE("kva_evict_next", "all of them O(candidates that must go + log candidates)",
+              "candidates that must go", COST_LINEAR, many_that_must_go, all_that_must_go, SELDOM),
+    COST_LINE("kva_evict_finish", "O((k + 1) log n)", "segments", COST_LOGARITHM, many_candidates_and_a_place,
+              finish_in_a_row, .rounds = 1),
+    COST_LINE("kva_evict_finish", "O((k + 1) log n)", "candidates that must go", COST_N_LOG_N,
+              many_that_must_go, finish_in_a_row, .rounds = 1),
 };
 
 /** What holds with bt alone. */
