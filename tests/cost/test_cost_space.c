@@ -1261,6 +1261,7 @@ static void test_every_row_has_a_line(void **state)
         KVA_INCLUDE "/kva/deferred.h",
         KVA_INCLUDE "/kva/threads.h",
         KVA_INCLUDE "/kva/engine.h",
+        KVA_INCLUDE "/kva/evict.h",
         NULL,
     };
 
