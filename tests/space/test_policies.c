@@ -829,12 +829,10 @@ static void expect_asked(struct fixture *f, struct kva_request request, const un
         expect_asked(f, request, want_, sizeof(want_) / sizeof(want_[0]));                                   \
     } while (0)
 
-enum { BEST_GOES_BY_SIZE = 0 }; /* 1 once kva_policy_search uses the index */
-
 /** From the smallest on with the index, upwards without. */
 static void expect_asked_for_best(struct fixture *f)
 {
-    if (with_index && BEST_GOES_BY_SIZE) {
+    if (with_index) {
         EXPECT_ASKED(f, best(4), 16, 50, 30, 0);
         EXPECT_ASKED(f, best(5), 30, 0);
         EXPECT_ASKED(f, within(best(4), 2, 52), 16, 30, 0); /* of [50, 53] 3 units lie in it */
