@@ -596,6 +596,144 @@ static void allocate_at_an_odd_alignment(uint64_t round)
     allocate_beyond_holes((struct kva_request){.align = 12 * SIZE}, 5 + 12);
 }
 
+/** As many_segments, with an index by size. Of every four segments one is twice as long, so that holes are of two sizes. */
+static void many_sizes(uint64_t size)
+{
+    struct kva_config config = plain();
+
+    config.last = (size + 1) * STEP - 1;
+    config.best_fit = true;
+    begin(&config, size);
+    for (uint64_t i = 0; i < size; i++)
+        assert_int_equal(kva_reserve(&space, i * STEP, i % 4 ? SIZE : 2 * SIZE, NULL, NULL), KVA_OK);
+    assert_int_equal(kva_preload(&space, 64), KVA_OK);
+}
+
+/** As short_holes, with an index by size. */
+static void short_holes_by_size(uint64_t size)
+{
+    struct kva_config config = plain();
+
+    config.best_fit = true;
+    begin(&config, size);
+    for (uint64_t i = 0; i <= size; i++)
+        assert_int_equal(kva_reserve(&space, (i * 2) * DECLARED, 2 * SIZE, NULL, NULL), KVA_OK);
+}
+
+static void choose(struct kva_request request)
+{
+    enum kva_status status;
+    uint64_t start;
+
+    counting(status = kva_alloc(&space, &request, &start));
+    assert_int_equal(status, KVA_OK);
+    assert_int_equal(kva_free(&space, start), KVA_OK);
+}
+
+static void choose_in_vain(struct kva_request request)
+{
+    enum kva_status status;
+    uint64_t start;
+
+    counting(status = kva_alloc(&space, &request, &start));
+    assert_int_equal(status, KVA_ENOSPC);
+}
+
+/** The target is busy: it takes both searches, and the way back to what the first one has found. */
+static void allocate_nearest(uint64_t round)
+{
+    choose((struct kva_request){
+        .size = 2 * SIZE, .policy = KVA_NEAREST, .target = (some(round) | 1) * STEP + round % 2 * 2 * SIZE});
+}
+
+/** Room is at the very end alone. */
+static void allocate_nearest_far_away(uint64_t round)
+{
+    choose((struct kva_request){.size = STEP, .policy = KVA_NEAREST, .target = some(round) * STEP});
+}
+
+static void allocate_nearest_in_vain(uint64_t round)
+{
+    choose_in_vain(
+        (struct kva_request){.size = 3 * STEP, .policy = KVA_NEAREST, .target = some(round) * STEP});
+}
+
+static uint64_t any_random(uint64_t round)
+{
+    return (round + 1) * UINT64_C(0x9e3779b97f4a7c15);
+}
+
+static void allocate_at_random(uint64_t round)
+{
+    choose((struct kva_request){.size = SIZE, .policy = KVA_RANDOM, .random = any_random(round)});
+}
+
+static void allocate_at_random_in_vain(uint64_t round)
+{
+    choose_in_vain((struct kva_request){.size = 2 * STEP, .policy = KVA_RANDOM, .random = any_random(round)});
+}
+
+/** Of holes of two and of three pages. */
+static void allocate_best(uint64_t round)
+{
+    choose((struct kva_request){.size = (2 + round % 2) * SIZE, .policy = KVA_BEST});
+}
+
+static void allocate_best_in_vain(uint64_t round)
+{
+    (void)round;
+    choose_in_vain((struct kva_request){.size = 3 * STEP, .policy = KVA_BEST});
+}
+
+static void allocate_best_beyond_short_holes(uint64_t round)
+{
+    (void)round;
+    choose((struct kva_request){.size = 2 * DECLARED - 2 * SIZE, .align = DECLARED / 2, .policy = KVA_BEST});
+}
+
+static bool refuse(void *context, struct kva_hole *hole)
+{
+    (void)context;
+    (void)hole;
+    return false;
+}
+
+/** Accept the hole that begins at or above an address. */
+static bool accept_from(void *context, struct kva_hole *hole)
+{
+    return hole->start >= *(const uint64_t *)context;
+}
+
+static void allocate_filtered(uint64_t round)
+{
+    uint64_t from = some(round) * STEP;
+
+    choose((struct kva_request){.size = SIZE,
+                                .min = from,
+                                .max = UINT64_MAX,
+                                .policy = KVA_LOWEST,
+                                .filter = accept_from,
+                                .filter_context = &from});
+}
+
+static void allocate_filtered_in_vain(uint64_t round)
+{
+    static const enum kva_policy policies[] = {KVA_LOWEST, KVA_NEAREST};
+
+    choose_in_vain((struct kva_request){.size = SIZE, .policy = policies[round % 2], .filter = refuse});
+}
+
+static void search_nearest(uint64_t round)
+{
+    struct kva_request request = {
+        .size = 2 * SIZE, .policy = KVA_NEAREST, .target = (some(round) | 1) * STEP};
+    enum kva_status status;
+    uint64_t start;
+
+    counting(status = kva_search(&space, &request, &start));
+    assert_int_equal(status, KVA_OK);
+}
+
 /** All 2^64 addresses, free: the size is that of the numbers in a request. */
 static void large_numbers(uint64_t size)
 {
@@ -1093,6 +1231,9 @@ static void feed_beside_pooled(uint64_t round)
     .few = UINT64_C(1) << 32, .many = UINT64_C(1) << 62, .rounds = 2 /* would take 2^30 steps, and more */
 
 #define SHAPES "O((k + 1) (log n + log nocross))"
+#define TWO_SEARCHES "KVA_NEAREST and KVA_RANDOM take two such searches at most"
+#define BEST_BY_SIZE "KVA_BEST takes O(log n) in a space with best_fit"
+#define FILTERS "With a filter, k counts the holes that it is asked about"
 #define LIST "with bt O((k + 1) log n) for k deferred segments in the range; with rb O(k log n)"
 
 static const struct cost_line lines[] = {
@@ -1128,6 +1269,28 @@ static const struct cost_line lines[] = {
               allocate_by_small_steps, LARGE),
     COST_LINE("kva_alloc", SHAPES, "nocross, in vain in one hole", COST_LOGARITHM, large_numbers,
               allocate_a_shape_in_vain, LARGE),
+    COST_LINE("kva_alloc", TWO_SEARCHES, "nearest, segments", COST_LOGARITHM, many_segments,
+              allocate_nearest),
+    COST_LINE("kva_alloc", TWO_SEARCHES, "nearest, segments, far away", COST_LOGARITHM, many_segments,
+              allocate_nearest_far_away),
+    COST_LINE("kva_alloc", TWO_SEARCHES, "nearest, segments, in vain", COST_LOGARITHM, many_segments,
+              allocate_nearest_in_vain),
+    COST_LINE("kva_alloc", TWO_SEARCHES, "random, segments", COST_LOGARITHM, many_segments,
+              allocate_at_random),
+    COST_LINE("kva_alloc", TWO_SEARCHES, "random, segments, in vain", COST_LOGARITHM, many_segments,
+              allocate_at_random_in_vain),
+    COST_LINE("kva_alloc", BEST_BY_SIZE, "best, segments", COST_LOGARITHM, many_sizes, allocate_best),
+    COST_LINE("kva_alloc", BEST_BY_SIZE, "best, segments, in vain", COST_LOGARITHM, many_sizes,
+              allocate_best_in_vain),
+    COST_LINE("kva_alloc", "otherwise there O((k + 1) log n)", "best, holes that miss, with an index",
+              COST_N_LOG_N, short_holes_by_size, allocate_best_beyond_short_holes, SELDOM),
+    COST_LINE("kva_alloc", "in a space without, O((k + 1) log n)", "best, holes, without an index",
+              COST_N_LOG_N, many_segments, allocate_best, SELDOM),
+    COST_LINE("kva_alloc", FILTERS, "a filter, segments", COST_LOGARITHM, many_segments, allocate_filtered),
+    COST_LINE("kva_alloc", FILTERS, "a filter, holes that it refuses", COST_N_LOG_N, many_segments,
+              allocate_filtered_in_vain, SELDOM),
+    COST_LINE("kva_search", "one search, as of kva_alloc", "nearest, segments", COST_LOGARITHM, many_segments,
+              search_nearest),
     COST_LINE("kva_alloc_congruent", "O(count (s + 1)) searches as of kva_alloc", "parts", COST_N_LOG_N,
               many_parts, allocate_parts, SELDOM),
     COST_LINE("kva_alloc_congruent", "O(count (s + 1)) searches as of kva_alloc", "moves of the base",
