@@ -17,11 +17,14 @@
  *      struct kva_eviction eviction;
  *      enum kva_status status = kva_evict_begin(space, &request, &eviction);
  *
- *      for (each texture, least recently used first; status == KVA_OK or KVA_ENOSPC)
- *          status = kva_evict_add(&eviction, &texture->candidate, texture->start);     // KVA_OK: that will do
+ *      for (texture = least_recently_used; texture; texture = texture->next) {
+ *          status = kva_evict_add(&eviction, &texture->candidate, texture->start);
+ *          if (status != KVA_ENOSPC)
+ *              break;                                           // KVA_OK: that will do
+ *      }
  *      for (c = kva_evict_first(&eviction); c; c = kva_evict_next(&eviction, c))
- *          unbind(texture_of(c));                                                      // whatever has to be done before
- *      status = kva_evict_finish(&eviction, &start);                                   // frees them, and takes the range
+ *          unbind(texture_of(c));                               // whatever has to be done before
+ *      status = kva_evict_finish(&eviction, &start);            // frees them, and takes the range
  *
  * The state and the candidates are the caller's memory. They refer to each other, so they must stay where they are until the
  * eviction is over; there is no call to end one. One thread at a time uses an eviction, but others may change the space
@@ -38,12 +41,6 @@ extern "C" {
 
 struct kva_eviction;
 
-/** Private: a node of a tree. */
-struct kva_rb_node {
-    uintptr_t parent_and_colour;
-    struct kva_rb_node *child[2];
-};
-
 /** A candidate: the caller's memory, one for each segment that is fed. Put it into the structure that describes what the range
  *  holds. All of it is private, and need not be initialised. */
 struct kva_candidate {
@@ -51,7 +48,9 @@ struct kva_candidate {
     uint64_t start;          /* the segment, as it was fed */
     uint64_t last;
     void *owner;
-    /* Of a hole that would arise, the lowest and the highest candidate know the hole and each other; those between have NULL. */
+
+    /** Of the candidates in a hole that would arise, the lowest has the highest one here, and the highest the lowest; both
+     *  have that hole. All between them have NULL */
     struct kva_candidate *other;
     uint64_t run_start;
     uint64_t run_last;
@@ -142,9 +141,10 @@ struct kva_eviction {
     struct kva_rb_node *root; /* of the tree of candidates */
     uint64_t start;           /* where the request will go, once that is known */
     uint64_t last;
-    uint64_t
-        clear_start; /* the candidates that meet this range must go: it holds that place, and with a filter what has to */
-    uint64_t clear_last; /* be free beside it */
+
+    /** The candidates that meet this range must go: it holds that place, and with a filter what has to be free beside it */
+    uint64_t clear_start;
+    uint64_t clear_last;
     int stage;
 };
 

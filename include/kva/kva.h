@@ -100,8 +100,9 @@ struct kva_hole {
 
 /** A caller's word on free segments: to keep a gap beside some neighbours, to keep kinds of ranges apart. A search calls it
  *  for each free segment of sufficient size that it considers: upwards for KVA_LOWEST, downwards for KVA_HIGHEST; for
- *  KVA_NEAREST downwards from the target, then upwards from it; for KVA_BEST from the smallest segment to the largest, and
- *  those of one size upwards; for KVA_RANDOM upwards from its place, then upwards from the lowest.
+ *  KVA_NEAREST downwards from the target, then upwards from it; for KVA_RANDOM upwards from its place, then upwards from the
+ *  lowest; for KVA_BEST in a space with best_fit from the smallest segment to the largest, those of one size upwards, and in any
+ *  other upwards, leaving out those that are no smaller than one that will do.
  *
  *  It returns false to refuse the segment. Otherwise it may raise hole->start and lower hole->last, and only what lies between
  *  them is used. Its result must be a function of the hole and its neighbours: a search may ask more than once. It runs with
@@ -151,7 +152,7 @@ struct kva_request {
  *  Out:     start    first address of the range
  *  Returns: KVA_OK
  *           KVA_ENOSPC     nothing fits: no such range exists
- *           KVA_EAGAIN     with KVA_NO_BLOCK: nothing fits, but deferred or pooled ranges or reclaim callbacks might make room
+ *           KVA_EAGAIN     with KVA_NO_BLOCK: nothing fits, but deferred ranges, pools or reclaim callbacks might make room
  *           KVA_ENOMEM     no node memory
  *           KVA_ENULL      space, request or start is NULL, or the space is not initialised
  *           KVA_EINVAL     policy or flags has an unknown value
@@ -321,7 +322,7 @@ KVA_API enum kva_status kva_space_destroy(struct kva_space *space);
  *  Out:     start    what kva_alloc would return, if it needed neither flush nor callback and used no pool
  *  Returns: KVA_OK
  *           KVA_ENOSPC   nothing fits
- *           KVA_EAGAIN   nothing fits, but deferred or pooled ranges or reclaim callbacks might make room
+ *           KVA_EAGAIN   nothing fits, but deferred ranges, pools or reclaim callbacks might make room
  *           KVA_ENULL, KVA_EINVAL, KVA_ESIZE, KVA_EALIGN, KVA_EWRAP, KVA_EWINDOW   as kva_alloc
  *  Cost:    one search, as of kva_alloc
  *  Locking: Space
@@ -676,6 +677,12 @@ KVA_API enum kva_status kva_space_dump(const struct kva_space *space, kva_dump_l
 KVA_API uint32_t kva_version(void);
 
 /* ----------------------------------------------------------------------------------------- private part */
+
+/** Private: a node of a tree, in the memory of a caller (kva/evict.h). */
+struct kva_rb_node {
+    uintptr_t parent_and_colour;
+    struct kva_rb_node *child[2];
+};
 
 /** Private: a list of registered callbacks. */
 struct kva_link {

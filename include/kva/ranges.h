@@ -42,8 +42,8 @@ extern "C" {
  *           size    1 ..; rounded up to the quantum
  *  Out:     bytes   how many were busy; may be NULL
  *  Returns: KVA_OK (also when nothing was busy)
- *           KVA_ENOMEM     no node memory; cannot happen where both ends of the range lie between busy segments, nor after
- *                          kva_preload, where a whole call counts as one operation; with pools, as two
+ *           KVA_ENOMEM     no node memory; cannot happen where neither end of the range lies inside a busy segment, nor
+ *                          after kva_preload, where a whole call counts as one operation; with pools, as two
  *           KVA_ENULL      space is NULL or not initialised
  *           KVA_ESIZE      size is 0
  *           KVA_EALIGN     start misses the quantum
@@ -130,7 +130,8 @@ KVA_API enum kva_status kva_set_owner(struct kva_space *space, uint64_t start, v
  *  Returns: KVA_OK (also when it is there already)
  *           KVA_EEXIST     part of the new place is busy with something else: the segment stays where it is. Where
  *                          only deferred segments are in the way, they are flushed
- *           KVA_ENOMEM     no node memory; cannot happen after kva_preload
+ *           KVA_ENOMEM     no node memory; cannot happen after kva_preload. (With pools, a drain may have taken what was
+ *                          preloaded, and this may be returned instead of KVA_EEXIST if it finds no memory)
  *           KVA_EALIGN     to misses the quantum
  *           KVA_EWRAP      the new end passes 2^64 - 1
  *           KVA_ERANGE     part of the new place lies outside the space, or is absent

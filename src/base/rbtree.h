@@ -39,12 +39,12 @@
 
 #include "list.h"
 
-#include <kva/evict.h> /* struct kva_rb_node, which has to be public for the nodes in the memory of callers */
+#include <kva/kva.h>
 
 enum kva_rb_side { KVA_RB_LEFT = 0, KVA_RB_RIGHT = 1 };
 
 /* Of a node, the lowest bit of `parent_and_colour` is the colour (0 red, 1 black), the next one is a MARK of the caller's, the
- * rest is the parent. */
+ * rest is the parent. It is declared in kva.h, for the nodes that lie in the memory of callers. */
 
 struct kva_rb_augment {
     void (*propagate)(struct kva_rb_node *node, struct kva_rb_node *stop);

@@ -14,9 +14,10 @@
     {                                                                                                        \
         .name = called, .create = make, .destroy = bt_destroy, .prepare = bt_prepare, .search = bt_search,   \
         .locate = bt_locate, .occupy = bt_occupy, .release = bt_release, .punch = bt_punch, .trim = bt_trim, \
-        .resize = bt_resize, .clear = bt_clear, .own = bt_own, .park = bt_park, .unpark = bt_unpark, .next_parked = bt_next_parked,         \
-        .wake = bt_wake, .extend = bt_extend, .narrow = bt_narrow, .find = bt_find, .peeks = true,           \
-        .peek = bt_peek, .largest = bt_largest, .check = bt_check, .check_near = bt_check_near,              \
+        .resize = bt_resize, .clear = bt_clear, .own = bt_own, .park = bt_park, .unpark = bt_unpark,         \
+        .next_parked = bt_next_parked, .wake = bt_wake, .extend = bt_extend, .narrow = bt_narrow,            \
+        .find = bt_find, .peeks = true, .peek = bt_peek, .largest = bt_largest, .check = bt_check,           \
+        .check_near = bt_check_near,                                                                         \
     }
 
 const struct kva_engine BT_ENGINE = BT_TABLE(BT_NAME, bt_create);

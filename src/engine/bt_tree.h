@@ -1177,7 +1177,8 @@ static enum kva_status bt_next_parked(const struct kva_tiling *tiling, unsigned 
     descend_to(bt, from, &path);
     const struct bt_leaf *leaf = path.leaf;
     unsigned i = entries_up_to(bt, leaf, from);
-    i -= i > 0 && entry_start(bt, leaf, i - 1) == from;
+    if (i > 0 && entry_start(bt, leaf, i - 1) == from)
+        i--;
     uint64_t parked = leaf->parked[colour] >> i << i;
     if (parked == 0) {
         if (!next_deferred_leaf(bt, colour, &path))

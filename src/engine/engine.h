@@ -217,7 +217,7 @@ struct kva_engine {
     /** Make the absent segment that starts at `start` busy. KVA_OK, KVA_ENOENT. */
     enum kva_status (*wake)(struct kva_tiling *tiling, uint64_t start);
 
-    /** The lowest segment parked in a colour (deferred, or absent) that starts at or above `from`, which lies inside the tiling. KVA_OK,
+    /** The lowest segment parked in a colour, deferred or absent, that starts at or above `from`, an address of the tiling. KVA_OK,
      *  KVA_ENOENT (there is none). */
     enum kva_status (*next_parked)(const struct kva_tiling *tiling, unsigned colour, uint64_t from,
                                    struct kva_segment *segment);

@@ -161,7 +161,7 @@ bool kva_fit_shape(uint64_t start, uint64_t last, const struct kva_demand *deman
 
     if (low > high || high - low < demand->size - 1)
         return false;
-    if (demand->policy == KVA_LOWEST)
+    if (demand->policy != KVA_HIGHEST)
         return lowest_of_shape(low, high, demand, demand->phase, at);
     if (!lowest_of_shape(~high, ~low, demand, mirrored_phase(demand), &mirrored))
         return false;

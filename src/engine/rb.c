@@ -463,11 +463,12 @@ static enum kva_status rb_park(struct kva_tiling *tiling, uint64_t start, unsign
 
     if (!segment)
         return KVA_ENOENT;
-    if (colour == KVA_COLOUR_ABSENT)
+    if (colour == KVA_COLOUR_ABSENT) {
         list_init(&segment->order);
-    else
+    } else {
         list_insert_before(&rb->parked[colour], &segment->order);
-    rb_set_mark(&segment->link, colour == 1); /* of an absent one it is not read */
+        rb_set_mark(&segment->link, colour != 0);
+    }
     kva_tally_park(&tiling->tally, colour, span_of(segment) + 1);
     *last = segment->last;
     return KVA_OK;

@@ -26,9 +26,11 @@ struct kva_sizes {
     struct kva_nodes leaves;
     struct kva_nodes inners;
     struct size_node *root;
-    unsigned height; /* inner levels above the leaves */
-    uint64_t count;  /* holes */
-    size_t ready;    /* holes that there are nodes for */
+    unsigned height;         /* inner levels above the leaves */
+    uint64_t count;          /* holes */
+    size_t ready;            /* holes that there are nodes for */
+    struct size_node *found; /* where the hole is that was found last; NULL after a change */
+    unsigned found_index;
 };
 
 /** An empty set whose memory is taken on a ledger, and goes with kva_nodes_fini; it is ready for one hole. NULL when the
@@ -57,10 +59,10 @@ void kva_sizes_gained(struct kva_sizes *sizes, uint64_t hole_start, uint64_t hol
                       uint64_t last);
 
 /** The smallest hole of at least `span`, of equal ones the lowest; false when there is none. O(log n). */
-bool kva_sizes_first(const struct kva_sizes *sizes, uint64_t span, struct kva_size *found);
+bool kva_sizes_first(struct kva_sizes *sizes, uint64_t span, struct kva_size *found);
 
 /** From a hole to the one after it, in the order of the set; `at` need not be in it any more. O(log n). */
-bool kva_sizes_next(const struct kva_sizes *sizes, struct kva_size *at);
+bool kva_sizes_next(struct kva_sizes *sizes, struct kva_size *at);
 
 /** Verify order, fill and counts. NULL when all is well; else what is wrong, and where. */
 const char *kva_sizes_check(const struct kva_sizes *sizes, uint64_t *address);

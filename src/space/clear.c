@@ -88,6 +88,7 @@ static uint64_t free_busy(struct kva_space *space, uint64_t start, uint64_t last
         if (segment.state == KVA_BUSY) {
             bytes += end - at + 1;
             free_piece(space, &segment, at, end);
+            sync_point(threads_of(space));
         }
         if (segment.last >= last)
             return bytes;

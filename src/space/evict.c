@@ -387,17 +387,19 @@ struct kva_candidate *kva_evict_next(const struct kva_eviction *eviction,
 
 /* -------------------------------------------------------------------------------------------- the end */
 
-/** Whether all that is to be cleared is free, or a candidate as it was fed: KVA_OK; KVA_EAGAIN; KVA_ENOSPC
- *  where a pool has kept something for want of memory. */
-static enum kva_status verify_candidates(const struct kva_eviction *eviction)
+/** Whether all that is to be cleared is free, or a candidate as it was fed: KVA_OK, and `whole` is the same
+ *  range with all of the segments at its ends; KVA_EAGAIN; KVA_ENOSPC where a pool has kept something for want
+ *  of memory. */
+static enum kva_status verify_candidates(const struct kva_eviction *eviction, struct kva_segment *whole)
 {
     const struct kva_space *space = eviction->space;
     struct kva_segment segment;
 
     if (!core_holds(space->tiling, eviction->clear_start) || !core_holds(space->tiling, eviction->clear_last))
         return KVA_EAGAIN;
-    for (uint64_t at = eviction->clear_start;; at = segment.last + 1) {
-        kva_lookup(space, at, &segment);
+    kva_lookup(space, eviction->clear_start, &segment);
+    whole->start = segment.start;
+    for (;; kva_lookup(space, segment.last + 1, &segment)) {
         if (segment.state == KVA_POOLED)
             return KVA_ENOSPC;
         if (segment.state == KVA_BUSY) {
@@ -408,22 +410,22 @@ static enum kva_status verify_candidates(const struct kva_eviction *eviction)
             return KVA_EAGAIN;
         }
         if (segment.last >= eviction->clear_last)
-            return KVA_OK;
+            break;
     }
+    whole->last = segment.last;
+    return KVA_OK;
 }
 
 /** Whether the filter still lets the place be used, in the hole that will be there. */
-static bool is_still_admitted(const struct kva_eviction *eviction)
+static bool is_still_admitted(const struct kva_eviction *eviction, const struct kva_segment *whole)
 {
     const struct kva_space *space = eviction->space;
+    uint64_t start = whole->start;
+    uint64_t last = whole->last;
     struct kva_segment segment;
 
     if (!eviction->request.filter)
         return true;
-    kva_lookup(space, eviction->clear_start, &segment);
-    uint64_t start = segment.start;
-    kva_lookup(space, eviction->clear_last, &segment);
-    uint64_t last = segment.last;
     if (start > space->tiling->first) {
         kva_lookup(space, start - 1, &segment);
         start = segment.state == KVA_FREE ? segment.start : start;
@@ -436,37 +438,30 @@ static bool is_still_admitted(const struct kva_eviction *eviction)
 }
 
 /** Those that a pool has handed out become ordinary segments, which nobody can see. */
-static enum kva_status move_candidates_to_tree(const struct kva_eviction *eviction)
+static enum kva_status move_candidates_to_tree(struct kva_space *space, const struct kva_segment *whole)
 {
-    struct kva_space *space = eviction->space;
-    struct kva_segment segment;
-    struct kva_object object;
+    enum kva_status status = KVA_OK;
+    struct kva_segment segment = {.last = whole->start - 1};
 
-    for (uint64_t at = eviction->clear_start; pools_of(space); at = segment.last + 1) {
-        kva_lookup(space, at, &segment);
-        enum kva_status status =
-            kva_pool_object(space, at, &object) ? kva_span_move_to_tree(space, &object) : KVA_OK;
-        if (status != KVA_OK || segment.last >= eviction->clear_last)
-            return status;
+    while (pools_of(space) && status == KVA_OK) {
+        kva_lookup(space, segment.last + 1, &segment);
+        status = leave_pool(space, segment.start);
+        if (segment.last >= whole->last)
+            break;
     }
-    return KVA_OK;
+    return status;
 }
 
-/** Free what is left of those that must go, and take their place: what that needs has been prepared. Not by
- *  their starts: of one that has shrunk, what still begins there may lie outside. */
-static enum kva_status replace_candidates(const struct kva_eviction *eviction)
+/** Free those that must go, and take their place. What that needs has been prepared. */
+static enum kva_status replace_candidates(const struct kva_eviction *eviction,
+                                          const struct kva_segment *whole)
 {
     const struct kva_space *space = eviction->space;
     struct kva_tiling *tiling = space->tiling;
-    struct kva_segment segment = {.last = eviction->clear_start - 1};
 
     begin_compound(space);
-    do {
-        core_find(tiling, segment.last + 1, &segment);
-        if (segment.state == KVA_BUSY)
-            (void)core_free(tiling, segment.start);
-        sync_point(threads_of(space));
-    } while (segment.last < eviction->clear_last);
+    tiling->engine->clear(tiling, whole->start, whole->last);
+    sync_point(threads_of(space));
     enum kva_status status = core_reserve(tiling, eviction->start, eviction->last, eviction->request.owner);
     check_contract(&tiling->ledger.hooks, status == KVA_OK, __func__, "E1: what was prepared for has failed",
                    eviction->start);
@@ -476,17 +471,18 @@ static enum kva_status replace_candidates(const struct kva_eviction *eviction)
 
 static enum kva_status attempt_eviction(void *instance, void *operation)
 {
-    const struct kva_space *space = instance;
+    struct kva_space *space = instance;
     const struct kva_eviction *eviction = operation;
-    enum kva_status status = verify_candidates(eviction);
+    struct kva_segment whole;
+    enum kva_status status = verify_candidates(eviction, &whole);
 
-    if (status == KVA_OK && !is_still_admitted(eviction))
+    if (status == KVA_OK && !is_still_admitted(eviction, &whole))
         return KVA_EAGAIN;
     if (status == KVA_OK)
-        status = move_candidates_to_tree(eviction);
+        status = move_candidates_to_tree(space, &whole);
     if (status == KVA_OK)
         status = space->tiling->engine->prepare(space->tiling, 1);
-    return status == KVA_OK ? replace_candidates(eviction) : status;
+    return status == KVA_OK ? replace_candidates(eviction, &whole) : status;
 }
 
 enum kva_status kva_evict_finish(struct kva_eviction *eviction, uint64_t *start)
@@ -506,5 +502,6 @@ enum kva_status kva_evict_finish(struct kva_eviction *eviction, uint64_t *start)
     eviction->stage = EVICTION_OVER;
     *start = eviction->start;
     verify_change(space, __func__, eviction->start);
+    verify_change(space, __func__, eviction->last);
     return leave(space, KVA_OK);
 }

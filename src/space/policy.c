@@ -210,6 +210,33 @@ static enum kva_status search_best(struct kva_tiling *tiling, const struct kva_d
     return any ? return_to(&field, demand, best, place) : KVA_ENOSPC;
 }
 
+/** Whether a hole has room for the size inside the window: a filter is asked about no other. */
+static bool is_in_reach(const struct kva_demand *demand, const struct kva_place *place)
+{
+    uint64_t low = max_u64(place->hole_start, demand->min);
+    uint64_t high = min_u64(place->hole_last, demand->max);
+
+    return low <= high && high - low >= demand->size - 1;
+}
+
+/** With an index: from the smallest hole that is long enough on, until one has a place. The lowest one in it: only KVA_HIGHEST
+ *  asks kva_fit_in_hole for another. */
+static enum kva_status search_best_by_size(struct kva_tiling *tiling, const struct kva_demand *demand,
+                                           struct kva_place *place)
+{
+    struct kva_size size;
+    uint64_t start;
+
+    for (bool more = kva_sizes_first(tiling->sizes, demand->size - 1, &size); more;
+         more = kva_sizes_next(tiling->sizes, &size)) {
+        place->hole_start = size.start;
+        place->hole_last = size.start + size.span;
+        if (is_in_reach(demand, place) && fit_admitted(tiling, demand, place, &start))
+            return tiling->engine->locate(tiling, start, start + (demand->size - 1), place);
+    }
+    return KVA_ENOSPC;
+}
+
 static enum kva_status search_by_policy(const struct field *field, const struct kva_demand *demand,
                                         struct kva_place *place)
 {
@@ -219,8 +246,10 @@ static enum kva_status search_by_policy(const struct field *field, const struct 
     case KVA_RANDOM:
         return search_random(field, demand, place);
     case KVA_BEST:
-        return field->hole ? search_between(field, demand, KVA_LOWEST, 0, UINT64_MAX, place)
-                           : search_best(field->tiling, demand, place);
+        if (field->hole)
+            return search_between(field, demand, KVA_LOWEST, 0, UINT64_MAX, place);
+        return field->tiling->sizes ? search_best_by_size(field->tiling, demand, place)
+                                    : search_best(field->tiling, demand, place);
     case KVA_LOWEST:
     case KVA_HIGHEST:
         break;

@@ -170,18 +170,129 @@ static bool parts_fit(const struct model *model, const struct kva_request *reque
     return true;
 }
 
+/** The hole that holds a free unit, its neighbours, and what the filter leaves of it; false if it refuses. */
+static bool ask_filter(const struct model *model, const struct kva_request *request, uint64_t address,
+                       struct kva_hole *hole)
+{
+    struct kva_segment free = segment_at(model, unit_of(model, address));
+    struct kva_segment before, after;
+
+    *hole = (struct kva_hole){.start = free.start, .last = free.last};
+    if (free.start != model_first(model)) {
+        before = segment_at(model, unit_of(model, free.start) - 1);
+        hole->before = &before;
+    }
+    if (free.last != model_last(model)) {
+        after = segment_at(model, unit_of(model, free.last) + 1);
+        hole->after = &after;
+    }
+    bool accepted = request->filter(request->filter_context, hole);
+    hole->before = hole->after = NULL; /* they end here */
+    return accepted;
+}
+
+/** Whether the filter admits a range that is free. */
+static bool is_admitted(const struct model *model, const struct kva_request *request, uint64_t address,
+                        uint64_t count)
+{
+    struct kva_hole hole;
+
+    if (request->filter == NULL)
+        return true;
+    return ask_filter(model, request, address, &hole) && hole.start <= address && hole.last >= address &&
+           hole.last - address >= count * model->quantum - 1;
+}
+
+static bool fits(const struct model *model, const struct kva_request *request, uint64_t address,
+                 const struct kva_part *parts, size_t count)
+{
+    uint64_t units;
+
+    (void)units_for(model, parts[0].size, &units);
+    return address % request->align == request->phase && parts_fit(model, request, address, parts, count) &&
+           is_admitted(model, request, address, units);
+}
+
+static uint64_t distance(uint64_t a, uint64_t b)
+{
+    return a < b ? b - a : a - b;
+}
+
+/** The span of the hole that holds an address. */
+static uint64_t span_at(const struct model *model, uint64_t address)
+{
+    struct kva_segment hole = segment_at(model, unit_of(model, address));
+
+    return hole.last - hole.start;
+}
+
+/** How many starts there are for so many units in the window below unit `end`, free or not. */
+static uint64_t count_starts(const struct model *model, const struct kva_request *request, uint64_t units,
+                             size_t end)
+{
+    uint64_t starts = 0;
+
+    for (size_t unit = model->low; unit < end; unit++) {
+        uint64_t address = address_of(model, unit);
+        if (address % request->align != request->phase || address < request->min ||
+            !ends(model, address, units))
+            continue;
+        uint64_t last = address + (units * model->quantum - 1);
+        starts += last <= request->max && last <= model_last(model);
+    }
+    return starts;
+}
+
+/** Whether the start at an address is the one that the request's random bits denote, or lies above it. */
+static bool is_at_or_above(const struct model *model, const struct kva_request *request, uint64_t address)
+{
+    uint64_t units;
+
+    (void)units_for(model, request->size, &units);
+    uint64_t starts = count_starts(model, request, units, model->high + 1);
+    uint64_t low = (request->random & UINT32_MAX) * starts; /* starts is at most MODEL_UNITS */
+    uint64_t index = ((request->random >> 32) * starts + (low >> 32)) >> 32;
+    return count_starts(model, request, units, unit_of(model, address)) >= index;
+}
+
+/** Whether the policy chooses `a` rather than `b`, which lies below it. */
+static bool is_chosen(const struct model *model, const struct kva_request *request, uint64_t a, uint64_t b)
+{
+    switch (request->policy) {
+    case KVA_LOWEST:
+        return false;
+    case KVA_HIGHEST:
+        return true;
+    case KVA_NEAREST:
+        return distance(a, request->target) < distance(b, request->target);
+    case KVA_BEST:
+        return span_at(model, a) < span_at(model, b);
+    case KVA_RANDOM:
+        return is_at_or_above(model, request, a) && !is_at_or_above(model, request, b);
+    }
+    return false;
+}
+
 static bool search(const struct model *model, const struct kva_request *request, const struct kva_part *parts,
                    size_t count, uint64_t *base)
 {
-    for (size_t i = 0; i <= model->high - model->low; i++) {
-        size_t unit = request->policy == KVA_LOWEST ? model->low + i : model->high - i;
+    bool any = false;
+
+    for (size_t unit = model->low; unit <= model->high; unit++) {
         uint64_t address = address_of(model, unit);
-        if (address % request->align == request->phase && parts_fit(model, request, address, parts, count)) {
+        if (!fits(model, request, address, parts, count))
+            continue;
+        if (!any || is_chosen(model, request, address, *base))
             *base = address;
-            return true;
-        }
+        any = true;
     }
-    return false;
+    return any;
+}
+
+/** What nothing fits comes to where nothing may be flushed. */
+static enum kva_status no_space_yet(const struct model *model)
+{
+    return count_units(model, KVA_DEFERRED) > 0 ? KVA_EAGAIN : KVA_ENOSPC;
 }
 
 static enum kva_status take(struct model *model, const struct kva_request *request,
@@ -190,6 +301,8 @@ static enum kva_status take(struct model *model, const struct kva_request *reque
     uint64_t found;
 
     if (!search(model, request, parts, count, &found)) {
+        if (request->flags & KVA_NO_BLOCK)
+            return no_space_yet(model);
         model_flush(model);
         if (!search(model, request, parts, count, &found))
             return KVA_ENOSPC;
@@ -223,11 +336,6 @@ static enum kva_status check_shape(const struct model *model, const struct kva_r
     return request->nocross != 0 && request->nocross < units * model->quantum ? KVA_ESIZE : KVA_OK;
 }
 
-static bool is_policy(enum kva_policy policy)
-{
-    return policy == KVA_LOWEST || policy == KVA_HIGHEST;
-}
-
 /** What fields that were left at 0 stand for: an alignment of 1, and the window of all addresses. */
 static struct kva_request spelt_out(const struct kva_request *request)
 {
@@ -240,25 +348,52 @@ static struct kva_request spelt_out(const struct kva_request *request)
     return full;
 }
 
+/** Window, policy, flags and shape, for a range of so many units; of one unit for congruent parts. */
+static enum kva_status check_choice(const struct model *model, const struct kva_request *request,
+                                    uint64_t units)
+{
+    if (check_window(model, request) != KVA_OK)
+        return KVA_EWINDOW;
+    if ((int)request->policy < KVA_LOWEST || (int)request->policy > KVA_RANDOM)
+        return KVA_EINVAL;
+    if (request->flags != 0 && request->flags != KVA_NO_BLOCK)
+        return KVA_EINVAL;
+    return check_shape(model, request, units);
+}
+
+static enum kva_status check_request(const struct model *model, const struct kva_request *full)
+{
+    uint64_t units;
+
+    if (full->size == 0)
+        return KVA_ESIZE;
+    if (!units_for(model, full->size, &units))
+        return KVA_EWRAP;
+    return check_choice(model, full, units);
+}
+
 enum kva_status model_alloc(struct model *model, const struct kva_request *request, uint64_t *start)
 {
     struct kva_request full = spelt_out(request);
     struct kva_part part = {0, request->size};
-    enum kva_status status;
-    uint64_t units;
+    enum kva_status status = check_request(model, &full);
 
-    if (!is_policy(full.policy))
-        return KVA_EINVAL;
-    if (full.size == 0)
-        return KVA_ESIZE;
-    if (!units_for(model, full.size, &units))
-        return KVA_EWRAP;
-    if (check_window(model, &full) != KVA_OK)
-        return KVA_EWINDOW;
-    status = check_shape(model, &full, units);
+    return status == KVA_OK ? take(model, &full, &part, 1, start) : status;
+}
+
+enum kva_status model_search(const struct model *model, const struct kva_request *request, uint64_t *start)
+{
+    struct kva_request full = spelt_out(request);
+    struct kva_part part = {0, request->size};
+    enum kva_status status = check_request(model, &full);
+    uint64_t found;
+
     if (status != KVA_OK)
         return status;
-    return take(model, &full, &part, 1, start);
+    if (!search(model, &full, &part, 1, &found))
+        return no_space_yet(model);
+    *start = found;
+    return KVA_OK;
 }
 
 /** The parts one by one: sizes, offsets, order. */
@@ -290,11 +425,9 @@ enum kva_status model_alloc_congruent(struct model *model, const struct kva_requ
     struct kva_request full = spelt_out(request);
     enum kva_status status;
 
-    if (full.nocross != 0 || !is_policy(full.policy))
+    if (full.nocross != 0 || full.filter != NULL || (full.policy != KVA_LOWEST && full.policy != KVA_HIGHEST))
         return KVA_EINVAL;
-    if (check_window(model, &full) != KVA_OK)
-        return KVA_EWINDOW;
-    status = check_shape(model, &full, 1);
+    status = check_choice(model, &full, 1);
     if (status == KVA_OK)
         status = check_parts(model, &full, parts, count);
     if (status != KVA_OK)

@@ -6,9 +6,9 @@
  * free. Every answer is found by trying all addresses. It is written from the documentation of kva.h alone
  * and answers every call as that says, bad calls included.
  *
- * Where several rows of a status table apply, the order is: the request (policy, size, wrap, window,
- * alignment, phase, boundary), then the parts one by one, which refuse a boundary before all else; for given
- * ranges the size, the start, the wrap, then what the space holds; for a resize, the segment first. kva.h
+ * Where several rows of a status table apply, the order is: the request (size, wrap, window, policy, flags,
+ * alignment, phase, boundary), then the parts one by one, which refuse policies, boundaries and filters before
+ * all else; for given ranges the size, the start, the wrap, then what the space holds; for a resize, the segment first. kva.h
  * promises no order; the engines share this one.
  */
 #ifndef KVA_TESTS_COMMON_MODEL_H
@@ -46,6 +46,7 @@ uint64_t model_last(const struct model *model);
 enum kva_status model_alloc(struct model *model, const struct kva_request *request, uint64_t *start);
 enum kva_status model_alloc_congruent(struct model *model, const struct kva_request *request,
                                       const struct kva_part *parts, size_t count, uint64_t *base);
+enum kva_status model_search(const struct model *model, const struct kva_request *request, uint64_t *start);
 enum kva_status model_reserve(struct model *model, uint64_t start, uint64_t size, void *owner,
                               struct kva_segment *conflict);
 enum kva_status model_free(struct model *model, uint64_t start);

@@ -33,6 +33,7 @@ static void set_up(struct fixture *f, const struct kva_engine *engine)
     common.last = LAST;
     common.quantum = 1;
     common.owners = true;
+    common.by_size = true;
     assert_int_equal(engine->create(&common, &f->tiling), KVA_OK);
 }
 
@@ -41,6 +42,8 @@ static void check(struct fixture *f)
     uint64_t address = 0;
     const char *broken = f->engine->check(f->tiling, &address);
 
+    if (!broken)
+        broken = check_sizes(f->tiling, &address);
     check_that(broken == NULL, "%s: %s at %" PRIu64, f->engine->name, broken, address);
     for (uint64_t at = FIRST; at <= LAST; at += 37) {
         broken = f->engine->check_near(f->tiling, at, &address);

@@ -15,6 +15,7 @@
 #include <kva/deferred.h>
 #include <kva/engine.h>
 #include <kva/evict.h>
+#include <kva/ranges.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -781,6 +782,53 @@ ON_EACH_ENGINE(a_space_that_grows)
     f->units = 17;
 }
 
+/* What is absent ends a hole, as the end of the space does. */
+ON_EACH_ENGINE(a_space_with_an_absent_range)
+{
+    const struct kva_request request = {.size = 0x6000};
+    uint64_t start = 1;
+
+    reserve(f, 2, 2, 2);
+    reserve(f, 10, 2, 10);
+    reserve(f, 14, 2, 14);
+    assert_int_equal(kva_space_remove(&f->space, address_of(f, 4), 0x4000), KVA_OK); /* 4 to 7 */
+    assert_int_equal(kva_evict_begin(&f->space, &request, &f->eviction), KVA_OK);
+    assert_int_equal(add(f, 4), KVA_EUNKNOWN);
+    assert_int_equal(f->faults, 1);
+    f->faults = 0;
+    assert_int_equal(add(f, 2), KVA_ENOSPC);
+    assert_int_equal(add(f, 10), KVA_OK); /* 8 to 13 */
+    expect_must_go(f, (const unsigned[]){10}, 1);
+    release(f, 10);
+    assert_int_equal(kva_space_remove(&f->space, address_of(f, 8), 0x1000), KVA_OK);
+    expect_again(f);
+    assert_int_equal(kva_space_add(&f->space, address_of(f, 8), 0x1000), KVA_OK);
+    assert_int_equal(kva_evict_finish(&f->eviction, &start), KVA_OK);
+    assert_int_equal(start, address_of(f, 8));
+    assert_int_equal(kva_space_add(&f->space, address_of(f, 4), 0x4000), KVA_OK);
+}
+
+ON_EACH_ENGINE(a_space_that_shrinks)
+{
+    uint64_t start = 1;
+
+    reserve(f, 0, 1, 0);
+    reserve(f, 12, 1, 12);
+    reserve(f, 15, 1, 15);
+    assert_int_equal(kva_evict_begin(&f->space, &(struct kva_request){.size = 0x3000, .policy = KVA_HIGHEST},
+                                     &f->eviction),
+                     KVA_OK);
+    assert_int_equal(add(f, 15), KVA_OK); /* 13 to 15 */
+    release(f, 15);
+    assert_int_equal(kva_space_shrink(&f->space, f->first, address_of(f, 14) - 1), KVA_OK);
+    expect_again(f);
+    assert_int_equal(kva_space_shrink(&f->space, f->first, address_of(f, 13) - 1), KVA_OK);
+    expect_again(f);
+    assert_int_equal(kva_space_grow(&f->space, f->first, f->first + 0xffff), KVA_OK);
+    assert_int_equal(kva_evict_finish(&f->eviction, &start), KVA_OK);
+    assert_int_equal(start, address_of(f, 13));
+}
+
 /* ---------------------------------------------------------------------------------------------- the filter */
 
 /** A quantum between what has different owners. */
@@ -1152,6 +1200,8 @@ int main(void)
         cmocka_unit_test(freed_by_the_caller),
         cmocka_unit_test(fed_after_a_change),
         cmocka_unit_test(a_space_that_grows),
+        cmocka_unit_test(a_space_with_an_absent_range),
+        cmocka_unit_test(a_space_that_shrinks),
         cmocka_unit_test(a_neighbour_that_is_not_wanted),
         cmocka_unit_test(a_neighbour_that_came_meanwhile),
         cmocka_unit_test(room_by_a_reclaim_callback),

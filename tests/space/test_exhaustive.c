@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Everything that can be asked of a space of 12 units, and of shapes in one of 8 or 12.
+ * Everything that can be asked of a space of 12 units, and of shapes, policies and filters in one of 8 or 12.
  *
  * A LAYOUT is a 12-bit mask: bit u is set where unit u is busy. For each of the 4096 layouts, each request
  * is made (every size, alignment, window and policy), and each range is reserved, given back in part, and
@@ -15,11 +15,13 @@
  * PLACES   All of it at [0, 11]; then, over fewer layouts, at the very top of the 64-bit range and with a
  *   quantum of 4096.
  *
- * SHAPES   One constraint at a time, in each layout of 12 units: every alignment from 1 to 12 with every
- *   phase, and every boundary. Two at a time, in each layout of 8 units: alignment and phase, boundary,
- *   window. All three, over fewer layouts, in four places. And in one hole of 2048 units: boundaries of 8, 16
+ * SHAPES AND CHOICES   One constraint at a time, in each layout of 12 units: every alignment from 1 to 12 with every
+ *   phase, and every boundary; nearest to every target, in the space and outside; best; random with every value
+ *   from which another start is denoted, and the one before it; every filter of common/filter.h. Two at a time, in
+ *   each layout of 8 units: alignment and phase, boundary, window, filter, and the policy. All three shapes, over fewer layouts, in four places. And in one hole of 2048 units: boundaries of 8, 16
  *   and 32, every size up to that, every alignment up to a little more, from each place between two of them.
  */
+#include "../common/filter.h"
 #include "../common/harness.h"
 #include "../common/picture.h"
 
@@ -38,6 +40,11 @@ struct place {
     bool per_unit;   /* a busy run is one segment per unit, not one in all */
 };
 
+struct world;
+
+/** Make a request by some policies: the bits of `places` are the units at which it may begin. */
+typedef void try_policies(struct world *world, struct kva_request *request, unsigned places);
+
 struct world {
     const struct place *place;
     unsigned layout;
@@ -45,6 +52,8 @@ struct world {
     struct kva_failing_memory memory;
     struct test_picture before;
     uint64_t requests; /* made so far, in all layouts */
+    try_policies *policies;
+    struct test_filter filter;
 };
 
 static uint64_t address_of(const struct world *world, unsigned unit)
@@ -112,6 +121,7 @@ static void set_up(struct world *world, const struct kva_engine *engine, unsigne
     config.memory = kva_failing_memory_init(&world->memory);
     config.busy = ranges;
     config.busy_count = busy_ranges(world, ranges);
+    config.best_fit = (layout ^ layout >> 4) % 2; /* every other one, whatever the stride */
     assert_int_equal(kva_space_init(&world->space, &config), KVA_OK);
     expect_layout(world);
     test_picture_take(&world->before, &world->space);
@@ -183,6 +193,111 @@ static unsigned highest_bit(unsigned bits)
     return bit;
 }
 
+static uint64_t distance(uint64_t a, uint64_t b)
+{
+    return a < b ? b - a : a - b;
+}
+
+static unsigned nearest_place(const struct world *world, unsigned places, uint64_t target)
+{
+    unsigned nearest = lowest_bit(places);
+    for (unsigned unit = nearest; unit < world->place->units; unit++) {
+        if ((places >> unit & 1) &&
+            distance(address_of(world, unit), target) < distance(address_of(world, nearest), target))
+            nearest = unit;
+    }
+    return nearest;
+}
+
+/** The first unit of the run of equal units that ends at `unit`. */
+static unsigned begin_of_run(const struct world *world, unsigned unit)
+{
+    while (unit > 0 && end_of_run(world, unit - 1) >= unit)
+        unit--;
+    return unit;
+}
+
+/** The place in the smallest hole. */
+static unsigned best_place(const struct world *world, unsigned places)
+{
+    unsigned least = world->place->units + 1;
+    unsigned best = 0;
+    for (unsigned unit = 0; unit < world->place->units; unit++) {
+        unsigned length = end_of_run(world, unit) - begin_of_run(world, unit) + 1;
+        if ((places >> unit & 1) && length < least) {
+            least = length;
+            best = unit;
+        }
+    }
+    return best;
+}
+
+/** Every unit at which the request could begin if all were free: what align, phase and the window allow. */
+static unsigned places_in_empty_space(const struct world *world, const struct kva_request *request)
+{
+    unsigned places = 0;
+    for (unsigned unit = 0; unit < world->place->units; unit++) {
+        uint64_t start = address_of(world, unit);
+        uint64_t last = start + (request->size - 1);
+        bool everywhere = (request->min | request->max) == 0;
+        if (last < start || last > last_address_of(world, world->place->units - 1))
+            continue;
+        if (request->align != 0 && start % request->align != request->phase)
+            continue;
+        if (everywhere || (start >= request->min && last <= request->max))
+            places |= 1U << unit;
+    }
+    return places;
+}
+
+static unsigned count_bits(unsigned bits)
+{
+    unsigned count = 0;
+    for (; bits != 0; bits &= bits - 1)
+        count++;
+    return count;
+}
+
+/** The least value of random that denotes start number `index` of `count`: index * 2^64 / count, rounded up. */
+static uint64_t least_random(unsigned index, unsigned count)
+{
+    uint64_t whole = UINT64_MAX / count * index; /* 2^64 = UINT64_MAX / count * count + rest */
+    uint64_t rest = (UINT64_MAX % count + 1) * index;
+    return whole + rest / count + (rest % count != 0);
+}
+
+/** From the start that is denoted on; if there is none, the lowest. */
+static unsigned random_place(const struct world *world, const struct kva_request *request, unsigned places)
+{
+    unsigned starts = places_in_empty_space(world, request);
+    unsigned count = count_bits(starts);
+    unsigned index = 0;
+
+    while (index + 1 < count && request->random >= least_random(index + 1, count))
+        index++;
+    while (index-- > 0)
+        starts &= starts - 1;
+    unsigned above = places & ~((1U << lowest_bit(starts)) - 1);
+    return lowest_bit(above != 0 ? above : places);
+}
+
+static unsigned place_by_policy(const struct world *world, const struct kva_request *request, unsigned places)
+{
+    switch (request->policy) {
+    case KVA_LOWEST:
+        break;
+    case KVA_HIGHEST:
+        return highest_bit(places);
+    case KVA_NEAREST:
+        return nearest_place(world, places, request->target);
+    case KVA_BEST:
+        return best_place(world, places);
+    case KVA_RANDOM:
+        return random_place(world, request, places);
+    }
+    return lowest_bit(places);
+}
+
 static void try_request(struct world *world, const struct kva_request *request, unsigned places)
 {
     const uint64_t untouched = UINT64_C(0x5ca1ab1e0ddba11);
@@ -190,14 +305,16 @@ static void try_request(struct world *world, const struct kva_request *request, 
     enum kva_status status = kva_alloc(&world->space, request, &start);
 
     if (places != 0)
-        want = address_of(world, request->policy == KVA_LOWEST ? lowest_bit(places) : highest_bit(places));
+        want = address_of(world, place_by_policy(world, request, places));
     world->requests++;
     check_that(status == (places != 0 ? KVA_OK : KVA_ENOSPC) && start == want,
                "%s, layout %#x: size %" PRIu64 " align %" PRIu64 " phase %" PRIu64 " nocross %" PRIu64
-               " window [%#" PRIx64 ", %#" PRIx64 "] policy %d gave %s, %#" PRIx64 "; want %#" PRIx64,
+               " window [%#" PRIx64 ", %#" PRIx64 "] policy %d target %#" PRIx64 " random %#" PRIx64
+               " filter %#x gave %s, %#" PRIx64 "; want %#" PRIx64,
                world->place->name, world->layout, request->size, request->align, request->phase,
-               request->nocross, request->min, request->max, (int)request->policy, kva_status_name(status),
-               start, want);
+               request->nocross, request->min, request->max, (int)request->policy, request->target,
+               request->random, request->filter ? world->filter.rules : 0, kva_status_name(status), start,
+               want);
     if (status == KVA_OK) {
         assert_int_equal(kva_free(&world->space, start), KVA_OK);
         test_expect_same(&world->before, &world->space, "after an allocation and its free");
@@ -212,13 +329,73 @@ static void try_both_policies(struct world *world, struct kva_request *request, 
     try_request(world, request, places);
 }
 
+/** Targets: every unit and, in coarse quanta, its last address; some on either side; both ends of 64 bits. */
+static void try_targets(struct world *world, struct kva_request *request, unsigned places)
+{
+    uint64_t outside = 3 * world->place->quantum;
+    uint64_t first = address_of(world, 0);
+    uint64_t last = last_address_of(world, world->place->units - 1);
+
+    request->policy = KVA_NEAREST;
+    for (unsigned unit = 0; unit < world->place->units; unit++) {
+        request->target = address_of(world, unit);
+        try_request(world, request, places);
+        request->target += world->place->quantum / 2;
+        if (world->place->quantum > 1)
+            try_request(world, request, places);
+    }
+    const uint64_t others[] = {first - 1,  first - outside,  last, last + 1, last + outside, 0,
+                               UINT64_MAX, UINT64_C(1) << 63};
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+        request->target = others[i]; /* one that wraps is as good */
+        try_request(world, request, places);
+    }
+}
+
+static void try_best(struct world *world, struct kva_request *request, unsigned places)
+{
+    request->policy = KVA_BEST;
+    try_request(world, request, places);
+}
+
+/** Where another start is denoted than by one less; and one less. */
+static void try_randoms(struct world *world, struct kva_request *request, unsigned places)
+{
+    unsigned count = count_bits(places_in_empty_space(world, request));
+
+    request->policy = KVA_RANDOM;
+    request->random = UINT64_MAX;
+    try_request(world, request, places);
+    request->random = 0;
+    try_request(world, request, places);
+    for (unsigned index = 1; index < count; index++) {
+        request->random = least_random(index, count);
+        try_request(world, request, places);
+        request->random--;
+        try_request(world, request, places);
+    }
+}
+
+static void try_other_policies(struct world *world, struct kva_request *request, unsigned places)
+{
+    try_targets(world, request, places);
+    try_best(world, request, places);
+    try_randoms(world, request, places);
+}
+
+static void try_all_policies(struct world *world, struct kva_request *request, unsigned places)
+{
+    try_both_policies(world, request, places);
+    try_other_policies(world, request, places);
+}
+
 /** A request without a window, and without an alignment where one quantum is wanted, as a designated initialiser leaves it. */
 static void try_left_out(struct world *world, struct kva_request request, unsigned candidates)
 {
     request.min = request.max = 0;
     if (request.align == world->place->quantum)
         request.align = 0;
-    try_both_policies(world, &request, candidates);
+    world->policies(world, &request, candidates);
 }
 
 static void try_windows(struct world *world, struct kva_request *request, unsigned size, unsigned candidates)
@@ -229,7 +406,7 @@ static void try_windows(struct world *world, struct kva_request *request, unsign
             request->max = last_address_of(world, max);
             if (request->max == 0)
                 continue; /* the window of address 0 alone means the whole space: see try_left_out */
-            try_both_policies(world, request, candidates & places_in_window(size, min, max));
+            world->policies(world, request, candidates & places_in_window(size, min, max));
         }
     }
 }
@@ -321,9 +498,130 @@ static void try_pairs(struct world *world)
     try_boundaries(world, try_phases, false);
 }
 
+/** Each shape alone, and each window alone. */
+static void try_pairs_with_one(struct world *world)
+{
+    const struct shape none = {0};
+
+    try_shapes_alone(world);
+    try_shape(world, &none, true);
+}
+
 static void try_all_three(struct world *world)
 {
     try_boundaries(world, try_phases, true);
+}
+
+/* -------------------------------------------------------------------------------- policies and filters */
+
+/** The hole from unit `begin` on, as a filter is to be told it. */
+static struct kva_hole hole_at(const struct world *world, unsigned begin, struct kva_segment *before,
+                               struct kva_segment *after)
+{
+    unsigned end = end_of_run(world, begin);
+    struct kva_hole hole = {.start = address_of(world, begin), .last = last_address_of(world, end)};
+
+    if (begin > 0) {
+        unsigned from = world->place->per_unit ? begin - 1 : begin_of_run(world, begin - 1);
+        *before = (struct kva_segment){address_of(world, from), hole.start - 1, owner_of(from), KVA_BUSY};
+        hole.before = before;
+    }
+    if (end + 1 < world->place->units) {
+        unsigned to = world->place->per_unit ? end + 1 : end_of_run(world, end + 1);
+        *after = (struct kva_segment){hole.last + 1, last_address_of(world, to), owner_of(end + 1), KVA_BUSY};
+        hole.after = after;
+    }
+    return hole;
+}
+
+/** The units from which on `size` units lie in what the filter leaves of their hole. */
+static unsigned admitted_places(struct world *world, unsigned size)
+{
+    unsigned places = 0;
+
+    for (unsigned begin = 0; begin < world->place->units; begin = end_of_run(world, begin) + 1) {
+        struct kva_segment before, after;
+        if (world->layout >> begin & 1)
+            continue;
+        struct kva_hole hole = hole_at(world, begin, &before, &after);
+        if (!test_filter(&world->filter, &hole))
+            continue;
+        for (unsigned unit = begin; unit + size <= end_of_run(world, begin) + 1; unit++) {
+            if (address_of(world, unit) >= hole.start && last_address_of(world, unit + size - 1) <= hole.last)
+                places |= 1U << unit;
+        }
+    }
+    return places;
+}
+
+/** Both ends, and each filter: gaps of one and of two units, in several combinations of rules. */
+static void try_filters_by(struct world *world, struct kva_request *request, unsigned places,
+                           try_policies *policies)
+{
+    static const unsigned rules[] = {0,
+                                     TEST_GAP_BESIDE_BUSY,
+                                     TEST_GAP_AT_ENDS | TEST_GAP_BESIDE_BUSY,
+                                     TEST_REFUSE_TWO_COLOURS,
+                                     TEST_REFUSE_SOME | TEST_GAP_BESIDE_BUSY,
+                                     TEST_WIDEN};
+    unsigned size = (unsigned)(request->size / world->place->quantum);
+
+    request->filter = test_filter;
+    request->filter_context = &world->filter;
+    for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {
+        world->filter.rules = rules[i];
+        world->filter.gap = (1 + i % 2) * world->place->quantum;
+        policies(world, request, places & admitted_places(world, size));
+    }
+    request->filter = NULL;
+}
+
+static void try_filters(struct world *world, struct kva_request *request, unsigned places)
+{
+    try_filters_by(world, request, places, try_both_policies);
+}
+
+static void try_filters_and_policies(struct world *world, struct kva_request *request, unsigned places)
+{
+    try_filters_by(world, request, places, try_other_policies);
+}
+
+static void try_anything_alone(struct world *world, struct kva_request *request, unsigned places)
+{
+    try_other_policies(world, request, places);
+    try_filters(world, request, places);
+}
+
+static void try_choices_alone(struct world *world)
+{
+    const struct shape none = {0};
+
+    world->policies = try_anything_alone;
+    try_shape(world, &none, false);
+}
+
+static void try_choices_in_pairs(struct world *world)
+{
+    const struct shape none = {0};
+
+    world->policies = try_anything_alone;
+    try_pairs_with_one(world);
+    world->policies = try_filters_and_policies;
+    try_shape(world, &none, false);
+}
+
+/** A policy and a shape in a window, or with a filter; all policies and filters at once. */
+static void try_choices_in_full(struct world *world)
+{
+    const struct shape shape = {.align = 3, .phase = 1, .nocross = 4};
+    const struct shape aligned = {.align = 2};
+
+    world->policies = try_all_policies;
+    try_shape(world, &shape, true);
+    try_shape(world, &aligned, true);
+    world->policies = try_filters_and_policies;
+    try_shape(world, &shape, true);
+    try_shape(world, &aligned, false);
 }
 
 /* ---------------------------------------------------------------------------------------- given ranges */
@@ -476,6 +774,7 @@ static void visit(const struct place *place, void (*try)(struct world *))
     for_each_engine (engine, i) {
         for (unsigned layout = 0; layout < 1U << place->units; layout += stride) {
             set_up(&world, engine, layout);
+            world.policies = try_both_policies;
             try(&world);
             tear_down(&world);
             layouts++;
@@ -548,6 +847,39 @@ static void shapes_in_full(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++)
         visit(&places[i], try_all_three);
+}
+
+static void choices_alone(void **state)
+{
+    static const struct place places[] = {
+        {"one choice, 12 units from 5", UNITS, 5, 1, 1, false},
+        {"one choice, 12 units from 0, one segment each", UNITS, 0, 1, 9, true},
+        {"one choice, 12 units up to 2^64 - 1", UNITS, UINT64_MAX - UNITS + 1, 1, 9, false},
+        {"one choice, 12 quanta of 4096 from 0x3000", UNITS, 0x3000, 4096, 13, false},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++)
+        visit(&places[i], try_choices_alone);
+}
+
+static void choices_in_pairs(void **state)
+{
+    static const struct place place = {"a choice and another constraint, 8 units from 0", 8, 0, 1, 1, false};
+    (void)state;
+    visit(&place, try_choices_in_pairs);
+}
+
+static void choices_in_full(void **state)
+{
+    static const struct place places[] = {
+        {"choices and shapes, 8 units from 3", 8, 3, 1, 3, true},
+        {"choices and shapes, 8 units up to 2^64 - 1", 8, UINT64_MAX - 8 + 1, 1, 5, false},
+        {"choices and shapes, 8 quanta of 4096 from 0x5000", 8, 0x5000, 4096, 7, false},
+        {"choices and shapes, 8 quanta of 2^61: all addresses", 8, 0, UINT64_C(1) << 61, 5, false},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++)
+        visit(&places[i], try_choices_in_full);
 }
 
 /* --------------------------------------------------------------------------------- boundaries, one hole */
@@ -630,15 +962,12 @@ static void many_steps_to_the_next_fit(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(at_the_bottom),
-        cmocka_unit_test(one_segment_per_unit),
-        cmocka_unit_test(at_the_top),
-        cmocka_unit_test(at_the_top_in_pages),
-        cmocka_unit_test(in_pages),
-        cmocka_unit_test(shapes_alone),
-        cmocka_unit_test(shapes_in_pairs),
-        cmocka_unit_test(shapes_in_full),
-        cmocka_unit_test(many_steps_to_the_next_fit),
+        cmocka_unit_test(at_the_bottom),   cmocka_unit_test(one_segment_per_unit),
+        cmocka_unit_test(at_the_top),      cmocka_unit_test(at_the_top_in_pages),
+        cmocka_unit_test(in_pages),        cmocka_unit_test(shapes_alone),
+        cmocka_unit_test(shapes_in_pairs), cmocka_unit_test(shapes_in_full),
+        cmocka_unit_test(choices_alone),   cmocka_unit_test(choices_in_pairs),
+        cmocka_unit_test(choices_in_full), cmocka_unit_test(many_steps_to_the_next_fit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

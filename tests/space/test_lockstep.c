@@ -16,6 +16,7 @@
  * Address arguments come from the space itself (where segments start, end and lie), and are spoiled now and
  * then: so the calls hit every row of the status table, and the model says which.
  */
+#include "../common/filter.h"
 #include "../common/harness.h"
 #include "../common/model.h"
 #include "../common/picture.h"
@@ -49,6 +50,7 @@ struct geometry {
 
 enum kind {
     ALLOC,
+    SEARCH,
     CONGRUENT,
     RESERVE,
     FREE,
@@ -63,13 +65,14 @@ enum kind {
     KINDS
 };
 
-static const char *const kind_names[KINDS] = {"alloc",      "congruent", "reserve", "free",
-                                              "free_range", "resize",    "defer",   "flush",
-                                              "set_limit",  "grow",      "find",    "preload"};
+static const char *const kind_names[KINDS] = {"alloc",      "search", "congruent", "reserve", "free",
+                                              "free_range", "resize", "defer",     "flush",   "set_limit",
+                                              "grow",       "find",   "preload"};
 
 struct operation {
     enum kind kind;
-    struct kva_request request; /* alloc, congruent */
+    struct kva_request request; /* alloc, search, congruent */
+    struct test_filter filter;  /* of the request, if it has one */
     struct kva_part parts[PARTS];
     size_t count;
     uint64_t a; /* an address, a limit, the new first */
@@ -86,12 +89,14 @@ struct outcome {
 static void describe(const struct operation *op, char *text, size_t bytes)
 {
     const struct kva_request *r = &op->request;
-    if (op->kind == ALLOC || op->kind == CONGRUENT)
+    if (op->kind == ALLOC || op->kind == SEARCH || op->kind == CONGRUENT)
         snprintf(text, bytes,
                  "%s size %#" PRIx64 " align %#" PRIx64 " phase %#" PRIx64 " nocross %#" PRIx64
-                 " window [%#" PRIx64 ", %#" PRIx64 "] policy %d parts %zu",
+                 " window [%#" PRIx64 ", %#" PRIx64 "] policy %d target %#" PRIx64 " random %#" PRIx64
+                 " filter %#x gap %#" PRIx64 " flags %#x parts %zu",
                  kind_names[op->kind], r->size, r->align, r->phase, r->nocross, r->min, r->max,
-                 (int)r->policy, op->count);
+                 (int)r->policy, r->target, r->random, r->filter ? op->filter.rules : 0, op->filter.gap,
+                 r->flags, op->count);
     else
         snprintf(text, bytes, "%s(%#" PRIx64 ", %#" PRIx64 ")", kind_names[op->kind], op->a, op->b);
 }
@@ -109,6 +114,9 @@ static void apply(struct kva_space *space, const struct operation *op, struct ou
     switch (op->kind) {
     case ALLOC:
         out->status = kva_alloc(space, &op->request, &out->address);
+        break;
+    case SEARCH:
+        out->status = kva_search(space, &op->request, &out->address);
         break;
     case CONGRUENT:
         out->status = kva_alloc_congruent(space, &op->request, op->parts, op->count, &out->address);
@@ -154,6 +162,9 @@ static void apply_to_model(struct model *model, const struct operation *op, stru
     switch (op->kind) {
     case ALLOC:
         out->status = model_alloc(model, &op->request, &out->address);
+        break;
+    case SEARCH:
+        out->status = model_search(model, &op->request, &out->address);
         break;
     case CONGRUENT:
         out->status = model_alloc_congruent(model, &op->request, op->parts, op->count, &out->address);
@@ -217,9 +228,11 @@ struct team {
     uint64_t first;      /* the space's ends now */
     uint64_t last;
     struct test_rng rng;
-    bool rising;              /* the tide: more is taken than given back */
-    uint64_t seen[KINDS][65]; /* how often an operation of a kind had a status */
-    uint64_t shaped[KINDS];   /* how often a request with a shape was served */
+    bool rising;                     /* the tide: more is taken than given back */
+    uint64_t seen[KINDS][65];        /* how often an operation of a kind had a status */
+    uint64_t shaped[KINDS];          /* how often a request with a shape was served */
+    uint64_t chosen[KVA_RANDOM + 1]; /* how often one of a policy was */
+    uint64_t filtered;               /* how often one with a filter was */
 };
 
 static void log_flush(void *context, uint64_t start, uint64_t last)
@@ -244,6 +257,7 @@ static void add_member(struct team *team, const struct kva_engine *engine, const
     config.flush = log_flush;
     config.flush_context = &member->log;
     config.deferred_limit = UINT64_MAX;
+    config.best_fit = (team->rng.state ^ team->count) & 1; /* every other member of a team */
     assert_int_equal(kva_space_init(&member->space, &config), KVA_OK);
     /* scan moves its array when it grows; the others keep their memory to the end. */
     member->memory.give_is_a_bug = engine != &kva_engine_scan;
@@ -285,7 +299,7 @@ static void compare_outcomes(const struct team *team, size_t number, const struc
                              const struct outcome *a, const char *name_a, const struct outcome *b,
                              const char *name_b)
 {
-    char text[300];
+    char text[500];
 
     if (a->status == b->status && a->address == b->address && test_same_segment(&a->segment, &b->segment))
         return;
@@ -480,6 +494,42 @@ static void any_shape(struct team *team, struct kva_request *request)
         request->nocross = any_boundary(team, request->size);
 }
 
+/** A target in the space, at the end of a range or near it, or, rarely, anywhere. */
+static uint64_t any_target(struct team *team)
+{
+    if (test_one_in(&team->rng, 8))
+        return test_random(&team->rng);
+    if (test_one_in(&team->rng, 16))
+        return test_one_in(&team->rng, 2) ? 0 : UINT64_MAX;
+    return test_one_in(&team->rng, 2) ? any_segment(team, false).start : any_address(team);
+}
+
+static void any_policy(struct team *team, struct kva_request *request)
+{
+    request->policy = (enum kva_policy)test_below(&team->rng, KVA_RANDOM + 1);
+    request->target = any_target(team);
+    request->random = test_one_in(&team->rng, 8) ? -test_below(&team->rng, 2) : test_random(&team->rng);
+}
+
+static void any_filter(struct team *team, struct operation *op)
+{
+    op->filter.rules = (unsigned)(test_random(&team->rng) & test_random(&team->rng)) & TEST_FILTER_RULES;
+    op->filter.gap = any_size(team, 2);
+    op->request.filter = test_filter;
+    op->request.filter_context = &op->filter;
+}
+
+/** What goes beyond shapes and windows: each for itself now and then, so that they meet. */
+static void any_choice(struct team *team, struct operation *op)
+{
+    if (test_one_in(&team->rng, 2))
+        any_policy(team, &op->request);
+    if (test_one_in(&team->rng, 4))
+        any_filter(team, op);
+    if (test_one_in(&team->rng, 4))
+        op->request.flags = KVA_NO_BLOCK;
+}
+
 /** A shape that is refused: each row of the table has its turn. */
 static void spoil_shape(struct team *team, struct kva_request *request)
 {
@@ -512,7 +562,7 @@ static void spoil_request(struct team *team, struct kva_request *request)
 {
     if (!test_one_in(&team->rng, 24))
         return;
-    switch (test_below(&team->rng, 6)) {
+    switch (test_below(&team->rng, 7)) {
     case 0:
         request->size = 0;
         break;
@@ -530,8 +580,13 @@ static void spoil_request(struct team *team, struct kva_request *request)
         request->min = team->last;
         request->max = UINT64_MAX;
         break;
+    case 5:
+        request->flags = 2U << test_below(&team->rng, 31) | (unsigned)test_below(&team->rng, 2);
+        break;
     default:
-        request->policy = (enum kva_policy)(2 + test_below(&team->rng, 9));
+        request->policy =
+            (enum kva_policy)(test_one_in(&team->rng, 4) ? INT32_MIN + (int)test_below(&team->rng, 9)
+                                                         : 5 + (int)test_below(&team->rng, 9));
         break;
     }
 }
@@ -563,7 +618,13 @@ static void any_parts(struct team *team, struct operation *op)
         uint64_t room = op->parts[i].size / step + (op->parts[i].size % step != 0);
         offset += (room + test_below(&team->rng, 4)) * step;
     }
+    if (test_one_in(&team->rng, 4))
+        op->request.flags = KVA_NO_BLOCK;
     op->request.nocross = test_one_in(&team->rng, 32) ? team->geometry->quantum : 0; /* refused */
+    if (test_one_in(&team->rng, 32))
+        any_filter(team, op); /* refused */
+    if (test_one_in(&team->rng, 32))
+        any_policy(team, &op->request); /* refused, or not */
     if (test_one_in(&team->rng, 8))
         op->request.align = 0;
     if (test_one_in(&team->rng, 16)) {
@@ -641,8 +702,8 @@ static void any_range(struct team *team, struct operation *op)
 /** One in so many of each kind, in 100: while the tide rises, and while it falls. */
 static enum kind any_kind(struct team *team)
 {
-    static const unsigned char rising[KINDS] = {45, 6, 10, 8, 5, 8, 4, 1, 1, 1, 9, 2};
-    static const unsigned char falling[KINDS] = {22, 3, 5, 22, 10, 8, 15, 3, 1, 1, 9, 1};
+    static const unsigned char rising[KINDS] = {42, 6, 6, 10, 8, 5, 8, 4, 1, 1, 1, 6, 2};
+    static const unsigned char falling[KINDS] = {21, 4, 3, 5, 22, 10, 8, 15, 3, 1, 1, 6, 1};
     const unsigned char *weights = team->rising ? rising : falling;
     uint64_t point = test_below(&team->rng, 100);
     unsigned kind = 0;
@@ -659,9 +720,12 @@ static void generate(struct team *team, struct operation *op)
     op->owner = owner_of(test_below(&team->rng, 1000));
     switch (op->kind) {
     case ALLOC:
+    case SEARCH:
         any_request(team, op);
         if (test_one_in(&team->rng, 3))
             any_shape(team, &op->request);
+        if (test_one_in(&team->rng, 2))
+            any_choice(team, op);
         spoil_request(team, &op->request);
         break;
     case CONGRUENT:
@@ -719,6 +783,10 @@ static void step(struct team *team, size_t number)
     team->seen[op.kind][reference.status]++;
     if (reference.status == KVA_OK && (op.request.phase | op.request.nocross) != 0)
         team->shaped[op.kind]++;
+    if (reference.status == KVA_OK && op.kind <= SEARCH) {
+        team->chosen[op.request.policy]++;
+        team->filtered += op.request.filter != NULL;
+    }
     if (op.kind == GROW && reference.status == KVA_OK) {
         team->first = op.a;
         team->last = op.b;
@@ -731,18 +799,23 @@ static void expect_variety(const struct team *team)
     static const struct {
         enum kind kind;
         enum kva_status status;
-    } wanted[] = {{ALLOC, KVA_OK},         {ALLOC, KVA_ENOSPC},      {RESERVE, KVA_OK},
-                  {RESERVE, KVA_EEXIST},   {FREE, KVA_OK},           {FREE, KVA_EDOUBLE},
-                  {FREE_RANGE, KVA_OK},    {FREE_RANGE, KVA_ERANGE}, {RESIZE, KVA_OK},
-                  {RESIZE, KVA_ENOSPC},    {FREE_DEFERRED, KVA_OK},  {CONGRUENT, KVA_OK},
-                  {CONGRUENT, KVA_ENOSPC}, {FIND, KVA_OK},           {ALLOC, KVA_ESIZE},
-                  {ALLOC, KVA_EALIGN},     {ALLOC, KVA_EINVAL}};
+    } wanted[] = {
+        {ALLOC, KVA_OK},         {ALLOC, KVA_ENOSPC},    {RESERVE, KVA_OK},       {RESERVE, KVA_EEXIST},
+        {FREE, KVA_OK},          {FREE, KVA_EDOUBLE},    {FREE_RANGE, KVA_OK},    {FREE_RANGE, KVA_ERANGE},
+        {RESIZE, KVA_OK},        {RESIZE, KVA_ENOSPC},   {FREE_DEFERRED, KVA_OK}, {CONGRUENT, KVA_OK},
+        {CONGRUENT, KVA_ENOSPC}, {FIND, KVA_OK},         {ALLOC, KVA_ESIZE},      {ALLOC, KVA_EALIGN},
+        {ALLOC, KVA_EINVAL},     {ALLOC, KVA_EAGAIN},    {SEARCH, KVA_OK},        {SEARCH, KVA_ENOSPC},
+        {SEARCH, KVA_EAGAIN},    {CONGRUENT, KVA_EINVAL}};
 
     for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++)
         check_that(team->seen[wanted[i].kind][wanted[i].status] > 0, "%s: no %s was answered with %s",
                    team->geometry->name, kind_names[wanted[i].kind], kva_status_name(wanted[i].status));
     check_that(team->shaped[ALLOC] > 0 && team->shaped[CONGRUENT] > 0, "%s: no shape was served",
                team->geometry->name);
+    for (int policy = 0; policy <= KVA_RANDOM; policy++)
+        check_that(team->chosen[policy] > 0, "%s: no request of policy %d was served", team->geometry->name,
+                   policy);
+    check_that(team->filtered > 0, "%s: no request with a filter was served", team->geometry->name);
 }
 
 static void run(const struct geometry *geometry, uint64_t stream)

@@ -21,6 +21,7 @@
 
 #include <kva/deferred.h>
 #include <kva/engine.h>
+#include <kva/ranges.h>
 #include <string.h>
 
 #include "../../ports/test/failing_memory.h"
@@ -282,6 +283,82 @@ static enum kva_status congruent(struct stage *stage)
     return kva_alloc_congruent(&stage->space, &request, parts, 3, &base);
 }
 
+static enum kva_status clear_whole(struct stage *stage)
+{
+    return kva_clear(&stage->space, at(P), 3 * BYTES, NULL);
+}
+
+static enum kva_status clear_tail_and_head(struct stage *stage)
+{
+    return kva_clear(&stage->space, at(P) + 1, BYTES, NULL);
+}
+
+static enum kva_status clear_tail(struct stage *stage)
+{
+    return kva_clear(&stage->space, at(P) + 1, BYTES - 1, NULL);
+}
+
+static enum kva_status clear_around_deferred(struct stage *stage)
+{
+    return kva_clear(&stage->space, at(S) + 1, 2 * BYTES, NULL);
+}
+
+static enum kva_status clear_middle(struct stage *stage)
+{
+    return kva_clear(&stage->space, at(P) + 1, 1, NULL);
+}
+
+static enum kva_status over_middle(struct stage *stage)
+{
+    return kva_reserve_over(&stage->space, at(P) + 1, 1, owner, NULL);
+}
+
+static enum kva_status over_hole(struct stage *stage)
+{
+    return kva_reserve_over(&stage->space, at(HOLE) + 1, 1, owner, NULL);
+}
+
+static enum kva_status over_several(struct stage *stage)
+{
+    return kva_reserve_over(&stage->space, at(P) + 1, 3 * BYTES, owner, NULL);
+}
+
+static enum kva_status split(struct stage *stage)
+{
+    return kva_split(&stage->space, at(P) + 1);
+}
+
+static enum kva_status split_before_hole(struct stage *stage)
+{
+    return kva_split(&stage->space, at(Q) + 1);
+}
+
+static enum kva_status join(struct stage *stage)
+{
+    return kva_join(&stage->space, at(P));
+}
+
+static enum kva_status set_owner(struct stage *stage)
+{
+    return kva_set_owner(&stage->space, at(P), NULL);
+}
+
+/* P does not fit a hole here but after it has left. */
+static enum kva_status move_over_itself(struct stage *stage)
+{
+    return kva_move(&stage->space, at(P), at(1), NULL);
+}
+
+static enum kva_status move_away(struct stage *stage)
+{
+    return kva_move(&stage->space, at(P), LAST - 2 * BYTES, NULL);
+}
+
+static enum kva_status free_sized(struct stage *stage)
+{
+    return kva_free_sized(&stage->space, at(R), BYTES);
+}
+
 static enum kva_status preload(struct stage *stage)
 {
     return kva_preload(&stage->space, 1000);
@@ -323,6 +400,21 @@ static const struct {
     {"grow above", grow_above, MUST},
     {"grow both", grow_both, MUST},
     {"congruent", congruent, MUST},
+    {"clear, whole", clear_whole, NEVER},
+    {"clear, tail and head", clear_tail_and_head, MUST},
+    {"clear, tail", clear_tail, MUST},
+    {"clear, around deferred", clear_around_deferred, MUST},
+    {"clear, middle", clear_middle, MUST},
+    {"reserve over, middle", over_middle, MUST},
+    {"reserve over, in a hole", over_hole, MUST},
+    {"reserve over, several", over_several, MUST},
+    {"split", split, MUST},
+    {"split before a hole", split_before_hole, MUST},
+    {"join", join, MAY},
+    {"set owner", set_owner, NEVER},
+    {"move over itself", move_over_itself, MAY},
+    {"move away", move_away, MUST},
+    {"free sized", free_sized, NEVER},
     {"preload", preload, MUST},
 };
 
@@ -573,6 +665,37 @@ static void preload_covers_growth_and_congruent_parts(void **state)
     }
 }
 
+/* Each in one of its harder forms; reserving over counts as two operations. */
+static void preload_covers_ranges(void **state)
+{
+    static const struct {
+        operation *operation;
+        size_t count;
+    } calls[] = {{clear_around_deferred, 1},
+                 {clear_middle, 1},
+                 {over_middle, 2},
+                 {over_several, 2},
+                 {over_hole, 2},
+                 {split, 1},
+                 {join, 1},
+                 {move_away, 1},
+                 {split_before_hole, 1},
+                 {move_over_itself, 1}};
+    const struct kva_engine *engine;
+    (void)state;
+    for_each_engine (engine, e) {
+        for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
+            static struct stage stage;
+
+            set_up(&stage, engine);
+            assert_int_equal(kva_preload(&stage.space, calls[i].count), KVA_OK);
+            kva_failing_memory_fail(&stage.memory, 1, true);
+            check_that(calls[i].operation(&stage) == KVA_OK, "call %zu on %s", i, test_engine_name(e));
+            tear_down(&stage);
+        }
+    }
+}
+
 /* One wrong number must not cost the machine its memory: what a failed preload took goes back at once. */
 static void a_failed_preload_gives_back_what_it_took(void **state)
 {
@@ -684,6 +807,7 @@ int main(void)
         cmocka_unit_test(single_failures_of_init),
         cmocka_unit_test(after_preload_no_operation_takes_memory),
         cmocka_unit_test(preload_covers_growth_and_congruent_parts),
+        cmocka_unit_test(preload_covers_ranges),
         cmocka_unit_test(a_failed_preload_gives_back_what_it_took),
         cmocka_unit_test(absurd_preloads_are_refused),
         cmocka_unit_test(small_blocks_serve_as_well),

@@ -173,11 +173,22 @@ static enum kva_status congruent(struct fixture *f, struct kva_request request, 
         struct kva_request request = good();                                                                 \
         spoil;                                                                                               \
         return congruent(f, request, two_parts[1]);                                                          \
+    }                                                                                                        \
+    static enum kva_status name##_search(struct fixture *f)                                                  \
+    {                                                                                                        \
+        struct kva_request request = good();                                                                 \
+        spoil;                                                                                               \
+        return kva_search(&f->space, &request, &f->start);                                                   \
     }
 
 CALL(alloc_null_request, kva_alloc(&f->space, NULL, &f->start))
-ALLOC(alloc_policy, request.policy = (enum kva_policy)2)
+ALLOC(alloc_policy, request.policy = (enum kva_policy)5)
+ALLOC(alloc_policy_negative, request.policy = (enum kva_policy) - 1)
+ALLOC(alloc_policy_most_negative, request.policy = (enum kva_policy)(-0x7fffffff - 1))
 ALLOC(alloc_policy_large, request.policy = (enum kva_policy)0x7fffffff)
+ALLOC(alloc_flags_2, request.flags = 2)
+ALLOC(alloc_flags_3, request.flags = KVA_NO_BLOCK | 2)
+ALLOC(alloc_flags_top, request.flags = 1U << 31)
 ALLOC(alloc_align_3, request.align = 3)
 ALLOC(alloc_align_top, request.align = TOP)
 ALLOC(alloc_align_two_bits, request.align = (UINT64_C(1) << 63) | (PAGE / 2))
@@ -208,6 +219,14 @@ static enum kva_status alloc_null_start(struct fixture *f)
     return kva_alloc(&f->space, &request, NULL);
 }
 
+CALL(search_null_request, kva_search(&f->space, NULL, &f->start))
+
+static enum kva_status search_null_start(struct fixture *f)
+{
+    struct kva_request request = good();
+    return kva_search(&f->space, &request, NULL);
+}
+
 static enum kva_status alloc_of(struct fixture *f, uint64_t size)
 {
     struct kva_request request = good();
@@ -215,6 +234,15 @@ static enum kva_status alloc_of(struct fixture *f, uint64_t size)
     return alloc(f, request);
 }
 
+static enum kva_status search_of(struct fixture *f, uint64_t size)
+{
+    struct kva_request request = good();
+    request.size = size;
+    return kva_search(&f->space, &request, &f->start);
+}
+
+CALL(search_size_0, search_of(f, 0))
+CALL(search_size_wraps, search_of(f, TOP))
 CALL(alloc_size_0, alloc_of(f, 0))
 CALL(alloc_size_wraps, alloc_of(f, TOP))
 CALL(alloc_size_wraps_just, alloc_of(f, TOP - PAGE + 2))
@@ -293,6 +321,27 @@ static enum kva_status congruent_offset_is_phase(struct fixture *f)
     request.phase = 2 * PAGE;
     return congruent(f, request, two_parts[1]);
 }
+
+static bool accept_all(void *context, struct kva_hole *hole)
+{
+    (void)context;
+    (void)hole;
+    return true;
+}
+
+/* Of policies, those that choose an end; and no filter. */
+static enum kva_status congruent_by(struct fixture *f, enum kva_policy policy, kva_hole_filter *filter)
+{
+    struct kva_request request = good();
+    request.policy = policy;
+    request.filter = filter;
+    return congruent(f, request, two_parts[1]);
+}
+
+CALL(congruent_nearest, congruent_by(f, KVA_NEAREST, NULL))
+CALL(congruent_best, congruent_by(f, KVA_BEST, NULL))
+CALL(congruent_random, congruent_by(f, KVA_RANDOM, NULL))
+CALL(congruent_filter, congruent_by(f, KVA_HIGHEST, accept_all))
 
 static enum kva_status congruent_nocross(struct fixture *f)
 {
@@ -450,19 +499,29 @@ struct row {
 #define FIELD(call, status, where, address, field) ELEMENT(call, status, where, address, field, 0)
 #define ROW(call, status, where, address) ELEMENT(call, status, where, address, NULL, 0)
 #define BOTH(call, status, field)                                                                            \
-    FIELD(call, status, kva_alloc, ANY, field),                                                              \
+    FIELD(call, status, kva_alloc, ANY, field), FIELD(call##_search, status, kva_search, ANY, field),        \
         FIELD(call##_congruent, status, kva_alloc_congruent, ANY, field)
 
 /* Congruent parts take no boundary. */
 #define NOCROSS(call, status)                                                                                \
     FIELD(call, status, kva_alloc, ANY, "nocross"),                                                          \
+        FIELD(call##_search, status, kva_search, ANY, "nocross"),                                            \
         FIELD(call##_congruent, KVA_EINVAL, kva_alloc_congruent, ANY, "nocross")
 
 static const struct row rows[] = {
     FIELD(alloc_null_request, KVA_ENULL, kva_alloc, 0, "request"),
     FIELD(alloc_null_start, KVA_ENULL, kva_alloc, 0, "start"),
+    FIELD(search_null_request, KVA_ENULL, kva_search, 0, "request"),
+    FIELD(search_null_start, KVA_ENULL, kva_search, 0, "start"),
+    FIELD(search_size_0, KVA_ESIZE, kva_search, ANY, "size"),
+    FIELD(search_size_wraps, KVA_EWRAP, kva_search, ANY, "size"),
     BOTH(alloc_policy, KVA_EINVAL, "policy"),
     BOTH(alloc_policy_large, KVA_EINVAL, "policy"),
+    BOTH(alloc_policy_negative, KVA_EINVAL, "policy"),
+    BOTH(alloc_policy_most_negative, KVA_EINVAL, "policy"),
+    BOTH(alloc_flags_2, KVA_EINVAL, "flags"),
+    BOTH(alloc_flags_3, KVA_EINVAL, "flags"),
+    BOTH(alloc_flags_top, KVA_EINVAL, "flags"),
     FIELD(alloc_size_0, KVA_ESIZE, kva_alloc, ANY, "size"),
     BOTH(alloc_align_3, KVA_EALIGN, "align"),
     BOTH(alloc_align_top, KVA_EALIGN, "align"),
@@ -507,6 +566,10 @@ static const struct row rows[] = {
             1),
     ELEMENT(congruent_offset_is_phase, KVA_EALIGN, kva_alloc_congruent, ANY, "parts[i].offset", 1),
     FIELD(congruent_nocross, KVA_EINVAL, kva_alloc_congruent, ANY, "nocross"),
+    FIELD(congruent_nearest, KVA_EINVAL, kva_alloc_congruent, ANY, "policy"),
+    FIELD(congruent_best, KVA_EINVAL, kva_alloc_congruent, ANY, "policy"),
+    FIELD(congruent_random, KVA_EINVAL, kva_alloc_congruent, ANY, "policy"),
+    FIELD(congruent_filter, KVA_EINVAL, kva_alloc_congruent, ANY, "filter"),
     ELEMENT(congruent_size_wraps, KVA_EWRAP, kva_alloc_congruent, ANY, "parts[i].size", 1),
     ELEMENT(congruent_end_wraps, KVA_EWRAP, kva_alloc_congruent, ANY, "parts[i].size", 1),
 

@@ -508,6 +508,53 @@ static void steps_from_outside(void **state)
     }
 }
 
+/* Absent ranges are neither segments nor holes; a range inside one is met by none. */
+static void absent_ranges(void **state)
+{
+    const struct kva_engine *engine;
+    static struct world world;
+    (void)state;
+
+    for_each_engine (engine, e) {
+        struct kva_segment segment = {0};
+        set_up(&world, engine, e, 8,
+               8); /* the bytes from 2^62 on: |####|....| absent, 8 | 4 | absent, 8 | 4 | */
+        uint64_t first = world.place.first;
+        occupy(&world, 0, 4);
+        assert_int_equal(kva_space_add(&world.space, first + 16, 4), KVA_OK);
+        assert_int_equal(kva_space_add(&world.space, first + 28, 4), KVA_OK);
+
+        static const uint64_t starts[] = {28, 16, 4, 0};
+        enum kva_status status = kva_last(&world.space, &segment);
+        for (size_t i = 0; i < 4; i++, status = kva_prev(&world.space, &segment)) {
+            assert_int_equal(status, KVA_OK);
+            assert_int_equal(segment.start - first, starts[i]);
+        }
+        assert_int_equal(status, KVA_ENOENT);
+        status = kva_last_hole(&world.space, 1, &segment);
+        for (size_t i = 0; i < 3; i++, status = kva_prev_hole(&world.space, 1, &segment)) {
+            assert_int_equal(status, KVA_OK);
+            assert_int_equal(segment.start - first, starts[i]);
+        }
+        assert_int_equal(status, KVA_ENOENT);
+        status = kva_first_hole(&world.space, 4, &segment);
+        for (size_t i = 3; i-- > 0; status = kva_next_hole(&world.space, 4, &segment)) {
+            assert_int_equal(status, KVA_OK);
+            assert_int_equal(segment.start - first, starts[i]);
+        }
+        assert_int_equal(status, KVA_ENOENT);
+        assert_int_equal(kva_first_hole(&world.space, 5, &segment), KVA_ENOENT);
+
+        assert_int_equal(kva_first_in(&world.space, first + 8, first + 15, &segment), KVA_ENOENT);
+        assert_int_equal(kva_first_in(&world.space, first + 8, first + 16, &segment), KVA_OK);
+        assert_int_equal(segment.start - first, 16);
+        assert_int_equal(kva_next_in(&world.space, first + 27, &segment), KVA_ENOENT);
+        assert_int_equal(kva_next_in(&world.space, first + 28, &segment), KVA_OK);
+        assert_int_equal(segment.last - first, 31);
+        tear_down(&world);
+    }
+}
+
 /* ------------------------------------------------------------------------------------------- ends of 64 bits */
 
 /* All 2^64 addresses, in quanta of 1, 2 and 2^60: the one hole that is longer than any size. */
@@ -686,13 +733,10 @@ static void pools(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_layout),
-        cmocka_unit_test(a_space_that_changes_under_its_walks),
-        cmocka_unit_test(a_hole_that_grew),
-        cmocka_unit_test(steps_from_outside),
-        cmocka_unit_test(all_addresses),
-        cmocka_unit_test(statuses),
-        cmocka_unit_test(pools),
+        cmocka_unit_test(every_layout),     cmocka_unit_test(a_space_that_changes_under_its_walks),
+        cmocka_unit_test(a_hole_that_grew), cmocka_unit_test(steps_from_outside),
+        cmocka_unit_test(absent_ranges),    cmocka_unit_test(all_addresses),
+        cmocka_unit_test(statuses),         cmocka_unit_test(pools),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

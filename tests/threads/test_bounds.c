@@ -6,6 +6,7 @@
 #include "common/other.h"
 
 #include <kva/deferred.h>
+#include <kva/ranges.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -99,6 +100,56 @@ static void a_reserve_ends(void **state)
     }
 }
 
+/* The same for a range that is taken over all that there is. */
+static void a_reserve_over_ends(void **state)
+{
+    static struct play play;
+    const struct kva_engine *engine;
+    (void)state;
+
+    for_each_engine (engine, e) {
+        for (unsigned pools = 0; pools < 2; pools++) {
+            uint64_t bytes = 5;
+
+            set_up(&play, engine, pools * 64 * QUANTUM);
+            uint64_t before = flushes(&play.space);
+            play.other.step = park_a_page;
+            assert_int_equal(kva_reserve_over(&play.space, 0, PAGES * QUANTUM, NULL, &bytes), KVA_EAGAIN);
+            test_other_stop(&play.other);
+            check_that(flushes(&play.space) - before <= 2, "%" PRIu64 " flushes",
+                       flushes(&play.space) - before);
+            assert_int_equal(bytes, 5);
+            tear_down(&play);
+        }
+    }
+}
+
+/* And for a move. */
+static void a_move_ends(void **state)
+{
+    static struct play play;
+    const struct kva_engine *engine;
+    (void)state;
+
+    for_each_engine (engine, e) {
+        for (unsigned pools = 0; pools < 2; pools++) {
+            const uint64_t half = PAGES / 2 * QUANTUM;
+            struct kva_segment conflict = {0};
+
+            set_up(&play, engine, pools * 64 * QUANTUM);
+            assert_int_equal(kva_reserve(&play.space, half, half, NULL, NULL), KVA_OK);
+            uint64_t before = flushes(&play.space);
+            play.other.step = park_a_page;
+            assert_int_equal(kva_move(&play.space, half, 0, &conflict), KVA_EEXIST);
+            test_other_stop(&play.other);
+            check_that(flushes(&play.space) - before <= 2, "%" PRIu64 " flushes",
+                       flushes(&play.space) - before);
+            assert_int_equal(conflict.state, KVA_DEFERRED);
+            tear_down(&play);
+        }
+    }
+}
+
 /* The same for an allocation, which is as large as the space. */
 static void an_allocation_ends(void **state)
 {
@@ -160,6 +211,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_reserve_ends),
+        cmocka_unit_test(a_reserve_over_ends),
+        cmocka_unit_test(a_move_ends),
         cmocka_unit_test(an_allocation_ends),
         cmocka_unit_test(a_reserve_among_pools_ends),
     };

@@ -9,6 +9,7 @@
 
 #include <kva/deferred.h>
 #include <kva/engine.h>
+#include <kva/ranges.h>
 #include <string.h>
 
 enum { THREADS_MOST = 3, STEPS_MOST = 4, BEFORE_MOST = 8, SLOTS = 12 };
@@ -19,7 +20,7 @@ _Static_assert(THREADS_MOST *STEPS_MOST + BEFORE_MOST <= SCHEDULES_OPS, "each ha
 struct step {
     char
         what; /* A allocate, C allocate a quantum and the next but one, R reserve at x, F free, D defer, L flush, S resize to n, X find at quantum x, T trim, P let others come;
-                 * 0: end */
+                 * M move to x, W set the owner, K clear n quanta at x, O reserve over n quanta at x; 0: end */
     unsigned slot;
     unsigned n;
     unsigned x;
@@ -40,8 +41,8 @@ struct scenario {
 struct op {
     struct step step;
     enum kva_status status;
-    unsigned at; /* where an allocation starts, or what is meant, in quanta */
-    unsigned size;
+    unsigned at;          /* where an allocation starts, or what is meant, in quanta */
+    unsigned size;        /* of it; or how many quanta were busy in a range */
     enum kva_state state; /* what find says */
     char owner;           /*   and whose it is: the letter of the operation that took it; '\0' if not busy */
 };
@@ -61,6 +62,11 @@ struct play {
 static unsigned quantum_of(const struct play *play, uint64_t address)
 {
     return (unsigned)((address - play->first) / play->quantum);
+}
+
+static unsigned quanta_in(const struct play *play, uint64_t bytes)
+{
+    return (unsigned)(bytes / play->quantum);
 }
 
 static uint64_t address_of(const struct play *play, unsigned at)
@@ -93,6 +99,7 @@ static void perform(struct play *play, struct op *op)
     struct kva_request request = kva_request_of(step->n * play->quantum);
     uint64_t start = play->slot[step->slot];
     struct kva_segment segment;
+    uint64_t bytes = 0;
 
     op->at = start ? quantum_of(play, start) : 0;
     request.owner = op;
@@ -119,6 +126,23 @@ static void perform(struct play *play, struct op *op)
     case 'S':
         op->status = kva_resize(&play->space, start, step->n * play->quantum);
         break;
+    case 'M':
+        op->status = kva_move(&play->space, start, address_of(play, step->x), NULL);
+        break;
+    case 'W':
+        op->status = kva_set_owner(&play->space, start, op);
+        break;
+    case 'K':
+        op->status = kva_clear(&play->space, address_of(play, step->x), step->n * play->quantum, &bytes);
+        op->at = step->x;
+        op->size = quanta_in(play, bytes);
+        break;
+    case 'O':
+        start = address_of(play, step->x);
+        op->status = kva_reserve_over(&play->space, start, step->n * play->quantum, op, &bytes);
+        op->at = step->x;
+        op->size = quanta_in(play, bytes);
+        break;
     case 'L':
         op->status = kva_flush(&play->space);
         break;
@@ -132,7 +156,7 @@ static void perform(struct play *play, struct op *op)
         op->at = step->x;
         break;
     }
-    if (strchr("ACR", step->what) && op->status == KVA_OK) {
+    if (strchr("ACRO", step->what) && op->status == KVA_OK) {
         play->slot[step->slot] = start;
         op->at = quantum_of(play, start);
     }
@@ -140,7 +164,7 @@ static void perform(struct play *play, struct op *op)
 
 static void do_step(struct play *play, const struct step *step)
 {
-    bool wants_slot = step->what == 'F' || step->what == 'D' || step->what == 'S';
+    bool wants_slot = strchr("FDSMW", step->what) != NULL;
 
     if (step->what == 'P')
         play->threads.point(play->threads.context);
@@ -259,6 +283,8 @@ static bool explain_giving(char *map, const struct op *op, unsigned number)
         return *at == '.' || map_is_idle(*at);
     if (op->status == KVA_EDEFERRED)
         return map_is_idle(*at);
+    if (op->status == KVA_EINTERIOR) /* another operation has taken a range over this one */
+        return op->at > 0 && map_is_used(*at) && at[-1] == *at;
     if (!map_is_used(*at) || op->status != KVA_OK)
         return false;
     memset(at, letter, map_run(at));
@@ -283,6 +309,66 @@ static bool explain_resize(char *map, const struct op *op)
         return false;
     memset(at, '.', size);
     memset(at, letter, op->step.n);
+    return true;
+}
+
+/** What else is used where the range goes; only that of the map which is idle there becomes free. */
+static bool explain_move(char *map, const struct op *op)
+{
+    char *at = map + op->at;
+    char letter = *at;
+    unsigned size = map_run(at);
+
+    if (op->status == KVA_EDOUBLE)
+        return *at == '.' || map_is_idle(*at);
+    if (!map_is_used(letter))
+        return false;
+    memset(at, '.', size);
+    if (op->status == KVA_EEXIST && any_is_used(map + op->step.x, size)) {
+        memset(at, letter, size);
+        return true;
+    }
+    if (op->status != KVA_OK || !map_clear(map, op->step.x, size))
+        return false;
+    memset(map + op->step.x, letter, size);
+    return true;
+}
+
+static bool explain_owner(const struct play *play, char *map, const struct op *op)
+{
+    char *at = map + op->at;
+
+    if (op->status == KVA_EDOUBLE)
+        return *at == '.' || map_is_idle(*at);
+    if (!map_is_used(*at) || op->status != KVA_OK)
+        return false;
+    memset(at, letter_of(play, op), map_run(at));
+    return true;
+}
+
+/** What is used in the range becomes free; to be reserved over, what is idle must be free as well. */
+static bool explain_clear(const struct play *play, char *map, const struct op *op)
+{
+    char *at = map + op->at;
+    unsigned busy = 0;
+
+    if (op->status == KVA_EAGAIN) {
+        for (unsigned i = 0; i < op->step.n; i++)
+            busy += map_is_idle(at[i]);
+        return op->step.what == 'O' && busy > 0;
+    }
+    for (unsigned i = 0; i < op->step.n; i++) {
+        busy += map_is_used(at[i]);
+        if (map_is_used(at[i]))
+            at[i] = '.';
+    }
+    if (op->status != KVA_OK || busy != op->size)
+        return false;
+    if (op->step.what == 'K')
+        return true;
+    if (!map_clear(map, op->at, op->step.n))
+        return false;
+    memset(at, letter_of(play, op), op->step.n);
     return true;
 }
 
@@ -315,6 +401,13 @@ static bool explain(const void *context, char *map, unsigned number)
         return explain_giving(map, op, number);
     case 'S':
         return explain_resize(map, op);
+    case 'M':
+        return explain_move(map, op);
+    case 'W':
+        return explain_owner(play, map, op);
+    case 'K':
+    case 'O':
+        return explain_clear(play, map, op);
     case 'L':
         map_free_older(map, &play->history, number);
         return op->status == KVA_OK;
@@ -455,6 +548,107 @@ static const struct scenario scenarios[] = {
      .threads = 2,
      .before = {{'A', 0, 1, 0}},
      .thread = {{{'S', 0, 2, 0}}, {{'A', 1, 1, 0}}}},
+    {.name = "a range that moves is seen at one place",
+     .quanta = 5,
+     .threads = 2,
+     .wants_bt = true,
+     .before = {{'A', 0, 2, 0}},
+     .thread = {{{'M', 0, 0, 1}}, {{'X', 0, 0, 0}, {'X', 0, 0, 2}}}},
+    {.name = "the place of a range that moves is not handed out too soon",
+     .quanta = 4,
+     .threads = 2,
+     .before = {{'A', 0, 2, 0}},
+     .thread = {{{'M', 0, 0, 2}}, {{'A', 1, 1, 0}, {'A', 2, 1, 0}}}},
+    {.name = "a move, and a free of the same range",
+     .quanta = 4,
+     .threads = 2,
+     .before = {{'A', 0, 1, 0}, {'A', 1, 1, 0}, {'D', 1, 0, 0}},
+     .thread = {{{'M', 0, 0, 1}}, {{'F', 0, 0, 0}, {'A', 2, 2, 0}}}},
+    {.name = "a move to where others defer",
+     .quanta = 4,
+     .threads = 2,
+     .before = {{'A', 0, 1, 0}, {'A', 1, 1, 0}, {'A', 2, 1, 0}, {'D', 1, 0, 0}},
+     .thread = {{{'M', 0, 0, 1}}, {{'D', 2, 0, 0}, {'A', 3, 1, 0}}}},
+    {.name = "ranges are cleared at one moment",
+     .quanta = 5,
+     .threads = 2,
+     .wants_bt = true,
+     .before = {{'A', 0, 1, 0}, {'A', 1, 1, 0}, {'A', 2, 2, 0}},
+     .thread = {{{'K', 0, 3, 0}}, {{'X', 0, 0, 0}, {'X', 0, 0, 2}}}},
+    {.name = "ranges are cleared while one is freed and one allocated",
+     .quanta = 4,
+     .threads = 2,
+     .before = {{'A', 0, 1, 0}, {'A', 1, 2, 0}},
+     .thread = {{{'K', 0, 4, 0}}, {{'F', 0, 0, 0}, {'A', 2, 1, 0}, {'X', 0, 0, 1}}}},
+    {.name = "a range is taken over others at one moment",
+     .quanta = 4,
+     .threads = 2,
+     .wants_bt = true,
+     .before = {{'A', 0, 1, 0}, {'A', 1, 1, 0}, {'A', 2, 1, 0}},
+     .thread = {{{'O', 3, 2, 1}}, {{'X', 0, 0, 1}, {'X', 0, 0, 2}}}},
+    {.name = "a range is taken over what others defer",
+     .quanta = 4,
+     .threads = 2,
+     .before = {{'A', 0, 1, 0}, {'A', 1, 1, 0}, {'A', 2, 1, 0}, {'D', 1, 0, 0}},
+     .thread = {{{'O', 3, 3, 0}}, {{'D', 2, 0, 0}, {'A', 4, 1, 0}}}},
+    {.name = "an owner is the old one or the new one",
+     .quanta = 4,
+     .threads = 2,
+     .wants_bt = true,
+     .before = {{'A', 0, 2, 0}},
+     .thread = {{{'W', 0, 0, 0}}, {{'X', 0, 0, 0}, {'X', 0, 0, 1}}}},
+    {.name = "an owner, and a free of the same range",
+     .quanta = 4,
+     .threads = 2,
+     .before = {{'A', 0, 1, 0}},
+     .thread = {{{'W', 0, 0, 0}}, {{'F', 0, 0, 0}, {'A', 1, 1, 0}}}},
+    {.name = "pools: an owner, and a free of the same range, and who takes it anew",
+     .quanta = 16,
+     .pool = 8,
+     .threads = 2,
+     .before = {{'A', 0, 1, 0}, {'A', 1, 1, 1}},
+     .thread = {{{'W', 0, 0, 0}}, {{'F', 0, 0, 0}, {'A', 2, 1, 0}, {'X', 0, 0, 0}}}},
+    {.name = "pools: an owner is the old one or the new one",
+     .quanta = 16,
+     .pool = 8,
+     .threads = 2,
+     .before = {{'A', 0, 1, 0}},
+     .thread = {{{'W', 0, 0, 0}}, {{'X', 0, 0, 0}, {'X', 0, 0, 0}}}},
+    {.name = "pools: a move, and a free of the same range",
+     .quanta = 16,
+     .pool = 8,
+     .threads = 2,
+     .before = {{'A', 0, 1, 0}, {'A', 1, 1, 1}},
+     .thread = {{{'M', 0, 0, 9}}, {{'F', 0, 0, 0}, {'A', 2, 1, 0}}}},
+    {.name = "pools: a range that moves is seen at one place",
+     .quanta = 16,
+     .pool = 8,
+     .threads = 2,
+     .changes = 3,
+     .wants_bt = true,
+     .before = {{'A', 0, 1, 0}},
+     .thread = {{{'M', 0, 0, 9}}, {{'X', 0, 0, 0}, {'X', 0, 0, 9}}}},
+    {.name = "pools: ranges are cleared at one moment",
+     .quanta = 16,
+     .pool = 8,
+     .threads = 2,
+     .changes = 3,
+     .wants_bt = true,
+     .before = {{'A', 0, 1, 0}, {'A', 1, 1, 0}, {'R', 2, 2, 8}},
+     .thread = {{{'K', 0, 9, 0}}, {{'X', 0, 0, 0}, {'X', 0, 0, 1}, {'X', 0, 0, 9}}}},
+    {.name = "pools: ranges are cleared while one is freed and taken anew",
+     .quanta = 16,
+     .pool = 8,
+     .threads = 2,
+     .before = {{'A', 0, 1, 0}, {'A', 1, 1, 1}},
+     .thread = {{{'K', 0, 3, 0}}, {{'F', 0, 0, 0}, {'A', 2, 1, 0}}}},
+    {.name = "pools: a range is taken over what others free and take",
+     .quanta = 16,
+     .pool = 8,
+     .threads = 2,
+     .changes = 3,
+     .before = {{'A', 0, 1, 0}, {'A', 1, 1, 1}},
+     .thread = {{{'O', 3, 3, 0}}, {{'F', 1, 0, 0}, {'A', 2, 1, 0}}}},
 };
 
 static void set_up(void *context, struct kva_turns *turns)

@@ -52,6 +52,14 @@ says ranges 'KVA_OK ring 0x0 frame 0xffe00000' \
     '0x00000000ffe00000-0x00000000ffe02fff 12288 busy' \
     '0x00000000ffe03000-0x00000000ffffffff 2084864 free'
 
+# In the end, two ranges are few enough to be invalidated one by one, and three are not.
+says iova 'sound 0xffffd000 disk 0xffffffffd000' 'not reused yet: 0xffffa000' 'invalidate 0xffffd000-0xffffffff' \
+    'invalidate 0xffffffffa000-0xffffffffbfff' 'reused: 0xffffd000' \
+    'invalidate everything: ranges in 0xffffffff6000-0xffffffffffff'
+says pci 'KVA_OK net 0xfebe0000' 'KVA_OK display 0xfd000000' 'KVA_OK disk 0xfebdc000' 'KVA_OK gpu 0x400000000' \
+    'net to 0xe0000000: KVA_OK' 'display to 0xfc000000: KVA_OK' 'disk to 0xe0004000: KVA_EEXIST' '  there is net' \
+    'gpu to 0x600000000: KVA_OK' '0xe0000010 is net + 0x10' '0xfebe0010 is no device' '0x700000000 is gpu + 0x100000000'
+
 # Which frames are taken is not defined, but how many are, and where there are none.
 prints frames '^KVA_OK, aligned: yes$' '^KVA_OK, within reach: yes$' '^the address lies inside a busy segment, not at its start$' \
     '^0x0000000000000000 [^:]{24}:{8}[^:]{32}$' '^zone 0 node 0 frames 0x100-0x7fff: 28288 present, 25188 free, 4224 absent$' \
@@ -78,7 +86,7 @@ fi
 # A new example needs a line here or in test_readme.sh.
 for example in "$root"/examples/*.c; do
     case $(basename "$example" .c) in
-    bugs | compact | first | frames | movable | ring | ranges) ;;
+    bugs | compact | first | frames | iova | movable | pci | ring | ranges) ;;
     *)
         echo "nobody tests $example" >&2
         exit 1
