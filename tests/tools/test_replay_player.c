@@ -210,7 +210,8 @@ static void test_munmap_across_holes(void **state)
     replay_fini(&replay);
 }
 
-/** What our space alone has between two mappings stays, whether the log unmaps across them or maps over them. */
+/** What our space alone has between two mappings stays, whether the log unmaps across them or maps over
+ *  them. */
 static void test_not_in_between(void **state)
 {
     (void)state;

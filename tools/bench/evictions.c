@@ -11,11 +11,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Sizes: 1 to 8 pages, times 1, 2, 4 ... 32, all equally likely: from an icon to a picture that fills a screen. */
+/* Sizes: 1 to 8 pages, times 1, 2, 4 ... 32, all equally likely: from an icon to a picture that fills a
+ * screen. */
 #define PAGES_LOW 8
 #define DOUBLINGS 6
 
-/* A slow engine's cap is for operations of O(n). A success looks at more candidates the more there are, at O(n) each. */
+/* A slow engine's cap is for operations of O(n). A success looks at more candidates the more there are, at
+ * O(n) each. */
 #define CAP_PART 10
 
 static const size_t default_sizes[] = {200, 10000};
@@ -228,7 +230,8 @@ static void fill_in_bound(const struct pool *pool, struct evicted *row)
     row->bound = (double)sample.live_bytes / (double)(pool->subject->last + 1);
 }
 
-/** Rows of one n: for each engine one of each way. Each must have given up the same as those of other engines. */
+/** Rows of one n: for each engine one of each way. Each must have given up the same as those of other
+ *  engines. */
 static void compare(const struct evicted *rows, size_t count)
 {
     const struct evicted *first[WAYS] = {NULL};

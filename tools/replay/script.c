@@ -195,7 +195,8 @@ static uint64_t translate(const struct room *room, uint64_t address)
     return find_logged(room, address, &segment) ? address + distance_of(&segment) : address;
 }
 
-/** A stretch of the log that is given back by one call: its first and last busy address, and what is busy in it. */
+/** A stretch of the log that is given back by one call: its first and last busy address, and what is busy
+ *  in it. */
 struct stretch {
     uint64_t start;
     uint64_t last;
@@ -215,8 +216,8 @@ static bool give_stretch(struct resolver *r, struct room *room, const struct str
            emit_over(r, STEP_CLEAR, room->number, ours, size, bytes);
 }
 
-/** Whether a part of a mapping goes on with a stretch: at the same distance, and what lies between them is free in our
- *  space, too. */
+/** Whether a part of a mapping goes on with a stretch: at the same distance, and what lies between them is
+ *  free in our space, too. */
 static bool goes_on(const struct room *room, const struct stretch *stretch, const struct stretch *part)
 {
     struct kva_segment between;
@@ -324,8 +325,8 @@ static bool take_fixed(struct resolver *r, struct room *room, uint64_t logged, u
     return take_for(r, room, logged, wanted, size, &displaced) && note(r, NOTE_DISPLACED, displaced ? 1 : 0);
 }
 
-/** Whether a range of our space is inside it, and nothing is busy there but what a logged range, as long, has at that
- *  distance; and that is all that is known in the logged range. */
+/** Whether a range of our space is inside it, and nothing is busy there but what a logged range, as long,
+ *  has at that distance; and that is all that is known in the logged range. */
 static bool is_image(const struct room *room, uint64_t logged, uint64_t ours, uint64_t size)
 {
     struct kva_segment segment;
@@ -350,8 +351,8 @@ static bool is_image(const struct room *room, uint64_t logged, uint64_t ours, ui
     return busy == 0;
 }
 
-/** A mapping of the log in the place of whatever is there: in ours by one call, if its place is the same there; or else what is
- *  known there is given back first. */
+/** A mapping of the log in the place of whatever is there: in ours by one call, if its place is the same
+ *  there; or else what is known there is given back first. */
 static bool take_over(struct resolver *r, struct room *room, uint64_t logged, uint64_t wanted, uint64_t size)
 {
     uint64_t bytes = 0;

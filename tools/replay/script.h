@@ -25,9 +25,11 @@
  *   mmap      NULL: highest. A hint: there, if it is free; else highest. MAP_FIXED: that place, whatever is
  *             there (kva_reserve_over). A hint or fixed address inside a known mapping goes
  *             to where that mapping is; any other is used as it stands. A fixed place that is taken in
- *             `ours` alone goes to the highest that fits ("displaced"), and what the log has there is given back first.
- *   munmap    Gives back every known part of the range, whatever lies between (kva_clear; one call for what is
- *             at one distance). A range with no known part (a program's own image, say) changes nothing ("unknown").
+ *             `ours` alone goes to the highest that fits ("displaced"), and what the log has there is given
+ *             back first.
+ *   munmap    Gives back every known part of the range, whatever lies between (kva_clear; one call for
+ *             what is at one distance). A range with no known part (a program's own image, say) changes
+ *             nothing ("unknown").
  *   mremap    Shrinks by giving the tail back; grows where it is if that is possible (kva_resize), or else
  *             takes a new range and gives the old one back.
  *   brk       The first one tells where the heap begins. Grows with kva_resize, shrinks as munmap does.
