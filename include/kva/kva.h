@@ -530,8 +530,8 @@ struct kva_config {
     kva_hook *on_corruption;
     void *hook_context;
 
-    /** Keep the free segments in an index by size, too: KVA_BEST finds its segment in O(log n). It takes up to BEST_BYTES bytes
-     *  for each busy segment, and makes each change of a segment slower (docs/performance.md) */
+    /** Keep the free segments in an index by size, too: KVA_BEST finds its segment in O(log n). It takes up to 33 bytes for
+     *  each busy segment, and 9 KiB, and makes each change of a segment slower (docs/performance.md) */
     bool best_fit;
 };
 

@@ -31,7 +31,7 @@
  * INNER NODE. Up to 64 children; what is known of each child stands in arrays of its own, so that a search
  * reads only the lines that it compares:
  *
- *      | low[64] | child[64] | deferred[2] count | size[64] | largest[64] | largest for class 1 [64] | ...
+ *      | low[64] | child[64] | deferred[3] count | size[64] | largest[64] | largest for class 1 [64] | ...
  *        first     the node                        entries    largest hole  longest aligned run
  *        address                                   or nodes   below         below
  */
@@ -95,7 +95,7 @@ struct bt_leaf {
 struct bt_inner {
     _Alignas(KVA_LINE) uint64_t low[BT_CHILDREN];
     void *child[BT_CHILDREN];
-    uint64_t deferred[KVA_COLOURS]; /* bit i: something below child i is deferred in this colour */
+    uint64_t deferred[KVA_PARKED]; /* bit i: something below child i is parked in this colour */
     size_t count;
     /* On a line of its own: it changes all the time, and lookups without the lock read those above. */
     _Alignas(KVA_LINE) uint8_t size[BT_CHILDREN];       /* entries of a leaf, children of an inner node */
@@ -105,7 +105,7 @@ struct bt_inner {
 /** What a parent knows of a child, apart from where it begins. */
 struct bt_summary {
     uint64_t largest[BT_CLASSES];
-    bool deferred[KVA_COLOURS];
+    bool deferred[KVA_PARKED];
 };
 
 /** One step of a descent: which child of which node. */

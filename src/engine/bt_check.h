@@ -86,7 +86,7 @@ static const char *walk_leaf(struct bt_walk *walk, const struct bt_path *path, s
         return "I7: an entry is deferred and absent";
     for (unsigned g = 0; g <= leaf->count && !broken; g++)
         broken = walk_entry(walk, path, g, summary);
-    for (unsigned colour = 0; colour < KVA_COLOURS; colour++)
+    for (unsigned colour = 0; colour < KVA_PARKED; colour++)
         summary->deferred[colour] = leaf->parked[colour] != 0;
     return broken;
 }
@@ -144,7 +144,7 @@ static const char *walk_inner(struct bt_walk *walk, const struct bt_inner *inner
         broken = walk_child(walk, inner, i, level, is_last ? high : inner->low[i + 1] - 1, &seen);
         for (unsigned align_class = 0; align_class < walk->bt->classes; align_class++)
             summary->largest[align_class] = max_u64(summary->largest[align_class], seen.largest[align_class]);
-        for (unsigned colour = 0; colour < KVA_COLOURS; colour++)
+        for (unsigned colour = 0; colour < KVA_PARKED; colour++)
             summary->deferred[colour] |= seen.deferred[colour];
     }
     return broken;

@@ -345,7 +345,7 @@ static inline void summarise_leaf(const struct bt_tiling *bt, const struct bt_pa
 {
     for (unsigned align_class = 0; align_class < bt->classes; align_class++)
         summary->largest[align_class] = leaf_largest(bt, path, align_class, BT_NO_GAP);
-    for (unsigned colour = 0; colour < KVA_COLOURS; colour++)
+    for (unsigned colour = 0; colour < KVA_PARKED; colour++)
         summary->deferred[colour] = ((const struct bt_leaf *)path->leaf)->parked[colour] != 0;
 }
 

@@ -285,7 +285,7 @@ static void climb(struct bt_tiling *bt, const struct bt_path *path, unsigned lev
 {
     for (unsigned align_class = 0; align_class < bt->classes; align_class++)
         climb_largest(bt, path, level, align_class, now->largest[align_class]);
-    for (unsigned colour = 0; colour < KVA_COLOURS; colour++)
+    for (unsigned colour = 0; colour < KVA_PARKED; colour++)
         climb_deferred(bt, path, level, colour, now->deferred[colour]);
 }
 
@@ -363,7 +363,7 @@ static void marks_changed(struct bt_tiling *bt, const struct bt_path *path)
 {
     const struct bt_leaf *leaf = path->leaf;
 
-    for (unsigned colour = 0; colour < KVA_COLOURS; colour++)
+    for (unsigned colour = 0; colour < KVA_PARKED; colour++)
         climb_deferred(bt, path, bt->height, colour, leaf->parked[colour] != 0);
 }
 
@@ -411,7 +411,7 @@ static void set_child(const struct bt_tiling *bt, struct bt_inner *inner, size_t
     inner->child[i] = child->node;
     inner->low[i] = child->low;
     inner->size[i] = (uint8_t)child->size;
-    for (unsigned colour = 0; colour < KVA_COLOURS; colour++) {
+    for (unsigned colour = 0; colour < KVA_PARKED; colour++) {
         inner->deferred[colour] &= ~bit;
         inner->deferred[colour] |= child->summary.deferred[colour] ? bit : 0;
     }
@@ -424,7 +424,7 @@ static void get_child(const struct bt_tiling *bt, const struct bt_inner *inner, 
     child->node = inner->child[i];
     child->low = inner->low[i];
     child->size = inner->size[i];
-    for (unsigned colour = 0; colour < KVA_COLOURS; colour++)
+    for (unsigned colour = 0; colour < KVA_PARKED; colour++)
         child->summary.deferred[colour] = inner->deferred[colour] >> i & 1;
     for (unsigned align_class = 0; align_class < bt->classes; align_class++)
         child->summary.largest[align_class] = inner->largest[align_class][i];
@@ -438,7 +438,7 @@ static void insert_child(const struct bt_tiling *bt, struct bt_inner *inner, uns
     OPEN_PLACE(inner->size, i, inner->count);
     for (unsigned align_class = 0; align_class < bt->classes; align_class++)
         OPEN_PLACE(inner->largest[align_class], i, inner->count);
-    for (unsigned colour = 0; colour < KVA_COLOURS; colour++)
+    for (unsigned colour = 0; colour < KVA_PARKED; colour++)
         inner->deferred[colour] = open_bit(inner->deferred[colour], i);
     inner->count++;
     set_child(bt, inner, i, child);
@@ -451,7 +451,7 @@ static void remove_child(const struct bt_tiling *bt, struct bt_inner *inner, uns
     CLOSE_PLACE(inner->size, i, inner->count);
     for (unsigned align_class = 0; align_class < bt->classes; align_class++)
         CLOSE_PLACE(inner->largest[align_class], i, inner->count);
-    for (unsigned colour = 0; colour < KVA_COLOURS; colour++)
+    for (unsigned colour = 0; colour < KVA_PARKED; colour++)
         inner->deferred[colour] = close_bit(inner->deferred[colour], i);
     inner->count--;
 }
@@ -462,7 +462,7 @@ static void describe_inner(const struct bt_tiling *bt, struct bt_inner *inner, s
     child->node = inner;
     child->low = inner->low[0];
     child->size = inner->count;
-    for (unsigned colour = 0; colour < KVA_COLOURS; colour++)
+    for (unsigned colour = 0; colour < KVA_PARKED; colour++)
         child->summary.deferred[colour] = inner->deferred[colour] != 0;
     for (unsigned align_class = 0; align_class < bt->classes; align_class++)
         child->summary.largest[align_class] =
@@ -488,7 +488,7 @@ static void move_children(const struct bt_tiling *bt, struct bt_inner *from, siz
         set_child(bt, to, to->count++, &child);
     }
     from->count = at;
-    for (unsigned colour = 0; colour < KVA_COLOURS; colour++)
+    for (unsigned colour = 0; colour < KVA_PARKED; colour++)
         from->deferred[colour] &= ((uint64_t)1 << at) - 1;
 }
 
@@ -726,7 +726,7 @@ static bool merge_children(struct bt_tiling *bt, struct bt_inner *parent, unsign
     if (!(are_leaves ? merge_leaves(bt, left.node, right.node) : merge_inners(bt, left.node, right.node)))
         return false;
     left.size += right.size;
-    for (unsigned colour = 0; colour < KVA_COLOURS; colour++)
+    for (unsigned colour = 0; colour < KVA_PARKED; colour++)
         left.summary.deferred[colour] |= right.summary.deferred[colour];
     for (unsigned align_class = 0; align_class < bt->classes; align_class++)
         left.summary.largest[align_class] =
@@ -1103,8 +1103,7 @@ static enum kva_status bt_park(struct kva_tiling *tiling, uint64_t start, unsign
     leaf->parked[colour] |= (uint64_t)1 << i;
     end_edit(leaf);
     *last = entry_last(bt, leaf, i);
-    if (colour < KVA_COLOURS)
-        marks_changed(bt, &path);
+    marks_changed(bt, &path);
     kva_tally_park(&tiling->tally, colour, *last - start + 1);
     return KVA_OK;
 }
@@ -1122,6 +1121,7 @@ static enum kva_status bt_wake(struct kva_tiling *tiling, uint64_t start)
     begin_edit(leaf);
     leaf->parked[KVA_COLOUR_ABSENT] &= ~((uint64_t)1 << i);
     end_edit(leaf);
+    marks_changed(bt, &path);
     kva_tally_wake(&tiling->tally, entry_last(bt, leaf, i) - start + 1);
     return KVA_OK;
 }

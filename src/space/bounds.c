@@ -74,7 +74,7 @@ static enum kva_status add_outside(struct kva_space *space, uint64_t start, uint
     last = max_u64(tiling->last, last);
     if (!apart)
         return tiling->engine->extend(tiling, first, last);
-    if (tiling->engine->prepare(tiling, 2) != KVA_OK)
+    if (tiling->engine->prepare(tiling, 1) != KVA_OK) /* two segments more, as of one operation */
         return KVA_ENOMEM;
     (void)tiling->engine->extend(tiling, first, last);
     sync_point(threads_of(space));
@@ -221,7 +221,7 @@ enum kva_status kva_space_remove(struct kva_space *space, uint64_t start, uint64
 /* ---------------------------------------------------------------------------------------------- shrinking */
 
 /** New ends, and what is in the way of them. */
-struct shrinking {
+struct new_ends {
     uint64_t first; /* as they are asked for */
     uint64_t last;
     uint64_t nearest_first; /* what is not absent, next to them */
@@ -230,15 +230,14 @@ struct shrinking {
     struct kva_bad bad;
 };
 
-static enum kva_status validate_shrinking(const struct kva_tiling *tiling, struct shrinking *shrinking)
+static enum kva_status validate_new_ends(const struct kva_tiling *tiling, struct new_ends *ends)
 {
-    enum kva_status status =
-        kva_validate_bounds(shrinking->first, shrinking->last, tiling->quantum, &shrinking->bad);
+    enum kva_status status = kva_validate_bounds(ends->first, ends->last, tiling->quantum, &ends->bad);
 
-    if (status == KVA_OK && shrinking->first < tiling->first)
-        status = bad_field(&shrinking->bad, KVA_ERANGE, "first");
-    if (status == KVA_OK && shrinking->last > tiling->last)
-        status = bad_field(&shrinking->bad, KVA_ERANGE, "last");
+    if (status == KVA_OK && ends->first < tiling->first)
+        status = bad_field(&ends->bad, KVA_ERANGE, "first");
+    if (status == KVA_OK && ends->last > tiling->last)
+        status = bad_field(&ends->bad, KVA_ERANGE, "last");
     return status;
 }
 
@@ -256,27 +255,27 @@ static enum kva_state worst_state(const struct kva_space *space, uint64_t inner,
     return conflict.state;
 }
 
-static enum kva_status attempt_shrink(void *instance, void *operation)
+static enum kva_status attempt_new_ends(void *instance, void *operation)
 {
     const struct kva_space *space = instance;
     const struct kva_tiling *tiling = space->tiling;
-    struct shrinking *shrinking = operation;
+    struct new_ends *ends = operation;
     struct kva_segment absent;
-    enum kva_status status = validate_shrinking(tiling, shrinking);
+    enum kva_status status = validate_new_ends(tiling, ends);
 
     if (status != KVA_OK)
         return status;
-    bool absent_first = find_absent(tiling, shrinking->first, &absent);
-    shrinking->nearest_first = absent_first ? absent.last + 1 : shrinking->first;
-    bool absent_last = find_absent(tiling, shrinking->last, &absent);
-    shrinking->nearest_last = absent_last ? absent.start - 1 : shrinking->last;
-    if (shrinking->nearest_first > shrinking->nearest_last)
+    bool absent_first = find_absent(tiling, ends->first, &absent);
+    ends->nearest_first = absent_first ? absent.last + 1 : ends->first;
+    bool absent_last = find_absent(tiling, ends->last, &absent);
+    ends->nearest_last = absent_last ? absent.start - 1 : ends->last;
+    if (ends->nearest_first > ends->nearest_last)
         return KVA_EBUSY;
-    shrinking->in_the_way = worst_state(space, shrinking->nearest_first, tiling->first);
-    enum kva_state above = worst_state(space, shrinking->nearest_last, tiling->last);
-    if (kva_is_worse(above, shrinking->in_the_way))
-        shrinking->in_the_way = above;
-    return shrinking->in_the_way == KVA_FREE ? KVA_OK : KVA_ENOSPC;
+    ends->in_the_way = worst_state(space, ends->nearest_first, tiling->first);
+    enum kva_state above = worst_state(space, ends->nearest_last, tiling->last);
+    if (kva_is_worse(above, ends->in_the_way))
+        ends->in_the_way = above;
+    return ends->in_the_way == KVA_FREE ? KVA_OK : KVA_ENOSPC;
 }
 
 /** All absent ranges in [start, last] become free. */
@@ -309,19 +308,19 @@ static void cut_ends(struct kva_space *space, uint64_t first, uint64_t last)
 enum kva_status kva_space_shrink(struct kva_space *space, uint64_t first, uint64_t last)
 {
     enum kva_status status = enter_change(space, __func__);
-    struct shrinking shrinking = {.first = first, .last = last};
+    struct new_ends ends = {.first = first, .last = last};
 
     if (status != KVA_OK)
         return status;
-    status = kva_make_way(space, attempt_shrink, &shrinking, &shrinking.in_the_way);
+    status = kva_make_way(space, attempt_new_ends, &ends, &ends.in_the_way);
     if (is_misuse(status))
-        return leave(space, misuse_of(space, status, __func__, first, &shrinking.bad));
+        return leave(space, misuse_of(space, status, __func__, first, &ends.bad));
     if (status == KVA_ENOSPC)
         return leave(space, KVA_EBUSY);
     if (status == KVA_OK) {
-        cut_ends(space, shrinking.nearest_first, shrinking.nearest_last);
-        verify_change(space, __func__, shrinking.nearest_first);
-        verify_change(space, __func__, shrinking.nearest_last);
+        cut_ends(space, ends.nearest_first, ends.nearest_last);
+        verify_change(space, __func__, ends.nearest_first);
+        verify_change(space, __func__, ends.nearest_last);
     }
     return leave(space, status);
 }

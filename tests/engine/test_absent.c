@@ -417,6 +417,18 @@ static void compare_searches(struct pair *pair)
     }
 }
 
+/** The next parked segment, in each colour. */
+static void compare_next_parked(struct pair *pair, uint64_t from)
+{
+    for (unsigned colour = 0; colour < KVA_PARKED; colour++) {
+        struct kva_segment a, b;
+        enum kva_status status = pair->scan.engine->next_parked(pair->scan.tiling, colour, from, &a);
+        check_that(pair->other.engine->next_parked(pair->other.tiling, colour, from, &b) == status,
+                   "%s: colour %u", pair->other.engine->name, colour);
+        assert_true(status != KVA_OK || (a.start == b.start && a.last == b.last && a.state == b.state));
+    }
+}
+
 static void compare(struct pair *pair, bool all)
 {
     struct kva_tiling *a = pair->scan.tiling, *b = pair->other.tiling;
@@ -430,8 +442,12 @@ static void compare(struct pair *pair, bool all)
     check(&pair->scan);
     check(&pair->other);
     compare_searches(pair);
-    for (uint64_t at = a->first; all && at <= a->last; at++)
+    compare_next_parked(pair, a->first);
+    compare_next_parked(pair, a->first + (a->last - a->first) / 2);
+    for (uint64_t at = a->first; all && at <= a->last; at++) {
         compare_at(pair, at);
+        compare_next_parked(pair, at);
+    }
 }
 
 static enum kva_state state_at(const struct pair *pair, uint64_t at, struct kva_segment *segment)
@@ -509,6 +525,15 @@ static void step(struct pair *pair, struct test_rng *rng, bool filling)
         narrow_both(pair, rng);
     } else if (state == KVA_BUSY && what < 3) {
         try_absent(pair, &segment);
+    } else if (state == KVA_BUSY && what == 3) {
+        uint64_t last;
+        unsigned colour = (unsigned)test_below(rng, KVA_COLOURS);
+        assert_int_equal(pair->scan.engine->park(tiling, segment.start, colour, &last), KVA_OK);
+        assert_int_equal(pair->other.engine->park(pair->other.tiling, segment.start, colour, &last), KVA_OK);
+    } else if (what == 6) {
+        unsigned colour = (unsigned)test_below(rng, KVA_COLOURS);
+        pair->scan.engine->unpark(tiling, colour, 1 + tiling->tally.parked[colour]);
+        pair->other.engine->unpark(pair->other.tiling, colour, UINT64_MAX);
     } else if (state != KVA_FREE && !filling) {
         free_in_both(pair, segment.start);
     }

@@ -198,6 +198,7 @@ static void the_largest_hole_follows_every_change(void **state)
         assert_int_equal(engine->resize(f.tiling, 1300, 1309), KVA_OK);
         assert_true(engine->largest(f.tiling, &span));
         assert_int_equal(span, 689);
+        check(&f);
         assert_int_equal(engine->extend(f.tiling, 0, LAST), KVA_OK);
         assert_true(engine->largest(f.tiling, &span));
         assert_int_equal(span, 1299);
@@ -396,6 +397,76 @@ static void the_next_one_parked_at_the_ends(void **state)
     }
 }
 
+/* As many holes as there can be come about without memory, by release and by unpark: what adds a busy segment has obtained
+ * what the index by size needs for them. */
+static void a_free_needs_no_memory(void **state)
+{
+    const struct kva_engine *engine;
+    (void)state;
+    for_each_engine (engine, e) {
+        for (int parked = 0; parked < 2; parked++) {
+            static struct fixture f;
+            uint64_t last;
+
+            set_up(&f, engine);
+            for (uint64_t at = FIRST; at <= LAST; at++)
+                take(&f, at, at);
+            kva_failing_memory_fail(&f.memory, 1, true);
+            for (uint64_t at = FIRST; at <= LAST; at += 2) {
+                if (parked)
+                    assert_int_equal(engine->park(f.tiling, at, 1, &last), KVA_OK);
+                else
+                    assert_int_equal(engine->release(f.tiling, at), KVA_OK);
+            }
+            engine->unpark(f.tiling, 1, UINT64_MAX);
+            assert_int_equal(f.tiling->tally.segments[KVA_FREE], (LAST - FIRST + 1) / 2);
+            tear_down(&f);
+        }
+    }
+}
+
+/* A hole for each punch, until there is no memory for one more; then nothing has changed. */
+static void punches_end_where_memory_does(void **state)
+{
+    const struct kva_engine *engine;
+    (void)state;
+    for_each_engine (engine, e) {
+        static struct fixture f;
+        uint64_t at = FIRST;
+
+        set_up(&f, engine);
+        take(&f, FIRST, LAST);
+        assert_int_equal(engine->prepare(f.tiling, 100), KVA_OK);
+        kva_failing_memory_fail(&f.memory, 1, true);
+        while (at + 2 <= LAST && engine->punch(f.tiling, at, at + 1, at + 1) == KVA_OK)
+            at += 2;
+        assert_true(at >= FIRST + 200);
+        check(&f);
+        kva_failing_memory_fail(&f.memory, 0, false);
+        for (; at + 2 <= LAST; at += 2)
+            assert_int_equal(engine->punch(f.tiling, at, at + 1, at + 1), KVA_OK);
+        tear_down(&f);
+    }
+}
+
+/* What was prepared is enough for as many holes. */
+static void what_is_prepared_suffices(void **state)
+{
+    const struct kva_engine *engine;
+    (void)state;
+    for_each_engine (engine, e) {
+        static struct fixture f;
+
+        set_up(&f, engine);
+        assert_int_equal(engine->prepare(f.tiling, 499), KVA_OK);
+        kva_failing_memory_fail(&f.memory, 1, true);
+        for (uint64_t at = FIRST + 1; at < LAST - 1; at += 2)
+            take(&f, at, at);
+        assert_int_equal(f.tiling->tally.segments[KVA_FREE], 500);
+        tear_down(&f);
+    }
+}
+
 static void fits_in_a_hole(void **state)
 {
     static const struct {
@@ -449,6 +520,9 @@ int main(void)
         cmocka_unit_test(a_slice_gives_back_one_colour_only),
         cmocka_unit_test(the_next_one_parked_is_found),
         cmocka_unit_test(the_next_one_parked_at_the_ends),
+        cmocka_unit_test(a_free_needs_no_memory),
+        cmocka_unit_test(punches_end_where_memory_does),
+        cmocka_unit_test(what_is_prepared_suffices),
         cmocka_unit_test(fits_in_a_hole),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -158,6 +158,10 @@ static bool add(struct fixture *f, uint64_t span, uint64_t start)
 
 static void take_out(struct fixture *f, size_t i)
 {
+    struct kva_size at;
+
+    if (i % 2 == 0) /* what was just found is removed another way */
+        assert_true(f->form->first(f->sizes, f->hole[i].span, &at));
     f->form->remove(f->sizes, f->hole[i].start, f->hole[i].start + f->hole[i].span);
     f->count--;
     memmove(f->hole + i, f->hole + i + 1, (f->count - i) * sizeof *f->hole);
@@ -399,10 +403,24 @@ static void not_a_node_too_few(void **state)
             size_t leaves = most / SIZES_LEAST + 1;
             f.sizes->leaves.available = leaves - f.sizes->leaves.in_use;
             f.sizes->inners.available = inners_above(leaves);
-            hug_the_limit(&f, most, &rng, greedy);
+            hug_the_limit(&f, f.sizes->ready, &rng, greedy);
             tear_down(&f);
         }
     }
+}
+
+/* 33 bytes for each busy segment, and 9 KiB; there may be one hole more than busy segments. */
+static void memory_is_what_the_header_says(void **state)
+{
+    static struct fixture f;
+    (void)state;
+    set_up(&f, &usual);
+    for (uint64_t busy = 0; busy < 100000; busy++) {
+        assert_true(usual.fill(f.sizes, (size_t)busy + 1));
+        check_that(f.ledger.bytes <= 33 * busy + 9 * 1024, "%" PRIu64 " bytes for %" PRIu64 " segments",
+                   f.ledger.bytes, busy);
+    }
+    tear_down(&f);
 }
 
 static void a_refusal_changes_nothing(void **state)
@@ -501,6 +519,7 @@ int main(void)
         cmocka_unit_test(what_is_not_there_is_reported),
         cmocka_unit_test(what_is_ensured_suffices),
         cmocka_unit_test(not_a_node_too_few),
+        cmocka_unit_test(memory_is_what_the_header_says),
         cmocka_unit_test(a_refusal_changes_nothing),
         cmocka_unit_test(the_check_names_what_is_broken),
     };

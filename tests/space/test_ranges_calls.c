@@ -352,6 +352,63 @@ static void a_segment_of_all_addresses(void **state)
     }
 }
 
+/* ------------------------------------------------------------------------------------------------ memory */
+
+enum { HELD = 16 };
+
+/* Far apart, so that leaves of bt have their wide form, of which the smallest is full with two entries. */
+#define APART (UINT64_C(1) << 48)
+
+/** Take the middle of the segment [at, at + 3] over: all of it happens, or nothing. Returns whether it did. */
+static bool take_middle(struct fixture *f, uint64_t at)
+{
+    static const char over[] = "over";
+    enum kva_status status = kva_reserve_over(&f->space, at + 1, 2, named(over), NULL);
+
+    if (status == KVA_OK) {
+        expect_segment(&f->space, at, at, KVA_BUSY, NULL);
+        expect_segment(&f->space, at + 1, at + 2, KVA_BUSY, over);
+        expect_segment(&f->space, at + 3, at + 3, KVA_BUSY, NULL);
+    } else {
+        assert_int_equal(status, KVA_ENOMEM);
+        expect_segment(&f->space, at, at + 3, KVA_BUSY, NULL);
+    }
+    return status == KVA_OK;
+}
+
+/* Two segments more, of which each may need a node: with one at hand, neither is made. */
+static void a_middle_is_taken_over_with_all_memory_or_not(void **state)
+{
+    const struct kva_engine *engine;
+    static struct fixture f;
+    unsigned taken = 0, refused = 0;
+    (void)state;
+    for_each_engine (engine, e) {
+        for (uint64_t n = 0; n < 8 * 16; n++) {
+            struct kva_config config = config_of(&f, engine);
+
+            config.first = 0;
+            config.last = TOP;
+            config.quantum = 1;
+            f.memory.largest =
+                256 + 64 * (size_t)(n / 8); /* blocks of a few nodes of one kind, if that suffices */
+            if (kva_space_init(&f.space, &config) != KVA_OK)
+                continue;
+            uint64_t held = 0; /* as many as leaves of that size allow */
+            while (held < HELD && kva_reserve(&f.space, held * APART, 4, NULL, NULL) == KVA_OK)
+                held++;
+            kva_failing_memory_fail(&f.memory, 1 + n % 8, true);
+            for (uint64_t i = held; i-- > 0;) { /* the last leaf is divided where that leaves it full */
+                bool done = take_middle(&f, i * APART);
+                taken += done;
+                refused += !done;
+            }
+            end(&f);
+        }
+    }
+    print_message("%u taken over, %u refused\n", taken, refused);
+}
+
 /* ------------------------------------------------------------------------------------------------- pools */
 
 enum { QUANTA = 64 };
@@ -662,6 +719,7 @@ static void pools_without_memory(void **state)
         struct test_rng rng = test_rng_of(180 + e);
         for (uint64_t round = 0; round < TEST_PLACES; round++) {
             begin_pooled(&p, engine, round);
+            p.memory.largest = (size_t)256 << round % 5; /* small blocks are soon used up */
             for (uint64_t i = 0; i < test_scaled(700); i++) {
                 kva_failing_memory_fail(&p.memory, 1 + test_below(&rng, 2), test_one_in(&rng, 2));
                 enum kva_status status = disturb(&p, &rng);
@@ -702,6 +760,7 @@ int main(void)
         cmocka_unit_test(a_flush_callback_may_call_none),
         cmocka_unit_test(mappings_are_split_joined_and_unmapped),
         cmocka_unit_test(a_segment_of_all_addresses),
+        cmocka_unit_test(a_middle_is_taken_over_with_all_memory_or_not),
         cmocka_unit_test(pools_make_no_difference),
         cmocka_unit_test(pools_without_memory),
         cmocka_unit_test(clearing_whole_objects_takes_no_memory),
