@@ -50,10 +50,30 @@ def row_cells:
      (.latency_ns | (.p50, .p99, ."p99.9", .max) | ns),
      (.bytes_per_live | fixed(1)), (if .fragmentation == null then "-" else .fragmentation | fixed(3) end)];
 
+# Workloads with tables of their own.
+def has_own_table: .workload == "policies" or .workload == "ranges";
+
+def policies_table:
+    (["policy", "n", "engine", "ns", "spread", "× lowest", "p50", "p99", "bytes/live", "used/live"] | cells),
+    (["---", "--:", "---", "--:", "--:", "--:", "--:", "--:", "--:", "--:"] | cells),
+    (.[] | [.phase, (.n | grouped), .engine, (.ns | ns), (100 * .spread | fixed(0)) + " %" + (if .spread > spread_limit then " †" else "" end),
+        (.times_first | fixed(2)), (.latency_ns | (.p50, .p99) | ns), (.bytes_per_live | fixed(1)),
+        (if .fragmentation == null then "-" else .fragmentation | fixed(3) end)] | cells);
+
+def ranges_table:
+    (["call", "n", "engine", "ns for each range, or step", "spread"] | cells), (["---", "--:", "---", "--:", "--:"] | cells),
+    (.[] | [.phase, (.n | grouped), .engine, (.ns | ns), (100 * .spread | fixed(0)) + " %" + (if .spread > spread_limit then " †" else "" end)] | cells);
+
+def evictions_table:
+    (["textures", "engine", "way", "candidates", "evictions", "bound", "ns for a success", "× lru", "ns for a candidate"] | cells),
+    (["--:", "---", "---", "--:", "--:", "--:", "--:", "--:", "--:"] | cells),
+    (.[] | select(.skipped | not) | [(.n | grouped), .engine, .way, (.candidates_per_success, .evictions_per_success | fixed(2)),
+        (100 * .bound | fixed(0)) + " %", (.ns | ns), (.ratio | fixed(2)), (if .candidate_ns == null then "-" else .candidate_ns | ns end)] | cells);
+
 def rows_table:
     (["workload", "n", "engine", "ns", "spread", "× " + .base, "p50", "p99", "p99.9", "max", "bytes/live", "used/live"] | cells),
     (["---", "--:", "---", "--:", "--:", "--:", "--:", "--:", "--:", "--:", "--:", "--:"] | cells),
-    (.rows[] | select(.skipped | not) | row_cells | cells);
+    (.rows[] | select((.skipped | not) and (has_own_table | not)) | row_cells | cells);
 
 def longest_table:
     (["n", "engine", "operations", "p50", "p99.9", "longest", "empty longest", "empty p99.999", "above empty", "longest twice", "in"] | cells),
@@ -83,7 +103,7 @@ def published_table:
         | ["bytes per range at 1,000,000", "87", ($rb | figure(.bytes_per_live; 1)), "31 / 17.5",
            ($bt | figure(.bytes_per_live; 1)) + ", without owners " + ($bare | figure(.bytes_per_live; 1)), "", "86", "96"] | cells);
 
-# What was aimed at and what came out, for vmalloc and for threads.
+# What was aimed at and what came out.
 def aims_table:
     (["aim", "", "measured", ""] | cells), (["---", "--:", "--:", "---"] | cells),
     (.[] | [.what,
@@ -124,6 +144,12 @@ def markdown:
         | "In windows, " + (100 * .no_fit / .requests | fixed(1)) + " % of the requests rightly found no fit.")),
     (select([.rows[] | select(.skipped)] != []) | "", "Left out as too slow at these sizes: " + ([.rows[] | select(.skipped) | .engine] | unique | join(", ")) + "."),
     (select([.rows[] | select(.workload == "churn")] != []) | "", "The churn beside figures of others, in ns per pair. Theirs are from another machine: compare the ratios.", "", published_table),
+    (select(any(.rows[]; .workload == "policies")) | "", "Policies, `kva bench policies`, in ns per pair.", "",
+        ([.rows[] | select(.workload == "policies" and (.skipped | not))] | policies_table)),
+    (select(any(.rows[]; .workload == "ranges")) | "", "Ranges, `kva bench ranges`.", "",
+        ([.rows[] | select(.workload == "ranges" and (.skipped | not))] | ranges_table)),
+    (select(.evictions != null) | "", "Evictions, `kva bench evictions`.", "", (.evictions.rows | evictions_table)),
+    (select(.evictions != null and .aims != []) | "", (.aims + .evictions.aims | aims_table)),
     (select(.longest != []) | "", "The longest single operation:", "", longest_table),
     (select(any(.longest[]; .capped)) | "",
         "\\* An engine of O(n), with fewer ranges and operations than the others, with which the row does not compare."),
@@ -144,7 +170,7 @@ def churn:
 def others:
     engines as $engines
     | (["workload"] + $engines | map("\"" + . + "\"") | join(" ")),
-      (reduce (.rows[] | select(.workload != "churn")) as $row ([];
+      (reduce (.rows[] | select(.workload != "churn" and (has_own_table | not))) as $row ([];
             if any(.[]; .label == ($row | title)) then map(if .label == ($row | title) then .rows += [$row] else . end)
             else . + [{label: ($row | title), rows: [$row]}] end)
         | .[] | . as $group | select(any($group.rows[]; .skipped | not))

@@ -231,7 +231,8 @@ static void targets_have_their_reach(void **state)
     subject_destroy(subject);
 }
 
-/** What a call clears comes back, so each batch finds the same space; and a batch has no more calls than places. */
+/** What a call clears comes back, so each batch finds the same space; and a batch has no more calls than
+ *  places. */
 static void cleared_ranges_come_back(void **state)
 {
     (void)state;
@@ -282,7 +283,8 @@ static void walks_go_round(void **state)
     }
 }
 
-/** All engines give up the same; the scan gives up less than it looks at, and less than whoever does not look. */
+/** All engines give up the same; the scan gives up less than it looks at, and less than whoever does not
+ *  look. */
 static void a_scan_gives_up_less(void **state)
 {
     (void)state;

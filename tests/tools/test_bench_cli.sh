@@ -118,6 +118,11 @@ grep -q 'scan is O(n)' slow.txt || fail 'the cap is not told'
 "$KVA" bench hot $tiny --engine scan --n 10001 --json | jq -e '.rows[0].skipped' >/dev/null ||
     fail 'JSON: the skipped row is not marked'
 
+# shellcheck disable=SC2086
+"$KVA" bench evictions $tiny --engine bt,scan --n 1001 >slow.txt
+grep -q '^ *1,001  scan  *lru  *-  *-' slow.txt || fail 'evictions: the cap is not applied'
+[ "$(grep -c 'scan is O(n) and left out above n = 1000;' slow.txt)" = 1 ] || fail 'evictions: the cap is not told once'
+
 # Memory: every case has its table, every contender its row, and every aim a figure or the word that it has none.
 # shellcheck disable=SC2086
 "$KVA" bench vmalloc $tiny --areas 300 --n 1,100 --output vmalloc.txt >out.txt 2>err.txt

@@ -84,9 +84,9 @@ static void check_steps(const struct replay *replay, const struct expected *expe
         check_that(step->kind == expected[i].kind && step->start == expected[i].start &&
                        step->size == expected[i].pages * SCRIPT_PAGE && step->status == expected[i].status &&
                        step->space == expected[i].space,
-                   "step %zu: kind %d, 0x%" PRIx64 ", %" PRIu64 " bytes, %s, space %u", i, step->kind,
-                   step->start, step->size, kva_status_name((enum kva_status)step->status),
-                   (unsigned)step->space);
+                   "step %zu: kind %d, 0x%" PRIx64 ", %" PRIu64 " bytes, %" PRIu64 " busy, %s, space %u", i,
+                   step->kind, step->start, step->size, step->bytes,
+                   kva_status_name((enum kva_status)step->status), (unsigned)step->space);
     }
     assert_int_equal(script->count, count);
 }
@@ -105,13 +105,13 @@ static void test_fixed_replace(void **state)
     const struct expected steps[] = {
         {STEP_BEGIN, 0, 0, KVA_OK, 0},
         {STEP_ALLOC, TOP(16), 16, KVA_OK, 0},
-        {STEP_FREE_RANGE, TOP(16) + 0x4000, 4, KVA_OK, 0},
-        {STEP_RESERVE, TOP(16) + 0x4000, 4, KVA_OK, 0},
+        {STEP_RESERVE_OVER, TOP(16) + 0x4000, 4, KVA_OK, 0},
         /* reaches two pages beyond the mapping: those are free */
-        {STEP_FREE_RANGE, TOP(16) + 0xe000, 2, KVA_OK, 0},
-        {STEP_RESERVE, TOP(16) + 0xe000, 4, KVA_OK, 0},
+        {STEP_RESERVE_OVER, TOP(16) + 0xe000, 4, KVA_OK, 0},
     };
     check_steps(&replay, steps, COUNT_OF(steps));
+    assert_int_equal(replay.script.steps[2].bytes, 4 * SCRIPT_PAGE);
+    assert_int_equal(replay.script.steps[3].bytes, 2 * SCRIPT_PAGE);
     struct sample end = play_all(&replay);
     assert_int_equal(end.busy_segments, 4);
     assert_int_equal(end.busy_bytes, 18 * SCRIPT_PAGE);
@@ -128,13 +128,12 @@ static void test_fixed_across(void **state)
         "0x405000", "0x2000", "|MAP_FIXED", "0x405000") MAP("0x401000", "0x5000", "|MAP_FIXED", "0x401000"));
     const struct expected steps[] = {
         {STEP_BEGIN, 0, 0, KVA_OK, 0},
-        {STEP_RESERVE, 0x400000, 2, KVA_OK, 0},
-        {STEP_RESERVE, 0x405000, 2, KVA_OK, 0},
-        {STEP_FREE_RANGE, 0x401000, 1, KVA_OK, 0},
-        {STEP_FREE_RANGE, 0x405000, 1, KVA_OK, 0},
-        {STEP_RESERVE, 0x401000, 5, KVA_OK, 0},
+        {STEP_RESERVE_OVER, 0x400000, 2, KVA_OK, 0},
+        {STEP_RESERVE_OVER, 0x405000, 2, KVA_OK, 0},
+        {STEP_RESERVE_OVER, 0x401000, 5, KVA_OK, 0},
     };
     check_steps(&replay, steps, COUNT_OF(steps));
+    assert_int_equal(replay.script.steps[3].bytes, 2 * SCRIPT_PAGE);
     assert_int_equal(play_all(&replay).busy_segments, 3);
     replay_fini(&replay);
 }
@@ -154,8 +153,8 @@ static void test_displaced(void **state)
         {STEP_RESERVE, TOP(1), 1, KVA_EEXIST, 0},
         {STEP_ALLOC, TOP(2), 1, KVA_OK, 0},
         {STEP_ALLOC, TOP(3), 1, KVA_OK, 0},
-        {STEP_FREE, TOP(2), 1, KVA_OK, 0},
-        {STEP_FREE, TOP(3), 1, KVA_OK, 0},
+        {STEP_CLEAR, TOP(2), 1, KVA_OK, 0},
+        {STEP_CLEAR, TOP(3), 1, KVA_OK, 0},
     };
     check_steps(&replay, steps, COUNT_OF(steps));
     assert_int_equal(replay.script.counts.displaced, 2);
@@ -196,18 +195,67 @@ static void test_munmap_across_holes(void **state)
     const struct expected steps[] = {
         {STEP_BEGIN, 0, 0, KVA_OK, 0},
         {STEP_ALLOC, TOP(6), 6, KVA_OK, 0},
-        {STEP_RESERVE, 0x7f0000008000, 2, KVA_OK, 0},
-        {STEP_FREE_RANGE, TOP(6) + 0x2000, 2, KVA_OK, 0},
-        {STEP_FREE_RANGE, 0x7f0000009000, 1, KVA_OK, 0},
-        {STEP_FREE, TOP(6), 2, KVA_OK, 0},
-        {STEP_FREE_RANGE, TOP(6) + 0x4000, 1, KVA_OK, 0},
+        {STEP_RESERVE_OVER, 0x7f0000008000, 2, KVA_OK, 0},
+        {STEP_CLEAR, TOP(6) + 0x2000, 2, KVA_OK, 0},
+        {STEP_CLEAR, 0x7f0000009000, 1, KVA_OK, 0},
+        {STEP_CLEAR, TOP(6), 5, KVA_OK, 0}, /* both pieces, and the hole between them */
     };
     check_steps(&replay, steps, COUNT_OF(steps));
+    assert_int_equal(replay.script.steps[5].bytes, 3 * SCRIPT_PAGE);
     struct sample end = play_all(&replay);
     assert_int_equal(end.busy_segments, 2);
     assert_int_equal(end.busy_bytes, 2 * SCRIPT_PAGE);
     assert_int_equal(replay.script.counts.unknown, 1);
     assert_int_equal(replay.script.counts.munmaps, 3);
+    replay_fini(&replay);
+}
+
+/** What our space alone has between two mappings stays, whether the log unmaps across them or maps over
+ *  them. */
+static void test_not_in_between(void **state)
+{
+    (void)state;
+    struct replay replay = resolve(
+        MAP("0x400000", "0x1000", "|MAP_FIXED", "0x400000") MAP("0x402000", "0x1000", "|MAP_FIXED",
+                                                                "0x402000")
+            MAP("0x401000", "0x1000", "", "0x7f0000000000") "munmap(0x400000, 0x3000) = 0\n" MAP(
+                "0x402000", "0x1000", "|MAP_FIXED", "0x402000")
+                MAP("0x400000", "0x3000", "|MAP_FIXED", "0x400000") "munmap(0x7f0000000000, 0x1000) = 0\n");
+    const struct expected steps[] = {
+        {STEP_BEGIN, 0, 0, KVA_OK, 0},
+        {STEP_RESERVE_OVER, 0x400000, 1, KVA_OK, 0},
+        {STEP_RESERVE_OVER, 0x402000, 1, KVA_OK, 0},
+        {STEP_RESERVE, 0x401000, 1, KVA_OK, 0},
+        {STEP_CLEAR, 0x400000, 1, KVA_OK, 0},
+        {STEP_CLEAR, 0x402000, 1, KVA_OK, 0},
+        {STEP_RESERVE_OVER, 0x402000, 1, KVA_OK, 0},
+        {STEP_CLEAR, 0x402000, 1, KVA_OK, 0},
+        {STEP_RESERVE, 0x400000, 3, KVA_EEXIST, 0},
+        {STEP_ALLOC, TOP(3), 3, KVA_OK, 0},
+        {STEP_CLEAR, 0x401000, 1, KVA_OK, 0},
+    };
+    check_steps(&replay, steps, COUNT_OF(steps));
+    assert_int_equal(play_all(&replay).busy_segments, 1);
+    assert_int_equal(replay.script.counts.displaced, 1);
+    replay_fini(&replay);
+}
+
+/** Mappings that touch in the log, and not in our space: one call for each. */
+static void test_distances(void **state)
+{
+    (void)state;
+    struct replay replay =
+        resolve(MAP("NULL", "0x1000", "", "0x7f0000010000") MAP("0x400000", "0x1000", "", "0x7f0000011000")
+                    MAP("NULL", "0x1000", "", "0x7f0000012000") //
+                "munmap(0x7f0000010000, 0x3000) = 0\n");
+    const struct expected steps[] = {
+        {STEP_BEGIN, 0, 0, KVA_OK, 0},          {STEP_ALLOC, TOP(1), 1, KVA_OK, 0},
+        {STEP_RESERVE, 0x400000, 1, KVA_OK, 0}, {STEP_ALLOC, TOP(2), 1, KVA_OK, 0},
+        {STEP_CLEAR, TOP(1), 1, KVA_OK, 0},     {STEP_CLEAR, 0x400000, 1, KVA_OK, 0},
+        {STEP_CLEAR, TOP(2), 1, KVA_OK, 0},
+    };
+    check_steps(&replay, steps, COUNT_OF(steps));
+    assert_int_equal(play_all(&replay).busy_segments, 0);
     replay_fini(&replay);
 }
 
@@ -224,11 +272,11 @@ static void test_mremap(void **state)
     const struct expected steps[] = {
         {STEP_BEGIN, 0, 0, KVA_OK, 0},
         {STEP_ALLOC, TOP(4), 4, KVA_OK, 0},
-        {STEP_FREE_RANGE, TOP(4) + 0x1000, 3, KVA_OK, 0},
+        {STEP_CLEAR, TOP(4) + 0x1000, 3, KVA_OK, 0},
         {STEP_RESIZE, TOP(4), 3, KVA_OK, 0},
         /* behind the base all is free: the space lets it grow where the logged kernel moved it */
         {STEP_RESIZE, TOP(4), 8, KVA_OK, 0},
-        {STEP_FREE, TOP(4), 8, KVA_OK, 0},
+        {STEP_CLEAR, TOP(4), 8, KVA_OK, 0},
     };
     check_steps(&replay, steps, COUNT_OF(steps));
     assert_int_equal(play_all(&replay).busy_segments, 0);
@@ -251,10 +299,9 @@ static void test_mremap_move(void **state)
         {STEP_ALLOC, TOP(3), 2, KVA_OK, 0},
         {STEP_RESIZE, TOP(3), 3, KVA_ENOSPC, 0}, /* the first mapping is in the way */
         {STEP_ALLOC, TOP(6), 3, KVA_OK, 0},
-        {STEP_FREE, TOP(3), 2, KVA_OK, 0},
-        {STEP_FREE, TOP(1), 1, KVA_OK, 0}, /* fixed over the first mapping, and beyond */
-        {STEP_RESERVE, TOP(1), 3, KVA_OK, 0},
-        {STEP_FREE, TOP(6), 3, KVA_OK, 0},
+        {STEP_CLEAR, TOP(3), 2, KVA_OK, 0},
+        {STEP_RESERVE_OVER, TOP(1), 3, KVA_OK, 0}, /* the first mapping, and beyond */
+        {STEP_CLEAR, TOP(6), 3, KVA_OK, 0},
         {STEP_ALLOC, TOP(2), 1, KVA_OK, 0}, /* the old mapping stays */
     };
     check_steps(&replay, steps, COUNT_OF(steps));
@@ -276,9 +323,9 @@ static void test_mremap_no_growth(void **state)
         {STEP_BEGIN, 0, 0, KVA_OK, 0},
         {STEP_ALLOC, TOP(3), 3, KVA_OK, 0},
         {STEP_ALLOC, TOP(5), 2, KVA_OK, 0},
-        {STEP_FREE_RANGE, TOP(3), 1, KVA_OK, 0},
-        {STEP_RESERVE, 0x30000000, 3, KVA_OK, 0},
-        {STEP_FREE, TOP(2), 2, KVA_OK, 0},
+        {STEP_CLEAR, TOP(3), 1, KVA_OK, 0},
+        {STEP_RESERVE_OVER, 0x30000000, 3, KVA_OK, 0},
+        {STEP_CLEAR, TOP(2), 2, KVA_OK, 0},
     };
     check_steps(&replay, steps, COUNT_OF(steps));
     assert_int_equal(play_all(&replay).busy_segments, 2);
@@ -316,8 +363,8 @@ static void test_brk(void **state)
                                    "brk(0x20001000) = 0x20001000\n");
     const struct expected steps[] = {
         {STEP_BEGIN, 0, 0, KVA_OK, 0},           {STEP_RESERVE, 0x20001000, 2, KVA_OK, 0},
-        {STEP_RESIZE, 0x20001000, 5, KVA_OK, 0}, {STEP_FREE_RANGE, 0x20002000, 4, KVA_OK, 0},
-        {STEP_FREE, 0x20001000, 1, KVA_OK, 0},
+        {STEP_RESIZE, 0x20001000, 5, KVA_OK, 0}, {STEP_CLEAR, 0x20002000, 4, KVA_OK, 0},
+        {STEP_CLEAR, 0x20001000, 1, KVA_OK, 0},
     };
     check_steps(&replay, steps, COUNT_OF(steps));
     assert_int_equal(replay.script.counts.brks, 6);
@@ -384,8 +431,8 @@ static void test_resumed(void **state)
                                                                       "2 +++ exited with 0 +++\n"
                                                                       "1 +++ exited with 0 +++\n");
     const struct expected steps[] = {
-        {STEP_BEGIN, 0, 0, KVA_OK, 0},     {STEP_ALLOC, TOP(1), 1, KVA_OK, 0},
-        {STEP_FREE, TOP(1), 1, KVA_OK, 0}, {STEP_ALLOC, TOP(1), 1, KVA_OK, 0},
+        {STEP_BEGIN, 0, 0, KVA_OK, 0},      {STEP_ALLOC, TOP(1), 1, KVA_OK, 0},
+        {STEP_CLEAR, TOP(1), 1, KVA_OK, 0}, {STEP_ALLOC, TOP(1), 1, KVA_OK, 0},
         {STEP_END, 0, 0, KVA_OK, 0},
     };
     check_steps(&replay, steps, COUNT_OF(steps));
@@ -419,8 +466,8 @@ static void test_race_of_mremap(void **state)
     const struct expected steps[] = {
         {STEP_BEGIN, 0, 0, KVA_OK, 0},      {STEP_ALLOC, TOP(1), 1, KVA_OK, 0},
         {STEP_ALLOC, TOP(3), 2, KVA_OK, 0}, {STEP_RESIZE, TOP(3), 4, KVA_ENOSPC, 0},
-        {STEP_ALLOC, TOP(7), 4, KVA_OK, 0}, {STEP_FREE, TOP(3), 2, KVA_OK, 0},
-        {STEP_ALLOC, TOP(3), 2, KVA_OK, 0}, {STEP_FREE, TOP(3), 2, KVA_OK, 0},
+        {STEP_ALLOC, TOP(7), 4, KVA_OK, 0}, {STEP_CLEAR, TOP(3), 2, KVA_OK, 0},
+        {STEP_ALLOC, TOP(3), 2, KVA_OK, 0}, {STEP_CLEAR, TOP(3), 2, KVA_OK, 0},
     };
     check_race(
         THREADS "1 " MAP("NULL", "0x1000", "", "0x7f0000080000") "1 " MAP(
@@ -439,10 +486,10 @@ static void test_race_of_tails(void **state)
     const struct expected steps[] = {
         {STEP_BEGIN, 0, 0, KVA_OK, 0},
         {STEP_ALLOC, TOP(4), 4, KVA_OK, 0},
-        {STEP_FREE_RANGE, TOP(4) + 0x1000, 3, KVA_OK, 0},
+        {STEP_CLEAR, TOP(4) + 0x1000, 3, KVA_OK, 0},
         {STEP_ALLOC, TOP(3), 3, KVA_OK, 0},
         {STEP_RESERVE, 0x1000000, 4, KVA_OK, 0},
-        {STEP_FREE_RANGE, 0x1002000, 2, KVA_OK, 0},
+        {STEP_CLEAR, 0x1002000, 2, KVA_OK, 0},
         {STEP_RESERVE, 0x1003000, 1, KVA_OK, 0},
     };
     check_race(
@@ -470,9 +517,9 @@ static void test_race_of_three(void **state)
         {STEP_ALLOC, TOP(1), 1, KVA_OK, 0},
         {STEP_ALLOC, TOP(2), 1, KVA_OK, 0},
         {STEP_ALLOC, TOP(3), 1, KVA_OK, 0}, /* of thread 1 */
-        {STEP_FREE, TOP(1), 1, KVA_OK, 0},
+        {STEP_CLEAR, TOP(1), 1, KVA_OK, 0},
         {STEP_ALLOC, TOP(1), 1, KVA_OK, 0}, /* of thread 2, to where thread 1 was */
-        {STEP_FREE, TOP(2), 1, KVA_OK, 0},
+        {STEP_CLEAR, TOP(2), 1, KVA_OK, 0},
         {STEP_ALLOC, TOP(2), 1, KVA_OK, 0}, /* of thread 3, to where thread 2 was */
     };
     check_race(
@@ -493,11 +540,11 @@ static void test_no_race(void **state)
     (void)state;
     const struct expected steps[] = {
         {STEP_BEGIN, 0, 0, KVA_OK, 0},      {STEP_ALLOC, TOP(2), 2, KVA_OK, 0},
-        {STEP_FORK, 0, 0, KVA_OK, 1},       {STEP_FREE, TOP(2), 2, KVA_OK, 1},
+        {STEP_FORK, 0, 0, KVA_OK, 1},       {STEP_CLEAR, TOP(2), 2, KVA_OK, 1},
         {STEP_ALLOC, TOP(2), 2, KVA_OK, 1}, /* in the child */
         {STEP_ALLOC, TOP(3), 1, KVA_OK, 0}, /* elsewhere */
         {STEP_ALLOC, TOP(5), 2, KVA_OK, 0}, /* the mremap */
-        {STEP_FREE, TOP(2), 2, KVA_OK, 0},  {STEP_ALLOC, TOP(1), 1, KVA_OK, 0},
+        {STEP_CLEAR, TOP(2), 2, KVA_OK, 0}, {STEP_ALLOC, TOP(1), 1, KVA_OK, 0},
         {STEP_ALLOC, TOP(7), 2, KVA_OK, 0}, /* the mremap that leaves the old place as it is */
     };
     check_race("1 " MAP("NULL", "0x2000", "", "0x7f0000010000") THREADS
@@ -588,7 +635,7 @@ static void test_implied(void **state)
     const struct expected steps[] = {
         {STEP_BEGIN, 0, 0, KVA_OK, 0},
         {STEP_ALLOC, TOP(3), 3, KVA_OK, 0},
-        {STEP_FREE_RANGE, TOP(3) + 0x1000, 1, KVA_OK, 0},
+        {STEP_CLEAR, TOP(3) + 0x1000, 1, KVA_OK, 0},
         {STEP_ALLOC, TOP(2), 1, KVA_OK, 0},
     };
     check_steps(&replay, steps, COUNT_OF(steps));
@@ -623,14 +670,14 @@ static void test_fork(void **state)
         {STEP_RESERVE, 0x1000000, 1, KVA_OK, 0},
         {STEP_ALLOC, TOP(2), 2, KVA_OK, 0},
         {STEP_FORK, 0, 0, KVA_OK, 1},
-        {STEP_FREE_RANGE, TOP(2), 1, KVA_OK, 1},
+        {STEP_CLEAR, TOP(2), 1, KVA_OK, 1},
         {STEP_RESIZE, 0x1000000, 2, KVA_OK, 1},
-        {STEP_FREE, TOP(2), 2, KVA_OK, 0},
+        {STEP_CLEAR, TOP(2), 2, KVA_OK, 0},
         {STEP_ALLOC, TOP(2), 1, KVA_OK, 1}, /* the child of vfork maps into its parent's space */
         {STEP_BEGIN, 0, 0, KVA_OK, 2},
         {STEP_ALLOC, TOP(1), 1, KVA_OK, 2},
         {STEP_END, 0, 0, KVA_OK, 2},
-        {STEP_FREE, TOP(2), 1, KVA_OK, 1},
+        {STEP_CLEAR, TOP(2), 1, KVA_OK, 1},
     };
     check_steps(&replay, steps, COUNT_OF(steps));
     struct sample end = play_all(&replay);
@@ -654,7 +701,7 @@ static void test_unintroduced(void **state)
     const struct expected steps[] = {
         {STEP_BEGIN, 0, 0, KVA_OK, 0}, {STEP_END, 0, 0, KVA_OK, 0},        {STEP_BEGIN, 0, 0, KVA_OK, 1},
         {STEP_BEGIN, 0, 0, KVA_OK, 2}, {STEP_BEGIN, 0, 0, KVA_OK, 3},      {STEP_END, 0, 0, KVA_OK, 3},
-        {STEP_BEGIN, 0, 0, KVA_OK, 4}, {STEP_ALLOC, TOP(1), 1, KVA_OK, 1}, {STEP_FREE, TOP(1), 1, KVA_OK, 1},
+        {STEP_BEGIN, 0, 0, KVA_OK, 4}, {STEP_ALLOC, TOP(1), 1, KVA_OK, 1}, {STEP_CLEAR, TOP(1), 1, KVA_OK, 1},
     };
     check_steps(&replay, steps, COUNT_OF(steps));
     play_all(&replay);
@@ -673,10 +720,10 @@ static void test_refused(void **state)
         {STEP_BEGIN, 0, 0, KVA_OK, 0},
         {STEP_ALLOC, 0, 0x7ffff8000, KVA_ENOSPC, 0},
         {STEP_ALLOC_HIGH, 0x7fff000, 0x7ffff8000, KVA_OK, 0},
-        {STEP_FREE, 0x7fff000, 0x7ffff8000, KVA_OK, 0},
+        {STEP_CLEAR, 0x7fff000, 0x7ffff8000, KVA_OK, 0},
         {STEP_ALLOC, 0, 0x7ffffffe0, KVA_ENOSPC, 0},
         {STEP_ALLOC_HIGH, 0x1f000, 0x7ffffffe0, KVA_OK, 0},
-        {STEP_FREE, 0x1f000, 0x7ffffffe0, KVA_OK, 0}, /* implied */
+        {STEP_CLEAR, 0x1f000, 0x7ffffffe0, KVA_OK, 0}, /* implied */
         {STEP_ALLOC, 0, 0x800000000, KVA_ENOSPC, 0},
         {STEP_ALLOC_HIGH, 0, 0x800000000, KVA_ENOSPC, 0},
     };
@@ -789,6 +836,8 @@ int main(void)
         cmocka_unit_test(test_mremap),
         cmocka_unit_test(test_mremap_move),
         cmocka_unit_test(test_mremap_unknown),
+        cmocka_unit_test(test_not_in_between),
+        cmocka_unit_test(test_distances),
         cmocka_unit_test(test_mremap_no_growth),
         cmocka_unit_test(test_break_jumps),
         cmocka_unit_test(test_brk),

@@ -3,15 +3,16 @@
 /**
  * How much has to be given up so that a request fits.
  *
- * n textures of mixed sizes share a space that holds half of their bytes, as a graphics processor's address space does. One
- * after the other, a random texture is wanted. If it has no range it gets one; if none fits, others lose theirs, those first
- * that have not been wanted for longest:
+ * n textures of mixed sizes share a space that holds half of their bytes, as a graphics processor's address
+ * space does. One after the other, a random texture is wanted. If it has no range it gets one; if none
+ * fits, others lose theirs, those first that have not been wanted for longest:
  *
  *      lru     one by one, until the request fits
  *      scan    those that the eviction scan of kva/evict.h names, fed in the same order
  *
- * A SUCCESS is a range for which others had to go. What is wanted depends on the seed alone, so all engines must give up the
- * same. The two ways leave different ranges behind, so each has a space of its own; both go through the same sequence.
+ * A SUCCESS is a range for which others had to go. What is wanted depends on the seed alone, so all engines
+ * must give up the same. The two ways leave different ranges behind, so each has a space of its own; both
+ * go through the same sequence.
  */
 #ifndef KVA_TOOLS_BENCH_EVICTIONS_H
 #define KVA_TOOLS_BENCH_EVICTIONS_H

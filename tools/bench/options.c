@@ -262,7 +262,7 @@ static char *help(int key, const char *text, void *input)
           ": Textures of 1 to 256 pages in a space that holds half of them. One after the other, a random "
           "one is wanted; where its range does not fit, others lose theirs, least recently wanted first: one "
           "by one until it fits (lru), or those that the eviction scan names (scan). Evictions and "
-          "candidates for each success, and their times. A turn has a thousandth of --operations "
+          "candidates for each success, and their times. A turn has a ten-thousandth of --operations "
           "successes. n is the number of textures: 200, 10000; at least 2.\n",
           out);
     fputs("\n" VMALLOC ": Memory, not addresses: allocate, touch and free areas of 1 page to 64 MiB, in "

@@ -1,20 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * What policies cost: the churn, with another policy in each request. Each policy has a space of its own, so it finds the
- * holes that it leaves itself; and turns go round among the policies, so that each stands beside one of the lowest.
+ * What policies cost: the churn, with another policy in each request. Each policy has a space of its own,
+ * so it finds the holes that it leaves itself; and turns go round among the policies, so that each stands
+ * beside one of the lowest.
  *
  *      lowest            the churn as it always is
  *      highest           the same from the other end
- *      nearest           to a target anywhere in the space, at most 2 GiB from it: code within reach of a branch
+ *      nearest           to a target anywhere, at most 2 GiB from it: code within reach of a branch
  *      lowest in reach   the lowest within the same window: what of that is the window's cost
  *      random            from anywhere upwards
  *      best              in a space that is not declared for it: a look at every hole that is long enough
  *      best, index       in one that is
  *
- * The space has 130 pages for each live range. So there is always a fit: the n - 1 others take at most 64 pages each, and
- * leave at least 66 n + 64 pages in at most n holes, so one of them has more than 64 pages. (In a window, that is so almost
- * always: a quarter of 2^20 pages is busy.)
+ * The space has 130 pages for each live range. So there is always a fit: the n - 1 others take at most 64
+ * pages each, and leave at least 66 n + 64 pages in at most n holes, so one of them has more than 64 pages.
+ * (In a window, that is so almost always: a quarter of 2^20 pages is busy.)
  */
 #include "workload.h"
 
@@ -75,8 +76,8 @@ static void draw_best(struct subject *subject, struct step *step)
         .finish = subject_replace_finish, __VA_ARGS__                                                        \
     }
 
-/* The same calls give the same addresses with an index and without, so the space without may be set up in one with:
- * otherwise the set-up would take minutes at 100,000 ranges. */
+/* The same calls give the same addresses with an index and without, so the space without may be set up in
+ * one with: otherwise the set-up would take minutes at 100,000 ranges. */
 static const struct phase phases[] = {
     PHASE("lowest", draw_lowest, .scattered = false),
     PHASE("highest", draw_highest, .scattered = false),

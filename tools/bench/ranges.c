@@ -1,19 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * What one does with ranges of addresses beside allocating them: clear many segments at once, and go over the holes.
+ * What one does with ranges of addresses beside allocating them: clear many segments at once, and go over
+ * the holes.
  *
  *      | busy | hole | busy | hole | busy | hole | ...       n live ranges and n holes, 32 pages each
  *      |<-- clear 2 -->|
  *
  *      free          one range by kva_free, to compare
- *      clear k       k ranges by one kva_clear, from the start of the first to the end of the last: each free merges two
- *                    holes. Times are those of one range, a k-th of the call
+ *      clear k       k ranges by one kva_clear, from the start of the first to the end of the last. Times
+ *                    are those of one range, a k-th of the call
  *      hole up       a step of kva_next_hole over all of them, again and again
  *      hole down     the same with kva_prev_hole
  *
- * Where ranges were cleared, they are reserved again outside the timed part. All places are used in turn, far from each other,
- * so that a call does not find in the caches what the one before it has left there.
+ * Where ranges were cleared, they are reserved again outside the timed part. All places are used in turn,
+ * far from each other, so that a call does not find in the caches what the one before it has left there.
  */
 #include "workload.h"
 

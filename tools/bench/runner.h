@@ -9,7 +9,8 @@
  *      throughput    A B  A B  A B ...    a turn is timed as a whole, batch by batch
  *      latency       A B  A B             each operation is timed by itself, into a histogram
  *
- * Where phases stand apart, each has subjects of its own, and all phases are measured at once, as more engines would be:
+ * Where phases stand apart, each has subjects of its own, and all phases are measured at once, as more
+ * engines would be:
  *
  *      throughput    1A 1B 2A 2B 3A 3B  1A 1B 2A 2B 3A 3B ...
  *
@@ -71,9 +72,9 @@ struct row {
     double setup_ns;
     double warmup_ns; /* per operation */
     struct times times;
-    double
-        times_first; /* as fast as in the workload's first phase, by turns where they stood side by side; negative: not
-                           compared */
+    /* How many times as fast as in the workload's first phase; by turns where they stood side by side.
+     * Negative: not compared. */
+    double times_first;
     struct latency latency;
 };
 

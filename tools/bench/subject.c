@@ -115,8 +115,8 @@ static uint64_t fingerprint_of(const struct subject *subject)
     return print;
 }
 
-/** Bytes from the start of the lowest busy range to the end of the highest: each is the outermost segment, or the one beside
- *  it, as that is free. There is a busy range. */
+/** Bytes from the start of the lowest busy range to the end of the highest: each is the outermost segment,
+ *  or the one beside it, as that is free. There is a busy range. */
 static uint64_t used_bytes(const struct subject *subject)
 {
     struct kva_segment lowest;

@@ -98,12 +98,12 @@ struct sample {
     uint64_t no_fit;       /* of these: found no fit */
 };
 
-/** Create a subject with an empty space of a kind (last, align_class, without_owners and best_fit are read), quantum PAGE,
- *  and n table entries, all NO_ADDRESS. */
+/** Create a subject with an empty space of a kind (last, align_class, without_owners and best_fit are
+ *  read), quantum PAGE, and n table entries, all NO_ADDRESS. */
 struct subject *subject_create(const char *engine, const struct kva_config *kind, size_t n, uint64_t seed);
 
-/** A subject that goes on where another one has stopped, with the same ranges in a space of another kind. The other one is
- *  destroyed. */
+/** A subject that goes on where another one has stopped, with the same ranges in a space of another kind.
+ *  The other one is destroyed. */
 struct subject *subject_moved(struct subject *subject, const struct kva_config *kind);
 
 /** Verify the space's invariants and give everything back. */

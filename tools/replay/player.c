@@ -4,6 +4,7 @@
 #include "../common/clock.h"
 #include "copy.h"
 
+#include <kva/ranges.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -67,9 +68,10 @@ void player_destroy(struct player *player)
 struct answer {
     enum kva_status status;
     uint64_t start; /* the address that it gave; the step's own for a call that gives none */
+    uint64_t bytes; /* that it found busy; 0 for a call that does not say */
 };
 
-static inline enum kva_status call(struct kva_space *space, const struct step *step, uint64_t *start)
+static inline enum kva_status call(struct kva_space *space, const struct step *step, struct answer *answer)
 {
     struct kva_request request;
     switch ((enum step_kind)step->kind) {
@@ -78,13 +80,13 @@ static inline enum kva_status call(struct kva_space *space, const struct step *s
         request = kva_request_of(step->size);
         request.policy = KVA_HIGHEST;
         request.max = step->kind == STEP_ALLOC ? SCRIPT_MMAP_BASE - 1 : SCRIPT_LAST;
-        return kva_alloc(space, &request, start);
+        return kva_alloc(space, &request, &answer->start);
     case STEP_RESERVE:
         return kva_reserve(space, step->start, step->size, NULL, NULL);
-    case STEP_FREE:
-        return kva_free(space, step->start);
-    case STEP_FREE_RANGE:
-        return kva_free_range(space, step->start, step->size);
+    case STEP_RESERVE_OVER:
+        return kva_reserve_over(space, step->start, step->size, NULL, &answer->bytes);
+    case STEP_CLEAR:
+        return kva_clear(space, step->start, step->size, &answer->bytes);
     case STEP_RESIZE:
         return kva_resize(space, step->start, step->size);
     case STEP_BEGIN:
@@ -99,14 +101,18 @@ static inline enum kva_status call(struct kva_space *space, const struct step *s
 static inline bool call_agrees(struct kva_space *spaces, const struct step *step, struct answer *answer)
 {
     answer->start = step->start;
-    answer->status = call(&spaces[step->space], step, &answer->start);
-    return answer->status == (enum kva_status)step->status && answer->start == step->start;
+    answer->bytes = 0;
+    answer->status = call(&spaces[step->space], step, answer);
+    return answer->status == (enum kva_status)step->status && answer->start == step->start &&
+           answer->bytes == step->bytes;
 }
 
 /** Say how the answer to a step differs. */
 static enum played disagree(const struct player *player, const struct step *step, const struct answer *answer,
                             char message[PLAYER_MESSAGE])
 {
+    bool counts =
+        step->kind == STEP_CLEAR || step->kind == STEP_RESERVE_OVER; /* bytes; others give an address */
     if (answer->status == KVA_ENOMEM) {
         snprintf(message, PLAYER_MESSAGE, "no memory for the nodes");
         return PLAYED_REFUSED;
@@ -115,8 +121,8 @@ static enum played disagree(const struct player *player, const struct step *step
              "line %lu of the log: %s, %llu bytes: expected %s, 0x%llx, but it says %s, 0x%llx",
              (unsigned long)player->log->ops[step->op].line, step_name((enum step_kind)step->kind),
              (unsigned long long)step->size, kva_status_name((enum kva_status)step->status),
-             (unsigned long long)step->start, kva_status_name(answer->status),
-             (unsigned long long)answer->start);
+             (unsigned long long)(counts ? step->bytes : step->start), kva_status_name(answer->status),
+             (unsigned long long)(counts ? answer->bytes : answer->start));
     return PLAYED_WRONG;
 }
 

@@ -7,6 +7,7 @@
 #include "pidmap.h"
 
 #include <kva/engine.h>
+#include <kva/ranges.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -107,22 +108,39 @@ static bool note(struct resolver *r, enum script_note_kind kind, uint64_t times)
 
 /* ------------------------------------------------------------------------------------------------- steps */
 
-static bool emit(struct resolver *r, enum step_kind kind, uint32_t space, uint64_t start, uint64_t size,
-                 enum kva_status status)
+/** Add a step; `op` is filled in. */
+static bool add_step(struct resolver *r, struct step step)
 {
     struct script *script = r->script;
     struct step *steps = with_room(script->steps, script->count, &script->room, sizeof *steps);
     if (steps == NULL)
         return no_memory(r);
+    step.op = (uint32_t)r->op;
     script->steps = steps;
-    script->calls += kind < STEP_CALLS ? 1 : 0;
-    script->steps[script->count++] = (struct step){.kind = (uint8_t)kind,
-                                                   .status = (uint8_t)status,
-                                                   .space = space,
-                                                   .op = (uint32_t)r->op,
-                                                   .start = start,
-                                                   .size = size};
+    script->calls += step.kind < STEP_CALLS ? 1 : 0;
+    script->steps[script->count++] = step;
     return true;
+}
+
+static bool emit(struct resolver *r, enum step_kind kind, uint32_t space, uint64_t start, uint64_t size,
+                 enum kva_status status)
+{
+    return add_step(
+        r,
+        (struct step){
+            .kind = (uint8_t)kind, .status = (uint8_t)status, .space = space, .start = start, .size = size});
+}
+
+/** A call that succeeds whatever is busy in a range: `bytes` are. */
+static bool emit_over(struct resolver *r, enum step_kind kind, uint32_t space, uint64_t start, uint64_t size,
+                      uint64_t bytes)
+{
+    return add_step(r, (struct step){.kind = (uint8_t)kind,
+                                     .status = KVA_OK,
+                                     .space = space,
+                                     .start = start,
+                                     .size = size,
+                                     .bytes = bytes});
 }
 
 /** Take the highest range that fits: below the mmap base, then anywhere. *taken: whether there was one. */
@@ -157,29 +175,6 @@ static bool take_at(struct resolver *r, struct room *room, uint64_t start, uint6
     return emit(r, STEP_RESERVE, room->number, start, size, status);
 }
 
-/** Give back [start, start + size - 1], a part of one busy segment of a space. *whole: that was all of it. */
-static enum kva_status give_part(struct kva_space *space, uint64_t start, uint64_t size, bool *whole)
-{
-    struct kva_segment segment;
-    enum kva_status status = kva_find(space, start, &segment);
-    if (status != KVA_OK)
-        return status;
-    *whole = segment.start == start && segment.last == start + (size - 1);
-    return *whole ? kva_free(space, start) : kva_free_range(space, start, size);
-}
-
-/** Give back a part of one mapping, in both spaces. */
-static bool give_both(struct resolver *r, struct room *room, uint64_t logged, uint64_t size,
-                      uint64_t distance)
-{
-    bool whole = false;
-    if (!good(r, give_part(&room->logged, logged, size, &whole), "giving back", logged))
-        return false;
-    if (!good(r, give_part(&room->ours, logged + distance, size, &whole), "giving back", logged + distance))
-        return false;
-    return emit(r, whole ? STEP_FREE : STEP_FREE_RANGE, room->number, logged + distance, size, KVA_OK);
-}
-
 /* ----------------------------------------------------------------------------------- the logged addresses */
 
 static uint64_t distance_of(const struct kva_segment *segment)
@@ -200,25 +195,74 @@ static uint64_t translate(const struct room *room, uint64_t address)
     return find_logged(room, address, &segment) ? address + distance_of(&segment) : address;
 }
 
+/** A stretch of the log that is given back by one call: its first and last busy address, and what is busy
+ *  in it. */
+struct stretch {
+    uint64_t start;
+    uint64_t last;
+    uint64_t distance; /* to ours, of all of it */
+    uint64_t bytes;    /* 0: there is none yet */
+};
+
+/** Give back a stretch in our space. There, nothing but its mappings is busy between its ends. */
+static bool give_stretch(struct resolver *r, struct room *room, const struct stretch *stretch)
+{
+    uint64_t ours = stretch->start + stretch->distance;
+    uint64_t size = stretch->last - stretch->start + 1;
+    uint64_t bytes = 0;
+    if (stretch->bytes == 0)
+        return true;
+    return good(r, kva_clear(&room->ours, ours, size, &bytes), "kva_clear", ours) &&
+           emit_over(r, STEP_CLEAR, room->number, ours, size, bytes);
+}
+
+/** Whether a part of a mapping goes on with a stretch: at the same distance, and what lies between them is
+ *  free in our space, too. */
+static bool goes_on(const struct room *room, const struct stretch *stretch, const struct stretch *part)
+{
+    struct kva_segment between;
+    if (stretch->bytes == 0 || stretch->distance != part->distance)
+        return false;
+    if (part->start == stretch->last + 1)
+        return true;
+    return kva_find(&room->ours, stretch->last + 1 + stretch->distance, &between) == KVA_OK &&
+           between.state == KVA_FREE && between.last == part->start + part->distance - 1;
+}
+
+/** The part of a known mapping that lies in a logged range. */
+static struct stretch part_within(const struct kva_segment *segment, uint64_t start, uint64_t last)
+{
+    struct stretch part = {.start = segment->start > start ? segment->start : start,
+                           .last = segment->last < last ? segment->last : last,
+                           .distance = distance_of(segment)};
+    part.bytes = part.last - part.start + 1;
+    return part;
+}
+
 /** Give back all known parts of a logged range; *parts counts them. */
 static bool give_logged(struct resolver *r, struct room *room, uint64_t start, uint64_t size, uint64_t *parts)
 {
     struct kva_segment segment;
+    struct stretch stretch = {0};
     uint64_t last = start + (size - 1);
-    uint64_t at = start;
     *parts = 0;
-    while (kva_find(&room->logged, at, &segment) == KVA_OK) {
-        uint64_t end = segment.last < last ? segment.last : last;
-        if (segment.state == KVA_BUSY) {
-            ++*parts;
-            if (!give_both(r, room, at, end - at + 1, distance_of(&segment)))
-                return false;
+    for (enum kva_status s = kva_first_in(&room->logged, start, last, &segment); s == KVA_OK;
+         s = kva_next_in(&room->logged, last, &segment)) {
+        if (segment.state != KVA_BUSY)
+            continue;
+        struct stretch part = part_within(&segment, start, last);
+        ++*parts;
+        if (goes_on(room, &stretch, &part)) {
+            stretch.last = part.last;
+            stretch.bytes += part.bytes;
+            continue;
         }
-        if (end == last)
-            break;
-        at = end + 1;
+        if (!give_stretch(r, room, &stretch))
+            return false;
+        stretch = part;
     }
-    return true;
+    return give_stretch(r, room, &stretch) &&
+           good(r, kva_clear(&room->logged, start, size, NULL), "giving back", start);
 }
 
 static bool play_under_way(struct resolver *r, struct room *room, uint64_t start, uint64_t size);
@@ -279,6 +323,48 @@ static bool take_fixed(struct resolver *r, struct room *room, uint64_t logged, u
 {
     bool displaced;
     return take_for(r, room, logged, wanted, size, &displaced) && note(r, NOTE_DISPLACED, displaced ? 1 : 0);
+}
+
+/** Whether a range of our space is inside it, and nothing is busy there but what a logged range, as long,
+ *  has at that distance; and that is all that is known in the logged range. */
+static bool is_image(const struct room *room, uint64_t logged, uint64_t ours, uint64_t size)
+{
+    struct kva_segment segment;
+    struct kva_segment image;
+    uint64_t last = logged + (size - 1);
+    uint64_t busy = 0;
+    if (ours < SCRIPT_FIRST || ours > SCRIPT_LAST || size - 1 > SCRIPT_LAST - ours)
+        return false;
+    for (enum kva_status s = kva_first_in(&room->logged, logged, last, &segment); s == KVA_OK;
+         s = kva_next_in(&room->logged, last, &segment)) {
+        if (segment.state != KVA_BUSY)
+            continue;
+        if (distance_of(&segment) != ours - logged)
+            return false;
+        busy += part_within(&segment, logged, last).bytes;
+    }
+    last = ours + (size - 1);
+    for (enum kva_status s = kva_first_in(&room->ours, ours, last, &image); s == KVA_OK;
+         s = kva_next_in(&room->ours, last, &image))
+        if (image.state == KVA_BUSY)
+            busy -= (image.last < last ? image.last : last) - (image.start > ours ? image.start : ours) + 1;
+    return busy == 0;
+}
+
+/** A mapping of the log in the place of whatever is there: in ours by one call, if its place is the same
+ *  there; or else what is known there is given back first. */
+static bool take_over(struct resolver *r, struct room *room, uint64_t logged, uint64_t wanted, uint64_t size)
+{
+    uint64_t bytes = 0;
+    uint64_t parts;
+    if (!is_image(room, logged, wanted, size))
+        return give_logged(r, room, logged, size, &parts) && take_fixed(r, room, logged, wanted, size);
+    struct shift *shift = new_shift(r, wanted - logged);
+    if (shift == NULL)
+        return no_memory(r);
+    return good(r, kva_reserve_over(&room->ours, wanted, size, NULL, &bytes), "kva_reserve_over", wanted) &&
+           emit_over(r, STEP_RESERVE_OVER, room->number, wanted, size, bytes) &&
+           good(r, kva_reserve_over(&room->logged, logged, size, shift, NULL), "noting a mapping", logged);
 }
 
 /** Grow the mapping whose last address in the log is `last` by `more` bytes that the log has free behind it.
@@ -475,12 +561,10 @@ static bool play_mmap(struct resolver *r, struct room *room, const struct strace
 {
     uint64_t size = page_up(op->length);
     uint64_t wanted = op->address == 0 ? 0 : page_up(translate(room, op->address));
-    uint64_t parts;
     bool displaced;
     r->counts->mmaps++;
     if ((op->flags & STRACE_FIXED) != 0)
-        return give_logged(r, room, op->result, size, &parts) &&
-               take_fixed(r, room, op->result, wanted, size);
+        return take_over(r, room, op->result, wanted, size);
     if (!clear_logged(r, room, op->result, size))
         return false;
     /* A kernel before 4.17 takes MAP_FIXED_NOREPLACE for a hint. */
@@ -545,13 +629,14 @@ static bool move_mapping(struct resolver *r, struct room *room, const struct str
     uint64_t wanted = fixed ? translate(room, op->result) : 0;
     uint64_t parts;
     bool grown = false;
-    if (fixed ? !give_logged(r, room, op->result, size, &parts) : !clear_logged(r, room, op->result, size))
+    if (!fixed && !clear_logged(r, room, op->result, size))
         return false;
     if (!fixed && !keeps_old && !grow_then_rename(r, room, op, old_size, size, &grown))
         return false;
     if (grown)
         return true;
-    if (!take_fixed(r, room, op->result, wanted, size))
+    if (!(fixed ? take_over(r, room, op->result, wanted, size)
+                : take_fixed(r, room, op->result, wanted, size)))
         return false;
     if (keeps_old)
         return true;
@@ -794,10 +879,10 @@ const char *step_name(enum step_kind kind)
         return "kva_alloc";
     case STEP_RESERVE:
         return "kva_reserve";
-    case STEP_FREE:
-        return "kva_free";
-    case STEP_FREE_RANGE:
-        return "kva_free_range";
+    case STEP_RESERVE_OVER:
+        return "kva_reserve_over";
+    case STEP_CLEAR:
+        return "kva_clear";
     case STEP_RESIZE:
         return "kva_resize";
     case STEP_BEGIN:

@@ -22,12 +22,14 @@
  * An operation of the log then finds its place with kva_find on `logged`.
  *
  * THE OPERATIONS
- *   mmap      NULL: highest. A hint: there, if it is free; else highest. MAP_FIXED: what is there is given
- *             back first, then that place is taken. A hint or fixed address inside a known mapping goes
+ *   mmap      NULL: highest. A hint: there, if it is free; else highest. MAP_FIXED: that place, whatever is
+ *             there (kva_reserve_over). A hint or fixed address inside a known mapping goes
  *             to where that mapping is; any other is used as it stands. A fixed place that is taken in
- *             `ours` alone goes to the highest that fits ("displaced").
- *   munmap    Gives back every known part of the range, whatever lies between. A range with no known part
- *             (a program's own image, say) changes nothing ("unknown").
+ *             `ours` alone goes to the highest that fits ("displaced"), and what the log has there is given
+ *             back first.
+ *   munmap    Gives back every known part of the range, whatever lies between (kva_clear; one call for
+ *             what is at one distance). A range with no known part (a program's own image, say) changes
+ *             nothing ("unknown").
  *   mremap    Shrinks by giving the tail back; grows where it is if that is possible (kva_resize), or else
  *             takes a new range and gives the old one back.
  *   brk       The first one tells where the heap begins. Grows with kva_resize, shrinks as munmap does.
@@ -83,8 +85,8 @@ enum step_kind {
     STEP_ALLOC,              /* kva_alloc: highest below the mmap base; `start` is the expected answer */
     STEP_ALLOC_HIGH,         /* kva_alloc: highest anywhere, after STEP_ALLOC found nothing */
     STEP_RESERVE,            /* kva_reserve */
-    STEP_FREE,               /* kva_free */
-    STEP_FREE_RANGE,         /* kva_free_range */
+    STEP_RESERVE_OVER,       /* kva_reserve_over; `bytes` are busy there */
+    STEP_CLEAR,              /* kva_clear; `bytes` are busy there */
     STEP_RESIZE,             /* kva_resize */
     STEP_CALLS,              /* above: calls on a space, timed. Below: the life of spaces, not timed */
     STEP_BEGIN = STEP_CALLS, /* `space` begins empty */
@@ -95,6 +97,7 @@ enum step_kind {
 struct step {
     uint64_t start;
     uint64_t size;
+    uint64_t bytes; /* what the call must have found busy; 0 for those that do not say */
     uint32_t space;
     uint32_t op;    /* which operation of the log it comes from */
     uint8_t kind;   /* enum step_kind */
