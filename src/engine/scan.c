@@ -12,7 +12,7 @@
  * cannot be written down. Every operation is one of three steps: look through the array for an index; CUT a
  * segment in two by inserting an entry; JOIN two by deleting one.
  *
- * COST. O(n) for everything: it compares or moves each entry at most once. That is fine for a dozen
+ * COST. O(n) for everything but clear: it compares or moves each entry at most once. That is fine for a dozen
  * segments, and it is what an oracle should be: too simple to be wrong in an interesting way.
  *
  * MEMORY. The array doubles when it must, which happens before an operation changes anything (E1, E2).

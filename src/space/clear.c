@@ -75,9 +75,8 @@ static void free_piece(struct kva_space *space, const struct kva_segment *segmen
         (void)kva_core_free_part(space->tiling, segment, start, last);
 }
 
-/** Free what is busy in [start, last], with the memory for it at hand; how many bytes that was. Without objects in the
- *  range, all of this is about the tree. */
-static uint64_t free_busy(struct kva_space *space, uint64_t start, uint64_t last)
+/** Free what is busy in [start, last], objects of pools among it, with the memory for it at hand; how many bytes that was. */
+static uint64_t free_with_objects(struct kva_space *space, uint64_t start, uint64_t last)
 {
     struct kva_segment segment;
     uint64_t bytes = 0;
@@ -95,25 +94,28 @@ static uint64_t free_busy(struct kva_space *space, uint64_t start, uint64_t last
     }
 }
 
-/** As one step for lookups. Spans that objects go back to hide their own changes: so with pools there must be no compound
- *  around those; nor is one needed. */
-static enum kva_status clear_hidden(struct kva_space *space, struct clearing *clearing)
+/** With pools, there is no compound: spans that objects go back to hide their own changes, and no lookup is under way. */
+static enum kva_status clear_with_pools(struct kva_space *space, struct clearing *clearing)
 {
-    bool pools = pools_of(space) != NULL;
-
-    if (pools)
-        kva_cpus_take(locks_of(space));
+    kva_cpus_take(locks_of(space));
     enum kva_status status = prepare_cuts(space, clearing->start, clearing->last);
-    if (status == KVA_OK) {
-        if (!pools)
-            begin_compound(space);
-        clearing->bytes = free_busy(space, clearing->start, clearing->last);
-        if (!pools)
-            end_compound(space);
-    }
-    if (pools)
-        kva_cpus_drop(locks_of(space));
+    if (status == KVA_OK)
+        clearing->bytes = free_with_objects(space, clearing->start, clearing->last);
+    kva_cpus_drop(locks_of(space));
     return status;
+}
+
+static enum kva_status clear(struct kva_space *space, struct clearing *clearing)
+{
+    if (pools_of(space))
+        return clear_with_pools(space, clearing);
+    enum kva_status status = prepare_cuts(space, clearing->start, clearing->last);
+    if (status != KVA_OK)
+        return status;
+    begin_compound(space);
+    clearing->bytes = kva_core_clear(space->tiling, clearing->start, clearing->last);
+    end_compound(space);
+    return KVA_OK;
 }
 
 /** The way in of both calls. */
@@ -155,7 +157,7 @@ enum kva_status kva_clear(struct kva_space *space, uint64_t start, uint64_t size
 
     if (status != KVA_OK)
         return status;
-    return leave_clearing(space, __func__, &clearing, clear_hidden(space, &clearing), bytes);
+    return leave_clearing(space, __func__, &clearing, clear(space, &clearing), bytes);
 }
 
 /* ------------------------------------------------------------------------------------------ reserve over */
@@ -221,7 +223,7 @@ static enum kva_status attempt_over(void *instance, void *operation)
     if (status != KVA_OK)
         return status;
     begin_compound(space);
-    clearing->bytes = free_busy(space, clearing->start, clearing->last);
+    clearing->bytes = kva_core_clear(space->tiling, clearing->start, clearing->last);
     sync_point(threads_of(space));
     (void)core_reserve(space->tiling, clearing->start, clearing->last, clearing->owner);
     end_compound(space);

@@ -188,6 +188,28 @@ enum kva_status kva_core_free_part(struct kva_tiling *tiling, const struct kva_s
                                : engine->punch(tiling, whole->start, start, last);
 }
 
+/** Free what a busy segment has of [start, last], if it reaches out of that. */
+static void cut_at_end(struct kva_tiling *tiling, uint64_t at, uint64_t start, uint64_t last)
+{
+    struct kva_segment segment;
+
+    core_find(tiling, at, &segment);
+    if (segment.state == KVA_BUSY && (segment.start < start || segment.last > last))
+        (void)kva_core_free_part(tiling, &segment, max_u64(segment.start, start),
+                                 min_u64(segment.last, last));
+}
+
+/** First the two that the ends lie in, which may be one; then all that lie inside. */
+uint64_t kva_core_clear(struct kva_tiling *tiling, uint64_t start, uint64_t last)
+{
+    uint64_t before = tiling->tally.bytes[KVA_BUSY];
+
+    cut_at_end(tiling, start, start, last);
+    cut_at_end(tiling, last, start, last);
+    tiling->engine->clear(tiling, start, last);
+    return before - tiling->tally.bytes[KVA_BUSY];
+}
+
 enum kva_status kva_status_of_start(const struct kva_segment *segment, uint64_t start)
 {
     switch (segment->state) {

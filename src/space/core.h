@@ -95,6 +95,10 @@ static inline enum kva_status core_free(struct kva_tiling *tiling, uint64_t star
 enum kva_status kva_core_free_part(struct kva_tiling *tiling, const struct kva_segment *whole, uint64_t start,
                                    uint64_t last);
 
+/** Free whatever is busy in [start, last]; how many bytes that was. The memory for one operation that splits a segment is at
+ *  hand, if a busy one reaches out of the range. */
+uint64_t kva_core_clear(struct kva_tiling *tiling, uint64_t start, uint64_t last);
+
 /** Let the busy segment that starts at `start` end at `last`. KVA_OK, KVA_ENOENT, KVA_ENOSPC (what follows is
  *  not free, or the tiling ends before), KVA_ENOMEM. */
 static inline enum kva_status core_resize(struct kva_tiling *tiling, uint64_t start, uint64_t last)

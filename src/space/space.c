@@ -221,20 +221,17 @@ enum kva_status kva_space_abandon(struct kva_space *space)
     return KVA_OK;
 }
 
-/** Free all that is busy, in the tree and in the pools. That takes no memory: an object goes to its span, and what is wholly
- *  free of a span goes back to the tree in one piece. */
-static void free_all(struct kva_space *space)
+/** Give all objects back to their spans, and what is wholly free of those to the tree, in one piece: that takes no memory. */
+static void free_all_objects(struct kva_space *space)
 {
-    struct kva_tiling *tiling = space->tiling;
+    const struct kva_tiling *tiling = space->tiling;
     struct kva_segment segment;
     struct kva_object object;
 
-    for (uint64_t at = tiling->first;; at = segment.last + 1) {
+    for (uint64_t at = tiling->first; pools_of(space); at = segment.last + 1) {
         kva_lookup(space, at, &segment);
         if (segment.state == KVA_BUSY && kva_pool_object(space, at, &object))
             (void)kva_pool_release(space, &object);
-        else if (segment.state == KVA_BUSY)
-            (void)core_free(tiling, at);
         if (segment.last >= tiling->last)
             break;
     }
@@ -248,7 +245,8 @@ enum kva_status kva_space_reset(struct kva_space *space)
     if (status != KVA_OK)
         return status;
     (void)kva_flush_all(space);
-    free_all(space);
+    free_all_objects(space);
+    space->tiling->engine->clear(space->tiling, space->tiling->first, space->tiling->last);
     verify_change(space, __func__, space->tiling->first);
     return leave(space, KVA_OK);
 }
