@@ -59,8 +59,9 @@ static enum kva_status prepare_cuts(struct kva_space *space, uint64_t start, uin
 struct clearing {
     uint64_t start;
     uint64_t last;
-    uint64_t bytes; /* that were busy. No range has 2^64 */
-    void *owner;    /* of what takes their place */
+    uint64_t bytes;     /* that were busy. No range has 2^64 */
+    void *owner;        /* of what takes their place */
+    struct kva_bad bad; /* written only with a status that is the caller's bug */
 };
 
 /** Free the part of a busy segment that begins at `start` and ends at `last`. It is whole, or an ordinary segment. */
@@ -123,16 +124,16 @@ static enum kva_status enter_clearing(struct kva_space *space, const char *where
                                       uint64_t size)
 {
     enum kva_status status = enter_change(space, where);
-    struct kva_bad bad;
 
     if (status != KVA_OK)
         return status;
-    status =
-        kva_range_of(space->tiling->quantum, clearing->start, size, &kva_range_plain, &clearing->last, &bad);
+    status = kva_range_of(space->tiling->quantum, clearing->start, size, &kva_range_plain, &clearing->last,
+                          &clearing->bad);
     if (status == KVA_OK)
-        status = kva_range_present(space->tiling, clearing->start, clearing->last, &kva_range_plain, &bad);
+        status = kva_range_present(space->tiling, clearing->start, clearing->last, &kva_range_plain,
+                                   &clearing->bad);
     if (status != KVA_OK)
-        return leave(space, misuse_of(space, status, where, clearing->start, &bad));
+        return leave(space, misuse_of(space, status, where, clearing->start, &clearing->bad));
     return KVA_OK;
 }
 
@@ -147,6 +148,8 @@ static enum kva_status leave_clearing(struct kva_space *space, const char *where
     }
     if (status == KVA_OK && bytes)
         *bytes = clearing->bytes;
+    if (is_misuse(status))
+        (void)misuse_of(space, status, where, clearing->start, &clearing->bad);
     return leave(space, status);
 }
 
@@ -209,13 +212,17 @@ static enum kva_status prepare_over(struct kva_space *space, const struct cleari
     return tiling->engine->prepare(tiling, inside ? 2 : 1);
 }
 
-/** With all CPUs' locks, and the pools drained. */
+/** With all CPUs' locks, and the pools drained. Another thread may have taken part of the range away from the space during
+ *  a flush. */
 static enum kva_status attempt_over(void *instance, void *operation)
 {
     struct kva_space *space = instance;
     struct clearing *clearing = operation;
-    enum kva_status status = find_unyielding(space, clearing->start, clearing->last);
+    enum kva_status status =
+        kva_range_present(space->tiling, clearing->start, clearing->last, &kva_range_plain, &clearing->bad);
 
+    if (status == KVA_OK)
+        status = find_unyielding(space, clearing->start, clearing->last);
     if (status == KVA_OK)
         status = move_objects_to_tree(space, clearing->start, clearing->last);
     if (status == KVA_OK)

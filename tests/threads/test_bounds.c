@@ -24,6 +24,26 @@ struct play {
     uint64_t held;
 };
 
+/** The other thread takes the upper half of the space away, once. */
+static void take_half_away(void *context)
+{
+    struct play *play = context;
+
+    play->other.step = NULL;
+    if (kva_space_shrink(&play->space, 0, PAGES / 2 * QUANTUM - 1) != KVA_OK)
+        abort();
+}
+
+static void shrink_meanwhile(void *context, uint64_t start, uint64_t last)
+{
+    struct play *play = context;
+
+    (void)start;
+    (void)last;
+    play->other.step = take_half_away;
+    play->other.threads.point(play->other.threads.context);
+}
+
 static void flush_nothing(void *context, uint64_t start, uint64_t last)
 {
     (void)context;
@@ -124,6 +144,30 @@ static void a_reserve_over_ends(void **state)
     }
 }
 
+/* A range that is not the space's any more after the flush is refused, as it would have been before. */
+static void a_range_that_is_taken_away_is_refused(void **state)
+{
+    static struct play play;
+    const struct kva_engine *engine;
+    (void)state;
+
+    for_each_engine (engine, e) {
+        for (unsigned pools = 0; pools < 2; pools++) {
+            uint64_t bytes = 5;
+
+            set_up(&play, engine, pools * 64 * QUANTUM);
+            play.space.flush = shrink_meanwhile;
+            play.space.flush_context = &play;
+            assert_int_equal(kva_reserve(&play.space, 0, QUANTUM, NULL, NULL), KVA_OK);
+            assert_int_equal(kva_free_deferred(&play.space, 0), KVA_OK);
+            assert_int_equal(kva_reserve_over(&play.space, 0, PAGES * QUANTUM, NULL, &bytes), KVA_ERANGE);
+            assert_int_equal(play.other.steps, 1);
+            assert_int_equal(bytes, 5);
+            tear_down(&play);
+        }
+    }
+}
+
 /* And for a move. */
 static void a_move_ends(void **state)
 {
@@ -212,6 +256,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_reserve_ends),
         cmocka_unit_test(a_reserve_over_ends),
+        cmocka_unit_test(a_range_that_is_taken_away_is_refused),
         cmocka_unit_test(a_move_ends),
         cmocka_unit_test(an_allocation_ends),
         cmocka_unit_test(a_reserve_among_pools_ends),
