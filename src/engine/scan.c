@@ -207,8 +207,8 @@ static void make_free(struct scan_tiling *scan, size_t index)
 /* --------------------------------------------------------------------------------- taking and giving */
 
 /** [start, last] in the hole at `index` is the place that was found last. */
-static void set_place(struct scan_tiling *scan, size_t index, uint64_t start, uint64_t last,
-                      struct kva_place *place)
+static void found_at(struct scan_tiling *scan, size_t index, uint64_t start, uint64_t last,
+                     struct kva_place *place)
 {
     *place = (struct kva_place){start, last, scan->entries[index].start, last_of(scan, index)};
     scan->found = index;
@@ -225,7 +225,7 @@ static enum kva_status scan_search(struct kva_tiling *tiling, const struct kva_d
         if (!is_free(scan, index) ||
             !kva_fit_in_hole(scan->entries[index].start, last_of(scan, index), demand, &place->start))
             continue;
-        set_place(scan, index, place->start, place->start + (demand->size - 1), place);
+        found_at(scan, index, place->start, place->start + (demand->size - 1), place);
         return KVA_OK;
     }
     return KVA_ENOSPC;
@@ -239,7 +239,7 @@ static enum kva_status scan_locate(struct kva_tiling *tiling, uint64_t start, ui
 
     if (!is_free(scan, index) || last_of(scan, index) < last)
         return KVA_EEXIST;
-    set_place(scan, index, start, last, place);
+    found_at(scan, index, start, last, place);
     return KVA_OK;
 }
 

@@ -65,7 +65,7 @@ enum kva_status kva_validate_bounds(uint64_t first, uint64_t last, uint64_t quan
 /* ------------------------------------------------------------------------------------------ requests */
 
 /** Whether a request says no more than the common ones do: lowest or highest, a power of two that divides the start. */
-static inline bool is_plain(const struct kva_request *request)
+static inline bool is_plain_request(const struct kva_request *request)
 {
     uint64_t shape = request->phase | request->nocross | (request->align & (request->align - 1));
     unsigned rest = ((unsigned)request->policy & ~1U) | request->flags;
@@ -150,7 +150,7 @@ static inline enum kva_status demand_of(const struct kva_tiling *tiling, const s
     demand->policy = request->policy;
     demand->stride = 0;
     demand->is_elaborate = false;
-    return is_plain(request) ? KVA_OK : demand_further(tiling, request, demand, bad);
+    return is_plain_request(request) ? KVA_OK : demand_further(tiling, request, demand, bad);
 }
 
 enum kva_status kva_demand_of(const struct kva_tiling *tiling, const struct kva_request *request,

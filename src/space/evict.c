@@ -178,13 +178,6 @@ static bool eviction_demand(const struct kva_eviction *eviction, struct kva_dema
     return demand->max - demand->min >= demand->size - 1;
 }
 
-static bool fits_in_hole(const struct kva_space *space, const struct kva_demand *demand, uint64_t start,
-                         uint64_t last, uint64_t *at)
-{
-    return demand->is_elaborate ? kva_policy_in_hole(space->tiling, demand, start, last, at)
-                                : kva_fit_in_hole(start, last, demand, at);
-}
-
 /** Whether the request's filter lets the place be used, where it lies in the hole [start, last]. */
 static bool filter_admits(const struct kva_eviction *eviction, uint64_t start, uint64_t last)
 {
@@ -198,7 +191,7 @@ static bool filter_admits(const struct kva_eviction *eviction, uint64_t start, u
     demand.policy = KVA_LOWEST;
     demand.min = eviction->start;
     demand.max = eviction->last;
-    return fits_in_hole(eviction->space, &demand, start, last, &at);
+    return kva_policy_in_hole(eviction->space->tiling, &demand, start, last, &at);
 }
 
 /** The nearest candidate of a run that stays, below or above what is cleared; NULL if there is none. */
@@ -285,7 +278,7 @@ static bool find_in_run(struct kva_eviction *eviction, const struct eviction_run
     struct kva_demand demand;
 
     if (!eviction_demand(eviction, &demand) ||
-        !fits_in_hole(eviction->space, &demand, run->start, run->last, &eviction->start))
+        !kva_policy_in_hole(eviction->space->tiling, &demand, run->start, run->last, &eviction->start))
         return false;
     eviction->last = eviction->start + (demand.size - 1);
     eviction->clear_start = eviction->start;

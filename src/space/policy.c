@@ -269,6 +269,8 @@ bool kva_policy_in_hole(struct kva_tiling *tiling, const struct kva_demand *dema
     const struct kva_place hole = {start, last, start, last};
     struct kva_place place;
 
+    if (!demand->is_elaborate) /* then nothing is known of a filter */
+        return kva_fit_in_hole(start, last, demand, at);
     if (search_by_policy(&(struct field){tiling, &hole}, demand, &place) != KVA_OK)
         return false;
     *at = place.start;
