@@ -875,7 +875,8 @@ static void choices_in_full(void **state)
         {"choices and shapes, 8 units from 3", 8, 3, 1, 3, true},
         {"choices and shapes, 8 units up to 2^64 - 1", 8, UINT64_MAX - 8 + 1, 1, 5, false},
         {"choices and shapes, 8 quanta of 4096 from 0x5000", 8, 0x5000, 4096, 7, false},
-        {"choices and shapes, 8 quanta of 2^61: all addresses", 8, 0, UINT64_C(1) << 61, 5, false},
+        /* 11 does not divide 255, the layout that is busy all over: no range holds all 2^64 addresses. */
+        {"choices and shapes, 8 quanta of 2^61: all addresses", 8, 0, UINT64_C(1) << 61, 11, false},
     };
     (void)state;
     for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++)
