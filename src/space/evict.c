@@ -388,8 +388,8 @@ struct kva_candidate *kva_evict_next(const struct kva_eviction *eviction,
 /* -------------------------------------------------------------------------------------------- the end */
 
 /** Whether all that is to be cleared is free, or a candidate as it was fed: KVA_OK, and `whole` is the same
- *  range with all of the segments at its ends; KVA_EAGAIN; KVA_ENOSPC where a pool has kept something for want
- *  of memory. */
+ *  range with all of the segments at its ends; KVA_EAGAIN; KVA_ENOSPC where a pool has kept something for
+ *  want of memory. */
 static enum kva_status verify_candidates(const struct kva_eviction *eviction, struct kva_segment *whole)
 {
     const struct kva_space *space = eviction->space;

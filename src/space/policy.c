@@ -11,14 +11,14 @@ struct field {
     const struct kva_place *hole; /* hole_start and hole_last; NULL: all of the tiling */
 };
 
-/** The segment that holds an address beside a hole; NULL outside the space. */
+/** The segment that holds an address beside a hole; NULL outside the space, and where it is absent. */
 static const struct kva_segment *neighbour(const struct kva_demand *demand, bool is_inside, uint64_t address,
                                            struct kva_segment *segment)
 {
     if (!is_inside)
         return NULL;
     demand->look(demand->look_where, address, segment);
-    return segment;
+    return segment->state == KVA_ABSENT ? NULL : segment;
 }
 
 /** Ask the filter, if there is one, and fit the demand into what it leaves of the hole that the place tells. */

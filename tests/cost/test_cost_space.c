@@ -5,6 +5,7 @@
 
 #include <kva/deferred.h>
 #include <kva/engine.h>
+#include <kva/evict.h>
 #include <kva/ranges.h>
 #include <kva/threads.h>
 #include <stdlib.h>
@@ -26,6 +27,7 @@ static struct kva_part *parts;
 static struct kva_reclaim *reclaims;
 static uint64_t *starts;
 static uint64_t size_now;
+static struct kva_candidate *candidates;
 
 static struct kva_config plain(void)
 {
@@ -54,6 +56,8 @@ static void tear_down(void)
     free(parts);
     free(reclaims);
     free(starts);
+    free(candidates);
+    candidates = NULL;
     ranges = NULL;
     parts = NULL;
     reclaims = NULL;
@@ -592,6 +596,144 @@ static void allocate_at_an_odd_alignment(uint64_t round)
     allocate_beyond_holes((struct kva_request){.align = 12 * SIZE}, 5 + 12);
 }
 
+/** As many_segments, with an index by size. Of every four segments one is twice as long, so that holes are of two sizes. */
+static void many_sizes(uint64_t size)
+{
+    struct kva_config config = plain();
+
+    config.last = (size + 1) * STEP - 1;
+    config.best_fit = true;
+    begin(&config, size);
+    for (uint64_t i = 0; i < size; i++)
+        assert_int_equal(kva_reserve(&space, i * STEP, i % 4 ? SIZE : 2 * SIZE, NULL, NULL), KVA_OK);
+    assert_int_equal(kva_preload(&space, 64), KVA_OK);
+}
+
+/** As short_holes, with an index by size. */
+static void short_holes_by_size(uint64_t size)
+{
+    struct kva_config config = plain();
+
+    config.best_fit = true;
+    begin(&config, size);
+    for (uint64_t i = 0; i <= size; i++)
+        assert_int_equal(kva_reserve(&space, (i * 2) * DECLARED, 2 * SIZE, NULL, NULL), KVA_OK);
+}
+
+static void choose(struct kva_request request)
+{
+    enum kva_status status;
+    uint64_t start;
+
+    counting(status = kva_alloc(&space, &request, &start));
+    assert_int_equal(status, KVA_OK);
+    assert_int_equal(kva_free(&space, start), KVA_OK);
+}
+
+static void choose_in_vain(struct kva_request request)
+{
+    enum kva_status status;
+    uint64_t start;
+
+    counting(status = kva_alloc(&space, &request, &start));
+    assert_int_equal(status, KVA_ENOSPC);
+}
+
+/** The target is busy: it takes both searches, and the way back to what the first one has found. */
+static void allocate_nearest(uint64_t round)
+{
+    choose((struct kva_request){
+        .size = 2 * SIZE, .policy = KVA_NEAREST, .target = (some(round) | 1) * STEP + round % 2 * 2 * SIZE});
+}
+
+/** Room is at the very end alone. */
+static void allocate_nearest_far_away(uint64_t round)
+{
+    choose((struct kva_request){.size = STEP, .policy = KVA_NEAREST, .target = some(round) * STEP});
+}
+
+static void allocate_nearest_in_vain(uint64_t round)
+{
+    choose_in_vain(
+        (struct kva_request){.size = 3 * STEP, .policy = KVA_NEAREST, .target = some(round) * STEP});
+}
+
+static uint64_t any_random(uint64_t round)
+{
+    return (round + 1) * UINT64_C(0x9e3779b97f4a7c15);
+}
+
+static void allocate_at_random(uint64_t round)
+{
+    choose((struct kva_request){.size = SIZE, .policy = KVA_RANDOM, .random = any_random(round)});
+}
+
+static void allocate_at_random_in_vain(uint64_t round)
+{
+    choose_in_vain((struct kva_request){.size = 2 * STEP, .policy = KVA_RANDOM, .random = any_random(round)});
+}
+
+/** Of holes of two and of three pages. */
+static void allocate_best(uint64_t round)
+{
+    choose((struct kva_request){.size = (2 + round % 2) * SIZE, .policy = KVA_BEST});
+}
+
+static void allocate_best_in_vain(uint64_t round)
+{
+    (void)round;
+    choose_in_vain((struct kva_request){.size = 3 * STEP, .policy = KVA_BEST});
+}
+
+static void allocate_best_beyond_short_holes(uint64_t round)
+{
+    (void)round;
+    choose((struct kva_request){.size = 2 * DECLARED - 2 * SIZE, .align = DECLARED / 2, .policy = KVA_BEST});
+}
+
+static bool refuse(void *context, struct kva_hole *hole)
+{
+    (void)context;
+    (void)hole;
+    return false;
+}
+
+/** Accept the hole that begins at or above an address. */
+static bool accept_from(void *context, struct kva_hole *hole)
+{
+    return hole->start >= *(const uint64_t *)context;
+}
+
+static void allocate_filtered(uint64_t round)
+{
+    uint64_t from = some(round) * STEP;
+
+    choose((struct kva_request){.size = SIZE,
+                                .min = from,
+                                .max = UINT64_MAX,
+                                .policy = KVA_LOWEST,
+                                .filter = accept_from,
+                                .filter_context = &from});
+}
+
+static void allocate_filtered_in_vain(uint64_t round)
+{
+    static const enum kva_policy policies[] = {KVA_LOWEST, KVA_NEAREST};
+
+    choose_in_vain((struct kva_request){.size = SIZE, .policy = policies[round % 2], .filter = refuse});
+}
+
+static void search_nearest(uint64_t round)
+{
+    struct kva_request request = {
+        .size = 2 * SIZE, .policy = KVA_NEAREST, .target = (some(round) | 1) * STEP};
+    enum kva_status status;
+    uint64_t start;
+
+    counting(status = kva_search(&space, &request, &start));
+    assert_int_equal(status, KVA_OK);
+}
+
 /** All 2^64 addresses, free: the size is that of the numbers in a request. */
 static void large_numbers(uint64_t size)
 {
@@ -948,6 +1090,137 @@ static void fork_child(uint64_t round)
     assert_int_equal(status, KVA_OK);
 }
 
+/* ----------------------------------------------------------------------------------------------- evictions */
+
+static struct kva_eviction eviction;
+
+static void begin_eviction(uint64_t bytes)
+{
+    struct kva_request request = kva_request_of(bytes);
+
+    candidates = calloc((size_t)size_now, sizeof *candidates);
+    assert_non_null(candidates);
+    assert_int_equal(kva_evict_begin(&space, &request, &eviction), KVA_OK);
+}
+
+/** All segments are fed but each 61st, so that each one of these joins two runs. */
+static void many_candidates(uint64_t size)
+{
+    many_segments(size);
+    begin_eviction(UINT64_C(1) << 62);
+    for (uint64_t i = 0; i < size; i++) {
+        if (i % 61 != 1)
+            assert_int_equal(kva_evict_add(&eviction, &candidates[i], i * STEP), KVA_ENOSPC);
+    }
+}
+
+static void begin_another_eviction(uint64_t round)
+{
+    struct kva_request request = kva_request_of(SIZE);
+    struct kva_eviction another;
+    enum kva_status status;
+
+    (void)round;
+    counting(status = kva_evict_begin(&space, &request, &another));
+    assert_int_equal(status, KVA_OK);
+}
+
+static void feed_one(uint64_t round)
+{
+    uint64_t i = round * 61 + 1;
+    enum kva_status status;
+
+    counting(status = kva_evict_add(&eviction, &candidates[i], i * STEP));
+    assert_int_equal(status, KVA_ENOSPC);
+}
+
+/** Two neighbours have to go for what lies between: at half the height of the space. */
+static void many_candidates_and_a_place(uint64_t size)
+{
+    struct kva_request request = {.size = 2 * STEP, .min = size / 2 * STEP, .max = (size / 2 + 2) * STEP - 1};
+
+    many_segments(size);
+    begin_eviction(SIZE);
+    assert_int_equal(kva_evict_begin(&space, &request, &eviction), KVA_OK);
+    for (uint64_t i = 0; i < size; i++) {
+        if (i != size / 2)
+            assert_int_equal(kva_evict_add(&eviction, &candidates[i], i * STEP), KVA_ENOSPC);
+    }
+    assert_int_equal(kva_evict_add(&eviction, &candidates[size / 2], size / 2 * STEP), KVA_OK);
+}
+
+static void first_that_must_go(uint64_t round)
+{
+    struct kva_candidate *candidate;
+
+    (void)round;
+    counting(candidate = kva_evict_first(&eviction));
+    assert_ptr_equal(candidate, &candidates[size_now / 2]);
+}
+
+static void next_that_must_go(uint64_t round)
+{
+    struct kva_candidate *candidate = &candidates[size_now / 2];
+
+    (void)round;
+    counting(candidate = kva_evict_next(&eviction, candidate));
+    assert_ptr_equal(candidate, &candidates[size_now / 2 + 1]);
+}
+
+/** The place is taken, and then it is as before. */
+static void finish_in_a_row(uint64_t round)
+{
+    enum kva_status status;
+    uint64_t start;
+
+    (void)round;
+    counting(status = kva_evict_finish(&eviction, &start));
+    assert_int_equal(status, KVA_OK);
+}
+
+/** Half of the segments have to go. */
+static void many_that_must_go(uint64_t size)
+{
+    struct kva_request request = {.size = size / 2 * STEP};
+
+    many_segments(size);
+    begin_eviction(SIZE);
+    assert_int_equal(kva_evict_begin(&space, &request, &eviction), KVA_OK);
+    for (uint64_t i = 0; i <= size / 2; i++) {
+        if (kva_evict_add(&eviction, &candidates[i], i * STEP) == KVA_OK)
+            break;
+    }
+    assert_non_null(kva_evict_first(&eviction));
+}
+
+static void all_that_must_go(uint64_t round)
+{
+    uint64_t count = 0;
+
+    (void)round;
+    counting(for (struct kva_candidate *c = kva_evict_first(&eviction); c; c = kva_evict_next(&eviction, c))
+                 count++);
+    assert_true(count >= size_now / 2 - 1);
+}
+
+/** A candidate beside many objects that a pool keeps: each other one is fed, the others are free. */
+static void many_pooled_beside(uint64_t size)
+{
+    many_live_objects(size);
+    begin_eviction(UINT64_C(1) << 62);
+    for (uint64_t i = 0; i + 1 < size; i++)
+        assert_int_equal(kva_free(&space, starts[i]), KVA_OK);
+}
+
+static void feed_beside_pooled(uint64_t round)
+{
+    enum kva_status status;
+
+    (void)round;
+    counting(status = kva_evict_add(&eviction, &candidates[0], starts[size_now - 1]));
+    assert_int_equal(status, KVA_ENOSPC);
+}
+
 /* --------------------------------------------------------------------------------------------------- lines */
 
 /* The designated fields of a line that are not usual. */
@@ -958,6 +1231,9 @@ static void fork_child(uint64_t round)
     .few = UINT64_C(1) << 32, .many = UINT64_C(1) << 62, .rounds = 2 /* would take 2^30 steps, and more */
 
 #define SHAPES "O((k + 1) (log n + log nocross))"
+#define TWO_SEARCHES "KVA_NEAREST and KVA_RANDOM take two such searches at most"
+#define BEST_BY_SIZE "KVA_BEST takes O(log n) in a space with best_fit"
+#define FILTERS "With a filter, k counts the holes that it is asked about"
 #define LIST "with bt O((k + 1) log n) for k deferred segments in the range; with rb O(k log n)"
 
 static const struct cost_line lines[] = {
@@ -993,6 +1269,28 @@ static const struct cost_line lines[] = {
               allocate_by_small_steps, LARGE),
     COST_LINE("kva_alloc", SHAPES, "nocross, in vain in one hole", COST_LOGARITHM, large_numbers,
               allocate_a_shape_in_vain, LARGE),
+    COST_LINE("kva_alloc", TWO_SEARCHES, "nearest, segments", COST_LOGARITHM, many_segments,
+              allocate_nearest),
+    COST_LINE("kva_alloc", TWO_SEARCHES, "nearest, segments, far away", COST_LOGARITHM, many_segments,
+              allocate_nearest_far_away),
+    COST_LINE("kva_alloc", TWO_SEARCHES, "nearest, segments, in vain", COST_LOGARITHM, many_segments,
+              allocate_nearest_in_vain),
+    COST_LINE("kva_alloc", TWO_SEARCHES, "random, segments", COST_LOGARITHM, many_segments,
+              allocate_at_random),
+    COST_LINE("kva_alloc", TWO_SEARCHES, "random, segments, in vain", COST_LOGARITHM, many_segments,
+              allocate_at_random_in_vain),
+    COST_LINE("kva_alloc", BEST_BY_SIZE, "best, segments", COST_LOGARITHM, many_sizes, allocate_best),
+    COST_LINE("kva_alloc", BEST_BY_SIZE, "best, segments, in vain", COST_LOGARITHM, many_sizes,
+              allocate_best_in_vain),
+    COST_LINE("kva_alloc", "otherwise there O((k + 1) log n)", "best, holes that miss, with an index",
+              COST_N_LOG_N, short_holes_by_size, allocate_best_beyond_short_holes, SELDOM),
+    COST_LINE("kva_alloc", "in a space without, O((k + 1) log n)", "best, holes, without an index",
+              COST_N_LOG_N, many_segments, allocate_best, SELDOM),
+    COST_LINE("kva_alloc", FILTERS, "a filter, segments", COST_LOGARITHM, many_segments, allocate_filtered),
+    COST_LINE("kva_alloc", FILTERS, "a filter, holes that it refuses", COST_N_LOG_N, many_segments,
+              allocate_filtered_in_vain, SELDOM),
+    COST_LINE("kva_search", "one search, as of kva_alloc", "nearest, segments", COST_LOGARITHM, many_segments,
+              search_nearest),
     COST_LINE("kva_alloc_congruent", "O(count (s + 1)) searches as of kva_alloc", "parts", COST_N_LOG_N,
               many_parts, allocate_parts, SELDOM),
     COST_LINE("kva_alloc_congruent", "O(count (s + 1)) searches as of kva_alloc", "moves of the base",
@@ -1059,6 +1357,22 @@ static const struct cost_line lines[] = {
     COST_LINE("kva_space_check", "O(n log n)", "pooled objects", COST_N_LOG_N, many_pooled, check, SELDOM),
     COST_LINE("kva_space_dump", "O(n log n)", "segments", COST_N_LOG_N, many_segments, dump, SELDOM),
     COST_LINE("kva_space_dump", "O(n log n)", "pooled objects", COST_N_LOG_N, many_pooled, dump, SELDOM),
+
+    COST_LINE("kva_evict_begin", "O(1)", "segments", COST_CONSTANT, many_segments, begin_another_eviction),
+    COST_LINE("kva_evict_add", "O(log n)", "candidates, which join two runs", COST_LOGARITHM, many_candidates,
+              feed_one, .few = 1024, .rounds = 16),
+    COST_LINE("kva_evict_add", "for each pooled segment beside the", "pooled objects", COST_LINEAR,
+              many_pooled_beside, feed_beside_pooled, .rounds = 1),
+    COST_LINE("kva_evict_first", "O(log candidates)", "candidates", COST_LOGARITHM,
+              many_candidates_and_a_place, first_that_must_go),
+    COST_LINE("kva_evict_next", "O(log candidates)", "candidates", COST_LOGARITHM,
+              many_candidates_and_a_place, next_that_must_go),
+    COST_LINE("kva_evict_next", "all of them O(candidates that must go + log candidates)",
+              "candidates that must go", COST_LINEAR, many_that_must_go, all_that_must_go, SELDOM),
+    COST_LINE("kva_evict_finish", "O((k + 1) log n)", "segments", COST_LOGARITHM, many_candidates_and_a_place,
+              finish_in_a_row, .rounds = 1),
+    COST_LINE("kva_evict_finish", "O((k + 1) log n)", "candidates that must go", COST_N_LOG_N,
+              many_that_must_go, finish_in_a_row, .rounds = 1),
 };
 
 /** What holds with bt alone. */
@@ -1110,6 +1424,7 @@ static void test_every_row_has_a_line(void **state)
         KVA_INCLUDE "/kva/deferred.h",
         KVA_INCLUDE "/kva/threads.h",
         KVA_INCLUDE "/kva/engine.h",
+        KVA_INCLUDE "/kva/evict.h",
         NULL,
     };
 

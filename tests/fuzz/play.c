@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "../../ports/test/failing_memory.h"
+#include "../common/filter.h"
 #include "../common/harness.h"
 #include "base/arith.h"
 
@@ -36,7 +37,7 @@ struct play {
     size_t operations;
     bool without_memory; /* the operation at hand */
     bool small_chunks;   /* of memory */
-    bool shapes;         /* requests may have them */
+    bool shapes;         /* requests may have them, and choices */
     bool pooled;         /* the second member has pools, and there are two */
     struct kva_threads threads;
     unsigned cpu;
@@ -44,6 +45,7 @@ struct play {
 
 enum kind {
     ALLOC,
+    SEARCH,
     CONGRUENT,
     RESERVE,
     FREE,
@@ -60,6 +62,7 @@ enum kind {
 struct call {
     enum kind kind;
     struct kva_request request;
+    struct test_filter filter; /* of the request, if it has one */
     struct kva_part parts[PARTS];
     size_t part_count;
     uint64_t a;
@@ -168,8 +171,47 @@ static void any_shape(struct play *play, unsigned code, struct kva_request *requ
         request->nocross = any_boundary(play, request->size);
 }
 
-static void any_request(struct play *play, struct kva_request *request)
+static uint64_t any_64_bits(struct play *play)
 {
+    uint64_t bits = 0;
+
+    for (unsigned i = 0; i < 8; i++)
+        bits = bits << 8 | byte(play);
+    return bits;
+}
+
+static void any_filter(struct play *play, struct call *call)
+{
+    call->filter.rules = byte(play) & TEST_FILTER_RULES;
+    call->filter.gap = any_size(play) - byte(play) % play->quantum;
+    call->request.filter = test_filter;
+    call->request.filter_context = &call->filter;
+}
+
+/** What the code says: a policy, a filter, not to block, to search only. */
+static void any_choice(struct play *play, struct call *call)
+{
+    struct kva_request *request = &call->request;
+    unsigned code = byte(play);
+
+    request->policy = (enum kva_policy)(code % 8 < 5 ? code % 8 : KVA_BEST);
+    if (request->policy == KVA_NEAREST)
+        request->target = code >> 7 ? any_64_bits(play) : any_address(play);
+    if (request->policy == KVA_RANDOM)
+        request->random = any_64_bits(play);
+    if (code & 8)
+        any_filter(play, call);
+    if (play->pooled) /* what must not drain may fail where scan, which has no pools, does not */
+        return;
+    if (code & 16)
+        request->flags = KVA_NO_BLOCK;
+    if ((code & 96) == 96 && call->kind == ALLOC)
+        call->kind = SEARCH;
+}
+
+static void any_request(struct play *play, struct call *call)
+{
+    struct kva_request *request = &call->request;
     unsigned code = byte(play);
 
     *request = kva_request_of(any_size(play));
@@ -189,6 +231,8 @@ static void any_request(struct play *play, struct kva_request *request)
     }
     if (play->shapes && (code & 2) == 0)
         any_shape(play, code >> 4 & 7, request);
+    if (play->shapes && (code & 0x82) == 0x80)
+        any_choice(play, call);
 }
 
 /** The parts lie at multiples of the alignment. */
@@ -223,11 +267,12 @@ static void read_call(struct play *play, struct call *call, enum kind kind)
     call->kind = kind;
     switch (kind) {
     case CONGRUENT:
-        any_request(play, &call->request);
+        any_request(play, call);
         any_parts(play, call);
         break;
     case ALLOC:
-        any_request(play, &call->request);
+    case SEARCH:
+        any_request(play, call);
         break;
     case RESERVE:
     case FREE_RANGE:
@@ -267,6 +312,9 @@ static void answer(struct kva_space *space, const struct call *call, struct answ
     switch (call->kind) {
     case ALLOC:
         answer->status = kva_alloc(space, &call->request, &answer->address);
+        break;
+    case SEARCH:
+        answer->status = kva_search(space, &call->request, &answer->address);
         break;
     case CONGRUENT:
         answer->status =
@@ -382,8 +430,8 @@ static void compare_listing(const struct play *play, const struct player_member 
 static void answer_one(const struct play *play, struct player_member *member, const struct call *call,
                        struct answer *out)
 {
-    bool gives_back =
-        call->kind == FREE || call->kind == FREE_DEFERRED || call->kind == FLUSH || call->kind == TRIM;
+    bool never_takes = call->kind == FREE || call->kind == FREE_DEFERRED || call->kind == FLUSH ||
+                       call->kind == TRIM || call->kind == SEARCH;
     struct kva_stats stats;
 
     (void)kva_stats_read(&member->space, &stats);
@@ -392,7 +440,7 @@ static void answer_one(const struct play *play, struct player_member *member, co
     kva_failing_memory_fail(&member->memory, 0, false);
     if (out->status != KVA_ENOMEM)
         return;
-    if (!play->without_memory || gives_back)
+    if (!play->without_memory || never_takes)
         differ(play, "%s: KVA_ENOMEM", member->name);
     if (stats.deferred_segments == 0) /* else there may have been a flush, which stays done */
         compare_listing(play, member);
@@ -404,12 +452,14 @@ __attribute__((noreturn)) static void differ_by(const struct play *play, const s
 {
     differ(play,
            "call %d(%#" PRIx64 ", %#" PRIx64 ") size %#" PRIx64 " align %#" PRIx64 " phase %#" PRIx64
-           " nocross %#" PRIx64 " window [%#" PRIx64 ", %#" PRIx64 "] policy %d: %s says %s, %#" PRIx64
+           " nocross %#" PRIx64 " window [%#" PRIx64 ", %#" PRIx64 "] policy %d target %#" PRIx64
+           " random %#" PRIx64 " filter %#x gap %#" PRIx64 " flags %#x: %s says %s, %#" PRIx64
            "; scan says %s, %#" PRIx64,
            (int)call->kind, call->a, call->b, call->request.size, call->request.align, call->request.phase,
            call->request.nocross, call->request.min, call->request.max, (int)call->request.policy,
-           play->members[i].name, kva_status_name(answer->status), answer->address,
-           kva_status_name(of_scan->status), of_scan->address);
+           call->request.target, call->request.random, call->request.filter ? call->filter.rules : 0,
+           call->filter.gap, call->request.flags, play->members[i].name, kva_status_name(answer->status),
+           answer->address, kva_status_name(of_scan->status), of_scan->address);
 }
 
 /** The range from `start`, so many bytes, is one that was asked for. */
@@ -429,7 +479,7 @@ static void expect_asked(const struct play *play, const struct kva_request *requ
 /** All that a call has taken, from `start` or that base on, is what it asked for. */
 static void expect_all_asked(const struct play *play, const struct call *call, uint64_t start)
 {
-    if (call->kind == ALLOC)
+    if (call->kind == ALLOC || call->kind == SEARCH)
         expect_asked(play, &call->request, start, call->request.size);
     for (size_t i = 0; call->kind == CONGRUENT && i < call->part_count; i++)
         expect_asked(play, &call->request, start + call->parts[i].offset, call->parts[i].size);
@@ -570,6 +620,12 @@ static void instruction(struct play *play)
 
 /* ------------------------------------------------------------------------------------------- a space */
 
+/** Whether a node of an engine takes some dozens of bytes; those of an index by size do not. */
+static bool nodes_are_small(const char *name)
+{
+    return strcmp(name, "bt-tiny") == 0 || strcmp(name, "bt-small") == 0;
+}
+
 static void add_member(struct play *play, const struct kva_engine *engine, const char *name,
                        struct kva_config *config)
 {
@@ -583,7 +639,7 @@ static void add_member(struct play *play, const struct kva_engine *engine, const
         differ(play, "%s: no space", name);
     if (play->small_chunks &&
         engine != &kva_engine_scan) /* few nodes each, so that an operation often has to ask */
-        member->memory.largest = strcmp(name, "bt-tiny") == 0 || strcmp(name, "bt-small") == 0 ? 512 : 4096;
+        member->memory.largest = nodes_are_small(name) && !config->best_fit ? 512 : 4096;
     play->count++;
 }
 
@@ -628,7 +684,9 @@ static void choose_place(struct play *play, struct kva_config *config)
     play->shapes = code / 96 == 2;
     play->quantum = UINT64_C(1) << quantum;
     play->unit = unit > 50 && quantum < 50 ? UINT64_C(1) << 50 : UINT64_C(1) << (unit > 60 ? 60 : unit);
-    uint64_t bytes = (16 + byte(play) * UINT64_C(16)) * play->unit;
+    unsigned size = byte(play);
+    uint64_t bytes = (16 + size * UINT64_C(16)) * play->unit;
+    config->best_fit = play->shapes && size % 2 != 0;
     config->first = place == TO_THE_TOP ? UINT64_MAX - bytes + 1 : place == BETWEEN ? UINT64_C(1) << 62 : 0;
     config->last = place == ALL ? UINT64_MAX : config->first + (bytes - 1);
     config->quantum = play->quantum;

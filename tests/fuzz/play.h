@@ -22,6 +22,9 @@
  * SHAPES   If the header says so, requests may ask for an alignment of any number of quanta, a phase and a
  *   boundary, alone or together.
  *
+ * CHOICES   Then they may also ask for any policy, have a filter, and not block, and searches say where they would go. Spaces
+ *   may keep an index of holes by size.
+ *
  * Any byte string is a program: what is missing at the end is 0, and each number is taken modulo what there is.
  */
 #ifndef KVA_TESTS_FUZZ_PLAY_H

@@ -48,7 +48,8 @@ static void play_folder(player *play, const char *path)
     assert_true(files > 0);
 }
 
-static void play_random(player *play, uint64_t programs, uint64_t stream)
+/** Programs whose first byte has these bits set. */
+static void play_random(player *play, uint64_t programs, uint64_t stream, uint8_t set)
 {
     enum { BYTES = 1500 };
     size_t operations = 0;
@@ -58,6 +59,7 @@ static void play_random(player *play, uint64_t programs, uint64_t stream)
     for (uint64_t i = 0; i < programs; i++) {
         for (size_t k = 0; k < BYTES; k++)
             bytes[k] = (uint8_t)test_random(&rng);
+        bytes[0] |= set;
         operations += play(bytes, BYTES);
     }
     print_message("%" PRIu64 " programs, %zu operations\n", programs, operations);
@@ -72,7 +74,14 @@ static void the_corpus(void **state)
 static void random_programs(void **state)
 {
     (void)state;
-    play_random(play_bytes, test_scaled(80), 700);
+    play_random(play_bytes, test_scaled(80), 700, 0);
+}
+
+/* Shapes, policies and filters are wanted by the header of every fourth program, else. */
+static void random_programs_with_choices(void **state)
+{
+    (void)state;
+    play_random(play_bytes, test_scaled(80), 702, 0xc0);
 }
 
 static void the_corpus_of_frames(void **state)
@@ -84,7 +93,7 @@ static void the_corpus_of_frames(void **state)
 static void random_programs_of_frames(void **state)
 {
     (void)state;
-    play_random(play_frames, test_scaled(60), 701);
+    play_random(play_frames, test_scaled(60), 701, 0);
 }
 
 int main(void)
@@ -92,6 +101,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_corpus),
         cmocka_unit_test(random_programs),
+        cmocka_unit_test(random_programs_with_choices),
         cmocka_unit_test(the_corpus_of_frames),
         cmocka_unit_test(random_programs_of_frames),
     };

@@ -871,6 +871,24 @@ ON_EACH_ENGINE(a_neighbour_that_is_not_wanted)
     assert_int_equal(start, address_of(f, 4));
 }
 
+/* The filter is told all of the hole: what is free beside those that go keeps the others at a distance. */
+ON_EACH_ENGINE(neighbours_at_a_distance)
+{
+    static void *own;
+    struct kva_request request = {.size = 0x3000, .min = 0x14000, .max = 0x16fff, .owner = owner_of(9)};
+
+    own = owner_of(9);
+    request.filter = keep_apart;
+    request.filter_context = &own;
+    reserve(f, 2, 1, 1);
+    reserve(f, 4, 3, 2); /* the place; 3 and 7 are free */
+    reserve(f, 8, 1, 1);
+    assert_int_equal(kva_evict_begin(&f->space, &request, &f->eviction), KVA_OK);
+    assert_int_equal(add(f, 4), KVA_OK);
+    expect_must_go(f, (const unsigned[]){4}, 1);
+    expect_done(f);
+}
+
 ON_EACH_ENGINE(a_neighbour_that_came_meanwhile)
 {
     static void *own;
@@ -1203,6 +1221,7 @@ int main(void)
         cmocka_unit_test(a_space_with_an_absent_range),
         cmocka_unit_test(a_space_that_shrinks),
         cmocka_unit_test(a_neighbour_that_is_not_wanted),
+        cmocka_unit_test(neighbours_at_a_distance),
         cmocka_unit_test(a_neighbour_that_came_meanwhile),
         cmocka_unit_test(room_by_a_reclaim_callback),
         cmocka_unit_test(test_no_memory),

@@ -172,6 +172,77 @@ static enum kva_status alloc_middle(struct stage *stage)
     return alloc(stage, 1, HOLE + 1, HOLE + BYTES - 2, KVA_LOWEST);
 }
 
+/** One unit inside [HOLE + 1, HOLE + BYTES - 2], whose ends stay free: by another policy, or with a filter. */
+static enum kva_status choose(struct stage *stage, struct kva_request request)
+{
+    uint64_t start;
+    request.size = 1;
+    request.min = at(HOLE + 1);
+    request.max = at(HOLE + BYTES - 2);
+    return kva_alloc(&stage->space, &request, &start);
+}
+
+static enum kva_status alloc_nearest(struct stage *stage)
+{
+    return choose(stage, (struct kva_request){.policy = KVA_NEAREST, .target = at(HOLE + 16)});
+}
+
+/* What is found below the target is not what is taken: the engine has to find its way back. */
+static enum kva_status alloc_nearest_above(struct stage *stage)
+{
+    uint64_t start;
+    struct kva_request request = {.size = 1, .policy = KVA_NEAREST, .target = at(HOLE2 - 2)};
+    request.min = at(HOLE + 1);
+    request.max = at(HOLE2 + BYTES - 2); /* R lies between: 257 below the target, 2 above it */
+    return kva_alloc(&stage->space, &request, &start);
+}
+
+static enum kva_status alloc_nearest_below(struct stage *stage)
+{
+    uint64_t start;
+    struct kva_request request = {.size = 2, .policy = KVA_NEAREST, .target = at(R + 2)};
+    request.min = at(HOLE + 1);
+    request.max = at(HOLE2 + BYTES - 2);
+    request.align = 8; /* 10 below, and nothing as near above */
+    return kva_alloc(&stage->space, &request, &start);
+}
+
+static enum kva_status alloc_best(struct stage *stage)
+{
+    return choose(stage, (struct kva_request){.policy = KVA_BEST});
+}
+
+static enum kva_status alloc_random(struct stage *stage)
+{
+    return choose(stage, (struct kva_request){.policy = KVA_RANDOM, .random = UINT64_C(1) << 63});
+}
+
+static bool keep_gaps(void *context, struct kva_hole *hole)
+{
+    (void)context;
+    hole->start += 16;
+    hole->last -= 16;
+    return hole->start < hole->last;
+}
+
+static enum kva_status alloc_filtered(struct stage *stage)
+{
+    return choose(stage, (struct kva_request){.filter = keep_gaps});
+}
+
+static enum kva_status alloc_without_blocking(struct stage *stage)
+{
+    return choose(stage, (struct kva_request){.flags = KVA_NO_BLOCK});
+}
+
+/** A search never takes any. */
+static enum kva_status search(struct stage *stage)
+{
+    struct kva_request request = {.size = 1, .policy = KVA_BEST, .filter = keep_gaps};
+    uint64_t start;
+    return kva_search(&stage->space, &request, &start);
+}
+
 /* Nothing is free here but what a flush gives back; the flush itself must not need memory. */
 static enum kva_status alloc_after_flush(struct stage *stage)
 {
@@ -379,6 +450,14 @@ static const struct {
     {"alloc, left edge", alloc_left_edge, MUST},
     {"alloc, right edge", alloc_right_edge, MUST},
     {"alloc, middle", alloc_middle, MUST},
+    {"alloc, nearest", alloc_nearest, MUST},
+    {"alloc, nearest above", alloc_nearest_above, MUST},
+    {"alloc, nearest below", alloc_nearest_below, MUST},
+    {"alloc, best", alloc_best, MUST},
+    {"alloc, random", alloc_random, MUST},
+    {"alloc, filtered", alloc_filtered, MUST},
+    {"alloc without blocking", alloc_without_blocking, MUST},
+    {"search", search, NEVER},
     {"alloc after a flush", alloc_after_flush, MUST},
     {"reserve, full fit", reserve_full, NEVER},
     {"reserve, left edge", reserve_left_edge, MUST},

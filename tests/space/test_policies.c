@@ -9,6 +9,7 @@
 
 #include <kva/deferred.h>
 #include <kva/engine.h>
+#include <kva/ranges.h>
 #include <kva/threads.h>
 #include <string.h>
 
@@ -59,6 +60,9 @@ static void search_in_flush(void *context, uint64_t start, uint64_t last)
         f->found = kva_search(&f->space, &f->wanted, &f->start);
 }
 
+/** Whether spaces have an index by size: it changes no result, and what a filter is asked in which order. */
+static bool with_index;
+
 static void begin(struct fixture *f, const struct kva_engine *engine, uint64_t first, uint64_t last,
                   uint64_t quantum, uint64_t pool_bytes)
 {
@@ -66,6 +70,7 @@ static void begin(struct fixture *f, const struct kva_engine *engine, uint64_t f
         .first = first, .last = last, .quantum = quantum, .engine = engine, .pool_bytes = pool_bytes};
 
     memset(f, 0, sizeof(*f));
+    config.best_fit = with_index;
     f->first = first;
     f->last = last;
     config.flush = search_in_flush;
@@ -187,7 +192,7 @@ static void fill(struct fixture *f, uint64_t start, uint64_t last)
     reserve(f, start, last - start + 1);
 }
 
-/** One test on each engine. */
+/** One test on each engine, with the index and without. */
 #define ON_EACH_ENGINE(name)                                                                                 \
     static void name##_on(struct fixture *f, const struct kva_engine *engine);                               \
     static void name(void **state)                                                                           \
@@ -195,8 +200,12 @@ static void fill(struct fixture *f, uint64_t start, uint64_t last)
         static struct fixture fixture;                                                                       \
         const struct kva_engine *engine;                                                                     \
         (void)state;                                                                                         \
-        for_each_engine (engine, e)                                                                          \
+        for_each_engine (engine, e) {                                                                        \
+            with_index = false;                                                                              \
             name##_on(&fixture, engine);                                                                     \
+            with_index = true;                                                                               \
+            name##_on(&fixture, engine);                                                                     \
+        }                                                                                                    \
     }                                                                                                        \
     static void name##_on(struct fixture *f, const struct kva_engine *engine)
 
@@ -820,6 +829,20 @@ static void expect_asked(struct fixture *f, struct kva_request request, const un
         expect_asked(f, request, want_, sizeof(want_) / sizeof(want_[0]));                                   \
     } while (0)
 
+/** From the smallest on with the index, upwards without. */
+static void expect_asked_for_best(struct fixture *f)
+{
+    if (with_index) {
+        EXPECT_ASKED(f, best(4), 16, 50, 30, 0);
+        EXPECT_ASKED(f, best(5), 30, 0);
+        EXPECT_ASKED(f, within(best(4), 2, 52), 16, 30, 0); /* of [50, 53] 3 units lie in it */
+        return;
+    }
+    EXPECT_ASKED(f, best(4), 0, 16, 30, 50);
+    EXPECT_ASKED(f, best(5), 0, 30);
+    EXPECT_ASKED(f, within(best(4), 2, 52), 0, 16, 30);
+}
+
 /* Those that are too short for the size, or outside the window, are not asked about. */
 ON_EACH_ENGINE(filters_are_asked_in_the_order_of_the_policy)
 {
@@ -840,7 +863,7 @@ ON_EACH_ENGINE(filters_are_asked_in_the_order_of_the_policy)
                  50); /* it has starts on either side, and is asked about for both */
     EXPECT_ASKED(f, nearest(6, 30), 30, 0);
     EXPECT_ASKED(f, nearest(6, 31), 30, 0);
-    EXPECT_ASKED(f, best(4), 0, 16, 30, 50);
+    expect_asked_for_best(f);
     EXPECT_ASKED(f, by_random(4, HALF), 30, 50, 0, 16); /* from the start 30 of [0, 60] on */
     EXPECT_ASKED(f, by_random(4, HALF + HALF / 4), 50, 0, 16, 30);
     EXPECT_ASKED(f, by_random(4, 0), 0, 16, 30, 50);
@@ -927,6 +950,40 @@ ON_EACH_ENGINE(filters_of_an_empty_space)
             assert_true(!f->asked[k].hole.before && !f->asked[k].hole.after);
         }
     }
+    tear_down(f);
+}
+
+/*  0    16       32    48     63
+ *  free | absent | free | busy |        */
+ON_EACH_ENGINE(an_absent_range_is_no_neighbour)
+{
+    struct kva_request request = {.size = 4, .target = 63};
+    struct part part = {8, 40};
+
+    set_up(f, engine, 0, 63, 1);
+    fill(f, 48, 63);
+    assert_int_equal(kva_space_remove(&f->space, 16, 16), KVA_OK);
+    FOR_EACH_POLICY(i)
+    {
+        uint64_t start;
+        f->asked_count = 0;
+        request.policy = all_policies[i];
+        request = filtered(request, log_and_refuse, f);
+        assert_int_equal(kva_search(&f->space, &request, &start), KVA_ENOSPC);
+        assert_int_equal(f->asked_count, 2);
+        for (unsigned k = 0; k < 2; k++) {
+            assert_null(f->asked[k].hole.before);
+            assert_true((f->asked[k].hole.after == NULL) == (f->asked[k].hole.start == 0));
+        }
+        assert_null(f->asked[0].hole.start == 0 ? f->asked[0].hole.after : f->asked[1].hole.after);
+    }
+    /* Starts are counted as if nothing were absent: 61 of them, and number 20 is the first above a third. */
+    request = filtered(by_random(4, TOP / 61 * 20 + 20), leave_part, &part);
+    expect_would_be_at(f, request, 32);
+    expect_would_be_at(f, nearest(4, 20), 12); /* 8 away; 32 is 12 away */
+    expect_would_be_at(f, nearest(4, 23), 32);
+    expect_would_be_at(f, best(4), 0);
+    assert_int_equal(kva_space_add(&f->space, 16, 16), KVA_OK);
     tear_down(f);
 }
 
@@ -1376,6 +1433,7 @@ int main(void)
         cmocka_unit_test(filters_are_asked_no_longer_than_needed),
         cmocka_unit_test(filters_are_told_the_neighbours),
         cmocka_unit_test(filters_of_an_empty_space),
+        cmocka_unit_test(an_absent_range_is_no_neighbour),
         cmocka_unit_test(filters_are_told_the_objects_of_pools),
         cmocka_unit_test(guard_gaps_between_owners),
         cmocka_unit_test(requests_that_may_not_block),

@@ -1021,6 +1021,7 @@ static void expect_all_null(struct kva_space *space)
     struct kva_reclaim reclaim = {reclaim_nothing, NULL, {NULL}};
     uint64_t start = UNTOUCHED;
 
+    assert_int_equal(kva_search(space, &request, &start), KVA_ENULL);
     assert_int_equal(kva_alloc(space, &request, &start), KVA_ENULL);
     assert_int_equal(kva_alloc_congruent(space, &request, &part, 1, &start), KVA_ENULL);
     assert_int_equal(kva_reserve(space, 0, 1, NULL, &segment), KVA_ENULL);
