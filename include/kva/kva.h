@@ -531,7 +531,7 @@ struct kva_config {
     void *hook_context;
 
     /** Keep the free segments in an index by size, too: KVA_BEST finds its segment in O(log n). It takes up to 33 bytes for
-     *  each busy segment, and 9 KiB, and makes each change of a segment slower (docs/performance.md) */
+     *  each busy segment, and 9 KiB, and makes each change of a segment slower (docs/benchmarks.md) */
     bool best_fit;
 };
 

@@ -42,7 +42,7 @@ for workload in $workloads; do
     grep -q "^$workload (n = " table.txt || fail "no table for $workload"
 done
 for phase in 'drain up' 'drain down' 'drain random' aligned unaligned plain 'power of two' odd phase nocross \
-    lowest highest nearest 'lowest in reach' random best 'best, index' \
+    lowest highest nearest 'lowest in reach' random best 'best, index' 'lowest, index' \
     free 'clear 1' 'clear 10' 'clear 100' 'clear 1000' 'clear 10000' 'hole up' 'hole down'; do
     grep -q "^  $phase " table.txt || fail "no row for the phase $phase"
 done
@@ -81,7 +81,7 @@ jq -e 'all(.rows[]; .engine != "rb" or .ratio == 1)' run1.json >/dev/null || fai
 jq -e 'all(.rows[]; ([.workload] | inside(["shapes", "policies"])) == (.times_first != null)
            and (([.phase] | inside(["plain", "lowest"]) | not) or .times_first == 1))' run1.json \
     >/dev/null || fail 'JSON: what is compared with the first phase'
-jq -e '([.rows[] | select(.workload == "policies")] | length) == 21 and (.aims | length) == 8 and all(.aims[]; .at_most > 0 and .met != null)' run1.json \
+jq -e '([.rows[] | select(.workload == "policies")] | length) == 24 and (.aims | length) == 8 and all(.aims[]; .at_most > 0 and .met != null)' run1.json \
     >/dev/null || fail 'JSON: policies and aims'
 jq -e '(.evictions.aims | length) == 2 and (.evictions.rows | length) == 6
        and ([.evictions.rows[] | {way, successes, candidates, evictions}] | unique | length) == 2

@@ -12,6 +12,7 @@
  *      random            from anywhere upwards
  *      best              in a space that is not declared for it: a look at every hole that is long enough
  *      best, index       in one that is
+ *      lowest, index     the lowest in such a space: what the index costs those who do not use it
  *
  * The space has 130 pages for each live range. So there is always a fit: the n - 1 others take at most 64
  * pages each, and leave at least 66 n + 64 pages in at most n holes, so one of them has more than 64 pages.
@@ -86,6 +87,7 @@ static const struct phase phases[] = {
     PHASE("random", draw_random, .scattered = true),
     PHASE("best", draw_best, .best_fit_setup = true),
     PHASE("best, index", draw_best, .best_fit = true),
+    PHASE("lowest, index", draw_lowest, .best_fit = true),
 };
 
 _Static_assert(sizeof(phases) / sizeof(phases[0]) <= APART_MAX, "each phase has a place among those apart");
@@ -95,7 +97,8 @@ const struct workload workload_policies = {
     .purpose =
         "Churn of 1 to 64 pages by each policy, in a space of its own beside that of the lowest: highest; "
         "nearest to a random target, within 2 GiB; the lowest in that window; random; best, in a space "
-        "without its index and with it. Shows what a policy costs beside the lowest, turn by turn.",
+        "without its index and with it; the lowest beside that index. Shows what a policy costs beside the "
+        "lowest, turn by turn.",
     .counts = "live ranges",
     .unit = "pair",
     .sizes = {1000, 10000, 100000},
