@@ -15,6 +15,7 @@ static const struct status_words {
     {KVA_ENOENT, "KVA_ENOENT", "there is no such thing"},
     {KVA_EBUSY, "KVA_EBUSY", "something of it is still in use; nothing has changed"},
     {KVA_ELIMIT, "KVA_ELIMIT", "the process has too many mappings (on Linux, raise vm.max_map_count)"},
+    {KVA_EAGAIN, "KVA_EAGAIN", "not everything was tried, or the space has changed meanwhile"},
     {KVA_ENULL, "KVA_ENULL", "a required pointer is NULL, or the space is not initialised"},
     {KVA_EINVAL, "KVA_EINVAL", "a field has an invalid value"},
     {KVA_ESIZE, "KVA_ESIZE", "the size is 0, or a boundary is below it"},

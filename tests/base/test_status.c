@@ -17,6 +17,7 @@ static const struct {
     {KVA_ENOENT, 4, "KVA_ENOENT"},
     {KVA_EBUSY, 5, "KVA_EBUSY"},
     {KVA_ELIMIT, 6, "KVA_ELIMIT"},
+    {KVA_EAGAIN, 7, "KVA_EAGAIN"},
     {KVA_ENULL, 32, "KVA_ENULL"},
     {KVA_EINVAL, 33, "KVA_EINVAL"},
     {KVA_ESIZE, 34, "KVA_ESIZE"},
