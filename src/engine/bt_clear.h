@@ -28,15 +28,12 @@ static unsigned run_end(const struct bt_tiling *bt, const struct bt_leaf *leaf, 
 /** Write the leaf without its entries [i, j). */
 static void pack_without(const struct bt_tiling *bt, struct bt_leaf *leaf, unsigned i, unsigned j)
 {
-    struct bt_entries all;
-    struct bt_entries rest;
+    struct bt_entries entries;
 
-    all.count = 0;
-    rest.count = 0;
-    unpack(bt, leaf, &all);
-    append_some(&rest, &all, 0, i);
-    append_some(&rest, &all, j, all.count);
-    pack(bt, leaf, &rest, 0, rest.count);
+    entries.count = 0;
+    unpack(bt, leaf, &entries);
+    remove_unpacked(&entries, i, j);
+    pack(bt, leaf, &entries, 0, entries.count);
 }
 
 /** Count a run out, whose hole will be [hole_start, hole_last]. */

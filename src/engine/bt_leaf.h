@@ -397,24 +397,26 @@ static inline void unpack(const struct bt_tiling *bt, const struct bt_leaf *leaf
     }
 }
 
-/** Add entries [from, to) of others to what is there. */
-static inline void append_some(struct bt_entries *entries, const struct bt_entries *others, unsigned from,
-                               unsigned to)
-{
-    unsigned at = entries->count;
-    size_t count = to - from;
-
-    memcpy(&entries->start[at], &others->start[from], count * sizeof others->start[0]);
-    memcpy(&entries->last[at], &others->last[from], count * sizeof others->last[0]);
-    memcpy(&entries->owner[at], &others->owner[from], count * sizeof others->owner[0]);
-    memcpy(&entries->marks[at], &others->marks[from], count * sizeof others->marks[0]);
-    entries->count += to - from;
-}
-
-/** Add all others to what is there. */
+/** Add others to what is there. */
 static inline void append(struct bt_entries *entries, const struct bt_entries *others)
 {
-    append_some(entries, others, 0, others->count);
+    memcpy(&entries->start[entries->count], others->start, others->count * sizeof others->start[0]);
+    memcpy(&entries->last[entries->count], others->last, others->count * sizeof others->last[0]);
+    memcpy(&entries->owner[entries->count], others->owner, others->count * sizeof others->owner[0]);
+    memcpy(&entries->marks[entries->count], others->marks, others->count * sizeof others->marks[0]);
+    entries->count += others->count;
+}
+
+/** Take entries [i, j) out. */
+static inline void remove_unpacked(struct bt_entries *entries, unsigned i, unsigned j)
+{
+    size_t rest = entries->count - j;
+
+    memmove(&entries->start[i], &entries->start[j], rest * sizeof entries->start[0]);
+    memmove(&entries->last[i], &entries->last[j], rest * sizeof entries->last[0]);
+    memmove(&entries->owner[i], &entries->owner[j], rest * sizeof entries->owner[0]);
+    memmove(&entries->marks[i], &entries->marks[j], rest * sizeof entries->marks[0]);
+    entries->count -= j - i;
 }
 
 /** Put a busy entry in at index i. */
