@@ -1169,7 +1169,7 @@ static bool next_deferred_leaf(const struct bt_tiling *bt, unsigned colour, stru
 }
 
 static enum kva_status bt_next_parked(const struct kva_tiling *tiling, unsigned colour, uint64_t from,
-                                      struct kva_segment *segment)
+                                      uint64_t to, struct kva_segment *segment)
 {
     const struct bt_tiling *bt = bt_of_const(tiling);
     struct bt_path path;
@@ -1187,6 +1187,8 @@ static enum kva_status bt_next_parked(const struct kva_tiling *tiling, unsigned 
         parked = leaf->parked[colour];
     }
     i = lowest_bit(parked);
+    if (entry_start(bt, leaf, i) > to)
+        return KVA_ENOENT;
     *segment = (struct kva_segment){entry_start(bt, leaf, i), entry_last(bt, leaf, i),
                                     entry_owner(bt, leaf, i), state_of_colour(colour)};
     return KVA_OK;

@@ -217,10 +217,10 @@ struct kva_engine {
     /** Make the absent segment that starts at `start` busy. KVA_OK, KVA_ENOENT. */
     enum kva_status (*wake)(struct kva_tiling *tiling, uint64_t start);
 
-    /** The lowest segment parked in a colour, deferred or absent, that starts at or above `from`, an address of the tiling. KVA_OK,
-     *  KVA_ENOENT (there is none). */
+    /** The lowest segment parked in a colour, deferred or absent, that starts in [from, to], inside the tiling. KVA_OK, KVA_ENOENT
+     *  (there is none). An engine may look at each segment in the range for this, but at none beyond it. */
     enum kva_status (*next_parked)(const struct kva_tiling *tiling, unsigned colour, uint64_t from,
-                                   struct kva_segment *segment);
+                                   uint64_t to, struct kva_segment *segment);
 
     /** Move the ends of the tiling outwards; what is added is free. KVA_OK, KVA_ENOMEM. */
     enum kva_status (*extend)(struct kva_tiling *tiling, uint64_t first, uint64_t last);

@@ -501,14 +501,14 @@ static enum kva_status rb_wake(struct kva_tiling *tiling, uint64_t start)
 
 /** Walk the used tree: the list of what is deferred is not in the order of addresses. */
 static enum kva_status rb_next_parked(const struct kva_tiling *tiling, unsigned colour, uint64_t from,
-                                      struct kva_segment *found)
+                                      uint64_t to, struct kva_segment *found)
 {
     const struct rb_tiling *rb = rb_of_const(tiling);
     struct rb_segment *segment = floor_segment(&rb->used, from);
     const struct kva_rb_node *link =
         segment ? &segment->link : kva_rb_outermost(&rb->used, KVA_RB_LEFT); /* at most one too low */
 
-    for (; link; link = kva_rb_neighbour(link, KVA_RB_RIGHT)) {
+    for (; link && segment_of_link(link)->start <= to; link = kva_rb_neighbour(link, KVA_RB_RIGHT)) {
         segment = segment_of_link(link);
         enum kva_state state = state_of_used(segment);
         if (state != state_of_colour(colour) || segment->start < from ||

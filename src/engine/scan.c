@@ -507,11 +507,11 @@ static void scan_find(const struct kva_tiling *tiling, uint64_t address, struct 
 }
 
 static enum kva_status scan_next_parked(const struct kva_tiling *tiling, unsigned colour, uint64_t from,
-                                        struct kva_segment *segment)
+                                        uint64_t to, struct kva_segment *segment)
 {
     const struct scan_tiling *scan = scan_of_const(tiling);
 
-    for (size_t i = index_of(scan, from); i < scan->count; i++) {
+    for (size_t i = index_of(scan, from); i < scan->count && scan->entries[i].start <= to; i++) {
         const struct entry *entry = &scan->entries[i];
         if (entry->state != state_of_colour(colour) || entry->colour != colour || entry->start < from)
             continue;

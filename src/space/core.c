@@ -49,8 +49,8 @@ enum kva_status kva_range_present(const struct kva_tiling *tiling, uint64_t star
     core_find(tiling, start, &segment);
     if (segment.state == KVA_ABSENT)
         return bad_field(bad, KVA_ERANGE, names->start);
-    status = tiling->engine->next_parked(tiling, KVA_COLOUR_ABSENT, start, &segment);
-    return status == KVA_OK && segment.start <= last ? bad_field(bad, KVA_ERANGE, names->size) : KVA_OK;
+    status = tiling->engine->next_parked(tiling, KVA_COLOUR_ABSENT, start, last, &segment);
+    return status == KVA_OK ? bad_field(bad, KVA_ERANGE, names->size) : KVA_OK;
 }
 
 enum kva_status kva_validate_bounds(uint64_t first, uint64_t last, uint64_t quantum, struct kva_bad *bad)

@@ -222,14 +222,14 @@ enum kva_status kva_flush(struct kva_space *space)
 
 /* ------------------------------------------------------------------------- the list, for the callback */
 
-/** The lowest of what the flush under way is about to free that starts at or above `from`: a segment of the tree, or an
- *  object of a pool. */
+/** The lowest of what the flush under way is about to free that starts at or above `from`, in the range that it covers: a
+ *  segment of the tree, or an object of a pool. */
 static bool next_of_flush(const struct kva_space *space, uint64_t from, struct kva_segment *next)
 {
     const struct kva_tiling *tiling = space->tiling;
     const struct kva_pools *pools = pools_of(space);
     unsigned old = space->colour ^ 1;
-    bool found = tiling->engine->next_parked(tiling, old, from, next) == KVA_OK;
+    bool found = tiling->engine->next_parked(tiling, old, from, space->flush_last, next) == KVA_OK;
     struct kva_object object;
 
     if (!pools || !kva_spans_next_parked(pools, old, from, &object) ||

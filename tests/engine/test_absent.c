@@ -422,8 +422,9 @@ static void compare_next_parked(struct pair *pair, uint64_t from)
 {
     for (unsigned colour = 0; colour < KVA_PARKED; colour++) {
         struct kva_segment a, b;
-        enum kva_status status = pair->scan.engine->next_parked(pair->scan.tiling, colour, from, &a);
-        check_that(pair->other.engine->next_parked(pair->other.tiling, colour, from, &b) == status,
+        uint64_t to = pair->scan.tiling->last;
+        enum kva_status status = pair->scan.engine->next_parked(pair->scan.tiling, colour, from, to, &a);
+        check_that(pair->other.engine->next_parked(pair->other.tiling, colour, from, to, &b) == status,
                    "%s: colour %u", pair->other.engine->name, colour);
         assert_true(status != KVA_OK || (a.start == b.start && a.last == b.last && a.state == b.state));
     }

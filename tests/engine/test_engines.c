@@ -288,16 +288,17 @@ struct parked_map {
 };
 
 static void expect_next_parked(const struct fixture *f, const struct parked_map *map, unsigned colour,
-                               uint64_t from)
+                               uint64_t from, uint64_t to)
 {
     struct kva_segment segment = {0};
     unsigned i = 0;
 
     while (i < map->segments && (FIRST + 10 * i < from || map->colour[i] != (int)colour))
         i++;
-    enum kva_status status = f->engine->next_parked(f->tiling, colour, from, &segment);
-    check_that(status == (i < map->segments ? KVA_OK : KVA_ENOENT), "%s: colour %u from %" PRIu64 ": %s",
-               f->engine->name, colour, from, kva_status_name(status));
+    bool any = i < map->segments && FIRST + 10 * i <= to;
+    enum kva_status status = f->engine->next_parked(f->tiling, colour, from, to, &segment);
+    check_that(status == (any ? KVA_OK : KVA_ENOENT), "%s: colour %u from %" PRIu64 " to %" PRIu64 ": %s",
+               f->engine->name, colour, from, to, kva_status_name(status));
     if (status != KVA_OK)
         return;
     check_that(segment.start == FIRST + 10 * i && segment.last == FIRST + 10 * i + 9 &&
@@ -309,8 +310,11 @@ static void expect_next_parked(const struct fixture *f, const struct parked_map 
 static void expect_all_parked(struct fixture *f, const struct parked_map *map)
 {
     for (uint64_t from = FIRST; from <= LAST; from++) {
-        expect_next_parked(f, map, 0, from);
-        expect_next_parked(f, map, 1, from);
+        for (unsigned colour = 0; colour < 2; colour++) {
+            expect_next_parked(f, map, colour, from, LAST);
+            expect_next_parked(f, map, colour, from, from);
+            expect_next_parked(f, map, colour, from, from + 20 < LAST ? from + 20 : LAST);
+        }
     }
     check(f);
 }
@@ -385,13 +389,14 @@ static void the_next_one_parked_at_the_ends(void **state)
         take(&f, UINT64_MAX, UINT64_MAX);
         assert_int_equal(engine->park(f.tiling, 0, 1, &last), KVA_OK);
         assert_int_equal(engine->park(f.tiling, UINT64_MAX, 1, &last), KVA_OK);
-        assert_int_equal(engine->next_parked(f.tiling, 1, 0, &segment), KVA_OK);
+        assert_int_equal(engine->next_parked(f.tiling, 1, 0, 0, &segment), KVA_OK);
         assert_int_equal(segment.start, 0);
-        assert_int_equal(engine->next_parked(f.tiling, 1, 1, &segment), KVA_OK);
+        assert_int_equal(engine->next_parked(f.tiling, 1, 1, UINT64_MAX, &segment), KVA_OK);
         assert_int_equal(segment.start, UINT64_MAX);
-        assert_int_equal(engine->next_parked(f.tiling, 1, UINT64_MAX, &segment), KVA_OK);
+        assert_int_equal(engine->next_parked(f.tiling, 1, UINT64_MAX, UINT64_MAX, &segment), KVA_OK);
         assert_int_equal(segment.last, UINT64_MAX);
-        assert_int_equal(engine->next_parked(f.tiling, 0, 0, &segment), KVA_ENOENT);
+        assert_int_equal(engine->next_parked(f.tiling, 1, 1, UINT64_MAX - 1, &segment), KVA_ENOENT);
+        assert_int_equal(engine->next_parked(f.tiling, 0, 0, UINT64_MAX, &segment), KVA_ENOENT);
         f.engine->destroy(f.tiling);
         assert_int_equal(f.memory.blocks, 0);
     }
