@@ -45,7 +45,7 @@ rm -f "$folder"/objects/*.o
 common=$root/tests/common
 fuzz=$root/tests/fuzz
 printf '%s\n' "$root"/src/*/*.c "$root"/ports/linux/*.c "$root"/ports/test/*.c "$common/bt_tiny.c" "$common/bt_small.c" \
-    "$common/harness.c" "$common/frames_model.c" "$common/frames_play.c" "$fuzz/play.c" "$fuzz/play_frames.c" \
+    "$common/filter.c" "$common/harness.c" "$common/frames_model.c" "$common/frames_play.c" "$fuzz/play.c" "$fuzz/play_frames.c" \
     "$fuzz/fuzz_bt.c" "$fuzz/fuzz_frames.c" |
     (
         cd "$folder/objects"

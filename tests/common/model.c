@@ -35,9 +35,15 @@ static size_t unit_of(const struct model *model, uint64_t address)
     return (size_t)((address - model->base) / model->quantum);
 }
 
-static bool holds(const struct model *model, uint64_t address)
+/** Whether an address lies between the ends, in an absent range or not. */
+static bool is_between_ends(const struct model *model, uint64_t address)
 {
     return address >= model_first(model) && address <= model_last(model);
+}
+
+static bool holds(const struct model *model, uint64_t address)
+{
+    return is_between_ends(model, address) && model->units[unit_of(model, address)].state != KVA_ABSENT;
 }
 
 /** Units for `size` bytes; false when the bytes, rounded up, pass 2^64 - 1. */
@@ -62,15 +68,21 @@ static bool is_power(uint64_t value)
 
 /* ---------------------------------------------------------------------------------------------- segments */
 
+/** Whether two neighbours belong to one segment, or to one absent range. */
+static bool goes_on(const struct model_unit *unit)
+{
+    return unit[1].state == unit[0].state && !unit[1].begins;
+}
+
 static struct kva_segment segment_at(const struct model *model, size_t unit)
 {
     const struct model_unit *units = model->units;
     enum kva_state state = units[unit].state;
     size_t from = unit, to = unit;
 
-    while (from > model->low && (state == KVA_FREE ? units[from - 1].state == KVA_FREE : !units[from].begins))
+    while (from > model->low && goes_on(&units[from - 1]))
         from--;
-    while (to < model->high && units[to + 1].state == state && (state == KVA_FREE || !units[to + 1].begins))
+    while (to < model->high && goes_on(&units[to]))
         to++;
 
     struct kva_segment segment;
@@ -86,7 +98,7 @@ static void set(struct model *model, size_t from, uint64_t count, enum kva_state
     for (size_t unit = from; unit < from + count; unit++) {
         model->units[unit].state = state;
         model->units[unit].owner = owner;
-        model->units[unit].begins = state != KVA_FREE && unit == from;
+        model->units[unit].begins = (state == KVA_BUSY || state == KVA_DEFERRED) && unit == from;
     }
 }
 
@@ -178,11 +190,11 @@ static bool ask_filter(const struct model *model, const struct kva_request *requ
     struct kva_segment before, after;
 
     *hole = (struct kva_hole){.start = free.start, .last = free.last};
-    if (free.start != model_first(model)) {
+    if (free.start != model_first(model) && holds(model, free.start - 1)) {
         before = segment_at(model, unit_of(model, free.start) - 1);
         hole->before = &before;
     }
-    if (free.last != model_last(model)) {
+    if (free.last != model_last(model) && holds(model, free.last + 1)) {
         after = segment_at(model, unit_of(model, free.last) + 1);
         hole->after = &after;
     }
@@ -273,12 +285,13 @@ static bool is_chosen(const struct model *model, const struct kva_request *reque
     return false;
 }
 
-static bool search(const struct model *model, const struct kva_request *request, const struct kva_part *parts,
-                   size_t count, uint64_t *base)
+/** Search the units [from, to] for a start. */
+static bool search_units(const struct model *model, const struct kva_request *request,
+                         const struct kva_part *parts, size_t count, size_t from, size_t to, uint64_t *base)
 {
     bool any = false;
 
-    for (size_t unit = model->low; unit <= model->high; unit++) {
+    for (size_t unit = from; unit <= to; unit++) {
         uint64_t address = address_of(model, unit);
         if (!fits(model, request, address, parts, count))
             continue;
@@ -287,6 +300,12 @@ static bool search(const struct model *model, const struct kva_request *request,
         any = true;
     }
     return any;
+}
+
+static bool search(const struct model *model, const struct kva_request *request, const struct kva_part *parts,
+                   size_t count, uint64_t *base)
+{
+    return search_units(model, request, parts, count, model->low, model->high, base);
 }
 
 /** What nothing fits comes to where nothing may be flushed. */
@@ -459,6 +478,20 @@ static enum kva_status check_named(const struct model *model, uint64_t start, ui
     return KVA_OK;
 }
 
+/** Whether all of a range, which ends, belongs to the space. */
+static bool belongs(const struct model *model, uint64_t start, uint64_t units)
+{
+    uint64_t last = start + (units * model->quantum - 1);
+
+    if (!is_between_ends(model, start) || !is_between_ends(model, last))
+        return false;
+    for (size_t unit = unit_of(model, start); unit <= unit_of(model, last); unit++) {
+        if (model->units[unit].state == KVA_ABSENT)
+            return false;
+    }
+    return true;
+}
+
 enum kva_status model_reserve(struct model *model, uint64_t start, uint64_t size, void *owner,
                               struct kva_segment *conflict)
 {
@@ -468,7 +501,7 @@ enum kva_status model_reserve(struct model *model, uint64_t start, uint64_t size
 
     if (status != KVA_OK)
         return status;
-    if (!holds(model, start) || !holds(model, start + (units * model->quantum - 1)))
+    if (!belongs(model, start, units))
         return KVA_ERANGE;
 
     size_t from = unit_of(model, start), to = from + (size_t)units - 1;
@@ -488,10 +521,10 @@ static enum kva_status check_busy(const struct model *model, uint64_t address)
     if (!holds(model, address))
         return KVA_EUNKNOWN;
     switch (model->units[unit_of(model, address)].state) {
-    case KVA_ABSENT: /* the model has none, */
+    case KVA_ABSENT: /* which the space does not hold */
         return KVA_EUNKNOWN;
     case KVA_FREE:
-    case KVA_POOLED: /* nor of these */
+    case KVA_POOLED: /* the model has none */
         return KVA_EDOUBLE;
     case KVA_DEFERRED:
         return KVA_EDEFERRED;
@@ -592,6 +625,541 @@ enum kva_status model_grow(struct model *model, uint64_t first, uint64_t last)
     return KVA_OK;
 }
 
+/* ---------------------------------------------------------------------------------- what a manager does */
+
+/** Let things be divided at a unit: a busy or deferred segment that goes on there begins anew. */
+static void divide_at(struct model *model, size_t unit)
+{
+    if (unit > model->low && unit <= model->high && model->units[unit].state == KVA_BUSY)
+        model->units[unit].begins = true;
+}
+
+/** As of kva_clear: a named range that belongs to the space, and its first unit. */
+static enum kva_status check_given(const struct model *model, uint64_t start, uint64_t size, size_t *from,
+                                   uint64_t *units)
+{
+    enum kva_status status = check_named(model, start, size, units);
+
+    if (status == KVA_OK && !belongs(model, start, *units))
+        status = KVA_ERANGE;
+    if (status == KVA_OK)
+        *from = unit_of(model, start);
+    return status;
+}
+
+static uint64_t clear_units(struct model *model, size_t from, uint64_t units)
+{
+    uint64_t busy = 0;
+
+    divide_at(model, from + (size_t)units);
+    for (size_t unit = from; unit < from + units; unit++) {
+        if (model->units[unit].state == KVA_BUSY) {
+            set(model, unit, 1, KVA_FREE, NULL);
+            busy++;
+        }
+    }
+    return busy;
+}
+
+enum kva_status model_clear(struct model *model, uint64_t start, uint64_t size, uint64_t *bytes)
+{
+    uint64_t units;
+    size_t from;
+    enum kva_status status = check_given(model, start, size, &from, &units);
+
+    if (status == KVA_OK)
+        *bytes = clear_units(model, from, units) * model->quantum;
+    return status;
+}
+
+enum kva_status model_reserve_over(struct model *model, uint64_t start, uint64_t size, void *owner,
+                                   uint64_t *bytes)
+{
+    uint64_t units;
+    size_t from, unit;
+    enum kva_status status = check_given(model, start, size, &from, &units);
+
+    if (status != KVA_OK)
+        return status;
+    if (has_state(model, from, from + (size_t)units - 1, KVA_DEFERRED, &unit))
+        model_flush(model);
+    *bytes = clear_units(model, from, units) * model->quantum;
+    set(model, from, units, KVA_BUSY, owner);
+    return KVA_OK;
+}
+
+enum kva_status model_split(struct model *model, uint64_t at)
+{
+    enum kva_status status = at % model->quantum != 0 ? KVA_EALIGN : check_busy(model, at);
+
+    if (status == KVA_OK)
+        divide_at(model, unit_of(model, at));
+    return status;
+}
+
+enum kva_status model_join(struct model *model, uint64_t start)
+{
+    struct kva_segment segment;
+    enum kva_status status = check_start(model, start, &segment);
+
+    if (status != KVA_OK)
+        return status;
+    if (segment.last == model_last(model) || model->units[unit_of(model, segment.last) + 1].state != KVA_BUSY)
+        return KVA_ENOENT;
+    model->units[unit_of(model, segment.last) + 1].begins = false;
+    return model_set_owner(model, start, segment.owner);
+}
+
+enum kva_status model_set_owner(struct model *model, uint64_t start, void *owner)
+{
+    struct kva_segment segment;
+    enum kva_status status = check_start(model, start, &segment);
+
+    if (status == KVA_OK)
+        set(model, unit_of(model, start), units_in(model, &segment), KVA_BUSY, owner);
+    return status;
+}
+
+enum kva_status model_move(struct model *model, uint64_t start, uint64_t to, struct kva_segment *conflict)
+{
+    struct kva_segment segment;
+    uint64_t units;
+    size_t unit;
+    bool any_deferred = false;
+    enum kva_status status = check_start(model, start, &segment);
+
+    if (status != KVA_OK || to == start)
+        return status;
+    units = units_in(model, &segment);
+    if (to % model->quantum != 0)
+        return KVA_EALIGN;
+    if (!ends(model, to, units))
+        return KVA_EWRAP;
+    if (!belongs(model, to, units))
+        return KVA_ERANGE;
+    for (unit = unit_of(model, to); unit < unit_of(model, to) + units; unit++) {
+        struct kva_segment other = segment_at(model, unit);
+        if (other.state == KVA_BUSY && other.start != start) {
+            *conflict = other;
+            return KVA_EEXIST;
+        }
+        any_deferred = any_deferred || other.state == KVA_DEFERRED;
+    }
+    if (any_deferred)
+        model_flush(model);
+    set(model, unit_of(model, start), units, KVA_FREE, NULL);
+    set(model, unit_of(model, to), units, KVA_BUSY, segment.owner);
+    return KVA_OK;
+}
+
+enum kva_status model_free_sized(struct model *model, uint64_t start, uint64_t size)
+{
+    struct kva_segment segment;
+    enum kva_status status = check_start(model, start, &segment);
+
+    if (status != KVA_OK)
+        return status;
+    if (size == 0 || (size - 1) / model->quantum + 1 != units_in(model, &segment))
+        return KVA_ESIZE;
+    return model_free(model, start);
+}
+
+/* -------------------------------------------------------------------------------------------------- walks */
+
+/** The lowest segment that holds an address of [from, to]. */
+static enum kva_status lowest_in(const struct model *model, uint64_t from, uint64_t to,
+                                 struct kva_segment *segment)
+{
+    for (size_t unit = model->low; unit <= model->high; unit++) {
+        uint64_t start = address_of(model, unit);
+        if (model->units[unit].state == KVA_ABSENT || start > to || start + (model->quantum - 1) < from)
+            continue;
+        *segment = segment_at(model, unit);
+        return from <= to ? KVA_OK : KVA_ENOENT;
+    }
+    return KVA_ENOENT;
+}
+
+static enum kva_status highest_in(const struct model *model, uint64_t to, struct kva_segment *segment)
+{
+    for (size_t unit = model->high + 1; unit-- > model->low;) {
+        if (model->units[unit].state == KVA_ABSENT || address_of(model, unit) > to)
+            continue;
+        *segment = segment_at(model, unit);
+        return KVA_OK;
+    }
+    return KVA_ENOENT;
+}
+
+enum kva_status model_next(const struct model *model, struct kva_segment *segment)
+{
+    return segment->last == UINT64_MAX ? KVA_ENOENT
+                                       : lowest_in(model, segment->last + 1, UINT64_MAX, segment);
+}
+
+enum kva_status model_last_segment(const struct model *model, struct kva_segment *segment)
+{
+    return highest_in(model, UINT64_MAX, segment);
+}
+
+enum kva_status model_prev(const struct model *model, struct kva_segment *segment)
+{
+    return segment->start == 0 ? KVA_ENOENT : highest_in(model, segment->start - 1, segment);
+}
+
+enum kva_status model_first_in(const struct model *model, uint64_t start, uint64_t last,
+                               struct kva_segment *segment)
+{
+    struct kva_segment lowest;
+    enum kva_status status = lowest_in(model, start, last, &lowest);
+
+    if (status == KVA_OK)
+        *segment = lowest;
+    return status;
+}
+
+enum kva_status model_next_in(const struct model *model, uint64_t last, struct kva_segment *segment)
+{
+    return segment->last == UINT64_MAX ? KVA_ENOENT : model_first_in(model, segment->last + 1, last, segment);
+}
+
+/** Of the free segments that have `least` bytes in [min, max], the lowest, or the highest. */
+static enum kva_status outermost_hole(const struct model *model, uint64_t min, uint64_t max, bool highest,
+                                      uint64_t least, struct kva_segment *hole)
+{
+    enum kva_status status = KVA_ENOENT;
+    struct kva_segment found = *hole;
+
+    for (size_t unit = model->low; unit <= model->high; unit++) {
+        struct kva_segment segment = segment_at(model, unit);
+        uint64_t start = segment.start > min ? segment.start : min;
+        uint64_t last = segment.last < max ? segment.last : max;
+        if (segment.state != KVA_FREE || start > last || last - start < least - (least != 0))
+            continue;
+        found = segment;
+        status = KVA_OK;
+        if (!highest)
+            break;
+    }
+    *hole = found;
+    return status;
+}
+
+enum kva_status model_first_hole(const struct model *model, uint64_t least, struct kva_segment *hole)
+{
+    return outermost_hole(model, 0, UINT64_MAX, false, least, hole);
+}
+
+enum kva_status model_last_hole(const struct model *model, uint64_t least, struct kva_segment *hole)
+{
+    return outermost_hole(model, 0, UINT64_MAX, true, least, hole);
+}
+
+enum kva_status model_next_hole(const struct model *model, uint64_t least, struct kva_segment *hole)
+{
+    return hole->last == UINT64_MAX ? KVA_ENOENT
+                                    : outermost_hole(model, hole->last + 1, UINT64_MAX, false, least, hole);
+}
+
+enum kva_status model_prev_hole(const struct model *model, uint64_t least, struct kva_segment *hole)
+{
+    return hole->start == 0 ? KVA_ENOENT : outermost_hole(model, 0, hole->start - 1, true, least, hole);
+}
+
+/* -------------------------------------------------------------------------------------------------- spans */
+
+/** What lies beyond the ends is free in the array, for the day when it is added. */
+static void cut_ends(struct model *model, size_t low, size_t high)
+{
+    while (model->units[low].state == KVA_ABSENT)
+        low++;
+    while (model->units[high].state == KVA_ABSENT)
+        high--;
+    set(model, model->low, low - model->low, KVA_FREE, NULL);
+    set(model, high + 1, model->high - high, KVA_FREE, NULL);
+    model->low = low;
+    model->high = high;
+}
+
+enum kva_status model_space_add(struct model *model, uint64_t start, uint64_t size)
+{
+    struct kva_segment segment;
+    uint64_t units;
+    enum kva_status status = check_named(model, start, size, &units);
+
+    if (status != KVA_OK)
+        return status;
+    if (lowest_in(model, start, start + (units * model->quantum - 1), &segment) == KVA_OK)
+        return KVA_EEXIST;
+    assert_true(start >= model->base && unit_of(model, start) + units <= MODEL_UNITS);
+    size_t from = unit_of(model, start), after = from + (size_t)units;
+    if (from > model->high) {
+        set(model, model->high + 1, from - model->high - 1, KVA_ABSENT, NULL);
+        model->high = after - 1;
+    } else if (after <= model->low) {
+        set(model, after, model->low - after, KVA_ABSENT, NULL);
+        model->low = from;
+    }
+    set(model, from, units, KVA_FREE, NULL);
+    return KVA_OK;
+}
+
+enum kva_status model_space_remove(struct model *model, uint64_t start, uint64_t size)
+{
+    uint64_t units;
+    size_t from, unit;
+    enum kva_status status = check_given(model, start, size, &from, &units);
+
+    if (status != KVA_OK)
+        return status;
+    if (has_state(model, from, from + (size_t)units - 1, KVA_BUSY, &unit))
+        return KVA_EBUSY;
+    if (has_state(model, from, from + (size_t)units - 1, KVA_DEFERRED, &unit))
+        model_flush(model);
+    if (units == model->high - model->low + 1)
+        return KVA_EBUSY;
+    set(model, from, units, KVA_ABSENT, NULL);
+    cut_ends(model, model->low, model->high);
+    return KVA_OK;
+}
+
+enum kva_status model_space_shrink(struct model *model, uint64_t first, uint64_t last)
+{
+    bool any_deferred = false;
+
+    if (first % model->quantum != 0 || (last + 1) % model->quantum != 0)
+        return KVA_EALIGN;
+    if (first > last || first < model_first(model) || last > model_last(model))
+        return KVA_ERANGE;
+    size_t low = unit_of(model, first), high = unit_of(model, last);
+    while (low < high && model->units[low].state == KVA_ABSENT)
+        low++;
+    while (low < high && model->units[high].state == KVA_ABSENT)
+        high--;
+    if (model->units[low].state == KVA_ABSENT)
+        return KVA_EBUSY;
+    for (size_t unit = model->low; unit <= model->high; unit++) {
+        if (unit >= low && unit <= high)
+            continue;
+        if (model->units[unit].state == KVA_BUSY)
+            return KVA_EBUSY;
+        any_deferred = any_deferred || model->units[unit].state == KVA_DEFERRED;
+    }
+    if (any_deferred)
+        model_flush(model);
+    cut_ends(model, low, high);
+    return KVA_OK;
+}
+
+enum kva_status model_space_reset(struct model *model)
+{
+    model_flush(model);
+    (void)clear_units(model, model->low, model->high - model->low + 1);
+    return KVA_OK;
+}
+
+/* ---------------------------------------------------------------------------------------------- evictions */
+
+static bool meets(const struct kva_segment *a, uint64_t start, uint64_t last)
+{
+    return a->start <= last && a->last >= start;
+}
+
+static bool must_go(const struct model_eviction *eviction, const struct kva_segment *fed)
+{
+    return meets(fed, eviction->clear_start, eviction->clear_last);
+}
+
+/** The space as it would be if all that were fed were free, or only those that must go. */
+static const struct model *without_fed(const struct model *model, const struct model_eviction *eviction,
+                                       bool all)
+{
+    static struct model copy;
+
+    copy = *model;
+    for (size_t i = 0; i < eviction->count; i++) {
+        const struct kva_segment *fed = &eviction->fed[i];
+        if (all || must_go(eviction, fed))
+            set(&copy, unit_of(model, fed->start), units_in(model, fed), KVA_FREE, NULL);
+    }
+    return &copy;
+}
+
+static struct kva_part part_of(const struct model_eviction *eviction)
+{
+    return (struct kva_part){0, eviction->request.size};
+}
+
+/** Whether the place may be used if only those go that must. */
+static bool is_admitted_so_far(const struct model *model, const struct model_eviction *eviction)
+{
+    struct kva_part part = part_of(eviction);
+
+    return fits(without_fed(model, eviction, false), &eviction->request, eviction->start, &part, 1);
+}
+
+/** Of the candidates in the hole that would arise which stay, the nearest one below, or above. */
+static const struct kva_segment *nearest_that_stays(const struct model_eviction *eviction,
+                                                    const struct kva_segment *hole, bool below)
+{
+    const struct kva_segment *nearest = NULL;
+
+    for (size_t i = 0; i < eviction->count; i++) {
+        const struct kva_segment *fed = &eviction->fed[i];
+        bool is_below = fed->last < eviction->clear_start;
+        if (!meets(fed, hole->start, hole->last) || must_go(eviction, fed) || is_below != below)
+            continue;
+        if (nearest == NULL || (below ? fed->start > nearest->start : fed->start < nearest->start))
+            nearest = fed;
+    }
+    return nearest;
+}
+
+/** Where the filter does not let the place be used beside a candidate that stays, that one must go, too; of two, the lower one,
+ *  if that will do; else the upper one, if that will; else both. */
+static void clear_for_filter(const struct model *model, struct model_eviction *eviction,
+                             const struct kva_segment *hole)
+{
+    while (!is_admitted_so_far(model, eviction)) {
+        const struct kva_segment *below = nearest_that_stays(eviction, hole, true);
+        const struct kva_segment *above = nearest_that_stays(eviction, hole, false);
+        uint64_t start = eviction->clear_start;
+
+        assert_true(below != NULL || above != NULL);
+        if (below != NULL) {
+            eviction->clear_start = below->start;
+            if (is_admitted_so_far(model, eviction))
+                return;
+        }
+        if (above != NULL) {
+            eviction->clear_start = start;
+            eviction->clear_last = above->last;
+            if (is_admitted_so_far(model, eviction))
+                return;
+        }
+        if (below != NULL)
+            eviction->clear_start = below->start;
+    }
+}
+
+enum kva_status model_evict_begin(const struct model *model, const struct kva_request *request,
+                                  struct model_eviction *eviction)
+{
+    eviction->request = spelt_out(request);
+    eviction->count = 0;
+    return check_request(model, &eviction->request);
+}
+
+/** Whether the request fits into the hole that would arise around the last one fed, and where. */
+static bool find_place(const struct model *model, struct model_eviction *eviction)
+{
+    const struct model *would_be = without_fed(model, eviction, true);
+    struct kva_segment hole = segment_at(would_be, unit_of(model, eviction->fed[eviction->count - 1].start));
+    struct kva_part part = part_of(eviction);
+    uint64_t units;
+
+    if (!search_units(would_be, &eviction->request, &part, 1, unit_of(model, hole.start),
+                      unit_of(model, hole.last), &eviction->start))
+        return false;
+    (void)units_for(model, part.size, &units);
+    eviction->last = eviction->start + (units * model->quantum - 1);
+    eviction->clear_start = eviction->start;
+    eviction->clear_last = eviction->last;
+    clear_for_filter(model, eviction, &hole);
+    return true;
+}
+
+static bool is_fed(const struct kva_segment *segment, const struct kva_segment *fed)
+{
+    return segment->start == fed->start && segment->last == fed->last && segment->owner == fed->owner;
+}
+
+enum kva_status model_evict_add(const struct model *model, struct model_eviction *eviction, uint64_t start)
+{
+    struct kva_segment segment;
+    enum kva_status status = check_start(model, start, &segment);
+
+    if (status != KVA_OK)
+        return status;
+    for (size_t i = 0; i < eviction->count; i++) {
+        if (is_fed(&segment, &eviction->fed[i]))
+            return KVA_EEXIST;
+    }
+    for (size_t i = 0; i < eviction->count; i++) {
+        if (meets(&segment, eviction->fed[i].start, eviction->fed[i].last))
+            return KVA_EAGAIN;
+    }
+    assert_true(eviction->count < MODEL_FED);
+    eviction->fed[eviction->count++] = segment;
+    return find_place(model, eviction) ? KVA_OK : KVA_ENOSPC;
+}
+
+bool model_evict_next(const struct model_eviction *eviction, uint64_t from, struct kva_segment *candidate)
+{
+    bool any = false;
+
+    for (size_t i = 0; i < eviction->count; i++) {
+        const struct kva_segment *fed = &eviction->fed[i];
+        if (!must_go(eviction, fed) || fed->start < from || (any && fed->start > candidate->start))
+            continue;
+        *candidate = *fed;
+        any = true;
+    }
+    return any;
+}
+
+/** Whether something else is in the way than what is free, and those that must go as they were fed. */
+static bool has_changed(const struct model *model, const struct model_eviction *eviction)
+{
+    if (!is_between_ends(model, eviction->clear_start) || !is_between_ends(model, eviction->clear_last))
+        return true;
+    for (size_t unit = unit_of(model, eviction->clear_start); unit <= unit_of(model, eviction->clear_last);
+         unit++) {
+        struct kva_segment segment = segment_at(model, unit);
+        bool expected = segment.state == KVA_FREE;
+        for (size_t i = 0; i < eviction->count && segment.state == KVA_BUSY; i++)
+            expected = expected || is_fed(&segment, &eviction->fed[i]);
+        if (!expected)
+            return true;
+    }
+    return false;
+}
+
+/** It may have been freed, and something else may be there now. */
+static bool is_there_as_fed(const struct model *model, const struct kva_segment *fed)
+{
+    struct kva_segment segment;
+
+    return model_find(model, fed->start, &segment) == KVA_OK && segment.state == KVA_BUSY &&
+           is_fed(&segment, fed);
+}
+
+enum kva_status model_evict_finish(struct model *model, const struct model_eviction *eviction,
+                                   uint64_t *start)
+{
+    struct kva_segment candidate = {0};
+    uint64_t units = (eviction->last - eviction->start) / model->quantum + 1;
+
+    if (has_changed(model, eviction))
+        return KVA_EAGAIN;
+    struct model_eviction still = *eviction; /* those of it that are busy still */
+    still.count = 0;
+    for (size_t i = 0; i < eviction->count; i++) {
+        const struct kva_segment *fed = &eviction->fed[i];
+        if (must_go(eviction, fed) && is_there_as_fed(model, fed))
+            still.fed[still.count++] = *fed;
+    }
+    if (!is_admitted_so_far(model, &still))
+        return KVA_EAGAIN;
+    for (size_t i = 0; i < still.count; i++) {
+        candidate = still.fed[i];
+        set(model, unit_of(model, candidate.start), units_in(model, &candidate), KVA_FREE, NULL);
+    }
+    set(model, unit_of(model, eviction->start), units, KVA_BUSY, eviction->request.owner);
+    *start = eviction->start;
+    return KVA_OK;
+}
+
 void model_stats(const struct model *model, struct kva_stats *stats)
 {
     memset(stats, 0, sizeof(*stats));
@@ -601,6 +1169,9 @@ void model_stats(const struct model *model, struct kva_stats *stats)
         uint64_t *sums[] = {&stats->free_bytes, &stats->busy_bytes, &stats->deferred_bytes};
         uint64_t *counts[] = {&stats->free_segments, &stats->busy_segments, &stats->deferred_segments};
 
+        unit += (size_t)units;
+        if (segment.state == KVA_ABSENT)
+            continue;
         if (bytes == 0) /* 2^64, which the statistics write as 2^64 - 1 */
             bytes = UINT64_MAX;
         /* Two segments that together hold all 2^64 bytes are of one state only when they are all there is. */
@@ -609,7 +1180,6 @@ void model_stats(const struct model *model, struct kva_stats *stats)
         (*counts[segment.state])++;
         if (segment.state == KVA_FREE && bytes > stats->largest_free)
             stats->largest_free = bytes;
-        unit += (size_t)units;
     }
     stats->flushes = model->flushes;
 }

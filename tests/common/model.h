@@ -3,13 +3,13 @@
 /**
  * The model: a space as an array of units, one per quantum, each with a state, an owner and a mark where a
  * segment begins. It has no tree, no list, no cached maximum and no merge: holes are wherever units are
- * free. Every answer is found by trying all addresses. It is written from the documentation of kva.h alone
- * and answers every call as that says, bad calls included.
+ * free. Every answer is found by trying all addresses. It is written from the documentation of kva.h, ranges.h and
+ * evict.h alone, and returns from every call what they say, bad calls included.
  *
  * Where several rows of a status table apply, the order is: the request (size, wrap, window, policy, flags,
  * alignment, phase, boundary), then the parts one by one, which refuse policies, boundaries and filters before
- * all else; for given ranges the size, the start, the wrap, then what the space holds; for a resize, the segment first. kva.h
- * promises no order; the engines share this one.
+ * all else; for given ranges the size, the start, the wrap, then what the space holds; for a resize or a move,
+ * the segment first. kva.h promises no order; the engines share this one.
  */
 #ifndef KVA_TESTS_COMMON_MODEL_H
 #define KVA_TESTS_COMMON_MODEL_H
@@ -17,6 +17,7 @@
 #include "harness.h"
 
 #define MODEL_UNITS 1024
+#define MODEL_FED 24 /* candidates of an eviction, at most */
 
 struct model_unit {
     enum kva_state state;
@@ -56,6 +57,53 @@ enum kva_status model_free_deferred(struct model *model, uint64_t start);
 enum kva_status model_flush(struct model *model);
 enum kva_status model_grow(struct model *model, uint64_t first, uint64_t last);
 enum kva_status model_find(const struct model *model, uint64_t address, struct kva_segment *segment);
+
+/* As those of ranges.h; model_last_segment is kva_last. */
+enum kva_status model_clear(struct model *model, uint64_t start, uint64_t size, uint64_t *bytes);
+enum kva_status model_reserve_over(struct model *model, uint64_t start, uint64_t size, void *owner,
+                                   uint64_t *bytes);
+enum kva_status model_split(struct model *model, uint64_t at);
+enum kva_status model_join(struct model *model, uint64_t start);
+enum kva_status model_set_owner(struct model *model, uint64_t start, void *owner);
+enum kva_status model_move(struct model *model, uint64_t start, uint64_t to, struct kva_segment *conflict);
+enum kva_status model_free_sized(struct model *model, uint64_t start, uint64_t size);
+enum kva_status model_next(const struct model *model, struct kva_segment *segment);
+enum kva_status model_last_segment(const struct model *model, struct kva_segment *segment);
+enum kva_status model_prev(const struct model *model, struct kva_segment *segment);
+enum kva_status model_first_in(const struct model *model, uint64_t start, uint64_t last,
+                               struct kva_segment *segment);
+enum kva_status model_next_in(const struct model *model, uint64_t last, struct kva_segment *segment);
+enum kva_status model_first_hole(const struct model *model, uint64_t least, struct kva_segment *hole);
+enum kva_status model_next_hole(const struct model *model, uint64_t least, struct kva_segment *hole);
+enum kva_status model_last_hole(const struct model *model, uint64_t least, struct kva_segment *hole);
+enum kva_status model_prev_hole(const struct model *model, uint64_t least, struct kva_segment *hole);
+enum kva_status model_space_add(struct model *model, uint64_t start, uint64_t size);
+enum kva_status model_space_remove(struct model *model, uint64_t start, uint64_t size);
+enum kva_status model_space_shrink(struct model *model, uint64_t first, uint64_t last);
+enum kva_status model_space_reset(struct model *model);
+
+/** An eviction: all that was fed, in order, and once there is a place, what has to be cleared for it. */
+struct model_eviction {
+    struct kva_request request;
+    struct kva_segment fed[MODEL_FED];
+    size_t count;
+    uint64_t start;
+    uint64_t last;
+    uint64_t clear_start;
+    uint64_t clear_last;
+};
+
+/* As those of evict.h. Between two calls of model_evict_add the space may change only in what does not matter: then the model
+ * does not know how wide the holes are that the library sees. */
+enum kva_status model_evict_begin(const struct model *model, const struct kva_request *request,
+                                  struct model_eviction *eviction);
+enum kva_status model_evict_add(const struct model *model, struct model_eviction *eviction, uint64_t start);
+enum kva_status model_evict_finish(struct model *model, const struct model_eviction *eviction,
+                                   uint64_t *start);
+
+/** The lowest candidate that must go, of those that start at `from` or above; false if there is none. */
+bool model_evict_next(const struct model_eviction *eviction, uint64_t from, struct kva_segment *candidate);
+
 void model_stats(const struct model *model, struct kva_stats *stats);
 
 #endif

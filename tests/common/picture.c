@@ -124,7 +124,23 @@ static struct kva_stats add_up(const struct test_picture *picture)
     return stats;
 }
 
-static void expect_tiling(const struct test_picture *picture, uint64_t first, uint64_t last)
+/** Two segments touch; or what lies between them is absent. */
+static void expect_neighbours(const struct kva_space *space, const struct kva_segment *below,
+                              const struct kva_segment *above)
+{
+    struct kva_segment none;
+
+    assert_true(above->start > below->last);
+    if (above->start - 1 == below->last) {
+        assert_false(below->state == KVA_FREE && above->state == KVA_FREE);
+        return;
+    }
+    assert_int_equal(kva_find(space, below->last + 1, &none), KVA_ENOENT);
+    assert_int_equal(kva_find(space, above->start - 1, &none), KVA_ENOENT);
+}
+
+static void expect_tiling(const struct kva_space *space, const struct test_picture *picture, uint64_t first,
+                          uint64_t last)
 {
     const struct kva_segment *segments = picture->segments;
 
@@ -135,10 +151,8 @@ static void expect_tiling(const struct test_picture *picture, uint64_t first, ui
         assert_true(segments[i].start <= segments[i].last);
         if (segments[i].state == KVA_FREE || segments[i].state == KVA_POOLED)
             assert_null(segments[i].owner);
-        if (i == 0)
-            continue;
-        assert_int_equal(segments[i].start - 1, segments[i - 1].last);
-        assert_false(segments[i].state == KVA_FREE && segments[i - 1].state == KVA_FREE);
+        if (i > 0)
+            expect_neighbours(space, &segments[i - 1], &segments[i]);
     }
 }
 
@@ -150,7 +164,7 @@ void test_expect_sound(const struct kva_space *space, uint64_t first, uint64_t l
 
     check_that(status == KVA_OK, "%s at %#" PRIx64, fault.what, fault.address);
     test_picture_take(&picture, space);
-    expect_tiling(&picture, first, last);
+    expect_tiling(space, &picture, first, last);
     struct kva_stats sum = add_up(&picture);
     check_that(test_same_stats(&picture.stats, &sum), "the statistics are not what the listing adds up to");
     test_picture_drop(&picture);

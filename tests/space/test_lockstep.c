@@ -13,6 +13,12 @@
  *   that take, so a space fills until requests fail; a tide turns the balance every so often, so that it is
  *   seen nearly empty, half full, and full.
  *
+ * SPANS   Ranges are added and taken away, so most spaces have absent ranges most of the time, and their ends move.
+ *
+ * EVICTIONS   An eviction is one operation: candidates are fed until the request fits, near ones after one another now and then,
+ *   and some twice; then it is finished. Something else may come in between, mostly something that befalls a candidate. The model
+ *   does not know what a candidate makes possible that is fed after that; so what is fed then is not new.
+ *
  * Address arguments come from the space itself (where segments start, end and lie), and are spoiled now and
  * then: so the calls hit every row of the status table, and the model says which.
  */
@@ -24,6 +30,8 @@
 
 #include <kva/deferred.h>
 #include <kva/engine.h>
+#include <kva/evict.h>
+#include <kva/ranges.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -62,34 +70,78 @@ enum kind {
     GROW,
     FIND,
     PRELOAD,
+    CLEAR,
+    RESERVE_OVER,
+    SPLIT,
+    JOIN,
+    SET_OWNER,
+    MOVE,
+    FREE_SIZED,
+    SPACE_ADD,
+    SPACE_REMOVE,
+    SPACE_SHRINK,
+    SPACE_RESET,
+    NEXT,
+    LAST,
+    PREV,
+    FIRST_HOLE,
+    NEXT_HOLE,
+    LAST_HOLE,
+    PREV_HOLE,
+    FIRST_IN,
+    NEXT_IN,
+    EVICT, /* from here on: of one eviction, of which each call has a status */
+    EVICT_ADD,
+    EVICT_FINISH,
     KINDS
 };
 
-static const char *const kind_names[KINDS] = {"alloc",      "search", "congruent", "reserve", "free",
-                                              "free_range", "resize", "defer",     "flush",   "set_limit",
-                                              "grow",       "find",   "preload"};
+static const char *const kind_names[KINDS] = {
+    "alloc",     "search",     "congruent", "reserve",      "free",         "free_range",
+    "resize",    "defer",      "flush",     "set_limit",    "grow",         "find",
+    "preload",   "clear",      "over",      "split",        "join",         "set_owner",
+    "move",      "free_sized", "space_add", "space_remove", "space_shrink", "space_reset",
+    "next",      "last",       "prev",      "first_hole",   "next_hole",    "last_hole",
+    "prev_hole", "first_in",   "next_in",   "evict",        "evict_add",    "evict_finish"};
+
+/** What is done in an eviction: candidates are fed until the request fits, some of those that must go are freed one by one, the
+ *  rest is left to the last call. `disturbance` comes before that, or before a candidate is fed. */
+struct script {
+    uint64_t starts[MODEL_FED];
+    size_t count;
+    const struct operation *disturbance; /* NULL: none */
+    size_t disturbed_at;
+    unsigned freed; /* bit i: of those that must go, the i-th */
+};
 
 struct operation {
     enum kind kind;
-    struct kva_request request; /* alloc, search, congruent */
+    struct kva_request request; /* alloc, search, congruent, evict */
     struct test_filter filter;  /* of the request, if it has one */
     struct kva_part parts[PARTS];
     size_t count;
-    uint64_t a; /* an address, a limit, the new first */
+    uint64_t a; /* an address, a limit, the new first, the fewest bytes */
     uint64_t b; /* a size, the new last */
     void *owner;
+    struct kva_segment segment; /* of a walk: what the last step returned */
+    struct script script;
 };
+
+enum { TOLD = 4 * MODEL_FED };
 
 struct outcome {
     enum kva_status status;
     uint64_t address;
+    uint64_t bytes;
     struct kva_segment segment;
+    uint64_t told[TOLD]; /* by an eviction: its statuses, and what must go */
+    size_t tellings;
 };
 
 static void describe(const struct operation *op, char *text, size_t bytes)
 {
     const struct kva_request *r = &op->request;
-    if (op->kind == ALLOC || op->kind == SEARCH || op->kind == CONGRUENT)
+    if (op->kind == ALLOC || op->kind == SEARCH || op->kind == CONGRUENT || op->kind == EVICT)
         snprintf(text, bytes,
                  "%s size %#" PRIx64 " align %#" PRIx64 " phase %#" PRIx64 " nocross %#" PRIx64
                  " window [%#" PRIx64 ", %#" PRIx64 "] policy %d target %#" PRIx64 " random %#" PRIx64
@@ -105,12 +157,15 @@ static void clear(struct outcome *outcome)
 {
     memset(outcome, 0, sizeof(*outcome));
     outcome->address = SENTINEL;
+    outcome->bytes = SENTINEL;
     outcome->segment.start = SENTINEL;
 }
 
-static void apply(struct kva_space *space, const struct operation *op, struct outcome *out)
+static void apply_one(struct kva_space *space, const struct operation *op, struct outcome *out)
 {
     clear(out);
+    if (op->kind >= NEXT && op->kind < EVICT)
+        out->segment = op->segment;
     switch (op->kind) {
     case ALLOC:
         out->status = kva_alloc(space, &op->request, &out->address);
@@ -151,14 +206,169 @@ static void apply(struct kva_space *space, const struct operation *op, struct ou
     case PRELOAD:
         out->status = kva_preload(space, (size_t)op->a);
         break;
+    case CLEAR:
+        out->status = kva_clear(space, op->a, op->b, &out->bytes);
+        break;
+    case RESERVE_OVER:
+        out->status = kva_reserve_over(space, op->a, op->b, op->owner, &out->bytes);
+        break;
+    case SPLIT:
+        out->status = kva_split(space, op->a);
+        break;
+    case JOIN:
+        out->status = kva_join(space, op->a);
+        break;
+    case SET_OWNER:
+        out->status = kva_set_owner(space, op->a, op->owner);
+        break;
+    case MOVE:
+        out->status = kva_move(space, op->a, op->b, &out->segment);
+        break;
+    case FREE_SIZED:
+        out->status = kva_free_sized(space, op->a, op->b);
+        break;
+    case SPACE_ADD:
+        out->status = kva_space_add(space, op->a, op->b);
+        break;
+    case SPACE_REMOVE:
+        out->status = kva_space_remove(space, op->a, op->b);
+        break;
+    case SPACE_SHRINK:
+        out->status = kva_space_shrink(space, op->a, op->b);
+        break;
+    case SPACE_RESET:
+        out->status = kva_space_reset(space);
+        break;
+    case NEXT:
+        out->status = kva_next(space, &out->segment);
+        break;
+    case LAST:
+        out->status = kva_last(space, &out->segment);
+        break;
+    case PREV:
+        out->status = kva_prev(space, &out->segment);
+        break;
+    case FIRST_HOLE:
+        out->status = kva_first_hole(space, op->a, &out->segment);
+        break;
+    case NEXT_HOLE:
+        out->status = kva_next_hole(space, op->a, &out->segment);
+        break;
+    case LAST_HOLE:
+        out->status = kva_last_hole(space, op->a, &out->segment);
+        break;
+    case PREV_HOLE:
+        out->status = kva_prev_hole(space, op->a, &out->segment);
+        break;
+    case FIRST_IN:
+        out->status = kva_first_in(space, op->a, op->b, &out->segment);
+        break;
+    case NEXT_IN:
+        out->status = kva_next_in(space, op->b, &out->segment);
+        break;
+    case EVICT:
+    case EVICT_ADD:
+    case EVICT_FINISH:
     case KINDS:
         break;
     }
 }
 
-static void apply_to_model(struct model *model, const struct operation *op, struct outcome *out)
+static void tell(struct outcome *out, uint64_t what)
+{
+    assert_true(out->tellings < TOLD);
+    out->told[out->tellings++] = what;
+}
+
+static void tell_status(struct outcome *out, enum kind kind, enum kva_status status)
+{
+    tell(out, (uint64_t)kind << 8 | (unsigned)status);
+    out->status = status;
+}
+
+static void feed(struct kva_eviction *eviction, struct kva_candidate *candidate, uint64_t start,
+                 struct outcome *out)
+{
+    tell_status(out, EVICT_ADD, kva_evict_add(eviction, candidate, start));
+}
+
+/** Something has come in between. What is now where the first candidate was is fed: it cannot be new, so the model knows what
+ *  comes of it; and that is the end of the eviction. */
+static void feed_again(struct kva_space *space, const struct operation *op, struct kva_eviction *eviction,
+                       struct kva_candidate *candidate, struct outcome *out)
+{
+    struct kva_segment segment;
+    struct outcome other;
+    uint64_t start = op->script.starts[0];
+
+    apply_one(space, op->script.disturbance, &other);
+    tell(out, other.status);
+    if (kva_find(space, start, &segment) == KVA_OK && segment.state == KVA_BUSY)
+        start = segment.start;
+    feed(eviction, candidate, start, out);
+}
+
+static void finish(struct kva_space *space, const struct operation *op, struct kva_eviction *eviction,
+                   struct outcome *out)
+{
+    const struct script *script = &op->script;
+    struct kva_candidate spare;
+    struct outcome other;
+    unsigned i = 0;
+
+    for (struct kva_candidate *c = kva_evict_first(eviction); c != NULL;
+         c = kva_evict_next(eviction, c), i++) {
+        tell(out, c->start);
+        if (script->freed >> i % 32 & 1)
+            assert_int_equal(kva_free(space, c->start), KVA_OK);
+    }
+    if (script->disturbance != NULL) {
+        apply_one(space, script->disturbance, &other);
+        tell(out, other.status);
+    }
+    feed(eviction, &spare, script->starts[0], out); /* there is a place already */
+    tell_status(out, EVICT_FINISH, kva_evict_finish(eviction, &out->address));
+    if (out->status == KVA_OK)
+        tell_status(out, EVICT_FINISH, kva_evict_finish(eviction, &out->address));
+}
+
+static void evict(struct kva_space *space, const struct operation *op, struct outcome *out)
+{
+    static struct kva_candidate candidates[MODEL_FED + 1];
+    const struct script *script = &op->script;
+    struct kva_eviction eviction;
+
+    clear(out);
+    tell_status(out, EVICT, kva_evict_begin(space, &op->request, &eviction));
+    if (out->status != KVA_OK)
+        return;
+    memset(candidates, 0xa5, sizeof(candidates));
+    for (size_t i = 0; i < script->count; i++) {
+        if (i > 0 && i == script->disturbed_at && script->disturbance != NULL) {
+            feed_again(space, op, &eviction, &candidates[i], out);
+            return;
+        }
+        feed(&eviction, &candidates[i], script->starts[i], out);
+        if (out->status == KVA_OK) {
+            finish(space, op, &eviction, out);
+            return;
+        }
+    }
+}
+
+static void apply(struct kva_space *space, const struct operation *op, struct outcome *out)
+{
+    if (op->kind == EVICT)
+        evict(space, op, out);
+    else
+        apply_one(space, op, out);
+}
+
+static void apply_one_to_model(struct model *model, const struct operation *op, struct outcome *out)
 {
     clear(out);
+    if (op->kind >= NEXT && op->kind < EVICT)
+        out->segment = op->segment;
     switch (op->kind) {
     case ALLOC:
         out->status = model_alloc(model, &op->request, &out->address);
@@ -197,11 +407,147 @@ static void apply_to_model(struct model *model, const struct operation *op, stru
     case FIND:
         out->status = model_find(model, op->a, &out->segment);
         break;
+    case CLEAR:
+        out->status = model_clear(model, op->a, op->b, &out->bytes);
+        break;
+    case RESERVE_OVER:
+        out->status = model_reserve_over(model, op->a, op->b, op->owner, &out->bytes);
+        break;
+    case SPLIT:
+        out->status = model_split(model, op->a);
+        break;
+    case JOIN:
+        out->status = model_join(model, op->a);
+        break;
+    case SET_OWNER:
+        out->status = model_set_owner(model, op->a, op->owner);
+        break;
+    case MOVE:
+        out->status = model_move(model, op->a, op->b, &out->segment);
+        break;
+    case FREE_SIZED:
+        out->status = model_free_sized(model, op->a, op->b);
+        break;
+    case SPACE_ADD:
+        out->status = model_space_add(model, op->a, op->b);
+        break;
+    case SPACE_REMOVE:
+        out->status = model_space_remove(model, op->a, op->b);
+        break;
+    case SPACE_SHRINK:
+        out->status = model_space_shrink(model, op->a, op->b);
+        break;
+    case SPACE_RESET:
+        out->status = model_space_reset(model);
+        break;
+    case NEXT:
+        out->status = model_next(model, &out->segment);
+        break;
+    case LAST:
+        out->status = model_last_segment(model, &out->segment);
+        break;
+    case PREV:
+        out->status = model_prev(model, &out->segment);
+        break;
+    case FIRST_HOLE:
+        out->status = model_first_hole(model, op->a, &out->segment);
+        break;
+    case NEXT_HOLE:
+        out->status = model_next_hole(model, op->a, &out->segment);
+        break;
+    case LAST_HOLE:
+        out->status = model_last_hole(model, op->a, &out->segment);
+        break;
+    case PREV_HOLE:
+        out->status = model_prev_hole(model, op->a, &out->segment);
+        break;
+    case FIRST_IN:
+        out->status = model_first_in(model, op->a, op->b, &out->segment);
+        break;
+    case NEXT_IN:
+        out->status = model_next_in(model, op->b, &out->segment);
+        break;
     case PRELOAD:
+    case EVICT:
+    case EVICT_ADD:
+    case EVICT_FINISH:
     case KINDS:
         out->status = KVA_OK;
         break;
     }
+}
+
+/* An eviction on the model, step by step as above. */
+
+static void feed_model_again(struct model *model, const struct operation *op, struct model_eviction *eviction,
+                             struct outcome *out)
+{
+    struct kva_segment segment;
+    struct outcome other;
+    uint64_t start = op->script.starts[0];
+
+    apply_one_to_model(model, op->script.disturbance, &other);
+    tell(out, other.status);
+    if (model_find(model, start, &segment) == KVA_OK && segment.state == KVA_BUSY)
+        start = segment.start;
+    tell_status(out, EVICT_ADD, model_evict_add(model, eviction, start));
+}
+
+static void finish_model(struct model *model, const struct operation *op,
+                         const struct model_eviction *eviction, struct outcome *out)
+{
+    const struct script *script = &op->script;
+    struct kva_segment candidate;
+    struct outcome other;
+    unsigned i = 0;
+
+    for (uint64_t from = 0; model_evict_next(eviction, from, &candidate); from = candidate.last, i++) {
+        tell(out, candidate.start);
+        if (script->freed >> i % 32 & 1)
+            assert_int_equal(model_free(model, candidate.start), KVA_OK);
+        if (candidate.start == candidate.last && candidate.last != UINT64_MAX)
+            candidate.last++;
+        else if (candidate.start == candidate.last)
+            break;
+    }
+    if (script->disturbance != NULL) {
+        apply_one_to_model(model, script->disturbance, &other);
+        tell(out, other.status);
+    }
+    tell_status(out, EVICT_ADD, KVA_EINVAL);
+    tell_status(out, EVICT_FINISH, model_evict_finish(model, eviction, &out->address));
+    if (out->status == KVA_OK)
+        tell_status(out, EVICT_FINISH, KVA_EINVAL);
+}
+
+static void evict_from_model(struct model *model, const struct operation *op, struct outcome *out)
+{
+    const struct script *script = &op->script;
+    static struct model_eviction eviction;
+
+    clear(out);
+    tell_status(out, EVICT, model_evict_begin(model, &op->request, &eviction));
+    if (out->status != KVA_OK)
+        return;
+    for (size_t i = 0; i < script->count; i++) {
+        if (i > 0 && i == script->disturbed_at && script->disturbance != NULL) {
+            feed_model_again(model, op, &eviction, out);
+            return;
+        }
+        tell_status(out, EVICT_ADD, model_evict_add(model, &eviction, script->starts[i]));
+        if (out->status == KVA_OK) {
+            finish_model(model, op, &eviction, out);
+            return;
+        }
+    }
+}
+
+static void apply_to_model(struct model *model, const struct operation *op, struct outcome *out)
+{
+    if (op->kind == EVICT)
+        evict_from_model(model, op, out);
+    else
+        apply_one_to_model(model, op, out);
 }
 
 /* --------------------------------------------------------------------------------------------- the team */
@@ -233,7 +579,12 @@ struct team {
     uint64_t shaped[KINDS];          /* how often a request with a shape was served */
     uint64_t chosen[KVA_RANDOM + 1]; /* how often one of a policy was */
     uint64_t filtered;               /* how often one with a filter was */
+    struct kva_segment seen_before;  /* some time ago */
+    struct operation disturbance;    /* of the eviction at hand */
 };
+
+/** As `seen`, of all runs. */
+static uint64_t seen_ever[KINDS][65];
 
 static void log_flush(void *context, uint64_t start, uint64_t last)
 {
@@ -301,9 +652,14 @@ static void compare_outcomes(const struct team *team, size_t number, const struc
 {
     char text[500];
 
-    if (a->status == b->status && a->address == b->address && test_same_segment(&a->segment, &b->segment))
+    if (a->status == b->status && a->address == b->address && a->bytes == b->bytes &&
+        test_same_segment(&a->segment, &b->segment) && a->tellings == b->tellings &&
+        memcmp(a->told, b->told, a->tellings * sizeof(a->told[0])) == 0)
         return;
     describe(op, text, sizeof(text));
+    for (size_t i = 0; i < a->tellings || i < b->tellings; i++)
+        print_message("told %#" PRIx64 " and %#" PRIx64 "%s\n", a->told[i], b->told[i],
+                      a->told[i] == b->told[i] ? "" : " <--");
     check_that(false,
                "%s, operation %zu: %s\n    %s: %s, %#" PRIx64 ", segment %#" PRIx64 "\n    %s: %s, %#" PRIx64
                ", segment %#" PRIx64,
@@ -332,18 +688,15 @@ static void compare_with_model(const struct model *model, const struct test_pict
 {
     struct kva_stats stats;
     size_t i = 0;
-    uint64_t address = model_first(model);
+    struct kva_segment segment;
 
-    for (;; i++) {
-        struct kva_segment segment;
-        assert_int_equal(model_find(model, address, &segment), KVA_OK);
+    assert_int_equal(model_find(model, model_first(model), &segment), KVA_OK);
+    do {
         check_that(i < picture->count && test_same_segment(&picture->segments[i], &segment),
-                   "%s: segment %zu at %#" PRIx64, name, i, address);
-        if (segment.last == model_last(model))
-            break;
-        address = segment.last + 1;
-    }
-    assert_int_equal(i + 1, picture->count);
+                   "%s: segment %zu at %#" PRIx64, name, i, segment.start);
+        i++;
+    } while (model_next(model, &segment) == KVA_OK);
+    assert_int_equal(i, picture->count);
     model_stats(model, &stats);
     check_that(test_same_stats(&stats, &picture->stats), "%s: statistics differ from the model's", name);
 }
@@ -387,12 +740,12 @@ static uint64_t any_address(struct team *team)
     return team->first + (span == UINT64_MAX ? test_random(&team->rng) : test_below(&team->rng, span + 1));
 }
 
-/** The segment at a random place, or, in a sparse space, a busy one not far behind it. */
+/** The segment at a random place or above it, or, in a sparse space, a busy one not far behind it. */
 static struct kva_segment any_segment(struct team *team, bool busy)
 {
     struct kva_segment segment;
 
-    assert_int_equal(kva_find(&team->members[0].space, any_address(team), &segment), KVA_OK);
+    assert_int_equal(kva_first_in(&team->members[0].space, any_address(team), UINT64_MAX, &segment), KVA_OK);
     for (int tries = 0; busy && tries < 3 && segment.state != KVA_BUSY; tries++) {
         if (kva_next(&team->members[0].space, &segment) != KVA_OK)
             break;
@@ -699,24 +1052,173 @@ static void any_range(struct team *team, struct operation *op)
         op->b = test_one_in(&team->rng, 2) ? 0 : UINT64_MAX - test_below(&team->rng, 2 * quantum);
 }
 
-/** One in so many of each kind, in 100: while the tide rises, and while it falls. */
+/** What clear, reserve over and the rest of ranges.h are told. */
+static void any_given_range(struct team *team, struct operation *op)
+{
+    struct kva_segment segment = any_segment(team, op->kind != SPACE_REMOVE);
+    uint64_t quantum = team->geometry->quantum;
+
+    op->a = test_one_in(&team->rng, 3) ? any_address(team) & ~(quantum - 1) : segment.start;
+    op->b = usual_size(team);
+    if (op->kind == SPACE_REMOVE && op->a == segment.start && test_one_in(&team->rng, 2))
+        op->b = test_one_in(&team->rng, 2) && segment.last - segment.start < UINT64_MAX
+                    ? segment.last - segment.start + 1
+                    : any_size(team, 1 + (segment.last - segment.start) / quantum % (UINT64_MAX - 1));
+    if (op->kind == SPACE_REMOVE && test_one_in(&team->rng, 64)) {
+        op->a = team->first;
+        op->b = team->last - team->first + (team->last - team->first < UINT64_MAX);
+    }
+    spoil_address(team, &op->a);
+    if (test_one_in(&team->rng, 64))
+        op->b = test_one_in(&team->rng, 2) ? 0 : UINT64_MAX - test_below(&team->rng, 2 * quantum);
+}
+
+/** An address inside a busy segment, or at its start; another place; its size. */
+static void any_change(struct team *team, struct operation *op)
+{
+    uint64_t quantum = team->geometry->quantum;
+    struct kva_segment segment = any_segment(team, true);
+    uint64_t units = (segment.last - segment.start) / quantum;
+
+    op->a = segment.start;
+    if (op->kind == SPLIT && units != UINT64_MAX)
+        op->a += test_below(&team->rng, units + 1) * quantum;
+    if (op->kind == MOVE) {
+        op->b = test_one_in(&team->rng, 2) ? segment.start + (test_below(&team->rng, 9) - 4) * quantum
+                                           : any_address(team) & ~(quantum - 1);
+        spoil_address(team, &op->b);
+        if (test_one_in(&team->rng, 64))
+            op->b = 0 - (1 + test_below(&team->rng, 4)) * quantum;
+    }
+    if (op->kind == FREE_SIZED) {
+        op->b = segment.last - segment.start + (segment.last - segment.start < UINT64_MAX);
+        op->b -= test_one_in(&team->rng, 2) ? test_below(&team->rng, quantum) : 0;
+        if (test_one_in(&team->rng, 8))
+            op->b += test_one_in(&team->rng, 2) ? quantum : -quantum;
+    }
+    spoil_address(team, &op->a);
+}
+
+static uint64_t floor_of(const struct geometry *g)
+{
+    return g->base + g->floor * g->quantum;
+}
+
+static uint64_t roof_of(const struct geometry *g)
+{
+    return g->base + g->roof * g->quantum + (g->quantum - 1);
+}
+
+/** A range in what is absent, or outside, if a few tries find one: never one that reaches outside of what there may be. */
+static void any_addition(struct team *team, struct operation *op)
+{
+    const struct geometry *g = team->geometry;
+    uint64_t span = roof_of(g) - floor_of(g);
+    struct kva_segment segment;
+
+    for (int tries = 0; tries < 6; tries++) {
+        op->a =
+            floor_of(g) + (span == UINT64_MAX ? test_random(&team->rng) : test_below(&team->rng, span + 1));
+        op->a &= ~(g->quantum - 1);
+        if (kva_find(&team->members[0].space, op->a, &segment) == KVA_ENOENT)
+            break;
+    }
+    if (test_one_in(&team->rng, 3) && team->last != UINT64_MAX && op->a > team->last)
+        op->a = team->last + 1;
+    op->b = any_size(team, 1 + g->largest / (1 + test_below(&team->rng, 4)));
+    spoil_address(team, &op->a);
+    if (test_one_in(&team->rng, 64))
+        op->b = test_one_in(&team->rng, 2) ? 0 : UINT64_MAX - test_below(&team->rng, 2 * g->quantum);
+    if (op->a < floor_of(g) || op->a > roof_of(g) || (op->b != 0 && op->b - 1 > roof_of(g) - op->a))
+        op->a = team->first + (op->a & (g->quantum - 1));
+}
+
+static void any_shrinking(struct team *team, struct operation *op)
+{
+    uint64_t quantum = team->geometry->quantum;
+
+    op->a = team->first + test_below(&team->rng, 4) * quantum;
+    op->b = team->last - test_below(&team->rng, 4) * quantum;
+    if (test_one_in(&team->rng, 4)) { /* down to one hole, or to something that is absent: mostly in vain */
+        op->a = any_address(team) & ~(quantum - 1);
+        op->b = any_address(team) | (quantum - 1);
+    }
+    if (test_one_in(&team->rng, 8))
+        op->a += quantum / 2;
+    if (test_one_in(&team->rng, 8))
+        op->b -= quantum / 2;
+    if (test_one_in(&team->rng, 16))
+        op->a -= quantum;
+    if (test_one_in(&team->rng, 16))
+        op->b += quantum;
+}
+
+/** Where a walk goes on: from a segment that is there, or was. */
+static void any_walk(struct team *team, struct operation *op)
+{
+    struct kva_segment segment = any_segment(team, false);
+
+    op->segment = test_one_in(&team->rng, 3) ? team->seen_before : segment;
+    if (test_one_in(&team->rng, 8))
+        team->seen_before = segment;
+    op->a = test_one_in(&team->rng, 4) ? test_below(&team->rng, 2) : usual_size(team);
+    if (test_one_in(&team->rng, 64))
+        op->a = UINT64_MAX - test_below(&team->rng, 2 * team->geometry->quantum);
+    op->b = test_one_in(&team->rng, 2) ? any_address(team) : segment.last;
+    if (op->kind == FIRST_IN) {
+        op->a = any_address(team) - test_below(&team->rng, 4);
+        op->b = test_one_in(&team->rng, 2) ? op->a + usual_size(team) : op->b;
+    }
+}
+
+static void any_script(struct team *team, struct operation *op)
+{
+    struct script *script = &op->script;
+    struct kva_segment segment = any_segment(team, true);
+
+    script->count = 1 + (size_t)test_below(&team->rng, MODEL_FED);
+    for (size_t i = 0; i < script->count; i++) {
+        script->starts[i] = segment.start;
+        spoil_address(team, &script->starts[i]);
+        if (test_one_in(&team->rng, 3)) { /* near ones are fed one after the other now and then */
+            segment = any_segment(team, true);
+            continue;
+        }
+        if (test_one_in(&team->rng, 2))
+            (void)kva_next(&team->members[0].space, &segment);
+        else
+            (void)kva_prev(&team->members[0].space, &segment);
+    }
+    script->freed =
+        test_one_in(&team->rng, 2) ? 0 : (unsigned)(test_random(&team->rng) & test_random(&team->rng));
+    script->disturbed_at = test_one_in(&team->rng, 4) ? test_below(&team->rng, MODEL_FED) : MODEL_FED;
+}
+
+/** One in so many of each kind: while the tide rises, and while it falls. */
 static enum kind any_kind(struct team *team)
 {
-    static const unsigned char rising[KINDS] = {42, 6, 6, 10, 8, 5, 8, 4, 1, 1, 1, 6, 2};
-    static const unsigned char falling[KINDS] = {21, 4, 3, 5, 22, 10, 8, 15, 3, 1, 1, 6, 1};
-    const unsigned char *weights = team->rising ? rising : falling;
-    uint64_t point = test_below(&team->rng, 100);
+    static const unsigned short rising[KINDS] = {420, 60, 60, 100, 80, 50, 80, 40, 10, 10, 10, 60,
+                                                 20,  10, 20, 20,  10, 10, 30, 20, 12, 6,  3,  0,
+                                                 10,  4,  10, 4,   10, 4,  10, 10, 10, 12};
+    static const unsigned short falling[KINDS] = {210, 40, 30, 50, 220, 100, 80, 150, 30, 10, 10, 60,
+                                                  10,  40, 15, 20, 10,  10,  30, 60,  12, 14, 10, 1,
+                                                  10,  4,  10, 4,  10,  4,   10, 10,  10, 12};
+    const unsigned short *weights = team->rising ? rising : falling;
+    uint64_t sum = 0;
     unsigned kind = 0;
 
+    for (unsigned i = 0; i < KINDS; i++)
+        sum += weights[i];
+    uint64_t point = test_below(&team->rng, sum);
     while (point >= weights[kind])
         point -= weights[kind++];
     return (enum kind)kind;
 }
 
-static void generate(struct team *team, struct operation *op)
+static void generate_kind(struct team *team, struct operation *op, enum kind kind)
 {
     memset(op, 0, sizeof(*op));
-    op->kind = any_kind(team);
+    op->kind = kind;
     op->owner = owner_of(test_below(&team->rng, 1000));
     switch (op->kind) {
     case ALLOC:
@@ -756,18 +1258,110 @@ static void generate(struct team *team, struct operation *op)
     case PRELOAD:
         op->a = test_below(&team->rng, 20);
         break;
+    case CLEAR:
+    case RESERVE_OVER:
+    case SPACE_REMOVE:
+        any_given_range(team, op);
+        break;
+    case SPLIT:
+    case JOIN:
+    case SET_OWNER:
+    case MOVE:
+    case FREE_SIZED:
+        any_change(team, op);
+        break;
+    case SPACE_ADD:
+        any_addition(team, op);
+        break;
+    case SPACE_SHRINK:
+        any_shrinking(team, op);
+        break;
+    case NEXT:
+    case LAST:
+    case PREV:
+    case FIRST_HOLE:
+    case NEXT_HOLE:
+    case LAST_HOLE:
+    case PREV_HOLE:
+    case FIRST_IN:
+    case NEXT_IN:
+        any_walk(team, op);
+        break;
+    case EVICT:
+        any_request(team, op);
+        if (test_one_in(&team->rng, 4))
+            op->request.size = any_size(team, 4 * team->geometry->largest);
+        if (test_one_in(&team->rng, 3))
+            any_shape(team, &op->request);
+        if (test_one_in(&team->rng, 2))
+            any_choice(team, op);
+        spoil_request(team, &op->request);
+        any_script(team, op);
+        break;
     case FLUSH:
+    case SPACE_RESET:
+    case EVICT_ADD:
+    case EVICT_FINISH:
     case KINDS:
         break;
     }
 }
 
+/** What comes in between the steps of an eviction: anything but an eviction, or something that befalls a candidate. */
+static void disturb(struct team *team, struct operation *op)
+{
+    static const enum kind often[] = {FREE, FREE_DEFERRED, SET_OWNER, SPLIT, JOIN, RESIZE, RESERVE_OVER};
+    enum kind kind = any_kind(team);
+
+    if (!test_one_in(&team->rng, 3))
+        return;
+    op->script.disturbance = &team->disturbance;
+    if (test_one_in(&team->rng, 2)) {
+        generate_kind(team, &team->disturbance, kind == EVICT ? FLUSH : kind);
+        return;
+    }
+    generate_kind(team, &team->disturbance, often[test_below(&team->rng, sizeof(often) / sizeof(often[0]))]);
+    team->disturbance.a =
+        op->script.starts[test_one_in(&team->rng, 2) ? 0 : test_below(&team->rng, op->script.count)];
+    if (team->disturbance.kind == SPLIT)
+        team->disturbance.a += test_below(&team->rng, 3) * team->geometry->quantum;
+}
+
+static void generate(struct team *team, struct operation *op)
+{
+    generate_kind(team, op, any_kind(team));
+    if (op->kind == EVICT)
+        disturb(team, op);
+}
+
 /* --------------------------------------------------------------------------------------------- the runs */
+
+static void count(struct team *team, const struct operation *op, const struct outcome *outcome)
+{
+    team->seen[op->kind][outcome->status]++;
+    if (op->kind != EVICT)
+        seen_ever[op->kind][outcome->status]++;
+    for (size_t i = 0; i < outcome->tellings; i++) {
+        uint64_t kind = outcome->told[i] >> 8;
+        if (kind >= EVICT && kind < KINDS && (outcome->told[i] & 0xff) < 65)
+            seen_ever[kind][outcome->told[i] & 0xff]++;
+    }
+}
+
+static void find_ends(struct team *team)
+{
+    struct kva_segment segment;
+
+    assert_int_equal(kva_first(&team->members[0].space, &segment), KVA_OK);
+    team->first = segment.start;
+    assert_int_equal(kva_last(&team->members[0].space, &segment), KVA_OK);
+    team->last = segment.last;
+}
 
 static void step(struct team *team, size_t number)
 {
-    struct operation op;
-    struct outcome reference, other;
+    static struct operation op;
+    static struct outcome reference, other;
 
     generate(team, &op);
     apply(&team->members[0].space, &op, &reference);
@@ -780,17 +1374,14 @@ static void step(struct team *team, size_t number)
         compare_outcomes(team, number, &op, &reference, team->members[0].name, &other, "model");
     }
     compare_flushes(team, number);
-    team->seen[op.kind][reference.status]++;
+    count(team, &op, &reference);
     if (reference.status == KVA_OK && (op.request.phase | op.request.nocross) != 0)
         team->shaped[op.kind]++;
     if (reference.status == KVA_OK && op.kind <= SEARCH) {
         team->chosen[op.request.policy]++;
         team->filtered += op.request.filter != NULL;
     }
-    if (op.kind == GROW && reference.status == KVA_OK) {
-        team->first = op.a;
-        team->last = op.b;
-    }
+    find_ends(team);
 }
 
 /** The run was worth something: what must be common was, and what must be possible happened. */
@@ -856,7 +1447,7 @@ static void run(const struct geometry *geometry, uint64_t stream)
 
 static const struct geometry geometries[] = {
     /* name               base                      quantum             low  high floor roof largest  operations */
-    {"tiny and dense", UINT64_C(0x1000), 1, 8, 71, 0, 79, 12, 1000000},
+    {"tiny and dense", UINT64_C(0x1000), 1, 8, 71, 0, 79, 12, 500000},
     {"from 0", 0, 1, 0, 199, 0, 255, 16, 250000},
     {"to the top", TOP_BASE(256, 1), 1, 40, 255, 0, 255, 16, 250000},
     {"top, quantum 4096", TOP_BASE(128, 4096), 4096, 28, 127, 0, 127, 10, 250000},
@@ -893,6 +1484,76 @@ static void a_small_space_in_any_place(void **state)
     }
 }
 
+/** Each status that a header names for a call, but for those of other tests: KVA_ENOMEM, KVA_ENULL, KVA_EREENTRY. */
+static void every_status_has_occurred(void **state)
+{
+    enum { MOST = 12 };
+    static const struct {
+        enum kind kind;
+        enum kva_status statuses[MOST]; /* KVA_OK ends the list, and is wanted of each */
+    } wanted[] = {
+        {ALLOC, {KVA_ENOSPC, KVA_EAGAIN, KVA_EINVAL, KVA_ESIZE, KVA_EALIGN, KVA_EWRAP, KVA_EWINDOW}},
+        {SEARCH, {KVA_ENOSPC, KVA_EAGAIN, KVA_EINVAL, KVA_ESIZE, KVA_EALIGN, KVA_EWRAP, KVA_EWINDOW}},
+        {CONGRUENT, {KVA_ENOSPC, KVA_EAGAIN, KVA_EINVAL, KVA_ESIZE, KVA_EALIGN, KVA_EWRAP, KVA_EWINDOW}},
+        {RESERVE, {KVA_EEXIST, KVA_ESIZE, KVA_EALIGN, KVA_EWRAP, KVA_ERANGE}},
+        {FREE, {KVA_EUNKNOWN, KVA_EINTERIOR, KVA_EDOUBLE, KVA_EDEFERRED}},
+        {FREE_RANGE,
+         {KVA_ESIZE, KVA_EALIGN, KVA_EWRAP, KVA_EUNKNOWN, KVA_EDOUBLE, KVA_EDEFERRED, KVA_ERANGE}},
+        {RESIZE, {KVA_ENOSPC, KVA_EUNKNOWN, KVA_EINTERIOR, KVA_EDOUBLE, KVA_EDEFERRED, KVA_ESIZE, KVA_EWRAP}},
+        {FREE_DEFERRED, {KVA_EUNKNOWN, KVA_EINTERIOR, KVA_EDOUBLE, KVA_EDEFERRED}},
+        {FLUSH, {KVA_OK}},
+        {SET_LIMIT, {KVA_OK}},
+        {GROW, {KVA_EALIGN, KVA_ERANGE}},
+        {FIND, {KVA_ENOENT}},
+        {PRELOAD, {KVA_OK}},
+        {CLEAR, {KVA_ESIZE, KVA_EALIGN, KVA_EWRAP, KVA_ERANGE}},
+        {RESERVE_OVER, {KVA_ESIZE, KVA_EALIGN, KVA_EWRAP, KVA_ERANGE}},
+        {SPLIT, {KVA_EALIGN, KVA_EUNKNOWN, KVA_EDOUBLE, KVA_EDEFERRED}},
+        {JOIN, {KVA_ENOENT, KVA_EUNKNOWN, KVA_EINTERIOR, KVA_EDOUBLE, KVA_EDEFERRED}},
+        {SET_OWNER, {KVA_EUNKNOWN, KVA_EINTERIOR, KVA_EDOUBLE, KVA_EDEFERRED}},
+        {MOVE,
+         {KVA_EEXIST, KVA_EALIGN, KVA_EWRAP, KVA_ERANGE, KVA_EUNKNOWN, KVA_EINTERIOR, KVA_EDOUBLE,
+          KVA_EDEFERRED}},
+        {FREE_SIZED, {KVA_ESIZE, KVA_EUNKNOWN, KVA_EINTERIOR, KVA_EDOUBLE, KVA_EDEFERRED}},
+        {SPACE_ADD, {KVA_EEXIST, KVA_ESIZE, KVA_EALIGN, KVA_EWRAP}},
+        {SPACE_REMOVE, {KVA_EBUSY, KVA_ERANGE, KVA_ESIZE, KVA_EALIGN, KVA_EWRAP}},
+        {SPACE_SHRINK, {KVA_EBUSY, KVA_EALIGN, KVA_ERANGE}},
+        {SPACE_RESET, {KVA_OK}},
+        {NEXT, {KVA_ENOENT}},
+        {LAST, {KVA_OK}},
+        {PREV, {KVA_ENOENT}},
+        {FIRST_HOLE, {KVA_ENOENT}},
+        {NEXT_HOLE, {KVA_ENOENT}},
+        {LAST_HOLE, {KVA_ENOENT}},
+        {PREV_HOLE, {KVA_ENOENT}},
+        {FIRST_IN, {KVA_ENOENT}},
+        {NEXT_IN, {KVA_ENOENT}},
+        {EVICT, {KVA_EINVAL, KVA_ESIZE, KVA_EALIGN, KVA_EWRAP, KVA_EWINDOW}},
+        {EVICT_ADD,
+         {KVA_ENOSPC, KVA_EEXIST, KVA_EAGAIN, KVA_EINVAL, KVA_EUNKNOWN, KVA_EINTERIOR, KVA_EDOUBLE,
+          KVA_EDEFERRED}},
+        {EVICT_FINISH, {KVA_EAGAIN, KVA_EINVAL}}};
+    (void)state;
+
+    if (test_scaled(1000) < 1000)
+        return;
+    for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
+        enum kind kind = wanted[i].kind;
+        uint64_t expected = seen_ever[kind][KVA_OK];
+        uint64_t all = 0;
+        check_that(expected > 0, "no %s has succeeded", kind_names[kind]);
+        for (size_t k = 0; wanted[i].statuses[k] != KVA_OK; k++) {
+            enum kva_status status = wanted[i].statuses[k];
+            check_that(seen_ever[kind][status] > 0, "no %s has returned %s", kind_names[kind],
+                       kva_status_name(status));
+            expected += seen_ever[kind][status];
+        }
+        for (size_t status = 0; status < 65; status++)
+            all += seen_ever[kind][status];
+        check_that(all == expected, "some %s has returned what its header does not name", kind_names[kind]);
+    }
+}
+
 /* Sizes here reach a sixteenth of all there is, so that sums come near 2^64 and wrap if anything lets them. */
 static void all_addresses_one_by_one(void **state)
 {
@@ -912,6 +1573,7 @@ int main(void)
         cmocka_unit_test(small_spaces_against_the_model),
         cmocka_unit_test(a_small_space_in_any_place),
         cmocka_unit_test(all_addresses_one_by_one),
+        cmocka_unit_test(every_status_has_occurred),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
