@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** The Cost rows of kva.h, on the rb and the bt engine: see rows.h. */
+/** The Cost rows of the address ranges, on the rb and the bt engine: see rows.h. */
 #include "rows.h"
 
 #include <kva/deferred.h>
@@ -1223,6 +1223,254 @@ static void feed_beside_pooled(uint64_t round)
 
 /* --------------------------------------------------------------------------------------------------- lines */
 
+/* ------------------------------------------------------------------------------- ranges.h: changes, spans */
+
+static void clear_one(uint64_t round)
+{
+    enum kva_status status;
+
+    counting(status = kva_clear(&space, some(round) * STEP, SIZE, NULL));
+    assert_int_equal(status, KVA_OK);
+    assert_int_equal(kva_reserve(&space, some(round) * STEP, SIZE, NULL, NULL), KVA_OK);
+}
+
+/** The middle of a segment, which two cuts take. */
+static void clear_a_part(uint64_t round)
+{
+    enum kva_status status;
+
+    assert_int_equal(kva_resize(&space, some(round) * STEP, 3 * SIZE), KVA_OK);
+    counting(status = kva_clear(&space, some(round) * STEP + SIZE, SIZE, NULL));
+    assert_int_equal(status, KVA_OK);
+    assert_int_equal(kva_free(&space, some(round) * STEP + 2 * SIZE), KVA_OK);
+}
+
+static void clear_all(uint64_t round)
+{
+    struct kva_segment highest;
+    enum kva_status status;
+    uint64_t bytes;
+
+    (void)round;
+    assert_int_equal(kva_last(&space, &highest), KVA_OK);
+    counting(status = kva_clear(&space, 0, highest.last + 1, &bytes));
+    assert_int_equal(status, KVA_OK);
+    assert_true(bytes >= size_now / 2 * SIZE);
+}
+
+/** Every other segment waits for a flush. */
+static void half_deferred(uint64_t size)
+{
+    many_segments(size);
+    for (uint64_t i = 0; i < size; i += 2)
+        assert_int_equal(kva_free_deferred(&space, i * STEP), KVA_OK);
+}
+
+static void take_over_one(uint64_t round)
+{
+    enum kva_status status;
+
+    counting(status = kva_reserve_over(&space, some(round) * STEP, SIZE, NULL, NULL));
+    assert_int_equal(status, KVA_OK);
+}
+
+static void take_over_all(uint64_t round)
+{
+    enum kva_status status;
+
+    (void)round;
+    counting(status = kva_reserve_over(&space, 0, size_now * STEP, NULL, NULL));
+    assert_int_equal(status, KVA_OK);
+}
+
+static void split_and_join(uint64_t round)
+{
+    enum kva_status status;
+
+    assert_int_equal(kva_resize(&space, some(round) * STEP, 2 * SIZE), KVA_OK);
+    counting(status = kva_split(&space, some(round) * STEP + SIZE));
+    assert_int_equal(status, KVA_OK);
+    assert_int_equal(kva_join(&space, some(round) * STEP), KVA_OK);
+    assert_int_equal(kva_resize(&space, some(round) * STEP, SIZE), KVA_OK);
+}
+
+static void join_what_was_split(uint64_t round)
+{
+    enum kva_status status;
+
+    assert_int_equal(kva_resize(&space, some(round) * STEP, 2 * SIZE), KVA_OK);
+    assert_int_equal(kva_split(&space, some(round) * STEP + SIZE), KVA_OK);
+    counting(status = kva_join(&space, some(round) * STEP));
+    assert_int_equal(status, KVA_OK);
+    assert_int_equal(kva_resize(&space, some(round) * STEP, SIZE), KVA_OK);
+}
+
+static void set_owner(uint64_t round)
+{
+    enum kva_status status;
+
+    counting(status = kva_set_owner(&space, some(round) * STEP, &space));
+    assert_int_equal(status, KVA_OK);
+}
+
+/** To the other end of the space, and back. */
+static void move_far_away(uint64_t round)
+{
+    uint64_t far = size_now * STEP + SIZE;
+    enum kva_status there;
+    enum kva_status back;
+
+    counting(there = kva_move(&space, some(round) * STEP, far, NULL);
+             back = kva_move(&space, far, some(round) * STEP, NULL));
+    assert_int_equal(there | back, KVA_OK);
+}
+
+static void move_over_deferred(uint64_t round)
+{
+    uint64_t far = UINT64_C(1) << 46;
+    enum kva_status status;
+
+    (void)round;
+    assert_int_equal(kva_reserve(&space, far, size_now * STEP, NULL, NULL), KVA_OK);
+    counting(status = kva_move(&space, far, 0, NULL));
+    assert_int_equal(status, KVA_OK);
+}
+
+static void free_sized(uint64_t round)
+{
+    enum kva_status status;
+
+    counting(status = kva_free_sized(&space, some(round) * STEP, SIZE));
+    assert_int_equal(status, KVA_OK);
+    assert_int_equal(kva_reserve(&space, some(round) * STEP, SIZE, NULL, NULL), KVA_OK);
+}
+
+/** `size` spans of one free page; what is between them is absent. */
+static void many_spans(uint64_t size)
+{
+    struct kva_config config = plain();
+
+    config.last = SIZE - 1;
+    begin(&config, size);
+    for (uint64_t i = 1; i < size; i++)
+        assert_int_equal(kva_space_add(&space, i * STEP, SIZE), KVA_OK);
+}
+
+static void add_at_the_end(uint64_t round)
+{
+    enum kva_status status;
+
+    counting(status = kva_space_add(&space, (size_now + 1 + round) * STEP, SIZE));
+    assert_int_equal(status, KVA_OK);
+}
+
+static uint64_t some_absent_page(uint64_t round)
+{
+    return some(round) % (size_now - 1) * STEP + 2 * SIZE;
+}
+
+static void add_inside(uint64_t round)
+{
+    enum kva_status status;
+
+    counting(status = kva_space_add(&space, some_absent_page(round), SIZE));
+    assert_int_equal(status, KVA_OK);
+    assert_int_equal(kva_space_remove(&space, some_absent_page(round), SIZE), KVA_OK);
+}
+
+static void remove_inside(uint64_t round)
+{
+    enum kva_status status;
+
+    assert_int_equal(kva_space_add(&space, some_absent_page(round), SIZE), KVA_OK);
+    counting(status = kva_space_remove(&space, some_absent_page(round), SIZE));
+    assert_int_equal(status, KVA_OK);
+}
+
+static void remove_in_vain(uint64_t round)
+{
+    enum kva_status status;
+
+    counting(status = kva_space_remove(&space, some(round) * STEP, STEP));
+    assert_int_equal(status, KVA_EBUSY);
+}
+
+static void remove_what_is_deferred(uint64_t round)
+{
+    enum kva_status status;
+
+    (void)round;
+    counting(status = kva_space_remove(&space, 0, size_now * STEP));
+    assert_int_equal(status, KVA_OK);
+}
+
+/** All spans go but the last. */
+static void shrink_over_spans(uint64_t round)
+{
+    uint64_t first = (size_now - 1) * STEP;
+    enum kva_status status;
+
+    (void)round;
+    counting(status = kva_space_shrink(&space, first, first + SIZE - 1));
+    assert_int_equal(status, KVA_OK);
+}
+
+static void shrink_over_deferred(uint64_t round)
+{
+    struct kva_segment highest;
+    enum kva_status status;
+
+    (void)round;
+    assert_int_equal(kva_last(&space, &highest), KVA_OK);
+    counting(status = kva_space_shrink(&space, size_now * STEP, highest.last));
+    assert_int_equal(status, KVA_OK);
+}
+
+static void shrink_a_little(uint64_t round)
+{
+    enum kva_status status;
+
+    counting(status = kva_space_shrink(&space, 0, (size_now + 1) * STEP - 1 - round % 2 * SIZE));
+    assert_int_equal(status, KVA_OK);
+    assert_int_equal(kva_space_grow(&space, 0, (size_now + 1) * STEP - 1), KVA_OK);
+}
+
+/** In vain: an absent range in the way is found at once. */
+static void find_absent(uint64_t round)
+{
+    struct kva_segment segment;
+    enum kva_status status;
+
+    counting(status = kva_find(&space, some_absent_page(round), &segment));
+    assert_int_equal(status, KVA_ENOENT);
+}
+
+static void reserve_what_is_absent(uint64_t round)
+{
+    enum kva_status status;
+
+    counting(status = kva_reserve(&space, some_absent_page(round) - 2 * SIZE, STEP, NULL, NULL));
+    assert_int_equal(status, KVA_ERANGE);
+}
+
+static void walk_over_absent(uint64_t round)
+{
+    struct kva_segment segment;
+
+    assert_int_equal(kva_find(&space, some_absent_page(round) - 2 * SIZE, &segment), KVA_OK);
+    counting((void)kva_next(&space, &segment));
+    assert_int_equal(segment.start, some_absent_page(round) - 2 * SIZE + STEP);
+}
+
+static void reset(uint64_t round)
+{
+    enum kva_status status;
+
+    (void)round;
+    counting(status = kva_space_reset(&space));
+    assert_int_equal(status, KVA_OK);
+}
+
 /* The designated fields of a line that are not usual. */
 #define CPUS .few = 4, .many = 128
 #define SELDOM .rounds = 2
@@ -1358,6 +1606,62 @@ static const struct cost_line lines[] = {
     COST_LINE("kva_space_dump", "O(n log n)", "segments", COST_N_LOG_N, many_segments, dump, SELDOM),
     COST_LINE("kva_space_dump", "O(n log n)", "pooled objects", COST_N_LOG_N, many_pooled, dump, SELDOM),
 
+    COST_LINE("kva_find", "O(log n)", "spans", COST_LOGARITHM, many_spans, find_absent),
+    COST_LINE("kva_next", "O(log n)", "spans", COST_LOGARITHM, many_spans, walk_over_absent),
+    COST_LINE("kva_reserve", "O((d + 1) log n)", "spans, in vain", COST_LOGARITHM, many_spans,
+              reserve_what_is_absent),
+
+    COST_LINE("kva_clear", "O(k log n)", "segments", COST_LOGARITHM, many_segments, clear_one),
+    COST_LINE("kva_clear", "O(k log n)", "segments, a part of one", COST_LOGARITHM, many_segments,
+              clear_a_part),
+    COST_LINE("kva_clear", "O(k log n)", "segments in the range", COST_N_LOG_N, many_segments, clear_all,
+              .rounds = 1),
+    COST_LINE("kva_clear", "O(k log n)", "segments in the range, half of them deferred", COST_N_LOG_N,
+              half_deferred, clear_all, .rounds = 1),
+    COST_LINE("kva_clear", "O(k log n)", "objects of a pool in the range", COST_N_LOG_N, many_live_objects,
+              clear_all, .rounds = 1),
+    COST_LINE("kva_reserve_over", "as kva_clear", "segments", COST_LOGARITHM, many_segments, take_over_one),
+    COST_LINE("kva_reserve_over", "as kva_clear", "segments in the range", COST_N_LOG_N, many_segments,
+              take_over_all, .rounds = 1),
+    COST_LINE("kva_split", "O(log n)", "segments", COST_LOGARITHM, many_segments, split_and_join),
+    COST_LINE("kva_join", "O(log n)", "segments", COST_LOGARITHM, many_segments, join_what_was_split),
+    COST_LINE("kva_set_owner", "O(log n)", "segments", COST_LOGARITHM, many_segments, set_owner),
+    COST_LINE("kva_move", "O((d + 1) log n)", "segments", COST_LOGARITHM, many_segments, move_far_away),
+    COST_LINE("kva_move", "O((d + 1) log n)", "deferred segments", COST_N_LOG_N, many_deferred,
+              move_over_deferred, .rounds = 1),
+    COST_LINE("kva_free_sized", "O(log n)", "segments", COST_LOGARITHM, many_segments, free_sized),
+    COST_LINE("kva_last", "O(log n)", "segments", COST_LOGARITHM, many_segments, last),
+    COST_LINE("kva_prev", "O(log n)", "segments", COST_LOGARITHM, many_segments, prev),
+    COST_LINE("kva_first_in", "O(log n)", "segments", COST_LOGARITHM, many_segments, first_in),
+    COST_LINE("kva_first_in", "O(log n)", "segments, the next one", COST_LOGARITHM, many_segments, next_in),
+    COST_LINE("kva_first_hole", "O(log n), however many shorter ones are passed over", "segments",
+              COST_LOGARITHM, many_segments, first_hole),
+    COST_LINE("kva_first_hole", "O(log n), however many shorter ones are passed over",
+              "shorter holes, the next one", COST_LOGARITHM, many_segments, next_hole),
+    COST_LINE("kva_first_hole", "O(log n), however many shorter ones are passed over",
+              "shorter holes, the last one", COST_LOGARITHM, many_segments, last_hole),
+    COST_LINE("kva_first_hole", "O(log n), however many shorter ones are passed over",
+              "shorter holes, the one before", COST_LOGARITHM, many_segments, prev_hole),
+    COST_LINE("kva_space_add", "O(log n)", "spans, apart from them", COST_LOGARITHM, many_spans,
+              add_at_the_end),
+    COST_LINE("kva_space_add", "O(log n)", "spans, between two", COST_LOGARITHM, many_spans, add_inside),
+    COST_LINE("kva_space_remove", "O((d + 1) log n)", "spans", COST_LOGARITHM, many_spans, remove_inside),
+    COST_LINE("kva_space_remove", "O((d + 1) log n)", "segments, in vain", COST_LOGARITHM, many_segments,
+              remove_in_vain),
+    COST_LINE("kva_space_remove", "O((d + 1) log n)", "deferred segments", COST_N_LOG_N, many_deferred,
+              remove_what_is_deferred, .rounds = 1),
+    COST_LINE("kva_space_shrink", "O((d + k + 1) log n)", "segments", COST_LOGARITHM, many_segments,
+              shrink_a_little),
+    COST_LINE("kva_space_shrink", "O((d + k + 1) log n)", "absent ranges", COST_N_LOG_N, many_spans,
+              shrink_over_spans, .rounds = 1),
+    COST_LINE("kva_space_shrink", "O((d + k + 1) log n)", "deferred segments", COST_N_LOG_N, many_deferred,
+              shrink_over_deferred, .rounds = 1),
+    COST_LINE("kva_space_reset", "O(n log n)", "segments", COST_N_LOG_N, many_segments, reset, .rounds = 1),
+    COST_LINE("kva_space_reset", "O(n log n)", "deferred segments", COST_N_LOG_N, many_deferred, reset,
+              .rounds = 1),
+    COST_LINE("kva_space_reset", "O(n log n)", "objects of a pool", COST_N_LOG_N, many_live_objects, reset,
+              .rounds = 1),
+
     COST_LINE("kva_evict_begin", "O(1)", "segments", COST_CONSTANT, many_segments, begin_another_eviction),
     COST_LINE("kva_evict_add", "O(log n)", "candidates, which join two runs", COST_LOGARITHM, many_candidates,
               feed_one, .few = 1024, .rounds = 16),
@@ -1377,6 +1681,8 @@ static const struct cost_line lines[] = {
 
 /** What holds with bt alone. */
 static const struct cost_line lines_of_bt[] = {
+    COST_LINE("kva_clear", "with bt and without pools O(k + (d + 1) log n)", "segments in the range",
+              COST_LINEAR, many_segments, clear_all, .rounds = 1),
     COST_LINE("kva_alloc", "With the bt engine k = 0 at a declared alignment class",
               "holes that are too short", COST_LOGARITHM, short_holes, allocate_at_a_declared_class),
     COST_LINE("kva_flush_first", LIST, "busy segments up to the next range", COST_LOGARITHM,
@@ -1385,24 +1691,11 @@ static const struct cost_line lines_of_bt[] = {
               many_segments_and_a_reader, list_next),
 };
 
-/** Of kva/ranges.h. */
-static const struct cost_line lines_of_walks[] = {
-    COST_LINE("kva_last", "O(log n)", "segments", COST_LOGARITHM, many_segments, last),
-    COST_LINE("kva_prev", "O(log n)", "segments", COST_LOGARITHM, many_segments, prev),
-    COST_LINE("kva_first_in", "O(log n)", "segments", COST_LOGARITHM, many_segments, first_in),
-    COST_LINE("kva_next_in", "O(log n)", "segments", COST_LOGARITHM, many_segments, next_in),
-    COST_LINE("kva_first_hole", "O(log n)", "segments", COST_LOGARITHM, many_segments, first_hole),
-    COST_LINE("kva_next_hole", "O(log n)", "shorter holes", COST_LOGARITHM, many_segments, next_hole),
-    COST_LINE("kva_last_hole", "O(log n)", "shorter holes", COST_LOGARITHM, many_segments, last_hole),
-    COST_LINE("kva_prev_hole", "O(log n)", "shorter holes", COST_LOGARITHM, many_segments, prev_hole),
-};
-
 static void test_costs_with_rb(void **state)
 {
     (void)state;
     engine = &kva_engine_rb;
     cost_measure(lines, sizeof(lines) / sizeof(lines[0]), tear_down, "rb");
-    cost_measure(lines_of_walks, sizeof(lines_of_walks) / sizeof(lines_of_walks[0]), tear_down, "rb");
 }
 
 static void test_costs_with_bt(void **state)
@@ -1410,7 +1703,6 @@ static void test_costs_with_bt(void **state)
     (void)state;
     engine = &kva_engine_bt;
     cost_measure(lines, sizeof(lines) / sizeof(lines[0]), tear_down, "bt");
-    cost_measure(lines_of_walks, sizeof(lines_of_walks) / sizeof(lines_of_walks[0]), tear_down, "bt");
     cost_measure(lines_of_bt, sizeof(lines_of_bt) / sizeof(lines_of_bt[0]), tear_down, "bt");
 }
 
@@ -1418,14 +1710,9 @@ static void test_every_row_has_a_line(void **state)
 {
     (void)state;
     static const char *const headers[] = {
-        KVA_INCLUDE "/kva/kva.h",
-        KVA_INCLUDE "/kva/status.h",
-        KVA_INCLUDE "/kva/memory.h",
-        KVA_INCLUDE "/kva/deferred.h",
-        KVA_INCLUDE "/kva/threads.h",
-        KVA_INCLUDE "/kva/engine.h",
-        KVA_INCLUDE "/kva/evict.h",
-        NULL,
+        KVA_INCLUDE "/kva/kva.h",      KVA_INCLUDE "/kva/status.h",  KVA_INCLUDE "/kva/memory.h",
+        KVA_INCLUDE "/kva/deferred.h", KVA_INCLUDE "/kva/threads.h", KVA_INCLUDE "/kva/engine.h",
+        KVA_INCLUDE "/kva/ranges.h",   KVA_INCLUDE "/kva/evict.h",   NULL,
     };
 
     cost_expect_complete(headers, lines, sizeof(lines) / sizeof(lines[0]));
