@@ -78,9 +78,9 @@ KVA_API enum kva_status kva_set_deferred_limit(struct kva_space *space, uint64_t
  *  Returns: KVA_OK
  *           KVA_ENOENT     called from anywhere but the flush callback
  *           KVA_ENULL      space or range is NULL, or the space is not initialised
- *  Cost:    for the range with what has to be read to find its end: with bt O((k + 1) log n) for k deferred segments in it; with
- *           rb O(k log n) and with scan O(k n) for k segments, of any state, up to the next deferred one after it. With pools,
- *           for each deferred segment in it also O(s) for the s spans of the pools in which something is deferred (kva/threads.h)
+ *  Cost:    with bt O((k + 1) log n) for a range of k deferred segments; with rb O(k log n), and with scan O(k n), for the k
+ *           segments, of any state, up to the next deferred one after the range. With pools, O(s) more for each deferred
+ *           segment in the range, for the s spans of the pools in which something is deferred (kva/threads.h)
  *  Locking: Query
  *  Failure: nothing has changed
  */

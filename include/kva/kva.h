@@ -90,8 +90,8 @@ enum kva_policy {
 
 /** A free segment that a filter is asked about. */
 struct kva_hole {
-    uint64_t
-        start; /* In: the whole segment, also where it reaches out of the window. Out: the part that may be used */
+    /** In: the whole segment, also where it reaches out of the window. Out: the part that may be used */
+    uint64_t start;
     uint64_t last;
 
     /** The segments that end at start - 1 and that begin at last + 1, valid during the call. NULL at an end of the space, and

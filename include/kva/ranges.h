@@ -21,8 +21,8 @@
  *      |<---- a span ------>|                  |<---- a span ------>|       kva_space_shrink
  *
  * An absent range is never allocated, counts as neither free nor busy, and is passed over by walks. There, kva_find returns
- * KVA_ENOENT; calls that are given a range, any part of which is absent, return KVA_ERANGE, and those that are given the
- * address of a busy segment KVA_EUNKNOWN. The space's ends are never absent.
+ * KVA_ENOENT, and a call on a busy segment (kva_free, kva_free_range, kva_split ...) KVA_EUNKNOWN. A call on any other range
+ * of which part is absent (kva_reserve, kva_clear ...) returns KVA_ERANGE. The space's ends are never absent.
  *
  * Each call of this header but kva_space_reset is one step for other threads: they see all of it or nothing.
  */
