@@ -64,21 +64,23 @@ KVA_API enum kva_status kva_flush(struct kva_space *space);
  */
 KVA_API enum kva_status kva_set_deferred_limit(struct kva_space *space, uint64_t bytes);
 
-/** From inside the flush callback: list the ranges that this flush is about to free, merged, in address order. The callback is
- *  told the smallest range that covers them. Where invalidating that would hit much else, it can go through them one by one:
+/** From inside the flush callback: list the ranges that this flush is about to free, merged, in address order. Where
+ *  to invalidate the one range that covers them would hit much else, the callback can go through them one by one:
  *
  *      struct kva_segment range;
  *      for (enum kva_status s = kva_flush_first(space, &range); s == KVA_OK; s = kva_flush_next(space, &range))
  *          invalidate(range.start, range.last);
+ *
+ *  The callback's context must lead to the space.
  *
  *  In:      space
  *  Out:     range   the lowest: start and last; owner NULL, state KVA_DEFERRED. Adjacent segments are one range
  *  Returns: KVA_OK
  *           KVA_ENOENT     called from anywhere but the flush callback
  *           KVA_ENULL      space or range is NULL, or the space is not initialised
- *  Cost:    with bt O((k + 1) log n) for k deferred segments in the range; with rb O(k log n), with scan O(k n), for k segments,
- *           of any state, up to the end of the range and on to the next one. With pools, for each deferred segment in the range it
- *           looks at all spans of the pools in which something is deferred, too (kva/threads.h)
+ *  Cost:    with bt O((k + 1) log n) for a range of k deferred segments; with rb O(k log n), and with scan O(k n), for the k
+ *           segments, of any state, up to the next deferred one after the range. With pools, O(s) more for each deferred
+ *           segment in the range, for the s spans of the pools in which something is deferred (kva/threads.h)
  *  Locking: Query
  *  Failure: nothing has changed
  */
@@ -97,11 +99,11 @@ KVA_API enum kva_status kva_flush_next(const struct kva_space *space, struct kva
 
 /* ----------------------------------------------------------------------------------------- reclaim */
 
-/** Called when nothing fits, after a flush: make room for the request and return true, or return false. It is told the whole
- *  request, as it was asked for (for a congruent one, size is from the first part's start to the last one's end): window,
- *  alignment and policy say where room helps, kva_search says whether there is enough, and kva/evict.h finds what to free. It may
- *  call on this very space whatever an ordinary caller may, but end it or change the list of callbacks; a request that fails
- *  inside is not reclaimed for again. What it defers is flushed, whatever it returns.
+/** Called when nothing fits, after a flush: make room for the request and return true, or return false. The callback is
+ *  given the whole request, as the caller made it (for a congruent one, size is from the first part's start to the last one's
+ *  end): window, alignment and policy tell where room helps, kva_search whether there is enough, and kva/evict.h what to free.
+ *  The callback may call on this very space whatever an ordinary caller may, but end it or change the list of callbacks; a
+ *  request that fails inside is not reclaimed for again. What it defers is flushed, whatever it returns.
  *  With threads: one thread at a time asks, and the space is not locked. Others that find no room meanwhile wait, and try
  *  again before they ask; so the callback must not wait for them, nor two callbacks each want room in the other's space. */
 typedef bool kva_reclaim_callback(void *context, struct kva_space *space, const struct kva_request *request);
@@ -136,7 +138,7 @@ KVA_API enum kva_status kva_reclaim_add(struct kva_space *space, struct kva_recl
  *           KVA_ENOENT   it is not registered
  *           KVA_EREENTRY   called from inside a flush or reclaim callback
  *  Cost:    O(callbacks)
- *  Locking: Space; waits for a reclaim under way: behind it, the callback does not run any more
+ *  Locking: Space; waits for a reclaim under way. Once this returns, the callback is not called again
  *  Failure: nothing has changed
  */
 KVA_API enum kva_status kva_reclaim_remove(struct kva_space *space, struct kva_reclaim *reclaim);

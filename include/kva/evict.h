@@ -4,14 +4,15 @@
  * kva/evict.h: find out which few ranges to give up so that a request fits.
  *
  * Freeing the least recently used ranges until a request fits frees many for nothing: a hole needs neighbours. An EVICTION asks
- * instead. The caller feeds it candidates, busy segments, in the order in which they would be given up. After each, it knows the
- * hole that would arise if all candidates so far were free; once that satisfies the request, it names the few that must go:
+ * first. The caller feeds it candidates, busy segments, in the order in which they would be given up. After each, the eviction
+ * knows the hole that would arise if all candidates so far were free. Once the request fits there, it names the few that must
+ * go:
  *
  *      fed first, second, third       |  3  | free |  1  | busy |  2  | busy |
  *      after the third                |<--- would be free -->|
  *      a request of that size         |==== must go: 3, 1 ===|              2 stays
  *
- * Nothing is freed until then, and nothing has changed if the caller stops. This is the scan of Linux's drm_mm, whose users bind
+ * The space does not change before kva_evict_finish, and not at all if the caller stops. This is the scan of Linux's drm_mm, whose users bind
  * buffers to a graphics processor's addresses.
  *
  *      struct kva_eviction eviction;
@@ -28,7 +29,7 @@
  *
  * The state and the candidates are the caller's memory. They refer to each other, so they must stay where they are until the
  * eviction is over; there is no call to end one. One thread at a time uses an eviction, but others may change the space
- * meanwhile: kva_evict_finish looks again, and returns KVA_EAGAIN if that has made the difference.
+ * meanwhile: kva_evict_finish looks again, and returns KVA_EAGAIN if what the eviction found is no longer true.
  */
 #ifndef KVA_EVICT_H
 #define KVA_EVICT_H
@@ -59,8 +60,9 @@ struct kva_candidate {
 /** Begin an eviction. The space is not searched: ask kva_alloc or kva_search first.
  *
  *  In:      space
- *           request    what is to fit; a copy of it is kept. Its policy chooses the place in the hole that arises. (KVA_NO_BLOCK
- *                      makes no difference: nothing is flushed, and only kva_evict_finish drains pools)
+ *           request    what is to fit; a copy of it is kept. Its policy chooses the place in the hole that arises. Its filter is
+ *                      asked about that hole, and runs inside kva_evict_add and kva_evict_finish. (KVA_NO_BLOCK makes no
+ *                      difference: nothing is flushed, and only kva_evict_finish drains pools)
  *  Out:     eviction   the caller's memory, any content; on failure it holds an eviction that was not begun
  *  Returns: KVA_OK
  *           KVA_ENULL     space, request or eviction is NULL, or the space is not initialised
@@ -80,7 +82,7 @@ KVA_API enum kva_status kva_evict_begin(struct kva_space *space, const struct kv
  *  Returns: KVA_OK         the hole that would arise satisfies the request: go on with kva_evict_first and kva_evict_finish
  *           KVA_ENOSPC     not yet: feed another
  *           KVA_EEXIST     this segment was fed already; as if it had not been fed again
- *           KVA_EAGAIN     the space has changed underneath: what is there now overlaps a segment that was fed. Begin again
+ *           KVA_EAGAIN     the space has changed meanwhile: what is there now overlaps a segment that was fed. Begin again
  *           KVA_ENULL      eviction or candidate is NULL, or eviction was not begun
  *           KVA_EINVAL     an earlier call returned KVA_OK already, or the eviction is over
  *           KVA_EUNKNOWN, KVA_EINTERIOR, KVA_EDOUBLE, KVA_EDEFERRED, KVA_EREENTRY   as kva_free
@@ -92,8 +94,9 @@ KVA_API enum kva_status kva_evict_begin(struct kva_space *space, const struct kv
 KVA_API enum kva_status kva_evict_add(struct kva_eviction *eviction, struct kva_candidate *candidate,
                                       uint64_t start);
 
-/** The lowest candidate that must go, once kva_evict_add has returned KVA_OK; NULL before. Those must go that meet the place; and
- *  with a filter, those beside it that the filter does not want there. They can still be listed when the eviction is over.
+/** The lowest candidate that must go, once kva_evict_add has returned KVA_OK; NULL before. Those
+ *  that overlap the place must go; with a filter, so must those beside it that the filter does not accept as neighbours.
+ *  They can still be listed when the eviction is over.
  *
  *  In:      eviction
  *  Returns: the candidate, or NULL: also when eviction is NULL or was not begun
@@ -121,8 +124,8 @@ KVA_API struct kva_candidate *kva_evict_next(const struct kva_eviction *eviction
  *  In/Out:  eviction   over with KVA_OK
  *  Out:     start      first address of the range
  *  Returns: KVA_OK
- *           KVA_EAGAIN     the space has changed underneath: in the range is something else than free addresses and these
- *                          candidates as they were fed (start, last and owner); or the filter refuses it now. Begin again
+ *           KVA_EAGAIN     the space has changed meanwhile: something lies in the range that is neither free nor one of these
+ *                          candidates as it was fed (start, last and owner); or the filter refuses the place. Begin again
  *           KVA_ENOMEM     no node memory; cannot happen after kva_preload. (With pools, one operation more for each
  *                          candidate that a pool has handed out, and a drain)
  *           KVA_ENULL      eviction or start is NULL, or eviction was not begun

@@ -10,15 +10,16 @@
  *      | busy A | free          | busy B | deferred | free | busy C |    free       |
  *      0x1000   0x3000          0x9000   0xa000     0xb000 0xc000   0xd000
  *
- * A REQUEST is a size, an alignment with a phase, a boundary, a window [min, max], a policy and an owner. A start a FITS
- * if a % align == phase, min <= a, a + size - 1 <= max, [a, a + size - 1] is wholly free, and it does not lie across a
- * multiple of nocross, the boundary, if there is one. The policy chooses among the starts that fit, and its choice is unique:
+ * A REQUEST is a size, an alignment with a phase, a boundary, a window [min, max], a filter, a policy and an owner. A start a
+ * FITS if a % align == phase, min <= a, a + size - 1 <= max, [a, a + size - 1] is wholly free, it does not lie across a
+ * multiple of nocross, the boundary, if there is one, and it lies in what the filter, if there is one, leaves of the free
+ * segment. The policy chooses among the starts that fit, and its choice is unique:
  *
  *      lowest    the smallest
  *      highest   the largest
  *      nearest   the one with the smallest distance to a target; of two, the lower
  *      best      the smallest in the smallest free segment that has one; of segments of one size, in the lowest
- *      random    the smallest at or above a place that 64 random bits of the caller's denote; if there is none, the smallest
+ *      random    the smallest at or above a place that 64 random bits from the caller select; if there is none, the smallest
  *
  * So every engine returns the same addresses for the same calls, and KVA_ENOSPC means that no start fits.
  * Addresses stand for anything: virtual or physical memory, I/O addresses, a file, sectors. They are never
@@ -84,35 +85,53 @@ enum kva_policy {
     KVA_HIGHEST = 1,
     KVA_NEAREST = 2, /* to request.target */
     KVA_BEST = 3,    /* O(log n) in a space with kva_config.best_fit */
-    KVA_RANDOM = 4   /* from the place that request.random denotes */
+    KVA_RANDOM = 4   /* from the start that request.random selects */
 };
 
-/** A free segment that a search considers; see kva_hole_filter. */
+/** A free segment that a filter is asked about. */
 struct kva_hole {
-    uint64_t start; /* In: the segment. Out: the part of it that may be used */
+    /** In: the whole segment, also where it reaches out of the window. Out: the part that may be used */
+    uint64_t start;
     uint64_t last;
 
-    /** What ends at start - 1 and what begins at last + 1, valid during the call. NULL at an end of the space, and beside an
-     *  absent range (kva/ranges.h) */
+    /** The segments that end at start - 1 and that begin at last + 1, valid during the call. NULL at an end of the space, and
+     *  beside an absent range (kva/ranges.h) */
     const struct kva_segment *before;
     const struct kva_segment *after;
 };
 
-/** A caller's word on free segments: to keep a gap beside some neighbours, to keep kinds of ranges apart. A search calls it
- *  for each free segment of sufficient size that it considers: upwards for KVA_LOWEST, downwards for KVA_HIGHEST; for
- *  KVA_NEAREST downwards from the target, then upwards from it; for KVA_RANDOM upwards from its place, then upwards from the
- *  lowest; for KVA_BEST in a space with best_fit from the smallest segment to the largest, those of one size upwards, and in any
- *  other upwards, leaving out those that are no smaller than one that will do.
+/** A filter: it decides whether a request may use a free segment, and which part of it. So a caller can keep a gap beside some
+ *  neighbours, or keep kinds of ranges apart:
  *
- *  It returns false to refuse the segment. Otherwise it may raise hole->start and lower hole->last, and only what lies between
- *  them is used. Its result must be a function of the hole and its neighbours: a search may ask more than once. It runs with
- *  the space's lock, so it must not call the space and must not wait. */
+ *      static bool keep_gap(void *context, struct kva_hole *hole)
+ *      {
+ *          if (!hole->before || hole->before->owner == context)
+ *              return true;
+ *          if (hole->last - hole->start < 4096)           // the sum would wrap, or nothing would be left
+ *              return false;
+ *          hole->start += 4096;
+ *          return true;
+ *      }
+ *
+ *  In:      context   request.filter_context
+ *  In/Out:  hole      the filter may raise start and lower last, to any address. To lower start or to raise last has no effect:
+ *                     so a sum that wraps around would be lost
+ *  Returns: true to use what is left of the hole, if the request fits there; false to use nothing of it
+ *  Locking: called with the space's lock: it must not call the space, and must not wait
+ *
+ *  The result must be a function of the hole and its neighbours: a search may ask more than once. It asks only about free
+ *  segments that have room for the size in the window, one by one until the request fits:
+ *
+ *      KVA_LOWEST    upwards                KVA_NEAREST   downwards from the target, then upwards from it
+ *      KVA_HIGHEST   downwards              KVA_RANDOM    upwards from its place, then upwards from the lowest
+ *      KVA_BEST      in a space with best_fit from the smallest to the largest, those of one size upwards; in any other
+ *                    upwards, but for those that are no smaller than one in which the request fits */
 typedef bool kva_hole_filter(void *context, struct kva_hole *hole);
 
 /** Flags of a request. */
 enum {
-    /** Do not wait and call nobody back: no flush, no drain of the pools, no reclaim callback. Where nothing fits, and one of
-     *  these might have made room, the result is KVA_EAGAIN */
+    /** Wait for nothing but locks, and make no room: no flush, no drain of the pools, no reclaim callback. Where nothing fits,
+     *  and one of these might have made room, the result is KVA_EAGAIN */
     KVA_NO_BLOCK = 1
 };
 
@@ -127,14 +146,14 @@ struct kva_request {
     enum kva_policy policy;
     uint64_t phase;   /* start % align: below align, a multiple of the quantum */
     uint64_t nocross; /* no multiple of this lies inside the range (at its start it may): a power of two, at
-                               least the size, rounded up; 0: any may */
+                         least the size, rounded up; 0: any may */
 
     /** KVA_NEAREST: any address, inside the window or not. The distance of a start a is |a - target| */
     uint64_t target;
 
-    /** KVA_RANDOM: 64 bits that the caller draws. Of the N starts s_0 < s_1 < ... in the window that align and phase allow,
-     *  free or not, they denote s_i with i = random * N / 2^64, rounded down. So each start is denoted by as many values of
-     *  random as any other, or by one more */
+    /** KVA_RANDOM: 64 bits that the caller draws anew for each request. Of the N starts s_0 < s_1 < ... in the window that
+     *  align and phase allow, free or not, random selects s_i with i = random * N / 2^64, rounded down. So each start is
+     *  selected by as many values of random as any other, or by one more */
     uint64_t random;
 
     kva_hole_filter *filter; /* NULL: every free segment may be used, all of it */
@@ -168,14 +187,17 @@ struct kva_request {
  *           hold size bytes at every offset (size + align - quantum); see docs/theory/rb.md. With the bt engine k = 0
  *           at a declared alignment class. For any other align, a phase or nocross O((k + 1) (log n + log nocross)),
  *           where k counts the holes in the window before the result that are long enough (size) and hold no such
- *           range: each takes a few divisions, and with nocross at most six for each bit of it. KVA_NEAREST and KVA_RANDOM
- *           take two such searches at most. KVA_BEST takes O(log n) in a space with best_fit, if the request has neither
- *           window nor filter, no alignment above the quantum, phase or boundary; otherwise there O((k + 1) log n), k
- *           counting the smaller or equal holes that are long enough and miss; in a space without, O((k + 1) log n), k counting
- *           all holes in the window that are long enough. With a filter, k counts the holes that it is asked about. Flushing and
- *           reclaiming come on top: whatever other threads do, there are at most four searches and four flushes, and for each
- *           reclaim callback one search and two flushes more. With pools, each search but the first follows a drain:
- *           O(p log n) for p pooled segments
+ *           range: each takes a few divisions, and with nocross at most six for each bit of it. With a filter, k counts the
+ *           holes that it is asked about. Policies:
+ *             KVA_NEAREST, KVA_RANDOM   at most two such searches
+ *             KVA_BEST                  in a space with best_fit O(log n), if the request has no window, filter, phase or
+ *                                       boundary, and no alignment above the quantum; else O((k + 1) log n), where k counts
+ *                                       the holes before the result, in the order of size, that are long enough.
+ *                                       In any other space O((k + 1) log n), where k counts all holes in the window that are
+ *                                       long enough
+ *           Flushing and reclaiming come on top: whatever other threads do, there are at most four searches and four flushes,
+ *           and for each reclaim callback one search and two flushes more. With pools, each search but the first follows a
+ *           drain: O(p log n) for p pooled segments
  *  Locking: Space; dropped while callbacks run. KVA_ENOSPC holds for one moment of the call, after all that any
  *           thread had deferred before the call has become free. (With pools, that search follows a drain, under
  *           all CPUs' locks)
@@ -191,7 +213,7 @@ KVA_API enum kva_status kva_alloc(struct kva_space *space, const struct kva_requ
  *  In:      start   the start of a busy segment
  *  Returns: KVA_OK
  *           KVA_ENULL       space is NULL or not initialised
- *           KVA_EUNKNOWN    start lies outside the space
+ *           KVA_EUNKNOWN    start lies outside the space, or in an absent range (kva/ranges.h)
  *           KVA_EINTERIOR   start lies inside a busy segment
  *           KVA_EDOUBLE     start is free already
  *           KVA_EDEFERRED   start lies in a deferred segment
@@ -224,7 +246,7 @@ struct kva_segment {
  *           address   any
  *  Out:     segment   what holds it: free, busy or deferred
  *  Returns: KVA_OK
- *           KVA_ENOENT   the address lies outside the space
+ *           KVA_ENOENT   the address lies outside the space, or in an absent range (kva/ranges.h)
  *           KVA_ENULL    space or segment is NULL, or the space is not initialised
  *  Cost:    O(log n); O(1) for a busy segment that was allocated from a pool
  *  Locking: with bt, usually takes no lock (with pools, the current CPU's), and is linearizable. Query after two
@@ -318,7 +340,7 @@ KVA_API enum kva_status kva_space_destroy(struct kva_space *space);
  *  range from a pool where this returns another one.
  *
  *  In/Out:  space    not changed
- *  In:      request  see struct kva_request; owner and flags make no difference
+ *  In:      request  see struct kva_request; neither owner nor KVA_NO_BLOCK makes a difference
  *  Out:     start    what kva_alloc would return, if it needed neither flush nor callback and used no pool
  *  Returns: KVA_OK
  *           KVA_ENOSPC   nothing fits
@@ -368,7 +390,7 @@ static inline struct kva_request kva_request_of(uint64_t size)
  *           KVA_ESIZE      size is 0
  *           KVA_EALIGN     start misses the quantum
  *           KVA_EWRAP      the end passes 2^64 - 1
- *           KVA_ERANGE     part of the range lies outside the space
+ *           KVA_ERANGE     part of the range lies outside the space, or is absent (kva/ranges.h)
  *           KVA_EREENTRY   called from inside the flush callback
  *  Cost:    O((d + 1) log n) for d deferred segments in the way. Flushing comes on top: whatever other threads do, there
  *           are at most three looks at the range and two flushes. So do, with pools, two drains at most: O(p log n) for p
@@ -389,7 +411,7 @@ KVA_API enum kva_status kva_reserve(struct kva_space *space, uint64_t start, uin
  *           KVA_ESIZE       size is 0
  *           KVA_EALIGN      start misses the quantum
  *           KVA_EWRAP       the end passes 2^64 - 1
- *           KVA_EUNKNOWN    start lies outside the space
+ *           KVA_EUNKNOWN    start lies outside the space, or in an absent range (kva/ranges.h)
  *           KVA_EDOUBLE     start is free already
  *           KVA_EDEFERRED   start lies in a deferred segment
  *           KVA_ERANGE      the range reaches beyond the segment
@@ -444,8 +466,8 @@ struct kva_part {
  *  Out:     base     the lowest (highest) base at which every part is free
  *  Returns: as kva_alloc, and
  *           KVA_ENULL      parts is NULL
- *           KVA_EINVAL     count is 0, the first offset is not 0, parts overlap or do not ascend, policy is another than
- *                          these two, nocross is not 0, or filter is not NULL
+ *           KVA_EINVAL     count is 0, the first offset is not 0, parts overlap or do not ascend, policy is neither
+ *                          KVA_LOWEST nor KVA_HIGHEST, nocross is not 0, or filter is not NULL
  *           KVA_ESIZE      the size of a part is 0
  *           KVA_EALIGN     an offset is no multiple of align or of the quantum
  *           KVA_EWRAP      offset + size of a part passes 2^64 - 1
@@ -483,7 +505,8 @@ struct kva_range {
 };
 
 /** Called ONCE per flush with the smallest range that covers all deferred segments, before they become
- *  free: drop what still refers to them (a TLB, an IOTLB, a fence, an interpreter's cache). See kva/deferred.h.
+ *  free: drop what still refers to them (a TLB, an IOTLB, a fence, an interpreter's cache). kva_flush_first
+ *  (kva/deferred.h) lists the ranges one by one; for that, the context must lead to the space.
  *  Only queries may be made on the space from here; calls that would change it return KVA_EREENTRY.
  *  With threads: one flush is in here at a time, and the space is not locked. What other threads defer meanwhile
  *  waits for the next flush. The callback must not wait for another thread that allocates or flushes: that one may

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * kva/ranges.h: what a manager of address ranges does beside allocating and freeing them.
+ * kva/ranges.h: what else can be done with the ranges of a space, beside allocating and freeing them.
  *
  *      kva_clear          free whatever is busy in a range             as munmap does
  *      kva_reserve_over   take a range, whatever is busy in it         as mmap with MAP_FIXED does
  *      kva_split          one busy segment becomes two                 as mprotect of a part does
  *      kva_join           two busy segments become one
- *      kva_set_owner      another owner
- *      kva_move           a busy segment goes to another place         as a device does whose window is programmed
+ *      kva_set_owner      a busy segment gets another owner
+ *      kva_move           a busy segment goes to another place         as a device's window does when it is programmed
  *      kva_free_sized     free a segment whose size is known           as C23's free_sized does
  *
- * Walks: backwards (kva_last, kva_prev), over the free segments alone (kva_first_hole ...), and over those that meet a range
+ * Walks: backwards (kva_last, kva_prev), over the free segments alone (kva_first_hole ...), and over those in a range
  * (kva_first_in, kva_next_in).
  *
  * A space can consist of SPANS: ranges with ABSENT ones in between, which do not belong to it:
@@ -20,10 +20,11 @@
  *      | busy | free | busy |      absent      | free | busy | free |       kva_space_add, kva_space_remove,
  *      |<---- a span ------>|                  |<---- a span ------>|       kva_space_shrink
  *
- * An absent range is never allocated. It counts as neither free nor busy, kva_find returns KVA_ENOENT there, walks
- * pass over it, and calls that name it return KVA_ERANGE. The space's ends are never absent.
+ * An absent range is never allocated, counts as neither free nor busy, and is passed over by walks. There, kva_find returns
+ * KVA_ENOENT, and a call on a busy segment (kva_free, kva_free_range, kva_split ...) KVA_EUNKNOWN. A call on any other range
+ * of which part is absent (kva_reserve, kva_clear ...) returns KVA_ERANGE. The space's ends are never absent.
  *
- * Each call of this header is one step for other threads: they see all of it or nothing.
+ * Each call of this header but kva_space_reset is one step for other threads: they see all of it or nothing.
  */
 #ifndef KVA_RANGES_H
 #define KVA_RANGES_H
@@ -42,8 +43,8 @@ extern "C" {
  *           size    1 ..; rounded up to the quantum
  *  Out:     bytes   how many were busy; may be NULL
  *  Returns: KVA_OK (also when nothing was busy)
- *           KVA_ENOMEM     no node memory; cannot happen where neither end of the range lies inside a busy segment, nor
- *                          after kva_preload, where a whole call counts as one operation; with pools, as two
+ *           KVA_ENOMEM     no node memory; cannot happen where neither end of the range lies inside a busy segment, or
+ *                          after kva_preload. (For that, the call counts as one operation; with pools, as two)
  *           KVA_ENULL      space is NULL or not initialised
  *           KVA_ESIZE      size is 0
  *           KVA_EALIGN     start misses the quantum
@@ -64,10 +65,10 @@ KVA_API enum kva_status kva_clear(struct kva_space *space, uint64_t start, uint6
  *           owner         kept with the segment
  *  Out:     bytes         how many were busy; may be NULL
  *  Returns: as kva_clear, and
- *           KVA_ENOMEM     no node memory; without pools it cannot happen after kva_preload, where a whole call counts as two
- *                          operations. (With pools, each range in it that a pool has handed out counts as one more; and the
+ *           KVA_ENOMEM     no node memory; without pools it cannot happen after kva_preload, for which the call counts as
+ *                          two operations. (With pools, each range in it that a pool has handed out counts as one more; and the
  *                          drain may have taken what was preloaded, or find no memory)
- *           KVA_EAGAIN     with threads: another one has deferred something in the range since it was flushed
+ *           KVA_EAGAIN     with threads: another thread has deferred something in the range since it was flushed
  *  Cost:    as kva_clear. A flush comes on top; with pools, a drain, as with kva_alloc
  *  Locking: as kva_clear; dropped during a flush
  *  Failure: nothing has changed; except that KVA_ENOMEM and KVA_EAGAIN may come after a flush
@@ -210,12 +211,19 @@ KVA_API enum kva_status kva_first_hole(struct kva_space *space, uint64_t least, 
  */
 KVA_API enum kva_status kva_next_hole(struct kva_space *space, uint64_t least, struct kva_segment *hole);
 
-/** The highest free segment of at least a size; and the next lower one: the highest that has so many bytes below hole->start,
- *  whole. As kva_first_hole and kva_next_hole. */
+/** The highest free segment of at least a size. All else as kva_first_hole. */
 KVA_API enum kva_status kva_last_hole(struct kva_space *space, uint64_t least, struct kva_segment *hole);
+
+/** The next lower free segment of at least a size: the highest that has so many bytes below hole->start. The result is the
+ *  whole segment: if the space has changed, it may end at or above hole->start. All else as kva_next_hole. */
 KVA_API enum kva_status kva_prev_hole(struct kva_space *space, uint64_t least, struct kva_segment *hole);
 
-/** Begin an iteration over the segments that meet a range: the lowest of them, whole.
+/** Begin an iteration over the segments that have an address in a range: the lowest of them, whole.
+ *
+ *      struct kva_segment segment;
+ *      for (enum kva_status s = kva_first_in(space, start, last, &segment); s == KVA_OK;
+ *           s = kva_next_in(space, last, &segment))
+ *          use(&segment);
  *
  *  In:      space
  *           start     any address
@@ -231,7 +239,7 @@ KVA_API enum kva_status kva_prev_hole(struct kva_space *space, uint64_t least, s
 KVA_API enum kva_status kva_first_in(const struct kva_space *space, uint64_t start, uint64_t last,
                                      struct kva_segment *segment);
 
-/** Go on with it: as kva_next, as long as the segment begins at or below `last`.
+/** Go on with that iteration: as kva_next, as long as the segment begins at or below `last`.
  *
  *  In:      space
  *           last
@@ -243,8 +251,8 @@ KVA_API enum kva_status kva_next_in(const struct kva_space *space, uint64_t last
 
 /* ----------------------------------------------------------------------------------------------- spans */
 
-/** Add a range to the space, as a free one: outside its ends, next to it or apart from it; or in an absent range. What then lies
- *  between the space and a range apart from it is absent.
+/** Add a range to the space: it becomes free. It may lie below the space or above it, and it may lie in an absent range. What
+ *  is between the space and a range that does not touch it becomes absent.
  *
  *  In/Out:  space
  *  In:      start   a multiple of the quantum
@@ -263,8 +271,8 @@ KVA_API enum kva_status kva_next_in(const struct kva_space *space, uint64_t last
  */
 KVA_API enum kva_status kva_space_add(struct kva_space *space, uint64_t start, uint64_t size);
 
-/** Take a free range away from the space: it becomes absent. Where the space's end is taken away, the space ends where what is
- *  left of it does. Deferred segments in the range are flushed first, and pools drained.
+/** Take a free range away from the space: it becomes absent. If that is an end of the space, the space ends with the span that
+ *  is then outermost. Deferred segments in the range are flushed first, and pools drained.
  *
  *  In/Out:  space
  *  In:      start, size   as kva_space_add
@@ -274,7 +282,7 @@ KVA_API enum kva_status kva_space_add(struct kva_space *space, uint64_t start, u
  *           KVA_ENOMEM, KVA_ENULL, KVA_ESIZE, KVA_EALIGN, KVA_EWRAP, KVA_EREENTRY   as kva_space_add
  *  Cost:    O((d + 1) log n) for d deferred segments in the range. Flushing and draining come on top
  *  Locking: Space; dropped during a flush
- *  Failure: nothing has changed; except that it may come after a flush
+ *  Failure: nothing has changed; except that any status but those of bad arguments may come after a flush
  */
 KVA_API enum kva_status kva_space_remove(struct kva_space *space, uint64_t start, uint64_t size);
 
@@ -283,7 +291,7 @@ KVA_API enum kva_status kva_space_remove(struct kva_space *space, uint64_t start
  *  In/Out:  space
  *  In:      first   the new lowest address: at least the old one, a multiple of the quantum
  *           last    the new highest address: at most the old one; last + 1 a multiple of the quantum
- *  Returns: KVA_OK (also when nothing changes). Where a new end is absent, the space ends where its nearest span does
+ *  Returns: KVA_OK (also when nothing changes). Where a new end is absent, the space ends with the nearest span that is left
  *           KVA_EBUSY      part of what is to go is busy; or nothing would be left of the space
  *           KVA_EALIGN     first or last + 1 misses the quantum
  *           KVA_ERANGE     first > last, or it would grow at either end

@@ -31,15 +31,15 @@ enum kva_status {
     /* The caller's bugs: reported to the misuse hook as well. */
     KVA_ENULL = 32,     /* a required pointer is NULL, or the space is not initialised */
     KVA_EINVAL = 33,    /* a field has an invalid value */
-    KVA_ESIZE = 34,     /* a size of 0; a boundary below the size */
+    KVA_ESIZE = 34,     /* a size of 0, or another than the segment's; a boundary below the size */
     KVA_EALIGN = 35,    /* a malformed alignment, phase or boundary; an address that misses the quantum */
     KVA_EWRAP = 36,     /* a size, rounded up, or a range's end would pass 2^64 - 1 */
     KVA_EWINDOW = 37,   /* a window with min > max, or wholly outside the space */
-    KVA_ERANGE = 38,    /* a range that reaches outside the space or outside its segment */
-    KVA_EUNKNOWN = 39,  /* free: the address lies outside the space */
-    KVA_EINTERIOR = 40, /* free: the address lies inside a busy segment, not at its start */
-    KVA_EDOUBLE = 41,   /* free: the address is free already */
-    KVA_EDEFERRED = 42, /* free: the address was given back already and waits for a flush */
+    KVA_ERANGE = 38,    /* part of a range lies outside the space or its segment, or is absent */
+    KVA_EUNKNOWN = 39,  /* the address lies outside the space, or is absent (kva/ranges.h) */
+    KVA_EINTERIOR = 40, /* the address lies inside a busy segment, not at its start */
+    KVA_EDOUBLE = 41,   /* the address is free already */
+    KVA_EDEFERRED = 42, /* the address was given back already and waits for a flush */
     KVA_EREENTRY = 43,  /* a call that a callback of the space must not make */
 
     /* Corruption. */

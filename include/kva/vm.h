@@ -763,8 +763,10 @@ struct kva_vm_config {
     struct kva_vm_nodes node;
 
     const struct kva_engine *engine; /* of the space; kva_vm_create: NULL for kva_engine_host() */
-    struct kva_memory
-        memory; /* for descriptors and nodes; kva_vm_create: zero for the host's. See Heap in CONVENTIONS */
+
+    /** For descriptors and nodes; kva_vm_create: zero for the host's. See Heap in CONVENTIONS */
+    struct kva_memory memory;
+
     struct kva_pages pages; /* kva_vm_create: zero for kva_pages_host(KVA_MECHANISM_BEST) */
     struct kva_grace grace; /* for kva_vfree_later; zero: that returns KVA_ENOENT */
 

@@ -35,11 +35,32 @@ static const struct {
 
 #define STATUSES (sizeof(statuses) / sizeof(statuses[0]))
 
+/** A switch without a default: the compiler refuses it (-Wswitch) when a new status has no case. */
 static bool is_status(int value)
 {
-    for (size_t i = 0; i < STATUSES; i++) {
-        if (statuses[i].number == value)
-            return true;
+    switch ((enum kva_status)value) {
+    case KVA_OK:
+    case KVA_ENOSPC:
+    case KVA_ENOMEM:
+    case KVA_EEXIST:
+    case KVA_ENOENT:
+    case KVA_EBUSY:
+    case KVA_ELIMIT:
+    case KVA_EAGAIN:
+    case KVA_ENULL:
+    case KVA_EINVAL:
+    case KVA_ESIZE:
+    case KVA_EALIGN:
+    case KVA_EWRAP:
+    case KVA_EWINDOW:
+    case KVA_ERANGE:
+    case KVA_EUNKNOWN:
+    case KVA_EINTERIOR:
+    case KVA_EDOUBLE:
+    case KVA_EDEFERRED:
+    case KVA_EREENTRY:
+    case KVA_ECORRUPT:
+        return true;
     }
     return false;
 }
@@ -70,8 +91,10 @@ static void unknown_values_have_a_name_too(void **state)
 {
     (void)state;
     for (int value = 0; value < 256; value++) {
-        if (is_status(value))
+        if (is_status(value)) {
+            assert_string_not_equal(kva_status_name((enum kva_status)value), "KVA_E?");
             continue;
+        }
         assert_string_equal(kva_status_name((enum kva_status)value), "KVA_E?");
         assert_non_null(kva_status_text((enum kva_status)value));
         for (size_t i = 0; i < STATUSES; i++)
