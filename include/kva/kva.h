@@ -88,44 +88,8 @@ enum kva_policy {
     KVA_RANDOM = 4   /* from the start that request.random selects */
 };
 
-/** A free segment that a filter is asked about. */
-struct kva_hole {
-    /** In: the whole segment, also where it reaches out of the window. Out: the part that may be used */
-    uint64_t start;
-    uint64_t last;
-
-    /** The segments that end at start - 1 and that begin at last + 1, valid during the call. NULL at an end of the space, and
-     *  beside an absent range (kva/ranges.h) */
-    const struct kva_segment *before;
-    const struct kva_segment *after;
-};
-
-/** A filter: it decides whether a request may use a free segment, and which part of it. So a caller can keep a gap beside some
- *  neighbours, or keep kinds of ranges apart:
- *
- *      static bool keep_gap(void *context, struct kva_hole *hole)
- *      {
- *          if (!hole->before || hole->before->owner == context)
- *              return true;
- *          if (hole->last - hole->start < 4096)           // the sum would wrap, or nothing would be left
- *              return false;
- *          hole->start += 4096;
- *          return true;
- *      }
- *
- *  In:      context   request.filter_context
- *  In/Out:  hole      the filter may raise start and lower last, to any address. To lower start or to raise last has no effect:
- *                     so a sum that wraps around would be lost
- *  Returns: true to use what is left of the hole, if the request fits there; false to use nothing of it
- *  Locking: called with the space's lock: it must not call the space, and must not wait
- *
- *  The result must be a function of the hole and its neighbours: a search may ask more than once. It asks only about free
- *  segments that have room for the size in the window, one by one until the request fits:
- *
- *      KVA_LOWEST    upwards                KVA_NEAREST   downwards from the target, then upwards from it
- *      KVA_HIGHEST   downwards              KVA_RANDOM    upwards from its place, then upwards from the lowest
- *      KVA_BEST      in a space with best_fit from the smallest to the largest, those of one size upwards; in any other
- *                    upwards, but for those that are no smaller than one in which the request fits */
+/** Decides whether a request may use a free segment: see "further requests" below. */
+struct kva_hole;
 typedef bool kva_hole_filter(void *context, struct kva_hole *hole);
 
 /** Flags of a request. */
@@ -333,6 +297,43 @@ KVA_API enum kva_status kva_space_destroy(struct kva_space *space);
  */
 
 /* ------------------------------------------------------------------------------------- further requests */
+
+/** What a filter (kva_hole_filter) is asked about: a free segment. The filter decides whether a request may use it, and which
+ *  part of it. So a caller can keep a gap beside some neighbours, or keep kinds of ranges apart:
+ *
+ *      static bool keep_gap(void *context, struct kva_hole *hole)
+ *      {
+ *          if (!hole->before || hole->before->owner == context)
+ *              return true;
+ *          if (hole->last - hole->start < 4096)           // the sum would wrap, or nothing would be left
+ *              return false;
+ *          hole->start += 4096;
+ *          return true;
+ *      }
+ *
+ *  In:      context   request.filter_context
+ *  In/Out:  hole      the filter may raise start and lower last, to any address. To lower start or to raise last has no effect:
+ *                     so a sum that wraps around would be lost
+ *  Returns: true to use what is left of the hole, if the request fits there; false to use nothing of it
+ *  Locking: called with the space's lock: it must not call the space, and must not wait
+ *
+ *  The result must be a function of the hole and its neighbours: a search may ask more than once. It asks only about free
+ *  segments that have room for the size in the window, one by one until the request fits:
+ *
+ *      KVA_LOWEST    upwards                KVA_NEAREST   downwards from the target, then upwards from it
+ *      KVA_HIGHEST   downwards              KVA_RANDOM    upwards from its place, then upwards from the lowest
+ *      KVA_BEST      in a space with best_fit from the smallest to the largest, those of one size upwards; in any other
+ *                    upwards, but for those that are no smaller than one in which the request fits */
+struct kva_hole {
+    /** In: the whole segment, also where it reaches out of the window. Out: the part that may be used */
+    uint64_t start;
+    uint64_t last;
+
+    /** The segments that end at start - 1 and that begin at last + 1, valid during the call. NULL at an end of the space, and
+     *  beside an absent range (kva/ranges.h) */
+    const struct kva_segment *before;
+    const struct kva_segment *after;
+};
 
 /** Find where a request would go, without allocating it.
  *
