@@ -50,7 +50,7 @@ extern "C" {
  *           KVA_EWRAP      the end passes 2^64 - 1
  *           KVA_ERANGE     part of the range lies outside the space, or is absent
  *           KVA_EREENTRY   called from inside the flush callback
- *  Cost:    O(k log n) for k segments in the range; with bt O(k + log n)
+ *  Cost:    O(k log n) for k segments in the range; with bt and without pools O(k + (d + 1) log n), if d of them are deferred
  *  Locking: Space; with pools, all CPUs' locks at once. Pools need no drain for this
  *  Failure: nothing has changed
  */
@@ -136,7 +136,7 @@ KVA_API enum kva_status kva_set_owner(struct kva_space *space, uint64_t start, v
  *           KVA_EWRAP      the new end passes 2^64 - 1
  *           KVA_ERANGE     part of the new place lies outside the space, or is absent
  *           KVA_ENULL, KVA_EUNKNOWN, KVA_EINTERIOR, KVA_EDOUBLE, KVA_EDEFERRED, KVA_EREENTRY   as kva_free
- *  Cost:    O(log n). Flushing and draining come on top, as with kva_reserve
+ *  Cost:    O(log n); where something else is in the way, as kva_reserve
  *  Locking: as kva_reserve. Another thread finds the segment at its old place or at the new one
  *  Failure: nothing has changed; except that KVA_ENOMEM and KVA_EEXIST may come after a flush
  */
@@ -272,7 +272,7 @@ KVA_API enum kva_status kva_space_add(struct kva_space *space, uint64_t start, u
  *           KVA_EBUSY      part of the range is busy; or nothing would be left of the space
  *           KVA_ERANGE     part of the range lies outside the space, or is absent
  *           KVA_ENOMEM, KVA_ENULL, KVA_ESIZE, KVA_EALIGN, KVA_EWRAP, KVA_EREENTRY   as kva_space_add
- *  Cost:    O(log n). Flushing and draining come on top
+ *  Cost:    O(log n); where part of the range is not free, as kva_reserve
  *  Locking: Space; dropped during a flush
  *  Failure: nothing has changed; except that it may come after a flush
  */
@@ -288,7 +288,8 @@ KVA_API enum kva_status kva_space_remove(struct kva_space *space, uint64_t start
  *           KVA_EALIGN     first or last + 1 misses the quantum
  *           KVA_ERANGE     first > last, or it would grow at either end
  *           KVA_ENULL, KVA_EREENTRY   as kva_space_add
- *  Cost, Locking, Failure: as kva_space_remove
+ *  Cost:    O((k + 1) log n) for k segments below `first` and above `last`. Flushing and draining come on top
+ *  Locking, Failure: as kva_space_remove
  */
 KVA_API enum kva_status kva_space_shrink(struct kva_space *space, uint64_t first, uint64_t last);
 
