@@ -360,6 +360,167 @@ static void abandon(uint64_t round)
     assert_int_equal(status, KVA_OK);
 }
 
+/* ------------------------------------------------------------------------------------ ranges, spans */
+
+/** The same, in a space that has an absent range at its upper end. */
+static void many_segments_and_a_gap(uint64_t size)
+{
+    many_segments(size);
+    assert_int_equal(kva_space_add(&space, (size + 2) * STEP, STEP), KVA_OK);
+}
+
+static void take_again(uint64_t round)
+{
+    assert_int_equal(kva_reserve(&space, some(round) * STEP, SIZE, NULL, NULL), KVA_OK);
+}
+
+static void clear_one(uint64_t round)
+{
+    enum kva_status status;
+
+    counting(status = kva_clear(&space, some(round) * STEP, STEP, NULL));
+    assert_int_equal(status, KVA_OK);
+    take_again(round);
+}
+
+static void clear_all(uint64_t round)
+{
+    uint64_t bytes;
+    enum kva_status status;
+
+    (void)round;
+    counting(status = kva_clear(&space, 0, size_now * STEP, &bytes));
+    assert_int_equal(status, KVA_OK);
+    assert_int_equal(bytes, size_now * SIZE);
+}
+
+static void take_one_over(uint64_t round)
+{
+    enum kva_status status;
+
+    counting(status = kva_reserve_over(&space, some(round) * STEP, SIZE, NULL, NULL));
+    assert_int_equal(status, KVA_OK);
+}
+
+static void take_all_over(uint64_t round)
+{
+    enum kva_status status;
+
+    (void)round;
+    counting(status = kva_reserve_over(&space, 0, size_now * STEP, NULL, NULL));
+    assert_int_equal(status, KVA_OK);
+}
+
+static void split(uint64_t round)
+{
+    enum kva_status status;
+
+    assert_int_equal(kva_resize(&space, some(round) * STEP, 2 * SIZE), KVA_OK);
+    counting(status = kva_split(&space, some(round) * STEP + SIZE));
+    assert_int_equal(status, KVA_OK);
+    assert_int_equal(kva_free(&space, some(round) * STEP + SIZE), KVA_OK);
+}
+
+static void join(uint64_t round)
+{
+    enum kva_status status;
+
+    assert_int_equal(kva_reserve(&space, some(round) * STEP + SIZE, SIZE, NULL, NULL), KVA_OK);
+    counting(status = kva_join(&space, some(round) * STEP));
+    assert_int_equal(status, KVA_OK);
+    assert_int_equal(kva_resize(&space, some(round) * STEP, SIZE), KVA_OK);
+}
+
+static void set_owner(uint64_t round)
+{
+    enum kva_status status;
+
+    counting(status = kva_set_owner(&space, some(round) * STEP, &space));
+    assert_int_equal(status, KVA_OK);
+}
+
+static void move(uint64_t round)
+{
+    enum kva_status status;
+
+    counting(status = kva_move(&space, some(round) * STEP, some(round) * STEP + 2 * SIZE, NULL));
+    assert_int_equal(status, KVA_OK);
+    assert_int_equal(kva_move(&space, some(round) * STEP + 2 * SIZE, some(round) * STEP, NULL), KVA_OK);
+}
+
+static void move_in_vain(uint64_t round)
+{
+    enum kva_status status;
+
+    counting(status = kva_move(&space, some(round) * STEP, some(round + 1) * STEP, NULL));
+    assert_int_equal(status, KVA_EEXIST);
+}
+
+static void free_sized(uint64_t round)
+{
+    enum kva_status status;
+
+    counting(status = kva_free_sized(&space, some(round) * STEP, SIZE));
+    assert_int_equal(status, KVA_OK);
+    take_again(round);
+}
+
+static void add_span(uint64_t round)
+{
+    enum kva_status status;
+
+    counting(status = kva_space_add(&space, (size_now + 4 + 2 * round) * STEP, STEP));
+    assert_int_equal(status, KVA_OK);
+}
+
+static void remove_and_add(uint64_t round)
+{
+    enum kva_status status;
+
+    counting(status = kva_space_remove(&space, some(round) * STEP + 2 * SIZE, SIZE));
+    assert_int_equal(status, KVA_OK);
+    assert_int_equal(kva_space_add(&space, some(round) * STEP + 2 * SIZE, SIZE), KVA_OK);
+}
+
+static void shrink(uint64_t round)
+{
+    enum kva_status status;
+
+    (void)round;
+    counting(status = kva_space_shrink(&space, 0, size_now * STEP + SIZE - 1));
+    assert_int_equal(status, KVA_OK);
+    assert_int_equal(kva_space_grow(&space, 0, (size_now + 1) * STEP - 1), KVA_OK);
+}
+
+/** `size` absent ranges above the first span. */
+static void many_spans(uint64_t size)
+{
+    struct kva_config config = plain();
+
+    config.last = STEP - 1;
+    begin(&config, size);
+    for (uint64_t i = 1; i <= size; i++)
+        assert_int_equal(kva_space_add(&space, 2 * i * STEP, STEP), KVA_OK);
+}
+
+static void shrink_to_one_span(uint64_t round)
+{
+    enum kva_status status;
+
+    (void)round;
+    counting(status = kva_space_shrink(&space, 0, STEP - 1));
+    assert_int_equal(status, KVA_OK);
+}
+
+static void reset(uint64_t round)
+{
+    enum kva_status status;
+
+    (void)round;
+    counting(status = kva_space_reset(&space));
+    assert_int_equal(status, KVA_OK);
+}
+
 /* ------------------------------------------------------------------------------ m, d: deferred segments */
 
 static void begin_deferring(uint64_t size)
@@ -1358,6 +1519,34 @@ static const struct cost_line lines[] = {
     COST_LINE("kva_space_dump", "O(n log n)", "segments", COST_N_LOG_N, many_segments, dump, SELDOM),
     COST_LINE("kva_space_dump", "O(n log n)", "pooled objects", COST_N_LOG_N, many_pooled, dump, SELDOM),
 
+    COST_LINE("kva_clear", "O(k log n)", "segments", COST_LOGARITHM, many_segments_and_a_gap, clear_one),
+    COST_LINE("kva_clear", "O(k log n)", "segments in the range", COST_N_LOG_N, many_segments_and_a_gap,
+              clear_all, .rounds = 1),
+    COST_LINE("kva_reserve_over", "as kva_clear", "segments", COST_LOGARITHM, many_segments_and_a_gap,
+              take_one_over),
+    COST_LINE("kva_reserve_over", "as kva_clear", "segments in the range", COST_N_LOG_N,
+              many_segments_and_a_gap, take_all_over, .rounds = 1),
+    COST_LINE("kva_split", "O(log n)", "segments", COST_LOGARITHM, many_segments, split),
+    COST_LINE("kva_join", "O(log n)", "segments", COST_LOGARITHM, many_segments, join),
+    COST_LINE("kva_set_owner", "O(log n)", "segments", COST_LOGARITHM, many_segments, set_owner),
+    COST_LINE("kva_move", "O(log n)", "segments", COST_LOGARITHM, many_segments_and_a_gap, move),
+    COST_LINE("kva_move", "O(log n)", "segments, in vain", COST_LOGARITHM, many_segments_and_a_gap,
+              move_in_vain),
+    COST_LINE("kva_free_sized", "O(log n)", "segments", COST_LOGARITHM, many_segments, free_sized),
+    COST_LINE("kva_reserve", "O((d + 1) log n)", "segments, in vain, and a gap", COST_LOGARITHM,
+              many_segments_and_a_gap, reserve_in_vain),
+    COST_LINE("kva_last", "O(log n)", "segments", COST_LOGARITHM, many_segments, last),
+    COST_LINE("kva_prev", "O(log n)", "segments", COST_LOGARITHM, many_segments, prev),
+    COST_LINE("kva_first_in", "O(log n)", "segments", COST_LOGARITHM, many_segments, first_in),
+    COST_LINE("kva_first_hole", "O(log n)", "segments", COST_LOGARITHM, many_segments, first_hole),
+    COST_LINE("kva_space_add", "O(log n)", "segments", COST_LOGARITHM, many_segments_and_a_gap, add_span),
+    COST_LINE("kva_space_remove", "O(log n)", "segments", COST_LOGARITHM, many_segments_and_a_gap,
+              remove_and_add),
+    COST_LINE("kva_space_shrink", "O((k + 1) log n)", "segments", COST_LOGARITHM, many_segments, shrink),
+    COST_LINE("kva_space_shrink", "O((k + 1) log n)", "spans that go", COST_N_LOG_N, many_spans,
+              shrink_to_one_span, .rounds = 1),
+    COST_LINE("kva_space_reset", "O(n log n)", "segments", COST_N_LOG_N, many_segments, reset, .rounds = 1),
+
     COST_LINE("kva_evict_begin", "O(1)", "segments", COST_CONSTANT, many_segments, begin_another_eviction),
     COST_LINE("kva_evict_add", "O(log n)", "candidates, which join two runs", COST_LOGARITHM, many_candidates,
               feed_one, .few = 1024, .rounds = 16),
@@ -1379,19 +1568,19 @@ static const struct cost_line lines[] = {
 static const struct cost_line lines_of_bt[] = {
     COST_LINE("kva_alloc", "With the bt engine k = 0 at a declared alignment class",
               "holes that are too short", COST_LOGARITHM, short_holes, allocate_at_a_declared_class),
+    COST_LINE("kva_clear", "with bt and without pools O(k + (d + 1) log n)", "segments in the range",
+              COST_LINEAR, many_segments_and_a_gap, clear_all, .rounds = 1),
+    COST_LINE("kva_reserve_over", "as kva_clear", "segments in the range", COST_LINEAR,
+              many_segments_and_a_gap, take_all_over, .rounds = 1),
     COST_LINE("kva_flush_first", LIST, "busy segments up to the next range", COST_LOGARITHM,
               many_segments_and_a_reader, list_first),
     COST_LINE("kva_flush_first", LIST, "busy segments before the next range, and after it", COST_LOGARITHM,
               many_segments_and_a_reader, list_next),
 };
 
-/** Of kva/ranges.h. */
-static const struct cost_line lines_of_walks[] = {
-    COST_LINE("kva_last", "O(log n)", "segments", COST_LOGARITHM, many_segments, last),
-    COST_LINE("kva_prev", "O(log n)", "segments", COST_LOGARITHM, many_segments, prev),
-    COST_LINE("kva_first_in", "O(log n)", "segments", COST_LOGARITHM, many_segments, first_in),
+/** What kva/ranges.h describes in one row with another call. */
+static const struct cost_line lines_without_rows[] = {
     COST_LINE("kva_next_in", "O(log n)", "segments", COST_LOGARITHM, many_segments, next_in),
-    COST_LINE("kva_first_hole", "O(log n)", "segments", COST_LOGARITHM, many_segments, first_hole),
     COST_LINE("kva_next_hole", "O(log n)", "shorter holes", COST_LOGARITHM, many_segments, next_hole),
     COST_LINE("kva_last_hole", "O(log n)", "shorter holes", COST_LOGARITHM, many_segments, last_hole),
     COST_LINE("kva_prev_hole", "O(log n)", "shorter holes", COST_LOGARITHM, many_segments, prev_hole),
@@ -1402,7 +1591,8 @@ static void test_costs_with_rb(void **state)
     (void)state;
     engine = &kva_engine_rb;
     cost_measure(lines, sizeof(lines) / sizeof(lines[0]), tear_down, "rb");
-    cost_measure(lines_of_walks, sizeof(lines_of_walks) / sizeof(lines_of_walks[0]), tear_down, "rb");
+    cost_measure(lines_without_rows, sizeof(lines_without_rows) / sizeof(lines_without_rows[0]), tear_down,
+                 "rb");
 }
 
 static void test_costs_with_bt(void **state)
@@ -1410,7 +1600,8 @@ static void test_costs_with_bt(void **state)
     (void)state;
     engine = &kva_engine_bt;
     cost_measure(lines, sizeof(lines) / sizeof(lines[0]), tear_down, "bt");
-    cost_measure(lines_of_walks, sizeof(lines_of_walks) / sizeof(lines_of_walks[0]), tear_down, "bt");
+    cost_measure(lines_without_rows, sizeof(lines_without_rows) / sizeof(lines_without_rows[0]), tear_down,
+                 "bt");
     cost_measure(lines_of_bt, sizeof(lines_of_bt) / sizeof(lines_of_bt[0]), tear_down, "bt");
 }
 
@@ -1418,14 +1609,9 @@ static void test_every_row_has_a_line(void **state)
 {
     (void)state;
     static const char *const headers[] = {
-        KVA_INCLUDE "/kva/kva.h",
-        KVA_INCLUDE "/kva/status.h",
-        KVA_INCLUDE "/kva/memory.h",
-        KVA_INCLUDE "/kva/deferred.h",
-        KVA_INCLUDE "/kva/threads.h",
-        KVA_INCLUDE "/kva/engine.h",
-        KVA_INCLUDE "/kva/evict.h",
-        NULL,
+        KVA_INCLUDE "/kva/kva.h",      KVA_INCLUDE "/kva/status.h",  KVA_INCLUDE "/kva/memory.h",
+        KVA_INCLUDE "/kva/deferred.h", KVA_INCLUDE "/kva/threads.h", KVA_INCLUDE "/kva/engine.h",
+        KVA_INCLUDE "/kva/evict.h",    KVA_INCLUDE "/kva/ranges.h",  NULL,
     };
 
     cost_expect_complete(headers, lines, sizeof(lines) / sizeof(lines[0]));
