@@ -135,7 +135,8 @@ struct kva_request {
  *  Out:     start    first address of the range
  *  Returns: KVA_OK
  *           KVA_ENOSPC     nothing fits: no such range exists
- *           KVA_EAGAIN     with KVA_NO_BLOCK: nothing fits, but deferred ranges, pools or reclaim callbacks might make room
+ *           KVA_EAGAIN     with KVA_NO_BLOCK: nothing fits, but deferred ranges, what pools hold or reclaim callbacks might make
+ *                          room
  *           KVA_ENOMEM     no node memory
  *           KVA_ENULL      space, request or start is NULL, or the space is not initialised
  *           KVA_EINVAL     policy or flags has an unknown value
@@ -345,10 +346,10 @@ struct kva_hole {
  *  Out:     start    what kva_alloc would return, if it needed neither flush nor callback and used no pool
  *  Returns: KVA_OK
  *           KVA_ENOSPC   nothing fits
- *           KVA_EAGAIN   nothing fits, but deferred ranges, pools or reclaim callbacks might make room
+ *           KVA_EAGAIN   nothing fits, but deferred ranges, what pools hold or reclaim callbacks might make room
  *           KVA_ENULL, KVA_EINVAL, KVA_ESIZE, KVA_EALIGN, KVA_EWRAP, KVA_EWINDOW   as kva_alloc
- *  Cost:    one search, as of kva_alloc
- *  Locking: Space
+ *  Cost:    one search, as of kva_alloc; with pools, O(CPUs) where nothing fits
+ *  Locking: Space; with pools, all CPUs' locks at once where nothing fits
  *  Failure: nothing has changed
  */
 KVA_API enum kva_status kva_search(struct kva_space *space, const struct kva_request *request,
@@ -393,9 +394,10 @@ static inline struct kva_request kva_request_of(uint64_t size)
  *           KVA_EWRAP      the end passes 2^64 - 1
  *           KVA_ERANGE     part of the range lies outside the space, or is absent (kva/ranges.h)
  *           KVA_EREENTRY   called from inside the flush callback
- *  Cost:    O((d + 1) log n) for d deferred segments in the way. Flushing comes on top: whatever other threads do, there
- *           are at most three looks at the range and two flushes. So do, with pools, two drains at most: O(p log n) for p
- *           pooled segments
+ *  Cost:    O(log n); where the range is not free, O((d + 1) log n) for d segments in it before the first busy one, and with rb
+ *           in a space with absent ranges O(k) for all k segments in it. Flushing comes on top: whatever other threads do,
+ *           there are at most three looks at the range and two flushes. So do, with pools, two drains at most: O(p log n) for
+ *           p pooled segments
  *  Locking: Space; dropped during a flush. With pools, all CPUs' locks at once for the last look
  *  Failure: nothing has changed; except that KVA_ENOMEM, and with threads KVA_EEXIST, may come after a flush
  */

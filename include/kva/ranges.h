@@ -293,6 +293,7 @@ KVA_API enum kva_status kva_space_remove(struct kva_space *space, uint64_t start
  *           last    the new highest address: at most the old one; last + 1 a multiple of the quantum
  *  Returns: KVA_OK (also when nothing changes). Where a new end is absent, the space ends with the nearest span that is left
  *           KVA_EBUSY      part of what is to go is busy; or nothing would be left of the space
+ *           KVA_ENOMEM     with pools: no memory to drain them
  *           KVA_EALIGN     first or last + 1 misses the quantum
  *           KVA_ERANGE     first > last, or it would grow at either end
  *           KVA_ENULL, KVA_EREENTRY   as kva_space_add

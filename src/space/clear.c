@@ -165,6 +165,18 @@ enum kva_status kva_clear(struct kva_space *space, uint64_t start, uint64_t size
 
 /* ------------------------------------------------------------------------------------------ reserve over */
 
+/** Whether the tree has something deferred in [start, last]. */
+static bool is_deferred_in(const struct kva_tiling *tiling, uint64_t start, uint64_t last)
+{
+    struct kva_segment segment;
+
+    core_find(tiling, start, &segment);
+    bool found = segment.state == KVA_DEFERRED;
+    for (unsigned colour = 0; colour < KVA_COLOURS && !found; colour++)
+        found = tiling->engine->next_parked(tiling, colour, start, last, &segment) == KVA_OK;
+    return found;
+}
+
 /** What in [start, last] does not give way to a range that is taken over it: KVA_EAGAIN if something is deferred,
  *  KVA_ENOSPC if a drain has left something in a pool. */
 static enum kva_status find_unyielding(const struct kva_space *space, uint64_t start, uint64_t last)
@@ -172,6 +184,8 @@ static enum kva_status find_unyielding(const struct kva_space *space, uint64_t s
     enum kva_status status = KVA_OK;
     struct kva_segment segment;
 
+    if (!pools_of(space))
+        return is_deferred_in(space->tiling, start, last) ? KVA_EAGAIN : KVA_OK;
     for (uint64_t at = start;; at = segment.last + 1) {
         kva_lookup(space, at, &segment);
         if (segment.state == KVA_DEFERRED)

@@ -126,10 +126,11 @@ static enum kva_status search_nearest(const struct field *field, const struct kv
 {
     uint64_t target = demand->target;
     uint64_t most = UINT64_MAX; /* of the starts above */
+    uint64_t start = 0;         /* of what is found below */
     enum kva_status below = search_between(field, demand, KVA_HIGHEST, 0, target, place);
-    uint64_t start = place->start;
 
     if (below == KVA_OK) {
+        start = place->start;
         uint64_t distance = target - start;
         if (distance < 2) /* of two that are equally near, it is the lower */
             return KVA_OK;

@@ -450,6 +450,20 @@ void kva_pools_unpark(struct kva_space *space, unsigned colour, uint64_t most)
 
 /* -------------------------------------------------------------------------------------- all of the pools */
 
+/** With all CPUs' locks, or an object that is taken here and one that is given back there could be missed. */
+bool kva_pools_hold_some(const struct kva_space *space)
+{
+    const struct kva_pools *pools = pools_of(space);
+
+    if (!pools || pools->objects == 0)
+        return false;
+    kva_cpus_take(locks_of(space));
+    uint64_t used =
+        kva_pools_live(space).segments + pools->deferred_segments[0] + pools->deferred_segments[1];
+    kva_cpus_drop(locks_of(space));
+    return pools->objects > used;
+}
+
 enum kva_status kva_attempt_drained(struct kva_space *space, kva_attempt *attempt, void *operation)
 {
     struct kva_pools *pools = pools_of(space);

@@ -54,6 +54,9 @@ bool kva_pool_park(struct kva_space *space, const struct kva_object *object);
 /** Deferred objects of a colour become free: `most` of them, or all if they are fewer. */
 void kva_pools_unpark(struct kva_space *space, unsigned colour, uint64_t most);
 
+/** Whether a drain would give something back to the tree. O(CPUs). With the space's lock. */
+bool kva_pools_hold_some(const struct kva_space *space);
+
 /** Give back to the tree all that pools hold, and attempt it then and there: the attempt's status; KVA_ENOMEM
  *  instead of KVA_ENOSPC if there was no memory to give all of it back. With the space's lock. */
 enum kva_status kva_attempt_drained(struct kva_space *space, kva_attempt *attempt, void *operation);

@@ -45,7 +45,7 @@ static bool can_ask(const struct kva_space *space)
 
 bool kva_can_make_room(const struct kva_space *space)
 {
-    return pools_of(space) || kva_waiting(space, 0) + kva_waiting(space, 1) > 0 || can_ask(space);
+    return kva_waiting(space, 0) + kva_waiting(space, 1) > 0 || can_ask(space) || kva_pools_hold_some(space);
 }
 
 enum kva_status kva_retry(struct kva_space *space, const struct kva_request *request, kva_attempt *attempt,

@@ -1151,6 +1151,12 @@ ON_EACH_ENGINE(pools_might_make_room)
     begin(f, engine, 0, 4095, 16, 4096);
     while (count < 250 && kva_alloc(&f->space, &object, &starts[count]) == KVA_OK)
         count++;
+    assert_int_equal(kva_pools_drain(&f->space), KVA_OK);
+    expect_search(f, large, KVA_EAGAIN, 0); /* part of a span is free */
+    assert_int_equal(kva_alloc(&f->space, &large, &start), KVA_ENOSPC);
+    expect_search(f, large, KVA_ENOSPC, 0); /* that has drained them, and all that is left is busy */
+    assert_int_equal(kva_alloc(&f->space, &(struct kva_request){.size = 4000, .flags = KVA_NO_BLOCK}, &start),
+                     KVA_ENOSPC);
     while (count > 0)
         assert_int_equal(kva_free(&f->space, starts[--count]), KVA_OK);
     expect_search(f, large, KVA_EAGAIN, 0);
