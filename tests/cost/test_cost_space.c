@@ -1482,7 +1482,7 @@ static void reset(uint64_t round)
 #define TWO_SEARCHES "KVA_NEAREST, KVA_RANDOM at most two such searches"
 #define BEST_BY_SIZE "KVA_BEST in a space with best_fit O(log n)"
 #define FILTERS "With a filter, k counts the holes that it is asked about"
-#define LIST "with bt O((k + 1) log n) for k deferred segments in the range; with rb O(k log n)"
+#define LIST "with bt O((k + 1) log n) for a range of k deferred segments; with rb O(k log n)"
 
 static const struct cost_line lines[] = {
     COST_LINE("kva_space_init", "O(1 + busy_count log busy_count)", "busy ranges", COST_N_LOG_N, many_ranges,
