@@ -1479,10 +1479,10 @@ static void reset(uint64_t round)
     .few = UINT64_C(1) << 32, .many = UINT64_C(1) << 62, .rounds = 2 /* would take 2^30 steps, and more */
 
 #define SHAPES "O((k + 1) (log n + log nocross))"
-#define TWO_SEARCHES "KVA_NEAREST and KVA_RANDOM take two such searches at most"
-#define BEST_BY_SIZE "KVA_BEST takes O(log n) in a space with best_fit"
+#define TWO_SEARCHES "KVA_NEAREST, KVA_RANDOM at most two such searches"
+#define BEST_BY_SIZE "KVA_BEST in a space with best_fit O(log n)"
 #define FILTERS "With a filter, k counts the holes that it is asked about"
-#define LIST "with bt O((k + 1) log n) for k deferred segments in the range; with rb O(k log n)"
+#define LIST "with bt O((k + 1) log n) for a range of k deferred segments; with rb O(k log n)"
 
 static const struct cost_line lines[] = {
     COST_LINE("kva_space_init", "O(1 + busy_count log busy_count)", "busy ranges", COST_N_LOG_N, many_ranges,
@@ -1530,9 +1530,9 @@ static const struct cost_line lines[] = {
     COST_LINE("kva_alloc", BEST_BY_SIZE, "best, segments", COST_LOGARITHM, many_sizes, allocate_best),
     COST_LINE("kva_alloc", BEST_BY_SIZE, "best, segments, in vain", COST_LOGARITHM, many_sizes,
               allocate_best_in_vain),
-    COST_LINE("kva_alloc", "otherwise there O((k + 1) log n)", "best, holes that miss, with an index",
-              COST_N_LOG_N, short_holes_by_size, allocate_best_beyond_short_holes, SELDOM),
-    COST_LINE("kva_alloc", "in a space without, O((k + 1) log n)", "best, holes, without an index",
+    COST_LINE("kva_alloc", "else O((k + 1) log n)", "best, holes that miss, with an index", COST_N_LOG_N,
+              short_holes_by_size, allocate_best_beyond_short_holes, SELDOM),
+    COST_LINE("kva_alloc", "In any other space O((k + 1) log n)", "best, holes, without an index",
               COST_N_LOG_N, many_segments, allocate_best, SELDOM),
     COST_LINE("kva_alloc", FILTERS, "a filter, segments", COST_LOGARITHM, many_segments, allocate_filtered),
     COST_LINE("kva_alloc", FILTERS, "a filter, holes that it refuses", COST_N_LOG_N, many_segments,

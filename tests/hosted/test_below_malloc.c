@@ -28,7 +28,9 @@
 
 #include <kva/deferred.h>
 #include <kva/engine.h>
+#include <kva/evict.h>
 #include <kva/pcpu.h>
+#include <kva/ranges.h>
 #include <kva/report.h>
 #include <kva/threads.h>
 #include <kva/vmap.h>
@@ -140,11 +142,16 @@ static void count_line(void *context, const char *text, size_t length)
     *(size_t *)context += length;
 }
 
-static void ignore_flush(void *context, uint64_t start, uint64_t last)
+/** A flush callback that goes through the ranges; its context is where a pointer to the space is. */
+static void list_ranges(void *context, uint64_t start, uint64_t last)
 {
-    (void)context;
-    (void)start;
-    (void)last;
+    struct kva_space *const *space = context;
+    struct kva_segment range;
+    enum kva_status status = CALL(kva_flush_first)(*space, &range);
+
+    EXPECT(status == KVA_OK && range.start == start);
+    for (; status == KVA_OK; status = CALL(kva_flush_next)(*space, &range))
+        EXPECT(range.last <= last);
 }
 
 /* ------------------------------------------------------------------------------------------------- spaces */
@@ -199,6 +206,60 @@ static void look_at(struct kva_space *space)
     EXPECT(length > 0);
 }
 
+static void walk(struct kva_space *space)
+{
+    enum kva_status status;
+    struct kva_segment segment;
+
+    for (status = CALL(kva_last)(space, &segment); status == KVA_OK; status = CALL(kva_prev)(space, &segment))
+        EXPECT(segment.start <= segment.last);
+    EXPECT_OK(CALL(kva_first_hole)(space, 4096, &segment));
+    EXPECT(CALL(kva_next_hole)(space, UINT64_MAX, &segment) == KVA_ENOENT);
+    EXPECT_OK(CALL(kva_last_hole)(space, 4096, &segment));
+    EXPECT(CALL(kva_prev_hole)(space, UINT64_MAX, &segment) == KVA_ENOENT);
+    EXPECT_OK(CALL(kva_first_in)(space, 0, UINT64_MAX, &segment));
+    while (CALL(kva_next_in)(space, UINT64_MAX, &segment) == KVA_OK)
+        EXPECT(segment.start <= segment.last);
+}
+
+/** What kva/ranges.h does to segments and spans. */
+static void play_changes(struct kva_space *space)
+{
+    uint64_t bytes = 0;
+
+    EXPECT_OK(CALL(kva_reserve)(space, 512 * MIB, MIB, NULL, NULL));
+    EXPECT_OK(CALL(kva_split)(space, 512 * MIB + 4096));
+    EXPECT_OK(CALL(kva_join)(space, 512 * MIB));
+    EXPECT_OK(CALL(kva_set_owner)(space, 512 * MIB, space));
+    EXPECT_OK(CALL(kva_move)(space, 512 * MIB, 600 * MIB, NULL));
+    EXPECT_OK(CALL(kva_reserve_over)(space, 600 * MIB - 4096, 8192, NULL, &bytes));
+    EXPECT(bytes == 4096);
+    EXPECT_OK(CALL(kva_free_sized)(space, 600 * MIB - 4096, 8192));
+    EXPECT_OK(CALL(kva_clear)(space, 600 * MIB, MIB, &bytes));
+    EXPECT(bytes == MIB - 4096);
+    EXPECT_OK(CALL(kva_space_remove)(space, 700 * MIB, 2 * MIB));
+    EXPECT_OK(CALL(kva_space_add)(space, 700 * MIB, 2 * MIB));
+    EXPECT_OK(CALL(kva_space_shrink)(space, 0, 1000 * MIB - 1));
+}
+
+static void play_eviction(struct kva_space *space)
+{
+    struct kva_request request = {.size = 2 * MIB, .min = 800 * MIB, .max = 802 * MIB - 1};
+    struct kva_eviction eviction;
+    struct kva_candidate candidate;
+    uint64_t start;
+
+    EXPECT_OK(CALL(kva_search)(space, &request, &start));
+    EXPECT_OK(CALL(kva_reserve)(space, 801 * MIB, 4096, NULL, NULL));
+    EXPECT_OK(CALL(kva_evict_begin)(space, &request, &eviction));
+    EXPECT_OK(CALL(kva_evict_add)(&eviction, &candidate, 801 * MIB));
+    EXPECT(CALL(kva_evict_first)(&eviction) == &candidate);
+    EXPECT(!CALL(kva_evict_next)(&eviction, &candidate));
+    EXPECT_OK(CALL(kva_evict_finish)(&eviction, &start));
+    EXPECT(start == 800 * MIB);
+    EXPECT_OK(CALL(kva_free)(space, start));
+}
+
 static void play_shortage(struct kva_space *space)
 {
     unsigned asked = 0;
@@ -215,11 +276,17 @@ static void play_shortage(struct kva_space *space)
     EXPECT_OK(CALL(kva_space_grow)(space, 0, 2048 * MIB - 1));
 }
 
-static void play_space(struct kva_space *space)
+/** `listed` is what the flush callback's context points to. */
+static void play_space(struct kva_space *space, struct kva_space **listed)
 {
+    *listed = space;
     play_ranges(space);
     look_at(space);
+    walk(space);
+    play_changes(space);
+    play_eviction(space);
     play_shortage(space);
+    EXPECT_OK(CALL(kva_space_reset)(space));
     EXPECT_OK(CALL(kva_space_fork_prepare)(space));
     EXPECT_OK(CALL(kva_space_fork_parent)(space));
 }
@@ -231,7 +298,7 @@ static struct kva_config config_of_space(const struct stage *stage)
         .quantum = 4096,
         .engine = stage->engine,
         .memory = memory,
-        .flush = ignore_flush,
+        .flush = list_ranges,
         .threads = stage->threads ? CALL(kva_threads_host)() : NULL,
         .pool_bytes = stage->window ? 4 * MIB : 0, /* on half of the stages */
     };
@@ -247,7 +314,7 @@ static void play_made_space(const struct kva_config *config)
         note_unmet(__LINE__, "kva_space_create");
         return;
     }
-    play_space(space);
+    play_space(space, config->flush_context);
     EXPECT_OK(CALL(kva_space_destroy)(space));
 }
 
@@ -260,7 +327,7 @@ static void play_space_in_place(struct kva_config config)
 
     config.memory = CALL(kva_arena_init)(&arena, block, MIB);
     EXPECT_OK(CALL(kva_space_init)(&space, &config));
-    play_space(&space);
+    play_space(&space, config.flush_context);
     EXPECT_OK(CALL(kva_space_fork_child)(&space)); /* none was made: there is nothing that it may not do */
     EXPECT_OK(CALL(kva_space_fini)(&space));
     EXPECT_OK(CALL(kva_space_init)(&space, &config));
@@ -270,8 +337,10 @@ static void play_space_in_place(struct kva_config config)
 
 static void play_spaces(const struct stage *stage)
 {
-    const struct kva_config config = config_of_space(stage);
+    struct kva_config config = config_of_space(stage);
+    struct kva_space *listed = NULL;
 
+    config.flush_context = &listed;
     play_made_space(&config);
     play_space_in_place(config);
 }
@@ -808,8 +877,9 @@ static void test_every_public_function_was_called(void **state)
         size_t names; /* at least */
     } headers[] = {
         {KVA_HEADERS "/kva/status.h", 3},  {KVA_HEADERS "/kva/memory.h", 2},
-        {KVA_HEADERS "/kva/kva.h", 20},    {KVA_HEADERS "/kva/deferred.h", 5},
+        {KVA_HEADERS "/kva/kva.h", 21},    {KVA_HEADERS "/kva/deferred.h", 7},
         {KVA_HEADERS "/kva/threads.h", 5}, {KVA_HEADERS "/kva/engine.h", 7},
+        {KVA_HEADERS "/kva/ranges.h", 19}, {KVA_HEADERS "/kva/evict.h", 5},
         {KVA_HEADERS "/kva/frames.h", 25}, {KVA_HEADERS "/kva/vm.h", 30},
         {KVA_HEADERS "/kva/pages.h", 1},   {KVA_HEADERS "/kva/vmap.h", 15},
         {KVA_HEADERS "/kva/pcpu.h", 6},    {KVA_HEADERS "/kva/report.h", 4},

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * The status table: every row of every Returns block in kva.h that a caller can provoke by bad input.
+ * The status table: every row of every Returns block of kva.h, deferred.h, ranges.h and evict.h that a caller can provoke by bad
+ * input.
  *
  * Each case is one call on the same small space, and says what must come back. Around each:
  *   - struct kva_space is the same byte for byte, and so are the listing and the statistics;
@@ -9,8 +10,8 @@
  *   - the misuse hook is called exactly once, with the status, the public function's name and the address,
  *     if the status is of the caller's bugs; and not at all otherwise.
  *
- *      0x10000    0x12000    0x20000    0x24000    0x26000    0x28000    0x8f000    0x8ffff
- *      | busy A   | free     | busy B   | deferred | busy C   | free     | busy Z   |
+ *      0x10000   0x12000   0x20000   0x24000    0x26000   0x28000   0x40000   0x50000   0x8f000   0x8ffff
+ *      | busy A  | free    | busy B  | deferred | busy C  | free    | absent  | free    | busy Z  |
  */
 #include "../common/harness.h"
 #include "../common/other.h"
@@ -18,6 +19,8 @@
 
 #include <kva/deferred.h>
 #include <kva/engine.h>
+#include <kva/evict.h>
+#include <kva/ranges.h>
 #include <string.h>
 
 #include "../../ports/test/failing_memory.h"
@@ -30,6 +33,8 @@
 #define B UINT64_C(0x20000)
 #define DEFERRED UINT64_C(0x24000)
 #define C UINT64_C(0x26000)
+#define ABSENT UINT64_C(0x40000)
+#define ABSENT_PAGES 16
 #define Z UINT64_C(0x8f000)
 #define TOP UINT64_MAX
 #define UNTOUCHED UINT64_C(0x5ca1ab1e0ddba11)
@@ -116,6 +121,7 @@ static void set_up(struct fixture *fixture, const struct kva_engine *engine, uin
     config.pool_bytes = pool_bytes;
     assert_int_equal(kva_space_init(&fixture->space, &config), KVA_OK);
     assert_int_equal(kva_free_deferred(&fixture->space, DEFERRED), KVA_OK);
+    assert_int_equal(kva_space_remove(&fixture->space, ABSENT, ABSENT_PAGES * PAGE), KVA_OK);
     fixture->reclaim.callback = reclaim_nothing;
     fixture->stranger.callback = reclaim_nothing;
     assert_int_equal(kva_reclaim_add(&fixture->space, &fixture->reclaim), KVA_OK);
@@ -179,6 +185,13 @@ static enum kva_status congruent(struct fixture *f, struct kva_request request, 
         struct kva_request request = good();                                                                 \
         spoil;                                                                                               \
         return kva_search(&f->space, &request, &f->start);                                                   \
+    }                                                                                                        \
+    static enum kva_status name##_evict(struct fixture *f)                                                   \
+    {                                                                                                        \
+        struct kva_request request = good();                                                                 \
+        struct kva_eviction eviction;                                                                        \
+        spoil;                                                                                               \
+        return kva_evict_begin(&f->space, &request, &eviction);                                              \
     }
 
 CALL(alloc_null_request, kva_alloc(&f->space, NULL, &f->start))
@@ -241,6 +254,16 @@ static enum kva_status search_of(struct fixture *f, uint64_t size)
     return kva_search(&f->space, &request, &f->start);
 }
 
+static enum kva_status evict_of(struct fixture *f, uint64_t size)
+{
+    struct kva_request request = good();
+    struct kva_eviction eviction;
+    request.size = size;
+    return kva_evict_begin(&f->space, &request, &eviction);
+}
+
+CALL(evict_size_0, evict_of(f, 0))
+CALL(evict_size_wraps, evict_of(f, TOP))
 CALL(search_size_0, search_of(f, 0))
 CALL(search_size_wraps, search_of(f, TOP))
 CALL(alloc_size_0, alloc_of(f, 0))
@@ -478,6 +501,270 @@ static enum kva_status reclaim_add_without_callback(struct fixture *f)
     return status;
 }
 
+/* ------------------------------------------------------------------------- ranges.h: changes of segments */
+
+CALL(clear_size_0, kva_clear(&f->space, B, 0, &f->start))
+CALL(clear_misses_quantum, kva_clear(&f->space, B + 1, PAGE, &f->start))
+CALL(clear_end_wraps, kva_clear(&f->space, B, TOP - PAGE + 1, &f->start))
+CALL(clear_size_wraps, kva_clear(&f->space, 0, TOP, &f->start))
+CALL(clear_from_below, kva_clear(&f->space, FIRST - PAGE, 2 * PAGE, &f->start))
+CALL(clear_above, kva_clear(&f->space, LAST + 1, PAGE, &f->start))
+CALL(clear_beyond_the_end, kva_clear(&f->space, Z, 2 * PAGE, &f->start))
+CALL(clear_absent, kva_clear(&f->space, ABSENT + PAGE, PAGE, &f->start))
+CALL(clear_into_absent, kva_clear(&f->space, ABSENT - PAGE, PAGE + 1, &f->start))
+CALL(clear_across_absent, kva_clear(&f->space, C, Z - C, &f->start))
+CALL(over_size_0, kva_reserve_over(&f->space, B, 0, NULL, &f->start))
+CALL(over_misses_quantum, kva_reserve_over(&f->space, B + 1, PAGE, NULL, &f->start))
+CALL(over_end_wraps, kva_reserve_over(&f->space, B, TOP - PAGE + 1, NULL, &f->start))
+CALL(over_size_wraps, kva_reserve_over(&f->space, 0, TOP, NULL, &f->start))
+CALL(over_from_below, kva_reserve_over(&f->space, FIRST - PAGE, 2 * PAGE, NULL, &f->start))
+CALL(over_above, kva_reserve_over(&f->space, LAST + 1, PAGE, NULL, &f->start))
+CALL(over_beyond_the_end, kva_reserve_over(&f->space, Z, 2 * PAGE, NULL, &f->start))
+CALL(over_absent, kva_reserve_over(&f->space, ABSENT + PAGE, PAGE, NULL, &f->start))
+CALL(over_into_absent, kva_reserve_over(&f->space, ABSENT - PAGE, PAGE + 1, NULL, &f->start))
+CALL(over_across_absent, kva_reserve_over(&f->space, C, Z - C, NULL, &f->start))
+CALL(clear_nothing, kva_clear(&f->space, HOLE, B - HOLE, NULL))
+CALL(clear_deferred, kva_clear(&f->space, DEFERRED, PAGE, NULL))
+
+CALL(split_misses_quantum, kva_split(&f->space, B + 1))
+CALL(split_below, kva_split(&f->space, FIRST - PAGE))
+CALL(split_above, kva_split(&f->space, LAST + 1))
+CALL(split_absent, kva_split(&f->space, ABSENT + PAGE))
+CALL(split_free, kva_split(&f->space, HOLE))
+CALL(split_deferred, kva_split(&f->space, DEFERRED + PAGE))
+CALL(split_at_a_start, kva_split(&f->space, B))
+
+CALL(join_below, kva_join(&f->space, FIRST - 1))
+CALL(join_above, kva_join(&f->space, TOP))
+CALL(join_absent, kva_join(&f->space, ABSENT))
+CALL(join_interior, kva_join(&f->space, B + PAGE))
+CALL(join_off_quantum, kva_join(&f->space, B + 1))
+CALL(join_free, kva_join(&f->space, HOLE))
+CALL(join_deferred, kva_join(&f->space, DEFERRED))
+CALL(join_before_free, kva_join(&f->space, A))
+CALL(join_before_deferred, kva_join(&f->space, B))
+CALL(join_the_highest, kva_join(&f->space, Z))
+
+CALL(own_below, kva_set_owner(&f->space, FIRST - 1, f))
+CALL(own_above, kva_set_owner(&f->space, TOP, f))
+CALL(own_absent, kva_set_owner(&f->space, ABSENT, f))
+CALL(own_interior, kva_set_owner(&f->space, B + PAGE, f))
+CALL(own_off_quantum, kva_set_owner(&f->space, B + 1, f))
+CALL(own_free, kva_set_owner(&f->space, HOLE, f))
+CALL(own_deferred, kva_set_owner(&f->space, DEFERRED, f))
+
+CALL(move_below, kva_move(&f->space, FIRST - 1, ABSENT - PAGE, &f->segment))
+CALL(move_above, kva_move(&f->space, TOP, ABSENT - PAGE, &f->segment))
+CALL(move_absent, kva_move(&f->space, ABSENT, ABSENT - PAGE, &f->segment))
+CALL(move_interior, kva_move(&f->space, B + PAGE, ABSENT - PAGE, &f->segment))
+CALL(move_off_quantum, kva_move(&f->space, B + 1, ABSENT - PAGE, &f->segment))
+CALL(move_free, kva_move(&f->space, HOLE, ABSENT - PAGE, &f->segment))
+CALL(move_deferred, kva_move(&f->space, DEFERRED, ABSENT - PAGE, &f->segment))
+CALL(move_to_misses_quantum, kva_move(&f->space, B, HOLE + 1, &f->segment))
+CALL(move_to_end_wraps, kva_move(&f->space, B, TOP - PAGE + 1, &f->segment))
+CALL(move_to_from_below, kva_move(&f->space, B, FIRST - PAGE, &f->segment))
+CALL(move_to_above, kva_move(&f->space, B, LAST + 1, &f->segment))
+CALL(move_to_beyond_the_end, kva_move(&f->space, B, LAST + 1 - PAGE, &f->segment))
+CALL(move_to_absent, kva_move(&f->space, B, ABSENT + PAGE, &f->segment))
+CALL(move_to_into_absent, kva_move(&f->space, B, ABSENT - PAGE, &f->segment))
+CALL(move_to_busy, kva_move(&f->space, B, A + PAGE, NULL))
+CALL(move_to_deferred_and_busy, kva_move(&f->space, B, DEFERRED, NULL))
+CALL(move_nowhere, kva_move(&f->space, B, B, &f->segment))
+
+CALL(free_sized_below, kva_free_sized(&f->space, FIRST - 1, PAGE))
+CALL(free_sized_above, kva_free_sized(&f->space, TOP, PAGE))
+CALL(free_sized_absent, kva_free_sized(&f->space, ABSENT, PAGE))
+CALL(free_sized_interior, kva_free_sized(&f->space, B + PAGE, PAGE))
+CALL(free_sized_off_quantum, kva_free_sized(&f->space, B + 1, PAGE))
+CALL(free_sized_free, kva_free_sized(&f->space, HOLE, PAGE))
+CALL(free_sized_deferred, kva_free_sized(&f->space, DEFERRED, PAGE))
+CALL(free_sized_size_0, kva_free_sized(&f->space, B, 0))
+CALL(free_sized_too_short, kva_free_sized(&f->space, B, 3 * PAGE))
+CALL(free_sized_too_long, kva_free_sized(&f->space, B, 4 * PAGE + 1))
+CALL(free_sized_wraps, kva_free_sized(&f->space, B, TOP))
+
+/* -------------------------------------------------------------------------------------- ranges.h: spans */
+
+CALL(add_size_0, kva_space_add(&f->space, ABSENT, 0))
+CALL(add_misses_quantum, kva_space_add(&f->space, LAST + 2, PAGE))
+CALL(add_end_wraps, kva_space_add(&f->space, HOLE, TOP - PAGE + 1))
+CALL(add_size_wraps, kva_space_add(&f->space, 0, TOP))
+CALL(remove_size_0, kva_space_remove(&f->space, ABSENT, 0))
+CALL(remove_misses_quantum, kva_space_remove(&f->space, LAST + 2, PAGE))
+CALL(remove_end_wraps, kva_space_remove(&f->space, HOLE, TOP - PAGE + 1))
+CALL(remove_size_wraps, kva_space_remove(&f->space, 0, TOP))
+CALL(add_what_is_busy, kva_space_add(&f->space, B, PAGE))
+CALL(add_what_is_free, kva_space_add(&f->space, HOLE, PAGE))
+CALL(add_from_below, kva_space_add(&f->space, FIRST - PAGE, PAGE + 1))
+CALL(add_beyond_the_end, kva_space_add(&f->space, Z, 2 * PAGE))
+CALL(add_around_it, kva_space_add(&f->space, 0, Z + 8 * PAGE))
+CALL(add_into_absent, kva_space_add(&f->space, ABSENT - PAGE, 2 * PAGE))
+CALL(add_out_of_absent, kva_space_add(&f->space, ABSENT, ABSENT_PAGES *PAGE + 1))
+CALL(remove_from_below, kva_space_remove(&f->space, FIRST - PAGE, 2 * PAGE))
+CALL(remove_above, kva_space_remove(&f->space, LAST + 1, PAGE))
+CALL(remove_beyond_the_end, kva_space_remove(&f->space, Z, 2 * PAGE))
+CALL(remove_absent, kva_space_remove(&f->space, ABSENT, PAGE))
+CALL(remove_into_absent, kva_space_remove(&f->space, ABSENT - PAGE, 2 * PAGE))
+CALL(remove_what_is_busy, kva_space_remove(&f->space, B + PAGE, PAGE))
+CALL(remove_deferred_and_busy, kva_space_remove(&f->space, DEFERRED, 2 * PAGE + 1))
+CALL(remove_free_and_busy, kva_space_remove(&f->space, HOLE, B - HOLE + 1))
+CALL(shrink_first_misses_quantum, kva_space_shrink(&f->space, FIRST + 1, LAST))
+CALL(shrink_last_misses_quantum, kva_space_shrink(&f->space, FIRST, LAST - 1))
+CALL(shrink_grows_below, kva_space_shrink(&f->space, FIRST - PAGE, LAST))
+CALL(shrink_grows_above, kva_space_shrink(&f->space, FIRST, LAST + PAGE))
+CALL(shrink_reversed, kva_space_shrink(&f->space, LAST + 1 - PAGE, Z - PAGE - 1))
+CALL(shrink_over_busy, kva_space_shrink(&f->space, HOLE, LAST))
+CALL(shrink_over_busy_above, kva_space_shrink(&f->space, FIRST, LAST - PAGE))
+CALL(shrink_to_what_is_absent, kva_space_shrink(&f->space, ABSENT + PAGE, ABSENT + 2 * PAGE - 1))
+CALL(shrink_not_at_all, kva_space_shrink(&f->space, FIRST, LAST))
+
+/* ----------------------------------------------------------------------------------- walks, and what waits */
+
+/** A step from the segment that holds an address. */
+static enum kva_status step_from(struct fixture *f, uint64_t address,
+                                 enum kva_status (*step)(struct kva_space *space,
+                                                         struct kva_segment *segment))
+{
+    struct kva_segment segment;
+    assert_int_equal(kva_find(&f->space, address, &segment), KVA_OK);
+    return step(&f->space, &segment);
+}
+
+static enum kva_status step_down(struct kva_space *space, struct kva_segment *segment)
+{
+    return kva_prev(space, segment);
+}
+
+static enum kva_status step_up_in_b(struct kva_space *space, struct kva_segment *segment)
+{
+    return kva_next_in(space, DEFERRED - 1, segment);
+}
+
+static enum kva_status step_to_next_hole(struct kva_space *space, struct kva_segment *segment)
+{
+    return kva_next_hole(space, 0, segment);
+}
+
+static enum kva_status step_to_long_hole(struct kva_space *space, struct kva_segment *segment)
+{
+    return kva_next_hole(space, TOP, segment);
+}
+
+static enum kva_status step_to_hole_below(struct kva_space *space, struct kva_segment *segment)
+{
+    return kva_prev_hole(space, 1, segment);
+}
+
+CALL(last_null_segment, kva_last(&f->space, NULL))
+CALL(prev_null_segment, kva_prev(&f->space, NULL))
+CALL(first_in_null_segment, kva_first_in(&f->space, B, C, NULL))
+CALL(next_in_null_segment, kva_next_in(&f->space, C, NULL))
+CALL(first_hole_null, kva_first_hole(&f->space, 1, NULL))
+CALL(next_hole_null, kva_next_hole(&f->space, 1, NULL))
+CALL(last_hole_null, kva_last_hole(&f->space, 1, NULL))
+CALL(prev_hole_null, kva_prev_hole(&f->space, 1, NULL))
+CALL(prev_of_the_lowest, step_from(f, A, step_down))
+CALL(next_in_beyond, step_from(f, B, step_up_in_b))
+CALL(next_hole_of_the_highest, step_from(f, Z - 1, step_to_next_hole))
+CALL(next_hole_too_long, step_from(f, A, step_to_long_hole))
+CALL(prev_hole_of_the_lowest, step_from(f, HOLE, step_to_hole_below))
+CALL(first_hole_too_long, kva_first_hole(&f->space, Z - ABSENT, &f->segment))
+CALL(first_hole_of_all_addresses, kva_first_hole(&f->space, TOP, &f->segment))
+CALL(last_hole_too_long, kva_last_hole(&f->space, Z - ABSENT, &f->segment))
+CALL(first_in_reversed, kva_first_in(&f->space, B, B - 1, &f->segment))
+CALL(first_in_below, kva_first_in(&f->space, 0, FIRST - 1, &f->segment))
+CALL(first_in_above, kva_first_in(&f->space, LAST + 1, TOP, &f->segment))
+CALL(first_in_absent, kva_first_in(&f->space, ABSENT, ABSENT + ABSENT_PAGES * PAGE - 1, &f->segment))
+
+/* Anywhere but inside the flush callback. */
+static enum kva_status step_to_next_range(struct kva_space *space, struct kva_segment *segment)
+{
+    return kva_flush_next(space, segment);
+}
+
+CALL(flush_first_elsewhere, kva_flush_first(&f->space, &f->segment))
+CALL(flush_next_elsewhere, step_from(f, A, step_to_next_range))
+CALL(flush_first_null, kva_flush_first(&f->space, NULL))
+CALL(flush_next_null, kva_flush_next(&f->space, NULL))
+
+/* --------------------------------------------------------------------------------------------- evictions */
+
+CALL(evict_null_eviction, kva_evict_begin(&f->space, &(struct kva_request){.size = PAGE}, NULL))
+
+static enum kva_status evict_null_request(struct fixture *f)
+{
+    struct kva_eviction eviction;
+    return kva_evict_begin(&f->space, NULL, &eviction);
+}
+
+/** Begin an eviction for `pages`, feed A unless `start` is it, and then `start`. */
+static enum kva_status feed(struct fixture *f, uint64_t pages, uint64_t start)
+{
+    struct kva_request request = kva_request_of(pages * PAGE);
+    struct kva_candidate candidates[2];
+    struct kva_eviction eviction;
+
+    assert_int_equal(kva_evict_begin(&f->space, &request, &eviction), KVA_OK);
+    assert_null(kva_evict_first(&eviction));
+    enum kva_status status = kva_evict_add(&eviction, &candidates[0], A);
+    assert_int_equal(status, pages <= (B - A) / PAGE ? KVA_OK : KVA_ENOSPC);
+    return kva_evict_add(&eviction, &candidates[1], start);
+}
+
+static enum kva_status feed_null(struct fixture *f)
+{
+    struct kva_request request = good();
+    struct kva_eviction eviction;
+    assert_int_equal(kva_evict_begin(&f->space, &request, &eviction), KVA_OK);
+    return kva_evict_add(&eviction, NULL, B);
+}
+
+/** Feed A to an eviction for `pages`, and finish it. */
+static enum kva_status finish(struct fixture *f, uint64_t pages, uint64_t *start)
+{
+    struct kva_request request = kva_request_of(pages * PAGE);
+    struct kva_candidate candidate;
+    struct kva_eviction eviction;
+
+    assert_int_equal(kva_evict_begin(&f->space, &request, &eviction), KVA_OK);
+    (void)kva_evict_add(&eviction, &candidate, A);
+    return kva_evict_finish(&eviction, start);
+}
+
+CALL(feed_below, feed(f, 64, FIRST - 1))
+CALL(feed_above, feed(f, 64, TOP))
+CALL(feed_absent, feed(f, 64, ABSENT))
+CALL(feed_interior, feed(f, 64, B + PAGE))
+CALL(feed_off_quantum, feed(f, 64, B + 1))
+CALL(feed_free, feed(f, 64, HOLE))
+CALL(feed_deferred, feed(f, 64, DEFERRED))
+CALL(feed_not_yet, feed(f, 64, B))
+CALL(feed_twice, feed(f, 64, A))
+CALL(feed_when_it_fits, feed(f, 1, B))
+CALL(finish_not_yet, finish(f, 64, &f->start))
+CALL(finish_null_start, finish(f, 1, NULL))
+
+/* ------------------------------------------------------------------------- what is absent, other calls */
+
+CALL(reserve_absent, reserve(f, ABSENT, PAGE))
+CALL(reserve_into_absent, reserve(f, ABSENT - PAGE, 2 * PAGE))
+CALL(reserve_across_absent, reserve(f, B, Z - B))
+CALL(free_absent, kva_free(&f->space, ABSENT))
+CALL(defer_absent, kva_free_deferred(&f->space, ABSENT + PAGE))
+CALL(free_range_absent, kva_free_range(&f->space, ABSENT, PAGE))
+CALL(resize_absent, kva_resize(&f->space, ABSENT, PAGE))
+CALL(resize_into_absent, kva_resize(&f->space, C, ABSENT - C + 1))
+CALL(find_absent, kva_find(&f->space, ABSENT + PAGE, &f->segment))
+
+/* Wholly absent: the window and the space meet, but no address of it is the space's. */
+static enum kva_status search_absent(struct fixture *f)
+{
+    struct kva_request request = good();
+    request.min = ABSENT;
+    request.max = ABSENT + ABSENT_PAGES * PAGE - 1;
+    return kva_search(&f->space, &request, &f->start);
+}
+
 /* ---------------------------------------------------------------------------------------------- the table */
 
 #define ANY UINT64_C(0xffffffffffffabcd) /* an address that the documentation does not promise */
@@ -500,12 +787,14 @@ struct row {
 #define ROW(call, status, where, address) ELEMENT(call, status, where, address, NULL, 0)
 #define BOTH(call, status, field)                                                                            \
     FIELD(call, status, kva_alloc, ANY, field), FIELD(call##_search, status, kva_search, ANY, field),        \
+        FIELD(call##_evict, status, kva_evict_begin, ANY, field),                                            \
         FIELD(call##_congruent, status, kva_alloc_congruent, ANY, field)
 
 /* Congruent parts take no boundary. */
 #define NOCROSS(call, status)                                                                                \
     FIELD(call, status, kva_alloc, ANY, "nocross"),                                                          \
         FIELD(call##_search, status, kva_search, ANY, "nocross"),                                            \
+        FIELD(call##_evict, status, kva_evict_begin, ANY, "nocross"),                                        \
         FIELD(call##_congruent, KVA_EINVAL, kva_alloc_congruent, ANY, "nocross")
 
 static const struct row rows[] = {
@@ -657,6 +946,176 @@ static const struct row rows[] = {
     ROW(reclaim_add_twice, KVA_EEXIST, kva_reclaim_add, ANY),
     FIELD(reclaim_remove_null, KVA_ENULL, kva_reclaim_remove, 0, "reclaim"),
     ROW(reclaim_remove_stranger, KVA_ENOENT, kva_reclaim_remove, ANY),
+
+    FIELD(clear_size_0, KVA_ESIZE, kva_clear, B, "size"),
+    FIELD(clear_misses_quantum, KVA_EALIGN, kva_clear, B + 1, "start"),
+    FIELD(clear_end_wraps, KVA_EWRAP, kva_clear, B, "size"),
+    FIELD(clear_size_wraps, KVA_EWRAP, kva_clear, 0, "size"),
+    FIELD(clear_from_below, KVA_ERANGE, kva_clear, FIRST - PAGE, "start"),
+    FIELD(clear_above, KVA_ERANGE, kva_clear, LAST + 1, "start"),
+    FIELD(clear_beyond_the_end, KVA_ERANGE, kva_clear, Z, "size"),
+    FIELD(clear_absent, KVA_ERANGE, kva_clear, ABSENT + PAGE, "start"),
+    FIELD(clear_into_absent, KVA_ERANGE, kva_clear, ABSENT - PAGE, "size"),
+    FIELD(clear_across_absent, KVA_ERANGE, kva_clear, C, "size"),
+
+    FIELD(over_size_0, KVA_ESIZE, kva_reserve_over, B, "size"),
+    FIELD(over_misses_quantum, KVA_EALIGN, kva_reserve_over, B + 1, "start"),
+    FIELD(over_end_wraps, KVA_EWRAP, kva_reserve_over, B, "size"),
+    FIELD(over_size_wraps, KVA_EWRAP, kva_reserve_over, 0, "size"),
+    FIELD(over_from_below, KVA_ERANGE, kva_reserve_over, FIRST - PAGE, "start"),
+    FIELD(over_above, KVA_ERANGE, kva_reserve_over, LAST + 1, "start"),
+    FIELD(over_beyond_the_end, KVA_ERANGE, kva_reserve_over, Z, "size"),
+    FIELD(over_absent, KVA_ERANGE, kva_reserve_over, ABSENT + PAGE, "start"),
+    FIELD(over_into_absent, KVA_ERANGE, kva_reserve_over, ABSENT - PAGE, "size"),
+    FIELD(over_across_absent, KVA_ERANGE, kva_reserve_over, C, "size"),
+
+    ROW(clear_nothing, KVA_OK, kva_clear, ANY),
+    ROW(clear_deferred, KVA_OK, kva_clear, ANY),
+
+    FIELD(split_misses_quantum, KVA_EALIGN, kva_split, B + 1, "at"),
+    ROW(split_below, KVA_EUNKNOWN, kva_split, FIRST - PAGE),
+    ROW(split_above, KVA_EUNKNOWN, kva_split, LAST + 1),
+    ROW(split_absent, KVA_EUNKNOWN, kva_split, ABSENT + PAGE),
+    ROW(split_free, KVA_EDOUBLE, kva_split, HOLE),
+    ROW(split_deferred, KVA_EDEFERRED, kva_split, DEFERRED + PAGE),
+    ROW(split_at_a_start, KVA_OK, kva_split, ANY),
+
+    ROW(join_below, KVA_EUNKNOWN, kva_join, FIRST - 1),
+    ROW(join_above, KVA_EUNKNOWN, kva_join, TOP),
+    ROW(join_absent, KVA_EUNKNOWN, kva_join, ABSENT),
+    ROW(join_interior, KVA_EINTERIOR, kva_join, B + PAGE),
+    ROW(join_off_quantum, KVA_EINTERIOR, kva_join, B + 1),
+    ROW(join_free, KVA_EDOUBLE, kva_join, HOLE),
+    ROW(join_deferred, KVA_EDEFERRED, kva_join, DEFERRED),
+    ROW(join_before_free, KVA_ENOENT, kva_join, ANY),
+    ROW(join_before_deferred, KVA_ENOENT, kva_join, ANY),
+    ROW(join_the_highest, KVA_ENOENT, kva_join, ANY),
+
+    ROW(own_below, KVA_EUNKNOWN, kva_set_owner, FIRST - 1),
+    ROW(own_above, KVA_EUNKNOWN, kva_set_owner, TOP),
+    ROW(own_absent, KVA_EUNKNOWN, kva_set_owner, ABSENT),
+    ROW(own_interior, KVA_EINTERIOR, kva_set_owner, B + PAGE),
+    ROW(own_off_quantum, KVA_EINTERIOR, kva_set_owner, B + 1),
+    ROW(own_free, KVA_EDOUBLE, kva_set_owner, HOLE),
+    ROW(own_deferred, KVA_EDEFERRED, kva_set_owner, DEFERRED),
+
+    ROW(move_below, KVA_EUNKNOWN, kva_move, FIRST - 1),
+    ROW(move_above, KVA_EUNKNOWN, kva_move, TOP),
+    ROW(move_absent, KVA_EUNKNOWN, kva_move, ABSENT),
+    ROW(move_interior, KVA_EINTERIOR, kva_move, B + PAGE),
+    ROW(move_off_quantum, KVA_EINTERIOR, kva_move, B + 1),
+    ROW(move_free, KVA_EDOUBLE, kva_move, HOLE),
+    ROW(move_deferred, KVA_EDEFERRED, kva_move, DEFERRED),
+    FIELD(move_to_misses_quantum, KVA_EALIGN, kva_move, B, "to"),
+    FIELD(move_to_end_wraps, KVA_EWRAP, kva_move, B, "to"),
+    FIELD(move_to_from_below, KVA_ERANGE, kva_move, B, "to"),
+    FIELD(move_to_above, KVA_ERANGE, kva_move, B, "to"),
+    FIELD(move_to_beyond_the_end, KVA_ERANGE, kva_move, B, "to"),
+    FIELD(move_to_absent, KVA_ERANGE, kva_move, B, "to"),
+    FIELD(move_to_into_absent, KVA_ERANGE, kva_move, B, "to"),
+    ROW(move_to_busy, KVA_EEXIST, kva_move, ANY),
+    ROW(move_to_deferred_and_busy, KVA_EEXIST, kva_move, ANY),
+    ROW(move_nowhere, KVA_OK, kva_move, ANY),
+
+    ROW(free_sized_below, KVA_EUNKNOWN, kva_free_sized, FIRST - 1),
+    ROW(free_sized_above, KVA_EUNKNOWN, kva_free_sized, TOP),
+    ROW(free_sized_absent, KVA_EUNKNOWN, kva_free_sized, ABSENT),
+    ROW(free_sized_interior, KVA_EINTERIOR, kva_free_sized, B + PAGE),
+    ROW(free_sized_off_quantum, KVA_EINTERIOR, kva_free_sized, B + 1),
+    ROW(free_sized_free, KVA_EDOUBLE, kva_free_sized, HOLE),
+    ROW(free_sized_deferred, KVA_EDEFERRED, kva_free_sized, DEFERRED),
+    FIELD(free_sized_size_0, KVA_ESIZE, kva_free_sized, B, "size"),
+    FIELD(free_sized_too_short, KVA_ESIZE, kva_free_sized, B, "size"),
+    FIELD(free_sized_too_long, KVA_ESIZE, kva_free_sized, B, "size"),
+    FIELD(free_sized_wraps, KVA_ESIZE, kva_free_sized, B, "size"),
+
+    FIELD(add_size_0, KVA_ESIZE, kva_space_add, ABSENT, "size"),
+    FIELD(add_misses_quantum, KVA_EALIGN, kva_space_add, LAST + 2, "start"),
+    FIELD(add_end_wraps, KVA_EWRAP, kva_space_add, HOLE, "size"),
+    FIELD(add_size_wraps, KVA_EWRAP, kva_space_add, 0, "size"),
+    FIELD(remove_size_0, KVA_ESIZE, kva_space_remove, ABSENT, "size"),
+    FIELD(remove_misses_quantum, KVA_EALIGN, kva_space_remove, LAST + 2, "start"),
+    FIELD(remove_end_wraps, KVA_EWRAP, kva_space_remove, HOLE, "size"),
+    FIELD(remove_size_wraps, KVA_EWRAP, kva_space_remove, 0, "size"),
+    ROW(add_what_is_busy, KVA_EEXIST, kva_space_add, ANY),
+    ROW(add_what_is_free, KVA_EEXIST, kva_space_add, ANY),
+    ROW(add_from_below, KVA_EEXIST, kva_space_add, ANY),
+    ROW(add_beyond_the_end, KVA_EEXIST, kva_space_add, ANY),
+    ROW(add_around_it, KVA_EEXIST, kva_space_add, ANY),
+    ROW(add_into_absent, KVA_EEXIST, kva_space_add, ANY),
+    ROW(add_out_of_absent, KVA_EEXIST, kva_space_add, ANY),
+    FIELD(remove_from_below, KVA_ERANGE, kva_space_remove, FIRST - PAGE, "start"),
+    FIELD(remove_above, KVA_ERANGE, kva_space_remove, LAST + 1, "start"),
+    FIELD(remove_beyond_the_end, KVA_ERANGE, kva_space_remove, Z, "size"),
+    FIELD(remove_absent, KVA_ERANGE, kva_space_remove, ABSENT, "start"),
+    FIELD(remove_into_absent, KVA_ERANGE, kva_space_remove, ABSENT - PAGE, "size"),
+    ROW(remove_what_is_busy, KVA_EBUSY, kva_space_remove, ANY),
+    ROW(remove_deferred_and_busy, KVA_EBUSY, kva_space_remove, ANY),
+    ROW(remove_free_and_busy, KVA_EBUSY, kva_space_remove, ANY),
+
+    FIELD(shrink_first_misses_quantum, KVA_EALIGN, kva_space_shrink, ANY, "first"),
+    FIELD(shrink_last_misses_quantum, KVA_EALIGN, kva_space_shrink, ANY, "last"),
+    FIELD(shrink_grows_below, KVA_ERANGE, kva_space_shrink, ANY, "first"),
+    FIELD(shrink_grows_above, KVA_ERANGE, kva_space_shrink, ANY, "last"),
+    FIELD(shrink_reversed, KVA_ERANGE, kva_space_shrink, ANY, "last"),
+    ROW(shrink_over_busy, KVA_EBUSY, kva_space_shrink, ANY),
+    ROW(shrink_over_busy_above, KVA_EBUSY, kva_space_shrink, ANY),
+    ROW(shrink_to_what_is_absent, KVA_EBUSY, kva_space_shrink, ANY),
+    ROW(shrink_not_at_all, KVA_OK, kva_space_shrink, ANY),
+
+    FIELD(last_null_segment, KVA_ENULL, kva_last, 0, "segment"),
+    FIELD(prev_null_segment, KVA_ENULL, kva_prev, 0, "segment"),
+    FIELD(first_in_null_segment, KVA_ENULL, kva_first_in, B, "segment"),
+    FIELD(next_in_null_segment, KVA_ENULL, kva_next_in, 0, "segment"),
+    FIELD(first_hole_null, KVA_ENULL, kva_first_hole, 0, "hole"),
+    FIELD(next_hole_null, KVA_ENULL, kva_next_hole, 0, "hole"),
+    FIELD(last_hole_null, KVA_ENULL, kva_last_hole, 0, "hole"),
+    FIELD(prev_hole_null, KVA_ENULL, kva_prev_hole, 0, "hole"),
+    ROW(prev_of_the_lowest, KVA_ENOENT, kva_prev, ANY),
+    ROW(next_in_beyond, KVA_ENOENT, kva_next_in, ANY),
+    ROW(next_hole_of_the_highest, KVA_ENOENT, kva_next_hole, ANY),
+    ROW(next_hole_too_long, KVA_ENOENT, kva_next_hole, ANY),
+    ROW(prev_hole_of_the_lowest, KVA_ENOENT, kva_prev_hole, ANY),
+    ROW(first_hole_too_long, KVA_ENOENT, kva_first_hole, ANY),
+    ROW(first_hole_of_all_addresses, KVA_ENOENT, kva_first_hole, ANY),
+    ROW(last_hole_too_long, KVA_ENOENT, kva_last_hole, ANY),
+    ROW(first_in_reversed, KVA_ENOENT, kva_first_in, ANY),
+    ROW(first_in_below, KVA_ENOENT, kva_first_in, ANY),
+    ROW(first_in_above, KVA_ENOENT, kva_first_in, ANY),
+    ROW(first_in_absent, KVA_ENOENT, kva_first_in, ANY),
+    ROW(flush_first_elsewhere, KVA_ENOENT, kva_flush_first, ANY),
+    ROW(flush_next_elsewhere, KVA_ENOENT, kva_flush_next, ANY),
+    FIELD(flush_first_null, KVA_ENULL, kva_flush_first, 0, "range"),
+    FIELD(flush_next_null, KVA_ENULL, kva_flush_next, 0, "range"),
+
+    FIELD(evict_null_eviction, KVA_ENULL, kva_evict_begin, 0, "eviction"),
+    FIELD(evict_null_request, KVA_ENULL, kva_evict_begin, 0, "request"),
+    FIELD(evict_size_0, KVA_ESIZE, kva_evict_begin, ANY, "size"),
+    FIELD(evict_size_wraps, KVA_EWRAP, kva_evict_begin, ANY, "size"),
+    FIELD(feed_null, KVA_ENULL, kva_evict_add, B, "candidate"),
+    ROW(feed_below, KVA_EUNKNOWN, kva_evict_add, FIRST - 1),
+    ROW(feed_above, KVA_EUNKNOWN, kva_evict_add, TOP),
+    ROW(feed_absent, KVA_EUNKNOWN, kva_evict_add, ABSENT),
+    ROW(feed_interior, KVA_EINTERIOR, kva_evict_add, B + PAGE),
+    ROW(feed_off_quantum, KVA_EINTERIOR, kva_evict_add, B + 1),
+    ROW(feed_free, KVA_EDOUBLE, kva_evict_add, HOLE),
+    ROW(feed_deferred, KVA_EDEFERRED, kva_evict_add, DEFERRED),
+    ROW(feed_not_yet, KVA_ENOSPC, kva_evict_add, ANY),
+    ROW(feed_twice, KVA_EEXIST, kva_evict_add, ANY),
+    ROW(feed_when_it_fits, KVA_EINVAL, kva_evict_add, B),
+    ROW(finish_not_yet, KVA_EINVAL, kva_evict_finish, 0),
+    FIELD(finish_null_start, KVA_ENULL, kva_evict_finish, 0, "start"),
+
+    FIELD(reserve_absent, KVA_ERANGE, kva_reserve, ABSENT, "start"),
+    FIELD(reserve_into_absent, KVA_ERANGE, kva_reserve, ABSENT - PAGE, "size"),
+    FIELD(reserve_across_absent, KVA_ERANGE, kva_reserve, B, "size"),
+    ROW(free_absent, KVA_EUNKNOWN, kva_free, ABSENT),
+    ROW(defer_absent, KVA_EUNKNOWN, kva_free_deferred, ABSENT + PAGE),
+    ROW(free_range_absent, KVA_EUNKNOWN, kva_free_range, ABSENT),
+    ROW(resize_absent, KVA_EUNKNOWN, kva_resize, ABSENT),
+    ROW(resize_into_absent, KVA_ENOSPC, kva_resize, ANY),
+    ROW(find_absent, KVA_ENOENT, kva_find, ANY),
+    ROW(search_absent, KVA_EAGAIN, kva_search, ANY),
 };
 
 #define ROWS (sizeof(rows) / sizeof(rows[0]))
@@ -833,7 +1292,29 @@ DRY(dry_defer, kva_free_deferred(&d->space, d->r))
 DRY(dry_limit, kva_set_deferred_limit(&d->space, 0))
 DRY(dry_reserve, kva_reserve(&d->space, UINT64_C(1) << 23, PAGE, NULL, NULL))
 
-/** Each sentence "KVA_ENOMEM cannot happen" and "never takes memory" of kva.h. */
+DRY(dry_free_sized, kva_free_sized(&d->space, d->r, R_PAGES *PAGE))
+DRY(dry_set_owner, kva_set_owner(&d->space, d->r, d))
+DRY(dry_reset, kva_space_reset(&d->space))
+DRY(dry_clear, kva_clear(&d->space, d->r, R_PAGES *PAGE, NULL))
+DRY(dry_clear_middle, kva_clear(&d->space, d->r + PAGE, PAGE, NULL))
+DRY(dry_over_middle, kva_reserve_over(&d->space, d->r + PAGE, PAGE, NULL, NULL))
+DRY(dry_split, kva_split(&d->space, d->r + PAGE))
+DRY(dry_move, kva_move(&d->space, d->r, d->r + PAGE, NULL))
+DRY(dry_move_far, kva_move(&d->space, d->r, UINT64_C(1) << 23, NULL))
+
+static enum kva_status evict_r(struct dry *d)
+{
+    struct kva_request request = kva_request_of(PAGE);
+    struct kva_candidate candidate;
+    struct kva_eviction eviction;
+    uint64_t start;
+
+    assert_int_equal(kva_evict_begin(&d->space, &request, &eviction), KVA_OK);
+    assert_int_equal(kva_evict_add(&eviction, &candidate, d->r), KVA_OK);
+    return kva_evict_finish(&eviction, &start);
+}
+
+/** Each sentence "KVA_ENOMEM cannot happen" and "never takes memory" of kva.h, deferred.h, ranges.h and evict.h. */
 static const struct dry_row {
     const char *name;
     enum kva_status (*call)(struct dry *d);
@@ -854,12 +1335,23 @@ static const struct dry_row {
     {"kva_free_deferred, kva_flush", defer_and_flush, true, 0},
     {"kva_set_deferred_limit", dry_limit, true, 0},
     {"kva_reclaim_add, kva_reclaim_remove", add_and_remove, true, 0},
+    {"kva_free_sized", dry_free_sized, true, 0},
+    {"kva_set_owner", dry_set_owner, true, 0},
+    {"kva_clear, all of it", dry_clear, true, 0},
+    {"kva_space_reset", dry_reset, true, 0},
     {"kva_preload, kva_alloc", take_one, true, 1},
     {"kva_preload, kva_reserve", dry_reserve, true, 1},
     {"kva_preload, kva_free_range, the head", dry_free_head, true, 1},
     {"kva_preload, kva_free_range, the middle", dry_free_middle, true, 1},
     {"kva_preload, kva_free_range, the tail", dry_free_tail, true, 1},
     {"kva_preload, kva_resize, shrinking", dry_shrink, true, 1},
+    {"kva_preload, kva_clear, the middle", dry_clear_middle, false, 1},
+    {"kva_preload twice, kva_clear, the middle", dry_clear_middle, true, 2},
+    {"kva_preload twice, kva_reserve_over, the middle", dry_over_middle, false, 2},
+    {"kva_preload, kva_split", dry_split, true, 1},
+    {"kva_preload, kva_move", dry_move, true, 1},
+    {"kva_preload, kva_move, far away", dry_move_far, true, 1},
+    {"kva_preload, kva_evict_finish", evict_r, false, 1},
 };
 
 static void play_dry_row(const struct dry_row *row, const struct kva_engine *engine, uint64_t pool_bytes)
@@ -976,11 +1468,11 @@ static void reserve_reports_the_lowest_conflict(void **state)
         } cases[] = {
             {A, PAGE, A, A + 2 * PAGE - 1},
             {A + PAGE, PAGE, A, A + 2 * PAGE - 1},
-            {HOLE, LAST + 1 - HOLE, B, B + 4 * PAGE - 1},
+            {HOLE, ABSENT - HOLE, B, B + 4 * PAGE - 1},
             {B - PAGE, 2 * PAGE, B, B + 4 * PAGE - 1},
             {B + 3 * PAGE, 2 * PAGE, B, B + 4 * PAGE - 1},
             {Z - PAGE, 2 * PAGE, Z, LAST},
-            {FIRST, LAST + 1 - FIRST, A, A + 2 * PAGE - 1},
+            {FIRST, ABSENT - FIRST, A, A + 2 * PAGE - 1},
         };
         struct test_picture before = {0};
 
@@ -1019,6 +1511,8 @@ static void expect_all_null(struct kva_space *space)
     struct kva_stats stats;
     struct kva_fault fault;
     struct kva_reclaim reclaim = {reclaim_nothing, NULL, {NULL}};
+    struct kva_eviction eviction;
+    struct kva_candidate candidate;
     uint64_t start = UNTOUCHED;
 
     assert_int_equal(kva_search(space, &request, &start), KVA_ENULL);
@@ -1038,6 +1532,35 @@ static void expect_all_null(struct kva_space *space)
     assert_int_equal(kva_find(space, 0, &segment), KVA_ENULL);
     assert_int_equal(kva_first(space, &segment), KVA_ENULL);
     assert_int_equal(kva_next(space, &segment), KVA_ENULL);
+    assert_int_equal(kva_flush_first(space, &segment), KVA_ENULL);
+    assert_int_equal(kva_flush_next(space, &segment), KVA_ENULL);
+    assert_int_equal(kva_clear(space, 0, 1, &start), KVA_ENULL);
+    assert_int_equal(kva_reserve_over(space, 0, 1, NULL, &start), KVA_ENULL);
+    assert_int_equal(kva_split(space, 0), KVA_ENULL);
+    assert_int_equal(kva_join(space, 0), KVA_ENULL);
+    assert_int_equal(kva_set_owner(space, 0, NULL), KVA_ENULL);
+    assert_int_equal(kva_move(space, 0, 1, &segment), KVA_ENULL);
+    assert_int_equal(kva_free_sized(space, 0, 1), KVA_ENULL);
+    assert_int_equal(kva_last(space, &segment), KVA_ENULL);
+    assert_int_equal(kva_prev(space, &segment), KVA_ENULL);
+    assert_int_equal(kva_first_hole(space, 1, &segment), KVA_ENULL);
+    assert_int_equal(kva_next_hole(space, 1, &segment), KVA_ENULL);
+    assert_int_equal(kva_last_hole(space, 1, &segment), KVA_ENULL);
+    assert_int_equal(kva_prev_hole(space, 1, &segment), KVA_ENULL);
+    assert_int_equal(kva_first_in(space, 0, 1, &segment), KVA_ENULL);
+    assert_int_equal(kva_next_in(space, 1, &segment), KVA_ENULL);
+    assert_int_equal(kva_space_add(space, 0, 1), KVA_ENULL);
+    assert_int_equal(kva_space_remove(space, 0, 1), KVA_ENULL);
+    assert_int_equal(kva_space_shrink(space, 0, 1), KVA_ENULL);
+    assert_int_equal(kva_space_reset(space), KVA_ENULL);
+    assert_int_equal(kva_evict_begin(space, &request, &eviction), KVA_ENULL);
+    assert_int_equal(kva_evict_add(&eviction, &candidate, 0), KVA_ENULL); /* it was not begun */
+    assert_int_equal(kva_evict_finish(&eviction, &start), KVA_ENULL);
+    assert_null(kva_evict_first(&eviction));
+    assert_int_equal(kva_evict_add(NULL, &candidate, 0), KVA_ENULL);
+    assert_int_equal(kva_evict_finish(NULL, &start), KVA_ENULL);
+    assert_null(kva_evict_first(NULL));
+    assert_null(kva_evict_next(NULL, NULL));
     assert_int_equal(kva_stats_read(space, &stats), KVA_ENULL);
     assert_int_equal(kva_space_check(space, &fault), KVA_ENULL);
     assert_int_equal(kva_space_dump(space, dump_nothing, NULL), KVA_ENULL);
