@@ -158,7 +158,7 @@ bool map_matches(const char *map, const char *found)
         bool same = map_is_idle(*found)   ? map_is_idle(*map)
                     : map_is_used(*found) ? *map == *found
                                           : !map_is_used(*map);
-        if (!same)
+        if (!same || (*map == '#') != (*found == '#'))
             return false;
     }
     return true;
@@ -167,7 +167,7 @@ bool map_matches(const char *map, const char *found)
 bool map_clear(char *map, unsigned at, unsigned n)
 {
     for (unsigned i = at; i < at + n; i++) {
-        if (map_is_used(map[i]) || map[i] == '\0')
+        if (map_is_used(map[i]) || map[i] == '#' || map[i] == '\0')
             return false;
     }
     for (unsigned i = at; i < at + n; i++) {

@@ -11,6 +11,7 @@
  *      A B ...   in use: by the operation of that number, 0 for A, which has taken it
  *      a b ...   given back by the operation of that number, and not free yet: deferred, cached, parked. That it becomes free is no
  *                operation but something that may happen at any moment
+ *      #         absent: it does not belong to the space
  */
 #ifndef KVA_TESTS_COMMON_SCHEDULES_H
 #define KVA_TESTS_COMMON_SCHEDULES_H
@@ -104,7 +105,7 @@ unsigned map_lowest_run(const char *map, unsigned n);
 /** Whether a map is what was found, in which any letter stands for what is idle. */
 bool map_matches(const char *map, const char *found);
 
-/** Whether [at, at + n) holds nothing that is used; what is idle there becomes free. */
+/** Whether [at, at + n) holds nothing that is used or absent; what is idle there becomes free. */
 bool map_clear(char *map, unsigned at, unsigned n);
 
 #endif

@@ -5,6 +5,8 @@
 
 #include <kva/deferred.h>
 #include <kva/engine.h>
+#include <kva/evict.h>
+#include <kva/ranges.h>
 #include <kva/threads.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -16,7 +18,7 @@
 #include "../common/harness.h"
 #include "base/arith.h"
 
-enum { MEMBERS = 3, UNITS = 4096, PARTS = 3, CHECK_EVERY = 256 };
+enum { MEMBERS = 3, UNITS = 4096, PARTS = 3, CANDIDATES = 12, CHECK_EVERY = 256 };
 
 struct player_member {
     const struct kva_engine *engine;
@@ -38,6 +40,7 @@ struct play {
     bool without_memory; /* the operation at hand */
     bool small_chunks;   /* of memory */
     bool shapes;         /* requests may have them, and choices */
+    bool ranges;         /* there are the calls of ranges.h and evict.h, too */
     bool pooled;         /* the second member has pools, and there are two */
     struct kva_threads threads;
     unsigned cpu;
@@ -56,7 +59,28 @@ enum kind {
     GROW,
     FIND,
     PRELOAD,
-    TRIM
+    TRIM,
+    CLEAR,
+    RESERVE_OVER,
+    SPLIT,
+    JOIN,
+    SET_OWNER,
+    MOVE,
+    FREE_SIZED,
+    SPACE_ADD,
+    SPACE_REMOVE,
+    SPACE_SHRINK,
+    SPACE_RESET,
+    EVICT,
+    NEXT,
+    LAST,
+    PREV,
+    FIRST_HOLE,
+    NEXT_HOLE,
+    LAST_HOLE,
+    PREV_HOLE,
+    FIRST_IN,
+    NEXT_IN
 };
 
 struct call {
@@ -67,12 +91,16 @@ struct call {
     size_t part_count;
     uint64_t a;
     uint64_t b;
+    struct kva_segment segment; /* of a walk: where it goes on from */
+    uint64_t starts[CANDIDATES];
+    size_t candidates;
 };
 
 struct answer {
     enum kva_status status;
     uint64_t address;
     struct kva_segment segment;
+    uint64_t told; /* by an eviction: a sum over all that it has said */
 };
 
 static const struct kva_segment no_segment;
@@ -112,15 +140,30 @@ static uint64_t any_address(struct play *play)
     return play->first + (offset <= span(play) ? offset : offset % play->unit);
 }
 
-/** The start of the used segment at some address, or of the next one. */
-static uint64_t any_start(struct play *play)
+/** The segment at some address, or the next one above it. */
+static struct kva_segment any_segment(struct play *play)
 {
+    const struct kva_space *scan = &play->members[0].space;
     struct kva_segment segment;
 
-    (void)kva_find(&play->members[0].space, any_address(play), &segment);
+    if (kva_first_in(scan, any_address(play), UINT64_MAX, &segment) != KVA_OK)
+        (void)kva_last(scan, &segment);
+    return segment;
+}
+
+/** The used segment at some address, or the next one. */
+static struct kva_segment any_used(struct play *play)
+{
+    struct kva_segment segment = any_segment(play);
+
     if (segment.state == KVA_FREE)
         (void)kva_next(&play->members[0].space, &segment);
-    return segment.start;
+    return segment;
+}
+
+static uint64_t any_start(struct play *play)
+{
+    return any_used(play).start;
 }
 
 /** 1 to 32 quanta, or units, or 2^40 quanta and a little. */
@@ -262,6 +305,85 @@ static uint64_t any_growth(struct play *play)
     return code % 4 * (code & 4 ? play->unit : play->quantum);
 }
 
+/** Bytes of a segment; one less of all addresses. */
+static uint64_t size_of(const struct kva_segment *segment)
+{
+    uint64_t span = segment->last - segment->start;
+
+    return span == UINT64_MAX ? span : span + 1;
+}
+
+/** A range that may be absent; or one outside, next to the space or not. */
+static void any_addition(struct play *play, struct call *call)
+{
+    unsigned code = byte(play);
+    struct kva_segment next;
+
+    call->b = any_size(play);
+    if (code % 4 == 1) {
+        call->a = play->last + 1 + any_growth(play);
+        return;
+    }
+    if (code % 4 == 2) {
+        call->a = play->first - align_down(call->b + play->quantum - 1, play->quantum) - any_growth(play);
+        return;
+    }
+    call->a = any_address(play);
+    if (code & 4 && kva_first_in(&play->members[0].space, call->a, UINT64_MAX, &next) == KVA_OK &&
+        next.start > call->a)
+        call->b = next.start - call->a; /* up to what there is */
+}
+
+static void any_removal(struct play *play, struct call *call)
+{
+    unsigned code = byte(play);
+    struct kva_segment segment = any_segment(play);
+
+    if (code & 1 && segment.state != KVA_FREE)
+        (void)kva_next(&play->members[0].space, &segment);
+    call->a = code & 2 ? segment.start : any_address(play);
+    call->b = code & 4 ? size_of(&segment) : any_size(play);
+}
+
+static void any_move(struct play *play, struct call *call)
+{
+    unsigned code = byte(play);
+
+    call->a = any_start(play);
+    call->b = code & 1 ? any_address(play) : call->a + (uint64_t)(code >> 1) % 16 * play->quantum;
+    if (code >> 6 == 3)
+        call->b = call->a - (uint64_t)(code >> 1) % 16 * play->quantum;
+}
+
+/** A request, and what is fed for it: near ones after one another, or any. */
+static void any_eviction(struct play *play, struct call *call)
+{
+    struct kva_segment segment = any_used(play);
+    unsigned code = byte(play);
+
+    any_request(play, call);
+    call->kind = EVICT;
+    call->candidates = 1 + code % CANDIDATES;
+    for (size_t i = 0; i < call->candidates; i++) {
+        call->starts[i] = segment.start;
+        if (code & 16)
+            segment = any_used(play);
+        else if (kva_next(&play->members[0].space, &segment) == KVA_OK && segment.state == KVA_FREE)
+            (void)kva_next(&play->members[0].space, &segment);
+    }
+}
+
+/** With pools, what is free does not look alike: a lookup then. */
+static void any_walk(struct play *play, struct call *call)
+{
+    unsigned code = byte(play);
+
+    call->kind = play->pooled ? FIND : (enum kind)(NEXT + code % 9);
+    call->segment = any_segment(play);
+    call->a = code & 128 ? any_address(play) : any_size(play);
+    call->b = any_address(play);
+}
+
 static void read_call(struct play *play, struct call *call, enum kind kind)
 {
     call->kind = kind;
@@ -298,6 +420,55 @@ static void read_call(struct play *play, struct call *call, enum kind kind)
         call->a = byte(play) % 16;
         call->kind = call->a < 8 ? PRELOAD : TRIM;
         break;
+    case CLEAR:
+    case RESERVE_OVER:
+        call->a = any_address(play);
+        call->b = any_size(play);
+        break;
+    case SPLIT:
+        call->a = any_address(play);
+        break;
+    case JOIN:
+    case SET_OWNER:
+        call->a = any_start(play);
+        call->b = play->operations;
+        break;
+    case MOVE:
+        any_move(play, call);
+        break;
+    case FREE_SIZED:
+        call->segment = any_used(play);
+        call->a = call->segment.start;
+        call->b = byte(play) % 4 == 0 ? any_size(play) : size_of(&call->segment);
+        break;
+    case SPACE_ADD:
+        any_addition(play, call);
+        break;
+    case SPACE_REMOVE:
+        any_removal(play, call);
+        break;
+    case SPACE_SHRINK:
+        call->a = play->first + any_growth(play);
+        call->b = play->last - any_growth(play);
+        break;
+    case SPACE_RESET: /* rarely: what was built up is gone */
+        if (byte(play) % 8 != 0)
+            call->kind = FLUSH;
+        break;
+    case EVICT:
+        any_eviction(play, call);
+        break;
+    case NEXT:
+    case LAST:
+    case PREV:
+    case FIRST_HOLE:
+    case NEXT_HOLE:
+    case LAST_HOLE:
+    case PREV_HOLE:
+    case FIRST_IN:
+    case NEXT_IN:
+        any_walk(play, call);
+        break;
     case TRIM:
     case FLUSH:
         break;
@@ -306,9 +477,70 @@ static void read_call(struct play *play, struct call *call, enum kind kind)
 
 /* ------------------------------------------------------------------------------------------- playing */
 
+static void tell(struct answer *answer, uint64_t what)
+{
+    answer->told = (answer->told ^ what) * UINT64_C(0x100000001b3);
+    answer->told ^= answer->told >> 29;
+}
+
+/** All of an eviction. What it says on the way is told; its status is that of the last call, but "no space" if nothing that was
+ *  fed has made any. */
+static void evict(struct kva_space *space, const struct call *call, struct answer *answer)
+{
+    struct kva_candidate candidates[CANDIDATES];
+    struct kva_eviction eviction;
+    bool found = false;
+
+    answer->status = kva_evict_begin(space, &call->request, &eviction);
+    if (answer->status != KVA_OK)
+        return;
+    for (size_t i = 0; i < call->candidates && !found; i++) {
+        enum kva_status status = kva_evict_add(&eviction, &candidates[i], call->starts[i]);
+        tell(answer, (uint64_t)status);
+        found = status == KVA_OK;
+    }
+    for (struct kva_candidate *c = kva_evict_first(&eviction); c; c = kva_evict_next(&eviction, c))
+        tell(answer, c->start);
+    answer->status = found ? kva_evict_finish(&eviction, &answer->address) : KVA_ENOSPC;
+}
+
+static void answer_walk(struct kva_space *space, const struct call *call, struct answer *answer)
+{
+    answer->segment = call->segment;
+    switch (call->kind) {
+    case NEXT:
+        answer->status = kva_next(space, &answer->segment);
+        break;
+    case LAST:
+        answer->status = kva_last(space, &answer->segment);
+        break;
+    case PREV:
+        answer->status = kva_prev(space, &answer->segment);
+        break;
+    case FIRST_HOLE:
+        answer->status = kva_first_hole(space, call->a, &answer->segment);
+        break;
+    case NEXT_HOLE:
+        answer->status = kva_next_hole(space, call->a, &answer->segment);
+        break;
+    case LAST_HOLE:
+        answer->status = kva_last_hole(space, call->a, &answer->segment);
+        break;
+    case PREV_HOLE:
+        answer->status = kva_prev_hole(space, call->a, &answer->segment);
+        break;
+    case FIRST_IN:
+        answer->status = kva_first_in(space, call->a, call->b, &answer->segment);
+        break;
+    default:
+        answer->status = kva_next_in(space, call->b, &answer->segment);
+        break;
+    }
+}
+
 static void answer(struct kva_space *space, const struct call *call, struct answer *answer)
 {
-    *answer = (struct answer){KVA_OK, 0, no_segment};
+    *answer = (struct answer){KVA_OK, 0, no_segment, 0};
     switch (call->kind) {
     case ALLOC:
         answer->status = kva_alloc(space, &call->request, &answer->address);
@@ -350,6 +582,53 @@ static void answer(struct kva_space *space, const struct call *call, struct answ
     case TRIM:
         answer->status = kva_pools_drain(space);
         break;
+    case CLEAR:
+        answer->status = kva_clear(space, call->a, call->b, &answer->address);
+        break;
+    case RESERVE_OVER:
+        answer->status = kva_reserve_over(space, call->a, call->b, NULL, &answer->address);
+        break;
+    case SPLIT:
+        answer->status = kva_split(space, call->a);
+        break;
+    case JOIN:
+        answer->status = kva_join(space, call->a);
+        break;
+    case SET_OWNER:
+        answer->status = kva_set_owner(space, call->a, (void *)(uintptr_t)(call->b + 1));
+        break;
+    case MOVE:
+        answer->status = kva_move(space, call->a, call->b, &answer->segment);
+        break;
+    case FREE_SIZED:
+        answer->status = kva_free_sized(space, call->a, call->b);
+        break;
+    case SPACE_ADD:
+        answer->status = kva_space_add(space, call->a, call->b);
+        break;
+    case SPACE_REMOVE:
+        answer->status = kva_space_remove(space, call->a, call->b);
+        break;
+    case SPACE_SHRINK:
+        answer->status = kva_space_shrink(space, call->a, call->b);
+        break;
+    case SPACE_RESET:
+        answer->status = kva_space_reset(space);
+        break;
+    case EVICT:
+        evict(space, call, answer);
+        break;
+    case NEXT:
+    case LAST:
+    case PREV:
+    case FIRST_HOLE:
+    case NEXT_HOLE:
+    case LAST_HOLE:
+    case PREV_HOLE:
+    case FIRST_IN:
+    case NEXT_IN:
+        answer_walk(space, call, answer);
+        break;
     }
 }
 
@@ -373,7 +652,7 @@ static enum kva_status look(const struct kva_space *space, uint64_t at, struct k
         return status;
     segment->state = KVA_FREE;
     next = *segment;
-    while (kva_next(space, &next) == KVA_OK && is_free(&next))
+    while (kva_next(space, &next) == KVA_OK && is_free(&next) && next.start == segment->last + 1)
         segment->last = next.last;
     return KVA_OK;
 }
@@ -386,6 +665,10 @@ static void compare_segments(const struct play *play, const struct player_member
     struct kva_segment b;
 
     for (uint64_t at = play->first;; at = a.last + 1) {
+        if (kva_first_in(scan, at, UINT64_MAX, &a) != KVA_OK ||
+            kva_first_in(&member->space, at, UINT64_MAX, &b) != KVA_OK || a.start != b.start)
+            differ(play, "%s: from %#" PRIx64 " on, something is absent", member->name, at);
+        at = a.start;
         if (look(scan, at, &a) != KVA_OK || look(&member->space, at, &b) != KVA_OK)
             differ(play, "%s: nothing at %#" PRIx64, member->name, at);
         if (!same_segment(&a, &b))
@@ -431,7 +714,8 @@ static void answer_one(const struct play *play, struct player_member *member, co
                        struct answer *out)
 {
     bool never_takes = call->kind == FREE || call->kind == FREE_DEFERRED || call->kind == FLUSH ||
-                       call->kind == TRIM || call->kind == SEARCH;
+                       call->kind == TRIM || call->kind == SEARCH || call->kind == SET_OWNER ||
+                       call->kind == FREE_SIZED || call->kind == SPACE_RESET || call->kind >= NEXT;
     struct kva_stats stats;
 
     (void)kva_stats_read(&member->space, &stats);
@@ -479,7 +763,7 @@ static void expect_asked(const struct play *play, const struct kva_request *requ
 /** All that a call has taken, from `start` or that base on, is what it asked for. */
 static void expect_all_asked(const struct play *play, const struct call *call, uint64_t start)
 {
-    if (call->kind == ALLOC || call->kind == SEARCH)
+    if (call->kind == ALLOC || call->kind == SEARCH || call->kind == EVICT)
         expect_asked(play, &call->request, start, call->request.size);
     for (size_t i = 0; call->kind == CONGRUENT && i < call->part_count; i++)
         expect_asked(play, &call->request, start + call->parts[i].offset, call->parts[i].size);
@@ -495,7 +779,7 @@ static enum kva_status play_alike(struct play *play, const struct call *call)
     answer(&play->members[0].space, call, &answers[0]);
     for (size_t i = 1; i < play->count; i++) {
         if (answers[i].status != answers[0].status || answers[i].address != answers[0].address ||
-            !same_segment(&answers[i].segment, &answers[0].segment))
+            answers[i].told != answers[0].told || !same_segment(&answers[i].segment, &answers[0].segment))
             differ_by(play, call, i, &answers[i], &answers[0]);
     }
     if (answers[0].status == KVA_OK)
@@ -562,7 +846,7 @@ static enum kva_status play_pooled(struct play *play, const struct call *call)
     bool alike = call->kind == FIND ? found_alike(&other.segment, &of_scan.segment)
                                     : same_segment(&other.segment, &of_scan.segment);
     if (!alike || other.status != of_scan.status || other.address != of_scan.address ||
-        flushes_of(pooled) != flushes_of(scan))
+        other.told != of_scan.told || flushes_of(pooled) != flushes_of(scan))
         differ_by(play, call, 1, &other, &of_scan);
     return of_scan.status;
 }
@@ -570,10 +854,13 @@ static enum kva_status play_pooled(struct play *play, const struct call *call)
 static void play_call(struct play *play, const struct call *call)
 {
     enum kva_status status = play->pooled ? play_pooled(play, call) : play_alike(play, call);
+    struct kva_segment segment;
 
-    if (call->kind == GROW && status == KVA_OK) {
-        play->first = call->a;
-        play->last = call->b;
+    if (status == KVA_OK) {
+        (void)kva_first(&play->members[0].space, &segment);
+        play->first = segment.start;
+        (void)kva_last(&play->members[0].space, &segment);
+        play->last = segment.last;
     }
     play->operations++;
     for (size_t i = 1; i < play->count && play->operations % CHECK_EVERY == 0; i++)
@@ -587,7 +874,7 @@ static void thin_out(struct play *play)
     uint64_t at = any_address(play);
 
     for (unsigned left = byte(play) % 128; left > 0; left--) {
-        if (kva_find(&play->members[0].space, at, &segment) != KVA_OK)
+        if (kva_first_in(&play->members[0].space, at, UINT64_MAX, &segment) != KVA_OK)
             return;
         if (segment.state == KVA_BUSY && left % 2 == 0) {
             struct call call = {.kind = FREE, .a = segment.start};
@@ -604,11 +891,19 @@ static void instruction(struct play *play)
 {
     static const enum kind kinds[] = {ALLOC,  ALLOC,         ALLOC, RESERVE, FREE, FREE,    FREE_RANGE,
                                       RESIZE, FREE_DEFERRED, FLUSH, GROW,    FIND, PRELOAD, CONGRUENT};
+    static const enum kind more[] = {
+        CLEAR,     RESERVE_OVER, SPLIT,        JOIN,  SET_OWNER, MOVE, FREE_SIZED,   SPACE_ADD,
+        SPACE_ADD, SPACE_REMOVE, SPACE_REMOVE, EVICT, EVICT,     NEXT, SPACE_SHRINK, SPACE_RESET};
     unsigned code = byte(play);
     struct call call = {.part_count = 0};
 
     play->without_memory = code >> 6 == 3;
     play->cpu = code >> 4 & 3;
+    if (play->ranges && play->cpu == 3) {
+        read_call(play, &call, more[code % 16]);
+        play_call(play, &call);
+        return;
+    }
     if (code % 16 == 14) {
         thin_out(play);
         return;
@@ -762,6 +1057,7 @@ static void open_space(struct play *play)
     add_member(play, &kva_engine_scan, "scan", &config);
     config.pool_bytes = pool_bytes;
     code = byte(play);
+    play->ranges = code % 16 >= 12;
     if (play->pooled) {
         add_any(play, code, &config);
         return;

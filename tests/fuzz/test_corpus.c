@@ -48,8 +48,17 @@ static void play_folder(player *play, const char *path)
     assert_true(files > 0);
 }
 
+/** Let the header of a program say that there are the calls of ranges.h and evict.h: without alignment classes, that is in the
+ *  fourth byte or the fifth. */
+static void want_ranges(uint8_t *bytes)
+{
+    bytes[2] &= 0xfd;
+    bytes[3] |= 12;
+    bytes[4] |= 12;
+}
+
 /** Programs whose first byte has these bits set. */
-static void play_random(player *play, uint64_t programs, uint64_t stream, uint8_t set)
+static void play_random(player *play, uint64_t programs, uint64_t stream, uint8_t set, bool ranges)
 {
     enum { BYTES = 1500 };
     size_t operations = 0;
@@ -60,6 +69,8 @@ static void play_random(player *play, uint64_t programs, uint64_t stream, uint8_
         for (size_t k = 0; k < BYTES; k++)
             bytes[k] = (uint8_t)test_random(&rng);
         bytes[0] |= set;
+        if (ranges)
+            want_ranges(bytes);
         operations += play(bytes, BYTES);
     }
     print_message("%" PRIu64 " programs, %zu operations\n", programs, operations);
@@ -74,14 +85,22 @@ static void the_corpus(void **state)
 static void random_programs(void **state)
 {
     (void)state;
-    play_random(play_bytes, test_scaled(80), 700, 0);
+    play_random(play_bytes, test_scaled(80), 700, 0, false);
 }
 
 /* Shapes, policies and filters are wanted by the header of every fourth program, else. */
 static void random_programs_with_choices(void **state)
 {
     (void)state;
-    play_random(play_bytes, test_scaled(80), 702, 0xc0);
+    play_random(play_bytes, test_scaled(80), 702, 0xc0, false);
+}
+
+/* And the calls of ranges.h and evict.h. */
+static void random_programs_with_ranges(void **state)
+{
+    (void)state;
+    play_random(play_bytes, test_scaled(80), 703, 0, true);
+    play_random(play_bytes, test_scaled(80), 704, 0xc0, true);
 }
 
 static void the_corpus_of_frames(void **state)
@@ -93,7 +112,7 @@ static void the_corpus_of_frames(void **state)
 static void random_programs_of_frames(void **state)
 {
     (void)state;
-    play_random(play_frames, test_scaled(60), 701, 0);
+    play_random(play_frames, test_scaled(60), 701, 0, false);
 }
 
 int main(void)
@@ -102,6 +121,7 @@ int main(void)
         cmocka_unit_test(the_corpus),
         cmocka_unit_test(random_programs),
         cmocka_unit_test(random_programs_with_choices),
+        cmocka_unit_test(random_programs_with_ranges),
         cmocka_unit_test(the_corpus_of_frames),
         cmocka_unit_test(random_programs_of_frames),
     };

@@ -12,6 +12,8 @@
  *      0      0x100  0x200  0x300    0x400   0x500  0x600    0x700    0x800 ...   DRAIN
  *      | free | P    | Q    | free   | R     | free | S      | deferred | T      | f b b b b b b b f b f b f b b b free |
  *
+ *   Near its end a range is ABSENT, between two free ones.
+ *
  * AROUND EACH FAILURE   The status is KVA_ENOMEM, the listing and the statistics are what they were, the
  *   check is satisfied; the same call with memory succeeds, and then all is as if nothing had failed; and
  *   at the end each segment can be freed, without memory, and nothing is left outstanding.
@@ -21,6 +23,7 @@
 
 #include <kva/deferred.h>
 #include <kva/engine.h>
+#include <kva/evict.h>
 #include <kva/ranges.h>
 #include <string.h>
 
@@ -38,6 +41,7 @@
 #define DRAIN (9 * BYTES)
 #define FIRST UINT64_C(0x10000000)
 #define LAST UINT64_C(0x1fffffff)
+#define ABSENT (LAST - FIRST + 1 - 8 * BYTES)
 #define SPARES 7 /* no operation here needs more nodes: three congruent parts take six */
 
 struct stage {
@@ -99,6 +103,7 @@ static void set_up_with(struct stage *stage, const struct kva_engine *engine, ui
     for (size_t i = 0; i < sizeof(busy) / sizeof(busy[0]); i++)
         assert_int_equal(reserve(stage, busy[i], BYTES), KVA_OK);
     assert_int_equal(kva_free_deferred(&stage->space, at(DEFERRED)), KVA_OK);
+    assert_int_equal(kva_space_remove(&stage->space, at(ABSENT), BYTES), KVA_OK);
     /* Both ends busy, so that growing there makes new segments. */
     assert_int_equal(reserve(stage, 0, 1), KVA_OK);
     assert_int_equal(reserve(stage, LAST - FIRST, 1), KVA_OK);
@@ -430,6 +435,125 @@ static enum kva_status free_sized(struct stage *stage)
     return kva_free_sized(&stage->space, at(R), BYTES);
 }
 
+static enum kva_status add_above(struct stage *stage)
+{
+    return kva_space_add(&stage->space, LAST + 1, BYTES);
+}
+
+static enum kva_status add_above_apart(struct stage *stage)
+{
+    return kva_space_add(&stage->space, LAST + 1 + BYTES, BYTES);
+}
+
+static enum kva_status add_below_apart(struct stage *stage)
+{
+    return kva_space_add(&stage->space, FIRST - 3 * BYTES, BYTES);
+}
+
+static enum kva_status add_inside_all(struct stage *stage)
+{
+    return kva_space_add(&stage->space, at(ABSENT), BYTES);
+}
+
+static enum kva_status add_inside_edge(struct stage *stage)
+{
+    return kva_space_add(&stage->space, at(ABSENT), 1);
+}
+
+static enum kva_status add_inside_middle(struct stage *stage)
+{
+    return kva_space_add(&stage->space, at(ABSENT) + 1, 1);
+}
+
+static enum kva_status remove_full(struct stage *stage)
+{
+    return kva_space_remove(&stage->space, at(HOLE), BYTES);
+}
+
+static enum kva_status remove_edge(struct stage *stage)
+{
+    return kva_space_remove(&stage->space, at(HOLE), 1);
+}
+
+static enum kva_status remove_middle(struct stage *stage)
+{
+    return kva_space_remove(&stage->space, at(HOLE) + 1, 1);
+}
+
+static enum kva_status remove_beside_absent(struct stage *stage)
+{
+    return kva_space_remove(&stage->space, at(ABSENT) - 1, 1);
+}
+
+static enum kva_status remove_after_flush(struct stage *stage)
+{
+    return kva_space_remove(&stage->space, at(DEFERRED) + 1, 1);
+}
+
+/** Both ends, after what is busy there has been freed; the upper one into what is absent. */
+static enum kva_status shrink(struct stage *stage)
+{
+    assert_int_equal(kva_free(&stage->space, FIRST), KVA_OK);
+    assert_int_equal(kva_free(&stage->space, LAST), KVA_OK);
+    return kva_space_shrink(&stage->space, FIRST + 1, at(ABSENT));
+}
+
+static enum kva_status reset(struct stage *stage)
+{
+    return kva_space_reset(&stage->space);
+}
+
+static enum kva_status walk(struct stage *stage)
+{
+    struct kva_space *space = &stage->space;
+    struct kva_segment segment;
+
+    assert_int_equal(kva_last(space, &segment), KVA_OK);
+    assert_int_equal(kva_prev(space, &segment), KVA_OK);
+    assert_int_equal(kva_first_hole(space, 1, &segment), KVA_OK);
+    assert_int_equal(kva_next_hole(space, 1, &segment), KVA_OK);
+    assert_int_equal(kva_last_hole(space, 1, &segment), KVA_OK);
+    assert_int_equal(kva_prev_hole(space, 1, &segment), KVA_OK);
+    assert_int_equal(kva_first_in(space, at(P), at(S), &segment), KVA_OK);
+    return kva_next_in(space, at(S), &segment);
+}
+
+/** Feed P, Q and R, until `size` bytes fit above P; and finish, or not. */
+static enum kva_status evict(struct stage *stage, uint64_t size, kva_hole_filter *filter, bool finish)
+{
+    static const uint64_t fed[] = {P, Q, R};
+    struct kva_request request = {.size = size, .min = at(P) + 1, .max = LAST, .filter = filter};
+    struct kva_candidate candidates[3];
+    struct kva_eviction eviction;
+    enum kva_status status = KVA_ENOSPC;
+    uint64_t start;
+
+    assert_int_equal(kva_evict_begin(&stage->space, &request, &eviction), KVA_OK);
+    for (size_t i = 0; i < 3 && status == KVA_ENOSPC; i++)
+        status = kva_evict_add(&eviction, &candidates[i], at(fed[i]));
+    return status == KVA_OK && finish ? kva_evict_finish(&eviction, &start) : status;
+}
+
+static enum kva_status evict_one(struct stage *stage)
+{
+    return evict(stage, 1, NULL, true);
+}
+
+static enum kva_status evict_several(struct stage *stage)
+{
+    return evict(stage, 2 * BYTES + 1, NULL, true);
+}
+
+static enum kva_status evict_filtered(struct stage *stage)
+{
+    return evict(stage, 1, keep_gaps, true);
+}
+
+static enum kva_status evict_search(struct stage *stage)
+{
+    return evict(stage, 2 * BYTES + 1, NULL, false);
+}
+
 static enum kva_status preload(struct stage *stage)
 {
     return kva_preload(&stage->space, 1000);
@@ -494,6 +618,24 @@ static const struct {
     {"move over itself", move_over_itself, MAY},
     {"move away", move_away, MUST},
     {"free sized", free_sized, NEVER},
+    {"add above", add_above, MUST},
+    {"add above, apart", add_above_apart, MUST},
+    {"add below, apart", add_below_apart, MUST},
+    {"add inside, all", add_inside_all, MAY},
+    {"add inside, edge", add_inside_edge, MAY},
+    {"add inside, middle", add_inside_middle, MUST},
+    {"remove, full", remove_full, MAY},
+    {"remove, edge", remove_edge, MUST},
+    {"remove, middle", remove_middle, MUST},
+    {"remove beside what is absent", remove_beside_absent, MAY},
+    {"remove after a flush", remove_after_flush, MUST},
+    {"shrink", shrink, NEVER},
+    {"reset", reset, NEVER},
+    {"walks", walk, NEVER},
+    {"evict one", evict_one, MUST},
+    {"evict several", evict_several, MAY},
+    {"evict with a filter", evict_filtered, MUST},
+    {"look for what to evict", evict_search, NEVER},
     {"preload", preload, MUST},
 };
 
@@ -509,7 +651,7 @@ static void expect_unchanged(struct stage *stage, struct test_picture *before, c
 
     assert_int_equal(kva_stats_read(&stage->space, &stats), KVA_OK);
     if (stats.flushes != before->stats.flushes) {
-        assert_string_equal(name, "alloc after a flush");
+        check_that(strstr(name, "after a flush") != NULL, "%s has flushed", name);
         assert_int_equal(stats.deferred_segments, 0);
         assert_int_equal(stats.busy_segments, before->stats.busy_segments);
         return;
@@ -759,7 +901,10 @@ static void preload_covers_ranges(void **state)
                  {join, 1},
                  {move_away, 1},
                  {split_before_hole, 1},
-                 {move_over_itself, 1}};
+                 {move_over_itself, 1},
+                 {evict_one, 1},
+                 {evict_several, 1},
+                 {evict_filtered, 1}};
     const struct kva_engine *engine;
     (void)state;
     for_each_engine (engine, e) {

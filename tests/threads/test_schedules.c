@@ -9,6 +9,7 @@
 
 #include <kva/deferred.h>
 #include <kva/engine.h>
+#include <kva/evict.h>
 #include <kva/ranges.h>
 #include <string.h>
 
@@ -20,7 +21,8 @@ _Static_assert(THREADS_MOST *STEPS_MOST + BEFORE_MOST <= SCHEDULES_OPS, "each ha
 struct step {
     char
         what; /* A allocate, C allocate a quantum and the next but one, R reserve at x, F free, D defer, L flush, S resize to n, X find at quantum x, T trim, P let others come;
-                 * M move to x, W set the owner, K clear n quanta at x, O reserve over n quanta at x; 0: end */
+                 * M move to x, W set the owner, K clear n quanta at x, O reserve over n quanta at x,
+                 * J join with the next, G take n quanta at x away, H add n quanta at x, e feed an eviction for n quanta, E end it; 0: end */
     unsigned slot;
     unsigned n;
     unsigned x;
@@ -45,6 +47,7 @@ struct op {
     unsigned size;        /* of it; or how many quanta were busy in a range */
     enum kva_state state; /* what find says */
     char owner;           /*   and whose it is: the letter of the operation that took it; '\0' if not busy */
+    unsigned before; /*   and how many quanta of it lie below; of an eviction's end, where the candidate is */
 };
 
 struct play {
@@ -56,6 +59,8 @@ struct play {
     struct kva_space space;
     struct op op[SCHEDULES_OPS];
     uint64_t slot[SLOTS]; /* 0: empty */
+    struct kva_eviction eviction;
+    struct kva_candidate candidate;
     struct schedules_history history;
 };
 
@@ -90,6 +95,42 @@ static char letter_found(const struct play *play, const struct kva_segment *segm
 
 /* ------------------------------------------------------------------------------------------ what happens */
 
+/** Busy: all of the segment is compared, not its owner alone. */
+static void perform_find(struct play *play, struct op *op)
+{
+    uint64_t address = address_of(play, op->step.x);
+    struct kva_segment segment;
+
+    op->status = kva_find(&play->space, address, &segment);
+    op->at = op->step.x;
+    op->state = op->status == KVA_OK ? segment.state : KVA_ABSENT;
+    if (op->state != KVA_BUSY)
+        return;
+    op->owner = letter_found(play, &segment);
+    op->before = quanta_in(play, address - segment.start);
+    op->size = quanta_in(play, segment.last - segment.start + 1);
+}
+
+/** An eviction with one candidate, for which the request fits once that goes. */
+static void perform_feed(struct play *play, struct op *op, const struct kva_request *request, uint64_t start)
+{
+    assert_int_equal(kva_evict_begin(&play->space, request, &play->eviction), KVA_OK);
+    op->status = kva_evict_add(&play->eviction, &play->candidate, start);
+    assert_int_equal(op->status, KVA_OK);
+}
+
+/** What it takes is the one's that has begun the eviction. */
+static void perform_eviction(struct play *play, struct op *op)
+{
+    uint64_t start = play->eviction.start;
+
+    op->owner = letter_of(play, play->eviction.request.owner);
+    op->before = quantum_of(play, play->candidate.start);
+    op->size = quanta_in(play, play->eviction.last - play->eviction.start + 1);
+    op->at = quantum_of(play, start);
+    op->status = kva_evict_finish(&play->eviction, &start);
+}
+
 /** A slot is filled as soon as its range is there, and keeps its address: others may free it twice. */
 static void perform(struct play *play, struct op *op)
 {
@@ -98,7 +139,6 @@ static void perform(struct play *play, struct op *op)
     const struct step *step = &op->step;
     struct kva_request request = kva_request_of(step->n * play->quantum);
     uint64_t start = play->slot[step->slot];
-    struct kva_segment segment;
     uint64_t bytes = 0;
 
     op->at = start ? quantum_of(play, start) : 0;
@@ -143,6 +183,23 @@ static void perform(struct play *play, struct op *op)
         op->at = step->x;
         op->size = quanta_in(play, bytes);
         break;
+    case 'J':
+        op->status = kva_join(&play->space, start);
+        break;
+    case 'G':
+        op->status = kva_space_remove(&play->space, address_of(play, step->x), step->n * play->quantum);
+        op->at = step->x;
+        break;
+    case 'H':
+        op->status = kva_space_add(&play->space, address_of(play, step->x), step->n * play->quantum);
+        op->at = step->x;
+        break;
+    case 'e':
+        perform_feed(play, op, &request, start);
+        break;
+    case 'E':
+        perform_eviction(play, op);
+        break;
     case 'L':
         op->status = kva_flush(&play->space);
         break;
@@ -150,10 +207,7 @@ static void perform(struct play *play, struct op *op)
         op->status = kva_pools_drain(&play->space);
         break;
     default:
-        op->status = kva_find(&play->space, address_of(play, step->x), &segment);
-        op->state = segment.state;
-        op->owner = letter_found(play, &segment);
-        op->at = step->x;
+        perform_find(play, op);
         break;
     }
     if (strchr("ACRO", step->what) && op->status == KVA_OK) {
@@ -164,7 +218,7 @@ static void perform(struct play *play, struct op *op)
 
 static void do_step(struct play *play, const struct step *step)
 {
-    bool wants_slot = strchr("FDSMW", step->what) != NULL;
+    bool wants_slot = strchr("FDSMWJe", step->what) != NULL;
 
     if (step->what == 'P')
         play->threads.point(play->threads.context);
@@ -202,9 +256,11 @@ static void picture(struct play *play)
     struct kva_segment segment;
 
     for (unsigned i = 0; i < play->scenario->quanta; i++) {
-        assert_int_equal(kva_find(&play->space, address_of(play, i), &segment), KVA_OK);
-        play->history.found[i] =
-            segment.state == KVA_BUSY ? letter_found(play, &segment) : letters[segment.state];
+        if (kva_find(&play->space, address_of(play, i), &segment) != KVA_OK)
+            play->history.found[i] = '#';
+        else
+            play->history.found[i] =
+                segment.state == KVA_BUSY ? letter_found(play, &segment) : letters[segment.state];
     }
     play->history.found[play->scenario->quanta] = '\0';
 }
@@ -372,12 +428,89 @@ static bool explain_clear(const struct play *play, char *map, const struct op *o
     return true;
 }
 
+/** It takes the next one's place as well, if there is one. */
+static bool explain_join(char *map, const struct op *op)
+{
+    char *at = map + op->at;
+    unsigned size = map_run(at);
+
+    if (op->status == KVA_EDOUBLE)
+        return *at == '.' || map_is_idle(*at);
+    if (!map_is_used(*at))
+        return false;
+    if (op->status == KVA_ENOENT)
+        return !map_is_used(at[size]);
+    if (op->status != KVA_OK || !map_is_used(at[size]))
+        return false;
+    memset(at + size, *at, map_run(at + size));
+    return true;
+}
+
+static bool explain_removal(char *map, const struct op *op)
+{
+    char *at = map + op->at;
+
+    if (op->status == KVA_EBUSY)
+        return any_is_used(at, op->step.n);
+    if (op->status == KVA_ERANGE)
+        return memchr(at, '#', op->step.n) != NULL;
+    if (op->status != KVA_OK || !map_clear(map, op->at, op->step.n))
+        return false;
+    memset(at, '#', op->step.n);
+    return true;
+}
+
+static bool explain_addition(char *map, const struct op *op)
+{
+    char *at = map + op->at;
+    bool all_absent = true;
+
+    for (unsigned i = 0; i < op->step.n; i++)
+        all_absent = all_absent && at[i] == '#';
+    if (op->status == KVA_EEXIST)
+        return !all_absent;
+    if (op->status != KVA_OK || !all_absent)
+        return false;
+    memset(at, '.', op->step.n);
+    return true;
+}
+
+/** The candidate goes, if it is there; then the place must be free. */
+static bool explain_eviction(const struct play *play, char *map, const struct op *op)
+{
+    const struct kva_candidate *candidate = &play->candidate;
+    char *at = map + op->before;
+    char copy[SCHEDULES_UNITS + 1];
+    char letter = letter_of(play, candidate->owner);
+    bool begins = op->before == 0 || at[-1] != letter;
+
+    memcpy(copy, map, sizeof(copy));
+    if (*at == letter && begins && map_run(at) == quanta_in(play, candidate->last - candidate->start + 1))
+        memset(at, '.', map_run(at));
+    bool any_idle = false;
+    for (unsigned i = op->at; i < op->at + op->size; i++)
+        any_idle = any_idle || map_is_idle(map[i]);
+    bool fits = map_clear(map, op->at, op->size);
+    if (op->status == KVA_EAGAIN) {
+        memcpy(map, copy, sizeof(copy));
+        return !fits || any_idle;
+    }
+    if (fits)
+        memset(map + op->at, op->owner, op->size);
+    return fits && op->status == KVA_OK;
+}
+
 static bool explain_find(char *map, const struct op *op)
 {
     char *at = map + op->at;
 
-    if (op->state == KVA_BUSY)
-        return *at == op->owner;
+    if (op->state == KVA_ABSENT)
+        return *at == '#';
+    if (op->state == KVA_BUSY) {
+        char *start = at - op->before;
+        return *at == op->owner && *start == *at && (start == map || start[-1] != *at) &&
+               map_run(start) == op->size;
+    }
     if (op->state == KVA_DEFERRED)
         return map_is_idle(*at);
     if (map_is_idle(*at))
@@ -408,10 +541,19 @@ static bool explain(const void *context, char *map, unsigned number)
     case 'K':
     case 'O':
         return explain_clear(play, map, op);
+    case 'J':
+        return explain_join(map, op);
+    case 'G':
+        return explain_removal(map, op);
+    case 'H':
+        return explain_addition(map, op);
+    case 'E':
+        return explain_eviction(play, map, op);
     case 'L':
         map_free_older(map, &play->history, number);
         return op->status == KVA_OK;
     case 'T':
+    case 'e':
         return op->status == KVA_OK;
     default:
         return explain_find(map, op);
@@ -649,6 +791,106 @@ static const struct scenario scenarios[] = {
      .changes = 3,
      .before = {{'A', 0, 1, 0}, {'A', 1, 1, 1}},
      .thread = {{{'O', 3, 3, 0}}, {{'F', 1, 0, 0}, {'A', 2, 1, 0}}}},
+    {.name = "two ranges that are joined are seen as two or as one",
+     .quanta = 4,
+     .threads = 2,
+     .wants_bt = true,
+     .before = {{'A', 0, 1, 0}, {'A', 1, 2, 0}},
+     .thread = {{{'J', 0, 0, 0}}, {{'X', 0, 0, 0}, {'X', 0, 0, 1}}}},
+    {.name = "a join, and a free of the second",
+     .quanta = 4,
+     .threads = 2,
+     .before = {{'A', 0, 1, 0}, {'A', 1, 1, 0}},
+     .thread = {{{'J', 0, 0, 0}}, {{'D', 1, 0, 0}, {'A', 2, 2, 0}}}},
+    {.name = "what is evicted, and what takes its place",
+     .quanta = 5,
+     .threads = 2,
+     .wants_bt = true,
+     .before = {{'A', 0, 2, 0}, {'e', 0, 3, 0}},
+     .thread = {{{'E', 0, 0, 0}}, {{'X', 0, 0, 0}, {'X', 0, 0, 2}}}},
+    {.name = "what would be evicted is freed, and its place taken",
+     .quanta = 4,
+     .threads = 2,
+     .before = {{'A', 0, 1, 0}, {'e', 0, 2, 0}},
+     .thread = {{{'E', 0, 0, 0}}, {{'F', 0, 0, 0}, {'A', 1, 1, 0}, {'X', 0, 0, 1}}}},
+    {.name = "what would be evicted is deferred, and flushed",
+     .quanta = 4,
+     .threads = 2,
+     .before = {{'A', 0, 1, 0}, {'e', 0, 2, 0}},
+     .thread = {{{'E', 0, 0, 0}}, {{'D', 0, 0, 0}, {'L', 0, 0, 0}}}},
+    {.name = "what would be evicted gets another owner, or grows",
+     .quanta = 4,
+     .threads = 3,
+     .changes = 3,
+     .before = {{'A', 0, 1, 0}, {'e', 0, 2, 0}},
+     .thread = {{{'E', 0, 0, 0}}, {{'W', 0, 0, 0}}, {{'S', 0, 2, 0}}}},
+    {.name = "the room beside what would be evicted is allocated",
+     .quanta = 4,
+     .threads = 3,
+     .changes = 3,
+     .before = {{'A', 0, 1, 0}, {'e', 0, 2, 0}},
+     .thread = {{{'E', 0, 0, 0}}, {{'A', 1, 1, 0}}, {{'X', 0, 0, 0}, {'X', 0, 0, 1}}}},
+    {.name = "a range is taken away while one is allocated",
+     .quanta = 5,
+     .threads = 2,
+     .thread = {{{'G', 0, 2, 1}}, {{'A', 0, 2, 0}, {'X', 0, 0, 1}}}},
+    {.name = "what is absent grows at one moment",
+     .quanta = 5,
+     .threads = 2,
+     .wants_bt = true,
+     .before = {{'G', 0, 1, 1}, {'G', 0, 1, 3}},
+     .thread = {{{'G', 0, 1, 2}}, {{'X', 0, 0, 1}, {'X', 0, 0, 2}, {'X', 0, 0, 3}}}},
+    {.name = "an end is taken away with what is absent beside it",
+     .quanta = 5,
+     .threads = 2,
+     .wants_bt = true,
+     .before = {{'G', 0, 1, 3}},
+     .thread = {{{'G', 0, 1, 4}}, {{'X', 0, 0, 3}, {'X', 0, 0, 4}, {'X', 0, 0, 3}}}},
+    {.name = "what is deferred is flushed, and taken away",
+     .quanta = 4,
+     .threads = 2,
+     .before = {{'A', 0, 1, 0}, {'A', 1, 1, 0}, {'A', 2, 1, 0}, {'D', 1, 0, 0}},
+     .thread = {{{'G', 0, 1, 1}}, {{'D', 2, 0, 0}, {'A', 3, 1, 0}, {'X', 0, 0, 1}}}},
+    {.name = "a range is added in what is absent while others look, and allocate",
+     .quanta = 6,
+     .threads = 2,
+     .wants_bt = true,
+     .before = {{'A', 0, 1, 0}, {'G', 0, 3, 1}},
+     .thread = {{{'H', 0, 1, 2}}, {{'X', 0, 0, 1}, {'X', 0, 0, 2}, {'A', 1, 1, 0}}}},
+    {.name = "two add the same",
+     .quanta = 5,
+     .threads = 2,
+     .before = {{'G', 0, 3, 1}},
+     .thread = {{{'H', 0, 2, 1}, {'A', 0, 2, 0}}, {{'H', 0, 2, 2}, {'X', 0, 0, 2}}}},
+    {.name = "pools: what would be evicted is freed, and taken anew",
+     .quanta = 16,
+     .pool = 8,
+     .threads = 2,
+     .before = {{'A', 0, 1, 0}, {'e', 0, 2, 0}},
+     .thread = {{{'E', 0, 0, 0}}, {{'F', 0, 0, 0}, {'A', 1, 1, 0}}}},
+    {.name = "pools: what is evicted, and what takes its place",
+     .quanta = 16,
+     .pool = 8,
+     .threads = 2,
+     .changes = 3,
+     .wants_bt = true,
+     .before = {{'A', 0, 1, 0}, {'e', 0, 2, 0}},
+     .thread = {{{'E', 0, 0, 0}}, {{'X', 0, 0, 0}, {'X', 0, 0, 1}}}},
+    {.name = "pools: what is pooled is taken away while a range is freed, and taken anew",
+     .quanta = 16,
+     .pool = 8,
+     .threads = 2,
+     .changes = 3,
+     .before = {{'A', 0, 1, 0}},
+     .thread = {{{'G', 0, 2, 1}}, {{'F', 0, 0, 0}, {'A', 1, 1, 0}}}},
+    {.name = "pools: two that are joined are seen as two or as one",
+     .quanta = 16,
+     .pool = 8,
+     .threads = 2,
+     .changes = 3,
+     .wants_bt = true,
+     .before = {{'A', 0, 1, 0}, {'A', 1, 1, 0}},
+     .thread = {{{'J', 0, 0, 0}}, {{'X', 0, 0, 0}, {'X', 0, 0, 1}}}},
 };
 
 static void set_up(void *context, struct kva_turns *turns)
