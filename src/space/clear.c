@@ -183,23 +183,6 @@ static enum kva_status find_unyielding(const struct kva_space *space, uint64_t s
     }
 }
 
-/** All objects in [start, last] become ordinary segments. Nothing else is in a pool there. */
-static enum kva_status move_objects_to_tree(struct kva_space *space, uint64_t start, uint64_t last)
-{
-    enum kva_status status = KVA_OK;
-    struct kva_segment segment;
-
-    if (!pools_of(space))
-        return KVA_OK;
-    for (uint64_t at = start; status == KVA_OK; at = segment.last + 1) {
-        kva_lookup(space, at, &segment);
-        status = leave_pool(space, segment.start);
-        if (segment.last >= last)
-            break;
-    }
-    return status;
-}
-
 /** Two changes may add a busy segment: the punch, if the range lies inside one segment, and the occupation. */
 static enum kva_status prepare_over(struct kva_space *space, const struct clearing *clearing)
 {
@@ -224,7 +207,7 @@ static enum kva_status attempt_over(void *instance, void *operation)
     if (status == KVA_OK)
         status = find_unyielding(space, clearing->start, clearing->last);
     if (status == KVA_OK)
-        status = move_objects_to_tree(space, clearing->start, clearing->last);
+        status = kva_pools_leave(space, clearing->start, clearing->last);
     if (status == KVA_OK)
         status = prepare_over(space, clearing);
     if (status != KVA_OK)

@@ -256,22 +256,19 @@ static enum kva_status next_range(const struct kva_space *space, uint64_t from, 
 
 enum kva_status kva_flush_first(const struct kva_space *space, struct kva_segment *range)
 {
-    enum kva_status status = enter(space);
+    enum kva_status status = enter_with(space, __func__, 0, range, "range");
 
     if (status != KVA_OK)
         return status;
-    return leave(space, range ? next_range(space, space->flush_start, range)
-                              : misuse_null(space, __func__, 0, "range"));
+    return leave(space, next_range(space, space->flush_start, range));
 }
 
 enum kva_status kva_flush_next(const struct kva_space *space, struct kva_segment *range)
 {
-    enum kva_status status = enter(space);
+    enum kva_status status = enter_with(space, __func__, 0, range, "range");
 
     if (status != KVA_OK)
         return status;
-    if (!range)
-        return leave(space, misuse_null(space, __func__, 0, "range"));
     if (range->last == UINT64_MAX)
         return leave(space, KVA_ENOENT);
     return leave(space, next_range(space, range->last + 1, range));

@@ -37,6 +37,11 @@ static inline void lookup_downwards(const struct kva_space *space, uint64_t addr
  *  its neighbourhood was being changed, it is an object that is not live, or the engine has no such lookup. */
 bool kva_lookup_unlocked(const struct kva_space *space, uint64_t address, struct kva_segment *segment);
 
+/** The demand of a request, as kva_demand_of; its filter is told objects of pools beside a hole, not the spans that they lie in.
+ *  With the space's lock. */
+enum kva_status kva_space_demand_of(const struct kva_space *space, const struct kva_request *request,
+                                    struct kva_demand *demand, struct kva_bad *bad);
+
 /** Why no busy segment starts at `start`: one of kva_free's statuses; KVA_OK if one does. */
 enum kva_status kva_diagnose_start(const struct kva_space *space, uint64_t start);
 

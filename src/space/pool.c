@@ -409,6 +409,22 @@ bool kva_pool_set_owner(const struct kva_space *space, const struct kva_object *
     return true;
 }
 
+enum kva_status kva_pools_leave(struct kva_space *space, uint64_t start, uint64_t last)
+{
+    enum kva_status status = KVA_OK;
+    struct kva_segment segment;
+
+    if (!pools_of(space))
+        return KVA_OK;
+    for (uint64_t at = start; status == KVA_OK; at = segment.last + 1) {
+        kva_lookup(space, at, &segment);
+        status = leave_pool(space, segment.start);
+        if (segment.last >= last)
+            break;
+    }
+    return status;
+}
+
 bool kva_pool_park(struct kva_space *space, const struct kva_object *object)
 {
     struct kva_pools *pools = space->shared->pools;

@@ -37,23 +37,19 @@ static enum kva_status find_downwards(const struct kva_space *space, uint64_t ad
 
 enum kva_status kva_last(const struct kva_space *space, struct kva_segment *segment)
 {
-    enum kva_status status = enter(space);
+    enum kva_status status = enter_with(space, __func__, 0, segment, "segment");
 
     if (status != KVA_OK)
         return status;
-    if (!segment)
-        return leave(space, misuse_null(space, __func__, 0, "segment"));
     return leave(space, find_downwards(space, space->tiling->last, segment));
 }
 
 enum kva_status kva_prev(const struct kva_space *space, struct kva_segment *segment)
 {
-    enum kva_status status = enter(space);
+    enum kva_status status = enter_with(space, __func__, 0, segment, "segment");
 
     if (status != KVA_OK)
         return status;
-    if (!segment)
-        return leave(space, misuse_null(space, __func__, 0, "segment"));
     if (segment->start == 0)
         return leave(space, KVA_ENOENT);
     return leave(space, find_downwards(space, segment->start - 1, segment));
@@ -77,22 +73,19 @@ static enum kva_status lowest_in(const struct kva_space *space, uint64_t from, u
 enum kva_status kva_first_in(const struct kva_space *space, uint64_t start, uint64_t last,
                              struct kva_segment *segment)
 {
-    enum kva_status status = enter(space);
+    enum kva_status status = enter_with(space, __func__, start, segment, "segment");
 
     if (status != KVA_OK)
         return status;
-    return leave(space, segment ? lowest_in(space, start, last, segment)
-                                : misuse_null(space, __func__, start, "segment"));
+    return leave(space, lowest_in(space, start, last, segment));
 }
 
 enum kva_status kva_next_in(const struct kva_space *space, uint64_t last, struct kva_segment *segment)
 {
-    enum kva_status status = enter(space);
+    enum kva_status status = enter_with(space, __func__, 0, segment, "segment");
 
     if (status != KVA_OK)
         return status;
-    if (!segment)
-        return leave(space, misuse_null(space, __func__, 0, "segment"));
     if (segment->last == UINT64_MAX)
         return leave(space, KVA_ENOENT);
     return leave(space, lowest_in(space, segment->last + 1, last, segment));
@@ -123,36 +116,30 @@ static enum kva_status outermost_hole(const struct kva_space *space, uint64_t mi
 
 enum kva_status kva_first_hole(struct kva_space *space, uint64_t least, struct kva_segment *hole)
 {
-    enum kva_status status = enter(space);
+    enum kva_status status = enter_with(space, __func__, 0, hole, "hole");
 
     if (status != KVA_OK)
         return status;
-    if (!hole)
-        return leave(space, misuse_null(space, __func__, 0, "hole"));
     return leave(space,
                  outermost_hole(space, space->tiling->first, space->tiling->last, KVA_LOWEST, least, hole));
 }
 
 enum kva_status kva_last_hole(struct kva_space *space, uint64_t least, struct kva_segment *hole)
 {
-    enum kva_status status = enter(space);
+    enum kva_status status = enter_with(space, __func__, 0, hole, "hole");
 
     if (status != KVA_OK)
         return status;
-    if (!hole)
-        return leave(space, misuse_null(space, __func__, 0, "hole"));
     return leave(space,
                  outermost_hole(space, space->tiling->first, space->tiling->last, KVA_HIGHEST, least, hole));
 }
 
 enum kva_status kva_next_hole(struct kva_space *space, uint64_t least, struct kva_segment *hole)
 {
-    enum kva_status status = enter(space);
+    enum kva_status status = enter_with(space, __func__, 0, hole, "hole");
 
     if (status != KVA_OK)
         return status;
-    if (!hole)
-        return leave(space, misuse_null(space, __func__, 0, "hole"));
     const struct kva_tiling *tiling = space->tiling;
     if (hole->last >= tiling->last)
         return leave(space, KVA_ENOENT);
@@ -162,12 +149,10 @@ enum kva_status kva_next_hole(struct kva_space *space, uint64_t least, struct kv
 
 enum kva_status kva_prev_hole(struct kva_space *space, uint64_t least, struct kva_segment *hole)
 {
-    enum kva_status status = enter(space);
+    enum kva_status status = enter_with(space, __func__, 0, hole, "hole");
 
     if (status != KVA_OK)
         return status;
-    if (!hole)
-        return leave(space, misuse_null(space, __func__, 0, "hole"));
     const struct kva_tiling *tiling = space->tiling;
     if (hole->start <= tiling->first)
         return leave(space, KVA_ENOENT);
