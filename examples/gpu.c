@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Addresses of a graphics processor: 48 bits, pages of 4 KiB, 64 KiB and 2 MiB. A texture is bound to a range of them, aligned
- * to the largest page that it fills. The hardware fixes where a table of descriptors lies, and shaders reach no further than a
- * window of 1 GiB. When that is full, textures that have not been used for long give way; but not simply the oldest ones:
- * a hole for a large one needs neighbours.
+ * Addresses of a graphics processor: 48 bits, pages of 4 KiB, 64 KiB and 2 MiB. A texture is bound to a range
+ * of them, aligned to the largest page that it fills. The hardware fixes where a table of descriptors lies,
+ * and shaders reach no further than a window of 1 GiB. When that is full, textures that have not been used
+ * for long give way; but not simply the oldest ones: a hole for a large one needs neighbours.
  *
  *      | 7 | descriptors | 2 |  5  | free | 9 |  4  | 1 | 8 |       1 was used first, 9 last
  *                        |<-- 2, 5: room -->|                       kva/evict.h finds these two, and 1 and 4 may stay
@@ -34,7 +34,8 @@ static struct texture *texture_of(struct kva_candidate *candidate)
     return (struct texture *)(void *)((char *)candidate - offsetof(struct texture, candidate));
 }
 
-/* Nothing fits: unbind the few textures that make room, and take their place. How many; -1 if it cannot be done. */
+/* Nothing fits: unbind the few textures that make room, and take their place. How many; -1 if it cannot be
+ * done. */
 static int replace(struct kva_space *space, const struct kva_request *request, uint64_t *start)
 {
     struct kva_eviction eviction;

@@ -64,7 +64,8 @@ enum kva_status kva_validate_bounds(uint64_t first, uint64_t last, uint64_t quan
 
 /* ------------------------------------------------------------------------------------------ requests */
 
-/** Whether a request says no more than the common ones do: lowest or highest, a power of two that divides the start. */
+/** Whether a request says no more than the common ones do: lowest or highest, a power of two that divides the
+ *  start. */
 static inline bool is_plain_request(const struct kva_request *request)
 {
     uint64_t shape = request->phase | request->nocross | (request->align & (request->align - 1));
@@ -101,8 +102,8 @@ static enum kva_status demand_shape(const struct kva_tiling *tiling, const struc
     return KVA_OK;
 }
 
-/** What a request says beyond the common, for a demand whose size and window are known. Not inline: plain requests do not
- *  carry it along. */
+/** What a request says beyond the common, for a demand whose size and window are known. Not inline: plain
+ *  requests do not carry it along. */
 static __attribute__((noinline)) enum kva_status demand_further(const struct kva_tiling *tiling,
                                                                 const struct kva_request *request,
                                                                 struct kva_demand *demand,

@@ -222,8 +222,8 @@ enum kva_status kva_flush(struct kva_space *space)
 
 /* ------------------------------------------------------------------------- the list, for the callback */
 
-/** The lowest of what the flush under way is about to free that starts at or above `from`, in the range that it covers: a
- *  segment of the tree, or an object of a pool. */
+/** The lowest of what the flush under way is about to free that starts at or above `from`, in the range that
+ *  it covers: a segment of the tree, or an object of a pool. */
 static bool next_of_flush(const struct kva_space *space, uint64_t from, struct kva_segment *next)
 {
     const struct kva_tiling *tiling = space->tiling;
@@ -240,7 +240,8 @@ static bool next_of_flush(const struct kva_space *space, uint64_t from, struct k
     return true;
 }
 
-/** The lowest range of the list from `from` on. Nothing of the old colour comes or goes while the callback runs. */
+/** The lowest range of the list from `from` on. Nothing of the old colour comes or goes while the callback
+ *  runs. */
 static enum kva_status next_range(const struct kva_space *space, uint64_t from, struct kva_segment *range)
 {
     struct kva_segment next;

@@ -118,7 +118,8 @@ static inline enum kva_status enter(const struct kva_space *space)
     return KVA_OK;
 }
 
-/** The same, of a call that has to be given a pointer, too; `address` is for the report where that is NULL. */
+/** The same, of a call that has to be given a pointer, too; `address` is for the report where that is
+ *  NULL. */
 static inline enum kva_status enter_with(const struct kva_space *space, const char *where, uint64_t address,
                                          const void *pointer, const char *field)
 {

@@ -231,8 +231,8 @@ static void refill(struct kva_space *space, struct kva_cpu *cpu, uint32_t quanta
 
 /* ------------------------------------------------------------------------------------------ take, give */
 
-/** What the pools serve: no window, no filter, lowest first, up to the largest object. All else is the tree's. For the
- *  window's upper end and the alignment, 0 stands for no limit and for 1. */
+/** What the pools serve: no window, no filter, lowest first, up to the largest object. All else is the
+ *  tree's. For the window's upper end and the alignment, 0 stands for no limit and for 1. */
 static bool is_poolable(const struct kva_space *space, const struct kva_request *request)
 {
     const struct kva_pools *pools = space->shared->pools;
@@ -396,8 +396,9 @@ bool kva_pool_release(struct kva_space *space, const struct kva_object *object)
     return true;
 }
 
-/** Another thread may end this life meanwhile, and begin the next one: then the owner is that of the next one, as if
- *  it had been set after that began; or it is overwritten when that begins, as if it had been set before. */
+/** Another thread may end this life meanwhile, and begin the next one: then the owner is that of the next
+ *  one, as if it had been set after that began; or it is overwritten when that begins, as if it had been set
+ *  before. */
 bool kva_pool_set_owner(const struct kva_space *space, const struct kva_object *object, void *owner)
 {
     if (!object_is_live(object))

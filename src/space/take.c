@@ -141,7 +141,8 @@ static enum kva_status attempt_congruent(void *instance, void *operation)
     return status;
 }
 
-/** The request as reclaim callbacks are told it: its size is from the first part's start to the last one's end, saturated. */
+/** The request as reclaim callbacks are told it: its size is from the first part's start to the last one's
+ *  end, saturated. */
 static struct kva_request whole_request(const struct kva_request *request, const struct kva_part *parts,
                                         size_t count)
 {

@@ -1,22 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Walks: backwards, over the segments that meet a range, over the holes of at least a size. Nothing here changes a space.
+ * Walks: backwards, over the segments that meet a range, over the holes of at least a size. Nothing here
+ * changes a space.
  *
- * A STEP KNOWS ONLY WHERE THE LAST ONE ENDED. So the space may change in between, and each step goes on from that
- * address, not from a segment that may be gone. It makes progress whatever has changed: upwards, each segment ends above the one
- * before; downwards, it begins below it.
+ * A STEP KNOWS ONLY WHERE THE LAST ONE ENDED. So the space may change in between, and each step goes on from
+ * that address, not from a segment that may be gone. It makes progress whatever has changed: upwards, each
+ * segment ends above the one before; downwards, it begins below it.
  *
  *      |---- A ----|--- free ---|-- B --|             the step returned A
  *                  ^ goes on here
  *      |---- A ----|------- B' ---------|             the next one returns B', wherever it begins
  *      |------------- A' -------|-- B --|             and here A', once more: it is longer now
  *
- * A HOLE OF AT LEAST A SIZE is where a plain demand for that size finds room in the part of the space that is left to
- * walk. The engine passes over all shorter ones in O(log n), and tells the whole hole with the place.
+ * A HOLE OF AT LEAST A SIZE is where a plain demand for that size finds room in the part of the space that is
+ * left to walk. The engine passes over all shorter ones in O(log n), and tells the whole hole with the place.
  *
  *      |- free -|##|------- free -------|##|-- free --|
- *                           ^ hole->last      the part above it is what counts: of a hole that reaches over that
+ *                           ^ hole->last      the part above it is what counts: of a hole that reaches over
+ *                                             that
  *                           |--- least ---|   address, too. The result is the whole hole
  */
 #include "lookup.h"
@@ -93,9 +95,10 @@ enum kva_status kva_next_in(const struct kva_space *space, uint64_t last, struct
 
 /* ------------------------------------------------------------------------------------------------ holes */
 
-/** The outermost hole, on the side of a policy, that has `least` bytes in the part [min, max] of the space. A size that
- *  passes 2^64 - 1 when it is rounded up is a special case: only all 2^64 addresses are as long. What is asked for is then one
- *  quantum less than that, and the part of the hole has to be compared with the size itself. */
+/** The outermost hole, on the side of a policy, that has `least` bytes in the part [min, max] of the space. A
+ *  size that passes 2^64 - 1 when it is rounded up is a special case: only all 2^64 addresses are as long.
+ *  What is asked for is then one quantum less than that, and the part of the hole has to be compared with the
+ *  size itself. */
 static enum kva_status outermost_hole(const struct kva_space *space, uint64_t min, uint64_t max,
                                       enum kva_policy policy, uint64_t least, struct kva_segment *hole)
 {

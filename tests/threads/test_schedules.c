@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * All schedules of two or three threads of a few operations each, on a tiny space (common/schedules.h). An operation is the owner
- * of what it takes. What is deferred must have become free once it was deferred before a flush began that has returned, or before a
- * request began that heard "no space".
+ * All schedules of two or three threads of a few operations each, on a tiny space (common/schedules.h). An
+ * operation is the owner of what it takes. What is deferred must have become free once it was deferred before
+ * a flush began that has returned, or before a request began that heard "no space".
  */
 #include "common/schedules.h"
 
@@ -427,7 +427,7 @@ static void show(const void *context, unsigned number)
                   op->step.x, kva_status_name(op->status), op->at, (int)op->state);
 }
 
-/* ------------------------------------------------------------------------------------------------ scenarios */
+/* ---------------------------------------------------------------------------------------------- scenarios */
 
 static const struct scenario scenarios[] = {
     {.name = "two threads take and give",
@@ -702,7 +702,8 @@ static uint64_t enumerate(struct play *play)
     return schedules_run(&schedules);
 }
 
-/** On a space that begins at `first`; 0: that ends at 2^64 - 1. Engines take turns, of which `turn` is the first. */
+/** On a space that begins at `first`; 0: that ends at 2^64 - 1. Engines take turns, of which `turn` is the
+ *  first. */
 static void run_all(uint64_t first, uint64_t quantum, size_t turn)
 {
     static struct play play;
