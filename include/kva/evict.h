@@ -5,8 +5,7 @@
  *
  * Freeing the least recently used ranges until a request fits frees many for nothing: a hole needs neighbours. An EVICTION asks
  * first. The caller feeds it candidates, busy segments, in the order in which they would be given up. After each, the eviction
- * knows the hole that would arise if all candidates so far were free. Once the request fits there, it names the few that must
- * go:
+ * knows the hole that would arise if all candidates so far were free. Once the request fits, it names those that must go:
  *
  *      fed first, second, third       |  3  | free |  1  | busy |  2  | busy |
  *      after the third                |<--- would be free -->|

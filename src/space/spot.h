@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * What happens before a space returns that a range is not free:
+ * What happens before a space returns KVA_EEXIST, or KVA_EBUSY, for a range that is not free:
  *
  *      attempt -- in the way: pooled --> drain the pools, attempt
  *              -- in the way: deferred --> flush, drain the pools, attempt
- *              -- in the way: busy --> that is it
+ *              -- in the way: busy --> return
  *
  * Whatever is in the way, the lowest segment of the worst state is named. With the space's lock, which is
  * dropped during a flush: the space may end elsewhere after it, so each attempt looks at that anew.

@@ -693,7 +693,7 @@ static enum kva_status needy(struct stage *stage, uint64_t i)
     case 2:
         request.min = at(far) + 1;
         return kva_alloc(&stage->space, &request, &start);
-    default: /* the head of that, which is followed by free space, or the segment that is left of i % 4 == 0 */
+    default: /* the head of that, with free space after it, or what is left of the segment of i % 4 == 0 */
         return kva_resize(&stage->space, at(far - 48) + 3, 1);
     }
 }
