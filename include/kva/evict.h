@@ -144,7 +144,7 @@ struct kva_eviction {
     uint64_t start;           /* where the request will go, once that is known */
     uint64_t last;
 
-    /** The candidates that meet this range must go: it holds that place, and with a filter what has to be free beside it */
+    /** The candidates that overlap this range must go. It is the place and, with a filter, what has to be free beside it */
     uint64_t clear_start;
     uint64_t clear_last;
     int stage;

@@ -15,7 +15,7 @@
  * all CPUs' locks are held here, and no lookup is under way then: each takes one of them. kva_clear gives
  * objects that lie in the range back to their spans, and needs no drain. kva_reserve_over needs the range in
  * the tree: it drains the pools and makes ordinary segments of what objects are left in the range, which
- * nobody can see; if there is no memory for that, it ends.
+ * no caller can tell; if there is no memory for that, it returns KVA_ENOMEM.
  */
 #include <kva/ranges.h>
 

@@ -404,8 +404,8 @@ bool kva_pool_set_owner(const struct kva_space *space, const struct kva_object *
     if (!object_is_live(object))
         return false;
     sync_point(threads_of(space));
-    if (space->shared->pools
-            ->owners) /* an exchange: who reads it sees what came before the one that it replaces */
+    /* An exchange: a thread that reads the new owner sees what came before the old one was written, too. */
+    if (space->shared->pools->owners)
         (void)atomic_exchange_explicit(&life_of(object)->owner, owner, memory_order_acq_rel);
     return true;
 }

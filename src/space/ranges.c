@@ -11,7 +11,7 @@
  *
  * Each of the two is made of two changes of the tree, in a compound: lookups without the lock see both or
  * neither. The memory for them is at hand before the first one, and no other thread comes in between: so
- * neither can fail. An object of a pool becomes an ordinary segment first, which nobody can see.
+ * neither can fail. An object of a pool becomes an ordinary segment first, which no caller can tell.
  */
 #include <kva/ranges.h>
 

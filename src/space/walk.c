@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Walks: backwards, over the segments that meet a range, over the holes of at least a size. Nothing here
+ * Walks: backwards, over the segments in a range, over the holes of at least a size. Nothing here
  * changes a space.
  *
  * A STEP KNOWS ONLY WHERE THE LAST ONE ENDED. So the space may change in between, and each step goes on from

@@ -258,7 +258,7 @@ static bool admitted_without(const struct fixture *f, const struct kva_request *
 
 /* ------------------------------------------------------------------------------------------- what must go */
 
-/** The candidates that must go are those that meet the place; and, with a filter, as few more as it wants. */
+/** The candidates that must go are those that overlap the place; and, with a filter, as few more as it needs. */
 static unsigned expect_victims(const struct fixture *f, const struct kva_request *request, uint64_t start)
 {
     bool goes[UNITS_MOST] = {false};
