@@ -17,9 +17,8 @@
  * left to walk. The engine passes over all shorter ones in O(log n), and tells the whole hole with the place.
  *
  *      |- free -|##|------- free -------|##|-- free --|
- *                           ^ hole->last      the part above it is what counts: of a hole that reaches over
- *                                             that
- *                           |--- least ---|   address, too. The result is the whole hole
+ *                           ^ hole->last      only the part above it counts, also of a hole that holds it;
+ *                           |--- least ---|   the result is the whole hole
  */
 #include "lookup.h"
 

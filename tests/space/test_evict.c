@@ -4,8 +4,9 @@
  * Evictions (kva/evict.h) against a model that knows nothing of runs: a letter for each quantum, taken from
  * the listing.
  *
- *      F free (or pooled)    b busy, not fed    c busy, fed    d deferred        bFFccFb c must go if the
- *                            place meets it
+ *      F free (or pooled)    b busy, not fed    c busy, fed: must go if the place overlaps it    d deferred
+ *
+ *      for instance bFFccFb
  *
  * The first k candidates will do if a start that satisfies the request lies in a row of F and c that holds
  * the last of them; no shorter feed may. Each space lies in another place than the one before
