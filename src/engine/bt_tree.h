@@ -1474,7 +1474,7 @@ static enum kva_status bt_create(const struct kva_tiling *common, struct kva_til
  *                 may split once more. So splits beyond those of the nodes that are there now (and may be
  *                 full) need that many changes each:
  *
- *                     leaves   4 N + changes / (BT_ENTRIES / 4)      4: the leaf, its wide halves, a full side
+ *                     leaves   4 N + changes / (BT_ENTRIES / 4)      4: the leaf, its halves, a full side
  *                     inners   8 N + splits of leaves / (BT_CHILDREN / 8)      the sum over all levels
  */
 static size_t most_leaves(const struct bt_tiling *bt, size_t changes)

@@ -259,7 +259,7 @@ static bool admitted_without(const struct fixture *f, const struct kva_request *
 
 /* ------------------------------------------------------------------------------------------- what must go */
 
-/** The candidates that must go are those that overlap the place; and, with a filter, as few more as it needs. */
+/** Those candidates must go that overlap the place, and with a filter as few more as need be. */
 static unsigned expect_victims(const struct fixture *f, const struct kva_request *request, uint64_t start)
 {
     bool goes[UNITS_MOST] = {false};
