@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Addresses of a graphics processor: 48 bits, pages of 4 KiB, 64 KiB and 2 MiB. A texture is bound to a range of them, aligned
- * to the largest page that it fills. The hardware fixes where a table of descriptors lies, and shaders reach no further than a
- * window of 1 GiB. When that is full, textures that have not been used for long give way; but not simply the oldest ones:
- * a hole for a large one needs neighbours.
+ * Addresses of a graphics processor: 48 bits, pages of 4 KiB, 64 KiB and 2 MiB. A texture is bound to a range
+ * of them, aligned to the largest page that it fills. The hardware fixes where a table of descriptors lies,
+ * and shaders reach no further than a window of 1 GiB. When that is full, textures that have not been used
+ * for long give way; but not simply the oldest ones: a hole for a large one needs neighbours.
  *
- *      | 7 | descriptors | 2 |  5  | free | 9 |  4  | 1 | 8 |       1 was used first, 9 last
- *                        |<-- 2, 5: room -->|                       kva/evict.h finds these two, and 1 and 4 may stay
+ *      | 7 | descriptors | 2 |  5  | free | 9 |  4  | 1 | 8 |     1: least recently used
+ *                        |<-- 2, 5: room -->|                     kva/evict.h names these two: 1 and 4 stay
  */
 #include <inttypes.h>
 #include <kva/evict.h>
@@ -34,7 +34,8 @@ static struct texture *texture_of(struct kva_candidate *candidate)
     return (struct texture *)(void *)((char *)candidate - offsetof(struct texture, candidate));
 }
 
-/* Nothing fits: unbind the few textures that make room, and take their place. How many; -1 if it cannot be done. */
+/* Nothing fits: unbind the few textures that make room, and take their place. How many; -1 if it cannot be
+ * done. */
 static int replace(struct kva_space *space, const struct kva_request *request, uint64_t *start)
 {
     struct kva_eviction eviction;
@@ -46,8 +47,7 @@ static int replace(struct kva_space *space, const struct kva_request *request, u
         if (textures[i].bound)
             kva_evict_add(&eviction, &textures[i].candidate, textures[i].start);
     for (struct kva_candidate *c = kva_evict_first(&eviction); c; c = kva_evict_next(&eviction, c), unbound++)
-        texture_of(c)->bound =
-            0; /* and out of the processor's tables; nothing has changed in the space yet */
+        texture_of(c)->bound = 0; /* and out of the processor's tables; the space has not changed yet */
     return kva_evict_finish(&eviction, start) == KVA_OK ? unbound : -1;
 }
 
@@ -77,8 +77,8 @@ int main(void)
 
     if (kva_space_create(&config, &space) != KVA_OK)
         return 1;
-    enum kva_status status =
-        kva_reserve(space, MIB, MIB, &config, NULL); /* the descriptors: [1 MiB, 2 MiB) */
+    /* the descriptors: [1 MiB, 2 MiB) */
+    enum kva_status status = kva_reserve(space, MIB, MIB, &config, NULL);
     printf("descriptors: %s\n", kva_status_name(status));
     for (int i = 0; i < TEXTURES; i++) {
         textures[i].size = sizes[i % 7] + (uint64_t)i % 5 * 4 * KIB;

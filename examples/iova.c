@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * I/O virtual addresses: what an IOMMU translates for devices, some of which have 32 address lines only. They are allocated from
- * the top, and given back deferred: the IOMMU's cache of translations (IOTLB) still knows them, and to invalidate it costs as
- * much for many ranges as for one.
+ * I/O virtual addresses: what an IOMMU translates for devices, some of which have 32 address lines only. They
+ * are allocated from the top, and given back deferred: the IOMMU's cache of translations (IOTLB) still knows
+ * them, and to invalidate it costs as much for many ranges as for one.
  */
 #include <inttypes.h>
 #include <kva/deferred.h>

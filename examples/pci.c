@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * The physical addresses of an emulated machine. Devices show their registers through windows (BARs), each aligned to its size, a
- * power of two. Firmware places them: those with 32 address bits below 4 GiB, the large ones with 64 above. The guest may program
- * them to other places, and an access has to find the device.
+ * The physical addresses of an emulated machine. Devices show their registers through windows (BARs), each
+ * aligned to its size, a power of two. Firmware places them: those with 32 address bits below 4 GiB, the
+ * large ones with 64 above. The guest may program them to other places, and an access has to find the device.
  */
 #include <inttypes.h>
 #include <kva/kva.h>
@@ -35,7 +35,8 @@ static enum kva_status place(struct kva_space *space, struct bar *bar)
     return kva_alloc(space, &request, &bar->start);
 }
 
-/** The guest writes an address to a window's register. Where something else is, the window stays where it is. */
+/** The guest writes an address to a window's register. Where something else is, the window stays where it
+ *  is. */
 static void program(struct kva_space *space, struct bar *bar, uint64_t address)
 {
     struct kva_segment conflict;

@@ -5,15 +5,14 @@
  *
  * Freeing the least recently used ranges until a request fits frees many for nothing: a hole needs neighbours. An EVICTION asks
  * first. The caller feeds it candidates, busy segments, in the order in which they would be given up. After each, the eviction
- * knows the hole that would arise if all candidates so far were free. Once the request fits there, it names the few that must
- * go:
+ * knows the hole that would arise if all candidates so far were free. Once the request fits, it names those that must go:
  *
  *      fed first, second, third       |  3  | free |  1  | busy |  2  | busy |
  *      after the third                |<--- would be free -->|
  *      a request of that size         |==== must go: 3, 1 ===|              2 stays
  *
- * The space does not change before kva_evict_finish, and not at all if the caller stops. This is the scan of Linux's drm_mm, whose users bind
- * buffers to a graphics processor's addresses.
+ * The space does not change before kva_evict_finish, and not at all if the caller stops. This is the scan of Linux's drm_mm,
+ * whose users bind buffers to a graphics processor's addresses.
  *
  *      struct kva_eviction eviction;
  *      enum kva_status status = kva_evict_begin(space, &request, &eviction);
@@ -145,7 +144,7 @@ struct kva_eviction {
     uint64_t start;           /* where the request will go, once that is known */
     uint64_t last;
 
-    /** The candidates that meet this range must go: it holds that place, and with a filter what has to be free beside it */
+    /** The candidates that overlap this range must go. It is the place and, with a filter, what has to be free beside it */
     uint64_t clear_start;
     uint64_t clear_last;
     int stage;

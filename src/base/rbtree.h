@@ -43,8 +43,9 @@
 
 enum kva_rb_side { KVA_RB_LEFT = 0, KVA_RB_RIGHT = 1 };
 
-/* Of a node, the lowest bit of `parent_and_colour` is the colour (0 red, 1 black), the next one is a MARK of the caller's, the
- * rest is the parent. It is declared in kva.h, for the nodes that lie in the memory of callers. */
+/* Of a node, the lowest bit of `parent_and_colour` is the colour (0 red, 1 black), the next one is a MARK of
+ * the caller's, the rest is the parent. It is declared in kva.h, for the nodes that lie in the memory of
+ * callers. */
 
 struct kva_rb_augment {
     void (*propagate)(struct kva_rb_node *node, struct kva_rb_node *stop);
@@ -65,7 +66,8 @@ static inline struct kva_rb_node *rb_parent(const struct kva_rb_node *node)
     return (struct kva_rb_node *)(node->parent_and_colour & ~(uintptr_t)(KVA_RB_COLOUR | KVA_RB_MARK));
 }
 
-/** The mark of a node in a tree. It is off when the node has been inserted; then the tree keeps it as it is. */
+/** The mark of a node in a tree. It is off when the node has been inserted; then the tree keeps it as it
+ *  is. */
 static inline bool rb_is_marked(const struct kva_rb_node *node)
 {
     return (node->parent_and_colour & KVA_RB_MARK) != 0;

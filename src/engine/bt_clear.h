@@ -3,14 +3,14 @@
 /**
  * The bt engine: free many neighbours at once.
  *
- * The entries to go are a RUN in each leaf: [i, j) of it. A leaf is written once for all of its run, and then told to its parents
- * as after a single free:
+ * The entries to go are a RUN in each leaf: [i, j) of it. A leaf is written once for all of its run, and then
+ * told to its parents as after a single free:
  *
  *      before   |=A=|.|=B=||=C=|...|=D=|.|      clear [B, D)       run [1, 3)
  *      after    |=A=|..............|=D=|.|
  *
- * COST. One descent and one rewriting for each leaf, some 35 entries: O(k + log n) for k entries, as a leaf holds more entries
- * than a descent has levels. A deferred entry, which stays, ends a run: one descent more.
+ * COST. One descent and one rewriting for each leaf, some 35 entries: O(k + log n) for k entries, as a leaf
+ * holds more entries than a descent has levels. A deferred entry, which stays, ends a run: one descent more.
  */
 #ifndef KVA_ENGINE_BT_CLEAR_H
 #define KVA_ENGINE_BT_CLEAR_H
@@ -58,8 +58,8 @@ static void count_run_out(struct bt_tiling *bt, const struct bt_leaf *leaf, unsi
     tally->segments[KVA_FREE] += 1 - gaps;
 }
 
-/** The run begins with the first entry of a leaf, not the first leaf: the leaf begins at the entry after the run, or ends; the
- *  hole joins the last gap of the leaf before. */
+/** The run begins with the first entry of a leaf, not the first leaf: the leaf begins at the entry after the
+ *  run, or ends; the hole joins the last gap of the leaf before. */
 static void remove_first_run(struct bt_tiling *bt, struct bt_path *path, unsigned j)
 {
     struct bt_leaf *leaf = path->leaf;

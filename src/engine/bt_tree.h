@@ -3,41 +3,45 @@
 /**
  * The bt engine: one cache-conscious B+tree for the whole space.
  *
- * This is the whole engine but for its checks (bt_check.h) and its name (bt_engine.h). It is compiled once for each
- * instruction set. So the inner loops are inlined, and nothing is decided at run time but once, in bt.c.
+ * This is the whole engine but for its checks (bt_check.h) and its name (bt_engine.h). It is compiled once
+ * for each instruction set. So the inner loops are inlined, and nothing is decided at run time but once, in
+ * bt.c.
  *
- * STRUCTURE. The leaves hold the ranges in use, in order; a hole is what lies between two of them. Inner nodes
- * know, per child, where it begins, how many entries it has, the largest hole below it, and one more maximum
- * per alignment class: the longest run of bytes from an aligned address on. See bt.h for the layout.
+ * STRUCTURE. The leaves hold the ranges in use, in order; a hole is what lies between two of them. Inner
+ * nodes know, per child, where it begins, how many entries it has, the largest hole below it, and one more
+ * maximum per alignment class: the longest run of bytes from an aligned address on. See bt.h for the layout.
  *
  * ONE DESCENT. A search goes down by size (at each node to the first child whose maximum suffices), a free by
  * address; either keeps its path. The change is then made in the one leaf, and the maxima are repaired from
  * there upwards, until one turns out to be right already.
  *
- * WHY FREE NEEDS NO MEMORY. It only takes an entry out, and merges nodes. Taking needs at most one new node per level,
- * which is at hand before anything changes.
+ * WHY FREE NEEDS NO MEMORY. It only takes an entry out, and merges nodes. Taking needs at most one new node
+ * per level, which is at hand before anything changes.
  *
- * A HOLE BELONGS to the leaf of the entry before it. Hence an allocation never moves a leaf's bounds, and a free
- * does so only if it takes a leaf's first entry away: then the leaf begins at the next entry, and the hole joins
- * the last gap of the leaf before.
+ * A HOLE BELONGS to the leaf of the entry before it. Hence an allocation never moves a leaf's bounds, and a
+ * free does so only if it takes a leaf's first entry away: then the leaf begins at the next entry, and the
+ * hole joins the last gap of the leaf before.
  *
  *      before    |=A=|..hole..|   |=B=|..h2..|=C=|....|         free(B)
  *                low 0            low 1
  *      after     |=A=|..hole + B + h2........|   |=C=|....|
  *                low 0                           low 1
  *
- * FULL LEAVES. A leaf that overflows first tries to level out with a neighbour under the same parent; only when neither
- * has room is it split. A leaf that shrinks is merged as soon as it and a neighbour fit into one with a little room to spare.
- * So leaves stay three quarters full: 14 bytes a range, or 29 with owners, everything included.
+ * FULL LEAVES. A leaf that overflows first tries to level out with a neighbour under the same parent; only
+ * when neither has room is it split. A leaf that shrinks is merged as soon as it and a neighbour fit into one
+ * with a little room to spare. So leaves stay three quarters full: 14 bytes a range, or 29 with owners,
+ * everything included.
  *
- * CACHE MISSES per operation, once the inner nodes are warm (a million ranges have some 700 of them, 1.2 MB): a free
- * reads one leaf, whose 7 lines (8 with owners) are fetched at once as soon as its address is known, and one line of
- * owners; an allocation reads another, which lowest fit mostly keeps warm. An inner node is read by up to 8 lines of
- * starts, or 8 of maxima. The red-black design waits for some ten lines one after the other, three times over.
+ * CACHE MISSES per operation, once the inner nodes are warm (a million ranges have some 700 of them, 1.2 MB):
+ * a free reads one leaf, whose 7 lines (8 with owners) are fetched at once as soon as its address is known,
+ * and one line of owners; an allocation reads another, which lowest fit mostly keeps warm. An inner node is
+ * read by up to 8 lines of starts, or 8 of maxima. The red-black design waits for some ten lines one after
+ * the other, three times over.
  *
- * WHAT LIMITS IT. Where everything is in the cache, below some thousand ranges: what a processor cannot predict (was this
- * hole its leaf's largest? is the freed one now?), then some 550 instructions an operation. Among 100,000 ranges and more:
- * the wait for the leaf, and for the 16 lines of each inner node on the way that the second-level cache has to bring.
+ * WHAT LIMITS IT. Where everything is in the cache, below some thousand ranges: what a processor cannot
+ * predict (was this hole its leaf's largest? is the freed one now?), then some 550 instructions an operation.
+ * Among 100,000 ranges and more: the wait for the leaf, and for the 16 lines of each inner node on the way
+ * that the second-level cache has to bring.
  *
  * LOOKUPS need no lock, if they can be told that they have to be done anew: bt_version.h.
  *
@@ -105,8 +109,8 @@ BT_HOT void descend_to(const struct bt_tiling *bt, uint64_t address, struct bt_p
     set_bounds(bt, path);
 }
 
-/** From `node` on `level` down to the outermost leaf, on the policy's side, whose largest run of a class is at
- *  least `size`; there is one. */
+/** From `node` on `level` down to the outermost leaf, on the policy's side, whose largest run of a class is
+ *  at least `size`; there is one. */
 BT_HOT void descend_by_size(const struct bt_tiling *bt, void *node, unsigned level, unsigned align_class,
                             const struct kva_demand *demand, struct bt_path *path)
 {
@@ -239,8 +243,8 @@ BT_HOT uint64_t known_largest(const struct bt_tiling *bt, const struct bt_path *
     return ((const struct bt_inner *)step->node)->largest[align_class][step->index];
 }
 
-/** The node on `level` has another largest run of a class: tell its parents; stop where nothing changes. Only if it was the
- *  greatest among its siblings, and shrank, does anyone have to look at the others. */
+/** The node on `level` has another largest run of a class: tell its parents; stop where nothing changes. Only
+ *  if it was the greatest among its siblings, and shrank, does anyone have to look at the others. */
 BT_HOT void climb_largest(struct bt_tiling *bt, const struct bt_path *path, unsigned level,
                           unsigned align_class, uint64_t now)
 {
@@ -297,8 +301,9 @@ struct remainder {
     uint64_t hole_last;
 };
 
-/** A part of gap g of the leaf is about to be taken: what had this hole as its maximum needs another. If what is left of the
- *  hole is no shorter than all that the leaf answers for beside it, nothing in the leaf can be longer; else look. */
+/** A part of gap g of the leaf is about to be taken: what had this hole as its maximum needs another. If what
+ *  is left of the hole is no shorter than all that the leaf answers for beside it, nothing in the leaf can be
+ *  longer; else look. */
 BT_HOT void gap_shrinks_in(struct bt_tiling *bt, const struct bt_path *path, unsigned align_class, unsigned g,
                            const struct remainder *rest)
 {
@@ -324,8 +329,8 @@ BT_RARE void gap_shrinks_in_declared(struct bt_tiling *bt, const struct bt_path 
         gap_shrinks_in(bt, path, align_class, g, rest);
 }
 
-/** In all classes. All spaces have the quantum, and most no other: it goes first and alone, so that what is known of it is known to the
- *  compiler. */
+/** In all classes. All spaces have the quantum, and most no other: it goes first and alone, so that what is
+ *  known of it is known to the compiler. */
 BT_HOT void gap_shrinks(struct bt_tiling *bt, const struct bt_path *path, unsigned g,
                         const struct remainder *rest)
 {
@@ -562,8 +567,8 @@ static unsigned division(const struct bt_tiling *bt, const struct bt_path *path,
     return entries->count / 2;
 }
 
-/** Level the entries of two leaves out, children i and i + 1 of the last inner node of a path. False, and nothing is
- *  changed, if a half of them does not fit the compact form. */
+/** Level the entries of two leaves out, children i and i + 1 of the last inner node of a path. False, and
+ *  nothing is changed, if a half of them does not fit the compact form. */
 BT_RARE bool level_out(struct bt_tiling *bt, const struct bt_path *path, unsigned i,
                        const struct bt_entries *entries)
 {
@@ -593,9 +598,9 @@ BT_RARE bool level_out(struct bt_tiling *bt, const struct bt_path *path, unsigne
     return true;
 }
 
-/** Give a neighbour under the same parent a part of the entries that are too many for a leaf, if it has room to spare:
- *  it takes no memory, and leaves stay fuller than if each overflow made a new one. Both must be left with some,
- *  or it would soon be for nothing. */
+/** Give a neighbour under the same parent a part of the entries that are too many for a leaf, if it has room
+ *  to spare: it takes no memory, and leaves stay fuller than if each overflow made a new one. Both must be
+ *  left with some, or it would soon be for nothing. */
 BT_RARE bool share(struct bt_tiling *bt, const struct bt_path *path, const struct bt_entries *entries)
 {
     const unsigned most = 2 * BT_MERGE_ENTRIES;
@@ -665,7 +670,8 @@ BT_RARE enum kva_status rewrite_leaf(struct bt_tiling *bt, const struct bt_path 
     return KVA_OK;
 }
 
-/** Add an entry at index i by rewriting the leaf; entry i - 1, if there is one, ends at `end_before` or sooner. */
+/** Add an entry at index i by rewriting the leaf; entry i - 1, if there is one, ends at `end_before` or
+ *  sooner. */
 BT_RARE enum kva_status add_by_rewriting(struct bt_tiling *bt, const struct bt_path *path, unsigned i,
                                          uint64_t start, uint64_t last, void *owner, uint64_t end_before)
 {
@@ -736,9 +742,9 @@ static bool merge_children(struct bt_tiling *bt, struct bt_inner *parent, unsign
     return true;
 }
 
-/** Whether child i, which has become smaller, should be one with a neighbour: with both it has no more than `most`. The first
- *  leaf of all may be empty; then it takes over whatever the next one holds, lest every entry from there on be the first of
- *  its leaf when it goes. */
+/** Whether child i, which has become smaller, should be one with a neighbour: with both it has no more than
+ *  `most`. The first leaf of all may be empty; then it takes over whatever the next one holds, lest every
+ *  entry from there on be the first of its leaf when it goes. */
 BT_HOT bool should_merge(const struct bt_inner *parent, unsigned i, unsigned most)
 {
     unsigned before = i > 0 ? parent->size[i - 1] : BT_CHILDREN;
@@ -757,7 +763,8 @@ static bool merge_child(struct bt_tiling *bt, struct bt_inner *parent, unsigned 
     return (before || has_behind) && merge_children(bt, parent, before ? i - 1 : i, are_leaves);
 }
 
-/** Child `index` of the inner node on `level` has become smaller: merge it with a neighbour, and so on upwards. */
+/** Child `index` of the inner node on `level` has become smaller: merge it with a neighbour, and so on
+ *  upwards. */
 BT_RARE void merge_up(struct bt_tiling *bt, const struct bt_path *path, unsigned level)
 {
     unsigned most = level + 1 == bt->height ? BT_MERGE_ENTRIES : BT_MERGE_CHILDREN;
@@ -990,7 +997,8 @@ static enum kva_status bt_punch(struct kva_tiling *tiling, uint64_t start, uint6
     return KVA_OK;
 }
 
-/** The entry keeps its place; if it is the first of a leaf, not the first leaf, the leaf begins where it does. */
+/** The entry keeps its place; if it is the first of a leaf, not the first leaf, the leaf begins where it
+ *  does. */
 static enum kva_status bt_trim(struct kva_tiling *tiling, uint64_t start, uint64_t first)
 {
     struct bt_tiling *bt = bt_of(tiling);
@@ -1023,7 +1031,8 @@ BT_HOT void end_entry_at(const struct bt_tiling *bt, struct bt_leaf *leaf, unsig
     end_edit(leaf);
 }
 
-/** Let entry i end where the part that it takes of the hole behind it ends, in whatever form the leaf needs for that. */
+/** Let entry i end where the part that it takes of the hole behind it ends, in whatever form the leaf needs
+ *  for that. */
 static enum kva_status raise_last(struct bt_tiling *bt, const struct bt_path *path, unsigned i,
                                   const struct remainder *rest)
 {
@@ -1246,8 +1255,8 @@ static bool ends_are_holes(const struct bt_tiling *bt, uint64_t first, uint64_t 
     return last == bt->common.last || (gap_at(bt, &path, behind, &start, &end) && start <= last + 1);
 }
 
-/** Cut the lowest hole off below `first`. Where it was all that the first leaf answered for, the leaf goes, too: there is
- *  another one then, which begins at `first` with an entry. */
+/** Cut the lowest hole off below `first`. Where it was all that the first leaf answered for, the leaf goes,
+ *  too: there is another one then, which begins at `first` with an entry. */
 static void raise_first(struct bt_tiling *bt, uint64_t first)
 {
     struct bt_path path;
@@ -1302,7 +1311,8 @@ static enum kva_status bt_narrow(struct kva_tiling *tiling, uint64_t first, uint
 
 /* ----------------------------------------------------------------------------------------------- looking */
 
-/** What holds an address, in the leaf that answers for it, but for the owner: true if it is the entry *index. */
+/** What holds an address, in the leaf that answers for it, but for the owner: true if it is the entry
+ *  *index. */
 BT_HOT bool find_in_leaf(const struct bt_tiling *bt, const struct bt_path *path, uint64_t address,
                          struct kva_segment *segment, unsigned *index)
 {
@@ -1454,16 +1464,17 @@ static enum kva_status bt_create(const struct kva_tiling *common, struct kva_til
 }
 
 /**
- * How many nodes the next `operations` changes can take at most. Each adds one entry at most, or changes the form of
- * one leaf; so it splits one leaf at most, and one node of each level above it, and may add a root.
+ * How many nodes the next `operations` changes can take at most. Each adds one entry at most, or changes the
+ * form of one leaf; so it splits one leaf at most, and one node of each level above it, and may add a root.
  *
  *   Few changes   One leaf each, and one inner node for each level and a root.
  *
- *   Many          What comes out of a split has room again: a wide leaf for a quarter of BT_ENTRIES at least, an inner
- *                 node for half of BT_CHILDREN; only the side that a split at the end leaves full may split once more.
- *                 So splits beyond those of the nodes that are there now (and may be full) need that many changes each:
+ *   Many          What comes out of a split has room again: a wide leaf for a quarter of BT_ENTRIES at least,
+ *                 an inner node for half of BT_CHILDREN; only the side that a split at the end leaves full
+ *                 may split once more. So splits beyond those of the nodes that are there now (and may be
+ *                 full) need that many changes each:
  *
- *                     leaves   4 N + changes / (BT_ENTRIES / 4)      4: the leaf, its two wide halves, a full side
+ *                     leaves   4 N + changes / (BT_ENTRIES / 4)      4: the leaf, its halves, a full side
  *                     inners   8 N + splits of leaves / (BT_CHILDREN / 8)      the sum over all levels
  */
 static size_t most_leaves(const struct bt_tiling *bt, size_t changes)

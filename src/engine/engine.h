@@ -4,14 +4,15 @@
  * The contract that every engine keeps.
  *
  * An engine keeps a TILING: it cuts the addresses [first, last] into segments that are free (a HOLE), busy,
- * deferred or absent. The space above it validates what users ask, rounds it to the quantum, calls their callbacks
- * and speaks their language; the engine only finds, splits and merges. Because the result of each search is
- * unique, two engines that keep this contract cannot be told apart but by a clock.
+ * deferred or absent. The space above it validates what users ask, rounds it to the quantum, calls their
+ * callbacks and speaks their language; the engine only finds, splits and merges. Because the result of each
+ * search is unique, two engines that keep this contract cannot be told apart but by a clock.
  *
  * INVARIANTS, true between any two calls. The checkers cite them by these names.
  *   I1  The segments cover [first, last] without gap or overlap, in ascending order.
  *   I2  Every segment starts on a multiple of the quantum and is a multiple of it long.
- *   I3  No two adjacent segments are both free, and no two both absent. The first and the last are not absent.
+ *   I3  No two adjacent segments are both free, and no two both absent. The first and the last are not
+ *       absent.
  *   I4  Every cached maximum equals the true maximum.
  *   I5  The tally equals what a walk over the segments counts.
  *   I6  Every index (tree, list, array) is in order, well-formed, and holds each of its segments once.
@@ -24,25 +25,27 @@
  *   E2  release, clear, own, park, unpark, wake and narrow never take memory.
  *   E3  KVA_ENOMEM is returned only if the change at hand needs more memory than there is.
  *
- * A PLACE is what a search found. The tiling keeps the way there, in whatever form suits the engine: so only the place
- * that was found last can be made busy, and only before the next change.
+ * A PLACE is what a search found. The tiling keeps the way there, in whatever form suits the engine: so only
+ * the place that was found last can be made busy, and only before the next change.
  *
- * COLOURS. While a flush calls its callback, more may be parked, which this flush must not give back: the callback has
- * not been told of it. So what is parked has a colour, one of two: a flush turns the colour that is parked in, and then
- * gives back what has the old one, piece by piece if others must not wait for all of it.
+ * COLOURS. While a flush calls its callback, more may be parked, which this flush must not give back: the
+ * callback has not been told of it. So what is parked has a colour, one of two: a flush turns the colour that
+ * is parked in, and then gives back what has the old one, piece by piece if others must not wait for all of
+ * it.
  *
- * ABSENT segments are those that do not belong to the space: what lies between two parts of it (kva/ranges.h). They are parked
- * in a colour of their own, which no flush gives back, and are woken before they are anything else. I3 is the caller's to
- * keep here, between any two of its own calls.
+ * ABSENT segments are those that do not belong to the space: what lies between two parts of it
+ * (kva/ranges.h). They are parked in a colour of their own, which no flush gives back, and are woken before
+ * they are anything else. I3 is the caller's to keep here, between any two of its own calls.
  *
  *      first                                            last
  *      | busy | free | busy |  absent  | busy |  free   |
  *
  * SPANS. A range's span is last - start, one less than its size: it fits 64 bits even for all addresses.
  *
- * THE INDEX BY SIZE (sizes.h) is kept where the space wants one. An engine only tells it of two events, at each change of its
- * holes: hole_lost and hole_gained, below. There is a hole beside each segment in use, and one more, at most. So whatever adds
- * a segment in use first obtains what the index needs for as many holes (index_is_ready), and nothing else does (E2).
+ * THE INDEX BY SIZE (sizes.h) is kept where the space wants one. An engine only tells it of two events, at
+ * each change of its holes: hole_lost and hole_gained, below. There is a hole beside each segment in use, and
+ * one more, at most. So whatever adds a segment in use first obtains what the index needs for as many holes
+ * (index_is_ready), and nothing else does (E2).
  *
  * An engine trusts its caller: ranges are inside the tiling, aligned to the quantum, not reversed. It owns
  * no lock and calls nothing but its memory source and, when a check fails, the corruption hook.
@@ -103,8 +106,8 @@ static inline void end_tiling(struct kva_tiling *tiling, size_t bytes)
     ledger_give(&ledger, tiling, bytes);
 }
 
-/** The memory of a tiling, whose engine keeps it in `bytes`, and which begins with a copy of `common`; with an index by size
- *  that is ready for the first hole, if there is to be one. NULL when the source refuses. */
+/** The memory of a tiling, whose engine keeps it in `bytes`, and which begins with a copy of `common`; with
+ *  an index by size that is ready for the first hole, if there is to be one. NULL when the source refuses. */
 static inline void *new_tiling(const struct kva_tiling *common, size_t bytes)
 {
     struct kva_ledger ledger = common->ledger;
@@ -152,14 +155,15 @@ static inline void hole_gained(const struct kva_tiling *tiling, uint64_t hole_st
  *  that grows at both ends. */
 enum { KVA_SEGMENTS_PER_OPERATION = 2 };
 
-/** Every engine has all of these functions. Its size is a part of the shared library's ABI, though no public header tells
- *  it: a program that is linked to a fixed address gets a copy of each engine that it names, as large as the engine was
- *  when the program was linked. So nothing is added or removed within a minor version. */
+/** Every engine has all of these functions. Its size is a part of the shared library's ABI, though no public
+ *  header tells it: a program that is linked to a fixed address gets a copy of each engine that it names, as
+ *  large as the engine was when the program was linked. So nothing is added or removed within a minor
+ *  version. */
 struct kva_engine {
     const char *name;
 
-    /** Make a tiling with one hole, [first, last]. `common` holds all but a tally; nothing was taken on its ledger.
-     *  KVA_OK, KVA_ENOMEM. */
+    /** Make a tiling with one hole, [first, last]. `common` holds all but a tally; nothing was taken on its
+     *  ledger. KVA_OK, KVA_ENOMEM. */
     enum kva_status (*create)(const struct kva_tiling *common, struct kva_tiling **tiling);
 
     /** Give all memory back, whatever the tiling holds. */
@@ -167,12 +171,13 @@ struct kva_engine {
 
     /** Take memory so that `operations` further operations need none. KVA_OK, KVA_ENOMEM.
      *
-     *  A longer series needs none either, if at most `operations` of it are an occupy, a punch, or a resize that
-     *  grows, and if there are never more than operations * KVA_SEGMENTS_PER_OPERATION segments more than now. */
+     *  A longer series needs none either, if at most `operations` of it are an occupy, a punch, or a resize
+     *  that grows, and if there are never more than operations * KVA_SEGMENTS_PER_OPERATION segments more
+     *  than now. */
     enum kva_status (*prepare)(struct kva_tiling *tiling, size_t operations);
 
-    /** Find the lowest or highest place for a demand; exact at any alignment, shape and window (fit.h). The other policies and
-     *  filters are the space's (policy.h), and not looked at here. KVA_OK, KVA_ENOSPC. */
+    /** Find the lowest or highest place for a demand; exact at any alignment, shape and window (fit.h). The
+     *  other policies and filters are the space's (policy.h), and not looked at here. KVA_OK, KVA_ENOSPC. */
     enum kva_status (*search)(struct kva_tiling *tiling, const struct kva_demand *demand,
                               struct kva_place *place);
 
@@ -187,45 +192,48 @@ struct kva_engine {
      *  KVA_OK, KVA_ENOENT (none starts there). */
     enum kva_status (*release)(struct kva_tiling *tiling, uint64_t start);
 
-    /** Make [first, last] free, which lies inside the busy segment that starts at `start` and touches neither of
-     *  its ends. Both remainders keep the owner. KVA_OK, KVA_ENOENT, KVA_ENOMEM. */
+    /** Make [first, last] free, which lies inside the busy segment that starts at `start` and touches neither
+     *  of its ends. Both remainders keep the owner. KVA_OK, KVA_ENOENT, KVA_ENOMEM. */
     enum kva_status (*punch)(struct kva_tiling *tiling, uint64_t start, uint64_t first, uint64_t last);
 
-    /** Let the busy segment that starts at `start` begin at `first`, which lies after the start and inside the
-     *  segment; what it leaves becomes free. KVA_OK, KVA_ENOENT, KVA_ENOMEM. */
+    /** Let the busy segment that starts at `start` begin at `first`, which lies after the start and inside
+     *  the segment; what it leaves becomes free. KVA_OK, KVA_ENOENT, KVA_ENOMEM. */
     enum kva_status (*trim)(struct kva_tiling *tiling, uint64_t start, uint64_t first);
 
     /** Let the busy segment that starts at `start` end at `last`, at the cost or to the benefit of the hole
      *  after it. KVA_OK, KVA_ENOENT, KVA_ENOSPC (no such hole, or too short), KVA_ENOMEM. */
     enum kva_status (*resize)(struct kva_tiling *tiling, uint64_t start, uint64_t last);
 
-    /** Give the busy segment that starts at `start` another owner; nothing is kept where the tiling keeps no owners.
-     *  KVA_OK, KVA_ENOENT. */
+    /** Give the busy segment that starts at `start` another owner; nothing is kept where the tiling keeps no
+     *  owners. KVA_OK, KVA_ENOENT. */
     enum kva_status (*own)(struct kva_tiling *tiling, uint64_t start, void *owner);
 
-    /** Make every busy segment free that lies wholly inside [first, last]; deferred ones stay. Never takes memory. */
+    /** Make every busy segment free that lies wholly inside [first, last]; deferred ones stay. Never takes
+     *  memory. */
     void (*clear)(struct kva_tiling *tiling, uint64_t first, uint64_t last);
 
-    /** Make the busy segment that starts at `start` deferred, in a colour, or absent; *last is where it ends. KVA_OK,
-     *  KVA_ENOENT. */
+    /** Make the busy segment that starts at `start` deferred, in a colour, or absent; *last is where it ends.
+     *  KVA_OK, KVA_ENOENT. */
     enum kva_status (*park)(struct kva_tiling *tiling, uint64_t start, unsigned colour, uint64_t *last);
 
-    /** Make deferred segments of a colour free, merged: `most` of them, or all if they are fewer. tally.parked has
-     *  what is left. */
+    /** Make deferred segments of a colour free, merged: `most` of them, or all if they are fewer.
+     *  tally.parked has what is left. */
     void (*unpark)(struct kva_tiling *tiling, unsigned colour, uint64_t most);
 
     /** Make the absent segment that starts at `start` busy. KVA_OK, KVA_ENOENT. */
     enum kva_status (*wake)(struct kva_tiling *tiling, uint64_t start);
 
-    /** The lowest segment parked in a colour, deferred or absent, that starts in [from, to], inside the tiling. KVA_OK, KVA_ENOENT
-     *  (there is none). An engine may look at each segment in the range for this, but at none beyond it. */
+    /** The lowest segment parked in a colour, deferred or absent, that starts in [from, to], inside the
+     *  tiling. KVA_OK, KVA_ENOENT (there is none). An engine may look at each segment in the range for this,
+     *  but at none beyond it. */
     enum kva_status (*next_parked)(const struct kva_tiling *tiling, unsigned colour, uint64_t from,
                                    uint64_t to, struct kva_segment *segment);
 
     /** Move the ends of the tiling outwards; what is added is free. KVA_OK, KVA_ENOMEM. */
     enum kva_status (*extend)(struct kva_tiling *tiling, uint64_t first, uint64_t last);
 
-    /** Move the ends of the tiling inwards, to [first, last]. KVA_OK, KVA_EBUSY (what would go is not wholly free). */
+    /** Move the ends of the tiling inwards, to [first, last]. KVA_OK, KVA_EBUSY (what would go is not wholly
+     *  free). */
     enum kva_status (*narrow)(struct kva_tiling *tiling, uint64_t first, uint64_t last);
 
     /** The segment that holds `address`, which lies inside the tiling. */
@@ -234,8 +242,8 @@ struct kva_engine {
     /** Whether peek ever finds anything. Where it does not, there is no use in trying again. */
     bool peeks;
 
-    /** The same without the space's lock, at one moment of the call. False if the tiling was changed too close by, the
-     *  address lies outside, or the engine cannot: then nothing is known. */
+    /** The same without the space's lock, at one moment of the call. False if the tiling was changed too
+     *  close by, the address lies outside, or the engine cannot: then nothing is known. */
     bool (*peek)(const struct kva_tiling *tiling, uint64_t address, struct kva_segment *segment);
 
     /** The span of the largest hole; false when there is none. */
@@ -244,7 +252,8 @@ struct kva_engine {
     /** Verify I1-I7. NULL when they hold; else the broken one in words, and where. */
     const char *(*check)(const struct kva_tiling *tiling, uint64_t *address);
 
-    /** Verify what can be verified in O(log n) around the segment that holds `at`. Returns what check does. */
+    /** Verify what can be verified in O(log n) around the segment that holds `at`. Returns what check
+     *  does. */
     const char *(*check_near)(const struct kva_tiling *tiling, uint64_t at, uint64_t *address);
 };
 
@@ -292,8 +301,8 @@ static inline void kva_tally_move_bytes(struct kva_tally *tally, enum kva_state 
     tally->bytes[to] += bytes;
 }
 
-/** Verify I9 where I1-I7 hold: each hole of the index is one of the tiling, and they are as many. NULL, or what is wrong,
- *  and where. */
+/** Verify I9 where I1-I7 hold: each hole of the index is one of the tiling, and they are as many. NULL, or
+ *  what is wrong, and where. */
 static inline const char *check_sizes(const struct kva_tiling *tiling, uint64_t *address)
 {
     struct kva_size size;

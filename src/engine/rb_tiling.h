@@ -36,8 +36,9 @@ struct rb_segment {
         uint64_t largest; /* a hole: the largest span in its subtree */
         void *owner;      /* of any other */
     };
-    struct kva_list
-        order; /* a hole: its neighbours by address; deferred: its `parked`; absent: itself; busy: none */
+
+    /** A hole: its neighbours by address; deferred: its `parked`; absent: itself; busy: none. */
+    struct kva_list order;
 };
 
 enum { RB_NODE_BYTES = 64 };

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * The holes of a tiling by size: an ordered set, from which the smallest hole that is long enough is found in O(log n).
- * sizes.c says how it is kept.
+ * The holes of a tiling by size: an ordered set, from which the smallest hole that is long enough is found in
+ * O(log n). sizes.c says how it is kept.
  *
- * ORDER. By span, and holes of one span by start. So the first hole from (size - 1, 0) on is the best for `size` bytes, the
- * lowest of the smallest; and those after it are all others that are long enough, in the order in which a search for the best
- * has to look at them.
+ * ORDER. By span, and holes of one span by start. So the first hole from (size - 1, 0) on is the best for
+ * `size` bytes, the lowest of the smallest; and those after it are all others that are long enough, in the
+ * order in which a search for the best has to look at them.
  *
- * MEMORY. Nodes come from caches on the tiling's ledger. kva_sizes_ensure obtains them for a NUMBER OF HOLES, whatever
- * changes lead there; nothing else takes any.
+ * MEMORY. Nodes come from caches on the tiling's ledger. kva_sizes_ensure obtains them for a NUMBER OF HOLES,
+ * whatever changes lead there; nothing else takes any.
  */
 #ifndef KVA_ENGINE_SIZES_H
 #define KVA_ENGINE_SIZES_H
@@ -33,8 +33,8 @@ struct kva_sizes {
     unsigned found_index;
 };
 
-/** An empty set whose memory is taken on a ledger, and goes with kva_nodes_fini; it is ready for one hole. NULL when the
- *  source refuses. */
+/** An empty set whose memory is taken on a ledger, and goes with kva_nodes_fini; it is ready for one hole.
+ *  NULL when the source refuses. */
 struct kva_sizes *kva_sizes_create(struct kva_ledger *ledger);
 
 /** kva_sizes_ensure's slow path. */

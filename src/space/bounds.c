@@ -7,11 +7,12 @@
  *      | busy | free | busy |      absent      | free | busy | free |
  *      |<---- a span ------>|                  |<---- a span ------>|
  *
- * An absent range is a segment of the tree that is parked in a colour of its own (engine.h, ABSENT). All there is to do is
- * made of what an engine does anyway; two rules make the segments one and only one way to say what belongs to a space:
+ * An absent range is a segment of the tree that is parked in a colour of its own (engine.h, ABSENT). All
+ * there is to do is made of what an engine does anyway; two rules make the segments one and only one way to
+ * say what belongs to a space:
  *
- *   The ends are not absent     what is taken away at an end is cut off (narrow), and so is an absent range that
- *                               would be outermost then
+ *   The ends are not absent     what is taken away at an end is cut off (narrow), and so is an absent range
+ *                               that would be outermost then
  *   No two absent ranges touch  what is taken away beside one becomes one with it
  *
  *      add       outside:   | space |                         extend ->  | space |   free         |
@@ -23,8 +24,8 @@
  *                at an end: |   free   | absent | busy        wake, give back, narrow
  *                                               | busy
  *
- * ONE STEP. Where there are several changes, the memory for all is at hand before the first one, or the only change that
- * takes some is undone; and lookups without the lock see them at once (enter.h, begin_compound).
+ * ONE STEP. Where there are several changes, the memory for all is at hand before the first one, or the only
+ * change that takes some is undone; and lookups without the lock see them at once (enter.h, begin_compound).
  */
 #include <kva/ranges.h>
 
@@ -81,8 +82,8 @@ static enum kva_status add_outside(struct kva_space *space, uint64_t start, uint
     return make_absent(space, gap_start, gap_last);
 }
 
-/** [start, last] lies in an absent range. The part is given back before the rest is parked again: if there is no memory for
- *  that, all of it is. */
+/** [start, last] lies in an absent range. The part is given back before the rest is parked again: if there is
+ *  no memory for that, all of it is. */
 static enum kva_status add_inside(struct kva_space *space, const struct kva_segment *absent, uint64_t start,
                                   uint64_t last)
 {
@@ -156,8 +157,8 @@ enum kva_status kva_space_grow(struct kva_space *space, uint64_t first, uint64_t
 
 /* ----------------------------------------------------------------------------------------------- removing */
 
-/** The free range [start, last], not all of the space, goes; and `below` and `above`, the absent ranges that it touches
- *  (NULL: none), become one with it. */
+/** The free range [start, last], not all of the space, goes; and `below` and `above`, the absent ranges that
+ *  it touches (NULL: none), become one with it. */
 static enum kva_status cut_out_range(struct kva_space *space, uint64_t start, uint64_t last,
                                      const struct kva_segment *below, const struct kva_segment *above)
 {
@@ -241,7 +242,8 @@ static enum kva_status validate_new_ends(const struct kva_tiling *tiling, struct
     return status;
 }
 
-/** What is most in the way between the end `inner`, which stays, and the end `outer`, which goes; they may be one. */
+/** What is most in the way between the end `inner`, which stays, and the end `outer`, which goes; they may be
+ *  one. */
 static enum kva_state worst_state(const struct kva_space *space, uint64_t inner, uint64_t outer)
 {
     struct kva_segment conflict;

@@ -7,21 +7,22 @@
  *      |====== A ======|=====|  free  |== B ==|  deferred  |=====|=== C ===|
  *      |====== A ======|         free         |  deferred  |free |=== C ===|      kva_clear
  *
- * At most two busy segments are CUT, those that the range's ends lie in; all others are freed whole, which takes no memory.
- * So what may be needed is known beforehand, and at hand before the first change. Then nothing can fail, and the changes
- * are hidden from lookups without the lock until all are made.
+ * At most two busy segments are CUT, those that the range's ends lie in; all others are freed whole, which
+ * takes no memory. So what may be needed is known beforehand, and at hand before the first change. Then
+ * nothing can fail, and the changes are hidden from lookups without the lock until all are made.
  *
- * WITH POOLS. An object can be given back with its CPU's lock alone, and lookups find it by its own word. So all CPUs'
- * locks are held here, and no lookup is under way then: each takes one of them. kva_clear gives objects that lie in the
- * range back to their spans, and needs no drain. kva_reserve_over needs the range in the tree: it drains the pools and
- * makes ordinary segments of what objects are left in the range, which nobody can see; if there is no memory for that, it ends.
+ * WITH POOLS. An object can be given back with its CPU's lock alone, and lookups find it by its own word. So
+ * all CPUs' locks are held here, and no lookup is under way then: each takes one of them. kva_clear gives
+ * objects that lie in the range back to their spans, and needs no drain. kva_reserve_over needs the range in
+ * the tree: it drains the pools and makes ordinary segments of what objects are left in the range, which
+ * no caller can tell; if there is no memory for that, it returns KVA_ENOMEM.
  */
 #include <kva/ranges.h>
 
 #include "defer.h"
 #include "verify.h"
 
-/* ------------------------------------------------------------------------------------- the ends of a range */
+/* ------------------------------------------------------------------------------------ the ends of a range */
 
 /** Whether a busy segment begins before `at` and goes on there: to divide things at `at` cuts it. */
 static bool is_cut_before(const struct kva_space *space, uint64_t at, struct kva_segment *segment)
@@ -37,8 +38,8 @@ static bool is_cut_after(const struct kva_space *space, uint64_t last, struct kv
     return segment->state == KVA_BUSY && segment->last > last;
 }
 
-/** Prepare to cut the busy segments that reach out of [start, last]: they are ordinary ones then, and the memory is at hand.
- *  KVA_OK; KVA_ENOMEM. With all CPUs' locks. */
+/** Prepare to cut the busy segments that reach out of [start, last]: they are ordinary ones then, and the
+ *  memory is at hand. KVA_OK; KVA_ENOMEM. With all CPUs' locks. */
 static enum kva_status prepare_cuts(struct kva_space *space, uint64_t start, uint64_t last)
 {
     struct kva_segment first;
@@ -64,7 +65,8 @@ struct clearing {
     struct kva_bad bad; /* written only with a status that is the caller's bug */
 };
 
-/** Free the part of a busy segment that begins at `start` and ends at `last`. It is whole, or an ordinary segment. */
+/** Free the part of a busy segment that begins at `start` and ends at `last`. It is whole, or an ordinary
+ *  segment. */
 static void free_piece(struct kva_space *space, const struct kva_segment *segment, uint64_t start,
                        uint64_t last)
 {
@@ -76,7 +78,8 @@ static void free_piece(struct kva_space *space, const struct kva_segment *segmen
         (void)kva_core_free_part(space->tiling, segment, start, last);
 }
 
-/** Free what is busy in [start, last], objects of pools among it, with the memory for it at hand; how many bytes that was. */
+/** Free what is busy in [start, last], objects of pools among it, with the memory for it at hand; how many
+ *  bytes that was. */
 static uint64_t free_with_objects(struct kva_space *space, uint64_t start, uint64_t last)
 {
     struct kva_segment segment;
@@ -95,7 +98,8 @@ static uint64_t free_with_objects(struct kva_space *space, uint64_t start, uint6
     }
 }
 
-/** With pools, there is no compound: spans that objects go back to hide their own changes, and no lookup is under way. */
+/** With pools, there is no compound: spans that objects go back to hide their own changes, and no lookup is
+ *  under way. */
 static enum kva_status clear_with_pools(struct kva_space *space, struct clearing *clearing)
 {
     kva_cpus_take(locks_of(space));
@@ -177,8 +181,8 @@ static bool is_deferred_in(const struct kva_tiling *tiling, uint64_t start, uint
     return found;
 }
 
-/** What in [start, last] does not give way to a range that is taken over it: KVA_EAGAIN if something is deferred,
- *  KVA_ENOSPC if a drain has left something in a pool. */
+/** What in [start, last] does not give way to a range that is taken over it: KVA_EAGAIN if something is
+ *  deferred, KVA_ENOSPC if a drain has left something in a pool. */
 static enum kva_status find_unyielding(const struct kva_space *space, uint64_t start, uint64_t last)
 {
     enum kva_status status = KVA_OK;
@@ -197,24 +201,8 @@ static enum kva_status find_unyielding(const struct kva_space *space, uint64_t s
     }
 }
 
-/** All objects in [start, last] become ordinary segments. Nothing else is in a pool there. */
-static enum kva_status move_objects_to_tree(struct kva_space *space, uint64_t start, uint64_t last)
-{
-    enum kva_status status = KVA_OK;
-    struct kva_segment segment;
-
-    if (!pools_of(space))
-        return KVA_OK;
-    for (uint64_t at = start; status == KVA_OK; at = segment.last + 1) {
-        kva_lookup(space, at, &segment);
-        status = leave_pool(space, segment.start);
-        if (segment.last >= last)
-            break;
-    }
-    return status;
-}
-
-/** Two changes may add a busy segment: the punch, if the range lies inside one segment, and the occupation. */
+/** Two changes may add a busy segment: the punch, if the range lies inside one segment, and the
+ *  occupation. */
 static enum kva_status prepare_over(struct kva_space *space, const struct clearing *clearing)
 {
     struct kva_tiling *tiling = space->tiling;
@@ -226,8 +214,8 @@ static enum kva_status prepare_over(struct kva_space *space, const struct cleari
     return tiling->engine->prepare(tiling, inside ? 2 : 1);
 }
 
-/** With all CPUs' locks, and the pools drained. Another thread may have taken part of the range away from the space during
- *  a flush. */
+/** With all CPUs' locks, and the pools drained. Another thread may have taken part of the range away from the
+ *  space during a flush. */
 static enum kva_status attempt_over(void *instance, void *operation)
 {
     struct kva_space *space = instance;
@@ -238,7 +226,7 @@ static enum kva_status attempt_over(void *instance, void *operation)
     if (status == KVA_OK)
         status = find_unyielding(space, clearing->start, clearing->last);
     if (status == KVA_OK)
-        status = move_objects_to_tree(space, clearing->start, clearing->last);
+        status = kva_pools_leave(space, clearing->start, clearing->last);
     if (status == KVA_OK)
         status = prepare_over(space, clearing);
     if (status != KVA_OK)

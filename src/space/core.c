@@ -64,13 +64,18 @@ enum kva_status kva_validate_bounds(uint64_t first, uint64_t last, uint64_t quan
 
 /* ------------------------------------------------------------------------------------------ requests */
 
-/** Whether a request says no more than the common ones do: lowest or highest, a power of two that divides the start. */
+/** 0 if a request asks no more of its start than a power of two that divides it. */
+static inline uint64_t start_shape(const struct kva_request *request)
+{
+    return request->phase | request->nocross | (request->align & (request->align - 1));
+}
+
+/** Whether a request has no shape, filter or flags, and its policy is lowest or highest. */
 static inline bool is_plain_request(const struct kva_request *request)
 {
-    uint64_t shape = request->phase | request->nocross | (request->align & (request->align - 1));
     unsigned rest = ((unsigned)request->policy & ~1U) | request->flags;
 
-    return (shape | rest | (uintptr_t)request->filter) == 0;
+    return (start_shape(request) | rest | (uintptr_t)request->filter) == 0;
 }
 
 static void look_at_tiling(const void *tiling, uint64_t address, struct kva_segment *segment)
@@ -92,7 +97,7 @@ static enum kva_status demand_shape(const struct kva_tiling *tiling, const struc
         return bad_field(bad, KVA_EALIGN, "nocross");
     if (request->nocross != 0 && request->nocross < demand->size)
         return bad_field(bad, KVA_ESIZE, "nocross");
-    if ((request->phase | request->nocross | (request->align & (request->align - 1))) == 0)
+    if (start_shape(request) == 0)
         return KVA_OK;
     demand->align = UINT64_C(1) << lowest_bit(stride | request->phase);
     demand->stride = stride;
@@ -101,8 +106,8 @@ static enum kva_status demand_shape(const struct kva_tiling *tiling, const struc
     return KVA_OK;
 }
 
-/** What a request says beyond the common, for a demand whose size and window are known. Not inline: plain requests do not
- *  carry it along. */
+/** The rest of a request that is not plain, for a demand whose size and window are known. Not inline: plain
+ *  requests do not carry it along. */
 static __attribute__((noinline)) enum kva_status demand_further(const struct kva_tiling *tiling,
                                                                 const struct kva_request *request,
                                                                 struct kva_demand *demand,

@@ -32,8 +32,8 @@ enum kva_status kva_range_of(uint64_t quantum, uint64_t start, uint64_t size,
 enum kva_status kva_range_inside(const struct kva_tiling *tiling, uint64_t start, uint64_t size,
                                  const struct kva_range_names *names, uint64_t *last, struct kva_bad *bad);
 
-/** Whether all of [start, last] belongs to the tiling: KVA_OK; or KVA_ERANGE if part of it lies outside, or is absent, and *bad.
- *  O(1) where nothing is absent; else a look at each segment in the range. */
+/** Whether all of [start, last] belongs to the tiling: KVA_OK; or KVA_ERANGE if part of it lies outside, or
+ *  is absent, and *bad. O(1) where nothing is absent; else a look at each segment in the range. */
 enum kva_status kva_range_present(const struct kva_tiling *tiling, uint64_t start, uint64_t last,
                                   const struct kva_range_names *names, struct kva_bad *bad);
 
@@ -95,8 +95,8 @@ static inline enum kva_status core_free(struct kva_tiling *tiling, uint64_t star
 enum kva_status kva_core_free_part(struct kva_tiling *tiling, const struct kva_segment *whole, uint64_t start,
                                    uint64_t last);
 
-/** Free whatever is busy in [start, last]; how many bytes that was. The memory for one operation that splits a segment is at
- *  hand, if a busy one reaches out of the range. */
+/** Free whatever is busy in [start, last]; how many bytes that was. The memory for one operation that splits
+ *  a segment is at hand, if a busy one reaches out of the range. */
 uint64_t kva_core_clear(struct kva_tiling *tiling, uint64_t start, uint64_t last);
 
 /** Let the busy segment that starts at `start` end at `last`. KVA_OK, KVA_ENOENT, KVA_ENOSPC (what follows is

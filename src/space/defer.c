@@ -222,8 +222,8 @@ enum kva_status kva_flush(struct kva_space *space)
 
 /* ------------------------------------------------------------------------- the list, for the callback */
 
-/** The lowest of what the flush under way is about to free that starts at or above `from`, in the range that it covers: a
- *  segment of the tree, or an object of a pool. */
+/** The lowest of what the flush under way is about to free that starts at or above `from`, in the range that
+ *  it covers: a segment of the tree, or an object of a pool. */
 static bool next_of_flush(const struct kva_space *space, uint64_t from, struct kva_segment *next)
 {
     const struct kva_tiling *tiling = space->tiling;
@@ -240,7 +240,8 @@ static bool next_of_flush(const struct kva_space *space, uint64_t from, struct k
     return true;
 }
 
-/** The lowest range of the list from `from` on. Nothing of the old colour comes or goes while the callback runs. */
+/** The lowest range of the list from `from` on. Nothing of the old colour comes or goes while the callback
+ *  runs. */
 static enum kva_status next_range(const struct kva_space *space, uint64_t from, struct kva_segment *range)
 {
     struct kva_segment next;
@@ -256,22 +257,19 @@ static enum kva_status next_range(const struct kva_space *space, uint64_t from, 
 
 enum kva_status kva_flush_first(const struct kva_space *space, struct kva_segment *range)
 {
-    enum kva_status status = enter(space);
+    enum kva_status status = enter_with(space, __func__, 0, range, "range");
 
     if (status != KVA_OK)
         return status;
-    return leave(space, range ? next_range(space, space->flush_start, range)
-                              : misuse_null(space, __func__, 0, "range"));
+    return leave(space, next_range(space, space->flush_start, range));
 }
 
 enum kva_status kva_flush_next(const struct kva_space *space, struct kva_segment *range)
 {
-    enum kva_status status = enter(space);
+    enum kva_status status = enter_with(space, __func__, 0, range, "range");
 
     if (status != KVA_OK)
         return status;
-    if (!range)
-        return leave(space, misuse_null(space, __func__, 0, "range"));
     if (range->last == UINT64_MAX)
         return leave(space, KVA_ENOENT);
     return leave(space, next_range(space, range->last + 1, range));

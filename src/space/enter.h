@@ -118,6 +118,18 @@ static inline enum kva_status enter(const struct kva_space *space)
     return KVA_OK;
 }
 
+/** The same, of a call that has to be given a pointer, too; `address` is for the report where that is
+ *  NULL. */
+static inline enum kva_status enter_with(const struct kva_space *space, const char *where, uint64_t address,
+                                         const void *pointer, const char *field)
+{
+    enum kva_status status = enter(space);
+
+    if (status == KVA_OK && !pointer)
+        return leave(space, misuse_null(space, where, address, field));
+    return status;
+}
+
 /** The way in of every call that changes a space. */
 static inline enum kva_status enter_change(const struct kva_space *space, const char *where)
 {

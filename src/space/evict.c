@@ -160,21 +160,14 @@ static void record_run(const struct eviction_run *run)
 
 /* ----------------------------------------------------------------------------------- what fits in a run */
 
-static void look_in_space(const void *space, uint64_t address, struct kva_segment *segment)
-{
-    kva_lookup(space, address, segment);
-}
-
 /** What the eviction's request asks for in the space as it is now, which may have grown or shrunk; false if
  *  nothing can satisfy that. */
 static bool eviction_demand(const struct kva_eviction *eviction, struct kva_demand *demand)
 {
     struct kva_bad bad;
 
-    if (kva_demand_of(eviction->space->tiling, &eviction->request, demand, &bad) != KVA_OK)
+    if (kva_space_demand_of(eviction->space, &eviction->request, demand, &bad) != KVA_OK)
         return false;
-    demand->look = look_in_space;
-    demand->look_where = eviction->space;
     return demand->max - demand->min >= demand->size - 1;
 }
 
@@ -430,21 +423,6 @@ static bool is_still_admitted(const struct kva_eviction *eviction, const struct 
     return filter_admits(eviction, start, last);
 }
 
-/** Those that a pool has handed out become ordinary segments, which nobody can see. */
-static enum kva_status move_candidates_to_tree(struct kva_space *space, const struct kva_segment *whole)
-{
-    enum kva_status status = KVA_OK;
-    struct kva_segment segment = {.last = whole->start - 1};
-
-    while (pools_of(space) && status == KVA_OK) {
-        kva_lookup(space, segment.last + 1, &segment);
-        status = leave_pool(space, segment.start);
-        if (segment.last >= whole->last)
-            break;
-    }
-    return status;
-}
-
 /** Free those that must go, and take their place. What that needs has been prepared. */
 static enum kva_status replace_candidates(const struct kva_eviction *eviction,
                                           const struct kva_segment *whole)
@@ -472,7 +450,7 @@ static enum kva_status attempt_eviction(void *instance, void *operation)
     if (status == KVA_OK && !is_still_admitted(eviction, &whole))
         return KVA_EAGAIN;
     if (status == KVA_OK)
-        status = move_candidates_to_tree(space, &whole);
+        status = kva_pools_leave(space, whole.start, whole.last);
     if (status == KVA_OK)
         status = space->tiling->engine->prepare(space->tiling, 1);
     return status == KVA_OK ? replace_candidates(eviction, &whole) : status;

@@ -94,8 +94,8 @@ enum kva_status kva_free_range(struct kva_space *space, uint64_t start, uint64_t
     return leave(space, status);
 }
 
-/** Whether a segment is as large as a caller says. In spans, since a segment may have 2^64 bytes, and a size be rounded up
- *  to that. */
+/** Whether a segment has the size that a caller gives. By lengths less 1, since a segment may have 2^64
+ *  bytes, and a size be rounded up to that. */
 static bool has_size(const struct kva_segment *segment, uint64_t size, uint64_t quantum)
 {
     return size != 0 && ((size - 1) | (quantum - 1)) == segment->last - segment->start;

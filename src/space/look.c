@@ -45,31 +45,27 @@ enum kva_status kva_find(const struct kva_space *space, uint64_t address, struct
 {
     if (find_unlocked(space, address, segment))
         return KVA_OK;
-    enum kva_status status = enter(space);
+    enum kva_status status = enter_with(space, __func__, address, segment, "segment");
     if (status != KVA_OK)
         return status;
-    return leave(space, segment ? find_segment(space, address, segment)
-                                : misuse_null(space, __func__, address, "segment"));
+    return leave(space, find_segment(space, address, segment));
 }
 
 enum kva_status kva_first(const struct kva_space *space, struct kva_segment *segment)
 {
-    enum kva_status status = enter(space);
+    enum kva_status status = enter_with(space, __func__, 0, segment, "segment");
 
     if (status != KVA_OK)
         return status;
-    return leave(space, segment ? find_upwards(space, space->tiling->first, segment)
-                                : misuse_null(space, __func__, 0, "segment"));
+    return leave(space, find_upwards(space, space->tiling->first, segment));
 }
 
 enum kva_status kva_next(const struct kva_space *space, struct kva_segment *segment)
 {
-    enum kva_status status = enter(space);
+    enum kva_status status = enter_with(space, __func__, 0, segment, "segment");
 
     if (status != KVA_OK)
         return status;
-    if (!segment)
-        return leave(space, misuse_null(space, __func__, 0, "segment"));
     if (segment->last >= space->tiling->last)
         return leave(space, KVA_ENOENT);
     return leave(space, find_upwards(space, segment->last + 1, segment));

@@ -34,6 +34,21 @@ void kva_lookup(const struct kva_space *space, uint64_t address, struct kva_segm
     } while (segment->state == KVA_BUSY && !object_is_live(&object));
 }
 
+static void look_in_space(const void *space, uint64_t address, struct kva_segment *segment)
+{
+    kva_lookup(space, address, segment);
+}
+
+enum kva_status kva_space_demand_of(const struct kva_space *space, const struct kva_request *request,
+                                    struct kva_demand *demand, struct kva_bad *bad)
+{
+    enum kva_status status = kva_demand_of(space->tiling, request, demand, bad);
+
+    demand->look = look_in_space;
+    demand->look_where = space;
+    return status;
+}
+
 enum kva_status kva_diagnose_start(const struct kva_space *space, uint64_t start)
 {
     struct kva_segment segment;

@@ -15,8 +15,8 @@
 /** The segment that holds `address`, which is inside the space. With the space's lock. */
 void kva_lookup(const struct kva_space *space, uint64_t address, struct kva_segment *segment);
 
-/** The same; but where that is absent, what comes after it, or before it. There is something, as the space's ends are never
- *  absent; and it is not absent, as no two absent segments touch (engine.h, I1). */
+/** The same; but where that is absent, what comes after it, or before it. There is something, as the space's
+ *  ends are never absent; and it is not absent, as no two absent segments touch (engine.h, I1). */
 static inline void lookup_upwards(const struct kva_space *space, uint64_t address,
                                   struct kva_segment *segment)
 {
@@ -34,8 +34,14 @@ static inline void lookup_downwards(const struct kva_space *space, uint64_t addr
 }
 
 /** As kva_lookup, without the space's lock. False if that cannot be told: the address is outside, or absent,
- *  its neighbourhood was being changed, it is an object that is not live, or the engine has no such lookup. */
+ *  its neighbourhood was being changed, it is an object that is not live, or the engine has no such
+ *  lookup. */
 bool kva_lookup_unlocked(const struct kva_space *space, uint64_t address, struct kva_segment *segment);
+
+/** The demand of a request, as kva_demand_of; its filter is told objects of pools beside a hole, not the
+ *  spans that they lie in. With the space's lock. */
+enum kva_status kva_space_demand_of(const struct kva_space *space, const struct kva_request *request,
+                                    struct kva_demand *demand, struct kva_bad *bad);
 
 /** Why no busy segment starts at `start`: one of kva_free's statuses; KVA_OK if one does. */
 enum kva_status kva_diagnose_start(const struct kva_space *space, uint64_t start);

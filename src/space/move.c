@@ -6,10 +6,11 @@
  *      old       |   free   |==== A ====|   free   |
  *      new       |      |==== A ====|   free       |      may overlap the old one
  *
- * First it is seen that nothing but the segment itself lies in the new place; then it is released and occupies that, in
- * one compound, with the memory at hand. So the old place is never given up in vain, and nobody sees it free: the space's
- * lock is held from the look to the last change. A flush drops the lock, but comes before the look. It may let another
- * thread change the segment itself; so each attempt begins with all of it.
+ * First it is seen that nothing but the segment itself lies in the new place; then it is released and
+ * occupies that, in one compound, with the memory at hand. So the old place is never given up in vain, and no
+ * other thread sees it free: the space's lock is held from the look to the last change. A flush drops the
+ * lock, but comes before the look. It may let another thread change the segment itself; so each attempt
+ * begins with all of it.
  */
 #include <kva/ranges.h>
 
@@ -25,7 +26,8 @@ struct relocation {
     struct kva_bad bad; /* written only with a status that is the caller's bug */
 };
 
-/** The end of the new place. A segment of all 2^64 addresses, which can come from kva_join, fits nowhere else. */
+/** The end of the new place. A segment of all 2^64 addresses, which can come from kva_join, fits nowhere
+ *  else. */
 static enum kva_status aim(const struct kva_space *space, struct relocation *relocation)
 {
     static const struct kva_range_names names = {"to", "to"};
@@ -53,8 +55,8 @@ static enum kva_status commit_move(struct kva_space *space, struct relocation *r
         status = tiling->engine->prepare(tiling, 1);
     if (status != KVA_OK)
         return status;
-    core_find(tiling, relocation->start,
-              &relocation->segment); /* the owner may have changed until it left its pool */
+    /* the owner may have changed until it left its pool */
+    core_find(tiling, relocation->start, &relocation->segment);
     begin_compound(space);
     (void)core_free(tiling, relocation->start);
     sync_point(threads_of(space));

@@ -21,7 +21,8 @@ static const struct kva_segment *neighbour(const struct kva_demand *demand, bool
     return segment->state == KVA_ABSENT ? NULL : segment;
 }
 
-/** Ask the filter, if there is one, and fit the demand into what it leaves of the hole that the place tells. */
+/** Ask the filter, if there is one, and fit the demand into what it leaves of the hole that the place
+ *  tells. */
 static bool fit_admitted(const struct kva_tiling *tiling, const struct kva_demand *demand,
                          const struct kva_place *place, uint64_t *at)
 {
@@ -53,7 +54,8 @@ static struct kva_demand any_place(const struct kva_tiling *tiling, const struct
     };
 }
 
-/** Let the window of a walk over holes begin after one, in the direction of the walk; false if nothing is left of it. */
+/** Let the window of a walk over holes begin after one, in the direction of the walk; false if nothing is
+ *  left of it. */
 static bool pass_hole(struct kva_demand *walk, const struct kva_place *place)
 {
     if (walk->policy == KVA_LOWEST) {
@@ -154,7 +156,8 @@ static uint64_t scale(uint64_t random, uint64_t most)
     return high + (rest > UINT64_MAX - random); /* and once more `random`, for the 1 */
 }
 
-/** The start in the window that the caller's random bits denote, free or not; false if align and phase allow none. */
+/** The start in the window that the caller's random bits denote, free or not; false if align and phase allow
+ *  none. */
 static bool random_start(const struct kva_demand *demand, uint64_t *start)
 {
     struct kva_demand any = *demand;
@@ -185,7 +188,8 @@ static enum kva_status search_random(const struct field *field, const struct kva
     return search_between(field, demand, KVA_LOWEST, 0, from - 1, place);
 }
 
-/** Without an index: look at every hole in the window that is long enough, and keep the smallest in which it fits. */
+/** Without an index: look at every hole in the window that is long enough, and keep the smallest in which it
+ *  fits. */
 static enum kva_status search_best(struct kva_tiling *tiling, const struct kva_demand *demand,
                                    struct kva_place *place)
 {
@@ -220,8 +224,8 @@ static bool is_in_reach(const struct kva_demand *demand, const struct kva_place 
     return low <= high && high - low >= demand->size - 1;
 }
 
-/** With an index: from the smallest hole that is long enough on, until one has a place. The lowest one in it: only KVA_HIGHEST
- *  asks kva_fit_in_hole for another. */
+/** With an index: from the smallest hole that is long enough on, until one has a place. The lowest one in it:
+ *  only KVA_HIGHEST asks kva_fit_in_hole for another. */
 static enum kva_status search_best_by_size(struct kva_tiling *tiling, const struct kva_demand *demand,
                                            struct kva_place *place)
 {

@@ -231,8 +231,8 @@ static void refill(struct kva_space *space, struct kva_cpu *cpu, uint32_t quanta
 
 /* ------------------------------------------------------------------------------------------ take, give */
 
-/** What the pools serve: no window, no filter, lowest first, up to the largest object. All else is the tree's. For the
- *  window's upper end and the alignment, 0 stands for no limit and for 1. */
+/** What the pools serve: no window, no filter, lowest first, up to the largest object. All else is the
+ *  tree's. For the window's upper end and the alignment, 0 stands for no limit and for 1. */
 static bool is_poolable(const struct kva_space *space, const struct kva_request *request)
 {
     const struct kva_pools *pools = space->shared->pools;
@@ -396,17 +396,34 @@ bool kva_pool_release(struct kva_space *space, const struct kva_object *object)
     return true;
 }
 
-/** Another thread may end this life meanwhile, and begin the next one: then the owner is that of the next one, as if
- *  it had been set after that began; or it is overwritten when that begins, as if it had been set before. */
+/** Another thread may end this life meanwhile, and begin the next one: then the owner is that of the next
+ *  one, as if it had been set after that began; or it is overwritten when that begins, as if it had been set
+ *  before. */
 bool kva_pool_set_owner(const struct kva_space *space, const struct kva_object *object, void *owner)
 {
     if (!object_is_live(object))
         return false;
     sync_point(threads_of(space));
-    if (space->shared->pools
-            ->owners) /* an exchange: who reads it sees what came before the one that it replaces */
+    /* An exchange: a thread that reads the new owner sees what came before the old one was written, too. */
+    if (space->shared->pools->owners)
         (void)atomic_exchange_explicit(&life_of(object)->owner, owner, memory_order_acq_rel);
     return true;
+}
+
+enum kva_status kva_pools_leave(struct kva_space *space, uint64_t start, uint64_t last)
+{
+    enum kva_status status = KVA_OK;
+    struct kva_segment segment;
+
+    if (!pools_of(space))
+        return KVA_OK;
+    for (uint64_t at = start; status == KVA_OK; at = segment.last + 1) {
+        kva_lookup(space, at, &segment);
+        status = leave_pool(space, segment.start);
+        if (segment.last >= last)
+            break;
+    }
+    return status;
 }
 
 bool kva_pool_park(struct kva_space *space, const struct kva_object *object)

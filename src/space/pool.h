@@ -51,6 +51,11 @@ bool kva_pool_set_owner(const struct kva_space *space, const struct kva_object *
 /** A live object is deferred, in the present colour: false if it was not live. With the space's lock. */
 bool kva_pool_park(struct kva_space *space, const struct kva_object *object);
 
+/** The live objects in [start, last], all that pools have there, become ordinary segments: no caller can
+ *  tell. KVA_OK; or KVA_EDOUBLE, KVA_ENOMEM as of kva_span_move_to_tree, when some may have become ordinary
+ *  already. */
+enum kva_status kva_pools_leave(struct kva_space *space, uint64_t start, uint64_t last);
+
 /** Deferred objects of a colour become free: `most` of them, or all if they are fewer. */
 void kva_pools_unpark(struct kva_space *space, unsigned colour, uint64_t most);
 

@@ -9,9 +9,9 @@
  *      join     |=== A ===|=== B =====|        release the second, then let the first grow over it
  *               |========= A =========|
  *
- * Each of the two is made of two changes of the tree, in a compound: lookups without the lock see both or neither. The
- * memory for them is at hand before the first one, and no other thread comes in between: so neither can fail. An object
- * of a pool becomes an ordinary segment first, which nobody can see.
+ * Each of the two is made of two changes of the tree, in a compound: lookups without the lock see both or
+ * neither. The memory for them is at hand before the first one, and no other thread comes in between: so
+ * neither can fail. An object of a pool becomes an ordinary segment first, which no caller can tell.
  */
 #include <kva/ranges.h>
 
@@ -71,8 +71,8 @@ static bool find_next_busy(const struct kva_space *space, uint64_t start, struct
     return next->state == KVA_BUSY;
 }
 
-/** A busy segment begins at `start`. The next one may be given back by another thread until it has left its pool: then
- *  there is none. */
+/** A busy segment begins at `start`. The next one may be given back by another thread until it has left its
+ *  pool: then there is none. */
 static enum kva_status join_busy(struct kva_space *space, uint64_t start)
 {
     struct kva_tiling *tiling = space->tiling;

@@ -15,9 +15,9 @@
 
 #include "defer.h"
 
-/** A request has just failed for want of space: make room and attempt it again, step by step; the last attempt's status. If
- *  it may not block, KVA_EAGAIN where there is anything to try, else KVA_ENOSPC. With the space's lock, which is not held all
- *  the time; from the last attempt on it is. */
+/** A request has just failed for want of space: make room and attempt it again, step by step; the last
+ *  attempt's status. If it may not block, KVA_EAGAIN where there is anything to try, else KVA_ENOSPC. With
+ *  the space's lock, which is not held all the time; from the last attempt on it is. */
 enum kva_status kva_retry(struct kva_space *space, const struct kva_request *request, kva_attempt *attempt,
                           void *operation);
 

@@ -221,7 +221,8 @@ enum kva_status kva_space_abandon(struct kva_space *space)
     return KVA_OK;
 }
 
-/** Give all objects back to their spans, and what is wholly free of those to the tree, in one piece: that takes no memory. */
+/** Give all objects back to their spans, and what is wholly free of those to the tree, in one piece: that
+ *  takes no memory. */
 static void free_all_objects(struct kva_space *space)
 {
     const struct kva_tiling *tiling = space->tiling;

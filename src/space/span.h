@@ -47,7 +47,7 @@
  *      owner is written (release) before it becomes live, and read (acquire) between two looks at `live`. If
  *      both find it set, the owner is that of a life that the second look has seen: had the object been given
  *      back and taken again in between, then a thread that reads the new owner also sees the word that was
- *      cleared before it, or set after it. An owner that is set during a life is seen, or the one before it is.
+ *      cleared before it, or set after it. An owner that is set during a life is seen, or the one before.
  *   7. What the tree tells a lookup without the space's lock is a user's, not a piece of a span, if the
  *      directory has no span there at the same moment. Spans and the tree change together, in a COMPOUND
  *      change (enter.h); a lookup that met one begins anew.
@@ -109,10 +109,11 @@ struct kva_span {
     uint64_t *is_gone;
     uint64_t *is_deferred[KVA_COLOURS];
 
-    _Alignas(KVA_LINE) struct kva_list
-        link; /* on its home's `with_free` of its size, if it has free objects; in limbo */
-    struct kva_list
-        parked[KVA_COLOURS]; /* on the pools' `parked`, if it has objects deferred in the colour */
+    /** On its home's `with_free` of its size, if it has free objects; in limbo. */
+    _Alignas(KVA_LINE) struct kva_list link;
+
+    /** On the pools' `parked`, if it has objects deferred in the colour. */
+    struct kva_list parked[KVA_COLOURS];
     uint32_t free;
     uint32_t gone;
     uint32_t deferred[KVA_COLOURS];
@@ -258,8 +259,8 @@ void kva_spans_end_limbo(struct kva_pools *pools);
  *  CPU's. */
 bool kva_object_at(const struct kva_pools *pools, uint64_t address, struct kva_object *object);
 
-/** The lowest object deferred in a colour that starts at or above an address; false when there is none. It looks at every span
- *  that has objects deferred in the colour. */
+/** The lowest object deferred in a colour that starts at or above an address; false when there is none. It
+ *  looks at every span that has objects deferred in the colour. */
 bool kva_spans_next_parked(const struct kva_pools *pools, unsigned colour, uint64_t from,
                            struct kva_object *object);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** The steps before a range is said not to be free; see spot.h. */
+/** The steps before a range counts as not free; see spot.h. */
 #include "spot.h"
 
 bool kva_is_worse(enum kva_state state, enum kva_state than)

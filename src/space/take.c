@@ -14,27 +14,11 @@ struct allocation {
     struct kva_bad bad; /* written only with a status that is the caller's bug */
 };
 
-static void look_at_space(const void *space, uint64_t address, struct kva_segment *segment)
-{
-    kva_lookup(space, address, segment);
-}
-
-/** The demand of a request whose filter is to see the objects of pools beside a hole. */
-static enum kva_status demand_with_pools(const struct kva_space *space, const struct kva_request *request,
-                                         struct kva_demand *demand, struct kva_bad *bad)
-{
-    enum kva_status status = kva_demand_of(space->tiling, request, demand, bad);
-
-    demand->look = look_at_space;
-    demand->look_where = space;
-    return status;
-}
-
 static __attribute__((cold, noinline)) enum kva_status alloc_filtered(struct kva_space *space,
                                                                       struct allocation *allocation)
 {
     struct kva_demand demand;
-    enum kva_status status = demand_with_pools(space, allocation->request, &demand, &allocation->bad);
+    enum kva_status status = kva_space_demand_of(space, allocation->request, &demand, &allocation->bad);
 
     return status == KVA_OK
                ? core_alloc(space->tiling, &demand, allocation->request->owner, &allocation->start)
@@ -90,7 +74,7 @@ enum kva_status kva_search(struct kva_space *space, const struct kva_request *re
         return status;
     if (!request || !start)
         return leave(space, misuse_null(space, __func__, 0, request ? "start" : "request"));
-    status = demand_with_pools(space, request, &demand, &bad);
+    status = kva_space_demand_of(space, request, &demand, &bad);
     if (is_misuse(status))
         return leave(space, misuse_of(space, status, __func__, request->min, &bad));
     status = core_search(space->tiling, &demand, &place);
@@ -157,7 +141,8 @@ static enum kva_status attempt_congruent(void *instance, void *operation)
     return status;
 }
 
-/** The request as reclaim callbacks are told it: its size is from the first part's start to the last one's end, saturated. */
+/** The request as reclaim callbacks are told it: its size is from the first part's start to the last one's
+ *  end, saturated. */
 static struct kva_request whole_request(const struct kva_request *request, const struct kva_part *parts,
                                         size_t count)
 {

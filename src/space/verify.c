@@ -211,7 +211,8 @@ enum kva_status kva_space_check(const struct kva_space *space, struct kva_fault 
     return status;
 }
 
-/** The address, or the end of the tiling next to it: the space may end elsewhere than it did when the address was noted. */
+/** The address, or the end of the tiling next to it: the space may end elsewhere than it did when the address
+ *  was noted. */
 static uint64_t clamp_to(const struct kva_tiling *tiling, uint64_t address)
 {
     return min_u64(max_u64(address, tiling->first), tiling->last);

@@ -1,23 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Walks: backwards, over the segments that meet a range, over the holes of at least a size. Nothing here changes a space.
+ * Walks: backwards, over the segments in a range, over the holes of at least a size. Nothing here
+ * changes a space.
  *
- * A STEP KNOWS ONLY WHERE THE LAST ONE ENDED. So the space may change in between, and each step goes on from that
- * address, not from a segment that may be gone. It makes progress whatever has changed: upwards, each segment ends above the one
- * before; downwards, it begins below it.
+ * A STEP KNOWS ONLY WHERE THE LAST ONE ENDED. So the space may change in between, and each step goes on from
+ * that address, not from a segment that may be gone. It makes progress whatever has changed: upwards, each
+ * segment ends above the one before; downwards, it begins below it.
  *
  *      |---- A ----|--- free ---|-- B --|             the step returned A
  *                  ^ goes on here
  *      |---- A ----|------- B' ---------|             the next one returns B', wherever it begins
  *      |------------- A' -------|-- B --|             and here A', once more: it is longer now
  *
- * A HOLE OF AT LEAST A SIZE is where a plain demand for that size finds room in the part of the space that is left to
- * walk. The engine passes over all shorter ones in O(log n), and tells the whole hole with the place.
+ * A HOLE OF AT LEAST A SIZE is where a plain demand for that size finds room in the part of the space that is
+ * left to walk. The engine passes over all shorter ones in O(log n), and tells the whole hole with the place.
  *
  *      |- free -|##|------- free -------|##|-- free --|
- *                           ^ hole->last      the part above it is what counts: of a hole that reaches over that
- *                           |--- least ---|   address, too. The result is the whole hole
+ *                           ^ hole->last      only the part above it counts, also of a hole that holds it;
+ *                           |--- least ---|   the result is the whole hole
  */
 #include "lookup.h"
 
@@ -37,23 +38,19 @@ static enum kva_status find_downwards(const struct kva_space *space, uint64_t ad
 
 enum kva_status kva_last(const struct kva_space *space, struct kva_segment *segment)
 {
-    enum kva_status status = enter(space);
+    enum kva_status status = enter_with(space, __func__, 0, segment, "segment");
 
     if (status != KVA_OK)
         return status;
-    if (!segment)
-        return leave(space, misuse_null(space, __func__, 0, "segment"));
     return leave(space, find_downwards(space, space->tiling->last, segment));
 }
 
 enum kva_status kva_prev(const struct kva_space *space, struct kva_segment *segment)
 {
-    enum kva_status status = enter(space);
+    enum kva_status status = enter_with(space, __func__, 0, segment, "segment");
 
     if (status != KVA_OK)
         return status;
-    if (!segment)
-        return leave(space, misuse_null(space, __func__, 0, "segment"));
     if (segment->start == 0)
         return leave(space, KVA_ENOENT);
     return leave(space, find_downwards(space, segment->start - 1, segment));
@@ -77,22 +74,19 @@ static enum kva_status lowest_in(const struct kva_space *space, uint64_t from, u
 enum kva_status kva_first_in(const struct kva_space *space, uint64_t start, uint64_t last,
                              struct kva_segment *segment)
 {
-    enum kva_status status = enter(space);
+    enum kva_status status = enter_with(space, __func__, start, segment, "segment");
 
     if (status != KVA_OK)
         return status;
-    return leave(space, segment ? lowest_in(space, start, last, segment)
-                                : misuse_null(space, __func__, start, "segment"));
+    return leave(space, lowest_in(space, start, last, segment));
 }
 
 enum kva_status kva_next_in(const struct kva_space *space, uint64_t last, struct kva_segment *segment)
 {
-    enum kva_status status = enter(space);
+    enum kva_status status = enter_with(space, __func__, 0, segment, "segment");
 
     if (status != KVA_OK)
         return status;
-    if (!segment)
-        return leave(space, misuse_null(space, __func__, 0, "segment"));
     if (segment->last == UINT64_MAX)
         return leave(space, KVA_ENOENT);
     return leave(space, lowest_in(space, segment->last + 1, last, segment));
@@ -100,9 +94,10 @@ enum kva_status kva_next_in(const struct kva_space *space, uint64_t last, struct
 
 /* ------------------------------------------------------------------------------------------------ holes */
 
-/** The outermost hole, on the side of a policy, that has `least` bytes in the part [min, max] of the space. A size that
- *  passes 2^64 - 1 when it is rounded up is a special case: only all 2^64 addresses are as long. What is asked for is then one
- *  quantum less than that, and the part of the hole has to be compared with the size itself. */
+/** The outermost hole, on the side of a policy, that has `least` bytes in the part [min, max] of the space. A
+ *  size that passes 2^64 - 1 when it is rounded up is a special case: only all 2^64 addresses are as long.
+ *  What is asked for is then one quantum less than that, and the part of the hole has to be compared with the
+ *  size itself. */
 static enum kva_status outermost_hole(const struct kva_space *space, uint64_t min, uint64_t max,
                                       enum kva_policy policy, uint64_t least, struct kva_segment *hole)
 {
@@ -123,36 +118,30 @@ static enum kva_status outermost_hole(const struct kva_space *space, uint64_t mi
 
 enum kva_status kva_first_hole(struct kva_space *space, uint64_t least, struct kva_segment *hole)
 {
-    enum kva_status status = enter(space);
+    enum kva_status status = enter_with(space, __func__, 0, hole, "hole");
 
     if (status != KVA_OK)
         return status;
-    if (!hole)
-        return leave(space, misuse_null(space, __func__, 0, "hole"));
     return leave(space,
                  outermost_hole(space, space->tiling->first, space->tiling->last, KVA_LOWEST, least, hole));
 }
 
 enum kva_status kva_last_hole(struct kva_space *space, uint64_t least, struct kva_segment *hole)
 {
-    enum kva_status status = enter(space);
+    enum kva_status status = enter_with(space, __func__, 0, hole, "hole");
 
     if (status != KVA_OK)
         return status;
-    if (!hole)
-        return leave(space, misuse_null(space, __func__, 0, "hole"));
     return leave(space,
                  outermost_hole(space, space->tiling->first, space->tiling->last, KVA_HIGHEST, least, hole));
 }
 
 enum kva_status kva_next_hole(struct kva_space *space, uint64_t least, struct kva_segment *hole)
 {
-    enum kva_status status = enter(space);
+    enum kva_status status = enter_with(space, __func__, 0, hole, "hole");
 
     if (status != KVA_OK)
         return status;
-    if (!hole)
-        return leave(space, misuse_null(space, __func__, 0, "hole"));
     const struct kva_tiling *tiling = space->tiling;
     if (hole->last >= tiling->last)
         return leave(space, KVA_ENOENT);
@@ -162,12 +151,10 @@ enum kva_status kva_next_hole(struct kva_space *space, uint64_t least, struct kv
 
 enum kva_status kva_prev_hole(struct kva_space *space, uint64_t least, struct kva_segment *hole)
 {
-    enum kva_status status = enter(space);
+    enum kva_status status = enter_with(space, __func__, 0, hole, "hole");
 
     if (status != KVA_OK)
         return status;
-    if (!hole)
-        return leave(space, misuse_null(space, __func__, 0, "hole"));
     const struct kva_tiling *tiling = space->tiling;
     if (hole->start <= tiling->first)
         return leave(space, KVA_ENOENT);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** Filters of holes for tests: each a function of the hole and its neighbours alone, so every engine and the model see the same. */
+/** Filters of holes for tests: each a function of the hole and its neighbours alone, so every engine and the
+ *  model see the same. */
 #ifndef KVA_TESTS_COMMON_FILTER_H
 #define KVA_TESTS_COMMON_FILTER_H
 

@@ -140,7 +140,7 @@ enum kva_status model_flush(struct model *model)
     return KVA_OK;
 }
 
-/* ----------------------------------------------------------------------------------------------- searching */
+/* ---------------------------------------------------------------------------------------------- searching */
 
 /** Whether `count` units from `address` lie in the space, inside the window, and are free. */
 static bool is_free(const struct model *model, const struct kva_request *request, uint64_t address,
@@ -1015,8 +1015,8 @@ static const struct kva_segment *nearest_that_stays(const struct model_eviction 
     return nearest;
 }
 
-/** Where the filter does not let the place be used beside a candidate that stays, that one must go, too; of two, the lower one,
- *  if that will do; else the upper one, if that will; else both. */
+/** Where the filter does not let the place be used beside a candidate that stays, that one must go, too; of
+ *  two, the lower one, if that will do; else the upper one, if that will; else both. */
 static void clear_for_filter(const struct model *model, struct model_eviction *eviction,
                              const struct kva_segment *hole)
 {

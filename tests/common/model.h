@@ -2,14 +2,14 @@
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
  * The model: a space as an array of units, one per quantum, each with a state, an owner and a mark where a
- * segment begins. It has no tree, no list, no cached maximum and no merge: holes are wherever units are
- * free. Every answer is found by trying all addresses. It is written from the documentation of kva.h, ranges.h and
+ * segment begins. It has no tree, no list, no cached maximum and no merge: holes are wherever units are free.
+ * Every answer is found by trying all addresses. It is written from the documentation of kva.h, ranges.h and
  * evict.h alone, and returns from every call what they say, bad calls included.
  *
  * Where several rows of a status table apply, the order is: the request (size, wrap, window, policy, flags,
- * alignment, phase, boundary), then the parts one by one, which refuse policies, boundaries and filters before
- * all else; for given ranges the size, the start, the wrap, then what the space holds; for a resize or a move,
- * the segment first. kva.h promises no order; the engines share this one.
+ * alignment, phase, boundary), then the parts one by one, which refuse policies, boundaries and filters
+ * before all else; for given ranges the size, the start, the wrap, then what the space holds; for a resize or
+ * a move, the segment first. kva.h promises no order; the engines share this one.
  */
 #ifndef KVA_TESTS_COMMON_MODEL_H
 #define KVA_TESTS_COMMON_MODEL_H
@@ -93,8 +93,8 @@ struct model_eviction {
     uint64_t clear_last;
 };
 
-/* As those of evict.h. Between two calls of model_evict_add the space may change only in what does not matter: then the model
- * does not know how wide the holes are that the library sees. */
+/* As those of evict.h. Between two calls of model_evict_add the space may change only in what does not
+ * matter: then the model does not know how wide the holes are that the library sees. */
 enum kva_status model_evict_begin(const struct model *model, const struct kva_request *request,
                                   struct model_eviction *eviction);
 enum kva_status model_evict_add(const struct model *model, struct model_eviction *eviction, uint64_t start);

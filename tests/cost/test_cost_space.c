@@ -69,7 +69,7 @@ static uint64_t some(uint64_t round)
     return round * UINT64_C(7919) % size_now;
 }
 
-/* ------------------------------------------------------------------------------------ n: number of segments */
+/* ---------------------------------------------------------------------------------- n: number of segments */
 
 /** `size` busy segments, each followed by a hole of three times its length. */
 static void many_segments(uint64_t size)
@@ -526,7 +526,8 @@ static void reserve_over_deferred(uint64_t round)
 
 /* ---------------------------------------------------------------------------- k, count, s: of a request */
 
-/** Holes of twice DECLARED less one page: long enough for it, and too short wherever it is not at their start. */
+/** Holes of twice DECLARED less one page: long enough for it, and too short wherever it is not at their
+ *  start. */
 static void short_holes(uint64_t size)
 {
     struct kva_config config = plain();
@@ -596,7 +597,8 @@ static void allocate_at_an_odd_alignment(uint64_t round)
     allocate_beyond_holes((struct kva_request){.align = 12 * SIZE}, 5 + 12);
 }
 
-/** As many_segments, with an index by size. Of every four segments one is twice as long, so that holes are of two sizes. */
+/** As many_segments, with an index by size. Of every four segments one is twice as long, so that holes are of
+ *  two sizes. */
 static void many_sizes(uint64_t size)
 {
     struct kva_config config = plain();
@@ -752,8 +754,8 @@ static enum kva_status allocate_a_shape(struct kva_request request, uint64_t *st
     return status;
 }
 
-/** The k-th multiple of nocross - 1 lies k below a multiple of nocross: the first that has a quarter of nocross after it is
- *  number nocross / 4. */
+/** The k-th multiple of nocross - 1 lies k below a multiple of nocross: the first that has a quarter of
+ *  nocross after it is number nocross / 4. */
 static void allocate_far_away(uint64_t round)
 {
     const uint64_t stride = size_now - 1;
@@ -771,8 +773,8 @@ static void allocate_far_away(uint64_t round)
     assert_int_equal(kva_free(&space, start), KVA_OK);
 }
 
-/** Small steps: from where a range of a quarter of nocross would begin to cross on, to the next multiple of nocross; 2^40 of them
- *  at the larger size. */
+/** Small steps: from where a range of a quarter of nocross would begin to cross on, to the next multiple of
+ *  nocross; 2^40 of them at the larger size. */
 static void allocate_by_small_steps(uint64_t round)
 {
     const uint64_t stride = (UINT64_C(1) << 20) + 1;
@@ -789,8 +791,8 @@ static void allocate_by_small_steps(uint64_t round)
     assert_int_equal(kva_free(&space, start), KVA_OK);
 }
 
-/** An odd number near the golden section of nocross, with which Euclid's algorithm takes longest, and a range as long as
- *  nocross: the only multiple of both in reach is 0, which lies outside the window. */
+/** An odd number near the golden section of nocross, with which Euclid's algorithm takes longest, and a range
+ *  as long as nocross: the only multiple of both in reach is 0, which lies outside the window. */
 static void allocate_a_shape_in_vain(uint64_t round)
 {
     struct kva_request request = {.size = size_now, .min = 1, .max = 2 * size_now - 1, .nocross = size_now};
@@ -831,7 +833,8 @@ static void allocate_parts(uint64_t round)
         assert_int_equal(kva_free(&space, base + parts[i].offset), KVA_OK);
 }
 
-/** Holes of one page, four pages apart: where one of two parts that lie two pages apart finds one, the other does not.
+/** Holes of one page, four pages apart: where one of two parts that lie two pages apart finds one, the other
+ *  does not.
  *
  *      | busy     |_| busy     |_| ...        base
  *                  0   1                        first part in a hole: the second one moves on to the next,
@@ -877,7 +880,7 @@ static void empty_space(uint64_t size)
     begin(&config, size);
 }
 
-/* ------------------------------------------------------------------------------------ busy_count, callbacks */
+/* ---------------------------------------------------------------------------------- busy_count, callbacks */
 
 /** In no order. */
 static void many_ranges(uint64_t size)
@@ -942,7 +945,7 @@ static void remove_callback(uint64_t round)
     assert_int_equal(status, KVA_OK);
 }
 
-/* --------------------------------------------------------------------------------- p, CPUs: pools, threads */
+/* -------------------------------------------------------------------------------- p, CPUs: pools, threads */
 
 /** A space with pools that many CPUs share; each may keep what it gets. */
 static void begin_pools(uint64_t size, unsigned cpus)
@@ -1090,7 +1093,7 @@ static void fork_child(uint64_t round)
     assert_int_equal(status, KVA_OK);
 }
 
-/* ----------------------------------------------------------------------------------------------- evictions */
+/* ---------------------------------------------------------------------------------------------- evictions */
 
 static struct kva_eviction eviction;
 
@@ -1221,7 +1224,7 @@ static void feed_beside_pooled(uint64_t round)
     assert_int_equal(status, KVA_ENOSPC);
 }
 
-/* --------------------------------------------------------------------------------------------------- lines */
+/* -------------------------------------------------------------------------------------------------- lines */
 
 /* ------------------------------------------------------------------------------- ranges.h: changes, spans */
 

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Absent segments and ends that move inwards: the contract of park, wake and narrow (engine.h), called directly.
+ * Absent segments and ends that move inwards: the contract of park, wake and narrow (engine.h), called
+ * directly.
  *
- * First by examples. Then every engine and the scan engine side by side, through the same random changes of a tiling of
- * some two hundred quanta: after each they must say the same of every address, hold the same counts, and find the same
- * places.
+ * First by examples. Then every engine and the scan engine side by side, through the same random changes of a
+ * tiling of some two hundred quanta: after each they must say the same of every address, hold the same
+ * counts, and find the same places.
  */
 #include "../common/harness.h"
 
@@ -88,7 +89,7 @@ static void expect(const struct fixture *f, uint64_t at, uint64_t start, uint64_
     assert_int_equal(segment.state, state);
 }
 
-/* ----------------------------------------------------------------------------------------- absent segments */
+/* ---------------------------------------------------------------------------------------- absent segments */
 
 /** Neither free nor busy: no operation but wake does anything to it. */
 static void an_absent_segment_is_left_alone(void **state)
@@ -230,7 +231,7 @@ static void the_checkers_know_where_nothing_may_be_absent(void **state)
     }
 }
 
-/* -------------------------------------------------------------------------------------------------- narrow */
+/* ------------------------------------------------------------------------------------------------- narrow */
 
 static void narrow(struct fixture *f, uint64_t first, uint64_t last, enum kva_status status)
 {
@@ -314,8 +315,9 @@ static void narrow_stops_at_what_is_parked(void **state)
     }
 }
 
-/** The lowest of many segments go, one after the other, until the tiling begins right at the next one: in bt this leaves a
- *  first leaf without entries, whose addresses are then all gone. From every start, filled in either direction. */
+/** The lowest of many segments go, one after the other, until the tiling begins right at the next one: in bt
+ *  this leaves a first leaf without entries, whose addresses are then all gone. From every start, filled in
+ *  either direction. */
 static void narrow_up_to_any_segment(void **state)
 {
     enum { SEGMENTS = 70 };
@@ -373,7 +375,7 @@ static void narrow_at_the_ends_of_all_addresses(void **state)
     }
 }
 
-/* --------------------------------------------------------------------------------------------- side by side */
+/* ------------------------------------------------------------------------------------------- side by side */
 
 enum { SIDE_LAST = 199 };
 

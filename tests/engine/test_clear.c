@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * clear, of each engine, against a release of each segment by the linear engine: the same tiling, at every step.
+ * clear, of each engine, against a release of each segment by the linear engine: the same tiling, at every
+ * step.
  */
 #include "../common/harness.h"
 

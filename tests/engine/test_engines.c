@@ -402,8 +402,8 @@ static void the_next_one_parked_at_the_ends(void **state)
     }
 }
 
-/* As many holes as there can be come about without memory, by release and by unpark: what adds a busy segment has obtained
- * what the index by size needs for them. */
+/* As many holes as there can be come about without memory, by release and by unpark: what adds a busy segment
+ * has obtained what the index by size needs for them. */
 static void a_free_needs_no_memory(void **state)
 {
     const struct kva_engine *engine;

@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Evictions (kva/evict.h) against a model that knows nothing of runs: a letter for each quantum, taken from the listing.
+ * Evictions (kva/evict.h) against a model that knows nothing of runs: a letter for each quantum, taken from
+ * the listing.
  *
- *      F free (or pooled)    b busy, not fed    c busy, fed    d deferred        bFFccFb c must go if the place meets it
+ *      F free (or pooled)    b busy, not fed    c busy, fed: must go if the place overlaps it    d deferred
  *
- * The first k candidates will do if a start that satisfies the request lies in a row of F and c that holds the last of them;
- * no shorter feed may. Each space lies in another place than the one before (common/place.h).
+ *      for instance bFFccFb
+ *
+ * The first k candidates will do if a start that satisfies the request lies in a row of F and c that holds
+ * the last of them; no shorter feed may. Each space lies in another place than the one before
+ * (common/place.h).
  */
 #include "../common/harness.h"
 #include "../common/picture.h"
@@ -255,7 +259,7 @@ static bool admitted_without(const struct fixture *f, const struct kva_request *
 
 /* ------------------------------------------------------------------------------------------- what must go */
 
-/** The candidates that must go are those that meet the place; and, with a filter, as few more as it wants. */
+/** Those candidates must go that overlap the place, and with a filter as few more as need be. */
 static unsigned expect_victims(const struct fixture *f, const struct kva_request *request, uint64_t start)
 {
     bool goes[UNITS_MOST] = {false};
@@ -305,7 +309,8 @@ static void expect_finished(struct fixture *f, const struct kva_request *request
     test_expect_sound(&f->space, f->first, f->first + (f->units * f->quantum - 1));
 }
 
-/** Feed all that is busy in some order until it will do, and compare with the model after each. Whether it did. */
+/** Feed all that is busy in some order until it will do, and compare with the model after each. Whether it
+ *  did. */
 static bool feed_in_some_order(struct fixture *f, struct test_rng *rng, const struct kva_request *request,
                                uint64_t *start)
 {
@@ -655,7 +660,7 @@ ON_EACH_ENGINE(only_what_meets_the_place_goes)
     assert_int_equal(f->segments[5].state, KVA_FREE); /* unit 14 */
 }
 
-/* ------------------------------------------------------------------------------------------- the end again */
+/* ------------------------------------------------------------------------------------------ the end again */
 
 static void feed_two(struct fixture *f)
 {
@@ -829,7 +834,7 @@ ON_EACH_ENGINE(a_space_that_shrinks)
     assert_int_equal(start, address_of(f, 13));
 }
 
-/* ---------------------------------------------------------------------------------------------- the filter */
+/* --------------------------------------------------------------------------------------------- the filter */
 
 /** A quantum between what has different owners. */
 static bool keep_apart(void *context, struct kva_hole *hole)
@@ -931,7 +936,8 @@ static void expect_same_busy(const struct fixture *f)
         assert_int_not_equal(f->before.segments[i++].state, KVA_BUSY);
 }
 
-/** No memory from one take of kva_evict_finish after the other on, until it has all. How many failures there were. */
+/** No memory from one take of kva_evict_finish after the other on, until it has all. How many failures there
+ *  were. */
 static unsigned finish_with_failures(struct fixture *f, uint64_t *start)
 {
     unsigned failures = 0;

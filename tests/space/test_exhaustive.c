@@ -15,11 +15,13 @@
  * PLACES   All of it at [0, 11]; then, over fewer layouts, at the very top of the 64-bit range and with a
  *   quantum of 4096.
  *
- * SHAPES AND CHOICES   One constraint at a time, in each layout of 12 units: every alignment from 1 to 12 with every
- *   phase, and every boundary; nearest to every target, in the space and outside; best; random with every value
- *   from which another start is denoted, and the one before it; every filter of common/filter.h. Two at a time, in
- *   each layout of 8 units: alignment and phase, boundary, window, filter, and the policy. All three shapes, over fewer layouts, in four places. And in one hole of 2048 units: boundaries of 8, 16
- *   and 32, every size up to that, every alignment up to a little more, from each place between two of them.
+ * SHAPES AND CHOICES   One constraint at a time, in each layout of 12 units: every alignment from 1 to 12
+ *                      with every
+ *   phase, and every boundary; nearest to every target, in the space and outside; best; random with every
+ *   value from which another start is denoted, and the one before it; every filter of common/filter.h. Two at
+ *   a time, in each layout of 8 units: alignment and phase, boundary, window, filter, and the policy. All
+ *   three shapes, over fewer layouts, in four places. And in one hole of 2048 units: boundaries of 8, 16 and
+ *   32, every size up to that, every alignment up to a little more, from each place between two of them.
  */
 #include "../common/filter.h"
 #include "../common/harness.h"
@@ -258,7 +260,8 @@ static unsigned count_bits(unsigned bits)
     return count;
 }
 
-/** The least value of random that denotes start number `index` of `count`: index * 2^64 / count, rounded up. */
+/** The least value of random that denotes start number `index` of `count`: index * 2^64 / count, rounded
+ *  up. */
 static uint64_t least_random(unsigned index, unsigned count)
 {
     uint64_t whole = UINT64_MAX / count * index; /* 2^64 = UINT64_MAX / count * count + rest */
@@ -389,7 +392,8 @@ static void try_all_policies(struct world *world, struct kva_request *request, u
     try_other_policies(world, request, places);
 }
 
-/** A request without a window, and without an alignment where one quantum is wanted, as a designated initialiser leaves it. */
+/** A request without a window, and without an alignment where one quantum is wanted, as a designated
+ *  initialiser leaves it. */
 static void try_left_out(struct world *world, struct kva_request request, unsigned candidates)
 {
     request.min = request.max = 0;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * The list of what a flush is about to free, as its callback sees it: random sets of deferred segments and objects of pools on
- * every engine, against an array of units. threads/test_flush_schedules.c has other threads in it.
+ * The list of what a flush is about to free, as its callback sees it: random sets of deferred segments and
+ * objects of pools on every engine, against an array of units. threads/test_flush_schedules.c has other
+ * threads in it.
  */
 #include "../common/harness.h"
 #include "../common/place.h"

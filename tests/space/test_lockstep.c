@@ -13,11 +13,14 @@
  *   that take, so a space fills until requests fail; a tide turns the balance every so often, so that it is
  *   seen nearly empty, half full, and full.
  *
- * SPANS   Ranges are added and taken away, so most spaces have absent ranges most of the time, and their ends move.
+ * SPANS   Ranges are added and taken away, so most spaces have absent ranges most of the time, and their ends
+ *         move.
  *
- * EVICTIONS   An eviction is one operation: candidates are fed until the request fits, near ones after one another now and then,
- *   and some twice; then it is finished. Something else may come in between, mostly something that befalls a candidate. The model
- *   does not know what a candidate makes possible that is fed after that; so what is fed then is not new.
+ * EVICTIONS   An eviction is one operation: candidates are fed until the request fits, near ones after one
+ *             another now and then,
+ *   and some twice; then it is finished. Something else may come in between, mostly something that befalls a
+ *   candidate. The model does not know what a candidate makes possible that is fed after that; so what is fed
+ *   then is not new.
  *
  * Address arguments come from the space itself (where segments start, end and lie), and are spoiled now and
  * then: so the calls hit every row of the status table, and the model says which.
@@ -104,8 +107,9 @@ static const char *const kind_names[KINDS] = {
     "next",      "last",       "prev",      "first_hole",   "next_hole",    "last_hole",
     "prev_hole", "first_in",   "next_in",   "evict",        "evict_add",    "evict_finish"};
 
-/** What is done in an eviction: candidates are fed until the request fits, some of those that must go are freed one by one, the
- *  rest is left to the last call. `disturbance` comes before that, or before a candidate is fed. */
+/** What is done in an eviction: candidates are fed until the request fits, some of those that must go are
+ *  freed one by one, the rest is left to the last call. `disturbance` comes before that, or before a
+ *  candidate is fed. */
 struct script {
     uint64_t starts[MODEL_FED];
     size_t count;
@@ -292,8 +296,8 @@ static void feed(struct kva_eviction *eviction, struct kva_candidate *candidate,
     tell_status(out, EVICT_ADD, kva_evict_add(eviction, candidate, start));
 }
 
-/** Something has come in between. What is now where the first candidate was is fed: it cannot be new, so the model knows what
- *  comes of it; and that is the end of the eviction. */
+/** Something has come in between. What is now where the first candidate was is fed: it cannot be new, so the
+ *  model knows what comes of it; and that is the end of the eviction. */
 static void feed_again(struct kva_space *space, const struct operation *op, struct kva_eviction *eviction,
                        struct kva_candidate *candidate, struct outcome *out)
 {
@@ -1109,7 +1113,8 @@ static uint64_t roof_of(const struct geometry *g)
     return g->base + g->roof * g->quantum + (g->quantum - 1);
 }
 
-/** A range in what is absent, or outside, if a few tries find one: never one that reaches outside of what there may be. */
+/** A range in what is absent, or outside, if a few tries find one: never one that reaches outside of what
+ *  there may be. */
 static void any_addition(struct team *team, struct operation *op)
 {
     const struct geometry *g = team->geometry;
@@ -1307,7 +1312,8 @@ static void generate_kind(struct team *team, struct operation *op, enum kind kin
     }
 }
 
-/** What comes in between the steps of an eviction: anything but an eviction, or something that befalls a candidate. */
+/** What comes in between the steps of an eviction: anything but an eviction, or something that befalls a
+ *  candidate. */
 static void disturb(struct team *team, struct operation *op)
 {
     static const enum kind often[] = {FREE, FREE_DEFERRED, SET_OWNER, SPLIT, JOIN, RESIZE, RESERVE_OVER};
@@ -1446,7 +1452,8 @@ static void run(const struct geometry *geometry, uint64_t stream)
 #define MIB2 (UINT64_C(2) << 20)
 
 static const struct geometry geometries[] = {
-    /* name               base                      quantum             low  high floor roof largest  operations */
+    /* name               base                      quantum             low  high floor roof largest 
+     *                    operations */
     {"tiny and dense", UINT64_C(0x1000), 1, 8, 71, 0, 79, 12, 500000},
     {"from 0", 0, 1, 0, 199, 0, 255, 16, 250000},
     {"to the top", TOP_BASE(256, 1), 1, 40, 255, 0, 255, 16, 250000},
@@ -1484,7 +1491,8 @@ static void a_small_space_in_any_place(void **state)
     }
 }
 
-/** Each status that a header names for a call, but for those of other tests: KVA_ENOMEM, KVA_ENULL, KVA_EREENTRY. */
+/** Each status that a header names for a call, but for those of other tests: KVA_ENOMEM, KVA_ENULL,
+ *  KVA_EREENTRY. */
 static void every_status_has_occurred(void **state)
 {
     enum { MOST = 12 };
@@ -1554,7 +1562,8 @@ static void every_status_has_occurred(void **state)
     }
 }
 
-/* Sizes here reach a sixteenth of all there is, so that sums come near 2^64 and wrap if anything lets them. */
+/* Sizes here reach a sixteenth of all there is, so that sums come near 2^64 and wrap if anything lets
+ * them. */
 static void all_addresses_one_by_one(void **state)
 {
     static const struct geometry all = {.name = "all 2^64 addresses",

@@ -177,7 +177,8 @@ static enum kva_status alloc_middle(struct stage *stage)
     return alloc(stage, 1, HOLE + 1, HOLE + BYTES - 2, KVA_LOWEST);
 }
 
-/** One unit inside [HOLE + 1, HOLE + BYTES - 2], whose ends stay free: by another policy, or with a filter. */
+/** One unit inside [HOLE + 1, HOLE + BYTES - 2], whose ends stay free: by another policy, or with a
+ *  filter. */
 static enum kva_status choose(struct stage *stage, struct kva_request request)
 {
     uint64_t start;
@@ -659,8 +660,8 @@ static void expect_unchanged(struct stage *stage, struct test_picture *before, c
     test_expect_same(before, &stage->space, name);
 }
 
-/** Run operation `i` with `spare` nodes at hand and a source that fails at the n-th take. Returns whether that
- *  take was reached. */
+/** Run operation `i` with `spare` nodes at hand and a source that fails at the n-th take. Returns whether
+ *  that take was reached. */
 static bool fail_at(const struct kva_engine *engine, size_t i, uint64_t spare, uint64_t n, bool from_then_on,
                     const struct test_picture *reference)
 {
@@ -706,8 +707,8 @@ static uint64_t refer(const struct kva_engine *engine, size_t i, uint64_t spare,
     return takes;
 }
 
-/** What holds for bt is less: a busy range more is an entry more, so that any allocation may need memory; and most
- *  find room in the node where they act, so that none must. */
+/** What holds for bt is less: a busy range more is an entry more, so that any allocation may need memory; and
+ *  most find room in the node where they act, so that none must. */
 static enum need need_of(const struct kva_engine *engine, size_t i)
 {
     bool allocates = operations[i].operation == alloc_full || operations[i].operation == reserve_full;
@@ -834,7 +835,7 @@ static enum kva_status needy(struct stage *stage, uint64_t i)
     case 2:
         request.min = at(far) + 1;
         return kva_alloc(&stage->space, &request, &start);
-    default: /* the head of that, which is followed by free space, or the segment that is left of i % 4 == 0 */
+    default: /* the head of that, with free space after it, or what is left of the segment of i % 4 == 0 */
         return kva_resize(&stage->space, at(far - 48) + 3, 1);
     }
 }
@@ -965,7 +966,7 @@ static void absurd_preloads_are_refused(void **state)
     }
 }
 
-/* ----------------------------------------------------------------------------------- how memory is asked for */
+/* -------------------------------------------------------------------------------- how memory is asked for */
 
 /* A source without large blocks will do; it is only asked more often. */
 static void small_blocks_serve_as_well(void **state)

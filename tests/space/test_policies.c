@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Policies, filters, requests that do not block, and searches that take nothing: at their edges, and as programs need
- * them. Each expected address is worked out by hand.
+ * Policies, filters, requests that do not block, and searches that take nothing: at their edges, and as
+ * programs need them. Each expected address is worked out by hand.
  */
 #include "../common/harness.h"
 #include "../common/picture.h"
@@ -529,8 +529,9 @@ ON_EACH_ENGINE(best_at_both_ends_of_64_bits)
 
 enum { DRAWS = 4096 };
 
-/** The start that `random` denotes is `first` + index * step, index being random * count / 2^64, in a space that is
- *  free. DRAWS values, spread evenly, denote each of the `count` starts as often as any other, or once more. */
+/** The start that `random` denotes is `first` + index * step, index being random * count / 2^64, in a space
+ *  that is free. DRAWS values, spread evenly, denote each of the `count` starts as often as any other, or
+ *  once more. */
 static void expect_even(struct fixture *f, struct kva_request request, uint64_t first, uint64_t step,
                         unsigned count)
 {
@@ -649,7 +650,8 @@ ON_EACH_ENGINE(the_next_free_start_and_around)
     tear_down(f);
 }
 
-/* A boundary does not take part in the count: [3, 4] is a start that is denoted, and 4 the next that will do. */
+/* A boundary does not take part in the count: [3, 4] is a start that is denoted, and 4 the next that will
+ * do. */
 ON_EACH_ENGINE(boundaries_are_not_counted)
 {
     struct kva_request request = by_random(2, 0);
@@ -1039,7 +1041,8 @@ ON_EACH_ENGINE(filters_are_told_the_objects_of_pools)
     tear_down(f);
 }
 
-/** A gap of one unit beside each busy neighbour of another owner: kinds lie side by side, and apart from others. */
+/** A gap of one unit beside each busy neighbour of another owner: kinds lie side by side, and apart from
+ *  others. */
 static bool keep_apart(void *context, struct kva_hole *hole)
 {
     if (hole->before && hole->before->state == KVA_BUSY && hole->before->owner != context)
@@ -1333,7 +1336,7 @@ ON_EACH_ENGINE(no_useless_eviction)
     tear_down(f);
 }
 
-/* --------------------------------------------------------------------------------- preload, pools, flushes */
+/* -------------------------------------------------------------------------------- preload, pools, flushes */
 
 /* Neither policy nor filter takes more nodes than a plain request. */
 ON_EACH_ENGINE(preloaded_choices_need_no_memory)

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * kva/ranges.h on every layout of a space of 8 units: each range cleared and reserved over, each unit split at, joined,
- * given another owner, freed with each size, and moved to each place.
+ * kva/ranges.h on every layout of a space of 8 units: each range cleared and reserved over, each unit split
+ * at, joined, given another owner, freed with each size, and moved to each place.
  *
- * A LAYOUT is a digit for each unit: 0 free, 1 a busy segment begins, 2 the segment goes on, 3 a deferred one begins. Layouts
- * with something deferred are many: every 31st of them is visited. The oracle is an array of units, changed by plain loops. Each
- * layout lies in another place (common/place.h): at both ends of 64 bits, or all of them, with quanta from 1 to 2^61.
+ * A LAYOUT is a digit for each unit: 0 free, 1 a busy segment begins, 2 the segment goes on, 3 a deferred one
+ * begins. Layouts with something deferred are many: every 31st of them is visited. The oracle is an array of
+ * units, changed by plain loops. Each layout lies in another place (common/place.h): at both ends of 64 bits,
+ * or all of them, with quanta from 1 to 2^61.
  */
 #include "../common/harness.h"
 #include "../common/picture.h"
@@ -222,7 +223,8 @@ static bool set_layout(struct world *world, unsigned number)
     return true;
 }
 
-/** After a call that has returned `status`: it was to be `want`, and a bug of the caller's if that says so. */
+/** After a call that has returned `status`: it was to be `want`, and a bug of the caller's if that says
+ *  so. */
 static void expect_status(struct world *world, const char *what, unsigned a, unsigned b,
                           enum kva_status status, enum kva_status want)
 {

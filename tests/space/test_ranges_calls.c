@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * kva/ranges.h call by call: each bad input, with what the misuse hook is told; what a manager of an address space does with
- * it; deferred segments; a segment of all 2^64 addresses; and pools, against a map with a letter for each quantum.
+ * kva/ranges.h call by call: each bad input, with what the misuse hook is told; what a manager of an address
+ * space does with it; deferred segments; a segment of all 2^64 addresses; and pools, against a map with a
+ * letter for each quantum.
  */
 #include "../common/harness.h"
 #include "../common/picture.h"
@@ -271,8 +272,8 @@ static void expect_segment(const struct kva_space *space, uint64_t start, uint64
                "[%#" PRIx64 ", %#" PRIx64 "] in state %d", segment.start, segment.last, (int)segment.state);
 }
 
-/* Protection of the middle of a mapping is changed, and changed back; a range over several mappings is unmapped, and one
- * is mapped over others. Each step is one call. */
+/* Protection of the middle of a mapping is changed, and changed back; a range over several mappings is
+ * unmapped, and one is mapped over others. Each step is one call. */
 static void mappings_are_split_joined_and_unmapped(void **state)
 {
     const struct kva_engine *engine;
@@ -359,7 +360,8 @@ enum { HELD = 16 };
 /* Far apart, so that leaves of bt have their wide form, of which the smallest is full with two entries. */
 #define APART (UINT64_C(1) << 48)
 
-/** Take the middle of the segment [at, at + 3] over: all of it happens, or nothing. Returns whether it did. */
+/** Take the middle of the segment [at, at + 3] over: all of it happens, or nothing. Returns whether it
+ *  did. */
 static bool take_middle(struct fixture *f, uint64_t at)
 {
     static const char over[] = "over";
@@ -557,7 +559,8 @@ static unsigned clear_map(struct pooled *p, unsigned at, unsigned size)
     return busy;
 }
 
-/** A range was taken out of a segment: its two remainders have one owner. The upper one gets another, as the map wants. */
+/** A range was taken out of a segment: its two remainders have one owner. The upper one gets another, as the
+ *  map wants. */
 static void tell_apart(struct pooled *p, unsigned at, unsigned size, char before)
 {
     unsigned rest = at + size;

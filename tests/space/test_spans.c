@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Spaces made of spans: kva_space_add, kva_space_remove, kva_space_shrink, kva_space_reset, and what every other call makes
- * of an absent range.
+ * Spaces made of spans: kva_space_add, kva_space_remove, kva_space_shrink, kva_space_reset, and what every
+ * other call makes of an absent range.
  *
  * A LAYOUT of 8 units says of each whether it is free, busy, or not of the space:
  *
  *      unit   0   1   2   3   4   5   6   7
  *             x   .   b   x   x   .   .   x         the space is [1, 6], and [3, 4] is absent
  *
- * From every layout, every range of units is added and removed, and the space is shrunk to every range. What must come of
- * it follows from the letters alone.
+ * From every layout, every range of units is added and removed, and the space is shrunk to every range. What
+ * must come of it follows from the letters alone.
  */
 #include "../common/harness.h"
 #include "../common/other.h"
@@ -34,8 +34,8 @@ struct place {
     uint64_t quantum;
 };
 
-/** A space beside its letters: 'x' not of it, '.' free, 'b' the first unit of a busy segment, 'B' each further one, 'd' and 'D'
- *  the same of a deferred one. */
+/** A space beside its letters: 'x' not of it, '.' free, 'b' the first unit of a busy segment, 'B' each
+ *  further one, 'd' and 'D' the same of a deferred one. */
 struct rig {
     const struct place *place;
     unsigned units;
@@ -67,7 +67,7 @@ static void *owner_of(unsigned unit)
     return (void *)(uintptr_t)(0x100 + unit);
 }
 
-/* ------------------------------------------------------------------------------------------------- letters */
+/* ------------------------------------------------------------------------------------------------ letters */
 
 static bool is_of_space(char letter)
 {
@@ -169,7 +169,7 @@ static void expect_letters(const struct rig *rig)
     check_that(status == KVA_OK, "%s, %s: %s", rig->letters, rig->place->name, fault.what);
 }
 
-/* ------------------------------------------------------------------------------------------------ the space */
+/* ---------------------------------------------------------------------------------------------- the space */
 
 static void count_flush(void *context, uint64_t start, uint64_t last)
 {
@@ -257,7 +257,7 @@ static bool any_of(const struct rig *rig, unsigned from, unsigned to, const char
     return false;
 }
 
-/* -------------------------------------------------------------------------- what the letters say of each call */
+/* ---------------------------------------------------------------------- what the letters say of each call */
 
 static enum kva_status add(struct rig *rig, unsigned from, unsigned to)
 {
@@ -327,7 +327,7 @@ static enum kva_status shrink(struct rig *rig, unsigned from, unsigned to)
     return status;
 }
 
-/* -------------------------------------------------------------------------------------- every layout, every call */
+/* ------------------------------------------------------------------------------- every layout, every call */
 
 /** Layout `number` in base 3, all busy units on their own or run by run; false if no unit is of the space. */
 static bool letters_of(unsigned number, bool per_unit, char *letters)
@@ -408,7 +408,7 @@ static void every_layout_every_range(void **state)
     }
 }
 
-/* ------------------------------------------------------------------------------------ a life with other calls */
+/* -------------------------------------------------------------------------------- a life with other calls */
 
 static const struct place pages = {"pages", 0x100000, 0x1000};
 
@@ -575,7 +575,7 @@ static void an_arena_grows_by_spans(void **state)
     }
 }
 
-/* -------------------------------------------------------------------------------- calls that meet absent ranges */
+/* -------------------------------------------------------------------------- calls that meet absent ranges */
 
 static void expect_misuse(struct rig *rig, enum kva_status status, enum kva_status wanted, const char *where,
                           const char *field)
@@ -695,7 +695,7 @@ static void a_space_with_absent_ranges_ends(void **state)
     }
 }
 
-/* ------------------------------------------------------------------------------------------ statuses of bad input */
+/* ---------------------------------------------------------------------------------- statuses of bad input */
 
 static void bad_input_is_refused(void **state)
 {
@@ -813,7 +813,7 @@ static void callbacks_may_add_but_not_reset(void **state)
     }
 }
 
-/* -------------------------------------------------------------------------------------------------- all addresses */
+/* ------------------------------------------------------------------------------------------ all addresses */
 
 static void all_addresses_but_a_few(void **state)
 {
@@ -858,7 +858,7 @@ static void all_addresses_but_a_few(void **state)
     }
 }
 
-/* ------------------------------------------------------------------------------------------------------ memory */
+/* ------------------------------------------------------------------------------------------------- memory */
 
 /** A call that is refused memory has changed nothing, and succeeds when there is some. */
 static void with_little_memory(struct rig *rig, bool adds, unsigned from, unsigned to, unsigned *refusals)
@@ -941,7 +941,7 @@ static void some_never_take_memory(void **state)
     }
 }
 
-/* ------------------------------------------------------------------------------------------------------- pools */
+/* -------------------------------------------------------------------------------------------------- pools */
 
 enum { POOL_UNITS = 1 << 14 };
 
@@ -1058,7 +1058,7 @@ static void a_reset_empties_the_pools(void **state)
     }
 }
 
-/* ------------------------------------------------------------------------------------- lookups without the lock */
+/* ------------------------------------------------------------------------------- lookups without the lock */
 
 static void no_wait(void *context, const uint32_t *word, uint32_t value)
 {

@@ -3,12 +3,12 @@
 /**
  * Walks: backwards, over holes, over a range.
  *
- * EVERY LAYOUT of 8 to 10 units, on every engine: bit u of a layout is set where unit u is in use. Runs of units in use are one busy
- * segment, or one for each unit, of which every second one is deferred. The expected list of segments comes from the layout
- * alone.
+ * EVERY LAYOUT of 8 to 10 units, on every engine: bit u of a layout is set where unit u is in use. Runs of
+ * units in use are one busy segment, or one for each unit, of which every second one is deferred. The
+ * expected list of segments comes from the layout alone.
  *
- * CHANGES IN BETWEEN: an array of units and the space take the same random calls; each step of a walk has to be what its
- * definition says of the array as it is then.
+ * CHANGES IN BETWEEN: an array of units and the space take the same random calls; each step of a walk has to
+ * be what its definition says of the array as it is then.
  */
 #include "../common/harness.h"
 #include "../common/place.h"
@@ -135,7 +135,7 @@ static void give_back(struct world *world, unsigned from)
         world->state[unit] = KVA_FREE;
 }
 
-/* ----------------------------------------------------------------------------------- what a step has to give */
+/* -------------------------------------------------------------------------------- what a step has to give */
 
 /** Fail unless a step returned the segment that unit `from` is in; KVA_ENOENT where it is no unit. */
 static void expect_step(const struct world *world, const char *step, unsigned from, enum kva_status status,
@@ -191,7 +191,7 @@ static unsigned hole_below(const struct world *world, unsigned end, unsigned lea
     return world->units;
 }
 
-/* --------------------------------------------------------------------------------------------- whole walks */
+/* -------------------------------------------------------------------------------------------- whole walks */
 
 static void expect_both_ways(const struct world *world)
 {
@@ -270,7 +270,8 @@ static void expect_holes(struct world *world)
     expect_holes_from(world, UINT64_MAX);
 }
 
-/** The walk over [start, last], of which the lowest unit of the space is `from` (the number of units: none), the highest `to`. */
+/** The walk over [start, last], of which the lowest unit of the space is `from` (the number of units: none),
+ *  the highest `to`. */
 static void expect_range(const struct world *world, uint64_t start, uint64_t last, unsigned from, unsigned to)
 {
     struct kva_segment segment = {7, 8, NULL, KVA_BUSY};
@@ -555,7 +556,7 @@ static void absent_ranges(void **state)
     }
 }
 
-/* ------------------------------------------------------------------------------------------- ends of 64 bits */
+/* ---------------------------------------------------------------------------------------- ends of 64 bits */
 
 /* All 2^64 addresses, in quanta of 1, 2 and 2^60: the one hole that is longer than any size. */
 static void all_addresses(void **state)

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * The list of what a flush is about to free, while another thread defers, frees, allocates and flushes: on every schedule of two
- * threads. Whichever thread's flush it is, its callback is shown the same list twice, of ranges that are still deferred, whose ends
- * are those that it was told; each range that was deferred is on one list; and no list is shown outside a callback.
+ * The list of what a flush is about to free, while another thread defers, frees, allocates and flushes: on
+ * every schedule of two threads. Whichever thread's flush it is, its callback is shown the same list twice,
+ * of ranges that are still deferred, whose ends are those that it was told; each range that was deferred is
+ * on one list; and no list is shown outside a callback.
  */
 #include "../common/schedules.h"
 
@@ -79,8 +80,8 @@ static void on_flush(void *context, uint64_t start, uint64_t last)
                "the list has changed");
 }
 
-/** A script: d a letter: defer that segment; f: free it; l: flush; a: allocate a quantum; q: ask for the list, which is not
- *  there. */
+/** A script: d a letter: defer that segment; f: free it; l: flush; a: allocate a quantum; q: ask for the
+ *  list, which is not there. */
 static void body(void *context, unsigned thread)
 {
     struct play *play = context;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * All schedules of two or three threads of a few operations each, on a tiny space (common/schedules.h). An operation is the owner
- * of what it takes. What is deferred must have become free once it was deferred before a flush began that has returned, or before a
- * request began that heard "no space".
+ * All schedules of two or three threads of a few operations each, on a tiny space (common/schedules.h). An
+ * operation is the owner of what it takes. What is deferred must have become free once it was deferred before
+ * a flush began that has returned, or before a request began that heard "no space".
  */
 #include "common/schedules.h"
 
@@ -19,10 +19,11 @@ _Static_assert(THREADS_MOST *STEPS_MOST + BEFORE_MOST <= SCHEDULES_OPS, "each ha
 
 /** What a thread does: one letter, and what it is about. `slot` is where an allocation's start is kept. */
 struct step {
-    char
-        what; /* A allocate, C allocate a quantum and the next but one, R reserve at x, F free, D defer, L flush, S resize to n, X find at quantum x, T trim, P let others come;
-                 * M move to x, W set the owner, K clear n quanta at x, O reserve over n quanta at x,
-                 * J join with the next, G take n quanta at x away, H add n quanta at x, e feed an eviction for n quanta, E end it; 0: end */
+    /** A allocate, C allocate a quantum and the next but one, R reserve at x, F free, D defer, L flush, S resize
+     *  to n, X find at quantum x, T trim, P let others come; M move to x, W set the owner, K clear n quanta at x,
+     *  O reserve over n quanta at x, J join with the next, G take n quanta at x away, H add n quanta at x, e feed
+     *  an eviction for n quanta, E end it; 0: end */
+    char what;
     unsigned slot;
     unsigned n;
     unsigned x;
@@ -569,7 +570,7 @@ static void show(const void *context, unsigned number)
                   op->step.x, kva_status_name(op->status), op->at, (int)op->state);
 }
 
-/* ------------------------------------------------------------------------------------------------ scenarios */
+/* ---------------------------------------------------------------------------------------------- scenarios */
 
 static const struct scenario scenarios[] = {
     {.name = "two threads take and give",
@@ -944,7 +945,8 @@ static uint64_t enumerate(struct play *play)
     return schedules_run(&schedules);
 }
 
-/** On a space that begins at `first`; 0: that ends at 2^64 - 1. Engines take turns, of which `turn` is the first. */
+/** On a space that begins at `first`; 0: that ends at 2^64 - 1. Engines take turns, of which `turn` is the
+ *  first. */
 static void run_all(uint64_t first, uint64_t quantum, size_t turn)
 {
     static struct play play;
