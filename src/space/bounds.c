@@ -29,7 +29,7 @@
  */
 #include <kva/ranges.h>
 
-#include "spot.h"
+#include "exact.h"
 #include "verify.h"
 
 /* ------------------------------------------------------------------------------------------------ changes */
@@ -201,19 +201,19 @@ static enum kva_status remove_range(struct kva_space *space, uint64_t start, uin
 enum kva_status kva_space_remove(struct kva_space *space, uint64_t start, uint64_t size)
 {
     enum kva_status status = enter_change(space, __func__);
-    struct kva_spot spot = {.start = start};
+    struct kva_exact exact = {.start = start};
 
     if (status != KVA_OK)
         return status;
-    status = kva_range_of(space->tiling->quantum, start, size, &kva_range_plain, &spot.last, &spot.bad);
+    status = kva_range_of(space->tiling->quantum, start, size, &kva_range_plain, &exact.last, &exact.bad);
     if (status == KVA_OK)
-        status = kva_spot_find(space, &spot);
+        status = kva_exact_find(space, &exact);
     if (is_misuse(status))
-        return leave(space, misuse_of(space, status, __func__, start, &spot.bad));
+        return leave(space, misuse_of(space, status, __func__, start, &exact.bad));
     if (status == KVA_EEXIST)
         return leave(space, KVA_EBUSY);
     if (status == KVA_OK)
-        status = remove_range(space, start, spot.last);
+        status = remove_range(space, start, exact.last);
     if (status == KVA_OK)
         verify_change(space, __func__, start);
     return leave(space, status);
@@ -314,7 +314,7 @@ enum kva_status kva_space_shrink(struct kva_space *space, uint64_t first, uint64
 
     if (status != KVA_OK)
         return status;
-    status = kva_make_way(space, attempt_new_ends, &ends, &ends.in_the_way);
+    status = kva_retry_exact(space, attempt_new_ends, &ends, &ends.in_the_way);
     if (is_misuse(status))
         return leave(space, misuse_of(space, status, __func__, first, &ends.bad));
     if (status == KVA_ENOSPC)

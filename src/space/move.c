@@ -14,7 +14,7 @@
  */
 #include <kva/ranges.h>
 
-#include "spot.h"
+#include "exact.h"
 #include "verify.h"
 
 struct relocation {
@@ -89,7 +89,7 @@ enum kva_status kva_move(struct kva_space *space, uint64_t start, uint64_t to, s
 
     if (status != KVA_OK)
         return status;
-    status = kva_make_way(space, attempt_move, &relocation, &relocation.conflict.state);
+    status = kva_retry_exact(space, attempt_move, &relocation, &relocation.conflict.state);
     if (status == KVA_ENOSPC)
         status = KVA_EEXIST;
     if (status == KVA_EEXIST && conflict)

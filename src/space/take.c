@@ -3,7 +3,7 @@
 /** Taking ranges: by policy, at an address, several at once. */
 #include "congruent.h"
 #include "retry.h"
-#include "spot.h"
+#include "exact.h"
 #include "verify.h"
 
 /* -------------------------------------------------------------------------------------------- by policy */
@@ -89,20 +89,20 @@ enum kva_status kva_reserve(struct kva_space *space, uint64_t start, uint64_t si
                             struct kva_segment *conflict)
 {
     enum kva_status status = enter_change(space, __func__);
-    struct kva_spot spot = {.start = start};
+    struct kva_exact exact = {.start = start};
 
     if (status != KVA_OK)
         return status;
     struct kva_tiling *tiling = space->tiling;
-    status = kva_range_of(tiling->quantum, start, size, &kva_range_plain, &spot.last, &spot.bad);
+    status = kva_range_of(tiling->quantum, start, size, &kva_range_plain, &exact.last, &exact.bad);
     if (status == KVA_OK)
-        status = kva_spot_find(space, &spot);
+        status = kva_exact_find(space, &exact);
     if (is_misuse(status))
-        return leave(space, misuse_of(space, status, __func__, start, &spot.bad));
+        return leave(space, misuse_of(space, status, __func__, start, &exact.bad));
     if (status == KVA_EEXIST && conflict)
-        *conflict = spot.conflict;
+        *conflict = exact.conflict;
     if (status == KVA_OK)
-        status = tiling->engine->occupy(tiling, &spot.place, owner);
+        status = tiling->engine->occupy(tiling, &exact.place, owner);
     if (status == KVA_OK)
         verify_change(space, __func__, start);
     return leave(space, status);

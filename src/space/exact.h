@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * What happens before a space returns KVA_EEXIST, or KVA_EBUSY, for a range that is not free:
+ * Demands for an exact range, and what happens before a space returns KVA_EEXIST, or KVA_EBUSY, for one that is
+ * not free:
  *
  *      attempt -- in the way: pooled --> drain the pools, attempt
  *              -- in the way: deferred --> flush, drain the pools, attempt
@@ -10,8 +11,8 @@
  * Whatever is in the way, the lowest segment of the worst state is named. With the space's lock, which is
  * dropped during a flush: the space may end elsewhere after it, so each attempt looks at that anew.
  */
-#ifndef KVA_SPACE_SPOT_H
-#define KVA_SPACE_SPOT_H
+#ifndef KVA_SPACE_EXACT_H
+#define KVA_SPACE_EXACT_H
 
 #include "defer.h"
 
@@ -32,11 +33,11 @@ void kva_find_conflict(const struct kva_space *space, uint64_t start, uint64_t l
  *  There is one flush. What is deferred there after it was parked since this began: so part of the range was
  *  busy meanwhile, and "not free" is true of that moment. Without that bound, threads that take and park
  *  ranges there could keep this at work for ever. */
-enum kva_status kva_make_way(struct kva_space *space, kva_attempt *attempt, void *operation,
-                             const enum kva_state *in_the_way);
+enum kva_status kva_retry_exact(struct kva_space *space, kva_attempt *attempt, void *operation,
+                                const enum kva_state *in_the_way);
 
-/** A range that is wanted, and its place if it is free; else what is in the way. */
-struct kva_spot {
+/** A demand for an exact range, and its place if it is free; else what is in the way. */
+struct kva_exact {
     uint64_t start;
     uint64_t last;
     struct kva_place place;      /* with KVA_OK */
@@ -46,6 +47,6 @@ struct kva_spot {
 
 /** Find the place [start, last], and make way for it. KVA_OK; KVA_EEXIST (it is not wholly free), KVA_ERANGE
  *  (part of it lies outside the space, or is absent), KVA_ENOMEM (there was none to drain the pools). */
-enum kva_status kva_spot_find(struct kva_space *space, struct kva_spot *spot);
+enum kva_status kva_exact_find(struct kva_space *space, struct kva_exact *exact);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** The steps before a range counts as not free; see spot.h. */
-#include "spot.h"
+/** The steps before a range counts as not free; see exact.h. */
+#include "exact.h"
 
 bool kva_is_worse(enum kva_state state, enum kva_state than)
 {
@@ -27,8 +27,8 @@ void kva_find_conflict(const struct kva_space *space, uint64_t start, uint64_t l
     }
 }
 
-enum kva_status kva_make_way(struct kva_space *space, kva_attempt *attempt, void *operation,
-                             const enum kva_state *in_the_way)
+enum kva_status kva_retry_exact(struct kva_space *space, kva_attempt *attempt, void *operation,
+                                const enum kva_state *in_the_way)
 {
     enum kva_status status = attempt(space, operation);
 
@@ -44,22 +44,23 @@ enum kva_status kva_make_way(struct kva_space *space, kva_attempt *attempt, void
 static enum kva_status attempt_locate(void *instance, void *operation)
 {
     struct kva_space *space = instance;
-    struct kva_spot *spot = operation;
+    struct kva_exact *exact = operation;
     struct kva_tiling *tiling = space->tiling;
-    bool inside = spot->start >= tiling->first && spot->last <= tiling->last;
+    bool inside = exact->start >= tiling->first && exact->last <= tiling->last;
 
-    if (inside && tiling->engine->locate(tiling, spot->start, spot->last, &spot->place) == KVA_OK)
+    if (inside && tiling->engine->locate(tiling, exact->start, exact->last, &exact->place) == KVA_OK)
         return KVA_OK;
-    enum kva_status status = kva_range_present(tiling, spot->start, spot->last, &kva_range_plain, &spot->bad);
+    enum kva_status status =
+        kva_range_present(tiling, exact->start, exact->last, &kva_range_plain, &exact->bad);
     if (status != KVA_OK)
         return status;
-    kva_find_conflict(space, spot->start, spot->last, NULL, &spot->conflict);
+    kva_find_conflict(space, exact->start, exact->last, NULL, &exact->conflict);
     return KVA_ENOSPC;
 }
 
-enum kva_status kva_spot_find(struct kva_space *space, struct kva_spot *spot)
+enum kva_status kva_exact_find(struct kva_space *space, struct kva_exact *exact)
 {
-    enum kva_status status = kva_make_way(space, attempt_locate, spot, &spot->conflict.state);
+    enum kva_status status = kva_retry_exact(space, attempt_locate, exact, &exact->conflict.state);
 
     return status == KVA_ENOSPC ? KVA_EEXIST : status;
 }
