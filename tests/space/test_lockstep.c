@@ -1196,7 +1196,7 @@ static void any_script(struct team *team, struct operation *op)
     }
     script->freed =
         test_one_in(&team->rng, 2) ? 0 : (unsigned)(test_random(&team->rng) & test_random(&team->rng));
-    script->disturbed_at = test_one_in(&team->rng, 4) ? test_below(&team->rng, MODEL_FED) : MODEL_FED;
+    script->disturbed_at = test_one_in(&team->rng, 4) ? (size_t)test_below(&team->rng, MODEL_FED) : MODEL_FED;
 }
 
 /** One in so many of each kind: while the tide rises, and while it falls. */

@@ -2,12 +2,14 @@
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
  * Mixed traffic from 2 to 64 threads on one space, under random yields, watched by ownership stamps. Ranges wander: most are
- * given back by another thread than took them. The space is small enough to be full now and then, and lies in another place in
+ * given back by another thread than took them. Small ranges leave the space and come back. The space is small enough to be full now and then, and lies in another place in
  * each run (common/place.h).
  */
 #include "stamps.h"
 
 #include <kva/deferred.h>
+#include <kva/evict.h>
+#include <kva/ranges.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,7 +35,7 @@ struct crowd {
     uint64_t operations; /* of each thread */
     pthread_mutex_t exchange_lock;
     struct held exchange[EXCHANGE];
-    _Atomic uint64_t count[16]; /* successes by kind */
+    _Atomic uint64_t count[24]; /* successes by kind */
     _Atomic uint64_t full;
 };
 
@@ -41,6 +43,7 @@ struct worker {
     struct crowd *crowd;
     struct test_rng rng;
     struct held held[HELD];
+    struct held absent; /* a range that this one has taken away */
     uint16_t stamp;
     pthread_t thread;
 };
@@ -99,7 +102,26 @@ static uint64_t some_quanta(struct worker *worker)
     return 1 + test_below(&worker->rng, test_one_in(&worker->rng, 4) ? 300 : 8);
 }
 
-enum kind { ALLOC, ALLOC_HIGH, RESERVE, FREE, DEFER, RESIZE, FREE_RANGE, FLUSH, LOOK, KINDS };
+enum kind {
+    ALLOC,
+    ALLOC_HIGH,
+    RESERVE,
+    FREE,
+    DEFER,
+    RESIZE,
+    FREE_RANGE,
+    FLUSH,
+    LOOK,
+    CLEAR,
+    OVER,
+    SPLIT_AND_JOIN,
+    SET_OWNER,
+    MOVE,
+    EVICT,
+    REMOVE,
+    WALK,
+    KINDS
+};
 
 static void counted(struct crowd *crowd, enum kind kind)
 {
@@ -136,7 +158,7 @@ static void reserve(struct worker *worker, struct held *held)
     enum kva_status status =
         kva_reserve(&crowd->space, start, quanta * place->quantum, owner_of(start), NULL);
 
-    must(status == KVA_OK || status == KVA_EEXIST);
+    must(status == KVA_OK || status == KVA_EEXIST || status == KVA_ERANGE); /* part of it may be absent */
     if (status == KVA_OK) {
         took(worker, held, start, quanta);
         counted(crowd, RESERVE);
@@ -149,8 +171,10 @@ static void give(struct worker *worker, struct held *held, enum kind kind)
 
     look_at(crowd, held);
     stamps_change(&crowd->stamps, held->start, held->last, held->stamp, kind == DEFER ? STAMP_PARKED : 0);
-    must((kind == DEFER ? kva_free_deferred(&crowd->space, held->start)
-                        : kva_free(&crowd->space, held->start)) == KVA_OK);
+    uint64_t bytes = held->last - held->start + 1;
+    must((kind == DEFER    ? kva_free_deferred(&crowd->space, held->start)
+          : bytes / 16 % 2 ? kva_free_sized(&crowd->space, held->start, bytes)
+                           : kva_free(&crowd->space, held->start)) == KVA_OK);
     held->stamp = 0;
     counted(crowd, kind);
 }
@@ -186,9 +210,169 @@ static void free_range(struct worker *worker, struct held *held)
     uint64_t head = crowd->place.quantum * (1 + test_below(&worker->rng, quanta - 1));
     held->start += head;
     stamps_change(&crowd->stamps, start, held->start - 1, held->stamp, 0);
-    must(kva_free_range(&crowd->space, start, head) == KVA_OK);
+    uint64_t bytes = head;
+    bool clears = test_one_in(&worker->rng, 2);
+    must((clears ? kva_clear(&crowd->space, start, head, &bytes)
+                 : kva_free_range(&crowd->space, start, head)) == KVA_OK);
+    must(bytes == head);
     look_at(crowd, held);
-    counted(crowd, FREE_RANGE);
+    counted(crowd, clears ? CLEAR : FREE_RANGE);
+}
+
+/** In two, and one again. */
+static void split_and_join(struct worker *worker, struct held *held)
+{
+    struct crowd *crowd = worker->crowd;
+    uint64_t quanta = (held->last - held->start) / crowd->place.quantum + 1;
+    struct held half = *held;
+
+    if (quanta < 2)
+        return;
+    half.start += (1 + test_below(&worker->rng, quanta - 1)) * crowd->place.quantum;
+    must(kva_split(&crowd->space, half.start) == KVA_OK);
+    look_at(crowd, &half);
+    must(kva_join(&crowd->space, held->start) == KVA_OK);
+    look_at(crowd, held);
+    counted(crowd, SPLIT_AND_JOIN);
+}
+
+/** A range is reserved over itself, or gets another owner. */
+static void rename_range(struct worker *worker, struct held *held)
+{
+    struct crowd *crowd = worker->crowd;
+    uint64_t bytes = held->last - held->start + 1;
+    uint64_t busy = 0;
+
+    if (test_one_in(&worker->rng, 2)) {
+        must(kva_set_owner(&crowd->space, held->start, worker) == KVA_OK);
+        counted(crowd, SET_OWNER);
+    } else {
+        must(kva_reserve_over(&crowd->space, held->start, bytes, worker, &busy) == KVA_OK);
+        must(busy == bytes);
+        counted(crowd, OVER);
+    }
+    look_at(crowd, held);
+}
+
+/** A few quanta up or down, or anywhere. What is not ours yet has no stamp, nor has what is not ours any more. */
+static void move(struct worker *worker, struct held *held)
+{
+    struct crowd *crowd = worker->crowd;
+    const struct test_place *place = &crowd->place;
+    uint64_t quanta = (held->last - held->start) / place->quantum + 1;
+    uint64_t to = place->first + test_below(&worker->rng, QUANTA - quanta + 1) * place->quantum;
+
+    stamps_change(&crowd->stamps, held->start, held->last, held->stamp, 0);
+    enum kva_status status = kva_move(&crowd->space, held->start, to, NULL);
+    must(status == KVA_OK || status == KVA_EEXIST || status == KVA_ERANGE);
+    if (status == KVA_OK) {
+        held->start = to;
+        held->last = to + (quanta * place->quantum - 1);
+        counted(crowd, MOVE);
+    }
+    stamps_change(&crowd->stamps, held->start, held->last, 0, held->stamp);
+    look_at(crowd, held);
+}
+
+/** A range goes for one that is a little longer, if there is room beside it that nobody takes meanwhile. */
+static void evict(struct worker *worker, struct held *held)
+{
+    struct crowd *crowd = worker->crowd;
+    uint64_t quantum = crowd->place.quantum;
+    uint64_t quanta = (held->last - held->start) / quantum + 2;
+    struct kva_request request = kva_request_of(quanta * quantum);
+    struct kva_candidate candidate;
+    struct kva_eviction eviction;
+    uint64_t start;
+
+    must(kva_evict_begin(&crowd->space, &request, &eviction) == KVA_OK);
+    enum kva_status status = kva_evict_add(&eviction, &candidate, held->start);
+    must(status == KVA_OK || status == KVA_ENOSPC);
+    if (status != KVA_OK || kva_evict_first(&eviction) != &candidate)
+        return;
+    stamps_change(&crowd->stamps, held->start, held->last, held->stamp, 0);
+    status = kva_evict_finish(&eviction, &start);
+    must(status == KVA_OK || status == KVA_EAGAIN);
+    if (status == KVA_OK) {
+        took(worker, held, start, quanta);
+        counted(crowd, EVICT);
+    } else {
+        stamps_change(&crowd->stamps, held->start, held->last, 0, held->stamp);
+        look_at(crowd, held);
+    }
+}
+
+/** Take a small range away from the space, or give the one back that was taken away. */
+static void change_spans(struct worker *worker)
+{
+    struct crowd *crowd = worker->crowd;
+    const struct test_place *place = &crowd->place;
+    struct held *absent = &worker->absent;
+    uint64_t quanta = 1 + test_below(&worker->rng, 8);
+    struct kva_segment segment;
+
+    if (absent->stamp != 0) {
+        must(kva_find(&crowd->space, absent->start, &segment) == KVA_ENOENT);
+        stamps_change(&crowd->stamps, absent->start, absent->last, absent->stamp, 0);
+        must(kva_space_add(&crowd->space, absent->start, absent->last - absent->start + 1) == KVA_OK);
+        absent->stamp = 0;
+        return;
+    }
+    uint64_t start = place->first + test_below(&worker->rng, QUANTA - quanta + 1) * place->quantum;
+    uint64_t bytes = quanta * place->quantum;
+    enum kva_status status = kva_space_remove(&crowd->space, start, bytes);
+    must(status == KVA_OK || status == KVA_EBUSY || status == KVA_ERANGE);
+    if (status != KVA_OK)
+        return;
+    *absent = (struct held){start, start + (bytes - 1), worker->stamp};
+    stamps_change(&crowd->stamps, start, absent->last, 0, worker->stamp);
+    counted(crowd, REMOVE);
+}
+
+/** Whatever the others do, a step goes in its direction. */
+static void walk(struct worker *worker)
+{
+    struct kva_space *space = &worker->crowd->space;
+    struct kva_segment segment;
+    struct kva_segment next;
+
+    must(kva_last(space, &segment) == KVA_OK);
+    for (next = segment; kva_prev(space, &next) == KVA_OK && !test_one_in(&worker->rng, 8); segment = next)
+        must(next.start < segment.start);
+    if (kva_first_hole(space, 1, &segment) != KVA_OK)
+        return;
+    next = segment;
+    while (kva_next_hole(space, worker->crowd->place.quantum, &next) == KVA_OK &&
+           !test_one_in(&worker->rng, 8)) {
+        must(next.last > segment.last && next.state == KVA_FREE);
+        segment = next;
+    }
+    counted(worker->crowd, WALK);
+}
+
+/** What a manager of ranges does. */
+static void manage(struct worker *worker, struct held *held)
+{
+    switch (test_below(&worker->rng, 8)) {
+    case 0:
+    case 1:
+        split_and_join(worker, held);
+        break;
+    case 2:
+    case 3:
+        rename_range(worker, held);
+        break;
+    case 4:
+    case 5:
+        move(worker, held);
+        break;
+    case 6:
+        evict(worker, held);
+        break;
+    default:
+        walk(worker);
+        break;
+    }
 }
 
 /** Change a range for another thread's. */
@@ -212,14 +396,18 @@ static void act(struct worker *worker)
     struct kva_stats stats;
 
     if (held->stamp == 0) {
-        if (which < 90)
+        if (which < 88)
             alloc(worker, held, which < 70 ? ALLOC : ALLOC_HIGH);
-        else
+        else if (which < 98)
             reserve(worker, held);
-    } else if (which < 70) {
+        else
+            change_spans(worker);
+    } else if (which < 60) {
         swap(worker, held);
         if (held->stamp != 0)
-            give(worker, held, which < 45 ? FREE : DEFER);
+            give(worker, held, which < 40 ? FREE : DEFER);
+    } else if (which < 70) {
+        manage(worker, held);
     } else if (which < 80) {
         resize(worker, held);
     } else if (which < 88) {
@@ -246,6 +434,8 @@ static void *work(void *context)
         if (worker->held[i].stamp != 0)
             give(worker, &worker->held[i], i % 2 == 0 ? FREE : DEFER);
     }
+    if (worker->absent.stamp != 0)
+        change_spans(worker);
     return NULL;
 }
 
