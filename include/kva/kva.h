@@ -556,8 +556,9 @@ struct kva_config {
     kva_hook *on_corruption;
     void *hook_context;
 
-    /** Keep the free segments in an index by size, too: KVA_BEST finds its segment in O(log n). It takes up to 33 bytes for
-     *  each busy segment, and 9 KiB, and makes each change of a segment slower (docs/benchmarks.md) */
+    /** Keep the free segments in an index by size, too: KVA_BEST finds its segment in O(log n). It takes up to 25 bytes for
+     *  each busy segment, and 9 KiB, and makes each change of a segment slower (docs/benchmarks.md). A space with 2^58 quanta or
+     *  more below its last address has none: that is only possible with a quantum below 64 */
     bool best_fit;
 };
 

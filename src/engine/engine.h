@@ -89,7 +89,7 @@ struct kva_tiling {
     uint64_t quantum;
     uint64_t align_class[KVA_ALIGN_CLASSES]; /* ascending, above the quantum; 0: none (at the end) */
     bool owners;                             /* whether they are kept */
-    bool by_size;                            /* whether there is an index by size */
+    bool by_size;                            /* whether there is to be an index by size */
     unsigned char
         apart[KVA_LINE]; /* lookups without the lock read the lines above, and changes write those below */
     struct kva_ledger ledger;
@@ -117,8 +117,9 @@ static inline void *new_tiling(const struct kva_tiling *common, size_t bytes)
         return NULL;
     *tiling = *common;
     tiling->ledger = ledger;
-    tiling->sizes = common->by_size ? kva_sizes_create(&tiling->ledger) : NULL;
-    if (common->by_size && !tiling->sizes) {
+    bool is_indexed = common->by_size && index_reaches(common->quantum, common->last);
+    tiling->sizes = is_indexed ? kva_sizes_create(&tiling->ledger, common->quantum) : NULL;
+    if (is_indexed && !tiling->sizes) {
         end_tiling(tiling, bytes);
         return NULL;
     }
@@ -315,11 +316,10 @@ static inline const char *check_sizes(const struct kva_tiling *tiling, uint64_t 
     for (bool more = kva_sizes_first(tiling->sizes, 0, &size); more;
          more = kva_sizes_next(tiling->sizes, &size)) {
         struct kva_segment segment = {.state = KVA_BUSY};
-        *address = size.start;
-        if (size.start >= tiling->first && size.start <= tiling->last)
-            tiling->engine->find(tiling, size.start, &segment);
-        if (segment.state != KVA_FREE || segment.start != size.start ||
-            segment.last - segment.start != size.span)
+        *address = size.within;
+        if (size.within >= tiling->first && size.within <= tiling->last)
+            tiling->engine->find(tiling, size.within, &segment);
+        if (segment.state != KVA_FREE || segment.last - segment.start != size.span)
             return "I9: what the index by size holds is not a hole";
     }
     *address = 0;

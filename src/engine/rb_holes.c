@@ -246,6 +246,13 @@ static struct kva_list *before_slot(struct rb_tiling *rb, struct rb_slot slot)
     return slot.side == KVA_RB_RIGHT ? neighbour : neighbour->prev;
 }
 
+/** Tell the index by size. Apart, as those without an index shall not carry along what only it wants. */
+static __attribute__((noinline)) void index_gained(const struct rb_tiling *rb, const struct rb_segment *node,
+                                                   const struct rb_segment *from, const struct rb_segment *to)
+{
+    hole_gained(&rb->common, from->start, to->last, node->start, node->last);
+}
+
 /** What is given back may touch the hole before it, the one after it, both or none:
  *
  *      before   node   after              before   node   after
@@ -260,8 +267,8 @@ void kva_rb_holes_add(struct rb_tiling *rb, struct rb_segment *node, struct rb_s
     bool touches_before = before && node->start - before->last == 1;
     bool touches_after = after && after->start - node->last == 1;
 
-    hole_gained(&rb->common, touches_before ? before->start : node->start,
-                touches_after ? after->last : node->last, node->start, node->last);
+    if (__builtin_expect(rb->common.sizes != NULL, 0))
+        index_gained(rb, node, touches_before ? before : node, touches_after ? after : node);
     if (!touches_before && !touches_after) {
         list_insert_after(position, &node->order);
         link_hole(rb, node, slot.parent, slot.side);

@@ -3,18 +3,38 @@
 /**
  * The holes of a tiling by size; see sizes.h.
  *
- * STRUCTURE. A B+tree. A leaf holds up to 30 holes, 16 bytes each, in order; an inner node as many children, each with a
- * LOWER BOUND: nothing below the child is less, everything below the child before it is. The very first bound is (0, 0).
+ * KEYS. A hole has a key of 64 bits, and the order of the holes is that of the keys. Let a hole be n quanta long and begin at
+ * quantum s, and let e be the place of the highest bit of n, so that 2^e <= n < 2^(e + 1). Its key is
  *
- *      leaf    | count  | key[31]             |               8 cache lines
- *      inner   | count  | key[31] | child[31] |              12
+ *      | e | n without its highest bit | s / 2^e, rounded down |
+ *        6             e                       58 - e             bits
+ *
+ * The last field orders holes of one size as s does: they do not touch, so s differs by more than n >= 2^e from one to the next.
+ * What it leaves out is not needed to find the hole again: quantum (s / 2^e + 1) 2^e - 1 lies in the hole. For that is at
+ * least s, and at most s + 2^e - 1.
+ *
+ *      s / 2^e  . . . |------------------|------------------|
+ *      hole                   |==================|              s is in the first of these blocks: so is the hole's
+ *                                       ^                       quantum before the next one
+ *
+ * So 64 bits suffice wherever addresses have 58 bits, counted in quanta: always, if the quantum is 64 or more.
+ *
+ * STRUCTURE. A B+tree. A leaf holds up to 22 keys in order; an inner node up to 30 children, each with a LOWER BOUND: nothing
+ * below the child is less, everything below the child before it is. The very first bound is 0.
+ *
+ *      leaf    | count  | key[31]             |               4 cache lines; the last 8 places stay free
+ *      inner   | count  | key[31] | child[31] |               8
  *                         key[i]: the bound of child[i]
  *
  * The bound of a child is the first key that it had when it was last filled. So a change in a leaf that neither overflows
- * nor runs short changes that leaf alone.
+ * nor runs short changes that leaf alone. A free place holds what is greater than any key.
  *
- * SPREADING. One place more than MOST lets a node overflow first, and be mended then. A node that overflows or runs short
- * (has fewer than LEAST) is mended in ONE way, on every level: what it and its neighbours hold, three nodes under the same
+ * A CHANGE of a leaf moves the keys behind it by one place: three blocks of eight, whichever place it is, so that there is no
+ * branch, and none that could be mispredicted. A block that would begin behind the last place begins there instead, and moves
+ * what free places hold.
+ *
+ * SPREADING. One place more than its MOST lets a node overflow first, and be mended then. A node that overflows or runs short
+ * (has fewer than its LEAST) is mended in ONE way, on every level: what it and its neighbours hold, three nodes under the same
  * parent with it, is spread evenly over as few nodes as leave some room in each:
  *
  *      |==========|======    |=======   |     overflow           |========  |========  |========  |
@@ -37,12 +57,12 @@
  *
  * MEMORY. n holes are in n / LEAST + 1 leaves at most: one if n <= ROOM; two hold at least ROOM + 1, which is more than
  * LEAST; m >= 3 hold at least m LEAST. The same holds for the nodes of each level above. So a number of holes has a number of
- * nodes that suffices for every state with that many and fewer, whichever way leads there. With 31 places LEAST is 19, and a
- * hole costs at most 512 / 19 bytes in leaves, and 768 / 19 / 18 above them: 29.2. Chunks of nodes may be larger by an
- * eighth: 33.
+ * nodes that suffices for every state with that many and fewer, whichever way leads there. LEAST is 13 for a leaf and 19 for an
+ * inner node, so a hole costs at most 256 / 13 bytes in leaves, and 512 / 13 / 18 above them: 21.9. Chunks of nodes may be
+ * larger by an eighth: 25.
  *
- * COST. A change is a descent and a move of half a leaf, and every tenth or so spreads three nodes. A descent reads an inner
- * node and a leaf among some 600 holes, two and a leaf among 15,000, three among 400,000. In a node it compares ten keys in two
+ * COST. A change is a descent and a move of keys, and every eighth or so spreads three nodes. A descent reads an inner
+ * node and a leaf among some 450 holes, two and a leaf among 11,000, three among 270,000. In a node it compares ten keys in two
  * steps, and has no branch that could be mispredicted. The best fit is one descent more; where what was found is taken, the
  * hole is removed without another.
  *
@@ -53,30 +73,46 @@
 #include "../base/memory.h"
 
 #ifndef SIZES_PLACES /* the tests build this file with tiny nodes as well */
-#define SIZES_PLACES 31
+#define SIZES_PLACES 23
 #endif
 
 enum {
-    SIZES_MOST = SIZES_PLACES - 1, /* keys of a node at rest */
-    SIZES_ROOM = SIZES_MOST - 2,   /* keys of a node that has just been spread */
-    SIZES_LEAST = (2 * SIZES_ROOM + 1) / 3,
-    SIZES_TOGETHER = 3, /* nodes that are spread at once */
-    SIZES_DEPTH = 16,   /* more levels than 2^64 holes have, with LEAST children a node */
-    SIZES_BLOCK = 8,    /* places that a search looks at in its second step, but for the last one */
+    SIZES_BLOCK =
+        8, /* keys that are moved at once; places that a search looks at in its second step, but for the last one */
+    SIZES_WIDTH =
+        SIZES_PLACES + SIZES_BLOCK, /* places of an inner node; a leaf uses SIZES_PLACES of as many */
+    SIZES_TOGETHER = 3,             /* nodes that are spread at once */
+    SIZES_DEPTH = 24,               /* more levels than 2^64 holes have, with the least children a node */
 };
 _Static_assert(SIZES_PLACES % SIZES_BLOCK == SIZES_BLOCK - 1, "a search looks at whole blocks");
-_Static_assert(SIZES_LEAST >= 3 && SIZES_ROOM / 2 + SIZES_ROOM % 2 >= 3,
-               "all but the root have three children");
+_Static_assert(SIZES_PLACES <= 3 * SIZES_BLOCK, "a change moves three");
 
 struct size_node {
     _Alignas(KVA_LINE) uint32_t count;
-    _Alignas(sizeof(struct kva_size)) struct kva_size key[SIZES_PLACES]; /* none lies in two lines */
+    _Alignas(sizeof(uint64_t)) uint64_t key[SIZES_WIDTH];
 };
 
 struct size_inner {
     struct size_node node; /* first: a leaf is this alone */
-    struct size_node *child[SIZES_PLACES];
+    struct size_node *child[SIZES_WIDTH];
 };
+
+/** The most keys of a node at rest. */
+static inline unsigned most_keys(bool is_leaf)
+{
+    return (is_leaf ? SIZES_PLACES : SIZES_WIDTH) - 1;
+}
+
+/** The most keys of a node that has just been spread. */
+static inline unsigned room_for_keys(bool is_leaf)
+{
+    return most_keys(is_leaf) - 2;
+}
+
+static inline unsigned least_keys(bool is_leaf)
+{
+    return (2 * room_for_keys(is_leaf) + 1) / 3;
+}
 
 /** The way from the root to a leaf: which child of which node. */
 struct size_path {
@@ -92,51 +128,56 @@ static struct size_inner *inner_of(struct size_node *node)
 /** Let a node have `count` keys. Places without one hold what is greater than any. */
 static void set_key_count(struct size_node *node, unsigned count)
 {
-    for (unsigned i = count; i < SIZES_PLACES; i++)
-        node->key[i] = (struct kva_size){UINT64_MAX, UINT64_MAX};
+    for (unsigned i = count; i < SIZES_WIDTH; i++)
+        node->key[i] = UINT64_MAX;
     node->count = count;
+}
+
+/* -------------------------------------------------------------------------------------------------- keys */
+
+/** The key of the hole [start, last]. The highest bit of its length raises e by one: hence the 1. */
+static inline uint64_t size_key(const struct kva_sizes *sizes, uint64_t start, uint64_t last)
+{
+    uint64_t quanta = ((last - start) >> sizes->shift) + 1;
+    unsigned e = highest_bit(quanta);
+
+    return ((e - UINT64_C(1)) << KVA_SIZES_BITS) + (quanta << (KVA_SIZES_BITS - e)) +
+           (start >> sizes->shift >> e);
+}
+
+/** What a key tells of its hole. */
+static inline struct kva_size size_of_key(const struct kva_sizes *sizes, uint64_t key)
+{
+    unsigned e = (unsigned)(key >> KVA_SIZES_BITS);
+    unsigned bits = KVA_SIZES_BITS - e; /* of the last field */
+    uint64_t one = UINT64_C(1) << e;
+    uint64_t quanta = (key >> bits & (one - 1)) + one;
+    uint64_t block = key & ((UINT64_C(1) << bits) - 1);
+
+    return (struct kva_size){
+        .key = key,
+        .span = (quanta << sizes->shift) - 1,
+        .within = ((block + 1) * one - 1) << sizes->shift,
+    };
 }
 
 /* ---------------------------------------------------------------------------------------------- descents */
 
-/** Searches do little else. On x86-64 the carry of a subtraction of 128 bits tells: two instructions in the place of seven. */
-static inline bool is_smaller(const struct kva_size *a, const struct kva_size *b)
-{
-#if defined(__x86_64__)
-    uint64_t span = a->span;
-    bool less;
-
-    __asm__("cmpq %[b_start], %[a_start]\n\tsbbq %[b_span], %[span]"
-            : "=@ccc"(less), [span] "+r"(span)
-            : [a_start] "rm"(a->start), [b_start] "r"(b->start), [b_span] "r"(b->span));
-    return less;
-#else
-    return (a->span < b->span) | ((a->span == b->span) & (a->start < b->start));
-#endif
-}
-
-/** The least key that is greater. The greatest has none, and is no hole: a span of 2^64 - 1 begins at 0. */
-static struct kva_size key_after(const struct kva_size *key)
-{
-    return (struct kva_size){key->span + (key->start == UINT64_MAX), key->start + 1};
-}
-
 /** How many of the seven keys from `keys` on are smaller. */
-static inline unsigned seven_below(const struct kva_size *keys, const struct kva_size *key)
+static inline unsigned seven_below(const uint64_t *keys, uint64_t key)
 {
-    return (unsigned)is_smaller(keys, key) + is_smaller(keys + 1, key) + is_smaller(keys + 2, key) +
-           is_smaller(keys + 3, key) + is_smaller(keys + 4, key) + is_smaller(keys + 5, key) +
-           is_smaller(keys + 6, key);
+    return (unsigned)(keys[0] < key) + (keys[1] < key) + (keys[2] < key) + (keys[3] < key) + (keys[4] < key) +
+           (keys[5] < key) + (keys[6] < key);
 }
 
-/** How many keys of a node are smaller: the eighths first, then one of them. Neither the comparisons of a step wait for one
- *  another, nor is there a branch that could be mispredicted. */
-static inline unsigned keys_below(const struct size_node *node, const struct kva_size *key)
+/** How many keys of a node with so many places are smaller: the eighths first, then one of them. Neither the comparisons of a
+ *  step wait for one another, nor is there a branch that could be mispredicted. */
+static inline unsigned keys_below(const struct size_node *node, unsigned places, uint64_t key)
 {
     unsigned below = 0;
 
-    for (unsigned i = SIZES_BLOCK - 1; i < SIZES_PLACES; i += SIZES_BLOCK)
-        below += is_smaller(&node->key[i], key) ? SIZES_BLOCK : 0;
+    for (unsigned i = SIZES_BLOCK - 1; i < places; i += SIZES_BLOCK)
+        below += node->key[i] < key ? (unsigned)SIZES_BLOCK : 0;
     return below + seven_below(node->key + below, key);
 }
 
@@ -148,14 +189,13 @@ static void prefetch_keys(const struct size_node *leaf)
 }
 
 /** The leaf where a key belongs, and the way there. */
-static struct size_node *descend_to_key(const struct kva_sizes *sizes, const struct kva_size *key,
-                                        struct size_path *path)
+static struct size_node *descend_to_key(const struct kva_sizes *sizes, uint64_t key, struct size_path *path)
 {
-    const struct kva_size after = key_after(key);
     struct size_node *node = sizes->root;
 
     for (unsigned level = 0; level < sizes->height; level++) {
-        unsigned index = keys_below(node, &after) - 1; /* the last child whose bound is not greater */
+        unsigned index =
+            keys_below(node, SIZES_WIDTH, key + 1) - 1; /* the last child whose bound is not greater */
         path->node[level] = inner_of(node);
         path->index[level] = index;
         node = inner_of(node)->child[index];
@@ -166,11 +206,11 @@ static struct size_node *descend_to_key(const struct kva_sizes *sizes, const str
 }
 
 /** The first hole that is not smaller than a key. If its leaf has none, that is the first one of the next leaf. */
-static bool first_from(struct kva_sizes *sizes, const struct kva_size *key, struct kva_size *found)
+static bool first_from(struct kva_sizes *sizes, uint64_t key, struct kva_size *found)
 {
     struct size_path path;
     struct size_node *leaf = descend_to_key(sizes, key, &path);
-    unsigned index = keys_below(leaf, key);
+    unsigned index = keys_below(leaf, SIZES_PLACES, key);
 
     if (index == leaf->count) {
         unsigned level = sizes->height;
@@ -186,25 +226,23 @@ static bool first_from(struct kva_sizes *sizes, const struct kva_size *key, stru
     }
     sizes->found = leaf;
     sizes->found_index = index;
-    *found = leaf->key[index];
+    *found = size_of_key(sizes, leaf->key[index]);
     return true;
 }
 
 bool kva_sizes_first(struct kva_sizes *sizes, uint64_t span, struct kva_size *found)
 {
-    return first_from(sizes, &(struct kva_size){span, 0}, found);
+    return first_from(sizes, size_key(sizes, 0, span), found);
 }
 
 bool kva_sizes_next(struct kva_sizes *sizes, struct kva_size *at)
 {
-    const struct kva_size from = key_after(at);
-
-    return first_from(sizes, &from, at);
+    return first_from(sizes, at->key + 1, at);
 }
 
 /* ------------------------------------------------------------------------------------------------ memory */
 
-struct kva_sizes *kva_sizes_create(struct kva_ledger *ledger)
+struct kva_sizes *kva_sizes_create(struct kva_ledger *ledger, uint64_t quantum)
 {
     struct kva_sizes *sizes = kva_nodes_block(ledger, sizeof *sizes);
 
@@ -212,6 +250,7 @@ struct kva_sizes *kva_sizes_create(struct kva_ledger *ledger)
         return NULL;
     kva_nodes_init(&sizes->leaves, ledger, sizeof(struct size_node));
     kva_nodes_init(&sizes->inners, ledger, sizeof(struct size_inner));
+    sizes->shift = lowest_bit(quantum);
     sizes->found = NULL;
     sizes->height = 0;
     sizes->count = 0;
@@ -229,7 +268,7 @@ static size_t inners_above(size_t leaves)
     size_t all = 0;
 
     for (size_t nodes = leaves; nodes > 1; all += nodes)
-        nodes = nodes / SIZES_LEAST + 1;
+        nodes = nodes / least_keys(false) + 1;
     return all;
 }
 
@@ -241,11 +280,11 @@ static bool ensure_in_all(struct kva_nodes *nodes, size_t count)
 
 bool kva_sizes_fill(struct kva_sizes *sizes, size_t holes)
 {
-    size_t leaves = holes / SIZES_LEAST + 1;
+    size_t leaves = holes / least_keys(true) + 1;
 
     if (!ensure_in_all(&sizes->leaves, leaves) || !ensure_in_all(&sizes->inners, inners_above(leaves)))
         return false;
-    sizes->ready = leaves * SIZES_LEAST - 1; /* the most that so many leaves suffice for */
+    sizes->ready = leaves * least_keys(true) - 1; /* the most that so many leaves suffice for */
     return true;
 }
 
@@ -254,8 +293,8 @@ bool kva_sizes_fill(struct kva_sizes *sizes, size_t holes)
 /** What some neighbours hold. */
 struct size_keys {
     unsigned count;
-    struct kva_size key[SIZES_TOGETHER * SIZES_PLACES];
-    struct size_node *child[SIZES_TOGETHER * SIZES_PLACES];
+    uint64_t key[SIZES_TOGETHER * SIZES_WIDTH];
+    struct size_node *child[SIZES_TOGETHER * SIZES_WIDTH];
 };
 
 static void gather_keys(struct size_keys *all, struct size_node *node, bool is_leaf)
@@ -277,11 +316,11 @@ static void deal_keys(const struct size_keys *all, unsigned at, unsigned count, 
 }
 
 /** Of how many nodes `keys` keys need, that are in n now. */
-static unsigned nodes_for_keys(unsigned keys, unsigned n)
+static unsigned nodes_for_keys(unsigned keys, unsigned n, unsigned room)
 {
-    if (keys > n * SIZES_ROOM)
+    if (keys > n * room)
         return n + 1;
-    return keys <= (n - 1) * SIZES_ROOM ? n - 1 : n;
+    return keys <= (n - 1) * room ? n - 1 : n;
 }
 
 /** Put `child` behind the i-th, without a bound as yet. */
@@ -317,7 +356,7 @@ static void spread_keys(struct kva_sizes *sizes, struct size_inner *parent, unsi
     all.count = 0;
     for (unsigned k = first; k < first + n; k++)
         gather_keys(&all, parent->child[k], are_leaves);
-    unsigned now = nodes_for_keys(all.count, n);
+    unsigned now = nodes_for_keys(all.count, n, room_for_keys(are_leaves));
     if (now > n) {
         open_child(parent, first + n, kva_nodes_pop(cache));
     } else if (now < n) {
@@ -339,7 +378,7 @@ static void raise_root(struct kva_sizes *sizes)
     struct size_inner *root = kva_nodes_pop(&sizes->inners);
 
     set_key_count(&root->node, 1);
-    root->node.key[0] = (struct kva_size){0, 0};
+    root->node.key[0] = 0;
     root->child[0] = sizes->root;
     sizes->root = &root->node;
     sizes->height++;
@@ -357,7 +396,7 @@ static void drop_root(struct kva_sizes *sizes)
 
 static bool is_well_filled(const struct size_node *node)
 {
-    return node->count >= SIZES_LEAST && node->count <= SIZES_MOST;
+    return node->count >= least_keys(false) && node->count <= most_keys(false);
 }
 
 /** The leaf at the end of a path has overflown or runs short: mend it, and all above it that does by that. */
@@ -369,7 +408,7 @@ static void mend_nodes(struct kva_sizes *sizes, const struct size_path *path)
         if (level > 0 && is_well_filled(&node->node))
             return;
     }
-    if (sizes->root->count > SIZES_MOST)
+    if (sizes->root->count > most_keys(sizes->height == 0))
         raise_root(sizes);
     else if (sizes->height > 0 && sizes->root->count == 1)
         drop_root(sizes);
@@ -377,43 +416,89 @@ static void mend_nodes(struct kva_sizes *sizes, const struct size_path *path)
 
 /* ----------------------------------------------------------------------------------------------- changes */
 
+/** The block of a leaf that begins at place i, or at the last place, where no key is. No compiler makes a branch of it. */
+static inline uint64_t *block_from(struct size_node *leaf, uint32_t i)
+{
+    uint32_t beyond = i - (SIZES_PLACES - 1); /* wraps if it is not beyond */
+
+    return leaf->key + (uint32_t)(SIZES_PLACES - 1 + (beyond & (0 - (beyond >> 31))));
+}
+
+/** All is read before anything is written. An array in between would be written to the stack as well. */
+static inline void copy_block(const uint64_t *from, uint64_t *to)
+{
+    uint64_t a = from[0];
+    uint64_t b = from[1];
+    uint64_t c = from[2];
+    uint64_t d = from[3];
+    uint64_t e = from[4];
+    uint64_t f = from[5];
+    uint64_t g = from[6];
+    uint64_t h = from[7];
+
+    to[0] = a;
+    to[1] = b;
+    to[2] = c;
+    to[3] = d;
+    to[4] = e;
+    to[5] = f;
+    to[6] = g;
+    to[7] = h;
+}
+
+/** Move the keys from place i on up by one. */
+static inline void open_place(struct size_node *leaf, unsigned i)
+{
+    uint64_t *second = block_from(leaf, i + SIZES_BLOCK);
+    uint64_t *third = block_from(leaf, i + 2 * SIZES_BLOCK);
+
+    copy_block(third, third + 1);
+    copy_block(second, second + 1);
+    copy_block(leaf->key + i, leaf->key + i + 1);
+}
+
+/** Move the keys behind place i down by one. */
+static inline void close_place(struct size_node *leaf, unsigned i)
+{
+    uint64_t *second = block_from(leaf, i + SIZES_BLOCK);
+    uint64_t *third = block_from(leaf, i + 2 * SIZES_BLOCK);
+
+    copy_block(leaf->key + i + 1, leaf->key + i);
+    copy_block(second + 1, second);
+    copy_block(third + 1, third);
+}
+
 void kva_sizes_insert(struct kva_sizes *sizes, uint64_t start, uint64_t last)
 {
-    const struct kva_size key = {last - start, start};
+    uint64_t key = size_key(sizes, start, last);
     struct size_path path;
-    struct size_node *leaf = descend_to_key(sizes, &key, &path);
-    unsigned i = keys_below(leaf, &key);
+    struct size_node *leaf = descend_to_key(sizes, key, &path);
+    unsigned i = keys_below(leaf, SIZES_PLACES, key);
 
-    memmove(leaf->key + i + 1, leaf->key + i, (leaf->count - i) * sizeof key);
+    open_place(leaf, i);
     leaf->key[i] = key;
     leaf->count++;
     sizes->count++;
     sizes->found = NULL;
-    if (leaf->count > SIZES_MOST)
+    if (leaf->count > most_keys(true))
         mend_nodes(sizes, &path);
 }
 
-/** What is behind the last key is a free place. */
 static void remove_key(struct kva_sizes *sizes, struct size_node *leaf, unsigned i)
 {
-    memmove(leaf->key + i, leaf->key + i + 1, (SIZES_MOST - i) * sizeof *leaf->key);
+    close_place(leaf, i);
     leaf->count--;
     sizes->count--;
     sizes->found = NULL;
 }
 
-static bool is_key(const struct kva_size *a, const struct kva_size *b)
-{
-    return a->span == b->span && a->start == b->start;
-}
-
 /** A hole that has just been found is where it was; its leaf must not run short, as the way there is not known. */
-static bool remove_found(struct kva_sizes *sizes, const struct kva_size *key)
+static bool remove_found(struct kva_sizes *sizes, uint64_t key)
 {
     struct size_node *leaf = sizes->found;
     unsigned i = sizes->found_index;
 
-    if (!leaf || leaf->count <= SIZES_LEAST || !is_key(&leaf->key[i], key))
+    if (!leaf || leaf->count <= least_keys(true) || leaf->key[i] != key)
         return false;
     remove_key(sizes, leaf, i);
     return true;
@@ -421,20 +506,20 @@ static bool remove_found(struct kva_sizes *sizes, const struct kva_size *key)
 
 void kva_sizes_remove(struct kva_sizes *sizes, uint64_t start, uint64_t last)
 {
-    const struct kva_size key = {last - start, start};
+    uint64_t key = size_key(sizes, start, last);
     struct size_path path;
 
-    if (remove_found(sizes, &key))
+    if (remove_found(sizes, key))
         return;
-    struct size_node *leaf = descend_to_key(sizes, &key, &path);
-    unsigned i = keys_below(leaf, &key);
-    bool is_there = i < leaf->count && is_key(&leaf->key[i], &key);
+    struct size_node *leaf = descend_to_key(sizes, key, &path);
+    unsigned i = keys_below(leaf, SIZES_PLACES, key);
+    bool is_there = i < leaf->count && leaf->key[i] == key;
     check_contract(&sizes->leaves.ledger->hooks, is_there, __func__, "I9: a hole is not in the index by size",
                    start);
     if (!is_there)
         return;
     remove_key(sizes, leaf, i);
-    if (leaf->count < SIZES_LEAST && sizes->height > 0)
+    if (leaf->count < least_keys(true) && sizes->height > 0)
         mend_nodes(sizes, &path);
 }
 
@@ -470,37 +555,38 @@ struct size_walk {
 };
 
 static const char *walk_sizes(struct size_walk *walk, struct size_node *node, unsigned level, unsigned least,
-                              const struct kva_size *bound, const struct kva_size *end);
+                              uint64_t bound, uint64_t end);
 
 /** The children of a node, each from its bound to the next one's. */
 static const char *walk_bounds(struct size_walk *walk, const struct size_inner *inner, unsigned level,
-                               const struct kva_size *end)
+                               uint64_t end)
 {
     unsigned count = inner->node.count;
-    unsigned least = level == 0 && count == 2 ? (SIZES_ROOM + 1) / 2 : SIZES_LEAST;
+    bool are_leaves = level + 1 == walk->sizes->height;
+    unsigned least = level == 0 && count == 2 ? (room_for_keys(are_leaves) + 1) / 2 : least_keys(are_leaves);
     const char *broken = NULL;
 
     for (unsigned i = 0; i < count && !broken; i++) {
-        const struct kva_size *next = i + 1 < count ? &inner->node.key[i + 1] : end;
-        broken = walk_sizes(walk, inner->child[i], level + 1, least, &inner->node.key[i], next);
+        uint64_t next = i + 1 < count ? inner->node.key[i + 1] : end;
+        broken = walk_sizes(walk, inner->child[i], level + 1, least, inner->node.key[i], next);
     }
     return broken;
 }
 
-/** A node on `level` and all below it: at least `bound`, and below `end` (NULL: no end). */
+/** A node on `level` and all below it: at least `bound`, and below `end`. */
 static const char *walk_sizes(struct size_walk *walk, struct size_node *node, unsigned level, unsigned least,
-                              const struct kva_size *bound, const struct kva_size *end)
+                              uint64_t bound, uint64_t end)
 {
     bool is_leaf = level == walk->sizes->height;
 
-    walk->address = bound->start;
-    if (node->count < least || node->count > SIZES_MOST)
+    walk->address = size_of_key(walk->sizes, bound).within;
+    if (node->count < least || node->count > most_keys(is_leaf))
         return "I9: a node of the index by size has too few keys, or too many";
     for (unsigned i = 0; i < node->count; i++) {
-        walk->address = node->key[i].start;
-        if (is_smaller(&node->key[i], bound) || (end && !is_smaller(&node->key[i], end)))
+        walk->address = size_of_key(walk->sizes, node->key[i]).within;
+        if (node->key[i] < bound || node->key[i] >= end)
             return "I9: a key of the index by size is outside its bounds";
-        if (i > 0 && !is_smaller(&node->key[i - 1], &node->key[i]))
+        if (i > 0 && node->key[i - 1] >= node->key[i])
             return "I9: the index by size is out of order";
     }
     walk->leaves += is_leaf;
@@ -513,9 +599,8 @@ static const char *walk_sizes(struct size_walk *walk, struct size_node *node, un
 
 const char *kva_sizes_check(const struct kva_sizes *sizes, uint64_t *address)
 {
-    const struct kva_size lowest = {0, 0};
     struct size_walk walk = {.sizes = sizes};
-    const char *broken = walk_sizes(&walk, sizes->root, 0, sizes->height > 0 ? 2 : 0, &lowest, NULL);
+    const char *broken = walk_sizes(&walk, sizes->root, 0, sizes->height > 0 ? 2 : 0, 0, UINT64_MAX);
 
     *address = walk.address;
     if (broken)

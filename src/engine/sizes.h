@@ -14,12 +14,23 @@
 #ifndef KVA_ENGINE_SIZES_H
 #define KVA_ENGINE_SIZES_H
 
+#include "../base/arith.h"
 #include "../base/nodes.h"
 
-/** A hole, by what it is found by. */
+/** An index reaches addresses of this many bits, counted in quanta. */
+#define KVA_SIZES_BITS 58
+
+/** Whether an index reaches `last`: always, if the quantum is 64 or more. */
+static inline bool index_reaches(uint64_t quantum, uint64_t last)
+{
+    return last >> lowest_bit(quantum) >> KVA_SIZES_BITS == 0;
+}
+
+/** A hole that was found. */
 struct kva_size {
-    uint64_t span; /* last - start */
-    uint64_t start;
+    uint64_t key;    /* its place in the order */
+    uint64_t span;   /* last - start */
+    uint64_t within; /* where a quantum begins that lies in the hole */
 };
 
 struct kva_sizes {
@@ -27,15 +38,16 @@ struct kva_sizes {
     struct kva_nodes inners;
     struct size_node *root;
     unsigned height;         /* inner levels above the leaves */
+    unsigned shift;          /* log2 of the quantum */
     uint64_t count;          /* holes */
     size_t ready;            /* holes that there are nodes for */
     struct size_node *found; /* where the hole is that was found last; NULL after a change */
     unsigned found_index;
 };
 
-/** An empty set whose memory is taken on a ledger, and goes with kva_nodes_fini; it is ready for one hole.
- *  NULL when the source refuses. */
-struct kva_sizes *kva_sizes_create(struct kva_ledger *ledger);
+/** An empty set, for holes of whole quanta, whose memory is taken on a ledger, and goes with kva_nodes_fini; it is ready
+ *  for one hole. NULL when the source refuses. */
+struct kva_sizes *kva_sizes_create(struct kva_ledger *ledger, uint64_t quantum);
 
 /** kva_sizes_ensure's slow path. */
 bool kva_sizes_fill(struct kva_sizes *sizes, size_t holes);

@@ -74,10 +74,10 @@ static enum kva_status add_outside(struct kva_space *space, uint64_t start, uint
 
     last = max_u64(tiling->last, last);
     if (!apart)
-        return tiling->engine->extend(tiling, first, last);
+        return core_extend(tiling, first, last);
     if (tiling->engine->prepare(tiling, 1) != KVA_OK) /* two segments more, as of one operation */
         return KVA_ENOMEM;
-    (void)tiling->engine->extend(tiling, first, last);
+    (void)core_extend(tiling, first, last);
     sync_point(threads_of(space));
     return make_absent(space, gap_start, gap_last);
 }
@@ -147,7 +147,7 @@ enum kva_status kva_space_grow(struct kva_space *space, uint64_t first, uint64_t
         status = bad_field(&bad, KVA_ERANGE, "last");
     if (status != KVA_OK)
         return leave(space, misuse_of(space, status, __func__, first, &bad));
-    status = tiling->engine->extend(tiling, first, last);
+    status = core_extend(tiling, first, last);
     if (status == KVA_OK) {
         verify_change(space, __func__, first);
         verify_change(space, __func__, last);

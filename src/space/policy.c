@@ -229,15 +229,18 @@ static bool is_in_reach(const struct kva_demand *demand, const struct kva_place 
 static enum kva_status search_best_by_size(struct kva_tiling *tiling, const struct kva_demand *demand,
                                            struct kva_place *place)
 {
+    const struct kva_engine *engine = tiling->engine;
     struct kva_size size;
-    uint64_t start;
 
     for (bool more = kva_sizes_first(tiling->sizes, demand->size - 1, &size); more;
          more = kva_sizes_next(tiling->sizes, &size)) {
-        place->hole_start = size.start;
-        place->hole_last = size.start + size.span;
-        if (is_in_reach(demand, place) && fit_admitted(tiling, demand, place, &start))
-            return tiling->engine->locate(tiling, start, start + (demand->size - 1), place);
+        uint64_t at = size.within;
+        if (engine->locate(tiling, at, at + (tiling->quantum - 1), place) == KVA_OK &&
+            (demand->filter ? is_in_reach(demand, place) && fit_admitted(tiling, demand, place, &place->start)
+                            : kva_fit_in_hole(place->hole_start, place->hole_last, demand, &place->start))) {
+            place->last = place->start + (demand->size - 1);
+            return KVA_OK;
+        }
     }
     return KVA_ENOSPC;
 }

@@ -15,7 +15,7 @@
 struct form {
     const char *name;
     size_t least; /* keys of a leaf */
-    struct kva_sizes *(*create)(struct kva_ledger *ledger);
+    struct kva_sizes *(*create)(struct kva_ledger *ledger, uint64_t quantum);
     bool (*fill)(struct kva_sizes *sizes, size_t holes);
     void (*insert)(struct kva_sizes *sizes, uint64_t start, uint64_t last);
     void (*remove)(struct kva_sizes *sizes, uint64_t start, uint64_t last);
@@ -29,8 +29,8 @@ struct form {
 };
 
 static const struct form usual = {
-    .name = "31 places",
-    .least = 19,
+    .name = "23 places",
+    .least = 13,
     .create = kva_sizes_create,
     .fill = kva_sizes_fill,
     .insert = kva_sizes_insert,
@@ -42,7 +42,7 @@ static const struct form usual = {
     .check = kva_sizes_check,
 };
 
-#define SIZES_PLACES 15
+#define SIZES_PLACES 7
 #define kva_sizes_create tiny_sizes_create
 #define kva_sizes_fill tiny_sizes_fill
 #define kva_sizes_insert tiny_sizes_insert
@@ -52,7 +52,7 @@ static const struct form usual = {
 #define kva_sizes_first tiny_sizes_first
 #define kva_sizes_next tiny_sizes_next
 #define kva_sizes_check tiny_sizes_check
-struct kva_sizes *tiny_sizes_create(struct kva_ledger *ledger);
+struct kva_sizes *tiny_sizes_create(struct kva_ledger *ledger, uint64_t quantum);
 bool tiny_sizes_fill(struct kva_sizes *sizes, size_t holes);
 void tiny_sizes_insert(struct kva_sizes *sizes, uint64_t start, uint64_t last);
 void tiny_sizes_remove(struct kva_sizes *sizes, uint64_t start, uint64_t last);
@@ -66,8 +66,8 @@ const char *tiny_sizes_check(const struct kva_sizes *sizes, uint64_t *address);
 #include "engine/sizes.c"
 
 static const struct form tiny = {
-    .name = "15 places",
-    .least = SIZES_LEAST,
+    .name = "7 places",
+    .least = 3,
     .create = tiny_sizes_create,
     .fill = tiny_sizes_fill,
     .insert = tiny_sizes_insert,
@@ -82,13 +82,21 @@ static const struct form tiny = {
 static const struct form *const forms[] = {&usual, &tiny};
 enum { FORMS = 2, MOST = 4000 };
 
+/** The last address that a set reaches with a quantum of 1. */
+#define LAST ((UINT64_C(1) << KVA_SIZES_BITS) - 1)
+
+struct hole {
+    uint64_t span; /* last - start */
+    uint64_t start;
+};
+
 /** A set, and the same holes in an array, in order. */
 struct fixture {
     const struct form *form;
     struct kva_sizes *sizes;
     struct kva_failing_memory memory;
     struct kva_ledger ledger;
-    struct kva_size hole[MOST];
+    struct hole hole[MOST];
     size_t count;
     uint64_t reports; /* of corruption */
 };
@@ -101,15 +109,20 @@ static void note_report(void *context, const struct kva_fault *fault)
     f->reports++;
 }
 
-static void set_up(struct fixture *f, const struct form *form)
+static void set_up_quantum(struct fixture *f, const struct form *form, uint64_t quantum)
 {
     memset(f, 0, sizeof *f);
     f->form = form;
     f->ledger.memory = kva_failing_memory_init(&f->memory);
     f->ledger.hooks.on_corruption = note_report;
     f->ledger.hooks.context = f;
-    f->sizes = form->create(&f->ledger);
+    f->sizes = form->create(&f->ledger, quantum);
     assert_non_null(f->sizes);
+}
+
+static void set_up(struct fixture *f, const struct form *form)
+{
+    set_up_quantum(f, form, 1);
 }
 
 static void check_fixture(const struct fixture *f)
@@ -142,15 +155,24 @@ static size_t place_of(const struct fixture *f, uint64_t span, uint64_t start)
     return i;
 }
 
-/** False if it is there already. */
+/** Whether two holes cannot both be there: they are of one size, and overlap or touch. */
+static bool exclude_another(const struct hole *hole, uint64_t span, uint64_t start)
+{
+    uint64_t apart = max_u64(hole->start, start) - min_u64(hole->start, start);
+
+    return hole->span == span && apart <= span + 1;
+}
+
+/** False if it is there already, or another of its size touches it. */
 static bool add(struct fixture *f, uint64_t span, uint64_t start)
 {
     size_t i = place_of(f, span, start);
 
-    if (i < f->count && f->hole[i].span == span && f->hole[i].start == start)
+    if ((i < f->count && exclude_another(&f->hole[i], span, start)) ||
+        (i > 0 && exclude_another(&f->hole[i - 1], span, start)))
         return false;
     memmove(f->hole + i + 1, f->hole + i, (f->count - i) * sizeof *f->hole);
-    f->hole[i] = (struct kva_size){span, start};
+    f->hole[i] = (struct hole){span, start};
     f->count++;
     f->form->insert(f->sizes, start, start + span);
     return true;
@@ -174,21 +196,22 @@ static void compare_from(const struct fixture *f, uint64_t span)
     struct kva_size at;
 
     for (bool more = f->form->first(f->sizes, span, &at); more; more = f->form->next(f->sizes, &at), i++) {
-        check_that(i < f->count && at.span == f->hole[i].span && at.start == f->hole[i].start,
+        check_that(i < f->count && at.span == f->hole[i].span && at.within >= f->hole[i].start &&
+                       at.within - f->hole[i].start <= at.span,
                    "%s: hole %zu of %zu is %" PRIu64 ", %" PRIu64, f->form->name, i, f->count, at.span,
-                   at.start);
+                   at.within);
     }
     assert_int_equal(i, f->count);
 }
 
-/** One of many spans, or of few, so that starts decide, at the ends of 64 bits, too. */
+/** One of many spans, or of few, so that starts decide, and the largest. */
 static uint64_t some_span(struct test_rng *rng)
 {
     switch (test_below(rng, 4)) {
     case 0:
         return test_below(rng, 3);
     case 1:
-        return UINT64_MAX - 1 - test_below(rng, 3);
+        return LAST - 1 - test_below(rng, 3);
     default:
         return test_below(rng, 1000);
     }
@@ -196,8 +219,8 @@ static uint64_t some_span(struct test_rng *rng)
 
 static uint64_t some_start(struct test_rng *rng, uint64_t span)
 {
-    uint64_t most = UINT64_MAX - span;
-    uint64_t offset = test_below(rng, 500);
+    uint64_t most = LAST - span;
+    uint64_t offset = test_below(rng, 500000);
 
     return test_one_in(rng, 2) ? (offset < most ? offset : most) : most - (offset < most ? offset : most);
 }
@@ -217,7 +240,7 @@ static void holes_come_and_go(void **state)
             if (step % 701 == 0)
                 odds = test_below(&rng, 101);
             if (f.count > 0 && (f.count == MOST || test_below(&rng, 100) >= odds)) {
-                take_out(&f, test_below(&rng, f.count));
+                take_out(&f, (size_t)test_below(&rng, f.count));
             } else {
                 uint64_t span = some_span(&rng);
                 assert_true(forms[k]->fill(f.sizes, f.count + 1));
@@ -266,25 +289,34 @@ static void all_ends_fill_and_empty(void **state)
     }
 }
 
-static void both_ends_of_64_bits(void **state)
+static void both_ends(void **state)
 {
     (void)state;
     for (size_t k = 0; k < FORMS; k++) {
-        static struct fixture f;
+        for (unsigned shift = 0; shift < 64; shift++) {
+            static struct fixture f;
+            uint64_t rest = (UINT64_C(1) << shift) - 1; /* of the span of a quantum */
+            uint64_t last = shift < 6 ? (LAST << shift) + rest : UINT64_MAX;
 
-        set_up(&f, forms[k]);
-        assert_true(forms[k]->fill(f.sizes, 4));
-        compare_from(&f, 0);
-        assert_true(add(&f, UINT64_MAX, 0)); /* all addresses */
-        compare_from(&f, 0);
-        compare_from(&f, UINT64_MAX);
-        assert_true(add(&f, 0, UINT64_MAX)); /* the last one */
-        assert_true(add(&f, 0, 0));
-        assert_true(add(&f, 1, 0));
-        compare_from(&f, 0);
-        compare_from(&f, 1);
-        compare_from(&f, 2);
-        tear_down(&f);
+            assert_true(index_reaches(rest + 1, last));
+            assert_true(shift >= 6 || !index_reaches(rest + 1, last + 1));
+            set_up_quantum(&f, forms[k], rest + 1);
+            assert_true(forms[k]->fill(f.sizes, 4));
+            compare_from(&f, 0);
+            assert_true(add(&f, last, 0)); /* all addresses */
+            compare_from(&f, 0);
+            compare_from(&f, last);
+            take_out(&f, 0);
+            assert_true(add(&f, rest, last - rest)); /* the last quantum */
+            if (shift < 62) {
+                assert_true(add(&f, rest, 0));
+                assert_true(add(&f, last - 3 * (rest + 1), rest + 1));
+            }
+            compare_from(&f, 0);
+            compare_from(&f, rest);
+            compare_from(&f, last);
+            tear_down(&f);
+        }
     }
 }
 
@@ -304,20 +336,20 @@ static void events_say_what_was_and_what_is(void **state)
                 forms[k]->lost(f.sizes, 10, 12, start, last);
                 f.count = 0;
                 if (start > 10)
-                    f.hole[f.count++] = (struct kva_size){start - 1 - 10, 10};
+                    f.hole[f.count++] = (struct hole){start - 1 - 10, 10};
                 if (last < 12)
-                    f.hole[f.count++] = (struct kva_size){12 - last - 1, last + 1};
+                    f.hole[f.count++] = (struct hole){12 - last - 1, last + 1};
                 if (f.count == 2 && f.hole[0].span > f.hole[1].span) {
                     f.hole[2] = f.hole[0];
                     f.hole[0] = f.hole[1];
                     f.hole[1] = f.hole[2];
                 }
-                f.hole[f.count++] = (struct kva_size){5, 20};
+                f.hole[f.count++] = (struct hole){5, 20};
                 check_fixture(&f);
                 compare_from(&f, 0);
                 forms[k]->gained(f.sizes, 10, 12, start, last);
-                f.hole[0] = (struct kva_size){2, 10};
-                f.hole[1] = (struct kva_size){5, 20};
+                f.hole[0] = (struct hole){2, 10};
+                f.hole[1] = (struct hole){5, 20};
                 f.count = 2;
                 compare_from(&f, 0);
                 tear_down(&f);
@@ -335,7 +367,7 @@ static void what_is_not_there_is_reported(void **state)
         set_up(&f, forms[k]);
         assert_true(add(&f, 5, 100));
         forms[k]->remove(f.sizes, 100, 104);
-        forms[k]->remove(f.sizes, 101, 106);
+        forms[k]->remove(f.sizes, 108, 113);
         forms[k]->remove(f.sizes, 200, 205);
         assert_int_equal(f.reports, KVA_CHECK_LEVEL >= 1 ? 3 : 0);
         f.reports = 0;
@@ -352,7 +384,7 @@ static void hug_the_limit(struct fixture *f, size_t most, struct test_rng *rng, 
     uint64_t steps = test_scaled(300) + 30;
 
     for (uint64_t step = 0; step < steps; step++) {
-        size_t at = f->count > 0 ? test_below(rng, f->count) : 0;
+        size_t at = f->count > 0 ? (size_t)test_below(rng, f->count) : 0;
         if (f->count == most) {
             take_out(f, at);
             if (greedy) /* thin out: one here, one there */
@@ -361,7 +393,7 @@ static void hug_the_limit(struct fixture *f, size_t most, struct test_rng *rng, 
         } else {
             uint64_t span = greedy && f->count > 0 ? f->hole[at].span : test_below(rng, 2000);
             while (f->count < most)
-                (void)add(f, span, test_below(rng, 1000000));
+                (void)add(f, span, test_below(rng, UINT64_C(1) << 50));
         }
         check_fixture(f);
     }
@@ -374,7 +406,7 @@ static void what_is_ensured_suffices(void **state)
     (void)state;
     for (size_t k = 0; k < FORMS; k++) {
         size_t stride = k == 0 ? 23 : 7;
-        for (size_t most = 1; most <= (k == 0 ? 900u : 400u); most += stride * test_stride()) {
+        for (size_t most = 1; most <= (k == 0 ? 900u : 400u); most += (size_t)(stride * test_stride())) {
             static struct fixture f;
 
             for (int greedy = 0; greedy < 2; greedy++) {
@@ -394,13 +426,13 @@ static void not_a_node_too_few(void **state)
 {
     struct test_rng rng = test_rng_of(692);
     (void)state;
-    for (size_t most = 1; most <= 160; most += test_stride()) {
+    for (size_t most = 1; most <= 160; most += (size_t)test_stride()) {
         static struct fixture f;
 
         for (int greedy = 0; greedy < 2; greedy++) {
             set_up(&f, &tiny);
             assert_true(tiny.fill(f.sizes, most));
-            size_t leaves = most / SIZES_LEAST + 1;
+            size_t leaves = most / least_keys(true) + 1;
             f.sizes->leaves.available = leaves - f.sizes->leaves.in_use;
             f.sizes->inners.available = inners_above(leaves);
             hug_the_limit(&f, f.sizes->ready, &rng, greedy);
@@ -409,7 +441,7 @@ static void not_a_node_too_few(void **state)
     }
 }
 
-/* 33 bytes for each busy segment, and 9 KiB; there may be one hole more than busy segments. */
+/* 25 bytes for each busy segment, and 9 KiB; there may be one hole more than busy segments. */
 static void memory_is_what_the_header_says(void **state)
 {
     static struct fixture f;
@@ -417,7 +449,7 @@ static void memory_is_what_the_header_says(void **state)
     set_up(&f, &usual);
     for (uint64_t busy = 0; busy < 100000; busy++) {
         assert_true(usual.fill(f.sizes, (size_t)busy + 1));
-        check_that(f.ledger.bytes <= 33 * busy + 9 * 1024, "%" PRIu64 " bytes for %" PRIu64 " segments",
+        check_that(f.ledger.bytes <= 25 * busy + 9 * 1024, "%" PRIu64 " bytes for %" PRIu64 " segments",
                    f.ledger.bytes, busy);
     }
     tear_down(&f);
@@ -433,7 +465,7 @@ static void a_refusal_changes_nothing(void **state)
             memset(&f, 0, sizeof f);
             f.ledger.memory = kva_failing_memory_init(&f.memory);
             kva_failing_memory_fail(&f.memory, n, true);
-            assert_null(forms[k]->create(&f.ledger));
+            assert_null(forms[k]->create(&f.ledger, 1));
             kva_nodes_fini(&f.ledger);
             assert_int_equal(f.memory.blocks, 0);
         }
@@ -480,21 +512,21 @@ static void the_check_names_what_is_broken(void **state)
     struct size_inner *inner = inner_of(root->child[1]);
     struct size_node *leaf = inner->child[1];
 
-    leaf->key[1].span -= 10;
+    uint64_t key = leaf->key[1];
+    leaf->key[1] = leaf->key[0];
     expect_broken(&f, "out of order");
-    leaf->key[1].span += 10;
-    leaf->key[0].span = inner->node.key[1].span - 1;
+    leaf->key[1] = key;
+    leaf->key[0] = inner->node.key[1] - 1;
     expect_broken(&f, "outside its bounds");
-    leaf->key[0].span = inner->node.key[1].span;
-    uint64_t bound = inner->node.key[2].span;
-    inner->node.key[2].span = leaf->key[leaf->count - 1].span;
-    inner->node.key[2].start = leaf->key[leaf->count - 1].start;
+    leaf->key[0] = inner->node.key[1];
+    uint64_t bound = inner->node.key[2];
+    inner->node.key[2] = leaf->key[leaf->count - 1];
     expect_broken(&f, "outside its bounds");
-    inner->node.key[2] = (struct kva_size){bound, 1000};
+    inner->node.key[2] = bound;
     uint32_t count = leaf->count;
-    leaf->count = SIZES_LEAST - 1;
+    leaf->count = least_keys(true) - 1;
     expect_broken(&f, "too few keys");
-    leaf->count = SIZES_MOST + 1;
+    leaf->count = most_keys(true) + 1;
     expect_broken(&f, "too many");
     leaf->count = count;
     f.sizes->count++;
@@ -514,7 +546,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(holes_come_and_go),
         cmocka_unit_test(all_ends_fill_and_empty),
-        cmocka_unit_test(both_ends_of_64_bits),
+        cmocka_unit_test(both_ends),
         cmocka_unit_test(events_say_what_was_and_what_is),
         cmocka_unit_test(what_is_not_there_is_reported),
         cmocka_unit_test(what_is_ensured_suffices),
