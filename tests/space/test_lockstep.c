@@ -1300,6 +1300,10 @@ static void generate_kind(struct team *team, struct operation *op, enum kind kin
             any_shape(team, &op->request);
         if (test_one_in(&team->rng, 2))
             any_choice(team, op);
+        if (test_one_in(&team->rng, 2)) { /* gaps beside candidates that stay: more of them have to go */
+            any_filter(team, op);
+            op->filter.rules |= test_one_in(&team->rng, 2) ? TEST_GAP_BESIDE_BUSY : TEST_REFUSE_TWO_COLOURS;
+        }
         spoil_request(team, &op->request);
         any_script(team, op);
         break;
