@@ -1047,7 +1047,7 @@ static void any_range(struct team *team, struct operation *op)
             op->a += (1 + test_below(&team->rng, units)) % (units + (units != UINT64_MAX)) * quantum;
         op->b = any_size(team, 1 + (segment.last - op->a) / quantum % (UINT64_MAX - 1));
         if (op->kind == FREE_RANGE && test_one_in(&team->rng, 16))
-            op->b += quantum; /* may end after the segment */
+            op->b = segment.last - op->a + quantum; /* ends after the segment, but for one of all addresses */
         if (op->kind == RESIZE && test_one_in(&team->rng, 2))
             op->b = any_size(team, team->geometry->largest);
     }
