@@ -1467,7 +1467,8 @@ static enum kva_status bt_create(const struct kva_tiling *common, struct kva_til
  * How many nodes the next `operations` changes can take at most. Each adds one entry at most, or changes the
  * form of one leaf; so it splits one leaf at most, and one node of each level above it, and may add a root.
  *
- *   Few changes   One leaf each, and one inner node for each level and a root.
+ *   Few changes   One leaf each, and one inner node for each level and a root. Where there are several, one node
+ *                 more: if the first adds a root, a later one that prepares itself asks for one level more.
  *
  *   Many          What comes out of a split has room again: a wide leaf for a quarter of BT_ENTRIES at least,
  *                 an inner node for half of BT_CHILDREN; only the side that a split at the end leaves full
@@ -1489,7 +1490,7 @@ static size_t most_inners(const struct bt_tiling *bt, size_t changes, size_t lea
 {
     enum { ROOM = BT_CHILDREN >= 16 ? BT_CHILDREN / 8 : 2 };
     size_t levels = 1; /* that can have something to divide, and the root above them */
-    size_t few = changes * (bt->height + 1);
+    size_t few = changes * (bt->height + 1) + (changes > 1);
 
     for (size_t below = leaves; below > 0; below /= ROOM)
         levels++;

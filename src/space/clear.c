@@ -118,7 +118,7 @@ static enum kva_status clear(struct kva_space *space, struct clearing *clearing)
     if (status != KVA_OK)
         return status;
     begin_compound(space);
-    clearing->bytes = kva_core_clear(space->tiling, clearing->start, clearing->last);
+    clearing->bytes = kva_core_clear(space->tiling, clearing->start, clearing->last, threads_of(space));
     end_compound(space);
     return KVA_OK;
 }
@@ -232,7 +232,7 @@ static enum kva_status attempt_over(void *instance, void *operation)
     if (status != KVA_OK)
         return status;
     begin_compound(space);
-    clearing->bytes = kva_core_clear(space->tiling, clearing->start, clearing->last);
+    clearing->bytes = kva_core_clear(space->tiling, clearing->start, clearing->last, threads_of(space));
     sync_point(threads_of(space));
     (void)core_reserve(space->tiling, clearing->start, clearing->last, clearing->owner);
     end_compound(space);

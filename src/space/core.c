@@ -205,12 +205,15 @@ static void cut_at_end(struct kva_tiling *tiling, uint64_t at, uint64_t start, u
 }
 
 /** First the two that the ends lie in, which may be one; then all that lie inside. */
-uint64_t kva_core_clear(struct kva_tiling *tiling, uint64_t start, uint64_t last)
+uint64_t kva_core_clear(struct kva_tiling *tiling, uint64_t start, uint64_t last,
+                        const struct kva_threads *threads)
 {
     uint64_t before = tiling->tally.bytes[KVA_BUSY];
 
     cut_at_end(tiling, start, start, last);
+    sync_point(threads);
     cut_at_end(tiling, last, start, last);
+    sync_point(threads);
     tiling->engine->clear(tiling, start, last);
     return before - tiling->tally.bytes[KVA_BUSY];
 }

@@ -14,6 +14,7 @@
 #ifndef KVA_SPACE_CORE_H
 #define KVA_SPACE_CORE_H
 
+#include "../base/sync.h"
 #include "policy.h"
 
 /** What a caller calls the two values of a range, for kva_fault.field. */
@@ -96,8 +97,10 @@ enum kva_status kva_core_free_part(struct kva_tiling *tiling, const struct kva_s
                                    uint64_t last);
 
 /** Free whatever is busy in [start, last]; how many bytes that was. The memory for one operation that splits
- *  a segment is at hand, if a busy one reaches out of the range. */
-uint64_t kva_core_clear(struct kva_tiling *tiling, uint64_t start, uint64_t last);
+ *  a segment is at hand, if a busy one reaches out of the range. `threads` may be NULL: they get a turn after
+ *  each change. */
+uint64_t kva_core_clear(struct kva_tiling *tiling, uint64_t start, uint64_t last,
+                        const struct kva_threads *threads);
 
 /** Let the busy segment that starts at `start` end at `last`. KVA_OK, KVA_ENOENT, KVA_ENOSPC (what follows is
  *  not free, or the tiling ends before), KVA_ENOMEM. */
@@ -110,9 +113,14 @@ static inline enum kva_status core_resize(struct kva_tiling *tiling, uint64_t st
  *  without it, only later. KVA_OK, KVA_ENOMEM. */
 static inline enum kva_status core_extend(struct kva_tiling *tiling, uint64_t first, uint64_t last)
 {
+    struct kva_sizes *sizes = tiling->sizes;
+
     if (!index_reaches(tiling->quantum, last))
         tiling->sizes = NULL; /* its memory goes with the tiling's */
-    return tiling->engine->extend(tiling, first, last);
+    enum kva_status status = tiling->engine->extend(tiling, first, last);
+    if (status != KVA_OK)
+        tiling->sizes = sizes;
+    return status;
 }
 
 static inline bool core_holds(const struct kva_tiling *tiling, uint64_t address)

@@ -1412,9 +1412,37 @@ ON_EACH_ENGINE(a_flush_makes_room_for_it)
     }
 }
 
+/* An index by size reaches 2^58 quanta. A space that grows past that does without it, and finds the same. */
+static void a_space_that_outgrows_its_index(void **state)
+{
+    const struct kva_engine *engine;
+    (void)state;
+    for_each_engine (engine, e) {
+        static struct fixture f;
+        struct kva_request request = best(3);
+        uint64_t start;
+
+        set_up(&f, engine, 0, (UINT64_C(1) << 58) - 1, 1);
+        assert_int_equal(kva_reserve(&f.space, 10, 5, NULL, NULL), KVA_OK);
+        assert_int_equal(kva_reserve(&f.space, 19, UINT64_C(1) << 57, NULL, NULL), KVA_OK);
+        assert_int_equal(kva_alloc(&f.space, &request, &start), KVA_OK);
+        assert_int_equal(start, 15); /* of 10, 4 and very many bytes */
+        assert_int_equal(kva_space_grow(&f.space, 0, TOP), KVA_OK);
+        f.last = TOP;
+        assert_int_equal(kva_free(&f.space, start), KVA_OK);
+        assert_int_equal(kva_alloc(&f.space, &request, &start), KVA_OK);
+        assert_int_equal(start, 15);
+        request.size = 5;
+        assert_int_equal(kva_alloc(&f.space, &request, &start), KVA_OK);
+        assert_int_equal(start, 0);
+        tear_down(&f);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_space_that_outgrows_its_index),
         cmocka_unit_test(targets_in_and_beside_holes),
         cmocka_unit_test(of_two_equally_near_the_lower),
         cmocka_unit_test(targets_in_and_beside_the_window),

@@ -1302,6 +1302,12 @@ DRY(dry_split, kva_split(&d->space, d->r + PAGE))
 DRY(dry_move, kva_move(&d->space, d->r, d->r + PAGE, NULL))
 DRY(dry_move_far, kva_move(&d->space, d->r, UINT64_C(1) << 23, NULL))
 
+static enum kva_status split_and_join_r(struct dry *d)
+{
+    enum kva_status status = kva_split(&d->space, d->r + PAGE);
+    return status == KVA_OK ? kva_join(&d->space, d->r) : status;
+}
+
 static enum kva_status evict_r(struct dry *d)
 {
     struct kva_request request = kva_request_of(PAGE);
@@ -1349,6 +1355,8 @@ static const struct dry_row {
     {"kva_preload twice, kva_clear, the middle", dry_clear_middle, true, 2},
     {"kva_preload twice, kva_reserve_over, the middle", dry_over_middle, false, 2},
     {"kva_preload, kva_split", dry_split, true, 1},
+    {"kva_preload twice, kva_split and kva_join", split_and_join_r, false, 2},
+    {"kva_preload three times, kva_split and kva_join", split_and_join_r, true, 3},
     {"kva_preload, kva_move", dry_move, true, 1},
     {"kva_preload, kva_move, far away", dry_move_far, true, 1},
     {"kva_preload, kva_evict_finish", evict_r, false, 1},

@@ -19,22 +19,22 @@
 struct phase {
     const char *name; /* NULL when it is the only one */
     /* Where phases stand apart: */
-    draw_step *draw;     /* of its subject */
-    bool scattered;      /* as in struct workload */
-    bool best_fit;       /* its space is declared for KVA_BEST */
-    bool best_fit_setup; /* its space is set up in one that is */
+    draw_step *draw; /* of its subject */
     /* Untimed work in front of each turn; NULL: none. */
     void (*enter)(struct subject *subject);
     /* How many parts an operation has, once entered: the times are those of one. NULL: 1. */
     size_t (*parts)(const struct subject *subject);
-    /* A turn is exactly n operations; else it lasts as long as the runner likes. */
-    bool whole;
     /* Ready the next `count` operations, outside the timed part; NULL: nothing to ready. */
     void (*prepare)(struct subject *subject, size_t count);
     /* Operations begin .. end - 1 of those: the timed part. */
     void (*run)(struct subject *subject, size_t begin, size_t end);
     /* Book the `count` operations; NULL: nothing to book. */
     void (*finish)(struct subject *subject, size_t count);
+    /* A turn is exactly n operations; else it lasts as long as the runner likes. */
+    bool whole;
+    bool scattered;      /* as in struct workload */
+    bool best_fit;       /* its space is declared for KVA_BEST */
+    bool best_fit_setup; /* its space is set up in one that is */
 };
 
 struct workload {
