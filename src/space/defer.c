@@ -230,7 +230,7 @@ static bool next_of_flush(const struct kva_space *space, uint64_t from, struct k
     const struct kva_pools *pools = pools_of(space);
     unsigned old = space->colour ^ 1;
     bool found = tiling->engine->next_parked(tiling, old, from, space->flush_last, next) == KVA_OK;
-    struct kva_object object;
+    struct kva_object object = {NULL, 0};
 
     if (!pools || !kva_spans_next_parked(pools, old, from, &object) ||
         (found && next->start < object_start(&object)))
