@@ -131,8 +131,8 @@ BT_HOT void move_block(char *to, const char *from)
     memcpy(to, block, sizeof block);
 }
 
-/** Move `count` elements of `size` bytes (4 or 8) up by one. What moves is a few lines, of which no two are alike:
- *  a call of memmove would spend more on finding out how many than on moving them. */
+/** Move `count` elements of `size` bytes (4 or 8) up by one. What moves is a few lines, of which no two are
+ *  alike: a call of memmove would spend more on finding out how many than on moving them. */
 BT_HOT void move_up(char *array, size_t count, size_t size)
 {
     size_t bytes = count * size;
@@ -172,8 +172,8 @@ BT_HOT uint64_t close_bit(uint64_t bits, unsigned i)
     return (bits & below) | ((bits >> 1) & ~below);
 }
 
-/** Owners stay where they are once written; what moves when an entry comes or goes is a byte for each entry above it. So
- *  either touches two lines or three of the leaf's second half, not all eight. */
+/** Owners stay where they are once written; what moves when an entry comes or goes is a byte for each entry
+ *  above it. So either touches two lines or three of the leaf's second half, not all eight. */
 BT_HOT void insert_owner(struct bt_owners *owners, unsigned i, void *owner)
 {
     unsigned slot = lowest_bit(owners->unused);
@@ -287,8 +287,8 @@ BT_HOT uint64_t run_of(const struct bt_tiling *bt, unsigned align_class, uint64_
     return size_saturated(start, last);
 }
 
-/** What to ask of the inner gaps of a compact leaf, all at once: runs of `size` bytes, or of any size (0), at `align`.
- *  False when the numbers do not fit 32 bits: then the gaps are looked at one by one. */
+/** What to ask of the inner gaps of a compact leaf, all at once: runs of `size` bytes, or of any size (0), at
+ *  `align`. False when the numbers do not fit 32 bits: then the gaps are looked at one by one. */
 BT_HOT bool fit_of(const struct bt_tiling *bt, const struct bt_leaf *leaf, uint64_t size, uint64_t align,
                    struct bt_fit *fit)
 {
@@ -349,8 +349,8 @@ static inline void summarise_leaf(const struct bt_tiling *bt, const struct bt_pa
         summary->deferred[colour] = ((const struct bt_leaf *)path->leaf)->parked[colour] != 0;
 }
 
-/** The first gap from index `from` on, in the direction of the demand's policy, that fits it. The kernels know nothing
- *  of windows: of what they find, the gaps at the window's edges may still be too short. */
+/** The first gap from index `from` on, in the direction of the demand's policy, that fits it. The kernels
+ *  know nothing of windows: of what they find, the gaps at the window's edges may still be too short. */
 BT_HOT bool fit_in_leaf(const struct bt_tiling *bt, const struct kva_demand *demand, unsigned from,
                         struct bt_cursor *cursor, uint64_t *start)
 {
@@ -449,8 +449,8 @@ static inline bool fits_leaf(const struct bt_tiling *bt, const struct bt_entries
     return to - from <= most;
 }
 
-/** The base of a compact leaf: what the 32 bits leave over is divided between both sides, so that entries can be
- *  added below the first as well as above the last. */
+/** The base of a compact leaf: what the 32 bits leave over is divided between both sides, so that entries can
+ *  be added below the first as well as above the last. */
 static inline uint64_t compact_base(const struct bt_tiling *bt, uint64_t start, uint64_t last)
 {
     uint64_t spare = (UINT32_MAX - ((last - start) >> bt->shift)) / 2;

@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Shapes: an alignment that is any number, its phase, and boundaries that are not to be crossed, all in one hole.
+ * Shapes: an alignment that is any number, its phase, and boundaries that are not to be crossed, all in one
+ * hole.
  *
- * THE LOWEST START a at or above `low` with a % stride == phase is one division away. If a range may not cross a multiple
- * of N (nocross), its place in its block of N decides:
+ * THE LOWEST START a at or above `low` with a % stride == phase is one division away. If a range may not
+ * cross a multiple of N (nocross), its place in its block of N decides:
  *
  *        0              N - size     N
  *        |==================|--------|        a % N in [0, N - size]: it fits. Above: it would cross
  *
- * and the candidates a, a + stride, a + 2 stride ... take places that step by stride modulo N. Trying them one by one may
- * lead through all size - 1 places above N - size: 2^30 bytes at a stride of 2^32 - 1, with N = 2^32, take a thousand million
- * steps. Instead: with b = a % N above N - size, look for
+ * and the candidates a, a + stride, a + 2 stride ... take places that step by stride modulo N. Trying them
+ * one by one may lead through all size - 1 places above N - size: 2^30 bytes at a stride of 2^32 - 1, with N
+ * = 2^32, take a thousand million steps. Instead: with b = a % N above N - size, look for
  *
  *        the least k with (b + k stride) % N <= N - size,
  *        that is, l <= k stride % N <= r, for l = N - b and r = l + N - size
@@ -20,18 +21,21 @@
  *
  *   1. If a > m / 2, look from the other end: steps of m - a, and the window [m - r, m - l]. Now a <= m / 2.
  *   2. If a multiple of a lies in [l, r], the first one is the hit: nothing has wrapped yet.
- *   3. Otherwise the window lies between two multiples of a. A hit k wraps j times: l <= k a - j m <= r, so j m, modulo a, lies
- *      in [-r, -l] modulo a, which does not wrap, as no multiple of a lies in between. The least such j gives the least k. It is
- *      a first hit again, with m % a for a and a for m; then k a is the first multiple of a from j m + l on.
+ *   3. Otherwise the window lies between two multiples of a. A hit k wraps j times: l <= k a - j m <= r, so
+ *      j m, modulo a, lies in [-r, -l] modulo a, which does not wrap, as no multiple of a lies in between. The
+ *      least such j gives the least k. It is a first hit again, with m % a for a and a for m; then k a is the first
+ *      multiple of a from j m + l on.
  *
- *   Each level has at most half of the m before it: 64 levels at most, some divisions each. On the way back, k a and j m do not
- *   fit 64 bits; but k and j do, and how often the inner hit has wrapped is known, so that what is divided is short:
+ *   Each level has at most half of the m before it: 64 levels at most, some divisions each. On the way back,
+ *   k a and j m do not fit 64 bits; but k and j do, and how often the inner hit has wrapped is known, so that
+ *   what is divided is short:
  *
  *        j m = j (m / a) a + j (m % a), and j (m % a) = wraps a + c, c < a
  *        k = j (m / a) + wraps + (l + c) / a, rounded up
  *
- * THE HIGHEST START is the lowest in a mirror: x -> 2^64 - 1 - x. Blocks of N become blocks of N, as N divides 2^64. The start a
- * becomes the end, so the mirrored range begins at 2^64 - size - a, and its phase is (2^64 - size - phase) % stride.
+ * THE HIGHEST START is the lowest in a mirror: x -> 2^64 - 1 - x. Blocks of N become blocks of N, as N
+ * divides 2^64. The start a becomes the end, so the mirrored range begins at 2^64 - size - a, and its phase
+ * is (2^64 - size - phase) % stride.
  */
 #include "fit.h"
 

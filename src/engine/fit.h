@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * What a search looks for, and where it fits into one hole. Every engine asks kva_fit_in_hole, and nothing else decides it.
+ * What a search looks for, and where it fits into one hole. Every engine asks kva_fit_in_hole, and nothing
+ * else decides it.
  */
 #ifndef KVA_ENGINE_FIT_H
 #define KVA_ENGINE_FIT_H
@@ -13,10 +14,11 @@
 /** Find the segment that holds an address. */
 typedef void kva_look(const void *where, uint64_t address, struct kva_segment *segment);
 
-/** What to search for. The space has made it plausible: size is a multiple of the quantum and not 0, [min, max] lies inside
- *  the tiling and is at least size long.
+/** What to search for. The space has made it plausible: size is a multiple of the quantum and not 0, [min,
+ *  max] lies inside the tiling and is at least size long.
  *
- *  A PLAIN demand has a stride of 0: every multiple of align will do. Any other has a SHAPE, and is met by a start a if
+ *  A PLAIN demand has a stride of 0: every multiple of align will do. Any other has a SHAPE, and is met by a
+ *  start a if
  *
  *      a % stride == phase      stride: any number of quanta; phase: below it, a multiple of the quantum
  *      nocross == 0, or no multiple of nocross lies inside (a, a + size - 1]

@@ -3,68 +3,74 @@
 /**
  * The holes of a tiling by size; see sizes.h.
  *
- * KEYS. A hole has a key of 64 bits, and the order of the holes is that of the keys. Let a hole be n quanta long and begin at
- * quantum s, and let e be the place of the highest bit of n, so that 2^e <= n < 2^(e + 1). Its key is
+ * KEYS. A hole has a key of 64 bits, and the order of the holes is that of the keys. Let a hole be n quanta
+ * long and begin at quantum s, and let e be the place of the highest bit of n, so that 2^e <= n < 2^(e + 1).
+ * Its key is
  *
  *      | e | n without its highest bit | s / 2^e, rounded down |
  *        6             e                       58 - e             bits
  *
- * The last field orders holes of one size as s does: they do not touch, so s differs by more than n >= 2^e from one to the next.
- * What it leaves out is not needed to find the hole again: quantum (s / 2^e + 1) 2^e - 1 lies in the hole. For that is at
- * least s, and at most s + 2^e - 1.
+ * The last field orders holes of one size as s does: they do not touch, so s differs by more than n >= 2^e
+ * from one to the next. What it leaves out is not needed to find the hole again: quantum
+ * (s / 2^e + 1) 2^e - 1 lies in the hole. For that is at least s, and at most s + 2^e - 1.
  *
  *      s / 2^e  . . . |------------------|------------------|
- *      hole                   |==================|              s is in the first of these blocks: so is the hole's
- *                                       ^                       quantum before the next one
+ *      hole                   |==================|          s is in the first of these blocks:
+ *                                       ^                   so is the hole's quantum before the next one
  *
- * So 64 bits suffice wherever addresses have 58 bits, counted in quanta: always, if the quantum is 64 or more.
+ * So 64 bits suffice wherever addresses have 58 bits, counted in quanta: always, if the quantum is 64 or
+ * more.
  *
- * STRUCTURE. A B+tree. A leaf holds up to 22 keys in order; an inner node up to 30 children, each with a LOWER BOUND: nothing
- * below the child is less, everything below the child before it is. The very first bound is 0.
+ * STRUCTURE. A B+tree. A leaf holds up to 22 keys in order; an inner node up to 30 children, each with a
+ * LOWER BOUND: nothing below the child is less, everything below the child before it is. The very first bound
+ * is 0.
  *
  *      leaf    | count  | key[31]             |               4 cache lines; the last 8 places stay free
  *      inner   | count  | key[31] | child[31] |               8
  *                         key[i]: the bound of child[i]
  *
- * The bound of a child is the first key that it had when it was last filled. So a change in a leaf that neither overflows
- * nor runs short changes that leaf alone. A free place holds what is greater than any key.
+ * The bound of a child is the first key that it had when it was last filled. So a change in a leaf that
+ * neither overflows nor runs short changes that leaf alone. A free place holds what is greater than any key.
  *
- * A CHANGE of a leaf moves the keys behind it by one place: three blocks of eight, whichever place it is, so that there is no
- * branch, and none that could be mispredicted. A block that would begin behind the last place begins there instead, and moves
- * what free places hold.
+ * A CHANGE of a leaf moves the keys after it by one place: three blocks of eight, whichever place it is, so
+ * that there is no branch, and none that could be mispredicted. A block that would begin after the last
+ * place begins there instead, and moves what free places hold.
  *
- * SPREADING. One place more than its MOST lets a node overflow first, and be mended then. A node that overflows or runs short
- * (has fewer than its LEAST) is mended in ONE way, on every level: what it and its neighbours hold, three nodes under the same
- * parent with it, is spread evenly over as few nodes as leave some room in each:
+ * SPREADING. One place more than its MOST lets a node overflow first, and be mended then. A node that
+ * overflows or runs short (has fewer than its LEAST) is mended in ONE way, on every level: what it and its
+ * neighbours hold, three nodes under the same parent with it, is spread evenly over as few nodes as leave
+ * some room in each:
  *
  *      |==========|======    |=======   |     overflow           |========  |========  |========  |
- *      |==========|==========|==========|     all are full       |=======   |=======   |=======   |=======   |
+ *      |==========|==========|==========|     all are full      |=======   |=======   |=======   |=======   |
  *      |=====     |======    |======    |     one runs short     |=========   |=========  |
  *
- * That may let the parent overflow or run short, which is mended likewise, and so on up to the root. A root that overflows
- * gets a new root above it; one with a single child makes way for it.
+ * That may let the parent overflow or run short, which is mended likewise, and so on up to the root. A root
+ * that overflows gets a new root above it; one with a single child makes way for it.
  *
- * FILL. Nodes that are spread have at most ROOM = MOST - 2 keys, so that the next insertion does not overflow. n nodes become
- * n + 1 only if they hold n ROOM + 1 or more, and n - 1 only if those hold all. Hence what comes out of
+ * FILL. Nodes that are spread have at most ROOM = MOST - 2 keys, so that the next insertion does not
+ * overflow. n nodes become n + 1 only if they hold n ROOM + 1 or more, and n - 1 only if those hold all.
+ * Hence what comes out of
  *
- *      three that stay three      holds at least 2 ROOM + 1 keys                    LEAST = (2 ROOM + 1) / 3 a node
+ *      three that stay three      holds at least 2 ROOM + 1 keys     LEAST = (2 ROOM + 1) / 3 a node
  *      two that become three      the same
- *      three that become four     at least 3 ROOM + 1                               more than LEAST: 3/4 ROOM a node
- *      three that become two      at least 3 LEAST - 1                              more than LEAST
+ *      three that become four     at least 3 ROOM + 1                more than LEAST: 3/4 ROOM a node
+ *      three that become two      at least 3 LEAST - 1               more than LEAST
  *
- * and every node has LEAST keys where there are three or more on its level: for a parent of fewer than three children is the
- * root, and there are no other nodes on the level. Two nodes have ROOM / 2 each, or they would be one.
+ * and every node has LEAST keys where there are three or more on its level: for a parent of fewer than three
+ * children is the root, and there are no other nodes on the level. Two nodes have ROOM / 2 each, or they
+ * would be one.
  *
- * MEMORY. n holes are in n / LEAST + 1 leaves at most: one if n <= ROOM; two hold at least ROOM + 1, which is more than
- * LEAST; m >= 3 hold at least m LEAST. The same holds for the nodes of each level above. So a number of holes has a number of
- * nodes that suffices for every state with that many and fewer, whichever way leads there. LEAST is 13 for a leaf and 19 for an
- * inner node, so a hole costs at most 256 / 13 bytes in leaves, and 512 / 13 / 18 above them: 21.9. Chunks of nodes may be
- * larger by an eighth: 25.
+ * MEMORY. n holes are in n / LEAST + 1 leaves at most: one if n <= ROOM; two hold at least ROOM + 1, which is
+ * more than LEAST; m >= 3 hold at least m LEAST. The same holds for the nodes of each level above. So a
+ * number of holes has a number of nodes that suffices for every state with that many and fewer, whichever way
+ * leads there. LEAST is 13 for a leaf and 19 for an inner node, so a hole costs at most 256 / 13 bytes in
+ * leaves, and 512 / 13 / 18 above them: 21.9. Chunks of nodes may be larger by an eighth: 25.
  *
- * COST. A change is a descent and a move of keys, and every eighth or so spreads three nodes. A descent reads an inner
- * node and a leaf among some 450 holes, two and a leaf among 11,000, three among 270,000. In a node it compares ten keys in two
- * steps, and has no branch that could be mispredicted. The best fit is one descent more; where what was found is taken, the
- * hole is removed without another.
+ * COST. A change is a descent and a move of keys, and every eighth or so spreads three nodes. A descent reads
+ * an inner node and a leaf among some 450 holes, two and a leaf among 11,000, three among 270,000. In a node
+ * it compares ten keys in two steps, and has no branch that could be mispredicted. The best fit is one
+ * descent more; where what was found is taken, the hole is removed without another.
  *
  * NOT DONE, on purpose: no links between leaves (the next hole is a descent), no lock.
  */
@@ -78,7 +84,7 @@
 
 enum {
     SIZES_BLOCK =
-        8, /* keys that are moved at once; places that a search looks at in its second step, but for the last one */
+        8, /* keys that are moved at once; and, but for the last one, that a search's second step looks at */
     SIZES_WIDTH =
         SIZES_PLACES + SIZES_BLOCK, /* places of an inner node; a leaf uses SIZES_PLACES of as many */
     SIZES_TOGETHER = 3,             /* nodes that are spread at once */
@@ -170,8 +176,8 @@ static inline unsigned seven_below(const uint64_t *keys, uint64_t key)
            (keys[5] < key) + (keys[6] < key);
 }
 
-/** How many keys of a node with so many places are smaller: the eighths first, then one of them. Neither the comparisons of a
- *  step wait for one another, nor is there a branch that could be mispredicted. */
+/** How many keys of a node with so many places are smaller: the eighths first, then one of them. Neither the
+ *  comparisons of a step wait for one another, nor is there a branch that could be mispredicted. */
 static inline unsigned keys_below(const struct size_node *node, unsigned places, uint64_t key)
 {
     unsigned below = 0;
@@ -205,7 +211,8 @@ static struct size_node *descend_to_key(const struct kva_sizes *sizes, uint64_t 
     return node;
 }
 
-/** The first hole that is not smaller than a key. If its leaf has none, that is the first one of the next leaf. */
+/** The first hole that is not smaller than a key. If its leaf has none, that is the first one of the next
+ *  leaf. */
 static bool first_from(struct kva_sizes *sizes, uint64_t key, struct kva_size *found)
 {
     struct size_path path;
@@ -323,27 +330,28 @@ static unsigned nodes_for_keys(unsigned keys, unsigned n, unsigned room)
     return keys <= (n - 1) * room ? n - 1 : n;
 }
 
-/** Put `child` behind the i-th, without a bound as yet. */
+/** Put `child` after the i-th, without a bound as yet. */
 static void open_child(struct size_inner *parent, unsigned i, struct size_node *child)
 {
-    unsigned behind = parent->node.count - i;
+    unsigned after = parent->node.count - i;
 
-    memmove(parent->node.key + i + 1, parent->node.key + i, behind * sizeof *parent->node.key);
-    memmove(parent->child + i + 1, parent->child + i, behind * sizeof *parent->child);
+    memmove(parent->node.key + i + 1, parent->node.key + i, after * sizeof *parent->node.key);
+    memmove(parent->child + i + 1, parent->child + i, after * sizeof *parent->child);
     parent->child[i] = child;
     parent->node.count++;
 }
 
 static void close_child(struct size_inner *parent, unsigned i)
 {
-    unsigned behind = parent->node.count - i - 1;
+    unsigned after = parent->node.count - i - 1;
 
-    memmove(parent->node.key + i, parent->node.key + i + 1, behind * sizeof *parent->node.key);
-    memmove(parent->child + i, parent->child + i + 1, behind * sizeof *parent->child);
+    memmove(parent->node.key + i, parent->node.key + i + 1, after * sizeof *parent->node.key);
+    memmove(parent->child + i, parent->child + i + 1, after * sizeof *parent->child);
     set_key_count(&parent->node, parent->node.count - 1);
 }
 
-/** Spread what child i and its neighbours hold. The bound of the first of them stays: nothing moves past it. */
+/** Spread what child i and its neighbours hold. The bound of the first of them stays: nothing moves past
+ *  it. */
 static void spread_keys(struct kva_sizes *sizes, struct size_inner *parent, unsigned i, bool are_leaves)
 {
     struct kva_nodes *cache = are_leaves ? &sizes->leaves : &sizes->inners;
@@ -416,7 +424,8 @@ static void mend_nodes(struct kva_sizes *sizes, const struct size_path *path)
 
 /* ----------------------------------------------------------------------------------------------- changes */
 
-/** The block of a leaf that begins at place i, or at the last place, where no key is. No compiler makes a branch of it. */
+/** The block of a leaf that begins at place i, or at the last place, where no key is. No compiler makes a
+ *  branch of it. */
 static inline uint64_t *block_from(struct size_node *leaf, uint32_t i)
 {
     uint32_t beyond = i - (SIZES_PLACES - 1); /* wraps if it is not beyond */
@@ -457,7 +466,7 @@ static inline void open_place(struct size_node *leaf, unsigned i)
     copy_block(leaf->key + i, leaf->key + i + 1);
 }
 
-/** Move the keys behind place i down by one. */
+/** Move the keys after place i down by one. */
 static inline void close_place(struct size_node *leaf, unsigned i)
 {
     uint64_t *second = block_from(leaf, i + SIZES_BLOCK);
@@ -492,7 +501,8 @@ static void remove_key(struct kva_sizes *sizes, struct size_node *leaf, unsigned
     sizes->found = NULL;
 }
 
-/** A hole that has just been found is where it was; its leaf must not run short, as the way there is not known. */
+/** A hole that has just been found is where it was; its leaf must not run short, as the way there is not
+ *  known. */
 static bool remove_found(struct kva_sizes *sizes, uint64_t key)
 {
     struct size_node *leaf = sizes->found;

@@ -45,8 +45,8 @@ struct kva_sizes {
     unsigned found_index;
 };
 
-/** An empty set, for holes of whole quanta, whose memory is taken on a ledger, and goes with kva_nodes_fini; it is ready
- *  for one hole. NULL when the source refuses. */
+/** An empty set, for holes of whole quanta, whose memory is taken on a ledger, and goes with kva_nodes_fini;
+ *  it is ready for one hole. NULL when the source refuses. */
 struct kva_sizes *kva_sizes_create(struct kva_ledger *ledger, uint64_t quantum);
 
 /** kva_sizes_ensure's slow path. */

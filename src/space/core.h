@@ -109,8 +109,8 @@ static inline enum kva_status core_resize(struct kva_tiling *tiling, uint64_t st
     return last <= tiling->last ? tiling->engine->resize(tiling, start, last) : KVA_ENOSPC;
 }
 
-/** Move the ends of the tiling outwards. An index by size that does not reach so far is given up: nothing is found otherwise
- *  without it, only later. KVA_OK, KVA_ENOMEM. */
+/** Move the ends of the tiling outwards. An index by size that does not reach so far is given up: nothing is
+ *  found otherwise without it, only later. KVA_OK, KVA_ENOMEM. */
 static inline enum kva_status core_extend(struct kva_tiling *tiling, uint64_t first, uint64_t last)
 {
     struct kva_sizes *sizes = tiling->sizes;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Demands for an exact range, and what happens before a space returns KVA_EEXIST, or KVA_EBUSY, for one that is
+ * Demands for an exact range, and what happens before a space returns KVA_EEXIST or KVA_EBUSY for one that is
  * not free:
  *
  *      attempt -- in the way: pooled --> drain the pools, attempt
