@@ -108,6 +108,7 @@ struct kva_request {
                           min = max = 0 stands for the whole space (for address 0 alone: kva_reserve) */
     void *owner;       /* any value; kept with the segment, never followed */
     enum kva_policy policy;
+    unsigned flags;   /* KVA_NO_BLOCK, or 0 */
     uint64_t phase;   /* start % align: below align, a multiple of the quantum */
     uint64_t nocross; /* no multiple of this lies inside the range (at its start it may): a power of two, at
                          least the size, rounded up; 0: any may */
@@ -122,7 +123,6 @@ struct kva_request {
 
     kva_hole_filter *filter; /* NULL: every free segment may be used, all of it */
     void *filter_context;
-    unsigned flags; /* KVA_NO_BLOCK, or 0 */
 };
 
 /** Allocate the free range that satisfies a request, as its policy chooses.
@@ -365,13 +365,13 @@ static inline struct kva_request kva_request_of(uint64_t size)
     request.max = UINT64_MAX;
     request.owner = NULL;
     request.policy = KVA_LOWEST;
+    request.flags = 0;
     request.phase = 0;
     request.nocross = 0;
     request.target = 0;
     request.random = 0;
     request.filter = NULL;
     request.filter_context = NULL;
-    request.flags = 0;
     return request;
 }
 

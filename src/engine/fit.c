@@ -22,9 +22,9 @@
  *   1. If a > m / 2, look from the other end: steps of m - a, and the window [m - r, m - l]. Now a <= m / 2.
  *   2. If a multiple of a lies in [l, r], the first one is the hit: nothing has wrapped yet.
  *   3. Otherwise the window lies between two multiples of a. A hit k wraps j times: l <= k a - j m <= r, so
- *      j m, modulo a, lies in [-r, -l] modulo a, which does not wrap, as no multiple of a lies in between. The
- *      least such j gives the least k. It is a first hit again, with m % a for a and a for m; then k a is the first
- *      multiple of a from j m + l on.
+ *      j m, modulo a, lies in [-r, -l] modulo a, which does not wrap, as no multiple of a lies in between.
+ *      The least such j gives the least k. It is a first hit again, with m % a for a and a for m; then k a
+ *      is the first multiple of a from j m + l on.
  *
  *   Each level has at most half of the m before it: 64 levels at most, some divisions each. On the way back,
  *   k a and j m do not fit 64 bits; but k and j do, and how often the inner hit has wrapped is known, so that

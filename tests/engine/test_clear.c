@@ -69,6 +69,21 @@ static void park(struct kva_tiling *tiling, uint64_t start, unsigned colour)
     assert_int_equal(tiling->engine->park(tiling, start, colour, &last), KVA_OK);
 }
 
+/** A range in both, which may wait for a flush. */
+static void put(struct twins *twins, struct test_rng *rng, uint64_t start, uint64_t last,
+                unsigned one_in_parked)
+{
+    void *owner = &twins->owners[test_below(rng, 64)];
+
+    occupy(twins->one, start, last, owner);
+    occupy(twins->oracle, start, last, owner);
+    if (test_one_in(rng, one_in_parked)) {
+        unsigned colour = test_one_in(rng, 2);
+        park(twins->one, start, colour);
+        park(twins->oracle, start, colour);
+    }
+}
+
 /** Where nothing is in use, put ranges at random, with gaps or without; some wait for a flush. */
 static void fill(struct twins *twins, struct test_rng *rng, uint64_t span, unsigned one_in_parked)
 {
@@ -80,20 +95,11 @@ static void fill(struct twins *twins, struct test_rng *rng, uint64_t span, unsig
         one->engine->find(one, at, &segment);
         uint64_t start = at + test_below(rng, 3) * quantum;
         uint64_t last = start + (1 + test_below(rng, span)) * quantum - 1;
-        if (segment.state != KVA_FREE)
+        bool fits = segment.state == KVA_FREE && start >= at && last >= start && last <= segment.last;
+        if (fits)
+            put(twins, rng, start, last, one_in_parked);
+        else
             last = segment.last;
-        else if (start > last || last > segment.last || start < at)
-            last = segment.last;
-        else {
-            void *owner = &twins->owners[test_below(rng, 64)];
-            occupy(one, start, last, owner);
-            occupy(twins->oracle, start, last, owner);
-            if (test_one_in(rng, one_in_parked)) {
-                unsigned colour = test_one_in(rng, 2);
-                park(one, start, colour);
-                park(twins->oracle, start, colour);
-            }
-        }
         if (last >= one->last)
             return;
         at = last + 1;

@@ -63,7 +63,7 @@ void tiny_sizes_gained(struct kva_sizes *sizes, uint64_t hole_start, uint64_t ho
 bool tiny_sizes_first(struct kva_sizes *sizes, uint64_t span, struct kva_size *found);
 bool tiny_sizes_next(struct kva_sizes *sizes, struct kva_size *at);
 const char *tiny_sizes_check(const struct kva_sizes *sizes, uint64_t *address);
-#include "engine/sizes.c"
+#include "engine/sizes.c" // NOLINT(bugprone-suspicious-include)
 
 static const struct form tiny = {
     .name = "7 places",

@@ -868,9 +868,16 @@ static void any_policy(struct team *team, struct kva_request *request)
     request->random = test_one_in(&team->rng, 8) ? -test_below(&team->rng, 2) : test_random(&team->rng);
 }
 
+/** Each bit is set once in four times. */
+static unsigned few_bits(struct test_rng *rng)
+{
+    uint64_t bits = test_random(rng);
+    return (unsigned)(bits & test_random(rng));
+}
+
 static void any_filter(struct team *team, struct operation *op)
 {
-    op->filter.rules = (unsigned)(test_random(&team->rng) & test_random(&team->rng)) & TEST_FILTER_RULES;
+    op->filter.rules = few_bits(&team->rng) & TEST_FILTER_RULES;
     op->filter.gap = any_size(team, 2);
     op->request.filter = test_filter;
     op->request.filter_context = &op->filter;
@@ -1194,8 +1201,7 @@ static void any_script(struct team *team, struct operation *op)
         else
             (void)kva_prev(&team->members[0].space, &segment);
     }
-    script->freed =
-        test_one_in(&team->rng, 2) ? 0 : (unsigned)(test_random(&team->rng) & test_random(&team->rng));
+    script->freed = test_one_in(&team->rng, 2) ? 0 : few_bits(&team->rng);
     script->disturbed_at = test_one_in(&team->rng, 4) ? (size_t)test_below(&team->rng, MODEL_FED) : MODEL_FED;
 }
 
