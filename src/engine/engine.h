@@ -230,7 +230,8 @@ struct kva_engine {
     enum kva_status (*next_parked)(const struct kva_tiling *tiling, unsigned colour, uint64_t from,
                                    uint64_t to, struct kva_segment *segment);
 
-    /** Move the ends of the tiling outwards; what is added is free. KVA_OK, KVA_ENOMEM. */
+    /** Move the ends of the tiling outwards; what is added is free. An index by size reaches the new ends, or has
+     *  been given up. KVA_OK, KVA_ENOMEM. */
     enum kva_status (*extend)(struct kva_tiling *tiling, uint64_t first, uint64_t last);
 
     /** Move the ends of the tiling inwards, to [first, last]. KVA_OK, KVA_EBUSY (what would go is not wholly
