@@ -1462,15 +1462,15 @@ static void run(const struct geometry *geometry, uint64_t stream)
 #define MIB2 (UINT64_C(2) << 20)
 
 static const struct geometry geometries[] = {
-    /* name               base                      quantum             low  high floor roof largest 
+    /* name               base                      quantum             low  high floor roof largest
      *                    operations */
-    {"tiny and dense", UINT64_C(0x1000), 1, 8, 71, 0, 79, 12, 500000},
-    {"from 0", 0, 1, 0, 199, 0, 255, 16, 250000},
-    {"to the top", TOP_BASE(256, 1), 1, 40, 255, 0, 255, 16, 250000},
-    {"top, quantum 4096", TOP_BASE(128, 4096), 4096, 28, 127, 0, 127, 10, 250000},
-    {"all, 64 quanta", 0, UINT64_C(1) << 58, 0, 63, 0, 63, 10, 250000},
-    {"quantum 4096", UINT64_C(0x7f0000000000), 4096, 30, 150, 0, 170, 10, 250000},
-    {"quantum 2 MiB", 0, MIB2, 0, 99, 0, 120, 10, 250000},
+    {"tiny and dense", UINT64_C(0x1000), 1, 8, 71, 0, 79, 12, 250000},
+    {"from 0", 0, 1, 0, 199, 0, 255, 16, 100000},
+    {"to the top", TOP_BASE(256, 1), 1, 40, 255, 0, 255, 16, 100000},
+    {"top, quantum 4096", TOP_BASE(128, 4096), 4096, 28, 127, 0, 127, 10, 100000},
+    {"all, 64 quanta", 0, UINT64_C(1) << 58, 0, 63, 0, 63, 10, 100000},
+    {"quantum 4096", UINT64_C(0x7f0000000000), 4096, 30, 150, 0, 170, 10, 100000},
+    {"quantum 2 MiB", 0, MIB2, 0, 99, 0, 120, 10, 100000},
     {"larger", UINT64_C(0x100000), 16, 10, 900, 0, 910, 40, 100000},
 };
 
@@ -1495,7 +1495,7 @@ static void a_small_space_in_any_place(void **state)
                                     .high = UNITS - 20,
                                     .roof = UNITS - 1,
                                     .largest = 10,
-                                    .operations = 60000};
+                                    .operations = 30000};
         print_message("from %#" PRIx64 " at quantum %#" PRIx64 "\n", place.first, place.quantum);
         run(&geometry, 150 + i);
     }
@@ -1581,7 +1581,7 @@ static void all_addresses_one_by_one(void **state)
                                         .high = UINT64_MAX,
                                         .roof = UINT64_MAX,
                                         .largest = UINT64_C(1) << 60,
-                                        .operations = 200000};
+                                        .operations = 100000};
     (void)state;
     run(&all, 200);
 }

@@ -890,22 +890,23 @@ static void all_or_nothing_without_memory(void **state)
     for_each_engine (engine, e) {
         static struct rig rig;
         static const struct place small = {"small", 0x100000, 0x10};
+        unsigned step = test_is_brief() ? 10 : 5;
         unsigned refusals = 0;
 
         memset(&rig, 0, sizeof(rig));
         rig.place = &small;
         struct kva_config config = config_of(&rig, engine, 0, 4095);
         assert_int_equal(kva_space_init(&rig.space, &config), KVA_OK);
-        for (unsigned unit = 1; unit + 4 < 1500; unit += 5) {
+        for (unsigned unit = 1; unit + 4 < 1500; unit += step) {
             with_little_memory(&rig, false, unit, unit, &refusals);         /* in the middle */
             with_little_memory(&rig, false, unit + 1, unit + 2, &refusals); /* beside an absent one */
             with_little_memory(&rig, true, unit + 1, unit + 1, &refusals);  /* in its middle */
         }
-        for (unsigned unit = 4200; unit < 5400; unit += 5)
+        for (unsigned unit = 4200; unit < 5400; unit += step)
             with_little_memory(&rig, true, unit, unit + 1, &refusals); /* apart from the end */
         struct test_rng rng =
             test_rng_of(e); /* between busy units: at an end of an absent range, or in its middle */
-        for (unsigned unit = 1600; unit < 4000; unit += 5) {
+        for (unsigned unit = 1600; unit < 4000; unit += step) {
             unsigned from = unit + 1 + (unsigned)test_below(&rng, 3);
             assert_int_equal(kva_reserve(&rig.space, address_of(&rig, unit), bytes_of(&rig, 1), NULL, NULL),
                              KVA_OK);
