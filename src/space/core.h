@@ -34,7 +34,7 @@ enum kva_status kva_range_inside(const struct kva_tiling *tiling, uint64_t start
                                  const struct kva_range_names *names, uint64_t *last, struct kva_bad *bad);
 
 /** Whether all of [start, last] belongs to the tiling: KVA_OK; or KVA_ERANGE if part of it lies outside, or
- *  is absent, and *bad. O(1) where nothing is absent; else a look at each segment in the range. */
+ *  is absent, and *bad. O(1) where nothing is absent; else as the engine's next_parked. */
 enum kva_status kva_range_present(const struct kva_tiling *tiling, uint64_t start, uint64_t last,
                                   const struct kva_range_names *names, struct kva_bad *bad);
 

@@ -16,7 +16,7 @@
 void kva_lookup(const struct kva_space *space, uint64_t address, struct kva_segment *segment);
 
 /** The same; but where that is absent, what comes after it, or before it. There is something, as the space's
- *  ends are never absent; and it is not absent, as no two absent segments touch (engine.h, I1). */
+ *  ends are never absent; and it is not absent, as no two absent segments touch (engine.h, I3). */
 static inline void lookup_upwards(const struct kva_space *space, uint64_t address,
                                   struct kva_segment *segment)
 {
