@@ -325,6 +325,12 @@ static enum kva_status feed_start(struct kva_eviction *eviction, struct kva_cand
     return status == KVA_OK ? feed(eviction, candidate, &segment) : status;
 }
 
+/** The eviction is not as far as the call wants it, or further. */
+static enum kva_status misuse_stage(const struct kva_space *space, const char *where, uint64_t address)
+{
+    return misuse_of(space, KVA_EINVAL, where, address, &(struct kva_bad){"eviction", 0});
+}
+
 enum kva_status kva_evict_add(struct kva_eviction *eviction, struct kva_candidate *candidate, uint64_t start)
 {
     struct kva_space *space = eviction ? eviction->space : NULL;
@@ -335,7 +341,7 @@ enum kva_status kva_evict_add(struct kva_eviction *eviction, struct kva_candidat
     if (!candidate)
         return leave(space, misuse_null(space, __func__, start, "candidate"));
     if (eviction->stage != EVICTION_FEEDS)
-        return leave(space, misuse(space, KVA_EINVAL, __func__, start));
+        return leave(space, misuse_stage(space, __func__, start));
     status = feed_start(eviction, candidate, start);
     if (is_misuse(status))
         (void)misuse(space, status, __func__, start);
@@ -466,7 +472,7 @@ enum kva_status kva_evict_finish(struct kva_eviction *eviction, uint64_t *start)
     if (!start)
         return leave(space, misuse_null(space, __func__, 0, "start"));
     if (eviction->stage != EVICTION_FOUND)
-        return leave(space, misuse(space, KVA_EINVAL, __func__, 0));
+        return leave(space, misuse_stage(space, __func__, 0));
     status = kva_attempt_drained(space, attempt_eviction, eviction);
     if (status != KVA_OK)
         return leave(space, status);

@@ -1097,7 +1097,7 @@ ON_EACH_ENGINE(statuses_of_add)
     assert_null(f->eviction.root);
     test_expect_untouched(&f->before, &f->space, "refused");
     assert_int_equal(add(f, 2), KVA_OK);
-    expect_misuse(f, add(f, 2), KVA_EINVAL, "kva_evict_add", NULL);
+    expect_misuse(f, add(f, 2), KVA_EINVAL, "kva_evict_add", "eviction");
 }
 
 ON_EACH_ENGINE(statuses_of_finish)
@@ -1114,13 +1114,13 @@ ON_EACH_ENGINE(statuses_of_finish)
     assert_int_equal(kva_evict_begin(&f->space, &request, &f->eviction), KVA_OK);
     assert_null(kva_evict_first(&f->eviction));
     assert_null(kva_evict_next(&f->eviction, NULL));
-    expect_misuse(f, kva_evict_finish(&f->eviction, &start), KVA_EINVAL, "kva_evict_finish", NULL);
+    expect_misuse(f, kva_evict_finish(&f->eviction, &start), KVA_EINVAL, "kva_evict_finish", "eviction");
     assert_int_equal(add(f, 2), KVA_OK);
     expect_misuse(f, kva_evict_finish(&f->eviction, NULL), KVA_ENULL, "kva_evict_finish", "start");
     assert_int_equal(start, 1);
     assert_int_equal(kva_evict_finish(&f->eviction, &start), KVA_OK);
-    expect_misuse(f, kva_evict_finish(&f->eviction, &start), KVA_EINVAL, "kva_evict_finish", NULL);
-    expect_misuse(f, add(f, 0), KVA_EINVAL, "kva_evict_add", NULL);
+    expect_misuse(f, kva_evict_finish(&f->eviction, &start), KVA_EINVAL, "kva_evict_finish", "eviction");
+    expect_misuse(f, add(f, 0), KVA_EINVAL, "kva_evict_add", "eviction");
 }
 
 /* The flush callback may ask, and change nothing. */

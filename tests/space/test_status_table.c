@@ -1102,8 +1102,8 @@ static const struct row rows[] = {
     ROW(feed_deferred, KVA_EDEFERRED, kva_evict_add, DEFERRED),
     ROW(feed_not_yet, KVA_ENOSPC, kva_evict_add, ANY),
     ROW(feed_twice, KVA_EEXIST, kva_evict_add, ANY),
-    ROW(feed_when_it_fits, KVA_EINVAL, kva_evict_add, B),
-    ROW(finish_not_yet, KVA_EINVAL, kva_evict_finish, 0),
+    FIELD(feed_when_it_fits, KVA_EINVAL, kva_evict_add, B, "eviction"),
+    FIELD(finish_not_yet, KVA_EINVAL, kva_evict_finish, 0, "eviction"),
     FIELD(finish_null_start, KVA_ENULL, kva_evict_finish, 0, "start"),
 
     FIELD(reserve_absent, KVA_ERANGE, kva_reserve, ABSENT, "start"),
