@@ -235,7 +235,8 @@ enum kva_vm_flag {
     KVA_VM_ZERO = 1,
     KVA_VM_HUGE = 2, /* in huge pages, if it is at least one; the pages are rounded up to whole ones */
     /** Take what is at hand and refuse otherwise: nothing is flushed, purged, reclaimed or waited for. The
-     *  calls that open pages are made. */
+     *  calls that open pages are made. Where nothing fits, and a purge or a reclaim callback might have made
+     *  room, the result is KVA_EAGAIN. */
     KVA_VM_NO_BLOCK = 4,
     KVA_VM_FOREIGN = 8 /* as if kva_vm_mark_foreign were called with the area */
 };
@@ -310,6 +311,7 @@ static inline struct kva_vm_request kva_vm_request_of(size_t size)
  *  Out:     memory   the first byte
  *  Returns: KVA_OK
  *           KVA_ENOSPC     no free range of the reserve fits; or node is the 256th value of its kind
+ *           KVA_EAGAIN     with KVA_VM_NO_BLOCK, for KVA_ENOSPC: a purge or a reclaim callback might make room
  *           KVA_ENOMEM     the system has no memory
  *           KVA_ELIMIT     the process has as many mappings as the system allows (Linux: raise vm.max_map_count)
  *           KVA_ENOENT     the machine lacks a node of node.set, or does not let the program use it (told before
@@ -355,7 +357,7 @@ KVA_API enum kva_status kva_vm_alloc(struct kva_vm *vm, const struct kva_vm_requ
  *           flags   KVA_VM_ZERO, KVA_VM_NO_BLOCK; KVA_VM_HUGE and KVA_VM_FOREIGN count only where memory is NULL
  *  Out:     moved   the first byte, now
  *  Returns: KVA_OK
- *           KVA_ENOSPC, KVA_ENOMEM, KVA_ELIMIT, KVA_ENOENT, KVA_EWRAP   as kva_vm_alloc: the area is as it was
+ *           KVA_ENOSPC, KVA_EAGAIN, KVA_ENOMEM, KVA_ELIMIT, KVA_ENOENT, KVA_EWRAP   as kva_vm_alloc: the area is as it was
  *           KVA_ENULL      vm or moved is NULL
  *           KVA_EINVAL     flags has bits that are none, or the area is no vmalloc area
  *           KVA_EUNKNOWN, KVA_EINTERIOR, KVA_EDOUBLE, KVA_EDEFERRED, KVA_EREENTRY   as kva_vfree

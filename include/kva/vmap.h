@@ -189,8 +189,8 @@ KVA_API intptr_t kva_vm_frames_descriptor(const struct kva_vm_frames *frames);
  *           KVA_EINVAL   the set is another instance's, or flags has other bits
  *           KVA_ERANGE   a number that the set does not have
  *           KVA_ENOENT   a frame that was not taken from the set, or a set that is lost (a fork's child)
- *           KVA_ENOSPC, KVA_ENOMEM, KVA_ELIMIT   as kva_vm_alloc. KVA_ENOSPC also when one frame would be in more than 2^32 - 2
- *                        maps, those that other threads are making included
+ *           KVA_ENOSPC, KVA_EAGAIN, KVA_ENOMEM, KVA_ELIMIT   as kva_vm_alloc. KVA_ENOSPC also when one frame would be in more
+ *                        than 2^32 - 2 maps, those that other threads are making included
  *  Cost:    O(log n + count), a call for each run of consecutive frames, two if the set is movable; and for tables, two more at most where no map has been
  *           near (of a map of many GiB, one for each eighth by which they grow)
  *  Locking: Instance

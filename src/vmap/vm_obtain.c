@@ -10,6 +10,7 @@
 #include "vm_obtain.h"
 
 #include "vm_park.h"
+#include "vm_ready.h"
 #include "vm_retire.h"
 #include "vm_shown.h"
 
@@ -54,6 +55,21 @@ static enum kva_status purge_and_attempt(struct kva_vm *vm, kva_attempt *attempt
     return attempt_for_good(vm, attempt, context, status);
 }
 
+/** Whether reclaim callbacks may be asked: by a caller that is not one of them. */
+static bool can_ask(const struct kva_vm *vm)
+{
+    return vm->reclaim.first && !is_reclaiming(vm);
+}
+
+/** The status of a call that must not block, whose only attempt returned `status`: "no space" is returned
+ *  where nothing that was left untried could make room, and nowhere else. */
+static enum kva_status refuse_to_wait(struct kva_vm *vm, enum kva_status status)
+{
+    const bool may_help = status == KVA_ENOSPC && (kva_has_idle(vm) || has_ready(vm) || can_ask(vm));
+
+    return may_help ? KVA_EAGAIN : status;
+}
+
 static bool relieve(void *instance)
 {
     return kva_purge_idle(instance);
@@ -74,11 +90,13 @@ enum kva_status kva_obtain(struct kva_vm *vm, size_t size, unsigned flags, kva_a
     };
     enum kva_status status = attempt(vm, context);
 
-    if (!is_shortage(status) || (flags & KVA_VM_NO_BLOCK))
+    if (flags & KVA_VM_NO_BLOCK)
+        return refuse_to_wait(vm, status);
+    if (!is_shortage(status))
         return status;
     vm->retries++;
     status = purge_and_attempt(vm, attempt, context, status);
-    if (!is_shortage(status) || !vm->reclaim.first || is_reclaiming(vm))
+    if (!is_shortage(status) || !can_ask(vm))
         return status;
     status = kva_callbacks_ask(&shortage, status);
     return attempt_for_good(vm, attempt, context, status);

@@ -855,20 +855,23 @@ static void park_maps(struct kva_vm *vm, struct kva_vm_frames *frames, const uin
     }
 }
 
-/** Too large for what is free, until what waits is purged. */
+enum { TOO_MANY = 1024 }; /* pages, of the 1,024 of either part with their guards */
+
+/** Too large for what is free. */
 static void expect_refusals_without_block(struct kva_vm *vm, struct kva_vm_frames *frames,
-                                          const uint64_t *number, void *live)
+                                          const uint64_t *number, void *live, size_t pages,
+                                          enum kva_status refusal)
 {
-    struct kva_vm_request request = kva_vm_request_of(500 * page);
-    uint64_t numbers[400];
+    struct kva_vm_request request = kva_vm_request_of(pages * page);
+    uint64_t numbers[TOO_MANY];
     void *memory;
 
-    for (size_t i = 0; i < 400; i++)
+    for (size_t i = 0; i < pages; i++)
         numbers[i] = *number;
     request.flags = KVA_VM_NO_BLOCK;
-    assert_int_equal(kva_vm_alloc(vm, &request, &memory), KVA_ENOSPC);
-    assert_int_equal(kva_vm_realloc(vm, live, 500 * page, KVA_VM_NO_BLOCK, &memory), KVA_ENOSPC);
-    assert_int_equal(kva_vm_map(vm, frames, numbers, 400, KVA_VM_NO_BLOCK, &memory), KVA_ENOSPC);
+    assert_int_equal(kva_vm_alloc(vm, &request, &memory), refusal);
+    assert_int_equal(kva_vm_realloc(vm, live, pages * page, KVA_VM_NO_BLOCK, &memory), refusal);
+    assert_int_equal(kva_vm_map(vm, frames, numbers, pages, KVA_VM_NO_BLOCK, &memory), refusal);
 }
 
 /** An area that was freed, and a place that is free. */
@@ -910,7 +913,7 @@ static void test_no_block_never_flushes(void **state)
         park_maps(test.vm, frames, &number);
         struct kva_vm_stats before = test_vm_stats(test.vm);
         assert_int_equal(before.parked_areas, 11);
-        expect_refusals_without_block(test.vm, frames, &number, live);
+        expect_refusals_without_block(test.vm, frames, &number, live, 500, KVA_EAGAIN);
         expect_what_is_at_hand(test.vm);
         struct kva_vm_stats after = test_vm_stats(test.vm);
         assert_int_equal(after.purges, before.purges);
@@ -922,6 +925,11 @@ static void test_no_block_never_flushes(void **state)
         void *memory = kva_vmalloc(test.vm, 500 * page); /* whoever may wait gets it */
         assert_non_null(memory);
         assert_true(test_vm_stats(test.vm).parked_areas < 11);
+        kva_vm_purge(test.vm);
+        /* First the callback might help, then nothing could. */
+        expect_refusals_without_block(test.vm, frames, &number, live, TOO_MANY, KVA_EAGAIN);
+        assert_int_equal(kva_vm_reclaim_remove(test.vm, &reclaim), KVA_OK);
+        expect_refusals_without_block(test.vm, frames, &number, live, TOO_MANY, KVA_ENOSPC);
         assert_int_equal(kva_vfree(test.vm, memory), KVA_OK);
         assert_int_equal(kva_vfree(test.vm, live), KVA_OK);
         test_vm_destroy(&test);
@@ -942,7 +950,7 @@ static void test_no_block_leaves_the_quarantine(void **state)
         assert_int_equal(kva_vm_alloc(test.vm, &request, &memory), KVA_OK);
         assert_int_equal(kva_vfree(test.vm, memory), KVA_OK);
         request.flags = KVA_VM_NO_BLOCK;
-        assert_int_equal(kva_vm_alloc(test.vm, &request, &memory), KVA_ENOSPC);
+        assert_int_equal(kva_vm_alloc(test.vm, &request, &memory), KVA_EAGAIN);
         assert_int_equal(test_vm_stats(test.vm).quarantined_areas, 1);
         assert_int_equal(test_vm_stats(test.vm).retries, 0);
         request.flags = 0;

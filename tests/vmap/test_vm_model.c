@@ -262,9 +262,21 @@ static void soil(struct world *world, struct area *area)
 }
 
 /** Nothing but space may be short here. */
-static void expect_no_space(const struct world *world, enum kva_status status, size_t size)
+/** Without waiting, KVA_ENOSPC is left for the case that a purge could not help, either. */
+static bool is_no_space(const struct world *world, enum kva_status status, unsigned flags)
 {
-    check_that(status == KVA_ENOSPC, "%s: %zu bytes: %s", world->name, size, kva_status_name(status));
+    if (!(flags & KVA_VM_NO_BLOCK))
+        return status == KVA_ENOSPC;
+    const struct kva_vm_stats stats = test_vm_stats(world->vm);
+    const bool idle = stats.cached_areas + stats.parked_areas + stats.quarantined_areas > 0;
+
+    return status == KVA_EAGAIN || (status == KVA_ENOSPC && !idle);
+}
+
+static void expect_no_space(const struct world *world, enum kva_status status, size_t size, unsigned flags)
+{
+    check_that(is_no_space(world, status, flags), "%s: %zu bytes: %s", world->name, size,
+               kva_status_name(status));
 }
 
 /** Nothing fits: no hole of the private part is as long as the request with its guard. */
@@ -320,7 +332,7 @@ static void play_aligned(struct world *world)
     if (memory != NULL)
         adopt(world, memory, size, align);
     else
-        expect_no_space(world, kva_vm_status(world->vm), size);
+        expect_no_space(world, kva_vm_status(world->vm), size, 0);
 }
 
 /** A window somewhere in the private part, with caller, owner and flags of its own. */
@@ -341,7 +353,7 @@ static void play_window(struct world *world)
     request.owner = &world->rng;
     enum kva_status status = kva_vm_alloc(world->vm, &request, &memory);
     if (status != KVA_OK) {
-        expect_no_space(world, status, 0);
+        expect_no_space(world, status, 0, request.flags);
         return;
     }
     uintptr_t start = (uintptr_t)memory;
@@ -367,7 +379,7 @@ static void play_nodes(struct world *world)
     request.flags = test_one_in(&world->rng, 2) ? KVA_VM_ZERO : 0;
     enum kva_status status = kva_vm_alloc(world->vm, &request, &memory);
     if (status != KVA_OK) {
-        expect_no_space(world, status, 0);
+        expect_no_space(world, status, 0, 0);
         return;
     }
     if (request.flags & KVA_VM_ZERO)
@@ -395,7 +407,7 @@ static void play_congruent(struct world *world)
     }
     enum kva_status status = kva_vm_alloc_congruent(world->vm, &request, parts, count, memory);
     if (status != KVA_OK) {
-        expect_no_space(world, status, 0);
+        expect_no_space(world, status, 0, 0);
         return;
     }
     for (size_t i = 0; i < count; i++) {
@@ -444,7 +456,7 @@ static void play_realloc(struct world *world)
     expect_contents(world, area);
     enum kva_status status = kva_vm_realloc(world->vm, area->memory, size, flags, &moved);
     if (status != KVA_OK) {
-        expect_no_space(world, status, 0);
+        expect_no_space(world, status, 0, flags);
         expect_contents(world, area);
         return;
     }
@@ -554,7 +566,7 @@ static void play_frames(struct world *world)
     }
     enum kva_status status = kva_vm_frames_alloc(world->frames, count, numbers);
     if (status != KVA_OK) {
-        expect_no_space(world, status, 0);
+        expect_no_space(world, status, 0, 0);
         return;
     }
     for (size_t i = 0; i < count; i++) {
@@ -672,7 +684,7 @@ static void play_object(struct world *world)
         return;
     enum kva_status status = kva_pcpu_alloc(world->pcpu, size, align, &memory);
     if (status != KVA_OK) {
-        expect_no_space(world, status, 0);
+        expect_no_space(world, status, 0, 0);
         return;
     }
     struct object *object = &world->objects[world->object_count++];

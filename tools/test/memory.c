@@ -95,7 +95,7 @@ enum outcome vm_map_ram_test(struct trial *trial)
 
 static bool is_refusal(enum kva_status status)
 {
-    return status == KVA_ENOSPC || status == KVA_ENOMEM || status == KVA_ELIMIT;
+    return status == KVA_ENOSPC || status == KVA_ENOMEM || status == KVA_ELIMIT || status == KVA_EAGAIN;
 }
 
 /* Test 2048: 1 to 100 pages, without waiting for anything. Being refused at times is part of the bargain: the run then
