@@ -37,6 +37,12 @@ static void set_parent(struct kva_rb_node *node, struct kva_rb_node *parent)
     node->parent_and_colour = (uintptr_t)parent | (node->parent_and_colour & (KVA_RB_COLOUR | KVA_RB_MARK));
 }
 
+/** The mark stays. */
+static void set_parent_and_colour(struct kva_rb_node *node, const struct kva_rb_node *parent, unsigned colour)
+{
+    node->parent_and_colour = (uintptr_t)parent | colour | (node->parent_and_colour & KVA_RB_MARK);
+}
+
 static enum kva_rb_side side_of(const struct kva_rb_node *node, const struct kva_rb_node *parent)
 {
     return parent->child[KVA_RB_LEFT] == node ? KVA_RB_LEFT : KVA_RB_RIGHT;
@@ -245,8 +251,7 @@ static struct gap unlink_inner(struct kva_rb_tree *tree, struct kva_rb_node *nod
     successor->child[KVA_RB_LEFT] = node->child[KVA_RB_LEFT];
     set_parent(successor->child[KVA_RB_LEFT], successor);
     relink(tree, rb_parent(node), node, successor);
-    set_parent(successor, rb_parent(node));
-    set_colour(successor, colour_of(node));
+    set_parent_and_colour(successor, rb_parent(node), colour_of(node));
 
     if (tree->augment) {
         /* Two stretches, so that an early stop in the lower one cannot skip the successor: the value
@@ -266,8 +271,7 @@ void kva_rb_erase(struct kva_rb_tree *tree, struct kva_rb_node *node)
 
     if (gap.child) {
         /* By T2 an only child is red, and what it replaces is black: blackening it restores T2. */
-        set_parent(gap.child, gap.parent);
-        set_colour(gap.child, BLACK);
+        set_parent_and_colour(gap.child, gap.parent, BLACK);
     } else if (gap.colour == BLACK) {
         rebalance_after_erase(tree, gap.parent, gap.side);
     }

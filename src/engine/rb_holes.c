@@ -246,11 +246,19 @@ static struct kva_list *before_slot(struct rb_tiling *rb, struct rb_slot slot)
     return slot.side == KVA_RB_RIGHT ? neighbour : neighbour->prev;
 }
 
-/** Tell the index by size. Apart, as those without an index shall not carry along what only it wants. */
-static __attribute__((noinline)) void index_gained(const struct rb_tiling *rb, const struct rb_segment *node,
-                                                   const struct rb_segment *from, const struct rb_segment *to)
+/** Tell the index by size that a hole has taken in `node`, or is it. Apart, as those without an index shall
+ *  not carry along what only it wants. */
+static __attribute__((noinline)) void index_gained(const struct rb_tiling *rb, const struct rb_segment *hole,
+                                                   const struct rb_segment *node)
 {
-    hole_gained(&rb->common, from->start, to->last, node->start, node->last);
+    hole_gained(&rb->common, hole->start, hole->last, node->start, node->last);
+}
+
+static inline void tell_gain(const struct rb_tiling *rb, const struct rb_segment *hole,
+                             const struct rb_segment *node)
+{
+    if (__builtin_expect(rb->common.sizes != NULL, 0))
+        index_gained(rb, hole, node);
 }
 
 /** What is given back may touch the hole before it, the one after it, both or none:
@@ -267,11 +275,10 @@ void kva_rb_holes_add(struct rb_tiling *rb, struct rb_segment *node, struct rb_s
     bool touches_before = before && node->start - before->last == 1;
     bool touches_after = after && after->start - node->last == 1;
 
-    if (__builtin_expect(rb->common.sizes != NULL, 0))
-        index_gained(rb, node, touches_before ? before : node, touches_after ? after : node);
     if (!touches_before && !touches_after) {
         list_insert_after(position, &node->order);
         link_hole(rb, node, slot.parent, slot.side);
+        tell_gain(rb, node, node);
         return;
     }
     if (!touches_before) {
@@ -284,5 +291,6 @@ void kva_rb_holes_add(struct rb_tiling *rb, struct rb_segment *node, struct rb_s
         kva_nodes_push(&rb->nodes, after);
         kva_rb_hole_set_last(before, last);
     }
+    tell_gain(rb, touches_before ? before : after, node);
     kva_nodes_push(&rb->nodes, node);
 }
