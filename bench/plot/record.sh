@@ -3,7 +3,7 @@
 # SPDX-FileCopyrightText: 2026 The kva authors
 #
 # Measure, and put the results into docs/: benchmarks.json (all of them), benchmarks.svg (the chart) and the
-# results section of benchmarks.md. Takes about a quarter of an hour on an idle machine.
+# results section of benchmarks.md. Takes about 25 minutes on an idle machine.
 #
 #     bench/plot/record.sh [ARGUMENT of kva bench...]     measure with these, then draw
 #     bench/plot/record.sh --draw                         draw from the docs/benchmarks.json that is there
