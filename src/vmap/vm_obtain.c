@@ -56,7 +56,7 @@ static enum kva_status purge_and_attempt(struct kva_vm *vm, kva_attempt *attempt
 }
 
 /** Whether reclaim callbacks may be asked: by a caller that is not one of them. */
-static bool can_ask(const struct kva_vm *vm)
+static bool may_reclaim(const struct kva_vm *vm)
 {
     return vm->reclaim.first && !is_reclaiming(vm);
 }
@@ -65,7 +65,7 @@ static bool can_ask(const struct kva_vm *vm)
  *  where nothing that was left untried could make room, and nowhere else. */
 static enum kva_status refuse_to_wait(struct kva_vm *vm, enum kva_status status)
 {
-    const bool may_help = status == KVA_ENOSPC && (kva_has_idle(vm) || has_ready(vm) || can_ask(vm));
+    const bool may_help = status == KVA_ENOSPC && (kva_has_idle(vm) || has_ready(vm) || may_reclaim(vm));
 
     return may_help ? KVA_EAGAIN : status;
 }
@@ -96,7 +96,7 @@ enum kva_status kva_obtain(struct kva_vm *vm, size_t size, unsigned flags, kva_a
         return status;
     vm->retries++;
     status = purge_and_attempt(vm, attempt, context, status);
-    if (!is_shortage(status) || !can_ask(vm))
+    if (!is_shortage(status) || !may_reclaim(vm))
         return status;
     status = kva_callbacks_ask(&shortage, status);
     return attempt_for_good(vm, attempt, context, status);
