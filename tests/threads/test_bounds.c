@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * A request that cannot succeed while another thread works against it all the time: it ends after a bounded number of flushes.
+ * A request that cannot succeed while another thread works against it all the time: it ends after a bounded
+ * number of flushes.
  */
 #include "common/other.h"
 
@@ -21,6 +22,7 @@ struct play {
     struct kva_space space;
     struct kva_failing_memory memory;
     struct test_other other;
+    uint64_t flushes_before;
     uint64_t held;
 };
 
@@ -95,127 +97,124 @@ static void park_a_page(void *context)
         abort();
 }
 
-/* Something deferred is in the way at each look. What was parked since the call began was busy while it ran: KVA_EEXIST. */
-static void a_reserve_ends(void **state)
+/** Play on a space of each engine, without pools and with them. */
+static void on_every_space(void (*body)(struct play *play))
 {
     static struct play play;
     const struct kva_engine *engine;
-    (void)state;
 
     for_each_engine (engine, e) {
         for (unsigned pools = 0; pools < 2; pools++) {
-            struct kva_segment conflict = {0};
-
             set_up(&play, engine, pools * 64 * QUANTUM);
-            uint64_t before = flushes(&play.space);
-            play.other.step = park_a_page;
-            assert_int_equal(kva_reserve(&play.space, 0, PAGES * QUANTUM, NULL, &conflict), KVA_EEXIST);
-            test_other_stop(&play.other);
-            check_that(flushes(&play.space) - before <= 2, "%" PRIu64 " flushes",
-                       flushes(&play.space) - before);
-            assert_int_equal(conflict.state, KVA_DEFERRED);
-            assert_true(conflict.start < play.other.steps * QUANTUM + QUANTUM);
+            body(&play);
             tear_down(&play);
         }
     }
+}
+
+/** From now on the other thread parks a page at each step of this one. */
+static void begin_parking(struct play *play)
+{
+    play->flushes_before = flushes(&play->space);
+    play->other.step = park_a_page;
+}
+
+static void end_parking(struct play *play)
+{
+    test_other_stop(&play->other);
+    uint64_t more = flushes(&play->space) - play->flushes_before;
+    check_that(more <= 2, "%" PRIu64 " flushes", more);
+}
+
+/* Something deferred is in the way at each look. What was parked since the call began was busy while it ran: KVA_EEXIST. */
+static void reserve_all(struct play *play)
+{
+    struct kva_segment conflict = {0};
+
+    begin_parking(play);
+    assert_int_equal(kva_reserve(&play->space, 0, PAGES * QUANTUM, NULL, &conflict), KVA_EEXIST);
+    end_parking(play);
+    assert_int_equal(conflict.state, KVA_DEFERRED);
+    assert_true(conflict.start < play->other.steps * QUANTUM + QUANTUM);
+}
+
+static void a_reserve_ends(void **state)
+{
+    (void)state;
+    on_every_space(reserve_all);
 }
 
 /* The same for a range that is taken over all that there is. */
+static void reserve_over_all(struct play *play)
+{
+    uint64_t bytes = 5;
+
+    begin_parking(play);
+    assert_int_equal(kva_reserve_over(&play->space, 0, PAGES * QUANTUM, NULL, &bytes), KVA_EAGAIN);
+    end_parking(play);
+    assert_int_equal(bytes, 5);
+}
+
 static void a_reserve_over_ends(void **state)
 {
-    static struct play play;
-    const struct kva_engine *engine;
     (void)state;
-
-    for_each_engine (engine, e) {
-        for (unsigned pools = 0; pools < 2; pools++) {
-            uint64_t bytes = 5;
-
-            set_up(&play, engine, pools * 64 * QUANTUM);
-            uint64_t before = flushes(&play.space);
-            play.other.step = park_a_page;
-            assert_int_equal(kva_reserve_over(&play.space, 0, PAGES * QUANTUM, NULL, &bytes), KVA_EAGAIN);
-            test_other_stop(&play.other);
-            check_that(flushes(&play.space) - before <= 2, "%" PRIu64 " flushes",
-                       flushes(&play.space) - before);
-            assert_int_equal(bytes, 5);
-            tear_down(&play);
-        }
-    }
+    on_every_space(reserve_over_all);
 }
 
 /* A range that is not the space's any more after the flush is refused, as it would have been before. */
+static void reserve_over_what_goes(struct play *play)
+{
+    uint64_t bytes = 5;
+
+    play->space.flush = shrink_meanwhile;
+    play->space.flush_context = play;
+    assert_int_equal(kva_reserve(&play->space, 0, QUANTUM, NULL, NULL), KVA_OK);
+    assert_int_equal(kva_free_deferred(&play->space, 0), KVA_OK);
+    assert_int_equal(kva_reserve_over(&play->space, 0, PAGES * QUANTUM, NULL, &bytes), KVA_ERANGE);
+    assert_int_equal(play->other.steps, 1);
+    assert_int_equal(bytes, 5);
+}
+
 static void a_range_that_is_taken_away_is_refused(void **state)
 {
-    static struct play play;
-    const struct kva_engine *engine;
     (void)state;
-
-    for_each_engine (engine, e) {
-        for (unsigned pools = 0; pools < 2; pools++) {
-            uint64_t bytes = 5;
-
-            set_up(&play, engine, pools * 64 * QUANTUM);
-            play.space.flush = shrink_meanwhile;
-            play.space.flush_context = &play;
-            assert_int_equal(kva_reserve(&play.space, 0, QUANTUM, NULL, NULL), KVA_OK);
-            assert_int_equal(kva_free_deferred(&play.space, 0), KVA_OK);
-            assert_int_equal(kva_reserve_over(&play.space, 0, PAGES * QUANTUM, NULL, &bytes), KVA_ERANGE);
-            assert_int_equal(play.other.steps, 1);
-            assert_int_equal(bytes, 5);
-            tear_down(&play);
-        }
-    }
+    on_every_space(reserve_over_what_goes);
 }
 
 /* And for a move. */
+static void move_the_upper_half(struct play *play)
+{
+    const uint64_t half = PAGES / 2 * QUANTUM;
+    struct kva_segment conflict = {0};
+
+    assert_int_equal(kva_reserve(&play->space, half, half, NULL, NULL), KVA_OK);
+    begin_parking(play);
+    assert_int_equal(kva_move(&play->space, half, 0, &conflict), KVA_EEXIST);
+    end_parking(play);
+    assert_int_equal(conflict.state, KVA_DEFERRED);
+}
+
 static void a_move_ends(void **state)
 {
-    static struct play play;
-    const struct kva_engine *engine;
     (void)state;
-
-    for_each_engine (engine, e) {
-        for (unsigned pools = 0; pools < 2; pools++) {
-            const uint64_t half = PAGES / 2 * QUANTUM;
-            struct kva_segment conflict = {0};
-
-            set_up(&play, engine, pools * 64 * QUANTUM);
-            assert_int_equal(kva_reserve(&play.space, half, half, NULL, NULL), KVA_OK);
-            uint64_t before = flushes(&play.space);
-            play.other.step = park_a_page;
-            assert_int_equal(kva_move(&play.space, half, 0, &conflict), KVA_EEXIST);
-            test_other_stop(&play.other);
-            check_that(flushes(&play.space) - before <= 2, "%" PRIu64 " flushes",
-                       flushes(&play.space) - before);
-            assert_int_equal(conflict.state, KVA_DEFERRED);
-            tear_down(&play);
-        }
-    }
+    on_every_space(move_the_upper_half);
 }
 
 /* The same for an allocation, which is as large as the space. */
+static void allocate_all(struct play *play)
+{
+    struct kva_request request = kva_request_of(PAGES * QUANTUM);
+    uint64_t start;
+
+    begin_parking(play);
+    assert_int_equal(kva_alloc(&play->space, &request, &start), KVA_ENOSPC);
+    end_parking(play);
+}
+
 static void an_allocation_ends(void **state)
 {
-    static struct play play;
-    const struct kva_engine *engine;
     (void)state;
-
-    for_each_engine (engine, e) {
-        for (unsigned pools = 0; pools < 2; pools++) {
-            struct kva_request request = kva_request_of(PAGES * QUANTUM);
-            uint64_t start;
-
-            set_up(&play, engine, pools * 64 * QUANTUM);
-            uint64_t before = flushes(&play.space);
-            play.other.step = park_a_page;
-            assert_int_equal(kva_alloc(&play.space, &request, &start), KVA_ENOSPC);
-            test_other_stop(&play.other);
-            check_that(flushes(&play.space) - before <= 2, "%" PRIu64 " flushes",
-                       flushes(&play.space) - before);
-            tear_down(&play);
-        }
-    }
+    on_every_space(allocate_all);
 }
 
 /** Give one page back to the pool, and take one. */
