@@ -229,7 +229,9 @@ static void free_all_objects(struct kva_space *space)
     struct kva_segment segment;
     struct kva_object object;
 
-    for (uint64_t at = tiling->first; pools_of(space); at = segment.last + 1) {
+    if (!pools_of(space))
+        return;
+    for (uint64_t at = tiling->first;; at = segment.last + 1) {
         kva_lookup(space, at, &segment);
         if (segment.state == KVA_BUSY && kva_pool_object(space, at, &object))
             (void)kva_pool_release(space, &object);
