@@ -1467,8 +1467,15 @@ static enum kva_status bt_create(const struct kva_tiling *common, struct kva_til
  * How many nodes the next `operations` changes can take at most. Each adds one entry at most, or changes the
  * form of one leaf; so it splits one leaf at most, and one node of each level above it, and may add a root.
  *
- *   Few changes   One leaf each, and one inner node for each level and a root. Where there are several, one node
- *                 more: if the first adds a root, a later one that prepares itself asks for one level more.
+ *   Few changes   One leaf each, and one inner node for each level below the root. The root splits only when it
+ *                 is full; then a new one stands above it, with two children, and there is one level more:
+ *
+ *                     root has room for 2     each change       levels below it
+ *                     ... and is full         the next change   these, the root's other half, a new root
+ *                     new root: 2 children    each change       one level more than before
+ *
+ *                 The sum over n changes is never less than what the first takes and the sum over the other
+ *                 n - 1 after it. So a change that prepares itself finds enough of what was prepared for all.
  *
  *   Many          What comes out of a split has room again: a wide leaf for a quarter of BT_ENTRIES at least,
  *                 an inner node for half of BT_CHILDREN; only the side that a split at the end leaves full
@@ -1486,15 +1493,31 @@ static size_t most_leaves(const struct bt_tiling *bt, size_t changes)
     return changes < many ? changes : many;
 }
 
+/** For few changes; or any number from `many` on. */
+static size_t few_inners(const struct bt_tiling *bt, size_t changes, size_t many)
+{
+    size_t levels = bt->height;
+    size_t room = levels > 0 ? BT_CHILDREN - ((const struct bt_inner *)bt->root)->count : 0;
+    size_t sum = 0;
+
+    while (changes > room && sum < many) {
+        sum += (levels > 0 ? room * (levels - 1) : 0) + levels + 1;
+        changes -= room + 1;
+        levels++;
+        room = BT_CHILDREN - 2;
+    }
+    return changes > 0 && sum < many ? sum + changes * (levels - 1) : sum;
+}
+
 static size_t most_inners(const struct bt_tiling *bt, size_t changes, size_t leaves)
 {
     enum { ROOM = BT_CHILDREN >= 16 ? BT_CHILDREN / 8 : 2 };
     size_t levels = 1; /* that can have something to divide, and the root above them */
-    size_t few = changes * (bt->height + 1) + (changes > 1);
 
     for (size_t below = leaves; below > 0; below /= ROOM)
         levels++;
     size_t many = 8 * bt->inners.in_use + 2 * leaves / ROOM + 2 * levels;
+    size_t few = few_inners(bt, changes, many);
 
     return few < many ? few : many;
 }

@@ -167,6 +167,20 @@ enum kva_status kva_clear(struct kva_space *space, uint64_t start, uint64_t size
     return leave_clearing(space, __func__, &clearing, clear(space, &clearing), bytes);
 }
 
+enum kva_status kva_space_reset(struct kva_space *space)
+{
+    enum kva_status status = enter_exclusive(space, __func__);
+
+    if (status != KVA_OK)
+        return status;
+    struct clearing all = {.start = space->tiling->first, .last = space->tiling->last};
+    (void)kva_flush_all(space);
+    (void)clear(space, &all); /* nothing reaches out of it: so there is nothing to cut */
+    kva_pools_give_back(space);
+    verify_change(space, __func__, all.start);
+    return leave(space, KVA_OK);
+}
+
 /* ------------------------------------------------------------------------------------------ reserve over */
 
 /** Whether the tree has something deferred in [start, last]. */

@@ -21,6 +21,15 @@ static const struct kva_segment *neighbour(const struct kva_demand *demand, bool
     return segment->state == KVA_ABSENT ? NULL : segment;
 }
 
+/** Whether a hole has room for the size inside the window: a filter is asked about no other. */
+static bool is_in_reach(const struct kva_demand *demand, const struct kva_place *place)
+{
+    uint64_t low = max_u64(place->hole_start, demand->min);
+    uint64_t high = min_u64(place->hole_last, demand->max);
+
+    return low <= high && high - low >= demand->size - 1;
+}
+
 /** Ask the filter, if there is one, and fit the demand into what it leaves of the hole that the place
  *  tells. */
 static bool fit_admitted(const struct kva_tiling *tiling, const struct kva_demand *demand,
@@ -31,6 +40,8 @@ static bool fit_admitted(const struct kva_tiling *tiling, const struct kva_deman
     struct kva_segment after;
 
     if (demand->filter) {
+        if (!is_in_reach(demand, place))
+            return false;
         hole.before = neighbour(demand, hole.start > tiling->first, hole.start - 1, &before);
         hole.after = neighbour(demand, hole.last < tiling->last, hole.last + 1, &after);
         if (!demand->filter(demand->filter_context, &hole))
@@ -215,15 +226,6 @@ static enum kva_status search_best(struct kva_tiling *tiling, const struct kva_d
     return any ? return_to(&field, demand, best, place) : KVA_ENOSPC;
 }
 
-/** Whether a hole has room for the size inside the window: a filter is asked about no other. */
-static bool is_in_reach(const struct kva_demand *demand, const struct kva_place *place)
-{
-    uint64_t low = max_u64(place->hole_start, demand->min);
-    uint64_t high = min_u64(place->hole_last, demand->max);
-
-    return low <= high && high - low >= demand->size - 1;
-}
-
 /** With an index: from the smallest hole that is long enough on, until one has a place. The lowest one in it:
  *  only KVA_HIGHEST asks kva_fit_in_hole for another. */
 static enum kva_status search_best_by_size(struct kva_tiling *tiling, const struct kva_demand *demand,
@@ -236,8 +238,7 @@ static enum kva_status search_best_by_size(struct kva_tiling *tiling, const stru
          more = kva_sizes_next(tiling->sizes, &size)) {
         uint64_t at = size.within;
         if (engine->locate(tiling, at, at + (tiling->quantum - 1), place) == KVA_OK &&
-            (demand->filter ? is_in_reach(demand, place) && fit_admitted(tiling, demand, place, &place->start)
-                            : kva_fit_in_hole(place->hole_start, place->hole_last, demand, &place->start))) {
+            fit_admitted(tiling, demand, place, &place->start)) {
             place->last = place->start + (demand->size - 1);
             return KVA_OK;
         }

@@ -6,7 +6,6 @@
  * A space is a tiling, kept by an engine, and what users want around it, in layers: src/README.md draws them.
  * This folder knows nothing of how an engine works; the engines know nothing of users.
  */
-#include <kva/ranges.h>
 
 #include "../base/memory.h"
 #include "defer.h"
@@ -219,39 +218,6 @@ enum kva_status kva_space_abandon(struct kva_space *space)
     unlock_space(space);
     end_space(space);
     return KVA_OK;
-}
-
-/** Give all objects back to their spans, and what is wholly free of those to the tree, in one piece: that
- *  takes no memory. */
-static void free_all_objects(struct kva_space *space)
-{
-    const struct kva_tiling *tiling = space->tiling;
-    struct kva_segment segment;
-    struct kva_object object;
-
-    if (!pools_of(space))
-        return;
-    for (uint64_t at = tiling->first;; at = segment.last + 1) {
-        kva_lookup(space, at, &segment);
-        if (segment.state == KVA_BUSY && kva_pool_object(space, at, &object))
-            (void)kva_pool_release(space, &object);
-        if (segment.last >= tiling->last)
-            break;
-    }
-    kva_pools_give_back(space);
-}
-
-enum kva_status kva_space_reset(struct kva_space *space)
-{
-    enum kva_status status = enter_exclusive(space, __func__);
-
-    if (status != KVA_OK)
-        return status;
-    (void)kva_flush_all(space);
-    free_all_objects(space);
-    space->tiling->engine->clear(space->tiling, space->tiling->first, space->tiling->last);
-    verify_change(space, __func__, space->tiling->first);
-    return leave(space, KVA_OK);
 }
 
 enum kva_status kva_preload(struct kva_space *space, size_t operations)

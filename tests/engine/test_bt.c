@@ -855,6 +855,65 @@ static void the_way_in(void **state)
     assert_null(kva_engine_by_name("bt-tiny"));
 }
 
+/* ------------------------------------------------------------------------------------------------ preload */
+
+/** Reserve a quantum somewhere in a space of `units`: KVA_EEXIST where something is there already. */
+static enum kva_status reserve_any(struct fixture *f, struct test_rng *rng, uint64_t units)
+{
+    return kva_reserve(&f->space, test_below(rng, units), 1, NULL, NULL);
+}
+
+static void fill(struct fixture *f, struct test_rng *rng, uint64_t units, uint64_t count)
+{
+    for (uint64_t done = 0; done < count;)
+        done += reserve_any(f, rng, units) == KVA_OK;
+}
+
+/** Reservations that prepare themselves first, one or two at a time, as calls that consist of several
+ *  changes do. */
+static void play_prepared(struct fixture *f, struct test_rng *rng, uint64_t units, size_t count)
+{
+    struct kva_tiling *tiling = f->space.tiling;
+
+    assert_int_equal(kva_preload(&f->space, count), KVA_OK);
+    kva_failing_memory_fail(&f->memory, 1, true);
+    for (size_t left = count; left > 0;) {
+        size_t together = left > 1 ? 1 + (size_t)test_below(rng, 2) : 1;
+        check_that(tiling->engine->prepare(tiling, together) == KVA_OK, "%s: %zu at once, %zu of %zu left",
+                   f->engine->name, together, left, count);
+        for (; together > 0; left--, together--) {
+            enum kva_status status = KVA_EEXIST;
+            while (status == KVA_EEXIST)
+                status = reserve_any(f, rng, units);
+            check_that(status == KVA_OK, "%s: %zu of %zu left", f->engine->name, left, count);
+        }
+    }
+    kva_failing_memory_fail(&f->memory, 0, false);
+}
+
+/* What was prepared for all suffices for each that prepares itself, also when the tree has grown meanwhile:
+ * above all when a root has just been added, and where it is about to be. */
+static void what_is_prepared_for_all_suffices_for_each(void **state)
+{
+    const struct kva_engine *engine;
+    struct test_rng rng = test_rng_of(0);
+    (void)state;
+
+    for_each_engine (engine, e) {
+        for (uint64_t run = 0; run < test_scaled(300); run++) {
+            static struct fixture f;
+            const uint64_t units = UINT64_C(1) << 20;
+            const struct kva_config config = config_of(0, units - 1, 1);
+            uint64_t filled = test_one_in(&rng, 2) ? test_below(&rng, 80) : test_below(&rng, 2000);
+
+            set_up(&f, engine, &config);
+            fill(&f, &rng, units, filled);
+            play_prepared(&f, &rng, units, 1 + (size_t)test_below(&rng, test_one_in(&rng, 2) ? 6 : 60));
+            tear_down(&f);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -876,6 +935,7 @@ int main(void)
         cmocka_unit_test(a_thinned_tree_gives_its_nodes_back),
         cmocka_unit_test(the_first_leaf_takes_over_the_next),
         cmocka_unit_test(the_way_in),
+        cmocka_unit_test(what_is_prepared_for_all_suffices_for_each),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

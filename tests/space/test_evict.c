@@ -916,6 +916,35 @@ ON_EACH_ENGINE(a_neighbour_that_came_meanwhile)
     expect_done(f);
 }
 
+static bool count_and_admit(void *context, struct kva_hole *hole)
+{
+    (void)hole;
+    ++*(unsigned *)context;
+    return true;
+}
+
+/* A run that has no room for the size in the window is not worth the question. */
+ON_EACH_ENGINE(no_question_about_runs_without_room)
+{
+    unsigned asked = 0;
+    struct kva_request request = {.size = 0x3000, .min = 0x14000, .max = 0x17fff};
+
+    request.filter = count_and_admit;
+    request.filter_context = &asked;
+    for (unsigned unit = 0; unit < 16; unit++)
+        reserve(f, unit, 1, unit);
+    assert_int_equal(kva_evict_begin(&f->space, &request, &f->eviction), KVA_OK);
+    for (unsigned unit = 0; unit < 4; unit++) /* below the window */
+        assert_int_equal(add(f, unit), KVA_ENOSPC);
+    assert_int_equal(add(f, 4), KVA_ENOSPC);
+    assert_int_equal(add(f, 6), KVA_ENOSPC);
+    assert_int_equal(add(f, 7), KVA_ENOSPC);
+    assert_int_equal(asked, 0);
+    assert_int_equal(add(f, 5), KVA_OK);
+    assert_true(asked > 0);
+    expect_done(f);
+}
+
 /* --------------------------------------------------------------------------------------------- no memory */
 
 /** What is busy is the same as in the picture; what was pooled may be free. */
@@ -1229,6 +1258,7 @@ int main(void)
         cmocka_unit_test(a_neighbour_that_is_not_wanted),
         cmocka_unit_test(neighbours_at_a_distance),
         cmocka_unit_test(a_neighbour_that_came_meanwhile),
+        cmocka_unit_test(no_question_about_runs_without_room),
         cmocka_unit_test(room_by_a_reclaim_callback),
         cmocka_unit_test(test_no_memory),
         cmocka_unit_test(test_no_memory_with_pools),

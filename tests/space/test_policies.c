@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "../../ports/test/failing_memory.h"
+#include "engine/engine.h"
 
 #define TOP UINT64_MAX
 #define HALF (UINT64_C(1) << 63)
@@ -1439,10 +1440,49 @@ static void a_space_that_outgrows_its_index(void **state)
     }
 }
 
+/* A growth that is refused has changed nothing: the index is still there, though it would not reach so far. */
+static void a_refused_growth_keeps_the_index(void **state)
+{
+    const struct kva_engine *engine;
+    unsigned refused = 0;
+
+    (void)state;
+    for_each_engine (engine, e) {
+        static struct fixture f;
+        const uint64_t last = (UINT64_C(1) << 58) - 1;
+        struct kva_request request = kva_request_of(1);
+        enum kva_status status = KVA_OK;
+        uint64_t start;
+
+        set_up(&f, engine, 0, last, 1);
+        const struct kva_sizes *index = f.space.tiling->sizes;
+        assert_int_equal(index != NULL, with_index);
+        assert_int_equal(kva_reserve(&f.space, last, 1, NULL, NULL), KVA_OK); /* what is added is a hole */
+        kva_failing_memory_fail(&f.memory, 1, true);
+        for (request.min = 2; status == KVA_OK; request.min += 2) { /* take what nodes are left */
+            request.max = request.min;
+            status = kva_alloc(&f.space, &request, &start);
+        }
+        assert_int_equal(status, KVA_ENOMEM);
+        status = kva_space_grow(&f.space, 0, TOP);
+        kva_failing_memory_fail(&f.memory, 0, false);
+        assert_true(status == KVA_OK || status == KVA_ENOMEM); /* bt needs no memory for it */
+        if (status == KVA_ENOMEM) {
+            assert_ptr_equal(f.space.tiling->sizes, index);
+            refused++;
+        } else {
+            f.last = TOP;
+        }
+        tear_down(&f);
+    }
+    assert_true(refused > 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_space_that_outgrows_its_index),
+        cmocka_unit_test(a_refused_growth_keeps_the_index),
         cmocka_unit_test(targets_in_and_beside_holes),
         cmocka_unit_test(of_two_equally_near_the_lower),
         cmocka_unit_test(targets_in_and_beside_the_window),

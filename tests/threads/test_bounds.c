@@ -24,7 +24,16 @@ struct play {
     struct test_other other;
     uint64_t flushes_before;
     uint64_t held;
+    unsigned misuses;
 };
+
+static void count_misuse(void *context, const struct kva_fault *fault)
+{
+    struct play *play = context;
+
+    (void)fault;
+    play->misuses++;
+}
 
 /** The other thread takes the upper half of the space away, once. */
 static void take_half_away(void *context)
@@ -66,6 +75,8 @@ static void set_up(struct play *play, const struct kva_engine *engine, uint64_t 
         .cpus = 2,
         .threads = &play->other.threads,
         .pool_bytes = pool_bytes,
+        .on_misuse = count_misuse,
+        .hook_context = play,
     };
     assert_int_equal(kva_space_init(&play->space, &config), KVA_OK);
     play->other.locks = &play->space.shared->locks;
@@ -171,6 +182,7 @@ static void reserve_over_what_goes(struct play *play)
     assert_int_equal(kva_reserve(&play->space, 0, QUANTUM, NULL, NULL), KVA_OK);
     assert_int_equal(kva_free_deferred(&play->space, 0), KVA_OK);
     assert_int_equal(kva_reserve_over(&play->space, 0, PAGES * QUANTUM, NULL, &bytes), KVA_ERANGE);
+    assert_int_equal(play->misuses, 1);
     assert_int_equal(play->other.steps, 1);
     assert_int_equal(bytes, 5);
 }
