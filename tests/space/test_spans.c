@@ -1025,6 +1025,21 @@ static void pools_give_way(void **state)
     }
 }
 
+/** Take every other free unit from the top down, until there is no memory for more. */
+static void take_all_nodes(struct rig *rig)
+{
+    enum kva_status status = KVA_OK;
+    struct kva_segment segment;
+
+    for (unsigned unit = POOL_UNITS - 1; status == KVA_OK; unit -= 2) {
+        assert_true(unit > POOL_UNITS / 2);
+        assert_int_equal(kva_find(&rig->space, address_of(rig, unit), &segment), KVA_OK);
+        if (segment.state == KVA_FREE)
+            status = kva_reserve(&rig->space, address_of(rig, unit), 1, NULL, NULL);
+    }
+    assert_int_equal(status, KVA_ENOMEM);
+}
+
 /* What is pooled in the range that is to go needs memory to go back to the tree. */
 static void no_memory_to_drain_is_no_busy_range(void **state)
 {
@@ -1040,10 +1055,12 @@ static void no_memory_to_drain_is_no_busy_range(void **state)
         (void)stir_pools(&rig, kept);
         uint64_t last = last_of_unit(&rig, POOL_UNITS - 1);
         kva_failing_memory_fail(&rig.memory, 1, true);
+        take_all_nodes(&rig);
         enum kva_status status = kva_space_shrink(&rig.space, kept[0], last);
         kva_failing_memory_fail(&rig.memory, 0, false);
+        /* With rb, spans that are wholly free may leave enough nodes for those that are not. */
         check_that(status == KVA_ENOMEM || status == KVA_OK, "%s: %s", test_engine_name(e),
-                   kva_status_name(status)); /* some nodes may be left */
+                   kva_status_name(status));
         refused += status == KVA_ENOMEM;
         assert_int_equal(kva_space_check(&rig.space, NULL), KVA_OK);
         assert_int_equal(kva_space_shrink(&rig.space, kept[0], last), KVA_OK);
