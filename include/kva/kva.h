@@ -399,7 +399,7 @@ static inline struct kva_request kva_request_of(uint64_t size)
  *           there are at most three looks at the range and two flushes. So do, with pools, two drains at most: O(p log n) for
  *           p pooled segments
  *  Locking: Space; dropped during a flush. With pools, all CPUs' locks at once for the last look
- *  Failure: nothing has changed; except that KVA_ENOMEM, and with threads KVA_EEXIST, may come after a flush
+ *  Failure: nothing has changed; except that KVA_ENOMEM, and with threads KVA_EEXIST and KVA_ERANGE, may come after a flush
  */
 KVA_API enum kva_status kva_reserve(struct kva_space *space, uint64_t start, uint64_t size, void *owner,
                                     struct kva_segment *conflict);
@@ -558,7 +558,8 @@ struct kva_config {
 
     /** Keep the free segments in an index by size, too: KVA_BEST finds its segment in O(log n). It takes up to 25 bytes for
      *  each busy segment, and 9 KiB, and makes each change of a segment slower (docs/benchmarks.md). A space with 2^58 quanta or
-     *  more below its last address has none: that is only possible with a quantum below 64 */
+     *  more below its last address has none: that is only possible with a quantum below 64. Nor has one that has grown so far
+     *  once, even if it shrinks again */
     bool best_fit;
 };
 

@@ -51,7 +51,8 @@ extern "C" {
  *           KVA_EWRAP      the end passes 2^64 - 1
  *           KVA_ERANGE     part of the range lies outside the space, or is absent
  *           KVA_EREENTRY   called from inside the flush callback
- *  Cost:    O(k log n) for k segments in the range; with bt and without pools O(k + (d + 1) log n), if d of them are deferred
+ *  Cost:    O(k log n) for k segments in the range; with bt, without pools and best_fit, O(k + (d + 1) log n), if d
+ *           of them are deferred
  *  Locking: Space; with pools, all CPUs' locks at once. Pools need no drain for this
  *  Failure: nothing has changed
  */
@@ -71,7 +72,7 @@ KVA_API enum kva_status kva_clear(struct kva_space *space, uint64_t start, uint6
  *           KVA_EAGAIN     with threads: another thread has deferred something in the range since it was flushed
  *  Cost:    as kva_clear. A flush comes on top; with pools, a drain, as with kva_alloc
  *  Locking: as kva_clear; dropped during a flush
- *  Failure: nothing has changed; except that KVA_ENOMEM and KVA_EAGAIN may come after a flush
+ *  Failure: nothing has changed; except that KVA_ENOMEM, and with threads KVA_EAGAIN and KVA_ERANGE, may come after a flush
  */
 KVA_API enum kva_status kva_reserve_over(struct kva_space *space, uint64_t start, uint64_t size, void *owner,
                                          uint64_t *bytes);
@@ -139,7 +140,8 @@ KVA_API enum kva_status kva_set_owner(struct kva_space *space, uint64_t start, v
  *           KVA_ENULL, KVA_EUNKNOWN, KVA_EINTERIOR, KVA_EDOUBLE, KVA_EDEFERRED, KVA_EREENTRY   as kva_free
  *  Cost:    O((d + 1) log n) for d deferred segments in the way. Flushing and draining come on top, as with kva_reserve
  *  Locking: as kva_reserve. Another thread finds the segment at its old place or at the new one
- *  Failure: nothing has changed; except that KVA_ENOMEM and KVA_EEXIST may come after a flush
+ *  Failure: nothing has changed; except that KVA_ENOMEM and KVA_EEXIST may come after a flush; and with threads KVA_ERANGE, and
+ *           what kva_free returns for a segment that another thread has freed meanwhile
  */
 KVA_API enum kva_status kva_move(struct kva_space *space, uint64_t start, uint64_t to,
                                  struct kva_segment *conflict);
@@ -282,7 +284,7 @@ KVA_API enum kva_status kva_space_add(struct kva_space *space, uint64_t start, u
  *           KVA_ENOMEM, KVA_ENULL, KVA_ESIZE, KVA_EALIGN, KVA_EWRAP, KVA_EREENTRY   as kva_space_add
  *  Cost:    O((d + 1) log n) for d deferred segments in the range. Flushing and draining come on top
  *  Locking: Space; dropped during a flush
- *  Failure: nothing has changed; except that any status but those of bad arguments may come after a flush
+ *  Failure: nothing has changed; except that KVA_EBUSY and KVA_ENOMEM, and with threads KVA_ERANGE, may come after a flush
  */
 KVA_API enum kva_status kva_space_remove(struct kva_space *space, uint64_t start, uint64_t size);
 
@@ -303,7 +305,7 @@ KVA_API enum kva_status kva_space_remove(struct kva_space *space, uint64_t start
 KVA_API enum kva_status kva_space_shrink(struct kva_space *space, uint64_t first, uint64_t last);
 
 /** Free all that is busy or deferred, and what pools hold. The flush callback is called for what is deferred, as by kva_flush;
- *  absent ranges stay absent. Owners, preloaded memory and registered callbacks stay.
+ *  absent ranges stay absent. Preloaded memory and registered callbacks stay.
  *
  *  In/Out:  space   all of it is free afterwards
  *  Returns: KVA_OK

@@ -311,7 +311,7 @@ static inline struct kva_vm_request kva_vm_request_of(size_t size)
  *  Out:     memory   the first byte
  *  Returns: KVA_OK
  *           KVA_ENOSPC     no free range of the reserve fits; or node is the 256th value of its kind
- *           KVA_EAGAIN     with KVA_VM_NO_BLOCK, for KVA_ENOSPC: a purge or a reclaim callback might make room
+ *           KVA_EAGAIN     with KVA_VM_NO_BLOCK, for KVA_ENOSPC of either kind: a purge or a reclaim callback might help
  *           KVA_ENOMEM     the system has no memory
  *           KVA_ELIMIT     the process has as many mappings as the system allows (Linux: raise vm.max_map_count)
  *           KVA_ENOENT     the machine lacks a node of node.set, or does not let the program use it (told before

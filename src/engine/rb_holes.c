@@ -251,7 +251,7 @@ static struct kva_list *before_slot(struct rb_tiling *rb, struct rb_slot slot)
 static __attribute__((noinline)) void index_gained(const struct rb_tiling *rb, const struct rb_segment *hole,
                                                    const struct rb_segment *node)
 {
-    hole_gained(&rb->common, hole->start, hole->last, node->start, node->last);
+    kva_sizes_gained(rb->common.sizes, hole->start, hole->last, node->start, node->last);
 }
 
 static inline void tell_gain(const struct rb_tiling *rb, const struct rb_segment *hole,

@@ -336,6 +336,18 @@ static void test_fields(void **state)
     strace_log_fini(&log);
 }
 
+/** Where a process may map address 0, the call returns it, and strace shows no 0x. */
+static void test_address_0(void **state)
+{
+    (void)state;
+    struct strace_log log =
+        read_good("mmap(NULL, 8192, PROT_READ, MAP_PRIVATE|MAP_FIXED|MAP_ANONYMOUS, -1, 0) = 0\n"
+                  "munmap(NULL, 8192) = 0\n");
+    assert_int_equal(log.count, 2);
+    check_op(&log.ops[0], STRACE_MMAP, STRACE_DONE, 0);
+    strace_log_fini(&log);
+}
+
 /** strace -e raw: numbers only. The flags of a clone are its first argument; those of clone3 do not show. */
 static void test_raw(void **state)
 {
@@ -1152,6 +1164,7 @@ int main(void)
         cmocka_unit_test(test_error_text),
         cmocka_unit_test(test_whole_seconds),
         cmocka_unit_test(test_fields),
+        cmocka_unit_test(test_address_0),
         cmocka_unit_test(test_raw),
         cmocka_unit_test(test_tampering),
         cmocka_unit_test(test_broken_off),

@@ -448,7 +448,7 @@ static bool read_value(struct cursor *cursor, struct strace_op *op)
     case STRACE_MMAP:
     case STRACE_MREMAP:
     case STRACE_BRK:
-        if (!text_sees(cursor, "0x"))
+        if (!text_sees(cursor, "0")) /* mmap(2) at address 0 is shown as 0 */
             return text_fail(cursor, "an address (0x...), -1 or ?");
         return text_number(cursor, "an address (0x...), -1 or ?", &op->result);
     case STRACE_FORK:
