@@ -1684,8 +1684,8 @@ static const struct cost_line lines[] = {
 
 /** What holds with bt alone. */
 static const struct cost_line lines_of_bt[] = {
-    COST_LINE("kva_clear", "with bt, without pools and best_fit, O(k + (d + 1) log n)", "segments in the range",
-              COST_LINEAR, many_segments, clear_all, .rounds = 1),
+    COST_LINE("kva_clear", "with bt, without pools and best_fit, O(k + (d + 1) log n)",
+              "segments in the range", COST_LINEAR, many_segments, clear_all, .rounds = 1),
     COST_LINE("kva_alloc", "With the bt engine k = 0 at a declared alignment class",
               "holes that are too short", COST_LOGARITHM, short_holes, allocate_at_a_declared_class),
     COST_LINE("kva_flush_first", LIST, "busy segments up to the next range", COST_LOGARITHM,
