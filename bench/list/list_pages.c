@@ -2,7 +2,7 @@
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
  * THEORY
- *   Two list walks over one stretch of reserved addresses, the upper quarter for frames:
+ *   Two list walks over one reservation of reserved addresses, the upper quarter for frames:
  *
  *      |  area  |g| area |g|       free             ||  map  |g|     free      |
  *       private areas                                frames
@@ -28,15 +28,15 @@
 
 /* As kva's default: 1 TiB, of which a quarter is for frames; no less than 16 MiB. On a 32-bit host 1 GiB, twice kva's: the
  * list walk has no per-CPU objects of its own, and the driver's need 484 MiB of addresses (tools/test/pcpu.c). */
-#define STRETCH_BYTES (UINT64_C(1) << (sizeof(void *) < 8 ? 30 : 40))
-#define STRETCH_LEAST (UINT64_C(16) << 20)
+#define RESERVATION_BYTES (UINT64_C(1) << (sizeof(void *) < 8 ? 30 : 40))
+#define RESERVATION_LEAST (UINT64_C(16) << 20)
 
 /* No driver asks for more parts at once. */
 #define PARTS_MAX 16
 
 struct list_pages {
     struct kva_pages pages;
-    struct kva_stretch stretch;
+    struct kva_reservation reservation;
     struct list_walk *areas;
     struct list_walk *maps;
 };
@@ -45,18 +45,18 @@ struct list_pages {
 
 static uint64_t frames_first(const struct list_pages *list)
 {
-    return list->stretch.first + (list->stretch.bytes - list->stretch.frames);
+    return list->reservation.first + (list->reservation.bytes - list->reservation.frames);
 }
 
 static enum kva_status create_walks(struct list_pages *list)
 {
     uint64_t page = list->pages.page;
-    uint64_t first = list->stretch.first;
+    uint64_t first = list->reservation.first;
     uint64_t middle = frames_first(list);
     enum kva_status status = list_walk_create(first, middle - 1, page, &list->areas);
     if (status != KVA_OK)
         return status;
-    status = list_walk_create(middle, first + (list->stretch.bytes - 1), page, &list->maps);
+    status = list_walk_create(middle, first + (list->reservation.bytes - 1), page, &list->maps);
     if (status != KVA_OK)
         list_walk_destroy(list->areas);
     return status;
@@ -65,14 +65,14 @@ static enum kva_status create_walks(struct list_pages *list)
 static enum kva_status reserve(struct list_pages *list)
 {
     list->pages = kva_pages_host(KVA_MECHANISM_BEST);
-    list->stretch = (struct kva_stretch){
-        .bytes = STRETCH_BYTES,
-        .least = STRETCH_LEAST,
+    list->reservation = (struct kva_reservation){
+        .bytes = RESERVATION_BYTES,
+        .least = RESERVATION_LEAST,
         .max = UINTPTR_MAX,
         .align = list->pages.huge == 0 ? list->pages.page : list->pages.huge,
     };
-    list->stretch.frames = list->stretch.bytes / 4;
-    return list->pages.reserve(list->pages.context, &list->stretch);
+    list->reservation.frames = list->reservation.bytes / 4;
+    return list->pages.reserve(list->pages.context, &list->reservation);
 }
 
 enum kva_status list_pages_create(struct list_pages **list)
@@ -84,7 +84,7 @@ enum kva_status list_pages_create(struct list_pages **list)
     if (status == KVA_OK) {
         status = create_walks(made);
         if (status != KVA_OK)
-            made->pages.release(made->pages.context, made->stretch.handle);
+            made->pages.release(made->pages.context, made->reservation.handle);
     }
     if (status == KVA_OK)
         *list = made;
@@ -97,14 +97,14 @@ enum kva_status list_pages_destroy(struct list_pages *list)
 {
     enum kva_status areas = list_walk_destroy(list->areas);
     enum kva_status maps = list_walk_destroy(list->maps);
-    list->pages.release(list->pages.context, list->stretch.handle);
+    list->pages.release(list->pages.context, list->reservation.handle);
     free(list);
     return areas != KVA_OK ? areas : maps;
 }
 
 void list_pages_range(const struct list_pages *list, uint64_t *first, uint64_t *last)
 {
-    *first = list->stretch.first;
+    *first = list->reservation.first;
     *last = frames_first(list) - 1;
 }
 
@@ -122,12 +122,12 @@ static bool to_pages(const struct list_pages *list, uint64_t *size)
 
 static enum kva_status open_pages(struct list_pages *list, uint64_t start, uint64_t size)
 {
-    return list->pages.open(list->pages.context, list->stretch.handle, start, size, false);
+    return list->pages.open(list->pages.context, list->reservation.handle, start, size, false);
 }
 
 static void close_pages(struct list_pages *list, uint64_t start, uint64_t size)
 {
-    list->pages.close(list->pages.context, list->stretch.handle, start, size);
+    list->pages.close(list->pages.context, list->reservation.handle, start, size);
 }
 
 enum kva_status list_pages_alloc(struct list_pages *list, uint64_t size, uint64_t align, uint64_t *start)
@@ -199,17 +199,17 @@ enum kva_status list_pages_congruent(struct list_pages *list, const struct kva_p
 
 /* ------------------------------------------------------------------------------------------------ frames */
 
-enum kva_status list_pages_pool(struct list_pages *list, uint64_t count, void **pool)
+enum kva_status list_pages_pool(struct list_pages *list, uint64_t count, void **frame_set)
 {
-    return list->pages.pool(list->pages.context, list->stretch.handle, count, false, pool);
+    return list->pages.create_frames(list->pages.context, list->reservation.handle, count, false, frame_set);
 }
 
-void list_pages_drop(struct list_pages *list, void *pool)
+void list_pages_drop(struct list_pages *list, void *frame_set)
 {
-    list->pages.drop(list->pages.context, list->stretch.handle, pool);
+    list->pages.destroy_frames(list->pages.context, list->reservation.handle, frame_set);
 }
 
-enum kva_status list_pages_map(struct list_pages *list, void *pool, uint64_t frame, uint64_t count,
+enum kva_status list_pages_map(struct list_pages *list, void *frame_set, uint64_t frame, uint64_t count,
                                uint64_t *start)
 {
     uint64_t page = list->pages.page, found;
@@ -218,7 +218,7 @@ enum kva_status list_pages_map(struct list_pages *list, void *pool, uint64_t fra
     enum kva_status status = list_walk_alloc(list->maps, (count + 1) * page, page, 0, UINT64_MAX, &found);
     if (status != KVA_OK)
         return status;
-    status = list->pages.map(list->pages.context, list->stretch.handle, found, pool, frame, count);
+    status = list->pages.map(list->pages.context, list->reservation.handle, found, frame_set, frame, count);
     if (status == KVA_OK)
         *start = found;
     else
@@ -230,13 +230,13 @@ enum kva_status list_pages_unmap(struct list_pages *list, uint64_t start, uint64
 {
     enum kva_status status = list_walk_free(list->maps, start);
     if (status == KVA_OK)
-        list->pages.unmap(list->pages.context, list->stretch.handle, start, count * list->pages.page);
+        list->pages.unmap(list->pages.context, list->reservation.handle, start, count * list->pages.page);
     return status;
 }
 
 void list_pages_calls(struct list_pages *list, struct kva_vm_calls *calls)
 {
     struct kva_pages_stats stats;
-    list->pages.stats(list->pages.context, list->stretch.handle, &stats);
+    list->pages.stats(list->pages.context, list->reservation.handle, &stats);
     *calls = stats.calls;
 }

@@ -35,11 +35,11 @@ enum kva_status list_pages_congruent(struct list_pages *list, const struct kva_p
                                      uint64_t align, uint64_t *base);
 
 /** Make a pool of frames, and end it; none may be mapped then. */
-enum kva_status list_pages_pool(struct list_pages *list, uint64_t count, void **pool);
-void list_pages_drop(struct list_pages *list, void *pool);
+enum kva_status list_pages_pool(struct list_pages *list, uint64_t count, void **frame_set);
+void list_pages_drop(struct list_pages *list, void *frame_set);
 
 /** Map `count` frames of a pool from `frame` on, and unmap them at once when they are given back. */
-enum kva_status list_pages_map(struct list_pages *list, void *pool, uint64_t frame, uint64_t count,
+enum kva_status list_pages_map(struct list_pages *list, void *frame_set, uint64_t frame, uint64_t count,
                                uint64_t *start);
 enum kva_status list_pages_unmap(struct list_pages *list, uint64_t start, uint64_t count);
 

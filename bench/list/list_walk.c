@@ -172,50 +172,50 @@ enum kva_status list_walk_destroy(struct list_walk *walk)
 /* --------------------------------------------------------------------------------------------- allocation */
 
 /* A request, checked and rounded. */
-struct wish {
+struct spec {
     uint64_t size;
     uint64_t align;
     uint64_t min;
     uint64_t max;
 };
 
-static enum kva_status check_wish(const struct list_walk *walk, struct wish *wish)
+static enum kva_status check_spec(const struct list_walk *walk, struct spec *spec)
 {
-    if (wish->size == 0)
+    if (spec->size == 0)
         return KVA_ESIZE;
-    if (!is_power_of_two(wish->align))
+    if (!is_power_of_two(spec->align))
         return KVA_EALIGN;
-    if (!align_up(wish->size, walk->quantum, &wish->size))
+    if (!align_up(spec->size, walk->quantum, &spec->size))
         return KVA_EWRAP;
-    if (wish->min > wish->max || wish->min > walk->last || wish->max < walk->first)
+    if (spec->min > spec->max || spec->min > walk->last || spec->max < walk->first)
         return KVA_EWINDOW;
-    wish->align = max_u64(wish->align, walk->quantum);
-    wish->min = max_u64(wish->min, walk->first);
-    wish->max = min_u64(wish->max, walk->last);
+    spec->align = max_u64(spec->align, walk->quantum);
+    spec->min = max_u64(spec->min, walk->first);
+    spec->max = min_u64(spec->max, walk->last);
     return KVA_OK;
 }
 
 /* Drop the cache unless L1 says that this request loses nothing by going on from it. */
-static void revise_cache(struct list_walk *walk, const struct wish *wish)
+static void revise_cache(struct list_walk *walk, const struct spec *spec)
 {
-    bool usable = walk->cache.position != NULL && wish->size > walk->cache.skipped &&
-                  wish->min >= walk->cache.start && wish->align >= walk->cache.align;
+    bool usable = walk->cache.position != NULL && spec->size > walk->cache.skipped &&
+                  spec->min >= walk->cache.start && spec->align >= walk->cache.align;
     if (!usable) {
         walk->cache.position = NULL;
         walk->cache.skipped = 0;
     }
-    walk->cache.start = wish->min;
-    walk->cache.align = wish->align;
+    walk->cache.start = spec->min;
+    walk->cache.align = spec->align;
 }
 
 /* The walk. `*from` is where to look first; `area`, the first one that ends at or above it. Answers the
  * lowest aligned address with room before the next area, whatever the window's end; false past 2^64 - 1. */
-static bool walk_to_fit(struct list_walk *walk, const struct wish *wish, struct area *area, uint64_t *from)
+static bool walk_to_fit(struct list_walk *walk, const struct spec *spec, struct area *area, uint64_t *from)
 {
     uint64_t address = *from;
-    while (align_up(address, wish->align, &address)) {
+    while (align_up(address, spec->align, &address)) {
         uint64_t room = area == NULL ? UINT64_MAX : area->start <= address ? 0 : area->start - address;
-        if (room >= wish->size) {
+        if (room >= spec->size) {
             *from = address;
             return true;
         }
@@ -228,37 +228,37 @@ static bool walk_to_fit(struct list_walk *walk, const struct wish *wish, struct 
 }
 
 /* Find the lowest fit, from the cached position or from the lowest busy area in the window. */
-static bool find_fit(struct list_walk *walk, const struct wish *wish, uint64_t *start)
+static bool find_fit(struct list_walk *walk, const struct spec *spec, uint64_t *start)
 {
     struct area *position = walk->cache.position;
     uint64_t last;
-    *start = wish->min;
-    if (position != NULL && position->last >= wish->min) {
+    *start = spec->min;
+    if (position != NULL && position->last >= spec->min) {
         if (!add_checked(position->last, 1, start) ||
-            !walk_to_fit(walk, wish, next_area(walk, position), start))
+            !walk_to_fit(walk, spec, next_area(walk, position), start))
             return false;
-    } else if (!walk_to_fit(walk, wish, lowest_area_from(walk, wish->min), start)) {
+    } else if (!walk_to_fit(walk, spec, lowest_area_from(walk, spec->min), start)) {
         return false;
     }
-    return last_of_range(*start, wish->size, &last) && last <= wish->max;
+    return last_of_range(*start, spec->size, &last) && last <= spec->max;
 }
 
 enum kva_status list_walk_alloc(struct list_walk *walk, uint64_t size, uint64_t align, uint64_t min,
                                 uint64_t max, uint64_t *start)
 {
-    struct wish wish = {.size = size, .align = align, .min = min, .max = max};
-    enum kva_status status = check_wish(walk, &wish);
+    struct spec spec = {.size = size, .align = align, .min = min, .max = max};
+    enum kva_status status = check_spec(walk, &spec);
     if (status != KVA_OK)
         return status;
     struct area *area = malloc(sizeof(*area));
     if (area == NULL)
         return KVA_ENOMEM;
-    revise_cache(walk, &wish);
-    if (!find_fit(walk, &wish, &area->start)) {
+    revise_cache(walk, &spec);
+    if (!find_fit(walk, &spec, &area->start)) {
         free(area);
         return KVA_ENOSPC;
     }
-    area->last = area->start + (wish.size - 1);
+    area->last = area->start + (spec.size - 1);
     enter_area(walk, area);
     walk->cache.position = area;
     *start = area->start;
@@ -348,10 +348,10 @@ static bool find_base(struct list_walk *walk, struct descent *parts, size_t coun
                       uint64_t *base)
 {
     const struct descent *top = &parts[count - 1];
-    uint64_t span = top->offset + (top->size - 1); /* from the base to the last address of all parts */
-    if (walk->last - walk->first < span)
+    uint64_t extent = top->offset + (top->size - 1); /* from the base to the last address of all parts */
+    if (walk->last - walk->first < extent)
         return false;
-    *base = align_down(walk->last - span, align);
+    *base = align_down(walk->last - extent, align);
     if (*base < walk->first)
         return false;
     size_t agreed = 0;

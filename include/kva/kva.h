@@ -724,9 +724,9 @@ struct kva_callbacks {
 /** A space, declared in full so that it can live in the caller's memory without a heap. Everything in it is
  *  private and may change in any version. It must not be copied or moved. */
 struct kva_space {
-    struct kva_tiling *tiling; /* the segments, kept by the engine; NULL when not initialised */
-    struct kva_shared *shared; /* what threads and pools need; NULL: none of either */
-    int stage;                 /* of the flush under way */
+    struct kva_address_map *map; /* the segments, kept by the engine; NULL when not initialised */
+    struct kva_shared *shared;   /* what threads and pools need; NULL: none of either */
+    int stage;                   /* of the flush under way */
     struct kva_callbacks reclaim;
     kva_flush_callback *flush;
     void *flush_context;
@@ -737,7 +737,7 @@ struct kva_space {
     uint64_t flush_last;
     uint64_t begun;   /* flushes */
     uint64_t flushes; /* that have ended */
-    unsigned colour;  /* of what is deferred now */
+    unsigned epoch;   /* of what is deferred now */
 };
 
 #ifdef __cplusplus

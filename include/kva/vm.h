@@ -3,7 +3,7 @@
 /**
  * kva/vm.h: vmalloc for user space. Address ranges joined to real memory.
  *
- * An INSTANCE owns a stretch of virtual memory, reserved at once and backed by nothing (the RESERVE), a space
+ * An INSTANCE owns a reservation of virtual memory, reserved at once and backed by nothing (the RESERVE), a space
  * (kva/kva.h) over it, and a page source. It allocates AREAS: whole pages, each area followed by a guard page
  * that faults when touched, and one such page in front of the first:
  *
@@ -188,7 +188,7 @@ KVA_API enum kva_status kva_vm_destroy(struct kva_vm *vm, kva_vm_leak *leak, voi
  * WHERE MAPPINGS RUN SHORT. Before Linux 6.13 a page that faults takes mappings of its own, of which a process has few
  * (KVA_MECHANISM_MAPPINGS). There areas are joined when the process has many thousands of them: what is closed between
  * two joined areas, guard pages and freed pages, can still be touched. It holds nothing, and what is written there
- * reaches no owner; kva_vm_stats counts these pages (weak_pages), kva_vm_area and the report mark the areas. When there
+ * reaches no owner; kva_vm_stats counts these pages (failed_unmap_pages), kva_vm_area and the report mark the areas. When there
  * are mappings again, later calls and kva_vm_purge make them fault. A hardened instance refuses with KVA_ELIMIT instead. */
 
 /** CONVENTIONS are those of kva/kva.h, and
@@ -447,7 +447,8 @@ struct kva_vm_area {
     enum kva_vm_kind kind;
     enum kva_vm_state state;
     unsigned flags; /* of the request, but for KVA_VM_NO_BLOCK */
-    bool weak; /* a touch of a closed page of it, its guard, does not fault: see kva_pages_stats.weak_pages */
+    bool
+        failed_unmap; /* a touch of a closed page of it, its guard, does not fault: see kva_pages_stats.failed_unmap_pages */
     const void *caller; /* the code that asked for it */
     /** The code that freed it; NULL while it is live, and for a map that kva_map_ram can find again, or could until it was
      *  parked. */
@@ -502,8 +503,8 @@ KVA_API enum kva_status kva_vm_next(const struct kva_vm *vm, struct kva_vm_area 
 
 /** What an instance holds and has done. Bytes are whole pages without guards. */
 struct kva_vm_stats {
-    uint64_t reserve_first; /* the reserve: where areas may lie. The page before it is closed for ever */
-    uint64_t reserve_last;
+    uint64_t reservation_first; /* the reserve: where areas may lie. The page before it is closed for ever */
+    uint64_t reservation_last;
     uint64_t live_areas, live_bytes; /* short-lived maps included */
     uint64_t later_areas, later_bytes;
     uint64_t cached_areas, cached_bytes;
@@ -572,7 +573,7 @@ KVA_API const struct kva_space *kva_vm_space(const struct kva_vm *vm);
 /** Purge now: free what has become ready, empty the cache and the quarantine, unmap all that is parked and all
  *  short-lived maps that have ended. The memory of tables about addresses at which nothing is left goes back, too; if no
  *  area is left at all, so does the rest of the bookkeeping's. What the system refused
- *  to close earlier (weak_pages in the statistics) is closed as far as the system allows it now.
+ *  to close earlier (failed_unmap_pages in the statistics) is closed as far as the system allows it now.
  *
  *  In/Out:  vm
  *  Returns: KVA_OK
@@ -719,13 +720,13 @@ enum kva_huge_policy {
  *  stay zero. */
 struct kva_vm_config {
     /** Bytes of address range. 0: 1 TiB on a 64-bit host, 512 MiB on a 32-bit one. Less is taken where the system
-     *  refuses that, or memory for its tables, down to `reserve_least`; 0: 16 MiB, or `reserve` if that is less. Never
-     *  more than 2^31 pages (8 TiB in pages of 4 KiB), and on a 32-bit host 2 GiB: a larger `reserve` counts as that, and a
-     *  larger `reserve_least` is KVA_ENOSPC. A `reserve` below `reserve_least` counts as `reserve_least`. The closed page in
-     *  front of the first area comes on top; where the window has no room for it, the reserve is a page shorter (than `reserve_least`,
+     *  refuses that, or memory for its tables, down to `reservation_least`; 0: 16 MiB, or `reservation` if that is less. Never
+     *  more than 2^31 pages (8 TiB in pages of 4 KiB), and on a 32-bit host 2 GiB: a larger `reservation` counts as that, and a
+     *  larger `reservation_least` is KVA_ENOSPC. A `reservation` below `reservation_least` counts as `reservation_least`. The closed page in
+     *  front of the first area comes on top; where the window has no room for it, the reserve is a page shorter (than `reservation_least`,
      *  too) and begins a page later. Tables take memory for what areas need (kva_vm_stats.table_bytes). */
-    uint64_t reserve;
-    uint64_t reserve_least;
+    uint64_t reservation;
+    uint64_t reservation_least;
 
     /** The window for the reserve, both ends included; max 0: no upper end. On Linux the reserve begins at a multiple of 512
      *  pages and of a huge page, and is the lowest that fits, as /proc/self/maps has it. Where that cannot be read (no /proc, or no file
@@ -804,7 +805,7 @@ struct kva_vm_config {
  *           KVA_EALIGN   pages.page or pages.huge is no power of two, or the page too small
  *           KVA_EWINDOW  min > max, with max not 0
  *           KVA_ESIZE    frames_part leaves no room for private pages
- *           KVA_ENOSPC   not even reserve_least bytes of addresses can be had, or it is more than there ever are
+ *           KVA_ENOSPC   not even reservation_least bytes of addresses can be had, or it is more than there ever are
  *           KVA_ENOMEM   no memory
  *           KVA_ELIMIT   the process has as many mappings as the system allows (Linux: raise vm.max_map_count)
  *           KVA_ENOENT   the system lacks the mechanism asked for; or a node of node.set, or does not let the program use it

@@ -64,7 +64,7 @@ enum kva_status kva_space_create(const struct kva_config *config, struct kva_spa
 
 enum kva_status kva_space_destroy(struct kva_space *space)
 {
-    bool has_ended = space && !space->tiling; /* by kva_space_abandon */
+    bool has_ended = space && !space->map; /* by kva_space_abandon */
     enum kva_status status = has_ended ? KVA_OK : kva_space_fini(space);
 
     if (status == KVA_OK)

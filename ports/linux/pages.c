@@ -11,30 +11,31 @@
 #include "pages_check.h"
 #include "pages_dismiss.h"
 #include "pages_frames.h"
-#include "pages_life.h"
+#include "pages_reserve.h"
 #include "pages_move.h"
 #include "pages_open.h"
 #include "pages_pieces.h"
-#include "pages_settle.h"
+#include "pages_retry.h"
 
 static void read_pages_stats(void *context, void *handle, struct kva_pages_stats *stats)
 {
-    const struct stretch *stretch = handle;
+    const struct reservation *reservation = handle;
 
     (void)context;
-    *stats = stretch->stats;
-    stats->mappings = stretch->budget.taken;
-    stats->mappings_limit = stretch->budget.limit;
-    stats->calls.tables = stretch->tables.calls;
+    *stats = reservation->stats;
+    stats->mappings = reservation->budget.taken;
+    stats->mappings_limit = reservation->budget.limit;
+    stats->calls.tables = reservation->tables.calls;
 }
 
-static bool is_weak(void *context, void *handle, uint64_t start, uint64_t bytes)
+static bool has_failed_unmap(void *context, void *handle, uint64_t start, uint64_t bytes)
 {
-    const struct stretch *stretch = handle;
-    struct run run = run_at(stretch, start, bytes);
+    const struct reservation *reservation = handle;
+    struct run run = run_at(reservation, start, bytes);
 
     (void)context;
-    return stretch->stats.weak_pages > 0 && row_first(&stretch->rows, ROW_WEAK, run.from, run.end) < run.end;
+    return reservation->stats.failed_unmap_pages > 0 &&
+           row_first(&reservation->rows, ROW_FAILED_UNMAP, run.from, run.end) < run.end;
 }
 
 struct kva_pages kva_pages_host(enum kva_mechanism mechanism)
@@ -55,18 +56,18 @@ struct kva_pages kva_pages_host(enum kva_mechanism mechanism)
         .has_nodes = kva_port_has_nodes,
         .map = kva_port_map_frames,
         .unmap = kva_port_unmap_frames,
-        .settle = kva_port_settle,
-        .weak = is_weak,
+        .retry_unmaps = kva_port_retry_unmaps,
+        .has_failed_unmap = has_failed_unmap,
         .collapse = kva_port_collapse,
         .move = kva_port_move_frames,
-        .pool = kva_port_make_pool,
-        .drain = kva_port_drain_pool,
-        .drop = kva_port_drop_pool,
-        .piece = kva_port_take_piece,
-        .unpiece = kva_port_give_piece,
+        .create_frames = kva_port_create_frames,
+        .discard_frames = kva_port_discard_frames,
+        .destroy_frames = kva_port_destroy_frames,
+        .open_piece = kva_port_open_piece,
+        .close_piece = kva_port_close_piece,
         .trim = kva_port_trim,
-        .table = kva_port_table_take,
-        .untable = kva_port_table_give,
+        .alloc_zeroed = kva_port_alloc_zeroed,
+        .free_zeroed = kva_port_free_zeroed,
         .this_cpu = kva_threads_host()->cpu,
         .stats = read_pages_stats,
         .check = kva_port_check,

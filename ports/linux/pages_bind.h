@@ -4,7 +4,7 @@
 #ifndef KVA_PORTS_LINUX_PAGES_BIND_H
 #define KVA_PORTS_LINUX_PAGES_BIND_H
 
-#include "pages_stretch.h"
+#include "pages_reservation.h"
 
 /** kva_pages.has_nodes and kva_pages.bind. */
 bool kva_port_has_nodes(void *context, void *handle, const struct kva_vm_nodes *nodes);
@@ -12,14 +12,14 @@ enum kva_status kva_port_bind(void *context, void *handle, uint64_t start, uint6
                               const struct kva_vm_nodes *nodes);
 
 /** Before the owner of a run gets it: bind what was lost of its gap (pages_nodes.c). */
-enum kva_status kva_port_regain_run(struct stretch *stretch, struct run run);
+enum kva_status kva_port_regain_run(struct reservation *reservation, struct run run);
 
-static inline enum kva_status bind_before_use(struct stretch *stretch, struct run run)
+static inline enum kva_status bind_before_use(struct reservation *reservation, struct run run)
 {
-    return stretch->bindings.lost == 0 ? KVA_OK : kva_port_regain_run(stretch, run);
+    return reservation->bindings.lost == 0 ? KVA_OK : kva_port_regain_run(reservation, run);
 }
 
 /** Bind what was lost of any gap. */
-void kva_port_regain_all(struct stretch *stretch);
+void kva_port_regain_all(struct reservation *reservation);
 
 #endif

@@ -5,15 +5,15 @@
  *
  * A process may have vm.max_map_count mappings. A call that would exceed what is left is refused before the
  * kernel does, and a close that would falls back to markers. What is left is found by a look at all mappings
- * of the process: when the stretch begins, when it has taken an eighth of what was left, and before any
+ * of the process: when the reservation begins, when it has taken an eighth of what was left, and before any
  * refusal. Without /proc, or a file descriptor to read it by, the limit is not known, and the kernel's
  * refusal is the first.
  *
  *      0                                             3/4             15/16      max_map_count
- *      |------ others ------|------- the stretch -----|---------------|---------------|
+ *      |------ others ------|------- the reservation -----|---------------|---------------|
  *                                                  plenty           limit
  *
- * Up to the limit the stretch takes what it cannot do without. What it can do without (pages_join.c), it
+ * Up to the limit the reservation takes what it cannot do without. What it can do without (pages_join.c), it
  * takes only as long as a quarter is left to the rest of the program.
  */
 #include "gnu.h"
@@ -74,7 +74,7 @@ static bool is_fresh(const struct look *look, struct sizes sizes)
            sizes.data == look->sizes.data && milliseconds() - look->time <= lifetime(look);
 }
 
-/** How many mappings the process has, or had when they could be counted last, and the stretch's own since. */
+/** How many mappings the process has, or had when they could be counted last, and the reservation's own since. */
 static uint64_t mappings_now(struct budget *budget)
 {
     struct look *look = &budget->look;
@@ -89,7 +89,7 @@ static uint64_t mappings_now(struct budget *budget)
     return now - min_u64(now, look->own);
 }
 
-/** The stretch may take what is left, less a sixteenth for all that the program does besides. Others take
+/** The reservation may take what is left, less a sixteenth for all that the program does besides. Others take
  *  mappings and give them back, so the result is good for an eighth of what is left, and then there is
  *  another look. */
 void kva_port_budget_look(struct budget *budget)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** How many mappings a stretch has, and how many it may have: see pages_budget.c. */
+/** How many mappings a reservation has, and how many it may have: see pages_budget.c. */
 #ifndef KVA_PORTS_LINUX_PAGES_BUDGET_H
 #define KVA_PORTS_LINUX_PAGES_BUDGET_H
 
@@ -13,7 +13,7 @@
 struct look {
     uint64_t allowed;  /* mappings of the process; 0: not known */
     uint64_t mappings; /* of the process; 0: there was no look yet */
-    uint64_t own;      /* of these, the stretch's, as counted then */
+    uint64_t own;      /* of these, the reservation's, as counted then */
     uint64_t time;     /* in ms */
     uint64_t took;     /* in ms */
     struct sizes {
@@ -23,7 +23,7 @@ struct look {
 };
 
 struct budget {
-    uint64_t taken;    /* the stretch's own mappings, as counted (pages_count.c) */
+    uint64_t taken;    /* the reservation's own mappings, as counted (pages_count.c) */
     uint64_t limit;    /* of these; 0: not known */
     uint64_t plenty;   /* of these, while nobody else is short of them */
     uint64_t good_for; /* so many of them; then look again */
@@ -34,7 +34,7 @@ struct budget {
 /** Find the limit. */
 void kva_port_budget_look(struct budget *budget);
 
-/** Whether the stretch may take so many more and leaves plenty, by a recent look where it does not. */
+/** Whether the reservation may take so many more and leaves plenty, by a recent look where it does not. */
 bool kva_port_has_plenty(struct budget *budget, uint64_t more);
 
 /** Why the kernel has refused a call on mappings: KVA_ELIMIT or KVA_ENOMEM. */

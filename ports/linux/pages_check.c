@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Checking a stretch against the kernel's list of its mappings (V10 of src/vmap/vm_check.c): pages that
+ * Checking a reservation against the kernel's list of its mappings (V10 of src/vmap/vm_check.c): pages that
  * nobody owns must be mapped as kva has left them. What a page is used for, the caller knows; whether it is
  * open, and how, the rows do.
  */
@@ -17,7 +17,7 @@
 
 #include "maps.h"
 #include "pages_frames.h"
-#include "pages_stretch.h"
+#include "pages_reservation.h"
 
 #ifndef PR_GET_MEMORY_MERGE
 #define PR_GET_MEMORY_MERGE 68 /* Linux 6.4 */
@@ -25,11 +25,11 @@
 
 /** A comparison under way. */
 struct comparison {
-    const struct stretch *stretch;
+    const struct reservation *reservation;
     const struct kva_pages_view *view;
-    uint64_t at;      /* all pages before this are as they should be; where one is not, it is the one here */
-    struct stat pool; /* of the pool that was seen last */
-    bool is_movable;  /* that pool */
+    uint64_t at; /* all pages before this are as they should be; where one is not, it is the one here */
+    struct stat frame_set; /* of the pool that was seen last */
+    bool is_movable;       /* that pool */
     bool has_asked_for_locks;
     bool locks_all;
 };
@@ -39,18 +39,18 @@ static bool is_locked(void *page, uint64_t bytes)
     return msync(page, (size_t)bytes, MS_INVALIDATE) != 0 && errno == EBUSY;
 }
 
-/** Whether the program has locked all that it has (mlockall), which is not about the stretch: then our own
+/** Whether the program has locked all that it has (mlockall), which is not about the reservation: then our own
  *  bookkeeping is locked, or what is mapped from now on. */
-static bool locks_all(const struct stretch *stretch)
+static bool locks_all(const struct reservation *reservation)
 {
-    uint64_t calls = 0; /* a check is none of the stretch's calls */
-    void *fresh = map_shut(NULL, stretch->page, 0, &calls);
-    bool locked = is_locked(stretch->tables.is_first_process, stretch->page);
+    uint64_t calls = 0; /* a check is none of the reservation's calls */
+    void *fresh = map_shut(NULL, reservation->page, 0, &calls);
+    bool locked = is_locked(reservation->tables.is_first_process, reservation->page);
 
     if (!fresh)
         return locked;
-    locked = locked || is_locked(fresh, stretch->page);
-    (void)munmap(fresh, (size_t)stretch->page);
+    locked = locked || is_locked(fresh, reservation->page);
+    (void)munmap(fresh, (size_t)reservation->page);
     return locked;
 }
 
@@ -58,7 +58,7 @@ static bool locks_all(const struct stretch *stretch)
 static bool is_all_locked(struct comparison *comparison)
 {
     if (!comparison->has_asked_for_locks)
-        comparison->locks_all = locks_all(comparison->stretch);
+        comparison->locks_all = locks_all(comparison->reservation);
     comparison->has_asked_for_locks = true;
     return comparison->locks_all;
 }
@@ -91,16 +91,17 @@ static bool is_mapped_from(const struct stat *file, const struct kva_mapping *ma
 static bool shows_frames(struct comparison *comparison, const struct kva_mapping *mapping)
 {
     const struct kva_pages_view *view = comparison->view;
-    const void *pool;
+    const void *frame_set;
 
     if (!mapping->shared || mapping->inode == 0)
         return false;
-    if (is_mapped_from(&comparison->pool, mapping))
+    if (is_mapped_from(&comparison->frame_set, mapping))
         return true;
-    for (size_t i = 0; (pool = view->pool(view->context, i)); i++) {
-        if (fstat(file_of(pool), &comparison->pool) != 0 || !is_mapped_from(&comparison->pool, mapping))
+    for (size_t i = 0; (frame_set = view->frame_set(view->context, i)); i++) {
+        if (fstat(file_of(frame_set), &comparison->frame_set) != 0 ||
+            !is_mapped_from(&comparison->frame_set, mapping))
             continue;
-        comparison->is_movable = pool_is_movable(pool);
+        comparison->is_movable = is_movable_set(frame_set);
         return true;
     }
     return false;
@@ -143,41 +144,42 @@ static const char *what_is_wrong(struct comparison *comparison, const struct kva
 
 /** The pages from number `from` on, as far as `end`, that should be mapped alike. *known: whether we know
  *  how; a close that the kernel has not wholly granted may have left anything. */
-static uint64_t next_alike(const struct stretch *stretch, uint64_t from, uint64_t end, enum kva_pages_use use,
-                           struct expected *expected, bool *known)
+static uint64_t next_alike(const struct reservation *reservation, uint64_t from, uint64_t end,
+                           enum kva_pages_use use, struct expected *expected, bool *known)
 {
-    bool is_private = from < stretch->pages;
+    bool is_private = from < reservation->pages;
 
-    *known = !row_bit(&stretch->rows, ROW_WEAK, from) && !row_bit(&stretch->rows, ROW_OWED, from);
-    end = row_end_of_run(&stretch->rows, ROW_WEAK, from, end);
-    end = row_end_of_run(&stretch->rows, ROW_OWED, from, end);
+    *known =
+        !row_bit(&reservation->rows, ROW_FAILED_UNMAP, from) && !row_bit(&reservation->rows, ROW_OWED, from);
+    end = row_end_of_run(&reservation->rows, ROW_FAILED_UNMAP, from, end);
+    end = row_end_of_run(&reservation->rows, ROW_OWED, from, end);
     *expected = (struct expected){use == KVA_PAGES_MAPPED, use == KVA_PAGES_MAPPED, false};
     if (!is_private)
         return end;
-    expected->is_open = row_bit(&stretch->rows, ROW_OPEN, from);
-    expected->wants_huge = row_bit(&stretch->rows, ROW_HUGE, from);
-    end = row_end_of_run(&stretch->rows, ROW_OPEN, from, min_u64(end, stretch->pages));
-    return row_end_of_run(&stretch->rows, ROW_HUGE, from, end);
+    expected->is_open = row_bit(&reservation->rows, ROW_OPEN, from);
+    expected->wants_huge = row_bit(&reservation->rows, ROW_HUGE, from);
+    end = row_end_of_run(&reservation->rows, ROW_OPEN, from, min_u64(end, reservation->pages));
+    return row_end_of_run(&reservation->rows, ROW_HUGE, from, end);
 }
 
 /** Compare pages without an owner, from `at` on, with the one mapping that they lie in. */
 static const char *compare_idle(struct comparison *comparison, uint64_t end, enum kva_pages_use use,
                                 const struct kva_mapping *mapping)
 {
-    const struct stretch *stretch = comparison->stretch;
-    struct run run = run_at(stretch, comparison->at, end - comparison->at);
+    const struct reservation *reservation = comparison->reservation;
+    struct run run = run_at(reservation, comparison->at, end - comparison->at);
     const char *wrong = NULL;
 
     while (run.from < run.end) {
         struct expected expected;
         bool known;
-        uint64_t next = next_alike(stretch, run.from, run.end, use, &expected, &known);
+        uint64_t next = next_alike(reservation, run.from, run.end, use, &expected, &known);
         wrong = known ? what_is_wrong(comparison, mapping, expected) : NULL;
         if (wrong)
             break;
         run.from = next;
     }
-    comparison->at = (uintptr_t)run_address(stretch, run);
+    comparison->at = (uintptr_t)run_address(reservation, run);
     return wrong;
 }
 
@@ -201,7 +203,7 @@ static const char *compare(struct comparison *comparison, uint64_t end, const st
     return wrong;
 }
 
-/** Compare the stretch with the list of mappings. A list that ends early, or is empty, tells nothing of what
+/** Compare the reservation with the list of mappings. A list that ends early, or is empty, tells nothing of what
  *  is missing. */
 static const char *compare_with(struct comparison *comparison, uint64_t end, struct kva_maps *maps)
 {
@@ -222,14 +224,15 @@ static const char *compare_with(struct comparison *comparison, uint64_t end, str
 
 const char *kva_port_check(void *context, void *handle, const struct kva_pages_view *view, uint64_t *address)
 {
-    const struct stretch *stretch = handle;
-    struct comparison comparison = {.stretch = stretch, .view = view, .at = (uintptr_t)stretch->first};
+    const struct reservation *reservation = handle;
+    struct comparison comparison = {
+        .reservation = reservation, .view = view, .at = (uintptr_t)reservation->first};
     struct kva_maps maps;
 
     (void)context;
     if (!kva_maps_open(&maps, true) && !kva_maps_open(&maps, false))
         return NULL;
-    const char *wrong = compare_with(&comparison, comparison.at + stretch->bytes, &maps);
+    const char *wrong = compare_with(&comparison, comparison.at + reservation->bytes, &maps);
     kva_maps_close(&maps);
     *address = comparison.at;
     return wrong;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Counting the stretch's own mappings, by their ends: one more than there are
+ * Counting the reservation's own mappings, by their ends: one more than there are
  *
  *      edges   between shut pages and others
  *      seams   between open pages of which the kernel may have made two mappings (*)
@@ -16,7 +16,7 @@
  * have merged them there is a seam. Thus there are never more mappings than are counted, but for those that
  * the program splits itself (mlock, madvise), and for shut mappings that lie side by side, because one of
  * them was denied once and remembers its pages. A look (pages_budget.c) counts all these as the program's,
- * and when all is shut it is made one mapping again (pages_settle.c).
+ * and when all is shut it is made one mapping again (pages_retry.c).
  */
 #include "gnu.h"
 
@@ -24,24 +24,26 @@
 
 #include "pages_debts.h"
 
-static uint64_t seams_in(const struct stretch *stretch, struct run run)
+static uint64_t seams_in(const struct reservation *reservation, struct run run)
 {
-    if (stretch->seam_count == 0 || row_first(&stretch->rows, ROW_SEAMS, run.from, run.end + 1) > run.end)
+    if (reservation->seam_count == 0 ||
+        row_first(&reservation->rows, ROW_SEAMS, run.from, run.end + 1) > run.end)
         return 0;
-    return row_count(&stretch->rows, ROW_SEAMS, run.from, run.end + 1);
+    return row_count(&reservation->rows, ROW_SEAMS, run.from, run.end + 1);
 }
 
-uint64_t kva_port_ends_in(const struct stretch *stretch, struct run run)
+uint64_t kva_port_ends_in(const struct reservation *reservation, struct run run)
 {
-    return row_count_changes(&stretch->rows, ROW_OPEN, run.from, run.end + 1) + seams_in(stretch, run);
+    return row_count_changes(&reservation->rows, ROW_OPEN, run.from, run.end + 1) +
+           seams_in(reservation, run);
 }
 
-uint64_t kva_port_ends_of(const struct stretch *stretch, struct run run)
+uint64_t kva_port_ends_of(const struct reservation *reservation, struct run run)
 {
-    bool is_open = !is_shut(stretch, run);
+    bool is_open = !is_shut(reservation, run);
 
-    return (before_is_open(stretch, run) != is_open) + (uint64_t)(after_is_open(stretch, run) != is_open) +
-           seams_in(stretch, run);
+    return (before_is_open(reservation, run) != is_open) +
+           (uint64_t)(after_is_open(reservation, run) != is_open) + seams_in(reservation, run);
 }
 
 /** Whether an end of a fresh mapping stays one, though what it meets there is open, too. */
@@ -61,80 +63,81 @@ struct seams {
  *    - but on both sides only if these were one mapping before: else pages of both may have been touched
  *      before they met.
  */
-static struct seams seams_of_fresh(const struct stretch *stretch, struct run run)
+static struct seams seams_of_fresh(const struct reservation *reservation, struct run run)
 {
-    bool before = before_is_open(stretch, run);
-    bool after = after_is_open(stretch, run);
-    if (is_of_frames(stretch, run))
+    bool before = before_is_open(reservation, run);
+    bool after = after_is_open(reservation, run);
+    if (is_of_frames(reservation, run))
         return (struct seams){before, after};
-    bool is_child = *stretch->tables.is_first_process == 0;
-    bool any = is_child || stretch->merges_less; /* maybe none is merged */
-    bool were_one = !is_shut(stretch, run) && seams_in(stretch, run) == 0;
+    bool is_child = *reservation->tables.is_first_process == 0;
+    bool any = is_child || reservation->merges_less; /* maybe none is merged */
+    bool were_one = !is_shut(reservation, run) && seams_in(reservation, run) == 0;
     struct seams seams = {
-        .before = before && (any || row_bit(&stretch->rows, ROW_HUGE, run.from - 1)),
-        .after = after && (any || run.end == stretch->pages || row_bit(&stretch->rows, ROW_HUGE, run.end) ||
-                           (before && !were_one)),
+        .before = before && (any || row_bit(&reservation->rows, ROW_HUGE, run.from - 1)),
+        .after = after && (any || run.end == reservation->pages ||
+                           row_bit(&reservation->rows, ROW_HUGE, run.end) || (before && !were_one)),
     };
 
     return seams;
 }
 
-static uint64_t ends_with(const struct stretch *stretch, struct run run, struct seams seams)
+static uint64_t ends_with(const struct reservation *reservation, struct run run, struct seams seams)
 {
-    return (uint64_t)(seams.before || !before_is_open(stretch, run)) +
-           (uint64_t)(seams.after || !after_is_open(stretch, run));
+    return (uint64_t)(seams.before || !before_is_open(reservation, run)) +
+           (uint64_t)(seams.after || !after_is_open(reservation, run));
 }
 
-uint64_t kva_port_ends_if_fresh(const struct stretch *stretch, struct run run)
+uint64_t kva_port_ends_if_fresh(const struct reservation *reservation, struct run run)
 {
-    return ends_with(stretch, run, seams_of_fresh(stretch, run));
+    return ends_with(reservation, run, seams_of_fresh(reservation, run));
 }
 
-static void set_seam(struct stretch *stretch, uint64_t at)
+static void set_seam(struct reservation *reservation, uint64_t at)
 {
-    stretch->seam_count += !row_bit(&stretch->rows, ROW_SEAMS, at);
-    row_set_range(&stretch->rows, ROW_SEAMS, at, at + 1, true);
+    reservation->seam_count += !row_bit(&reservation->rows, ROW_SEAMS, at);
+    row_set_range(&reservation->rows, ROW_SEAMS, at, at + 1, true);
 }
 
-static void set_seams(struct stretch *stretch, struct run run, struct seams seams)
+static void set_seams(struct reservation *reservation, struct run run, struct seams seams)
 {
     if (seams.before)
-        set_seam(stretch, run.from);
+        set_seam(reservation, run.from);
     if (seams.after)
-        set_seam(stretch, run.end);
+        set_seam(reservation, run.end);
 }
 
-void kva_port_fence_at(struct stretch *stretch, uint64_t at)
+void kva_port_fence_at(struct reservation *reservation, uint64_t at)
 {
-    if (at == 0 || !row_bit(&stretch->rows, ROW_OPEN, at - 1) || !row_bit(&stretch->rows, ROW_OPEN, at) ||
-        row_bit(&stretch->rows, ROW_SEAMS, at))
+    if (at == 0 || !row_bit(&reservation->rows, ROW_OPEN, at - 1) ||
+        !row_bit(&reservation->rows, ROW_OPEN, at) || row_bit(&reservation->rows, ROW_SEAMS, at))
         return;
-    set_seam(stretch, at);
-    stretch->budget.taken++;
+    set_seam(reservation, at);
+    reservation->budget.taken++;
 }
 
-void kva_port_fence(struct stretch *stretch, struct run run)
+void kva_port_fence(struct reservation *reservation, struct run run)
 {
-    kva_port_fence_at(stretch, run.from);
-    kva_port_fence_at(stretch, run.end);
+    kva_port_fence_at(reservation, run.from);
+    kva_port_fence_at(reservation, run.end);
 }
 
-void kva_port_note_run(struct stretch *stretch, struct run run, bool is_open, uint64_t now)
+void kva_port_note_run(struct reservation *reservation, struct run run, bool is_open, uint64_t now)
 {
     struct seams seams = {false, false};
 
     if (is_open)
-        seams = seams_of_fresh(stretch, run);
-    stretch->budget.taken -= now;
-    stretch->budget.taken += is_open ? ends_with(stretch, run, seams) : ends_if_shut(stretch, run);
-    row_set_range(&stretch->rows, ROW_OPEN, run.from, run.end, is_open);
-    uint64_t gone = seams_in(stretch, run);
+        seams = seams_of_fresh(reservation, run);
+    reservation->budget.taken -= now;
+    reservation->budget.taken +=
+        is_open ? ends_with(reservation, run, seams) : ends_if_shut(reservation, run);
+    row_set_range(&reservation->rows, ROW_OPEN, run.from, run.end, is_open);
+    uint64_t gone = seams_in(reservation, run);
     if (gone > 0) {
-        stretch->seam_count -= gone;
-        row_set_range(&stretch->rows, ROW_SEAMS, run.from, run.end + 1, false);
+        reservation->seam_count -= gone;
+        row_set_range(&reservation->rows, ROW_SEAMS, run.from, run.end + 1, false);
     }
-    set_seams(stretch, run, seams);
-    if (stretch->has_huge && !is_of_frames(stretch, run))
-        row_set_range(&stretch->rows, ROW_HUGE, run.from, run.end, false);
-    forget_debt(stretch, run);
+    set_seams(reservation, run, seams);
+    if (reservation->has_huge && !is_of_frames(reservation, run))
+        row_set_range(&reservation->rows, ROW_HUGE, run.from, run.end, false);
+    forget_debt(reservation, run);
 }

@@ -21,71 +21,73 @@ static struct run blocks_of_run(struct run run)
 }
 
 /** The first page with a debt from `from` on; `end` if there is none before it. */
-static uint64_t first_debt(const struct stretch *stretch, uint64_t from, uint64_t end)
+static uint64_t first_debt(const struct reservation *reservation, uint64_t from, uint64_t end)
 {
-    return min_u64(row_first(&stretch->rows, ROW_WEAK, from, end),
-                   row_first(&stretch->rows, ROW_OWED, from, end));
+    return min_u64(row_first(&reservation->rows, ROW_FAILED_UNMAP, from, end),
+                   row_first(&reservation->rows, ROW_OWED, from, end));
 }
 
-bool kva_port_is_among_debts(const struct stretch *stretch, struct run run)
+bool kva_port_is_among_debts(const struct reservation *reservation, struct run run)
 {
     struct run blocks = blocks_of_run(run);
 
-    return bits_first(stretch->blocks, blocks.from, blocks.end) < blocks.end &&
-           first_debt(stretch, run.from, run.end) < run.end;
+    return bits_first(reservation->blocks, blocks.from, blocks.end) < blocks.end &&
+           first_debt(reservation, run.from, run.end) < run.end;
 }
 
-bool kva_port_has_strange(const struct stretch *stretch, struct run run)
+bool kva_port_has_strange(const struct reservation *reservation, struct run run)
 {
-    return row_first(&stretch->rows, ROW_STRANGE, run.from, run.end) < run.end;
+    return row_first(&reservation->rows, ROW_STRANGE, run.from, run.end) < run.end;
 }
 
-void kva_port_note_strange(struct stretch *stretch, struct run run)
+void kva_port_note_strange(struct reservation *reservation, struct run run)
 {
-    kva_port_note_debt(stretch, run, WEAK);
-    row_set_range(&stretch->rows, ROW_STRANGE, run.from, run.end, true);
+    kva_port_note_debt(reservation, run, WEAK);
+    row_set_range(&reservation->rows, ROW_STRANGE, run.from, run.end, true);
 }
 
-void kva_port_note_debt(struct stretch *stretch, struct run run, enum debt debt)
+void kva_port_note_debt(struct reservation *reservation, struct run run, enum debt debt)
 {
     struct run blocks = blocks_of_run(run);
-    stretch->stats.weak_pages -= row_count(&stretch->rows, ROW_WEAK, run.from, run.end);
-    stretch->owed_count -= row_count(&stretch->rows, ROW_OWED, run.from, run.end);
-    row_set_range(&stretch->rows, ROW_WEAK, run.from, run.end, debt == WEAK);
-    row_set_range(&stretch->rows, ROW_OWED, run.from, run.end, debt == OWED);
+    reservation->stats.failed_unmap_pages -=
+        row_count(&reservation->rows, ROW_FAILED_UNMAP, run.from, run.end);
+    reservation->owed_count -= row_count(&reservation->rows, ROW_OWED, run.from, run.end);
+    row_set_range(&reservation->rows, ROW_FAILED_UNMAP, run.from, run.end, debt == WEAK);
+    row_set_range(&reservation->rows, ROW_OWED, run.from, run.end, debt == OWED);
     if (debt == NO_DEBT)
-        row_set_range(&stretch->rows, ROW_STRANGE, run.from, run.end, false);
-    stretch->stats.weak_pages += debt == WEAK ? length(run) : 0;
-    stretch->owed_count += debt == OWED ? length(run) : 0;
+        row_set_range(&reservation->rows, ROW_STRANGE, run.from, run.end, false);
+    reservation->stats.failed_unmap_pages += debt == WEAK ? length(run) : 0;
+    reservation->owed_count += debt == OWED ? length(run) : 0;
     if (debt != NO_DEBT)
-        bits_set(stretch->blocks, blocks.from, blocks.end, true);
+        bits_set(reservation->blocks, blocks.from, blocks.end, true);
 }
 
 /** Where the debts end that begin at `from`, before `end`. */
-static uint64_t end_of_debt(const struct stretch *stretch, uint64_t from, uint64_t end)
+static uint64_t end_of_debt(const struct reservation *reservation, uint64_t from, uint64_t end)
 {
     for (;;) {
-        bool is_weak = from < end && row_bit(&stretch->rows, ROW_WEAK, from);
-        if (from >= end || !(is_weak || row_bit(&stretch->rows, ROW_OWED, from)))
+        bool has_failed_unmap = from < end && row_bit(&reservation->rows, ROW_FAILED_UNMAP, from);
+        if (from >= end || !(has_failed_unmap || row_bit(&reservation->rows, ROW_OWED, from)))
             return from;
-        from = row_end_of_run(&stretch->rows, is_weak ? ROW_WEAK : ROW_OWED, from, end);
+        from = row_end_of_run(&reservation->rows, has_failed_unmap ? ROW_FAILED_UNMAP : ROW_OWED, from, end);
     }
 }
 
-struct run kva_port_find_debt(struct stretch *stretch, uint64_t from)
+struct run kva_port_find_debt(struct reservation *reservation, uint64_t from)
 {
-    uint64_t pages = stretch->bytes / stretch->page;
+    uint64_t pages = reservation->bytes / reservation->page;
     uint64_t count = pages / BLOCK_PAGES + 1;
 
-    for (uint64_t block = from / BLOCK_PAGES; (block = bits_first(stretch->blocks, block, count)) < count;
+    for (uint64_t block = from / BLOCK_PAGES; (block = bits_first(reservation->blocks, block, count)) < count;
          block++) {
         uint64_t first = max_u64(from, block * BLOCK_PAGES);
         uint64_t end = min_u64((block + 1) * BLOCK_PAGES, pages);
-        uint64_t at = first_debt(stretch, first, end);
+        uint64_t at = first_debt(reservation, first, end);
         if (at < end)
-            return (struct run){at, end_of_debt(stretch, at, at < stretch->pages ? stretch->pages : pages)};
+            return (struct run){
+                at, end_of_debt(reservation, at, at < reservation->pages ? reservation->pages : pages)};
         if (first == block * BLOCK_PAGES)
-            bits_set(stretch->blocks, block, block + 1, false);
+            bits_set(reservation->blocks, block, block + 1, false);
     }
     return (struct run){pages, pages};
 }

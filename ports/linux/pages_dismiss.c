@@ -11,19 +11,19 @@
 
 #include "pages_close.h"
 #include "pages_debts.h"
-#include "pages_settle.h"
+#include "pages_retry.h"
 
 void kva_port_dismiss(void *context, void *handle, uint64_t start, uint64_t bytes)
 {
-    struct stretch *stretch = handle;
-    const struct run all = run_at(stretch, start, bytes);
+    struct reservation *reservation = handle;
+    const struct run all = run_at(reservation, start, bytes);
 
     (void)context;
     for (struct run run = {all.from, all.from}; run.end < all.end;) {
-        run = alike(stretch, run.end, all.end);
-        if (!is_shut(stretch, run))
-            kva_port_note_strange(stretch, run);
+        run = alike(reservation, run.end, all.end);
+        if (!is_shut(reservation, run))
+            kva_port_note_strange(reservation, run);
     }
-    kva_port_close_run(stretch, all);
-    pay_some(stretch);
+    kva_port_close_run(reservation, all);
+    pay_some(reservation);
 }

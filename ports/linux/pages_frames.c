@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** Frames: pages of a file in memory, mapped anywhere in the frames' part of a stretch. */
+/** Frames: pages of a file in memory, mapped anywhere in the frames' part of a reservation. */
 #include "gnu.h"
 
 #include "pages_frames.h"
@@ -10,39 +10,40 @@
 #include "pages_close.h"
 #include "pages_count.h"
 #include "pages_pieces.h"
-#include "pages_settle.h"
+#include "pages_retry.h"
 #include "peace.h"
 
-enum kva_status kva_port_make_pool(void *context, void *handle, uint64_t count, bool movable, void **pool)
+enum kva_status kva_port_create_frames(void *context, void *handle, uint64_t count, bool movable,
+                                       void **frame_set)
 {
-    struct stretch *stretch = handle;
+    struct reservation *reservation = handle;
     struct peace peace;
     int file = memfd_create("kva", MFD_CLOEXEC);
 
     (void)context;
-    pay_some(stretch);
-    stretch->stats.calls.pool += 2;
+    pay_some(reservation);
+    reservation->stats.calls.frames += 2;
     if (file < 0)
         return KVA_ENOMEM;
     begin_peace(&peace);
-    bool is_made = ftruncate(file, (off_t)(count * stretch->page)) == 0;
+    bool is_made = ftruncate(file, (off_t)(count * reservation->page)) == 0;
     end_peace(&peace);
     if (!is_made) {
         (void)close(file);
         return KVA_ENOMEM;
     }
-    *pool = pool_of(file, movable);
+    *frame_set = pool_of(file, movable);
     return KVA_OK;
 }
 
-void kva_port_drop_pool(void *context, void *handle, void *pool)
+void kva_port_destroy_frames(void *context, void *handle, void *frame_set)
 {
-    struct stretch *stretch = handle;
+    struct reservation *reservation = handle;
 
     (void)context;
-    pay_some(stretch);
-    stretch->stats.calls.pool++;
-    (void)close(file_of(pool));
+    pay_some(reservation);
+    reservation->stats.calls.frames++;
+    (void)close(file_of(frame_set));
 }
 
 /** Write zeroes, page by page. What cannot be written has no memory: it is a hole, and reads as zero already;
@@ -62,12 +63,12 @@ static void write_zeroes(int file, off_t from, off_t bytes)
  *  and outlives both maps and holes. It is said anew by any map. The kernel skips a mapping that has the
  *  policy already, and a fresh map has the default one by itself: so it gets another one first. False: the
  *  system allows no more mappings. */
-static bool forget_nodes_of_piece(struct stretch *stretch, int file, off_t from, size_t bytes)
+static bool forget_nodes_of_piece(struct reservation *reservation, int file, off_t from, size_t bytes)
 {
     static const struct kva_vm_nodes any = {KVA_VM_NODES_ANY, 0};
-    const uint64_t nodes = stretch->bindings.machine.nodes;
+    const uint64_t nodes = reservation->bindings.machine.nodes;
     const struct kva_vm_nodes other = {KVA_VM_NODES_PREFERRED, nodes & (0 - nodes)};
-    uint64_t *calls = &stretch->stats.calls.pool;
+    uint64_t *calls = &reservation->stats.calls.frames;
 
     *calls += 2;
     void *map = mmap(NULL, bytes, PROT_NONE, MAP_SHARED, file, from);
@@ -81,85 +82,86 @@ static bool forget_nodes_of_piece(struct stretch *stretch, int file, off_t from,
 
 /** Where there is one node, or no choice, there is nothing to forget. 32-bit hosts have no room for a map of
  *  a large pool. */
-static void forget_nodes(struct stretch *stretch, int file, off_t from, off_t bytes)
+static void forget_nodes(struct reservation *reservation, int file, off_t from, off_t bytes)
 {
-    const struct machine *machine = &stretch->bindings.machine;
+    const struct machine *machine = &reservation->bindings.machine;
     const off_t most = (off_t)1 << (sizeof(void *) == 8 ? 40 : 28);
 
-    kva_port_ask_machine(&stretch->bindings.machine, &stretch->stats.calls.nodes);
+    kva_port_ask_machine(&reservation->bindings.machine, &reservation->stats.calls.nodes);
     if (!machine->has_several || !machine->can_choose || machine->nodes == 0)
         return;
     for (off_t end = from + bytes; from < end; from += most) {
-        if (!forget_nodes_of_piece(stretch, file, from, (size_t)(end - from < most ? end - from : most)))
+        if (!forget_nodes_of_piece(reservation, file, from, (size_t)(end - from < most ? end - from : most)))
             return;
     }
 }
 
 /** A memfd can punch holes, unless the program is forbidden to. */
-void kva_port_drain_pool(void *context, void *handle, void *pool, uint64_t frame, uint64_t count)
+void kva_port_discard_frames(void *context, void *handle, void *frame_set, uint64_t frame, uint64_t count)
 {
-    struct stretch *stretch = handle;
-    off_t from = (off_t)(frame * stretch->page);
-    off_t bytes = (off_t)(count * stretch->page);
+    struct reservation *reservation = handle;
+    off_t from = (off_t)(frame * reservation->page);
+    off_t bytes = (off_t)(count * reservation->page);
 
     (void)context;
-    pay_some(stretch);
-    stretch->stats.calls.pool++;
-    if (fallocate(file_of(pool), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, from, bytes) != 0)
-        write_zeroes(file_of(pool), from, bytes);
-    forget_nodes(stretch, file_of(pool), from, bytes);
+    pay_some(reservation);
+    reservation->stats.calls.frames++;
+    if (fallocate(file_of(frame_set), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, from, bytes) != 0)
+        write_zeroes(file_of(frame_set), from, bytes);
+    forget_nodes(reservation, file_of(frame_set), from, bytes);
 }
 
-intptr_t kva_port_descriptor(void *context, void *pool)
+intptr_t kva_port_descriptor(void *context, void *frame_set)
 {
     (void)context;
-    return file_of(pool);
+    return file_of(frame_set);
 }
 
-bool kva_port_keep_from_child(struct stretch *stretch, struct run run)
+bool kva_port_keep_from_child(struct reservation *reservation, struct run run)
 {
-    return advise(stretch, run, MADV_DONTFORK, &stretch->stats.calls.map);
+    return advise(reservation, run, MADV_DONTFORK, &reservation->stats.calls.map);
 }
 
 /** Show frames where others are shown, or nothing is. `now`: the ends of mappings in the run (pages_count.h).
  *  *mapped: whether they are; false is returned, too, where they are, but a child would inherit a map of
  *  movable ones. */
-static bool show_pool_frames(struct stretch *stretch, struct run run, const void *pool, uint64_t frame,
-                             uint64_t now, bool *mapped)
+static bool show_pool_frames(struct reservation *reservation, struct run run, const void *frame_set,
+                             uint64_t frame, uint64_t now, bool *mapped)
 {
-    stretch->stats.calls.map++;
-    void *mapping = mmap(run_address(stretch, run), run_bytes(stretch, run), PROT_READ | PROT_WRITE,
-                         MAP_SHARED | MAP_FIXED, file_of(pool), (off_t)(frame * stretch->page));
+    reservation->stats.calls.map++;
+    void *mapping = mmap(run_address(reservation, run), run_bytes(reservation, run), PROT_READ | PROT_WRITE,
+                         MAP_SHARED | MAP_FIXED, file_of(frame_set), (off_t)(frame * reservation->page));
     *mapped = mapping != MAP_FAILED;
     if (!*mapped)
         return false;
-    kva_port_note_run(stretch, run, true, now);
-    return !pool_is_movable(pool) || kva_port_keep_from_child(stretch, run);
+    kva_port_note_run(reservation, run, true, now);
+    return !is_movable_set(frame_set) || kva_port_keep_from_child(reservation, run);
 }
 
-enum kva_status kva_port_map_frames(void *context, void *handle, uint64_t start, void *pool, uint64_t frame,
-                                    uint64_t count)
+enum kva_status kva_port_map_frames(void *context, void *handle, uint64_t start, void *frame_set,
+                                    uint64_t frame, uint64_t count)
 {
-    struct stretch *stretch = handle;
-    struct run run = run_at(stretch, start, count * stretch->page);
+    struct reservation *reservation = handle;
+    struct run run = run_at(reservation, start, count * reservation->page);
 
     (void)context;
-    pay_some(stretch);
-    uint64_t now = is_all_shut(stretch, run) ? ends_if_shut(stretch, run) : kva_port_ends_in(stretch, run);
-    if (!has_room_for_ends(&stretch->budget, now, 2)) /* each end is one, or a seam */
+    pay_some(reservation);
+    uint64_t now =
+        is_all_shut(reservation, run) ? ends_if_shut(reservation, run) : kva_port_ends_in(reservation, run);
+    if (!has_room_for_ends(&reservation->budget, now, 2)) /* each end is one, or a seam */
         return KVA_ELIMIT;
-    enum kva_status status = kva_port_prepare_rows(stretch, run);
+    enum kva_status status = kva_port_prepare_rows(reservation, run);
     if (status != KVA_OK)
         return status;
-    bool was_shut = is_all_shut(stretch, run);
+    bool was_shut = is_all_shut(reservation, run);
     bool mapped;
-    if (show_pool_frames(stretch, run, pool, frame, now, &mapped))
+    if (show_pool_frames(reservation, run, frame_set, frame, now, &mapped))
         return KVA_OK;
     if (mapped && !was_shut) /* what it has shown before is not known here */
         return KVA_OK;
-    status = kva_port_why_refused(&stretch->budget);
+    status = kva_port_why_refused(&reservation->budget);
     if (mapped)
-        kva_port_close_frames(stretch, run);
+        kva_port_close_frames(reservation, run);
     return status;
 }
 
@@ -174,18 +176,18 @@ void kva_port_unmap_frames(void *context, void *handle, uint64_t start, uint64_t
  *  where no page of a huge page is there yet, as with frames that were just taken: so one is made. */
 void kva_port_collapse(void *context, void *handle, uint64_t start, uint64_t bytes)
 {
-    struct stretch *stretch = handle;
+    struct reservation *reservation = handle;
 
     (void)context;
-    if (stretch->huge == 0)
-        stretch->huge = huge_page(stretch->page);
-    const uint64_t huge = stretch->huge;
+    if (reservation->huge == 0)
+        reservation->huge = huge_page(reservation->page);
+    const uint64_t huge = reservation->huge;
     if (huge == 0)
         return;
-    for (struct run run = run_at(stretch, start, huge); bytes >= huge; bytes -= huge) {
+    for (struct run run = run_at(reservation, start, huge); bytes >= huge; bytes -= huge) {
         const struct run first = {run.from, run.from + 1};
-        (void)advise(stretch, first, MADV_POPULATE_READ, &stretch->stats.calls.map);
-        (void)advise(stretch, run, MADV_COLLAPSE, &stretch->stats.calls.map);
+        (void)advise(reservation, first, MADV_POPULATE_READ, &reservation->stats.calls.map);
+        (void)advise(reservation, run, MADV_COLLAPSE, &reservation->stats.calls.map);
         run = (struct run){run.end, run.end + length(run)};
     }
 }

@@ -1,19 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** Pools of frames and their maps: kva_pages.pool, .drop, .drain, .descriptor, .map, .unmap and .collapse. */
+/** Pools of frames and their maps: kva_pages.create_frames, .drop, .drain, .descriptor, .map, .unmap and .collapse. */
 #ifndef KVA_PORTS_LINUX_PAGES_FRAMES_H
 #define KVA_PORTS_LINUX_PAGES_FRAMES_H
 
 #include <kva/status.h>
 
-#include "pages_stretch.h"
+#include "pages_reservation.h"
 
-enum kva_status kva_port_make_pool(void *context, void *handle, uint64_t count, bool movable, void **pool);
-void kva_port_drop_pool(void *context, void *handle, void *pool);
-void kva_port_drain_pool(void *context, void *handle, void *pool, uint64_t frame, uint64_t count);
-intptr_t kva_port_descriptor(void *context, void *pool);
-enum kva_status kva_port_map_frames(void *context, void *handle, uint64_t start, void *pool, uint64_t frame,
-                                    uint64_t count);
+enum kva_status kva_port_create_frames(void *context, void *handle, uint64_t count, bool movable,
+                                       void **frame_set);
+void kva_port_destroy_frames(void *context, void *handle, void *frame_set);
+void kva_port_discard_frames(void *context, void *handle, void *frame_set, uint64_t frame, uint64_t count);
+intptr_t kva_port_descriptor(void *context, void *frame_set);
+enum kva_status kva_port_map_frames(void *context, void *handle, uint64_t start, void *frame_set,
+                                    uint64_t frame, uint64_t count);
 void kva_port_unmap_frames(void *context, void *handle, uint64_t start, uint64_t bytes);
 
 /** Ask for huge pages for what a range of whole huge pages shows. */
@@ -21,7 +22,7 @@ void kva_port_collapse(void *context, void *handle, uint64_t start, uint64_t byt
 
 /** See to it that a child of fork does not inherit maps of movable frames. False: refused, or nothing is
  *  mapped in a part of the run. */
-bool kva_port_keep_from_child(struct stretch *stretch, struct run run);
+bool kva_port_keep_from_child(struct reservation *reservation, struct run run);
 
 /** A pool is a file in memory. Its handle is the file descriptor's number, and one: 0 is a descriptor, NULL
  *  is no handle. Twice that, and one more if its frames are movable. */
@@ -30,14 +31,14 @@ static inline void *pool_of(int file, bool movable)
     return (void *)(((uintptr_t)file + 1) * 2 + movable);
 }
 
-static inline int file_of(const void *pool)
+static inline int file_of(const void *frame_set)
 {
-    return (int)((uintptr_t)pool / 2 - 1);
+    return (int)((uintptr_t)frame_set / 2 - 1);
 }
 
-static inline bool pool_is_movable(const void *pool)
+static inline bool is_movable_set(const void *frame_set)
 {
-    return ((uintptr_t)pool & 1) != 0;
+    return ((uintptr_t)frame_set & 1) != 0;
 }
 
 #endif

@@ -76,13 +76,13 @@ static int new_file(uint64_t *calls)
  *  but none says that it has it. */
 static bool can_hold(int file, uint64_t *calls)
 {
-    const uint64_t wish =
+    const uint64_t spec =
         UFFD_FEATURE_WP_HUGETLBFS_SHMEM | UFFD_FEATURE_MINOR_SHMEM | UFFD_FEATURE_MISSING_SHMEM;
-    struct uffdio_api api = {.api = UFFD_API, .features = wish};
+    struct uffdio_api api = {.api = UFFD_API, .features = spec};
 
     ++*calls;
     errno = ENOSYS; /* for a kernel that lacks something and does not fail */
-    return control(file, UFFDIO_API, &api) && (api.features & wish) == wish;
+    return control(file, UFFDIO_API, &api) && (api.features & spec) == spec;
 }
 
 /** Whether what was refused may be granted later: the program has too many files, or the system no memory. */

@@ -4,9 +4,9 @@
 #ifndef KVA_PORTS_LINUX_PAGES_JOIN_H
 #define KVA_PORTS_LINUX_PAGES_JOIN_H
 
-#include "pages_stretch.h"
+#include "pages_reservation.h"
 
 /** Make a shut private run readable and writable: KVA_OK, KVA_ELIMIT or KVA_ENOMEM. */
-enum kva_status kva_port_map_shut(struct stretch *stretch, struct run run);
+enum kva_status kva_port_map_shut(struct reservation *reservation, struct run run);
 
 #endif

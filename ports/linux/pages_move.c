@@ -52,20 +52,20 @@
 
 #include "pages_count.h"
 #include "pages_frames.h"
-#include "pages_settle.h"
+#include "pages_retry.h"
 #include "peace.h"
 
 /** A move under way. */
 struct course {
-    struct stretch *stretch;
+    struct reservation *reservation;
     const struct kva_pages_move *move;
-    uint64_t maps;       /* that there are */
-    uint64_t touched;    /* of these, the first: they may be held */
-    uint64_t more;       /* ends of mappings that the move may make */
-    uint64_t end;        /* behind the last of the frames that have been counted */
-    bool is_shown_twice; /* some frame */
-    bool is_copied;      /* something may have been written to the new place */
-    bool is_begun;       /* a map shows the new place */
+    uint64_t maps;        /* that there are */
+    uint64_t touched;     /* of these, the first: they may be held */
+    uint64_t more;        /* ends of mappings that the move may make */
+    uint64_t end;         /* behind the last of the frames that have been counted */
+    bool is_mapped_twice; /* some frame */
+    bool is_copied;       /* something may have been written to the new place */
+    bool is_begun;        /* a map shows the new place */
 };
 
 /* ---------------------------------------------------------------------------------------------- the maps */
@@ -98,9 +98,9 @@ typedef bool map_step(struct course *course, struct run run, uint64_t frame);
 
 static bool take_step(struct course *course, map_step *step, const struct kva_pages_map *map)
 {
-    struct stretch *stretch = course->stretch;
+    struct reservation *reservation = course->reservation;
 
-    return step(course, run_at(stretch, map->start, map->count * stretch->page), map->frame);
+    return step(course, run_at(reservation, map->start, map->count * reservation->page), map->frame);
 }
 
 /** Take a step for one map after the other, until it is refused. Returns for how many it was not. */
@@ -119,7 +119,7 @@ static uint64_t each_map(struct course *course, map_step *step)
 /** Whether b goes on where a ends, in addresses and in frames. */
 static bool follows(const struct course *course, const struct kva_pages_map *a, const struct kva_pages_map *b)
 {
-    return a->start + a->count * course->stretch->page == b->start && a->frame + a->count == b->frame;
+    return a->start + a->count * course->reservation->page == b->start && a->frame + a->count == b->frame;
 }
 
 static bool is_continued(const struct course *course, struct window window, const struct kva_pages_map *map,
@@ -172,34 +172,34 @@ static bool each_union(struct course *course, map_step *step, struct window wind
  *  harm.) */
 static bool count_map(struct course *course, struct run run, uint64_t frame)
 {
-    course->more += 2 - min_u64(2, kva_port_ends_in(course->stretch, run));
-    course->is_shown_twice = course->is_shown_twice || frame < course->end;
+    course->more += 2 - min_u64(2, kva_port_ends_in(course->reservation, run));
+    course->is_mapped_twice = course->is_mapped_twice || frame < course->end;
     course->end = max_u64(course->end, frame + length(run));
     return true;
 }
 
-static struct gated gated_of(const struct stretch *stretch, struct run run)
+static struct gated gated_of(const struct reservation *reservation, struct run run)
 {
-    return (struct gated){(uintptr_t)run_address(stretch, run), run_bytes(stretch, run)};
+    return (struct gated){(uintptr_t)run_address(reservation, run), run_bytes(reservation, run)};
 }
 
 static bool hold_stores(struct course *course, struct run run, uint64_t frame)
 {
-    struct stretch *stretch = course->stretch;
+    struct reservation *reservation = course->reservation;
     bool touched;
 
     (void)frame;
-    bool done =
-        kva_port_hold_stores(&stretch->gate, gated_of(stretch, run), &touched, &stretch->stats.calls.map);
+    bool done = kva_port_hold_stores(&reservation->gate, gated_of(reservation, run), &touched,
+                                     &reservation->stats.calls.map);
     course->touched += touched;
     return done;
 }
 
 static bool at_gate(struct course *course, struct run run, kva_gate_step *step)
 {
-    struct stretch *stretch = course->stretch;
+    struct reservation *reservation = course->reservation;
 
-    return step(&stretch->gate, gated_of(stretch, run), &stretch->stats.calls.map);
+    return step(&reservation->gate, gated_of(reservation, run), &reservation->stats.calls.map);
 }
 
 static bool hold_loads(struct course *course, struct run run, uint64_t frame)
@@ -221,21 +221,22 @@ static bool let_go(struct course *course, struct run run, uint64_t frame)
 }
 
 /** Give back the mapping in hand: other threads have taken the process to its limit, or above it. */
-static void lower_spare(struct stretch *stretch)
+static void lower_spare(struct reservation *reservation)
 {
-    set_spare(&stretch->spare, false, &stretch->stats.calls.map);
+    set_spare(&reservation->spare, false, &reservation->stats.calls.map);
 }
 
 /** Show frames of the pool from a place on. */
 static bool show_places(struct course *course, struct run run, uint64_t place)
 {
-    struct stretch *stretch = course->stretch;
-    const uint64_t now = kva_port_ends_in(stretch, run);
+    struct reservation *reservation = course->reservation;
+    const uint64_t now = kva_port_ends_in(reservation, run);
 
-    if (!map_file_in_use(run_address(stretch, run), run_bytes(stretch, run), file_of(course->move->pool),
-                         (off_t)(place * stretch->page), &stretch->stats.calls.map))
+    if (!map_file_in_use(run_address(reservation, run), run_bytes(reservation, run),
+                         file_of(course->move->frame_set), (off_t)(place * reservation->page),
+                         &reservation->stats.calls.map))
         return false;
-    kva_port_note_run(stretch, run, true, now);
+    kva_port_note_run(reservation, run, true, now);
     return true;
 }
 
@@ -251,12 +252,12 @@ static bool show_new(struct course *course, struct run run, uint64_t frame)
  *  before it drops what the old one has. (A new one is locked again, if the program locks all that it maps.) */
 static void unlock(struct course *course, struct run run)
 {
-    struct stretch *stretch = course->stretch;
+    struct reservation *reservation = course->reservation;
 
     if (errno != EAGAIN)
         return;
-    stretch->stats.calls.map++;
-    (void)munlock(run_address(stretch, run), run_bytes(stretch, run));
+    reservation->stats.calls.map++;
+    (void)munlock(run_address(reservation, run), run_bytes(reservation, run));
 }
 
 /** Once the new place is shown, it must be shown by all maps. */
@@ -277,10 +278,10 @@ static bool show_new_at_last(struct course *course, struct run run, uint64_t fra
 static bool keep_from_child(struct course *course, struct run run, uint64_t frame)
 {
     (void)frame;
-    if (kva_port_keep_from_child(course->stretch, run))
+    if (kva_port_keep_from_child(course->reservation, run))
         return true;
-    lower_spare(course->stretch);
-    (void)kva_port_keep_from_child(course->stretch, run);
+    lower_spare(course->reservation);
+    (void)kva_port_keep_from_child(course->reservation, run);
     return true;
 }
 
@@ -288,7 +289,7 @@ static bool keep_from_child(struct course *course, struct run run, uint64_t fram
  *  once more: this changes nothing, and is refused for a hole. */
 static bool mend(struct course *course, struct run run, uint64_t frame)
 {
-    if (kva_port_keep_from_child(course->stretch, run))
+    if (kva_port_keep_from_child(course->reservation, run))
         return true;
     for (unsigned tries = 0; !show_places(course, run, course->move->from + frame); tries++) {
         unlock(course, run);
@@ -378,34 +379,34 @@ static bool copy_all(struct copy copy, uint64_t *calls)
 
 static void drain(struct course *course, uint64_t from)
 {
-    kva_port_drain_pool(NULL, course->stretch, course->move->pool, from, course->move->count);
+    kva_port_discard_frames(NULL, course->reservation, course->move->frame_set, from, course->move->count);
 }
 
 /* ---------------------------------------------------------------------------------------------- the move */
 
 static bool copy_there(struct course *course)
 {
-    const uint64_t page = course->stretch->page;
+    const uint64_t page = course->reservation->page;
     const struct kva_pages_move *move = course->move;
 
     course->is_copied = true;
-    return copy_all((struct copy){.file = file_of(move->pool),
+    return copy_all((struct copy){.file = file_of(move->frame_set),
                                   .from = (off_t)(move->from * page),
                                   .to = (off_t)(move->to * page),
                                   .bytes = (off_t)(move->count * page)},
-                    &course->stretch->stats.calls.pool);
+                    &course->reservation->stats.calls.frames);
 }
 
 /** Step 4. One map after the other may take mappings, where neighbours are divided; all that is refused,
  *  then, with the spare, and neighbours together. False: no map shows the new place. */
 static bool show_all(struct course *course)
 {
-    const uint64_t shown = each_map(course, show_new);
+    const uint64_t mapped = each_map(course, show_new);
 
-    if (shown == course->maps)
+    if (mapped == course->maps)
         return true;
-    lower_spare(course->stretch);
-    if (each_union(course, show_new_at_last, (struct window){shown, course->maps}))
+    lower_spare(course->reservation);
+    if (each_union(course, show_new_at_last, (struct window){mapped, course->maps}))
         return true;
     (void)each_union(course, mend, (struct window){0, course->maps});
     return false;
@@ -418,7 +419,7 @@ static enum kva_status hold_and_show(struct course *course)
         return KVA_ELIMIT;
     if (!copy_there(course))
         return KVA_ENOMEM;
-    if (course->is_shown_twice && each_map(course, hold_loads) < course->maps)
+    if (course->is_mapped_twice && each_map(course, hold_loads) < course->maps)
         return KVA_ELIMIT;
     return show_all(course) ? KVA_OK : KVA_ELIMIT;
 }
@@ -426,11 +427,11 @@ static enum kva_status hold_and_show(struct course *course)
 /** Should the kernel say that it will never let go of a range, it does when the gate is closed. */
 static void let_all_go(struct course *course)
 {
-    struct stretch *stretch = course->stretch;
+    struct reservation *reservation = course->reservation;
 
-    lower_spare(stretch);
+    lower_spare(reservation);
     if (!each_union(course, let_go, (struct window){0, course->touched}))
-        kva_port_gate_close(&stretch->gate);
+        kva_port_gate_close(&reservation->gate);
 }
 
 /** Steps 1 to 5. */
@@ -440,7 +441,7 @@ static enum kva_status move_maps(struct course *course)
 
     if (status != KVA_OK) {
         let_all_go(course);
-        return status == KVA_ELIMIT ? kva_port_why_refused(&course->stretch->budget) : status;
+        return status == KVA_ELIMIT ? kva_port_why_refused(&course->reservation->budget) : status;
     }
     (void)each_map(course, wake);
     (void)each_map(course, keep_from_child);
@@ -450,12 +451,12 @@ static enum kva_status move_maps(struct course *course)
 /** The same, if the system can hold threads back, and there is room for the mappings. */
 static enum kva_status move_mapped(struct course *course)
 {
-    struct stretch *stretch = course->stretch;
-    enum kva_status status = kva_port_gate_open(&stretch->gate, &stretch->stats.calls.map);
+    struct reservation *reservation = course->reservation;
+    enum kva_status status = kva_port_gate_open(&reservation->gate, &reservation->stats.calls.map);
 
     if (status != KVA_OK)
         return status;
-    return has_room_for(&stretch->budget, course->more) ? move_maps(course) : KVA_ELIMIT;
+    return has_room_for(&reservation->budget, course->more) ? move_maps(course) : KVA_ELIMIT;
 }
 
 static enum kva_status move_frames(struct course *course)
@@ -463,7 +464,7 @@ static enum kva_status move_frames(struct course *course)
     const struct kva_pages_move *move = course->move;
     enum kva_status status;
 
-    pay_some(course->stretch);
+    pay_some(course->reservation);
     course->maps = each_map(course, count_map);
     if (course->maps > 0)
         status = move_mapped(course);
@@ -476,7 +477,7 @@ static enum kva_status move_frames(struct course *course)
 
 enum kva_status kva_port_move_frames(void *context, void *handle, const struct kva_pages_move *move)
 {
-    struct course course = {.stretch = handle, .move = move};
+    struct course course = {.reservation = handle, .move = move};
     struct peace peace;
 
     (void)context;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Bindings: ranges of a stretch whose pages come from some nodes.
+ * Bindings: ranges of a reservation whose pages come from some nodes.
  *
- *      stretch     |      | node 1            |            | interleaved  | preferred |
+ *      reservation     |      | node 1            |            | interleaved  | preferred |
  *      mappings    |------|  rw  |-----|  rw  |------|  rw |--------------|   rw  |---|
  *                                ^ replaced: as a fresh mapping has no policy, mbind follows, and the kernel
  *                                  merges it with its neighbours as before
@@ -58,7 +58,7 @@ bool kva_port_is_binding_end(const struct binding_list *list, uintptr_t address)
  *  of one that it divides. */
 static bool make_room_for_bindings(struct bindings *bindings)
 {
-    uint64_t calls = 0; /* bookkeeping is none of the stretch's calls */
+    uint64_t calls = 0; /* bookkeeping is none of the reservation's calls */
     struct binding *old = bindings->memory;
     size_t bytes = bindings->bytes;
 

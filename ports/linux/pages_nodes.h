@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Which nodes the pages of a stretch come from: see pages_nodes.c.
+ * Which nodes the pages of a reservation come from: see pages_nodes.c.
  */
 #ifndef KVA_PORTS_LINUX_PAGES_NODES_H
 #define KVA_PORTS_LINUX_PAGES_NODES_H

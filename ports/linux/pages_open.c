@@ -38,7 +38,7 @@
 #include "pages_count.h"
 #include "pages_join.h"
 #include "pages_pieces.h"
-#include "pages_settle.h"
+#include "pages_retry.h"
 #include "pages_steps.h"
 
 /** Openings that get a mapping each once markers have been refused, before they are tried again. */
@@ -47,134 +47,137 @@ enum { APART = 64 };
 /** Open a shut run: map it read-write, and mark what `range` leaves of it. Locked pages take no markers:
  *  where the kernel locks all that is mapped (mlockall), the range becomes a mapping of its own, and so do
  *  the next ones. */
-static enum kva_status open_shut(struct stretch *stretch, struct run run, struct run range)
+static enum kva_status open_shut(struct reservation *reservation, struct run run, struct run range)
 {
     struct run head = {run.from, min_u64(range.from, run.end)};
     struct run tail = {max_u64(range.end, run.from), run.end};
-    uint64_t *calls = &stretch->stats.calls.open;
+    uint64_t *calls = &reservation->stats.calls.open;
 
-    enum kva_status status = kva_port_map_shut(stretch, run);
+    enum kva_status status = kva_port_map_shut(reservation, run);
     if (status != KVA_OK)
         return status;
-    if (advise(stretch, head, MADV_GUARD_INSTALL, calls) && advise(stretch, tail, MADV_GUARD_INSTALL, calls))
+    if (advise(reservation, head, MADV_GUARD_INSTALL, calls) &&
+        advise(reservation, tail, MADV_GUARD_INSTALL, calls))
         return KVA_OK;
-    if (kva_port_shut(stretch, run, kva_port_ends_of(stretch, run))) {
-        stretch->apart = APART;
-        return open_shut(stretch, common(run, range), range);
+    if (kva_port_shut(reservation, run, kva_port_ends_of(reservation, run))) {
+        reservation->apart = APART;
+        return open_shut(reservation, common(run, range), range);
     }
-    kva_port_close_open(stretch, run);
-    return kva_port_why_refused(&stretch->budget);
+    kva_port_close_open(reservation, run);
+    return kva_port_why_refused(&reservation->budget);
 }
 
 /** Whether marked pages are replaced rather than unmarked: many, which takes as long for any number. */
-static bool pays_to_renew(const struct stretch *stretch, struct run run)
+static bool pays_to_renew(const struct reservation *reservation, struct run run)
 {
-    return stretch->guards && length(run) >= LARGE_PAGES &&
-           (has_share(&stretch->budget) ||
-            kva_port_ends_if_fresh(stretch, run) <= kva_port_ends_of(stretch, run));
+    return reservation->guards && length(run) >= LARGE_PAGES &&
+           (has_share(&reservation->budget) ||
+            kva_port_ends_if_fresh(reservation, run) <= kva_port_ends_of(reservation, run));
 }
 
 /** Let pages with debts be touched, which may be denied, or have been touched, and drop what they hold. If
  *  they cannot be made usable after all, a touch may not fault. */
-static bool permit_and_drop(struct stretch *stretch, struct run run, uint64_t *calls)
+static bool permit_and_drop(struct reservation *reservation, struct run run, uint64_t *calls)
 {
-    if (!kva_port_permit(stretch, run, calls))
+    if (!kva_port_permit(reservation, run, calls))
         return false;
-    kva_port_note_debt(stretch, run, WEAK);
-    return kva_port_drop(stretch, run, calls);
+    kva_port_note_debt(reservation, run, WEAK);
+    return kva_port_discard(reservation, run, calls);
 }
 
 /** Make marked pages usable. Without guards there are no markers. */
-static enum kva_status unmark(struct stretch *stretch, struct run run)
+static enum kva_status unmark(struct reservation *reservation, struct run run)
 {
-    uint64_t *calls = &stretch->stats.calls.open;
+    uint64_t *calls = &reservation->stats.calls.open;
 
-    if ((pays_to_renew(stretch, run) || is_strange(stretch, run)) && kva_port_renew(stretch, run, calls))
+    if ((pays_to_renew(reservation, run) || is_strange(reservation, run)) &&
+        kva_port_renew(reservation, run, calls))
         return KVA_OK;
-    if (is_strange(stretch, run))
-        return has_room_for(&stretch->budget, 2) ? kva_port_why_refused(&stretch->budget) : KVA_ELIMIT;
-    if ((is_in_debt(stretch, run) && !permit_and_drop(stretch, run, calls)) ||
-        (stretch->guards && !advise(stretch, run, MADV_GUARD_REMOVE, calls)))
-        return kva_port_why_refused(&stretch->budget);
-    forget_debt(stretch, run);
+    if (is_strange(reservation, run))
+        return has_room_for(&reservation->budget, 2) ? kva_port_why_refused(&reservation->budget)
+                                                     : KVA_ELIMIT;
+    if ((is_in_debt(reservation, run) && !permit_and_drop(reservation, run, calls)) ||
+        (reservation->guards && !advise(reservation, run, MADV_GUARD_REMOVE, calls)))
+        return kva_port_why_refused(&reservation->budget);
+    forget_debt(reservation, run);
     return KVA_OK;
 }
 
 /** What to look at in order to open a range: the grains that it touches, if it is not to be a mapping of its
  *  own. */
-static struct run window_of(struct stretch *stretch, struct run range)
+static struct run window_of(struct reservation *reservation, struct run range)
 {
     uint64_t end;
 
-    if (as_mapping(stretch, range))
+    if (as_mapping(reservation, range))
         return range;
-    if (stretch->apart > 0) {
-        stretch->apart--;
+    if (reservation->apart > 0) {
+        reservation->apart--;
         return range;
     }
     end = align_down(range.end - 1, GRAIN_PAGES) + GRAIN_PAGES;
-    return (struct run){align_down(range.from, GRAIN_PAGES), min_u64(end, stretch->pages)};
+    return (struct run){align_down(range.from, GRAIN_PAGES), min_u64(end, reservation->pages)};
 }
 
-static enum kva_status open_run(struct stretch *stretch, struct run range)
+static enum kva_status open_run(struct reservation *reservation, struct run range)
 {
-    struct run window = window_of(stretch, range);
-    enum kva_status status = kva_port_prepare_rows(stretch, window);
+    struct run window = window_of(reservation, range);
+    enum kva_status status = kva_port_prepare_rows(reservation, window);
 
     for (struct run run = {window.from, window.from}; status == KVA_OK && run.end < window.end;) {
-        run = alike(stretch, run.end, window.end);
+        run = alike(reservation, run.end, window.end);
         struct run part = common(run, range);
         if (length(part) == 0)
             continue;
-        status = is_shut(stretch, run) ? open_shut(stretch, run, range) : unmark(stretch, part);
+        status = is_shut(reservation, run) ? open_shut(reservation, run, range) : unmark(reservation, part);
         if (status != KVA_OK)
-            kva_port_close_run(stretch, (struct run){range.from, max_u64(run.from, range.from)});
+            kva_port_close_run(reservation, (struct run){range.from, max_u64(run.from, range.from)});
     }
     return status;
 }
 
 /** Open a run whose pages come from the nodes that it is bound to. Some of it may have lost that, now or when
  *  it was closed; nobody has touched it since. */
-static enum kva_status open_bound(struct stretch *stretch, struct run run)
+static enum kva_status open_bound(struct reservation *reservation, struct run run)
 {
-    enum kva_status status = open_run(stretch, run);
+    enum kva_status status = open_run(reservation, run);
 
     if (status != KVA_OK)
         return status;
-    status = bind_before_use(stretch, run);
+    status = bind_before_use(reservation, run);
     if (status != KVA_OK)
-        kva_port_close_run(stretch, run);
+        kva_port_close_run(reservation, run);
     return status;
 }
 
 /** Ask for huge pages. The run becomes a mapping with an attribute of its own; or an end of it does, where
  *  the kernel refuses the rest. A wish: small pages serve as well. */
-static void want_huge(struct stretch *stretch, struct run run)
+static void want_huge(struct reservation *reservation, struct run run)
 {
-    if (!(may_join(stretch) ? kva_port_has_plenty : has_room_for)(&stretch->budget, 2))
+    if (!(may_join(reservation) ? kva_port_has_plenty : has_room_for)(&reservation->budget, 2))
         return;
-    if (advise(stretch, run, MADV_HUGEPAGE, &stretch->stats.calls.open)) {
-        row_set_range(&stretch->rows, ROW_HUGE, run.from, run.end, true);
-        stretch->has_huge = true;
+    if (advise(reservation, run, MADV_HUGEPAGE, &reservation->stats.calls.open)) {
+        row_set_range(&reservation->rows, ROW_HUGE, run.from, run.end, true);
+        reservation->has_huge = true;
     }
-    kva_port_fence(stretch, run);
+    kva_port_fence(reservation, run);
 }
 
 enum kva_status kva_port_open(void *context, void *handle, uint64_t start, uint64_t bytes, bool huge)
 {
-    struct stretch *stretch = handle;
-    struct run run = run_at(stretch, start, bytes);
+    struct reservation *reservation = handle;
+    struct run run = run_at(reservation, start, bytes);
 
     (void)context;
-    pay_some(stretch);
+    pay_some(reservation);
     if (huge) /* a page table, even of markers, keeps a huge page out: shut it first */
-        kva_port_close_run(stretch, run);
-    enum kva_status status = open_bound(stretch, run);
+        kva_port_close_run(reservation, run);
+    enum kva_status status = open_bound(reservation, run);
     if (status != KVA_OK)
         return status;
-    row_set_range(&stretch->rows, ROW_USED, run.from, run.end, true);
+    row_set_range(&reservation->rows, ROW_USED, run.from, run.end, true);
     if (huge)
-        want_huge(stretch, run);
+        want_huge(reservation, run);
     return KVA_OK;
 }
 

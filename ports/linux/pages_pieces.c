@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * A stretch's tables (tables.h). Its own memory there holds the directory of the rows and the blocks of
+ * A reservation's tables (tables.h). Its own memory there holds the directory of the rows and the blocks of
  * debts, which are there from the beginning. The rows have pieces where pages are not shut. What a change
  * writes to is there before the change begins.
  */
@@ -13,85 +13,86 @@
 #include "pages_debts.h"
 #include "pages_steps.h"
 
-bool kva_port_make_tables(struct stretch *stretch, struct kva_stretch *wish)
+bool kva_port_make_tables(struct reservation *reservation, struct kva_reservation *spec)
 {
-    uint64_t pages = stretch->bytes / stretch->page;
+    uint64_t pages = reservation->bytes / reservation->page;
     uint64_t directory = sparse_directory_bytes(rows_bytes(pages));
-    struct tables_wish tables = {
-        .page = stretch->page,
-        .pieces = wish->pieces + sparse_parts(rows_bytes(pages)),
-        .given = wish->given,
+    struct tables_spec tables = {
+        .page = reservation->page,
+        .pieces = spec->pieces + sparse_parts(rows_bytes(pages)),
+        .given = spec->given,
         .own = directory + kva_port_blocks_bytes(pages),
     };
 
-    if (!kva_port_tables_make(&stretch->tables, &tables))
+    if (!kva_port_tables_make(&reservation->tables, &tables))
         return false;
-    sparse_init(&stretch->rows, stretch->tables.pieces, stretch->tables.own);
-    stretch->blocks = (uint64_t *)(void *)((char *)stretch->tables.own + directory);
-    wish->tables = stretch->tables.pieces;
+    sparse_init(&reservation->rows, reservation->tables.pieces, reservation->tables.own);
+    reservation->blocks = (uint64_t *)(void *)((char *)reservation->tables.own + directory);
+    spec->tables = reservation->tables.pieces;
     return true;
 }
 
-enum kva_status kva_port_take_piece(void *context, void *handle, uint32_t *number)
+enum kva_status kva_port_open_piece(void *context, void *handle, uint32_t *number)
 {
-    struct stretch *stretch = handle;
+    struct reservation *reservation = handle;
 
     (void)context;
-    return kva_port_tables_take(&stretch->tables, number) ? KVA_OK : kva_port_why_refused(&stretch->budget);
+    return kva_port_tables_take(&reservation->tables, number) ? KVA_OK
+                                                              : kva_port_why_refused(&reservation->budget);
 }
 
-void kva_port_give_piece(void *context, void *handle, uint32_t number)
+void kva_port_close_piece(void *context, void *handle, uint32_t number)
 {
-    struct stretch *stretch = handle;
+    struct reservation *reservation = handle;
 
     (void)context;
-    kva_port_tables_give(&stretch->tables, number);
+    kva_port_tables_give(&reservation->tables, number);
 }
 
-enum kva_status kva_port_prepare_rows(struct stretch *stretch, struct run run)
+enum kva_status kva_port_prepare_rows(struct reservation *reservation, struct run run)
 {
-    return sparse_ensure(&stretch->rows, run.from / ROW_PART_BITS, run.end / ROW_PART_BITS + 1,
-                         kva_port_take_piece, NULL, stretch);
+    return sparse_ensure(&reservation->rows, run.from / ROW_PART_BITS, run.end / ROW_PART_BITS + 1,
+                         kva_port_open_piece, NULL, reservation);
 }
 
 /** Shut what is open in private pages that no area reaches into. */
-static void shut_idle(struct stretch *stretch, struct run part)
+static void shut_idle(struct reservation *reservation, struct run part)
 {
     for (struct run run = part; run.from < part.end; run.from = run.end) {
-        run.from = row_first(&stretch->rows, ROW_OPEN, run.from, part.end);
+        run.from = row_first(&reservation->rows, ROW_OPEN, run.from, part.end);
         if (run.from == part.end)
             return;
-        run = alike(stretch, run.from, part.end);
-        (void)kva_port_shut(stretch, run, kva_port_ends_of(stretch, run));
+        run = alike(reservation, run.from, part.end);
+        (void)kva_port_shut(reservation, run, kva_port_ends_of(reservation, run));
     }
 }
 
 /** Whether all pages of a part of the rows are shut: then no row has anything to say of them. */
-static bool is_idle(const struct stretch *stretch, struct run part)
+static bool is_idle(const struct reservation *reservation, struct run part)
 {
-    return is_all_shut(stretch, part) && !is_in_debt(stretch, part);
+    return is_all_shut(reservation, part) && !is_in_debt(reservation, part);
 }
 
 /** Give back the rows of pages that are all shut. A grain that is open though no area is in it is shut for
  *  that, unless it lies at the beginning, where the next small areas will be. */
-static void trim_rows(struct stretch *stretch)
+static void trim_rows(struct reservation *reservation)
 {
-    for (uint64_t i = max_u64(stretch->rows.from, 1); i < stretch->rows.end; i++) {
+    for (uint64_t i = max_u64(reservation->rows.from, 1); i < reservation->rows.end; i++) {
         struct run part = {i * ROW_PART_BITS, (i + 1) * ROW_PART_BITS};
-        if (!sparse_has(&stretch->rows, i))
+        if (!sparse_has(&reservation->rows, i))
             continue;
-        if (row_first(&stretch->rows, ROW_USED, part.from, part.end) == part.end)
-            shut_idle(stretch, common(part, (struct run){0, stretch->pages}));
-        if (is_idle(stretch, part))
-            sparse_drop(&stretch->rows, i, kva_port_give_piece, NULL, stretch);
+        if (row_first(&reservation->rows, ROW_USED, part.from, part.end) == part.end)
+            shut_idle(reservation, common(part, (struct run){0, reservation->pages}));
+        if (is_idle(reservation, part))
+            sparse_drop(&reservation->rows, i, kva_port_close_piece, NULL, reservation);
     }
 }
 
 void kva_port_trim(void *context, void *handle)
 {
-    struct stretch *stretch = handle;
+    struct reservation *reservation = handle;
 
     (void)context;
-    trim_rows(stretch);
-    kva_port_tables_trim(&stretch->tables);
+    trim_rows(reservation);
+    kva_port_tables_trim(&reservation->tables);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Where a stretch lies: one inaccessible mapping, anywhere or in a window.
+ * Where a reservation lies: one inaccessible mapping, anywhere or in a window.
  *
  * In a window it is the lowest gap that the list of the process' mappings shows. Without the list (no /proc,
  * or no file descriptor to read it by) places are tried one by one.
@@ -100,21 +100,21 @@ static bool is_about_the_place(int error)
  *       | x-------x-------x-------x-------x---- ... ----x-------x----x   |
  *         lowest   a step                                       highest   a place needs some room
  */
-static char *reserve_by_trial(const struct kva_stretch *wish, uint64_t front, uint64_t min, uint64_t align,
-                              uint64_t *calls)
+static char *reserve_by_trial(const struct kva_reservation *spec, uint64_t front, uint64_t min,
+                              uint64_t align, uint64_t *calls)
 {
     const uint64_t most = 4096; /* where all are taken, 1 ms, with a closed page in front and without */
-    uint64_t max = highest_address(min, wish->max);
+    uint64_t max = highest_address(min, spec->max);
     uint64_t place;
 
-    if (!place_after(min, front, align, &place) || max < wish->bytes - 1)
+    if (!place_after(min, front, align, &place) || max < spec->bytes - 1)
         return NULL;
-    uint64_t highest = align_down(max - (wish->bytes - 1), align);
+    uint64_t highest = align_down(max - (spec->bytes - 1), align);
     if (place > highest)
         return NULL;
     uint64_t step = align_down((highest - place) / most, align) + align;
     for (;;) {
-        char *mapping = reserve_at(place - front, wish->bytes + front, calls);
+        char *mapping = reserve_at(place - front, spec->bytes + front, calls);
         if (mapping)
             return mapping + front;
         if (!is_about_the_place(errno) || place == highest)
@@ -124,21 +124,21 @@ static char *reserve_by_trial(const struct kva_stretch *wish, uint64_t front, ui
 }
 
 /** Between the look and the call another thread may take the place: then there is another look. */
-static char *reserve_in_window(const struct kva_stretch *wish, uint64_t front, uint64_t align,
+static char *reserve_in_window(const struct kva_reservation *spec, uint64_t front, uint64_t align,
                                uint64_t *calls)
 {
     const unsigned most = 8;
     const uint64_t lowest = 65536; /* that Linux lets a program map by default (vm.mmap_min_addr) */
-    uint64_t min = max_u64(wish->min, lowest);
+    uint64_t min = max_u64(spec->min, lowest);
     uint64_t at;
 
     for (unsigned tries = 0; tries < most; tries++) {
-        enum kva_status status = find_gap(min, wish->max, front, wish->bytes, align, &at);
+        enum kva_status status = find_gap(min, spec->max, front, spec->bytes, align, &at);
         if (status == KVA_ENOENT)
-            return reserve_by_trial(wish, front, min, align, calls);
+            return reserve_by_trial(spec, front, min, align, calls);
         if (status != KVA_OK)
             return NULL;
-        char *mapping = reserve_at(at - front, wish->bytes + front, calls);
+        char *mapping = reserve_at(at - front, spec->bytes + front, calls);
         if (mapping)
             return mapping + front;
         if (errno != EEXIST)
@@ -147,37 +147,37 @@ static char *reserve_in_window(const struct kva_stretch *wish, uint64_t front, u
     return NULL;
 }
 
-static bool is_anywhere(const struct kva_stretch *wish)
+static bool is_anywhere(const struct kva_reservation *spec)
 {
-    return wish->min == 0 && wish->max >= UINTPTR_MAX;
+    return spec->min == 0 && spec->max >= UINTPTR_MAX;
 }
 
 /** Reserve the wish with a closed page in front; or, where a window leaves no room for that, without, and
  *  then page 0 is to stay closed. NULL: neither can be. */
-static char *reserve_bytes(const struct kva_stretch *wish, uint64_t page, uint64_t align, uint64_t *front,
+static char *reserve_bytes(const struct kva_reservation *spec, uint64_t page, uint64_t align, uint64_t *front,
                            uint64_t *calls)
 {
     *front = page;
-    if (is_anywhere(wish))
-        return map_aligned(wish->bytes, align, page, PROT_NONE, calls);
-    char *first = reserve_in_window(wish, page, align, calls);
-    if (first || wish->bytes - page <= wish->frames)
+    if (is_anywhere(spec))
+        return map_aligned(spec->bytes, align, page, PROT_NONE, calls);
+    char *first = reserve_in_window(spec, page, align, calls);
+    if (first || spec->bytes - page <= spec->frames)
         return first;
     *front = 0;
-    return reserve_in_window(wish, 0, align, calls);
+    return reserve_in_window(spec, 0, align, calls);
 }
 
-char *kva_port_reserve(struct kva_stretch *wish, uint64_t page, uint64_t align, uint64_t *front,
+char *kva_port_reserve(struct kva_reservation *spec, uint64_t page, uint64_t align, uint64_t *front,
                        uint64_t *calls)
 {
     for (;;) {
-        char *first = reserve_bytes(wish, page, align, front, calls);
+        char *first = reserve_bytes(spec, page, align, front, calls);
         if (first)
             return first;
-        uint64_t half = align_down(wish->bytes / 2, page);
-        if (half < wish->least || half < 2 * page)
+        uint64_t half = align_down(spec->bytes / 2, page);
+        if (half < spec->least || half < 2 * page)
             return NULL;
-        wish->bytes = half;
-        wish->frames = max_u64(align_down(wish->frames / 2, page), page);
+        spec->bytes = half;
+        spec->frames = max_u64(align_down(spec->frames / 2, page), page);
     }
 }

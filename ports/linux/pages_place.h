@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** Addresses for a stretch: see pages_place.c. */
+/** Addresses for a reservation: see pages_place.c. */
 #ifndef KVA_PORTS_LINUX_PAGES_PLACE_H
 #define KVA_PORTS_LINUX_PAGES_PLACE_H
 
@@ -8,7 +8,7 @@
 
 /** Reserve as much of the wish as the system grants, halving its bytes and frames; NULL if that is too
  *  little. The first address is a multiple of align. *front: the closed bytes before it, a page or none. */
-char *kva_port_reserve(struct kva_stretch *wish, uint64_t page, uint64_t align, uint64_t *front,
+char *kva_port_reserve(struct kva_reservation *spec, uint64_t page, uint64_t align, uint64_t *front,
                        uint64_t *calls);
 
 #endif

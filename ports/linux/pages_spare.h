@@ -4,7 +4,7 @@
  * The spare: a mapping in hand, for the time when a process has one more than it may.
  *
  * Then nothing that is replaced makes the mappings fewer, since nothing can be replaced; and to unmap a part
- * of the stretch would let another thread's mmap take its place. So each stretch keeps two pages elsewhere
+ * of the reservation would let another thread's mmap take its place. So each reservation keeps two pages elsewhere
  * that are two mappings, by their protection:
  *
  *      up    | PROT_NONE | PROT_READ |         down   |      PROT_NONE      |
@@ -32,7 +32,7 @@ static inline void set_spare(struct spare *spare, bool up, uint64_t *calls)
         spare->is_up = up;
 }
 
-/** The spare is shared memory, which no other mapping merges with. A stretch may do without one. */
+/** The spare is shared memory, which no other mapping merges with. A reservation may do without one. */
 static inline void take_spare(struct spare *spare, uint64_t page, uint64_t *calls)
 {
     void *pages = mmap(NULL, (size_t)(2 * page), PROT_NONE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);

@@ -34,119 +34,120 @@
 #include "pages_debts.h"
 
 /** Which calls a close counts among. */
-static uint64_t *closing_calls(struct stretch *stretch, struct run run)
+static uint64_t *closing_calls(struct reservation *reservation, struct run run)
 {
-    struct kva_vm_calls *calls = &stretch->stats.calls;
+    struct kva_vm_calls *calls = &reservation->stats.calls;
 
-    return is_of_frames(stretch, run) ? &calls->unmap : &calls->close;
+    return is_of_frames(reservation, run) ? &calls->unmap : &calls->close;
 }
 
 /** Replace a run by a shut mapping, with the mapping that the spare gives back. Only what lies between shut
  *  pages surely is whole mappings, so that it becomes fewer of them. */
-static bool replace_with_spare(struct stretch *stretch, struct run run, uint64_t *calls)
+static bool replace_with_spare(struct reservation *reservation, struct run run, uint64_t *calls)
 {
-    if (before_is_open(stretch, run) || after_is_open(stretch, run) || !stretch->spare.is_up)
+    if (before_is_open(reservation, run) || after_is_open(reservation, run) || !reservation->spare.is_up)
         return false;
-    set_spare(&stretch->spare, false, calls);
-    return replace(stretch, run, PROT_NONE, calls);
+    set_spare(&reservation->spare, false, calls);
+    return replace(reservation, run, PROT_NONE, calls);
 }
 
-bool kva_port_shut_at_any_price(struct stretch *stretch, struct run run, uint64_t now)
+bool kva_port_shut_at_any_price(struct reservation *reservation, struct run run, uint64_t now)
 {
-    uint64_t *calls = closing_calls(stretch, run);
+    uint64_t *calls = closing_calls(reservation, run);
 
-    if (!replace(stretch, run, PROT_NONE, calls) && !replace_with_spare(stretch, run, calls))
+    if (!replace(reservation, run, PROT_NONE, calls) && !replace_with_spare(reservation, run, calls))
         return false;
-    kva_port_note_run(stretch, run, false, now);
+    kva_port_note_run(reservation, run, false, now);
     return true;
 }
 
-bool kva_port_shut(struct stretch *stretch, struct run run, uint64_t now)
+bool kva_port_shut(struct reservation *reservation, struct run run, uint64_t now)
 {
-    return may_split(stretch, run, now, ends_if_shut(stretch, run)) &&
-           kva_port_shut_at_any_price(stretch, run, now);
+    return may_split(reservation, run, now, ends_if_shut(reservation, run)) &&
+           kva_port_shut_at_any_price(reservation, run, now);
 }
 
-bool kva_port_renew(struct stretch *stretch, struct run run, uint64_t *calls)
+bool kva_port_renew(struct reservation *reservation, struct run run, uint64_t *calls)
 {
-    uint64_t now = kva_port_ends_of(stretch, run);
+    uint64_t now = kva_port_ends_of(reservation, run);
 
-    if (!has_room_for_ends(&stretch->budget, now, kva_port_ends_if_fresh(stretch, run)) ||
-        !replace(stretch, run, PROT_READ | PROT_WRITE, calls))
+    if (!has_room_for_ends(&reservation->budget, now, kva_port_ends_if_fresh(reservation, run)) ||
+        !replace(reservation, run, PROT_READ | PROT_WRITE, calls))
         return false;
-    kva_port_note_run(stretch, run, true, now);
+    kva_port_note_run(reservation, run, true, now);
     return true;
 }
 
 /** What was denied can be marked once it may be touched; what is strange, once it is fresh. */
-bool kva_port_make_markable(struct stretch *stretch, struct run run, uint64_t *calls)
+bool kva_port_make_markable(struct reservation *reservation, struct run run, uint64_t *calls)
 {
-    if (!is_in_debt(stretch, run))
+    if (!is_in_debt(reservation, run))
         return true;
-    return is_strange(stretch, run) ? kva_port_renew(stretch, run, calls)
-                                    : protect_run(stretch, run, PROT_READ | PROT_WRITE, calls);
+    return is_strange(reservation, run) ? kva_port_renew(reservation, run, calls)
+                                        : protect_run(reservation, run, PROT_READ | PROT_WRITE, calls);
 }
 
 /** Locked pages take no markers, so these are replaced first. */
-bool kva_port_mark(struct stretch *stretch, struct run run)
+bool kva_port_mark(struct reservation *reservation, struct run run)
 {
-    uint64_t *calls = &stretch->stats.calls.close;
+    uint64_t *calls = &reservation->stats.calls.close;
 
-    return advise(stretch, run, MADV_GUARD_INSTALL, calls) ||
-           (kva_port_renew(stretch, run, calls) && advise(stretch, run, MADV_GUARD_INSTALL, calls));
+    return advise(reservation, run, MADV_GUARD_INSTALL, calls) ||
+           (kva_port_renew(reservation, run, calls) && advise(reservation, run, MADV_GUARD_INSTALL, calls));
 }
 
 /** MADV_DONTNEED is refused to locked pages, MADV_DONTNEED_LOCKED before Linux 5.18. Fresh pages come last: where
  *  the program locks all that it maps, the kernel puts memory into them at once. */
-bool kva_port_drop(struct stretch *stretch, struct run run, uint64_t *calls)
+bool kva_port_discard(struct reservation *reservation, struct run run, uint64_t *calls)
 {
-    return drop_memory(run_address(stretch, run), run_bytes(stretch, run), calls) ||
-           kva_port_renew(stretch, run, calls);
+    return drop_memory(run_address(reservation, run), run_bytes(reservation, run), calls) ||
+           kva_port_renew(reservation, run, calls);
 }
 
 /** Whether no mapping ends inside a run. */
-static bool is_one_mapping(const struct stretch *stretch, struct run run)
+static bool is_one_mapping(const struct reservation *reservation, struct run run)
 {
-    return length(run) < 2 || row_count_changes(&stretch->rows, ROW_OPEN, run.from + 1, run.end) +
-                                      row_count(&stretch->rows, ROW_SEAMS, run.from + 1, run.end) ==
+    return length(run) < 2 || row_count_changes(&reservation->rows, ROW_OPEN, run.from + 1, run.end) +
+                                      row_count(&reservation->rows, ROW_SEAMS, run.from + 1, run.end) ==
                                   0;
 }
 
 /** At the limit the kernel allows that for whole mappings, and makes them fewer if it merges them with shut
  *  ones. If it refuses that for one of several, those before it are denied: then all are owed. */
-bool kva_port_deny(struct stretch *stretch, struct run run)
+bool kva_port_deny(struct reservation *reservation, struct run run)
 {
-    uint64_t *calls = closing_calls(stretch, run);
-    bool is_private = !is_of_frames(stretch, run);
+    uint64_t *calls = closing_calls(reservation, run);
+    bool is_private = !is_of_frames(reservation, run);
 
-    bool done = protect_run(stretch, run, PROT_NONE, calls);
-    if (!done && is_one_mapping(stretch, run))
+    bool done = protect_run(reservation, run, PROT_NONE, calls);
+    if (!done && is_one_mapping(reservation, run))
         return false;
     if (done && is_private)
-        (void)drop_memory(run_address(stretch, run), run_bytes(stretch, run), calls);
-    stretch->merges_less = stretch->merges_less || is_private;
-    kva_port_fence(stretch, run);
-    kva_port_note_debt(stretch, run, OWED);
+        (void)drop_memory(run_address(reservation, run), run_bytes(reservation, run), calls);
+    reservation->merges_less = reservation->merges_less || is_private;
+    kva_port_fence(reservation, run);
+    kva_port_note_debt(reservation, run, OWED);
     return done;
 }
 
-bool kva_port_permit(struct stretch *stretch, struct run run, uint64_t *calls)
+bool kva_port_permit(struct reservation *reservation, struct run run, uint64_t *calls)
 {
-    if (protect_run(stretch, run, PROT_READ | PROT_WRITE, calls))
+    if (protect_run(reservation, run, PROT_READ | PROT_WRITE, calls))
         return true;
-    if (!kva_port_deny(stretch, run)) /* what was permitted of it */
-        kva_port_note_debt(stretch, run, WEAK);
+    if (!kva_port_deny(reservation, run)) /* what was permitted of it */
+        kva_port_note_debt(reservation, run, WEAK);
     return false;
 }
 
 /** Of frames there is nothing to drop: they are the pool's. What is strange is replaced, as it may show a
  *  file that nothing can be dropped from. */
-void kva_port_leave_weak(struct stretch *stretch, struct run run)
+void kva_port_leave_mapped(struct reservation *reservation, struct run run)
 {
-    uint64_t *calls = closing_calls(stretch, run);
+    uint64_t *calls = closing_calls(reservation, run);
 
-    stretch->stats.weak_closes++;
-    if (!is_of_frames(stretch, run) && !(is_strange(stretch, run) && kva_port_renew(stretch, run, calls)))
-        (void)kva_port_drop(stretch, run, calls);
-    kva_port_note_debt(stretch, run, WEAK);
+    reservation->stats.failed_unmaps++;
+    if (!is_of_frames(reservation, run) &&
+        !(is_strange(reservation, run) && kva_port_renew(reservation, run, calls)))
+        (void)kva_port_discard(reservation, run, calls);
+    kva_port_note_debt(reservation, run, WEAK);
 }

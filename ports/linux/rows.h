@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * What a stretch knows of each page, in rows of bits. The rows are cut into pieces (src/base/sparse.h) of
+ * What a reservation knows of each page, in rows of bits. The rows are cut into pieces (src/base/sparse.h) of
  * 65,536 pages each:
  *
  *      piece   | open   | used   | seams  | huge   | weak   | owed   |strange |   -    |        8 KiB each
@@ -15,7 +15,7 @@
 #include "../../src/base/bits.h"
 #include "../../src/base/sparse.h"
 
-enum row { ROW_OPEN, ROW_USED, ROW_SEAMS, ROW_HUGE, ROW_WEAK, ROW_OWED, ROW_STRANGE };
+enum row { ROW_OPEN, ROW_USED, ROW_SEAMS, ROW_HUGE, ROW_FAILED_UNMAP, ROW_OWED, ROW_STRANGE };
 
 enum {
     PIECE_WORDS = SPARSE_PIECE / sizeof(uint64_t),

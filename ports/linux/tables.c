@@ -41,17 +41,17 @@ static void advise_of_contents(struct tables *tables, void *from, size_t bytes)
 /* -------------------------------------------------------------------------------------- life of a mapping */
 
 /** Where everything lies, by the wish; false if that is more than there are addresses. */
-static bool lay_out_tables(struct tables *tables, const struct tables_wish *wish, uint64_t *pieces_at)
+static bool lay_out_tables(struct tables *tables, const struct tables_spec *spec, uint64_t *pieces_at)
 {
-    const uint64_t page = wish->page;
-    const uint64_t end = 1 + wish->given + SPARE + wish->pieces;
+    const uint64_t page = spec->page;
+    const uint64_t end = 1 + spec->given + SPARE + spec->pieces;
     uint64_t own;
 
-    if (end > UINT32_MAX || !align_up(wish->own + end, page, &own))
+    if (end > UINT32_MAX || !align_up(spec->own + end, page, &own))
         return false;
     *pieces_at = 2 * page + own;
     tables->end = (uint32_t)end;
-    tables->least = (uint32_t)(1 + wish->given + SPARE);
+    tables->least = (uint32_t)(1 + spec->given + SPARE);
     return align_up(*pieces_at + (end << SPARSE_SHIFT) + page, page, &tables->bytes) &&
            tables->bytes <= SIZE_MAX;
 }
@@ -80,26 +80,26 @@ static void set_word(struct tables *tables, uint64_t page)
         *tables->is_first_process = 1;
 }
 
-bool kva_port_tables_make(struct tables *tables, const struct tables_wish *wish)
+bool kva_port_tables_make(struct tables *tables, const struct tables_spec *spec)
 {
     uint64_t pieces_at;
 
     *tables = (struct tables){.calls = 0};
-    if (!lay_out_tables(tables, wish, &pieces_at))
+    if (!lay_out_tables(tables, spec, &pieces_at))
         return false;
     tables->mapping = map_shut(NULL, tables->bytes, 0, &tables->calls);
     if (!tables->mapping)
         return false;
-    tables->own = tables->mapping + 2 * wish->page;
-    tables->state = (unsigned char *)tables->own + wish->own;
+    tables->own = tables->mapping + 2 * spec->page;
+    tables->state = (unsigned char *)tables->own + spec->own;
     tables->pieces = tables->mapping + pieces_at;
     advise_of_contents(tables, tables->mapping, (size_t)tables->bytes);
-    if (!open_first(tables, wish->page)) {
+    if (!open_first(tables, spec->page)) {
         kva_port_tables_end(tables);
         return false;
     }
-    set_word(tables, wish->page);
-    tables->lowest = (uint32_t)wish->given + 1;
+    set_word(tables, spec->page);
+    tables->lowest = (uint32_t)spec->given + 1;
     memset(tables->state, TAKEN, tables->lowest);
     return true;
 }
@@ -209,7 +209,7 @@ bool kva_port_tables_take(struct tables *tables, uint32_t *piece)
 
 /** A closed page on either side, which no core holds. The closed pages lie between mappings that are not, so
  *  nothing runs into the table, nor from it into something else. */
-void *kva_port_table_take(void *context, uint64_t bytes)
+void *kva_port_alloc_zeroed(void *context, uint64_t bytes)
 {
     const uint64_t page = page_size();
     uint64_t calls = 0; /* not counted */
@@ -228,7 +228,7 @@ void *kva_port_table_take(void *context, uint64_t bytes)
     return NULL;
 }
 
-void kva_port_table_give(void *context, void *table, uint64_t bytes)
+void kva_port_free_zeroed(void *context, void *table, uint64_t bytes)
 {
     const uint64_t page = page_size();
     uint64_t whole;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * Where a stretch and its instance keep what they know of pages: one mapping, which begins and ends with a
+ * Where a reservation and its instance keep what they know of pages: one mapping, which begins and ends with a
  * closed page, and of which as much is open as is in use.
  *
  *      | closed | words| own  | zero |  1  |  2  |  3  |  4  | closed ...                  | closed |
@@ -44,7 +44,7 @@ struct tables {
 };
 
 /** What a table is to hold. */
-struct tables_wish {
+struct tables_spec {
     uint64_t page;
     uint64_t pieces; /* that may be taken at most, besides those that are given */
     uint64_t given;  /* pieces 1 .. given are taken from the beginning */
@@ -52,7 +52,7 @@ struct tables_wish {
 };
 
 /** Make the mapping. False if the system refuses. */
-bool kva_port_tables_make(struct tables *tables, const struct tables_wish *wish);
+bool kva_port_tables_make(struct tables *tables, const struct tables_spec *spec);
 
 /** Give the mapping back. */
 void kva_port_tables_end(struct tables *tables);
@@ -66,8 +66,8 @@ void kva_port_tables_give(struct tables *tables, uint32_t piece);
 /** Make what was given back cost nothing. */
 void kva_port_tables_trim(struct tables *tables);
 
-/** kva_pages.table and .untable: a table by itself, in a mapping of its own. */
-void *kva_port_table_take(void *context, uint64_t bytes);
-void kva_port_table_give(void *context, void *table, uint64_t bytes);
+/** kva_pages.alloc_zeroed and .untable: a table by itself, in a mapping of its own. */
+void *kva_port_alloc_zeroed(void *context, uint64_t bytes);
+void kva_port_free_zeroed(void *context, void *table, uint64_t bytes);
 
 #endif

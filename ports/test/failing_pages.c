@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** The page source of failing_pages.h: a byte for each page of a stretch says what state the page is in. */
+/** The page source of failing_pages.h: a byte for each page of a reservation says what state the page is in. */
 #include "failing_pages.h"
 
 #include <kva/vm.h>
@@ -11,12 +11,12 @@
 enum page_state { CLOSED = 0, OPEN = 1, MAPPED = 2, NAMED = 3 /* mapped, and named by a map of a move */ };
 
 /** The frame that a page shows; pool NULL: none. */
-struct shown {
-    const void *pool;
+struct mapped {
+    const void *frame_set;
     uint64_t frame;
 };
 
-struct kva_failing_stretch {
+struct kva_failing_reservation {
     struct kva_failing_pages *pages;
     void *inner;
     uint64_t first;
@@ -24,17 +24,17 @@ struct kva_failing_stretch {
     uint64_t count;  /* pages */
     uint64_t frames; /* pages, of these, at the end */
     unsigned char *state;
-    struct shown *shown;  /* for each page of the frames' part; NULL: it is not recorded */
-    uint64_t shown_count; /* no page from this one on shows anything */
-    uint64_t pieces;      /* of the tables, outstanding */
-    struct kva_failing_stretch *next;
+    struct mapped *mapped; /* for each page of the frames' part; NULL: it is not recorded */
+    uint64_t mapped_count; /* no page from this one on shows anything */
+    uint64_t pieces;       /* of the tables, outstanding */
+    struct kva_failing_reservation *next;
 };
 
-struct kva_failing_pool {
-    void *pool;
+struct kva_failing_frames {
+    void *frame_set;
     uint64_t count; /* frames */
     bool movable;
-    struct kva_failing_pool *next;
+    struct kva_failing_frames *next;
 };
 
 static void stop(const char *why)
@@ -52,33 +52,33 @@ static bool must_fail(struct kva_failing_pages *pages)
     return fails;
 }
 
-/* ----------------------------------------------------------------------------------------------- stretches */
+/* ----------------------------------------------------------------------------------------------- reservations */
 
-static enum kva_status reserve(void *context, struct kva_stretch *wish)
+static enum kva_status reserve(void *context, struct kva_reservation *spec)
 {
     struct kva_failing_pages *pages = context;
 
     if (must_fail(pages))
         return pages->status;
-    enum kva_status status = pages->inner.reserve(pages->inner.context, wish);
+    enum kva_status status = pages->inner.reserve(pages->inner.context, spec);
     if (status != KVA_OK)
         return status;
-    struct kva_failing_stretch *stretch = calloc(1, sizeof *stretch);
-    if (!stretch)
+    struct kva_failing_reservation *reservation = calloc(1, sizeof *reservation);
+    if (!reservation)
         abort();
-    stretch->pages = pages;
-    stretch->inner = wish->handle;
-    stretch->first = wish->first;
-    stretch->tables = wish->tables;
-    stretch->count = wish->bytes / pages->inner.page;
-    stretch->frames = wish->frames / pages->inner.page;
-    stretch->state = calloc((size_t)stretch->count, 1);
-    if (!stretch->state)
+    reservation->pages = pages;
+    reservation->inner = spec->handle;
+    reservation->first = spec->first;
+    reservation->tables = spec->tables;
+    reservation->count = spec->bytes / pages->inner.page;
+    reservation->frames = spec->frames / pages->inner.page;
+    reservation->state = calloc((size_t)reservation->count, 1);
+    if (!reservation->state)
         abort();
-    wish->handle = stretch;
-    stretch->next = pages->stretch;
-    pages->stretch = stretch;
-    pages->stretches++;
+    spec->handle = reservation;
+    reservation->next = pages->reservation;
+    pages->reservation = reservation;
+    pages->reservations++;
     return KVA_OK;
 }
 
@@ -94,120 +94,120 @@ static void count_page(struct kva_failing_pages *pages, unsigned char state, int
 static void release(void *context, void *handle)
 {
     struct kva_failing_pages *pages = context;
-    struct kva_failing_stretch *stretch = handle;
+    struct kva_failing_reservation *reservation = handle;
 
-    if (pages->stretches == 0)
+    if (pages->reservations == 0)
         stop("a stretch was released that was not reserved");
-    pages->inner.release(pages->inner.context, stretch->inner);
-    pages->stretches--;
-    pages->pieces -= stretch->pieces;
-    for (uint64_t i = 0; i < stretch->count; i++)
-        count_page(pages, stretch->state[i], -1);
-    struct kva_failing_stretch **at = &pages->stretch;
-    while (*at != stretch)
+    pages->inner.release(pages->inner.context, reservation->inner);
+    pages->reservations--;
+    pages->pieces -= reservation->pieces;
+    for (uint64_t i = 0; i < reservation->count; i++)
+        count_page(pages, reservation->state[i], -1);
+    struct kva_failing_reservation **at = &pages->reservation;
+    while (*at != reservation)
         at = &(*at)->next;
-    *at = stretch->next;
-    free(stretch->shown);
-    free(stretch->state);
-    free(stretch);
+    *at = reservation->next;
+    free(reservation->mapped);
+    free(reservation->state);
+    free(reservation);
 }
 
 /* ------------------------------------------------------------------------------------------------- pages */
 
-/** The pages of a range, which must lie in one part of the stretch: *from is the number of the first. */
-static uint64_t pages_of(const struct kva_failing_stretch *stretch, uint64_t start, uint64_t bytes,
+/** The pages of a range, which must lie in one part of the reservation: *from is the number of the first. */
+static uint64_t pages_of(const struct kva_failing_reservation *reservation, uint64_t start, uint64_t bytes,
                          bool frames, uint64_t *from)
 {
-    uint64_t page = stretch->pages->inner.page;
+    uint64_t page = reservation->pages->inner.page;
     uint64_t count = bytes / page;
-    uint64_t private_count = stretch->count - stretch->frames;
+    uint64_t private_count = reservation->count - reservation->frames;
 
-    *from = (start - stretch->first) / page;
+    *from = (start - reservation->first) / page;
     if (bytes == 0 || bytes % page != 0 || start % page != 0)
         stop("a range is not whole pages");
-    if (start < stretch->first || *from >= stretch->count || count > stretch->count - *from)
+    if (start < reservation->first || *from >= reservation->count || count > reservation->count - *from)
         stop("a range reaches outside the stretch");
     if (frames ? *from < private_count : *from + count > private_count)
         stop("a range lies in the wrong part of the stretch");
     return count;
 }
 
-static void expect_closed(const struct kva_failing_stretch *stretch, uint64_t from, uint64_t count)
+static void expect_closed(const struct kva_failing_reservation *reservation, uint64_t from, uint64_t count)
 {
     for (uint64_t i = 0; i < count; i++) {
-        if (stretch->state[from + i] != CLOSED)
+        if (reservation->state[from + i] != CLOSED)
             stop("a page was opened that is not closed");
     }
 }
 
-static void set_state(struct kva_failing_stretch *stretch, uint64_t from, uint64_t count,
+static void set_state(struct kva_failing_reservation *reservation, uint64_t from, uint64_t count,
                       enum page_state state)
 {
     for (uint64_t i = 0; i < count; i++) {
-        count_page(stretch->pages, stretch->state[from + i], -1);
-        stretch->state[from + i] = (unsigned char)state;
-        count_page(stretch->pages, stretch->state[from + i], 1);
+        count_page(reservation->pages, reservation->state[from + i], -1);
+        reservation->state[from + i] = (unsigned char)state;
+        count_page(reservation->pages, reservation->state[from + i], 1);
     }
 }
 
 static enum kva_status open_pages(void *context, void *handle, uint64_t start, uint64_t bytes, bool huge)
 {
     struct kva_failing_pages *pages = context;
-    struct kva_failing_stretch *stretch = handle;
+    struct kva_failing_reservation *reservation = handle;
     uint64_t from;
-    uint64_t count = pages_of(stretch, start, bytes, false, &from);
+    uint64_t count = pages_of(reservation, start, bytes, false, &from);
 
-    expect_closed(stretch, from, count);
+    expect_closed(reservation, from, count);
     if (huge && (pages->inner.huge == 0 || (start | bytes) % pages->inner.huge != 0))
         stop("huge pages were asked for in a range that is not whole ones");
     if (must_fail(pages))
         return pages->status;
-    enum kva_status status = pages->inner.open(pages->inner.context, stretch->inner, start, bytes, huge);
+    enum kva_status status = pages->inner.open(pages->inner.context, reservation->inner, start, bytes, huge);
     if (status == KVA_OK)
-        set_state(stretch, from, count, OPEN);
+        set_state(reservation, from, count, OPEN);
     return status;
 }
 
 static void close_pages(void *context, void *handle, uint64_t start, uint64_t bytes)
 {
     struct kva_failing_pages *pages = context;
-    struct kva_failing_stretch *stretch = handle;
+    struct kva_failing_reservation *reservation = handle;
     uint64_t from;
-    uint64_t count = pages_of(stretch, start, bytes, false, &from);
+    uint64_t count = pages_of(reservation, start, bytes, false, &from);
 
     pages->closes++;
-    pages->inner.close(pages->inner.context, stretch->inner, start, bytes);
-    set_state(stretch, from, count, CLOSED);
+    pages->inner.close(pages->inner.context, reservation->inner, start, bytes);
+    set_state(reservation, from, count, CLOSED);
 }
 
 static void dismiss(void *context, void *handle, uint64_t start, uint64_t bytes)
 {
     struct kva_failing_pages *pages = context;
-    struct kva_failing_stretch *stretch = handle;
+    struct kva_failing_reservation *reservation = handle;
     uint64_t from;
-    uint64_t count = pages_of(stretch, start, bytes, false, &from);
+    uint64_t count = pages_of(reservation, start, bytes, false, &from);
 
     pages->closes++;
     pages->dismissals++;
-    pages->inner.dismiss(pages->inner.context, stretch->inner, start, bytes);
-    set_state(stretch, from, count, CLOSED);
+    pages->inner.dismiss(pages->inner.context, reservation->inner, start, bytes);
+    set_state(reservation, from, count, CLOSED);
 }
 
 static enum kva_status bind_pages(void *context, void *handle, uint64_t start, uint64_t bytes,
                                   const struct kva_vm_nodes *nodes)
 {
     struct kva_failing_pages *pages = context;
-    struct kva_failing_stretch *stretch = handle;
+    struct kva_failing_reservation *reservation = handle;
     uint64_t from;
-    uint64_t count = pages_of(stretch, start, bytes, false, &from);
+    uint64_t count = pages_of(reservation, start, bytes, false, &from);
 
     for (uint64_t i = 0; i < count; i++) {
-        if (stretch->state[from + i] != CLOSED)
+        if (reservation->state[from + i] != CLOSED)
             stop("a page was bound that is not closed");
     }
     if (must_fail(pages))
         return pages->status;
-    enum kva_status status = pages->inner.bind(pages->inner.context, stretch->inner, start, bytes, nodes);
+    enum kva_status status = pages->inner.bind(pages->inner.context, reservation->inner, start, bytes, nodes);
     pages->binds += status == KVA_OK;
     return status;
 }
@@ -215,173 +215,175 @@ static enum kva_status bind_pages(void *context, void *handle, uint64_t start, u
 static bool has_nodes(void *context, void *handle, const struct kva_vm_nodes *nodes)
 {
     struct kva_failing_pages *pages = context;
-    struct kva_failing_stretch *stretch = handle;
+    struct kva_failing_reservation *reservation = handle;
 
-    return pages->inner.has_nodes(pages->inner.context, stretch->inner, nodes);
+    return pages->inner.has_nodes(pages->inner.context, reservation->inner, nodes);
 }
 
-static const struct kva_failing_pool *pool_of(const struct kva_failing_pages *pages, const void *pool)
+static const struct kva_failing_frames *pool_of(const struct kva_failing_pages *pages, const void *frame_set)
 {
-    const struct kva_failing_pool *at = pages->pool;
+    const struct kva_failing_frames *at = pages->frame_set;
 
-    while (at && at->pool != pool)
+    while (at && at->frame_set != frame_set)
         at = at->next;
     return at;
 }
 
 /** From the first map of a movable pool on, what each page shows is recorded. */
-static void begin_to_record(struct kva_failing_stretch *stretch, const void *pool)
+static void begin_to_record(struct kva_failing_reservation *reservation, const void *frame_set)
 {
-    const struct kva_failing_pool *known = pool_of(stretch->pages, pool);
+    const struct kva_failing_frames *known = pool_of(reservation->pages, frame_set);
 
     if (!known)
         stop("frames of a pool were mapped that was not made");
-    if (stretch->shown || !known->movable)
+    if (reservation->mapped || !known->movable)
         return;
-    stretch->shown = calloc((size_t)stretch->frames, sizeof *stretch->shown);
-    if (!stretch->shown)
+    reservation->mapped = calloc((size_t)reservation->frames, sizeof *reservation->mapped);
+    if (!reservation->mapped)
         abort();
 }
 
-/** Pages of a stretch, numbered from its first one, show frames from now on, or nothing. */
-static void record(struct kva_failing_stretch *stretch, uint64_t from, uint64_t count, const void *pool,
-                   uint64_t frame)
+/** Pages of a reservation, numbered from its first one, show frames from now on, or nothing. */
+static void record(struct kva_failing_reservation *reservation, uint64_t from, uint64_t count,
+                   const void *frame_set, uint64_t frame)
 {
-    uint64_t first = from - (stretch->count - stretch->frames);
+    uint64_t first = from - (reservation->count - reservation->frames);
 
-    if (!stretch->shown)
+    if (!reservation->mapped)
         return;
     for (uint64_t i = 0; i < count; i++)
-        stretch->shown[first + i] = (struct shown){pool, frame + i};
-    if (pool && first + count > stretch->shown_count)
-        stretch->shown_count = first + count;
+        reservation->mapped[first + i] = (struct mapped){frame_set, frame + i};
+    if (frame_set && first + count > reservation->mapped_count)
+        reservation->mapped_count = first + count;
 }
 
-static enum kva_status map_frames(void *context, void *handle, uint64_t start, void *pool, uint64_t frame,
-                                  uint64_t count)
+static enum kva_status map_frames(void *context, void *handle, uint64_t start, void *frame_set,
+                                  uint64_t frame, uint64_t count)
 {
     struct kva_failing_pages *pages = context;
-    struct kva_failing_stretch *stretch = handle;
+    struct kva_failing_reservation *reservation = handle;
     uint64_t from;
 
-    (void)pages_of(stretch, start, count * pages->inner.page, true, &from);
-    begin_to_record(stretch, pool);
+    (void)pages_of(reservation, start, count * pages->inner.page, true, &from);
+    begin_to_record(reservation, frame_set);
     if (must_fail(pages))
         return pages->status;
     enum kva_status status =
-        pages->inner.map(pages->inner.context, stretch->inner, start, pool, frame, count);
+        pages->inner.map(pages->inner.context, reservation->inner, start, frame_set, frame, count);
     if (status != KVA_OK)
         return status;
     pages->maps++;
-    set_state(stretch, from, count, MAPPED);
-    record(stretch, from, count, pool, frame);
+    set_state(reservation, from, count, MAPPED);
+    record(reservation, from, count, frame_set, frame);
     return KVA_OK;
 }
 
 static void unmap_frames(void *context, void *handle, uint64_t start, uint64_t bytes)
 {
     struct kva_failing_pages *pages = context;
-    struct kva_failing_stretch *stretch = handle;
+    struct kva_failing_reservation *reservation = handle;
     uint64_t from;
-    uint64_t count = pages_of(stretch, start, bytes, true, &from);
+    uint64_t count = pages_of(reservation, start, bytes, true, &from);
 
     pages->closes++;
-    pages->inner.unmap(pages->inner.context, stretch->inner, start, bytes);
-    set_state(stretch, from, count, CLOSED);
-    record(stretch, from, count, NULL, 0);
+    pages->inner.unmap(pages->inner.context, reservation->inner, start, bytes);
+    set_state(reservation, from, count, CLOSED);
+    record(reservation, from, count, NULL, 0);
 }
 
-static void settle(void *context, void *handle)
+static void retry_unmaps(void *context, void *handle)
 {
     struct kva_failing_pages *pages = context;
-    struct kva_failing_stretch *stretch = handle;
+    struct kva_failing_reservation *reservation = handle;
 
-    if (pages->inner.settle)
-        pages->inner.settle(pages->inner.context, stretch->inner);
+    if (pages->inner.retry_unmaps)
+        pages->inner.retry_unmaps(pages->inner.context, reservation->inner);
 }
 
-static bool is_weak(void *context, void *handle, uint64_t start, uint64_t bytes)
+static bool has_failed_unmap(void *context, void *handle, uint64_t start, uint64_t bytes)
 {
     struct kva_failing_pages *pages = context;
-    struct kva_failing_stretch *stretch = handle;
+    struct kva_failing_reservation *reservation = handle;
 
-    return pages->inner.weak && pages->inner.weak(pages->inner.context, stretch->inner, start, bytes);
+    return pages->inner.has_failed_unmap &&
+           pages->inner.has_failed_unmap(pages->inner.context, reservation->inner, start, bytes);
 }
 
 static void collapse(void *context, void *handle, uint64_t start, uint64_t bytes)
 {
     struct kva_failing_pages *pages = context;
-    struct kva_failing_stretch *stretch = handle;
+    struct kva_failing_reservation *reservation = handle;
     uint64_t from;
-    uint64_t count = pages_of(stretch, start, bytes, true, &from);
+    uint64_t count = pages_of(reservation, start, bytes, true, &from);
 
     if (pages->inner.huge == 0 || (start | bytes) % pages->inner.huge != 0)
         stop("a range was to be collapsed that is not whole huge pages");
     for (uint64_t i = 0; i < count; i++) {
-        if (stretch->state[from + i] != MAPPED)
+        if (reservation->state[from + i] != MAPPED)
             stop("a page was to be collapsed that shows nothing");
     }
     pages->collapses++;
-    pages->inner.collapse(pages->inner.context, stretch->inner, start, bytes);
+    pages->inner.collapse(pages->inner.context, reservation->inner, start, bytes);
 }
 
 /* ------------------------------------------------------------------------------------------------- moves */
 
 static void expect_places(const struct kva_failing_pages *pages, const struct kva_pages_move *move)
 {
-    const struct kva_failing_pool *pool = pool_of(pages, move->pool);
+    const struct kva_failing_frames *frame_set = pool_of(pages, move->frame_set);
 
-    if (!pool || !pool->movable)
+    if (!frame_set || !frame_set->movable)
         stop("frames were moved of a pool that is not movable, or was not made");
-    if (move->count == 0 || move->count > pool->count || move->from > pool->count - move->count ||
-        move->to > pool->count - move->count)
+    if (move->count == 0 || move->count > frame_set->count || move->from > frame_set->count - move->count ||
+        move->to > frame_set->count - move->count)
         stop("frames were moved that the pool does not have");
     if (move->from < move->to + move->count && move->to < move->from + move->count)
         stop("frames were moved to where they are");
 }
 
 /** The pages of a map of frames that move, as numbers. */
-static uint64_t pages_of_map(const struct kva_failing_stretch *stretch, const struct kva_pages_map *map,
-                             uint64_t *from)
+static uint64_t pages_of_map(const struct kva_failing_reservation *reservation,
+                             const struct kva_pages_map *map, uint64_t *from)
 {
-    return pages_of(stretch, map->start, map->count * stretch->pages->inner.page, true, from);
+    return pages_of(reservation, map->start, map->count * reservation->pages->inner.page, true, from);
 }
 
 /** A map of frames that move shows what was mapped there, and no other map has named it. Returns how many pages it has. */
-static uint64_t expect_shown(struct kva_failing_stretch *stretch, const struct kva_pages_move *move,
+static uint64_t expect_shown(struct kva_failing_reservation *reservation, const struct kva_pages_move *move,
                              const struct kva_pages_map *map)
 {
     uint64_t from;
-    uint64_t count = pages_of_map(stretch, map, &from);
+    uint64_t count = pages_of_map(reservation, map, &from);
 
     if (map->frame >= move->count || count > move->count - map->frame)
         stop("a map shows frames that do not move");
     for (uint64_t i = 0; i < count; i++) {
-        const struct shown *shown =
-            stretch->shown ? &stretch->shown[from + i - (stretch->count - stretch->frames)] : NULL;
-        if (stretch->state[from + i] != MAPPED || !shown || shown->pool != move->pool ||
-            shown->frame != move->from + map->frame + i)
+        const struct mapped *mapped =
+            reservation->mapped ? &reservation->mapped[from + i - (reservation->count - reservation->frames)]
+                                : NULL;
+        if (reservation->state[from + i] != MAPPED || !mapped || mapped->frame_set != move->frame_set ||
+            mapped->frame != move->from + map->frame + i)
             stop("a page does not show the frame that is said to move under it");
-        stretch->state[from + i] = NAMED;
+        reservation->state[from + i] = NAMED;
     }
     return count;
 }
 
 /** How many pages show frames of a range. */
-static uint64_t shown_of(const struct kva_failing_stretch *stretch, const void *pool, uint64_t frame,
-                         uint64_t count)
+static uint64_t shown_of(const struct kva_failing_reservation *reservation, const void *frame_set,
+                         uint64_t frame, uint64_t count)
 {
     uint64_t pages = 0;
 
-    for (uint64_t i = 0; i < stretch->shown_count; i++) {
-        const struct shown *shown = &stretch->shown[i];
-        pages += shown->pool == pool && shown->frame >= frame && shown->frame - frame < count;
+    for (uint64_t i = 0; i < reservation->mapped_count; i++) {
+        const struct mapped *mapped = &reservation->mapped[i];
+        pages += mapped->frame_set == frame_set && mapped->frame >= frame && mapped->frame - frame < count;
     }
     return pages;
 }
 
 /** Each page that shows a frame is named by one map alone, and the maps come in the same order each time. */
-static void expect_maps(struct kva_failing_stretch *stretch, const struct kva_pages_move *move)
+static void expect_maps(struct kva_failing_reservation *reservation, const struct kva_pages_move *move)
 {
     struct kva_pages_map map;
     struct kva_pages_map again;
@@ -391,11 +393,11 @@ static void expect_maps(struct kva_failing_stretch *stretch, const struct kva_pa
     uint64_t from;
 
     while (move->next(move->context, &cursor, &map))
-        pages += expect_shown(stretch, move, &map);
-    if (!stretch->pages->parked_pages_show) {
-        if (pages != shown_of(stretch, move->pool, move->from, move->count))
+        pages += expect_shown(reservation, move, &map);
+    if (!reservation->pages->parked_pages_show) {
+        if (pages != shown_of(reservation, move->frame_set, move->from, move->count))
             stop("a page that shows a frame that moves is not named");
-        if (shown_of(stretch, move->pool, move->to, move->count) != 0)
+        if (shown_of(reservation, move->frame_set, move->to, move->count) != 0)
             stop("frames were moved to a place that is mapped");
     }
     cursor = 0;
@@ -403,39 +405,39 @@ static void expect_maps(struct kva_failing_stretch *stretch, const struct kva_pa
         if (!move->next(move->context, &second, &again) || again.start != map.start ||
             again.frame != map.frame || again.count != map.count)
             stop("the maps of frames that move are others at another look");
-        uint64_t count = pages_of_map(stretch, &map, &from);
+        uint64_t count = pages_of_map(reservation, &map, &from);
         pages -= count;
-        memset(&stretch->state[from], MAPPED, (size_t)count);
+        memset(&reservation->state[from], MAPPED, (size_t)count);
     }
     if (pages != 0 || move->next(move->context, &second, &again))
         stop("the maps of frames that move are more or fewer at another look");
 }
 
-static void record_move(struct kva_failing_stretch *stretch, const struct kva_pages_move *move)
+static void record_move(struct kva_failing_reservation *reservation, const struct kva_pages_move *move)
 {
     struct kva_pages_map map;
     uint64_t cursor = 0;
     uint64_t from;
 
     while (move->next(move->context, &cursor, &map)) {
-        uint64_t count = pages_of_map(stretch, &map, &from);
-        record(stretch, from, count, move->pool, move->to + map.frame);
+        uint64_t count = pages_of_map(reservation, &map, &from);
+        record(reservation, from, count, move->frame_set, move->to + map.frame);
     }
 }
 
 static enum kva_status move_frames(void *context, void *handle, const struct kva_pages_move *move)
 {
     struct kva_failing_pages *pages = context;
-    struct kva_failing_stretch *stretch = handle;
+    struct kva_failing_reservation *reservation = handle;
 
     expect_places(pages, move);
-    expect_maps(stretch, move);
+    expect_maps(reservation, move);
     if (must_fail(pages))
         return pages->status;
-    enum kva_status status = pages->inner.move(pages->inner.context, stretch->inner, move);
+    enum kva_status status = pages->inner.move(pages->inner.context, reservation->inner, move);
     if (status != KVA_OK)
         return status;
-    record_move(stretch, move);
+    record_move(reservation, move);
     pages->moves++;
     pages->moved_frames += move->count;
     return KVA_OK;
@@ -443,82 +445,85 @@ static enum kva_status move_frames(void *context, void *handle, const struct kva
 
 uint64_t kva_failing_pages_place(const struct kva_failing_pages *pages, const void *address)
 {
-    for (const struct kva_failing_stretch *stretch = pages->stretch; stretch; stretch = stretch->next) {
-        uint64_t page = ((uintptr_t)address - stretch->first) / pages->inner.page;
-        uint64_t private_count = stretch->count - stretch->frames;
-        if ((uintptr_t)address < stretch->first || page >= stretch->count || page < private_count ||
-            !stretch->shown)
+    for (const struct kva_failing_reservation *reservation = pages->reservation; reservation;
+         reservation = reservation->next) {
+        uint64_t page = ((uintptr_t)address - reservation->first) / pages->inner.page;
+        uint64_t private_count = reservation->count - reservation->frames;
+        if ((uintptr_t)address < reservation->first || page >= reservation->count || page < private_count ||
+            !reservation->mapped)
             continue;
-        const struct shown *shown = &stretch->shown[page - private_count];
-        return shown->pool ? shown->frame : UINT64_MAX;
+        const struct mapped *mapped = &reservation->mapped[page - private_count];
+        return mapped->frame_set ? mapped->frame : UINT64_MAX;
     }
     return UINT64_MAX;
 }
 
-void *kva_failing_pages_pool(const struct kva_failing_pages *pages)
+void *kva_failing_pages_frames(const struct kva_failing_pages *pages)
 {
-    return pages->pool ? pages->pool->pool : NULL;
+    return pages->frame_set ? pages->frame_set->frame_set : NULL;
 }
 
 /* ---------------------------------------------------------------------------------------- pools and tables */
 
-static enum kva_status make_pool(void *context, void *handle, uint64_t count, bool movable, void **pool)
+static enum kva_status create_frames(void *context, void *handle, uint64_t count, bool movable,
+                                     void **frame_set)
 {
     struct kva_failing_pages *pages = context;
-    struct kva_failing_stretch *stretch = handle;
+    struct kva_failing_reservation *reservation = handle;
 
     if (must_fail(pages))
         return pages->status;
-    enum kva_status status = pages->inner.pool(pages->inner.context, stretch->inner, count, movable, pool);
+    enum kva_status status =
+        pages->inner.create_frames(pages->inner.context, reservation->inner, count, movable, frame_set);
     if (status != KVA_OK)
         return status;
-    struct kva_failing_pool *made = calloc(1, sizeof *made);
+    struct kva_failing_frames *made = calloc(1, sizeof *made);
     if (!made)
         abort();
-    *made = (struct kva_failing_pool){*pool, count, movable, pages->pool};
-    pages->pool = made;
-    pages->pools++;
+    *made = (struct kva_failing_frames){*frame_set, count, movable, pages->frame_set};
+    pages->frame_set = made;
+    pages->frame_sets++;
     return KVA_OK;
 }
 
-static void drain_pool(void *context, void *handle, void *pool, uint64_t frame, uint64_t count)
+static void discard_frames(void *context, void *handle, void *frame_set, uint64_t frame, uint64_t count)
 {
     struct kva_failing_pages *pages = context;
-    struct kva_failing_stretch *stretch = handle;
+    struct kva_failing_reservation *reservation = handle;
 
-    pages->inner.drain(pages->inner.context, stretch->inner, pool, frame, count);
+    pages->inner.discard_frames(pages->inner.context, reservation->inner, frame_set, frame, count);
 }
 
-static void drop_pool(void *context, void *handle, void *pool)
+static void destroy_frames(void *context, void *handle, void *frame_set)
 {
     struct kva_failing_pages *pages = context;
-    struct kva_failing_stretch *stretch = handle;
+    struct kva_failing_reservation *reservation = handle;
 
-    struct kva_failing_pool **at = &pages->pool;
-    while (*at && (*at)->pool != pool)
+    struct kva_failing_frames **at = &pages->frame_set;
+    while (*at && (*at)->frame_set != frame_set)
         at = &(*at)->next;
     if (!*at)
         stop("a pool was dropped that was not made");
-    struct kva_failing_pool *gone = *at;
+    struct kva_failing_frames *gone = *at;
     *at = gone->next;
     free(gone);
-    pages->inner.drop(pages->inner.context, stretch->inner, pool);
-    pages->pools--;
+    pages->inner.destroy_frames(pages->inner.context, reservation->inner, frame_set);
+    pages->frame_sets--;
 }
 
-static void *take_table(void *context, uint64_t bytes)
+static void *alloc_zeroed(void *context, uint64_t bytes)
 {
     struct kva_failing_pages *pages = context;
-    void *table = must_fail(pages) ? NULL : pages->inner.table(pages->inner.context, bytes);
+    void *table = must_fail(pages) ? NULL : pages->inner.alloc_zeroed(pages->inner.context, bytes);
 
     pages->tables += table != NULL;
     return table;
 }
 
 /** Pieces read as zero when they are taken: one byte of each 512 is looked at. */
-static void expect_zero(const struct kva_failing_stretch *stretch, uint32_t number)
+static void expect_zero(const struct kva_failing_reservation *reservation, uint32_t number)
 {
-    const unsigned char *piece = stretch->tables + (size_t)number * KVA_VM_PIECE;
+    const unsigned char *piece = reservation->tables + (size_t)number * KVA_VM_PIECE;
 
     for (size_t at = 0; at < KVA_VM_PIECE; at += 512) {
         if (piece[at] != 0)
@@ -526,49 +531,49 @@ static void expect_zero(const struct kva_failing_stretch *stretch, uint32_t numb
     }
 }
 
-static enum kva_status take_piece(void *context, void *handle, uint32_t *number)
+static enum kva_status open_piece(void *context, void *handle, uint32_t *number)
 {
     struct kva_failing_pages *pages = context;
-    struct kva_failing_stretch *stretch = handle;
+    struct kva_failing_reservation *reservation = handle;
 
     if (must_fail(pages))
         return pages->status;
-    enum kva_status status = pages->inner.piece(pages->inner.context, stretch->inner, number);
+    enum kva_status status = pages->inner.open_piece(pages->inner.context, reservation->inner, number);
     if (status != KVA_OK)
         return status;
-    expect_zero(stretch, *number);
-    stretch->pieces++;
+    expect_zero(reservation, *number);
+    reservation->pieces++;
     pages->pieces++;
     return KVA_OK;
 }
 
-static void give_piece(void *context, void *handle, uint32_t number)
+static void close_piece(void *context, void *handle, uint32_t number)
 {
     struct kva_failing_pages *pages = context;
-    struct kva_failing_stretch *stretch = handle;
+    struct kva_failing_reservation *reservation = handle;
 
-    if (stretch->pieces == 0)
+    if (reservation->pieces == 0)
         stop("a piece of the tables was given back that was not taken");
-    pages->inner.unpiece(pages->inner.context, stretch->inner, number);
-    stretch->pieces--;
+    pages->inner.close_piece(pages->inner.context, reservation->inner, number);
+    reservation->pieces--;
     pages->pieces--;
 }
 
 static void trim(void *context, void *handle)
 {
     struct kva_failing_pages *pages = context;
-    struct kva_failing_stretch *stretch = handle;
+    struct kva_failing_reservation *reservation = handle;
 
-    pages->inner.trim(pages->inner.context, stretch->inner);
+    pages->inner.trim(pages->inner.context, reservation->inner);
 }
 
-static void give_table(void *context, void *table, uint64_t bytes)
+static void free_zeroed(void *context, void *table, uint64_t bytes)
 {
     struct kva_failing_pages *pages = context;
 
     if (pages->tables == 0)
         stop("a table was given back that was not taken");
-    pages->inner.untable(pages->inner.context, table, bytes);
+    pages->inner.free_zeroed(pages->inner.context, table, bytes);
     pages->tables--;
 }
 
@@ -584,26 +589,26 @@ static unsigned this_cpu(void *context)
 static void read_stats(void *context, void *handle, struct kva_pages_stats *stats)
 {
     struct kva_failing_pages *pages = context;
-    struct kva_failing_stretch *stretch = handle;
+    struct kva_failing_reservation *reservation = handle;
 
-    pages->inner.stats(pages->inner.context, stretch->inner, stats);
+    pages->inner.stats(pages->inner.context, reservation->inner, stats);
 }
 
 static const char *check(void *context, void *handle, const struct kva_pages_view *view, uint64_t *address)
 {
     struct kva_failing_pages *pages = context;
-    struct kva_failing_stretch *stretch = handle;
+    struct kva_failing_reservation *reservation = handle;
 
     if (!pages->inner.check)
         return NULL;
-    return pages->inner.check(pages->inner.context, stretch->inner, view, address);
+    return pages->inner.check(pages->inner.context, reservation->inner, view, address);
 }
 
-static intptr_t descriptor(void *context, void *pool)
+static intptr_t descriptor(void *context, void *frame_set)
 {
     struct kva_failing_pages *pages = context;
 
-    return pages->inner.descriptor ? pages->inner.descriptor(pages->inner.context, pool) : -1;
+    return pages->inner.descriptor ? pages->inner.descriptor(pages->inner.context, frame_set) : -1;
 }
 
 struct kva_pages kva_failing_pages_init(struct kva_failing_pages *pages, const struct kva_pages *inner)
@@ -618,18 +623,18 @@ struct kva_pages kva_failing_pages_init(struct kva_failing_pages *pages, const s
         .has_nodes = inner->has_nodes ? has_nodes : NULL,
         .map = map_frames,
         .unmap = unmap_frames,
-        .settle = settle,
-        .weak = is_weak,
+        .retry_unmaps = retry_unmaps,
+        .has_failed_unmap = has_failed_unmap,
         .collapse = inner->collapse ? collapse : NULL,
         .move = inner->move ? move_frames : NULL,
-        .pool = make_pool,
-        .drain = drain_pool,
-        .drop = drop_pool,
-        .piece = take_piece,
-        .unpiece = give_piece,
+        .create_frames = create_frames,
+        .discard_frames = discard_frames,
+        .destroy_frames = destroy_frames,
+        .open_piece = open_piece,
+        .close_piece = close_piece,
         .trim = trim,
-        .table = take_table,
-        .untable = give_table,
+        .alloc_zeroed = alloc_zeroed,
+        .free_zeroed = free_zeroed,
         .this_cpu = this_cpu,
         .stats = read_stats,
         .check = check,

@@ -6,7 +6,7 @@
  *
  * The calls that may fail are reserve, open, bind, map, move, pool, piece and table; the n-th of them from now can be made to fail,
  * once or from then on. For each page the source knows whether it is closed, open or mapped. To open a page that is not
- * closed, to bind one that is not, to map over one, to close a range of frames or unmap a private one, to reach outside the stretch, or to give back
+ * closed, to bind one that is not, to map over one, to close a range of frames or unmap a private one, to reach outside the reservation, or to give back
  * what was never taken, stops the program. So does a move that does not name all pages that show its frames, each once, and in the
  * same order whenever it is asked; or that goes to where it comes from, or to a place that a page shows.
  */
@@ -15,8 +15,8 @@
 
 #include <kva/pages.h>
 
-struct kva_failing_stretch;
-struct kva_failing_pool;
+struct kva_failing_reservation;
+struct kva_failing_frames;
 
 struct kva_failing_pages {
     struct kva_pages inner; /* the source that does the work */
@@ -32,18 +32,18 @@ struct kva_failing_pages {
     uint64_t moves;         /* calls of move that were granted */
     uint64_t moved_frames;  /* by these */
     uint64_t collapses;     /* calls of collapse */
-    uint64_t stretches;     /* outstanding */
-    uint64_t pools;         /* outstanding */
+    uint64_t reservations;  /* outstanding */
+    uint64_t frame_sets;    /* outstanding */
     uint64_t tables;        /* outstanding */
-    uint64_t pieces;        /* outstanding, of the tables of all stretches */
-    uint64_t open_pages;    /* private pages that are open, of all stretches */
+    uint64_t pieces;        /* outstanding, of the tables of all reservations */
+    uint64_t open_pages;    /* private pages that are open, of all reservations */
     uint64_t mapped_pages;  /* pages of the frames part that are mapped */
     unsigned cpu;           /* what this_cpu says, if `fixed_cpu` */
     bool fixed_cpu;
     bool
         parked_pages_show; /* a move need not name all: maps end meanwhile, and what is parked shows the old places */
-    struct kva_failing_stretch *stretch; /* private: those that are outstanding, the last one first */
-    struct kva_failing_pool *pool;       /* private: likewise */
+    struct kva_failing_reservation *reservation; /* private: those that are outstanding, the last one first */
+    struct kva_failing_frames *frame_set;        /* private: likewise */
 };
 
 /** Reset the counters and return the source, which wraps `inner`. Nothing may be outstanding. */
@@ -57,6 +57,6 @@ void kva_failing_pages_fail(struct kva_failing_pages *pages, uint64_t n, bool fr
 uint64_t kva_failing_pages_place(const struct kva_failing_pages *pages, const void *address);
 
 /** The pool that was made last, of those that are outstanding; NULL: there is none. */
-void *kva_failing_pages_pool(const struct kva_failing_pages *pages);
+void *kva_failing_pages_frames(const struct kva_failing_pages *pages);
 
 #endif

@@ -8,13 +8,13 @@
 
 #include <kva/memory.h>
 
-struct kva_chunk;
+struct kva_slab;
 
 struct kva_ledger {
     struct kva_memory memory;
     struct kva_hooks hooks;
-    uint64_t bytes;                 /* taken from `memory` and not given back */
-    struct kva_chunk *newest_chunk; /* of all that the node caches on this ledger have taken (nodes.h) */
+    uint64_t bytes;               /* taken from `memory` and not given back */
+    struct kva_slab *newest_slab; /* of all that the node caches on this ledger have taken (nodes.h) */
 };
 
 /** A block of `bytes`, counted; NULL when the source refuses. */

@@ -62,7 +62,7 @@ static inline void main_drop(const struct kva_locks *locks)
 static inline void main_yield(const struct kva_locks *locks)
 {
     if (locks)
-        kva_lock_make_way(&lockable(locks)->main, locks->threads);
+        kva_lock_yield_to_waiters(&lockable(locks)->main, locks->threads);
 }
 
 /** With the main lock held: take the reclaim lock, which comes first. True if that took a wait, during which

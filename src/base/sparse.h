@@ -135,7 +135,7 @@ static inline void sparse_trim(struct sparse *table, sparse_give *give, void *co
 }
 
 /** Let no reader find the pieces, from part `from` on, in which no entry is in use: the first half of giving
- *  them back. Until sparse_settle, such a part's count keeps the number of its piece. */
+ *  them back. Until sparse_give_ended, such a part's count keeps the number of its piece. */
 static inline void sparse_hide(struct sparse *table, uint64_t from)
 {
     for (uint64_t i = max_u64(table->from, from); i < table->end; i++) {
@@ -146,8 +146,8 @@ static inline void sparse_hide(struct sparse *table, uint64_t from)
 }
 
 /** Give back what was hidden; or, if somebody may still read it, let it be found as before. */
-static inline void sparse_settle(struct sparse *table, bool is_read, sparse_give *give, void *context,
-                                 void *handle)
+static inline void sparse_give_ended(struct sparse *table, bool is_read, sparse_give *give, void *context,
+                                     void *handle)
 {
     for (uint64_t i = table->from; i < table->end; i++) {
         struct sparse_part *part = &table->directory[i];

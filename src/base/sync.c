@@ -45,7 +45,7 @@ void kva_lock_wait(struct kva_lock *lock, const struct kva_threads *threads)
         kva_sync_wake(threads, &lock->passed, true);
 }
 
-void kva_lock_make_way(struct kva_lock *lock, const struct kva_threads *threads)
+void kva_lock_yield_to_waiters(struct kva_lock *lock, const struct kva_threads *threads)
 {
     if (!threads)
         return;

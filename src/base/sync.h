@@ -16,7 +16,7 @@
  *
  * MAKING WAY. The lock is not fair: a thread that runs takes it before one that has to wake up first. That is
  * what makes it cheap; but a thread that drops it between two slices of a long work, only to take it again at
- * once, could keep the others out for as long as the work lasts. lock_make_way lets one of those in that wait
+ * once, could keep the others out for as long as the work lasts. lock_yield_to_waiters lets one of those in that wait
  * now:
  *   1. `waiting` counts the threads that are on the slow path and do not hold the lock yet, `passed` those
  *      that have got it there. Both change under the lock but for the first step, the count upwards.
@@ -144,6 +144,6 @@ static inline void lock_reset(struct kva_lock *lock)
 }
 
 /** Drop a lock, let one of those in that wait for it, if any do, and take it again. */
-void kva_lock_make_way(struct kva_lock *lock, const struct kva_threads *threads);
+void kva_lock_yield_to_waiters(struct kva_lock *lock, const struct kva_threads *threads);
 
 #endif

@@ -3,7 +3,7 @@
 /**
  * The bt engine in plain C, and the choice among its forms.
  *
- * A tiling keeps the engine that made it. kva_engine_bt is the plain form, but for one function: it makes a tiling with the
+ * An address map keeps the engine that made it. kva_engine_bt is the plain form, but for one function: it makes an address map with the
  * best form that this machine has, and that form serves it from then on.
  */
 #define BT_SIMD BT_SCALAR
@@ -95,12 +95,12 @@ const struct kva_engine *kva_engine_bt_form(const char *instructions)
     return NULL;
 }
 
-static enum kva_status create_best(const struct kva_tiling *common, struct kva_tiling **tiling)
+static enum kva_status create_best(const struct kva_address_map *common, struct kva_address_map **map)
 {
-    struct kva_tiling with_form = *common;
+    struct kva_address_map with_form = *common;
 
     with_form.engine = machine_form();
-    return with_form.engine->create(&with_form, tiling);
+    return with_form.engine->create(&with_form, map);
 }
 
 const struct kva_engine kva_engine_bt = BT_TABLE("bt", create_best);

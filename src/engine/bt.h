@@ -85,8 +85,8 @@ struct bt_leaf {
         struct bt_compact compact;
         struct bt_wide wide;
     };
-    uint64_t base;               /* what the compact form counts from; a multiple of the quantum */
-    uint64_t parked[KVA_PARKED]; /* bit i: entry i is parked in this colour; in one at most */
+    uint64_t base;                     /* what the compact form counts from; a multiple of the quantum */
+    uint64_t deferred[KVA_EPOCHS_ALL]; /* bit i: entry i is parked in this epoch; in one at most */
     uint32_t count;
     bool is_wide;
     _Atomic uint32_t version; /* of the entries: bt_version.h */
@@ -95,7 +95,7 @@ struct bt_leaf {
 struct bt_inner {
     _Alignas(KVA_LINE) uint64_t low[BT_CHILDREN];
     void *child[BT_CHILDREN];
-    uint64_t deferred[KVA_PARKED]; /* bit i: something below child i is parked in this colour */
+    uint64_t deferred[KVA_EPOCHS_ALL]; /* bit i: something below child i is parked in this epoch */
     size_t count;
     /* On a line of its own: it changes all the time, and lookups without the lock read those above. */
     _Alignas(KVA_LINE) uint8_t size[BT_CHILDREN];       /* entries of a leaf, children of an inner node */
@@ -105,7 +105,7 @@ struct bt_inner {
 /** What a parent knows of a child, apart from where it begins. */
 struct bt_summary {
     uint64_t largest[BT_CLASSES];
-    bool deferred[KVA_PARKED];
+    bool deferred[KVA_EPOCHS_ALL];
 };
 
 /** One step of a descent: which child of which node. */
@@ -133,8 +133,8 @@ struct bt_cursor {
     uint64_t hole_last;
 };
 
-struct bt_tiling {
-    struct kva_tiling common; /* first: the engine's functions are handed a pointer to it */
+struct bt_map {
+    struct kva_address_map common; /* first: the engine's functions are handed a pointer to it */
     struct kva_nodes leaves;
     struct kva_nodes inners;
     void *root;

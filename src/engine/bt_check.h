@@ -8,7 +8,7 @@
 
 /** What a walk over the tree has seen so far. */
 struct bt_walk {
-    const struct bt_tiling *bt;
+    const struct bt_map *bt;
     struct kva_tally tally;
     uint64_t next;         /* the first address not yet seen in a segment */
     bool at_end;           /* it would be last + 1 */
@@ -19,7 +19,7 @@ struct bt_walk {
 /** I1, I2, I3 for the next segment of the walk. */
 static const char *walk_segment(struct bt_walk *walk, uint64_t start, uint64_t last, enum kva_state state)
 {
-    const struct kva_tiling *common = &walk->bt->common;
+    const struct kva_address_map *common = &walk->bt->common;
 
     walk->address = start;
     if (walk->at_end || start != walk->next || last < start || last > common->last)
@@ -44,7 +44,7 @@ static const char *walk_segment(struct bt_walk *walk, uint64_t start, uint64_t l
 static const char *walk_entry(struct bt_walk *walk, const struct bt_path *path, unsigned g,
                               struct bt_summary *summary)
 {
-    const struct bt_tiling *bt = walk->bt;
+    const struct bt_map *bt = walk->bt;
     const struct bt_leaf *leaf = path->leaf;
     const char *broken = NULL;
     uint64_t start;
@@ -58,8 +58,8 @@ static const char *walk_entry(struct bt_walk *walk, const struct bt_path *path, 
     }
     if (!broken && g < leaf->count) {
         broken = walk_segment(walk, entry_start(bt, leaf, g), entry_last(bt, leaf, g), entry_state(leaf, g));
-        for (unsigned colour = 0; colour < KVA_COLOURS; colour++)
-            walk->tally.parked[colour] += leaf->parked[colour] >> g & 1;
+        for (unsigned epoch = 0; epoch < KVA_EPOCHS; epoch++)
+            walk->tally.deferred[epoch] += leaf->deferred[epoch] >> g & 1;
     }
     return broken;
 }
@@ -80,14 +80,14 @@ static const char *walk_leaf(struct bt_walk *walk, const struct bt_path *path, s
         return "I6: a leaf does not begin where its parent says";
     if (parked_entries(leaf) >> leaf->count != 0)
         return "I7: more is marked as deferred than there are entries";
-    if ((leaf->parked[0] & leaf->parked[1]) != 0)
+    if ((leaf->deferred[0] & leaf->deferred[1]) != 0)
         return "I7: an entry is deferred in two colours";
-    if ((leaf->parked[KVA_COLOUR_ABSENT] & (leaf->parked[0] | leaf->parked[1])) != 0)
+    if ((leaf->deferred[KVA_EPOCH_ABSENT] & (leaf->deferred[0] | leaf->deferred[1])) != 0)
         return "I7: an entry is deferred and absent";
     for (unsigned g = 0; g <= leaf->count && !broken; g++)
         broken = walk_entry(walk, path, g, summary);
-    for (unsigned colour = 0; colour < KVA_PARKED; colour++)
-        summary->deferred[colour] = leaf->parked[colour] != 0;
+    for (unsigned epoch = 0; epoch < KVA_EPOCHS_ALL; epoch++)
+        summary->deferred[epoch] = leaf->deferred[epoch] != 0;
     return broken;
 }
 
@@ -144,8 +144,8 @@ static const char *walk_inner(struct bt_walk *walk, const struct bt_inner *inner
         broken = walk_child(walk, inner, i, level, is_last ? high : inner->low[i + 1] - 1, &seen);
         for (unsigned align_class = 0; align_class < walk->bt->classes; align_class++)
             summary->largest[align_class] = max_u64(summary->largest[align_class], seen.largest[align_class]);
-        for (unsigned colour = 0; colour < KVA_PARKED; colour++)
-            summary->deferred[colour] |= seen.deferred[colour];
+        for (unsigned epoch = 0; epoch < KVA_EPOCHS_ALL; epoch++)
+            summary->deferred[epoch] |= seen.deferred[epoch];
     }
     return broken;
 }
@@ -159,20 +159,20 @@ static const char *walk_node(struct bt_walk *walk, void *node, unsigned level, u
     return walk_leaf(walk, &path, summary);
 }
 
-static const char *bt_check(const struct kva_tiling *tiling, uint64_t *address)
+static const char *bt_check(const struct kva_address_map *map, uint64_t *address)
 {
-    const struct bt_tiling *bt = bt_of_const(tiling);
-    struct bt_walk walk = {.bt = bt, .next = tiling->first, .before = KVA_BUSY};
+    const struct bt_map *bt = bt_of_const(map);
+    struct bt_walk walk = {.bt = bt, .next = map->first, .before = KVA_BUSY};
     struct bt_summary seen = {{0}, {false}};
-    const char *broken = walk_node(&walk, bt->root, 0, tiling->first, tiling->last, &seen);
+    const char *broken = walk_node(&walk, bt->root, 0, map->first, map->last, &seen);
 
     if (!broken)
-        broken = compare_summary(&walk, &bt->top, &seen, tiling->first);
+        broken = compare_summary(&walk, &bt->top, &seen, map->first);
     if (!broken && !is_at_rest(&bt->shape))
         broken = "I6: the change of a tree has not ended";
     if (!broken && !walk.at_end)
         broken = "I1: the segments do not reach the end of the space";
-    if (!broken && memcmp(&walk.tally, &tiling->tally, sizeof walk.tally) != 0) {
+    if (!broken && memcmp(&walk.tally, &map->tally, sizeof walk.tally) != 0) {
         walk.address = 0;
         broken = "I5: the tally differs from what a walk counts";
     }
@@ -181,9 +181,9 @@ static const char *bt_check(const struct kva_tiling *tiling, uint64_t *address)
 }
 
 /** The leaf that answers for `at`, entry by entry, and what its parent says of it. */
-static const char *bt_check_near(const struct kva_tiling *tiling, uint64_t at, uint64_t *address)
+static const char *bt_check_near(const struct kva_address_map *map, uint64_t at, uint64_t *address)
 {
-    const struct bt_tiling *bt = bt_of_const(tiling);
+    const struct bt_map *bt = bt_of_const(map);
     struct bt_summary seen = {{0}, {false}};
     struct bt_path path;
 

@@ -19,7 +19,7 @@
 #include "bt_tree.h"
 
 /** Where the run of busy entries ends that begins at i and goes no further than `last`. */
-static unsigned run_end(const struct bt_tiling *bt, const struct bt_leaf *leaf, unsigned i, uint64_t last)
+static unsigned run_end(const struct bt_map *bt, const struct bt_leaf *leaf, unsigned i, uint64_t last)
 {
     while (i < leaf->count && !entry_is_parked(leaf, i) && entry_last(bt, leaf, i) <= last)
         i++;
@@ -27,7 +27,7 @@ static unsigned run_end(const struct bt_tiling *bt, const struct bt_leaf *leaf, 
 }
 
 /** Write the leaf without its entries [i, j). */
-static void pack_without(const struct bt_tiling *bt, struct bt_leaf *leaf, unsigned i, unsigned j)
+static void pack_without(const struct bt_map *bt, struct bt_leaf *leaf, unsigned i, unsigned j)
 {
     struct bt_entries entries;
 
@@ -38,7 +38,7 @@ static void pack_without(const struct bt_tiling *bt, struct bt_leaf *leaf, unsig
 }
 
 /** Count a run out, whose hole will be [hole_start, hole_last]. */
-static void count_run_out(struct bt_tiling *bt, const struct bt_leaf *leaf, unsigned i, unsigned j,
+static void count_run_out(struct bt_map *bt, const struct bt_leaf *leaf, unsigned i, unsigned j,
                           uint64_t hole_start, uint64_t hole_last)
 {
     struct kva_tally *tally = &bt->common.tally;
@@ -61,7 +61,7 @@ static void count_run_out(struct bt_tiling *bt, const struct bt_leaf *leaf, unsi
 
 /** The run begins with the first entry of a leaf, not the first leaf: the leaf begins at the entry after the
  *  run, or ends; the hole joins the last gap of the leaf before. */
-static void remove_first_run(struct bt_tiling *bt, struct bt_path *path, unsigned j)
+static void remove_first_run(struct bt_map *bt, struct bt_path *path, unsigned j)
 {
     struct bt_leaf *leaf = path->leaf;
 
@@ -79,7 +79,7 @@ static void remove_first_run(struct bt_tiling *bt, struct bt_path *path, unsigne
 }
 
 /** Free the entries [i, j) of the leaf at the end of a path. */
-static void remove_run(struct bt_tiling *bt, struct bt_path *path, unsigned i, unsigned j)
+static void remove_run(struct bt_map *bt, struct bt_path *path, unsigned i, unsigned j)
 {
     struct bt_leaf *leaf = path->leaf;
     uint64_t start = entry_start(bt, leaf, i);
@@ -103,9 +103,9 @@ static void remove_run(struct bt_tiling *bt, struct bt_path *path, unsigned i, u
     end_reshape(bt);
 }
 
-static void bt_clear(struct kva_tiling *tiling, uint64_t first, uint64_t last)
+static void bt_clear(struct kva_address_map *map, uint64_t first, uint64_t last)
 {
-    struct bt_tiling *bt = bt_of(tiling);
+    struct bt_map *bt = bt_of(map);
 
     for (uint64_t at = first;;) {
         struct bt_path path;

@@ -9,15 +9,15 @@
 
 #include "bt_check.h"
 
-/** The table of an engine with the given name, whose tilings `make` makes. */
+/** The table of an engine with the given name, whose address maps `make` makes. */
 #define BT_TABLE(called, make)                                                                               \
     {                                                                                                        \
         .name = called, .create = make, .destroy = bt_destroy, .prepare = bt_prepare, .search = bt_search,   \
-        .locate = bt_locate, .occupy = bt_occupy, .release = bt_release, .punch = bt_punch, .trim = bt_trim, \
-        .resize = bt_resize, .clear = bt_clear, .own = bt_own, .park = bt_park, .unpark = bt_unpark,         \
-        .next_parked = bt_next_parked, .wake = bt_wake, .extend = bt_extend, .narrow = bt_narrow,            \
-        .find = bt_find, .peeks = true, .peek = bt_peek, .largest = bt_largest, .check = bt_check,           \
-        .check_near = bt_check_near,                                                                         \
+        .locate = bt_locate, .occupy = bt_occupy, .free = bt_free, .punch = bt_punch, .trim = bt_trim,       \
+        .resize = bt_resize, .clear = bt_clear, .own = bt_own, .defer = bt_defer,                            \
+        .free_deferred = bt_free_deferred, .next_deferred = bt_next_deferred, .undefer = bt_undefer,         \
+        .extend = bt_extend, .narrow = bt_narrow, .lookup = bt_lookup, .has_try_lookup = true,               \
+        .try_lookup = bt_try_lookup, .largest = bt_largest, .check = bt_check, .check_near = bt_check_near,  \
     }
 
 const struct kva_engine BT_ENGINE = BT_TABLE(BT_NAME, bt_create);

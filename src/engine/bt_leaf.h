@@ -10,12 +10,12 @@
 
 /* ------------------------------------------------------------------------------------------- entries */
 
-BT_HOT uint64_t entry_start(const struct bt_tiling *bt, const struct bt_leaf *leaf, unsigned i)
+BT_HOT uint64_t entry_start(const struct bt_map *bt, const struct bt_leaf *leaf, unsigned i)
 {
     return leaf->is_wide ? leaf->wide.start[i] : leaf->base + ((uint64_t)leaf->compact.start[i] << bt->shift);
 }
 
-BT_HOT uint64_t entry_last(const struct bt_tiling *bt, const struct bt_leaf *leaf, unsigned i)
+BT_HOT uint64_t entry_last(const struct bt_map *bt, const struct bt_leaf *leaf, unsigned i)
 {
     return leaf->is_wide
                ? leaf->wide.last[i]
@@ -28,15 +28,15 @@ BT_HOT struct bt_owners *owners_of(const struct bt_leaf *leaf)
     return (struct bt_owners *)(leaf + 1);
 }
 
-BT_HOT void *entry_owner(const struct bt_tiling *bt, const struct bt_leaf *leaf, unsigned i)
+BT_HOT void *entry_owner(const struct bt_map *bt, const struct bt_leaf *leaf, unsigned i)
 {
     return bt->common.owners ? owners_of(leaf)->owner[owners_of(leaf)->slot[i]] : NULL;
 }
 
-/** Which entries are parked in any colour. */
+/** Which entries are parked in any epoch. */
 BT_HOT uint64_t parked_entries(const struct bt_leaf *leaf)
 {
-    return leaf->parked[0] | leaf->parked[1] | leaf->parked[KVA_COLOUR_ABSENT];
+    return leaf->deferred[0] | leaf->deferred[1] | leaf->deferred[KVA_EPOCH_ABSENT];
 }
 
 BT_HOT bool entry_is_parked(const struct bt_leaf *leaf, unsigned i)
@@ -46,7 +46,7 @@ BT_HOT bool entry_is_parked(const struct bt_leaf *leaf, unsigned i)
 
 BT_HOT bool entry_is_absent(const struct bt_leaf *leaf, unsigned i)
 {
-    return leaf->parked[KVA_COLOUR_ABSENT] >> i & 1;
+    return leaf->deferred[KVA_EPOCH_ABSENT] >> i & 1;
 }
 
 BT_HOT enum kva_state entry_state(const struct bt_leaf *leaf, unsigned i)
@@ -56,18 +56,18 @@ BT_HOT enum kva_state entry_state(const struct bt_leaf *leaf, unsigned i)
     return entry_is_absent(leaf, i) ? KVA_ABSENT : KVA_DEFERRED;
 }
 
-/** Bit c: entry i is parked in colour c. */
+/** Bit c: entry i is parked in epoch c. */
 static inline uint8_t entry_marks(const struct bt_leaf *leaf, unsigned i)
 {
     unsigned marks = 0;
 
-    for (unsigned colour = 0; colour < KVA_PARKED; colour++)
-        marks |= (unsigned)(leaf->parked[colour] >> i & 1) << colour;
+    for (unsigned epoch = 0; epoch < KVA_EPOCHS_ALL; epoch++)
+        marks |= (unsigned)(leaf->deferred[epoch] >> i & 1) << epoch;
     return (uint8_t)marks;
 }
 
 /** How many entries start at `address` or below. */
-BT_HOT unsigned entries_up_to(const struct bt_tiling *bt, const struct bt_leaf *leaf, uint64_t address)
+BT_HOT unsigned entries_up_to(const struct bt_map *bt, const struct bt_leaf *leaf, uint64_t address)
 {
     if (leaf->is_wide) {
         unsigned count = 0;
@@ -82,18 +82,18 @@ BT_HOT unsigned entries_up_to(const struct bt_tiling *bt, const struct bt_leaf *
 }
 
 /** Whether the compact form with this base can say [start, last]. */
-BT_HOT bool is_near(const struct bt_tiling *bt, uint64_t base, uint64_t start, uint64_t last)
+BT_HOT bool is_near(const struct bt_map *bt, uint64_t base, uint64_t start, uint64_t last)
 {
     return start >= base && (last - base) >> bt->shift <= UINT32_MAX;
 }
 
-BT_HOT uint32_t offset_of(const struct bt_tiling *bt, uint64_t base, uint64_t address)
+BT_HOT uint32_t offset_of(const struct bt_map *bt, uint64_t base, uint64_t address)
 {
     return (uint32_t)((address - base) >> bt->shift);
 }
 
 /** Whether a leaf can take one more entry as it stands. */
-BT_HOT bool has_room(const struct bt_tiling *bt, const struct bt_leaf *leaf, uint64_t start, uint64_t last)
+BT_HOT bool has_room(const struct bt_map *bt, const struct bt_leaf *leaf, uint64_t start, uint64_t last)
 {
     if (leaf->is_wide)
         return leaf->count < BT_WIDE_ENTRIES;
@@ -101,12 +101,12 @@ BT_HOT bool has_room(const struct bt_tiling *bt, const struct bt_leaf *leaf, uin
 }
 
 /** Whether an entry can end at `last` without a change of form. */
-BT_HOT bool can_end_at(const struct bt_tiling *bt, const struct bt_leaf *leaf, uint64_t last)
+BT_HOT bool can_end_at(const struct bt_map *bt, const struct bt_leaf *leaf, uint64_t last)
 {
     return leaf->is_wide || is_near(bt, leaf->base, leaf->base, last);
 }
 
-BT_HOT void set_entry_start(const struct bt_tiling *bt, struct bt_leaf *leaf, unsigned i, uint64_t start)
+BT_HOT void set_entry_start(const struct bt_map *bt, struct bt_leaf *leaf, unsigned i, uint64_t start)
 {
     if (leaf->is_wide)
         leaf->wide.start[i] = start;
@@ -114,7 +114,7 @@ BT_HOT void set_entry_start(const struct bt_tiling *bt, struct bt_leaf *leaf, un
         leaf->compact.start[i] = offset_of(bt, leaf->base, start);
 }
 
-BT_HOT void set_entry_last(const struct bt_tiling *bt, struct bt_leaf *leaf, unsigned i, uint64_t last)
+BT_HOT void set_entry_last(const struct bt_map *bt, struct bt_leaf *leaf, unsigned i, uint64_t last)
 {
     if (leaf->is_wide)
         leaf->wide.last[i] = last;
@@ -192,18 +192,18 @@ BT_HOT void remove_owner(struct bt_owners *owners, unsigned i)
 /** Most leaves have no marks to shift. */
 BT_RARE void open_marks(struct bt_leaf *leaf, unsigned i)
 {
-    for (unsigned colour = 0; colour < KVA_PARKED; colour++)
-        leaf->parked[colour] = open_bit(leaf->parked[colour], i);
+    for (unsigned epoch = 0; epoch < KVA_EPOCHS_ALL; epoch++)
+        leaf->deferred[epoch] = open_bit(leaf->deferred[epoch], i);
 }
 
 BT_RARE void close_marks(struct bt_leaf *leaf, unsigned i)
 {
-    for (unsigned colour = 0; colour < KVA_PARKED; colour++)
-        leaf->parked[colour] = close_bit(leaf->parked[colour], i);
+    for (unsigned epoch = 0; epoch < KVA_EPOCHS_ALL; epoch++)
+        leaf->deferred[epoch] = close_bit(leaf->deferred[epoch], i);
 }
 
 /** Put a busy entry in at index i of a leaf that has room for it. */
-BT_HOT void insert_entry(const struct bt_tiling *bt, struct bt_leaf *leaf, unsigned i, uint64_t start,
+BT_HOT void insert_entry(const struct bt_map *bt, struct bt_leaf *leaf, unsigned i, uint64_t start,
                          uint64_t last, void *owner)
 {
     if (leaf->is_wide) {
@@ -222,7 +222,7 @@ BT_HOT void insert_entry(const struct bt_tiling *bt, struct bt_leaf *leaf, unsig
     leaf->count++;
 }
 
-BT_HOT void remove_entry(const struct bt_tiling *bt, struct bt_leaf *leaf, unsigned i)
+BT_HOT void remove_entry(const struct bt_map *bt, struct bt_leaf *leaf, unsigned i)
 {
     if (leaf->is_wide) {
         CLOSE_PLACE(leaf->wide.start, i, leaf->count);
@@ -241,13 +241,13 @@ BT_HOT void remove_entry(const struct bt_tiling *bt, struct bt_leaf *leaf, unsig
 /* ---------------------------------------------------------------------------------------------- gaps */
 
 /** Of all gaps before a leaf's first entry, only the first leaf's may have bytes. */
-BT_HOT bool is_first_leaf(const struct bt_tiling *bt, const struct bt_path *path)
+BT_HOT bool is_first_leaf(const struct bt_map *bt, const struct bt_path *path)
 {
     return path->low == bt->common.first;
 }
 
 /** Gap g of the leaf that a path leads to: false when it has 0 bytes. */
-BT_HOT bool gap_at(const struct bt_tiling *bt, const struct bt_path *path, unsigned g, uint64_t *start,
+BT_HOT bool gap_at(const struct bt_map *bt, const struct bt_path *path, unsigned g, uint64_t *start,
                    uint64_t *last)
 {
     const struct bt_leaf *leaf = path->leaf;
@@ -280,7 +280,7 @@ BT_HOT uint64_t aligned_run(uint64_t start, uint64_t last, uint64_t align)
 }
 
 /** The same at an alignment class: the first is the quantum, where every hole begins. */
-BT_HOT uint64_t run_of(const struct bt_tiling *bt, unsigned align_class, uint64_t start, uint64_t last)
+BT_HOT uint64_t run_of(const struct bt_map *bt, unsigned align_class, uint64_t start, uint64_t last)
 {
     if (align_class > 0)
         return aligned_run(start, last, bt->align[align_class]);
@@ -289,7 +289,7 @@ BT_HOT uint64_t run_of(const struct bt_tiling *bt, unsigned align_class, uint64_
 
 /** What to ask of the inner gaps of a compact leaf, all at once: runs of `size` bytes, or of any size (0), at
  *  `align`. False when the numbers do not fit 32 bits: then the gaps are looked at one by one. */
-BT_HOT bool fit_of(const struct bt_tiling *bt, const struct bt_leaf *leaf, uint64_t size, uint64_t align,
+BT_HOT bool fit_of(const struct bt_map *bt, const struct bt_leaf *leaf, uint64_t size, uint64_t align,
                    struct bt_fit *fit)
 {
     uint64_t quanta = size >> bt->shift;
@@ -305,7 +305,7 @@ BT_HOT bool fit_of(const struct bt_tiling *bt, const struct bt_leaf *leaf, uint6
 enum { BT_NO_GAP = BT_ENTRIES + 1 };
 
 /** The run of a class in gap g; 0 if it has none, or is gap `except`. */
-BT_HOT uint64_t run_of_gap_but(const struct bt_tiling *bt, const struct bt_path *path, unsigned align_class,
+BT_HOT uint64_t run_of_gap_but(const struct bt_map *bt, const struct bt_path *path, unsigned align_class,
                                unsigned g, unsigned except)
 {
     uint64_t start;
@@ -315,7 +315,7 @@ BT_HOT uint64_t run_of_gap_but(const struct bt_tiling *bt, const struct bt_path 
 }
 
 /** The longest run of a class in a leaf, but for gap `except`. */
-BT_HOT uint64_t leaf_largest(const struct bt_tiling *bt, const struct bt_path *path, unsigned align_class,
+BT_HOT uint64_t leaf_largest(const struct bt_map *bt, const struct bt_path *path, unsigned align_class,
                              unsigned except)
 {
     const struct bt_leaf *leaf = path->leaf;
@@ -340,18 +340,18 @@ BT_HOT uint64_t leaf_largest(const struct bt_tiling *bt, const struct bt_path *p
     return most;
 }
 
-static inline void summarise_leaf(const struct bt_tiling *bt, const struct bt_path *path,
+static inline void summarise_leaf(const struct bt_map *bt, const struct bt_path *path,
                                   struct bt_summary *summary)
 {
     for (unsigned align_class = 0; align_class < bt->classes; align_class++)
         summary->largest[align_class] = leaf_largest(bt, path, align_class, BT_NO_GAP);
-    for (unsigned colour = 0; colour < KVA_PARKED; colour++)
-        summary->deferred[colour] = ((const struct bt_leaf *)path->leaf)->parked[colour] != 0;
+    for (unsigned epoch = 0; epoch < KVA_EPOCHS_ALL; epoch++)
+        summary->deferred[epoch] = ((const struct bt_leaf *)path->leaf)->deferred[epoch] != 0;
 }
 
 /** The first gap from index `from` on, in the direction of the demand's policy, that fits it. The kernels
  *  know nothing of windows: of what they find, the gaps at the window's edges may still be too short. */
-BT_HOT bool fit_in_leaf(const struct bt_tiling *bt, const struct kva_demand *demand, unsigned from,
+BT_HOT bool fit_in_leaf(const struct bt_map *bt, const struct kva_demand *demand, unsigned from,
                         struct bt_cursor *cursor, uint64_t *start)
 {
     const struct bt_path *path = &cursor->path;
@@ -382,11 +382,11 @@ struct bt_entries {
     uint64_t start[2 * BT_ENTRIES + 1];
     uint64_t last[2 * BT_ENTRIES + 1];
     void *owner[2 * BT_ENTRIES + 1];
-    uint8_t marks[2 * BT_ENTRIES + 1]; /* bit c: parked in colour c */
+    uint8_t marks[2 * BT_ENTRIES + 1]; /* bit c: parked in epoch c */
 };
 
 /** Add a leaf's entries to what is there. */
-static inline void unpack(const struct bt_tiling *bt, const struct bt_leaf *leaf, struct bt_entries *entries)
+static inline void unpack(const struct bt_map *bt, const struct bt_leaf *leaf, struct bt_entries *entries)
 {
     for (unsigned i = 0; i < leaf->count; i++) {
         unsigned to = entries->count++;
@@ -435,14 +435,14 @@ static inline void insert_unpacked(struct bt_entries *entries, unsigned i, uint6
     entries->marks[i] = 0;
 }
 
-static inline bool is_compact(const struct bt_tiling *bt, const struct bt_entries *entries, unsigned from,
+static inline bool is_compact(const struct bt_map *bt, const struct bt_entries *entries, unsigned from,
                               unsigned to)
 {
     return from == to || is_near(bt, entries->start[from], entries->start[from], entries->last[to - 1]);
 }
 
 /** Whether the entries [from, to) fit into one leaf, in either form. */
-static inline bool fits_leaf(const struct bt_tiling *bt, const struct bt_entries *entries, unsigned from,
+static inline bool fits_leaf(const struct bt_map *bt, const struct bt_entries *entries, unsigned from,
                              unsigned to)
 {
     unsigned most = is_compact(bt, entries, from, to) ? BT_ENTRIES : BT_WIDE_ENTRIES;
@@ -451,7 +451,7 @@ static inline bool fits_leaf(const struct bt_tiling *bt, const struct bt_entries
 
 /** The base of a compact leaf: what the 32 bits leave over is divided between both sides, so that entries can
  *  be added below the first as well as above the last. */
-static inline uint64_t compact_base(const struct bt_tiling *bt, uint64_t start, uint64_t last)
+static inline uint64_t compact_base(const struct bt_map *bt, uint64_t start, uint64_t last)
 {
     uint64_t spare = (UINT32_MAX - ((last - start) >> bt->shift)) / 2;
     uint64_t below = min_u64((start - bt->common.first) >> bt->shift, spare);
@@ -469,7 +469,7 @@ static inline void pack_owners(struct bt_owners *owners, void *const *from, unsi
 }
 
 /** Write the entries [from, to), which fit, into a leaf. */
-static inline void pack(const struct bt_tiling *bt, struct bt_leaf *leaf, const struct bt_entries *entries,
+static inline void pack(const struct bt_map *bt, struct bt_leaf *leaf, const struct bt_entries *entries,
                         unsigned from, unsigned to)
 {
     leaf->is_wide = !is_compact(bt, entries, from, to);
@@ -478,10 +478,10 @@ static inline void pack(const struct bt_tiling *bt, struct bt_leaf *leaf, const 
         leaf->base = compact_base(bt, entries->start[from], entries->last[to - 1]);
     leaf->count = to - from;
     atomic_store_explicit(&leaf->version, 0, memory_order_relaxed); /* bt_version.h, point 5 */
-    memset(leaf->parked, 0, sizeof leaf->parked);
+    memset(leaf->deferred, 0, sizeof leaf->deferred);
     for (unsigned i = from; i < to; i++) {
-        for (unsigned colour = 0; colour < KVA_PARKED; colour++)
-            leaf->parked[colour] |= (uint64_t)(entries->marks[i] >> colour & 1) << (i - from);
+        for (unsigned epoch = 0; epoch < KVA_EPOCHS_ALL; epoch++)
+            leaf->deferred[epoch] |= (uint64_t)(entries->marks[i] >> epoch & 1) << (i - from);
         set_entry_start(bt, leaf, i - from, entries->start[i]);
         set_entry_last(bt, leaf, i - from, entries->last[i]);
     }

@@ -53,20 +53,20 @@
 
 #include "bt_version.h"
 
-BT_HOT struct bt_tiling *bt_of(struct kva_tiling *tiling)
+BT_HOT struct bt_map *bt_of(struct kva_address_map *map)
 {
-    return (struct bt_tiling *)tiling;
+    return (struct bt_map *)map;
 }
 
-BT_HOT const struct bt_tiling *bt_of_const(const struct kva_tiling *tiling)
+BT_HOT const struct bt_map *bt_of_const(const struct kva_address_map *map)
 {
-    return (const struct bt_tiling *)tiling;
+    return (const struct bt_map *)map;
 }
 
 /* --------------------------------------------------------------------------------------------- descents */
 
 /** Fetch all lines of a leaf at once, so that the misses overlap: all but the owners themselves. */
-BT_HOT void prefetch_leaf(const struct bt_tiling *bt, const void *leaf)
+BT_HOT void prefetch_leaf(const struct bt_map *bt, const void *leaf)
 {
     size_t bytes = sizeof(struct bt_leaf) + (bt->common.owners ? offsetof(struct bt_owners, owner) : 0);
 
@@ -75,7 +75,7 @@ BT_HOT void prefetch_leaf(const struct bt_tiling *bt, const void *leaf)
 }
 
 /** What the leaf at the end of a path answers for, from the steps that lead there. */
-BT_HOT void set_bounds(const struct bt_tiling *bt, struct bt_path *path)
+BT_HOT void set_bounds(const struct bt_map *bt, struct bt_path *path)
 {
     path->low = bt->common.first;
     path->high = bt->common.last;
@@ -94,7 +94,7 @@ BT_HOT void set_bounds(const struct bt_tiling *bt, struct bt_path *path)
 }
 
 /** The path to the leaf that answers for `address`. */
-BT_HOT void descend_to(const struct bt_tiling *bt, uint64_t address, struct bt_path *path)
+BT_HOT void descend_to(const struct bt_map *bt, uint64_t address, struct bt_path *path)
 {
     void *node = bt->root;
 
@@ -111,7 +111,7 @@ BT_HOT void descend_to(const struct bt_tiling *bt, uint64_t address, struct bt_p
 
 /** From `node` on `level` down to the outermost leaf, on the policy's side, whose largest run of a class is
  *  at least `size`; there is one. */
-BT_HOT void descend_by_size(const struct bt_tiling *bt, void *node, unsigned level, unsigned align_class,
+BT_HOT void descend_by_size(const struct bt_map *bt, void *node, unsigned level, unsigned align_class,
                             const struct kva_demand *demand, struct bt_path *path)
 {
     for (; level < bt->height; level++) {
@@ -129,7 +129,7 @@ BT_HOT void descend_by_size(const struct bt_tiling *bt, void *node, unsigned lev
 }
 
 /** The next leaf, in the direction of the search, whose largest run of a class suffices. */
-BT_RARE bool next_by_size(const struct bt_tiling *bt, unsigned align_class, const struct kva_demand *demand,
+BT_RARE bool next_by_size(const struct bt_map *bt, unsigned align_class, const struct kva_demand *demand,
                           struct bt_path *path)
 {
     for (unsigned level = bt->height; level-- > 0;) {
@@ -153,7 +153,7 @@ BT_RARE bool next_by_size(const struct bt_tiling *bt, unsigned align_class, cons
 /* ----------------------------------------------------------------------------------------------- search */
 
 /** The coarsest class that every answer to an alignment must satisfy. */
-BT_HOT unsigned class_of(const struct bt_tiling *bt, uint64_t align)
+BT_HOT unsigned class_of(const struct bt_map *bt, uint64_t align)
 {
     unsigned align_class = bt->classes - 1;
 
@@ -163,13 +163,13 @@ BT_HOT unsigned class_of(const struct bt_tiling *bt, uint64_t align)
 }
 
 /** The gap of a leaf at which to begin, on the side of a policy. */
-BT_HOT unsigned outermost_gap(const struct bt_tiling *bt, const struct bt_path *path, bool lowest)
+BT_HOT unsigned outermost_gap(const struct bt_map *bt, const struct bt_path *path, bool lowest)
 {
     return lowest ? !is_first_leaf(bt, path) : ((const struct bt_leaf *)path->leaf)->count;
 }
 
 /** The leaf where a search begins, and the gap in it. */
-BT_HOT bool first_place(const struct bt_tiling *bt, unsigned align_class, const struct kva_demand *demand,
+BT_HOT bool first_place(const struct bt_map *bt, unsigned align_class, const struct kva_demand *demand,
                         struct bt_path *path, unsigned *gap)
 {
     bool lowest = demand->policy == KVA_LOWEST;
@@ -190,15 +190,16 @@ BT_HOT bool first_place(const struct bt_tiling *bt, unsigned align_class, const 
 
 BT_HOT bool is_beyond(const struct bt_path *path, const struct kva_demand *demand)
 {
-    uint64_t span = demand->size - 1;
+    uint64_t extent = demand->size - 1;
 
-    return demand->policy == KVA_LOWEST ? path->low > demand->max - span : path->high < demand->min + span;
+    return demand->policy == KVA_LOWEST ? path->low > demand->max - extent
+                                        : path->high < demand->min + extent;
 }
 
-static enum kva_status bt_search(struct kva_tiling *tiling, const struct kva_demand *demand,
+static enum kva_status bt_search(struct kva_address_map *map, const struct kva_demand *demand,
                                  struct kva_place *place)
 {
-    struct bt_tiling *bt = bt_of(tiling);
+    struct bt_map *bt = bt_of(map);
     struct bt_path *path = &bt->found.path;
     unsigned align_class = class_of(bt, demand->align);
     unsigned gap;
@@ -216,11 +217,11 @@ static enum kva_status bt_search(struct kva_tiling *tiling, const struct kva_dem
     return KVA_OK;
 }
 
-static enum kva_status bt_locate(struct kva_tiling *tiling, uint64_t start, uint64_t last,
+static enum kva_status bt_locate(struct kva_address_map *map, uint64_t start, uint64_t last,
                                  struct kva_place *place)
 {
-    const struct bt_tiling *bt = bt_of(tiling);
-    struct bt_cursor *cursor = &bt_of(tiling)->found;
+    const struct bt_map *bt = bt_of(map);
+    struct bt_cursor *cursor = &bt_of(map)->found;
 
     descend_to(bt, start, &cursor->path);
     cursor->gap = entries_up_to(bt, cursor->path.leaf, start);
@@ -234,7 +235,7 @@ static enum kva_status bt_locate(struct kva_tiling *tiling, uint64_t start, uint
 /* ------------------------------------------------------------------------------------ what parents know */
 
 /** What is known, above it, of the node that a path passes on `level`. */
-BT_HOT uint64_t known_largest(const struct bt_tiling *bt, const struct bt_path *path, unsigned level,
+BT_HOT uint64_t known_largest(const struct bt_map *bt, const struct bt_path *path, unsigned level,
                               unsigned align_class)
 {
     if (level == 0)
@@ -245,8 +246,8 @@ BT_HOT uint64_t known_largest(const struct bt_tiling *bt, const struct bt_path *
 
 /** The node on `level` has another largest run of a class: tell its parents; stop where nothing changes. Only
  *  if it was the greatest among its siblings, and shrank, does anyone have to look at the others. */
-BT_HOT void climb_largest(struct bt_tiling *bt, const struct bt_path *path, unsigned level,
-                          unsigned align_class, uint64_t now)
+BT_HOT void climb_largest(struct bt_map *bt, const struct bt_path *path, unsigned level, unsigned align_class,
+                          uint64_t now)
 {
     while (level-- > 0) {
         struct bt_inner *inner = path->step[level].node;
@@ -268,29 +269,28 @@ BT_HOT void climb_largest(struct bt_tiling *bt, const struct bt_path *path, unsi
     bt->top.largest[align_class] = now;
 }
 
-/** The same for the mark that something below is deferred in a colour. */
-BT_RARE void climb_deferred(struct bt_tiling *bt, const struct bt_path *path, unsigned level, unsigned colour,
+/** The same for the mark that something below is deferred in an epoch. */
+BT_RARE void climb_deferred(struct bt_map *bt, const struct bt_path *path, unsigned level, unsigned epoch,
                             bool deferred)
 {
     while (level-- > 0) {
         struct bt_inner *inner = path->step[level].node;
         uint64_t bit = (uint64_t)1 << path->step[level].index;
 
-        if (((inner->deferred[colour] & bit) != 0) == deferred)
+        if (((inner->deferred[epoch] & bit) != 0) == deferred)
             return;
-        inner->deferred[colour] ^= bit;
-        deferred = inner->deferred[colour] != 0;
+        inner->deferred[epoch] ^= bit;
+        deferred = inner->deferred[epoch] != 0;
     }
-    bt->top.deferred[colour] = deferred;
+    bt->top.deferred[epoch] = deferred;
 }
 
-static void climb(struct bt_tiling *bt, const struct bt_path *path, unsigned level,
-                  const struct bt_summary *now)
+static void climb(struct bt_map *bt, const struct bt_path *path, unsigned level, const struct bt_summary *now)
 {
     for (unsigned align_class = 0; align_class < bt->classes; align_class++)
         climb_largest(bt, path, level, align_class, now->largest[align_class]);
-    for (unsigned colour = 0; colour < KVA_PARKED; colour++)
-        climb_deferred(bt, path, level, colour, now->deferred[colour]);
+    for (unsigned epoch = 0; epoch < KVA_EPOCHS_ALL; epoch++)
+        climb_deferred(bt, path, level, epoch, now->deferred[epoch]);
 }
 
 /** What is left of a hole when a part of it is taken. */
@@ -304,7 +304,7 @@ struct remainder {
 /** A part of gap g of the leaf is about to be taken: what had this hole as its maximum needs another. If what
  *  is left of the hole is no shorter than all that the leaf answers for beside it, nothing in the leaf can be
  *  longer; else look. */
-BT_HOT void gap_shrinks_in(struct bt_tiling *bt, const struct bt_path *path, unsigned align_class, unsigned g,
+BT_HOT void gap_shrinks_in(struct bt_map *bt, const struct bt_path *path, unsigned align_class, unsigned g,
                            const struct remainder *rest)
 {
     uint64_t beside = (path->high - path->low) - (rest->hole_last - rest->hole_start);
@@ -322,7 +322,7 @@ BT_HOT void gap_shrinks_in(struct bt_tiling *bt, const struct bt_path *path, uns
     climb_largest(bt, path, bt->height, align_class, now);
 }
 
-BT_RARE void gap_shrinks_in_declared(struct bt_tiling *bt, const struct bt_path *path, unsigned g,
+BT_RARE void gap_shrinks_in_declared(struct bt_map *bt, const struct bt_path *path, unsigned g,
                                      const struct remainder *rest)
 {
     for (unsigned align_class = 1; align_class < bt->classes; align_class++)
@@ -331,7 +331,7 @@ BT_RARE void gap_shrinks_in_declared(struct bt_tiling *bt, const struct bt_path 
 
 /** In all classes. All spaces have the quantum, and most no other: it goes first and alone, so that what is
  *  known of it is known to the compiler. */
-BT_HOT void gap_shrinks(struct bt_tiling *bt, const struct bt_path *path, unsigned g,
+BT_HOT void gap_shrinks(struct bt_map *bt, const struct bt_path *path, unsigned g,
                         const struct remainder *rest)
 {
     gap_shrinks_in(bt, path, 0, g, rest);
@@ -339,8 +339,8 @@ BT_HOT void gap_shrinks(struct bt_tiling *bt, const struct bt_path *path, unsign
         gap_shrinks_in_declared(bt, path, g, rest);
 }
 
-BT_HOT void gap_grew_in(struct bt_tiling *bt, const struct bt_path *path, unsigned align_class,
-                        uint64_t start, uint64_t last)
+BT_HOT void gap_grew_in(struct bt_map *bt, const struct bt_path *path, unsigned align_class, uint64_t start,
+                        uint64_t last)
 {
     uint64_t run = run_of(bt, align_class, start, last);
 
@@ -348,7 +348,7 @@ BT_HOT void gap_grew_in(struct bt_tiling *bt, const struct bt_path *path, unsign
         climb_largest(bt, path, bt->height, align_class, run);
 }
 
-BT_RARE void gap_grew_in_declared(struct bt_tiling *bt, const struct bt_path *path, uint64_t start,
+BT_RARE void gap_grew_in_declared(struct bt_map *bt, const struct bt_path *path, uint64_t start,
                                   uint64_t last)
 {
     for (unsigned align_class = 1; align_class < bt->classes; align_class++)
@@ -356,7 +356,7 @@ BT_RARE void gap_grew_in_declared(struct bt_tiling *bt, const struct bt_path *pa
 }
 
 /** A gap of the leaf has grown to [start, last]. */
-BT_HOT void gap_grew(struct bt_tiling *bt, const struct bt_path *path, uint64_t start, uint64_t last)
+BT_HOT void gap_grew(struct bt_map *bt, const struct bt_path *path, uint64_t start, uint64_t last)
 {
     gap_grew_in(bt, path, 0, start, last);
     if (bt->classes > 1)
@@ -364,15 +364,15 @@ BT_HOT void gap_grew(struct bt_tiling *bt, const struct bt_path *path, uint64_t 
 }
 
 /** The leaf's entries have been marked or unmarked as deferred, or have come or gone. */
-static void marks_changed(struct bt_tiling *bt, const struct bt_path *path)
+static void marks_changed(struct bt_map *bt, const struct bt_path *path)
 {
     const struct bt_leaf *leaf = path->leaf;
 
-    for (unsigned colour = 0; colour < KVA_PARKED; colour++)
-        climb_deferred(bt, path, bt->height, colour, leaf->parked[colour] != 0);
+    for (unsigned epoch = 0; epoch < KVA_EPOCHS_ALL; epoch++)
+        climb_deferred(bt, path, bt->height, epoch, leaf->deferred[epoch] != 0);
 }
 
-static void leaf_changed(struct bt_tiling *bt, const struct bt_path *path)
+static void leaf_changed(struct bt_map *bt, const struct bt_path *path)
 {
     struct bt_summary now;
 
@@ -409,33 +409,33 @@ struct child {
     struct bt_summary summary;
 };
 
-static void set_child(const struct bt_tiling *bt, struct bt_inner *inner, size_t i, const struct child *child)
+static void set_child(const struct bt_map *bt, struct bt_inner *inner, size_t i, const struct child *child)
 {
     uint64_t bit = (uint64_t)1 << i;
 
     inner->child[i] = child->node;
     inner->low[i] = child->low;
     inner->size[i] = (uint8_t)child->size;
-    for (unsigned colour = 0; colour < KVA_PARKED; colour++) {
-        inner->deferred[colour] &= ~bit;
-        inner->deferred[colour] |= child->summary.deferred[colour] ? bit : 0;
+    for (unsigned epoch = 0; epoch < KVA_EPOCHS_ALL; epoch++) {
+        inner->deferred[epoch] &= ~bit;
+        inner->deferred[epoch] |= child->summary.deferred[epoch] ? bit : 0;
     }
     for (unsigned align_class = 0; align_class < bt->classes; align_class++)
         inner->largest[align_class][i] = child->summary.largest[align_class];
 }
 
-static void get_child(const struct bt_tiling *bt, const struct bt_inner *inner, size_t i, struct child *child)
+static void get_child(const struct bt_map *bt, const struct bt_inner *inner, size_t i, struct child *child)
 {
     child->node = inner->child[i];
     child->low = inner->low[i];
     child->size = inner->size[i];
-    for (unsigned colour = 0; colour < KVA_PARKED; colour++)
-        child->summary.deferred[colour] = inner->deferred[colour] >> i & 1;
+    for (unsigned epoch = 0; epoch < KVA_EPOCHS_ALL; epoch++)
+        child->summary.deferred[epoch] = inner->deferred[epoch] >> i & 1;
     for (unsigned align_class = 0; align_class < bt->classes; align_class++)
         child->summary.largest[align_class] = inner->largest[align_class][i];
 }
 
-static void insert_child(const struct bt_tiling *bt, struct bt_inner *inner, unsigned i,
+static void insert_child(const struct bt_map *bt, struct bt_inner *inner, unsigned i,
                          const struct child *child)
 {
     OPEN_PLACE(inner->child, i, inner->count);
@@ -443,38 +443,38 @@ static void insert_child(const struct bt_tiling *bt, struct bt_inner *inner, uns
     OPEN_PLACE(inner->size, i, inner->count);
     for (unsigned align_class = 0; align_class < bt->classes; align_class++)
         OPEN_PLACE(inner->largest[align_class], i, inner->count);
-    for (unsigned colour = 0; colour < KVA_PARKED; colour++)
-        inner->deferred[colour] = open_bit(inner->deferred[colour], i);
+    for (unsigned epoch = 0; epoch < KVA_EPOCHS_ALL; epoch++)
+        inner->deferred[epoch] = open_bit(inner->deferred[epoch], i);
     inner->count++;
     set_child(bt, inner, i, child);
 }
 
-static void remove_child(const struct bt_tiling *bt, struct bt_inner *inner, unsigned i)
+static void remove_child(const struct bt_map *bt, struct bt_inner *inner, unsigned i)
 {
     CLOSE_PLACE(inner->child, i, inner->count);
     CLOSE_PLACE(inner->low, i, inner->count);
     CLOSE_PLACE(inner->size, i, inner->count);
     for (unsigned align_class = 0; align_class < bt->classes; align_class++)
         CLOSE_PLACE(inner->largest[align_class], i, inner->count);
-    for (unsigned colour = 0; colour < KVA_PARKED; colour++)
-        inner->deferred[colour] = close_bit(inner->deferred[colour], i);
+    for (unsigned epoch = 0; epoch < KVA_EPOCHS_ALL; epoch++)
+        inner->deferred[epoch] = close_bit(inner->deferred[epoch], i);
     inner->count--;
 }
 
 /** All that a parent must know of an inner node. */
-static void describe_inner(const struct bt_tiling *bt, struct bt_inner *inner, struct child *child)
+static void describe_inner(const struct bt_map *bt, struct bt_inner *inner, struct child *child)
 {
     child->node = inner;
     child->low = inner->low[0];
     child->size = inner->count;
-    for (unsigned colour = 0; colour < KVA_PARKED; colour++)
-        child->summary.deferred[colour] = inner->deferred[colour] != 0;
+    for (unsigned epoch = 0; epoch < KVA_EPOCHS_ALL; epoch++)
+        child->summary.deferred[epoch] = inner->deferred[epoch] != 0;
     for (unsigned align_class = 0; align_class < bt->classes; align_class++)
         child->summary.largest[align_class] =
             greatest(inner->largest[align_class], (unsigned)inner->count, BT_CHILDREN);
 }
 
-static struct bt_inner *new_inner(struct bt_tiling *bt)
+static struct bt_inner *new_inner(struct bt_map *bt)
 {
     struct bt_inner *inner = kva_nodes_pop(&bt->inners);
 
@@ -484,7 +484,7 @@ static struct bt_inner *new_inner(struct bt_tiling *bt)
 }
 
 /** Move the children of `from` from index `at` on to the end of `to`. */
-static void move_children(const struct bt_tiling *bt, struct bt_inner *from, size_t at, struct bt_inner *to)
+static void move_children(const struct bt_map *bt, struct bt_inner *from, size_t at, struct bt_inner *to)
 {
     struct child child;
 
@@ -493,15 +493,15 @@ static void move_children(const struct bt_tiling *bt, struct bt_inner *from, siz
         set_child(bt, to, to->count++, &child);
     }
     from->count = at;
-    for (unsigned colour = 0; colour < KVA_PARKED; colour++)
-        from->deferred[colour] &= ((uint64_t)1 << at) - 1;
+    for (unsigned epoch = 0; epoch < KVA_EPOCHS_ALL; epoch++)
+        from->deferred[epoch] &= ((uint64_t)1 << at) - 1;
 }
 
 /* ----------------------------------------------------------------------------------------------- splits */
 
 /** How many inner nodes a split of the leaf needs: one for each full parent in a row, and a new root if even
  *  that one is full. */
-static size_t inners_for_split(const struct bt_tiling *bt, const struct bt_path *path)
+static size_t inners_for_split(const struct bt_map *bt, const struct bt_path *path)
 {
     unsigned level = bt->height;
 
@@ -512,7 +512,7 @@ static size_t inners_for_split(const struct bt_tiling *bt, const struct bt_path 
 
 /** Put `right` behind child i of a full node: the upper half moves to a new node. Where children arrive at
  *  either end only, as in a fill, the split leaves the full side full. */
-static struct bt_inner *split_inner(struct bt_tiling *bt, struct bt_inner *inner, unsigned i,
+static struct bt_inner *split_inner(struct bt_map *bt, struct bt_inner *inner, unsigned i,
                                     const struct child *right)
 {
     struct bt_inner *upper = new_inner(bt);
@@ -528,8 +528,7 @@ static struct bt_inner *split_inner(struct bt_tiling *bt, struct bt_inner *inner
 
 /** The leaf of a path has become two, `left` in its place and `right` behind it: tell the parents, splitting
  *  those that are full. */
-static void add_sibling(struct bt_tiling *bt, const struct bt_path *path, struct child left,
-                        struct child right)
+static void add_sibling(struct bt_map *bt, const struct bt_path *path, struct child left, struct child right)
 {
     for (unsigned level = bt->height; level-- > 0;) {
         struct bt_inner *inner = path->step[level].node;
@@ -557,7 +556,7 @@ static void add_sibling(struct bt_tiling *bt, const struct bt_path *path, struct
 
 /** Where to divide the entries of a leaf that is too small for them: in the middle, but behind all others
  *  where the new one came last, and before all others where it came first. */
-static unsigned division(const struct bt_tiling *bt, const struct bt_path *path,
+static unsigned division(const struct bt_map *bt, const struct bt_path *path,
                          const struct bt_entries *entries, unsigned added)
 {
     if (added + 1 == entries->count && path->high == bt->common.last && fits_leaf(bt, entries, 0, added))
@@ -569,7 +568,7 @@ static unsigned division(const struct bt_tiling *bt, const struct bt_path *path,
 
 /** Level the entries of two leaves out, children i and i + 1 of the last inner node of a path. False, and
  *  nothing is changed, if a half of them does not fit the compact form. */
-BT_RARE bool level_out(struct bt_tiling *bt, const struct bt_path *path, unsigned i,
+BT_RARE bool level_out(struct bt_map *bt, const struct bt_path *path, unsigned i,
                        const struct bt_entries *entries)
 {
     struct bt_inner *parent = path->step[bt->height - 1].node;
@@ -601,7 +600,7 @@ BT_RARE bool level_out(struct bt_tiling *bt, const struct bt_path *path, unsigne
 /** Give a neighbour under the same parent a part of the entries that are too many for a leaf, if it has room
  *  to spare: it takes no memory, and leaves stay fuller than if each overflow made a new one. Both must be
  *  left with some, or it would soon be for nothing. */
-BT_RARE bool share(struct bt_tiling *bt, const struct bt_path *path, const struct bt_entries *entries)
+BT_RARE bool share(struct bt_map *bt, const struct bt_path *path, const struct bt_entries *entries)
 {
     const unsigned most = 2 * BT_MERGE_ENTRIES;
     struct bt_entries both;
@@ -626,7 +625,7 @@ BT_RARE bool share(struct bt_tiling *bt, const struct bt_path *path, const struc
 }
 
 /** Divide the entries of a leaf between it and a new one behind it. */
-static enum kva_status split_leaf(struct bt_tiling *bt, const struct bt_path *path,
+static enum kva_status split_leaf(struct bt_map *bt, const struct bt_path *path,
                                   const struct bt_entries *entries, unsigned added)
 {
     struct bt_leaf *leaf = path->leaf;
@@ -655,7 +654,7 @@ static enum kva_status split_leaf(struct bt_tiling *bt, const struct bt_path *pa
 
 /** Write entries that no longer fit the leaf as it stands, `added` among them new: in its other form,
  *  or into it and a neighbour, or into it and a new one. */
-BT_RARE enum kva_status rewrite_leaf(struct bt_tiling *bt, const struct bt_path *path,
+BT_RARE enum kva_status rewrite_leaf(struct bt_map *bt, const struct bt_path *path,
                                      const struct bt_entries *entries, unsigned added)
 {
     struct bt_leaf *leaf = path->leaf;
@@ -672,7 +671,7 @@ BT_RARE enum kva_status rewrite_leaf(struct bt_tiling *bt, const struct bt_path 
 
 /** Add an entry at index i by rewriting the leaf; entry i - 1, if there is one, ends at `end_before` or
  *  sooner. */
-BT_RARE enum kva_status add_by_rewriting(struct bt_tiling *bt, const struct bt_path *path, unsigned i,
+BT_RARE enum kva_status add_by_rewriting(struct bt_map *bt, const struct bt_path *path, unsigned i,
                                          uint64_t start, uint64_t last, void *owner, uint64_t end_before)
 {
     struct bt_entries entries;
@@ -688,7 +687,7 @@ BT_RARE enum kva_status add_by_rewriting(struct bt_tiling *bt, const struct bt_p
 /* ----------------------------------------------------------------------------------------------- merges */
 
 /** The tree has lost a level if its root has a single child. */
-static void lower_root(struct bt_tiling *bt)
+static void lower_root(struct bt_map *bt)
 {
     while (bt->height > 0 && ((struct bt_inner *)bt->root)->count == 1) {
         struct bt_inner *root = bt->root;
@@ -699,7 +698,7 @@ static void lower_root(struct bt_tiling *bt)
 }
 
 /** Merge two leaves, if both fit into the first. */
-static bool merge_leaves(struct bt_tiling *bt, struct bt_leaf *left, struct bt_leaf *right)
+static bool merge_leaves(struct bt_map *bt, struct bt_leaf *left, struct bt_leaf *right)
 {
     struct bt_entries entries;
 
@@ -713,7 +712,7 @@ static bool merge_leaves(struct bt_tiling *bt, struct bt_leaf *left, struct bt_l
     return true;
 }
 
-static bool merge_inners(struct bt_tiling *bt, struct bt_inner *left, struct bt_inner *right)
+static bool merge_inners(struct bt_map *bt, struct bt_inner *left, struct bt_inner *right)
 {
     move_children(bt, right, 0, left);
     kva_nodes_push(&bt->inners, right);
@@ -722,7 +721,7 @@ static bool merge_inners(struct bt_tiling *bt, struct bt_inner *left, struct bt_
 
 /** Merge children i and i + 1. What the parent knows of the one is the union of what it knew of both: no hole
  *  lies in two children, so no maximum changes. */
-static bool merge_children(struct bt_tiling *bt, struct bt_inner *parent, unsigned i, bool are_leaves)
+static bool merge_children(struct bt_map *bt, struct bt_inner *parent, unsigned i, bool are_leaves)
 {
     struct child left;
     struct child right;
@@ -732,8 +731,8 @@ static bool merge_children(struct bt_tiling *bt, struct bt_inner *parent, unsign
     if (!(are_leaves ? merge_leaves(bt, left.node, right.node) : merge_inners(bt, left.node, right.node)))
         return false;
     left.size += right.size;
-    for (unsigned colour = 0; colour < KVA_PARKED; colour++)
-        left.summary.deferred[colour] |= right.summary.deferred[colour];
+    for (unsigned epoch = 0; epoch < KVA_EPOCHS_ALL; epoch++)
+        left.summary.deferred[epoch] |= right.summary.deferred[epoch];
     for (unsigned align_class = 0; align_class < bt->classes; align_class++)
         left.summary.largest[align_class] =
             max_u64(left.summary.largest[align_class], right.summary.largest[align_class]);
@@ -755,7 +754,7 @@ BT_HOT bool should_merge(const struct bt_inner *parent, unsigned i, unsigned mos
 }
 
 /** Merge child i with a neighbour under the same parent: with the smaller one, if both fit into one node. */
-static bool merge_child(struct bt_tiling *bt, struct bt_inner *parent, unsigned i, bool are_leaves)
+static bool merge_child(struct bt_map *bt, struct bt_inner *parent, unsigned i, bool are_leaves)
 {
     bool has_behind = i + 1 < parent->count;
     bool before = i > 0 && (!has_behind || parent->size[i - 1] < parent->size[i + 1]);
@@ -765,7 +764,7 @@ static bool merge_child(struct bt_tiling *bt, struct bt_inner *parent, unsigned 
 
 /** Child `index` of the inner node on `level` has become smaller: merge it with a neighbour, and so on
  *  upwards. */
-BT_RARE void merge_up(struct bt_tiling *bt, const struct bt_path *path, unsigned level)
+BT_RARE void merge_up(struct bt_map *bt, const struct bt_path *path, unsigned level)
 {
     unsigned most = level + 1 == bt->height ? BT_MERGE_ENTRIES : BT_MERGE_CHILDREN;
 
@@ -783,7 +782,7 @@ BT_RARE void merge_up(struct bt_tiling *bt, const struct bt_path *path, unsigned
 }
 
 /** Whether the leaf of a path, which has lost an entry, should be one with a neighbour. */
-BT_HOT bool is_too_small(const struct bt_tiling *bt, const struct bt_path *path)
+BT_HOT bool is_too_small(const struct bt_map *bt, const struct bt_path *path)
 {
     if (bt->height == 0)
         return false;
@@ -791,7 +790,7 @@ BT_HOT bool is_too_small(const struct bt_tiling *bt, const struct bt_path *path)
     return should_merge(step->node, step->index, BT_MERGE_ENTRIES);
 }
 
-BT_HOT void leaf_shrank(struct bt_tiling *bt, const struct bt_path *path)
+BT_HOT void leaf_shrank(struct bt_map *bt, const struct bt_path *path)
 {
     if (!is_too_small(bt, path))
         return;
@@ -802,7 +801,7 @@ BT_HOT void leaf_shrank(struct bt_tiling *bt, const struct bt_path *path)
 
 /** The leaf of a path has no entry left, and is not the first: take it out, and every parent that this leaves
  *  without children. The leaf before it will answer for its addresses. */
-BT_RARE void remove_leaf(struct bt_tiling *bt, const struct bt_path *path)
+BT_RARE void remove_leaf(struct bt_map *bt, const struct bt_path *path)
 {
     unsigned level = bt->height;
 
@@ -827,20 +826,19 @@ BT_RARE void remove_leaf(struct bt_tiling *bt, const struct bt_path *path)
 
 /* ----------------------------------------------------------------------------------------------- changes */
 
-static enum kva_status bt_occupy(struct kva_tiling *tiling, const struct kva_place *place, void *owner)
+static enum kva_status bt_occupy(struct kva_address_map *map, const struct kva_place *place, void *owner)
 {
-    struct bt_tiling *bt = bt_of(tiling);
+    struct bt_map *bt = bt_of(map);
     const struct bt_cursor *cursor = &bt->found;
     const struct bt_path *path = &cursor->path;
     struct bt_leaf *leaf = path->leaf;
-    struct kva_tally *tally = &tiling->tally;
+    struct kva_tally *tally = &map->tally;
     unsigned gap = cursor->gap;
     const struct remainder rest = {cursor->hole_start, place->start, place->last, cursor->hole_last};
 
-    check_contract(&tiling->ledger.hooks,
-                   cursor->hole_start <= place->start && place->last <= cursor->hole_last, __func__,
-                   "a place outside its hole", place->start);
-    if (!index_is_ready(tiling, 1))
+    check_contract(&map->ledger.hooks, cursor->hole_start <= place->start && place->last <= cursor->hole_last,
+                   __func__, "a place outside its hole", place->start);
+    if (!index_is_ready(map, 1))
         return KVA_ENOMEM;
     if (has_room(bt, leaf, place->start, place->last)) {
         gap_shrinks(bt, path, gap, &rest);
@@ -851,7 +849,7 @@ static enum kva_status bt_occupy(struct kva_tiling *tiling, const struct kva_pla
     } else if (add_by_rewriting(bt, path, gap, place->start, place->last, owner, UINT64_MAX) != KVA_OK) {
         return KVA_ENOMEM;
     }
-    hole_lost(tiling, rest.hole_start, rest.hole_last, rest.start, rest.last);
+    hole_lost(map, rest.hole_start, rest.hole_last, rest.start, rest.last);
     kva_tally_move_bytes(tally, KVA_FREE, KVA_BUSY, place->last - place->start + 1);
     tally->segments[KVA_BUSY]++;
     tally->segments[KVA_FREE] += (uint64_t)(place->start > rest.hole_start) + (place->last < rest.hole_last);
@@ -860,7 +858,7 @@ static enum kva_status bt_occupy(struct kva_tiling *tiling, const struct kva_pla
 }
 
 /** The path to the entry that starts at `start` and its index: false when there is none. */
-BT_HOT bool find_used(const struct bt_tiling *bt, uint64_t start, struct bt_path *path, unsigned *index)
+BT_HOT bool find_used(const struct bt_map *bt, uint64_t start, struct bt_path *path, unsigned *index)
 {
     descend_to(bt, start, path);
     unsigned count = entries_up_to(bt, path->leaf, start);
@@ -871,13 +869,13 @@ BT_HOT bool find_used(const struct bt_tiling *bt, uint64_t start, struct bt_path
 }
 
 /** The same, if the entry is busy. */
-BT_HOT bool find_busy(const struct bt_tiling *bt, uint64_t start, struct bt_path *path, unsigned *index)
+BT_HOT bool find_busy(const struct bt_map *bt, uint64_t start, struct bt_path *path, unsigned *index)
 {
     return find_used(bt, start, path, index) && !entry_is_parked(path->leaf, *index);
 }
 
 /** The hole before entry i, wherever it lies: in the leaf, or at the end of the one before. */
-BT_RARE bool hole_before(const struct bt_tiling *bt, const struct bt_path *path, unsigned i, uint64_t *start)
+BT_RARE bool hole_before(const struct bt_map *bt, const struct bt_path *path, unsigned i, uint64_t *start)
 {
     struct bt_path before;
     uint64_t last;
@@ -889,7 +887,7 @@ BT_RARE bool hole_before(const struct bt_tiling *bt, const struct bt_path *path,
 }
 
 /** A hole has grown, or come to be: tell the leaf that it belongs to. */
-BT_RARE void hole_grew_at(struct bt_tiling *bt, uint64_t address)
+BT_RARE void hole_grew_at(struct bt_map *bt, uint64_t address)
 {
     struct bt_path path;
     uint64_t start;
@@ -902,7 +900,7 @@ BT_RARE void hole_grew_at(struct bt_tiling *bt, uint64_t address)
 
 /** The first entry of a leaf, not the first leaf, is to go: the leaf begins at its next entry, or ends; the
  *  hole joins the last gap of the leaf before. */
-BT_RARE void remove_first_entry(struct bt_tiling *bt, struct bt_path *path, uint64_t start)
+BT_RARE void remove_first_entry(struct bt_map *bt, struct bt_path *path, uint64_t start)
 {
     struct bt_leaf *leaf = path->leaf;
 
@@ -923,7 +921,7 @@ BT_RARE void remove_first_entry(struct bt_tiling *bt, struct bt_path *path, uint
 }
 
 /** Take an entry out; what it was joins the holes on either side. */
-BT_HOT void remove_used(struct bt_tiling *bt, struct bt_path *path, unsigned i, enum kva_state from)
+BT_HOT void remove_used(struct bt_map *bt, struct bt_path *path, unsigned i, enum kva_state from)
 {
     struct bt_leaf *leaf = path->leaf;
     struct kva_tally *tally = &bt->common.tally;
@@ -954,28 +952,28 @@ BT_HOT void remove_used(struct bt_tiling *bt, struct bt_path *path, unsigned i, 
     leaf_shrank(bt, path);
 }
 
-static enum kva_status bt_release(struct kva_tiling *tiling, uint64_t start)
+static enum kva_status bt_free(struct kva_address_map *map, uint64_t start)
 {
-    struct bt_tiling *bt = bt_of(tiling);
+    struct bt_map *bt = bt_of(map);
     struct bt_path path;
     unsigned index;
 
-    if (start < tiling->first || start > tiling->last || !find_busy(bt, start, &path, &index))
+    if (start < map->first || start > map->last || !find_busy(bt, start, &path, &index))
         return KVA_ENOENT;
     remove_used(bt, &path, index, KVA_BUSY);
     return KVA_OK;
 }
 
-static enum kva_status bt_punch(struct kva_tiling *tiling, uint64_t start, uint64_t first, uint64_t last)
+static enum kva_status bt_punch(struct kva_address_map *map, uint64_t start, uint64_t first, uint64_t last)
 {
-    struct bt_tiling *bt = bt_of(tiling);
-    struct kva_tally *tally = &tiling->tally;
+    struct bt_map *bt = bt_of(map);
+    struct kva_tally *tally = &map->tally;
     struct bt_path path;
     unsigned i;
 
     if (!find_busy(bt, start, &path, &i))
         return KVA_ENOENT;
-    if (!index_is_ready(tiling, 1))
+    if (!index_is_ready(map, 1))
         return KVA_ENOMEM;
     struct bt_leaf *leaf = path.leaf;
     uint64_t end = entry_last(bt, leaf, i);
@@ -990,7 +988,7 @@ static enum kva_status bt_punch(struct kva_tiling *tiling, uint64_t start, uint6
     } else if (add_by_rewriting(bt, &path, i + 1, last + 1, end, owner, first - 1) != KVA_OK) {
         return KVA_ENOMEM;
     }
-    hole_gained(tiling, first, last, first, last);
+    hole_gained(map, first, last, first, last);
     kva_tally_move_bytes(tally, KVA_BUSY, KVA_FREE, last - first + 1);
     tally->segments[KVA_BUSY]++;
     tally->segments[KVA_FREE]++;
@@ -999,9 +997,9 @@ static enum kva_status bt_punch(struct kva_tiling *tiling, uint64_t start, uint6
 
 /** The entry keeps its place; if it is the first of a leaf, not the first leaf, the leaf begins where it
  *  does. */
-static enum kva_status bt_trim(struct kva_tiling *tiling, uint64_t start, uint64_t first)
+static enum kva_status bt_trim(struct kva_address_map *map, uint64_t start, uint64_t first)
 {
-    struct bt_tiling *bt = bt_of(tiling);
+    struct bt_map *bt = bt_of(map);
     struct bt_path path;
     uint64_t hole_start;
     unsigned i;
@@ -1018,13 +1016,13 @@ static enum kva_status bt_trim(struct kva_tiling *tiling, uint64_t start, uint64
         set_low(&path, bt->height, first);
     end_change(count);
     hole_grew_at(bt, start);
-    hole_gained(tiling, had_hole ? hole_start : start, first - 1, start, first - 1);
-    kva_tally_move_bytes(&tiling->tally, KVA_BUSY, KVA_FREE, first - start);
-    tiling->tally.segments[KVA_FREE] += !had_hole;
+    hole_gained(map, had_hole ? hole_start : start, first - 1, start, first - 1);
+    kva_tally_move_bytes(&map->tally, KVA_BUSY, KVA_FREE, first - start);
+    map->tally.segments[KVA_FREE] += !had_hole;
     return KVA_OK;
 }
 
-BT_HOT void end_entry_at(const struct bt_tiling *bt, struct bt_leaf *leaf, unsigned i, uint64_t last)
+BT_HOT void end_entry_at(const struct bt_map *bt, struct bt_leaf *leaf, unsigned i, uint64_t last)
 {
     begin_edit(leaf);
     set_entry_last(bt, leaf, i, last);
@@ -1033,7 +1031,7 @@ BT_HOT void end_entry_at(const struct bt_tiling *bt, struct bt_leaf *leaf, unsig
 
 /** Let entry i end where the part that it takes of the hole behind it ends, in whatever form the leaf needs
  *  for that. */
-static enum kva_status raise_last(struct bt_tiling *bt, const struct bt_path *path, unsigned i,
+static enum kva_status raise_last(struct bt_map *bt, const struct bt_path *path, unsigned i,
                                   const struct remainder *rest)
 {
     struct bt_entries entries;
@@ -1049,10 +1047,10 @@ static enum kva_status raise_last(struct bt_tiling *bt, const struct bt_path *pa
     return rewrite_leaf(bt, path, &entries, i);
 }
 
-static enum kva_status bt_resize(struct kva_tiling *tiling, uint64_t start, uint64_t last)
+static enum kva_status bt_resize(struct kva_address_map *map, uint64_t start, uint64_t last)
 {
-    struct bt_tiling *bt = bt_of(tiling);
-    struct kva_tally *tally = &tiling->tally;
+    struct bt_map *bt = bt_of(map);
+    struct kva_tally *tally = &map->tally;
     struct bt_path path;
     uint64_t hole_start;
     uint64_t hole_last;
@@ -1069,28 +1067,28 @@ static enum kva_status bt_resize(struct kva_tiling *tiling, uint64_t start, uint
     if (last < old_last) {
         end_entry_at(bt, path.leaf, i, last);
         gap_grew(bt, &path, last + 1, hole_behind ? hole_last : old_last);
-        hole_gained(tiling, last + 1, hole_behind ? hole_last : old_last, last + 1, old_last);
+        hole_gained(map, last + 1, hole_behind ? hole_last : old_last, last + 1, old_last);
         tally->segments[KVA_FREE] += !hole_behind;
     } else {
         const struct remainder rest = {hole_start, hole_start, last, hole_last};
         if (raise_last(bt, &path, i, &rest) != KVA_OK)
             return KVA_ENOMEM;
-        hole_lost(tiling, hole_start, hole_last, hole_start, last);
+        hole_lost(map, hole_start, hole_last, hole_start, last);
         tally->segments[KVA_FREE] -= hole_last == last;
     }
     kva_tally_move_bytes(tally, KVA_FREE, KVA_BUSY, last - old_last); /* modulo 2^64 when it shrinks */
     return KVA_OK;
 }
 
-static enum kva_status bt_own(struct kva_tiling *tiling, uint64_t start, void *owner)
+static enum kva_status bt_own(struct kva_address_map *map, uint64_t start, void *owner)
 {
-    struct bt_tiling *bt = bt_of(tiling);
+    struct bt_map *bt = bt_of(map);
     struct bt_path path;
     unsigned i;
 
-    if (start < tiling->first || start > tiling->last || !find_busy(bt, start, &path, &i))
+    if (start < map->first || start > map->last || !find_busy(bt, start, &path, &i))
         return KVA_ENOENT;
-    if (!tiling->owners)
+    if (!map->owners)
         return KVA_OK;
     struct bt_owners *owners = owners_of(path.leaf);
     begin_edit(path.leaf);
@@ -1099,49 +1097,49 @@ static enum kva_status bt_own(struct kva_tiling *tiling, uint64_t start, void *o
     return KVA_OK;
 }
 
-static enum kva_status bt_park(struct kva_tiling *tiling, uint64_t start, unsigned colour, uint64_t *last)
+static enum kva_status bt_defer(struct kva_address_map *map, uint64_t start, unsigned epoch, uint64_t *last)
 {
-    struct bt_tiling *bt = bt_of(tiling);
+    struct bt_map *bt = bt_of(map);
     struct bt_path path;
     unsigned i;
 
-    if (start < tiling->first || start > tiling->last || !find_busy(bt, start, &path, &i))
+    if (start < map->first || start > map->last || !find_busy(bt, start, &path, &i))
         return KVA_ENOENT;
     struct bt_leaf *leaf = path.leaf;
     begin_edit(leaf);
-    leaf->parked[colour] |= (uint64_t)1 << i;
+    leaf->deferred[epoch] |= (uint64_t)1 << i;
     end_edit(leaf);
     *last = entry_last(bt, leaf, i);
     marks_changed(bt, &path);
-    kva_tally_park(&tiling->tally, colour, *last - start + 1);
+    kva_tally_defer(&map->tally, epoch, *last - start + 1);
     return KVA_OK;
 }
 
-static enum kva_status bt_wake(struct kva_tiling *tiling, uint64_t start)
+static enum kva_status bt_undefer(struct kva_address_map *map, uint64_t start)
 {
-    struct bt_tiling *bt = bt_of(tiling);
+    struct bt_map *bt = bt_of(map);
     struct bt_path path;
     unsigned i;
 
-    if (start < tiling->first || start > tiling->last || !find_used(bt, start, &path, &i) ||
+    if (start < map->first || start > map->last || !find_used(bt, start, &path, &i) ||
         !entry_is_absent(path.leaf, i))
         return KVA_ENOENT;
     struct bt_leaf *leaf = path.leaf;
     begin_edit(leaf);
-    leaf->parked[KVA_COLOUR_ABSENT] &= ~((uint64_t)1 << i);
+    leaf->deferred[KVA_EPOCH_ABSENT] &= ~((uint64_t)1 << i);
     end_edit(leaf);
     marks_changed(bt, &path);
-    kva_tally_wake(&tiling->tally, entry_last(bt, leaf, i) - start + 1);
+    kva_tally_undefer(&map->tally, entry_last(bt, leaf, i) - start + 1);
     return KVA_OK;
 }
 
-/** From `node` on `level` down to the first leaf with something deferred in a colour; there is one. */
-static void descend_to_deferred(const struct bt_tiling *bt, void *node, unsigned level, unsigned colour,
+/** From `node` on `level` down to the first leaf with something deferred in an epoch; there is one. */
+static void descend_to_deferred(const struct bt_map *bt, void *node, unsigned level, unsigned epoch,
                                 struct bt_path *path)
 {
     for (; level < bt->height; level++) {
         struct bt_inner *inner = node;
-        unsigned index = lowest_bit(inner->deferred[colour]);
+        unsigned index = lowest_bit(inner->deferred[epoch]);
         path->step[level] = (struct bt_step){inner, index};
         node = inner->child[index];
     }
@@ -1149,38 +1147,38 @@ static void descend_to_deferred(const struct bt_tiling *bt, void *node, unsigned
     set_bounds(bt, path);
 }
 
-static void bt_unpark(struct kva_tiling *tiling, unsigned colour, uint64_t most)
+static void bt_free_deferred(struct kva_address_map *map, unsigned epoch, uint64_t most)
 {
-    struct bt_tiling *bt = bt_of(tiling);
+    struct bt_map *bt = bt_of(map);
 
-    for (; bt->top.deferred[colour] && most > 0; most--) {
+    for (; bt->top.deferred[epoch] && most > 0; most--) {
         struct bt_path path;
-        descend_to_deferred(bt, bt->root, 0, colour, &path);
+        descend_to_deferred(bt, bt->root, 0, epoch, &path);
         const struct bt_leaf *leaf = path.leaf;
-        tiling->tally.parked[colour]--;
-        remove_used(bt, &path, lowest_bit(leaf->parked[colour]), KVA_DEFERRED);
+        map->tally.deferred[epoch]--;
+        remove_used(bt, &path, lowest_bit(leaf->deferred[epoch]), KVA_DEFERRED);
     }
 }
 
-/** The next leaf above the end of a path with something deferred in a colour. */
-static bool next_deferred_leaf(const struct bt_tiling *bt, unsigned colour, struct bt_path *path)
+/** The next leaf above the end of a path with something deferred in an epoch. */
+static bool next_deferred_leaf(const struct bt_map *bt, unsigned epoch, struct bt_path *path)
 {
     for (unsigned level = bt->height; level-- > 0;) {
         struct bt_inner *inner = path->step[level].node;
-        uint64_t above = inner->deferred[colour] & ~(((uint64_t)2 << path->step[level].index) - 1);
+        uint64_t above = inner->deferred[epoch] & ~(((uint64_t)2 << path->step[level].index) - 1);
         if (above == 0)
             continue;
         path->step[level].index = lowest_bit(above);
-        descend_to_deferred(bt, inner->child[lowest_bit(above)], level + 1, colour, path);
+        descend_to_deferred(bt, inner->child[lowest_bit(above)], level + 1, epoch, path);
         return true;
     }
     return false;
 }
 
-static enum kva_status bt_next_parked(const struct kva_tiling *tiling, unsigned colour, uint64_t from,
-                                      uint64_t to, struct kva_segment *segment)
+static enum kva_status bt_next_deferred(const struct kva_address_map *map, unsigned epoch, uint64_t from,
+                                        uint64_t to, struct kva_segment *segment)
 {
-    const struct bt_tiling *bt = bt_of_const(tiling);
+    const struct bt_map *bt = bt_of_const(map);
     struct bt_path path;
 
     descend_to(bt, from, &path);
@@ -1188,26 +1186,26 @@ static enum kva_status bt_next_parked(const struct kva_tiling *tiling, unsigned 
     unsigned i = entries_up_to(bt, leaf, from);
     if (i > 0 && entry_start(bt, leaf, i - 1) == from)
         i--;
-    uint64_t parked = leaf->parked[colour] >> i << i;
-    if (parked == 0) {
-        if (!next_deferred_leaf(bt, colour, &path))
+    uint64_t deferred = leaf->deferred[epoch] >> i << i;
+    if (deferred == 0) {
+        if (!next_deferred_leaf(bt, epoch, &path))
             return KVA_ENOENT;
         leaf = path.leaf;
-        parked = leaf->parked[colour];
+        deferred = leaf->deferred[epoch];
     }
-    i = lowest_bit(parked);
+    i = lowest_bit(deferred);
     if (entry_start(bt, leaf, i) > to)
         return KVA_ENOENT;
     *segment = (struct kva_segment){entry_start(bt, leaf, i), entry_last(bt, leaf, i),
-                                    entry_owner(bt, leaf, i), state_of_colour(colour)};
+                                    entry_owner(bt, leaf, i), state_of_epoch(epoch)};
     return KVA_OK;
 }
 
-static enum kva_status bt_extend(struct kva_tiling *tiling, uint64_t first, uint64_t last)
+static enum kva_status bt_extend(struct kva_address_map *map, uint64_t first, uint64_t last)
 {
-    struct bt_tiling *bt = bt_of(tiling);
-    uint64_t old_first = tiling->first;
-    uint64_t old_last = tiling->last;
+    struct bt_map *bt = bt_of(map);
+    uint64_t old_first = map->first;
+    uint64_t old_last = map->last;
     uint64_t start;
     uint64_t end;
     struct bt_path path;
@@ -1216,32 +1214,32 @@ static enum kva_status bt_extend(struct kva_tiling *tiling, uint64_t first, uint
     descend_to(bt, old_first, &path);
     bool had_below = gap_at(bt, &path, 0, &start, &end);
     set_low(&path, bt->height, first);
-    tiling->first = first;
+    map->first = first;
     path.low = first;
     if (gap_at(bt, &path, 0, &start, &end)) {
         gap_grew(bt, &path, start, end);
         if (first < old_first)
-            hole_gained(tiling, start, end, first, old_first - 1);
-        tiling->tally.segments[KVA_FREE] += !had_below;
+            hole_gained(map, start, end, first, old_first - 1);
+        map->tally.segments[KVA_FREE] += !had_below;
     }
     descend_to(bt, old_last, &path);
     unsigned behind = ((const struct bt_leaf *)path.leaf)->count;
     bool had_above = gap_at(bt, &path, behind, &start, &end);
-    tiling->last = last;
+    map->last = last;
     path.high = last;
     if (gap_at(bt, &path, behind, &start, &end)) {
         gap_grew(bt, &path, start, end);
         if (last > old_last)
-            hole_gained(tiling, start, end, old_last + 1, last);
-        tiling->tally.segments[KVA_FREE] += !had_above;
+            hole_gained(map, start, end, old_last + 1, last);
+        map->tally.segments[KVA_FREE] += !had_above;
     }
-    tiling->tally.bytes[KVA_FREE] += (old_first - first) + (last - old_last);
+    map->tally.bytes[KVA_FREE] += (old_first - first) + (last - old_last);
     end_reshape(bt);
     return KVA_OK;
 }
 
 /** Whether all below `first` and above `last` is free. */
-static bool ends_are_holes(const struct bt_tiling *bt, uint64_t first, uint64_t last)
+static bool ends_are_holes(const struct bt_map *bt, uint64_t first, uint64_t last)
 {
     struct bt_path path;
     uint64_t start;
@@ -1257,7 +1255,7 @@ static bool ends_are_holes(const struct bt_tiling *bt, uint64_t first, uint64_t 
 
 /** Cut the lowest hole off below `first`. Where it was all that the first leaf answered for, the leaf goes,
  *  too: there is another one then, which begins at `first` with an entry. */
-static void raise_first(struct bt_tiling *bt, uint64_t first)
+static void raise_first(struct bt_map *bt, uint64_t first)
 {
     struct bt_path path;
     uint64_t start;
@@ -1277,7 +1275,7 @@ static void raise_first(struct bt_tiling *bt, uint64_t first)
 }
 
 /** Cut the highest hole off above `last`. */
-static void lower_last(struct bt_tiling *bt, uint64_t last)
+static void lower_last(struct bt_map *bt, uint64_t last)
 {
     struct bt_path path;
     uint64_t start;
@@ -1293,17 +1291,17 @@ static void lower_last(struct bt_tiling *bt, uint64_t last)
     bt->common.last = last;
 }
 
-static enum kva_status bt_narrow(struct kva_tiling *tiling, uint64_t first, uint64_t last)
+static enum kva_status bt_narrow(struct kva_address_map *map, uint64_t first, uint64_t last)
 {
-    struct bt_tiling *bt = bt_of(tiling);
+    struct bt_map *bt = bt_of(map);
 
     if (!ends_are_holes(bt, first, last))
         return KVA_EBUSY;
-    tiling->tally.bytes[KVA_FREE] -= (first - tiling->first) + (tiling->last - last);
+    map->tally.bytes[KVA_FREE] -= (first - map->first) + (map->last - last);
     begin_reshape(bt);
-    if (first > tiling->first)
+    if (first > map->first)
         raise_first(bt, first);
-    if (last < tiling->last)
+    if (last < map->last)
         lower_last(bt, last);
     end_reshape(bt);
     return KVA_OK;
@@ -1313,7 +1311,7 @@ static enum kva_status bt_narrow(struct kva_tiling *tiling, uint64_t first, uint
 
 /** What holds an address, in the leaf that answers for it, but for the owner: true if it is the entry
  *  *index. */
-BT_HOT bool find_in_leaf(const struct bt_tiling *bt, const struct bt_path *path, uint64_t address,
+BT_HOT bool find_in_leaf(const struct bt_map *bt, const struct bt_path *path, uint64_t address,
                          struct kva_segment *segment, unsigned *index)
 {
     const struct bt_leaf *leaf = path->leaf;
@@ -1332,9 +1330,9 @@ BT_HOT bool find_in_leaf(const struct bt_tiling *bt, const struct bt_path *path,
     return false;
 }
 
-static void bt_find(const struct kva_tiling *tiling, uint64_t address, struct kva_segment *segment)
+static void bt_lookup(const struct kva_address_map *map, uint64_t address, struct kva_segment *segment)
 {
-    const struct bt_tiling *bt = bt_of_const(tiling);
+    const struct bt_map *bt = bt_of_const(map);
     struct bt_path path;
     unsigned index;
 
@@ -1344,8 +1342,7 @@ static void bt_find(const struct kva_tiling *tiling, uint64_t address, struct kv
 }
 
 /** The leaf that answers for `address`, and its bounds, as long as the shape stays what it was. */
-BT_HOT bool descend_unlocked(const struct bt_tiling *bt, uint32_t shape, uint64_t address,
-                             struct bt_path *path)
+BT_HOT bool descend_unlocked(const struct bt_map *bt, uint32_t shape, uint64_t address, struct bt_path *path)
 {
     unsigned height = bt->height;
     void *node = bt->root;
@@ -1374,9 +1371,10 @@ BT_HOT bool descend_unlocked(const struct bt_tiling *bt, uint32_t shape, uint64_
     return true;
 }
 
-BT_UNLOCKED bool bt_peek(const struct kva_tiling *tiling, uint64_t address, struct kva_segment *segment)
+BT_UNLOCKED bool bt_try_lookup(const struct kva_address_map *map, uint64_t address,
+                               struct kva_segment *segment)
 {
-    const struct bt_tiling *bt = bt_of_const(tiling);
+    const struct bt_map *bt = bt_of_const(map);
     struct bt_path path;
     struct bt_leaf copy;
     uint32_t shape;
@@ -1401,26 +1399,26 @@ BT_UNLOCKED bool bt_peek(const struct kva_tiling *tiling, uint64_t address, stru
     return is_unchanged(&leaf->version, version) && is_unchanged(&bt->shape, shape);
 }
 
-static bool bt_largest(const struct kva_tiling *tiling, uint64_t *span)
+static bool bt_largest(const struct kva_address_map *map, uint64_t *extent)
 {
-    const struct bt_tiling *bt = bt_of_const(tiling);
-    const uint64_t *segments = tiling->tally.segments;
+    const struct bt_map *bt = bt_of_const(map);
+    const uint64_t *segments = map->tally.segments;
     bool is_whole = segments[KVA_BUSY] + segments[KVA_DEFERRED] + segments[KVA_ABSENT] == 0;
 
     if (bt->top.largest[0] == 0)
         return false;
-    *span = is_whole ? tiling->last - tiling->first : bt->top.largest[0] - 1;
+    *extent = is_whole ? map->last - map->first : bt->top.largest[0] - 1;
     return true;
 }
 
 /* -------------------------------------------------------------------------------------------- life cycle */
 
-static void bt_destroy(struct kva_tiling *tiling)
+static void bt_destroy(struct kva_address_map *map)
 {
-    end_tiling(tiling, sizeof(struct bt_tiling));
+    end_map(map, sizeof(struct bt_map));
 }
 
-static void set_classes(struct bt_tiling *bt)
+static void set_classes(struct bt_map *bt)
 {
     bt->align[0] = bt->common.quantum;
     bt->classes = 1;
@@ -1430,9 +1428,9 @@ static void set_classes(struct bt_tiling *bt)
     }
 }
 
-static enum kva_status bt_create(const struct kva_tiling *common, struct kva_tiling **tiling)
+static enum kva_status bt_create(const struct kva_address_map *common, struct kva_address_map **map)
 {
-    struct bt_tiling *bt = new_tiling(common, sizeof *bt);
+    struct bt_map *bt = new_map(common, sizeof *bt);
     size_t owners = common->owners ? sizeof(struct bt_owners) : 0;
 
     if (!bt)
@@ -1459,7 +1457,7 @@ static enum kva_status bt_create(const struct kva_tiling *common, struct kva_til
     bt->common.tally.segments[KVA_FREE] = 1;
     bt->common.tally.bytes[KVA_FREE] = common->last - common->first + 1;
     hole_gained(&bt->common, common->first, common->last, common->first, common->last);
-    *tiling = &bt->common;
+    *map = &bt->common;
     return KVA_OK;
 }
 
@@ -1485,7 +1483,7 @@ static enum kva_status bt_create(const struct kva_tiling *common, struct kva_til
  *                     leaves   4 N + changes / (BT_ENTRIES / 4)      4: the leaf, its halves, a full side
  *                     inners   8 N + splits of leaves / (BT_CHILDREN / 8)      the sum over all levels
  */
-static size_t most_leaves(const struct bt_tiling *bt, size_t changes)
+static size_t most_leaves(const struct bt_map *bt, size_t changes)
 {
     enum { ROOM = (BT_ENTRIES + 3) / 4 };
     size_t many = 4 * bt->leaves.in_use + changes / ROOM + 4;
@@ -1494,7 +1492,7 @@ static size_t most_leaves(const struct bt_tiling *bt, size_t changes)
 }
 
 /** For few changes; or any number from `many` on. */
-static size_t few_inners(const struct bt_tiling *bt, size_t changes, size_t many)
+static size_t few_inners(const struct bt_map *bt, size_t changes, size_t many)
 {
     size_t levels = bt->height;
     size_t room = levels > 0 ? BT_CHILDREN - ((const struct bt_inner *)bt->root)->count : 0;
@@ -1509,7 +1507,7 @@ static size_t few_inners(const struct bt_tiling *bt, size_t changes, size_t many
     return changes > 0 && sum < many ? sum + changes * (levels - 1) : sum;
 }
 
-static size_t most_inners(const struct bt_tiling *bt, size_t changes, size_t leaves)
+static size_t most_inners(const struct bt_map *bt, size_t changes, size_t leaves)
 {
     enum { ROOM = BT_CHILDREN >= 16 ? BT_CHILDREN / 8 : 2 };
     size_t levels = 1; /* that can have something to divide, and the root above them */
@@ -1522,16 +1520,16 @@ static size_t most_inners(const struct bt_tiling *bt, size_t changes, size_t lea
     return few < many ? few : many;
 }
 
-static enum kva_status bt_prepare(struct kva_tiling *tiling, size_t operations)
+static enum kva_status bt_prepare(struct kva_address_map *map, size_t operations)
 {
-    struct bt_tiling *bt = bt_of(tiling);
+    struct bt_map *bt = bt_of(map);
 
     if (operations > SIZE_MAX / (BT_PATH + 1))
         return KVA_ENOMEM;
     size_t leaves = most_leaves(bt, operations);
     bool ready = kva_nodes_ensure(&bt->leaves, leaves) &&
                  kva_nodes_ensure(&bt->inners, most_inners(bt, operations, leaves)) &&
-                 index_is_ready(tiling, operations);
+                 index_is_ready(map, operations);
     return ready ? KVA_OK : KVA_ENOMEM;
 }
 

@@ -16,7 +16,7 @@
  * splits and merges are rare, and leaves a change of maxima, which is not, unmarked.)
  *
  * WHY IT IS RIGHT
- *   1. Nodes are never given back before the tiling ends, and a node cache cuts its chunks for one kind of node: whatever was a
+ *   1. Nodes are never given back before the address map ends, and a node cache cuts its chunks for one kind of node: whatever was a
  *      leaf, or an inner node, once can be read as one.
  *   2. No pointer or index that was read is followed before the shape was found unchanged. So it was one that the tree had, with
  *      this shape; and while the shape stays, so does the node it leads to.
@@ -56,12 +56,12 @@ BT_HOT void end_edit(struct bt_leaf *leaf)
     end_change(&leaf->version);
 }
 
-BT_HOT void begin_reshape(struct bt_tiling *bt)
+BT_HOT void begin_reshape(struct bt_map *bt)
 {
     begin_change(&bt->shape);
 }
 
-BT_HOT void end_reshape(struct bt_tiling *bt)
+BT_HOT void end_reshape(struct bt_map *bt)
 {
     end_change(&bt->shape);
 }

@@ -15,7 +15,7 @@
 typedef void kva_look(const void *where, uint64_t address, struct kva_segment *segment);
 
 /** What to search for. The space has made it plausible: size is a multiple of the quantum and not 0, [min,
- *  max] lies inside the tiling and is at least size long.
+ *  max] lies inside the address map and is at least size long.
  *
  *  A PLAIN demand has a stride of 0: every multiple of align will do. Any other has a SHAPE, and is met by a
  *  start a if
@@ -59,19 +59,19 @@ static inline bool kva_fit_in_hole(uint64_t start, uint64_t last, const struct k
 {
     uint64_t low = max_u64(start, demand->min);
     uint64_t high = min_u64(last, demand->max);
-    uint64_t span = demand->size - 1;
+    uint64_t extent = demand->size - 1;
     uint64_t a = low;
 
     if (__builtin_expect(demand->stride != 0, 0))
         return kva_fit_shape(start, last, demand, at);
-    if (low > high || high - low < span)
+    if (low > high || high - low < extent)
         return false;
     if (demand->policy == KVA_HIGHEST)
-        a = align_down(high - span, demand->align);
+        a = align_down(high - extent, demand->align);
     else if (!align_up(low, demand->align, &a))
         return false;
     *at = a;
-    return a >= low && a <= high && high - a >= span;
+    return a >= low && a <= high && high - a >= extent;
 }
 
 #endif

@@ -6,7 +6,7 @@
  *
  * STRUCTURE. Holes are kept in a tree augmented with the largest span below each node, and in a list by
  * address (rb_holes.c). What is in use is kept in a second tree by address. One node of 64 bytes serves a
- * segment all its life; see rb_tiling.h.
+ * segment all its life; see rb_map.h.
  *
  * TAKING. A search finds the hole; then the range is cut out of it. How many nodes that takes depends on
  * how it FITS (one node is always needed for the busy segment, and a hole that vanishes leaves its own):
@@ -28,21 +28,21 @@
  * NOT DONE, on purpose: no hint where the last search ended (it would break the lowest fit), no balance
  * other than the tree's, and no lock.
  */
-#include "rb_tiling.h"
+#include "rb_map.h"
 
 #include <kva/engine.h>
 
-static struct rb_tiling *rb_of(struct kva_tiling *tiling)
+static struct rb_map *rb_of(struct kva_address_map *map)
 {
-    return (struct rb_tiling *)tiling;
+    return (struct rb_map *)map;
 }
 
-static const struct rb_tiling *rb_of_const(const struct kva_tiling *tiling)
+static const struct rb_map *rb_of_const(const struct kva_address_map *map)
 {
-    return (const struct rb_tiling *)tiling;
+    return (const struct rb_map *)map;
 }
 
-static struct rb_segment *new_segment(struct rb_tiling *rb, uint64_t start, uint64_t last)
+static struct rb_segment *new_segment(struct rb_map *rb, uint64_t start, uint64_t last)
 {
     struct rb_segment *segment = kva_nodes_pop(&rb->nodes);
 
@@ -51,19 +51,19 @@ static struct rb_segment *new_segment(struct rb_tiling *rb, uint64_t start, uint
     return segment;
 }
 
-static void add_hole(struct rb_tiling *rb, struct rb_segment *segment)
+static void add_hole(struct rb_map *rb, struct rb_segment *segment)
 {
     kva_rb_holes_add(rb, segment, find_slot(&rb->holes, segment->start));
 }
 
 /** A hole takes over what lies before it, or after it. */
-static void lower_hole_start(struct rb_tiling *rb, struct rb_segment *hole, uint64_t start)
+static void lower_hole_start(struct rb_map *rb, struct rb_segment *hole, uint64_t start)
 {
     hole_gained(&rb->common, start, hole->last, start, hole->start - 1);
     kva_rb_hole_set_start(hole, start);
 }
 
-static void raise_hole_last(struct rb_tiling *rb, struct rb_segment *hole, uint64_t last)
+static void raise_hole_last(struct rb_map *rb, struct rb_segment *hole, uint64_t last)
 {
     hole_gained(&rb->common, hole->start, last, hole->last + 1, last);
     kva_rb_hole_set_last(hole, last);
@@ -71,14 +71,14 @@ static void raise_hole_last(struct rb_tiling *rb, struct rb_segment *hole, uint6
 
 /* ---------------------------------------------------------------------------------------- life cycle */
 
-static void rb_destroy(struct kva_tiling *tiling)
+static void rb_destroy(struct kva_address_map *map)
 {
-    end_tiling(tiling, sizeof(struct rb_tiling));
+    end_map(map, sizeof(struct rb_map));
 }
 
-static enum kva_status rb_create(const struct kva_tiling *common, struct kva_tiling **tiling)
+static enum kva_status rb_create(const struct kva_address_map *common, struct kva_address_map **map)
 {
-    struct rb_tiling *rb = new_tiling(common, sizeof *rb);
+    struct rb_map *rb = new_map(common, sizeof *rb);
 
     if (!rb)
         return KVA_ENOMEM;
@@ -86,29 +86,29 @@ static enum kva_status rb_create(const struct kva_tiling *common, struct kva_til
     kva_rb_holes_init(rb);
     rb->used.root = NULL;
     rb->used.augment = NULL;
-    for (unsigned colour = 0; colour < KVA_COLOURS; colour++)
-        list_init(&rb->parked[colour]);
+    for (unsigned epoch = 0; epoch < KVA_EPOCHS; epoch++)
+        list_init(&rb->deferred[epoch]);
     if (!kva_nodes_ensure(&rb->nodes, 1)) {
         rb_destroy(&rb->common);
         return KVA_ENOMEM;
     }
     add_hole(rb, new_segment(rb, common->first, common->last));
     rb->common.tally.bytes[KVA_FREE] = common->last - common->first + 1;
-    *tiling = &rb->common;
+    *map = &rb->common;
     return KVA_OK;
 }
 
-static enum kva_status rb_prepare(struct kva_tiling *tiling, size_t operations)
+static enum kva_status rb_prepare(struct kva_address_map *map, size_t operations)
 {
     if (operations > SIZE_MAX / KVA_SEGMENTS_PER_OPERATION)
         return KVA_ENOMEM;
-    bool ready = kva_nodes_ensure(&rb_of(tiling)->nodes, operations * KVA_SEGMENTS_PER_OPERATION) &&
-                 index_is_ready(tiling, operations);
+    bool ready = kva_nodes_ensure(&rb_of(map)->nodes, operations * KVA_SEGMENTS_PER_OPERATION) &&
+                 index_is_ready(map, operations);
     return ready ? KVA_OK : KVA_ENOMEM;
 }
 
-/** The hole at one end of the tiling; NULL when the segment there is in use. */
-static struct rb_segment *hole_at_end(const struct rb_tiling *rb, enum kva_rb_side side)
+/** The hole at one end of the address map; NULL when the segment there is in use. */
+static struct rb_segment *hole_at_end(const struct rb_map *rb, enum kva_rb_side side)
 {
     struct kva_rb_node *link = kva_rb_outermost(&rb->holes, side);
     struct rb_segment *hole = link ? segment_of_link(link) : NULL;
@@ -118,68 +118,68 @@ static struct rb_segment *hole_at_end(const struct rb_tiling *rb, enum kva_rb_si
     return at_end ? hole : NULL;
 }
 
-static enum kva_status rb_extend(struct kva_tiling *tiling, uint64_t first, uint64_t last)
+static enum kva_status rb_extend(struct kva_address_map *map, uint64_t first, uint64_t last)
 {
-    struct rb_tiling *rb = rb_of(tiling);
+    struct rb_map *rb = rb_of(map);
     struct rb_segment *lowest = hole_at_end(rb, KVA_RB_LEFT);
     struct rb_segment *highest = hole_at_end(rb, KVA_RB_RIGHT);
-    bool new_below = first < tiling->first && !lowest;
-    bool new_above = last > tiling->last && !highest;
+    bool new_below = first < map->first && !lowest;
+    bool new_above = last > map->last && !highest;
 
     if (!kva_nodes_ensure(&rb->nodes, (size_t)new_below + new_above))
         return KVA_ENOMEM;
     if (new_below)
-        add_hole(rb, new_segment(rb, first, tiling->first - 1));
-    else if (first < tiling->first)
+        add_hole(rb, new_segment(rb, first, map->first - 1));
+    else if (first < map->first)
         lower_hole_start(rb, lowest, first);
     if (new_above)
-        add_hole(rb, new_segment(rb, tiling->last + 1, last));
-    else if (last > tiling->last)
+        add_hole(rb, new_segment(rb, map->last + 1, last));
+    else if (last > map->last)
         raise_hole_last(rb, highest, last);
-    tiling->tally.bytes[KVA_FREE] += (tiling->first - first) + (last - tiling->last);
-    tiling->first = first;
-    tiling->last = last;
+    map->tally.bytes[KVA_FREE] += (map->first - first) + (last - map->last);
+    map->first = first;
+    map->last = last;
     return KVA_OK;
 }
 
-/** A hole at an end of the tiling, all of which goes. */
-static void drop_hole(struct rb_tiling *rb, struct rb_segment *hole)
+/** A hole at an end of the address map, all of which goes. */
+static void drop_hole(struct rb_map *rb, struct rb_segment *hole)
 {
     kva_rb_holes_remove(rb, hole);
     kva_nodes_push(&rb->nodes, hole);
 }
 
-static enum kva_status rb_narrow(struct kva_tiling *tiling, uint64_t first, uint64_t last)
+static enum kva_status rb_narrow(struct kva_address_map *map, uint64_t first, uint64_t last)
 {
-    struct rb_tiling *rb = rb_of(tiling);
-    struct rb_segment *lowest = first > tiling->first ? hole_at_end(rb, KVA_RB_LEFT) : NULL;
-    struct rb_segment *highest = last < tiling->last ? hole_at_end(rb, KVA_RB_RIGHT) : NULL;
+    struct rb_map *rb = rb_of(map);
+    struct rb_segment *lowest = first > map->first ? hole_at_end(rb, KVA_RB_LEFT) : NULL;
+    struct rb_segment *highest = last < map->last ? hole_at_end(rb, KVA_RB_RIGHT) : NULL;
 
-    if (first > tiling->first && (!lowest || lowest->last < first - 1))
+    if (first > map->first && (!lowest || lowest->last < first - 1))
         return KVA_EBUSY;
-    if (last < tiling->last && (!highest || highest->start > last + 1))
+    if (last < map->last && (!highest || highest->start > last + 1))
         return KVA_EBUSY;
     if (lowest)
-        hole_lost(tiling, lowest->start, lowest->last, lowest->start, first - 1);
+        hole_lost(map, lowest->start, lowest->last, lowest->start, first - 1);
     if (lowest && lowest->last == first - 1)
         drop_hole(rb, lowest);
     else if (lowest)
         kva_rb_hole_set_start(lowest, first);
     if (highest)
-        hole_lost(tiling, highest->start, highest->last, last + 1, highest->last);
+        hole_lost(map, highest->start, highest->last, last + 1, highest->last);
     if (highest && highest->start == last + 1)
         drop_hole(rb, highest);
     else if (highest)
         kva_rb_hole_set_last(highest, last);
-    tiling->tally.bytes[KVA_FREE] -= (first - tiling->first) + (tiling->last - last);
-    tiling->first = first;
-    tiling->last = last;
+    map->tally.bytes[KVA_FREE] -= (first - map->first) + (map->last - last);
+    map->first = first;
+    map->last = last;
     return KVA_OK;
 }
 
 /* ----------------------------------------------------------------------------------------- used tree */
 
-static struct rb_segment *busy_at(const struct rb_tiling *rb, uint64_t start)
+static struct rb_segment *busy_at(const struct rb_map *rb, uint64_t start)
 {
     struct rb_segment *segment = floor_segment(&rb->used, start);
     bool found = segment && segment->start == start && state_of_used(segment) == KVA_BUSY;
@@ -187,7 +187,7 @@ static struct rb_segment *busy_at(const struct rb_tiling *rb, uint64_t start)
     return found ? segment : NULL;
 }
 
-static void link_busy(struct rb_tiling *rb, struct rb_segment *segment, void *owner)
+static void link_busy(struct rb_map *rb, struct rb_segment *segment, void *owner)
 {
     struct rb_slot slot = find_slot(&rb->used, segment->start);
 
@@ -198,10 +198,9 @@ static void link_busy(struct rb_tiling *rb, struct rb_segment *segment, void *ow
 }
 
 /** Move a used segment to the free side, where `slot` is its slot. */
-static void make_hole(struct rb_tiling *rb, struct rb_segment *segment, enum kva_state from,
-                      struct rb_slot slot)
+static void make_hole(struct rb_map *rb, struct rb_segment *segment, enum kva_state from, struct rb_slot slot)
 {
-    kva_tally_move_bytes(&rb->common.tally, from, KVA_FREE, span_of(segment) + 1);
+    kva_tally_move_bytes(&rb->common.tally, from, KVA_FREE, extent_of(segment) + 1);
     rb->common.tally.segments[from]--;
     kva_rb_erase(&rb->used, &segment->link);
     kva_rb_holes_add(rb, segment, slot);
@@ -225,7 +224,7 @@ static size_t nodes_for(enum fit fit)
 }
 
 /** Cut a place out of its hole, and return a node for it that is in no tree. */
-static struct rb_segment *carve(struct rb_tiling *rb, struct rb_segment *hole, const struct kva_place *place,
+static struct rb_segment *carve(struct rb_map *rb, struct rb_segment *hole, const struct kva_place *place,
                                 enum fit fit)
 {
     if (fit == FIT_FULL) {
@@ -244,24 +243,24 @@ static struct rb_segment *carve(struct rb_tiling *rb, struct rb_segment *hole, c
     return taken;
 }
 
-static enum kva_status rb_occupy(struct kva_tiling *tiling, const struct kva_place *place, void *owner)
+static enum kva_status rb_occupy(struct kva_address_map *map, const struct kva_place *place, void *owner)
 {
-    struct rb_tiling *rb = rb_of(tiling);
+    struct rb_map *rb = rb_of(map);
     struct rb_segment *hole = rb->found;
     enum fit fit = classify_fit(hole, place);
 
-    check_contract(&tiling->ledger.hooks, hole->start <= place->start && place->last <= hole->last, __func__,
+    check_contract(&map->ledger.hooks, hole->start <= place->start && place->last <= hole->last, __func__,
                    "a place outside its hole", place->start);
-    if (!kva_nodes_ensure(&rb->nodes, nodes_for(fit)) || !index_is_ready(tiling, 1))
+    if (!kva_nodes_ensure(&rb->nodes, nodes_for(fit)) || !index_is_ready(map, 1))
         return KVA_ENOMEM;
-    hole_lost(tiling, hole->start, hole->last, place->start, place->last);
+    hole_lost(map, hole->start, hole->last, place->start, place->last);
     link_busy(rb, carve(rb, hole, place, fit), owner);
-    kva_tally_move_bytes(&tiling->tally, KVA_FREE, KVA_BUSY, place->last - place->start + 1);
+    kva_tally_move_bytes(&map->tally, KVA_FREE, KVA_BUSY, place->last - place->start + 1);
     return KVA_OK;
 }
 
 /** Level 3: the linear search over the list of holes must give what the tree gave. */
-static void compare_with_linear(const struct rb_tiling *rb, const struct kva_demand *demand, bool found,
+static void compare_with_linear(const struct rb_map *rb, const struct kva_demand *demand, bool found,
                                 const struct kva_place *place)
 {
     uint64_t best = 0;
@@ -281,10 +280,10 @@ static void compare_with_linear(const struct rb_tiling *rb, const struct kva_dem
                               "I4: the tree search and the linear one disagree", best);
 }
 
-static enum kva_status rb_search(struct kva_tiling *tiling, const struct kva_demand *demand,
+static enum kva_status rb_search(struct kva_address_map *map, const struct kva_demand *demand,
                                  struct kva_place *place)
 {
-    struct rb_tiling *rb = rb_of(tiling);
+    struct rb_map *rb = rb_of(map);
     bool found = kva_rb_holes_search(rb, demand, place);
 
     if (KVA_CHECK_LEVEL >= 3)
@@ -292,10 +291,10 @@ static enum kva_status rb_search(struct kva_tiling *tiling, const struct kva_dem
     return found ? KVA_OK : KVA_ENOSPC;
 }
 
-static enum kva_status rb_locate(struct kva_tiling *tiling, uint64_t start, uint64_t last,
+static enum kva_status rb_locate(struct kva_address_map *map, uint64_t start, uint64_t last,
                                  struct kva_place *place)
 {
-    struct rb_tiling *rb = rb_of(tiling);
+    struct rb_map *rb = rb_of(map);
     struct rb_segment *hole = floor_segment(&rb->holes, start);
 
     if (!hole || hole->last < last)
@@ -309,9 +308,9 @@ static enum kva_status rb_locate(struct kva_tiling *tiling, uint64_t start, uint
 
 /** Both trees are descended at once, for the segment that starts at `start` and for its slot among the
  *  holes: neither descent waits for the other's cache misses. */
-static enum kva_status rb_release(struct kva_tiling *tiling, uint64_t start)
+static enum kva_status rb_free(struct kva_address_map *map, uint64_t start)
 {
-    struct rb_tiling *rb = rb_of(tiling);
+    struct rb_map *rb = rb_of(map);
     struct kva_rb_node *used = rb->used.root;
     struct kva_rb_node *hole = rb->holes.root;
     struct rb_slot slot = {NULL, KVA_RB_LEFT};
@@ -328,30 +327,30 @@ static enum kva_status rb_release(struct kva_tiling *tiling, uint64_t start)
     return KVA_OK;
 }
 
-static enum kva_status rb_punch(struct kva_tiling *tiling, uint64_t start, uint64_t first, uint64_t last)
+static enum kva_status rb_punch(struct kva_address_map *map, uint64_t start, uint64_t first, uint64_t last)
 {
-    struct rb_tiling *rb = rb_of(tiling);
+    struct rb_map *rb = rb_of(map);
     struct rb_segment *segment = busy_at(rb, start);
 
     if (!segment)
         return KVA_ENOENT;
-    if (!kva_nodes_ensure(&rb->nodes, 2) || !index_is_ready(tiling, 1))
+    if (!kva_nodes_ensure(&rb->nodes, 2) || !index_is_ready(map, 1))
         return KVA_ENOMEM;
     link_busy(rb, new_segment(rb, last + 1, segment->last), segment->owner);
     segment->last = first - 1;
     add_hole(rb, new_segment(rb, first, last));
-    kva_tally_move_bytes(&tiling->tally, KVA_BUSY, KVA_FREE, last - first + 1);
+    kva_tally_move_bytes(&map->tally, KVA_BUSY, KVA_FREE, last - first + 1);
     return KVA_OK;
 }
 
-static enum kva_status rb_trim(struct kva_tiling *tiling, uint64_t start, uint64_t first)
+static enum kva_status rb_trim(struct kva_address_map *map, uint64_t start, uint64_t first)
 {
-    struct rb_tiling *rb = rb_of(tiling);
+    struct rb_map *rb = rb_of(map);
     struct rb_segment *segment = busy_at(rb, start);
 
     if (!segment)
         return KVA_ENOENT;
-    struct rb_segment *before = start > tiling->first ? floor_segment(&rb->holes, start - 1) : NULL;
+    struct rb_segment *before = start > map->first ? floor_segment(&rb->holes, start - 1) : NULL;
     bool touches = before && before->last == start - 1;
     if (!touches && !kva_nodes_ensure(&rb->nodes, 1))
         return KVA_ENOMEM;
@@ -360,12 +359,12 @@ static enum kva_status rb_trim(struct kva_tiling *tiling, uint64_t start, uint64
         raise_hole_last(rb, before, first - 1);
     else
         add_hole(rb, new_segment(rb, start, first - 1));
-    kva_tally_move_bytes(&tiling->tally, KVA_BUSY, KVA_FREE, first - start);
+    kva_tally_move_bytes(&map->tally, KVA_BUSY, KVA_FREE, first - start);
     return KVA_OK;
 }
 
 /** The hole that begins right behind `last`; NULL when there is none. */
-static struct rb_segment *hole_behind(const struct rb_tiling *rb, uint64_t last)
+static struct rb_segment *hole_behind(const struct rb_map *rb, uint64_t last)
 {
     if (last == rb->common.last)
         return NULL;
@@ -374,7 +373,7 @@ static struct rb_segment *hole_behind(const struct rb_tiling *rb, uint64_t last)
 }
 
 /** Move a segment's end up, into the hole behind it. */
-static enum kva_status enlarge_segment(struct rb_tiling *rb, struct rb_segment *segment, uint64_t last)
+static enum kva_status enlarge_segment(struct rb_map *rb, struct rb_segment *segment, uint64_t last)
 {
     struct rb_segment *hole = hole_behind(rb, segment->last);
 
@@ -393,7 +392,7 @@ static enum kva_status enlarge_segment(struct rb_tiling *rb, struct rb_segment *
 }
 
 /** Move a segment's end down; the hole behind it grows, or a new one appears. */
-static enum kva_status shrink_segment(struct rb_tiling *rb, struct rb_segment *segment, uint64_t last)
+static enum kva_status shrink_segment(struct rb_map *rb, struct rb_segment *segment, uint64_t last)
 {
     struct rb_segment *hole = hole_behind(rb, segment->last);
 
@@ -408,9 +407,9 @@ static enum kva_status shrink_segment(struct rb_tiling *rb, struct rb_segment *s
     return KVA_OK;
 }
 
-static enum kva_status rb_resize(struct kva_tiling *tiling, uint64_t start, uint64_t last)
+static enum kva_status rb_resize(struct kva_address_map *map, uint64_t start, uint64_t last)
 {
-    struct rb_tiling *rb = rb_of(tiling);
+    struct rb_map *rb = rb_of(map);
     struct rb_segment *segment = busy_at(rb, start);
 
     if (!segment)
@@ -421,7 +420,7 @@ static enum kva_status rb_resize(struct kva_tiling *tiling, uint64_t start, uint
 }
 
 /** The used segment with the lowest start that is at least `address`; NULL when there is none. */
-static struct rb_segment *used_from(const struct rb_tiling *rb, uint64_t address)
+static struct rb_segment *used_from(const struct rb_map *rb, uint64_t address)
 {
     struct rb_segment *segment = floor_segment(&rb->used, address);
 
@@ -433,9 +432,9 @@ static struct rb_segment *used_from(const struct rb_tiling *rb, uint64_t address
 }
 
 /** Those that are freed leave the used tree: its order is followed before. */
-static void rb_clear(struct kva_tiling *tiling, uint64_t first, uint64_t last)
+static void rb_clear(struct kva_address_map *map, uint64_t first, uint64_t last)
 {
-    struct rb_tiling *rb = rb_of(tiling);
+    struct rb_map *rb = rb_of(map);
     struct rb_segment *next;
 
     for (struct rb_segment *at = used_from(rb, first); at && at->last <= last; at = next) {
@@ -446,64 +445,64 @@ static void rb_clear(struct kva_tiling *tiling, uint64_t first, uint64_t last)
     }
 }
 
-static enum kva_status rb_own(struct kva_tiling *tiling, uint64_t start, void *owner)
+static enum kva_status rb_own(struct kva_address_map *map, uint64_t start, void *owner)
 {
-    struct rb_segment *segment = busy_at(rb_of(tiling), start);
+    struct rb_segment *segment = busy_at(rb_of(map), start);
 
     if (!segment)
         return KVA_ENOENT;
-    segment->owner = tiling->owners ? owner : NULL;
+    segment->owner = map->owners ? owner : NULL;
     return KVA_OK;
 }
 
-static enum kva_status rb_park(struct kva_tiling *tiling, uint64_t start, unsigned colour, uint64_t *last)
+static enum kva_status rb_defer(struct kva_address_map *map, uint64_t start, unsigned epoch, uint64_t *last)
 {
-    struct rb_tiling *rb = rb_of(tiling);
+    struct rb_map *rb = rb_of(map);
     struct rb_segment *segment = busy_at(rb, start);
 
     if (!segment)
         return KVA_ENOENT;
-    if (colour == KVA_COLOUR_ABSENT) {
+    if (epoch == KVA_EPOCH_ABSENT) {
         list_init(&segment->order);
     } else {
-        list_insert_before(&rb->parked[colour], &segment->order);
-        rb_set_mark(&segment->link, colour != 0);
+        list_insert_before(&rb->deferred[epoch], &segment->order);
+        rb_set_mark(&segment->link, epoch != 0);
     }
-    kva_tally_park(&tiling->tally, colour, span_of(segment) + 1);
+    kva_tally_defer(&map->tally, epoch, extent_of(segment) + 1);
     *last = segment->last;
     return KVA_OK;
 }
 
-static void rb_unpark(struct kva_tiling *tiling, unsigned colour, uint64_t most)
+static void rb_free_deferred(struct kva_address_map *map, unsigned epoch, uint64_t most)
 {
-    struct rb_tiling *rb = rb_of(tiling);
+    struct rb_map *rb = rb_of(map);
 
-    for (; !list_is_empty(&rb->parked[colour]) && most > 0; most--) {
-        struct rb_segment *segment = segment_of_order(rb->parked[colour].next);
+    for (; !list_is_empty(&rb->deferred[epoch]) && most > 0; most--) {
+        struct rb_segment *segment = segment_of_order(rb->deferred[epoch].next);
         list_remove(&segment->order);
-        tiling->tally.parked[colour]--;
+        map->tally.deferred[epoch]--;
         make_hole(rb, segment, KVA_DEFERRED, find_slot(&rb->holes, segment->start));
     }
 }
 
-static enum kva_status rb_wake(struct kva_tiling *tiling, uint64_t start)
+static enum kva_status rb_undefer(struct kva_address_map *map, uint64_t start)
 {
-    struct rb_segment *segment = floor_segment(&rb_of(tiling)->used, start);
+    struct rb_segment *segment = floor_segment(&rb_of(map)->used, start);
 
     if (!segment || segment->start != start || state_of_used(segment) != KVA_ABSENT)
         return KVA_ENOENT;
     list_clear(&segment->order);
-    kva_tally_wake(&tiling->tally, span_of(segment) + 1);
+    kva_tally_undefer(&map->tally, extent_of(segment) + 1);
     return KVA_OK;
 }
 
 /* --------------------------------------------------------------------------------------------- looking */
 
 /** Walk the used tree: the list of what is deferred is not in the order of addresses. */
-static enum kva_status rb_next_parked(const struct kva_tiling *tiling, unsigned colour, uint64_t from,
-                                      uint64_t to, struct kva_segment *found)
+static enum kva_status rb_next_deferred(const struct kva_address_map *map, unsigned epoch, uint64_t from,
+                                        uint64_t to, struct kva_segment *found)
 {
-    const struct rb_tiling *rb = rb_of_const(tiling);
+    const struct rb_map *rb = rb_of_const(map);
     struct rb_segment *segment = floor_segment(&rb->used, from);
     const struct kva_rb_node *link =
         segment ? &segment->link : kva_rb_outermost(&rb->used, KVA_RB_LEFT); /* at most one too low */
@@ -511,8 +510,8 @@ static enum kva_status rb_next_parked(const struct kva_tiling *tiling, unsigned 
     for (; link && segment_of_link(link)->start <= to; link = kva_rb_neighbour(link, KVA_RB_RIGHT)) {
         segment = segment_of_link(link);
         enum kva_state state = state_of_used(segment);
-        if (state != state_of_colour(colour) || segment->start < from ||
-            (state == KVA_DEFERRED && colour_of_parked(segment) != colour))
+        if (state != state_of_epoch(epoch) || segment->start < from ||
+            (state == KVA_DEFERRED && epoch_of_deferred(segment) != epoch))
             continue;
         *found = (struct kva_segment){segment->start, segment->last, segment->owner, state};
         return KVA_OK;
@@ -520,9 +519,9 @@ static enum kva_status rb_next_parked(const struct kva_tiling *tiling, unsigned 
     return KVA_ENOENT;
 }
 
-static void rb_find(const struct kva_tiling *tiling, uint64_t address, struct kva_segment *found)
+static void rb_lookup(const struct kva_address_map *map, uint64_t address, struct kva_segment *found)
 {
-    const struct rb_tiling *rb = rb_of_const(tiling);
+    const struct rb_map *rb = rb_of_const(map);
     struct rb_segment *segment = floor_segment(&rb->used, address);
 
     if (segment && address <= segment->last) {
@@ -537,13 +536,13 @@ static void rb_find(const struct kva_tiling *tiling, uint64_t address, struct kv
     found->last = segment->last;
 }
 
-static bool rb_largest(const struct kva_tiling *tiling, uint64_t *span)
+static bool rb_largest(const struct kva_address_map *map, uint64_t *extent)
 {
-    const struct kva_rb_node *root = rb_of_const(tiling)->holes.root;
+    const struct kva_rb_node *root = rb_of_const(map)->holes.root;
 
     if (!root)
         return false;
-    *span = segment_of_link(root)->largest;
+    *extent = segment_of_link(root)->largest;
     return true;
 }
 
@@ -555,22 +554,22 @@ const struct kva_engine kva_engine_rb = {
     .search = rb_search,
     .locate = rb_locate,
     .occupy = rb_occupy,
-    .release = rb_release,
+    .free = rb_free,
     .punch = rb_punch,
     .trim = rb_trim,
     .resize = rb_resize,
     .clear = rb_clear,
     .own = rb_own,
-    .park = rb_park,
-    .unpark = rb_unpark,
-    .wake = rb_wake,
-    .next_parked = rb_next_parked,
+    .defer = rb_defer,
+    .free_deferred = rb_free_deferred,
+    .undefer = rb_undefer,
+    .next_deferred = rb_next_deferred,
     .extend = rb_extend,
     .narrow = rb_narrow,
-    .find = rb_find,
-    .peeks = false,
-    .peek = cannot_peek,
+    .lookup = rb_lookup,
+    .has_try_lookup = false,
+    .try_lookup = no_try_lookup,
     .largest = rb_largest,
-    .check = kva_rb_tiling_check,
-    .check_near = kva_rb_tiling_check_near,
+    .check = kva_rb_map_check,
+    .check_near = kva_rb_map_check_near,
 };

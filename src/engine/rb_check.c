@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /** The rb engine's checks: I1-I7 of engine.h, each verified against a plain walk. */
-#include "rb_tiling.h"
+#include "rb_map.h"
 
 /** What is known of an invariant's violation. */
 struct finding {
@@ -40,7 +40,7 @@ static struct rb_segment *next_of(const struct rb_segment *segment)
 }
 
 /** I6: the list of holes is the tree's order, in both directions; I4 at each hole. */
-static struct finding check_holes(const struct rb_tiling *rb)
+static struct finding check_holes(const struct rb_map *rb)
 {
     const struct kva_list *link = &rb->order;
 
@@ -54,10 +54,10 @@ static struct finding check_holes(const struct rb_tiling *rb)
     return link->next == &rb->order ? fine : found("I6: a hole is on the list and not in the tree", NULL);
 }
 
-/** I7: what is on a list of parked segments is in the used tree; and it is as many as the tally says of the colour. */
-static struct finding check_list(const struct rb_tiling *rb, unsigned colour)
+/** I7: what is on a list of parked segments is in the used tree; and it is as many as the tally says of the epoch. */
+static struct finding check_list(const struct rb_map *rb, unsigned epoch)
 {
-    const struct kva_list *head = &rb->parked[colour];
+    const struct kva_list *head = &rb->deferred[epoch];
     uint64_t count = 0;
 
     for (const struct kva_list *link = head->next; link != head; link = link->next) {
@@ -66,32 +66,32 @@ static struct finding check_list(const struct rb_tiling *rb, unsigned colour)
             return found("I7: the list of deferred segments is broken", segment);
         if (floor_segment(&rb->used, segment->start) != segment)
             return found("I7: a deferred segment is not in use", segment);
-        if (colour_of_parked(segment) != colour)
+        if (epoch_of_deferred(segment) != epoch)
             return found("I7: a deferred segment is marked with another colour than its list's", segment);
-        if (++count > rb->common.tally.parked[colour])
+        if (++count > rb->common.tally.deferred[epoch])
             return found("I7: more segments wait for a flush than are deferred", segment);
     }
-    return count == rb->common.tally.parked[colour]
+    return count == rb->common.tally.deferred[epoch]
                ? fine
                : found("I7: a deferred segment does not wait for a flush", NULL);
 }
 
-static struct finding check_parked(const struct rb_tiling *rb)
+static struct finding check_parked(const struct rb_map *rb)
 {
     const struct kva_tally *tally = &rb->common.tally;
     struct finding finding = fine;
 
-    for (unsigned colour = 0; colour < KVA_COLOURS && !finding.what; colour++)
-        finding = check_list(rb, colour);
-    if (!finding.what && tally->parked[0] + tally->parked[1] != tally->segments[KVA_DEFERRED])
+    for (unsigned epoch = 0; epoch < KVA_EPOCHS && !finding.what; epoch++)
+        finding = check_list(rb, epoch);
+    if (!finding.what && tally->deferred[0] + tally->deferred[1] != tally->segments[KVA_DEFERRED])
         finding = found("I7: a deferred segment waits in no colour, or in both", NULL);
     return finding;
 }
 
-/* ---------------------------------------------------------------------------------------------- tiling */
+/* ---------------------------------------------------------------------------------------------- address map */
 
 /** I3 for an absent segment, which is never the first. */
-static struct finding check_absent(const struct rb_tiling *rb, const struct rb_segment *before,
+static struct finding check_absent(const struct rb_map *rb, const struct rb_segment *before,
                                    bool before_is_free, const struct rb_segment *segment)
 {
     if (!before || segment->last == rb->common.last)
@@ -102,10 +102,10 @@ static struct finding check_absent(const struct rb_tiling *rb, const struct rb_s
 }
 
 /** I2 for one segment, and I1, I3 against the one before it (NULL: none). */
-static struct finding check_tile(const struct rb_tiling *rb, const struct rb_segment *before,
+static struct finding check_tile(const struct rb_map *rb, const struct rb_segment *before,
                                  bool before_is_free, const struct rb_segment *segment, bool is_free)
 {
-    const struct kva_tiling *common = &rb->common;
+    const struct kva_address_map *common = &rb->common;
     bool joined =
         before ? segment->start != 0 && before->last == segment->start - 1 : segment->start == common->first;
 
@@ -127,7 +127,7 @@ static void count(struct kva_tally *tally, const struct rb_segment *segment, boo
     enum kva_state state = is_free ? KVA_FREE : state_of_used(segment);
 
     tally->segments[state]++;
-    tally->bytes[state] += span_of(segment) + 1;
+    tally->bytes[state] += extent_of(segment) + 1;
 }
 
 static bool same_tally(const struct kva_tally *a, const struct kva_tally *b)
@@ -140,7 +140,7 @@ static bool same_tally(const struct kva_tally *a, const struct kva_tally *b)
 }
 
 /** I1, I2, I3 and I5: walk both trees at once, always taking the lower of the two next segments. */
-static struct finding check_tiling(const struct rb_tiling *rb)
+static struct finding check_map(const struct rb_map *rb)
 {
     const struct rb_segment *hole = first_of(&rb->holes);
     const struct rb_segment *used = first_of(&rb->used);
@@ -167,9 +167,9 @@ static struct finding check_tiling(const struct rb_tiling *rb)
                : found("I5: the tally differs from what a walk counts", NULL);
 }
 
-const char *kva_rb_tiling_check(const struct kva_tiling *tiling, uint64_t *address)
+const char *kva_rb_map_check(const struct kva_address_map *map, uint64_t *address)
 {
-    const struct rb_tiling *rb = (const struct rb_tiling *)tiling;
+    const struct rb_map *rb = (const struct rb_map *)map;
     struct finding finding = check_shape(&rb->holes);
 
     if (!finding.what)
@@ -177,7 +177,7 @@ const char *kva_rb_tiling_check(const struct kva_tiling *tiling, uint64_t *addre
     if (!finding.what)
         finding = check_holes(rb);
     if (!finding.what)
-        finding = check_tiling(rb);
+        finding = check_map(rb);
     if (!finding.what)
         finding = check_parked(rb);
     *address = finding.address;
@@ -198,7 +198,7 @@ static struct finding check_maxima_above(const struct rb_segment *hole)
 }
 
 /** The segment that holds `address`, from whichever tree has it; NULL (broken I1) when none has. */
-static const struct rb_segment *holder(const struct rb_tiling *rb, uint64_t address, bool *is_free)
+static const struct rb_segment *holder(const struct rb_map *rb, uint64_t address, bool *is_free)
 {
     const struct rb_segment *hole = floor_segment(&rb->holes, address);
     const struct rb_segment *used = floor_segment(&rb->used, address);
@@ -210,7 +210,7 @@ static const struct rb_segment *holder(const struct rb_tiling *rb, uint64_t addr
 }
 
 /** I1-I3 between the segment that holds `at` and the one before it; I4 above it if it is a hole. */
-static struct finding check_joint(const struct rb_tiling *rb, uint64_t at)
+static struct finding check_joint(const struct rb_map *rb, uint64_t at)
 {
     bool is_free;
     bool before_is_free = false;
@@ -232,15 +232,15 @@ static struct finding check_joint(const struct rb_tiling *rb, uint64_t at)
     return finding;
 }
 
-const char *kva_rb_tiling_check_near(const struct kva_tiling *tiling, uint64_t at, uint64_t *address)
+const char *kva_rb_map_check_near(const struct kva_address_map *map, uint64_t at, uint64_t *address)
 {
-    const struct rb_tiling *rb = (const struct rb_tiling *)tiling;
+    const struct rb_map *rb = (const struct rb_map *)map;
     struct finding finding = check_joint(rb, at);
 
     if (!finding.what) {
         bool is_free;
         const struct rb_segment *segment = holder(rb, at, &is_free);
-        if (segment->last < tiling->last)
+        if (segment->last < map->last)
             finding = check_joint(rb, segment->last + 1);
     }
     *address = finding.address;

@@ -31,7 +31,7 @@
  *   the quantum. (Searching for size + align - 1 bytes from the outset, as Linux does, makes k = 0 always,
  *   at the price of passing over, or refusing, ranges that fit.)
  */
-#include "rb_tiling.h"
+#include "rb_map.h"
 
 /* --------------------------------------------------------------------------------------- augmentation */
 
@@ -43,7 +43,7 @@ static uint64_t largest_below(const struct kva_rb_node *child, uint64_t at_least
 uint64_t kva_rb_largest_of(const struct rb_segment *hole)
 {
     return largest_below(hole->link.child[KVA_RB_LEFT],
-                         largest_below(hole->link.child[KVA_RB_RIGHT], span_of(hole)));
+                         largest_below(hole->link.child[KVA_RB_RIGHT], extent_of(hole)));
 }
 
 static void propagate(struct kva_rb_node *node, struct kva_rb_node *stop)
@@ -80,7 +80,7 @@ static void rotate_largest(struct kva_rb_node *down, struct kva_rb_node *up)
 
 static const struct kva_rb_augment largest_span = {propagate, copy_largest, rotate_largest};
 
-void kva_rb_holes_init(struct rb_tiling *rb)
+void kva_rb_holes_init(struct rb_map *rb)
 {
     rb->holes.root = NULL;
     rb->holes.augment = &largest_span;
@@ -90,15 +90,16 @@ void kva_rb_holes_init(struct rb_tiling *rb)
 /* --------------------------------------------------------------------------------------------- search */
 
 /** The outermost hole on a side, of a subtree whose maximum is at least `span`, that has that span itself. */
-static struct rb_segment *outermost_of_span(struct kva_rb_node *link, uint64_t span, enum kva_rb_side side)
+static struct rb_segment *outermost_of_extent(struct kva_rb_node *link, uint64_t extent,
+                                              enum kva_rb_side side)
 {
     for (;;) {
         struct kva_rb_node *near = link->child[side];
         struct kva_rb_node *far = link->child[1 - side];
         __builtin_prefetch(far);
-        if (near && segment_of_link(near)->largest >= span)
+        if (near && segment_of_link(near)->largest >= extent)
             link = near;
-        else if (span_of(segment_of_link(link)) >= span)
+        else if (extent_of(segment_of_link(link)) >= extent)
             return segment_of_link(link);
         else
             link = far; /* by I4 the span must be there */
@@ -106,12 +107,12 @@ static struct rb_segment *outermost_of_span(struct kva_rb_node *link, uint64_t s
 }
 
 /** The next hole of at least `span`, moving away from `side`: up from its own far subtree to the root. */
-static struct rb_segment *next_of_span(struct rb_segment *hole, uint64_t span, enum kva_rb_side side)
+static struct rb_segment *next_of_extent(struct rb_segment *hole, uint64_t extent, enum kva_rb_side side)
 {
     struct kva_rb_node *link = &hole->link;
     struct kva_rb_node *far = link->child[1 - side];
 
-    while (!far || segment_of_link(far)->largest < span) {
+    while (!far || segment_of_link(far)->largest < extent) {
         struct kva_rb_node *from;
         do { /* climb to the first ancestor that lies further on */
             from = link;
@@ -119,15 +120,15 @@ static struct rb_segment *next_of_span(struct rb_segment *hole, uint64_t span, e
             if (!link)
                 return NULL;
         } while (link->child[side] != from);
-        if (span_of(segment_of_link(link)) >= span)
+        if (extent_of(segment_of_link(link)) >= extent)
             return segment_of_link(link);
         far = link->child[1 - side];
     }
-    return outermost_of_span(far, span, side);
+    return outermost_of_extent(far, extent, side);
 }
 
 /** The first hole, by address, that ends at `end` or later; NULL when there is none. */
-static struct rb_segment *first_ending_from(const struct rb_tiling *rb, uint64_t end)
+static struct rb_segment *first_ending_from(const struct rb_map *rb, uint64_t end)
 {
     struct kva_rb_node *link = rb->holes.root;
     struct rb_segment *best = NULL;
@@ -142,38 +143,39 @@ static struct rb_segment *first_ending_from(const struct rb_tiling *rb, uint64_t
 }
 
 /** Step 1 of the search. Where the window reaches to the end of the space, the maxima alone lead there. */
-static struct rb_segment *first_candidate(const struct rb_tiling *rb, const struct kva_demand *demand,
-                                          uint64_t span)
+static struct rb_segment *first_candidate(const struct rb_map *rb, const struct kva_demand *demand,
+                                          uint64_t extent)
 {
     bool lowest = demand->policy == KVA_LOWEST;
     enum kva_rb_side side = lowest ? KVA_RB_LEFT : KVA_RB_RIGHT;
     bool unbounded = lowest ? demand->min == rb->common.first : demand->max == rb->common.last;
     struct kva_rb_node *root = rb->holes.root;
 
-    if (!root || segment_of_link(root)->largest < span)
+    if (!root || segment_of_link(root)->largest < extent)
         return NULL;
     if (unbounded)
-        return outermost_of_span(root, span, side);
-    struct rb_segment *hole =
-        lowest ? first_ending_from(rb, demand->min + span) : floor_segment(&rb->holes, demand->max - span);
-    return !hole || span_of(hole) >= span ? hole : next_of_span(hole, span, side);
+        return outermost_of_extent(root, extent, side);
+    struct rb_segment *hole = lowest ? first_ending_from(rb, demand->min + extent)
+                                     : floor_segment(&rb->holes, demand->max - extent);
+    return !hole || extent_of(hole) >= extent ? hole : next_of_extent(hole, extent, side);
 }
 
 /** Whether a hole, and so every one further on, begins (ends) too late for the window. */
-static bool hole_is_beyond(const struct rb_segment *hole, const struct kva_demand *demand, uint64_t span)
+static bool hole_is_beyond(const struct rb_segment *hole, const struct kva_demand *demand, uint64_t extent)
 {
-    return demand->policy == KVA_LOWEST ? hole->start > demand->max - span : hole->last < demand->min + span;
+    return demand->policy == KVA_LOWEST ? hole->start > demand->max - extent
+                                        : hole->last < demand->min + extent;
 }
 
-bool kva_rb_holes_search(struct rb_tiling *rb, const struct kva_demand *demand, struct kva_place *place)
+bool kva_rb_holes_search(struct rb_map *rb, const struct kva_demand *demand, struct kva_place *place)
 {
     enum kva_rb_side side = demand->policy == KVA_LOWEST ? KVA_RB_LEFT : KVA_RB_RIGHT;
-    uint64_t span = demand->size - 1;
-    struct rb_segment *hole = first_candidate(rb, demand, span);
+    uint64_t extent = demand->size - 1;
+    struct rb_segment *hole = first_candidate(rb, demand, extent);
 
-    for (; hole && !hole_is_beyond(hole, demand, span); hole = next_of_span(hole, span, side)) {
+    for (; hole && !hole_is_beyond(hole, demand, extent); hole = next_of_extent(hole, extent, side)) {
         if (kva_fit_in_hole(hole->start, hole->last, demand, &place->start)) {
-            place->last = place->start + span;
+            place->last = place->start + extent;
             place->hole_start = hole->start;
             place->hole_last = hole->last;
             rb->found = hole;
@@ -185,15 +187,15 @@ bool kva_rb_holes_search(struct rb_tiling *rb, const struct kva_demand *demand, 
 
 /* -------------------------------------------------------------------------------------------- changes */
 
-static void link_hole(struct rb_tiling *rb, struct rb_segment *hole, struct kva_rb_node *parent,
+static void link_hole(struct rb_map *rb, struct rb_segment *hole, struct kva_rb_node *parent,
                       enum kva_rb_side side)
 {
-    hole->largest = span_of(hole);
+    hole->largest = extent_of(hole);
     kva_rb_insert(&rb->holes, &hole->link, parent, side);
     rb->common.tally.segments[KVA_FREE]++;
 }
 
-void kva_rb_holes_remove(struct rb_tiling *rb, struct rb_segment *hole)
+void kva_rb_holes_remove(struct rb_map *rb, struct rb_segment *hole)
 {
     kva_rb_erase(&rb->holes, &hole->link);
     list_remove(&hole->order);
@@ -223,7 +225,7 @@ void kva_rb_hole_set_last(struct rb_segment *hole, uint64_t last)
  *             \
  *              here
  */
-void kva_rb_holes_insert_before(struct rb_tiling *rb, struct rb_segment *hole, struct rb_segment *next)
+void kva_rb_holes_insert_before(struct rb_map *rb, struct rb_segment *hole, struct rb_segment *next)
 {
     struct kva_rb_node *parent = &next->link;
     enum kva_rb_side side = KVA_RB_LEFT;
@@ -238,7 +240,7 @@ void kva_rb_holes_insert_before(struct rb_tiling *rb, struct rb_segment *hole, s
 
 /** The list position before a slot: the slot's parent is one of the two neighbours, and the list knows the
  *  other. The head itself stands for "none". */
-static struct kva_list *before_slot(struct rb_tiling *rb, struct rb_slot slot)
+static struct kva_list *before_slot(struct rb_map *rb, struct rb_slot slot)
 {
     if (!slot.parent)
         return &rb->order;
@@ -248,13 +250,13 @@ static struct kva_list *before_slot(struct rb_tiling *rb, struct rb_slot slot)
 
 /** Tell the index by size that a hole has taken in `node`, or is it. Apart, as those without an index shall
  *  not carry along what only it wants. */
-static __attribute__((noinline)) void index_gained(const struct rb_tiling *rb, const struct rb_segment *hole,
+static __attribute__((noinline)) void index_gained(const struct rb_map *rb, const struct rb_segment *hole,
                                                    const struct rb_segment *node)
 {
     kva_sizes_gained(rb->common.sizes, hole->start, hole->last, node->start, node->last);
 }
 
-static inline void tell_gain(const struct rb_tiling *rb, const struct rb_segment *hole,
+static inline void tell_gain(const struct rb_map *rb, const struct rb_segment *hole,
                              const struct rb_segment *node)
 {
     if (__builtin_expect(rb->common.sizes != NULL, 0))
@@ -267,7 +269,7 @@ static inline void tell_gain(const struct rb_tiling *rb, const struct rb_segment
  *      |-------|------|-----|  ->  one    |-------|------|  busy  |-----|  ->  before grows
  *      |-------| busy |-----|------|  ->  after grows               else   ->  a hole of its own
  */
-void kva_rb_holes_add(struct rb_tiling *rb, struct rb_segment *node, struct rb_slot slot)
+void kva_rb_holes_add(struct rb_map *rb, struct rb_segment *node, struct rb_slot slot)
 {
     struct kva_list *position = before_slot(rb, slot);
     struct rb_segment *before = position == &rb->order ? NULL : segment_of_order(position);

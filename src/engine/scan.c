@@ -6,7 +6,7 @@
  *      index     0            1          2            3            count
  *      entries   | 0x0 busy A | 0x3 free | 0x9 busy B | 0xa free | (end)
  *                 \_________/
- *                  its last is the next one's start - 1; the last one's is the tiling's last
+ *                  its last is the next one's start - 1; the last one's is the address map's last
  *
  * An entry says where a segment starts; the next entry says where it ends. So a gap or an overlap (I1)
  * cannot be written down. Every operation is one of three steps: look through the array for an index; CUT a
@@ -26,11 +26,11 @@ struct entry {
     uint64_t start;
     void *owner;
     enum kva_state state;
-    unsigned colour; /* of one that is parked */
+    unsigned epoch; /* of one that is parked */
 };
 
-struct scan_tiling {
-    struct kva_tiling common; /* first: the engine's functions are handed a pointer to it */
+struct scan_map {
+    struct kva_address_map common; /* first: the engine's functions are handed a pointer to it */
     struct entry *entries;
     size_t count;
     size_t capacity;
@@ -40,28 +40,28 @@ struct scan_tiling {
 /** The first array: as much as the rb engine's first chunk of nodes. */
 enum { FIRST_CAPACITY = 64 };
 
-static struct scan_tiling *scan_of(struct kva_tiling *tiling)
+static struct scan_map *scan_of(struct kva_address_map *map)
 {
-    return (struct scan_tiling *)tiling;
+    return (struct scan_map *)map;
 }
 
-static const struct scan_tiling *scan_of_const(const struct kva_tiling *tiling)
+static const struct scan_map *scan_of_const(const struct kva_address_map *map)
 {
-    return (const struct scan_tiling *)tiling;
+    return (const struct scan_map *)map;
 }
 
-static uint64_t last_of(const struct scan_tiling *scan, size_t index)
+static uint64_t last_of(const struct scan_map *scan, size_t index)
 {
     return index + 1 < scan->count ? scan->entries[index + 1].start - 1 : scan->common.last;
 }
 
-static uint64_t entry_bytes(const struct scan_tiling *scan, size_t index)
+static uint64_t entry_bytes(const struct scan_map *scan, size_t index)
 {
     return last_of(scan, index) - scan->entries[index].start + 1;
 }
 
 /** The index of the segment that holds `address`. */
-static size_t index_of(const struct scan_tiling *scan, uint64_t address)
+static size_t index_of(const struct scan_map *scan, uint64_t address)
 {
     size_t index = 0;
 
@@ -73,7 +73,7 @@ static size_t index_of(const struct scan_tiling *scan, uint64_t address)
 /* -------------------------------------------------------------------------------------------- memory */
 
 /** Make room for `more` further entries. */
-static bool reserve_entries(struct scan_tiling *scan, size_t more)
+static bool reserve_entries(struct scan_map *scan, size_t more)
 {
     struct kva_ledger *ledger = &scan->common.ledger;
     size_t most = SIZE_MAX / sizeof(struct entry) / 2;
@@ -101,28 +101,28 @@ static bool reserve_entries(struct scan_tiling *scan, size_t more)
     return true;
 }
 
-static enum kva_status scan_prepare(struct kva_tiling *tiling, size_t operations)
+static enum kva_status scan_prepare(struct kva_address_map *map, size_t operations)
 {
     if (operations > SIZE_MAX / KVA_SEGMENTS_PER_OPERATION)
         return KVA_ENOMEM;
-    bool ready = reserve_entries(scan_of(tiling), operations * KVA_SEGMENTS_PER_OPERATION) &&
-                 index_is_ready(tiling, operations);
+    bool ready = reserve_entries(scan_of(map), operations * KVA_SEGMENTS_PER_OPERATION) &&
+                 index_is_ready(map, operations);
     return ready ? KVA_OK : KVA_ENOMEM;
 }
 
-static void scan_destroy(struct kva_tiling *tiling)
+static void scan_destroy(struct kva_address_map *map)
 {
-    struct scan_tiling *scan = scan_of(tiling);
+    struct scan_map *scan = scan_of(map);
 
-    kva_nodes_fini(&tiling->ledger); /* what the space above has taken: it came last */
+    kva_nodes_fini(&map->ledger); /* what the space above has taken: it came last */
     if (scan->entries)
-        ledger_give(&tiling->ledger, scan->entries, scan->capacity * sizeof(struct entry));
-    end_tiling(tiling, sizeof *scan);
+        ledger_give(&map->ledger, scan->entries, scan->capacity * sizeof(struct entry));
+    end_map(map, sizeof *scan);
 }
 
-static enum kva_status scan_create(const struct kva_tiling *common, struct kva_tiling **tiling)
+static enum kva_status scan_create(const struct kva_address_map *common, struct kva_address_map **map)
 {
-    struct scan_tiling *scan = new_tiling(common, sizeof *scan);
+    struct scan_map *scan = new_map(common, sizeof *scan);
 
     if (!scan)
         return KVA_ENOMEM;
@@ -138,21 +138,21 @@ static enum kva_status scan_create(const struct kva_tiling *common, struct kva_t
     scan->common.tally.segments[KVA_FREE] = 1;
     scan->common.tally.bytes[KVA_FREE] = common->last - common->first + 1;
     hole_gained(&scan->common, common->first, common->last, common->first, common->last);
-    *tiling = &scan->common;
+    *map = &scan->common;
     return KVA_OK;
 }
 
 /* ----------------------------------------------------------------------------------- the three steps */
 
 /** Look: the index of the busy segment that starts at `start`. */
-static bool find_busy_entry(const struct scan_tiling *scan, uint64_t start, size_t *index)
+static bool find_busy_entry(const struct scan_map *scan, uint64_t start, size_t *index)
 {
     *index = index_of(scan, start);
     return scan->entries[*index].start == start && scan->entries[*index].state == KVA_BUSY;
 }
 
 /** Cut: the segment at `index` ends before `at`, which lies inside it; its twin begins there. */
-static void cut(struct scan_tiling *scan, size_t index, uint64_t at)
+static void cut(struct scan_map *scan, size_t index, uint64_t at)
 {
     struct entry *entry = &scan->entries[index];
 
@@ -163,7 +163,7 @@ static void cut(struct scan_tiling *scan, size_t index, uint64_t at)
 }
 
 /** Join: the segment at `index` takes over the addresses of the one behind it. */
-static void join(struct scan_tiling *scan, size_t index)
+static void join(struct scan_map *scan, size_t index)
 {
     struct entry *next = &scan->entries[index + 1];
 
@@ -172,7 +172,7 @@ static void join(struct scan_tiling *scan, size_t index)
     scan->count--;
 }
 
-static void set_entry_state(struct scan_tiling *scan, size_t index, enum kva_state state, void *owner)
+static void set_entry_state(struct scan_map *scan, size_t index, enum kva_state state, void *owner)
 {
     struct entry *entry = &scan->entries[index];
     struct kva_tally *tally = &scan->common.tally;
@@ -184,13 +184,13 @@ static void set_entry_state(struct scan_tiling *scan, size_t index, enum kva_sta
     entry->owner = owner;
 }
 
-static bool is_free(const struct scan_tiling *scan, size_t index)
+static bool is_free(const struct scan_map *scan, size_t index)
 {
     return index < scan->count && scan->entries[index].state == KVA_FREE;
 }
 
 /** Make the segment at `index` free, and join it with free neighbours (I3). */
-static void make_free(struct scan_tiling *scan, size_t index)
+static void make_free(struct scan_map *scan, size_t index)
 {
     bool joins_before = index > 0 && is_free(scan, index - 1);
 
@@ -207,17 +207,17 @@ static void make_free(struct scan_tiling *scan, size_t index)
 /* --------------------------------------------------------------------------------- taking and giving */
 
 /** [start, last] in the hole at `index` is the place that was found last. */
-static void found_at(struct scan_tiling *scan, size_t index, uint64_t start, uint64_t last,
+static void found_at(struct scan_map *scan, size_t index, uint64_t start, uint64_t last,
                      struct kva_place *place)
 {
     *place = (struct kva_place){start, last, scan->entries[index].start, last_of(scan, index)};
     scan->found = index;
 }
 
-static enum kva_status scan_search(struct kva_tiling *tiling, const struct kva_demand *demand,
+static enum kva_status scan_search(struct kva_address_map *map, const struct kva_demand *demand,
                                    struct kva_place *place)
 {
-    struct scan_tiling *scan = scan_of(tiling);
+    struct scan_map *scan = scan_of(map);
     bool lowest = demand->policy == KVA_LOWEST;
     size_t step = lowest ? 1 : SIZE_MAX; /* one up; or one down, from 0 past all indices */
 
@@ -231,10 +231,10 @@ static enum kva_status scan_search(struct kva_tiling *tiling, const struct kva_d
     return KVA_ENOSPC;
 }
 
-static enum kva_status scan_locate(struct kva_tiling *tiling, uint64_t start, uint64_t last,
+static enum kva_status scan_locate(struct kva_address_map *map, uint64_t start, uint64_t last,
                                    struct kva_place *place)
 {
-    struct scan_tiling *scan = scan_of(tiling);
+    struct scan_map *scan = scan_of(map);
     size_t index = index_of(scan, start);
 
     if (!is_free(scan, index) || last_of(scan, index) < last)
@@ -243,42 +243,42 @@ static enum kva_status scan_locate(struct kva_tiling *tiling, uint64_t start, ui
     return KVA_OK;
 }
 
-static enum kva_status scan_occupy(struct kva_tiling *tiling, const struct kva_place *place, void *owner)
+static enum kva_status scan_occupy(struct kva_address_map *map, const struct kva_place *place, void *owner)
 {
-    struct scan_tiling *scan = scan_of(tiling);
+    struct scan_map *scan = scan_of(map);
     size_t index = scan->found;
     bool cut_left = place->start > scan->entries[index].start;
     bool cut_right = place->last < last_of(scan, index);
 
-    if (!reserve_entries(scan, (size_t)cut_left + cut_right) || !index_is_ready(tiling, 1))
+    if (!reserve_entries(scan, (size_t)cut_left + cut_right) || !index_is_ready(map, 1))
         return KVA_ENOMEM;
-    hole_lost(tiling, scan->entries[index].start, last_of(scan, index), place->start, place->last);
+    hole_lost(map, scan->entries[index].start, last_of(scan, index), place->start, place->last);
     if (cut_right)
         cut(scan, index, place->last + 1);
     if (cut_left)
         cut(scan, index++, place->start);
-    set_entry_state(scan, index, KVA_BUSY, tiling->owners ? owner : NULL);
+    set_entry_state(scan, index, KVA_BUSY, map->owners ? owner : NULL);
     return KVA_OK;
 }
 
-static enum kva_status scan_release(struct kva_tiling *tiling, uint64_t start)
+static enum kva_status scan_free(struct kva_address_map *map, uint64_t start)
 {
     size_t index;
 
-    if (!find_busy_entry(scan_of(tiling), start, &index))
+    if (!find_busy_entry(scan_of(map), start, &index))
         return KVA_ENOENT;
-    make_free(scan_of(tiling), index);
+    make_free(scan_of(map), index);
     return KVA_OK;
 }
 
-static enum kva_status scan_punch(struct kva_tiling *tiling, uint64_t start, uint64_t first, uint64_t last)
+static enum kva_status scan_punch(struct kva_address_map *map, uint64_t start, uint64_t first, uint64_t last)
 {
-    struct scan_tiling *scan = scan_of(tiling);
+    struct scan_map *scan = scan_of(map);
     size_t index;
 
     if (!find_busy_entry(scan, start, &index))
         return KVA_ENOENT;
-    if (!reserve_entries(scan, 2) || !index_is_ready(tiling, 1))
+    if (!reserve_entries(scan, 2) || !index_is_ready(map, 1))
         return KVA_ENOMEM;
     cut(scan, index, last + 1);
     cut(scan, index, first);
@@ -286,17 +286,17 @@ static enum kva_status scan_punch(struct kva_tiling *tiling, uint64_t start, uin
     return KVA_OK;
 }
 
-static enum kva_status scan_trim(struct kva_tiling *tiling, uint64_t start, uint64_t first)
+static enum kva_status scan_trim(struct kva_address_map *map, uint64_t start, uint64_t first)
 {
-    struct scan_tiling *scan = scan_of(tiling);
+    struct scan_map *scan = scan_of(map);
     size_t index;
 
     if (!find_busy_entry(scan, start, &index))
         return KVA_ENOENT;
     if (index > 0 && is_free(scan, index - 1)) {
-        hole_gained(tiling, scan->entries[index - 1].start, first - 1, start, first - 1);
+        hole_gained(map, scan->entries[index - 1].start, first - 1, start, first - 1);
         scan->entries[index].start = first;
-        kva_tally_move_bytes(&tiling->tally, KVA_BUSY, KVA_FREE, first - start);
+        kva_tally_move_bytes(&map->tally, KVA_BUSY, KVA_FREE, first - start);
         return KVA_OK;
     }
     if (!reserve_entries(scan, 1))
@@ -307,7 +307,7 @@ static enum kva_status scan_trim(struct kva_tiling *tiling, uint64_t start, uint
 }
 
 /** The busy segment at `index` takes [end + 1, last] from the hole behind it. */
-static enum kva_status enlarge_entry(struct scan_tiling *scan, size_t index, uint64_t last)
+static enum kva_status enlarge_entry(struct scan_map *scan, size_t index, uint64_t last)
 {
     uint64_t more = last - last_of(scan, index);
 
@@ -324,7 +324,7 @@ static enum kva_status enlarge_entry(struct scan_tiling *scan, size_t index, uin
 }
 
 /** The busy segment at `index` gives [last + 1, end] to the hole behind it, or to a new one. */
-static enum kva_status shrink_entry(struct scan_tiling *scan, size_t index, uint64_t last)
+static enum kva_status shrink_entry(struct scan_map *scan, size_t index, uint64_t last)
 {
     if (is_free(scan, index + 1)) {
         hole_gained(&scan->common, last + 1, last_of(scan, index + 1), last + 1, last_of(scan, index));
@@ -339,9 +339,9 @@ static enum kva_status shrink_entry(struct scan_tiling *scan, size_t index, uint
     return KVA_OK;
 }
 
-static enum kva_status scan_resize(struct kva_tiling *tiling, uint64_t start, uint64_t last)
+static enum kva_status scan_resize(struct kva_address_map *map, uint64_t start, uint64_t last)
 {
-    struct scan_tiling *scan = scan_of(tiling);
+    struct scan_map *scan = scan_of(map);
     size_t index;
 
     if (!find_busy_entry(scan, start, &index))
@@ -352,9 +352,9 @@ static enum kva_status scan_resize(struct kva_tiling *tiling, uint64_t start, ui
 }
 
 /** Downwards, so that a join moves no index that is still to come. */
-static void scan_clear(struct kva_tiling *tiling, uint64_t first, uint64_t last)
+static void scan_clear(struct kva_address_map *map, uint64_t first, uint64_t last)
 {
-    struct scan_tiling *scan = scan_of(tiling);
+    struct scan_map *scan = scan_of(map);
 
     for (size_t i = scan->count; i-- > 0;) {
         if (scan->entries[i].state == KVA_BUSY && scan->entries[i].start >= first && last_of(scan, i) <= last)
@@ -362,44 +362,44 @@ static void scan_clear(struct kva_tiling *tiling, uint64_t first, uint64_t last)
     }
 }
 
-static enum kva_status scan_own(struct kva_tiling *tiling, uint64_t start, void *owner)
+static enum kva_status scan_own(struct kva_address_map *map, uint64_t start, void *owner)
 {
-    struct scan_tiling *scan = scan_of(tiling);
+    struct scan_map *scan = scan_of(map);
     size_t index;
 
     if (!find_busy_entry(scan, start, &index))
         return KVA_ENOENT;
-    scan->entries[index].owner = tiling->owners ? owner : NULL;
+    scan->entries[index].owner = map->owners ? owner : NULL;
     return KVA_OK;
 }
 
-static enum kva_status scan_park(struct kva_tiling *tiling, uint64_t start, unsigned colour, uint64_t *last)
+static enum kva_status scan_defer(struct kva_address_map *map, uint64_t start, unsigned epoch, uint64_t *last)
 {
-    struct scan_tiling *scan = scan_of(tiling);
+    struct scan_map *scan = scan_of(map);
     size_t index;
 
     if (!find_busy_entry(scan, start, &index))
         return KVA_ENOENT;
-    scan->entries[index].state = state_of_colour(colour);
-    scan->entries[index].colour = colour;
-    kva_tally_park(&tiling->tally, colour, entry_bytes(scan, index));
+    scan->entries[index].state = state_of_epoch(epoch);
+    scan->entries[index].epoch = epoch;
+    kva_tally_defer(&map->tally, epoch, entry_bytes(scan, index));
     *last = last_of(scan, index);
     return KVA_OK;
 }
 
-/** One pass: what was deferred in the colour is free, and a free entry behind a free one is left out. */
-static void scan_unpark(struct kva_tiling *tiling, unsigned colour, uint64_t most)
+/** One pass: what was deferred in the epoch is free, and a free entry behind a free one is left out. */
+static void scan_free_deferred(struct kva_address_map *map, unsigned epoch, uint64_t most)
 {
-    struct scan_tiling *scan = scan_of(tiling);
-    struct kva_tally *tally = &tiling->tally;
+    struct scan_map *scan = scan_of(map);
+    struct kva_tally *tally = &map->tally;
     uint64_t freed = 0;
     size_t kept = 0;
 
     for (size_t i = 0; i < scan->count; i++) {
         struct entry entry = scan->entries[i];
-        if (entry.state == KVA_DEFERRED && entry.colour == colour && freed < most) {
+        if (entry.state == KVA_DEFERRED && entry.epoch == epoch && freed < most) {
             bool joins_before = kept > 0 && scan->entries[kept - 1].state == KVA_FREE;
-            hole_gained(tiling, joins_before ? scan->entries[kept - 1].start : entry.start,
+            hole_gained(map, joins_before ? scan->entries[kept - 1].start : entry.start,
                         last_of(scan, i + is_free(scan, i + 1)), entry.start, last_of(scan, i));
             kva_tally_move_bytes(tally, KVA_DEFERRED, KVA_FREE, entry_bytes(scan, i));
             entry = (struct entry){entry.start, NULL, KVA_FREE, 0};
@@ -410,53 +410,52 @@ static void scan_unpark(struct kva_tiling *tiling, unsigned colour, uint64_t mos
     }
     tally->segments[KVA_FREE] += freed - (scan->count - kept);
     tally->segments[KVA_DEFERRED] -= freed;
-    tally->parked[colour] -= freed;
+    tally->deferred[epoch] -= freed;
     scan->count = kept;
 }
 
-static enum kva_status scan_wake(struct kva_tiling *tiling, uint64_t start)
+static enum kva_status scan_undefer(struct kva_address_map *map, uint64_t start)
 {
-    struct scan_tiling *scan = scan_of(tiling);
+    struct scan_map *scan = scan_of(map);
     size_t index = index_of(scan, start);
     struct entry *entry = &scan->entries[index];
 
     if (entry->start != start || entry->state != KVA_ABSENT)
         return KVA_ENOENT;
     entry->state = KVA_BUSY;
-    kva_tally_wake(&tiling->tally, entry_bytes(scan, index));
+    kva_tally_undefer(&map->tally, entry_bytes(scan, index));
     return KVA_OK;
 }
 
-static enum kva_status scan_extend(struct kva_tiling *tiling, uint64_t first, uint64_t last)
+static enum kva_status scan_extend(struct kva_address_map *map, uint64_t first, uint64_t last)
 {
-    struct scan_tiling *scan = scan_of(tiling);
-    bool new_below = first < tiling->first && !is_free(scan, 0);
-    bool new_above = last > tiling->last && !is_free(scan, scan->count - 1);
+    struct scan_map *scan = scan_of(map);
+    bool new_below = first < map->first && !is_free(scan, 0);
+    bool new_above = last > map->last && !is_free(scan, scan->count - 1);
 
     if (!reserve_entries(scan, (size_t)new_below + new_above))
         return KVA_ENOMEM;
-    if (first < tiling->first)
-        hole_gained(tiling, first, new_below ? tiling->first - 1 : last_of(scan, 0), first,
-                    tiling->first - 1);
+    if (first < map->first)
+        hole_gained(map, first, new_below ? map->first - 1 : last_of(scan, 0), first, map->first - 1);
     if (new_above)
-        scan->entries[scan->count++] = (struct entry){tiling->last + 1, NULL, KVA_FREE, 0};
+        scan->entries[scan->count++] = (struct entry){map->last + 1, NULL, KVA_FREE, 0};
     if (new_below) {
         memmove(scan->entries + 1, scan->entries, scan->count * sizeof *scan->entries);
         scan->entries[0] = (struct entry){first, NULL, KVA_FREE, 0};
         scan->count++;
     }
     scan->entries[0].start = first;
-    if (last > tiling->last)
-        hole_gained(tiling, scan->entries[scan->count - 1].start, last, tiling->last + 1, last);
-    tiling->tally.segments[KVA_FREE] += (uint64_t)new_below + new_above;
-    tiling->tally.bytes[KVA_FREE] += (tiling->first - first) + (last - tiling->last);
-    tiling->first = first;
-    tiling->last = last;
+    if (last > map->last)
+        hole_gained(map, scan->entries[scan->count - 1].start, last, map->last + 1, last);
+    map->tally.segments[KVA_FREE] += (uint64_t)new_below + new_above;
+    map->tally.bytes[KVA_FREE] += (map->first - first) + (last - map->last);
+    map->first = first;
+    map->last = last;
     return KVA_OK;
 }
 
 /** Whether all below `first` and above `last` is free. */
-static bool ends_are_free(const struct scan_tiling *scan, uint64_t first, uint64_t last)
+static bool ends_are_free(const struct scan_map *scan, uint64_t first, uint64_t last)
 {
     size_t top = scan->count - 1;
     bool below = first == scan->common.first || (is_free(scan, 0) && last_of(scan, 0) >= first - 1);
@@ -465,33 +464,32 @@ static bool ends_are_free(const struct scan_tiling *scan, uint64_t first, uint64
     return below && above;
 }
 
-static enum kva_status scan_narrow(struct kva_tiling *tiling, uint64_t first, uint64_t last)
+static enum kva_status scan_narrow(struct kva_address_map *map, uint64_t first, uint64_t last)
 {
-    struct scan_tiling *scan = scan_of(tiling);
+    struct scan_map *scan = scan_of(map);
 
     if (!ends_are_free(scan, first, last))
         return KVA_EBUSY;
-    bool drop_lowest = first > tiling->first && last_of(scan, 0) == first - 1;
-    bool drop_highest = last < tiling->last && scan->entries[scan->count - 1].start == last + 1;
-    if (first > tiling->first)
-        hole_lost(tiling, tiling->first, last_of(scan, 0), tiling->first, first - 1);
-    if (last < tiling->last)
-        hole_lost(tiling, max_u64(scan->entries[scan->count - 1].start, first), tiling->last, last + 1,
-                  tiling->last);
+    bool drop_lowest = first > map->first && last_of(scan, 0) == first - 1;
+    bool drop_highest = last < map->last && scan->entries[scan->count - 1].start == last + 1;
+    if (first > map->first)
+        hole_lost(map, map->first, last_of(scan, 0), map->first, first - 1);
+    if (last < map->last)
+        hole_lost(map, max_u64(scan->entries[scan->count - 1].start, first), map->last, last + 1, map->last);
     scan->count -= (size_t)drop_lowest + drop_highest;
     if (drop_lowest)
         memmove(scan->entries, scan->entries + 1, scan->count * sizeof *scan->entries);
     scan->entries[0].start = first;
-    tiling->tally.segments[KVA_FREE] -= (uint64_t)drop_lowest + drop_highest;
-    tiling->tally.bytes[KVA_FREE] -= (first - tiling->first) + (tiling->last - last);
-    tiling->first = first;
-    tiling->last = last;
+    map->tally.segments[KVA_FREE] -= (uint64_t)drop_lowest + drop_highest;
+    map->tally.bytes[KVA_FREE] -= (first - map->first) + (map->last - last);
+    map->first = first;
+    map->last = last;
     return KVA_OK;
 }
 
 /* ------------------------------------------------------------------------------------------- looking */
 
-static void show_entry(const struct scan_tiling *scan, size_t index, struct kva_segment *segment)
+static void show_entry(const struct scan_map *scan, size_t index, struct kva_segment *segment)
 {
     segment->start = scan->entries[index].start;
     segment->last = last_of(scan, index);
@@ -499,21 +497,21 @@ static void show_entry(const struct scan_tiling *scan, size_t index, struct kva_
     segment->state = scan->entries[index].state;
 }
 
-static void scan_find(const struct kva_tiling *tiling, uint64_t address, struct kva_segment *segment)
+static void scan_lookup(const struct kva_address_map *map, uint64_t address, struct kva_segment *segment)
 {
-    const struct scan_tiling *scan = scan_of_const(tiling);
+    const struct scan_map *scan = scan_of_const(map);
 
     show_entry(scan, index_of(scan, address), segment);
 }
 
-static enum kva_status scan_next_parked(const struct kva_tiling *tiling, unsigned colour, uint64_t from,
-                                        uint64_t to, struct kva_segment *segment)
+static enum kva_status scan_next_deferred(const struct kva_address_map *map, unsigned epoch, uint64_t from,
+                                          uint64_t to, struct kva_segment *segment)
 {
-    const struct scan_tiling *scan = scan_of_const(tiling);
+    const struct scan_map *scan = scan_of_const(map);
 
     for (size_t i = index_of(scan, from); i < scan->count && scan->entries[i].start <= to; i++) {
         const struct entry *entry = &scan->entries[i];
-        if (entry->state != state_of_colour(colour) || entry->colour != colour || entry->start < from)
+        if (entry->state != state_of_epoch(epoch) || entry->epoch != epoch || entry->start < from)
             continue;
         show_entry(scan, i, segment);
         return KVA_OK;
@@ -521,15 +519,15 @@ static enum kva_status scan_next_parked(const struct kva_tiling *tiling, unsigne
     return KVA_ENOENT;
 }
 
-static bool scan_largest(const struct kva_tiling *tiling, uint64_t *span)
+static bool scan_largest(const struct kva_address_map *map, uint64_t *extent)
 {
-    const struct scan_tiling *scan = scan_of_const(tiling);
+    const struct scan_map *scan = scan_of_const(map);
     bool any = false;
 
-    *span = 0;
+    *extent = 0;
     for (size_t i = 0; i < scan->count; i++) {
         if (is_free(scan, i)) {
-            *span = max_u64(*span, entry_bytes(scan, i) - 1);
+            *extent = max_u64(*extent, entry_bytes(scan, i) - 1);
             any = true;
         }
     }
@@ -537,7 +535,7 @@ static bool scan_largest(const struct kva_tiling *tiling, uint64_t *span)
 }
 
 /** I2, I3 and I6 at one entry. I1 holds by construction if the starts ascend from first (I6). */
-static const char *check_entry(const struct scan_tiling *scan, size_t index)
+static const char *check_entry(const struct scan_map *scan, size_t index)
 {
     const struct entry *entry = &scan->entries[index];
     bool in_order = index > 0 ? entry[-1].start < entry->start : entry->start == scan->common.first;
@@ -548,7 +546,7 @@ static const char *check_entry(const struct scan_tiling *scan, size_t index)
         return "I2: a segment misses the quantum";
     if (entry->state > KVA_DEFERRED && entry->state != KVA_ABSENT)
         return "I6: an entry has no such state";
-    if (entry->state == KVA_DEFERRED && entry->colour >= KVA_COLOURS)
+    if (entry->state == KVA_DEFERRED && entry->epoch >= KVA_EPOCHS)
         return "I7: a deferred segment waits in no colour";
     if (index > 0 && is_free(scan, index) && is_free(scan, index - 1))
         return "I3: two adjacent free segments";
@@ -559,9 +557,9 @@ static const char *check_entry(const struct scan_tiling *scan, size_t index)
     return entry[-1].state == KVA_ABSENT ? "I3: two adjacent absent segments" : NULL;
 }
 
-static const char *scan_check(const struct kva_tiling *tiling, uint64_t *address)
+static const char *scan_check(const struct kva_address_map *map, uint64_t *address)
 {
-    const struct scan_tiling *scan = scan_of_const(tiling);
+    const struct scan_map *scan = scan_of_const(map);
     struct kva_tally tally = {{0}, {0}, {0}};
 
     for (size_t i = 0; i < scan->count; i++) {
@@ -570,19 +568,19 @@ static const char *scan_check(const struct kva_tiling *tiling, uint64_t *address
         if (broken)
             return broken;
         if (scan->entries[i].state == KVA_DEFERRED)
-            tally.parked[scan->entries[i].colour]++;
+            tally.deferred[scan->entries[i].epoch]++;
         tally.segments[scan->entries[i].state]++;
         tally.bytes[scan->entries[i].state] += entry_bytes(scan, i);
     }
     *address = 0;
-    if (memcmp(&tally, &tiling->tally, sizeof tally) != 0)
+    if (memcmp(&tally, &map->tally, sizeof tally) != 0)
         return "I5: the tally differs from what a walk counts";
     return NULL;
 }
 
-static const char *scan_check_near(const struct kva_tiling *tiling, uint64_t at, uint64_t *address)
+static const char *scan_check_near(const struct kva_address_map *map, uint64_t at, uint64_t *address)
 {
-    const struct scan_tiling *scan = scan_of_const(tiling);
+    const struct scan_map *scan = scan_of_const(map);
     size_t middle = index_of(scan, at);
 
     for (size_t i = middle > 0 ? middle - 1 : 0; i < scan->count && i <= middle + 1; i++) {
@@ -602,21 +600,21 @@ const struct kva_engine kva_engine_scan = {
     .search = scan_search,
     .locate = scan_locate,
     .occupy = scan_occupy,
-    .release = scan_release,
+    .free = scan_free,
     .punch = scan_punch,
     .trim = scan_trim,
     .resize = scan_resize,
     .clear = scan_clear,
     .own = scan_own,
-    .park = scan_park,
-    .unpark = scan_unpark,
-    .wake = scan_wake,
-    .next_parked = scan_next_parked,
+    .defer = scan_defer,
+    .free_deferred = scan_free_deferred,
+    .undefer = scan_undefer,
+    .next_deferred = scan_next_deferred,
     .extend = scan_extend,
     .narrow = scan_narrow,
-    .find = scan_find,
-    .peeks = false,
-    .peek = cannot_peek,
+    .lookup = scan_lookup,
+    .has_try_lookup = false,
+    .try_lookup = no_try_lookup,
     .largest = scan_largest,
     .check = scan_check,
     .check_near = scan_check_near,

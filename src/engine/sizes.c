@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * The holes of a tiling by size; see sizes.h.
+ * The holes of an address map by size; see sizes.h.
  *
  * KEYS. A hole has a key of 64 bits, and the order of the holes is that of the keys. Let a hole be n quanta
  * long and begin at quantum s, and let e be the place of the highest bit of n, so that 2^e <= n < 2^(e + 1).
@@ -162,7 +162,7 @@ static inline struct kva_size size_of_key(const struct kva_sizes *sizes, uint64_
 
     return (struct kva_size){
         .key = key,
-        .span = (quanta << sizes->shift) - 1,
+        .extent = (quanta << sizes->shift) - 1,
         .within = ((block + 1) * one - 1) << sizes->shift,
     };
 }
@@ -237,9 +237,9 @@ static bool first_from(struct kva_sizes *sizes, uint64_t key, struct kva_size *f
     return true;
 }
 
-bool kva_sizes_first(struct kva_sizes *sizes, uint64_t span, struct kva_size *found)
+bool kva_sizes_first(struct kva_sizes *sizes, uint64_t extent, struct kva_size *found)
 {
-    return first_from(sizes, size_key(sizes, 0, span), found);
+    return first_from(sizes, size_key(sizes, 0, extent), found);
 }
 
 bool kva_sizes_next(struct kva_sizes *sizes, struct kva_size *at)

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * The holes of a tiling by size: an ordered set, from which the smallest hole that is long enough is found in
+ * The holes of an address map by size: an ordered set, from which the smallest hole that is long enough is found in
  * O(log n). sizes.c says how it is kept.
  *
  * ORDER. By span, and holes of one span by start. So the first hole from (size - 1, 0) on is the best for
  * `size` bytes, the lowest of the smallest; and those after it are all others that are long enough, in the
  * order in which a search for the best has to look at them.
  *
- * MEMORY. Nodes come from caches on the tiling's ledger. kva_sizes_ensure obtains them for a NUMBER OF HOLES,
+ * MEMORY. Nodes come from caches on the address map's ledger. kva_sizes_ensure obtains them for a NUMBER OF HOLES,
  * whatever changes lead there; nothing else takes any.
  */
 #ifndef KVA_ENGINE_SIZES_H
@@ -29,7 +29,7 @@ static inline bool index_reaches(uint64_t quantum, uint64_t last)
 /** A hole that was found. */
 struct kva_size {
     uint64_t key;    /* its place in the order */
-    uint64_t span;   /* last - start */
+    uint64_t extent; /* last - start */
     uint64_t within; /* where a quantum begins that lies in the hole */
 };
 
@@ -71,7 +71,7 @@ void kva_sizes_gained(struct kva_sizes *sizes, uint64_t hole_start, uint64_t hol
                       uint64_t last);
 
 /** The smallest hole of at least `span`, of equal ones the lowest; false when there is none. O(log n). */
-bool kva_sizes_first(struct kva_sizes *sizes, uint64_t span, struct kva_size *found);
+bool kva_sizes_first(struct kva_sizes *sizes, uint64_t extent, struct kva_size *found);
 
 /** From a hole to the one after it, in the order of the set; `at` need not be in it any more. O(log n). */
 bool kva_sizes_next(struct kva_sizes *sizes, struct kva_size *at);

@@ -483,8 +483,8 @@ static bool may_begin_at(const struct frames_demand *demand, uint64_t first)
 }
 
 /** Find the blocks for a demand that have the fewest used frames. False if there are none, or too few frames are free in all. */
-static bool find_stretch(const struct kva_frames *frames, const struct frames_zone *zone,
-                         const struct frames_demand *demand, uint64_t *first)
+static bool find_reservation(const struct kva_frames *frames, const struct frames_zone *zone,
+                             const struct frames_demand *demand, uint64_t *first)
 {
     uint64_t fewest = UINT64_MAX;
     uint64_t free = 0;
@@ -529,7 +529,8 @@ static bool evacuate_in_zone(const struct kva_frames *frames, struct frames_zone
     unsigned tries = 0;
     uint64_t begin = 0;
 
-    while (status == KVA_EBUSY && tries++ < TRIES_FOR_REQUEST && find_stretch(frames, zone, demand, &begin)) {
+    while (status == KVA_EBUSY && tries++ < TRIES_FOR_REQUEST &&
+           find_reservation(frames, zone, demand, &begin)) {
         struct evacuation evacuation = evacuation_of(frames, zone, begin, demand->count, demand->kind);
         status = look_for_fixed(&evacuation);
         if (status == KVA_OK)

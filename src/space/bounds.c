@@ -7,7 +7,7 @@
  *      | busy | free | busy |      absent      | free | busy | free |
  *      |<---- a span ------>|                  |<---- a span ------>|
  *
- * An absent range is a segment of the tree that is parked in a colour of its own (engine.h, ABSENT). All
+ * An absent range is a segment of the tree that is parked in an epoch of its own (engine.h, ABSENT). All
  * there is to do is made of what an engine does anyway; two rules make the segments one and only one way to
  * say what belongs to a space:
  *
@@ -37,27 +37,27 @@
 /** The free range [start, last] becomes absent. KVA_OK, KVA_ENOMEM. */
 static enum kva_status make_absent(struct kva_space *space, uint64_t start, uint64_t last)
 {
-    struct kva_tiling *tiling = space->tiling;
-    enum kva_status status = core_reserve(tiling, start, last, NULL);
+    struct kva_address_map *map = space->map;
+    enum kva_status status = core_reserve(map, start, last, NULL);
 
     sync_point(threads_of(space));
     if (status == KVA_OK)
-        (void)tiling->engine->park(tiling, start, KVA_COLOUR_ABSENT, &last);
+        (void)map->engine->defer(map, start, KVA_EPOCH_ABSENT, &last);
     return status;
 }
 
 /** The absent range that starts at `start` becomes free. */
 static void free_absent(struct kva_space *space, uint64_t start)
 {
-    (void)space->tiling->engine->wake(space->tiling, start);
+    (void)space->map->engine->undefer(space->map, start);
     sync_point(threads_of(space));
-    (void)core_free(space->tiling, start);
+    (void)core_free(space->map, start);
 }
 
 /** Whether an address of the space lies in an absent range, and which. */
-static bool find_absent(const struct kva_tiling *tiling, uint64_t address, struct kva_segment *absent)
+static bool find_absent(const struct kva_address_map *map, uint64_t address, struct kva_segment *absent)
 {
-    core_find(tiling, address, absent);
+    core_find(map, address, absent);
     return absent->state == KVA_ABSENT;
 }
 
@@ -66,18 +66,18 @@ static bool find_absent(const struct kva_tiling *tiling, uint64_t address, struc
 /** [start, last] lies wholly below the space, or above it. */
 static enum kva_status add_outside(struct kva_space *space, uint64_t start, uint64_t last)
 {
-    struct kva_tiling *tiling = space->tiling;
-    uint64_t gap_start = start > tiling->last ? tiling->last + 1 : last + 1;
-    uint64_t gap_last = start > tiling->last ? start - 1 : tiling->first - 1;
-    uint64_t first = min_u64(tiling->first, start);
-    bool apart = start > tiling->last ? start - tiling->last > 1 : tiling->first - last > 1;
+    struct kva_address_map *map = space->map;
+    uint64_t gap_start = start > map->last ? map->last + 1 : last + 1;
+    uint64_t gap_last = start > map->last ? start - 1 : map->first - 1;
+    uint64_t first = min_u64(map->first, start);
+    bool apart = start > map->last ? start - map->last > 1 : map->first - last > 1;
 
-    last = max_u64(tiling->last, last);
+    last = max_u64(map->last, last);
     if (!apart)
-        return core_extend(tiling, first, last);
-    if (tiling->engine->prepare(tiling, 1) != KVA_OK) /* two segments more, as of one operation */
+        return core_extend(map, first, last);
+    if (map->engine->prepare(map, 1) != KVA_OK) /* two segments more, as of one operation */
         return KVA_ENOMEM;
-    (void)core_extend(tiling, first, last);
+    (void)core_extend(map, first, last);
     sync_point(threads_of(space));
     return make_absent(space, gap_start, gap_last);
 }
@@ -87,28 +87,28 @@ static enum kva_status add_outside(struct kva_space *space, uint64_t start, uint
 static enum kva_status add_inside(struct kva_space *space, const struct kva_segment *absent, uint64_t start,
                                   uint64_t last)
 {
-    struct kva_tiling *tiling = space->tiling;
+    struct kva_address_map *map = space->map;
     uint64_t end;
 
-    (void)tiling->engine->wake(tiling, absent->start);
+    (void)map->engine->undefer(map, absent->start);
     sync_point(threads_of(space));
-    enum kva_status status = kva_core_free_part(tiling, absent, start, last);
+    enum kva_status status = kva_core_free_part(map, absent, start, last);
     sync_point(threads_of(space));
     if (status != KVA_OK || absent->start < start)
-        (void)tiling->engine->park(tiling, absent->start, KVA_COLOUR_ABSENT, &end);
+        (void)map->engine->defer(map, absent->start, KVA_EPOCH_ABSENT, &end);
     if (status == KVA_OK && absent->last > last)
-        (void)tiling->engine->park(tiling, last + 1, KVA_COLOUR_ABSENT, &end);
+        (void)map->engine->defer(map, last + 1, KVA_EPOCH_ABSENT, &end);
     return status;
 }
 
 static enum kva_status add_range(struct kva_space *space, uint64_t start, uint64_t last)
 {
-    const struct kva_tiling *tiling = space->tiling;
+    const struct kva_address_map *map = space->map;
     struct kva_segment absent;
 
-    if (last < tiling->first || start > tiling->last)
+    if (last < map->first || start > map->last)
         return add_outside(space, start, last);
-    if (start < tiling->first || !find_absent(tiling, start, &absent) || absent.last < last)
+    if (start < map->first || !find_absent(map, start, &absent) || absent.last < last)
         return KVA_EEXIST;
     return add_inside(space, &absent, start, last);
 }
@@ -121,7 +121,7 @@ enum kva_status kva_space_add(struct kva_space *space, uint64_t start, uint64_t 
 
     if (status != KVA_OK)
         return status;
-    status = kva_range_of(space->tiling->quantum, start, size, &kva_range_plain, &last, &bad);
+    status = kva_range_of(space->map->quantum, start, size, &kva_range_plain, &last, &bad);
     if (status != KVA_OK)
         return leave(space, misuse_of(space, status, __func__, start, &bad));
     begin_compound(space);
@@ -138,16 +138,16 @@ enum kva_status kva_space_grow(struct kva_space *space, uint64_t first, uint64_t
 
     if (status != KVA_OK)
         return status;
-    struct kva_tiling *tiling = space->tiling;
+    struct kva_address_map *map = space->map;
     struct kva_bad bad;
-    status = kva_validate_bounds(first, last, tiling->quantum, &bad);
-    if (status == KVA_OK && first > tiling->first)
+    status = kva_validate_bounds(first, last, map->quantum, &bad);
+    if (status == KVA_OK && first > map->first)
         status = bad_field(&bad, KVA_ERANGE, "first");
-    if (status == KVA_OK && last < tiling->last)
+    if (status == KVA_OK && last < map->last)
         status = bad_field(&bad, KVA_ERANGE, "last");
     if (status != KVA_OK)
         return leave(space, misuse_of(space, status, __func__, first, &bad));
-    status = core_extend(tiling, first, last);
+    status = core_extend(map, first, last);
     if (status == KVA_OK) {
         verify_change(space, __func__, first);
         verify_change(space, __func__, last);
@@ -162,35 +162,35 @@ enum kva_status kva_space_grow(struct kva_space *space, uint64_t first, uint64_t
 static enum kva_status cut_out_range(struct kva_space *space, uint64_t start, uint64_t last,
                                      const struct kva_segment *below, const struct kva_segment *above)
 {
-    struct kva_tiling *tiling = space->tiling;
+    struct kva_address_map *map = space->map;
     uint64_t from = below ? below->start : start;
     uint64_t to = above ? above->last : last;
-    bool is_lowest = start == tiling->first;
-    bool is_highest = last == tiling->last;
+    bool is_lowest = start == map->first;
+    bool is_highest = last == map->last;
 
-    if ((below || above) && !is_lowest && !is_highest && tiling->engine->prepare(tiling, 1) != KVA_OK)
+    if ((below || above) && !is_lowest && !is_highest && map->engine->prepare(map, 1) != KVA_OK)
         return KVA_ENOMEM;
     if (below)
         free_absent(space, from);
     if (above)
         free_absent(space, above->start);
     if (is_lowest)
-        return tiling->engine->narrow(tiling, to + 1, tiling->last);
+        return map->engine->narrow(map, to + 1, map->last);
     if (is_highest)
-        return tiling->engine->narrow(tiling, tiling->first, from - 1);
+        return map->engine->narrow(map, map->first, from - 1);
     return make_absent(space, from, to);
 }
 
 static enum kva_status remove_range(struct kva_space *space, uint64_t start, uint64_t last)
 {
-    const struct kva_tiling *tiling = space->tiling;
+    const struct kva_address_map *map = space->map;
     struct kva_segment below;
     struct kva_segment above;
 
-    if (start == tiling->first && last == tiling->last)
+    if (start == map->first && last == map->last)
         return KVA_EBUSY;
-    bool touches_below = start > tiling->first && find_absent(tiling, start - 1, &below);
-    bool touches_above = last < tiling->last && find_absent(tiling, last + 1, &above);
+    bool touches_below = start > map->first && find_absent(map, start - 1, &below);
+    bool touches_above = last < map->last && find_absent(map, last + 1, &above);
     begin_compound(space);
     enum kva_status status =
         cut_out_range(space, start, last, touches_below ? &below : NULL, touches_above ? &above : NULL);
@@ -205,7 +205,7 @@ enum kva_status kva_space_remove(struct kva_space *space, uint64_t start, uint64
 
     if (status != KVA_OK)
         return status;
-    status = kva_range_of(space->tiling->quantum, start, size, &kva_range_plain, &exact.last, &exact.bad);
+    status = kva_range_of(space->map->quantum, start, size, &kva_range_plain, &exact.last, &exact.bad);
     if (status == KVA_OK)
         status = kva_exact_find(space, &exact);
     if (is_misuse(status))
@@ -231,13 +231,13 @@ struct new_ends {
     struct kva_bad bad;
 };
 
-static enum kva_status validate_new_ends(const struct kva_tiling *tiling, struct new_ends *ends)
+static enum kva_status validate_new_ends(const struct kva_address_map *map, struct new_ends *ends)
 {
-    enum kva_status status = kva_validate_bounds(ends->first, ends->last, tiling->quantum, &ends->bad);
+    enum kva_status status = kva_validate_bounds(ends->first, ends->last, map->quantum, &ends->bad);
 
-    if (status == KVA_OK && ends->first < tiling->first)
+    if (status == KVA_OK && ends->first < map->first)
         status = bad_field(&ends->bad, KVA_ERANGE, "first");
-    if (status == KVA_OK && ends->last > tiling->last)
+    if (status == KVA_OK && ends->last > map->last)
         status = bad_field(&ends->bad, KVA_ERANGE, "last");
     return status;
 }
@@ -260,21 +260,21 @@ static enum kva_state worst_state(const struct kva_space *space, uint64_t inner,
 static enum kva_status attempt_new_ends(void *instance, void *operation)
 {
     const struct kva_space *space = instance;
-    const struct kva_tiling *tiling = space->tiling;
+    const struct kva_address_map *map = space->map;
     struct new_ends *ends = operation;
     struct kva_segment absent;
-    enum kva_status status = validate_new_ends(tiling, ends);
+    enum kva_status status = validate_new_ends(map, ends);
 
     if (status != KVA_OK)
         return status;
-    bool absent_first = find_absent(tiling, ends->first, &absent);
+    bool absent_first = find_absent(map, ends->first, &absent);
     ends->nearest_first = absent_first ? absent.last + 1 : ends->first;
-    bool absent_last = find_absent(tiling, ends->last, &absent);
+    bool absent_last = find_absent(map, ends->last, &absent);
     ends->nearest_last = absent_last ? absent.start - 1 : ends->last;
     if (ends->nearest_first > ends->nearest_last)
         return KVA_EBUSY;
-    ends->in_the_way = worst_state(space, ends->nearest_first, tiling->first);
-    enum kva_state above = worst_state(space, ends->nearest_last, tiling->last);
+    ends->in_the_way = worst_state(space, ends->nearest_first, map->first);
+    enum kva_state above = worst_state(space, ends->nearest_last, map->last);
     if (kva_is_worse(above, ends->in_the_way))
         ends->in_the_way = above;
     return ends->in_the_way == KVA_FREE ? KVA_OK : KVA_ENOSPC;
@@ -286,7 +286,7 @@ static void free_absent_in(struct kva_space *space, uint64_t start, uint64_t las
     struct kva_segment segment;
 
     for (uint64_t at = start;; at = segment.last + 1) {
-        if (find_absent(space->tiling, at, &segment))
+        if (find_absent(space->map, at, &segment))
             free_absent(space, segment.start);
         if (segment.last >= last)
             return;
@@ -296,14 +296,14 @@ static void free_absent_in(struct kva_space *space, uint64_t start, uint64_t las
 /** Cut off what is free or absent below `first` and above `last`. */
 static void cut_ends(struct kva_space *space, uint64_t first, uint64_t last)
 {
-    struct kva_tiling *tiling = space->tiling;
+    struct kva_address_map *map = space->map;
 
     begin_compound(space);
-    if (first > tiling->first)
-        free_absent_in(space, tiling->first, first - 1);
-    if (last < tiling->last)
-        free_absent_in(space, last + 1, tiling->last);
-    (void)tiling->engine->narrow(tiling, first, last);
+    if (first > map->first)
+        free_absent_in(space, map->first, first - 1);
+    if (last < map->last)
+        free_absent_in(space, last + 1, map->last);
+    (void)map->engine->narrow(map, first, last);
     end_compound(space);
 }
 

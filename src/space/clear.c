@@ -52,7 +52,7 @@ static enum kva_status prepare_cuts(struct kva_space *space, uint64_t start, uin
         status = leave_pool(space, first.start);
     if (after && status == KVA_OK) /* they may be the same: then it has left already */
         status = leave_pool(space, second.start);
-    return (before || after) && status == KVA_OK ? space->tiling->engine->prepare(space->tiling, 1) : status;
+    return (before || after) && status == KVA_OK ? space->map->engine->prepare(space->map, 1) : status;
 }
 
 /* ------------------------------------------------------------------------------------------------- clear */
@@ -75,7 +75,7 @@ static void free_piece(struct kva_space *space, const struct kva_segment *segmen
     if (kva_pool_object(space, start, &object))
         (void)kva_pool_release(space, &object);
     else
-        (void)kva_core_free_part(space->tiling, segment, start, last);
+        (void)kva_core_free_part(space->map, segment, start, last);
 }
 
 /** Free what is busy in [start, last], objects of pools among it, with the memory for it at hand; how many
@@ -118,7 +118,7 @@ static enum kva_status clear(struct kva_space *space, struct clearing *clearing)
     if (status != KVA_OK)
         return status;
     begin_compound(space);
-    clearing->bytes = kva_core_clear(space->tiling, clearing->start, clearing->last, threads_of(space));
+    clearing->bytes = kva_core_clear(space->map, clearing->start, clearing->last, threads_of(space));
     end_compound(space);
     return KVA_OK;
 }
@@ -131,11 +131,11 @@ static enum kva_status enter_clearing(struct kva_space *space, const char *where
 
     if (status != KVA_OK)
         return status;
-    status = kva_range_of(space->tiling->quantum, clearing->start, size, &kva_range_plain, &clearing->last,
+    status = kva_range_of(space->map->quantum, clearing->start, size, &kva_range_plain, &clearing->last,
                           &clearing->bad);
     if (status == KVA_OK)
-        status = kva_range_present(space->tiling, clearing->start, clearing->last, &kva_range_plain,
-                                   &clearing->bad);
+        status =
+            kva_range_present(space->map, clearing->start, clearing->last, &kva_range_plain, &clearing->bad);
     if (status != KVA_OK)
         return leave(space, misuse_of(space, status, where, clearing->start, &clearing->bad));
     return KVA_OK;
@@ -173,7 +173,7 @@ enum kva_status kva_space_reset(struct kva_space *space)
 
     if (status != KVA_OK)
         return status;
-    struct clearing all = {.start = space->tiling->first, .last = space->tiling->last};
+    struct clearing all = {.start = space->map->first, .last = space->map->last};
     (void)kva_flush_all(space);
     (void)clear(space, &all); /* nothing reaches out of it: so there is nothing to cut */
     kva_pools_give_back(space);
@@ -184,14 +184,14 @@ enum kva_status kva_space_reset(struct kva_space *space)
 /* ------------------------------------------------------------------------------------------ reserve over */
 
 /** Whether the tree has something deferred in [start, last]. */
-static bool is_deferred_in(const struct kva_tiling *tiling, uint64_t start, uint64_t last)
+static bool is_deferred_in(const struct kva_address_map *map, uint64_t start, uint64_t last)
 {
     struct kva_segment segment;
 
-    core_find(tiling, start, &segment);
+    core_find(map, start, &segment);
     bool found = segment.state == KVA_DEFERRED;
-    for (unsigned colour = 0; colour < KVA_COLOURS && !found; colour++)
-        found = tiling->engine->next_parked(tiling, colour, start, last, &segment) == KVA_OK;
+    for (unsigned epoch = 0; epoch < KVA_EPOCHS && !found; epoch++)
+        found = map->engine->next_deferred(map, epoch, start, last, &segment) == KVA_OK;
     return found;
 }
 
@@ -203,7 +203,7 @@ static enum kva_status find_unyielding(const struct kva_space *space, uint64_t s
     struct kva_segment segment;
 
     if (!pools_of(space))
-        return is_deferred_in(space->tiling, start, last) ? KVA_EAGAIN : KVA_OK;
+        return is_deferred_in(space->map, start, last) ? KVA_EAGAIN : KVA_OK;
     for (uint64_t at = start;; at = segment.last + 1) {
         kva_lookup(space, at, &segment);
         if (segment.state == KVA_DEFERRED)
@@ -219,13 +219,13 @@ static enum kva_status find_unyielding(const struct kva_space *space, uint64_t s
  *  occupation. */
 static enum kva_status prepare_over(struct kva_space *space, const struct clearing *clearing)
 {
-    struct kva_tiling *tiling = space->tiling;
+    struct kva_address_map *map = space->map;
     struct kva_segment segment;
 
-    core_find(tiling, clearing->start, &segment);
+    core_find(map, clearing->start, &segment);
     bool inside =
         segment.state == KVA_BUSY && segment.start < clearing->start && segment.last > clearing->last;
-    return tiling->engine->prepare(tiling, inside ? 2 : 1);
+    return map->engine->prepare(map, inside ? 2 : 1);
 }
 
 /** With all CPUs' locks, and the pools drained. Another thread may have taken part of the range away from the
@@ -235,7 +235,7 @@ static enum kva_status attempt_over(void *instance, void *operation)
     struct kva_space *space = instance;
     struct clearing *clearing = operation;
     enum kva_status status =
-        kva_range_present(space->tiling, clearing->start, clearing->last, &kva_range_plain, &clearing->bad);
+        kva_range_present(space->map, clearing->start, clearing->last, &kva_range_plain, &clearing->bad);
 
     if (status == KVA_OK)
         status = find_unyielding(space, clearing->start, clearing->last);
@@ -246,9 +246,9 @@ static enum kva_status attempt_over(void *instance, void *operation)
     if (status != KVA_OK)
         return status;
     begin_compound(space);
-    clearing->bytes = kva_core_clear(space->tiling, clearing->start, clearing->last, threads_of(space));
+    clearing->bytes = kva_core_clear(space->map, clearing->start, clearing->last, threads_of(space));
     sync_point(threads_of(space));
-    (void)core_reserve(space->tiling, clearing->start, clearing->last, clearing->owner);
+    (void)core_reserve(space->map, clearing->start, clearing->last, clearing->owner);
     end_compound(space);
     return KVA_OK;
 }

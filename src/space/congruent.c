@@ -36,7 +36,7 @@ enum kva_status kva_validate_parts(const struct kva_part *parts, size_t count, u
     return KVA_OK;
 }
 
-enum kva_status kva_congruent_demand_of(const struct kva_tiling *tiling, const struct kva_request *request,
+enum kva_status kva_congruent_demand_of(const struct kva_address_map *map, const struct kva_request *request,
                                         const struct kva_part *parts, size_t count, struct kva_demand *demand,
                                         struct kva_bad *bad)
 {
@@ -50,9 +50,9 @@ enum kva_status kva_congruent_demand_of(const struct kva_tiling *tiling, const s
     if (request->filter)
         return bad_field(bad, KVA_EINVAL, "filter");
     for_base.size = 1; /* the parts have sizes */
-    enum kva_status status = kva_demand_of(tiling, &for_base, demand, bad);
+    enum kva_status status = kva_demand_of(map, &for_base, demand, bad);
     if (status == KVA_OK)
-        status = kva_validate_parts(parts, count, max_u64(demand->align, demand->stride), tiling->quantum,
+        status = kva_validate_parts(parts, count, max_u64(demand->align, demand->stride), map->quantum,
                                     &extent, bad);
     if (status != KVA_OK)
         return status;
@@ -65,31 +65,31 @@ enum kva_status kva_congruent_demand_of(const struct kva_tiling *tiling, const s
 /* --------------------------------------------------------------------------------------------- the search */
 
 /** The bytes that a part takes, which has been validated. */
-static uint64_t bytes_of_part(const struct kva_tiling *tiling, const struct kva_part *part)
+static uint64_t bytes_of_part(const struct kva_address_map *map, const struct kva_part *part)
 {
     uint64_t bytes = 0;
 
-    (void)align_up(part->size, tiling->quantum, &bytes);
+    (void)align_up(part->size, map->quantum, &bytes);
     return bytes;
 }
 
 /** The lowest or highest base, in the demand's window for the base, at which one part fits. */
-static enum kva_status fit_part(struct kva_tiling *tiling, const struct kva_demand *base_demand,
+static enum kva_status fit_part(struct kva_address_map *map, const struct kva_demand *base_demand,
                                 const struct kva_part *part, uint64_t *base)
 {
     struct kva_demand demand = *base_demand;
     struct kva_place place;
 
-    demand.size = bytes_of_part(tiling, part);
+    demand.size = bytes_of_part(map, part);
     demand.min += part->offset;
     demand.max += part->offset + (demand.size - 1);
-    enum kva_status status = tiling->engine->search(tiling, &demand, &place);
+    enum kva_status status = map->engine->search(map, &demand, &place);
     if (status == KVA_OK)
         *base = place.start - part->offset;
     return status;
 }
 
-enum kva_status kva_congruent_search(struct kva_tiling *tiling, struct kva_demand *demand,
+enum kva_status kva_congruent_search(struct kva_address_map *map, struct kva_demand *demand,
                                      struct kva_congruence *congruence)
 {
     size_t agreed = 0;
@@ -97,7 +97,7 @@ enum kva_status kva_congruent_search(struct kva_tiling *tiling, struct kva_deman
 
     for (size_t i = 0; agreed < congruence->count; i = (i + 1) % congruence->count) {
         uint64_t before = base;
-        enum kva_status status = fit_part(tiling, demand, &congruence->parts[i], &base);
+        enum kva_status status = fit_part(map, demand, &congruence->parts[i], &base);
         if (status != KVA_OK)
             return status;
         agreed = agreed > 0 && base == before ? agreed + 1 : 1;
@@ -112,30 +112,30 @@ enum kva_status kva_congruent_search(struct kva_tiling *tiling, struct kva_deman
 
 /* --------------------------------------------------------------------------------------------- occupying */
 
-static enum kva_status occupy_part(struct kva_tiling *tiling, const struct kva_congruence *congruence,
+static enum kva_status occupy_part(struct kva_address_map *map, const struct kva_congruence *congruence,
                                    size_t i)
 {
     const struct kva_part *part = &congruence->parts[i];
     uint64_t start = congruence->base + part->offset;
     enum kva_status status =
-        core_reserve(tiling, start, start + (bytes_of_part(tiling, part) - 1), congruence->owner);
+        core_reserve(map, start, start + (bytes_of_part(map, part) - 1), congruence->owner);
 
-    check_contract(&tiling->ledger.hooks, status != KVA_EEXIST, __func__,
+    check_contract(&map->ledger.hooks, status != KVA_EEXIST, __func__,
                    "I6: a hole is found by one way and not by another", start);
     return status;
 }
 
 /** If there is no memory for one part, those before it are freed: that needs none, and cannot fail (E2). */
-enum kva_status kva_congruent_occupy(struct kva_tiling *tiling, const struct kva_congruence *congruence,
+enum kva_status kva_congruent_occupy(struct kva_address_map *map, const struct kva_congruence *congruence,
                                      const struct kva_threads *threads)
 {
     for (size_t i = 0; i < congruence->count; i++) {
-        enum kva_status status = occupy_part(tiling, congruence, i);
+        enum kva_status status = occupy_part(map, congruence, i);
         sync_point(threads);
         if (status == KVA_OK)
             continue;
         while (i-- > 0)
-            (void)core_free(tiling, congruence->base + congruence->parts[i].offset);
+            (void)core_free(map, congruence->base + congruence->parts[i].offset);
         return status;
     }
     return KVA_OK;

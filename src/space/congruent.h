@@ -35,18 +35,18 @@ enum kva_status kva_validate_parts(const struct kva_part *parts, size_t count, u
 
 /** Find the lowest or highest base at which all parts, which were validated, fit. The demand is for the base:
  *  its window is that of the parts, less their extent, and its size is not read. KVA_OK, KVA_ENOSPC. */
-enum kva_status kva_congruent_search(struct kva_tiling *tiling, struct kva_demand *demand,
+enum kva_status kva_congruent_search(struct kva_address_map *map, struct kva_demand *demand,
                                      struct kva_congruence *congruence);
 
 /** Allocate all parts at the base that was found. KVA_OK, KVA_ENOMEM. `threads` may be NULL: they get a turn
  *  after each part. */
-enum kva_status kva_congruent_occupy(struct kva_tiling *tiling, const struct kva_congruence *congruence,
+enum kva_status kva_congruent_occupy(struct kva_address_map *map, const struct kva_congruence *congruence,
                                      const struct kva_threads *threads);
 
 /** The demand for the base of a request whose size is not read: its window is the request's, less what the
  *  parts need above the base. KVA_OK, KVA_ENOSPC (nothing is left of it); or a status of kva_demand_of or
  *  kva_validate_parts, and *bad. */
-enum kva_status kva_congruent_demand_of(const struct kva_tiling *tiling, const struct kva_request *request,
+enum kva_status kva_congruent_demand_of(const struct kva_address_map *map, const struct kva_request *request,
                                         const struct kva_part *parts, size_t count, struct kva_demand *demand,
                                         struct kva_bad *bad);
 

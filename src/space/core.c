@@ -22,34 +22,34 @@ enum kva_status kva_range_of(uint64_t quantum, uint64_t start, uint64_t size,
     return KVA_OK;
 }
 
-static enum kva_status validate_inside(const struct kva_tiling *tiling, uint64_t start, uint64_t last,
+static enum kva_status validate_inside(const struct kva_address_map *map, uint64_t start, uint64_t last,
                                        const struct kva_range_names *names, struct kva_bad *bad)
 {
-    if (start < tiling->first || start > tiling->last)
+    if (start < map->first || start > map->last)
         return bad_field(bad, KVA_ERANGE, names->start);
-    return last > tiling->last ? bad_field(bad, KVA_ERANGE, names->size) : KVA_OK;
+    return last > map->last ? bad_field(bad, KVA_ERANGE, names->size) : KVA_OK;
 }
 
-enum kva_status kva_range_inside(const struct kva_tiling *tiling, uint64_t start, uint64_t size,
+enum kva_status kva_range_inside(const struct kva_address_map *map, uint64_t start, uint64_t size,
                                  const struct kva_range_names *names, uint64_t *last, struct kva_bad *bad)
 {
-    enum kva_status status = kva_range_of(tiling->quantum, start, size, names, last, bad);
+    enum kva_status status = kva_range_of(map->quantum, start, size, names, last, bad);
 
-    return status == KVA_OK ? validate_inside(tiling, start, *last, names, bad) : status;
+    return status == KVA_OK ? validate_inside(map, start, *last, names, bad) : status;
 }
 
-enum kva_status kva_range_present(const struct kva_tiling *tiling, uint64_t start, uint64_t last,
+enum kva_status kva_range_present(const struct kva_address_map *map, uint64_t start, uint64_t last,
                                   const struct kva_range_names *names, struct kva_bad *bad)
 {
-    enum kva_status status = validate_inside(tiling, start, last, names, bad);
+    enum kva_status status = validate_inside(map, start, last, names, bad);
     struct kva_segment segment;
 
-    if (status != KVA_OK || tiling->tally.segments[KVA_ABSENT] == 0)
+    if (status != KVA_OK || map->tally.segments[KVA_ABSENT] == 0)
         return status;
-    core_find(tiling, start, &segment);
+    core_find(map, start, &segment);
     if (segment.state == KVA_ABSENT)
         return bad_field(bad, KVA_ERANGE, names->start);
-    status = tiling->engine->next_parked(tiling, KVA_COLOUR_ABSENT, start, last, &segment);
+    status = map->engine->next_deferred(map, KVA_EPOCH_ABSENT, start, last, &segment);
     return status == KVA_OK ? bad_field(bad, KVA_ERANGE, names->size) : KVA_OK;
 }
 
@@ -78,20 +78,20 @@ static inline bool is_plain_request(const struct kva_request *request)
     return (start_shape(request) | rest | (uintptr_t)request->filter) == 0;
 }
 
-static void look_at_tiling(const void *tiling, uint64_t address, struct kva_segment *segment)
+static void look_at_map(const void *map, uint64_t address, struct kva_segment *segment)
 {
-    core_find(tiling, address, segment);
+    core_find(map, address, segment);
 }
 
 /** The shape of a request, for a demand whose size is known. */
-static enum kva_status demand_shape(const struct kva_tiling *tiling, const struct kva_request *request,
+static enum kva_status demand_shape(const struct kva_address_map *map, const struct kva_request *request,
                                     struct kva_demand *demand, struct kva_bad *bad)
 {
-    uint64_t stride = max_u64(request->align, tiling->quantum);
+    uint64_t stride = max_u64(request->align, map->quantum);
 
-    if (!has_one_bit_at_most(request->align) && !is_aligned(request->align, tiling->quantum))
+    if (!has_one_bit_at_most(request->align) && !is_aligned(request->align, map->quantum))
         return bad_field(bad, KVA_EALIGN, "align");
-    if (request->phase >= stride || !is_aligned(request->phase, tiling->quantum))
+    if (request->phase >= stride || !is_aligned(request->phase, map->quantum))
         return bad_field(bad, KVA_EALIGN, "phase");
     if (!has_one_bit_at_most(request->nocross))
         return bad_field(bad, KVA_EALIGN, "nocross");
@@ -108,7 +108,7 @@ static enum kva_status demand_shape(const struct kva_tiling *tiling, const struc
 
 /** The rest of a request that is not plain, for a demand whose size and window are known. Not inline: plain
  *  requests do not carry it along. */
-static __attribute__((noinline)) enum kva_status demand_further(const struct kva_tiling *tiling,
+static __attribute__((noinline)) enum kva_status demand_further(const struct kva_address_map *map,
                                                                 const struct kva_request *request,
                                                                 struct kva_demand *demand,
                                                                 struct kva_bad *bad)
@@ -122,55 +122,55 @@ static __attribute__((noinline)) enum kva_status demand_further(const struct kva
     demand->random = request->random;
     demand->filter = request->filter;
     demand->filter_context = request->filter_context;
-    demand->look = look_at_tiling;
-    demand->look_where = tiling;
-    return demand_shape(tiling, request, demand, bad);
+    demand->look = look_at_map;
+    demand->look_where = map;
+    return demand_shape(map, request, demand, bad);
 }
 
-/** The window of a request, [request->min, max], and the tiling must meet. */
-static enum kva_status validate_window(const struct kva_tiling *tiling, uint64_t min, uint64_t max,
+/** The window of a request, [request->min, max], and the address map must meet. */
+static enum kva_status validate_window(const struct kva_address_map *map, uint64_t min, uint64_t max,
                                        struct kva_bad *bad)
 {
-    if (min > max || max < tiling->first)
+    if (min > max || max < map->first)
         return bad_field(bad, KVA_EWINDOW, "max");
-    return min > tiling->last ? bad_field(bad, KVA_EWINDOW, "min") : KVA_OK;
+    return min > map->last ? bad_field(bad, KVA_EWINDOW, "min") : KVA_OK;
 }
 
 /** Inline, since kva_core_alloc is on the way of every allocation. */
-static inline enum kva_status demand_of(const struct kva_tiling *tiling, const struct kva_request *request,
+static inline enum kva_status demand_of(const struct kva_address_map *map, const struct kva_request *request,
                                         struct kva_demand *demand, struct kva_bad *bad)
 {
     uint64_t max = (request->min | request->max) == 0 ? UINT64_MAX : request->max;
 
     if (request->size == 0)
         return bad_field(bad, KVA_ESIZE, "size");
-    if (!align_up(request->size, tiling->quantum, &demand->size))
+    if (!align_up(request->size, map->quantum, &demand->size))
         return bad_field(bad, KVA_EWRAP, "size");
-    enum kva_status status = validate_window(tiling, request->min, max, bad);
+    enum kva_status status = validate_window(map, request->min, max, bad);
     if (status != KVA_OK)
         return status;
-    demand->align = max_u64(request->align, tiling->quantum);
-    demand->min = max_u64(request->min, tiling->first);
-    demand->max = min_u64(max, tiling->last);
+    demand->align = max_u64(request->align, map->quantum);
+    demand->min = max_u64(request->min, map->first);
+    demand->max = min_u64(max, map->last);
     demand->policy = request->policy;
     demand->stride = 0;
     demand->is_elaborate = false;
-    return is_plain_request(request) ? KVA_OK : demand_further(tiling, request, demand, bad);
+    return is_plain_request(request) ? KVA_OK : demand_further(map, request, demand, bad);
 }
 
-enum kva_status kva_demand_of(const struct kva_tiling *tiling, const struct kva_request *request,
+enum kva_status kva_demand_of(const struct kva_address_map *map, const struct kva_request *request,
                               struct kva_demand *demand, struct kva_bad *bad)
 {
-    return demand_of(tiling, request, demand, bad);
+    return demand_of(map, request, demand, bad);
 }
 
-enum kva_status kva_core_alloc(struct kva_tiling *tiling, const struct kva_request *request, uint64_t *start,
-                               struct kva_bad *bad)
+enum kva_status kva_core_alloc(struct kva_address_map *map, const struct kva_request *request,
+                               uint64_t *start, struct kva_bad *bad)
 {
     struct kva_demand demand;
-    enum kva_status status = demand_of(tiling, request, &demand, bad);
+    enum kva_status status = demand_of(map, request, &demand, bad);
 
-    return status == KVA_OK ? core_alloc(tiling, &demand, request->owner, start) : status;
+    return status == KVA_OK ? core_alloc(map, &demand, request->owner, start) : status;
 }
 
 /* -------------------------------------------------------------------------------------- giving back */
@@ -182,40 +182,39 @@ enum kva_status kva_core_alloc(struct kva_tiling *tiling, const struct kva_reque
  *      its tail      |-- busy --|=========|     resize
  *      its middle    |- busy -|====|- busy -|   punch
  */
-enum kva_status kva_core_free_part(struct kva_tiling *tiling, const struct kva_segment *whole, uint64_t start,
-                                   uint64_t last)
+enum kva_status kva_core_free_part(struct kva_address_map *map, const struct kva_segment *whole,
+                                   uint64_t start, uint64_t last)
 {
-    const struct kva_engine *engine = tiling->engine;
+    const struct kva_engine *engine = map->engine;
 
     if (whole->start == start)
-        return whole->last == last ? engine->release(tiling, start) : engine->trim(tiling, start, last + 1);
-    return whole->last == last ? engine->resize(tiling, whole->start, start - 1)
-                               : engine->punch(tiling, whole->start, start, last);
+        return whole->last == last ? engine->free(map, start) : engine->trim(map, start, last + 1);
+    return whole->last == last ? engine->resize(map, whole->start, start - 1)
+                               : engine->punch(map, whole->start, start, last);
 }
 
 /** Free what a busy segment has of [start, last], if it reaches out of that. */
-static void cut_at_end(struct kva_tiling *tiling, uint64_t at, uint64_t start, uint64_t last)
+static void cut_at_end(struct kva_address_map *map, uint64_t at, uint64_t start, uint64_t last)
 {
     struct kva_segment segment;
 
-    core_find(tiling, at, &segment);
+    core_find(map, at, &segment);
     if (segment.state == KVA_BUSY && (segment.start < start || segment.last > last))
-        (void)kva_core_free_part(tiling, &segment, max_u64(segment.start, start),
-                                 min_u64(segment.last, last));
+        (void)kva_core_free_part(map, &segment, max_u64(segment.start, start), min_u64(segment.last, last));
 }
 
 /** First the two that the ends lie in, which may be one; then all that lie inside. */
-uint64_t kva_core_clear(struct kva_tiling *tiling, uint64_t start, uint64_t last,
+uint64_t kva_core_clear(struct kva_address_map *map, uint64_t start, uint64_t last,
                         const struct kva_threads *threads)
 {
-    uint64_t before = tiling->tally.bytes[KVA_BUSY];
+    uint64_t before = map->tally.bytes[KVA_BUSY];
 
-    cut_at_end(tiling, start, start, last);
+    cut_at_end(map, start, start, last);
     sync_point(threads);
-    cut_at_end(tiling, last, start, last);
+    cut_at_end(map, last, start, last);
     sync_point(threads);
-    tiling->engine->clear(tiling, start, last);
-    return before - tiling->tally.bytes[KVA_BUSY];
+    map->engine->clear(map, start, last);
+    return before - map->tally.bytes[KVA_BUSY];
 }
 
 enum kva_status kva_status_of_start(const struct kva_segment *segment, uint64_t start)

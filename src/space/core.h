@@ -29,109 +29,109 @@ extern const struct kva_range_names kva_range_plain; /* "start" and "size", as m
 enum kva_status kva_range_of(uint64_t quantum, uint64_t start, uint64_t size,
                              const struct kva_range_names *names, uint64_t *last, struct kva_bad *bad);
 
-/** The same, and KVA_ERANGE if part of it lies outside the tiling. */
-enum kva_status kva_range_inside(const struct kva_tiling *tiling, uint64_t start, uint64_t size,
+/** The same, and KVA_ERANGE if part of it lies outside the address map. */
+enum kva_status kva_range_inside(const struct kva_address_map *map, uint64_t start, uint64_t size,
                                  const struct kva_range_names *names, uint64_t *last, struct kva_bad *bad);
 
-/** Whether all of [start, last] belongs to the tiling: KVA_OK; or KVA_ERANGE if part of it lies outside, or
+/** Whether all of [start, last] belongs to the address map: KVA_OK; or KVA_ERANGE if part of it lies outside, or
  *  is absent, and *bad. O(1) where nothing is absent; else as the engine's next_parked. */
-enum kva_status kva_range_present(const struct kva_tiling *tiling, uint64_t start, uint64_t last,
+enum kva_status kva_range_present(const struct kva_address_map *map, uint64_t start, uint64_t last,
                                   const struct kva_range_names *names, struct kva_bad *bad);
 
-/** Whether [first, last] may be the bounds of a tiling: KVA_OK; or KVA_EALIGN, KVA_ERANGE, and *bad. */
+/** Whether [first, last] may be the bounds of an address map: KVA_OK; or KVA_EALIGN, KVA_ERANGE, and *bad. */
 enum kva_status kva_validate_bounds(uint64_t first, uint64_t last, uint64_t quantum, struct kva_bad *bad);
 
-/** Round a request to the quantum and cut its window to the tiling. A window that was left out, [0, 0], is
- *  the whole tiling. KVA_OK; or KVA_EINVAL, KVA_ESIZE, KVA_EALIGN, KVA_EWRAP, KVA_EWINDOW, and *bad. */
-enum kva_status kva_demand_of(const struct kva_tiling *tiling, const struct kva_request *request,
+/** Round a request to the quantum and cut its window to the address map. A window that was left out, [0, 0], is
+ *  the whole address map. KVA_OK; or KVA_EINVAL, KVA_ESIZE, KVA_EALIGN, KVA_EWRAP, KVA_EWINDOW, and *bad. */
+enum kva_status kva_demand_of(const struct kva_address_map *map, const struct kva_request *request,
                               struct kva_demand *demand, struct kva_bad *bad);
 
 /** Find the place that a demand describes. KVA_OK, KVA_ENOSPC. */
-static inline enum kva_status core_search(struct kva_tiling *tiling, const struct kva_demand *demand,
+static inline enum kva_status core_search(struct kva_address_map *map, const struct kva_demand *demand,
                                           struct kva_place *place)
 {
     if (demand->max - demand->min < demand->size - 1)
         return KVA_ENOSPC;
     if (__builtin_expect(demand->is_elaborate, false))
-        return kva_policy_search(tiling, demand, place);
-    return tiling->engine->search(tiling, demand, place);
+        return kva_policy_search(map, demand, place);
+    return map->engine->search(map, demand, place);
 }
 
 /** Allocate the range that a demand describes. KVA_OK and *start; KVA_ENOSPC, KVA_ENOMEM. */
-static inline enum kva_status core_alloc(struct kva_tiling *tiling, const struct kva_demand *demand,
+static inline enum kva_status core_alloc(struct kva_address_map *map, const struct kva_demand *demand,
                                          void *owner, uint64_t *start)
 {
     struct kva_place place;
-    enum kva_status status = core_search(tiling, demand, &place);
+    enum kva_status status = core_search(map, demand, &place);
     if (status != KVA_OK)
         return status;
     *start = place.start;
-    return tiling->engine->occupy(tiling, &place, owner);
+    return map->engine->occupy(map, &place, owner);
 }
 
 /** Allocate what a request asks for. KVA_OK and *start; KVA_ENOSPC, KVA_ENOMEM; or a status of kva_demand_of,
  *  and *bad. */
-enum kva_status kva_core_alloc(struct kva_tiling *tiling, const struct kva_request *request, uint64_t *start,
-                               struct kva_bad *bad);
+enum kva_status kva_core_alloc(struct kva_address_map *map, const struct kva_request *request,
+                               uint64_t *start, struct kva_bad *bad);
 
-/** Allocate [start, last], which lies inside the tiling. KVA_OK, KVA_EEXIST (not all of it is free),
+/** Allocate [start, last], which lies inside the address map. KVA_OK, KVA_EEXIST (not all of it is free),
  *  KVA_ENOMEM. */
-static inline enum kva_status core_reserve(struct kva_tiling *tiling, uint64_t start, uint64_t last,
+static inline enum kva_status core_reserve(struct kva_address_map *map, uint64_t start, uint64_t last,
                                            void *owner)
 {
     struct kva_place place;
-    enum kva_status status = tiling->engine->locate(tiling, start, last, &place);
+    enum kva_status status = map->engine->locate(map, start, last, &place);
 
-    return status == KVA_OK ? tiling->engine->occupy(tiling, &place, owner) : status;
+    return status == KVA_OK ? map->engine->occupy(map, &place, owner) : status;
 }
 
 /** Free the busy segment that starts at an address. KVA_OK, KVA_ENOENT (none starts there). */
-static inline enum kva_status core_free(struct kva_tiling *tiling, uint64_t start)
+static inline enum kva_status core_free(struct kva_address_map *map, uint64_t start)
 {
-    return tiling->engine->release(tiling, start);
+    return map->engine->free(map, start);
 }
 
 /** Free [start, last], which lies inside the busy segment `whole`. KVA_OK, KVA_ENOMEM (its head or its middle
  *  only). */
-enum kva_status kva_core_free_part(struct kva_tiling *tiling, const struct kva_segment *whole, uint64_t start,
-                                   uint64_t last);
+enum kva_status kva_core_free_part(struct kva_address_map *map, const struct kva_segment *whole,
+                                   uint64_t start, uint64_t last);
 
 /** Free whatever is busy in [start, last]; how many bytes that was. The memory for one operation that splits
  *  a segment is at hand, if a busy one reaches out of the range. `threads` may be NULL: they get a turn after
  *  each change. */
-uint64_t kva_core_clear(struct kva_tiling *tiling, uint64_t start, uint64_t last,
+uint64_t kva_core_clear(struct kva_address_map *map, uint64_t start, uint64_t last,
                         const struct kva_threads *threads);
 
 /** Let the busy segment that starts at `start` end at `last`. KVA_OK, KVA_ENOENT, KVA_ENOSPC (what follows is
- *  not free, or the tiling ends before), KVA_ENOMEM. */
-static inline enum kva_status core_resize(struct kva_tiling *tiling, uint64_t start, uint64_t last)
+ *  not free, or the address map ends before), KVA_ENOMEM. */
+static inline enum kva_status core_resize(struct kva_address_map *map, uint64_t start, uint64_t last)
 {
-    return last <= tiling->last ? tiling->engine->resize(tiling, start, last) : KVA_ENOSPC;
+    return last <= map->last ? map->engine->resize(map, start, last) : KVA_ENOSPC;
 }
 
-/** Move the ends of the tiling outwards. An index by size that does not reach so far is given up: nothing is
+/** Move the ends of the address map outwards. An index by size that does not reach so far is given up: nothing is
  *  found otherwise without it, only later. KVA_OK, KVA_ENOMEM. */
-static inline enum kva_status core_extend(struct kva_tiling *tiling, uint64_t first, uint64_t last)
+static inline enum kva_status core_extend(struct kva_address_map *map, uint64_t first, uint64_t last)
 {
-    struct kva_sizes *sizes = tiling->sizes;
+    struct kva_sizes *sizes = map->sizes;
 
-    if (!index_reaches(tiling->quantum, last))
-        tiling->sizes = NULL; /* its memory goes with the tiling's */
-    enum kva_status status = tiling->engine->extend(tiling, first, last);
+    if (!index_reaches(map->quantum, last))
+        map->sizes = NULL; /* its memory goes with the address map's */
+    enum kva_status status = map->engine->extend(map, first, last);
     if (status != KVA_OK)
-        tiling->sizes = sizes;
+        map->sizes = sizes;
     return status;
 }
 
-static inline bool core_holds(const struct kva_tiling *tiling, uint64_t address)
+static inline bool core_holds(const struct kva_address_map *map, uint64_t address)
 {
-    return address >= tiling->first && address <= tiling->last;
+    return address >= map->first && address <= map->last;
 }
 
-/** The segment that holds an address of the tiling. */
-static inline void core_find(const struct kva_tiling *tiling, uint64_t address, struct kva_segment *segment)
+/** The segment that holds an address of the address map. */
+static inline void core_find(const struct kva_address_map *map, uint64_t address, struct kva_segment *segment)
 {
-    tiling->engine->find(tiling, address, segment);
+    map->engine->lookup(map, address, segment);
 }
 
 /** Why a free of `start`, which the segment holds, is the caller's bug: one of kva_free's statuses; KVA_OK if

@@ -9,9 +9,9 @@
  * one callback with the range that covers them all serves the batch. That covering range is kept as ranges
  * are parked; the engine keeps the ranges themselves.
  *
- * A FLUSH has three stages. It takes the covering range and turns the colour that is parked in
+ * A FLUSH has three stages. It takes the covering range and turns the epoch that is parked in
  * (KVA_FLUSH_CALLING): what is parked from then on waits for the next flush. It calls the callback, without
- * the lock. Then it gives back what has the old colour (KVA_FLUSH_GIVING), a slice at a time with the lock
+ * the lock. Then it gives back what has the old epoch (KVA_FLUSH_GIVING), a slice at a time with the lock
  * dropped in between, so that no thread waits for all of it. There is one at a time.
  *
  *      parked in    0 0 0 0 | 1 1 1 1 1 1 1 1 1 | 0 0
@@ -48,7 +48,7 @@ void kva_defer_init(struct kva_space *space, const struct kva_config *config)
     space->deferred_limit = config->deferred_limit ? config->deferred_limit : default_limit(config->cpus);
     space->begun = 0;
     space->flushes = 0;
-    space->colour = 0;
+    space->epoch = 0;
     space->stage = KVA_FLUSH_NONE;
     space->flush_start = 0;
     space->flush_last = 0;
@@ -102,7 +102,7 @@ static void begin_flush(struct kva_space *space)
     space->flush_start = space->deferred_start;
     space->flush_last = space->deferred_last;
     forget_deferred_range(space);
-    space->colour ^= 1;
+    space->epoch ^= 1;
     space->begun++;
     space->stage = KVA_FLUSH_CALLING;
     if (space->flush)
@@ -113,11 +113,11 @@ static void begin_flush(struct kva_space *space)
 
 static void give_slice(struct kva_space *space)
 {
-    unsigned old = space->colour ^ 1;
+    unsigned old = space->epoch ^ 1;
     uint64_t slice = threads_of(space) ? DEFER_SLICE : UINT64_MAX;
 
-    space->tiling->engine->unpark(space->tiling, old, slice);
-    kva_pools_unpark(space, old, slice);
+    space->map->engine->free_deferred(space->map, old, slice);
+    kva_pools_free_deferred(space, old, slice);
     if (kva_waiting(space, old) == 0) {
         space->stage = KVA_FLUSH_NONE;
         space->flushes++;
@@ -146,8 +146,8 @@ void kva_flush_step(struct kva_space *space)
 
 bool kva_flush_all(struct kva_space *space)
 {
-    uint64_t waits = kva_waiting(space, space->colour);
-    bool any = waits + kva_waiting(space, space->colour ^ 1) > 0;
+    uint64_t waits = kva_waiting(space, space->epoch);
+    bool any = waits + kva_waiting(space, space->epoch ^ 1) > 0;
     uint64_t last = space->begun + (waits > 0); /* the number of the flush that has to end */
 
     while (space->flushes < last)
@@ -174,7 +174,7 @@ static enum kva_status park_object(struct kva_space *space, const struct kva_obj
 
     *last = start + (object->span->bytes - 1);
     do {
-        if (object_start(object) == start && kva_pool_park(space, object))
+        if (object_start(object) == start && kva_pool_defer(space, object))
             return KVA_OK;
         status = kva_diagnose_start(space, start);
     } while (status == KVA_OK);
@@ -187,7 +187,7 @@ static enum kva_status park(struct kva_space *space, uint64_t start, uint64_t *l
 
     if (kva_pool_object(space, start, &object))
         return park_object(space, &object, start, last);
-    if (space->tiling->engine->park(space->tiling, start, space->colour, last) != KVA_OK)
+    if (space->map->engine->defer(space->map, start, space->epoch, last) != KVA_OK)
         return kva_refuse_start(space, "kva_free_deferred", start);
     return KVA_OK;
 }
@@ -226,13 +226,13 @@ enum kva_status kva_flush(struct kva_space *space)
  *  it covers: a segment of the tree, or an object of a pool. */
 static bool next_of_flush(const struct kva_space *space, uint64_t from, struct kva_segment *next)
 {
-    const struct kva_tiling *tiling = space->tiling;
+    const struct kva_address_map *map = space->map;
     const struct kva_pools *pools = pools_of(space);
-    unsigned old = space->colour ^ 1;
-    bool found = tiling->engine->next_parked(tiling, old, from, space->flush_last, next) == KVA_OK;
+    unsigned old = space->epoch ^ 1;
+    bool found = map->engine->next_deferred(map, old, from, space->flush_last, next) == KVA_OK;
     struct kva_object object = {NULL, 0};
 
-    if (!pools || !kva_spans_next_parked(pools, old, from, &object) ||
+    if (!pools || !kva_spans_next_deferred(pools, old, from, &object) ||
         (found && next->start < object_start(&object)))
         return found;
     next->start = object_start(&object);
@@ -240,7 +240,7 @@ static bool next_of_flush(const struct kva_space *space, uint64_t from, struct k
     return true;
 }
 
-/** The lowest range of the list from `from` on. Nothing of the old colour comes or goes while the callback
+/** The lowest range of the list from `from` on. Nothing of the old epoch comes or goes while the callback
  *  runs. */
 static enum kva_status next_range(const struct kva_space *space, uint64_t from, struct kva_segment *range)
 {

@@ -30,7 +30,7 @@ enum kva_flush_stage {
 
 static inline bool is_initialised(const struct kva_space *space)
 {
-    return space && space->tiling;
+    return space && space->map;
 }
 
 static inline bool has_pools(const struct kva_space *space)
@@ -85,14 +85,14 @@ static inline bool inside_reclaim(const struct kva_space *space)
 static inline enum kva_status misuse(const struct kva_space *space, enum kva_status status, const char *where,
                                      uint64_t address)
 {
-    return kva_report_misuse(&space->tiling->ledger.hooks, status, where, address, NULL);
+    return kva_report_misuse(&space->map->ledger.hooks, status, where, address, NULL);
 }
 
 /** The same, where an argument or field has a bad value. */
 static inline enum kva_status misuse_of(const struct kva_space *space, enum kva_status status,
                                         const char *where, uint64_t address, const struct kva_bad *bad)
 {
-    return kva_report_misuse(&space->tiling->ledger.hooks, status, where, address, bad);
+    return kva_report_misuse(&space->map->ledger.hooks, status, where, address, bad);
 }
 
 /** The same, for a pointer that is NULL. */

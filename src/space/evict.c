@@ -112,7 +112,7 @@ static void extend_down(const struct kva_space *space, struct eviction_run *run)
     struct kva_candidate *below = candidate_beside(run->low, KVA_RB_LEFT);
     struct kva_segment segment;
 
-    while (run->start > space->tiling->first) {
+    while (run->start > space->map->first) {
         if (below && below->run_last >= run->start - 1) {
             run->start = below->run_start;
             run->low->other = NULL;
@@ -134,7 +134,7 @@ static void extend_up(const struct kva_space *space, struct eviction_run *run)
     struct kva_candidate *above = candidate_beside(run->high, KVA_RB_RIGHT);
     struct kva_segment segment;
 
-    while (run->last < space->tiling->last) {
+    while (run->last < space->map->last) {
         if (above && above->run_start <= run->last + 1) {
             run->last = above->run_last;
             run->high->other = NULL;
@@ -184,7 +184,7 @@ static bool filter_admits(const struct kva_eviction *eviction, uint64_t start, u
     demand.policy = KVA_LOWEST;
     demand.min = eviction->start;
     demand.max = eviction->last;
-    return kva_policy_in_hole(eviction->space->tiling, &demand, start, last, &at);
+    return kva_policy_in_hole(eviction->space->map, &demand, start, last, &at);
 }
 
 /** The nearest candidate of a run that stays, below or above what is cleared; NULL if there is none. */
@@ -258,7 +258,7 @@ enum kva_status kva_evict_begin(struct kva_space *space, const struct kva_reques
         return status;
     if (!request || !eviction)
         return leave(space, misuse_null(space, __func__, 0, request ? "eviction" : "request"));
-    status = kva_demand_of(space->tiling, request, &demand, &bad);
+    status = kva_demand_of(space->map, request, &demand, &bad);
     if (status != KVA_OK)
         return leave(space, misuse_of(space, status, __func__, request->min, &bad));
     *eviction = (struct kva_eviction){.space = space, .request = *request, .stage = EVICTION_FEEDS};
@@ -271,7 +271,7 @@ static bool find_in_run(struct kva_eviction *eviction, const struct eviction_run
     struct kva_demand demand;
 
     if (!eviction_demand(eviction, &demand) ||
-        !kva_policy_in_hole(eviction->space->tiling, &demand, run->start, run->last, &eviction->start))
+        !kva_policy_in_hole(eviction->space->map, &demand, run->start, run->last, &eviction->start))
         return false;
     eviction->last = eviction->start + (demand.size - 1);
     eviction->clear_start = eviction->start;
@@ -318,7 +318,7 @@ static enum kva_status feed_start(struct kva_eviction *eviction, struct kva_cand
     const struct kva_space *space = eviction->space;
     struct kva_segment segment;
 
-    if (!core_holds(space->tiling, start))
+    if (!core_holds(space->map, start))
         return KVA_EUNKNOWN;
     kva_lookup(space, start, &segment);
     enum kva_status status = kva_status_of_start(&segment, start);
@@ -387,7 +387,7 @@ static enum kva_status verify_candidates(const struct kva_eviction *eviction, st
     const struct kva_space *space = eviction->space;
     struct kva_segment segment;
 
-    if (!core_holds(space->tiling, eviction->clear_start) || !core_holds(space->tiling, eviction->clear_last))
+    if (!core_holds(space->map, eviction->clear_start) || !core_holds(space->map, eviction->clear_last))
         return KVA_EAGAIN;
     kva_lookup(space, eviction->clear_start, &segment);
     whole->start = segment.start;
@@ -418,11 +418,11 @@ static bool is_still_admitted(const struct kva_eviction *eviction, const struct 
 
     if (!eviction->request.filter)
         return true;
-    if (start > space->tiling->first) {
+    if (start > space->map->first) {
         kva_lookup(space, start - 1, &segment);
         start = segment.state == KVA_FREE ? segment.start : start;
     }
-    if (last < space->tiling->last) {
+    if (last < space->map->last) {
         kva_lookup(space, last + 1, &segment);
         last = segment.state == KVA_FREE ? segment.last : last;
     }
@@ -434,13 +434,13 @@ static enum kva_status replace_candidates(const struct kva_eviction *eviction,
                                           const struct kva_segment *whole)
 {
     const struct kva_space *space = eviction->space;
-    struct kva_tiling *tiling = space->tiling;
+    struct kva_address_map *map = space->map;
 
     begin_compound(space);
-    tiling->engine->clear(tiling, whole->start, whole->last);
+    map->engine->clear(map, whole->start, whole->last);
     sync_point(threads_of(space));
-    enum kva_status status = core_reserve(tiling, eviction->start, eviction->last, eviction->request.owner);
-    check_contract(&tiling->ledger.hooks, status == KVA_OK, __func__, "E1: what was prepared for has failed",
+    enum kva_status status = core_reserve(map, eviction->start, eviction->last, eviction->request.owner);
+    check_contract(&map->ledger.hooks, status == KVA_OK, __func__, "E1: what was prepared for has failed",
                    eviction->start);
     end_compound(space);
     return status;
@@ -458,7 +458,7 @@ static enum kva_status attempt_eviction(void *instance, void *operation)
     if (status == KVA_OK)
         status = kva_pools_leave(space, whole.start, whole.last);
     if (status == KVA_OK)
-        status = space->tiling->engine->prepare(space->tiling, 1);
+        status = space->map->engine->prepare(space->map, 1);
     return status == KVA_OK ? replace_candidates(eviction, &whole) : status;
 }
 

@@ -45,13 +45,12 @@ static enum kva_status attempt_locate(void *instance, void *operation)
 {
     struct kva_space *space = instance;
     struct kva_exact *exact = operation;
-    struct kva_tiling *tiling = space->tiling;
-    bool inside = exact->start >= tiling->first && exact->last <= tiling->last;
+    struct kva_address_map *map = space->map;
+    bool inside = exact->start >= map->first && exact->last <= map->last;
 
-    if (inside && tiling->engine->locate(tiling, exact->start, exact->last, &exact->place) == KVA_OK)
+    if (inside && map->engine->locate(map, exact->start, exact->last, &exact->place) == KVA_OK)
         return KVA_OK;
-    enum kva_status status =
-        kva_range_present(tiling, exact->start, exact->last, &kva_range_plain, &exact->bad);
+    enum kva_status status = kva_range_present(map, exact->start, exact->last, &kva_range_plain, &exact->bad);
     if (status != KVA_OK)
         return status;
     kva_find_conflict(space, exact->start, exact->last, NULL, &exact->conflict);

@@ -9,7 +9,7 @@
 /** With the space locked: give a segment of the tree back, or find out why there is none. */
 static enum kva_status release(struct kva_space *space, uint64_t start)
 {
-    if (core_free(space->tiling, start) != KVA_OK)
+    if (core_free(space->map, start) != KVA_OK)
         return kva_refuse_start(space, "kva_free", start);
     verify_change(space, "kva_free", start);
     return KVA_OK;
@@ -70,7 +70,7 @@ static enum kva_status release_range(struct kva_space *space, const struct kva_s
             return kva_pool_release(space, &object) ? KVA_OK : KVA_EDOUBLE;
         status = kva_span_move_to_tree(space, &object);
     }
-    return status == KVA_OK ? kva_core_free_part(space->tiling, whole, start, last) : status;
+    return status == KVA_OK ? kva_core_free_part(space->map, whole, start, last) : status;
 }
 
 enum kva_status kva_free_range(struct kva_space *space, uint64_t start, uint64_t size)
@@ -82,7 +82,7 @@ enum kva_status kva_free_range(struct kva_space *space, uint64_t start, uint64_t
 
     if (status != KVA_OK)
         return status;
-    status = kva_range_of(space->tiling->quantum, start, size, &kva_range_plain, &last, &bad);
+    status = kva_range_of(space->map->quantum, start, size, &kva_range_plain, &last, &bad);
     if (status == KVA_OK)
         status = find_whole(space, start, last, &whole, &bad);
     if (status == KVA_OK)
@@ -112,7 +112,7 @@ enum kva_status kva_free_sized(struct kva_space *space, uint64_t start, uint64_t
     status = kva_diagnose_start(space, start);
     if (status == KVA_OK) {
         kva_lookup(space, start, &whole);
-        status = has_size(&whole, size, space->tiling->quantum)
+        status = has_size(&whole, size, space->map->quantum)
                      ? release_range(space, &whole, start, whole.last)
                      : bad_field(&bad, KVA_ESIZE, kva_range_plain.size);
     }
@@ -133,7 +133,7 @@ static enum kva_status attempt_resize(void *instance, void *operation)
     struct kva_space *space = instance;
     const struct resizing *resizing = operation;
 
-    return space->tiling->engine->resize(space->tiling, resizing->start, resizing->last);
+    return space->map->engine->resize(space->map, resizing->start, resizing->last);
 }
 
 /** The segment that starts there is busy, and may be an object of a pool. At its size an object stays what it
@@ -143,7 +143,7 @@ static enum kva_status resize_busy(struct kva_space *space, struct resizing *res
     enum kva_status status = KVA_OK;
     struct kva_object object;
 
-    if (resizing->last > space->tiling->last)
+    if (resizing->last > space->map->last)
         return KVA_ENOSPC;
     if (kva_pool_object(space, resizing->start, &object)) {
         if (resizing->last - resizing->start == object.span->bytes - 1)
@@ -167,7 +167,7 @@ enum kva_status kva_resize(struct kva_space *space, uint64_t start, uint64_t siz
         return status;
     status = kva_diagnose_start(space, start);
     if (status == KVA_OK)
-        status = kva_range_of(space->tiling->quantum, start, size, &kva_range_plain, &resizing.last, &bad);
+        status = kva_range_of(space->map->quantum, start, size, &kva_range_plain, &resizing.last, &bad);
     if (status == KVA_OK)
         status = resize_busy(space, &resizing);
     if (is_misuse(status))
@@ -186,6 +186,6 @@ enum kva_status kva_pools_drain(struct kva_space *space)
     if (status != KVA_OK)
         return status;
     kva_pools_give_back(space);
-    verify_change(space, __func__, space->tiling->first);
+    verify_change(space, __func__, space->map->first);
     return leave(space, KVA_OK);
 }

@@ -10,7 +10,7 @@ static enum kva_status find_segment(const struct kva_space *space, uint64_t addr
 {
     struct kva_segment found;
 
-    if (!core_holds(space->tiling, address))
+    if (!core_holds(space->map, address))
         return KVA_ENOENT;
     kva_lookup(space, address, &found);
     if (found.state == KVA_ABSENT)
@@ -23,9 +23,9 @@ static enum kva_status find_segment(const struct kva_space *space, uint64_t addr
 static enum kva_status find_upwards(const struct kva_space *space, uint64_t address,
                                     struct kva_segment *segment)
 {
-    if (address > space->tiling->last)
+    if (address > space->map->last)
         return KVA_ENOENT;
-    lookup_upwards(space, max_u64(address, space->tiling->first), segment);
+    lookup_upwards(space, max_u64(address, space->map->first), segment);
     return KVA_OK;
 }
 
@@ -57,7 +57,7 @@ enum kva_status kva_first(const struct kva_space *space, struct kva_segment *seg
 
     if (status != KVA_OK)
         return status;
-    return leave(space, find_upwards(space, space->tiling->first, segment));
+    return leave(space, find_upwards(space, space->map->first, segment));
 }
 
 enum kva_status kva_next(const struct kva_space *space, struct kva_segment *segment)
@@ -66,31 +66,31 @@ enum kva_status kva_next(const struct kva_space *space, struct kva_segment *segm
 
     if (status != KVA_OK)
         return status;
-    if (segment->last >= space->tiling->last)
+    if (segment->last >= space->map->last)
         return leave(space, KVA_ENOENT);
     return leave(space, find_upwards(space, segment->last + 1, segment));
 }
 
 static void read_space_stats(const struct kva_space *space, struct kva_stats *stats)
 {
-    uint64_t span = 0;
+    uint64_t extent = 0;
     uint64_t pooled_bytes;
     uint64_t pooled_segments;
     struct kva_tally tally = kva_whole_tally(space, &pooled_bytes, &pooled_segments);
 
-    bool any_free = space->tiling->engine->largest(space->tiling, &span);
+    bool any_free = space->map->engine->largest(space->map, &extent);
     *stats = (struct kva_stats){
         .free_bytes = bytes_in(&tally, KVA_FREE),
         .busy_bytes = bytes_in(&tally, KVA_BUSY),
         .deferred_bytes = bytes_in(&tally, KVA_DEFERRED),
-        .largest_free = any_free ? add_saturated(span, 1) : 0,
+        .largest_free = any_free ? add_saturated(extent, 1) : 0,
         .free_segments = tally.segments[KVA_FREE],
         .busy_segments = tally.segments[KVA_BUSY],
         .deferred_segments = tally.segments[KVA_DEFERRED],
         .pooled_bytes = pooled_bytes,
         .pooled_segments = pooled_segments,
         .flushes = space->flushes,
-        .memory_bytes = space->tiling->ledger.bytes + (space->shared ? sizeof *space->shared : 0),
+        .memory_bytes = space->map->ledger.bytes + (space->shared ? sizeof *space->shared : 0),
     };
 }
 
@@ -114,12 +114,12 @@ enum { DUMP_LINE_BYTES = 96, DIGITS = 16 };
 
 static void put_size(struct kva_text *line, const struct kva_segment *segment)
 {
-    uint64_t span = segment->last - segment->start;
+    uint64_t extent = segment->last - segment->start;
 
-    if (span == UINT64_MAX)
+    if (extent == UINT64_MAX)
         text_put(line, "18446744073709551616");
     else
-        text_put_decimal(line, span + 1);
+        text_put_decimal(line, extent + 1);
 }
 
 static void put_segment(struct kva_text *line, const struct kva_segment *segment)

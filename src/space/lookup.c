@@ -11,8 +11,8 @@ static enum kva_state object_state(const struct kva_object *object)
 
     if (object_is_live(object))
         return KVA_BUSY;
-    for (unsigned colour = 0; colour < KVA_COLOURS; colour++) {
-        if (bit_is_set(span->is_deferred[colour], object->index))
+    for (unsigned epoch = 0; epoch < KVA_EPOCHS; epoch++) {
+        if (bit_is_set(span->is_deferred[epoch], object->index))
             return KVA_DEFERRED;
     }
     return KVA_POOLED;
@@ -23,7 +23,7 @@ void kva_lookup(const struct kva_space *space, uint64_t address, struct kva_segm
     struct kva_object object;
 
     if (!kva_pool_object(space, address, &object)) {
-        core_find(space->tiling, address, segment);
+        core_find(space->map, address, segment);
         return;
     }
     segment->start = object_start(&object);
@@ -42,7 +42,7 @@ static void look_in_space(const void *space, uint64_t address, struct kva_segmen
 enum kva_status kva_space_demand_of(const struct kva_space *space, const struct kva_request *request,
                                     struct kva_demand *demand, struct kva_bad *bad)
 {
-    enum kva_status status = kva_demand_of(space->tiling, request, demand, bad);
+    enum kva_status status = kva_demand_of(space->map, request, demand, bad);
 
     demand->look = look_in_space;
     demand->look_where = space;
@@ -53,7 +53,7 @@ enum kva_status kva_diagnose_start(const struct kva_space *space, uint64_t start
 {
     struct kva_segment segment;
 
-    if (!core_holds(space->tiling, start))
+    if (!core_holds(space->map, start))
         return KVA_EUNKNOWN;
     kva_lookup(space, start, &segment);
     return kva_status_of_start(&segment, start);
@@ -69,23 +69,23 @@ enum kva_status kva_refuse_start(const struct kva_space *space, const char *wher
         status = KVA_EDOUBLE;
     if (status != KVA_OK)
         return misuse(space, status, where, start);
-    kva_report_corruption(&space->tiling->ledger.hooks, where,
+    kva_report_corruption(&space->map->ledger.hooks, where,
                           "I6: a busy segment is found by one way and not by another", start);
     return KVA_ECORRUPT;
 }
 
 /* --------------------------------------------------------------------------------------------- without it */
 
-static bool peek_once(const struct kva_space *space, uint64_t address, struct kva_segment *segment)
+static bool lookup_once(const struct kva_space *space, uint64_t address, struct kva_segment *segment)
 {
-    const struct kva_tiling *tiling = space->tiling;
+    const struct kva_address_map *map = space->map;
     const struct kva_pools *pools = pools_of(space);
     uint32_t compound;
 
     if (!begin_reading(&space->shared->compound, &compound))
         return false;
     sync_point(threads_of(space));
-    if (!tiling->engine->peek(tiling, address, segment) || segment->state == KVA_ABSENT)
+    if (!map->engine->try_lookup(map, address, segment) || segment->state == KVA_ABSENT)
         return false;
     sync_point(threads_of(space));
     return (!pools || !kva_span_find(pools, address)) && is_unchanged(&space->shared->compound, compound);
@@ -93,14 +93,14 @@ static bool peek_once(const struct kva_space *space, uint64_t address, struct kv
 
 /** What the tree has. False if a span of a pool lies there, if it was changed too close by, twice, or if the
  *  engine cannot tell. */
-static bool peek_twice(const struct kva_space *space, uint64_t address, struct kva_segment *segment)
+static bool lookup_twice(const struct kva_space *space, uint64_t address, struct kva_segment *segment)
 {
-    if (!space->tiling->engine->peeks)
+    if (!space->map->engine->has_try_lookup)
         return false;
-    if (peek_once(space, address, segment))
+    if (lookup_once(space, address, segment))
         return true;
     kva_sync_pause();
-    return peek_once(space, address, segment);
+    return lookup_once(space, address, segment);
 }
 
 static bool look_at_object(const struct kva_space *space, const struct kva_object *object,
@@ -123,7 +123,7 @@ static bool look_in_pools(const struct kva_space *space, uint64_t address, struc
     struct kva_object object;
     bool is_object = kva_object_at(space->shared->pools, address, &object);
     bool found = is_object ? look_at_object(space, &object, segment)
-                           : !object.span && peek_twice(space, address, segment);
+                           : !object.span && lookup_twice(space, address, segment);
 
     cpu_unlock(space, cpu);
     return found;
@@ -131,16 +131,16 @@ static bool look_in_pools(const struct kva_space *space, uint64_t address, struc
 
 bool kva_lookup_unlocked(const struct kva_space *space, uint64_t address, struct kva_segment *segment)
 {
-    return pools_of(space) ? look_in_pools(space, address, segment) : peek_twice(space, address, segment);
+    return pools_of(space) ? look_in_pools(space, address, segment) : lookup_twice(space, address, segment);
 }
 
 /* ------------------------------------------------------------------------------------------------- counts */
 
-uint64_t kva_waiting(const struct kva_space *space, unsigned colour)
+uint64_t kva_waiting(const struct kva_space *space, unsigned epoch)
 {
     const struct kva_pools *pools = pools_of(space);
 
-    return space->tiling->tally.parked[colour] + (pools ? pools->deferred_segments[colour] : 0);
+    return space->map->tally.deferred[epoch] + (pools ? pools->deferred_segments[epoch] : 0);
 }
 
 /** The bytes of all that is deferred, saturated; something is. They are 2^64 at most, so that a sum of 0
@@ -148,7 +148,7 @@ uint64_t kva_waiting(const struct kva_space *space, unsigned colour)
 uint64_t kva_deferred_bytes(const struct kva_space *space)
 {
     const struct kva_pools *pools = pools_of(space);
-    uint64_t bytes = space->tiling->tally.bytes[KVA_DEFERRED];
+    uint64_t bytes = space->map->tally.bytes[KVA_DEFERRED];
 
     if (pools)
         bytes += pools->deferred_quanta << pools->quantum_shift;
@@ -159,7 +159,7 @@ struct kva_tally kva_whole_tally(const struct kva_space *space, uint64_t *pooled
                                  uint64_t *pooled_segments)
 {
     const struct kva_pools *pools = pools_of(space);
-    struct kva_tally tally = space->tiling->tally;
+    struct kva_tally tally = space->map->tally;
 
     *pooled_bytes = 0;
     *pooled_segments = 0;

@@ -3,7 +3,7 @@
 /**
  * What is at an address: a segment of the tree, or an object of a pool. And what the space holds in all.
  *
- * WITHOUT THE LOCK, where the engine can (kva_engine.peek). A lookup reads the compound count, asks the
+ * WITHOUT THE LOCK, where the engine can (kva_engine.try_lookup). A lookup reads the compound count, asks the
  * engine, and finds no span there; if the count has not changed, all of that was true at one moment. After
  * two failures the caller takes the lock.
  */
@@ -49,8 +49,8 @@ enum kva_status kva_diagnose_start(const struct kva_space *space, uint64_t start
 /** The engine knows no busy segment that starts at `start`: report why, to one hook or the other. */
 enum kva_status kva_refuse_start(const struct kva_space *space, const char *where, uint64_t start);
 
-/** How many segments and objects are deferred in a colour. */
-uint64_t kva_waiting(const struct kva_space *space, unsigned colour);
+/** How many segments and objects are deferred in an epoch. */
+uint64_t kva_waiting(const struct kva_space *space, unsigned epoch);
 
 /** The bytes of all that is deferred, saturated. */
 uint64_t kva_deferred_bytes(const struct kva_space *space);

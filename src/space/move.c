@@ -31,36 +31,36 @@ struct relocation {
 static enum kva_status aim(const struct kva_space *space, struct relocation *relocation)
 {
     static const struct kva_range_names names = {"to", "to"};
-    const struct kva_tiling *tiling = space->tiling;
-    uint64_t span = relocation->segment.last - relocation->segment.start;
+    const struct kva_address_map *map = space->map;
+    uint64_t extent = relocation->segment.last - relocation->segment.start;
 
-    if (span == UINT64_MAX && is_aligned(relocation->to, tiling->quantum))
+    if (extent == UINT64_MAX && is_aligned(relocation->to, map->quantum))
         return bad_field(&relocation->bad, KVA_EWRAP, "to");
-    if (span == UINT64_MAX)
+    if (extent == UINT64_MAX)
         return bad_field(&relocation->bad, KVA_EALIGN, "to");
-    enum kva_status status = kva_range_of(tiling->quantum, relocation->to, span + 1, &names,
+    enum kva_status status = kva_range_of(map->quantum, relocation->to, extent + 1, &names,
                                           &relocation->to_last, &relocation->bad);
     return status == KVA_OK
-               ? kva_range_present(tiling, relocation->to, relocation->to_last, &names, &relocation->bad)
+               ? kva_range_present(map, relocation->to, relocation->to_last, &names, &relocation->bad)
                : status;
 }
 
 /** Nothing else lies in the new place. */
 static enum kva_status commit_move(struct kva_space *space, struct relocation *relocation)
 {
-    struct kva_tiling *tiling = space->tiling;
+    struct kva_address_map *map = space->map;
     enum kva_status status = leave_pool(space, relocation->start);
 
     if (status == KVA_OK)
-        status = tiling->engine->prepare(tiling, 1);
+        status = map->engine->prepare(map, 1);
     if (status != KVA_OK)
         return status;
     /* the owner may have changed until it left its pool */
-    core_find(tiling, relocation->start, &relocation->segment);
+    core_find(map, relocation->start, &relocation->segment);
     begin_compound(space);
-    (void)core_free(tiling, relocation->start);
+    (void)core_free(map, relocation->start);
     sync_point(threads_of(space));
-    (void)core_reserve(tiling, relocation->to, relocation->to_last, relocation->segment.owner);
+    (void)core_reserve(map, relocation->to, relocation->to_last, relocation->segment.owner);
     end_compound(space);
     return KVA_OK;
 }

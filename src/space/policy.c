@@ -5,10 +5,10 @@
 
 /* --------------------------------------------------------------------------------------- one direction */
 
-/** Where to look: in the holes of a tiling, or in one hole alone. */
+/** Where to look: in the holes of an address map, or in one hole alone. */
 struct field {
-    struct kva_tiling *tiling;
-    const struct kva_place *hole; /* hole_start and hole_last; NULL: all of the tiling */
+    struct kva_address_map *map;
+    const struct kva_place *hole; /* hole_start and hole_last; NULL: all of the address map */
 };
 
 /** The segment that holds an address beside a hole; NULL outside the space, and where it is absent. */
@@ -32,7 +32,7 @@ static bool is_in_reach(const struct kva_demand *demand, const struct kva_place 
 
 /** Ask the filter, if there is one, and fit the demand into what it leaves of the hole that the place
  *  tells. */
-static bool fit_admitted(const struct kva_tiling *tiling, const struct kva_demand *demand,
+static bool fit_admitted(const struct kva_address_map *map, const struct kva_demand *demand,
                          const struct kva_place *place, uint64_t *at)
 {
     struct kva_hole hole = {.start = place->hole_start, .last = place->hole_last};
@@ -42,8 +42,8 @@ static bool fit_admitted(const struct kva_tiling *tiling, const struct kva_deman
     if (demand->filter) {
         if (!is_in_reach(demand, place))
             return false;
-        hole.before = neighbour(demand, hole.start > tiling->first, hole.start - 1, &before);
-        hole.after = neighbour(demand, hole.last < tiling->last, hole.last + 1, &after);
+        hole.before = neighbour(demand, hole.start > map->first, hole.start - 1, &before);
+        hole.after = neighbour(demand, hole.last < map->last, hole.last + 1, &after);
         if (!demand->filter(demand->filter_context, &hole))
             return false;
         hole.start = max_u64(hole.start, place->hole_start);
@@ -53,12 +53,12 @@ static bool fit_admitted(const struct kva_tiling *tiling, const struct kva_deman
 }
 
 /** The demand for a hole of sufficient size, whatever else is wanted of it. */
-static struct kva_demand any_place(const struct kva_tiling *tiling, const struct kva_demand *demand,
+static struct kva_demand any_place(const struct kva_address_map *map, const struct kva_demand *demand,
                                    enum kva_policy direction)
 {
     return (struct kva_demand){
         .size = demand->size,
-        .align = tiling->quantum,
+        .align = map->quantum,
         .min = demand->min,
         .max = demand->max,
         .policy = direction,
@@ -82,16 +82,16 @@ static bool pass_hole(struct kva_demand *walk, const struct kva_place *place)
 }
 
 /** Search hole by hole, and ask the filter about each. */
-static enum kva_status search_filtered(struct kva_tiling *tiling, const struct kva_demand *demand,
+static enum kva_status search_filtered(struct kva_address_map *map, const struct kva_demand *demand,
                                        struct kva_place *place)
 {
-    struct kva_demand walk = any_place(tiling, demand, demand->policy);
+    struct kva_demand walk = any_place(map, demand, demand->policy);
 
     do {
-        enum kva_status status = tiling->engine->search(tiling, &walk, place);
+        enum kva_status status = map->engine->search(map, &walk, place);
         if (status != KVA_OK)
             return status;
-        if (fit_admitted(tiling, demand, place, &place->start)) {
+        if (fit_admitted(map, demand, place, &place->start)) {
             place->last = place->start + (demand->size - 1);
             return KVA_OK;
         }
@@ -113,11 +113,11 @@ static enum kva_status search_between(const struct field *field, const struct kv
         return KVA_ENOSPC;
     if (field->hole) {
         *place = *field->hole;
-        return fit_admitted(field->tiling, &part, field->hole, &place->start) ? KVA_OK : KVA_ENOSPC;
+        return fit_admitted(field->map, &part, field->hole, &place->start) ? KVA_OK : KVA_ENOSPC;
     }
     if (part.filter)
-        return search_filtered(field->tiling, &part, place);
-    return field->tiling->engine->search(field->tiling, &part, place);
+        return search_filtered(field->map, &part, place);
+    return field->map->engine->search(field->map, &part, place);
 }
 
 /* -------------------------------------------------------------------------------------------- policies */
@@ -126,10 +126,10 @@ static enum kva_status search_between(const struct field *field, const struct kv
 static enum kva_status return_to(const struct field *field, const struct kva_demand *demand, uint64_t start,
                                  struct kva_place *place)
 {
-    struct kva_tiling *tiling = field->tiling;
+    struct kva_address_map *map = field->map;
 
     if (!field->hole)
-        return tiling->engine->locate(tiling, start, start + (demand->size - 1), place);
+        return map->engine->locate(map, start, start + (demand->size - 1), place);
     place->start = start;
     return KVA_OK;
 }
@@ -201,44 +201,44 @@ static enum kva_status search_random(const struct field *field, const struct kva
 
 /** Without an index: look at every hole in the window that is long enough, and keep the smallest in which it
  *  fits. */
-static enum kva_status search_best(struct kva_tiling *tiling, const struct kva_demand *demand,
+static enum kva_status search_best(struct kva_address_map *map, const struct kva_demand *demand,
                                    struct kva_place *place)
 {
-    const struct field field = {tiling, NULL};
-    struct kva_demand walk = any_place(tiling, demand, KVA_LOWEST);
+    const struct field field = {map, NULL};
+    struct kva_demand walk = any_place(map, demand, KVA_LOWEST);
     struct kva_demand lowest = *demand;
-    uint64_t span = 0;
+    uint64_t extent = 0;
     uint64_t best = 0;
     bool any = false;
 
     lowest.policy = KVA_LOWEST;
     do {
         uint64_t start;
-        if (tiling->engine->search(tiling, &walk, place) != KVA_OK)
+        if (map->engine->search(map, &walk, place) != KVA_OK)
             break;
         uint64_t here = place->hole_last - place->hole_start;
-        if ((any && here >= span) || !fit_admitted(tiling, &lowest, place, &start))
+        if ((any && here >= extent) || !fit_admitted(map, &lowest, place, &start))
             continue;
         any = true;
-        span = here;
+        extent = here;
         best = start;
-    } while (!(any && span == demand->size - 1) && pass_hole(&walk, place));
+    } while (!(any && extent == demand->size - 1) && pass_hole(&walk, place));
     return any ? return_to(&field, demand, best, place) : KVA_ENOSPC;
 }
 
 /** With an index: from the smallest hole that is long enough on, until one has a place. The lowest one in it:
  *  only KVA_HIGHEST asks kva_fit_in_hole for another. */
-static enum kva_status search_best_by_size(struct kva_tiling *tiling, const struct kva_demand *demand,
+static enum kva_status search_best_by_size(struct kva_address_map *map, const struct kva_demand *demand,
                                            struct kva_place *place)
 {
-    const struct kva_engine *engine = tiling->engine;
+    const struct kva_engine *engine = map->engine;
     struct kva_size size;
 
-    for (bool more = kva_sizes_first(tiling->sizes, demand->size - 1, &size); more;
-         more = kva_sizes_next(tiling->sizes, &size)) {
+    for (bool more = kva_sizes_first(map->sizes, demand->size - 1, &size); more;
+         more = kva_sizes_next(map->sizes, &size)) {
         uint64_t at = size.within;
-        if (engine->locate(tiling, at, at + (tiling->quantum - 1), place) == KVA_OK &&
-            fit_admitted(tiling, demand, place, &place->start)) {
+        if (engine->locate(map, at, at + (map->quantum - 1), place) == KVA_OK &&
+            fit_admitted(map, demand, place, &place->start)) {
             place->last = place->start + (demand->size - 1);
             return KVA_OK;
         }
@@ -257,8 +257,8 @@ static enum kva_status search_by_policy(const struct field *field, const struct 
     case KVA_BEST:
         if (field->hole)
             return search_between(field, demand, KVA_LOWEST, 0, UINT64_MAX, place);
-        return field->tiling->sizes ? search_best_by_size(field->tiling, demand, place)
-                                    : search_best(field->tiling, demand, place);
+        return field->map->sizes ? search_best_by_size(field->map, demand, place)
+                                 : search_best(field->map, demand, place);
     case KVA_LOWEST:
     case KVA_HIGHEST:
         break;
@@ -266,13 +266,13 @@ static enum kva_status search_by_policy(const struct field *field, const struct 
     return search_between(field, demand, demand->policy, 0, UINT64_MAX, place);
 }
 
-enum kva_status kva_policy_search(struct kva_tiling *tiling, const struct kva_demand *demand,
+enum kva_status kva_policy_search(struct kva_address_map *map, const struct kva_demand *demand,
                                   struct kva_place *place)
 {
-    return search_by_policy(&(struct field){tiling, NULL}, demand, place);
+    return search_by_policy(&(struct field){map, NULL}, demand, place);
 }
 
-bool kva_policy_in_hole(struct kva_tiling *tiling, const struct kva_demand *demand, uint64_t start,
+bool kva_policy_in_hole(struct kva_address_map *map, const struct kva_demand *demand, uint64_t start,
                         uint64_t last, uint64_t *at)
 {
     const struct kva_place hole = {start, last, start, last};
@@ -280,7 +280,7 @@ bool kva_policy_in_hole(struct kva_tiling *tiling, const struct kva_demand *dema
 
     if (!demand->is_elaborate) /* then nothing is known of a filter */
         return kva_fit_in_hole(start, last, demand, at);
-    if (search_by_policy(&(struct field){tiling, &hole}, demand, &place) != KVA_OK)
+    if (search_by_policy(&(struct field){map, &hole}, demand, &place) != KVA_OK)
         return false;
     *at = place.start;
     return true;

@@ -30,12 +30,12 @@
 
 /** Find the place for a demand by its policy and filter. The engine's cursor is there: the place can be
  *  occupied. KVA_OK, KVA_ENOSPC. */
-enum kva_status kva_policy_search(struct kva_tiling *tiling, const struct kva_demand *demand,
+enum kva_status kva_policy_search(struct kva_address_map *map, const struct kva_demand *demand,
                                   struct kva_place *place);
 
 /** The start that the policy and the filter choose in [start, last], all of one hole, which may be one that
  *  does not exist yet: false when none fits. */
-bool kva_policy_in_hole(struct kva_tiling *tiling, const struct kva_demand *demand, uint64_t start,
+bool kva_policy_in_hole(struct kva_address_map *map, const struct kva_demand *demand, uint64_t start,
                         uint64_t last, uint64_t *at);
 
 #endif

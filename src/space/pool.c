@@ -29,7 +29,7 @@ static unsigned count_cpus(const struct kva_space *space, const struct kva_confi
 
 enum kva_status kva_pools_create(struct kva_space *space, const struct kva_config *config)
 {
-    struct kva_tiling *tiling = space->tiling;
+    struct kva_address_map *map = space->map;
     uint32_t quanta = kva_pools_span_quanta(config);
     unsigned cpus = count_cpus(space, config);
     size_t bytes;
@@ -38,11 +38,11 @@ enum kva_status kva_pools_create(struct kva_space *space, const struct kva_confi
         return KVA_OK;
     if (!size_of_array(sizeof(struct kva_pools) + KVA_LINE, cpus, sizeof(struct kva_cpu), &bytes))
         return KVA_ENOMEM;
-    struct kva_pools *pools = kva_nodes_block(&tiling->ledger, bytes);
+    struct kva_pools *pools = kva_nodes_block(&map->ledger, bytes);
     if (!pools)
         return KVA_ENOMEM;
     memset(pools, 0, bytes);
-    pools->quantum_shift = lowest_bit(tiling->quantum);
+    pools->quantum_shift = lowest_bit(map->quantum);
     pools->span_shift = lowest_bit(quanta) + pools->quantum_shift;
     pools->span_bytes = (uint64_t)1 << pools->span_shift;
     pools->span_quanta = quanta;
@@ -50,10 +50,10 @@ enum kva_status kva_pools_create(struct kva_space *space, const struct kva_confi
     pools->cpus = cpus;
     pools->share =
         (uint32_t)min_u64(divide(config->pool_bytes, cpus).quotient >> pools->quantum_shift, KVA_HELD_MOST);
-    pools->owners = tiling->owners;
+    pools->owners = map->owners;
     pools->cpu = (struct kva_cpu *)(void *)((unsigned char *)pools + round_to_line(sizeof *pools));
-    kva_spans_init(pools, &tiling->ledger);
-    kva_nodes_init(&pools->magazine_nodes, &tiling->ledger, round_to_line(sizeof(struct kva_magazine)));
+    kva_spans_init(pools, &map->ledger);
+    kva_nodes_init(&pools->magazine_nodes, &map->ledger, round_to_line(sizeof(struct kva_magazine)));
     space->shared->pools = pools;
     space->shared->locks.cpus = pools->cpu;
     space->shared->locks.cpu_bytes = sizeof(struct kva_cpu);
@@ -89,7 +89,7 @@ static bool is_flusher(const struct kva_space *space)
 
 /** Objects of spans that are at home elsewhere come first, so that they do not stay here for long; among each
  *  kind the oldest. */
-static void put_strangers_first(struct kva_magazine *magazine, uint32_t here)
+static void put_foreign_first(struct kva_magazine *magazine, uint32_t here)
 {
     struct kva_object own[KVA_MAGAZINE];
     uint32_t owns = 0;
@@ -108,7 +108,7 @@ static void put_strangers_first(struct kva_magazine *magazine, uint32_t here)
  *  spans. */
 static void spill(struct kva_space *space, struct kva_cpu *cpu, struct kva_magazine *magazine, uint32_t count)
 {
-    put_strangers_first(magazine, (uint32_t)(cpu - space->shared->pools->cpu));
+    put_foreign_first(magazine, (uint32_t)(cpu - space->shared->pools->cpu));
     for (uint32_t i = 0; i < count; i++) {
         cpu->held -= magazine->object[i].span->quanta;
         kva_span_give(space, &magazine->object[i]);
@@ -247,11 +247,11 @@ static bool is_poolable(const struct kva_space *space, const struct kva_request 
 /** The object becomes live. It was in the caller's magazine: no other thread has it. */
 static void begin_life(const struct kva_space *space, const struct kva_object *object, void *owner)
 {
-    struct kva_life *life = life_of(object);
+    struct kva_object_state *state = state_of_object(object);
 
-    atomic_store_explicit(&life->owner, space->shared->pools->owners ? owner : NULL, memory_order_release);
+    atomic_store_explicit(&state->owner, space->shared->pools->owners ? owner : NULL, memory_order_release);
     sync_point(threads_of(space));
-    atomic_store_explicit(&life->live, 1, memory_order_release);
+    atomic_store_explicit(&state->live, 1, memory_order_release);
 }
 
 /** Hand out an object of a CPU's magazine, if there is one. */
@@ -331,7 +331,7 @@ static bool give_to_magazine(const struct kva_space *space, struct kva_cpu *cpu,
 {
     uint32_t quanta = object->span->quanta;
 
-    if (!object_end_life(space, object))
+    if (!object_clear_live(space, object))
         return false;
     count_given(cpu, quanta);
     put(cpu, cpu->magazine[quanta - 1], object);
@@ -345,7 +345,7 @@ static bool give_with_room(struct kva_space *space, struct kva_cpu *cpu, const s
     uint32_t quanta = object->span->quanta;
     struct kva_magazine *magazine = cpu->magazine[quanta - 1];
 
-    if (!object_end_life(space, object))
+    if (!object_clear_live(space, object))
         return false;
     count_given(cpu, quanta);
     if (!magazine) {
@@ -406,7 +406,7 @@ bool kva_pool_set_owner(const struct kva_space *space, const struct kva_object *
     sync_point(threads_of(space));
     /* An exchange: a thread that reads the new owner sees what came before the old one was written, too. */
     if (space->shared->pools->owners)
-        (void)atomic_exchange_explicit(&life_of(object)->owner, owner, memory_order_acq_rel);
+        (void)atomic_exchange_explicit(&state_of_object(object)->owner, owner, memory_order_acq_rel);
     return true;
 }
 
@@ -426,43 +426,44 @@ enum kva_status kva_pools_leave(struct kva_space *space, uint64_t start, uint64_
     return status;
 }
 
-bool kva_pool_park(struct kva_space *space, const struct kva_object *object)
+bool kva_pool_defer(struct kva_space *space, const struct kva_object *object)
 {
     struct kva_pools *pools = space->shared->pools;
     struct kva_span *span = object->span;
-    unsigned colour = space->colour;
+    unsigned epoch = space->epoch;
 
     if (!kva_object_count_out(space, object))
         return false;
-    bit_set(span->is_deferred[colour], object->index);
-    if (span->deferred[colour]++ == 0)
-        list_insert_before(&pools->parked[colour], &span->parked[colour]);
-    pools->deferred_segments[colour]++;
+    bit_set(span->is_deferred[epoch], object->index);
+    if (span->deferred[epoch]++ == 0)
+        list_insert_before(&pools->deferred_spans[epoch], &span->deferred_link[epoch]);
+    pools->deferred_segments[epoch]++;
     pools->deferred_quanta += span->quanta;
     return true;
 }
 
-/** The lowest object of a span that is deferred in a colour becomes free. */
-static void unpark_lowest(struct kva_space *space, struct kva_span *span, unsigned colour)
+/** The lowest object of a span that is deferred in an epoch becomes free. */
+static void unpark_lowest(struct kva_space *space, struct kva_span *span, unsigned epoch)
 {
     struct kva_pools *pools = space->shared->pools;
-    uint32_t index = (uint32_t)bits_lowest(span->is_deferred[colour]);
+    uint32_t index = (uint32_t)bits_lowest(span->is_deferred[epoch]);
 
-    bit_clear(span->is_deferred[colour], index);
-    if (--span->deferred[colour] == 0)
-        list_remove(&span->parked[colour]);
-    pools->deferred_segments[colour]--;
+    bit_clear(span->is_deferred[epoch], index);
+    if (--span->deferred[epoch] == 0)
+        list_remove(&span->deferred_link[epoch]);
+    pools->deferred_segments[epoch]--;
     pools->deferred_quanta -= span->quanta;
     kva_span_give(space, &(struct kva_object){span, index});
 }
 
-void kva_pools_unpark(struct kva_space *space, unsigned colour, uint64_t most)
+void kva_pools_free_deferred(struct kva_space *space, unsigned epoch, uint64_t most)
 {
     struct kva_pools *pools = pools_of(space);
 
-    for (; pools && !list_is_empty(&pools->parked[colour]) && most > 0; most--)
-        unpark_lowest(space, kva_container_of(pools->parked[colour].next, struct kva_span, parked[colour]),
-                      colour);
+    for (; pools && !list_is_empty(&pools->deferred_spans[epoch]) && most > 0; most--)
+        unpark_lowest(
+            space, kva_container_of(pools->deferred_spans[epoch].next, struct kva_span, deferred_link[epoch]),
+            epoch);
 }
 
 /* -------------------------------------------------------------------------------------- all of the pools */

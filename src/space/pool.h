@@ -48,16 +48,16 @@ bool kva_pool_release(struct kva_space *space, const struct kva_object *object);
 /** A live object gets another owner: false if it was not live. With the space's lock. */
 bool kva_pool_set_owner(const struct kva_space *space, const struct kva_object *object, void *owner);
 
-/** A live object is deferred, in the present colour: false if it was not live. With the space's lock. */
-bool kva_pool_park(struct kva_space *space, const struct kva_object *object);
+/** A live object is deferred, in the present epoch: false if it was not live. With the space's lock. */
+bool kva_pool_defer(struct kva_space *space, const struct kva_object *object);
 
 /** The live objects in [start, last], all that pools have there, become ordinary segments: no caller can
  *  tell. KVA_OK; or KVA_EDOUBLE, KVA_ENOMEM as of kva_span_move_to_tree, when some may have become ordinary
  *  already. */
 enum kva_status kva_pools_leave(struct kva_space *space, uint64_t start, uint64_t last);
 
-/** Deferred objects of a colour become free: `most` of them, or all if they are fewer. */
-void kva_pools_unpark(struct kva_space *space, unsigned colour, uint64_t most);
+/** Deferred objects of an epoch become free: `most` of them, or all if they are fewer. */
+void kva_pools_free_deferred(struct kva_space *space, unsigned epoch, uint64_t most);
 
 /** Whether a drain would give something back to the tree. O(CPUs). With the space's lock. */
 bool kva_pools_hold_some(const struct kva_space *space);

@@ -23,20 +23,20 @@
 /** `at` lies inside a busy segment, not at its start. */
 static enum kva_status split_busy(struct kva_space *space, uint64_t at)
 {
-    struct kva_tiling *tiling = space->tiling;
+    struct kva_address_map *map = space->map;
     struct kva_segment segment;
 
     kva_lookup(space, at, &segment);
     enum kva_status status = leave_pool(space, segment.start);
     if (status == KVA_OK)
-        status = tiling->engine->prepare(tiling, 1);
+        status = map->engine->prepare(map, 1);
     if (status != KVA_OK)
         return status;
-    core_find(tiling, at, &segment); /* the owner may have changed until it left its pool */
+    core_find(map, at, &segment); /* the owner may have changed until it left its pool */
     begin_compound(space);
-    (void)core_resize(tiling, segment.start, at - 1);
+    (void)core_resize(map, segment.start, at - 1);
     sync_point(threads_of(space));
-    (void)core_reserve(tiling, at, segment.last, segment.owner);
+    (void)core_reserve(map, at, segment.last, segment.owner);
     end_compound(space);
     return KVA_OK;
 }
@@ -48,8 +48,8 @@ enum kva_status kva_split(struct kva_space *space, uint64_t at)
 
     if (status != KVA_OK)
         return status;
-    status = is_aligned(at, space->tiling->quantum) ? kva_diagnose_start(space, at)
-                                                    : bad_field(&bad, KVA_EALIGN, "at");
+    status = is_aligned(at, space->map->quantum) ? kva_diagnose_start(space, at)
+                                                 : bad_field(&bad, KVA_EALIGN, "at");
     if (status == KVA_EINTERIOR)
         status = split_busy(space, at);
     if (is_misuse(status))
@@ -65,7 +65,7 @@ enum kva_status kva_split(struct kva_space *space, uint64_t at)
 static bool find_next_busy(const struct kva_space *space, uint64_t start, struct kva_segment *next)
 {
     kva_lookup(space, start, next);
-    if (next->last == space->tiling->last)
+    if (next->last == space->map->last)
         return false;
     kva_lookup(space, next->last + 1, next);
     return next->state == KVA_BUSY;
@@ -75,7 +75,7 @@ static bool find_next_busy(const struct kva_space *space, uint64_t start, struct
  *  pool: then there is none. */
 static enum kva_status join_busy(struct kva_space *space, uint64_t start)
 {
-    struct kva_tiling *tiling = space->tiling;
+    struct kva_address_map *map = space->map;
     struct kva_segment next;
 
     if (!find_next_busy(space, start, &next))
@@ -85,13 +85,13 @@ static enum kva_status join_busy(struct kva_space *space, uint64_t start)
         return status == KVA_EDOUBLE ? KVA_ENOENT : status;
     status = leave_pool(space, start);
     if (status == KVA_OK)
-        status = tiling->engine->prepare(tiling, 1);
+        status = map->engine->prepare(map, 1);
     if (status != KVA_OK)
         return status;
     begin_compound(space);
-    (void)core_free(tiling, next.start);
+    (void)core_free(map, next.start);
     sync_point(threads_of(space));
-    (void)core_resize(tiling, start, next.last);
+    (void)core_resize(map, start, next.last);
     end_compound(space);
     return KVA_OK;
 }
@@ -124,7 +124,7 @@ static enum kva_status change_owner(struct kva_space *space, uint64_t start, voi
         if (status != KVA_OK)
             return misuse(space, status, "kva_set_owner", start);
         if (!kva_pool_object(space, start, &object))
-            return space->tiling->engine->own(space->tiling, start, owner);
+            return space->map->engine->own(space->map, start, owner);
         if (kva_pool_set_owner(space, &object, owner))
             return KVA_OK;
     }

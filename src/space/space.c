@@ -3,7 +3,7 @@
 /**
  * The life of a space: init, fini, reset, preload.
  *
- * A space is a tiling, kept by an engine, and what users want around it, in layers: src/README.md draws them.
+ * A space is an address map, kept by an engine, and what users want around it, in layers: src/README.md draws them.
  * This folder knows nothing of how an engine works; the engines know nothing of users.
  */
 
@@ -84,28 +84,28 @@ static void declare_classes(const struct kva_config *config, uint64_t quantum, u
 
 /* ----------------------------------------------------------------------------------------- life cycle */
 
-static enum kva_status occupy_range(struct kva_tiling *tiling, const struct kva_range *range,
+static enum kva_status occupy_range(struct kva_address_map *map, const struct kva_range *range,
                                     struct kva_bad *bad)
 {
     static const struct kva_range_names names = {"busy[i].start", "busy[i].size"};
     uint64_t last;
-    enum kva_status status = kva_range_inside(tiling, range->start, range->size, &names, &last, bad);
+    enum kva_status status = kva_range_inside(map, range->start, range->size, &names, &last, bad);
 
-    return status == KVA_OK ? core_reserve(tiling, range->start, last, range->owner) : status;
+    return status == KVA_OK ? core_reserve(map, range->start, last, range->owner) : status;
 }
 
-/** Make a tiling with the ranges that are busy from the start. On failure *at is the offending address. */
-static enum kva_status create_tiling(const struct kva_config *config, const struct kva_tiling *common,
-                                     struct kva_tiling **tiling, uint64_t *at, struct kva_bad *bad)
+/** Make an address map with the ranges that are busy from the start. On failure *at is the offending address. */
+static enum kva_status create_map(const struct kva_config *config, const struct kva_address_map *common,
+                                  struct kva_address_map **map, uint64_t *at, struct kva_bad *bad)
 {
-    enum kva_status status = common->engine->create(common, tiling);
+    enum kva_status status = common->engine->create(common, map);
 
     for (size_t i = 0; status == KVA_OK && i < config->busy_count; i++) {
-        status = occupy_range(*tiling, &config->busy[i], bad);
+        status = occupy_range(*map, &config->busy[i], bad);
         if (status != KVA_OK) {
             *at = config->busy[i].start;
             bad->index = i;
-            (*tiling)->engine->destroy(*tiling);
+            (*map)->engine->destroy(*map);
         }
     }
     return status;
@@ -140,25 +140,25 @@ static void destroy_shared(struct kva_memory memory, struct kva_shared *shared)
 /** After the last way out: no thread may come in any more. */
 static void end_space(struct kva_space *space)
 {
-    struct kva_memory memory = space->tiling->ledger.memory;
+    struct kva_memory memory = space->map->ledger.memory;
 
-    space->tiling->engine->destroy(space->tiling);
-    space->tiling = NULL;
+    space->map->engine->destroy(space->map);
+    space->map = NULL;
     destroy_shared(memory, space->shared);
     space->shared = NULL;
 }
 
 enum kva_status kva_space_init(struct kva_space *space, const struct kva_config *config)
 {
-    struct kva_tiling *tiling = NULL;
+    struct kva_address_map *map = NULL;
     struct kva_shared *shared = NULL;
 
     if (space)
-        space->tiling = NULL;
+        space->map = NULL;
     if (!config)
         return KVA_ENULL;
 
-    struct kva_tiling common = {
+    struct kva_address_map common = {
         .engine = config->engine,
         .ledger = {.memory = config->memory,
                    .hooks = {config->on_misuse, config->on_corruption, config->hook_context}},
@@ -176,7 +176,7 @@ enum kva_status kva_space_init(struct kva_space *space, const struct kva_config 
         status = create_shared(config, &shared);
     }
     if (status == KVA_OK)
-        status = create_tiling(config, &common, &tiling, &at, &bad);
+        status = create_map(config, &common, &map, &at, &bad);
     if (status != KVA_OK) {
         destroy_shared(config->memory, shared);
         return is_misuse(status) ? kva_report_misuse(&common.ledger.hooks, status, __func__, at, &bad)
@@ -184,7 +184,7 @@ enum kva_status kva_space_init(struct kva_space *space, const struct kva_config 
     }
     kva_defer_init(space, config);
     space->shared = shared;
-    space->tiling = tiling;
+    space->map = map;
     status = kva_pools_create(space, config);
     if (status == KVA_OK)
         verify_change(space, __func__, config->first);
@@ -231,5 +231,5 @@ enum kva_status kva_preload(struct kva_space *space, size_t operations)
     size_t each = pools_of(space) ? 3 : 1;
     if (operations > SIZE_MAX / each)
         return leave(space, KVA_ENOMEM);
-    return leave(space, space->tiling->engine->prepare(space->tiling, operations * each));
+    return leave(space, space->map->engine->prepare(space->map, operations * each));
 }

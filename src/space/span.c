@@ -33,14 +33,14 @@ void kva_spans_init(struct kva_pools *pools, struct kva_ledger *ledger)
         for (uint32_t i = 0; i < KVA_POOL_QUANTA; i++)
             list_init(&pools->cpu[c].with_free[i]);
     }
-    for (unsigned colour = 0; colour < KVA_COLOURS; colour++)
-        list_init(&pools->parked[colour]);
+    for (unsigned epoch = 0; epoch < KVA_EPOCHS; epoch++)
+        list_init(&pools->deferred_spans[epoch]);
     list_init(&pools->limbo);
     pools->taken_out.start = UINT64_MAX; /* a multiple of no span's size */
     for (unsigned kind = 0; kind < KVA_SPAN_KINDS; kind++) {
         uint32_t objects = kind_objects[kind];
-        size_t bits = (2 + KVA_COLOURS) * words_in_row(objects) * sizeof(uint64_t);
-        size_t bytes = sizeof(struct kva_span) + objects * sizeof(struct kva_life) + bits;
+        size_t bits = (2 + KVA_EPOCHS) * words_in_row(objects) * sizeof(uint64_t);
+        size_t bytes = sizeof(struct kva_span) + objects * sizeof(struct kva_object_state) + bits;
         kva_nodes_init(&pools->span_nodes[kind], ledger, round_to_line(bytes));
     }
 }
@@ -108,7 +108,7 @@ static bool grow_directory(struct kva_space *space, struct kva_directory *old)
     size_t bytes;
     if (!size_of_array(sizeof(struct kva_directory), slots, sizeof old->slot[0], &bytes))
         return false;
-    struct kva_directory *grown = kva_nodes_block(&space->tiling->ledger, bytes);
+    struct kva_directory *grown = kva_nodes_block(&space->map->ledger, bytes);
     if (!grown)
         return false;
     memset(grown, 0, bytes);
@@ -139,10 +139,10 @@ static void lay_out_span(struct kva_span *span)
     uint32_t objects = kind_objects[descriptor_kind(span->count)];
     uint32_t words = words_in_row(objects);
 
-    span->life = (struct kva_life *)(void *)(span + 1);
-    span->is_free = (uint64_t *)(void *)(span->life + objects);
-    memset(span->life, 0, objects * sizeof span->life[0]);
-    memset(span->is_free, 0, (2 + KVA_COLOURS) * words * sizeof span->is_free[0]);
+    span->state = (struct kva_object_state *)(void *)(span + 1);
+    span->is_free = (uint64_t *)(void *)(span->state + objects);
+    memset(span->state, 0, objects * sizeof span->state[0]);
+    memset(span->is_free, 0, (2 + KVA_EPOCHS) * words * sizeof span->is_free[0]);
     span->is_gone = span->is_free + words;
     span->is_deferred[0] = span->is_gone + words;
     span->is_deferred[1] = span->is_deferred[0] + words;
@@ -152,24 +152,24 @@ static void lay_out_span(struct kva_span *span)
 
 static void count_piece(struct kva_space *space, uint64_t busy_before)
 {
-    space->shared->pools->tree_segments += space->tiling->tally.segments[KVA_BUSY] - busy_before;
+    space->shared->pools->tree_segments += space->map->tally.segments[KVA_BUSY] - busy_before;
 }
 
 /** Where a span would go, and the memory that it takes. */
 static bool prepare_span(struct kva_space *space, unsigned kind, struct kva_place *place)
 {
-    struct kva_tiling *tiling = space->tiling;
+    struct kva_address_map *map = space->map;
     struct kva_pools *pools = space->shared->pools;
     const struct kva_demand demand = {.size = pools->span_bytes,
                                       .align = pools->span_bytes,
-                                      .min = tiling->first,
-                                      .max = tiling->last,
+                                      .min = map->first,
+                                      .max = map->last,
                                       .policy = KVA_LOWEST};
 
-    return tiling->last - tiling->first >= pools->span_bytes - 1 &&
-           tiling->engine->search(tiling, &demand, place) == KVA_OK &&
+    return map->last - map->first >= pools->span_bytes - 1 &&
+           map->engine->search(map, &demand, place) == KVA_OK &&
            kva_nodes_ensure(&pools->span_nodes[kind], 1) && make_slot(space) &&
-           tiling->engine->prepare(tiling, 2) == KVA_OK;
+           map->engine->prepare(map, 2) == KVA_OK;
 }
 
 /** It has free objects from now on. */
@@ -190,13 +190,13 @@ static void unlist_span(struct kva_pools *pools, struct kva_span *span)
 /** Take the span's place in the tree, but for the rest at its end. */
 static void occupy_for(struct kva_space *space, const struct kva_span *span, const struct kva_place *place)
 {
-    struct kva_tiling *tiling = space->tiling;
-    uint64_t busy = tiling->tally.segments[KVA_BUSY];
+    struct kva_address_map *map = space->map;
+    uint64_t busy = map->tally.segments[KVA_BUSY];
     uint64_t used = span->count * span->bytes;
 
-    (void)tiling->engine->occupy(tiling, place, NULL);
+    (void)map->engine->occupy(map, place, NULL);
     if (used < space->shared->pools->span_bytes)
-        (void)tiling->engine->resize(tiling, span->start, span->start + (used - 1));
+        (void)map->engine->resize(map, span->start, span->start + (used - 1));
     count_piece(space, busy);
     space->shared->pools->quanta += span->count * (uint32_t)span->quanta;
 }
@@ -213,7 +213,7 @@ static struct kva_span *make_span(struct kva_space *space, const struct kva_cpu 
         return NULL;
     struct kva_span *span = kva_nodes_pop(&pools->span_nodes[kind]);
     *span = (struct kva_span){.start = place.start,
-                              .bytes = quanta * space->tiling->quantum,
+                              .bytes = quanta * space->map->quantum,
                               .quanta = (uint16_t)quanta,
                               .count = (uint16_t)count,
                               .home = (uint32_t)(cpu - pools->cpu),
@@ -362,7 +362,7 @@ static void find_piece(const struct kva_space *space, const struct kva_object *o
 {
     const struct kva_span *span = object->span;
 
-    core_find(space->tiling, object_start(object), piece);
+    core_find(space->map, object_start(object), piece);
     *first = object->index;
     *last = object->index;
     while (*first > 0 && span->start + (*first - 1) * span->bytes >= piece->start)
@@ -384,9 +384,9 @@ static void release_piece(struct kva_space *space, const struct kva_object *obje
         if (!bit_is_set(object->span->is_free, i))
             return;
     }
-    uint64_t busy = space->tiling->tally.segments[KVA_BUSY];
+    uint64_t busy = space->map->tally.segments[KVA_BUSY];
     begin_compound(space);
-    (void)core_free(space->tiling, piece.start);
+    (void)core_free(space->map, piece.start);
     count_piece(space, busy);
     mark_gone(pools, object->span, first, last);
     end_compound(space);
@@ -418,9 +418,9 @@ bool kva_object_at(const struct kva_pools *pools, uint64_t address, struct kva_o
     return object->index < object->span->count;
 }
 
-/** The same in one span, of which some object is deferred in the colour. */
-static bool next_parked_in_span(const struct kva_pools *pools, struct kva_span *span, unsigned colour,
-                                uint64_t from, struct kva_object *object)
+/** The same in one span, of which some object is deferred in the epoch. */
+static bool next_deferred_in_span(const struct kva_pools *pools, struct kva_span *span, unsigned epoch,
+                                  uint64_t from, struct kva_object *object)
 {
     uint64_t index = 0;
 
@@ -430,22 +430,22 @@ static bool next_parked_in_span(const struct kva_pools *pools, struct kva_span *
         index = ((uint32_t)((from - 1 - span->start) >> pools->quantum_shift)) / span->quanta + 1;
     if (index >= span->count)
         return false;
-    index = bits_first(span->is_deferred[colour], index, span->count);
+    index = bits_first(span->is_deferred[epoch], index, span->count);
     *object = (struct kva_object){span, (uint32_t)index};
     return index < span->count;
 }
 
-bool kva_spans_next_parked(const struct kva_pools *pools, unsigned colour, uint64_t from,
-                           struct kva_object *object)
+bool kva_spans_next_deferred(const struct kva_pools *pools, unsigned epoch, uint64_t from,
+                             struct kva_object *object)
 {
-    const struct kva_list *head = &pools->parked[colour];
+    const struct kva_list *head = &pools->deferred_spans[epoch];
     struct kva_object lowest;
     bool any = false;
 
     for (const struct kva_list *link = head->next; link != head; link = link->next) {
-        struct kva_span *span = kva_container_of(link, struct kva_span, parked[colour]);
+        struct kva_span *span = kva_container_of(link, struct kva_span, deferred_link[epoch]);
         if ((any && span->start > object->span->start) ||
-            !next_parked_in_span(pools, span, colour, from, &lowest))
+            !next_deferred_in_span(pools, span, epoch, from, &lowest))
             continue;
         *object = lowest;
         any = true;
@@ -457,7 +457,7 @@ bool kva_object_count_out(const struct kva_space *space, const struct kva_object
 {
     struct kva_pools *pools = space->shared->pools;
 
-    if (!object_end_life(space, object))
+    if (!object_clear_live(space, object))
         return false;
     pools->moved_quanta -= object->span->quanta;
     pools->moved_segments--;
@@ -504,14 +504,14 @@ void kva_spans_trim(struct kva_space *space)
 /** Give the objects [first, last], of one piece, back to the tree. KVA_ENOMEM: nothing was done. */
 static enum kva_status cut_out(struct kva_space *space, struct kva_span *span, uint32_t first, uint32_t last)
 {
-    struct kva_tiling *tiling = space->tiling;
+    struct kva_address_map *map = space->map;
     struct kva_segment piece;
     uint64_t start = span->start + first * span->bytes;
-    uint64_t busy = tiling->tally.segments[KVA_BUSY];
+    uint64_t busy = map->tally.segments[KVA_BUSY];
 
-    core_find(tiling, start, &piece);
+    core_find(map, start, &piece);
     enum kva_status status =
-        kva_core_free_part(tiling, &piece, start, span->start + last * span->bytes + (span->bytes - 1));
+        kva_core_free_part(map, &piece, start, span->start + last * span->bytes + (span->bytes - 1));
     count_piece(space, busy);
     return status;
 }
@@ -577,18 +577,18 @@ static void release_beside(struct kva_space *space, struct kva_span *span, uint3
  *  whatever the caller does next), for which the memory is at hand before the first. */
 enum kva_status kva_span_move_to_tree(struct kva_space *space, const struct kva_object *object)
 {
-    struct kva_tiling *tiling = space->tiling;
+    struct kva_address_map *map = space->map;
     struct kva_span *span = object->span;
     uint64_t start = object_start(object);
 
-    if (tiling->engine->prepare(tiling, 3) != KVA_OK)
+    if (map->engine->prepare(map, 3) != KVA_OK)
         return KVA_ENOMEM;
     if (!kva_object_count_out(space, object))
         return KVA_EDOUBLE;
     begin_compound(space);
     (void)cut_out(space, span, object->index, object->index);
     sync_point(threads_of(space));
-    (void)core_reserve(tiling, start, start + (span->bytes - 1),
+    (void)core_reserve(map, start, start + (span->bytes - 1),
                        object_owner(object)); /* no thread can take it anew now */
     if (span->free++ == 0)
         list_span(space->shared->pools, span);

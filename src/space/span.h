@@ -12,7 +12,7 @@
  *
  *      gone       it is the tree's business again: free there, or part of any segment
  *      free       in the span, for refills               changes under the space's lock
- *      deferred   waits for a flush, in a colour         changes under the space's lock
+ *      deferred   waits for a flush, in an epoch         changes under the space's lock
  *      live       handed out                             an atomic word; with a CPU's lock or the space's
  *      pooled     in a magazine: none of the above
  *
@@ -61,7 +61,7 @@
  *       magazine is in no other. What the pools count is what a walk over spans and magazines counts, and no
  *       CPU holds more than its share.
  *
- * MEMORY. Spans come from node caches on the tiling's ledger; a span that was given back is reused when it
+ * MEMORY. Spans come from node caches on the address map's ledger; a span that was given back is reused when it
  * has left limbo.
  */
 #ifndef KVA_SPACE_SPAN_H
@@ -91,7 +91,7 @@ enum {
 };
 
 /** What is written whenever an object is taken or given back: both on one line. */
-struct kva_life {
+struct kva_object_state {
     _Atomic(void *) owner;
     _Atomic uint32_t live; /* 1 or 0; a word, since not every machine can swap less */
 };
@@ -100,23 +100,23 @@ struct kva_life {
  *  locked. A write to the second does not take the first away from other CPUs. */
 struct kva_span {
     uint64_t start;
-    uint64_t bytes;        /* of an object */
-    struct kva_life *life; /* of each object */
+    uint64_t bytes;                 /* of an object */
+    struct kva_object_state *state; /* of each object */
     uint16_t quanta;
     uint16_t count;    /* objects, in any state */
     uint32_t home;     /* the CPU on whose list it is when it has free objects */
     uint64_t *is_free; /* bit i of each of these: object i is in this state */
     uint64_t *is_gone;
-    uint64_t *is_deferred[KVA_COLOURS];
+    uint64_t *is_deferred[KVA_EPOCHS];
 
     /** On its home's `with_free` of its size, if it has free objects; in limbo. */
     _Alignas(KVA_LINE) struct kva_list link;
 
-    /** On the pools' `parked`, if it has objects deferred in the colour. */
-    struct kva_list parked[KVA_COLOURS];
+    /** On the pools' `deferred_spans`, if it has objects deferred in the epoch. */
+    struct kva_list deferred_link[KVA_EPOCHS];
     uint32_t free;
     uint32_t gone;
-    uint32_t deferred[KVA_COLOURS];
+    uint32_t deferred[KVA_EPOCHS];
 };
 
 struct kva_object {
@@ -172,14 +172,14 @@ struct kva_pools {
     size_t spans;
     struct kva_nodes span_nodes[KVA_SPAN_KINDS];
     struct kva_nodes magazine_nodes;
-    struct kva_list parked[KVA_COLOURS];
+    struct kva_list deferred_spans[KVA_EPOCHS];
     struct kva_list limbo;
     uint32_t empty_spans;
     uint32_t next_victim;
     uint64_t tree_segments; /* of what the tree counts as busy: those that are spans */
     uint64_t quanta;        /*   and their quanta: all objects that are not gone */
     uint64_t objects;       /* that are not gone */
-    uint64_t deferred_segments[KVA_COLOURS];
+    uint64_t deferred_segments[KVA_EPOCHS];
     uint64_t deferred_quanta;
     /* To be added to what the CPUs count as live, modulo 2^64: what ended with the space's lock counts
      * down. */
@@ -187,19 +187,19 @@ struct kva_pools {
     uint64_t moved_segments;
 };
 
-static inline struct kva_life *life_of(const struct kva_object *object)
+static inline struct kva_object_state *state_of_object(const struct kva_object *object)
 {
-    return &object->span->life[object->index];
+    return &object->span->state[object->index];
 }
 
 static inline bool object_is_live(const struct kva_object *object)
 {
-    return atomic_load_explicit(&life_of(object)->live, memory_order_acquire) != 0;
+    return atomic_load_explicit(&state_of_object(object)->live, memory_order_acquire) != 0;
 }
 
 static inline void *object_owner(const struct kva_object *object)
 {
-    return atomic_load_explicit(&life_of(object)->owner, memory_order_acquire);
+    return atomic_load_explicit(&state_of_object(object)->owner, memory_order_acquire);
 }
 
 static inline uint64_t object_start(const struct kva_object *object)
@@ -259,10 +259,10 @@ void kva_spans_end_limbo(struct kva_pools *pools);
  *  CPU's. */
 bool kva_object_at(const struct kva_pools *pools, uint64_t address, struct kva_object *object);
 
-/** The lowest object deferred in a colour that starts at or above an address; false when there is none. It
- *  looks at every span that has objects deferred in the colour. */
-bool kva_spans_next_parked(const struct kva_pools *pools, unsigned colour, uint64_t from,
-                           struct kva_object *object);
+/** The lowest object deferred in an epoch that starts at or above an address; false when there is none. It
+ *  looks at every span that has objects deferred in the epoch. */
+bool kva_spans_next_deferred(const struct kva_pools *pools, unsigned epoch, uint64_t from,
+                             struct kva_object *object);
 
 /** The object, not gone, that holds an address; the space may have no pools. */
 static inline bool kva_pool_object(const struct kva_space *space, uint64_t address, struct kva_object *object)
@@ -275,10 +275,10 @@ static inline bool kva_pool_object(const struct kva_space *space, uint64_t addre
 
 /** A live object is live no more: false if it was not. Its next state is up to the caller. With the space's
  *  lock, or a CPU's. */
-static inline bool object_end_life(const struct kva_space *space, const struct kva_object *object)
+static inline bool object_clear_live(const struct kva_space *space, const struct kva_object *object)
 {
     sync_point(threads_of(space));
-    return atomic_exchange_explicit(&life_of(object)->live, 0, memory_order_acq_rel) != 0;
+    return atomic_exchange_explicit(&state_of_object(object)->live, 0, memory_order_acq_rel) != 0;
 }
 
 /** The busy segment that starts there becomes an ordinary one, if it is an object. KVA_OK; or KVA_EDOUBLE,
@@ -290,7 +290,7 @@ static inline enum kva_status leave_pool(struct kva_space *space, uint64_t start
     return kva_pool_object(space, start, &object) ? kva_span_move_to_tree(space, &object) : KVA_OK;
 }
 
-/** object_end_life, and it is counted out of what is live on CPUs. */
+/** object_clear_live, and it is counted out of what is live on CPUs. */
 bool kva_object_count_out(const struct kva_space *space, const struct kva_object *object);
 
 /** What is live, all CPUs summed, with all locks held. */

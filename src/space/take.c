@@ -20,9 +20,8 @@ static __attribute__((cold, noinline)) enum kva_status alloc_filtered(struct kva
     struct kva_demand demand;
     enum kva_status status = kva_space_demand_of(space, allocation->request, &demand, &allocation->bad);
 
-    return status == KVA_OK
-               ? core_alloc(space->tiling, &demand, allocation->request->owner, &allocation->start)
-               : status;
+    return status == KVA_OK ? core_alloc(space->map, &demand, allocation->request->owner, &allocation->start)
+                            : status;
 }
 
 /** Inline, since most allocations need no other attempt. */
@@ -30,7 +29,7 @@ static inline enum kva_status alloc_once(struct kva_space *space, struct allocat
 {
     if (__builtin_expect(allocation->request->filter && pools_of(space), false))
         return alloc_filtered(space, allocation);
-    return kva_core_alloc(space->tiling, allocation->request, &allocation->start, &allocation->bad);
+    return kva_core_alloc(space->map, allocation->request, &allocation->start, &allocation->bad);
 }
 
 /** Each attempt looks at the space anew: a reclaim callback may have made it grow. */
@@ -77,7 +76,7 @@ enum kva_status kva_search(struct kva_space *space, const struct kva_request *re
     status = kva_space_demand_of(space, request, &demand, &bad);
     if (is_misuse(status))
         return leave(space, misuse_of(space, status, __func__, request->min, &bad));
-    status = core_search(space->tiling, &demand, &place);
+    status = core_search(space->map, &demand, &place);
     if (status == KVA_OK)
         *start = place.start;
     return leave(space, status == KVA_ENOSPC && kva_can_make_room(space) ? KVA_EAGAIN : status);
@@ -93,8 +92,8 @@ enum kva_status kva_reserve(struct kva_space *space, uint64_t start, uint64_t si
 
     if (status != KVA_OK)
         return status;
-    struct kva_tiling *tiling = space->tiling;
-    status = kva_range_of(tiling->quantum, start, size, &kva_range_plain, &exact.last, &exact.bad);
+    struct kva_address_map *map = space->map;
+    status = kva_range_of(map->quantum, start, size, &kva_range_plain, &exact.last, &exact.bad);
     if (status == KVA_OK)
         status = kva_exact_find(space, &exact);
     if (is_misuse(status))
@@ -102,7 +101,7 @@ enum kva_status kva_reserve(struct kva_space *space, uint64_t start, uint64_t si
     if (status == KVA_EEXIST && conflict)
         *conflict = exact.conflict;
     if (status == KVA_OK)
-        status = tiling->engine->occupy(tiling, &exact.place, owner);
+        status = map->engine->occupy(map, &exact.place, owner);
     if (status == KVA_OK)
         verify_change(space, __func__, start);
     return leave(space, status);
@@ -128,15 +127,15 @@ static enum kva_status attempt_congruent(void *instance, void *operation)
     struct congruent_allocation *allocation = operation;
     struct kva_congruence *congruence = &allocation->congruence;
     struct kva_demand demand;
-    enum kva_status status = kva_congruent_demand_of(space->tiling, allocation->request, congruence->parts,
+    enum kva_status status = kva_congruent_demand_of(space->map, allocation->request, congruence->parts,
                                                      congruence->count, &demand, &allocation->bad);
 
     if (status == KVA_OK)
-        status = kva_congruent_search(space->tiling, &demand, congruence);
+        status = kva_congruent_search(space->map, &demand, congruence);
     if (status != KVA_OK)
         return status;
     begin_compound(space);
-    status = kva_congruent_occupy(space->tiling, congruence, threads_of(space));
+    status = kva_congruent_occupy(space->map, congruence, threads_of(space));
     end_compound(space);
     return status;
 }

@@ -7,7 +7,7 @@
 
 /* --------------------------------------------------------------------------------------- what is deferred */
 
-/** How many deferred segments lie in [start, last], which is inside the tiling. */
+/** How many deferred segments lie in [start, last], which is inside the address map. */
 static uint64_t count_deferred(const struct kva_space *space, uint64_t start, uint64_t last)
 {
     struct kva_segment segment;
@@ -22,12 +22,12 @@ static uint64_t count_deferred(const struct kva_space *space, uint64_t start, ui
 }
 
 /** The range to be flushed next must begin and end with a deferred segment, and reach over all of the present
- *  colour (I7). Those of the other colour, which the flush under way gives back, may lie anywhere. */
+ *  epoch (I7). Those of the other epoch, which the flush under way gives back, may lie anywhere. */
 static const char *check_deferred(const struct kva_space *space)
 {
-    const struct kva_tiling *tiling = space->tiling;
-    uint64_t waiting = kva_waiting(space, space->colour);
-    uint64_t others = kva_waiting(space, space->colour ^ 1);
+    const struct kva_address_map *map = space->map;
+    uint64_t waiting = kva_waiting(space, space->epoch);
+    uint64_t others = kva_waiting(space, space->epoch ^ 1);
     uint64_t start = space->deferred_start;
     uint64_t last = space->deferred_last;
     struct kva_segment first_one;
@@ -37,7 +37,7 @@ static const char *check_deferred(const struct kva_space *space)
         return "I7: a deferred segment waits for a flush that has ended";
     if (waiting == 0)
         return start > last ? NULL : "I7: a range is to be flushed for nothing";
-    if (start > last || start < tiling->first || last > tiling->last)
+    if (start > last || start < map->first || last > map->last)
         return "I7: the range to be flushed is none";
     kva_lookup(space, start, &first_one);
     kva_lookup(space, last, &last_one);
@@ -61,7 +61,7 @@ struct pool_walk {
     uint64_t pooled;
     uint64_t empty;  /* spans that are wholly free */
     uint64_t listed; /*   that have free objects */
-    uint64_t deferred[KVA_COLOURS];
+    uint64_t deferred[KVA_EPOCHS];
 };
 
 /** I8 for one object: in one state, and in a busy segment of the tree unless it is gone. */
@@ -74,9 +74,9 @@ static const char *check_object(const struct kva_space *space, const struct kva_
     int states = gone + bit_is_set(span->is_free, i) + object_is_live(object);
     struct kva_segment piece;
 
-    for (unsigned colour = 0; colour < KVA_COLOURS; colour++) {
-        states += bit_is_set(span->is_deferred[colour], i);
-        walk->deferred[colour] += bit_is_set(span->is_deferred[colour], i);
+    for (unsigned epoch = 0; epoch < KVA_EPOCHS; epoch++) {
+        states += bit_is_set(span->is_deferred[epoch], i);
+        walk->deferred[epoch] += bit_is_set(span->is_deferred[epoch], i);
     }
     if (states > 1)
         return "I8: an object is in two states";
@@ -86,7 +86,7 @@ static const char *check_object(const struct kva_space *space, const struct kva_
         return NULL;
     walk->objects++;
     walk->quanta += span->quanta;
-    core_find(space->tiling, object_start(object), &piece);
+    core_find(space->map, object_start(object), &piece);
     bool inside = piece.state == KVA_BUSY && piece.last - object_start(object) >= span->bytes - 1;
     return inside ? NULL : "I8: an object is not in a busy segment of the tree";
 }
@@ -174,9 +174,9 @@ static const char *check_spans(const struct kva_space *space, uint64_t *address)
 static enum kva_status check(const struct kva_space *space, struct kva_fault *fault)
 {
     uint64_t address = 0;
-    const char *broken = space->tiling->engine->check(space->tiling, &address);
+    const char *broken = space->map->engine->check(space->map, &address);
     if (!broken)
-        broken = check_sizes(space->tiling, &address);
+        broken = check_sizes(space->map, &address);
     if (!broken)
         broken = check_deferred(space);
     if (!broken)
@@ -211,22 +211,22 @@ enum kva_status kva_space_check(const struct kva_space *space, struct kva_fault 
     return status;
 }
 
-/** The address, or the end of the tiling next to it: the space may end elsewhere than it did when the address
+/** The address, or the end of the address map next to it: the space may end elsewhere than it did when the address
  *  was noted. */
-static uint64_t clamp_to(const struct kva_tiling *tiling, uint64_t address)
+static uint64_t clamp_to(const struct kva_address_map *map, uint64_t address)
 {
-    return min_u64(max_u64(address, tiling->first), tiling->last);
+    return min_u64(max_u64(address, map->first), map->last);
 }
 
 void kva_verify_change(const struct kva_space *space, const char *where, uint64_t address)
 {
-    const struct kva_tiling *tiling = space->tiling;
+    const struct kva_address_map *map = space->map;
     struct kva_fault fault = {.what = NULL};
 
     if (KVA_CHECK_LEVEL >= 3)
         (void)check(space, &fault);
     else
-        fault.what = tiling->engine->check_near(tiling, clamp_to(tiling, address), &fault.address);
+        fault.what = map->engine->check_near(map, clamp_to(map, address), &fault.address);
     if (fault.what)
-        kva_report_corruption(&tiling->ledger.hooks, where, fault.what, fault.address);
+        kva_report_corruption(&map->ledger.hooks, where, fault.what, fault.address);
 }

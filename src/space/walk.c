@@ -30,9 +30,9 @@
 static enum kva_status find_downwards(const struct kva_space *space, uint64_t address,
                                       struct kva_segment *segment)
 {
-    if (address < space->tiling->first)
+    if (address < space->map->first)
         return KVA_ENOENT;
-    lookup_downwards(space, min_u64(address, space->tiling->last), segment);
+    lookup_downwards(space, min_u64(address, space->map->last), segment);
     return KVA_OK;
 }
 
@@ -42,7 +42,7 @@ enum kva_status kva_last(const struct kva_space *space, struct kva_segment *segm
 
     if (status != KVA_OK)
         return status;
-    return leave(space, find_downwards(space, space->tiling->last, segment));
+    return leave(space, find_downwards(space, space->map->last, segment));
 }
 
 enum kva_status kva_prev(const struct kva_space *space, struct kva_segment *segment)
@@ -62,9 +62,9 @@ static enum kva_status lowest_in(const struct kva_space *space, uint64_t from, u
 {
     struct kva_segment lowest;
 
-    if (from > last || from > space->tiling->last)
+    if (from > last || from > space->map->last)
         return KVA_ENOENT;
-    lookup_upwards(space, max_u64(from, space->tiling->first), &lowest);
+    lookup_upwards(space, max_u64(from, space->map->first), &lowest);
     if (lowest.start > last)
         return KVA_ENOENT;
     *segment = lowest;
@@ -101,14 +101,14 @@ enum kva_status kva_next_in(const struct kva_space *space, uint64_t last, struct
 static enum kva_status outermost_hole(const struct kva_space *space, uint64_t min, uint64_t max,
                                       enum kva_policy policy, uint64_t least, struct kva_segment *hole)
 {
-    struct kva_tiling *tiling = space->tiling;
-    struct kva_demand demand = {.align = tiling->quantum, .min = min, .max = max, .policy = policy};
+    struct kva_address_map *map = space->map;
+    struct kva_demand demand = {.align = map->quantum, .min = min, .max = max, .policy = policy};
     uint64_t span = max_u64(least, 1) - 1;
     struct kva_place place;
 
-    if (!align_up(span + 1, tiling->quantum, &demand.size))
-        demand.size = align_down(UINT64_MAX, tiling->quantum);
-    if (max - min < demand.size - 1 || tiling->engine->search(tiling, &demand, &place) != KVA_OK)
+    if (!align_up(span + 1, map->quantum, &demand.size))
+        demand.size = align_down(UINT64_MAX, map->quantum);
+    if (max - min < demand.size - 1 || map->engine->search(map, &demand, &place) != KVA_OK)
         return KVA_ENOENT;
     if (min_u64(place.hole_last, max) - max_u64(place.hole_start, min) < span)
         return KVA_ENOENT;
@@ -122,8 +122,7 @@ enum kva_status kva_first_hole(struct kva_space *space, uint64_t least, struct k
 
     if (status != KVA_OK)
         return status;
-    return leave(space,
-                 outermost_hole(space, space->tiling->first, space->tiling->last, KVA_LOWEST, least, hole));
+    return leave(space, outermost_hole(space, space->map->first, space->map->last, KVA_LOWEST, least, hole));
 }
 
 enum kva_status kva_last_hole(struct kva_space *space, uint64_t least, struct kva_segment *hole)
@@ -132,8 +131,7 @@ enum kva_status kva_last_hole(struct kva_space *space, uint64_t least, struct kv
 
     if (status != KVA_OK)
         return status;
-    return leave(space,
-                 outermost_hole(space, space->tiling->first, space->tiling->last, KVA_HIGHEST, least, hole));
+    return leave(space, outermost_hole(space, space->map->first, space->map->last, KVA_HIGHEST, least, hole));
 }
 
 enum kva_status kva_next_hole(struct kva_space *space, uint64_t least, struct kva_segment *hole)
@@ -142,11 +140,11 @@ enum kva_status kva_next_hole(struct kva_space *space, uint64_t least, struct kv
 
     if (status != KVA_OK)
         return status;
-    const struct kva_tiling *tiling = space->tiling;
-    if (hole->last >= tiling->last)
+    const struct kva_address_map *map = space->map;
+    if (hole->last >= map->last)
         return leave(space, KVA_ENOENT);
-    uint64_t min = max_u64(hole->last + 1, tiling->first);
-    return leave(space, outermost_hole(space, min, tiling->last, KVA_LOWEST, least, hole));
+    uint64_t min = max_u64(hole->last + 1, map->first);
+    return leave(space, outermost_hole(space, min, map->last, KVA_LOWEST, least, hole));
 }
 
 enum kva_status kva_prev_hole(struct kva_space *space, uint64_t least, struct kva_segment *hole)
@@ -155,9 +153,9 @@ enum kva_status kva_prev_hole(struct kva_space *space, uint64_t least, struct kv
 
     if (status != KVA_OK)
         return status;
-    const struct kva_tiling *tiling = space->tiling;
-    if (hole->start <= tiling->first)
+    const struct kva_address_map *map = space->map;
+    if (hole->start <= map->first)
         return leave(space, KVA_ENOENT);
-    uint64_t max = min_u64(hole->start - 1, tiling->last);
-    return leave(space, outermost_hole(space, tiling->first, max, KVA_HIGHEST, least, hole));
+    uint64_t max = min_u64(hole->start - 1, map->last);
+    return leave(space, outermost_hole(space, map->first, max, KVA_HIGHEST, least, hole));
 }

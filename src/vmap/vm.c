@@ -17,7 +17,7 @@
  *
  * FAILURE      Prepare, then commit: the descriptor first, then the addresses, then the pages; each step
  *              undoes those before it. Giving back takes no memory and cannot fail: what cannot be unmapped
- *              is zeroed by the next open, and counted (weak_closes).
+ *              is zeroed by the next open, and counted (failed_unmaps).
  *
  * LOCKING      vm_instance.h has the locks, vm_area.h why a free may look without the instance's. Everything
  *              slow is done in slices, and callbacks run without any lock but the one that keeps them apart.
@@ -47,11 +47,21 @@ static const char *missing_in_pages(const struct kva_pages *pages)
         bool is_there;
         const char *field;
     } functions[] = {
-        {pages->reserve, "pages.reserve"},   {pages->release, "pages.release"}, {pages->open, "pages.open"},
-        {pages->close, "pages.close"},       {pages->map, "pages.map"},         {pages->unmap, "pages.unmap"},
-        {pages->pool, "pages.pool"},         {pages->drain, "pages.drain"},     {pages->drop, "pages.drop"},
-        {pages->piece, "pages.piece"},       {pages->unpiece, "pages.unpiece"}, {pages->trim, "pages.trim"},
-        {pages->table, "pages.table"},       {pages->untable, "pages.untable"}, {pages->stats, "pages.stats"},
+        {pages->reserve, "pages.reserve"},
+        {pages->release, "pages.release"},
+        {pages->open, "pages.open"},
+        {pages->close, "pages.close"},
+        {pages->map, "pages.map"},
+        {pages->unmap, "pages.unmap"},
+        {pages->create_frames, "pages.create_frames"},
+        {pages->discard_frames, "pages.discard_frames"},
+        {pages->destroy_frames, "pages.destroy_frames"},
+        {pages->open_piece, "pages.open_piece"},
+        {pages->close_piece, "pages.close_piece"},
+        {pages->trim, "pages.trim"},
+        {pages->alloc_zeroed, "pages.alloc_zeroed"},
+        {pages->free_zeroed, "pages.free_zeroed"},
+        {pages->stats, "pages.stats"},
         {pages->this_cpu, "pages.this_cpu"},
     };
 
@@ -94,7 +104,7 @@ static enum kva_status validate_vm_config(const struct kva_vm_config *config, st
 
 /** The bytes that are asked for when the config does not say: on a 64-bit host far more than any machine has
  *  memory, and little of 128 TiB; on a 32-bit one a fair part of 3 GiB. */
-static uint64_t default_reserve(void)
+static uint64_t default_reservation(void)
 {
     return sizeof(void *) == 8 ? UINT64_C(1) << 40 : UINT64_C(512) << 20;
 }
@@ -107,7 +117,7 @@ static uint64_t limit_of(uint64_t asked, unsigned cpus)
 }
 
 /** The most that is reserved: pages are counted in 32 bits, pointers have as many as they have. */
-static uint64_t most_reserve(uint64_t page)
+static uint64_t most_reservation(uint64_t page)
 {
     uint64_t by_count = (UINT64_C(1) << 31) * page;
 
@@ -116,21 +126,21 @@ static uint64_t most_reserve(uint64_t page)
 
 /** What to ask the page source for: whole pages, and whole huge ones as its alignment. KVA_ENOSPC if not even
  *  the least can be had. */
-static enum kva_status reservation_of(const struct kva_vm_config *config, struct kva_stretch *reservation,
+static enum kva_status reservation_of(const struct kva_vm_config *config, struct kva_reservation *reservation,
                                       struct kva_bad *bad)
 {
     uint64_t page = config->pages.page;
-    uint64_t bytes =
-        max_u64(config->reserve != 0 ? config->reserve : default_reserve(), config->reserve_least);
+    uint64_t bytes = max_u64(config->reservation != 0 ? config->reservation : default_reservation(),
+                             config->reservation_least);
 
-    if (config->reserve_least > most_reserve(page))
+    if (config->reservation_least > most_reservation(page))
         return KVA_ENOSPC;
-    *reservation = (struct kva_stretch){
+    *reservation = (struct kva_reservation){
         .min = config->min, .max = config->max != 0 ? config->max : UINTPTR_MAX, .strict = config->hardened};
     reservation->align = max_u64(page, config->pages.huge);
-    if (!align_up(min_u64(bytes, most_reserve(page)), page, &reservation->bytes))
-        return bad_field(bad, KVA_EWRAP, "reserve");
-    uint64_t least = config->reserve_least != 0 ? config->reserve_least : UINT64_C(16) << 20;
+    if (!align_up(min_u64(bytes, most_reservation(page)), page, &reservation->bytes))
+        return bad_field(bad, KVA_EWRAP, "reservation");
+    uint64_t least = config->reservation_least != 0 ? config->reservation_least : UINT64_C(16) << 20;
     reservation->least = min_u64(least, reservation->bytes);
     uint64_t frames = config->frames_part != 0 ? config->frames_part : reservation->bytes / 4;
     if (!align_up(frames, page, &reservation->frames) || reservation->frames >= reservation->bytes)
@@ -202,7 +212,7 @@ static void set_up_nodes(struct kva_vm *vm)
 
 /** Reserve addresses, with tables and a space over them. */
 static enum kva_status reserve(struct kva_vm *vm, const struct kva_vm_config *config,
-                               struct kva_stretch *reservation)
+                               struct kva_reservation *reservation)
 {
     kva_ask_for_tables(vm, reservation);
     enum kva_status status = vm->pages.reserve(vm->pages.context, reservation);
@@ -225,7 +235,7 @@ static enum kva_status reserve(struct kva_vm *vm, const struct kva_vm_config *co
 
 /** Where there is no memory for the tables of a reservation, there may be for those of half of it. */
 static enum kva_status build_instance(struct kva_vm *vm, const struct kva_vm_config *config,
-                                      struct kva_stretch *reservation)
+                                      struct kva_reservation *reservation)
 {
     const uint64_t page = page_of(vm);
 
@@ -276,7 +286,7 @@ static void give_instance(const struct kva_vm *vm)
 
 enum kva_status kva_vm_create_from(const struct kva_vm_config *config, struct kva_vm **vm)
 {
-    struct kva_stretch reservation;
+    struct kva_reservation reservation;
 
     if (!config || !vm)
         return KVA_ENULL;
@@ -428,8 +438,8 @@ enum kva_status kva_vm_purge(struct kva_vm *vm)
         return KVA_EREENTRY;
     kva_free_ready(vm);
     (void)kva_purge_idle(vm);
-    if (vm->pages.settle)
-        vm->pages.settle(vm->pages.context, vm->reservation);
+    if (vm->pages.retry_unmaps)
+        vm->pages.retry_unmaps(vm->pages.context, vm->reservation);
     kva_cpus_take(&vm->locks); /* no free looks at a table or a descriptor now */
     give_back_bookkeeping(vm);
     verify_mappings(vm);

@@ -23,7 +23,7 @@ struct kva_descriptor *kva_area_from(const struct kva_vm *vm, uint64_t address)
 
 enum kva_status kva_why_not_live(const struct kva_vm *vm, uintptr_t address, enum kva_vm_kind kind)
 {
-    if (!is_in_reserve(vm, address))
+    if (!is_in_reservation(vm, address))
         return KVA_EUNKNOWN;
     const struct kva_descriptor *area = kva_area_around(vm, address);
     if (!area)

@@ -43,7 +43,7 @@ static inline struct kva_descriptor *claim_area_as(struct kva_vm *vm, uintptr_t 
 {
     uintptr_t live = key_of(address, KVA_VM_VMALLOC, KVA_VM_LIVE);
 
-    if (!is_in_reserve(vm, address) || (address & KEY_BITS) != 0)
+    if (!is_in_reservation(vm, address) || (address & KEY_BITS) != 0)
         return NULL;
     struct kva_descriptor *area = slot_read(vm, address);
     if (!area || area_key(area) != live)

@@ -12,7 +12,7 @@
  *   V5  Vmalloc and per-CPU areas lie in the private part, maps in the frames part.
  *   V6  Each ended map is in the index once, in the chain of its frames, and on the ring once. Nothing else
  *       is in either, and no more pages are kept than the limit. [vm_ended]
- *   V7  A frame's count is that of its live maps, and of those that are being made. [vm_shown]
+ *   V7  A frame's count is that of its live maps, and of those that are being made. [vm_mapped]
  *   V8  What kva_vfree_ready is given names an area that waits for it. [vm_ready, in kva_free_ready]
  *   V9  A per-CPU chunk's areas name it. It is on the list of those without memory, or of those without
  *       objects, or has objects. [vm_pcpu]
@@ -31,7 +31,7 @@
 #include "vm_cache.h"
 #include "vm_ended.h"
 #include "vm_pcpu.h"
-#include "vm_shown.h"
+#include "vm_mapped.h"
 
 /* ------------------------------------------------------------------------------------------- the segments */
 
@@ -153,11 +153,11 @@ static enum kva_pages_use use_of_page(void *context, uint64_t address, uint64_t 
 static void *pool_number(void *context, size_t number)
 {
     const struct kva_vm *vm = context;
-    const struct kva_vm_frames *frames = vm->pools;
+    const struct kva_vm_frames *frames = vm->frame_sets;
 
     while (frames && number-- > 0)
         frames = frames->next;
-    return frames ? frames->pool : NULL;
+    return frames ? frames->frame_set : NULL;
 }
 
 const char *kva_check_mappings(const struct kva_vm *vm, uint64_t *address)
@@ -198,7 +198,7 @@ static const char *check_all(const struct kva_vm *vm, uint64_t *at)
     if (!broken)
         broken = kva_check_tables(vm);
     if (!broken)
-        broken = kva_check_shown(vm);
+        broken = kva_check_mapped(vm);
     return broken ? broken : kva_check_mappings(vm, at);
 }
 

@@ -68,7 +68,7 @@ static enum kva_status prepare_districts(struct kva_vm *vm)
     struct kva_districts *districts = &vm->districts;
     struct kva_memory *source = &vm->ledger.memory;
 
-    if (!districts->space.tiling && kva_space_init(&districts->space, &vm->space_config) != KVA_OK)
+    if (!districts->space.map && kva_space_init(&districts->space, &vm->space_config) != KVA_OK)
         return KVA_ENOMEM;
     if (districts->count < districts->room)
         return KVA_OK;
@@ -156,7 +156,7 @@ static enum kva_status take_and_bind(struct kva_vm *vm, const struct kva_demand 
 {
     struct kva_district taken = {.owner = stripes->owner};
     uint64_t bound;
-    enum kva_status status = core_alloc(vm->space->tiling, demand, NULL, &taken.start);
+    enum kva_status status = core_alloc(vm->space->map, demand, NULL, &taken.start);
 
     if (status != KVA_OK)
         return status;
@@ -167,7 +167,7 @@ static enum kva_status take_and_bind(struct kva_vm *vm, const struct kva_demand 
         *district = enter_district(vm, taken);
         vm->districts.fresh = taken.start;
     } else if (unbind(vm, taken.start, bound)) {
-        (void)core_free(vm->space->tiling, taken.start);
+        (void)core_free(vm->space->map, taken.start);
     } else {
         taken.owner = KVA_DISTRICT_NOBODYS;
         (void)enter_district(vm, taken);
@@ -256,7 +256,7 @@ static bool give_back_district(struct kva_vm *vm, size_t at)
 
     if (!unbind(vm, district.start, district.end - district.start))
         return false;
-    (void)core_free(vm->space->tiling, district.start);
+    (void)core_free(vm->space->map, district.start);
     verify_change(vm->space, "kva_trim_districts", district.start);
     districts->bytes -= district.end - district.start;
     districts->count--;
@@ -341,11 +341,11 @@ void kva_end_districts(struct kva_vm *vm, bool all)
 
     if (districts->count > 0 && !all)
         return;
-    if (districts->space.tiling)
+    if (districts->space.map)
         (void)kva_space_abandon(&districts->space);
     if (districts->room > 0)
         source->give(source->context, districts->list, districts->room * sizeof *districts->list);
-    districts->space.tiling = NULL;
+    districts->space.map = NULL;
     districts->list = NULL;
     districts->room = districts->count = 0;
 }
@@ -358,11 +358,11 @@ static const char *check_district(const struct kva_vm *vm, const struct kva_dist
     struct kva_segment segment;
     size_t areas = 0;
 
-    core_find(vm->space->tiling, district->start, &segment);
+    core_find(vm->space->map, district->start, &segment);
     if (segment.state == KVA_FREE || segment.start != district->start || segment.last + 1 != district->end)
         return "V12: a district is no segment of the space";
     for (uint64_t at = district->start; at < district->end; at = segment.last + 1) {
-        core_find(vm->districts.space.tiling, at, &segment);
+        core_find(vm->districts.space.map, at, &segment);
         if (segment.state == KVA_FREE)
             continue;
         if (segment.start != at || segment.last >= district->end)

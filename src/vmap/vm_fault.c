@@ -242,7 +242,7 @@ size_t kva_vm_fault_describe(const struct kva_vm *vm, const void *address, bool 
     if (!text || bytes == 0)
         return 0;
     struct kva_text sentence = text_of(text, bytes);
-    if (!vm || !(is_in_reserve(vm, at) || is_in_front(vm, at)))
+    if (!vm || !(is_in_reservation(vm, at) || is_in_front(vm, at)))
         return 0;
     text_put(&sentence, write ? "write " : "read ");
     if (look_counted(vm, at, &subject)) {

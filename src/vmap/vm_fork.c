@@ -13,11 +13,11 @@
 #include "vm_move.h"
 #include "vm_pcpu.h"
 #include "vm_retire.h"
-#include "vm_shown.h"
+#include "vm_mapped.h"
 
 static bool has_movable(const struct kva_vm *vm)
 {
-    const struct kva_vm_frames *frames = vm->pools;
+    const struct kva_vm_frames *frames = vm->frame_sets;
 
     while (frames && !frames->movable)
         frames = frames->next;

@@ -7,7 +7,7 @@
 #include "vm_ended.h"
 #include "vm_move.h"
 #include "vm_retire.h"
-#include "vm_shown.h"
+#include "vm_mapped.h"
 
 /** Their numbers fit 32 bits. */
 static const uint64_t most_frames = UINT32_MAX - 1;
@@ -25,7 +25,7 @@ static void give_pool(struct kva_vm_frames *frames)
     kva_stock_end(&frames->stock);
     kva_end_names(frames);
     if (frames->uses)
-        vm->pages.untable(vm->pages.context, frames->uses, bytes_of_uses(frames));
+        vm->pages.free_zeroed(vm->pages.context, frames->uses, bytes_of_uses(frames));
     source->give(source->context, frames, sizeof *frames);
 }
 
@@ -43,32 +43,32 @@ static struct kva_vm_frames *take_pool(struct kva_vm *vm, const struct kva_vm_fr
         .move = config->movable ? kva_move_frames : NULL,
         .move_context = frames,
     };
-    frames->uses = vm->pages.table(vm->pages.context, bytes_of_uses(frames));
+    frames->uses = vm->pages.alloc_zeroed(vm->pages.context, bytes_of_uses(frames));
     if (frames->uses && (!config->movable || kva_ready_names(frames) == KVA_OK))
         return frames;
     give_pool(frames);
     return NULL;
 }
 
-static enum kva_status create_pool(struct kva_vm *vm, const struct kva_vm_frames_config *config,
-                                   struct kva_vm_frames **frames, struct kva_bad *bad)
+static enum kva_status create_set(struct kva_vm *vm, const struct kva_vm_frames_config *config,
+                                  struct kva_vm_frames **frames, struct kva_bad *bad)
 {
     if (config->count == 0 || config->count > most_frames)
         return bad_field(bad, KVA_ESIZE, "count");
     struct kva_vm_frames *made = take_pool(vm, config);
     if (!made)
         return KVA_ENOMEM;
-    enum kva_status status =
-        vm->pages.pool(vm->pages.context, vm->reservation, config->count, config->movable, &made->pool);
+    enum kva_status status = vm->pages.create_frames(vm->pages.context, vm->reservation, config->count,
+                                                     config->movable, &made->frame_set);
     if (status != KVA_OK) {
         give_pool(made);
         return status;
     }
-    made->next = vm->pools;
-    made->link = &vm->pools;
+    made->next = vm->frame_sets;
+    made->link = &vm->frame_sets;
     if (made->next)
         made->next->link = &made->next;
-    vm->pools = made;
+    vm->frame_sets = made;
     *frames = made;
     return KVA_OK;
 }
@@ -82,7 +82,7 @@ enum kva_status kva_vm_frames_create(struct kva_vm *vm, const struct kva_vm_fram
         return refuse_null(vm, __func__, 0, config ? "frames" : "config");
     struct kva_bad bad = {NULL, 0};
     main_take(&vm->locks);
-    enum kva_status status = create_pool(vm, config, frames, &bad);
+    enum kva_status status = create_set(vm, config, frames, &bad);
     status = finish(vm, status, __func__, 0, &bad);
     main_drop(&vm->locks);
     return status;
@@ -92,17 +92,17 @@ static void end_pool(struct kva_vm_frames *frames)
 {
     struct kva_vm *vm = frames->vm;
 
-    vm->pages.drop(vm->pages.context, vm->reservation, frames->pool);
+    vm->pages.destroy_frames(vm->pages.context, vm->reservation, frames->frame_set);
     give_pool(frames);
 }
 
 static bool is_in_use(const struct kva_vm_frames *frames)
 {
-    return frames->shown > 0 || frames->compacting > 0;
+    return frames->mapped > 0 || frames->compacting > 0;
 }
 
 /** With the lock, which is dropped during the purge: another thread may begin to use the pool then. */
-static enum kva_status destroy_pool(struct kva_vm *vm, struct kva_vm_frames *frames)
+static enum kva_status destroy_set(struct kva_vm *vm, struct kva_vm_frames *frames)
 {
     if (is_in_use(frames))
         return KVA_EBUSY;
@@ -124,16 +124,16 @@ enum kva_status kva_vm_frames_destroy(struct kva_vm_frames *frames)
         return KVA_ENULL;
     struct kva_vm *vm = frames->vm;
     main_take(&vm->locks);
-    enum kva_status status = finish(vm, destroy_pool(vm, frames), __func__, 0, NULL);
+    enum kva_status status = finish(vm, destroy_set(vm, frames), __func__, 0, NULL);
     main_drop(&vm->locks);
     return status;
 }
 
 void kva_vm_frames_end(struct kva_vm *vm)
 {
-    while (vm->pools) {
-        struct kva_vm_frames *frames = vm->pools;
-        vm->pools = frames->next;
+    while (vm->frame_sets) {
+        struct kva_vm_frames *frames = vm->frame_sets;
+        vm->frame_sets = frames->next;
         end_pool(frames);
     }
     kva_end_links(vm);
@@ -143,7 +143,7 @@ intptr_t kva_vm_frames_descriptor(const struct kva_vm_frames *frames)
 {
     if (!frames || frames->movable || !frames->vm->pages.descriptor)
         return -1;
-    return frames->vm->pages.descriptor(frames->vm->pages.context, frames->pool);
+    return frames->vm->pages.descriptor(frames->vm->pages.context, frames->frame_set);
 }
 
 /* --------------------------------------------------------------------------------------------------- take */
@@ -169,28 +169,28 @@ static enum kva_status validate_take(const struct kva_vm_frames *frames, size_t 
 }
 
 /** What a request for frames asks for. */
-struct wish {
+struct spec {
     size_t count;
     bool is_run;
     uint64_t align; /* of a run */
 };
 
-static enum kva_status take_numbers(struct kva_vm_frames *frames, const struct wish *wish, uint64_t *numbers,
+static enum kva_status take_numbers(struct kva_vm_frames *frames, const struct spec *spec, uint64_t *numbers,
                                     struct kva_bad *bad)
 {
-    if (!has_one_bit_at_most(wish->align))
+    if (!has_one_bit_at_most(spec->align))
         return bad_field(bad, KVA_EALIGN, "align");
-    enum kva_status status = validate_take(frames, wish->count, bad);
+    enum kva_status status = validate_take(frames, spec->count, bad);
     if (status != KVA_OK)
         return status;
-    status = wish->is_run ? kva_stock_take_run(frames->vm, &frames->stock, wish->count, wish->align, numbers)
-                          : kva_stock_take(frames->vm, &frames->stock, wish->count, numbers);
+    status = spec->is_run ? kva_stock_take_run(frames->vm, &frames->stock, spec->count, spec->align, numbers)
+                          : kva_stock_take(frames->vm, &frames->stock, spec->count, numbers);
     if (status == KVA_OK)
-        mark_taken(frames, numbers, wish->count);
+        mark_taken(frames, numbers, spec->count);
     return status;
 }
 
-static enum kva_status take_numbers_locked(struct kva_vm_frames *frames, const struct wish *wish,
+static enum kva_status take_numbers_locked(struct kva_vm_frames *frames, const struct spec *spec,
                                            uint64_t *numbers, const char *where)
 {
     struct kva_bad bad = {NULL, 0};
@@ -200,20 +200,20 @@ static enum kva_status take_numbers_locked(struct kva_vm_frames *frames, const s
     if (!numbers)
         return refuse_null(frames->vm, where, 0, "numbers");
     main_take(&frames->vm->locks);
-    enum kva_status status = finish(frames->vm, take_numbers(frames, wish, numbers, &bad), where, 0, &bad);
+    enum kva_status status = finish(frames->vm, take_numbers(frames, spec, numbers, &bad), where, 0, &bad);
     main_drop(&frames->vm->locks);
     return status;
 }
 
 enum kva_status kva_vm_frames_alloc(struct kva_vm_frames *frames, size_t count, uint64_t *numbers)
 {
-    return take_numbers_locked(frames, &(struct wish){.count = count}, numbers, __func__);
+    return take_numbers_locked(frames, &(struct spec){.count = count}, numbers, __func__);
 }
 
 enum kva_status kva_vm_frames_alloc_run(struct kva_vm_frames *frames, size_t count, uint64_t align,
                                         uint64_t *numbers)
 {
-    return take_numbers_locked(frames, &(struct wish){count, true, align}, numbers, __func__);
+    return take_numbers_locked(frames, &(struct spec){count, true, align}, numbers, __func__);
 }
 
 /* --------------------------------------------------------------------------------------------------- give */
@@ -249,7 +249,7 @@ static void give_runs(struct kva_vm_frames *frames, const uint64_t *numbers, siz
         uint64_t place = place_of(frames, numbers[i]);
         run = kva_run_of(frames, &numbers[i], count - i);
         if (!frames->is_lost)
-            vm->pages.drain(vm->pages.context, vm->reservation, frames->pool, place, run);
+            vm->pages.discard_frames(vm->pages.context, vm->reservation, frames->frame_set, place, run);
         kva_stock_give(&frames->stock, place, run);
     }
 }

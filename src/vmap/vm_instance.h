@@ -108,9 +108,10 @@ struct kva_districts {
     struct kva_district *list; /* by address */
     size_t count;
     size_t room;
-    uint64_t bytes;         /* of all districts */
-    uint64_t owners;        /* per-CPU allocators that there ever were with nodes */
-    struct kva_space space; /* segments of the areas in districts; no tiling: there was no district yet */
+    uint64_t bytes;  /* of all districts */
+    uint64_t owners; /* per-CPU allocators that there ever were with nodes */
+    struct kva_space
+        space; /* segments of the areas in districts; no address map: there was no district yet */
 };
 
 struct kva_vm {
@@ -166,8 +167,8 @@ struct kva_vm {
     struct kva_history history;
     struct kva_ended ended;
 
-    struct kva_vm_frames *pools; /* vm_names */
-    struct kva_page_link *links; /* vm_names: a table with an entry for each page of the frames part */
+    struct kva_vm_frames *frame_sets; /* vm_names */
+    struct kva_page_link *links;      /* vm_names: a table with an entry for each page of the frames part */
 
     /* vm_ready */
     struct kva_nodes records; /* struct kva_later for kva_vfree_later without one */
@@ -213,7 +214,7 @@ static inline size_t segment_bytes(const struct kva_vm *vm, const struct kva_des
     return (size_t)bytes_of_pages(vm, (uint64_t)area->pages + area->guard);
 }
 
-static inline bool is_in_reserve(const struct kva_vm *vm, uintptr_t address)
+static inline bool is_in_reservation(const struct kva_vm *vm, uintptr_t address)
 {
     return address - vm->first < vm->bytes; /* wraps to a large number below the reservation */
 }

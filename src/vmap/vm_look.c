@@ -4,7 +4,7 @@
 #include "vm_look.h"
 
 #include "vm_cache.h"
-#include "vm_shown.h"
+#include "vm_mapped.h"
 
 /* --------------------------------------------------------------------------------------- find and iterate */
 
@@ -44,8 +44,9 @@ void kva_describe_area(const struct kva_vm *vm, const struct kva_descriptor *are
 static void describe(const struct kva_vm *vm, const struct kva_descriptor *area, struct kva_vm_area *out)
 {
     kva_describe_area(vm, area, out);
-    out->weak = vm->pages.weak && out->guard > 0 &&
-                vm->pages.weak(vm->pages.context, vm->reservation, out->last + 1, out->guard);
+    out->failed_unmap =
+        vm->pages.has_failed_unmap && out->guard > 0 &&
+        vm->pages.has_failed_unmap(vm->pages.context, vm->reservation, out->last + 1, out->guard);
 }
 
 enum kva_status kva_vm_find(const struct kva_vm *vm, const void *address, struct kva_vm_area *area)
@@ -127,8 +128,8 @@ static void sum_up(const struct kva_vm *vm, struct kva_vm_stats *stats)
     struct kva_vm_cpu_sums sums = kva_cache_sums(vm);
 
     *stats = (struct kva_vm_stats){
-        .reserve_first = vm->first,
-        .reserve_last = vm->first + (vm->bytes - 1),
+        .reservation_first = vm->first,
+        .reservation_last = vm->first + (vm->bytes - 1),
         .allocations = sums.hits + vm->slow_allocations,
         .frees = sums.frees + vm->slow_frees,
         .cache_hits = sums.hits,
@@ -145,7 +146,7 @@ static void sum_up(const struct kva_vm *vm, struct kva_vm_stats *stats)
         .table_bytes = (vm->table.taken + vm->numbers.taken) * KVA_VM_PIECE,
     };
     count_area_states(vm, &sums.cached, stats);
-    for (const struct kva_vm_frames *frames = vm->pools; frames; frames = frames->next)
+    for (const struct kva_vm_frames *frames = vm->frame_sets; frames; frames = frames->next)
         stats->frames_taken += frames->taken;
     stats->memory_bytes = vm->taken_bytes + vm->ledger.bytes + memory_of_places(vm);
     vm->pages.stats(vm->pages.context, vm->reservation, &stats->pages);

@@ -110,7 +110,7 @@ enum kva_status kva_vunmap(struct kva_vm *vm, void *memory)
     main_take(&vm->locks);
     struct kva_descriptor *area = kva_live_area(vm, memory, KVA_VM_VMAP, &status);
     if (area) {
-        unshow_map(vm, area);
+        forget_map_uses(vm, area);
         kva_retire_area(vm, area, CALLER());
         kva_purge_excess(vm);
         status = KVA_OK;

@@ -4,7 +4,7 @@
 #ifndef KVA_VMAP_VM_MAP_H
 #define KVA_VMAP_VM_MAP_H
 
-#include "vm_shown.h"
+#include "vm_mapped.h"
 
 /** A fresh map of frames that were counted. */
 enum kva_status kva_take_map(struct kva_vm *vm, struct kva_vm_frames *frames, const uint64_t *numbers,

@@ -21,7 +21,7 @@
 
 #include "vm_ended.h"
 #include "vm_retire.h"
-#include "vm_shown.h"
+#include "vm_mapped.h"
 
 /** A run that more ranges of pages show stays where it is: to map it anew, some 10 us for each, would keep
  *  everybody waiting. */
@@ -156,7 +156,7 @@ enum kva_frames_moved kva_move_frames(void *context, uint64_t from, uint64_t to,
 {
     struct moving moving = {context, from, count};
     const struct kva_vm *vm = moving.frames->vm;
-    const struct kva_pages_move move = {moving.frames->pool, from, to, count, next_pages, &moving};
+    const struct kva_pages_move move = {moving.frames->frame_set, from, to, count, next_pages, &moving};
 
     if (moving.frames->is_refused)
         return KVA_FRAMES_BUSY;
@@ -341,7 +341,7 @@ static enum kva_status pin_or_unpin(struct kva_vm *vm, const void *memory, size_
 
     if (bytes == 0)
         return bad_field(bad, KVA_ESIZE, "bytes");
-    const struct kva_descriptor *area = is_in_reserve(vm, address) ? kva_area_around(vm, address) : NULL;
+    const struct kva_descriptor *area = is_in_reservation(vm, address) ? kva_area_around(vm, address) : NULL;
     if (!area || !is_live(area) || address - start_of(area) >= area_bytes(vm, area))
         return KVA_EUNKNOWN;
     if (!last_of_range(address, bytes, &last) || last - start_of(area) >= area_bytes(vm, area))
@@ -400,7 +400,7 @@ void kva_lose_movable(struct kva_vm *vm)
     struct kva_descriptor *area;
     bool any = false;
 
-    for (struct kva_vm_frames *frames = vm->pools; frames; frames = frames->next) {
+    for (struct kva_vm_frames *frames = vm->frame_sets; frames; frames = frames->next) {
         any = any || (frames->movable && !frames->is_lost);
         frames->is_lost = frames->movable;
         frames->compacting = 0;

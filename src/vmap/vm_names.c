@@ -40,9 +40,9 @@ enum kva_status kva_ready_names(struct kva_vm_frames *frames)
     struct kva_vm *vm = frames->vm;
 
     if (!vm->links)
-        vm->links = vm->pages.table(vm->pages.context, bytes_of_links(vm));
+        vm->links = vm->pages.alloc_zeroed(vm->pages.context, bytes_of_links(vm));
     if (vm->links)
-        frames->movable = vm->pages.table(vm->pages.context, bytes_of_names(frames));
+        frames->movable = vm->pages.alloc_zeroed(vm->pages.context, bytes_of_names(frames));
     return frames->movable ? KVA_OK : KVA_ENOMEM;
 }
 
@@ -51,14 +51,14 @@ void kva_end_names(struct kva_vm_frames *frames)
     const struct kva_pages *pages = &frames->vm->pages;
 
     if (frames->movable)
-        pages->untable(pages->context, frames->movable, bytes_of_names(frames));
+        pages->free_zeroed(pages->context, frames->movable, bytes_of_names(frames));
     frames->movable = NULL;
 }
 
 void kva_end_links(struct kva_vm *vm)
 {
     if (vm->links)
-        vm->pages.untable(vm->pages.context, vm->links, bytes_of_links(vm));
+        vm->pages.free_zeroed(vm->pages.context, vm->links, bytes_of_links(vm));
     vm->links = NULL;
 }
 
@@ -141,10 +141,10 @@ const char *kva_check_names(const struct kva_vm_frames *frames, uint64_t pages)
         uint64_t place = place_of(frames, number);
         if (place >= frames->count || number_at(frames, place) != number)
             return "V14: the places of frames are not a permutation of their numbers";
-        uint64_t shown = count_pages_in_chain(frames, number, pages);
-        if (shown > pages)
+        uint64_t mapped = count_pages_in_chain(frames, number, pages);
+        if (mapped > pages)
             return "V14: a chain of pages is broken, or holds more than the maps that there are";
-        pages -= shown;
+        pages -= mapped;
     }
     return pages == 0 ? NULL : "V14: a page of a map is missing from the chain of its frame";
 }

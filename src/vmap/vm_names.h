@@ -43,7 +43,7 @@ struct kva_vm_frames {
     struct kva_vm *vm;
     struct kva_vm_frames *next;  /* of the instance's pools */
     struct kva_vm_frames **link; /* what points to this one */
-    void *pool;                  /* the page source's */
+    void *frame_set;             /* the page source's */
     struct kva_stock stock;
     uint32_t *uses;              /* a table: 0 for a free number; else 1 + the live maps of the frame */
     struct kva_movable *movable; /* a table; NULL: the pool is not movable */
@@ -54,7 +54,8 @@ struct kva_vm_frames {
     uint64_t count;
     uint64_t taken;
     uint64_t pending; /* frames that are counted for maps which are not there yet, once for each map */
-    uint64_t shown; /* the live maps of all frames, and those pending: what `uses` adds up to, less `taken` */
+    uint64_t
+        mapped; /* the live maps of all frames, and those pending: what `uses` adds up to, less `taken` */
 };
 
 static inline uint64_t place_of(const struct kva_vm_frames *frames, uint64_t number)

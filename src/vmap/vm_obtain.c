@@ -12,7 +12,7 @@
 #include "vm_park.h"
 #include "vm_ready.h"
 #include "vm_retire.h"
-#include "vm_shown.h"
+#include "vm_mapped.h"
 
 /* -------------------------------------------------------------------------------------- attempt and retry */
 

@@ -115,7 +115,7 @@ static struct kva_descriptor *parked_neighbour(const struct kva_vm *vm, uintptr_
 {
     const uintptr_t start = start_of(of);
 
-    if (!is_in_reserve(vm, address) || !is_same_grain(vm, address, start) ||
+    if (!is_in_reservation(vm, address) || !is_same_grain(vm, address, start) ||
         is_in_frames_part(vm, address) != is_in_frames_part(vm, start) ||
         district_at(vm, address) != district_at(vm, start))
         return NULL;

@@ -398,7 +398,7 @@ static enum kva_status extend_offsets(struct kva_pcpu *pcpu)
 /** Have nodes for so many changes of the offsets. */
 static enum kva_status prepare_offsets(struct kva_pcpu *pcpu, size_t operations)
 {
-    return pcpu->offsets.tiling->engine->prepare(pcpu->offsets.tiling, operations);
+    return pcpu->offsets.map->engine->prepare(pcpu->offsets.map, operations);
 }
 
 /** Take offsets as a request wants them; of a chunk that is present, since those of others are busy. */
@@ -406,7 +406,7 @@ static enum kva_status alloc_offset(struct kva_pcpu *pcpu, const struct kva_requ
                                     uint64_t *offset)
 {
     struct kva_bad bad; /* the request is in order */
-    enum kva_status status = kva_core_alloc(pcpu->offsets.tiling, request, offset, &bad);
+    enum kva_status status = kva_core_alloc(pcpu->offsets.map, request, offset, &bad);
 
     if (status == KVA_OK)
         verify_change(&pcpu->offsets, __func__, *offset);
@@ -415,7 +415,7 @@ static enum kva_status alloc_offset(struct kva_pcpu *pcpu, const struct kva_requ
 
 static enum kva_status reserve_offsets(struct kva_pcpu *pcpu, uint64_t start, uint64_t bytes)
 {
-    enum kva_status status = core_reserve(pcpu->offsets.tiling, start, start + (bytes - 1), NULL);
+    enum kva_status status = core_reserve(pcpu->offsets.map, start, start + (bytes - 1), NULL);
 
     if (status == KVA_OK)
         verify_change(&pcpu->offsets, __func__, start);
@@ -425,7 +425,7 @@ static enum kva_status reserve_offsets(struct kva_pcpu *pcpu, uint64_t start, ui
 /** Free the offsets that begin at one: KVA_OK, KVA_ENOENT. */
 static enum kva_status free_offsets(struct kva_pcpu *pcpu, uint64_t start)
 {
-    enum kva_status status = core_free(pcpu->offsets.tiling, start);
+    enum kva_status status = core_free(pcpu->offsets.map, start);
 
     if (status == KVA_OK)
         verify_change(&pcpu->offsets, __func__, start);
@@ -616,7 +616,7 @@ static enum kva_status why_not_freed(const struct kva_pcpu *pcpu, uint64_t offse
 {
     struct kva_segment segment;
 
-    core_find(pcpu->offsets.tiling, offset, &segment);
+    core_find(pcpu->offsets.map, offset, &segment);
     enum kva_status status = kva_status_of_start(&segment, offset);
     if (status != KVA_OK)
         return status;

@@ -82,7 +82,7 @@ void kva_renew_places(struct kva_vm *vm)
 
 /** The lowest place that fits above a random page of the KVA_VM_SCATTER bytes from `first` on; KVA_ENOSPC if
  *  there is none. */
-static enum kva_status place_at_random(struct kva_vm *vm, struct kva_tiling *tiling, uint64_t first,
+static enum kva_status place_at_random(struct kva_vm *vm, struct kva_address_map *map, uint64_t first,
                                        const struct kva_demand *anywhere, uint64_t *start)
 {
     struct kva_demand demand = *anywhere;
@@ -92,18 +92,18 @@ static enum kva_status place_at_random(struct kva_vm *vm, struct kva_tiling *til
     if (demand.size > room)
         return KVA_ENOSPC;
     demand.min = first + random_below(vm, room - demand.size + 1);
-    return core_alloc(tiling, &demand, NULL, start);
+    return core_alloc(map, &demand, NULL, start);
 }
 
 /** At a random place, if that is wanted and there is one; else at the lowest. */
-static enum kva_status place(struct kva_vm *vm, struct kva_tiling *tiling, uint64_t scatter,
+static enum kva_status place(struct kva_vm *vm, struct kva_address_map *map, uint64_t scatter,
                              const struct kva_demand *demand, bool at_random, uint64_t *start)
 {
     enum kva_status status = KVA_ENOSPC;
 
     if (at_random)
-        status = place_at_random(vm, tiling, scatter, demand, start);
-    return status == KVA_ENOSPC ? core_alloc(tiling, demand, NULL, start) : status;
+        status = place_at_random(vm, map, scatter, demand, start);
+    return status == KVA_ENOSPC ? core_alloc(map, demand, NULL, start) : status;
 }
 
 static enum kva_status place_outside(struct kva_vm *vm, const struct kva_spec *spec, uint64_t *start)
@@ -112,7 +112,7 @@ static enum kva_status place_outside(struct kva_vm *vm, const struct kva_spec *s
         .size = spec->bytes, .align = spec->align, .min = spec->min, .max = spec->max};
     uint64_t scatter = is_in_frames_part(vm, spec->min) ? vm->scatter_frames : vm->scatter;
     enum kva_status status =
-        place(vm, vm->space->tiling, scatter, &demand, vm->hardened && spec->anywhere, start);
+        place(vm, vm->space->map, scatter, &demand, vm->hardened && spec->anywhere, start);
 
     if (status == KVA_OK)
         verify_change(vm->space, "kva_place_area", *start);
@@ -127,12 +127,12 @@ static enum kva_status place_parts_from(const struct kva_spec *spec, struct kva_
     struct kva_congruence congruence = {.parts = parts, .count = count};
     struct kva_demand demand;
     struct kva_bad bad; /* the parts and the window are in order */
-    enum kva_status status = kva_congruent_demand_of(space->tiling, &request, parts, count, &demand, &bad);
+    enum kva_status status = kva_congruent_demand_of(space->map, &request, parts, count, &demand, &bad);
 
     if (status == KVA_OK)
-        status = kva_congruent_search(space->tiling, &demand, &congruence);
+        status = kva_congruent_search(space->map, &demand, &congruence);
     if (status == KVA_OK)
-        status = kva_congruent_occupy(space->tiling, &congruence, NULL);
+        status = kva_congruent_occupy(space->map, &congruence, NULL);
     *base = congruence.base;
     for (size_t i = 0; KVA_CHECK_LEVEL >= 2 && status == KVA_OK && i < count; i++)
         verify_change(space, "kva_place_parts", *base + parts[i].offset);
@@ -188,7 +188,7 @@ static enum kva_status place_in_district(struct kva_vm *vm, const struct kva_spe
     if (cargo->count > 0)
         status = place_parts(vm, &inside, space, inside.min, cargo->parts, cargo->count, start);
     else
-        status = place(vm, space->tiling, inside.min, &demand, vm->hardened && spec->anywhere, start);
+        status = place(vm, space->map, inside.min, &demand, vm->hardened && spec->anywhere, start);
     if (status != KVA_OK)
         return status;
     district->areas += cargo->count > 0 ? cargo->count : 1;

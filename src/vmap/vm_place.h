@@ -57,7 +57,7 @@ static inline uint64_t memory_of_places(const struct kva_vm *vm)
     struct kva_stats of_districts = {0};
 
     (void)kva_stats_read(vm->space, &stats);
-    if (vm->districts.space.tiling)
+    if (vm->districts.space.map)
         (void)kva_stats_read(&vm->districts.space, &of_districts);
     return stats.memory_bytes + of_districts.memory_bytes + vm->districts.room * sizeof(struct kva_district);
 }
@@ -67,8 +67,8 @@ static inline enum kva_status check_places(const struct kva_vm *vm, struct kva_f
 {
     enum kva_status status = kva_space_check(vm->space, fault);
 
-    return status == KVA_OK && vm->districts.space.tiling ? kva_space_check(&vm->districts.space, fault)
-                                                          : status;
+    return status == KVA_OK && vm->districts.space.map ? kva_space_check(&vm->districts.space, fault)
+                                                       : status;
 }
 
 /** Take addresses for a spec; nothing is opened. */
@@ -84,7 +84,7 @@ static inline void release_place(struct kva_vm *vm, uint64_t start)
     struct kva_district *district = district_at(vm, start);
     struct kva_space *space = space_of(vm, district);
 
-    if (core_free(space->tiling, start) != KVA_OK)
+    if (core_free(space->map, start) != KVA_OK)
         kva_report_corruption(&vm->ledger.hooks, __func__, "V1: an area has no segment", start);
     if (district)
         vm->districts.emptied |= --district->areas == 0;
@@ -105,7 +105,7 @@ static inline uint64_t end_of_place(const struct kva_vm *vm, uint64_t start)
 static inline enum kva_status resize_place(struct kva_vm *vm, uint64_t start, uint64_t bytes)
 {
     struct kva_space *space = space_of(vm, district_at(vm, start));
-    enum kva_status status = core_resize(space->tiling, start, start + (bytes - 1));
+    enum kva_status status = core_resize(space->map, start, start + (bytes - 1));
 
     verify_change(space, __func__, start);
     return status;
@@ -114,10 +114,10 @@ static inline enum kva_status resize_place(struct kva_vm *vm, uint64_t start, ui
 /** The segment that holds an address; false outside the reservation. */
 static inline bool segment_at(const struct kva_vm *vm, uint64_t address, struct kva_segment *segment)
 {
-    if (!is_in_reserve(vm, (uintptr_t)address))
+    if (!is_in_reservation(vm, (uintptr_t)address))
         return false;
     const struct kva_district *district = district_at(vm, address);
-    core_find(space_of(vm, district)->tiling, address, segment);
+    core_find(space_of(vm, district)->map, address, segment);
     if (district) { /* what is free may go on in another one, or come from it */
         segment->start = max_u64(segment->start, district->start);
         segment->last = min_u64(segment->last, district->end - 1);

@@ -143,7 +143,7 @@ static void unmap(struct kva_vm *vm, struct kva_descriptor *map, const void *by)
             parks = true;
         }
     } else {
-        unshow_map(vm, map);
+        forget_map_uses(vm, map);
         kva_retire_area(vm, map, by);
     }
     if (parks)

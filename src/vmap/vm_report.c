@@ -44,7 +44,7 @@ static void put_area(struct kva_text *text, const struct kva_vm *vm, const struc
         text_put(text, " zero");
     if (area->flags & KVA_VM_FOREIGN)
         text_put(text, " foreign");
-    if (area->weak)
+    if (area->failed_unmap)
         text_put(text, " weak");
     put_nodes(text, &area->node);
     if (area->owner) {

@@ -15,18 +15,18 @@ unsigned kva_stock_block_order(const struct kva_vm *vm)
 }
 
 /** The bookkeeping lies in a table of the page source, since it may be large. */
-static void *take_table(void *context, size_t bytes)
+static void *alloc_zeroed(void *context, size_t bytes)
 {
     const struct kva_vm *vm = context;
 
-    return vm->pages.table(vm->pages.context, bytes);
+    return vm->pages.alloc_zeroed(vm->pages.context, bytes);
 }
 
-static void give_table(void *context, void *table, size_t bytes)
+static void free_zeroed(void *context, void *table, size_t bytes)
 {
     const struct kva_vm *vm = context;
 
-    vm->pages.untable(vm->pages.context, table, bytes);
+    vm->pages.free_zeroed(vm->pages.context, table, bytes);
 }
 
 /** Make a set; the instance's lock stands for one of its own. */
@@ -37,7 +37,7 @@ static enum kva_status make_set(struct kva_vm *vm, struct kva_stock *stock, unsi
         .zones = &zone,
         .zone_count = 1,
         .block_order = kva_stock_block_order(vm),
-        .memory = {take_table, give_table, vm},
+        .memory = {alloc_zeroed, free_zeroed, vm},
         .move = stock->move,
         .move_context = stock->move_context,
         .on_corruption = vm->ledger.hooks.on_corruption,

@@ -7,17 +7,17 @@ _Static_assert(KVA_VM_PIECE == SPARSE_PIECE, "a piece is what kva/vm.h says");
 
 /** The bytes of the table, a pointer for each page of a reservation; and of the numbers, one for each page of
  *  its frames. */
-static uint64_t table_bytes(const struct kva_vm *vm, const struct kva_stretch *reservation)
+static uint64_t table_bytes(const struct kva_vm *vm, const struct kva_reservation *reservation)
 {
     return (reservation->bytes >> vm->page_shift) * sizeof(struct kva_descriptor *);
 }
 
-static uint64_t numbers_bytes(const struct kva_vm *vm, const struct kva_stretch *reservation)
+static uint64_t numbers_bytes(const struct kva_vm *vm, const struct kva_reservation *reservation)
 {
     return (reservation->frames >> vm->page_shift) * sizeof(uint32_t);
 }
 
-void kva_ask_for_tables(const struct kva_vm *vm, struct kva_stretch *reservation)
+void kva_ask_for_tables(const struct kva_vm *vm, struct kva_reservation *reservation)
 {
     uint64_t table = table_bytes(vm, reservation);
     uint64_t numbers = numbers_bytes(vm, reservation);
@@ -27,7 +27,7 @@ void kva_ask_for_tables(const struct kva_vm *vm, struct kva_stretch *reservation
 }
 
 /** The reservation may be smaller than was asked for. One directory comes after the other. */
-void kva_init_tables(struct kva_vm *vm, const struct kva_stretch *reservation)
+void kva_init_tables(struct kva_vm *vm, const struct kva_reservation *reservation)
 {
     char *given = (char *)reservation->tables + KVA_VM_PIECE;
 
@@ -40,8 +40,8 @@ void kva_init_tables(struct kva_vm *vm, const struct kva_stretch *reservation)
 static enum kva_status ready_table(struct kva_vm *vm, struct sparse *table, uint64_t at, uint64_t count,
                                    uint64_t each)
 {
-    return sparse_ensure(table, at / each, (at + (count - 1)) / each + 1, vm->pages.piece, vm->pages.context,
-                         vm->reservation);
+    return sparse_ensure(table, at / each, (at + (count - 1)) / each + 1, vm->pages.open_piece,
+                         vm->pages.context, vm->reservation);
 }
 
 enum kva_status kva_ready_tables(struct kva_vm *vm, uint64_t start, uint64_t areas, uint64_t frames)
@@ -63,8 +63,8 @@ bool kva_trim_tables(struct kva_vm *vm)
     /* A change, though of nothing: a thread that counts itself after it sees what is hidden, and one that did
        so before it is seen. */
     bool is_read = atomic_fetch_add_explicit(&vm->lookers, 0, memory_order_acq_rel) != 0;
-    sparse_settle(&vm->table, is_read, pages->unpiece, pages->context, vm->reservation);
-    sparse_trim(&vm->numbers, pages->unpiece, pages->context, vm->reservation);
+    sparse_give_ended(&vm->table, is_read, pages->close_piece, pages->context, vm->reservation);
+    sparse_trim(&vm->numbers, pages->close_piece, pages->context, vm->reservation);
     return is_read;
 }
 

@@ -24,10 +24,10 @@ enum {
 };
 
 /** What the tables of a reservation need: how many pieces there may be, and how many from the beginning. */
-void kva_ask_for_tables(const struct kva_vm *vm, struct kva_stretch *reservation);
+void kva_ask_for_tables(const struct kva_vm *vm, struct kva_reservation *reservation);
 
 /** Begin with empty tables over a reservation that was taken. */
-void kva_init_tables(struct kva_vm *vm, const struct kva_stretch *reservation);
+void kva_init_tables(struct kva_vm *vm, const struct kva_reservation *reservation);
 
 /** Have pieces for areas that start in the `areas` pages from `start` on, one at least, and for the frames of
  *  `frames` pages. KVA_OK, or why the page source has none; then nothing has changed but that it may have
@@ -73,7 +73,8 @@ static inline void slot_write(struct kva_vm *vm, uintptr_t address, struct kva_d
 /** The area that starts at an address; NULL if none does. */
 static inline struct kva_descriptor *area_at(const struct kva_vm *vm, uintptr_t address)
 {
-    return is_in_reserve(vm, address) && (address & (page_of(vm) - 1)) == 0 ? slot_read(vm, address) : NULL;
+    return is_in_reservation(vm, address) && (address & (page_of(vm) - 1)) == 0 ? slot_read(vm, address)
+                                                                                : NULL;
 }
 
 /* -------------------------------------------------------------------------------------------- the numbers */

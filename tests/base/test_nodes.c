@@ -12,8 +12,8 @@
 #include "base/nodes.h"
 #include "ports/test/failing_memory.h"
 
-#define LEAST_CHUNK ((size_t)4096)
-#define LARGEST_CHUNK ((size_t)2 << 20)
+#define LEAST_SLAB ((size_t)4096)
+#define LARGEST_SLAB ((size_t)2 << 20)
 
 struct fixture {
     struct kva_failing_memory memory;
@@ -36,7 +36,7 @@ static void tear_down(struct fixture *fixture)
 }
 
 /** The size of the block that was taken last. */
-static size_t newest_chunk(const struct fixture *fixture)
+static size_t newest_slab(const struct fixture *fixture)
 {
     size_t bytes;
 
@@ -47,7 +47,7 @@ static size_t newest_chunk(const struct fixture *fixture)
 /** What is asked for where at most `bytes` may be: whole nodes of 64 bytes, and no more. */
 static size_t trimmed(size_t bytes)
 {
-    size_t header = sizeof(struct kva_chunk) + KVA_LINE;
+    size_t header = sizeof(struct kva_slab) + KVA_LINE;
     return header + (bytes - header) / 64 * 64;
 }
 
@@ -62,8 +62,8 @@ static void nothing_is_taken_before_it_is_needed(void **state)
     assert_int_equal(fixture.memory.takes, 0);
     assert_true(kva_nodes_ensure(&fixture.nodes, 1));
     assert_int_equal(fixture.memory.takes, 1);
-    assert_int_equal(fixture.memory.bytes, trimmed(LEAST_CHUNK));
-    assert_int_equal(fixture.ledger.bytes, trimmed(LEAST_CHUNK));
+    assert_int_equal(fixture.memory.bytes, trimmed(LEAST_SLAB));
+    assert_int_equal(fixture.ledger.bytes, trimmed(LEAST_SLAB));
     assert_true(kva_nodes_ensure(&fixture.nodes, fixture.nodes.available));
     assert_int_equal(fixture.memory.takes, 1);
     tear_down(&fixture);
@@ -159,70 +159,70 @@ static void crooked_blocks_make_straight_nodes(void **state)
         fixture.ledger.memory = (struct kva_memory){crooked_take, crooked_give, &source};
         kva_nodes_init(&fixture.nodes, &fixture.ledger, 64);
         assert_true(kva_nodes_ensure(&fixture.nodes, 1));
-        source.bytes[source.skew + LEAST_CHUNK] = 0x77; /* what lies behind the chunk is not the cache's */
+        source.bytes[source.skew + LEAST_SLAB] = 0x77; /* what lies behind the slab is not the cache's */
         use_all(&fixture, fixture.nodes.available);
-        assert_int_equal(source.bytes[source.skew + LEAST_CHUNK], 0x77);
-        assert_true(fixture.nodes.available >= (LEAST_CHUNK - sizeof(struct kva_chunk)) / 64 - 1);
+        assert_int_equal(source.bytes[source.skew + LEAST_SLAB], 0x77);
+        assert_true(fixture.nodes.available >= (LEAST_SLAB - sizeof(struct kva_slab)) / 64 - 1);
         kva_nodes_fini(&fixture.ledger);
     }
 }
 
 /* ---------------------------------------------------------------------------------------------- growth */
 
-static void chunks_grow_with_the_space(void **state)
+static void slabs_grow_with_the_space(void **state)
 {
     struct fixture fixture;
-    size_t last = trimmed(LEAST_CHUNK);
+    size_t last = trimmed(LEAST_SLAB);
     (void)state;
 
     set_up(&fixture, 64);
-    while (fixture.memory.bytes < 24 * LARGEST_CHUNK) {
+    while (fixture.memory.bytes < 24 * LARGEST_SLAB) {
         size_t held = fixture.memory.bytes;
         assert_true(kva_nodes_fill(&fixture.nodes, fixture.nodes.available + 1));
-        size_t chunk = newest_chunk(&fixture);
-        assert_int_equal(fixture.memory.bytes, held + chunk); /* one chunk at a time, and it is counted */
+        size_t slab = newest_slab(&fixture);
+        assert_int_equal(fixture.memory.bytes, held + slab); /* one slab at a time, and it is counted */
         assert_int_equal(fixture.ledger.bytes, fixture.memory.bytes);
-        check_that(chunk >= last && chunk <= LARGEST_CHUNK, "a chunk of %zu behind one of %zu", chunk, last);
-        bool is_least = chunk == trimmed(LEAST_CHUNK);
-        check_that(is_least || chunk <= held / 8, "a chunk of %zu for %zu held", chunk, held);
-        check_that(is_least || chunk == LARGEST_CHUNK || chunk >= held / 20, "a chunk of %zu for %zu held",
-                   chunk, held);
-        last = chunk;
+        check_that(slab >= last && slab <= LARGEST_SLAB, "a chunk of %zu behind one of %zu", slab, last);
+        bool is_least = slab == trimmed(LEAST_SLAB);
+        check_that(is_least || slab <= held / 8, "a chunk of %zu for %zu held", slab, held);
+        check_that(is_least || slab == LARGEST_SLAB || slab >= held / 20, "a chunk of %zu for %zu held", slab,
+                   held);
+        last = slab;
     }
-    assert_int_equal(last, LARGEST_CHUNK);
+    assert_int_equal(last, LARGEST_SLAB);
     tear_down(&fixture);
 }
 
 /* --------------------------------------------------------------------------------------------- refusal */
 
-static void a_refused_chunk_is_halved(void **state)
+static void a_refused_slab_is_halved(void **state)
 {
     struct fixture fixture;
     (void)state;
 
-    for (size_t largest = 256; largest < LEAST_CHUNK; largest *= 2) {
+    for (size_t largest = 256; largest < LEAST_SLAB; largest *= 2) {
         set_up(&fixture, 64);
         fixture.memory.largest = largest;
         assert_true(kva_nodes_ensure(&fixture.nodes, 1));
         assert_int_equal(fixture.memory.bytes, trimmed(largest));
         use_all(&fixture, 100);
-        assert_int_equal(newest_chunk(&fixture), trimmed(largest));
+        assert_int_equal(newest_slab(&fixture), trimmed(largest));
         tear_down(&fixture);
     }
 }
 
-/* However a chunk is aligned: the smallest that is asked for holds a node. */
-static void the_smallest_chunk_holds_a_node(void **state)
+/* However a slab is aligned: the smallest that is asked for holds a node. */
+static void the_smallest_slab_holds_a_node(void **state)
 {
     struct fixture fixture;
     (void)state;
 
     for (size_t bytes = KVA_LINE; bytes <= 2048; bytes += KVA_LINE) {
         set_up(&fixture, bytes);
-        fixture.memory.largest = sizeof(struct kva_chunk) + KVA_LINE + bytes - 1;
+        fixture.memory.largest = sizeof(struct kva_slab) + KVA_LINE + bytes - 1;
         assert_false(kva_nodes_ensure(&fixture.nodes, 1));
         assert_int_equal(fixture.memory.blocks, 0);
-        fixture.memory.largest = 2 * (sizeof(struct kva_chunk) + KVA_LINE + bytes);
+        fixture.memory.largest = 2 * (sizeof(struct kva_slab) + KVA_LINE + bytes);
         assert_true(kva_nodes_ensure(&fixture.nodes, 1));
         use_all(&fixture, 50);
         tear_down(&fixture);
@@ -252,7 +252,7 @@ static void a_failed_fill_gives_back_what_it_took(void **state)
     }
 }
 
-/* One refusal leads to a smaller chunk, not to a failure (E3). */
+/* One refusal leads to a smaller slab, not to a failure (E3). */
 static void one_refusal_is_no_failure(void **state)
 {
     struct fixture fixture;
@@ -262,7 +262,7 @@ static void one_refusal_is_no_failure(void **state)
     kva_failing_memory_fail(&fixture.memory, 1, false);
     assert_true(kva_nodes_ensure(&fixture.nodes, 1));
     assert_int_equal(fixture.memory.refused, 1);
-    assert_int_equal(fixture.memory.bytes, trimmed(LEAST_CHUNK / 2));
+    assert_int_equal(fixture.memory.bytes, trimmed(LEAST_SLAB / 2));
     tear_down(&fixture);
 }
 
@@ -273,9 +273,9 @@ int main(void)
         cmocka_unit_test(pops_and_pushes_are_counted),
         cmocka_unit_test(nodes_are_aligned_and_apart),
         cmocka_unit_test(crooked_blocks_make_straight_nodes),
-        cmocka_unit_test(chunks_grow_with_the_space),
-        cmocka_unit_test(a_refused_chunk_is_halved),
-        cmocka_unit_test(the_smallest_chunk_holds_a_node),
+        cmocka_unit_test(slabs_grow_with_the_space),
+        cmocka_unit_test(a_refused_slab_is_halved),
+        cmocka_unit_test(the_smallest_slab_holds_a_node),
         cmocka_unit_test(a_failed_fill_gives_back_what_it_took),
         cmocka_unit_test(one_refusal_is_no_failure),
     };

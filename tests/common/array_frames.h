@@ -18,7 +18,7 @@ struct kva_array_frames {
     _Alignas(KVA_ARRAY_BLOCK *KVA_ARRAY_PAGE) struct kva_array_pages array;
     uint64_t count; /* of the pool, which is the only one; 0: there is none */
     uint64_t words[KVA_ARRAY_FRAMES];
-    uint64_t shown[KVA_ARRAY_PAGES]; /* by each page: the frame + 1, or 0 */
+    uint64_t mapped[KVA_ARRAY_PAGES]; /* by each page: the frame + 1, or 0 */
 };
 
 /** The source; it serves one instance at a time, and one pool. */

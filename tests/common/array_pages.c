@@ -19,89 +19,90 @@ static void fill(uint64_t start, uint64_t bytes, int value)
     memset(memory, value, (size_t)bytes);
 }
 
-static enum kva_status reserve(void *context, struct kva_stretch *wish)
+static enum kva_status reserve(void *context, struct kva_reservation *spec)
 {
     struct kva_array_pages *pages = context;
     uintptr_t first = (uintptr_t)pages->memory;
-    uint64_t pieces = 1 + wish->given + wish->pieces; /* with piece 0 */
+    uint64_t pieces = 1 + spec->given + spec->pieces; /* with piece 0 */
 
-    if (wish->bytes > sizeof pages->memory || pieces > KVA_ARRAY_PIECES || wish->align > KVA_ARRAY_PAGE ||
-        first < wish->min || first + (wish->bytes - 1) > wish->max)
+    if (spec->bytes > sizeof pages->memory || pieces > KVA_ARRAY_PIECES || spec->align > KVA_ARRAY_PAGE ||
+        first < spec->min || first + (spec->bytes - 1) > spec->max)
         return KVA_ENOSPC;
     pages->pieces = (uint32_t)pieces;
     pages->tables = calloc((size_t)pieces, KVA_VM_PIECE);
     if (!pages->tables)
         return KVA_ENOMEM;
     memset(pages->is_taken, 0, sizeof pages->is_taken);
-    memset(pages->is_taken, true, (size_t)wish->given + 1);
+    memset(pages->is_taken, true, (size_t)spec->given + 1);
     fill((uintptr_t)pages->front, sizeof pages->front + sizeof pages->memory, CLOSED);
-    wish->tables = pages->tables;
-    wish->first = first;
-    wish->handle = pages;
+    spec->tables = pages->tables;
+    spec->first = first;
+    spec->handle = pages;
     return KVA_OK;
 }
 
-static void release(void *context, void *stretch)
+static void release(void *context, void *reservation)
 {
     struct kva_array_pages *pages = context;
 
-    (void)stretch;
+    (void)reservation;
     fill((uintptr_t)pages->front, sizeof pages->front + sizeof pages->memory, CLOSED);
     free(pages->tables);
 }
 
-static enum kva_status open_range(void *context, void *stretch, uint64_t start, uint64_t bytes, bool huge)
+static enum kva_status open_range(void *context, void *reservation, uint64_t start, uint64_t bytes, bool huge)
 {
     (void)context;
-    (void)stretch;
+    (void)reservation;
     (void)huge;
     fill(start, bytes, 0);
     return KVA_OK;
 }
 
-static void close_range(void *context, void *stretch, uint64_t start, uint64_t bytes)
+static void close_range(void *context, void *reservation, uint64_t start, uint64_t bytes)
 {
     (void)context;
-    (void)stretch;
+    (void)reservation;
     fill(start, bytes, CLOSED);
 }
 
-static enum kva_status map(void *context, void *stretch, uint64_t start, void *pool, uint64_t frame,
+static enum kva_status map(void *context, void *reservation, uint64_t start, void *frame_set, uint64_t frame,
                            uint64_t count)
 {
     (void)context;
-    (void)stretch;
+    (void)reservation;
     (void)start;
-    (void)pool;
+    (void)frame_set;
     (void)frame;
     (void)count;
     return KVA_ENOMEM;
 }
 
-static enum kva_status make_pool(void *context, void *stretch, uint64_t count, bool movable, void **pool)
+static enum kva_status create_frames(void *context, void *reservation, uint64_t count, bool movable,
+                                     void **frame_set)
 {
     (void)context;
-    (void)stretch;
+    (void)reservation;
     (void)count;
     (void)movable;
-    (void)pool;
+    (void)frame_set;
     return KVA_ENOMEM;
 }
 
-static void drain(void *context, void *stretch, void *pool, uint64_t frame, uint64_t count)
+static void discard_frames(void *context, void *reservation, void *frame_set, uint64_t frame, uint64_t count)
 {
     (void)context;
-    (void)stretch;
-    (void)pool;
+    (void)reservation;
+    (void)frame_set;
     (void)frame;
     (void)count;
 }
 
-static void drop(void *context, void *stretch, void *pool)
+static void destroy_frames(void *context, void *reservation, void *frame_set)
 {
     (void)context;
-    (void)stretch;
-    (void)pool;
+    (void)reservation;
+    (void)frame_set;
 }
 
 static void *table(void *context, uint64_t bytes)
@@ -110,11 +111,11 @@ static void *table(void *context, uint64_t bytes)
     return bytes <= SIZE_MAX ? calloc(1, (size_t)bytes) : NULL;
 }
 
-static enum kva_status take_piece(void *context, void *stretch, uint32_t *number)
+static enum kva_status open_piece(void *context, void *reservation, uint32_t *number)
 {
     struct kva_array_pages *pages = context;
 
-    (void)stretch;
+    (void)reservation;
     for (uint32_t i = 1; i < pages->pieces; i++) {
         if (pages->is_taken[i])
             continue;
@@ -126,21 +127,21 @@ static enum kva_status take_piece(void *context, void *stretch, uint32_t *number
     return KVA_ENOMEM;
 }
 
-static void give_piece(void *context, void *stretch, uint32_t number)
+static void close_piece(void *context, void *reservation, uint32_t number)
 {
     struct kva_array_pages *pages = context;
 
-    (void)stretch;
+    (void)reservation;
     pages->is_taken[number] = false;
 }
 
-static void trim(void *context, void *stretch)
+static void trim(void *context, void *reservation)
 {
     (void)context;
-    (void)stretch;
+    (void)reservation;
 }
 
-static void untable(void *context, void *dropped, uint64_t bytes)
+static void free_zeroed(void *context, void *dropped, uint64_t bytes)
 {
     (void)context;
     (void)bytes;
@@ -153,10 +154,10 @@ static unsigned this_cpu(void *context)
     return 0;
 }
 
-static void read_stats(void *context, void *stretch, struct kva_pages_stats *stats)
+static void read_stats(void *context, void *reservation, struct kva_pages_stats *stats)
 {
     (void)context;
-    (void)stretch;
+    (void)reservation;
     *stats = (struct kva_pages_stats){.mechanism = "an array"};
 }
 
@@ -169,14 +170,14 @@ struct kva_pages kva_array_pages_of(struct kva_array_pages *pages)
         .close = close_range,
         .map = map,
         .unmap = close_range,
-        .pool = make_pool,
-        .drain = drain,
-        .drop = drop,
-        .piece = take_piece,
-        .unpiece = give_piece,
+        .create_frames = create_frames,
+        .discard_frames = discard_frames,
+        .destroy_frames = destroy_frames,
+        .open_piece = open_piece,
+        .close_piece = close_piece,
         .trim = trim,
-        .table = table,
-        .untable = untable,
+        .alloc_zeroed = table,
+        .free_zeroed = free_zeroed,
         .this_cpu = this_cpu,
         .stats = read_stats,
         .page = KVA_ARRAY_PAGE,

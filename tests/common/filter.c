@@ -34,9 +34,9 @@ static bool refuses(unsigned rules, const struct kva_hole *hole)
 /** Nothing is left of it when both gaps together are as long as the hole. */
 static void trim(struct kva_hole *hole, uint64_t low, uint64_t high)
 {
-    uint64_t span = hole->last - hole->start;
+    uint64_t extent = hole->last - hole->start;
 
-    if (low > span || high > span - low) {
+    if (low > extent || high > extent - low) {
         hole->start = UINT64_MAX;
         hole->last = 0;
         return;

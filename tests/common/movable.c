@@ -39,7 +39,7 @@ struct kva_vm_config test_movable_config(struct test_movable *movable, enum kva_
     config.pages = kva_failing_pages_init(&movable->test.pages, &moving);
     if (config.frames_part < 8 * movable->count * movable->page)
         config.frames_part = 8 * movable->count * movable->page;
-    config.reserve = config.frames_part + 32 * TEST_MIB;
+    config.reservation = config.frames_part + 32 * TEST_MIB;
     return config;
 }
 

@@ -10,126 +10,127 @@
 #include <string.h>
 #include <sys/mman.h>
 
-static enum kva_status reserve(void *context, struct kva_stretch *wish)
+static enum kva_status reserve(void *context, struct kva_reservation *spec)
 {
     struct kva_moving_pages *pages = context;
-    return pages->inner.reserve(pages->inner.context, wish);
+    return pages->inner.reserve(pages->inner.context, spec);
 }
 
-static void release(void *context, void *stretch)
+static void release(void *context, void *reservation)
 {
     struct kva_moving_pages *pages = context;
-    pages->inner.release(pages->inner.context, stretch);
+    pages->inner.release(pages->inner.context, reservation);
 }
 
-static enum kva_status open_pages(void *context, void *stretch, uint64_t start, uint64_t bytes, bool huge)
+static enum kva_status open_pages(void *context, void *reservation, uint64_t start, uint64_t bytes, bool huge)
 {
     struct kva_moving_pages *pages = context;
-    return pages->inner.open(pages->inner.context, stretch, start, bytes, huge);
+    return pages->inner.open(pages->inner.context, reservation, start, bytes, huge);
 }
 
-static void close_pages(void *context, void *stretch, uint64_t start, uint64_t bytes)
+static void close_pages(void *context, void *reservation, uint64_t start, uint64_t bytes)
 {
     struct kva_moving_pages *pages = context;
-    pages->inner.close(pages->inner.context, stretch, start, bytes);
+    pages->inner.close(pages->inner.context, reservation, start, bytes);
 }
 
-static void dismiss(void *context, void *stretch, uint64_t start, uint64_t bytes)
+static void dismiss(void *context, void *reservation, uint64_t start, uint64_t bytes)
 {
     struct kva_moving_pages *pages = context;
-    pages->inner.dismiss(pages->inner.context, stretch, start, bytes);
+    pages->inner.dismiss(pages->inner.context, reservation, start, bytes);
 }
 
-static enum kva_status bind_pages(void *context, void *stretch, uint64_t start, uint64_t bytes,
+static enum kva_status bind_pages(void *context, void *reservation, uint64_t start, uint64_t bytes,
                                   const struct kva_vm_nodes *nodes)
 {
     struct kva_moving_pages *pages = context;
-    return pages->inner.bind(pages->inner.context, stretch, start, bytes, nodes);
+    return pages->inner.bind(pages->inner.context, reservation, start, bytes, nodes);
 }
 
-static bool has_nodes(void *context, void *stretch, const struct kva_vm_nodes *nodes)
+static bool has_nodes(void *context, void *reservation, const struct kva_vm_nodes *nodes)
 {
     struct kva_moving_pages *pages = context;
-    return pages->inner.has_nodes(pages->inner.context, stretch, nodes);
+    return pages->inner.has_nodes(pages->inner.context, reservation, nodes);
 }
 
-static enum kva_status map_frames(void *context, void *stretch, uint64_t start, void *pool, uint64_t frame,
-                                  uint64_t count)
+static enum kva_status map_frames(void *context, void *reservation, uint64_t start, void *frame_set,
+                                  uint64_t frame, uint64_t count)
 {
     struct kva_moving_pages *pages = context;
-    return pages->inner.map(pages->inner.context, stretch, start, pool, frame, count);
+    return pages->inner.map(pages->inner.context, reservation, start, frame_set, frame, count);
 }
 
-static void unmap_frames(void *context, void *stretch, uint64_t start, uint64_t bytes)
+static void unmap_frames(void *context, void *reservation, uint64_t start, uint64_t bytes)
 {
     struct kva_moving_pages *pages = context;
-    pages->inner.unmap(pages->inner.context, stretch, start, bytes);
+    pages->inner.unmap(pages->inner.context, reservation, start, bytes);
 }
 
-static void settle(void *context, void *stretch)
+static void retry_unmaps(void *context, void *reservation)
 {
     struct kva_moving_pages *pages = context;
-    pages->inner.settle(pages->inner.context, stretch);
+    pages->inner.retry_unmaps(pages->inner.context, reservation);
 }
 
-static bool is_weak(void *context, void *stretch, uint64_t start, uint64_t bytes)
+static bool has_failed_unmap(void *context, void *reservation, uint64_t start, uint64_t bytes)
 {
     struct kva_moving_pages *pages = context;
-    return pages->inner.weak(pages->inner.context, stretch, start, bytes);
+    return pages->inner.has_failed_unmap(pages->inner.context, reservation, start, bytes);
 }
 
-static void collapse(void *context, void *stretch, uint64_t start, uint64_t bytes)
+static void collapse(void *context, void *reservation, uint64_t start, uint64_t bytes)
 {
     struct kva_moving_pages *pages = context;
-    pages->inner.collapse(pages->inner.context, stretch, start, bytes);
+    pages->inner.collapse(pages->inner.context, reservation, start, bytes);
 }
 
-static enum kva_status make_pool(void *context, void *stretch, uint64_t count, bool movable, void **pool)
+static enum kva_status create_frames(void *context, void *reservation, uint64_t count, bool movable,
+                                     void **frame_set)
 {
     struct kva_moving_pages *pages = context;
-    return pages->inner.pool(pages->inner.context, stretch, count, movable, pool);
+    return pages->inner.create_frames(pages->inner.context, reservation, count, movable, frame_set);
 }
 
-static void drain_pool(void *context, void *stretch, void *pool, uint64_t frame, uint64_t count)
+static void discard_frames(void *context, void *reservation, void *frame_set, uint64_t frame, uint64_t count)
 {
     struct kva_moving_pages *pages = context;
-    pages->inner.drain(pages->inner.context, stretch, pool, frame, count);
+    pages->inner.discard_frames(pages->inner.context, reservation, frame_set, frame, count);
 }
 
-static void drop_pool(void *context, void *stretch, void *pool)
+static void destroy_frames(void *context, void *reservation, void *frame_set)
 {
     struct kva_moving_pages *pages = context;
-    pages->inner.drop(pages->inner.context, stretch, pool);
+    pages->inner.destroy_frames(pages->inner.context, reservation, frame_set);
 }
 
-static enum kva_status take_piece(void *context, void *stretch, uint32_t *number)
+static enum kva_status open_piece(void *context, void *reservation, uint32_t *number)
 {
     struct kva_moving_pages *pages = context;
-    return pages->inner.piece(pages->inner.context, stretch, number);
+    return pages->inner.open_piece(pages->inner.context, reservation, number);
 }
 
-static void give_piece(void *context, void *stretch, uint32_t number)
+static void close_piece(void *context, void *reservation, uint32_t number)
 {
     struct kva_moving_pages *pages = context;
-    pages->inner.unpiece(pages->inner.context, stretch, number);
+    pages->inner.close_piece(pages->inner.context, reservation, number);
 }
 
-static void trim(void *context, void *stretch)
+static void trim(void *context, void *reservation)
 {
     struct kva_moving_pages *pages = context;
-    pages->inner.trim(pages->inner.context, stretch);
+    pages->inner.trim(pages->inner.context, reservation);
 }
 
-static void *take_table(void *context, uint64_t bytes)
+static void *alloc_zeroed(void *context, uint64_t bytes)
 {
     struct kva_moving_pages *pages = context;
-    return pages->inner.table(pages->inner.context, bytes);
+    return pages->inner.alloc_zeroed(pages->inner.context, bytes);
 }
 
-static void give_table(void *context, void *table, uint64_t bytes)
+static void free_zeroed(void *context, void *table, uint64_t bytes)
 {
     struct kva_moving_pages *pages = context;
-    pages->inner.untable(pages->inner.context, table, bytes);
+    pages->inner.free_zeroed(pages->inner.context, table, bytes);
 }
 
 static unsigned this_cpu(void *context)
@@ -138,22 +139,23 @@ static unsigned this_cpu(void *context)
     return pages->inner.this_cpu(pages->inner.context);
 }
 
-static void read_stats(void *context, void *stretch, struct kva_pages_stats *stats)
+static void read_stats(void *context, void *reservation, struct kva_pages_stats *stats)
 {
     struct kva_moving_pages *pages = context;
-    pages->inner.stats(pages->inner.context, stretch, stats);
+    pages->inner.stats(pages->inner.context, reservation, stats);
 }
 
-static const char *check(void *context, void *stretch, const struct kva_pages_view *view, uint64_t *address)
+static const char *check(void *context, void *reservation, const struct kva_pages_view *view,
+                         uint64_t *address)
 {
     struct kva_moving_pages *pages = context;
-    return pages->inner.check(pages->inner.context, stretch, view, address);
+    return pages->inner.check(pages->inner.context, reservation, view, address);
 }
 
-static intptr_t descriptor(void *context, void *pool)
+static intptr_t descriptor(void *context, void *frame_set)
 {
     struct kva_moving_pages *pages = context;
-    return pages->inner.descriptor(pages->inner.context, pool);
+    return pages->inner.descriptor(pages->inner.context, frame_set);
 }
 
 /* --------------------------------------------------------------------------------------------- by hand */
@@ -166,7 +168,7 @@ static bool is_zero(const unsigned char *bytes, size_t count)
 /** Copy frames of a pool. What reads as zero takes no memory. False: the system has no room for the maps. */
 static bool copy(const struct kva_moving_pages *pages, const struct kva_pages_move *move)
 {
-    int file = (int)pages->inner.descriptor(pages->inner.context, move->pool);
+    int file = (int)pages->inner.descriptor(pages->inner.context, move->frame_set);
     size_t page = (size_t)pages->inner.page;
     size_t bytes = (size_t)move->count * page;
     unsigned char *from = mmap(NULL, bytes, PROT_READ, MAP_SHARED, file, (off_t)(move->from * page));
@@ -185,7 +187,7 @@ static bool copy(const struct kva_moving_pages *pages, const struct kva_pages_mo
 }
 
 /** Let the first `most` maps show the frames at `place`; *done: how many of them do. */
-static enum kva_status show(const struct kva_moving_pages *pages, void *stretch,
+static enum kva_status show(const struct kva_moving_pages *pages, void *reservation,
                             const struct kva_pages_move *move, uint64_t place, uint64_t most, uint64_t *done)
 {
     struct kva_pages_map map;
@@ -193,8 +195,8 @@ static enum kva_status show(const struct kva_moving_pages *pages, void *stretch,
 
     *done = 0;
     while (*done < most && move->next(move->context, &cursor, &map)) {
-        enum kva_status status = pages->inner.map(pages->inner.context, stretch, map.start, move->pool,
-                                                  place + map.frame, map.count);
+        enum kva_status status = pages->inner.map(pages->inner.context, reservation, map.start,
+                                                  move->frame_set, place + map.frame, map.count);
         if (status != KVA_OK)
             return status;
         (*done)++;
@@ -203,41 +205,41 @@ static enum kva_status show(const struct kva_moving_pages *pages, void *stretch,
 }
 
 /** The old place is shown again where the new one was; mapping that cannot take more than there was before. */
-static void undo(const struct kva_moving_pages *pages, void *stretch, const struct kva_pages_move *move,
+static void undo(const struct kva_moving_pages *pages, void *reservation, const struct kva_pages_move *move,
                  uint64_t maps)
 {
     uint64_t done;
 
-    if (show(pages, stretch, move, move->from, maps, &done) != KVA_OK)
+    if (show(pages, reservation, move, move->from, maps, &done) != KVA_OK)
         abort();
-    pages->inner.drain(pages->inner.context, stretch, move->pool, move->to, move->count);
+    pages->inner.discard_frames(pages->inner.context, reservation, move->frame_set, move->to, move->count);
 }
 
-static enum kva_status move_by_hand(struct kva_moving_pages *pages, void *stretch,
+static enum kva_status move_by_hand(struct kva_moving_pages *pages, void *reservation,
                                     const struct kva_pages_move *move)
 {
     uint64_t done;
 
     if (!copy(pages, move))
         return KVA_ENOMEM;
-    enum kva_status status = show(pages, stretch, move, move->to, UINT64_MAX, &done);
+    enum kva_status status = show(pages, reservation, move, move->to, UINT64_MAX, &done);
     if (status != KVA_OK) {
-        undo(pages, stretch, move, done);
+        undo(pages, reservation, move, done);
         return status;
     }
-    pages->inner.drain(pages->inner.context, stretch, move->pool, move->from, move->count);
+    pages->inner.discard_frames(pages->inner.context, reservation, move->frame_set, move->from, move->count);
     pages->by_hand++;
     return KVA_OK;
 }
 
-static enum kva_status move_frames(void *context, void *stretch, const struct kva_pages_move *move)
+static enum kva_status move_frames(void *context, void *reservation, const struct kva_pages_move *move)
 {
     struct kva_moving_pages *pages = context;
     enum kva_status status = KVA_ENOENT;
 
     if (pages->inner.move && !pages->always_by_hand)
-        status = pages->inner.move(pages->inner.context, stretch, move);
-    return status == KVA_ENOENT ? move_by_hand(pages, stretch, move) : status;
+        status = pages->inner.move(pages->inner.context, reservation, move);
+    return status == KVA_ENOENT ? move_by_hand(pages, reservation, move) : status;
 }
 
 struct kva_pages kva_moving_pages_init(struct kva_moving_pages *pages, const struct kva_pages *inner)
@@ -253,18 +255,18 @@ struct kva_pages kva_moving_pages_init(struct kva_moving_pages *pages, const str
         .has_nodes = inner->has_nodes ? has_nodes : NULL,
         .map = map_frames,
         .unmap = unmap_frames,
-        .settle = inner->settle ? settle : NULL,
-        .weak = inner->weak ? is_weak : NULL,
+        .retry_unmaps = inner->retry_unmaps ? retry_unmaps : NULL,
+        .has_failed_unmap = inner->has_failed_unmap ? has_failed_unmap : NULL,
         .collapse = inner->collapse ? collapse : NULL,
         .move = move_frames,
-        .pool = make_pool,
-        .drain = drain_pool,
-        .drop = drop_pool,
-        .piece = take_piece,
-        .unpiece = give_piece,
+        .create_frames = create_frames,
+        .discard_frames = discard_frames,
+        .destroy_frames = destroy_frames,
+        .open_piece = open_piece,
+        .close_piece = close_piece,
         .trim = trim,
-        .table = take_table,
-        .untable = give_table,
+        .alloc_zeroed = alloc_zeroed,
+        .free_zeroed = free_zeroed,
         .this_cpu = this_cpu,
         .stats = read_stats,
         .check = inner->check ? check : NULL,

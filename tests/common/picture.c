@@ -81,9 +81,9 @@ void test_expect_untouched(const struct test_picture *before, const struct kva_s
 }
 
 /** Bytes of a segment, or of several: 2^64 is written as 2^64 - 1. */
-static uint64_t saturated_sum(uint64_t sum, uint64_t span)
+static uint64_t saturated_sum(uint64_t sum, uint64_t extent)
 {
-    return span >= UINT64_MAX - sum ? UINT64_MAX : sum + span + 1;
+    return extent >= UINT64_MAX - sum ? UINT64_MAX : sum + extent + 1;
 }
 
 /** What the statistics ought to be. flushes and memory_bytes are not in the listing. */
@@ -94,25 +94,25 @@ static struct kva_stats add_up(const struct test_picture *picture)
     memset(&stats, 0, sizeof(stats));
     for (size_t i = 0; i < picture->count; i++) {
         const struct kva_segment *segment = &picture->segments[i];
-        uint64_t span = segment->last - segment->start;
+        uint64_t extent = segment->last - segment->start;
         switch (segment->state) {
         case KVA_FREE:
             stats.free_segments++;
-            stats.free_bytes = saturated_sum(stats.free_bytes, span);
-            if (saturated_sum(0, span) > stats.largest_free)
-                stats.largest_free = saturated_sum(0, span);
+            stats.free_bytes = saturated_sum(stats.free_bytes, extent);
+            if (saturated_sum(0, extent) > stats.largest_free)
+                stats.largest_free = saturated_sum(0, extent);
             break;
         case KVA_BUSY:
             stats.busy_segments++;
-            stats.busy_bytes = saturated_sum(stats.busy_bytes, span);
+            stats.busy_bytes = saturated_sum(stats.busy_bytes, extent);
             break;
         case KVA_DEFERRED:
             stats.deferred_segments++;
-            stats.deferred_bytes = saturated_sum(stats.deferred_bytes, span);
+            stats.deferred_bytes = saturated_sum(stats.deferred_bytes, extent);
             break;
         case KVA_POOLED:
             stats.pooled_segments++;
-            stats.pooled_bytes = saturated_sum(stats.pooled_bytes, span);
+            stats.pooled_bytes = saturated_sum(stats.pooled_bytes, extent);
             break;
         case KVA_ABSENT: /* no call returns it */
             assert_true(false);
@@ -139,8 +139,8 @@ static void expect_neighbours(const struct kva_space *space, const struct kva_se
     assert_int_equal(kva_find(space, above->start - 1, &none), KVA_ENOENT);
 }
 
-static void expect_tiling(const struct kva_space *space, const struct test_picture *picture, uint64_t first,
-                          uint64_t last)
+static void expect_map(const struct kva_space *space, const struct test_picture *picture, uint64_t first,
+                       uint64_t last)
 {
     const struct kva_segment *segments = picture->segments;
 
@@ -164,7 +164,7 @@ void test_expect_sound(const struct kva_space *space, uint64_t first, uint64_t l
 
     check_that(status == KVA_OK, "%s at %#" PRIx64, fault.what, fault.address);
     test_picture_take(&picture, space);
-    expect_tiling(space, &picture, first, last);
+    expect_map(space, &picture, first, last);
     struct kva_stats sum = add_up(&picture);
     check_that(test_same_stats(&picture.stats, &sum), "the statistics are not what the listing adds up to");
     test_picture_drop(&picture);

@@ -95,7 +95,7 @@ const char *test_mechanism_name(enum kva_mechanism mechanism)
 
 static bool kernel_has(enum kva_mechanism mechanism)
 {
-    struct kva_vm_config config = {.reserve = 16 * TEST_MIB, .pages = kva_pages_host(mechanism)};
+    struct kva_vm_config config = {.reservation = 16 * TEST_MIB, .pages = kva_pages_host(mechanism)};
     struct kva_vm *vm;
     enum kva_status status = kva_vm_create(&config, &vm);
 
@@ -138,7 +138,7 @@ struct kva_vm_config test_vm_config(struct test_vm *test, enum kva_mechanism mec
     struct kva_pages host = kva_pages_host(mechanism);
 
     memset(test, 0, sizeof(*test));
-    config.reserve = 64 * TEST_MIB;
+    config.reservation = 64 * TEST_MIB;
     config.frames_part = 32 * TEST_MIB;
     config.seed = test_seed();
     config.cpus = 2;
@@ -170,9 +170,9 @@ void test_vm_expect_nothing_lost(const struct test_vm *test, const char *what)
     const struct kva_failing_pages *pages = &test->pages;
 
     check_that(test->memory.blocks == 0, "%s: %zu blocks of memory", what, test->memory.blocks);
-    check_that(pages->stretches == 0 && pages->pools == 0 && pages->tables == 0,
-               "%s: %" PRIu64 " stretches, %" PRIu64 " pools, %" PRIu64 " tables", what, pages->stretches,
-               pages->pools, pages->tables);
+    check_that(pages->reservations == 0 && pages->frame_sets == 0 && pages->tables == 0,
+               "%s: %" PRIu64 " reservations, %" PRIu64 " frame sets, %" PRIu64 " tables", what,
+               pages->reservations, pages->frame_sets, pages->tables);
     check_that(pages->open_pages == 0 && pages->mapped_pages == 0,
                "%s: %" PRIu64 " pages open, %" PRIu64 " mapped", what, pages->open_pages,
                pages->mapped_pages);
@@ -337,7 +337,8 @@ uint64_t test_data(void)
 
 /* ------------------------------------------------------------------------------------------------ children */
 
-__attribute__((noinline, no_sanitize("address", "undefined"))) unsigned char test_peek(const void *address)
+__attribute__((noinline, no_sanitize("address", "undefined"))) unsigned char
+test_try_lookup(const void *address)
 {
     return *(const volatile unsigned char *)address;
 }

@@ -49,7 +49,7 @@ static void begin(const struct kva_config *config, uint64_t size)
 
 static void tear_down(void)
 {
-    if (space.tiling != NULL)
+    if (space.map != NULL)
         assert_int_equal(kva_space_abandon(&space), KVA_OK);
     assert_int_equal(memory.blocks, 0);
     free(ranges);

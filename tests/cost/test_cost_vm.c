@@ -43,7 +43,7 @@ static struct kva_vm_config plain(void)
 {
     page = test_page();
     return (struct kva_vm_config){
-        .reserve = sizeof(void *) == 8 ? UINT64_C(1) << 34 : UINT64_C(1) << 29,
+        .reservation = sizeof(void *) == 8 ? UINT64_C(1) << 34 : UINT64_C(1) << 29,
         .memory = kva_failing_memory_init(&memory),
         .pages = kva_pages_host(mechanism),
         .cache_bytes = KVA_VM_NONE,
@@ -627,7 +627,7 @@ static void many_frames_one_freed(uint64_t size)
     assert_int_equal(kva_vm_frames_alloc(frames, 1, numbers), KVA_OK);
 }
 
-static void create_pool(uint64_t round)
+static void create_set(uint64_t round)
 {
     struct kva_vm_frames *made;
     enum kva_status status;
@@ -638,7 +638,7 @@ static void create_pool(uint64_t round)
     assert_int_equal(kva_vm_frames_destroy(made), KVA_OK);
 }
 
-static void destroy_pool(uint64_t round)
+static void destroy_set(uint64_t round)
 {
     struct kva_vm_frames *made;
     enum kva_status status;
@@ -1344,7 +1344,7 @@ static void build(uint64_t round)
 
     (void)round;
     config.engine = &kva_engine_bt;
-    config.reserve = size_now << 20;
+    config.reservation = size_now << 20;
     counting(status = kva_vm_create_from(&config, &vm));
     assert_int_equal(status, KVA_OK);
     assert_int_equal(kva_vm_destroy(vm, NULL, NULL), KVA_OK);
@@ -1359,7 +1359,7 @@ static void many_reporters(uint64_t size)
 {
     struct kva_vm_config config = plain();
 
-    config.reserve = 16 * TEST_MIB;
+    config.reservation = 16 * TEST_MIB;
     for (uint64_t i = 0; i < size; i++) {
         assert_int_equal(kva_vm_create(&config, &listed[i]), KVA_OK);
         assert_int_equal(kva_fault_reporter_add(listed[i]), KVA_OK);
@@ -1473,12 +1473,12 @@ static const struct cost_line lines[] = {
     COST_LINE("kva_vfree_later", "O(1)", "areas", COST_CONSTANT, many_areas_and_a_grace, free_later, NO_CALL),
     COST_LINE("kva_vfree_ready", "O(1)", "areas", COST_CONSTANT, many_areas_and_a_grace, make_ready, NO_CALL),
 
-    COST_LINE("kva_vm_frames_create", "O(1), five calls", "frames", COST_CONSTANT, many_frames, create_pool,
+    COST_LINE("kva_vm_frames_create", "O(1), five calls", "frames", COST_CONSTANT, many_frames, create_set,
               .most_calls = 5),
     COST_LINE("kva_vm_frames_destroy", "as kva_vm_purge, and a call", "frames that are taken", COST_CONSTANT,
-              many_frames, destroy_pool),
+              many_frames, destroy_set),
     COST_LINE("kva_vm_frames_destroy", "as kva_vm_purge, and a call", "pools", COST_CONSTANT, many_pools,
-              destroy_pool, .few = 16, .many = 400),
+              destroy_set, .few = 16, .many = 400),
     COST_LINE("kva_vm_frames_alloc", "O(count + n / 512)", "frames", COST_LINEAR, many_frames,
               allocate_frames, SELDOM, NO_CALL),
     COST_LINE("kva_vm_frames_alloc", "O(count + log n)", "frames that are taken", COST_LOGARITHM, many_frames,

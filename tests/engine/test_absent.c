@@ -5,7 +5,7 @@
  * directly.
  *
  * First by examples. Then every engine and the scan engine side by side, through the same random changes of a
- * tiling of some two hundred quanta: after each they must say the same of every address, hold the same
+ * address map of some two hundred quanta: after each they must say the same of every address, hold the same
  * counts, and find the same places.
  */
 #include "../common/harness.h"
@@ -21,13 +21,13 @@
 
 struct fixture {
     const struct kva_engine *engine;
-    struct kva_tiling *tiling;
+    struct kva_address_map *map;
     struct kva_failing_memory memory;
 };
 
 static void set_up_at(struct fixture *f, const struct kva_engine *engine, uint64_t first, uint64_t last)
 {
-    struct kva_tiling common;
+    struct kva_address_map common;
 
     memset(f, 0, sizeof(*f));
     memset(&common, 0, sizeof(common));
@@ -39,7 +39,7 @@ static void set_up_at(struct fixture *f, const struct kva_engine *engine, uint64
     common.quantum = 1;
     common.align_class[0] = 4;
     common.owners = true;
-    assert_int_equal(engine->create(&common, &f->tiling), KVA_OK);
+    assert_int_equal(engine->create(&common, &f->map), KVA_OK);
 }
 
 static void set_up(struct fixture *f, const struct kva_engine *engine)
@@ -50,7 +50,7 @@ static void set_up(struct fixture *f, const struct kva_engine *engine)
 static void check(const struct fixture *f)
 {
     uint64_t address = 0;
-    const char *broken = f->engine->check(f->tiling, &address);
+    const char *broken = f->engine->check(f->map, &address);
 
     check_that(broken == NULL, "%s: %s at %" PRIu64, f->engine->name, broken, address);
 }
@@ -58,7 +58,7 @@ static void check(const struct fixture *f)
 static void tear_down(struct fixture *f)
 {
     check(f);
-    f->engine->destroy(f->tiling);
+    f->engine->destroy(f->map);
     assert_int_equal(f->memory.blocks, 0);
 }
 
@@ -66,8 +66,8 @@ static void take(struct fixture *f, uint64_t start, uint64_t last)
 {
     struct kva_place place;
 
-    assert_int_equal(f->engine->locate(f->tiling, start, last, &place), KVA_OK);
-    assert_int_equal(f->engine->occupy(f->tiling, &place, f), KVA_OK);
+    assert_int_equal(f->engine->locate(f->map, start, last, &place), KVA_OK);
+    assert_int_equal(f->engine->occupy(f->map, &place, f), KVA_OK);
 }
 
 static void make_absent(struct fixture *f, uint64_t start, uint64_t last)
@@ -75,7 +75,7 @@ static void make_absent(struct fixture *f, uint64_t start, uint64_t last)
     uint64_t end = 0;
 
     take(f, start, last);
-    assert_int_equal(f->engine->park(f->tiling, start, KVA_COLOUR_ABSENT, &end), KVA_OK);
+    assert_int_equal(f->engine->defer(f->map, start, KVA_EPOCH_ABSENT, &end), KVA_OK);
     assert_int_equal(end, last);
 }
 
@@ -83,7 +83,7 @@ static void expect(const struct fixture *f, uint64_t at, uint64_t start, uint64_
 {
     struct kva_segment segment;
 
-    f->engine->find(f->tiling, at, &segment);
+    f->engine->lookup(f->map, at, &segment);
     assert_int_equal(segment.start, start);
     assert_int_equal(segment.last, last);
     assert_int_equal(segment.state, state);
@@ -105,25 +105,25 @@ static void an_absent_segment_is_left_alone(void **state)
         make_absent(&f, 1200, 1299);
         take(&f, 1300, 1309);
         take(&f, 1400, 1409);
-        assert_int_equal(engine->park(f.tiling, 1400, 0, &last), KVA_OK);
+        assert_int_equal(engine->defer(f.map, 1400, 0, &last), KVA_OK);
         check(&f);
         expect(&f, 1250, 1200, 1299, KVA_ABSENT);
-        assert_int_equal(f.tiling->tally.segments[KVA_ABSENT], 1);
-        assert_int_equal(f.tiling->tally.bytes[KVA_ABSENT], 100);
-        assert_int_equal(f.tiling->tally.segments[KVA_DEFERRED], 1);
-        assert_int_equal(f.tiling->tally.parked[0], 1);
-        struct kva_tally before = f.tiling->tally;
+        assert_int_equal(f.map->tally.segments[KVA_ABSENT], 1);
+        assert_int_equal(f.map->tally.bytes[KVA_ABSENT], 100);
+        assert_int_equal(f.map->tally.segments[KVA_DEFERRED], 1);
+        assert_int_equal(f.map->tally.deferred[0], 1);
+        struct kva_tally before = f.map->tally;
 
-        assert_int_equal(engine->release(f.tiling, 1200), KVA_ENOENT);
-        assert_int_equal(engine->punch(f.tiling, 1200, 1210, 1220), KVA_ENOENT);
-        assert_int_equal(engine->trim(f.tiling, 1200, 1210), KVA_ENOENT);
-        assert_int_equal(engine->resize(f.tiling, 1200, 1210), KVA_ENOENT);
-        assert_int_equal(engine->park(f.tiling, 1200, 1, &last), KVA_ENOENT);
-        assert_int_equal(engine->locate(f.tiling, 1200, 1299, &place), KVA_EEXIST);
-        assert_int_equal(engine->locate(f.tiling, 1190, 1200, &place), KVA_EEXIST);
-        assert_memory_equal(&before, &f.tiling->tally, sizeof(before));
-        engine->unpark(f.tiling, 0, UINT64_MAX);
-        engine->unpark(f.tiling, 1, UINT64_MAX);
+        assert_int_equal(engine->free(f.map, 1200), KVA_ENOENT);
+        assert_int_equal(engine->punch(f.map, 1200, 1210, 1220), KVA_ENOENT);
+        assert_int_equal(engine->trim(f.map, 1200, 1210), KVA_ENOENT);
+        assert_int_equal(engine->resize(f.map, 1200, 1210), KVA_ENOENT);
+        assert_int_equal(engine->defer(f.map, 1200, 1, &last), KVA_ENOENT);
+        assert_int_equal(engine->locate(f.map, 1200, 1299, &place), KVA_EEXIST);
+        assert_int_equal(engine->locate(f.map, 1190, 1200, &place), KVA_EEXIST);
+        assert_memory_equal(&before, &f.map->tally, sizeof(before));
+        engine->free_deferred(f.map, 0, UINT64_MAX);
+        engine->free_deferred(f.map, 1, UINT64_MAX);
         expect(&f, 1250, 1200, 1299, KVA_ABSENT);
         expect(&f, 1400, 1310, LAST, KVA_FREE);
         tear_down(&f);
@@ -145,23 +145,23 @@ static void wake_needs_the_start_of_an_absent_segment(void **state)
         make_absent(&f, 1200, 1299);
         take(&f, 1300, 1309);
         take(&f, 1400, 1409);
-        assert_int_equal(engine->park(f.tiling, 1400, 1, &last), KVA_OK);
-        struct kva_tally before = f.tiling->tally;
+        assert_int_equal(engine->defer(f.map, 1400, 1, &last), KVA_OK);
+        struct kva_tally before = f.map->tally;
         for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
-            assert_int_equal(engine->wake(f.tiling, wrong[i]), KVA_ENOENT);
-        assert_memory_equal(&before, &f.tiling->tally, sizeof(before));
+            assert_int_equal(engine->undefer(f.map, wrong[i]), KVA_ENOENT);
+        assert_memory_equal(&before, &f.map->tally, sizeof(before));
         check(&f);
 
         uint64_t takes = f.memory.takes;
-        assert_int_equal(engine->wake(f.tiling, 1200), KVA_OK);
+        assert_int_equal(engine->undefer(f.map, 1200), KVA_OK);
         assert_int_equal(f.memory.takes, takes);
         expect(&f, 1250, 1200, 1299, KVA_BUSY);
-        engine->find(f.tiling, 1250, &segment);
+        engine->lookup(f.map, 1250, &segment);
         assert_ptr_equal(segment.owner, &f); /* what it had before */
-        assert_int_equal(f.tiling->tally.segments[KVA_ABSENT], 0);
-        assert_int_equal(f.tiling->tally.bytes[KVA_ABSENT], 0);
-        assert_int_equal(engine->wake(f.tiling, 1200), KVA_ENOENT);
-        assert_int_equal(engine->release(f.tiling, 1200), KVA_OK);
+        assert_int_equal(f.map->tally.segments[KVA_ABSENT], 0);
+        assert_int_equal(f.map->tally.bytes[KVA_ABSENT], 0);
+        assert_int_equal(engine->undefer(f.map, 1200), KVA_ENOENT);
+        assert_int_equal(engine->free(f.map, 1200), KVA_OK);
         expect(&f, 1250, FIRST, 1299, KVA_FREE);
         tear_down(&f);
     }
@@ -183,21 +183,20 @@ static void absent_segments_stay_absent_among_others(void **state)
             take(&f, FIRST + 10 * i, FIRST + 10 * i + 9);
             if (i % 3 > 0)
                 assert_int_equal(
-                    engine->park(f.tiling, FIRST + 10 * i, i % 3 == 1 ? KVA_COLOUR_ABSENT : 0, &last),
-                    KVA_OK);
+                    engine->defer(f.map, FIRST + 10 * i, i % 3 == 1 ? KVA_EPOCH_ABSENT : 0, &last), KVA_OK);
         }
         check(&f);
-        engine->unpark(f.tiling, 0, UINT64_MAX);
+        engine->free_deferred(f.map, 0, UINT64_MAX);
         check(&f);
         for (uint64_t i = 0; i < SEGMENTS - 1; i++)
             expect(&f, FIRST + 10 * i, FIRST + 10 * i, FIRST + 10 * i + 9, states[i % 3]);
         for (uint64_t i = 0; i < SEGMENTS; i += 3)
-            assert_int_equal(engine->release(f.tiling, FIRST + 10 * i), KVA_OK);
+            assert_int_equal(engine->free(f.map, FIRST + 10 * i), KVA_OK);
         check(&f);
         for (uint64_t i = 1; i < SEGMENTS; i += 3) {
             expect(&f, FIRST + 10 * i, FIRST + 10 * i, FIRST + 10 * i + 9, KVA_ABSENT);
-            assert_int_equal(engine->wake(f.tiling, FIRST + 10 * i), KVA_OK);
-            assert_int_equal(engine->release(f.tiling, FIRST + 10 * i), KVA_OK);
+            assert_int_equal(engine->undefer(f.map, FIRST + 10 * i), KVA_OK);
+            assert_int_equal(engine->free(f.map, FIRST + 10 * i), KVA_OK);
         }
         expect(&f, FIRST, FIRST, LAST, KVA_FREE);
         tear_down(&f);
@@ -220,13 +219,13 @@ static void the_checkers_know_where_nothing_may_be_absent(void **state)
             set_up(&f, engine);
             make_absent(&f, 1200, 1299);
             make_absent(&f, cases[i].start, cases[i].last);
-            const char *broken = engine->check(f.tiling, &address);
+            const char *broken = engine->check(f.map, &address);
             assert_non_null(broken);
             assert_memory_equal(broken, "I3: ", 4);
-            broken = engine->check_near(f.tiling, i == 3 ? 1200 : cases[i].start, &address);
+            broken = engine->check_near(f.map, i == 3 ? 1200 : cases[i].start, &address);
             assert_non_null(broken);
             assert_memory_equal(broken, "I3: ", 4);
-            engine->destroy(f.tiling);
+            engine->destroy(f.map);
         }
     }
 }
@@ -235,22 +234,22 @@ static void the_checkers_know_where_nothing_may_be_absent(void **state)
 
 static void narrow(struct fixture *f, uint64_t first, uint64_t last, enum kva_status status)
 {
-    struct kva_tally before = f->tiling->tally;
-    uint64_t old_first = f->tiling->first, old_last = f->tiling->last;
+    struct kva_tally before = f->map->tally;
+    uint64_t old_first = f->map->first, old_last = f->map->last;
     uint64_t takes = f->memory.takes;
 
-    assert_int_equal(f->engine->narrow(f->tiling, first, last), status);
+    assert_int_equal(f->engine->narrow(f->map, first, last), status);
     assert_int_equal(f->memory.takes, takes);
     check(f);
     if (status != KVA_OK) {
-        assert_memory_equal(&before, &f->tiling->tally, sizeof(before));
-        assert_int_equal(f->tiling->first, old_first);
-        assert_int_equal(f->tiling->last, old_last);
+        assert_memory_equal(&before, &f->map->tally, sizeof(before));
+        assert_int_equal(f->map->first, old_first);
+        assert_int_equal(f->map->last, old_last);
         return;
     }
-    assert_int_equal(f->tiling->first, first);
-    assert_int_equal(f->tiling->last, last);
-    assert_int_equal(before.bytes[KVA_FREE] - f->tiling->tally.bytes[KVA_FREE],
+    assert_int_equal(f->map->first, first);
+    assert_int_equal(f->map->last, last);
+    assert_int_equal(before.bytes[KVA_FREE] - f->map->tally.bytes[KVA_FREE],
                      (first - old_first) + (old_last - last));
 }
 
@@ -260,15 +259,15 @@ static void narrow_goes_as_far_as_it_is_free(void **state)
     (void)state;
     for_each_engine (engine, e) {
         static struct fixture f;
-        uint64_t span = 0;
+        uint64_t extent = 0;
 
         set_up(&f, engine);
         narrow(&f, FIRST, LAST, KVA_OK);
         narrow(&f, FIRST + 1, LAST - 1, KVA_OK); /* one hole at both ends */
         narrow(&f, 1100, LAST - 1, KVA_OK);
         narrow(&f, 1100, 1899, KVA_OK);
-        assert_true(engine->largest(f.tiling, &span));
-        assert_int_equal(span, 799);
+        assert_true(engine->largest(f.map, &extent));
+        assert_int_equal(extent, 799);
         take(&f, 1200, 1299);
         take(&f, 1700, 1709);
         narrow(&f, 1201, 1899, KVA_EBUSY);
@@ -278,13 +277,13 @@ static void narrow_goes_as_far_as_it_is_free(void **state)
         narrow(&f, 1300, 1899, KVA_EBUSY);
         narrow(&f, 1199, 1710, KVA_OK);
         narrow(&f, 1200, 1709, KVA_OK); /* both holes vanish */
-        assert_int_equal(f.tiling->tally.segments[KVA_FREE], 1);
+        assert_int_equal(f.map->tally.segments[KVA_FREE], 1);
         narrow(&f, 1201, 1709, KVA_EBUSY);
         narrow(&f, 1200, 1708, KVA_EBUSY);
-        assert_int_equal(engine->release(f.tiling, 1200), KVA_OK);
+        assert_int_equal(engine->free(f.map, 1200), KVA_OK);
         narrow(&f, 1700, 1709, KVA_OK);
-        assert_false(engine->largest(f.tiling, &span));
-        assert_int_equal(engine->extend(f.tiling, FIRST, LAST), KVA_OK);
+        assert_false(engine->largest(f.map, &extent));
+        assert_int_equal(engine->extend(f.map, FIRST, LAST), KVA_OK);
         expect(&f, FIRST, FIRST, 1699, KVA_FREE);
         expect(&f, LAST, 1710, LAST, KVA_FREE);
         tear_down(&f);
@@ -301,21 +300,21 @@ static void narrow_stops_at_what_is_parked(void **state)
 
         set_up(&f, engine);
         take(&f, 1100, 1199);
-        assert_int_equal(engine->park(f.tiling, 1100, 0, &last), KVA_OK);
+        assert_int_equal(engine->defer(f.map, 1100, 0, &last), KVA_OK);
         make_absent(&f, 1800, 1899);
         narrow(&f, 1101, LAST, KVA_EBUSY);
         narrow(&f, 1200, LAST, KVA_EBUSY);
         narrow(&f, FIRST, 1898, KVA_EBUSY);
         narrow(&f, FIRST, 1799, KVA_EBUSY);
-        assert_int_equal(engine->wake(f.tiling, 1800), KVA_OK);
-        assert_int_equal(engine->release(f.tiling, 1800), KVA_OK);
-        engine->unpark(f.tiling, 0, 1);
+        assert_int_equal(engine->undefer(f.map, 1800), KVA_OK);
+        assert_int_equal(engine->free(f.map, 1800), KVA_OK);
+        engine->free_deferred(f.map, 0, 1);
         narrow(&f, 1500, 1500, KVA_OK);
         tear_down(&f);
     }
 }
 
-/** The lowest of many segments go, one after the other, until the tiling begins right at the next one: in bt
+/** The lowest of many segments go, one after the other, until the address map begins right at the next one: in bt
  *  this leaves a first leaf without entries, whose addresses are then all gone. From every start, filled in
  *  either direction. */
 static void narrow_up_to_any_segment(void **state)
@@ -335,12 +334,12 @@ static void narrow_up_to_any_segment(void **state)
                 }
                 for (uint64_t i = 0; i + 1 < count; i++) {
                     uint64_t first = FIRST + 1 + 10 * i;
-                    assert_int_equal(engine->release(f.tiling, first), KVA_OK);
+                    assert_int_equal(engine->free(f.map, first), KVA_OK);
                     narrow(&f, first + 10, LAST, KVA_OK);
                     expect(&f, first + 10, first + 10, first + 14, KVA_BUSY);
                     if (i % 3 != 0)
                         continue;
-                    assert_int_equal(engine->extend(f.tiling, FIRST, LAST), KVA_OK);
+                    assert_int_equal(engine->extend(f.map, FIRST, LAST), KVA_OK);
                     expect(&f, FIRST, FIRST, first + 9, KVA_FREE);
                     check(&f);
                 }
@@ -356,17 +355,17 @@ static void narrow_at_the_ends_of_all_addresses(void **state)
     (void)state;
     for_each_engine (engine, e) {
         static struct fixture f;
-        uint64_t span = 0;
+        uint64_t extent = 0;
 
         set_up_at(&f, engine, 0, UINT64_MAX);
         narrow(&f, 0, UINT64_MAX, KVA_OK);
         narrow(&f, 1, UINT64_MAX, KVA_OK);
-        assert_true(engine->largest(f.tiling, &span));
-        assert_int_equal(span, UINT64_MAX - 1);
-        assert_int_equal(engine->extend(f.tiling, 0, UINT64_MAX), KVA_OK);
+        assert_true(engine->largest(f.map, &extent));
+        assert_int_equal(extent, UINT64_MAX - 1);
+        assert_int_equal(engine->extend(f.map, 0, UINT64_MAX), KVA_OK);
         narrow(&f, 0, UINT64_MAX - 1, KVA_OK);
         narrow(&f, UINT64_MAX - 1, UINT64_MAX - 1, KVA_OK);
-        assert_int_equal(engine->extend(f.tiling, 0, UINT64_MAX), KVA_OK);
+        assert_int_equal(engine->extend(f.map, 0, UINT64_MAX), KVA_OK);
         take(&f, 1, 1);
         take(&f, UINT64_MAX - 1, UINT64_MAX - 1);
         narrow(&f, 1, UINT64_MAX - 1, KVA_OK);
@@ -388,53 +387,53 @@ static void compare_at(struct pair *pair, uint64_t at)
 {
     struct kva_segment a, b;
 
-    pair->scan.engine->find(pair->scan.tiling, at, &a);
-    pair->other.engine->find(pair->other.tiling, at, &b);
+    pair->scan.engine->lookup(pair->scan.map, at, &a);
+    pair->other.engine->lookup(pair->other.map, at, &b);
     check_that(a.start == b.start && a.last == b.last && a.state == b.state, "%s at %" PRIu64,
                pair->other.engine->name, at);
-    if (pair->other.engine->peeks) {
-        assert_true(pair->other.engine->peek(pair->other.tiling, at, &b));
+    if (pair->other.engine->has_try_lookup) {
+        assert_true(pair->other.engine->try_lookup(pair->other.map, at, &b));
         assert_true(a.start == b.start && a.last == b.last && a.state == b.state);
     }
 }
 
 static void compare_searches(struct pair *pair)
 {
-    struct kva_tiling *tiling = pair->scan.tiling;
+    struct kva_address_map *map = pair->scan.map;
 
     for (uint64_t size = 1; size <= 16; size *= 2) {
         for (unsigned i = 0; i < 4; i++) {
             struct kva_place a, b;
             const struct kva_demand demand = {.size = size,
                                               .align = i & 1 ? 4 : 1,
-                                              .min = tiling->first,
-                                              .max = tiling->last,
+                                              .min = map->first,
+                                              .max = map->last,
                                               .policy = i & 2 ? KVA_HIGHEST : KVA_LOWEST};
-            if (tiling->last - tiling->first < size - 1)
+            if (map->last - map->first < size - 1)
                 continue;
-            enum kva_status status = pair->scan.engine->search(tiling, &demand, &a);
-            assert_int_equal(pair->other.engine->search(pair->other.tiling, &demand, &b), status);
+            enum kva_status status = pair->scan.engine->search(map, &demand, &a);
+            assert_int_equal(pair->other.engine->search(pair->other.map, &demand, &b), status);
             assert_true(status != KVA_OK || a.start == b.start);
         }
     }
 }
 
-/** The next parked segment, in each colour. */
+/** The next parked segment, in each epoch. */
 static void compare_next_parked(struct pair *pair, uint64_t from)
 {
-    for (unsigned colour = 0; colour < KVA_PARKED; colour++) {
+    for (unsigned epoch = 0; epoch < KVA_EPOCHS_ALL; epoch++) {
         struct kva_segment a, b;
-        uint64_t to = pair->scan.tiling->last;
-        enum kva_status status = pair->scan.engine->next_parked(pair->scan.tiling, colour, from, to, &a);
-        check_that(pair->other.engine->next_parked(pair->other.tiling, colour, from, to, &b) == status,
-                   "%s: colour %u", pair->other.engine->name, colour);
+        uint64_t to = pair->scan.map->last;
+        enum kva_status status = pair->scan.engine->next_deferred(pair->scan.map, epoch, from, to, &a);
+        check_that(pair->other.engine->next_deferred(pair->other.map, epoch, from, to, &b) == status,
+                   "%s: colour %u", pair->other.engine->name, epoch);
         assert_true(status != KVA_OK || (a.start == b.start && a.last == b.last && a.state == b.state));
     }
 }
 
 static void compare(struct pair *pair, bool all)
 {
-    struct kva_tiling *a = pair->scan.tiling, *b = pair->other.tiling;
+    struct kva_address_map *a = pair->scan.map, *b = pair->other.map;
     uint64_t span_a = 0, span_b = 0;
 
     assert_int_equal(a->first, b->first);
@@ -455,42 +454,41 @@ static void compare(struct pair *pair, bool all)
 
 static enum kva_state state_at(const struct pair *pair, uint64_t at, struct kva_segment *segment)
 {
-    pair->scan.engine->find(pair->scan.tiling, at, segment);
+    pair->scan.engine->lookup(pair->scan.map, at, segment);
     return segment->state;
 }
 
 /** Make a segment absent where that is allowed: not at an end, not beside one. */
 static void try_absent(struct pair *pair, const struct kva_segment *busy)
 {
-    const struct kva_tiling *tiling = pair->scan.tiling;
+    const struct kva_address_map *map = pair->scan.map;
     struct kva_segment segment;
     uint64_t last;
 
-    if (busy->start == tiling->first || busy->last == tiling->last ||
+    if (busy->start == map->first || busy->last == map->last ||
         state_at(pair, busy->start - 1, &segment) == KVA_ABSENT ||
         state_at(pair, busy->last + 1, &segment) == KVA_ABSENT)
         return;
-    assert_int_equal(pair->scan.engine->park(pair->scan.tiling, busy->start, KVA_COLOUR_ABSENT, &last),
-                     KVA_OK);
-    assert_int_equal(pair->other.engine->park(pair->other.tiling, busy->start, KVA_COLOUR_ABSENT, &last),
+    assert_int_equal(pair->scan.engine->defer(pair->scan.map, busy->start, KVA_EPOCH_ABSENT, &last), KVA_OK);
+    assert_int_equal(pair->other.engine->defer(pair->other.map, busy->start, KVA_EPOCH_ABSENT, &last),
                      KVA_OK);
 }
 
 /** Release a segment, whatever it was. */
 static void free_in_both(struct pair *pair, uint64_t start)
 {
-    (void)pair->scan.engine->wake(pair->scan.tiling, start);
-    (void)pair->other.engine->wake(pair->other.tiling, start);
-    enum kva_status status = pair->scan.engine->release(pair->scan.tiling, start);
-    assert_int_equal(pair->other.engine->release(pair->other.tiling, start), status);
+    (void)pair->scan.engine->undefer(pair->scan.map, start);
+    (void)pair->other.engine->undefer(pair->other.map, start);
+    enum kva_status status = pair->scan.engine->free(pair->scan.map, start);
+    assert_int_equal(pair->other.engine->free(pair->other.map, start), status);
 }
 
 /** Free bounds whose outer parts are free, as far as they are; now and then further. */
 static void narrow_both(struct pair *pair, struct test_rng *rng)
 {
-    const struct kva_tiling *tiling = pair->scan.tiling;
+    const struct kva_address_map *map = pair->scan.map;
     struct kva_segment low, high;
-    uint64_t first = tiling->first, last = tiling->last;
+    uint64_t first = map->first, last = map->last;
     uint64_t over = test_one_in(rng, 8);
 
     if (state_at(pair, first, &low) == KVA_FREE)
@@ -499,17 +497,17 @@ static void narrow_both(struct pair *pair, struct test_rng *rng)
         last -=
             test_one_in(rng, 2) ? high.last - high.start + 1 : test_below(rng, high.last - high.start + 2);
     first += over;
-    if (first > last || first > tiling->last || state_at(pair, first, &low) == KVA_ABSENT ||
+    if (first > last || first > map->last || state_at(pair, first, &low) == KVA_ABSENT ||
         state_at(pair, last, &high) == KVA_ABSENT)
         return;
-    enum kva_status status = pair->scan.engine->narrow(pair->scan.tiling, first, last);
-    assert_int_equal(pair->other.engine->narrow(pair->other.tiling, first, last), status);
+    enum kva_status status = pair->scan.engine->narrow(pair->scan.map, first, last);
+    assert_int_equal(pair->other.engine->narrow(pair->other.map, first, last), status);
 }
 
 static void step(struct pair *pair, struct test_rng *rng, bool filling)
 {
-    struct kva_tiling *tiling = pair->scan.tiling;
-    uint64_t at = tiling->first + test_below(rng, tiling->last - tiling->first + 1);
+    struct kva_address_map *map = pair->scan.map;
+    uint64_t at = map->first + test_below(rng, map->last - map->first + 1);
     struct kva_segment segment;
     enum kva_state state = state_at(pair, at, &segment);
     uint64_t what = test_below(rng, 10);
@@ -520,23 +518,23 @@ static void step(struct pair *pair, struct test_rng *rng, bool filling)
         take(&pair->scan, at, last);
         take(&pair->other, at, last);
     } else if (what == 9) {
-        uint64_t first = test_below(rng, tiling->first + 1);
-        uint64_t last = SIDE_LAST - test_below(rng, SIDE_LAST - tiling->last + 1);
-        assert_int_equal(pair->scan.engine->extend(tiling, first, last), KVA_OK);
-        assert_int_equal(pair->other.engine->extend(pair->other.tiling, first, last), KVA_OK);
+        uint64_t first = test_below(rng, map->first + 1);
+        uint64_t last = SIDE_LAST - test_below(rng, SIDE_LAST - map->last + 1);
+        assert_int_equal(pair->scan.engine->extend(map, first, last), KVA_OK);
+        assert_int_equal(pair->other.engine->extend(pair->other.map, first, last), KVA_OK);
     } else if (what >= 7) {
         narrow_both(pair, rng);
     } else if (state == KVA_BUSY && what < 3) {
         try_absent(pair, &segment);
     } else if (state == KVA_BUSY && what == 3) {
         uint64_t last;
-        unsigned colour = (unsigned)test_below(rng, KVA_COLOURS);
-        assert_int_equal(pair->scan.engine->park(tiling, segment.start, colour, &last), KVA_OK);
-        assert_int_equal(pair->other.engine->park(pair->other.tiling, segment.start, colour, &last), KVA_OK);
+        unsigned epoch = (unsigned)test_below(rng, KVA_EPOCHS);
+        assert_int_equal(pair->scan.engine->defer(map, segment.start, epoch, &last), KVA_OK);
+        assert_int_equal(pair->other.engine->defer(pair->other.map, segment.start, epoch, &last), KVA_OK);
     } else if (what == 6) {
-        unsigned colour = (unsigned)test_below(rng, KVA_COLOURS);
-        pair->scan.engine->unpark(tiling, colour, 1 + tiling->tally.parked[colour]);
-        pair->other.engine->unpark(pair->other.tiling, colour, UINT64_MAX);
+        unsigned epoch = (unsigned)test_below(rng, KVA_EPOCHS);
+        pair->scan.engine->free_deferred(map, epoch, 1 + map->tally.deferred[epoch]);
+        pair->other.engine->free_deferred(pair->other.map, epoch, UINT64_MAX);
     } else if (state != KVA_FREE && !filling) {
         free_in_both(pair, segment.start);
     }

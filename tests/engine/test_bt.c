@@ -48,10 +48,10 @@ static void tear_down(struct fixture *f)
     assert_int_equal(f->memory.blocks, 0);
 }
 
-/* Fields behind a leaf or inner node differ between node sizes; these of the tiling do not. */
-static const struct bt_tiling *tree(const struct fixture *f)
+/* Fields behind a leaf or inner node differ between node sizes; these of the address map do not. */
+static const struct bt_map *tree(const struct fixture *f)
 {
-    return (const struct bt_tiling *)f->space.tiling;
+    return (const struct bt_map *)f->space.map;
 }
 
 /** A root that is a leaf: only for the forms with nodes of the usual size. */
@@ -84,7 +84,7 @@ static const struct bt_leaf *leaf_of(const struct fixture *f, uint64_t address)
 static void reserve(struct fixture *f, uint64_t start, uint64_t size)
 {
     enum kva_status status = kva_reserve(&f->space, start, size, f, NULL);
-    check_that(status == KVA_OK, "%s: reserve(%#" PRIx64 ", %#" PRIx64 "): %s", f->space.tiling ? "" : "none",
+    check_that(status == KVA_OK, "%s: reserve(%#" PRIx64 ", %#" PRIx64 "): %s", f->space.map ? "" : "none",
                start, size, kva_status_name(status));
 }
 
@@ -515,18 +515,19 @@ static void long_orders_of_removal(void **state)
 /* ---------------------------------------------------------------------------------------- up and down */
 
 /* Without the space, and so without its checks after each change: the tree has many nodes. */
-static void take_at(const struct kva_engine *engine, struct kva_tiling *tiling, uint64_t start, uint64_t last)
+static void take_at(const struct kva_engine *engine, struct kva_address_map *map, uint64_t start,
+                    uint64_t last)
 {
     struct kva_place place;
 
-    assert_int_equal(engine->locate(tiling, start, last, &place), KVA_OK);
-    assert_int_equal(engine->occupy(tiling, &place, NULL), KVA_OK);
+    assert_int_equal(engine->locate(map, start, last, &place), KVA_OK);
+    assert_int_equal(engine->occupy(map, &place, NULL), KVA_OK);
 }
 
-static void expect_sound(const struct kva_engine *engine, const struct kva_tiling *tiling)
+static void expect_sound(const struct kva_engine *engine, const struct kva_address_map *map)
 {
     uint64_t address = 0;
-    const char *broken = engine->check(tiling, &address);
+    const char *broken = engine->check(map, &address);
     check_that(broken == NULL, "%s at %#" PRIx64, broken, address);
 }
 
@@ -545,33 +546,32 @@ static void the_tree_grows_and_shrinks(void **state)
             continue;
         for (size_t order = 0; order < 9; order++) {
             struct kva_failing_memory memory = {0};
-            struct kva_tiling common = {.engine = engine,
-                                        .ledger.memory = kva_failing_memory_init(&memory),
-                                        .last = 3 * count * PAGE - 1,
-                                        .quantum = PAGE};
-            struct kva_tiling *tiling;
+            struct kva_address_map common = {.engine = engine,
+                                             .ledger.memory = kva_failing_memory_init(&memory),
+                                             .last = 3 * count * PAGE - 1,
+                                             .quantum = PAGE};
+            struct kva_address_map *map;
             uint64_t takes = 0;
 
-            assert_int_equal(engine->create(&common, &tiling), KVA_OK);
+            assert_int_equal(engine->create(&common, &map), KVA_OK);
             for (int round = 0; round < 2; round++) {
                 for (uint64_t i = 0; i < count; i++) {
                     uint64_t start = 3 * (i * strides[order % 3] % count) * PAGE;
-                    take_at(engine, tiling, start, start + PAGE - 1);
+                    take_at(engine, map, start, start + PAGE - 1);
                 }
-                expect_sound(engine, tiling);
-                assert_int_equal(tiling->tally.segments[KVA_BUSY], count);
-                assert_true(((const struct bt_tiling *)tiling)->height >= (is_full_size(engine) ? 2 : 4));
+                expect_sound(engine, map);
+                assert_int_equal(map->tally.segments[KVA_BUSY], count);
+                assert_true(((const struct bt_map *)map)->height >= (is_full_size(engine) ? 2 : 4));
                 assert_true(round == 0 || memory.takes == takes);
                 takes = memory.takes;
                 for (uint64_t i = 0; i < count; i++)
-                    assert_int_equal(engine->release(tiling, 3 * (i * strides[order / 3] % count) * PAGE),
-                                     KVA_OK);
-                expect_sound(engine, tiling);
+                    assert_int_equal(engine->free(map, 3 * (i * strides[order / 3] % count) * PAGE), KVA_OK);
+                expect_sound(engine, map);
                 assert_int_equal(memory.takes, takes);
-                assert_int_equal(((const struct bt_tiling *)tiling)->height, 0);
-                assert_int_equal(tiling->tally.segments[KVA_FREE], 1);
+                assert_int_equal(((const struct bt_map *)map)->height, 0);
+                assert_int_equal(map->tally.segments[KVA_FREE], 1);
             }
-            engine->destroy(tiling);
+            engine->destroy(map);
             assert_int_equal(memory.blocks, 0);
         }
     }
@@ -710,15 +710,15 @@ static void bytes_per_range_in_steady_churn(void **state)
             continue;
         for (int owners = 0; owners < 2; owners++) {
             struct kva_failing_memory memory = {0};
-            struct kva_tiling common = {.engine = engine,
-                                        .ledger.memory = kva_failing_memory_init(&memory),
-                                        .last = (UINT64_C(1) << 46) - 1,
-                                        .quantum = PAGE,
-                                        .owners = owners};
+            struct kva_address_map common = {.engine = engine,
+                                             .ledger.memory = kva_failing_memory_init(&memory),
+                                             .last = (UINT64_C(1) << 46) - 1,
+                                             .quantum = PAGE,
+                                             .owners = owners};
             struct test_rng rng = test_rng_of(740);
-            struct kva_tiling *tiling;
+            struct kva_address_map *map;
 
-            assert_int_equal(engine->create(&common, &tiling), KVA_OK);
+            assert_int_equal(engine->create(&common, &map), KVA_OK);
             for (uint64_t i = 0; i < LIVE + PAIRS; i++) {
                 struct kva_demand demand = {.size = (1 + test_below(&rng, 64)) * PAGE,
                                             .align = PAGE,
@@ -727,25 +727,25 @@ static void bytes_per_range_in_steady_churn(void **state)
                 struct kva_place place;
                 uint64_t k = i < LIVE ? i : test_below(&rng, LIVE);
                 if (i >= LIVE)
-                    assert_int_equal(engine->release(tiling, live[k]), KVA_OK);
-                assert_int_equal(engine->search(tiling, &demand, &place), KVA_OK);
-                assert_int_equal(engine->occupy(tiling, &place, NULL), KVA_OK);
+                    assert_int_equal(engine->free(map, live[k]), KVA_OK);
+                assert_int_equal(engine->search(map, &demand, &place), KVA_OK);
+                assert_int_equal(engine->occupy(map, &place, NULL), KVA_OK);
                 live[k] = place.start;
             }
-            expect_sound(engine, tiling);
-            double each = (double)tiling->ledger.bytes / LIVE;
+            expect_sound(engine, map);
+            double each = (double)map->ledger.bytes / LIVE;
             print_message("%s, %s owners: %.1f bytes a range\n", test_engine_name(e),
                           owners ? "with" : "without", each);
             assert_true(each <= (owners ? 30.0 : 16.0));
-            assert_int_equal(tiling->ledger.bytes, memory.bytes);
-            engine->destroy(tiling);
+            assert_int_equal(map->ledger.bytes, memory.bytes);
+            engine->destroy(map);
         }
     }
 }
 
 /** Two neighbours under one parent that would fit into one merge as soon as one of them shrinks. Returns the inner
  *  nodes and leaves below a node. */
-static size_t expect_no_mergeable_pair(const struct bt_tiling *bt, const void *node, unsigned level)
+static size_t expect_no_mergeable_pair(const struct bt_map *bt, const void *node, unsigned level)
 {
     const struct bt_inner *inner = node;
     size_t nodes = 1;
@@ -776,25 +776,25 @@ static void a_thinned_tree_gives_its_nodes_back(void **state)
             continue;
         for (size_t order = 0; order < 3; order++) {
             struct kva_failing_memory memory = {0};
-            struct kva_tiling common = {.engine = engine,
-                                        .ledger.memory = kva_failing_memory_init(&memory),
-                                        .last = 2 * COUNT - 1,
-                                        .quantum = 1};
-            struct kva_tiling *tiling;
+            struct kva_address_map common = {.engine = engine,
+                                             .ledger.memory = kva_failing_memory_init(&memory),
+                                             .last = 2 * COUNT - 1,
+                                             .quantum = 1};
+            struct kva_address_map *map;
 
-            assert_int_equal(engine->create(&common, &tiling), KVA_OK);
+            assert_int_equal(engine->create(&common, &map), KVA_OK);
             for (uint64_t i = 0; i < COUNT; i++)
-                take_at(engine, tiling, 2 * i, 2 * i);
+                take_at(engine, map, 2 * i, 2 * i);
             for (uint64_t i = 0; i < COUNT; i++) {
                 uint64_t k = i * strides[order] % COUNT;
                 if (k % 40 != 0)
-                    assert_int_equal(engine->release(tiling, 2 * k), KVA_OK);
+                    assert_int_equal(engine->free(map, 2 * k), KVA_OK);
             }
-            expect_sound(engine, tiling);
-            const struct bt_tiling *bt = (const struct bt_tiling *)tiling;
+            expect_sound(engine, map);
+            const struct bt_map *bt = (const struct bt_map *)map;
             size_t nodes = expect_no_mergeable_pair(bt, bt->root, 0);
             check_that(nodes <= 1 + 2 * (COUNT / 40) / (BT_MERGE_ENTRIES / 2), "%zu nodes", nodes);
-            engine->destroy(tiling);
+            engine->destroy(map);
         }
     }
 }
@@ -831,7 +831,7 @@ static void the_first_leaf_takes_over_the_next(void **state)
     assert_true(took_over);
 }
 
-/* The public engine is only a way in: the tiling belongs to the best form that there is. */
+/* The public engine is only a way in: the address map belongs to the best form that there is. */
 static void the_way_in(void **state)
 {
     static struct fixture f;
@@ -841,9 +841,9 @@ static void the_way_in(void **state)
     (void)state;
 
     set_up(&f, &kva_engine_bt, &config);
-    for_each_bt(engine, e) is_a_form = is_a_form || f.space.tiling->engine == engine;
+    for_each_bt(engine, e) is_a_form = is_a_form || f.space.map->engine == engine;
     assert_true(is_a_form);
-    assert_true(is_full_size(f.space.tiling->engine));
+    assert_true(is_full_size(f.space.map->engine));
     reserve(&f, 10, 10);
     tear_down(&f);
     assert_ptr_equal(kva_engine_by_name("bt"), &kva_engine_bt);
@@ -873,13 +873,13 @@ static void fill(struct fixture *f, struct test_rng *rng, uint64_t units, uint64
  *  changes do. */
 static void play_prepared(struct fixture *f, struct test_rng *rng, uint64_t units, size_t count)
 {
-    struct kva_tiling *tiling = f->space.tiling;
+    struct kva_address_map *map = f->space.map;
 
     assert_int_equal(kva_preload(&f->space, count), KVA_OK);
     kva_failing_memory_fail(&f->memory, 1, true);
     for (size_t left = count; left > 0;) {
         size_t together = left > 1 ? 1 + (size_t)test_below(rng, 2) : 1;
-        check_that(tiling->engine->prepare(tiling, together) == KVA_OK, "%s: %zu at once, %zu of %zu left",
+        check_that(map->engine->prepare(map, together) == KVA_OK, "%s: %zu at once, %zu of %zu left",
                    f->engine->name, together, left, count);
         for (; together > 0; left--, together--) {
             enum kva_status status = KVA_EEXIST;

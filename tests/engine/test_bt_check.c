@@ -28,7 +28,7 @@
 
 struct fixture {
     struct kva_space space;
-    struct bt_tiling *bt;
+    struct bt_map *bt;
     struct kva_failing_memory memory;
     unsigned reports;
     struct kva_fault report;
@@ -61,7 +61,7 @@ static void set_up(struct fixture *f)
     for (uint64_t i = 0; i < RANGES; i++)
         assert_int_equal(kva_reserve(&f->space, start_of(i), QUANTUM, NULL, NULL), KVA_OK);
     assert_int_equal(kva_free_deferred(&f->space, start_of(DEFERRED)), KVA_OK);
-    f->bt = (struct bt_tiling *)f->space.tiling;
+    f->bt = (struct bt_map *)f->space.map;
     assert_true(f->bt->height >= 3);
     assert_int_equal(kva_space_check(&f->space, NULL), KVA_OK);
 }
@@ -190,10 +190,10 @@ static void spoil_marks(struct fixture *f, struct bt_inner *inner, unsigned leve
 {
     (void)level;
     for (size_t i = 0; i < inner->count; i++) {
-        for (unsigned colour = 0; colour < KVA_COLOURS; colour++) {
-            inner->deferred[colour] ^= UINT64_C(1) << i; /* lost where it was, or left where nothing is */
+        for (unsigned epoch = 0; epoch < KVA_EPOCHS; epoch++) {
+            inner->deferred[epoch] ^= UINT64_C(1) << i; /* lost where it was, or left where nothing is */
             expect_named(f, "I7", "a mark", inner->low[i]);
-            inner->deferred[colour] ^= UINT64_C(1) << i;
+            inner->deferred[epoch] ^= UINT64_C(1) << i;
         }
     }
 }
@@ -294,7 +294,7 @@ static void spoil_leaf(struct fixture *f, struct bt_leaf *leaf, uint64_t low)
 {
     uint32_t count = leaf->count;
     uint64_t base = leaf->base;
-    uint64_t parked = leaf->parked[0];
+    uint64_t deferred = leaf->deferred[0];
 
     leaf->version++;
     expect_named(f, "I6", "a change that has not ended", low);
@@ -311,16 +311,16 @@ static void spoil_leaf(struct fixture *f, struct bt_leaf *leaf, uint64_t low)
     leaf->base += 1;
     expect_named(f, low == FIRST ? "I2" : "I6", "a base off the quantum", low);
     leaf->base = base;
-    leaf->parked[0] = parked | UINT64_C(1) << count;
+    leaf->deferred[0] = deferred | UINT64_C(1) << count;
     expect_named(f, "I7", "a mark behind the entries", low);
     expect_named_near(f, low, "I7");
-    leaf->parked[0] = parked ^ 1;
+    leaf->deferred[0] = deferred ^ 1;
     expect_named(f, "I5I7", "a mark on an entry", low);
-    leaf->parked[0] = parked | 1;
-    leaf->parked[1] = 1;
+    leaf->deferred[0] = deferred | 1;
+    leaf->deferred[1] = 1;
     expect_named(f, "I7", "an entry in two colours", low);
-    leaf->parked[0] = parked;
-    leaf->parked[1] = 0;
+    leaf->deferred[0] = deferred;
+    leaf->deferred[1] = 0;
 }
 
 static void a_wrong_leaf(void **state)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * clear, of each engine, against a release of each segment by the linear engine: the same tiling, at every
+ * clear, of each engine, against a release of each segment by the linear engine: the same address map, at every
  * step.
  */
 #include "../common/harness.h"
@@ -13,19 +13,19 @@
 
 #include <kva/engine.h>
 
-/** A tiling, and the linear one beside it, which frees one by one. */
+/** An address map, and the linear one beside it, which frees one by one. */
 struct twins {
-    struct kva_tiling *one;
-    struct kva_tiling *oracle;
+    struct kva_address_map *one;
+    struct kva_address_map *oracle;
     struct kva_failing_memory memory[2];
     int owners[64];
 };
 
-static struct kva_tiling *make(const struct kva_engine *engine, struct kva_failing_memory *memory,
-                               uint64_t first, uint64_t last, uint64_t quantum)
+static struct kva_address_map *make(const struct kva_engine *engine, struct kva_failing_memory *memory,
+                                    uint64_t first, uint64_t last, uint64_t quantum)
 {
-    struct kva_tiling common;
-    struct kva_tiling *tiling;
+    struct kva_address_map common;
+    struct kva_address_map *map;
 
     memset(&common, 0, sizeof common);
     common.engine = engine;
@@ -35,8 +35,8 @@ static struct kva_tiling *make(const struct kva_engine *engine, struct kva_faili
     common.quantum = quantum;
     common.owners = true;
     common.by_size = engine != &kva_engine_scan;
-    assert_int_equal(engine->create(&common, &tiling), KVA_OK);
-    return tiling;
+    assert_int_equal(engine->create(&common, &map), KVA_OK);
+    return map;
 }
 
 static void make_twins(struct twins *twins, const struct kva_engine *engine, uint64_t first, uint64_t last,
@@ -54,19 +54,19 @@ static void end_twins(struct twins *twins)
     assert_int_equal(twins->memory[1].blocks, 0);
 }
 
-static void occupy(struct kva_tiling *tiling, uint64_t start, uint64_t last, void *owner)
+static void occupy(struct kva_address_map *map, uint64_t start, uint64_t last, void *owner)
 {
     struct kva_place place;
 
-    assert_int_equal(tiling->engine->locate(tiling, start, last, &place), KVA_OK);
-    assert_int_equal(tiling->engine->occupy(tiling, &place, owner), KVA_OK);
+    assert_int_equal(map->engine->locate(map, start, last, &place), KVA_OK);
+    assert_int_equal(map->engine->occupy(map, &place, owner), KVA_OK);
 }
 
-static void park(struct kva_tiling *tiling, uint64_t start, unsigned colour)
+static void defer(struct kva_address_map *map, uint64_t start, unsigned epoch)
 {
     uint64_t last;
 
-    assert_int_equal(tiling->engine->park(tiling, start, colour, &last), KVA_OK);
+    assert_int_equal(map->engine->defer(map, start, epoch, &last), KVA_OK);
 }
 
 /** A range in both, which may wait for a flush. */
@@ -78,23 +78,23 @@ static void put(struct twins *twins, struct test_rng *rng, uint64_t start, uint6
     occupy(twins->one, start, last, owner);
     occupy(twins->oracle, start, last, owner);
     if (test_one_in(rng, one_in_parked)) {
-        unsigned colour = test_one_in(rng, 2);
-        park(twins->one, start, colour);
-        park(twins->oracle, start, colour);
+        unsigned epoch = test_one_in(rng, 2);
+        defer(twins->one, start, epoch);
+        defer(twins->oracle, start, epoch);
     }
 }
 
 /** Where nothing is in use, put ranges at random, with gaps or without; some wait for a flush. */
-static void fill(struct twins *twins, struct test_rng *rng, uint64_t span, unsigned one_in_parked)
+static void fill(struct twins *twins, struct test_rng *rng, uint64_t extent, unsigned one_in_parked)
 {
-    struct kva_tiling *one = twins->one;
+    struct kva_address_map *one = twins->one;
     uint64_t quantum = one->quantum;
 
     for (uint64_t at = one->first;;) {
         struct kva_segment segment;
-        one->engine->find(one, at, &segment);
+        one->engine->lookup(one, at, &segment);
         uint64_t start = at + test_below(rng, 3) * quantum;
-        uint64_t last = start + (1 + test_below(rng, span)) * quantum - 1;
+        uint64_t last = start + (1 + test_below(rng, extent)) * quantum - 1;
         bool fits = segment.state == KVA_FREE && start >= at && last >= start && last <= segment.last;
         if (fits)
             put(twins, rng, start, last, one_in_parked);
@@ -107,13 +107,13 @@ static void fill(struct twins *twins, struct test_rng *rng, uint64_t span, unsig
 }
 
 /** Free one by one what lies wholly inside. */
-static void release_each(struct kva_tiling *tiling, uint64_t first, uint64_t last)
+static void release_each(struct kva_address_map *map, uint64_t first, uint64_t last)
 {
     for (uint64_t at = first;;) {
         struct kva_segment segment;
-        tiling->engine->find(tiling, at, &segment);
+        map->engine->lookup(map, at, &segment);
         if (segment.state == KVA_BUSY && segment.start >= first && segment.last <= last)
-            assert_int_equal(tiling->engine->release(tiling, segment.start), KVA_OK);
+            assert_int_equal(map->engine->free(map, segment.start), KVA_OK);
         if (segment.last >= last)
             return;
         at = segment.last + 1;
@@ -137,8 +137,8 @@ static void expect_same(const struct twins *twins)
     for (uint64_t at = twins->one->first;;) {
         struct kva_segment one;
         struct kva_segment oracle;
-        engine->find(twins->one, at, &one);
-        twins->oracle->engine->find(twins->oracle, at, &oracle);
+        engine->lookup(twins->one, at, &one);
+        twins->oracle->engine->lookup(twins->oracle, at, &oracle);
         check_that(one.start == oracle.start && one.last == oracle.last && one.state == oracle.state &&
                        one.owner == oracle.owner,
                    "%s: another segment at %" PRIu64, engine->name, at);
@@ -158,10 +158,9 @@ static void clear_both(struct twins *twins, uint64_t first, uint64_t last)
     expect_same(twins);
 }
 
-static uint64_t some_address(const struct kva_tiling *tiling, struct test_rng *rng)
+static uint64_t some_address(const struct kva_address_map *map, struct test_rng *rng)
 {
-    return tiling->first +
-           test_below(rng, (tiling->last - tiling->first) / tiling->quantum + 1) * tiling->quantum;
+    return map->first + test_below(rng, (map->last - map->first) / map->quantum + 1) * map->quantum;
 }
 
 /** Ranges of every length, over and over. */
@@ -202,14 +201,14 @@ static void as_one_release_each(void **state)
 enum { ADDED = 1024, GROUP = 16 };
 
 /** Add a thousand ranges above all others, and clear them in runs that leave one of sixteen. */
-static void add_and_thin_out(struct kva_tiling *tiling, uint64_t round)
+static void add_and_thin_out(struct kva_address_map *map, uint64_t round)
 {
     uint64_t base = round * 2 * ADDED;
 
     for (uint64_t i = 0; i < ADDED; i++)
-        occupy(tiling, base + 2 * i, base + 2 * i, NULL);
+        occupy(map, base + 2 * i, base + 2 * i, NULL);
     for (uint64_t i = 0; i < ADDED; i += GROUP)
-        tiling->engine->clear(tiling, base + 2 * (i + 1), base + 2 * (i + GROUP) - 1);
+        map->engine->clear(map, base + 2 * (i + 1), base + 2 * (i + GROUP) - 1);
 }
 
 /** Of a few ranges each, as the tests have them: what is left of a group may be a whole leaf. */
@@ -226,16 +225,16 @@ static void what_is_left_is_packed(void **state)
 
     for_each_engine (engine, e) {
         struct kva_failing_memory memory;
-        struct kva_tiling *tiling = make(engine, &memory, 0, (1 << 20) - 1, 1);
+        struct kva_address_map *map = make(engine, &memory, 0, (1 << 20) - 1, 1);
 
-        add_and_thin_out(tiling, 0);
-        uint64_t once = tiling->ledger.bytes;
+        add_and_thin_out(map, 0);
+        uint64_t once = map->ledger.bytes;
         for (uint64_t round = 1; round < 16; round++)
-            add_and_thin_out(tiling, round);
-        assert_int_equal(tiling->tally.segments[KVA_BUSY], 16 * ADDED / GROUP);
-        check_that(tiling->ledger.bytes <= (are_leaves_short(engine) ? 5 : 3) * once,
-                   "%s: %" PRIu64 " bytes, then %" PRIu64, engine->name, once, tiling->ledger.bytes);
-        engine->destroy(tiling);
+            add_and_thin_out(map, round);
+        assert_int_equal(map->tally.segments[KVA_BUSY], 16 * ADDED / GROUP);
+        check_that(map->ledger.bytes <= (are_leaves_short(engine) ? 5 : 3) * once,
+                   "%s: %" PRIu64 " bytes, then %" PRIu64, engine->name, once, map->ledger.bytes);
+        engine->destroy(map);
         assert_int_equal(memory.blocks, 0);
     }
 }

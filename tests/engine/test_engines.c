@@ -16,13 +16,13 @@
 
 struct fixture {
     const struct kva_engine *engine;
-    struct kva_tiling *tiling;
+    struct kva_address_map *map;
     struct kva_failing_memory memory;
 };
 
 static void set_up(struct fixture *f, const struct kva_engine *engine)
 {
-    struct kva_tiling common;
+    struct kva_address_map common;
 
     memset(f, 0, sizeof(*f));
     memset(&common, 0, sizeof(common));
@@ -34,19 +34,19 @@ static void set_up(struct fixture *f, const struct kva_engine *engine)
     common.quantum = 1;
     common.owners = true;
     common.by_size = true;
-    assert_int_equal(engine->create(&common, &f->tiling), KVA_OK);
+    assert_int_equal(engine->create(&common, &f->map), KVA_OK);
 }
 
 static void check(struct fixture *f)
 {
     uint64_t address = 0;
-    const char *broken = f->engine->check(f->tiling, &address);
+    const char *broken = f->engine->check(f->map, &address);
 
     if (!broken)
-        broken = check_sizes(f->tiling, &address);
+        broken = check_sizes(f->map, &address);
     check_that(broken == NULL, "%s: %s at %" PRIu64, f->engine->name, broken, address);
     for (uint64_t at = FIRST; at <= LAST; at += 37) {
-        broken = f->engine->check_near(f->tiling, at, &address);
+        broken = f->engine->check_near(f->map, at, &address);
         check_that(broken == NULL, "%s: %s at %" PRIu64, f->engine->name, broken, address);
     }
 }
@@ -54,7 +54,7 @@ static void check(struct fixture *f)
 static void tear_down(struct fixture *f)
 {
     check(f);
-    f->engine->destroy(f->tiling);
+    f->engine->destroy(f->map);
     assert_int_equal(f->memory.blocks, 0);
 }
 
@@ -62,17 +62,17 @@ static void take(struct fixture *f, uint64_t start, uint64_t last)
 {
     struct kva_place place;
 
-    assert_int_equal(f->engine->locate(f->tiling, start, last, &place), KVA_OK);
+    assert_int_equal(f->engine->locate(f->map, start, last, &place), KVA_OK);
     assert_int_equal(place.start, start);
     assert_int_equal(place.last, last);
-    assert_int_equal(f->engine->occupy(f->tiling, &place, f), KVA_OK);
+    assert_int_equal(f->engine->occupy(f->map, &place, f), KVA_OK);
 }
 
 static void expect(const struct fixture *f, uint64_t at, uint64_t start, uint64_t last, enum kva_state state)
 {
     struct kva_segment segment;
 
-    f->engine->find(f->tiling, at, &segment);
+    f->engine->lookup(f->map, at, &segment);
     assert_int_equal(segment.start, start);
     assert_int_equal(segment.last, last);
     assert_int_equal(segment.state, state);
@@ -82,16 +82,16 @@ static void expect(const struct fixture *f, uint64_t at, uint64_t start, uint64_
 /** Every operation on a busy segment says KVA_ENOENT where none starts, and changes nothing. */
 static void expect_none_starts(struct fixture *f, uint64_t at)
 {
-    struct kva_tally before = f->tiling->tally;
+    struct kva_tally before = f->map->tally;
     uint64_t last = 77;
 
-    assert_int_equal(f->engine->release(f->tiling, at), KVA_ENOENT);
-    assert_int_equal(f->engine->punch(f->tiling, at, at + 1, at + 1), KVA_ENOENT);
-    assert_int_equal(f->engine->trim(f->tiling, at, at + 1), KVA_ENOENT);
-    assert_int_equal(f->engine->resize(f->tiling, at, at), KVA_ENOENT);
-    assert_int_equal(f->engine->park(f->tiling, at, 0, &last), KVA_ENOENT);
+    assert_int_equal(f->engine->free(f->map, at), KVA_ENOENT);
+    assert_int_equal(f->engine->punch(f->map, at, at + 1, at + 1), KVA_ENOENT);
+    assert_int_equal(f->engine->trim(f->map, at, at + 1), KVA_ENOENT);
+    assert_int_equal(f->engine->resize(f->map, at, at), KVA_ENOENT);
+    assert_int_equal(f->engine->defer(f->map, at, 0, &last), KVA_ENOENT);
     assert_int_equal(last, 77);
-    assert_memory_equal(&before, &f->tiling->tally, sizeof(before));
+    assert_memory_equal(&before, &f->map->tally, sizeof(before));
     check(f);
 }
 
@@ -108,7 +108,7 @@ static void only_the_start_of_a_busy_segment_will_do(void **state)
         take(&f, 1200, 1299);
         take(&f, 1300, 1399);
         take(&f, 1400, 1499);
-        assert_int_equal(engine->park(f.tiling, 1300, 0, &last), KVA_OK);
+        assert_int_equal(engine->defer(f.map, 1300, 0, &last), KVA_OK);
         assert_int_equal(last, 1399);
         expect_none_starts(&f, FIRST); /* free */
         expect_none_starts(&f, 1100);  /* inside free */
@@ -133,17 +133,17 @@ static void a_place_must_be_wholly_free(void **state)
         set_up(&f, engine);
         take(&f, 1200, 1299);
         take(&f, 1400, 1499);
-        assert_int_equal(engine->park(f.tiling, 1400, 1, &last), KVA_OK);
-        assert_int_equal(engine->locate(f.tiling, 1199, 1200, &place), KVA_EEXIST);
-        assert_int_equal(engine->locate(f.tiling, 1200, 1200, &place), KVA_EEXIST);
-        assert_int_equal(engine->locate(f.tiling, 1299, 1300, &place), KVA_EEXIST);
-        assert_int_equal(engine->locate(f.tiling, 1300, 1400, &place), KVA_EEXIST);
-        assert_int_equal(engine->locate(f.tiling, FIRST, LAST, &place), KVA_EEXIST);
-        assert_int_equal(engine->locate(f.tiling, 1450, 1460, &place), KVA_EEXIST);
+        assert_int_equal(engine->defer(f.map, 1400, 1, &last), KVA_OK);
+        assert_int_equal(engine->locate(f.map, 1199, 1200, &place), KVA_EEXIST);
+        assert_int_equal(engine->locate(f.map, 1200, 1200, &place), KVA_EEXIST);
+        assert_int_equal(engine->locate(f.map, 1299, 1300, &place), KVA_EEXIST);
+        assert_int_equal(engine->locate(f.map, 1300, 1400, &place), KVA_EEXIST);
+        assert_int_equal(engine->locate(f.map, FIRST, LAST, &place), KVA_EEXIST);
+        assert_int_equal(engine->locate(f.map, 1450, 1460, &place), KVA_EEXIST);
         take(&f, 1300, 1399);
         take(&f, FIRST, 1199);
         take(&f, 1500, LAST);
-        assert_int_equal(f.tiling->tally.segments[KVA_FREE], 0);
+        assert_int_equal(f.map->tally.segments[KVA_FREE], 0);
         tear_down(&f);
     }
 }
@@ -157,23 +157,22 @@ static void a_trim_and_a_punch_keep_owner_and_addresses(void **state)
 
         set_up(&f, engine);
         take(&f, 1200, 1299);
-        assert_int_equal(engine->punch(f.tiling, 1200, 1201, 1297), KVA_OK);
+        assert_int_equal(engine->punch(f.map, 1200, 1201, 1297), KVA_OK);
         expect(&f, 1200, 1200, 1200, KVA_BUSY);
         expect(&f, 1250, 1201, 1297, KVA_FREE);
         expect(&f, 1299, 1298, 1299, KVA_BUSY);
-        assert_int_equal(f.tiling->tally.segments[KVA_BUSY], 2);
-        assert_int_equal(f.tiling->tally.bytes[KVA_BUSY], 3);
+        assert_int_equal(f.map->tally.segments[KVA_BUSY], 2);
+        assert_int_equal(f.map->tally.bytes[KVA_BUSY], 3);
         check(&f);
-        assert_int_equal(engine->trim(f.tiling, 1298, 1299), KVA_OK); /* into the hole before it */
+        assert_int_equal(engine->trim(f.map, 1298, 1299), KVA_OK); /* into the hole before it */
         expect(&f, 1250, 1201, 1298, KVA_FREE);
         expect(&f, 1299, 1299, 1299, KVA_BUSY);
         check(&f);
         take(&f, 1201, 1298);
-        assert_int_equal(engine->trim(f.tiling, 1201, 1250),
-                         KVA_OK); /* behind a busy one: a hole of its own */
+        assert_int_equal(engine->trim(f.map, 1201, 1250), KVA_OK); /* behind a busy one: a hole of its own */
         expect(&f, 1201, 1201, 1249, KVA_FREE);
         expect(&f, 1260, 1250, 1298, KVA_BUSY);
-        assert_int_equal(f.tiling->tally.segments[KVA_BUSY], 3);
+        assert_int_equal(f.map->tally.segments[KVA_BUSY], 3);
         tear_down(&f);
     }
 }
@@ -184,28 +183,28 @@ static void the_largest_hole_follows_every_change(void **state)
     (void)state;
     for_each_engine (engine, e) {
         static struct fixture f;
-        uint64_t span = 0;
+        uint64_t extent = 0;
 
         set_up(&f, engine);
-        assert_true(engine->largest(f.tiling, &span));
-        assert_int_equal(span, LAST - FIRST);
+        assert_true(engine->largest(f.map, &extent));
+        assert_int_equal(extent, LAST - FIRST);
         take(&f, 1300, 1399);
-        assert_true(engine->largest(f.tiling, &span));
-        assert_int_equal(span, 599);
-        assert_int_equal(engine->resize(f.tiling, 1300, 1799), KVA_OK);
-        assert_true(engine->largest(f.tiling, &span));
-        assert_int_equal(span, 299);
-        assert_int_equal(engine->resize(f.tiling, 1300, 1309), KVA_OK);
-        assert_true(engine->largest(f.tiling, &span));
-        assert_int_equal(span, 689);
+        assert_true(engine->largest(f.map, &extent));
+        assert_int_equal(extent, 599);
+        assert_int_equal(engine->resize(f.map, 1300, 1799), KVA_OK);
+        assert_true(engine->largest(f.map, &extent));
+        assert_int_equal(extent, 299);
+        assert_int_equal(engine->resize(f.map, 1300, 1309), KVA_OK);
+        assert_true(engine->largest(f.map, &extent));
+        assert_int_equal(extent, 689);
         check(&f);
-        assert_int_equal(engine->extend(f.tiling, 0, LAST), KVA_OK);
-        assert_true(engine->largest(f.tiling, &span));
-        assert_int_equal(span, 1299);
+        assert_int_equal(engine->extend(f.map, 0, LAST), KVA_OK);
+        assert_true(engine->largest(f.map, &extent));
+        assert_int_equal(extent, 1299);
         take(&f, 0, 1299);
         take(&f, 1310, LAST);
-        assert_false(engine->largest(f.tiling, &span));
-        f.engine->destroy(f.tiling);
+        assert_false(engine->largest(f.map, &extent));
+        f.engine->destroy(f.map);
         assert_int_equal(f.memory.blocks, 0);
     }
 }
@@ -225,21 +224,21 @@ static void unparking_merges_all(void **state)
             for (uint64_t i = 0; i < 4; i++)
                 take(&f, FIRST + 250 * i, FIRST + 250 * i + (i < 2 ? 249 : 99));
             for (size_t i = 0; i < 4; i++)
-                assert_int_equal(engine->park(f.tiling, FIRST + 250 * orders[order][i], 0, &last), KVA_OK);
+                assert_int_equal(engine->defer(f.map, FIRST + 250 * orders[order][i], 0, &last), KVA_OK);
             check(&f);
             uint64_t takes = f.memory.takes;
-            engine->unpark(f.tiling, 0, UINT64_MAX);
+            engine->free_deferred(f.map, 0, UINT64_MAX);
             assert_int_equal(f.memory.takes, takes);
             expect(&f, FIRST, FIRST, LAST, KVA_FREE);
-            assert_int_equal(f.tiling->tally.segments[KVA_FREE], 1);
-            assert_int_equal(f.tiling->tally.segments[KVA_DEFERRED], 0);
+            assert_int_equal(f.map->tally.segments[KVA_FREE], 1);
+            assert_int_equal(f.map->tally.segments[KVA_DEFERRED], 0);
             tear_down(&f);
         }
     }
 }
 
-/* Two colours, mixed in every leaf: one goes in slices of any size, the other stays as it is. */
-static void a_slice_gives_back_one_colour_only(void **state)
+/* Two epochs, mixed in every leaf: one goes in slices of any size, the other stays as it is. */
+static void a_slice_gives_back_one_epoch_only(void **state)
 {
     enum { SEGMENTS = 90 };
     const struct kva_engine *engine;
@@ -253,28 +252,28 @@ static void a_slice_gives_back_one_colour_only(void **state)
             set_up(&f, engine);
             for (uint64_t i = 0; i < SEGMENTS; i++)
                 take(&f, FIRST + 10 * i, FIRST + 10 * i + 9);
-            for (uint64_t i = 0; i < SEGMENTS; i++) { /* 0 busy, 1 colour 0, 2 colour 1 */
+            for (uint64_t i = 0; i < SEGMENTS; i++) { /* 0 busy, 1 epoch 0, 2 epoch 1 */
                 if (i % 3 > 0)
-                    assert_int_equal(engine->park(f.tiling, FIRST + 10 * i, (unsigned)(i % 3) - 1, &last),
+                    assert_int_equal(engine->defer(f.map, FIRST + 10 * i, (unsigned)(i % 3) - 1, &last),
                                      KVA_OK);
             }
             check(&f);
             while (left > 0) {
-                assert_int_equal(f.tiling->tally.parked[0], left);
+                assert_int_equal(f.map->tally.deferred[0], left);
                 left -= left < slice ? left : slice;
-                engine->unpark(f.tiling, 0, slice);
-                assert_int_equal(f.tiling->tally.parked[0], left);
-                assert_int_equal(f.tiling->tally.parked[1], SEGMENTS / 3);
+                engine->free_deferred(f.map, 0, slice);
+                assert_int_equal(f.map->tally.deferred[0], left);
+                assert_int_equal(f.map->tally.deferred[1], SEGMENTS / 3);
                 check(&f);
             }
             for (uint64_t i = 0; i < SEGMENTS; i++) {
                 static const enum kva_state states[] = {KVA_BUSY, KVA_FREE, KVA_DEFERRED};
-                engine->find(f.tiling, FIRST + 10 * i, &segment);
+                engine->lookup(f.map, FIRST + 10 * i, &segment);
                 assert_int_equal(segment.state, states[i % 3]);
             }
-            engine->unpark(f.tiling, 0, slice); /* none is left: nothing happens */
-            engine->unpark(f.tiling, 1, UINT64_MAX);
-            assert_int_equal(f.tiling->tally.segments[KVA_DEFERRED], 0);
+            engine->free_deferred(f.map, 0, slice); /* none is left: nothing happens */
+            engine->free_deferred(f.map, 1, UINT64_MAX);
+            assert_int_equal(f.map->tally.segments[KVA_DEFERRED], 0);
             check(&f);
             tear_down(&f);
         }
@@ -284,36 +283,36 @@ static void a_slice_gives_back_one_colour_only(void **state)
 /** What is parked where: an array of the contract's words. */
 struct parked_map {
     unsigned segments; /* of 10 units each, from FIRST on */
-    int colour[100];   /* -1: busy; -2: free */
+    int epoch[100];    /* -1: busy; -2: free */
 };
 
-static void expect_next_parked(const struct fixture *f, const struct parked_map *map, unsigned colour,
+static void expect_next_parked(const struct fixture *f, const struct parked_map *map, unsigned epoch,
                                uint64_t from, uint64_t to)
 {
     struct kva_segment segment = {0};
     unsigned i = 0;
 
-    while (i < map->segments && (FIRST + 10 * i < from || map->colour[i] != (int)colour))
+    while (i < map->segments && (FIRST + 10 * i < from || map->epoch[i] != (int)epoch))
         i++;
     bool any = i < map->segments && FIRST + 10 * i <= to;
-    enum kva_status status = f->engine->next_parked(f->tiling, colour, from, to, &segment);
+    enum kva_status status = f->engine->next_deferred(f->map, epoch, from, to, &segment);
     check_that(status == (any ? KVA_OK : KVA_ENOENT), "%s: colour %u from %" PRIu64 " to %" PRIu64 ": %s",
-               f->engine->name, colour, from, to, kva_status_name(status));
+               f->engine->name, epoch, from, to, kva_status_name(status));
     if (status != KVA_OK)
         return;
     check_that(segment.start == FIRST + 10 * i && segment.last == FIRST + 10 * i + 9 &&
                    segment.state == KVA_DEFERRED && segment.owner == (const void *)f,
-               "%s: colour %u from %" PRIu64 ": [%" PRIu64 ", %" PRIu64 "]", f->engine->name, colour, from,
+               "%s: colour %u from %" PRIu64 ": [%" PRIu64 ", %" PRIu64 "]", f->engine->name, epoch, from,
                segment.start, segment.last);
 }
 
 static void expect_all_parked(struct fixture *f, const struct parked_map *map)
 {
     for (uint64_t from = FIRST; from <= LAST; from++) {
-        for (unsigned colour = 0; colour < 2; colour++) {
-            expect_next_parked(f, map, colour, from, LAST);
-            expect_next_parked(f, map, colour, from, from);
-            expect_next_parked(f, map, colour, from, from + 20 < LAST ? from + 20 : LAST);
+        for (unsigned epoch = 0; epoch < 2; epoch++) {
+            expect_next_parked(f, map, epoch, from, LAST);
+            expect_next_parked(f, map, epoch, from, from);
+            expect_next_parked(f, map, epoch, from, from + 20 < LAST ? from + 20 : LAST);
         }
     }
     check(f);
@@ -325,27 +324,27 @@ static void change_parked(struct fixture *f, struct parked_map *map, struct test
     unsigned i = (unsigned)test_below(rng, map->segments);
     uint64_t start = FIRST + 10 * i, last;
 
-    if (map->colour[i] == -2) {
+    if (map->epoch[i] == -2) {
         take(f, start, start + 9);
-        map->colour[i] = -1;
-    } else if (map->colour[i] == -1 && test_one_in(rng, 3)) {
-        assert_int_equal(f->engine->release(f->tiling, start), KVA_OK);
-        map->colour[i] = -2;
-    } else if (map->colour[i] == -1) {
-        map->colour[i] = (int)test_below(rng, 2);
-        assert_int_equal(f->engine->park(f->tiling, start, (unsigned)map->colour[i], &last), KVA_OK);
+        map->epoch[i] = -1;
+    } else if (map->epoch[i] == -1 && test_one_in(rng, 3)) {
+        assert_int_equal(f->engine->free(f->map, start), KVA_OK);
+        map->epoch[i] = -2;
+    } else if (map->epoch[i] == -1) {
+        map->epoch[i] = (int)test_below(rng, 2);
+        assert_int_equal(f->engine->defer(f->map, start, (unsigned)map->epoch[i], &last), KVA_OK);
         assert_int_equal(last, start + 9);
     }
 }
 
-static void unpark_all(struct fixture *f, struct parked_map *map, unsigned colour)
+static void unpark_all(struct fixture *f, struct parked_map *map, unsigned epoch)
 {
-    f->engine->unpark(f->tiling, colour, UINT64_MAX);
+    f->engine->free_deferred(f->map, epoch, UINT64_MAX);
     for (unsigned i = 0; i < map->segments; i++)
-        map->colour[i] = map->colour[i] == (int)colour ? -2 : map->colour[i];
+        map->epoch[i] = map->epoch[i] == (int)epoch ? -2 : map->epoch[i];
 }
 
-/* The next one that is deferred in a colour, from each address, while segments come and go and trees turn. */
+/* The next one that is deferred in an epoch, from each address, while segments come and go and trees turn. */
 static void the_next_one_parked_is_found(void **state)
 {
     const struct kva_engine *engine;
@@ -358,7 +357,7 @@ static void the_next_one_parked_is_found(void **state)
 
             set_up(&f, engine);
             for (unsigned i = 0; i < map.segments; i++)
-                map.colour[i] = -2;
+                map.epoch[i] = -2;
             expect_all_parked(&f, &map);
             for (unsigned i = 0; i < 600; i++) {
                 change_parked(&f, &map, &rng);
@@ -373,7 +372,7 @@ static void the_next_one_parked_is_found(void **state)
     }
 }
 
-/* A tiling that ends where addresses do, and one segment parked at each end. */
+/* An address map that ends where addresses do, and one segment parked at each end. */
 static void the_next_one_parked_at_the_ends(void **state)
 {
     const struct kva_engine *engine;
@@ -384,21 +383,21 @@ static void the_next_one_parked_at_the_ends(void **state)
         uint64_t last;
 
         set_up(&f, engine);
-        f.tiling->sizes = NULL; /* which would not reach so far */
-        assert_int_equal(engine->extend(f.tiling, 0, UINT64_MAX), KVA_OK);
+        f.map->sizes = NULL; /* which would not reach so far */
+        assert_int_equal(engine->extend(f.map, 0, UINT64_MAX), KVA_OK);
         take(&f, 0, 0);
         take(&f, UINT64_MAX, UINT64_MAX);
-        assert_int_equal(engine->park(f.tiling, 0, 1, &last), KVA_OK);
-        assert_int_equal(engine->park(f.tiling, UINT64_MAX, 1, &last), KVA_OK);
-        assert_int_equal(engine->next_parked(f.tiling, 1, 0, 0, &segment), KVA_OK);
+        assert_int_equal(engine->defer(f.map, 0, 1, &last), KVA_OK);
+        assert_int_equal(engine->defer(f.map, UINT64_MAX, 1, &last), KVA_OK);
+        assert_int_equal(engine->next_deferred(f.map, 1, 0, 0, &segment), KVA_OK);
         assert_int_equal(segment.start, 0);
-        assert_int_equal(engine->next_parked(f.tiling, 1, 1, UINT64_MAX, &segment), KVA_OK);
+        assert_int_equal(engine->next_deferred(f.map, 1, 1, UINT64_MAX, &segment), KVA_OK);
         assert_int_equal(segment.start, UINT64_MAX);
-        assert_int_equal(engine->next_parked(f.tiling, 1, UINT64_MAX, UINT64_MAX, &segment), KVA_OK);
+        assert_int_equal(engine->next_deferred(f.map, 1, UINT64_MAX, UINT64_MAX, &segment), KVA_OK);
         assert_int_equal(segment.last, UINT64_MAX);
-        assert_int_equal(engine->next_parked(f.tiling, 1, 1, UINT64_MAX - 1, &segment), KVA_ENOENT);
-        assert_int_equal(engine->next_parked(f.tiling, 0, 0, UINT64_MAX, &segment), KVA_ENOENT);
-        f.engine->destroy(f.tiling);
+        assert_int_equal(engine->next_deferred(f.map, 1, 1, UINT64_MAX - 1, &segment), KVA_ENOENT);
+        assert_int_equal(engine->next_deferred(f.map, 0, 0, UINT64_MAX, &segment), KVA_ENOENT);
+        f.engine->destroy(f.map);
         assert_int_equal(f.memory.blocks, 0);
     }
 }
@@ -410,7 +409,7 @@ static void a_free_needs_no_memory(void **state)
     const struct kva_engine *engine;
     (void)state;
     for_each_engine (engine, e) {
-        for (int parked = 0; parked < 2; parked++) {
+        for (int deferred = 0; deferred < 2; deferred++) {
             static struct fixture f;
             uint64_t last;
 
@@ -419,13 +418,13 @@ static void a_free_needs_no_memory(void **state)
                 take(&f, at, at);
             kva_failing_memory_fail(&f.memory, 1, true);
             for (uint64_t at = FIRST; at <= LAST; at += 2) {
-                if (parked)
-                    assert_int_equal(engine->park(f.tiling, at, 1, &last), KVA_OK);
+                if (deferred)
+                    assert_int_equal(engine->defer(f.map, at, 1, &last), KVA_OK);
                 else
-                    assert_int_equal(engine->release(f.tiling, at), KVA_OK);
+                    assert_int_equal(engine->free(f.map, at), KVA_OK);
             }
-            engine->unpark(f.tiling, 1, UINT64_MAX);
-            assert_int_equal(f.tiling->tally.segments[KVA_FREE], (LAST - FIRST + 1) / 2);
+            engine->free_deferred(f.map, 1, UINT64_MAX);
+            assert_int_equal(f.map->tally.segments[KVA_FREE], (LAST - FIRST + 1) / 2);
             tear_down(&f);
         }
     }
@@ -442,15 +441,15 @@ static void punches_end_where_memory_does(void **state)
 
         set_up(&f, engine);
         take(&f, FIRST, LAST);
-        assert_int_equal(engine->prepare(f.tiling, 100), KVA_OK);
+        assert_int_equal(engine->prepare(f.map, 100), KVA_OK);
         kva_failing_memory_fail(&f.memory, 1, true);
-        while (at + 2 <= LAST && engine->punch(f.tiling, at, at + 1, at + 1) == KVA_OK)
+        while (at + 2 <= LAST && engine->punch(f.map, at, at + 1, at + 1) == KVA_OK)
             at += 2;
         assert_true(at >= FIRST + 200);
         check(&f);
         kva_failing_memory_fail(&f.memory, 0, false);
         for (; at + 2 <= LAST; at += 2)
-            assert_int_equal(engine->punch(f.tiling, at, at + 1, at + 1), KVA_OK);
+            assert_int_equal(engine->punch(f.map, at, at + 1, at + 1), KVA_OK);
         tear_down(&f);
     }
 }
@@ -464,11 +463,11 @@ static void what_is_prepared_suffices(void **state)
         static struct fixture f;
 
         set_up(&f, engine);
-        assert_int_equal(engine->prepare(f.tiling, 499), KVA_OK);
+        assert_int_equal(engine->prepare(f.map, 499), KVA_OK);
         kva_failing_memory_fail(&f.memory, 1, true);
         for (uint64_t at = FIRST + 1; at < LAST - 1; at += 2)
             take(&f, at, at);
-        assert_int_equal(f.tiling->tally.segments[KVA_FREE], 500);
+        assert_int_equal(f.map->tally.segments[KVA_FREE], 500);
         tear_down(&f);
     }
 }
@@ -523,7 +522,7 @@ int main(void)
         cmocka_unit_test(a_trim_and_a_punch_keep_owner_and_addresses),
         cmocka_unit_test(the_largest_hole_follows_every_change),
         cmocka_unit_test(unparking_merges_all),
-        cmocka_unit_test(a_slice_gives_back_one_colour_only),
+        cmocka_unit_test(a_slice_gives_back_one_epoch_only),
         cmocka_unit_test(the_next_one_parked_is_found),
         cmocka_unit_test(the_next_one_parked_at_the_ends),
         cmocka_unit_test(a_free_needs_no_memory),

@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "../../ports/test/failing_memory.h"
-#include "engine/rb_tiling.h"
+#include "engine/rb_map.h"
 
 struct fixture {
     struct kva_space space;
@@ -26,9 +26,9 @@ static void count_report(void *context, const struct kva_fault *fault)
     f->reports++;
 }
 
-static struct rb_tiling *rb_of(struct fixture *f)
+static struct rb_map *rb_of(struct fixture *f)
 {
-    return (struct rb_tiling *)f->space.tiling;
+    return (struct rb_map *)f->space.map;
 }
 
 static void set_up(struct fixture *f, uint64_t last)

@@ -13,15 +13,15 @@
 #include <string.h>
 
 #include "../../ports/test/failing_memory.h"
-#include "engine/rb_tiling.h"
+#include "engine/rb_map.h"
 
 #define LAST 0x7f
 #define HOLES 4
 
 struct fixture {
     struct kva_failing_memory memory;
-    struct kva_tiling *tiling;
-    struct rb_tiling *rb;
+    struct kva_address_map *map;
+    struct rb_map *rb;
     struct rb_segment *hole[HOLES]; /* by address */
     struct rb_segment *a, *b, *deferred, *c;
 };
@@ -36,21 +36,21 @@ static struct rb_segment *used_at(const struct fixture *fixture, uint64_t start)
 static void set_up(struct fixture *fixture)
 {
     static const uint64_t busy[] = {0x10, 0x30, 0x40, 0x60};
-    struct kva_tiling common = {.engine = &kva_engine_rb,
-                                .ledger.memory = kva_failing_memory_init(&fixture->memory),
-                                .last = LAST,
-                                .quantum = 4};
+    struct kva_address_map common = {.engine = &kva_engine_rb,
+                                     .ledger.memory = kva_failing_memory_init(&fixture->memory),
+                                     .last = LAST,
+                                     .quantum = 4};
     struct kva_place place;
     uint64_t last, address;
     size_t count = 0;
 
-    assert_int_equal(kva_engine_rb.create(&common, &fixture->tiling), KVA_OK);
-    fixture->rb = (struct rb_tiling *)fixture->tiling;
+    assert_int_equal(kva_engine_rb.create(&common, &fixture->map), KVA_OK);
+    fixture->rb = (struct rb_map *)fixture->map;
     for (size_t i = 0; i < 4; i++) {
-        assert_int_equal(kva_engine_rb.locate(fixture->tiling, busy[i], busy[i] + 0xf, &place), KVA_OK);
-        assert_int_equal(kva_engine_rb.occupy(fixture->tiling, &place, NULL), KVA_OK);
+        assert_int_equal(kva_engine_rb.locate(fixture->map, busy[i], busy[i] + 0xf, &place), KVA_OK);
+        assert_int_equal(kva_engine_rb.occupy(fixture->map, &place, NULL), KVA_OK);
     }
-    assert_int_equal(kva_engine_rb.park(fixture->tiling, 0x40, 0, &last), KVA_OK);
+    assert_int_equal(kva_engine_rb.defer(fixture->map, 0x40, 0, &last), KVA_OK);
     fixture->a = used_at(fixture, 0x10);
     fixture->b = used_at(fixture, 0x30);
     fixture->deferred = used_at(fixture, 0x40);
@@ -58,15 +58,15 @@ static void set_up(struct fixture *fixture)
     for (struct kva_list *link = fixture->rb->order.next; link != &fixture->rb->order; link = link->next)
         fixture->hole[count++] = segment_of_order(link);
     assert_int_equal(count, HOLES);
-    assert_null(kva_engine_rb.check(fixture->tiling, &address));
+    assert_null(kva_engine_rb.check(fixture->map, &address));
     for (uint64_t at = 0; at <= LAST; at++)
-        assert_null(kva_engine_rb.check_near(fixture->tiling, at, &address));
+        assert_null(kva_engine_rb.check_near(fixture->map, at, &address));
 }
 
-/* Memory is given back whatever the tiling holds, so a broken one need not be mended. */
+/* Memory is given back whatever the address map holds, so a broken one need not be mended. */
 static void tear_down(struct fixture *fixture)
 {
-    kva_engine_rb.destroy(fixture->tiling);
+    kva_engine_rb.destroy(fixture->map);
 }
 
 /* ------------------------------------------------------------------------------------ what is expected */
@@ -75,7 +75,7 @@ static void tear_down(struct fixture *fixture)
 static void expect_named(const struct fixture *fixture, const char *name, uint64_t at)
 {
     uint64_t address = UINT64_MAX;
-    const char *broken = kva_engine_rb.check(fixture->tiling, &address);
+    const char *broken = kva_engine_rb.check(fixture->map, &address);
 
     check_that(broken != NULL, "%s was broken and nothing was found", name);
     check_that(strncmp(broken, name, strlen(name)) == 0, "%s was broken and the check says %s", name, broken);
@@ -86,7 +86,7 @@ static void expect_named(const struct fixture *fixture, const char *name, uint64
 static void expect_named_near(const struct fixture *fixture, uint64_t near, const char *name, uint64_t at)
 {
     uint64_t address = UINT64_MAX;
-    const char *broken = kva_engine_rb.check_near(fixture->tiling, near, &address);
+    const char *broken = kva_engine_rb.check_near(fixture->map, near, &address);
 
     check_that(broken != NULL, "%s was broken near %#" PRIx64 " and nothing was found", name, near);
     check_that(strncmp(broken, name, strlen(name)) == 0, "%s was broken and the check says %s", name, broken);
@@ -132,13 +132,13 @@ static void a_space_that_ends_elsewhere(void **state)
     struct fixture fixture;
     (void)state;
     set_up(&fixture);
-    fixture.tiling->last += 4;
+    fixture.map->last += 4;
     expect_named(&fixture, "I1", 0x70);
-    fixture.tiling->last -= 8;
+    fixture.map->last -= 8;
     expect_named(&fixture, "I1", 0x70);
     tear_down(&fixture);
     set_up(&fixture);
-    fixture.tiling->first += 4;
+    fixture.map->first += 4;
     expect_named(&fixture, "I1", 0);
     tear_down(&fixture);
 }
@@ -185,10 +185,10 @@ static void every_wrong_maximum(void **state)
             set_up(&fixture);
             fixture.hole[i]->largest += (uint64_t)wrong;
             uint64_t address;
-            const char *broken = kva_engine_rb.check(fixture.tiling, &address);
+            const char *broken = kva_engine_rb.check(fixture.map, &address);
             check_that(broken != NULL && strncmp(broken, "I4", 2) == 0, "maximum %zu wrong by %d: %s", i,
                        wrong, broken != NULL ? broken : "nothing found");
-            broken = kva_engine_rb.check_near(fixture.tiling, fixture.hole[i]->start, &address);
+            broken = kva_engine_rb.check_near(fixture.map, fixture.hole[i]->start, &address);
             check_that(broken != NULL && strncmp(broken, "I4", 2) == 0, "maximum %zu wrong by %d: %s, near",
                        i, wrong, broken != NULL ? broken : "nothing found");
             tear_down(&fixture);
@@ -202,10 +202,10 @@ static void every_wrong_count(void **state)
     (void)state;
     for (int kind = KVA_FREE; kind <= KVA_DEFERRED; kind++) {
         set_up(&fixture);
-        fixture.tiling->tally.bytes[kind]++;
+        fixture.map->tally.bytes[kind]++;
         expect_named(&fixture, "I5", 0);
-        fixture.tiling->tally.bytes[kind]--;
-        fixture.tiling->tally.segments[kind]--;
+        fixture.map->tally.bytes[kind]--;
+        fixture.map->tally.segments[kind]--;
         expect_named(&fixture, "I5", 0);
         tear_down(&fixture);
     }
@@ -266,7 +266,7 @@ static void a_wrong_colour(void **state)
     for (size_t i = 0; i < sizeof(segment) / sizeof(segment[0]); i++) {
         uint64_t address;
         segment[i]->link.parent_and_colour ^= 1;
-        const char *broken = kva_engine_rb.check(fixture.tiling, &address);
+        const char *broken = kva_engine_rb.check(fixture.map, &address);
         check_that(broken != NULL && broken[0] == 'T', "colour of segment %zu: %s", i,
                    broken != NULL ? broken : "nothing found");
         segment[i]->link.parent_and_colour ^= 1;
@@ -287,7 +287,7 @@ static void a_deferred_segment_that_does_not_wait(void **state)
     tear_down(&fixture);
 }
 
-static void a_deferred_segment_marked_with_the_other_colour(void **state)
+static void a_deferred_segment_marked_with_the_other_epoch(void **state)
 {
     struct fixture fixture;
     (void)state;
@@ -303,7 +303,7 @@ static void a_stray_that_waits(void **state)
     struct rb_segment stray = {.start = 0x44, .last = 0x47};
     (void)state;
     set_up(&fixture);
-    list_insert_after(&fixture.rb->parked[0], &stray.order);
+    list_insert_after(&fixture.rb->deferred[0], &stray.order);
     expect_named(&fixture, "I7", 0x44);
     tear_down(&fixture);
 }
@@ -337,7 +337,7 @@ int main(void)
         cmocka_unit_test(a_listed_hole_that_is_in_no_tree),
         cmocka_unit_test(a_wrong_colour),
         cmocka_unit_test(a_deferred_segment_that_does_not_wait),
-        cmocka_unit_test(a_deferred_segment_marked_with_the_other_colour),
+        cmocka_unit_test(a_deferred_segment_marked_with_the_other_epoch),
         cmocka_unit_test(a_stray_that_waits),
         cmocka_unit_test(a_parked_list_with_a_broken_back_link),
     };

@@ -18,7 +18,7 @@
 #include "../common/harness.h"
 
 #include "../../ports/test/failing_memory.h"
-#include "engine/rb_tiling.h"
+#include "engine/rb_map.h"
 
 #include <kva/engine.h>
 
@@ -27,40 +27,40 @@
 
 struct fixture {
     struct kva_failing_memory memory;
-    struct kva_tiling *tiling;
-    struct rb_tiling *rb;
+    struct kva_address_map *map;
+    struct rb_map *rb;
     struct rb_segment *hole[HOLES]; /* by address */
 };
 
 /** Make the range [start, last] busy. */
-static void occupy(struct kva_tiling *tiling, uint64_t start, uint64_t last)
+static void occupy(struct kva_address_map *map, uint64_t start, uint64_t last)
 {
     struct kva_place place;
 
-    assert_int_equal(kva_engine_rb.locate(tiling, start, last, &place), KVA_OK);
-    assert_int_equal(kva_engine_rb.occupy(tiling, &place, NULL), KVA_OK);
+    assert_int_equal(kva_engine_rb.locate(map, start, last, &place), KVA_OK);
+    assert_int_equal(kva_engine_rb.occupy(map, &place, NULL), KVA_OK);
 }
 
 static void expect_sound(const struct fixture *fixture)
 {
     uint64_t address = 0;
-    const char *broken = kva_engine_rb.check(fixture->tiling, &address);
+    const char *broken = kva_engine_rb.check(fixture->map, &address);
 
     check_that(broken == NULL, "%s, at %" PRIu64, broken, address);
 }
 
-/** A tiling with holes of the given sizes, each ROOM from the last. */
+/** An address map with holes of the given sizes, each ROOM from the last. */
 static void set_up(struct fixture *fixture, const uint64_t size[HOLES])
 {
-    struct kva_tiling common = {
+    struct kva_address_map common = {
         .engine = &kva_engine_rb, .ledger.memory = kva_failing_memory_init(&fixture->memory), .quantum = 1};
     size_t count = 0;
 
     common.last = (uint64_t)HOLES * ROOM - 1;
-    assert_int_equal(kva_engine_rb.create(&common, &fixture->tiling), KVA_OK);
-    fixture->rb = (struct rb_tiling *)fixture->tiling;
+    assert_int_equal(kva_engine_rb.create(&common, &fixture->map), KVA_OK);
+    fixture->rb = (struct rb_map *)fixture->map;
     for (uint64_t i = 0; i < HOLES; i++)
-        occupy(fixture->tiling, i * ROOM + size[i], i * ROOM + ROOM - 1);
+        occupy(fixture->map, i * ROOM + size[i], i * ROOM + ROOM - 1);
     for (struct kva_list *link = fixture->rb->order.next; link != &fixture->rb->order; link = link->next)
         fixture->hole[count++] = segment_of_order(link);
     assert_int_equal(count, HOLES);
@@ -70,7 +70,7 @@ static void set_up(struct fixture *fixture, const uint64_t size[HOLES])
 static void tear_down(struct fixture *fixture)
 {
     expect_sound(fixture);
-    kva_engine_rb.destroy(fixture->tiling);
+    kva_engine_rb.destroy(fixture->map);
 }
 
 /* ---------------------------------------------------------------------------------------- propagation */
@@ -183,9 +183,9 @@ static void change_everything(const uint64_t size[HOLES])
 
     set_up(&fixture, size);
     for (size_t i = 0; i < HOLES; i++) {
-        for (uint64_t span = 0; span < ROOM - 1; span++) {
-            poisoned += change_among_poison(&fixture, i, fixture.hole[i]->start + span, 0);
-            poisoned += change_among_poison(&fixture, i, fixture.hole[i]->start + span, UINT64_MAX);
+        for (uint64_t extent = 0; extent < ROOM - 1; extent++) {
+            poisoned += change_among_poison(&fixture, i, fixture.hole[i]->start + extent, 0);
+            poisoned += change_among_poison(&fixture, i, fixture.hole[i]->start + extent, UINT64_MAX);
         }
     }
     print_message("%" PRIu64 " maxima poisoned, all passed by\n", poisoned);
@@ -245,7 +245,7 @@ static void a_small_allocation_stays_local(void **state)
         before = read_maxima(&fixture);
         while ((link = rb_parent(link)) != NULL)
             segment_of_link(link)->largest = 0;
-        occupy(fixture.tiling, hole->start, hole->start + 1); /* left edge: the hole's start moves */
+        occupy(fixture.map, hole->start, hole->start + 1); /* left edge: the hole's start moves */
         for (link = rb_parent(rb_parent(&hole->link)); link != NULL; link = rb_parent(link))
             assert_int_equal(segment_of_link(link)->largest, 0);
         before.of[i] = hole->largest;
@@ -280,7 +280,7 @@ static void a_search_ends_with_its_window(void **state)
         size[i] = 17;
     set_up(&fixture, size);
     for (uint64_t i = 0; i < HOLES; i++)
-        occupy(fixture.tiling, i * ROOM, i * ROOM);
+        occupy(fixture.map, i * ROOM, i * ROOM);
     for (int policy = KVA_LOWEST; policy <= KVA_HIGHEST; policy++) {
         struct kva_demand demand = {.size = 16, .align = 16, .policy = (enum kva_policy)policy};
         struct rb_segment kept[HOLES];

@@ -23,7 +23,7 @@ struct form {
                  uint64_t last);
     void (*gained)(struct kva_sizes *sizes, uint64_t hole_start, uint64_t hole_last, uint64_t start,
                    uint64_t last);
-    bool (*first)(struct kva_sizes *sizes, uint64_t span, struct kva_size *found);
+    bool (*first)(struct kva_sizes *sizes, uint64_t extent, struct kva_size *found);
     bool (*next)(struct kva_sizes *sizes, struct kva_size *at);
     const char *(*check)(const struct kva_sizes *sizes, uint64_t *address);
 };
@@ -60,7 +60,7 @@ void tiny_sizes_lost(struct kva_sizes *sizes, uint64_t hole_start, uint64_t hole
                      uint64_t last);
 void tiny_sizes_gained(struct kva_sizes *sizes, uint64_t hole_start, uint64_t hole_last, uint64_t start,
                        uint64_t last);
-bool tiny_sizes_first(struct kva_sizes *sizes, uint64_t span, struct kva_size *found);
+bool tiny_sizes_first(struct kva_sizes *sizes, uint64_t extent, struct kva_size *found);
 bool tiny_sizes_next(struct kva_sizes *sizes, struct kva_size *at);
 const char *tiny_sizes_check(const struct kva_sizes *sizes, uint64_t *address);
 #include "engine/sizes.c" // NOLINT(bugprone-suspicious-include)
@@ -86,7 +86,7 @@ enum { FORMS = 2, MOST = 4000 };
 #define LAST ((UINT64_C(1) << KVA_SIZES_BITS) - 1)
 
 struct hole {
-    uint64_t span; /* last - start */
+    uint64_t extent; /* last - start */
     uint64_t start;
 };
 
@@ -146,35 +146,36 @@ static void tear_down(struct fixture *f)
 }
 
 /** The first hole of the array that is not smaller. */
-static size_t place_of(const struct fixture *f, uint64_t span, uint64_t start)
+static size_t place_of(const struct fixture *f, uint64_t extent, uint64_t start)
 {
     size_t i = 0;
 
-    while (i < f->count && (f->hole[i].span < span || (f->hole[i].span == span && f->hole[i].start < start)))
+    while (i < f->count &&
+           (f->hole[i].extent < extent || (f->hole[i].extent == extent && f->hole[i].start < start)))
         i++;
     return i;
 }
 
 /** Whether two holes cannot both be there: they are of one size, and overlap or touch. */
-static bool exclude_another(const struct hole *hole, uint64_t span, uint64_t start)
+static bool exclude_another(const struct hole *hole, uint64_t extent, uint64_t start)
 {
     uint64_t apart = max_u64(hole->start, start) - min_u64(hole->start, start);
 
-    return hole->span == span && apart <= span + 1;
+    return hole->extent == extent && apart <= extent + 1;
 }
 
 /** False if it is there already, or another of its size touches it. */
-static bool add(struct fixture *f, uint64_t span, uint64_t start)
+static bool add(struct fixture *f, uint64_t extent, uint64_t start)
 {
-    size_t i = place_of(f, span, start);
+    size_t i = place_of(f, extent, start);
 
-    if ((i < f->count && exclude_another(&f->hole[i], span, start)) ||
-        (i > 0 && exclude_another(&f->hole[i - 1], span, start)))
+    if ((i < f->count && exclude_another(&f->hole[i], extent, start)) ||
+        (i > 0 && exclude_another(&f->hole[i - 1], extent, start)))
         return false;
     memmove(f->hole + i + 1, f->hole + i, (f->count - i) * sizeof *f->hole);
-    f->hole[i] = (struct hole){span, start};
+    f->hole[i] = (struct hole){extent, start};
     f->count++;
-    f->form->insert(f->sizes, start, start + span);
+    f->form->insert(f->sizes, start, start + extent);
     return true;
 }
 
@@ -183,22 +184,22 @@ static void take_out(struct fixture *f, size_t i)
     struct kva_size at;
 
     if (i % 2 == 0) /* what was just found is removed another way */
-        assert_true(f->form->first(f->sizes, f->hole[i].span, &at));
-    f->form->remove(f->sizes, f->hole[i].start, f->hole[i].start + f->hole[i].span);
+        assert_true(f->form->first(f->sizes, f->hole[i].extent, &at));
+    f->form->remove(f->sizes, f->hole[i].start, f->hole[i].start + f->hole[i].extent);
     f->count--;
     memmove(f->hole + i, f->hole + i + 1, (f->count - i) * sizeof *f->hole);
 }
 
 /** The set returns the array's holes one by one, from the first of at least a span on. */
-static void compare_from(const struct fixture *f, uint64_t span)
+static void compare_from(const struct fixture *f, uint64_t extent)
 {
-    size_t i = place_of(f, span, 0);
+    size_t i = place_of(f, extent, 0);
     struct kva_size at;
 
-    for (bool more = f->form->first(f->sizes, span, &at); more; more = f->form->next(f->sizes, &at), i++) {
-        check_that(i < f->count && at.span == f->hole[i].span && at.within >= f->hole[i].start &&
-                       at.within - f->hole[i].start <= at.span,
-                   "%s: hole %zu of %zu is %" PRIu64 ", %" PRIu64, f->form->name, i, f->count, at.span,
+    for (bool more = f->form->first(f->sizes, extent, &at); more; more = f->form->next(f->sizes, &at), i++) {
+        check_that(i < f->count && at.extent == f->hole[i].extent && at.within >= f->hole[i].start &&
+                       at.within - f->hole[i].start <= at.extent,
+                   "%s: hole %zu of %zu is %" PRIu64 ", %" PRIu64, f->form->name, i, f->count, at.extent,
                    at.within);
     }
     assert_int_equal(i, f->count);
@@ -217,9 +218,9 @@ static uint64_t some_span(struct test_rng *rng)
     }
 }
 
-static uint64_t some_start(struct test_rng *rng, uint64_t span)
+static uint64_t some_start(struct test_rng *rng, uint64_t extent)
 {
-    uint64_t most = LAST - span;
+    uint64_t most = LAST - extent;
     uint64_t offset = test_below(rng, 500000);
 
     return test_one_in(rng, 2) ? (offset < most ? offset : most) : most - (offset < most ? offset : most);
@@ -242,9 +243,9 @@ static void holes_come_and_go(void **state)
             if (f.count > 0 && (f.count == MOST || test_below(&rng, 100) >= odds)) {
                 take_out(&f, (size_t)test_below(&rng, f.count));
             } else {
-                uint64_t span = some_span(&rng);
+                uint64_t extent = some_span(&rng);
                 assert_true(forms[k]->fill(f.sizes, f.count + 1));
-                (void)add(&f, span, some_start(&rng, span));
+                (void)add(&f, extent, some_start(&rng, extent));
             }
             if (step % 16 == 0)
                 check_fixture(&f);
@@ -339,7 +340,7 @@ static void events_say_what_was_and_what_is(void **state)
                     f.hole[f.count++] = (struct hole){start - 1 - 10, 10};
                 if (last < 12)
                     f.hole[f.count++] = (struct hole){12 - last - 1, last + 1};
-                if (f.count == 2 && f.hole[0].span > f.hole[1].span) {
+                if (f.count == 2 && f.hole[0].extent > f.hole[1].extent) {
                     f.hole[2] = f.hole[0];
                     f.hole[0] = f.hole[1];
                     f.hole[1] = f.hole[2];
@@ -391,9 +392,9 @@ static void hug_the_limit(struct fixture *f, size_t most, struct test_rng *rng, 
                 for (size_t i = at; i < f->count && f->count > most / 2; i += f->form->least / 2 + 1)
                     take_out(f, i);
         } else {
-            uint64_t span = greedy && f->count > 0 ? f->hole[at].span : test_below(rng, 2000);
+            uint64_t extent = greedy && f->count > 0 ? f->hole[at].extent : test_below(rng, 2000);
             while (f->count < most)
-                (void)add(f, span, test_below(rng, UINT64_C(1) << 50));
+                (void)add(f, extent, test_below(rng, UINT64_C(1) << 50));
         }
         check_fixture(f);
     }

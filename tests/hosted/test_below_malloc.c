@@ -568,7 +568,7 @@ static void play_instance(struct kva_vm *vm)
 static struct kva_vm_config config_of_instance(const struct stage *stage)
 {
     struct kva_vm_config config = {
-        .reserve = 256 * MIB,
+        .reservation = 256 * MIB,
         .max = stage->window ? UINTPTR_MAX / 2 : 0,
         .hardened = stage->hardened,
         .engine = stage->engine,

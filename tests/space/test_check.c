@@ -17,7 +17,7 @@
 #include <string.h>
 
 #include "../../ports/test/failing_memory.h"
-#include "engine/rb_tiling.h"
+#include "engine/rb_map.h"
 
 #define QUANTUM UINT64_C(16)
 #define FIRST UINT64_C(0x1234500000)
@@ -168,7 +168,7 @@ static void a_wrong_tally_is_found(void **state)
             struct kva_tally *tally;
 
             set_up(&f, engine);
-            tally = &f.space.tiling->tally;
+            tally = &f.space.map->tally;
             tally->bytes[which] += 1;
             (void)expect_broken(&f, "I5");
             tally->bytes[which] -= 1;
@@ -208,9 +208,9 @@ static void a_wrong_range_to_flush_is_found(void **state)
 
 /* ----------------------------------------------------------------------------------------- the rb engine */
 
-static struct rb_tiling *rb_of(struct fixture *f)
+static struct rb_map *rb_of(struct fixture *f)
 {
-    return (struct rb_tiling *)f->space.tiling;
+    return (struct rb_map *)f->space.map;
 }
 
 static struct rb_segment *used_at(struct fixture *f, uint64_t start)
@@ -336,7 +336,7 @@ static void i7_a_stray_segment_waits(void **state)
     set_up_rb(&f);
     memset(&stray, 0, sizeof(stray));
     stray.start = A;
-    list_insert_before(&rb_of(&f)->parked[0], &stray.order);
+    list_insert_before(&rb_of(&f)->deferred[0], &stray.order);
     assert_int_equal(expect_broken(&f, "I7"), A);
     list_remove(&stray.order);
     tear_down(&f);
@@ -391,9 +391,9 @@ static void a_change_beside_the_damage_calls_the_hook(void **state)
 }
 
 /* Without a hook, corruption stops the program. */
-static enum kva_status find_nothing(struct kva_tiling *tiling, uint64_t start)
+static enum kva_status find_nothing(struct kva_address_map *map, uint64_t start)
 {
-    (void)tiling;
+    (void)map;
     (void)start;
     return KVA_ENOENT;
 }
@@ -405,7 +405,7 @@ static void an_index_that_disagrees_is_corruption(void **state)
     struct kva_engine broken = kva_engine_rb;
     (void)state;
 
-    broken.release = find_nothing;
+    broken.free = find_nothing;
     set_up(&f, &broken);
     assert_int_equal(kva_free(&f.space, A), KVA_ECORRUPT);
     assert_int_equal(f.reports, 1);

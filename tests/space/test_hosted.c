@@ -174,7 +174,7 @@ static const char *form_chosen(const struct kva_engine *engine, const char *aske
     else
         assert_int_equal(unsetenv("KVA_SIMD"), 0);
     assert_int_equal(kva_space_create(&config, &space), KVA_OK);
-    const char *name = space->tiling->engine->name;
+    const char *name = space->map->engine->name;
     assert_int_equal(kva_space_destroy(space), KVA_OK);
     return name;
 }
@@ -206,9 +206,9 @@ static void the_environment_asks_for_a_form(void **state)
 /* --------------------------------------------------------------------------------------------- corruption */
 
 /** An engine that has lost a segment: it is found by its address, but cannot be released. */
-static enum kva_status release_nothing(struct kva_tiling *tiling, uint64_t start)
+static enum kva_status release_nothing(struct kva_address_map *map, uint64_t start)
 {
-    (void)tiling;
+    (void)map;
     (void)start;
     return KVA_ENOENT;
 }
@@ -218,7 +218,7 @@ static struct kva_engine broken_engine;
 static const struct kva_engine *break_engine(void)
 {
     broken_engine = kva_engine_scan;
-    broken_engine.release = release_nothing;
+    broken_engine.free = release_nothing;
     return &broken_engine;
 }
 
@@ -257,7 +257,7 @@ static int corrupt_a_space_without_hooks(void *context)
 
 static int corrupt_an_instance(void *context)
 {
-    struct kva_vm_config config = {.reserve = 64 * MIB, .engine = break_engine()};
+    struct kva_vm_config config = {.reservation = 64 * MIB, .engine = break_engine()};
     struct kva_vm *vm;
 
     config.on_corruption = context ? say_own_words : NULL;

@@ -284,7 +284,7 @@ static void tell(struct outcome *out, uint64_t what)
     out->told[out->tellings++] = what;
 }
 
-static void tell_status(struct outcome *out, enum kind kind, enum kva_status status)
+static void note_status(struct outcome *out, enum kind kind, enum kva_status status)
 {
     tell(out, (uint64_t)kind << 8 | (unsigned)status);
     out->status = status;
@@ -293,7 +293,7 @@ static void tell_status(struct outcome *out, enum kind kind, enum kva_status sta
 static void feed(struct kva_eviction *eviction, struct kva_candidate *candidate, uint64_t start,
                  struct outcome *out)
 {
-    tell_status(out, EVICT_ADD, kva_evict_add(eviction, candidate, start));
+    note_status(out, EVICT_ADD, kva_evict_add(eviction, candidate, start));
 }
 
 /** Something has come in between. What is now where the first candidate was is fed: it cannot be new, so the
@@ -331,9 +331,9 @@ static void finish(struct kva_space *space, const struct operation *op, struct k
         tell(out, other.status);
     }
     feed(eviction, &spare, script->starts[0], out); /* there is a place already */
-    tell_status(out, EVICT_FINISH, kva_evict_finish(eviction, &out->address));
+    note_status(out, EVICT_FINISH, kva_evict_finish(eviction, &out->address));
     if (out->status == KVA_OK)
-        tell_status(out, EVICT_FINISH, kva_evict_finish(eviction, &out->address));
+        note_status(out, EVICT_FINISH, kva_evict_finish(eviction, &out->address));
 }
 
 static void evict(struct kva_space *space, const struct operation *op, struct outcome *out)
@@ -343,7 +343,7 @@ static void evict(struct kva_space *space, const struct operation *op, struct ou
     struct kva_eviction eviction;
 
     clear(out);
-    tell_status(out, EVICT, kva_evict_begin(space, &op->request, &eviction));
+    note_status(out, EVICT, kva_evict_begin(space, &op->request, &eviction));
     if (out->status != KVA_OK)
         return;
     memset(candidates, 0xa5, sizeof(candidates));
@@ -494,7 +494,7 @@ static void feed_model_again(struct model *model, const struct operation *op, st
     tell(out, other.status);
     if (model_find(model, start, &segment) == KVA_OK && segment.state == KVA_BUSY)
         start = segment.start;
-    tell_status(out, EVICT_ADD, model_evict_add(model, eviction, start));
+    note_status(out, EVICT_ADD, model_evict_add(model, eviction, start));
 }
 
 static void finish_model(struct model *model, const struct operation *op,
@@ -518,10 +518,10 @@ static void finish_model(struct model *model, const struct operation *op,
         apply_one_to_model(model, script->disturbance, &other);
         tell(out, other.status);
     }
-    tell_status(out, EVICT_ADD, KVA_EINVAL);
-    tell_status(out, EVICT_FINISH, model_evict_finish(model, eviction, &out->address));
+    note_status(out, EVICT_ADD, KVA_EINVAL);
+    note_status(out, EVICT_FINISH, model_evict_finish(model, eviction, &out->address));
     if (out->status == KVA_OK)
-        tell_status(out, EVICT_FINISH, KVA_EINVAL);
+        note_status(out, EVICT_FINISH, KVA_EINVAL);
 }
 
 static void evict_from_model(struct model *model, const struct operation *op, struct outcome *out)
@@ -530,7 +530,7 @@ static void evict_from_model(struct model *model, const struct operation *op, st
     static struct model_eviction eviction;
 
     clear(out);
-    tell_status(out, EVICT, model_evict_begin(model, &op->request, &eviction));
+    note_status(out, EVICT, model_evict_begin(model, &op->request, &eviction));
     if (out->status != KVA_OK)
         return;
     for (size_t i = 0; i < script->count; i++) {
@@ -538,7 +538,7 @@ static void evict_from_model(struct model *model, const struct operation *op, st
             feed_model_again(model, op, &eviction, out);
             return;
         }
-        tell_status(out, EVICT_ADD, model_evict_add(model, &eviction, script->starts[i]));
+        note_status(out, EVICT_ADD, model_evict_add(model, &eviction, script->starts[i]));
         if (out->status == KVA_OK) {
             finish_model(model, op, &eviction, out);
             return;

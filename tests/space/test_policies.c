@@ -1420,13 +1420,13 @@ ON_EACH_ENGINE(a_space_that_outgrows_its_index)
     uint64_t start;
 
     set_up(f, engine, 0, (UINT64_C(1) << 58) - 1, 1);
-    assert_int_equal(f->space.tiling->sizes != NULL, with_index);
+    assert_int_equal(f->space.map->sizes != NULL, with_index);
     assert_int_equal(kva_reserve(&f->space, 10, 5, NULL, NULL), KVA_OK);
     assert_int_equal(kva_reserve(&f->space, 19, UINT64_C(1) << 57, NULL, NULL), KVA_OK);
     assert_int_equal(kva_alloc(&f->space, &request, &start), KVA_OK);
     assert_int_equal(start, 15); /* of 10, 4 and very many bytes */
     assert_int_equal(kva_space_grow(&f->space, 0, TOP), KVA_OK);
-    assert_null(f->space.tiling->sizes);
+    assert_null(f->space.map->sizes);
     f->last = TOP;
     assert_int_equal(kva_free(&f->space, start), KVA_OK);
     assert_int_equal(kva_alloc(&f->space, &request, &start), KVA_OK);
@@ -1457,7 +1457,7 @@ ON_EACH_ENGINE(a_refused_growth_keeps_the_index)
     const uint64_t last = (UINT64_C(1) << 58) - 1;
 
     set_up(f, engine, 0, last, 1);
-    const struct kva_sizes *index = f->space.tiling->sizes;
+    const struct kva_sizes *index = f->space.map->sizes;
     /* What is added will be a hole of its own. The index gets more memory than it needs, so that it is the
      * engine that runs out. */
     assert_int_equal(kva_reserve(&f->space, last, 1, NULL, NULL), KVA_OK);
@@ -1470,7 +1470,7 @@ ON_EACH_ENGINE(a_refused_growth_keeps_the_index)
     if (engine == &kva_engine_rb)
         assert_int_equal(status, KVA_ENOMEM);
     if (status == KVA_ENOMEM) {
-        assert_ptr_equal(f->space.tiling->sizes, index);
+        assert_ptr_equal(f->space.map->sizes, index);
     } else {
         assert_int_equal(status, KVA_OK);
         f->last = TOP;

@@ -787,7 +787,7 @@ static void too_many_cpus_are_a_want_of_memory(void **state)
 }
 
 /** How many objects in a CPU's magazine for a size are of spans that are at home with another. */
-static uint32_t strangers_of(const struct rig *rig, unsigned cpu, uint32_t quanta)
+static uint32_t foreign_objects_of(const struct rig *rig, unsigned cpu, uint32_t quanta)
 {
     const struct kva_magazine *magazine = rig->space.shared->pools->cpu[cpu].magazine[quanta - 1];
     uint32_t strangers = 0;
@@ -813,8 +813,8 @@ static void each_cpu_has_its_own_spans(void **state)
         assert_int_equal(rig.space.shared->pools->spans, 2);
         for (uint32_t i = 0; i < 64; i++)
             give(&rig, 0); /* what CPU 0 took */
-        assert_in_range(strangers_of(&rig, 1, 1), 1, KVA_MAGAZINE - (KVA_BATCH - 1));
-        assert_int_equal(rig.space.shared->pools->cpu[1].magazine[0]->count - strangers_of(&rig, 1, 1),
+        assert_in_range(foreign_objects_of(&rig, 1, 1), 1, KVA_MAGAZINE - (KVA_BATCH - 1));
+        assert_int_equal(rig.space.shared->pools->cpu[1].magazine[0]->count - foreign_objects_of(&rig, 1, 1),
                          KVA_BATCH - 1); /* of its own it has lost none */
         test_expect_sound(&rig.space, rig.first, address_of(&rig, 8192) - 1);
         tear_down(&rig);

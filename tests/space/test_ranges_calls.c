@@ -221,7 +221,7 @@ static void each_bad_input_is_named(void **state)
 
 static void no_space_is_named(void **state)
 {
-    struct kva_space none = {.tiling = NULL};
+    struct kva_space none = {.map = NULL};
     (void)state;
     for (enum call call = CLEAR; call <= SIZED; call++) {
         assert_int_equal(make_call(NULL, call, 0, 1), KVA_ENULL);

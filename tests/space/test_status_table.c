@@ -491,7 +491,7 @@ CALL(preload_too_much, kva_preload(&f->space, SIZE_MAX))
 CALL(reclaim_add_null, kva_reclaim_add(&f->space, NULL))
 CALL(reclaim_add_twice, kva_reclaim_add(&f->space, &f->reclaim))
 CALL(reclaim_remove_null, kva_reclaim_remove(&f->space, NULL))
-CALL(reclaim_remove_stranger, kva_reclaim_remove(&f->space, &f->stranger))
+CALL(reclaim_remove_unknown, kva_reclaim_remove(&f->space, &f->stranger))
 
 static enum kva_status reclaim_add_without_callback(struct fixture *f)
 {
@@ -945,7 +945,7 @@ static const struct row rows[] = {
     FIELD(reclaim_add_without_callback, KVA_ENULL, kva_reclaim_add, 0, "reclaim.callback"),
     ROW(reclaim_add_twice, KVA_EEXIST, kva_reclaim_add, ANY),
     FIELD(reclaim_remove_null, KVA_ENULL, kva_reclaim_remove, 0, "reclaim"),
-    ROW(reclaim_remove_stranger, KVA_ENOENT, kva_reclaim_remove, ANY),
+    ROW(reclaim_remove_unknown, KVA_ENOENT, kva_reclaim_remove, ANY),
 
     FIELD(clear_size_0, KVA_ESIZE, kva_clear, B, "size"),
     FIELD(clear_misses_quantum, KVA_EALIGN, kva_clear, B + 1, "start"),

@@ -181,7 +181,7 @@ static void look_at_instance(struct kva_vm *vm, struct making *making)
 
 static struct kva_vm_config config_of_instance(const struct making *making, struct kva_memory memory)
 {
-    return (struct kva_vm_config){.reserve = 64 * MIB,
+    return (struct kva_vm_config){.reservation = 64 * MIB,
                                   .memory = memory,
                                   .cpus = CPUS,
                                   .threads = making->threads,

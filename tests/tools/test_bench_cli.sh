@@ -152,7 +152,7 @@ jq -e '.rows == [] and (.vmalloc.engine == "bt") and (.vmalloc.mechanism | lengt
        and all(.vmalloc.rows[]; (.case == "random") == (.pages == null))
        and all(.vmalloc.rows[]; .areas == (if .case == "many" then 300 else null end))
        and all(.vmalloc.rows[]; (.case == "many") == (.fill_ns != null) and (.case == "many") == (.mappings != null))
-       and all(.vmalloc.rows[]; (.case == "many" and (.who | test("^kva"))) == (.weak_pages != null))
+       and all(.vmalloc.rows[]; (.case == "many" and (.who | test("^kva"))) == (.failed_unmap_pages != null))
        and (.vmalloc.suite.list_microseconds | length) == 8 and .vmalloc.suite.failed == null
        and .vmalloc.resident_bytes.full > .vmalloc.resident_bytes.start
        and all(.vmalloc.aims[]; (.measured == null) == (.met == null))

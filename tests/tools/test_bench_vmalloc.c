@@ -76,7 +76,7 @@ static void calls_are_counted(void **state)
     }
     assert_null(vmalloc_find(&results, VMALLOC_STEADY, 100, "mmap"));
     const struct vmalloc_row *malloc_many = row_of(&results, VMALLOC_MANY, 1, "malloc");
-    assert_true(malloc_many->areas == AREAS && malloc_many->calls < 0 && malloc_many->weak_pages < 0);
+    assert_true(malloc_many->areas == AREAS && malloc_many->calls < 0 && malloc_many->failed_unmap_pages < 0);
     assert_true(row_of(&results, VMALLOC_STEADY, 1, VMALLOC_KVA)->mappings < 0);
     assert_null(vmalloc_find(&results, VMALLOC_MANY, 4, VMALLOC_KVA)); /* areas of a page, whatever --n is */
     assert_null(results.suite.failed);
@@ -155,9 +155,9 @@ static void many_areas_live(void **state)
     assert_true(row->areas == AREAS && row->calls == 2 && row->fill_ns > 0 && row->times.ratio > 0);
     assert_true(limited.taken > AREAS + row->operations); /* the latency turns are not among those */
     row = row_of(&results, VMALLOC_MANY, 1, "mmap");
-    assert_true(row->areas == AREAS && row->times.ratio == 1 && row->weak_pages < 0);
+    assert_true(row->areas == AREAS && row->times.ratio == 1 && row->failed_unmap_pages < 0);
     row = row_of(&results, VMALLOC_MANY, 1, VMALLOC_MAPPINGS);
-    assert_true(row->areas == AREAS && row->weak_pages == 0);
+    assert_true(row->areas == AREAS && row->failed_unmap_pages == 0);
     assert_true(row->mappings >= 2 * AREAS); /* a guard each, and there are enough for that */
     vmalloc_results_destroy(&results);
 }
@@ -181,10 +181,11 @@ static void check_json(const struct vmalloc_results *results)
     assert_null(json_object_get(row, "ns"));
     assert_null(json_object_get(row, "mappings"));
     row = json_array_get(json_object_get(object, "rows"), 1);
-    assert_true(json_is_null(member(row, "weak_pages")) && json_number_value(member(row, "fill_ns")) > 0);
+    assert_true(json_is_null(member(row, "failed_unmap_pages")) &&
+                json_number_value(member(row, "fill_ns")) > 0);
     row = json_array_get(json_object_get(object, "rows"), 2);
     assert_true(json_integer_value(member(row, "mappings")) >= 2 * AREAS);
-    assert_true(json_is_integer(member(row, "weak_pages")));
+    assert_true(json_is_integer(member(row, "failed_unmap_pages")));
     json_decref(object);
 }
 

@@ -36,7 +36,7 @@ static void init_sources(struct bench *bench, enum kva_mechanism mechanism)
     struct kva_pages inner = kva_pages_host(mechanism);
 
     memset(bench, 0, sizeof *bench);
-    bench->config.reserve = RESERVE;
+    bench->config.reservation = RESERVE;
     bench->config.cpus = 2;
     bench->config.pages = kva_failing_pages_init(&bench->pages, &inner);
     bench->config.memory = kva_failing_memory_init(&bench->memory);
@@ -64,10 +64,10 @@ static void expect_sound(struct bench *bench)
 
 static void expect_nothing_outstanding(const struct bench *bench)
 {
-    assert_int_equal(bench->pages.stretches, 0);
+    assert_int_equal(bench->pages.reservations, 0);
     assert_int_equal(bench->pages.tables, 0);
     assert_int_equal(bench->pages.pieces, 0);
-    assert_int_equal(bench->pages.pools, 0);
+    assert_int_equal(bench->pages.frame_sets, 0);
     assert_int_equal(bench->memory.blocks, 0);
 }
 
@@ -172,7 +172,7 @@ static void bad_requests_are_told_apart(struct bench *bench)
 static void windows_and_alignments_are_kept(struct bench *bench)
 {
     struct kva_vm_request request = kva_vm_request_of(5 * PAGE);
-    uint64_t first = stats_of(bench).reserve_first;
+    uint64_t first = stats_of(bench).reservation_first;
     void *memory;
 
     request.align = 1 << 20;
@@ -313,7 +313,7 @@ static void a_full_private_part_is_full(enum kva_mechanism mechanism)
 }
 
 /** Tables come with the reserve: where there is no memory for them, half the addresses want half as much. */
-static void a_reserve_without_tables_is_halved(enum kva_mechanism mechanism)
+static void a_reservation_without_tables_is_halved(enum kva_mechanism mechanism)
 {
     struct bench bench;
 
@@ -322,11 +322,11 @@ static void a_reserve_without_tables_is_halved(enum kva_mechanism mechanism)
     if (kva_vm_create(&bench.config, &bench.vm) == KVA_ENOENT)
         return;
     assert_int_equal(bench.pages.refused, 1);
-    assert_int_equal(stats_of(&bench).reserve_last - stats_of(&bench).reserve_first + 1, RESERVE / 2);
+    assert_int_equal(stats_of(&bench).reservation_last - stats_of(&bench).reservation_first + 1, RESERVE / 2);
     end(&bench);
 
     init_sources(&bench, mechanism);
-    bench.config.reserve_least = RESERVE;
+    bench.config.reservation_least = RESERVE;
     kva_failing_pages_fail(&bench.pages, 1, false);
     assert_int_equal(kva_vm_create(&bench.config, &bench.vm), KVA_ENOMEM);
     expect_nothing_outstanding(&bench);
@@ -355,7 +355,7 @@ static void usable_sizes_are_whole_pages(struct bench *bench)
     assert_int_equal(kva_vm_frames_destroy(frames), KVA_OK);
 }
 
-static void parts_that_fit_no_reserve_are_no_misuse(struct bench *bench)
+static void parts_that_fit_no_reservation_are_no_misuse(struct bench *bench)
 {
     struct kva_vm_request request = kva_vm_request_of(1);
     struct kva_part part = {0, 2 * RESERVE};
@@ -1158,12 +1158,12 @@ SCENARIO(maps_of_a_frame_agree)
 SCENARIO(short_lived_maps_are_flushed_in_batches)
 SCENARIO(copies_lie_at_fixed_distances)
 SCENARIO(usable_sizes_are_whole_pages)
-SCENARIO(parts_that_fit_no_reserve_are_no_misuse)
+SCENARIO(parts_that_fit_no_reservation_are_no_misuse)
 SCENARIO(moved_areas_end_in_zeroes)
 SCENARIO(objects_that_cannot_be_leave_no_chunk)
 SCENARIO(objects_may_be_taken_while_reclaiming)
 WHOLE_SCENARIO(a_full_private_part_is_full)
-WHOLE_SCENARIO(a_reserve_without_tables_is_halved)
+WHOLE_SCENARIO(a_reservation_without_tables_is_halved)
 WHOLE_SCENARIO(shrinking_purges_for_a_node)
 WHOLE_SCENARIO(later_areas_stay_until_they_are_ready)
 WHOLE_SCENARIO(hardened_areas_are_unmapped_at_once)
@@ -1194,12 +1194,12 @@ int main(void)
         cmocka_unit_test(test_short_lived_maps_are_flushed_in_batches),
         cmocka_unit_test(test_copies_lie_at_fixed_distances),
         cmocka_unit_test(test_usable_sizes_are_whole_pages),
-        cmocka_unit_test(test_parts_that_fit_no_reserve_are_no_misuse),
+        cmocka_unit_test(test_parts_that_fit_no_reservation_are_no_misuse),
         cmocka_unit_test(test_moved_areas_end_in_zeroes),
         cmocka_unit_test(test_objects_that_cannot_be_leave_no_chunk),
         cmocka_unit_test(test_objects_may_be_taken_while_reclaiming),
         cmocka_unit_test(test_a_full_private_part_is_full),
-        cmocka_unit_test(test_a_reserve_without_tables_is_halved),
+        cmocka_unit_test(test_a_reservation_without_tables_is_halved),
         cmocka_unit_test(test_shrinking_purges_for_a_node),
         cmocka_unit_test(test_later_areas_stay_until_they_are_ready),
         cmocka_unit_test(test_hardened_areas_are_unmapped_at_once),

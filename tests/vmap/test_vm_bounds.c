@@ -49,7 +49,7 @@ static void set_up(struct play *play, unsigned pages, unsigned live, bool guards
     memset(play, 0, sizeof(*play));
     test_other_init(&play->other, play);
     struct kva_vm_config config = {
-        .reserve = (pages + 1) * PAGE,
+        .reservation = (pages + 1) * PAGE,
         .frames_part = PAGE,
         .without_guards = !guards,
         .hardened = hardened,

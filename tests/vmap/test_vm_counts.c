@@ -7,7 +7,7 @@
 #include "../common/harness.h"
 #include "../common/vmap.h"
 
-#include "vmap/vm_shown.h"
+#include "vmap/vm_mapped.h"
 
 #include <kva/vmap.h>
 
@@ -40,14 +40,14 @@ static int tear_down(void **state)
 static void begin_maps_of_others(uint64_t number, uint32_t maps)
 {
     frames->uses[number] += maps;
-    frames->shown += maps;
+    frames->mapped += maps;
     frames->pending += maps;
 }
 
 static void end_maps_of_others(uint64_t number, uint32_t maps)
 {
     frames->uses[number] -= maps;
-    frames->shown -= maps;
+    frames->mapped -= maps;
     frames->pending -= maps;
 }
 

@@ -50,7 +50,7 @@ struct stage {
     struct area areas[AREAS];
     size_t count;
     struct kva_vm_frames *frames[3];
-    size_t pools;
+    size_t frame_sets;
     uint64_t numbers[FRAMES]; /* of the first pool, all taken */
     struct kva_pcpu *pcpu;
     void *objects[OBJECTS];
@@ -220,11 +220,11 @@ static enum kva_status do_congruent(struct stage *stage, struct test_rng rng)
 static enum kva_status do_pool(struct stage *stage, struct test_rng rng)
 {
     (void)rng;
-    if (stage->pools == 3)
+    if (stage->frame_sets == 3)
         return KVA_OK;
     enum kva_status status = kva_vm_frames_create(stage->vm, &(struct kva_vm_frames_config){.count = FRAMES},
-                                                  &stage->frames[stage->pools]);
-    stage->pools += status == KVA_OK;
+                                                  &stage->frames[stage->frame_sets]);
+    stage->frame_sets += status == KVA_OK;
     return status;
 }
 
@@ -505,7 +505,7 @@ static void begin(struct stage *stage, const struct refusal *refusal)
     test_vm_create(&stage->test, &config);
     stage->vm = stage->test.vm;
     assert_int_equal(kva_vm_frames_create(stage->vm, &(struct kva_vm_frames_config){.count = FRAMES},
-                                          &stage->frames[stage->pools++]),
+                                          &stage->frames[stage->frame_sets++]),
                      KVA_OK);
     assert_int_equal(kva_vm_frames_alloc(stage->frames[0], FRAMES, stage->numbers), KVA_OK);
 }
@@ -558,8 +558,8 @@ static void free_everything(struct stage *stage)
         do_object_free(stage, stage->rng);
     if (stage->pcpu != NULL)
         assert_int_equal(kva_pcpu_destroy(stage->pcpu), KVA_OK);
-    while (stage->pools > 0)
-        assert_int_equal(kva_vm_frames_destroy(stage->frames[--stage->pools]), KVA_OK);
+    while (stage->frame_sets > 0)
+        assert_int_equal(kva_vm_frames_destroy(stage->frames[--stage->frame_sets]), KVA_OK);
     assert_int_equal(kva_vm_purge(stage->vm), KVA_OK);
     assert_int_equal(stage->test.pages.open_pages, 0);
     assert_int_equal(stage->test.pages.mapped_pages, 0);
@@ -736,7 +736,7 @@ static void set_up_helped(struct helped *scene, enum kva_mechanism mechanism)
 {
     memset(scene, 0, sizeof(*scene));
     struct kva_vm_config config = test_vm_config(&scene->test, mechanism);
-    config.reserve = 9 * TEST_MIB;
+    config.reservation = 9 * TEST_MIB;
     config.frames_part = 8 * TEST_MIB;
     test_vm_create(&scene->test, &config);
     for (size_t i = 0; i < 2; i++) {

@@ -179,7 +179,8 @@ static unsigned char *never_used(struct kva_vm *vm)
 
     (void)live(vm, 1);
     child_that(kva_vm_stats_read(vm, &stats) == KVA_OK);
-    return (unsigned char *)(uintptr_t)(stats.reserve_first + (stats.reserve_last - stats.reserve_first) / 4);
+    return (unsigned char *)(uintptr_t)(stats.reservation_first +
+                                        (stats.reservation_last - stats.reservation_first) / 4);
 }
 
 static unsigned char *never_used_frames(struct kva_vm *vm)
@@ -187,7 +188,7 @@ static unsigned char *never_used_frames(struct kva_vm *vm)
     struct kva_vm_stats stats;
 
     child_that(kva_vm_stats_read(vm, &stats) == KVA_OK);
-    return (unsigned char *)(uintptr_t)stats.reserve_last;
+    return (unsigned char *)(uintptr_t)stats.reservation_last;
 }
 
 static unsigned char *freed_and_flushed(struct kva_vm *vm)
@@ -218,7 +219,7 @@ static unsigned char *freed_among_neighbours(struct kva_vm *vm)
     give(vm, memory[2]);
     give(vm, memory[1]);
     flush(vm);
-    child_that(test_peek(memory[3]) == 0x11);
+    child_that(test_try_lookup(memory[3]) == 0x11);
     return memory[1] + 100 * page;
 }
 
@@ -247,7 +248,7 @@ static unsigned char *unmapped_ram_and_flushed(struct kva_vm *vm)
     unsigned char *memory = map_ram(vm, 6);
     child_that(kva_unmap_ram(vm, memory) == KVA_OK);
     flush(vm);
-    child_that(test_peek(kept) == 0x33);
+    child_that(test_try_lookup(kept) == 0x33);
     return memory + page;
 }
 
@@ -418,7 +419,7 @@ static int play(void *context)
     if (playing->write)
         test_poke(address, 1);
     else
-        (void)test_peek(address);
+        (void)test_try_lookup(address);
     (void)kva_vm_abandon(vm, NULL, NULL); /* so that it leaks nothing, where that is looked for */
     return 0;
 }
@@ -447,7 +448,7 @@ static struct kva_vm_config usual(enum kva_mechanism mechanism)
 {
     struct kva_vm_config config = {0};
 
-    config.reserve = 64 * TEST_MIB;
+    config.reservation = 64 * TEST_MIB;
     config.frames_part = 32 * TEST_MIB;
     config.pages = kva_pages_host(mechanism);
     config.grace.after = after;
@@ -511,7 +512,7 @@ static int touch_without_guards(void *context)
     unsigned char *a = live(vm, 2);
     unsigned char *b = live(vm, 3);
     child_that(b == a + 2 * page);
-    (void)test_peek(a + 2 * page);
+    (void)test_try_lookup(a + 2 * page);
     test_poke(b + 3 * page, 1);
     return 0;
 }
@@ -808,8 +809,8 @@ static void test_sentences_and_room(void **state)
     assert_true(kva_vm_fault_describe(vm, memory - 1, true, text, sizeof(text)) > 0);
     assert_non_null(strstr(text, "write 1 byte before the 1-page area ")); /* the first there is */
     struct kva_vm_stats stats = test_vm_stats(vm);
-    const uintptr_t outside[] = {0, (uintptr_t)stats.reserve_first - page - 1,
-                                 (uintptr_t)stats.reserve_last + 1, UINTPTR_MAX};
+    const uintptr_t outside[] = {0, (uintptr_t)stats.reservation_first - page - 1,
+                                 (uintptr_t)stats.reservation_last + 1, UINTPTR_MAX};
     for (size_t i = 0; i < sizeof(outside) / sizeof(outside[0]); i++) {
         strcpy(text, "old");
         assert_int_equal(kva_vm_fault_describe(vm, (const void *)outside[i], false, text, sizeof(text)), 0);
@@ -905,7 +906,7 @@ static int fault_with_reporter(void *context)
     if (report->write)
         test_poke(address, 1);
     else
-        (void)test_peek(address);
+        (void)test_try_lookup(address);
     return 0;
 }
 
@@ -1002,7 +1003,7 @@ static int fault_by_truncation(void *context)
     child_that(ftruncate((int)kva_vm_frames_descriptor(frames), (off_t)page) == 0);
     child_that(kva_vm_fault_describe(vm, memory + page, false, text, sizeof(text)) > 0);
     fprintf(stderr, "%s\n", text);
-    (void)test_peek(memory + page);
+    (void)test_try_lookup(memory + page);
     return 0;
 }
 
@@ -1028,7 +1029,7 @@ static int fill_the_list(void *context)
     struct sigaction after_all;
     struct kva_vm *vm[65];
 
-    config.reserve = TEST_MIB;
+    config.reservation = TEST_MIB;
     config.frames_part = TEST_MIB / 2;
     child_that(sigaction(SIGSEGV, NULL, &before) == 0);
     for (size_t i = 0; i < 65; i++)

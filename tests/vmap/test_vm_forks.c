@@ -93,8 +93,8 @@ static void set_up(struct stage *stage)
 
     stepper_init(&stage->worker);
     config.threads = &stage->worker.threads;
-    config.reserve = 1024 * page;
-    config.reserve_least = 1024 * page;
+    config.reservation = 1024 * page;
+    config.reservation_least = 1024 * page;
     config.frames_part = 512 * page;
     config.cache_bytes = KVA_VM_NONE;
     config.lazy_bytes = UINT64_C(1) << 40;
@@ -149,7 +149,7 @@ static void end_pcpu(struct stage *stage, size_t areas)
         return;
     child_that(kva_vm_destroy(stage->test.vm, NULL, NULL) == KVA_OK);
     child_that(stage->test.memory.blocks == 0);
-    child_that(stage->test.pages.stretches == 0 && stage->test.pages.open_pages == 0);
+    child_that(stage->test.pages.reservations == 0 && stage->test.pages.open_pages == 0);
 }
 
 static int start_clean(void *context)

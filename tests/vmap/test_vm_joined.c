@@ -41,7 +41,7 @@ struct play {
 static struct kva_vm_config plain_config(void)
 {
     return (struct kva_vm_config){
-        .reserve = 256 * TEST_MIB,
+        .reservation = 256 * TEST_MIB,
         .frames_part = 16 * TEST_MIB,
         .cpus = 2,
         .pages = kva_pages_host(KVA_MECHANISM_MAPPINGS),
@@ -112,8 +112,8 @@ static size_t count_marked(const struct play *play)
     size_t marked = 0;
 
     while (kva_vm_next(play->vm, &area) == KVA_OK) {
-        child_that(area.weak == !test_is_closed((void *)(area.last + 1)));
-        marked += area.weak;
+        child_that(area.failed_unmap == !test_is_closed((void *)(area.last + 1)));
+        marked += area.failed_unmap;
     }
     return marked;
 }
@@ -155,8 +155,9 @@ static int take_more_than_fit(void *context)
     struct kva_vm_stats stats = stats_of(play.vm);
     child_that(stats.pages.mappings > 300); /* as many as it may */
     child_that(stats.pages.mappings + 2 >= test_mappings() - play.mapped);
-    child_that(stats.live_areas == many && stats.pages.weak_pages > 0 && stats.pages.weak_closes == 0);
-    child_that(count_marked(&play) == stats.pages.weak_pages); /* a guard each */
+    child_that(stats.live_areas == many && stats.pages.failed_unmap_pages > 0 &&
+               stats.pages.failed_unmaps == 0);
+    child_that(count_marked(&play) == stats.pages.failed_unmap_pages); /* a guard each */
     char *report = test_vm_report(play.vm);
     child_that(strstr(report, " live weak") || strstr(report, " live zero weak"));
     free(report);
@@ -216,10 +217,10 @@ static int mend_when_there_is_room(void *context)
     for (unsigned by_flush = 0; by_flush < 2; by_flush++) {
         struct test_crowd crowd = begin(&play, &config, 300);
         take_all(&play);
-        uint64_t weak = stats_of(play.vm).pages.weak_pages;
+        uint64_t weak = stats_of(play.vm).pages.failed_unmap_pages;
         child_that(weak > many / 2);
         child_that(kva_vm_purge(play.vm) == KVA_OK); /* nothing has changed */
-        child_that(stats_of(play.vm).pages.weak_pages == weak);
+        child_that(stats_of(play.vm).pages.failed_unmap_pages == weak);
         test_leave(&crowd);
         if (by_flush) {
             child_that(kva_vm_purge(play.vm) == KVA_OK);
@@ -230,7 +231,7 @@ static int mend_when_there_is_room(void *context)
                 child_that(take(&play, n % 10));
             }
         }
-        child_that(stats_of(play.vm).pages.weak_pages == 0 && count_marked(&play) == 0);
+        child_that(stats_of(play.vm).pages.failed_unmap_pages == 0 && count_marked(&play) == 0);
         expect_all_held(&play);
         end(&play);
     }
@@ -251,10 +252,10 @@ static int refuse_when_hardened(void *context)
     while (count < MOST && take(&play, count))
         count++;
     child_that(count > 400 && count < 600 && kva_vm_status(play.vm) == KVA_ELIMIT);
-    child_that(stats_of(play.vm).pages.weak_pages == 0 && count_marked(&play) == 0);
+    child_that(stats_of(play.vm).pages.failed_unmap_pages == 0 && count_marked(&play) == 0);
     expect_all_held(&play);
     give_all(&play);
-    child_that(stats_of(play.vm).pages.weak_pages == 0);
+    child_that(stats_of(play.vm).pages.failed_unmap_pages == 0);
     child_that(kva_vm_purge(play.vm) == KVA_OK && kva_vm_destroy(play.vm, NULL, NULL) == KVA_OK);
     test_leave(&crowd);
     return 0;
@@ -271,19 +272,19 @@ static int go_far_away(void *context)
     size_t count = 0;
 
     (void)context;
-    config.reserve = 512 * TEST_MIB;
+    config.reservation = 512 * TEST_MIB;
     struct test_crowd crowd = test_crowd_in(allowed / 16 + 200);
     memset(&play, 0, sizeof(play));
     child_that(kva_vm_create(&config, &play.vm) == KVA_OK);
     child_that(take(&play, 0));
-    uintptr_t first = (uintptr_t)stats_of(play.vm).reserve_first;
+    uintptr_t first = (uintptr_t)stats_of(play.vm).reservation_first;
     for (; count < 130; count++) {
         request.min = first + (uintptr_t)((count + 1) * 3 * TEST_MIB);
         child_that(kva_vm_alloc(play.vm, &request, &far[count]) == KVA_OK);
         if (count == 50)
-            child_that(stats_of(play.vm).pages.weak_pages == 0);
+            child_that(stats_of(play.vm).pages.failed_unmap_pages == 0);
     }
-    child_that(stats_of(play.vm).pages.weak_pages > 10 * TEST_MIB / page);
+    child_that(stats_of(play.vm).pages.failed_unmap_pages > 10 * TEST_MIB / page);
     request.min = first + (uintptr_t)(450 * TEST_MIB);
     child_that(kva_vm_alloc(play.vm, &request, &far[count]) == KVA_ELIMIT);
     for (size_t i = 1; i < 1000; i++)
@@ -316,7 +317,7 @@ static int free_large_areas(void *context)
     }
     for (size_t i = 0; i < 20; i++)
         child_that(kva_vfree(play.vm, large[i]) == KVA_OK && test_is_closed(large[i] + 500 * page));
-    child_that(stats_of(play.vm).pages.weak_pages < 2000);
+    child_that(stats_of(play.vm).pages.failed_unmap_pages < 2000);
     expect_all_held(&play);
     child_that(count_marked(&play) < 1100);
     end(&play);
@@ -337,13 +338,13 @@ static int join_in_little_data(void *context)
     struct test_crowd crowd = begin(&play, &config, 100);
     for (size_t i = 0; i < 300; i++)
         child_that(take(&play, i));
-    uint64_t weak = stats_of(play.vm).pages.weak_pages;
+    uint64_t weak = stats_of(play.vm).pages.failed_unmap_pages;
     request.min = (uintptr_t)play.memory[299] + (uintptr_t)TEST_MIB;
     child_that(getrlimit(RLIMIT_DATA, &data) == 0);
     data.rlim_cur = (rlim_t)(test_data() + TEST_MIB / 2);
     child_that(setrlimit(RLIMIT_DATA, &data) == 0);
     child_that(kva_vm_alloc(play.vm, &request, &memory) == KVA_OK);
-    child_that(stats_of(play.vm).pages.weak_pages == weak);
+    child_that(stats_of(play.vm).pages.failed_unmap_pages == weak);
     child_that(kva_vfree(play.vm, memory) == KVA_OK);
     end(&play);
     test_leave(&crowd);
@@ -399,7 +400,7 @@ static int go_on_in_a_child(void *context)
     expect_all_held(&play);
     test_leave(&crowd);
     child_that(kva_vm_purge(play.vm) == KVA_OK);
-    child_that(stats_of(play.vm).pages.weak_pages == 0 && count_marked(&play) == 0);
+    child_that(stats_of(play.vm).pages.failed_unmap_pages == 0 && count_marked(&play) == 0);
     end(&play);
     if (child == 0)
         _exit(0);

@@ -41,7 +41,7 @@ static size_t page; /* bytes */
 static struct kva_vm_config plain_config(enum kva_mechanism mechanism, uint64_t mib)
 {
     return (struct kva_vm_config){
-        .reserve = mib * TEST_MIB,
+        .reservation = mib * TEST_MIB,
         .frames_part = mib * TEST_MIB / 2,
         .cpus = 2,
         .pages = kva_pages_host(mechanism),
@@ -147,7 +147,7 @@ static bool give_all(struct areas *areas)
 /** The byte that is touched. */
 static int touch(void *address)
 {
-    (void)test_peek(address);
+    (void)test_try_lookup(address);
     return 0;
 }
 
@@ -182,7 +182,7 @@ static void expect_guard(const struct areas *areas, size_t i, const char *what)
     struct kva_vm_area area;
 
     assert_int_equal(kva_vm_find(areas->vm, areas->memory[i], &area), KVA_OK);
-    if (!area.weak)
+    if (!area.failed_unmap)
         expect_fault(areas->memory[i] + page, what);
 }
 
@@ -205,7 +205,7 @@ static void test_32768_guarded_pages(void **state)
         assert_true(all_stamped(&areas));
         struct kva_vm_stats stats = test_vm_stats(areas.vm);
         if (mechanism == KVA_MECHANISM_GUARDS) {
-            assert_int_equal(stats.pages.weak_pages, 0);
+            assert_int_equal(stats.pages.failed_unmap_pages, 0);
             if (own)
                 assert_in_range(test_mappings(), 1, mappings + 20);
         } else if (own && crowd.first == NULL) {
@@ -250,7 +250,7 @@ static int cross_with_areas(void *context)
     child_that(kva_vm_stats_read(areas.vm, &stats) == KVA_OK);
     child_that(stats.pages.mappings <= stats.pages.mappings_limit);
     child_that(stats.pages.mappings_limit < 3000);
-    child_that(stats.live_areas == areas.count && stats.pages.weak_closes == 0);
+    child_that(stats.live_areas == areas.count && stats.pages.failed_unmaps == 0);
     void *others = mmap(NULL, page, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     child_that(others != MAP_FAILED && munmap(others, page) == 0);
     child_that(all_stamped(&areas));
@@ -415,7 +415,7 @@ static int end_above_the_limit(void *context)
     child_that(kva_vfree(vm, area) == KVA_OK && kva_vm_purge(vm) == KVA_OK);
     child_that(test_is_closed(area) && test_is_closed(area + 199 * page));
     child_that(kva_vm_stats_read(vm, &stats) == KVA_OK);
-    child_that(stats.pages.weak_pages == 0 && stats.pages.weak_closes == 0);
+    child_that(stats.pages.failed_unmap_pages == 0 && stats.pages.failed_unmaps == 0);
     child_that(kept[0] == 2 && kept[3 * page - 1] == 2);
     child_that(kva_vm_check(vm, NULL) == KVA_OK);
     child_that(kva_vfree(vm, kept) == KVA_OK);
@@ -426,7 +426,7 @@ static int end_above_the_limit(void *context)
 }
 
 /** The end of an area is given back above the limit, where only markers can close it. Else a flush closes it when there is room. */
-static int flush_what_was_weak(void *context)
+static int flush_failed_unmaps(void *context)
 {
     struct kva_vm_config *config = context;
     struct kva_vm *vm;
@@ -445,14 +445,14 @@ static int flush_what_was_weak(void *context)
     child_that(count < 400);
     child_that(kva_vrealloc(vm, area, 40 * page, 0) == area);
     child_that(kva_vm_stats_read(vm, &stats) == KVA_OK);
-    child_that(stats.pages.weak_pages == (test_is_closed(area + 40 * page) ? 0 : 60));
-    child_that(stats.pages.weak_closes == (stats.pages.weak_pages > 0));
+    child_that(stats.pages.failed_unmap_pages == (test_is_closed(area + 40 * page) ? 0 : 60));
+    child_that(stats.pages.failed_unmaps == (stats.pages.failed_unmap_pages > 0));
     child_that(kva_vm_purge(vm) == KVA_OK && area[0] == 1 && area[40 * page - 1] == 1);
     while (count > 0)
         child_that(munmap(singles[--count], page) == 0);
     test_leave(&crowd);
     child_that(kva_vm_purge(vm) == KVA_OK);
-    child_that(kva_vm_stats_read(vm, &stats) == KVA_OK && stats.pages.weak_pages == 0);
+    child_that(kva_vm_stats_read(vm, &stats) == KVA_OK && stats.pages.failed_unmap_pages == 0);
     child_that(test_is_closed(area + 40 * page) && test_is_closed(area + 99 * page));
     child_that(area[0] == 1 && area[40 * page - 1] == 1);
     child_that(kva_vfree(vm, area) == KVA_OK && kva_vm_check(vm, NULL) == KVA_OK);
@@ -484,7 +484,7 @@ static void test_limit_on_mappings(void **state)
         test_expect_success(&child, test_mechanism_name(mechanism));
         child = test_in_child(end_above_the_limit, &config);
         test_expect_success(&child, test_mechanism_name(mechanism));
-        child = test_in_child(flush_what_was_weak, &config);
+        child = test_in_child(flush_failed_unmaps, &config);
         test_expect_success(&child, test_mechanism_name(mechanism));
     }
 }
@@ -520,13 +520,13 @@ static int create_in_few_addresses(void *context)
 
     uint64_t before = test_addresses();
     child_that(limit(RLIMIT_AS, before + 100 * TEST_MIB));
-    config.reserve_least = 512 * TEST_MIB;
+    config.reservation_least = 512 * TEST_MIB;
     child_that(kva_vm_create(&config, &vm) == KVA_ENOSPC && vm == NULL);
     child_that(test_addresses() <= before + TEST_MIB);
-    config.reserve_least = 16 * TEST_MIB;
+    config.reservation_least = 16 * TEST_MIB;
     child_that(kva_vm_create(&config, &vm) == KVA_OK);
     child_that(kva_vm_stats_read(vm, &stats) == KVA_OK);
-    uint64_t bytes = stats.reserve_last - stats.reserve_first + 1;
+    uint64_t bytes = stats.reservation_last - stats.reservation_first + 1;
     child_that(bytes == 64 * TEST_MIB); /* of 1 GiB: halved, and halved again, until it fits */
     struct areas areas = {.vm = vm, .pages = 16};
     take_most(&areas, 16384);
@@ -634,7 +634,7 @@ static int free_locked_pages(void *context)
     child_that(kva_vfree(vm, memory) == KVA_OK);
     child_that(kva_vm_purge(vm) == KVA_OK);
     child_that(kva_vm_stats_read(vm, &stats) == KVA_OK);
-    child_that(stats.pages.weak_closes == 0);
+    child_that(stats.pages.failed_unmaps == 0);
     child_that(test_is_closed(memory) && test_is_closed(memory + 3 * page - 1) &&
                test_is_closed(memory + 3 * page));
     child_that(behind[0] == 0x66);
@@ -706,7 +706,7 @@ static void test_space_to_the_last_page(void **state)
     for_each_mechanism (mechanism, k) {
         for (unsigned guards = 0; guards < 2; guards++) {
             struct kva_vm_config config = test_vm_config(&test, mechanism);
-            config.reserve = 16 * TEST_MIB;
+            config.reservation = 16 * TEST_MIB;
             config.frames_part = 8 * TEST_MIB;
             config.without_guards = guards == 0;
             test_vm_create(&test, &config);
@@ -781,7 +781,7 @@ static void test_frames_part_is_full(void **state)
     for_each_mechanism (mechanism, k) {
         struct kva_vm_config config = test_vm_config(&test, mechanism);
         size_t count = 0;
-        config.reserve = 16 * TEST_MIB;
+        config.reservation = 16 * TEST_MIB;
         config.frames_part = 4 * TEST_MIB;
         test_vm_create(&test, &config);
         assert_int_equal(kva_vm_frames_create(test.vm, &(struct kva_vm_frames_config){.count = 64}, &frames),
@@ -833,7 +833,7 @@ static void set_up_keeper(struct test_vm *test, enum kva_mechanism mechanism, bo
 {
     struct kva_vm_config config = test_vm_config(test, mechanism);
 
-    config.reserve = 8 * TEST_MIB;
+    config.reservation = 8 * TEST_MIB;
     config.frames_part = 4 * TEST_MIB;
     config.lazy_bytes = 8 * TEST_MIB;
     config.cache_bytes = 100 * page; /* what is larger is parked */
@@ -1058,7 +1058,7 @@ static void test_alignments_up_to_the_space(void **state)
     for_each_mechanism (mechanism, k) {
         const struct kva_vm_config config = test_vm_config(&test, mechanism);
         test_vm_create(&test, &config);
-        uint64_t first = test_vm_stats(test.vm).reserve_first;
+        uint64_t first = test_vm_stats(test.vm).reservation_first;
         uint64_t last = first + 32 * TEST_MIB - 1; /* the private part */
         size_t sizes[] = {1, 3 * page, (size_t)(2 * TEST_MIB), (size_t)(16 * TEST_MIB)};
         unsigned found = 0;
@@ -1119,18 +1119,18 @@ static void test_reserves(void **state)
         struct kva_vm_config config = plain_config(mechanism, 256);
         vm = plain(&config);
         struct kva_vm_stats whole = test_vm_stats(vm);
-        assert_int_equal(whole.reserve_last - whole.reserve_first + 1, 256 * TEST_MIB);
+        assert_int_equal(whole.reservation_last - whole.reservation_first + 1, 256 * TEST_MIB);
         assert_int_equal(kva_vm_destroy(vm, NULL, NULL), KVA_OK);
 
         /* The same place again, with little room: it is halved until it fits. */
-        config.min = whole.reserve_first;
-        config.max = whole.reserve_first + 70 * TEST_MIB;
-        config.reserve_least = 32 * TEST_MIB;
+        config.min = whole.reservation_first;
+        config.max = whole.reservation_first + 70 * TEST_MIB;
+        config.reservation_least = 32 * TEST_MIB;
         vm = plain(&config);
         struct kva_vm_stats stats = test_vm_stats(vm);
-        assert_in_range(stats.reserve_first, config.min, config.max);
-        assert_in_range(stats.reserve_last, config.min, config.max);
-        assert_int_equal(stats.reserve_last - stats.reserve_first + 1, 64 * TEST_MIB);
+        assert_in_range(stats.reservation_first, config.min, config.max);
+        assert_in_range(stats.reservation_last, config.min, config.max);
+        assert_int_equal(stats.reservation_last - stats.reservation_first + 1, 64 * TEST_MIB);
         struct areas areas = {.vm = vm, .pages = 256};
         take_most(&areas, 4096); /* its frames have been halved, too */
         assert_int_equal(areas.count, 32 * TEST_MIB / (257 * page));
@@ -1144,10 +1144,10 @@ static void test_reserves(void **state)
         assert_int_equal(kva_vm_destroy(vm, NULL, NULL), KVA_OK);
     }
     /* What is less than the least counts as the least. */
-    struct kva_vm_config more = {.reserve = 16 * TEST_MIB, .reserve_least = 32 * TEST_MIB};
+    struct kva_vm_config more = {.reservation = 16 * TEST_MIB, .reservation_least = 32 * TEST_MIB};
     vm = plain(&more);
     struct kva_vm_stats larger = test_vm_stats(vm);
-    assert_int_equal(larger.reserve_last - larger.reserve_first + 1, 32 * TEST_MIB);
+    assert_int_equal(larger.reservation_last - larger.reservation_first + 1, 32 * TEST_MIB);
     assert_int_equal(kva_vm_destroy(vm, NULL, NULL), KVA_OK);
     if (test_is_emulated()) {
         print_message("left out under an emulator, which takes long for it: the default reserve\n");
@@ -1156,7 +1156,8 @@ static void test_reserves(void **state)
     struct kva_vm_config usual = {0};
     assert_int_equal(kva_vm_create(&usual, &vm), KVA_OK);
     struct kva_vm_stats stats = test_vm_stats(vm);
-    assert_in_range(stats.reserve_last - stats.reserve_first, 16 * TEST_MIB - 1, (UINT64_C(1) << 40) - 1);
+    assert_in_range(stats.reservation_last - stats.reservation_first, 16 * TEST_MIB - 1,
+                    (UINT64_C(1) << 40) - 1);
     unsigned char *memory = kva_vmalloc(vm, 5 * page);
     assert_non_null(memory);
     memory[4 * page] = 1;
@@ -1450,14 +1451,14 @@ static void test_too_many_cpus(void **state)
 /** A place for an instance of `bytes`, which is free. */
 static uintptr_t free_place(size_t bytes)
 {
-    struct kva_vm_config config = {.reserve = bytes};
+    struct kva_vm_config config = {.reservation = bytes};
     struct kva_vm *vm;
     struct kva_vm_stats stats;
 
     child_that(kva_vm_create(&config, &vm) == KVA_OK);
     child_that(kva_vm_stats_read(vm, &stats) == KVA_OK);
     child_that(kva_vm_destroy(vm, NULL, NULL) == KVA_OK);
-    return (uintptr_t)stats.reserve_first;
+    return (uintptr_t)stats.reservation_first;
 }
 
 /** Every kind of area, and a look at it. */
@@ -1501,7 +1502,7 @@ static void live_in(const struct kva_vm_config *config, bool has_descriptors)
 /** Instances anywhere, in windows, and at a fixed place. */
 static void live_anywhere(uintptr_t place, bool has_descriptors)
 {
-    struct kva_vm_config config = {.reserve = 64 * TEST_MIB, .reserve_least = 64 * TEST_MIB};
+    struct kva_vm_config config = {.reservation = 64 * TEST_MIB, .reservation_least = 64 * TEST_MIB};
 
     live_in(&config, has_descriptors);
     config.max = UINTPTR_MAX / 2;
@@ -1510,7 +1511,7 @@ static void live_anywhere(uintptr_t place, bool has_descriptors)
     live_in(&config, has_descriptors);
     config.hardened = true;
     config.min = place;
-    config.max = place + (config.reserve - 1);
+    config.max = place + (config.reservation - 1);
     live_in(&config, has_descriptors);
 }
 

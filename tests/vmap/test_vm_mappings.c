@@ -186,7 +186,7 @@ static void expect_named(const struct kva_vm *vm, const unsigned char *address, 
 }
 
 /** Whether what the kernel says of mappings is about this program's, and says all of it. */
-static bool kernel_tells(const char *what)
+static bool kernel_reports(const char *what)
 {
     return test_is_on_its_own(what) && access("/proc/self/smaps", R_OK) == 0;
 }
@@ -234,7 +234,7 @@ static void test_what_owners_leave_is_named(void **state)
     enum kva_mechanism mechanism;
 
     (void)state;
-    if (!kernel_tells("what owners do to their pages"))
+    if (!kernel_reports("what owners do to their pages"))
         return;
     for_each_mechanism (mechanism, k) {
         for (size_t i = 0; i < DEEDS; i++) {
@@ -313,7 +313,7 @@ static void test_what_is_not_named_is_as_new(void **state)
     enum kva_mechanism mechanism;
 
     (void)state;
-    if (!kernel_tells("what owners do to their pages, after a flush"))
+    if (!kernel_reports("what owners do to their pages, after a flush"))
         return;
     for_each_mechanism (mechanism, k) {
         unsigned named = 0;
@@ -356,7 +356,7 @@ static void tamper_with_marked(enum kva_mechanism mechanism, const struct deed *
     assert_int_equal(kva_vm_purge(test.vm), KVA_OK);
     expect_sound(test.vm, deed->name);
     assert_int_equal(test.hooks.corruptions, 0);
-    assert_int_equal(test_vm_stats(test.vm).pages.weak_pages, 0);
+    assert_int_equal(test_vm_stats(test.vm).pages.failed_unmap_pages, 0);
     request.flags = 0;
     request.min = (uintptr_t)memory;
     request.max = (uintptr_t)memory + (pages * page - 1);
@@ -378,7 +378,7 @@ static void test_marked_areas_are_replaced(void **state)
     enum kva_mechanism mechanism;
 
     (void)state;
-    if (!kernel_tells("what owners do to the pages of marked areas"))
+    if (!kernel_reports("what owners do to the pages of marked areas"))
         return;
     for_each_mechanism (mechanism, k) {
         for (size_t i = 0; i < DEEDS; i++) {
@@ -456,7 +456,7 @@ static void test_marked_areas_and_forks(void **state)
     enum kva_mechanism mechanism;
 
     (void)state;
-    if (!kernel_tells("marked areas that are parked at a fork"))
+    if (!kernel_reports("marked areas that are parked at a fork"))
         return;
     for_each_mechanism (mechanism, k) {
         for (size_t i = 0; i < DEEDS; i++) {
@@ -477,7 +477,7 @@ static void test_guards_and_holes(void **state)
     enum kva_mechanism mechanism;
 
     (void)state;
-    if (!kernel_tells("what is done to guards and holes"))
+    if (!kernel_reports("what is done to guards and holes"))
         return;
     for_each_mechanism (mechanism, k) {
         struct test_vm test;
@@ -562,7 +562,7 @@ static void test_maps_that_owners_change(void **state)
     enum kva_mechanism mechanism;
 
     (void)state;
-    if (!kernel_tells("what owners do to their maps"))
+    if (!kernel_reports("what owners do to their maps"))
         return;
     for_each_mechanism (mechanism, k) {
         struct maps maps;
@@ -658,7 +658,7 @@ static void test_busy_instances_pass(void **state)
     (void)state;
     for_each_mechanism (mechanism, k) {
         for (unsigned way = 0; way < 5; way++) {
-            struct kva_vm_config config = {.reserve = 512 * TEST_MIB, .cpus = 2, .seed = test_seed()};
+            struct kva_vm_config config = {.reservation = 512 * TEST_MIB, .cpus = 2, .seed = test_seed()};
             config.pages = kva_pages_host(mechanism);
             config.hardened = way == 1;
             config.without_guards = way == 2;
@@ -673,7 +673,7 @@ static void test_busy_instances_pass(void **state)
 /** What the program locks as a whole is no fault of an area's owner, whenever it was. */
 static int lock_everything(void *context)
 {
-    struct kva_vm_config config = {.reserve = 64 * TEST_MIB, .frames_part = 32 * TEST_MIB, .cpus = 1};
+    struct kva_vm_config config = {.reservation = 64 * TEST_MIB, .frames_part = 32 * TEST_MIB, .cpus = 1};
     static const int ways[] = {MCL_CURRENT, MCL_FUTURE, MCL_CURRENT | MCL_FUTURE};
     struct kva_vm *vm;
 
@@ -726,7 +726,7 @@ static void test_forks(void **state)
     enum kva_mechanism mechanism;
 
     (void)state;
-    if (!kernel_tells("a check in a child of fork"))
+    if (!kernel_reports("a check in a child of fork"))
         return;
     for_each_mechanism (mechanism, k) {
         struct maps maps;
@@ -744,7 +744,7 @@ static void test_forks(void **state)
 /** Without the list of mappings, nothing is known, and nothing is named. */
 static int check_without_descriptors(void *context)
 {
-    struct kva_vm_config config = {.reserve = 64 * TEST_MIB,
+    struct kva_vm_config config = {.reservation = 64 * TEST_MIB,
                                    .pages = kva_pages_host(*(enum kva_mechanism *)context)};
     const struct rlimit none = {0, 0};
     struct kva_vm *vm;
@@ -763,7 +763,7 @@ static void test_without_a_list(void **state)
     enum kva_mechanism mechanism;
 
     (void)state;
-    if (!kernel_tells("a check without descriptors"))
+    if (!kernel_reports("a check without descriptors"))
         return;
     for_each_mechanism (mechanism, k) {
         struct test_child child = test_in_child(check_without_descriptors, &mechanism);

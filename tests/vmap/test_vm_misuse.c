@@ -96,7 +96,7 @@ static unsigned char *take_and_purge(struct stage *stage)
     struct kva_vm_request request = kva_vm_request_of(2 * stage->page);
     void *memory;
 
-    request.min = (uintptr_t)test_vm_stats(stage->vm).reserve_first + 30 * TEST_MIB;
+    request.min = (uintptr_t)test_vm_stats(stage->vm).reservation_first + 30 * TEST_MIB;
     assert_int_equal(kva_vm_alloc(stage->vm, &request, &memory), KVA_OK);
     assert_int_equal(kva_vfree(stage->vm, memory), KVA_OK);
     assert_int_equal(kva_vm_purge(stage->vm), KVA_OK);
@@ -169,7 +169,7 @@ static void set_up_objects(struct stage *stage)
 
 static void set_up_others(struct stage *stage)
 {
-    struct kva_vm_config config = {.reserve = 8 * TEST_MIB};
+    struct kva_vm_config config = {.reservation = 8 * TEST_MIB};
 
     assert_int_equal(kva_vm_create(&config, &stage->other), KVA_OK);
     assert_int_equal(kva_vm_create(&config, &stage->without_grace), KVA_OK);
@@ -328,8 +328,8 @@ static size_t all_addresses(struct stage *stage, struct address *list)
         {"a cached area", GONE, stage->cached},
         {"a page of a cached area", GONE, stage->cached + page},
         {"a purged area", GONE, stage->purged},
-        {"addresses that were never used", GONE, at_number(stats.reserve_first + 20 * TEST_MIB)},
-        {"frames' addresses that were never used", GONE, at_number(stats.reserve_last - 99)},
+        {"addresses that were never used", GONE, at_number(stats.reservation_first + 20 * TEST_MIB)},
+        {"frames' addresses that were never used", GONE, at_number(stats.reservation_last - 99)},
         {"the page after all maps", GONE, stage->long_ram + (LONG_MAP + 1) * page},
         {"a parked area", WAITS, stage->parked},
         {"a page of a parked area", WAITS, stage->parked + 70 * page},
@@ -340,8 +340,8 @@ static size_t all_addresses(struct stage *stage, struct address *list)
         {"a page of an area that waits for readers", WAITS, stage->freed_later + page},
         {"another instance's area", OUTSIDE, stage->foreign},
         {"a variable", OUTSIDE, mine},
-        {"one below the reserve", OUTSIDE, at_number(stats.reserve_first - 1)},
-        {"one above the reserve", OUTSIDE, at_number(stats.reserve_last + 1)},
+        {"one below the reserve", OUTSIDE, at_number(stats.reservation_first - 1)},
+        {"one above the reserve", OUTSIDE, at_number(stats.reservation_last + 1)},
         {"address 1", OUTSIDE, at_number(1)},
         {"the last address", OUTSIDE, at_number(UINTPTR_MAX)},
     };
@@ -597,7 +597,7 @@ static enum kva_status add_without_callback(struct stage *s)
     return kva_vm_reclaim_add(s->vm, &none);
 }
 
-static enum kva_status remove_a_stranger(struct stage *s)
+static enum kva_status remove_an_unknown_callback(struct stage *s)
 {
     struct kva_vm_reclaim stranger = {give_nothing, NULL, {NULL}};
     return kva_vm_reclaim_remove(s->vm, &stranger);
@@ -631,8 +631,8 @@ static enum kva_status free_a_pinned_one(struct stage *s)
 }
 
 /* The private part ends in the middle of the reserve. */
-#define FIRST(s) (test_vm_stats((s)->vm).reserve_first)
-#define LAST(s) (test_vm_stats((s)->vm).reserve_last)
+#define FIRST(s) (test_vm_stats((s)->vm).reservation_first)
+#define LAST(s) (test_vm_stats((s)->vm).reservation_last)
 
 #define CASE(name, call)                                                                                     \
     static enum kva_status name(struct stage *s)                                                             \
@@ -1038,7 +1038,7 @@ static const struct row {
     ROW(add_twice, KVA_EEXIST, HOOK_AND_STATUS),
     ROW(remove_from_none, KVA_ENULL, NOBODY),
     FIELD(remove_nothing, KVA_ENULL, HOOK_AND_STATUS, "reclaim"),
-    ROW(remove_a_stranger, KVA_ENOENT, HOOK_AND_STATUS),
+    ROW(remove_an_unknown_callback, KVA_ENOENT, HOOK_AND_STATUS),
 #undef ROW
 #undef FIELD
 #undef ELEMENT
@@ -1267,14 +1267,14 @@ SPOIL(no_open, config->pages.open = NULL)
 SPOIL(no_close, config->pages.close = NULL)
 SPOIL(no_map, config->pages.map = NULL)
 SPOIL(no_unmap, config->pages.unmap = NULL)
-SPOIL(no_pool, config->pages.pool = NULL)
-SPOIL(no_drain, config->pages.drain = NULL)
-SPOIL(no_drop, config->pages.drop = NULL)
-SPOIL(no_table, config->pages.table = NULL)
-SPOIL(no_piece, config->pages.piece = NULL)
-SPOIL(no_unpiece, config->pages.unpiece = NULL)
+SPOIL(no_create_frames, config->pages.create_frames = NULL)
+SPOIL(no_discard_frames, config->pages.discard_frames = NULL)
+SPOIL(no_destroy_frames, config->pages.destroy_frames = NULL)
+SPOIL(no_alloc_zeroed, config->pages.alloc_zeroed = NULL)
+SPOIL(no_open_piece, config->pages.open_piece = NULL)
+SPOIL(no_close_piece, config->pages.close_piece = NULL)
 SPOIL(no_trim, config->pages.trim = NULL)
-SPOIL(no_untable, config->pages.untable = NULL)
+SPOIL(no_free_zeroed, config->pages.free_zeroed = NULL)
 SPOIL(no_this_cpu, config->pages.this_cpu = NULL)
 SPOIL(no_stats, config->pages.stats = NULL)
 static struct kva_threads lame;
@@ -1292,18 +1292,18 @@ SPOIL(page_3, config->pages.page = 3)
 SPOIL(huge_page_3, config->pages.huge = 3 * config->pages.page)
 SPOIL(huge_page_small, config->pages.huge = config->pages.page / 2)
 SPOIL(upside_down, config->min = 2 * TEST_MIB; config->max = TEST_MIB)
-SPOIL(all_frames, config->frames_part = config->reserve)
+SPOIL(all_frames, config->frames_part = config->reservation)
 SPOIL(more_frames, config->frames_part = UINT64_MAX)
 SPOIL(no_such_source, config->pages = kva_pages_host((enum kva_mechanism)3))
 SPOIL(window_too_small, config->min = 64 * TEST_MIB; config->max = 65 * TEST_MIB;
-      config->reserve_least = 8 * TEST_MIB)
+      config->reservation_least = 8 * TEST_MIB)
 
-SPOIL(least_of_all, config->reserve_least = UINT64_MAX)
+SPOIL(least_of_all, config->reservation_least = UINT64_MAX)
 SPOIL(least_beyond_the_most,
-      config->reserve = config->reserve_least = (UINT64_C(1) << 31) * config->pages.page + 1)
-SPOIL(least_beyond_by_default, config->reserve = 0; config->reserve_least = UINT64_C(1) << 63)
+      config->reservation = config->reservation_least = (UINT64_C(1) << 31) * config->pages.page + 1)
+SPOIL(least_beyond_by_default, config->reservation = 0; config->reservation_least = UINT64_C(1) << 63)
 SPOIL(least_beyond_the_window, config->min = 64 * TEST_MIB; config->max = 128 * TEST_MIB;
-      config->reserve_least = 128 * TEST_MIB)
+      config->reservation_least = 128 * TEST_MIB)
 
 static const struct {
     const char *name;
@@ -1324,14 +1324,14 @@ static const struct {
     ROW(no_close, KVA_ENULL, "pages.close"),
     ROW(no_map, KVA_ENULL, "pages.map"),
     ROW(no_unmap, KVA_ENULL, "pages.unmap"),
-    ROW(no_pool, KVA_ENULL, "pages.pool"),
-    ROW(no_drain, KVA_ENULL, "pages.drain"),
-    ROW(no_drop, KVA_ENULL, "pages.drop"),
-    ROW(no_table, KVA_ENULL, "pages.table"),
-    ROW(no_piece, KVA_ENULL, "pages.piece"),
-    ROW(no_unpiece, KVA_ENULL, "pages.unpiece"),
+    ROW(no_create_frames, KVA_ENULL, "pages.create_frames"),
+    ROW(no_discard_frames, KVA_ENULL, "pages.discard_frames"),
+    ROW(no_destroy_frames, KVA_ENULL, "pages.destroy_frames"),
+    ROW(no_alloc_zeroed, KVA_ENULL, "pages.alloc_zeroed"),
+    ROW(no_open_piece, KVA_ENULL, "pages.open_piece"),
+    ROW(no_close_piece, KVA_ENULL, "pages.close_piece"),
     ROW(no_trim, KVA_ENULL, "pages.trim"),
-    ROW(no_untable, KVA_ENULL, "pages.untable"),
+    ROW(no_free_zeroed, KVA_ENULL, "pages.free_zeroed"),
     ROW(no_this_cpu, KVA_ENULL, "pages.this_cpu"),
     ROW(no_stats, KVA_ENULL, "pages.stats"),
     ROW(huge_3, KVA_EINVAL, "huge"),
@@ -1382,7 +1382,7 @@ static void test_configs(void **state)
 
 static void test_configs_of_the_host(void **state)
 {
-    struct kva_vm_config config = {.reserve = 32 * TEST_MIB};
+    struct kva_vm_config config = {.reservation = 32 * TEST_MIB};
     struct kva_vm *vm = NULL;
 
     (void)state;
@@ -1417,20 +1417,20 @@ static void test_descriptors_are_optional(void **state)
 static bool forgets; /* the engine knows no busy segment when it is asked to free one, */
 static bool objects; /* and its checks find something */
 
-static enum kva_status forget(struct kva_tiling *tiling, uint64_t start)
+static enum kva_status forget(struct kva_address_map *map, uint64_t start)
 {
-    return forgets ? KVA_ENOENT : kva_engine_scan.release(tiling, start);
+    return forgets ? KVA_ENOENT : kva_engine_scan.free(map, start);
 }
 
-static const char *object_to_all(const struct kva_tiling *tiling, uint64_t *address)
+static const char *object_to_all(const struct kva_address_map *map, uint64_t *address)
 {
-    return objects ? "I4: a test objects" : kva_engine_scan.check(tiling, address);
+    return objects ? "I4: a test objects" : kva_engine_scan.check(map, address);
 }
 
-static const char *object_nearby(const struct kva_tiling *tiling, uint64_t at, uint64_t *address)
+static const char *object_nearby(const struct kva_address_map *map, uint64_t at, uint64_t *address)
 {
     *address = at;
-    return objects ? "I4: a test objects" : kva_engine_scan.check_near(tiling, at, address);
+    return objects ? "I4: a test objects" : kva_engine_scan.check_near(map, at, address);
 }
 
 /** Per-CPU objects are ranges of offsets, and what keeps these is checked as what keeps addresses: an object that is there and
@@ -1445,7 +1445,7 @@ static void test_broken_offsets(void **state)
     void *second;
 
     (void)state;
-    engine.release = forget;
+    engine.free = forget;
     engine.check = object_to_all;
     engine.check_near = object_nearby;
     config.engine = &engine;

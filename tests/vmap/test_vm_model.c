@@ -886,7 +886,7 @@ static void begin(struct world *world, enum kva_mechanism mechanism, const struc
     if (mode->nodes)
         config.node = nodes[1];
     config.quarantine_bytes = 2 * TEST_MIB;
-    config.reserve = 48 * TEST_MIB;
+    config.reservation = 48 * TEST_MIB;
     config.frames_part = 32 * TEST_MIB;
     config.grace.after = begin_grace;
     config.grace.context = world;
@@ -897,9 +897,9 @@ static void begin(struct world *world, enum kva_mechanism mechanism, const struc
     world->zero_always = mode->zero_always;
     world->is_hardened = mode->hardened;
     struct kva_vm_stats stats = test_vm_stats(world->vm);
-    world->first = (uintptr_t)stats.reserve_first;
-    world->last = (uintptr_t)(stats.reserve_last - 32 * TEST_MIB);
-    assert_int_equal(stats.reserve_last - stats.reserve_first + 1, config.reserve);
+    world->first = (uintptr_t)stats.reservation_first;
+    world->last = (uintptr_t)(stats.reservation_last - 32 * TEST_MIB);
+    assert_int_equal(stats.reservation_last - stats.reservation_first + 1, config.reservation);
     assert_int_equal(
         kva_vm_frames_create(world->vm, &(struct kva_vm_frames_config){.count = FRAMES}, &world->frames),
         KVA_OK);

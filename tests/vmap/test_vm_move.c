@@ -90,8 +90,8 @@ static off_t next_data(int file, off_t from, off_t end)
 /** Free places hold no memory: those of a run that was just taken. */
 static void expect_no_memory(uint64_t place, uint64_t count)
 {
-    void *pool = kva_failing_pages_pool(&stage.test.pages);
-    int file = (int)stage.moving.inner.descriptor(stage.moving.inner.context, pool);
+    void *frame_set = kva_failing_pages_frames(&stage.test.pages);
+    int file = (int)stage.moving.inner.descriptor(stage.moving.inner.context, frame_set);
     off_t from = (off_t)(place * stage.page);
     off_t last = (off_t)((place + count) * stage.page);
 
@@ -1049,7 +1049,7 @@ static void test_bad_sets(void **state)
     config.count = UINT64_MAX;
     assert_int_equal(kva_vm_frames_create(stage.vm, &config, &frames), KVA_ESIZE);
     test_vm_forgive(&stage.test);
-    assert_int_equal(stage.test.pages.pools, 1);
+    assert_int_equal(stage.test.pages.frame_sets, 1);
     end();
 }
 
@@ -1355,7 +1355,7 @@ static int live_on(const struct family *family)
     work_with_own_set();
     child_that(kva_vunmap(stage.vm, family->unmovable_map) == KVA_OK);
     child_that(kva_vm_destroy(stage.vm, NULL, NULL) == KVA_OK);
-    child_that(stage.test.memory.blocks == 0 && stage.test.pages.stretches == 0);
+    child_that(stage.test.memory.blocks == 0 && stage.test.pages.reservations == 0);
     return 0;
 }
 
@@ -1371,7 +1371,7 @@ static int abandon(void *context)
     (void)context;
     child_that(kva_vm_fork_child(stage.vm) == KVA_OK);
     child_that(kva_vm_abandon(stage.vm, NULL, NULL) == KVA_OK);
-    child_that(stage.test.memory.blocks == 0 && stage.test.pages.stretches == 0);
+    child_that(stage.test.memory.blocks == 0 && stage.test.pages.reservations == 0);
     return 0;
 }
 

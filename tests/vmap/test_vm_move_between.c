@@ -192,7 +192,7 @@ static bool map_at(unsigned n, unsigned *purged)
     const uint64_t closes = stage.movable.test.pages.closes;
     stepper_start(&stage.worker, destroy, NULL, n);
     bool is_under_way = stepper_step(&stage.worker);
-    if (is_under_way && is_lock_free() && stage.movable.test.pages.pools == 1) {
+    if (is_under_way && is_lock_free() && stage.movable.test.pages.frame_sets == 1) {
         *purged += stage.movable.test.pages.closes > closes;
         map = kva_vmap(stage.movable.vm, stage.movable.frames, stage.numbers, 1);
         assert_non_null(map);

@@ -122,14 +122,14 @@ static unsigned block_order(void)
 
 /* -------------------------------------------------------------------------------------------------- slices */
 
-static enum kva_status (*inner_moves)(void *context, void *stretch, const struct kva_pages_move *move);
+static enum kva_status (*inner_moves)(void *context, void *reservation, const struct kva_pages_move *move);
 static uint64_t refusals;
 
 /** The page source cannot move what lies in the first blocks. */
-static enum kva_status refuse_some(void *context, void *stretch, const struct kva_pages_move *move)
+static enum kva_status refuse_some(void *context, void *reservation, const struct kva_pages_move *move)
 {
     if (move->from / stage.block >= 4)
-        return inner_moves(context, stretch, move);
+        return inner_moves(context, reservation, move);
     refusals++;
     return KVA_ENOENT;
 }
@@ -174,7 +174,7 @@ static void test_refused_runs_add_up(void **state)
 static void play_ranges(size_t length, unsigned maps, bool backwards)
 {
     const unsigned ranges = backwards ? maps * (unsigned)length : maps;
-    unsigned char *shown[MOST_MAPS];
+    unsigned char *mapped[MOST_MAPS];
     size_t room = 1;
 
     begin(2);
@@ -190,8 +190,8 @@ static void play_ranges(size_t length, unsigned maps, bool backwards)
     for (size_t i = 0; i < length; i++)
         order[i] = moving[backwards ? length - 1 - i : i];
     for (unsigned i = 0; i < maps; i++)
-        shown[i] = map(stage.frames, order, length);
-    put_words(shown[0], order, length);
+        mapped[i] = map(stage.frames, order, length);
+    put_words(mapped[0], order, length);
     give(stage.frames, full, room);
     struct kva_frames_compacted done = compact(stage.frames, KVA_FRAMES_ALL_BLOCKS);
     const bool moves = ranges <= MOST_RANGES;
@@ -201,8 +201,8 @@ static void play_ranges(size_t length, unsigned maps, bool backwards)
     assert_true(done.is_finished && (done.pinned_runs > 0) == !moves);
     assert_int_equal(done.freed_blocks, 1);
     for (unsigned i = 0; i < maps; i++) {
-        expect_words(shown[i], order, length);
-        unmap(shown[i]);
+        expect_words(mapped[i], order, length);
+        unmap(mapped[i]);
     }
     assert_int_equal(compact(stage.frames, KVA_FRAMES_ALL_BLOCKS).moved_frames, 0);
     give(stage.frames, &full[room], block - room); /* the same again, without maps: it moves in any case */

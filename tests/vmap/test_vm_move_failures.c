@@ -169,12 +169,13 @@ static const struct call calls[] = {
 struct picture {
     struct kva_frames_stats frames;
     struct kva_vm_stats vm;
-    uint64_t pools;
+    uint64_t frame_sets;
 };
 
 static struct picture take_picture(void)
 {
-    return (struct picture){test_frames_stats(stage.frames), test_vm_stats(stage.vm), stage.test.pages.pools};
+    return (struct picture){test_frames_stats(stage.frames), test_vm_stats(stage.vm),
+                            stage.test.pages.frame_sets};
 }
 
 static void expect_as_it_was(const struct picture *before, const char *name)
@@ -188,7 +189,7 @@ static void expect_as_it_was(const struct picture *before, const char *name)
                name);
     check_that(after.vm.frames_taken == before->vm.frames_taken, "%s", name);
     check_that(after.vm.allocations == before->vm.allocations, "%s", name);
-    check_that(after.pools == before->pools, "%s", name);
+    check_that(after.frame_sets == before->frame_sets, "%s", name);
 }
 
 /** Everything that was there before the call is there. */
@@ -371,16 +372,16 @@ static void test_a_source_without_moves(void **state)
     tear_down(&calls[0]);
 }
 
-static enum kva_status (*moves)(void *context, void *stretch, const struct kva_pages_move *move);
+static enum kva_status (*moves)(void *context, void *reservation, const struct kva_pages_move *move);
 
 /** As a page source does that cannot hold stores back. */
-static enum kva_status move_what_is_not_mapped(void *context, void *stretch,
+static enum kva_status move_what_is_not_mapped(void *context, void *reservation,
                                                const struct kva_pages_move *move)
 {
     struct kva_pages_map found;
     uint64_t cursor = 0;
 
-    return move->next(move->context, &cursor, &found) ? KVA_ENOENT : moves(context, stretch, move);
+    return move->next(move->context, &cursor, &found) ? KVA_ENOENT : moves(context, reservation, move);
 }
 
 /** There what is mapped counts as pinned, and the rest moves. */

@@ -82,7 +82,7 @@ static int end_it(void *context)
     child_that(kva_vm_frames_destroy(frames) == KVA_OK);
     child_that(kva_vm_check(vm, NULL) == KVA_OK);
     child_that(kva_vm_destroy(vm, NULL, NULL) == KVA_OK);
-    child_that(stage.movable.test.memory.blocks == 0 && stage.movable.test.pages.stretches == 0);
+    child_that(stage.movable.test.memory.blocks == 0 && stage.movable.test.pages.reservations == 0);
     return 0;
 }
 

@@ -323,7 +323,7 @@ static void set_up(void *context, struct kva_turns *turns)
     const struct kva_pages array = kva_array_frames_of(&play->array);
     const struct kva_vm_frames_config set = {.count = frames_of(play), .movable = true};
     struct kva_vm_config config = {
-        .reserve = KVA_ARRAY_PAGES * PAGE,
+        .reservation = KVA_ARRAY_PAGES * PAGE,
         .frames_part = (KVA_ARRAY_PAGES - 8) * PAGE,
         .engine = &kva_engine_bt,
         .memory = kva_failing_memory_init(&play->memory),

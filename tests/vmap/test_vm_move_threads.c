@@ -47,12 +47,12 @@ struct stage {
 };
 
 static _Atomic uint64_t moves_begun;
-static enum kva_status (*host_moves)(void *context, void *stretch, const struct kva_pages_move *move);
+static enum kva_status (*host_moves)(void *context, void *reservation, const struct kva_pages_move *move);
 
-static enum kva_status count_move(void *context, void *stretch, const struct kva_pages_move *move)
+static enum kva_status count_move(void *context, void *reservation, const struct kva_pages_move *move)
 {
     atomic_fetch_add(&moves_begun, 1);
-    return host_moves(context, stretch, move);
+    return host_moves(context, reservation, move);
 }
 
 static void begin(struct stage *stage, const struct kva_threads *threads)
@@ -64,7 +64,7 @@ static void begin(struct stage *stage, const struct kva_threads *threads)
     page = (size_t)sysconf(_SC_PAGESIZE);
     stage->threads = *threads;
     stage->config.frames_part = 8 * FRAMES * (uint64_t)page;
-    stage->config.reserve = 2 * stage->config.frames_part;
+    stage->config.reservation = 2 * stage->config.frames_part;
     stage->config.cpus = 3;
     stage->config.threads = &stage->threads;
     stage->config.memory = kva_failing_memory_init(&stage->memory);
@@ -92,7 +92,7 @@ static void end_instance(struct stage *stage)
     must_be_sound(stage);
     assert_int_equal(kva_vm_destroy(stage->vm, NULL, NULL), KVA_OK);
     assert_int_equal(stage->memory.blocks, 0);
-    assert_int_equal(stage->pages.stretches + stage->pages.pools + stage->pages.tables, 0);
+    assert_int_equal(stage->pages.reservations + stage->pages.frame_sets + stage->pages.tables, 0);
 }
 
 static void end(struct stage *stage)

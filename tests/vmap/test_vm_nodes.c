@@ -53,7 +53,7 @@ static uint64_t nodes_here(void)
 }
 
 /** Whether the kernel tells; else that is said. */
-static bool kernel_tells(const char *what)
+static bool kernel_reports(const char *what)
 {
     if (nodes_here() == 0)
         print_message("left out, as the kernel knows no nodes, or does not tell of them: %s\n", what);
@@ -126,20 +126,20 @@ static struct kva_vm_area area_of(struct kva_vm *vm, const void *memory)
 /** To ask for node 0 is harmless, whatever the machine and the kernel; what is missing is refused, and leaves nothing. */
 static void test_node_0_is_everywhere(void **state)
 {
-    const struct kva_vm_nodes wishes[] = {none, preferred_0, bound_0, interleaved_0};
+    const struct kva_vm_nodes specs[] = {none, preferred_0, bound_0, interleaved_0};
     enum kva_mechanism mechanism;
 
     (void)state;
     if ((nodes_here() | 1) != nodes_here() && nodes_here() != 0)
         return; /* a machine without node 0 */
     for_each_mechanism (mechanism, k) {
-        for (size_t i = 0; i < sizeof wishes / sizeof wishes[0]; i++) {
+        for (size_t i = 0; i < sizeof specs / sizeof specs[0]; i++) {
             struct test_vm test;
             struct kva_vm_config config = test_vm_config(&test, mechanism);
-            config.node = wishes[i];
+            config.node = specs[i];
             test_vm_create(&test, &config);
-            for (size_t n = 0; n < sizeof wishes / sizeof wishes[0]; n++) {
-                unsigned char *memory = take(test.vm, 3 * page, wishes[n]);
+            for (size_t n = 0; n < sizeof specs / sizeof specs[0]; n++) {
+                unsigned char *memory = take(test.vm, 3 * page, specs[n]);
                 memory[0] = memory[3 * page - 1] = 1;
                 test_vm_expect_sound(&test, "live");
                 give(test.vm, memory);
@@ -155,7 +155,7 @@ static void test_node_0_is_everywhere(void **state)
 static void test_missing_nodes(void **state)
 {
     const uint64_t far = UINT64_C(1) << 63;
-    const struct kva_vm_nodes wishes[] = {
+    const struct kva_vm_nodes specs[] = {
         {KVA_VM_NODES_PREFERRED, far}, {KVA_VM_NODES_BOUND, far | 1}, {KVA_VM_NODES_INTERLEAVED, far | 1}};
     enum kva_mechanism mechanism;
 
@@ -163,15 +163,15 @@ static void test_missing_nodes(void **state)
     for_each_mechanism (mechanism, k) {
         struct test_vm test;
         make(&test, mechanism);
-        for (size_t i = 0; i < sizeof wishes / sizeof wishes[0]; i++) {
-            const struct kva_vm_request request = request_of(page, wishes[i]);
+        for (size_t i = 0; i < sizeof specs / sizeof specs[0]; i++) {
+            const struct kva_vm_request request = request_of(page, specs[i]);
             void *memory = &test;
             assert_int_equal(kva_vm_alloc(test.vm, &request, &memory), KVA_ENOENT);
             assert_ptr_equal(memory, &test);
             assert_int_equal(test_vm_stats(test.vm).districts, 0);
             struct kva_vm_config config = test_vm_config(&(struct test_vm){0}, mechanism);
             struct kva_vm *vm = NULL;
-            config.node = wishes[i];
+            config.node = specs[i];
             config.memory = kva_memory_host();
             config.pages = kva_pages_host(mechanism);
             assert_int_equal(kva_vm_create(&config, &vm), KVA_ENOENT);
@@ -200,11 +200,11 @@ static void test_source_without_nodes(void **state)
 }
 
 /** With a source that grants any node: 255 values, and not one more. */
-static enum kva_status grant(void *context, void *stretch, uint64_t start, uint64_t bytes,
+static enum kva_status grant(void *context, void *reservation, uint64_t start, uint64_t bytes,
                              const struct kva_vm_nodes *nodes)
 {
     (void)context;
-    (void)stretch;
+    (void)reservation;
     (void)start;
     (void)bytes;
     (void)nodes;
@@ -252,7 +252,7 @@ static void test_many_groups_with_few_values(void **state)
     config.pages.bind = grant;
     config.pages.has_nodes = NULL; /* it grants any */
     config.pages.huge = 0;
-    config.reserve = 256 * TEST_MIB * (page / 4096);
+    config.reservation = 256 * TEST_MIB * (page / 4096);
     test_vm_create(&test, &config);
     for (unsigned values = 256; values >= 2; values = values == 256 ? 255 : values == 255 ? 2 : 0) {
         for (unsigned i = 0; i < GROUPS; i++)
@@ -315,10 +315,10 @@ static void test_refusals_spend_nothing(void **state)
 }
 
 /** All but the last that can be named. */
-static bool has_nodes(void *context, void *stretch, const struct kva_vm_nodes *nodes)
+static bool has_nodes(void *context, void *reservation, const struct kva_vm_nodes *nodes)
 {
     (void)context;
-    (void)stretch;
+    (void)reservation;
     return nodes->set >> 63 == 0;
 }
 
@@ -351,7 +351,7 @@ static void test_missing_nodes_come_first(void **state)
     config.cache_bytes = KVA_VM_NONE;
     test_vm_create(&test, &config);
     struct kva_vm_stats stats = test_vm_stats(test.vm);
-    size_t rest = (size_t)(stats.reserve_last + 1 - stats.reserve_first - 32 * TEST_MIB);
+    size_t rest = (size_t)(stats.reservation_last + 1 - stats.reservation_first - 32 * TEST_MIB);
     memory[0] = take(test.vm, rest - 4 * page, none);
     memory[1] = take(test.vm, page, none);
     give(test.vm, memory[1]);
@@ -422,8 +422,8 @@ static void test_areas_lie_together(void **state)
 /** The cache keeps areas of different nodes apart, and serves each. */
 static void test_cache_does_not_mix(void **state)
 {
-    const struct kva_vm_nodes wishes[] = {none, preferred_0, bound_0, interleaved_0};
-    enum { WISHES = sizeof wishes / sizeof wishes[0] };
+    const struct kva_vm_nodes specs[] = {none, preferred_0, bound_0, interleaved_0};
+    enum { WISHES = sizeof specs / sizeof specs[0] };
     struct test_vm test;
     void *memory[WISHES];
     void *again;
@@ -434,12 +434,12 @@ static void test_cache_does_not_mix(void **state)
     test_vm_create(&test, &config);
     for (size_t first = 0; first < WISHES; first++) {
         for (size_t i = 0; i < WISHES; i++)
-            memory[i] = take(test.vm, page, wishes[i]);
+            memory[i] = take(test.vm, page, specs[i]);
         for (size_t i = 0; i < WISHES; i++)
             give(test.vm, memory[(first + i) % WISHES]);
         for (size_t i = 0; i < WISHES; i++) {
             uint64_t hits = test_vm_stats(test.vm).cache_hits;
-            again = i == 0 ? kva_vmalloc(test.vm, page) : take(test.vm, page, wishes[i]);
+            again = i == 0 ? kva_vmalloc(test.vm, page) : take(test.vm, page, specs[i]);
             assert_ptr_equal(again, memory[i]);
             assert_int_equal(test_vm_stats(test.vm).cache_hits, hits + 1);
         }
@@ -509,7 +509,7 @@ static void test_requests_with_nodes(void **state)
     for_each_mechanism (mechanism, k) {
         struct test_vm test;
         make(&test, mechanism);
-        uint64_t first = test_vm_stats(test.vm).reserve_first;
+        uint64_t first = test_vm_stats(test.vm).reservation_first;
         struct kva_vm_request request = request_of(5 * page, bound_0);
         unsigned char *memory;
         void *out;
@@ -543,18 +543,18 @@ static void test_requests_with_nodes(void **state)
 
 /** What a source refuses once a per-CPU district is half bound: calls of bind from one number to another. */
 static struct {
-    enum kva_status (*bind)(void *context, void *stretch, uint64_t start, uint64_t bytes,
+    enum kva_status (*bind)(void *context, void *reservation, uint64_t start, uint64_t bytes,
                             const struct kva_vm_nodes *nodes);
     unsigned calls, first, last;
 } refusal;
 
-static enum kva_status refuse_some(void *context, void *stretch, uint64_t start, uint64_t bytes,
+static enum kva_status refuse_some(void *context, void *reservation, uint64_t start, uint64_t bytes,
                                    const struct kva_vm_nodes *nodes)
 {
     refusal.calls++;
     if (refusal.calls >= refusal.first && refusal.calls <= refusal.last)
         return KVA_ELIMIT;
-    return refusal.bind(context, stretch, start, bytes, nodes);
+    return refusal.bind(context, reservation, start, bytes, nodes);
 }
 
 static void expect_policy(const unsigned char *memory, size_t bytes, int policy)
@@ -591,7 +591,7 @@ static void test_a_binding_that_cannot_be_undone(void **state)
             assert_true(status == KVA_OK || (status == KVA_ELIMIT && refused > 1));
             test_vm_expect_sound(&test, "half bound");
             struct kva_vm_stats stats = test_vm_stats(test.vm);
-            size_t rest = (size_t)(stats.reserve_last + 1 - stats.reserve_first - 32 * TEST_MIB);
+            size_t rest = (size_t)(stats.reservation_last + 1 - stats.reservation_first - 32 * TEST_MIB);
             unsigned char *plain = take(test.vm, rest - (size_t)stats.district_bytes - page, none);
             expect_policy(plain, rest - (size_t)stats.district_bytes - page, 1);
             give(test.vm, plain);
@@ -601,7 +601,7 @@ static void test_a_binding_that_cannot_be_undone(void **state)
             refusal.last = 0;
             assert_int_equal(kva_vm_purge(test.vm), KVA_OK);
             assert_int_equal(test_vm_stats(test.vm).districts, 0);
-            expect_policy((unsigned char *)(uintptr_t)stats.reserve_first, rest, 1);
+            expect_policy((unsigned char *)(uintptr_t)stats.reservation_first, rest, 1);
             plain = take(test.vm, rest - page, none);
             expect_policy(plain, rest - page, 1);
             give(test.vm, plain);
@@ -664,7 +664,7 @@ static void test_empty_districts_make_room(void **state)
     make(&test, KVA_MECHANISM_BEST);
     struct kva_vm_stats stats = test_vm_stats(test.vm);
     size_t most = 31 * TEST_MIB;
-    assert_true(stats.reserve_last - stats.reserve_first > most);
+    assert_true(stats.reservation_last - stats.reservation_first > most);
     for (unsigned round = 0; round < 3; round++) {
         give(test.vm, take(test.vm, 16 * TEST_MIB, bound_0));
         give(test.vm, take(test.vm, most, none));
@@ -728,7 +728,7 @@ static void test_hardened(void **state)
 
     (void)state;
     config.hardened = true;
-    config.reserve = sizeof(void *) == 8 ? 16 * GIB : 256 * TEST_MIB;
+    config.reservation = sizeof(void *) == 8 ? 16 * GIB : 256 * TEST_MIB;
     test_vm_create(&test, &config);
     for (size_t i = 0; i < AREAS; i++) {
         memory[i] = take(test.vm, page, bound_0);
@@ -781,7 +781,7 @@ static void test_policy_stays(void **state)
     enum kva_mechanism mechanism;
 
     (void)state;
-    if (!kernel_tells("the policies of mappings"))
+    if (!kernel_reports("the policies of mappings"))
         return;
     for_each_mechanism (mechanism, k) {
         for (unsigned own = 0; own < 2; own++) {
@@ -863,7 +863,7 @@ static void test_foreign_policy_ends_with_the_area(void **state)
     enum kva_mechanism mechanism;
 
     (void)state;
-    if (!kernel_tells("policies of marked areas"))
+    if (!kernel_reports("policies of marked areas"))
         return;
     for_each_mechanism (mechanism, k) {
         for (size_t i = 0; i < sizeof lengths / sizeof lengths[0]; i++) {
@@ -1021,16 +1021,16 @@ static void test_pages_are_where_they_should_be(void **state)
                 size_t bytes = lengths[i] * page;
                 unsigned char *own = take(test.vm, bytes, none);
                 unsigned char *bound = take(test.vm, bytes, on(KVA_VM_NODES_BOUND, a));
-                unsigned char *wish = take(test.vm, bytes, on(KVA_VM_NODES_PREFERRED, a));
+                unsigned char *spec = take(test.vm, bytes, on(KVA_VM_NODES_PREFERRED, a));
                 memset(own, 1, bytes);
                 memset(bound, 1, bytes);
-                memset(wish, 1, bytes);
+                memset(spec, 1, bytes);
                 expect_pages_on(own, bytes, b);
                 expect_pages_on(bound, bytes, a);
-                expect_pages_on(wish, bytes, a);
+                expect_pages_on(spec, bytes, a);
                 give(test.vm, own);
                 give(test.vm, bound);
-                give(test.vm, wish);
+                give(test.vm, spec);
             }
             if (round % 2 == 1)
                 assert_int_equal(kva_vm_purge(test.vm), KVA_OK);

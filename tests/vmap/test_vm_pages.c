@@ -178,21 +178,21 @@ static bool refuse_punching(enum call call, void *at, int what, int flags)
 
 struct source {
     struct kva_pages pages;
-    struct kva_stretch stretch;
+    struct kva_reservation reservation;
 };
 
 static struct source source_with(enum kva_mechanism mechanism, uint64_t mib, uint64_t frames_mib, bool strict)
 {
     struct source source = {
         .pages = kva_pages_host(mechanism),
-        .stretch = {.bytes = mib * TEST_MIB,
-                    .least = mib * TEST_MIB,
-                    .max = UINT64_MAX,
-                    .frames = frames_mib * TEST_MIB,
-                    .strict = strict},
+        .reservation = {.bytes = mib * TEST_MIB,
+                        .least = mib * TEST_MIB,
+                        .max = UINT64_MAX,
+                        .frames = frames_mib * TEST_MIB,
+                        .strict = strict},
     };
-    source.stretch.align = source.pages.page;
-    assert_int_equal(source.pages.reserve(source.pages.context, &source.stretch), KVA_OK);
+    source.reservation.align = source.pages.page;
+    assert_int_equal(source.pages.reserve(source.pages.context, &source.reservation), KVA_OK);
     return source;
 }
 
@@ -203,12 +203,12 @@ static struct source source_of(enum kva_mechanism mechanism, uint64_t mib, uint6
 
 static void end(const struct source *source)
 {
-    source->pages.release(source->pages.context, source->stretch.handle);
+    source->pages.release(source->pages.context, source->reservation.handle);
 }
 
 static uint64_t address(const struct source *source, uint64_t number)
 {
-    return source->stretch.first + number * page;
+    return source->reservation.first + number * page;
 }
 
 static unsigned char *memory(const struct source *source, uint64_t number)
@@ -218,7 +218,7 @@ static unsigned char *memory(const struct source *source, uint64_t number)
 
 static enum kva_status open_some(const struct source *source, uint64_t number, uint64_t count)
 {
-    return source->pages.open(source->pages.context, source->stretch.handle, address(source, number),
+    return source->pages.open(source->pages.context, source->reservation.handle, address(source, number),
                               count * page, false);
 }
 
@@ -231,14 +231,15 @@ static void open_and_touch(const struct source *source, uint64_t number, uint64_
 
 static void close_some(const struct source *source, uint64_t number, uint64_t count)
 {
-    source->pages.close(source->pages.context, source->stretch.handle, address(source, number), count * page);
+    source->pages.close(source->pages.context, source->reservation.handle, address(source, number),
+                        count * page);
 }
 
 static struct kva_pages_stats stats_of(const struct source *source)
 {
     struct kva_pages_stats stats;
 
-    source->pages.stats(source->pages.context, source->stretch.handle, &stats);
+    source->pages.stats(source->pages.context, source->reservation.handle, &stats);
     return stats;
 }
 
@@ -248,12 +249,12 @@ static uint64_t mappings_in(const struct source *source)
     FILE *maps = fopen("/proc/self/maps", "r");
     struct test_mapping mapping;
     uint64_t count = 0;
-    uint64_t first = source->stretch.first;
+    uint64_t first = source->reservation.first;
 
     if (maps == NULL)
         return UINT64_MAX;
     while (test_next_mapping(maps, &mapping))
-        count += mapping.first < first + source->stretch.bytes && mapping.last >= first;
+        count += mapping.first < first + source->reservation.bytes && mapping.last >= first;
     fclose(maps);
     return count;
 }
@@ -269,7 +270,7 @@ static bool is_closed(void *at)
 
 /** What a stale pointer has written after a close that the kernel refused, the next to open the page does not
  *  see; and if it cannot be dropped, nobody gets the page. */
-static void test_weakly_closed_pages_are_zero(void **state)
+static void test_pages_of_failed_unmaps_are_zero(void **state)
 {
     static const uint64_t counts[] = {1, 3, 100, 600};
     enum kva_mechanism mechanism;
@@ -282,7 +283,7 @@ static void test_weakly_closed_pages_are_zero(void **state)
             refuses = refuse_closing;
             close_some(&source, 5, counts[i]);
             refuses = NULL;
-            assert_int_equal(stats_of(&source).weak_closes, 1);
+            assert_int_equal(stats_of(&source).failed_unmaps, 1);
             for (uint64_t p = 0; p < counts[i]; p++) {
                 assert_int_equal(memory(&source, 5 + p)[0], 0);
                 memory(&source, 5 + p)[0] = 77;
@@ -305,7 +306,7 @@ static void test_weakly_closed_pages_are_zero(void **state)
 
 /** A page that was closed weakly, and then well, is no longer one that could be touched; one between others
  *  stays so. */
-static void test_weak_pages_among_others(void **state)
+static void test_failed_unmaps_among_others(void **state)
 {
     enum kva_mechanism mechanism;
 
@@ -343,7 +344,7 @@ static void test_refused_closes_split_nothing(void **state)
             refuses = refuse_closing;
             close_some(&source, 10, count);
             refuses = NULL;
-            assert_int_equal(stats_of(&source).weak_pages, count);
+            assert_int_equal(stats_of(&source).failed_unmap_pages, count);
             check_that(stats_of(&source).mappings == counted,
                        "%s, %" PRIu64 " pages: %" PRIu64 " mappings, not %" PRIu64,
                        test_mechanism_name(mechanism), count, (uint64_t)stats_of(&source).mappings, counted);
@@ -388,7 +389,7 @@ static bool is_for_children(const void *at)
 
 static void dismiss_some(const struct source *source, uint64_t number, uint64_t count)
 {
-    source->pages.dismiss(source->pages.context, source->stretch.handle, address(source, number),
+    source->pages.dismiss(source->pages.context, source->reservation.handle, address(source, number),
                           count * page);
 }
 
@@ -422,7 +423,7 @@ static void test_strange_pages_wait_for_their_replacement(void **state)
             if (!replaced) {
                 check_that(status == KVA_ENOMEM || status == KVA_ELIMIT, "%s, %" PRIu64 " pages: %s",
                            test_mechanism_name(mechanism), count, kva_status_name(status));
-                source.pages.settle(source.pages.context, source.stretch.handle);
+                source.pages.retry_unmaps(source.pages.context, source.reservation.handle);
                 assert_true(is_closed(memory(&source, 5)) && is_closed(memory(&source, 4 + count)));
                 status = open_some(&source, 5, count);
             }
@@ -431,7 +432,7 @@ static void test_strange_pages_wait_for_their_replacement(void **state)
                 assert_int_equal(memory(&source, p)[0], 0);
             check_that(is_for_children(memory(&source, 5)) && is_for_children(memory(&source, 4 + count)),
                        "%s, %" PRIu64 " pages, rule %zu", test_mechanism_name(mechanism), count, i / 4);
-            assert_int_equal(stats_of(&source).weak_pages, 0);
+            assert_int_equal(stats_of(&source).failed_unmap_pages, 0);
             end(&source);
         }
     }
@@ -481,7 +482,7 @@ static int policy_of(const void *at)
 static enum kva_status bind_to(const struct source *source, uint64_t number, uint64_t count,
                                const struct kva_vm_nodes *nodes)
 {
-    return source->pages.bind(source->pages.context, source->stretch.handle, address(source, number),
+    return source->pages.bind(source->pages.context, source->reservation.handle, address(source, number),
                               count * page, nodes);
 }
 
@@ -639,7 +640,7 @@ static void test_lost_policies_leave_owners_alone(void **state)
         open_and_touch(&source, 101, 1);
         assert_int_equal(policy_of(memory(&source, 101)), 2);
         assert_int_equal(policy_of(memory(&source, 5)), 3);
-        source.pages.settle(source.pages.context, source.stretch.handle);
+        source.pages.retry_unmaps(source.pages.context, source.reservation.handle);
         assert_int_equal(policy_of(memory(&source, 200)), 2);
         assert_int_equal(policy_of(memory(&source, 7)), 3);
         refuses = refuse_mbind;
@@ -650,7 +651,7 @@ static void test_lost_policies_leave_owners_alone(void **state)
         assert_int_equal(status, KVA_OK);
         assert_int_equal(policy_of(memory(&source, 300)), 2);
         close_some(&source, 0, 2048);
-        source.pages.settle(source.pages.context, source.stretch.handle);
+        source.pages.retry_unmaps(source.pages.context, source.reservation.handle);
         assert_int_equal(stats_of(&source).mappings, counted);
         assert_true(!test_is_on_its_own(NULL) || mappings_in(&source) <= counted);
         end(&source);
@@ -735,7 +736,7 @@ static void expect_counted(const struct source *source, const char *what)
 
 struct frames {
     struct source source;
-    void *pool;
+    void *frame_set;
     uint64_t first; /* number of the first page for frames */
 };
 
@@ -744,9 +745,10 @@ static struct frames frames_with(enum kva_mechanism mechanism, bool strict)
     struct frames frames = {.source = source_with(mechanism, 16, 8, strict)};
     struct source *source = &frames.source;
 
-    assert_int_equal(
-        source->pages.pool(source->pages.context, source->stretch.handle, 64, false, &frames.pool), KVA_OK);
-    frames.first = (source->stretch.bytes - source->stretch.frames) / page;
+    assert_int_equal(source->pages.create_frames(source->pages.context, source->reservation.handle, 64, false,
+                                                 &frames.frame_set),
+                     KVA_OK);
+    frames.first = (source->reservation.bytes - source->reservation.frames) / page;
     return frames;
 }
 
@@ -759,8 +761,9 @@ static void map_some(const struct frames *frames, uint64_t number, uint64_t fram
 {
     const struct source *source = &frames->source;
 
-    assert_int_equal(source->pages.map(source->pages.context, source->stretch.handle,
-                                       address(source, frames->first + number), frames->pool, frame, count),
+    assert_int_equal(source->pages.map(source->pages.context, source->reservation.handle,
+                                       address(source, frames->first + number), frames->frame_set, frame,
+                                       count),
                      KVA_OK);
 }
 
@@ -768,13 +771,13 @@ static void unmap_some(const struct frames *frames, uint64_t number, uint64_t co
 {
     const struct source *source = &frames->source;
 
-    source->pages.unmap(source->pages.context, source->stretch.handle,
+    source->pages.unmap(source->pages.context, source->reservation.handle,
                         address(source, frames->first + number), count * page);
 }
 
 /** Unmaps that were refused, and maps over what they have left, add nothing up; nor do they take off too
  *  much. */
-static void test_weak_unmaps_do_not_add_up(void **state)
+static void test_failed_unmaps_do_not_add_up(void **state)
 {
     enum kva_mechanism mechanism;
 
@@ -788,23 +791,23 @@ static void test_weak_unmaps_do_not_add_up(void **state)
             map_some(&frames, 3, i, 4);
             unmap_some(&frames, 3, 4);
         }
-        assert_int_equal(stats_of(source).weak_closes, 5);
-        assert_int_equal(stats_of(source).weak_pages, 4);
+        assert_int_equal(stats_of(source).failed_unmaps, 5);
+        assert_int_equal(stats_of(source).failed_unmap_pages, 4);
         assert_int_equal(stats_of(source).mappings, before + 2);
         map_some(&frames, 3, 40, 1); /* of the old one three pages are left */
         assert_in_range(stats_of(source).mappings, before + 3, before + 4);
         if (test_is_on_its_own(NULL))
             expect_counted(source, "the head mapped again");
-        assert_int_equal(stats_of(source).weak_pages, 3);
+        assert_int_equal(stats_of(source).failed_unmap_pages, 3);
         map_some(&frames, 6, 20, 1);
         refuses = NULL;
         unmap_some(&frames, 4, 1); /* and page 5 with it */
-        assert_int_equal(stats_of(source).weak_pages, 0);
+        assert_int_equal(stats_of(source).failed_unmap_pages, 0);
         if (test_is_on_its_own(NULL))
             expect_counted(source, "pieces");
         unmap_some(&frames, 3, 4);
         assert_int_equal(stats_of(source).mappings, before);
-        source->pages.drop(source->pages.context, source->stretch.handle, frames.pool);
+        source->pages.destroy_frames(source->pages.context, source->reservation.handle, frames.frame_set);
         end(source);
     }
 }
@@ -830,15 +833,15 @@ static void test_closed_by_protection(void **state)
         assert_true(is_closed(memory(source, 163)));
         assert_true(is_closed(memory(source, frames.first + 3)));
         assert_true(is_closed(memory(source, frames.first + 4)));
-        assert_int_equal(stats_of(source).weak_pages, 0);
-        assert_int_equal(stats_of(source).weak_closes, 0);
+        assert_int_equal(stats_of(source).failed_unmap_pages, 0);
+        assert_int_equal(stats_of(source).failed_unmaps, 0);
         if (test_is_on_its_own(NULL))
             expect_counted(source, "closed by protection");
         assert_int_equal(open_some(source, 130, 10), KVA_OK);
         for (uint64_t p = 130; p < 140; p++)
             assert_int_equal(memory(source, p)[0], 0);
         refuses = NULL;
-        source->pages.settle(source->pages.context, source->stretch.handle);
+        source->pages.retry_unmaps(source->pages.context, source->reservation.handle);
         assert_int_equal(open_some(source, 120, 10), KVA_OK);
         assert_int_equal(memory(source, 120)[0] + memory(source, 129)[0], 0);
         assert_int_equal(memory(source, 119)[0] + memory(source, 150)[0], 2);
@@ -849,7 +852,7 @@ static void test_closed_by_protection(void **state)
         assert_int_equal(stats_of(source).mappings, 1);
         if (test_is_on_its_own(NULL))
             assert_int_equal(mappings_in(source), 1);
-        source->pages.drop(source->pages.context, source->stretch.handle, frames.pool);
+        source->pages.destroy_frames(source->pages.context, source->reservation.handle, frames.frame_set);
         end(source);
     }
 }
@@ -878,7 +881,7 @@ static void test_what_was_denied_merges_less(void **state)
 
 static enum kva_status open_huge(const struct source *source, uint64_t number, uint64_t count)
 {
-    return source->pages.open(source->pages.context, source->stretch.handle, address(source, number),
+    return source->pages.open(source->pages.context, source->reservation.handle, address(source, number),
                               count * page, true);
 }
 
@@ -962,7 +965,7 @@ static void live_on(struct life *life, struct test_rng *rng, unsigned steps)
 /** All that is closed, closed once more. */
 static void close_all(const struct source *source)
 {
-    close_some(source, 0, (source->stretch.bytes - source->stretch.frames) / page);
+    close_some(source, 0, (source->reservation.bytes - source->reservation.frames) / page);
 }
 
 static void test_at_least_as_many_are_counted(void **state)
@@ -1264,11 +1267,11 @@ static const struct source *pressed;
 
 static bool refuse_outside(enum call call, void *at, int what, int flags)
 {
-    uint64_t first = pressed->stretch.first;
+    uint64_t first = pressed->reservation.first;
 
     (void)what;
     (void)flags;
-    return call == MPROTECT && ((uintptr_t)at < first || (uintptr_t)at >= first + pressed->stretch.bytes);
+    return call == MPROTECT && ((uintptr_t)at < first || (uintptr_t)at >= first + pressed->reservation.bytes);
 }
 
 /** Where a test is at the limit: mappings fewer than the most that mmap allows. */
@@ -1341,13 +1344,13 @@ static void check_pages(struct pressed *test)
         child_that(test->frame[i] == 0 || (!faults && frames_memory(test, i)[0] == test->frame[i]));
         weak += test->frame[i] == 0 && !faults;
     }
-    child_that(weak <= stats_of(source).weak_pages);
+    child_that(weak <= stats_of(source).failed_unmap_pages);
 }
 
 static enum kva_status open_and_stamp(struct pressed *test, uint64_t at, uint64_t count, bool huge)
 {
     struct source *source = source_in(test);
-    enum kva_status status = source->pages.open(source->pages.context, source->stretch.handle,
+    enum kva_status status = source->pages.open(source->pages.context, source->reservation.handle,
                                                 address(source, at), count * page, huge);
 
     child_that(status == KVA_OK || status == KVA_ELIMIT);
@@ -1369,8 +1372,8 @@ static enum kva_status map_any(struct pressed *test, uint64_t at, uint64_t frame
 {
     struct source *source = source_in(test);
     enum kva_status status =
-        source->pages.map(source->pages.context, source->stretch.handle,
-                          address(source, test->frames.first + at), test->frames.pool, frame, count);
+        source->pages.map(source->pages.context, source->reservation.handle,
+                          address(source, test->frames.first + at), test->frames.frame_set, frame, count);
 
     child_that(status == KVA_OK || status == KVA_ELIMIT);
     for (uint64_t i = 0; status == KVA_OK && i < count; i++)
@@ -1388,7 +1391,7 @@ static void settle(struct pressed *test)
 {
     struct source *source = source_in(test);
 
-    source->pages.settle(source->pages.context, source->stretch.handle);
+    source->pages.retry_unmaps(source->pages.context, source->reservation.handle);
 }
 
 static bool has_markers_for_frames(void)
@@ -1443,7 +1446,7 @@ static void end_pressed(struct pressed *test)
     if (test->press.crowd.first != NULL)
         stop_pressing(&test->press);
     settle(test);
-    child_that(stats_of(source).weak_pages == 0);
+    child_that(stats_of(source).failed_unmap_pages == 0);
     check_pages(test);
     child_that(!test->counts || mappings_in(source) <= stats_of(source).mappings);
     close_all(source);
@@ -1453,13 +1456,13 @@ static void end_pressed(struct pressed *test)
     check_pages(test);
     child_that(stats_of(source).mappings == 1);
     child_that(!test->counts || mappings_in(source) == 1);
-    source->pages.drop(source->pages.context, source->stretch.handle, test->frames.pool);
+    source->pages.destroy_frames(source->pages.context, source->reservation.handle, test->frames.frame_set);
     end(source);
 }
 
-static uint64_t weak_pages(struct pressed *test)
+static uint64_t failed_unmap_pages(struct pressed *test)
 {
-    return stats_of(source_in(test)).weak_pages;
+    return stats_of(source_in(test)).failed_unmap_pages;
 }
 
 /** What is a mapping by itself always goes, wherever the limit is. Then there is room for the program, too:
@@ -1477,7 +1480,7 @@ static void whole_mappings_go(struct pressed *test)
     close_any(test, 600, 3);
     close_any(test, 1100, 100);
     child_that(would_fault(test, memory(source_in(test), 1100)));
-    child_that(weak_pages(test) == 0);
+    child_that(failed_unmap_pages(test) == 0);
     check_pages(test);
     child_that((refuses != NULL && !test->merges) || add_single(&test->press));
 }
@@ -1485,35 +1488,35 @@ static void whole_mappings_go(struct pressed *test)
 /** The middle of each area of a row is closed. It can be touched, if there are no markers; opened again, for
  *  which there need be no room, it is zero all the same. No call has closed it once more directly before,
  *  since it closes two at most. */
-static void middles_are_weak(struct pressed *test, bool marks)
+static void middles_stay_mapped(struct pressed *test, bool marks)
 {
     for (uint64_t at = 400; at < 560; at += 20)
         close_any(test, at + 5, 4);
-    child_that(weak_pages(test) == (marks ? 0 : 32));
+    child_that(failed_unmap_pages(test) == (marks ? 0 : 32));
     for (uint64_t at = 400; at < 560; at += 20) {
         check_pages(test); /* and scribble */
         child_that(open_and_stamp(test, at + 5, 4, false) == KVA_OK);
     }
-    child_that(weak_pages(test) == 0);
+    child_that(failed_unmap_pages(test) == 0);
     check_pages(test);
 }
 
 /** A part that is not at an end of its mapping can be closed by markers only, while there is no room. */
-static void parts_go_or_are_weak(struct pressed *test, enum kva_mechanism mechanism, unsigned fewer)
+static void parts_go_or_stay_mapped(struct pressed *test, enum kva_mechanism mechanism, unsigned fewer)
 {
     bool marks = mechanism == KVA_MECHANISM_GUARDS;
     bool has_room = fewer > 1;
 
     press_to(&test->press, fewer);
     if (!has_room)
-        middles_are_weak(test, marks);
+        middles_stay_mapped(test, marks);
     close_any(test, 830, 30);
     check_pages(test);
-    uint64_t before = weak_pages(test);
+    uint64_t before = failed_unmap_pages(test);
     child_that(before == (marks || has_room ? 0 : 30));
     press_to(&test->press, fewer);
     unmap_any(test, 43, 2);
-    child_that(weak_pages(test) == before + (test->marks_frames || has_room ? 0 : 2));
+    child_that(failed_unmap_pages(test) == before + (test->marks_frames || has_room ? 0 : 2));
     check_pages(test);
     press_to(&test->press, fewer);
     unmap_any(test, 62, 6); /* an end of one map, and all of the next */
@@ -1525,20 +1528,20 @@ static void parts_go_or_are_weak(struct pressed *test, enum kva_mechanism mechan
 static void take_and_give_piece(struct source *source)
 {
     void *context = source->pages.context;
-    void *stretch = source->stretch.handle;
+    void *reservation = source->reservation.handle;
     uint32_t number;
 
-    enum kva_status status = source->pages.piece(context, stretch, &number);
+    enum kva_status status = source->pages.open_piece(context, reservation, &number);
     if (status != KVA_OK) {
         child_that(status == KVA_ELIMIT || status == KVA_ENOMEM);
         return;
     }
-    unsigned char *piece = (unsigned char *)source->stretch.tables + (size_t)number * KVA_VM_PIECE;
+    unsigned char *piece = (unsigned char *)source->reservation.tables + (size_t)number * KVA_VM_PIECE;
     for (size_t i = 0; i < KVA_VM_PIECE; i++)
         child_that(piece[i] == 0);
     memset(piece, 1, KVA_VM_PIECE);
-    source->pages.unpiece(context, stretch, number);
-    source->pages.trim(context, stretch);
+    source->pages.close_piece(context, reservation, number);
+    source->pages.trim(context, reservation);
 }
 
 /** Calls that take mappings are refused by name, and leave nothing; the others do what they always do. */
@@ -1546,8 +1549,8 @@ static void calls_are_refused(struct pressed *test)
 {
     struct source *source = source_in(test);
     void *context = source->pages.context;
-    void *pool;
-    struct kva_stretch other = {
+    void *frame_set;
+    struct kva_reservation other = {
         .bytes = 16 * TEST_MIB, .least = TEST_MIB, .max = UINT64_MAX, .align = page, .frames = page};
     size_t mappings = test_mappings();
 
@@ -1562,13 +1565,14 @@ static void calls_are_refused(struct pressed *test)
     close_any(test, 1024, 512);
     child_that(test_mappings() <= mappings + 2); /* where the markers of a grain are now */
     mappings = test_mappings();
-    child_that(source->pages.pool(context, source->stretch.handle, 10, false, &pool) == KVA_OK);
-    source->pages.drain(context, source->stretch.handle, pool, 0, 10);
-    source->pages.drop(context, source->stretch.handle, pool);
-    unsigned char *table = source->pages.table(context, 64 * page);
+    child_that(source->pages.create_frames(context, source->reservation.handle, 10, false, &frame_set) ==
+               KVA_OK);
+    source->pages.discard_frames(context, source->reservation.handle, frame_set, 0, 10);
+    source->pages.destroy_frames(context, source->reservation.handle, frame_set);
+    unsigned char *table = source->pages.alloc_zeroed(context, 64 * page);
     if (table != NULL) {
         memset(table, 1, 64 * page);
-        source->pages.untable(context, table, 64 * page);
+        source->pages.free_zeroed(context, table, 64 * page);
     }
     for (unsigned i = 0; i < 2; i++)
         take_and_give_piece(source);
@@ -1584,9 +1588,9 @@ static void calls_are_refused(struct pressed *test)
 /** When there is room again, so many calls of any kind close all that is weak. */
 static void calls_make_good(struct pressed *test)
 {
-    for (unsigned i = 0; weak_pages(test) > 0 && i < 8; i++)
+    for (unsigned i = 0; failed_unmap_pages(test) > 0 && i < 8; i++)
         close_some(source_in(test), 1900, 1);
-    child_that(weak_pages(test) == 0);
+    child_that(failed_unmap_pages(test) == 0);
     check_pages(test);
 }
 
@@ -1609,7 +1613,7 @@ static void one_by_one(enum kva_mechanism mechanism, unsigned pressure)
     refuses = pressures[pressure].rule;
     press_to(&test->press, pressures[pressure].fewer);
     whole_mappings_go(test);
-    parts_go_or_are_weak(test, mechanism, pressures[pressure].fewer);
+    parts_go_or_stay_mapped(test, mechanism, pressures[pressure].fewer);
     press_to(&test->press, pressures[pressure].fewer);
     calls_are_refused(test);
     refuses = NULL;
@@ -1670,7 +1674,8 @@ static void take_a_step(struct pressed *test, struct test_rng *rng)
     default:
         if (test_one_in(rng, 3))
             settle(test);
-        source->pages.drain(source->pages.context, source->stretch.handle, test->frames.pool, FRAMES - 1, 1);
+        source->pages.discard_frames(source->pages.context, source->reservation.handle,
+                                     test->frames.frame_set, FRAMES - 1, 1);
         break;
     }
 }
@@ -1681,7 +1686,7 @@ static int release_at_the_limit(void *context)
 {
     enum kva_mechanism mechanism = *(enum kva_mechanism *)context;
     struct press *press = calloc(1, sizeof(*press));
-    struct kva_stretch place = {
+    struct kva_reservation place = {
         .bytes = 16 * TEST_MIB, .least = 16 * TEST_MIB, .frames = TEST_MIB, .align = page};
     struct kva_pages pages = kva_pages_host(mechanism);
     const size_t room = 64 * TEST_MIB;
@@ -1786,7 +1791,7 @@ static int open_locked(void *context)
     close_some(&source, 3, 2);
     for (uint64_t i = 0; i < 200; i++)
         close_some(&source, 600 + 8 * i, 5);
-    child_that(stats_of(&source).weak_closes == 0);
+    child_that(stats_of(&source).failed_unmaps == 0);
     for (uint64_t i = 0; i < 200; i++)
         child_that(is_closed(memory(&source, 600 + 8 * i)));
     child_that(is_closed(memory(&source, 3)));
@@ -1939,18 +1944,18 @@ static void test_a_page_for_frames_is_kept(void **state)
 {
     struct source source = {
         .pages = kva_pages_host(KVA_MECHANISM_BEST),
-        .stretch =
+        .reservation =
             {.bytes = 64 * TEST_MIB, .least = TEST_MIB, .align = page, .max = UINT64_MAX, .frames = page},
     };
 
     (void)state;
     large_maps = 0;
     refuses = refuse_two_large;
-    enum kva_status status = source.pages.reserve(source.pages.context, &source.stretch);
+    enum kva_status status = source.pages.reserve(source.pages.context, &source.reservation);
     refuses = NULL;
     assert_int_equal(status, KVA_OK);
-    assert_int_equal(source.stretch.bytes, 16 * TEST_MIB);
-    assert_int_equal(source.stretch.frames, page);
+    assert_int_equal(source.reservation.bytes, 16 * TEST_MIB);
+    assert_int_equal(source.reservation.frames, page);
     end(&source);
 }
 
@@ -1970,7 +1975,7 @@ static void test_a_place_that_was_taken(void **state)
 {
     struct source source = {
         .pages = kva_pages_host(KVA_MECHANISM_BEST),
-        .stretch = {.bytes = 64 * TEST_MIB, .least = TEST_MIB, .align = page, .frames = page},
+        .reservation = {.bytes = 64 * TEST_MIB, .least = TEST_MIB, .align = page, .frames = page},
     };
 
     (void)state;
@@ -1978,14 +1983,14 @@ static void test_a_place_that_was_taken(void **state)
     void *gap = mmap(NULL, room, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     assert_ptr_not_equal(gap, MAP_FAILED);
     munmap(gap, room);
-    source.stretch.min = (uintptr_t)gap;
-    source.stretch.max = source.stretch.min + room - 1;
+    source.reservation.min = (uintptr_t)gap;
+    source.reservation.max = source.reservation.min + room - 1;
     refuses = take_the_place;
-    enum kva_status status = source.pages.reserve(source.pages.context, &source.stretch);
+    enum kva_status status = source.pages.reserve(source.pages.context, &source.reservation);
     refuses = NULL;
     assert_int_equal(status, KVA_OK);
     assert_non_null(squatter);
-    assert_int_equal(source.stretch.bytes, 64 * TEST_MIB);
+    assert_int_equal(source.reservation.bytes, 64 * TEST_MIB);
     end(&source);
     munmap(squatter, page);
 }
@@ -2030,24 +2035,24 @@ static void vacate(const struct window *window)
 
 /** Reserve in [min, max], and give it back: where was it? */
 static enum kva_status place_in(uint64_t min, uint64_t max, uint64_t bytes, uint64_t least,
-                                struct kva_stretch *stretch)
+                                struct kva_reservation *reservation)
 {
     struct kva_pages pages = kva_pages_host(KVA_MECHANISM_BEST);
 
-    *stretch = (struct kva_stretch){
+    *reservation = (struct kva_reservation){
         .bytes = bytes, .least = least, .min = min, .max = max, .align = page, .frames = page};
     tries = 0;
-    enum kva_status status = pages.reserve(pages.context, stretch);
+    enum kva_status status = pages.reserve(pages.context, reservation);
     if (status == KVA_OK)
-        pages.release(pages.context, stretch->handle);
+        pages.release(pages.context, reservation->handle);
     return status;
 }
 
 static enum kva_status place_without_files(uint64_t min, uint64_t max, uint64_t bytes, uint64_t least,
-                                           struct kva_stretch *stretch)
+                                           struct kva_reservation *reservation)
 {
     no_files = true;
-    enum kva_status status = place_in(min, max, bytes, least, stretch);
+    enum kva_status status = place_in(min, max, bytes, least, reservation);
     no_files = false;
     return status;
 }
@@ -2057,20 +2062,23 @@ static void test_a_fixed_place_without_the_list(void **state)
 {
     struct window window = window_of(64 * TEST_MIB);
     uint64_t last = window.first + window.bytes - 1;
-    struct kva_stretch stretch;
+    struct kva_reservation reservation;
 
     (void)state;
-    assert_int_equal(place_without_files(window.first, last, window.bytes, window.bytes, &stretch), KVA_OK);
-    assert_int_equal(stretch.first, window.first + page); /* the closed page in front has the first */
+    assert_int_equal(place_without_files(window.first, last, window.bytes, window.bytes, &reservation),
+                     KVA_OK);
+    assert_int_equal(reservation.first, window.first + page); /* the closed page in front has the first */
     assert_int_equal(tries, 1);
     occupy(&window, 33 * TEST_MIB, page);
-    assert_int_equal(place_without_files(window.first, last, window.bytes, window.bytes, &stretch),
+    assert_int_equal(place_without_files(window.first, last, window.bytes, window.bytes, &reservation),
                      KVA_ENOSPC);
     assert_int_equal(tries, 1);
-    assert_int_equal(place_without_files(window.first, last, window.bytes, 32 * TEST_MIB, &stretch), KVA_OK);
-    assert_int_equal(stretch.first, window.first + page); /* half of it, and the closed page is the first */
-    assert_int_equal(stretch.bytes, 32 * TEST_MIB - page);
-    assert_int_equal(place_without_files(window.first, last - 1, window.bytes, window.bytes, &stretch),
+    assert_int_equal(place_without_files(window.first, last, window.bytes, 32 * TEST_MIB, &reservation),
+                     KVA_OK);
+    assert_int_equal(reservation.first,
+                     window.first + page); /* half of it, and the closed page is the first */
+    assert_int_equal(reservation.bytes, 32 * TEST_MIB - page);
+    assert_int_equal(place_without_files(window.first, last - 1, window.bytes, window.bytes, &reservation),
                      KVA_ENOSPC);
     assert_int_equal(tries, 0);
     vacate(&window);
@@ -2086,8 +2094,8 @@ static void test_the_lowest_gap_without_the_list(void **state)
 
     (void)state;
     for (uint64_t i = 0; i < test_scaled(200); i++) {
-        struct kva_stretch with;
-        struct kva_stretch without;
+        struct kva_reservation with;
+        struct kva_reservation without;
         uint64_t bytes = (1 + test_below(&rng, 16)) * step;
         for (uint64_t at = 0; at < window.bytes; at += step) {
             if (test_one_in(&rng, 2 + i % 8))
@@ -2109,16 +2117,17 @@ static void test_the_lowest_gap_without_the_list(void **state)
 static void test_an_open_window_without_the_list(void **state)
 {
     struct window window = window_of(64 * TEST_MIB);
-    struct kva_stretch stretch;
+    struct kva_reservation reservation;
 
     (void)state;
     occupy(&window, 0, window.bytes);
-    assert_int_equal(place_without_files(window.first, UINTPTR_MAX, 8 * TEST_MIB, 8 * TEST_MIB, &stretch),
+    assert_int_equal(place_without_files(window.first, UINTPTR_MAX, 8 * TEST_MIB, 8 * TEST_MIB, &reservation),
                      KVA_OK);
-    assert_true(stretch.first >= window.first + window.bytes);
+    assert_true(reservation.first >= window.first + window.bytes);
     vacate(&window);
-    assert_int_equal(place_without_files(0, UINTPTR_MAX / 2, 8 * TEST_MIB, 8 * TEST_MIB, &stretch), KVA_OK);
-    assert_true(stretch.first <= UINTPTR_MAX / 2);
+    assert_int_equal(place_without_files(0, UINTPTR_MAX / 2, 8 * TEST_MIB, 8 * TEST_MIB, &reservation),
+                     KVA_OK);
+    assert_true(reservation.first <= UINTPTR_MAX / 2);
 }
 
 static uint64_t taken_below;  /* the places that are said to be taken */
@@ -2145,7 +2154,7 @@ static void test_a_large_window_without_the_list(void **state)
 {
     const uint64_t bytes = 64 * TEST_MIB;
     const uint64_t room = 64 * 1024 * TEST_MIB;
-    struct kva_stretch stretch;
+    struct kva_reservation reservation;
 
     (void)state;
     if (sizeof(void *) < 8) {
@@ -2162,15 +2171,15 @@ static void test_a_large_window_without_the_list(void **state)
     refuses = refuse_places;
     refusal = EEXIST;
     taken_below = window.first;
-    enum kva_status at_the_end = place_without_files(first, last, bytes, bytes, &stretch);
+    enum kva_status at_the_end = place_without_files(first, last, bytes, bytes, &reservation);
     longest_jump = 0;
     last_tried = first;
     taken_below = UINT64_MAX;
-    enum kva_status nowhere = place_without_files(first, last, bytes, bytes, &(struct kva_stretch){0});
+    enum kva_status nowhere = place_without_files(first, last, bytes, bytes, &(struct kva_reservation){0});
     refuses = NULL;
     refusal = ENOMEM;
     assert_int_equal(at_the_end, KVA_OK);
-    assert_int_equal(stretch.first, window.first + page);
+    assert_int_equal(reservation.first, window.first + page);
     assert_int_equal(nowhere, KVA_ENOSPC);
     assert_int_equal(last_tried, window.first);
     assert_in_range(tries, 8000, 8200); /* with room for a closed page in front, and then without */
@@ -2209,7 +2218,7 @@ static void test_a_place_that_was_taken_meanwhile(void **state)
     struct window window = window_of(64 * TEST_MIB);
     const uint64_t below =
         128 * TEST_MIB; /* and 64 MiB from there; the system keeps less than that for itself */
-    struct kva_stretch stretch;
+    struct kva_reservation reservation;
 
     (void)state;
     for (unsigned low = 0; low < 2; low++) {
@@ -2222,11 +2231,11 @@ static void test_a_place_that_was_taken_meanwhile(void **state)
         refusal = EEXIST;
         races = 2;
         looks = 0;
-        enum kva_status status = place_in(first, first + window.bytes - 1, bytes, bytes, &stretch);
+        enum kva_status status = place_in(first, first + window.bytes - 1, bytes, bytes, &reservation);
         refuses = NULL;
         refusal = ENOMEM;
         assert_int_equal(status, KVA_OK);
-        assert_int_equal(stretch.first, first + step); /* the closed page in front has the step's last */
+        assert_int_equal(reservation.first, first + step); /* the closed page in front has the step's last */
         assert_int_equal(tries, 3);
         assert_true(looks >= 3);
     }
@@ -2263,12 +2272,12 @@ static void test_drained_without_holes(void **state)
     map_some(&frames, 0, 0, 64);
     memset(memory(source, frames.first), 7, 64 * page);
     refuses = refuse_punching;
-    source->pages.drain(source->pages.context, source->stretch.handle, frames.pool, 3, 40);
+    source->pages.discard_frames(source->pages.context, source->reservation.handle, frames.frame_set, 3, 40);
     refuses = NULL;
     for (size_t i = 0; i < 64 * page; i += page / 2)
         assert_int_equal(memory(source, frames.first)[i], i / page < 3 || i / page >= 43 ? 7 : 0);
     unmap_some(&frames, 0, 64);
-    source->pages.drop(source->pages.context, source->stretch.handle, frames.pool);
+    source->pages.destroy_frames(source->pages.context, source->reservation.handle, frames.frame_set);
     end(source);
 }
 
@@ -2282,8 +2291,8 @@ static int set_up(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_weakly_closed_pages_are_zero),
-        cmocka_unit_test(test_weak_pages_among_others),
+        cmocka_unit_test(test_pages_of_failed_unmaps_are_zero),
+        cmocka_unit_test(test_failed_unmaps_among_others),
         cmocka_unit_test(test_strange_pages_wait_for_their_replacement),
         cmocka_unit_test(test_dismissals_leave_no_mappings),
         cmocka_unit_test(test_lost_policies_come_back),
@@ -2293,7 +2302,7 @@ int main(void)
         cmocka_unit_test(test_binds_that_meet_open_pages),
         cmocka_unit_test(test_one_node_by_any_number),
         cmocka_unit_test(test_refused_closes_split_nothing),
-        cmocka_unit_test(test_weak_unmaps_do_not_add_up),
+        cmocka_unit_test(test_failed_unmaps_do_not_add_up),
         cmocka_unit_test(test_closed_by_protection),
         cmocka_unit_test(test_what_was_denied_merges_less),
         cmocka_unit_test(test_huge_pages_do_not_add_up),

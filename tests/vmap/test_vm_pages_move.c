@@ -187,8 +187,8 @@ long __wrap_syscall(long number, ...)
 /** Whether the system can hold back who touches shared memory: what the library needs, by itself. */
 static bool has_gate(void)
 {
-    const uint64_t wish = 1 << 12 | 1 << 10 | 1 << 5; /* write protection of shared memory; minor; missing */
-    struct uffdio_api api = {.api = UFFD_API, .features = wish};
+    const uint64_t spec = 1 << 12 | 1 << 10 | 1 << 5; /* write protection of shared memory; minor; missing */
+    struct uffdio_api api = {.api = UFFD_API, .features = spec};
 
     if (no_gates)
         return false;
@@ -196,7 +196,7 @@ static bool has_gate(void)
     if (file < 0)
         return false;
     bool has = __real_syscall(SYS_ioctl, (long)file, (unsigned long)UFFDIO_API, &api) == 0 &&
-               (api.features & wish) == wish;
+               (api.features & spec) == spec;
     (void)close(file);
     return has;
 }
@@ -210,8 +210,8 @@ static enum kva_mechanism mechanism = KVA_MECHANISM_BEST;
 /** A stretch, a movable pool, and maps of it. */
 struct world {
     struct kva_pages pages;
-    struct kva_stretch stretch;
-    void *pool;
+    struct kva_reservation reservation;
+    void *frame_set;
     uint64_t place_of[PAGES]; /* that a page shows; UINT64_MAX: it is closed */
     struct kva_pages_map maps[MAPS];
     size_t map_count;
@@ -220,7 +220,7 @@ struct world {
 
 static uint64_t address(const struct world *world, uint64_t number)
 {
-    return world->stretch.first + world->stretch.bytes - world->stretch.frames + number * page;
+    return world->reservation.first + world->reservation.bytes - world->reservation.frames + number * page;
 }
 
 /** Word `index` of a page. */
@@ -243,26 +243,30 @@ static void begin(struct world *world)
 {
     *world = (struct world){
         .pages = kva_pages_host(mechanism),
-        .stretch = {.bytes = 8 * TEST_MIB, .least = 8 * TEST_MIB, .max = UINT64_MAX, .frames = 4 * TEST_MIB},
+        .reservation = {.bytes = 8 * TEST_MIB,
+                        .least = 8 * TEST_MIB,
+                        .max = UINT64_MAX,
+                        .frames = 4 * TEST_MIB},
     };
     for (unsigned i = 0; i < PAGES; i++)
         world->place_of[i] = UINT64_MAX;
-    world->stretch.align = page;
-    assert_int_equal(world->pages.reserve(world->pages.context, &world->stretch), KVA_OK);
-    assert_int_equal(
-        world->pages.pool(world->pages.context, world->stretch.handle, PLACES, true, &world->pool), KVA_OK);
+    world->reservation.align = page;
+    assert_int_equal(world->pages.reserve(world->pages.context, &world->reservation), KVA_OK);
+    assert_int_equal(world->pages.create_frames(world->pages.context, world->reservation.handle, PLACES, true,
+                                                &world->frame_set),
+                     KVA_OK);
 }
 
 static void finish(struct world *world)
 {
-    world->pages.release(world->pages.context, world->stretch.handle);
-    (void)close((int)world->pages.descriptor(world->pages.context, world->pool));
+    world->pages.release(world->pages.context, world->reservation.handle);
+    (void)close((int)world->pages.descriptor(world->pages.context, world->frame_set));
 }
 
 static void map(struct world *world, uint64_t number, uint64_t place, uint64_t count)
 {
-    assert_int_equal(world->pages.map(world->pages.context, world->stretch.handle, address(world, number),
-                                      world->pool, place, count),
+    assert_int_equal(world->pages.map(world->pages.context, world->reservation.handle, address(world, number),
+                                      world->frame_set, place, count),
                      KVA_OK);
     for (uint64_t i = 0; i < count; i++)
         world->place_of[number + i] = place + i;
@@ -270,7 +274,7 @@ static void map(struct world *world, uint64_t number, uint64_t place, uint64_t c
 
 static void unmap(struct world *world, uint64_t number, uint64_t count)
 {
-    world->pages.unmap(world->pages.context, world->stretch.handle, address(world, number), count * page);
+    world->pages.unmap(world->pages.context, world->reservation.handle, address(world, number), count * page);
     for (uint64_t i = 0; i < count; i++)
         world->place_of[number + i] = UINT64_MAX;
 }
@@ -307,11 +311,11 @@ static bool next_map(void *context, uint64_t *cursor, struct kva_pages_map *map_
 /** Move frames, by the plan that is set. */
 static enum kva_status move(struct world *world, uint64_t from, uint64_t to, uint64_t count)
 {
-    struct kva_pages_move wish = {world->pool, from, to, count, next_map, world};
+    struct kva_pages_move spec = {world->frame_set, from, to, count, next_map, world};
 
     find_maps(world, from, count);
     plan.on = true;
-    enum kva_status status = world->pages.move(world->pages.context, world->stretch.handle, &wish);
+    enum kva_status status = world->pages.move(world->pages.context, world->reservation.handle, &spec);
     plan.on = false;
     for (uint64_t i = 0; i < PAGES && status == KVA_OK; i++) {
         if (world->place_of[i] != UINT64_MAX && world->place_of[i] >= from &&
@@ -321,16 +325,16 @@ static enum kva_status move(struct world *world, uint64_t from, uint64_t to, uin
     return status;
 }
 
-static int file_of_pool(const struct world *world)
+static int file_of_set(const struct world *world)
 {
-    return (int)world->pages.descriptor(world->pages.context, world->pool);
+    return (int)world->pages.descriptor(world->pages.context, world->frame_set);
 }
 
 static uint64_t pages_in_file(const struct world *world)
 {
     struct stat about;
 
-    assert_int_equal(fstat(file_of_pool(world), &about), 0);
+    assert_int_equal(fstat(file_of_set(world), &about), 0);
     return (uint64_t)about.st_blocks * 512 / page;
 }
 
@@ -339,7 +343,7 @@ static uint64_t word_at(const struct world *world, uint64_t place)
 {
     uint64_t value = 1;
 
-    assert_int_equal(pread(file_of_pool(world), &value, sizeof value, (off_t)(place * page)), sizeof value);
+    assert_int_equal(pread(file_of_set(world), &value, sizeof value, (off_t)(place * page)), sizeof value);
     return value;
 }
 
@@ -347,7 +351,7 @@ static struct kva_pages_stats stats_of(const struct world *world)
 {
     struct kva_pages_stats stats;
 
-    world->pages.stats(world->pages.context, world->stretch.handle, &stats);
+    world->pages.stats(world->pages.context, world->reservation.handle, &stats);
     return stats;
 }
 
@@ -362,8 +366,8 @@ static uint64_t mappings_in(const struct world *world)
 
     assert_non_null(maps);
     while (test_next_mapping(maps, &mapping))
-        count += mapping.first < world->stretch.first + world->stretch.bytes &&
-                 mapping.last >= world->stretch.first;
+        count += mapping.first < world->reservation.first + world->reservation.bytes &&
+                 mapping.last >= world->reservation.first;
     fclose(maps);
     return count;
 }
@@ -418,7 +422,7 @@ static void *pool_number(void *context, size_t number)
 {
     const struct world *world = context;
 
-    return number == 0 ? world->pool : NULL;
+    return number == 0 ? world->frame_set : NULL;
 }
 
 /** What the source's own check says. */
@@ -427,7 +431,7 @@ static const char *check(struct world *world)
     const struct kva_pages_view view = {use_of, pool_number, world};
     uint64_t at;
 
-    return world->pages.check(world->pages.context, world->stretch.handle, &view, &at);
+    return world->pages.check(world->pages.context, world->reservation.handle, &view, &at);
 }
 
 static void expect_sound(struct world *world, const char *what)
@@ -534,7 +538,7 @@ static void test_holes_stay_holes(void **state)
     for (uint64_t i = 0; i < 60; i++) {
         uint64_t value = i + 1;
         if (i % 7 < 3 || (i > 20 && i < 40))
-            assert_int_equal(pwrite(file_of_pool(&world), &value, sizeof value, (off_t)(i * page)),
+            assert_int_equal(pwrite(file_of_set(&world), &value, sizeof value, (off_t)(i * page)),
                              sizeof value);
     }
     uint64_t used = pages_in_file(&world);
@@ -652,17 +656,18 @@ static void test_check_knows_movable_maps(void **state)
     assert_non_null(check(&world));
     assert_int_equal(madvise((void *)(uintptr_t)address(&world, 3), page, MADV_DODUMP), 0);
     assert_null(check(&world));
-    void *movable = world.pool;
-    assert_int_equal(world.pages.pool(world.pages.context, world.stretch.handle, 4, false, &world.pool),
-                     KVA_OK);
+    void *movable = world.frame_set;
+    assert_int_equal(
+        world.pages.create_frames(world.pages.context, world.reservation.handle, 4, false, &world.frame_set),
+        KVA_OK);
     unmap(&world, 0, PAGES);
     map(&world, 5, 0, 4);
     assert_null(check(&world));
     assert_int_equal(madvise((void *)(uintptr_t)address(&world, 5), page, MADV_DONTFORK), 0);
     assert_non_null(check(&world));
     unmap(&world, 0, PAGES);
-    world.pages.drop(world.pages.context, world.stretch.handle, world.pool);
-    world.pool = movable;
+    world.pages.destroy_frames(world.pages.context, world.reservation.handle, world.frame_set);
+    world.frame_set = movable;
     finish(&world);
 }
 
@@ -671,26 +676,27 @@ static void test_collapse_changes_nothing(void **state)
 {
     struct kva_pages pages = kva_pages_host(KVA_MECHANISM_BEST);
     const uint64_t huge = pages.huge;
-    struct kva_stretch stretch = {
+    struct kva_reservation reservation = {
         .bytes = 8 * huge, .least = 8 * huge, .max = UINT64_MAX, .frames = 4 * huge};
-    void *pool;
+    void *frame_set;
 
     (void)state;
     if (huge == 0 || huge > 4 * TEST_MIB)
         return;
-    stretch.align = huge;
-    assert_int_equal(pages.reserve(pages.context, &stretch), KVA_OK);
-    assert_int_equal(pages.pool(pages.context, stretch.handle, 2 * huge / page, true, &pool), KVA_OK);
-    uint64_t at = (stretch.first + stretch.bytes - 3 * huge) & ~(huge - 1);
-    assert_int_equal(pages.map(pages.context, stretch.handle, at, pool, 0, 2 * huge / page), KVA_OK);
+    reservation.align = huge;
+    assert_int_equal(pages.reserve(pages.context, &reservation), KVA_OK);
+    assert_int_equal(
+        pages.create_frames(pages.context, reservation.handle, 2 * huge / page, true, &frame_set), KVA_OK);
+    uint64_t at = (reservation.first + reservation.bytes - 3 * huge) & ~(huge - 1);
+    assert_int_equal(pages.map(pages.context, reservation.handle, at, frame_set, 0, 2 * huge / page), KVA_OK);
     for (uint64_t i = 0; i < 2 * huge / page; i += 3)
         *(uint64_t *)(uintptr_t)(at + i * page) = i;
-    pages.collapse(pages.context, stretch.handle, at, 2 * huge);
+    pages.collapse(pages.context, reservation.handle, at, 2 * huge);
     for (uint64_t i = 0; i < 2 * huge / page; i++)
         assert_int_equal(*(uint64_t *)(uintptr_t)(at + i * page), i % 3 == 0 ? i : 0);
-    pages.unmap(pages.context, stretch.handle, at, 2 * huge);
-    pages.drop(pages.context, stretch.handle, pool);
-    pages.release(pages.context, stretch.handle);
+    pages.unmap(pages.context, reservation.handle, at, 2 * huge);
+    pages.destroy_frames(pages.context, reservation.handle, frame_set);
+    pages.release(pages.context, reservation.handle);
 }
 
 enum { HUGE_BLOCKS = 4 };
@@ -713,22 +719,22 @@ static void begin_huge(struct huge_world *huge)
     struct kva_pages *pages = &world->pages;
     const uint64_t bytes = huge->huge;
 
-    world->stretch = (struct kva_stretch){
+    world->reservation = (struct kva_reservation){
         .bytes = 12 * bytes, .least = 12 * bytes, .max = UINT64_MAX, .frames = 8 * bytes, .align = bytes};
-    assert_int_equal(pages->reserve(pages->context, &world->stretch), KVA_OK);
-    assert_int_equal(
-        pages->pool(pages->context, world->stretch.handle, HUGE_BLOCKS * bytes / page, true, &world->pool),
-        KVA_OK);
+    assert_int_equal(pages->reserve(pages->context, &world->reservation), KVA_OK);
+    assert_int_equal(pages->create_frames(pages->context, world->reservation.handle,
+                                          HUGE_BLOCKS * bytes / page, true, &world->frame_set),
+                     KVA_OK);
     for (unsigned i = 0; i < 2; i++) {
-        huge->at[i] = ((world->stretch.first + 6 * bytes) & ~(bytes - 1)) + i * 2 * bytes;
-        assert_int_equal(
-            pages->map(pages->context, world->stretch.handle, huge->at[i], world->pool, 0, bytes / page),
-            KVA_OK);
+        huge->at[i] = ((world->reservation.first + 6 * bytes) & ~(bytes - 1)) + i * 2 * bytes;
+        assert_int_equal(pages->map(pages->context, world->reservation.handle, huge->at[i], world->frame_set,
+                                    0, bytes / page),
+                         KVA_OK);
     }
     for (uint64_t i = 0; i < bytes / page; i += 3)
         *huge_word(huge, 0, i) = i + 1;
     for (unsigned i = 0; i < 2; i++)
-        pages->collapse(pages->context, world->stretch.handle, huge->at[i], bytes);
+        pages->collapse(pages->context, world->reservation.handle, huge->at[i], bytes);
 }
 
 static void expect_huge(const struct huge_world *huge)
@@ -745,13 +751,13 @@ static void move_huge(struct huge_world *huge, uint64_t first, uint64_t count, u
 {
     struct world *world = &huge->world;
     const uint64_t block = huge->huge / page;
-    const struct kva_pages_move wish = {
-        world->pool, from * block + first, to * block + first, count, next_map, world};
+    const struct kva_pages_move spec = {
+        world->frame_set, from * block + first, to * block + first, count, next_map, world};
 
     world->map_count = 2;
     for (unsigned i = 0; i < 2; i++)
         world->maps[i] = (struct kva_pages_map){huge->at[i] + first * page, 0, count};
-    assert_int_equal(world->pages.move(world->pages.context, world->stretch.handle, &wish), KVA_OK);
+    assert_int_equal(world->pages.move(world->pages.context, world->reservation.handle, &spec), KVA_OK);
 }
 
 /** Maps by huge pages, where the system gives them, move as a whole and in parts. */
@@ -1435,14 +1441,14 @@ static bool is_too_large_pending(void)
 static void move_beyond_the_limit(struct world *world)
 {
     struct rlimit before;
-    void *pool;
+    void *frame_set;
 
     assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
     const struct rlimit limit = {50 * page, before.rlim_max};
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
     enum kva_status status = move(world, 10, 100, 4);
     enum kva_status made =
-        world->pages.pool(world->pages.context, world->stretch.handle, PLACES, true, &pool);
+        world->pages.create_frames(world->pages.context, world->reservation.handle, PLACES, true, &frame_set);
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
     assert_int_equal(status, KVA_ENOMEM);
     assert_int_equal(made, KVA_ENOMEM);
@@ -1500,8 +1506,8 @@ static void test_maps_that_children_would_have(void **state)
     (void)state;
     begin(&world);
     plan = (struct plan){.on = true, .refusal = EINVAL, .at_point = refuse_first_advice};
-    const enum kva_status status =
-        world.pages.map(world.pages.context, world.stretch.handle, address(&world, 2), world.pool, 10, 4);
+    const enum kva_status status = world.pages.map(world.pages.context, world.reservation.handle,
+                                                   address(&world, 2), world.frame_set, 10, 4);
     const bool reached = was_refused(MADVISE);
     plan = (struct plan){.on = false};
     assert_true(reached);
@@ -1529,22 +1535,24 @@ static int be_a_child(void *context)
     bool can = has_gate();
 
     child_that(test_is_emulated() || (is_hole(world, 2) && is_hole(world, 23) && is_hole(world, 40)));
-    pages->unmap(pages->context, world->stretch.handle, address(world, 0), PAGES * page);
+    pages->unmap(pages->context, world->reservation.handle, address(world, 0), PAGES * page);
     child_that(test_is_emulated() || (!is_hole(world, 2) && !is_hole(world, 23) && !is_hole(world, 40)));
     child_that(test_under_valgrind() || test_is_closed((void *)(uintptr_t)address(world, 2)));
     child_that(stats_of(world).mappings == 1);
-    child_that(pages->pool(pages->context, world->stretch.handle, PLACES, true, &world->pool) == KVA_OK);
-    child_that(pages->map(pages->context, world->stretch.handle, address(world, 2), world->pool, 10, 1) ==
-               KVA_OK);
+    child_that(pages->create_frames(pages->context, world->reservation.handle, PLACES, true,
+                                    &world->frame_set) == KVA_OK);
+    child_that(pages->map(pages->context, world->reservation.handle, address(world, 2), world->frame_set, 10,
+                          1) == KVA_OK);
     store(world, 2, 0, 5);
-    struct kva_pages_move wish = {world->pool, 10, 100, 1, next_map, world};
+    struct kva_pages_move spec = {world->frame_set, 10, 100, 1, next_map, world};
     world->maps[0] = (struct kva_pages_map){address(world, 2), 0, 1};
     world->map_count = 1;
     unsigned opened = gates_opened;
     for (unsigned i = 0; i < 3; i++) {
-        child_that(pages->move(pages->context, world->stretch.handle, &wish) == (can ? KVA_OK : KVA_ENOENT));
-        wish.from = 110 - wish.from;
-        wish.to = 110 - wish.to;
+        child_that(pages->move(pages->context, world->reservation.handle, &spec) ==
+                   (can ? KVA_OK : KVA_ENOENT));
+        spec.from = 110 - spec.from;
+        spec.to = 110 - spec.to;
     }
     child_that(gates_opened == opened + 1);
     child_that(load(world, 2, 0) == 5);
@@ -1571,7 +1579,7 @@ static int be_short_of_locked_memory(void *context)
 {
     struct world *world = context;
     struct kva_pages *pages = &world->pages;
-    struct kva_pages_move wish = {world->pool, 10, 100, 4, next_map, world};
+    struct kva_pages_move spec = {world->frame_set, 10, 100, 4, next_map, world};
     const uint64_t numbers[] = {2, 20};
     const uint64_t counts[] = {1, 4};
 
@@ -1579,15 +1587,15 @@ static int be_short_of_locked_memory(void *context)
     if (mlockall(MCL_FUTURE) != 0) /* not even that is allowed */
         return 0;
     for (unsigned i = 0; i < 2; i++) {
-        child_that(pages->map(pages->context, world->stretch.handle, address(world, numbers[i]), world->pool,
-                              10, counts[i]) == KVA_OK);
+        child_that(pages->map(pages->context, world->reservation.handle, address(world, numbers[i]),
+                              world->frame_set, 10, counts[i]) == KVA_OK);
         world->maps[i] = (struct kva_pages_map){address(world, numbers[i]), 0, counts[i]};
     }
     world->map_count = 2;
     store(world, 20, 0, 7);
     const rlim_t most = locked_bytes() + 2 * page;
     child_that(setrlimit(RLIMIT_MEMLOCK, &(struct rlimit){most, most}) == 0);
-    child_that(pages->move(pages->context, world->stretch.handle, &wish) == KVA_OK);
+    child_that(pages->move(pages->context, world->reservation.handle, &spec) == KVA_OK);
     child_that(load(world, 2, 0) == 7 && load(world, 20, 0) == 7);
     store(world, 2, 0, 8);
     child_that(load(world, 20, 0) == 8);
@@ -1657,15 +1665,15 @@ static void use_up_mappings(struct world *world)
     enum kva_status status = KVA_OK;
 
     for (uint64_t i = PAGES + 1; i < 1000 && status == KVA_OK; i += 2)
-        status = world->pages.map(world->pages.context, world->stretch.handle, address(world, i), world->pool,
-                                  PLACES - 1, 1);
+        status = world->pages.map(world->pages.context, world->reservation.handle, address(world, i),
+                                  world->frame_set, PLACES - 1, 1);
     assert_int_equal(status, KVA_ELIMIT);
 }
 
 static void unmap_rest(const struct world *world)
 {
-    world->pages.unmap(world->pages.context, world->stretch.handle, address(world, PAGES),
-                       world->stretch.frames - PAGES * page);
+    world->pages.unmap(world->pages.context, world->reservation.handle, address(world, PAGES),
+                       world->reservation.frames - PAGES * page);
 }
 
 /** Where mappings run short, a part of a map stays where it is: be it that the source leaves the last ones to

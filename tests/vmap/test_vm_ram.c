@@ -28,8 +28,8 @@ static struct kva_vm_config plain(void)
 
     assert_true(test_mechanism(0, &mechanism));
     struct kva_vm_config config = test_vm_config(&test, mechanism);
-    config.reserve = 64 * FRAMES * (uint64_t)page / 16;
-    config.frames_part = config.reserve / 2;
+    config.reservation = 64 * FRAMES * (uint64_t)page / 16;
+    config.frames_part = config.reservation / 2;
     return config;
 }
 
@@ -618,11 +618,11 @@ static void play_last_page(bool without_guards)
 {
     struct kva_vm_config config = plain();
 
-    config.reserve = 16 * TEST_MIB;
+    config.reservation = 16 * TEST_MIB;
     config.frames_part = TEST_MIB;
     config.without_guards = without_guards;
     begin(&config);
-    uintptr_t last = (uintptr_t)test_vm_stats(vm).reserve_last;
+    uintptr_t last = (uintptr_t)test_vm_stats(vm).reservation_last;
     size_t count = 0;
     char *memory;
     char *highest = NULL;

@@ -563,7 +563,7 @@ static void set_up(void *context, struct kva_turns *turns)
     const struct scenario *scenario = play->scenario;
     const struct kva_pages array = kva_array_pages_of(&play->array);
     struct kva_vm_config config = {
-        .reserve = (scenario->pages + 1) * PAGE,
+        .reservation = (scenario->pages + 1) * PAGE,
         .frames_part = PAGE,
         .hardened = scenario->hardened,
         .lazy_bytes = scenario->purges ? KVA_VM_NONE : 0,

@@ -30,14 +30,14 @@ static size_t page; /* bytes */
 
 static struct kva_vm *instance(enum kva_mechanism mechanism, uint64_t reserve)
 {
-    struct kva_vm_config config = {.reserve = reserve, .pages = kva_pages_host(mechanism)};
+    struct kva_vm_config config = {.reservation = reserve, .pages = kva_pages_host(mechanism)};
     struct kva_vm *vm;
 
     return kva_vm_create(&config, &vm) == KVA_OK ? vm : NULL;
 }
 
 /** The largest reserve that an instance takes by default. */
-static uint64_t most_reserve(void)
+static uint64_t most_reservation(void)
 {
     return sizeof(void *) == 8 ? UINT64_C(1) << 40 : UINT64_C(512) << 20;
 }
@@ -48,7 +48,7 @@ static enum kva_status take_at(struct kva_vm *vm, uint64_t offset, size_t size, 
     struct kva_vm_request request = kva_vm_request_of(size);
     void *taken = NULL;
 
-    request.min = (uintptr_t)(test_vm_stats(vm).reserve_first + offset);
+    request.min = (uintptr_t)(test_vm_stats(vm).reservation_first + offset);
     enum kva_status status = kva_vm_alloc(vm, &request, &taken);
     *memory = taken;
     return status;
@@ -189,19 +189,19 @@ static void test_sparse_table(void **state)
     sparse_count(&model->rows, 4, 0, 1);
     sparse_hide(&model->rows, 0);
     assert_true(!sparse_has(&model->rows, 3) && sparse_has(&model->rows, 4));
-    sparse_settle(&model->rows, true, count_piece, &given, NULL); /* somebody reads: all is as it was */
+    sparse_give_ended(&model->rows, true, count_piece, &given, NULL); /* somebody reads: all is as it was */
     assert_int_equal(given, 0);
     assert_int_equal(sparse_place(&model->rows, 3 * 10 + 7, 10), (PIECES - 2) * 10 + 7);
     sparse_hide(&model->rows, 0);
-    sparse_settle(&model->rows, false, count_piece, &given, NULL);
+    sparse_give_ended(&model->rows, false, count_piece, &given, NULL);
     assert_int_equal(given, 1);
     assert_true(!sparse_has(&model->rows, 3) && sparse_has(&model->rows, 4));
     sparse_count(&model->rows, 4, 0, 1);
     sparse_hide(&model->rows, 5);
-    sparse_settle(&model->rows, false, count_piece, &given, NULL);
+    sparse_give_ended(&model->rows, false, count_piece, &given, NULL);
     assert_int_equal(given, 1);
     sparse_hide(&model->rows, 4);
-    sparse_settle(&model->rows, false, count_piece, &given, NULL);
+    sparse_give_ended(&model->rows, false, count_piece, &given, NULL);
     assert_int_equal(given, 2);
     assert_int_equal(model->rows.taken, 0);
     free(model);
@@ -224,7 +224,7 @@ static bool write_faults(void *address)
 
 static int peek(void *address)
 {
-    (void)test_peek(address);
+    (void)test_try_lookup(address);
     return 0;
 }
 
@@ -243,17 +243,17 @@ static char *piece_at(const struct tables *tables, uint32_t piece)
 /** Pieces: the lowest first, zero whatever was there before, closed when they are not in use; and both ends closed for ever. */
 static void test_pieces(void **state)
 {
-    const struct tables_wish wish = {.page = page, .pieces = 40, .given = 2, .own = 100};
+    const struct tables_spec spec = {.page = page, .pieces = 40, .given = 2, .own = 100};
     struct tables tables;
     uint32_t piece;
 
     (void)state;
-    assert_true(kva_port_tables_make(&tables, &wish));
+    assert_true(kva_port_tables_make(&tables, &spec));
     assert_int_equal(*tables.is_first_process, 1);
     assert_true(read_faults(tables.mapping));
     assert_true(read_faults(tables.mapping + tables.bytes - 1));
     assert_int_equal(*piece_at(&tables, 0), 0);
-    memset(tables.own, 0x11, (size_t)wish.own);
+    memset(tables.own, 0x11, (size_t)spec.own);
     memset(piece_at(&tables, 1), 0x22, 2 * KVA_VM_PIECE); /* given */
     if (page <= KVA_VM_PIECE) {
         assert_true(write_faults(piece_at(&tables, 0)));
@@ -298,13 +298,13 @@ static bool limit_data(uint64_t value)
 /** A piece that the system does not let us open is refused, and everything stays as it was; later there is one. */
 static int be_refused_a_piece(void *context)
 {
-    const struct tables_wish wish = {.page = page, .pieces = 100, .own = 100};
+    const struct tables_spec spec = {.page = page, .pieces = 100, .own = 100};
     struct tables tables;
     uint32_t piece;
     uint32_t last = 0;
 
     (void)context;
-    child_that(kva_port_tables_make(&tables, &wish));
+    child_that(kva_port_tables_make(&tables, &spec));
     child_that(limit_data(test_data() + 20 * (uint64_t)KVA_VM_PIECE));
     while (kva_port_tables_take(&tables, &piece)) {
         child_that(piece == last + 1);
@@ -339,7 +339,7 @@ static uint64_t apart(void)
 static size_t strew(struct kva_vm *vm, uint64_t step, unsigned char **areas, size_t most)
 {
     struct kva_vm_stats stats = test_vm_stats(vm);
-    uint64_t room = (stats.reserve_last - stats.reserve_first) / 4 * 3 - apart();
+    uint64_t room = (stats.reservation_last - stats.reservation_first) / 4 * 3 - apart();
     size_t count = 0;
 
     while (count < most && count * step < room) {
@@ -390,10 +390,10 @@ static int use_little_data(void *context)
     uint64_t before = test_data();
 
     child_that(limit_data(before + 32 * TEST_MIB));
-    struct kva_vm *vm = instance(mechanism, most_reserve());
+    struct kva_vm *vm = instance(mechanism, most_reservation());
     child_that(vm != NULL);
     struct kva_vm_stats stats = test_vm_stats(vm);
-    child_that(stats.reserve_last - stats.reserve_first + 1 == most_reserve());
+    child_that(stats.reservation_last - stats.reservation_first + 1 == most_reservation());
     child_that(test_data() <= before + TEST_MIB);
     unsigned areas = 0;
     for (unsigned char *memory; (memory = kva_vmalloc(vm, TEST_MIB)) != NULL; areas++)
@@ -442,7 +442,7 @@ static int core_of_little(void *context)
 {
     static unsigned char *areas[1000];
     uint64_t before = core_bytes(0, 0);
-    struct kva_vm *vm = instance(*(enum kva_mechanism *)context, most_reserve());
+    struct kva_vm *vm = instance(*(enum kva_mechanism *)context, most_reservation());
     struct kva_vm_frames *frames;
     uint64_t number;
 
@@ -457,7 +457,7 @@ static int core_of_little(void *context)
                                     &frames) == KVA_OK);
     child_that(kva_vm_frames_alloc(frames, 1, &number) == KVA_OK && kva_vmap(vm, frames, &number, 1) != NULL);
     child_that(strew(vm, 5 * apart(), areas, 1000) > 0); /* 64 MiB of tables, on a 64-bit host */
-    child_that(core_bytes(stats.reserve_first, stats.reserve_last) <= before + 4 * TEST_MIB);
+    child_that(core_bytes(stats.reservation_first, stats.reservation_last) <= before + 4 * TEST_MIB);
     return 0;
 }
 
@@ -557,7 +557,7 @@ static size_t mappings_elsewhere(const struct kva_vm *vm)
 
     assert_non_null(maps);
     while (test_next_mapping(maps, &mapping))
-        count += mapping.first + page < stats.reserve_first || mapping.first > stats.reserve_last;
+        count += mapping.first + page < stats.reservation_first || mapping.first > stats.reservation_last;
     fclose(maps);
     return count;
 }
@@ -575,7 +575,7 @@ static uint64_t calls_of(const struct kva_vm *vm)
 {
     struct kva_vm_calls calls = test_vm_stats(vm).pages.calls;
 
-    return calls.reserve + calls.open + calls.close + calls.map + calls.unmap + calls.pool + calls.tables;
+    return calls.reserve + calls.open + calls.close + calls.map + calls.unmap + calls.frames + calls.tables;
 }
 
 /** The first area takes no call for tables: what it needs is open from the beginning. Later ones take one for each piece, at most,
@@ -664,7 +664,7 @@ static void test_strewn_areas(void **state)
     if (!test_is_on_its_own("how much is resident, and how many mappings tables take"))
         return;
     for_each_mechanism (mechanism, k) {
-        struct kva_vm *vm = instance(mechanism, most_reserve());
+        struct kva_vm *vm = instance(mechanism, most_reservation());
         assert_non_null(vm);
         assert_int_equal(kva_vfree(vm, kva_vmalloc(vm, page)), KVA_OK);
         assert_int_equal(kva_vm_purge(vm), KVA_OK);
@@ -702,17 +702,17 @@ static void test_one_large_area(void **state)
     if (!test_is_on_its_own("how much is resident"))
         return;
     for_each_mechanism (mechanism, k) {
-        struct kva_vm *vm = instance(mechanism, most_reserve());
+        struct kva_vm *vm = instance(mechanism, most_reservation());
         assert_non_null(vm);
         assert_int_equal(kva_vfree(vm, kva_vmalloc(vm, page)), KVA_OK);
         assert_int_equal(kva_vm_purge(vm), KVA_OK);
         uint64_t before = test_resident();
-        unsigned char *memory = kva_vmalloc(vm, (size_t)(most_reserve() / 2));
+        unsigned char *memory = kva_vmalloc(vm, (size_t)(most_reservation() / 2));
         if (memory == NULL) { /* where the system forbids to promise so much */
             assert_int_equal(kva_vm_status(vm), KVA_ENOMEM);
             print_message("left out: an area of half the reserve\n");
         } else {
-            assert_int_equal(kva_vm_usable_size(vm, memory), most_reserve() / 2);
+            assert_int_equal(kva_vm_usable_size(vm, memory), most_reservation() / 2);
             assert_int_equal(kva_vfree(vm, memory), KVA_OK);
         }
         assert_int_equal(kva_vm_purge(vm), KVA_OK);
@@ -731,8 +731,8 @@ static void test_many_numbers(void **state)
 
     (void)state;
     struct kva_vm_config config = test_vm_config(&test, KVA_MECHANISM_BEST);
-    config.reserve = 16 * (uint64_t)MAP * page;
-    config.frames_part = config.reserve / 2;
+    config.reservation = 16 * (uint64_t)MAP * page;
+    config.frames_part = config.reservation / 2;
     struct kva_vm_frames *frames;
     uint64_t taken[FRAMES];
     void *maps[MAPS];
@@ -782,9 +782,9 @@ static bool refuse_one(enum kva_mechanism mechanism, uint64_t n)
     struct kva_vm_frames *frames;
     unsigned refusals = 0;
 
-    config.reserve = 32 * step;
+    config.reservation = 32 * step;
     config.frames_part = 8 * step;
-    config.reserve_least = config.reserve;
+    config.reservation_least = config.reservation;
     config.cache_bytes = KVA_VM_NONE;
     test_vm_create(&test, &config);
     assert_int_equal(kva_vm_frames_create(test.vm, &(struct kva_vm_frames_config){.count = 2}, &frames),
@@ -798,7 +798,7 @@ static bool refuse_one(enum kva_mechanism mechanism, uint64_t n)
         void *memory[3] = {NULL, NULL, NULL};
         enum kva_status status = KVA_OK;
         for (unsigned tries = 0; tries < 2; tries++) {
-            request.min = (uintptr_t)before.reserve_first + (7 + i) * step;
+            request.min = (uintptr_t)before.reservation_first + (7 + i) * step;
             request.flags = KVA_VM_NO_BLOCK; /* or it would be tried again by the library */
             if (i < 6)
                 status = kva_vm_alloc(test.vm, &request, &memory[0]);
@@ -845,11 +845,11 @@ static void expect_closed_front(const struct kva_vm *vm, unsigned char *first, c
 {
     struct kva_vm_stats stats = test_vm_stats(vm);
 
-    check_that((uintptr_t)first == stats.reserve_first, "%s: first at %p", what, (void *)first);
+    check_that((uintptr_t)first == stats.reservation_first, "%s: first at %p", what, (void *)first);
     check_that(write_faults(first - 1) && read_faults(first - 1), "%s: the byte before the first area", what);
     check_that(write_faults(first - page), "%s: the page before the first area", what);
     check_that(!write_faults(first), "%s: the first byte", what);
-    check_that(write_faults((unsigned char *)(uintptr_t)stats.reserve_last), "%s: the last byte", what);
+    check_that(write_faults((unsigned char *)(uintptr_t)stats.reservation_last), "%s: the last byte", what);
 }
 
 /** A touch in front of the first area faults, in large and small reserves, anywhere and in windows that leave room for nothing else. */
@@ -861,8 +861,8 @@ static void test_in_front_of_the_first_area(void **state)
     (void)state;
     for_each_mechanism (mechanism, k) {
         for (size_t i = 0; i < sizeof mib / sizeof mib[0]; i++) {
-            struct kva_vm_config config = {.reserve = mib[i] * TEST_MIB,
-                                           .reserve_least = TEST_MIB / 2,
+            struct kva_vm_config config = {.reservation = mib[i] * TEST_MIB,
+                                           .reservation_least = TEST_MIB / 2,
                                            .pages = kva_pages_host(mechanism)};
             struct kva_vm *vm;
             if (sizeof(void *) < 8 && mib[i] > 512)
@@ -873,11 +873,11 @@ static void test_in_front_of_the_first_area(void **state)
             assert_int_equal(kva_vm_abandon(vm, NULL, NULL), KVA_OK);
 
             config.min =
-                (uintptr_t)stats.reserve_first; /* a window with room for that, and nothing in front */
-            config.max = (uintptr_t)stats.reserve_last;
+                (uintptr_t)stats.reservation_first; /* a window with room for that, and nothing in front */
+            config.max = (uintptr_t)stats.reservation_last;
             assert_int_equal(kva_vm_create(&config, &vm), KVA_OK);
-            assert_int_equal(test_vm_stats(vm).reserve_first, stats.reserve_first + page);
-            assert_int_equal(test_vm_stats(vm).reserve_last, stats.reserve_last);
+            assert_int_equal(test_vm_stats(vm).reservation_first, stats.reservation_first + page);
+            assert_int_equal(test_vm_stats(vm).reservation_last, stats.reservation_last);
             expect_closed_front(vm, kva_vmalloc(vm, page), "in a window");
             assert_int_equal(kva_vm_check(vm, NULL), KVA_OK);
             assert_int_equal(kva_vm_abandon(vm, NULL, NULL), KVA_OK);
@@ -952,7 +952,7 @@ static void test_first_huge_page(void **state)
     assert_non_null(vm);
     if (huge != 0 && huge <= 8 * TEST_MIB) {
         unsigned char *memory = kva_vmalloc_huge(vm, (size_t)huge);
-        assert_int_equal((uintptr_t)memory, test_vm_stats(vm).reserve_first);
+        assert_int_equal((uintptr_t)memory, test_vm_stats(vm).reservation_first);
         assert_int_equal((uintptr_t)memory % huge, 0);
         assert_int_equal(kva_vfree(vm, memory), KVA_OK);
     }

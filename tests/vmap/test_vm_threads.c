@@ -46,7 +46,7 @@ static void set_up(struct stage *stage)
     memset(stage, 0, sizeof *stage);
     page = (size_t)sysconf(_SC_PAGESIZE);
     stage->threads = kva_yielding_threads(8, 3);
-    stage->config.reserve = (uint64_t)RESERVE_MIB << 20;
+    stage->config.reservation = (uint64_t)RESERVE_MIB << 20;
     stage->config.frames_part = (uint64_t)RESERVE_MIB << 18;
     stage->config.cpus = 3;
     stage->config.threads = &stage->threads;
@@ -88,7 +88,7 @@ static void end(struct stage *stage)
     assert_int_equal(stats.allocations, stats.frees);
     assert_int_equal(stage->pages.open_pages + stage->pages.mapped_pages, 0);
     assert_int_equal(kva_vm_destroy(stage->vm, NULL, NULL), KVA_OK);
-    assert_int_equal(stage->pages.stretches + stage->pages.pools + stage->pages.tables, 0);
+    assert_int_equal(stage->pages.reservations + stage->pages.frame_sets + stage->pages.tables, 0);
 }
 
 /* ------------------------------------------------------------------------------------------- many at once */
@@ -516,8 +516,8 @@ static void test_idle_areas_are_found_before_anyone_hears_no_space(void **state)
     (void)state;
     crowd->small = true;
     crowd->stage.config.frames_part = page;
-    crowd->stage.config.reserve = 4 * threads * 2 * page + page; /* areas and their guards */
-    crowd->stage.config.reserve_least = page;
+    crowd->stage.config.reservation = 4 * threads * 2 * page + page; /* areas and their guards */
+    crowd->stage.config.reservation_least = page;
     run_crowd(crowd, "just enough", threads, 20000);
 }
 
@@ -850,8 +850,8 @@ static void test_a_purge_does_not_wait_for_itself_under_memory_pressure(void **s
     (void)state;
     memset(&pressure, 0, sizeof pressure);
     set_up(&pressure.stage);
-    pressure.stage.config.reserve = 256 * page;
-    pressure.stage.config.reserve_least = page;
+    pressure.stage.config.reservation = 256 * page;
+    pressure.stage.config.reservation_least = page;
     pressure.stage.config.frames_part = 64 * page;
     pressure.stage.config.lazy_bytes = KVA_VM_NONE;
     pressure.stage.config.cache_bytes = 8 * page;
@@ -949,7 +949,7 @@ static void test_long_areas_are_closed_piece_by_piece(void **state)
     (void)state;
     set_up(&stage);
     stage.config.frames_part = page;
-    stage.config.reserve = (LONG_RESERVE + 1) * page;
+    stage.config.reservation = (LONG_RESERVE + 1) * page;
     stage.config.lazy_bytes = KVA_VM_NONE;
     stage.config.cache_bytes = KVA_VM_NONE;
     begin(&stage);

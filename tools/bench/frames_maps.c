@@ -24,34 +24,34 @@ static const unsigned shares[] = {25, 50};
 
 /* ---------------------------------------------------------------------------------------- stretches of time */
 
-struct stretch {
+struct reservation {
     uint64_t begin; /* ticks */
     uint64_t end;
     uint64_t lost_ns; /* of it, the thread was ready and had no CPU */
 };
 
 /** The first of them that there were. */
-struct stretches {
-    struct stretch *list;
+struct reservations {
+    struct reservation *list;
     size_t count;
     size_t room;
 };
 
-static struct stretches stretches_of(size_t room)
+static struct reservations reservations_of(size_t room)
 {
-    return (struct stretches){.list = maps_memory(room, sizeof(struct stretch)), .room = room};
+    return (struct reservations){.list = maps_memory(room, sizeof(struct reservation)), .room = room};
 }
 
-static void note(struct stretches *stretches, uint64_t begin, uint64_t end, uint64_t lost_ns)
+static void note(struct reservations *reservations, uint64_t begin, uint64_t end, uint64_t lost_ns)
 {
-    if (stretches->count < stretches->room)
-        stretches->list[stretches->count++] = (struct stretch){begin, end, lost_ns};
+    if (reservations->count < reservations->room)
+        reservations->list[reservations->count++] = (struct reservation){begin, end, lost_ns};
 }
 
-static bool meets_one(const struct stretches *stretches, const struct stretch *one)
+static bool meets_one(const struct reservations *reservations, const struct reservation *one)
 {
-    for (size_t i = 0; i < stretches->count; i++)
-        if (one->begin <= stretches->list[i].end && one->end >= stretches->list[i].begin)
+    for (size_t i = 0; i < reservations->count; i++)
+        if (one->begin <= reservations->list[i].end && one->end >= reservations->list[i].begin)
             return true;
     return false;
 }
@@ -68,8 +68,8 @@ struct storer {
     pthread_t thread;
     _Atomic bool over;
     _Atomic uint64_t stores;
-    uint64_t *stored;      /* for each page, what it must hold */
-    struct stretches gaps; /* from one store to the next */
+    uint64_t *stored;         /* for each page, what it must hold */
+    struct reservations gaps; /* from one store to the next */
     uint64_t gap_ticks;
 };
 
@@ -102,7 +102,7 @@ static void storer_begin(struct storer *storer, struct maps_set *set, double ns_
 {
     *storer = (struct storer){.set = set, .gap_ticks = (uint64_t)(GAP_NS / ns_per_tick)};
     storer->stored = maps_memory(set->used, sizeof(*storer->stored));
-    storer->gaps = stretches_of(GAPS_MOST);
+    storer->gaps = reservations_of(GAPS_MOST);
     if (pthread_create(&storer->thread, NULL, storer_main, storer) != 0)
         bench_fatal(TOOL_REFUSED, "no thread");
     while (atomic_load(&storer->stores) == 0)
@@ -122,12 +122,12 @@ static void storer_end(struct storer *storer)
 
 /* The longest gap that begins between two moments, in nanoseconds. It does not count if the compacting thread had no CPU
  * meanwhile; nor does what the storing thread waited for one. */
-static double longest_gap(const struct stretches *gaps, const struct stretches *spoilt, uint64_t begin,
+static double longest_gap(const struct reservations *gaps, const struct reservations *spoilt, uint64_t begin,
                           uint64_t end, double ns_per_tick)
 {
     double longest = 0;
     for (size_t i = 0; i < gaps->count; i++) {
-        const struct stretch *gap = &gaps->list[i];
+        const struct reservation *gap = &gaps->list[i];
         double ns = (double)(gap->end - gap->begin) * ns_per_tick - (double)gap->lost_ns;
         if (ns > longest && gap->begin >= begin && gap->begin < end && !meets_one(spoilt, gap))
             longest = ns;
@@ -138,7 +138,7 @@ static double longest_gap(const struct stretches *gaps, const struct stretches *
 /* ------------------------------------------------------------------------------------------------ to compact */
 
 /* Returns the nanoseconds of a moved frame; negative: none was moved. Slices in which the system took the CPU away are noted. */
-static double compact(struct maps_set *set, struct maps_row *row, struct stretches *spoilt,
+static double compact(struct maps_set *set, struct maps_row *row, struct reservations *spoilt,
                       double ns_per_tick)
 {
     struct kva_frames_compacted done = {0};
@@ -157,10 +157,10 @@ static double compact(struct maps_set *set, struct maps_row *row, struct stretch
 }
 
 /* With another thread that stores all the time, and then without a compaction for as long. */
-static double compact_beside(struct maps_set *set, struct maps_row *row, struct stretches *spoilt,
+static double compact_beside(struct maps_set *set, struct maps_row *row, struct reservations *spoilt,
                              double ns_per_tick)
 {
-    static const struct stretches none;
+    static const struct reservations none;
     struct storer storer;
     storer_begin(&storer, set, ns_per_tick);
     uint64_t before = atomic_load(&storer.stores);
@@ -184,7 +184,7 @@ static struct maps_set *take_turn(const struct bench_options *options, struct ma
 {
     double ns_per_tick = options->clock.ns_per_tick;
     struct maps_set *set = maps_set_create(row->frames, row->percent, row->mapped, options->seed);
-    struct stretches spoilt = stretches_of((size_t)row->frames / SLICE);
+    struct reservations spoilt = reservations_of((size_t)row->frames / SLICE);
     row->before = maps_set_state(set);
     double ns = row->mapped && machine_cpus() > 1 ? compact_beside(set, row, &spoilt, ns_per_tick)
                                                   : compact(set, row, &spoilt, ns_per_tick);

@@ -217,7 +217,7 @@ static uint64_t calls_of(const struct bench_set *set)
     struct kva_vm_stats stats;
     maps_must(kva_vm_stats_read(set->vm, &stats), "statistics");
     const struct kva_vm_calls *calls = &stats.pages.calls;
-    return calls->reserve + calls->open + calls->close + calls->map + calls->unmap + calls->pool +
+    return calls->reserve + calls->open + calls->close + calls->map + calls->unmap + calls->frames +
            calls->tables + calls->nodes;
 }
 

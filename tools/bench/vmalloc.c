@@ -519,7 +519,7 @@ static void racer_destroy(struct racer *racer)
     struct kva_vm_stats stats;
     if (kind->vm.engine != NULL && kva_vm_stats_read(racer->state, &stats) == KVA_OK) {
         row->found_again = stats.ram_hits;
-        row->weak_pages = racer->live == NULL ? -1 : (int64_t)stats.pages.weak_pages;
+        row->failed_unmap_pages = racer->live == NULL ? -1 : (int64_t)stats.pages.failed_unmap_pages;
     }
     if (racer->live != NULL)
         row->mappings = mappings_since(racer->mappings_before);
@@ -545,7 +545,7 @@ static void open_race(struct race *race, const struct vmalloc_contender *all, si
         rows[i].who = race->racers[i]->who->name;
         rows[i].pages = race->pages;
         rows[i].fill_ns = -1;
-        rows[i].mappings = rows[i].weak_pages = -1;
+        rows[i].mappings = rows[i].failed_unmap_pages = -1;
     }
 }
 

@@ -52,9 +52,9 @@ struct vmalloc_row {
     double flushing;
     uint64_t found_again; /* maps that were found again, in all turns; kva only */
     /* Of `many`, negative elsewhere and where they are not known. */
-    double fill_ns;     /* for each area, until all lived */
-    int64_t mappings;   /* that the process has more than before, after all turns */
-    int64_t weak_pages; /* closed pages, guards among them, that can be touched then; kva only */
+    double fill_ns;             /* for each area, until all lived */
+    int64_t mappings;           /* that the process has more than before, after all turns */
+    int64_t failed_unmap_pages; /* closed pages, guards among them, that can be touched then; kva only */
 };
 
 /** Bytes in memory: at the start, with everything touched, and after all was freed and flushed once. */

@@ -59,7 +59,7 @@ static void describe_row(struct sheet *sheet, const void *item)
     sheet_count(sheet, NULL, "found_again", row->found_again);
     sheet_ns(sheet, many ? "fill" : NULL, "fill_ns", row->fill_ns);
     describe_count(sheet, many ? "mappings" : NULL, "mappings", row->mappings);
-    describe_count(sheet, many ? "weak pages" : NULL, "weak_pages", row->weak_pages);
+    describe_count(sheet, many ? "weak pages" : NULL, "failed_unmap_pages", row->failed_unmap_pages);
 }
 
 /* What is missing, and what was not what the case says. */

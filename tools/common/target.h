@@ -45,7 +45,7 @@ struct target_range {
 };
 
 /** What an allocation may ask for beyond size and alignment. Kinds that know nothing of it ignore TARGET_HUGE. */
-enum target_wish { TARGET_HUGE = 1, TARGET_NO_BLOCK = 2 };
+enum target_spec { TARGET_HUGE = 1, TARGET_NO_BLOCK = 2 };
 
 /** System calls that a target has made, and how many of them flush TLBs. */
 struct target_calls {

@@ -66,7 +66,7 @@ static bool list_calls(void *state, struct target_calls *calls)
 {
     struct kva_vm_calls made;
     list_pages_calls(state, &made);
-    calls->all = made.reserve + made.open + made.close + made.map + made.unmap + made.pool;
+    calls->all = made.reserve + made.open + made.close + made.map + made.unmap + made.frames;
     calls->flushing = made.close + made.unmap;
     return true;
 }

@@ -36,10 +36,10 @@ static void tell_range(struct kva_vm *vm, const struct kva_vm_config *config, st
     struct kva_vm_stats stats;
     if (kva_vm_stats_read(vm, &stats) != KVA_OK)
         return;
-    uint64_t bytes = stats.reserve_last - stats.reserve_first + 1;
+    uint64_t bytes = stats.reservation_last - stats.reservation_first + 1;
     uint64_t frames = config->frames_part == 0 ? bytes / 4 : config->frames_part;
-    range->first = stats.reserve_first;
-    range->last = stats.reserve_last - frames;
+    range->first = stats.reservation_first;
+    range->last = stats.reservation_last - frames;
 }
 
 static enum kva_status vm_create(const struct target_kind *kind, struct target_range *range, void **state)
@@ -213,7 +213,7 @@ static bool vm_calls(void *state, struct target_calls *calls)
         return false;
     const struct kva_vm_calls *made = &stats.pages.calls;
     calls->all =
-        made->reserve + made->open + made->close + made->map + made->unmap + made->pool + made->tables;
+        made->reserve + made->open + made->close + made->map + made->unmap + made->frames + made->tables;
     calls->flushing = made->close + made->unmap;
     return true;
 }

@@ -197,7 +197,7 @@ static uint64_t translate(const struct room *room, uint64_t address)
 
 /** A stretch of the log that is given back by one call: its first and last busy address, and what is busy
  *  in it. */
-struct stretch {
+struct reservation {
     uint64_t start;
     uint64_t last;
     uint64_t distance; /* to ours, of all of it */
@@ -205,12 +205,12 @@ struct stretch {
 };
 
 /** Give back a stretch in our space. There, nothing but its mappings is busy between its ends. */
-static bool give_stretch(struct resolver *r, struct room *room, const struct stretch *stretch)
+static bool give_reservation(struct resolver *r, struct room *room, const struct reservation *reservation)
 {
-    uint64_t ours = stretch->start + stretch->distance;
-    uint64_t size = stretch->last - stretch->start + 1;
+    uint64_t ours = reservation->start + reservation->distance;
+    uint64_t size = reservation->last - reservation->start + 1;
     uint64_t bytes = 0;
-    if (stretch->bytes == 0)
+    if (reservation->bytes == 0)
         return true;
     return good(r, kva_clear(&room->ours, ours, size, &bytes), "kva_clear", ours) &&
            emit_over(r, STEP_CLEAR, room->number, ours, size, bytes);
@@ -218,23 +218,24 @@ static bool give_stretch(struct resolver *r, struct room *room, const struct str
 
 /** Whether a part of a mapping goes on with a stretch: at the same distance, and what lies between them is
  *  free in our space, too. */
-static bool goes_on(const struct room *room, const struct stretch *stretch, const struct stretch *part)
+static bool goes_on(const struct room *room, const struct reservation *reservation,
+                    const struct reservation *part)
 {
     struct kva_segment between;
-    if (stretch->bytes == 0 || stretch->distance != part->distance)
+    if (reservation->bytes == 0 || reservation->distance != part->distance)
         return false;
-    if (part->start == stretch->last + 1)
+    if (part->start == reservation->last + 1)
         return true;
-    return kva_find(&room->ours, stretch->last + 1 + stretch->distance, &between) == KVA_OK &&
+    return kva_find(&room->ours, reservation->last + 1 + reservation->distance, &between) == KVA_OK &&
            between.state == KVA_FREE && between.last == part->start + part->distance - 1;
 }
 
 /** The part of a known mapping that lies in a logged range. */
-static struct stretch part_within(const struct kva_segment *segment, uint64_t start, uint64_t last)
+static struct reservation part_within(const struct kva_segment *segment, uint64_t start, uint64_t last)
 {
-    struct stretch part = {.start = segment->start > start ? segment->start : start,
-                           .last = segment->last < last ? segment->last : last,
-                           .distance = distance_of(segment)};
+    struct reservation part = {.start = segment->start > start ? segment->start : start,
+                               .last = segment->last < last ? segment->last : last,
+                               .distance = distance_of(segment)};
     part.bytes = part.last - part.start + 1;
     return part;
 }
@@ -243,25 +244,25 @@ static struct stretch part_within(const struct kva_segment *segment, uint64_t st
 static bool give_logged(struct resolver *r, struct room *room, uint64_t start, uint64_t size, uint64_t *parts)
 {
     struct kva_segment segment;
-    struct stretch stretch = {0};
+    struct reservation reservation = {0};
     uint64_t last = start + (size - 1);
     *parts = 0;
     for (enum kva_status s = kva_first_in(&room->logged, start, last, &segment); s == KVA_OK;
          s = kva_next_in(&room->logged, last, &segment)) {
         if (segment.state != KVA_BUSY)
             continue;
-        struct stretch part = part_within(&segment, start, last);
+        struct reservation part = part_within(&segment, start, last);
         ++*parts;
-        if (goes_on(room, &stretch, &part)) {
-            stretch.last = part.last;
-            stretch.bytes += part.bytes;
+        if (goes_on(room, &reservation, &part)) {
+            reservation.last = part.last;
+            reservation.bytes += part.bytes;
             continue;
         }
-        if (!give_stretch(r, room, &stretch))
+        if (!give_reservation(r, room, &reservation))
             return false;
-        stretch = part;
+        reservation = part;
     }
-    return give_stretch(r, room, &stretch) &&
+    return give_reservation(r, room, &reservation) &&
            good(r, kva_clear(&room->logged, start, size, NULL), "giving back", start);
 }
 

@@ -97,7 +97,7 @@ bool trial_fail_at(struct trial *trial, const char *what, enum kva_status status
                    uint64_t align, uint64_t addr);
 
 /** Allocate, and verify the answer: inside the range, aligned. False, and the trial has failed, otherwise. `wishes`: enum
- *  target_wish. */
+ *  target_spec. */
 bool trial_take_as(struct trial *trial, uint64_t size, uint64_t align, unsigned wishes, uint64_t *addr);
 
 /** The same, without wishes. */

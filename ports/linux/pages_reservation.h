@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
 /**
- * A stretch, and runs of its pages by number.
+ * A reservation, and runs of its pages by number.
  *
  *      front | private pages 0 .. pages - 1           | frames' pages |
  *            ^ first                                                  ^ first + bytes
@@ -9,11 +9,11 @@
  * A page is SHUT, which means that it lies in an inaccessible mapping, or OPEN: a private page in a mapping
  * that is readable and writable, a frames' page in a mapping of a pool.
  *
- * THE CLOSED PAGE IN FRONT is a part of the stretch's mapping, so that nothing else can come to lie there.
- * Where a window has no room for it, page 0 of the stretch stays shut instead.
+ * THE CLOSED PAGE IN FRONT is a part of the reservation's mapping, so that nothing else can come to lie there.
+ * Where a window has no room for it, page 0 of the reservation stays shut instead.
  */
-#ifndef KVA_PORTS_LINUX_PAGES_STRETCH_H
-#define KVA_PORTS_LINUX_PAGES_STRETCH_H
+#ifndef KVA_PORTS_LINUX_PAGES_RESERVATION_H
+#define KVA_PORTS_LINUX_PAGES_RESERVATION_H
 
 #include <kva/pages.h>
 
@@ -38,7 +38,7 @@ static inline uint64_t huge_page(uint64_t page)
     return is_power_of_two(huge) && huge % (GRAIN_PAGES * page) == 0 ? huge : 0;
 }
 
-struct stretch {
+struct reservation {
     char *first;    /* a multiple of a grain; page 0 begins here */
     uint64_t bytes; /* from there */
     uint64_t front; /* bytes in front of that, closed: a page, or none where page 0 stays closed instead */
@@ -61,7 +61,7 @@ struct stretch {
                              used    private: opened, and not closed since
                              huge    private: in a mapping that wants huge pages
                              seams   open, as the one before, but maybe in another mapping
-                             weak    closed, but a touch may not fault (stats.weak_pages counts them)
+                             weak    closed, but a touch may not fault (stats.failed_unmap_pages counts them)
                              owed    closed, and it faults, but its mapping is yet to be replaced
                              strange weak or owed, and not to be opened before its mapping is replaced */
     uint64_t seam_count;
@@ -77,11 +77,11 @@ struct run {
     uint64_t end;
 };
 
-static inline struct run run_at(const struct stretch *stretch, uint64_t start, uint64_t bytes)
+static inline struct run run_at(const struct reservation *reservation, uint64_t start, uint64_t bytes)
 {
-    uint64_t from = (start - (uintptr_t)stretch->first) / stretch->page;
+    uint64_t from = (start - (uintptr_t)reservation->first) / reservation->page;
 
-    return (struct run){from, from + bytes / stretch->page};
+    return (struct run){from, from + bytes / reservation->page};
 }
 
 static inline uint64_t length(struct run run)
@@ -94,93 +94,95 @@ static inline struct run common(struct run a, struct run b)
     return (struct run){max_u64(a.from, b.from), min_u64(a.end, b.end)};
 }
 
-static inline bool is_of_frames(const struct stretch *stretch, struct run run)
+static inline bool is_of_frames(const struct reservation *reservation, struct run run)
 {
-    return run.from >= stretch->pages;
+    return run.from >= reservation->pages;
 }
 
 /** The pages from `from` on that are alike, shut or not, as far as `end`. */
-static inline struct run alike(const struct stretch *stretch, uint64_t from, uint64_t end)
+static inline struct run alike(const struct reservation *reservation, uint64_t from, uint64_t end)
 {
-    return (struct run){from, row_end_of_run(&stretch->rows, ROW_OPEN, from, end)};
+    return (struct run){from, row_end_of_run(&reservation->rows, ROW_OPEN, from, end)};
 }
 
 /** All from the first open page in a range to the last. */
-static inline struct run open_in(const struct stretch *stretch, struct run range)
+static inline struct run open_in(const struct reservation *reservation, struct run range)
 {
-    return (struct run){row_first(&stretch->rows, ROW_OPEN, range.from, range.end),
-                        row_last_end(&stretch->rows, ROW_OPEN, true, range.from, range.end)};
+    return (struct run){row_first(&reservation->rows, ROW_OPEN, range.from, range.end),
+                        row_last_end(&reservation->rows, ROW_OPEN, true, range.from, range.end)};
 }
 
-static inline bool is_all_shut(const struct stretch *stretch, struct run run)
+static inline bool is_all_shut(const struct reservation *reservation, struct run run)
 {
-    return row_first(&stretch->rows, ROW_OPEN, run.from, run.end) == run.end;
+    return row_first(&reservation->rows, ROW_OPEN, run.from, run.end) == run.end;
 }
 
 /** Whether a run whose pages are all alike is shut. */
-static inline bool is_shut(const struct stretch *stretch, struct run run)
+static inline bool is_shut(const struct reservation *reservation, struct run run)
 {
-    return !row_bit(&stretch->rows, ROW_OPEN, run.from);
+    return !row_bit(&reservation->rows, ROW_OPEN, run.from);
 }
 
-static inline bool before_is_open(const struct stretch *stretch, struct run run)
+static inline bool before_is_open(const struct reservation *reservation, struct run run)
 {
-    return run.from > 0 && row_bit(&stretch->rows, ROW_OPEN, run.from - 1);
+    return run.from > 0 && row_bit(&reservation->rows, ROW_OPEN, run.from - 1);
 }
 
-static inline bool after_is_open(const struct stretch *stretch, struct run run)
+static inline bool after_is_open(const struct reservation *reservation, struct run run)
 {
-    return row_bit(&stretch->rows, ROW_OPEN, run.end);
+    return row_bit(&reservation->rows, ROW_OPEN, run.end);
 }
 
-static inline char *run_address(const struct stretch *stretch, struct run run)
+static inline char *run_address(const struct reservation *reservation, struct run run)
 {
-    return stretch->first + run.from * stretch->page;
+    return reservation->first + run.from * reservation->page;
 }
 
-static inline size_t run_bytes(const struct stretch *stretch, struct run run)
+static inline size_t run_bytes(const struct reservation *reservation, struct run run)
 {
-    return (size_t)(length(run) * stretch->page);
+    return (size_t)(length(run) * reservation->page);
 }
 
 /** Put or remove markers, or another advice; nothing to do for an empty run. */
-static inline bool advise(const struct stretch *stretch, struct run run, int advice, uint64_t *calls)
+static inline bool advise(const struct reservation *reservation, struct run run, int advice, uint64_t *calls)
 {
     return length(run) == 0 ||
-           advise_memory(run_address(stretch, run), run_bytes(stretch, run), advice, calls);
+           advise_memory(run_address(reservation, run), run_bytes(reservation, run), advice, calls);
 }
 
-static inline bool protect_run(const struct stretch *stretch, struct run run, int protection, uint64_t *calls)
+static inline bool protect_run(const struct reservation *reservation, struct run run, int protection,
+                               uint64_t *calls)
 {
-    return protect_memory(run_address(stretch, run), run_bytes(stretch, run), protection, calls);
+    return protect_memory(run_address(reservation, run), run_bytes(reservation, run), protection, calls);
 }
 
 /** After a change of the bindings: count what they may take of the mappings. `before` is what they took. */
-static inline void note_binding_ends(struct stretch *stretch, uint64_t before)
+static inline void note_binding_ends(struct reservation *reservation, uint64_t before)
 {
-    stretch->budget.taken += binding_ends(&stretch->bindings) - before;
+    reservation->budget.taken += binding_ends(&reservation->bindings) - before;
 }
 
 /** Fresh pages come from the nodes that the old ones came from. What loses that, and is marked then, does not
  *  merge with its neighbours when it is bound again. */
-static inline void rebind(struct stretch *stretch, struct run run)
+static inline void rebind(struct reservation *reservation, struct run run)
 {
-    uint64_t before = binding_ends(&stretch->bindings);
-    uintptr_t start = (uintptr_t)run_address(stretch, run);
+    uint64_t before = binding_ends(&reservation->bindings);
+    uintptr_t start = (uintptr_t)run_address(reservation, run);
 
     if (before == 0)
         return;
-    kva_port_rebind(&stretch->bindings, start, start + run_bytes(stretch, run), &stretch->stats.calls.nodes);
-    stretch->merges_less = stretch->merges_less || binding_ends(&stretch->bindings) > before;
-    note_binding_ends(stretch, before);
+    kva_port_rebind(&reservation->bindings, start, start + run_bytes(reservation, run),
+                    &reservation->stats.calls.nodes);
+    reservation->merges_less = reservation->merges_less || binding_ends(&reservation->bindings) > before;
+    note_binding_ends(reservation, before);
 }
 
 /** Replace a run by fresh pages that may be touched or not. */
-static inline bool replace(struct stretch *stretch, struct run run, int protection, uint64_t *calls)
+static inline bool replace(struct reservation *reservation, struct run run, int protection, uint64_t *calls)
 {
-    if (!replace_memory(run_address(stretch, run), run_bytes(stretch, run), protection, calls))
+    if (!replace_memory(run_address(reservation, run), run_bytes(reservation, run), protection, calls))
         return false;
-    rebind(stretch, run);
+    rebind(reservation, run);
     return true;
 }
 

@@ -5,8 +5,8 @@
  * it is free, else one more than its live maps. A frame that some map shows cannot be given back, so no map
  * ever shows another's memory while it lives.
  */
-#ifndef KVA_VMAP_VM_SHOWN_H
-#define KVA_VMAP_VM_SHOWN_H
+#ifndef KVA_VMAP_VM_MAPPED_H
+#define KVA_VMAP_VM_MAPPED_H
 
 #include "vm_area.h"
 #include "vm_names.h"
@@ -23,7 +23,7 @@ void kva_unuse_frames(struct kva_vm_frames *frames, const uint64_t *numbers, siz
 void kva_unuse_map(const struct kva_vm *vm, const struct kva_descriptor *map);
 
 /** A live map ends for good: so, and it does not follow its frames any more. */
-static inline void unshow_map(const struct kva_vm *vm, const struct kva_descriptor *map)
+static inline void forget_map_uses(const struct kva_vm *vm, const struct kva_descriptor *map)
 {
     kva_unuse_map(vm, map);
     kva_unlink_pages(map->of.frames, start_of(map), map->pages);
@@ -41,6 +41,6 @@ size_t kva_run_of(const struct kva_vm_frames *frames, const uint64_t *numbers, s
 void kva_forget_pending(struct kva_vm *vm);
 
 /** V7: NULL, or how it is broken. */
-const char *kva_check_shown(const struct kva_vm *vm);
+const char *kva_check_mapped(const struct kva_vm *vm);
 
 #endif

@@ -92,13 +92,13 @@ static uint64_t some_address(const struct stage *stage, struct test_rng *rng)
 static void *look_around(void *argument)
 {
     struct stage *stage = argument;
-    const struct kva_tiling *tiling = stage->space.tiling;
+    const struct kva_address_map *map = stage->space.map;
     struct test_rng rng = test_rng_of(2);
 
     for (uint64_t i = 0; i < stage->lookups; i++) {
         uint64_t address = some_address(stage, &rng);
         struct kva_segment segment;
-        if (tiling->engine->peek(tiling, address, &segment)) {
+        if (map->engine->try_lookup(map, address, &segment)) {
             must_be_possible(stage, address, &segment);
             stage->answers++;
         } else {
@@ -191,7 +191,7 @@ static void what_is_seen_was_there(void **state)
 
     (void)state;
     for_each_engine (engine, e) {
-        if (!engine->peeks) /* rb, scan */
+        if (!engine->has_try_lookup) /* rb, scan */
             continue;
         for (size_t i = 0; i < sizeof(strides) / sizeof(strides[0]); i++) {
             static struct stage stage;

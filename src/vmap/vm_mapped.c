@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The kva authors */
-/** What maps show: see vm_shown.h. */
-#include "vm_shown.h"
+/** What maps show: see vm_mapped.h. */
+#include "vm_mapped.h"
 
 /* ---------------------------------------------------------------------------------------------- counting */
 
@@ -14,7 +14,7 @@ static void lower_uses(struct kva_vm_frames *frames, const uint64_t *numbers, si
 void kva_unuse_frames(struct kva_vm_frames *frames, const uint64_t *numbers, size_t count)
 {
     lower_uses(frames, numbers, count);
-    frames->shown -= count;
+    frames->mapped -= count;
 }
 
 /** Whether one more map of a frame can be counted: it is taken, and its count is not at its end. */
@@ -61,7 +61,7 @@ enum kva_status kva_use_frames(const struct kva_vm *vm, struct kva_vm_frames *fr
         *bad = (struct kva_bad){"numbers[i]", i};
         return why_not_used(frames, numbers[i]);
     }
-    frames->shown += count;
+    frames->mapped += count;
     return KVA_OK;
 }
 
@@ -73,7 +73,7 @@ void kva_unuse_map(const struct kva_vm *vm, const struct kva_descriptor *map)
         for (size_t i = 0; i < noted.count; i++)
             frames->uses[noted.numbers[i]]--;
     }
-    frames->shown -= map->pages;
+    frames->mapped -= map->pages;
 }
 
 /* ------------------------------------------------------------------------------------------------ mapping */
@@ -118,8 +118,8 @@ static enum kva_status map_all_runs(struct kva_vm *vm, uint64_t start, const str
     for (size_t i = 0, run; i < count; i += run) {
         run = kva_run_of(frames, &numbers[i], count - i);
         enum kva_status status =
-            vm->pages.map(vm->pages.context, vm->reservation, start + bytes_of_pages(vm, i), frames->pool,
-                          place_of(frames, numbers[i]), run);
+            vm->pages.map(vm->pages.context, vm->reservation, start + bytes_of_pages(vm, i),
+                          frames->frame_set, place_of(frames, numbers[i]), run);
         if (status == KVA_OK)
             continue;
         if (i > 0)
@@ -152,7 +152,7 @@ static void use_map(struct kva_vm_frames *frames, const struct kva_descriptor *m
         for (size_t i = 0; i < noted.count; i++)
             frames->uses[noted.numbers[i]]++;
     }
-    frames->shown += map->pages;
+    frames->mapped += map->pages;
 }
 
 /** The first live map of a pool's frames that starts at or after an address; NULL if there is none. */
@@ -179,7 +179,7 @@ static void recount(struct kva_vm_frames *frames)
         frames->uses[i] = frames->uses[i] != 0;
         left -= frames->uses[i];
     }
-    frames->shown = 0;
+    frames->mapped = 0;
     frames->pending = 0;
     for (const struct kva_descriptor *map = map_from(frames, frames->vm->frames_first); map;
          map = map_after(frames, map))
@@ -188,7 +188,7 @@ static void recount(struct kva_vm_frames *frames)
 
 void kva_forget_pending(struct kva_vm *vm)
 {
-    for (struct kva_vm_frames *frames = vm->pools; frames; frames = frames->next) {
+    for (struct kva_vm_frames *frames = vm->frame_sets; frames; frames = frames->next) {
         if (frames->pending > 0)
             recount(frames);
     }
@@ -226,16 +226,16 @@ static const char *check_uses(const struct kva_vm_frames *frames)
         taken += frames->uses[i] != 0;
         uses += frames->uses[i] != 0 ? frames->uses[i] - 1 : 0;
     }
-    if (taken != frames->taken || uses != frames->shown || uses != live_map_pages(frames) + frames->pending)
+    if (taken != frames->taken || uses != frames->mapped || uses != live_map_pages(frames) + frames->pending)
         return "V7: the frames' counts are not those of the live maps";
     return NULL;
 }
 
-const char *kva_check_shown(const struct kva_vm *vm)
+const char *kva_check_mapped(const struct kva_vm *vm)
 {
     const char *broken = NULL;
 
-    for (const struct kva_vm_frames *frames = vm->pools; frames && !broken; frames = frames->next) {
+    for (const struct kva_vm_frames *frames = vm->frame_sets; frames && !broken; frames = frames->next) {
         broken = check_uses(frames);
         if (!broken)
             broken = kva_stock_check(&frames->stock);
